@@ -356,7 +356,10 @@ export interface ClientOptions {
   userinfoEncryptedResponseAlg?: JweAlg | undefined
   /** How its content is encrypted: `A128CBC-HS256` unless said otherwise. */
   userinfoEncryptedResponseEnc?: Enc | undefined
-  /** What decrypts, the newest first: private keys in PEM or as JWKs, shared ones as JWKs. */
+  /**
+   * What decrypts, the newest first: private keys in PEM or as JWKs, shared ones as JWKs. Where the algorithm needs
+   * a shared key and none is here, it is made of the client secret (OpenID Connect Core section 10.2).
+   */
   decryptionKeys?: string[] | undefined
   /** How long one request may take: 30 000 ms. */
   timeoutMs?: number | undefined

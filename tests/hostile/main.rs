@@ -13,6 +13,42 @@ use oauth_testkit::{Fault, Served, Twin};
 
 const REDIRECT_URI: &str = "http://127.0.0.1/callback";
 
+/// The module of OpenID's plans that has this flaw, or where it comes from.
+fn module(flaw: IdTokenFlaw) -> &'static str {
+    match flaw {
+        IdTokenFlaw::WrongIssuer => "oidcc-client-test-invalid-iss",
+        IdTokenFlaw::MissingSubject => "oidcc-client-test-missing-sub",
+        IdTokenFlaw::WrongAudience => "oidcc-client-test-invalid-aud",
+        IdTokenFlaw::MissingAudience => "oidcc-client-test-missing-aud",
+        IdTokenFlaw::ForeignAudience => "fapi2-...-test-invalid-secondary-aud",
+        IdTokenFlaw::MissingIssuedAt => "oidcc-client-test-missing-iat",
+        IdTokenFlaw::MissingExpiry => "fapi2-...-test-invalid-missing-exp",
+        IdTokenFlaw::Expired => "fapi2-...-test-invalid-expired-exp",
+        IdTokenFlaw::WrongNonce => "oidcc-client-test-nonce-invalid",
+        IdTokenFlaw::MissingNonce => "fapi2-...-test-invalid-missing-nonce",
+        IdTokenFlaw::WrongAccessTokenHash => "oidcc-client-test-invalid-athash",
+        IdTokenFlaw::NoKeyId => "oidcc-client-test-kid-absent-single-jwks",
+        IdTokenFlaw::Unsigned => "oidcc-client-test-idtoken-sig-none",
+        IdTokenFlaw::BrokenSignature => "oidcc-client-test-invalid-sig-rs256",
+        IdTokenFlaw::PublicKeyAsSecret => "oidcc-client-test-invalid-sig-hs256",
+        IdTokenFlaw::Missing => "OpenID Connect Core 3.1.3.3",
+        IdTokenFlaw::OtherSubject => "OpenID Connect Core 2",
+        IdTokenFlaw::ForeignType => "RFC 8725 3.11",
+        IdTokenFlaw::MissingAuthTime | IdTokenFlaw::OldAuthTime => "OpenID Connect Core 3.1.2.1",
+        _ => "a flaw that has no row here",
+    }
+}
+
+/// A line of the table.
+fn row(module: &str, flaw: &str, expected: Option<&str>, seen: Option<&str>) {
+    let said = |code: Option<&str>| code.unwrap_or("accepted").to_owned();
+    println!(
+        "{module:<48} {flaw:<22} {:<26} {}",
+        said(expected),
+        said(seen)
+    );
+}
+
 /// What the client says of each flaw; `None` where it takes the token.
 fn expected(flaw: IdTokenFlaw) -> Option<&'static str> {
     Some(match flaw {
@@ -113,7 +149,7 @@ impl Party {
 
 #[tokio::test]
 async fn every_flaw_of_an_id_token_is_found_and_nothing_is_sent_after_it() {
-    println!("{:<24} {:<28} seen", "flaw", "expected");
+    println!("{:<48} {:<22} {:<26} seen", "module", "flaw", "expected");
     for flaw in IdTokenFlaw::ALL {
         let party = Party::new().await;
         party
@@ -122,12 +158,7 @@ async fn every_flaw_of_an_id_token_is_found_and_nothing_is_sent_after_it() {
         let seen = party.sign_in().await;
         let wanted = expected(*flaw);
         let said = seen.as_ref().err().copied();
-        println!(
-            "{:<24} {:<28} {}",
-            format!("{flaw:?}"),
-            wanted.unwrap_or("accepted"),
-            said.unwrap_or("accepted")
-        );
+        row(module(*flaw), &format!("{flaw:?}"), wanted, said);
         assert_eq!(said, wanted, "{flaw:?}");
         assert_eq!(party.requests("/token"), 1, "{flaw:?}");
         assert_eq!(party.requests("/api/echo"), 0, "{flaw:?}");
@@ -163,9 +194,22 @@ async fn what_the_server_tells_of_a_user_is_of_the_one_who_signed_in() {
     };
     let claims = about(subject.clone()).await.expect("claims");
     assert_eq!(claims.text("name").ok().flatten(), Some("Alice Liddell"));
-    // oidcc-client-test-userinfo-invalid-sub
+    row(
+        "oidcc-client-test-scope-userinfo-claims",
+        "none",
+        None,
+        None,
+    );
     let other = about(format!("{subject}1")).await.map(drop);
-    assert_eq!(other.map_err(|error| error.code()), Err("userinfo.subject"));
+    let seen = other.err().map(|error| error.code());
+    let wanted = Some("userinfo.subject");
+    row(
+        "oidcc-client-test-userinfo-invalid-sub",
+        "another sub",
+        wanted,
+        seen,
+    );
+    assert_eq!(seen, wanted);
     assert_eq!(party.requests("/userinfo"), 2);
 }
 
@@ -208,6 +252,19 @@ async fn the_id_token_of_a_refresh_is_of_the_same_person() {
         let token = tokens.refresh_token.as_ref().expect("a refresh token");
         let before = party.requests("/token");
         let seen = party.driver.run(party.client.refresh(token)).await;
+        let module = match flaw {
+            None => "oidcc-client-test-refresh-token",
+            Some(IdTokenFlaw::WrongIssuer) => "oidcc-client-test-refresh-token-invalid-issuer",
+            Some(IdTokenFlaw::OtherSubject) => "oidcc-client-test-refresh-token-invalid-sub",
+            Some(_) => "OpenID Connect Core 12.2",
+        };
+        let code = seen.as_ref().err().map(|error| error.code());
+        row(
+            module,
+            &flaw.map_or("none".to_owned(), |flaw| format!("{flaw:?}")),
+            wanted,
+            code,
+        );
         assert_eq!(
             seen.as_ref().err().map(|error| error.code()),
             wanted,
@@ -265,7 +322,15 @@ async fn keys_are_fetched_once_and_again_after_they_are_replaced() {
         "clones and logins share what is known"
     );
     party.served.with(Twin::rotate_keys);
-    assert_eq!(party.sign_in().await.as_deref(), Ok(first.as_str()));
+    let second = party.sign_in().await;
+    let seen = second.as_ref().err().copied();
+    row(
+        "oidcc-client-test-signing-key-rotation",
+        "new keys",
+        None,
+        seen,
+    );
+    assert_eq!(second.as_deref(), Ok(first.as_str()));
     assert_eq!(party.requests("/jwks"), 2);
 }
 

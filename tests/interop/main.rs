@@ -1,7 +1,12 @@
 //! Against servers this project did not write.
 
+mod access_tokens;
+mod browser;
 mod client_auth;
 mod command;
+mod encryption;
 mod library;
+mod logout;
 mod mutual_tls;
 mod oidc_provider;
+mod rotation;

@@ -81,6 +81,19 @@ impl OidcProvider {
             .expect("a key")
     }
 
+    /// The key by which what is for a client is decrypted, as a JWK, if it is not made of its secret.
+    pub(crate) fn decryption_key(&self, which: &str) -> Option<String> {
+        let key = self.said["clients"][which].get("decryption_key")?;
+        Some(key.to_string())
+    }
+
+    /// Gives the server new signing keys, and has it forget the old ones.
+    pub(crate) fn rotate_keys(&self) {
+        let url = format!("{}/_rotate", self.issuer());
+        let done = reqwest::blocking::Client::new().post(url).send();
+        assert!(done.is_ok_and(|reply| reply.status() == 204));
+    }
+
     pub(crate) fn discovered(&self, driver: &Driver) -> Result<Server, Error> {
         let issuer: Issuer = danger::loopback_issuer(self.issuer())?;
         driver.run(danger::discover_on_loopback(issuer, Rules::default()))
@@ -91,7 +104,8 @@ impl OidcProvider {
         let auth = match which {
             "basic" => ClientAuth::basic(self.secret(which)),
             "post" => ClientAuth::post(self.secret(which)),
-            _ => ClientAuth::none(),
+            "native" => ClientAuth::none(),
+            _ => ClientAuth::basic(self.secret(which)),
         };
         Client::new(
             self.discovered(driver)?,

@@ -2,6 +2,7 @@
 
 mod bench;
 mod codegen;
+mod fuzz;
 mod mutants;
 mod node;
 mod packages;
@@ -69,6 +70,15 @@ enum Command {
         #[command(subcommand)]
         what: Bench,
     },
+    /// Fuzz the parsers of tokens and keys, with the nightly compiler; no part of the whole.
+    Fuzz {
+        /// How long each target runs.
+        #[arg(long, default_value_t = 60)]
+        seconds: u64,
+        /// Only the targets whose name holds this text.
+        #[arg(long)]
+        only: Option<String>,
+    },
     /// Check the import rules, the sources of time and chance, and the size of files.
     Tidy,
     /// Install what the suites need and this machine lacks.
@@ -89,6 +99,9 @@ enum Suite {
         #[arg(long, value_enum, default_value = "rust")]
         lang: vectors::Lang,
     },
+    /// The modules of OpenID's relying-party plans, against a server that answers wrongly: prints a
+    /// table of module, what the client must say, and what it said. Part of `rust`.
+    Hostile,
     /// The flows of all four documented systems, through the command line.
     Demo,
     /// Threads, tasks and processes that share a grant over each store, killed at random and told to
@@ -198,6 +211,9 @@ fn main() -> ExitCode {
             };
         }
         Command::Test {
+            suite: Some(Suite::Hostile),
+        } => suites::hostile(),
+        Command::Test {
             suite: Some(Suite::Demo),
         } => suites::demo(),
         Command::Test {
@@ -238,6 +254,7 @@ fn main() -> ExitCode {
         Command::Ci { job: Job::Lint } => suites::lint(),
         Command::Ci { job: Job::Tidy } | Command::Tidy => tidy::check(),
         Command::Ci { job: Job::Msrv } => tidy::msrv(),
+        Command::Fuzz { seconds, only } => fuzz::run(seconds, only.as_deref()),
         Command::Ci { job: Job::Bench } => {
             let mut cached = shell::cargo();
             cached.args(["bench", "-p", "oauth-session", "--bench", "cached"]);

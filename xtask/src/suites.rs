@@ -133,6 +133,14 @@ pub(crate) fn search(depth: Option<usize>, troubles: Option<u32>) -> Outcome {
     counted("search", &mut command, plain_count)
 }
 
+/// The modules of OpenID's relying-party plans, as a table.
+pub(crate) fn hostile() -> Outcome {
+    let mut cargo = cargo();
+    cargo.args(["test", "--quiet", "-p", "oauth-tests", "--test", "hostile"]);
+    cargo.args(["--", "--nocapture", "--test-threads=1"]);
+    step("hostile", &mut cargo)
+}
+
 /// Every documented flow of the four systems; its exit status is the verdict.
 pub(crate) fn demo() -> Outcome {
     step(

@@ -50,9 +50,10 @@ const LAYERS: &[(&str, &[&str])] = &[
             "retry_after",
         ],
     ),
-    // `exchange` imports only words, and so may anything above.
+    ("tokens and keys", &["jose"]),
+    // `exchange` imports only what is below, and so may anything above.
     ("contract", &["exchange"]),
-    ("proofs", &["crypto", "jose", "pkce", "dpop", "challenge"]),
+    ("proofs", &["crypto", "pkce", "dpop", "challenge"]),
     (
         "parties",
         &[

@@ -6,7 +6,15 @@
 const { begin, nothing, perform, recordOf, tokensOf } = require('./op.cjs')
 const { Record } = require('./record.cjs')
 
-const FINGERPRINT = 'e4f57e598295a10d'
+const FINGERPRINT = '5353fb8115aa9a05'
+
+/** What the server tells about a user (OpenID Connect Core section 5.1). */
+class UserClaims extends Record {
+  static members = {
+    subject: 'plain',
+    claims: 'plain',
+  }
+}
 
 /** What the server says about a token (RFC 7662 section 2.2). */
 class TokenState extends Record {
@@ -35,14 +43,6 @@ class DeviceCode extends Record {
     verificationUriComplete: 'plain',
     expiresIn: 'plain',
     interval: 'plain',
-  }
-}
-
-/** What the server tells about a user (OpenID Connect Core section 5.1). */
-class UserClaims extends Record {
-  static members = {
-    subject: 'plain',
-    claims: 'plain',
   }
 }
 
@@ -75,11 +75,11 @@ class LogoutToken extends Record {
 const operations = {
   revoke: { number: 0, names: ['token', 'hint'], finish: nothing },
   refresh: { number: 1, names: ['tokens', 'scope', 'resource', 'audience', 'extra'], finish: tokensOf },
-  introspect: { number: 2, names: ['token', 'hint', 'signedResponseAlg', 'audience'], finish: recordOf(TokenState) },
-  password: { number: 3, names: ['username', 'password', 'scope', 'resource', 'audience', 'extra'], finish: tokensOf },
-  clientCredentials: { number: 4, names: ['scope', 'resource', 'audience', 'extra'], finish: tokensOf },
-  deviceAuthorization: { number: 5, names: ['scope', 'resource', 'audience', 'extra'], finish: recordOf(DeviceCode) },
-  userinfo: { number: 6, names: ['tokens', 'subject'], finish: recordOf(UserClaims) },
+  userinfo: { number: 2, names: ['tokens', 'subject'], finish: recordOf(UserClaims) },
+  introspect: { number: 3, names: ['token', 'hint', 'signedResponseAlg', 'audience'], finish: recordOf(TokenState) },
+  password: { number: 4, names: ['username', 'password', 'scope', 'resource', 'audience', 'extra'], finish: tokensOf },
+  clientCredentials: { number: 5, names: ['scope', 'resource', 'audience', 'extra'], finish: tokensOf },
+  deviceAuthorization: { number: 6, names: ['scope', 'resource', 'audience', 'extra'], finish: recordOf(DeviceCode) },
   verifyAccessToken: { number: 7, names: ['token', 'audience', 'profile', 'scope', 'acrValues', 'maxAge', 'algs', 'clockSkew', 'jkt', 'x5tS256', 'dpopAlgs', 'realm'], finish: recordOf(AccessToken) },
   verifyLogoutToken: { number: 8, names: ['token', 'replay', 'maxAgeWithoutExpiry'], finish: recordOf(LogoutToken) },
 }
@@ -88,10 +88,10 @@ const operations = {
 class Operations {
   async revoke(args, options) { return this[perform](operations.revoke, args, options) }
   async refresh(args, options) { return this[perform](operations.refresh, args, options) }
+  async userinfo(args, options) { return this[perform](operations.userinfo, args, options) }
   async introspect(args, options) { return this[perform](operations.introspect, args, options) }
   async password(args, options) { return this[perform](operations.password, args, options) }
   async deviceAuthorization(args, options) { return this[perform](operations.deviceAuthorization, args, options) }
-  async userinfo(args, options) { return this[perform](operations.userinfo, args, options) }
   async verifyAccessToken(args, options) { return this[perform](operations.verifyAccessToken, args, options) }
   async verifyLogoutToken(args, options) { return this[perform](operations.verifyLogoutToken, args, options) }
 }
@@ -100,13 +100,13 @@ class Operations {
 class ExchangeOperations {
   revoke(args, options) { return this[begin](operations.revoke, args, options) }
   refresh(args, options) { return this[begin](operations.refresh, args, options) }
+  userinfo(args, options) { return this[begin](operations.userinfo, args, options) }
   introspect(args, options) { return this[begin](operations.introspect, args, options) }
   password(args, options) { return this[begin](operations.password, args, options) }
   clientCredentials(args, options) { return this[begin](operations.clientCredentials, args, options) }
   deviceAuthorization(args, options) { return this[begin](operations.deviceAuthorization, args, options) }
-  userinfo(args, options) { return this[begin](operations.userinfo, args, options) }
   verifyAccessToken(args, options) { return this[begin](operations.verifyAccessToken, args, options) }
   verifyLogoutToken(args, options) { return this[begin](operations.verifyLogoutToken, args, options) }
 }
 
-module.exports = { ExchangeOperations, FINGERPRINT, Operations, TokenState, DeviceCode, UserClaims, AccessToken, LogoutToken }
+module.exports = { ExchangeOperations, FINGERPRINT, Operations, UserClaims, TokenState, DeviceCode, AccessToken, LogoutToken }

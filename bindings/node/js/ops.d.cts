@@ -29,6 +29,13 @@ export interface RefreshArguments {
   extra?: Readonly<Record<string, string | readonly string[]>> | undefined
 }
 
+export interface UserinfoArguments {
+  /** The tokens of the sign-in. */
+  tokens: Tokens
+  /** The `sub` of the verified ID token: the answer has to be about the same user. */
+  subject: string
+}
+
 export interface IntrospectArguments {
   /** The token in question. */
   token: string
@@ -80,13 +87,6 @@ export interface DeviceAuthorizationArguments {
   extra?: Readonly<Record<string, string | readonly string[]>> | undefined
 }
 
-export interface UserinfoArguments {
-  /** The tokens of the sign-in. */
-  tokens: Tokens
-  /** The `sub` of the verified ID token: the answer has to be about the same user. */
-  subject: string
-}
-
 export interface VerifyAccessTokenArguments {
   /** The token, without the scheme of the Authorization header. */
   token: string
@@ -127,6 +127,17 @@ export interface VerifyLogoutTokenArguments {
   replay?: Replay | undefined
   /** Takes a token without exp, of servers older than that rule, if it was issued at most so many seconds ago. */
   maxAgeWithoutExpiry?: number | undefined
+}
+
+/** What the server tells about a user (OpenID Connect Core section 5.1). */
+export class UserClaims {
+  private constructor()
+  /** Who it is, together with the issuer: the `sub` of the ID token. */
+  readonly subject: string
+  /** All that was told, `sub` included: `name`, `email`, `address` and others, as far as the scope goes. */
+  readonly claims: Readonly<Record<string, unknown>>
+  /** What may be shown. */
+  toJSON(): Record<string, unknown>
 }
 
 /**
@@ -180,17 +191,6 @@ export class DeviceCode {
   readonly expiresIn: number
   /** How many seconds to wait between two questions. */
   readonly interval: number
-  /** What may be shown. */
-  toJSON(): Record<string, unknown>
-}
-
-/** What the server tells about a user (OpenID Connect Core section 5.1). */
-export class UserClaims {
-  private constructor()
-  /** Who it is, together with the issuer: the `sub` of the ID token. */
-  readonly subject: string
-  /** All that was told, `sub` included: `name`, `email`, `address` and others, as far as the scope goes. */
-  readonly claims: Readonly<Record<string, unknown>>
   /** What may be shown. */
   toJSON(): Record<string, unknown>
 }
@@ -261,6 +261,17 @@ export interface Operations {
    */
   refresh(args: RefreshArguments, options?: CallOptions): Promise<Tokens>
   /**
+   * Asks the server about the user who signed in (OpenID Connect Core section 5.3).
+   * `userinfo.subject` if it tells about somebody else: then nothing of it may be used. `endpoint.missing` if the
+   * server does not offer it, `userinfo.malformed` if its answer is not what the standard describes, `denied.*` if it
+   * refuses, `lost.*` if no answer arrives. Where the client is registered for signed or encrypted answers,
+   * `userinfo.not_signed` and `jwe.not_encrypted` for plain ones, `jwe.*`, `jws.*` and `jwt.*` for what is wrong with a
+   * token.
+   * @param args.tokens The tokens of the sign-in.
+   * @param args.subject The `sub` of the verified ID token: the answer has to be about the same user.
+   */
+  userinfo(args: UserinfoArguments, options?: CallOptions): Promise<UserClaims>
+  /**
    * Asks the server whether a token is alive, and whose it is (RFC 7662).
    * `endpoint.missing` if the server does not offer it, `introspection.malformed` if its answer is not what the
    * standard describes, `denied.*` if it refuses, `lost.*` if no answer arrives. Of a signed answer
@@ -297,17 +308,6 @@ export interface Operations {
    */
   deviceAuthorization(args?: DeviceAuthorizationArguments, options?: CallOptions): Promise<DeviceCode>
   /**
-   * Asks the server about the user who signed in (OpenID Connect Core section 5.3).
-   * `userinfo.subject` if it tells about somebody else: then nothing of it may be used. `endpoint.missing` if the
-   * server does not offer it, `userinfo.malformed` if its answer is not what the standard describes, `denied.*` if it
-   * refuses, `lost.*` if no answer arrives. Where the client is registered for signed or encrypted answers,
-   * `userinfo.not_signed` and `jwe.not_encrypted` for plain ones, `jwe.*`, `jws.*` and `jwt.*` for what is wrong with a
-   * token.
-   * @param args.tokens The tokens of the sign-in.
-   * @param args.subject The `sub` of the verified ID token: the answer has to be about the same user.
-   */
-  userinfo(args: UserinfoArguments, options?: CallOptions): Promise<UserClaims>
-  /**
    * Verifies an access token that an API was shown: signature and claims (RFC 9068 section 4).
    * The server's keys are fetched as needed, and kept for all calls of the client. jws.*, jwt.* and access_token.* for
    * a token that is not good enough, lost.*, denied.* and others where it could not be verified. The error says what to
@@ -332,8 +332,9 @@ export interface Operations {
    * Verifies a logout token that the server has posted (OpenID Connect Back-Channel Logout section 2.6).
    * End the session of this issuer that it names by sid, and those of its subject whose login named no sid; if it names
    * none, all of its subject. Answer 200, or 400 after an error, with Cache-Control: no-store.
-   * logout_token.replayed for one that was received before, jws.*, jwt.* and logout_token.event for what is no logout
-   * token of this server for this client, lost.* and others where it could not be verified.
+   * logout_token.replayed for one that was received before, jwe.*, jws.*, jwt.* and logout_token.event for what is no
+   * logout token of this server for this client, encrypted as its ID tokens are; lost.* and others where it could not
+   * be verified.
    * @param args.token The value of logout_token in the posted form.
    * @param args.replay Who remembers the tokens that were received: "process", which is this client, unless you say, or
    * "caller": then refuse a token whose issuer and jti are in your store, and keep them until forget_at.
@@ -366,6 +367,17 @@ export interface ExchangeOperations {
    * @param args.extra Parameters that the provider documents.
    */
   refresh(args: RefreshArguments, options?: MomentOptions): Exchange<Tokens>
+  /**
+   * Asks the server about the user who signed in (OpenID Connect Core section 5.3).
+   * `userinfo.subject` if it tells about somebody else: then nothing of it may be used. `endpoint.missing` if the
+   * server does not offer it, `userinfo.malformed` if its answer is not what the standard describes, `denied.*` if it
+   * refuses, `lost.*` if no answer arrives. Where the client is registered for signed or encrypted answers,
+   * `userinfo.not_signed` and `jwe.not_encrypted` for plain ones, `jwe.*`, `jws.*` and `jwt.*` for what is wrong with a
+   * token.
+   * @param args.tokens The tokens of the sign-in.
+   * @param args.subject The `sub` of the verified ID token: the answer has to be about the same user.
+   */
+  userinfo(args: UserinfoArguments, options?: MomentOptions): Exchange<UserClaims>
   /**
    * Asks the server whether a token is alive, and whose it is (RFC 7662).
    * `endpoint.missing` if the server does not offer it, `introspection.malformed` if its answer is not what the
@@ -412,17 +424,6 @@ export interface ExchangeOperations {
    */
   deviceAuthorization(args?: DeviceAuthorizationArguments, options?: MomentOptions): Exchange<DeviceCode>
   /**
-   * Asks the server about the user who signed in (OpenID Connect Core section 5.3).
-   * `userinfo.subject` if it tells about somebody else: then nothing of it may be used. `endpoint.missing` if the
-   * server does not offer it, `userinfo.malformed` if its answer is not what the standard describes, `denied.*` if it
-   * refuses, `lost.*` if no answer arrives. Where the client is registered for signed or encrypted answers,
-   * `userinfo.not_signed` and `jwe.not_encrypted` for plain ones, `jwe.*`, `jws.*` and `jwt.*` for what is wrong with a
-   * token.
-   * @param args.tokens The tokens of the sign-in.
-   * @param args.subject The `sub` of the verified ID token: the answer has to be about the same user.
-   */
-  userinfo(args: UserinfoArguments, options?: MomentOptions): Exchange<UserClaims>
-  /**
    * Verifies an access token that an API was shown: signature and claims (RFC 9068 section 4).
    * The server's keys are fetched as needed, and kept for all calls of the client. jws.*, jwt.* and access_token.* for
    * a token that is not good enough, lost.*, denied.* and others where it could not be verified. The error says what to
@@ -447,8 +448,9 @@ export interface ExchangeOperations {
    * Verifies a logout token that the server has posted (OpenID Connect Back-Channel Logout section 2.6).
    * End the session of this issuer that it names by sid, and those of its subject whose login named no sid; if it names
    * none, all of its subject. Answer 200, or 400 after an error, with Cache-Control: no-store.
-   * logout_token.replayed for one that was received before, jws.*, jwt.* and logout_token.event for what is no logout
-   * token of this server for this client, lost.* and others where it could not be verified.
+   * logout_token.replayed for one that was received before, jwe.*, jws.*, jwt.* and logout_token.event for what is no
+   * logout token of this server for this client, encrypted as its ID tokens are; lost.* and others where it could not
+   * be verified.
    * @param args.token The value of logout_token in the posted form.
    * @param args.replay Who remembers the tokens that were received: "process", which is this client, unless you say, or
    * "caller": then refuse a token whose issuer and jti are in your store, and keep them until forget_at.

@@ -15,8 +15,8 @@ export const core = asCommonJs ? createRequire(import.meta.url)('oauth-core') : 
 export const root = process.env.OAUTH_CORE_ROOT ?? path.resolve(path.dirname(fileURLToPath(import.meta.url)), '../../..')
 
 /** Starts a program that says where it listens in one line of JSON, and stops when its input closes. */
-async function start(command, args, cwd) {
-  const child = spawn(command, args, { cwd, stdio: ['pipe', 'pipe', 'inherit'] })
+async function start(command, args, cwd, environment = {}) {
+  const child = spawn(command, args, { cwd, env: { ...process.env, ...environment }, stdio: ['pipe', 'pipe', 'inherit'] })
   after(() => new Promise((done) => {
     child.once('exit', done)
     child.stdin.end()
@@ -46,9 +46,9 @@ export async function twins() {
   return Object.fromEntries(Object.entries(bases).map(([name, base]) => [name.replace('_', '-'), new Twin(base)]))
 }
 
-/** npm's oidc-provider: `{ issuer, clients }`. */
-export function oidcProvider() {
-  return start(process.execPath, ['server.mjs'], path.join(root, 'tests/interop/oidc-provider'))
+/** npm's oidc-provider, with these environment variables: `{ issuer, clients }`. */
+export function oidcProvider(environment) {
+  return start(process.execPath, ['server.mjs'], path.join(root, 'tests/interop/oidc-provider'), environment)
 }
 
 /** One twin, and the routes it is steered by. */
@@ -96,22 +96,42 @@ export class Twin {
 }
 
 /** A browser with nobody at the screen: it keeps cookies, and stops where `isHome` says so. */
-export async function browse(url, isHome) {
-  const cookies = new Map()
-  let here = new URL(url)
-  for (let hop = 0; hop < 20 && !isHome(here); hop += 1) {
-    const cookie = [...cookies].map(([name, value]) => `${name}=${value}`).join('; ')
-    const reply = await fetch(here, { redirect: 'manual', headers: cookie ? { cookie } : {} })
-    for (const field of reply.headers.getSetCookie()) {
-      const [pair] = field.split(';', 1)
-      const at = pair.indexOf('=')
-      cookies.set(pair.slice(0, at), pair.slice(at + 1))
-    }
-    await reply.body?.cancel()
-    const location = reply.headers.get('location')
-    if (location === null) throw new Error(`no way on from ${here.origin}${here.pathname}: ${reply.status}`)
-    here = new URL(location, here)
+export class Browser {
+  #cookies = new Map()
+  #isHome
+
+  constructor(isHome) {
+    this.#isHome = isHome
   }
+
+  /** Where this leads, and the page there, if it is the server's. Posts the form, if there is one. */
+  async open(start, form) {
+    let url = new URL(start)
+    let body = form
+    for (let hop = 0; hop < 20 && !this.#isHome(url); hop += 1) {
+      const cookie = [...this.#cookies].map(([name, value]) => `${name}=${value}`).join('; ')
+      const method = body ? 'POST' : 'GET'
+      const reply = await fetch(url, { method, body, redirect: 'manual', headers: cookie ? { cookie } : {} })
+      body = undefined
+      for (const field of reply.headers.getSetCookie()) {
+        const [pair] = field.split(';', 1)
+        const at = pair.indexOf('=')
+        this.#cookies.set(pair.slice(0, at), pair.slice(at + 1))
+      }
+      const page = await reply.text()
+      const location = reply.headers.get('location')
+      if (location === null && reply.ok) return { url, page }
+      if (location === null) throw new Error(`no way on from ${url.origin}${url.pathname}: ${reply.status}`)
+      url = new URL(location, url)
+    }
+    return { url }
+  }
+}
+
+/** Where a new browser comes home from this URL. */
+export async function browse(url, isHome) {
+  const { url: here, page } = await new Browser(isHome).open(url)
+  if (page !== undefined) throw new Error(`no way on from ${here.origin}${here.pathname}`)
   return here
 }
 

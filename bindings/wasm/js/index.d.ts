@@ -181,6 +181,18 @@ export class Session {
   /** The ID token as it came. What it says is in `claims`, once it is verified. */
   readonly idToken: string | undefined
   /**
+   * What the server tells of the person (OpenID Connect Core section 5.3): `UntrustedError` `userinfo.subject` if it
+   * tells of somebody else. Other errors: `endpoint.missing`, `userinfo.malformed`, `denied.*`, `lost.*`; a `TypeError`
+   * for a session without an ID token.
+   */
+  userinfo(): Promise<Readonly<Record<string, unknown>>>
+  /**
+   * Where to send the person to be signed out at the server, too (OpenID Connect RP-Initiated Logout 1.0): ask before
+   * {@link Session.signOut}, then assign it to `location`. The ID token stands in it, as the standard wants it.
+   * `endpoint.missing` if the server has no such page.
+   */
+  endSessionUrl(options?: { postLogoutRedirectUri?: string | URL | undefined, state?: string | undefined }): URL
+  /**
    * An access token that is fresh, as far as can be known. A caller that leaves, by its `signal` or with
    * `LostError` `lost.timeout` after its `timeoutMs`, stops no renewal, and what that brings is kept.
    */

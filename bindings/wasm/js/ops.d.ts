@@ -45,3 +45,17 @@ export function refresh<Machine>(client: Client<Machine>, args: {
   /** Parameters that the provider documents. */
   extra?: Readonly<Record<string, string | readonly string[]>> | undefined
 }): Machine
+
+/**
+ * Asks the server about the user who signed in (OpenID Connect Core section 5.3).
+ * `userinfo.subject` if it tells about somebody else: then nothing of it may be used. `endpoint.missing` if the server
+ * does not offer it, `userinfo.malformed` if its answer is not what the standard describes, `denied.*` if it refuses,
+ * `lost.*` if no answer arrives. Where the client is registered for signed or encrypted answers, `userinfo.not_signed`
+ * and `jwe.not_encrypted` for plain ones, `jwe.*`, `jws.*` and `jwt.*` for what is wrong with a token.
+ */
+export function userinfo<Machine>(client: Client<Machine>, args: {
+  /** The tokens of the sign-in. */
+  tokens: Tokens
+  /** The `sub` of the verified ID token: the answer has to be about the same user. */
+  subject: string
+}): Machine

@@ -10,3 +10,8 @@ export function revoke(client, { token, hint }) {
 export function refresh(client, { tokens, scope, resource, audience, extra }) {
   return client.begin(1, [tokens, scope, resource, audience, extra])
 }
+
+/** Asks the server about the user who signed in (OpenID Connect Core section 5.3). */
+export function userinfo(client, { tokens, subject }) {
+  return client.begin(2, [tokens, subject])
+}

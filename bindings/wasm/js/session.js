@@ -5,7 +5,7 @@ import { random } from './chance.js'
 import { origins } from './config.js'
 import { DeniedError, OAuthError } from './errors.js'
 import { keep, moment } from './keep.js'
-import { revoke } from './ops.js'
+import { revoke, userinfo } from './ops.js'
 import { run } from './run.js'
 import { storageOf } from './storage.js'
 import { Alone, Tabs } from './tabs.js'
@@ -100,6 +100,20 @@ export class Session {
   /** The ID token as it came. What it says is in `claims`. */
   get idToken() {
     return this.#live().idToken
+  }
+
+  /** What the server tells of the person, compared with the ID token. */
+  async userinfo() {
+    const { client, config } = this.#context
+    const subject = this.claims?.sub ?? subjectOf(this.#live().idToken)
+    const { claims } = await run(userinfo(client, { tokens: await this.#ask(), subject }), config)
+    return JSON.parse(claims)
+  }
+
+  /** Where to send the person to be signed out at the server, too. */
+  endSessionUrl({ postLogoutRedirectUri, state } = {}) {
+    const back = postLogoutRedirectUri && String(postLogoutRedirectUri)
+    return new URL(this.#context.client.endSessionUrl(this.idToken, back, state))
   }
 
   /** An access token that is fresh, as far as can be known. A caller that leaves stops no renewal. */
@@ -304,6 +318,13 @@ export class Session {
       if (signal?.aborted) abort()
     })
   }
+}
+
+/** Whom an ID token names that this page, or another tab of it, has verified at the sign-in. */
+function subjectOf(idToken) {
+  if (idToken === undefined) return undefined
+  const payload = idToken.split('.')[1].replace(/-/g, '+').replace(/_/g, '/')
+  return JSON.parse(atob(payload)).sub
 }
 
 /** The session of a fresh sign-in. */

@@ -2,8 +2,8 @@
 
 use js_sys::Array;
 use oauth_facade::{
-    Auth, Authorize, HostGeneratedValues, Pending, ResponseMode, Scope, TokenRequest, Url,
-    return_target,
+    Auth, Authorize, EndSession, HostGeneratedValues, Pending, ResponseMode, Scope, Secret,
+    TokenRequest, Url, return_target,
 };
 use wasm_bindgen::prelude::*;
 
@@ -80,6 +80,21 @@ impl Client {
             .redeem(pending, callback)
             .map(Machine::of)
             .map_err(fail)
+    }
+
+    /// Where to send the person to be signed out at the server, too.
+    #[wasm_bindgen(js_name = endSessionUrl)]
+    pub fn end_session_url(
+        &self,
+        id_token: Option<String>,
+        post_logout_redirect_uri: Option<String>,
+        state: Option<String>,
+    ) -> Result<String, JsValue> {
+        let mut ask = EndSession::default();
+        ask.id_token_hint = id_token.map(Secret::new);
+        ask.post_logout_redirect_uri = post_logout_redirect_uri;
+        ask.state = state.map(Secret::new);
+        self.0.end_session_url(ask).map_err(fail)
     }
 
     /// Begins the operation of this number; `js/ops.js` knows them.

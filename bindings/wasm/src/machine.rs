@@ -134,7 +134,7 @@ impl Step {
                 ..
             }) => vec![
                 (*alg).to_owned(),
-                key.clone(),
+                key.to_json(),
                 String::from_utf8_lossy(signing_input).into_owned(),
             ],
             Turn::Verify(VerificationJob::HalfHash { hash, value, half }) => {
@@ -153,7 +153,7 @@ impl Step {
         }
     }
 
-    /// The verified claims of the ID token it ended with, as JSON.
+    /// The verified claims of the ID token it ended with, or what the server tells of a user, as JSON.
     #[wasm_bindgen(getter)]
     pub fn claims(&self) -> Option<String> {
         match &self.0 {
@@ -161,6 +161,7 @@ impl Step {
                 .id_token
                 .as_ref()
                 .map(|id_token| id_token.claims().to_json()),
+            Turn::Done(record) => record.json(),
             _ => None,
         }
     }
@@ -224,8 +225,6 @@ fn step(turn: Result<Turn, Error>) -> Result<Step, JsValue> {
     match turn {
         // No client here holds a key: there is nobody to sign.
         Ok(Turn::Sign(_)) => Err(fail(Error::from(Misuse::Setup).about("a signature"))),
-        // No operation of the browser's leaves one behind: the generator of `js/ops.js` sees to that.
-        Ok(Turn::Done(Record::Plain(name, _))) => Err(fail(Error::from(Misuse::Setup).about(name))),
         Ok(turn) => Ok(Step(turn)),
         Err(error) => Err(fail(error)),
     }

@@ -65,6 +65,43 @@ test('oidc-provider signs a person in, renews and revokes', async () => {
   assert.deepEqual(later, { renewed: true, signedIn: false })
 })
 
+test('oidc-provider tells of the person, and where to sign out', async () => {
+  const config = us.configs.oidc
+  const page = await signedIn(us, config, { scope: 'openid' })
+  const told = await page.evaluate(async () => {
+    const { sub } = session.claims
+    const about = await session.userinfo()
+    const url = session.endSessionUrl({ postLogoutRedirectUri: `${location.origin}/bye`, state: 's' })
+    const { client_id: id, id_token_hint: hint, ...rest } = Object.fromEntries(url.searchParams)
+    return { isSame: about.sub === sub, origin: url.origin, id, hint: hint === session.idToken, rest, here: location.origin }
+  })
+  const { here, ...said } = told
+  assert.deepEqual(said, {
+    isSame: true,
+    origin: new URL(config.issuer).origin,
+    id: config.clientId,
+    hint: true,
+    rest: { post_logout_redirect_uri: `${here}/bye`, state: 's' },
+  })
+})
+
+test('what the server tells of somebody else is not told', async () => {
+  const page = await signedIn(us, us.configs.generic, { scope: 'openid profile' })
+  const told = await page.evaluate(async () => {
+    const { name } = await session.userinfo()
+    const real = globalThis.fetch
+    globalThis.fetch = async (url, init) => {
+      if (!String(url).endsWith('/userinfo')) return real(url, init)
+      return new Response('{"sub":"another"}', { headers: { 'content-type': 'application/json' } })
+    }
+    const code = await session.userinfo().catch((error) => error.code)
+    globalThis.fetch = real
+    await session.revoke()
+    return { name, code, over: await session.userinfo().catch((error) => error.code) }
+  })
+  assert.deepEqual(told, { name: 'Alice Liddell', code: 'userinfo.subject', over: 'grant.no_refresh_token' })
+})
+
 test('a metadata document at hand needs no discovery', async () => {
   const metadata = await (await fetch(`${us.twins.generic}/.well-known/oauth-authorization-server`)).json()
   const page = await signedIn(us, { ...us.configs.generic, metadata })

@@ -228,11 +228,12 @@ impl Client {
     }
 
     /// Verifies a logout token that the server posted (OpenID Connect Back-Channel Logout section 2.6):
-    /// signature, claims, and that it was not received before. What it ends is for the caller to look up, with
+    /// signature, claims, and that it was not received before. It is encrypted if ID tokens are, and only then
+    /// ([`Self::with_id_token_encryption`]). What it ends is for the caller to look up, with
     /// [`LogoutToken::ends`].
     ///
     /// # Errors
-    /// `jws.*`, `jwt.*`, `logout_token.*`, `jwks.malformed` and `endpoint.missing`, from the steps.
+    /// `jwe.*`, `jws.*`, `jwt.*`, `logout_token.*`, `jwks.malformed` and `endpoint.missing`, from the steps.
     pub fn verify_logout_token(
         &self,
         token: Secret<String>,

@@ -120,6 +120,12 @@ impl ClientAuth {
         }
     }
 
+    /// The client secret, where there is one that the server knows too: keys are made of it (OpenID Connect Core
+    /// section 10.2).
+    pub fn client_secret(&self) -> Option<Secret<String>> {
+        self.secret().map(Secret::from)
+    }
+
     /// The method's JWTs, if it has such.
     pub(crate) fn jwt(&self) -> Option<&dyn ClientJwt> {
         match &self.0 {

@@ -13,7 +13,7 @@ use crate::dpop::{DpopKey, Nonces};
 use crate::error::{Error, Misuse};
 use crate::form::Form;
 use crate::issuer::RedirectUri;
-use crate::jose::{Alg, KeyCache, Replays, ResponseEncryption};
+use crate::jose::{Alg, KeyCache, Opens, Replays};
 use crate::server::Server;
 
 /// The issuer and client that tokens belong to. A token is never sent to another server or by
@@ -65,11 +65,11 @@ pub struct ClientConfig {
     /// Audiences that ID tokens may name beside the client.
     pub(crate) trusted_audiences: Vec<String>,
     /// `id_token_encrypted_response_alg` and `_enc`.
-    pub(crate) id_token_encryption: Option<Arc<ResponseEncryption>>,
+    pub(crate) id_token_encryption: Option<Arc<dyn Opens>>,
     /// `userinfo_signed_response_alg`, or several.
     pub(crate) userinfo_algs: Option<Vec<Alg>>,
     /// `userinfo_encrypted_response_alg` and `_enc`.
-    pub(crate) userinfo_encryption: Option<Arc<ResponseEncryption>>,
+    pub(crate) userinfo_encryption: Option<Arc<dyn Opens>>,
     /// What all clones share for good, whatever is changed on one of them.
     pub(crate) shared: Arc<Shared>,
     /// The `Authorization` header of a client that uses `client_secret_basic`. Computed once.

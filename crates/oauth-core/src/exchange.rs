@@ -3,6 +3,7 @@
 mod compose;
 
 use std::fmt;
+use std::sync::Arc;
 use std::time::Duration;
 
 use crate::http::HeaderName;
@@ -10,6 +11,7 @@ use crate::http::header::{CACHE_CONTROL, CONTENT_TYPE, RETRY_AFTER, WWW_AUTHENTI
 use bytes::Bytes;
 
 use crate::error::{Cause, Error};
+use crate::jose::PublicJwk;
 use crate::moment::{Moment, UnixTime};
 use crate::secret::Secret;
 
@@ -135,8 +137,8 @@ pub enum VerificationJob {
 #[derive(Clone)]
 #[non_exhaustive]
 pub enum VerificationKey {
-    /// The signer's public key, as the text of a JWK (RFC 7517).
-    Public(String),
+    /// The signer's public key.
+    Public(Arc<PublicJwk>),
     /// The octets of a shared secret. They never come out of a key set.
     Secret(Secret<Vec<u8>>),
 }

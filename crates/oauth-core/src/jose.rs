@@ -19,6 +19,7 @@ use crate::secret::Secret;
 
 pub use claims::Claims;
 pub use decrypter::{Curve, Decrypter, DecryptionFailed, DecryptionJob, Enc, EphemeralKey, JweAlg};
+pub(crate) use encryption::Opens;
 pub use encryption::ResponseEncryption;
 pub(crate) use encryption::opened;
 pub use jwk::PublicJwk;

@@ -1,6 +1,8 @@
 //! A new key, its public half to register, and a signature with it:
 //! `cargo run -p oauth-crypto --example keys`.
 
+use std::sync::Arc;
+
 use bytes::Bytes;
 use oauth_core::crypto::Signer as _;
 use oauth_core::exchange::{VerificationJob, VerificationKey};
@@ -14,7 +16,7 @@ fn signed_and_verified(alg: Alg) -> Result<bool, Box<dyn std::error::Error>> {
     let signature = key.sign(text.as_bytes())?;
     Ok(oauth_crypto::verify(&VerificationJob::Signature {
         alg: alg.as_str(),
-        key: VerificationKey::Public(key.public_jwk().to_json()),
+        key: VerificationKey::Public(Arc::new(key.public_jwk().clone())),
         signing_input: Bytes::from_static(text.as_bytes()),
         signature,
     }))

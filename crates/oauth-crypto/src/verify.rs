@@ -53,9 +53,7 @@ pub fn verify(job: &VerificationJob) -> bool {
             signing_input,
             signature,
         } => match (Alg::named(alg), key) {
-            (Some(alg), VerificationKey::Public(jwk)) => {
-                PublicJwk::parse(jwk).is_ok_and(|key| public(alg, &key, signing_input, signature))
-            }
+            (Some(alg), VerificationKey::Public(key)) => public(alg, key, signing_input, signature),
             (Some(alg), VerificationKey::Secret(secret)) => {
                 is_mac(alg, secret.expose(), signing_input, signature)
             }

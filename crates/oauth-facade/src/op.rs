@@ -315,13 +315,13 @@ operations! {
     everywhere {
         revoke: Revoke -> ();
         refresh: Refresh -> Tokens;
+        userinfo: Userinfo -> UserClaims;
     }
     not in the browser {
         introspect: Introspect -> TokenState;
         password: Password -> Tokens;
         client_credentials: ClientCredentials -> Tokens, Exchange;
         device_authorization: DeviceAuthorization -> DeviceCode;
-        userinfo: Userinfo -> UserClaims;
         verify_access_token: VerifyAccessToken -> AccessToken;
         verify_logout_token: VerifyLogoutToken -> LogoutToken;
     }

@@ -104,6 +104,19 @@ pub struct ErrorRecord {
     pub challenge: Option<String>,
 }
 
+impl Record {
+    /// The member of a plain record that is JSON, for hosts that take nothing else of it.
+    pub fn json(&self) -> Option<String> {
+        let Self::Plain(_, members) = self else {
+            return None;
+        };
+        members.iter().find_map(|member| match member {
+            Arg::Json(value) => Some(json::value_text(value)),
+            _ => None,
+        })
+    }
+}
+
 impl ErrorRecord {
     /// The record as JSON for languages whose every number is a double, with what the error came from.
     pub fn to_json(&self, cause: Option<String>) -> String {
@@ -135,6 +148,22 @@ impl ErrorRecord {
     }
 }
 
+impl ErrorRecord {
+    /// With what an API answers. Nobody shows tokens to a page, so its module does without.
+    #[cfg(feature = "crypto")]
+    fn answering(mut self, error: &Error) -> Self {
+        let refusal = error.refusal();
+        self.answer_status = refusal.map(|refusal| refusal.status);
+        self.challenge = refusal.and_then(|refusal| refusal.challenge.clone());
+        self
+    }
+
+    #[cfg(not(feature = "crypto"))]
+    const fn answering(self, _: &Error) -> Self {
+        self
+    }
+}
+
 impl From<&Error> for ErrorRecord {
     fn from(error: &Error) -> Self {
         let server = error.server_error();
@@ -153,10 +182,9 @@ impl From<&Error> for ErrorRecord {
             extra: server
                 .map(|server| server.extra().clone())
                 .unwrap_or_default(),
-            answer_status: error.refusal().map(|refusal| refusal.status),
-            challenge: error
-                .refusal()
-                .and_then(|refusal| refusal.challenge.clone()),
+            answer_status: None,
+            challenge: None,
         }
+        .answering(error)
     }
 }

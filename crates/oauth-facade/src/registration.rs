@@ -22,7 +22,9 @@ pub struct Registration {
     pub userinfo_encrypted_response_alg: Option<String>,
     /// `userinfo_encrypted_response_enc`; `A128CBC-HS256` by default.
     pub userinfo_encrypted_response_enc: Option<String>,
-    /// The keys that decrypt, newest first: private ones in PEM or as a JWK, shared ones as a JWK.
+    /// The keys that decrypt, newest first: private ones in PEM or as a JWK, shared ones as a JWK. Where the
+    /// algorithm needs a shared key and none of these fits, it is made of the client secret (OpenID Connect
+    /// Core section 10.2).
     pub decryption_keys: Vec<Secret<String>>,
 }
 
@@ -36,7 +38,9 @@ impl Registration {
         if let Some(name) = &self.userinfo_signed_response_alg {
             client = client.with_userinfo_algs([alg(name)?]);
         }
+        let secret = client.auth().client_secret();
         let id_token = self.encryption(
+            secret.as_ref(),
             self.id_token_encrypted_response_alg.as_deref(),
             self.id_token_encrypted_response_enc.as_deref(),
         );
@@ -44,6 +48,7 @@ impl Registration {
             client = client.with_id_token_encryption(encryption);
         }
         let userinfo = self.encryption(
+            secret.as_ref(),
             self.userinfo_encrypted_response_alg.as_deref(),
             self.userinfo_encrypted_response_enc.as_deref(),
         );
@@ -55,6 +60,7 @@ impl Registration {
 
     fn encryption(
         &self,
+        secret: Option<&Secret<String>>,
         alg: Option<&str>,
         enc: Option<&str>,
     ) -> Result<Option<ResponseEncryption>, Error> {
@@ -67,6 +73,10 @@ impl Registration {
             };
         };
         let alg = JweAlg::named(name).ok_or_else(|| unknown(name))?;
+        let enc = match enc {
+            None => Enc::A128CbcHs256,
+            Some(name) => Enc::named(name).ok_or_else(|| unknown(name))?,
+        };
         let mut encryption: Option<ResponseEncryption> = None;
         for text in &self.decryption_keys {
             // Keys for other algorithms may stand beside it.
@@ -79,17 +89,17 @@ impl Registration {
                 None => ResponseEncryption::new(alg, key),
             });
         }
-        let encryption = match encryption {
-            Some(encryption) => encryption,
-            None if self.decryption_keys.is_empty() => {
-                return Err(setup("encrypted responses need decryption keys"));
-            }
-            None => return Err(unknown(name)),
+        let of_secret = || {
+            let key = DecryptionKey::of_client_secret(secret?.expose(), alg, enc).ok()?;
+            Some(ResponseEncryption::new(alg, key))
         };
-        Ok(Some(match enc {
-            None => encryption,
-            Some(name) => encryption.encs([Enc::named(name).ok_or_else(|| unknown(name))?]),
-        }))
+        match encryption.or_else(of_secret) {
+            Some(encryption) => Ok(Some(encryption.encs([enc]))),
+            None if self.decryption_keys.is_empty() => {
+                Err(setup("encrypted responses need decryption keys"))
+            }
+            None => Err(unknown(name)),
+        }
     }
 }
 

@@ -7,12 +7,16 @@
 // With {"key", "cert", "ca", "client"} in TLS, all PEM, it speaks TLS, and a second port asks for the client's
 // certificate: two more clients authenticate with it (RFC 8705).
 //
+// Clients that learn who signed in from more than ID tokens are in identity.mjs. BACKCHANNEL_LOGOUT_URI is where
+// two of them hear of logouts. POST /_rotate gives the server new signing keys, and forgets the old ones.
+//
 // Prints one line of JSON once it listens: {"issuer": ..., "clients": {...}}. Stops when its
 // standard input closes.
 import { X509Certificate, generateKeyPairSync } from 'node:crypto'
 import { createServer } from 'node:http'
 import { createServer as createTlsServer } from 'node:https'
 import Provider from 'oidc-provider'
+import { api, fetchAnywhere, identityAlgs, identityClients, identityFeatures } from './identity.mjs'
 
 // Every character that a careless Basic header gets wrong.
 const odd = { client_id: 'basic: +%/client', client_secret: 's3cret: +%/ and space, long enough' }
@@ -48,7 +52,7 @@ const signers = {
   RS256: 'rsa', RS384: 'rsa', RS512: 'rsa', PS256: 'rsa', PS384: 'rsa', PS512: 'rsa',
 }
 const pairs = () => Object.fromEntries(Object.entries(kinds).map(([name, kind]) => [name, generateKeyPairSync(...kind)]))
-const [own, theirs] = [pairs(), pairs()]
+const theirs = pairs()
 const byKey = Object.entries(signers).map(([alg, kind]) => ({
   client_id: `key-${alg}`,
   private_key: theirs[kind].privateKey.export({ type: 'pkcs8', format: 'pem' }),
@@ -106,11 +110,11 @@ if (tls) {
     },
   )
 }
+const identity = identityClients(theirs.rsa, process.env.BACKCHANNEL_LOGOUT_URI)
 const algs = [...Object.keys(signers), 'HS256', 'HS384', 'HS512']
 
-const provider = new Provider(issuer, {
-  jwks: { keys: Object.entries(own).map(([kid, { privateKey }]) => ({ ...privateKey.export({ format: 'jwk' }), kid, use: 'sig' })) },
-  enabledJWA: { clientAuthSigningAlgValues: algs, idTokenSigningAlgValues: algs },
+const configuration = {
+  enabledJWA: { clientAuthSigningAlgValues: algs, idTokenSigningAlgValues: algs, ...identityAlgs(algs) },
   clientAuthMethods: [
     'client_secret_basic', 'client_secret_post', 'client_secret_jwt', 'private_key_jwt', 'none',
     ...(tls ? ['tls_client_auth', 'self_signed_tls_client_auth'] : []),
@@ -118,7 +122,7 @@ const provider = new Provider(issuer, {
   ...(tls ? { discovery: mutualTls.discovery } : {}),
   clients: [
     ...[...byKey, ...byCertificate].map(({ client_id, registered }) => ({ client_id, ...grants, ...registered })),
-    ...bySecret.map(({ client_id, client_secret, registered }) => ({ client_id, client_secret, ...grants, ...registered })),
+    ...[...bySecret, ...identity].map(({ client_id, client_secret, registered }) => ({ client_id, client_secret, ...grants, ...registered })),
     { ...odd, ...grants, token_endpoint_auth_method: 'client_secret_basic' },
     { ...post, ...grants, token_endpoint_auth_method: 'client_secret_post' },
     {
@@ -135,8 +139,10 @@ const provider = new Provider(issuer, {
     introspection: { enabled: true },
     revocation: { enabled: true },
     devInteractions: { enabled: false },
+    ...identityFeatures,
     ...(tls ? { mTLS: mutualTls.feature } : {}),
   },
+  fetch: fetchAnywhere,
   clientBasedCORS: (ctx, origin) => origin === process.env.PAGE_ORIGIN,
   pkce: { required: () => true },
   rotateRefreshToken: true,
@@ -144,19 +150,29 @@ const provider = new Provider(issuer, {
   ttl: { AccessToken: Number(process.env.ACCESS_TOKEN_SECONDS ?? 60), ClientCredentials: 60, RefreshToken: 600, Grant: 600, Interaction: 60, Session: 600 },
   findAccount: (ctx, id) => ({ accountId: id, claims: () => ({ sub: id }) }),
   interactions: { url: (ctx, interaction) => `/interaction/${interaction.uid}` },
-})
+}
 
 const counters = { refreshes: 0, reuse_events: 0, refused: 0 }
-provider.on('grant.success', (ctx) => {
-  if (ctx.oidc.params.grant_type === 'refresh_token') counters.refreshes += 1
-})
-provider.on('grant.error', (ctx, error) => {
-  if (error.error_detail === 'refresh token already used') counters.reuse_events += 1
-  else counters.refused += 1
-})
+
+/** A provider with new keys. All of them share what is stored: sessions, grants and tokens. */
+function provide(generation) {
+  const keys = Object.entries(pairs()).map(([name, { privateKey }]) => (
+    { ...privateKey.export({ format: 'jwk' }), kid: `${name}-${generation}`, use: 'sig' }))
+  const provider = new Provider(issuer, { ...configuration, jwks: { keys } })
+  provider.on('grant.success', (ctx) => {
+    if (ctx.oidc.params.grant_type === 'refresh_token') counters.refreshes += 1
+  })
+  provider.on('grant.error', (ctx, error) => {
+    if (error.error_detail === 'refresh token already used') counters.reuse_events += 1
+    else counters.refused += 1
+  })
+  return { provider, answer: provider.callback(), generation }
+}
+let current = provide(1)
 
 /** Logs in and agrees to whatever is asked, as a person with a browser would. */
 async function agree(request, response) {
+  const { provider } = current
   const { prompt, params, session, grantId } = await provider.interactionDetails(request, response)
   if (prompt.name === 'login') {
     return provider.interactionFinished(request, response, { login: { accountId: 'somebody' } })
@@ -165,23 +181,26 @@ async function agree(request, response) {
     ? await provider.Grant.find(grantId)
     : new provider.Grant({ accountId: session.accountId, clientId: params.client_id })
   grant.addOIDCScope('openid offline_access read')
+  grant.addResourceScope(api, 'read')
   const consent = { grantId: await grant.save() }
   return provider.interactionFinished(request, response, { consent }, { mergeWithLastSubmission: true })
 }
 
-const answer = provider.callback()
 function onRequest(request, response) {
   if (request.url === '/_counters') {
     response.writeHead(200, { 'content-type': 'application/json' }).end(JSON.stringify(counters))
+  } else if (request.url === '/_rotate' && request.method === 'POST') {
+    current = provide(current.generation + 1)
+    response.writeHead(204).end()
   } else if (request.url.startsWith('/interaction/')) {
     agree(request, response).catch((error) => response.writeHead(500).end(String(error)))
   } else {
-    answer(request, response)
+    current.answer(request, response)
   }
 }
 server.on('request', onRequest)
 mutual?.on('request', onRequest)
-const others = Object.fromEntries([...byKey, ...bySecret, ...byCertificate].map(({ registered: _, ...client }) => [client.client_id, client]))
+const others = Object.fromEntries([...byKey, ...bySecret, ...byCertificate, ...identity].map(({ registered: _, ...client }) => [client.client_id, client]))
 console.log(JSON.stringify({ issuer, clients: { basic: odd, post, native: open, ...others } }))
 process.stdin.resume()
 process.stdin.on('end', () => process.exit(0))

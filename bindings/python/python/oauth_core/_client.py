@@ -34,7 +34,8 @@ class Client(NativeClient, Operations):
     name ``trusted_audiences`` beside the client. A client that is registered for encrypted ID tokens, or for
     UserInfo that is signed or encrypted, says so with the names of its metadata, such as
     ``id_token_encrypted_response_alg``, and ``decryption_keys`` in PEM or as JWKs, the newest first; what
-    comes otherwise is then refused. ``client_auth.*``, ``key.*`` and ``redirect_uri.refused``
+    comes otherwise is then refused. Where the algorithm needs a shared key and none is there, it is made of
+    the client secret (OpenID Connect Core section 10.2). ``client_auth.*``, ``key.*`` and ``redirect_uri.refused``
     for what cannot be used.
 
     Each call that waits is there twice: blocking, without Python's lock, and as a coroutine for asyncio

@@ -9,7 +9,7 @@ if TYPE_CHECKING:
     from typing import Any, Literal
 
     from ._native import Exchange, Tokens
-    from ._records import TokenState, DeviceCode, UserClaims, AccessToken, LogoutToken
+    from ._records import UserClaims, TokenState, DeviceCode, AccessToken, LogoutToken
     from .drive import Moment
 
     TokenKind = Literal["access_token", "refresh_token"]
@@ -79,6 +79,32 @@ class ExchangeOperations:
         answer: Exchange[Tokens] = self._begin(1, (tokens, scope, resource, audience, extra), moment)
         return answer
 
+    def userinfo(
+        self,
+        *,
+        tokens: Tokens,
+        subject: str,
+        moment: Moment | None = None,
+    ) -> Exchange[UserClaims]:
+        """Asks the server about the user who signed in (OpenID Connect Core section 5.3).
+
+        userinfo.subject if it tells about somebody else: then nothing of it may be used.
+        endpoint.missing if the server does not offer it, userinfo.malformed if its answer is
+        not what the standard describes, denied.* if it refuses, lost.* if no answer arrives.
+        Where the client is registered for signed or encrypted answers, userinfo.not_signed and
+        jwe.not_encrypted for plain ones, jwe.*, jws.* and jwt.* for what is wrong with a
+        token.
+
+        Args:
+            tokens: The tokens of the sign-in.
+            subject: The sub of the verified ID token: the answer has to be about the same
+                user.
+            moment: For tests and replays: gives the Unix time in seconds and 32 random bytes,
+                at each step.
+        """
+        answer: Exchange[UserClaims] = self._begin(2, (tokens, subject), moment)
+        return answer
+
     def introspect(
         self,
         *,
@@ -105,7 +131,7 @@ class ExchangeOperations:
             moment: For tests and replays: gives the Unix time in seconds and 32 random bytes,
                 at each step.
         """
-        answer: Exchange[TokenState] = self._begin(2, (token, hint, signed_response_alg, audience), moment)
+        answer: Exchange[TokenState] = self._begin(3, (token, hint, signed_response_alg, audience), moment)
         return answer
 
     def password(
@@ -135,7 +161,7 @@ class ExchangeOperations:
             moment: For tests and replays: gives the Unix time in seconds and 32 random bytes,
                 at each step.
         """
-        answer: Exchange[Tokens] = self._begin(3, (username, password, scope, resource, audience, extra), moment)
+        answer: Exchange[Tokens] = self._begin(4, (username, password, scope, resource, audience, extra), moment)
         return answer
 
     def client_credentials(
@@ -160,7 +186,7 @@ class ExchangeOperations:
             moment: For tests and replays: gives the Unix time in seconds and 32 random bytes,
                 at each step.
         """
-        answer: Exchange[Tokens] = self._begin(4, (scope, resource, audience, extra), moment)
+        answer: Exchange[Tokens] = self._begin(5, (scope, resource, audience, extra), moment)
         return answer
 
     def device_authorization(
@@ -186,33 +212,7 @@ class ExchangeOperations:
             moment: For tests and replays: gives the Unix time in seconds and 32 random bytes,
                 at each step.
         """
-        answer: Exchange[DeviceCode] = self._begin(5, (scope, resource, audience, extra), moment)
-        return answer
-
-    def userinfo(
-        self,
-        *,
-        tokens: Tokens,
-        subject: str,
-        moment: Moment | None = None,
-    ) -> Exchange[UserClaims]:
-        """Asks the server about the user who signed in (OpenID Connect Core section 5.3).
-
-        userinfo.subject if it tells about somebody else: then nothing of it may be used.
-        endpoint.missing if the server does not offer it, userinfo.malformed if its answer is
-        not what the standard describes, denied.* if it refuses, lost.* if no answer arrives.
-        Where the client is registered for signed or encrypted answers, userinfo.not_signed and
-        jwe.not_encrypted for plain ones, jwe.*, jws.* and jwt.* for what is wrong with a
-        token.
-
-        Args:
-            tokens: The tokens of the sign-in.
-            subject: The sub of the verified ID token: the answer has to be about the same
-                user.
-            moment: For tests and replays: gives the Unix time in seconds and 32 random bytes,
-                at each step.
-        """
-        answer: Exchange[UserClaims] = self._begin(6, (tokens, subject), moment)
+        answer: Exchange[DeviceCode] = self._begin(6, (scope, resource, audience, extra), moment)
         return answer
 
     def verify_access_token(
@@ -277,9 +277,9 @@ class ExchangeOperations:
         named no sid; if it names none, all of its subject. Answer 200, or 400 after an error, with
         Cache-Control: no-store.
 
-        logout_token.replayed for one that was received before, jws.*, jwt.* and logout_token.event
-        for what is no logout token of this server for this client, lost.* and others where it could
-        not be verified.
+        logout_token.replayed for one that was received before, jwe.*, jws.*, jwt.* and
+        logout_token.event for what is no logout token of this server for this client, encrypted as
+        its ID tokens are; lost.* and others where it could not be verified.
 
         Args:
             token: The value of logout_token in the posted form.

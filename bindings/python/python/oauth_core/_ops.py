@@ -9,13 +9,13 @@ if TYPE_CHECKING:
     from typing import Any, Literal
 
     from ._native import Tokens
-    from ._records import TokenState, DeviceCode, UserClaims, AccessToken, LogoutToken
+    from ._records import UserClaims, TokenState, DeviceCode, AccessToken, LogoutToken
 
     TokenKind = Literal["access_token", "refresh_token"]
     AccessTokenProfile = Literal["rfc9068", "keycloak", "entra", "auth0", "okta", "cognito"]
     Replay = Literal["process", "caller"]
 
-FINGERPRINT = "e4f57e598295a10d"
+FINGERPRINT = "5353fb8115aa9a05"
 
 
 class Operations:
@@ -85,6 +85,29 @@ class Operations:
         answer: Coroutine[Any, Any, Tokens] = self._acall(1, (tokens, scope, resource, audience, extra))
         return answer
 
+    def userinfo(self, *, tokens: Tokens, subject: str) -> UserClaims:
+        """Asks the server about the user who signed in (OpenID Connect Core section 5.3).
+
+        userinfo.subject if it tells about somebody else: then nothing of it may be used.
+        endpoint.missing if the server does not offer it, userinfo.malformed if its answer is
+        not what the standard describes, denied.* if it refuses, lost.* if no answer arrives.
+        Where the client is registered for signed or encrypted answers, userinfo.not_signed and
+        jwe.not_encrypted for plain ones, jwe.*, jws.* and jwt.* for what is wrong with a
+        token.
+
+        Args:
+            tokens: The tokens of the sign-in.
+            subject: The sub of the verified ID token: the answer has to be about the same
+                user.
+        """
+        answer: UserClaims = self._call(2, (tokens, subject))
+        return answer
+
+    def auserinfo(self, *, tokens: Tokens, subject: str) -> Coroutine[Any, Any, UserClaims]:
+        """userinfo(), in a coroutine."""
+        answer: Coroutine[Any, Any, UserClaims] = self._acall(2, (tokens, subject))
+        return answer
+
     def introspect(
         self,
         *,
@@ -108,7 +131,7 @@ class Operations:
             audience: The name that the server has for this API in the aud of a signed answer,
                 if it is not the client id.
         """
-        answer: TokenState = self._call(2, (token, hint, signed_response_alg, audience))
+        answer: TokenState = self._call(3, (token, hint, signed_response_alg, audience))
         return answer
 
     def aintrospect(
@@ -120,7 +143,7 @@ class Operations:
         audience: str | None = None,
     ) -> Coroutine[Any, Any, TokenState]:
         """introspect(), in a coroutine."""
-        answer: Coroutine[Any, Any, TokenState] = self._acall(2, (token, hint, signed_response_alg, audience))
+        answer: Coroutine[Any, Any, TokenState] = self._acall(3, (token, hint, signed_response_alg, audience))
         return answer
 
     def password(
@@ -147,7 +170,7 @@ class Operations:
             audience: The audiences, as some servers name it.
             extra: Parameters that the provider documents.
         """
-        answer: Tokens = self._call(3, (username, password, scope, resource, audience, extra))
+        answer: Tokens = self._call(4, (username, password, scope, resource, audience, extra))
         return answer
 
     def apassword(
@@ -161,7 +184,7 @@ class Operations:
         extra: Mapping[str, str | Sequence[str]] | None = None,
     ) -> Coroutine[Any, Any, Tokens]:
         """password(), in a coroutine."""
-        answer: Coroutine[Any, Any, Tokens] = self._acall(3, (username, password, scope, resource, audience, extra))
+        answer: Coroutine[Any, Any, Tokens] = self._acall(4, (username, password, scope, resource, audience, extra))
         return answer
 
     def device_authorization(
@@ -184,7 +207,7 @@ class Operations:
             audience: The audiences, as some servers name it.
             extra: Parameters that the provider documents.
         """
-        answer: DeviceCode = self._call(5, (scope, resource, audience, extra))
+        answer: DeviceCode = self._call(6, (scope, resource, audience, extra))
         return answer
 
     def adevice_authorization(
@@ -196,30 +219,7 @@ class Operations:
         extra: Mapping[str, str | Sequence[str]] | None = None,
     ) -> Coroutine[Any, Any, DeviceCode]:
         """device_authorization(), in a coroutine."""
-        answer: Coroutine[Any, Any, DeviceCode] = self._acall(5, (scope, resource, audience, extra))
-        return answer
-
-    def userinfo(self, *, tokens: Tokens, subject: str) -> UserClaims:
-        """Asks the server about the user who signed in (OpenID Connect Core section 5.3).
-
-        userinfo.subject if it tells about somebody else: then nothing of it may be used.
-        endpoint.missing if the server does not offer it, userinfo.malformed if its answer is
-        not what the standard describes, denied.* if it refuses, lost.* if no answer arrives.
-        Where the client is registered for signed or encrypted answers, userinfo.not_signed and
-        jwe.not_encrypted for plain ones, jwe.*, jws.* and jwt.* for what is wrong with a
-        token.
-
-        Args:
-            tokens: The tokens of the sign-in.
-            subject: The sub of the verified ID token: the answer has to be about the same
-                user.
-        """
-        answer: UserClaims = self._call(6, (tokens, subject))
-        return answer
-
-    def auserinfo(self, *, tokens: Tokens, subject: str) -> Coroutine[Any, Any, UserClaims]:
-        """userinfo(), in a coroutine."""
-        answer: Coroutine[Any, Any, UserClaims] = self._acall(6, (tokens, subject))
+        answer: Coroutine[Any, Any, DeviceCode] = self._acall(6, (scope, resource, audience, extra))
         return answer
 
     def verify_access_token(
@@ -300,9 +300,9 @@ class Operations:
         named no sid; if it names none, all of its subject. Answer 200, or 400 after an error, with
         Cache-Control: no-store.
 
-        logout_token.replayed for one that was received before, jws.*, jwt.* and logout_token.event
-        for what is no logout token of this server for this client, lost.* and others where it could
-        not be verified.
+        logout_token.replayed for one that was received before, jwe.*, jws.*, jwt.* and
+        logout_token.event for what is no logout token of this server for this client, encrypted as
+        its ID tokens are; lost.* and others where it could not be verified.
 
         Args:
             token: The value of logout_token in the posted form.

@@ -11,12 +11,37 @@ if TYPE_CHECKING:
     from typing import Any
 
 __all__ = [
+    "UserClaims",
     "TokenState",
     "DeviceCode",
-    "UserClaims",
     "AccessToken",
     "LogoutToken",
 ]
+
+
+class UserClaims(Record):
+    """What the server tells about a user (OpenID Connect Core section 5.1).
+
+    Attributes:
+        subject: Who it is, together with the issuer: the sub of the ID token.
+        claims: All that was told, sub included: name, email, address and others, as far
+            as the scope goes.
+    """
+
+    if TYPE_CHECKING:
+        subject: str
+        """Who it is, together with the issuer: the sub of the ID token."""
+        claims: dict[str, Any] = {}
+        """All that was told, sub included: name, email, address and others, as far as the scope
+        goes."""
+    else:
+        __slots__ = (
+            "subject",
+            "claims",
+        )
+        _absent = {
+            "claims": {},
+        }
 
 
 class TokenState(Record):
@@ -136,31 +161,6 @@ class DeviceCode(Record):
             "verification_uri_complete": None,
         }
         _secrets = frozenset(("device_code",))
-
-
-class UserClaims(Record):
-    """What the server tells about a user (OpenID Connect Core section 5.1).
-
-    Attributes:
-        subject: Who it is, together with the issuer: the sub of the ID token.
-        claims: All that was told, sub included: name, email, address and others, as far
-            as the scope goes.
-    """
-
-    if TYPE_CHECKING:
-        subject: str
-        """Who it is, together with the issuer: the sub of the ID token."""
-        claims: dict[str, Any] = {}
-        """All that was told, sub included: name, email, address and others, as far as the scope
-        goes."""
-    else:
-        __slots__ = (
-            "subject",
-            "claims",
-        )
-        _absent = {
-            "claims": {},
-        }
 
 
 class AccessToken(Record):

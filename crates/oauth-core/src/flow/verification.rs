@@ -13,7 +13,7 @@ use crate::client_config::ClientConfig;
 use crate::endpoint::jwks::{FetchedKeys, Jwks};
 use crate::error::{Error, Kind, Misuse, ServerError, ValidationFailure};
 use crate::exchange::{Exchange, ExchangeExt as _, Input, Step, VerificationJob, VerificationKey};
-use crate::jose::{Alg, Hash, Jws, KeySet, Lookup, ResponseEncryption, Unsigned, opened};
+use crate::jose::{Alg, Hash, Jws, KeySet, Lookup, Opens, Unsigned, opened};
 use crate::moment::Moment;
 use crate::secret::Secret;
 use crate::token::id_token::{self, HashClaim, IdToken, IdTokenChecks};
@@ -29,7 +29,7 @@ pub(crate) struct Verification {
     config: Arc<ClientConfig>,
     token: Secret<String>,
     allowed: Vec<Alg>,
-    encryption: Option<Arc<ResponseEncryption>>,
+    encryption: Option<Arc<dyn Opens>>,
     refetch: Refetch,
     signature: Signature,
     /// The keys that were looked through.
@@ -83,7 +83,7 @@ impl Verification {
     }
 
     /// Of a token that is encrypted like this, or is not where nothing is agreed on.
-    pub(crate) fn encrypted(mut self, encryption: Option<Arc<ResponseEncryption>>) -> Self {
+    pub(crate) fn encrypted(mut self, encryption: Option<Arc<dyn Opens>>) -> Self {
         self.encryption = encryption;
         self
     }
@@ -145,9 +145,7 @@ impl Verification {
     fn choose(&mut self, at: &Moment, jws: Jws, keys: &Arc<KeySet>) -> Result<Step<Jws>, Error> {
         self.tried = Some(Arc::clone(keys));
         let candidates = keys.candidates(jws.alg, jws.kid.as_deref()).into_iter();
-        let candidates = candidates
-            .map(|key| VerificationKey::Public(key.to_json()))
-            .collect();
+        let candidates = candidates.map(VerificationKey::Public).collect();
         self.verify(at, jws, candidates)
     }
 
@@ -272,8 +270,11 @@ pub(crate) fn logout_token(
 ) -> impl Exchange<Output = LogoutToken> + Send + use<> {
     // "in the same way as an ID Token" (OpenID Connect Back-Channel Logout section 2.6, step 2)
     let allowed = id_token::allowed_algs(&config);
+    // "decrypt it using the keys and algorithms that the Client specified during Registration that the OP was to
+    // use to encrypt ID Tokens" (step 1)
+    let encryption = config.id_token_encryption.clone();
     let signature = Verification::new(Arc::clone(&config), token, allowed);
-    signature.and_then(move |at, jws| {
+    signature.encrypted(encryption).and_then(move |at, jws| {
         checks
             .check(&config, &jws, at.now())
             .map_err(|error| error.at_endpoint("logout_token"))

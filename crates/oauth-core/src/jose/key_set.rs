@@ -3,6 +3,8 @@
 #[cfg(test)]
 mod tests;
 
+use std::sync::Arc;
+
 use super::{Alg, PublicJwk};
 use crate::error::{Error, ProtocolViolation};
 use crate::json::{self, Json, Map, Object, Value};
@@ -22,7 +24,7 @@ pub struct KeySet {
 
 #[derive(Debug, Clone)]
 struct Entry {
-    key: PublicJwk,
+    key: Arc<PublicJwk>,
     id: Option<String>,
     /// `alg`, where the key is good for one only.
     alg: Option<String>,
@@ -73,7 +75,7 @@ impl KeySet {
 
     /// The keys that may have made a signature by this algorithm: those of that `kid`; where the token
     /// names none, or no key has that name but some have no name, the others.
-    pub(crate) fn candidates(&self, alg: Alg, kid: Option<&str>) -> Vec<&PublicJwk> {
+    pub(crate) fn candidates(&self, alg: Alg, kid: Option<&str>) -> Vec<Arc<PublicJwk>> {
         let fits = |entry: &&Entry| entry.fits(alg);
         let named = kid.map_or(&[][..], |kid| self.named(kid));
         let keys: Vec<_> = match kid {
@@ -88,7 +90,7 @@ impl KeySet {
             None => self.keys.iter().filter(fits).collect(),
         };
         let keys = keys.into_iter().take(MAX_CANDIDATES);
-        keys.map(|entry| &entry.key).collect()
+        keys.map(|entry| Arc::clone(&entry.key)).collect()
     }
 
     /// The `kid` of each key that has one.
@@ -122,7 +124,7 @@ impl Entry {
                 .get(name)
                 .map(|value| value.as_str().map(str::to_owned))
         };
-        let key = PublicJwk::read(object).ok()?;
+        let key = Arc::new(PublicJwk::read(object).ok()?);
         // A member of the wrong type makes the key one that is not understood.
         let (id, alg, purpose) = (text("kid"), text("alg"), text("use"));
         let is_readable = [&id, &alg, &purpose]

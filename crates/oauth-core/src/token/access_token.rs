@@ -248,7 +248,7 @@ fn possession(claims: &Claims, proven: &ProvenKeys) -> Result<(), Error> {
         Some(_) => return Err(malformed("cnf")),
     };
     let mut is_bound_by_dpop = false;
-    for (way, value) in bound.into_iter().flatten() {
+    for (way, value) in bound.into_iter().flat_map(|bound| bound.iter()) {
         let proved = match way.as_str() {
             "jkt" => {
                 is_bound_by_dpop = true;

@@ -73,6 +73,14 @@ impl Value {
         }
     }
 
+    /// The object, if it is one.
+    pub fn as_object(&self) -> Option<&Map<String, Self>> {
+        match self {
+            Self::Object(members) => Some(members),
+            _ => None,
+        }
+    }
+
     /// The list, if it is one.
     pub fn as_array(&self) -> Option<&Vec<Self>> {
         match self {
@@ -134,6 +142,11 @@ impl Map<String, Value> {
     pub fn get(&self, name: &str) -> Option<&Value> {
         let at = self.place(name).ok()?;
         self.0.get(at).map(|(_, value)| value)
+    }
+
+    /// Whether there is a member of this name.
+    pub fn contains_key(&self, name: &str) -> bool {
+        self.place(name).is_ok()
     }
 
     /// Sets a member; gives the value it had.

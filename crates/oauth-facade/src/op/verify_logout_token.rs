@@ -16,8 +16,9 @@ arguments! {
     /// End the session of this issuer that it names by sid, and those of its subject whose login named no sid;
     /// if it names none, all of its subject. Answer 200, or 400 after an error, with Cache-Control: no-store.
     ///
-    /// logout_token.replayed for one that was received before, jws.*, jwt.* and logout_token.event for what is
-    /// no logout token of this server for this client, lost.* and others where it could not be verified.
+    /// logout_token.replayed for one that was received before, jwe.*, jws.*, jwt.* and logout_token.event for
+    /// what is no logout token of this server for this client, encrypted as its ID tokens are; lost.* and others
+    /// where it could not be verified.
     pub struct VerifyLogoutToken {
         /// The value of logout_token in the posted form.
         pub token: Secret<String>,

@@ -7,9 +7,13 @@ use super::*;
 use crate::{Auth, Server};
 
 fn outcome(registration: &Registration) -> Result<(), &'static str> {
+    outcome_of(Auth::None, registration)
+}
+
+fn outcome_of(auth: Auth, registration: &Registration) -> Result<(), &'static str> {
     let metadata = r#"{"issuer":"https://as.example"}"#;
     let server = Server::from_metadata("https://as.example", metadata, Default::default());
-    let client = crate::Client::new(&server.unwrap(), "id", Auth::None).unwrap();
+    let client = crate::Client::new(&server.unwrap(), "id", auth).unwrap();
     let registered = client.with_registration(registration);
     registered.map(drop).map_err(|error| error.code())
 }
@@ -45,6 +49,30 @@ fn keys_are_chosen_by_the_registered_algorithm() {
             ..Registration::default()
         };
         assert_eq!(outcome(&userinfo), wanted, "{alg}");
+    }
+}
+
+/// "symmetric keys ... derived from the client_secret value" (OpenID Connect Core section 10.2).
+#[test]
+fn shared_keys_are_made_of_the_client_secret() {
+    for (alg, keys, wanted) in [
+        ("dir", vec![], Ok(())),
+        ("A192KW", vec![], Ok(())),
+        // A key for something else stands beside it.
+        ("A256GCMKW", vec![pem(Alg::Es256)], Ok(())),
+        ("ECDH-ES", vec![], Err("misuse.setup")),
+        ("ECDH-ES+A128KW", vec![], Err("misuse.setup")),
+        ("RSA-OAEP", vec![pem(Alg::Es256)], Err("key.algorithm")),
+    ] {
+        let registration = Registration {
+            id_token_encrypted_response_alg: Some(alg.to_owned()),
+            id_token_encrypted_response_enc: Some("A256CBC-HS512".to_owned()),
+            decryption_keys: keys,
+            ..Registration::default()
+        };
+        let with_secret = outcome_of(Auth::Basic(Secret::from("secret")), &registration);
+        assert_eq!(with_secret, wanted, "{alg}");
+        assert!(outcome(&registration).is_err(), "{alg}");
     }
 }
 

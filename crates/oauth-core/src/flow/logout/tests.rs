@@ -2,12 +2,16 @@
 
 use std::time::Duration;
 
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+
 use super::{FrontChannelLogout, LogoutReply, LogoutRequest, Session, check_return};
 use crate::client::Client;
+use crate::crypto::{Decrypter, DecryptionFailed, DecryptionJob};
 use crate::error::Error;
 use crate::exchange::{Exchange, Input, Step};
 use crate::issuer::RedirectUri;
-use crate::jose::{Alg, KeySet, signing_input};
+use crate::jose::{Alg, Enc, JweAlg, KeySet, ResponseEncryption, signing_input};
 use crate::moment::{Moment, UnixTime};
 use crate::secret::Secret;
 use crate::server::EndpointKind;
@@ -72,6 +76,38 @@ fn a_token_is_taken_once_by_all_clones_and_once_by_each_other_client() {
     let again = received(&client.clone(), &token);
     assert_eq!(code(again.map(drop)), Err("logout_token.replayed"));
     assert!(received(&self::client(), &token).is_ok());
+}
+
+/// Turns every ciphertext into this text.
+struct Known(String);
+
+impl Decrypter for Known {
+    fn decrypt(&self, _: &DecryptionJob) -> Result<Secret<Vec<u8>>, DecryptionFailed> {
+        Ok(Secret::new(self.0.clone().into_bytes()))
+    }
+}
+
+/// "If ID Token encryption was negotiated with the OP at Registration time and the Logout Token is not encrypted,
+/// the RP SHOULD reject it" (OpenID Connect Back-Channel Logout section 2.6, step 1).
+#[test]
+fn a_logout_token_is_encrypted_where_id_tokens_are() {
+    let signed = token("1", &format!(r#"{FOR_US},"sid":"s""#));
+    let encoded = |bytes| URL_SAFE_NO_PAD.encode(vec![1; bytes]);
+    let header = URL_SAFE_NO_PAD.encode(r#"{"alg":"dir","enc":"A128GCM"}"#);
+    let sealed = format!("{header}..{}.{}.{}", encoded(12), encoded(4), encoded(16));
+    let encryption = ResponseEncryption::new(JweAlg::Dir, Known(signed.clone()));
+    let encrypted = client().with_id_token_encryption(encryption.encs([Enc::A128Gcm]));
+    let begun = |client: &Client, token: &str| {
+        let at = Moment::without_randomness(UnixTime::from_secs(NOW));
+        let checks = LogoutTokenChecks::default();
+        let mut exchange = client.verify_logout_token(Secret::from(token), checks);
+        exchange.resume(&at, Input::Begin).map(drop)
+    };
+    assert_eq!(code(begun(&encrypted, &signed)), Err("jwe.not_encrypted"));
+    assert_eq!(code(begun(&client(), &sealed)), Err("jwe.unexpected"));
+    assert_eq!(received(&encrypted, &sealed).unwrap().sid(), Some("s"));
+    let replayed = received(&encrypted, &sealed).map(drop);
+    assert_eq!(code(replayed), Err("logout_token.replayed"));
 }
 
 #[test]

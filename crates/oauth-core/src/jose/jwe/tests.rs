@@ -4,7 +4,7 @@ use std::sync::{Arc, Mutex};
 
 use super::*;
 use crate::jose::{Decrypter, DecryptionFailed};
-use crate::jose::{ResponseEncryption, opened};
+use crate::jose::{Opens, ResponseEncryption, opened};
 use crate::secret::Secret;
 use crate::testing::code;
 
@@ -229,7 +229,11 @@ fn a_token_is_encrypted_once() {
 #[test]
 fn a_token_comes_as_it_was_agreed() {
     let of = |token: &str, encryption: Option<&ResponseEncryption>| {
-        code(opened(Secret::from(token), encryption)).map(|text| text.expose().clone())
+        code(opened(
+            Secret::from(token),
+            encryption.map(|opens| opens as &dyn Opens),
+        ))
+        .map(|text| text.expose().clone())
     };
     let (jwe, encryption) = (token(HEADER), fake("a.b.c"));
     assert_eq!(of("d.e.f", None).as_deref(), Ok("d.e.f"));

@@ -1,0 +1,97 @@
+// Who signed in, as npm's oidc-provider tells it: encrypted, signed, and at the end of a session.
+import assert from 'node:assert/strict'
+import { test } from 'node:test'
+import { Browser, core, listen, oidcProvider } from './helper.mjs'
+
+const { AccessTokenVerifier, Client, discover } = core
+const api = 'https://api.example/'
+const redirectUri = 'http://127.0.0.1/callback'
+const home = 'http://127.0.0.1/signed-out'
+const isHome = ({ href }) => href.startsWith(redirectUri) || href.startsWith(home)
+
+const mail = []
+const mailbox = await listen(async (request, response) => {
+  let body = ''
+  for await (const part of request) body += part
+  mail.push([request.method, request.url, new URLSearchParams(body)])
+  response.end()
+})
+const { issuer, clients } = await oidcProvider({ BACKCHANNEL_LOGOUT_URI: `${mailbox}/logout` })
+const server = await discover(issuer, { transport: 'loopback_http' })
+
+function client(which, options) {
+  const { client_id: clientId, client_secret: clientSecret, decryption_key: key } = clients[which]
+  const keys = key ? { decryptionKeys: [JSON.stringify(key)] } : {}
+  return new Client(server, { clientId, clientSecret, clientAuth: 'client_secret_basic', ...keys, ...options })
+}
+
+async function signIn(us, browser = new Browser(isHome), extra = {}) {
+  const { url, flow } = us.authorize({ redirectUri, scope: 'openid read', extra })
+  return us.redeem(flow, (await browser.open(url)).url)
+}
+
+for (const alg of ['RSA-OAEP-256', 'ECDH-ES+A256KW', 'A192GCMKW', 'dir']) {
+  test(`an encrypted ID token is opened: ${alg}`, async () => {
+    const enc = 'A256CBC-HS512'
+    const encryption = { idTokenEncryptedResponseAlg: alg, idTokenEncryptedResponseEnc: enc }
+    assert.equal((await signIn(client(`id-token-${alg}-${enc}`, encryption))).claims.sub, 'somebody')
+    const other = { ...encryption, idTokenEncryptedResponseEnc: 'A256GCM' }
+    await assert.rejects(signIn(client(`id-token-${alg}-${enc}`, other)), { code: 'jwe.alg_not_allowed' })
+  })
+}
+
+test('UserInfo is signed and encrypted', async () => {
+  const signed = client('userinfo-signed', { userinfoSignedResponseAlg: 'ES256' })
+  const both = client('userinfo-both', {
+    userinfoSignedResponseAlg: 'PS256',
+    userinfoEncryptedResponseAlg: 'ECDH-ES',
+    userinfoEncryptedResponseEnc: 'A256GCM',
+  })
+  for (const us of [signed, both]) {
+    const tokens = await signIn(us)
+    assert.equal((await us.userinfo({ tokens, subject: 'somebody' })).claims.sub, 'somebody')
+    await assert.rejects(us.userinfo({ tokens, subject: 'somebody else' }), { code: 'userinfo.subject' })
+  }
+  const other = client('userinfo-signed', { userinfoSignedResponseAlg: 'RS256' })
+  const tokens = await signIn(other)
+  await assert.rejects(other.userinfo({ tokens, subject: 'somebody' }), { code: 'jws.alg_not_allowed' })
+})
+
+test('an introspection is signed', async () => {
+  const us = client('introspection-signed')
+  const { accessToken: token } = await us.clientCredentials({ scope: 'read' }).token()
+  const said = await us.introspect({ token, signedResponseAlg: 'ES256' })
+  assert.deepEqual([said.active, said.clientId], [true, 'introspection-signed'])
+  assert.equal((await us.introspect({ token: 'never issued', signedResponseAlg: 'ES256' })).active, false)
+  await assert.rejects(us.introspect({ token, signedResponseAlg: 'RS256' }), { code: 'jws.alg_not_allowed' })
+})
+
+test('an API reads an access token', async () => {
+  const { accessToken } = await client('basic').clientCredentials({ scope: 'read', resource: [api] }).token()
+  const told = await new AccessTokenVerifier(server, { audience: api, scope: 'read' }).verify(accessToken)
+  assert.deepEqual([told.issuer, told.clientId], [issuer, clients.basic.client_id])
+  const elsewhere = new AccessTokenVerifier(server, { audience: 'https://other.example/' })
+  await assert.rejects(elsewhere.verify(accessToken), { code: 'jwt.audience', answerStatus: 401 })
+})
+
+test('a logout comes home, and is told once', async () => {
+  const us = client('logout')
+  const browser = new Browser(isHome)
+  const { idToken, claims } = await signIn(us, browser)
+  await signIn(us, browser, { prompt: 'none' })
+  const state = 'a +%/ state'
+  const { page } = await browser.open(us.endSessionUrl({ idTokenHint: idToken, postLogoutRedirectUri: home, state }))
+  const [, action] = page.match(/action="([^"]*)"/)
+  const [, xsrf] = page.match(/name="xsrf" value="([^"]*)"/)
+  const { url } = await browser.open(action, new URLSearchParams({ xsrf, logout: 'yes' }))
+  assert.ok(url.href.startsWith(home))
+  assert.deepEqual([...url.searchParams], [['state', state]])
+  await assert.rejects(signIn(us, browser, { prompt: 'none' }), { error: 'login_required' })
+
+  // The server waits for the answer to what it posts before it sends the browser home.
+  const [[method, path, form], ...more] = mail
+  assert.deepEqual([method, path, more], ['POST', '/logout', []])
+  const token = form.get('logout_token')
+  assert.equal((await us.verifyLogoutToken({ token })).sid, claims.sid)
+  await assert.rejects(us.verifyLogoutToken({ token }), { code: 'logout_token.replayed' })
+})

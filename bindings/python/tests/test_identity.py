@@ -1,0 +1,159 @@
+"""Who signed in, as npm's oidc-provider tells it: encrypted, signed, and at the end of a session."""
+
+from __future__ import annotations
+
+import http.cookiejar
+import json
+import os
+import re
+import urllib.error
+import urllib.parse
+import urllib.request
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import pytest
+from conftest import ROOT, Answer, NoRedirect, Plain, process, reply
+
+import oauth_core
+
+CALLBACK = "http://127.0.0.1/callback"
+HOME = "http://127.0.0.1/signed-out"
+API = "https://api.example/"
+
+
+def client_of(said: Any, which: str, **options: Any) -> oauth_core.Client:
+    server = oauth_core.discover(said["issuer"], transport="loopback_http")
+    data = said["clients"][which]
+    if "decryption_key" in data:
+        options["decryption_keys"] = [json.dumps(data["decryption_key"])]
+    auth = oauth_core.ClientSecretBasic(data["client_secret"])
+    return oauth_core.Client(server, client_id=data["client_id"], client_auth=auth, **options)
+
+
+class Browser:
+    """A browser with nobody at the screen: it keeps cookies, and stops where a flow comes home."""
+
+    def __init__(self) -> None:
+        jar = urllib.request.HTTPCookieProcessor(http.cookiejar.CookieJar())
+        self.opener = urllib.request.build_opener(jar, NoRedirect)
+
+    def open(self, url: str, form: dict[str, str] | None = None) -> str:
+        """The page, or where the browser would leave the server for."""
+        data = None if form is None else urllib.parse.urlencode(form).encode()
+        try:
+            with self.opener.open(url, data) as page:
+                return str(page.read().decode())
+        except urllib.error.HTTPError as answer:
+            assert answer.status == 303, answer.status
+            location = urllib.parse.urljoin(url, answer.headers["location"])
+        return location if location.startswith((CALLBACK, HOME)) else self.open(location)
+
+    def sign_in(self, client: oauth_core.Client, **extra: str) -> oauth_core.Tokens:
+        flow = client.authorize(redirect_uri=CALLBACK, scope="openid read", extra=extra)
+        return client.redeem(flow, self.open(flow.url))
+
+    def sign_out(self, url: str) -> str:
+        """The person says yes on the server's page."""
+        page = self.open(url)
+        action = re.search(r'action="([^"]*)"', page)
+        xsrf = re.search(r'name="xsrf" value="([^"]*)"', page)
+        assert action and xsrf
+        return self.open(action[1], {"xsrf": xsrf[1], "logout": "yes"})
+
+
+@pytest.mark.parametrize("alg", ["RSA-OAEP-256", "ECDH-ES+A256KW", "A192GCMKW", "dir"])
+def test_an_encrypted_id_token_is_opened(oidc: Any, alg: Any) -> None:
+    def client(enc: str) -> oauth_core.Client:
+        return client_of(
+            oidc,
+            f"id-token-{alg}-A256CBC-HS512",
+            id_token_encrypted_response_alg=alg,
+            id_token_encrypted_response_enc=enc,
+        )
+
+    tokens = Browser().sign_in(client("A256CBC-HS512"))
+    assert tokens.claims and tokens.claims["sub"] == "somebody"
+    with pytest.raises(oauth_core.OAuthError) as caught:
+        Browser().sign_in(client("A256GCM"))
+    assert caught.value.code == "jwe.alg_not_allowed"
+
+
+def test_userinfo_is_signed_and_encrypted(oidc: Any) -> None:
+    signed = client_of(oidc, "userinfo-signed", userinfo_signed_response_alg="ES256")
+    both = client_of(
+        oidc,
+        "userinfo-both",
+        userinfo_signed_response_alg="PS256",
+        userinfo_encrypted_response_alg="ECDH-ES",
+        userinfo_encrypted_response_enc="A256GCM",
+    )
+    for client in (signed, both):
+        tokens = Browser().sign_in(client)
+        assert client.userinfo(tokens=tokens, subject="somebody").claims["sub"] == "somebody"
+        with pytest.raises(oauth_core.OAuthError) as caught:
+            client.userinfo(tokens=tokens, subject="somebody else")
+        assert caught.value.code == "userinfo.subject"
+    other = client_of(oidc, "userinfo-signed", userinfo_signed_response_alg="RS256")
+    with pytest.raises(oauth_core.OAuthError) as caught:
+        other.userinfo(tokens=Browser().sign_in(other), subject="somebody")
+    assert caught.value.code == "jws.alg_not_allowed"
+
+
+def test_an_introspection_is_signed(oidc: Any) -> None:
+    client = client_of(oidc, "introspection-signed")
+    token = client.client_credentials(scope="read").token().access_token
+    said = client.introspect(token=token, signed_response_alg="ES256")
+    assert (said.active, said.client_id) == (True, "introspection-signed")
+    assert not client.introspect(token="never issued", signed_response_alg="ES256").active
+    with pytest.raises(oauth_core.OAuthError) as caught:
+        client.introspect(token=token, signed_response_alg="RS256")
+    assert caught.value.code == "jws.alg_not_allowed"
+
+
+def test_an_access_token_is_read_by_an_api(oidc: Any) -> None:
+    client = client_of(oidc, "basic")
+    token = client.client_credentials(scope="read", resource=[API]).token().access_token
+    told = oauth_core.AccessTokenVerifier(client.server, audience=API, scope="read").verify(token)
+    assert (told.issuer, told.client_id) == (oidc["issuer"], client.client_id)
+    elsewhere = oauth_core.AccessTokenVerifier(client.server, audience="https://other.example/")
+    with pytest.raises(oauth_core.OAuthError) as caught:
+        elsewhere.verify(token)
+    assert (caught.value.code, caught.value.answer_status) == ("jwt.audience", 401)
+
+
+@pytest.fixture
+def posting(
+    plain: Callable[[Answer], Plain], monkeypatch: pytest.MonkeyPatch
+) -> Iterator[tuple[Any, Plain]]:
+    """A server of its own that tells about logouts, and where it does."""
+    mailbox = plain(reply(200))
+    monkeypatch.setitem(os.environ, "BACKCHANNEL_LOGOUT_URI", f"{mailbox.base}/logout")
+    with process(["node", "server.mjs"], ROOT / "tests/interop/oidc-provider") as said:
+        yield said, mailbox
+
+
+def test_a_logout_comes_home_and_is_told_once(posting: tuple[Any, Plain]) -> None:
+    said, mailbox = posting
+    client, browser = client_of(said, "logout"), Browser()
+    tokens = browser.sign_in(client)
+    browser.sign_in(client, prompt="none")
+    url = client.end_session_url(
+        id_token_hint=tokens.id_token, post_logout_redirect_uri=HOME, state="a +%/ state"
+    )
+    home = urllib.parse.urlsplit(browser.sign_out(url))
+    assert home.geturl().startswith(HOME)
+    assert urllib.parse.parse_qs(home.query) == {"state": ["a +%/ state"]}
+    with pytest.raises(oauth_core.Denied) as gone:
+        browser.sign_in(client, prompt="none")
+    assert gone.value.error == "login_required"
+
+    # The server waits for the answer to what it posts before it sends the browser home.
+    [(method, path, _, body)] = mailbox.seen
+    assert (method, path) == ("POST", "/logout")
+    [token] = urllib.parse.parse_qs(body.decode())["logout_token"]
+    ended = client.verify_logout_token(token=token)
+    assert tokens.claims and ended.sid == tokens.claims["sid"]
+    with pytest.raises(oauth_core.OAuthError) as replayed:
+        client.verify_logout_token(token=token)
+    assert replayed.value.code == "logout_token.replayed"

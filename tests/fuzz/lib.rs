@@ -1,0 +1,69 @@
+//! What the fuzz targets share: a client whose server has one key, and a host that answers what is asked.
+
+use std::sync::OnceLock;
+
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use oauth_core::issuer::Issuer;
+use oauth_core::jose::{Alg, KeySet};
+use oauth_core::moment::UnixTime;
+use oauth_core::server::{EndpointKind, Server};
+use oauth_core::{Client, ClientAuth, ClientId, Error, Exchange, Input, Moment, Step};
+
+/// When every token is looked at, in seconds since 1970.
+pub const NOW: u64 = 1_750_000_000;
+
+/// RFC 7515 appendix A.3.
+const KEYS: &str = r#"{"keys":[{"kty":"EC","crv":"P-256","kid":"k",
+"x":"f83OJ3D2xF1Bg8vub9tLe1gHMzV76e8Tus9uPHvRVEU",
+"y":"x_FEzRu9m36HLN_tue659LNpXW6pCyStikYjKIWI5a0"}]}"#;
+
+/// A client that knows its server's keys.
+pub fn client() -> &'static Client {
+    static CLIENT: OnceLock<Client> = OnceLock::new();
+    CLIENT.get_or_init(|| {
+        let server = Server::new(Issuer::parse("https://as.example").expect("an issuer"))
+            .with_endpoint(EndpointKind::Jwks, "https://as.example/jwks")
+            .expect("an endpoint");
+        let client = Client::new(server, ClientId::new("client1"), ClientAuth::none());
+        let client = client.expect("a client").with_id_token_algs([Alg::Es256]);
+        let keys = KeySet::parse(KEYS).expect("keys");
+        client.keep_keys(UnixTime::from_secs(NOW), keys);
+        client
+    })
+}
+
+/// A token with this payload, whose signature is good if [`run`] says so.
+pub fn token(typ: &str, payload: &[u8]) -> String {
+    let header = URL_SAFE_NO_PAD.encode(format!(r#"{{"alg":"ES256","kid":"k","typ":"{typ}"}}"#));
+    let signature = URL_SAFE_NO_PAD.encode([0; 64]);
+    format!("{header}.{}.{signature}", URL_SAFE_NO_PAD.encode(payload))
+}
+
+/// How signatures are found.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Signatures {
+    /// As they are.
+    Verified,
+    /// Good, to get behind them.
+    Taken,
+}
+
+/// Runs a verification that needs nothing from outside.
+pub fn run<E: Exchange>(mut exchange: E, signatures: Signatures) -> Result<E::Output, Error> {
+    let at = Moment::without_randomness(UnixTime::from_secs(NOW));
+    let mut input = Input::Begin;
+    loop {
+        input = match exchange.resume(&at, input)? {
+            Step::Verify(job) => Input::Verified(match signatures {
+                Signatures::Verified => oauth_crypto::verify(&job),
+                Signatures::Taken => true,
+            }),
+            Step::Done(output) => return Ok(output),
+            Step::Sleep(_) => Input::Elapsed,
+            Step::Send(_) | Step::Sign(_) => {
+                Input::Lost(oauth_core::error::Cause::unsent("there is no network here"))
+            }
+        };
+    }
+}

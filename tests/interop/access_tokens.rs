@@ -1,0 +1,75 @@
+//! An API that verifies the JWT access tokens of `oidc-provider` (RFC 9068).
+
+use std::time::Duration;
+
+use oauth_core::flow::access_token::AccessTokenVerifier;
+use oauth_core::grant::TokenRequest;
+use oauth_core::{AuthorizationRequest, Client, Error, Scope};
+use oauth_reqwest::blocking::{Driver, Listener};
+
+use crate::oidc_provider::{OidcProvider, driver, open};
+
+const API: &str = "https://api.example/";
+
+fn read() -> Scope {
+    Scope::parse("read").expect("a scope")
+}
+
+/// A token of the client itself.
+fn own_token(driver: &Driver, client: &Client) -> String {
+    let ask = TokenRequest::from(read()).resource(API).expect("a URI");
+    let tokens = driver.run(client.client_credentials(ask)).expect("a token");
+    tokens.access_token.expose().clone()
+}
+
+#[test]
+fn an_api_reads_access_tokens_by_itself() {
+    let (server, driver) = (OidcProvider::start(), driver());
+    let client = server.client(&driver, "basic").expect("a client");
+    let verifier = client.access_token_verifier(API).require_scope(read());
+    let own = driver.run(verifier.verify(&own_token(&driver, &client)));
+    let own = own.expect("the client's own");
+    assert_eq!(own.issuer(), server.issuer());
+    assert_eq!(own.client_id(), server.client_id("basic"));
+    assert_eq!((own.audience(), own.scope()), (vec![API], &read()));
+
+    let listener = Listener::bind().expect("a listener");
+    let ask = AuthorizationRequest::new(listener.redirect_uri().clone()).scope(read());
+    let ask = ask.resource(API).expect("a URI");
+    let login = listener.login(&driver, &client, ask, open, Duration::from_secs(30));
+    let tokens = login.expect("a login").tokens;
+    let shown = driver.run(verifier.verify(tokens.access_token.expose()));
+    let shown = shown.expect("a person's");
+    assert_eq!(shown.subject(), "somebody");
+
+    // An API that is no client of the server.
+    let found = server.discovered(&driver).expect("metadata");
+    let alone = AccessTokenVerifier::new(found, API);
+    let shown = driver.run(alone.verify(tokens.access_token.expose()));
+    assert_eq!(shown.expect("the same").subject(), "somebody");
+}
+
+#[test]
+fn what_was_issued_for_something_else_is_refused() {
+    let (server, driver) = (OidcProvider::start(), driver());
+    let client = server.client(&driver, "basic").expect("a client");
+    let token = own_token(&driver, &client);
+    let code = |verifier: AccessTokenVerifier, token: &str| {
+        let refused = driver.run(verifier.verify(token)).map(drop);
+        refused.expect_err("a refusal")
+    };
+    let elsewhere = client.access_token_verifier("https://other.example/");
+    assert_eq!(code(elsewhere, &token).code(), "jwt.audience");
+    let write = Scope::parse("write").expect("a scope");
+    let more = client.access_token_verifier(API).require_scope(write);
+    let refused = code(more, &token);
+    assert_eq!(refused.code(), "access_token.insufficient_scope");
+    assert_eq!(refused.refusal().map(|refusal| refusal.status), Some(403));
+
+    // An ID token of the same server, for the same client, signed by the same keys.
+    let login = crate::library::sign_in(&driver, &client, "openid").expect("a login");
+    let id_token = login.tokens.id_token.expect("an ID token");
+    let verifier = client.access_token_verifier(server.client_id("basic"));
+    let refused: Error = code(verifier, id_token.expose());
+    assert_eq!(refused.code(), "jwt.typ");
+}

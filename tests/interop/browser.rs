@@ -1,0 +1,45 @@
+//! A browser in which a person stays signed in from one login to the next.
+
+use oauth_core::flow::redeem::Login;
+use oauth_core::issuer::RedirectUri;
+use oauth_core::{AuthorizationRequest, Client, Error, Moment, Scope};
+use oauth_reqwest::blocking::Driver;
+use reqwest::blocking::{Client as Browser, Response};
+use reqwest::redirect::Policy;
+
+const CALLBACK: &str = "http://127.0.0.1/callback";
+
+/// A person's browser. It follows redirects up to where a login or a logout comes home.
+pub(crate) fn browser() -> Browser {
+    let stop = Policy::custom(|attempt| match attempt.url().path() {
+        "/callback" | "/signed-out" => attempt.stop(),
+        _ => attempt.follow(),
+    });
+    let builder = Browser::builder().cookie_store(true);
+    builder.redirect(stop).build().expect("a browser")
+}
+
+/// Where a redirect leads that the browser did not follow.
+pub(crate) fn home(response: &Response) -> &str {
+    assert_eq!(response.status(), 303);
+    let location = response.headers().get("location").expect("a redirect");
+    location.to_str().expect("a URL")
+}
+
+/// A login in this browser, with what the server may ask the person.
+pub(crate) fn sign_in(
+    browser: &Browser,
+    driver: &Driver,
+    client: &Client,
+    prompt: Option<&str>,
+) -> Result<Login, Error> {
+    let ask = AuthorizationRequest::new(RedirectUri::parse(CALLBACK)?);
+    let ask = ask.scope(Scope::parse("openid read").expect("a scope"));
+    let ask = prompt
+        .into_iter()
+        .fold(ask, |ask, prompt| ask.extra("prompt", prompt));
+    let moment = Moment::system().expect("a moment");
+    let (url, pending) = client.authorize(&moment, ask)?;
+    let came = browser.get(url.as_str()).send().expect("an answer");
+    driver.run(client.redeem(pending, home(&came))?)
+}

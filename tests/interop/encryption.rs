@@ -1,0 +1,148 @@
+//! What `oidc-provider` encrypts for a client, and what it signs beside ID tokens.
+
+use std::sync::Arc;
+
+use oauth_core::endpoint::introspection::{Introspection, SignedResponse, TokenState};
+use oauth_core::flow::redeem::Login;
+use oauth_core::jose::{Alg, Claims, Enc, JweAlg, ResponseEncryption};
+use oauth_core::{Client, ClientAuth, ClientId, Error, Scope};
+use oauth_crypto::DecryptionKey;
+use oauth_reqwest::blocking::Driver;
+
+use crate::browser::{browser, sign_in as signed_in};
+use crate::library::sign_in;
+use crate::oidc_provider::{OidcProvider, driver};
+
+/// How the responses for this client are encrypted.
+pub(crate) fn encryption(
+    server: &OidcProvider,
+    which: &str,
+    alg: JweAlg,
+    enc: Enc,
+) -> ResponseEncryption {
+    let key = match server.decryption_key(which) {
+        Some(jwk) => DecryptionKey::from_jwk(&jwk, alg),
+        None => DecryptionKey::of_client_secret(server.secret(which), alg, enc),
+    };
+    ResponseEncryption::new(alg, key.expect("a key")).encs([enc])
+}
+
+fn userinfo(driver: &Driver, client: &Client, login: &Login) -> Result<Claims, Error> {
+    let id_token = login.id_token.as_ref().expect("openid was asked for");
+    let subject = id_token.subject().to_owned();
+    driver.run(client.userinfo(Arc::new(login.tokens.clone()), subject))
+}
+
+// A plain one would be refused: see the next test.
+#[test]
+fn every_encryption_of_an_id_token_is_opened() {
+    let (server, driver) = (OidcProvider::start(), driver());
+    let found = server.discovered(&driver).expect("metadata");
+    let browser = browser();
+    for alg in JweAlg::ALL.iter().copied() {
+        for enc in Enc::ALL.iter().copied() {
+            let which = format!("id-token-{}-{}", alg.as_str(), enc.as_str());
+            let auth = ClientAuth::basic(server.secret(&which));
+            let client = Client::new(found.clone(), ClientId::new(&*which), auth);
+            let client = client.expect("a client");
+            let agreed = encryption(&server, &which, alg, enc);
+            let client = client.with_id_token_encryption(agreed);
+            let login = signed_in(&browser, &driver, &client, None);
+            let login = login.unwrap_or_else(|error| panic!("{which}: {error}"));
+            let id_token = login.id_token.expect("openid was asked for");
+            assert_eq!(id_token.subject(), "somebody", "{which}");
+        }
+    }
+}
+
+#[test]
+fn an_id_token_that_is_not_encrypted_as_agreed_is_refused() {
+    let (server, driver) = (OidcProvider::start(), driver());
+    let agreed = |enc| encryption(&server, "id-token-ECDH-ES-A128GCM", JweAlg::EcdhEs, enc);
+    let of = |client: Client| {
+        let refused = sign_in(&driver, &client, "openid").map(drop);
+        refused.expect_err("a refusal").code()
+    };
+    let client = |which| server.client(&driver, which).expect("a client");
+    // Nothing is agreed on, another way to encrypt is, and another algorithm is.
+    let which = "id-token-ECDH-ES-A128GCM";
+    assert_eq!(of(client(which)), "jwe.unexpected");
+    let other = client(which).with_id_token_encryption(agreed(Enc::A256Gcm));
+    assert_eq!(of(other), "jwe.alg_not_allowed");
+    let other = client("id-token-dir-A128GCM").with_id_token_encryption(agreed(Enc::A128Gcm));
+    assert_eq!(of(other), "jwe.alg_not_allowed");
+    // The server leaves the encryption out.
+    let plain = client("basic").with_id_token_encryption(agreed(Enc::A128Gcm));
+    assert_eq!(of(plain), "jwe.not_encrypted");
+}
+
+#[test]
+fn userinfo_comes_as_it_is_registered() {
+    let (server, driver) = (OidcProvider::start(), driver());
+    let client = |which| server.client(&driver, which).expect("a client");
+    let subject = |client: &Client| {
+        let login = sign_in(&driver, client, "openid")?;
+        let claims = userinfo(&driver, client, &login)?;
+        Ok::<_, Error>(claims.text("sub")?.map(str::to_owned))
+    };
+    let somebody = Some("somebody".to_owned());
+    assert_eq!(subject(&client("basic")).expect("plain"), somebody);
+    let signed = client("userinfo-signed").with_userinfo_algs([Alg::Es256]);
+    assert_eq!(subject(&signed).expect("signed"), somebody);
+    let agreed = || encryption(&server, "userinfo-both", JweAlg::EcdhEs, Enc::A256Gcm);
+    let both = client("userinfo-both").with_userinfo_algs([Alg::Ps256]);
+    let both = both.with_userinfo_encryption(agreed());
+    assert_eq!(subject(&both).expect("encrypted"), somebody);
+
+    let code = |client: Client| subject(&client).expect_err("a refusal").code();
+    let other = client("userinfo-signed").with_userinfo_algs([Alg::Rs256]);
+    assert_eq!(code(other), "jws.alg_not_allowed");
+    let plain = client("basic").with_userinfo_algs([Alg::Es256]);
+    assert_eq!(code(plain), "userinfo.not_signed");
+    let signed = client("userinfo-signed").with_userinfo_algs([Alg::Es256]);
+    assert_eq!(
+        code(signed.with_userinfo_encryption(agreed())),
+        "jwe.not_encrypted"
+    );
+}
+
+#[test]
+fn an_introspection_comes_signed_if_it_is_asked_for() {
+    let (server, driver) = (OidcProvider::start(), driver());
+    let ask = |which: &str, signed: SignedResponse| {
+        let client = server.client(&driver, which)?;
+        let read = Scope::parse("read").expect("a scope");
+        let tokens = driver.run(client.client_credentials(read))?;
+        let introspect = |token| {
+            let ask = Introspection::new(token).signed(signed.clone());
+            driver.run(client.introspect(ask))
+        };
+        let dead = introspect("never-issued".into())?;
+        assert!(matches!(dead, TokenState::Inactive), "{which}");
+        introspect(tokens.access_token)
+    };
+    let signed = |alg| {
+        let mut signed = SignedResponse::default();
+        signed.algs = vec![alg];
+        signed
+    };
+    let mut both = signed(Alg::EdDsa);
+    let which = "introspection-both";
+    both.encryption = Some(encryption(&server, which, JweAlg::EcdhEs, Enc::A256Gcm));
+    for (which, signed) in [("introspection-signed", signed(Alg::Es256)), (which, both)] {
+        let said = ask(which, signed).unwrap_or_else(|error| panic!("{which}: {error}"));
+        let TokenState::Active(token) = said else {
+            panic!("{which}: not active")
+        };
+        assert_eq!(token.client_id.as_deref(), Some(which));
+        assert_eq!(token.scope, Some(Scope::parse("read").expect("a scope")));
+    }
+    let code = |which, signed| ask(which, signed).expect_err("a refusal").code();
+    let other = code("introspection-signed", signed(Alg::Rs256));
+    assert_eq!(other, "jws.alg_not_allowed");
+    let open = code("introspection-both", signed(Alg::EdDsa));
+    assert_eq!(open, "jwe.unexpected");
+    // RS256 is the default of registrations (RFC 9701 section 6).
+    let said = ask("basic", SignedResponse::default()).expect("signed by default");
+    assert!(matches!(said, TokenState::Active(_)));
+}

@@ -1,0 +1,87 @@
+// What tells a client who signed in, beside plain ID tokens: encrypted ones, UserInfo and introspection as JWTs,
+// logout through both channels, and access tokens that an API reads by itself.
+import { generateKeyPairSync } from 'node:crypto'
+
+/** The API whose access tokens are JWTs. */
+export const api = 'https://api.example/'
+
+const secret = 'a client secret, of which keys are derived'
+
+// A curve for each way to use what was agreed on.
+const curves = {
+  'ECDH-ES': ['ec', { namedCurve: 'P-256' }],
+  'ECDH-ES+A128KW': ['ec', { namedCurve: 'P-384' }],
+  'ECDH-ES+A192KW': ['ec', { namedCurve: 'P-521' }],
+  'ECDH-ES+A256KW': ['x25519', {}],
+}
+const encryptionAlgs = [
+  'RSA-OAEP', 'RSA-OAEP-256', ...Object.keys(curves),
+  'A128KW', 'A192KW', 'A256KW', 'A128GCMKW', 'A192GCMKW', 'A256GCMKW', 'dir',
+]
+const encs = ['A128CBC-HS256', 'A192CBC-HS384', 'A256CBC-HS512', 'A128GCM', 'A192GCM', 'A256GCM']
+
+/** Clients, in the shape of server.mjs; `rsa` is the key pair that those with an RSA key share. */
+export function identityClients(rsa, backchannelLogoutUri) {
+  const keys = { 'RSA-OAEP': rsa, 'RSA-OAEP-256': rsa }
+  for (const [alg, kind] of Object.entries(curves)) keys[alg] = generateKeyPairSync(...kind)
+  const registered = { token_endpoint_auth_method: 'client_secret_basic' }
+  const client = (client_id, metadata) => ({ client_id, client_secret: secret, registered: { ...registered, ...metadata } })
+  const jwk = (alg, half) => ({ ...keys[alg][half].export({ format: 'jwk' }), kid: 'ours', use: 'enc', alg })
+  const decrypting = (client_id, alg, metadata) => (keys[alg]
+    ? { ...client(client_id, { ...metadata, jwks: { keys: [jwk(alg, 'publicKey')] } }), decryption_key: jwk(alg, 'privateKey') }
+    : client(client_id, metadata))
+  const encrypted = (response, alg, enc) => ({
+    [`${response}_encrypted_response_alg`]: alg,
+    [`${response}_encrypted_response_enc`]: enc,
+  })
+  // No native ones: to those this server gives nothing without a person (`prompt=none`).
+  const web = { application_type: 'web', post_logout_redirect_uris: ['http://127.0.0.1/signed-out'] }
+  const logout = backchannelLogoutUri
+    ? { ...web, backchannel_logout_uri: backchannelLogoutUri, backchannel_logout_session_required: true }
+    : web
+  const alg = 'ECDH-ES'
+  const sealed = (response) => encrypted(response, alg, 'A256GCM')
+  return [
+    ...encryptionAlgs.flatMap((alg) => encs.map((enc) => decrypting(`id-token-${alg}-${enc}`, alg, encrypted('id_token', alg, enc)))),
+    // This server encrypts nothing that is not signed.
+    client('userinfo-signed', { userinfo_signed_response_alg: 'ES256' }),
+    decrypting('userinfo-both', alg, { userinfo_signed_response_alg: 'PS256', ...sealed('userinfo') }),
+    client('introspection-signed', { introspection_signed_response_alg: 'ES256' }),
+    decrypting('introspection-both', alg, { introspection_signed_response_alg: 'EdDSA', ...sealed('introspection') }),
+    client('logout', logout),
+    decrypting('logout-encrypted', alg, { ...logout, ...sealed('id_token') }),
+  ]
+}
+
+/** The algorithms that these clients are registered with. */
+export const identityAlgs = (signing) => ({
+  userinfoSigningAlgValues: signing,
+  introspectionSigningAlgValues: signing,
+  idTokenEncryptionAlgValues: encryptionAlgs,
+  userinfoEncryptionAlgValues: encryptionAlgs,
+  introspectionEncryptionAlgValues: encryptionAlgs,
+  idTokenEncryptionEncValues: encs,
+  userinfoEncryptionEncValues: encs,
+  introspectionEncryptionEncValues: encs,
+})
+
+export const identityFeatures = {
+  encryption: { enabled: true },
+  jwtUserinfo: { enabled: true },
+  jwtIntrospection: { enabled: true },
+  backchannelLogout: { enabled: true },
+  rpInitiatedLogout: {
+    enabled: true,
+    // Whoever comes without JavaScript presses the button.
+    logoutSource: (ctx, form) => { ctx.body = form },
+    postLogoutSuccessSource: (ctx) => { ctx.body = 'signed out' },
+  },
+  resourceIndicators: {
+    enabled: true,
+    defaultResource: () => undefined,
+    getResourceServerInfo: () => ({ audience: api, scope: 'read', accessTokenFormat: 'jwt', jwt: { sign: { alg: 'ES256' } } }),
+  },
+}
+
+// The provider refuses to call loopback addresses by a dispatcher of its own.
+export const fetchAnywhere = (url, { dispatcher: _, ...options }) => fetch(url, options)

@@ -1,0 +1,495 @@
+//! Known attacks on tokens and JOSE, a test for each: its name says which. What the attack was, and where it
+//! was found, stands in the comment.
+
+use std::sync::Arc;
+
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use bytes::Bytes;
+use http::Response;
+use oauth_core::crypto::Signer as _;
+use oauth_core::exchange::{VerificationJob, VerificationKey};
+use oauth_core::flow::access_token::AccessTokenVerifier;
+use oauth_core::issuer::Issuer;
+use oauth_core::jose::{Alg, Enc, JweAlg, PublicJwk, ResponseEncryption};
+use oauth_core::moment::UnixTime;
+use oauth_core::server::{EndpointKind, Server};
+use oauth_core::token::id_token::{IdToken, IdTokenChecks};
+use oauth_core::{Client, ClientAuth, ClientId, Error, Exchange, Input, Moment, Secret, Step};
+use oauth_crypto::{DecryptionKey, PrivateKey};
+use serde_json::{Value, json};
+
+const ISSUER: &str = "https://as.example";
+const CLIENT: &str = "client1";
+const NOW: u64 = 1_750_000_000;
+
+struct Party {
+    key: PrivateKey,
+    client: Client,
+}
+
+fn part(value: &Value) -> String {
+    URL_SAFE_NO_PAD.encode(value.to_string())
+}
+
+fn claims() -> Value {
+    json!({ "iss": ISSUER, "sub": "ann", "aud": CLIENT, "iat": NOW, "exp": NOW + 60 })
+}
+
+fn with(name: &str, value: Value) -> Value {
+    let mut claims = claims();
+    claims[name] = value;
+    claims
+}
+
+impl Party {
+    fn new(alg: Alg) -> Self {
+        let server = Server::new(Issuer::parse(ISSUER).expect("an issuer"))
+            .with_endpoint(EndpointKind::Jwks, "https://as.example/jwks")
+            .expect("an endpoint");
+        let auth = ClientAuth::basic("a secret of more than thirty-two bytes");
+        let client = Client::new(server, ClientId::new(CLIENT), auth).expect("a client");
+        Self {
+            key: PrivateKey::generate(alg).expect("a key"),
+            client: client.with_id_token_algs([alg]),
+        }
+    }
+
+    fn header(&self) -> Value {
+        json!({ "alg": self.key.alg().as_str(), "kid": "k" })
+    }
+
+    fn signed(&self, header: &Value, claims: &Value) -> String {
+        let input = format!("{}.{}", part(header), part(claims));
+        let signature = self.key.sign(input.as_bytes()).expect("a signature");
+        format!("{input}.{}", URL_SAFE_NO_PAD.encode(signature))
+    }
+
+    fn good(&self) -> String {
+        self.signed(&self.header(), &claims())
+    }
+
+    fn keys(&self) -> Value {
+        let mut key = self.key.public_jwk().to_value();
+        key["kid"] = "k".into();
+        json!({ "keys": [key] })
+    }
+
+    fn judge(&self, token: &str) -> Result<IdToken, &'static str> {
+        let checks = IdTokenChecks::default();
+        let exchange = self.client.verify_id_token(Secret::from(token), checks);
+        run(exchange, &self.keys()).map_err(|error| error.code())
+    }
+
+    /// The code of what is refused.
+    fn refuses(&self, token: &str) -> &'static str {
+        self.judge(token).map(drop).expect_err("it is refused")
+    }
+
+    fn claims_refused(&self, claims: &Value) -> &'static str {
+        self.refuses(&self.signed(&self.header(), claims))
+    }
+}
+
+fn run<E: Exchange>(mut exchange: E, keys: &Value) -> Result<E::Output, Error> {
+    let at = Moment::without_randomness(UnixTime::from_secs(NOW));
+    let mut input = Input::Begin;
+    loop {
+        input = match exchange.resume(&at, input)? {
+            Step::Verify(job) => Input::Verified(oauth_crypto::verify(&job)),
+            Step::Send(_) => {
+                let reply = Response::builder().header("content-type", "application/json");
+                Input::Reply(reply.body(Bytes::from(keys.to_string())).expect("a reply"))
+            }
+            Step::Done(output) => return Ok(output),
+            Step::Sleep(_) | Step::Sign(_) => Input::Elapsed,
+        };
+    }
+}
+
+fn verified(alg: Alg, key: &PublicJwk, input: &str, signature: &[u8]) -> bool {
+    oauth_crypto::verify(&VerificationJob::Signature {
+        alg: alg.as_str(),
+        key: VerificationKey::Public(Arc::new(key.clone())),
+        signing_input: Bytes::copy_from_slice(input.as_bytes()),
+        signature: Bytes::copy_from_slice(signature),
+    })
+}
+
+/// CVE-2015-9235, CVE-2022-23540: the algorithm was read from the token.
+#[test]
+fn b1_none_is_no_algorithm() {
+    let party = Party::new(Alg::Es256);
+    for name in ["none", "None", "NONE", "nOnE"] {
+        assert!(Alg::named(name).is_none());
+        let header = json!({ "alg": name });
+        let unsigned = format!("{}.{}.", part(&header), part(&claims()));
+        assert_eq!(party.refuses(&unsigned), "jws.alg_not_allowed", "{name}");
+        let signed = party.signed(&header, &claims());
+        assert_eq!(party.refuses(&signed), "jws.alg_not_allowed", "{name}");
+    }
+}
+
+/// CVE-2017-11424, CVE-2024-37568: a public key served as the secret of an HMAC.
+#[test]
+fn b2_a_public_key_is_no_secret() {
+    let party = Party::new(Alg::Rs256);
+    let header = json!({ "alg": "HS256", "kid": "k" });
+    let input = format!("{}.{}", part(&header), part(&claims()));
+    for secret in [party.key.public_jwk().to_json(), party.keys().to_string()] {
+        let tag = oauth_crypto::mac(Alg::Hs256, secret.as_bytes(), input.as_bytes());
+        let token = format!("{input}.{}", URL_SAFE_NO_PAD.encode(tag.expect("a tag")));
+        assert_eq!(party.refuses(&token), "jws.alg_not_allowed");
+        let tag = URL_SAFE_NO_PAD
+            .decode(token.rsplit('.').next().expect("a tag"))
+            .expect("base64");
+        assert!(!verified(Alg::Hs256, party.key.public_jwk(), &input, &tag));
+    }
+}
+
+/// CVE-2018-0114: the key came with the token.
+#[test]
+fn b3_a_key_in_the_header_is_nobodys() {
+    let (party, thief) = (Party::new(Alg::Es256), Party::new(Alg::Es256));
+    let jwk = thief.key.public_jwk().to_value();
+    for (name, value) in [
+        ("jwk", jwk),
+        ("jku", json!("https://evil.example/jwks")),
+        ("x5u", json!("https://evil.example/cert")),
+        ("x5c", json!(["MIIB"])),
+    ] {
+        let mut header = thief.header();
+        header[name] = value;
+        let token = thief.signed(&header, &claims());
+        assert_eq!(party.refuses(&token), "jws.bad_signature", "{name}");
+        header["kid"] = "of the thief".into();
+        let token = thief.signed(&header, &claims());
+        assert_eq!(party.refuses(&token), "jws.no_matching_key", "{name}");
+    }
+}
+
+/// CVE-2026-45363: an unknown key was an empty one.
+#[test]
+fn b4_a_secret_is_as_long_as_its_hash() {
+    let server = || Server::new(Issuer::parse(ISSUER).expect("an issuer"));
+    for secret in ["", "short", "thirty-one bytes are too few ...."] {
+        let secret = secret.get(..31).unwrap_or(secret);
+        let auth = ClientAuth::post(secret);
+        let client = Client::new(server(), ClientId::new(CLIENT), auth).expect("a client");
+        let client = client.with_id_token_algs([Alg::Hs256]);
+        let input = format!("{}.{}", part(&json!({ "alg": "HS256" })), part(&claims()));
+        let tag = oauth_crypto::mac(Alg::Hs256, secret.as_bytes(), input.as_bytes());
+        let token = format!("{input}.{}", URL_SAFE_NO_PAD.encode(tag.expect("a tag")));
+        let exchange = client.verify_id_token(Secret::new(token), IdTokenChecks::default());
+        let refused = run(exchange, &Value::Null)
+            .map(drop)
+            .expect_err("too short");
+        assert_eq!(refused.code(), "jws.key_too_small");
+        assert!(oauth_crypto::client_secret_jwt(secret, Alg::Hs256).is_err());
+    }
+}
+
+/// CVE-2020-15240: a flow did not look at the signature. There is no other way to an [`IdToken`] than this.
+#[test]
+fn b5_claims_are_not_had_without_the_signature() {
+    let party = Party::new(Alg::Es256);
+    let good = party.good();
+    assert_eq!(party.judge(&good).expect("a good token").subject(), "ann");
+    let (input, signature) = good.rsplit_once('.').expect("three parts");
+    let mut bytes = URL_SAFE_NO_PAD.decode(signature).expect("base64");
+    for at in 0..bytes.len() {
+        bytes[at] ^= 1;
+        let token = format!("{input}.{}", URL_SAFE_NO_PAD.encode(&bytes));
+        assert_eq!(party.refuses(&token), "jws.bad_signature", "{at}");
+        bytes[at] ^= 1;
+    }
+    assert_eq!(party.refuses(&format!("{input}.")), "jws.bad_signature");
+}
+
+/// CVE-2025-59420: what must be understood was not looked at.
+#[test]
+fn b6_a_critical_extension_is_refused() {
+    let party = Party::new(Alg::Es256);
+    for crit in [json!(["b64"]), json!(["x"]), json!(["x", "x"])] {
+        let mut header = party.header();
+        header["crit"] = crit;
+        header["x"] = true.into();
+        let token = party.signed(&header, &claims());
+        assert_eq!(party.refuses(&token), "jws.unsupported_crit");
+    }
+    for crit in [json!([]), json!("x"), json!(["alg"]), json!({}), json!([7])] {
+        let mut header = party.header();
+        header["crit"] = crit;
+        assert_eq!(
+            party.refuses(&party.signed(&header, &claims())),
+            "jws.malformed"
+        );
+    }
+}
+
+/// CVE-2026-25537: a claim of the wrong type counted as absent.
+#[test]
+fn b7_a_claim_of_the_wrong_type_is_none_that_is_absent() {
+    let party = Party::new(Alg::Es256);
+    for name in ["exp", "iat", "nbf", "auth_time"] {
+        for value in [
+            json!("1750000060"),
+            json!(true),
+            json!([]),
+            json!({}),
+            json!(null),
+        ] {
+            let refused = party.claims_refused(&with(name, value));
+            assert_eq!(refused, "jwt.malformed_claim", "{name}");
+        }
+    }
+}
+
+/// CVE-2020-26160, CVE-2024-53861: lists, parts of texts, checks left out.
+#[test]
+fn b8_issuer_and_audience_are_compared_whole() {
+    let party = Party::new(Alg::Es256);
+    for issuer in [
+        "https://as.example/",
+        "https://as.exampl",
+        "https://as.example.evil",
+        "",
+        "HTTPS://as.example",
+    ] {
+        assert_eq!(
+            party.claims_refused(&with("iss", json!(issuer))),
+            "jwt.issuer",
+            "{issuer}"
+        );
+    }
+    for audience in [
+        json!("client"),
+        json!("client11"),
+        json!(["client"]),
+        json!([]),
+        json!(""),
+    ] {
+        assert_eq!(party.claims_refused(&with("aud", audience)), "jwt.audience");
+    }
+    for name in ["iss", "aud"] {
+        let mut claims = claims();
+        claims.as_object_mut().expect("an object").remove(name);
+        assert_eq!(party.claims_refused(&claims), "jwt.missing_claim", "{name}");
+    }
+    let several = with("aud", json!([CLIENT, "another"]));
+    assert_eq!(party.claims_refused(&several), "jwt.untrusted_audience");
+}
+
+/// CVE-2026-28498: an unknown algorithm let every hash pass.
+#[test]
+fn b9_a_hash_that_cannot_be_made_is_no_good_one() {
+    let job = |hash: &'static str, half: &str| VerificationJob::HalfHash {
+        hash,
+        value: Secret::from("token"),
+        half: half.to_owned(),
+    };
+    for half in ["", "PEaenWx2aTVIhnQlSnsz-A"] {
+        assert!(!oauth_crypto::verify(&job("SHA-1", half)));
+        assert!(!oauth_crypto::verify(&job("", half)));
+    }
+    assert!(!oauth_crypto::verify(&job("SHA-256", "")));
+}
+
+fn encrypted(party: &Party, header: &Value, inside: &str) -> (String, Party) {
+    let jwk = r#"{"kty":"oct","k":"AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8"}"#;
+    let key = DecryptionKey::from_jwk(jwk, JweAlg::Dir).expect("a key");
+    let encryption = ResponseEncryption::new(JweAlg::Dir, key).encs([Enc::A128CbcHs256]);
+    let token = format!(
+        "{}..{}.{inside}.{}",
+        part(header),
+        "AAAAAAAAAAAAAAAAAAAAAA",
+        "AAAAAAAAAAAAAAAAAAAAAA"
+    );
+    let client = party.client.clone().with_id_token_encryption(encryption);
+    let party = Party {
+        key: party.key.clone(),
+        client,
+    };
+    (token, party)
+}
+
+/// CVE-2026-29000, CVE-2018-1000539: what was inside was not signed, tags were short.
+#[test]
+fn b10_an_encrypted_token_is_signed_and_whole() {
+    let party = Party::new(Alg::Es256);
+    let header = json!({ "alg": "dir", "enc": "A128CBC-HS256" });
+    let (token, agreed) = encrypted(&party, &header, "AAAAAAAAAAAAAAAAAAAAAA");
+    assert_eq!(agreed.refuses(&token), "jwe.decryption");
+    let short = token.rsplit_once('.').expect("five parts").0.to_owned() + ".AAAA";
+    assert_eq!(agreed.refuses(&short), "jwe.decryption");
+    assert_eq!(party.refuses(&token), "jwe.unexpected");
+    assert_eq!(agreed.refuses(&party.good()), "jwe.not_encrypted");
+}
+
+/// CVE-2021-29444, CVE-2026-28490: failures could be told apart.
+#[test]
+fn b11_there_is_one_failure_and_no_rsa1_5() {
+    assert!(JweAlg::named("RSA1_5").is_none());
+    let party = Party::new(Alg::Es256);
+    let header = json!({ "alg": "dir", "enc": "A128CBC-HS256" });
+    for inside in [
+        "AAAAAAAAAAAAAAAAAAAAAA",
+        "_____________________w",
+        "AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA",
+    ] {
+        let (token, agreed) = encrypted(&party, &header, inside);
+        assert_eq!(agreed.refuses(&token), "jwe.decryption");
+    }
+}
+
+/// CVE-2024-28176, CVE-2023-52428: compression and iterations without end.
+#[test]
+fn b12_nothing_is_inflated_and_nothing_iterated() {
+    assert!(
+        ["PBES2-HS256+A128KW", "PBES2-HS512+A256KW"]
+            .iter()
+            .all(|name| JweAlg::named(name).is_none())
+    );
+    let party = Party::new(Alg::Es256);
+    let zipped = json!({ "alg": "dir", "enc": "A128CBC-HS256", "zip": "DEF" });
+    let (token, agreed) = encrypted(&party, &zipped, "AAAA");
+    assert_eq!(agreed.refuses(&token), "jwe.compression");
+    let large = format!("{}.{}.c2ln", part(&party.header()), "A".repeat(1 << 20));
+    assert_eq!(party.refuses(&large), "jws.malformed");
+}
+
+/// CVE-2025-22868, CVE-2025-53864: dots and depth without end.
+#[test]
+fn b13_dots_and_depth_are_bounded() {
+    let party = Party::new(Alg::Es256);
+    assert_eq!(party.refuses(&".".repeat(200_000)), "jws.malformed");
+    let deep = format!("{}{}", "[".repeat(100_000), "]".repeat(100_000));
+    let header = URL_SAFE_NO_PAD.encode(format!(r#"{{"alg":"ES256","x":{deep}}}"#));
+    assert_eq!(
+        party.refuses(&format!("{header}.e30.c2ln")),
+        "jws.malformed"
+    );
+}
+
+/// CVE-2022-21449: zeros were a signature of everything.
+#[test]
+fn b14_zeros_sign_nothing() {
+    for alg in [Alg::Es256, Alg::Es384, Alg::Es512, Alg::EdDsa] {
+        let key = PrivateKey::generate(alg).expect("a key");
+        let bytes = alg.signature_bytes().expect("a length");
+        for byte in [0, 0xff] {
+            assert!(!verified(alg, key.public_jwk(), "a.b", &vec![byte; bytes]));
+        }
+        assert!(!verified(alg, key.public_jwk(), "a.b", &[]));
+    }
+}
+
+/// CVE-2016-9122: of several signatures it was not told which was good.
+#[test]
+fn b15_a_token_has_one_signature() {
+    let party = Party::new(Alg::Es256);
+    let good = party.good();
+    let parts: Vec<_> = good.split('.').collect();
+    let json = json!({ "payload": parts[1], "signatures": [{ "protected": parts[0], "signature": parts[2] }] });
+    assert_eq!(party.refuses(&json.to_string()), "jws.malformed");
+    assert_eq!(
+        party.refuses(&format!("{good}.{}", parts[2])),
+        "jws.malformed"
+    );
+}
+
+/// One key signs tokens of several kinds.
+#[test]
+fn b16_a_token_of_one_kind_is_none_of_another() {
+    let party = Party::new(Alg::Es256);
+    for typ in [
+        "at+jwt",
+        "application/at+jwt",
+        "logout+jwt",
+        "token-introspection+jwt",
+        "dpop+jwt",
+    ] {
+        let mut header = party.header();
+        header["typ"] = typ.into();
+        assert_eq!(
+            party.refuses(&party.signed(&header, &claims())),
+            "jwt.typ",
+            "{typ}"
+        );
+    }
+    let event = json!({ "http://schemas.openid.net/event/backchannel-logout": {} });
+    assert_eq!(
+        party.claims_refused(&with("events", event)),
+        "jwt.unexpected_claim"
+    );
+    let server = party.client.server().clone();
+    let verifier = AccessTokenVerifier::new(server, CLIENT).with_algs([Alg::Es256]);
+    let shown = run(verifier.verify(&party.good()), &party.keys()).map(drop);
+    assert_eq!(shown.expect_err("an ID token").code(), "jwt.typ");
+}
+
+/// CVE-2016-7036: secrets were compared byte by byte.
+#[test]
+fn b17_secrets_have_no_equality_that_stops_early() {
+    trait Ambiguous<A> {
+        fn of() {}
+    }
+    impl<T> Ambiguous<()> for T {}
+    struct HasPartialEq;
+    impl<T: PartialEq> Ambiguous<HasPartialEq> for T {}
+    // Compiles only as long as a secret has no `==`.
+    let _ = <Secret<String> as Ambiguous<_>>::of;
+    assert!(Secret::from("a secret").matches("a secret"));
+    assert!(!Secret::from("a secret").matches("a secreu"));
+}
+
+/// CVE-2024-21632, CVE-2026-55076: people were told apart by an address that anybody can claim.
+#[test]
+fn b18_who_it_is_is_issuer_and_subject() {
+    let party = Party::new(Alg::Es256);
+    let mut claims = with("email", json!("ann@example.com"));
+    claims["email_verified"] = json!("true");
+    let token = party
+        .judge(&party.signed(&party.header(), &claims))
+        .expect("a good token");
+    assert_eq!((token.issuer(), token.subject()), (ISSUER, "ann"));
+    let verified = token.claims().get("email_verified");
+    assert_eq!(verified.and_then(Value::as_bool), None, "a text is no flag");
+}
+
+/// Clocks that are apart, and times that no clock shows.
+#[test]
+fn b19_times_have_a_tolerance_and_no_end() {
+    let party = Party::new(Alg::Es256);
+    for (name, value, told) in [
+        ("exp", json!(NOW - 60), Some("jwt.expired")),
+        ("exp", json!(NOW - 59), None),
+        ("exp", json!(0), Some("jwt.expired")),
+        ("exp", json!(-1), Some("jwt.expired")),
+        ("exp", json!(u64::MAX), None),
+        ("iat", json!(NOW + 61), Some("jwt.issued_in_future")),
+        ("iat", json!(NOW + 60), None),
+        ("iat", json!(u64::MAX), Some("jwt.issued_in_future")),
+        ("nbf", json!(NOW + 61), Some("jwt.not_yet_valid")),
+    ] {
+        let token = party.signed(&party.header(), &with(name, value.clone()));
+        assert_eq!(party.judge(&token).err(), told, "{name} {value}");
+    }
+}
+
+/// CVE-2024-51744: the claims came along with an error.
+#[test]
+fn b20_there_are_claims_or_an_error_and_never_both() {
+    let party = Party::new(Alg::Es256);
+    let expired = party.signed(&party.header(), &with("exp", json!(1)));
+    let checks = IdTokenChecks::default();
+    let exchange = party
+        .client
+        .verify_id_token(Secret::from(expired.as_str()), checks);
+    let refused = run(exchange, &party.keys()).expect_err("it has expired");
+    let shown = format!("{refused} {refused:?}");
+    assert!(
+        !shown.contains("ann") && !shown.contains(&expired),
+        "{shown}"
+    );
+}
