@@ -90,10 +90,12 @@ impl Client {
         post_logout_redirect_uri: Option<String>,
         state: Option<String>,
     ) -> Result<String, JsValue> {
-        let mut ask = EndSession::default();
-        ask.id_token_hint = id_token.map(Secret::new);
-        ask.post_logout_redirect_uri = post_logout_redirect_uri;
-        ask.state = state.map(Secret::new);
+        let ask = EndSession {
+            id_token_hint: id_token.map(Secret::new),
+            post_logout_redirect_uri,
+            state: state.map(Secret::new),
+            ..EndSession::default()
+        };
         self.0.end_session_url(ask).map_err(fail)
     }
 
