@@ -9,8 +9,12 @@ const { AccessToken, AccessTokenVerifier, Client, LogoutToken, Lost, Server } = 
 const AUDIENCE = 'https://api.example'
 const EVENT = 'http://schemas.openid.net/event/backchannel-logout'
 
-const { privateKey, publicKey } = generateKeyPairSync('ec', { namedCurve: 'P-256' })
-const jwks = { keys: [{ ...publicKey.export({ format: 'jwk' }), kid: '1', alg: 'ES256', use: 'sig' }] }
+const { privateKey, publicKey } = generateKeyPairSync('ec', {
+  namedCurve: 'P-256',
+  privateKeyEncoding: { type: 'pkcs8', format: 'pem' },
+  publicKeyEncoding: { format: 'jwk' },
+})
+const jwks = { keys: [{ ...publicKey, kid: '1', alg: 'ES256', use: 'sig' }] }
 const now = () => Math.floor(Date.now() / 1000)
 
 function signed(typ, claims) {

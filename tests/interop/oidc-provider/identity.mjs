@@ -1,6 +1,6 @@
 // What tells a client who signed in, beside plain ID tokens: encrypted ones, UserInfo and introspection as JWTs,
 // logout through both channels, and access tokens that an API reads by itself.
-import { generateKeyPairSync } from 'node:crypto'
+import { keyPair } from './keys.mjs'
 
 /** The API whose access tokens are JWTs. */
 export const api = 'https://api.example/'
@@ -23,7 +23,7 @@ const encs = ['A128CBC-HS256', 'A192CBC-HS384', 'A256CBC-HS512', 'A128GCM', 'A19
 /** Clients, in the shape of server.mjs; `rsa` is the key pair that those with an RSA key share. */
 export function identityClients(rsa, backchannelLogoutUri) {
   const keys = { 'RSA-OAEP': rsa, 'RSA-OAEP-256': rsa }
-  for (const [alg, kind] of Object.entries(curves)) keys[alg] = generateKeyPairSync(...kind)
+  for (const [alg, kind] of Object.entries(curves)) keys[alg] = keyPair(...kind)
   const registered = { token_endpoint_auth_method: 'client_secret_basic' }
   const client = (client_id, metadata) => ({ client_id, client_secret: secret, registered: { ...registered, ...metadata } })
   const jwk = (alg, half) => ({ ...keys[alg][half].export({ format: 'jwk' }), kid: 'ours', use: 'enc', alg })

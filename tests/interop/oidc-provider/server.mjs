@@ -12,10 +12,11 @@
 //
 // Prints one line of JSON once it listens: {"issuer": ..., "clients": {...}}. Stops when its
 // standard input closes.
-import { X509Certificate, generateKeyPairSync } from 'node:crypto'
+import { X509Certificate } from 'node:crypto'
 import { createServer } from 'node:http'
 import { createServer as createTlsServer } from 'node:https'
 import Provider from 'oidc-provider'
+import { keyPair } from './keys.mjs'
 import { api, fetchAnywhere, identityAlgs, identityClients, identityFeatures } from './identity.mjs'
 
 // Every character that a careless Basic header gets wrong.
@@ -51,7 +52,7 @@ const signers = {
   ES256: 'P-256', ES384: 'P-384', ES512: 'P-521', EdDSA: 'ed25519', Ed25519: 'ed25519',
   RS256: 'rsa', RS384: 'rsa', RS512: 'rsa', PS256: 'rsa', PS384: 'rsa', PS512: 'rsa',
 }
-const pairs = () => Object.fromEntries(Object.entries(kinds).map(([name, kind]) => [name, generateKeyPairSync(...kind)]))
+const pairs = () => Object.fromEntries(Object.entries(kinds).map(([name, kind]) => [name, keyPair(...kind)]))
 const theirs = pairs()
 const byKey = Object.entries(signers).map(([alg, kind]) => ({
   client_id: `key-${alg}`,
