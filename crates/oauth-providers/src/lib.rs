@@ -89,4 +89,12 @@ const BUILT_IN: &[(&str, &str)] = built_in! {
     "slack"
     "withings"
     "salesforce"
+    "apple"
+    "microsoft-entra-b2c"
+    "cognito"
+    "linkedin"
+    "slack-signin"
+    "paypal"
+    "twitch"
+    "line"
 };
