@@ -151,7 +151,7 @@ impl Party {
                 // Apple's secret is signed by the client's own key; here it is the party's only one.
                 Ok(Step::Sign(job)) => {
                     let signature = self.key.sign(&job.signing_input).expect("a signature");
-                    input = Input::Signed(signature.into());
+                    input = Input::Signed(signature);
                 }
                 Ok(Step::Sleep(_)) => input = Input::Elapsed,
             }
