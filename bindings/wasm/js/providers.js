@@ -16,4 +16,12 @@ export const providers = /* @__PURE__ */ Object.freeze([
   "slack",
   "withings",
   "salesforce",
+  "apple",
+  "microsoft-entra-b2c",
+  "cognito",
+  "linkedin",
+  "slack-signin",
+  "paypal",
+  "twitch",
+  "line",
 ])

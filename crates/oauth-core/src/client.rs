@@ -112,7 +112,8 @@ impl Client {
 
     /// Starts an authorization: the URL to open, and the flow to keep until the callback.
     ///
-    /// State, nonce (with `openid`) and PKCE are always sent.
+    /// State, nonce (with `openid`) and PKCE are always sent, but for PKCE where the server is known to break
+    /// on it ([`Quirk::WithoutPkce`](crate::quirk::Quirk::WithoutPkce)).
     ///
     /// # Errors
     /// `endpoint.missing`, `redirect_uri.not_registered`, `pkce.*`, `form.*`.

@@ -4,7 +4,7 @@
 //!
 //! | default | why | the way out |
 //! | --- | --- | --- |
-//! | PKCE with S256 on every flow, confidential clients too | a stolen code is useless without the verifier (RFC 9700 section 2.1.1); a server's silence about PKCE is no refusal | [`danger::without_pkce`], [`danger::plain_challenge`] |
+//! | PKCE with S256 on every flow, confidential clients too | a stolen code is useless without the verifier (RFC 9700 section 2.1.1); a server's silence about PKCE is no refusal | [`danger::without_pkce`], [`danger::plain_challenge`], [`Quirk::WithoutPkce`](crate::quirk::Quirk::WithoutPkce) |
 //! | `state` on every flow, `nonce` with `openid`, 256 bits each | binds the callback to the browser that started it | none |
 //! | the issuer in a callback is compared whenever it is there | a server that names itself only sometimes can still be mixed up with another (RFC 9207 section 2.4) | none |
 //! | endpoints over `https` only | a bearer token on plain http is public | [`danger::loopback_server`], for loopback addresses |

@@ -90,6 +90,10 @@ pub enum Quirk {
     /// The PKCE challenge is sent a second time as `code_verifier` in the authorization request:
     /// the *challenge*, as UserVoice's page shows it; the verifier itself never enters a URL.
     ChallengeAsVerifier,
+    /// The token endpoint takes a `code_verifier` for a wrong secret, so that a client with credentials sends
+    /// no challenge either (LinkedIn). What binds a code to its login is then the nonce, or nothing but the
+    /// secret. A client without credentials has PKCE alone, and keeps it.
+    WithoutPkce,
 }
 
 /// How strictly replies are read.
@@ -145,6 +149,7 @@ json_words! { Quirk {
     "scope_on_refresh" = ScopeOnRefresh(value),
     "refreshes_any_scope" = RefreshesAnyScope,
     "challenge_as_verifier" = ChallengeAsVerifier,
+    "without_pkce" = WithoutPkce,
 } }
 
 json_words! { Strictness { "lenient" = Lenient, "strict" = Strict } }

@@ -22,7 +22,7 @@ pub use variable::{Variable, VariableKind};
 /// A built-in provider.
 ///
 /// # Errors
-/// `provider.unknown`, naming those that are spelled alike, or else all.
+/// `provider.unknown`, naming those that are spelled alike, or else as many as there is room for.
 pub fn provider(name: &str) -> Result<Provider, Error> {
     match BUILT_IN.iter().find(|(known, _)| *known == name) {
         Some((_, text)) => Provider::from_toml(text),
@@ -42,11 +42,30 @@ fn suggestion(asked: &str) -> String {
         let is_part = asked.len() > 2 && (name.contains(&asked) || asked.contains(*name));
         is_part || edits(&asked, name) <= 2
     };
-    let mut meant: Vec<&str> = names().filter(is_near).collect();
-    if meant.is_empty() {
-        meant = names().collect();
+    let near: Vec<&str> = names().filter(is_near).collect();
+    if near.is_empty() {
+        return whole_names(&asked);
     }
-    format!("`{asked}`; there is {}", meant.join(", "))
+    format!("`{asked}`; there is {}", near.join(", "))
+}
+
+/// As many names as a detail shows whole (200 characters), and how many there are beside them.
+fn whole_names(asked: &str) -> String {
+    const ROOM: usize = 200 - ", and 00 more".len();
+    let mut shown = format!("`{asked}`; there is");
+    let mut separator = " ";
+    let mut rest = names().peekable();
+    while let Some(name) =
+        rest.next_if(|name| shown.chars().count() + separator.len() + name.len() <= ROOM)
+    {
+        shown.push_str(separator);
+        shown.push_str(name);
+        separator = ", ";
+    }
+    match rest.count() {
+        0 => shown,
+        more => format!("{shown}, and {more} more"),
+    }
 }
 
 /// How many letters to put in, take out or change to make one text of the other (Levenshtein).
@@ -89,4 +108,12 @@ const BUILT_IN: &[(&str, &str)] = built_in! {
     "slack"
     "withings"
     "salesforce"
+    "apple"
+    "microsoft-entra-b2c"
+    "cognito"
+    "linkedin"
+    "slack-signin"
+    "paypal"
+    "twitch"
+    "line"
 };

@@ -368,14 +368,29 @@ fn an_unknown_name_meets_its_neighbours() {
         error.detail().unwrap_or_default().to_owned()
     };
     assert_eq!(detail("uservoise"), "`uservoise`; there is uservoice");
-    assert_eq!(detail("microsoft"), "`microsoft`; there is microsoft-entra");
+    assert_eq!(
+        detail("microsoft"),
+        "`microsoft`; there is microsoft-entra, microsoft-entra-b2c"
+    );
     assert_eq!(
         detail("UserTesting"),
         "`usertesting`; there is usertesting, usertesting-apps"
     );
-    let all = detail("nothing-like-it");
-    assert!(names().all(|name| all.contains(name)), "{all}");
-    assert!(names().all(|name| detail("").contains(name)));
+    // A detail is cut at 200 characters: of names there are none by halves.
+    for asked in ["nothing-like-it", "", &"\u{e4}".repeat(50)] {
+        let told = detail(asked);
+        let (_, list) = told.split_once("; there is ").expect("a list");
+        let (shown, more) = list.split_once(", and ").expect("not all of them");
+        let shown: Vec<_> = shown.split(", ").collect();
+        assert!(
+            shown
+                .iter()
+                .eq(names().take(shown.len()).collect::<Vec<_>>().iter())
+        );
+        let left = names().count() - shown.len();
+        assert_eq!(more, format!("{left} more"), "{told}");
+        assert!(told.chars().count() <= 200 && shown.len() > 5, "{told}");
+    }
 }
 
 #[test]

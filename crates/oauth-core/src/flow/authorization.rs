@@ -263,11 +263,20 @@ impl AuthorizationRequest {
         Ok(Prepared { form, pending })
     }
 
+    /// Whether a login with PKCE is known to fail, and one without has other credentials. Who demands that
+    /// PKCE is advertised demands PKCE.
+    fn is_known_to_break(&self, config: &ClientConfig) -> bool {
+        self.pkce_requirement == PkceRequirement::Usual
+            && config.auth.is_confidential()
+            && config.server.rules().has(&Quirk::WithoutPkce)
+    }
+
     /// How the challenge is made, or none at all.
     fn challenge_method(&self, config: &ClientConfig) -> Result<Option<ChallengeMethod>, Error> {
         match self.pkce {
             Pkce::Off => Ok(None),
             Pkce::Plain => Ok(Some(ChallengeMethod::Plain)),
+            Pkce::S256 if self.is_known_to_break(config) => Ok(None),
             Pkce::S256 => {
                 let supported = config.server.code_challenge_methods();
                 ChallengeMethod::choose(supported.as_deref(), self.pkce_requirement).map(Some)

@@ -122,6 +122,43 @@ fn all_that_an_error_says_is_kept() {
 }
 
 #[test]
+fn pkce_is_left_out_where_it_is_known_to_break_a_login_with_a_secret() {
+    let rules = Rules {
+        quirks: vec![Quirk::WithoutPkce],
+        ..Rules::default()
+    };
+    let with = |auth: ClientAuth| {
+        let server = server().with_rules(rules.clone());
+        Client::new(server, ClientId::new("id"), auth).unwrap()
+    };
+    let secret = with(ClientAuth::post("secret"));
+    let (url, pending) = secret.authorize(&at(), ask()).unwrap();
+    assert_eq!(parameter(&url, "code_challenge"), None);
+    assert_eq!(parameter(&url, "code_challenge_method"), None);
+    assert!(pending.code_verifier.is_none());
+    assert!(parameter(&url, "state").is_some());
+
+    // Without a secret the code would be worth as much to whoever else has it.
+    let public = with(ClientAuth::none());
+    let (url, pending) = public.authorize(&at(), ask()).unwrap();
+    assert!(parameter(&url, "code_challenge").is_some() && pending.code_verifier.is_some());
+
+    // A profile that demands PKCE is not told that there is none.
+    let demanding = AuthorizationRequest {
+        pkce_requirement: PkceRequirement::Advertised,
+        ..ask()
+    };
+    assert_eq!(
+        code(secret.authorize(&at(), demanding).map(drop)),
+        Err("pkce.unsupported")
+    );
+
+    let other = Client::new(server(), ClientId::new("id"), ClientAuth::post("secret")).unwrap();
+    let (url, _) = other.authorize(&at(), ask()).unwrap();
+    assert!(parameter(&url, "code_challenge").is_some());
+}
+
+#[test]
 fn a_verifier_never_enters_a_url() {
     let quirky = quirky([Quirk::ChallengeAsVerifier]);
     let (url, pending) = quirky.authorize(&at(), ask()).unwrap();

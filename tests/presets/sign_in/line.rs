@@ -1,0 +1,90 @@
+//! LINE Login: ID tokens that are signed with the channel secret or with a key.
+
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use oauth_core::ClientId;
+use oauth_core::jose::Alg;
+use serde_json::{Value, json};
+
+use super::{preset, with};
+use crate::party::{Begun, CLIENT, Party, SECRET, ask, parameter};
+
+fn reply(id_token: &str) -> Value {
+    json!({
+        "access_token": "bNl", "expires_in": 2_592_000, "id_token": id_token,
+        "refresh_token": "Aa1", "scope": "profile openid", "token_type": "Bearer",
+    })
+}
+
+/// As LINE signs for web logins: with the channel secret.
+fn mac(secret: &str, claims: &Value) -> String {
+    let engine = URL_SAFE_NO_PAD;
+    let header = json!({ "typ": "JWT", "alg": "HS256" });
+    let part = |value: &Value| engine.encode(value.to_string());
+    let input = format!("{}.{}", part(&header), part(claims));
+    let tag = oauth_crypto::mac(Alg::Hs256, secret.as_bytes(), input.as_bytes());
+    format!("{input}.{}", engine.encode(tag.expect("a tag")))
+}
+
+#[test]
+fn a_web_login_is_signed_with_the_channel_secret_once_that_is_agreed_on() {
+    let party = Party::new(&preset("line", &[]), Alg::Es256);
+    let begun = party.begin(ask("openid profile"));
+    let reply_of = |begun: &Begun, secret| {
+        let claims = with(party.claims(begun), "amr", json!(["linesso"]));
+        reply(&mac(secret, &claims))
+    };
+    let reply = reply_of(&begun, SECRET);
+    let outcome = party.redeem(begun, &reply);
+    assert_eq!(outcome.code(), Some("jws.alg_not_allowed"));
+
+    let told = party.client.clone().with_id_token_algs([Alg::Hs256]);
+    let told = Party::of(told, Alg::Es256);
+    let begun = told.begin(ask("openid profile"));
+    let reply = reply_of(&begun, SECRET);
+    let outcome = told.redeem(begun, &reply);
+    let (url, header, body) = outcome.request();
+    assert_eq!(url, "https://api.line.me/oauth2/v2.1/token");
+    assert_eq!(header, None);
+    assert_eq!(parameter(&body, "client_secret").as_deref(), Some(SECRET));
+    assert_eq!(parameter(&body, "id_token_key_type"), None);
+    assert!(parameter(&body, "code_verifier").is_some());
+    outcome.good();
+
+    let begun = told.begin(ask("openid"));
+    let reply = reply_of(&begun, "0123456789abcdef0123456789abcdeX");
+    let outcome = told.redeem(begun, &reply);
+    assert_eq!(outcome.code(), Some("jws.bad_signature"));
+}
+
+#[test]
+fn a_key_of_lines_own_is_asked_for_by_the_option() {
+    let provider = preset("line", &[]).option("asymmetric_id_tokens");
+    let party = Party::new(&provider.expect("an option"), Alg::Es256);
+    let begun = party.begin(ask("openid"));
+    let reply = reply(&party.signed(&party.claims(&begun)));
+    let outcome = party.redeem(begun, &reply);
+    let (_, _, body) = outcome.request();
+    let asked = parameter(&body, "id_token_key_type");
+    assert_eq!(asked.as_deref(), Some("JWK"));
+    outcome.good();
+}
+
+#[test]
+fn a_native_app_has_no_secret_and_takes_no_token_that_is_made_with_one() {
+    let client = preset("line", &[]).client(ClientId::new(CLIENT), None);
+    let party = Party::of(client.expect("a public client"), Alg::Es256);
+    let begun = party.begin(ask("openid"));
+    let good = reply(&party.signed(&party.claims(&begun)));
+    let outcome = party.redeem(begun, &good);
+    let (_, header, body) = outcome.request();
+    assert_eq!((header, parameter(&body, "client_secret")), (None, None));
+    outcome.good();
+
+    let told = party.client.clone().with_id_token_algs([Alg::Hs256]);
+    let told = Party::of(told, Alg::Es256);
+    let begun = told.begin(ask("openid"));
+    let reply = reply(&mac("", &told.claims(&begun)));
+    let outcome = told.redeem(begun, &reply);
+    assert_eq!(outcome.code(), Some("jws.alg_not_allowed"));
+}
