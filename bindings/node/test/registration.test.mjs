@@ -48,7 +48,7 @@ for (const [answer, registered, code] of [
 }
 
 for (const [registered, code] of [
-  [{ idTokenEncryptedResponseAlg: 'dir' }, 'misuse.setup'],
+  [{ idTokenEncryptedResponseAlg: 'RSA-OAEP' }, 'misuse.setup'],
   [{ idTokenEncryptedResponseEnc: 'A128GCM', decryptionKeys: [key] }, 'misuse.setup'],
   [{ idTokenEncryptedResponseAlg: 'RSA1_5', decryptionKeys: [key] }, 'key.algorithm'],
   [{ idTokenEncryptedResponseAlg: 'dir', decryptionKeys: ['x'] }, 'key.malformed'],
