@@ -277,7 +277,10 @@ fn a_folder_above_that_all_may_write_to_is_refused() {
             if let Err(error) = opened {
                 assert_eq!(error.code(), "misuse.setup");
                 let named = error.to_string();
-                assert!(named.contains("above: every user can write to it"), "{named}");
+                assert!(
+                    named.contains("above: every user can write to it"),
+                    "{named}"
+                );
             }
         }
     }
