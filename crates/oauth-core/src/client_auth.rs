@@ -142,7 +142,9 @@ impl ClientAuth {
             _ => {
                 let (parameter, id) = client_id;
                 form.push(parameter, id);
-                form.push_some("client_secret", self.secret());
+                // A secret that is the key of an HMAC is never sent, not even where there is no JWT.
+                let is_sent = self.jwt().is_none();
+                form.push_some("client_secret", self.secret().filter(|_| is_sent));
             }
         }
     }
