@@ -381,6 +381,15 @@ export interface LoginRequest extends Pick<TokenRequest, 'scope' | 'resource' | 
 
 export interface AuthorizeOptions extends MomentOptions, LoginRequest {
   redirectUri: string | URL
+  /**
+   * What the answer brings. With `code id_token`, an ID token beside the code is verified before the code
+   * is sent (OpenID Connect Core section 3.3). By default `code`.
+   */
+  responseType?: 'code' | 'code id_token'
+  /**
+   * Where the answer stands: by default in the query, or in the fragment if an ID token is in it. With
+   * `form_post`, the callback is the form.
+   */
   responseMode?: 'query' | 'fragment' | 'form_post'
 }
 

@@ -120,6 +120,33 @@ fn a_faulty_id_token_ends_the_flow_with_its_code() {
     }
 }
 
+/// The modules of the hybrid plan that are about the ID token beside the code.
+#[test]
+fn a_code_that_no_good_id_token_vouches_for_is_not_sent() {
+    for mode in ["fragment", "form_post"] {
+        let more = ["--response-type", "code id_token", "--response-mode", mode];
+        let suite = Suite::new();
+        let ended = suite.run(&more);
+        assert_eq!(ended.code, 0, "{:?} {}", ended.records, ended.stderr);
+        let wanted = [DISCOVERY, "/authorize", "/jwks", "/token"];
+        assert_eq!(suite.requests(), wanted, "{mode}");
+        for (flaw, code) in [
+            (IdTokenFlaw::WrongCodeHash, "id_token.c_hash"),
+            (IdTokenFlaw::MissingCodeHash, "jwt.missing_claim"),
+            (IdTokenFlaw::WrongNonce, "id_token.nonce"),
+            (IdTokenFlaw::WrongIssuer, "jwt.issuer"),
+        ] {
+            let suite = Suite::new();
+            let fault = Fault::IdTokenInCallback { flaw };
+            suite.0.with(|twin| twin.inject(fault));
+            let ended = suite.run(&more);
+            assert_eq!(ended.code, 1, "{mode} {flaw:?}");
+            assert_eq!(ended.only()["error"]["code"], code, "{mode} {flaw:?}");
+            assert_eq!(suite.requests(), wanted[..3], "{mode} {flaw:?}");
+        }
+    }
+}
+
 #[test]
 fn a_flow_stops_where_it_is_told_to() {
     for (stage, wanted) in [

@@ -4,6 +4,8 @@
 //! After a faulty answer the client sends nothing more: no request to the API, no second token request.
 //! `--nocapture` shows the table.
 
+mod hybrid;
+
 use oauth_core::flow::redeem::Login;
 use oauth_core::issuer::RedirectUri;
 use oauth_core::{AuthorizationRequest, Client, ClientAuth, ClientId, Moment, Scope, danger};
@@ -27,6 +29,8 @@ fn module(flaw: IdTokenFlaw) -> &'static str {
         IdTokenFlaw::WrongNonce => "oidcc-client-test-nonce-invalid",
         IdTokenFlaw::MissingNonce => "fapi2-...-test-invalid-missing-nonce",
         IdTokenFlaw::WrongAccessTokenHash => "oidcc-client-test-invalid-athash",
+        IdTokenFlaw::WrongCodeHash => "oidcc-client-test-invalid-chash",
+        IdTokenFlaw::MissingCodeHash => "oidcc-client-test-missing-chash",
         IdTokenFlaw::NoKeyId => "oidcc-client-test-kid-absent-single-jwks",
         IdTokenFlaw::Unsigned => "oidcc-client-test-idtoken-sig-none",
         IdTokenFlaw::BrokenSignature => "oidcc-client-test-invalid-sig-rs256",
@@ -69,6 +73,8 @@ fn expected(flaw: IdTokenFlaw) -> Option<&'static str> {
         IdTokenFlaw::ForeignType => "jwt.typ",
         // One key in the set, and a token that names none (oidcc-client-test-kid-absent-single-jwks).
         IdTokenFlaw::NoKeyId => return None,
+        // No code stands beside it.
+        IdTokenFlaw::WrongCodeHash | IdTokenFlaw::MissingCodeHash => return None,
         // Nobody asked when the person authenticated.
         IdTokenFlaw::MissingAuthTime | IdTokenFlaw::OldAuthTime => return None,
         // Nobody knows yet who it should be.
@@ -133,10 +139,8 @@ impl Party {
             .to_str()
             .expect("a URL")
             .to_owned();
-        let exchange = self
-            .client
-            .redeem(pending, &callback)
-            .expect("a callback of this flow");
+        let exchange = self.client.redeem(pending, &callback);
+        let exchange = exchange.map_err(|error| error.code())?;
         let login = self.driver.run(exchange).await;
         login.map_err(|error| error.code())
     }

@@ -7,7 +7,7 @@ use oauth_reqwest::blocking::Driver;
 use reqwest::blocking::{Client as Browser, Response};
 use reqwest::redirect::Policy;
 
-const CALLBACK: &str = "http://127.0.0.1/callback";
+pub(crate) const CALLBACK: &str = "http://127.0.0.1/callback";
 
 /// A person's browser. It follows redirects up to where a login or a logout comes home.
 pub(crate) fn browser() -> Browser {

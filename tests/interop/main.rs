@@ -5,6 +5,7 @@ mod browser;
 mod client_auth;
 mod command;
 mod encryption;
+mod hybrid;
 mod library;
 mod logout;
 mod mutual_tls;

@@ -37,7 +37,6 @@ const KEYS: &str = include_str!("vectors.json");
 const ISSUER: &str = "https://as.example";
 const NOW: u64 = 1_700_000_000;
 const GITHUB: &str = "a token of GitHub Actions is fetched by the program, whose callback it is";
-const HYBRID: &str = "ID tokens through the browser are not asked for yet";
 const GRANT: &str = "assertions as grants are not made yet, only those of clients";
 const BINDING: &str = "certificate-bound tokens are not verified yet";
 
@@ -421,35 +420,4 @@ pub(crate) fn mtls(vector: &Vector) -> Verdict {
         "no header",
         !request.headers().contains_key("authorization"),
     )
-}
-
-pub(crate) fn token_response(vector: &Vector) -> Verdict {
-    if vector.input.get("front").is_some() {
-        return Err(No::OutOfReach(HYBRID));
-    }
-    let client = client(ClientAuth::none())?;
-    let uri = RedirectUri::parse("https://rp.example/cb").map_err(text)?;
-    let scope = Scope::parse(vector.text("scope").unwrap_or_default()).map_err(text)?;
-    let (url, pending) = client
-        .authorize(&moment(1), AuthorizationRequest::new(uri).scope(scope))
-        .map_err(text)?;
-    let state = url
-        .as_str()
-        .split(['?', '&'])
-        .find_map(|pair| pair.strip_prefix("state="));
-    let callback = format!(
-        "https://rp.example/cb?code=c&state={}",
-        state.unwrap_or_default()
-    );
-    let mut exchange = client.redeem(pending, &callback).map_err(text)?;
-    let Ok(Step::Send(_)) = exchange.resume(&moment(2), Input::Begin) else {
-        return Err("no request".into());
-    };
-    let reply = Response::builder().header("content-type", "application/json");
-    let reply = reply.body(Bytes::from(vector.input["response"].to_string()));
-    match exchange.resume(&moment(3), Input::Reply(reply.unwrap_or_default())) {
-        Ok(Step::Done(_)) => holds("is accepted", vector.expected["ok"] == true),
-        Ok(_) => Err("neither a login nor an error".into()),
-        Err(error) => refused(&error, vector),
-    }
 }

@@ -131,6 +131,8 @@ pub(crate) enum In {
 pub(crate) struct Ask {
     pub(crate) redirect_uri: String,
     pub(crate) scope: String,
+    /// `code`, or `code id_token`.
+    pub(crate) response_type: Option<String>,
     /// `query`, `fragment` or `form_post`.
     pub(crate) response_mode: Option<String>,
     pub(crate) extra: BTreeMap<String, String>,

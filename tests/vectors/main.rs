@@ -29,6 +29,7 @@ mod jwe;
 mod jws;
 mod lang;
 mod listener;
+mod login;
 mod logout;
 mod metadata;
 mod native;
@@ -122,7 +123,7 @@ fn handler(group: &str) -> Option<Handler> {
         "assertion-source" => Core(client_auth::source_of_assertions, CLIENT_AUTH),
         "auth-method-selection" => Core(client_auth::selection, CLIENT_AUTH),
         "mtls" => Core(client_auth::mtls, CLIENT_AUTH),
-        "oidc-token-response" => Core(client_auth::token_response, JOSE),
+        "oidc-token-response" => Core(login::token_response, JOSE),
         "jwt-access-token" => Core(access_token::access_token, API_SERVERS),
         "logout-token" => Core(logout::logout_token, LOGOUT),
         "rp-session" => Core(logout::session, LOGOUT),

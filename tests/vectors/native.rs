@@ -7,8 +7,8 @@ use oauth_core::token::TokenKind;
 use oauth_core::{Moment, Secret, Tokens};
 use oauth_facade::{
     Arg, Attachment, Auth, Authorize, Client, ClientCredentials, Introspect, Kind, Machine,
-    Password, Record, Refresh, Reply, Resource, Revoke, Scope, Server, TABLE, TokenRequest,
-    Transport, Turn,
+    Password, Record, Refresh, Reply, Resource, ResponseMode, ResponseType, Revoke, Scope, Server,
+    TABLE, TokenRequest, Transport, Turn,
 };
 use serde_json::{Value, json};
 
@@ -72,12 +72,15 @@ impl Party<'_> {
         }
         match input {
             In::Authorize(ask) => {
-                let mode = ask.response_mode.as_deref().unwrap_or("query");
+                let response_type = ask.response_type.as_deref().unwrap_or("code");
+                let mode = ask.response_mode.as_deref();
                 let ask = Authorize {
                     redirect_uri: ask.redirect_uri.clone(),
                     token: for_scope(&ask.scope)?,
-                    response_mode: serde_json::from_value(mode.into())
-                        .map_err(|_| Misuse::Setup)?,
+                    response_type: ResponseType::named(response_type).ok_or(Misuse::Setup)?,
+                    response_mode: mode
+                        .map(|mode| ResponseMode::named(mode).ok_or(Misuse::Setup))
+                        .transpose()?,
                     extra: ask.extra.clone().into_iter().collect(),
                 };
                 let begun = self.client()?.authorize(at, ask)?;

@@ -21,7 +21,7 @@ const MAX_LINES: usize = 500;
 const DATA: &[&str] = &["tests/parity.toml"];
 
 /// The longest stub: it says of one compiled module what all its files have, and its documentation.
-const MAX_STUB_LINES: usize = 1500;
+const MAX_STUB_LINES: usize = 2000;
 
 /// The largest number of crates `oauth-core` stands on, itself included.
 const MAX_CRATES: usize = 35;
@@ -144,7 +144,7 @@ pub(crate) fn check() -> Outcome {
             "oauth-core reads no clock and no randomness outside moment.rs",
             sources,
         ),
-        ("no file passes 500 lines, no stub 1500", lengths),
+        ("no file passes 500 lines, no stub 2000", lengths),
         ("oauth-core stands on at most 35 crates", weight),
         (
             "the browser package holds no transport and no cryptography",
@@ -286,7 +286,7 @@ fn lengths() -> Vec<String> {
         let lines = fs::read_to_string(&path)
             .map(|text| text.lines().count())
             .unwrap_or_default();
-        let most = match path.extension().is_some_and(|ending| ending == "pyi") {
+        let most = match is_stub(name) {
             true => MAX_STUB_LINES,
             false => MAX_LINES,
         };
@@ -295,6 +295,11 @@ fn lengths() -> Vec<String> {
         }
     }
     breaches
+}
+
+/// Whether a file says what another one does, documentation included, and is generated.
+fn is_stub(name: &str) -> bool {
+    name.ends_with(".pyi") || name.ends_with("/ops.d.cts")
 }
 
 fn weight() -> Vec<String> {

@@ -129,10 +129,11 @@ class Client extends Operations {
   }
 
   /** Starts a login: the URL to open, and the flow to keep until the callback. */
-  authorize({ redirectUri, responseMode, extra, tokenExtra, moment, ...ask }) {
+  authorize({ redirectUri, responseType, responseMode, extra, tokenExtra, moment, ...ask }) {
     const at = momentOf(moment)
     const asked = asking({ ...ask, extra: tokenExtra })
-    const started = lifted(() => this.#native.authorize(String(redirectUri), asked, responseMode, pairs(extra), at))
+    const started = lifted(() => this.#native
+      .authorize(String(redirectUri), asked, responseType, responseMode, pairs(extra), at))
     return { url: new URL(started.url), flow: new Flow(started.flow) }
   }
 

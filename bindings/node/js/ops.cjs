@@ -6,13 +6,31 @@
 const { begin, nothing, perform, recordOf, tokensOf } = require('./op.cjs')
 const { Record } = require('./record.cjs')
 
-const FINGERPRINT = '5353fb8115aa9a05'
+const FINGERPRINT = 'cbaa8c70bf621832'
 
 /** What the server tells about a user (OpenID Connect Core section 5.1). */
 class UserClaims extends Record {
   static members = {
     subject: 'plain',
     claims: 'plain',
+    name: 'personal',
+    givenName: 'personal',
+    familyName: 'personal',
+    middleName: 'personal',
+    nickname: 'personal',
+    preferredUsername: 'personal',
+    profile: 'personal',
+    picture: 'personal',
+    website: 'personal',
+    email: 'personal',
+    emailVerified: 'plain',
+    gender: 'personal',
+    birthdate: 'personal',
+    zoneinfo: 'personal',
+    locale: 'personal',
+    phoneNumber: 'personal',
+    phoneNumberVerified: 'plain',
+    updatedAt: 'time',
   }
 }
 

@@ -129,13 +129,53 @@ export interface VerifyLogoutTokenArguments {
   maxAgeWithoutExpiry?: number | undefined
 }
 
-/** What the server tells about a user (OpenID Connect Core section 5.1). */
+/**
+ * What the server tells about a user (OpenID Connect Core section 5.1).
+ * A standard claim that is of another type than the standard gives it is absent: the text "false" is no boolean, and
+ * must not pass for true. As it came, it is in `claims`.
+ */
 export class UserClaims {
   private constructor()
-  /** Who it is, together with the issuer: the `sub` of the ID token. */
+  /** Who it is, together with the issuer: the `sub` of the ID token. No other claim tells users apart. */
   readonly subject: string
-  /** All that was told, `sub` included: `name`, `email`, `address` and others, as far as the scope goes. */
+  /** All that was told: `sub`, the claims below, the postal `address` (section 5.1.1), and others. */
   readonly claims: Readonly<Record<string, unknown>>
+  /** The full name, for people to read. */
+  readonly name: string | undefined
+  /** The given or first name. */
+  readonly givenName: string | undefined
+  /** The family name. */
+  readonly familyName: string | undefined
+  /** The middle name. */
+  readonly middleName: string | undefined
+  /** What the user likes to be called. */
+  readonly nickname: string | undefined
+  /** How the user wants to be referred to; it may change, and be another's tomorrow. */
+  readonly preferredUsername: string | undefined
+  /** The URL of the profile page. */
+  readonly profile: string | undefined
+  /** The URL of a picture. */
+  readonly picture: string | undefined
+  /** The URL of the user's own page. */
+  readonly website: string | undefined
+  /** The address for mail; whether it is known to be the user's, `email_verified` says. */
+  readonly email: string | undefined
+  /** Whether the server has made sure that the address is the user's. */
+  readonly emailVerified: boolean | undefined
+  /** `female`, `male`, or another. */
+  readonly gender: string | undefined
+  /** `YYYY-MM-DD`, `0000-MM-DD` without the year, or `YYYY` alone. */
+  readonly birthdate: string | undefined
+  /** A time zone, such as `Europe/Paris`. */
+  readonly zoneinfo: string | undefined
+  /** A language, such as `en-US`. */
+  readonly locale: string | undefined
+  /** In the form of E.164, such as `+1 (425) 555-1212`. */
+  readonly phoneNumber: string | undefined
+  /** Whether the server has made sure that the number is the user's. */
+  readonly phoneNumberVerified: boolean | undefined
+  /** When any of this last changed. */
+  readonly updatedAt: Date | undefined
   /** What may be shown. */
   toJSON(): Record<string, unknown>
 }

@@ -5,7 +5,7 @@ const { refuseClones } = require('./value.cjs')
 
 /** Plain members that do not change. What is secret is read by name alone: nothing that walks over members meets it. */
 class Record {
-  /** What each member is: `plain`, `time` or `secret`. */
+  /** What each member is: `plain`, `time`, `personal` (shown to those who ask by name) or `secret`. */
   static members = {}
 
   /** A record of what the native half tells, in the order of the members. */
@@ -36,7 +36,8 @@ class Record {
 
   [inspect.custom](depth, options) {
     const said = Object.entries(this.toJSON()).filter(([, value]) => value !== undefined)
-    const shown = said.map(([name, value]) => [name, namesOf(value)])
+    const { members } = this.constructor
+    const shown = said.map(([name, value]) => [name, members[name] === 'personal' ? '[personal]' : namesOf(value)])
     return `${this.constructor.name} ${inspect(Object.fromEntries(shown), options)}`
   }
 }

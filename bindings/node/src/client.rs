@@ -7,7 +7,7 @@ use napi::bindgen_prelude::Array;
 use napi_derive::napi;
 use oauth_core::Secret;
 use oauth_core::error::Misuse;
-use oauth_core::flow::authorization::ResponseMode;
+use oauth_core::flow::authorization::{ResponseMode, ResponseType};
 use oauth_facade::{
     AssertionProfile, Auth, Authorize, Certificate, Client, ClientIdParameter, EndSession,
     FederatedAssertion, Flow, PrivateKeyJwt, Registration, SecretJwt,
@@ -221,19 +221,21 @@ impl NativeClient {
         &self,
         redirect_uri: String,
         ask: Array<'_>,
+        response_type: Option<String>,
         response_mode: Option<String>,
         extra: Vec<(String, String)>,
         at: Option<NativeMoment>,
     ) -> Result<NativeAuthorization> {
-        let response_mode = match response_mode.as_deref() {
-            None | Some("query") => ResponseMode::Query,
-            Some("fragment") => ResponseMode::Fragment,
-            Some("form_post") => ResponseMode::FormPost,
-            Some(_) => return Err(invalid("responseMode is query, fragment or form_post")),
-        };
+        let response_type = ResponseType::named(response_type.as_deref().unwrap_or("code"))
+            .ok_or_else(|| invalid("responseType is code or code id_token"))?;
+        let response_mode = response_mode
+            .map(|mode| ResponseMode::named(&mode))
+            .map(|mode| mode.ok_or_else(|| invalid("responseMode is query, fragment or form_post")))
+            .transpose()?;
         let ask = Authorize {
             redirect_uri,
             token: token_request(&ask)?,
+            response_type,
             response_mode,
             extra,
         };

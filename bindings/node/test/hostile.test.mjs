@@ -66,7 +66,7 @@ for (const [transport, options] of Object.entries({ native: {}, fetch: own })) {
     const tokens = await us.redeem(flow, await callbackOf(url, redirectUri))
     const { sub } = tokens.claims
     const told = await us.userinfo({ tokens, subject: sub })
-    assert.deepEqual([told.subject, told.claims.name], [sub, 'Alice Liddell'])
+    assert.deepEqual([told.subject, told.claims.name, told.name], [sub, 'Alice Liddell', 'Alice Liddell'])
     // What is about a person is in no log.
     assert.match(inspect(told), /'name'/)
     assert.doesNotMatch(inspect(told), /Alice/)

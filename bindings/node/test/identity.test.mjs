@@ -40,6 +40,20 @@ for (const alg of ['RSA-OAEP-256', 'ECDH-ES+A256KW', 'A192GCMKW', 'dir']) {
   })
 }
 
+test('an ID token vouches for the code beside it', async () => {
+  const us = client('hybrid')
+  const begin = async () => {
+    const { url, flow } = us.authorize({ redirectUri, scope: 'openid read', responseType: 'code id_token' })
+    return [flow, (await new Browser(isHome).open(url)).url]
+  }
+  const [flow, callback] = await begin()
+  assert.equal((await us.redeem(flow, callback)).claims.sub, 'somebody')
+  const [next, answer] = await begin()
+  const injected = answer.href.replace(/code=[^&]*/, 'code=another')
+  await assert.rejects(us.redeem(next, injected), { code: 'id_token.c_hash' })
+  assert.throws(() => us.authorize({ redirectUri, responseType: 'token' }), /responseType/)
+})
+
 test('UserInfo is signed and encrypted', async () => {
   const signed = client('userinfo-signed', { userinfoSignedResponseAlg: 'ES256' })
   const both = client('userinfo-both', {

@@ -104,9 +104,11 @@ class Party {
 
   #others = {
     server: () => ({ server: serverOf(this.server()) }),
-    authorize: ({ redirect_uri: redirectUri, scope, response_mode: mode, extra }) => {
+    authorize: ({ redirect_uri: redirectUri, scope, response_type: type, response_mode: mode, extra }) => {
+      const responseType = type ?? undefined
+      const responseMode = mode ?? undefined
       const { url, flow } = this.client().authorize({
-        redirectUri, scope, responseMode: mode ?? undefined, extra, moment: this.#moment,
+        redirectUri, scope, responseType, responseMode, extra, moment: this.#moment,
       })
       this.#flow = flow
       this.#show(flow)

@@ -164,8 +164,10 @@ impl Client {
 
     /// Starts an authorization with PKCE: send the person to flow.url, and keep the flow.
     ///
-    /// RFC 6749 section 4.1.1 and RFC 7636. response_mode says where the answer stands in the
-    /// callback. resource and audience are asked for here and when the code is redeemed; extra
+    /// RFC 6749 section 4.1.1 and RFC 7636. response_type "code id_token" asks for an ID token beside
+    /// the code, which is verified before the code is sent (OpenID Connect Core section 3.3).
+    /// response_mode says where the answer stands in the callback: by default in the query, or in
+    /// the fragment if an ID token is in it; with form_post, the callback is the form. resource and audience are asked for here and when the code is redeemed; extra
     /// are parameters of the provider's own in the URL, token_extra those of the request for
     /// the token.
     ///
@@ -175,26 +177,30 @@ impl Client {
     ///
     /// Nothing is sent. redirect_uri.*, scope.syntax, resource.syntax, form.* and pkce.* for
     /// what must not be asked, endpoint.missing for a server without such an endpoint.
-    #[pyo3(signature = (*, redirect_uri, scope = None, response_mode = "query", resource = None,
-                        audience = None, extra = None, token_extra = None, moment = None))]
+    #[pyo3(signature = (*, redirect_uri, scope = None, response_type = "code", response_mode = None,
+                        resource = None, audience = None, extra = None, token_extra = None, moment = None))]
     #[allow(clippy::too_many_arguments, reason = "they are keywords in Python")]
     fn authorize(
         &self,
         py: Python<'_>,
         redirect_uri: String,
         scope: Option<Given>,
-        response_mode: &str,
+        response_type: &str,
+        response_mode: Option<&str>,
         resource: Option<Given>,
         audience: Option<Given>,
         extra: Option<Pairs>,
         token_extra: Option<Given>,
         moment: Option<Py<PyAny>>,
     ) -> PyResult<Flow> {
+        let response_type = serde_json::from_value(response_type.into())
+            .map_err(|_| PyValueError::new_err("response_type is code or code id_token"))?;
         let response_mode = serde_json::from_value(response_mode.into())
             .map_err(|_| PyValueError::new_err("response_mode is query, fragment or form_post"))?;
         let ask = Authorize {
             redirect_uri,
             token: token_request(py, scope, resource, audience, token_extra)?,
+            response_type,
             response_mode,
             extra: extra.map_or_else(Vec::new, |extra| extra.0),
         };

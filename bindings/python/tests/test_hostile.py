@@ -85,6 +85,7 @@ def test_what_the_server_tells_of_a_user_is_of_the_one_who_signed_in(generic: Tw
     told = client.userinfo(tokens=tokens, subject=tokens.claims["sub"])
     assert (told.subject, told.claims["name"]) == (tokens.claims["sub"], "Alice Liddell")
     assert told.claims["email_verified"] is True
+    assert (told.name, told.email_verified, told.nickname) == ("Alice Liddell", True, None)
     # What is about a person is in no repr.
     assert "Alice" not in repr(told)
     with pytest.raises(oauth_core.Untrusted) as caught:

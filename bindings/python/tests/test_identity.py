@@ -79,6 +79,26 @@ def test_an_encrypted_id_token_is_opened(oidc: Any, alg: Any) -> None:
     assert caught.value.code == "jwe.alg_not_allowed"
 
 
+def test_an_id_token_vouches_for_the_code_beside_it(oidc: Any) -> None:
+    client = client_of(oidc, "hybrid")
+
+    def begin() -> tuple[oauth_core.Flow, str]:
+        flow = client.authorize(
+            redirect_uri=CALLBACK, scope="openid read", response_type="code id_token"
+        )
+        return flow, Browser().open(flow.url)
+
+    flow, callback = begin()
+    claims = client.redeem(flow, callback).claims
+    assert claims and claims["sub"] == "somebody"
+    flow, callback = begin()
+    with pytest.raises(oauth_core.OAuthError) as caught:
+        client.redeem(flow, re.sub(r"code=[^&]*", "code=another", callback))
+    assert caught.value.code == "id_token.c_hash"
+    with pytest.raises(ValueError, match="response_type"):
+        client.authorize(redirect_uri=CALLBACK, response_type="token")  # type: ignore[arg-type]
+
+
 def test_userinfo_is_signed_and_encrypted(oidc: Any) -> None:
     signed = client_of(oidc, "userinfo-signed", userinfo_signed_response_alg="ES256")
     both = client_of(

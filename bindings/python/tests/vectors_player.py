@@ -169,6 +169,7 @@ class Party:
         self,
         redirect_uri: str,
         scope: str,
+        response_type: Any,
         response_mode: Any,
         extra: dict[str, str],
         drawn: object,
@@ -176,7 +177,8 @@ class Party:
         self.flow = self.client().authorize(
             redirect_uri=redirect_uri,
             scope=scope,
-            response_mode=response_mode or "query",
+            response_type=response_type or "code",
+            response_mode=response_mode,
             extra=extra,
             moment=self.moment,
         )

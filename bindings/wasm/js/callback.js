@@ -41,7 +41,7 @@ export async function handleCallback(config) {
  * The page's address, if the server sent the person here with it: the path is the redirect URI's
  * own, and the answer holds `state` beside `code` or `error`. Any other query is the page's.
  */
-function callbackOf({ redirectUri, responseMode }) {
+function callbackOf({ redirectUri, responseType, responseMode }) {
   let home
   try {
     home = new URL(redirectUri)
@@ -54,7 +54,7 @@ function callbackOf({ redirectUri, responseMode }) {
   // A redirect URI may have a query of its own.
   const own = [...home.searchParams]
   if (!own.every(([name, value]) => here.searchParams.getAll(name).includes(value))) return undefined
-  const isFragment = responseMode === 'fragment'
+  const isFragment = responseMode === 'fragment' || (!responseMode && responseType === 'code id_token')
   const given = isFragment ? new URLSearchParams(here.hash.slice(1)) : here.searchParams
   const isAnswer = given.has('state') && (given.has('code') || given.has('error'))
   return isAnswer ? here.href : undefined

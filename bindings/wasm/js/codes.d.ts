@@ -109,6 +109,7 @@ export type UntrustedCode =
   | 'id_token.nonce'
   | 'id_token.at_hash'
   | 'id_token.c_hash'
+  | 'id_token.s_hash'
   | 'id_token.auth_time_missing'
   | 'id_token.auth_too_old'
   | 'id_token.acr'

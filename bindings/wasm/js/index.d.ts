@@ -50,8 +50,13 @@ export interface Config extends LimitOptions {
   /** Parameters for the token endpoint that the provider documents. A page can keep nothing secret. */
   tokenExtra?: Record<string, string | string[]>
   /**
-   * Where the answer stands in the redirect URI: in the query by default, or behind the `#`, which
-   * reaches no server.
+   * What the answer brings. With `code id_token`, an ID token beside the code is verified before the code is
+   * sent (OpenID Connect Core section 3.3). By default `code`.
+   */
+  responseType?: 'code' | 'code id_token'
+  /**
+   * Where the answer stands in the redirect URI: in the query, or behind the `#`, which reaches no server. By
+   * default in the query, or behind the `#` if an ID token is in it.
    */
   responseMode?: 'query' | 'fragment'
   /** The origins that tokens may be sent to. By default those of the preset, or else the page's own. */

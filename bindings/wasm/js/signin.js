@@ -38,7 +38,8 @@ export async function signIn(config, options = {}) {
       config.redirectUri,
       scope,
       Object.entries(extra).flat(),
-      config.responseMode === 'fragment',
+      config.responseType ?? 'code',
+      config.responseMode,
     )
     const { url, pending, state } = started
     started.free()

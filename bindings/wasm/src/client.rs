@@ -2,8 +2,8 @@
 
 use js_sys::Array;
 use oauth_facade::{
-    Auth, Authorize, EndSession, HostGeneratedValues, Pending, ResponseMode, Scope, Secret,
-    TokenRequest, Url, return_target,
+    Auth, Authorize, EndSession, Error, HostGeneratedValues, Misuse, Pending, ResponseMode,
+    ResponseType, Scope, Secret, TokenRequest, Url, return_target,
 };
 use wasm_bindgen::prelude::*;
 
@@ -40,7 +40,7 @@ impl Client {
     }
 
     /// Starts an authorization with values that WebCrypto drew and hashed. `extra` are names and
-    /// values in turn; `fragment` asks for the answer behind the `#` of the redirect URI.
+    /// values in turn.
     #[expect(clippy::too_many_arguments, reason = "objects do not cross cheaply")]
     pub fn authorize(
         &self,
@@ -52,19 +52,22 @@ impl Client {
         redirect_uri: String,
         scope: &str,
         extra: Vec<String>,
-        fragment: bool,
+        response_type: &str,
+        response_mode: Option<String>,
     ) -> Result<Authorization, JsValue> {
-        let response_mode = if fragment {
-            ResponseMode::Fragment
-        } else {
-            ResponseMode::Query
-        };
+        let unknown = |name| fail(Error::from(Misuse::ParameterValue).about(name));
+        let response_type =
+            ResponseType::named(response_type).ok_or_else(|| unknown("response_type"))?;
+        let response_mode = response_mode
+            .map(|mode| ResponseMode::named(&mode).ok_or_else(|| unknown("response_mode")))
+            .transpose()?;
         let ask = Authorize {
             redirect_uri,
             token: TokenRequest {
                 scope: Scope::parse(scope).map_err(fail)?,
                 ..self.1.clone()
             },
+            response_type,
             response_mode,
             extra: pairs(&extra).collect(),
         };

@@ -53,6 +53,23 @@ test('the answer may come in the fragment', async () => {
   assert.equal(page.url(), config.redirectUri)
 })
 
+test('an ID token beside the code vouches for it', async () => {
+  const config = { ...us.configs.generic, responseType: 'code id_token' }
+  const page = await us.page()
+  await toCallback(us, page, config, { scope: 'openid' })
+  const { hash, search } = new URL(page.url())
+  assert.equal(search, '')
+  assert.match(hash, /[#&]id_token=/)
+  assert.deepEqual(await handle(page, config), { value: true })
+  assert.equal(page.url(), config.redirectUri)
+
+  await toCallback(us, page, config, { scope: 'openid' })
+  const before = await us.generic.counters()
+  await page.evaluate(() => history.replaceState(null, '', location.href.replace(/code=[^&]*/, 'code=another')))
+  assert.equal((await handle(page, config)).code, 'id_token.c_hash')
+  assert.equal((await us.generic.counters()).token_requests, before.token_requests)
+})
+
 /** Handles the callback twice, as React's StrictMode runs an effect; `between` is awaited. */
 const twice = (page, config, late) =>
   page.evaluate(

@@ -98,12 +98,14 @@ class Party {
 
   #others = {
     server: async () => ({ server: serverOf((await this.#prepared()).server) }),
-    authorize: async ({ redirect_uri: uri, scope, extra, drawn }) => {
+    authorize: async ({ redirect_uri: uri, scope, response_type: type, response_mode: mode, extra, drawn }) => {
       const { client } = await this.#prepared(uri)
       const { state, nonce, verifier } = drawn
       const challenge = await hashed(verifier)
       const pairs = Object.entries(extra).flat()
-      const started = client.authorize(this.#now, state, nonce, verifier, challenge, uri, scope, pairs, false)
+      const started = client.authorize(
+        this.#now, state, nonce, verifier, challenge, uri, scope, pairs, type ?? 'code', mode ?? undefined,
+      )
       this.#show(started)
       this.#pending = started.pending
       return { authorized: { url: started.url, flow: started.pending } }

@@ -3,6 +3,7 @@
 pub mod access_token;
 pub mod id_token;
 pub mod logout_token;
+pub mod standard_claims;
 #[cfg(test)]
 mod tests;
 

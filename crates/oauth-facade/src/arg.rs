@@ -178,6 +178,8 @@ pub enum Shape {
     Text,
     /// A text that must not be shown.
     Secret,
+    /// A text about a person, which is shown to those who ask for it by name.
+    Personal,
     /// A flag.
     Flag,
     /// A whole number, not below zero.
@@ -258,6 +260,29 @@ impl Field for String {
 
     fn write(self) -> Arg {
         Arg::Text(self.into())
+    }
+}
+
+/// A text about a person. `Debug` does not show it.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Personal(pub String);
+
+impl fmt::Debug for Personal {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("[personal]")
+    }
+}
+
+impl Field for Personal {
+    const SHAPE: Shape = Shape::Personal;
+    const WANTED: &'static str = "a text";
+
+    fn read(arg: Arg) -> Result<Self, Unfit> {
+        String::read(arg).map(Self)
+    }
+
+    fn write(self) -> Arg {
+        self.0.write()
     }
 }
 

@@ -4,7 +4,9 @@
 use oauth_core::Moment;
 use oauth_core::client_auth::ClientAuth;
 use oauth_core::error::{Error, Misuse};
-use oauth_core::flow::authorization::{AuthorizationRequest, HostGeneratedValues, ResponseMode};
+use oauth_core::flow::authorization::{
+    AuthorizationRequest, HostGeneratedValues, ResponseMode, ResponseType,
+};
 use oauth_core::flow::logout::LogoutRequest;
 use oauth_core::grant::Grant;
 use oauth_core::issuer::RedirectUri;
@@ -26,8 +28,10 @@ pub struct Authorize {
     /// What the tokens are for: asked for here, and when the code is redeemed. Its `extra` goes to the
     /// token endpoint only.
     pub token: TokenRequest,
-    /// `query`, `fragment` or `form_post`.
-    pub response_mode: ResponseMode,
+    /// `code`, or `code id_token`.
+    pub response_type: ResponseType,
+    /// `query`, `fragment` or `form_post`; else as it is usual for the response type.
+    pub response_mode: Option<ResponseMode>,
     /// Parameters of the provider's own, in the URL.
     pub extra: Vec<(String, String)>,
 }
@@ -36,9 +40,12 @@ impl Authorize {
     fn request(self) -> Result<AuthorizationRequest, Error> {
         let mut request = AuthorizationRequest::new(RedirectUri::parse(&self.redirect_uri)?);
         request.token_request = self.token.to_core()?;
-        request.response_mode = self.response_mode;
         request.extra = self.extra;
-        Ok(request)
+        let request = request.response_type(self.response_type);
+        Ok(match self.response_mode {
+            Some(mode) => request.response_mode(mode),
+            None => request,
+        })
     }
 }
 

@@ -20,7 +20,7 @@ mod server;
 mod stored;
 
 pub use api::{Api, ApiCall, Call, CallStep, Keeping, Once, Redirects};
-pub use arg::{About, Arg, Args, Field, Mismatch, Refused, Shape, Unfit, camel};
+pub use arg::{About, Arg, Args, Field, Mismatch, Personal, Refused, Shape, Unfit, camel};
 pub use auth::Auth;
 #[cfg(feature = "crypto")]
 pub use auth::{PrivateKeyJwt, SecretJwt};
@@ -50,7 +50,9 @@ pub use oauth_core::error::{
     Cause, Class, Error, Loss, Misuse, ProtocolViolation, ValidationFailure,
 };
 pub use oauth_core::exchange::{VerificationJob, VerificationKey};
-pub use oauth_core::flow::authorization::{HostGeneratedValues, Pending, ResponseMode};
+pub use oauth_core::flow::authorization::{
+    HostGeneratedValues, Pending, ResponseMode, ResponseType,
+};
 pub use oauth_core::flow::resource::{Allowance, Clock, OnLimit, TokenFor};
 pub use oauth_core::issuer::return_target;
 pub use oauth_core::moment::{Moment, UnixTime};

@@ -406,6 +406,7 @@ const fn shape(hash: u64, of: Shape) -> u64 {
     match of {
         Shape::Text => text(hash, "text"),
         Shape::Secret => text(hash, "secret"),
+        Shape::Personal => text(hash, "personal"),
         Shape::Flag => text(hash, "flag"),
         Shape::Whole => text(hash, "whole"),
         Shape::Word(name, _) => text(hash, name),

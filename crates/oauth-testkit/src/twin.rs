@@ -209,7 +209,7 @@ impl Twin {
 
     /// Lets the next matching request go wrong; one fault per request, in the order injected.
     ///
-    /// The two faults of callbacks wait for the authorization endpoint and all others for any
+    /// The faults of callbacks wait for the authorization endpoint and all others for any
     /// other request; those that break JSON wait for a JSON reply.
     pub fn inject(&mut self, fault: Fault) {
         self.faults.push(fault);
@@ -357,7 +357,8 @@ impl Twin {
         }
         let mut reply = self.work(at, place, ask, Some(&fault));
         let took_place = match is_callback {
-            true => reply.status().is_redirection(),
+            // A redirect, or a page that posts the form.
+            true => !reply.status().is_client_error(),
             false => fault.fits(&reply),
         };
         if !took_place {

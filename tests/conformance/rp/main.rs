@@ -36,9 +36,12 @@ struct Cli {
     /// The redirect URI as it is registered; nothing listens there
     #[arg(long, value_name = "URI")]
     redirect_uri: String,
-    /// How the authorization response comes back
-    #[arg(long, value_enum, default_value = "query")]
-    response_mode: Mode,
+    /// What the authorization response brings
+    #[arg(long, value_enum, default_value = "code")]
+    response_type: Type,
+    /// How the authorization response comes back [default: as is usual for its type]
+    #[arg(long, value_enum)]
+    response_mode: Option<Mode>,
     /// A parameter of the authorization request, such as max_age=0; may be given several times
     #[arg(long = "param", value_name = "NAME=VALUE", value_parser = pair)]
     parameters: Vec<(String, String)>,
@@ -69,6 +72,16 @@ enum Method {
     Basic,
     /// client_secret_post
     Post,
+}
+
+/// What the authorization response brings.
+#[derive(Debug, Clone, Copy, ValueEnum)]
+enum Type {
+    /// code
+    Code,
+    /// code id_token, of a hybrid flow
+    #[value(name = "code id_token")]
+    CodeIdToken,
 }
 
 /// How the authorization response comes back.

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use oauth_core::client_auth::Credentials;
 use oauth_core::endpoint::jwks::Jwks;
 use oauth_core::error::{Error, Misuse};
-use oauth_core::flow::authorization::ResponseMode;
+use oauth_core::flow::authorization::{ResponseMode, ResponseType};
 use oauth_core::flow::discovery::DiscoveryRequest;
 use oauth_core::issuer::{Issuer, RedirectUri, WellKnown};
 use oauth_core::jose::{Alg, Claims, Unverified};
@@ -19,7 +19,7 @@ use reqwest::blocking::ClientBuilder;
 use serde_json::{Value, json};
 
 use crate::browser::Browser;
-use crate::{Cli, Ended, Method, Mode, Stage};
+use crate::{Cli, Ended, Method, Mode, Stage, Type};
 
 /// A client that knows its server.
 pub(crate) struct Party {
@@ -153,13 +153,17 @@ fn client(cli: &Cli, server: Server) -> Result<Client, Error> {
 fn request(cli: &Cli) -> Result<AuthorizationRequest, Error> {
     let redirect_uri = RedirectUri::parse(&cli.redirect_uri)?;
     let mut ask = AuthorizationRequest::new(redirect_uri).scope(Scope::parse(&cli.scope)?);
-    ask.response_mode = match cli.response_mode {
-        Mode::Query => ResponseMode::Query,
-        Mode::Fragment => ResponseMode::Fragment,
-        Mode::FormPost => ResponseMode::FormPost,
-    };
     ask.extra.clone_from(&cli.parameters);
-    Ok(ask)
+    let ask = ask.response_type(match cli.response_type {
+        Type::Code => ResponseType::Code,
+        Type::CodeIdToken => ResponseType::CodeIdToken,
+    });
+    Ok(match cli.response_mode {
+        None => ask,
+        Some(Mode::Query) => ask.response_mode(ResponseMode::Query),
+        Some(Mode::Fragment) => ask.response_mode(ResponseMode::Fragment),
+        Some(Mode::FormPost) => ask.response_mode(ResponseMode::FormPost),
+    })
 }
 
 /// What is on this machine is not to be asked for elsewhere.

@@ -48,6 +48,10 @@ export function identityClients(rsa, backchannelLogoutUri) {
     decrypting('userinfo-both', alg, { userinfo_signed_response_alg: 'PS256', ...sealed('userinfo') }),
     client('introspection-signed', { introspection_signed_response_alg: 'ES256' }),
     decrypting('introspection-both', alg, { introspection_signed_response_alg: 'EdDSA', ...sealed('introspection') }),
+    client('hybrid', {
+      response_types: ['code id_token'],
+      grant_types: ['authorization_code', 'refresh_token', 'implicit'],
+    }),
     client('logout', logout),
     decrypting('logout-encrypted', alg, { ...logout, ...sealed('id_token') }),
   ]

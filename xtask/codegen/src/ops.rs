@@ -161,6 +161,11 @@ pub(crate) const fn is_secret(field: &About) -> bool {
     matches!(inner(field.shape), Shape::Secret)
 }
 
+/// Whether a member is about a person.
+pub(crate) const fn is_personal(field: &About) -> bool {
+    matches!(inner(field.shape), Shape::Personal)
+}
+
 /// The paragraphs of a text, each in one line.
 pub(crate) fn paragraphs(text: &[&str]) -> Vec<String> {
     let lines: Vec<_> = text.iter().map(|line| line.trim()).collect();

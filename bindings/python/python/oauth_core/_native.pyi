@@ -331,15 +331,18 @@ class Client:
     def client_id(self) -> str:
         """The client's identifier (RFC 6749 section 2.2)."""
     def authorize(
-        self, *, redirect_uri: str, scope: _Scope = None,
-        response_mode: Literal["query", "fragment", "form_post"] = "query", resource: _Names = None,
-        audience: _Names = None, extra: Mapping[str, str] | None = None, token_extra: _Extra = None,
+        self, *, redirect_uri: str, scope: _Scope = None, response_type: Literal["code",
+        "code id_token"] = "code", response_mode: Literal["query", "fragment",
+        "form_post"] | None = None, resource: _Names = None, audience: _Names = None,
+        extra: Mapping[str, str] | None = None, token_extra: _Extra = None,
         moment: Moment | None = None,
     ) -> Flow:
         """Starts an authorization with PKCE: send the person to flow.url, and keep the flow.
 
-        RFC 6749 section 4.1.1 and RFC 7636. response_mode says where the answer stands in the
-        callback. resource and audience are asked for here and when the code is redeemed; extra
+        RFC 6749 section 4.1.1 and RFC 7636. response_type "code id_token" asks for an ID token beside
+        the code, which is verified before the code is sent (OpenID Connect Core section 3.3).
+        response_mode says where the answer stands in the callback: by default in the query, or in
+        the fragment if an ID token is in it; with form_post, the callback is the form. resource and audience are asked for here and when the code is redeemed; extra
         are parameters of the provider's own in the URL, token_extra those of the request for
         the token.
 

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     AccessTokenProfile = Literal["rfc9068", "keycloak", "entra", "auth0", "okta", "cognito"]
     Replay = Literal["process", "caller"]
 
-FINGERPRINT = "5353fb8115aa9a05"
+FINGERPRINT = "cbaa8c70bf621832"
 
 
 class Operations:

@@ -1,4 +1,4 @@
-"""What the classes of _records.py share: they do not change, and show no secret."""
+"""What the classes of _records.py share: they do not change, and show neither a secret nor a person."""
 
 from __future__ import annotations
 
@@ -22,6 +22,7 @@ class Record:
     __slots__: tuple[str, ...] = ()
     _absent: ClassVar[dict[str, Any]] = {}
     _secrets: ClassVar[frozenset[str]] = frozenset()
+    _personal: ClassVar[frozenset[str]] = frozenset()
 
     if not TYPE_CHECKING:
 
@@ -59,6 +60,8 @@ class Record:
         value: dict[str, Any] | str | None = getattr(self, name)
         if name in self._secrets:
             return "[redacted]"
+        if name in self._personal and value is not None:
+            return "[personal]"
         # Members that a server chose are about a person more often than not: their names alone.
         return f"{{{', '.join(map(repr, value))}}}" if isinstance(value, dict) else repr(value)
 

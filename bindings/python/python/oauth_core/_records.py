@@ -22,26 +22,139 @@ __all__ = [
 class UserClaims(Record):
     """What the server tells about a user (OpenID Connect Core section 5.1).
 
+    A standard claim that is of another type than the standard gives it is absent: the text "false"
+    is no boolean, and must not pass for true. As it came, it is in claims.
+
     Attributes:
-        subject: Who it is, together with the issuer: the sub of the ID token.
-        claims: All that was told, sub included: name, email, address and others, as far
-            as the scope goes.
+        subject: Who it is, together with the issuer: the sub of the ID token. No other claim
+            tells users apart.
+        claims: All that was told: sub, the claims below, the postal address (section
+            5.1.1), and others.
+        name: The full name, for people to read.
+        given_name: The given or first name.
+        family_name: The family name.
+        middle_name: The middle name.
+        nickname: What the user likes to be called.
+        preferred_username: How the user wants to be referred to; it may change, and be
+            another's tomorrow.
+        profile: The URL of the profile page.
+        picture: The URL of a picture.
+        website: The URL of the user's own page.
+        email: The address for mail; whether it is known to be the user's, email_verified
+            says.
+        email_verified: Whether the server has made sure that the address is the user's.
+        gender: female, male, or another.
+        birthdate: YYYY-MM-DD, 0000-MM-DD without the year, or YYYY alone.
+        zoneinfo: A time zone, such as Europe/Paris.
+        locale: A language, such as en-US.
+        phone_number: In the form of E.164, such as +1 (425) 555-1212.
+        phone_number_verified: Whether the server has made sure that the number is the user's.
+        updated_at: When any of this last changed.
     """
 
     if TYPE_CHECKING:
         subject: str
-        """Who it is, together with the issuer: the sub of the ID token."""
+        """Who it is, together with the issuer: the sub of the ID token. No other claim tells users
+        apart."""
         claims: dict[str, Any] = {}
-        """All that was told, sub included: name, email, address and others, as far as the scope
-        goes."""
+        """All that was told: sub, the claims below, the postal address (section 5.1.1), and others."""
+        name: str | None = None
+        """The full name, for people to read."""
+        given_name: str | None = None
+        """The given or first name."""
+        family_name: str | None = None
+        """The family name."""
+        middle_name: str | None = None
+        """The middle name."""
+        nickname: str | None = None
+        """What the user likes to be called."""
+        preferred_username: str | None = None
+        """How the user wants to be referred to; it may change, and be another's tomorrow."""
+        profile: str | None = None
+        """The URL of the profile page."""
+        picture: str | None = None
+        """The URL of a picture."""
+        website: str | None = None
+        """The URL of the user's own page."""
+        email: str | None = None
+        """The address for mail; whether it is known to be the user's, email_verified says."""
+        email_verified: bool | None = None
+        """Whether the server has made sure that the address is the user's."""
+        gender: str | None = None
+        """female, male, or another."""
+        birthdate: str | None = None
+        """YYYY-MM-DD, 0000-MM-DD without the year, or YYYY alone."""
+        zoneinfo: str | None = None
+        """A time zone, such as Europe/Paris."""
+        locale: str | None = None
+        """A language, such as en-US."""
+        phone_number: str | None = None
+        """In the form of E.164, such as +1 (425) 555-1212."""
+        phone_number_verified: bool | None = None
+        """Whether the server has made sure that the number is the user's."""
+        updated_at: datetime | None = None
+        """When any of this last changed."""
     else:
         __slots__ = (
             "subject",
             "claims",
+            "name",
+            "given_name",
+            "family_name",
+            "middle_name",
+            "nickname",
+            "preferred_username",
+            "profile",
+            "picture",
+            "website",
+            "email",
+            "email_verified",
+            "gender",
+            "birthdate",
+            "zoneinfo",
+            "locale",
+            "phone_number",
+            "phone_number_verified",
+            "updated_at",
         )
         _absent = {
             "claims": {},
+            "name": None,
+            "given_name": None,
+            "family_name": None,
+            "middle_name": None,
+            "nickname": None,
+            "preferred_username": None,
+            "profile": None,
+            "picture": None,
+            "website": None,
+            "email": None,
+            "email_verified": None,
+            "gender": None,
+            "birthdate": None,
+            "zoneinfo": None,
+            "locale": None,
+            "phone_number": None,
+            "phone_number_verified": None,
+            "updated_at": None,
         }
+        _personal = frozenset((
+            "name",
+            "given_name",
+            "family_name",
+            "middle_name",
+            "nickname",
+            "preferred_username",
+            "profile",
+            "picture",
+            "website",
+            "email",
+            "gender",
+            "birthdate",
+            "zoneinfo",
+            "locale",
+            "phone_number",
+        ))
 
 
 class TokenState(Record):
@@ -160,7 +273,9 @@ class DeviceCode(Record):
         _absent = {
             "verification_uri_complete": None,
         }
-        _secrets = frozenset(("device_code",))
+        _secrets = frozenset((
+            "device_code",
+        ))
 
 
 class AccessToken(Record):

@@ -47,6 +47,64 @@ pub enum ResponseMode {
 
 json_words! { ResponseMode { "query" = Query, "fragment" = Fragment, "form_post" = FormPost } }
 
+impl ResponseMode {
+    /// The mode of this name.
+    pub fn named(name: &str) -> Option<Self> {
+        let mut all = [Self::Query, Self::Fragment, Self::FormPost].into_iter();
+        all.find(|mode| mode.as_str() == name)
+    }
+
+    /// As it stands in a request.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Query => "query",
+            Self::Fragment => "fragment",
+            Self::FormPost => "form_post",
+        }
+    }
+}
+
+/// What the authorization response brings (OAuth 2.0 Multiple Response Type Encoding Practices).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, serde::Serialize, serde::Deserialize)]
+#[non_exhaustive]
+pub enum ResponseType {
+    /// A code; everything else comes from the token endpoint.
+    #[default]
+    #[serde(rename = "code")]
+    Code,
+    /// A code and, beside it, an ID token that vouches for it (OpenID Connect Core section 3.3). It is
+    /// verified before the code is sent.
+    #[serde(rename = "code id_token")]
+    CodeIdToken,
+}
+
+json_words! { ResponseType { "code" = Code, "code id_token" = CodeIdToken } }
+
+impl ResponseType {
+    /// The type of this name.
+    pub fn named(name: &str) -> Option<Self> {
+        let mut all = [Self::Code, Self::CodeIdToken].into_iter();
+        all.find(|kind| kind.as_str() == name)
+    }
+
+    /// As it stands in a request.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Code => "code",
+            Self::CodeIdToken => "code id_token",
+        }
+    }
+
+    /// Where the answer stands if the request does not say: "the default Response Mode ... is the fragment
+    /// encoding" as soon as a token is in it (Multiple Response Type Encoding Practices section 5).
+    pub const fn default_mode(self) -> ResponseMode {
+        match self {
+            Self::Code => ResponseMode::Query,
+            Self::CodeIdToken => ResponseMode::Fragment,
+        }
+    }
+}
+
 /// What to ask the person for.
 #[derive(Clone)]
 #[non_exhaustive]
@@ -56,6 +114,8 @@ pub struct AuthorizationRequest {
     /// What the tokens are for. Scope, resources and audiences are asked for here; resources, audiences and
     /// the other parameters again when the code is redeemed.
     pub token_request: TokenRequest,
+    /// What the answer brings.
+    pub response_type: ResponseType,
     /// How the answer comes back.
     pub response_mode: ResponseMode,
     /// Parameters of the provider's own, such as `prompt` or `audience`. None may have the name
@@ -95,6 +155,7 @@ impl AuthorizationRequest {
         Self {
             redirect_uri,
             token_request: TokenRequest::new(),
+            response_type: ResponseType::Code,
             response_mode: ResponseMode::Query,
             extra: Vec::new(),
             pkce_requirement: PkceRequirement::Usual,
@@ -108,6 +169,21 @@ impl AuthorizationRequest {
     #[must_use]
     pub fn scope(mut self, scope: Scope) -> Self {
         self.token_request.scope = scope;
+        self
+    }
+
+    /// Asks for an answer of this type, in its default mode.
+    #[must_use]
+    pub const fn response_type(mut self, response_type: ResponseType) -> Self {
+        self.response_type = response_type;
+        self.response_mode = response_type.default_mode();
+        self
+    }
+
+    /// Has the answer come back like this.
+    #[must_use]
+    pub const fn response_mode(mut self, mode: ResponseMode) -> Self {
+        self.response_mode = mode;
         self
     }
 
@@ -181,6 +257,7 @@ impl AuthorizationRequest {
         if !config.allows(&self.redirect_uri) {
             return Err(Misuse::RedirectUriUnregistered.into());
         }
+        self.check_response_type()?;
         let method = self.challenge_method(config)?;
         let proof = method
             .map(|method| Ok::<_, Error>((method, entropy.proof(method)?)))
@@ -194,7 +271,7 @@ impl AuthorizationRequest {
             .then(|| entropy.nonce())
             .transpose()?;
         let mut form = Form::new();
-        form.push("response_type", "code");
+        form.push("response_type", self.response_type.as_str());
         form.push(
             config.server.rules().client_id_parameter(),
             config.client_id.as_str(),
@@ -211,13 +288,8 @@ impl AuthorizationRequest {
                 form.push("code_verifier", challenge);
             }
         }
-        if self.response_mode != ResponseMode::Query {
-            let mode = if self.response_mode == ResponseMode::Fragment {
-                "fragment"
-            } else {
-                "form_post"
-            };
-            form.push("response_mode", mode);
+        if self.response_mode != self.response_type.default_mode() {
+            form.push("response_mode", self.response_mode.as_str());
         }
         for (name, value) in self.token_request.iter() {
             if TARGETS.contains(&name) {
@@ -256,11 +328,28 @@ impl AuthorizationRequest {
             nonce,
             code_verifier: proof.map(|(_, (verifier, _))| verifier),
             token_request: self.token_request,
+            response_type: self.response_type,
             response_mode: self.response_mode,
             started_at: now,
             max_age,
         };
         Ok(Prepared { form, pending })
+    }
+
+    /// A token in the answer is an ID token, and stays out of the query: that is logged, and sent on as a
+    /// referrer ("MUST NOT use the query", Multiple Response Type Encoding Practices section 5).
+    fn check_response_type(&self) -> Result<(), Error> {
+        if self.response_type == ResponseType::Code {
+            return Ok(());
+        }
+        let wrong = |name| Err(Error::from(Misuse::ParameterValue).about(name));
+        if !self.token_request.scope.contains("openid") {
+            return wrong("response_type, which needs the scope openid");
+        }
+        if self.response_mode == ResponseMode::Query {
+            return wrong("response_mode");
+        }
+        Ok(())
     }
 
     /// Whether a login with PKCE is known to fail, and one without has other credentials. Who demands that

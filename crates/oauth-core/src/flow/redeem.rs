@@ -11,7 +11,7 @@ use std::time::Duration;
 use crate::call::Call;
 use crate::client_config::ClientConfig;
 use crate::endpoint::token::Token;
-use crate::error::{Error, ProtocolViolation};
+use crate::error::{Error, ProtocolViolation, ValidationFailure};
 use crate::exchange::{Boxed, Exchange, ExchangeExt as _, OnceOnly, Ready};
 use crate::flow::verification;
 use crate::grant::{AuthorizationCode, TokenRequest};
@@ -31,11 +31,21 @@ pub struct Login {
 }
 
 /// What an ID token of this flow has to say.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(crate) struct Expected {
     pub(crate) nonce: Option<Secret<String>>,
     pub(crate) requested_at: UnixTime,
     pub(crate) max_age: Option<Duration>,
+    /// Of a hybrid flow.
+    pub(crate) front_channel: Option<FrontChannel>,
+}
+
+/// An ID token that came through the browser, and what it vouches for (OpenID Connect Core section 3.3).
+#[derive(Debug, Clone)]
+pub(crate) struct FrontChannel {
+    pub(crate) id_token: Secret<String>,
+    pub(crate) code: Secret<String>,
+    pub(crate) state: Secret<String>,
 }
 
 /// A callback that was found good: what is sent for it, and what has to come back.
@@ -56,21 +66,51 @@ pub(crate) fn redeem(
         token_request,
         expected,
     } = redemption;
-    let request = Call::new(Arc::clone(&config), Token::new(code, token_request));
-    request.then(move |_, tokens| login(config, tokens, expected))
+    let vouched = front_channel(&config, expected.as_ref());
+    vouched.then(move |_, vouched| {
+        let request = Call::new(Arc::clone(&config), Token::new(code, token_request));
+        Ok(request.then(move |_, tokens| login(config, tokens, expected, vouched)))
+    })
+}
+
+/// The ID token that came with the code, verified before the code is sent: it may be an attacker's (section
+/// 3.3.2.10).
+fn front_channel(
+    config: &Arc<ClientConfig>,
+    expected: Option<&Expected>,
+) -> Boxed<Option<IdToken>> {
+    let given = expected.and_then(|expected| expected.front_channel.clone());
+    let (Some(expected), Some(given)) = (expected, given) else {
+        return Ready::new(None).boxed();
+    };
+    let checks = IdTokenChecks {
+        code: Some(given.code),
+        state: Some(given.state),
+        ..expected.checks()
+    };
+    let verified = verification::id_token(Arc::clone(config), given.id_token, checks);
+    verified.and_then(|_, id_token| Ok(Some(id_token))).boxed()
+}
+
+impl Expected {
+    /// What every ID token of the flow has to say.
+    fn checks(&self) -> IdTokenChecks {
+        IdTokenChecks {
+            nonce: self.nonce.clone(),
+            requested_at: Some(self.requested_at),
+            max_age: self.max_age,
+            ..IdTokenChecks::default()
+        }
+    }
 }
 
 fn login(
     config: Arc<ClientConfig>,
     mut tokens: Tokens,
     expected: Option<Expected>,
+    vouched: Option<IdToken>,
 ) -> Result<Boxed<Login>, Error> {
-    let Some(Expected {
-        nonce,
-        requested_at,
-        max_age,
-    }) = expected
-    else {
+    let Some(expected) = expected else {
         let id_token = None;
         return Ok(Ready::new(Login { tokens, id_token }).boxed());
     };
@@ -79,14 +119,14 @@ fn login(
     let text =
         text.ok_or_else(|| Error::from(ProtocolViolation::IdTokenMissing).at_endpoint("token"))?;
     let checks = IdTokenChecks {
-        nonce,
-        requested_at: Some(requested_at),
-        max_age,
         access_token: Some(tokens.access_token.clone()),
-        ..IdTokenChecks::default()
+        ..expected.checks()
     };
     let verified = verification::id_token(config, text, checks);
     let login = verified.and_then(move |_, id_token| {
+        if let Some(vouched) = vouched {
+            same_person(&vouched, &id_token)?;
+        }
         // As it was signed: an encrypted one is nothing that the server takes back (`id_token_hint`), or that
         // a later one can be compared with.
         let kept = Some(id_token.text().clone());
@@ -98,4 +138,16 @@ fn login(
         Ok(Login { tokens, id_token })
     });
     Ok(OnceOnly(login).boxed())
+}
+
+/// "the iss and sub Claim Values MUST be identical in both ID Tokens" (section 3.3.3.6)
+fn same_person(front: &IdToken, back: &IdToken) -> Result<(), Error> {
+    let failure = if front.issuer() != back.issuer() {
+        ValidationFailure::JwtIssuer
+    } else if front.subject() != back.subject() {
+        ValidationFailure::IdTokenSubjectChanged
+    } else {
+        return Ok(());
+    };
+    Err(Error::from(failure).at_endpoint("token"))
 }

@@ -325,7 +325,7 @@ impl Exchange for HashComparison {
             (Input::Verified(true), Some(_)) => self.next(),
             (Input::Verified(false), Some(claim)) => {
                 self.id_token = None;
-                Err(claim.failure.into())
+                Err(Error::from(claim.failure).at_endpoint("id_token"))
             }
             (Input::Lost(cause), Some(_)) => {
                 self.id_token = None;

@@ -81,6 +81,8 @@ pub struct IdTokenChecks {
     pub access_token: Option<Secret<String>>,
     /// The code that came with it through the browser; `c_hash` must be there and its.
     pub code: Option<Secret<String>>,
+    /// The state that came with it through the browser; `s_hash`, where it is there, must be its.
+    pub state: Option<Secret<String>>,
     /// The oldest token that is accepted, by its `iat`.
     pub max_token_age: Option<Duration>,
     /// How far clocks may be apart.
@@ -99,6 +101,7 @@ impl Default for IdTokenChecks {
             acr_values: Vec::new(),
             access_token: None,
             code: None,
+            state: None,
             max_token_age: None,
             clock_skew: CLOCK_SKEW,
             original: None,
@@ -243,13 +246,24 @@ impl IdTokenChecks {
 
     fn hashes(&self, claims: &Claims) -> Result<Vec<HashClaim>, Error> {
         let (at_hash, c_hash) = (claims.text("at_hash")?, claims.text("c_hash")?);
+        let s_hash = claims.text("s_hash")?;
         let mut hashes = Vec::new();
-        if let (Some(half), Some(value)) = (at_hash, &self.access_token) {
-            hashes.push(HashClaim {
-                failure: ValidationFailure::IdTokenAtHash,
-                value: value.clone(),
-                half: half.to_owned(),
-            });
+        let optional = [
+            (
+                ValidationFailure::IdTokenAtHash,
+                at_hash,
+                &self.access_token,
+            ),
+            (ValidationFailure::IdTokenSHash, s_hash, &self.state),
+        ];
+        for (failure, half, value) in optional {
+            if let (Some(half), Some(value)) = (half, value) {
+                hashes.push(HashClaim {
+                    failure,
+                    value: value.clone(),
+                    half: half.to_owned(),
+                });
+            }
         }
         if let Some(value) = &self.code {
             hashes.push(HashClaim {

@@ -5,8 +5,10 @@ use std::sync::Arc;
 use oauth_core::Tokens;
 use oauth_core::extra::Extra;
 use oauth_core::jose::Claims;
+use oauth_core::moment::UnixTime;
 
 use super::{arguments, outcome};
+use crate::arg::Personal;
 use crate::machine::Machine;
 
 arguments! {
@@ -32,19 +34,82 @@ arguments! {
 
 outcome! {
     /// What the server tells about a user (OpenID Connect Core section 5.1).
+    ///
+    /// A standard claim that is of another type than the standard gives it is absent: the text "false" is no
+    /// boolean, and must not pass for true. As it came, it is in `claims`.
     pub struct UserClaims {
-        /// Who it is, together with the issuer: the `sub` of the ID token.
+        /// Who it is, together with the issuer: the `sub` of the ID token. No other claim tells users apart.
         pub subject: String,
-        /// All that was told, `sub` included: `name`, `email`, `address` and others, as far as the scope goes.
+        /// All that was told: `sub`, the claims below, the postal `address` (section 5.1.1), and others.
         pub claims: Extra,
+        /// The full name, for people to read.
+        pub name: Option<Personal>,
+        /// The given or first name.
+        pub given_name: Option<Personal>,
+        /// The family name.
+        pub family_name: Option<Personal>,
+        /// The middle name.
+        pub middle_name: Option<Personal>,
+        /// What the user likes to be called.
+        pub nickname: Option<Personal>,
+        /// How the user wants to be referred to; it may change, and be another's tomorrow.
+        pub preferred_username: Option<Personal>,
+        /// The URL of the profile page.
+        pub profile: Option<Personal>,
+        /// The URL of a picture.
+        pub picture: Option<Personal>,
+        /// The URL of the user's own page.
+        pub website: Option<Personal>,
+        /// The address for mail; whether it is known to be the user's, `email_verified` says.
+        pub email: Option<Personal>,
+        /// Whether the server has made sure that the address is the user's.
+        pub email_verified: Option<bool>,
+        /// `female`, `male`, or another.
+        pub gender: Option<Personal>,
+        /// `YYYY-MM-DD`, `0000-MM-DD` without the year, or `YYYY` alone.
+        pub birthdate: Option<Personal>,
+        /// A time zone, such as `Europe/Paris`.
+        pub zoneinfo: Option<Personal>,
+        /// A language, such as `en-US`.
+        pub locale: Option<Personal>,
+        /// In the form of E.164, such as `+1 (425) 555-1212`.
+        pub phone_number: Option<Personal>,
+        /// Whether the server has made sure that the number is the user's.
+        pub phone_number_verified: Option<bool>,
+        /// When any of this last changed.
+        pub updated_at: Option<UnixTime>,
     }
 }
 
 impl From<Claims> for UserClaims {
     fn from(claims: Claims) -> Self {
-        let subject = claims.text("sub").ok().flatten().unwrap_or_default();
+        let own = |text: Option<&str>| text.map(|text| Personal(text.to_owned()));
+        let user = claims.standard();
         Self {
-            subject: subject.to_owned(),
+            subject: claims
+                .text("sub")
+                .ok()
+                .flatten()
+                .unwrap_or_default()
+                .to_owned(),
+            name: own(user.name),
+            given_name: own(user.given_name),
+            family_name: own(user.family_name),
+            middle_name: own(user.middle_name),
+            nickname: own(user.nickname),
+            preferred_username: own(user.preferred_username),
+            profile: own(user.profile),
+            picture: own(user.picture),
+            website: own(user.website),
+            email: own(user.email),
+            email_verified: user.email_verified,
+            gender: own(user.gender),
+            birthdate: own(user.birthdate),
+            zoneinfo: own(user.zoneinfo),
+            locale: own(user.locale),
+            phone_number: own(user.phone_number),
+            phone_number_verified: user.phone_number_verified,
+            updated_at: user.updated_at,
             claims: Extra::from(claims.as_map().clone()),
         }
     }

@@ -180,7 +180,8 @@ impl Authority {
         let is_about_somebody =
             grant.scope.split(' ').any(|scope| scope == "openid") && grant.subject.is_some();
         if shape.id_token && is_about_somebody {
-            let claims = id_token::claims(&self.rules.issuer, at, &grant, &token);
+            let mut claims = id_token::claims(&self.rules.issuer, at, &grant);
+            claims["at_hash"] = id_token::half_hash(&token).into();
             reply["id_token"] = id_token::signed(&claims, &self.key_id).into();
         }
         if let Some(token_type) = shape.token_type {

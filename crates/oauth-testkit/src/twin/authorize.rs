@@ -7,6 +7,7 @@ use oauth_core::moment::UnixTime;
 
 use super::authority::{Approval, Authority, Code, Grant, plus};
 use super::faults::Fault;
+use super::id_token;
 use super::wire::{self, Ask, Reply, repeated};
 
 const CODE_LIFETIME: u64 = 60;
@@ -38,7 +39,19 @@ pub(super) fn authorize(
     };
 
     let mut callback = match approve(authority, at, ask, client_id) {
-        Ok(code) => vec![("code", code)],
+        Ok((code, id_token)) => {
+            let flaw = match fault {
+                Some(Fault::IdTokenInCallback { flaw }) => Some(*flaw),
+                _ => None,
+            };
+            let id_token = id_token.and_then(|token| match flaw {
+                Some(flaw) => flaw.of(&token),
+                None => Some(token),
+            });
+            let mut callback = vec![("code", code)];
+            callback.extend(id_token.map(|token| ("id_token", token)));
+            callback
+        }
         Err((error, why)) => vec![("error", error.into()), ("error_description", why.into())],
     };
     match ask.query("state") {
@@ -56,7 +69,17 @@ pub(super) fn authorize(
     if ask.query("response_mode") == Some("form_post") {
         return wire::posting_page(&redirect_uri, &callback);
     }
-    let joint = if redirect_uri.contains('?') { '&' } else { '?' };
+    // "the fragment encoding" is the default as soon as a token is in the answer (OAuth 2.0 Multiple Response
+    // Type Encoding Practices section 5), errors included.
+    let in_fragment = match ask.query("response_mode") {
+        Some(mode) => mode == "fragment",
+        None => is_hybrid(ask),
+    };
+    let joint = match (in_fragment, redirect_uri.contains('?')) {
+        (true, _) => '#',
+        (false, true) => '&',
+        (false, false) => '?',
+    };
     let query = serde_urlencoded::to_string(&callback).unwrap_or_default();
     wire::redirect(302, &format!("{redirect_uri}{joint}{query}"))
 }
@@ -83,12 +106,21 @@ pub(super) fn approve_device(authority: &mut Authority, at: UnixTime, ask: &Ask)
 
 type Refusal = (&'static str, &'static str);
 
+/// Whether an ID token is to stand beside the code; "the order of values does not matter" (section 3 there).
+fn is_hybrid(ask: &Ask) -> bool {
+    matches!(
+        ask.query("response_type"),
+        Some("code id_token" | "id_token code")
+    )
+}
+
+/// A code, and the ID token beside it.
 fn approve(
     authority: &mut Authority,
     at: UnixTime,
     ask: &Ask,
     client_id: &str,
-) -> Result<String, Refusal> {
+) -> Result<(String, Option<String>), Refusal> {
     let is_public = authority.is_public(client_id);
     let grants = if is_public {
         authority.rules.grants.1
@@ -100,16 +132,27 @@ fn approve(
     }
     match ask.query("response_type") {
         Some("code") => {}
-        Some(_) => return Err(("unsupported_response_type", "only code is supported")),
+        Some(_) if is_hybrid(ask) && authority.rules.is_hybrid() => {
+            if ask.query("nonce").is_none() {
+                return Err((
+                    "invalid_request",
+                    "an ID token beside the code needs a nonce",
+                ));
+            }
+            if ask.query("response_mode") == Some("query") {
+                return Err(("invalid_request", "a token stays out of the query"));
+            }
+        }
+        Some(_) => return Err(("unsupported_response_type", "there are no such answers")),
         None => return Err(("invalid_request", "response_type is missing")),
     }
     if ask
         .query("response_mode")
-        .is_some_and(|mode| !["query", "form_post"].contains(&mode))
+        .is_some_and(|mode| !["query", "fragment", "form_post"].contains(&mode))
     {
         return Err((
             "invalid_request",
-            "this twin answers in the query or in a form",
+            "this twin answers in the query, the fragment or a form",
         ));
     }
     let challenge = challenge(authority, ask)?;
@@ -132,6 +175,12 @@ fn approve(
         nonce: ask.query("nonce").map(str::to_owned),
         auth_time: Some(at),
     };
+    let id_token = is_hybrid(ask).then(|| {
+        let mut claims = id_token::claims(&authority.rules.issuer, at, &grant);
+        claims["c_hash"] = id_token::half_hash(&code).into();
+        claims["s_hash"] = id_token::half_hash(ask.query("state").unwrap_or_default()).into();
+        id_token::signed(&claims, &authority.key_id)
+    });
     let redirect_uri = ask.query("redirect_uri").map(str::to_owned);
     let expires = plus(at, CODE_LIFETIME);
     authority.codes.insert(
@@ -145,7 +194,7 @@ fn approve(
         },
     );
     authority.counters.authorizations += 1;
-    Ok(code)
+    Ok((code, id_token.flatten()))
 }
 
 /// The S256 challenge, if PKCE is used. "plain" is refused: it protects nothing here.

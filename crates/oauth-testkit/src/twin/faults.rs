@@ -78,6 +78,12 @@ pub enum Fault {
         #[serde(default = "wrong_nonce")]
         flaw: IdTokenFlaw,
     },
+    /// The ID token beside the code of a callback (a hybrid flow) is not as it should be.
+    IdTokenInCallback {
+        /// In what way; `wrong_nonce` by default.
+        #[serde(default = "wrong_nonce")]
+        flaw: IdTokenFlaw,
+    },
     /// The callback names another issuer in `iss` (RFC 9207).
     WrongIssuerInCallback,
     /// The callback carries a `state` that another flow sent.
@@ -111,6 +117,7 @@ impl Fault {
         "nested_json",
         "gzip_bomb",
         "id_token",
+        "id_token_in_callback",
         "wrong_issuer_in_callback",
         "foreign_state_in_callback",
     ];
@@ -130,6 +137,7 @@ impl Fault {
             Self::NestedJson { .. } => "nested_json",
             Self::GzipBomb { .. } => "gzip_bomb",
             Self::IdToken { .. } => "id_token",
+            Self::IdTokenInCallback { .. } => "id_token_in_callback",
             Self::WrongIssuerInCallback => "wrong_issuer_in_callback",
             Self::ForeignStateInCallback => "foreign_state_in_callback",
         }
@@ -144,7 +152,9 @@ impl Fault {
     pub(super) fn is_of_callback(&self) -> bool {
         matches!(
             self,
-            Self::WrongIssuerInCallback | Self::ForeignStateInCallback
+            Self::IdTokenInCallback { .. }
+                | Self::WrongIssuerInCallback
+                | Self::ForeignStateInCallback
         )
     }
 

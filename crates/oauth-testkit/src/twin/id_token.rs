@@ -45,17 +45,14 @@ pub(super) fn keys(key_id: &str) -> Value {
     json!({ "keys": keys })
 }
 
-/// What an ID token says of this grant; `access_token` goes with it.
-pub(super) fn claims(issuer: &str, at: UnixTime, grant: &Grant, access_token: &str) -> Value {
-    let digest = Sha256::digest(access_token);
-    let (left, _) = digest.split_at(digest.len() / 2);
+/// What an ID token says of this grant.
+pub(super) fn claims(issuer: &str, at: UnixTime, grant: &Grant) -> Value {
     let mut claims = json!({
         "iss": issuer,
         "sub": grant.subject,
         "aud": grant.client_id,
         "iat": at.as_secs(),
         "exp": at.as_secs().saturating_add(LIFETIME),
-        "at_hash": URL_SAFE_NO_PAD.encode(left),
     });
     if let Some(nonce) = &grant.nonce {
         claims["nonce"] = nonce.as_str().into();
@@ -64,6 +61,13 @@ pub(super) fn claims(issuer: &str, at: UnixTime, grant: &Grant, access_token: &s
         claims["auth_time"] = auth_time.as_secs().into();
     }
     claims
+}
+
+/// What `at_hash` is of an access token, and `c_hash` of a code (OpenID Connect Core section 3.3.2.11).
+pub(super) fn half_hash(value: &str) -> String {
+    let digest = Sha256::digest(value);
+    let (left, _) = digest.split_at(digest.len() / 2);
+    URL_SAFE_NO_PAD.encode(left)
 }
 
 /// The claims as a signed token, if the key is at hand.
@@ -133,6 +137,10 @@ pub enum IdTokenFlaw {
     MissingNonce,
     /// The hash of another access token.
     WrongAccessTokenHash,
+    /// The hash of another code: a fault of the token that stands beside the code.
+    WrongCodeHash,
+    /// There is no hash of the code: a fault of the token that stands beside the code.
+    MissingCodeHash,
     /// No `kid`: with one key in the set that is no fault.
     NoKeyId,
     /// `alg` is `none`, and there is no signature.
@@ -165,6 +173,8 @@ impl IdTokenFlaw {
         Self::WrongNonce,
         Self::MissingNonce,
         Self::WrongAccessTokenHash,
+        Self::WrongCodeHash,
+        Self::MissingCodeHash,
         Self::NoKeyId,
         Self::Unsigned,
         Self::BrokenSignature,
@@ -174,8 +184,8 @@ impl IdTokenFlaw {
         Self::OldAuthTime,
     ];
 
-    /// The token of a reply with this flaw; `None` where it goes without one.
-    fn of(self, token: &str) -> Option<String> {
+    /// The token with this flaw; `None` where there is none.
+    pub(super) fn of(self, token: &str) -> Option<String> {
         let mut parts = token.split('.').map(|part| {
             let bytes = URL_SAFE_NO_PAD.decode(part).unwrap_or_default();
             serde_json::from_slice::<Value>(&bytes).unwrap_or_default()
@@ -207,6 +217,8 @@ impl IdTokenFlaw {
             Self::WrongNonce => claims["nonce"] = "another".into(),
             Self::MissingNonce => remove(&mut claims, "nonce"),
             Self::WrongAccessTokenHash => claims["at_hash"] = "X6ipxQXY1JKDUUzqjvn72w".into(),
+            Self::WrongCodeHash => claims["c_hash"] = "X6ipxQXY1JKDUUzqjvn72w".into(),
+            Self::MissingCodeHash => remove(&mut claims, "c_hash"),
             Self::NoKeyId => remove(&mut header, "kid"),
             Self::ForeignType => header["typ"] = "at+jwt".into(),
             Self::MissingAuthTime => remove(&mut claims, "auth_time"),

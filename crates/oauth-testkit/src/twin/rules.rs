@@ -58,6 +58,14 @@ pub enum Rotation {
     Never,
 }
 
+impl Rules {
+    /// Whether an ID token may stand beside a code.
+    pub(super) fn is_hybrid(&self) -> bool {
+        let named = self.metadata.1["response_types_supported"].as_array();
+        named.is_some_and(|named| named.iter().any(|kind| kind == "code id_token"))
+    }
+}
+
 /// Paths of the endpoints; empty where the system has none.
 #[derive(Default)]
 pub(super) struct Paths {

@@ -38,6 +38,7 @@ pub(crate) fn module(_: &str) -> Result<String, Box<dyn Error>> {
         for member in record.members {
             let kind = match inner(member.shape) {
                 _ if is_secret(member) => "secret",
+                Shape::Personal => "personal",
                 Shape::Time => "time",
                 _ => "plain",
             };
@@ -181,7 +182,7 @@ pub(crate) fn comment(lines: &[String], indent: &str) -> String {
 
 pub(crate) fn argument(shape: Shape) -> Result<&'static str, Box<dyn Error>> {
     Ok(match inner(shape) {
-        Shape::Text | Shape::Secret => "string",
+        Shape::Text | Shape::Secret | Shape::Personal => "string",
         Shape::Flag => "boolean",
         Shape::Whole => "number",
         Shape::Word(name, _) => name,
@@ -198,7 +199,7 @@ fn of_member(shape: Shape) -> Result<String, Box<dyn Error>> {
     Ok(match shape {
         Shape::Maybe(shape) => return Ok(format!("{} | undefined", of_member(*shape)?)),
         // Servers say other words too.
-        Shape::Text | Shape::Secret | Shape::Word(..) => "string",
+        Shape::Text | Shape::Secret | Shape::Personal | Shape::Word(..) => "string",
         Shape::Flag => "boolean",
         Shape::Whole => "number",
         Shape::Names | Shape::Texts => "readonly string[]",

@@ -79,7 +79,7 @@ fn row(field: &About, is_optional: bool) -> String {
         Shape::Time => "time".to_owned(),
         Shape::Json => "any members".to_owned(),
         Shape::Tokens => "tokens".to_owned(),
-        Shape::Text | Shape::Secret | Shape::Maybe(_) => "text".to_owned(),
+        Shape::Text | Shape::Secret | Shape::Personal | Shape::Maybe(_) => "text".to_owned(),
     };
     let optional = if is_optional { ", optional" } else { "" };
     let text = paragraphs(field.text).join(" ");

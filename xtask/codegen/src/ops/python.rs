@@ -7,7 +7,10 @@ use std::fmt::Write as _;
 
 use oauth_facade::{About, Description, Doors, Entry, Kind, Shape};
 
-use super::{arguments, fingerprint, inner, is_secret, paragraphs, records, table, words, wrapped};
+use super::{
+    arguments, fingerprint, inner, is_personal, is_secret, paragraphs, records, table, words,
+    wrapped,
+};
 use crate::HEADER;
 
 /// The longest line.
@@ -177,7 +180,7 @@ fn signature(name: &str, parameters: &[String], result: &str) -> String {
 /// What an argument may be.
 fn argument(shape: Shape) -> Result<String, Box<dyn Error>> {
     Ok(match inner(shape) {
-        Shape::Text | Shape::Secret => "str",
+        Shape::Text | Shape::Secret | Shape::Personal => "str",
         Shape::Flag => "bool",
         Shape::Whole => "int",
         Shape::Word(name, _) => name,
@@ -262,25 +265,24 @@ fn class(record: &Description) -> Result<String, Box<dyn Error>> {
         slots.push(member.name);
         absent.extend(default.map(|value| format!("\"{}\": {value}", member.name)));
     }
-    let secrets: Vec<_> = record
-        .members
-        .iter()
-        .filter(|member| is_secret(member))
-        .collect();
     let quoted = |names: &[&str]| -> String {
         let names = names
             .iter()
             .map(|name| format!("            \"{name}\",\n"));
         names.collect()
     };
-    let hidden: Vec<_> = secrets
-        .iter()
-        .map(|member| format!("\"{}\"", member.name))
-        .collect();
-    let hidden = match hidden.is_empty() {
-        true => String::new(),
-        false => format!("        _secrets = frozenset(({},))\n", hidden.join(", ")),
+    let marked = |mark: &str, is_marked: fn(&About) -> bool| {
+        let members = record.members.iter().filter(|member| is_marked(member));
+        let members: Vec<_> = members.map(|member| member.name).collect();
+        match members.is_empty() {
+            true => String::new(),
+            false => {
+                let members = quoted(&members);
+                format!("        {mark} = frozenset((\n{members}        ))\n")
+            }
+        }
     };
+    let hidden = marked("_secrets", is_secret) + &marked("_personal", is_personal);
     let absent: String = absent
         .iter()
         .map(|line| format!("            {line},\n"))
@@ -300,7 +302,7 @@ fn of_member(shape: Shape) -> Result<(String, Option<&'static str>), Box<dyn Err
             let (annotation, _) = of_member(*shape)?;
             return Ok((format!("{annotation} | None"), Some("None")));
         }
-        Shape::Text | Shape::Secret => ("str", None),
+        Shape::Text | Shape::Secret | Shape::Personal => ("str", None),
         Shape::Flag => ("bool", None),
         Shape::Whole => ("int", None),
         // Servers say other words too.

@@ -22,6 +22,7 @@ pub(crate) const MAX_CALLBACK: usize = 64 << 10;
 const KNOWN: &[&str] = &[
     "code",
     "state",
+    "id_token",
     "iss",
     "error",
     "error_description",
@@ -113,6 +114,14 @@ impl<'a> Callback<'a> {
 
     pub(super) fn code(&self) -> Option<&str> {
         self.get("code")
+    }
+
+    /// The ID token that came with the code.
+    pub(super) fn id_token(&self) -> Result<Secret<String>, Error> {
+        let token = self.get("id_token").map(Secret::from);
+        token.ok_or_else(|| {
+            Error::from(ProtocolViolation::IdTokenMissing).at_endpoint("authorization")
+        })
     }
 
     pub(super) fn refusal(&self) -> Option<ServerError> {

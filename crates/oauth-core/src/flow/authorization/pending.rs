@@ -6,11 +6,11 @@ mod tests;
 
 use std::time::Duration;
 
-use super::ResponseMode;
 use super::callback::Callback;
+use super::{ResponseMode, ResponseType};
 use crate::client_config::ClientConfig;
 use crate::error::{Error, Misuse, ProtocolViolation, ValidationFailure};
-use crate::flow::redeem::{Expected, Redemption};
+use crate::flow::redeem::{Expected, FrontChannel, Redemption};
 use crate::grant::{AuthorizationCode, TokenRequest};
 use crate::issuer::RedirectUri;
 use crate::json;
@@ -36,6 +36,7 @@ pub struct Pending {
     pub(crate) nonce: Option<Secret<String>>,
     pub(crate) code_verifier: Option<CodeVerifier>,
     pub(crate) token_request: TokenRequest,
+    pub(crate) response_type: ResponseType,
     pub(crate) response_mode: ResponseMode,
     pub(crate) started_at: UnixTime,
     /// `max_age` of the request in seconds: the ID token has to keep to it.
@@ -93,6 +94,8 @@ impl Pending {
                 .map(|verifier| verifier.expose().to_owned()),
             scope: self.token_request.scope.clone(),
             parameters: self.token_request.pairs(),
+            response_type: (self.response_type != ResponseType::default())
+                .then_some(self.response_type),
             response_mode: self.response_mode,
             started_at: self.started_at,
             max_age: self.max_age,
@@ -112,7 +115,11 @@ impl Pending {
             .as_deref()
             .is_some_and(|nonce| !nonce.is_empty());
         let is_bound = has_nonce || !stored.scope.contains("openid");
-        if stored.version != 1 || stored.state.is_empty() || !is_bound {
+        // Nor could an answer be believed that stands where none was asked for.
+        let response_type = stored.response_type.unwrap_or_default();
+        let is_whole = response_type == ResponseType::Code
+            || has_nonce && stored.response_mode != ResponseMode::Query;
+        if stored.version != 1 || stored.state.is_empty() || !is_bound || !is_whole {
             return Err(Misuse::StoredForm.into());
         }
         let code_verifier = stored
@@ -130,6 +137,7 @@ impl Pending {
             nonce: stored.nonce.map(Secret::new),
             code_verifier,
             token_request,
+            response_type,
             response_mode: stored.response_mode,
             started_at: stored.started_at,
             max_age: stored.max_age,
@@ -162,7 +170,11 @@ impl Pending {
         // A forged error costs only this flow, which anyone who can reach the browser can end; a forged code
         // costs more.
         let is_excused = error.is_some() && rules.has(&Quirk::ErrorsWithoutIssuer);
-        let is_required = self.issuer_required && !is_excused;
+        // The ID token beside a code names the issuer as well, and is verified before the code is sent: a server
+        // need not say it twice (RFC 9207 section 2.4).
+        let is_vouched =
+            self.response_type == ResponseType::CodeIdToken && callback.id_token().is_ok();
+        let is_required = self.issuer_required && !is_excused && !is_vouched;
         callback
             .check_issuer(config.server.issuer(), rules, is_required)
             .map_err(|untrusted| match error {
@@ -179,9 +191,18 @@ impl Pending {
         if !code.chars().all(is_code) {
             return Err(Error::from(ProtocolViolation::CallbackEncoding).about("code"));
         }
+        let code: Secret<String> = code.into();
+        let front_channel = match self.response_type {
+            ResponseType::Code => None,
+            ResponseType::CodeIdToken => Some(FrontChannel {
+                id_token: callback.id_token()?,
+                code: code.clone(),
+                state: self.state,
+            }),
+        };
         let mut token_request = self.token_request;
         let code = AuthorizationCode {
-            code: code.into(),
+            code,
             redirect_uri: self.redirect_uri,
             code_verifier: self.code_verifier,
             // The code stands for the scope, which is not sent again.
@@ -192,6 +213,7 @@ impl Pending {
             nonce: self.nonce,
             requested_at: self.started_at,
             max_age: self.max_age.map(Duration::from_secs),
+            front_channel,
         });
         Ok(Redemption {
             code,
@@ -212,6 +234,7 @@ struct Stored {
     code_verifier: Option<String>,
     scope: Scope,
     parameters: Vec<(String, String)>,
+    response_type: Option<ResponseType>,
     response_mode: ResponseMode,
     started_at: UnixTime,
     max_age: Option<u64>,
@@ -219,5 +242,5 @@ struct Stored {
 
 json_form! { Stored {
     version, issuer, client_id, issuer_required, redirect_uri, state, nonce, code_verifier, scope,
-    parameters: skip, response_mode, started_at, max_age: skip,
+    parameters: skip, response_type: skip, response_mode, started_at, max_age: skip,
 } }

@@ -1,5 +1,7 @@
 #![allow(clippy::unwrap_used, clippy::panic)] // a test that fails says so
 
+mod hybrid;
+
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 

@@ -1,0 +1,215 @@
+//! Hybrid flows (OpenID Connect Core section 3.3).
+
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use serde_json::{Value, json};
+
+use super::super::*;
+use super::{CB, KEYS};
+use crate::client::Client;
+use crate::exchange::{Input, Step, VerificationJob};
+use crate::flow::authorization::{AuthorizationRequest, Pending, ResponseMode, ResponseType};
+use crate::issuer::RedirectUri;
+use crate::jose::{Alg, KeySet};
+use crate::scope::Scope;
+use crate::testing::{NOW, at, json as answer, of, server};
+
+fn client() -> Client {
+    let client = of(server()).with_id_token_algs([Alg::EdDsa]);
+    client.keep_keys(UnixTime::from_secs(NOW), KeySet::parse(KEYS).unwrap());
+    client
+}
+
+fn ask() -> AuthorizationRequest {
+    let ask = AuthorizationRequest::new(RedirectUri::parse(CB).unwrap());
+    ask.scope(Scope::parse("openid").unwrap())
+        .response_type(ResponseType::CodeIdToken)
+}
+
+/// A token that says this beside what every one of the flow says; its signature is what a host says it is.
+fn id_token(pending: &Pending, changes: &Value) -> String {
+    let mut claims = json!({
+        "iss": "https://as.example", "sub": "ann", "aud": "id", "iat": NOW, "exp": NOW + 60,
+        "nonce": pending.nonce().unwrap().expose(),
+    });
+    let members = claims.as_object_mut().unwrap();
+    members.extend(changes.as_object().unwrap().clone());
+    let part = |value: &Value| URL_SAFE_NO_PAD.encode(value.to_string());
+    let header = part(&json!({ "alg": "EdDSA", "kid": "one" }));
+    let signature = URL_SAFE_NO_PAD.encode([1; 64]);
+    format!("{header}.{}.{signature}", part(&claims))
+}
+
+/// What a flow does after this callback, where every signature is good, and the hashes are those of these
+/// values: the code it sends, or its error.
+fn redeem(change: impl FnOnce(&Pending) -> String, hashes: &[&str]) -> Result<String, Error> {
+    let client = client();
+    let (_, pending) = client.authorize(&at(), ask()).unwrap();
+    let state = pending.state().expose().clone();
+    let given = change(&pending);
+    let callback = format!("{CB}#code=c0de&state={state}{given}");
+    let mut login = client.redeem(pending, &callback)?;
+    let mut step = login.resume(&at(), Input::Begin)?;
+    loop {
+        let good = match step {
+            Step::Send(request) => {
+                return Ok(String::from_utf8(request.body().to_vec()).unwrap());
+            }
+            Step::Verify(VerificationJob::HalfHash { value, half, .. }) => {
+                assert!([&state, "c0de"].contains(&value.expose().as_str()));
+                hashes.contains(&half.as_str())
+            }
+            Step::Verify(VerificationJob::Signature { .. }) => true,
+            other => panic!("{other:?}"),
+        };
+        step = login.resume(&at(), Input::Verified(good))?;
+    }
+}
+
+fn with(changes: Value) -> impl FnOnce(&Pending) -> String {
+    move |pending| format!("&id_token={}", id_token(pending, &changes))
+}
+
+#[test]
+fn the_request_asks_for_both_and_for_a_place_out_of_the_servers_logs() {
+    let url = |ask| client().authorize(&at(), ask).map(|(url, _)| url);
+    let fragment = url(ask()).unwrap();
+    assert!(fragment.as_str().contains("response_type=code+id_token"));
+    assert!(!fragment.as_str().contains("response_mode="));
+    let posted = url(ask().response_mode(ResponseMode::FormPost)).unwrap();
+    assert!(posted.as_str().contains("response_mode=form_post"));
+
+    let in_query = url(ask().response_mode(ResponseMode::Query)).unwrap_err();
+    assert_eq!(in_query.code(), "form.malformed_parameter");
+    let without_openid = url(ask().scope(Scope::parse("read").unwrap())).unwrap_err();
+    assert_eq!(without_openid.code(), "form.malformed_parameter");
+}
+
+#[test]
+fn a_code_is_sent_once_the_id_token_beside_it_vouches_for_it() {
+    let form = redeem(with(json!({ "c_hash": "c", "s_hash": "s" })), &["c", "s"]).unwrap();
+    assert!(form.contains("code=c0de"), "{form}");
+    assert!(!form.contains("id_token"), "{form}");
+    // Only the Financial-grade API demands `s_hash`.
+    assert!(redeem(with(json!({ "c_hash": "c" })), &["c"]).is_ok());
+}
+
+#[test]
+fn no_code_is_sent_that_nobody_vouches_for() {
+    type Case = (Box<dyn FnOnce(&Pending) -> String>, &'static str);
+    let faulty = |changes| -> Box<dyn FnOnce(&Pending) -> String> { Box::new(with(changes)) };
+    let cases: [Case; 8] = [
+        (Box::new(|_| String::new()), "id_token.missing"),
+        (faulty(json!({})), "jwt.missing_claim"),
+        (faulty(json!({ "c_hash": "another" })), "id_token.c_hash"),
+        (
+            faulty(json!({ "c_hash": "c", "s_hash": "another" })),
+            "id_token.s_hash",
+        ),
+        (
+            faulty(json!({ "c_hash": "c", "nonce": "another" })),
+            "id_token.nonce",
+        ),
+        (
+            faulty(json!({ "c_hash": "c", "iss": "https://as.example1" })),
+            "jwt.issuer",
+        ),
+        (
+            faulty(json!({ "c_hash": "c", "exp": NOW - 600 })),
+            "jwt.expired",
+        ),
+        (
+            Box::new(|pending| {
+                let token = id_token(pending, &json!({ "c_hash": "c" }));
+                format!("&id_token={token}&id_token={token}")
+            }),
+            "callback.duplicate_parameter",
+        ),
+    ];
+    for (change, wanted) in cases {
+        assert_eq!(redeem(change, &["c"]).unwrap_err().code(), wanted);
+    }
+}
+
+#[test]
+fn both_id_tokens_are_about_one_person() {
+    for (subject, wanted) in [("ann", None), ("bob", Some("id_token.subject_changed"))] {
+        let client = client();
+        let (_, pending) = client.authorize(&at(), ask()).unwrap();
+        let front = id_token(&pending, &json!({ "c_hash": "c" }));
+        let back = id_token(&pending, &json!({ "sub": subject }));
+        let state = pending.state().expose();
+        let callback = format!("{CB}#code=c&state={state}&id_token={front}");
+        let mut login = client.redeem(pending, &callback).unwrap();
+        let mut input = Input::Begin;
+        let seen = loop {
+            input = match login.resume(&at(), input) {
+                Ok(Step::Verify(_)) => Input::Verified(true),
+                Ok(Step::Send(_)) => Input::Reply(answer(
+                    200,
+                    &json!({ "access_token": "t", "token_type": "Bearer", "id_token": back })
+                        .to_string(),
+                )),
+                Ok(Step::Done(login)) => break Ok(login),
+                Err(error) => break Err(error),
+                other => panic!("{other:?}"),
+            };
+        };
+        assert_eq!(seen.as_ref().err().map(Error::code), wanted);
+        if let Ok(login) = seen {
+            assert_eq!(login.tokens.id_token.unwrap().expose(), &back);
+        }
+    }
+}
+
+#[test]
+fn a_flow_that_was_stored_still_wants_its_id_token() {
+    let (_, pending) = client().authorize(&at(), ask()).unwrap();
+    let text = pending.to_json().expose().clone();
+    let again = Pending::from_json(&text).unwrap();
+    assert_eq!(*again.to_json().expose(), text);
+    let callback = format!("{CB}#code=c&state={}", again.state().expose());
+    let refused = client().redeem(again, &callback).map(drop).unwrap_err();
+    assert_eq!(refused.code(), "id_token.missing");
+
+    for (kept, spoilt) in [
+        (
+            "\"response_mode\":\"fragment\"",
+            "\"response_mode\":\"query\"",
+        ),
+        ("\"scope\":\"openid\"", "\"scope\":\"read\",\"nonce\":null"),
+    ] {
+        assert!(text.contains(kept), "{text}");
+        let mut stored: Value = serde_json::from_str(&text).unwrap();
+        let change: Value = serde_json::from_str(&format!("{{{spoilt}}}")).unwrap();
+        let members = stored.as_object_mut().unwrap();
+        members.extend(change.as_object().unwrap().clone());
+        let refused = Pending::from_json(&stored.to_string()).unwrap_err();
+        assert_eq!(refused.code(), "stored.malformed");
+    }
+}
+
+/// RFC 9207 section 2.4: the ID token names the issuer as well. An error has none beside it.
+#[test]
+fn a_server_that_names_itself_in_the_id_token_need_not_do_so_in_a_parameter() {
+    let mut ask = ask();
+    ask.issuer_required = true;
+    let begin = || client().authorize(&at(), ask.clone()).unwrap().1;
+    let pending = begin();
+    let token = id_token(&pending, &json!({ "c_hash": "c" }));
+    let state = pending.state().expose();
+    let vouched = format!("{CB}#code=c&state={state}&id_token={token}");
+    assert!(client().redeem(pending, &vouched).is_ok());
+
+    let pending = begin();
+    let state = pending.state().expose();
+    let contradicting =
+        format!("{CB}#code=c&state={state}&id_token=t&iss=https%3A%2F%2Fother.example");
+    let refused = client().redeem(pending, &contradicting).map(drop);
+    assert_eq!(refused.unwrap_err().code(), "callback.issuer");
+    let pending = begin();
+    let state = pending.state().expose();
+    let error = format!("{CB}#error=access_denied&state={state}");
+    let refused = client().redeem(pending, &error).map(drop);
+    assert_eq!(refused.unwrap_err().code(), "callback.missing_issuer");
+}

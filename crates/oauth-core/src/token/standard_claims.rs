@@ -1,0 +1,218 @@
+//! What is told of a person, in an ID token or by UserInfo.
+//!
+//! OpenID Connect Core <https://openid.net/specs/openid-connect-core-1_0.html#StandardClaims>
+
+#[cfg(test)]
+mod tests;
+
+use std::fmt;
+
+use crate::error::Error;
+use crate::jose::Claims;
+use crate::jose::claims::malformed;
+use crate::json::{Map, Value};
+use crate::moment::UnixTime;
+use crate::secret::Secret;
+
+macro_rules! texts {
+    ($(#[$about:meta])* $name:ident { $($(#[$doc:meta])+ $field:ident,)* } $(and { $($(#[$more_doc:meta])+ $more:ident: $kind:ty = $read:expr,)* })?) => {
+        $(#[$about])*
+        #[derive(Clone, Copy, Default, PartialEq)]
+        #[non_exhaustive]
+        pub struct $name<'a> {
+            $($(#[$doc])+ pub $field: Option<&'a str>,)*
+            $($($(#[$more_doc])+ pub $more: $kind,)*)?
+        }
+
+        impl<'a> $name<'a> {
+            fn of(members: &'a Map<String, Value>) -> Self {
+                let _text = |name: &str| members.get(name).and_then(Value::as_str);
+                Self {
+                    $($field: _text(stringify!($field)),)*
+                    $($($more: $read(members.get(stringify!($more))),)*)?
+                }
+            }
+        }
+    };
+}
+
+texts! {
+    /// The claims of OpenID Connect Core section 5.1. One of another type than the standard gives it is not
+    /// there: a text is no boolean, and `"false"` must never pass for `true`. [`Claims::get`] has it as it came,
+    /// and [`Claims::as_map`] every other one, those in certain languages (`name#ja`) included.
+    ///
+    /// None of them tells people apart: that is [`IdToken::subject`](super::id_token::IdToken::subject), with the
+    /// issuer (section 5.7).
+    StandardClaims {
+        /// The full name, for people to read.
+        name,
+        /// The given or first name.
+        given_name,
+        /// The family name.
+        family_name,
+        /// The middle name.
+        middle_name,
+        /// What the person likes to be called.
+        nickname,
+        /// How the person wants to be referred to; it may change, and be another's tomorrow.
+        preferred_username,
+        /// The URL of the profile page. Nothing here fetches it.
+        profile,
+        /// The URL of a picture. Nothing here fetches it.
+        picture,
+        /// The URL of the person's own page.
+        website,
+        /// The address for mail; whose it is, `email_verified` says.
+        email,
+        /// `female`, `male`, or another.
+        gender,
+        /// `YYYY-MM-DD`, `0000-MM-DD` without the year, or `YYYY` alone.
+        birthdate,
+        /// A time zone, such as `Europe/Paris`.
+        zoneinfo,
+        /// A language, such as `en-US`.
+        locale,
+        /// In the form of E.164, such as `+1 (425) 555-1212`.
+        phone_number,
+    } and {
+        /// Whether the server has made sure that the address is the person's.
+        email_verified: Option<bool> = |value: Option<&Value>| value.and_then(Value::as_bool),
+        /// Whether the server has made sure that the number is the person's.
+        phone_number_verified: Option<bool> = |value: Option<&Value>| value.and_then(Value::as_bool),
+        /// Where the person can be reached by letter.
+        address: Option<Address<'a>> = |value: Option<&'a Value>| value.and_then(Value::as_object).map(Address::of),
+        /// When any of this last changed.
+        updated_at: Option<UnixTime> = |value: Option<&Value>| value.and_then(seconds),
+    }
+}
+
+texts! {
+    /// A postal address (OpenID Connect Core section 5.1.1).
+    Address {
+        /// The whole of it, for a label; its lines are parted by newlines.
+        formatted,
+        /// Street, number, post office box; its lines are parted by newlines.
+        street_address,
+        /// The city.
+        locality,
+        /// The state, province or prefecture.
+        region,
+        /// The postal code.
+        postal_code,
+        /// The country.
+        country,
+    }
+}
+
+impl fmt::Debug for StandardClaims<'_> {
+    /// They are about a person.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("StandardClaims").finish_non_exhaustive()
+    }
+}
+
+impl fmt::Debug for Address<'_> {
+    /// It is a person's.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Address").finish_non_exhaustive()
+    }
+}
+
+/// Claims that another party vouches for (OpenID Connect Core section 5.6.2). Nothing of it is verified, and
+/// nothing is fetched: the party is another issuer, with keys of its own.
+#[derive(Debug)]
+#[non_exhaustive]
+pub struct ClaimsSource<'a> {
+    /// The source's name in this token.
+    pub name: &'a str,
+    /// The claims that are to be had there.
+    pub claims: Vec<&'a str>,
+    /// Where they are.
+    pub place: ClaimsPlace<'a>,
+}
+
+/// Where the claims of another party are.
+#[derive(Debug)]
+#[non_exhaustive]
+pub enum ClaimsPlace<'a> {
+    /// In this JWT, which the other party has signed.
+    Aggregated(Secret<String>),
+    /// At this endpoint, as a JWT that the other party signs. It is a URL that the token names: fetch it only if
+    /// you know the party.
+    Distributed {
+        /// The URL.
+        endpoint: &'a str,
+        /// The token to show there; without one, credentials of the client's own are needed.
+        access_token: Option<Secret<String>>,
+    },
+}
+
+impl Claims {
+    /// What is told of the person.
+    pub fn standard(&self) -> StandardClaims<'_> {
+        StandardClaims::of(self.as_map())
+    }
+
+    /// The claims that other parties hold, by source: aggregated ones are here, distributed ones elsewhere.
+    ///
+    /// # Errors
+    /// `jwt.malformed_claim` where `_claim_names` and `_claim_sources` are not what section 5.6.2 describes, or
+    /// do not match.
+    pub fn sources(&self) -> Result<Vec<ClaimsSource<'_>>, Error> {
+        let (names, sources) = ("_claim_names", "_claim_sources");
+        let object = |name| match self.get(name) {
+            None => Ok(None),
+            Some(value) => value.as_object().map(Some).ok_or_else(|| malformed(name)),
+        };
+        let (Some(named), Some(listed)) = (object(names)?, object(sources)?) else {
+            return match [names, sources]
+                .into_iter()
+                .find(|name| self.get(name).is_some())
+            {
+                Some(alone) => Err(malformed(alone)),
+                None => Ok(Vec::new()),
+            };
+        };
+        let holders = named.iter().map(|(claim, source)| {
+            let source = source
+                .as_str()
+                .filter(|source| listed.contains_key(*source));
+            Ok((claim.as_str(), source.ok_or_else(|| malformed(names))?))
+        });
+        let holders = holders.collect::<Result<Vec<_>, Error>>()?;
+        listed
+            .iter()
+            .map(|(name, source)| {
+                let of_source = holders.iter().filter(|(_, holder)| holder == name);
+                Ok(ClaimsSource {
+                    name,
+                    claims: of_source.map(|(claim, _)| *claim).collect(),
+                    place: place(source).ok_or_else(|| malformed(sources))?,
+                })
+            })
+            .collect()
+    }
+}
+
+fn seconds(value: &Value) -> Option<UnixTime> {
+    match value {
+        Value::Number(number) => number.as_u64().map(UnixTime::from_secs),
+        _ => None,
+    }
+}
+
+fn place(source: &Value) -> Option<ClaimsPlace<'_>> {
+    let source = source.as_object()?;
+    let text = |name: &str| source.get(name).map(Value::as_str);
+    match (text("JWT"), text("endpoint"), text("access_token")) {
+        (Some(jwt), None, None) => jwt.map(|jwt| ClaimsPlace::Aggregated(Secret::from(jwt))),
+        (None, Some(endpoint), token) => Some(ClaimsPlace::Distributed {
+            endpoint: endpoint?,
+            access_token: match token {
+                None => None,
+                Some(token) => Some(Secret::from(token?)),
+            },
+        }),
+        _ => None,
+    }
+}

@@ -1,0 +1,56 @@
+//! Hybrid flows: the modules of OpenID's plans that are about an ID token beside the code. Nothing is sent
+//! after a faulty one, not even the code.
+
+use oauth_core::AuthorizationRequest;
+use oauth_core::flow::authorization::{ResponseMode, ResponseType};
+use oauth_testkit::Fault;
+use oauth_testkit::twin::IdTokenFlaw;
+
+use crate::{Party, module, row};
+
+fn ask(party: &Party) -> AuthorizationRequest {
+    let ask = party.ask("openid read");
+    ask.response_type(ResponseType::CodeIdToken)
+}
+
+fn expected(flaw: IdTokenFlaw) -> Option<&'static str> {
+    match flaw {
+        IdTokenFlaw::WrongCodeHash => Some("id_token.c_hash"),
+        IdTokenFlaw::MissingCodeHash => Some("jwt.missing_claim"),
+        // No access token stands beside it.
+        IdTokenFlaw::WrongAccessTokenHash => None,
+        // The one that comes with the tokens is about somebody else.
+        IdTokenFlaw::OtherSubject => Some("id_token.subject_changed"),
+        other => crate::expected(other),
+    }
+}
+
+#[tokio::test]
+async fn every_flaw_of_an_id_token_beside_the_code_is_found_before_the_code_is_sent() {
+    println!("{:<48} {:<22} {:<26} seen", "module", "flaw", "expected");
+    for flaw in IdTokenFlaw::ALL {
+        let party = Party::new().await;
+        let fault = Fault::IdTokenInCallback { flaw: *flaw };
+        party.served.with(|twin| twin.inject(fault));
+        let seen = party.login(ask(&party)).await.map(drop).err();
+        let wanted = expected(*flaw);
+        row(module(*flaw), &format!("{flaw:?}"), wanted, seen);
+        assert_eq!(seen, wanted, "{flaw:?}");
+        let is_good = wanted.is_none() || *flaw == IdTokenFlaw::OtherSubject;
+        assert_eq!(party.requests("/token"), usize::from(is_good), "{flaw:?}");
+        assert_eq!(party.requests("/api/echo"), 0, "{flaw:?}");
+        assert!(party.login(ask(&party)).await.is_ok(), "{flaw:?}");
+    }
+}
+
+#[tokio::test]
+async fn an_answer_with_both_comes_in_a_fragment_and_never_in_a_query() {
+    let party = Party::new().await;
+    assert!(party.login(ask(&party)).await.is_ok());
+    assert_eq!(party.requests("/token"), 1);
+    let in_query = ask(&party).response_mode(ResponseMode::Query);
+    let at = oauth_core::Moment::system().expect("a clock");
+    let refused = party.client.authorize(&at, in_query).map(drop);
+    let code = refused.map_err(|error| error.code());
+    assert_eq!(code, Err("form.malformed_parameter"));
+}

@@ -1,0 +1,89 @@
+//! Hybrid flows against `oidc-provider` (OpenID Connect Core section 3.3).
+
+use oauth_core::flow::authorization::{ResponseMode, ResponseType};
+use oauth_core::issuer::RedirectUri;
+use oauth_core::{AuthorizationRequest, Error, Moment, Scope};
+
+use crate::browser::{CALLBACK, browser, home};
+use crate::oidc_provider::{OidcProvider, driver};
+
+/// The value of this parameter in a fragment or a query.
+fn parameter<'a>(url: &'a str, name: &str) -> &'a str {
+    let mut pairs = url
+        .split(['#', '?', '&'])
+        .filter_map(|pair| pair.split_once('='));
+    pairs
+        .find(|(known, _)| *known == name)
+        .expect("it is there")
+        .1
+}
+
+#[test]
+fn an_id_token_beside_the_code_is_verified_before_the_code_is_sent() {
+    let (server, driver) = (OidcProvider::start(), driver());
+    let client = server.client(&driver, "hybrid").expect("a client");
+    let begin = || {
+        let ask = AuthorizationRequest::new(RedirectUri::parse(CALLBACK)?);
+        let ask = ask.scope(Scope::parse("openid read")?);
+        let ask = ask.response_type(ResponseType::CodeIdToken);
+        client.authorize(&Moment::system()?, ask)
+    };
+    let sign_in = |change: fn(String, &str) -> String| {
+        let (url, pending) = begin()?;
+        let came = browser().get(url.as_str()).send().expect("an answer");
+        let (_, other) = begin()?;
+        let callback = change(home(&came).to_owned(), other.state().expose());
+        driver.run(client.redeem(pending, &callback)?)
+    };
+    let login = sign_in(|callback, _| callback).expect("a login");
+    assert_eq!(login.id_token.expect("who it is").subject(), "somebody");
+
+    // Another code beside the same ID token.
+    let injected = sign_in(|callback, _| {
+        let code = parameter(&callback, "code").to_owned();
+        callback.replace(&code, "another")
+    });
+    assert_eq!(
+        injected.map_err(|error| error.code()).err(),
+        Some("id_token.c_hash")
+    );
+    // Another signature.
+    let forged = sign_in(|callback, _| {
+        let token = parameter(&callback, "id_token").to_owned();
+        let (input, _) = token.rsplit_once('.').expect("a signature");
+        callback.replace(&token, &format!("{input}.{}", "A".repeat(342)))
+    });
+    assert_eq!(
+        forged.map_err(|error| error.code()).err(),
+        Some("jws.bad_signature")
+    );
+}
+
+/// The server posts the answer by a page; what is read here is the form on it.
+#[test]
+fn the_answer_may_be_posted() -> Result<(), Error> {
+    let (server, driver) = (OidcProvider::start(), driver());
+    let client = server.client(&driver, "hybrid")?;
+    let ask = AuthorizationRequest::new(RedirectUri::parse(CALLBACK)?)
+        .scope(Scope::parse("openid read")?)
+        .response_type(ResponseType::CodeIdToken)
+        .response_mode(ResponseMode::FormPost);
+    let (url, pending) = client.authorize(&Moment::system()?, ask)?;
+    let page = browser().get(url.as_str()).send().expect("a page");
+    let page = page.text().expect("a page");
+    let fields: Vec<_> = page
+        .split("<input type=\"hidden\" name=\"")
+        .skip(1)
+        .map(|input| {
+            let mut parts = input.split('"');
+            (
+                parts.next().expect("a name"),
+                parts.nth(1).expect("a value"),
+            )
+        })
+        .collect();
+    let form = serde_urlencoded::to_string(&fields).expect("a form");
+    let login = driver.run(client.redeem(pending, &form)?)?;
+    assert_eq!(login.id_token.expect("who it is").subject(), "somebody");
+    Ok(())
+}
