@@ -381,15 +381,9 @@ export interface LoginRequest extends Pick<TokenRequest, 'scope' | 'resource' | 
 
 export interface AuthorizeOptions extends MomentOptions, LoginRequest {
   redirectUri: string | URL
-  /**
-   * What the answer brings. With `code id_token`, an ID token beside the code is verified before the code
-   * is sent (OpenID Connect Core section 3.3). By default `code`.
-   */
+  /** By default `code`. With `code id_token`, an ID token beside the code is verified before the code is sent. */
   responseType?: 'code' | 'code id_token'
-  /**
-   * Where the answer stands: by default in the query, or in the fragment if an ID token is in it. With
-   * `form_post`, the callback is the form.
-   */
+  /** By default `query`, or `fragment` if an ID token is in the answer. With `form_post`, the callback is the form. */
   responseMode?: 'query' | 'fragment' | 'form_post'
 }
 
@@ -400,6 +394,13 @@ export class Client {
   readonly clientId: string
   /** The same conversations for a driver of your own. */
   readonly exchange: Exchanges
+  /**
+   * The server's public keys that are known, as JSON, with when they were fetched. Stored, they spare a cold start
+   * the request. They are no secret, but whoever can change what is stored decides whose signatures are good.
+   */
+  exportKeys(): string | undefined
+  /** Knows the keys that `exportKeys` wrote, unless newer ones are known. */
+  importKeys(text: string): void
   /** A token for the client itself, kept fresh. */
   clientCredentials(options?: Omit<SourceOptions, 'subject'>): GrantSource
   /**

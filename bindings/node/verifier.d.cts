@@ -41,4 +41,8 @@ export class AccessTokenVerifier {
   verify(token: string, options?: AccessTokenNeeds & CallOptions): Promise<AccessToken>
   /** The same for a driver of your own. */
   verifyExchange(token: string, options?: AccessTokenNeeds & MomentOptions): Exchange<AccessToken>
+  /** The server's public keys that are known, to store: see `Client.exportKeys`. */
+  exportKeys(): string | undefined
+  /** Knows the keys that `exportKeys` wrote, unless newer ones are known. */
+  importKeys(text: string): void
 }

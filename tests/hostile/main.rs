@@ -5,6 +5,7 @@
 //! `--nocapture` shows the table.
 
 mod hybrid;
+mod logout;
 
 use oauth_core::flow::redeem::Login;
 use oauth_core::issuer::RedirectUri;
@@ -336,6 +337,32 @@ async fn keys_are_fetched_once_and_again_after_they_are_replaced() {
     );
     assert_eq!(second.as_deref(), Ok(first.as_str()));
     assert_eq!(party.requests("/jwks"), 2);
+}
+
+/// Among several keys, the one that has signed is found by trying those that may have.
+#[tokio::test]
+async fn a_token_that_names_no_key_is_tried_with_each_of_its_kind() {
+    let party = Party::new().await;
+    party.served.with(|twin| {
+        twin.publish_other_keys();
+        let flaw = IdTokenFlaw::NoKeyId;
+        twin.inject(Fault::IdToken { flaw });
+    });
+    let seen = party.sign_in().await.map(drop).err();
+    row(
+        "oidcc-client-test-kid-absent-multiple-jwks",
+        "NoKeyId",
+        None,
+        seen,
+    );
+    assert_eq!(seen, None);
+    assert_eq!(party.requests("/jwks"), 1);
+    // It is found, and not taken for granted.
+    let flaw = IdTokenFlaw::BrokenSignature;
+    party
+        .served
+        .with(|twin| twin.inject(Fault::IdToken { flaw }));
+    assert_eq!(party.sign_in().await, Err("jws.bad_signature"));
 }
 
 #[tokio::test]

@@ -144,6 +144,12 @@ class Client extends Operations {
     return new URL(lifted(() => this.#native.endSessionUrl(asked)))
   }
 
+  /** The server's public keys that are known, to store. */
+  exportKeys() { return this.#native.exportKeys() ?? undefined }
+
+  /** Knows the keys that were exported, unless newer ones are known. */
+  importKeys(text) { lifted(() => this.#native.importKeys(String(text))) }
+
   /** Judges the callback and redeems its code. Every check runs; none can be left out. */
   async redeem(flow, callback, call) {
     return run(this.exchange.redeem(flow, callback), this.#transport, call)

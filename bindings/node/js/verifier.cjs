@@ -49,6 +49,12 @@ class AccessTokenVerifier {
     return this.#client.exchange.verifyAccessToken(this.#asked(token, given), { moment })
   }
 
+  /** The server's public keys that are known, to store. */
+  exportKeys() { return this.#client.exportKeys() }
+
+  /** Knows the keys that were exported, unless newer ones are known. */
+  importKeys(text) { this.#client.importKeys(text) }
+
   #asked(token, given) {
     only([...NEEDS, ...PROOF], given)
     return { token, ...this.#common, ...named([...NEEDS, ...PROOF], given) }

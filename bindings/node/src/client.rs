@@ -259,6 +259,18 @@ impl NativeClient {
         self.0.end_session_url(ask).map_err(fail)
     }
 
+    /// The server's public keys that are known, to store.
+    #[napi]
+    pub fn export_keys(&self) -> Option<String> {
+        self.0.export_keys()
+    }
+
+    /// Knows the keys that were exported, unless newer ones are known.
+    #[napi]
+    pub fn import_keys(&self, text: String) -> Result<()> {
+        self.0.import_keys(&text).map_err(fail)
+    }
+
     /// Judges a callback and redeems its code.
     #[napi]
     pub fn redeem(&self, flow: &NativeFlow, callback: String) -> Result<NativeExchange> {

@@ -60,6 +60,24 @@ test('an API verifies what it is shown, with keys that it fetches once', async (
   assert.match(inspect(verifier), /audience: 'https:\/\/api.example'/)
 })
 
+test('keys outlast a process', async () => {
+  const { server, asked, token } = await issuer()
+  const started = () => new AccessTokenVerifier(server, { audience: AUDIENCE })
+  const first = started()
+  assert.equal(first.exportKeys(), undefined)
+  await first.verify(token())
+  const stored = first.exportKeys()
+  const cold = started()
+  cold.importKeys(stored)
+  await cold.verify(token())
+  const client = new Client(server, { clientId: 'id', clientAuth: 'none' })
+  client.importKeys(stored)
+  assert.equal(client.exportKeys(), stored)
+  assert.deepEqual(asked, ['/jwks'])
+  assert.throws(() => started().importKeys('{}'), { code: 'stored.malformed' })
+  assert.throws(() => started().importKeys(stored.replace('127', '128')), { code: 'stored.issuer' })
+})
+
 test('a refusal has the answer to give', async () => {
   const { server, token } = await issuer()
   const verifier = new AccessTokenVerifier(server, { audience: AUDIENCE, realm: 'a "b"', dpopAlgs: ['ES256'] })

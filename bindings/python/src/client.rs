@@ -242,6 +242,22 @@ impl Client {
         url.map_err(|error| errors::raise(py, &error))
     }
 
+    /// The server's public keys that are known, as JSON, with when they were fetched; None if none are.
+    ///
+    /// Stored, they spare a new process or worker the request. They are no secret, but whoever can
+    /// change what is stored decides whose signatures are good: keep it where you alone write.
+    fn export_keys(&self) -> Option<String> {
+        self.us.client.export_keys()
+    }
+
+    /// Knows the keys that export_keys() wrote, unless newer ones are known.
+    ///
+    /// stored.malformed for another text, stored.issuer for the keys of another server.
+    fn import_keys(&self, py: Python<'_>, text: &str) -> PyResult<()> {
+        let imported = self.us.client.import_keys(text);
+        imported.map_err(|error| errors::raise(py, &error))
+    }
+
     /// Tokens for the client itself, fetched when first needed and kept fresh.
     ///
     /// RFC 6749 section 4.4.

@@ -92,6 +92,28 @@ def test_an_api_verifies_what_it_is_shown(issuer: Issuer) -> None:
     assert [path for _, path, _, _ in issuer.plain.seen] == ["/jwks"]
 
 
+def test_keys_outlast_a_process(issuer: Issuer) -> None:
+    def started() -> oauth_core.AccessTokenVerifier:
+        return oauth_core.AccessTokenVerifier(issuer.server, audience=AUDIENCE)
+
+    first = started()
+    assert first.export_keys() is None
+    first.verify(issuer.token())
+    stored = first.export_keys()
+    assert stored and "rsa1" in stored
+    cold = started()
+    cold.import_keys(stored)
+    cold.verify(issuer.token())
+    client = oauth_core.Client(issuer.server, client_id="id", client_auth=oauth_core.Public())
+    client.import_keys(stored)
+    assert client.export_keys() == stored
+    assert [path for _, path, _, _ in issuer.plain.seen] == ["/jwks"]
+    for text, code in [("{}", "stored.malformed"), (stored.replace("127", "128"), "stored.issuer")]:
+        with pytest.raises(oauth_core.OAuthError) as caught:
+            started().import_keys(text)
+        assert caught.value.code == code
+
+
 def refused(verifier: oauth_core.AccessTokenVerifier, token: str, **needs: Any) -> tuple[Any, ...]:
     with pytest.raises(oauth_core.OAuthError) as raised:
         verifier.verify(token, **needs)

@@ -34,6 +34,7 @@ export { again, back, codes, end, names, patient, status, token, waited }
 export const withSecret: Config = { ...config, clientSecret: 'secret' }
 // @ts-expect-error a form cannot be posted to a page
 export const posted: Config = { ...config, responseMode: 'form_post' }
+export const hybrid: Config = { ...config, responseType: 'code id_token' }
 // @ts-expect-error no such way
 export const impatient: Config = { ...config, rateLimit: 'retry' }
 // @ts-expect-error a session comes from signing in

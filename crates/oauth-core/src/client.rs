@@ -327,6 +327,24 @@ impl Client {
         self.0.shared.keys.known()
     }
 
+    /// The server's public keys that are known, as JSON, with when they were fetched and how long they are good:
+    /// stored, they spare a cold start or a new worker the request. They are no secret, but whoever can change
+    /// what is stored decides whose signatures are good: keep it where you alone write.
+    pub fn export_keys(&self) -> Option<String> {
+        let config = &self.0;
+        config.shared.keys.export(config.server.issuer().as_str())
+    }
+
+    /// Knows the keys that [`Self::export_keys`] wrote, unless newer ones are known.
+    ///
+    /// # Errors
+    /// `stored.malformed`; `stored.issuer` for the keys of another server.
+    pub fn import_keys(&self, text: &str) -> Result<(), Error> {
+        let config = &self.0;
+        let issuer = config.server.issuer().as_str();
+        config.shared.keys.import(issuer, text)
+    }
+
     /// Spends a refresh token, for all that was granted. Where the server sends no new one, the tokens keep
     /// the old. For less, or with parameters, there is [`Self::token`] with [`Refresh`].
     ///

@@ -229,6 +229,19 @@ impl Client {
         Ok(url.as_str().to_owned())
     }
 
+    /// The server's public keys that are known, to store.
+    pub fn export_keys(&self) -> Option<String> {
+        self.0.export_keys()
+    }
+
+    /// Knows the keys that [`Self::export_keys`] wrote, unless newer ones are known.
+    ///
+    /// # Errors
+    /// Those of [`oauth_core::Client::import_keys`].
+    pub fn import_keys(&self, text: &str) -> Result<(), Error> {
+        self.0.import_keys(text)
+    }
+
     /// Asks the token endpoint.
     pub(crate) fn token<G: Grant + Send + 'static>(
         &self,

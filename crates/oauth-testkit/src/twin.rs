@@ -7,6 +7,7 @@ mod faults;
 mod generic;
 pub(crate) mod gzip;
 mod id_token;
+mod logout_token;
 mod request_log;
 mod rules;
 mod socios;
@@ -29,6 +30,7 @@ use wire::{Ask, Reply};
 
 pub use faults::{Delivery, Fault};
 pub use id_token::IdTokenFlaw;
+pub use logout_token::LogoutTokenFlaw;
 pub use request_log::{Counters, Entry};
 pub use rules::Rotation;
 
@@ -60,7 +62,8 @@ impl Twin {
     /// - `/token`: authorization code, refresh token (rotated; reuse revokes the family, unless
     ///   [`set_rotation`](Self::set_rotation) says otherwise), client credentials, password (see [`resource_owner`](Self::resource_owner)), device code, and
     ///   token exchange of access tokens;
-    /// - `/userinfo`, for tokens of the scope `openid`;
+    /// - `/userinfo`, for tokens of the scope `openid`; `/logout`, which sends the person back to any page at the
+    ///   origin of a redirect URI;
     /// - `/revoke`, `/introspect`, `/device_authorization`; a `GET` of `verification_uri_complete`
     ///   is the user's approval;
     /// - `GET /api/echo` (scope `read`) and `POST /api/echo` (scope `write`), with RFC 6750
@@ -283,6 +286,12 @@ impl Twin {
         self.authority.key_id = next;
     }
 
+    /// The key set has more keys from now on, of the same kind and of another, none with a name: they stand before
+    /// the one that signs.
+    pub fn publish_other_keys(&mut self) {
+        self.authority.other_keys = id_token::others();
+    }
+
     /// An access token as a person makes one in the system's console: the trusted client's own, for
     /// all its scopes, without an end until [`expire_access_tokens`](Self::expire_access_tokens).
     pub fn console_token(&mut self, at: UnixTime) -> String {
@@ -398,12 +407,13 @@ impl Twin {
             _ if !is_get => wire::method_not_allowed("GET"),
             Place::DevicePage => authorize::approve_device(authority, at, ask),
             Place::Metadata => wire::json(200, &authority.rules.metadata.1),
-            Place::Keys if authority.rules.reply.id_token => {
-                wire::json(200, &id_token::keys(&authority.key_id))
-            }
+            Place::Keys if authority.rules.reply.id_token => wire::json(
+                200,
+                &id_token::keys(&authority.key_id, &authority.other_keys),
+            ),
             Place::Keys => wire::json(200, &json!({ "keys": [] })),
             Place::Userinfo => id_token::userinfo(authority, at, ask),
-            Place::Logout => wire::page(200, "Signed out."),
+            Place::Logout => authorize::end_session(authority, ask),
         }
     }
 }

@@ -378,6 +378,17 @@ class Client:
 
         Nothing is sent. endpoint.missing for a server without such an endpoint, redirect_uri.refused.
         """
+    def export_keys(self) -> str | None:
+        """The server's public keys that are known, as JSON, with when they were fetched; None if none are.
+
+        Stored, they spare a new process or worker the request. They are no secret, but whoever can
+        change what is stored decides whose signatures are good: keep it where you alone write.
+        """
+    def import_keys(self, text: str) -> None:
+        """Knows the keys that export_keys() wrote, unless newer ones are known.
+
+        stored.malformed for another text, stored.issuer for the keys of another server.
+        """
     def client_credentials(
         self, *, scope: _Scope = None, resource: _Names = None, audience: _Names = None,
         extra: _Extra = None, store: Store | None = None, lease: float | None = None,

@@ -64,6 +64,14 @@ class AccessTokenVerifier:
             scope = list(scope)
         self._needs: dict[str, Any] = {"scope": scope, "acr_values": acr_values, "max_age": max_age}
 
+    def export_keys(self) -> str | None:
+        """The server's public keys that are known, to store: see ``Client.export_keys``."""
+        return self._client.export_keys()
+
+    def import_keys(self, text: str) -> None:
+        """Knows the keys that ``export_keys`` wrote, unless newer ones are known."""
+        self._client.import_keys(text)
+
     def _asked(self, token: str, proof: dict[str, Any], needs: dict[str, Any]) -> dict[str, Any]:
         own = {name: value for name, value in needs.items() if value is not None}
         return {"token": token, **self._common, **self._needs, **proof, **own}

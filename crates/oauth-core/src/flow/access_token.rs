@@ -204,6 +204,24 @@ impl AccessTokenVerifier {
     pub fn keys(&self) -> Option<Arc<KeySet>> {
         self.config.shared.keys.known()
     }
+
+    /// The server's public keys that are known, as JSON, with when they were fetched and how long they are good:
+    /// stored, they spare a cold start or a new worker the request. They are no secret, but whoever can change
+    /// what is stored decides whose signatures are good: keep it where you alone write.
+    pub fn export_keys(&self) -> Option<String> {
+        let config = &self.config;
+        config.shared.keys.export(config.server.issuer().as_str())
+    }
+
+    /// Knows the keys that [`Self::export_keys`] wrote, unless newer ones are known.
+    ///
+    /// # Errors
+    /// `stored.malformed`; `stored.issuer` for the keys of another server.
+    pub fn import_keys(&self, text: &str) -> Result<(), Error> {
+        let config = &self.config;
+        let issuer = config.server.issuer().as_str();
+        config.shared.keys.import(issuer, text)
+    }
 }
 
 /// One of the two ways to verify a token.

@@ -8,6 +8,9 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use super::KeySet;
+use crate::error::{Error, Misuse, ValidationFailure};
+use crate::json;
+use crate::json_form;
 use crate::moment::UnixTime;
 
 /// How long keys are kept where the server does not say (OpenID Connect Core section 10.1.1 leaves it open).
@@ -109,7 +112,54 @@ impl KeyCache {
         state.fresh_until = Some(now.after(age));
     }
 
+    /// What is known, as JSON to store: the keys, whose they are, and how long they are good.
+    pub(crate) fn export(&self, issuer: &str) -> Option<String> {
+        let state = self.state();
+        Some(json::to_text(&Stored {
+            version: 1,
+            issuer: issuer.to_owned(),
+            fetched_at: state.fetched_at?,
+            fresh_until: state.fresh_until?,
+            keys: state.set.as_deref()?.clone(),
+        }))
+    }
+
+    /// Knows what was exported, if that is newer than what is known.
+    ///
+    /// # Errors
+    /// `stored.malformed`; `stored.issuer` for the keys of another server.
+    pub(crate) fn import(&self, issuer: &str, text: &str) -> Result<(), Error> {
+        let stored: Stored = json::from_text(text).ok_or(Misuse::StoredForm)?;
+        if stored.version != 1 {
+            return Err(Misuse::StoredForm.into());
+        }
+        if stored.issuer != issuer {
+            return Err(ValidationFailure::StoredIssuer.into());
+        }
+        let mut state = self.state();
+        if state
+            .fetched_at
+            .is_none_or(|known| known < stored.fetched_at)
+        {
+            state.set = Some(Arc::new(stored.keys));
+            state.fetched_at = Some(stored.fetched_at);
+            state.fresh_until = Some(stored.fresh_until.min(stored.fetched_at.after(MAX_AGE)));
+        }
+        Ok(())
+    }
+
     fn state(&self) -> std::sync::MutexGuard<'_, State> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
+
+/// The stored form of what is known.
+struct Stored {
+    version: u32,
+    issuer: String,
+    fetched_at: UnixTime,
+    fresh_until: UnixTime,
+    keys: KeySet,
+}
+
+json_form! { Stored { version, issuer, fetched_at, fresh_until, keys } }

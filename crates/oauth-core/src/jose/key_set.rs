@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use super::{Alg, PublicJwk};
 use crate::error::{Error, ProtocolViolation};
-use crate::json::{self, Json, Map, Object, Value};
+use crate::json::{self, Json, JsonForm, Map, Object, Value};
 
 /// The most keys that are tried for one token: several may be meant where it names none.
 const MAX_CANDIDATES: usize = 8;
@@ -114,6 +114,19 @@ impl KeySet {
         let mut set = Map::new();
         set.insert("keys".to_owned(), Value::Array(keys));
         json::map_text(&set)
+    }
+}
+
+impl JsonForm for KeySet {
+    fn read(value: Json<'_>) -> Option<Self> {
+        match value {
+            Json::Object(object) => Self::read(&object).ok(),
+            _ => None,
+        }
+    }
+
+    fn write(&self, out: &mut String) {
+        out.push_str(&self.to_json());
     }
 }
 

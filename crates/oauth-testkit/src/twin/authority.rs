@@ -26,6 +26,8 @@ pub(super) struct Authority {
     salt: String,
     /// The name of the key that signs ID tokens.
     pub(super) key_id: String,
+    /// Keys that stand before it in the key set, and sign nothing.
+    pub(super) other_keys: Vec<Value>,
     minted: u64,
 }
 
@@ -123,6 +125,7 @@ impl Authority {
             windows: HashMap::new(),
             minted: 0,
             key_id: id_token::KEY_ID.to_owned(),
+            other_keys: Vec::new(),
         }
     }
 

@@ -104,6 +104,34 @@ pub(super) fn approve_device(authority: &mut Authority, at: UnixTime, ask: &Ask)
     wire::page(200, if denied { "Denied." } else { "Approved." })
 }
 
+/// `GET {end_session_endpoint}`: the user is signed out, and sent back where that is registered (OpenID Connect
+/// RP-Initiated Logout sections 2 and 3): to any page at the origin of a redirect URI.
+pub(super) fn end_session(authority: &Authority, ask: &Ask) -> Reply {
+    let Some(home) = ask.query("post_logout_redirect_uri") else {
+        return wire::page(200, "Signed out.");
+    };
+    let origin = |uri: &str| -> Option<String> {
+        let uri: http::Uri = uri.parse().ok()?;
+        let host = match authority.rules.any_loopback_port {
+            true if uri.host() == Some("127.0.0.1") => uri.host()?.to_owned(),
+            _ => uri.authority()?.as_str().to_owned(),
+        };
+        Some(format!("{}://{host}", uri.scheme_str()?))
+    };
+    let registered = &authority.rules.redirect_uris;
+    let known = origin(home);
+    if known.is_none() || !registered.iter().any(|uri| origin(uri) == known) {
+        return wire::page(400, "The post_logout_redirect_uri is not registered.");
+    }
+    let joint = if home.contains('?') { '&' } else { '?' };
+    let state = ask.query("state").map(|state| [("state", state)]);
+    let query = state.and_then(|state| serde_urlencoded::to_string(state).ok());
+    match query {
+        Some(query) => wire::redirect(302, &format!("{home}{joint}{query}")),
+        None => wire::redirect(302, home),
+    }
+}
+
 type Refusal = (&'static str, &'static str);
 
 /// Whether an ID token is to stand beside the code; "the order of values does not matter" (section 3 there).

@@ -44,6 +44,7 @@ pub(super) fn rules(base: &str) -> Rules {
         "device_authorization_endpoint": format!("{base}/device_authorization"),
         "jwks_uri": format!("{base}/jwks"),
         "userinfo_endpoint": format!("{base}/userinfo"),
+        "end_session_endpoint": format!("{base}/logout"),
         "scopes_supported": SCOPES,
         "response_types_supported": ["code", "code id_token"],
         "response_modes_supported": ["query", "fragment", "form_post"],
@@ -70,7 +71,7 @@ pub(super) fn rules(base: &str) -> Rules {
             device_page: "/device".to_owned(),
             keys: "/jwks".to_owned(),
             userinfo: "/userinfo".to_owned(),
-            logout: String::new(),
+            logout: "/logout".to_owned(),
         },
         metadata: (
             vec![

@@ -32,9 +32,24 @@ fn key() -> Option<&'static PrivateKey> {
         .as_ref()
 }
 
-/// The key set, with the key under this name.
-pub(super) fn keys(key_id: &str) -> Value {
-    let mut keys = Vec::new();
+/// The public keys of RFC 7517 appendix A.1, with which nothing here is signed.
+pub(super) fn others() -> Vec<Value> {
+    vec![
+        json!({
+            "kty": "EC", "crv": "P-256", "use": "sig", "alg": "ES256",
+            "x": "MKBCTNIcKUSDii11ySs3526iDZ8AiTo7Tu6KPAqv7D4",
+            "y": "4Etl6SRW2YiLUrN5vfvVHuhp7x8PxltmWWlbbM4IFyM",
+        }),
+        json!({
+            "kty": "RSA", "use": "sig", "alg": "RS256", "e": "AQAB",
+            "n": "0vx7agoebGcQSuuPiLJXZptN9nndrQmbXEps2aiAFbWhM78LhWx4cbbfAAtVT86zwu1RK7aPFFxuhDR1L6tSoc_BJECPebWKRXjBZCiFV4n3oknjhMstn64tZ_2W-5JsGY4Hc5n9yBXArwl93lqt7_RN5w6Cf0h4QyQ5v-65YGjQR0_FDW2QvzqY368QQMicAtaSqzs8KJZgnYb9c7d0zgdAZHzu6qMQvRL5hajrn1n91CbOpbISD08qNLyrdkt-bFTWhAI4vMQFh6WeZu0fM4lFd2NcRwr3XPksINHaQ-G_xBniIqbw0Ls1jF44-csFCur-kEgU8awapJzKnqDKgw",
+        }),
+    ]
+}
+
+/// The key set, with the key under this name behind the others.
+pub(super) fn keys(key_id: &str, others: &[Value]) -> Value {
+    let mut keys = others.to_vec();
     if let Some(key) = key() {
         let mut jwk = key.public_jwk().to_value();
         jwk["kid"] = key_id.into();
@@ -75,10 +90,28 @@ pub(super) fn signed(claims: &Value, key_id: &str) -> Option<String> {
     sign(&json!({ "alg": "RS256", "kid": key_id }), claims)
 }
 
+/// The claims under `alg: none`.
+pub(super) fn unsigned(claims: &Value, key_id: &str) -> Option<String> {
+    let signed = sign(&json!({ "alg": "none", "kid": key_id }), claims)?;
+    signed
+        .rsplit_once('.')
+        .map(|(input, _)| format!("{input}."))
+}
+
+/// The claims, signed with the same key and another algorithm for RSA.
+pub(super) fn other_alg(claims: &Value, key_id: &str, alg: Alg) -> Option<String> {
+    let key = PrivateKey::from_jwk(PRIVATE_KEY, alg).ok()?;
+    sign_with(&key, &json!({ "alg": alg.as_str(), "kid": key_id }), claims)
+}
+
 fn sign(header: &Value, claims: &Value) -> Option<String> {
+    sign_with(key()?, header, claims)
+}
+
+fn sign_with(key: &PrivateKey, header: &Value, claims: &Value) -> Option<String> {
     let encode = |value: &Value| URL_SAFE_NO_PAD.encode(value.to_string());
     let input = format!("{}.{}", encode(header), encode(claims));
-    let signature = key()?.sign(input.as_bytes()).ok()?;
+    let signature = key.sign(input.as_bytes()).ok()?;
     Some(format!("{input}.{}", URL_SAFE_NO_PAD.encode(signature)))
 }
 
@@ -229,13 +262,7 @@ impl IdTokenFlaw {
                     .saturating_sub(3600)
                     .into()
             }
-            Self::Unsigned => {
-                header["alg"] = "none".into();
-                let signed = sign(&header, &claims)?;
-                return signed
-                    .rsplit_once('.')
-                    .map(|(input, _)| format!("{input}."));
-            }
+            Self::Unsigned => return unsigned(&claims, header["kid"].as_str()?),
             Self::BrokenSignature => {
                 let (input, signature) = token.rsplit_once('.')?;
                 let mut signature = URL_SAFE_NO_PAD.decode(signature).ok()?;

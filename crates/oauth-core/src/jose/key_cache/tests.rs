@@ -1,3 +1,5 @@
+#![allow(clippy::unwrap_used)] // a test that fails says so
+
 use super::*;
 
 const NOW: UnixTime = UnixTime::from_secs(1_750_000_000);
@@ -65,4 +67,62 @@ fn keys_are_fetched_before_their_time_once_a_minute() {
     assert_eq!(cache.unsigned(later(61)), Unsigned::GiveUp);
     // A clock that is set back does not forbid it for longer.
     assert_eq!(cache.unsigned(NOW), Unsigned::Fetch);
+}
+
+const SET: &str = r#"{"keys":[{"kty":"OKP","crv":"Ed25519","kid":"one","x":"11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo"}]}"#;
+const ISSUER: &str = "https://as.example";
+
+fn with_keys(at: UnixTime, max_age: u64) -> KeyCache {
+    let cache = KeyCache::default();
+    let set = Arc::new(KeySet::parse(SET).unwrap());
+    cache.keep(at, set, Some(Duration::from_secs(max_age)));
+    cache
+}
+
+#[test]
+fn what_is_exported_is_good_for_as_long_as_it_was() {
+    let text = with_keys(NOW, 3600).export(ISSUER).unwrap();
+    let cache = KeyCache::default();
+    cache.import(ISSUER, &text).unwrap();
+    assert!(is_fresh(&cache, later(3599)));
+    assert!(!is_fresh(&cache, later(3600)));
+    let known = cache.known().unwrap();
+    assert_eq!(known.ids().collect::<Vec<_>>(), ["one"]);
+    assert_eq!(cache.export(ISSUER).unwrap(), text);
+    assert!(KeyCache::default().export(ISSUER).is_none());
+}
+
+#[test]
+fn older_keys_do_not_take_the_place_of_newer_ones() {
+    let old = with_keys(NOW, 3600).export(ISSUER).unwrap();
+    let cache = with_keys(later(10), 60);
+    cache.import(ISSUER, &old).unwrap();
+    assert!(!is_fresh(&cache, later(70)));
+    let new = with_keys(later(20), 3600).export(ISSUER).unwrap();
+    cache.import(ISSUER, &new).unwrap();
+    assert!(is_fresh(&cache, later(70)));
+}
+
+#[test]
+fn keys_are_taken_from_nobody_else_and_not_for_ever() {
+    let text = with_keys(NOW, 3600).export(ISSUER).unwrap();
+    let cache = KeyCache::default();
+    let refused = |text: &str| cache.import(ISSUER, text).unwrap_err().code();
+    let of_others = with_keys(NOW, 3600)
+        .export("https://other.example")
+        .unwrap();
+    assert_eq!(refused(&of_others), "stored.issuer");
+    assert_eq!(
+        refused(&text.replace("\"version\":1", "\"version\":2")),
+        "stored.malformed"
+    );
+    assert_eq!(refused(SET), "stored.malformed");
+    assert_eq!(refused(""), "stored.malformed");
+    assert!(cache.known().is_none());
+
+    let until = later(3600).as_secs().to_string();
+    let forever = text.replace(&until, &later(1 << 40).as_secs().to_string());
+    assert_ne!(forever, text);
+    cache.import(ISSUER, &forever).unwrap();
+    assert!(!is_fresh(&cache, later(86_400)));
 }

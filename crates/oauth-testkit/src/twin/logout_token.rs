@@ -1,0 +1,115 @@
+//! Logout tokens of the twin: what a server posts to clients when somebody signs out.
+//!
+//! OpenID Connect Back-Channel Logout section 2.4
+
+use oauth_core::jose::Alg;
+use oauth_core::moment::UnixTime;
+use serde_json::{Value, json};
+
+use super::Twin;
+use super::authorize::SUBJECT;
+use super::id_token::{other_alg, signed, unsigned};
+
+/// How long a logout token is good, in seconds.
+const LIFETIME: u64 = 120;
+const EVENT: &str = "http://schemas.openid.net/event/backchannel-logout";
+
+/// What is wrong with a logout token; its signature is good unless it says otherwise.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum LogoutTokenFlaw {
+    /// `alg` is `none`, and there is no signature.
+    Unsigned,
+    /// It is signed with another algorithm than the server says.
+    OtherAlgorithm,
+    /// There are no `events`.
+    MissingEvent,
+    /// `events` has another member alone.
+    OtherEvent,
+    /// It has a `nonce`, as an ID token does.
+    Nonce,
+    /// `iss` has a `1` at its end.
+    WrongIssuer,
+    /// `aud` has a `1` at its end.
+    WrongAudience,
+    /// There is neither `sub` nor `sid`.
+    Nobody,
+    /// There is no `jti`.
+    MissingId,
+    /// `exp` lies ten minutes back.
+    Expired,
+}
+
+impl LogoutTokenFlaw {
+    /// Every one.
+    pub const ALL: &[Self] = &[
+        Self::Unsigned,
+        Self::OtherAlgorithm,
+        Self::MissingEvent,
+        Self::OtherEvent,
+        Self::Nonce,
+        Self::WrongIssuer,
+        Self::WrongAudience,
+        Self::Nobody,
+        Self::MissingId,
+        Self::Expired,
+    ];
+
+    fn spoil(self, claims: &mut Value) {
+        let longer = |value: &Value| format!("{}1", value.as_str().unwrap_or_default()).into();
+        let Some(members) = claims.as_object_mut() else {
+            return;
+        };
+        match self {
+            Self::Unsigned | Self::OtherAlgorithm => {}
+            Self::MissingEvent => drop(members.remove("events")),
+            Self::OtherEvent => {
+                let other = json!({ "https://schemas.example/event/other": {} });
+                members.insert("events".to_owned(), other);
+            }
+            Self::Nonce => drop(members.insert("nonce".to_owned(), "n-0S6".into())),
+            Self::WrongIssuer => claims["iss"] = longer(&claims["iss"]),
+            Self::WrongAudience => claims["aud"] = longer(&claims["aud"]),
+            Self::Nobody => {
+                members.remove("sub");
+                members.remove("sid");
+            }
+            Self::MissingId => drop(members.remove("jti")),
+            Self::Expired => {
+                let issued = claims["iat"].as_u64().unwrap_or_default();
+                claims["iat"] = issued.saturating_sub(900).into();
+                claims["exp"] = issued.saturating_sub(600).into();
+            }
+        }
+    }
+}
+
+impl Twin {
+    /// A logout token for the confidential client, about the person who approves every authorization; `None`
+    /// where the system has no ID tokens.
+    pub fn logout_token(&mut self, at: UnixTime, flaw: Option<LogoutTokenFlaw>) -> Option<String> {
+        let authority = &mut self.authority;
+        if !authority.rules.reply.id_token {
+            return None;
+        }
+        let mut claims = json!({
+            "iss": authority.rules.issuer,
+            "aud": authority.rules.client_id,
+            "iat": at.as_secs(),
+            "exp": at.as_secs().saturating_add(LIFETIME),
+            "jti": authority.mint(at, "logout"),
+            "sub": SUBJECT,
+            "events": { EVENT: {} },
+        });
+        if let Some(flaw) = flaw {
+            flaw.spoil(&mut claims);
+        }
+        match flaw {
+            Some(LogoutTokenFlaw::Unsigned) => unsigned(&claims, &authority.key_id),
+            Some(LogoutTokenFlaw::OtherAlgorithm) => {
+                other_alg(&claims, &authority.key_id, Alg::Rs512)
+            }
+            _ => signed(&claims, &authority.key_id),
+        }
+    }
+}
