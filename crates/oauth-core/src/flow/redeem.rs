@@ -69,7 +69,9 @@ pub(crate) fn redeem(
     let vouched = front_channel(&config, expected.as_ref());
     vouched.then(move |_, vouched| {
         let request = Call::new(Arc::clone(&config), Token::new(code, token_request));
-        Ok(request.then(move |_, tokens| login(config, tokens, expected, vouched)))
+        let login = request.then(move |_, tokens| login(config, tokens, expected, vouched));
+        // Behind a pointer, its code is not copied into what stands before it.
+        Ok(login.boxed())
     })
 }
 

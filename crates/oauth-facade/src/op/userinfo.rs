@@ -6,6 +6,7 @@ use oauth_core::Tokens;
 use oauth_core::extra::Extra;
 use oauth_core::jose::Claims;
 use oauth_core::moment::UnixTime;
+use oauth_core::token::standard_claims::StandardClaims;
 
 use super::{arguments, outcome};
 use crate::arg::Personal;
@@ -84,7 +85,11 @@ outcome! {
 impl From<Claims> for UserClaims {
     fn from(claims: Claims) -> Self {
         let own = |text: Option<&str>| text.map(|text| Personal(text.to_owned()));
-        let user = claims.standard();
+        // A page is given `claims` alone.
+        let user = match cfg!(target_family = "wasm") {
+            true => StandardClaims::default(),
+            false => claims.standard(),
+        };
         Self {
             subject: claims
                 .text("sub")
