@@ -10,6 +10,7 @@ standard input closes.
 
 import json
 import os
+import socket
 import sys
 import tempfile
 import threading
@@ -79,15 +80,18 @@ def fill() -> None:
 
 
 def main(folder: Path) -> None:
+    listener = socket.create_server(("127.0.0.1", 0))
+    issuer = f"http://127.0.0.1:{listener.getsockname()[1]}/o"
     os.environ["DATABASE"] = str(folder / "db.sqlite3")
+    os.environ["DEVICE_PAGE"] = f"{issuer}/device/"
     os.environ["DJANGO_SETTINGS_MODULE"] = "settings"
     django.setup()
     fill()
-    server = waitress.create_server(get_wsgi_application(), host="127.0.0.1", port=0)
+    server = waitress.create_server(get_wsgi_application(), sockets=[listener])
     threading.Thread(target=server.run, daemon=True).start()
     credentials = ("client_id", "client_secret")
     said = {
-        "issuer": f"http://127.0.0.1:{server.effective_port}/o",
+        "issuer": issuer,
         "clients": {
             name: {key: client[key] for key in credentials if key in client}
             for name, client in CLIENTS.items()

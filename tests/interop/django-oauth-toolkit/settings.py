@@ -51,6 +51,13 @@ DATABASES = {
     }
 }
 LOGIN_URL = "/accounts/login/"
+# What breaks is told on standard error.
+LOGGING = {
+    "version": 1,
+    "disable_existing_loggers": False,
+    "handlers": {"console": {"class": "logging.StreamHandler"}},
+    "loggers": {"django.request": {"handlers": ["console"], "level": "ERROR"}},
+}
 # A slow hash would protect secrets that everybody may read.
 PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]
 
@@ -60,7 +67,7 @@ OAUTH2_PROVIDER = {
     "OIDC_RSA_PRIVATE_KEYS_INACTIVE": [new_key()],
     "OIDC_RP_INITIATED_LOGOUT_ENABLED": True,
     "OAUTH2_VALIDATOR_CLASS": "claims.Validator",
-    "OAUTH_DEVICE_VERIFICATION_URI": "/o/device/",
+    "OAUTH_DEVICE_VERIFICATION_URI": os.environ["DEVICE_PAGE"],
     "SCOPES": {
         "openid": "Know who you are",
         "profile": "Know your name",
