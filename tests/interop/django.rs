@@ -2,6 +2,7 @@
 
 use std::path::PathBuf;
 use std::process::Command;
+use std::sync::LazyLock;
 
 use oauth_core::flow::discovery::{DiscoveryRequest, Prefer};
 use oauth_core::flow::redeem::Login;
@@ -22,6 +23,12 @@ pub(crate) const CALLBACK: &str = "http://127.0.0.1/callback";
 
 /// A running server; it stops when this is dropped.
 pub(crate) struct Django(ServerProcess);
+
+/// The server of the tests that leave others alone. It stops when the program of the tests ends.
+pub(crate) fn shared() -> &'static Django {
+    static SHARED: LazyLock<Django> = LazyLock::new(Django::start);
+    &SHARED
+}
 
 impl Django {
     pub(crate) fn start() -> Self {
@@ -44,36 +51,51 @@ impl Django {
     }
 
     /// What the server publishes, of two documents the one that is preferred.
-    pub(crate) fn document(&self, driver: &Driver, prefer: Prefer) -> Result<Server, Error> {
+    pub(crate) fn document(
+        &self,
+        driver: &Driver,
+        prefer: Prefer,
+        quirks: &[Quirk],
+    ) -> Result<Server, Error> {
         let ask = DiscoveryRequest::new(danger::loopback_issuer(self.issuer())?);
-        // It says that all callbacks name the issuer, and leaves it out of some with an error.
-        let quirks = vec![Quirk::ErrorsWithoutIssuer];
-        let ask = ask.prefer(prefer).rules(Rules {
-            quirks,
+        let rules = Rules {
+            quirks: quirks.to_vec(),
             ..Rules::default()
-        });
+        };
+        let ask = ask.prefer(prefer).rules(rules);
         driver.run(discover_with(danger::loopback_discovery(ask)))
     }
 
     /// All that the server has: neither of its documents names every endpoint.
-    pub(crate) fn server(&self, driver: &Driver) -> Result<Server, Error> {
-        let mut server = self.document(driver, Prefer::OpenId)?;
-        let other = self.document(driver, Prefer::OAuth)?;
+    pub(crate) fn server(&self, driver: &Driver, quirks: &[Quirk]) -> Result<Server, Error> {
+        let mut server = self.document(driver, Prefer::OpenId, quirks)?;
+        let other = self.document(driver, Prefer::OAuth, quirks)?;
         for kind in [EndpointKind::Revocation, EndpointKind::Introspection] {
             server = server.with_endpoint(kind, other.endpoint(kind)?.as_str())?;
         }
+        // In no document.
         let device = format!("{}/device-authorization/", self.issuer());
         server.with_endpoint(EndpointKind::DeviceAuthorization, &device)
     }
 
-    /// The client of this name; by Basic, if it has a secret.
+    /// [`Self::quirky_client`] without a quirk.
     pub(crate) fn client(&self, driver: &Driver, which: &str) -> Result<Client, Error> {
+        self.quirky_client(driver, which, &[])
+    }
+
+    /// The client of this name; by Basic, if it has a secret.
+    pub(crate) fn quirky_client(
+        &self,
+        driver: &Driver,
+        which: &str,
+        quirks: &[Quirk],
+    ) -> Result<Client, Error> {
         let auth = match self.0.said["clients"][which].get("client_secret") {
             None => ClientAuth::none(),
             Some(_) => ClientAuth::basic(self.secret(which)),
         };
         let id = ClientId::new(self.client_id(which));
-        Client::new(self.server(driver)?, id, auth)
+        Client::new(self.server(driver, quirks)?, id, auth)
     }
 
     /// Asks for what the server offers to tests only.

@@ -6,6 +6,7 @@ use oauth_core::endpoint::revocation::Revocation;
 use oauth_core::flow::discovery::Prefer;
 use oauth_core::grant::Extension;
 use oauth_core::issuer::RedirectUri;
+use oauth_core::quirk::Quirk;
 use oauth_core::server::EndpointKind;
 use oauth_core::token::TokenKind;
 use oauth_core::{
@@ -14,7 +15,7 @@ use oauth_core::{
 use oauth_reqwest::blocking::Driver;
 use serde_json::Value;
 
-use crate::django::{Django, ask};
+use crate::django::{ask, shared};
 use crate::oidc_provider::driver;
 
 fn scope(names: &str) -> Scope {
@@ -32,9 +33,9 @@ fn code<T>(result: Result<T, Error>) -> &'static str {
 
 #[test]
 fn each_document_names_endpoints_that_the_other_does_not() {
-    let (server, driver) = (Django::start(), driver());
+    let (server, driver) = (shared(), driver());
     let [openid, oauth] = [Prefer::OpenId, Prefer::OAuth]
-        .map(|prefer| server.document(&driver, prefer).expect("metadata"));
+        .map(|prefer| server.document(&driver, prefer, &[]).expect("metadata"));
     let names = |found: &oauth_core::server::Server| {
         assert_eq!(found.issuer().as_str(), server.issuer());
         assert!(found.authorization_response_iss_supported());
@@ -68,8 +69,8 @@ fn each_document_names_endpoints_that_the_other_does_not() {
 
 #[test]
 fn client_credentials_with_odd_characters() {
-    let (server, driver) = (Django::start(), driver());
-    let found = server.server(&driver).expect("metadata");
+    let (server, driver) = (shared(), driver());
+    let found = server.server(&driver, &[]).expect("metadata");
     let secret = server.secret("machine");
     for auth in [ClientAuth::basic(secret), ClientAuth::post(secret)] {
         let id = ClientId::new(server.client_id("machine"));
@@ -90,8 +91,8 @@ fn client_credentials_with_odd_characters() {
 
 #[test]
 fn a_wrong_secret_is_refused_by_name() {
-    let (server, driver) = (Django::start(), driver());
-    let found = server.server(&driver).expect("metadata");
+    let (server, driver) = (shared(), driver());
+    let found = server.server(&driver, &[]).expect("metadata");
     let wrong = "wrong: +%/";
     for auth in [ClientAuth::basic(wrong), ClientAuth::post(wrong)] {
         let id = ClientId::new(server.client_id("machine"));
@@ -113,7 +114,7 @@ fn a_wrong_secret_is_refused_by_name() {
 
 #[test]
 fn code_with_pkce_and_refresh_with_rotation() {
-    let (server, driver) = (Django::start(), driver());
+    let (server, driver) = (shared(), driver());
     for which in ["native", "web"] {
         let client = server.client(&driver, which).expect("a client");
         let login = server.person().sign_in(&driver, &client, "read", &[]);
@@ -139,7 +140,7 @@ fn code_with_pkce_and_refresh_with_rotation() {
 
 #[test]
 fn revocation_ends_a_token_and_takes_unknown_ones() {
-    let (server, driver) = (Django::start(), driver());
+    let (server, driver) = (shared(), driver());
     let client = server.client(&driver, "web").expect("a client");
     let sign_in = || {
         let login = server.person().sign_in(&driver, &client, "read", &[]);
@@ -165,7 +166,7 @@ fn revocation_ends_a_token_and_takes_unknown_ones() {
 
 #[test]
 fn a_redirect_uri_that_is_not_registered_is_refused_on_a_page() {
-    let (server, driver) = (Django::start(), driver());
+    let (server, driver) = (shared(), driver());
     let client = server.client(&driver, "web").expect("a client");
     let other = RedirectUri::parse("http://127.0.0.1/elsewhere").expect("a URI");
     let moment = Moment::system().expect("a moment");
@@ -180,7 +181,7 @@ fn a_redirect_uri_that_is_not_registered_is_refused_on_a_page() {
 
 #[test]
 fn a_verifier_of_another_flow_is_refused() {
-    let (server, driver) = (Django::start(), driver());
+    let (server, driver) = (shared(), driver());
     for which in ["native", "web"] {
         let client = server.client(&driver, which).expect("a client");
         let moment = || Moment::system().expect("a moment");
@@ -196,22 +197,34 @@ fn a_verifier_of_another_flow_is_refused() {
     }
 }
 
-#[test]
-fn a_person_who_says_no_is_no_login() {
-    let (server, driver) = (Django::start(), driver());
-    let client = server.client(&driver, "web").expect("a client");
+/// What comes of the denial of a login, with what the person answers and the request says besides.
+fn denied(quirks: &[Quirk], answers: &[(&str, &str)], extra: Option<(&str, &str)>) -> &'static str {
+    let (server, driver) = (shared(), driver());
+    let client = server.quirky_client(&driver, "web", quirks);
+    let client = client.expect("a client");
     let moment = Moment::system().expect("a moment");
-    let (url, pending) = client.authorize(&moment, ask("read")).expect("a URL");
-    let home = server.person().visit_with(url.as_str(), &[("allow", "")]);
-    let home = home.expect("a callback");
-    let refused = client.redeem(pending, &home).map(drop);
-    assert_eq!(code(refused), "denied.access_denied");
-    println!("{home}");
+    let ask = extra
+        .iter()
+        .fold(ask("read"), |ask, (name, value)| ask.extra(*name, *value));
+    let (url, pending) = client.authorize(&moment, ask).expect("a URL");
+    let home = server.person().visit_with(url.as_str(), answers);
+    code(client.redeem(pending, &home.expect("a callback")))
+}
+
+/// The server's metadata says that every callback names the issuer.
+#[test]
+fn a_denial_does_not_name_the_issuer() {
+    let (no, silent) = ([("allow", "")], Some(("prompt", "none")));
+    assert_eq!(denied(&[], &no, None), "callback.missing_issuer");
+    assert_eq!(denied(&[], &[], silent), "callback.missing_issuer");
+    let quirks = [Quirk::ErrorsWithoutIssuer];
+    assert_eq!(denied(&quirks, &no, None), "denied.access_denied");
+    assert_eq!(denied(&quirks, &[], silent), "denied.login_required");
 }
 
 #[test]
 fn a_device_is_let_in_by_its_person() {
-    let (server, driver) = (Django::start(), driver());
+    let (server, driver) = (shared(), driver());
     let client = server.client(&driver, "device").expect("a client");
     let told = driver.run(client.call(DeviceAuthorization::new(scope("read"))));
     let told = told.expect("a code");

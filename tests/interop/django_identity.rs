@@ -7,17 +7,18 @@ use oauth_core::Secret;
 use oauth_core::flow::logout::{LogoutRequest, check_return};
 use oauth_core::issuer::RedirectUri;
 use oauth_core::jose::Alg;
+use oauth_core::quirk::Quirk;
 use oauth_core::token::id_token::IdTokenChecks;
 use serde_json::{Value, json};
 
-use crate::django::Django;
+use crate::django::{Django, shared};
 use crate::oidc_provider::driver;
 
 const HOME: &str = "http://127.0.0.1/signed-out";
 
 #[test]
 fn an_id_token_is_verified_by_key_and_by_secret() {
-    let (server, driver) = (Django::start(), driver());
+    let (server, driver) = (shared(), driver());
     for (which, alg, other) in [
         ("web", Alg::Rs256, Alg::Hs256),
         ("native", Alg::Rs256, Alg::Es256),
@@ -46,7 +47,7 @@ fn an_id_token_is_verified_by_key_and_by_secret() {
 
 #[test]
 fn userinfo_is_of_the_person_who_signed_in() {
-    let (server, driver) = (Django::start(), driver());
+    let (server, driver) = (shared(), driver());
     let client = server.client(&driver, "web").expect("a client");
     let login = server.person();
     let login = login.sign_in(&driver, &client, "openid profile email", &[]);
@@ -60,15 +61,42 @@ fn userinfo_is_of_the_person_who_signed_in() {
     assert_eq!(other.expect_err("a refusal").code(), "userinfo.subject");
 }
 
+/// The server tells of the login that was last, not of the one that is continued (OpenID Connect Core section
+/// 12.2): without the quirk, a person who signs in anywhere else ends every other grant.
 #[test]
-fn an_id_token_of_a_refresh_continues_the_login() {
+fn an_id_token_of_a_refresh_tells_of_the_last_login() {
     let (server, driver) = (Django::start(), driver());
-    let client = server.client(&driver, "web").expect("a client");
-    let login = server.person().sign_in(&driver, &client, "openid", &[]);
-    let login = login.expect("a login").tokens;
-    let refresh = login.refresh_token.clone().expect("a refresh token");
-    let next = driver.run(client.refresh(&refresh)).expect("a refresh");
-    assert!(next.id_token.is_some());
+    let quirks = [Quirk::AuthTimeOfLastLogin];
+    let plain = server.client(&driver, "web").expect("a client");
+    let quirky = server.quirky_client(&driver, "native", &quirks);
+    let clients = [plain, quirky.expect("a client")];
+    let person = server.person();
+    let sign_in = |client| {
+        let login = person.sign_in(&driver, client, "openid", &[]);
+        let tokens = login.expect("a login").tokens;
+        let refresh = tokens.refresh_token.expect("a refresh token");
+        let next = driver.run(client.refresh(&refresh)).expect("a refresh");
+        assert!(next.id_token.is_some());
+        next
+    };
+    // The session of this browser is an hour old when the clients are signed in to.
+    person
+        .sign_in(&driver, &clients[0], "openid", &[])
+        .expect("a login");
+    server.steer("/_pass_an_hour");
+    let before = clients.each_ref().map(sign_in);
+    let elsewhere = server.person();
+    elsewhere
+        .sign_in(&driver, &clients[0], "openid", &[])
+        .expect("another login");
+    let [plain, quirky] = [0, 1].map(|which: usize| {
+        let refresh = before[which].refresh_token.as_ref();
+        let refresh = clients[which].refresh(refresh.expect("a refresh token"));
+        driver.run(refresh).map(drop)
+    });
+    let refused = plain.expect_err("another login");
+    assert_eq!(refused.code(), "id_token.auth_time_changed");
+    quirky.expect("the last login");
 }
 
 #[test]
@@ -117,7 +145,9 @@ fn keys_are_replaced_while_clients_run() {
 #[test]
 fn a_person_signs_out_at_the_server_and_comes_home() {
     let (server, driver) = (Django::start(), driver());
-    let client = server.client(&driver, "web").expect("a client");
+    let quirks = [Quirk::ErrorsWithoutIssuer];
+    let client = server.quirky_client(&driver, "web", &quirks);
+    let client = client.expect("a client");
     let person = server.person();
     let login = person.sign_in(&driver, &client, "openid", &[]);
     let login = login.expect("a login");

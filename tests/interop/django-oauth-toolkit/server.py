@@ -2,7 +2,8 @@
 
 The person signs in on Django's login page, and agrees on django-oauth-toolkit's; nothing is skipped, and forms
 are safe from CSRF as usual. Access tokens live for ACCESS_TOKEN_SECONDS, 60 if it is not set. POST /_rotate gives
-the server a new signing key, POST /_retire withdraws the keys before.
+the server a new signing key, POST /_retire withdraws the keys before; after POST /_pass_an_hour, the last login was
+an hour earlier.
 
 Prints one line of JSON once it listens: {"issuer": ..., "clients": {...}, "person": {...}}. Stops when its
 standard input closes.

@@ -1,8 +1,12 @@
 """The server under /o, as its documentation mounts it, so that its issuer has a path; with Django's login page."""
 
+from datetime import timedelta
+
 from django.conf import settings
+from django.contrib.auth import get_user_model
 from django.contrib.auth.views import LoginView
 from django.core.signals import setting_changed
+from django.db.models import F
 from django.http import HttpResponse
 from django.urls import include, path
 from django.views.decorators.csrf import csrf_exempt
@@ -39,6 +43,15 @@ def retire(request):
     return HttpResponse(status=204)
 
 
+@csrf_exempt
+@require_POST
+def pass_an_hour(request):
+    """Since anybody signed in."""
+    hour = timedelta(hours=1)
+    get_user_model().objects.update(last_login=F("last_login") - hour)
+    return HttpResponse(status=204)
+
+
 urlpatterns = [
     path("o/", include("oauth2_provider.urls", namespace="oauth2_provider")),
     # Where RFC 8414 looks for the metadata of an issuer with a path.
@@ -46,4 +59,5 @@ urlpatterns = [
     path("accounts/login/", LoginView.as_view()),
     path("_rotate", rotate),
     path("_retire", retire),
+    path("_pass_an_hour", pass_an_hour),
 ]
