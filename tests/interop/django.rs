@@ -8,11 +8,12 @@ use oauth_core::flow::discovery::{DiscoveryRequest, Prefer};
 use oauth_core::flow::redeem::Login;
 use oauth_core::issuer::RedirectUri;
 use oauth_core::quirk::{Quirk, Rules};
-use oauth_core::server::{EndpointKind, Server};
+use oauth_core::server::Server;
 use oauth_core::url::Url;
 use oauth_core::{
     AuthorizationRequest, Client, ClientAuth, ClientId, Error, Moment, Scope, danger, discover_with,
 };
+use oauth_providers::provider;
 use oauth_reqwest::blocking::Driver;
 use reqwest::blocking::{Client as Browser, Response};
 
@@ -51,7 +52,7 @@ impl Django {
     }
 
     /// What the server publishes, of two documents the one that is preferred.
-    pub(crate) fn document(
+    pub(crate) fn discovered(
         &self,
         driver: &Driver,
         prefer: Prefer,
@@ -66,36 +67,25 @@ impl Django {
         driver.run(discover_with(danger::loopback_discovery(ask)))
     }
 
-    /// All that the server has: neither of its documents names every endpoint.
-    pub(crate) fn server(&self, driver: &Driver, quirks: &[Quirk]) -> Result<Server, Error> {
-        let mut server = self.document(driver, Prefer::OpenId, quirks)?;
-        let other = self.document(driver, Prefer::OAuth, quirks)?;
-        for kind in [EndpointKind::Revocation, EndpointKind::Introspection] {
-            server = server.with_endpoint(kind, other.endpoint(kind)?.as_str())?;
-        }
-        // In no document.
-        let device = format!("{}/device-authorization/", self.issuer());
-        server.with_endpoint(EndpointKind::DeviceAuthorization, &device)
-    }
-
-    /// [`Self::quirky_client`] without a quirk.
-    pub(crate) fn client(&self, driver: &Driver, which: &str) -> Result<Client, Error> {
-        self.quirky_client(driver, which, &[])
+    /// All that the server has, by its preset.
+    pub(crate) fn server(&self) -> Result<Server, Error> {
+        let base = self.issuer().trim_end_matches("/o");
+        let preset = provider("django-oauth-toolkit")?.with("host", "moved.example")?;
+        preset.on_loopback(base)?.server()
     }
 
     /// The client of this name; by Basic, if it has a secret.
-    pub(crate) fn quirky_client(
-        &self,
-        driver: &Driver,
-        which: &str,
-        quirks: &[Quirk],
-    ) -> Result<Client, Error> {
+    pub(crate) fn client(&self, which: &str) -> Result<Client, Error> {
+        self.client_of(self.server()?, which)
+    }
+
+    /// The client of this name at the server as somebody knows it.
+    pub(crate) fn client_of(&self, server: Server, which: &str) -> Result<Client, Error> {
         let auth = match self.0.said["clients"][which].get("client_secret") {
             None => ClientAuth::none(),
             Some(_) => ClientAuth::basic(self.secret(which)),
         };
-        let id = ClientId::new(self.client_id(which));
-        Client::new(self.server(driver, quirks)?, id, auth)
+        Client::new(server, ClientId::new(self.client_id(which)), auth)
     }
 
     /// Asks for what the server offers to tests only.

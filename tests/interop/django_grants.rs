@@ -9,6 +9,7 @@ use oauth_core::issuer::RedirectUri;
 use oauth_core::quirk::Quirk;
 use oauth_core::server::EndpointKind;
 use oauth_core::token::TokenKind;
+use oauth_core::url::Url;
 use oauth_core::{
     AuthorizationRequest, Client, ClientAuth, ClientId, Error, Moment, Pending, Scope,
 };
@@ -35,7 +36,9 @@ fn code<T>(result: Result<T, Error>) -> &'static str {
 fn each_document_names_endpoints_that_the_other_does_not() {
     let (server, driver) = (shared(), driver());
     let [openid, oauth] = [Prefer::OpenId, Prefer::OAuth]
-        .map(|prefer| server.document(&driver, prefer, &[]).expect("metadata"));
+        .map(|prefer| server.discovered(&driver, prefer, &[]).expect("metadata"));
+    let preset = server.server().expect("a preset");
+    assert_eq!(preset.issuer(), openid.issuer());
     let names = |found: &oauth_core::server::Server| {
         assert_eq!(found.issuer().as_str(), server.issuer());
         assert!(found.authorization_response_iss_supported());
@@ -43,6 +46,11 @@ fn each_document_names_endpoints_that_the_other_does_not() {
         assert_eq!(methods, Some(vec!["S256".to_owned()]));
         let known = EndpointKind::ALL.iter();
         let known = known.filter(|kind| found.endpoint(**kind).is_ok());
+        let known = known.inspect(|kind| {
+            let by_preset = preset.endpoint(**kind).expect("an endpoint").as_str();
+            let published = found.endpoint(**kind).map(Url::as_str);
+            assert_eq!(published.expect("an endpoint"), by_preset);
+        });
         known.copied().map(EndpointKind::member).collect::<Vec<_>>()
     };
     assert_eq!(
@@ -70,7 +78,7 @@ fn each_document_names_endpoints_that_the_other_does_not() {
 #[test]
 fn client_credentials_with_odd_characters() {
     let (server, driver) = (shared(), driver());
-    let found = server.server(&driver, &[]).expect("metadata");
+    let found = server.server().expect("metadata");
     let secret = server.secret("machine");
     for auth in [ClientAuth::basic(secret), ClientAuth::post(secret)] {
         let id = ClientId::new(server.client_id("machine"));
@@ -92,7 +100,7 @@ fn client_credentials_with_odd_characters() {
 #[test]
 fn a_wrong_secret_is_refused_by_name() {
     let (server, driver) = (shared(), driver());
-    let found = server.server(&driver, &[]).expect("metadata");
+    let found = server.server().expect("metadata");
     let wrong = "wrong: +%/";
     for auth in [ClientAuth::basic(wrong), ClientAuth::post(wrong)] {
         let id = ClientId::new(server.client_id("machine"));
@@ -116,7 +124,7 @@ fn a_wrong_secret_is_refused_by_name() {
 fn code_with_pkce_and_refresh_with_rotation() {
     let (server, driver) = (shared(), driver());
     for which in ["native", "web"] {
-        let client = server.client(&driver, which).expect("a client");
+        let client = server.client(which).expect("a client");
         let login = server.person().sign_in(&driver, &client, "read", &[]);
         let first = login
             .unwrap_or_else(|error| panic!("{which}: {error}"))
@@ -141,7 +149,7 @@ fn code_with_pkce_and_refresh_with_rotation() {
 #[test]
 fn revocation_ends_a_token_and_takes_unknown_ones() {
     let (server, driver) = (shared(), driver());
-    let client = server.client(&driver, "web").expect("a client");
+    let client = server.client("web").expect("a client");
     let sign_in = || {
         let login = server.person().sign_in(&driver, &client, "read", &[]);
         login.expect("a login").tokens
@@ -166,8 +174,8 @@ fn revocation_ends_a_token_and_takes_unknown_ones() {
 
 #[test]
 fn a_redirect_uri_that_is_not_registered_is_refused_on_a_page() {
-    let (server, driver) = (shared(), driver());
-    let client = server.client(&driver, "web").expect("a client");
+    let server = shared();
+    let client = server.client("web").expect("a client");
     let other = RedirectUri::parse("http://127.0.0.1/elsewhere").expect("a URI");
     let moment = Moment::system().expect("a moment");
     let asked = client.authorize(
@@ -183,7 +191,7 @@ fn a_redirect_uri_that_is_not_registered_is_refused_on_a_page() {
 fn a_verifier_of_another_flow_is_refused() {
     let (server, driver) = (shared(), driver());
     for which in ["native", "web"] {
-        let client = server.client(&driver, which).expect("a client");
+        let client = server.client(which).expect("a client");
         let moment = || Moment::system().expect("a moment");
         let (url, pending) = client.authorize(&moment(), ask("read")).expect("a URL");
         let (_, other) = client.authorize(&moment(), ask("read")).expect("a URL");
@@ -200,7 +208,8 @@ fn a_verifier_of_another_flow_is_refused() {
 /// What comes of the denial of a login, with what the person answers and the request says besides.
 fn denied(quirks: &[Quirk], answers: &[(&str, &str)], extra: Option<(&str, &str)>) -> &'static str {
     let (server, driver) = (shared(), driver());
-    let client = server.quirky_client(&driver, "web", quirks);
+    let found = server.discovered(&driver, Prefer::OpenId, quirks);
+    let client = server.client_of(found.expect("metadata"), "web");
     let client = client.expect("a client");
     let moment = Moment::system().expect("a moment");
     let ask = extra
@@ -225,7 +234,7 @@ fn a_denial_does_not_name_the_issuer() {
 #[test]
 fn a_device_is_let_in_by_its_person() {
     let (server, driver) = (shared(), driver());
-    let client = server.client(&driver, "device").expect("a client");
+    let client = server.client("device").expect("a client");
     let told = driver.run(client.call(DeviceAuthorization::new(scope("read"))));
     let told = told.expect("a code");
     assert_eq!(told.interval, 5);

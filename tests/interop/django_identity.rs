@@ -4,10 +4,10 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use oauth_core::Secret;
+use oauth_core::flow::discovery::Prefer;
 use oauth_core::flow::logout::{LogoutRequest, check_return};
 use oauth_core::issuer::RedirectUri;
 use oauth_core::jose::Alg;
-use oauth_core::quirk::Quirk;
 use oauth_core::token::id_token::IdTokenChecks;
 use serde_json::{Value, json};
 
@@ -24,7 +24,7 @@ fn an_id_token_is_verified_by_key_and_by_secret() {
         ("native", Alg::Rs256, Alg::Es256),
         ("hs256", Alg::Hs256, Alg::Rs256),
     ] {
-        let client = server.client(&driver, which).expect("a client");
+        let client = server.client(which).expect("a client");
         let agreed = client.clone().with_id_token_algs([alg]);
         let sign_in = |client| {
             server
@@ -48,7 +48,7 @@ fn an_id_token_is_verified_by_key_and_by_secret() {
 #[test]
 fn userinfo_is_of_the_person_who_signed_in() {
     let (server, driver) = (shared(), driver());
-    let client = server.client(&driver, "web").expect("a client");
+    let client = server.client("web").expect("a client");
     let login = server.person();
     let login = login.sign_in(&driver, &client, "openid profile email", &[]);
     let login = login.expect("a login");
@@ -62,14 +62,13 @@ fn userinfo_is_of_the_person_who_signed_in() {
 }
 
 /// The server tells of the login that was last, not of the one that is continued (OpenID Connect Core section
-/// 12.2): without the quirk, a person who signs in anywhere else ends every other grant.
+/// 12.2): without the preset's quirk, a person who signs in anywhere else ends every other grant.
 #[test]
 fn an_id_token_of_a_refresh_tells_of_the_last_login() {
     let (server, driver) = (Django::start(), driver());
-    let quirks = [Quirk::AuthTimeOfLastLogin];
-    let plain = server.client(&driver, "web").expect("a client");
-    let quirky = server.quirky_client(&driver, "native", &quirks);
-    let clients = [plain, quirky.expect("a client")];
+    let found = server.discovered(&driver, Prefer::OpenId, &[]);
+    let plain = server.client_of(found.expect("metadata"), "web");
+    let clients = [plain, server.client("native")].map(|client| client.expect("a client"));
     let person = server.person();
     let sign_in = |client| {
         let login = person.sign_in(&driver, client, "openid", &[]);
@@ -89,20 +88,20 @@ fn an_id_token_of_a_refresh_tells_of_the_last_login() {
     elsewhere
         .sign_in(&driver, &clients[0], "openid", &[])
         .expect("another login");
-    let [plain, quirky] = [0, 1].map(|which: usize| {
+    let [plain, by_preset] = [0, 1].map(|which: usize| {
         let refresh = before[which].refresh_token.as_ref();
         let refresh = clients[which].refresh(refresh.expect("a refresh token"));
         driver.run(refresh).map(drop)
     });
     let refused = plain.expect_err("another login");
     assert_eq!(refused.code(), "id_token.auth_time_changed");
-    quirky.expect("the last login");
+    by_preset.expect("the last login");
 }
 
 #[test]
 fn keys_are_replaced_while_clients_run() {
     let (server, driver) = (Django::start(), driver());
-    let client = server.client(&driver, "web").expect("a client");
+    let client = server.client("web").expect("a client");
     let person = server.person();
     let sign_in = || {
         let login = person.sign_in(&driver, &client, "openid", &[]);
@@ -132,7 +131,7 @@ fn keys_are_replaced_while_clients_run() {
     };
     verify(&first).expect("the key before is published still");
     server.steer("/_retire");
-    let fresh = server.client(&driver, "web").expect("a client");
+    let fresh = server.client("web").expect("a client");
     let checks = IdTokenChecks::default();
     let refused = driver.run(fresh.verify_id_token(first, checks)).map(drop);
     assert_eq!(
@@ -145,9 +144,7 @@ fn keys_are_replaced_while_clients_run() {
 #[test]
 fn a_person_signs_out_at_the_server_and_comes_home() {
     let (server, driver) = (Django::start(), driver());
-    let quirks = [Quirk::ErrorsWithoutIssuer];
-    let client = server.quirky_client(&driver, "web", &quirks);
-    let client = client.expect("a client");
+    let client = server.client("web").expect("a client");
     let person = server.person();
     let login = person.sign_in(&driver, &client, "openid", &[]);
     let login = login.expect("a login");

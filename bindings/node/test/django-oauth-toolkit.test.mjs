@@ -3,7 +3,7 @@ import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { Browser, core, djangoOauthToolkit } from './helper.mjs'
 
-const { Client, Flow, Server, discover } = core
+const { Client, Flow, discover, provider } = core
 const redirectUri = 'http://127.0.0.1/callback'
 const home = 'http://127.0.0.1/signed-out'
 const isHome = ({ href }) => href.startsWith(redirectUri) || href.startsWith(home)
@@ -11,19 +11,19 @@ const isHome = ({ href }) => href.startsWith(redirectUri) || href.startsWith(hom
 const said = await djangoOauthToolkit()
 const { issuer, clients } = said
 
-/** All that a server has: neither of its documents names every endpoint, and none the one for devices. */
-async function serverOf(issuer) {
-  const openid = await (await fetch(`${issuer}/.well-known/openid-configuration`)).json()
-  const { metadata } = await discover(issuer, { transport: 'loopback_http' })
-  const all = { ...metadata, ...openid, device_authorization_endpoint: `${issuer}/device-authorization/` }
-  return Server.fromMetadata(issuer, all, { transport: 'loopback_http' })
-}
-const server = await serverOf(issuer)
-
-function client(which, options) {
+/** A client of the server that said this, known by its preset. */
+function clientOf({ issuer, clients }, which, { server, ...options } = {}) {
+  const loopback = new URL(issuer).origin
+  server ??= provider('django-oauth-toolkit', { variables: { host: 'moved.example' }, loopback })
   const { client_id: clientId, client_secret: clientSecret } = clients[which]
   const clientAuth = clientSecret ? 'client_secret_basic' : 'none'
   return new Client(server, { clientId, clientSecret, clientAuth, ...options })
+}
+const client = (which, options) => clientOf(said, which, options)
+
+/** Asks for what the server offers to tests only. */
+async function steer({ issuer }, what) {
+  assert.equal((await fetch(new URL(what, issuer), { method: 'POST' })).status, 204)
 }
 
 /** What a reference in HTML stands for. */
@@ -147,11 +147,14 @@ test('a verifier of another flow is refused', async () => {
 })
 
 test('a denial does not name the issuer, though the metadata says so', async () => {
-  const us = client('web')
-  const { url, flow } = us.authorize({ redirectUri, scope: 'read' })
-  const callback = await person().visit(url, { allow: '' })
-  assert.match(callback, /error=access_denied/)
-  await assert.rejects(us.redeem(flow, callback), { code: 'callback.missing_issuer' })
+  const found = await discover(issuer, { transport: 'loopback_http' })
+  const codes = [[undefined, 'denied.access_denied'], [found, 'callback.missing_issuer']]
+  for (const [server, code] of codes) {
+    const us = client('web', { server })
+    const { url, flow } = us.authorize({ redirectUri, scope: 'read' })
+    const callback = await person().visit(url, { allow: '' })
+    await assert.rejects(us.redeem(flow, callback), { code })
+  }
 })
 
 test('device authorization', async () => {
@@ -164,21 +167,32 @@ test('device authorization', async () => {
 test('keys are replaced while a client runs', async () => {
   // Others would notice.
   const own = await djangoOauthToolkit()
-  const [{ client_id: clientId, client_secret: clientSecret }, somebody] = [own.clients.web, new Person(own)]
-  const us = new Client(await serverOf(own.issuer), { clientId, clientSecret })
+  const [us, somebody] = [clientOf(own, 'web'), new Person(own)]
   const headers = new Set()
   for (let turn = 0; turn < 2; turn += 1) {
     const { idToken } = await somebody.signIn(us, 'openid')
     headers.add(idToken.split('.')[0])
-    assert.equal((await fetch(new URL('/_rotate', own.issuer), { method: 'POST' })).status, 204)
+    await steer(own, '/_rotate')
   }
   assert.equal(headers.size, 2, 'each was signed with another key')
 })
 
+test('an ID token of a refresh tells of the last login', async () => {
+  const own = await djangoOauthToolkit()
+  const server = await discover(own.issuer, { transport: 'loopback_http' })
+  const [plain, byPreset, somebody] = [clientOf(own, 'web', { server }), clientOf(own, 'native'), new Person(own)]
+  // The session of this browser is an hour old when the clients are signed in to.
+  await somebody.signIn(plain, 'openid')
+  await steer(own, '/_pass_an_hour')
+  const [first, second] = [await somebody.signIn(plain, 'openid'), await somebody.signIn(byPreset, 'openid')]
+  await new Person(own).signIn(plain, 'openid')
+  await assert.rejects(plain.refresh({ tokens: first }), { code: 'id_token.auth_time_changed' })
+  assert.ok((await byPreset.refresh({ tokens: second })).idToken)
+})
+
 test('a logout comes home', async () => {
   const own = await djangoOauthToolkit()
-  const [{ client_id: clientId, client_secret: clientSecret }, somebody] = [own.clients.web, new Person(own)]
-  const us = new Client(await serverOf(own.issuer), { clientId, clientSecret })
+  const [us, somebody] = [clientOf(own, 'web'), new Person(own)]
   const tokens = await somebody.signIn(us, 'openid')
   const state = 'a +%/ state'
   const url = us.endSessionUrl({ idTokenHint: tokens.idToken, postLogoutRedirectUri: home, state })

@@ -33,24 +33,25 @@ def own_django() -> Iterator[Any]:
         yield said
 
 
-def server_of(said: Any) -> oauth_core.Server:
-    """All that the server has: neither of its documents names every endpoint, and none the one for devices."""
-    issuer = said["issuer"]
-    with urllib.request.urlopen(f"{issuer}/.well-known/openid-configuration") as reply:
-        openid = json.load(reply)
-    oauth = oauth_core.discover(issuer, transport="loopback_http").metadata
-    device = {"device_authorization_endpoint": f"{issuer}/device-authorization/"}
-    return oauth_core.Server.from_metadata(
-        issuer, {**oauth, **openid, **device}, transport="loopback_http"
+def client_of(
+    said: Any, which: str, *, server: oauth_core.Server | None = None, **options: Any
+) -> oauth_core.Client:
+    """The client of this name, of a server known by its preset unless it is given."""
+    base = said["issuer"].removesuffix("/o")
+    server = server or oauth_core.provider(
+        "django-oauth-toolkit", host="moved.example", loopback=base
     )
-
-
-def client_of(said: Any, which: str, **options: Any) -> oauth_core.Client:
     data = said["clients"][which]
     secret = data.get("client_secret")
     auth = oauth_core.ClientSecretBasic(secret) if secret else oauth_core.Public()
     options = {"client_auth": auth, **options}
-    return oauth_core.Client(server_of(said), client_id=data["client_id"], **options)
+    return oauth_core.Client(server, client_id=data["client_id"], **options)
+
+
+def steer(said: Any, what: str) -> None:
+    """Asks for what the server offers to tests only."""
+    with urllib.request.urlopen(said["issuer"].removesuffix("/o") + what, b"") as reply:
+        assert reply.status == 204
 
 
 class Form(HTMLParser):
@@ -197,13 +198,16 @@ def test_what_is_wrong_with_a_login(django: Any) -> None:
         client.redeem(oauth_core.Flow.deserialize(json.dumps(stolen)), person.visit(flow.url))
     assert caught.value.code == "denied.invalid_grant"
 
-    # The server's metadata says that every callback names the issuer; those of a denial do not.
-    flow = client.authorize(redirect_uri=CALLBACK, scope="read")
-    home = person.visit(flow.url, allow="")
-    assert "error=access_denied" in home
-    with pytest.raises(oauth_core.OAuthError) as refusal:
-        client.redeem(flow, home)
-    assert refused(refusal) == "callback.missing_issuer"
+
+def test_a_denial_does_not_name_the_issuer_though_the_metadata_says_so(django: Any) -> None:
+    found = oauth_core.discover(django["issuer"], transport="loopback_http")
+    clients = [client_of(django, "web"), client_of(django, "web", server=found)]
+    for client, code in zip(clients, ["denied.access_denied", "callback.missing_issuer"]):
+        flow = client.authorize(redirect_uri=CALLBACK, scope="read")
+        home = Person(django).visit(flow.url, allow="")
+        with pytest.raises(oauth_core.OAuthError) as caught:
+            client.redeem(flow, home)
+        assert refused(caught) == code
 
 
 def test_device_authorization(django: Any) -> None:
@@ -215,15 +219,28 @@ def test_device_authorization(django: Any) -> None:
 
 def test_keys_are_replaced_while_clients_run(own_django: Any) -> None:
     client, person = client_of(own_django, "web"), Person(own_django)
-    base = own_django["issuer"].removesuffix("/o")
     kids = set()
     for _ in range(2):
         tokens = person.sign_in(client, "openid")
         assert tokens.id_token and tokens.claims
         kids.add(tokens.id_token.split(".")[0])
-        with urllib.request.urlopen(f"{base}/_rotate", b"") as reply:
-            assert reply.status == 204
+        steer(own_django, "/_rotate")
     assert len(kids) == 2, "each was signed with another key"
+
+
+def test_an_id_token_of_a_refresh_tells_of_the_last_login(own_django: Any) -> None:
+    found = oauth_core.discover(own_django["issuer"], transport="loopback_http")
+    plain, by_preset = client_of(own_django, "web", server=found), client_of(own_django, "native")
+    person = Person(own_django)
+    # The session of this browser is an hour old when the clients are signed in to.
+    person.sign_in(plain, "openid")
+    steer(own_django, "/_pass_an_hour")
+    old = [person.sign_in(client, "openid") for client in (plain, by_preset)]
+    Person(own_django).sign_in(plain, "openid")
+    with pytest.raises(oauth_core.OAuthError) as caught:
+        plain.refresh(tokens=old[0])
+    assert refused(caught) == "id_token.auth_time_changed"
+    assert by_preset.refresh(tokens=old[1]).id_token
 
 
 def test_a_logout_comes_home(own_django: Any) -> None:

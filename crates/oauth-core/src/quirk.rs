@@ -55,7 +55,7 @@ pub enum Quirk {
     /// ID tokens may lack the nonce that was sent; one that is there must be the one.
     IdTokensWithoutNonce,
     /// `auth_time` in the ID token of a refresh is that of the person's last login, wherever it was, and not of the
-    /// login that the refresh continues (django-oauth-toolkit). It may be later than before, and never earlier.
+    /// login that the refresh continues (django-oauth-toolkit, django-oidc-provider). It may be later than before, and never earlier.
     AuthTimeOfLastLogin,
     /// This error code, which is not in the OAuth registry or means something else there, is one
     /// that is: `["bad_refresh_token", "invalid_grant"]` (GitHub).
