@@ -1,4 +1,4 @@
-"""The server under /o, as its documentation mounts it, so that its issuer has a path; with Django's login page."""
+"""The server under /o, as its documentation mounts it, so that its issuer has a path; and a login page."""
 
 from datetime import timedelta
 
