@@ -4,6 +4,8 @@
 #[path = "interop/oidc_provider.rs"]
 #[allow(dead_code, reason = "shared with the interoperability tests")]
 mod oidc_provider;
+#[path = "interop/server_process.rs"]
+mod server_process;
 
 use std::path::Path;
 use std::process::{Command, Output};

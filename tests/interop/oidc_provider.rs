@@ -1,8 +1,7 @@
 //! Starts npm's `oidc-provider`, a certified authorization server, on a loopback port.
 
-use std::io::{BufRead as _, BufReader};
 use std::path::PathBuf;
-use std::process::{Child, ChildStdin, Command, Stdio};
+use std::process::Command;
 use std::thread;
 
 use oauth_core::issuer::Issuer;
@@ -11,15 +10,11 @@ use oauth_core::server::Server;
 use oauth_core::url::Url;
 use oauth_core::{Client, ClientAuth, ClientId, Error, danger};
 use oauth_reqwest::blocking::Driver;
-use serde_json::Value;
+
+use crate::server_process::ServerProcess;
 
 /// A running server; it stops when this is dropped.
-pub(crate) struct OidcProvider {
-    process: Child,
-    /// The server stops when its standard input closes, even if this process is killed.
-    _alive: Option<ChildStdin>,
-    said: Value,
-}
+pub(crate) struct OidcProvider(ServerProcess);
 
 impl OidcProvider {
     pub(crate) fn start() -> Self {
@@ -33,57 +28,32 @@ impl OidcProvider {
             place.join("node_modules/oidc-provider").is_dir(),
             "oidc-provider is not installed: run `cargo xtask setup`"
         );
-        let mut process = Command::new("node")
-            .arg("server.mjs")
-            .current_dir(place)
-            .envs(environment.iter().copied())
-            .stdin(Stdio::piped())
-            .stdout(Stdio::piped())
-            .stderr(Stdio::null())
-            .spawn()
-            .expect("Node.js runs: install it with `cargo xtask setup`");
-        let output = process.stdout.take().expect("a pipe");
-        let mut lines = BufReader::new(output).lines().map_while(Result::ok);
-        let line = lines
-            .find(|line| line.starts_with('{'))
-            .expect("the server says where it listens");
-        let said = serde_json::from_str(&line).expect("JSON");
-        let alive = process.stdin.take();
-        // Whatever else it says must not fill the pipe.
-        thread::spawn(move || lines.for_each(drop));
-        Self {
-            process,
-            _alive: alive,
-            said,
-        }
+        let mut node = Command::new("node");
+        node.arg("server.mjs").current_dir(place);
+        node.envs(environment.iter().copied());
+        Self(ServerProcess::start(&mut node))
     }
 
     pub(crate) fn issuer(&self) -> &str {
-        self.said["issuer"].as_str().expect("an issuer")
+        self.0.issuer()
     }
 
     pub(crate) fn client_id(&self, which: &str) -> &str {
-        self.said["clients"][which]["client_id"]
-            .as_str()
-            .expect("an id")
+        self.0.of_client(which, "client_id")
     }
 
     pub(crate) fn secret(&self, which: &str) -> &str {
-        self.said["clients"][which]["client_secret"]
-            .as_str()
-            .expect("a secret")
+        self.0.of_client(which, "client_secret")
     }
 
     /// The private key of a client, in PEM.
     pub(crate) fn private_key(&self, which: &str) -> &str {
-        self.said["clients"][which]["private_key"]
-            .as_str()
-            .expect("a key")
+        self.0.of_client(which, "private_key")
     }
 
     /// The key by which what is for a client is decrypted, as a JWK, if it is not made of its secret.
     pub(crate) fn decryption_key(&self, which: &str) -> Option<String> {
-        let key = self.said["clients"][which].get("decryption_key")?;
+        let key = self.0.said["clients"][which].get("decryption_key")?;
         Some(key.to_string())
     }
 
@@ -112,13 +82,6 @@ impl OidcProvider {
             ClientId::new(self.client_id(which)),
             auth,
         )
-    }
-}
-
-impl Drop for OidcProvider {
-    fn drop(&mut self) {
-        let _ = self.process.kill();
-        let _ = self.process.wait();
     }
 }
 

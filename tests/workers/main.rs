@@ -22,6 +22,8 @@ mod oidc_provider;
 mod other_libraries;
 mod pool;
 mod round;
+#[path = "../interop/server_process.rs"]
+mod server_process;
 #[path = "../../crates/oauth-session/tests/it/servers.rs"]
 #[allow(dead_code, reason = "shared with the tests of the stores")]
 mod servers;

@@ -5,6 +5,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
+use crate::python;
 use crate::shell::{Outcome, root, said, step};
 
 /// The oldest Node.js the counterpart server runs on.
@@ -22,7 +23,7 @@ const SERVERS: &[(&str, &str)] = &[
 
 /// Installs what is missing, or says how to.
 pub(crate) fn run() -> Outcome {
-    node().and(counterpart()).and(servers())
+    node().and(counterparts()).and(servers())
 }
 
 /// Node.js, in a version that is new enough.
@@ -75,9 +76,13 @@ fn node_version() -> Option<u32> {
         .ok()
 }
 
-/// The authorization server that the project did not write.
-fn counterpart() -> Outcome {
-    npm_ci(&root().join("tests/interop/oidc-provider"))
+/// The authorization servers that the project did not write: one of Node.js, one of Python.
+fn counterparts() -> Outcome {
+    let place = root().join("tests/interop");
+    let django = place.join("django-oauth-toolkit");
+    let requirements = django.join("requirements.txt");
+    npm_ci(&place.join("oidc-provider"))
+        .and(python::environment(&django.join(".venv"), &requirements))
 }
 
 /// The servers that the stores are tested against. The tests start their own, and stop them; what

@@ -51,6 +51,12 @@ export function oidcProvider(environment) {
   return start(process.execPath, ['server.mjs'], path.join(root, 'tests/interop/oidc-provider'), environment)
 }
 
+/** PyPI's django-oauth-toolkit, in an environment of its own: `{ issuer, clients, person }`. */
+export function djangoOauthToolkit() {
+  const folder = path.join(root, 'tests/interop/django-oauth-toolkit')
+  return start(path.join(folder, '.venv/bin/python'), ['-B', 'server.py'], folder)
+}
+
 /** One twin, and the routes it is steered by. */
 export class Twin {
   constructor(base) {

@@ -11,7 +11,7 @@ import urllib.error
 import urllib.parse
 import urllib.request
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
@@ -183,6 +183,12 @@ def person(generic: Twin) -> tuple[oauth_core.Client, oauth_core.Tokens]:
 def oidc() -> Iterator[Any]:
     with process(["node", "server.mjs"], ROOT / "tests/interop/oidc-provider") as said:
         yield said
+
+
+def django_oauth_toolkit() -> AbstractContextManager[Any]:
+    """The server of tests/interop/django-oauth-toolkit, in its own environment."""
+    folder = ROOT / "tests/interop/django-oauth-toolkit"
+    return process([str(folder / ".venv/bin/python"), "-B", "server.py"], folder)
 
 
 Answer = Callable[[BaseHTTPRequestHandler], None]

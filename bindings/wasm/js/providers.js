@@ -24,4 +24,5 @@ export const providers = /* @__PURE__ */ Object.freeze([
   "paypal",
   "twitch",
   "line",
+  "django-oauth-toolkit",
 ])

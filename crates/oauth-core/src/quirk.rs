@@ -54,6 +54,9 @@ pub enum Quirk {
     CallbacksWithoutIssuer,
     /// ID tokens may lack the nonce that was sent; one that is there must be the one.
     IdTokensWithoutNonce,
+    /// `auth_time` in the ID token of a refresh is that of the person's last login, wherever it was, and not of the
+    /// login that the refresh continues (django-oauth-toolkit, django-oidc-provider). It may be later than before, and never earlier.
+    AuthTimeOfLastLogin,
     /// This error code, which is not in the OAuth registry or means something else there, is one
     /// that is: `["bad_refresh_token", "invalid_grant"]` (GitHub).
     ErrorMeans(String, String),
@@ -137,6 +140,7 @@ json_words! { Quirk {
     "errors_without_issuer" = ErrorsWithoutIssuer,
     "callbacks_without_issuer" = CallbacksWithoutIssuer,
     "id_tokens_without_nonce" = IdTokensWithoutNonce,
+    "auth_time_of_last_login" = AuthTimeOfLastLogin,
     "error_means" = ErrorMeans(first, second),
     "description_means" = DescriptionMeans(first, second),
     "status_member" = StatusMember(first, second),

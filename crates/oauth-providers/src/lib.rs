@@ -116,4 +116,5 @@ const BUILT_IN: &[(&str, &str)] = built_in! {
     "paypal"
     "twitch"
     "line"
+    "django-oauth-toolkit"
 };

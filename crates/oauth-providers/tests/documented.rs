@@ -320,6 +320,7 @@ fn no_live_server_was_seen_and_the_files_say_so() -> Outcome {
         "paypal",
         "twitch",
         "line",
+        "django-oauth-toolkit",
     ];
     for name in oauth_providers::names().skip(4) {
         for source in provider(name)?.sources() {

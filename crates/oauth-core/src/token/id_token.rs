@@ -138,7 +138,7 @@ impl IdTokenChecks {
             return Err(Error::from(ValidationFailure::JwtUnexpectedClaim).about("events"));
         }
         issuer(&config.server, &claims)?;
-        self.refreshed(&claims)?;
+        self.refreshed(config, &claims)?;
         let subject = Claims::required("sub", claims.text("sub")?)?;
         if subject.is_empty() || subject.len() > 255 || !subject.is_ascii() {
             return Err(malformed("sub"));
@@ -276,7 +276,7 @@ impl IdTokenChecks {
     }
 
     /// The rules of section 12.2.
-    fn refreshed(&self, claims: &Claims) -> Result<(), Error> {
+    fn refreshed(&self, config: &ClientConfig, claims: &Claims) -> Result<(), Error> {
         let Some(before) = &self.original else {
             return Ok(());
         };
@@ -304,7 +304,10 @@ impl IdTokenChecks {
         {
             return Err(ValidationFailure::IdTokenNonce.into());
         }
+        // "its value MUST represent the time of the original authentication"
+        let is_of_last_login = config.server.rules().has(&Quirk::AuthTimeOfLastLogin);
         match (before.time("auth_time")?, claims.time("auth_time")?) {
+            (Some(then), Some(now)) if now > then && is_of_last_login => Ok(()),
             (Some(then), Some(now)) if then != now => {
                 Err(ValidationFailure::IdTokenAuthTimeChanged.into())
             }

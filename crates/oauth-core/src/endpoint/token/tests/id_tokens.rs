@@ -22,9 +22,12 @@ fn ours(members: &str) -> String {
 
 /// What a refresh leaves, of tokens with the first ID token, whose reply has the second.
 fn refreshed(login: &str, renewed: Option<&str>) -> Result<Tokens, Error> {
-    let client = client();
+    refreshed_by(&client(), login, renewed)
+}
+
+fn refreshed_by(client: &Client, login: &str, renewed: Option<&str>) -> Result<Tokens, Error> {
     let members = format!(r#","refresh_token":"r","id_token":"{login}""#);
-    let tokens = got(&client, "", &members).unwrap();
+    let tokens = got(client, "", &members).unwrap();
     // Through a store.
     let tokens = Tokens::from_json(tokens.to_json().expose()).unwrap();
     let member = renewed.map_or_else(String::new, |token| format!(r#","id_token":"{token}""#));
@@ -66,6 +69,23 @@ fn the_id_token_of_a_refresh_continues_the_login() {
     assert_eq!(
         code(refreshed(&login, Some("no token")).map(drop)),
         Err("jws.malformed")
+    );
+}
+
+#[test]
+fn a_server_may_be_known_to_tell_of_the_last_login() {
+    let client = quirky([Quirk::AuthTimeOfLastLogin]);
+    let login = ours(r#","sub":"ann","auth_time":5"#);
+    let refreshed = |members| code(refreshed_by(&client, &login, Some(&ours(members))).map(drop));
+    assert_eq!(refreshed(r#","sub":"ann","auth_time":5"#), Ok(()));
+    assert_eq!(refreshed(r#","sub":"ann","auth_time":6"#), Ok(()));
+    assert_eq!(
+        refreshed(r#","sub":"ann","auth_time":4"#),
+        Err("id_token.auth_time_changed")
+    );
+    assert_eq!(
+        refreshed(r#","sub":"bob","auth_time":6"#),
+        Err("id_token.subject_changed")
     );
 }
 

@@ -1,0 +1,260 @@
+"""Another server we did not write: PyPI's django-oauth-toolkit. A person signs in on its pages."""
+
+from __future__ import annotations
+
+import http.cookiejar
+import json
+import urllib.error
+import urllib.parse
+import urllib.request
+from collections.abc import Iterator
+from html.parser import HTMLParser
+from typing import Any
+
+import pytest
+from conftest import NoRedirect, django_oauth_toolkit
+
+import oauth_core
+
+CALLBACK = "http://127.0.0.1/callback"
+HOME = "http://127.0.0.1/signed-out"
+
+
+@pytest.fixture(scope="module")
+def django() -> Iterator[Any]:
+    with django_oauth_toolkit() as said:
+        yield said
+
+
+@pytest.fixture
+def own_django() -> Iterator[Any]:
+    """One for a test that others would notice."""
+    with django_oauth_toolkit() as said:
+        yield said
+
+
+def client_of(
+    said: Any, which: str, *, server: oauth_core.Server | None = None, **options: Any
+) -> oauth_core.Client:
+    """The client of this name, of a server known by its preset unless it is given."""
+    base = said["issuer"].removesuffix("/o")
+    server = server or oauth_core.provider(
+        "django-oauth-toolkit", host="moved.example", loopback=base
+    )
+    data = said["clients"][which]
+    secret = data.get("client_secret")
+    auth = oauth_core.ClientSecretBasic(secret) if secret else oauth_core.Public()
+    options = {"client_auth": auth, **options}
+    return oauth_core.Client(server, client_id=data["client_id"], **options)
+
+
+def steer(said: Any, what: str) -> None:
+    """Asks for what the server offers to tests only."""
+    with urllib.request.urlopen(said["issuer"].removesuffix("/o") + what, b"") as reply:
+        assert reply.status == 204
+
+
+class Form(HTMLParser):
+    """What a person fills in on a page; what is hidden stays as it is, the token against CSRF included."""
+
+    def __init__(self, page: str, answers: dict[str, str]) -> None:
+        super().__init__()
+        self.answers = answers
+        self.fields: dict[str, str] = {}
+        self.feed(page)
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        told = dict(attrs)
+        name = told.get("name")
+        if tag not in ("input", "button") or name is None:
+            return
+        if name in self.answers:
+            self.fields[name] = self.answers[name]
+        elif told.get("type") == "hidden":
+            self.fields[name] = told.get("value") or ""
+
+
+class Person:
+    """Somebody with a browser, who fills in the forms of the server, and says yes."""
+
+    def __init__(self, said: Any) -> None:
+        jar = urllib.request.HTTPCookieProcessor(http.cookiejar.CookieJar())
+        self.opener = urllib.request.build_opener(jar, NoRedirect)
+        self.answers = {**said["person"], "allow": "yes", "action": "accept"}
+
+    def visit(self, url: str, **answers: str) -> str:
+        """Where the browser leaves the server for, or the page that has nothing to fill in."""
+        data = None
+        for _ in range(12):
+            try:
+                with self.opener.open(url, data) as reply:
+                    page = str(reply.read().decode())
+            except urllib.error.HTTPError as reply:
+                assert reply.status == 302, reply.read().decode()
+                url, data = urllib.parse.urljoin(url, reply.headers["location"]), None
+                if url.startswith((CALLBACK, HOME)):
+                    return url
+                continue
+            fields = Form(page, {**self.answers, **answers}).fields
+            if not fields:
+                return page
+            data = urllib.parse.urlencode(fields).encode()
+        raise AssertionError(f"the forms go round in circles: {url}")
+
+    def sign_in(self, client: oauth_core.Client, scope: str, **extra: str) -> oauth_core.Tokens:
+        flow = client.authorize(redirect_uri=CALLBACK, scope=scope, extra=extra)
+        return client.redeem(flow, self.visit(flow.url))
+
+
+def refused(error: pytest.ExceptionInfo[oauth_core.OAuthError]) -> str:
+    return error.value.code
+
+
+def test_discovery(django: Any) -> None:
+    server = oauth_core.discover(django["issuer"], transport="loopback_http")
+    assert server.issuer == django["issuer"]
+    for name in ("token", "authorization", "revocation", "introspection"):
+        assert server.metadata[f"{name}_endpoint"].startswith(django["issuer"])
+
+
+@pytest.mark.parametrize("method", [oauth_core.ClientSecretBasic, oauth_core.ClientSecretPost])
+def test_client_credentials_with_odd_characters(django: Any, method: Any) -> None:
+    data = django["clients"]["machine"]
+    client = client_of(django, "machine", client_auth=method(data["client_secret"]))
+    tokens = client.client_credentials(scope="read write").token()
+    assert tokens.scope == {"read", "write"} and tokens.expires_in == 60
+    state = client.introspect(token=tokens.access_token, hint="access_token")
+    assert state.active and state.client_id == data["client_id"]
+    client.revoke(token=tokens.access_token, hint="access_token")
+    assert client.introspect(token=tokens.access_token) == oauth_core.TokenState(active=False)
+
+
+@pytest.mark.parametrize("method", [oauth_core.ClientSecretBasic, oauth_core.ClientSecretPost])
+def test_a_wrong_secret_is_named(django: Any, method: Any) -> None:
+    client = client_of(django, "machine", client_auth=method("wrong: +%/"))
+    with pytest.raises(oauth_core.Denied) as caught:
+        client.client_credentials().token()
+    error = caught.value
+    assert (error.code, error.status, error.endpoint) == ("denied.invalid_client", 401, "token")
+    assert "wrong: +%/" not in str(error)
+
+
+@pytest.mark.parametrize(
+    ("which", "alg", "other"),
+    [("web", "RS256", "HS256"), ("native", "RS256", "ES256"), ("hs256", "HS256", "RS256")],
+)
+def test_a_login_and_who_signed_in(django: Any, which: str, alg: str, other: str) -> None:
+    client = client_of(django, which, id_token_signed_response_alg=alg)
+    tokens = Person(django).sign_in(client, "openid profile email")
+    claims = tokens.claims
+    assert claims and claims["iss"] == django["issuer"] and claims["nonce"] and claims["at_hash"]
+    assert claims["email"] == "somebody@app.example"
+    told = client.userinfo(tokens=tokens, subject=claims["sub"])
+    assert told.claims["name"] == "Some Body"
+    with pytest.raises(oauth_core.OAuthError) as caught:
+        client.userinfo(tokens=tokens, subject="somebody else")
+    assert refused(caught) == "userinfo.subject"
+    with pytest.raises(oauth_core.OAuthError) as caught:
+        Person(django).sign_in(client_of(django, which, id_token_signed_response_alg=other), "openid")
+    assert refused(caught) == "jws.alg_not_allowed"
+
+
+@pytest.mark.parametrize("which", ["native", "web"])
+def test_refresh_rotation(django: Any, which: str) -> None:
+    client = client_of(django, which)
+    tokens = Person(django).sign_in(client, "read")
+    renewed = client.refresh(tokens=tokens)
+    assert renewed.refresh_token and renewed.refresh_token != tokens.refresh_token
+    # The server notices a token that is spent twice, and ends the grant.
+    for spent in (tokens, renewed):
+        with pytest.raises(oauth_core.Denied) as caught:
+            client.refresh(tokens=spent)
+        assert (caught.value.code, caught.value.advice) == ("denied.invalid_grant", "reauthorize")
+
+
+def test_revocation_ends_a_refresh_token(django: Any) -> None:
+    client = client_of(django, "web")
+    tokens = Person(django).sign_in(client, "read")
+    assert tokens.refresh_token
+    assert client.introspect(token=tokens.access_token).username == "somebody"
+    client.revoke(token=tokens.refresh_token, hint="refresh_token")
+    client.revoke(token="never-issued")
+    with pytest.raises(oauth_core.Denied) as caught:
+        client.refresh(tokens=tokens)
+    assert caught.value.code == "denied.invalid_grant"
+
+
+def test_what_is_wrong_with_a_login(django: Any) -> None:
+    client, person = client_of(django, "web"), Person(django)
+    elsewhere = client.authorize(redirect_uri="http://127.0.0.1/elsewhere", scope="read")
+    with pytest.raises(AssertionError, match="redirect"):
+        person.visit(elsewhere.url)
+
+    # The verifier of another flow with the state of this one: what a code injected from elsewhere meets.
+    flow = client.authorize(redirect_uri=CALLBACK, scope="read")
+    other = client.authorize(redirect_uri=CALLBACK, scope="read")
+    stolen = {**json.loads(other.serialize()), "state": json.loads(flow.serialize())["state"]}
+    with pytest.raises(oauth_core.Denied) as caught:
+        client.redeem(oauth_core.Flow.deserialize(json.dumps(stolen)), person.visit(flow.url))
+    assert caught.value.code == "denied.invalid_grant"
+
+
+def test_a_denial_does_not_name_the_issuer_though_the_metadata_says_so(django: Any) -> None:
+    found = oauth_core.discover(django["issuer"], transport="loopback_http")
+    clients = [client_of(django, "web"), client_of(django, "web", server=found)]
+    for client, code in zip(clients, ["denied.access_denied", "callback.missing_issuer"]):
+        flow = client.authorize(redirect_uri=CALLBACK, scope="read")
+        home = Person(django).visit(flow.url, allow="")
+        with pytest.raises(oauth_core.OAuthError) as caught:
+            client.redeem(flow, home)
+        assert refused(caught) == code
+
+
+def test_device_authorization(django: Any) -> None:
+    told = client_of(django, "device").device_authorization(scope="read")
+    assert told.interval == 5 and told.verification_uri.startswith(django["issuer"])
+    page = Person(django).visit(told.verification_uri, user_code=told.user_code)
+    assert "Authorized" in page
+
+
+def test_keys_are_replaced_while_clients_run(own_django: Any) -> None:
+    client, person = client_of(own_django, "web"), Person(own_django)
+    kids = set()
+    for _ in range(2):
+        tokens = person.sign_in(client, "openid")
+        assert tokens.id_token and tokens.claims
+        kids.add(tokens.id_token.split(".")[0])
+        steer(own_django, "/_rotate")
+    assert len(kids) == 2, "each was signed with another key"
+
+
+def test_an_id_token_of_a_refresh_tells_of_the_last_login(own_django: Any) -> None:
+    found = oauth_core.discover(own_django["issuer"], transport="loopback_http")
+    plain, by_preset = client_of(own_django, "web", server=found), client_of(own_django, "native")
+    person = Person(own_django)
+    # The session of this browser is an hour old when the clients are signed in to.
+    person.sign_in(plain, "openid")
+    steer(own_django, "/_pass_an_hour")
+    old = [person.sign_in(client, "openid") for client in (plain, by_preset)]
+    Person(own_django).sign_in(plain, "openid")
+    with pytest.raises(oauth_core.OAuthError) as caught:
+        plain.refresh(tokens=old[0])
+    assert refused(caught) == "id_token.auth_time_changed"
+    assert by_preset.refresh(tokens=old[1]).id_token
+
+
+def test_a_logout_comes_home(own_django: Any) -> None:
+    client, person = client_of(own_django, "web"), Person(own_django)
+    tokens = person.sign_in(client, "openid")
+    url = client.end_session_url(
+        id_token_hint=tokens.id_token, post_logout_redirect_uri=HOME, state="a +%/ state"
+    )
+    home = urllib.parse.urlsplit(person.visit(url))
+    assert home.geturl().startswith(HOME)
+    assert urllib.parse.parse_qs(home.query) == {"state": ["a +%/ state"]}
+    # The session is gone, and the grant has ended with it.
+    flow = client.authorize(redirect_uri=CALLBACK, scope="read", extra={"prompt": "none"})
+    assert "error=login_required" in person.visit(flow.url)
+    with pytest.raises(oauth_core.Denied) as caught:
+        client.refresh(tokens=tokens)
+    assert caught.value.code == "denied.invalid_grant"

@@ -1,0 +1,229 @@
+//! Starts PyPI's `django-oauth-toolkit` on a loopback port, and the browser of a person who signs in there.
+
+use std::path::PathBuf;
+use std::process::Command;
+use std::sync::LazyLock;
+
+use oauth_core::flow::discovery::{DiscoveryRequest, Prefer};
+use oauth_core::flow::redeem::Login;
+use oauth_core::issuer::RedirectUri;
+use oauth_core::quirk::{Quirk, Rules};
+use oauth_core::server::Server;
+use oauth_core::url::Url;
+use oauth_core::{
+    AuthorizationRequest, Client, ClientAuth, ClientId, Error, Moment, Scope, danger, discover_with,
+};
+use oauth_providers::provider;
+use oauth_reqwest::blocking::Driver;
+use reqwest::blocking::{Client as Browser, Response};
+
+use crate::browser::browser;
+use crate::server_process::ServerProcess;
+
+pub(crate) const CALLBACK: &str = "http://127.0.0.1/callback";
+
+/// A running server; it stops when this is dropped.
+pub(crate) struct Django(ServerProcess);
+
+/// The server of the tests that leave others alone. It stops when the program of the tests ends.
+pub(crate) fn shared() -> &'static Django {
+    static SHARED: LazyLock<Django> = LazyLock::new(Django::start);
+    &SHARED
+}
+
+impl Django {
+    pub(crate) fn start() -> Self {
+        let place = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("interop/django-oauth-toolkit");
+        let mut python = Command::new(place.join(".venv/bin/python"));
+        python.args(["-B", "server.py"]).current_dir(place);
+        Self(ServerProcess::start(&mut python))
+    }
+
+    pub(crate) fn issuer(&self) -> &str {
+        self.0.issuer()
+    }
+
+    pub(crate) fn client_id(&self, which: &str) -> &str {
+        self.0.of_client(which, "client_id")
+    }
+
+    pub(crate) fn secret(&self, which: &str) -> &str {
+        self.0.of_client(which, "client_secret")
+    }
+
+    /// What the server publishes, of two documents the one that is preferred.
+    pub(crate) fn discovered(
+        &self,
+        driver: &Driver,
+        prefer: Prefer,
+        quirks: &[Quirk],
+    ) -> Result<Server, Error> {
+        let ask = DiscoveryRequest::new(danger::loopback_issuer(self.issuer())?);
+        let rules = Rules {
+            quirks: quirks.to_vec(),
+            ..Rules::default()
+        };
+        let ask = ask.prefer(prefer).rules(rules);
+        driver.run(discover_with(danger::loopback_discovery(ask)))
+    }
+
+    /// All that the server has, by its preset.
+    pub(crate) fn server(&self) -> Result<Server, Error> {
+        let base = self.issuer().trim_end_matches("/o");
+        let preset = provider("django-oauth-toolkit")?.with("host", "moved.example")?;
+        preset.on_loopback(base)?.server()
+    }
+
+    /// The client of this name; by Basic, if it has a secret.
+    pub(crate) fn client(&self, which: &str) -> Result<Client, Error> {
+        self.client_of(self.server()?, which)
+    }
+
+    /// The client of this name at the server as somebody knows it.
+    pub(crate) fn client_of(&self, server: Server, which: &str) -> Result<Client, Error> {
+        let auth = match self.0.said["clients"][which].get("client_secret") {
+            None => ClientAuth::none(),
+            Some(_) => ClientAuth::basic(self.secret(which)),
+        };
+        Client::new(server, ClientId::new(self.client_id(which)), auth)
+    }
+
+    /// Asks for what the server offers to tests only.
+    pub(crate) fn steer(&self, what: &str) {
+        let url = self.issuer().replace("/o", what);
+        let done = Browser::new().post(url).send();
+        assert!(done.is_ok_and(|reply| reply.status() == 204), "{what}");
+    }
+
+    pub(crate) fn person(&self) -> Person {
+        let text = |member: &str| self.0.said["person"][member].as_str().expect("a text");
+        Person {
+            username: text("username").to_owned(),
+            password: text("password").to_owned(),
+            browser: browser(),
+        }
+    }
+}
+
+/// A person with a browser, who fills in the forms of the server, and says yes.
+pub(crate) struct Person {
+    username: String,
+    password: String,
+    browser: Browser,
+}
+
+impl Person {
+    /// Where the browser leaves the server for; or the page, if there is nothing to fill in.
+    pub(crate) fn visit(&self, url: &str) -> Result<String, String> {
+        self.visit_with(url, &[])
+    }
+
+    /// [`Self::visit`], with more answers to what the forms ask for.
+    pub(crate) fn visit_with(&self, url: &str, answers: &[(&str, &str)]) -> Result<String, String> {
+        let mut reply = self.browser.get(url).send().expect("an answer");
+        for _ in 0..5 {
+            let status = reply.status();
+            if let Some(home) = home(&reply) {
+                return Ok(home);
+            }
+            let here = reply.url().clone();
+            let page = reply.text().expect("a page");
+            let fields = self.filled_in(&page, answers);
+            if status != 200 || fields.is_empty() {
+                return Err(format!("{status}: {page}"));
+            }
+            let form = serde_urlencoded::to_string(fields).expect("a form");
+            let post = self.browser.post(here).body(form);
+            let post = post.header("content-type", "application/x-www-form-urlencoded");
+            reply = post.send().expect("an answer");
+        }
+        panic!("the forms go round in circles: {url}");
+    }
+
+    /// The fields of the form on this page: what is hidden as it stands there, CSRF token included.
+    fn filled_in(&self, page: &str, answers: &[(&str, &str)]) -> Vec<(String, String)> {
+        let Some((_, form)) = page.split_once("<form") else {
+            return Vec::new();
+        };
+        let own = [
+            ("username", self.username.as_str()),
+            ("password", self.password.as_str()),
+            ("allow", "yes"),
+            ("action", "accept"),
+        ];
+        let answer = |name: &str| {
+            let mut known = answers.iter().chain(&own);
+            known.find(|(known, _)| *known == name)
+        };
+        let tags = form.split('<').filter_map(|tag| {
+            let tag = tag.split('>').next().unwrap_or_default();
+            (tag.starts_with("input ") || tag.starts_with("button ")).then_some(tag)
+        });
+        let mut fields: Vec<(String, String)> = Vec::new();
+        for tag in tags {
+            let Some(name) = attribute(tag, "name") else {
+                continue;
+            };
+            let value = match answer(&name) {
+                Some((_, value)) => (*value).to_owned(),
+                None if attribute(tag, "type").as_deref() == Some("hidden") => {
+                    attribute(tag, "value").unwrap_or_default()
+                }
+                None => continue,
+            };
+            // Of two buttons with one name the person presses one.
+            if fields.iter().all(|(known, _)| *known != name) {
+                fields.push((name, value));
+            }
+        }
+        fields
+    }
+
+    /// Signs in, with these parameters besides.
+    pub(crate) fn sign_in(
+        &self,
+        driver: &Driver,
+        client: &Client,
+        scope: &str,
+        extra: &[(&str, &str)],
+    ) -> Result<Login, Error> {
+        let (url, pending) = client.authorize(
+            &Moment::system()?,
+            extra
+                .iter()
+                .fold(ask(scope), |ask, (name, value)| ask.extra(*name, *value)),
+        )?;
+        let home = self.visit(url.as_str()).expect("a callback");
+        driver.run(client.redeem(pending, &home)?)
+    }
+}
+
+/// A login that comes home to the registered URI.
+pub(crate) fn ask(scope: &str) -> AuthorizationRequest {
+    let home = RedirectUri::parse(CALLBACK).expect("a URI");
+    AuthorizationRequest::new(home).scope(Scope::parse(scope).expect("a scope"))
+}
+
+/// Where a redirect leads that the browser did not follow.
+fn home(reply: &Response) -> Option<String> {
+    let location = reply.headers().get("location")?;
+    let location = location.to_str().expect("a URL");
+    Url::parse(location).expect("an absolute URL");
+    Some(location.to_owned())
+}
+
+/// An attribute of a tag, with its references replaced.
+fn attribute(tag: &str, name: &str) -> Option<String> {
+    let (_, value) = tag.split_once(&format!(" {name}=\""))?;
+    let value = value.split('"').next()?;
+    let plain = [
+        ("&lt;", "<"),
+        ("&gt;", ">"),
+        ("&quot;", "\""),
+        ("&#x27;", "'"),
+    ];
+    let value = plain.iter().fold(value.to_owned(), |value, (from, to)| {
+        value.replace(from, to)
+    });
+    Some(value.replace("&amp;", "&"))
+}

@@ -1,0 +1,256 @@
+//! Tokens of `django-oauth-toolkit`: clients' and people's, renewed, looked at and revoked.
+
+use oauth_core::endpoint::device_authorization::DeviceAuthorization;
+use oauth_core::endpoint::introspection::{Introspection, TokenState};
+use oauth_core::endpoint::revocation::Revocation;
+use oauth_core::flow::discovery::Prefer;
+use oauth_core::grant::Extension;
+use oauth_core::issuer::RedirectUri;
+use oauth_core::quirk::Quirk;
+use oauth_core::server::EndpointKind;
+use oauth_core::token::TokenKind;
+use oauth_core::url::Url;
+use oauth_core::{
+    AuthorizationRequest, Client, ClientAuth, ClientId, Error, Moment, Pending, Scope,
+};
+use oauth_reqwest::blocking::Driver;
+use serde_json::Value;
+
+use crate::django::{ask, shared};
+use crate::oidc_provider::driver;
+
+fn scope(names: &str) -> Scope {
+    Scope::parse(names).expect("a scope")
+}
+
+fn state(driver: &Driver, client: &Client, token: &oauth_core::Secret<String>) -> TokenState {
+    let ask = Introspection::new(token.clone()).hint(TokenKind::Access);
+    driver.run(client.introspect(ask)).expect("an answer")
+}
+
+fn code<T>(result: Result<T, Error>) -> &'static str {
+    result.map(drop).expect_err("a refusal").code()
+}
+
+#[test]
+fn each_document_names_endpoints_that_the_other_does_not() {
+    let (server, driver) = (shared(), driver());
+    let [openid, oauth] = [Prefer::OpenId, Prefer::OAuth]
+        .map(|prefer| server.discovered(&driver, prefer, &[]).expect("metadata"));
+    let preset = server.server().expect("a preset");
+    assert_eq!(preset.issuer(), openid.issuer());
+    let names = |found: &oauth_core::server::Server| {
+        assert_eq!(found.issuer().as_str(), server.issuer());
+        assert!(found.authorization_response_iss_supported());
+        let methods = found.code_challenge_methods();
+        assert_eq!(methods, Some(vec!["S256".to_owned()]));
+        let known = EndpointKind::ALL.iter();
+        let known = known.filter(|kind| found.endpoint(**kind).is_ok());
+        let known = known.inspect(|kind| {
+            let by_preset = preset.endpoint(**kind).expect("an endpoint").as_str();
+            let published = found.endpoint(**kind).map(Url::as_str);
+            assert_eq!(published.expect("an endpoint"), by_preset);
+        });
+        known.copied().map(EndpointKind::member).collect::<Vec<_>>()
+    };
+    assert_eq!(
+        names(&openid),
+        [
+            "authorization_endpoint",
+            "token_endpoint",
+            "jwks_uri",
+            "userinfo_endpoint",
+            "end_session_endpoint",
+        ]
+    );
+    assert_eq!(
+        names(&oauth),
+        [
+            "authorization_endpoint",
+            "token_endpoint",
+            "revocation_endpoint",
+            "introspection_endpoint",
+            "jwks_uri",
+        ]
+    );
+}
+
+#[test]
+fn client_credentials_with_odd_characters() {
+    let (server, driver) = (shared(), driver());
+    let found = server.server().expect("metadata");
+    let secret = server.secret("machine");
+    for auth in [ClientAuth::basic(secret), ClientAuth::post(secret)] {
+        let id = ClientId::new(server.client_id("machine"));
+        let client = Client::new(found.clone(), id, auth).expect("a client");
+        let tokens = driver.run(client.client_credentials(scope("read write")));
+        let tokens = tokens.expect("a token");
+        assert_eq!(tokens.scope, scope("read write"));
+        assert_eq!(tokens.expires_in, Some(60));
+        let TokenState::Active(said) = state(&driver, &client, &tokens.access_token) else {
+            panic!("it is active");
+        };
+        assert_eq!(said.client_id.as_deref(), Some(server.client_id("machine")));
+        assert_eq!(said.scope, Some(scope("read write")));
+        let unknown = driver.run(client.client_credentials(scope("unheard-of")));
+        assert_eq!(code(unknown), "denied.invalid_scope");
+    }
+}
+
+#[test]
+fn a_wrong_secret_is_refused_by_name() {
+    let (server, driver) = (shared(), driver());
+    let found = server.server().expect("metadata");
+    let wrong = "wrong: +%/";
+    for auth in [ClientAuth::basic(wrong), ClientAuth::post(wrong)] {
+        let id = ClientId::new(server.client_id("machine"));
+        let client = Client::new(found.clone(), id, auth).expect("a client");
+        let refused = driver.run(client.client_credentials(Scope::none()));
+        let refused = refused.map(drop).expect_err("a refusal");
+        assert_eq!(refused.code(), "denied.invalid_client");
+        let status = refused.server_error().and_then(|said| said.status());
+        assert_eq!(status, Some(401));
+        assert!(!refused.to_string().contains(wrong));
+        // No JSON and no error code there, and 403 where RFC 7662 says 401.
+        let refused = driver.run(client.introspect(Introspection::new("never-issued")));
+        let refused = refused.map(drop).expect_err("a refusal");
+        assert_eq!(refused.code(), "denied.http_status");
+        let status = refused.server_error().and_then(|said| said.status());
+        assert_eq!(status, Some(403));
+    }
+}
+
+#[test]
+fn code_with_pkce_and_refresh_with_rotation() {
+    let (server, driver) = (shared(), driver());
+    for which in ["native", "web"] {
+        let client = server.client(which).expect("a client");
+        let login = server.person().sign_in(&driver, &client, "read", &[]);
+        let first = login
+            .unwrap_or_else(|error| panic!("{which}: {error}"))
+            .tokens;
+        assert_eq!(first.scope, scope("read"));
+        let spent = first.refresh_token.clone().expect("a refresh token");
+        let second = driver.run(client.refresh(&spent)).expect("a refresh");
+        let next = second.refresh_token.clone().expect("a refresh token");
+        assert!(!next.secret().matches(spent.secret().expose()), "{which}");
+        assert!(!second.access_token.matches(first.access_token.expose()));
+
+        // The server notices a token that is spent twice, and ends the grant.
+        let replayed = driver.run(client.refresh(&spent)).map(drop);
+        let replayed = replayed.expect_err("a refusal");
+        assert_eq!(replayed.code(), "denied.invalid_grant");
+        assert_eq!(replayed.advice().as_str(), "reauthorize");
+        let ended = driver.run(client.refresh(&next));
+        assert_eq!(code(ended), "denied.invalid_grant", "{which}");
+    }
+}
+
+#[test]
+fn revocation_ends_a_token_and_takes_unknown_ones() {
+    let (server, driver) = (shared(), driver());
+    let client = server.client("web").expect("a client");
+    let sign_in = || {
+        let login = server.person().sign_in(&driver, &client, "read", &[]);
+        login.expect("a login").tokens
+    };
+    let revoke = |token| driver.run(client.revoke(Revocation::new(token)));
+    let tokens = sign_in();
+    let TokenState::Active(said) = state(&driver, &client, &tokens.access_token) else {
+        panic!("it is active");
+    };
+    assert_eq!(said.username.as_deref(), Some("somebody"));
+    revoke(tokens.access_token.clone()).expect("revoked");
+    let gone = state(&driver, &client, &tokens.access_token);
+    assert!(matches!(gone, TokenState::Inactive));
+    revoke("never-issued".into()).expect("an unknown token is no error");
+
+    let tokens = sign_in();
+    let refresh = tokens.refresh_token.expect("a refresh token");
+    revoke(refresh.secret().clone()).expect("revoked");
+    let refused = driver.run(client.refresh(&refresh));
+    assert_eq!(code(refused), "denied.invalid_grant");
+}
+
+#[test]
+fn a_redirect_uri_that_is_not_registered_is_refused_on_a_page() {
+    let server = shared();
+    let client = server.client("web").expect("a client");
+    let other = RedirectUri::parse("http://127.0.0.1/elsewhere").expect("a URI");
+    let moment = Moment::system().expect("a moment");
+    let asked = client.authorize(
+        &moment,
+        AuthorizationRequest::new(other).scope(scope("read")),
+    );
+    let (url, _) = asked.expect("a URL");
+    let page = server.person().visit(url.as_str()).expect_err("a page");
+    assert!(page.starts_with("400"), "{page}");
+}
+
+#[test]
+fn a_verifier_of_another_flow_is_refused() {
+    let (server, driver) = (shared(), driver());
+    for which in ["native", "web"] {
+        let client = server.client(which).expect("a client");
+        let moment = || Moment::system().expect("a moment");
+        let (url, pending) = client.authorize(&moment(), ask("read")).expect("a URL");
+        let (_, other) = client.authorize(&moment(), ask("read")).expect("a URL");
+        // The other flow's verifier with this flow's state: what a code injected from elsewhere meets.
+        let mut stolen: Value = serde_json::from_str(other.to_json().expose()).expect("JSON");
+        stolen["state"] = Value::from(pending.state().expose().as_str());
+        let stolen = Pending::from_json(&stolen.to_string()).expect("a flow");
+        let callback = server.person().visit(url.as_str()).expect("a callback");
+        let refused = driver.run(client.redeem(stolen, &callback).expect("judged"));
+        assert_eq!(code(refused), "denied.invalid_grant", "{which}");
+    }
+}
+
+/// What comes of the denial of a login, with what the person answers and the request says besides.
+fn denied(quirks: &[Quirk], answers: &[(&str, &str)], extra: Option<(&str, &str)>) -> &'static str {
+    let (server, driver) = (shared(), driver());
+    let found = server.discovered(&driver, Prefer::OpenId, quirks);
+    let client = server.client_of(found.expect("metadata"), "web");
+    let client = client.expect("a client");
+    let moment = Moment::system().expect("a moment");
+    let ask = extra
+        .iter()
+        .fold(ask("read"), |ask, (name, value)| ask.extra(*name, *value));
+    let (url, pending) = client.authorize(&moment, ask).expect("a URL");
+    let home = server.person().visit_with(url.as_str(), answers);
+    code(client.redeem(pending, &home.expect("a callback")))
+}
+
+/// The server's metadata says that every callback names the issuer.
+#[test]
+fn a_denial_does_not_name_the_issuer() {
+    let (no, silent) = ([("allow", "")], Some(("prompt", "none")));
+    assert_eq!(denied(&[], &no, None), "callback.missing_issuer");
+    assert_eq!(denied(&[], &[], silent), "callback.missing_issuer");
+    let quirks = [Quirk::ErrorsWithoutIssuer];
+    assert_eq!(denied(&quirks, &no, None), "denied.access_denied");
+    assert_eq!(denied(&quirks, &[], silent), "denied.login_required");
+}
+
+#[test]
+fn a_device_is_let_in_by_its_person() {
+    let (server, driver) = (shared(), driver());
+    let client = server.client("device").expect("a client");
+    let told = driver.run(client.call(DeviceAuthorization::new(scope("read"))));
+    let told = told.expect("a code");
+    assert_eq!(told.interval, 5);
+    assert!(told.verification_uri.as_str().starts_with(server.issuer()));
+    let poll = || {
+        let grant = Extension::new("urn:ietf:params:oauth:grant-type:device_code");
+        let grant = grant.expect("a grant");
+        let grant = grant.parameter("device_code", told.device_code.clone());
+        driver.run(client.token(grant.expect("a grant"), Scope::none()))
+    };
+    assert_eq!(code(poll()), "denied.authorization_pending");
+    let answers = [("user_code", told.user_code.as_str())];
+    let page = server.person();
+    let page = page.visit_with(told.verification_uri.as_str(), &answers);
+    let page = page.expect_err("a page without a form");
+    assert!(page.contains("Authorized"), "{page}");
+    let tokens = poll().expect("tokens");
+    assert!(tokens.refresh_token.is_some());
+}

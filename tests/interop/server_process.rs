@@ -1,0 +1,63 @@
+//! A server in a process of its own, which says where it is in one line of JSON, and stops when its standard
+//! input closes.
+
+use std::io::{BufRead as _, BufReader};
+use std::process::{Child, ChildStdin, Command, Stdio};
+use std::thread;
+
+use serde_json::Value;
+
+/// A running server; it stops when this is dropped.
+pub(crate) struct ServerProcess {
+    process: Child,
+    /// The server stops when its standard input closes, even if this process is killed.
+    alive: Option<ChildStdin>,
+    pub(crate) said: Value,
+}
+
+impl ServerProcess {
+    /// Starts it, and waits until it listens.
+    pub(crate) fn start(command: &mut Command) -> Self {
+        let started = command
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::null())
+            .spawn();
+        let mut process = started.unwrap_or_else(|why| {
+            panic!("{command:?} starts: install it with `cargo xtask setup`: {why}")
+        });
+        let output = process.stdout.take().expect("a pipe");
+        let mut lines = BufReader::new(output).lines().map_while(Result::ok);
+        let line = lines
+            .find(|line| line.starts_with('{'))
+            .expect("the server says where it listens");
+        let said = serde_json::from_str(&line).expect("JSON");
+        let alive = process.stdin.take();
+        // Whatever else it says must not fill the pipe.
+        thread::spawn(move || lines.for_each(drop));
+        Self {
+            process,
+            alive,
+            said,
+        }
+    }
+
+    pub(crate) fn issuer(&self) -> &str {
+        self.said["issuer"].as_str().expect("an issuer")
+    }
+
+    /// What is said of a client, such as its `client_id`.
+    pub(crate) fn of_client(&self, which: &str, member: &str) -> &str {
+        let client = &self.said["clients"][which];
+        let text = client[member].as_str();
+        text.unwrap_or_else(|| panic!("{member} of {which}"))
+    }
+}
+
+impl Drop for ServerProcess {
+    fn drop(&mut self) {
+        // It clears up what it has written.
+        drop(self.alive.take());
+        let _ = self.process.wait();
+    }
+}
