@@ -41,8 +41,27 @@ function pairs(extra = {}) {
     (Array.isArray(value) ? value : [value]).map((value) => [name, String(value)]))
 }
 
+/** A client that asks about the access tokens it is shown. */
+class Introspecting extends Operations {
+  #native
+  #transport
+
+  constructor(known, transport) {
+    super()
+    this.#native = known
+    this.#transport = transport
+    this.exchange = new Exchanges(known)
+  }
+
+  async [perform](operation, args, call) {
+    return run(exchangeOf(this.#native, operation, args), this.#transport, call)
+  }
+}
+
 /** A source of this client's, with what only this package may say. */
 let sourceOf
+/** This client, as one that asks about the access tokens it is shown. */
+let introspectingOf
 
 /** This client, as one server knows it. */
 class Client extends Operations {
@@ -108,6 +127,7 @@ class Client extends Operations {
 
   static {
     sourceOf = (client, grantType, options) => client.#source(grantType, undefined, options)
+    introspectingOf = (client, how) => new Introspecting(lifted(() => client.#native.introspecting(how)), client.#transport)
   }
 
   #source(grantType, tokens, options) {
@@ -219,4 +239,4 @@ async function lifting(call) {
   }
 }
 
-module.exports = { Client, login, openBrowser, sourceOf }
+module.exports = { Client, introspectingOf, login, openBrowser, sourceOf }

@@ -10,7 +10,7 @@ use oauth_core::error::Misuse;
 use oauth_core::flow::authorization::ResponseMode;
 use oauth_facade::{
     AssertionProfile, Auth, Authorize, Certificate, Client, ClientIdParameter, EndSession,
-    FederatedAssertion, Flow, PrivateKeyJwt, Registration, SecretJwt,
+    FederatedAssertion, Flow, Introspecting, PrivateKeyJwt, Registration, SecretJwt,
 };
 use oauth_reqwest::AssertionFile;
 
@@ -269,6 +269,13 @@ impl NativeClient {
     pub fn begin(&self, number: u32, given: Array<'_>) -> Result<NativeExchange> {
         let machine = self.0.begin(number, arguments(&given)?);
         machine.map(NativeExchange::new).map_err(refused)
+    }
+
+    /// The same client, which asks about the access tokens that it is shown.
+    #[napi]
+    pub fn introspecting(&self, how: Array<'_>) -> Result<Self> {
+        let how = Introspecting::read(&mut arguments(&how)?).map_err(refused)?;
+        self.0.introspecting(how).map(Self).map_err(fail)
     }
 
     /// One grant, kept fresh: of the client's own, or of a person's.

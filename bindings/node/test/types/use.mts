@@ -40,6 +40,11 @@ export async function use(signal: AbortSignal): Promise<void> {
   const shown: AccessToken = await verifier.verify('t', { jkt: 'k', maxAge: 60, signal })
   const ended: LogoutToken = await client.verifyLogoutToken({ token: 't', replay: 'caller' })
   texts.push(shown.subject, ended.sid ?? '', client.endSessionUrl({ state: 's' }).href)
+  const asking = AccessTokenVerifier.introspecting(client, { audience: 'https://api.example', cacheMaxAge: 30 })
+  const asked: AccessToken = await asking.verify('t', { scope: 'read' })
+  texts.push(asked.subject)
+  // @ts-expect-error a server that is asked signs no tokens
+  AccessTokenVerifier.introspecting(client, { audience: 'https://api.example', algs: ['ES256'] })
   // @ts-expect-error there is no such profile
   new AccessTokenVerifier(found, { audience: 'https://api.example', profile: 'okto' })
   // @ts-expect-error a mistyped need would be none

@@ -30,6 +30,7 @@ __all__ = [
     "FixedToken",
     "Flow",
     "GrantSource",
+    "Introspecting",
     "Keeper",
     "Key",
     "Lease",
@@ -1163,6 +1164,9 @@ class Exchange(Generator[Step, Answer, _T_co]):
         """Ends the conversation."""
     @classmethod
     def __class_getitem__(cls, item: Any) -> GenericAlias: ...
+class Introspecting(Client):
+    """The native half of a client that asks about the access tokens it is shown."""
+    def __new__(cls, client: Client, arguments: tuple[object, ...], /) -> Self: ...
 @disjoint_base
 class Exchanges:
     """The native half of oauth_core.Exchanges."""
