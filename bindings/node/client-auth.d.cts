@@ -48,7 +48,7 @@ export interface ClientSecretJwtOptions {
   audience?: string | undefined
 }
 
-export interface AssertionFileOptions {
+export interface AssertionOptions {
   /** What the token must be made out to, and nothing else; the server's issuer unless it is given. */
   audience?: string | undefined
   /** `spiffe_jwt` for a JWT-SVID, whose subject is a SPIFFE ID. */
@@ -77,4 +77,12 @@ export function clientSecretJwt(secret: string, options?: ClientSecretJwtOptions
  * `client_auth.assertion_expired`, `client_auth.assertion_audience`, or `lost.unsent` where there is no
  * token.
  */
-export function assertionFile(path: string | URL, options?: AssertionFileOptions): ClientAuth
+export function assertionFile(path: string | URL, options?: AssertionOptions): ClientAuth
+
+/**
+ * The same where a function gives the token, or a promise of it: of a metadata service, or of another token endpoint. It is
+ * called anew for each request, and once more when the server refuses the token. A request rejects with `lost.unsent`
+ * where the function throws, with what it threw as `cause`, and where it takes longer than 30 seconds. A step that is taken
+ * by hand, as `exchange.begin()`, cannot wait for a promise, and throws a `TypeError`: `run` can.
+ */
+export function assertionFunction(read: () => string | PromiseLike<string>, options?: AssertionOptions): ClientAuth

@@ -1,6 +1,7 @@
 //! The client: texts in, conversations out.
 
 use std::collections::HashMap;
+use std::sync::Arc;
 
 use napi::Result;
 use napi::bindgen_prelude::Array;
@@ -14,6 +15,7 @@ use oauth_facade::{
 };
 use oauth_reqwest::AssertionFile;
 
+use crate::assertion::NativeAssertionSource;
 use crate::error::{fail, invalid};
 use crate::exchange::{NativeExchange, NativeMoment, moment};
 use crate::keeper::{NativeKeep, NativeKeeper};
@@ -57,9 +59,9 @@ pub struct NativeClientOptions {
 /// What the assertions of a client are made of.
 #[napi(object, object_to_js = false)]
 pub struct NativeAssertion {
-    /// `client_secret_jwt`, `private_key_jwt` or `file`.
+    /// `client_secret_jwt`, `private_key_jwt`, `file` or `function`.
     pub method: String,
-    /// The secret, the key or the path.
+    /// The secret, the key or the path; empty for a function.
     pub source: String,
     /// The algorithm.
     pub alg: Option<String>,
@@ -76,7 +78,7 @@ pub struct NativeAssertion {
 }
 
 impl NativeAssertion {
-    fn auth(self) -> Result<Auth> {
+    fn auth(self, function: Option<&NativeAssertionSource>) -> Result<Auth> {
         let Self {
             alg,
             kid,
@@ -97,8 +99,14 @@ impl NativeAssertion {
                 certificate_thumbprint,
                 audience,
             })),
-            "file" => {
-                let mut assertion = FederatedAssertion::new(AssertionFile::new(self.source));
+            "file" | "function" => {
+                let mut assertion = match function {
+                    None => FederatedAssertion::new(AssertionFile::new(self.source)),
+                    Some(function) => {
+                        let called = Arc::clone(&function.0);
+                        FederatedAssertion::new(move || called.assertion())
+                    }
+                };
                 assertion = assertion.profile(match self.profile.as_deref() {
                     None | Some("jwt") => AssertionProfile::Jwt,
                     Some("spiffe_jwt") => AssertionProfile::SpiffeJwt,
@@ -115,7 +123,8 @@ impl NativeAssertion {
                 Ok(Auth::Federated(assertion))
             }
             _ => Err(invalid(
-                "clientAuth is a name, or the result of privateKeyJwt, clientSecretJwt or assertionFile",
+                "clientAuth is a name, or the result of privateKeyJwt, clientSecretJwt, assertionFile or \
+                 assertionFunction",
             )),
         }
     }
@@ -149,8 +158,8 @@ fn by_name(chosen: Option<&str>, secret: Option<Secret<String>>) -> Result<Auth>
         Some("client_secret_post") => with(Auth::Post, secret),
         Some(_) => Err(invalid(
             "clientAuth is client_secret_basic, client_secret_post, none, tls_client_auth, \
-             self_signed_tls_client_auth, or the result of privateKeyJwt, clientSecretJwt or \
-             assertionFile",
+             self_signed_tls_client_auth, or the result of privateKeyJwt, clientSecretJwt, \
+             assertionFile or assertionFunction",
         )),
     }
 }
@@ -178,11 +187,15 @@ pub struct NativeClient(Client);
 impl NativeClient {
     /// A client of `server`.
     #[napi(constructor)]
-    pub fn new(server: &NativeServer, options: NativeClientOptions) -> Result<Self> {
+    pub fn new(
+        server: &NativeServer,
+        options: NativeClientOptions,
+        function: Option<&NativeAssertionSource>,
+    ) -> Result<Self> {
         let secret = options.client_secret.map(Secret::new);
         let auth = match (options.assertion, options.client_auth.as_deref()) {
             (Some(assertion), _) => match secret {
-                None => assertion.auth()?,
+                None => assertion.auth(function)?,
                 Some(_) => return Err(invalid("give either clientSecret or such a clientAuth")),
             },
             (None, chosen) => by_name(chosen, secret)?,

@@ -1,7 +1,7 @@
 // Compiled, never run: what the types allow, and what they refuse.
 import {
   AccessToken, AccessTokenVerifier, Api, Client, Denied, FileStore, FixedToken, Flow, GrantSource, Keeper, Key, LogoutToken, Lost, Misuse, Network, OAuthError, PostgresStore, RedisStore, Sealed,
-  Server, Sessions, SqliteStore, TokenState, Tokens, Untrusted, discover, discovery, drain, fixedToken, keep, login, provider, providerFile, providers, run,
+  Server, Sessions, SqliteStore, TokenState, Tokens, Untrusted, assertionFunction, discover, discovery, drain, fixedToken, keep, login, provider, providerFile, providers, run,
 } from 'oauth-core'
 import type {
   ErrorCode, Exchange, KeySource, Moment, Owner, RateLimit, Step, Store, Task, TokenSource, Turn, UntrustedCode,
@@ -43,6 +43,9 @@ export async function use(signal: AbortSignal): Promise<void> {
   const asking = AccessTokenVerifier.introspecting(client, { audience: 'https://api.example', cacheMaxAge: 30 })
   const asked: AccessToken = await asking.verify('t', { scope: 'read' })
   texts.push(asked.subject)
+  new Client(found, { clientId: 'id', clientAuth: assertionFunction(async () => 'token', { audience: 'api://x', clientId: 'sent' }) })
+  // @ts-expect-error a function gives a text
+  assertionFunction(() => 7)
   // @ts-expect-error a server that is asked signs no tokens
   AccessTokenVerifier.introspecting(client, { audience: 'https://api.example', algs: ['ES256'] })
   // @ts-expect-error there is no such profile
