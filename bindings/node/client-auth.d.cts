@@ -9,6 +9,17 @@ export interface ClientAuth {
   readonly method: 'private_key_jwt' | 'client_secret_jwt'
 }
 
+/** A client that signs with a private key. */
+export interface PrivateKeyAuth extends ClientAuth {
+  readonly method: 'private_key_jwt'
+  /**
+   * The public halves of all keys as a JWK Set (RFC 7517 section 5): to register as `jwks`, or to serve at the client's
+   * `jwks_uri`. Throws `key.*` for what is no key; `misuse.setup` for no key, for two of one name, and for a `kid` where
+   * there are several.
+   */
+  publicJwks(): { keys: Array<Record<string, string>> }
+}
+
 /** The algorithm of a private key (RFC 7518 section 3.1). */
 export type SigningAlg =
   | 'ES256' | 'ES384' | 'ES512'
@@ -59,10 +70,11 @@ export interface AssertionOptions {
 
 /**
  * `private_key_jwt`: a JWT for each request, signed by a private key (RFC 7523 section 2.2). The key is
- * PEM (PKCS#8, PKCS#1, SEC1) or a JWK; a client of a text that is none throws `key.malformed`, of a key
+ * PEM (PKCS#8, PKCS#1, SEC1) or a JWK, or there are several, the newest first: the newest that the server can
+ * take signs, and each is named by the `kid` of its JWK or else by its thumbprint. A client of a text that is none throws `key.malformed`, of a key
  * that cannot sign so `key.algorithm`, of one that serves another server `key.shared`.
  */
-export function privateKeyJwt(key: string, options?: PrivateKeyJwtOptions): ClientAuth
+export function privateKeyJwt(key: string | readonly string[], options?: PrivateKeyJwtOptions): PrivateKeyAuth
 
 /**
  * `client_secret_jwt`: a JWT for each request, with an HMAC of the secret (RFC 7523 section 2.2). The

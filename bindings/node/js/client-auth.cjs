@@ -1,6 +1,7 @@
 'use strict'
 
 const native = require('./native.cjs')
+const { lifted } = require('./errors.cjs')
 const { textOf, wait } = require('./exchange.cjs')
 const { answersOfAssertion } = require('./foreign.cjs')
 const { pathOf } = require('./paths.cjs')
@@ -84,6 +85,12 @@ class ClientAuth {
     return method === 'file' || method === 'function' ? 'private_key_jwt' : method
   }
 
+  /** The public halves of all keys, as a JWK Set (RFC 7517 section 5). */
+  publicJwks() {
+    if (this.#assertion.method !== 'private_key_jwt') throw new TypeError('only keys have a public half')
+    return JSON.parse(lifted(() => native.publicJwks(this.#assertion)))
+  }
+
   /** What the native half makes of what was given as `clientAuth`. */
   static of(given) {
     if (given instanceof ClientAuth) return { assertion: given.#assertion, read: given.#function }
@@ -101,8 +108,8 @@ function checkText(value, name) {
 
 /** `private_key_jwt` (RFC 7523 section 2.2). */
 function privateKeyJwt(key, { alg, kid, certificateThumbprint, audience } = {}) {
-  const source = checkText(key, 'key')
-  return new ClientAuth({ method: 'private_key_jwt', source, alg, kid, certificateThumbprint, audience })
+  const keys = (Array.isArray(key) ? key : [key]).map((key) => checkText(key, 'key'))
+  return new ClientAuth({ method: 'private_key_jwt', source: '', keys, alg, kid, certificateThumbprint, audience })
 }
 
 /** `client_secret_jwt` (RFC 7523 section 2.2). */

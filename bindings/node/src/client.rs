@@ -61,8 +61,10 @@ pub struct NativeClientOptions {
 pub struct NativeAssertion {
     /// `client_secret_jwt`, `private_key_jwt`, `file` or `function`.
     pub method: String,
-    /// The secret, the key or the path; empty for a function.
+    /// The secret or the path; empty for keys and for a function.
     pub source: String,
+    /// The keys, the newest first.
+    pub keys: Option<Vec<String>>,
     /// The algorithm.
     pub alg: Option<String>,
     /// The key's name at the server.
@@ -77,26 +79,33 @@ pub struct NativeAssertion {
     pub client_id: Option<String>,
 }
 
+/// The public halves of the keys of a `private_key_jwt`, as a JWK Set in JSON.
+#[napi]
+pub(crate) fn public_jwks(assertion: NativeAssertion) -> Result<String> {
+    assertion.private_key_jwt().public_jwks().map_err(fail)
+}
+
 impl NativeAssertion {
+    fn private_key_jwt(self) -> PrivateKeyJwt {
+        let keys = self.keys.into_iter().flatten();
+        PrivateKeyJwt {
+            keys: keys.map(Secret::new).collect(),
+            alg: self.alg,
+            kid: self.kid,
+            certificate_thumbprint: self.certificate_thumbprint,
+            audience: self.audience,
+        }
+    }
+
     fn auth(self, function: Option<&NativeAssertionSource>) -> Result<Auth> {
-        let Self {
-            alg,
-            kid,
-            certificate_thumbprint,
-            audience,
-            ..
-        } = self;
+        if self.method == "private_key_jwt" {
+            return Ok(Auth::PrivateKeyJwt(self.private_key_jwt()));
+        }
+        let Self { alg, audience, .. } = self;
         match self.method.as_str() {
             "client_secret_jwt" => Ok(Auth::SecretJwt(SecretJwt {
                 secret: Secret::new(self.source),
                 alg: alg.unwrap_or_else(|| "HS256".to_owned()),
-                audience,
-            })),
-            "private_key_jwt" => Ok(Auth::PrivateKeyJwt(PrivateKeyJwt {
-                key: Secret::new(self.source),
-                alg,
-                kid,
-                certificate_thumbprint,
                 audience,
             })),
             "file" | "function" => {

@@ -7,6 +7,7 @@
 )]
 
 mod client_assertion;
+mod client_keys;
 mod decrypt;
 mod decryption_key;
 mod der;
@@ -15,6 +16,7 @@ mod private_key;
 mod verify;
 
 pub use client_assertion::client_secret_jwt;
+pub use client_keys::ClientKeys;
 pub use decryption_key::DecryptionKey;
 pub use private_key::{KeyError, PrivateKey};
 pub use verify::{check_public_key, mac, verify};

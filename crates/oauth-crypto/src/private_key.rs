@@ -22,7 +22,7 @@ use serde_json::{Value, json};
 use zeroize::Zeroizing;
 
 use crate::der;
-use crate::jwk::PrivateJwk;
+use crate::jwk::{PrivateJwk, is_jwk};
 
 /// A private key that signs in this process. `Debug` shows its algorithm only.
 #[derive(Clone)]
@@ -75,8 +75,7 @@ impl PrivateKey {
     /// # Errors
     /// What is wrong with it; `Algorithm` if none of them fits.
     pub fn read(text: &str, candidates: &[Alg]) -> Result<Self, KeyError> {
-        let is_jwk = text.trim_start().starts_with('{');
-        let read = |alg| match is_jwk {
+        let read = |alg| match is_jwk(text) {
             true => Self::from_jwk(text, alg),
             false => Self::from_pem(text, alg),
         };

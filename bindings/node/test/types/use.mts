@@ -1,7 +1,7 @@
 // Compiled, never run: what the types allow, and what they refuse.
 import {
   AccessToken, AccessTokenVerifier, Api, Client, Denied, FileStore, FixedToken, Flow, GrantSource, Keeper, Key, LogoutToken, Lost, Misuse, Network, OAuthError, PostgresStore, RedisStore, Sealed,
-  Server, Sessions, SqliteStore, TokenState, Tokens, Untrusted, assertionFunction, discover, discovery, drain, fixedToken, keep, login, provider, providerFile, providers, run,
+  Server, Sessions, SqliteStore, TokenState, Tokens, Untrusted, assertionFunction, clientSecretJwt, discover, discovery, drain, fixedToken, keep, login, privateKeyJwt, provider, providerFile, providers, run,
 } from 'oauth-core'
 import type {
   ErrorCode, Exchange, KeySource, Moment, Owner, RateLimit, Step, Store, Task, TokenSource, Turn, UntrustedCode,
@@ -44,6 +44,10 @@ export async function use(signal: AbortSignal): Promise<void> {
   const asked: AccessToken = await asking.verify('t', { scope: 'read' })
   texts.push(asked.subject)
   new Client(found, { clientId: 'id', clientAuth: assertionFunction(async () => 'token', { audience: 'api://x', clientId: 'sent' }) })
+  const rotating = privateKeyJwt(['new', 'old'], { alg: 'ES256' })
+  texts.push(...rotating.publicJwks().keys.map(({ kid }) => kid ?? ''))
+  // @ts-expect-error a secret has no public half
+  clientSecretJwt('secret').publicJwks()
   // @ts-expect-error a function gives a text
   assertionFunction(() => 7)
   // @ts-expect-error a server that is asked signs no tokens
