@@ -50,6 +50,11 @@ export interface PrivateKeyJwtOptions {
   certificateThumbprint?: string | undefined
   /** What the server demands in place of its issuer (RFC 10070): a key with one serves one server. */
   audience?: string | undefined
+  /**
+   * What decrypts keys that are encrypted, as `openssl genpkey -aes256` writes them (PKCS#8 with PBES2). Without one a client
+   * throws `key.encrypted`, with a wrong one `key.passphrase`.
+   */
+  passphrase?: string | undefined
 }
 
 export interface ClientSecretJwtOptions {

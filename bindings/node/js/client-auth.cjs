@@ -107,9 +107,9 @@ function checkText(value, name) {
 }
 
 /** `private_key_jwt` (RFC 7523 section 2.2). */
-function privateKeyJwt(key, { alg, kid, certificateThumbprint, audience } = {}) {
+function privateKeyJwt(key, { alg, kid, certificateThumbprint, audience, passphrase } = {}) {
   const keys = (Array.isArray(key) ? key : [key]).map((key) => checkText(key, 'key'))
-  return new ClientAuth({ method: 'private_key_jwt', source: '', keys, alg, kid, certificateThumbprint, audience })
+  return new ClientAuth({ method: 'private_key_jwt', source: '', keys, passphrase, alg, kid, certificateThumbprint, audience })
 }
 
 /** `client_secret_jwt` (RFC 7523 section 2.2). */

@@ -65,6 +65,8 @@ pub struct NativeAssertion {
     pub source: String,
     /// The keys, the newest first.
     pub keys: Option<Vec<String>>,
+    /// What decrypts them.
+    pub passphrase: Option<String>,
     /// The algorithm.
     pub alg: Option<String>,
     /// The key's name at the server.
@@ -90,6 +92,7 @@ impl NativeAssertion {
         let keys = self.keys.into_iter().flatten();
         PrivateKeyJwt {
             keys: keys.map(Secret::new).collect(),
+            passphrase: self.passphrase.map(Secret::new),
             alg: self.alg,
             kid: self.kid,
             certificate_thumbprint: self.certificate_thumbprint,

@@ -1,8 +1,10 @@
 // Keys of a client, of which one takes the place of another, at npm's oidc-provider.
 import assert from 'node:assert/strict'
 import { generateKeyPairSync } from 'node:crypto'
+import { readFileSync } from 'node:fs'
+import path from 'node:path'
 import { test } from 'node:test'
-import { core, oidcProvider, rejection } from './helper.mjs'
+import { core, oidcProvider, rejection, root } from './helper.mjs'
 
 const { Client, Server, discover, privateKeyJwt, clientSecretJwt } = core
 
@@ -58,4 +60,26 @@ test('what is no set of keys is refused', () => {
   assert.throws(() => header(privateKeyJwt([young, old]), 'ES384'), { code: 'key.algorithm' })
   assert.throws(() => privateKeyJwt([7]), TypeError)
   assert.throws(() => clientSecretJwt('a'.repeat(32)).publicJwks(), TypeError)
+})
+
+test('an encrypted key needs its passphrase', () => {
+  const file = (name) => readFileSync(path.join(root, `crates/oauth-crypto/tests/encrypted/${name}.pem`), 'utf8')
+  const opened = privateKeyJwt(file('aes256'), { passphrase: 'correct' })
+  assert.deepEqual(opened.publicJwks(), privateKeyJwt(file('plain')).publicJwks())
+  assert.equal(header(opened, 'ES256').alg, 'ES256')
+  // As Node.js itself writes them.
+  const { privateKey } = generateKeyPairSync('ec', {
+    namedCurve: 'P-256',
+    ...encodings,
+    privateKeyEncoding: { ...encodings.privateKeyEncoding, cipher: 'aes-256-cbc', passphrase: 'pass' },
+  })
+  assert.equal(header(privateKeyJwt([privateKey, old], { passphrase: 'pass' }), 'ES256').alg, 'ES256')
+  for (const [auth, code] of [
+    [privateKeyJwt(file('aes256')), 'key.encrypted'],
+    [privateKeyJwt(file('aes256'), { passphrase: 'wrong' }), 'key.passphrase'],
+    [privateKeyJwt(file('scrypt'), { passphrase: 'correct' }), 'key.malformed'],
+  ]) {
+    assert.throws(() => auth.publicJwks(), { code })
+    assert.throws(() => header(auth, 'ES256'), (error) => error.code === code && !error.message.includes('wrong'))
+  }
 })

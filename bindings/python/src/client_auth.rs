@@ -46,8 +46,9 @@ pub(crate) struct ClientSecretJwt;
 /// know, unless it is given; kid is the key's name at the server. certificate_thumbprint is the
 /// base64url of the SHA-256 of the key's certificate (x5t#S256), for servers that find the key by
 /// it. audience is what the server demands in place of its issuer (RFC 10070): a key with one serves
-/// one server, key.shared otherwise. key.malformed for a text that is no key, key.algorithm for a key
-/// that cannot sign so.
+/// one server, key.shared otherwise. passphrase decrypts keys that are encrypted, as openssl genpkey -aes256
+/// writes them (PKCS#8 with PBES2): key.encrypted without one, key.passphrase for a wrong one. key.malformed
+/// for a text that is no key, key.algorithm for a key that cannot sign so.
 #[pyclass(frozen, extends = ClientAuth, module = "oauth_core")]
 pub(crate) struct PrivateKeyJwt;
 
@@ -140,15 +141,17 @@ impl ClientSecretJwt {
 impl PrivateKeyJwt {
     #[new]
     #[pyo3(signature = (key, /, *, alg = None, kid = None, certificate_thumbprint = None,
-                        audience = None))]
+                        audience = None, passphrase = None))]
     fn new(
         key: Keys,
         alg: Option<String>,
         kid: Option<String>,
         certificate_thumbprint: Option<String>,
         audience: Option<String>,
+        passphrase: Option<String>,
     ) -> PyClassInitializer<Self> {
         let jwt = KeyJwt {
+            passphrase: passphrase.map(secret),
             keys: match key {
                 Keys::One(key) => vec![secret(key)],
                 Keys::Several(keys) => keys.into_iter().map(secret).collect(),

@@ -93,3 +93,24 @@ def test_what_is_no_set_of_keys_is_refused(pems: tuple[str, str]) -> None:
     assert caught.value.code == "key.algorithm"
     with pytest.raises(TypeError):
         oauth_core.PrivateKeyJwt([7])  # type: ignore[list-item]
+
+
+def test_an_encrypted_key_needs_its_passphrase() -> None:
+    folder = ROOT / "crates/oauth-crypto/tests/encrypted"
+    plain, encrypted = ((folder / f"{name}.pem").read_text() for name in ("plain", "aes256"))
+    opened = oauth_core.PrivateKeyJwt(encrypted, passphrase="correct")
+    assert opened.public_jwks() == oauth_core.PrivateKeyJwt(plain).public_jwks()
+    assert header(opened, "ES256")["alg"] == "ES256"
+    for auth, code in [
+        (oauth_core.PrivateKeyJwt(encrypted), "key.encrypted"),
+        (oauth_core.PrivateKeyJwt(encrypted, passphrase="wrong"), "key.passphrase"),
+        (
+            oauth_core.PrivateKeyJwt((folder / "scrypt.pem").read_text(), passphrase="correct"),
+            "key.malformed",
+        ),
+    ]:
+        for use in (auth.public_jwks, lambda auth=auth: header(auth, "ES256")):
+            with pytest.raises(oauth_core.Misuse) as caught:
+                use()
+            assert caught.value.code == code
+            assert "wrong" not in str(caught.value)

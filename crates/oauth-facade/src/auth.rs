@@ -46,6 +46,8 @@ pub struct SecretJwt {
 pub struct PrivateKeyJwt {
     /// The keys, the newest first: PEM (PKCS#8, PKCS#1, SEC1) or JWKs. The newest that the server can take signs.
     pub keys: Vec<Secret<String>>,
+    /// What decrypts those that are encrypted (PKCS#8 with PBES2).
+    pub passphrase: Option<Secret<String>>,
     /// The algorithm; by default one that the key and the server both know.
     pub alg: Option<String>,
     /// The `kid` of the header, of the one key. Several are named by their JWKs, or by their thumbprints.
@@ -81,6 +83,7 @@ impl Auth {
 
 #[cfg(feature = "crypto")]
 mod assertion {
+    use oauth_core::Secret;
     use oauth_core::client_auth::{AssertionAudience, ClientAssertion};
     use oauth_core::error::{Error, Misuse};
     use oauth_core::jose::Alg;
@@ -101,8 +104,8 @@ mod assertion {
         pub(super) fn assertion(self, server: &Server) -> Result<ClientAssertion, Error> {
             let alg = self.alg.as_deref().map(named).transpose()?;
             let mut assertion = match &*self.keys {
-                [key] => PrivateKey::read_for(server, key.expose(), alg)?
-                    .client_assertion(self.kid.unwrap_or_default()),
+                [key] => PrivateKey::read_for(server, self.decrypted(key)?.expose(), alg)?
+                    .client_assertion(self.kid.clone().unwrap_or_default()),
                 _ => self.all()?.client_assertion(server, alg)?,
             };
             if let Some(thumbprint) = self.certificate_thumbprint {
@@ -133,7 +136,16 @@ mod assertion {
                 let why = "a kid and a certificate are of one key: several are named by their JWKs";
                 return Err(Error::from(Misuse::Setup).about(why));
             }
-            ClientKeys::read(self.keys.iter().map(|key| key.expose().as_str()))
+            let keys = self.keys.iter().map(|key| self.decrypted(key));
+            let keys = keys.collect::<Result<Vec<_>, _>>()?;
+            ClientKeys::read(keys.iter().map(|key| key.expose().as_str()))
+        }
+
+        fn decrypted(&self, key: &Secret<String>) -> Result<Secret<String>, Error> {
+            match &self.passphrase {
+                Some(passphrase) => Ok(oauth_crypto::decrypt_pem(key.expose(), passphrase)?),
+                None => Ok(key.clone()),
+            }
         }
     }
 

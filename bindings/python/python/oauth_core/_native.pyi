@@ -252,13 +252,14 @@ class PrivateKeyJwt(ClientAuth):
     know, unless it is given; kid is the key's name at the server. certificate_thumbprint is the
     base64url of the SHA-256 of the key's certificate (x5t#S256), for servers that find the key by
     it. audience is what the server demands in place of its issuer (RFC 10070): a key with one serves
-    one server, key.shared otherwise. key.malformed for a text that is no key, key.algorithm for a key
-    that cannot sign so.
+    one server, key.shared otherwise. passphrase decrypts keys that are encrypted, as openssl genpkey -aes256
+    writes them (PKCS#8 with PBES2): key.encrypted without one, key.passphrase for a wrong one. key.malformed
+    for a text that is no key, key.algorithm for a key that cannot sign so.
     """
     def __new__(
         cls, key: str | Sequence[str], /, *, alg: _SigningAlg | None = None,
         kid: str | None = None, certificate_thumbprint: str | None = None,
-        audience: str | None = None,
+        audience: str | None = None, passphrase: str | None = None,
     ) -> Self: ...
     def public_jwks(self) -> dict[str, list[dict[str, str]]]:
         """The public halves of all keys as a JWK Set (RFC 7517 section 5).
