@@ -9,6 +9,17 @@ export interface ClientAuth {
   readonly method: 'private_key_jwt' | 'client_secret_jwt'
 }
 
+/** A client that signs with a private key. */
+export interface PrivateKeyAuth extends ClientAuth {
+  readonly method: 'private_key_jwt'
+  /**
+   * The public halves of all keys as a JWK Set (RFC 7517 section 5): to register as `jwks`, or to serve at the client's
+   * `jwks_uri`. Throws `key.*` for what is no key; `misuse.setup` for no key, for two of one name, and for a `kid` where
+   * there are several.
+   */
+  publicJwks(): { keys: Array<Record<string, string>> }
+}
+
 /** The algorithm of a private key (RFC 7518 section 3.1). */
 export type SigningAlg =
   | 'ES256' | 'ES384' | 'ES512'
@@ -39,6 +50,11 @@ export interface PrivateKeyJwtOptions {
   certificateThumbprint?: string | undefined
   /** What the server demands in place of its issuer (RFC 10070): a key with one serves one server. */
   audience?: string | undefined
+  /**
+   * What decrypts keys that are encrypted, as `openssl genpkey -aes256` writes them (PKCS#8 with PBES2). Without one a client
+   * throws `key.encrypted`, with a wrong one `key.passphrase`.
+   */
+  passphrase?: string | undefined
 }
 
 export interface ClientSecretJwtOptions {
@@ -48,7 +64,7 @@ export interface ClientSecretJwtOptions {
   audience?: string | undefined
 }
 
-export interface AssertionFileOptions {
+export interface AssertionOptions {
   /** What the token must be made out to, and nothing else; the server's issuer unless it is given. */
   audience?: string | undefined
   /** `spiffe_jwt` for a JWT-SVID, whose subject is a SPIFFE ID. */
@@ -59,10 +75,11 @@ export interface AssertionFileOptions {
 
 /**
  * `private_key_jwt`: a JWT for each request, signed by a private key (RFC 7523 section 2.2). The key is
- * PEM (PKCS#8, PKCS#1, SEC1) or a JWK; a client of a text that is none throws `key.malformed`, of a key
+ * PEM (PKCS#8, PKCS#1, SEC1) or a JWK, or there are several, the newest first: the newest that the server can
+ * take signs, and each is named by the `kid` of its JWK or else by its thumbprint. A client of a text that is none throws `key.malformed`, of a key
  * that cannot sign so `key.algorithm`, of one that serves another server `key.shared`.
  */
-export function privateKeyJwt(key: string, options?: PrivateKeyJwtOptions): ClientAuth
+export function privateKeyJwt(key: string | readonly string[], options?: PrivateKeyJwtOptions): PrivateKeyAuth
 
 /**
  * `client_secret_jwt`: a JWT for each request, with an HMAC of the secret (RFC 7523 section 2.2). The
@@ -77,4 +94,12 @@ export function clientSecretJwt(secret: string, options?: ClientSecretJwtOptions
  * `client_auth.assertion_expired`, `client_auth.assertion_audience`, or `lost.unsent` where there is no
  * token.
  */
-export function assertionFile(path: string | URL, options?: AssertionFileOptions): ClientAuth
+export function assertionFile(path: string | URL, options?: AssertionOptions): ClientAuth
+
+/**
+ * The same where a function gives the token, or a promise of it: of a metadata service, or of another token endpoint. It is
+ * called anew for each request, and once more when the server refuses the token. A request rejects with `lost.unsent`
+ * where the function throws, with what it threw as `cause`, and where it takes longer than 30 seconds. A step that is taken
+ * by hand, as `exchange.begin()`, cannot wait for a promise, and throws a `TypeError`: `run` can.
+ */
+export function assertionFunction(read: () => string | PromiseLike<string>, options?: AssertionOptions): ClientAuth

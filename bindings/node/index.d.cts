@@ -325,7 +325,8 @@ export interface ClientOptions {
   /**
    * As the preset documents it; without a preset as the metadata say, `client_secret_basic` where they say
    * nothing (RFC 8414 section 2). The names of mutual TLS (RFC 8705) stand for the certificate of the
-   * `network`; {@link privateKeyJwt}, {@link clientSecretJwt} and {@link assertionFile} make the others.
+   * `network`; {@link privateKeyJwt}, {@link clientSecretJwt}, {@link assertionFile} and
+   * {@link assertionFunction} make the others.
    */
   clientAuth?:
     | 'client_secret_basic'

@@ -1,5 +1,5 @@
 // For APIs that are shown access tokens, and for the logout of a person.
-import type { CallOptions, ClientOptions, Exchange, MomentOptions, Server } from './index.cjs'
+import type { CallOptions, Client, ClientOptions, Exchange, MomentOptions, Server } from './index.cjs'
 import type { AccessToken, VerifyAccessTokenArguments } from './js/ops.cjs'
 
 /** How to sign a person out at the server. */
@@ -27,12 +27,38 @@ export interface AccessTokenVerifierOptions
   extends Omit<VerifyAccessTokenArguments, 'token' | 'jkt' | 'x5tS256'>,
     Pick<ClientOptions, 'timeoutMs' | 'network' | 'fetch' | 'send'> {}
 
+/** What an API asks of all tokens, and what it remembers of those that the server was asked about. */
+export interface IntrospectingVerifierOptions
+  extends Omit<VerifyAccessTokenArguments, 'token' | 'jkt' | 'x5tS256' | 'profile' | 'algs'> {
+  /**
+   * For how many seconds an answer is believed, and never beyond the end of the token; that it is not active, for five
+   * at most. A revoked token is good here for as long. Without it, each call is a request.
+   */
+  cacheMaxAge?: number | undefined
+  /** How many answers are kept at most: 1000 unless you say. One takes up to 256 KiB; tokens are not kept. */
+  cacheEntries?: number | undefined
+  /**
+   * The algorithm of signed answers (RFC 9701), as registered: introspection_signed_response_alg. Plain answers are then
+   * refused.
+   */
+  signedResponseAlg?: string | undefined
+  /** The name that the server has for this API in the aud of a signed answer, if it is not the client id. */
+  signedResponseAudience?: string | undefined
+}
+
 /**
  * Verifies the access tokens of one server for one API (RFC 9068 section 4). The server's keys are fetched as needed, and
  * kept for all calls.
  */
 export class AccessTokenVerifier {
   constructor(server: Server, options: AccessTokenVerifierOptions)
+  /**
+   * Verifies tokens by asking the server about each (RFC 7662), as this client: those that say nothing by themselves, or
+   * to learn of revocations. Where the server names no audience it vouches for it, as section 4 demands. Results, refusals
+   * and challenges are those of a verifier of JWTs; a token that is not active is `access_token.inactive`. Of several
+   * calls with one new token one asks, where answers are kept.
+   */
+  static introspecting(client: Client, options: IntrospectingVerifierOptions): AccessTokenVerifier
   readonly server: Server
   /**
    * Verifies a token that was shown as a bearer token, or with the proof whose key you name. What is needed here takes

@@ -7,7 +7,7 @@ use oauth_core::endpoint::introspection::{Introspection, TokenState};
 use oauth_core::endpoint::revocation::Revocation;
 use oauth_core::jose::Alg;
 use oauth_core::{Client, ClientAuth, ClientId, Moment, Scope};
-use oauth_crypto::{PrivateKey, client_secret_jwt};
+use oauth_crypto::{ClientKeys, PrivateKey, client_secret_jwt};
 use oauth_reqwest::blocking::Driver;
 
 use crate::library::sign_in;
@@ -113,4 +113,36 @@ fn an_api_asks_about_tokens_that_say_nothing() {
         let answer = refused.refusal().expect("an answer");
         assert_eq!(answer.status, 401, "{refused}");
     }
+}
+
+/// What is published is what the server finds the keys in: while one key takes the place of another, clients may sign
+/// with either.
+#[test]
+fn a_key_takes_the_place_of_another() {
+    let pem = |alg| {
+        let key = PrivateKey::generate(alg).expect("a key");
+        key.to_pem().expect("PEM").to_string()
+    };
+    let (new, old) = (pem(Alg::Es256), pem(Alg::Rs256));
+    let read = |texts: &[&str]| ClientKeys::read(texts.iter().copied()).expect("keys");
+    let published = read(&[&new, &old]).public_jwks();
+    let server = OidcProvider::start_with(&[("CLIENT_JWKS", &published)]);
+    let driver = driver();
+    let found = server.discovered(&driver).expect("metadata");
+    let asked = |keys: ClientKeys| {
+        let assertion = keys.client_assertion(&found, None).expect("it signs");
+        let alg = assertion.key().alg();
+        let auth = ClientAuth::assertion(assertion);
+        let client = Client::new(found.clone(), ClientId::new("key-rotated"), auth);
+        let client = client.expect("a client");
+        let scope = Scope::parse("read").expect("a scope");
+        let tokens = driver.run(client.client_credentials(scope));
+        tokens.map(|_| alg).map_err(|error| error.code())
+    };
+    // A worker that knows both signs with the newest; one that was not told yet, with the old; and then the old is gone.
+    assert_eq!(asked(read(&[&new, &old])), Ok(Alg::Es256));
+    assert_eq!(asked(read(&[&old])), Ok(Alg::Rs256));
+    assert_eq!(asked(read(&[&new])), Ok(Alg::Es256));
+    let foreign = pem(Alg::Es256);
+    assert_eq!(asked(read(&[&foreign])), Err("denied.invalid_client"));
 }

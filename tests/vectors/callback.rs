@@ -13,7 +13,8 @@ use crate::conversation::{Conversation, In, ServerConfig};
 use crate::expect::outcome;
 use crate::format::{No, Vector, Verdict, same};
 
-const OTHER_CHANNELS: &str = "of JARM, and of issuers that differ before a signature is verified, Rust alone can be asked";
+const OTHER_CHANNELS: &str =
+    "of JARM, and of issuers that differ before a signature is verified, Rust alone can be asked";
 
 pub(crate) fn response(vector: &Vector, asks: &mut Asks) -> Verdict {
     if vector.input.get("callback").is_none() {

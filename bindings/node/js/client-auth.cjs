@@ -1,45 +1,120 @@
 'use strict'
 
+const native = require('./native.cjs')
+const { lifted } = require('./errors.cjs')
+const { textOf, wait } = require('./exchange.cjs')
+const { answersOfAssertion } = require('./foreign.cjs')
 const { pathOf } = require('./paths.cjs')
+
+/** How long a function may take to give a token, in milliseconds. */
+const PATIENCE = 30_000
+
+/**
+ * A workload's token that a function gives. The native transport asks for it when it needs it. A step that is taken on the
+ * event loop cannot wait there: the token is left with the addon before.
+ */
+class AssertionFunction {
+  #read
+
+  constructor(read) {
+    this.#read = read
+    this.native = native.NativeAssertionSource.of(answersOfAssertion(() => this.#token()))
+  }
+
+  /** Reads it for the next step: what leaves it with the addon. */
+  async read() {
+    try {
+      const token = await this.#token()
+      return () => this.native.leave(token)
+    } catch (error) {
+      return () => this.#none(error)
+    }
+  }
+
+  /** The same for a step that is taken by hand, where nobody can wait. */
+  readAtOnce() {
+    let token
+    try {
+      token = this.#read()
+      if (typeof token?.then !== 'function') checkToken(token)
+    } catch (error) {
+      return this.#none(error)
+    }
+    if (typeof token !== 'string') {
+      Promise.resolve(token).catch(() => {})
+      throw new TypeError('the assertion function gave a promise, for which a step by hand cannot wait: run the exchange')
+    }
+    this.native.leave(token)
+  }
+
+  #none(error) {
+    this.native.leaveNone(`the assertion function threw ${textOf(error)}`)
+    return error
+  }
+
+  /** What it threw is kept for whoever tells of it. */
+  async #token() {
+    this.failure = undefined
+    try {
+      return checkToken(await wait(Promise.resolve().then(this.#read), { timeoutMs: PATIENCE }))
+    } catch (error) {
+      this.failure = error
+      throw error
+    }
+  }
+}
+
+function checkToken(token) {
+  if (typeof token !== 'string') throw new TypeError('an assertion function gives a text')
+  return token
+}
 
 /** How a client proves who it is with more than a secret: the `clientAuth` of a client. */
 class ClientAuth {
   #assertion
+  #function
 
-  constructor(assertion) {
+  constructor(assertion, read) {
     this.#assertion = assertion
+    this.#function = read
     Object.freeze(this)
   }
 
   get method() {
     const { method } = this.#assertion
-    return method === 'file' ? 'private_key_jwt' : method
+    return method === 'file' || method === 'function' ? 'private_key_jwt' : method
+  }
+
+  /** The public halves of all keys, as a JWK Set (RFC 7517 section 5). */
+  publicJwks() {
+    if (this.#assertion.method !== 'private_key_jwt') throw new TypeError('only keys have a public half')
+    return JSON.parse(lifted(() => native.publicJwks(this.#assertion)))
   }
 
   /** What the native half makes of what was given as `clientAuth`. */
   static of(given) {
-    if (given instanceof ClientAuth) return { assertion: given.#assertion }
+    if (given instanceof ClientAuth) return { assertion: given.#assertion, read: given.#function }
     if (given !== undefined && typeof given !== 'string') {
-      throw new TypeError('clientAuth is a name, or the result of privateKeyJwt, clientSecretJwt or assertionFile')
+      throw new TypeError('clientAuth is a name, or the result of privateKeyJwt, clientSecretJwt, assertionFile or assertionFunction')
     }
     return { clientAuth: given }
   }
 }
 
-function textOf(value, name) {
+function checkText(value, name) {
   if (typeof value !== 'string') throw new TypeError(`${name} must be a text`)
   return value
 }
 
 /** `private_key_jwt` (RFC 7523 section 2.2). */
-function privateKeyJwt(key, { alg, kid, certificateThumbprint, audience } = {}) {
-  const source = textOf(key, 'key')
-  return new ClientAuth({ method: 'private_key_jwt', source, alg, kid, certificateThumbprint, audience })
+function privateKeyJwt(key, { alg, kid, certificateThumbprint, audience, passphrase } = {}) {
+  const keys = (Array.isArray(key) ? key : [key]).map((key) => checkText(key, 'key'))
+  return new ClientAuth({ method: 'private_key_jwt', source: '', keys, passphrase, alg, kid, certificateThumbprint, audience })
 }
 
 /** `client_secret_jwt` (RFC 7523 section 2.2). */
 function clientSecretJwt(secret, { alg, audience } = {}) {
-  return new ClientAuth({ method: 'client_secret_jwt', source: textOf(secret, 'secret'), alg, audience })
+  return new ClientAuth({ method: 'client_secret_jwt', source: checkText(secret, 'secret'), alg, audience })
 }
 
 /** A workload's token in a file (RFC 7521 section 4.2). */
@@ -47,4 +122,10 @@ function assertionFile(path, { audience, profile, clientId } = {}) {
   return new ClientAuth({ method: 'file', source: pathOf(path), audience, profile, clientId })
 }
 
-module.exports = { ClientAuth, assertionFile, clientSecretJwt, privateKeyJwt }
+/** A workload's token that a function gives. */
+function assertionFunction(read, { audience, profile, clientId } = {}) {
+  if (typeof read !== 'function') throw new TypeError('read must be a function that gives a token')
+  return new ClientAuth({ method: 'function', source: '', audience, profile, clientId }, new AssertionFunction(read))
+}
+
+module.exports = { ClientAuth, assertionFile, assertionFunction, clientSecretJwt, privateKeyJwt }

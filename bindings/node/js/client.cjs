@@ -19,19 +19,21 @@ agree(FINGERPRINT)
 /** The conversations of a client, for a driver of your own. */
 class Exchanges extends ExchangeOperations {
   #client
+  #assertion
 
-  constructor(client) {
+  constructor(client, assertion) {
     super()
     this.#client = client
+    this.#assertion = assertion
   }
 
   redeem(flow, callback, { moment } = {}) {
     const known = nativeFlow(flow)
-    return new Exchange(lifted(() => this.#client.redeem(known, String(callback))), tokensOf, moment)
+    return new Exchange(lifted(() => this.#client.redeem(known, String(callback))), tokensOf, moment, this.#assertion)
   }
 
   [begin](operation, args, { moment } = {}) {
-    return exchangeOf(this.#client, operation, args, moment)
+    return exchangeOf(this.#client, operation, args, moment, this.#assertion)
   }
 }
 
@@ -41,14 +43,32 @@ function pairs(extra = {}) {
     (Array.isArray(value) ? value : [value]).map((value) => [name, String(value)]))
 }
 
+/** A client that asks about the access tokens it is shown. */
+class Introspecting extends Operations {
+  #transport
+
+  constructor(known, transport, assertion) {
+    super()
+    this.#transport = transport
+    this.exchange = new Exchanges(known, assertion)
+  }
+
+  async [perform](operation, args, call) {
+    return run(this.exchange[begin](operation, args), this.#transport, call)
+  }
+}
+
 /** A source of this client's, with what only this package may say. */
 let sourceOf
+/** This client, as one that asks about the access tokens it is shown. */
+let introspectingOf
 
 /** This client, as one server knows it. */
 class Client extends Operations {
   #native
   #server
   #transport
+  #assertion
   #id
 
   constructor(server, {
@@ -59,17 +79,18 @@ class Client extends Operations {
     super()
     const known = nativeServer(server)
     const line = lineOf(network, fetch, send)
-    const auth = ClientAuth.of(clientAuth)
+    const { read, ...auth } = ClientAuth.of(clientAuth)
     const options = {
       clientId, clientSecret, ...auth, redirectUris, headers, idTokenSignedResponseAlg, trustedAudiences,
       idTokenEncryptedResponseAlg, idTokenEncryptedResponseEnc, userinfoSignedResponseAlg,
       userinfoEncryptedResponseAlg, userinfoEncryptedResponseEnc, decryptionKeys,
     }
-    this.#native = lifted(() => new native.NativeClient(known, options))
+    this.#native = lifted(() => new native.NativeClient(known, options, read?.native))
     this.#server = server
     this.#transport = { ...line, requestTimeoutMs: checkLimit(timeoutMs) }
     this.#id = clientId
-    this.exchange = new Exchanges(this.#native)
+    this.#assertion = read
+    this.exchange = new Exchanges(this.#native, read)
     Object.defineProperty(this, 'exchange', { enumerable: false, writable: false })
   }
 
@@ -103,11 +124,12 @@ class Client extends Operations {
       longestRequestMs: checkLimit(longestRequestMs, 'longestRequestMs'),
     }
     const at = momentOf(moment)
-    return new Keeper(lifted(() => this.#native.keep(at, grantType, known, asking(options), kept)), moment)
+    return new Keeper(lifted(() => this.#native.keep(at, grantType, known, asking(options), kept)), moment, this.#assertion)
   }
 
   static {
     sourceOf = (client, grantType, options) => client.#source(grantType, undefined, options)
+    introspectingOf = (client, how) => new Introspecting(lifted(() => client.#native.introspecting(how)), client.#transport, client.#assertion)
   }
 
   #source(grantType, tokens, options) {
@@ -156,7 +178,7 @@ class Client extends Operations {
   }
 
   async [perform](operation, args, call) {
-    return run(exchangeOf(this.#native, operation, args), this.#transport, call)
+    return run(this.exchange[begin](operation, args), this.#transport, call)
   }
 
   [inspect.custom](depth, options) {
@@ -226,4 +248,4 @@ async function lifting(call) {
   }
 }
 
-module.exports = { Client, login, openBrowser, sourceOf }
+module.exports = { Client, introspectingOf, login, openBrowser, sourceOf }

@@ -62,27 +62,35 @@ function stepOf(raw, finish) {
   return new Step('alg' in raw ? { kind: 'sign', ...raw } : { kind: 'done', value: finish(raw) })
 }
 
-/** The native half of a conversation, what makes a value of its end, and whose moments it has. */
+/** The native half of a conversation, what makes a value of its end, whose moments it has, and who gives a workload's token. */
 let talkOf
 
 /** One conversation with an authorization server, held as a value. It opens no socket. */
 class Exchange {
   #talk
 
-  constructor(known, finish, moment) {
+  constructor(known, finish, moment, assertion) {
     if (typeof finish !== 'function') throw new TypeError('exchanges come from client.exchange')
-    this.#talk = { known, finish, moment: checkMoment(moment) }
+    this.#talk = { known, finish, moment: checkMoment(moment), assertion }
   }
 
-  begin() { return this.#step(begin) }
+  begin() {
+    const failure = this.#talk.assertion?.readAtOnce()
+    return this.#step(begin, failure)
+  }
 
   reply({ status, headers, body }) {
-    return this.#step((known, at) => known.reply(at, status, fieldsOf(headers), body ?? ''))
+    const failure = isRefusal(status) ? this.#talk.assertion?.readAtOnce() : undefined
+    return this.#step((known, at) => known.reply(at, status, fieldsOf(headers), body ?? ''), failure)
   }
 
   /** No answer arrived. `reach` says how far the request came, `loss` why, where that is known. */
   lost(reason, reach = 'unknown', loss = undefined) { return this.#step(...losing(reason, reach, loss)) }
-  elapsed() { return this.#step(elapsed) }
+  elapsed() {
+    const failure = this.#talk.assertion?.readAtOnce()
+    return this.#step(elapsed, failure)
+  }
+
   signed(signature) { return this.#step(signed(signature)) }
 
   #step(answer, cause) { return stepOf(told(this.#talk, answer, cause), this.#talk.finish) }
@@ -97,6 +105,17 @@ function told({ known, moment }, answer, cause) {
   const at = momentOf(moment)
   return lifted(() => answer(known, at), cause)
 }
+
+/** Tells the same once a workload's token is there for the request that may follow, of a client that has one from a function. */
+async function toldReady(talk, answer, signal) {
+  const { assertion } = talk
+  if (assertion === undefined) return told(talk, answer)
+  const leave = await wait(assertion.read(), { signal })
+  return told(talk, answer, leave())
+}
+
+/** After what a server may want another assertion. */
+const isRefusal = (status) => status >= 400
 
 const begin = (known, at) => known.begin(at)
 const elapsed = (known, at) => known.elapsed(at)
@@ -220,7 +239,8 @@ async function sent(talk, text, { send, signal, limit }) {
   }
   const { status, headers, body } = reply
   if (body.length > LIMIT) return told(talk, ...losing('the reply is larger than 1 MiB', 'too_large'))
-  return told(talk, (known, at) => known.reply(at, status, fieldsOf(headers), body))
+  const answer = (known, at) => known.reply(at, status, fieldsOf(headers), body)
+  return isRefusal(status) ? toldReady(talk, answer, signal) : told(talk, answer)
 }
 
 /** Waits no less than this long: timers of Node.js cut what is less than a millisecond. */
@@ -249,7 +269,7 @@ async function run(exchange, { fetch = globalThis.fetch, send = sendOver(fetch),
   let isOver = false
   try {
     signal?.throwIfAborted()
-    let step = told(talk, begin)
+    let step = await toldReady(talk, begin, signal)
     for (;;) {
       signal?.throwIfAborted()
       const left = deadline === Infinity ? Infinity : deadline - performance.now()
@@ -259,7 +279,7 @@ async function run(exchange, { fetch = globalThis.fetch, send = sendOver(fetch),
           : await sent(talk, step, { send, signal, limit: Math.min(requestTimeoutMs, left) })
       } else if (typeof step === 'number') {
         await pause(Math.min(step, Math.max(left, 0)), signal)
-        step = told(talk, elapsed)
+        step = await toldReady(talk, elapsed, signal)
       } else if ('alg' in step) {
         const job = stepOf(step)
         const signature = await Promise.resolve().then(() => sign(job)).catch((error) => ({ error }))
@@ -315,12 +335,14 @@ async function perform(exchange, { send, network, requestTimeoutMs }, { signal, 
   checkLimit(timeoutMs)
   if (send) return run(exchange, { send, requestTimeoutMs, signal, timeoutMs })
   signal?.throwIfAborted()
-  const { known, finish } = talkOf(exchange)
+  const { known, finish, assertion } = talkOf(exchange)
   const raw = lifted(() => known.run(requestTimeoutMs, timeoutMs, network))
+  // While a function is asked for a token, nothing else of the conversation can end it.
+  const limit = assertion === undefined ? {} : { timeoutMs }
   try {
-    return finish(await wait(raw, { signal }, () => known.cancel()))
+    return finish(await wait(raw, { signal, ...limit }, () => known.cancel()))
   } catch (error) {
-    const raised = lift(error)
+    const raised = lift(error, error.message?.includes('lost.unsent') ? assertion?.failure : undefined)
     // A stack from here on: the native one is empty.
     if (raised instanceof OAuthError) Error.captureStackTrace(raised)
     throw raised

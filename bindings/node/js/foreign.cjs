@@ -55,10 +55,15 @@ const ofSource = {
   unwrap_key: async (source, { key: id }) => ({ key: some(await source.unwrapKey(id)) }),
 }
 
+const ofAssertion = { assertion: async (read) => ({ assertion: await read() }) }
+
 /** What answers for a store that is written in JavaScript. */
 const answersOfStore = (store) => asked('store', ofStore, store)
 
 /** What answers for whoever holds keys. */
 const answersOfSource = (source) => asked('key service', ofSource, source)
 
-module.exports = { answersOfStore, answersOfSource }
+/** What answers with a workload's token. */
+const answersOfAssertion = (read) => asked('assertion function', ofAssertion, read)
+
+module.exports = { answersOfAssertion, answersOfStore, answersOfSource }

@@ -2,7 +2,7 @@
 
 const { OAuthError, Denied, Malformed, Untrusted, Lost, Misuse } = require('./errors.cjs')
 const { Api } = require('./api.cjs')
-const { assertionFile, clientSecretJwt, privateKeyJwt } = require('./client-auth.cjs')
+const { assertionFile, assertionFunction, clientSecretJwt, privateKeyJwt } = require('./client-auth.cjs')
 const { Client, login, openBrowser } = require('./client.cjs')
 const { Exchange, run } = require('./exchange.cjs')
 const { FixedToken, fixedToken } = require('./fixed.cjs')
@@ -52,6 +52,7 @@ module.exports = {
   Untrusted,
   UserClaims,
   assertionFile,
+  assertionFunction,
   clientSecretJwt,
   discover,
   discovery,

@@ -34,6 +34,7 @@ export const {
   Untrusted,
   UserClaims,
   assertionFile,
+  assertionFunction,
   clientSecretJwt,
   discover,
   discovery,

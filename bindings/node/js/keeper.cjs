@@ -26,12 +26,14 @@ class Task {
 class Keeper {
   #known
   #moment
+  #assertion
   #latest
 
-  constructor(known, moment) {
+  constructor(known, moment, assertion) {
     if (!(known instanceof native.NativeKeeper)) throw new TypeError('keepers come from client.keeper')
     this.#known = known
     this.#moment = moment
+    this.#assertion = assertion
   }
 
   get key() { return this.#known.key }
@@ -64,7 +66,7 @@ class Keeper {
     const at = momentOf(this.#moment)
     const { kind, held: isHeld, tokens, exchange } = lifted(() => ask(this.#known, at, dead, held))
     const turn = { kind, tokens: isHeld ? this.#latest : this.#held(tokens) }
-    if (exchange) turn.renewal = new Exchange(exchange, ({ tokens }) => (this.#latest = toldTokens(tokens)), this.#moment)
+    if (exchange) turn.renewal = new Exchange(exchange, ({ tokens }) => (this.#latest = toldTokens(tokens)), this.#moment, this.#assertion)
     return turn
   }
 
@@ -119,7 +121,7 @@ class Keeper {
     switch (kind) {
       case 'lease': return new Task({ kind, holder, ms })
       case 'save': return new Task({ kind, record, version, due: typeof due === 'number' ? new Date(due) : undefined })
-      case 'run': return new Task({ kind, exchange: new Exchange(exchange, tokensOf, this.#moment) })
+      case 'run': return new Task({ kind, exchange: new Exchange(exchange, tokensOf, this.#moment, this.#assertion) })
       case 'wait': return new Task({ kind, ms })
       case 'over': return new Task({ kind, tokens: this.#held(tokens) })
       default: return new Task({ kind })

@@ -36,9 +36,9 @@ function inOrder(names, args = {}) {
 }
 
 /** An exchange of this operation. */
-function exchangeOf(known, { number, names, finish }, args, moment) {
+function exchangeOf(known, { number, names, finish }, args, moment, assertion) {
   const given = inOrder(names, args)
-  return new Exchange(lifted(() => known.begin(number, given)), finish, moment)
+  return new Exchange(lifted(() => known.begin(number, given)), finish, moment, assertion)
 }
 
 /** What tokens are for, as the native half reads it. */

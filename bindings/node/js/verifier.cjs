@@ -1,14 +1,16 @@
 'use strict'
 
 const { inspect } = require('node:util')
-const { Client } = require('./client.cjs')
+const { Client, introspectingOf } = require('./client.cjs')
 
 /** What a route can need beyond what its API needs. */
 const NEEDS = ['scope', 'acrValues', 'maxAge']
 /** What a request has proved. */
 const PROOF = ['jkt', 'x5tS256']
 /** What is said once for an API. */
-const COMMON = ['audience', 'profile', 'algs', 'clockSkew', 'dpopAlgs', 'realm', ...NEEDS]
+const COMMON = ['audience', 'clockSkew', 'dpopAlgs', 'realm', ...NEEDS]
+/** The same of tokens that are JWTs. */
+const OF_JWTS = ['profile', 'algs', ...COMMON]
 
 /** Those of these names that are given. */
 function named(names, given) {
@@ -24,22 +26,35 @@ function only(names, given) {
 
 /** Verifies the access tokens of one server for one API. */
 class AccessTokenVerifier {
+  #server
   #client
   #common
 
   constructor(server, { timeoutMs, network, fetch, send, ...common } = {}) {
-    only(COMMON, common)
+    only(OF_JWTS, common)
     // Nothing is asked in its name: keys are anybody's to fetch.
     const options = { clientId: 'resource-server', clientAuth: 'none', timeoutMs, network, fetch, send }
+    this.#server = server
     this.#client = new Client(server, options)
     // What can be read once only is to be read for each token.
     const list = (value) => (typeof value === 'object' && value !== null ? [...value] : value)
     this.#common = { ...common, scope: list(common.scope), acrValues: list(common.acrValues) }
   }
 
-  get server() { return this.#client.server }
+  /** Verifies by asking the server about each token, as this client (RFC 7662). */
+  static introspecting(client, {
+    cacheMaxAge, cacheEntries, signedResponseAlg, signedResponseAudience, ...common
+  } = {}) {
+    if (!(client instanceof Client)) throw new TypeError('the client is a Client: a server answers those that it knows')
+    only(COMMON, common)
+    const verifier = new AccessTokenVerifier(client.server, common)
+    verifier.#client = introspectingOf(client, [signedResponseAlg, signedResponseAudience, cacheMaxAge, cacheEntries])
+    return verifier
+  }
 
-  /** Verifies a token: signature and claims. */
+  get server() { return this.#server }
+
+  /** Verifies a token. */
   async verify(token, { signal, timeoutMs, ...given } = {}) {
     return this.#client.verifyAccessToken(this.#asked(token, given), { signal, timeoutMs })
   }

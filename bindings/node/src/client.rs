@@ -1,6 +1,7 @@
 //! The client: texts in, conversations out.
 
 use std::collections::HashMap;
+use std::sync::Arc;
 
 use napi::Result;
 use napi::bindgen_prelude::Array;
@@ -10,10 +11,11 @@ use oauth_core::error::Misuse;
 use oauth_core::flow::authorization::{ResponseMode, ResponseType};
 use oauth_facade::{
     AssertionProfile, Auth, Authorize, Certificate, Client, ClientIdParameter, EndSession,
-    FederatedAssertion, Flow, PrivateKeyJwt, Registration, SecretJwt,
+    FederatedAssertion, Flow, Introspecting, PrivateKeyJwt, Registration, SecretJwt,
 };
 use oauth_reqwest::AssertionFile;
 
+use crate::assertion::NativeAssertionSource;
 use crate::error::{fail, invalid};
 use crate::exchange::{NativeExchange, NativeMoment, moment};
 use crate::keeper::{NativeKeep, NativeKeeper};
@@ -57,10 +59,14 @@ pub struct NativeClientOptions {
 /// What the assertions of a client are made of.
 #[napi(object, object_to_js = false)]
 pub struct NativeAssertion {
-    /// `client_secret_jwt`, `private_key_jwt` or `file`.
+    /// `client_secret_jwt`, `private_key_jwt`, `file` or `function`.
     pub method: String,
-    /// The secret, the key or the path.
+    /// The secret or the path; empty for keys and for a function.
     pub source: String,
+    /// The keys, the newest first.
+    pub keys: Option<Vec<String>>,
+    /// What decrypts them.
+    pub passphrase: Option<String>,
     /// The algorithm.
     pub alg: Option<String>,
     /// The key's name at the server.
@@ -75,30 +81,44 @@ pub struct NativeAssertion {
     pub client_id: Option<String>,
 }
 
+/// The public halves of the keys of a `private_key_jwt`, as a JWK Set in JSON.
+#[napi]
+pub(crate) fn public_jwks(assertion: NativeAssertion) -> Result<String> {
+    assertion.private_key_jwt().public_jwks().map_err(fail)
+}
+
 impl NativeAssertion {
-    fn auth(self) -> Result<Auth> {
-        let Self {
-            alg,
-            kid,
-            certificate_thumbprint,
-            audience,
-            ..
-        } = self;
+    fn private_key_jwt(self) -> PrivateKeyJwt {
+        let keys = self.keys.into_iter().flatten();
+        PrivateKeyJwt {
+            keys: keys.map(Secret::new).collect(),
+            passphrase: self.passphrase.map(Secret::new),
+            alg: self.alg,
+            kid: self.kid,
+            certificate_thumbprint: self.certificate_thumbprint,
+            audience: self.audience,
+        }
+    }
+
+    fn auth(self, function: Option<&NativeAssertionSource>) -> Result<Auth> {
+        if self.method == "private_key_jwt" {
+            return Ok(Auth::PrivateKeyJwt(self.private_key_jwt()));
+        }
+        let Self { alg, audience, .. } = self;
         match self.method.as_str() {
             "client_secret_jwt" => Ok(Auth::SecretJwt(SecretJwt {
                 secret: Secret::new(self.source),
                 alg: alg.unwrap_or_else(|| "HS256".to_owned()),
                 audience,
             })),
-            "private_key_jwt" => Ok(Auth::PrivateKeyJwt(PrivateKeyJwt {
-                key: Secret::new(self.source),
-                alg,
-                kid,
-                certificate_thumbprint,
-                audience,
-            })),
-            "file" => {
-                let mut assertion = FederatedAssertion::new(AssertionFile::new(self.source));
+            "file" | "function" => {
+                let mut assertion = match function {
+                    None => FederatedAssertion::new(AssertionFile::new(self.source)),
+                    Some(function) => {
+                        let called = Arc::clone(&function.0);
+                        FederatedAssertion::new(move || called.assertion())
+                    }
+                };
                 assertion = assertion.profile(match self.profile.as_deref() {
                     None | Some("jwt") => AssertionProfile::Jwt,
                     Some("spiffe_jwt") => AssertionProfile::SpiffeJwt,
@@ -115,7 +135,8 @@ impl NativeAssertion {
                 Ok(Auth::Federated(assertion))
             }
             _ => Err(invalid(
-                "clientAuth is a name, or the result of privateKeyJwt, clientSecretJwt or assertionFile",
+                "clientAuth is a name, or the result of privateKeyJwt, clientSecretJwt, assertionFile or \
+                 assertionFunction",
             )),
         }
     }
@@ -149,8 +170,8 @@ fn by_name(chosen: Option<&str>, secret: Option<Secret<String>>) -> Result<Auth>
         Some("client_secret_post") => with(Auth::Post, secret),
         Some(_) => Err(invalid(
             "clientAuth is client_secret_basic, client_secret_post, none, tls_client_auth, \
-             self_signed_tls_client_auth, or the result of privateKeyJwt, clientSecretJwt or \
-             assertionFile",
+             self_signed_tls_client_auth, or the result of privateKeyJwt, clientSecretJwt, \
+             assertionFile or assertionFunction",
         )),
     }
 }
@@ -178,11 +199,15 @@ pub struct NativeClient(Client);
 impl NativeClient {
     /// A client of `server`.
     #[napi(constructor)]
-    pub fn new(server: &NativeServer, options: NativeClientOptions) -> Result<Self> {
+    pub fn new(
+        server: &NativeServer,
+        options: NativeClientOptions,
+        function: Option<&NativeAssertionSource>,
+    ) -> Result<Self> {
         let secret = options.client_secret.map(Secret::new);
         let auth = match (options.assertion, options.client_auth.as_deref()) {
             (Some(assertion), _) => match secret {
-                None => assertion.auth()?,
+                None => assertion.auth(function)?,
                 Some(_) => return Err(invalid("give either clientSecret or such a clientAuth")),
             },
             (None, chosen) => by_name(chosen, secret)?,
@@ -283,6 +308,13 @@ impl NativeClient {
     pub fn begin(&self, number: u32, given: Array<'_>) -> Result<NativeExchange> {
         let machine = self.0.begin(number, arguments(&given)?);
         machine.map(NativeExchange::new).map_err(refused)
+    }
+
+    /// The same client, which asks about the access tokens that it is shown.
+    #[napi]
+    pub fn introspecting(&self, how: Array<'_>) -> Result<Self> {
+        let how = Introspecting::read(&mut arguments(&how)?).map_err(refused)?;
+        self.0.introspecting(how).map(Self).map_err(fail)
     }
 
     /// One grant, kept fresh: of the client's own, or of a person's.

@@ -28,7 +28,7 @@ const PATIENCE: Duration = Duration::from_secs(30);
 #[napi(object, object_from_js = false)]
 #[derive(Clone, Default)]
 pub struct NativeAsk {
-    /// A verb of a store, `data_key` or `unwrap_key`.
+    /// A verb of a store, `data_key`, `unwrap_key` or `assertion`.
     pub verb: &'static str,
     /// The name of a record, or the id of a key.
     pub key: String,
@@ -68,6 +68,8 @@ pub struct NativeReply {
     pub id: Option<String>,
     /// A key.
     pub key: Option<Either<Uint8Array, String>>,
+    /// The token of a workload.
+    pub assertion: Option<String>,
     /// It has no such method.
     pub absent: Option<bool>,
 }
@@ -75,8 +77,8 @@ pub struct NativeReply {
 type Told = std::result::Result<Reply, Error>;
 
 /// What was answered, without what belongs to JavaScript.
-struct Reply {
-    said: NativeReply,
+pub(crate) struct Reply {
+    pub(crate) said: NativeReply,
     key: Option<std::result::Result<Key, Error>>,
 }
 
@@ -148,7 +150,7 @@ impl Foreign {
         Ok(Self { who, asked })
     }
 
-    async fn ask(&self, ask: NativeAsk) -> std::result::Result<Reply, Error> {
+    pub(crate) async fn ask(&self, ask: NativeAsk) -> std::result::Result<Reply, Error> {
         let (tell, told) = oneshot::channel();
         let question = NativeQuestion {
             ask,
@@ -170,7 +172,7 @@ impl Foreign {
     }
 }
 
-fn ask(verb: &'static str, key: &str) -> NativeAsk {
+pub(crate) fn ask(verb: &'static str, key: &str) -> NativeAsk {
     NativeAsk {
         verb,
         key: key.to_owned(),

@@ -10,6 +10,7 @@
 #![cfg(not(test))]
 
 mod api;
+mod assertion;
 mod client;
 mod error;
 mod exchange;

@@ -3,7 +3,10 @@
 use std::sync::Arc;
 
 use oauth_core::error::Error;
-use oauth_facade::{Auth, Authorize, EndSession, Keep, Machine, Registration, operation_name};
+use oauth_facade::{
+    Args, Auth, Authorize, EndSession, Introspecting as How, Keep, Machine, Registration,
+    operation_name,
+};
 use pyo3::exceptions::{PyTypeError, PyValueError};
 use pyo3::prelude::*;
 
@@ -379,6 +382,36 @@ impl Client {
             self.client_id(),
             self.us.server.issuer()
         )
+    }
+}
+
+/// The native half of a client that asks about the access tokens it is shown.
+#[pyclass(frozen, subclass, extends = Client, module = "oauth_core")]
+pub(crate) struct Introspecting;
+
+#[pymethods]
+impl Introspecting {
+    #[new]
+    #[pyo3(signature = (client, arguments, /))]
+    fn new(
+        py: Python<'_>,
+        client: &Bound<'_, Client>,
+        arguments: Vec<Given>,
+    ) -> PyResult<PyClassInitializer<Self>> {
+        let Client { us, server } = client.get();
+        let arguments: Vec<_> = arguments.into_iter().map(|given| given.0).collect();
+        let how = How::read(&mut Args::from(arguments)).map_err(|why| value::refused(py, why))?;
+        let asking = us.client.introspecting(how);
+        let us = Us {
+            client: asking.map_err(|error| errors::raise(py, &error))?,
+            server: us.server.clone(),
+            line: Arc::clone(&us.line),
+        };
+        let base = Client {
+            us: Arc::new(us),
+            server: server.clone_ref(py),
+        };
+        Ok(PyClassInitializer::from(base).add_subclass(Self))
     }
 }
 

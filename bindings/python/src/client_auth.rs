@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use oauth_core::error::Cause;
+use oauth_core::error::{Cause, Misuse};
 use oauth_facade::{
     AssertionProfile, Auth, Certificate, ClientIdParameter, FederatedAssertion as Federated,
     PrivateKeyJwt as KeyJwt, Secret, SecretJwt,
@@ -13,7 +13,7 @@ use pyo3::prelude::*;
 use pyo3::{PyClass, PyClassInitializer};
 
 use crate::foreign::raised_cause;
-use crate::{runtime, secret};
+use crate::{errors, runtime, secret};
 
 /// How a client authenticates at the token endpoint (RFC 6749 section 2.3).
 #[pyclass(frozen, subclass, module = "oauth_core")]
@@ -41,12 +41,14 @@ pub(crate) struct ClientSecretJwt;
 
 /// private_key_jwt: a JWT for each request, signed by a private key (RFC 7523 section 2.2).
 ///
-/// key is PEM (PKCS#8, PKCS#1, SEC1) or a JWK. alg is the first that both the key and the server
+/// key is PEM (PKCS#8, PKCS#1, SEC1) or a JWK, or several of them, the newest first: the newest that the
+/// server can take signs, and each is named by the kid of its JWK or else by its thumbprint. alg is the first that both the key and the server
 /// know, unless it is given; kid is the key's name at the server. certificate_thumbprint is the
 /// base64url of the SHA-256 of the key's certificate (x5t#S256), for servers that find the key by
 /// it. audience is what the server demands in place of its issuer (RFC 10070): a key with one serves
-/// one server, key.shared otherwise. key.malformed for a text that is no key, key.algorithm for a key
-/// that cannot sign so.
+/// one server, key.shared otherwise. passphrase decrypts keys that are encrypted, as openssl genpkey -aes256
+/// writes them (PKCS#8 with PBES2): key.encrypted without one, key.passphrase for a wrong one. key.malformed
+/// for a text that is no key, key.algorithm for a key that cannot sign so.
 #[pyclass(frozen, extends = ClientAuth, module = "oauth_core")]
 pub(crate) struct PrivateKeyJwt;
 
@@ -139,16 +141,21 @@ impl ClientSecretJwt {
 impl PrivateKeyJwt {
     #[new]
     #[pyo3(signature = (key, /, *, alg = None, kid = None, certificate_thumbprint = None,
-                        audience = None))]
+                        audience = None, passphrase = None))]
     fn new(
-        key: String,
+        key: Keys,
         alg: Option<String>,
         kid: Option<String>,
         certificate_thumbprint: Option<String>,
         audience: Option<String>,
+        passphrase: Option<String>,
     ) -> PyClassInitializer<Self> {
         let jwt = KeyJwt {
-            key: secret(key),
+            passphrase: passphrase.map(secret),
+            keys: match key {
+                Keys::One(key) => vec![secret(key)],
+                Keys::Several(keys) => keys.into_iter().map(secret).collect(),
+            },
             alg,
             kid,
             certificate_thumbprint,
@@ -157,9 +164,30 @@ impl PrivateKeyJwt {
         ClientAuth(Auth::PrivateKeyJwt(jwt)).with(Self)
     }
 
+    /// The public halves of all keys as a JWK Set (RFC 7517 section 5).
+    ///
+    /// To register as jwks, or to serve at the client's jwks_uri. key.* for what is no key; misuse.setup
+    /// for no key, for two of one name, and for a kid where there are several.
+    fn public_jwks<'py>(self_: &Bound<'py, Self>) -> PyResult<Bound<'py, PyAny>> {
+        let py = self_.py();
+        let Auth::PrivateKeyJwt(jwt) = &self_.as_super().get().0 else {
+            return Err(errors::raise(py, &Misuse::Setup.into()));
+        };
+        let set = jwt.public_jwks();
+        let set = set.map_err(|error| errors::raise(py, &error))?;
+        py.import("json")?.call_method1("loads", (set,))
+    }
+
     fn __repr__(&self) -> &'static str {
         "PrivateKeyJwt([redacted])"
     }
+}
+
+/// One key, or the keys of a rotation.
+#[derive(FromPyObject)]
+enum Keys {
+    One(String),
+    Several(Vec<String>),
 }
 
 #[pymethods]

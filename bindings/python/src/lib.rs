@@ -44,7 +44,7 @@ mod _native {
     #[pymodule_export]
     use super::call::Call;
     #[pymodule_export]
-    use super::client::Client;
+    use super::client::{Client, Introspecting};
     #[pymodule_export]
     use super::client_auth::{
         ClientAuth, ClientSecretBasic, ClientSecretJwt, ClientSecretPost, FederatedAssertion,

@@ -232,3 +232,14 @@ def test_a_person_is_signed_out_at_a_url(issuer: Issuer) -> None:
     with pytest.raises(oauth_core.Misuse) as raised:
         oauth_core.Client(without, client_id="id").end_session_url()
     assert raised.value.code == "endpoint.missing"
+
+
+def test_what_is_mistyped_is_not_left_out(issuer: Issuer) -> None:
+    wrong: Any = {"scopes": "read"}
+    with pytest.raises(TypeError, match="scopes"):
+        oauth_core.AccessTokenVerifier(issuer.server, audience=AUDIENCE, **wrong)
+    verifier = oauth_core.AccessTokenVerifier(issuer.server, audience=AUDIENCE)
+    for wrong in ({"scopes": "read"}, {"algs": ["RS256"]}):
+        with pytest.raises(TypeError, match=next(iter(wrong))):
+            verifier.verify(issuer.token(), **wrong)
+    assert issuer.plain.seen == []

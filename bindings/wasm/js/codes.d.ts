@@ -194,6 +194,8 @@ export type MisuseCode =
   | 'client_auth.assertion_audience'
   | 'key.shared'
   | 'key.malformed'
+  | 'key.encrypted'
+  | 'key.passphrase'
   | 'key.algorithm'
   | 'key.missing'
   | 'client_auth.header_value'

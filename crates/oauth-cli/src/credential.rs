@@ -15,7 +15,7 @@ use oauth_providers::Provider;
 use oauth_reqwest::AssertionFile;
 use serde::Deserialize;
 
-use crate::key_file;
+use crate::key_file::{self, Passphrase};
 use crate::output::Failure;
 use crate::profile::Profile;
 use crate::secret_source::Source;
@@ -140,6 +140,8 @@ pub(crate) struct CredentialArgs {
         value_hint = ValueHint::FilePath
     )]
     key: Option<PathBuf>,
+    #[command(flatten)]
+    key_passphrase: Passphrase,
     /// What assertions are signed with, such as ES256 [default: what key and server both know;
     /// profile: `client_key_alg`]
     #[arg(long, value_name = "ALG", help_heading = "Client", value_parser = alg_name)]
@@ -195,6 +197,10 @@ impl CredentialArgs {
                 *usual = said;
             }
         };
+        if self.key_passphrase.source().is_some() {
+            profile.client_key_passphrase_env = self.key_passphrase.env;
+            profile.client_key_passphrase_file = self.key_passphrase.file;
+        }
         or(self.key_alg, &mut profile.client_key_alg);
         or(self.key_id, &mut profile.client_key_id);
         or(
@@ -305,8 +311,14 @@ impl Credential {
         let source = self.secret(profile, provider, need);
         let key = profile.client_key_file.as_deref();
         let key = key.filter(|_| self.0 == Some(Auth::PrivateKeyJwt));
+        let passphrase = Passphrase {
+            env: profile.client_key_passphrase_env.clone(),
+            file: profile.client_key_passphrase_file.clone(),
+        };
         let is_stdin = source.as_ref().is_some_and(Source::is_stdin) || key == Some(Path::new("-"));
-        if reads_stdin && is_stdin {
+        let passphrase_is_stdin =
+            key.is_some() && passphrase.source().is_some_and(|source| source.is_stdin());
+        if (reads_stdin && (is_stdin || passphrase_is_stdin)) || (is_stdin && passphrase_is_stdin) {
             return Err(Failure::usage(
                 "usage.stdin_twice",
                 "stdin can be read only once",
@@ -314,7 +326,10 @@ impl Credential {
             ));
         }
         let secret = source.map(|source| source.read("client secret", SECRET_OPTIONS));
-        let key = key.map(|path| key_file::text(path).map(|text| (path.to_owned(), text)));
+        let key = key.map(|path| {
+            let text = passphrase.decrypt(path, key_file::text(path)?)?;
+            Ok::<_, Failure>((path.to_owned(), text))
+        });
         Ok(Material {
             method: self.0,
             secret: secret.transpose()?,

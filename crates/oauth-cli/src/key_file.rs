@@ -1,17 +1,76 @@
 //! Keys that clients sign with, read from files.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
+use clap::Args;
 use oauth_core::Secret;
 use oauth_core::error::Misuse;
 use oauth_core::jose::{Alg, PublicJwk};
 use oauth_core::server::Server;
-use oauth_crypto::{KeyError, PrivateKey};
+use oauth_crypto::{KeyError, PrivateKey, decrypt_pem};
 use serde::Deserialize;
 use serde::de::IgnoredAny;
 
 use crate::output::Failure;
-use crate::secret_source::read_file;
+use crate::secret_source::{Source, read_file};
+
+/// How the passphrase of a key may be given.
+const PASSPHRASE_OPTIONS: &str = "give it with --key-passphrase-env VAR, --key-passphrase-file PATH (- is stdin), \
+     `client_key_passphrase_env` or `client_key_passphrase_file` of a profile, or at the prompt of a terminal";
+
+/// Where the passphrase of an encrypted key comes from.
+#[derive(Debug, Clone, Default, Args)]
+pub(crate) struct Passphrase {
+    /// Read the passphrase of an encrypted key from this environment variable [profile:
+    /// `client_key_passphrase_env`]
+    #[arg(
+        id = "key_passphrase_env",
+        long = "key-passphrase-env",
+        value_name = "VAR",
+        group = "passphrase",
+        help_heading = "Client"
+    )]
+    pub(crate) env: Option<String>,
+    /// Read the passphrase of an encrypted key from this file; - is stdin [profile:
+    /// `client_key_passphrase_file`]
+    #[arg(
+        id = "key_passphrase_file",
+        long = "key-passphrase-file",
+        value_name = "PATH",
+        group = "passphrase",
+        help_heading = "Client"
+    )]
+    pub(crate) file: Option<PathBuf>,
+}
+
+impl Passphrase {
+    /// Where it comes from, if that is said.
+    pub(crate) fn source(&self) -> Option<Source> {
+        Source::chosen(self.env.as_ref(), self.file.as_ref())
+    }
+
+    /// The text of a key, decrypted if it is encrypted. The passphrase is asked for only then.
+    pub(crate) fn decrypt(
+        &self,
+        path: &Path,
+        text: Secret<String>,
+    ) -> Result<Secret<String>, Failure> {
+        // Whatever else is wrong with it, whoever uses it says.
+        if PrivateKey::from_pem(text.expose(), RSA).err() != Some(KeyError::Encrypted) {
+            return Ok(text);
+        }
+        let source = self.source().unwrap_or(Source::Prompt);
+        let passphrase = source.read("passphrase of the key", PASSPHRASE_OPTIONS)?;
+        decrypt_pem(text.expose(), &passphrase).map_err(|why| match why {
+            KeyError::Passphrase => Failure::usage(
+                "usage.key_passphrase",
+                format_args!("{}: {why}", path.display()),
+                PASSPHRASE_OPTIONS,
+            ),
+            why => unusable(path, why),
+        })
+    }
+}
 
 /// One of each kind of key, to find out which kind a key is.
 const KINDS: [Alg; 5] = [Alg::Es256, Alg::Es384, Alg::Es512, Alg::EdDsa, RSA];
@@ -39,8 +98,8 @@ struct Jwk {
 
 impl KeyFile {
     /// Reads a private key in PEM, or a JWK with or without its private half; `-` is stdin.
-    pub(crate) fn read(path: &Path) -> Result<Self, Failure> {
-        let text = text(path)?;
+    pub(crate) fn read(path: &Path, passphrase: &Passphrase) -> Result<Self, Failure> {
+        let text = passphrase.decrypt(path, text(path)?)?;
         let trimmed = text.expose().trim();
         let read = match trimmed.starts_with('{') {
             true => Self::of_jwk(trimmed),
@@ -132,6 +191,6 @@ fn unusable(path: &Path, why: impl std::fmt::Display) -> Failure {
     Failure::usage(
         "usage.key",
         format_args!("{}: {why}", path.display()),
-        "give a private key in PEM that is not encrypted, or a JWK; oauth key new makes one",
+        "give a private key in PEM, or a JWK; oauth key new makes one",
     )
 }

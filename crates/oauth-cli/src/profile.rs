@@ -56,6 +56,10 @@ pub(crate) struct Profile {
     pub(crate) client_secret_file: Option<PathBuf>,
     /// The file of the key that signs the client's assertions,
     pub(crate) client_key_file: Option<PathBuf>,
+    /// the variable or the file that holds its passphrase, if it is encrypted,
+    pub(crate) client_key_passphrase_env: Option<String>,
+    /// of which a variable goes first,
+    pub(crate) client_key_passphrase_file: Option<PathBuf>,
     /// the algorithm,
     pub(crate) client_key_alg: Option<String>,
     /// and the `kid`.
@@ -219,6 +223,7 @@ impl Profile {
             &mut self.provider_file,
             &mut self.client_secret_file,
             &mut self.client_key_file,
+            &mut self.client_key_passphrase_file,
             &mut self.client_assertion_file,
             &mut self.token_file,
         ];

@@ -57,7 +57,7 @@ impl fmt::Debug for Hmac {
 }
 
 /// What a key is tried for, where neither the caller nor the server says, in order of preference.
-const USUAL: [Alg; 11] = [
+pub(crate) const USUAL: [Alg; 11] = [
     Alg::Es256,
     Alg::Es384,
     Alg::Es512,

@@ -9,6 +9,9 @@ use crate::KeyError;
 /// The largest PEM file that is read, in bytes.
 const MAX_PEM: usize = 64 << 10;
 
+/// PKCS#8 that a passphrase encrypts.
+const ENCRYPTED: &str = "ENCRYPTED PRIVATE KEY";
+
 /// The first private key of a PEM text: its label and its DER.
 pub(crate) fn private_pem(text: &str) -> Result<(&str, Zeroizing<Vec<u8>>), KeyError> {
     if text.len() > MAX_PEM {
@@ -21,20 +24,44 @@ pub(crate) fn private_pem(text: &str) -> Result<(&str, Zeroizing<Vec<u8>>), KeyE
         let end = format!("-----END {label}-----");
         let (body, after) = after.split_once(&end).ok_or(KeyError::Malformed)?;
         rest = after;
-        if label == "ENCRYPTED PRIVATE KEY" || body.contains("ENCRYPTED") {
+        if label == ENCRYPTED || body.contains("ENCRYPTED") {
             return Err(KeyError::Encrypted);
         }
         // Parameters, certificates and public keys may stand beside it.
         if !label.ends_with("PRIVATE KEY") {
             continue;
         }
-        let compact: Zeroizing<String> =
-            Zeroizing::new(body.chars().filter(|c| !c.is_ascii_whitespace()).collect());
-        let der = STANDARD
-            .decode(compact.as_bytes())
-            .map_err(|_| KeyError::Malformed)?;
-        return Ok((label, Zeroizing::new(der)));
+        return Ok((label, decoded(body)?));
     }
+}
+
+/// The DER of the first encrypted private key of a PEM text, if no other key stands before it.
+pub(crate) fn encrypted_pem(text: &str) -> Result<Option<Zeroizing<Vec<u8>>>, KeyError> {
+    if text.len() > MAX_PEM {
+        return Err(KeyError::Malformed);
+    }
+    let mut rest = text;
+    while let Some((_, after)) = rest.split_once("-----BEGIN ") {
+        let (label, after) = after.split_once("-----").ok_or(KeyError::Malformed)?;
+        let end = format!("-----END {label}-----");
+        let (body, after) = after.split_once(&end).ok_or(KeyError::Malformed)?;
+        rest = after;
+        match label {
+            ENCRYPTED => return decoded(body).map(Some),
+            // The way of PEM itself (RFC 1421), which OpenSSL keeps for old files.
+            _ if body.contains("ENCRYPTED") => return Err(KeyError::Encryption),
+            _ if label.ends_with("PRIVATE KEY") => return Ok(None),
+            _ => {}
+        }
+    }
+    Ok(None)
+}
+
+fn decoded(body: &str) -> Result<Zeroizing<Vec<u8>>, KeyError> {
+    let compact: Zeroizing<String> =
+        Zeroizing::new(body.chars().filter(|c| !c.is_ascii_whitespace()).collect());
+    let der = STANDARD.decode(compact.as_bytes());
+    der.map(Zeroizing::new).map_err(|_| KeyError::Malformed)
 }
 
 /// A DER structure as PEM.

@@ -10,6 +10,11 @@ use crate::{KeyError, der};
 /// The largest JWK that is read, in bytes.
 const MAX_JWK: usize = 64 << 10;
 
+/// Whether a text is meant as a JWK, and not as PEM.
+pub(crate) fn is_jwk(text: &str) -> bool {
+    text.trim_start().starts_with('{')
+}
+
 /// A private JWK whose members are wiped with it.
 pub(crate) struct PrivateJwk(Value);
 

@@ -7,14 +7,18 @@
 )]
 
 mod client_assertion;
+mod client_keys;
 mod decrypt;
 mod decryption_key;
 mod der;
+mod encrypted;
 mod jwk;
 mod private_key;
 mod verify;
 
 pub use client_assertion::client_secret_jwt;
+pub use client_keys::ClientKeys;
 pub use decryption_key::DecryptionKey;
+pub use encrypted::decrypt_pem;
 pub use private_key::{KeyError, PrivateKey};
 pub use verify::{check_public_key, mac, verify};

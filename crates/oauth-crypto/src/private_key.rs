@@ -22,7 +22,7 @@ use serde_json::{Value, json};
 use zeroize::Zeroizing;
 
 use crate::der;
-use crate::jwk::PrivateJwk;
+use crate::jwk::{PrivateJwk, is_jwk};
 
 /// A private key that signs in this process. `Debug` shows its algorithm only.
 #[derive(Clone)]
@@ -44,8 +44,12 @@ enum Pair {
 pub enum KeyError {
     /// Neither PEM with a private key nor a JWK of one.
     Malformed,
-    /// An encrypted key, whose password is not asked for here.
+    /// An encrypted key: [`decrypt_pem`](crate::decrypt_pem) takes its passphrase.
     Encrypted,
+    /// The passphrase does not decrypt the key.
+    Passphrase,
+    /// A key that is encrypted in a way which is not read here.
+    Encryption,
     /// A key of another kind than the algorithm needs, or of a size that is not allowed.
     Algorithm,
     /// The system could not make a key.
@@ -58,7 +62,12 @@ impl fmt::Display for KeyError {
             Self::Malformed => {
                 "neither a private key in PEM (PKCS#8, PKCS#1, SEC1) nor a private JWK"
             }
-            Self::Encrypted => "the key is encrypted: decrypt it first",
+            Self::Encrypted => "the key is encrypted, and there is no passphrase",
+            Self::Passphrase => "the passphrase does not decrypt the key",
+            Self::Encryption => {
+                "the key is encrypted otherwise than by PBES2 with PBKDF2 of at most ten million \
+                 iterations and AES-CBC: convert it with openssl pkcs8 -topk8 -v2 aes256"
+            }
             Self::Algorithm => {
                 "the key does not support this algorithm, or has a size that is not allowed"
             }
@@ -75,8 +84,7 @@ impl PrivateKey {
     /// # Errors
     /// What is wrong with it; `Algorithm` if none of them fits.
     pub fn read(text: &str, candidates: &[Alg]) -> Result<Self, KeyError> {
-        let is_jwk = text.trim_start().starts_with('{');
-        let read = |alg| match is_jwk {
+        let read = |alg| match is_jwk(text) {
             true => Self::from_jwk(text, alg),
             false => Self::from_pem(text, alg),
         };
@@ -294,6 +302,8 @@ impl From<KeyError> for Error {
         use oauth_core::error::Misuse;
         let misuse = match error {
             KeyError::Algorithm => Misuse::KeyAlgorithm,
+            KeyError::Encrypted => Misuse::KeyEncrypted,
+            KeyError::Passphrase => Misuse::KeyPassphrase,
             _ => Misuse::KeyMalformed,
         };
         Self::from(misuse).about(&error.to_string())

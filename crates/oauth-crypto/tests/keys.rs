@@ -107,7 +107,7 @@ fn a_key_of_another_kind_is_refused() -> Outcome {
         Some(KeyError::Algorithm)
     );
     assert_eq!(Error::from(KeyError::Algorithm).code(), "key.algorithm");
-    assert_eq!(Error::from(KeyError::Encrypted).code(), "key.malformed");
+    assert_eq!(Error::from(KeyError::Encrypted).code(), "key.encrypted");
     Ok(())
 }
 

@@ -44,13 +44,15 @@ pub struct SecretJwt {
 #[cfg(feature = "crypto")]
 #[derive(Debug, Clone)]
 pub struct PrivateKeyJwt {
-    /// The key: PEM (PKCS#8, PKCS#1, SEC1) or a JWK.
-    pub key: Secret<String>,
+    /// The keys, the newest first: PEM (PKCS#8, PKCS#1, SEC1) or JWKs. The newest that the server can take signs.
+    pub keys: Vec<Secret<String>>,
+    /// What decrypts those that are encrypted (PKCS#8 with PBES2).
+    pub passphrase: Option<Secret<String>>,
     /// The algorithm; by default one that the key and the server both know.
     pub alg: Option<String>,
-    /// The `kid` of the header.
+    /// The `kid` of the header, of the one key. Several are named by their JWKs, or by their thumbprints.
     pub kid: Option<String>,
-    /// The `x5t#S256` of the header: the base64url of the certificate's SHA-256.
+    /// The `x5t#S256` of the header, of the one key: the base64url of the certificate's SHA-256.
     pub certificate_thumbprint: Option<String>,
     /// The `aud`, where it is not the issuer.
     pub audience: Option<String>,
@@ -81,11 +83,12 @@ impl Auth {
 
 #[cfg(feature = "crypto")]
 mod assertion {
+    use oauth_core::Secret;
     use oauth_core::client_auth::{AssertionAudience, ClientAssertion};
     use oauth_core::error::{Error, Misuse};
     use oauth_core::jose::Alg;
     use oauth_core::server::Server;
-    use oauth_crypto::PrivateKey;
+    use oauth_crypto::{ClientKeys, PrivateKey};
 
     use super::{PrivateKeyJwt, SecretJwt};
 
@@ -100,12 +103,49 @@ mod assertion {
     impl PrivateKeyJwt {
         pub(super) fn assertion(self, server: &Server) -> Result<ClientAssertion, Error> {
             let alg = self.alg.as_deref().map(named).transpose()?;
-            let key = PrivateKey::read_for(server, self.key.expose(), alg)?;
-            let mut assertion = key.client_assertion(self.kid.unwrap_or_default());
+            let mut assertion = match &*self.keys {
+                [key] => PrivateKey::read_for(server, self.decrypted(key)?.expose(), alg)?
+                    .client_assertion(self.kid.clone().unwrap_or_default()),
+                _ => self.all()?.client_assertion(server, alg)?,
+            };
             if let Some(thumbprint) = self.certificate_thumbprint {
                 assertion = assertion.certificate_thumbprint(thumbprint);
             }
             Ok(for_audience(assertion, self.audience))
+        }
+    }
+
+    impl PrivateKeyJwt {
+        /// The public halves of all keys as a JWK Set in JSON (RFC 7517 section 5): to register as `jwks`, or to
+        /// serve at the client's `jwks_uri`.
+        ///
+        /// # Errors
+        /// `key.*`; `misuse.setup` for no key, for two of one name, and for what is said of one key where there
+        /// are several.
+        pub fn public_jwks(&self) -> Result<String, Error> {
+            let keys = self.all()?;
+            Ok(match &self.kid {
+                Some(kid) => keys.named(kid).public_jwks(),
+                None => keys.public_jwks(),
+            })
+        }
+
+        fn all(&self) -> Result<ClientKeys, Error> {
+            let is_of_one = self.kid.is_some() || self.certificate_thumbprint.is_some();
+            if self.keys.len() > 1 && is_of_one {
+                let why = "a kid and a certificate are of one key: several are named by their JWKs";
+                return Err(Error::from(Misuse::Setup).about(why));
+            }
+            let keys = self.keys.iter().map(|key| self.decrypted(key));
+            let keys = keys.collect::<Result<Vec<_>, _>>()?;
+            ClientKeys::read(keys.iter().map(|key| key.expose().as_str()))
+        }
+
+        fn decrypted(&self, key: &Secret<String>) -> Result<Secret<String>, Error> {
+            match &self.passphrase {
+                Some(passphrase) => Ok(oauth_crypto::decrypt_pem(key.expose(), passphrase)?),
+                None => Ok(key.clone()),
+            }
         }
     }
 

@@ -4,6 +4,7 @@
 use oauth_core::Moment;
 use oauth_core::client_auth::ClientAuth;
 use oauth_core::error::{Error, Misuse};
+use oauth_core::flow::access_token::AccessTokenVerifier;
 use oauth_core::flow::authorization::{
     AuthorizationRequest, HostGeneratedValues, ResponseMode, ResponseType,
 };
@@ -15,6 +16,8 @@ use oauth_core::moment::UnixTime;
 use oauth_core::{ClientId, Pending, Secret};
 
 use crate::auth::Auth;
+#[cfg(feature = "sha2")]
+use crate::introspecting::Introspecting;
 use crate::machine::Machine;
 use crate::request::TokenRequest;
 use crate::server::Server;
@@ -75,7 +78,17 @@ pub struct Authorization {
 
 /// This client, as one server knows it.
 #[derive(Debug, Clone)]
-pub struct Client(oauth_core::Client);
+pub struct Client {
+    core: oauth_core::Client,
+    /// What verifies access tokens by asking about them, if signatures do not.
+    asking: Option<AccessTokenVerifier>,
+}
+
+impl From<oauth_core::Client> for Client {
+    fn from(core: oauth_core::Client) -> Self {
+        Self { core, asking: None }
+    }
+}
 
 impl Client {
     /// A client of `server`.
@@ -88,7 +101,7 @@ impl Client {
             Auth::Documented(secret) => {
                 #[cfg(feature = "providers")]
                 if let Some(provider) = server.provider() {
-                    return provider.client(id, secret).map(Self);
+                    return provider.client(id, secret).map(Self::from);
                 }
                 if let Some(facts) = &server.facts {
                     return Self::of_preset(server, facts, id, secret);
@@ -98,7 +111,7 @@ impl Client {
             chosen => chosen,
         };
         let auth = auth.at(&server.core)?;
-        oauth_core::Client::new(server.core.clone(), id, auth).map(Self)
+        oauth_core::Client::new(server.core.clone(), id, auth).map(Self::from)
     }
 
     /// A public client of a preset that was read from JSON; its file, which says how a secret is
@@ -117,7 +130,7 @@ impl Client {
             return Err(Error::from(Misuse::SecretMissing).about(&facts.title));
         }
         let client = oauth_core::Client::new(server.core.clone(), id, ClientAuth::none())?;
-        Ok(Self(if facts.needs_registered_redirect_uris {
+        Ok(Self::from(if facts.needs_registered_redirect_uris {
             client.with_redirect_uris([])
         } else {
             client
@@ -133,7 +146,7 @@ impl Client {
             .iter()
             .map(|uri| RedirectUri::parse(uri))
             .collect::<Result<_, _>>()?;
-        Ok(Self(self.0.with_redirect_uris(uris)))
+        Ok(self.core.with_redirect_uris(uris).into())
     }
 
     /// Accepts ID tokens of this algorithm alone: the client's registered `id_token_signed_response_alg`.
@@ -142,7 +155,7 @@ impl Client {
     /// `key.algorithm` for a name that is none.
     pub fn with_id_token_signed_response_alg(self, name: &str) -> Result<Self, Error> {
         let alg = Alg::named(name).ok_or_else(|| Error::from(Misuse::KeyAlgorithm).about(name))?;
-        Ok(Self(self.0.with_id_token_algs([alg])))
+        Ok(self.core.with_id_token_algs([alg]).into())
     }
 
     /// Takes responses that are signed and encrypted as the client is registered, and no others.
@@ -151,13 +164,13 @@ impl Client {
     /// `key.algorithm`, `key.malformed`, `misuse.setup`.
     #[cfg(feature = "crypto")]
     pub fn with_registration(self, registration: &crate::Registration) -> Result<Self, Error> {
-        registration.apply(self.0).map(Self)
+        registration.apply(self.core).map(Self::from)
     }
 
     /// Accepts ID tokens that name these audiences beside the client.
     #[must_use]
     pub fn with_trusted_audiences(self, audiences: Vec<String>) -> Self {
-        Self(self.0.with_trusted_audiences(audiences))
+        self.core.with_trusted_audiences(audiences).into()
     }
 
     /// Sends this header with every request.
@@ -165,12 +178,40 @@ impl Client {
     /// # Errors
     /// `client_auth.header_value`.
     pub fn with_header(self, name: &str, value: &str) -> Result<Self, Error> {
-        self.0.with_header(name, value).map(Self)
+        self.core.with_header(name, value).map(Self::from)
     }
 
     /// The same client for Rust code: a native driver's token source wants it.
     pub const fn core(&self) -> &oauth_core::Client {
-        &self.0
+        &self.core
+    }
+
+    /// The same client as an API that asks about the tokens that it is shown (RFC 7662):
+    /// [`VerifyAccessToken`](crate::VerifyAccessToken) then verifies no signatures. All clones made from here on
+    /// share what the server said.
+    ///
+    /// # Errors
+    /// `key.algorithm`, and `misuse.setup` for what goes with nothing.
+    #[cfg(feature = "sha2")]
+    pub fn introspecting(&self, how: Introspecting) -> Result<Self, Error> {
+        let asking = how.apply(self.core.introspecting_verifier(""))?;
+        Ok(Self {
+            core: self.core.clone(),
+            asking: Some(asking),
+        })
+    }
+
+    /// What verifies the access tokens that are shown to this audience.
+    pub(crate) fn access_token_verifier(&self, audience: String) -> AccessTokenVerifier {
+        match &self.asking {
+            Some(asking) => asking.clone().with_audience(audience),
+            None => self.core.access_token_verifier(audience),
+        }
+    }
+
+    /// Whether it asks the server about access tokens.
+    pub(crate) const fn asks_about_tokens(&self) -> bool {
+        self.asking.is_some()
     }
 
     /// Starts an authorization.
@@ -179,7 +220,7 @@ impl Client {
     /// Those of [`oauth_core::Client::authorize`].
     #[cfg(feature = "sha2")]
     pub fn authorize(&self, at: &Moment, ask: Authorize) -> Result<Authorization, Error> {
-        let (url, pending) = self.0.authorize(at, ask.request()?)?;
+        let (url, pending) = self.core.authorize(at, ask.request()?)?;
         Ok(Authorization {
             url: url.as_str().to_owned(),
             pending,
@@ -196,7 +237,7 @@ impl Client {
         drawn: HostGeneratedValues,
         ask: Authorize,
     ) -> Result<Authorization, Error> {
-        let (url, pending) = self.0.authorize_drawn(now, drawn, ask.request()?)?;
+        let (url, pending) = self.core.authorize_drawn(now, drawn, ask.request()?)?;
         Ok(Authorization {
             url: url.as_str().to_owned(),
             pending,
@@ -208,7 +249,7 @@ impl Client {
     /// # Errors
     /// Those of [`oauth_core::Client::redeem`], and `stored.malformed`.
     pub fn redeem(&self, pending: &str, callback: &str) -> Result<Machine, Error> {
-        self.0
+        self.core
             .redeem(Pending::from_json(pending)?, callback)
             .map(Machine::new)
     }
@@ -225,13 +266,13 @@ impl Client {
         request.post_logout_redirect_uri = uri.map(RedirectUri::parse).transpose()?;
         request.state = ask.state;
         request.ui_locales = ask.ui_locales;
-        let url = self.0.end_session_url(&request)?;
+        let url = self.core.end_session_url(&request)?;
         Ok(url.as_str().to_owned())
     }
 
     /// The server's public keys that are known, to store.
     pub fn export_keys(&self) -> Option<String> {
-        self.0.export_keys()
+        self.core.export_keys()
     }
 
     /// Knows the keys that [`Self::export_keys`] wrote, unless newer ones are known.
@@ -239,7 +280,7 @@ impl Client {
     /// # Errors
     /// Those of [`oauth_core::Client::import_keys`].
     pub fn import_keys(&self, text: &str) -> Result<(), Error> {
-        self.0.import_keys(text)
+        self.core.import_keys(text)
     }
 
     /// Asks the token endpoint.
@@ -248,6 +289,6 @@ impl Client {
         grant: G,
         ask: &TokenRequest,
     ) -> Result<Machine, Error> {
-        Ok(Machine::new(self.0.token(grant, ask.to_core()?)))
+        Ok(Machine::new(self.core.token(grant, ask.to_core()?)))
     }
 }

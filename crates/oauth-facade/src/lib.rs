@@ -6,6 +6,7 @@ mod auth;
 mod client;
 mod doubles;
 mod flow;
+mod introspecting;
 mod keeper;
 mod machine;
 mod op;
@@ -27,6 +28,7 @@ pub use auth::{PrivateKeyJwt, SecretJwt};
 pub use client::{Authorization, Authorize, Client, EndSession};
 pub use doubles::for_doubles;
 pub use flow::Flow;
+pub use introspecting::Introspecting;
 pub use keeper::{Ask, Keep, Keeper, Task, of_store};
 pub use machine::{Machine, Outgoing, Reply, Turn};
 pub use op::{

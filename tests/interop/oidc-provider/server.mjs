@@ -7,6 +7,8 @@
 // With {"key", "cert", "ca", "client"} in TLS, all PEM, it speaks TLS, and a second port asks for the client's
 // certificate: two more clients authenticate with it (RFC 8705).
 //
+// CLIENT_JWKS, a JWK Set, is what the client key-rotated has published: any of its keys authenticates it.
+//
 // Clients that learn who signed in from more than ID tokens are in identity.mjs. BACKCHANNEL_LOGOUT_URI is where
 // two of them hear of logouts. POST /_rotate gives the server new signing keys, and forgets the old ones.
 //
@@ -73,6 +75,10 @@ const bySecret = ['HS256', 'HS384', 'HS512'].map((alg) => ({
     id_token_signed_response_alg: alg,
   },
 }))
+const published = process.env.CLIENT_JWKS
+const rotated = published
+  ? [{ client_id: 'key-rotated', ...grants, token_endpoint_auth_method: 'private_key_jwt', jwks: JSON.parse(published) }]
+  : []
 const byCertificate = []
 const mutualTls = {}
 if (tls) {
@@ -124,6 +130,7 @@ const configuration = {
   clients: [
     ...[...byKey, ...byCertificate].map(({ client_id, registered }) => ({ client_id, ...grants, ...registered })),
     ...[...bySecret, ...identity].map(({ client_id, client_secret, registered }) => ({ client_id, client_secret, ...grants, ...registered })),
+    ...rotated,
     { ...odd, ...grants, token_endpoint_auth_method: 'client_secret_basic' },
     { ...post, ...grants, token_endpoint_auth_method: 'client_secret_post' },
     {

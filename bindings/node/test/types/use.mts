@@ -1,7 +1,7 @@
 // Compiled, never run: what the types allow, and what they refuse.
 import {
   AccessToken, AccessTokenVerifier, Api, Client, Denied, FileStore, FixedToken, Flow, GrantSource, Keeper, Key, LogoutToken, Lost, Misuse, Network, OAuthError, PostgresStore, RedisStore, Sealed,
-  Server, Sessions, SqliteStore, TokenState, Tokens, Untrusted, discover, discovery, drain, fixedToken, keep, login, provider, providerFile, providers, run,
+  Server, Sessions, SqliteStore, TokenState, Tokens, Untrusted, assertionFunction, clientSecretJwt, discover, discovery, drain, fixedToken, keep, login, privateKeyJwt, provider, providerFile, providers, run,
 } from 'oauth-core'
 import type {
   ErrorCode, Exchange, KeySource, Moment, Owner, RateLimit, Step, Store, Task, TokenSource, Turn, UntrustedCode,
@@ -40,6 +40,18 @@ export async function use(signal: AbortSignal): Promise<void> {
   const shown: AccessToken = await verifier.verify('t', { jkt: 'k', maxAge: 60, signal })
   const ended: LogoutToken = await client.verifyLogoutToken({ token: 't', replay: 'caller' })
   texts.push(shown.subject, ended.sid ?? '', client.endSessionUrl({ state: 's' }).href)
+  const asking = AccessTokenVerifier.introspecting(client, { audience: 'https://api.example', cacheMaxAge: 30 })
+  const asked: AccessToken = await asking.verify('t', { scope: 'read' })
+  texts.push(asked.subject)
+  new Client(found, { clientId: 'id', clientAuth: assertionFunction(async () => 'token', { audience: 'api://x', clientId: 'sent' }) })
+  const rotating = privateKeyJwt(['new', 'old'], { alg: 'ES256' })
+  texts.push(...rotating.publicJwks().keys.map(({ kid }) => kid ?? ''))
+  // @ts-expect-error a secret has no public half
+  clientSecretJwt('secret').publicJwks()
+  // @ts-expect-error a function gives a text
+  assertionFunction(() => 7)
+  // @ts-expect-error a server that is asked signs no tokens
+  AccessTokenVerifier.introspecting(client, { audience: 'https://api.example', algs: ['ES256'] })
   // @ts-expect-error there is no such profile
   new AccessTokenVerifier(found, { audience: 'https://api.example', profile: 'okto' })
   // @ts-expect-error a mistyped need would be none

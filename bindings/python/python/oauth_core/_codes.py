@@ -196,6 +196,8 @@ MisuseCode = Literal[
     "client_auth.assertion_audience",
     "key.shared",
     "key.malformed",
+    "key.encrypted",
+    "key.passphrase",
     "key.algorithm",
     "key.missing",
     "client_auth.header_value",

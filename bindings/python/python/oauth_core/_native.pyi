@@ -30,6 +30,7 @@ __all__ = [
     "FixedToken",
     "Flow",
     "GrantSource",
+    "Introspecting",
     "Keeper",
     "Key",
     "Lease",
@@ -246,17 +247,26 @@ class ClientSecretJwt(ClientAuth):
 class PrivateKeyJwt(ClientAuth):
     """private_key_jwt: a JWT for each request, signed by a private key (RFC 7523 section 2.2).
 
-    key is PEM (PKCS#8, PKCS#1, SEC1) or a JWK. alg is the first that both the key and the server
+    key is PEM (PKCS#8, PKCS#1, SEC1) or a JWK, or several of them, the newest first: the newest that the
+    server can take signs, and each is named by the kid of its JWK or else by its thumbprint. alg is the first that both the key and the server
     know, unless it is given; kid is the key's name at the server. certificate_thumbprint is the
     base64url of the SHA-256 of the key's certificate (x5t#S256), for servers that find the key by
     it. audience is what the server demands in place of its issuer (RFC 10070): a key with one serves
-    one server, key.shared otherwise. key.malformed for a text that is no key, key.algorithm for a key
-    that cannot sign so.
+    one server, key.shared otherwise. passphrase decrypts keys that are encrypted, as openssl genpkey -aes256
+    writes them (PKCS#8 with PBES2): key.encrypted without one, key.passphrase for a wrong one. key.malformed
+    for a text that is no key, key.algorithm for a key that cannot sign so.
     """
     def __new__(
-        cls, key: str, /, *, alg: _SigningAlg | None = None, kid: str | None = None,
-        certificate_thumbprint: str | None = None, audience: str | None = None,
+        cls, key: str | Sequence[str], /, *, alg: _SigningAlg | None = None,
+        kid: str | None = None, certificate_thumbprint: str | None = None,
+        audience: str | None = None, passphrase: str | None = None,
     ) -> Self: ...
+    def public_jwks(self) -> dict[str, list[dict[str, str]]]:
+        """The public halves of all keys as a JWK Set (RFC 7517 section 5).
+
+        To register as jwks, or to serve at the client's jwks_uri. key.* for what is no key; misuse.setup
+        for no key, for two of one name, and for a kid where there are several.
+        """
 @final
 class FederatedAssertion(ClientAuth):
     """A workload's token in place of a key (RFC 7521 section 4.2): Kubernetes, GitHub Actions, SPIFFE.
@@ -1177,6 +1187,9 @@ class Exchange(Generator[Step, Answer, _T_co]):
         """Ends the conversation."""
     @classmethod
     def __class_getitem__(cls, item: Any) -> GenericAlias: ...
+class Introspecting(Client):
+    """The native half of a client that asks about the access tokens it is shown."""
+    def __new__(cls, client: Client, arguments: tuple[object, ...], /) -> Self: ...
 @disjoint_base
 class Exchanges:
     """The native half of oauth_core.Exchanges."""

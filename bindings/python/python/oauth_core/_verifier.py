@@ -3,18 +3,67 @@
 from __future__ import annotations
 
 from ._client import Client
+from ._native import Introspecting as NativeIntrospecting
 from ._native import Public
 
 # Type checkers take this for true; the import of `typing` would cost more than all else here.
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Coroutine, Iterable, Sequence
-    from typing import Any
+    from typing import Any, TypedDict
+
+    from typing_extensions import Self, Unpack
 
     from ._native import Exchange, Network, Server
     from ._ops import AccessTokenProfile
     from ._records import AccessToken
     from .drive import Moment
+
+    class _Needs(TypedDict, total=False):
+        """What a token has to be good for, of an API or of a call."""
+
+        scope: str | Iterable[str] | None
+        acr_values: Sequence[str] | None
+        max_age: int | None
+
+    class _Shown(_Needs, total=False):
+        """What a call says about the request that brought the token."""
+
+        jkt: str | None
+        x5t_s256: str | None
+
+    class _Api(_Needs, total=False):
+        """What an API says once."""
+
+        clock_skew: int | None
+        dpop_algs: Sequence[str] | None
+        realm: str | None
+
+    class _JwtApi(_Api, total=False):
+        """What an API says once about tokens that are JWTs."""
+
+        profile: AccessTokenProfile | None
+        algs: Sequence[str] | None
+
+
+_NEEDS = ("scope", "acr_values", "max_age")
+_SHOWN = (*_NEEDS, "jkt", "x5t_s256")
+_API = (*_NEEDS, "clock_skew", "dpop_algs", "realm")
+_JWT_API = (*_API, "profile", "algs")
+
+
+def _only(names: tuple[str, ...], given: dict[str, Any]) -> dict[str, Any]:
+    """A mistyped need would be none."""
+    for name in given:
+        if name not in names:
+            raise TypeError(f"{name}: there is no such argument")
+    return given
+
+
+class _Introspecting(NativeIntrospecting, Client):
+    """A client whose operation `verify_access_token` asks the server."""
+
+    __slots__ = ()
 
 
 class AccessTokenVerifier:
@@ -23,46 +72,62 @@ class AccessTokenVerifier:
     ``audience`` is the identifier of the API: tokens have to be meant for it. ``profile`` says whose tokens
     they are. ``scope``, ``acr_values`` and ``max_age`` (seconds, RFC 9470) are what every token needs; a call
     can need others. ``algs`` are those of the server's metadata unless you say, never with a shared secret.
-    ``dpop_algs`` and ``realm`` stand in challenges. The server's keys are fetched as needed, and kept for all
-    calls of this verifier, in all threads.
+    ``clock_skew`` is how many seconds clocks may be apart, ``dpop_algs`` and ``realm`` stand in challenges. The
+    server's keys are fetched as needed, and kept for all calls of this verifier, in all threads.
+
+    For tokens that say nothing by themselves there is ``introspecting``.
 
     An error of a call has ``answer_status`` and ``challenge``: the status and the ``WWW-Authenticate`` to
     answer with (RFC 6750 section 3).
     """
 
-    __slots__ = ("_client", "_common", "_needs")
+    __slots__ = ("_client", "_common")
 
     def __init__(
         self,
         server: Server,
         *,
         audience: str,
-        profile: AccessTokenProfile | None = None,
-        scope: str | Iterable[str] | None = None,
-        acr_values: Sequence[str] | None = None,
-        max_age: int | None = None,
-        algs: Sequence[str] | None = None,
-        clock_skew: int | None = None,
-        dpop_algs: Sequence[str] | None = None,
-        realm: str | None = None,
         timeout: float | None = None,
         network: Network | None = None,
+        **asked: Unpack[_JwtApi],
     ) -> None:
         # Nothing is asked in its name: keys are anybody's to fetch.
-        self._client = Client(
+        client = Client(
             server, client_id="resource-server", client_auth=Public(), timeout=timeout, network=network
         )
-        self._common: dict[str, Any] = {
-            "audience": audience,
-            "profile": profile,
-            "algs": algs,
-            "clock_skew": clock_skew,
-            "dpop_algs": dpop_algs,
-            "realm": realm,
-        }
-        if scope is not None and not isinstance(scope, str):
-            scope = list(scope)
-        self._needs: dict[str, Any] = {"scope": scope, "acr_values": acr_values, "max_age": max_age}
+        self._begin(client, audience, _only(_JWT_API, {**asked}))
+
+    @classmethod
+    def introspecting(
+        cls,
+        client: Client,
+        *,
+        audience: str,
+        cache_max_age: int | None = None,
+        cache_entries: int | None = None,
+        signed_response_alg: str | None = None,
+        signed_response_audience: str | None = None,
+        **asked: Unpack[_Api],
+    ) -> Self:
+        """Verifies tokens by asking the server about each (RFC 7662), as this client.
+
+        That is for tokens that say nothing by themselves, and to learn of revocations. Where the server
+        names no audience it vouches for it, as section 4 demands. Results, refusals and challenges are those
+        of a verifier of JWTs; a token that is not active is ``access_token.inactive``.
+
+        Each call is a request, unless answers are kept: for ``cache_max_age`` seconds, and never beyond the
+        end of the token; that it is not active, for five seconds at most. A revoked token is good here for as
+        long. ``cache_entries``, 1000 unless you say, is how many are kept at most; an answer takes up to 256
+        KiB, and the token itself is not kept. Of several calls with one new token one asks.
+
+        With ``signed_response_alg`` the server's answers are signed, and others refused (RFC 9701);
+        ``signed_response_audience`` is the name that it has for this API there, if it is not the client id.
+        """
+        how = (signed_response_alg, signed_response_audience, cache_max_age, cache_entries)
+        verifier = cls.__new__(cls)
+        verifier._begin(_Introspecting(client, how), audience, _only(_API, {**asked}))
+        return verifier
 
     def export_keys(self) -> str | None:
         """The server's public keys that are known, to store: see ``Client.export_keys``."""
@@ -72,58 +137,34 @@ class AccessTokenVerifier:
         """Knows the keys that ``export_keys`` wrote, unless newer ones are known."""
         self._client.import_keys(text)
 
-    def _asked(self, token: str, proof: dict[str, Any], needs: dict[str, Any]) -> dict[str, Any]:
-        own = {name: value for name, value in needs.items() if value is not None}
-        return {"token": token, **self._common, **self._needs, **proof, **own}
+    def _begin(self, client: Client, audience: str, asked: dict[str, Any]) -> None:
+        # What can be read once only is to be read for each token.
+        scope = asked.get("scope")
+        if scope is not None and not isinstance(scope, str):
+            asked["scope"] = list(scope)
+        self._client = client
+        self._common: dict[str, Any] = {**asked, "audience": audience}
 
-    def verify(
-        self,
-        token: str,
-        *,
-        jkt: str | None = None,
-        x5t_s256: str | None = None,
-        scope: str | Iterable[str] | None = None,
-        acr_values: Sequence[str] | None = None,
-        max_age: int | None = None,
-    ) -> AccessToken:
-        """Verifies a token that was shown as a bearer token: signature and claims.
+    def _asked(self, token: str, shown: dict[str, Any]) -> dict[str, Any]:
+        given = {name: value for name, value in _only(_SHOWN, shown).items() if value is not None}
+        return {**self._common, **given, "token": token}
+
+    def verify(self, token: str, **shown: Unpack[_Shown]) -> AccessToken:
+        """Verifies a token that was shown as a bearer token.
 
         ``jkt`` is the thumbprint of the key of a DPoP proof that you have verified for this request, and
         ``x5t_s256`` that of the client's certificate: without them a token that is bound to a key is
         refused. ``scope``, ``acr_values`` and ``max_age`` take the place of the verifier's.
         """
-        needs = {"scope": scope, "acr_values": acr_values, "max_age": max_age}
-        proof = {"jkt": jkt, "x5t_s256": x5t_s256}
-        return self._client.verify_access_token(**self._asked(token, proof, needs))
+        return self._client.verify_access_token(**self._asked(token, {**shown}))
 
-    def averify(
-        self,
-        token: str,
-        *,
-        jkt: str | None = None,
-        x5t_s256: str | None = None,
-        scope: str | Iterable[str] | None = None,
-        acr_values: Sequence[str] | None = None,
-        max_age: int | None = None,
-    ) -> Coroutine[Any, Any, AccessToken]:
+    def averify(self, token: str, **shown: Unpack[_Shown]) -> Coroutine[Any, Any, AccessToken]:
         """verify(), in a coroutine."""
-        needs = {"scope": scope, "acr_values": acr_values, "max_age": max_age}
-        proof = {"jkt": jkt, "x5t_s256": x5t_s256}
-        return self._client.averify_access_token(**self._asked(token, proof, needs))
+        return self._client.averify_access_token(**self._asked(token, {**shown}))
 
     def verify_exchange(
-        self,
-        token: str,
-        *,
-        jkt: str | None = None,
-        x5t_s256: str | None = None,
-        scope: str | Iterable[str] | None = None,
-        acr_values: Sequence[str] | None = None,
-        max_age: int | None = None,
-        moment: Moment | None = None,
+        self, token: str, *, moment: Moment | None = None, **shown: Unpack[_Shown]
     ) -> Exchange[AccessToken]:
         """verify() without any transport."""
-        needs = {"scope": scope, "acr_values": acr_values, "max_age": max_age}
-        proof = {"jkt": jkt, "x5t_s256": x5t_s256}
-        asked = self._asked(token, proof, needs)
+        asked = self._asked(token, {**shown})
         return self._client.exchange.verify_access_token(**asked, moment=moment)

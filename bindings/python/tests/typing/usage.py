@@ -47,9 +47,12 @@ def blocking() -> None:
     assert_type(oauth_core.TokenState(active=False), oauth_core.TokenState)
     verifier = oauth_core.AccessTokenVerifier(server, audience="https://api.example", scope=["read"])
     assert_type(verifier.verify("t", jkt="k", max_age=60), oauth_core.AccessToken)
+    asks = oauth_core.AccessTokenVerifier.introspecting(client, audience="https://api.example", cache_max_age=30)
+    assert_type(asks.verify("t", scope="read"), oauth_core.AccessToken)
     assert_type(client.verify_logout_token(token="t").sid, "str | None")
     assert_type(client.end_session_url(state="s"), str)
     verifier.verify("t", scopes="read")  # type: ignore[call-arg]  # pyright: ignore[reportCallIssue]
+    oauth_core.AccessTokenVerifier.introspecting(client, audience="a", algs=["ES256"])  # type: ignore[call-arg]  # pyright: ignore[reportCallIssue]
     assert_type(source.token(timeout=5).scope, frozenset[str])
     reply = source.post("https://api.example/", json={"a": [1]}, origins=["https://api.example"])
     assert_type(reply.raise_for_status(), oauth_core.Response)

@@ -11,7 +11,7 @@ use oauth_core::jose::Alg;
 use oauth_crypto::{KeyError, PrivateKey};
 use serde_json::{Value, json};
 
-use crate::key_file::KeyFile;
+use crate::key_file::{KeyFile, Passphrase};
 use crate::output::{Failure, Output};
 use crate::token_file;
 
@@ -93,6 +93,8 @@ struct Public {
     /// Print a whole JWK Set, also of one key
     #[arg(long)]
     set: bool,
+    #[command(flatten)]
+    passphrase: Passphrase,
 }
 
 #[derive(Debug, Args)]
@@ -103,6 +105,8 @@ struct Thumbprint {
     /// As a URI (RFC 9278)
     #[arg(long)]
     uri: bool,
+    #[command(flatten)]
+    passphrase: Passphrase,
 }
 
 /// `use` of a JWK (RFC 7517 section 4.2).
@@ -158,7 +162,8 @@ impl Public {
                 "leave out --kid: each key is named by its thumbprint",
             ));
         }
-        let files = self.files.iter().map(|path| KeyFile::read(path));
+        let files = self.files.iter();
+        let files = files.map(|path| KeyFile::read(path, &self.passphrase));
         let keys = files.collect::<Result<Vec<_>, _>>()?;
         let fits = |alg: Alg| keys.iter().any(|key| key.alg(Some(alg)) == Some(alg));
         if let Some(alg) = self.alg.filter(|alg| !fits(*alg)) {
@@ -220,7 +225,7 @@ impl Public {
 
 impl Thumbprint {
     fn run(self, output: Output) -> Result<(), Failure> {
-        let key = KeyFile::read(&self.file)?.public;
+        let key = KeyFile::read(&self.file, &self.passphrase)?.public;
         let (thumbprint, uri) = (key.thumbprint(), key.thumbprint_uri());
         let text = if self.uri { &uri } else { &thumbprint };
         output.result(text, &json!({ "thumbprint": thumbprint, "uri": uri }))

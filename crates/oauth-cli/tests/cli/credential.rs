@@ -172,14 +172,10 @@ fn what_is_no_key_is_told_apart() {
     let case = Case::new("no-key");
     let public = case.file("public.json", &ED25519.replace("\"d\"", "\"e\""));
     let noise = case.file("noise.pem", "s3cr3t");
-    let encrypted =
-        "-----BEGIN ENCRYPTED PRIVATE KEY-----\nAAAA\n-----END ENCRYPTED PRIVATE KEY-----\n";
-    let encrypted = case.file("encrypted.pem", encrypted);
     let missing = case.folder.join("missing.pem");
     for (path, word) in [
         (public.as_str(), "private JWK"),
         (&noise, "private key in PEM"),
-        (&encrypted, "decrypt it first"),
         (missing.to_str().unwrap(), "missing.pem"),
     ] {
         let done = case.token(&["--key", path]);
@@ -348,4 +344,25 @@ fn the_methods_of_certificates_send_no_secret() {
         assert_eq!(form["client_id"], "app", "{method}");
         assert_eq!(form.len(), 2, "{method}: {form:?}");
     }
+}
+
+#[test]
+fn an_encrypted_key_signs_by_its_passphrase() {
+    let case = Case::new("encrypted");
+    let tests = concat!(
+        env!("CARGO_MANIFEST_DIR"),
+        "/../oauth-crypto/tests/encrypted"
+    );
+    let key = format!("{tests}/aes256.pem");
+    let passphrase = case.file("passphrase.txt", "correct\n");
+    case.token(&["--key", &key, "--key-passphrase-file", &passphrase])
+        .ok();
+    assert_eq!(case.assertion().part(0)["alg"], "ES256");
+    let asked = case.tiny.asked("/token");
+    let wrong = case.token(&["--key", &key, "--key-passphrase-env", "S"]);
+    says(&wrong, 2, &["usage.key_passphrase"]);
+    says(&case.token(&["--key", &key]), 2, &["usage.secret"]);
+    let twice = case.token(&["--key", "-", "--key-passphrase-file", "-"]);
+    says(&twice, 2, &["usage.stdin_twice"]);
+    assert_eq!(case.tiny.asked("/token"), asked, "nothing is sent");
 }

@@ -154,9 +154,6 @@ fn what_is_no_key_is_refused_and_not_shown() {
         String::new(),
         "nonsense c2VjcmV0".to_owned(),
         format!("-----BEGIN PRIVATE KEY-----\n{secret}\n-----END PRIVATE KEY-----\n"),
-        format!(
-            "-----BEGIN ENCRYPTED PRIVATE KEY-----\n{secret}\n-----END ENCRYPTED PRIVATE KEY-----\n"
-        ),
         format!(r#"{{"kty":"oct","k":"{secret}"}}"#),
         ED25519.replace("nWGx", secret),
         ED25519.replace(r#""kty""#, r#""alg":"ES256","kty""#),
@@ -174,4 +171,41 @@ fn what_is_no_key_is_refused_and_not_shown() {
         &["usage.key", "/nonexistent/key.pem"],
     );
     refused(&oauth(&["key", "new", "--alg", "HS256"]).run(), &["ES256"]);
+}
+
+#[test]
+fn an_encrypted_key_is_published_by_its_passphrase() {
+    let file = |name: &str| {
+        let tests = concat!(
+            env!("CARGO_MANIFEST_DIR"),
+            "/../oauth-crypto/tests/encrypted"
+        );
+        format!("{tests}/{name}.pem")
+    };
+    let (plain, encrypted) = (file("plain"), file("aes256"));
+    let expected = oauth(&["key", "public", &plain]).run().json();
+    let by_env = ["key", "public", &encrypted, "--key-passphrase-env", "P"];
+    assert_eq!(oauth(&by_env).env("P", "correct").run().json(), expected);
+    let by_file = [
+        "key",
+        "thumbprint",
+        &encrypted,
+        "--key-passphrase-file",
+        "-",
+    ];
+    let thumbprint = oauth(&by_file).stdin("correct\n").run().ok();
+    assert_eq!(expected["kid"], thumbprint.trim_end());
+    let wrong = oauth(&by_env).env("P", "wrong").run();
+    refused(&wrong, &["usage.key_passphrase", "does not decrypt"]);
+    assert!(!wrong.stderr.contains("wrong"), "{}", wrong.stderr);
+    refused(
+        &oauth(&["key", "public", &encrypted]).run(),
+        &["usage.secret", "passphrase of the key is needed"],
+    );
+    let scrypt = file("scrypt");
+    let other = ["key", "public", &scrypt, "--key-passphrase-env", "P"];
+    refused(
+        &oauth(&other).env("P", "correct").run(),
+        &["usage.key", "PBES2"],
+    );
 }

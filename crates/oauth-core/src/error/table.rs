@@ -237,6 +237,8 @@ table! {
         AssertionAudience "client_auth.assertion_audience" GIVE_UP "the client assertion is made out to another audience than this server, or to several"
         KeyShared "key.shared" GIVE_UP "a key that signs client assertions for an audience other than the issuer must not be used at two servers"
         KeyMalformed "key.malformed" GIVE_UP "not a public JWK of a supported signing type"
+        KeyEncrypted "key.encrypted" GIVE_UP "the private key is encrypted, and no passphrase was given"
+        KeyPassphrase "key.passphrase" GIVE_UP "the passphrase does not decrypt the private key"
         KeyAlgorithm "key.algorithm" GIVE_UP "the key does not support this algorithm, or the server does not accept it"
         KeyMissing "key.missing" GIVE_UP "the token is bound to a DPoP key, which this client does not have"
         HeaderValue "client_auth.header_value" GIVE_UP "a header value contains characters that are not allowed in headers"

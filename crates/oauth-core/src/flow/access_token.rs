@@ -86,6 +86,14 @@ impl AccessTokenVerifier {
         self
     }
 
+    /// Takes tokens for this audience and no other: for another API of the same server, with the same keys and
+    /// the same memory of what the server said.
+    #[must_use]
+    pub fn with_audience(mut self, audience: impl Into<String>) -> Self {
+        self.checks.audience = vec![audience.into()];
+        self
+    }
+
     /// Reads the tokens as this kind of server writes them.
     #[must_use]
     pub const fn with_profile(mut self, profile: AccessTokenProfile) -> Self {

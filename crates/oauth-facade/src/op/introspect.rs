@@ -1,14 +1,13 @@
 //! Asking about a token: `POST {introspection_endpoint}` (RFC 7662 section 2).
 
-use oauth_core::endpoint::introspection::{self, Introspection, SignedResponse};
-use oauth_core::error::{Error, Misuse};
+use oauth_core::endpoint::introspection::{self, Introspection};
 use oauth_core::extra::Extra;
-use oauth_core::jose::Alg;
 use oauth_core::moment::UnixTime;
 use oauth_core::token::TokenKind;
 use oauth_core::{Scope, Secret};
 
 use super::{arguments, outcome};
+use crate::introspecting::signed_response;
 use crate::machine::Machine;
 
 arguments! {
@@ -37,15 +36,8 @@ arguments! {
             audience,
         } = self;
         let mut ask = Introspection::new(token).hint(hint);
-        if let Some(name) = signed_response_alg {
-            let alg = Alg::named(&name);
-            let alg = alg.ok_or_else(|| Error::from(Misuse::KeyAlgorithm).about(&name))?;
-            let mut signed = SignedResponse::default();
-            signed.algs = vec![alg];
-            signed.audience = audience;
+        if let Some(signed) = signed_response(signed_response_alg, audience)? {
             ask = ask.signed(signed);
-        } else if audience.is_some() {
-            return Err(Error::from(Misuse::Setup).about("an audience is that of a signed answer"));
         }
         Ok(Machine::of::<_, TokenState>(client.core().introspect(ask)))
     }

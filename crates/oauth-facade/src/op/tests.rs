@@ -4,7 +4,7 @@ use std::sync::Arc;
 use oauth_core::Secret;
 
 use super::*;
-use crate::{Arg, Auth, Mismatch, Moment, Record, Reply, Server, Turn, UnixTime};
+use crate::{Arg, Auth, Introspecting, Mismatch, Moment, Record, Reply, Server, Turn, UnixTime};
 
 const METADATA: &str = r#"{
     "issuer": "https://as.example",
@@ -384,4 +384,61 @@ fn an_introspection_may_ask_for_a_signed_answer() {
     let plain = vec![text("t"), Arg::Null, Arg::Null, text("https://rs.example")];
     let refused = code("introspect", plain);
     assert!(refused.contains("[misuse.setup]"), "{refused}");
+}
+
+fn introspecting(how: Introspecting) -> Client {
+    client().introspecting(how).expect("it can ask")
+}
+
+fn verifying(client: &Client, profile: Arg, algs: Arg) -> Result<Turn, Refused> {
+    let args = vec![text("t"), text("https://api.example"), profile, Arg::Null];
+    let rest = vec![Arg::Null, Arg::Null, algs];
+    let args: Vec<_> = args.into_iter().chain(rest).collect();
+    let mut machine = client.begin(number("verify_access_token"), args)?;
+    Ok(machine.begin(&at())?)
+}
+
+#[test]
+fn a_client_may_ask_about_the_tokens_it_is_shown() {
+    let asks = introspecting(Introspecting::default());
+    match verifying(&asks, Arg::Null, Arg::Null) {
+        Ok(Turn::Send(request)) => assert_eq!(request.url, "https://as.example/introspect"),
+        other => panic!("{other:?}"),
+    }
+    // What is said of signatures would be said in vain.
+    for (profile, algs) in [
+        (text("okta"), Arg::Null),
+        (Arg::Null, Arg::List(vec![text("ES256")])),
+    ] {
+        match verifying(&asks, profile, algs) {
+            Err(Refused::Call(error)) => assert_eq!(error.code(), "misuse.setup"),
+            other => panic!("{other:?}"),
+        }
+    }
+}
+
+#[test]
+fn answers_are_kept_for_an_age() {
+    let keeps = introspecting(Introspecting {
+        cache_max_age: Some(30),
+        ..Introspecting::default()
+    });
+    let args = vec![text("t"), text("https://other.example")];
+    let mut first = keeps
+        .begin(number("verify_access_token"), args.clone())
+        .expect("a conversation");
+    let begun = first.begin(&at());
+    assert!(matches!(begun, Ok(Turn::Send(_))), "{begun:?}");
+    let mut second = keeps
+        .clone()
+        .begin(number("verify_access_token"), args)
+        .expect("a conversation");
+    let waits = second.begin(&at());
+    assert!(matches!(waits, Ok(Turn::Sleep(_))), "{waits:?}");
+    let ageless = Introspecting {
+        cache_entries: Some(10),
+        ..Introspecting::default()
+    };
+    let refused = client().introspecting(ageless).expect_err("no age");
+    assert_eq!(refused.code(), "misuse.setup");
 }

@@ -48,8 +48,10 @@ arguments! {
     }
 
     fn start(self, client: &Client) -> Result<Machine, Error> {
+        if client.asks_about_tokens() && (self.profile.is_some() || !self.algs.is_empty()) {
+            return Err(Error::from(Misuse::Setup).about("a profile and algorithms are those of JWTs"));
+        }
         let mut verifier = client
-            .core()
             .access_token_verifier(self.audience)
             .with_profile(self.profile.unwrap_or_default())
             .require_scope(self.scope)

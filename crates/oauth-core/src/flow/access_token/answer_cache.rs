@@ -3,7 +3,7 @@
 //! RFC 7662 <https://www.rfc-editor.org/rfc/rfc7662#section-4>
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use sha2::{Digest as _, Sha256};
@@ -21,6 +21,30 @@ pub(super) type TokenHash = [u8; 32];
 /// What the server said: nothing of a token that is not active.
 pub(super) type Told = Option<Arc<ActiveToken>>;
 
+/// What is known of a token, or who finds out.
+#[derive(Debug)]
+pub(super) enum Look {
+    /// The answer, and until when it may be used.
+    Known(Told, UnixTime),
+    /// Somebody else is asking.
+    Asked,
+    /// Whoever looked is to ask.
+    New(Claim),
+}
+
+/// The right to ask about a token, which ends with the question, however that ends.
+#[derive(Debug)]
+pub(super) struct Claim {
+    cache: Arc<AnswerCache>,
+    token: TokenHash,
+}
+
+impl Drop for Claim {
+    fn drop(&mut self) {
+        self.cache.lock().asked.remove(&self.token);
+    }
+}
+
 /// Answers by the hash of the token. All clones of a verifier share them.
 #[derive(Debug)]
 pub(super) struct AnswerCache {
@@ -33,6 +57,8 @@ pub(super) struct AnswerCache {
 struct State {
     known: BTreeMap<TokenHash, Entry>,
     by_end: BTreeSet<(UnixTime, TokenHash)>,
+    /// Those that the server is being asked about: no more than there are questions under way.
+    asked: BTreeSet<TokenHash>,
 }
 
 #[derive(Debug)]
@@ -55,15 +81,21 @@ impl AnswerCache {
         }
     }
 
-    /// The answer, and until when it may be used. A clock that was set back makes it none.
-    pub(super) fn get(&self, token: &TokenHash, now: UnixTime) -> Option<(Told, UnixTime)> {
-        let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
-        let entry = state.known.get(token)?;
-        if entry.made <= now && now < entry.until {
-            return Some((entry.told.clone(), entry.until));
+    /// What is known of a token. If that is nothing, the first to look asks, and the others wait for the answer;
+    /// where no answer would be kept for them, everybody asks.
+    pub(super) fn look(self: &Arc<Self>, token: TokenHash, now: UnixTime) -> Look {
+        let keeps_none = self.entries == 0 || self.max_age.is_zero();
+        let mut state = self.lock();
+        if let Some((told, until)) = state.get(&token, now) {
+            return Look::Known(told, until);
         }
-        state.forget(token);
-        None
+        if !keeps_none && !state.asked.insert(token) {
+            return Look::Asked;
+        }
+        Look::New(Claim {
+            cache: Arc::clone(self),
+            token,
+        })
     }
 
     /// Keeps an answer, never beyond the end of the token: "a response … MUST NOT be cached beyond" its
@@ -77,7 +109,7 @@ impl AnswerCache {
             None => now.after(self.max_age.min(NEGATIVE)),
         };
         let is_kept = until > now && told.as_ref().is_none_or(|active| !active.is_cut);
-        let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut state = self.lock();
         state.forget(&token);
         if is_kept {
             let made = now;
@@ -90,9 +122,23 @@ impl AnswerCache {
         }
         until
     }
+
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
 }
 
 impl State {
+    /// The answer, and until when it may be used. A clock that was set back makes it none.
+    fn get(&mut self, token: &TokenHash, now: UnixTime) -> Option<(Told, UnixTime)> {
+        let entry = self.known.get(token)?;
+        if entry.made <= now && now < entry.until {
+            return Some((entry.told.clone(), entry.until));
+        }
+        self.forget(token);
+        None
+    }
+
     fn forget(&mut self, token: &TokenHash) {
         if let Some(entry) = self.known.remove(token) {
             self.by_end.remove(&(entry.until, *token));
@@ -124,7 +170,7 @@ mod tests {
     }
 
     fn has(cache: &AnswerCache, token: &str, now: u64) -> bool {
-        cache.get(&hash(token), at(now)).is_some()
+        cache.lock().get(&hash(token), at(now)).is_some()
     }
 
     #[test]
@@ -154,7 +200,7 @@ mod tests {
         let cache = AnswerCache::new(MINUTE, 10);
         cache.keep(hash("t"), active(None), at(100));
         cache.keep(hash("t"), None, at(100));
-        let known = cache.get(&hash("t"), at(101));
+        let known = cache.lock().get(&hash("t"), at(101));
         let known = known.map(|(told, until)| (told.is_none(), until));
         assert_eq!(known, Some((true, at(105))));
         assert!(!has(&cache, "t", 130), "the old one does not come back");
@@ -170,13 +216,41 @@ mod tests {
             cache.keep(hash(&made_up.to_string()), None, at(100));
         }
         assert!(has(&cache, "a", 101) && has(&cache, "b", 101));
-        let state = cache
-            .state
-            .lock()
-            .map(|state| (state.known.len(), state.by_end.len()));
-        assert_eq!(state.ok(), Some((3, 3)));
+        let state = cache.lock();
+        assert_eq!((state.known.len(), state.by_end.len()), (3, 3));
         let none = AnswerCache::new(Duration::ZERO, 3);
         none.keep(hash("t"), active(None), at(100));
         assert!(!has(&none, "t", 100));
+    }
+
+    fn claimed(look: Look) -> Option<Claim> {
+        match look {
+            Look::New(claim) => Some(claim),
+            Look::Known(..) | Look::Asked => None,
+        }
+    }
+
+    #[test]
+    fn one_asks_for_all_who_would_have_the_answer() {
+        let cache = Arc::new(AnswerCache::new(MINUTE, 3));
+        let look = |token: &str| cache.look(hash(token), at(100));
+        let claim = claimed(look("t"));
+        assert!(claim.is_some(), "nobody asks yet");
+        assert!(matches!(look("t"), Look::Asked));
+        assert!(matches!(look("other"), Look::New(_)));
+        // The question was given up.
+        drop(claim);
+        let claim = claimed(look("t"));
+        assert!(claim.is_some(), "somebody else is to ask");
+        cache.keep(hash("t"), active(None), at(100));
+        assert!(matches!(look("t"), Look::Known(Some(_), _)));
+        drop(claim);
+        assert!(cache.lock().asked.is_empty());
+        for (max_age, entries) in [(Duration::ZERO, 3), (MINUTE, 0)] {
+            let cache = Arc::new(AnswerCache::new(max_age, entries));
+            let first = cache.look(hash("t"), at(100));
+            let second = cache.look(hash("t"), at(100));
+            assert!(matches!((first, second), (Look::New(_), Look::New(_))));
+        }
     }
 }

@@ -9,7 +9,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::AccessTokenVerifier;
-use super::answer_cache::{AnswerCache, TokenHash, Told, hash};
+use super::answer_cache::{AnswerCache, Claim, Look, TokenHash, Told, hash};
 use crate::client_config::ClientConfig;
 use crate::endpoint::introspection::{ActiveToken, Introspection, SignedResponse, TokenState};
 use crate::error::{Error, Kind, Misuse, ProtocolViolation, Refusal, ValidationFailure};
@@ -22,6 +22,11 @@ use crate::secret::Secret;
 use crate::server::Server;
 use crate::token::TokenKind;
 use crate::token::access_token::{AccessToken, Checks, ProvenKeys};
+
+/// How long it takes to look again for an answer that somebody else is asking for.
+const POLL: Duration = Duration::from_millis(50);
+/// How often, at most, before a token is asked about all the same: five seconds.
+const LOOKS: u8 = 100;
 
 /// How the server is asked.
 #[derive(Debug, Clone)]
@@ -55,7 +60,8 @@ impl AccessTokenVerifier {
     /// for as long: the longer, the fewer requests, "the shorter, the more accurate" (RFC 7662 section 4).
     /// Tokens themselves are not kept, only their SHA-256. An answer takes up to 256 KiB.
     ///
-    /// All clones made from here on share them. Of no effect on one that verifies signatures of tokens.
+    /// All clones made from here on share them, and of several that are shown a new token at once one asks; the
+    /// others wait for its answer, for five seconds at most. Of no effect on one that verifies signatures of tokens.
     #[must_use]
     pub fn with_introspection_cache(mut self, max_age: Duration, entries: usize) -> Self {
         if let Some(asking) = &mut self.asking {
@@ -77,7 +83,11 @@ pub(super) struct Introspected {
 
 enum State {
     Start(Secret<String>),
-    Asked(Boxed<TokenState>),
+    /// Somebody else is asking. This is how often that was seen.
+    Waiting(Secret<String>, u8),
+    /// With the claim of whoever asks for others too.
+    Asked(Boxed<TokenState>, Option<Claim>),
+    Over,
 }
 
 impl Introspected {
@@ -98,14 +108,60 @@ impl Introspected {
         }
     }
 
-    fn known(&self, now: UnixTime) -> Option<(Told, UnixTime)> {
-        self.asking.cache.as_ref()?.get(&self.hash, now)
+    /// What is known, or a question, or a pause while others ask.
+    fn look(
+        &mut self,
+        at: &Moment,
+        token: Secret<String>,
+        looks: u8,
+    ) -> Result<Step<AccessToken>, Error> {
+        let claim = match &self.asking.cache {
+            None => None,
+            Some(cache) => match cache.look(self.hash, at.now()) {
+                Look::Known(told, until) => {
+                    return self.judge(told, until, at.now()).map(Step::Done);
+                }
+                Look::Asked if looks < LOOKS => {
+                    self.state = State::Waiting(token, looks + 1);
+                    return Ok(Step::Sleep(POLL));
+                }
+                Look::Asked => None,
+                Look::New(claim) => Some(claim),
+            },
+        };
+        let mut request = Introspection::new(token).hint(TokenKind::Access);
+        request.signed = self.asking.signed.clone();
+        let asked = introspect(Arc::clone(&self.config), request).boxed();
+        self.ask(at, asked, claim, Input::Begin)
     }
 
-    fn ask(&self, token: &Secret<String>) -> Boxed<TokenState> {
-        let mut request = Introspection::new(token.clone()).hint(TokenKind::Access);
-        request.signed = self.asking.signed.clone();
-        introspect(Arc::clone(&self.config), request).boxed()
+    fn ask(
+        &mut self,
+        at: &Moment,
+        mut asked: Boxed<TokenState>,
+        claim: Option<Claim>,
+        input: Input,
+    ) -> Result<Step<AccessToken>, Error> {
+        let step = match asked.resume(at, input).map_err(not_the_tokens)? {
+            Step::Send(request) => Step::Send(request),
+            Step::Sleep(pause) => Step::Sleep(pause),
+            Step::Sign(job) => Step::Sign(job),
+            Step::Verify(job) => Step::Verify(job),
+            Step::Done(state) => {
+                let told = match state {
+                    TokenState::Active(active) => Some(Arc::from(active)),
+                    TokenState::Inactive => None,
+                };
+                let now = at.now();
+                let until = match &self.asking.cache {
+                    Some(cache) => cache.keep(self.hash, told.clone(), now),
+                    None => now,
+                };
+                return self.judge(told, until, now).map(Step::Done);
+            }
+        };
+        self.state = State::Asked(asked, claim);
+        Ok(step)
     }
 
     fn judge(&self, told: Told, until: UnixTime, now: UnixTime) -> Result<AccessToken, Error> {
@@ -128,34 +184,13 @@ impl Exchange for Introspected {
     type Output = AccessToken;
 
     fn resume(&mut self, at: &Moment, input: Input) -> Result<Step<AccessToken>, Error> {
-        if let State::Start(token) = &self.state {
-            if matches!(input, Input::Begin)
-                && let Some((told, until)) = self.known(at.now())
-            {
-                return self.judge(told, until, at.now()).map(Step::Done);
-            }
-            self.state = State::Asked(self.ask(token));
+        match (std::mem::replace(&mut self.state, State::Over), input) {
+            (State::Start(token), Input::Begin) => self.look(at, token, 0),
+            (State::Waiting(token, looks), Input::Elapsed) => self.look(at, token, looks),
+            (State::Asked(asked, claim), input) => self.ask(at, asked, claim, input),
+            (State::Over, _) => Err(Misuse::Over.into()),
+            _ => Err(Misuse::OutOfOrder.into()),
         }
-        let State::Asked(asked) = &mut self.state else {
-            return Err(Misuse::Over.into());
-        };
-        let state = match asked.resume(at, input).map_err(not_the_tokens)? {
-            Step::Send(request) => return Ok(Step::Send(request)),
-            Step::Sleep(pause) => return Ok(Step::Sleep(pause)),
-            Step::Sign(job) => return Ok(Step::Sign(job)),
-            Step::Verify(job) => return Ok(Step::Verify(job)),
-            Step::Done(state) => state,
-        };
-        let told = match state {
-            TokenState::Active(active) => Some(Arc::from(active)),
-            TokenState::Inactive => None,
-        };
-        let now = at.now();
-        let until = match &self.asking.cache {
-            Some(cache) => cache.keep(self.hash, told.clone(), now),
-            None => now,
-        };
-        self.judge(told, until, now).map(Step::Done)
     }
 }
 

@@ -192,6 +192,10 @@ fn what_goes_wrong_with_the_question_is_not_the_tokens_fault() {
     assert_eq!(error.refusal().unwrap().status, 503);
 }
 
+fn clone_for(verifier: &AccessTokenVerifier, audience: &str) -> AccessTokenVerifier {
+    verifier.clone().with_audience(audience)
+}
+
 #[test]
 fn clones_share_what_was_said_and_need_what_they_need() {
     let verifier = verifier().with_introspection_cache(Duration::from_secs(30), 10);
@@ -208,6 +212,9 @@ fn clones_share_what_was_said_and_need_what_they_need() {
     );
     let unbound = shown_at(&verifier, "t", ProvenKeys::dpop("k"), &later(1), None);
     assert_eq!(code(unbound.map(drop)), Err("access_token.proof_required"));
+    let other = clone_for(&verifier, "https://other.example");
+    let elsewhere = shown_at(&other, "t", none(), &later(1), None);
+    assert_eq!(code(elsewhere.map(drop)), Err("jwt.audience"));
     // Of the token's end, and of another token, nothing is known.
     let dead = r#"{"active":false}"#;
     for (token, at) in [("t", 20), ("t1", 1)] {
@@ -245,4 +252,67 @@ fn without_a_cache_every_token_is_a_question() {
     }
     let debug = format!("{keeps_nothing:?}");
     assert!(!debug.contains("hunter22"), "{debug}");
+}
+
+fn begun(verifier: &AccessTokenVerifier) -> impl Exchange<Output = AccessToken> + use<> {
+    let mut exchange = verifier.verify("t");
+    let Step::Send(_) = exchange.resume(&later(0), Input::Begin).unwrap() else {
+        panic!("a request")
+    };
+    exchange
+}
+
+fn waits(exchange: &mut impl Exchange<Output = AccessToken>, input: Input) {
+    match exchange.resume(&later(0), input).unwrap() {
+        Step::Sleep(pause) => assert_eq!(pause, Duration::from_millis(50)),
+        step => panic!("{step:?}"),
+    }
+}
+
+#[test]
+fn of_several_with_one_new_token_one_asks() {
+    let verifier = verifier().with_introspection_cache(Duration::from_secs(30), 10);
+    let mut first = begun(&verifier);
+    let mut second = verifier.clone().verify("t");
+    waits(&mut second, Input::Begin);
+    waits(&mut second, Input::Elapsed);
+    let told = Input::Reply(json(200, &active(GOOD)));
+    let Step::Done(_) = first.resume(&later(0), told).unwrap() else {
+        panic!("an answer")
+    };
+    let Step::Done(token) = second.resume(&later(0), Input::Elapsed).unwrap() else {
+        panic!("the same answer")
+    };
+    assert_eq!(token.subject(), "u");
+    let early = verifier.verify("other").resume(&later(0), Input::Elapsed);
+    assert_eq!(code(early.map(drop)), Err("misuse.out_of_order"));
+}
+
+#[test]
+fn a_question_without_an_answer_is_put_by_the_next() {
+    let verifier = verifier().with_introspection_cache(Duration::from_secs(30), 10);
+    // It was lost, or nobody drives it any more.
+    let mut lost = begun(&verifier);
+    let mut second = verifier.verify("t");
+    waits(&mut second, Input::Begin);
+    let cause = Input::Lost(Cause::unsent("no way"));
+    lost.resume(&later(0), cause).unwrap_err();
+    let Step::Send(_) = second.resume(&later(0), Input::Elapsed).unwrap() else {
+        panic!("its own request")
+    };
+    let mut third = verifier.verify("t");
+    waits(&mut third, Input::Begin);
+    drop(second);
+    let Step::Send(_) = third.resume(&later(0), Input::Elapsed).unwrap() else {
+        panic!("its own request")
+    };
+    // One that takes long holds nobody up for longer than five seconds.
+    let mut patient = verifier.verify("t");
+    waits(&mut patient, Input::Begin);
+    for _ in 1..100 {
+        waits(&mut patient, Input::Elapsed);
+    }
+    let Step::Send(_) = patient.resume(&later(0), Input::Elapsed).unwrap() else {
+        panic!("its own request")
+    };
 }

@@ -1,0 +1,90 @@
+//! A workload's token that a function of JavaScript's gives.
+
+use std::sync::{Arc, Mutex, PoisonError};
+use std::thread::{self, ThreadId};
+
+use napi::Result;
+use napi_derive::napi;
+use oauth_core::Secret;
+use oauth_core::error::{Cause, Error};
+use tokio::runtime::Handle;
+
+use crate::foreign::{Foreign, Handler, ask};
+
+const WHO: &str = "assertion function";
+
+/// Where the function's token comes from. A conversation on the event loop cannot wait for the event loop: there
+/// JavaScript leaves the token here before it takes a step. One on the runtime's thread asks.
+#[napi]
+pub struct NativeAssertionSource(pub(crate) Arc<Called>);
+
+/// What JavaScript left here.
+type Left = std::result::Result<Secret<String>, String>;
+
+pub(crate) struct Called {
+    asked: Foreign,
+    left: Mutex<Left>,
+    event_loop: ThreadId,
+}
+
+#[napi]
+impl NativeAssertionSource {
+    /// Asks whoever answers.
+    #[napi(factory)]
+    pub fn of(handler: Handler<'_>) -> Result<Self> {
+        Ok(Self(Arc::new(Called {
+            asked: Foreign::new(WHO, &handler)?,
+            left: Mutex::new(Err(format!("the {WHO} was not asked"))),
+            event_loop: thread::current().id(),
+        })))
+    }
+
+    /// The token for the next step.
+    #[napi]
+    pub fn leave(&self, token: String) {
+        self.0.leave(Ok(Secret::new(token)));
+    }
+
+    /// There is none.
+    #[napi]
+    pub fn leave_none(&self, why: String) {
+        self.0.leave(Err(why));
+    }
+}
+
+impl Called {
+    fn leave(&self, token: Left) {
+        *self.left.lock().unwrap_or_else(PoisonError::into_inner) = token;
+    }
+
+    fn left(&self) -> Left {
+        let left = self.left.lock().unwrap_or_else(PoisonError::into_inner);
+        left.clone()
+    }
+
+    /// The token as it is now.
+    pub(crate) fn assertion(&self) -> std::result::Result<Secret<String>, Cause> {
+        let token = match thread::current().id() == self.event_loop {
+            true => self.left(),
+            false => self.ask(),
+        };
+        token.map_err(Cause::unsent)
+    }
+
+    /// Blocks its thread, and not the event loop's.
+    fn ask(&self) -> Left {
+        let runtime = Handle::try_current().map_err(|why| why.to_string())?;
+        let asked = self.asked.ask(ask("assertion", ""));
+        let said = tokio::task::block_in_place(|| runtime.block_on(asked));
+        let token = said.map_err(|error| why(&error))?.said.assertion;
+        token
+            .map(Secret::new)
+            .ok_or_else(|| format!("the {WHO} gave none"))
+    }
+}
+
+/// What is underneath an error, which says by itself that something was lost.
+fn why(error: &Error) -> String {
+    let under = std::error::Error::source(error);
+    under.map_or_else(|| error.to_string(), ToString::to_string)
+}

@@ -1,0 +1,131 @@
+// A workload's token that a function gives, over the native transport, over fetch, and by hand.
+import assert from 'node:assert/strict'
+import { createPrivateKey, randomUUID, sign } from 'node:crypto'
+import { test } from 'node:test'
+import { inspect } from 'node:util'
+import { core, listen, oidcProvider, rejection, serverAt } from './helper.mjs'
+
+const { Client, Lost, Server, assertionFunction, discover } = core
+const issuer = 'https://as.example'
+
+const part = (value) => Buffer.from(JSON.stringify(value)).toString('base64url')
+const unsigned = (claims) => `${part({ alg: 'ES256' })}.${part(claims)}.c2ln`
+
+const provider = await oidcProvider()
+const server = await discover(provider.issuer, { transport: 'loopback_http' })
+const key = createPrivateKey(provider.clients['key-ES256'].private_key)
+
+/** A token for this server, as a workload's platform would sign it. */
+function signed() {
+  const now = Math.floor(Date.now() / 1000)
+  const claims = { iss: 'key-ES256', sub: 'key-ES256', aud: provider.issuer, jti: randomUUID(), iat: now, exp: now + 60 }
+  const input = `${part({ alg: 'ES256' })}.${part(claims)}`
+  return `${input}.${sign('sha256', Buffer.from(input), { key, dsaEncoding: 'ieee-p1363' }).toString('base64url')}`
+}
+
+/** A server that answers in turn, and remembers the assertions. */
+async function endpoint(...answers) {
+  const shown = []
+  const base = await listen(async (request, reply) => {
+    let body = ''
+    for await (const chunk of request) body += chunk
+    shown.push(new URLSearchParams(body).get('client_assertion'))
+    const [status, said] = answers[shown.length - 1] ?? answers.at(-1)
+    reply.writeHead(status, { 'content-type': 'application/json' }).end(JSON.stringify(said))
+  })
+  return { base, shown }
+}
+
+const good = [200, { access_token: 'a', token_type: 'Bearer', expires_in: 60 }]
+const refused = [401, { error: 'invalid_client' }]
+
+for (const [transport, more] of Object.entries({ native: {}, fetch: { fetch } })) {
+  for (const [kind, give] of Object.entries({ text: signed, promise: async () => signed() })) {
+    test(`a workload token comes from a function: a ${kind}, ${transport}`, async () => {
+      let calls = 0
+      const clientAuth = assertionFunction(() => (calls += 1, give()))
+      const client = new Client(server, { clientId: 'key-ES256', clientAuth, ...more })
+      const { accessToken: token } = await client.clientCredentials({ scope: 'read' }).token()
+      assert.equal((await client.introspect({ token })).clientId, 'key-ES256')
+      // Read anew for each request.
+      assert.equal(calls, 2)
+    })
+  }
+
+  test(`a token that was replaced is sent once more: ${transport}`, async () => {
+    const { base, shown } = await endpoint(refused, good)
+    const tokens = ['a', 'b'].map((sub) => unsigned({ aud: base, sub }))
+    const given = [...tokens]
+    const clientAuth = assertionFunction(async () => given.shift())
+    const client = new Client(serverAt(base), { clientId: 'me', clientAuth, ...more })
+    assert.equal((await client.clientCredentials().token()).accessToken, 'a')
+    assert.deepEqual(shown, tokens)
+  })
+
+  test(`a refusal of the same token stands: ${transport}`, async () => {
+    const { base, shown } = await endpoint(refused)
+    const clientAuth = assertionFunction(() => unsigned({ aud: base, sub: 'a' }))
+    const client = new Client(serverAt(base), { clientId: 'me', clientAuth, ...more })
+    assert.equal((await rejection(client.clientCredentials().token())).code, 'denied.invalid_client')
+    assert.equal(shown.length, 1)
+  })
+
+  test(`a function that throws sends nothing: ${transport}`, async () => {
+    const { base, shown } = await endpoint(good)
+    const failure = new RangeError('no token today, s3cret')
+    let fails = true
+    const clientAuth = assertionFunction(async () => {
+      if (fails) throw failure
+      return unsigned({ aud: base, sub: 'a' })
+    })
+    const client = new Client(serverAt(base), { clientId: 'me', clientAuth, ...more })
+    const error = await rejection(client.password({ username: 'u', password: 'p' }))
+    assert(error instanceof Lost)
+    assert.deepEqual([error.code, error.cause], ['lost.unsent', failure])
+    assert.ok(!error.message.includes('s3cret'))
+    assert.deepEqual(shown, [])
+    fails = false
+    await client.password({ username: 'u', password: 'p' })
+    assert.equal(shown.length, 1)
+  })
+
+  test(`what is no text, or is made out to another, is not sent: ${transport}`, async () => {
+    const { base, shown } = await endpoint(good)
+    const client = (give) => new Client(serverAt(base), { clientId: 'me', clientAuth: assertionFunction(give), ...more })
+    const ask = (give) => rejection(client(give).password({ username: 'u', password: 'p' }))
+    const none = await ask(() => undefined)
+    assert.equal(none.code, 'lost.unsent')
+    assert(none.cause instanceof TypeError)
+    assert.equal((await ask(() => unsigned({ aud: 'https://other.example' }))).code, 'client_auth.assertion_audience')
+    assert.deepEqual(shown, [])
+  })
+
+  test(`a function that never ends is not waited for: ${transport}`, async () => {
+    const { base } = await endpoint(good)
+    const stop = new AbortController()
+    const clientAuth = assertionFunction(() => {
+      stop.abort(new Error('enough'))
+      return new Promise(() => {})
+    })
+    const client = new Client(serverAt(base), { clientId: 'me', clientAuth, ...more })
+    const call = client.password({ username: 'u', password: 'p' }, { signal: stop.signal })
+    assert.equal((await rejection(call)).message, 'enough')
+  })
+}
+
+test('a step by hand has the token of a function, and cannot wait for a promise', () => {
+  const known = Server.fromMetadata(issuer, { issuer, token_endpoint: `${issuer}/token` })
+  const exchange = (give, options) =>
+    new Client(known, { clientId: 'me', clientAuth: assertionFunction(give, options) }).exchange.clientCredentials()
+  const token = unsigned({ aud: 'api://x', sub: 'a' })
+  const step = exchange(() => token, { audience: 'api://x', clientId: 'sent' }).begin()
+  const form = new URLSearchParams(Buffer.from(step.body).toString())
+  assert.deepEqual([form.get('client_assertion'), form.get('client_id')], [token, 'me'])
+  assert.throws(() => exchange(async () => token).begin(), /gave a promise/)
+  const failure = new Error('none')
+  assert.throws(() => exchange(() => { throw failure }).begin(), (error) => error.code === 'lost.unsent' && error.cause === failure)
+  assert.throws(() => assertionFunction('token'), TypeError)
+  const auth = assertionFunction(() => token)
+  assert.equal(auth.method, 'private_key_jwt')
+  assert.ok(!inspect(auth, { depth: 5, showHidden: true }).includes(token))
+})

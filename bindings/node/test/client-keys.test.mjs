@@ -1,0 +1,85 @@
+// Keys of a client, of which one takes the place of another, at npm's oidc-provider.
+import assert from 'node:assert/strict'
+import { generateKeyPairSync } from 'node:crypto'
+import { readFileSync } from 'node:fs'
+import path from 'node:path'
+import { test } from 'node:test'
+import { core, oidcProvider, rejection, root } from './helper.mjs'
+
+const { Client, Server, discover, privateKeyJwt, clientSecretJwt } = core
+
+const encodings = { privateKeyEncoding: { type: 'pkcs8', format: 'pem' }, publicKeyEncoding: { type: 'spki', format: 'pem' } }
+const { privateKey: young } = generateKeyPairSync('ec', { namedCurve: 'P-256', ...encodings })
+const { privateKey: old } = generateKeyPairSync('rsa', { modulusLength: 2048, ...encodings })
+const { privateKey: foreign } = generateKeyPairSync('ec', { namedCurve: 'P-256', ...encodings })
+
+/** The header of the assertion at a server that takes these algorithms. */
+function header(clientAuth, ...algs) {
+  const issuer = 'https://as.example'
+  const metadata = { issuer, token_endpoint: `${issuer}/token`, token_endpoint_auth_signing_alg_values_supported: algs }
+  const client = new Client(Server.fromMetadata(issuer, metadata), { clientId: 'me', clientAuth })
+  const form = new URLSearchParams(Buffer.from(client.exchange.clientCredentials().begin().body).toString())
+  return JSON.parse(Buffer.from(form.get('client_assertion').split('.')[0], 'base64url'))
+}
+
+test('a key takes the place of another', async () => {
+  const both = privateKeyJwt([young, old])
+  const { issuer } = await oidcProvider({ CLIENT_JWKS: JSON.stringify(both.publicJwks()) })
+  const server = await discover(issuer, { transport: 'loopback_http' })
+  const token = (clientAuth) => new Client(server, { clientId: 'key-rotated', clientAuth }).clientCredentials({ scope: 'read' }).token()
+  // A worker that knows both, one that was not told yet, and one for which the old key is gone.
+  for (const auth of [both, privateKeyJwt(old), privateKeyJwt([young])]) assert.ok((await token(auth)).accessToken)
+  assert.equal((await rejection(token(privateKeyJwt(foreign)))).code, 'denied.invalid_client')
+})
+
+test('the newest that the server can take signs', () => {
+  const both = privateKeyJwt([young, old])
+  const [first, second] = both.publicJwks().keys
+  assert.deepEqual(Object.keys(first).sort(), ['crv', 'kid', 'kty', 'use', 'x', 'y'])
+  assert.deepEqual(Object.keys(second).sort(), ['e', 'kid', 'kty', 'n', 'use'])
+  const { alg, kid } = header(both, 'RS256', 'ES256')
+  assert.deepEqual([alg, kid], ['ES256', first.kid])
+  assert.equal(header(both, 'RS256').kid, second.kid)
+  assert.equal(header(privateKeyJwt([young, old], { alg: 'RS256' }), 'RS256', 'ES256').kid, second.kid)
+  // One key goes without a name unless it is given, and is published by it.
+  const alone = privateKeyJwt(young, { kid: '2026-11' })
+  assert.deepEqual([header(alone, 'ES256').kid, alone.publicJwks().keys[0].kid], ['2026-11', '2026-11'])
+  assert.equal(header(privateKeyJwt(young), 'ES256').kid, undefined)
+})
+
+test('what is no set of keys is refused', () => {
+  for (const [auth, code] of [
+    [privateKeyJwt([]), 'misuse.setup'],
+    [privateKeyJwt([young, young]), 'misuse.setup'],
+    [privateKeyJwt([young, old], { kid: 'k' }), 'misuse.setup'],
+    [privateKeyJwt([young, 'no key']), 'key.malformed'],
+  ]) {
+    assert.throws(() => auth.publicJwks(), { code })
+    assert.throws(() => header(auth, 'ES256'), { code })
+  }
+  assert.throws(() => header(privateKeyJwt([young, old]), 'ES384'), { code: 'key.algorithm' })
+  assert.throws(() => privateKeyJwt([7]), TypeError)
+  assert.throws(() => clientSecretJwt('a'.repeat(32)).publicJwks(), TypeError)
+})
+
+test('an encrypted key needs its passphrase', () => {
+  const file = (name) => readFileSync(path.join(root, `crates/oauth-crypto/tests/encrypted/${name}.pem`), 'utf8')
+  const opened = privateKeyJwt(file('aes256'), { passphrase: 'correct' })
+  assert.deepEqual(opened.publicJwks(), privateKeyJwt(file('plain')).publicJwks())
+  assert.equal(header(opened, 'ES256').alg, 'ES256')
+  // As Node.js itself writes them.
+  const { privateKey } = generateKeyPairSync('ec', {
+    namedCurve: 'P-256',
+    ...encodings,
+    privateKeyEncoding: { ...encodings.privateKeyEncoding, cipher: 'aes-256-cbc', passphrase: 'pass' },
+  })
+  assert.equal(header(privateKeyJwt([privateKey, old], { passphrase: 'pass' }), 'ES256').alg, 'ES256')
+  for (const [auth, code] of [
+    [privateKeyJwt(file('aes256')), 'key.encrypted'],
+    [privateKeyJwt(file('aes256'), { passphrase: 'wrong' }), 'key.passphrase'],
+    [privateKeyJwt(file('scrypt'), { passphrase: 'correct' }), 'key.malformed'],
+  ]) {
+    assert.throws(() => auth.publicJwks(), { code })
+    assert.throws(() => header(auth, 'ES256'), (error) => error.code === code && !error.message.includes('wrong'))
+  }
+})

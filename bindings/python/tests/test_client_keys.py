@@ -1,0 +1,116 @@
+"""Keys of a client, of which one takes the place of another, at npm's oidc-provider."""
+
+from __future__ import annotations
+
+import base64
+import json
+import os
+import urllib.parse
+from typing import Any
+
+import pytest
+from conftest import ROOT, process
+
+import oauth_core
+
+SUPPORTED = "token_endpoint_auth_signing_alg_values_supported"
+
+
+@pytest.fixture(scope="module")
+def pems(oidc: Any) -> tuple[str, str]:
+    """Two private keys: of an elliptic curve, and of RSA."""
+    first, second = (oidc["clients"][f"key-{alg}"]["private_key"] for alg in ("ES256", "RS256"))
+    return str(first), str(second)
+
+
+def header(auth: oauth_core.ClientAuth, *algs: str) -> dict[str, str]:
+    """The header of the assertion at a server that takes these algorithms."""
+    issuer = "https://as.example"
+    metadata = {"issuer": issuer, "token_endpoint": f"{issuer}/token", SUPPORTED: algs}
+    server = oauth_core.Server.from_metadata(issuer, metadata)
+    client = oauth_core.Client(server, client_id="me", client_auth=auth)
+    step = next(client.exchange.client_credentials())
+    assert isinstance(step, oauth_core.Send)
+    [assertion] = urllib.parse.parse_qs(bytes(step.body).decode())["client_assertion"]
+    read: dict[str, str] = json.loads(base64.urlsafe_b64decode(assertion.split(".")[0] + "=="))
+    return read
+
+
+def test_a_key_takes_the_place_of_another(
+    pems: tuple[str, str], oidc: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    new, old = pems
+    both = oauth_core.PrivateKeyJwt(pems)
+    monkeypatch.setitem(os.environ, "CLIENT_JWKS", json.dumps(both.public_jwks()))
+    with process(["node", "server.mjs"], ROOT / "tests/interop/oidc-provider") as said:
+        server = oauth_core.discover(said["issuer"], transport="loopback_http")
+
+        def token(auth: oauth_core.ClientAuth) -> str:
+            client = oauth_core.Client(server, client_id="key-rotated", client_auth=auth)
+            return client.client_credentials(scope="read").token().access_token
+
+        # A worker that knows both, one that was not told yet, and one for which the old key is gone.
+        for auth in (both, oauth_core.PrivateKeyJwt(old), oauth_core.PrivateKeyJwt([new])):
+            assert token(auth)
+        foreign = oauth_core.PrivateKeyJwt(oidc["clients"]["key-ES384"]["private_key"])
+        with pytest.raises(oauth_core.Denied) as caught:
+            token(foreign)
+        assert caught.value.code == "denied.invalid_client"
+
+
+def test_the_newest_that_the_server_can_take_signs(pems: tuple[str, str]) -> None:
+    both = oauth_core.PrivateKeyJwt(pems)
+    first, second = both.public_jwks()["keys"]
+    assert first.keys() == {"kty", "crv", "x", "y", "kid", "use"}
+    assert second.keys() == {"kty", "n", "e", "kid", "use"}
+    newest = header(both, "RS256", "ES256")
+    assert (newest["alg"], newest["kid"]) == ("ES256", first["kid"])
+    fitting = header(both, "RS256")
+    assert (fitting["alg"], fitting["kid"]) == ("RS256", second["kid"])
+    asked = header(oauth_core.PrivateKeyJwt(list(pems), alg="RS256"), "RS256", "ES256")
+    assert asked["kid"] == second["kid"]
+    # One key goes without a name unless it is given, and is published by it.
+    alone = oauth_core.PrivateKeyJwt(pems[0], kid="2026-11")
+    assert header(alone, "ES256")["kid"] == alone.public_jwks()["keys"][0]["kid"] == "2026-11"
+    assert "kid" not in header(oauth_core.PrivateKeyJwt(pems[0]), "ES256")
+    assert "PRIVATE" not in repr(both)
+
+
+def test_what_is_no_set_of_keys_is_refused(pems: tuple[str, str]) -> None:
+    refused: list[tuple[Any, str]] = [
+        (oauth_core.PrivateKeyJwt([]), "misuse.setup"),
+        (oauth_core.PrivateKeyJwt([pems[0], pems[0]]), "misuse.setup"),
+        (oauth_core.PrivateKeyJwt(pems, kid="k"), "misuse.setup"),
+        (oauth_core.PrivateKeyJwt([pems[0], "no key"]), "key.malformed"),
+    ]
+    for auth, code in refused:
+        for use in (auth.public_jwks, lambda auth=auth: header(auth, "ES256")):
+            with pytest.raises(oauth_core.OAuthError) as caught:
+                use()
+            assert caught.value.code == code
+    with pytest.raises(oauth_core.OAuthError) as caught:
+        header(oauth_core.PrivateKeyJwt(pems), "ES384")
+    assert caught.value.code == "key.algorithm"
+    with pytest.raises(TypeError):
+        oauth_core.PrivateKeyJwt([7])  # type: ignore[list-item]
+
+
+def test_an_encrypted_key_needs_its_passphrase() -> None:
+    folder = ROOT / "crates/oauth-crypto/tests/encrypted"
+    plain, encrypted = ((folder / f"{name}.pem").read_text() for name in ("plain", "aes256"))
+    opened = oauth_core.PrivateKeyJwt(encrypted, passphrase="correct")
+    assert opened.public_jwks() == oauth_core.PrivateKeyJwt(plain).public_jwks()
+    assert header(opened, "ES256")["alg"] == "ES256"
+    for auth, code in [
+        (oauth_core.PrivateKeyJwt(encrypted), "key.encrypted"),
+        (oauth_core.PrivateKeyJwt(encrypted, passphrase="wrong"), "key.passphrase"),
+        (
+            oauth_core.PrivateKeyJwt((folder / "scrypt.pem").read_text(), passphrase="correct"),
+            "key.malformed",
+        ),
+    ]:
+        for use in (auth.public_jwks, lambda auth=auth: header(auth, "ES256")):
+            with pytest.raises(oauth_core.Misuse) as caught:
+                use()
+            assert caught.value.code == code
+            assert "wrong" not in str(caught.value)

@@ -1,0 +1,170 @@
+"""For API servers: tokens that say nothing by themselves, verified by asking about them."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import threading
+from collections.abc import Callable
+from datetime import datetime, timezone
+from http.server import BaseHTTPRequestHandler
+from typing import Any
+
+import pytest
+from conftest import Answer, Plain, reply, server_at
+from test_identity import API, client_of
+
+import oauth_core
+
+Verifier = oauth_core.AccessTokenVerifier
+GOOD = {"active": True, "client_id": "c", "sub": "u", "aud": API, "scope": "read"}
+
+
+def told(members: dict[str, Any]) -> Answer:
+    return reply(200, json.dumps(members).encode(), content_type="application/json")
+
+
+def api_at(plain: Plain, **options: Any) -> Verifier:
+    auth = oauth_core.ClientSecretBasic("hunter22")
+    client = oauth_core.Client(server_at(plain.base), client_id="api", client_auth=auth)
+    return Verifier.introspecting(client, audience=API, **options)
+
+
+def refused(verifier: Verifier, token: str, **needs: Any) -> tuple[Any, ...]:
+    with pytest.raises(oauth_core.OAuthError) as raised:
+        verifier.verify(token, **needs)
+    return raised.value.code, raised.value.answer_status, raised.value.challenge
+
+
+def test_an_api_asks_about_tokens_that_say_nothing(oidc: Any) -> None:
+    client = client_of(oidc, "basic")
+    token = client.client_credentials(scope="read").token().access_token
+    asks = Verifier.introspecting(client, audience=API, scope="read", realm="api")
+    keeps = Verifier.introspecting(client, audience=API, cache_max_age=60, cache_entries=10)
+    for verifier in (asks, keeps):
+        told = verifier.verify(token)
+        assert isinstance(told, oauth_core.AccessToken)
+        assert (told.issuer, told.client_id) == (oidc["issuer"], client.client_id)
+        assert "read" in told.scope and told.expires_at > datetime.now(timezone.utc)
+    assert asyncio.run(asks.averify(token)).client_id == client.client_id
+    assert refused(asks, token, scope=["admin"]) == (
+        "access_token.insufficient_scope",
+        403,
+        'Bearer realm="api", error="insufficient_scope", scope="admin"',
+    )
+    client.revoke(token=token)
+    assert keeps.verify(token).client_id == client.client_id
+    for dead in (token, "made-up"):
+        expected = ("access_token.inactive", 401, 'Bearer realm="api", error="invalid_token"')
+        assert refused(asks, dead) == expected
+
+
+def test_the_answers_are_signed(oidc: Any) -> None:
+    client = client_of(oidc, "introspection-signed")
+    token = client.client_credentials(scope="read").token().access_token
+    signed = Verifier.introspecting(client, audience=API, signed_response_alg="ES256")
+    assert signed.verify(token).client_id == client.client_id
+    assert refused(signed, "made-up")[:2] == ("access_token.inactive", 401)
+    # What is wrong with the answer is no fault of the token.
+    other = Verifier.introspecting(client, audience=API, signed_response_alg="RS256")
+    assert refused(other, token) == ("jws.alg_not_allowed", 503, None)
+
+
+def test_of_several_calls_with_one_new_token_one_asks(plain: Callable[[Answer], Plain]) -> None:
+    asked, all_began = threading.Event(), threading.Event()
+    answer = told(GOOD)
+
+    def late(handler: BaseHTTPRequestHandler) -> None:
+        asked.set()
+        assert all_began.wait(30)
+        answer(handler)
+
+    server = plain(late)
+    verifier = api_at(server, cache_max_age=60)
+
+    async def several() -> None:
+        first = asyncio.ensure_future(verifier.averify("t"))
+        assert await asyncio.to_thread(asked.wait, 30)
+        others = [asyncio.ensure_future(verifier.averify("t")) for _ in range(5)]
+        await asyncio.sleep(0)
+        all_began.set()
+        assert {one.subject for one in await asyncio.gather(first, *others)} == {"u"}
+
+    asyncio.run(several())
+    [(method, path, headers, body)] = server.seen
+    assert (method, path) == ("POST", "/introspect")
+    assert headers["authorization"].startswith("Basic ")
+    assert body == b"token=t&token_type_hint=access_token"
+
+
+def test_without_a_memory_each_call_is_a_request(plain: Callable[[Answer], Plain]) -> None:
+    server = plain(told(GOOD))
+    asks, keeps = api_at(server), api_at(server, cache_max_age=60, cache_entries=1)
+    for _ in range(2):
+        asks.verify("t")
+    assert len(server.seen) == 2
+    for _ in range(2):
+        keeps.verify("t")
+    assert len(server.seen) == 3
+    # One answer is remembered, and no more: of two tokens in turn, one at least is asked about again.
+    for token in ("another", "t", "another"):
+        keeps.verify(token)
+    assert len(server.seen) >= 5
+    assert refused(keeps, "t", jkt="k")[0] == "access_token.proof_required"
+
+
+def test_a_server_that_cannot_be_asked_is_no_fault_of_the_token(
+    plain: Callable[[Answer], Plain],
+) -> None:
+    denying = api_at(plain(reply(401, b'{"error":"invalid_client"}')), cache_max_age=60)
+    assert refused(denying, "t") == ("denied.invalid_client", 503, None)
+    unsigned = api_at(plain(told(GOOD)), signed_response_alg="ES256")
+    assert refused(unsigned, "t") == ("introspection.not_signed", 503, None)
+    cut = api_at(plain(told({**GOOD, "extra": "x" * (300 << 10)})), cache_max_age=60)
+    assert refused(cut, "t") == ("introspection.malformed", 503, None)
+
+
+def test_it_runs_without_a_transport(plain: Callable[[Answer], Plain]) -> None:
+    server = plain(told(GOOD))
+    verifier = api_at(server, cache_max_age=60)
+    exchange, second = verifier.verify_exchange("t"), verifier.verify_exchange("t")
+    asked = next(exchange)
+    assert isinstance(asked, oauth_core.Send) and asked.url == f"{server.base}/introspect"
+    assert isinstance(next(second), oauth_core.Sleep)
+    with pytest.raises(StopIteration) as done:
+        exchange.send((200, [("content-type", "application/json")], json.dumps(GOOD).encode()))
+    with pytest.raises(StopIteration) as same:
+        next(second)
+    assert done.value.value == same.value.value and server.seen == []
+
+
+MISTYPED: list[dict[str, Any]] = [
+    {"scopes": "read"},
+    {"algs": ["ES256"]},
+    {"profile": "okta"},
+    {"jkt": "k"},
+]
+NOT_OF_A_CALL: list[dict[str, Any]] = [{"scopes": None}, {"audience": "a"}, {"realm": "r"}]
+UNUSABLE: list[tuple[str, dict[str, Any]]] = [
+    ("misuse.setup", {"cache_entries": 10}),
+    ("misuse.setup", {"signed_response_audience": "api"}),
+    ("key.algorithm", {"signed_response_alg": "XS256"}),
+]
+
+
+def test_what_is_mistyped_is_not_left_out(plain: Callable[[Answer], Plain]) -> None:
+    server = plain(told(GOOD))
+    for wrong in MISTYPED:
+        with pytest.raises(TypeError, match=next(iter(wrong))):
+            api_at(server, **wrong)
+    verifier = api_at(server)
+    for wrong in NOT_OF_A_CALL:
+        with pytest.raises(TypeError, match=next(iter(wrong))):
+            verifier.verify("t", **wrong)
+    with pytest.raises(TypeError, match="cache_max_age"):
+        api_at(server, cache_max_age="long")
+    for code, options in UNUSABLE:
+        with pytest.raises(oauth_core.Misuse) as raised:
+            api_at(server, **options)
+        assert raised.value.code == code
+    assert server.seen == []

@@ -1,0 +1,87 @@
+//! Private keys that OpenSSL has encrypted: `openssl pkcs8 -topk8` of the key in plain.pem, with the passphrase
+//! "correct", except traditional.pem, which is from `openssl ec -aes256`.
+
+use oauth_core::Secret;
+use oauth_core::jose::{Alg, PublicJwk};
+use oauth_core::{Error, error::Misuse};
+use oauth_crypto::{KeyError, PrivateKey, decrypt_pem};
+
+macro_rules! file {
+    ($name:literal) => {
+        include_str!(concat!("encrypted/", $name, ".pem"))
+    };
+}
+
+fn read(text: &str, passphrase: &str) -> Result<PublicJwk, KeyError> {
+    let pem = decrypt_pem(text, &Secret::from(passphrase))?;
+    Ok(PrivateKey::from_pem(pem.expose(), Alg::Es256)?
+        .public_jwk()
+        .clone())
+}
+
+#[test]
+fn a_passphrase_opens_what_openssl_has_encrypted() -> Result<(), KeyError> {
+    let plain = PrivateKey::from_pem(file!("plain"), Alg::Es256)?
+        .public_jwk()
+        .clone();
+    for encrypted in [file!("aes256"), file!("aes192"), file!("aes128")] {
+        assert_eq!(read(encrypted, "correct"), Ok(plain.clone()));
+        let without = PrivateKey::from_pem(encrypted, Alg::Es256).err();
+        assert_eq!(without, Some(KeyError::Encrypted));
+    }
+    // A certificate may stand before it, and a key that is not encrypted needs no passphrase.
+    let certificate = "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n";
+    let behind = format!("{certificate}{}", file!("aes256"));
+    assert_eq!(read(&behind, "correct"), Ok(plain.clone()));
+    assert_eq!(read(file!("plain"), "anything"), Ok(plain));
+    Ok(())
+}
+
+/// One wrong passphrase of 256 ends in what looks like padding: it is told all the same.
+#[test]
+fn a_wrong_passphrase_is_told() {
+    for number in 0..600 {
+        let wrong = read(file!("aes128"), &number.to_string());
+        assert_eq!(wrong, Err(KeyError::Passphrase), "{number}");
+    }
+    assert_eq!(read(file!("aes128"), ""), Err(KeyError::Passphrase));
+}
+
+#[test]
+fn what_is_encrypted_otherwise_is_refused_before_any_work() {
+    for other in [
+        file!("des3"),
+        file!("sha1"),
+        file!("scrypt"),
+        file!("iterations"),
+        file!("traditional"),
+    ] {
+        assert_eq!(read(other, "correct"), Err(KeyError::Encryption), "{other}");
+    }
+    for broken in ["AAAA", "S3CRET!", "MAA="] {
+        let label = "ENCRYPTED PRIVATE KEY";
+        let text = format!("-----BEGIN {label}-----\n{broken}\n-----END {label}-----");
+        let why = read(&text, "correct").err();
+        assert!(
+            matches!(why, Some(KeyError::Malformed | KeyError::Encryption)),
+            "{why:?}"
+        );
+    }
+    let cut = &file!("aes256")[..200];
+    assert_eq!(read(cut, "correct"), Err(KeyError::Malformed));
+    assert_eq!(
+        read(&"-".repeat(100_000), "correct"),
+        Err(KeyError::Malformed)
+    );
+}
+
+#[test]
+fn each_reason_has_its_code() {
+    for (why, misuse) in [
+        (KeyError::Encrypted, Misuse::KeyEncrypted),
+        (KeyError::Passphrase, Misuse::KeyPassphrase),
+        (KeyError::Encryption, Misuse::KeyMalformed),
+    ] {
+        assert_eq!(Error::from(why).code(), misuse.code());
+    }
+}
