@@ -225,13 +225,12 @@ export interface Line {
   send?: Send | undefined
 }
 
+/** `prefer`: whose document comes first, where a server has both. OpenID's alone names the UserInfo endpoint and the like. */
+export interface DiscoveryOptions { transport?: Transport, prefer?: 'oauth' | 'openid' }
 /** Fetches what a server says about itself (RFC 8414, OpenID Connect Discovery). */
-export function discover(
-  issuer: string | URL,
-  options?: CallOptions & { transport?: Transport } & Line,
-): Promise<Server>
+export function discover(issuer: string | URL, options?: CallOptions & DiscoveryOptions & Line): Promise<Server>
 /** The same as an exchange, for a driver of your own. */
-export function discovery(issuer: string | URL, options?: MomentOptions & { transport?: Transport }): Exchange<Server>
+export function discovery(issuer: string | URL, options?: MomentOptions & DiscoveryOptions): Exchange<Server>
 
 /**
  * The tokens of one grant. `console.log` and `JSON.stringify` do not show them, and `structuredClone` and

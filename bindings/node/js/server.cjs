@@ -74,14 +74,14 @@ function providers() {
 }
 
 /** Fetches what a server says about itself. */
-async function discover(issuer, { transport, network, fetch, send, ...call } = {}) {
+async function discover(issuer, { transport, prefer, network, fetch, send, ...call } = {}) {
   const line = lineOf(network, fetch, send)
-  return perform(discovery(issuer, { transport }), { ...line, requestTimeoutMs: call.timeoutMs }, call)
+  return perform(discovery(issuer, { transport, prefer }), { ...line, requestTimeoutMs: call.timeoutMs }, call)
 }
 
 /** The same as an exchange, for a driver of your own. */
-function discovery(issuer, { transport, moment } = {}) {
-  const exchange = lifted(() => native.discovery(String(issuer), isLoopback(transport)))
+function discovery(issuer, { transport, prefer, moment } = {}) {
+  const exchange = lifted(() => native.discovery(String(issuer), isLoopback(transport), prefer))
   return new Exchange(exchange, (raw) => new Server(raw.server), moment)
 }
 

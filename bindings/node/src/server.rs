@@ -4,10 +4,10 @@ use std::collections::BTreeMap;
 
 use napi::Result;
 use napi_derive::napi;
-use oauth_facade::{Server, Transport};
+use oauth_facade::{Discover, Prefer, Server, Transport};
 use oauth_providers::{Choices, Provider};
 
-use crate::error::fail;
+use crate::error::{fail, invalid};
 use crate::exchange::NativeExchange;
 
 /// One authorization server.
@@ -77,8 +77,18 @@ pub(crate) fn provider_names() -> Vec<String> {
 
 /// Fetches the metadata of an issuer.
 #[napi]
-pub(crate) fn discovery(issuer: String, loopback: bool) -> Result<NativeExchange> {
-    Server::discover(&issuer, transport(loopback))
+pub(crate) fn discovery(
+    issuer: String,
+    loopback: bool,
+    prefer: Option<String>,
+) -> Result<NativeExchange> {
+    let wrong = || invalid("prefer is oauth or openid");
+    let prefer = prefer.map(|name| Prefer::named(&name).ok_or_else(wrong));
+    let how = Discover {
+        prefer: prefer.transpose()?.unwrap_or_default(),
+        ..Discover::default()
+    };
+    Server::discover_with(&issuer, transport(loopback), how)
         .map(NativeExchange::new)
         .map_err(fail)
 }

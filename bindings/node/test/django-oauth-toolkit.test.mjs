@@ -204,3 +204,13 @@ test('a logout comes home', async () => {
   assert.match(await somebody.visit(silent.url), /error=login_required/)
   await assert.rejects(us.refresh({ tokens }), { code: 'denied.invalid_grant' })
 })
+
+test('of two documents the preferred one is read', async () => {
+  const endpoints = async (how) => {
+    const { metadata } = await discover(issuer, { transport: 'loopback_http', ...how })
+    return ['userinfo_endpoint', 'revocation_endpoint'].filter((name) => name in metadata)
+  }
+  assert.deepEqual(await endpoints(), ['revocation_endpoint'])
+  assert.deepEqual(await endpoints({ prefer: 'openid' }), ['userinfo_endpoint'])
+  await assert.rejects(endpoints({ prefer: 'saml' }), /prefer/)
+})

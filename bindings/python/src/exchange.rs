@@ -13,7 +13,7 @@ use pyo3::types::{PyBytes, PyTuple, PyType};
 use crate::client::Client;
 use crate::flow::Flow;
 use crate::moment::OwnMoment;
-use crate::server::read_transport;
+use crate::server::found;
 use crate::value::Given;
 use crate::{errors, loss, value};
 
@@ -352,13 +352,13 @@ impl Exchanges {
 /// moment is for tests and replays: a callable that gives the Unix time in seconds and 32
 /// random bytes.
 #[pyfunction]
-#[pyo3(signature = (issuer, *, transport = "https", moment = None))]
+#[pyo3(signature = (issuer, *, transport = "https", prefer = "oauth", moment = None))]
 pub(crate) fn discover_exchange(
     py: Python<'_>,
     issuer: &str,
     transport: &str,
+    prefer: &str,
     moment: Option<Py<PyAny>>,
 ) -> PyResult<Exchange> {
-    let machine = oauth_facade::Server::discover(issuer, read_transport(transport)?);
-    Exchange::new(py, machine, moment)
+    Exchange::new(py, found(issuer, transport, prefer)?, moment)
 }

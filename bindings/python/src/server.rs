@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 use oauth_core::error::Error;
-use oauth_facade::Transport;
+use oauth_facade::{Discover, Machine, Prefer, Transport};
 use oauth_providers::{Choices, Provider};
 use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
@@ -185,48 +185,66 @@ fn configured(
 
 /// Fetches the metadata of an issuer (RFC 8414, OpenID Connect Discovery).
 ///
-/// timeout is that of one request in seconds, 30 unless the network says otherwise.
-/// Untrusted metadata.issuer if the document is another issuer's, Malformed metadata.* if
+/// prefer says whose document is asked for first, where a server has both: that of "openid" alone
+/// names the userinfo endpoint and the like. timeout is that of one request in seconds, 30 unless
+/// the network says otherwise. Untrusted metadata.issuer if the document is another issuer's, Malformed metadata.* if
 /// it is none, Denied if the server says no, Lost if no answer arrives, issuer.* for what
 /// cannot be an issuer.
 #[pyfunction]
-#[pyo3(signature = (issuer, *, transport = "https", timeout = None, network = None))]
+#[pyo3(signature = (issuer, *, transport = "https", prefer = "oauth", timeout = None, network = None))]
 pub(crate) fn discover(
     py: Python<'_>,
     issuer: &str,
     transport: &str,
+    prefer: &str,
     timeout: Option<f64>,
     network: Option<&Bound<'_, Network>>,
 ) -> PyResult<Py<PyAny>> {
-    discovery(py, issuer, transport, timeout, network)?.wait(py)
+    discovery(py, issuer, transport, prefer, timeout, network)?.wait(py)
 }
 
 /// discover(), in a coroutine.
 #[pyfunction]
-#[pyo3(signature = (issuer, *, transport = "https", timeout = None, network = None))]
+#[pyo3(signature = (issuer, *, transport = "https", prefer = "oauth", timeout = None, network = None))]
 pub(crate) fn adiscover<'py>(
     py: Python<'py>,
     issuer: &str,
     transport: &str,
+    prefer: &str,
     timeout: Option<f64>,
     network: Option<&Bound<'py, Network>>,
 ) -> PyResult<Bound<'py, PyAny>> {
-    discovery(py, issuer, transport, timeout, network)?.later(py)
+    discovery(py, issuer, transport, prefer, timeout, network)?.later(py)
 }
 
 fn discovery(
     py: Python<'_>,
     issuer: &str,
     transport: &str,
+    prefer: &str,
     timeout: Option<f64>,
     network: Option<&Bound<'_, Network>>,
 ) -> PyResult<Work> {
-    let machine = oauth_facade::Server::discover(issuer, read_transport(transport)?)
-        .map_err(|error| errors::raise(py, &error))?;
+    let machine = found(issuer, transport, prefer)?.map_err(|error| errors::raise(py, &error))?;
     let driver = Lazy(Line::new(network.map(Bound::get), timeout)?);
     Ok(Work::new("discover", async move {
         driver.exchange(machine).await.map(Answer::Record)
     }))
+}
+
+/// The search for a server's metadata.
+pub(crate) fn found(
+    issuer: &str,
+    transport: &str,
+    prefer: &str,
+) -> PyResult<Result<Machine, oauth_facade::Error>> {
+    let wrong = || PyValueError::new_err("prefer is \"oauth\" or \"openid\"");
+    let how = Discover {
+        prefer: Prefer::named(prefer).ok_or_else(wrong)?,
+        ..Discover::default()
+    };
+    let transport = read_transport(transport)?;
+    Ok(oauth_facade::Server::discover_with(issuer, transport, how))
 }
 
 /// The two values of `transport`.

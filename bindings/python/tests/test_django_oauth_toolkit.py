@@ -258,3 +258,15 @@ def test_a_logout_comes_home(own_django: Any) -> None:
     with pytest.raises(oauth_core.Denied) as caught:
         client.refresh(tokens=tokens)
     assert caught.value.code == "denied.invalid_grant"
+
+
+def test_of_two_documents_the_preferred_one_is_read(django: Any) -> None:
+    def endpoints(**how: Any) -> set[str]:
+        found = oauth_core.discover(django["issuer"], transport="loopback_http", **how)
+        wanted = ("userinfo_endpoint", "revocation_endpoint")
+        return {name for name in wanted if name in found.metadata}
+
+    assert endpoints() == {"revocation_endpoint"}
+    assert endpoints(prefer="openid") == {"userinfo_endpoint"}
+    with pytest.raises(ValueError, match="prefer"):
+        endpoints(prefer="saml")

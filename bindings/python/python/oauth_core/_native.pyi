@@ -141,23 +141,25 @@ def fixed_token(
     exactly one place is given.
     """
 def discover(
-    issuer: str, *, transport: _Transport = "https", timeout: float | None = None,
-    network: Network | None = None,
+    issuer: str, *, transport: _Transport = "https", prefer: Literal["oauth", "openid"] = "oauth",
+    timeout: float | None = None, network: Network | None = None,
 ) -> Server:
     """Fetches the metadata of an issuer (RFC 8414, OpenID Connect Discovery).
 
-    timeout is that of one request in seconds, 30 unless the network says otherwise.
-    Untrusted metadata.issuer if the document is another issuer's, Malformed metadata.* if
+    prefer says whose document is asked for first, where a server has both: that of "openid" alone
+    names the userinfo endpoint and the like. timeout is that of one request in seconds, 30 unless
+    the network says otherwise. Untrusted metadata.issuer if the document is another issuer's, Malformed metadata.* if
     it is none, Denied if the server says no, Lost if no answer arrives, issuer.* for what
     cannot be an issuer.
     """
 def adiscover(
-    issuer: str, *, transport: _Transport = "https", timeout: float | None = None,
-    network: Network | None = None,
+    issuer: str, *, transport: _Transport = "https", prefer: Literal["oauth", "openid"] = "oauth",
+    timeout: float | None = None, network: Network | None = None,
 ) -> _Later[Server]:
     """discover(), in a coroutine."""
 def discover_exchange(
-    issuer: str, *, transport: _Transport = "https", moment: Moment | None = None
+    issuer: str, *, transport: _Transport = "https", prefer: Literal["oauth", "openid"] = "oauth",
+    moment: Moment | None = None,
 ) -> Exchange[Server]:
     """discover() without a transport: an Exchange whose result is a Server.
 

@@ -33,6 +33,17 @@ pub enum Prefer {
     OpenId,
 }
 
+impl Prefer {
+    /// By its name: `oauth` or `openid`.
+    pub fn named(name: &str) -> Option<Self> {
+        match name {
+            "oauth" => Some(Self::OAuth),
+            "openid" => Some(Self::OpenId),
+            _ => None,
+        }
+    }
+}
+
 /// How to find a server's metadata, for [`crate::discover_with`].
 #[derive(Debug, Clone)]
 pub struct DiscoveryRequest {
