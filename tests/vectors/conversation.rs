@@ -42,8 +42,13 @@ pub(crate) struct ServerConfig {
 pub(crate) struct ClientConfig {
     pub(crate) id: String,
     pub(crate) secret: Option<String>,
-    /// `none`, `client_secret_basic` or `client_secret_post`; without it, as the preset documents.
+    /// The registered name of the method, or `assertion_source`, whose tokens `source` gives; without it, as the
+    /// preset documents. The key of `private_key_jwt` is the `secret`.
     pub(crate) auth: Option<String>,
+    /// More about the method: `alg`, `kid`, `audience`, `profile`.
+    pub(crate) auth_options: Map<String, Value>,
+    /// What the client is registered with, by the names that its constructor has in Python.
+    pub(crate) registration: Map<String, Value>,
     /// Those registered.
     pub(crate) redirect_uris: Option<Vec<String>>,
     /// Sent with every request.
@@ -62,7 +67,7 @@ pub(crate) struct Turn {
     pub(crate) input: In,
 }
 
-/// What happens. The first eight make a call, which goes on until the next one.
+/// What happens. The first of them make a call, which goes on until the next one.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case", deny_unknown_fields)]
 pub(crate) enum In {
@@ -92,9 +97,25 @@ pub(crate) enum In {
     },
     Revoke(Asked),
     Introspect(Asked),
+    DeviceAuthorization {
+        #[serde(default)]
+        scope: String,
+    },
+    Userinfo {
+        subject: String,
+        /// Stored tokens; without them, those received last.
+        #[serde(default)]
+        tokens: Option<Text>,
+    },
+    /// Its arguments, by name.
+    VerifyAccessToken(Map<String, Value>),
+    /// Its arguments, by name.
+    VerifyLogoutToken(Map<String, Value>),
     Discover {
         issuer: String,
     },
+    /// What the source of assertions gives from now on, one after the other, the last for ever; null is nothing.
+    Source(Vec<Option<String>>),
     /// The server, asked nothing.
     Server,
     Begin,
@@ -157,6 +178,11 @@ pub(crate) struct Asked {
     pub(crate) token: Option<String>,
     /// `access_token` or `refresh_token`.
     pub(crate) hint: Option<String>,
+    /// Of an introspection: how the answer is signed, and for whom.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) signed_response_alg: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) audience: Option<String>,
 }
 
 impl Conversation {

@@ -24,6 +24,8 @@ pub(crate) enum No {
 pub(crate) enum Handler {
     /// By conversations, in every language.
     Talk(fn(&Vector, &mut Asks) -> Verdict),
+    /// The core directly, which takes options that packages do not have; and every language by conversations.
+    Both(fn(&Vector) -> Verdict, fn(&Vector, &mut Asks) -> Verdict),
     /// What only the core has, and why.
     Core(fn(&Vector) -> Verdict, &'static str),
 }

@@ -2,7 +2,7 @@
 
 use serde_json::Value;
 
-use crate::conversation::{Conversation, In};
+use crate::conversation::{ClientConfig, Conversation, In};
 use crate::script::{DoneWant, Out};
 
 /// A language whose package is asked.
@@ -24,6 +24,8 @@ const NO_REACH: &str = "a page never learns how far a request came";
 
 const NO_URI: &str = "error_uri and the scheme of a challenge are told to Rust alone";
 const NO_WARNINGS: &str = "a page's tokens show neither their type nor what was odd";
+const NO_SOURCE: &str =
+    "a source of assertions is a file, which nothing replaces between two readings of one step";
 const NO_NAME: &str =
     "a source acts on what an API asks for, and tells no more than that it renews";
 
@@ -45,13 +47,23 @@ impl Lang {
         let has_rules = server.is_some_and(|server| server.rules.is_some());
         match self {
             Self::Rust => None,
-            Self::Python | Self::Node => has_rules.then_some(NO_RULES),
+            Self::Python => has_rules.then_some(NO_RULES),
+            Self::Node => {
+                let mut turns = conversation.talk.iter();
+                let many = |input: &In| matches!(input, In::Source(tokens) if tokens.len() > 1);
+                let is_replaced = turns.any(|turn| many(&turn.input));
+                let replaced = is_replaced.then_some(NO_SOURCE);
+                has_rules.then_some(NO_RULES).or(replaced)
+            }
             Self::Browser => {
                 let client = conversation.client.as_ref();
                 if client.is_some_and(|client| client.secret.is_some()) {
                     return Some(NO_SECRET);
                 }
-                if client.is_some_and(|client| !client.headers.is_empty()) {
+                let has_options = |client: &ClientConfig| {
+                    !client.headers.is_empty() || !client.registration.is_empty()
+                };
+                if client.is_some_and(has_options) {
                     return Some(NO_OPTION);
                 }
                 let mut turns = conversation.talk.iter();
@@ -101,9 +113,14 @@ impl Lang {
 
 fn not_in_a_page(input: &In) -> Option<&'static str> {
     match input {
-        In::ClientCredentials { .. } | In::Password { .. } | In::Introspect(_) | In::Signed(_) => {
-            Some(NO_CALL)
-        }
+        In::ClientCredentials { .. }
+        | In::Password { .. }
+        | In::Introspect(_)
+        | In::DeviceAuthorization { .. }
+        | In::VerifyAccessToken(_)
+        | In::VerifyLogoutToken(_)
+        | In::Source(_)
+        | In::Signed(_) => Some(NO_CALL),
         In::Revoke(asked) => asked.token.is_some().then_some(NO_OPTION),
         In::Refresh { scope, .. } => (!scope.is_empty()).then_some(NO_OPTION),
         In::Authorize(ask) => {

@@ -1,5 +1,6 @@
 //! Runs known-answer vectors and conversations:
-//! `vectors --dir DIR [--lang rust|python|node|browser|all] [--player LANG=COMMAND] [--done]`.
+//! `vectors --dir DIR [--lang rust|python|node|browser|all] [--player LANG=COMMAND]
+//! [--counts FILE] [--done]`.
 //!
 //! Every `*.json` file of the folder, and of its folder `conversations`, is read. This program is
 //! the judge: it makes a conversation of a vector, has it played in a language, and compares what
@@ -33,6 +34,8 @@ mod login;
 mod logout;
 mod metadata;
 mod native;
+mod native_client;
+mod packages;
 mod player;
 mod provider;
 mod redaction;
@@ -52,6 +55,7 @@ use ask::Asks;
 use format::{Handler, No, Questions, Vector, Verdict, read_dir};
 use lang::Lang;
 use native::Native;
+use packages::{api, auth, identity, jose as of_jose};
 use player::{Player, Program};
 use report::Report;
 
@@ -71,6 +75,9 @@ struct Options {
     /// Who plays in a language: `python=["program","argument"]`.
     #[arg(long)]
     player: Vec<String>,
+    /// A table of how many vectors of each group each language is asked; other counts are failures.
+    #[arg(long)]
+    counts: Option<PathBuf>,
     /// Run only the groups that have a handler, and list the others.
     #[arg(long)]
     done: bool,
@@ -80,19 +87,13 @@ const HEADERS: &str = "the parser of WWW-Authenticate is the core's own; what it
                        by the verdicts of bearer-request";
 const LISTENER: &str = "a listener is a socket and no conversation; packages that have one test it \
                         with their login";
-const JOSE: &str =
-    "signatures are verified inside a login; what a package sees of it, conversations ask";
-const CLIENT_AUTH: &str =
-    "how a client authenticates is chosen by the core; the packages' own tests see it on the wire";
 const TARGETS: &str = "return targets are for Rust alone";
 
-const API_SERVERS: &str = "tokens that an API is shown are verified by the core; a package's own suite shows it \
-                           some";
-const LOGOUT: &str =
-    "what ends a session is judged by the core; a package's own suite signs people out";
+const SESSIONS: &str =
+    "a package says whose logout it is; which sessions that ends, the program decides";
 
 fn handler(group: &str) -> Option<Handler> {
-    use Handler::{Core, Talk};
+    use Handler::{Both, Core, Talk};
     Some(match group {
         "pkce" => Talk(encoding::pkce),
         "form-encoding" => Talk(encoding::form),
@@ -112,21 +113,21 @@ fn handler(group: &str) -> Option<Handler> {
         "loopback-listener" => Core(listener::event, LISTENER),
         "provider-deviation" => Talk(provider::deviation),
         "redaction" => Talk(redaction::secret),
-        "jws-published" | "jws-negative" => Core(jws::signature, JOSE),
-        "hash-claims" => Core(jws::hash_claim, JOSE),
-        "jwk-thumbprint" => Core(jws::key, JOSE),
-        "signed-introspection" => Core(introspection::signed, JOSE),
-        "jwe" => Core(jwe::id_token, JOSE),
-        "userinfo" => Core(id_token::userinfo, JOSE),
-        "id-token" | "id-token-refresh" => Core(id_token::id_token, JOSE),
-        "client-assertion" => Core(client_auth::client_assertion, CLIENT_AUTH),
-        "assertion-source" => Core(client_auth::source_of_assertions, CLIENT_AUTH),
-        "auth-method-selection" => Core(client_auth::selection, CLIENT_AUTH),
-        "mtls" => Core(client_auth::mtls, CLIENT_AUTH),
-        "oidc-token-response" => Core(login::token_response, JOSE),
-        "jwt-access-token" => Core(access_token::access_token, API_SERVERS),
-        "logout-token" => Core(logout::logout_token, LOGOUT),
-        "rp-session" => Core(logout::session, LOGOUT),
+        "jws-published" | "jws-negative" => Both(jws::signature, of_jose::signature),
+        "hash-claims" => Both(jws::hash_claim, of_jose::hash_claim),
+        "jwk-thumbprint" => Both(jws::key, of_jose::key_sets),
+        "jwe" => Both(jwe::id_token, of_jose::encrypted),
+        "signed-introspection" => Both(introspection::signed, api::introspection),
+        "userinfo" => Both(id_token::userinfo, identity::userinfo),
+        "id-token" | "id-token-refresh" => Both(id_token::id_token, identity::id_token),
+        "client-assertion" => Both(client_auth::client_assertion, auth::client_assertion),
+        "assertion-source" => Both(client_auth::source_of_assertions, auth::source),
+        "auth-method-selection" => Both(client_auth::selection, auth::selection),
+        "mtls" => Both(client_auth::mtls, auth::mtls),
+        "oidc-token-response" => Both(login::token_response, identity::token_response),
+        "jwt-access-token" => Both(access_token::access_token, api::access_token),
+        "logout-token" => Both(logout::logout_token, api::logout_token),
+        "rp-session" => Core(logout::session, SESSIONS),
         _ => return None,
     })
 }
@@ -157,6 +158,14 @@ fn main() -> ExitCode {
                 eprintln!("{}: {error}", lang.name());
                 return ExitCode::from(2);
             }
+        }
+    }
+    if let Some(file) = &options.counts {
+        let text = std::fs::read_to_string(file).map_err(|error| error.to_string());
+        let checked = text.and_then(|text| report.check_counts(&langs, &text));
+        if let Err(error) = checked {
+            eprintln!("{}: {error}", file.display());
+            return ExitCode::from(2);
         }
     }
     if report.print(&langs) {
@@ -221,6 +230,15 @@ fn verdict(vector: &Vector, handler: Handler, asks: &mut Asks) -> Verdict {
             verdict
         }
         Handler::Core(check, _) if asks.is_rust() => check(vector),
+        Handler::Both(check, talk) if asks.is_rust() => {
+            check(vector)?;
+            match talk(vector, asks) {
+                // The core was asked, and more of it.
+                Err(No::OutOfReach(_)) => Ok(()),
+                verdict => verdict,
+            }
+        }
+        Handler::Both(_, talk) => talk(vector, asks),
         Handler::Core(_, why) => Err(No::OutOfReach(why)),
     }
 }

@@ -6,9 +6,9 @@ use oauth_core::error::{Cause, Error, Misuse};
 use oauth_core::token::TokenKind;
 use oauth_core::{Moment, Secret, Tokens};
 use oauth_facade::{
-    Arg, Attachment, Auth, Authorize, Client, ClientCredentials, Introspect, Kind, Machine,
-    Password, Record, Refresh, Reply, Resource, ResponseMode, ResponseType, Revoke, Scope, Server,
-    TABLE, TokenRequest, Transport, Turn,
+    Arg, Attachment, Authorize, Client, ClientCredentials, DeviceAuthorization, Introspect, Kind,
+    Machine, Operation as _, Password, Record, Refresh, Reply, Resource, ResponseMode,
+    ResponseType, Revoke, Scope, Server, TABLE, TokenRequest, Transport, Turn, Userinfo,
 };
 use serde_json::{Value, json};
 
@@ -16,6 +16,7 @@ use crate::conversation::{
     Asked, ClientConfig, Conversation, In, ServerConfig, Turn as Happening, octets,
 };
 use crate::fields::Text;
+use crate::native_client::{Source, client_of, verify_access_token, verify_logout_token};
 use crate::player::Player;
 use crate::said::{Done, Entry, Refusal, Said, Sent, ServerSaid, TokensSaid, VerdictSaid};
 
@@ -31,6 +32,8 @@ impl Player for Native {
             machine: None,
             flow: None,
             tokens: None,
+            verifier: None,
+            source: Source::default(),
             shown: Vec::new(),
         };
         whole.talk.iter().map(|turn| party.turn(turn)).collect()
@@ -43,6 +46,9 @@ struct Party<'a> {
     machine: Option<Machine>,
     flow: Option<String>,
     tokens: Option<Tokens>,
+    /// Who verifies: it keeps the server's keys, and the tokens it was told.
+    verifier: Option<Client>,
+    source: Source,
     shown: Vec<String>,
 }
 
@@ -92,6 +98,10 @@ impl Party<'_> {
                     flow,
                 })
             }
+            In::Source(tokens) => {
+                self.source.give(tokens.clone());
+                Ok(Said::Open)
+            }
             In::Server => Ok(Said::Server(server_said(&self.server()?)?)),
             In::Attach {
                 url,
@@ -134,7 +144,7 @@ impl Party<'_> {
             In::Redeem { callback, flow } => {
                 let stored = flow.as_ref().map(|Text(text)| text.clone());
                 let flow = stored.or(self.flow.take()).ok_or(Misuse::Over)?;
-                self.client()?.redeem(&flow, callback)?
+                self.verifier()?.redeem(&flow, callback)?
             }
             In::Refresh { scope, tokens } => {
                 let tokens = Arc::new(self.tokens(tokens.as_ref())?);
@@ -159,9 +169,24 @@ impl Party<'_> {
                 self.client()?.introspect(Introspect {
                     token,
                     hint,
-                    signed_response_alg: None,
-                    audience: None,
+                    signed_response_alg: asked.signed_response_alg.clone(),
+                    audience: asked.audience.clone(),
                 })?
+            }
+            In::DeviceAuthorization { scope } => {
+                let request = for_scope(scope)?;
+                DeviceAuthorization { request }.start(&self.client()?)?
+            }
+            In::Userinfo { subject, tokens } => Userinfo {
+                tokens: Arc::new(self.tokens(tokens.as_ref())?),
+                subject: subject.clone(),
+            }
+            .start(&self.client()?)?,
+            In::VerifyAccessToken(arguments) => {
+                verify_access_token(arguments)?.start(&self.verifier()?)?
+            }
+            In::VerifyLogoutToken(arguments) => {
+                verify_logout_token(arguments)?.start(&self.verifier()?)?
             }
             In::Discover { issuer } => Server::discover(issuer, Transport::Https)?,
             _ => return Ok(None),
@@ -257,21 +282,17 @@ impl Party<'_> {
 
     fn client(&mut self) -> Result<Client, Error> {
         let config = self.client.ok_or(Misuse::Setup)?;
-        let secret = config.secret.as_deref().map(Secret::from);
-        let auth = match config.auth.as_deref() {
-            None => Auth::Documented(secret),
-            Some("client_secret_basic") => Auth::Basic(secret.ok_or(Misuse::SecretMissing)?),
-            Some("client_secret_post") => Auth::Post(secret.ok_or(Misuse::SecretMissing)?),
-            Some(_) => Auth::None,
-        };
-        let mut client = Client::new(&self.server()?, &config.id, auth)?;
-        if let Some(uris) = &config.redirect_uris {
-            client = client.with_redirect_uris(uris)?;
-        }
-        for (name, value) in &config.headers {
-            client = client.with_header(name, value)?;
-        }
+        let client = client_of(config, &self.server()?, &self.source)?;
         self.show(&client);
+        Ok(client)
+    }
+
+    fn verifier(&mut self) -> Result<Client, Error> {
+        if let Some(client) = &self.verifier {
+            return Ok(client.clone());
+        }
+        let client = self.client()?;
+        self.verifier = Some(client.clone());
         Ok(client)
     }
 

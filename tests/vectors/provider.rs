@@ -412,7 +412,7 @@ fn extra(asks: &mut Asks, sample: &str, about: &str) -> Verdict {
     // A server without an endpoint says so by name, at the time of use.
     let introspect = In::Introspect(Asked {
         token: Some("t".to_owned()),
-        hint: None,
+        ..Asked::default()
     });
     let conversation = Conversation::new(Some(server), client).then(0, introspect);
     let missing = asks

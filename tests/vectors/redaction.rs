@@ -154,7 +154,7 @@ fn conversations(value: &str, callback: Option<&str>, lang: Lang) -> Vec<Convers
     if !is_page {
         let asked = Asked {
             token: Some(value.to_owned()),
-            hint: None,
+            ..Asked::default()
         };
         let calls = [
             In::ClientCredentials {

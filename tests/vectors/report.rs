@@ -52,6 +52,30 @@ impl Report {
         *self.open.entry(group.to_owned()).or_default() += 1;
     }
 
+    /// Compares how many of each group of vectors were asked with what is written down, so that none is left out
+    /// unnoticed. What differs counts as failed.
+    pub(crate) fn check_counts(&mut self, langs: &[Lang], written: &str) -> Result<(), String> {
+        let written = Counts::read(written)?;
+        let is_vectors = |group: &String| !group.starts_with("conversations/");
+        let groups = self.tallies.keys().map(|(group, _)| group.clone());
+        let mut groups: Vec<_> = groups.filter(is_vectors).collect();
+        groups.extend(written.groups.keys().cloned());
+        groups.sort();
+        groups.dedup();
+        for group in groups {
+            for &lang in langs {
+                let tally = self.tallies.entry((group.clone(), lang)).or_default();
+                let (asked, want) = (tally.passed + tally.failed, written.of(&group, lang));
+                if asked != want {
+                    let lang = lang.name();
+                    println!("{lang}: {asked} of {group} were asked, {want} are written down");
+                    tally.failed += 1;
+                }
+            }
+        }
+        Ok(())
+    }
+
     /// Prints everything, and at last the count; whether nothing failed, and something passed.
     pub(crate) fn print(&self, langs: &[Lang]) -> bool {
         if langs.len() > 1 {
@@ -132,6 +156,41 @@ impl Report {
                 failed: sum.failed + tally.failed,
                 out_of_reach: sum.out_of_reach + tally.out_of_reach,
             })
+    }
+}
+
+/// How many vectors of each group a language is asked: a group a line, below the names of the languages.
+struct Counts {
+    langs: Vec<String>,
+    groups: BTreeMap<String, Vec<usize>>,
+}
+
+impl Counts {
+    fn read(text: &str) -> Result<Self, String> {
+        let lines = text.lines().filter(|line| !line.starts_with('#'));
+        let mut lines = lines.map(str::split_whitespace);
+        let langs = lines.next().ok_or("no languages")?.map(str::to_owned);
+        let langs: Vec<_> = langs.collect();
+        let groups = lines.map(|mut words| {
+            let name = words.next().ok_or("an empty line")?.to_owned();
+            let numbers: Vec<_> = words.map_while(|word| word.parse().ok()).collect();
+            if numbers.len() == langs.len() {
+                Ok((name, numbers))
+            } else {
+                Err(format!("{name}: a number for each language is wanted"))
+            }
+        });
+        Ok(Self {
+            groups: groups.collect::<Result<_, String>>()?,
+            langs,
+        })
+    }
+
+    fn of(&self, group: &str, lang: Lang) -> usize {
+        let place = self.langs.iter().position(|name| name == lang.name());
+        let numbers = self.groups.get(group);
+        let number = place.and_then(|place| numbers?.get(place).copied());
+        number.unwrap_or_default()
     }
 }
 

@@ -93,6 +93,11 @@ pub(crate) struct Refusal {
     pub(crate) error_description: Option<String>,
     #[serde(default)]
     pub(crate) extra: Map<String, Value>,
+    /// What an API answers to the token that met this error, where the language says.
+    #[serde(default)]
+    pub(crate) answer_status: Option<u16>,
+    #[serde(default)]
+    pub(crate) challenge: Option<String>,
     /// Every text of it.
     #[serde(skip)]
     pub(crate) shown: String,
@@ -124,6 +129,8 @@ impl From<Error> for Refusal {
             error: record.error,
             error_description: record.error_description,
             extra: record.extra,
+            answer_status: record.answer_status,
+            challenge: record.challenge,
             shown,
             native: Some(error),
         }

@@ -31,7 +31,13 @@ pub(crate) fn bindings(file: Option<&Path>) -> Outcome {
         return built;
     }
     let mut python = Vec::new();
-    for script in ["imports.py", "url.py", "attach.py", "grants.py"] {
+    for script in [
+        "imports.py",
+        "url.py",
+        "attach.py",
+        "tokens.py",
+        "grants.py",
+    ] {
         let mut command = Command::new(environment().join("bin/python"));
         command.arg("-B").arg(place().join("python").join(script));
         command.env("OAUTH_TWINS", target().join("release/examples/twins"));
@@ -44,6 +50,7 @@ pub(crate) fn bindings(file: Option<&Path>) -> Outcome {
     };
     let node = [
         node("node/stub.mjs", &[]),
+        node("node/tokens.mjs", &[]),
         node("node/grants.mjs", &[]),
         node("browser/bytes.mjs", &[wasm::module()]),
         node("sizes.mjs", &[python::dist()]),

@@ -1,7 +1,7 @@
 'use strict'
 
 const { inspect } = require('node:util')
-const { refuseClones } = require('./value.cjs')
+const { dateOf, refuseClones } = require('./value.cjs')
 
 /** Plain members that do not change. What is secret is read by name alone: nothing that walks over members meets it. */
 class Record {
@@ -14,7 +14,7 @@ class Record {
     const kinds = Object.entries(this.members)
     kinds.forEach(([name, kind], at) => {
       const told = values[at] ?? undefined
-      const value = kind === 'time' && told !== undefined ? new Date(told * 1000) : deepFreeze(told)
+      const value = kind === 'time' && told !== undefined ? dateOf(told) : deepFreeze(told)
       Object.defineProperty(record, name, { value, enumerable: kind !== 'secret' })
     })
     if (kinds.some(([, kind]) => kind === 'secret')) {

@@ -11,4 +11,10 @@ function refuseClones(object, instead) {
   Object.defineProperty(object, 'notCloned', { value: instead, enumerable: true })
 }
 
-module.exports = { asyncDispose, refuseClones }
+/** The last millisecond that a `Date` can say (ECMA-262 section 21.4.1.1). */
+const LAST = 8.64e15
+
+/** The date of Unix seconds; for a time that no `Date` can say, the last one. */
+const dateOf = (seconds) => new Date(Math.min(seconds * 1000, LAST))
+
+module.exports = { asyncDispose, dateOf, refuseClones }

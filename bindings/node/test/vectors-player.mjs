@@ -1,10 +1,13 @@
 // Plays conversations for the judge of tests/vectors: one a line in, one transcript a line out.
 //
 // It drives the installed package through its public names, and knows no protocol and no answer.
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
 import { createInterface } from 'node:readline'
 import { inspect } from 'node:util'
 import {
-  Client, Flow, OAuthError, Server, Tokens, discovery, provider,
+  Client, Flow, OAuthError, Server, Tokens, assertionFile, clientSecretJwt, discovery, privateKeyJwt, provider,
 } from 'oauth-core'
 
 const origin = import.meta.resolve('oauth-core')
@@ -13,6 +16,18 @@ if (!origin.includes('/node_modules/')) throw new Error(`${origin} is not the in
 const seconds = (date) => (date === undefined ? null : date.getTime() / 1000)
 /** Header fields as a driver hands them over: each byte of the text's UTF-8 a character. */
 const bytes = (text) => Buffer.from(text, 'utf8').toString('latin1')
+
+/** What a source of assertions reads. */
+const folder = mkdtempSync(join(tmpdir(), 'oauth-vectors-'))
+process.on('exit', () => rmSync(folder, { recursive: true }))
+const file = join(folder, 'assertion')
+
+/** Ways to authenticate that are more than a name. */
+const AUTH = {
+  private_key_jwt: privateKeyJwt,
+  client_secret_jwt: clientSecretJwt,
+  assertion_source: (_, options) => assertionFile(file, options),
+}
 
 /** What is said to an exchange under way. */
 const ANSWERS = new Set(['begin', 'reply', 'lost', 'elapsed', 'signed'])
@@ -24,6 +39,7 @@ class Party {
   #exchange
   #flow
   #tokens
+  #verifier
   #at
   #shown = []
 
@@ -48,17 +64,25 @@ class Party {
   }
 
   client(more) {
-    const { id, secret, auth, redirect_uris: redirectUris, headers } = this.#client
+    const { id, secret, auth, auth_options: options, registration, redirect_uris: redirectUris, headers } = this.#client
+    const made = AUTH[auth]?.(secret, named(options))
     const client = new Client(this.server(), {
       clientId: id,
-      clientSecret: secret ?? undefined,
-      clientAuth: auth ?? undefined,
+      clientSecret: made ? undefined : secret ?? undefined,
+      clientAuth: made ?? auth ?? undefined,
       redirectUris: redirectUris ?? undefined,
       headers,
+      ...named(registration),
       ...more,
     })
     this.#show(client, client.server, client.exchange)
     return client
+  }
+
+  /** The client that keeps the server's keys, and the logout tokens it was told. */
+  #verifying() {
+    this.#verifier ??= this.client()
+    return this.#verifier
   }
 
   async turn({ now, seed, hold, input }) {
@@ -89,12 +113,13 @@ class Party {
   #operation(name, { tokens, token, ...given }) {
     if (tokens !== undefined) given.tokens = this.#held(tokens)
     if (token !== undefined) given.token = token ?? this.#held(null)[camel(given.hint ?? 'access_token')]
-    return this.client().exchange[camel(name)](given, { moment: this.#moment })
+    const client = name.startsWith('verify_') ? this.#verifying() : this.client()
+    return client.exchange[camel(name)](named(given), { moment: this.#moment })
   }
 
   #calls = {
     redeem: ({ callback, flow }) => {
-      const client = this.client()
+      const client = this.#verifying()
       const held = flow === null ? this.#flow : Flow.deserialize(flow)
       this.#show(held)
       return client.exchange.redeem(held, callback, { moment: this.#moment })
@@ -103,6 +128,11 @@ class Party {
   }
 
   #others = {
+    source: ([token]) => {
+      if (token === null) rmSync(file, { force: true })
+      else writeFileSync(file, token)
+      return 'open'
+    },
     server: () => ({ server: serverOf(this.server()) }),
     authorize: ({ redirect_uri: redirectUri, scope, response_type: type, response_mode: mode, extra }) => {
       const responseType = type ?? undefined
@@ -211,6 +241,9 @@ class Party {
 const camel = (name) => name.replace(/_(.)/g, (_, letter) => letter.toUpperCase())
 const snake = (name) => name.replace(/[A-Z]/g, (letter) => `_${letter.toLowerCase()}`)
 
+/** Options, by the names that this language has for them. */
+const named = (options) => Object.fromEntries(Object.entries(options).map(([name, value]) => [camel(name), value]))
+
 /** The members of a record that say something. */
 function members(record) {
   const plain = (value) => (value instanceof Date ? seconds(value) : value)
@@ -221,17 +254,19 @@ function members(record) {
 
 const serverOf = ({ issuer, metadata, apiOrigins }) => ({ issuer, metadata, api_origins: apiOrigins })
 
-const told = ({ kind, message, code, advice, retryAfter, endpoint, status, error, errorDescription, extra }) => ({
-  kind,
-  message,
-  code,
-  advice,
-  retry_after: retryAfter ?? null,
-  endpoint: endpoint ?? null,
-  status: status ?? null,
-  error: error ?? null,
-  error_description: errorDescription ?? null,
-  extra,
+const told = (error) => ({
+  kind: error.kind,
+  message: error.message,
+  code: error.code,
+  advice: error.advice,
+  retry_after: error.retryAfter ?? null,
+  endpoint: error.endpoint ?? null,
+  status: error.status ?? null,
+  error: error.error ?? null,
+  error_description: error.errorDescription ?? null,
+  extra: error.extra,
+  answer_status: error.answerStatus ?? null,
+  challenge: error.challenge ?? null,
 })
 
 for await (const line of createInterface({ input: process.stdin, crlfDelay: Infinity })) {

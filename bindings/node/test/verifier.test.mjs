@@ -47,6 +47,13 @@ async function issuer() {
   return { base, server, asked, token, logout }
 }
 
+test('an end that no Date says is the last one', async () => {
+  const { server, token } = await issuer()
+  const verifier = new AccessTokenVerifier(server, { audience: AUDIENCE })
+  const told = await verifier.verify(token({ exp: 1e30 }))
+  assert.equal(told.expiresAt.getTime(), 8.64e15)
+})
+
 test('an API verifies what it is shown, with keys that it fetches once', async () => {
   const { base, server, asked, token } = await issuer()
   const verifier = new AccessTokenVerifier(server, { audience: AUDIENCE, scope: 'read' })

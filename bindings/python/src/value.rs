@@ -100,10 +100,12 @@ fn to_arg(object: &Bound<'_, PyAny>) -> PyResult<Arg> {
     if object.is_instance_of::<PyInt>() || object.is_instance_of::<PyFloat>() {
         return object.extract().map(Arg::Number);
     }
-    if object.getattr_opt("tzinfo")?.is_some() {
+    // Most are asked no more: to ask whether it is a time or a mapping takes longer than all else here.
+    let is_list = object.is_instance_of::<PyList>() || object.is_instance_of::<PyTuple>();
+    if !is_list && object.getattr_opt("tzinfo")?.is_some() {
         return to_time(object).map(Arg::Time);
     }
-    if let Ok(mapping) = object.cast::<PyMapping>() {
+    if !is_list && let Ok(mapping) = object.cast::<PyMapping>() {
         let mut pairs = Vec::new();
         for item in mapping.items()?.iter() {
             let (name, value): (Bound<'_, PyAny>, Bound<'_, PyAny>) = item.extract()?;
@@ -182,7 +184,10 @@ pub(crate) fn of_map<'py>(
     Ok(dict)
 }
 
-/// An aware `datetime`, in UTC.
+/// 9999-12-31T23:59:59Z.
+const LAST_SECOND: u64 = 253_402_300_799;
+
+/// An aware `datetime`, in UTC; for a time beyond the year 9999, the last second that there is one for.
 pub(crate) fn of_time(py: Python<'_>, time: UnixTime) -> PyResult<Bound<'_, PyAny>> {
     // Looked up once: a record has several times.
     static CLASS: PyOnceLock<Py<PyAny>> = PyOnceLock::new();
@@ -195,7 +200,8 @@ pub(crate) fn of_time(py: Python<'_>, time: UnixTime) -> PyResult<Bound<'_, PyAn
         Ok::<_, PyErr>(zone.getattr("utc")?.unbind())
     })?;
     let (class, utc) = (class.bind(py), utc.bind(py));
-    class.call_method1("fromtimestamp", (time.as_secs(), utc))
+    let seconds = time.as_secs().min(LAST_SECOND);
+    class.call_method1("fromtimestamp", (seconds, utc))
 }
 
 /// A Unix time, or an aware `datetime`.

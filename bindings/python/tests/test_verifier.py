@@ -157,6 +157,12 @@ def test_a_token_that_is_bound_to_a_key_needs_its_proof(issuer: Issuer) -> None:
     assert refused(verifier, bound, jkt="other")[2] == 'DPoP error="invalid_token", Bearer'
 
 
+def test_an_end_that_no_datetime_says_is_the_last_one(issuer: Issuer) -> None:
+    verifier = oauth_core.AccessTokenVerifier(issuer.server, audience=AUDIENCE)
+    told = verifier.verify(issuer.token(exp=10**30))
+    assert told.expires_at.isoformat() == "9999-12-31T23:59:59+00:00"
+
+
 def test_a_server_that_cannot_be_asked_is_no_fault_of_the_token(issuer: Issuer) -> None:
     metadata = {"issuer": issuer.base, "jwks_uri": "http://127.0.0.1:1/jwks"}
     server = oauth_core.Server.from_metadata(issuer.base, metadata, transport="loopback_http")

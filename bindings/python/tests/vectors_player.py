@@ -8,6 +8,7 @@ from __future__ import annotations
 import functools
 import json
 import sys
+import tempfile
 import traceback
 from collections.abc import Generator
 from datetime import datetime
@@ -21,21 +22,27 @@ from oauth_core import _body, _record
 
 Json = dict[str, Any]
 
-AUTH = {
+AUTH: dict[str, Any] = {
     "none": lambda secret: oauth_core.Public(),
     "client_secret_basic": oauth_core.ClientSecretBasic,
     "client_secret_post": oauth_core.ClientSecretPost,
+    "client_secret_jwt": oauth_core.ClientSecretJwt,
+    "private_key_jwt": oauth_core.PrivateKeyJwt,
+    "tls_client_auth": lambda secret: oauth_core.TlsClientAuth(),
 }
 
 
 class Party:
     """One conversation: what was made of its configuration, and what it left behind so far."""
 
-    def __init__(self, conversation: Json) -> None:
+    def __init__(self, conversation: Json, folder: Path) -> None:
         self.conversation = conversation
+        self.file = folder / "assertion"
         self.exchange: Generator[Any, Any, Any] | None = None
         self.flow: oauth_core.Flow | None = None
         self.tokens: oauth_core.Tokens | None = None
+        self.verifier: oauth_core.Client | None = None
+        self.assertions: list[str | None] = []
         self.at: tuple[float, bytes] = (0, bytes(32))
         self.shown: list[str] = []
 
@@ -53,17 +60,45 @@ class Party:
     def client(self) -> oauth_core.Client:
         config = self.conversation["client"]
         more: Json = {"client_secret": config["secret"]}
-        if config["auth"] is not None:
-            more = {"client_auth": AUTH[config["auth"]](config["secret"])}
+        if config["auth"] == "assertion_source":
+            several = len(self.assertions) > 1
+            source = oauth_core.FederatedAssertion(
+                self.assertion if several else self.file, **config["auth_options"]
+            )
+            more = {"client_auth": source}
+        elif config["auth"] is not None:
+            auth = AUTH[config["auth"]](config["secret"], **config["auth_options"])
+            more = {"client_auth": auth}
         client = oauth_core.Client(
             self.server(),
             client_id=config["id"],
             redirect_uris=config["redirect_uris"],
             headers=config["headers"],
+            **config["registration"],
             **more,
         )
         self.show(client, client.server, client.exchange)
         return client
+
+    def verifying(self) -> oauth_core.Client:
+        """The client that keeps the server's keys, and the logout tokens it was told."""
+        if self.verifier is None:
+            self.verifier = self.client()
+        return self.verifier
+
+    def assertion(self) -> str:
+        """One after the other, the last for ever."""
+        token = self.assertions.pop(0) if len(self.assertions) > 1 else self.assertions[0]
+        assert token is not None
+        return token
+
+    def do_source(self, tokens: list[str | None]) -> str:
+        self.assertions = tokens
+        if tokens[0] is None:
+            self.file.unlink(missing_ok=True)
+        else:
+            self.file.write_text(tokens[0], newline="")
+        return "open"
 
     def show(self, *objects: object) -> None:
         self.shown += [text for thing in objects for text in (str(thing), repr(thing))]
@@ -94,9 +129,12 @@ class Party:
             "error": error.error,
             "error_description": error.error_description,
             "extra": error.extra,
+            "answer_status": error.answer_status,
+            "challenge": error.challenge,
         }
 
     def take(self, given: str | Json, hold: bool) -> str | Json:
+        data: Any
         name, data = (given, {}) if isinstance(given, str) else next(iter(given.items()))
         call = getattr(self, f"call_{name}", None)
         if call is None and hasattr(oauth_core.Exchanges, name):
@@ -104,6 +142,8 @@ class Party:
         if call is not None:
             self.exchange = call(**data)
             return "open" if hold else self.step(lambda exchange: next(exchange))
+        if name == "source":
+            return self.do_source(data)
         if name in ("server", "authorize", "attach", "verdict"):
             said: Json = getattr(self, f"do_{name}")(**data)
             return said
@@ -218,11 +258,12 @@ class Party:
         if "tokens" in given:
             given["tokens"] = self.held(given["tokens"])
         if "token" in given:
-            given["token"] = self.token(given["token"], given["hint"])
-        return getattr(self.client().exchange, name)(**given, moment=self.moment)
+            given["token"] = self.token(given["token"], given.get("hint"))
+        client = self.verifying() if name.startswith("verify_") else self.client()
+        return getattr(client.exchange, name)(**given, moment=self.moment)
 
     def call_redeem(self, callback: str, flow: str | None) -> Any:
-        client = self.client()
+        client = self.verifying()
         held = self.flow if flow is None else oauth_core.Flow.deserialize(flow)
         assert held is not None
         self.show(held)
@@ -248,10 +289,11 @@ def main() -> None:
     place = Path(oauth_core.__file__).resolve()
     if not place.is_relative_to(Path(sys.prefix).resolve()):
         sys.exit(f"{place} is not the installed package")
-    for line in sys.stdin:
-        conversation = json.loads(line)
-        party = Party(conversation)
-        print(json.dumps([party.turn(turn) for turn in conversation["talk"]]), flush=True)
+    with tempfile.TemporaryDirectory() as folder:
+        for line in sys.stdin:
+            conversation = json.loads(line)
+            party = Party(conversation, Path(folder))
+            print(json.dumps([party.turn(turn) for turn in conversation["talk"]]), flush=True)
 
 
 if __name__ == "__main__":

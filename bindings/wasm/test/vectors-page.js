@@ -163,6 +163,10 @@ class Party {
   /** A step gives away what it ended with, once; which of them, the call decides. */
   #done(step) {
     if (this.#call === 'revoke') return 'nothing'
+    if (this.#call === 'userinfo') {
+      const claims = JSON.parse(step.claims)
+      return { record: { subject: claims.sub, claims } }
+    }
     if (this.#call === 'discover') return { server: serverOf(step.server()) }
     const tokens = step.tokens()
     this.#tokens = tokens

@@ -86,10 +86,22 @@ pub(crate) fn rsa_private_key<'a>(numbers: impl Iterator<Item = &'a [u8]>) -> Ze
     for number in numbers {
         integer(number, &mut body);
     }
+    sequence(&body)
+}
+
+/// `RSAPublicKey` (RFC 8017 appendix A.1.1).
+pub(crate) fn rsa_public_key(n: &[u8], e: &[u8]) -> Zeroizing<Vec<u8>> {
+    let mut body = Vec::with_capacity(n.len() + e.len() + 16);
+    integer(n, &mut body);
+    integer(e, &mut body);
+    sequence(&body)
+}
+
+fn sequence(body: &[u8]) -> Zeroizing<Vec<u8>> {
     let mut der = Zeroizing::new(Vec::with_capacity(body.len() + 8));
     der.push(0x30);
     length(body.len(), &mut der);
-    der.extend_from_slice(&body);
+    der.extend_from_slice(body);
     der
 }
 

@@ -3,10 +3,9 @@
 use aws_lc_rs::constant_time::verify_slices_are_equal;
 use aws_lc_rs::signature::{
     ECDSA_P256_SHA256_FIXED, ECDSA_P384_SHA384_FIXED, ECDSA_P521_SHA512_FIXED, ED25519,
-    EcdsaVerificationAlgorithm, ParsedPublicKey, RSA_PKCS1_2048_8192_SHA256,
-    RSA_PKCS1_2048_8192_SHA384, RSA_PKCS1_2048_8192_SHA512, RSA_PSS_2048_8192_SHA256,
-    RSA_PSS_2048_8192_SHA384, RSA_PSS_2048_8192_SHA512, RsaParameters, RsaPublicKeyComponents,
-    UnparsedPublicKey,
+    ParsedPublicKey, RSA_PKCS1_2048_8192_SHA256, RSA_PKCS1_2048_8192_SHA384,
+    RSA_PKCS1_2048_8192_SHA512, RSA_PSS_2048_8192_SHA256, RSA_PSS_2048_8192_SHA384,
+    RSA_PSS_2048_8192_SHA512,
 };
 use aws_lc_rs::{digest, hmac};
 use base64::Engine as _;
@@ -15,6 +14,7 @@ use oauth_core::exchange::{VerificationJob, VerificationKey};
 use oauth_core::jose::{Alg, PublicJwk};
 
 use crate::KeyError;
+use crate::der::rsa_public_key;
 
 /// Whether a public key is one: its point lies on its curve, its modulus can be used.
 ///
@@ -22,13 +22,7 @@ use crate::KeyError;
 /// `Malformed`.
 pub fn check_public_key(key: &PublicJwk) -> Result<(), KeyError> {
     let malformed = |_| KeyError::Malformed;
-    let point = || {
-        let (x, y) = (
-            key.bytes("x").unwrap_or_default(),
-            key.bytes("y").unwrap_or_default(),
-        );
-        [&[4][..], &x, &y].concat()
-    };
+    let point = || point(key).unwrap_or_default();
     let parsed = if key.fits(Alg::Es256) {
         ParsedPublicKey::new(&ECDSA_P256_SHA256_FIXED, point()).map(drop)
     } else if key.fits(Alg::Es384) {
@@ -72,64 +66,54 @@ pub fn verify(job: &VerificationJob) -> bool {
     }
 }
 
+/// A public key as it is held to verify by one algorithm; `None` if it cannot be.
+struct Held {
+    alg: Alg,
+    key: Option<ParsedPublicKey>,
+}
+
 fn public(alg: Alg, key: &PublicJwk, input: &[u8], signature: &[u8]) -> bool {
     if !key.fits(alg) {
         return false;
     }
-    match alg {
-        Alg::Es256 => ecdsa(&ECDSA_P256_SHA256_FIXED, key, input, signature),
-        Alg::Es384 => ecdsa(&ECDSA_P384_SHA384_FIXED, key, input, signature),
-        Alg::Es512 => ecdsa(&ECDSA_P521_SHA512_FIXED, key, input, signature),
-        Alg::EdDsa | Alg::Ed25519 => {
-            let x = key.bytes("x").unwrap_or_default();
-            UnparsedPublicKey::new(&ED25519, x)
-                .verify(input, signature)
-                .is_ok()
-        }
-        Alg::Rs256 => rsa(&RSA_PKCS1_2048_8192_SHA256, key, input, signature),
-        Alg::Rs384 => rsa(&RSA_PKCS1_2048_8192_SHA384, key, input, signature),
-        Alg::Rs512 => rsa(&RSA_PKCS1_2048_8192_SHA512, key, input, signature),
-        Alg::Ps256 => rsa(&RSA_PSS_2048_8192_SHA256, key, input, signature),
-        Alg::Ps384 => rsa(&RSA_PSS_2048_8192_SHA384, key, input, signature),
-        Alg::Ps512 => rsa(&RSA_PSS_2048_8192_SHA512, key, input, signature),
-        // A public key is nobody's secret; and what is not known here is not good.
-        _ => false,
+    let is_good = |key: &ParsedPublicKey| key.verify_sig(input, signature).is_ok();
+    let held = key.prepared(|| Held {
+        alg,
+        key: parsed(alg, key),
+    });
+    match held {
+        Some(held) if held.alg == alg => held.key.as_ref().is_some_and(is_good),
+        // Few keys serve a second algorithm.
+        _ => parsed(alg, key).as_ref().is_some_and(is_good),
     }
 }
 
-fn ecdsa(
-    alg: &'static EcdsaVerificationAlgorithm,
-    key: &PublicJwk,
-    input: &[u8],
-    signature: &[u8],
-) -> bool {
-    let (Some(x), Some(y)) = (key.bytes("x"), key.bytes("y")) else {
-        return false;
+fn parsed(alg: Alg, key: &PublicJwk) -> Option<ParsedPublicKey> {
+    let parsed = match alg {
+        Alg::Es256 => ParsedPublicKey::new(&ECDSA_P256_SHA256_FIXED, point(key)?),
+        Alg::Es384 => ParsedPublicKey::new(&ECDSA_P384_SHA384_FIXED, point(key)?),
+        Alg::Es512 => ParsedPublicKey::new(&ECDSA_P521_SHA512_FIXED, point(key)?),
+        Alg::EdDsa | Alg::Ed25519 => ParsedPublicKey::new(&ED25519, key.bytes("x")?),
+        Alg::Rs256 => ParsedPublicKey::new(&RSA_PKCS1_2048_8192_SHA256, rsa(key)?),
+        Alg::Rs384 => ParsedPublicKey::new(&RSA_PKCS1_2048_8192_SHA384, rsa(key)?),
+        Alg::Rs512 => ParsedPublicKey::new(&RSA_PKCS1_2048_8192_SHA512, rsa(key)?),
+        Alg::Ps256 => ParsedPublicKey::new(&RSA_PSS_2048_8192_SHA256, rsa(key)?),
+        Alg::Ps384 => ParsedPublicKey::new(&RSA_PSS_2048_8192_SHA384, rsa(key)?),
+        Alg::Ps512 => ParsedPublicKey::new(&RSA_PSS_2048_8192_SHA512, rsa(key)?),
+        // A public key is nobody's secret; and what is not known here is not good.
+        _ => return None,
     };
-    // The uncompressed point (SEC 1 section 2.3.3).
-    let point = [&[4][..], &x, &y].concat();
-    UnparsedPublicKey::new(alg, point)
-        .verify(input, signature)
-        .is_ok()
+    parsed.ok()
 }
 
-fn rsa(
-    parameters: &'static RsaParameters,
-    key: &PublicJwk,
-    input: &[u8],
-    signature: &[u8],
-) -> bool {
-    let (Some(n), Some(e)) = (key.bytes("n"), key.bytes("e")) else {
-        return false;
-    };
-    // Some servers write the zero that marks a positive number in ASN.1.
-    let [n, e] = [&n, &e].map(|bytes| {
-        let zeros = bytes.iter().take_while(|byte| **byte == 0).count();
-        bytes.get(zeros..).unwrap_or_default()
-    });
-    RsaPublicKeyComponents { n, e }
-        .verify(parameters, input, signature)
-        .is_ok()
+/// The uncompressed point of an elliptic curve (SEC 1 section 2.3.3).
+fn point(key: &PublicJwk) -> Option<Vec<u8>> {
+    Some([&[4][..], &key.bytes("x")?, &key.bytes("y")?].concat())
+}
+
+/// As DER: without the zero that some servers write before a modulus, for it marks positive numbers there.
+fn rsa(key: &PublicJwk) -> Option<Vec<u8>> {
+    Some(rsa_public_key(&key.bytes("n")?, &key.bytes("e")?).to_vec())
 }
 
 /// The tag of an HMAC; `None` for an algorithm that is none.

@@ -53,6 +53,31 @@ fn a_signature_is_good_for_its_algorithm_alone() -> Outcome {
     Ok(())
 }
 
+/// A key is held as it was made for its first algorithm.
+#[test]
+fn a_key_that_has_verified_by_one_algorithm_does_by_another() -> Outcome {
+    let first = PrivateKey::generate(Alg::Rs256)?;
+    let second = PrivateKey::from_pem(&first.to_pem()?, Alg::Ps512)?;
+    let key = Arc::new(first.public_jwk().clone());
+    let is_good = |alg, signature: Bytes| {
+        verify(&VerificationJob::Signature {
+            alg,
+            key: VerificationKey::Public(Arc::clone(&key)),
+            signing_input: Bytes::from_static(b"text"),
+            signature,
+        })
+    };
+    let (rs256, ps512) = (first.sign(b"text")?, second.sign(b"text")?);
+    for _ in 0..2 {
+        assert!(is_good("RS256", rs256.clone()));
+        assert!(is_good("PS512", ps512.clone()));
+        assert!(!is_good("PS512", rs256.clone()));
+        assert!(!is_good("RS256", ps512.clone()));
+        assert!(!is_good("RS256", first.sign(b"another")?));
+    }
+    Ok(())
+}
+
 /// Some servers write the zero that marks a positive number in ASN.1 (RFC 7518 section 6.3.1.1 forbids it).
 #[test]
 fn a_modulus_with_a_zero_before_it_is_the_same_key() -> Outcome {

@@ -1,5 +1,9 @@
 //! Public keys (RFC 7517, RFC 7518 section 6, RFC 8037 section 2).
 
+use std::any::Any;
+use std::fmt;
+use std::sync::{Arc, OnceLock};
+
 use super::Alg;
 use crate::base64::{self, Alphabet};
 use crate::error::{Error, Misuse};
@@ -12,7 +16,26 @@ pub struct PublicJwk {
     /// In lexical order, as thumbprints want them (RFC 7638 section 3.2).
     members: Vec<(&'static str, String)>,
     alg_family: Family,
+    prepared: Prepared,
 }
+
+/// What a host made of a key. It is no part of what the key is.
+#[derive(Clone, Default)]
+struct Prepared(OnceLock<Arc<dyn Any + Send + Sync>>);
+
+impl fmt::Debug for Prepared {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(if self.0.get().is_some() { "yes" } else { "no" })
+    }
+}
+
+impl PartialEq for Prepared {
+    fn eq(&self, _: &Self) -> bool {
+        true
+    }
+}
+
+impl Eq for Prepared {}
 
 /// What a key can sign with.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -79,6 +102,7 @@ impl PublicJwk {
         let key = Self {
             members,
             alg_family,
+            prepared: Prepared::default(),
         };
         match key.is_sound() {
             true => Ok(key),
@@ -107,6 +131,13 @@ impl PublicJwk {
     pub fn bytes(&self, member: &str) -> Option<Vec<u8>> {
         let (_, text) = self.members.iter().find(|(name, _)| *name == member)?;
         base64::decode(text, Alphabet::UrlSafe)
+    }
+
+    /// What the host makes of the key to verify with it: made once, and at hand as long as the key is, for to read
+    /// a key can take as long as to verify a signature. `None` if it has been made as another type.
+    pub fn prepared<T: Any + Send + Sync>(&self, make: impl FnOnce() -> T) -> Option<&T> {
+        let made = self.prepared.0.get_or_init(|| Arc::new(make()));
+        made.downcast_ref()
     }
 
     /// Whether the key is too weak or too large to be trusted: RSA has at least 2048 bits (RFC 7518
@@ -180,6 +211,17 @@ mod tests {
         );
         assert!(key.fits(Alg::Es256));
         assert!(Alg::ALL.iter().filter(|alg| key.fits(**alg)).count() == 1);
+        Ok(())
+    }
+
+    #[test]
+    fn what_a_host_makes_of_a_key_is_made_once_and_no_part_of_it() -> Result<(), Error> {
+        let key = PublicJwk::parse(P256)?;
+        assert_eq!(key.prepared(|| 7_u8), Some(&7));
+        assert_eq!(key.prepared(|| 8_u8), Some(&7));
+        assert_eq!(key.clone().prepared(|| 9_u8), Some(&7));
+        assert_eq!(key.prepared(|| "another type"), None);
+        assert_eq!(key, PublicJwk::parse(P256)?);
         Ok(())
     }
 

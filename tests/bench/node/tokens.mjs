@@ -1,0 +1,116 @@
+// A signed access token verified with a key at hand, and a client's assertion made, by each library.
+import { createPrivateKey, createPublicKey, randomUUID, sign, verify } from 'node:crypto'
+import { readFileSync } from 'node:fs'
+import { OURS, agree, cpuOf, figure, inTurns, medians } from './harness.mjs'
+import { SignJWT, createLocalJWKSet, jwtVerify } from 'jose'
+import * as oauth from 'oauth4webapi'
+import { AccessTokenVerifier, Client, Server, privateKeyJwt } from '../../../bindings/node/js/index.mjs'
+
+const ISSUER = 'https://as.example'
+const AUDIENCE = 'https://api.example'
+const RAW = 'node:crypto, the signature alone'
+const ALGS = { RS256: 'rsa1', ES256: 'ec1', EdDSA: 'ed1' }
+const BATCH = 200
+const ABOVE_RAW = 5
+const { keys: { as_private: PRIVATE } } = JSON.parse(readFileSync(new URL('../../vectors/vectors.json', import.meta.url)))
+const now = Math.floor(Date.now() / 1000)
+
+/** How `node:crypto` signs: the hash, and what goes with the key. */
+const way = (alg) => [alg === 'EdDSA' ? null : 'sha256', alg === 'ES256' ? { dsaEncoding: 'ieee-p1363' } : {}]
+
+function publicJwk(alg) {
+  const key = PRIVATE[ALGS[alg]]
+  const members = ['kty', 'n', 'e', 'crv', 'x', 'y'].filter((name) => name in key)
+  return { ...Object.fromEntries(members.map((name) => [name, key[name]])), kid: alg, alg, use: 'sig' }
+}
+
+/** Tokens that differ. */
+function tokens(alg) {
+  const key = createPrivateKey({ key: PRIVATE[ALGS[alg]], format: 'jwk' })
+  const [hash, options] = way(alg)
+  const encode = (part) => Buffer.from(JSON.stringify(part)).toString('base64url')
+  return Array.from({ length: BATCH }, (_, n) => {
+    const claims = {
+      iss: ISSUER, aud: AUDIENCE, sub: `user-${n}`, client_id: 'c', jti: `${n}`, scope: 'read write', iat: now, exp: now + 7200,
+    }
+    const input = `${encode({ alg, kid: alg, typ: 'at+jwt' })}.${encode(claims)}`
+    return `${input}.${sign(hash, Buffer.from(input), { key, ...options }).toString('base64url')}`
+  })
+}
+
+/** CPU microseconds of each call, of each round. */
+async function rounds(sides) {
+  const batch = (side) => async () => {
+    const cpu = await cpuOf(async () => {
+      for (let n = 0; n < BATCH; n += 1) await side(n)
+    })
+    return cpu / BATCH
+  }
+  const runs = Object.entries(sides).map(([name, side]) => [name, batch(side)])
+  return inTurns(Object.fromEntries(runs), 21)
+}
+
+async function verifying(alg) {
+  const shown = tokens(alg)
+  const jwks = { keys: [publicJwk(alg)] }
+  const metadata = { issuer: ISSUER, jwks_uri: `${ISSUER}/jwks` }
+  const headers = { 'content-type': 'application/json' }
+  const fetch = async () => new Response(JSON.stringify(jwks), { headers })
+  const verifier = new AccessTokenVerifier(Server.fromMetadata(ISSUER, metadata), { audience: AUDIENCE, algs: [alg], fetch })
+  const keys = createLocalJWKSet(jwks)
+  const asked = { issuer: ISSUER, audience: AUDIENCE, algorithms: [alg], typ: 'at+jwt', requiredClaims: ['sub', 'client_id'] }
+  const cache = {}
+  const withCache = { [oauth.customFetch]: fetch, [oauth.jwksCache]: cache }
+  const requests = shown.map((token) => new Request(AUDIENCE, { headers: { authorization: `Bearer ${token}` } }))
+  const sides = {
+    [OURS]: async (n) => (await verifier.verify(shown[n])).subject,
+    'oauth-core, without a promise': (n) => verifier.verifyExchange(shown[n]).begin().value.subject,
+    jose: async (n) => (await jwtVerify(shown[n], keys, asked)).payload.sub,
+    oauth4webapi: async (n) => (await oauth.validateJwtAccessToken(metadata, requests[n], AUDIENCE, withCache)).sub,
+  }
+  for (let n = 0; n < BATCH; n += 1) {
+    const said = {}
+    for (const [name, side] of Object.entries(sides)) said[name] = await side(n)
+    agree(alg, said)
+  }
+  const key = createPublicKey({ key: publicJwk(alg), format: 'jwk' })
+  const [hash, options] = way(alg)
+  const parts = shown.map((token) => token.split('.'))
+  const inputs = parts.map(([header, claims]) => Buffer.from(`${header}.${claims}`))
+  const signatures = parts.map(([, , signature]) => Buffer.from(signature, 'base64url'))
+  const raw = (n) => {
+    if (!verify(hash, inputs[n], { key, ...options }, signatures[n])) throw new Error(alg)
+  }
+  const taken = medians(await rounds({ ...sides, [RAW]: raw }))
+  const title = `Node.js: an access token verified with a key at hand, ${alg}`
+  figure(title, 'us CPU', taken, { budget: taken[RAW] + ABOVE_RAW })
+}
+
+/** What an assertion adds to a request: one with a secret is taken off ours. */
+async function signing(alg) {
+  const server = Server.fromMetadata(ISSUER, { issuer: ISSUER, token_endpoint: `${ISSUER}/token` })
+  const jwk = PRIVATE[ALGS[alg]]
+  const clientAuth = privateKeyJwt(JSON.stringify(jwk), { alg, kid: alg })
+  const withKey = new Client(server, { clientId: 'c', clientAuth })
+  const withSecret = new Client(server, { clientId: 'c', clientSecret: 's3cr3t' })
+  const key = createPrivateKey({ key: jwk, format: 'jwk' })
+  const [hash, options] = way(alg)
+  const input = Buffer.from(tokens(alg)[0].split('.').slice(0, 2).join('.'))
+  const header = { alg, kid: alg, typ: 'client-authentication+jwt' }
+  const results = await rounds({
+    [OURS]: () => withKey.exchange.clientCredentials().begin(),
+    'with a secret': () => withSecret.exchange.clientCredentials().begin(),
+    jose: () => {
+      const claims = { iss: 'c', sub: 'c', aud: ISSUER, jti: randomUUID(), iat: now, exp: now + 60 }
+      return new SignJWT(claims).setProtectedHeader(header).sign(key)
+    },
+    [RAW]: () => sign(hash, input, { key, ...options }),
+  })
+  const { 'with a secret': plain, ...others } = results
+  const ours = results[OURS].map((value, n) => value - plain[n])
+  const taken = medians({ ...others, [OURS]: ours })
+  figure(`Node.js: private_key_jwt made, ${alg}`, 'us CPU', taken, { budget: taken[RAW] + ABOVE_RAW })
+}
+
+for (const alg of Object.keys(ALGS)) await verifying(alg)
+for (const alg of Object.keys(ALGS)) await signing(alg)

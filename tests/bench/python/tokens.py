@@ -1,0 +1,205 @@
+"""A signed access token verified with a key at hand, and a client's assertion made, by each library."""
+
+from __future__ import annotations
+
+import base64
+import json
+import time
+import warnings
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import jwt
+import oauth_core
+from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.asymmetric import ec, padding
+from cryptography.hazmat.primitives.asymmetric.utils import (
+    decode_dss_signature,
+    encode_dss_signature,
+)
+from harness import HERE, OURS, agree, cpu_of, figure, in_turns, medians, over
+from joserfc import jwk as joserfc_jwk
+from joserfc import jwt as joserfc_jwt
+
+with warnings.catch_warnings(record=True):
+    # It names its successor, joserfc, which is measured too.
+    from authlib.jose import JsonWebKey, JsonWebToken
+
+# joserfc would have EdDSA called Ed25519.
+warnings.simplefilter("ignore")
+
+ISSUER = "https://as.example"
+AUDIENCE = "https://api.example"
+RAW = "cryptography, the signature alone"
+VECTORS = Path(HERE).parents[1] / "vectors/vectors.json"
+KEYS = json.loads(VECTORS.read_text("utf-8"))["keys"]["as_private"]
+ALGS = {"RS256": "rsa1", "ES256": "ec1", "EdDSA": "ed1"}
+BATCH = 200
+ABOVE_RAW = 5
+
+Side = Callable[[int], Any]
+
+
+def decoded(text: str) -> bytes:
+    return base64.urlsafe_b64decode(text + "=" * (-len(text) % 4))
+
+
+def public(alg: str) -> dict[str, str]:
+    key = KEYS[ALGS[alg]]
+    members = {name: key[name] for name in ("kty", "n", "e", "crv", "x", "y") if name in key}
+    return {**members, "kid": alg, "alg": alg}
+
+
+def tokens(alg: str) -> list[str]:
+    """Tokens that differ."""
+    key = jwt.get_algorithm_by_name(alg).from_jwk(KEYS[ALGS[alg]])
+    now = int(time.time())
+
+    def token(number: int) -> str:
+        claims = {
+            "iss": ISSUER, "aud": AUDIENCE, "sub": f"user-{number}", "client_id": "c",
+            "jti": str(number), "scope": "read write", "iat": now, "exp": now + 7200,
+        }
+        return jwt.encode(claims, key, alg, headers={"kid": alg, "typ": "at+jwt"})
+
+    return [token(number) for number in range(BATCH)]
+
+
+def raw_verify(alg: str, shown: list[str]) -> Side:
+    """The signature, with everything around it prepared."""
+    key: Any = jwt.get_algorithm_by_name(alg).from_jwk(public(alg))
+    parts = [token.rpartition(".") for token in shown]
+    signatures = [decoded(signature) for _, _, signature in parts]
+    inputs = [text.encode() for text, _, _ in parts]
+    if alg == "RS256":
+        scheme, digest = padding.PKCS1v15(), hashes.SHA256()
+        return lambda n: key.verify(signatures[n], inputs[n], scheme, digest)
+    if alg == "ES256":
+        halves = [(raw[:32], raw[32:]) for raw in signatures]
+        ders = [encode_dss_signature(*(int.from_bytes(half) for half in pair)) for pair in halves]
+        ecdsa = ec.ECDSA(hashes.SHA256())
+        return lambda n: key.verify(ders[n], inputs[n], ecdsa)
+    return lambda n: key.verify(signatures[n], inputs[n])
+
+
+def our_verifier(alg: str) -> oauth_core.AccessTokenVerifier:
+    """With its keys at hand."""
+    server = oauth_core.Server.from_metadata(ISSUER, {"issuer": ISSUER, "jwks_uri": f"{ISSUER}/jwks"})
+    verifier = oauth_core.AccessTokenVerifier(server, audience=AUDIENCE, algs=[alg])
+    exchange = verifier.verify_exchange(tokens(alg)[0])
+    next(exchange)
+    keys = json.dumps({"keys": [public(alg)]}).encode()
+    try:
+        exchange.send((200, [("content-type", "application/json")], keys))
+    except StopIteration:
+        return verifier
+    raise AssertionError("the keys are not known")
+
+
+def verifying(alg: str) -> None:
+    shown = tokens(alg)
+    ours = our_verifier(alg)
+    theirs = jwt.PyJWK(public(alg))
+    authlib, authlib_key = JsonWebToken([alg]), JsonWebKey.import_key(public(alg))
+    asked = {"iss": {"essential": True, "value": ISSUER}, "aud": {"essential": True, "value": AUDIENCE}}
+    joserfc_key = joserfc_jwk.import_key(public(alg))
+    registry = joserfc_jwt.JWTClaimsRegistry(leeway=60, **asked)
+
+    def by_authlib(n: int) -> Any:
+        claims = authlib.decode(shown[n], authlib_key, claims_options=asked)
+        claims.validate(leeway=60)
+        return claims["sub"]
+
+    def by_joserfc(n: int) -> Any:
+        token = joserfc_jwt.decode(shown[n], joserfc_key, algorithms=[alg])
+        registry.validate(token.claims)
+        return token.claims["sub"]
+
+    def by_pyjwt(n: int) -> Any:
+        options = {"algorithms": [alg], "audience": AUDIENCE, "issuer": ISSUER, "leeway": 60}
+        return jwt.decode(shown[n], theirs, **options)["sub"]
+
+    sides: dict[str, Side] = {
+        OURS: lambda n: ours.verify(shown[n]).subject,
+        "PyJWT": by_pyjwt,
+        "Authlib": by_authlib,
+        "joserfc": by_joserfc,
+    }
+    for number in range(BATCH):
+        agree(alg, {name: side(number) for name, side in sides.items()})
+    taken = measured({**sides, RAW: raw_verify(alg, shown)})
+    title = f"Python: an access token verified with a key at hand, {alg}"
+    figure(title, "us CPU", taken, budget=taken[RAW] + ABOVE_RAW)
+
+
+def measured(sides: dict[str, Side]) -> dict[str, float]:
+    return medians(runs(sides))
+
+
+def runs(sides: dict[str, Side]) -> dict[str, list[float]]:
+    def batch(side: Side) -> Callable[[int], float]:
+        return lambda _: cpu_of(lambda: [side(n) for n in range(BATCH)]) / BATCH * 1e6
+
+    return in_turns({name: batch(side) for name, side in sides.items()}, rounds=15)
+
+
+def raw_sign(alg: str) -> Side:
+    key: Any = jwt.get_algorithm_by_name(alg).from_jwk(KEYS[ALGS[alg]])
+    text = tokens(alg)[0].rpartition(".")[0].encode()
+    if alg == "RS256":
+        scheme, digest = padding.PKCS1v15(), hashes.SHA256()
+        return lambda _: key.sign(text, scheme, digest)
+    if alg == "ES256":
+        ecdsa = ec.ECDSA(hashes.SHA256())
+
+        def by_curve(_: int) -> bytes:
+            halves = decode_dss_signature(key.sign(text, ecdsa))
+            return b"".join(half.to_bytes(32) for half in halves)
+
+        return by_curve
+    return lambda _: key.sign(text)
+
+
+def signing(alg: str) -> None:
+    """What an assertion adds to a request: one with a secret is taken off ours."""
+    metadata = {"issuer": ISSUER, "token_endpoint": f"{ISSUER}/token"}
+    server = oauth_core.Server.from_metadata(ISSUER, metadata)
+    private = KEYS[ALGS[alg]]
+    auth = oauth_core.PrivateKeyJwt(json.dumps(private), alg=alg, kid=alg)
+    with_key = oauth_core.Client(server, client_id="c", client_auth=auth)
+    secret = oauth_core.ClientSecretPost("s3cr3t")
+    with_secret = oauth_core.Client(server, client_id="c", client_auth=secret)
+    pyjwt_key = jwt.get_algorithm_by_name(alg).from_jwk(private)
+    authlib, authlib_key = JsonWebToken([alg]), JsonWebKey.import_key(private)
+    joserfc_key = joserfc_jwk.import_key(private)
+    header = {"alg": alg, "kid": alg, "typ": "client-authentication+jwt"}
+
+    def claims(n: int) -> dict[str, Any]:
+        now = int(time.time())
+        return {"iss": "c", "sub": "c", "aud": ISSUER, "jti": f"{n}", "iat": now, "exp": now + 60}
+
+    sides: dict[str, Side] = {
+        OURS: lambda _: next(with_key.exchange.client_credentials()),
+        "with a secret": lambda _: next(with_secret.exchange.client_credentials()),
+        "PyJWT": lambda n: jwt.encode(claims(n), pyjwt_key, alg, headers=header),
+        "Authlib": lambda n: authlib.encode(header, claims(n), authlib_key),
+        "joserfc": lambda n: joserfc_jwt.encode(header, claims(n), joserfc_key, algorithms=[alg]),
+        RAW: raw_sign(alg),
+    }
+    results = runs(sides)
+    added = over({name: results[name] for name in (OURS, "with a secret")}, "with a secret")
+    taken = {**medians(results), **added}
+    del taken["with a secret"]
+    title = f"Python: private_key_jwt made, {alg}"
+    figure(title, "us CPU", taken, budget=taken[RAW] + ABOVE_RAW)
+
+
+def main() -> None:
+    for alg in ALGS:
+        verifying(alg)
+    for alg in ALGS:
+        signing(alg)
+
+
+main()

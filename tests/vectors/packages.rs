@@ -1,0 +1,322 @@
+//! Groups that the core is asked about directly, asked of the packages too: each vector becomes a conversation
+//! through a public door, such as a sign-in whose replies are scripted.
+
+pub(crate) mod api;
+pub(crate) mod auth;
+pub(crate) mod identity;
+pub(crate) mod jose;
+
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use oauth_core::crypto::Signer as _;
+use oauth_core::jose::Alg;
+use oauth_core::quirk::Rules;
+use oauth_crypto::PrivateKey;
+use serde_json::{Map, Value, json};
+
+use crate::ask::{self, Asks};
+use crate::classes;
+use crate::conversation::{ClientConfig, Conversation, In, ServerConfig};
+use crate::expect::wanted_classes;
+use crate::fields::Reply;
+use crate::format::{No, Vector, holds, texts};
+use crate::jws::private_key;
+use crate::lang::Lang;
+use crate::said::{Done, Refusal, Said, Sent, TokensSaid};
+
+/// When vectors without a time take place.
+pub(crate) const NOW: u64 = 1_700_000_000;
+
+/// The nonce of vectors that have one.
+const NONCE: &str = "n-0S6_WzA2Mj";
+
+const NO_MAC: &str = "a page holds no client secret, and takes no signature by one";
+
+/// What came of a call: what it sent, and how it ended, if it did.
+pub(crate) struct Came {
+    pub(crate) sent: Vec<Sent>,
+    pub(crate) end: Option<Result<Done, Refusal>>,
+}
+
+/// A conversation of calls, each with the replies that are ready for it. Those that it does not ask for are
+/// not looked at.
+pub(crate) struct Calls {
+    conversation: Conversation,
+    /// Where each call begins, and how many turns it has.
+    calls: Vec<(usize, usize)>,
+}
+
+impl Calls {
+    pub(crate) const fn new(server: ServerConfig, client: ClientConfig) -> Self {
+        Self {
+            conversation: Conversation::new(Some(server), Some(client)),
+            calls: Vec::new(),
+        }
+    }
+
+    #[must_use]
+    pub(crate) fn call(mut self, now: u64, input: In, replies: Vec<Reply>) -> Self {
+        let before = self.conversation.talk.len();
+        self.conversation = self.conversation.then(now, input);
+        for reply in replies {
+            self.conversation = self.conversation.then(now, In::Reply(reply));
+        }
+        let turns = self.conversation.talk.len() - before;
+        self.calls.push((before, turns));
+        self
+    }
+
+    /// What happens outside of calls, or is one more turn of the last one.
+    #[must_use]
+    pub(crate) fn then(mut self, now: u64, input: In) -> Self {
+        let is_of_call = matches!(input, In::Reply(_));
+        self.conversation = self.conversation.then(now, input);
+        let end = self.conversation.talk.len();
+        if let (true, Some((start, turns))) = (is_of_call, self.calls.last_mut()) {
+            *turns = end - *start;
+        }
+        self
+    }
+
+    pub(crate) fn ask(self, asks: &mut Asks) -> Result<Vec<Came>, No> {
+        let mut said: Vec<_> = asks
+            .play(&self.conversation)?
+            .into_iter()
+            .map(Some)
+            .collect();
+        self.calls
+            .iter()
+            .map(|(start, turns)| {
+                let turns = said.iter_mut().skip(*start).take(*turns);
+                came(turns.filter_map(Option::take))
+            })
+            .collect()
+    }
+
+    /// The end of the last call.
+    pub(crate) fn end(self, asks: &mut Asks) -> Result<Result<Done, Refusal>, No> {
+        let last = self.ask(asks)?.pop();
+        let end = last.and_then(|came| came.end);
+        end.ok_or_else(|| "the call has not ended".into())
+    }
+}
+
+fn came(turns: impl Iterator<Item = Said>) -> Result<Came, No> {
+    let mut sent = Vec::new();
+    for said in turns {
+        match said {
+            Said::Send(request) => sent.push(request),
+            Said::Done(done) => {
+                let end = Some(Ok(done));
+                return Ok(Came { sent, end });
+            }
+            Said::Error(refusal) => {
+                let end = Some(Err(refusal));
+                return Ok(Came { sent, end });
+            }
+            // Between calls.
+            Said::Open => {}
+            other => return Err(format!("unexpected: {other:?}").into()),
+        }
+    }
+    Ok(Came { sent, end: None })
+}
+
+/// Compares how a call ended with what a vector wants of it.
+pub(crate) fn judge(vector: &Vector, end: Result<Done, Refusal>) -> Result<Option<Done>, No> {
+    match end {
+        Ok(done) => {
+            let wanted = &vector.expected["ok"];
+            let wants = *wanted == true || wanted.is_object() || vector.expected["valid"] == true;
+            holds("is accepted", wants)?;
+            Ok(Some(done))
+        }
+        Err(refusal) => {
+            classes::check(&refusal, &wanted_classes(&vector.expected))?;
+            Ok(None)
+        }
+    }
+}
+
+/// The vectors' server, by its metadata.
+pub(crate) fn server(issuer: &str, more: &Value) -> ServerConfig {
+    let at = |path: &str| Value::from(format!("{issuer}/{path}"));
+    let mut members = json!({
+        "authorization_endpoint": at("authorize"),
+        "token_endpoint": at("token"),
+        "revocation_endpoint": at("revoke"),
+        "introspection_endpoint": at("introspect"),
+        "device_authorization_endpoint": at("device"),
+        "userinfo_endpoint": at("userinfo"),
+        "jwks_uri": at("jwks"),
+    });
+    for (name, value) in more.as_object().into_iter().flatten() {
+        members[name] = value.clone();
+    }
+    ServerConfig::of(issuer, members, &Rules::default())
+}
+
+/// A client of this id, which authenticates where it has a secret.
+pub(crate) fn client(id: &str, secret: Option<&str>) -> ClientConfig {
+    match secret {
+        Some(secret) => ClientConfig {
+            auth: Some("client_secret_post".to_owned()),
+            ..ask::confidential(id, secret)
+        },
+        None => ask::public(id),
+    }
+}
+
+/// A sign-in that ends with an ID token.
+pub(crate) struct SignIn {
+    pub(crate) issuer: String,
+    pub(crate) client: ClientConfig,
+    /// Members of the server's metadata.
+    metadata: Map<String, Value>,
+    /// A stored flow for `openid` has one.
+    pub(crate) nonce: String,
+    pub(crate) max_age: Option<u64>,
+    pub(crate) started_at: u64,
+    pub(crate) now: u64,
+    pub(crate) access_token: String,
+    /// The ID token that comes beside the code, which is `code`.
+    pub(crate) front: Option<String>,
+    pub(crate) code: String,
+    /// The key sets that the server has, one after the other.
+    pub(crate) keys: Vec<Value>,
+}
+
+impl SignIn {
+    pub(crate) fn new(issuer: &str, client: ClientConfig) -> Self {
+        Self {
+            issuer: issuer.to_owned(),
+            client,
+            metadata: Map::new(),
+            nonce: NONCE.to_owned(),
+            max_age: None,
+            started_at: NOW,
+            now: NOW,
+            access_token: "SlAV32hkKG".to_owned(),
+            front: None,
+            code: "c".to_owned(),
+            keys: vec![crate::jws::key_set(&Value::Null)],
+        }
+    }
+
+    /// ID tokens by these algorithms: those of the server's metadata, or the one that the client is registered
+    /// with, which one by a shared secret has to be.
+    pub(crate) fn algs(mut self, lang: Lang, named: &Value) -> Result<Self, No> {
+        let names = texts(named);
+        let mac = names.iter().find(|name| name.starts_with("HS"));
+        match (mac, names.as_slice()) {
+            (Some(_), _) if lang == Lang::Browser => return Err(No::OutOfReach(NO_MAC)),
+            (Some(name), _) => self.register("id_token_signed_response_alg", name.as_str()),
+            (None, [name]) if lang != Lang::Browser => {
+                self.register("id_token_signed_response_alg", name.as_str());
+            }
+            (None, _) => {
+                let name = "id_token_signing_alg_values_supported".to_owned();
+                self.metadata.insert(name, names.into());
+            }
+        }
+        Ok(self)
+    }
+
+    pub(crate) fn register(&mut self, name: &str, value: impl Into<Value>) {
+        let registration = &mut self.client.registration;
+        registration.insert(name.to_owned(), value.into());
+    }
+
+    /// One that ends with this token.
+    pub(crate) fn with(&self, id_token: &str) -> Calls {
+        self.again(self.calls(), id_token)
+    }
+
+    /// Nobody has signed in yet.
+    pub(crate) fn calls(&self) -> Calls {
+        let metadata = Value::Object(self.metadata.clone());
+        Calls::new(server(&self.issuer, &metadata), self.client.clone())
+    }
+
+    /// One more, of the same client.
+    pub(crate) fn again(&self, calls: Calls, id_token: &str) -> Calls {
+        self.reply(
+            calls,
+            &json!({
+                "access_token": self.access_token, "token_type": "Bearer", "id_token": id_token,
+            }),
+        )
+    }
+
+    /// One that is answered so.
+    pub(crate) fn reply(&self, calls: Calls, tokens: &Value) -> Calls {
+        let keys = self.keys.iter().map(Reply::json);
+        let mut replies: Vec<_> = [Reply::json(tokens)].into_iter().chain(keys).collect();
+        if self.front.is_some() {
+            // The token beside the code is verified first, and the keys are known then.
+            replies.rotate_left(1);
+        }
+        calls.call(self.now, self.redemption("openid"), replies)
+    }
+
+    /// The redemption of a code, for a flow of this client.
+    pub(crate) fn redemption(&self, scope: &str) -> In {
+        let mut members = json!({
+            "issuer": self.issuer, "client_id": self.client.id, "scope": scope,
+            "nonce": scope.contains("openid").then_some(&self.nonce), "started_at": self.started_at,
+        });
+        if let Some(seconds) = self.max_age {
+            members["max_age"] = seconds.into();
+        }
+        let code = &self.code;
+        let mut callback = format!("https://app.example/cb?code={code}&state=xyz");
+        if let Some(token) = &self.front {
+            members["response_type"] = "code id_token".into();
+            members["response_mode"] = "fragment".into();
+            callback = format!("https://app.example/cb#code={code}&state=xyz&id_token={token}");
+        }
+        In::Redeem {
+            callback,
+            flow: Some(ask::flow(members)),
+        }
+    }
+}
+
+/// A JWT by a private key of the vectors' server.
+pub(crate) fn signed(kid: &str, alg: Alg, typ: Option<&str>, claims: &Value) -> Result<String, No> {
+    let text = |error: &dyn std::fmt::Display| No::Wrong(error.to_string());
+    let key = PrivateKey::from_jwk(&private_key(kid).to_string(), alg);
+    let key = key.map_err(|error| text(&error))?;
+    let mut header = json!({ "alg": alg.as_str(), "kid": kid });
+    if let Some(typ) = typ {
+        header["typ"] = typ.into();
+    }
+    let parts = [&header, claims].map(|part| URL_SAFE_NO_PAD.encode(part.to_string()));
+    let input = parts.join(".");
+    let signature = key.sign(input.as_bytes()).map_err(|error| text(&error))?;
+    Ok(format!("{input}.{}", URL_SAFE_NO_PAD.encode(signature)))
+}
+
+/// The claims of a good ID token.
+pub(crate) fn claims() -> Value {
+    json!({
+        "iss": "https://as.example", "sub": "user-1", "aud": "client1", "iat": NOW, "exp": NOW + 300,
+        "nonce": NONCE,
+    })
+}
+
+/// The tokens that a call ended with.
+pub(crate) fn tokens(done: Done) -> Result<TokensSaid, No> {
+    match done {
+        Done::Tokens(tokens) => Ok(tokens),
+        other => Err(format!("want tokens, got {other:?}").into()),
+    }
+}
+
+/// The members of the record that a call ended with.
+pub(crate) fn record(done: Done) -> Result<Value, No> {
+    match done {
+        Done::Record(members) => Ok(members),
+        other => Err(format!("want a record, got {other:?}").into()),
+    }
+}

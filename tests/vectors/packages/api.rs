@@ -1,0 +1,185 @@
+//! `jwt-access-token`, `logout-token`, `signed-introspection`: what servers ask a package.
+
+use oauth_core::challenge;
+use oauth_core::jose::Alg;
+use serde_json::{Map, Value, json};
+
+use super::identity::answer;
+use super::{Calls, NOW, claims, client, judge, record, server, signed};
+use crate::ask::Asks;
+use crate::conversation::{Asked, In};
+use crate::fields::Reply;
+use crate::format::{Vector, Verdict, holds, same, texts};
+use crate::jws::key_set;
+
+const MEDIA: &str = "application/token-introspection+jwt";
+const EVENT: &str = "http://schemas.openid.net/event/backchannel-logout";
+
+pub(crate) fn access_token(vector: &Vector, asks: &mut Asks) -> Verdict {
+    let expect = &vector.input["expect"];
+    let mut given = Map::from_iter([
+        ("token".to_owned(), vector.must("jwt")?.into()),
+        ("audience".to_owned(), expect["audience"].clone()),
+        ("algs".to_owned(), expect["allowed_algs"].clone()),
+    ]);
+    for name in ["acr_values", "max_age", "clock_skew"] {
+        if let Some(value) = expect.get(name) {
+            given.insert(name.to_owned(), value.clone());
+        }
+    }
+    if let Some(names) = expect.get("required_scope") {
+        given.insert("scope".to_owned(), texts(names).join(" ").into());
+    }
+    let issuer = expect["issuer"].as_str().unwrap_or_default();
+    let keys = Reply::json(&key_set(&Value::Null));
+    let calls = Calls::new(
+        server(issuer, &Value::Null),
+        client("resource-server", None),
+    )
+    .call(
+        expect["now"].as_u64().ok_or("no time")?,
+        In::VerifyAccessToken(given),
+        vec![keys],
+    );
+    let end = calls.end(asks)?;
+    let refusal = end.as_ref().err().map(|refusal| {
+        let said = refusal.challenge.clone();
+        (refusal.answer_status, said)
+    });
+    if let Some(done) = judge(vector, end)? {
+        let told = record(done)?;
+        same("subject", told["subject"].as_str(), Some("u"))?;
+        same("client_id", told["client_id"].as_str(), Some("c"))?;
+        if let Some(names) = vector.expected["ok"].get("scope") {
+            same("scope", texts(&told["scope"]), texts(names))?;
+        }
+        return Ok(());
+    }
+    let (status, said) = refusal.ok_or("no refusal")?;
+    let wanted = vector.expected["http_status"].as_u64().unwrap_or(401);
+    same("status", status.map(u64::from), Some(wanted))?;
+    let text = said.ok_or("no challenge")?;
+    let said = challenge::parse([text.as_str()]).map_err(|error| error.to_string())?;
+    let said = said.iter().find(|said| said.scheme == "bearer");
+    let said = said.ok_or("no challenge of the scheme")?;
+    let wanted = vector.expected["challenge_has"].as_object();
+    // A token that is bound to a key is no bearer token: the error is told beside another scheme.
+    let is_told = said.param("error") == Some("invalid_token") || text.contains("invalid_token");
+    holds("the challenge has an error", wanted.is_some() || is_told)?;
+    for (name, value) in wanted.into_iter().flatten() {
+        same(name, said.param(name), value.as_str())?;
+    }
+    Ok(())
+}
+
+fn of_logout(token: &str, more: Option<u64>) -> In {
+    let mut given = Map::from_iter([("token".to_owned(), token.into())]);
+    if let Some(seconds) = more {
+        given.insert("max_age_without_expiry".to_owned(), seconds.into());
+    }
+    In::VerifyLogoutToken(given)
+}
+
+pub(crate) fn logout_token(vector: &Vector, asks: &mut Asks) -> Verdict {
+    if vector.text("policy") == Some("allow_missing_exp") {
+        return without_expiry(vector, asks);
+    }
+    let expect = &vector.input["expect"];
+    let now = expect["now"].as_u64().ok_or("no time")?;
+    let mut of = client(expect["client_id"].as_str().unwrap_or_default(), None);
+    let [alg] = texts(&expect["allowed_algs"])
+        .try_into()
+        .map_err(|_| "one algorithm")?;
+    let alg: String = alg;
+    of.registration
+        .insert("id_token_signed_response_alg".to_owned(), alg.into());
+    let issuer = expect["issuer"].as_str().unwrap_or_default();
+    let token = vector.must("logout_token")?;
+    let keys = || vec![Reply::json(&key_set(&Value::Null))];
+    let mut calls = Calls::new(server(issuer, &Value::Null), of);
+    if vector.input.get("seen_jti").is_some() {
+        calls = calls.call(now, of_logout(token, None), keys());
+    }
+    let mut came = calls.call(now, of_logout(token, None), keys()).ask(asks)?;
+    let last = came
+        .pop()
+        .and_then(|came| came.end)
+        .ok_or("it has not ended")?;
+    if let Some(first) = came.pop() {
+        let first = first.end.ok_or("the first has not ended")?;
+        let told = record(first.map_err(|refusal| refusal.message)?)?;
+        same("jti", &json!([told["jti"]]), &vector.input["seen_jti"])?;
+    }
+    if let Some(done) = judge(vector, last)? {
+        let told = record(done)?;
+        let names_somebody = told.get("subject").or(told.get("sid")).is_some();
+        holds("is of somebody", names_somebody)?;
+    }
+    Ok(())
+}
+
+/// A server that is older than the rule that a logout token ends.
+fn without_expiry(vector: &Vector, asks: &mut Asks) -> Verdict {
+    let mut claims = claims();
+    claims["jti"] = "1".into();
+    claims["events"] = json!({ EVENT: {} });
+    if let Some(members) = claims.as_object_mut() {
+        members.retain(|name, _| name != "exp" && name != "nonce");
+    }
+    let token = signed("rsa1", Alg::Rs256, Some("logout+jwt"), &claims)?;
+    let mut code = |now, longest| {
+        let server = server("https://as.example", &Value::Null);
+        let keys = vec![Reply::json(&key_set(&Value::Null))];
+        let calls = Calls::new(server, client("client1", None));
+        let end = calls
+            .call(now, of_logout(&token, longest), keys)
+            .end(asks)?;
+        Ok::<_, crate::format::No>(end.err().map(|refusal| refusal.code))
+    };
+    let default = code(NOW, None)?;
+    same("by default", default.as_deref(), Some("jwt.missing_claim"))?;
+    same("in the window", code(NOW + 179, Some(120))?, None)?;
+    let late = code(NOW + 180, Some(120))?;
+    same("after it", late.as_deref(), Some("jwt.too_old"))?;
+    holds("the policy is wanted", vector.expected["policy"] == true)
+}
+
+pub(crate) fn introspection(vector: &Vector, asks: &mut Asks) -> Verdict {
+    let expect = &vector.input["expect"];
+    let issuer = expect["issuer"].as_str().unwrap_or("https://as.example");
+    let algs = texts(&expect["allowed_algs"]);
+    let ask = In::Introspect(Asked {
+        token: Some(vector.text("token").unwrap_or("t0ken").to_owned()),
+        hint: None,
+        signed_response_alg: Some(algs.first().map_or("RS256", String::as_str).to_owned()),
+        audience: expect["audience"].as_str().map(str::to_owned),
+    });
+    let now = expect["now"].as_u64().unwrap_or(NOW);
+    let replies = vec![answer(vector, MEDIA), Reply::json(&key_set(&Value::Null))];
+    let of = client("client1", Some("s3cr3t-of-the-client"));
+    let calls = Calls::new(server(issuer, &Value::Null), of).call(now, ask, replies);
+    if vector.text("build").is_some() {
+        let came = calls.ask(asks)?.pop().ok_or("no call")?;
+        let sent = came.sent.first().ok_or("no request")?;
+        same(
+            "method",
+            Some(sent.method.as_str()),
+            vector.expected["method"].as_str(),
+        )?;
+        for (name, value) in vector.expected["headers"].as_object().into_iter().flatten() {
+            same(name, sent.header(name), value.as_str())?;
+        }
+        for pair in vector.expected["params"].as_array().into_iter().flatten() {
+            let name = pair[0].as_str().unwrap_or_default();
+            same(name, sent.parameter(name)?.as_deref(), pair[1].as_str())?;
+        }
+        return Ok(());
+    }
+    match judge(vector, calls.end(asks)?)? {
+        Some(done) => {
+            let told = record(done)?;
+            same("active", &told["active"], &vector.expected["ok"]["active"])
+        }
+        None => Ok(()),
+    }
+}

@@ -1,0 +1,307 @@
+//! `client-assertion`, `assertion-source`, `auth-method-selection`, `mtls`: seen in what a package sends.
+
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use serde_json::{Map, Value, json};
+
+use super::{Calls, NOW, judge, server};
+use crate::ask::{self, Asks};
+use crate::conversation::{Asked, ClientConfig, In};
+use crate::fields::Reply;
+use crate::format::{No, Vector, Verdict, holds, same};
+use crate::jws::keys;
+use crate::said::Sent;
+
+const ISSUER: &str = "https://as.example";
+const GRANT: &str = "assertions as grants are not made yet, only those of clients";
+const PUSH: &str = "a package pushes no authorization requests yet";
+const ONE_SERVER: &str = "a conversation has one server";
+const WITHOUT_ISSUER: &str = "a package's server has an issuer";
+const TYPED: &str = "an algorithm is one of a list, which has no none";
+const CHOSEN: &str =
+    "who has a key or a certificate names the method; secrets alone are negotiated";
+const ONE_AUTH: &str = "a client has one way to authenticate: two cannot be said";
+const GITHUB: &str = "a token of GitHub Actions is fetched by the program, whose callback it is";
+const BINDING: &str = "certificate-bound tokens are the program's to compare";
+
+fn with_key() -> ClientConfig {
+    ClientConfig {
+        auth: Some("private_key_jwt".to_owned()),
+        auth_options: Map::from_iter([("kid".to_owned(), "client1".into())]),
+        ..ask::confidential("client1", &keys("client_ec").to_string())
+    }
+}
+
+fn asked() -> Asked {
+    Asked {
+        token: Some("t0ken-in-question".to_owned()),
+        ..Asked::default()
+    }
+}
+
+fn credentials() -> In {
+    In::ClientCredentials {
+        scope: String::new(),
+    }
+}
+
+/// What the one call of a conversation sends first.
+fn first(client: ClientConfig, call: In, more: &Value, asks: &mut Asks) -> Result<Sent, No> {
+    let calls = Calls::new(server(ISSUER, more), client).call(NOW, call, Vec::new());
+    let came = calls.ask(asks)?.pop().ok_or("no call")?;
+    match (came.sent.into_iter().next(), came.end) {
+        (Some(sent), _) => Ok(sent),
+        (None, Some(Err(refusal))) => Err(refusal.message.into()),
+        (None, _) => Err("no request".into()),
+    }
+}
+
+fn part(jwt: &str, number: usize) -> Result<Value, String> {
+    let part = jwt.split('.').nth(number).ok_or("no such part")?;
+    let bytes = URL_SAFE_NO_PAD
+        .decode(part)
+        .map_err(|error| error.to_string())?;
+    serde_json::from_slice(&bytes).map_err(|error| error.to_string())
+}
+
+fn assertion(sent: &Sent) -> Result<String, No> {
+    let found = sent.parameter("client_assertion")?;
+    found.ok_or_else(|| "no assertion".into())
+}
+
+pub(crate) fn client_assertion(vector: &Vector, asks: &mut Asks) -> Verdict {
+    let (input, expected) = (&vector.input, &vector.expected);
+    let out_of_reach = [
+        (vector.text("build") == Some("jwt_grant"), GRANT),
+        (vector.text("alg") == Some("none"), TYPED),
+        (input.get("servers").is_some(), ONE_SERVER),
+        (input.get("issuer") == Some(&Value::Null), WITHOUT_ISSUER),
+        (vector.text("endpoint") == Some("par"), PUSH),
+    ];
+    if let Some((_, why)) = out_of_reach.iter().find(|(is_so, _)| *is_so) {
+        return Err(No::OutOfReach(why));
+    }
+    let mut client = with_key();
+    if let Some(metadata) = input.get("metadata") {
+        let calls = Calls::new(server(ISSUER, metadata), client);
+        let end = calls.call(NOW, credentials(), Vec::new()).end(asks)?;
+        return judge(vector, end).map(drop);
+    }
+    if vector.text("quirk") == Some("aud=token_endpoint") {
+        let audience = format!("{ISSUER}/token");
+        client
+            .auth_options
+            .insert("audience".to_owned(), audience.into());
+    }
+    let call = match vector.text("endpoint") {
+        Some("revocation") => In::Revoke(asked()),
+        Some("introspection") => In::Introspect(asked()),
+        Some("device_authorization") => In::DeviceAuthorization {
+            scope: String::new(),
+        },
+        _ => credentials(),
+    };
+    let sent = first(client.clone(), call, &Value::Null, asks)?;
+    let jwt = assertion(&sent)?;
+    let (header, claims) = (part(&jwt, 0)?, part(&jwt, 1)?);
+    if expected["jti_differs"] == true {
+        let again = first_at(client, [9; 32], asks)?;
+        let other = part(&assertion(&again)?, 1)?;
+        return holds("another jti", claims["jti"] != other["jti"]);
+    }
+    if let Some(names) = expected["must_have"].as_array() {
+        for name in names.iter().filter_map(Value::as_str) {
+            let (name, value) = name.split_once('=').unwrap_or((name, ""));
+            let found = sent.parameter(name)?.ok_or_else(|| format!("no {name}"))?;
+            holds(name, value.is_empty() || found == value)?;
+        }
+        holds("no secret", sent.parameter("client_secret")?.is_none())?;
+        holds("no header", sent.header("authorization").is_none())?;
+        let id = sent.parameter("client_id")?;
+        return same("client_id", id.as_deref(), claims["sub"].as_str());
+    }
+    for (of, wanted) in [
+        (&header, &expected["header"]),
+        (&header, &expected["header_has"]),
+        (&claims, &expected["claims"]),
+    ] {
+        // What is drawn differs.
+        let members = wanted.as_object().into_iter().flatten();
+        for (name, value) in members.filter(|(name, _)| *name != "jti") {
+            same(name, &of[name], value)?;
+        }
+    }
+    if let Some(wanted) = expected["aud"].as_str() {
+        same("aud", claims["aud"].as_str(), Some(wanted))?;
+    }
+    holds("one audience", claims["aud"].is_string())
+}
+
+/// The same at a moment of another seed, as a request after a loss is.
+fn first_at(client: ClientConfig, seed: [u8; 32], asks: &mut Asks) -> Result<Sent, No> {
+    let mut calls = Calls::new(server(ISSUER, &Value::Null), client);
+    calls = calls.call(NOW, credentials(), Vec::new());
+    for turn in &mut calls.conversation.talk {
+        turn.seed = seed.iter().map(|byte| format!("{byte:02x}")).collect();
+    }
+    let came = calls.ask(asks)?.pop().ok_or("no call")?;
+    came.sent
+        .into_iter()
+        .next()
+        .ok_or_else(|| "no request".into())
+}
+
+pub(crate) fn selection(vector: &Vector, asks: &mut Asks) -> Verdict {
+    if vector.input.get("configured").is_some() {
+        return Err(No::OutOfReach(ONE_AUTH));
+    }
+    if vector.input["have"] != json!(["secret"]) {
+        return Err(No::OutOfReach(CHOSEN));
+    }
+    let methods = &vector.input["token_endpoint_auth_methods_supported"];
+    let more = match methods {
+        Value::Null => Value::Null,
+        _ => json!({ "token_endpoint_auth_methods_supported": methods }),
+    };
+    let client = ClientConfig {
+        id: "client1".to_owned(),
+        secret: Some("the-secret-of-it".to_owned()),
+        ..ClientConfig::default()
+    };
+    let calls = Calls::new(server(ISSUER, &more), client).call(NOW, credentials(), Vec::new());
+    let came = calls.ask(asks)?.pop().ok_or("no call")?;
+    if let Some(end) = came.end {
+        return judge(vector, end).map(drop);
+    }
+    let sent = came.sent.first().ok_or("no request")?;
+    let in_header = sent
+        .header("authorization")
+        .is_some_and(|text| text.starts_with("Basic "));
+    let method = match (in_header, sent.parameter("client_secret")?) {
+        (true, None) => "client_secret_basic",
+        (false, Some(_)) => "client_secret_post",
+        _ => "something else",
+    };
+    same("method", Some(method), vector.expected["method"].as_str())
+}
+
+pub(crate) fn source(vector: &Vector, asks: &mut Asks) -> Verdict {
+    if vector.id.starts_with("as-github") {
+        return Err(No::OutOfReach(GITHUB));
+    }
+    let input = &vector.input;
+    let mut client = ClientConfig {
+        auth: Some("assertion_source".to_owned()),
+        ..ask::public("client1")
+    };
+    for (given, name) in [("expected_audience", "audience"), ("profile", "profile")] {
+        if let Some(text) = vector.text(given) {
+            client.auth_options.insert(name.to_owned(), text.into());
+        }
+    }
+    let calls = Calls::new(server(ISSUER, &Value::Null), client);
+    let came = conversation(input, calls).ask(asks)?;
+    let sent: Vec<_> = came.iter().flat_map(|came| &came.sent).collect();
+    let expected = &vector.expected;
+    if let Some(wanted) = expected["requests"].as_u64() {
+        same("requests", sent.len() as u64, wanted)?;
+    }
+    let wanted = expected["client_assertions"]
+        .as_array()
+        .into_iter()
+        .flatten();
+    let wanted: Vec<_> = wanted
+        .chain(expected.get("client_assertion"))
+        .filter_map(Value::as_str)
+        .collect();
+    if !wanted.is_empty() {
+        let found = sent.iter().map(|sent| assertion(sent));
+        let found = found.collect::<Result<Vec<_>, _>>()?;
+        same(
+            "assertions",
+            found.iter().map(String::as_str).collect(),
+            wanted,
+        )?;
+    }
+    for name in ["params", "params_have"] {
+        for pair in expected[name].as_array().into_iter().flatten() {
+            let name = pair[0].as_str().unwrap_or_default();
+            let request = sent.last().ok_or("no request")?;
+            same(name, request.parameter(name)?.as_deref(), pair[1].as_str())?;
+        }
+    }
+    if expected.get("must_not_have").is_some() {
+        let request = sent.last().ok_or("no request")?;
+        holds("no secret", request.parameter("client_secret")?.is_none())?;
+        holds("no header", request.header("authorization").is_none())?;
+    }
+    let end = came.into_iter().next_back().and_then(|came| came.end);
+    let end = end.ok_or("it has not ended")?;
+    let refused = expected["error"].as_str().or(expected["result"].as_str());
+    match (end, refused) {
+        (Ok(_), None | Some("ok")) => Ok(()),
+        (Err(refusal), Some("error:invalid_client")) => {
+            same("code", refusal.code.as_str(), "denied.invalid_client")
+        }
+        (end @ Err(_), Some(_)) => judge(vector, end).map(drop),
+        (Ok(_), Some(_)) => Err("it is sent".into()),
+        (Err(refusal), None) => Err(refusal.message.into()),
+    }
+}
+
+/// Requests whose assertions come from what the vector says the file holds, read by read.
+fn conversation(input: &Value, mut calls: Calls) -> Calls {
+    let file = |value: &Value| value.as_str().map(str::to_owned);
+    let good = json!({ "access_token": "a", "token_type": "Bearer" });
+    if let Some(requests) = input["requests"].as_array() {
+        for request in requests {
+            let now = request["now"].as_u64().unwrap_or(NOW);
+            calls = calls.then(now, In::Source(vec![file(&request["file"])]));
+            calls = calls.call(now, credentials(), vec![Reply::json(&good)]);
+        }
+        return calls;
+    }
+    let reads: Vec<_> = match input["file_reads"].as_array() {
+        Some(reads) => reads.iter().map(file).collect(),
+        None => vec![file(&input["file"])],
+    };
+    let Some(replies) = input["token_responses"].as_array() else {
+        calls = calls.then(NOW, In::Source(reads));
+        return calls.call(NOW, credentials(), vec![Reply::json(&good)]);
+    };
+    // The file changes while the request is under way.
+    calls = calls.then(NOW, In::Source(reads.iter().take(1).cloned().collect()));
+    calls = calls.call(NOW, credentials(), Vec::new());
+    calls = calls.then(NOW, In::Source(reads.into_iter().skip(1).collect()));
+    for reply in replies {
+        let status = reply["status"].as_u64();
+        let status = status.and_then(|status| u16::try_from(status).ok());
+        let media = [("content-type", "application/json")];
+        let body = reply["body"].as_str().unwrap_or_default();
+        calls = calls.then(
+            NOW,
+            In::Reply(Reply::new(status.unwrap_or(200), &media, body)),
+        );
+    }
+    calls
+}
+
+pub(crate) fn mtls(vector: &Vector, asks: &mut Asks) -> Verdict {
+    if vector.text("auth").is_none() {
+        return Err(No::OutOfReach(BINDING));
+    }
+    let client = ClientConfig {
+        auth: Some("tls_client_auth".to_owned()),
+        ..ask::public("client1")
+    };
+    let sent = first(client, credentials(), &Value::Null, asks)?;
+    same(
+        "client_id",
+        sent.parameter("client_id")?.as_deref(),
+        Some("client1"),
+    )?;
+    for name in ["client_secret", "client_assertion"] {
+        holds(name, sent.parameter(name)?.is_none())?;
+    }
+    holds("no header", sent.header("authorization").is_none())
+}

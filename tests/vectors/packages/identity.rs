@@ -1,0 +1,212 @@
+//! `id-token`, `id-token-refresh`, `oidc-token-response`, `userinfo`: who signed in, as a package tells it.
+
+use oauth_core::jose::Alg;
+use serde_json::{Value, json};
+
+use super::{NOW, SignIn, claims, client, judge, record, server, signed, tokens};
+use crate::ask::{self, Asks};
+use crate::conversation::In;
+use crate::fields::Reply;
+use crate::format::{No, Vector, Verdict, holds, same, texts};
+use crate::jws::{key_set, keys};
+use crate::lang::Lang;
+
+use super::Calls;
+
+const USED_UP: &str = "that a flow is redeemed once is asked by conversations";
+/// A code and its hash (OpenID Connect Core appendix A.4).
+const CODE: &str = "Qcb0Orv1zh30vL1MPRsbm-diHiMwcLyZvn1arpZv-Jxf_11jnpEX3Tgfvk";
+const HASH: &str = "LDktKdoQak3Pk0cnXxCltA";
+
+const NO_CHECK: &str =
+    "a sign-in has no option for the age of an ID token, or for an acr of its own";
+const NO_NONCE: &str = "a sign-in asks for an ID token with a nonce, always";
+const TENANTS: &str = "a preset's tenants; a rule of its own is for Rust alone";
+
+/// The client of a vector, and its sign-in.
+pub(crate) fn registered(lang: Lang, expect: &Value) -> Result<SignIn, No> {
+    let text = |name: &str| expect[name].as_str();
+    let issuer = text("issuer").unwrap_or_default();
+    let of = client(text("client_id").unwrap_or_default(), text("client_secret"));
+    let mut sign_in = SignIn::new(issuer, of).algs(lang, &expect["allowed_algs"])?;
+    if let Some(nonce) = text("nonce") {
+        sign_in.nonce = nonce.to_owned();
+    }
+    sign_in.now = expect["now"].as_u64().ok_or("no time")?;
+    sign_in.started_at = expect["request_time"].as_u64().unwrap_or(sign_in.now);
+    sign_in.max_age = expect["max_age"].as_u64();
+    if let Some(token) = text("access_token") {
+        sign_in.access_token = token.to_owned();
+    }
+    if let Some(names) = expect.get("trusted_audiences") {
+        sign_in.register("trusted_audiences", texts(names));
+    }
+    Ok(sign_in)
+}
+
+pub(crate) fn id_token(vector: &Vector, asks: &mut Asks) -> Verdict {
+    let input = &vector.input;
+    let Some(token) = input["id_token"].as_str() else {
+        return issuer(vector, asks);
+    };
+    let expect = &input["expect"];
+    let has = |names: &[&str]| names.iter().any(|name| expect.get(name).is_some());
+    if expect["nonce"].is_null() && input.get("original_claims").is_none() {
+        return Err(No::OutOfReach(NO_NONCE));
+    }
+    if has(&["flow_state"]) {
+        return Err(No::OutOfReach(USED_UP));
+    }
+    if has(&["max_token_age", "acr_essential"]) {
+        return Err(No::OutOfReach(NO_CHECK));
+    }
+    let mut sign_in = registered(asks.lang, expect)?;
+    if let Some(original) = input.get("original_claims") {
+        return renewed(vector, asks, &sign_in, original, token);
+    }
+    if let Some(alg) = expect["id_token_encrypted_response_alg"].as_str() {
+        sign_in.register("id_token_encrypted_response_alg", alg);
+        sign_in.register("decryption_keys", vec![keys("enc_rsa").to_string()]);
+    }
+    if has(&["response_type"]) {
+        sign_in.code = expect["code"].as_str().ok_or("no code")?.to_owned();
+        sign_in.front = Some(token.to_owned());
+    }
+    sign_in.keys = vec![key_set(input.get("jwks").unwrap_or(&Value::Null))];
+    let Some(done) = judge(vector, sign_in.with(token).end(asks)?)? else {
+        return Ok(());
+    };
+    same(
+        "the token",
+        tokens(done)?.text("id_token")?.as_deref(),
+        Some(token),
+    )
+}
+
+/// The ID token of a refresh, of a login whose ID token said this.
+fn renewed(
+    vector: &Vector,
+    asks: &mut Asks,
+    sign_in: &SignIn,
+    original: &Value,
+    token: &str,
+) -> Verdict {
+    let held = ask::stored_tokens(json!({
+        "issuer": sign_in.issuer, "client_id": sign_in.client.id, "scope": "openid",
+        "id_token": signed("rsa1", Alg::Rs256, None, original)?,
+    }));
+    let refresh = In::Refresh {
+        scope: String::new(),
+        tokens: Some(held),
+    };
+    let reply = json!({ "access_token": "n", "token_type": "Bearer", "id_token": token, "scope": "openid" });
+    let calls = sign_in
+        .calls()
+        .call(sign_in.now, refresh, vec![Reply::json(&reply)]);
+    judge(vector, calls.end(asks)?).map(drop)
+}
+
+/// Issuers without a token: what is said of them in one.
+fn issuer(vector: &Vector, asks: &mut Asks) -> Verdict {
+    let mut said = claims();
+    said["iss"] = vector.must("id_token_iss")?.into();
+    if let Some(tenant) = vector.text("tid") {
+        said["tid"] = tenant.into();
+    }
+    let template = vector.text("metadata_issuer");
+    let issuer = match template {
+        Some(template) => template.replace("{tenantid}", "common"),
+        None => vector.must("issuer")?.to_owned(),
+    };
+    let sign_in = SignIn::new(&issuer, client("client1", None));
+    let token = signed("rsa1", Alg::Rs256, None, &said)?;
+    let end = sign_in.with(&token).end(asks)?;
+    let code = end.err().map(|refusal| refusal.code);
+    if template.is_some() {
+        asks.left_out.insert(TENANTS);
+    }
+    same("code", code.as_deref(), Some("jwt.issuer"))
+}
+
+pub(crate) fn token_response(vector: &Vector, asks: &mut Asks) -> Verdict {
+    if let (Some(front), Some(back)) = (vector.input.get("front"), vector.input.get("back")) {
+        return beside(vector, asks, front, back);
+    }
+    let sign_in = SignIn::new("https://as.example", client("client1", None));
+    let redemption = sign_in.redemption(vector.text("scope").unwrap_or_default());
+    let replies = vec![Reply::json(&vector.input["response"])];
+    let calls = sign_in.calls().call(NOW, redemption, replies);
+    judge(vector, calls.end(asks)?).map(drop)
+}
+
+/// ID tokens beside the code and for it, of which each says its own.
+fn beside(vector: &Vector, asks: &mut Asks, front: &Value, back: &Value) -> Verdict {
+    let mut sign_in = SignIn::new("https://as.example", client("client1", None));
+    sign_in.code = CODE.to_owned();
+    let token = |said: &Value| {
+        let mut claims = claims();
+        claims["c_hash"] = HASH.into();
+        for (name, value) in said.as_object().into_iter().flatten() {
+            claims[name] = value.clone();
+        }
+        signed("rsa1", Alg::Rs256, None, &claims)
+    };
+    sign_in.front = Some(token(front)?);
+    judge(vector, sign_in.with(&token(back)?).end(asks)?)?;
+    // It is the difference that is refused.
+    match sign_in.with(&token(front)?).end(asks)? {
+        Ok(done) => tokens(done).map(drop),
+        Err(refusal) => Err(refusal.message.into()),
+    }
+}
+
+pub(crate) fn userinfo(vector: &Vector, asks: &mut Asks) -> Verdict {
+    let mut of = client("client1", None);
+    let is_signed = vector.expected["ctx"] == "userinfo_signed_response_alg registered";
+    let alg = vector.text("userinfo_signed_response_alg");
+    if let Some(alg) = alg.or(is_signed.then_some("RS256")) {
+        let name = "userinfo_signed_response_alg".to_owned();
+        of.registration.insert(name, alg.into());
+    }
+    let held =
+        json!({ "issuer": "https://as.example", "client_id": "client1", "access_token": "t0ken" });
+    let ask = In::Userinfo {
+        subject: vector.text("id_token_sub").unwrap_or("user-1").to_owned(),
+        tokens: Some(ask::stored_tokens(held)),
+    };
+    let replies = vec![
+        answer(vector, "application/json"),
+        Reply::json(&key_set(&Value::Null)),
+    ];
+    let calls = Calls::new(server("https://as.example", &Value::Null), of).call(NOW, ask, replies);
+    if vector.text("build").is_some() {
+        let came = calls.ask(asks)?.pop().ok_or("no call")?;
+        let sent = came.sent.first().ok_or("no request")?;
+        same("header", sent.header("authorization"), Some("Bearer t0ken"))?;
+        return holds(
+            "GET without a query",
+            sent.method == "GET" && !sent.url.contains('?'),
+        );
+    }
+    let Some(done) = judge(vector, calls.end(asks)?)? else {
+        return Ok(());
+    };
+    let told = record(done)?;
+    same("sub", told["subject"].as_str(), vector.text("id_token_sub"))?;
+    // It is handed on as it was told: a text, which is no boolean.
+    let claims = &told["claims"];
+    let sent: Value = serde_json::from_str(vector.must("body")?).unwrap_or_default();
+    same("claims", claims, &sent)
+}
+
+/// The reply that a vector holds.
+pub(crate) fn answer(vector: &Vector, media: &str) -> Reply {
+    let status = vector.input["status"].as_u64();
+    let status = status.and_then(|status| u16::try_from(status).ok());
+    let media = vector.text("content_type").unwrap_or(media);
+    Reply::new(
+        status.unwrap_or(200),
+        &[("content-type", media)],
+        vector.text("body").unwrap_or_default(),
+    )
+}

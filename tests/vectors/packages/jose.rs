@@ -1,0 +1,194 @@
+//! `jws-published`, `jws-negative`, `jwk-thumbprint`, `hash-claims`, `jwe`: through a sign-in.
+
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use oauth_core::jose::Alg;
+use serde_json::{Value, json};
+
+use super::identity::registered;
+use super::{SignIn, claims, client, judge, signed, tokens};
+use crate::ask::Asks;
+use crate::format::{No, Vector, Verdict, holds, same};
+use crate::jws::{key_set, keys, private_key};
+
+const BYTES: &str = "a client secret is text: the keys of these vectors are other bytes";
+/// Below the limit of a reply, 1 MiB.
+const BYTES_READ: u64 = 1 << 19;
+
+const ENDS: &str = "a package has no thumbprints of keys, and does not list those of a set";
+
+/// A sign-in with this token is refused for its signature, or else for no more than its claims.
+pub(crate) fn signature(vector: &Vector, asks: &mut Asks) -> Verdict {
+    let input = &vector.input;
+    if input["jwk"]["kty"] == "oct" {
+        return Err(No::OutOfReach(BYTES));
+    }
+    let token = match input["repeat_to_bytes"].as_u64() {
+        // A larger reply is not read at all.
+        Some(bytes) => {
+            let bytes = bytes.min(BYTES_READ) as usize;
+            vector.must("compact")?.repeat(bytes)[..bytes].to_owned()
+        }
+        None => vector.must("compact")?.to_owned(),
+    };
+    let of = client("client1", vector.text("client_secret"));
+    let sign_in = SignIn::new("https://as.example", of).algs(asks.lang, &input["allowed_algs"]);
+    let mut sign_in = sign_in?;
+    sign_in.keys = match input.get("jwk") {
+        Some(jwk) => vec![json!({ "keys": [jwk] })],
+        None => vec![key_set(&input["jwks"])],
+    };
+    let mut calls = sign_in.calls();
+    if input.get("jwks_before").is_some() {
+        // Somebody has signed in when the server had other keys.
+        let before = key_set(&input["jwks_before"]);
+        let first = signed("rsa1", Alg::Rs256, None, &claims())?;
+        sign_in.keys = vec![before];
+        calls = sign_in.again(calls, &first);
+        sign_in.keys = vec![key_set(&input["jwks_after"])];
+        sign_in.now += 3600;
+    }
+    match sign_in.again(calls, &token).end(asks)? {
+        // What no token is made of is refused where the server hands it out.
+        Err(refusal) if refusal.code == "token.malformed" => {
+            same(
+                "class",
+                vector.expected["error"].as_str(),
+                Some("malformed_jws"),
+            )?;
+        }
+        Err(refusal) if is_about_claims(&refusal.code) => {
+            holds("is valid", vector.expected["valid"] == true)?;
+        }
+        end => {
+            judge(vector, end)?;
+        }
+    }
+    if vector.expected["valid"] != true {
+        return Ok(());
+    }
+    // What is told apart is the signature.
+    let end = sign_in.with(&altered(&token)).end(asks)?;
+    let code = end.err().map(|refusal| refusal.code);
+    same("altered", code.as_deref(), Some("jws.bad_signature"))
+}
+
+fn is_about_claims(code: &str) -> bool {
+    code.starts_with("jwt.") || code.starts_with("id_token.")
+}
+
+/// With another signature of the same size.
+fn altered(token: &str) -> String {
+    let (input, signature) = token.rsplit_once('.').unwrap_or_default();
+    let (first, rest) = signature.split_at(1.min(signature.len()));
+    let other = if first == "A" { "B" } else { "A" };
+    format!("{input}.{other}{rest}")
+}
+
+pub(crate) fn key_sets(vector: &Vector, asks: &mut Asks) -> Verdict {
+    let Some(set) = vector.input.get("jwks") else {
+        return Err(No::OutOfReach(ENDS));
+    };
+    if vector.expected.get("error").is_none() {
+        return Err(No::OutOfReach(ENDS));
+    }
+    let mut sign_in = SignIn::new("https://as.example", client("client1", None));
+    sign_in.keys = vec![set.clone()];
+    let token = signed("rsa1", Alg::Rs256, None, &claims())?;
+    judge(vector, sign_in.with(&token).end(asks)?).map(drop)
+}
+
+/// An ID token with this hash of the access token is taken, and none with another.
+pub(crate) fn hash_claim(vector: &Vector, asks: &mut Asks) -> Verdict {
+    let (name, value) = (vector.must("alg")?, vector.must("value")?);
+    let lang = asks.lang;
+    let of = |name: &str| {
+        let sign_in = SignIn::new("https://as.example", client("client1", None));
+        let mut sign_in = sign_in.algs(lang, &json!([name]))?;
+        sign_in.access_token = value.to_owned();
+        Ok::<_, No>(sign_in)
+    };
+    let Some(alg) = Alg::named(name) else {
+        let header = URL_SAFE_NO_PAD.encode(json!({ "alg": name, "kid": "rsa1" }).to_string());
+        let token = signed("rsa1", Alg::Rs256, None, &claims())?;
+        let token = token.split_once('.').map(|(_, rest)| rest);
+        let token = format!("{header}.{}", token.unwrap_or_default());
+        let code = of("RS256")?.with(&token).end(asks)?.err().map(|e| e.code);
+        return same("code", code.as_deref(), Some("jws.alg_not_allowed"));
+    };
+    let kid = match name {
+        "ES256" => "ec1",
+        "ES384" => "ec384",
+        "ES512" => "ec521",
+        "EdDSA" | "Ed25519" => "ed1",
+        _ => "rsa1",
+    };
+    let mut sign_in = of(name)?;
+    sign_in.keys = vec![json!({ "keys": [public(kid)] })];
+    let hash = ["at_hash", "c_hash"]
+        .iter()
+        .find_map(|name| vector.expected[*name].as_str());
+    let with = |hash: &str| {
+        let mut claims = claims();
+        claims["at_hash"] = hash.into();
+        signed(kid, alg, None, &claims)
+    };
+    let Some(hash) = hash else {
+        let end = sign_in.with(&with("77QmUPtjPfzWtF2AnpK9RQ")?).end(asks)?;
+        // Such a token is refused where it is issued.
+        let code = end.err().map(|refusal| refusal.code);
+        return same("code", code.as_deref(), Some("token.malformed"));
+    };
+    if let Err(refusal) = sign_in.with(&with(hash)?).end(asks)? {
+        return Err(refusal.message.into());
+    }
+    let other = hash.replace(hash.get(..1).unwrap_or("x"), "_");
+    let end = sign_in.with(&with(&other)?).end(asks)?;
+    let code = end.err().map(|refusal| refusal.code);
+    same("another hash", code.as_deref(), Some("id_token.at_hash"))
+}
+
+/// A key of the server, for any algorithm of its kind.
+fn public(kid: &str) -> Value {
+    let mut key = private_key(kid);
+    if let Some(members) = key.as_object_mut() {
+        members.retain(|name, _| ["kty", "n", "e", "crv", "x", "y"].contains(&name.as_str()));
+    }
+    key["kid"] = kid.into();
+    key
+}
+
+/// A client that is registered for encrypted ID tokens.
+pub(crate) fn encrypted(vector: &Vector, asks: &mut Asks) -> Verdict {
+    let expect = &vector.input["expect"];
+    let token = vector.must("token")?;
+    let mut sign_in = registered(asks.lang, expect)?;
+    sign_in.keys = vec![key_set(&expect["jwks"])];
+    let alg = match expect.get("id_token_encrypted_response_alg") {
+        Some(Value::Null) => None,
+        Some(name) => name.as_str(),
+        None => Some("RSA-OAEP-256"),
+    };
+    if let Some(alg) = alg {
+        // Where the vector says none, the one of the token.
+        let named = expect["id_token_encrypted_response_enc"].as_str();
+        let enc = named.map_or_else(|| enc_of(token), str::to_owned);
+        sign_in.register("id_token_encrypted_response_alg", alg);
+        sign_in.register("id_token_encrypted_response_enc", enc);
+        let keys = ["enc_rsa", "enc_ec"].map(|name| keys(name).to_string());
+        sign_in.register("decryption_keys", keys.to_vec());
+    }
+    if let Some(done) = judge(vector, sign_in.with(token).end(asks)?)? {
+        let text = tokens(done)?.text("id_token")?.unwrap_or_default();
+        holds("is the signed token", text.split('.').count() == 3)?;
+    }
+    Ok(())
+}
+
+fn enc_of(token: &str) -> String {
+    let header = token.split('.').next().unwrap_or_default();
+    let header = URL_SAFE_NO_PAD.decode(header).unwrap_or_default();
+    let header: Value = serde_json::from_slice(&header).unwrap_or_default();
+    let enc = header["enc"].as_str();
+    enc.unwrap_or("A256GCM").to_owned()
+}
