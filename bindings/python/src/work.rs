@@ -3,6 +3,7 @@
 use std::pin::Pin;
 use std::sync::mpsc::{RecvTimeoutError, sync_channel};
 use std::sync::{Arc, Mutex, PoisonError};
+use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
 use oauth_core::Tokens;
@@ -104,9 +105,21 @@ impl Work {
         if let Some(outcome) = self.at_hand() {
             return finish(py, None, outcome);
         }
+        let runtime = runtime::handle()?;
+        let mut future = self.future;
+        // What waits for nothing, such as a token verified with keys at hand, is not worth another thread.
+        let begun = py.detach(|| {
+            let _inside = runtime.enter();
+            let mut nobody = Context::from_waker(Waker::noop());
+            let begun = future.as_mut().poll(&mut nobody);
+            runtime::stay_if_left_behind();
+            begun
+        });
+        if let Poll::Ready(outcome) = begun {
+            return finish(py, Some(self.name), outcome);
+        }
         let (tell, told) = sync_channel(1);
-        let future = self.future;
-        let task = runtime::handle()?.spawn(async move {
+        let task = runtime.spawn(async move {
             // Nobody may be left to hear it.
             let _ = tell.send(future.await);
         });
