@@ -75,7 +75,8 @@ fn auth(config: &ClientConfig, source: &Source) -> Result<Auth, Error> {
             audience: option("audience"),
         }),
         Some("private_key_jwt") => Auth::PrivateKeyJwt(PrivateKeyJwt {
-            key: secret()?,
+            keys: vec![secret()?],
+            passphrase: None,
             alg: option("alg"),
             kid: option("kid"),
             certificate_thumbprint: None,
