@@ -217,7 +217,14 @@ fn b6_a_critical_extension_is_refused() {
         let token = party.signed(&header, &claims());
         assert_eq!(party.refuses(&token), "jws.unsupported_crit");
     }
-    for crit in [json!([]), json!("x"), json!(["alg"]), json!({}), json!([7])] {
+    for crit in [
+        json!([]),
+        json!("x"),
+        json!(["alg"]),
+        json!({}),
+        json!([7]),
+        json!(null),
+    ] {
         let mut header = party.header();
         header["crit"] = crit;
         assert_eq!(

@@ -2,17 +2,25 @@
 
 use std::time::Duration;
 
-use oauth_core::Scope;
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use bytes::Bytes;
+use http::Response;
 use oauth_core::challenge;
 use oauth_core::flow::access_token::{AccessTokenVerifier, Scheme};
 use oauth_core::issuer::Issuer;
 use oauth_core::jose::KeySet;
 use oauth_core::moment::UnixTime;
 use oauth_core::server::{EndpointKind, Server};
-use serde_json::Value;
+use oauth_core::token::access_token::ProvenKeys;
+use oauth_core::{Exchange, Input, Moment, Scope, Step};
+use serde_json::{Value, json};
 
 use crate::format::{Vector, Verdict, holds, same, texts};
-use crate::jws::{Verified, algs, key_set, refused, run};
+use crate::jws::{Verified, algs, client_with, key_set, refused, run};
+
+/// The certificate of the vectors' client.
+const CERTIFICATE: &str = "MIIBHjCBxaADAgECAgEBMAoGCCqGSM49BAMCMBkxFzAVBgNVBAMMDmNsaWVudC5leGFtcGxlMB4XDTIzMDEwMTAwMDAwMFoXDTQzMDEwMTAwMDAwMFowGTEXMBUGA1UEAwwOY2xpZW50LmV4YW1wbGUwWTATBgcqhkjOPQIBBggqhkjOPQMBBwNCAAThMPZ4zhzrGUbUpnTmcEtCVAkLDUbGEPSSkU/r4FC/J11dGDVcuQipZbONQrV6LjyxqFZfr/Ppp0oKQQAd52ocMAoGCCqGSM49BAMCA0gAMEUCIArHDTUYDIWvuurAvTa6Z/JDxK/9rm+YMkUo37pTRQzCAiEAi/33gMYbcIiKOB+2sM6z18FrLDWyhxowljmGWi4uhkY=";
 
 pub(crate) fn access_token(vector: &Vector) -> Verdict {
     let expect = &vector.input["expect"];
@@ -57,6 +65,52 @@ pub(crate) fn access_token(vector: &Vector) -> Verdict {
         same(name, said.param(name), value.as_str())?;
     }
     Ok(())
+}
+
+/// The thumbprint of a certificate (RFC 8705 section 3.1).
+pub(crate) fn thumbprint(vector: &Vector) -> Verdict {
+    same(
+        "thumbprint",
+        certificate(vector.must("certificate_der_base64")?)?
+            .x5t_s256
+            .as_deref(),
+        vector.expected["x5t#S256"].as_str(),
+    )
+}
+
+fn certificate(base64: &str) -> Result<ProvenKeys, String> {
+    let der = STANDARD.decode(base64).map_err(|error| error.to_string())?;
+    Ok(ProvenKeys::certificate_der(&der))
+}
+
+/// A token that the server says is bound to a certificate, shown over a connection with another; and with it.
+pub(crate) fn bound(vector: &Vector) -> Verdict {
+    let text = |error: oauth_core::Error| error.to_string();
+    let proven = certificate(CERTIFICATE)?;
+    let told = |thumbprint: &Value| {
+        let introspect = (EndpointKind::Introspection, "https://as.example/introspect");
+        let client = client_with("https://as.example", "api", &[introspect]).map_err(text)?;
+        let verifier = client.introspecting_verifier("https://rs.example");
+        let mut exchange = verifier.verify_with("t0ken", proven.clone());
+        let at = Moment::without_randomness(UnixTime::from_secs(1_700_000_000));
+        let Ok(Step::Send(_)) = exchange.resume(&at, Input::Begin) else {
+            return Err("the server is not asked".to_owned());
+        };
+        let body = json!({
+            "active": true, "aud": "https://rs.example", "sub": "u", "client_id": "c",
+            "exp": 1_700_000_060, "cnf": { "x5t#S256": thumbprint },
+        });
+        let reply = Response::builder().header("content-type", "application/json");
+        let reply = reply.body(Bytes::from(body.to_string()));
+        let reply = reply.map_err(|error| error.to_string())?;
+        Ok(exchange.resume(&at, Input::Reply(reply)))
+    };
+    match told(&vector.input["introspection_cnf"]["x5t#S256"])? {
+        Err(error) => refused(&error, vector)?,
+        Ok(_) => return Err("it was accepted".into()),
+    }
+    let own = told(&json!(proven.x5t_s256))?;
+    holds("is accepted with its own", matches!(own, Ok(Step::Done(_))))
 }
 
 /// A resource server: no client.

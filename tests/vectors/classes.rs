@@ -96,7 +96,7 @@ fn classes(error: &Refusal) -> &'static [&'static str] {
         "id_token.auth_time_changed" => &["auth_time_changed"],
         "access_token.insufficient_scope" => &["insufficient_scope"],
         "access_token.insufficient_user_authentication" => &["insufficient_user_authentication"],
-        "access_token.proof_required" => &["proof_required"],
+        "access_token.proof_required" => &["proof_required", "certificate_mismatch"],
         "logout_token.event" => &["wrong_event"],
         "logout_token.replayed" => &["replayed_jti"],
         "logout.malformed" => &["invalid_request"],

@@ -30,6 +30,7 @@ use oauth_core::{
 use oauth_crypto::PrivateKey;
 use serde_json::{Value, json};
 
+use crate::access_token;
 use crate::format::{No, Vector, Verdict, holds, same};
 use crate::jws::refused;
 
@@ -38,7 +39,6 @@ const ISSUER: &str = "https://as.example";
 const NOW: u64 = 1_700_000_000;
 const GITHUB: &str = "a token of GitHub Actions is fetched by the program, whose callback it is";
 const GRANT: &str = "assertions as grants are not made yet, only those of clients";
-const BINDING: &str = "certificate-bound tokens are not verified yet";
 
 fn text(error: Error) -> String {
     error.to_string()
@@ -404,8 +404,11 @@ fn run(
 }
 
 pub(crate) fn mtls(vector: &Vector) -> Verdict {
-    if vector.text("auth").is_none() {
-        return Err(No::OutOfReach(BINDING));
+    if vector.text("certificate_der_base64").is_some() {
+        return access_token::thumbprint(vector);
+    }
+    if vector.input.get("introspection_cnf").is_some() {
+        return access_token::bound(vector);
     }
     let request = credentials(&client(ClientAuth::tls(Certificate::Pki))?, 1)?;
     same(

@@ -153,7 +153,7 @@ class Dice(random.Random):
         elif kind == "signer":
             token.key = self.choice([*ALGS])
         elif kind == "extension":
-            crit = self.choice([["exp"], ["b64"], ["x"], [], "x", ["alg"], ["x", "x"]])
+            crit = self.choice([["exp"], ["b64"], ["x"], [], "x", ["alg"], ["x", "x"], None])
             header |= {"crit": crit, "x": 1} if self.random() < 0.5 else {"crit": crit}
         else:
             header |= self.choice(MEMBERS)

@@ -99,6 +99,11 @@ impl<'a> Object<'a> {
         found.filter(|value| !matches!(value, Json::Null))
     }
 
+    /// Whether there is a member of this name, be it `null`.
+    pub(crate) fn has(&self, name: &str) -> bool {
+        self.0.iter().any(|(known, _)| known == name)
+    }
+
     /// Takes the member of this name out; `null` counts as absent.
     pub fn take(&mut self, name: &str) -> Option<Json<'a>> {
         let place = self.0.iter().position(|(known, _)| known == name)?;

@@ -83,7 +83,7 @@ impl Jwe {
         if members.get("zip").is_some() {
             return Err(ProtocolViolation::JweCompression.into());
         }
-        critical(members.get("crit"), ProtocolViolation::JweMalformed)?;
+        critical(&members, ProtocolViolation::JweMalformed)?;
         let bytes = |name: &str, most: usize| match text(name)? {
             None => Ok(Vec::new()),
             Some(text) => decode(text, most).map_err(|error| error.about(name)),

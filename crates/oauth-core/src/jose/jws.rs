@@ -5,7 +5,7 @@ use bytes::Bytes;
 use super::Alg;
 use crate::base64::{self, Alphabet};
 use crate::error::{Error, ProtocolViolation, ValidationFailure};
-use crate::json::{self, Json};
+use crate::json::{self, Json, Object};
 use crate::secret::Secret;
 
 /// The largest token that is read, in bytes.
@@ -69,7 +69,7 @@ impl Jws {
         if !allowed.contains(&alg) {
             return Err(refused());
         }
-        critical(members.get("crit"), ProtocolViolation::JwsMalformed)?;
+        critical(&members, ProtocolViolation::JwsMalformed)?;
         Ok(Self {
             alg,
             kid: text("kid")?.map(str::to_owned),
@@ -104,10 +104,14 @@ impl Jws {
 }
 
 /// No extension is understood here, so none may be critical (RFC 7515 section 4.1.11).
-pub(super) fn critical(crit: Option<&Json<'_>>, malformed: ProtocolViolation) -> Result<(), Error> {
+pub(super) fn critical(members: &Object<'_>, malformed: ProtocolViolation) -> Result<(), Error> {
     let malformed = || Error::from(malformed).about("crit");
-    let Some(crit) = crit else {
-        return Ok(());
+    let Some(crit) = members.get("crit") else {
+        // Elsewhere `null` is taken for nothing; here somebody meant that something must be understood.
+        return match members.has("crit") {
+            true => Err(malformed()),
+            false => Ok(()),
+        };
     };
     let names = match crit {
         Json::Array(names) if !names.is_empty() => names,

@@ -113,6 +113,13 @@ impl ProvenKeys {
         }
     }
 
+    /// A client certificate, in DER.
+    #[cfg(feature = "sha2")]
+    pub fn certificate_der(der: &[u8]) -> Self {
+        use sha2::{Digest as _, Sha256};
+        Self::certificate(crate::base64::url_safe(Sha256::digest(der)))
+    }
+
     /// A client certificate, by its thumbprint. A token that is bound to no key is taken with it too.
     pub fn certificate(x5t_s256: impl Into<String>) -> Self {
         Self {
