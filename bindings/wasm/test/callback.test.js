@@ -63,10 +63,11 @@ test('an ID token beside the code vouches for it', async () => {
   assert.deepEqual(await handle(page, config), { value: true })
   assert.equal(page.url(), config.redirectUri)
 
-  await toCallback(us, page, config, { scope: 'openid' })
+  const other = await us.page()
+  await toCallback(us, other, config, { scope: 'openid' })
   const before = await us.generic.counters()
-  await page.evaluate(() => history.replaceState(null, '', location.href.replace(/code=[^&]*/, 'code=another')))
-  assert.equal((await handle(page, config)).code, 'id_token.c_hash')
+  await other.evaluate(() => history.replaceState(null, '', location.href.replace(/code=[^&]*/, 'code=another')))
+  assert.equal((await handle(other, config)).code, 'id_token.c_hash')
   assert.equal((await us.generic.counters()).token_requests, before.token_requests)
 })
 
