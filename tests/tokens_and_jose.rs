@@ -217,16 +217,9 @@ fn b6_a_critical_extension_is_refused() {
         let token = party.signed(&header, &claims());
         assert_eq!(party.refuses(&token), "jws.unsupported_crit");
     }
-    for crit in [
-        json!([]),
-        json!("x"),
-        json!(["alg"]),
-        json!({}),
-        json!([7]),
-        json!(null),
-    ] {
+    for crit in ["[]", r#""x""#, r#"["alg"]"#, "{}", "[7]", "null"] {
         let mut header = party.header();
-        header["crit"] = crit;
+        header["crit"] = crit.parse().expect("JSON");
         assert_eq!(
             party.refuses(&party.signed(&header, &claims())),
             "jws.malformed"
