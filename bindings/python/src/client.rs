@@ -5,7 +5,7 @@ use std::sync::Arc;
 use oauth_core::error::Error;
 use oauth_facade::{
     Args, Auth, Authorize, EndSession, Introspecting as How, Keep, Machine, Registration,
-    operation_name,
+    ResponseMode, ResponseType, operation_name,
 };
 use pyo3::exceptions::{PyTypeError, PyValueError};
 use pyo3::prelude::*;
@@ -196,10 +196,13 @@ impl Client {
         token_extra: Option<Given>,
         moment: Option<Py<PyAny>>,
     ) -> PyResult<Flow> {
-        let response_type = serde_json::from_value(response_type.into())
-            .map_err(|_| PyValueError::new_err("response_type is code or code id_token"))?;
-        let response_mode = serde_json::from_value(response_mode.into())
-            .map_err(|_| PyValueError::new_err("response_mode is query, fragment or form_post"))?;
+        let wrong = PyValueError::new_err;
+        let response_type = ResponseType::named(response_type)
+            .ok_or_else(|| wrong("response_type is code or code id_token"))?;
+        let unknown = || wrong("response_mode is query, fragment or form_post");
+        let response_mode = response_mode
+            .map(|mode| ResponseMode::named(mode).ok_or_else(unknown))
+            .transpose()?;
         let ask = Authorize {
             redirect_uri,
             token: token_request(py, scope, resource, audience, token_extra)?,

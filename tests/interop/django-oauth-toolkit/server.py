@@ -59,11 +59,6 @@ CLIENTS = {
         "algorithm": "RS256",
     },
     "device": {"client_id": "device-client", "authorization_grant_type": DEVICE},
-    "device-basic": {
-        "client_id": "device-basic",
-        "client_secret": "a third secret: +%/&",
-        "authorization_grant_type": DEVICE,
-    },
 }
 
 

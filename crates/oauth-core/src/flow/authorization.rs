@@ -65,16 +65,14 @@ impl ResponseMode {
 }
 
 /// What the authorization response brings (OAuth 2.0 Multiple Response Type Encoding Practices).
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, serde::Serialize, serde::Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 #[non_exhaustive]
 pub enum ResponseType {
     /// A code; everything else comes from the token endpoint.
     #[default]
-    #[serde(rename = "code")]
     Code,
     /// A code and, beside it, an ID token that vouches for it (OpenID Connect Core section 3.3). It is
     /// verified before the code is sent.
-    #[serde(rename = "code id_token")]
     CodeIdToken,
 }
 
@@ -337,7 +335,7 @@ impl AuthorizationRequest {
     }
 
     /// A token in the answer is an ID token, and stays out of the query: that is logged, and sent on as a
-    /// referrer ("MUST NOT use the query", Multiple Response Type Encoding Practices section 5).
+    /// referrer ("the query encoding MUST NOT be used", Multiple Response Type Encoding Practices section 5).
     fn check_response_type(&self) -> Result<(), Error> {
         if self.response_type == ResponseType::Code {
             return Ok(());

@@ -5,6 +5,7 @@
 #[cfg(test)]
 mod tests;
 
+use std::collections::BTreeMap;
 use std::fmt;
 
 use crate::error::Error;
@@ -173,20 +174,20 @@ impl Claims {
                 None => Ok(Vec::new()),
             };
         };
-        let holders = named.iter().map(|(claim, source)| {
+        let mut held = BTreeMap::<&str, Vec<&str>>::new();
+        for (claim, source) in named.iter() {
             let source = source
                 .as_str()
                 .filter(|source| listed.contains_key(*source));
-            Ok((claim.as_str(), source.ok_or_else(|| malformed(names))?))
-        });
-        let holders = holders.collect::<Result<Vec<_>, Error>>()?;
+            let source = source.ok_or_else(|| malformed(names))?;
+            held.entry(source).or_default().push(claim);
+        }
         listed
             .iter()
             .map(|(name, source)| {
-                let of_source = holders.iter().filter(|(_, holder)| holder == name);
                 Ok(ClaimsSource {
                     name,
-                    claims: of_source.map(|(claim, _)| *claim).collect(),
+                    claims: held.remove(name.as_str()).unwrap_or_default(),
                     place: place(source).ok_or_else(|| malformed(sources))?,
                 })
             })
