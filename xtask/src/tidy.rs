@@ -31,6 +31,7 @@ const LAYERS: &[(&str, &[&str])] = &[
     (
         "words",
         &[
+            "authorization_details",
             "base64",
             "error",
             "client_id",
@@ -53,12 +54,16 @@ const LAYERS: &[(&str, &[&str])] = &[
     ("tokens and keys", &["jose"]),
     // `exchange` imports only what is below, and so may anything above.
     ("contract", &["exchange"]),
-    ("proofs", &["crypto", "pkce", "dpop", "challenge"]),
+    (
+        "proofs",
+        &["crypto", "pkce", "dpop", "challenge", "profile"],
+    ),
     (
         "parties",
         &[
             "breaker",
             "server",
+            "request_signing",
             "client_auth",
             "client_config",
             "context",

@@ -1,11 +1,12 @@
 //! The front door.
 
+mod registration;
+
 use std::sync::Arc;
 
 use crate::call::Call;
 use crate::client_auth::ClientAuth;
 use crate::client_config::{ClientConfig, ClientId};
-use crate::dpop::DpopKey;
 use crate::endpoint::Endpoint;
 use crate::endpoint::introspection::{Introspection, TokenState};
 use crate::endpoint::revocation::Revocation;
@@ -14,7 +15,7 @@ use crate::error::{Error, ValidationFailure};
 use crate::exchange::{Exchange, ExchangeExt as _};
 use crate::flow::access_token::AccessTokenVerifier;
 use crate::flow::authorization::{
-    Authorization, AuthorizationRequest, Begin, FlowEntropy, HostGeneratedValues, Pending,
+    Authorization, AuthorizationRequest, Begin, HostGeneratedValues, Pending,
 };
 use crate::flow::discovery::{Discovery, DiscoveryRequest};
 use crate::flow::introspection;
@@ -27,10 +28,8 @@ use crate::flow::userinfo;
 use crate::flow::verification::{self, Verification};
 use crate::grant::{ClientCredentials, Grant, Refresh, TokenRequest};
 use crate::issuer::{Issuer, RedirectUri};
-use crate::jose::{Alg, Claims, KeySet, ResponseEncryption};
-#[cfg(feature = "sha2")]
-use crate::moment::Moment;
-use crate::moment::UnixTime;
+use crate::jose::{Alg, Claims, KeySet};
+use crate::moment::{Moment, UnixTime};
 use crate::scope::Scope;
 use crate::secret::Secret;
 use crate::server::Server;
@@ -88,13 +87,6 @@ impl Client {
         self
     }
 
-    /// Asks for tokens that are bound to this key, and takes no others (RFC 9449).
-    #[must_use]
-    pub fn with_dpop(mut self, key: DpopKey) -> Self {
-        Arc::make_mut(&mut self.0).dpop = Some(key);
-        self
-    }
-
     /// The server.
     pub fn server(&self) -> &Server {
         &self.0.server
@@ -116,14 +108,16 @@ impl Client {
     /// on it ([`Quirk::WithoutPkce`](crate::quirk::Quirk::WithoutPkce)).
     ///
     /// # Errors
-    /// `endpoint.missing`, `redirect_uri.not_registered`, `pkce.*`, `form.*`.
+    /// `endpoint.missing`, `redirect_uri.not_registered`, `pkce.*`, `form.*`, `profile.forbidden`,
+    /// `authorization.push_required`, `authorization.request_object_required`.
     #[cfg(feature = "sha2")]
     pub fn authorize(
         &self,
         at: &Moment,
         ask: AuthorizationRequest,
     ) -> Result<(Url, Pending), Error> {
-        self.start(at.now(), &FlowEntropy::Derived(at), ask)
+        let begun = Begin::new(Arc::clone(&self.0), ask, None).at_once(at)?;
+        Ok((begun.url, begun.pending))
     }
 
     /// Starts an authorization as a conversation: where the server requires it, or the request says so, the
@@ -158,17 +152,9 @@ impl Client {
         drawn: HostGeneratedValues,
         ask: AuthorizationRequest,
     ) -> Result<(Url, Pending), Error> {
-        self.start(now, &FlowEntropy::Host(&drawn), ask)
-    }
-
-    fn start(
-        &self,
-        now: UnixTime,
-        entropy: &FlowEntropy<'_>,
-        ask: AuthorizationRequest,
-    ) -> Result<(Url, Pending), Error> {
-        ask.start(&self.0, now, entropy)
-            .map_err(|error| error.at_endpoint("authorization"))
+        let at = Moment::without_randomness(now);
+        let begun = Begin::new(Arc::clone(&self.0), ask, Some(drawn)).at_once(&at)?;
+        Ok((begun.url, begun.pending))
     }
 
     /// Judges the callback and, if it is this flow's, exchanges its code for tokens. With `openid` the ID
@@ -184,10 +170,17 @@ impl Client {
         pending: Pending,
         callback: &str,
     ) -> Result<impl Exchange<Output = Login> + Send + use<>, Error> {
-        let redemption = pending
+        let accepted = pending
             .accept(&self.0, callback)
             .map_err(|error| error.at_endpoint("authorization").without(&[]))?;
-        Ok(redeem::redeem(Arc::clone(&self.0), redemption))
+        let config = Arc::clone(&self.0);
+        Ok(accepted.then(move |_, redemption| Ok(redeem::redeem(config, redemption))))
+    }
+
+    /// Whether a callback carries this flow's state, see [`Pending::recognises`]; encrypted responses (JARM) are
+    /// decrypted.
+    pub fn recognises(&self, pending: &Pending, callback: &str) -> bool {
+        pending.is_answered(Some(&self.0), callback)
     }
 
     /// Verifies an ID token of this server for this client: signature, claims, hashes (OpenID Connect Core
@@ -269,51 +262,6 @@ impl Client {
 
     fn verify(&self, token: Secret<String>, allowed: Vec<Alg>) -> Verification {
         Verification::new(Arc::clone(&self.0), token, allowed)
-    }
-
-    /// Accepts ID tokens that are signed by these algorithms, and no others: what the client is registered
-    /// with (`id_token_signed_response_alg`). One with a shared secret is never accepted without this.
-    #[must_use]
-    pub fn with_id_token_algs(mut self, algs: impl IntoIterator<Item = Alg>) -> Self {
-        Arc::make_mut(&mut self.0).id_token_algs = Some(algs.into_iter().collect());
-        self
-    }
-
-    /// Accepts ID tokens that name these audiences beside the client, such as the project of a Zitadel
-    /// application. Any other is refused (OpenID Connect Core section 3.1.3.7, item 3).
-    #[must_use]
-    pub fn with_trusted_audiences<T: Into<String>>(
-        mut self,
-        audiences: impl IntoIterator<Item = T>,
-    ) -> Self {
-        let audiences = audiences.into_iter().map(Into::into).collect();
-        Arc::make_mut(&mut self.0).trusted_audiences = audiences;
-        self
-    }
-
-    /// Accepts ID tokens that are encrypted like this, and no plain ones: what the client is registered with
-    /// (`id_token_encrypted_response_alg`). Without this no encrypted one is accepted.
-    #[must_use]
-    pub fn with_id_token_encryption(mut self, encryption: ResponseEncryption) -> Self {
-        Arc::make_mut(&mut self.0).id_token_encryption = Some(Arc::new(encryption));
-        self
-    }
-
-    /// Accepts UserInfo responses that are signed by these algorithms, and no others, nor plain JSON: what
-    /// the client is registered with (`userinfo_signed_response_alg`).
-    #[must_use]
-    pub fn with_userinfo_algs(mut self, algs: impl IntoIterator<Item = Alg>) -> Self {
-        Arc::make_mut(&mut self.0).userinfo_algs = Some(algs.into_iter().collect());
-        self
-    }
-
-    /// Accepts UserInfo responses that are encrypted like this, and no plain ones: what the client is
-    /// registered with (`userinfo_encrypted_response_alg`). Inside is a signed response with
-    /// [`Self::with_userinfo_algs`], and a JSON object without (OpenID Connect Core section 5.3.2).
-    #[must_use]
-    pub fn with_userinfo_encryption(mut self, encryption: ResponseEncryption) -> Self {
-        Arc::make_mut(&mut self.0).userinfo_encryption = Some(Arc::new(encryption));
-        self
     }
 
     /// Knows the server's public keys, such as those of another process ([`KeySet::to_json`]), as if they

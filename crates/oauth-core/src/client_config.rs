@@ -14,6 +14,8 @@ use crate::error::{Error, Misuse};
 use crate::form::Form;
 use crate::issuer::RedirectUri;
 use crate::jose::{Alg, KeyCache, Opens, Replays};
+use crate::profile::{Demand, Profile};
+use crate::request_signing::RequestSigning;
 use crate::server::Server;
 
 /// The issuer and client that tokens belong to. A token is never sent to another server or by
@@ -46,6 +48,14 @@ pub(crate) struct Shared {
     pub(crate) replays: Replays,
 }
 
+/// What tokens are bound to beside a DPoP key.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum TokenBinding {
+    None,
+    /// The certificate of the connection.
+    Certificate,
+}
+
 /// A server, and this client as that server knows it.
 #[derive(Debug, Clone)]
 pub struct ClientConfig {
@@ -70,6 +80,16 @@ pub struct ClientConfig {
     pub(crate) userinfo_algs: Option<Vec<Alg>>,
     /// `userinfo_encrypted_response_alg` and `_enc`.
     pub(crate) userinfo_encryption: Option<Arc<dyn Opens>>,
+    /// `authorization_signed_response_alg` (JARM section 3), or several.
+    pub(crate) authorization_algs: Option<Vec<Alg>>,
+    /// `authorization_encrypted_response_alg` and `_enc`.
+    pub(crate) authorization_encryption: Option<Arc<dyn Opens>>,
+    /// How authorization requests are signed.
+    pub(crate) request_signing: Option<RequestSigning>,
+    /// Whether tokens are bound to the certificate of the connection (RFC 8705 section 3).
+    pub(crate) token_binding: TokenBinding,
+    /// The rules that hold beyond those of the standards.
+    pub(crate) profile: Option<Profile>,
     /// What all clones share for good, whatever is changed on one of them.
     pub(crate) shared: Arc<Shared>,
     /// The `Authorization` header of a client that uses `client_secret_basic`. Computed once.
@@ -131,6 +151,11 @@ impl ClientConfig {
             id_token_encryption: None,
             userinfo_algs: None,
             userinfo_encryption: None,
+            authorization_algs: None,
+            authorization_encryption: None,
+            request_signing: None,
+            token_binding: TokenBinding::None,
+            profile: None,
             shared: Arc::default(),
             basic: None,
         }
@@ -169,6 +194,51 @@ impl ClientConfig {
         let mut value = HeaderValue::from_str(value).map_err(|_| refused())?;
         value.set_sensitive(true);
         self.headers.insert(key, value);
+        Ok(())
+    }
+
+    /// Whether its connections show a certificate (RFC 8705).
+    pub(crate) const fn shows_certificate(&self) -> bool {
+        matches!(self.auth.0, Method::Tls(_))
+            || matches!(self.token_binding, TokenBinding::Certificate)
+    }
+
+    /// Refuses a client that its profile forbids.
+    ///
+    /// # Errors
+    /// `profile.forbidden`.
+    pub(crate) fn check_profile(&self) -> Result<(), Error> {
+        let Some(profile) = self.profile else {
+            return Ok(());
+        };
+        let name = self.auth.name();
+        let has_key = || matches!(self.auth.0, Method::Tls(_)) || name == "private_key_jwt";
+        profile.require(Demand::AuthenticationByKey, has_key, name)?;
+        let jwt = self.auth.jwt();
+        let names_issuer = || jwt.is_none_or(|jwt| jwt.audience_is_issuer());
+        profile.require(
+            Demand::IssuerAsAudience,
+            names_issuer,
+            "another is configured",
+        )?;
+        let is_bound = || self.dpop.is_some() || self.shows_certificate();
+        profile.require(
+            Demand::SenderConstrainedTokens,
+            is_bound,
+            "the client has no key for that",
+        )?;
+        let is_read = || self.server.is_discovered();
+        profile.require(Demand::Discovery, is_read, "these were configured by hand")?;
+        let keys = [
+            jwt.and_then(|jwt| jwt.alg()),
+            self.dpop.as_ref().map(|key| key.signing_key().alg()),
+            self.request_signing
+                .as_ref()
+                .map(|signing| signing.key().alg()),
+        ];
+        for alg in keys.into_iter().flatten() {
+            profile.require(Demand::Algorithms, || profile.allows(alg), alg.as_str())?;
+        }
         Ok(())
     }
 

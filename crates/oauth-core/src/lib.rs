@@ -7,6 +7,7 @@
 //! of codes; [`quirk`] the closed list of deviations; [`danger`] every unsafe switch; [`manual`]
 //! says why.
 
+pub mod authorization_details;
 mod base64;
 mod breaker;
 pub mod call;
@@ -35,8 +36,10 @@ pub mod json;
 pub mod manual;
 pub mod moment;
 pub mod pkce;
+pub mod profile;
 pub mod quirk;
 pub mod redirect_uri;
+pub mod request_signing;
 pub mod retry_after;
 pub mod scope;
 pub mod secret;
@@ -62,6 +65,7 @@ pub use error::Error;
 pub use exchange::{Exchange, ExchangeExt, Input, Step};
 pub use flow::authorization::{AuthorizationRequest, Pending};
 pub use moment::Moment;
+pub use profile::Profile;
 pub use scope::Scope;
 pub use secret::Secret;
 pub use token::Tokens;

@@ -6,7 +6,7 @@ mod tests;
 use crate::error::{Error, Misuse, ProtocolViolation, ValidationFailure};
 use crate::issuer::Issuer;
 use crate::json::{Json, Map, Object, Value};
-use crate::quirk::{Quirk, Rules};
+use crate::quirk::{Quirk, Rules, Strictness};
 use crate::url::{Flaw, Transport, Url};
 
 macro_rules! endpoints {
@@ -56,6 +56,15 @@ pub struct Server {
     mtls_aliases: Endpoints,
     metadata: Map<String, Value>,
     ignored: Vec<String>,
+    origin: Origin,
+}
+
+/// Where the endpoints come from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Origin {
+    Caller,
+    /// The server's own document.
+    Metadata,
 }
 
 impl Server {
@@ -69,6 +78,7 @@ impl Server {
             mtls_aliases: Vec::new(),
             metadata: Map::new(),
             ignored: Vec::new(),
+            origin: Origin::Caller,
         }
     }
 
@@ -78,6 +88,7 @@ impl Server {
     /// `metadata.endpoint_*`.
     pub fn with_endpoint(mut self, kind: EndpointKind, url: &str) -> Result<Self, Error> {
         let url = endpoint_url(kind, url, self.transport)?;
+        self.origin = Origin::Caller;
         self.endpoints.retain(|(known, _)| *known != kind);
         self.endpoints.push((kind, Ok(url)));
         Ok(self)
@@ -88,6 +99,11 @@ impl Server {
     pub fn with_rules(mut self, rules: Rules) -> Self {
         self.rules = rules;
         self
+    }
+
+    /// Reads the server's words as strictly as this.
+    pub(crate) const fn set_strictness(&mut self, strictness: Strictness) {
+        self.rules.strictness = strictness;
     }
 
     /// Sets what the server says beyond endpoints, such as `code_challenge_methods_supported`.
@@ -135,6 +151,7 @@ impl Server {
         let mut server = Self::new(issuer.clone())
             .with_rules(rules)
             .with_transport(transport);
+        server.origin = Origin::Metadata;
         server.endpoints = read_endpoints(document, transport);
         if let Some(Json::Object(aliases)) = document.get("mtls_endpoint_aliases") {
             server.mtls_aliases = read_endpoints(aliases, transport);
@@ -173,6 +190,11 @@ impl Server {
     /// Who the server is.
     pub const fn issuer(&self) -> &Issuer {
         &self.issuer
+    }
+
+    /// Whether all endpoints are those of the server's own document, and none was set by hand.
+    pub const fn is_discovered(&self) -> bool {
+        matches!(self.origin, Origin::Metadata)
     }
 
     /// How the server's words are read.

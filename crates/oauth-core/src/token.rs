@@ -13,6 +13,7 @@ use std::time::Duration;
 use crate::http::HeaderValue;
 use crate::json::{Map, Value};
 
+use crate::authorization_details::{self, AuthorizationDetails};
 use crate::client_auth;
 use crate::client_config::Binding;
 use crate::error::{Error, Misuse, ProtocolViolation, ServerError};
@@ -87,6 +88,8 @@ pub enum Warning {
     MalformedExpiresIn,
     /// `scope` held names RFC 6749 does not allow, or more than 64 KiB; they were left out.
     MalformedScope,
+    /// Not all permissions of `authorization_details` were granted that were asked for (RFC 9396).
+    AuthorizationDetailsMissing,
     /// The server granted more than was asked for.
     ScopeWidened,
     /// Members RFC 6749 does not define were left out: together they are larger than 256 KiB.
@@ -102,6 +105,7 @@ impl Warning {
         match self {
             Self::MalformedExpiresIn => "malformed_expires_in",
             Self::MalformedScope => "malformed_scope",
+            Self::AuthorizationDetailsMissing => "authorization_details_missing",
             Self::ScopeWidened => "scope_widened",
             Self::TokenNotToken68 => "token_not_token68",
             Self::ExtraTooLarge => "extra_too_large",
@@ -197,6 +201,21 @@ impl Tokens {
             warnings: Vec::new(),
             binding: Arc::new(binding),
         }
+    }
+
+    /// The permissions that were granted (RFC 9396 section 7), if the server says; it may have enriched them.
+    ///
+    /// # Errors
+    /// `token.malformed` for what are none.
+    pub fn authorization_details(&self) -> Result<Option<AuthorizationDetails>, Error> {
+        let said = self.extra.get(authorization_details::PARAMETER);
+        let read = said.map(AuthorizationDetails::from_value).transpose();
+        read.map_err(|error| {
+            let what = error.detail().unwrap_or_default();
+            Error::from(ProtocolViolation::TokenShape)
+                .about(what)
+                .at_endpoint("token")
+        })
     }
 
     /// The same token, which is known to end at this time.

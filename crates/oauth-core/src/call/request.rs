@@ -9,7 +9,7 @@ use crate::http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode}
 use bytes::Bytes;
 
 use crate::challenge;
-use crate::client_auth::{self, Made, Method as AuthMethod, Origin, RequestFacts};
+use crate::client_auth::{self, Made, Origin, RequestFacts};
 use crate::client_config::ClientConfig;
 use crate::crypto::SigningKey;
 use crate::dpop::{self, Side};
@@ -76,6 +76,9 @@ impl Unsent {
             auth,
             proof,
         } = request;
+        if !matches!(auth, Auth::None) {
+            config.check_profile()?;
+        }
         let url = resolve(config, target)?;
         url.require(config.server.transport())?;
         let (mut body, proves_key) = match &auth {
@@ -382,7 +385,7 @@ fn error_code(reply: &Response<Bytes>) -> Option<String> {
 fn resolve(config: &ClientConfig, target: Target) -> Result<Url, Error> {
     match target {
         Target::Url(url) => Ok(url),
-        Target::Endpoint(kind) if matches!(config.auth.0, AuthMethod::Tls(_)) => {
+        Target::Endpoint(kind) if config.shows_certificate() => {
             config.server.mtls_endpoint(kind).cloned()
         }
         Target::Endpoint(kind) => config.server.endpoint(kind).cloned(),

@@ -8,7 +8,7 @@ use super::{ClientJwt, Made, RequestFacts};
 use crate::crypto::{AudienceIs, SigningKey};
 use crate::error::{Error, Misuse};
 use crate::form::Form;
-use crate::jose;
+use crate::jose::{self, Alg};
 use crate::json::Members;
 use crate::secret::Secret;
 use crate::server::{EndpointKind, Server};
@@ -118,6 +118,14 @@ impl ClientJwt for ClientAssertion {
             true => "client_secret_jwt",
             false => "private_key_jwt",
         }
+    }
+
+    fn audience_is_issuer(&self) -> bool {
+        matches!(self.audience, AssertionAudience::Issuer)
+    }
+
+    fn alg(&self) -> Option<Alg> {
+        Some(self.key.alg())
     }
 
     fn secret(&self) -> Option<&str> {

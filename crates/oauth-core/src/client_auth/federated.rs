@@ -170,6 +170,10 @@ impl ClientJwt for FederatedAssertion {
         jwt::write_assertion(kind, jwt, form);
     }
 
+    fn audience_is_issuer(&self) -> bool {
+        self.audience.is_none()
+    }
+
     fn origin(&self) -> Origin {
         Origin::Foreign
     }

@@ -9,6 +9,7 @@ use crate::client_id::ClientId;
 use crate::crypto::SigningKey;
 use crate::error::Error;
 use crate::form::Form;
+use crate::jose::Alg;
 use crate::moment::Moment;
 use crate::secret::Secret;
 use crate::server::Server;
@@ -40,6 +41,14 @@ pub(crate) trait ClientJwt: fmt::Debug + Send + Sync {
     /// Whatever makes the method useless at this server.
     fn check(&self, _: &Server) -> Result<(), Error> {
         Ok(())
+    }
+
+    /// Whether its audience is the issuer of the server (RFC 10070 section 4).
+    fn audience_is_issuer(&self) -> bool;
+
+    /// The algorithm of the client's own key, if it has one.
+    fn alg(&self) -> Option<Alg> {
+        None
     }
 
     /// Whether somebody else replaces the JWT, at a time of their own.

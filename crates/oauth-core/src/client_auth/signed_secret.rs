@@ -57,6 +57,11 @@ impl ClientJwt for SignedSecret {
         Ok(Made::Unsigned(key, jose::signing_input(&header, &claims)))
     }
 
+    /// It stands for a client secret, and is no client assertion.
+    fn audience_is_issuer(&self) -> bool {
+        true
+    }
+
     fn write(&self, (parameter, id): (&str, &str), jwt: &str, form: &mut Form) {
         form.push(parameter, id);
         form.push("client_secret", jwt);

@@ -13,6 +13,7 @@ use crate::form::Form;
 use crate::jose::{Alg, ResponseEncryption};
 use crate::json::{Json, Object};
 use crate::moment::UnixTime;
+use crate::profile::Demand;
 use crate::scope::Scope;
 use crate::secret::Secret;
 use crate::server::{EndpointKind, Server};
@@ -170,6 +171,14 @@ impl Endpoint for Introspect {
             hint,
             signed,
         } = &self.0;
+        if let Some(profile) = cx.identity.profile {
+            let is_signed = || signed.is_some();
+            profile.require(
+                Demand::SignedIntrospection,
+                is_signed,
+                "no algorithm is agreed on",
+            )?;
+        }
         let mut form = Form::new();
         form.push("token", token.expose());
         form.push_some("token_type_hint", hint.map(TokenKind::as_str));

@@ -14,6 +14,7 @@ use crate::form::Form;
 use crate::grant::{Grant, TokenRequest, push_scope};
 use crate::json::{Json, Object};
 use crate::moment::UnixTime;
+use crate::profile::Demand;
 use crate::quirk::{Quirk, Rules};
 use crate::scope::Scope;
 use crate::secret::Secret;
@@ -58,6 +59,9 @@ impl<G: Grant> Endpoint for Token<G> {
             form.push(name, value);
         }
         let purpose = self.grant.purpose();
+        if let Some(profile) = cx.identity.profile {
+            profile.require(Demand::NoPassword, || purpose != "password", purpose)?;
+        }
         let mut request = EndpointRequest::post(EndpointKind::Token, purpose, form)
             .proof(ProofOfPossession::Dpop);
         if self.grant.is_for_confidential_clients() {

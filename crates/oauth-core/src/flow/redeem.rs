@@ -8,6 +8,7 @@ mod tests;
 use std::sync::Arc;
 use std::time::Duration;
 
+use crate::authorization_details::AuthorizationDetails;
 use crate::call::Call;
 use crate::client_config::ClientConfig;
 use crate::endpoint::token::Token;
@@ -17,8 +18,8 @@ use crate::flow::verification;
 use crate::grant::{AuthorizationCode, TokenRequest};
 use crate::moment::UnixTime;
 use crate::secret::Secret;
-use crate::token::Tokens;
 use crate::token::id_token::{IdToken, IdTokenChecks};
+use crate::token::{Tokens, Warning};
 
 /// What a sign-in leaves behind.
 #[derive(Debug, Clone)]
@@ -53,6 +54,8 @@ pub(crate) struct FrontChannel {
 pub(crate) struct Redemption {
     pub(crate) code: AuthorizationCode,
     pub(crate) token_request: TokenRequest,
+    /// The permissions that were asked for.
+    pub(crate) details: Option<AuthorizationDetails>,
     /// Of a request for `openid`.
     pub(crate) expected: Option<Expected>,
 }
@@ -64,15 +67,31 @@ pub(crate) fn redeem(
     let Redemption {
         code,
         token_request,
+        details,
         expected,
     } = redemption;
     let vouched = front_channel(&config, expected.as_ref());
     vouched.then(move |_, vouched| {
         let request = Call::new(Arc::clone(&config), Token::new(code, token_request));
-        let login = request.then(move |_, tokens| login(config, tokens, expected, vouched));
+        let login = request.then(move |_, mut tokens| {
+            compare(&mut tokens, details.as_ref())?;
+            login(config, tokens, expected, vouched)
+        });
         // Behind a pointer, its code is not copied into what stands before it.
         Ok(login.boxed())
     })
+}
+
+/// Notes if permissions were granted that are not all of those asked for (RFC 9396 section 7).
+fn compare(tokens: &mut Tokens, wanted: Option<&AuthorizationDetails>) -> Result<(), Error> {
+    let Some(wanted) = wanted else {
+        return Ok(());
+    };
+    let granted = tokens.authorization_details()?.unwrap_or_default();
+    if wanted.not_in(&granted).next().is_some() {
+        tokens.warnings.push(Warning::AuthorizationDetailsMissing);
+    }
+    Ok(())
 }
 
 /// The ID token that came with the code, verified before the code is sent: it may be an attacker's (section

@@ -13,7 +13,7 @@ use crate::client_config::ClientConfig;
 use crate::endpoint::jwks::{FetchedKeys, Jwks};
 use crate::error::{Error, Kind, Misuse, ServerError, ValidationFailure};
 use crate::exchange::{Exchange, ExchangeExt as _, Input, Step, VerificationJob, VerificationKey};
-use crate::jose::{Alg, Hash, Jws, KeySet, Lookup, Opens, Unsigned, opened};
+use crate::jose::{Alg, Claims, Hash, Jws, KeySet, Lookup, Opens, Unsigned, opened};
 use crate::moment::Moment;
 use crate::secret::Secret;
 use crate::token::id_token::{self, HashClaim, IdToken, IdTokenChecks};
@@ -30,12 +30,22 @@ pub(crate) struct Verification {
     token: Secret<String>,
     allowed: Vec<Alg>,
     encryption: Option<Arc<dyn Opens>>,
+    issuer: IssuerCheck,
     refetch: Refetch,
     signature: Signature,
     /// The keys that were looked through.
     tried: Option<Arc<KeySet>>,
     looks: u8,
     state: State,
+}
+
+/// When `iss` is looked at.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum IssuerCheck {
+    /// Before keys are fetched.
+    First,
+    /// By whoever asked for the verification.
+    Later,
 }
 
 /// Whether the keys may be fetched for the sake of this token.
@@ -74,6 +84,7 @@ impl Verification {
             token,
             allowed,
             encryption: None,
+            issuer: IssuerCheck::Later,
             refetch: Refetch::Possible,
             signature: Signature::Untried,
             tried: None,
@@ -88,10 +99,19 @@ impl Verification {
         self
     }
 
+    /// Of a JWT that anybody may have handed over: unless it names this server, no keys are fetched for it.
+    pub(crate) const fn issuer_first(mut self) -> Self {
+        self.issuer = IssuerCheck::First;
+        self
+    }
+
     fn begin(&mut self, at: &Moment) -> Result<Step<Jws>, Error> {
         let token = std::mem::replace(&mut self.token, Secret::new(String::new()));
         let signed = opened(token, self.encryption.as_deref())?;
         let jws = Jws::parse(signed.expose(), &self.allowed)?;
+        if self.issuer == IssuerCheck::First {
+            id_token::issuer(&self.config.server, &Claims::parse(jws.payload())?)?;
+        }
         if jws.alg.is_symmetric() {
             let secret = id_token::mac_key(&self.config, jws.alg)?;
             self.refetch = Refetch::Done;

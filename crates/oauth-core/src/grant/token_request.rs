@@ -2,6 +2,7 @@
 
 use std::fmt;
 
+use crate::authorization_details::{AuthorizationDetails, PARAMETER as DETAILS};
 use crate::error::{Error, Misuse};
 use crate::form::Form;
 use crate::quirk::Rules;
@@ -81,10 +82,20 @@ impl TokenRequest {
         self
     }
 
+    /// Asks for these permissions (RFC 9396), in place of those named before.
+    #[must_use]
+    pub fn authorization_details(mut self, details: &AuthorizationDetails) -> Self {
+        self.parameters.retain(|(name, _)| name != DETAILS);
+        let text = Secret::new(details.to_json());
+        self.parameters.push((DETAILS.to_owned(), text));
+        self
+    }
+
     /// Adds a parameter that the provider documents.
     ///
     /// # Errors
-    /// `form.reserved_parameter` for a name that the protocol owns; `resource.syntax`.
+    /// `form.reserved_parameter` for a name that the protocol owns; `resource.syntax`,
+    /// `authorization_details.malformed`.
     pub fn extra(
         mut self,
         name: impl Into<String>,
@@ -96,6 +107,9 @@ impl TokenRequest {
         }
         if name == "resource" {
             check_resource(value.expose())?;
+        }
+        if name == DETAILS {
+            AuthorizationDetails::parse(value.expose())?;
         }
         self.parameters.push((name, value));
         Ok(self)

@@ -11,6 +11,7 @@ use crate::error::{Error, Misuse, ValidationFailure};
 use crate::jose::claims::{malformed, unverified};
 use crate::jose::{Alg, Claims, Jws, Validity, opened};
 use crate::moment::UnixTime;
+use crate::profile::Profile;
 use crate::quirk::Quirk;
 use crate::secret::Secret;
 use crate::server::Server;
@@ -379,25 +380,40 @@ fn is_of_tenant(template: Option<&str>, named: &str, claims: &Claims) -> Result<
     Ok(is_plain && !tenant.is_empty() && template.replace("{tenantid}", tenant) == named)
 }
 
-/// The algorithms that the ID tokens of a client may have: those it is registered with, or else those that
-/// the server signs with, but for shared secrets, which have to be agreed on.
+/// The algorithms that the ID tokens of a client may have.
 pub(crate) fn allowed_algs(config: &ClientConfig) -> Vec<Alg> {
-    if let Some(registered) = &config.id_token_algs {
-        let is_public = config.auth.secret().is_none();
-        let usable = registered
-            .iter()
-            .copied()
-            .filter(|alg| !(alg.is_symmetric() && is_public));
-        return usable.collect();
-    }
-    metadata_algs(&config.server)
+    let member = "id_token_signing_alg_values_supported";
+    allowed(config, config.id_token_algs.as_deref(), member)
 }
 
-/// The algorithms that the server signs with, but for shared secrets.
+/// The algorithms that a client accepts: those it is registered with, or else those that the server signs with by
+/// this member of its metadata, but for shared secrets, which have to be agreed on. Of either, what the client's
+/// profile allows.
+pub(crate) fn allowed(config: &ClientConfig, registered: Option<&[Alg]>, member: &str) -> Vec<Alg> {
+    let mut algs = match registered {
+        Some(registered) => {
+            let is_public = config.auth.secret().is_none();
+            let mut algs = registered.to_vec();
+            algs.retain(|alg| !(alg.is_symmetric() && is_public));
+            algs
+        }
+        None if config.server.named_list(member).is_none() => {
+            let of_profile = config.profile.and_then(Profile::default_algs);
+            of_profile.map_or_else(|| vec![Alg::Rs256], <[Alg]>::to_vec)
+        }
+        None => listed(&config.server, member),
+    };
+    algs.retain(|alg| config.profile.is_none_or(|profile| profile.allows(*alg)));
+    algs
+}
+
+/// The algorithms that the server signs ID tokens with, but for shared secrets.
 pub(crate) fn metadata_algs(server: &Server) -> Vec<Alg> {
-    let supported = server
-        .named_list("id_token_signing_alg_values_supported")
-        .unwrap_or_default();
+    listed(server, "id_token_signing_alg_values_supported")
+}
+
+fn listed(server: &Server, member: &str) -> Vec<Alg> {
+    let supported = server.named_list(member).unwrap_or_default();
     let known = supported
         .iter()
         .filter_map(|name| Alg::named(name))

@@ -7,7 +7,7 @@ mod tests;
 
 use std::fmt;
 
-use super::ResponseMode;
+use super::{ResponseMode, jarm};
 use crate::error::{Error, ProtocolViolation, ServerError, ValidationFailure};
 use crate::form::{self, Pairs};
 use crate::issuer::Issuer;
@@ -19,7 +19,7 @@ use crate::secret::Secret;
 pub(crate) const MAX_CALLBACK: usize = 64 << 10;
 
 /// Parameters that may stand only once. Others are not read, so they may stand as they like.
-const KNOWN: &[&str] = &[
+const KNOWN: [&str; 8] = [
     "code",
     "state",
     "id_token",
@@ -27,7 +27,7 @@ const KNOWN: &[&str] = &[
     "error",
     "error_description",
     "error_uri",
-    "response",
+    jarm::PARAMETER,
 ];
 
 /// The parameters of a callback, read but not yet judged.
@@ -35,6 +35,9 @@ const KNOWN: &[&str] = &[
 pub struct Callback<'a>(Pairs<'a>);
 
 impl<'a> Callback<'a> {
+    /// Every parameter that is read.
+    pub(super) const KNOWN: [&'static str; 8] = KNOWN;
+
     /// Reads the part of the callback that `mode` names: with [`ResponseMode::FormPost`] the
     /// callback is the form itself, else the whole URL that was called.
     ///
@@ -110,6 +113,18 @@ impl<'a> Callback<'a> {
     /// Whether it holds neither a code nor an error.
     pub(super) fn is_empty(&self) -> bool {
         self.get("code").is_none() && self.get("error").is_none()
+    }
+
+    /// The response as a JWT (JARM).
+    pub(super) fn response(&self) -> Option<&str> {
+        self.get(jarm::PARAMETER)
+    }
+
+    /// Whether parameters stand here that belong into the JWT of a signed response.
+    pub(super) fn is_plain(&self) -> bool {
+        ["code", "id_token", "error"]
+            .iter()
+            .any(|name| self.get(name).is_some())
     }
 
     pub(super) fn code(&self) -> Option<&str> {

@@ -1,4 +1,5 @@
-//! An authorization as a conversation: the same whether the server has to be asked first or not.
+//! An authorization as a conversation: the same whether the request is signed here, with the host or not at all,
+//! and whether the server has to be asked first or not.
 //!
 //! RFC 9126 <https://www.rfc-editor.org/rfc/rfc9126#section-4>: a pushed request leaves `client_id` and
 //! `request_uri` in the URL.
@@ -8,7 +9,10 @@ mod tests;
 
 use std::sync::Arc;
 
-use super::{AuthorizationRequest, FlowEntropy, HostGeneratedValues, Pending, Prepared};
+use super::prepare::Prepared;
+use super::{
+    AuthorizationRequest, FlowEntropy, HostGeneratedValues, Pending, profile, request_object,
+};
 use crate::call::Call;
 use crate::client_config::ClientConfig;
 use crate::endpoint::pushed_authorization::{Pushed, PushedAuthorization};
@@ -16,6 +20,7 @@ use crate::error::{Error, Misuse};
 use crate::exchange::{Exchange, Input, Step};
 use crate::form::Form;
 use crate::moment::Moment;
+use crate::secret::Secret;
 use crate::server::EndpointKind;
 use crate::url::Url;
 
@@ -29,6 +34,9 @@ pub struct Authorization {
     pub pending: Pending,
     /// For how many seconds the URL is good, if the server has said so.
     pub expires_in: Option<u64>,
+    /// What to serve at the [`request_uri`](AuthorizationRequest::request_uri) before the person is sent to the
+    /// server, if there is one.
+    pub request_object: Option<Secret<String>>,
 }
 
 /// The conversation that ends with an [`Authorization`].
@@ -41,8 +49,29 @@ pub(crate) struct Begin {
 #[derive(Debug)]
 enum State {
     Fresh(Box<(AuthorizationRequest, Option<HostGeneratedValues>)>),
+    /// The host signs the request.
+    Signing(Box<Signing>),
     Pushing(Box<(Call<PushedAuthorization>, Pending)>),
     Over,
+}
+
+/// How the parameters reach the server.
+#[derive(Debug)]
+enum Way {
+    /// Handed over first.
+    Pushed,
+    /// Through the browser.
+    Browser,
+    /// Fetched from here.
+    Reference(Url),
+}
+
+#[derive(Debug)]
+struct Signing {
+    input: String,
+    form: Form,
+    pending: Pending,
+    way: Way,
 }
 
 impl Begin {
@@ -55,29 +84,135 @@ impl Begin {
         Self { config, state }
     }
 
+    /// The whole conversation, if nobody else has a part in it.
+    ///
+    /// # Errors
+    /// `authorization.push_required` where the server has to be asked first, `misuse.setup` where the host signs.
+    pub(crate) fn at_once(mut self, at: &Moment) -> Result<Authorization, Error> {
+        // The person would only be shown the server's error page.
+        if let State::Fresh(fresh) = &self.state
+            && fresh.0.is_pushed(&self.config)
+        {
+            return Err(Error::from(Misuse::PushRequired).at_endpoint("authorization"));
+        }
+        match self.resume(at, Input::Begin)? {
+            Step::Done(authorization) => Ok(authorization),
+            _ => {
+                let why = "a request that the host signs needs begin_authorization";
+                Err(Error::from(Misuse::Setup).about(why))
+            }
+        }
+    }
+
     fn begin(
         &mut self,
         at: &Moment,
-        ask: AuthorizationRequest,
+        mut ask: AuthorizationRequest,
         values: Option<&HostGeneratedValues>,
     ) -> Result<Step<Authorization>, Error> {
-        let config = &self.config;
-        let pushes = ask.is_pushed(config);
-        let Prepared { form, pending } = ask.prepare(config, at.now(), &entropy(at, values)?)?;
-        if !pushes {
-            let url = config.server.endpoint(EndpointKind::Authorization)?;
-            return Ok(Step::Done(Authorization {
-                url: url.with_query(&form),
-                pending,
-                expires_in: None,
-            }));
+        let config = Arc::clone(&self.config);
+        if let Some(profile) = config.profile {
+            profile::apply(profile, &config, &mut ask)?;
         }
-        let form = form.without(config.server.rules().client_id_parameter());
-        let call = Call::new(Arc::clone(config), PushedAuthorization { form });
-        self.push(at, Input::Begin, call, pending)
+        let way = match (ask.is_pushed(&config), ask.request_uri.take()) {
+            (true, None) => Way::Pushed,
+            (false, None) => Way::Browser,
+            (false, Some(url)) => {
+                request_object::check_reference(&url, &config.server)?;
+                Way::Reference(url)
+            }
+            // "the request_uri authorization request parameter is one exception, and it MUST NOT be provided"
+            // (RFC 9126 section 2.1)
+            (true, Some(_)) => {
+                return Err(Error::from(Misuse::ParameterReserved).about("request_uri"));
+            }
+        };
+        let Prepared { form, pending } = ask.prepare(&config, at.now(), &entropy(at, values)?)?;
+        let Some(signing) = &config.request_signing else {
+            return match way {
+                Way::Reference(_) => Err(Error::from(Misuse::KeyMissing).about("request_uri")),
+                Way::Pushed => {
+                    let form = form.without(config.server.rules().client_id_parameter());
+                    self.push(at, form, pending)
+                }
+                Way::Browser => self.open(&form, pending, None),
+            };
+        };
+        signing.check(&config.server)?;
+        let input = request_object::signing_input(signing, &config, at, &form)?;
+        let signed = signing.key().sign(&input)?;
+        let (key, job_input) = (signing.key(), input.clone());
+        let waiting = Signing {
+            input,
+            form,
+            pending,
+            way,
+        };
+        match signed {
+            Some(jws) => self.carry(at, jws, waiting),
+            None => {
+                self.state = State::Signing(Box::new(waiting));
+                Ok(Step::Sign(key.job(job_input)))
+            }
+        }
     }
 
+    /// Sends the signed request on its way.
+    fn carry(
+        &mut self,
+        at: &Moment,
+        object: Secret<String>,
+        signed: Signing,
+    ) -> Result<Step<Authorization>, Error> {
+        let Signing {
+            form, pending, way, ..
+        } = signed;
+        match way {
+            Way::Pushed => {
+                let mut form = Form::new();
+                form.push("request", object.expose());
+                self.push(at, form, pending)
+            }
+            Way::Browser => {
+                let mut form = request_object::beside(&self.config, &form);
+                form.push("request", object.expose());
+                self.open(&form, pending, None)
+            }
+            Way::Reference(url) => {
+                let mut form = request_object::beside(&self.config, &form);
+                form.push("request_uri", url.as_str());
+                self.open(&form, pending, Some(object))
+            }
+        }
+    }
+
+    fn open(
+        &self,
+        form: &Form,
+        pending: Pending,
+        request_object: Option<Secret<String>>,
+    ) -> Result<Step<Authorization>, Error> {
+        let url = self.config.server.endpoint(EndpointKind::Authorization)?;
+        Ok(Step::Done(Authorization {
+            url: url.with_query(form),
+            pending,
+            expires_in: None,
+            request_object,
+        }))
+    }
+
+    /// `form` is without `client_id`, which the client's authentication brings.
     fn push(
+        &mut self,
+        at: &Moment,
+        form: Form,
+        pending: Pending,
+    ) -> Result<Step<Authorization>, Error> {
+        let call = Call::new(Arc::clone(&self.config), PushedAuthorization { form });
+        self.pushing(at, Input::Begin, call, pending)
+    }
+
+    fn pushing(
         &mut self,
         at: &Moment,
         input: Input,
@@ -111,6 +246,7 @@ impl Begin {
             url: url.with_query(&form),
             pending,
             expires_in: Some(pushed.expires_in),
+            request_object: None,
         })
     }
 }
@@ -136,18 +272,27 @@ impl Exchange for Begin {
     type Output = Authorization;
 
     fn resume(&mut self, at: &Moment, input: Input) -> Result<Step<Authorization>, Error> {
+        let at_endpoint = |error: Error| error.at_endpoint("authorization");
         match (std::mem::replace(&mut self.state, State::Over), input) {
             (State::Fresh(ask), Input::Begin) => {
                 let (ask, values) = *ask;
-                self.begin(at, ask, values.as_ref())
-                    .map_err(|error| error.at_endpoint("authorization"))
+                self.begin(at, ask, values.as_ref()).map_err(at_endpoint)
             }
+            (State::Signing(signing), Input::Signed(signature)) => {
+                let key = self.config.request_signing.as_ref();
+                let key = key.ok_or(Misuse::KeyMissing)?.key();
+                let object = key.finish(&signing.input, &signature);
+                object
+                    .and_then(|object| self.carry(at, object, *signing))
+                    .map_err(at_endpoint)
+            }
+            (State::Signing(_), Input::Lost(cause)) => Err(at_endpoint(Error::lost(cause))),
             (State::Pushing(pushing), input) => {
                 let (call, pending) = *pushing;
-                self.push(at, input, call, pending)
+                self.pushing(at, input, call, pending)
             }
             (State::Over, _) => Err(Misuse::Over.into()),
-            (State::Fresh(_), _) => Err(Misuse::OutOfOrder.into()),
+            (State::Fresh(_) | State::Signing(_), _) => Err(Misuse::OutOfOrder.into()),
         }
     }
 }

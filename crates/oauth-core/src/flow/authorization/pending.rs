@@ -4,12 +4,15 @@
 #[cfg(test)]
 mod tests;
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use super::callback::Callback;
-use super::{ResponseMode, ResponseType};
+use super::{ResponseMode, ResponseType, jarm};
+use crate::authorization_details::{self, AuthorizationDetails};
 use crate::client_config::ClientConfig;
 use crate::error::{Error, Misuse, ProtocolViolation, ValidationFailure};
+use crate::exchange::{Boxed, ExchangeExt as _, Ready};
 use crate::flow::redeem::{Expected, FrontChannel, Redemption};
 use crate::grant::{AuthorizationCode, TokenRequest};
 use crate::issuer::RedirectUri;
@@ -73,9 +76,31 @@ impl Pending {
 
     /// Whether a callback carries this flow's state. One that does not must be turned away and
     /// the flow kept: anyone can make up a callback, and even an error one must not end a flow.
+    ///
+    /// Of a signed response (JARM) the state is read before the signature is looked at. An encrypted one is
+    /// taken for this flow's: [`Client::recognises`](crate::Client::recognises) decrypts it.
     pub fn recognises(&self, callback: &str) -> bool {
-        Callback::read(callback, &self.redirect_uri, self.response_mode)
-            .is_ok_and(|callback| callback.has_state(&self.state))
+        self.is_answered(None, callback)
+    }
+
+    /// [`Self::recognises`], by a client that may have the keys of encrypted responses.
+    pub(crate) fn is_answered(&self, config: Option<&ClientConfig>, callback: &str) -> bool {
+        let Ok(callback) = self.read(callback) else {
+            return false;
+        };
+        match callback.response().filter(|_| self.response_mode.is_jwt()) {
+            None => callback.has_state(&self.state),
+            Some(response) if config.is_none() && jarm::is_encrypted(response) => true,
+            Some(response) => {
+                let state = jarm::claimed_state(config, response);
+                state.is_some_and(|state| self.state.matches(state.expose()))
+            }
+        }
+    }
+
+    fn read<'a>(&self, callback: &'a str) -> Result<Callback<'a>, Error> {
+        let place = self.response_mode.place(self.response_type);
+        Callback::read(callback, &self.redirect_uri, place)
     }
 
     /// The flow as JSON. It holds the verifier: store it where secrets belong.
@@ -118,7 +143,7 @@ impl Pending {
         // Nor could an answer be believed that stands where none was asked for.
         let response_type = stored.response_type.unwrap_or_default();
         let is_whole = response_type == ResponseType::Code
-            || has_nonce && stored.response_mode != ResponseMode::Query;
+            || has_nonce && stored.response_mode.place(response_type) != ResponseMode::Query;
         if stored.version != 1 || stored.state.is_empty() || !is_bound || !is_whole {
             return Err(Misuse::StoredForm.into());
         }
@@ -144,19 +169,44 @@ impl Pending {
         })
     }
 
-    /// Checks a callback; returns its code and the parameters of the token request. No check can be
+    /// Checks a callback; leads to its code and the parameters of the token request. No check can be
     /// skipped, and the flow is consumed whatever the result.
-    pub(crate) fn accept(self, config: &ClientConfig, callback: &str) -> Result<Redemption, Error> {
+    pub(crate) fn accept(
+        self,
+        config: &Arc<ClientConfig>,
+        callback: &str,
+    ) -> Result<Boxed<Redemption>, Error> {
         if self.issuer != config.server.issuer().as_str()
             || self.client_id != config.client_id.as_str()
         {
             return Err(ValidationFailure::StoredIssuer.into());
         }
-        let callback = Callback::read(callback, &self.redirect_uri, self.response_mode)?;
-        self.judge(config, &callback)
+        let callback = self.read(callback)?;
+        if !self.response_mode.is_jwt() {
+            return Ok(Ready::new(self.judge(config, &callback)?).boxed());
+        }
+        // "the client ... MUST process the transmitted parameters only if they are in the JWT": a mix of both is
+        // somebody's attempt.
+        let response = match callback.response() {
+            Some(_) if callback.is_plain() => return Err(ProtocolViolation::CallbackMixed.into()),
+            Some(response) => response.into(),
+            None => {
+                let missing = Error::from(ProtocolViolation::CallbackNoResponse);
+                // The error is unverified, but the user should see it.
+                return Err(match callback.claimed_error() {
+                    Some(error) => missing.about(&format!("it says error={error}")),
+                    None => missing,
+                });
+            }
+        };
+        Ok(jarm::redemption(Arc::clone(config), self, response).boxed())
     }
 
-    fn judge(self, config: &ClientConfig, callback: &Callback<'_>) -> Result<Redemption, Error> {
+    pub(super) fn judge(
+        self,
+        config: &ClientConfig,
+        callback: &Callback<'_>,
+    ) -> Result<Redemption, Error> {
         if callback.is_empty() {
             // The callback has neither code nor error, so there is nothing to verify: report what
             // is missing.
@@ -200,7 +250,13 @@ impl Pending {
                 state: self.state,
             }),
         };
-        let mut token_request = self.token_request;
+        let details = self.token_request.named(authorization_details::PARAMETER);
+        let details = details.map(|text| AuthorizationDetails::parse(text.expose()));
+        let details = details.last().transpose()?;
+        // The code stands for the permissions as well, and the server may have enriched them.
+        let mut token_request = self
+            .token_request
+            .without(&[authorization_details::PARAMETER]);
         let code = AuthorizationCode {
             code,
             redirect_uri: self.redirect_uri,
@@ -218,6 +274,7 @@ impl Pending {
         Ok(Redemption {
             code,
             token_request,
+            details,
             expected,
         })
     }

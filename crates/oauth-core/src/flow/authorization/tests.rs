@@ -2,15 +2,24 @@
 
 use serde_json::json;
 
+use super::prepare::{RESERVED, SECRETS};
 use super::*;
 use crate::client::Client;
 use crate::client_auth::ClientAuth;
 use crate::client_config::ClientId;
 use crate::danger;
+use crate::error::Error;
 use crate::exchange::{Exchange as _, Input, Step};
+use crate::form;
+use crate::grant::TokenRequest;
+use crate::issuer::RedirectUri;
+use crate::pkce::PkceRequirement;
+use crate::quirk::Quirk;
 use crate::quirk::{Rules, Strictness};
+use crate::scope::Scope;
 use crate::server::Server;
 use crate::testing::{at, client, code, of, quirky, server};
+use crate::url::Url;
 
 const CB: &str = "https://app.example/cb";
 

@@ -21,7 +21,7 @@ fn what_is_read_may_stand_once_and_the_rest_as_it_likes() {
         let error = Callback::read(&callback, &uri(), ResponseMode::Query).unwrap_err();
         assert_eq!(
             (error.code(), error.detail()),
-            ("callback.duplicate_parameter", Some(*name))
+            ("callback.duplicate_parameter", Some(name))
         );
     }
     let callback = format!("{CB}?code=c&utm=a&utm=b");

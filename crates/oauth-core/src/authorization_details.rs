@@ -1,0 +1,222 @@
+//! Fine-grained permissions: `authorization_details`, asked for and granted.
+//!
+//! RFC 9396 <https://www.rfc-editor.org/rfc/rfc9396#section-2>
+
+#[cfg(test)]
+mod tests;
+
+use std::fmt;
+
+use crate::error::{Error, Misuse};
+use crate::json::{self, Json, Map, Value};
+
+/// The parameter, and the member of a token response.
+pub(crate) const PARAMETER: &str = "authorization_details";
+
+/// The members that RFC 9396 section 2.2 defines as lists.
+const LISTS: [&str; 4] = ["locations", "actions", "datatypes", "privileges"];
+const IDENTIFIER: &str = "identifier";
+
+/// One permission: its type, the members that RFC 9396 defines, and those of its type.
+#[derive(Clone, PartialEq)]
+pub struct AuthorizationDetail(Map<String, Value>);
+
+impl AuthorizationDetail {
+    /// A permission of this type, with no other member.
+    pub fn new(kind: impl Into<String>) -> Self {
+        let members = [("type".to_owned(), Value::from(kind.into()))];
+        Self(members.into_iter().collect())
+    }
+
+    /// Where it holds, usually the URI of a resource server, beside those named before.
+    #[must_use]
+    pub fn location(self, uri: impl Into<String>) -> Self {
+        self.adding("locations", uri.into())
+    }
+
+    /// What may be done, beside what was named before.
+    #[must_use]
+    pub fn action(self, action: impl Into<String>) -> Self {
+        self.adding("actions", action.into())
+    }
+
+    /// The kind of data, beside those named before.
+    #[must_use]
+    pub fn datatype(self, datatype: impl Into<String>) -> Self {
+        self.adding("datatypes", datatype.into())
+    }
+
+    /// The level of privilege, beside those named before.
+    #[must_use]
+    pub fn privilege(self, privilege: impl Into<String>) -> Self {
+        self.adding("privileges", privilege.into())
+    }
+
+    /// The one thing that it is about.
+    #[must_use]
+    pub fn identifier(self, identifier: impl Into<String>) -> Self {
+        self.member(IDENTIFIER, identifier.into())
+    }
+
+    /// A member of its type, in place of one of the same name.
+    #[must_use]
+    pub fn member(mut self, name: impl Into<String>, value: impl Into<Value>) -> Self {
+        self.0.insert(name.into(), value.into());
+        self
+    }
+
+    /// `type`: what the other members mean.
+    pub fn kind(&self) -> &str {
+        let kind = self.0.get("type").and_then(Value::as_str);
+        kind.unwrap_or_default()
+    }
+
+    /// A member by its name.
+    pub fn get(&self, name: &str) -> Option<&Value> {
+        self.0.get(name)
+    }
+
+    /// All members.
+    pub const fn as_map(&self) -> &Map<String, Value> {
+        &self.0
+    }
+
+    fn adding(mut self, name: &str, text: String) -> Self {
+        let known = self.0.remove(name);
+        let known = known.as_ref().and_then(Value::as_array);
+        let mut list = known.cloned().unwrap_or_default();
+        list.push(Value::from(text));
+        self.0.insert(name.to_owned(), Value::Array(list));
+        self
+    }
+
+    /// Whether it is one: "type ... REQUIRED" (section 2), and what is defined as a list of texts is one.
+    fn check(&self) -> Result<(), &'static str> {
+        if self.kind().is_empty() {
+            return Err("type");
+        }
+        let is_text = |value: &Value| value.as_str().is_some();
+        let lists = LISTS.into_iter().find(|name| {
+            let list = self.0.get(*name).map(Value::as_array);
+            list.is_some_and(|list| !list.is_some_and(|list| list.iter().all(is_text)))
+        });
+        match (lists, self.0.get(IDENTIFIER)) {
+            (Some(name), _) => Err(name),
+            (None, Some(value)) if !is_text(value) => Err(IDENTIFIER),
+            (None, _) => Ok(()),
+        }
+    }
+
+    /// Whether this grants all that `wanted` asks for, as far as RFC 9396 defines it: the server may enrich the
+    /// other members (section 7.1).
+    fn covers(&self, wanted: &Self) -> bool {
+        let texts = |detail: &Self, name: &str| -> Vec<String> {
+            let list = detail.0.get(name).and_then(Value::as_array);
+            let texts = list.into_iter().flatten().filter_map(Value::as_str);
+            texts.map(str::to_owned).collect()
+        };
+        let has_all = LISTS.iter().all(|name| {
+            let granted = texts(self, name);
+            texts(wanted, name)
+                .iter()
+                .all(|text| granted.contains(text))
+        });
+        let identifier = wanted.0.get(IDENTIFIER);
+        has_all
+            && self.kind() == wanted.kind()
+            && (identifier.is_none() || identifier == self.0.get(IDENTIFIER))
+    }
+}
+
+impl fmt::Debug for AuthorizationDetail {
+    /// The type and the names of the members: their values may be account numbers.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let names: Vec<_> = self.0.keys().collect();
+        f.debug_struct("AuthorizationDetail")
+            .field("type", &self.kind())
+            .field("members", &names)
+            .finish()
+    }
+}
+
+/// Several permissions, in order.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct AuthorizationDetails(Vec<AuthorizationDetail>);
+
+impl AuthorizationDetails {
+    /// Reads the JSON array that stands in a request.
+    ///
+    /// # Errors
+    /// `authorization_details.malformed`, naming the member that is wrong.
+    pub fn parse(text: &str) -> Result<Self, Error> {
+        match json::parse(text) {
+            Ok(Json::Array(items)) => Self::of(items.iter().map(Json::to_value)),
+            _ => Err(malformed("a JSON array is wanted")),
+        }
+    }
+
+    /// Reads the member of a token response.
+    ///
+    /// # Errors
+    /// `authorization_details.malformed`, naming the member that is wrong.
+    pub fn from_value(value: &Value) -> Result<Self, Error> {
+        let items = value.as_array();
+        let items = items.ok_or_else(|| malformed("a JSON array is wanted"))?;
+        Self::of(items.iter().cloned())
+    }
+
+    fn of(items: impl Iterator<Item = Value>) -> Result<Self, Error> {
+        let read = |(at, item): (usize, Value)| {
+            let Value::Object(members) = item else {
+                return Err(malformed(&format!("[{at}] is no object")));
+            };
+            let detail = AuthorizationDetail(members);
+            match detail.check() {
+                Ok(()) => Ok(detail),
+                Err(name) => Err(malformed(&format!("[{at}].{name}"))),
+            }
+        };
+        items
+            .enumerate()
+            .map(read)
+            .collect::<Result<_, _>>()
+            .map(Self)
+    }
+
+    /// The permissions.
+    pub fn iter(&self) -> impl Iterator<Item = &AuthorizationDetail> {
+        self.0.iter()
+    }
+
+    /// Whether there are none.
+    pub const fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    /// As it stands in a request.
+    pub fn to_json(&self) -> String {
+        let list = self.0.iter().map(|detail| Value::Object(detail.0.clone()));
+        json::value_text(&Value::Array(list.collect()))
+    }
+
+    /// Those of these that `granted` does not cover: the type is missing, or of what RFC 9396 section 2.2
+    /// defines something is. What a type defines for itself is for the caller to compare.
+    pub fn not_in<'a>(
+        &'a self,
+        granted: &'a Self,
+    ) -> impl Iterator<Item = &'a AuthorizationDetail> {
+        let is_missing =
+            |wanted: &&AuthorizationDetail| !granted.0.iter().any(|detail| detail.covers(wanted));
+        self.0.iter().filter(is_missing)
+    }
+}
+
+impl FromIterator<AuthorizationDetail> for AuthorizationDetails {
+    fn from_iter<T: IntoIterator<Item = AuthorizationDetail>>(details: T) -> Self {
+        Self(details.into_iter().collect())
+    }
+}
+
+fn malformed(what: &str) -> Error {
+    Error::from(Misuse::AuthorizationDetails).about(what)
+}

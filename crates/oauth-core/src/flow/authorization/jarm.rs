@@ -1,0 +1,103 @@
+//! Authorization responses as signed JWTs (JARM).
+//!
+//! JWT Secured Authorization Response Mode <https://openid.net/specs/oauth-v2-jarm.html#section-2.4>
+
+#[cfg(all(test, feature = "sha2"))]
+mod tests;
+
+use std::sync::Arc;
+
+use super::callback::Callback;
+use super::pending::Pending;
+use crate::client_config::ClientConfig;
+use crate::error::Error;
+use crate::exchange::{Exchange, ExchangeExt as _};
+use crate::flow::redeem::Redemption;
+use crate::flow::verification::Verification;
+use crate::form::Pairs;
+use crate::jose::claims::{malformed, unverified};
+use crate::jose::{Alg, CLOCK_SKEW, Claims, Jws, Validity, opened};
+use crate::moment::UnixTime;
+use crate::secret::Secret;
+use crate::token::id_token;
+
+/// The parameter that holds the JWT.
+pub(super) const PARAMETER: &str = "response";
+
+/// The claims that are the JWT's own, and no parameters of the response.
+const OWN: [&str; 6] = ["aud", "exp", "iat", "jti", "nbf", "sub"];
+
+/// The verification of a response: its signature with the keys of the expected issuer, its claims, and then the
+/// flow's own checks of what it says.
+pub(super) fn redemption(
+    config: Arc<ClientConfig>,
+    pending: Pending,
+    response: Secret<String>,
+) -> impl Exchange<Output = Redemption> + Send + use<> {
+    let allowed = allowed_algs(&config);
+    let encryption = config.authorization_encryption.clone();
+    let signature = Verification::new(Arc::clone(&config), response, allowed);
+    // "obtains the key ... based on the iss" only once that is known to be the expected one (section 2.4, steps 3
+    // and 7).
+    let signature = signature.encrypted(encryption).issuer_first();
+    signature.and_then(move |at, jws| {
+        let read = || {
+            let claims = check(&config, &jws, at.now())?;
+            pending.judge(&config, &Callback::of(parameters(&claims)?)?)
+        };
+        read().map_err(|error| error.at_endpoint("authorization"))
+    })
+}
+
+/// The claims, once issuer, audience and time are what they have to be. "aud, exp, iss ... MUST" be there (section
+/// 2.1).
+fn check(config: &ClientConfig, jws: &Jws, now: UnixTime) -> Result<Claims, Error> {
+    let claims = Claims::parse(jws.payload())?;
+    id_token::issuer(&config.server, &claims)?;
+    claims.is_for(config.client_id.as_str())?;
+    Claims::required("exp", claims.time("exp")?)?;
+    let validity = Validity {
+        now,
+        clock_skew: CLOCK_SKEW,
+    };
+    validity.check_present(&claims)?;
+    Ok(claims)
+}
+
+/// What the response says, as if it had come in the clear.
+fn parameters(claims: &Claims) -> Result<Pairs<'_>, Error> {
+    let mut pairs = Pairs::new();
+    for name in Callback::KNOWN
+        .into_iter()
+        .filter(|name| !OWN.contains(name))
+    {
+        if let Some(value) = claims.as_map().get(name) {
+            let text = value.as_str().ok_or_else(|| malformed(name))?;
+            pairs.push((name.into(), text.into()));
+        }
+    }
+    Ok(pairs)
+}
+
+/// `authorization_signed_response_alg`, or what the server signs with: "If omitted, the default is RS256" (section
+/// 3).
+fn allowed_algs(config: &ClientConfig) -> Vec<Alg> {
+    let member = "authorization_signing_alg_values_supported";
+    id_token::allowed(config, config.authorization_algs.as_deref(), member)
+}
+
+/// The state that a response claims, whoever made it: good for nothing but to find the flow.
+pub(super) fn claimed_state(
+    config: Option<&ClientConfig>,
+    response: &str,
+) -> Option<Secret<String>> {
+    let encryption = config.and_then(|config| config.authorization_encryption.as_deref());
+    let signed = opened(response.into(), encryption).ok()?;
+    let claims = unverified(signed.expose()).ok()?;
+    claims.text("state").ok().flatten().map(Secret::from)
+}
+
+/// Whether it is encrypted, as far as its form tells.
+pub(super) fn is_encrypted(response: &str) -> bool {
+    response.split('.').take(6).count() == 5
+}

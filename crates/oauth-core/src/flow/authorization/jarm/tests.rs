@@ -1,0 +1,226 @@
+#![allow(clippy::unwrap_used, clippy::panic)] // a test that fails says so
+
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use serde_json::{Value, json};
+
+use super::super::{AuthorizationRequest, ResponseMode};
+use super::*;
+use crate::client::Client;
+use crate::exchange::{Input, Step};
+use crate::issuer::RedirectUri;
+use crate::jose::KeySet;
+use crate::scope::Scope;
+use crate::server::EndpointKind;
+use crate::testing::{NOW, at, of, server};
+
+const CB: &str = "https://app.example/cb";
+const KEYS: &str = r#"{"keys":[{"kty":"OKP","crv":"Ed25519","kid":"one",
+    "x":"11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo"}]}"#;
+
+fn client() -> Client {
+    let client = of(server()).with_authorization_algs([Alg::EdDsa]);
+    client.keep_keys(UnixTime::from_secs(NOW), KeySet::parse(KEYS).unwrap());
+    client
+}
+
+fn begun(client: &Client, mode: ResponseMode) -> Pending {
+    let ask = AuthorizationRequest::new(RedirectUri::parse(CB).unwrap());
+    let ask = ask.scope(Scope::parse("read").unwrap()).response_mode(mode);
+    let (url, pending) = client.authorize(&at(), ask).unwrap();
+    let wanted = format!("response_mode={}", mode.as_str());
+    assert!(url.as_str().contains(&wanted), "{}", url.as_str());
+    pending
+}
+
+/// A response that says this beside what every one says; its signature is what a host says it is.
+fn jwt(pending: &Pending, changes: &Value) -> String {
+    let mut claims = json!({
+        "iss": "https://as.example", "aud": "id", "exp": NOW + 60,
+        "code": "c0de", "state": pending.state().expose(),
+    });
+    let members = claims.as_object_mut().unwrap();
+    members.extend(changes.as_object().unwrap().clone());
+    members.retain(|_, value| !value.is_null());
+    let part = |value: &Value| URL_SAFE_NO_PAD.encode(value.to_string());
+    let header = part(&json!({ "alg": "EdDSA", "kid": "one" }));
+    format!(
+        "{header}.{}.{}",
+        part(&claims),
+        URL_SAFE_NO_PAD.encode([1; 64])
+    )
+}
+
+/// What a flow sends after this callback, if every signature is good, or its error.
+fn redeem(client: &Client, pending: Pending, callback: &str) -> Result<String, Error> {
+    let mut login = client.redeem(pending, callback)?;
+    let mut step = login.resume(&at(), Input::Begin)?;
+    loop {
+        step = match step {
+            Step::Verify(_) => login.resume(&at(), Input::Verified(true))?,
+            Step::Send(request) if request.uri() == "https://as.example/token" => {
+                return Ok(String::from_utf8(request.body().to_vec()).unwrap());
+            }
+            Step::Send(request) => return Ok(request.uri().to_string()),
+            other => panic!("{other:?}"),
+        };
+    }
+}
+
+fn answer(changes: &Value) -> Result<String, &'static str> {
+    let client = client();
+    let pending = begun(&client, ResponseMode::Jwt);
+    let callback = format!("{CB}?response={}", jwt(&pending, changes));
+    redeem(&client, pending, &callback).map_err(|error| error.code())
+}
+
+#[test]
+fn the_code_of_a_verified_response_is_redeemed() {
+    let sent = answer(&json!({})).unwrap();
+    assert!(sent.contains("code=c0de"), "{sent}");
+    let several = json!({"aud": ["id"], "iat": NOW, "nbf": NOW, "jti": "x", "foo": {"a": 1}});
+    assert!(answer(&several).is_ok());
+    for (mode, place) in [
+        (ResponseMode::QueryJwt, "?"),
+        (ResponseMode::FragmentJwt, "#"),
+        (ResponseMode::FormPostJwt, ""),
+    ] {
+        let client = client();
+        let pending = begun(&client, mode);
+        let stored = Pending::from_json(pending.to_json().expose()).unwrap();
+        let url = if place.is_empty() { "" } else { CB };
+        let callback = format!("{url}{place}response={}", jwt(&pending, &json!({})));
+        assert!(pending.recognises(&callback));
+        let sent = redeem(&client, stored, &callback).unwrap();
+        assert!(sent.contains("code=c0de"), "{mode:?}");
+    }
+}
+
+#[test]
+fn what_is_wrong_with_a_response_ends_the_flow_before_its_code_is_sent() {
+    for (changes, code) in [
+        (json!({"iss": "https://evil.example"}), "jwt.issuer"),
+        (json!({"iss": null}), "jwt.missing_claim"),
+        (json!({"iss": 1}), "jwt.malformed_claim"),
+        (json!({"aud": "other"}), "jwt.audience"),
+        (json!({"aud": null}), "jwt.missing_claim"),
+        (json!({"exp": null}), "jwt.missing_claim"),
+        (json!({"exp": "soon"}), "jwt.malformed_claim"),
+        (json!({"exp": NOW - 60}), "jwt.expired"),
+        (json!({"nbf": NOW + 61}), "jwt.not_yet_valid"),
+        (json!({"iat": NOW + 61}), "jwt.issued_in_future"),
+        (json!({"state": "other"}), "callback.state"),
+        (json!({"state": null}), "callback.state"),
+        (json!({"state": 1}), "jwt.malformed_claim"),
+        (json!({"code": null}), "callback.missing_code"),
+        (json!({"code": 1}), "jwt.malformed_claim"),
+        (
+            json!({"code": null, "error": "access_denied"}),
+            "denied.access_denied",
+        ),
+    ] {
+        assert_eq!(answer(&changes), Err(code), "{changes}");
+    }
+}
+
+#[test]
+fn a_response_that_no_key_of_the_server_has_signed_is_refused() {
+    let server = server().with_endpoint(EndpointKind::Jwks, "https://as.example/jwks");
+    let client = of(server.unwrap()).with_authorization_algs([Alg::EdDsa]);
+    let pending = begun(&client, ResponseMode::Jwt);
+    let callback = format!("{CB}?response={}", jwt(&pending, &json!({})));
+    let mut login = client.redeem(pending, &callback).unwrap();
+    let Ok(Step::Send(_)) = login.resume(&at(), Input::Begin) else {
+        panic!("keys")
+    };
+    let keys = crate::testing::json(200, KEYS);
+    let Ok(Step::Verify(_)) = login.resume(&at(), Input::Reply(keys)) else {
+        panic!("a signature")
+    };
+    let refused = login.resume(&at(), Input::Verified(false)).map(drop);
+    assert_eq!(refused.unwrap_err().code(), "jws.bad_signature");
+}
+
+#[test]
+fn keys_are_fetched_for_the_expected_issuer_alone() {
+    let jwks = "https://as.example/jwks";
+    let server = server().with_endpoint(EndpointKind::Jwks, jwks).unwrap();
+    let client = of(server).with_authorization_algs([Alg::EdDsa]);
+    let redeem = |changes: Value| {
+        let pending = begun(&client, ResponseMode::Jwt);
+        let callback = format!("{CB}?response={}", jwt(&pending, &changes));
+        redeem(&client, pending, &callback).map_err(|error| error.code())
+    };
+    assert_eq!(
+        redeem(json!({"iss": "https://evil.example"})),
+        Err("jwt.issuer")
+    );
+    assert_eq!(redeem(json!({})), Ok(jwks.to_owned()));
+}
+
+#[test]
+fn plain_and_signed_responses_are_not_mixed_up() {
+    let client = client();
+    let redeem = |mode, callback: &dyn Fn(&Pending) -> String| {
+        let pending = begun_or_plain(&client, mode);
+        let callback = callback(&pending);
+        redeem(&client, pending, &callback).map_err(|error| error.code())
+    };
+    let state = |pending: &Pending| pending.state().expose().clone();
+    let plain = |pending: &Pending| format!("{CB}?code=c0de&state={}", state(pending));
+    let signed = |pending: &Pending| format!("{CB}?response={}", jwt(pending, &json!({})));
+    let both = |pending: &Pending| {
+        let jwt = jwt(pending, &json!({}));
+        format!("{CB}?response={jwt}&code=c0de&state={}", state(pending))
+    };
+    let iss = |pending: &Pending| {
+        let jwt = jwt(pending, &json!({}));
+        format!("{CB}?response={jwt}&iss=https%3A%2F%2Fevil.example")
+    };
+    assert_eq!(
+        redeem(ResponseMode::Jwt, &plain),
+        Err("callback.missing_response")
+    );
+    assert_eq!(
+        redeem(ResponseMode::Query, &signed),
+        Err("callback.missing_code")
+    );
+    assert_eq!(
+        redeem(ResponseMode::Jwt, &both),
+        Err("callback.mixed_response")
+    );
+    // What stands outside and is no answer is nothing.
+    assert!(redeem(ResponseMode::Jwt, &iss).is_ok());
+}
+
+fn begun_or_plain(client: &Client, mode: ResponseMode) -> Pending {
+    if mode.is_jwt() {
+        return begun(client, mode);
+    }
+    let ask = AuthorizationRequest::new(RedirectUri::parse(CB).unwrap());
+    client.authorize(&at(), ask).unwrap().1
+}
+
+#[test]
+fn a_response_of_another_flow_is_not_this_flows() {
+    let client = client();
+    let pending = begun(&client, ResponseMode::Jwt);
+    let of = |changes: Value| format!("{CB}?response={}", jwt(&pending, &changes));
+    assert!(pending.recognises(&of(json!({}))));
+    assert!(client.recognises(&pending, &of(json!({}))));
+    assert!(!pending.recognises(&of(json!({"state": "other"}))));
+    assert!(!pending.recognises(&of(json!({"state": null}))));
+    assert!(!pending.recognises(&format!("{CB}?response=x")));
+    // Only whoever has the key can read an encrypted one.
+    let encrypted = format!("{CB}?response=a.b.c.d.e");
+    assert!(pending.recognises(&encrypted) && !client.recognises(&pending, &encrypted));
+}
+
+#[test]
+fn without_an_agreed_algorithm_it_is_rs256() {
+    let allowed = |client: &Client| super::allowed_algs(client.config());
+    assert_eq!(allowed(&of(server())), [Alg::Rs256]);
+    let said = json!({"authorization_signing_alg_values_supported": ["HS256", "ES256", "none"]});
+    let said = server().with_metadata(said.as_object().cloned().unwrap());
+    assert_eq!(allowed(&of(said)), [Alg::Es256]);
+}

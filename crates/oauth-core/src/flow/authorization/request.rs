@@ -1,0 +1,219 @@
+//! What is asked for in an authorization request.
+
+use std::fmt;
+
+use super::{ResponseMode, ResponseType};
+use crate::authorization_details::AuthorizationDetails;
+use crate::error::Error;
+use crate::grant::TokenRequest;
+use crate::issuer::RedirectUri;
+use crate::json::{Map, Value, map_text};
+use crate::pkce::PkceRequirement;
+use crate::scope::Scope;
+use crate::secret::Secret;
+use crate::url::Url;
+
+/// What to ask the person for.
+#[derive(Clone)]
+#[non_exhaustive]
+pub struct AuthorizationRequest {
+    /// Where to come back to; exactly as registered.
+    pub redirect_uri: RedirectUri,
+    /// What the tokens are for. Scope, resources, audiences and authorization details are asked for here;
+    /// resources, audiences and the other parameters again when the code is redeemed.
+    pub token_request: TokenRequest,
+    /// What the answer brings.
+    pub response_type: ResponseType,
+    /// How the answer comes back.
+    pub response_mode: ResponseMode,
+    /// Parameters of the provider's own, such as `display` or `domain_hint`. None may have the name of a
+    /// parameter that this crate writes.
+    pub extra: Vec<(String, String)>,
+    /// Whether the server must say that it supports PKCE.
+    pub pkce_requirement: PkceRequirement,
+    /// Whether the request is handed over before the person is sent to the server (RFC 9126).
+    pub push: Push,
+    /// Where the server fetches the signed request from (RFC 9101 section 5.2).
+    pub request_uri: Option<Url>,
+    /// Refuse a callback without `iss` even if the server promises none (FAPI 2.0).
+    pub issuer_required: bool,
+    pub(crate) pkce: Pkce,
+}
+
+/// Whether an authorization request is pushed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[non_exhaustive]
+pub enum Push {
+    /// Where the server requires it.
+    #[default]
+    WhereRequired,
+    /// Always.
+    Always,
+}
+
+/// Whether a challenge is sent. Only [`crate::danger`] chooses anything but `S256`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Pkce {
+    S256,
+    Plain,
+    Off,
+}
+
+impl AuthorizationRequest {
+    /// A request for the server's default scope.
+    pub const fn new(redirect_uri: RedirectUri) -> Self {
+        Self {
+            redirect_uri,
+            token_request: TokenRequest::new(),
+            response_type: ResponseType::Code,
+            response_mode: ResponseMode::Query,
+            extra: Vec::new(),
+            pkce_requirement: PkceRequirement::Usual,
+            push: Push::WhereRequired,
+            request_uri: None,
+            issuer_required: false,
+            pkce: Pkce::S256,
+        }
+    }
+
+    /// Asks for this scope.
+    #[must_use]
+    pub fn scope(mut self, scope: Scope) -> Self {
+        self.token_request.scope = scope;
+        self
+    }
+
+    /// Asks for an answer of this type, in its default mode.
+    #[must_use]
+    pub const fn response_type(mut self, response_type: ResponseType) -> Self {
+        self.response_type = response_type;
+        self.response_mode = response_type.default_mode();
+        self
+    }
+
+    /// Has the answer come back like this.
+    #[must_use]
+    pub const fn response_mode(mut self, mode: ResponseMode) -> Self {
+        self.response_mode = mode;
+        self
+    }
+
+    /// Asks for a token for this resource (RFC 8707), beside those named before.
+    ///
+    /// # Errors
+    /// `resource.syntax`.
+    pub fn resource(mut self, uri: &str) -> Result<Self, Error> {
+        self.token_request = self.token_request.resource(uri)?;
+        Ok(self)
+    }
+
+    /// Asks for a token for this audience, beside those named before.
+    #[must_use]
+    pub fn audience(mut self, name: &str) -> Self {
+        self.token_request = self.token_request.audience(name);
+        self
+    }
+
+    /// Asks for these permissions (RFC 9396), in place of those named before. In a URL anybody can change
+    /// them: push the request, or sign it, where that matters (section 12).
+    #[must_use]
+    pub fn authorization_details(mut self, details: &AuthorizationDetails) -> Self {
+        self.token_request = self.token_request.authorization_details(details);
+        self
+    }
+
+    /// Asks for all of this, in place of what was named before.
+    #[must_use]
+    pub fn requesting(mut self, token_request: impl Into<TokenRequest>) -> Self {
+        self.token_request = token_request.into();
+        self
+    }
+
+    /// Hands the request over to the server before the person is sent there (RFC 9126), whether the server
+    /// requires that or not.
+    #[must_use]
+    pub const fn pushed(mut self) -> Self {
+        self.push = Push::Always;
+        self
+    }
+
+    /// Sends the signed request by reference (RFC 9101 section 5.2): the server fetches it from this `https`
+    /// URL, which nobody must be able to guess. Serve
+    /// [`Authorization::request_object`](super::Authorization::request_object) there, as
+    /// `application/oauth-authz-req+jwt`, before the person is sent to the server.
+    #[must_use]
+    pub fn request_uri(mut self, url: Url) -> Self {
+        self.request_uri = Some(url);
+        self
+    }
+
+    /// How the person is to have authenticated, best first (OpenID Connect Core section 3.1.2.1). It is a wish:
+    /// what came of it says the `acr` of the ID token.
+    #[must_use]
+    pub fn acr_values<'a>(self, values: impl IntoIterator<Item = &'a str>) -> Self {
+        let values: Vec<_> = values.into_iter().collect();
+        self.extra("acr_values", values.join(" "))
+    }
+
+    /// The person has to have authenticated within these last seconds; with 0 they do so now. The ID token is
+    /// held to it.
+    #[must_use]
+    pub fn max_age(self, seconds: u64) -> Self {
+        self.extra("max_age", seconds.to_string())
+    }
+
+    /// Whether the person is asked: `none`, or of `login`, `consent`, `select_account` and `create` what is
+    /// wanted, with spaces between.
+    #[must_use]
+    pub fn prompt(self, prompt: &str) -> Self {
+        self.extra("prompt", prompt)
+    }
+
+    /// Who is about to sign in, as far as that is known.
+    #[must_use]
+    pub fn login_hint(self, hint: &str) -> Self {
+        self.extra("login_hint", hint)
+    }
+
+    /// The ID token of the person who is expected to be signed in. It becomes a part of the URL, unless the
+    /// request is pushed.
+    #[must_use]
+    pub fn id_token_hint(self, token: &Secret<String>) -> Self {
+        self.extra("id_token_hint", token.expose().clone())
+    }
+
+    /// Languages for the server's pages, best first (BCP 47).
+    #[must_use]
+    pub fn ui_locales<'a>(self, tags: impl IntoIterator<Item = &'a str>) -> Self {
+        let tags: Vec<_> = tags.into_iter().collect();
+        self.extra("ui_locales", tags.join(" "))
+    }
+
+    /// Asks for single claims (OpenID Connect Core section 5.5): an object with the members `userinfo` and
+    /// `id_token`.
+    #[must_use]
+    pub fn claims(self, claims: &Map<String, Value>) -> Self {
+        self.extra("claims", map_text(claims))
+    }
+
+    /// Adds a parameter of the provider's own.
+    #[must_use]
+    pub fn extra(mut self, name: impl Into<String>, value: impl Into<String>) -> Self {
+        self.extra.push((name.into(), value.into()));
+        self
+    }
+}
+
+impl fmt::Debug for AuthorizationRequest {
+    /// Of the provider's own parameters the names only: an `id_token_hint` is a token.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("AuthorizationRequest")
+            .field("redirect_uri", &self.redirect_uri)
+            .field("asked", &self.token_request)
+            .field(
+                "extra",
+                &self.extra.iter().map(|(name, _)| name).collect::<Vec<_>>(),
+            )
+            .finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,106 @@
+//! Signed authorization requests: the parameters as the claims of a JWT.
+//!
+//! RFC 9101 <https://www.rfc-editor.org/rfc/rfc9101#section-4>
+
+#[cfg(all(test, feature = "sha2"))]
+mod tests;
+
+use crate::authorization_details;
+use crate::client_config::ClientConfig;
+use crate::error::{Error, Misuse};
+use crate::form::{self, Form};
+use crate::jose;
+use crate::json::Members;
+use crate::moment::Moment;
+use crate::request_signing::RequestSigning;
+use crate::server::{Flag, Server};
+use crate::url::{Transport, Url};
+use crate::value::writer;
+
+/// The longest `request_uri` ("The entire Request URI SHOULD NOT exceed 512 ASCII characters", section 5.2).
+const MAX_REQUEST_URI: usize = 512;
+
+/// What is signed for these parameters.
+pub(super) fn signing_input(
+    signing: &RequestSigning,
+    config: &ClientConfig,
+    at: &Moment,
+    parameters: &Form,
+) -> Result<String, Error> {
+    let now = at.now().as_secs();
+    let (mut header, mut claims) = (String::new(), String::new());
+    let mut members = Members::of(&mut header);
+    members.text("alg", signing.key().alg().as_str());
+    if !signing.key().id().is_empty() {
+        members.text("kid", signing.key().id());
+    }
+    // Told apart from a client assertion by its type, and by having no `sub` (section 10.8).
+    members.text("typ", "oauth-authz-req+jwt");
+    members.end();
+    let mut members = Members::of(&mut claims);
+    members.text("aud", config.server.issuer().as_str());
+    members.number("exp", now.saturating_add(signing.seconds().into()));
+    members.number("iat", now);
+    members.text("iss", config.client_id.as_str());
+    // Another name than that of the client assertion beside it.
+    members.text("jti", &format!("request-{}", at.ticket()?));
+    members.number("nbf", now);
+    write(parameters, &mut members);
+    members.end();
+    Ok(jose::signing_input(&header, &claims))
+}
+
+/// Every parameter as a claim: numbers and JSON as such ("Numerical values are included as JSON numbers", section
+/// 4), a parameter that stands several times as a list.
+fn write(parameters: &Form, members: &mut Members<'_>) {
+    let pairs = form::parse(parameters.as_str()).unwrap_or_default();
+    for (at, (name, value)) in pairs.iter().enumerate() {
+        let is_this = |(known, _): &&(std::borrow::Cow<'_, str>, _)| known == name;
+        if pairs.iter().take(at).any(|pair| is_this(&pair)) {
+            continue;
+        }
+        let all: Vec<_> = pairs.iter().filter(is_this).collect();
+        match &**name {
+            // What they hold was found well-formed before.
+            "max_age" | "claims" | authorization_details::PARAMETER => {
+                members.next(name).push_str(value);
+            }
+            _ if all.len() > 1 => {
+                let write = |(_, value): &&(_, std::borrow::Cow<'_, str>), out: &mut String| {
+                    writer::string(value, out);
+                };
+                writer::list(&all, members.next(name), write);
+            }
+            _ => members.text(name, value),
+        }
+    }
+}
+
+/// What goes beside a request object: `client_id`, and what OpenID Connect Core section 6.1 wants as well of a
+/// request that does not go the way of RFC 9126.
+pub(super) fn beside(config: &ClientConfig, parameters: &Form) -> Form {
+    let id = config.server.rules().client_id_parameter();
+    let is_openid = parameters.names("nonce");
+    let mut form = Form::new();
+    for (name, value) in form::parse(parameters.as_str()).unwrap_or_default() {
+        let is_openids = matches!(&*name, "response_type" | "scope");
+        if *name == *id || is_openid && is_openids {
+            form.push(&name, &value);
+        }
+    }
+    form
+}
+
+/// # Errors
+/// `form.malformed_parameter` for a `request_uri` that is not `https`, or too long; or where the server takes
+/// none.
+pub(super) fn check_reference(url: &Url, server: &Server) -> Result<(), Error> {
+    let wrong = |why: &str| Err(Error::from(Misuse::ParameterValue).about(why));
+    if !server.flag("request_uri_parameter_supported", Flag::True) {
+        return wrong("request_uri: the server takes none");
+    }
+    if url.require(Transport::Https).is_err() || url.as_str().len() > MAX_REQUEST_URI {
+        return wrong("request_uri must be https, and at most 512 characters");
+    }
+    Ok(())
+}

@@ -1,0 +1,252 @@
+#![allow(clippy::unwrap_used, clippy::panic)] // a test that fails says so
+
+use std::sync::Arc;
+
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use bytes::Bytes;
+use serde_json::{Value, json};
+
+use super::super::{Authorization, AuthorizationRequest};
+use super::*;
+use crate::authorization_details::{AuthorizationDetail, AuthorizationDetails};
+use crate::client::Client;
+use crate::crypto::{Signer, SigningKey};
+use crate::error::Cause;
+use crate::exchange::{Exchange, Input, Step};
+use crate::issuer::RedirectUri;
+use crate::jose::Alg;
+use crate::scope::Scope;
+use crate::server::EndpointKind;
+use crate::testing::{NOW, at, code, of, server};
+
+const CB: &str = "https://app.example/cb";
+
+/// Signs nothing, but in the right length.
+struct Sixtyfour;
+
+impl Signer for Sixtyfour {
+    fn sign(&self, _: &[u8]) -> Result<Bytes, Cause> {
+        Ok(Bytes::from_static(&[7; 64]))
+    }
+}
+
+fn local() -> RequestSigning {
+    RequestSigning::new(SigningKey::local("k1", Alg::Es256, Arc::new(Sixtyfour)))
+}
+
+fn ask(scope: &str) -> AuthorizationRequest {
+    let ask = AuthorizationRequest::new(RedirectUri::parse(CB).unwrap());
+    ask.scope(Scope::parse(scope).unwrap())
+}
+
+fn begun(client: &Client, ask: AuthorizationRequest) -> Result<Authorization, &'static str> {
+    let mut exchange = client.begin_authorization(ask);
+    match code(exchange.resume(&at(), Input::Begin))? {
+        Step::Done(begun) => Ok(begun),
+        step => panic!("{step:?}"),
+    }
+}
+
+fn pairs(query: &str) -> Vec<(String, String)> {
+    let pairs = form::parse(query).unwrap().into_iter();
+    pairs
+        .map(|(name, value)| (name.into_owned(), value.into_owned()))
+        .collect()
+}
+
+fn names(pairs: &[(String, String)]) -> Vec<&str> {
+    pairs.iter().map(|(name, _)| name.as_str()).collect()
+}
+
+fn opened(jwt: &str) -> (Value, Value) {
+    let mut parts = jwt.split('.');
+    let mut next = || -> Value {
+        let bytes = URL_SAFE_NO_PAD.decode(parts.next().unwrap()).unwrap();
+        serde_json::from_slice(&bytes).unwrap()
+    };
+    (next(), next())
+}
+
+fn object(pairs: &[(String, String)]) -> (Value, Value) {
+    let found = pairs.iter().find(|(name, _)| name == "request");
+    opened(&found.unwrap().1)
+}
+
+#[test]
+fn every_parameter_is_a_claim_and_numbers_stay_numbers() {
+    let client = of(server()).with_request_signing(local());
+    let details: AuthorizationDetails = [AuthorizationDetail::new("payment").action("pay")]
+        .into_iter()
+        .collect();
+    let asked = json!({"id_token": {"acr": {"essential": true}}});
+    let ask = ask("openid read")
+        .max_age(300)
+        .prompt("login consent")
+        .claims(asked.as_object().unwrap())
+        .authorization_details(&details)
+        .resource("https://a.example/")
+        .and_then(|ask| ask.resource("https://b.example/"))
+        .unwrap();
+    let begun = begun(&client, ask.clone()).unwrap();
+    let query = pairs(begun.url.query().unwrap());
+    // Beside it only what OpenID Connect wants there.
+    assert_eq!(
+        names(&query),
+        ["response_type", "client_id", "scope", "request"]
+    );
+    let (header, claims) = object(&query);
+    assert_eq!(
+        header,
+        json!({"alg": "ES256", "kid": "k1", "typ": "oauth-authz-req+jwt"})
+    );
+    let claim = |name: &str| claims.get(name).cloned().unwrap_or_default();
+    assert_eq!(claim("iss"), json!("id"));
+    assert_eq!(claim("client_id"), json!("id"));
+    assert_eq!(claim("aud"), json!("https://as.example"));
+    assert_eq!(claim("nbf"), json!(NOW));
+    assert_eq!(claim("exp"), json!(NOW + 300));
+    assert_eq!(claim("max_age"), json!(300));
+    assert_eq!(claim("claims"), asked);
+    let payment = json!([{"type": "payment", "actions": ["pay"]}]);
+    assert_eq!(claim("authorization_details"), payment);
+    let resources = json!(["https://a.example/", "https://b.example/"]);
+    assert_eq!(claim("resource"), resources);
+    assert_eq!(claim("prompt"), json!("login consent"));
+    assert_eq!(claim("state"), json!(begun.pending.state().expose()));
+    for absent in ["sub", "request", "request_uri"] {
+        assert_eq!(claim(absent), Value::Null, "{absent}");
+    }
+    // The same parameters as in a request that is not signed.
+    let plain = begun_plain(ask);
+    for (name, _) in pairs(plain.url.query().unwrap()) {
+        assert!(claims.get(&name).is_some(), "{name}");
+    }
+}
+
+#[test]
+fn without_openid_nothing_but_the_client_stands_outside() {
+    let client = of(server()).with_request_signing(local().lifetime(60));
+    let begun = begun(&client, ask("read")).unwrap();
+    let query = pairs(begun.url.query().unwrap());
+    assert_eq!(names(&query), ["client_id", "request"]);
+    assert_eq!(object(&query).1.get("exp"), Some(&json!(NOW + 60)));
+}
+
+#[test]
+fn a_pushed_request_is_the_object_and_the_clients_credentials() {
+    let kind = EndpointKind::PushedAuthorizationRequest;
+    let server = server()
+        .with_endpoint(kind, "https://as.example/par")
+        .unwrap();
+    let client = of(server).with_request_signing(local());
+    let mut exchange = client.begin_authorization(ask("openid").pushed());
+    let Ok(Step::Send(request)) = exchange.resume(&at(), Input::Begin) else {
+        panic!("a request")
+    };
+    let body = pairs(std::str::from_utf8(request.body()).unwrap());
+    assert_eq!(names(&body), ["request", "client_id"]);
+    assert!(request.headers().contains_key("authorization"));
+}
+
+#[test]
+fn a_host_may_sign_and_the_request_may_be_fetched() {
+    let key = SigningKey::host("k1", Alg::Es256);
+    let client = of(server()).with_request_signing(RequestSigning::new(key));
+    let url = Url::parse("https://app.example/requests/4711").unwrap();
+    let mut exchange = client.begin_authorization(ask("read").request_uri(url.clone()));
+    let Ok(Step::Sign(job)) = exchange.resume(&at(), Input::Begin) else {
+        panic!("a job")
+    };
+    assert_eq!((job.key_id.as_str(), job.alg), ("k1", "ES256"));
+    let signed = Input::Signed(Bytes::from_static(&[7; 64]));
+    let Ok(Step::Done(begun)) = exchange.resume(&at(), signed) else {
+        panic!("done")
+    };
+    let query = pairs(begun.url.query().unwrap());
+    assert_eq!(names(&query), ["client_id", "request_uri"]);
+    assert_eq!(query.get(1).unwrap().1, url.as_str());
+    let object = begun.request_object.unwrap();
+    assert_eq!(
+        opened(object.expose()).1.get("client_id"),
+        Some(&json!("id"))
+    );
+    // Nobody waits for the host in one call.
+    let at_once = client.authorize(&at(), ask("read")).map(drop);
+    assert_eq!(code(at_once), Err("misuse.setup"));
+}
+
+#[test]
+fn a_signature_that_is_none_and_a_host_that_does_not_sign_end_it() {
+    for (input, error) in [
+        (
+            Input::Signed(Bytes::from_static(&[7; 63])),
+            "client_auth.signature_length",
+        ),
+        (
+            Input::Lost(Cause::unsent("no token in the slot")),
+            "lost.unsent",
+        ),
+    ] {
+        let key = SigningKey::host("k1", Alg::Es256);
+        let client = of(server()).with_request_signing(RequestSigning::new(key));
+        let mut exchange = client.begin_authorization(ask("read"));
+        let _ = exchange.resume(&at(), Input::Begin);
+        assert_eq!(code(exchange.resume(&at(), input)).map(drop), Err(error));
+    }
+}
+
+#[test]
+fn what_cannot_be_is_refused_before_anything_is_signed() {
+    let with = |said: Value| server().with_metadata(said.as_object().cloned().unwrap());
+    let reference = |text: &str| ask("read").request_uri(Url::parse(text).unwrap());
+    let hosted = "https://app.example/r";
+    let signing = |server| of(server).with_request_signing(local());
+    let long = format!("https://app.example/{}", "r".repeat(500));
+    for (client, ask, error) in [
+        (of(server()), reference(hosted), "key.missing"),
+        (
+            signing(server()),
+            reference("http://app.example/r"),
+            "form.malformed_parameter",
+        ),
+        (
+            signing(server()),
+            reference(&long),
+            "form.malformed_parameter",
+        ),
+        (
+            signing(with(json!({"request_uri_parameter_supported": false}))),
+            reference(hosted),
+            "form.malformed_parameter",
+        ),
+        (
+            signing(server()),
+            reference(hosted).pushed(),
+            "form.reserved_parameter",
+        ),
+        (
+            signing(with(
+                json!({"request_object_signing_alg_values_supported": ["PS256"]}),
+            )),
+            ask("read"),
+            "key.algorithm",
+        ),
+        (
+            of(with(json!({"require_signed_request_object": true}))),
+            ask("read"),
+            "authorization.request_object_required",
+        ),
+        (
+            signing(server()),
+            ask("read").extra("request", "x"),
+            "form.reserved_parameter",
+        ),
+    ] {
+        assert_eq!(begun(&client, ask).map(drop), Err(error));
+    }
+}
+
+fn begun_plain(ask: AuthorizationRequest) -> Authorization {
+    begun(&of(server()), ask).unwrap()
+}

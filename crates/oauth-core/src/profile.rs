@@ -1,0 +1,294 @@
+//! Security profiles: one setting that refuses, before anything is sent, what a profile forbids, and turns on what
+//! it demands. A profile is data: clauses, each with one of the demands that this crate can check.
+//!
+//! FAPI 2.0 Security Profile <https://openid.net/specs/fapi-security-profile-2_0-final.html>,
+//! FAPI 2.0 Message Signing <https://openid.net/specs/fapi-message-signing-2_0-final.html>,
+//! OAuth 2.1 (draft-ietf-oauth-v2-1), RFC 9700.
+
+#[cfg(all(test, feature = "sha2"))]
+mod tests;
+
+use std::fmt;
+
+use crate::error::{Error, Misuse};
+use crate::jose::Alg;
+
+/// A set of rules for a client.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum Profile {
+    /// What OAuth 2.1 leaves out is refused, and pushed authorization requests are used where offered.
+    Oauth21,
+    /// OAuth 2.1, and replies are read to the letter: what a standard forbids is an error even where it does no
+    /// harm, and a server has to say that it supports PKCE and names itself in its callbacks.
+    Strict,
+    /// FAPI 2.0 Security Profile: for banks, health services and whoever wants their level.
+    Fapi2Security,
+    /// FAPI 2.0 Message Signing: the same, with requests and responses that are signed and so can be proved later.
+    Fapi2MessageSigning,
+}
+
+/// What a clause demands.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum Demand {
+    /// Client authentication by `private_key_jwt` or mutual TLS.
+    AuthenticationByKey,
+    /// Client assertions name the issuer as their audience, and nothing else.
+    IssuerAsAudience,
+    /// Tokens are bound to a DPoP key or a certificate.
+    SenderConstrainedTokens,
+    /// Signatures are PS256, ES256 or EdDSA.
+    Algorithms,
+    /// The server's endpoints come from its metadata document.
+    Discovery,
+    /// No resource owner password credentials.
+    NoPassword,
+    /// The response type is `code`.
+    CodeOnly,
+    /// PKCE, with S256.
+    Pkce,
+    /// The server says that it supports PKCE.
+    PkceAdvertised,
+    /// Authorization requests are pushed.
+    Pushed,
+    /// Authorization requests are pushed where the server offers it.
+    PushedWhereOffered,
+    /// Authorization responses name their issuer.
+    IssuerInResponse,
+    /// Authorization requests are signed.
+    SignedRequest,
+    /// Authorization responses are signed.
+    SignedResponse,
+    /// Introspection responses are signed.
+    SignedIntrospection,
+    /// Replies are read to the letter.
+    StrictReading,
+}
+
+/// One demand, and where it is written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Clause {
+    /// The document and its section.
+    pub source: &'static str,
+    /// What it demands.
+    pub demand: Demand,
+    /// The same for people.
+    pub text: &'static str,
+}
+
+const fn clause(source: &'static str, demand: Demand, text: &'static str) -> Clause {
+    Clause {
+        source,
+        demand,
+        text,
+    }
+}
+
+const NO_PASSWORD: Clause = clause(
+    "RFC 9700 section 2.4",
+    Demand::NoPassword,
+    "the resource owner password credentials grant must not be used",
+);
+const PKCE: Clause = clause(
+    "OAuth 2.1 section 4.1.1",
+    Demand::Pkce,
+    "authorization requests have a code_challenge by S256",
+);
+const AUDIENCE: Clause = clause(
+    "RFC 10070 section 4",
+    Demand::IssuerAsAudience,
+    "client assertions have the issuer as their only audience",
+);
+const PUSHED_WHERE_OFFERED: Clause = clause(
+    "OAuth 2.1 section 3.1",
+    Demand::PushedWhereOffered,
+    "authorization requests are pushed where the server offers it",
+);
+
+const OAUTH21: &[Clause] = &[NO_PASSWORD, PKCE, AUDIENCE, PUSHED_WHERE_OFFERED];
+
+const STRICT: &[Clause] = &[
+    NO_PASSWORD,
+    PKCE,
+    AUDIENCE,
+    PUSHED_WHERE_OFFERED,
+    clause(
+        "RFC 9700 section 2.1.1",
+        Demand::PkceAdvertised,
+        "the server publishes that it supports PKCE",
+    ),
+    clause(
+        "RFC 9700 section 2.1",
+        Demand::IssuerInResponse,
+        "authorization responses name their issuer",
+    ),
+    clause(
+        "RFC 6749, and the standards of each message",
+        Demand::StrictReading,
+        "replies are read to the letter",
+    ),
+];
+
+macro_rules! fapi2 {
+    ($($more:expr),* $(,)?) => {
+        &[
+            clause(
+                "FAPI 2.0 Security Profile section 5.3.3.1",
+                Demand::AuthenticationByKey,
+                "the client authenticates with private_key_jwt or mutual TLS",
+            ),
+            clause(
+                "FAPI 2.0 Security Profile section 5.3.3.1",
+                Demand::SenderConstrainedTokens,
+                "access tokens are bound to a DPoP key or a certificate",
+            ),
+            clause(
+                "FAPI 2.0 Security Profile section 5.3.3.1",
+                Demand::IssuerAsAudience,
+                "client assertions have the issuer as their only audience",
+            ),
+            clause(
+                "FAPI 2.0 Security Profile section 5.3.3.1",
+                Demand::Discovery,
+                "endpoints come from the metadata document of the server",
+            ),
+            clause(
+                "FAPI 2.0 Security Profile section 5.4.1",
+                Demand::Algorithms,
+                "signatures are PS256, ES256 or EdDSA",
+            ),
+            clause(
+                "FAPI 2.0 Security Profile section 5.3.2.1",
+                Demand::NoPassword,
+                "the resource owner password credentials grant must not be used",
+            ),
+            clause(
+                "FAPI 2.0 Security Profile section 5.3.3.2",
+                Demand::CodeOnly,
+                "the response type is code",
+            ),
+            clause(
+                "FAPI 2.0 Security Profile section 5.3.3.2",
+                Demand::Pkce,
+                "authorization requests have a code_challenge by S256",
+            ),
+            clause(
+                "FAPI 2.0 Security Profile section 5.3.3.2",
+                Demand::Pushed,
+                "authorization requests are pushed",
+            ),
+            clause(
+                "FAPI 2.0 Security Profile section 5.3.3.2",
+                Demand::IssuerInResponse,
+                "authorization responses name their issuer",
+            ),
+            $($more),*
+        ]
+    };
+}
+
+const FAPI2_SECURITY: &[Clause] = fapi2![];
+
+const FAPI2_MESSAGE_SIGNING: &[Clause] = fapi2![
+    clause(
+        "FAPI 2.0 Message Signing section 5.3.2",
+        Demand::SignedRequest,
+        "authorization requests are signed",
+    ),
+    clause(
+        "FAPI 2.0 Message Signing section 5.4.2",
+        Demand::SignedResponse,
+        "authorization responses are signed",
+    ),
+    clause(
+        "FAPI 2.0 Message Signing section 5.5.2",
+        Demand::SignedIntrospection,
+        "introspection responses are signed",
+    ),
+];
+
+/// What FAPI 2.0 signs with (Security Profile section 5.4.1).
+const ALGORITHMS: [Alg; 4] = [Alg::Ps256, Alg::Es256, Alg::EdDsa, Alg::Ed25519];
+
+impl Profile {
+    /// Every profile.
+    pub const ALL: &'static [Self] = &[
+        Self::Oauth21,
+        Self::Strict,
+        Self::Fapi2Security,
+        Self::Fapi2MessageSigning,
+    ];
+
+    /// The profile of this name.
+    pub fn named(name: &str) -> Option<Self> {
+        let mut all = Self::ALL.iter().copied();
+        all.find(|profile| profile.as_str() == name)
+    }
+
+    /// Its name.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Oauth21 => "oauth21",
+            Self::Strict => "strict",
+            Self::Fapi2Security => "fapi2_security",
+            Self::Fapi2MessageSigning => "fapi2_message_signing",
+        }
+    }
+
+    /// Everything that it demands.
+    pub const fn clauses(self) -> &'static [Clause] {
+        match self {
+            Self::Oauth21 => OAUTH21,
+            Self::Strict => STRICT,
+            Self::Fapi2Security => FAPI2_SECURITY,
+            Self::Fapi2MessageSigning => FAPI2_MESSAGE_SIGNING,
+        }
+    }
+
+    /// The clause by which it demands this, if it does.
+    pub fn clause(self, demand: Demand) -> Option<&'static Clause> {
+        self.clauses().iter().find(|clause| clause.demand == demand)
+    }
+
+    /// Whether it demands this.
+    pub fn demands(self, demand: Demand) -> bool {
+        self.clause(demand).is_some()
+    }
+
+    /// Whether signatures of this algorithm are good enough.
+    pub fn allows(self, alg: Alg) -> bool {
+        !self.demands(Demand::Algorithms) || ALGORITHMS.contains(&alg)
+    }
+
+    /// The algorithms that a server is taken to sign with that does not say, where the default of a standard is
+    /// not allowed.
+    pub(crate) fn default_algs(self) -> Option<&'static [Alg]> {
+        self.demands(Demand::Algorithms).then_some(&ALGORITHMS)
+    }
+
+    /// Refuses unless `is_met`, where it demands this. `what` is how the client falls short.
+    ///
+    /// # Errors
+    /// `profile.forbidden`, which names the clause.
+    pub(crate) fn require(
+        self,
+        demand: Demand,
+        is_met: impl FnOnce() -> bool,
+        what: &str,
+    ) -> Result<(), Error> {
+        match self.clause(demand) {
+            Some(clause) if !is_met() => {
+                Err(Error::from(Misuse::ProfileForbids).about(&format!("{clause}; {what}")))
+            }
+            _ => Ok(()),
+        }
+    }
+}
+
+impl fmt::Display for Clause {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}: {}", self.source, self.text)
+    }
+}

@@ -1,0 +1,308 @@
+#![allow(clippy::unwrap_used, clippy::panic)] // a test that fails says so
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use serde_json::{Value, json};
+
+use super::*;
+use crate::client::Client;
+use crate::client_auth::{Certificate, ClientAssertion, ClientAuth};
+use crate::client_id::ClientId;
+use crate::crypto::{Signer, SigningKey};
+use crate::dpop::DpopKey;
+use crate::error::Cause;
+use crate::exchange::{Exchange, Input, Step};
+use crate::flow::authorization::{AuthorizationRequest, ResponseType};
+use crate::grant::{ClientCredentials, Password, TokenRequest};
+use crate::issuer::{Issuer, RedirectUri};
+use crate::jose::PublicJwk;
+use crate::json::Json;
+use crate::quirk::{Quirk, Rules};
+use crate::request_signing::RequestSigning;
+use crate::scope::Scope;
+use crate::server::{EndpointKind, Server};
+use crate::testing::at;
+
+const ISSUER: &str = "https://as.example";
+
+struct Sixtyfour;
+
+impl Signer for Sixtyfour {
+    fn sign(&self, _: &[u8]) -> Result<Bytes, Cause> {
+        Ok(Bytes::from_static(&[7; 64]))
+    }
+}
+
+fn key(alg: Alg) -> SigningKey {
+    SigningKey::local("k1", alg, Arc::new(Sixtyfour))
+}
+
+fn read(changes: Value, rules: Rules) -> Server {
+    let mut document = json!({
+        "issuer": ISSUER,
+        "authorization_endpoint": "https://as.example/authorize",
+        "token_endpoint": "https://as.example/token",
+        "introspection_endpoint": "https://as.example/introspect",
+        "pushed_authorization_request_endpoint": "https://as.example/par",
+        "code_challenge_methods_supported": ["S256"],
+        "authorization_response_iss_parameter_supported": true,
+    });
+    let members = document.as_object_mut().unwrap();
+    members.extend(changes.as_object().unwrap().clone());
+    members.retain(|_, value| !value.is_null());
+    let text = document.to_string();
+    let Ok(Json::Object(object)) = crate::json::parse(&text) else {
+        panic!("an object")
+    };
+    Server::read(&Issuer::parse(ISSUER).unwrap(), &object, rules).unwrap()
+}
+
+fn discovered() -> Server {
+    read(json!({}), Rules::default())
+}
+
+fn jwt_auth(alg: Alg) -> ClientAuth {
+    ClientAuth::assertion(ClientAssertion::new(key(alg)))
+}
+
+fn dpop(alg: Alg) -> DpopKey {
+    let jwk = match alg {
+        Alg::Es256 => {
+            r#"{"kty":"EC","crv":"P-256","x":"l8tFrhx-34tV3hRICRDY9zCkDlpBhF42UQUfWVAWBFs","y":"9VE4jf_Ok_o64zbTTlcuNJajHmt6v9TDVrU0CdvGRDA"}"#
+        }
+        _ => {
+            r#"{"kty":"RSA","e":"AQAB","n":"0vx7agoebGcQSuuPiLJXZptN9nndrQmbXEps2aiAFbWhM78LhWx4cbbfAAtVT86zwu1RK7aPFFxuhDR1L6tSoc_BJECPebWKRXjBZCiFV4n3oknjhMstn64tZ_2W-5JsGY4Hc5n9yBXArwl93lqt7_RN5w6Cf0h4QyQ5v-65YGjQR0_FDW2QvzqY368QQMicAtaSqzs8KJZgnYb9c7d0zgdAZHzu6qMQvRL5hajrn1n91CbOpbISD08qNLyrdkt-bFTWhAI4vMQFh6WeZu0fM4lFd2NcRwr3XPksINHaQ-G_xBniIqbw0Ls1jF44-csFCur-kEgU8awapJzKnqDKgw"}"#
+        }
+    };
+    DpopKey::new(key(alg), PublicJwk::parse(jwk).unwrap()).unwrap()
+}
+
+fn client(server: Server, auth: ClientAuth) -> Client {
+    Client::new(server, ClientId::new("id"), auth).unwrap()
+}
+
+fn bank() -> Client {
+    client(discovered(), jwt_auth(Alg::Es256)).with_dpop(dpop(Alg::Es256))
+}
+
+fn ask() -> AuthorizationRequest {
+    let ask = AuthorizationRequest::new(RedirectUri::parse("https://app.example/cb").unwrap());
+    ask.scope(Scope::parse("openid").unwrap())
+}
+
+/// Where the first request goes, or what it is refused with.
+fn first<T>(mut exchange: impl Exchange<Output = T>) -> Result<String, Error> {
+    match exchange.resume(&at(), Input::Begin)? {
+        Step::Send(request) => Ok(request.uri().path().to_owned()),
+        Step::Done(_) => Ok("done".to_owned()),
+        _ => panic!("no such step"),
+    }
+}
+
+fn authorizing(client: &Client) -> Result<String, Error> {
+    first(client.begin_authorization(ask()))
+}
+
+fn credentials(client: &Client) -> Result<String, Error> {
+    first(client.token(ClientCredentials, TokenRequest::new()))
+}
+
+/// The clause that an error names.
+fn clause(result: Result<String, Error>) -> String {
+    let error = result.unwrap_err();
+    assert_eq!(error.code(), "profile.forbidden");
+    let detail = error.detail().unwrap();
+    detail.split(':').next().unwrap().to_owned()
+}
+
+#[test]
+fn names_are_names_and_every_clause_says_where_it_is_written() {
+    for profile in Profile::ALL {
+        assert_eq!(Profile::named(profile.as_str()), Some(*profile));
+        for clause in profile.clauses() {
+            assert!(profile.demands(clause.demand));
+            assert!(!clause.source.is_empty() && clause.to_string().contains(clause.text));
+        }
+    }
+    assert_eq!(Profile::named("fapi"), None);
+    let all = |profile: Profile| profile.clauses().len();
+    assert_eq!(
+        all(Profile::Fapi2MessageSigning),
+        all(Profile::Fapi2Security) + 3
+    );
+}
+
+#[test]
+fn a_bank_pushes_and_asks_for_tokens() {
+    let client = bank().with_profile(Profile::Fapi2Security);
+    assert_eq!(authorizing(&client).unwrap(), "/par");
+    assert_eq!(credentials(&client).unwrap(), "/token");
+    // With mutual TLS in place of both keys.
+    let tls = client_tls().with_profile(Profile::Fapi2Security);
+    assert_eq!(authorizing(&tls).unwrap(), "/par");
+    // And with tokens that are bound to the certificate.
+    let bound = self::client(discovered(), jwt_auth(Alg::Es256));
+    let bound = bound.with_certificate_bound_tokens();
+    let bound = bound.with_profile(Profile::Fapi2Security);
+    assert_eq!(credentials(&bound).unwrap(), "/token");
+}
+
+fn client_tls() -> Client {
+    client(discovered(), ClientAuth::tls(Certificate::Pki))
+}
+
+#[test]
+fn fapi_refuses_each_client_that_falls_short_and_names_the_clause() {
+    let with = |auth| client(discovered(), auth).with_dpop(dpop(Alg::Es256));
+    let by_hand = Server::new(Issuer::parse(ISSUER).unwrap());
+    let by_hand = by_hand.with_endpoint(EndpointKind::Token, "https://as.example/token");
+    let to_endpoint = ClientAssertion::new(key(Alg::Es256))
+        .audience(crate::client_auth::AssertionAudience::TokenEndpoint);
+    let section = |number: &str| format!("FAPI 2.0 Security Profile section {number}");
+    for (client, number) in [
+        (with(ClientAuth::basic("hunter22")), "5.3.3.1"),
+        (with(ClientAuth::none()), "5.3.3.1"),
+        (with(ClientAuth::assertion(to_endpoint)), "5.3.3.1"),
+        (client(discovered(), jwt_auth(Alg::Es256)), "5.3.3.1"),
+        (with(jwt_auth(Alg::Rs256)), "5.4.1"),
+        (
+            client(discovered(), jwt_auth(Alg::Es256)).with_dpop(dpop(Alg::Rs256)),
+            "5.4.1",
+        ),
+        (
+            client(by_hand.unwrap(), jwt_auth(Alg::Es256)).with_dpop(dpop(Alg::Es256)),
+            "5.3.3.1",
+        ),
+    ] {
+        let client = client.with_profile(Profile::Fapi2Security);
+        assert_eq!(clause(credentials(&client)), section(number), "{client:?}");
+    }
+}
+
+#[test]
+fn fapi_refuses_requests_that_fall_short() {
+    let client = bank().with_profile(Profile::Fapi2Security);
+    let refused = |ask: AuthorizationRequest| clause(first(client.begin_authorization(ask)));
+    let section = "FAPI 2.0 Security Profile section 5.3.3.2";
+    assert_eq!(
+        refused(ask().response_type(ResponseType::CodeIdToken)),
+        section
+    );
+    assert_eq!(refused(crate::danger::without_pkce(ask())), section);
+    let quirks = vec![Quirk::WithoutPkce];
+    let rules = Rules {
+        quirks,
+        ..Rules::default()
+    };
+    let breaking = self::client(read(json!({}), rules), jwt_auth(Alg::Es256));
+    let breaking = breaking.with_dpop(dpop(Alg::Es256));
+    let breaking = breaking.with_profile(Profile::Fapi2Security);
+    assert_eq!(clause(authorizing(&breaking)), section);
+}
+
+#[test]
+fn passwords_are_for_no_profile() {
+    for profile in Profile::ALL {
+        let client = bank()
+            .with_request_signing(RequestSigning::new(key(Alg::Es256)))
+            .with_profile(*profile);
+        let grant = Password {
+            username: "ann".into(),
+            password: "hunter22".into(),
+        };
+        let refused = clause(first(client.token(grant, TokenRequest::new())));
+        assert!(refused.contains("section"), "{refused}");
+    }
+}
+
+#[test]
+fn message_signing_signs_and_has_everything_signed() {
+    let client = bank().with_profile(Profile::Fapi2MessageSigning);
+    assert_eq!(
+        clause(authorizing(&client)),
+        "FAPI 2.0 Message Signing section 5.3.2"
+    );
+    let introspection = client.introspect(crate::endpoint::introspection::Introspection::new("t"));
+    assert_eq!(
+        clause(first(introspection)),
+        "FAPI 2.0 Message Signing section 5.5.2"
+    );
+    let client = client.with_request_signing(RequestSigning::new(key(Alg::Es256)));
+    let mut exchange = client.begin_authorization(ask());
+    let Ok(Step::Send(request)) = exchange.resume(&at(), Input::Begin) else {
+        panic!("a request")
+    };
+    let body = std::str::from_utf8(request.body()).unwrap();
+    assert!(body.contains("request=") && !body.contains("redirect_uri="));
+    let reply = crate::testing::json(201, r#"{"request_uri":"urn:a:b","expires_in":60}"#);
+    let Ok(Step::Done(begun)) = exchange.resume(&at(), Input::Reply(reply)) else {
+        panic!("done")
+    };
+    // A plain answer is none.
+    let state = begun.pending.state().expose();
+    let plain = format!("https://app.example/cb?code=c&state={state}&iss=https%3A%2F%2Fas.example");
+    let pending = crate::Pending::from_json(begun.pending.to_json().expose()).unwrap();
+    let refused = client.redeem(pending, &plain).map(drop);
+    assert_eq!(refused.unwrap_err().code(), "callback.missing_response");
+}
+
+#[test]
+fn a_callback_without_its_issuer_is_refused_whatever_the_server_promised() {
+    let silent = json!({"authorization_response_iss_parameter_supported": null});
+    let client = client(
+        read(silent, Rules::default()),
+        ClientAuth::basic("hunter22"),
+    );
+    for (profile, expected) in [
+        (Some(Profile::Strict), Err("callback.missing_issuer")),
+        (Some(Profile::Oauth21), Ok(())),
+        (None, Ok(())),
+    ] {
+        let client = profile.map_or_else(|| client.clone(), |it| client.clone().with_profile(it));
+        let mut exchange = client.begin_authorization(ask());
+        let mut step = exchange.resume(&at(), Input::Begin).unwrap();
+        if let Step::Send(_) = step {
+            assert!(profile.is_some());
+            let reply = crate::testing::json(201, r#"{"request_uri":"urn:a:b","expires_in":60}"#);
+            step = exchange.resume(&at(), Input::Reply(reply)).unwrap();
+        }
+        let Step::Done(begun) = step else {
+            panic!("done")
+        };
+        let state = begun.pending.state().expose().clone();
+        let callback = format!("https://app.example/cb?code=c&state={state}");
+        let redeemed = client.redeem(begun.pending, &callback).map(drop);
+        assert_eq!(redeemed.map_err(|error| error.code()), expected);
+    }
+}
+
+#[test]
+fn strict_wants_pkce_published_and_replies_to_the_letter() {
+    let silent = json!({"code_challenge_methods_supported": null});
+    let client = client(
+        read(silent, Rules::default()),
+        ClientAuth::basic("hunter22"),
+    );
+    let client = client.with_profile(Profile::Strict);
+    assert_eq!(authorizing(&client).unwrap_err().code(), "pkce.unsupported");
+    assert!(client.server().rules().is_strict());
+}
+
+#[test]
+fn the_algorithms_of_fapi_are_the_default_where_a_server_says_nothing() {
+    let allowed = |client: &Client| crate::token::id_token::allowed_algs(client.config());
+    let silent = bank();
+    assert_eq!(allowed(&silent), [Alg::Rs256]);
+    assert_eq!(
+        allowed(&silent.with_profile(Profile::Fapi2Security)),
+        [Alg::Ps256, Alg::Es256, Alg::EdDsa, Alg::Ed25519]
+    );
+    let said = json!({"id_token_signing_alg_values_supported": ["RS256", "PS256"]});
+    let server = read(said, Rules::default());
+    let client = client(server, jwt_auth(Alg::Es256)).with_dpop(dpop(Alg::Es256));
+    assert_eq!(
+        allowed(&client.with_profile(Profile::Fapi2Security)),
+        [Alg::Ps256]
+    );
+}

@@ -1,0 +1,58 @@
+//! With which key a client signs its authorization requests (RFC 9101). The requests themselves are made in
+//! `flow/authorization/request_object.rs`.
+
+use crate::crypto::SigningKey;
+use crate::error::{Error, Misuse};
+use crate::server::Server;
+
+/// How long a request object is good, in seconds. FAPI 2.0 Message Signing (section 5.3.2) allows 60 minutes.
+const LIFETIME: u32 = 300;
+
+/// How a client signs its authorization requests.
+#[derive(Debug, Clone)]
+pub struct RequestSigning {
+    key: SigningKey,
+    lifetime: u32,
+}
+
+impl RequestSigning {
+    /// With this key, whose public half the server knows. Its name, if it has one, is the `kid`.
+    pub const fn new(key: SigningKey) -> Self {
+        Self {
+            key,
+            lifetime: LIFETIME,
+        }
+    }
+
+    /// Lets each request be good for so many seconds: 300 by default. A person has to be at the server by then,
+    /// unless the request is pushed.
+    #[must_use]
+    pub const fn lifetime(mut self, seconds: u32) -> Self {
+        self.lifetime = seconds;
+        self
+    }
+
+    /// The key that signs.
+    pub const fn key(&self) -> &SigningKey {
+        &self.key
+    }
+
+    /// In seconds.
+    pub(crate) const fn seconds(&self) -> u32 {
+        self.lifetime
+    }
+
+    /// # Errors
+    /// `key.algorithm` for an algorithm that the server does not take.
+    pub(crate) fn check(&self, server: &Server) -> Result<(), Error> {
+        let alg = self.key.alg();
+        let taken = server.named_list("request_object_signing_alg_values_supported");
+        match taken {
+            Some(taken) if !taken.iter().any(|name| name == alg.as_str()) => {
+                let both = format!("{}; the server accepts {}", alg.as_str(), taken.join(" "));
+                Err(Error::from(Misuse::KeyAlgorithm).about(&both))
+            }
+            _ => Ok(()),
+        }
+    }
+}
