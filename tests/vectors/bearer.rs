@@ -8,6 +8,7 @@ use oauth_core::Secret;
 use oauth_core::flow::resource::{self, Redirect, Resource, Verdict as Asking};
 use oauth_core::issuer::return_target;
 use oauth_core::quirk::Rules;
+use oauth_core::token::step_up::StepUp;
 use oauth_core::url::Url;
 use serde_json::{Value, json};
 
@@ -208,16 +209,16 @@ fn of_the_core(status: u16, field: Option<&str>, action: &str) -> Verdict {
     let fits = match &asking {
         Asking::Renew => action.contains("retry once"),
         Asking::Refused | Asking::Pass => action.contains("surface"),
-        Asking::StepUp {
+        Asking::StepUp(StepUp {
             acr_values,
             max_age,
             ..
-        } => {
+        }) => {
             let says = |name: &str, value: Option<String>| match value {
                 Some(value) => action.contains(&format!("{name}={value}")),
                 None => !action.contains(name),
             };
-            let acr = acr_values.as_ref().map(|acr| format!("\"{acr}\""));
+            let acr = (!acr_values.is_empty()).then(|| format!("\"{}\"", acr_values.join(" ")));
             let age = max_age.map(|age| age.to_string());
             action.starts_with("new authorization")
                 && says("acr_values", acr)

@@ -311,6 +311,7 @@ impl Client {
             requested: scope.clone(),
             scope,
             id_token: None,
+            answered: None,
             binding: Arc::clone(&self.0.binding),
         }
     }

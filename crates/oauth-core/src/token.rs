@@ -4,6 +4,7 @@ pub mod access_token;
 pub mod id_token;
 pub mod logout_token;
 pub mod standard_claims;
+pub mod step_up;
 #[cfg(test)]
 mod tests;
 
@@ -23,6 +24,7 @@ use crate::json_form;
 use crate::moment::UnixTime;
 use crate::scope::Scope;
 use crate::secret::Secret;
+use step_up::Answered;
 
 /// The longest lifetime a token is given, in seconds: 136 years. Larger numbers saturate.
 pub const MAX_LIFETIME: u64 = u32::MAX as u64;
@@ -133,6 +135,8 @@ pub struct RefreshToken {
     pub(crate) requested: Scope,
     /// The newest ID token of the grant: a refresh must bring none of another person.
     pub(crate) id_token: Option<Secret<String>>,
+    /// What the login was made for beyond the ordinary.
+    pub(crate) answered: Option<Answered>,
     pub(crate) binding: Arc<Binding>,
 }
 
@@ -178,6 +182,8 @@ pub struct Tokens {
     pub extra: Extra,
     /// What was odd about the reply.
     pub warnings: Vec<Warning>,
+    /// What the login was made for beyond the ordinary.
+    pub(crate) answered: Option<Answered>,
     pub(crate) binding: Arc<Binding>,
 }
 
@@ -199,6 +205,7 @@ impl Tokens {
             id_token: None,
             extra: Extra::default(),
             warnings: Vec::new(),
+            answered: None,
             binding: Arc::new(binding),
         }
     }
@@ -312,6 +319,7 @@ impl Tokens {
                 .filter(|token| !token.scope.covers(&token.requested))
                 .map(|token| token.requested.clone()),
             id_token: self.id_token.as_ref().map(|token| token.expose().clone()),
+            answered: self.answered.clone(),
             extra: self.extra.0.clone(),
         }
     }
@@ -354,9 +362,11 @@ impl Tokens {
                 scope: refresh_scope,
                 requested,
                 id_token: id_token.clone(),
+                answered: stored.answered.clone(),
                 binding: Arc::clone(&binding),
             }),
             id_token,
+            answered: stored.answered,
             extra: Extra(stored.extra),
             warnings: Vec::new(),
             binding,
@@ -407,10 +417,12 @@ pub(crate) struct Stored {
     /// have no such member.
     requested_scope: Option<Scope>,
     id_token: Option<String>,
+    answered: Option<Answered>,
     extra: Map<String, Value>,
 }
 
 json_form! { Stored {
     version, issuer, client_id, token_type: skip, access_token, received_at, expires_in, scope,
-    refresh_token, refresh_scope, requested_scope: skip, id_token, extra: default,
+    refresh_token, refresh_scope, requested_scope: skip, id_token, answered: skip,
+    extra: default,
 } }

@@ -94,7 +94,7 @@ impl Resource {
         Ok(match resource::after_fields(status, fields) {
             Verdict::Renew => "renew",
             Verdict::WidenScope(_) => "widen_scope",
-            Verdict::StepUp { .. } => "step_up",
+            Verdict::StepUp(_) => "step_up",
             Verdict::Refused => "refused",
             _ => "pass",
         })

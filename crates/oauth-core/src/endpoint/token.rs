@@ -146,6 +146,7 @@ fn tokens(
                 scope: old.map_or_else(|| scope.clone(), |old| old.scope.clone()),
                 requested: old.map_or_else(|| token_request.clone(), |old| old.requested.clone()),
                 id_token: id_token.clone(),
+                answered: old.and_then(|old| old.answered.clone()),
                 binding: Arc::clone(&cx.identity.binding),
             }
         });
@@ -163,6 +164,7 @@ fn tokens(
         id_token,
         extra: Extra(extra),
         warnings,
+        answered: old.and_then(|old| old.answered.clone()),
         binding: Arc::clone(&cx.identity.binding),
     })
 }

@@ -216,6 +216,8 @@ table! {
         PushRequired "authorization.push_required" GIVE_UP "the server requires pushed authorization requests (RFC 9126): use begin_authorization"
         RequestObjectRequired "authorization.request_object_required" GIVE_UP "the server requires signed request objects, for which this client has no key"
         ProfileForbids "profile.forbidden" GIVE_UP "the client's profile does not allow this"
+        StepUpEmpty "step_up.empty" GIVE_UP "the API wants something of the person that no authorization can ask for"
+        StepUpRepeated "step_up.repeated" GIVE_UP "the API wants the same of the person again, although a login was just made for it"
         AuthorizationDetails "authorization_details.malformed" GIVE_UP "authorization_details are not as RFC 9396 section 2 describes them"
         IntrospectionAlg "introspection.alg_not_supported" GIVE_UP "the server does not protect introspection responses by these algorithms"
         ParameterTwice "form.duplicate_parameter" GIVE_UP "a request parameter is set twice"

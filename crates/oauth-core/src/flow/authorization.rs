@@ -13,6 +13,7 @@ mod profile;
 mod request;
 mod request_object;
 mod response;
+mod step_up;
 #[cfg(all(test, feature = "sha2"))]
 mod tests;
 

@@ -19,6 +19,7 @@ use crate::grant::{AuthorizationCode, TokenRequest};
 use crate::moment::UnixTime;
 use crate::secret::Secret;
 use crate::token::id_token::{IdToken, IdTokenChecks};
+use crate::token::step_up::{Answered, StepUp};
 use crate::token::{Tokens, Warning};
 
 /// What a sign-in leaves behind.
@@ -56,6 +57,8 @@ pub(crate) struct Redemption {
     pub(crate) token_request: TokenRequest,
     /// The permissions that were asked for.
     pub(crate) details: Option<AuthorizationDetails>,
+    /// What an API wants of the person.
+    pub(crate) step_up: Option<StepUp>,
     /// Of a request for `openid`.
     pub(crate) expected: Option<Expected>,
 }
@@ -68,6 +71,7 @@ pub(crate) fn redeem(
         code,
         token_request,
         details,
+        step_up,
         expected,
     } = redemption;
     let vouched = front_channel(&config, expected.as_ref());
@@ -75,6 +79,7 @@ pub(crate) fn redeem(
         let request = Call::new(Arc::clone(&config), Token::new(code, token_request));
         let login = request.then(move |_, mut tokens| {
             compare(&mut tokens, details.as_ref())?;
+            answer(&mut tokens, step_up);
             login(config, tokens, expected, vouched)
         });
         // Behind a pointer, its code is not copied into what stands before it.
@@ -92,6 +97,16 @@ fn compare(tokens: &mut Tokens, wanted: Option<&AuthorizationDetails>) -> Result
         tokens.warnings.push(Warning::AuthorizationDetailsMissing);
     }
     Ok(())
+}
+
+/// Notes what the login was made for, so that it is not made for the same again and again.
+fn answer(tokens: &mut Tokens, step_up: Option<StepUp>) {
+    let at = tokens.received_at;
+    let answered = step_up.map(|step_up| Answered { step_up, at });
+    if let Some(refresh_token) = &mut tokens.refresh_token {
+        refresh_token.answered.clone_from(&answered);
+    }
+    tokens.answered = answered;
 }
 
 /// The ID token that came with the code, verified before the code is sent: it may be an attacker's (section

@@ -23,6 +23,7 @@ use crate::pkce::CodeVerifier;
 use crate::quirk::Quirk;
 use crate::scope::Scope;
 use crate::secret::Secret;
+use crate::token::step_up::StepUp;
 
 /// One flow between the authorization URL and its callback: issuer, redirect URI, state, nonce
 /// and code verifier, bound together and used once.
@@ -44,6 +45,8 @@ pub struct Pending {
     pub(crate) started_at: UnixTime,
     /// `max_age` of the request in seconds: the ID token has to keep to it.
     pub(crate) max_age: Option<u64>,
+    /// What an API wants of the person.
+    pub(crate) step_up: Option<StepUp>,
 }
 
 impl Pending {
@@ -124,6 +127,7 @@ impl Pending {
             response_mode: self.response_mode,
             started_at: self.started_at,
             max_age: self.max_age,
+            step_up: self.step_up.clone(),
         };
         Secret::new(json::to_text(&stored))
     }
@@ -166,6 +170,7 @@ impl Pending {
             response_mode: stored.response_mode,
             started_at: stored.started_at,
             max_age: stored.max_age,
+            step_up: stored.step_up,
         })
     }
 
@@ -275,6 +280,7 @@ impl Pending {
             code,
             token_request,
             details,
+            step_up: self.step_up,
             expected,
         })
     }
@@ -295,9 +301,10 @@ struct Stored {
     response_mode: ResponseMode,
     started_at: UnixTime,
     max_age: Option<u64>,
+    step_up: Option<StepUp>,
 }
 
 json_form! { Stored {
     version, issuer, client_id, issuer_required, redirect_uri, state, nonce, code_verifier, scope,
-    parameters: skip, response_type: skip, response_mode, started_at, max_age: skip,
+    parameters: skip, response_type: skip, response_mode, started_at, max_age: skip, step_up: skip,
 } }

@@ -125,6 +125,7 @@ impl AuthorizationRequest {
             response_mode: self.response_mode,
             started_at: now,
             max_age,
+            step_up: self.step_up,
         };
         Ok(Prepared { form, pending })
     }

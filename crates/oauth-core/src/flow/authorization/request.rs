@@ -11,6 +11,7 @@ use crate::json::{Map, Value, map_text};
 use crate::pkce::PkceRequirement;
 use crate::scope::Scope;
 use crate::secret::Secret;
+use crate::token::step_up::StepUp;
 use crate::url::Url;
 
 /// What to ask the person for.
@@ -38,6 +39,8 @@ pub struct AuthorizationRequest {
     /// Refuse a callback without `iss` even if the server promises none (FAPI 2.0).
     pub issuer_required: bool,
     pub(crate) pkce: Pkce,
+    /// What an API wants of the person.
+    pub(super) step_up: Option<StepUp>,
 }
 
 /// Whether an authorization request is pushed.
@@ -73,6 +76,7 @@ impl AuthorizationRequest {
             request_uri: None,
             issuer_required: false,
             pkce: Pkce::S256,
+            step_up: None,
         }
     }
 

@@ -7,6 +7,7 @@ use crate::http::StatusCode;
 use crate::http::header::WWW_AUTHENTICATE;
 use crate::scope::Scope;
 use crate::testing::code;
+use crate::token::step_up::StepUp;
 
 fn verdict(status: u16, fields: &[&[u8]]) -> Verdict {
     let mut headers = HeaderMap::new();
@@ -26,11 +27,11 @@ fn one_bad_byte_voids_no_challenge() {
     let french =
         b"Bearer error=\"insufficient_scope\", scope=\"write\", error_description=\"acc\xc3\xa8s\"";
     assert_eq!(verdict(403, &[french]), write);
-    let stepped = Verdict::StepUp {
-        acr_values: Some("urn:mfa".to_owned()),
+    let stepped = Verdict::StepUp(StepUp {
+        acr_values: vec!["urn:mfa".to_owned()],
         max_age: Some(5),
-        claims: None,
-    };
+        ..StepUp::default()
+    });
     let latin = b"Bearer error=\"insufficient_user_authentication\", acr_values=\"urn:mfa\", max_age=5, error_description=\"re\xe9\"";
     assert_eq!(verdict(401, &[latin]), stepped);
     let bearer = b"Bearer error=\"insufficient_scope\", scope=\"write\"";
@@ -43,7 +44,8 @@ fn claims_that_a_resource_server_wants_are_for_the_next_login() {
         let field =
             format!("Bearer realm=\"\", error=\"insufficient_claims\", claims=\"{claims}\"");
         match verdict(401, &[field.as_bytes()]) {
-            Verdict::StepUp { claims, .. } => claims,
+            Verdict::StepUp(StepUp { claims, .. }) => claims,
+            Verdict::Refused => None,
             other => unreachable!("{other:?}"),
         }
     };

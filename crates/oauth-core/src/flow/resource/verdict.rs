@@ -11,6 +11,7 @@ use crate::http::header::WWW_AUTHENTICATE;
 use crate::http::{HeaderMap, HeaderValue, StatusCode};
 use crate::json::{self, Json};
 use crate::scope::Scope;
+use crate::token::step_up::StepUp;
 
 /// What the resource server's reply asks for.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -24,20 +25,26 @@ pub enum Verdict {
     /// not help.
     WidenScope(Option<Scope>),
     /// The person must log in again, in this way (RFC 9470). A refresh would not help.
-    StepUp {
-        /// `acr_values`, as the server wrote them.
-        acr_values: Option<String>,
-        /// `max_age` in seconds.
-        max_age: Option<u64>,
-        /// The `claims` parameter (OpenID Connect Core section 5.5) for the next authorization: JSON,
-        /// as Microsoft's resource servers hand it over with `insufficient_claims`.
-        claims: Option<String>,
-    },
+    StepUp(StepUp),
     /// The proof of possession needs the nonce that the reply brings (RFC 9449 section 9): make another
     /// proof and repeat the request once, if its body can be repeated.
     UseDpopNonce,
     /// The server wants something a token cannot give.
     Refused,
+}
+
+impl Verdict {
+    /// What the person has to be asked for, if that would help: another login, or a wider scope.
+    pub fn step_up(self) -> Option<StepUp> {
+        match self {
+            Self::StepUp(step_up) => Some(step_up),
+            Self::WidenScope(Some(scope)) => Some(StepUp {
+                scope: Some(scope),
+                ..StepUp::default()
+            }),
+            _ => None,
+        }
+    }
 }
 
 /// Whether a reply of this status can be about the token: the verdict on any other is
@@ -92,18 +99,14 @@ fn judge<'a>(
             Verdict::UseDpopNonce
         }
         Some((challenge, "insufficient_scope")) => Verdict::WidenScope(scope(challenge)),
-        Some((challenge, "insufficient_user_authentication")) => Verdict::StepUp {
-            acr_values: challenge.param("acr_values").map(str::to_owned),
-            max_age: challenge
-                .param("max_age")
-                .and_then(|seconds| seconds.parse().ok()),
-            claims: claims(challenge),
-        },
-        Some((challenge, "insufficient_claims")) => Verdict::StepUp {
-            acr_values: None,
-            max_age: None,
-            claims: claims(challenge),
-        },
+        Some((challenge, code @ ("insufficient_user_authentication" | "insufficient_claims"))) => {
+            let step_up = step_up(challenge, code);
+            // Without a wish another login would lead here again.
+            match step_up.is_empty() {
+                true => Verdict::Refused,
+                false => Verdict::StepUp(step_up),
+            }
+        }
         Some(_) => Verdict::Refused,
         // A 401 without an error code: UserVoice says no more than that, and RFC 6750 section 3.1
         // wants no code where the request carried no token.
@@ -141,6 +144,25 @@ pub fn refusal(status: StatusCode, headers: &HeaderMap, pause: Option<Duration>)
         None => server,
     };
     Some(Error::from(server).at_endpoint("resource"))
+}
+
+/// What is wanted of the person. The parameters of RFC 9470 mean something with its own error alone (section 3).
+fn step_up(challenge: &Challenge, code: &str) -> StepUp {
+    let mut wanted = StepUp {
+        claims: claims(challenge),
+        ..StepUp::default()
+    };
+    if code == "insufficient_user_authentication" {
+        let acr_values = challenge.param("acr_values").unwrap_or_default();
+        let digits = |text: &&str| text.bytes().all(|byte| byte.is_ascii_digit());
+        let max_age = challenge.param("max_age").filter(digits);
+        wanted.acr_values = acr_values.split_whitespace().map(str::to_owned).collect();
+        wanted.max_age = max_age.and_then(|seconds| seconds.parse().ok());
+        if !wanted.is_empty() {
+            wanted.scope = scope(challenge);
+        }
+    }
+    wanted
 }
 
 /// `claims` in base64 of either alphabet, if it is an object.

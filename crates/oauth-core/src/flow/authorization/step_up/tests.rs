@@ -1,0 +1,135 @@
+#![allow(clippy::unwrap_used, clippy::panic)] // a test that fails says so
+
+use std::time::Duration;
+
+use crate::Pending;
+use crate::exchange::{Exchange, Input, Step};
+use crate::flow::resource::after;
+use crate::form;
+use crate::http::{HeaderMap, HeaderValue, StatusCode};
+use crate::issuer::RedirectUri;
+use crate::moment::UnixTime;
+use crate::scope::Scope;
+use crate::testing::{NOW, at, client, code, json};
+
+use super::*;
+
+const CB: &str = "https://app.example/cb";
+const MFA: &str = r#"Bearer error="insufficient_user_authentication", acr_values="mfa phr", max_age="5", scope="pay""#;
+
+fn wanted(field: &'static str) -> StepUp {
+    let mut headers = HeaderMap::new();
+    headers.insert("www-authenticate", HeaderValue::from_static(field));
+    after(StatusCode::UNAUTHORIZED, &headers).step_up().unwrap()
+}
+
+fn ask() -> AuthorizationRequest {
+    let ask = AuthorizationRequest::new(RedirectUri::parse(CB).unwrap());
+    ask.scope(Scope::parse("read").unwrap())
+}
+
+fn now(later: u64) -> UnixTime {
+    UnixTime::from_secs(NOW).after(Duration::from_secs(later))
+}
+
+/// Signs in by this request; the flow is stored between its halves, and so are the tokens.
+fn login(ask: AuthorizationRequest) -> Tokens {
+    let (_, pending) = client().authorize(&at(), ask).unwrap();
+    let pending = Pending::from_json(pending.to_json().expose()).unwrap();
+    let callback = format!("{CB}?code=c&state={}", pending.state().expose());
+    let mut exchange = client().redeem(pending, &callback).unwrap();
+    let Ok(Step::Send(_)) = exchange.resume(&at(), Input::Begin) else {
+        panic!("a request")
+    };
+    let reply =
+        r#"{"access_token":"a","token_type":"Bearer","refresh_token":"r","scope":"read list"}"#;
+    let Ok(Step::Done(login)) = exchange.resume(&at(), Input::Reply(json(200, reply))) else {
+        panic!("tokens")
+    };
+    Tokens::from_json(login.tokens.to_json().expose()).unwrap()
+}
+
+fn refreshed(tokens: &Tokens) -> Tokens {
+    let mut exchange = client().refresh(tokens.refresh_token.as_ref().unwrap());
+    let _ = exchange.resume(&at(), Input::Begin);
+    let reply = r#"{"access_token":"b","token_type":"Bearer"}"#;
+    let Ok(Step::Done(tokens)) = exchange.resume(&at(), Input::Reply(json(200, reply))) else {
+        panic!("tokens")
+    };
+    Tokens::from_json(tokens.to_json().expose()).unwrap()
+}
+
+#[test]
+fn an_authorization_asks_for_what_the_api_wants_and_for_all_that_was_granted() {
+    let tokens = login(ask());
+    let again = ask().acr_values(["low"]).max_age(1000);
+    let again = again.step_up(&wanted(MFA), &tokens, now(0)).unwrap();
+    let (url, _) = client().authorize(&at(), again).unwrap();
+    let pairs = form::parse(url.query().unwrap()).unwrap();
+    let value = |name: &str| {
+        let mut found = pairs.iter().filter(|(known, _)| known == name);
+        let value = found.next().map(|(_, value)| value.to_string());
+        assert!(found.next().is_none(), "{name}");
+        value
+    };
+    assert_eq!(value("acr_values").as_deref(), Some("mfa phr"));
+    assert_eq!(value("max_age").as_deref(), Some("5"));
+    assert_eq!(value("scope").as_deref(), Some("read list pay"));
+}
+
+#[test]
+fn the_same_wish_after_a_login_for_it_is_not_asked_again() {
+    let step_up = |field, tokens: &Tokens, later| {
+        let again = ask().step_up(&wanted(field), tokens, now(later));
+        code(again)
+    };
+    let tokens = login(step_up(MFA, &login(ask()), 0).unwrap());
+    for tokens in [tokens.clone(), refreshed(&tokens)] {
+        let repeated = step_up(MFA, &tokens, 5).map(drop);
+        assert_eq!(repeated, Err("step_up.repeated"));
+        // A login that has grown old meanwhile is another matter, and so is another wish.
+        assert!(step_up(MFA, &tokens, 6).is_ok());
+        for other in [
+            r#"Bearer error="insufficient_user_authentication", acr_values="phr", max_age="5""#,
+            r#"Bearer error="insufficient_user_authentication", acr_values="mfa phr", max_age="4""#,
+            r#"Bearer error="insufficient_user_authentication", acr_values="mfa phr", scope="admin""#,
+            r#"Bearer error="insufficient_scope", scope="admin""#,
+            r#"Bearer error="insufficient_claims", claims="e30=""#,
+        ] {
+            assert!(step_up(other, &tokens, 0).is_ok(), "{other}");
+        }
+    }
+    // A wider scope that was asked for and not granted is not granted the next time.
+    let scope = r#"Bearer error="insufficient_scope", scope="pay""#;
+    let tokens = login(step_up(scope, &login(ask()), 0).unwrap());
+    assert_eq!(
+        step_up(scope, &tokens, 0).map(drop),
+        Err("step_up.repeated")
+    );
+}
+
+#[test]
+fn a_wish_for_nothing_is_no_wish() {
+    let asked = ask().step_up(&StepUp::default(), &login(ask()), now(0));
+    assert_eq!(code(asked).map(drop), Err("step_up.empty"));
+    for field in [
+        r#"Bearer error="insufficient_user_authentication""#,
+        r#"Bearer error="insufficient_user_authentication", scope="pay""#,
+        r#"Bearer error="insufficient_user_authentication", max_age="-1""#,
+        r#"Bearer error="insufficient_user_authentication", max_age="+1""#,
+        r#"Bearer error="invalid_token", acr_values="mfa""#,
+    ] {
+        let mut headers = HeaderMap::new();
+        headers.insert("www-authenticate", HeaderValue::from_static(field));
+        let verdict = after(StatusCode::UNAUTHORIZED, &headers);
+        assert_eq!(verdict.step_up(), None, "{field}");
+    }
+}
+
+/// RFC 9470 section 3: whatever scheme a challenge has, and with a `max_age` of 0 as well.
+#[test]
+fn a_login_right_now_is_a_wish() {
+    let zero = wanted(r#"Bearer error="insufficient_user_authentication", max_age=0"#);
+    assert_eq!(zero.max_age, Some(0));
+    assert!(ask().step_up(&zero, &login(ask()), now(0)).is_ok());
+}

@@ -1,0 +1,67 @@
+//! What an API wants of the person before it lets a request through, beyond the token at hand.
+//!
+//! RFC 9470 <https://www.rfc-editor.org/rfc/rfc9470#section-3>, RFC 6750 section 3.1 (`insufficient_scope`)
+
+use crate::json_form;
+use crate::moment::UnixTime;
+use crate::scope::Scope;
+
+/// What an API wants of the person: another way to authenticate, a fresher login, or a wider scope. A refresh does
+/// not help; a new authorization may, see
+/// [`AuthorizationRequest::step_up`](crate::AuthorizationRequest::step_up).
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+#[non_exhaustive]
+pub struct StepUp {
+    /// `acr_values`: how the person is to authenticate, best first.
+    pub acr_values: Vec<String>,
+    /// `max_age`: the person has to have authenticated within these last seconds.
+    pub max_age: Option<u64>,
+    /// `scope`: what the request needs.
+    pub scope: Option<Scope>,
+    /// The `claims` parameter of the next authorization (OpenID Connect Core section 5.5), as JSON: Microsoft's
+    /// resource servers hand it over with `insufficient_claims`.
+    pub claims: Option<String>,
+}
+
+impl StepUp {
+    /// Whether nothing is asked for: another login of the same kind would change nothing.
+    pub fn is_empty(&self) -> bool {
+        self.acr_values.is_empty()
+            && self.max_age.is_none()
+            && self.claims.is_none()
+            && self.scope.as_ref().is_none_or(Scope::is_empty)
+    }
+}
+
+json_form! { StepUp { acr_values: default, max_age: skip, scope: skip, claims: skip } }
+
+/// What a login was made for, and when it was.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Answered {
+    pub(crate) step_up: StepUp,
+    pub(crate) at: UnixTime,
+}
+
+json_form! { Answered { step_up, at } }
+
+impl Answered {
+    /// Whether an API asks for nothing that this login was not made for already. A `max_age` may be over by now.
+    pub(crate) fn repeats(&self, wanted: &StepUp, now: UnixTime) -> bool {
+        let given = &self.step_up;
+        let is_fresh = wanted.max_age.is_none_or(|age| {
+            given.max_age.is_some_and(|given| given <= age) && now.since(self.at).as_secs() <= age
+        });
+        let has = |name: &str| {
+            given
+                .scope
+                .as_ref()
+                .is_some_and(|scope| scope.contains(name))
+        };
+        let covers = wanted
+            .scope
+            .as_ref()
+            .is_none_or(|scope| scope.iter().all(has));
+        // Of several values any will do, so the same list is the same wish.
+        is_fresh && covers && given.acr_values == wanted.acr_values && given.claims == wanted.claims
+    }
+}
