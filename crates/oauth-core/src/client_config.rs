@@ -9,6 +9,7 @@ use crate::http::{HeaderMap, HeaderName, HeaderValue};
 use crate::breaker::Breaker;
 use crate::client_auth::{self, ClientAuth, Method};
 pub use crate::client_id::ClientId;
+use crate::crypto::SigningKey;
 use crate::dpop::{DpopKey, Nonces};
 use crate::error::{Error, Misuse};
 use crate::form::Form;
@@ -16,7 +17,7 @@ use crate::issuer::RedirectUri;
 use crate::jose::{Alg, KeyCache, Opens, Replays};
 use crate::profile::{Demand, Profile};
 use crate::request_signing::RequestSigning;
-use crate::server::Server;
+use crate::server::{Flag, Server};
 
 /// The issuer and client that tokens belong to. A token is never sent to another server or by
 /// another client.
@@ -203,6 +204,21 @@ impl ClientConfig {
             || matches!(self.token_binding, TokenBinding::Certificate)
     }
 
+    /// How authorization requests are signed: as was said, or with the key of `private_key_jwt` where the server or
+    /// the profile wants them signed.
+    pub(crate) fn request_signing(&self) -> Option<RequestSigning> {
+        let is_wanted = || {
+            let required = "require_signed_request_object";
+            let demands = |profile: Profile| profile.demands(Demand::SignedRequest);
+            self.server.flag(required, Flag::False) || self.profile.is_some_and(demands)
+        };
+        let of_the_client = || {
+            let key = self.auth.jwt()?.key()?;
+            is_wanted().then(|| RequestSigning::new(key.clone()))
+        };
+        self.request_signing.clone().or_else(of_the_client)
+    }
+
     /// Refuses a client that its profile forbids.
     ///
     /// # Errors
@@ -230,7 +246,7 @@ impl ClientConfig {
         let is_read = || self.server.is_discovered();
         profile.require(Demand::Discovery, is_read, "these were configured by hand")?;
         let keys = [
-            jwt.and_then(|jwt| jwt.alg()),
+            jwt.and_then(|jwt| jwt.key()).map(SigningKey::alg),
             self.dpop.as_ref().map(|key| key.signing_key().alg()),
             self.request_signing
                 .as_ref()

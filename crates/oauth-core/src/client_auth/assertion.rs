@@ -8,7 +8,7 @@ use super::{ClientJwt, Made, RequestFacts};
 use crate::crypto::{AudienceIs, SigningKey};
 use crate::error::{Error, Misuse};
 use crate::form::Form;
-use crate::jose::{self, Alg};
+use crate::jose;
 use crate::json::Members;
 use crate::secret::Secret;
 use crate::server::{EndpointKind, Server};
@@ -124,8 +124,8 @@ impl ClientJwt for ClientAssertion {
         matches!(self.audience, AssertionAudience::Issuer)
     }
 
-    fn alg(&self) -> Option<Alg> {
-        Some(self.key.alg())
+    fn key(&self) -> Option<&SigningKey> {
+        self.secret.is_none().then_some(&self.key)
     }
 
     fn secret(&self) -> Option<&str> {

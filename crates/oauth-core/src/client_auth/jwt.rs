@@ -9,7 +9,6 @@ use crate::client_id::ClientId;
 use crate::crypto::SigningKey;
 use crate::error::Error;
 use crate::form::Form;
-use crate::jose::Alg;
 use crate::moment::Moment;
 use crate::secret::Secret;
 use crate::server::Server;
@@ -46,8 +45,8 @@ pub(crate) trait ClientJwt: fmt::Debug + Send + Sync {
     /// Whether its audience is the issuer of the server (RFC 10070 section 4).
     fn audience_is_issuer(&self) -> bool;
 
-    /// The algorithm of the client's own key, if it has one.
-    fn alg(&self) -> Option<Alg> {
+    /// The client's own key, if it has one that the server knows.
+    fn key(&self) -> Option<&SigningKey> {
         None
     }
 

@@ -171,6 +171,10 @@ fn fapi_refuses_each_client_that_falls_short_and_names_the_clause() {
             "5.4.1",
         ),
         (
+            with(jwt_auth(Alg::Es256)).with_request_signing(RequestSigning::new(key(Alg::Rs256))),
+            "5.4.1",
+        ),
+        (
             client(by_hand.unwrap(), jwt_auth(Alg::Es256)).with_dpop(dpop(Alg::Es256)),
             "5.3.3.1",
         ),
@@ -204,9 +208,7 @@ fn fapi_refuses_requests_that_fall_short() {
 #[test]
 fn passwords_are_for_no_profile() {
     for profile in Profile::ALL {
-        let client = bank()
-            .with_request_signing(RequestSigning::new(key(Alg::Es256)))
-            .with_profile(*profile);
+        let client = bank().with_profile(*profile);
         let grant = Password {
             username: "ann".into(),
             password: "hunter22".into(),
@@ -218,17 +220,18 @@ fn passwords_are_for_no_profile() {
 
 #[test]
 fn message_signing_signs_and_has_everything_signed() {
-    let client = bank().with_profile(Profile::Fapi2MessageSigning);
+    let without_key = client_tls().with_profile(Profile::Fapi2MessageSigning);
     assert_eq!(
-        clause(authorizing(&client)),
+        clause(authorizing(&without_key)),
         "FAPI 2.0 Message Signing section 5.3.2"
     );
+    // With the key by which it authenticates.
+    let client = bank().with_profile(Profile::Fapi2MessageSigning);
     let introspection = client.introspect(crate::endpoint::introspection::Introspection::new("t"));
     assert_eq!(
         clause(first(introspection)),
         "FAPI 2.0 Message Signing section 5.5.2"
     );
-    let client = client.with_request_signing(RequestSigning::new(key(Alg::Es256)));
     let mut exchange = client.begin_authorization(ask());
     let Ok(Step::Send(request)) = exchange.resume(&at(), Input::Begin) else {
         panic!("a request")

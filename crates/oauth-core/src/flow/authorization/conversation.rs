@@ -12,9 +12,11 @@ use std::sync::Arc;
 use super::prepare::Prepared;
 use super::{
     AuthorizationRequest, FlowEntropy, HostGeneratedValues, Pending, profile, request_object,
+    step_up,
 };
 use crate::call::Call;
 use crate::client_config::ClientConfig;
+use crate::crypto::SigningKey;
 use crate::endpoint::pushed_authorization::{Pushed, PushedAuthorization};
 use crate::error::{Error, Misuse};
 use crate::exchange::{Exchange, Input, Step};
@@ -68,6 +70,7 @@ enum Way {
 
 #[derive(Debug)]
 struct Signing {
+    key: SigningKey,
     input: String,
     form: Form,
     pending: Pending,
@@ -111,6 +114,7 @@ impl Begin {
         values: Option<&HostGeneratedValues>,
     ) -> Result<Step<Authorization>, Error> {
         let config = Arc::clone(&self.config);
+        step_up::apply(&mut ask, at.now())?;
         if let Some(profile) = config.profile {
             profile::apply(profile, &config, &mut ask)?;
         }
@@ -128,7 +132,7 @@ impl Begin {
             }
         };
         let Prepared { form, pending } = ask.prepare(&config, at.now(), &entropy(at, values)?)?;
-        let Some(signing) = &config.request_signing else {
+        let Some(signing) = config.request_signing() else {
             return match way {
                 Way::Reference(_) => Err(Error::from(Misuse::KeyMissing).about("request_uri")),
                 Way::Pushed => {
@@ -139,10 +143,10 @@ impl Begin {
             };
         };
         signing.check(&config.server)?;
-        let input = request_object::signing_input(signing, &config, at, &form)?;
+        let input = request_object::signing_input(&signing, &config, at, &form)?;
         let signed = signing.key().sign(&input)?;
-        let (key, job_input) = (signing.key(), input.clone());
         let waiting = Signing {
+            key: signing.key().clone(),
             input,
             form,
             pending,
@@ -151,8 +155,9 @@ impl Begin {
         match signed {
             Some(jws) => self.carry(at, jws, waiting),
             None => {
+                let job = waiting.key.job(waiting.input.clone());
                 self.state = State::Signing(Box::new(waiting));
-                Ok(Step::Sign(key.job(job_input)))
+                Ok(Step::Sign(job))
             }
         }
     }
@@ -279,9 +284,7 @@ impl Exchange for Begin {
                 self.begin(at, ask, values.as_ref()).map_err(at_endpoint)
             }
             (State::Signing(signing), Input::Signed(signature)) => {
-                let key = self.config.request_signing.as_ref();
-                let key = key.ok_or(Misuse::KeyMissing)?.key();
-                let object = key.finish(&signing.input, &signature);
+                let object = signing.key.finish(&signing.input, &signature);
                 object
                     .and_then(|object| self.carry(at, object, *signing))
                     .map_err(at_endpoint)

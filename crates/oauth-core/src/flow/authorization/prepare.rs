@@ -44,7 +44,7 @@ impl AuthorizationRequest {
     ) -> Result<Prepared, Error> {
         // The person would only be shown the server's error page.
         let required = "require_signed_request_object";
-        if config.request_signing.is_none() && config.server.flag(required, Flag::False) {
+        if config.request_signing().is_none() && config.server.flag(required, Flag::False) {
             return Err(Misuse::RequestObjectRequired.into());
         }
         let endpoint = config.server.endpoint(EndpointKind::Authorization)?;
@@ -125,7 +125,7 @@ impl AuthorizationRequest {
             response_mode: self.response_mode,
             started_at: now,
             max_age,
-            step_up: self.step_up,
+            step_up: self.step_up.map(|wish| wish.wanted),
         };
         Ok(Prepared { form, pending })
     }

@@ -31,7 +31,7 @@ pub(super) fn apply(
     let breaks = config.server.rules().has(&Quirk::WithoutPkce);
     let has_pkce = || request.pkce == Pkce::S256 && !breaks;
     profile.require(Demand::Pkce, has_pkce, "PKCE is switched off here")?;
-    let signs = || config.request_signing.is_some();
+    let signs = || config.request_signing().is_some();
     profile.require(
         Demand::SignedRequest,
         signs,

@@ -2,6 +2,7 @@
 
 use std::fmt;
 
+use super::step_up::Wish;
 use super::{ResponseMode, ResponseType};
 use crate::authorization_details::AuthorizationDetails;
 use crate::error::Error;
@@ -11,7 +12,6 @@ use crate::json::{Map, Value, map_text};
 use crate::pkce::PkceRequirement;
 use crate::scope::Scope;
 use crate::secret::Secret;
-use crate::token::step_up::StepUp;
 use crate::url::Url;
 
 /// What to ask the person for.
@@ -40,7 +40,7 @@ pub struct AuthorizationRequest {
     pub issuer_required: bool,
     pub(crate) pkce: Pkce,
     /// What an API wants of the person.
-    pub(super) step_up: Option<StepUp>,
+    pub(super) step_up: Option<Box<Wish>>,
 }
 
 /// Whether an authorization request is pushed.

@@ -6,47 +6,71 @@ mod tests;
 use super::AuthorizationRequest;
 use crate::error::{Error, Misuse};
 use crate::moment::UnixTime;
+use crate::scope::Scope;
 use crate::token::Tokens;
-use crate::token::step_up::StepUp;
+use crate::token::step_up::{Answered, StepUp};
+
+/// What an API wants, and what the tokens that were not enough for it have.
+#[derive(Debug, Clone)]
+pub(crate) struct Wish {
+    pub(super) wanted: StepUp,
+    granted: Scope,
+    answered: Option<Answered>,
+}
 
 impl AuthorizationRequest {
     /// Asks the person for what an API wants, beyond these tokens (RFC 9470 section 4): its `acr_values`, `max_age`
-    /// and `claims` in place of those of this request, and its scope beside what was granted. `now` is the time by
-    /// this clock.
+    /// and `claims` in place of those of this request, and its scope beside what was granted.
     ///
-    /// # Errors
-    /// `step_up.empty` if it wants nothing that could be asked for, and `step_up.repeated` if these tokens are from
-    /// a login that was made for the same: it would be asked again and again.
-    pub fn step_up(
-        mut self,
-        wanted: &StepUp,
-        tokens: &Tokens,
-        now: UnixTime,
-    ) -> Result<Self, Error> {
-        if wanted.is_empty() {
-            return Err(Misuse::StepUpEmpty.into());
-        }
-        let answered = tokens.answered.as_ref();
-        if answered.is_some_and(|answered| answered.repeats(wanted, now)) {
-            return Err(Misuse::StepUpRepeated.into());
-        }
-        self.extra
-            .retain(|(name, _)| !["acr_values", "max_age", "claims"].contains(&name.as_str()));
-        let granted = self.token_request.scope.union(&tokens.scope);
-        self.token_request.scope = match &wanted.scope {
-            Some(more) => granted.union(more),
-            None => granted,
-        };
-        if !wanted.acr_values.is_empty() {
-            self = self.acr_values(wanted.acr_values.iter().map(String::as_str));
-        }
-        if let Some(seconds) = wanted.max_age {
-            self = self.max_age(seconds);
-        }
-        if let Some(claims) = &wanted.claims {
-            self = self.extra("claims", claims);
-        }
-        self.step_up = Some(wanted.clone());
-        Ok(self)
+    /// The authorization is refused with `step_up.empty` if the API wants nothing that could be asked for, and with
+    /// `step_up.repeated` if these tokens are from a login that was made for the same: the person would be asked
+    /// again and again.
+    #[must_use]
+    pub fn step_up(mut self, wanted: StepUp, tokens: &Tokens) -> Self {
+        self.step_up = Some(Box::new(Wish {
+            wanted,
+            granted: tokens.scope.clone(),
+            answered: tokens.answered.clone(),
+        }));
+        self
     }
+}
+
+/// Puts what the API wants into the request.
+///
+/// # Errors
+/// `step_up.empty`, `step_up.repeated`.
+pub(super) fn apply(request: &mut AuthorizationRequest, now: UnixTime) -> Result<(), Error> {
+    let Some(wish) = request.step_up.clone() else {
+        return Ok(());
+    };
+    let Wish {
+        wanted,
+        granted,
+        answered,
+    } = *wish;
+    if wanted.is_empty() {
+        return Err(Misuse::StepUpEmpty.into());
+    }
+    if answered.is_some_and(|answered| answered.repeats(&wanted, now)) {
+        return Err(Misuse::StepUpRepeated.into());
+    }
+    let scope = request.token_request.scope.union(&granted);
+    request.token_request.scope = match &wanted.scope {
+        Some(more) => scope.union(more),
+        None => scope,
+    };
+    let extra = &mut request.extra;
+    extra.retain(|(name, _)| !["acr_values", "max_age", "claims"].contains(&name.as_str()));
+    let mut ask = |name: &str, value: String| extra.push((name.to_owned(), value));
+    if !wanted.acr_values.is_empty() {
+        ask("acr_values", wanted.acr_values.join(" "));
+    }
+    if let Some(seconds) = wanted.max_age {
+        ask("max_age", seconds.to_string());
+    }
+    if let Some(claims) = wanted.claims {
+        ask("claims", claims);
+    }
+    Ok(())
 }

@@ -250,3 +250,15 @@ fn what_cannot_be_is_refused_before_anything_is_signed() {
 fn begun_plain(ask: AuthorizationRequest) -> Authorization {
     begun(&of(server()), ask).unwrap()
 }
+
+#[test]
+fn where_a_server_requires_it_the_key_of_the_client_assertion_signs() {
+    let said = json!({"require_signed_request_object": true});
+    let server = server().with_metadata(said.as_object().cloned().unwrap());
+    let key = SigningKey::local("k1", Alg::Es256, Arc::new(Sixtyfour));
+    let auth = crate::ClientAuth::assertion(crate::client_auth::ClientAssertion::new(key));
+    let client = Client::new(server, crate::ClientId::new("id"), auth).unwrap();
+    let begun = begun(&client, ask("read")).unwrap();
+    let query = pairs(begun.url.query().unwrap());
+    assert_eq!(names(&query), ["client_id", "request"]);
+}

@@ -8,7 +8,7 @@ use crate::flow::resource::after;
 use crate::form;
 use crate::http::{HeaderMap, HeaderValue, StatusCode};
 use crate::issuer::RedirectUri;
-use crate::moment::UnixTime;
+use crate::moment::{Moment, UnixTime};
 use crate::scope::Scope;
 use crate::testing::{NOW, at, client, code, json};
 
@@ -28,8 +28,9 @@ fn ask() -> AuthorizationRequest {
     ask.scope(Scope::parse("read").unwrap())
 }
 
-fn now(later: u64) -> UnixTime {
-    UnixTime::from_secs(NOW).after(Duration::from_secs(later))
+fn later_by(seconds: u64) -> Moment {
+    let now = UnixTime::from_secs(NOW).after(Duration::from_secs(seconds));
+    Moment::fixed(now, [9; 32])
 }
 
 /// Signs in by this request; the flow is stored between its halves, and so are the tokens.
@@ -63,7 +64,7 @@ fn refreshed(tokens: &Tokens) -> Tokens {
 fn an_authorization_asks_for_what_the_api_wants_and_for_all_that_was_granted() {
     let tokens = login(ask());
     let again = ask().acr_values(["low"]).max_age(1000);
-    let again = again.step_up(&wanted(MFA), &tokens, now(0)).unwrap();
+    let again = again.step_up(wanted(MFA), &tokens);
     let (url, _) = client().authorize(&at(), again).unwrap();
     let pairs = form::parse(url.query().unwrap()).unwrap();
     let value = |name: &str| {
@@ -80,8 +81,8 @@ fn an_authorization_asks_for_what_the_api_wants_and_for_all_that_was_granted() {
 #[test]
 fn the_same_wish_after_a_login_for_it_is_not_asked_again() {
     let step_up = |field, tokens: &Tokens, later| {
-        let again = ask().step_up(&wanted(field), tokens, now(later));
-        code(again)
+        let again = ask().step_up(wanted(field), tokens);
+        code(client().authorize(&later_by(later), again.clone())).map(|_| again)
     };
     let tokens = login(step_up(MFA, &login(ask()), 0).unwrap());
     for tokens in [tokens.clone(), refreshed(&tokens)] {
@@ -110,8 +111,9 @@ fn the_same_wish_after_a_login_for_it_is_not_asked_again() {
 
 #[test]
 fn a_wish_for_nothing_is_no_wish() {
-    let asked = ask().step_up(&StepUp::default(), &login(ask()), now(0));
-    assert_eq!(code(asked).map(drop), Err("step_up.empty"));
+    let asked = ask().step_up(StepUp::default(), &login(ask()));
+    let asked = client().authorize(&at(), asked).map(drop);
+    assert_eq!(code(asked), Err("step_up.empty"));
     for field in [
         r#"Bearer error="insufficient_user_authentication""#,
         r#"Bearer error="insufficient_user_authentication", scope="pay""#,
@@ -131,5 +133,7 @@ fn a_wish_for_nothing_is_no_wish() {
 fn a_login_right_now_is_a_wish() {
     let zero = wanted(r#"Bearer error="insufficient_user_authentication", max_age=0"#);
     assert_eq!(zero.max_age, Some(0));
-    assert!(ask().step_up(&zero, &login(ask()), now(0)).is_ok());
+    let asked = ask().step_up(zero, &login(ask()));
+    let (url, _) = client().authorize(&at(), asked).unwrap();
+    assert!(url.as_str().contains("max_age=0"));
 }
