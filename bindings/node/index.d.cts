@@ -5,9 +5,12 @@ import type {
 export type { Advice, DeniedCode, ErrorCode, LostCode, MalformedCode, MisuseCode, UntrustedCode }
 
 import type { Api, GrantSource, OwnersOptions } from './api.cjs'
-import type { ClientAuth, Enc, JweAlg, MacAlg, SigningAlg } from './client-auth.cjs'
-import type { ClientCredentialsArguments as TokenRequest, ExchangeOperations, Operations } from './js/ops.cjs'
+import type { ClientAuth } from './client-auth.cjs'
+import type {
+  BeginAuthorizationArguments, ClientCredentialsArguments as TokenRequest, ExchangeOperations, Operations,
+} from './js/ops.cjs'
 import type { Keeper, KeeperOptions } from './keeper.cjs'
+import type { RegistrationOptions } from './registration.cjs'
 import type { Store } from './stores.cjs'
 import type { EndSessionOptions } from './verifier.cjs'
 
@@ -17,6 +20,9 @@ export type {
   TokenSource,
 } from './api.cjs'
 export * from './client-auth.cjs'
+export type { RegistrationOptions } from './registration.cjs'
+export { stepUp } from './registration.cjs'
+export type { StepUp } from './registration.cjs'
 export * from './verifier.cjs'
 export * from './js/ops.cjs'
 /** What tokens are for. It is asked for at each renewal again, and part of what names a grant in a store. */
@@ -318,7 +324,7 @@ export interface SourceOptions extends TokenRequest {
   origins?: Iterable<string | URL>
 }
 
-export interface ClientOptions {
+export interface ClientOptions extends RegistrationOptions {
   clientId: string
   clientSecret?: string | undefined
   /**
@@ -339,28 +345,6 @@ export interface ClientOptions {
   redirectUris?: string[] | undefined
   /** Sent with every request to the server. */
   headers?: Record<string, string>
-  /**
-   * The only algorithm of ID tokens, as registered; an HMAC is accepted no other way. Otherwise those that
-   * the metadata name.
-   */
-  idTokenSignedResponseAlg?: SigningAlg | MacAlg | undefined
-  /** Audiences that ID tokens may name beside the client (OpenID Connect Core section 3.1.3.7). */
-  trustedAudiences?: string[] | undefined
-  /** How ID tokens are encrypted, as registered: a plain one is then refused. */
-  idTokenEncryptedResponseAlg?: JweAlg | undefined
-  /** How their content is encrypted: `A128CBC-HS256` unless said otherwise. */
-  idTokenEncryptedResponseEnc?: Enc | undefined
-  /** The algorithm of UserInfo, as registered: plain JSON is then refused. */
-  userinfoSignedResponseAlg?: SigningAlg | MacAlg | undefined
-  /** How UserInfo is encrypted, as registered: what is not encrypted is then refused. */
-  userinfoEncryptedResponseAlg?: JweAlg | undefined
-  /** How its content is encrypted: `A128CBC-HS256` unless said otherwise. */
-  userinfoEncryptedResponseEnc?: Enc | undefined
-  /**
-   * What decrypts, the newest first: private keys in PEM or as JWKs, shared ones as JWKs. Where the algorithm needs
-   * a shared key and none is here, it is made of the client secret (OpenID Connect Core section 10.2).
-   */
-  decryptionKeys?: string[] | undefined
   /** How long one request may take: 30 000 ms. */
   timeoutMs?: number | undefined
   /** What all requests go over, those of its sources to APIs included. */
@@ -371,21 +355,20 @@ export interface ClientOptions {
   send?: Send | undefined
 }
 
-/** What a login is for. `resource` and `audience` are asked for here and when the code is redeemed. */
-export interface LoginRequest extends Pick<TokenRequest, 'scope' | 'resource' | 'audience'> {
-  /** Parameters of the provider's own in the URL; none may have a protocol parameter's name. */
-  extra?: Record<string, string | number | boolean>
-  /** Those of the request that redeems the code. */
-  tokenExtra?: TokenRequest['extra']
+/** Where to send the person, and what to keep meanwhile. */
+export interface Authorization {
+  /** The URL to open. */
+  readonly url: URL
+  /** The flow, to be kept until the callback. */
+  readonly flow: Flow
+  /** For how many seconds the URL is good, if the server has said so (RFC 9126 section 2.2). */
+  readonly expiresIn: number | undefined
+  /** What to serve at your `requestUri` before the person is sent, if there is one. */
+  readonly requestObject: string | undefined
 }
 
-export interface AuthorizeOptions extends MomentOptions, LoginRequest {
-  redirectUri: string | URL
-  /** By default `code`. With `code id_token`, an ID token beside the code is verified before the code is sent. */
-  responseType?: 'code' | 'code id_token'
-  /** By default `query`, or `fragment` if an ID token is in the answer. With `form_post`, the callback is the form. */
-  responseMode?: 'query' | 'fragment' | 'form_post'
-}
+/** What a login is for. */
+export type LoginRequest = Omit<BeginAuthorizationArguments, 'redirectUri'>
 
 /** This client, as one server knows it. */
 export class Client {
@@ -411,8 +394,8 @@ export class Client {
   source(tokens?: Tokens, options?: SourceOptions): GrantSource
   /** One grant, kept fresh by a driver of your own: {@link Client.source} without transport and store. */
   keeper(tokens?: Tokens, options?: KeeperOptions): Keeper
-  /** Starts a login: the URL to open, and the flow to keep until the callback. */
-  authorize(options: AuthorizeOptions): { url: URL; flow: Flow }
+  /** {@link Client.beginAuthorization} where nothing has to be sent: `authorization.push_required` elsewhere. */
+  authorize(options: BeginAuthorizationArguments & MomentOptions): Authorization
   /**
    * Signs a person out at the server: the URL to open in their browser (OpenID Connect RP-Initiated Logout section 2).
    * The session at this client is yours to end.

@@ -290,14 +290,11 @@ impl Drawn {
         let client =
             oauth_facade::Client::new(&server.map_err(text)?, "id", oauth_facade::Auth::None);
         let ask = oauth_facade::Authorize {
-            redirect_uri: "https://app.example/cb".to_owned(),
-            token: oauth_facade::TokenRequest::for_scope(
-                oauth_core::Scope::parse("openid").map_err(text)?,
-            ),
-            ..oauth_facade::Authorize::default()
+            scope: oauth_core::Scope::parse("openid").map_err(text)?,
+            ..oauth_facade::Authorize::new("https://app.example/cb")
         };
         let begun = client
-            .and_then(|client| client.authorize(&moment, ask))
+            .and_then(|client| client.authorize(&moment, &ask))
             .map_err(text)?;
         let flow: Value = serde_json::from_str(begun.pending.to_json().expose())
             .map_err(|error| error.to_string())?;

@@ -81,15 +81,20 @@ impl Party<'_> {
                 let response_type = ask.response_type.as_deref().unwrap_or("code");
                 let mode = ask.response_mode.as_deref();
                 let ask = Authorize {
-                    redirect_uri: ask.redirect_uri.clone(),
-                    token: for_scope(&ask.scope)?,
-                    response_type: ResponseType::named(response_type).ok_or(Misuse::Setup)?,
+                    scope: for_scope(&ask.scope)?.scope,
+                    response_type: Some(ResponseType::named(response_type).ok_or(Misuse::Setup)?),
                     response_mode: mode
                         .map(|mode| ResponseMode::named(mode).ok_or(Misuse::Setup))
                         .transpose()?,
-                    extra: ask.extra.clone().into_iter().collect(),
+                    extra: ask
+                        .extra
+                        .clone()
+                        .into_iter()
+                        .map(|(name, value)| (name, value.into()))
+                        .collect(),
+                    ..Authorize::new(&ask.redirect_uri)
                 };
-                let begun = self.client()?.authorize(at, ask)?;
+                let begun = self.client()?.authorize(at, &ask)?;
                 self.show(&begun);
                 let flow = begun.pending.to_json().expose().clone();
                 self.flow = Some(flow.clone());
@@ -250,6 +255,8 @@ impl Party<'_> {
                     Done::Tokens(said)
                 }
                 Record::Plain(name, members) => Done::Record(members_of(name, members)),
+                // Of `authorize`, for which nothing is sent.
+                Record::Authorization(_) => return Err(Error::from(Misuse::OutOfOrder)),
                 Record::Server(server) => Done::Server(server_said(&server)?),
                 Record::Nothing => Done::Nothing,
             }),

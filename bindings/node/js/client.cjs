@@ -8,11 +8,11 @@ const { Exchange, checkLimit, momentOf, perform: run, wait } = require('./exchan
 const { checkStore } = require('./keep.cjs')
 const { Keeper } = require('./keeper.cjs')
 const { lineOf } = require('./network.cjs')
-const { agree, asking, begin, exchangeOf, perform, tokensOf } = require('./op.cjs')
-const { ExchangeOperations, FINGERPRINT, Operations } = require('./ops.cjs')
+const { agree, asking, authorization, begin, exchangeOf, inOrder, perform, tokensOf } = require('./op.cjs')
+const { ExchangeOperations, FINGERPRINT, Operations, operations } = require('./ops.cjs')
 const { nativeServer } = require('./server.cjs')
 const { GrantSource } = require('./source.cjs')
-const { Flow, nativeFlow, nativeTokens } = require('./tokens.cjs')
+const { nativeFlow, nativeTokens } = require('./tokens.cjs')
 
 agree(FINGERPRINT)
 
@@ -37,12 +37,6 @@ class Exchanges extends ExchangeOperations {
   }
 }
 
-/** Names and texts for a URL, of which each may be several. */
-function pairs(extra = {}) {
-  return Object.entries(extra).flatMap(([name, value]) =>
-    (Array.isArray(value) ? value : [value]).map((value) => [name, String(value)]))
-}
-
 /** A client that asks about the access tokens it is shown. */
 class Introspecting extends Operations {
   #transport
@@ -63,6 +57,16 @@ let sourceOf
 /** This client, as one that asks about the access tokens it is shown. */
 let introspectingOf
 
+/** What else a client is registered with. */
+const REGISTERED = [
+  'authorizationSignedResponseAlg', 'authorizationEncryptedResponseAlg', 'authorizationEncryptedResponseEnc',
+  'requestObjectSigningAlg', 'requestObjectSigningKey', 'tlsClientCertificateBoundAccessTokens', 'profile',
+]
+
+function registered(options) {
+  return Object.fromEntries(REGISTERED.map((name) => [name, options[name]]))
+}
+
 /** This client, as one server knows it. */
 class Client extends Operations {
   #native
@@ -75,6 +79,7 @@ class Client extends Operations {
     clientId, clientSecret, clientAuth, redirectUris, headers = {}, idTokenSignedResponseAlg, trustedAudiences,
     idTokenEncryptedResponseAlg, idTokenEncryptedResponseEnc, userinfoSignedResponseAlg,
     userinfoEncryptedResponseAlg, userinfoEncryptedResponseEnc, decryptionKeys, timeoutMs, network, fetch, send,
+    ...registration
   } = {}) {
     super()
     const known = nativeServer(server)
@@ -83,7 +88,7 @@ class Client extends Operations {
     const options = {
       clientId, clientSecret, ...auth, redirectUris, headers, idTokenSignedResponseAlg, trustedAudiences,
       idTokenEncryptedResponseAlg, idTokenEncryptedResponseEnc, userinfoSignedResponseAlg,
-      userinfoEncryptedResponseAlg, userinfoEncryptedResponseEnc, decryptionKeys,
+      userinfoEncryptedResponseAlg, userinfoEncryptedResponseEnc, decryptionKeys, ...registered(registration),
     }
     this.#native = lifted(() => new native.NativeClient(known, options, read?.native))
     this.#server = server
@@ -150,13 +155,11 @@ class Client extends Operations {
     })
   }
 
-  /** Starts a login: the URL to open, and the flow to keep until the callback. */
-  authorize({ redirectUri, responseType, responseMode, extra, tokenExtra, moment, ...ask }) {
+  /** Begins an authorization for which nothing has to be sent. */
+  authorize({ moment, ...args }) {
     const at = momentOf(moment)
-    const asked = asking({ ...ask, extra: tokenExtra })
-    const started = lifted(() => this.#native
-      .authorize(String(redirectUri), asked, responseType, responseMode, pairs(extra), at))
-    return { url: new URL(started.url), flow: new Flow(started.flow) }
+    const given = inOrder(operations.beginAuthorization, args)
+    return authorization(lifted(() => this.#native.authorize(given, at)))
   }
 
   /** Signs a person out at the server: the URL to open in the browser. */
@@ -197,7 +200,7 @@ async function login(client, options = {}) {
   const listener = await lifting(() => native.listen(port, path, redirectUri))
   const over = new AbortController()
   try {
-    const { url, flow } = client.authorize({ ...ask, redirectUri: listener.redirectUri })
+    const { url, flow } = await client.beginAuthorization({ ...ask, redirectUri: listener.redirectUri }, { signal })
     const known = nativeFlow(flow)
     await wait(Promise.resolve(open(url)), { signal, timeoutMs })
     const arrival = lifting(() => listener.wait(known, timeoutMs))

@@ -13,6 +13,7 @@ const { Server, discover, discovery, provider, providerFile, providers } = requi
 const { Sessions } = require('./sessions.cjs')
 const { Key } = require('./keys.cjs')
 const { GrantSource } = require('./source.cjs')
+const { stepUp } = require('./step-up.cjs')
 const { FileStore, Memory, PostgresStore, RedisStore, Sealed, SqliteStore } = require('./stores.cjs')
 const { Tokens, Flow } = require('./tokens.cjs')
 const { AccessTokenVerifier } = require('./verifier.cjs')
@@ -66,5 +67,6 @@ module.exports = {
   providerFile,
   providers,
   run,
+  stepUp,
 }
 // end of what is generated

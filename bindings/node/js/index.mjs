@@ -48,4 +48,5 @@ export const {
   providerFile,
   providers,
   run,
+  stepUp,
 } = core

@@ -5,7 +5,7 @@
 const native = require('./native.cjs')
 const { lifted } = require('./errors.cjs')
 const { Exchange } = require('./exchange.cjs')
-const { Tokens, nativeTokens, tokensOf } = require('./tokens.cjs')
+const { Flow, Tokens, nativeTokens, tokensOf } = require('./tokens.cjs')
 
 /** The methods that a client has for them: one that runs to the end, and one that begins an exchange. */
 const perform = Symbol('perform')
@@ -13,32 +13,52 @@ const begin = Symbol('begin')
 
 /** What becomes of the last step of the native half. */
 const nothing = () => undefined
+const authorizationOf = (raw) => authorization(raw.authorization)
 const recordOf = (Class) => (raw) => Class.of(JSON.parse(raw.members))
+
+/** Where to send the person, and what to keep meanwhile. */
+function authorization({ url, flow, expiresIn, requestObject }) {
+  const begun = { url: new URL(url), flow: new Flow(flow), expiresIn: expiresIn ?? undefined }
+  // It holds the state, and whatever else the request says.
+  return Object.defineProperty(begun, 'requestObject', { value: requestObject ?? undefined, enumerable: false })
+}
 
 /** A value as the native half reads it. */
 function plain(value) {
   if (value instanceof Tokens) return nativeTokens(value)
+  if (value instanceof URL) return value.href
   if (typeof value !== 'object' || value === null || value instanceof Date) return value
   if (typeof value[Symbol.iterator] === 'function') return [...value]
   // Its own members alone: nobody asked for what a prototype has.
-  return Object.assign(Object.create(null), value)
+  const members = Object.create(null)
+  for (const [name, member] of Object.entries(value)) members[name] = asText(member)
+  return members
 }
 
-/** The arguments by their places: who names one that there is not has mistyped another. */
-function inOrder(names, args = {}) {
+/** What a parameter may be instead of a text. */
+function asText(value) {
+  if (Array.isArray(value)) return value.map(asText)
+  return ['number', 'boolean'].includes(typeof value) ? String(value) : value
+}
+
+/** The arguments by their places: who names one that there is not has mistyped another. Those of `json` cross as texts. */
+function inOrder({ names, json = [] }, args = {}) {
   if (typeof args !== 'object' || args === null || args instanceof Tokens) {
     throw new TypeError(`the arguments are one object: ${names.join(', ')}`)
   }
   for (const name of Object.keys(args)) {
     if (!names.includes(name)) throw new TypeError(`${name}: there is no such argument`)
   }
-  return names.map((name) => plain(args[name]))
+  return names.map((name) => {
+    const isText = json.includes(name) && args[name] !== undefined
+    return isText ? JSON.stringify(args[name]) : plain(args[name])
+  })
 }
 
 /** An exchange of this operation. */
-function exchangeOf(known, { number, names, finish }, args, moment, assertion) {
-  const given = inOrder(names, args)
-  return new Exchange(lifted(() => known.begin(number, given)), finish, moment, assertion)
+function exchangeOf(known, operation, args, moment, assertion) {
+  const given = inOrder(operation, args)
+  return new Exchange(lifted(() => known.begin(operation.number, given)), operation.finish, moment, assertion)
 }
 
 /** What tokens are for, as the native half reads it. */
@@ -55,4 +75,6 @@ function agree(fingerprint) {
   }
 }
 
-module.exports = { agree, asking, begin, exchangeOf, nothing, perform, recordOf, tokensOf }
+module.exports = {
+  agree, asking, authorization, authorizationOf, begin, exchangeOf, inOrder, nothing, perform, recordOf, tokensOf,
+}

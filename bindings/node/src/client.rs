@@ -8,10 +8,10 @@ use napi::bindgen_prelude::Array;
 use napi_derive::napi;
 use oauth_core::Secret;
 use oauth_core::error::Misuse;
-use oauth_core::flow::authorization::{ResponseMode, ResponseType};
 use oauth_facade::{
-    AssertionProfile, Auth, Authorize, Certificate, Client, ClientIdParameter, EndSession,
-    FederatedAssertion, Flow, Introspecting, PrivateKeyJwt, Registration, SecretJwt,
+    AssertionProfile, Auth, Authorize, Begun, Certificate, Client, ClientIdParameter, EndSession,
+    FederatedAssertion, Flow, Introspecting, Operation as _, PrivateKeyJwt, Registration,
+    SecretJwt,
 };
 use oauth_reqwest::AssertionFile;
 
@@ -52,6 +52,20 @@ pub struct NativeClientOptions {
     pub userinfo_encrypted_response_alg: Option<String>,
     /// How its content is.
     pub userinfo_encrypted_response_enc: Option<String>,
+    /// The algorithm of signed authorization responses.
+    pub authorization_signed_response_alg: Option<String>,
+    /// How they are encrypted.
+    pub authorization_encrypted_response_alg: Option<String>,
+    /// How their content is.
+    pub authorization_encrypted_response_enc: Option<String>,
+    /// The algorithm of signed authorization requests.
+    pub request_object_signing_alg: Option<String>,
+    /// What signs them.
+    pub request_object_signing_key: Option<String>,
+    /// Whether tokens are bound to the certificate of the connection.
+    pub tls_client_certificate_bound_access_tokens: Option<bool>,
+    /// The rules that the client keeps to.
+    pub profile: Option<String>,
     /// What decrypts them.
     pub decryption_keys: Option<Vec<String>>,
 }
@@ -149,6 +163,22 @@ pub struct NativeAuthorization {
     pub url: String,
     /// The flow, as JSON.
     pub flow: String,
+    /// For how many seconds the URL is good.
+    pub expires_in: Option<f64>,
+    /// What to serve at the `request_uri`.
+    pub request_object: Option<String>,
+}
+
+impl From<Begun> for NativeAuthorization {
+    #[expect(clippy::cast_precision_loss, reason = "more than 2^53 has no meaning")]
+    fn from(begun: Begun) -> Self {
+        Self {
+            url: begun.url,
+            flow: begun.pending.to_json().expose().clone(),
+            expires_in: begun.expires_in.map(|seconds| seconds as f64),
+            request_object: begun.request_object.map(|object| object.expose().clone()),
+        }
+    }
 }
 
 /// The method of this registered name, or the documented one.
@@ -231,44 +261,36 @@ impl NativeClient {
             id_token_encrypted_response_enc: options.id_token_encrypted_response_enc,
             userinfo_encrypted_response_alg: options.userinfo_encrypted_response_alg,
             userinfo_encrypted_response_enc: options.userinfo_encrypted_response_enc,
+            authorization_signed_response_alg: options.authorization_signed_response_alg,
+            authorization_encrypted_response_alg: options.authorization_encrypted_response_alg,
+            authorization_encrypted_response_enc: options.authorization_encrypted_response_enc,
+            request_object_signing_alg: options.request_object_signing_alg,
+            request_object_signing_key: options.request_object_signing_key.map(Secret::new),
+            tls_client_certificate_bound_access_tokens: options
+                .tls_client_certificate_bound_access_tokens
+                .unwrap_or_default(),
             decryption_keys: keys.map(Secret::new).collect(),
         };
         client = client.with_registration(&registration).map_err(fail)?;
+        if let Some(name) = &options.profile {
+            client = client.with_profile(name).map_err(fail)?;
+        }
         for (name, value) in options.headers {
             client = client.with_header(&name, &value).map_err(fail)?;
         }
         Ok(Self(client))
     }
 
-    /// Starts an authorization.
+    /// An authorization for which nothing has to be sent.
     #[napi]
     pub fn authorize(
         &self,
-        redirect_uri: String,
-        ask: Array<'_>,
-        response_type: Option<String>,
-        response_mode: Option<String>,
-        extra: Vec<(String, String)>,
+        given: Array<'_>,
         at: Option<NativeMoment>,
     ) -> Result<NativeAuthorization> {
-        let response_type = ResponseType::named(response_type.as_deref().unwrap_or("code"))
-            .ok_or_else(|| invalid("responseType is code or code id_token"))?;
-        let response_mode = response_mode
-            .map(|mode| ResponseMode::named(&mode))
-            .map(|mode| mode.ok_or_else(|| invalid("responseMode is query, fragment or form_post")))
-            .transpose()?;
-        let ask = Authorize {
-            redirect_uri,
-            token: token_request(&ask)?,
-            response_type,
-            response_mode,
-            extra,
-        };
-        let started = self.0.authorize(&moment(at)?, ask).map_err(fail)?;
-        Ok(NativeAuthorization {
-            url: started.url,
-            flow: started.pending.to_json().expose().clone(),
-        })
+        let ask = Authorize::read(&mut arguments(&given)?).map_err(refused)?;
+        let begun = self.0.authorize(&moment(at)?, &ask).map_err(fail)?;
+        Ok(begun.into())
     }
 
     /// Signs a person out at the server: the URL to open.
@@ -381,4 +403,10 @@ impl NativeFlow {
         let text = self.0.to_json().map_err(fail)?;
         Ok(text.expose().clone())
     }
+}
+
+/// What a reply of an API wants of the person, as JSON.
+#[napi]
+pub(crate) fn step_up(status: u16, challenges: Vec<String>) -> Result<Option<String>> {
+    oauth_facade::step_up(status, &challenges).map_err(fail)
 }

@@ -11,6 +11,7 @@ use oauth_core::moment::{Moment, UnixTime};
 use oauth_facade::{Machine, Outgoing, Record, Reply, Turn};
 use tokio::sync::Notify;
 
+use crate::client::NativeAuthorization;
 use crate::error::{fail, invalid, late, overdue};
 use crate::network::NativeNetwork;
 use crate::runtime::{driver, millis, promise};
@@ -46,6 +47,8 @@ pub struct NativeOutcome {
     pub claims: Option<String>,
     /// The members of another record, as a JSON array.
     pub members: Option<String>,
+    /// An authorization that has begun.
+    pub authorization: Option<NativeAuthorization>,
     /// A server.
     pub server: Option<NativeServer>,
 }
@@ -282,6 +285,7 @@ fn done(record: Record) -> NativeOutcome {
             end.tokens = Some(told(&login.tokens));
         }
         Record::Plain(_, members) => end.members = Some(value::members(members)),
+        Record::Authorization(begun) => end.authorization = Some((*begun).into()),
         Record::Server(server) => end.server = Some(NativeServer(*server)),
         Record::Nothing => {}
     }

@@ -4,10 +4,10 @@ use std::sync::Arc;
 
 use oauth_core::error::Error;
 use oauth_facade::{
-    Args, Auth, Authorize, EndSession, Introspecting as How, Keep, Machine, Registration,
-    ResponseMode, ResponseType, operation_name,
+    Args, Auth, Authorize, EndSession, Introspecting as How, Keep, Machine, Operation as _,
+    Registration, operation_name,
 };
-use pyo3::exceptions::{PyTypeError, PyValueError};
+use pyo3::exceptions::PyTypeError;
 use pyo3::prelude::*;
 
 use crate::client_auth::ClientAuth;
@@ -89,7 +89,10 @@ impl Client {
                         id_token_signed_response_alg = None, trusted_audiences = None,
                         id_token_encrypted_response_alg = None, id_token_encrypted_response_enc = None,
                         userinfo_signed_response_alg = None, userinfo_encrypted_response_alg = None,
-                        userinfo_encrypted_response_enc = None, decryption_keys = None))]
+                        userinfo_encrypted_response_enc = None, decryption_keys = None, profile = None,
+                        authorization_signed_response_alg = None, authorization_encrypted_response_alg = None,
+                        authorization_encrypted_response_enc = None, request_object_signing_alg = None,
+                        request_object_signing_key = None, tls_client_certificate_bound_access_tokens = false))]
     #[allow(clippy::too_many_arguments, reason = "they are keywords in Python")]
     fn new(
         py: Python<'_>,
@@ -109,8 +112,21 @@ impl Client {
         userinfo_encrypted_response_alg: Option<String>,
         userinfo_encrypted_response_enc: Option<String>,
         decryption_keys: Option<Vec<String>>,
+        profile: Option<String>,
+        authorization_signed_response_alg: Option<String>,
+        authorization_encrypted_response_alg: Option<String>,
+        authorization_encrypted_response_enc: Option<String>,
+        request_object_signing_alg: Option<String>,
+        request_object_signing_key: Option<String>,
+        tls_client_certificate_bound_access_tokens: bool,
     ) -> PyResult<Self> {
         let registration = Registration {
+            authorization_signed_response_alg,
+            authorization_encrypted_response_alg,
+            authorization_encrypted_response_enc,
+            request_object_signing_alg,
+            request_object_signing_key: request_object_signing_key.map(secret),
+            tls_client_certificate_bound_access_tokens,
             userinfo_signed_response_alg,
             id_token_encrypted_response_alg,
             id_token_encrypted_response_enc,
@@ -139,6 +155,9 @@ impl Client {
                 client = client.with_trusted_audiences(audiences);
             }
             client = client.with_registration(&registration)?;
+            if let Some(name) = &profile {
+                client = client.with_profile(name)?;
+            }
             for (name, value) in headers.iter().flat_map(|headers| &headers.0) {
                 client = client.with_header(name, value)?;
             }
@@ -165,56 +184,20 @@ impl Client {
         self.us.client.core().client_id().as_str()
     }
 
-    /// Starts an authorization with PKCE: send the person to flow.url, and keep the flow.
-    ///
-    /// RFC 6749 section 4.1.1 and RFC 7636. response_type "code id_token" asks for an ID token beside
-    /// the code, which is verified before the code is sent (OpenID Connect Core section 3.3).
-    /// response_mode says where the answer stands in the callback: by default in the query, or in
-    /// the fragment if an ID token is in it; with form_post, the callback is the form. resource and audience are asked for here and when the code is redeemed; extra
-    /// are parameters of the provider's own in the URL, token_extra those of the request for
-    /// the token.
-    ///
-    /// moment is for tests and replays: a callable that gives the Unix time in seconds and 32
-    /// random bytes, out of which state, nonce and verifier are made. Never give two flows the
-    /// same bytes.
-    ///
-    /// Nothing is sent. redirect_uri.*, scope.syntax, resource.syntax, form.* and pkce.* for
-    /// what must not be asked, endpoint.missing for a server without such an endpoint.
-    #[pyo3(signature = (*, redirect_uri, scope = None, response_type = "code", response_mode = None,
-                        resource = None, audience = None, extra = None, token_extra = None, moment = None))]
-    #[allow(clippy::too_many_arguments, reason = "they are keywords in Python")]
-    fn authorize(
+    /// An authorization for which nothing has to be sent; `_ops.py` calls it.
+    fn _authorize(
         &self,
         py: Python<'_>,
-        redirect_uri: String,
-        scope: Option<Given>,
-        response_type: &str,
-        response_mode: Option<&str>,
-        resource: Option<Given>,
-        audience: Option<Given>,
-        extra: Option<Pairs>,
-        token_extra: Option<Given>,
+        arguments: Vec<Given>,
         moment: Option<Py<PyAny>>,
     ) -> PyResult<Flow> {
-        let wrong = PyValueError::new_err;
-        let response_type = ResponseType::named(response_type)
-            .ok_or_else(|| wrong("response_type is code or code id_token"))?;
-        let unknown = || wrong("response_mode is query, fragment or form_post");
-        let response_mode = response_mode
-            .map(|mode| ResponseMode::named(mode).ok_or_else(unknown))
-            .transpose()?;
-        let ask = Authorize {
-            redirect_uri,
-            token: token_request(py, scope, resource, audience, token_extra)?,
-            response_type,
-            response_mode,
-            extra: extra.map_or_else(Vec::new, |extra| extra.0),
-        };
+        let arguments: Vec<_> = arguments.into_iter().map(|given| given.0).collect();
+        let ask = Authorize::read(&mut Args::from(arguments));
+        let ask = ask.map_err(|why| value::refused(py, why))?;
         let at = OwnMoment(moment).take(py)?;
-        self.us
-            .client
-            .authorize(&at, ask)
-            .map(|begun| Flow::new(&begun.pending, Some(begun.url)))
+        let begun = self.us.client.authorize(&at, &ask);
+        begun
+            .map(Flow::begun)
             .map_err(|error| errors::raise(py, &error))
     }
 

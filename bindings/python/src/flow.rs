@@ -2,9 +2,10 @@
 
 use std::sync::{Mutex, PoisonError};
 
-use oauth_core::Pending;
+use oauth_core::Secret;
 use oauth_core::error::{Error, Misuse};
 use oauth_core::issuer::RedirectUri;
+use oauth_facade::Begun;
 use oauth_reqwest::loopback::{self, Paste};
 use pyo3::exceptions::{PyAttributeError, PyTypeError};
 use pyo3::prelude::*;
@@ -19,12 +20,30 @@ use crate::{errors, no_pickle, runtime, value};
 /// It holds secrets, so it cannot be pickled: store the text of serialize() in the person's
 /// session.
 #[pyclass(frozen, module = "oauth_core")]
-pub(crate) struct Flow(pub(crate) oauth_facade::Flow, Option<String>);
+pub(crate) struct Flow(pub(crate) oauth_facade::Flow, Option<Start>);
+
+/// What a flow begins with.
+struct Start {
+    url: String,
+    expires_in: Option<u64>,
+    request_object: Option<Secret<String>>,
+}
 
 impl Flow {
-    /// With the URL that it begins with, unless it was stored.
-    pub(crate) fn new(pending: &Pending, url: Option<String>) -> Self {
-        Self(oauth_facade::Flow::new(pending), url)
+    /// With what it begins with.
+    pub(crate) fn begun(begun: Begun) -> Self {
+        let start = Start {
+            url: begun.url,
+            expires_in: begun.expires_in,
+            request_object: begun.request_object,
+        };
+        Self(oauth_facade::Flow::new(&begun.pending), Some(start))
+    }
+
+    fn start(&self) -> PyResult<&Start> {
+        self.1
+            .as_ref()
+            .ok_or_else(|| PyAttributeError::new_err("a stored flow has no URL any more"))
     }
 }
 
@@ -35,9 +54,24 @@ impl Flow {
     /// A flow that was stored has been sent already, and has none: AttributeError.
     #[getter]
     fn url(&self) -> PyResult<&str> {
-        self.1
-            .as_deref()
-            .ok_or_else(|| PyAttributeError::new_err("a stored flow has no URL any more"))
+        Ok(&self.start()?.url)
+    }
+
+    /// For how many seconds the URL is good, if the server has said so (RFC 9126 section 2.2).
+    ///
+    /// AttributeError as for url.
+    #[getter]
+    fn expires_in(&self) -> PyResult<Option<u64>> {
+        Ok(self.start()?.expires_in)
+    }
+
+    /// What to serve at the request_uri of yours, before the person is sent (RFC 9101 section 5.2).
+    ///
+    /// None where there is no such request_uri; AttributeError as for url.
+    #[getter]
+    fn request_object(&self) -> PyResult<Option<&str>> {
+        let object = self.start()?.request_object.as_ref();
+        Ok(object.map(|object| object.expose().as_str()))
     }
 
     /// The issuer the person is sent to.

@@ -63,7 +63,7 @@ mod _native {
     #[pymodule_export]
     use super::network::Network;
     #[pymodule_export]
-    use super::resource::Resource;
+    use super::resource::{Resource, step_up};
     #[pymodule_export]
     use super::response::Response;
     #[pymodule_export]

@@ -59,3 +59,15 @@ impl Resource {
         "<oauth_core.Resource>"
     }
 }
+
+/// What a reply of an API wants of the person, as JSON: step_up() reads it.
+#[pyfunction]
+#[pyo3(signature = (status, challenges, /))]
+pub(crate) fn step_up(
+    py: Python<'_>,
+    status: u16,
+    challenges: Vec<String>,
+) -> PyResult<Option<String>> {
+    let wanted = oauth_facade::step_up(status, &challenges);
+    wanted.map_err(|error| errors::raise(py, &error))
+}

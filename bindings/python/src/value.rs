@@ -16,6 +16,7 @@ use pyo3::types::{
 };
 use serde_json::{Map, Value};
 
+use crate::flow::Flow;
 use crate::server::Server;
 use crate::{errors, secret, tokens};
 
@@ -23,6 +24,9 @@ pub(crate) fn of_record(py: Python<'_>, record: Record) -> PyResult<Py<PyAny>> {
     match record {
         Record::Tokens(tokens) => of_tokens(py, tokens),
         Record::Login(login) => of_login(py, *login),
+        Record::Authorization(begun) => {
+            Ok(Bound::new(py, Flow::begun(*begun))?.into_any().unbind())
+        }
         Record::Server(server) => Ok(Bound::new(py, Server::of(*server))?.into_any().unbind()),
         Record::Plain(name, members) => of_members(py, name, members),
         Record::Nothing => Ok(py.None()),

@@ -39,7 +39,8 @@ export async function handleCallback(config) {
 
 /**
  * The page's address, if the server sent the person here with it: the path is the redirect URI's
- * own, and the answer holds `state` beside `code` or `error`. Any other query is the page's.
+ * own, and the answer holds `state` beside `code` or `error`, or else a signed `response`. Any other query is
+ * the page's.
  */
 function callbackOf({ redirectUri, responseType, responseMode }) {
   let home
@@ -54,10 +55,13 @@ function callbackOf({ redirectUri, responseType, responseMode }) {
   // A redirect URI may have a query of its own.
   const own = [...home.searchParams]
   if (!own.every(([name, value]) => here.searchParams.getAll(name).includes(value))) return undefined
-  const isFragment = responseMode === 'fragment' || (!responseMode && responseType === 'code id_token')
+  const isFragment = responseMode?.startsWith('fragment') ||
+    (responseType === 'code id_token' && (responseMode ?? 'jwt') === 'jwt')
   const given = isFragment ? new URLSearchParams(here.hash.slice(1)) : here.searchParams
   const isAnswer = given.has('state') && (given.has('code') || given.has('error'))
-  return isAnswer ? here.href : undefined
+  // A signed one has all of it inside.
+  const isSigned = responseMode?.endsWith('jwt') && given.has('response')
+  return isAnswer || isSigned ? here.href : undefined
 }
 
 async function redeem(config, callback) {

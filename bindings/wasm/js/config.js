@@ -16,7 +16,8 @@ export async function prepare(config, stored) {
   }
   const server = await serverOf(wasm, config, preset, stored)
   const { clientId, redirectUri, resource, audience, tokenExtra } = config
-  const client = new wasm.Client(server, clientId, redirectUri, [undefined, resource, audience, tokenExtra])
+  const asked = [undefined, resource, audience, tokenExtra]
+  const client = new wasm.Client(server, clientId, redirectUri, asked, config.profile)
   return { wasm, server, client }
 }
 

@@ -1,3 +1,4 @@
+import type { AskedFor } from './ops.js'
 import type {
   Advice, DeniedCode, ErrorCode, LostCode, MalformedCode, MisuseCode, UntrustedCode,
 } from './codes.js'
@@ -56,9 +57,11 @@ export interface Config extends LimitOptions {
   responseType?: 'code' | 'code id_token'
   /**
    * Where the answer stands in the redirect URI: in the query, or behind the `#`, which reaches no server. By
-   * default in the query, or behind the `#` if an ID token is in it.
+   * default in the query, or behind the `#` if an ID token is in it. With `jwt` and its likes it is signed (JARM).
    */
-  responseMode?: 'query' | 'fragment'
+  responseMode?: 'query' | 'fragment' | 'jwt' | 'query.jwt' | 'fragment.jwt'
+  /** Rules that the client keeps to: what they forbid is refused with `profile.forbidden`, which names the clause. */
+  profile?: 'oauth21' | 'strict'
   /** The origins that tokens may be sent to. By default those of the preset, or else the page's own. */
   api?: string[]
   /**
@@ -87,9 +90,10 @@ export interface TokenStorage {
   removeItem(key: string): void | Promise<void>
 }
 
-export interface SignInOptions {
-  /** Names separated by spaces; empty leaves it to the server. */
-  scope?: string
+export interface SignInOptions extends Omit<
+  AskedFor,
+  'redirectUri' | 'responseType' | 'responseMode' | 'resource' | 'audience' | 'tokenExtra' | 'requestUri' | 'tokens'
+> {
   /** `redirect` leaves the page; `popup` must be called from a click. */
   mode?: 'redirect' | 'popup'
   /**
@@ -97,8 +101,6 @@ export interface SignInOptions {
    * or a URL of it; anything else is refused with `return_target.refused`.
    */
   returnTo?: string
-  /** Parameters of the provider's own, such as `prompt`. */
-  extra?: Record<string, string>
   /** Gives up; a popup is closed. */
   signal?: AbortSignal
 }
@@ -114,6 +116,13 @@ export type Observed =
   | { kind: 'renew'; why: string }
   | { kind: 'tab'; what: string }
   | { kind: 'end' }
+
+/**
+ * What the reply of an API wants of the person (RFC 9470), for `signIn` as `stepUp`: another login, or a wider scope;
+ * `undefined` if no other login would help. The reply has to let the page read its `WWW-Authenticate` (CORS). Ask for
+ * what `session.scope` has as well.
+ */
+export function stepUp(response: Pick<Response, 'status' | 'headers'>): Promise<Record<string, unknown> | undefined>
 
 /** By popup, the session; by redirect, the page leaves and this never settles. */
 export function signIn(config: Config, options?: SignInOptions): Promise<Session>

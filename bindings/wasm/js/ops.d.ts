@@ -11,8 +11,78 @@ interface Tokens {
 }
 type Scope = string | readonly string[]
 type TokenKind = 'access_token' | 'refresh_token'
+type ResponseType = 'code' | 'code id_token'
+type ResponseMode = 'query' | 'fragment' | 'form_post' | 'jwt' | 'query.jwt' | 'fragment.jwt' | 'form_post.jwt'
+type Push = 'where_required' | 'always'
 type AccessTokenProfile = 'rfc9068' | 'keycloak' | 'entra' | 'auth0' | 'okta' | 'cognito'
 type Replay = 'process' | 'caller'
+
+export interface AskedFor {
+  /** Where to come back to, exactly as registered. */
+  redirectUri: string
+  /** What the tokens are for, as names of scopes. */
+  scope?: Scope | undefined
+  /**
+   * What the answer brings: a code, or an ID token beside it, which is verified before the code is sent (OpenID Connect
+   * Core section 3.3).
+   */
+  responseType?: ResponseType | undefined
+  /**
+   * Where the answer stands: by default in the query, or in the fragment if an ID token is in it; with `form_post` the
+   * callback is the posted form. With `jwt` and its likes the answer is signed (JARM).
+   */
+  responseMode?: ResponseMode | undefined
+  /** The resources the tokens are for, as absolute URIs (RFC 8707). */
+  resource?: readonly string[] | undefined
+  /** The audiences, as some servers name it. */
+  audience?: readonly string[] | undefined
+  /** Permissions, as a list of objects, each with a `type` (RFC 9396). */
+  authorizationDetails?: object | undefined
+  /** How the person is to have authenticated, best first. */
+  acrValues?: readonly string[] | undefined
+  /** The person has to have authenticated within these last seconds; with 0 they do so now. */
+  maxAge?: number | undefined
+  /**
+   * Whether the person is asked: `none`, or of `login`, `consent`, `select_account` and `create` what is wanted, with
+   * spaces between.
+   */
+  prompt?: string | undefined
+  /** Who is about to sign in, as far as that is known. */
+  loginHint?: string | undefined
+  /**
+   * The ID token of the person who is expected to be signed in. It becomes a part of the URL, unless the request is
+   * pushed.
+   */
+  idTokenHint?: string | undefined
+  /** Languages for the server's pages, best first (BCP 47). */
+  uiLocales?: readonly string[] | undefined
+  /** Single claims, as an object with the members `userinfo` and `id_token` (OpenID Connect Core section 5.5). */
+  claims?: object | undefined
+  /**
+   * Whether the request is handed over to the server first (RFC 9126): where that is required, unless you say `always`.
+   */
+  push?: Push | undefined
+  /**
+   * An `https` URL of your own from which the server fetches the signed request (RFC 9101 section 5.2): serve
+   * `request_object` there, as `application/oauth-authz-req+jwt`, before the person is sent.
+   */
+  requestUri?: string | undefined
+  /**
+   * What an API wants of the person (RFC 9470): it is asked for, in place of `acr_values`, `max_age` and `claims`, with
+   * the scope of `tokens`.
+   */
+  stepUp?: object | undefined
+  /** The tokens that were not enough for the API. */
+  tokens?: Tokens | undefined
+  /** Parameters of the provider's own in this request. */
+  extra?: Readonly<Record<string, string | readonly string[]>> | undefined
+  /** Parameters that the provider documents for the request for tokens. */
+  tokenExtra?: Readonly<Record<string, string | readonly string[]>> | undefined
+}
+
+export function beginAuthorization<Machine>(client: {
+  beginAuthorization(state: string, nonce: string, verifier: string, challenge: string, given: readonly unknown[]): Machine
+}, drawn: Record<'state' | 'nonce' | 'verifier' | 'challenge', string>, asked: AskedFor): Machine
 
 /**
  * Asks the server to forget a token (RFC 7009).

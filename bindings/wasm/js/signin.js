@@ -4,6 +4,7 @@ import { drawn } from './chance.js'
 import { nameOf, prepare } from './config.js'
 import { setupError } from './errors.js'
 import { shownPage } from './observe.js'
+import { beginAuthorization } from './ops.js'
 import { needPage } from './page.js'
 import { keep } from './pending.js'
 import * as popups from './popup.js'
@@ -15,7 +16,7 @@ import { begin } from './session.js'
  * session is the result.
  */
 export async function signIn(config, options = {}) {
-  const { scope = '', mode = 'redirect', returnTo, extra = {}, signal } = options
+  const { mode = 'redirect', returnTo, signal, ...asked } = options
   needPage()
   // A popup opened later than the click would be blocked.
   const popup = mode === 'popup' ? popups.open() : undefined
@@ -28,19 +29,10 @@ export async function signIn(config, options = {}) {
       throw setupError(`the redirect URI is at ${origin}, and this page at ${location.origin}`)
     }
     if (returnTo !== undefined) wasm.checkReturnTarget(returnTo, origin)
-    const values = await drawn()
-    const started = client.authorize(
-      Date.now() / 1000,
-      values.state,
-      values.nonce,
-      values.verifier,
-      values.challenge,
-      config.redirectUri,
-      scope,
-      Object.entries(extra).flat(),
-      config.responseType ?? 'code',
-      config.responseMode,
-    )
+    const { redirectUri, responseType, responseMode, resource, audience, tokenExtra } = config
+    const everywhere = { redirectUri, responseType, responseMode, resource, audience, tokenExtra }
+    const machine = beginAuthorization(client, await drawn(), { ...asked, ...everywhere })
+    const started = (await run(machine, { ...config, signal })).authorization()
     const { url, pending, state } = started
     started.free()
     config.observe?.(shownPage('authorize', url))

@@ -2,13 +2,13 @@
 
 use js_sys::Array;
 use oauth_facade::{
-    Auth, Authorize, EndSession, Error, HostGeneratedValues, Misuse, Pending, ResponseMode,
-    ResponseType, Scope, Secret, TokenRequest, Url, return_target,
+    Auth, Authorize, Begun, EndSession, HostGeneratedValues, Operation as _, Pending, Secret,
+    TokenRequest, Url, return_target,
 };
 use wasm_bindgen::prelude::*;
 
 use crate::error::fail;
-use crate::machine::{Machine, time};
+use crate::machine::Machine;
 use crate::server::Server;
 use crate::value::{arguments, refused, token_request};
 
@@ -18,7 +18,13 @@ pub struct Client(pub(crate) oauth_facade::Client, pub(crate) TokenRequest);
 
 /// Where to send the person, and what to keep meanwhile.
 #[wasm_bindgen]
-pub struct Authorization(oauth_facade::Authorization);
+pub struct Authorization(Begun);
+
+impl Authorization {
+    pub(crate) const fn of(begun: Begun) -> Self {
+        Self(begun)
+    }
+}
 
 #[wasm_bindgen]
 impl Client {
@@ -30,50 +36,34 @@ impl Client {
         client_id: &str,
         redirect_uri: String,
         ask: &Array,
+        profile: Option<String>,
     ) -> Result<Self, JsValue> {
         let ask = token_request(ask)?;
         ask.to_core()
             .and_then(|_| oauth_facade::Client::new(&server.0, client_id, Auth::Documented(None)))
             .and_then(|client| client.with_redirect_uris(&[redirect_uri]))
+            .and_then(|client| match &profile {
+                Some(name) => client.with_profile(name),
+                None => Ok(client),
+            })
             .map(|client| Self(client, ask))
             .map_err(fail)
     }
 
-    /// Starts an authorization with values that WebCrypto drew and hashed. `extra` are names and
-    /// values in turn.
-    #[expect(clippy::too_many_arguments, reason = "objects do not cross cheaply")]
-    pub fn authorize(
+    /// Begins an authorization with values that WebCrypto drew and hashed; `js/ops.js` calls it.
+    #[wasm_bindgen(js_name = beginAuthorization)]
+    pub fn begin_authorization(
         &self,
-        now: f64,
         state: &str,
         nonce: &str,
         verifier: &str,
         challenge: &str,
-        redirect_uri: String,
-        scope: &str,
-        extra: Vec<String>,
-        response_type: &str,
-        response_mode: Option<String>,
-    ) -> Result<Authorization, JsValue> {
-        let unknown = |name| fail(Error::from(Misuse::ParameterValue).about(name));
-        let response_type =
-            ResponseType::named(response_type).ok_or_else(|| unknown("response_type"))?;
-        let response_mode = response_mode
-            .map(|mode| ResponseMode::named(&mode).ok_or_else(|| unknown("response_mode")))
-            .transpose()?;
-        let ask = Authorize {
-            redirect_uri,
-            token: TokenRequest {
-                scope: Scope::parse(scope).map_err(fail)?,
-                ..self.1.clone()
-            },
-            response_type,
-            response_mode,
-            extra: pairs(&extra).collect(),
-        };
+        given: &Array,
+    ) -> Result<Machine, JsValue> {
+        let ask = Authorize::read(&mut arguments(given)).map_err(refused)?;
         HostGeneratedValues::new(state, nonce, verifier, challenge)
-            .and_then(|drawn| self.0.authorize_drawn(time(now), drawn, ask))
-            .map(Authorization)
+            .and_then(|drawn| self.0.begin_authorization_with(drawn, &ask))
+            .map(Machine::of)
             .map_err(fail)
     }
 
@@ -144,8 +134,8 @@ pub fn check_return_target(target: &str, origin: &str) -> Result<(), JsValue> {
         .map_err(fail)
 }
 
-/// Names and values that came in turn.
-fn pairs(flat: &[String]) -> impl Iterator<Item = (String, String)> {
-    let pairs = flat.chunks_exact(2);
-    pairs.map(|pair| (pair[0].clone(), pair[1].clone()))
+/// What a reply of an API wants of the person, as JSON; `js/step-up.js` reads it.
+#[wasm_bindgen(js_name = stepUp)]
+pub fn step_up(status: u16, challenges: Vec<String>) -> Result<Option<String>, JsValue> {
+    oauth_facade::step_up(status, &challenges).map_err(fail)
 }

@@ -6,6 +6,7 @@ use oauth_facade::{
 };
 use wasm_bindgen::prelude::*;
 
+use crate::client::Authorization;
 use crate::error::fail;
 use crate::server::Server;
 use crate::tokens::Tokens;
@@ -175,12 +176,20 @@ impl Step {
         }
     }
 
+    /// The authorization that it began.
+    pub fn authorization(self) -> Option<Authorization> {
+        match self.record()? {
+            Record::Authorization(begun) => Some(Authorization::of(*begun)),
+            _ => None,
+        }
+    }
+
     /// The tokens it ended with.
     pub fn tokens(self) -> Option<Tokens> {
         match self.record()? {
             Record::Tokens(tokens) => Some(Tokens::of(std::sync::Arc::unwrap_or_clone(tokens))),
             Record::Login(login) => Some(Tokens::of(login.tokens)),
-            Record::Server(_) | Record::Plain(..) | Record::Nothing => None,
+            _ => None,
         }
     }
 
@@ -188,7 +197,7 @@ impl Step {
     pub fn server(self) -> Option<Server> {
         match self.record()? {
             Record::Server(server) => Some(Server::of(*server)),
-            Record::Tokens(_) | Record::Login(_) | Record::Plain(..) | Record::Nothing => None,
+            _ => None,
         }
     }
 

@@ -13,6 +13,7 @@ use std::sync::Arc;
 use crate::http::HeaderValue;
 
 use crate::base64::{self, Alphabet};
+use crate::crypto::SigningKey;
 use crate::error::{Error, Misuse};
 use crate::form::{self, Form};
 use crate::quirk::{Quirk, Rules};
@@ -124,6 +125,11 @@ impl ClientAuth {
     /// section 10.2).
     pub fn client_secret(&self) -> Option<Secret<String>> {
         self.secret().map(Secret::from)
+    }
+
+    /// The client's own key, where it authenticates with one (`private_key_jwt`).
+    pub fn signing_key(&self) -> Option<&SigningKey> {
+        self.jwt()?.key()
     }
 
     /// The method's JWTs, if it has such.

@@ -196,6 +196,8 @@ pub enum Shape {
     Time,
     /// Members that nobody has defined.
     Json,
+    /// A list or an object of the host's, which crosses as JSON.
+    JsonText,
     /// Tokens.
     Tokens,
     /// This, or nothing.
@@ -260,6 +262,23 @@ impl Field for String {
 
     fn write(self) -> Arg {
         Arg::Text(self.into())
+    }
+}
+
+/// A list or an object of the host's, as JSON.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct JsonText(pub String);
+
+impl Field for JsonText {
+    const SHAPE: Shape = Shape::JsonText;
+    const WANTED: &'static str = "what JSON can say";
+
+    fn read(arg: Arg) -> Result<Self, Unfit> {
+        String::read(arg).map(Self)
+    }
+
+    fn write(self) -> Arg {
+        self.0.write()
     }
 }
 

@@ -5,52 +5,23 @@ use oauth_core::Moment;
 use oauth_core::client_auth::ClientAuth;
 use oauth_core::error::{Error, Misuse};
 use oauth_core::flow::access_token::AccessTokenVerifier;
-use oauth_core::flow::authorization::{
-    AuthorizationRequest, HostGeneratedValues, ResponseMode, ResponseType,
-};
+use oauth_core::flow::authorization::HostGeneratedValues;
 use oauth_core::flow::logout::LogoutRequest;
 use oauth_core::grant::Grant;
 use oauth_core::issuer::RedirectUri;
 use oauth_core::jose::Alg;
-use oauth_core::moment::UnixTime;
-use oauth_core::{ClientId, Pending, Secret};
+use oauth_core::{ClientId, Pending, Profile, Secret};
 
 use crate::auth::Auth;
 #[cfg(feature = "sha2")]
 use crate::introspecting::Introspecting;
 use crate::machine::Machine;
+use crate::op::Authorize;
+#[cfg(feature = "sha2")]
+use crate::op::Begun;
 use crate::request::TokenRequest;
 use crate::server::Server;
 use crate::stored::Facts;
-
-/// What to ask a person for.
-#[derive(Debug, Clone, Default)]
-pub struct Authorize {
-    /// Where to come back to.
-    pub redirect_uri: String,
-    /// What the tokens are for: asked for here, and when the code is redeemed. Its `extra` goes to the
-    /// token endpoint only.
-    pub token: TokenRequest,
-    /// `code`, or `code id_token`.
-    pub response_type: ResponseType,
-    /// `query`, `fragment` or `form_post`; else as it is usual for the response type.
-    pub response_mode: Option<ResponseMode>,
-    /// Parameters of the provider's own, in the URL.
-    pub extra: Vec<(String, String)>,
-}
-
-impl Authorize {
-    fn request(self) -> Result<AuthorizationRequest, Error> {
-        let mut request = AuthorizationRequest::new(RedirectUri::parse(&self.redirect_uri)?);
-        request.token_request = self.token.to_core()?;
-        request.extra = self.extra;
-        let request = request.response_type(self.response_type);
-        Ok(match self.response_mode {
-            Some(mode) => request.response_mode(mode),
-            None => request,
-        })
-    }
-}
 
 /// How to sign a person out at the server (OpenID Connect RP-Initiated Logout section 2).
 #[derive(Debug, Clone, Default)]
@@ -65,15 +36,6 @@ pub struct EndSession {
     pub state: Option<Secret<String>>,
     /// Languages in order of preference.
     pub ui_locales: Option<String>,
-}
-
-/// Where to send the person, and what to keep meanwhile.
-#[derive(Debug)]
-pub struct Authorization {
-    /// The URL to open.
-    pub url: String,
-    /// The flow, to be kept until the callback.
-    pub pending: Pending,
 }
 
 /// This client, as one server knows it.
@@ -167,6 +129,19 @@ impl Client {
         registration.apply(self.core).map(Self::from)
     }
 
+    /// Keeps to the profile of this name: `oauth21`, `strict`, `fapi2_security` or `fapi2_message_signing`.
+    ///
+    /// # Errors
+    /// `misuse.setup` for another name.
+    pub fn with_profile(self, name: &str) -> Result<Self, Error> {
+        let profile = Profile::named(name).ok_or_else(|| {
+            let all: Vec<_> = Profile::ALL.iter().map(|known| known.as_str()).collect();
+            let both = format!("no profile {name}; there are {}", all.join(", "));
+            Error::from(Misuse::Setup).about(&both)
+        })?;
+        Ok(self.core.with_profile(profile).into())
+    }
+
     /// Accepts ID tokens that name these audiences beside the client.
     #[must_use]
     pub fn with_trusted_audiences(self, audiences: Vec<String>) -> Self {
@@ -214,34 +189,37 @@ impl Client {
         self.asking.is_some()
     }
 
-    /// Starts an authorization.
+    /// Begins an authorization for which nothing has to be sent.
     ///
     /// # Errors
     /// Those of [`oauth_core::Client::authorize`].
     #[cfg(feature = "sha2")]
-    pub fn authorize(&self, at: &Moment, ask: Authorize) -> Result<Authorization, Error> {
-        let (url, pending) = self.core.authorize(at, ask.request()?)?;
-        Ok(Authorization {
+    pub fn authorize(&self, at: &Moment, ask: &Authorize) -> Result<Begun, Error> {
+        let (url, pending) = self.core.authorize(at, ask.to_core()?)?;
+        Ok(Begun {
             url: url.as_str().to_owned(),
             pending,
+            expires_in: None,
+            request_object: None,
         })
     }
 
-    /// [`Self::authorize`] with values that the host drew and hashed itself.
+    /// Begins an authorization with values that the host drew and hashed itself.
     ///
     /// # Errors
-    /// Those of [`oauth_core::Client::authorize_drawn`].
-    pub fn authorize_drawn(
+    /// Those of [`oauth_core::Client::begin_authorization_with`], from the first step, and of what cannot be asked.
+    pub fn begin_authorization_with(
         &self,
-        now: UnixTime,
         drawn: HostGeneratedValues,
-        ask: Authorize,
-    ) -> Result<Authorization, Error> {
-        let (url, pending) = self.core.authorize_drawn(now, drawn, ask.request()?)?;
-        Ok(Authorization {
-            url: url.as_str().to_owned(),
-            pending,
-        })
+        ask: &Authorize,
+    ) -> Result<Machine, Error> {
+        let begin = self.core.begin_authorization_with(drawn, ask.to_core()?);
+        Ok(Machine::of::<_, Begun>(begin))
+    }
+
+    /// Whether a callback is one of this flow, which is [`Pending::to_json`]'s text.
+    pub fn recognises(&self, pending: &Pending, callback: &str) -> bool {
+        self.core.recognises(pending, callback)
     }
 
     /// Judges a callback and redeems its code. `pending` is [`Pending::to_json`]'s text.

@@ -93,7 +93,7 @@ impl Flow {
         let mut held = self.held();
         let text = held.as_ref().ok_or_else(spent)?;
         let pending = Pending::from_json(text.expose())?;
-        let is_ours = pending.recognises(callback);
+        let is_ours = client.recognises(&pending, callback);
         let machine = client.redeem(text.expose(), callback);
         if is_ours {
             *held = None;

@@ -21,27 +21,30 @@ mod server;
 mod stored;
 
 pub use api::{Api, ApiCall, Call, CallStep, Keeping, Once, Redirects};
-pub use arg::{About, Arg, Args, Field, Mismatch, Personal, Refused, Shape, Unfit, camel};
+pub use arg::{
+    About, Arg, Args, Field, JsonText, Mismatch, Personal, Refused, Shape, Unfit, camel,
+};
 pub use auth::Auth;
 #[cfg(feature = "crypto")]
 pub use auth::{PrivateKeyJwt, SecretJwt};
-pub use client::{Authorization, Authorize, Client, EndSession};
+pub use client::{Client, EndSession};
 pub use doubles::for_doubles;
 pub use flow::Flow;
 pub use introspecting::Introspecting;
 pub use keeper::{Ask, Keep, Keeper, Task, of_store};
 pub use machine::{Machine, Outgoing, Reply, Turn};
 pub use op::{
-    AccessToken, ClientCredentials, Description, DeviceAuthorization, DeviceCode, Doors, Entry,
-    FINGERPRINT, Introspect, Kind, LogoutToken, Operation, Outcome, Password, Refresh, Revoke,
-    TABLE, TokenState, UserClaims, Userinfo, VerifyAccessToken, VerifyLogoutToken, operation_name,
+    AccessToken, Authorize, Begun, ClientCredentials, Description, DeviceAuthorization, DeviceCode,
+    Doors, Entry, FINGERPRINT, Introspect, Kind, LogoutToken, Operation, Outcome, Password,
+    Refresh, Revoke, TABLE, TokenState, UserClaims, Userinfo, VerifyAccessToken, VerifyLogoutToken,
+    operation_name,
 };
 pub use preset::Preset;
 pub use record::{ErrorRecord, Record};
 #[cfg(feature = "crypto")]
 pub use registration::Registration;
 pub use request::TokenRequest;
-pub use resource::{Attachment, Resource};
+pub use resource::{Attachment, Resource, step_up};
 pub use server::{Discover, Prefer, Server, Transport};
 
 // The types of the core that this crate's functions take and give.
@@ -53,7 +56,7 @@ pub use oauth_core::error::{
 };
 pub use oauth_core::exchange::{VerificationJob, VerificationKey};
 pub use oauth_core::flow::authorization::{
-    HostGeneratedValues, Pending, ResponseMode, ResponseType,
+    HostGeneratedValues, Pending, Push, ResponseMode, ResponseType,
 };
 pub use oauth_core::flow::resource::{Allowance, Clock, OnLimit, TokenFor};
 pub use oauth_core::issuer::return_target;

@@ -6,6 +6,7 @@
 //! [`FINGERPRINT`] changes with either, so that a binding detects a native library of another
 //! release.
 
+mod authorization;
 mod client_credentials;
 mod device_authorization;
 mod introspect;
@@ -21,6 +22,7 @@ mod verify_logout_token;
 use oauth_core::Tokens;
 use oauth_core::error::{Error, Misuse};
 
+pub use authorization::{Authorize, Begun};
 pub use client_credentials::ClientCredentials;
 pub use device_authorization::{DeviceAuthorization, DeviceCode};
 pub use introspect::{Introspect, TokenState};
@@ -68,6 +70,8 @@ pub enum Kind {
     Nothing,
     /// Tokens.
     Tokens,
+    /// A flow, and the URL that it begins with.
+    Authorization,
     /// A record of its own.
     Record(&'static Description),
 }
@@ -318,6 +322,7 @@ operations! {
         userinfo: Userinfo -> UserClaims;
     }
     not in the browser {
+        begin_authorization: Authorize -> Begun;
         introspect: Introspect -> TokenState;
         password: Password -> Tokens;
         client_credentials: ClientCredentials -> Tokens, Exchange;
@@ -386,6 +391,7 @@ const fn fingerprint() -> u64 {
         hash = match entry.outcome {
             Kind::Nothing => text(hash, "()"),
             Kind::Tokens => text(hash, "Tokens"),
+            Kind::Authorization => text(hash, "Authorization"),
             Kind::Record(record) => fields(text(hash, record.name), record.members),
         };
         at += 1;
@@ -415,6 +421,7 @@ const fn shape(hash: u64, of: Shape) -> u64 {
         Shape::Pairs => text(hash, "pairs"),
         Shape::Time => text(hash, "time"),
         Shape::Json => text(hash, "json"),
+        Shape::JsonText => text(hash, "json text"),
         Shape::Tokens => text(hash, "tokens"),
         Shape::Maybe(of) => shape(text(hash, "maybe"), *of),
     }

@@ -10,6 +10,7 @@ use oauth_core::json::{Map, Value};
 
 use crate::arg::Arg;
 use crate::doubles::for_doubles;
+use crate::op::Begun;
 use crate::server::Server;
 
 /// The output of any conversation. A binding that forgets a case does not compile.
@@ -19,6 +20,8 @@ pub enum Record {
     Tokens(Arc<Tokens>),
     /// Tokens of a sign-in, and who signed in.
     Login(Box<Login>),
+    /// An authorization that has begun.
+    Authorization(Box<Begun>),
     /// A server found by discovery.
     Server(Box<Server>),
     /// Any other outcome of an operation: its name, and its members in the order of the description.
@@ -33,7 +36,7 @@ impl Record {
         match self {
             Self::Tokens(tokens) => Some(tokens),
             Self::Login(login) => Some(&login.tokens),
-            Self::Server(_) | Self::Plain(..) | Self::Nothing => None,
+            Self::Authorization(_) | Self::Server(_) | Self::Plain(..) | Self::Nothing => None,
         }
     }
 }

@@ -5,8 +5,9 @@ mod tests;
 
 use oauth_core::error::{Error, Misuse};
 use oauth_core::jose::{Alg, Enc, JweAlg, ResponseEncryption};
+use oauth_core::request_signing::RequestSigning;
 use oauth_core::{Client, Secret};
-use oauth_crypto::{DecryptionKey, KeyError};
+use oauth_crypto::{ClientKeys, DecryptionKey, KeyError};
 
 /// What a client is registered with, by the names of its metadata (OpenID Connect Dynamic Client Registration
 /// section 2).
@@ -22,6 +23,19 @@ pub struct Registration {
     pub userinfo_encrypted_response_alg: Option<String>,
     /// `userinfo_encrypted_response_enc`; `A128CBC-HS256` by default.
     pub userinfo_encrypted_response_enc: Option<String>,
+    /// `authorization_signed_response_alg` (JARM section 3): signed authorization responses of other algorithms are
+    /// then refused, where signed ones are asked for.
+    pub authorization_signed_response_alg: Option<String>,
+    /// `authorization_encrypted_response_alg`: a signed response that is not encrypted is then refused.
+    pub authorization_encrypted_response_alg: Option<String>,
+    /// `authorization_encrypted_response_enc`; `A128CBC-HS256` by default.
+    pub authorization_encrypted_response_enc: Option<String>,
+    /// `request_object_signing_alg` (RFC 9101 section 10.2): every authorization request is then signed.
+    pub request_object_signing_alg: Option<String>,
+    /// The private key that signs them, in PEM or as a JWK; the one of `private_key_jwt` if none is given.
+    pub request_object_signing_key: Option<Secret<String>>,
+    /// `tls_client_certificate_bound_access_tokens` (RFC 8705 section 3.4).
+    pub tls_client_certificate_bound_access_tokens: bool,
     /// The keys that decrypt, newest first: private ones in PEM or as a JWK, shared ones as a JWK. Where the
     /// algorithm needs a shared key and none of these fits, it is made of the client secret (OpenID Connect
     /// Core section 10.2).
@@ -52,10 +66,54 @@ impl Registration {
             self.userinfo_encrypted_response_alg.as_deref(),
             self.userinfo_encrypted_response_enc.as_deref(),
         );
-        Ok(match userinfo? {
-            Some(encryption) => client.with_userinfo_encryption(encryption),
-            None => client,
-        })
+        if let Some(encryption) = userinfo? {
+            client = client.with_userinfo_encryption(encryption);
+        }
+        if let Some(name) = &self.authorization_signed_response_alg {
+            client = client.with_authorization_algs([alg(name)?]);
+        }
+        let response = self.encryption(
+            secret.as_ref(),
+            self.authorization_encrypted_response_alg.as_deref(),
+            self.authorization_encrypted_response_enc.as_deref(),
+        );
+        if let Some(encryption) = response? {
+            client = client.with_authorization_encryption(encryption);
+        }
+        if let Some(signing) = self.request_signing(&client)? {
+            client = client.with_request_signing(signing);
+        }
+        if self.tls_client_certificate_bound_access_tokens {
+            client = client.with_certificate_bound_tokens();
+        }
+        Ok(client)
+    }
+
+    /// How authorization requests are signed, if they are.
+    fn request_signing(&self, client: &Client) -> Result<Option<RequestSigning>, Error> {
+        let setup = |why: &str| Error::from(Misuse::Setup).about(why);
+        let Some(name) = &self.request_object_signing_alg else {
+            return match self.request_object_signing_key {
+                Some(_) => Err(setup("a key for request objects without their alg")),
+                None => Ok(None),
+            };
+        };
+        let alg = alg(name)?;
+        let key = match &self.request_object_signing_key {
+            Some(text) => {
+                let keys = ClientKeys::read([text.expose().as_str()])?;
+                let assertion = keys.client_assertion(client.server(), Some(alg))?;
+                assertion.key().clone()
+            }
+            None => {
+                let own = client.auth().signing_key().cloned();
+                own.ok_or_else(|| setup("request objects need a key that signs them"))?
+            }
+        };
+        match key.alg() == alg {
+            true => Ok(Some(RequestSigning::new(key))),
+            false => Err(Error::from(Misuse::KeyAlgorithm).about(name)),
+        }
     }
 
     fn encryption(

@@ -5,6 +5,7 @@ use oauth_core::exchange::field_named;
 use oauth_core::flow::resource::{self, Verdict};
 use oauth_core::http::header::WWW_AUTHENTICATE;
 use oauth_core::http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
+use oauth_core::json;
 use oauth_core::url::Url;
 use oauth_core::{Secret, danger};
 
@@ -99,6 +100,19 @@ impl Resource {
             _ => "pass",
         })
     }
+}
+
+/// What an API's reply wants of the person (RFC 9470, RFC 6750 section 3.1), as JSON with the members `acr_values`,
+/// `max_age`, `scope` and `claims`; nothing if no other authorization would help.
+///
+/// # Errors
+/// `client_auth.header_value` for a status that is none.
+pub fn step_up(status: u16, challenges: &[String]) -> Result<Option<String>, Error> {
+    let status = StatusCode::from_u16(status)
+        .map_err(|_| Error::from(Misuse::HeaderValue).about("status"))?;
+    let fields = challenges.iter().map(|field| field.as_bytes());
+    let wanted = resource::step_up(status, fields);
+    Ok(wanted.map(|wanted| json::to_text(&wanted)))
 }
 
 /// The fields that are known.

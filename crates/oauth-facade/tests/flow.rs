@@ -19,11 +19,8 @@ fn at() -> Moment {
 }
 
 fn begun(client: &Client) -> Flow {
-    let ask = Authorize {
-        redirect_uri: "https://app.example/cb".to_owned(),
-        ..Authorize::default()
-    };
-    let begun = client.authorize(&at(), ask).expect("a flow");
+    let ask = Authorize::new("https://app.example/cb");
+    let begun = client.authorize(&at(), &ask).expect("a flow");
     Flow::new(&begun.pending)
 }
 

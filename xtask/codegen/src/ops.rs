@@ -96,7 +96,7 @@ pub(crate) fn table() -> Result<Vec<(u32, &'static Entry)>, Box<dyn Error>> {
     for entry in TABLE {
         let members = match entry.outcome {
             Kind::Record(record) => record.members,
-            Kind::Nothing | Kind::Tokens => &[],
+            Kind::Nothing | Kind::Tokens | Kind::Authorization => &[],
         };
         for field in arguments(entry).chain(members) {
             check(entry.name, field.name)?;
@@ -129,7 +129,7 @@ pub(crate) fn records() -> Vec<&'static Description> {
     let mut seen = BTreeSet::new();
     let all = TABLE.iter().filter_map(|entry| match entry.outcome {
         Kind::Record(record) => Some(record),
-        Kind::Nothing | Kind::Tokens => None,
+        Kind::Nothing | Kind::Tokens | Kind::Authorization => None,
     });
     all.filter(|record| seen.insert(record.name)).collect()
 }

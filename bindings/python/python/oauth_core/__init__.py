@@ -53,6 +53,7 @@ from ._native import (
     providers,
 )
 from ._records import *
+from ._step_up import step_up
 from ._verifier import AccessTokenVerifier
 from .errors import Denied, Lost, Malformed, Misuse, OAuthError, TransportError, Untrusted
 
@@ -114,6 +115,7 @@ __all__ = [
     "provider",
     "provider_file",
     "providers",
+    "step_up",
 ]
 # end of what is generated
 __all__ += _records.__all__

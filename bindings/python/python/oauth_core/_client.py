@@ -35,7 +35,13 @@ class Client(NativeClient, Operations):
     UserInfo that is signed or encrypted, says so with the names of its metadata, such as
     ``id_token_encrypted_response_alg``, and ``decryption_keys`` in PEM or as JWKs, the newest first; what
     comes otherwise is then refused. Where the algorithm needs a shared key and none is there, it is made of
-    the client secret (OpenID Connect Core section 10.2). ``client_auth.*``, ``key.*`` and ``redirect_uri.refused``
+    the client secret (OpenID Connect Core section 10.2). ``authorization_signed_response_alg`` and its
+    likes say the same of authorization responses, where signed ones are asked for (JARM).
+    ``request_object_signing_alg`` signs every authorization request (RFC 9101), with
+    ``request_object_signing_key`` or the key of ``client_auth``. ``tls_client_certificate_bound_access_tokens``
+    says that tokens are bound to the certificate of the ``network`` (RFC 8705). ``profile`` is a set of rules
+    that the client keeps to: ``oauth21``, ``strict``, ``fapi2_security`` or ``fapi2_message_signing``; what it
+    forbids is refused with ``profile.forbidden``, which names the clause. ``client_auth.*``, ``key.*`` and ``redirect_uri.refused``
     for what cannot be used.
 
     Each call that waits is there twice: blocking, without Python's lock, and as a coroutine for asyncio

@@ -3,16 +3,21 @@
 
 from __future__ import annotations
 
+from ._record import json_text
+
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
     from typing import Any, Literal
 
-    from ._native import Exchange, Tokens
+    from ._native import Exchange, Flow, Tokens
     from ._records import UserClaims, TokenState, DeviceCode, AccessToken, LogoutToken
     from .drive import Moment
 
     TokenKind = Literal["access_token", "refresh_token"]
+    ResponseType = Literal["code", "code id_token"]
+    ResponseMode = Literal["query", "fragment", "form_post", "jwt", "query.jwt", "fragment.jwt", "form_post.jwt"]
+    Push = Literal["where_required", "always"]
     AccessTokenProfile = Literal["rfc9068", "keycloak", "entra", "auth0", "okta", "cognito"]
     Replay = Literal["process", "caller"]
 
@@ -105,6 +110,79 @@ class ExchangeOperations:
         answer: Exchange[UserClaims] = self._begin(2, (tokens, subject), moment)
         return answer
 
+    def begin_authorization(
+        self,
+        *,
+        redirect_uri: str,
+        scope: str | Iterable[str] | None = None,
+        response_type: ResponseType | None = None,
+        response_mode: ResponseMode | None = None,
+        resource: Sequence[str] | None = None,
+        audience: Sequence[str] | None = None,
+        authorization_details: Mapping[str, Any] | Sequence[Mapping[str, Any]] | None = None,
+        acr_values: Sequence[str] | None = None,
+        max_age: int | None = None,
+        prompt: str | None = None,
+        login_hint: str | None = None,
+        id_token_hint: str | None = None,
+        ui_locales: Sequence[str] | None = None,
+        claims: Mapping[str, Any] | Sequence[Mapping[str, Any]] | None = None,
+        push: Push | None = None,
+        request_uri: str | None = None,
+        step_up: Mapping[str, Any] | Sequence[Mapping[str, Any]] | None = None,
+        tokens: Tokens | None = None,
+        extra: Mapping[str, str | Sequence[str]] | None = None,
+        token_extra: Mapping[str, str | Sequence[str]] | None = None,
+        moment: Moment | None = None,
+    ) -> Exchange[Flow]:
+        """Begins an authorization: where to send the person, and the flow to keep until the callback.
+
+        State, nonce (with openid) and PKCE are always there. Where the server or the profile
+        requires it, or push says so, the request is handed over to the server first (RFC 9126),
+        and it is signed (RFC 9101). redirect_uri.*, scope.syntax, resource.syntax, form.*,
+        pkce.*, profile.forbidden and authorization_details.malformed for what must not be
+        asked, step_up.* for what would be asked in vain, endpoint.missing for a server without
+        such an endpoint.
+
+        Args:
+            redirect_uri: Where to come back to, exactly as registered.
+            scope: What the tokens are for, as names of scopes.
+            response_type: What the answer brings: a code, or an ID token beside it, which is
+                verified before the code is sent (OpenID Connect Core section 3.3).
+            response_mode: Where the answer stands: by default in the query, or in the fragment
+                if an ID token is in it; with form_post the callback is the posted form. With
+                jwt and its likes the answer is signed (JARM).
+            resource: The resources the tokens are for, as absolute URIs (RFC 8707).
+            audience: The audiences, as some servers name it.
+            authorization_details: Permissions, as a list of objects, each with a type (RFC
+                9396).
+            acr_values: How the person is to have authenticated, best first.
+            max_age: The person has to have authenticated within these last seconds; with 0 they
+                do so now.
+            prompt: Whether the person is asked: none, or of login, consent,
+                select_account and create what is wanted, with spaces between.
+            login_hint: Who is about to sign in, as far as that is known.
+            id_token_hint: The ID token of the person who is expected to be signed in. It
+                becomes a part of the URL, unless the request is pushed.
+            ui_locales: Languages for the server's pages, best first (BCP 47).
+            claims: Single claims, as an object with the members userinfo and id_token
+                (OpenID Connect Core section 5.5).
+            push: Whether the request is handed over to the server first (RFC 9126): where that
+                is required, unless you say always.
+            request_uri: An https URL of your own from which the server fetches the signed
+                request (RFC 9101 section 5.2): serve request_object there, as
+                application/oauth-authz-req+jwt, before the person is sent.
+            step_up: What an API wants of the person (RFC 9470): it is asked for, in place of
+                acr_values, max_age and claims, with the scope of tokens.
+            tokens: The tokens that were not enough for the API.
+            extra: Parameters of the provider's own in this request.
+            token_extra: Parameters that the provider documents for the request for tokens.
+            moment: For tests and replays: gives the Unix time in seconds and 32 random bytes,
+                at each step.
+        """
+        answer: Exchange[Flow] = self._begin(3, (redirect_uri, scope, response_type, response_mode, resource, audience, json_text(authorization_details), acr_values, max_age, prompt, login_hint, id_token_hint, ui_locales, json_text(claims), push, request_uri, json_text(step_up), tokens, extra, token_extra), moment)
+        return answer
+
     def introspect(
         self,
         *,
@@ -131,7 +209,7 @@ class ExchangeOperations:
             moment: For tests and replays: gives the Unix time in seconds and 32 random bytes,
                 at each step.
         """
-        answer: Exchange[TokenState] = self._begin(3, (token, hint, signed_response_alg, audience), moment)
+        answer: Exchange[TokenState] = self._begin(4, (token, hint, signed_response_alg, audience), moment)
         return answer
 
     def password(
@@ -161,7 +239,7 @@ class ExchangeOperations:
             moment: For tests and replays: gives the Unix time in seconds and 32 random bytes,
                 at each step.
         """
-        answer: Exchange[Tokens] = self._begin(4, (username, password, scope, resource, audience, extra), moment)
+        answer: Exchange[Tokens] = self._begin(5, (username, password, scope, resource, audience, extra), moment)
         return answer
 
     def client_credentials(
@@ -186,7 +264,7 @@ class ExchangeOperations:
             moment: For tests and replays: gives the Unix time in seconds and 32 random bytes,
                 at each step.
         """
-        answer: Exchange[Tokens] = self._begin(5, (scope, resource, audience, extra), moment)
+        answer: Exchange[Tokens] = self._begin(6, (scope, resource, audience, extra), moment)
         return answer
 
     def device_authorization(
@@ -212,7 +290,7 @@ class ExchangeOperations:
             moment: For tests and replays: gives the Unix time in seconds and 32 random bytes,
                 at each step.
         """
-        answer: Exchange[DeviceCode] = self._begin(6, (scope, resource, audience, extra), moment)
+        answer: Exchange[DeviceCode] = self._begin(7, (scope, resource, audience, extra), moment)
         return answer
 
     def verify_access_token(
@@ -259,7 +337,7 @@ class ExchangeOperations:
             moment: For tests and replays: gives the Unix time in seconds and 32 random bytes,
                 at each step.
         """
-        answer: Exchange[AccessToken] = self._begin(7, (token, audience, profile, scope, acr_values, max_age, algs, clock_skew, jkt, x5t_s256, dpop_algs, realm), moment)
+        answer: Exchange[AccessToken] = self._begin(8, (token, audience, profile, scope, acr_values, max_age, algs, clock_skew, jkt, x5t_s256, dpop_algs, realm), moment)
         return answer
 
     def verify_logout_token(
@@ -291,5 +369,5 @@ class ExchangeOperations:
             moment: For tests and replays: gives the Unix time in seconds and 32 random bytes,
                 at each step.
         """
-        answer: Exchange[LogoutToken] = self._begin(8, (token, replay, max_age_without_expiry), moment)
+        answer: Exchange[LogoutToken] = self._begin(9, (token, replay, max_age_without_expiry), moment)
         return answer

@@ -8,9 +8,10 @@ from .errors import Misuse
 # `typing` and `webbrowser` cost more to import than the package itself.
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from typing import Callable, Iterable, Mapping, Sequence
+    from typing import Any, Callable, Iterable, Mapping, Sequence
 
-    from ._native import Client, Flow, Tokens
+    from ._client import Client
+    from ._native import Flow, Tokens
 
     Open = Callable[[str], object]
     Paste = Callable[[], str]
@@ -28,6 +29,15 @@ def login(
     timeout: float = 300.0,
     resource: Sequence[str] | None = None,
     audience: Sequence[str] | None = None,
+    authorization_details: Sequence[Mapping[str, Any]] | None = None,
+    acr_values: Sequence[str] | None = None,
+    max_age: int | None = None,
+    prompt: str | None = None,
+    login_hint: str | None = None,
+    ui_locales: Sequence[str] | None = None,
+    claims: Mapping[str, Any] | None = None,
+    step_up: Mapping[str, Any] | None = None,
+    tokens: Tokens | None = None,
     extra: Mapping[str, str] | None = None,
     token_extra: Mapping[str, str | Sequence[str]] | None = None,
 ) -> Tokens:
@@ -47,14 +57,24 @@ def login(
     ports or paths takes the same ones each time, or the whole ``redirect_uri`` that is registered.
 
     ``resource`` and ``audience`` are asked for in the browser and when the code is redeemed; ``extra``
-    are parameters of the provider's own in the URL, ``token_extra`` those of the token request.
+    are parameters of the provider's own in the URL, ``token_extra`` those of the token request. The others
+    are as for ``begin_authorization``: the request is pushed and signed where the server wants that.
     """
     listener = Listener(port=port, path=path, redirect_uri=redirect_uri)
-    flow = client.authorize(
+    flow = client.begin_authorization(
         redirect_uri=listener.redirect_uri,
         scope=scope,
         resource=resource,
         audience=audience,
+        authorization_details=authorization_details,
+        acr_values=acr_values,
+        max_age=max_age,
+        prompt=prompt,
+        login_hint=login_hint,
+        ui_locales=ui_locales,
+        claims=claims,
+        step_up=step_up,
+        tokens=tokens,
         extra=extra,
         token_extra=token_extra,
     )
@@ -75,16 +95,34 @@ async def alogin(
     timeout: float = 300.0,
     resource: Sequence[str] | None = None,
     audience: Sequence[str] | None = None,
+    authorization_details: Sequence[Mapping[str, Any]] | None = None,
+    acr_values: Sequence[str] | None = None,
+    max_age: int | None = None,
+    prompt: str | None = None,
+    login_hint: str | None = None,
+    ui_locales: Sequence[str] | None = None,
+    claims: Mapping[str, Any] | None = None,
+    step_up: Mapping[str, Any] | None = None,
+    tokens: Tokens | None = None,
     extra: Mapping[str, str] | None = None,
     token_extra: Mapping[str, str | Sequence[str]] | None = None,
 ) -> Tokens:
     """login(), in a coroutine."""
     listener = Listener(port=port, path=path, redirect_uri=redirect_uri)
-    flow = client.authorize(
+    flow = await client.abegin_authorization(
         redirect_uri=listener.redirect_uri,
         scope=scope,
         resource=resource,
         audience=audience,
+        authorization_details=authorization_details,
+        acr_values=acr_values,
+        max_age=max_age,
+        prompt=prompt,
+        login_hint=login_hint,
+        ui_locales=ui_locales,
+        claims=claims,
+        step_up=step_up,
+        tokens=tokens,
         extra=extra,
         token_extra=token_extra,
     )

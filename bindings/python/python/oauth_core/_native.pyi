@@ -67,6 +67,7 @@ __all__ = [
     "provider",
     "provider_file",
     "providers",
+    "step_up",
 ]
 
 FINGERPRINT: str
@@ -96,6 +97,7 @@ _JweAlg: TypeAlias = Literal[
 _Enc: TypeAlias = Literal[
     "A128CBC-HS256", "A192CBC-HS384", "A256CBC-HS512", "A128GCM", "A192GCM", "A256GCM",
 ]
+_Profile: TypeAlias = Literal["oauth21", "strict", "fapi2_security", "fapi2_message_signing"]
 _Later: TypeAlias = Coroutine[Any, Any, _T]
 
 def provider(
@@ -126,6 +128,8 @@ def allow_pickling() -> None:
 
     A pickle of tokens is a secret: see oauth_core.pickling.
     """
+def step_up(status: int, challenges: list[str], /) -> str | None:
+    """What a reply of an API wants of the person, as JSON: step_up() reads it."""
 def fixed_token(
     token: str | None = None, *, env: str | None = None, file: _Place | None = None,
     callback: Callable[[], str] | None = None, origins: Sequence[str] | Server,
@@ -319,7 +323,13 @@ class Client:
         userinfo_signed_response_alg: _SigningAlg | _MacAlg | None = None,
         userinfo_encrypted_response_alg: _JweAlg | None = None,
         userinfo_encrypted_response_enc: _Enc | None = None,
-        decryption_keys: Sequence[str] | None = None,
+        decryption_keys: Sequence[str] | None = None, profile: _Profile | None = None,
+        authorization_signed_response_alg: _SigningAlg | _MacAlg | None = None,
+        authorization_encrypted_response_alg: _JweAlg | None = None,
+        authorization_encrypted_response_enc: _Enc | None = None,
+        request_object_signing_alg: _SigningAlg | None = None,
+        request_object_signing_key: str | None = None,
+        tls_client_certificate_bound_access_tokens: bool = False,
     ) -> Self: ...
     @overload
     def __new__(
@@ -334,7 +344,13 @@ class Client:
         userinfo_signed_response_alg: _SigningAlg | _MacAlg | None = None,
         userinfo_encrypted_response_alg: _JweAlg | None = None,
         userinfo_encrypted_response_enc: _Enc | None = None,
-        decryption_keys: Sequence[str] | None = None,
+        decryption_keys: Sequence[str] | None = None, profile: _Profile | None = None,
+        authorization_signed_response_alg: _SigningAlg | _MacAlg | None = None,
+        authorization_encrypted_response_alg: _JweAlg | None = None,
+        authorization_encrypted_response_enc: _Enc | None = None,
+        request_object_signing_alg: _SigningAlg | None = None,
+        request_object_signing_key: str | None = None,
+        tls_client_certificate_bound_access_tokens: bool = False,
     ) -> Self: ...
     @property
     def server(self) -> Server:
@@ -342,29 +358,6 @@ class Client:
     @property
     def client_id(self) -> str:
         """The client's identifier (RFC 6749 section 2.2)."""
-    def authorize(
-        self, *, redirect_uri: str, scope: _Scope = None, response_type: Literal["code",
-        "code id_token"] = "code", response_mode: Literal["query", "fragment",
-        "form_post"] | None = None, resource: _Names = None, audience: _Names = None,
-        extra: Mapping[str, str] | None = None, token_extra: _Extra = None,
-        moment: Moment | None = None,
-    ) -> Flow:
-        """Starts an authorization with PKCE: send the person to flow.url, and keep the flow.
-
-        RFC 6749 section 4.1.1 and RFC 7636. response_type "code id_token" asks for an ID token beside
-        the code, which is verified before the code is sent (OpenID Connect Core section 3.3).
-        response_mode says where the answer stands in the callback: by default in the query, or in
-        the fragment if an ID token is in it; with form_post, the callback is the form. resource and audience are asked for here and when the code is redeemed; extra
-        are parameters of the provider's own in the URL, token_extra those of the request for
-        the token.
-
-        moment is for tests and replays: a callable that gives the Unix time in seconds and 32
-        random bytes, out of which state, nonce and verifier are made. Never give two flows the
-        same bytes.
-
-        Nothing is sent. redirect_uri.*, scope.syntax, resource.syntax, form.* and pkce.* for
-        what must not be asked, endpoint.missing for a server without such an endpoint.
-        """
     def redeem(self, flow: Flow, callback_url: str) -> Tokens:
         """Judges the callback and redeems its code for tokens (RFC 6749 section 4.1.3).
 
@@ -459,6 +452,18 @@ class Flow:
         """Where to send the person (RFC 6749 section 4.1.1).
 
         A flow that was stored has been sent already, and has none: AttributeError.
+        """
+    @property
+    def expires_in(self) -> int | None:
+        """For how many seconds the URL is good, if the server has said so (RFC 9126 section 2.2).
+
+        AttributeError as for url.
+        """
+    @property
+    def request_object(self) -> str | None:
+        """What to serve at the request_uri of yours, before the person is sent (RFC 9101 section 5.2).
+
+        None where there is no such request_uri; AttributeError as for url.
         """
     @property
     def issuer(self) -> str:

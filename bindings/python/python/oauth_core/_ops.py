@@ -3,19 +3,25 @@
 
 from __future__ import annotations
 
+from ._record import json_text
+
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Coroutine, Iterable, Mapping, Sequence
     from typing import Any, Literal
 
-    from ._native import Tokens
+    from ._native import Flow, Tokens
     from ._records import UserClaims, TokenState, DeviceCode, AccessToken, LogoutToken
+    from .drive import Moment
 
     TokenKind = Literal["access_token", "refresh_token"]
+    ResponseType = Literal["code", "code id_token"]
+    ResponseMode = Literal["query", "fragment", "form_post", "jwt", "query.jwt", "fragment.jwt", "form_post.jwt"]
+    Push = Literal["where_required", "always"]
     AccessTokenProfile = Literal["rfc9068", "keycloak", "entra", "auth0", "okta", "cognito"]
     Replay = Literal["process", "caller"]
 
-FINGERPRINT = "cbaa8c70bf621832"
+FINGERPRINT = "6a1919abd1251743"
 
 
 class Operations:
@@ -27,6 +33,7 @@ class Operations:
 
         def _call(self, number: int, arguments: tuple[object, ...], /) -> Any: ...
         def _acall(self, number: int, arguments: tuple[object, ...], /) -> Any: ...
+        def _authorize(self, arguments: tuple[object, ...], moment: Moment | None, /) -> Flow: ...
 
     def revoke(self, *, token: str, hint: TokenKind | None = None) -> None:
         """Asks the server to forget a token (RFC 7009).
@@ -108,6 +115,136 @@ class Operations:
         answer: Coroutine[Any, Any, UserClaims] = self._acall(2, (tokens, subject))
         return answer
 
+    def begin_authorization(
+        self,
+        *,
+        redirect_uri: str,
+        scope: str | Iterable[str] | None = None,
+        response_type: ResponseType | None = None,
+        response_mode: ResponseMode | None = None,
+        resource: Sequence[str] | None = None,
+        audience: Sequence[str] | None = None,
+        authorization_details: Mapping[str, Any] | Sequence[Mapping[str, Any]] | None = None,
+        acr_values: Sequence[str] | None = None,
+        max_age: int | None = None,
+        prompt: str | None = None,
+        login_hint: str | None = None,
+        id_token_hint: str | None = None,
+        ui_locales: Sequence[str] | None = None,
+        claims: Mapping[str, Any] | Sequence[Mapping[str, Any]] | None = None,
+        push: Push | None = None,
+        request_uri: str | None = None,
+        step_up: Mapping[str, Any] | Sequence[Mapping[str, Any]] | None = None,
+        tokens: Tokens | None = None,
+        extra: Mapping[str, str | Sequence[str]] | None = None,
+        token_extra: Mapping[str, str | Sequence[str]] | None = None,
+    ) -> Flow:
+        """Begins an authorization: where to send the person, and the flow to keep until the callback.
+
+        State, nonce (with openid) and PKCE are always there. Where the server or the profile
+        requires it, or push says so, the request is handed over to the server first (RFC 9126),
+        and it is signed (RFC 9101). redirect_uri.*, scope.syntax, resource.syntax, form.*,
+        pkce.*, profile.forbidden and authorization_details.malformed for what must not be
+        asked, step_up.* for what would be asked in vain, endpoint.missing for a server without
+        such an endpoint.
+
+        Args:
+            redirect_uri: Where to come back to, exactly as registered.
+            scope: What the tokens are for, as names of scopes.
+            response_type: What the answer brings: a code, or an ID token beside it, which is
+                verified before the code is sent (OpenID Connect Core section 3.3).
+            response_mode: Where the answer stands: by default in the query, or in the fragment
+                if an ID token is in it; with form_post the callback is the posted form. With
+                jwt and its likes the answer is signed (JARM).
+            resource: The resources the tokens are for, as absolute URIs (RFC 8707).
+            audience: The audiences, as some servers name it.
+            authorization_details: Permissions, as a list of objects, each with a type (RFC
+                9396).
+            acr_values: How the person is to have authenticated, best first.
+            max_age: The person has to have authenticated within these last seconds; with 0 they
+                do so now.
+            prompt: Whether the person is asked: none, or of login, consent,
+                select_account and create what is wanted, with spaces between.
+            login_hint: Who is about to sign in, as far as that is known.
+            id_token_hint: The ID token of the person who is expected to be signed in. It
+                becomes a part of the URL, unless the request is pushed.
+            ui_locales: Languages for the server's pages, best first (BCP 47).
+            claims: Single claims, as an object with the members userinfo and id_token
+                (OpenID Connect Core section 5.5).
+            push: Whether the request is handed over to the server first (RFC 9126): where that
+                is required, unless you say always.
+            request_uri: An https URL of your own from which the server fetches the signed
+                request (RFC 9101 section 5.2): serve request_object there, as
+                application/oauth-authz-req+jwt, before the person is sent.
+            step_up: What an API wants of the person (RFC 9470): it is asked for, in place of
+                acr_values, max_age and claims, with the scope of tokens.
+            tokens: The tokens that were not enough for the API.
+            extra: Parameters of the provider's own in this request.
+            token_extra: Parameters that the provider documents for the request for tokens.
+        """
+        answer: Flow = self._call(3, (redirect_uri, scope, response_type, response_mode, resource, audience, json_text(authorization_details), acr_values, max_age, prompt, login_hint, id_token_hint, ui_locales, json_text(claims), push, request_uri, json_text(step_up), tokens, extra, token_extra))
+        return answer
+
+    def abegin_authorization(
+        self,
+        *,
+        redirect_uri: str,
+        scope: str | Iterable[str] | None = None,
+        response_type: ResponseType | None = None,
+        response_mode: ResponseMode | None = None,
+        resource: Sequence[str] | None = None,
+        audience: Sequence[str] | None = None,
+        authorization_details: Mapping[str, Any] | Sequence[Mapping[str, Any]] | None = None,
+        acr_values: Sequence[str] | None = None,
+        max_age: int | None = None,
+        prompt: str | None = None,
+        login_hint: str | None = None,
+        id_token_hint: str | None = None,
+        ui_locales: Sequence[str] | None = None,
+        claims: Mapping[str, Any] | Sequence[Mapping[str, Any]] | None = None,
+        push: Push | None = None,
+        request_uri: str | None = None,
+        step_up: Mapping[str, Any] | Sequence[Mapping[str, Any]] | None = None,
+        tokens: Tokens | None = None,
+        extra: Mapping[str, str | Sequence[str]] | None = None,
+        token_extra: Mapping[str, str | Sequence[str]] | None = None,
+    ) -> Coroutine[Any, Any, Flow]:
+        """begin_authorization(), in a coroutine."""
+        answer: Coroutine[Any, Any, Flow] = self._acall(3, (redirect_uri, scope, response_type, response_mode, resource, audience, json_text(authorization_details), acr_values, max_age, prompt, login_hint, id_token_hint, ui_locales, json_text(claims), push, request_uri, json_text(step_up), tokens, extra, token_extra))
+        return answer
+
+    def authorize(
+        self,
+        *,
+        redirect_uri: str,
+        scope: str | Iterable[str] | None = None,
+        response_type: ResponseType | None = None,
+        response_mode: ResponseMode | None = None,
+        resource: Sequence[str] | None = None,
+        audience: Sequence[str] | None = None,
+        authorization_details: Mapping[str, Any] | Sequence[Mapping[str, Any]] | None = None,
+        acr_values: Sequence[str] | None = None,
+        max_age: int | None = None,
+        prompt: str | None = None,
+        login_hint: str | None = None,
+        id_token_hint: str | None = None,
+        ui_locales: Sequence[str] | None = None,
+        claims: Mapping[str, Any] | Sequence[Mapping[str, Any]] | None = None,
+        push: Push | None = None,
+        request_uri: str | None = None,
+        step_up: Mapping[str, Any] | Sequence[Mapping[str, Any]] | None = None,
+        tokens: Tokens | None = None,
+        extra: Mapping[str, str | Sequence[str]] | None = None,
+        token_extra: Mapping[str, str | Sequence[str]] | None = None,
+        moment: Moment | None = None,
+    ) -> Flow:
+        """begin_authorization(), where nothing has to be sent: authorization.push_required elsewhere.
+
+        Arguments are the same; moment is for tests and replays, and gives the Unix time in seconds and 32
+        random bytes, out of which state, nonce and verifier are made. Never give two flows the same bytes.
+        """
+        return self._authorize((redirect_uri, scope, response_type, response_mode, resource, audience, json_text(authorization_details), acr_values, max_age, prompt, login_hint, id_token_hint, ui_locales, json_text(claims), push, request_uri, json_text(step_up), tokens, extra, token_extra), moment)
+
     def introspect(
         self,
         *,
@@ -131,7 +268,7 @@ class Operations:
             audience: The name that the server has for this API in the aud of a signed answer,
                 if it is not the client id.
         """
-        answer: TokenState = self._call(3, (token, hint, signed_response_alg, audience))
+        answer: TokenState = self._call(4, (token, hint, signed_response_alg, audience))
         return answer
 
     def aintrospect(
@@ -143,7 +280,7 @@ class Operations:
         audience: str | None = None,
     ) -> Coroutine[Any, Any, TokenState]:
         """introspect(), in a coroutine."""
-        answer: Coroutine[Any, Any, TokenState] = self._acall(3, (token, hint, signed_response_alg, audience))
+        answer: Coroutine[Any, Any, TokenState] = self._acall(4, (token, hint, signed_response_alg, audience))
         return answer
 
     def password(
@@ -170,7 +307,7 @@ class Operations:
             audience: The audiences, as some servers name it.
             extra: Parameters that the provider documents.
         """
-        answer: Tokens = self._call(4, (username, password, scope, resource, audience, extra))
+        answer: Tokens = self._call(5, (username, password, scope, resource, audience, extra))
         return answer
 
     def apassword(
@@ -184,7 +321,7 @@ class Operations:
         extra: Mapping[str, str | Sequence[str]] | None = None,
     ) -> Coroutine[Any, Any, Tokens]:
         """password(), in a coroutine."""
-        answer: Coroutine[Any, Any, Tokens] = self._acall(4, (username, password, scope, resource, audience, extra))
+        answer: Coroutine[Any, Any, Tokens] = self._acall(5, (username, password, scope, resource, audience, extra))
         return answer
 
     def device_authorization(
@@ -207,7 +344,7 @@ class Operations:
             audience: The audiences, as some servers name it.
             extra: Parameters that the provider documents.
         """
-        answer: DeviceCode = self._call(6, (scope, resource, audience, extra))
+        answer: DeviceCode = self._call(7, (scope, resource, audience, extra))
         return answer
 
     def adevice_authorization(
@@ -219,7 +356,7 @@ class Operations:
         extra: Mapping[str, str | Sequence[str]] | None = None,
     ) -> Coroutine[Any, Any, DeviceCode]:
         """device_authorization(), in a coroutine."""
-        answer: Coroutine[Any, Any, DeviceCode] = self._acall(6, (scope, resource, audience, extra))
+        answer: Coroutine[Any, Any, DeviceCode] = self._acall(7, (scope, resource, audience, extra))
         return answer
 
     def verify_access_token(
@@ -263,7 +400,7 @@ class Operations:
             dpop_algs: The algorithms of the DPoP proofs that you take, for the challenge.
             realm: The realm, for the challenge.
         """
-        answer: AccessToken = self._call(7, (token, audience, profile, scope, acr_values, max_age, algs, clock_skew, jkt, x5t_s256, dpop_algs, realm))
+        answer: AccessToken = self._call(8, (token, audience, profile, scope, acr_values, max_age, algs, clock_skew, jkt, x5t_s256, dpop_algs, realm))
         return answer
 
     def averify_access_token(
@@ -283,7 +420,7 @@ class Operations:
         realm: str | None = None,
     ) -> Coroutine[Any, Any, AccessToken]:
         """verify_access_token(), in a coroutine."""
-        answer: Coroutine[Any, Any, AccessToken] = self._acall(7, (token, audience, profile, scope, acr_values, max_age, algs, clock_skew, jkt, x5t_s256, dpop_algs, realm))
+        answer: Coroutine[Any, Any, AccessToken] = self._acall(8, (token, audience, profile, scope, acr_values, max_age, algs, clock_skew, jkt, x5t_s256, dpop_algs, realm))
         return answer
 
     def verify_logout_token(
@@ -312,7 +449,7 @@ class Operations:
             max_age_without_expiry: Takes a token without exp, of servers older than that rule,
                 if it was issued at most so many seconds ago.
         """
-        answer: LogoutToken = self._call(8, (token, replay, max_age_without_expiry))
+        answer: LogoutToken = self._call(9, (token, replay, max_age_without_expiry))
         return answer
 
     def averify_logout_token(
@@ -323,5 +460,5 @@ class Operations:
         max_age_without_expiry: int | None = None,
     ) -> Coroutine[Any, Any, LogoutToken]:
         """verify_logout_token(), in a coroutine."""
-        answer: Coroutine[Any, Any, LogoutToken] = self._acall(8, (token, replay, max_age_without_expiry))
+        answer: Coroutine[Any, Any, LogoutToken] = self._acall(9, (token, replay, max_age_without_expiry))
         return answer

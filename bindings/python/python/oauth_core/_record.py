@@ -15,6 +15,15 @@ else:
         return lambda kind: kind
 
 
+def json_text(value: object) -> str | None:
+    """A list or an object as it crosses to the native half."""
+    if value is None:
+        return None
+    import json
+
+    return json.dumps(value)
+
+
 @dataclass_transform(frozen_default=True, kw_only_default=True)
 class Record:
     """Plain members, in the order of their description."""

@@ -34,7 +34,9 @@ pub use limits::{Allowance, ResetField, ResetUnit};
 pub use request::ResourceRequest;
 pub use routes::{Routes, TokenFor};
 pub use step::{Event, OnLimit, Step};
-pub use verdict::{Verdict, after, after_dpop, after_fields, may_be_about_the_token, refusal};
+pub use verdict::{
+    Verdict, after, after_dpop, after_fields, may_be_about_the_token, refusal, step_up,
+};
 
 /// The header fields of a request that decide whether it may carry a token; a host that has its
 /// own idea of headers need not bring the others.

@@ -1,5 +1,6 @@
 //! Enums of the core that cross as words.
 
+use oauth_core::flow::authorization::{Push, ResponseMode, ResponseType};
 use oauth_core::token::TokenKind;
 use oauth_core::token::access_token::AccessTokenProfile;
 use oauth_core::token::logout_token::Replay;
@@ -52,5 +53,31 @@ words! {
     Replay {
         "process" => Replay::Process,
         "caller" => Replay::Caller,
+    }
+}
+
+words! {
+    ResponseType {
+        "code" => ResponseType::Code,
+        "code id_token" => ResponseType::CodeIdToken,
+    }
+}
+
+words! {
+    ResponseMode {
+        "query" => ResponseMode::Query,
+        "fragment" => ResponseMode::Fragment,
+        "form_post" => ResponseMode::FormPost,
+        "jwt" => ResponseMode::Jwt,
+        "query.jwt" => ResponseMode::QueryJwt,
+        "fragment.jwt" => ResponseMode::FragmentJwt,
+        "form_post.jwt" => ResponseMode::FormPostJwt,
+    }
+}
+
+words! {
+    Push {
+        "where_required" => Push::WhereRequired,
+        "always" => Push::Always,
     }
 }

@@ -21,7 +21,7 @@ pub(crate) fn module(_: &str) -> Result<String, Box<dyn Error>> {
     let table = table()?;
     let mut module = format!(
         "'use strict'\n\n// {HEADER}\n// The source is crates/oauth-facade/src/op.\n\n\
-         const {{ begin, nothing, perform, recordOf, tokensOf }} = require('./op.cjs')\n\
+         const {{ authorizationOf, begin, nothing, perform, recordOf, tokensOf }} = require('./op.cjs')\n\
          const {{ Record }} = require('./record.cjs')\n\nconst FINGERPRINT = '{}'\n",
         fingerprint()
     );
@@ -51,14 +51,23 @@ pub(crate) fn module(_: &str) -> Result<String, Box<dyn Error>> {
         let names: Vec<_> = arguments(entry)
             .map(|field| format!("'{}'", camel(field.name)))
             .collect();
+        let json: Vec<_> = arguments(entry)
+            .filter(|field| matches!(inner(field.shape), Shape::JsonText))
+            .map(|field| format!("'{}'", camel(field.name)))
+            .collect();
+        let json = match json.is_empty() {
+            true => String::new(),
+            false => format!(", json: [{}]", json.join(", ")),
+        };
         let finish = match entry.outcome {
             Kind::Nothing => "nothing".to_owned(),
             Kind::Tokens => "tokensOf".to_owned(),
+            Kind::Authorization => "authorizationOf".to_owned(),
             Kind::Record(record) => format!("recordOf({})", record.name),
         };
         let _ = writeln!(
             module,
-            "  {}: {{ number: {number}, names: [{}], finish: {finish} }},",
+            "  {}: {{ number: {number}, names: [{}], finish: {finish}{json} }},",
             camel(entry.name),
             names.join(", ")
         );
@@ -84,7 +93,7 @@ pub(crate) fn module(_: &str) -> Result<String, Box<dyn Error>> {
     let classes: Vec<_> = records().into_iter().map(|record| record.name).collect();
     let _ = write!(
         module,
-        "}}\n\nmodule.exports = {{ ExchangeOperations, FINGERPRINT, Operations, {} }}\n",
+        "}}\n\nmodule.exports = {{ ExchangeOperations, FINGERPRINT, Operations, operations, {} }}\n",
         classes.join(", ")
     );
     Ok(module)
@@ -95,7 +104,7 @@ pub(crate) fn types(_: &str) -> Result<String, Box<dyn Error>> {
     let table = table()?;
     let mut module = format!(
         "// {HEADER}\n// The source is crates/oauth-facade/src/op.\n\n\
-         import type {{ CallOptions, Exchange, MomentOptions, Scope, Tokens }} from '../index.cjs'\n"
+         import type {{ Authorization, CallOptions, Exchange, MomentOptions, Scope, Tokens }} from '../index.cjs'\n"
     );
     for (name, words) in words() {
         let words: Vec<_> = words.iter().map(|word| format!("'{word}'")).collect();
@@ -191,6 +200,7 @@ pub(crate) fn argument(shape: Shape) -> Result<&'static str, Box<dyn Error>> {
         Shape::Pairs => "Readonly<Record<string, string | readonly string[]>>",
         Shape::Time => "Date",
         Shape::Tokens => "Tokens",
+        Shape::JsonText => "object",
         Shape::Json | Shape::Maybe(_) => return Err("JSON is no argument".into()),
     })
 }
@@ -205,7 +215,9 @@ fn of_member(shape: Shape) -> Result<String, Box<dyn Error>> {
         Shape::Names | Shape::Texts => "readonly string[]",
         Shape::Time => "Date",
         Shape::Json => "Readonly<Record<string, unknown>>",
-        Shape::Pairs | Shape::Tokens => return Err("no member is of this shape yet".into()),
+        Shape::Pairs | Shape::Tokens | Shape::JsonText => {
+            return Err("no member is of this shape yet".into());
+        }
     }
     .to_owned())
 }
@@ -214,6 +226,7 @@ fn result(kind: Kind) -> &'static str {
     match kind {
         Kind::Nothing => "void",
         Kind::Tokens => "Tokens",
+        Kind::Authorization => "Authorization",
         Kind::Record(record) => record.name,
     }
 }

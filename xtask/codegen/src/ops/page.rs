@@ -23,6 +23,7 @@ pub(crate) fn page(_: &str) -> Result<String, Box<dyn Error>> {
         let outcome = match entry.outcome {
             Kind::Nothing => "nothing".to_owned(),
             Kind::Tokens => "tokens".to_owned(),
+            Kind::Authorization => "a flow and its URL".to_owned(),
             Kind::Record(record) => {
                 let name = record.name;
                 format!("a [{name}](#{})", name.to_lowercase())
@@ -78,6 +79,7 @@ fn row(field: &About, is_optional: bool) -> String {
         Shape::Pairs => "names with texts, secret".to_owned(),
         Shape::Time => "time".to_owned(),
         Shape::Json => "any members".to_owned(),
+        Shape::JsonText => "list or object".to_owned(),
         Shape::Tokens => "tokens".to_owned(),
         Shape::Text | Shape::Secret | Shape::Personal | Shape::Maybe(_) => "text".to_owned(),
     };

@@ -23,13 +23,17 @@ pub(crate) fn operations(_: &str) -> Result<String, Box<dyn Error>> {
         if entry.doors == Doors::All {
             calls += &call(number, entry)?;
         }
+        if let Kind::Authorization = entry.outcome {
+            calls += &at_once(entry)?;
+        }
     }
     let body = format!(
         "\nFINGERPRINT = \"{}\"\n\n\nclass Operations:\n    \
          \"\"\"What a client asks of a server, over the native transport.\"\"\"\n\n    \
          __slots__ = ()\n\n    if TYPE_CHECKING:\n\n        \
          def _call(self, number: int, arguments: tuple[object, ...], /) -> Any: ...\n        \
-         def _acall(self, number: int, arguments: tuple[object, ...], /) -> Any: ...\n{calls}",
+         def _acall(self, number: int, arguments: tuple[object, ...], /) -> Any: ...\n        \
+         def _authorize(self, arguments: tuple[object, ...], moment: Moment | None, /) -> Flow: ...\n{calls}",
         fingerprint()
     );
     Ok(module("What a client can ask of a server.", &body))
@@ -54,9 +58,13 @@ pub(crate) fn exchanges(_: &str) -> Result<String, Box<dyn Error>> {
 
 fn module(about: &str, body: &str) -> String {
     let imports = imports(body);
+    let json = match body.contains("json_text(") {
+        true => "from ._record import json_text\n\n",
+        false => "",
+    };
     format!(
         "# {HEADER}\n\"\"\"{about} The source is crates/oauth-facade/src/op.\"\"\"\n\n\
-         from __future__ import annotations\n\nTYPE_CHECKING = False\nif TYPE_CHECKING:\n{imports}{body}"
+         from __future__ import annotations\n\n{json}TYPE_CHECKING = False\nif TYPE_CHECKING:\n{imports}{body}"
     )
 }
 
@@ -81,7 +89,7 @@ fn imports(body: &str) -> String {
     let mut lines = from("collections.abc", &abstract_names);
     lines += &from("datetime", &["datetime"]);
     lines += "    from typing import Any, Literal\n\n";
-    lines += &from("._native", &["Exchange", "Tokens"]);
+    lines += &from("._native", &["Exchange", "Flow", "Tokens"]);
     lines += &from("._records", &records);
     lines += &from(".drive", &["Moment"]);
     lines.push('\n');
@@ -119,6 +127,23 @@ fn answer(call: &str, result: &str) -> String {
     }
 }
 
+/// The same where nothing has to be sent.
+fn at_once(entry: &'static Entry) -> Result<String, Box<dyn Error>> {
+    let mut all = parameters(entry)?;
+    all.push("moment: Moment | None = None".to_owned());
+    let text = format!(
+        "{}(), where nothing has to be sent: authorization.push_required elsewhere.\n\n        \
+         Arguments are the same; moment is for tests and replays, and gives the Unix time in seconds and 32\n        \
+         random bytes, out of which state, nonce and verifier are made. Never give two flows the same bytes.\n        ",
+        entry.name
+    );
+    Ok(format!(
+        "\n{}        \"\"\"{text}\"\"\"\n        return self._authorize({}, moment)\n",
+        signature("authorize", &all, "Flow"),
+        given(entry),
+    ))
+}
+
 fn exchange(number: u32, entry: &'static Entry) -> Result<String, Box<dyn Error>> {
     let mut all = parameters(entry)?;
     all.push("moment: Moment | None = None".to_owned());
@@ -143,8 +168,12 @@ fn exchange(number: u32, entry: &'static Entry) -> Result<String, Box<dyn Error>
 
 /// `(token, hint)`
 fn given(entry: &'static Entry) -> String {
-    let names: Vec<_> = arguments(entry).map(|field| field.name).collect();
-    match names[..] {
+    let name = |field: &About| match inner(field.shape) {
+        Shape::JsonText => format!("json_text({})", field.name),
+        _ => field.name.to_owned(),
+    };
+    let names: Vec<_> = arguments(entry).map(name).collect();
+    match &names[..] {
         [one] => format!("({one},)"),
         _ => format!("({})", names.join(", ")),
     }
@@ -189,6 +218,7 @@ fn argument(shape: Shape) -> Result<String, Box<dyn Error>> {
         Shape::Pairs => "Mapping[str, str | Sequence[str]]",
         Shape::Time => "float | datetime",
         Shape::Tokens => "Tokens",
+        Shape::JsonText => "Mapping[str, Any] | Sequence[Mapping[str, Any]]",
         Shape::Json | Shape::Maybe(_) => return Err("JSON is no argument".into()),
     }
     .to_owned())
@@ -198,6 +228,7 @@ fn result(kind: Kind) -> &'static str {
     match kind {
         Kind::Nothing => "None",
         Kind::Tokens => "Tokens",
+        Kind::Authorization => "Flow",
         Kind::Record(record) => record.name,
     }
 }
@@ -311,7 +342,9 @@ fn of_member(shape: Shape) -> Result<(String, Option<&'static str>), Box<dyn Err
         Shape::Texts => ("tuple[str, ...]", Some("()")),
         Shape::Time => ("datetime", None),
         Shape::Json => ("dict[str, Any]", Some("{}")),
-        Shape::Pairs | Shape::Tokens => return Err("no member is of this shape yet".into()),
+        Shape::Pairs | Shape::Tokens | Shape::JsonText => {
+            return Err("no member is of this shape yet".into());
+        }
     };
     Ok((annotation.to_owned(), default))
 }

@@ -4,10 +4,10 @@
 use std::error::Error;
 use std::fmt::Write as _;
 
-use oauth_facade::Entry;
+use oauth_facade::{Entry, Kind, Shape};
 
 use super::node::{argument, comment};
-use super::{arguments, camel, paragraphs, table};
+use super::{arguments, camel, inner, paragraphs, table};
 use crate::HEADER;
 
 fn offered() -> Result<Vec<(u32, &'static Entry)>, Box<dyn Error>> {
@@ -18,6 +18,11 @@ fn offered() -> Result<Vec<(u32, &'static Entry)>, Box<dyn Error>> {
 /// The functions.
 pub(crate) fn module(_: &str) -> Result<String, Box<dyn Error>> {
     let mut module = format!("// {HEADER}\n// The source is crates/oauth-facade/src/op.\n");
+    for (_, entry) in table()? {
+        if let Kind::Authorization = entry.outcome {
+            module += &authorization(entry);
+        }
+    }
     for (number, entry) in offered()? {
         let names: Vec<_> = arguments(entry).map(|field| camel(field.name)).collect();
         let names = names.join(", ");
@@ -34,6 +39,29 @@ pub(crate) fn module(_: &str) -> Result<String, Box<dyn Error>> {
     Ok(module)
 }
 
+/// An authorization needs values that the page draws and hashes.
+fn authorization(entry: &'static Entry) -> String {
+    let names: Vec<_> = arguments(entry).map(|field| camel(field.name)).collect();
+    let given: Vec<_> = arguments(entry)
+        .map(|field| match inner(field.shape) {
+            Shape::JsonText => format!("json({})", camel(field.name)),
+            _ => camel(field.name),
+        })
+        .collect();
+    let text = paragraphs(entry.text)
+        .into_iter()
+        .next()
+        .unwrap_or_default();
+    format!(
+        "\nconst json = (value) => (value === undefined ? undefined : JSON.stringify(value))\n\n/** {text} */\n\
+         export function {}(client, {{ state, nonce, verifier, challenge }}, asked) {{\n  \
+         const {{ {} }} = asked\n  return client.beginAuthorization(state, nonce, verifier, challenge, [{}])\n}}\n",
+        camel(entry.name),
+        names.join(", "),
+        given.join(", "),
+    )
+}
+
 /// Their types.
 pub(crate) fn types(_: &str) -> Result<String, Box<dyn Error>> {
     let mut module = format!(
@@ -47,16 +75,21 @@ pub(crate) fn types(_: &str) -> Result<String, Box<dyn Error>> {
         let words: Vec<_> = words.iter().map(|word| format!("'{word}'")).collect();
         let _ = writeln!(module, "type {name} = {}", words.join(" | "));
     }
-    for (_, entry) in offered()? {
-        let mut fields = String::new();
-        for field in arguments(entry) {
-            let kind = argument(field.shape)?;
-            fields += &comment(&paragraphs(field.text), "  ");
-            let _ = match field.is_optional {
-                true => writeln!(fields, "  {}?: {kind} | undefined", camel(field.name)),
-                false => writeln!(fields, "  {}: {kind}", camel(field.name)),
-            };
+    for (_, entry) in table()? {
+        if let Kind::Authorization = entry.outcome {
+            let drawn = "Record<'state' | 'nonce' | 'verifier' | 'challenge', string>";
+            let _ = write!(
+                module,
+                "\nexport interface AskedFor {{\n{}}}\n\nexport function {}<Machine>(client: {{\n  \
+                 beginAuthorization(state: string, nonce: string, verifier: string, challenge: string, given: readonly unknown[]): Machine\n\
+                 }}, drawn: {drawn}, asked: AskedFor): Machine\n",
+                fields(entry)?,
+                camel(entry.name),
+            );
         }
+    }
+    for (_, entry) in offered()? {
+        let fields = fields(entry)?;
         let _ = write!(
             module,
             "\n{}export function {}<Machine>(client: Client<Machine>, args: {{\n{fields}}}): Machine\n",
@@ -65,4 +98,18 @@ pub(crate) fn types(_: &str) -> Result<String, Box<dyn Error>> {
         );
     }
     Ok(module)
+}
+
+/// What an operation takes, as members of an object.
+fn fields(entry: &'static Entry) -> Result<String, Box<dyn Error>> {
+    let mut fields = String::new();
+    for field in arguments(entry) {
+        let kind = argument(field.shape)?;
+        fields += &comment(&paragraphs(field.text), "  ");
+        let _ = match field.is_optional {
+            true => writeln!(fields, "  {}?: {kind} | undefined", camel(field.name)),
+            false => writeln!(fields, "  {}: {kind}", camel(field.name)),
+        };
+    }
+    Ok(fields)
 }

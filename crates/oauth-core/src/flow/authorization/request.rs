@@ -54,6 +54,16 @@ pub enum Push {
     Always,
 }
 
+impl Push {
+    /// `where_required` or `always`.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::WhereRequired => "where_required",
+            Self::Always => "always",
+        }
+    }
+}
+
 /// Whether a challenge is sent. Only [`crate::danger`] chooses anything but `S256`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Pkce {

@@ -76,6 +76,15 @@ pub fn after_dpop(status: StatusCode, headers: &HeaderMap) -> Verdict {
     judge(status, fields, &[dpop::DPOP, "bearer"])
 }
 
+/// What an API wants of the person, whichever kind of token it was shown ("any OAuth scheme", RFC 9470 section 3):
+/// `fields` are the values of `WWW-Authenticate` of its reply.
+pub fn step_up<'a>(
+    status: StatusCode,
+    fields: impl IntoIterator<Item = &'a [u8]>,
+) -> Option<StepUp> {
+    judge(status, fields, &[dpop::DPOP, "bearer"]).step_up()
+}
+
 /// What the challenges of these schemes say; of two with an error, that of the first scheme counts.
 fn judge<'a>(
     status: StatusCode,
@@ -100,7 +109,7 @@ fn judge<'a>(
         }
         Some((challenge, "insufficient_scope")) => Verdict::WidenScope(scope(challenge)),
         Some((challenge, code @ ("insufficient_user_authentication" | "insufficient_claims"))) => {
-            let step_up = step_up(challenge, code);
+            let step_up = wanted(challenge, code);
             // Without a wish another login would lead here again.
             match step_up.is_empty() {
                 true => Verdict::Refused,
@@ -147,7 +156,7 @@ pub fn refusal(status: StatusCode, headers: &HeaderMap, pause: Option<Duration>)
 }
 
 /// What is wanted of the person. The parameters of RFC 9470 mean something with its own error alone (section 3).
-fn step_up(challenge: &Challenge, code: &str) -> StepUp {
+fn wanted(challenge: &Challenge, code: &str) -> StepUp {
     let mut wanted = StepUp {
         claims: claims(challenge),
         ..StepUp::default()

@@ -1,0 +1,16 @@
+'use strict'
+
+const native = require('./native.cjs')
+const { lifted } = require('./errors.cjs')
+
+/** What the reply of an API wants of the person (RFC 9470, RFC 6750 section 3.1). */
+function stepUp({ status, headers }) {
+  const field = headers.get('www-authenticate')
+  const text = lifted(() => native.stepUp(status, field === null ? [] : [field]))
+  if (text === null) return undefined
+  const wanted = Object.entries(JSON.parse(text))
+  // A list without items asks for nothing, and zero seconds are a wish.
+  return Object.fromEntries(wanted.filter(([, value]) => value !== null && value.length !== 0))
+}
+
+module.exports = { stepUp }

@@ -1,0 +1,31 @@
+"""What an API wants of the person before it lets a request through (RFC 9470)."""
+
+from __future__ import annotations
+
+from ._native import step_up as _wanted
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any, Iterable
+
+
+def step_up(status: int, www_authenticate: str | Iterable[str]) -> dict[str, Any] | None:
+    """What the reply of an API wants of the person: another login, or a wider scope (RFC 9470, RFC 6750).
+
+    Give it to ``begin_authorization`` or ``login`` as ``step_up``, with the ``tokens`` that were not enough.
+    Its members are those of ``acr_values``, ``max_age`` (seconds), ``scope`` and ``claims`` that the API names.
+    None if no other authorization would help. An API that you do not trust can send people through logins:
+    ask for those alone that you know.
+
+    Args:
+        status: The HTTP status of the reply.
+        www_authenticate: Its WWW-Authenticate field, or several.
+    """
+    fields = [www_authenticate] if isinstance(www_authenticate, str) else list(www_authenticate)
+    text = _wanted(status, fields)
+    if text is None:
+        return None
+    import json
+
+    wanted: dict[str, Any] = json.loads(text)
+    return {name: value for name, value in wanted.items() if value not in (None, [], "")}

@@ -1,0 +1,203 @@
+//! What a person is asked for: the authorization request (RFC 6749 section 4.1.1).
+
+use std::sync::Arc;
+
+use oauth_core::error::Error;
+use oauth_core::flow::authorization::{
+    self as core, AuthorizationRequest, Push, ResponseMode, ResponseType,
+};
+use oauth_core::issuer::RedirectUri;
+use oauth_core::json;
+use oauth_core::token::step_up::StepUp;
+use oauth_core::url::Url;
+use oauth_core::{Pending, Scope, Secret, Tokens};
+
+use super::{Kind, Outcome, arguments};
+use crate::arg::JsonText;
+use crate::machine::Machine;
+use crate::record::Record;
+use crate::request::TokenRequest;
+
+arguments! {
+    /// Begins an authorization: where to send the person, and the flow to keep until the callback.
+    ///
+    /// State, nonce (with `openid`) and PKCE are always there. Where the server or the profile requires it, or
+    /// `push` says so, the request is handed over to the server first (RFC 9126), and it is signed (RFC 9101).
+    /// `redirect_uri.*`, `scope.syntax`, `resource.syntax`, `form.*`, `pkce.*`, `profile.forbidden` and
+    /// `authorization_details.malformed` for what must not be asked, `step_up.*` for what would be asked in vain,
+    /// `endpoint.missing` for a server without such an endpoint.
+    pub struct Authorize {
+        /// Where to come back to, exactly as registered.
+        pub redirect_uri: String,
+        /// What the tokens are for, as names of scopes.
+        pub scope: Scope,
+        /// What the answer brings: a code, or an ID token beside it, which is verified before the code is sent
+        /// (OpenID Connect Core section 3.3).
+        pub response_type: Option<ResponseType>,
+        /// Where the answer stands: by default in the query, or in the fragment if an ID token is in it; with
+        /// `form_post` the callback is the posted form. With `jwt` and its likes the answer is signed (JARM).
+        pub response_mode: Option<ResponseMode>,
+        /// The resources the tokens are for, as absolute URIs (RFC 8707).
+        pub resource: Vec<String>,
+        /// The audiences, as some servers name it.
+        pub audience: Vec<String>,
+        /// Permissions, as a list of objects, each with a `type` (RFC 9396).
+        pub authorization_details: Option<JsonText>,
+        /// How the person is to have authenticated, best first.
+        pub acr_values: Vec<String>,
+        /// The person has to have authenticated within these last seconds; with 0 they do so now.
+        pub max_age: Option<u64>,
+        /// Whether the person is asked: `none`, or of `login`, `consent`, `select_account` and `create` what is
+        /// wanted, with spaces between.
+        pub prompt: Option<String>,
+        /// Who is about to sign in, as far as that is known.
+        pub login_hint: Option<String>,
+        /// The ID token of the person who is expected to be signed in. It becomes a part of the URL, unless the
+        /// request is pushed.
+        pub id_token_hint: Option<Secret<String>>,
+        /// Languages for the server's pages, best first (BCP 47).
+        pub ui_locales: Vec<String>,
+        /// Single claims, as an object with the members `userinfo` and `id_token` (OpenID Connect Core section
+        /// 5.5).
+        pub claims: Option<JsonText>,
+        /// Whether the request is handed over to the server first (RFC 9126): where that is required, unless you
+        /// say `always`.
+        pub push: Option<Push>,
+        /// An `https` URL of your own from which the server fetches the signed request (RFC 9101 section 5.2):
+        /// serve `request_object` there, as `application/oauth-authz-req+jwt`, before the person is sent.
+        pub request_uri: Option<String>,
+        /// What an API wants of the person (RFC 9470): it is asked for, in place of `acr_values`, `max_age` and
+        /// `claims`, with the scope of `tokens`.
+        pub step_up: Option<JsonText>,
+        /// The tokens that were not enough for the API.
+        pub tokens: Option<Arc<Tokens>>,
+        /// Parameters of the provider's own in this request.
+        pub extra: Vec<(String, Secret<String>)>,
+        /// Parameters that the provider documents for the request for tokens.
+        pub token_extra: Vec<(String, Secret<String>)>,
+    }
+
+    fn start(self, client: &Client) -> Result<Machine, Error> {
+        let request = self.to_core()?;
+        Ok(Machine::of::<_, Begun>(client.core().begin_authorization(request)))
+    }
+}
+
+/// Where to send the person, and what to keep meanwhile.
+#[derive(Debug)]
+pub struct Begun {
+    /// The URL to open.
+    pub url: String,
+    /// The flow, to be kept until the callback.
+    pub pending: Pending,
+    /// For how many seconds the URL is good, if the server has said so.
+    pub expires_in: Option<u64>,
+    /// What to serve at the `request_uri`.
+    pub request_object: Option<Secret<String>>,
+}
+
+impl From<core::Authorization> for Begun {
+    fn from(begun: core::Authorization) -> Self {
+        Self {
+            url: begun.url.as_str().to_owned(),
+            pending: begun.pending,
+            expires_in: begun.expires_in,
+            request_object: begun.request_object,
+        }
+    }
+}
+
+impl From<Begun> for Record {
+    fn from(begun: Begun) -> Self {
+        Self::Authorization(Box::new(begun))
+    }
+}
+
+impl Outcome for Begun {
+    const KIND: Kind = Kind::Authorization;
+}
+
+impl Authorize {
+    /// Asks for nothing in particular.
+    pub fn new(redirect_uri: impl Into<String>) -> Self {
+        Self {
+            redirect_uri: redirect_uri.into(),
+            scope: Scope::none(),
+            response_type: None,
+            response_mode: None,
+            resource: Vec::new(),
+            audience: Vec::new(),
+            authorization_details: None,
+            acr_values: Vec::new(),
+            max_age: None,
+            prompt: None,
+            login_hint: None,
+            id_token_hint: None,
+            ui_locales: Vec::new(),
+            claims: None,
+            push: None,
+            request_uri: None,
+            step_up: None,
+            tokens: None,
+            extra: Vec::new(),
+            token_extra: Vec::new(),
+        }
+    }
+
+    /// The same, as the core says it.
+    pub(crate) fn to_core(&self) -> Result<AuthorizationRequest, Error> {
+        let token = TokenRequest {
+            scope: self.scope.clone(),
+            resource: self.resource.clone(),
+            audience: self.audience.clone(),
+            extra: self.token_extra.clone(),
+        };
+        let mut token = token.to_core()?;
+        if let Some(details) = &self.authorization_details {
+            token = token.extra("authorization_details", details.0.as_str())?;
+        }
+        let request = AuthorizationRequest::new(RedirectUri::parse(&self.redirect_uri)?);
+        let request = request.requesting(token);
+        let mut request = request.response_type(self.response_type.unwrap_or_default());
+        if let Some(mode) = self.response_mode {
+            request = request.response_mode(mode);
+        }
+        request.push = self.push.unwrap_or_default();
+        let url = self.request_uri.as_deref().map(Url::parse);
+        request.request_uri = url.transpose()?;
+        for (name, value) in self.parameters() {
+            request = request.extra(name, value);
+        }
+        for (name, value) in &self.extra {
+            request = request.extra(name, value.expose().clone());
+        }
+        Ok(match &self.step_up {
+            None => request,
+            Some(text) => {
+                let wanted: StepUp = json::from_text(&text.0).ok_or_else(|| {
+                    Error::from(oauth_core::error::Misuse::ParameterValue).about("step_up")
+                })?;
+                let nobodys = || Arc::new(Tokens::bearer(""));
+                let tokens = self.tokens.clone().unwrap_or_else(nobodys);
+                request.step_up(wanted, &tokens)
+            }
+        })
+    }
+
+    /// The parameters that OpenID Connect Core section 3.1.2.1 defines.
+    fn parameters(&self) -> impl Iterator<Item = (&'static str, String)> {
+        let list = |texts: &[String]| (!texts.is_empty()).then(|| texts.join(" "));
+        let hint = self.id_token_hint.as_ref();
+        let all = [
+            ("acr_values", list(&self.acr_values)),
+            ("max_age", self.max_age.map(|seconds| seconds.to_string())),
+            ("prompt", self.prompt.clone()),
+            ("login_hint", self.login_hint.clone()),
+            ("id_token_hint", hint.map(|token| token.expose().clone())),
+            ("ui_locales", list(&self.ui_locales)),
+            ("claims", self.claims.as_ref().map(|text| text.0.clone())),
+        ];
+        let given = all.into_iter();
+        given.filter_map(|(name, value)| Some((name, value?)))
+    }
+}
