@@ -136,7 +136,7 @@ pub struct RefreshToken {
     /// The newest ID token of the grant: a refresh must bring none of another person.
     pub(crate) id_token: Option<Secret<String>>,
     /// What the login was made for beyond the ordinary.
-    pub(crate) answered: Option<Answered>,
+    pub(crate) answered: Option<Arc<Answered>>,
     pub(crate) binding: Arc<Binding>,
 }
 
@@ -183,7 +183,7 @@ pub struct Tokens {
     /// What was odd about the reply.
     pub warnings: Vec<Warning>,
     /// What the login was made for beyond the ordinary.
-    pub(crate) answered: Option<Answered>,
+    pub(crate) answered: Option<Arc<Answered>>,
     pub(crate) binding: Arc<Binding>,
 }
 
@@ -319,7 +319,7 @@ impl Tokens {
                 .filter(|token| !token.scope.covers(&token.requested))
                 .map(|token| token.requested.clone()),
             id_token: self.id_token.as_ref().map(|token| token.expose().clone()),
-            answered: self.answered.clone(),
+            answered: self.answered.as_deref().cloned(),
             extra: self.extra.0.clone(),
         }
     }
@@ -351,6 +351,7 @@ impl Tokens {
             .requested_scope
             .unwrap_or_else(|| refresh_scope.clone());
         let id_token = stored.id_token.map(Secret::new);
+        let answered = stored.answered.map(Arc::new);
         Ok(Self {
             access_token: Secret::new(stored.access_token),
             token_type,
@@ -362,11 +363,11 @@ impl Tokens {
                 scope: refresh_scope,
                 requested,
                 id_token: id_token.clone(),
-                answered: stored.answered.clone(),
+                answered: answered.clone(),
                 binding: Arc::clone(&binding),
             }),
             id_token,
-            answered: stored.answered,
+            answered,
             extra: Extra(stored.extra),
             warnings: Vec::new(),
             binding,

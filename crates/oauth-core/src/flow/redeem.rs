@@ -102,7 +102,7 @@ fn compare(tokens: &mut Tokens, wanted: Option<&AuthorizationDetails>) -> Result
 /// Notes what the login was made for, so that it is not made for the same again and again.
 fn answer(tokens: &mut Tokens, step_up: Option<StepUp>) {
     let at = tokens.received_at;
-    let answered = step_up.map(|step_up| Answered { step_up, at });
+    let answered = step_up.map(|step_up| Arc::new(Answered { step_up, at }));
     if let Some(refresh_token) = &mut tokens.refresh_token {
         refresh_token.answered.clone_from(&answered);
     }

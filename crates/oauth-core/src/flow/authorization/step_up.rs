@@ -3,6 +3,8 @@
 #[cfg(all(test, feature = "sha2"))]
 mod tests;
 
+use std::sync::Arc;
+
 use super::AuthorizationRequest;
 use crate::error::{Error, Misuse};
 use crate::moment::UnixTime;
@@ -15,7 +17,7 @@ use crate::token::step_up::{Answered, StepUp};
 pub(crate) struct Wish {
     pub(super) wanted: StepUp,
     granted: Scope,
-    answered: Option<Answered>,
+    answered: Option<Arc<Answered>>,
 }
 
 impl AuthorizationRequest {
