@@ -22,6 +22,7 @@ export type {
 export * from './client-auth.cjs'
 export type { RegistrationOptions } from './registration.cjs'
 export { stepUp } from './registration.cjs'
+export { DpopKey } from './dpop.cjs'
 export type { StepUp } from './registration.cjs'
 export * from './verifier.cjs'
 export * from './js/ops.cjs'

@@ -1,5 +1,6 @@
 // What a client is registered with, and what an API may want of the person.
 
+import type { DpopKey } from './dpop.cjs'
 import type { Enc, JweAlg, MacAlg, SigningAlg } from './client-auth.cjs'
 
 /** How a server signs and encrypts what it tells the client, and the client what it asks: by the names of its metadata. */
@@ -38,6 +39,8 @@ export interface RegistrationOptions {
   requestObjectSigningKey?: string | undefined
   /** Whether tokens are bound to the certificate of the `network` (RFC 8705). */
   tlsClientCertificateBoundAccessTokens?: boolean | undefined
+  /** Tokens are bound to this key, and no others are taken (RFC 9449). */
+  dpopKey?: DpopKey | undefined
   /** Rules that the client keeps to: what they forbid is refused with `profile.forbidden`, which names the clause. */
   profile?: 'oauth21' | 'strict' | 'fapi2_security' | 'fapi2_message_signing' | undefined
 }

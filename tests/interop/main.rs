@@ -8,6 +8,7 @@ mod django;
 mod django_grants;
 mod django_identity;
 mod encryption;
+mod fapi;
 mod hybrid;
 mod library;
 mod logout;

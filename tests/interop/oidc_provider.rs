@@ -23,13 +23,22 @@ impl OidcProvider {
 
     /// With these environment variables.
     pub(crate) fn start_with(environment: &[(&str, &str)]) -> Self {
+        Self::start_script("server.mjs", environment)
+    }
+
+    /// For clients that ask for more: signed requests, tokens that are bound to a key.
+    pub(crate) fn fapi() -> Self {
+        Self::start_script("fapi.mjs", &[])
+    }
+
+    fn start_script(script: &str, environment: &[(&str, &str)]) -> Self {
         let place = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("interop/oidc-provider");
         assert!(
             place.join("node_modules/oidc-provider").is_dir(),
             "oidc-provider is not installed: run `cargo xtask setup`"
         );
         let mut node = Command::new("node");
-        node.arg("server.mjs").current_dir(place);
+        node.arg(script).current_dir(place);
         node.envs(environment.iter().copied());
         Self(ServerProcess::start(&mut node))
     }

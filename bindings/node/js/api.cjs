@@ -42,10 +42,10 @@ class Api {
     const { stream, signal, ...request } = await requestOf(input, others)
     const { method, headers, body } = request
     const fetch = this.#fetch ?? globalThis.fetch
-    const send = ({ url, authorization }) => fetch(url, {
+    const send = ({ url, authorization, dpop }) => fetch(url, {
       ...rest(others),
       method,
-      headers: [...headers, ['authorization', authorization]],
+      headers: [...headers, ['authorization', authorization], ...(dpop ? [['dpop', dpop]] : [])],
       body: stream ?? (body.length > 0 ? body : undefined),
       ...(stream && { duplex: 'half' }),
       redirect: 'manual',
@@ -154,7 +154,9 @@ function apiOf({ server, loopback = false }, sources, { origins, allowance, ...o
   const make = () => (server
     ? native.NativeApi.ofServer(server, places, Object.keys(sources), isDocumented, kept)
     : native.NativeApi.at(places ?? [], loopback, kept))
-  return new Api(lifted(make), sources, options)
+  const known = Object.values(sources).map(Source.clientOf).filter((client) => client !== undefined)
+  const called = () => known.reduce((api, client) => api.calledBy(client), make())
+  return new Api(lifted(called), sources, options)
 }
 
 function checkAllowance(allowance) {
@@ -181,6 +183,11 @@ class Source {
   /** What the requests of an API with this source go over, if nothing else is said. */
   static fetchOf(source) {
     return source !== undefined && #options in source ? source.#options.fetch : undefined
+  }
+
+  /** The client whose tokens it has, if it is one of ours. */
+  static clientOf(source) {
+    return source !== undefined && #place in source ? source.#place.client : undefined
   }
 
   /** An API with this one source, and limits of its own. */

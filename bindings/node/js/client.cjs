@@ -2,6 +2,7 @@
 
 const { ClientAuth } = require('./client-auth.cjs')
 const { inspect } = require('node:util')
+const { DpopKey } = require('./dpop.cjs')
 const native = require('./native.cjs')
 const { OAuthError, lift, lifted } = require('./errors.cjs')
 const { Exchange, checkLimit, momentOf, perform: run, wait } = require('./exchange.cjs')
@@ -90,7 +91,8 @@ class Client extends Operations {
       idTokenEncryptedResponseAlg, idTokenEncryptedResponseEnc, userinfoSignedResponseAlg,
       userinfoEncryptedResponseAlg, userinfoEncryptedResponseEnc, decryptionKeys, ...registered(registration),
     }
-    this.#native = lifted(() => new native.NativeClient(known, options, read?.native))
+    const made = lifted(() => new native.NativeClient(known, options, read?.native))
+    this.#native = registration.dpopKey === undefined ? made : made.withDpopKey(DpopKey.native(registration.dpopKey))
     this.#server = server
     this.#transport = { ...line, requestTimeoutMs: checkLimit(timeoutMs) }
     this.#id = clientId
@@ -152,6 +154,7 @@ class Client extends Operations {
       origins,
       sessions,
       server: nativeServer(this.#server),
+      client: this.#native,
     })
   }
 

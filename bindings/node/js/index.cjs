@@ -13,6 +13,7 @@ const { Server, discover, discovery, provider, providerFile, providers } = requi
 const { Sessions } = require('./sessions.cjs')
 const { Key } = require('./keys.cjs')
 const { GrantSource } = require('./source.cjs')
+const { DpopKey } = require('./dpop.cjs')
 const { stepUp } = require('./step-up.cjs')
 const { FileStore, Memory, PostgresStore, RedisStore, Sealed, SqliteStore } = require('./stores.cjs')
 const { Tokens, Flow } = require('./tokens.cjs')
@@ -28,6 +29,7 @@ module.exports = {
   Client,
   Denied,
   DeviceCode,
+  DpopKey,
   Exchange,
   FileStore,
   FixedToken,

@@ -9,6 +9,7 @@ export const {
   Client,
   Denied,
   DeviceCode,
+  DpopKey,
   Exchange,
   FileStore,
   FixedToken,

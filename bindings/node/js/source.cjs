@@ -16,10 +16,10 @@ class GrantSource extends Source {
   #job
   #sessions
 
-  constructor(keeper, { transport, store, onTokens, onNotice, turn, origins, server, sessions }) {
+  constructor(keeper, { transport, store, onTokens, onNotice, turn, origins, server, client, sessions }) {
     if (!(keeper instanceof Keeper)) throw new TypeError('sources come from a client')
     if (onTokens !== undefined && typeof onTokens !== 'function') throw new TypeError('onTokens must be a function')
-    super({ server }, { origins, fetch: transport.apiFetch })
+    super({ server, client }, { origins, fetch: transport.apiFetch })
     this.#keeper = keeper
     this.#sessions = sessions
     // Beside the event loop an exchange would end before its callers hear of it.

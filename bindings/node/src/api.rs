@@ -8,6 +8,7 @@ use oauth_facade::{
     Allowance, Api, ApiCall, Attachment, Call, CallStep, Clock, Keeping, OnLimit, Once, TokenFor,
 };
 
+use crate::client::NativeClient;
 use crate::error::{fail, invalid};
 use crate::runtime::millis;
 use crate::server::{NativeServer, transport};
@@ -53,6 +54,8 @@ pub struct NativeCallStep {
     pub url: Option<String>,
     /// The value of the header, of a request.
     pub authorization: Option<String>,
+    /// The value of `DPoP`, of a request whose token is bound to a key.
+    pub dpop: Option<String>,
 }
 
 /// An API; whoever calls it through this shares what is known of its limits.
@@ -93,6 +96,13 @@ impl NativeApi {
             Some(allowance) => api.keeping(allowance.into()),
             None => api,
         }))
+    }
+
+    /// The same API, as this client calls it: with proofs, if its tokens are bound to a key.
+    #[napi]
+    pub fn called_by(&self, client: &NativeClient) -> Result<Self> {
+        let api = self.0.clone().called_by(client.facade());
+        api.map(Self).map_err(fail)
     }
 
     /// Whose token a request to this URL gets.
@@ -210,9 +220,14 @@ fn step(step: CallStep) -> NativeCallStep {
             owner: Some(owner),
             ..of("renew")
         },
-        CallStep::Send { url, authorization } => NativeCallStep {
+        CallStep::Send {
+            url,
+            authorization,
+            dpop,
+        } => NativeCallStep {
             url: Some(url),
             authorization: Some(authorization),
+            dpop,
             ..of("send")
         },
         CallStep::Done => of("done"),

@@ -16,6 +16,7 @@ use oauth_facade::{
 use oauth_reqwest::AssertionFile;
 
 use crate::assertion::NativeAssertionSource;
+use crate::dpop::NativeDpopKey;
 use crate::error::{fail, invalid};
 use crate::exchange::{NativeExchange, NativeMoment, moment};
 use crate::keeper::{NativeKeep, NativeKeeper};
@@ -225,6 +226,12 @@ pub struct NativeEndSession {
 #[napi]
 pub struct NativeClient(Client);
 
+impl NativeClient {
+    pub(crate) const fn facade(&self) -> &Client {
+        &self.0
+    }
+}
+
 #[napi]
 impl NativeClient {
     /// A client of `server`.
@@ -279,6 +286,12 @@ impl NativeClient {
             client = client.with_header(&name, &value).map_err(fail)?;
         }
         Ok(Self(client))
+    }
+
+    /// The same client, with tokens that are bound to this key.
+    #[napi]
+    pub fn with_dpop_key(&self, key: &NativeDpopKey) -> Self {
+        Self(self.0.clone().with_dpop_key(&key.0))
     }
 
     /// An authorization for which nothing has to be sent.

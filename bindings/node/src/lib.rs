@@ -12,6 +12,7 @@
 mod api;
 mod assertion;
 mod client;
+mod dpop;
 mod error;
 mod exchange;
 mod fixed;

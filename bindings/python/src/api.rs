@@ -57,6 +57,14 @@ impl<'a, 'py> FromPyObject<'a, 'py> for Source {
 
 impl Source {
     /// Over what its own requests go, if it makes any.
+    /// The API as this source's client calls it.
+    pub(crate) fn calls(&self, api: oauth_facade::Api) -> Result<oauth_facade::Api, Error> {
+        match self {
+            Self::Grant(grant) => grant.get().calls(api),
+            Self::Fixed(..) | Self::Foreign(_) => Ok(api),
+        }
+    }
+
     pub(crate) fn line(&self) -> Option<Arc<Line>> {
         match self {
             Self::Grant(grant) => Some(grant.get().line()),

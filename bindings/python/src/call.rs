@@ -27,6 +27,7 @@ struct State {
     call: ApiCall,
     owner: &'static str,
     tokens: Option<Arc<oauth_core::Tokens>>,
+    proof: Option<String>,
 }
 
 /// "wait" with seconds, "token" or "renew" with a source, "send" with the header's value, "done",
@@ -60,6 +61,7 @@ impl Call {
                 call: call.map_err(|error| errors::raise(api.py(), &error))?,
                 owner: "any",
                 tokens: None,
+                proof: None,
             }),
         })
     }
@@ -82,6 +84,9 @@ impl Call {
         {
             let token = state.tokens.insert(token.into_arc()).clone();
             step = state.call.token(&at, &token);
+        }
+        if let Ok(CallStep::Send { dpop, .. }) = &mut step {
+            state.proof = dpop.take();
         }
         let owner = state.owner;
         drop(state);
@@ -140,6 +145,13 @@ impl Call {
             .lock()
             .unwrap_or_else(PoisonError::into_inner)
             .owner
+    }
+
+    /// The value of the DPoP header that goes with what is to be sent; None for a bearer token.
+    #[getter]
+    fn proof(&self) -> Option<String> {
+        let state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+        state.proof.clone()
     }
 
     /// The token that was sent last; None before that.

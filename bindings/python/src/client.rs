@@ -11,6 +11,7 @@ use pyo3::exceptions::PyTypeError;
 use pyo3::prelude::*;
 
 use crate::client_auth::ClientAuth;
+use crate::dpop::DpopKey;
 use crate::flow::Flow;
 use crate::keeper::Keeper;
 use crate::moment::OwnMoment;
@@ -92,7 +93,8 @@ impl Client {
                         userinfo_encrypted_response_enc = None, decryption_keys = None, profile = None,
                         authorization_signed_response_alg = None, authorization_encrypted_response_alg = None,
                         authorization_encrypted_response_enc = None, request_object_signing_alg = None,
-                        request_object_signing_key = None, tls_client_certificate_bound_access_tokens = false))]
+                        request_object_signing_key = None, tls_client_certificate_bound_access_tokens = false,
+                        dpop_key = None))]
     #[allow(clippy::too_many_arguments, reason = "they are keywords in Python")]
     fn new(
         py: Python<'_>,
@@ -119,6 +121,7 @@ impl Client {
         request_object_signing_alg: Option<String>,
         request_object_signing_key: Option<String>,
         tls_client_certificate_bound_access_tokens: bool,
+        dpop_key: Option<&Bound<'_, DpopKey>>,
     ) -> PyResult<Self> {
         let registration = Registration {
             authorization_signed_response_alg,
@@ -157,6 +160,9 @@ impl Client {
             client = client.with_registration(&registration)?;
             if let Some(name) = &profile {
                 client = client.with_profile(name)?;
+            }
+            if let Some(key) = dpop_key {
+                client = client.with_dpop_key(&key.get().0);
             }
             for (name, value) in headers.iter().flat_map(|headers| &headers.0) {
                 client = client.with_header(name, value)?;

@@ -6,6 +6,7 @@ mod call;
 mod client;
 mod client_auth;
 mod closing;
+mod dpop;
 mod errors;
 mod exchange;
 mod fixed;
@@ -50,6 +51,8 @@ mod _native {
         ClientAuth, ClientSecretBasic, ClientSecretJwt, ClientSecretPost, FederatedAssertion,
         PrivateKeyJwt, Public, SelfSignedTlsClientAuth, TlsClientAuth,
     };
+    #[pymodule_export]
+    use super::dpop::DpopKey;
     #[pymodule_export]
     use super::exchange::{Exchange, Exchanges, Send, Sign, Sleep, discover_exchange};
     #[pymodule_export]

@@ -99,6 +99,8 @@ impl Server {
         let limits = Limits::new(rate_limit, longest_wait, allowance, on_wait)?;
         let owners: Vec<_> = sources.iter().map(|(owner, _)| *owner).collect();
         let api = self.0.api(origins.as_deref(), &owners, limits.keeping);
+        let mut all = sources.iter();
+        let api = api.and_then(|api| all.try_fold(api, |api, (_, source)| source.calls(api)));
         let api = api.map_err(|error| errors::raise(py, &error))?;
         let line = match (
             network,

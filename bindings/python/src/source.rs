@@ -106,6 +106,7 @@ impl GrantSource {
 
     fn new(py: Python<'_>, us: Arc<Us>, grant: Grant, kept: Kept) -> PyResult<Self> {
         let api = us.server.api(None, &[TokenFor::Any], Keeping::Nothing);
+        let api = api.and_then(|api| api.called_by(&us.client));
         let this = Self {
             api: api.map_err(|error| errors::raise(py, &error))?,
             us,
@@ -145,6 +146,11 @@ impl GrantSource {
             }
             tell(hook.clone(), Arc::clone(tokens));
         }))
+    }
+
+    /// The API as this source's client calls it.
+    pub(crate) fn calls(&self, api: oauth_facade::Api) -> Result<oauth_facade::Api, Error> {
+        api.called_by(&self.us.client)
     }
 
     fn begin(
@@ -234,6 +240,7 @@ impl GrantSource {
         keeping: Keeping,
     ) -> Result<oauth_facade::Api, Error> {
         let api = self.us.server.api(origins, &[TokenFor::Any], keeping)?;
+        let api = self.calls(api)?;
         Ok(match keeping {
             Keeping::Nothing => api.sharing(&self.api),
             _ => api,

@@ -95,7 +95,7 @@ def test_an_id_token_vouches_for_the_code_beside_it(oidc: Any) -> None:
     with pytest.raises(oauth_core.OAuthError) as caught:
         client.redeem(flow, re.sub(r"code=[^&]*", "code=another", callback))
     assert caught.value.code == "id_token.c_hash"
-    with pytest.raises(ValueError, match="response_type"):
+    with pytest.raises(TypeError, match="response_type"):
         client.authorize(redirect_uri=CALLBACK, response_type="token")  # type: ignore[arg-type]
 
 

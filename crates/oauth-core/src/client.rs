@@ -348,8 +348,14 @@ impl Client {
     }
 
     /// Keeps the tokens of this grant fresh, in this process. How they are renewed follows from whose they
-    /// are, and what is asked for from the same value that names the grant.
+    /// are, and what is asked for from the same value that names the grant. Where the client has a DPoP key, that
+    /// key is a part of the name: workers share tokens if they share the key, and only then.
     pub fn keeper(&self, id: GrantId) -> Keeper {
+        #[cfg(feature = "sha2")]
+        let id = match &self.0.dpop {
+            Some(key) if id.dpop_jkt.is_none() => id.with_dpop_jkt(key.thumbprint()),
+            _ => id,
+        };
         Keeper::new(Arc::clone(&self.0), id)
     }
 

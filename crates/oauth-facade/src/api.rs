@@ -6,7 +6,7 @@ use bytes::Bytes;
 use oauth_core::Tokens;
 use oauth_core::error::{Error, Misuse};
 use oauth_core::flow::resource::{self, Allowance, Clock, Event, OnLimit, TokenFor};
-use oauth_core::http::{Method, StatusCode};
+use oauth_core::http::{HeaderValue, Method, StatusCode};
 
 use crate::resource::{Attachment, Resource, headers};
 use crate::server::Server;
@@ -80,6 +80,23 @@ impl Api {
     #[must_use]
     pub fn keeping(self, allowance: Allowance) -> Self {
         Self(self.0.keeping(allowance))
+    }
+
+    /// The API as this client calls it: with proofs, if its tokens are bound to a DPoP key (RFC 9449 section 7).
+    ///
+    /// # Errors
+    /// `misuse.setup` if another client calls it that has another key.
+    #[cfg(feature = "sha2")]
+    pub fn called_by(self, client: &crate::Client) -> Result<Self, Error> {
+        let Some(key) = client.core().dpop_key() else {
+            return Ok(self);
+        };
+        let jkt = key.thumbprint();
+        if self.0.dpop_jkt().is_some_and(|known| known != jkt) {
+            let why = "one API is called with the tokens of one DPoP key";
+            return Err(Error::from(Misuse::Setup).about(why));
+        }
+        self.0.with_dpop(client.core()).map(Self)
     }
 
     /// The same, with what the other knows of the limits; both learn from then on.
@@ -160,6 +177,8 @@ pub enum CallStep {
         url: String,
         /// The value of the header.
         authorization: String,
+        /// The value of `DPoP`, where the token is bound to a key.
+        dpop: Option<String>,
     },
     /// The reply is the caller's.
     Done,
@@ -248,23 +267,26 @@ impl ApiCall {
             resource::Step::Wait(pause) => CallStep::Wait(pause),
             resource::Step::Token(owner) => CallStep::Token(owner.as_str()),
             resource::Step::Renew(owner) => CallStep::Renew(owner.as_str()),
-            // The APIs of this crate have no DPoP key.
-            resource::Step::Sign(_) | resource::Step::Send { dpop: Some(_), .. } => {
-                return Err(Misuse::KeyMissing.into());
-            }
+            // The keys of this crate's clients are in this process.
+            resource::Step::Sign(_) => return Err(Misuse::KeyMissing.into()),
             resource::Step::Send {
-                url, authorization, ..
-            } => {
-                let text = authorization.to_str().map_err(|_| Misuse::HeaderValue)?;
-                CallStep::Send {
-                    url: url.as_str().to_owned(),
-                    authorization: text.to_owned(),
-                }
-            }
+                url,
+                authorization,
+                dpop,
+            } => CallStep::Send {
+                url: url.as_str().to_owned(),
+                authorization: text(&authorization)?,
+                dpop: dpop.as_ref().map(text).transpose()?,
+            },
             resource::Step::Done => CallStep::Done,
             resource::Step::DoneRefused => CallStep::DoneRefused,
         })
     }
+}
+
+fn text(value: &HeaderValue) -> Result<String, Error> {
+    let text = value.to_str().map_err(|_| Misuse::HeaderValue)?;
+    Ok(text.to_owned())
 }
 
 /// The fragment stays with the client.

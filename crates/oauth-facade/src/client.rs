@@ -129,6 +129,13 @@ impl Client {
         registration.apply(self.core).map(Self::from)
     }
 
+    /// Asks for tokens that are bound to this key, and takes no others (RFC 9449).
+    #[cfg(feature = "crypto")]
+    #[must_use]
+    pub fn with_dpop_key(self, key: &crate::DpopKey) -> Self {
+        key.give_to(self.core).into()
+    }
+
     /// Keeps to the profile of this name: `oauth21`, `strict`, `fapi2_security` or `fapi2_message_signing`.
     ///
     /// # Errors

@@ -5,6 +5,8 @@ mod arg;
 mod auth;
 mod client;
 mod doubles;
+#[cfg(feature = "crypto")]
+mod dpop;
 mod flow;
 mod introspecting;
 mod keeper;
@@ -29,6 +31,8 @@ pub use auth::Auth;
 pub use auth::{PrivateKeyJwt, SecretJwt};
 pub use client::{Client, EndSession};
 pub use doubles::for_doubles;
+#[cfg(feature = "crypto")]
+pub use dpop::DpopKey;
 pub use flow::Flow;
 pub use introspecting::Introspecting;
 pub use keeper::{Ask, Keep, Keeper, Task, of_store};

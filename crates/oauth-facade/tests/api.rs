@@ -67,6 +67,7 @@ fn a_request_is_steps_of_plain_texts() {
     let expected = CallStep::Send {
         url: USER_POLLS.to_owned(),
         authorization: "Bearer abc".to_owned(),
+        dpop: None,
     };
     assert_eq!(sent, expected);
     let step = request.reply(&at(0), 401, &[]).unwrap();

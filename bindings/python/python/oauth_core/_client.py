@@ -39,7 +39,8 @@ class Client(NativeClient, Operations):
     likes say the same of authorization responses, where signed ones are asked for (JARM).
     ``request_object_signing_alg`` signs every authorization request (RFC 9101), with
     ``request_object_signing_key`` or the key of ``client_auth``. ``tls_client_certificate_bound_access_tokens``
-    says that tokens are bound to the certificate of the ``network`` (RFC 8705). ``profile`` is a set of rules
+    says that tokens are bound to the certificate of the ``network`` (RFC 8705). Tokens are bound to ``dpop_key``, where it is given, and
+    no others are taken (RFC 9449). ``profile`` is a set of rules
     that the client keeps to: ``oauth21``, ``strict``, ``fapi2_security`` or ``fapi2_message_signing``; what it
     forbids is refused with ``profile.forbidden``, which names the clause. ``client_auth.*``, ``key.*`` and ``redirect_uri.refused``
     for what cannot be used.

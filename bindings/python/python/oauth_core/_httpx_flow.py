@@ -91,6 +91,9 @@ class Flow(Attacher):
         return self._api.call(request.method, str(request.url), request.headers.raw, body, body is None)
 
     def _attach(self, call: Call, request: Any, value: str) -> None:
+        proof = call.proof
+        if proof is not None:
+            request.headers["dpop"] = proof
         if call.owner == "any":
             request.headers["authorization"] = value
         else:

@@ -22,6 +22,7 @@ __all__ = [
     "ClientSecretBasic",
     "ClientSecretJwt",
     "ClientSecretPost",
+    "DpopKey",
     "Exchange",
     "Exchanges",
     "FINGERPRINT",
@@ -170,6 +171,31 @@ def discover_exchange(
     moment is for tests and replays: a callable that gives the Unix time in seconds and 32
     random bytes.
     """
+@final
+class DpopKey:
+    """A private key that tokens are bound to (RFC 9449): whoever steals one has no use for it.
+
+    key is PEM (PKCS#8, PKCS#1, SEC1) or a JWK; alg is the first that it can sign by, unless it is given.
+    passphrase decrypts a key that is encrypted (PKCS#8 with PBES2). key.malformed for a text that is no
+    key, key.algorithm for one that cannot sign so, key.encrypted, key.passphrase.
+    """
+    def __new__(
+        cls, key: str, /, *, alg: _SigningAlg | None = None, passphrase: str | None = None
+    ) -> Self: ...
+    @staticmethod
+    def generate(alg: _SigningAlg = "ES256") -> DpopKey:
+        """A new key, in memory: tokens that are bound to it are of no use after a restart.
+
+        key.algorithm for an algorithm with a shared secret.
+        """
+    @property
+    def thumbprint(self) -> str:
+        """What tokens that are bound to it hold: jkt (RFC 9449 section 6.1)."""
+    def public_jwk(self) -> dict[str, Any]:
+        """Its public half, as a JWK (RFC 7517)."""
+    def private_pem(self) -> str:
+        """The key as PKCS#8 in PEM, to keep where secrets belong: all who share it share tokens."""
+    def __reduce__(self) -> tuple[Any, ...]: ...
 @final
 class Network:
     """Certificates, proxy and limits, of token requests and of calls to APIs alike.
@@ -329,7 +355,7 @@ class Client:
         authorization_encrypted_response_enc: _Enc | None = None,
         request_object_signing_alg: _SigningAlg | None = None,
         request_object_signing_key: str | None = None,
-        tls_client_certificate_bound_access_tokens: bool = False,
+        tls_client_certificate_bound_access_tokens: bool = False, dpop_key: DpopKey | None = None,
     ) -> Self: ...
     @overload
     def __new__(
@@ -350,7 +376,7 @@ class Client:
         authorization_encrypted_response_enc: _Enc | None = None,
         request_object_signing_alg: _SigningAlg | None = None,
         request_object_signing_key: str | None = None,
-        tls_client_certificate_bound_access_tokens: bool = False,
+        tls_client_certificate_bound_access_tokens: bool = False, dpop_key: DpopKey | None = None,
     ) -> Self: ...
     @property
     def server(self) -> Server:
@@ -1093,6 +1119,9 @@ class Call:
 
         resource.rate_limited where the API asks for a pause that is not waited for.
         """
+    @property
+    def proof(self) -> str | None:
+        """The value of the DPoP header that goes with what is to be sent; None for a bearer token."""
     @property
     def tokens(self) -> Tokens | None:
         """The token that was sent last; None before that."""

@@ -41,6 +41,9 @@ class Auth(Attacher):
         _, value = await self._aact(call, call.begin())
         while True:
             request.headers["Authorization"] = value
+            proof = call.proof
+            if proof is not None:
+                request.headers["DPoP"] = proof
             response = await handler(request)
             try:
                 step = call.reply(response.status, response.headers.items())

@@ -14,7 +14,7 @@ import requests.cookies
 from ._plugin import Attacher
 
 if TYPE_CHECKING:
-    from ._native import Api
+    from ._native import Api, Call
     from ._source import TokenSource
 
 __all__ = ["Auth"]
@@ -41,6 +41,7 @@ class Auth(Attacher, requests.auth.AuthBase):
         call = self._begin(r.method or "GET", r.url or "", r.headers.items(), body, once)
         _, sent = self._act(call, call.begin())
         r.headers["Authorization"] = sent
+        _prove(r, call)
 
         def go_on(response: requests.Response, **options: Any) -> requests.Response:
             nonlocal sent
@@ -59,14 +60,14 @@ class Auth(Attacher, requests.auth.AuthBase):
                 if name != "send":
                     return response
                 sent = value
-                response = self._again(response, sent, options)
+                response = self._again(response, call, sent, options)
             return response
 
         _untyped(r).register_hook("response", go_on)
         return r
 
     def _again(
-        self, response: requests.Response, header: str, options: dict[str, Any]
+        self, response: requests.Response, call: Call, header: str, options: dict[str, Any]
     ) -> requests.Response:
         request = response.request.copy()
         untyped = _untyped(request)
@@ -74,10 +75,18 @@ class Auth(Attacher, requests.auth.AuthBase):
         cookies.extract_cookies_to_jar(untyped._cookies, response.request, response.raw)
         untyped.prepare_cookies(untyped._cookies)
         request.headers["Authorization"] = header
+        _prove(request, call)
         second: requests.Response = _untyped(response).connection.send(request, **options)
         second.history.append(response)
         second.request = request
         return second
+
+
+def _prove(request: requests.PreparedRequest, call: Call) -> None:
+    """Adds the proof of possession, of a token that is bound to a key (RFC 9449)."""
+    proof = call.proof
+    if proof is not None:
+        request.headers["DPoP"] = proof
 
 
 def _is_at_hand(request: requests.PreparedRequest) -> bool:

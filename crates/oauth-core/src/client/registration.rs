@@ -19,6 +19,11 @@ impl Client {
         self
     }
 
+    /// The key that its tokens are bound to (RFC 9449).
+    pub fn dpop_key(&self) -> Option<&DpopKey> {
+        self.0.dpop.as_ref()
+    }
+
     /// Its tokens are bound to the certificate that the HTTP client shows
     /// (`tls_client_certificate_bound_access_tokens`, RFC 8705 section 3), whatever way it authenticates: requests go
     /// to the server's aliases for mutual TLS, where it has such.

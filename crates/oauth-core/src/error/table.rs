@@ -256,6 +256,7 @@ table! {
         OwnerMissing "resource.owner_missing" GIVE_UP "the route needs a token of an owner for whom no token source was given"
         RouteAmbiguous "resource.route_ambiguous" GIVE_UP "the path is ambiguous, so it cannot be told which token the route needs"
         ResourceSyntax "resource.syntax" GIVE_UP "a resource must be an absolute URI without fragment"
+        ResourceExceeds "resource.exceeds_grant" GIVE_UP "a token request must not name a resource that the authorization did not ask for"
         GrantNotExtension "grant.not_an_extension" GIVE_UP "an extension grant type must be an absolute URI"
         OutcomeUnknown "grant.outcome_unknown" REAUTHORIZE "the reply to the last refresh was lost, and the server revokes the grant if a refresh token is reused: sign in again"
         NoRefreshToken "grant.no_refresh_token" REAUTHORIZE "there is no refresh token"

@@ -12,7 +12,7 @@ macro_rules! words {
     ($Name:ident { $($word:literal => $case:path),+ $(,)? }) => {
         impl Field for $Name {
             const SHAPE: Shape = Shape::Word(stringify!($Name), &[$($word),+]);
-            const WANTED: &'static str = concat!("one of" $(, " ", $word)+);
+            const WANTED: &'static str = concat!("one of" $(, " \"", $word, "\"")+);
 
             fn read(arg: Arg) -> Result<Self, Unfit> {
                 match &arg {

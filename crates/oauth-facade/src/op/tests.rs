@@ -117,7 +117,7 @@ fn a_wrong_type_is_told_by_name_and_never_by_value() {
         (
             "introspect",
             vec![text("t"), text("S3CR3T")],
-            "argument 'hint': one of access_token refresh_token is wanted, not another text",
+            "argument 'hint': one of \"access_token\" \"refresh_token\" is wanted, not another text",
         ),
         (
             "refresh",

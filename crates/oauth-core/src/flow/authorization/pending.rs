@@ -106,6 +106,27 @@ impl Pending {
         Callback::read(callback, &self.redirect_uri, place)
     }
 
+    /// Asks for a token for these of the requested resources alone when the code is redeemed (RFC 8707 section
+    /// 2.2): the others can be asked for with the refresh token.
+    ///
+    /// # Errors
+    /// `resource.exceeds_grant` for one that the authorization did not ask for.
+    pub fn for_resources<'a>(
+        mut self,
+        resources: impl IntoIterator<Item = &'a str>,
+    ) -> Result<Self, Error> {
+        let requested: Vec<_> = self.token_request.named("resource").cloned().collect();
+        let mut narrowed = self.token_request.without(&["resource"]);
+        for uri in resources {
+            if !requested.iter().any(|known| known.expose() == uri) {
+                return Err(Error::from(Misuse::ResourceExceeds).about(uri));
+            }
+            narrowed = narrowed.resource(uri)?;
+        }
+        self.token_request = narrowed;
+        Ok(self)
+    }
+
     /// The flow as JSON. It holds the verifier: store it where secrets belong.
     pub fn to_json(&self) -> Secret<String> {
         let stored = Stored {

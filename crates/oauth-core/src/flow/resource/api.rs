@@ -102,6 +102,12 @@ impl Api {
         Ok(self)
     }
 
+    /// The thumbprint of the key that proofs are made with, if there is one.
+    #[cfg(feature = "sha2")]
+    pub fn dpop_jkt(&self) -> Option<String> {
+        self.possession.as_ref().map(Possession::thumbprint)
+    }
+
     /// Where tokens may go.
     pub const fn resource(&self) -> &Resource {
         &self.resource

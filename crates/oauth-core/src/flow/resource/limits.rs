@@ -19,7 +19,7 @@ const LIMIT_RESET: HeaderName = HeaderName::from_static("ratelimit-reset");
 const X_RESET: HeaderName = HeaderName::from_static("x-ratelimit-reset");
 
 /// The header fields that a reply is judged by, beside the reset field.
-pub(super) const READ: [HeaderName; 8] = [
+pub(super) const READ: [HeaderName; 9] = [
     WWW_AUTHENTICATE,
     LOCATION,
     RETRY_AFTER,
@@ -28,6 +28,7 @@ pub(super) const READ: [HeaderName; 8] = [
     POLICY,
     REMAINING,
     LIMIT_RESET,
+    crate::dpop::NONCE_FIELD,
 ];
 
 /// So many requests in so many seconds.

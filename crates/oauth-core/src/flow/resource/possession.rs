@@ -48,6 +48,11 @@ impl Possession {
         })
     }
 
+    #[cfg(feature = "sha2")]
+    pub(super) fn thumbprint(&self) -> String {
+        self.key.thumbprint()
+    }
+
     /// The proof for one request: each needs its own, also where it is sent again (section 11.1).
     pub(super) fn prove(
         &self,

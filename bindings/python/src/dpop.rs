@@ -1,0 +1,70 @@
+//! Keys that tokens are bound to.
+
+use oauth_core::error::Error;
+use pyo3::prelude::*;
+
+use crate::{errors, no_pickle, secret};
+
+/// A private key that tokens are bound to (RFC 9449): whoever steals one has no use for it.
+///
+/// key is PEM (PKCS#8, PKCS#1, SEC1) or a JWK; alg is the first that it can sign by, unless it is given.
+/// passphrase decrypts a key that is encrypted (PKCS#8 with PBES2). key.malformed for a text that is no
+/// key, key.algorithm for one that cannot sign so, key.encrypted, key.passphrase.
+#[pyclass(frozen, module = "oauth_core")]
+pub(crate) struct DpopKey(pub(crate) oauth_facade::DpopKey);
+
+#[pymethods]
+impl DpopKey {
+    #[new]
+    #[pyo3(signature = (key, /, *, alg = None, passphrase = None))]
+    fn new(
+        py: Python<'_>,
+        key: String,
+        alg: Option<&str>,
+        passphrase: Option<String>,
+    ) -> PyResult<Self> {
+        let passphrase = passphrase.map(secret);
+        let read = oauth_facade::DpopKey::read(&secret(key), alg, passphrase.as_ref());
+        made(py, read)
+    }
+
+    /// A new key, in memory: tokens that are bound to it are of no use after a restart.
+    ///
+    /// key.algorithm for an algorithm with a shared secret.
+    #[staticmethod]
+    #[pyo3(signature = (alg = "ES256"))]
+    fn generate(py: Python<'_>, alg: &str) -> PyResult<Self> {
+        made(py, oauth_facade::DpopKey::generate(alg))
+    }
+
+    /// What tokens that are bound to it hold: jkt (RFC 9449 section 6.1).
+    #[getter]
+    fn thumbprint(&self) -> String {
+        self.0.thumbprint()
+    }
+
+    /// Its public half, as a JWK (RFC 7517).
+    fn public_jwk<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyAny>> {
+        py.import("json")?
+            .call_method1("loads", (self.0.public_jwk(),))
+    }
+
+    /// The key as PKCS#8 in PEM, to keep where secrets belong: all who share it share tokens.
+    fn private_pem(&self, py: Python<'_>) -> PyResult<String> {
+        let pem = self.0.private_pem();
+        let pem = pem.map_err(|error| errors::raise(py, &error))?;
+        Ok(pem.expose().clone())
+    }
+
+    fn __repr__(&self) -> String {
+        format!("<oauth_core.DpopKey {}>", self.0.thumbprint())
+    }
+
+    fn __reduce__(&self) -> PyResult<Py<PyAny>> {
+        no_pickle("a DpopKey")
+    }
+}
+
+fn made(py: Python<'_>, key: Result<oauth_facade::DpopKey, Error>) -> PyResult<DpopKey> {
+    key.map(DpopKey).map_err(|error| errors::raise(py, &error))
+}

@@ -1,0 +1,73 @@
+//! Keys that tokens are bound to (RFC 9449), with texts in and out.
+
+use oauth_core::dpop;
+use oauth_core::error::{Error, Misuse};
+use oauth_core::jose::Alg;
+use oauth_core::{Client as Core, Secret, json};
+
+/// A private key to which tokens are bound.
+#[derive(Debug, Clone)]
+pub struct DpopKey {
+    private: oauth_crypto::DpopKey,
+    core: dpop::DpopKey,
+}
+
+impl DpopKey {
+    fn of(private: oauth_crypto::DpopKey) -> Result<Self, Error> {
+        let core = private.to_core()?;
+        Ok(Self { private, core })
+    }
+
+    /// A new key of this algorithm, such as `ES256`.
+    ///
+    /// # Errors
+    /// `key.algorithm`, `key.malformed`.
+    pub fn generate(alg: &str) -> Result<Self, Error> {
+        Self::of(oauth_crypto::DpopKey::generate(named(alg)?)?)
+    }
+
+    /// Reads a private key in PEM or as a JWK, decrypted with a passphrase if there is one: for this algorithm, or
+    /// the first that it can sign by.
+    ///
+    /// # Errors
+    /// `key.*`.
+    pub fn read(
+        text: &Secret<String>,
+        alg: Option<&str>,
+        passphrase: Option<&Secret<String>>,
+    ) -> Result<Self, Error> {
+        let alg = alg.map(named).transpose()?;
+        let text = match passphrase {
+            Some(passphrase) => oauth_crypto::decrypt_pem(text.expose(), passphrase)?,
+            None => text.clone(),
+        };
+        Self::of(oauth_crypto::DpopKey::read(text.expose(), alg)?)
+    }
+
+    /// What tokens that are bound to it hold (`jkt`, section 6.1).
+    pub fn thumbprint(&self) -> String {
+        self.core.thumbprint()
+    }
+
+    /// Its public half as a JWK, in JSON.
+    pub fn public_jwk(&self) -> String {
+        json::value_text(&self.core.public_jwk().to_value())
+    }
+
+    /// The key as PKCS#8 in PEM, to store where secrets belong.
+    ///
+    /// # Errors
+    /// `key.malformed` if the key cannot be written.
+    pub fn private_pem(&self) -> Result<Secret<String>, Error> {
+        Ok(Secret::new(self.private.to_pem()?.to_string()))
+    }
+
+    /// The client with tokens that are bound to this key.
+    pub(crate) fn give_to(&self, client: Core) -> Core {
+        client.with_dpop(self.core.clone())
+    }
+}
+
+fn named(name: &str) -> Result<Alg, Error> {
+    Alg::named(name).ok_or_else(|| Error::from(Misuse::KeyAlgorithm).about(name))
+}

@@ -1,0 +1,219 @@
+//! `oidc-provider` with what FAPI 2.0 asks for: pushed and signed requests, signed responses, tokens that are bound
+//! to a key, permissions in detail.
+
+use std::sync::Arc;
+
+use oauth_core::authorization_details::{AuthorizationDetail, AuthorizationDetails};
+use oauth_core::flow::authorization::{Authorization, ResponseMode};
+use oauth_core::flow::redeem::Login;
+use oauth_core::issuer::RedirectUri;
+use oauth_core::jose::{Alg, Enc, JweAlg, ResponseEncryption};
+use oauth_core::request_signing::RequestSigning;
+use oauth_core::token::TokenType;
+use oauth_core::{
+    AuthorizationRequest, Client, ClientAuth, ClientId, Error, Profile, Scope, Tokens,
+};
+use oauth_crypto::{ClientKeys, DecryptionKey, DpopKey};
+use oauth_reqwest::blocking::Driver;
+use reqwest::blocking::Client as Browser;
+
+use crate::browser::{CALLBACK, browser, home};
+use crate::oidc_provider::{OidcProvider, driver};
+
+fn dpop() -> DpopKey {
+    DpopKey::generate(Alg::Es256).expect("a key")
+}
+
+fn client(server: &OidcProvider, driver: &Driver, which: &str) -> Client {
+    let found = server.discovered(driver).expect("metadata");
+    let keys = ClientKeys::read([server.private_key(which)]).expect("keys");
+    let assertion = keys.client_assertion(&found, Some(Alg::Es256));
+    let auth = ClientAuth::assertion(assertion.expect("an assertion"));
+    Client::new(found, ClientId::new(which), auth).expect("a client")
+}
+
+fn bound(server: &OidcProvider, driver: &Driver, which: &str, key: &DpopKey) -> Client {
+    client(server, driver, which).with_dpop(key.to_core().expect("a key"))
+}
+
+fn ask(scope: &str) -> AuthorizationRequest {
+    let ask = AuthorizationRequest::new(RedirectUri::parse(CALLBACK).expect("a URI"));
+    ask.scope(Scope::parse(scope).expect("a scope"))
+}
+
+fn begun(driver: &Driver, client: &Client, ask: AuthorizationRequest) -> Authorization {
+    let begun = driver.run(client.begin_authorization(ask));
+    begun.unwrap_or_else(|error| panic!("it begins: {error}"))
+}
+
+/// A login in this browser, from the request to the tokens.
+fn sign_in(
+    browser: &Browser,
+    driver: &Driver,
+    client: &Client,
+    ask: AuthorizationRequest,
+) -> Result<Login, Error> {
+    let begun = driver.run(client.begin_authorization(ask))?;
+    let came = browser.get(begun.url.as_str()).send().expect("an answer");
+    assert!(begun.pending.recognises(home(&came)));
+    driver.run(client.redeem(begun.pending, home(&came))?)
+}
+
+fn userinfo(driver: &Driver, client: &Client, tokens: &Tokens) -> Result<(), Error> {
+    let tokens = Arc::new(tokens.clone());
+    let claims = driver.run(client.userinfo(tokens, "somebody".to_owned()))?;
+    assert_eq!(claims.text("sub")?, Some("somebody"));
+    Ok(())
+}
+
+// Requests are pushed and tokens bound without being asked for: the profile demands it.
+#[test]
+fn a_client_of_fapi_2_security_signs_in_and_calls() -> Result<(), Error> {
+    let (server, driver, key) = (OidcProvider::fapi(), driver(), dpop());
+    let client = bound(&server, &driver, "security", &key).with_profile(Profile::Fapi2Security);
+    let login = sign_in(&browser(), &driver, &client, ask("openid read"))?;
+    assert_eq!(login.tokens.token_type, TokenType::Dpop);
+    userinfo(&driver, &client, &login.tokens)?;
+    let refresh = login
+        .tokens
+        .refresh_token
+        .as_ref()
+        .expect("a refresh token");
+    let renewed = driver.run(client.refresh(refresh))?;
+    assert_eq!(renewed.token_type, TokenType::Dpop);
+    // The same key in another process: it has the token, and nothing else.
+    let restarted = bound(&server, &driver, "security", &key);
+    userinfo(&driver, &restarted, &renewed)?;
+    // Another key is of no use.
+    let stranger = bound(&server, &driver, "security", &dpop());
+    let refused = userinfo(&driver, &stranger, &renewed).expect_err("a refusal");
+    assert_eq!(refused.code(), "denied.invalid_token");
+    Ok(())
+}
+
+#[test]
+fn a_client_of_fapi_2_message_signing_signs_its_requests_and_verifies_the_responses()
+-> Result<(), Error> {
+    let (server, driver) = (OidcProvider::fapi(), driver());
+    let client = bound(&server, &driver, "signing", &dpop());
+    let client = client.with_profile(Profile::Fapi2MessageSigning);
+    let begun = begun(&driver, &client, ask("openid read"));
+    let query = begun.url.query().expect("a query");
+    assert!(
+        query.starts_with("client_id=signing&request_uri=urn"),
+        "{query}"
+    );
+    assert!(begun.expires_in.is_some_and(|seconds| seconds > 0));
+    let login = sign_in(&browser(), &driver, &client, ask("openid read"))?;
+    userinfo(&driver, &client, &login.tokens)
+}
+
+#[test]
+fn what_a_server_requires_is_done_without_a_profile() -> Result<(), Error> {
+    let (server, driver) = (OidcProvider::fapi(), driver());
+    // The server says of this client alone that its requests have to be signed, so the client says so too.
+    let plain = client(&server, &driver, "browser");
+    let refused = browser()
+        .get(begun(&driver, &plain, ask("openid")).url.as_str())
+        .send();
+    assert!(refused.is_ok_and(|page| page.status() == 400 || home_error(&page)));
+    let key = plain.auth().signing_key().expect("a key").clone();
+    let signs = plain.with_request_signing(RequestSigning::new(key));
+    let begun = begun(&driver, &signs, ask("openid read"));
+    let query = begun.url.query().expect("a query");
+    assert!(
+        query.contains("request=") && !query.contains("state="),
+        "{query}"
+    );
+    for mode in [
+        ResponseMode::Query,
+        ResponseMode::Jwt,
+        ResponseMode::QueryJwt,
+        ResponseMode::FragmentJwt,
+    ] {
+        let ask = ask("openid read").response_mode(mode);
+        let login = sign_in(&browser(), &driver, &signs, ask)?;
+        assert!(login.id_token.is_some(), "{mode:?}");
+    }
+    Ok(())
+}
+
+fn home_error(page: &reqwest::blocking::Response) -> bool {
+    home(page).contains("error=")
+}
+
+#[test]
+fn a_response_is_posted_signed() -> Result<(), Error> {
+    let (server, driver) = (OidcProvider::fapi(), driver());
+    let client = client(&server, &driver, "encrypted");
+    let key = DecryptionKey::from_jwk(
+        &server.decryption_key("encrypted").expect("a key"),
+        JweAlg::EcdhEs,
+    );
+    let encryption = ResponseEncryption::new(JweAlg::EcdhEs, key.expect("a key"));
+    let opens = client
+        .clone()
+        .with_authorization_encryption(encryption.encs([Enc::A256Gcm]));
+    let ask = || ask("openid").response_mode(ResponseMode::FormPostJwt);
+    let begun = begun(&driver, &opens, ask());
+    let page = browser().get(begun.url.as_str()).send().expect("a page");
+    let page = page.text().expect("a text");
+    let (_, rest) = page
+        .split_once("name=\"response\" value=\"")
+        .expect("a form");
+    let (response, _) = rest.split_once('"').expect("a value");
+    assert_eq!(response.split('.').count(), 5);
+    let form = format!("response={response}");
+    assert!(opens.recognises(&begun.pending, &form) && !client.recognises(&begun.pending, &form));
+    let login = driver.run(opens.redeem(begun.pending, &form)?)?;
+    assert!(login.id_token.is_some());
+    // Whoever did not agree to it does not take it, and a plain one is none where it was agreed on.
+    let begun = self::begun(&driver, &client, ask());
+    let refused = client
+        .redeem(begun.pending, &form)
+        .and_then(|login| driver.run(login));
+    assert_eq!(refused.expect_err("a refusal").code(), "jwe.unexpected");
+    Ok(())
+}
+
+#[test]
+fn permissions_are_granted_and_resources_narrowed() -> Result<(), Error> {
+    let (server, driver) = (OidcProvider::fapi(), driver());
+    let client = bound(&server, &driver, "security", &dpop());
+    let wanted: AuthorizationDetails = [AuthorizationDetail::new("payment")
+        .action("initiate")
+        .member("amount", "12.50")]
+    .into_iter()
+    .collect();
+    let [one, other] = ["https://one.example/", "https://other.example/"];
+    let ask = ask("openid read").authorization_details(&wanted);
+    let ask = ask.resource(one)?.resource(other)?.pushed();
+    let begun = begun(&driver, &client, ask);
+    let came = browser().get(begun.url.as_str()).send().expect("an answer");
+    let pending = begun.pending.for_resources([one])?;
+    let login = driver.run(client.redeem(pending, home(&came))?)?;
+    let granted = login.tokens.authorization_details()?.expect("permissions");
+    assert_eq!(wanted.not_in(&granted).count(), 0);
+    let payment = granted.iter().next().expect("a payment");
+    assert_eq!(payment.get("id").and_then(|id| id.as_str()), Some("p-4711"));
+    assert!(login.tokens.warnings.is_empty());
+    Ok(())
+}
+
+#[test]
+fn a_public_client_keeps_its_key() -> Result<(), Error> {
+    let (server, driver, key) = (OidcProvider::fapi(), driver(), dpop());
+    let found = server.discovered(&driver)?;
+    let public = Client::new(found, ClientId::new("public"), ClientAuth::none())?;
+    let bound = public.clone().with_dpop(key.to_core()?);
+    let login = sign_in(&browser(), &driver, &bound, ask("openid"))?;
+    let refresh = login.tokens.refresh_token.clone().expect("a refresh token");
+    let renewed = driver.run(bound.refresh(&refresh))?;
+    let refresh = renewed.refresh_token.clone().expect("a refresh token");
+    let stranger = public.with_dpop(dpop().to_core()?);
+    let refused = driver
+        .run(stranger.refresh(&refresh))
+        .expect_err("a refusal");
+    assert_eq!(refused.code(), "denied.invalid_grant");
+    userinfo(&driver, &bound, &renewed)
+}

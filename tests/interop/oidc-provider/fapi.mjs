@@ -1,0 +1,152 @@
+// A certified authorization server for clients that ask for more: pushed and signed requests, signed responses,
+// tokens that are bound to a key, permissions in detail. The person always agrees.
+//
+// DPoP proofs need a nonce of this server's, at the token endpoint and at UserInfo. Access tokens live for
+// ACCESS_TOKEN_SECONDS, 60 if it is not set. GET /_counters tells how often tokens were refreshed, and what was
+// refused.
+//
+// Prints one line of JSON once it listens: {"issuer": ..., "clients": {...}}. Stops when its standard input closes.
+import { randomBytes } from 'node:crypto'
+import { createServer } from 'node:http'
+import Provider from 'oidc-provider'
+import { keyPair } from './keys.mjs'
+
+const server = createServer()
+await new Promise((done) => server.listen(0, '127.0.0.1', done))
+const issuer = `http://127.0.0.1:${server.address().port}`
+const api = 'https://api.example/'
+
+const ec = () => keyPair('ec', { namedCurve: 'P-256' })
+const [signing, opening] = [ec(), ec()]
+const pem = (key) => key.export({ type: 'pkcs8', format: 'pem' })
+const jwk = (key, more) => ({ ...key.export({ format: 'jwk' }), ...more })
+
+const alg = 'ES256'
+const keyed = {
+  redirect_uris: ['http://127.0.0.1/callback'],
+  application_type: 'native',
+  scope: 'openid offline_access read',
+  grant_types: ['client_credentials', 'authorization_code', 'refresh_token'],
+  token_endpoint_auth_method: 'private_key_jwt',
+  token_endpoint_auth_signing_alg: alg,
+  id_token_signed_response_alg: alg,
+  authorization_signed_response_alg: alg,
+  jwks: {
+    keys: [
+      // Of the same name, and for nothing that this client does.
+      jwk(keyPair('rsa', { modulusLength: 2048 }).publicKey, { kid: 'theirs', use: 'sig' }),
+      jwk(signing.publicKey, { kid: 'theirs', use: 'sig' }),
+      jwk(opening.publicKey, { kid: 'for-them', use: 'enc' }),
+    ],
+  },
+}
+const signed = {
+  require_pushed_authorization_requests: true,
+  require_signed_request_object: true,
+  request_object_signing_alg: alg,
+}
+const clients = {
+  // FAPI 2.0 Security Profile, and Message Signing.
+  security: { ...keyed, dpop_bound_access_tokens: true, require_pushed_authorization_requests: true },
+  signing: { ...keyed, ...signed, dpop_bound_access_tokens: true },
+  // Requests through the browser, signed; responses in whichever mode.
+  browser: { ...keyed, request_object_signing_alg: alg, require_signed_request_object: true },
+  encrypted: {
+    ...keyed,
+    authorization_encrypted_response_alg: 'ECDH-ES',
+    authorization_encrypted_response_enc: 'A256GCM',
+  },
+  // Public, and bound to a key all the same.
+  public: {
+    ...keyed,
+    jwks: undefined,
+    grant_types: ['authorization_code', 'refresh_token'],
+    token_endpoint_auth_method: 'none',
+    token_endpoint_auth_signing_alg: undefined,
+    dpop_bound_access_tokens: true,
+  },
+}
+const registered = Object.entries(clients).map(([client_id, client]) => ({ client_id, ...client }))
+
+const counters = { refreshes: 0, refused: 0, use_dpop_nonce: 0 }
+const provider = new Provider(issuer, {
+  clients: registered,
+  scopes: ['openid', 'offline_access', 'read'],
+  jwks: { keys: [jwk(ec().privateKey, { kid: 'sig', use: 'sig' }), jwk(ec().privateKey, { kid: 'enc', use: 'enc' })] },
+  cookies: { keys: ['not a secret, this server lives for one test'] },
+  clientAuthMethods: ['private_key_jwt', 'none'],
+  enabledJWA: {
+    requestObjectEncryptionAlgValues: ['ECDH-ES', 'ECDH-ES+A256KW'],
+    requestObjectEncryptionEncValues: ['A128CBC-HS256', 'A256GCM'],
+    authorizationEncryptionAlgValues: ['ECDH-ES'],
+    authorizationEncryptionEncValues: ['A256GCM'],
+  },
+  features: {
+    clientCredentials: { enabled: true },
+    devInteractions: { enabled: false },
+    encryption: { enabled: true },
+    dPoP: { enabled: true, nonceSecret: randomBytes(32), requireNonce: () => true },
+    pushedAuthorizationRequests: { enabled: true },
+    requestObjects: { enabled: true },
+    jwtResponseModes: { enabled: true },
+    resourceIndicators: {
+      enabled: true,
+      defaultResource: () => undefined,
+      useGrantedResource: () => true,
+      getResourceServerInfo: (ctx, resource) => ({ audience: resource, scope: 'read', accessTokenFormat: 'opaque' }),
+    },
+    richAuthorizationRequests: {
+      enabled: true,
+      types: { payment: { validate: () => {} } },
+      authorizationDetailsForGrantSource: (ctx) => JSON.parse(ctx.oidc.params.authorization_details ?? '[]'),
+      // The server says more than it was asked.
+      authorizationDetailsForAccessToken: (ctx, token, source) => (source?.rar ?? []).map((detail) => ({ ...detail, id: 'p-4711' })),
+      authorizationDetailsForIntrospection: (ctx, token) => token.rar ?? [],
+    },
+  },
+  pkce: { required: () => true },
+  rotateRefreshToken: true,
+  issueRefreshToken: (ctx, client) => client.grantTypeAllowed('refresh_token'),
+  ttl: { AccessToken: Number(process.env.ACCESS_TOKEN_SECONDS ?? 60), ClientCredentials: 60, RefreshToken: 600, Grant: 600, Interaction: 60, Session: 600 },
+  findAccount: (ctx, id) => ({ accountId: id, claims: () => ({ sub: id }) }),
+  interactions: { url: (ctx, interaction) => `/interaction/${interaction.uid}` },
+})
+provider.on('grant.success', (ctx) => {
+  if (ctx.oidc.params.grant_type === 'refresh_token') counters.refreshes += 1
+})
+provider.on('grant.error', (ctx, error) => {
+  if (error.error === 'use_dpop_nonce') counters.use_dpop_nonce += 1
+  else counters.refused += 1
+})
+
+/** Logs in and agrees to whatever is asked, as a person with a browser would. */
+async function agree(request, response) {
+  const { prompt, params, session, grantId } = await provider.interactionDetails(request, response)
+  if (prompt.name === 'login') {
+    return provider.interactionFinished(request, response, { login: { accountId: 'somebody' } })
+  }
+  const grant = grantId
+    ? await provider.Grant.find(grantId)
+    : new provider.Grant({ accountId: session.accountId, clientId: params.client_id })
+  grant.addOIDCScope('openid offline_access read')
+  for (const resource of [params.resource ?? []].flat()) grant.addResourceScope(resource, 'read')
+  for (const detail of JSON.parse(params.authorization_details ?? '[]')) grant.addRar(detail)
+  const consent = { grantId: await grant.save() }
+  return provider.interactionFinished(request, response, { consent }, { mergeWithLastSubmission: true })
+}
+
+const answer = provider.callback()
+server.on('request', (request, response) => {
+  if (request.url === '/_counters') {
+    response.writeHead(200, { 'content-type': 'application/json' }).end(JSON.stringify(counters))
+  } else if (request.url.startsWith('/interaction/')) {
+    agree(request, response).catch((error) => response.writeHead(500).end(String(error)))
+  } else {
+    answer(request, response)
+  }
+})
+const keys = { private_key: JSON.stringify(jwk(signing.privateKey, { kid: 'theirs' })), decryption_key: jwk(opening.privateKey, { kid: 'for-them' }) }
+const said = Object.fromEntries(Object.keys(clients).map((client_id) => [client_id, { client_id, ...keys }]))
+console.log(JSON.stringify({ issuer, api, clients: said }))
+process.stdin.resume()
+process.stdin.on('end', () => process.exit(0))
