@@ -73,7 +73,7 @@ test('a mistake is told by name and never by value', async () => {
     ['introspect', {}, "argument 'token': a text is wanted, not nothing"],
     ['introspect', { token: 7 }, "argument 'token': a text is wanted, not a number"],
     ['introspect', { token: Buffer.from('S3CR3T') }, "argument 'token': a text is wanted, not a list"],
-    ['revoke', { token: 't', hint: 'S3CR3T' }, "argument 'hint': one of access_token refresh_token is wanted, not another text"],
+    ['revoke', { token: 't', hint: 'S3CR3T' }, "argument 'hint': one of \"access_token\" \"refresh_token\" is wanted, not another text"],
     ['revoke', { tokn: 'S3CR3T' }, 'tokn: there is no such argument'],
     ['revoke', 'S3CR3T', 'the arguments are one object: token, hint'],
     ['refresh', { tokens: 'S3CR3T' }, "argument 'tokens': Tokens is wanted, not a text"],

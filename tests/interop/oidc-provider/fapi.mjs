@@ -27,6 +27,7 @@ const keyed = {
   application_type: 'native',
   scope: 'openid offline_access read',
   grant_types: ['client_credentials', 'authorization_code', 'refresh_token'],
+  authorization_details_types: ['payment'],
   token_endpoint_auth_method: 'private_key_jwt',
   token_endpoint_auth_signing_alg: alg,
   id_token_signed_response_alg: alg,

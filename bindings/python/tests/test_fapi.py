@@ -1,0 +1,358 @@
+"""What FAPI 2.0 asks of a client, against npm's oidc-provider, and what a proof of possession holds."""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+import hashlib
+import json
+import threading
+import time
+import urllib.parse
+import urllib.request
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+import httpx
+import jwt
+import pytest
+import requests
+from conftest import ROOT, Answer, Plain, process, reply
+from test_identity import CALLBACK, Browser
+
+import oauth_core
+import oauth_core.aiohttp
+import oauth_core.httpx
+import oauth_core.requests
+import oauth_core.stores
+
+METADATA = {
+    "issuer": "https://as.example",
+    "authorization_endpoint": "https://as.example/authorize",
+    "token_endpoint": "https://as.example/token",
+    "pushed_authorization_request_endpoint": "https://as.example/par",
+}
+
+
+@pytest.fixture(scope="module")
+def provider() -> Iterator[Any]:
+    with process(["node", "fapi.mjs"], ROOT / "tests/interop/oidc-provider") as said:
+        yield said
+
+
+def client_of(said: Any, which: str, **options: Any) -> oauth_core.Client:
+    server = oauth_core.discover(said["issuer"], transport="loopback_http")
+    key = said["clients"][which]["private_key"]
+    auth = oauth_core.PrivateKeyJwt(key, alg="ES256")
+    return oauth_core.Client(server, client_id=which, client_auth=auth, **options)
+
+
+def offline(metadata: dict[str, Any] | None = None, **options: Any) -> oauth_core.Client:
+    said = {**METADATA, **(metadata or {})}
+    server = oauth_core.Server.from_metadata("https://as.example", said)
+    return oauth_core.Client(server, client_id="id", **options)
+
+
+def parameters(url: str) -> dict[str, str]:
+    return dict(urllib.parse.parse_qsl(urllib.parse.urlsplit(url).query))
+
+
+def test_a_client_of_fapi_2_signs_in_and_its_tokens_are_bound(provider: Any) -> None:
+    key = oauth_core.DpopKey.generate()
+    for which, profile in (("security", "fapi2_security"), ("signing", "fapi2_message_signing")):
+        client = client_of(provider, which, dpop_key=key, profile=profile)
+        with pytest.raises(oauth_core.Misuse) as error:
+            client.authorize(redirect_uri=CALLBACK, scope="openid read")
+        assert error.value.code == "authorization.push_required"
+        flow = client.begin_authorization(redirect_uri=CALLBACK, scope="openid read")
+        assert set(parameters(flow.url)) == {"client_id", "request_uri"}
+        assert flow.expires_in and flow.request_object is None
+        tokens = client.redeem(flow, Browser().open(flow.url))
+        assert tokens.token_type == "DPoP"
+        assert client.userinfo(tokens=tokens, subject="somebody").subject == "somebody"
+        renewed = client.refresh(tokens=tokens)
+        assert renewed.token_type == "DPoP"
+        # Every plug-in proves that it has the key, and answers the server's wish for a nonce.
+        source = client.source(renewed)
+        url = f"{provider['issuer']}/me"
+        origins = [provider["issuer"]]
+        assert source.get(url, origins=origins).json()["sub"] == "somebody"
+        with httpx.Client(auth=oauth_core.httpx.Auth(source, origins=origins)) as http:
+            assert http.get(url).json()["sub"] == "somebody"
+        auth = oauth_core.requests.Auth(source, origins=origins)
+        assert requests.get(url, auth=auth, timeout=10).json()["sub"] == "somebody"
+        assert asyncio.run(over_aiohttp(source, url, origins)) == "somebody"
+        thief = oauth_core.Client(client.server, client_id=which, dpop_key=oauth_core.DpopKey.generate())
+        with pytest.raises(oauth_core.Denied):
+            thief.userinfo(tokens=renewed, subject="somebody")
+
+
+async def over_aiohttp(source: Any, url: str, origins: list[str]) -> Any:
+    import aiohttp
+
+    auth = oauth_core.aiohttp.Auth(source, origins=origins)
+    async with aiohttp.ClientSession(middlewares=[auth]) as session, session.get(url) as answer:
+        said: dict[str, Any] = await answer.json(content_type=None)
+        return said["sub"]
+
+
+def test_requests_and_responses_are_signed_in_every_mode(provider: Any) -> None:
+    client = client_of(provider, "browser", request_object_signing_alg="ES256")
+    for mode in (None, "jwt", "query.jwt", "fragment.jwt"):
+        flow = client.authorize(redirect_uri=CALLBACK, scope="openid read", response_mode=mode)
+        assert "state" not in parameters(flow.url)
+        assert client.redeem(flow, Browser().open(flow.url)).claims["sub"] == "somebody"
+    opening = json.dumps(provider["clients"]["encrypted"]["decryption_key"])
+    client = client_of(
+        provider,
+        "encrypted",
+        authorization_encrypted_response_alg="ECDH-ES",
+        authorization_encrypted_response_enc="A256GCM",
+        decryption_keys=[opening],
+    )
+    flow = client.authorize(redirect_uri=CALLBACK, scope="openid", response_mode="jwt")
+    flow = oauth_core.Flow.deserialize(flow.serialize())
+    callback = Browser().open(client_url(client, flow))
+    assert callback.split("response=")[1].count(".") == 4
+    assert client.redeem(flow, callback).claims["sub"] == "somebody"
+
+
+def client_url(client: oauth_core.Client, flow: oauth_core.Flow) -> str:
+    """The URL of a stored flow, which has none, out of what is stored."""
+    said = json.loads(flow.serialize())
+    challenge = hashlib.sha256(said["code_verifier"].encode()).digest()
+    asked = {
+        "response_type": "code",
+        "client_id": client.client_id,
+        "redirect_uri": CALLBACK,
+        "scope": "openid",
+        "state": said["state"],
+        "nonce": said["nonce"],
+        "response_mode": "jwt",
+        "code_challenge": base64.urlsafe_b64encode(challenge).rstrip(b"=").decode(),
+        "code_challenge_method": "S256",
+    }
+    return f"{client.server.issuer}/auth?{urllib.parse.urlencode(asked)}"
+
+
+def test_permissions_are_asked_for_and_granted(provider: Any) -> None:
+    client = client_of(provider, "security", dpop_key=oauth_core.DpopKey.generate())
+    wanted = [{"type": "payment", "actions": ["initiate"], "amount": "12.50"}]
+    flow = client.begin_authorization(
+        redirect_uri=CALLBACK,
+        scope="openid",
+        resource=["https://one.example/"],
+        authorization_details=wanted,
+        push="always",
+    )
+    tokens = client.redeem(flow, Browser().open(flow.url))
+    assert tokens.extra["authorization_details"] == [{**wanted[0], "id": "p-4711"}]
+    with pytest.raises(oauth_core.Misuse) as error:
+        offline().authorize(redirect_uri=CALLBACK, authorization_details=[{"actions": ["read"]}])
+    assert error.value.code == "authorization_details.malformed"
+
+
+def test_fifty_callers_of_a_bound_grant_make_one_renewal() -> None:
+    folder = ROOT / "tests/interop/oidc-provider"
+    with process(["env", "ACCESS_TOKEN_SECONDS=1", "node", "fapi.mjs"], folder) as said:
+        client = client_of(said, "security", dpop_key=oauth_core.DpopKey.generate())
+        flow = client.begin_authorization(redirect_uri=CALLBACK, scope="openid", push="always")
+        source = client.source(client.redeem(flow, Browser().open(flow.url)))
+        time.sleep(1.1)
+        barrier = threading.Barrier(50)
+
+        def ask(_: int) -> str:
+            barrier.wait()
+            return source.token().access_token
+
+        with ThreadPoolExecutor(50) as threads:
+            assert len(set(threads.map(ask, range(50)))) == 1
+        with urllib.request.urlopen(f"{said['issuer']}/_counters") as counters:
+            assert json.load(counters)["refreshes"] == 1
+
+
+def said(status: int, body: object, **headers: str) -> Answer:
+    return reply(status, json.dumps(body).encode(), content_type="application/json", **headers)
+
+
+class Proofs:
+    """A token endpoint and an API that keep the proofs they are sent, and each ask for a nonce once."""
+
+    def __init__(self) -> None:
+        self.seen: list[tuple[str, str, dict[str, Any], dict[str, Any]]] = []
+        self.authorizations: list[str | None] = []
+
+    def __call__(self, request: Any) -> None:
+        proof = request.headers.get_all("DPoP") or []
+        assert len(proof) == 1
+        header = jwt.get_unverified_header(proof[0])
+        key = jwt.PyJWK(header["jwk"])
+        claims = jwt.decode(
+            proof[0], key.key, algorithms=[header["alg"]], options={"verify_aud": False}
+        )
+        self.seen.append((request.command, request.path, header, claims))
+        self.authorizations.append(request.headers.get("Authorization"))
+        is_token = request.path == "/token"
+        nonce = {"DPoP-Nonce": "for-tokens" if is_token else "for-the-api"}
+        if "nonce" not in claims:
+            challenge = {} if is_token else {"WWW-Authenticate": 'DPoP error="use_dpop_nonce", algs="ES256"'}
+            answer = said(400 if is_token else 401, {"error": "use_dpop_nonce"}, **nonce, **challenge)
+        elif is_token:
+            answer = said(200, {"access_token": "a~t", "token_type": "dpop", "expires_in": 600})
+        else:
+            answer = said(200, {"well": True})
+        answer(request)
+
+
+def test_a_proof_is_what_rfc_9449_describes(plain: Callable[[Answer], Plain]) -> None:
+    proofs = Proofs()
+    base = plain(proofs).base
+    metadata = {"issuer": base, "token_endpoint": f"{base}/token"}
+    server = oauth_core.Server.from_metadata(base, metadata, transport="loopback_http")
+    key = oauth_core.DpopKey.generate()
+    client = oauth_core.Client(
+        server, client_id="id", client_auth=oauth_core.ClientSecretBasic("s" * 32), dpop_key=key
+    )
+    source = client.client_credentials()
+    auth = oauth_core.httpx.Auth(source, origins=[base])
+    with httpx.Client(auth=auth) as http:
+        assert http.get(f"{base}/things?a=b#c").json() == {"well": True}
+        assert http.post(f"{base}/things", content=b"x").json() == {"well": True}
+        stream = http.post(f"{base}/other", content=iter([b"x"]), headers={"content-length": "1"})
+        assert stream.json() == {"well": True}
+    ways = [(method, path.split("?")[0], claims.get("nonce")) for method, path, _, claims in proofs.seen]
+    assert ways == [
+        ("POST", "/token", None),
+        ("POST", "/token", "for-tokens"),
+        ("GET", "/things", None),
+        ("GET", "/things", "for-the-api"),
+        ("POST", "/things", "for-the-api"),
+        ("POST", "/other", "for-the-api"),
+    ]
+    hashed = base64.urlsafe_b64encode(hashlib.sha256(b"a~t").digest()).rstrip(b"=").decode()
+    for method, path, header, claims in proofs.seen:
+        assert header["typ"] == "dpop+jwt" and set(header) == {"typ", "alg", "jwk"}
+        assert header["jwk"] == key.public_jwk() and "d" not in header["jwk"]
+        assert claims["htm"] == method
+        assert claims["htu"] == base + path.split("?")[0]
+        assert claims.get("ath") == (None if path == "/token" else hashed)
+    assert len({claims["jti"] for *_, claims in proofs.seen}) == len(proofs.seen)
+    assert set(proofs.authorizations[2:]) == {"DPoP a~t"}
+
+
+def test_a_stream_is_not_sent_again_for_a_nonce(plain: Callable[[Answer], Plain]) -> None:
+    proofs = Proofs()
+    base = plain(proofs).base
+    metadata = {"issuer": base, "token_endpoint": f"{base}/token"}
+    server = oauth_core.Server.from_metadata(base, metadata, transport="loopback_http")
+    auth = oauth_core.ClientSecretBasic("s" * 32)
+    client = oauth_core.Client(
+        server, client_id="id", client_auth=auth, dpop_key=oauth_core.DpopKey.generate()
+    )
+    attached = oauth_core.httpx.Auth(client.client_credentials(), origins=[base])
+    with httpx.Client(auth=attached) as http:
+        assert http.post(f"{base}/things", content=iter([b"x"]), headers={"content-length": "1"}).status_code == 401
+        # The nonce of that reply is kept.
+        assert http.post(f"{base}/things", content=iter([b"x"]), headers={"content-length": "1"}).status_code == 200
+
+
+def test_a_bearer_token_is_none_for_a_bound_client(plain: Callable[[Answer], Plain]) -> None:
+    base = plain(said(200, {"access_token": "a", "token_type": "Bearer"})).base
+    metadata = {"issuer": base, "token_endpoint": f"{base}/token"}
+    server = oauth_core.Server.from_metadata(base, metadata, transport="loopback_http")
+    auth = oauth_core.ClientSecretBasic("s" * 32)
+    key = oauth_core.DpopKey.generate()
+    client = oauth_core.Client(server, client_id="id", client_auth=auth, dpop_key=key)
+    with pytest.raises(oauth_core.Untrusted) as error:
+        client.client_credentials().token()
+    assert error.value.code == "token.not_sender_constrained"
+
+
+def test_a_key_is_stored_and_shows_nothing() -> None:
+    key = oauth_core.DpopKey.generate("ES384")
+    again = oauth_core.DpopKey(key.private_pem(), alg="ES384")
+    assert again.thumbprint == key.thumbprint and key.thumbprint in repr(key)
+    assert set(key.public_jwk()) == {"kty", "crv", "x", "y"}
+    with pytest.raises(TypeError):
+        import pickle
+
+        pickle.dumps(key)
+    for text, alg, code in (
+        ("x", None, "key.malformed"),
+        (key.private_pem(), "ES256", "key.algorithm"),
+    ):
+        with pytest.raises(oauth_core.Misuse) as error:
+            oauth_core.DpopKey(text, alg=alg)  # type: ignore[arg-type]
+        assert error.value.code == code
+    with pytest.raises(oauth_core.Misuse) as error:
+        oauth_core.DpopKey.generate("HS256")  # type: ignore[arg-type]
+    assert error.value.code == "key.algorithm"
+
+
+def test_two_clients_share_tokens_if_they_share_the_key() -> None:
+    metadata = {"grant_types_supported": ["authorization_code", "refresh_token"]}
+    store = oauth_core.stores.Memory()
+    auth = oauth_core.ClientSecretBasic("s" * 32)
+    one, other = oauth_core.DpopKey.generate(), oauth_core.DpopKey.generate()
+
+    def key_of(key: oauth_core.DpopKey | None) -> str:
+        client = offline(metadata, client_auth=auth, dpop_key=key)
+        return client.source(store=store, subject="ann").key
+
+    assert key_of(one) == key_of(one)
+    assert len({key_of(one), key_of(other), key_of(None)}) == 3
+
+
+def test_a_profile_names_the_clause_that_it_refuses_by() -> None:
+    client = offline(client_auth=oauth_core.ClientSecretBasic("s" * 32), profile="fapi2_security")
+    with pytest.raises(oauth_core.Misuse) as error:
+        client.begin_authorization(redirect_uri=CALLBACK)
+    assert error.value.code == "profile.forbidden"
+    assert "FAPI 2.0 Security Profile section 5.3.3.1" in str(error.value)
+    with pytest.raises(oauth_core.Misuse) as error:
+        client.password(username="ann", password="hunter22")
+    assert error.value.code == "profile.forbidden"
+    with pytest.raises(oauth_core.Misuse) as error:
+        offline(profile="fapi")  # type: ignore[arg-type]
+    assert error.value.code == "misuse.setup"
+
+
+def test_what_an_api_wants_is_asked_for_once() -> None:
+    challenge = (
+        'Bearer error="insufficient_user_authentication", acr_values="mfa", max_age="0", scope="pay"'
+    )
+    wanted = oauth_core.step_up(401, challenge)
+    assert wanted == {"acr_values": ["mfa"], "max_age": 0, "scope": "pay"}
+    assert oauth_core.step_up(401, 'Bearer error="invalid_token"') is None
+    client = offline(client_auth=oauth_core.Public())
+    begun = client.exchange.begin_authorization(
+        redirect_uri="https://app.example/cb", scope="read", step_up=wanted
+    )
+    with pytest.raises(StopIteration) as done:
+        next(begun)
+    flow = done.value.value
+    asked = parameters(flow.url)
+    assert (asked["acr_values"], asked["max_age"], asked["scope"]) == ("mfa", "0", "read pay")
+    redeeming = client.exchange.redeem(flow, f"https://app.example/cb?code=c&state={flow.state}")
+    next(redeeming)
+    said = {"access_token": "a", "token_type": "Bearer", "expires_in": 600}
+    with pytest.raises(StopIteration) as redeemed:
+        redeeming.send((200, [("content-type", "application/json")], json.dumps(said).encode()))
+    with pytest.raises(oauth_core.Misuse) as error:
+        client.authorize(
+            redirect_uri="https://app.example/cb", step_up=wanted, tokens=redeemed.value.value
+        )
+    assert error.value.code == "step_up.repeated"
+
+
+def test_a_signed_request_may_be_fetched() -> None:
+    key = oauth_core.DpopKey.generate().private_pem()
+    auth = oauth_core.PrivateKeyJwt(key, alg="ES256")
+    client = offline(client_auth=auth, request_object_signing_alg="ES256")
+    url = "https://app.example/requests/4711"
+    flow = client.begin_authorization(redirect_uri="https://app.example/cb", request_uri=url)
+    assert parameters(flow.url) == {"client_id": "id", "request_uri": url}
+    assert flow.request_object
+    claims = jwt.decode(flow.request_object, options={"verify_signature": False})
+    assert claims["client_id"] == claims["iss"] == "id" and "sub" not in claims
