@@ -213,6 +213,7 @@ export type MisuseCode =
   | 'resource.owner_missing'
   | 'resource.route_ambiguous'
   | 'resource.syntax'
+  | 'resource.exceeds_grant'
   | 'grant.not_an_extension'
   | 'grant.outcome_unknown'
   | 'grant.no_refresh_token'

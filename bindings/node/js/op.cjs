@@ -30,15 +30,7 @@ function plain(value) {
   if (typeof value !== 'object' || value === null || value instanceof Date) return value
   if (typeof value[Symbol.iterator] === 'function') return [...value]
   // Its own members alone: nobody asked for what a prototype has.
-  const members = Object.create(null)
-  for (const [name, member] of Object.entries(value)) members[name] = asText(member)
-  return members
-}
-
-/** What a parameter may be instead of a text. */
-function asText(value) {
-  if (Array.isArray(value)) return value.map(asText)
-  return ['number', 'boolean'].includes(typeof value) ? String(value) : value
+  return Object.assign(Object.create(null), value)
 }
 
 /** The arguments by their places: who names one that there is not has mistyped another. Those of `json` cross as texts. */

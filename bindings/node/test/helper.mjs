@@ -51,6 +51,11 @@ export function oidcProvider(environment) {
   return start(process.execPath, ['server.mjs'], path.join(root, 'tests/interop/oidc-provider'), environment)
 }
 
+/** The same for clients that ask for more: signed requests, tokens that are bound to a key. */
+export function fapiProvider(environment) {
+  return start(process.execPath, ['fapi.mjs'], path.join(root, 'tests/interop/oidc-provider'), environment)
+}
+
 /** PyPI's django-oauth-toolkit, in an environment of its own: `{ issuer, clients, person }`. */
 export function djangoOauthToolkit() {
   const folder = path.join(root, 'tests/interop/django-oauth-toolkit')

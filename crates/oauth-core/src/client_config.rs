@@ -207,6 +207,10 @@ impl ClientConfig {
     /// How authorization requests are signed: as was said, or with the key of `private_key_jwt` where the server or
     /// the profile wants them signed.
     pub(crate) fn request_signing(&self) -> Option<RequestSigning> {
+        // Without the hash there is a page around, whose client has no key that a server knows.
+        if cfg!(not(feature = "sha2")) {
+            return None;
+        }
         let is_wanted = || {
             let required = "require_signed_request_object";
             let demands = |profile: Profile| profile.demands(Demand::SignedRequest);

@@ -22,9 +22,12 @@ pub enum Profile {
     /// OAuth 2.1, and replies are read to the letter: what a standard forbids is an error even where it does no
     /// harm, and a server has to say that it supports PKCE and names itself in its callbacks.
     Strict,
-    /// FAPI 2.0 Security Profile: for banks, health services and whoever wants their level.
+    /// FAPI 2.0 Security Profile: for banks, health services and whoever wants their level. Not for pages, whose
+    /// clients have no key that a server knows.
+    #[cfg(feature = "sha2")]
     Fapi2Security,
     /// FAPI 2.0 Message Signing: the same, with requests and responses that are signed and so can be proved later.
+    #[cfg(feature = "sha2")]
     Fapi2MessageSigning,
 }
 
@@ -131,6 +134,7 @@ const STRICT: &[Clause] = &[
     ),
 ];
 
+#[cfg(feature = "sha2")]
 macro_rules! fapi2 {
     ($($more:expr),* $(,)?) => {
         &[
@@ -189,8 +193,10 @@ macro_rules! fapi2 {
     };
 }
 
+#[cfg(feature = "sha2")]
 const FAPI2_SECURITY: &[Clause] = fapi2![];
 
+#[cfg(feature = "sha2")]
 const FAPI2_MESSAGE_SIGNING: &[Clause] = fapi2![
     clause(
         "FAPI 2.0 Message Signing section 5.3.2",
@@ -217,7 +223,9 @@ impl Profile {
     pub const ALL: &'static [Self] = &[
         Self::Oauth21,
         Self::Strict,
+        #[cfg(feature = "sha2")]
         Self::Fapi2Security,
+        #[cfg(feature = "sha2")]
         Self::Fapi2MessageSigning,
     ];
 
@@ -232,7 +240,9 @@ impl Profile {
         match self {
             Self::Oauth21 => "oauth21",
             Self::Strict => "strict",
+            #[cfg(feature = "sha2")]
             Self::Fapi2Security => "fapi2_security",
+            #[cfg(feature = "sha2")]
             Self::Fapi2MessageSigning => "fapi2_message_signing",
         }
     }
@@ -242,7 +252,9 @@ impl Profile {
         match self {
             Self::Oauth21 => OAUTH21,
             Self::Strict => STRICT,
+            #[cfg(feature = "sha2")]
             Self::Fapi2Security => FAPI2_SECURITY,
+            #[cfg(feature = "sha2")]
             Self::Fapi2MessageSigning => FAPI2_MESSAGE_SIGNING,
         }
     }

@@ -16,9 +16,7 @@ use crate::auth::Auth;
 #[cfg(feature = "sha2")]
 use crate::introspecting::Introspecting;
 use crate::machine::Machine;
-use crate::op::Authorize;
-#[cfg(feature = "sha2")]
-use crate::op::Begun;
+use crate::op::{Authorize, Begun};
 use crate::request::TokenRequest;
 use crate::server::Server;
 use crate::stored::Facts;

@@ -14,6 +14,7 @@ use oauth_core::{Pending, Scope, Secret, Tokens};
 
 use super::{Kind, Outcome, arguments};
 use crate::arg::JsonText;
+use crate::client::Client;
 use crate::machine::Machine;
 use crate::record::Record;
 use crate::request::TokenRequest;
@@ -78,9 +79,20 @@ arguments! {
     }
 
     fn start(self, client: &Client) -> Result<Machine, Error> {
-        let request = self.to_core()?;
-        Ok(Machine::of::<_, Begun>(client.core().begin_authorization(request)))
+        begin(client, self.to_core()?)
     }
+}
+
+#[cfg(feature = "sha2")]
+fn begin(client: &Client, request: AuthorizationRequest) -> Result<Machine, Error> {
+    let begin = client.core().begin_authorization(request);
+    Ok(Machine::of::<_, Begun>(begin))
+}
+
+/// Without the hash the host generates the values: [`Client::begin_authorization_with`].
+#[cfg(not(feature = "sha2"))]
+fn begin(_: &Client, _: AuthorizationRequest) -> Result<Machine, Error> {
+    Err(oauth_core::error::Misuse::DrawnValues.into())
 }
 
 /// Where to send the person, and what to keep meanwhile.

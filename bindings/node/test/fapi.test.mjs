@@ -1,0 +1,219 @@
+// What FAPI 2.0 asks of a client, against npm's oidc-provider, and what a proof of possession holds.
+import assert from 'node:assert/strict'
+import { createHash } from 'node:crypto'
+import { createRequire } from 'node:module'
+import path from 'node:path'
+import { test } from 'node:test'
+import { pathToFileURL } from 'node:url'
+import { inspect } from 'node:util'
+import { Browser, core, fapiProvider, listen, root } from './helper.mjs'
+
+// A tool of the tests, which the package does without.
+const tools = createRequire(path.join(root, 'bindings/node/package.json'))
+const { EmbeddedJWK, decodeJwt, jwtVerify } = await import(pathToFileURL(tools.resolve('jose')))
+
+const { Client, DpopKey, Flow, Memory, Server, discover, privateKeyJwt, stepUp } = core
+const redirectUri = 'http://127.0.0.1/callback'
+const isHome = ({ href }) => href.startsWith(redirectUri)
+const { issuer, clients } = await fapiProvider()
+const server = await discover(issuer, { transport: 'loopback_http' })
+
+function client(which, options) {
+  const { client_id: clientId, private_key: key } = clients[which]
+  return new Client(server, { clientId, clientAuth: privateKeyJwt(key, { alg: 'ES256' }), ...options })
+}
+
+const land = async (url) => (await new Browser(isHome).open(url)).url
+
+test('a client of FAPI 2.0 signs in, and its tokens are bound', async () => {
+  const dpopKey = DpopKey.generate()
+  for (const [which, profile] of [['security', 'fapi2_security'], ['signing', 'fapi2_message_signing']]) {
+    const us = client(which, { dpopKey, profile })
+    const asked = { redirectUri, scope: 'openid read' }
+    assert.throws(() => us.authorize(asked), { code: 'authorization.push_required' })
+    const { url, flow, expiresIn } = await us.beginAuthorization(asked)
+    assert.deepEqual([...url.searchParams.keys()], ['client_id', 'request_uri'])
+    assert.ok(expiresIn > 0)
+    const tokens = await us.redeem(Flow.deserialize(flow.serialize()), await land(url))
+    assert.equal(tokens.tokenType, 'DPoP')
+    assert.equal((await us.userinfo({ tokens, subject: 'somebody' })).subject, 'somebody')
+    const renewed = await us.refresh({ tokens })
+    const source = us.source(renewed, { origins: [issuer] })
+    assert.equal((await (await source.fetch(`${issuer}/me`)).json()).sub, 'somebody')
+    const other = new Client(server, { clientId: which, dpopKey: DpopKey.generate() })
+    await assert.rejects(other.userinfo({ tokens: renewed, subject: 'somebody' }), { kind: 'denied' })
+  }
+})
+
+test('requests and responses are signed in every mode', async () => {
+  const us = client('browser', { requestObjectSigningAlg: 'ES256' })
+  for (const responseMode of [undefined, 'jwt', 'query.jwt', 'fragment.jwt']) {
+    const { url, flow } = us.authorize({ redirectUri, scope: 'openid read', responseMode })
+    assert.equal(url.searchParams.has('state'), false)
+    assert.equal((await us.redeem(flow, await land(url))).claims.sub, 'somebody')
+  }
+  const encrypted = client('encrypted', {
+    authorizationEncryptedResponseAlg: 'ECDH-ES',
+    authorizationEncryptedResponseEnc: 'A256GCM',
+    decryptionKeys: [JSON.stringify(clients.encrypted.decryption_key)],
+  })
+  const { url, flow } = encrypted.authorize({ redirectUri, scope: 'openid', responseMode: 'jwt' })
+  const callback = await land(url)
+  assert.equal(callback.searchParams.get('response').split('.').length, 5)
+  assert.equal((await encrypted.redeem(flow, callback)).claims.sub, 'somebody')
+})
+
+test('permissions are asked for and granted', async () => {
+  const us = client('security', { dpopKey: DpopKey.generate() })
+  const wanted = [{ type: 'payment', actions: ['initiate'], amount: '12.50' }]
+  const asked = { redirectUri, scope: 'openid', resource: ['https://one.example/'], authorizationDetails: wanted, push: 'always' }
+  const { url, flow } = await us.beginAuthorization(asked)
+  const tokens = await us.redeem(flow, await land(url))
+  assert.deepEqual(tokens.extra.authorization_details, [{ ...wanted[0], id: 'p-4711' }])
+  const untyped = { redirectUri, authorizationDetails: [{ actions: ['read'] }] }
+  assert.throws(() => client('encrypted').authorize(untyped), { code: 'authorization_details.malformed' })
+})
+
+test('fifty callers of a bound grant make one renewal', async () => {
+  const { issuer, clients } = await fapiProvider({ ACCESS_TOKEN_SECONDS: '1' })
+  const server = await discover(issuer, { transport: 'loopback_http' })
+  const clientAuth = privateKeyJwt(clients.security.private_key, { alg: 'ES256' })
+  const us = new Client(server, { clientId: 'security', clientAuth, dpopKey: DpopKey.generate() })
+  const { url, flow } = await us.beginAuthorization({ redirectUri, scope: 'openid' , push: 'always' })
+  const source = us.source(await us.redeem(flow, await land(url)))
+  await new Promise((wake) => setTimeout(wake, 1100))
+  const tokens = await Promise.all(Array.from({ length: 50 }, () => source.token()))
+  assert.equal(new Set(tokens.map(({ accessToken }) => accessToken)).size, 1)
+  const counters = await (await fetch(`${issuer}/_counters`)).json()
+  assert.equal(counters.refreshes, 1)
+})
+
+/** A token endpoint and an API that keep the proofs they are sent, and each ask for a nonce once. */
+async function proving() {
+  const seen = []
+  const base = await listen(async (request, response) => {
+    const { payload, protectedHeader } = await jwtVerify(request.headers.dpop, EmbeddedJWK, { typ: 'dpop+jwt' })
+    const { method, url, headers } = request
+    seen.push({ method, path: url, header: protectedHeader, claims: payload, authorization: headers.authorization })
+    const isToken = url === '/token'
+    const json = (status, body, more) => response
+      .writeHead(status, { 'content-type': 'application/json', ...more }).end(JSON.stringify(body))
+    if (payload.nonce === undefined) {
+      const nonce = { 'dpop-nonce': isToken ? 'for-tokens' : 'for-the-api' }
+      const challenge = isToken ? {} : { 'www-authenticate': 'DPoP error="use_dpop_nonce", algs="ES256"' }
+      return json(isToken ? 400 : 401, { error: 'use_dpop_nonce' }, { ...nonce, ...challenge })
+    }
+    return isToken
+      ? json(200, { access_token: 'a~t', token_type: 'dpop', expires_in: 600 })
+      : json(200, { well: true })
+  })
+  const dpopKey = DpopKey.generate()
+  const place = Server.fromMetadata(base, { issuer: base, token_endpoint: `${base}/token` }, { transport: 'loopback_http' })
+  const us = new Client(place, { clientId: 'id', clientSecret: 's'.repeat(32), dpopKey })
+  return { base, seen, dpopKey, source: us.clientCredentials({ origins: [base] }) }
+}
+
+test('a proof is what RFC 9449 describes', async () => {
+  const { base, seen, dpopKey, source } = await proving()
+  assert.deepEqual(await (await source.fetch(`${base}/things?a=b#c`)).json(), { well: true })
+  assert.deepEqual(await (await source.fetch(`${base}/things`, { method: 'POST', body: 'x' })).json(), { well: true })
+  assert.deepEqual(seen.map(({ method, path, claims }) => [method, path.split('?')[0], claims.nonce]), [
+    ['POST', '/token', undefined],
+    ['POST', '/token', 'for-tokens'],
+    ['GET', '/things', undefined],
+    ['GET', '/things', 'for-the-api'],
+    ['POST', '/things', 'for-the-api'],
+  ])
+  const ath = createHash('sha256').update('a~t').digest('base64url')
+  for (const { method, path, header, claims } of seen) {
+    assert.deepEqual(Object.keys(header).sort(), ['alg', 'jwk', 'typ'])
+    assert.deepEqual(header.jwk, dpopKey.publicJwk())
+    assert.equal('d' in header.jwk, false)
+    assert.equal(claims.htm, method)
+    assert.equal(claims.htu, base + path.split('?')[0])
+    assert.equal(claims.ath, path === '/token' ? undefined : ath)
+  }
+  assert.equal(new Set(seen.map(({ claims }) => claims.jti)).size, seen.length)
+  assert.deepEqual(new Set(seen.slice(2).map(({ authorization }) => authorization)), new Set(['DPoP a~t']))
+})
+
+test('a stream is not sent again for a nonce', async () => {
+  const { base, source } = await proving()
+  const post = () => source.fetch(`${base}/things`, { method: 'POST', body: new Blob(['x']).stream() })
+  assert.equal((await post()).status, 401)
+  // The nonce of that reply is kept.
+  assert.equal((await post()).status, 200)
+})
+
+test('a bearer token is none for a bound client', async () => {
+  const base = await listen((request, response) => response
+    .writeHead(200, { 'content-type': 'application/json' }).end('{"access_token":"a","token_type":"Bearer"}'))
+  const place = Server.fromMetadata(base, { issuer: base, token_endpoint: `${base}/token` }, { transport: 'loopback_http' })
+  const us = new Client(place, { clientId: 'id', clientSecret: 's'.repeat(32), dpopKey: DpopKey.generate() })
+  await assert.rejects(us.clientCredentials().token(), { code: 'token.not_sender_constrained' })
+})
+
+test('a key is stored, and shows nothing', () => {
+  const key = DpopKey.generate({ alg: 'ES384' })
+  const again = new DpopKey(key.privatePem(), { alg: 'ES384' })
+  assert.equal(again.thumbprint, key.thumbprint)
+  assert.equal(inspect(key), `DpopKey { thumbprint: '${key.thumbprint}' }`)
+  assert.equal(JSON.stringify(key), '{}')
+  assert.deepEqual(Object.keys(key.publicJwk()).sort(), ['crv', 'kty', 'x', 'y'])
+  assert.throws(() => new DpopKey('x'), { code: 'key.malformed' })
+  assert.throws(() => new DpopKey(key.privatePem(), { alg: 'ES256' }), { code: 'key.algorithm' })
+  assert.throws(() => DpopKey.generate({ alg: 'HS256' }), { code: 'key.algorithm' })
+  assert.throws(() => client('security', { dpopKey: {} }), /dpopKey is a DpopKey/)
+})
+
+test('two clients share tokens if they share the key', () => {
+  const store = new Memory()
+  const keyOf = (dpopKey) => client('security', { dpopKey }).source(undefined, { store, subject: 'ann' }).key
+  const [one, other] = [DpopKey.generate(), DpopKey.generate()]
+  assert.equal(keyOf(one), keyOf(one))
+  assert.equal(new Set([keyOf(one), keyOf(other), keyOf(undefined)]).size, 3)
+})
+
+test('a profile names the clause that it refuses by', async () => {
+  const us = new Client(server, {
+    clientId: 'id', clientSecret: 's'.repeat(32), clientAuth: 'client_secret_basic', profile: 'fapi2_security',
+  })
+  const refused = { code: 'profile.forbidden', message: /FAPI 2\.0 Security Profile section 5\.3\.3\.1/ }
+  await assert.rejects(us.beginAuthorization({ redirectUri }), refused)
+  await assert.rejects(us.password({ username: 'ann', password: 'hunter22' }), { code: 'profile.forbidden' })
+  assert.throws(() => client('security', { profile: 'fapi' }), { code: 'misuse.setup' })
+})
+
+test('what an API wants is asked for once', async () => {
+  const challenge = 'Bearer error="insufficient_user_authentication", acr_values="mfa", max_age="0", scope="pay"'
+  const reply = (status, text) => new Response(null, { status, headers: { 'www-authenticate': text } })
+  const wanted = stepUp(reply(401, challenge))
+  assert.deepEqual(wanted, { acr_values: ['mfa'], max_age: 0, scope: 'pay' })
+  assert.equal(stepUp(reply(401, 'Bearer error="invalid_token"')), undefined)
+  assert.equal(stepUp(new Response(null, { status: 401 })), undefined)
+  const metadata = { issuer: 'https://as.example', authorization_endpoint: 'https://as.example/a', token_endpoint: 'https://as.example/t' }
+  const us = new Client(Server.fromMetadata('https://as.example', metadata), { clientId: 'id' })
+  const ask = { redirectUri: 'https://app.example/cb', stepUp: wanted }
+  const { url, flow } = us.authorize({ ...ask, scope: 'read' })
+  const asked = Object.fromEntries(url.searchParams)
+  assert.deepEqual([asked.acr_values, asked.max_age, asked.scope], ['mfa', '0', 'read pay'])
+  const exchange = us.exchange.redeem(flow, `https://app.example/cb?code=c&state=${flow.state}`)
+  exchange.begin()
+  const body = JSON.stringify({ access_token: 'a', token_type: 'Bearer', expires_in: 600 })
+  const { value: tokens } = exchange.reply({ status: 200, headers: [['content-type', 'application/json']], body })
+  assert.throws(() => us.authorize({ ...ask, tokens }), { code: 'step_up.repeated' })
+})
+
+test('a signed request may be fetched', async () => {
+  const requestUri = new URL('https://app.example/requests/4711')
+  const metadata = { issuer: 'https://as.example', authorization_endpoint: 'https://as.example/a', token_endpoint: 'https://as.example/t' }
+  const clientAuth = privateKeyJwt(DpopKey.generate().privatePem(), { alg: 'ES256' })
+  const us = new Client(Server.fromMetadata('https://as.example', metadata), {
+    clientId: 'browser', clientAuth, requestObjectSigningAlg: 'ES256',
+  })
+  const begun = await us.beginAuthorization({ redirectUri, requestUri })
+  assert.deepEqual(Object.fromEntries(begun.url.searchParams), { client_id: 'browser', request_uri: requestUri.href })
+  const claims = decodeJwt(begun.requestObject)
+  assert.deepEqual([claims.client_id, claims.iss, claims.sub], ['browser', 'browser', undefined])
+  assert.equal(inspect(begun).includes(begun.requestObject), false)
+})
