@@ -19,6 +19,7 @@ mod callback;
 mod classes;
 mod client_auth;
 mod conversation;
+mod dpop;
 mod encoding;
 mod expect;
 mod fields;
@@ -35,8 +36,10 @@ mod logout;
 mod metadata;
 mod native;
 mod native_client;
+mod nonces;
 mod packages;
 mod player;
+mod protected;
 mod provider;
 mod redaction;
 mod report;
@@ -128,6 +131,11 @@ fn handler(group: &str) -> Option<Handler> {
         "jwt-access-token" => Both(access_token::access_token, api::access_token),
         "logout-token" => Both(logout::logout_token, api::logout_token),
         "rp-session" => Core(logout::session, SESSIONS),
+        "dpop" => Core(dpop::dpop, protected::UNASKED),
+        "dpop-nonce-sequence" => Core(nonces::sequence, protected::UNASKED),
+        "jar" => Core(protected::jar, protected::UNASKED),
+        "jarm" => Core(protected::jarm, protected::UNASKED),
+        "step-up" => Core(protected::step_up, protected::UNASKED),
         _ => return None,
     })
 }

@@ -381,7 +381,8 @@ export interface Operations {
    */
   userinfo(args: UserinfoArguments, options?: CallOptions): Promise<UserClaims>
   /**
-   * Begins an authorization: where to send the person, and the flow to keep until the callback.
+   * Begins an authorization (RFC 6749 section 4.1.1): where to send the person, and the flow to keep until the
+   * callback.
    * State, nonce (with `openid`) and PKCE are always there. Where the server or the profile requires it, or `push` says
    * so, the request is handed over to the server first (RFC 9126), and it is signed (RFC 9101). `redirect_uri.*`,
    * `scope.syntax`, `resource.syntax`, `form.*`, `pkce.*`, `profile.forbidden` and `authorization_details.malformed`
@@ -525,7 +526,8 @@ export interface ExchangeOperations {
    */
   userinfo(args: UserinfoArguments, options?: MomentOptions): Exchange<UserClaims>
   /**
-   * Begins an authorization: where to send the person, and the flow to keep until the callback.
+   * Begins an authorization (RFC 6749 section 4.1.1): where to send the person, and the flow to keep until the
+   * callback.
    * State, nonce (with `openid`) and PKCE are always there. Where the server or the profile requires it, or `push` says
    * so, the request is handed over to the server first (RFC 9126), and it is signed (RFC 9101). `redirect_uri.*`,
    * `scope.syntax`, `resource.syntax`, `form.*`, `pkce.*`, `profile.forbidden` and `authorization_details.malformed`

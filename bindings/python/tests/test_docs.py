@@ -73,7 +73,7 @@ def test_what_goes_by_seconds_or_clocks_says_so() -> None:
         assert "seconds" in AT_RUN_TIME[name], name
     for name in ("Flow.started_at", "Tokens.expires_at", "Tokens.received_at", "Save.due"):
         assert "UTC" in AT_RUN_TIME[name], name
-    for name in ("Client.authorize", "Client.redeem", "Flow.state"):
+    for name in ("Client.redeem", "Flow.state"):
         assert "RFC " in AT_RUN_TIME[name], name
 
 

@@ -319,7 +319,7 @@ def test_wrong_arguments_are_pythons_own_errors(client: oauth_core.Client) -> No
         (ValueError, lambda: oauth_core.discover("https://a.example", timeout=0)),
         (ValueError, lambda: oauth_core.discover("https://a.example", timeout=float("nan"))),
         (TypeError, lambda: client.revoke(token="x", hint="id_token")),  # type: ignore[arg-type]
-        (ValueError, lambda: client.authorize(redirect_uri=CALLBACK, response_mode="x")),  # type: ignore[arg-type]
+        (TypeError, lambda: client.authorize(redirect_uri=CALLBACK, response_mode="x")),  # type: ignore[arg-type]
         (TypeError, lambda: client.authorize(CALLBACK)),  # type: ignore[call-arg]
         (
             TypeError,

@@ -312,6 +312,7 @@ impl Client {
             scope,
             id_token: None,
             answered: None,
+            dpop_jkt: None,
             binding: Arc::clone(&self.0.binding),
         }
     }

@@ -17,7 +17,8 @@ use crate::issuer::RedirectUri;
 use crate::jose::{Alg, KeyCache, Opens, Replays};
 use crate::profile::{Demand, Profile};
 use crate::request_signing::RequestSigning;
-use crate::server::{Flag, Server};
+use crate::server::{EndpointKind, Flag, Server};
+use crate::url::Url;
 
 /// The issuer and client that tokens belong to. A token is never sent to another server or by
 /// another client.
@@ -196,6 +197,30 @@ impl ClientConfig {
         value.set_sensitive(true);
         self.headers.insert(key, value);
         Ok(())
+    }
+
+    /// Where requests for tokens go.
+    pub(crate) fn token_url(&self) -> Option<&Url> {
+        let url = match self.shows_certificate() {
+            true => self.server.mtls_endpoint(EndpointKind::Token),
+            false => self.server.endpoint(EndpointKind::Token),
+        };
+        url.ok()
+    }
+
+    /// The thumbprint of the key that refresh tokens of this client are bound to: "refresh tokens issued to public
+    /// clients" are; one that authenticates may change its key (RFC 9449 section 5).
+    #[cfg(feature = "sha2")]
+    pub(crate) fn refresh_jkt(&self) -> Option<String> {
+        let key = self.dpop.as_ref().filter(|_| !self.auth.is_confidential());
+        key.map(DpopKey::thumbprint)
+    }
+
+    /// Without the hash nobody can tell.
+    #[cfg(not(feature = "sha2"))]
+    #[allow(clippy::unused_self)] // as the other
+    pub(crate) const fn refresh_jkt(&self) -> Option<String> {
+        None
     }
 
     /// Whether its connections show a certificate (RFC 8705).

@@ -59,6 +59,19 @@ impl DpopKey {
         }
     }
 
+    /// # Errors
+    /// `key.algorithm` if it is none of those that are accepted, as far as that is known (sections 5.1 and 7.1).
+    pub(crate) fn check(&self, accepted: Option<&[String]>) -> Result<(), Error> {
+        let alg = self.key.alg().as_str();
+        match accepted {
+            Some(accepted) if !accepted.iter().any(|name| name == alg) => {
+                let both = format!("{alg}; accepted for DPoP are {}", accepted.join(" "));
+                Err(Error::from(Misuse::KeyAlgorithm).about(&both))
+            }
+            _ => Ok(()),
+        }
+    }
+
     /// The key that signs.
     pub(crate) const fn signing_key(&self) -> &SigningKey {
         &self.key
@@ -90,7 +103,9 @@ impl DpopKey {
             members.text("ath", &hash(token));
         }
         members.text("htm", proof.method);
-        let url = format!("{}{}", proof.url.origin(), proof.url.path());
+        // Nobody can ask for an empty path (RFC 9112 section 3.2.1).
+        let path = Some(proof.url.path()).filter(|path| !path.is_empty());
+        let url = format!("{}{}", proof.url.origin(), path.unwrap_or("/"));
         members.text("htu", &url);
         members.number("iat", at.now().as_secs());
         members.text("jti", &at.token("dpop jti")?);
@@ -154,6 +169,13 @@ impl Nonces {
         entry.map(|entry| entry.nonce.clone())
     }
 
+    /// Takes a nonce that was stored, unless a newer one is known.
+    pub(crate) fn suggest(&self, side: Side, url: &Url, nonce: &str) {
+        if is_nonce(&nonce) && self.of(side, url).is_none() {
+            self.keep(side, url, nonce);
+        }
+    }
+
     /// Keeps the nonce of a reply, if there is one.
     pub(crate) fn keep(&self, side: Side, url: &Url, nonce: &str) {
         let origin = url.origin();
@@ -180,9 +202,10 @@ pub(crate) fn nonce(headers: &HeaderMap) -> Result<Option<&str>, Error> {
     if second.is_some() {
         return Err(ProtocolViolation::DpopNonce.into());
     }
-    let is_nonce = |text: &&str| {
-        let is_char = |b: u8| matches!(b, 0x21 | 0x23..=0x5b | 0x5d..=0x7e);
-        !text.is_empty() && text.len() <= MAX_NONCE && text.bytes().all(is_char)
-    };
     Ok(first.and_then(|field| field.to_str().ok()).filter(is_nonce))
+}
+
+fn is_nonce(text: &&str) -> bool {
+    let is_char = |b: u8| matches!(b, 0x21 | 0x23..=0x5b | 0x5d..=0x7e);
+    !text.is_empty() && text.len() <= MAX_NONCE && text.bytes().all(is_char)
 }

@@ -137,6 +137,8 @@ pub struct RefreshToken {
     pub(crate) id_token: Option<Secret<String>>,
     /// What the login was made for beyond the ordinary.
     pub(crate) answered: Option<Arc<Answered>>,
+    /// The thumbprint of the DPoP key that it is bound to, of a client that does not authenticate.
+    pub(crate) dpop_jkt: Option<Arc<str>>,
     pub(crate) binding: Arc<Binding>,
 }
 
@@ -320,6 +322,9 @@ impl Tokens {
                 .map(|token| token.requested.clone()),
             id_token: self.id_token.as_ref().map(|token| token.expose().clone()),
             answered: self.answered.as_deref().cloned(),
+            refresh_jkt: refresh
+                .and_then(|token| token.dpop_jkt.as_deref())
+                .map(str::to_owned),
             extra: self.extra.0.clone(),
         }
     }
@@ -364,6 +369,7 @@ impl Tokens {
                 requested,
                 id_token: id_token.clone(),
                 answered: answered.clone(),
+                dpop_jkt: stored.refresh_jkt.map(Into::into),
                 binding: Arc::clone(&binding),
             }),
             id_token,
@@ -419,11 +425,12 @@ pub(crate) struct Stored {
     requested_scope: Option<Scope>,
     id_token: Option<String>,
     answered: Option<Answered>,
+    refresh_jkt: Option<String>,
     extra: Map<String, Value>,
 }
 
 json_form! { Stored {
     version, issuer, client_id, token_type: skip, access_token, received_at, expires_in, scope,
     refresh_token, refresh_scope, requested_scope: skip, id_token, answered: skip,
-    extra: default,
+    refresh_jkt: skip, extra: default,
 } }

@@ -139,7 +139,8 @@ class Operations:
         extra: Mapping[str, str | Sequence[str]] | None = None,
         token_extra: Mapping[str, str | Sequence[str]] | None = None,
     ) -> Flow:
-        """Begins an authorization: where to send the person, and the flow to keep until the callback.
+        """Begins an authorization (RFC 6749 section 4.1.1): where to send the person, and the flow to
+        keep until the callback.
 
         State, nonce (with openid) and PKCE are always there. Where the server or the profile
         requires it, or push says so, the request is handed over to the server first (RFC 9126),
@@ -240,8 +241,44 @@ class Operations:
     ) -> Flow:
         """begin_authorization(), where nothing has to be sent: authorization.push_required elsewhere.
 
-        Arguments are the same; moment is for tests and replays, and gives the Unix time in seconds and 32
-        random bytes, out of which state, nonce and verifier are made. Never give two flows the same bytes.
+        RFC 6749 section 4.1.1 and RFC 7636. State, nonce and verifier are made of the random bytes
+        of a moment: never give two flows the same.
+
+        Args:
+            redirect_uri: Where to come back to, exactly as registered.
+            scope: What the tokens are for, as names of scopes.
+            response_type: What the answer brings: a code, or an ID token beside it, which is
+                verified before the code is sent (OpenID Connect Core section 3.3).
+            response_mode: Where the answer stands: by default in the query, or in the fragment
+                if an ID token is in it; with form_post the callback is the posted form. With
+                jwt and its likes the answer is signed (JARM).
+            resource: The resources the tokens are for, as absolute URIs (RFC 8707).
+            audience: The audiences, as some servers name it.
+            authorization_details: Permissions, as a list of objects, each with a type (RFC
+                9396).
+            acr_values: How the person is to have authenticated, best first.
+            max_age: The person has to have authenticated within these last seconds; with 0 they
+                do so now.
+            prompt: Whether the person is asked: none, or of login, consent,
+                select_account and create what is wanted, with spaces between.
+            login_hint: Who is about to sign in, as far as that is known.
+            id_token_hint: The ID token of the person who is expected to be signed in. It
+                becomes a part of the URL, unless the request is pushed.
+            ui_locales: Languages for the server's pages, best first (BCP 47).
+            claims: Single claims, as an object with the members userinfo and id_token
+                (OpenID Connect Core section 5.5).
+            push: Whether the request is handed over to the server first (RFC 9126): where that
+                is required, unless you say always.
+            request_uri: An https URL of your own from which the server fetches the signed
+                request (RFC 9101 section 5.2): serve request_object there, as
+                application/oauth-authz-req+jwt, before the person is sent.
+            step_up: What an API wants of the person (RFC 9470): it is asked for, in place of
+                acr_values, max_age and claims, with the scope of tokens.
+            tokens: The tokens that were not enough for the API.
+            extra: Parameters of the provider's own in this request.
+            token_extra: Parameters that the provider documents for the request for tokens.
+            moment: For tests and replays: gives the Unix time in seconds and 32 random bytes,
+                at each step.
         """
         return self._authorize((redirect_uri, scope, response_type, response_mode, resource, audience, json_text(authorization_details), acr_values, max_age, prompt, login_hint, id_token_hint, ui_locales, json_text(claims), push, request_uri, json_text(step_up), tokens, extra, token_extra), moment)
 

@@ -91,6 +91,10 @@ impl Unsent {
                 config.dpop.is_some() && proof == ProofOfPossession::Dpop,
             ),
         };
+        if let Some(key) = config.dpop.as_ref().filter(|_| proves_key) {
+            let accepted = "dpop_signing_alg_values_supported";
+            key.check(config.server.named_list(accepted).as_deref())?;
+        }
         if let Body::Form(form) | Body::FormAsJson(form) = &mut body {
             form.check()?;
         }

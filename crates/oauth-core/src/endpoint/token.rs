@@ -8,7 +8,7 @@ mod tests;
 use std::sync::Arc;
 
 use super::{Auth, Body, Context, Endpoint, EndpointRequest, ProofOfPossession, Reply};
-use crate::error::{Error, ProtocolViolation, ValidationFailure};
+use crate::error::{Error, Misuse, ProtocolViolation, ValidationFailure};
 use crate::extra::{Extra, MAX_EXTRA};
 use crate::form::Form;
 use crate::grant::{Grant, TokenRequest, push_scope};
@@ -48,6 +48,15 @@ impl<G: Grant> Endpoint for Token<G> {
             && token.binding != cx.identity.binding
         {
             return Err(ValidationFailure::StoredIssuer.into());
+        }
+        // "it MUST be the same key" (RFC 9449 section 5): with another one the server may end the grant.
+        if let Some(bound) = self
+            .grant
+            .refresh_token()
+            .and_then(|token| token.dpop_jkt.as_deref())
+            && cx.identity.refresh_jkt().as_deref() != Some(bound)
+        {
+            return Err(Misuse::KeyMismatch.into());
         }
         let mut form = Form::new();
         form.push("grant_type", self.grant.grant_type());
@@ -147,6 +156,7 @@ fn tokens(
                 requested: old.map_or_else(|| token_request.clone(), |old| old.requested.clone()),
                 id_token: id_token.clone(),
                 answered: old.and_then(|old| old.answered.clone()),
+                dpop_jkt: cx.identity.refresh_jkt().map(Into::into),
                 binding: Arc::clone(&cx.identity.binding),
             }
         });

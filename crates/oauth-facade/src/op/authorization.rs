@@ -20,7 +20,8 @@ use crate::record::Record;
 use crate::request::TokenRequest;
 
 arguments! {
-    /// Begins an authorization: where to send the person, and the flow to keep until the callback.
+    /// Begins an authorization (RFC 6749 section 4.1.1): where to send the person, and the flow to keep until the
+    /// callback.
     ///
     /// State, nonce (with `openid`) and PKCE are always there. Where the server or the profile requires it, or
     /// `push` says so, the request is handed over to the server first (RFC 9126), and it is signed (RFC 9101).

@@ -287,7 +287,7 @@ fn what_an_api_asks_of_tokens_has_to_be_sayable() {
     let profile = vec![text("t"), text("https://api.example"), text("okto")];
     let told = mismatch("verify_access_token", profile).to_string();
     assert!(
-        told.contains("rfc9068 keycloak entra auth0 okta cognito"),
+        told.contains(r#""rfc9068" "keycloak" "entra" "auth0" "okta" "cognito""#),
         "{told}"
     );
 }

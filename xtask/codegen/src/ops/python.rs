@@ -129,14 +129,14 @@ fn answer(call: &str, result: &str) -> String {
 
 /// The same where nothing has to be sent.
 fn at_once(entry: &'static Entry) -> Result<String, Box<dyn Error>> {
-    let mut all = parameters(entry)?;
-    all.push("moment: Moment | None = None".to_owned());
-    let text = format!(
-        "{}(), where nothing has to be sent: authorization.push_required elsewhere.\n\n        \
-         Arguments are the same; moment is for tests and replays, and gives the Unix time in seconds and 32\n        \
-         random bytes, out of which state, nonce and verifier are made. Never give two flows the same bytes.\n        ",
-        entry.name
-    );
+    let (all, fields) = with_moment(entry)?;
+    let about = [
+        " begin_authorization(), where nothing has to be sent: authorization.push_required elsewhere.",
+        "",
+        " RFC 6749 section 4.1.1 and RFC 7636. State, nonce and verifier are made of the random bytes of a moment:",
+        " never give two flows the same.",
+    ];
+    let text = docstring(&about, "Args", fields.iter(), "        ");
     Ok(format!(
         "\n{}        \"\"\"{text}\"\"\"\n        return self._authorize({}, moment)\n",
         signature("authorize", &all, "Flow"),
@@ -144,10 +144,10 @@ fn at_once(entry: &'static Entry) -> Result<String, Box<dyn Error>> {
     ))
 }
 
-fn exchange(number: u32, entry: &'static Entry) -> Result<String, Box<dyn Error>> {
+/// What a method takes that tests and replays call.
+fn with_moment(entry: &'static Entry) -> Result<(Vec<String>, Vec<About>), Box<dyn Error>> {
     let mut all = parameters(entry)?;
     all.push("moment: Moment | None = None".to_owned());
-    let result = format!("Exchange[{}]", result(entry.outcome));
     let moment = About {
         name: "moment",
         text: &[
@@ -156,7 +156,13 @@ fn exchange(number: u32, entry: &'static Entry) -> Result<String, Box<dyn Error>
         shape: Shape::Text,
         is_optional: true,
     };
-    let fields: Vec<_> = arguments(entry).copied().chain([moment]).collect();
+    let fields = arguments(entry).copied().chain([moment]).collect();
+    Ok((all, fields))
+}
+
+fn exchange(number: u32, entry: &'static Entry) -> Result<String, Box<dyn Error>> {
+    let (all, fields) = with_moment(entry)?;
+    let result = format!("Exchange[{}]", result(entry.outcome));
     let text = docstring(entry.text, "Args", fields.iter(), "        ");
     let call = format!("self._begin({number}, {}, moment)", given(entry));
     Ok(format!(

@@ -6,6 +6,7 @@ use std::time::Duration;
 use super::backoff::Refusals;
 use super::suspicion::Suspicion;
 use crate::client_config::ClientConfig;
+use crate::dpop::Side;
 use crate::error::{Error, Misuse, ServerError, ValidationFailure};
 use crate::grant::TokenRequest;
 use crate::json;
@@ -237,6 +238,8 @@ pub(super) struct Stored {
     /// Names and values, in the order in which they are sent.
     pub(super) parameters: Vec<(String, String)>,
     pub(super) dpop_jkt: Option<String>,
+    /// The newest nonce of the token endpoint: the first request after a restart has it (RFC 9449 section 8).
+    pub(super) dpop_nonce: Option<String>,
     /// For people and tools that read a store; the member of the tokens is the one that counts.
     pub(super) expires_at: Option<UnixTime>,
     pub(super) login: Option<String>,
@@ -251,7 +254,8 @@ pub(super) struct Stored {
 }
 
 json_form! { Stored {
-    version, issuer, client_id, token_endpoint, subject, scope, parameters: skip, dpop_jkt, expires_at,
+    version, issuer, client_id, token_endpoint, subject, scope, parameters: skip, dpop_jkt, dpop_nonce: skip,
+    expires_at,
     login, rotates, renewals: skip, attempt, ended, pause: skip, suspicion: skip, refusals: skip, tokens,
 } }
 json_form! { InFlightMarker { id, at, window: skip("lease") } }
@@ -321,6 +325,7 @@ impl Record {
             scope: id.token_request.scope.clone(),
             parameters: id.token_request.pairs(),
             dpop_jkt: id.dpop_jkt.clone(),
+            dpop_nonce: id.dpop_jkt.as_ref().and_then(|_| nonce(config)),
             expires_at: tokens.and_then(Tokens::expires_at),
             login: self.login.clone(),
             rotates: self.rotates,
@@ -358,6 +363,10 @@ impl Record {
         {
             return Err(ValidationFailure::StoredIssuer.into());
         }
+        if let (Some(nonce), Some(url)) = (&stored.dpop_nonce, config.token_url()) {
+            let nonces = &config.shared.nonces;
+            nonces.suggest(Side::AuthorizationServer, url, nonce);
+        }
         Ok(Self {
             tokens: tokens.map(Arc::new),
             login: stored.login,
@@ -370,6 +379,12 @@ impl Record {
             refusals: stored.refusals,
         })
     }
+}
+
+/// The newest nonce of the token endpoint.
+fn nonce(config: &ClientConfig) -> Option<String> {
+    let nonces = &config.shared.nonces;
+    nonces.of(Side::AuthorizationServer, config.token_url()?)
 }
 
 /// The same for tokens whose grant has not ended.

@@ -100,6 +100,12 @@ impl Possession {
         Err(Misuse::KeyMissing.into())
     }
 
+    /// # Errors
+    /// `key.algorithm` if the key's is none of those that are accepted.
+    pub(super) fn check(&self, accepted: Option<&[String]>) -> Result<(), Error> {
+        self.key.check(accepted)
+    }
+
     /// Keeps the nonce of a reply (section 9), and says whether there was one. Of several it cannot be
     /// told which is meant; the reply is the caller's all the same.
     pub(super) fn learn(&self, url: &Url, headers: &HeaderMap) -> bool {

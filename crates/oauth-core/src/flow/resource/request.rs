@@ -66,7 +66,7 @@ use super::api::Api;
 use super::limiter::{Clock, Patience, Ticket};
 use super::possession::{ProofStep, UnsignedProof};
 use super::step::{Event, OnLimit, Step};
-use super::{Redirect, TokenFor, Verdict};
+use super::{Redirect, TokenFor, Verdict, verdict};
 use crate::call::Retry;
 use crate::dpop;
 use crate::error::{Error, Misuse, ProtocolViolation, ServerError};
@@ -363,6 +363,10 @@ impl ResourceRequest {
         }
         let can_repeat = self.bytes().is_some();
         let verdict = self.verdict(status, headers);
+        if let (Presented::WithProof, Some(possession)) = (self.presented, &self.api.possession) {
+            // No other proof of this key would be taken.
+            possession.check(verdict::refused_algs(status, headers).as_deref())?;
+        }
         if verdict == Verdict::UseDpopNonce {
             // The same token, with another proof.
             let may_retry = has_nonce && can_repeat && self.nonce == Retry::Unused;

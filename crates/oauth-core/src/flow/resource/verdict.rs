@@ -76,6 +76,23 @@ pub fn after_dpop(status: StatusCode, headers: &HeaderMap) -> Verdict {
     judge(status, fields, &[dpop::DPOP, "bearer"])
 }
 
+/// The algorithms by which an API wants its proofs signed, of a reply that refused one (`algs`, RFC 9449 section
+/// 7.1).
+pub(super) fn refused_algs(status: StatusCode, headers: &HeaderMap) -> Option<Vec<String>> {
+    if status != StatusCode::UNAUTHORIZED {
+        return None;
+    }
+    let fields = headers.get_all(WWW_AUTHENTICATE).iter();
+    let (challenges, _) = challenge::readable_fields(fields.map(HeaderValue::as_bytes));
+    let of_proofs = |challenge: &&Challenge| {
+        let error = challenge.param("error");
+        challenge.scheme == dpop::DPOP
+            && matches!(error, Some(dpop::USE_NONCE | "invalid_dpop_proof"))
+    };
+    let algs = challenges.iter().find(of_proofs)?.param("algs")?;
+    Some(algs.split_whitespace().map(str::to_owned).collect())
+}
+
 /// What an API wants of the person, whichever kind of token it was shown ("any OAuth scheme", RFC 9470 section 3):
 /// `fields` are the values of `WWW-Authenticate` of its reply.
 pub fn step_up<'a>(

@@ -1,0 +1,497 @@
+//! Proofs of possession and their nonces: `dpop`, `dpop-nonce-sequence`. What is sent is made by the client and
+//! looked at on the wire.
+
+use std::time::Duration;
+
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use bytes::Bytes;
+use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Response, StatusCode};
+use oauth_core::dpop::DpopKey;
+use oauth_core::flow::redeem::Login;
+use oauth_core::flow::resource::{Api, Clock, Event, Resource, ResourceRequest, Step as CallStep};
+use oauth_core::grant::{ClientCredentials, TokenRequest};
+use oauth_core::issuer::{Issuer, RedirectUri};
+use oauth_core::jose::{Alg, PublicJwk};
+use oauth_core::moment::UnixTime;
+use oauth_core::server::{EndpointKind, Server};
+use oauth_core::url::Url;
+use oauth_core::{
+    AuthorizationRequest, Client, ClientAuth, ClientId, Error, Exchange, Input, Moment, Step,
+    Tokens,
+};
+use serde_json::{Value, json};
+
+use crate::expect;
+use crate::format::{No, Vector, Verdict, holds, same};
+
+const AS: &str = "https://as.example";
+const RS: &str = "https://rs.example";
+
+pub(crate) fn text(error: Error) -> String {
+    error.to_string()
+}
+
+pub(crate) fn moment(step: u8) -> Moment {
+    Moment::fixed(UnixTime::from_secs(1_700_000_000), [step; 32])
+}
+
+pub(crate) fn clock(step: u8) -> Clock {
+    Clock {
+        moment: moment(step),
+        elapsed: Duration::from_secs(u64::from(step)),
+    }
+}
+
+fn key(alg: Alg) -> Result<DpopKey, Error> {
+    oauth_crypto::DpopKey::generate(alg)?.to_core()
+}
+
+fn server(metadata: &Value) -> Result<Server, Error> {
+    let server = Server::new(Issuer::parse(AS)?)
+        .with_endpoint(EndpointKind::Token, "https://as.example/token")?
+        .with_endpoint(EndpointKind::Authorization, "https://as.example/authorize")?;
+    Ok(match metadata.as_object() {
+        Some(said) => server.with_metadata(said.clone()),
+        None => server,
+    })
+}
+
+fn client(auth: ClientAuth) -> Result<Client, Error> {
+    let client = Client::new(server(&Value::Null)?, ClientId::new("id"), auth)?;
+    Ok(client.with_dpop(key(Alg::Es256)?))
+}
+
+pub(crate) fn bound() -> Result<Client, Error> {
+    client(ClientAuth::basic("hunter22"))
+}
+
+/// A token of this client that is bound to its key.
+pub(crate) fn token(client: &Client, access_token: &str) -> Result<Tokens, String> {
+    let said = json!({ "access_token": access_token, "token_type": "DPoP" });
+    let mut exchange = client.token(ClientCredentials, TokenRequest::new());
+    let _ = exchange.resume(&moment(250), Input::Begin);
+    match exchange.resume(&moment(250), reply(200, &[], &said.to_string())) {
+        Ok(Step::Done(tokens)) => Ok(tokens),
+        Ok(step) => Err(format!("{step:?}")),
+        Err(error) => Err(text(error)),
+    }
+}
+
+pub(crate) fn reply(status: u16, headers: &[(String, String)], body: &str) -> Input {
+    let mut reply = Response::new(Bytes::copy_from_slice(body.as_bytes()));
+    *reply.status_mut() = StatusCode::from_u16(status).unwrap_or_default();
+    let json = ("content-type".to_owned(), "application/json".to_owned());
+    let all = headers.iter().chain([&json]);
+    *reply.headers_mut() = fields(all);
+    Input::Reply(reply)
+}
+
+pub(crate) fn fields<'a>(all: impl Iterator<Item = &'a (String, String)>) -> HeaderMap {
+    let mut headers = HeaderMap::new();
+    for (name, value) in all {
+        let name = HeaderName::from_bytes(name.as_bytes());
+        // What no header can hold is never received.
+        if let (Ok(name), Ok(value)) = (name, HeaderValue::from_bytes(value.as_bytes())) {
+            headers.append(name, value);
+        }
+    }
+    headers
+}
+
+/// A proof, taken apart: its header and its claims.
+pub(crate) fn opened(proof: Option<&HeaderValue>) -> Result<(Value, Value), String> {
+    let text = proof
+        .and_then(|value| value.to_str().ok())
+        .ok_or("no proof")?;
+    let part = |at: usize| -> Result<Value, String> {
+        let part = text.split('.').nth(at).unwrap_or_default();
+        let bytes = URL_SAFE_NO_PAD
+            .decode(part)
+            .map_err(|error| error.to_string())?;
+        serde_json::from_slice(&bytes).map_err(|error| error.to_string())
+    };
+    Ok((part(0)?, part(1)?))
+}
+
+fn token_request(client: &Client) -> Result<Request<Bytes>, Error> {
+    let mut exchange = client.token(ClientCredentials, TokenRequest::new());
+    match exchange.resume(&moment(1), Input::Begin)? {
+        Step::Send(request) => Ok(request),
+        step => unreachable!("{step:?}"),
+    }
+}
+
+/// What goes with a request to an API: where to, the token and the proof.
+fn api_request(
+    client: &Client,
+    method: &str,
+    url: &str,
+    access_token: &str,
+) -> Result<(Url, HeaderValue, Option<HeaderValue>), No> {
+    let tokens = token(client, access_token)?;
+    let api = Api::new(Resource::new([url]).map_err(text)?);
+    let api = api.with_dpop(client).map_err(text)?;
+    let method = Method::from_bytes(method.as_bytes()).map_err(|error| error.to_string())?;
+    let mut request = ResourceRequest::new(&api, method, url);
+    request.resume(&clock(1), Event::Begin).map_err(text)?;
+    match request.resume(&clock(1), Event::Token(&tokens)) {
+        Ok(CallStep::Send {
+            url,
+            authorization,
+            dpop,
+        }) => Ok((url, authorization, dpop)),
+        Ok(step) => Err(format!("{step:?}").into()),
+        Err(error) => Err(text(error).into()),
+    }
+}
+
+pub(crate) fn dpop(vector: &Vector) -> Verdict {
+    let (input, expected) = (&vector.input, &vector.expected);
+    if let Some(proof) = vector.text("proof") {
+        return published(vector, proof);
+    }
+    if let Some(url) = vector.text("request_url") {
+        return htu(vector, url);
+    }
+    if let Some(method) = vector.text("method") {
+        let client = bound().map_err(text)?;
+        // Clients of HTTP write the standard methods in capitals.
+        let method = match method {
+            "get" => "GET",
+            method => method,
+        };
+        let (.., proof) = api_request(&client, method, "https://rs.example/x", "a")?;
+        let (_, claims) = opened(proof.as_ref())?;
+        return same("htm", claims["htm"].as_str(), expected["htm"].as_str());
+    }
+    if let Some(jwk) = input.get("jwk") {
+        let public = PublicJwk::parse(&jwk.to_string()).map_err(text)?;
+        return jkt(vector, public);
+    }
+    if let Some(nonce) = input.get("DPoP-Nonce").and_then(Value::as_str) {
+        return nonce_syntax(vector, nonce);
+    }
+    if let Some(challenge) = vector.text("challenge") {
+        return challenged(vector, challenge);
+    }
+    if input.get("metadata").is_some() {
+        return by_metadata(vector);
+    }
+    if input.get("sent_dpop_proof").is_some() {
+        return token_type(vector);
+    }
+    if input.get("refresh_token_bound_to").is_some() {
+        return refresh(vector);
+    }
+    if input.get("header").is_some() {
+        return no_proxy();
+    }
+    if let Some(alg) = vector.text("alg") {
+        let alg = Alg::named(alg).ok_or("no such algorithm")?;
+        let made = oauth_crypto::DpopKey::generate(alg).map(drop);
+        return expect::outcome(expected, made).map(drop);
+    }
+    let client = bound().map_err(text)?;
+    if vector.text("build").is_none() {
+        let token = vector.must("access_token")?;
+        let (.., proof) = api_request(&client, "GET", "https://rs.example/x", token)?;
+        let (_, claims) = opened(proof.as_ref())?;
+        return same("ath", claims["ath"].as_str(), expected["ath"].as_str());
+    }
+    required(vector, &client)
+}
+
+/// A proof of the standard's own: its signature is good, and ours have the same form.
+fn published(vector: &Vector, proof: &str) -> Verdict {
+    let (header, claims) = opened(HeaderValue::from_str(proof).ok().as_ref())?;
+    let jwk = header["jwk"].to_string();
+    let public = PublicJwk::parse(&jwk).map_err(text)?;
+    let (input, signature) = proof.rsplit_once('.').ok_or("no signature")?;
+    let signature = URL_SAFE_NO_PAD
+        .decode(signature)
+        .map_err(|error| error.to_string())?;
+    let job = oauth_core::exchange::VerificationJob::Signature {
+        alg: "ES256",
+        key: oauth_core::exchange::VerificationKey::Public(public.clone().into()),
+        signing_input: Bytes::copy_from_slice(input.as_bytes()),
+        signature: signature.into(),
+    };
+    let expected = &vector.expected;
+    same(
+        "signature",
+        Some(oauth_crypto::verify(&job)),
+        expected["signature_valid"].as_bool(),
+    )?;
+    same("header", &header, &expected["header"])?;
+    same("claims", &claims, &expected["claims"])?;
+    same(
+        "jkt",
+        Some(public.thumbprint()).as_deref(),
+        expected["jkt"].as_str(),
+    )?;
+    // Ours for the same request has the same members.
+    let client = bound().map_err(text)?;
+    let names = |value: &Value| {
+        let mut names: Vec<String> = value
+            .as_object()
+            .into_iter()
+            .flatten()
+            .map(|(name, _)| name.clone())
+            .collect();
+        names.sort_unstable();
+        names
+    };
+    let (our_header, our_claims) = match claims.get("ath") {
+        Some(_) => {
+            let (.., proof) = api_request(&client, "GET", "https://rs.example/x", "a")?;
+            opened(proof.as_ref())?
+        }
+        None => opened(token_request(&client).map_err(text)?.headers().get("dpop"))?,
+    };
+    same("members", names(&our_header), names(&header))?;
+    same("claims", names(&our_claims), names(&claims))
+}
+
+fn htu(vector: &Vector, url: &str) -> Verdict {
+    if !url.is_ascii() || url.contains("/../") || url.contains("SERVER") {
+        return parsed(vector, url);
+    }
+    let client = bound().map_err(text)?;
+    let resource = match Resource::new([url]) {
+        Ok(resource) => resource,
+        Err(error) => return expect::outcome::<()>(&vector.expected, Err(error)).map(drop),
+    };
+    drop(resource);
+    let (.., proof) = api_request(&client, "GET", url, "a")?;
+    let (_, claims) = opened(proof.as_ref())?;
+    same(
+        "htu",
+        claims["htu"].as_str(),
+        vector.expected["htu"].as_str(),
+    )
+}
+
+/// What a URL parser of another kind makes one of, ours refuses: nobody can tell what is meant. A host has to write
+/// it as it is sent, and that has the proof.
+fn parsed(vector: &Vector, url: &str) -> Verdict {
+    match Url::parse(url) {
+        Err(error) => holds("refused as ambiguous", error.code() == "url.syntax"),
+        Ok(url) => {
+            let client = bound().map_err(text)?;
+            let (.., proof) = api_request(&client, "GET", url.as_str(), "a")?;
+            let (_, claims) = opened(proof.as_ref())?;
+            same(
+                "htu",
+                claims["htu"].as_str(),
+                vector.expected["htu"].as_str(),
+            )
+        }
+    }?;
+    // And what stands there in the end is what is expected.
+    let wanted = vector.expected["htu"].as_str().ok_or("no htu")?;
+    let client = bound().map_err(text)?;
+    let (.., proof) = api_request(&client, "GET", wanted, "a")?;
+    let (_, claims) = opened(proof.as_ref())?;
+    same("htu", claims["htu"].as_str(), Some(wanted))
+}
+
+fn jkt(vector: &Vector, public: PublicJwk) -> Verdict {
+    // Nobody has the private half; the thumbprint is that of the public one.
+    let signing = oauth_core::crypto::SigningKey::host("k", Alg::Rs256);
+    let key = DpopKey::new(signing, public).map_err(text)?;
+    let client = Client::new(
+        server(&Value::Null).map_err(text)?,
+        ClientId::new("id"),
+        ClientAuth::none(),
+    );
+    let client = client.map_err(text)?.with_dpop(key);
+    let redirect_uri = RedirectUri::parse("https://app.example/cb").map_err(text)?;
+    let (url, _) = client
+        .authorize(&moment(1), AuthorizationRequest::new(redirect_uri))
+        .map_err(text)?;
+    let wanted = vector.expected["dpop_jkt"].as_str().ok_or("no dpop_jkt")?;
+    holds(
+        "dpop_jkt",
+        url.as_str().contains(&format!("dpop_jkt={wanted}")),
+    )
+}
+
+/// A nonce that is one goes with the next proof.
+fn nonce_syntax(vector: &Vector, nonce: &str) -> Verdict {
+    let client = bound().map_err(text)?;
+    let mut exchange = client.token(ClientCredentials, TokenRequest::new());
+    let _ = exchange.resume(&moment(1), Input::Begin).map_err(text)?;
+    let said = json!({ "access_token": "t", "token_type": "DPoP" }).to_string();
+    let header = ("dpop-nonce".to_owned(), nonce.to_owned());
+    let _ = exchange
+        .resume(&moment(2), reply(200, &[header], &said))
+        .map_err(text)?;
+    let next = token_request(&client).map_err(text)?;
+    let (_, claims) = opened(next.headers().get("dpop"))?;
+    let stored = claims["nonce"].as_str() == Some(nonce);
+    same("stored", Some(stored), vector.expected["stored"].as_bool())
+}
+
+fn challenged(vector: &Vector, challenge: &str) -> Verdict {
+    let alg = Alg::named(vector.must("key_alg")?).ok_or("no such algorithm")?;
+    let client = Client::new(
+        server(&Value::Null).map_err(text)?,
+        ClientId::new("id"),
+        ClientAuth::basic("hunter22"),
+    );
+    let client = client.map_err(text)?.with_dpop(key(alg).map_err(text)?);
+    let tokens = token(&client, "a")?;
+    let api = Api::new(Resource::new([RS]).map_err(text)?);
+    let api = api.with_dpop(&client).map_err(text)?;
+    let mut request = ResourceRequest::new(&api, Method::GET, "https://rs.example/x");
+    request.resume(&clock(1), Event::Begin).map_err(text)?;
+    request
+        .resume(&clock(1), Event::Token(&tokens))
+        .map_err(text)?;
+    let field = format!("{challenge}, error=\"use_dpop_nonce\"");
+    let headers = [
+        ("www-authenticate".to_owned(), field),
+        ("dpop-nonce".to_owned(), "n".to_owned()),
+    ];
+    let headers = fields(headers.iter());
+    let outcome = request.resume(&clock(2), Event::Reply(StatusCode::UNAUTHORIZED, &headers));
+    expect::outcome(&vector.expected, outcome.map(drop)).map(drop)
+}
+
+fn by_metadata(vector: &Vector) -> Verdict {
+    let alg = match vector.must("key_alg")? {
+        "EdDSA" => Alg::EdDsa,
+        other => Alg::named(other).ok_or("no such algorithm")?,
+    };
+    let server = server(&vector.input["metadata"]).map_err(text)?;
+    let client = Client::new(server, ClientId::new("id"), ClientAuth::basic("hunter22"));
+    let client = client.map_err(text)?.with_dpop(key(alg).map_err(text)?);
+    expect::outcome(&vector.expected, token_request(&client).map(drop)).map(drop)
+}
+
+fn token_type(vector: &Vector) -> Verdict {
+    let client = match vector.input["sent_dpop_proof"] == true {
+        true => bound(),
+        false => server(&Value::Null).and_then(|server| {
+            Client::new(server, ClientId::new("id"), ClientAuth::basic("hunter22"))
+        }),
+    };
+    let client = client.map_err(text)?;
+    let mut said = json!({ "access_token": "t" });
+    if let Some(kind) = vector.text("token_type") {
+        said["token_type"] = kind.into();
+    }
+    let mut exchange = client.token(ClientCredentials, TokenRequest::new());
+    let _ = exchange.resume(&moment(1), Input::Begin).map_err(text)?;
+    let got = exchange.resume(&moment(2), reply(200, &[], &said.to_string()));
+    match expect::outcome(&vector.expected, got)? {
+        None => Ok(()),
+        Some(Step::Done(tokens)) => {
+            let told = tokens.token_type.as_str().to_owned();
+            same("type", Some(told.as_str()), vector.expected["ok"].as_str())
+        }
+        Some(step) => Err(format!("{step:?}").into()),
+    }
+}
+
+fn refresh(vector: &Vector) -> Verdict {
+    let public = client(ClientAuth::none()).map_err(text)?;
+    let login = login(&public)?;
+    let refresh = login.tokens.refresh_token.ok_or("no refresh token")?;
+    let mut exchange = public.refresh(&refresh);
+    let Step::Send(request) = exchange.resume(&moment(3), Input::Begin).map_err(text)? else {
+        return Err("nothing is sent".into());
+    };
+    let (header, _) = opened(request.headers().get("dpop"))?;
+    let ours = public.dpop_key().ok_or("no key")?.public_jwk().to_value();
+    same("the key", &header["jwk"], &ours)?;
+    let other = public.with_dpop(key(Alg::Es256).map_err(text)?);
+    let refused = other.refresh(&refresh).resume(&moment(4), Input::Begin);
+    expect::outcome(&vector.expected["with_other_key"], refused.map(drop)).map(drop)
+}
+
+fn login(client: &Client) -> Result<Login, No> {
+    let redirect_uri = RedirectUri::parse("https://app.example/cb").map_err(text)?;
+    let (_, pending) = client
+        .authorize(&moment(1), AuthorizationRequest::new(redirect_uri))
+        .map_err(text)?;
+    let callback = format!(
+        "https://app.example/cb?code=c&state={}",
+        pending.state().expose()
+    );
+    let mut exchange = client.redeem(pending, &callback).map_err(text)?;
+    let _ = exchange.resume(&moment(2), Input::Begin).map_err(text)?;
+    let said = json!({ "access_token": "t", "token_type": "DPoP", "refresh_token": "r" });
+    match exchange.resume(&moment(2), reply(200, &[], &said.to_string())) {
+        Ok(Step::Done(login)) => Ok(login),
+        Ok(step) => Err(format!("{step:?}").into()),
+        Err(error) => Err(text(error).into()),
+    }
+}
+
+/// Tokens go into `Authorization`: a client does not even take the name of the other field.
+fn no_proxy() -> Verdict {
+    let client = bound().map_err(text)?;
+    let (_, authorization, _) = api_request(&client, "GET", "https://rs.example/x", "a")?;
+    holds("authorization", authorization == "DPoP a")?;
+    let refused = client
+        .with_header("Proxy-Authorization", "DPoP a")
+        .map(drop);
+    holds("never sent", refused.is_err())
+}
+
+fn required(vector: &Vector, client: &Client) -> Verdict {
+    let expected = &vector.expected;
+    let (proof, authorization) = match vector.text("access_token") {
+        Some(token) => {
+            let (_, authorization, proof) =
+                api_request(client, "GET", "https://rs.example/x", token)?;
+            (proof, Some(authorization))
+        }
+        None => {
+            let request = token_request(client).map_err(text)?;
+            let mut all = request.headers().get_all("dpop").iter().cloned();
+            let proof = all.next();
+            holds("one proof", all.next().is_none())?;
+            (proof, None)
+        }
+    };
+    let (header, claims) = opened(proof.as_ref())?;
+    for name in crate::format::texts(&expected["claims_required"]) {
+        holds(&name, claims.get(&name).is_some())?;
+    }
+    for name in crate::format::texts(&expected["claims_forbidden"]) {
+        holds(&name, claims.get(&name).is_none())?;
+    }
+    if let Some(members) = expected["header_members_exact"].as_array() {
+        let mut names: Vec<_> = header
+            .as_object()
+            .into_iter()
+            .flatten()
+            .map(|(name, _)| Value::from(name.as_str()))
+            .collect();
+        let mut wanted = members.clone();
+        names.sort_by_key(Value::to_string);
+        wanted.sort_by_key(Value::to_string);
+        same("members", names, wanted)?;
+        same("typ", header["typ"].as_str(), expected["typ"].as_str())?;
+        holds("public", header["jwk"].get("d").is_none())?;
+        let jti = claims["jti"].as_str().unwrap_or_default();
+        let bits = URL_SAFE_NO_PAD
+            .decode(jti)
+            .map_or(0, |bytes| bytes.len() * 8);
+        let least = expected["jti_entropy_bits_min"]
+            .as_u64()
+            .unwrap_or_default();
+        holds("jti", bits as u64 >= least)?;
+    }
+    if let Some(ath) = expected["ath"].as_str() {
+        same("ath", claims["ath"].as_str(), Some(ath))?;
+    }
+    match (expected["authorization"].as_str(), authorization) {
+        (Some(wanted), Some(value)) => holds("authorization", value == wanted),
+        (Some(_), None) => Err("no token is sent".into()),
+        (None, _) => Ok(()),
+    }
+}

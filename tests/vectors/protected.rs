@@ -1,0 +1,376 @@
+//! Requests that cannot be tampered with, and responses: `jar`, `jarm`; and what an API wants of the person:
+//! `step-up`.
+
+use std::sync::Arc;
+
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use bytes::Bytes;
+use http::header::WWW_AUTHENTICATE;
+use http::{HeaderMap, HeaderValue, Method, StatusCode};
+use oauth_core::flow::authorization::{Authorization, ResponseMode};
+use oauth_core::flow::resource::{
+    self, Api, Clock, Event, Resource, ResourceRequest, Step as CallStep, Verdict as Asking,
+};
+use oauth_core::issuer::{Issuer, RedirectUri};
+use oauth_core::jose::KeySet;
+use oauth_core::moment::UnixTime;
+use oauth_core::request_signing::RequestSigning;
+use oauth_core::server::{EndpointKind, Server};
+use oauth_core::token::step_up::StepUp;
+use oauth_core::url::Url;
+use oauth_core::{
+    AuthorizationRequest, Client, ClientAuth, ClientId, Error, Exchange, Input, Moment, Pending,
+    Scope, Step, Tokens,
+};
+use oauth_crypto::PrivateKey;
+use serde_json::{Value, json};
+
+use crate::expect;
+use crate::format::{No, Vector, Verdict, holds, same};
+use crate::jws::{algs, key_set, keys, refused};
+
+pub(crate) const UNASKED: &str =
+    "asked of Rust alone so far; the packages' own suites go through it";
+const BESIDE: &str = "tokens that differ by how their person has authenticated are kept apart by the caller, who \
+                      names their grants";
+
+const CALLBACK: &str = "https://client.example.com/cb";
+const ISSUER: &str = "https://as.example";
+
+fn text(error: Error) -> String {
+    error.to_string()
+}
+
+fn moment(now: u64) -> Moment {
+    Moment::fixed(UnixTime::from_secs(now), [1; 32])
+}
+
+fn client(issuer: &str, id: &str, metadata: &Value) -> Result<Client, Error> {
+    let at = |path: &str| format!("{issuer}/{path}");
+    let mut server = Server::new(Issuer::parse(issuer)?)
+        .with_endpoint(EndpointKind::Authorization, &at("authorize"))?
+        .with_endpoint(EndpointKind::Token, &at("token"))?
+        .with_endpoint(EndpointKind::Jwks, &at("jwks"))?;
+    if let Some(said) = metadata.as_object() {
+        server = server.with_metadata(said.clone());
+    }
+    Client::new(server, ClientId::new(id), ClientAuth::none())
+}
+
+fn ask(redirect_uri: &str) -> Result<AuthorizationRequest, Error> {
+    RedirectUri::parse(redirect_uri).map(AuthorizationRequest::new)
+}
+
+fn begun(client: &Client, now: u64, ask: AuthorizationRequest) -> Result<Authorization, Error> {
+    let mut exchange = client.begin_authorization(ask);
+    match exchange.resume(&moment(now), Input::Begin)? {
+        Step::Done(begun) => Ok(begun),
+        step => unreachable!("{step:?}"),
+    }
+}
+
+fn query(url: &Url) -> Vec<(String, String)> {
+    serde_urlencoded::from_str(url.query().unwrap_or_default()).unwrap_or_default()
+}
+
+/// A flow of this client with this state.
+fn pending(client: &Client, mode: ResponseMode, state: &str) -> Result<Pending, String> {
+    let ask = ask(CALLBACK).map_err(text)?.response_mode(mode);
+    let begun = begun(client, 1_700_000_000, ask).map_err(text)?;
+    let stored = begun.pending.to_json();
+    let mut stored: Value =
+        serde_json::from_str(stored.expose()).map_err(|error| error.to_string())?;
+    stored["state"] = state.into();
+    Pending::from_json(&stored.to_string()).map_err(text)
+}
+
+/// The code that is sent for a callback, or why none is.
+fn sent_code(client: &Client, pending: Pending, callback: &str, now: u64) -> Result<String, Error> {
+    let mut exchange = client.redeem(pending, callback)?;
+    let mut input = Input::Begin;
+    loop {
+        input = match exchange.resume(&moment(now), input)? {
+            Step::Verify(job) => Input::Verified(oauth_crypto::verify(&job)),
+            Step::Send(request) if request.method() == Method::GET => {
+                let reply = http::Response::builder().header("content-type", "application/json");
+                let keys = Bytes::from(key_set(&Value::Null).to_string());
+                Input::Reply(reply.body(keys).unwrap_or_default())
+            }
+            Step::Send(request) => {
+                let form: Vec<(String, String)> =
+                    serde_urlencoded::from_bytes(request.body()).unwrap_or_default();
+                let code = form.into_iter().find(|(name, _)| name == "code");
+                return Ok(code.map(|(_, code)| code).unwrap_or_default());
+            }
+            step => unreachable!("{step:?}"),
+        };
+    }
+}
+
+pub(crate) fn jarm(vector: &Vector) -> Verdict {
+    let expect = &vector.input["expect"];
+    let member = |name: &str, usual: &str| expect[name].as_str().unwrap_or(usual).to_owned();
+    let client = client(
+        &member("issuer", ISSUER),
+        &member("client_id", "client1"),
+        &Value::Null,
+    );
+    let client = client.map_err(text)?;
+    let client = match expect["allowed_algs"].is_array() {
+        true => client.with_authorization_algs(algs(&expect["allowed_algs"])),
+        false => client,
+    };
+    let now = expect["now"].as_u64().unwrap_or(1_700_000_000);
+    let keys = KeySet::parse(&key_set(&Value::Null).to_string()).map_err(text)?;
+    client.keep_keys(UnixTime::from_secs(now), keys);
+    let mode = vector.text("response_mode").unwrap_or("jwt");
+    let mode = ResponseMode::named(mode).ok_or("no such mode")?;
+    let state = vector.text("expected_state").unwrap_or("xyz");
+    let pending = pending(&client, mode, state)?;
+    match sent_code(&client, pending, vector.must("callback")?, now) {
+        Ok(code) => same(
+            "code",
+            Some(code.as_str()),
+            vector.expected["ok"]["code"].as_str(),
+        ),
+        Err(error) => refused(&error, vector),
+    }
+}
+
+fn signing() -> Result<RequestSigning, String> {
+    let jwk = keys("client_ec").to_string();
+    let key = PrivateKey::read(&jwk, &[oauth_core::jose::Alg::Es256]);
+    let key = key.map_err(|error| error.to_string())?;
+    Ok(RequestSigning::new(key.signing_key("")))
+}
+
+fn part(jwt: &str, at: usize) -> Result<Value, String> {
+    let part = jwt.split('.').nth(at).unwrap_or_default();
+    let bytes = URL_SAFE_NO_PAD
+        .decode(part)
+        .map_err(|error| error.to_string())?;
+    serde_json::from_slice(&bytes).map_err(|error| error.to_string())
+}
+
+pub(crate) fn jar(vector: &Vector) -> Verdict {
+    let id = vector.text("client_id").unwrap_or("client1");
+    let plain = client(ISSUER, id, &vector.input["metadata"]).map_err(text)?;
+    let client = plain.clone().with_request_signing(signing()?);
+    let openid = Scope::parse("openid").map_err(text)?;
+    match vector.text("build") {
+        Some("request_object") => {
+            let given = &vector.input["params"];
+            let redirect_uri = given["redirect_uri"].as_str().unwrap_or_default();
+            let age = given["max_age"].as_u64().ok_or("no max_age")?;
+            let ask = ask(redirect_uri).map_err(text)?.scope(openid).max_age(age);
+            let now = vector.input["now"].as_u64().ok_or("no time")?;
+            let begun = begun(&client, now, ask).map_err(text)?;
+            built(vector, &begun, now)
+        }
+        Some("authorization_url_with_request") => {
+            for (scope, extra) in [(Scope::none(), Vec::new()), (openid, outer(vector))] {
+                let ask = ask(CALLBACK).map_err(text)?.scope(scope);
+                let begun = begun(&client, 1, ask).map_err(text)?;
+                let pairs = query(&begun.url);
+                let mut names: Vec<_> = pairs.iter().map(|(name, _)| name.clone()).collect();
+                let mut wanted = crate::format::texts(&vector.expected["query_params"]);
+                wanted.extend(extra);
+                names.sort_unstable();
+                wanted.sort_unstable();
+                same("parameters", names, wanted)?;
+                let object = pairs.iter().find(|(name, _)| name == "request");
+                let claims = part(object.map_or("", |(_, jwt)| jwt), 1)?;
+                same("client_id", claims["client_id"].as_str(), Some(id))?;
+            }
+            Ok(())
+        }
+        Some("authorization_url") => {
+            let refused = begun(&plain, 1, ask(CALLBACK).map_err(text)?);
+            expect::outcome(&vector.expected, refused.map(drop)).map(drop)
+        }
+        Some(other) => Err(format!("nothing builds {other}").into()),
+        None if vector.input["both"] == true => {
+            // There is one place for either: what the caller adds by hand is refused.
+            let ask = ask(CALLBACK).map_err(text)?;
+            let ask = ask.extra("request_uri", "https://client.example/r");
+            expect::outcome(&vector.expected, begun(&client, 1, ask).map(drop)).map(drop)
+        }
+        None => {
+            let url = Url::parse(vector.must("request_uri")?).map_err(text)?;
+            let ask = ask(CALLBACK).map_err(text)?.request_uri(url);
+            expect::outcome(&vector.expected, begun(&client, 1, ask).map(drop)).map(drop)
+        }
+    }
+}
+
+fn outer(vector: &Vector) -> Vec<String> {
+    crate::format::texts(&vector.expected["oidc_compat_adds"])
+}
+
+fn built(vector: &Vector, begun: &Authorization, now: u64) -> Verdict {
+    let pairs = query(&begun.url);
+    let object = pairs.iter().find(|(name, _)| name == "request");
+    let (_, jwt) = object.ok_or("no request object")?;
+    let (header, claims) = (part(jwt, 0)?, part(jwt, 1)?);
+    let expected = &vector.expected;
+    same("typ", header["typ"].clone(), expected["header_typ"].clone())?;
+    let wanted = expected["claims"].as_object().ok_or("no claims")?;
+    for (name, value) in wanted {
+        match name.as_str() {
+            "exp_max" => {
+                let exp = claims["exp"].as_u64().ok_or("no exp")?;
+                holds("exp", exp > now && Some(exp) <= value.as_u64())?;
+            }
+            _ => same(name, &claims[name], value)?,
+        }
+    }
+    let given = vector.input["params"].as_object().ok_or("no parameters")?;
+    for name in given.keys().filter(|name| *name != "state") {
+        same(name, &claims[name], &given[name])?;
+    }
+    let state = begun.pending.state().expose();
+    same("state", claims["state"].as_str(), Some(state.as_str()))?;
+    for name in crate::format::texts(&expected["must_not_contain"]) {
+        holds(&name, claims.get(&name).is_none())?;
+    }
+    holds("sub", claims.get("sub").is_none())
+}
+
+pub(crate) fn step_up(vector: &Vector) -> Verdict {
+    if let Some(reply) = vector.input.get("introspection_response") {
+        return introspected(vector, reply);
+    }
+    if vector.input.get("cached_tokens").is_some() {
+        return Err(No::OutOfReach(BESIDE));
+    }
+    if let Some(callback) = vector.text("callback") {
+        let client = client(ISSUER, "client1", &Value::Null).map_err(text)?;
+        let pending = pending(&client, ResponseMode::Query, vector.must("expected_state")?)?;
+        let error = client.redeem(pending, callback).map(drop).err();
+        let error = error.ok_or("accepted")?;
+        let code = error.server_error().and_then(|server| server.error());
+        same("code", code, vector.expected["code"].as_str())?;
+        return same("retry", error.advice().as_str() == "retry", false);
+    }
+    let status = vector.input["status"]
+        .as_u64()
+        .and_then(|status| StatusCode::from_u16(u16::try_from(status).ok()?).ok());
+    let status = status.ok_or("no status")?;
+    let field = vector.must("www_authenticate")?;
+    let wanted = resource::step_up(status, [field.as_bytes()]);
+    if let Some(action) = vector.expected["action"].as_str() {
+        return acted(vector, action, status, field, wanted);
+    }
+    let wanted = wanted.ok_or("nothing is wanted")?;
+    let granted = vector.text("granted_scope").unwrap_or_default();
+    let granted = Scope::parse(granted).map_err(text)?;
+    let asked = asked(&wanted, &granted).map_err(text)?;
+    for pair in vector.expected["authorization_params"]
+        .as_array()
+        .into_iter()
+        .flatten()
+    {
+        let [name, value] = [&pair[0], &pair[1]].map(|part| part.as_str().unwrap_or_default());
+        let found = asked.iter().find(|(known, _)| known == name);
+        same(name, found.map(|(_, value)| value.as_str()), Some(value))?;
+    }
+    Ok(())
+}
+
+fn asked(wanted: &StepUp, granted: &Scope) -> Result<Vec<(String, String)>, Error> {
+    let client = client(ISSUER, "client1", &Value::Null)?;
+    let ask = ask(CALLBACK)?.scope(granted.clone());
+    let ask = ask.step_up(wanted.clone(), &Tokens::bearer("a"));
+    Ok(query(&begun(&client, 1, ask)?.url))
+}
+
+fn acted(
+    vector: &Vector,
+    action: &str,
+    status: StatusCode,
+    field: &str,
+    wanted: Option<StepUp>,
+) -> Verdict {
+    let mut headers = HeaderMap::new();
+    let value = HeaderValue::from_str(field).map_err(|error| error.to_string())?;
+    headers.insert(WWW_AUTHENTICATE, value);
+    if action.contains("retry once") {
+        holds("nobody is asked", wanted.is_none())?;
+        return holds(
+            "renewed",
+            resource::after(status, &headers) == Asking::Renew,
+        );
+    }
+    holds("the reply is the caller's", action == "surface error")?;
+    // Whoever sends the request gets the reply: neither a token nor a person is asked.
+    let api = Api::new(Resource::new(["https://api.example"]).map_err(text)?);
+    let mut request = ResourceRequest::new(&api, Method::GET, "https://api.example/x");
+    let clock = Clock {
+        moment: moment(1),
+        elapsed: std::time::Duration::ZERO,
+    };
+    let tokens = Tokens::bearer("a");
+    let steps = [
+        request.resume(&clock, Event::Begin).map_err(text)?,
+        request
+            .resume(&clock, Event::Token(&tokens))
+            .map_err(text)?,
+        request
+            .resume(&clock, Event::Reply(status, &headers))
+            .map_err(text)?,
+    ];
+    holds("handed back", matches!(steps, [_, _, CallStep::Done]))?;
+    if vector.input["same_challenge_already_answered"] == true {
+        return repeated(&wanted.ok_or("nothing is wanted")?);
+    }
+    let is_of_nobody = vector.text("grant") == Some("client_credentials");
+    holds("nothing to ask for", wanted.is_none() || is_of_nobody)
+}
+
+/// The same is wanted of tokens from a login for it.
+fn repeated(wanted: &StepUp) -> Verdict {
+    let client = client(ISSUER, "client1", &Value::Null).map_err(text)?;
+    let again = |tokens: &Tokens| -> Result<Authorization, Error> {
+        begun(&client, 1, ask(CALLBACK)?.step_up(wanted.clone(), tokens))
+    };
+    let first = again(&Tokens::bearer("a")).map_err(text)?;
+    let callback = format!("{CALLBACK}?code=c&state={}", first.pending.state().expose());
+    let mut login = client.redeem(first.pending, &callback).map_err(text)?;
+    let _ = login.resume(&moment(1), Input::Begin);
+    let said = json!({ "access_token": "b", "token_type": "Bearer" }).to_string();
+    let reply = http::Response::builder().header("content-type", "application/json");
+    let reply = Input::Reply(reply.body(Bytes::from(said)).unwrap_or_default());
+    let Ok(Step::Done(login)) = login.resume(&moment(1), reply) else {
+        return Err("no tokens".into());
+    };
+    let second = again(&login.tokens).map(drop).map_err(|error| error.code());
+    same("the second time", second, Err("step_up.repeated"))
+}
+
+fn introspected(vector: &Vector, reply: &Value) -> Verdict {
+    use oauth_core::endpoint::introspection::{Introspection, TokenState};
+    let server = Server::new(Issuer::parse(ISSUER).map_err(text)?);
+    let kind = EndpointKind::Introspection;
+    let server = server
+        .with_endpoint(kind, "https://as.example/i")
+        .map_err(text)?;
+    let client = Client::new(server, ClientId::new("c"), ClientAuth::basic("s3cr3t"));
+    let mut exchange = client.map_err(text)?.introspect(Introspection::new("t"));
+    let _ = exchange.resume(&moment(1), Input::Begin);
+    let body = reply["body"].as_str().unwrap_or_default().to_owned();
+    let answer = http::Response::builder().header("content-type", "application/json");
+    let answer = Input::Reply(answer.body(Bytes::from(body)).unwrap_or_default());
+    let Ok(Step::Done(TokenState::Active(token))) = exchange.resume(&moment(1), answer) else {
+        return Err("not active".into());
+    };
+    let said = Arc::new(token);
+    for name in ["acr", "auth_time"] {
+        same(
+            name,
+            said.extra.get(name),
+            Some(&vector.expected["ok"][name]),
+        )?;
+    }
+    Ok(())
+}
