@@ -45,6 +45,7 @@ fn classes(error: &Refusal) -> &'static [&'static str] {
         "token.not_sender_constrained" => &["token_not_sender_constrained"],
         "dpop.nonce" => &["malformed_dpop_nonce"],
         "url.syntax" => &["userinfo_not_allowed"],
+        "reply.shape" => &["malformed_par_response"],
         "key.mismatch" => &["dpop_key_mismatch_before_send"],
         "callback.missing_response" => &["jarm_response_missing"],
         "authorization.request_object_required" => &["signed_request_object_required"],

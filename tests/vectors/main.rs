@@ -21,6 +21,7 @@ mod client_auth;
 mod conversation;
 mod dpop;
 mod encoding;
+mod examples;
 mod expect;
 mod fields;
 mod format;
@@ -133,6 +134,7 @@ fn handler(group: &str) -> Option<Handler> {
         "rp-session" => Core(logout::session, SESSIONS),
         "dpop" => Core(dpop::dpop, protected::UNASKED),
         "dpop-nonce-sequence" => Core(nonces::sequence, protected::UNASKED),
+        "request-example" => Core(examples::example, protected::UNASKED),
         "jar" => Core(protected::jar, protected::UNASKED),
         "jarm" => Core(protected::jarm, protected::UNASKED),
         "step-up" => Core(protected::step_up, protected::UNASKED),
