@@ -303,3 +303,88 @@ fn a_key_signs_by_its_own_algorithm_only() {
     let made = DpopKey::new(key, PublicJwk::parse(JWK).unwrap());
     assert_eq!(code(made.map(drop)), Err("key.algorithm"));
 }
+
+#[test]
+fn an_empty_path_is_asked_for_as_a_slash() {
+    let key = local().dpop_key().cloned().unwrap();
+    for (text, htu) in [
+        ("https://rs.example", "https://rs.example/"),
+        ("https://rs.example?a=b", "https://rs.example/"),
+        ("https://rs.example/a/?b#c", "https://rs.example/a/"),
+    ] {
+        let url = Url::parse(text.split('#').next().unwrap()).unwrap();
+        let proof = Proof {
+            method: "GET",
+            url: &url,
+            token: None,
+            nonce: None,
+        };
+        let (_, claims) = decoded(&key.signing_input(&proof, &at()).unwrap());
+        assert_eq!(claims["htu"], htu, "{text}");
+    }
+}
+
+#[test]
+fn an_algorithm_that_the_server_does_not_take_is_not_tried() {
+    let with = |algs: &[&str]| {
+        let said = serde_json::json!({ "dpop_signing_alg_values_supported": algs });
+        let server = server().with_metadata(said.as_object().cloned().unwrap());
+        let key = local().dpop_key().cloned().unwrap();
+        let client = Client::new(server, ClientId::new("id"), ClientAuth::basic("hunter22"));
+        let mut exchange = client
+            .unwrap()
+            .with_dpop(key)
+            .client_credentials(Scope::none());
+        code(exchange.resume(&at(), Input::Begin)).map(drop)
+    };
+    assert_eq!(with(&["PS256", "ES256"]), Ok(()));
+    assert_eq!(with(&["PS256", "ES384"]), Err("key.algorithm"));
+}
+
+fn keyed(auth: ClientAuth, jwk: &str) -> Client {
+    let key = SigningKey::local("ours", Alg::Es256, Arc::new(Zeros));
+    let key = DpopKey::new(key, PublicJwk::parse(jwk).unwrap()).unwrap();
+    let client = Client::new(server(), ClientId::new("id"), auth).unwrap();
+    client.with_dpop(key)
+}
+
+/// Another key of the same curve.
+const OTHER: &str = r#"{"kty":"EC","crv":"P-256",
+    "x":"f83OJ3D2xF1Bg8vub9tLe1gHMzV76e8Tus9uPHvRVEU",
+    "y":"x_FEzRu9m36HLN_tue659LNpXW6pCyStikYjKIWI5a0"}"#;
+
+#[test]
+fn the_refresh_token_of_a_public_client_keeps_its_key() {
+    let granted = |auth: &ClientAuth| {
+        let reply = r#"{"access_token":"a","token_type":"DPoP","refresh_token":"r"}"#;
+        let client = keyed(auth.clone(), JWK);
+        let uri = crate::issuer::RedirectUri::parse("https://app.example/cb").unwrap();
+        let ask = crate::AuthorizationRequest::new(uri);
+        let (_, pending) = client.authorize(&at(), ask).unwrap();
+        let state = pending.state().expose();
+        let callback = format!("https://app.example/cb?code=c&state={state}");
+        let exchange = client.redeem(pending, &callback).unwrap();
+        let tokens = answered(exchange, json(200, reply)).unwrap().tokens;
+        // It stays so in a store, and after a renewal.
+        let tokens = Tokens::from_json(tokens.to_json().expose()).unwrap();
+        let refreshed = client.refresh(tokens.refresh_token.as_ref().unwrap());
+        answered(refreshed, json(200, reply)).unwrap()
+    };
+    let refresh = |client: &Client, tokens: &Tokens| {
+        let mut exchange = client.refresh(tokens.refresh_token.as_ref().unwrap());
+        code(exchange.resume(&at(), Input::Begin)).map(drop)
+    };
+    let public = ClientAuth::none();
+    let tokens = granted(&public);
+    assert_eq!(refresh(&keyed(public.clone(), JWK), &tokens), Ok(()));
+    assert_eq!(
+        refresh(&keyed(public.clone(), OTHER), &tokens),
+        Err("key.mismatch")
+    );
+    let without = Client::new(server(), ClientId::new("id"), public).unwrap();
+    assert_eq!(refresh(&without, &tokens), Err("key.mismatch"));
+    // Whoever authenticates may change the key.
+    let secret = ClientAuth::basic("hunter22");
+    let tokens = granted(&secret);
+    assert_eq!(refresh(&keyed(secret, OTHER), &tokens), Ok(()));
+}

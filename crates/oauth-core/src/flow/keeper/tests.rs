@@ -262,3 +262,33 @@ fn unsent() -> Error {
 fn invalid_grant() -> Error {
     ServerError::of_code("invalid_grant").into()
 }
+
+/// A nonce is stored beside the tokens of a bound grant: the first request after a restart has it.
+#[test]
+fn the_nonce_of_a_bound_grant_survives_a_restart() {
+    let url = config().token_url().cloned().unwrap();
+    let side = crate::dpop::Side::AuthorizationServer;
+    let bound = person().with_dpop_jkt("jkt");
+    let kept = |id: &GrantId, known: Option<&str>, stored: Option<&str>| {
+        let before = config();
+        if let Some(nonce) = stored {
+            before.shared.nonces.keep(side, &url, nonce);
+        }
+        let text = Record::default().to_json(&before, id);
+        let after = config();
+        if let Some(nonce) = known {
+            after.shared.nonces.keep(side, &url, nonce);
+        }
+        Record::read(text.expose(), &after, id).unwrap();
+        after.shared.nonces.of(side, &url)
+    };
+    assert_eq!(kept(&bound, None, Some("n1")).as_deref(), Some("n1"));
+    assert_eq!(
+        kept(&bound, Some("newer"), Some("n1")).as_deref(),
+        Some("newer")
+    );
+    assert_eq!(kept(&bound, None, None), None);
+    // Nobody needs one for bearer tokens, and what is none is not believed.
+    assert_eq!(kept(&person(), None, Some("n1")), None);
+    assert_eq!(kept(&bound, None, Some("a b")), None);
+}

@@ -187,3 +187,34 @@ fn a_stored_sign_in_without_its_nonce_is_none() {
         assert_eq!(read, Err("stored.malformed"));
     }
 }
+
+#[test]
+fn a_code_is_redeemed_for_some_of_the_resources() {
+    let client = client();
+    let ask = AuthorizationRequest::new(RedirectUri::parse(CB).unwrap());
+    let ask = ask.resource("https://a.example/").unwrap();
+    let ask = ask.resource("https://b.example/").unwrap().audience("x");
+    let (_, pending) = client.authorize(&at(), ask).unwrap();
+    let stored = pending.to_json();
+    let narrowed = |resources: &[&str]| {
+        let pending = Pending::from_json(stored.expose()).unwrap();
+        pending.for_resources(resources.iter().copied())
+    };
+    let one = narrowed(&["https://b.example/"]).unwrap();
+    let callback = format!("{CB}?code=c&state={}", one.state().expose());
+    let mut exchange = client.redeem(one, &callback).unwrap();
+    let Ok(crate::Step::Send(request)) =
+        crate::Exchange::resume(&mut exchange, &at(), crate::Input::Begin)
+    else {
+        unreachable!()
+    };
+    let body = String::from_utf8_lossy(request.body()).into_owned();
+    assert!(
+        body.contains("resource=https%3A%2F%2Fb.example%2F&audience=x")
+            || body.contains("audience=x&resource=https%3A%2F%2Fb.example%2F"),
+        "{body}"
+    );
+    assert!(!body.contains("a.example"), "{body}");
+    let wider = narrowed(&["https://c.example/"]).map(drop);
+    assert_eq!(code(wider), Err("resource.exceeds_grant"));
+}

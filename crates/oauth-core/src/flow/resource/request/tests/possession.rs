@@ -227,3 +227,23 @@ fn a_proof_of_the_callers_own_is_refused() {
     let refused = request.resume(&moment(1), Event::Token(&tokens()));
     assert_eq!(refused.unwrap_err().code(), "token.more_than_one_method");
 }
+
+#[test]
+fn a_proof_that_the_api_will_not_take_is_not_made_again() {
+    let client = local();
+    for (algs, expected) in [
+        ("ES256 PS256", Ok(())),
+        ("PS256 EdDSA", Err("key.algorithm")),
+    ] {
+        let api = api_of(&client);
+        let mut request = ResourceRequest::new(&api, Method::GET, API);
+        request.resume(&moment(1), Event::Begin).unwrap();
+        request.resume(&moment(2), Event::Token(&tokens())).unwrap();
+        let mut headers = asks_for("n1");
+        let field = format!("DPoP error=\"use_dpop_nonce\", algs=\"{algs}\"");
+        headers.insert(WWW_AUTHENTICATE, field.parse().unwrap());
+        let refused = Event::Reply(StatusCode::UNAUTHORIZED, &headers);
+        let next = request.resume(&moment(3), refused).map(drop);
+        assert_eq!(next.map_err(|error| error.code()), expected, "{algs}");
+    }
+}
