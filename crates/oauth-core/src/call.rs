@@ -1,7 +1,7 @@
 //! A call to an endpoint, as an exchange: builds the request, obtains the signatures it needs,
 //! sends it and reads the response. A request refused with `use_dpop_nonce` is sent once more with
-//! the server's nonce (RFC 9449 section 8), and one whose workload token was refused once more with the
-//! token that has replaced it.
+//! the server's nonce (RFC 9449 section 8), one whose proof was refused for its time once more with the server's,
+//! and one whose workload token was refused once more with the token that has replaced it.
 
 mod redact;
 mod request;
@@ -36,6 +36,7 @@ struct Run {
     config: Arc<ClientConfig>,
     state: State,
     nonce: Retry,
+    clock: Retry,
     assertion: Retry,
 }
 
@@ -82,6 +83,7 @@ impl<E: Endpoint> Call<E> {
             config,
             state: State::Fresh,
             nonce: Retry::Unused,
+            clock: Retry::Unused,
             assertion: Retry::Unused,
         };
         Self { endpoint, run }
@@ -129,6 +131,10 @@ impl Run {
             (State::Waiting(sent), Input::Reply(reply)) => {
                 if sent.learn(&self.config, &reply)? && self.nonce == Retry::Unused {
                     self.nonce = Retry::Used;
+                    return self.begin(at, None, ask);
+                }
+                if self.clock == Retry::Unused && sent.corrects_clock(&self.config, at, &reply) {
+                    self.clock = Retry::Used;
                     return self.begin(at, None, ask);
                 }
                 if self.assertion == Retry::Unused

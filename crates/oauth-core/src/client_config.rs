@@ -10,7 +10,7 @@ use crate::breaker::Breaker;
 use crate::client_auth::{self, ClientAuth, Method};
 pub use crate::client_id::ClientId;
 use crate::crypto::SigningKey;
-use crate::dpop::{DpopKey, Nonces};
+use crate::dpop::{Clocks, DpopKey, Nonces};
 use crate::error::{Error, Misuse};
 use crate::form::Form;
 use crate::issuer::RedirectUri;
@@ -44,6 +44,8 @@ pub(crate) struct Shared {
     pub(crate) breaker: Breaker,
     /// The newest DPoP nonces.
     pub(crate) nonces: Nonces,
+    /// The clocks of those who get proofs.
+    pub(crate) clocks: Clocks,
     /// The server's public keys.
     pub(crate) keys: KeyCache,
     /// The logout tokens that were received.

@@ -5,6 +5,7 @@
 //! The retry after `use_dpop_nonce` is in `call.rs` (authorization server, section 8) and in
 //! `flow/resource/request.rs` (resource server, section 9).
 
+mod clocks;
 #[cfg(all(test, feature = "sha2"))]
 mod tests;
 
@@ -20,10 +21,12 @@ use crate::jose::PublicJwk;
 #[cfg(feature = "sha2")]
 use crate::json::{self, Members};
 #[cfg(feature = "sha2")]
-use crate::moment::Moment;
+use crate::moment::{Moment, UnixTime};
 #[cfg(feature = "sha2")]
 use crate::secret::Secret;
 use crate::url::Url;
+
+pub(crate) use clocks::{Clocks, INVALID_PROOF};
 
 /// The name of both header fields, for proofs and for nonces, in lower case.
 pub const DPOP: &str = "dpop";
@@ -107,7 +110,7 @@ impl DpopKey {
         let path = Some(proof.url.path()).filter(|path| !path.is_empty());
         let url = format!("{}{}", proof.url.origin(), path.unwrap_or("/"));
         members.text("htu", &url);
-        members.number("iat", at.now().as_secs());
+        members.number("iat", proof.issued_at.as_secs());
         members.text("jti", &at.token("dpop jti")?);
         if let Some(nonce) = &proof.nonce {
             members.text("nonce", nonce);
@@ -137,6 +140,8 @@ pub(crate) struct Proof<'a> {
     pub(crate) token: Option<&'a Secret<String>>,
     /// The newest nonce of whoever it goes to.
     pub(crate) nonce: Option<String>,
+    /// The time by the clock of whoever it goes to.
+    pub(crate) issued_at: UnixTime,
 }
 
 /// Whose nonces: "a nonce from the authorization server is not for the resource server" (section 9),

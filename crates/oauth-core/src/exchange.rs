@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::http::HeaderName;
-use crate::http::header::{CACHE_CONTROL, CONTENT_TYPE, RETRY_AFTER, WWW_AUTHENTICATE};
+use crate::http::header::{CACHE_CONTROL, CONTENT_TYPE, DATE, RETRY_AFTER, WWW_AUTHENTICATE};
 use bytes::Bytes;
 
 use crate::error::{Cause, Error};
@@ -19,9 +19,10 @@ pub use compose::{Boxed, ExchangeExt};
 pub(crate) use compose::{OnceOnly, Ready};
 
 /// The header fields of a reply that any exchange of this crate looks at: a host need not bring the others.
-pub const READ: [HeaderName; 6] = [
+pub const READ: [HeaderName; 7] = [
     CACHE_CONTROL,
     CONTENT_TYPE,
+    DATE,
     RETRY_AFTER,
     WWW_AUTHENTICATE,
     HeaderName::from_static("dpop-nonce"),

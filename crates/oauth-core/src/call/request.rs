@@ -200,6 +200,7 @@ impl Unsent {
                 _ => None,
             },
             nonce,
+            issued_at: config.shared.clocks.there(self.side(), &self.url, at.now()),
         };
         let input = |key: &dpop::DpopKey| {
             let input = key.signing_input(&proof, at)?;
@@ -329,6 +330,20 @@ impl Sent {
         (!sent.matches(current.expose())).then_some(current)
     }
 
+    /// Takes the server's time out of a reply that refused the proof, and says whether it was made by another.
+    pub(super) fn corrects_clock(
+        &self,
+        config: &ClientConfig,
+        at: &Moment,
+        reply: &Response<Bytes>,
+    ) -> bool {
+        let (Some(side), Some(url)) = (self.proved, &self.url) else {
+            return false;
+        };
+        let clocks = &config.shared.clocks;
+        refuses(reply, dpop::INVALID_PROOF) && clocks.learn(side, url, reply.headers(), at.now())
+    }
+
     /// Takes the nonce out of a reply, and says whether the server refused the request for want of it.
     ///
     /// # Errors
@@ -345,13 +360,13 @@ impl Sent {
             return Ok(false);
         };
         config.shared.nonces.keep(side, url, nonce);
-        Ok(wants_nonce(reply))
+        Ok(refuses(reply, dpop::USE_NONCE))
     }
 }
 
-/// "400 (Bad Request) ... error ... use_dpop_nonce" (RFC 9449 section 8), and a 401 with a challenge at
-/// resource servers (section 9). Some servers mix the two.
-fn wants_nonce(reply: &Response<Bytes>) -> bool {
+/// Whether a proof was refused with this error: "400 (Bad Request) ... error ... use_dpop_nonce" (RFC 9449 section
+/// 8), and a 401 with a challenge at resource servers (section 9). Some servers mix the two.
+fn refuses(reply: &Response<Bytes>, error: &str) -> bool {
     if !matches!(
         reply.status(),
         StatusCode::BAD_REQUEST | StatusCode::UNAUTHORIZED
@@ -361,12 +376,12 @@ fn wants_nonce(reply: &Response<Bytes>) -> bool {
     let fields = reply.headers().get_all(WWW_AUTHENTICATE).iter();
     let (challenges, _) = challenge::readable_fields(fields.map(HeaderValue::as_bytes));
     let is_asked = |challenge: &challenge::Challenge| {
-        challenge.scheme == dpop::DPOP && challenge.param("error") == Some(dpop::USE_NONCE)
+        challenge.scheme == dpop::DPOP && challenge.param("error") == Some(error)
     };
     if challenges.iter().any(is_asked) {
         return true;
     }
-    error_code(reply).as_deref() == Some(dpop::USE_NONCE)
+    error_code(reply).as_deref() == Some(error)
 }
 
 /// The `error` of a refusal (RFC 6749 section 5.2).

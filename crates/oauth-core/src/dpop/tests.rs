@@ -318,6 +318,7 @@ fn an_empty_path_is_asked_for_as_a_slash() {
             url: &url,
             token: None,
             nonce: None,
+            issued_at: at().now(),
         };
         let (_, claims) = decoded(&key.signing_input(&proof, &at()).unwrap());
         assert_eq!(claims["htu"], htu, "{text}");
@@ -387,4 +388,35 @@ fn the_refresh_token_of_a_public_client_keeps_its_key() {
     let secret = ClientAuth::basic("hunter22");
     let tokens = granted(&secret);
     assert_eq!(refresh(&keyed(secret, OTHER), &tokens), Ok(()));
+}
+
+#[test]
+fn a_proof_that_was_refused_for_its_time_is_made_once_by_the_servers() {
+    let client = local();
+    // Sun, 06 Nov 1994, long before the clock here.
+    let late = || {
+        let date = ("date", "Sun, 06 Nov 1994 08:49:37 GMT");
+        let json = ("content-type", "application/json");
+        reply(400, &[json, date], r#"{"error":"invalid_dpop_proof"}"#)
+    };
+    let mut exchange = client.client_credentials(Scope::none());
+    let first = proof(&sent(exchange.resume(&moment(1), Input::Begin).unwrap()));
+    assert_eq!(first.1["iat"], NOW);
+    let second = proof(&sent(
+        exchange.resume(&moment(2), Input::Reply(late())).unwrap(),
+    ));
+    assert_eq!(second.1["iat"], 784_111_777);
+    assert_ne!(first.1["jti"], second.1["jti"]);
+    let refused = code(exchange.resume(&moment(3), Input::Reply(late()))).map(drop);
+    assert_eq!(refused, Err("denied.invalid_dpop_proof"));
+    // All clones of the client know it from then on.
+    let mut exchange = client.clone().client_credentials(Scope::none());
+    let third = proof(&sent(exchange.resume(&moment(4), Input::Begin).unwrap()));
+    assert_eq!(third.1["iat"], 784_111_777);
+    // Another refusal has nothing to do with it.
+    let date = ("date", "Sun, 06 Nov 1994 08:49:37 GMT");
+    let other = reply(400, &[date], r#"{"error":"invalid_client"}"#);
+    let mut exchange = local().client_credentials(Scope::none());
+    let _ = exchange.resume(&moment(5), Input::Begin);
+    assert!(exchange.resume(&moment(6), Input::Reply(other)).is_err());
 }

@@ -85,6 +85,10 @@ impl Possession {
             url,
             token: Some(token),
             nonce: self.shared.nonces.of(Side::ResourceServer, url),
+            issued_at: self
+                .shared
+                .clocks
+                .there(Side::ResourceServer, url, at.now()),
         };
         self.key.signing_input(&proof, at)
     }
@@ -98,6 +102,12 @@ impl Possession {
         _: &Secret<String>,
     ) -> Result<String, Error> {
         Err(Misuse::KeyMissing.into())
+    }
+
+    /// Takes the time of a reply that refused the proof, and says whether it was made by another.
+    pub(super) fn corrects_clock(&self, at: &Moment, url: &Url, headers: &HeaderMap) -> bool {
+        let clocks = &self.shared.clocks;
+        clocks.learn(Side::ResourceServer, url, headers, at.now())
     }
 
     /// # Errors

@@ -94,6 +94,7 @@ pub struct ResourceRequest {
     /// How the token was presented last.
     presented: Presented,
     nonce: Retry,
+    clock: Retry,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -149,6 +150,7 @@ impl ResourceRequest {
             is_renewed: false,
             presented: Presented::AsBearer,
             nonce: Retry::Unused,
+            clock: Retry::Unused,
         }
     }
 
@@ -367,15 +369,18 @@ impl ResourceRequest {
             // No other proof of this key would be taken.
             possession.check(verdict::refused_algs(status, headers).as_deref())?;
         }
-        if verdict == Verdict::UseDpopNonce {
-            // The same token, with another proof.
-            let may_retry = has_nonce && can_repeat && self.nonce == Retry::Unused;
-            if !may_retry {
-                return Ok(self.over(Step::Done));
+        // The same token, with another proof.
+        let wants_nonce = verdict == Verdict::UseDpopNonce;
+        let may_retry = wants_nonce && has_nonce && self.nonce == Retry::Unused;
+        if can_repeat && (may_retry || self.corrects_clock(at, status, headers)) {
+            if may_retry {
+                self.nonce = Retry::Used;
             }
-            self.nonce = Retry::Used;
             let owner = self.owner()?;
             return self.queue(at, owner, false);
+        }
+        if wants_nonce {
+            return Ok(self.over(Step::Done));
         }
         if verdict == Verdict::Renew {
             return match (self.is_renewed, can_repeat) {
@@ -417,6 +422,22 @@ impl ResourceRequest {
             Presented::AsBearer => super::after(status, headers),
             Presented::WithProof => super::after_dpop(status, headers),
         }
+    }
+
+    /// Whether the proof was refused for its time, which is then that of the API: once.
+    fn corrects_clock(&mut self, at: &Clock, status: StatusCode, headers: &HeaderMap) -> bool {
+        let (Presented::WithProof, Retry::Unused) = (self.presented, self.clock) else {
+            return false;
+        };
+        let (Some(possession), Ok(url)) = (&self.api.possession, &self.url) else {
+            return false;
+        };
+        let is_refused = verdict::refuses_proof(status, headers);
+        let is_corrected = is_refused && possession.corrects_clock(&at.moment, url, headers);
+        if is_corrected {
+            self.clock = Retry::Used;
+        }
+        is_corrected
     }
 
     /// Keeps the nonce of a reply, whatever its status ("200 OK" in RFC 9449 section 8.2), and says

@@ -87,10 +87,20 @@ pub(super) fn refused_algs(status: StatusCode, headers: &HeaderMap) -> Option<Ve
     let of_proofs = |challenge: &&Challenge| {
         let error = challenge.param("error");
         challenge.scheme == dpop::DPOP
-            && matches!(error, Some(dpop::USE_NONCE | "invalid_dpop_proof"))
+            && matches!(error, Some(dpop::USE_NONCE | dpop::INVALID_PROOF))
     };
     let algs = challenges.iter().find(of_proofs)?.param("algs")?;
     Some(algs.split_whitespace().map(str::to_owned).collect())
+}
+
+/// Whether a reply refuses the proof, for whatever reason.
+pub(super) fn refuses_proof(status: StatusCode, headers: &HeaderMap) -> bool {
+    let fields = headers.get_all(WWW_AUTHENTICATE).iter();
+    let (challenges, _) = challenge::readable_fields(fields.map(HeaderValue::as_bytes));
+    let is_refused = |challenge: &Challenge| {
+        challenge.scheme == dpop::DPOP && challenge.param("error") == Some(dpop::INVALID_PROOF)
+    };
+    status == StatusCode::UNAUTHORIZED && challenges.iter().any(is_refused)
 }
 
 /// What an API wants of the person, whichever kind of token it was shown ("any OAuth scheme", RFC 9470 section 3):

@@ -247,3 +247,33 @@ fn a_proof_that_the_api_will_not_take_is_not_made_again() {
         assert_eq!(next.map_err(|error| error.code()), expected, "{algs}");
     }
 }
+
+#[test]
+fn a_proof_that_the_api_refused_for_its_time_is_made_once_by_the_apis() {
+    let api = api_of(&local());
+    let mut headers = fields(&[
+        (
+            WWW_AUTHENTICATE.as_str(),
+            r#"DPoP error="invalid_dpop_proof""#,
+        ),
+        ("date", "Sun, 06 Nov 1994 08:49:37 GMT"),
+    ]);
+    let mut request = ResourceRequest::new(&api, Method::GET, API);
+    request.resume(&moment(1), Event::Begin).unwrap();
+    let first = proved(request.resume(&moment(2), Event::Token(&tokens())));
+    assert_eq!(first["iat"], START);
+    let status = StatusCode::UNAUTHORIZED;
+    let again = request.resume(&moment(3), Event::Reply(status, &headers));
+    assert!(matches!(again, Ok(Step::Token(_))));
+    let second = proved(request.resume(&moment(4), Event::Token(&tokens())));
+    assert_eq!(second["iat"], 784_111_777);
+    headers.insert("date", "Sun, 06 Nov 1994 09:49:37 GMT".parse().unwrap());
+    let last = request.resume(&moment(5), Event::Reply(status, &headers));
+    assert!(matches!(last, Ok(Step::Done)));
+    // What can be sent once only is not sent again.
+    let mut request = ResourceRequest::new(&api_of(&local()), Method::GET, API).body_once();
+    request.resume(&moment(6), Event::Begin).unwrap();
+    request.resume(&moment(7), Event::Token(&tokens())).unwrap();
+    let last = request.resume(&moment(8), Event::Reply(status, &headers));
+    assert!(matches!(last, Ok(Step::Done)));
+}
