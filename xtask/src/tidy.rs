@@ -304,7 +304,9 @@ fn lengths() -> Vec<String> {
 
 /// Whether a file says what another one does, documentation included, and is generated.
 fn is_stub(name: &str) -> bool {
-    name.ends_with(".pyi") || name.ends_with("/ops.d.cts")
+    ["/ops.d.cts", "/_ops.py", ".pyi"]
+        .iter()
+        .any(|end| name.ends_with(end))
 }
 
 fn weight() -> Vec<String> {

@@ -4,7 +4,7 @@ import { after, before, beforeEach, afterEach } from 'node:test'
 import { browser, control, oidcProvider, pages, twins } from './world.js'
 
 /** Starts the world before the tests of a file and ends it after them. */
-export function world({ oidc = false } = {}) {
+export function world({ oidc = false, script } = {}) {
   // Pages of a test's own, by path.
   const us = { made: {} }
   before(async () => {
@@ -13,7 +13,7 @@ export function world({ oidc = false } = {}) {
     us.twins = await twins(us.origin)
     us.generic = control(us.twins.generic)
     us.uservoice = control(us.twins.uservoice)
-    if (oidc) us.oidc = await oidcProvider(us.origin)
+    if (oidc) us.oidc = await oidcProvider(us.origin, script)
     us.browser = await browser()
     us.configs = configs(us)
   })
@@ -51,7 +51,7 @@ function configs(us) {
   const oidc = us.oidc && {
     issuer: us.oidc.issuer,
     loopback: true,
-    clientId: us.oidc.clients.native.client_id,
+    clientId: (us.oidc.clients.native ?? us.oidc.clients.page).client_id,
     redirectUri,
     api: [us.oidc.issuer],
   }

@@ -57,12 +57,12 @@ export function twins(origin) {
   return built ? started(built, [origin]) : started('cargo', cargo, { cwd: root })
 }
 
-/** The certified server, or the way to say that it is not installed. */
-export function oidcProvider(origin) {
+/** The certified server, with a script for it, or the way to say that it is not installed. */
+export function oidcProvider(origin, script = 'server.mjs') {
   const folder = join(root, 'tests/interop/oidc-provider')
   createRequire(join(folder, 'server.mjs')).resolve('oidc-provider')
   const env = { ...process.env, PAGE_ORIGIN: origin }
-  return started(process.execPath, ['server.mjs'], { cwd: folder, env })
+  return started(process.execPath, [script], { cwd: folder, env })
 }
 
 export const browser = () =>

@@ -3,7 +3,7 @@
 //
 // DPoP proofs need a nonce of this server's, at the token endpoint and at UserInfo. Access tokens live for
 // ACCESS_TOKEN_SECONDS, 60 if it is not set. GET /_counters tells how often tokens were refreshed, and what was
-// refused.
+// refused. Pages of the origin in PAGE_ORIGIN, if it is set, may read its replies.
 //
 // Prints one line of JSON once it listens: {"issuer": ..., "clients": {...}}. Stops when its standard input closes.
 import { randomBytes } from 'node:crypto'
@@ -66,6 +66,15 @@ const clients = {
     token_endpoint_auth_signing_alg: undefined,
     dpop_bound_access_tokens: true,
   },
+  // A page, whose requests are pushed all the same.
+  page: {
+    ...keyed,
+    jwks: undefined,
+    grant_types: ['authorization_code', 'refresh_token'],
+    token_endpoint_auth_method: 'none',
+    token_endpoint_auth_signing_alg: undefined,
+    require_pushed_authorization_requests: true,
+  },
 }
 const registered = Object.entries(clients).map(([client_id, client]) => ({ client_id, ...client }))
 
@@ -105,6 +114,7 @@ const provider = new Provider(issuer, {
       authorizationDetailsForIntrospection: (ctx, token) => token.rar ?? [],
     },
   },
+  clientBasedCORS: (ctx, origin) => origin === process.env.PAGE_ORIGIN,
   pkce: { required: () => true },
   rotateRefreshToken: true,
   issueRefreshToken: (ctx, client) => client.grantTypeAllowed('refresh_token'),

@@ -369,7 +369,6 @@ impl ResourceRequest {
             // No other proof of this key would be taken.
             possession.check(verdict::refused_algs(status, headers).as_deref())?;
         }
-        // The same token, with another proof.
         let wants_nonce = verdict == Verdict::UseDpopNonce;
         let may_retry = wants_nonce && has_nonce && self.nonce == Retry::Unused;
         if can_repeat && (may_retry || self.corrects_clock(at, status, headers)) {
@@ -424,20 +423,19 @@ impl ResourceRequest {
         }
     }
 
-    /// Whether the proof was refused for its time, which is then that of the API: once.
+    /// Whether the proof was refused for its time.
     fn corrects_clock(&mut self, at: &Clock, status: StatusCode, headers: &HeaderMap) -> bool {
-        let (Presented::WithProof, Retry::Unused) = (self.presented, self.clock) else {
-            return false;
-        };
         let (Some(possession), Ok(url)) = (&self.api.possession, &self.url) else {
             return false;
         };
+        if (self.presented, self.clock) != (Presented::WithProof, Retry::Unused) {
+            return false;
+        }
         let is_refused = verdict::refuses_proof(status, headers);
-        let is_corrected = is_refused && possession.corrects_clock(&at.moment, url, headers);
-        if is_corrected {
+        if is_refused && possession.corrects_clock(&at.moment, url, headers) {
             self.clock = Retry::Used;
         }
-        is_corrected
+        self.clock == Retry::Used
     }
 
     /// Keeps the nonce of a reply, whatever its status ("200 OK" in RFC 9449 section 8.2), and says
