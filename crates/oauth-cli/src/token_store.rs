@@ -10,7 +10,7 @@ use std::sync::Arc;
 use oauth_core::error::Error;
 use oauth_session::Store;
 use oauth_session::blocking::wait;
-use oauth_session::store::{Entry, FileStore};
+use oauth_session::store::{Entry, FileStore, is_grant};
 
 use crate::output::Failure;
 use crate::profile;
@@ -90,12 +90,12 @@ impl TokenStore {
         Arc::clone(&self.store)
     }
 
-    /// The names of all records, sorted.
+    /// The names of all grants, sorted.
     pub(crate) fn keys(&self) -> Result<Vec<String>, Error> {
         let (mut keys, mut cursor) = (Vec::new(), None);
         loop {
             let page = wait(self.bare.scan(cursor.as_deref()))??;
-            keys.extend(page.keys);
+            keys.extend(page.keys.into_iter().filter(|key| is_grant(key)));
             cursor = page.next;
             if cursor.is_none() {
                 keys.sort();

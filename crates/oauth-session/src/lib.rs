@@ -10,6 +10,7 @@
 //! | [`observe`] | events of grants, for logs, counters and alarms |
 //! | [`FixedToken`] | one token that was made by hand |
 //! | [`TokenSource`] | the trait that callers get their tokens through |
+//! | `dpop_key` | a DPoP key that workers share, in a store; feature `dpop` |
 //! | [`store`] | where records live, and what a store must do |
 //!
 //! Nothing is decided here: which worker renews, when, and what a lost reply means is decided by
@@ -18,6 +19,8 @@
 #[cfg(feature = "blocking")]
 pub mod blocking;
 mod clock;
+#[cfg(feature = "dpop")]
+pub mod dpop_key;
 mod fault_points;
 mod fixed;
 pub mod observe;

@@ -15,7 +15,7 @@ use oauth_core::{Client, Tokens};
 use crate::observe::{Counters, Notice, Observe};
 use crate::pace::Pace;
 use crate::session::{Drive, Session, drain_each};
-use crate::store::Store;
+use crate::store::{self, Store};
 
 use cache::SessionCache;
 pub use idle::Idle;
@@ -235,7 +235,7 @@ impl Sessions {
             next: page.next,
             ..Listed::default()
         };
-        for key in page.keys {
+        for key in page.keys.into_iter().filter(|key| store::is_grant(key)) {
             match self.summary(&key).await {
                 Ok(Some(summary)) => listed.grants.push(summary),
                 Ok(None) => {}

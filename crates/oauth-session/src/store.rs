@@ -166,6 +166,15 @@ pub struct Page {
     pub next: Option<String>,
 }
 
+/// What the names of DPoP keys begin with (`dpop_key`): no grant's name holds a colon.
+pub(crate) const DPOP_KEYS: &str = "dpop-key:";
+
+/// Whether the record of this name is that of a grant. Others are beside them, such as DPoP keys: whoever lists a
+/// store to look at its grants leaves those out.
+pub fn is_grant(key: &str) -> bool {
+    !key.starts_with(DPOP_KEYS)
+}
+
 /// How often a removal is tried against concurrent saves.
 const REMOVALS: usize = 16;
 
@@ -180,7 +189,7 @@ fn not_supported<'a, T: Send + 'a>(verb: &'static str) -> Answer<'a, T> {
 }
 
 /// The endpoint that errors of a store name.
-const ENDPOINT: &str = "store";
+pub(crate) const ENDPOINT: &str = "store";
 
 impl<S: Store + ?Sized> Store for Arc<S> {
     fn load<'a>(&'a self, key: &'a str) -> Answer<'a, Option<Entry>> {

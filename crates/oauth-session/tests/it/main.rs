@@ -2,6 +2,7 @@
 
 mod bus;
 mod contract;
+mod dpop;
 mod drive;
 mod failover;
 mod file;

@@ -1,0 +1,125 @@
+//! A DPoP key that workers share through a store (RFC 9449).
+//!
+//! Tokens are bound to a key, so whoever shares a grant shares its key, or has tokens that are of no use. The key is
+//! made by the first worker that asks for it, and is a record of its own beside those of grants: as durable as they
+//! are, and sealed where they are sealed (`Sealed`). Without a seal the private key is in the store in the clear, as
+//! refresh tokens are.
+
+use oauth_core::Secret;
+use oauth_core::dpop::DpopKey;
+use oauth_core::error::{Cause, Error, Loss, Misuse};
+use oauth_core::jose::Alg;
+use oauth_crypto::dpop;
+use serde::{Deserialize, Serialize};
+
+use crate::store::{DPOP_KEYS, ENDPOINT, Entry, Saved, Store};
+
+/// The longest name of a key, in bytes.
+const MAX_NAME: usize = 48;
+/// The format of the record.
+const FORMAT: u32 = 1;
+/// How often a key is made before a store that always says conflict is given up.
+const TRIES: usize = 16;
+
+/// The stored form of a key.
+#[derive(Serialize, Deserialize)]
+struct Stored {
+    version: u32,
+    alg: String,
+    /// PKCS#8 in PEM.
+    private_key: String,
+}
+
+/// The key of this name in the store. Where there is none, a new one is made for this algorithm; of several workers
+/// that make one at once, all get the one that was stored first.
+///
+/// ```
+/// use oauth_core::flow::keeper::GrantId;
+/// use oauth_core::jose::Alg;
+/// use oauth_core::{Client, Error};
+/// use oauth_session::{Store, dpop_key};
+///
+/// /// A client, and the name of a grant of its own, whose tokens are bound to the key that all workers share.
+/// async fn bound(client: Client, store: &dyn Store) -> Result<(Client, GrantId), Error> {
+///     let key = dpop_key::open(store, "api", Alg::Es256).await?;
+///     let grant = GrantId::client().with_dpop_jkt(key.thumbprint());
+///     Ok((client.with_dpop(key), grant))
+/// }
+/// ```
+///
+/// # Errors
+/// `misuse.setup` for a name that is empty, longer than 48 bytes, or holds a control character;
+/// `key.algorithm` for an algorithm with a shared secret, and if the stored key is for another algorithm: give a
+/// new key a new name. `stored.malformed`, and those of [`Store::load`] and [`Store::save`].
+pub async fn open<S: Store + ?Sized>(store: &S, name: &str, alg: Alg) -> Result<DpopKey, Error> {
+    let record = record_of(name)?;
+    let mut made = None;
+    for _ in 0..TRIES {
+        let entry = store.load(&record).await?;
+        let version = entry.as_ref().map_or(0, |entry| entry.version);
+        if let Some(entry) = entry.filter(|entry| !entry.is_removed()) {
+            return read(&entry, alg);
+        }
+        // To make a key of RSA takes long enough to do it only once.
+        let (key, text) = match made.take() {
+            Some(made) => made,
+            None => make(alg)?,
+        };
+        // Nobody gets a key that is not stored: its tokens would be lost with this process.
+        match store.save(&record, &text, version, None).await? {
+            Saved::At(_) => return Ok(key),
+            Saved::Conflict => made = Some((key, text)),
+        }
+    }
+    let cause = Cause::unsent_as("every save met another").because(Loss::Contended);
+    Err(Error::lost(cause).at_endpoint(ENDPOINT))
+}
+
+/// Removes the key of this name, as after a leak; whether there was one. Refresh tokens that are bound to it are of
+/// no use any more, unless their client authenticates.
+///
+/// # Errors
+/// Those of the name in [`open`], and of [`Store::remove`].
+pub async fn remove<S: Store + ?Sized>(store: &S, name: &str) -> Result<bool, Error> {
+    store.remove(&record_of(name)?).await
+}
+
+/// The name of the record.
+fn record_of(name: &str) -> Result<String, Error> {
+    match name.is_empty() || name.len() > MAX_NAME || name.chars().any(char::is_control) {
+        true => Err(Error::from(Misuse::Setup).about("the name of the DPoP key")),
+        false => Ok(format!("{DPOP_KEYS}{name}")),
+    }
+}
+
+fn make(alg: Alg) -> Result<(DpopKey, Secret<String>), Error> {
+    let (key, pem) = dpop::generate(alg)?;
+    let mut stored = Stored {
+        version: FORMAT,
+        alg: alg.as_str().to_owned(),
+        private_key: pem.expose().clone(),
+    };
+    let text = serde_json::to_string(&stored);
+    drop(Secret::new(std::mem::take(&mut stored.private_key)));
+    Ok((key, text.map(Secret::new).map_err(|_| malformed("key"))?))
+}
+
+fn read(entry: &Entry, alg: Alg) -> Result<DpopKey, Error> {
+    let stored: Stored =
+        serde_json::from_str(entry.record.expose()).map_err(|_| malformed("key"))?;
+    let pem = Secret::new(stored.private_key);
+    if stored.version != FORMAT {
+        return Err(malformed("version"));
+    }
+    if stored.alg != alg.as_str() {
+        let detail = format!("the stored key is for {}", stored.alg);
+        return Err(Error::from(Misuse::KeyAlgorithm).about(&detail));
+    }
+    dpop::from_pem(pem.expose(), alg).map_err(|_| malformed("key"))
+}
+
+fn malformed(what: &str) -> Error {
+    Error::from(Misuse::StoredForm)
+        .at_endpoint(ENDPOINT)
+        .about(what)
+}
