@@ -8,6 +8,9 @@
 //! 15 s, and each worker that was told to end did so with nothing left for others to wait for. Then
 //! the same on peers, for their figures.
 //!
+//! Some rounds are of tokens that are bound to a DPoP key: the workers share it in their store, and the server checks
+//! each proof, its nonce, that it comes once, and that token and proof are of one key.
+//!
 //! One thing is excused: a worker killed between the marker of a refresh token and the reply takes the
 //! token's fate along, and this server is known to end a grant rather than to take a token twice. So
 //! the others wait until nobody can come back with the reply (27 s here), and a person logs in.
@@ -82,6 +85,16 @@ struct Work {
     place: Place,
     callers: Callers,
     reuse: Reuse,
+    tokens: TokenBinding,
+}
+
+/// What the tokens are bound to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+enum TokenBinding {
+    Nothing,
+    /// A DPoP key that the workers share in their store (RFC 9449). Access token and refresh token are bound to
+    /// it, and the server wants its nonces in proofs, which it checks and takes once.
+    SharedKey,
 }
 
 /// What the workers take the server for.

@@ -20,7 +20,7 @@ use tokio::sync::Mutex;
 use crate::oidc_provider::OidcProvider;
 use crate::round::{LIFE, login};
 use crate::tally::Tally;
-use crate::{Callers, Place, Reuse, Work, now};
+use crate::{Callers, Place, Reuse, TokenBinding, Work, now};
 
 /// A program written with another library.
 pub(crate) struct OtherLibrary {
@@ -108,13 +108,14 @@ impl OtherLibrary {
         let server = OidcProvider::start_with(&[("ACCESS_TOKEN_SECONDS", &life)]);
         let folder = tempfile::tempdir().map_err(|why| why.to_string())?;
         let file = folder.path().join("tokens.json");
-        Kept::of(&login(&server)).write(&file);
+        Kept::of(&login(&server, None)).write(&file);
         let work = Work {
             issuer: server.issuer().to_owned(),
             client_id: server.client_id("native").to_owned(),
             place: Place::File(file),
             callers: self.callers,
             reuse: Reuse::Revokes,
+            tokens: TokenBinding::Nothing,
         };
         let pool: Result<Vec<Child>, String> =
             (0..self.processes).map(|_| self.hire(&work)).collect();

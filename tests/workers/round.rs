@@ -3,6 +3,7 @@
 use std::path::Path;
 use std::time::{Duration, Instant};
 
+use oauth_core::dpop::DpopKey;
 use oauth_core::issuer::RedirectUri;
 use oauth_core::{AuthorizationRequest, Scope, Tokens};
 use oauth_reqwest::blocking::Listener;
@@ -12,7 +13,7 @@ use crate::oidc_provider::{OidcProvider, driver, open};
 use crate::pool::WorkerPool;
 use crate::servers::Server;
 use crate::tally::{Outage, Tally};
-use crate::{Callers, Place, Reuse, Work, now, worker};
+use crate::{Callers, Place, Reuse, TokenBinding, Work, now, worker};
 
 /// The lifetime of an access token.
 pub(crate) const LIFE: Duration = Duration::from_secs(2);
@@ -26,6 +27,7 @@ pub(crate) struct Round {
     processes: usize,
     callers: Callers,
     store: Kind,
+    tokens: TokenBinding,
 }
 
 #[derive(Clone, Copy)]
@@ -81,12 +83,17 @@ impl Kind {
 }
 
 impl Round {
-    pub(crate) fn all() -> [Self; 8] {
+    pub(crate) fn all() -> [Self; 11] {
         let round = |name, processes, callers, store| Self {
             name,
             processes,
             callers,
             store,
+            tokens: TokenBinding::Nothing,
+        };
+        let bound = |name, processes, callers, store| Self {
+            tokens: TokenBinding::SharedKey,
+            ..round(name, processes, callers, store)
         };
         [
             round("50 threads", 1, Callers::Threads(50), Kind::File),
@@ -117,13 +124,30 @@ impl Round {
                 Callers::Tasks(4),
                 Kind::Bouncer,
             ),
+            bound("50 threads, DPoP", 1, Callers::Threads(50), Kind::File),
+            bound(
+                "8 processes on one file store, DPoP",
+                8,
+                Callers::Tasks(4),
+                Kind::File,
+            ),
+            bound(
+                "8 processes on PostgreSQL, DPoP",
+                8,
+                Callers::Tasks(4),
+                Kind::Postgres,
+            ),
         ]
     }
 
     /// The count, and what is wrong with it.
     pub(crate) fn run(&self, length: Duration) -> (Tally, Vec<String>) {
         let life = LIFE.as_secs().to_string();
-        let server = OidcProvider::start_with(&[("ACCESS_TOKEN_SECONDS", &life)]);
+        let mut environment = vec![("ACCESS_TOKEN_SECONDS", life.as_str())];
+        if self.tokens == TokenBinding::SharedKey {
+            environment.push(("DPOP_NONCES", "required"));
+        }
+        let server = OidcProvider::start_with(&environment);
         let folder = tempfile::tempdir().expect("a folder");
         let (place, servers) = self.store.place(folder.path());
         let work = Work {
@@ -132,12 +156,15 @@ impl Round {
             place,
             callers: self.callers,
             reuse: Reuse::Revokes,
+            tokens: self.tokens,
         };
         let start = Instant::now();
-        worker::log_in(&work, login(&server)).expect("the login is stored");
+        let key = shared_key(&work);
+        let tokens = login(&server, key.clone());
+        worker::log_in(&work, tokens).expect("the login is stored");
         let mut pool = WorkerPool::hire(self.processes, &work);
         let failover = std::thread::spawn(move || fail_over(servers, length / 2));
-        pool.work(length, || log_in(&work, &server));
+        pool.work(length, || log_in(&work, &server, key.clone()));
         let (servers, outage) = failover.join().expect("no panic");
         let tally = Tally::of_server(server.issuer(), start.elapsed());
         let mut history = pool.end();
@@ -166,19 +193,38 @@ fn fail_over(mut servers: Servers, after: Duration) -> (Servers, Option<Outage>)
     (servers, Some(Outage { lost, back: now() }))
 }
 
-/// A person logs in anew, and again while the store is away.
-fn log_in(work: &Work, server: &OidcProvider) {
+/// The key in the store, which may still be starting.
+fn shared_key(work: &Work) -> Option<DpopKey> {
     let start = Instant::now();
-    while let Err(error) = worker::log_in(work, login(server)) {
+    loop {
+        match worker::shared_key(work) {
+            Ok(key) => return key,
+            Err(error) => {
+                let is_away = error.code().starts_with("lost") && start.elapsed() < AWAY;
+                assert!(is_away, "the store has no key: {error}");
+                std::thread::sleep(Duration::from_millis(50));
+            }
+        }
+    }
+}
+
+/// A person logs in anew, and again while the store is away.
+fn log_in(work: &Work, server: &OidcProvider, key: Option<DpopKey>) {
+    let start = Instant::now();
+    while let Err(error) = worker::log_in(work, login(server, key.clone())) {
         let is_away = error.code().starts_with("lost") && start.elapsed() < AWAY;
         assert!(is_away, "the new login is not stored: {error}");
     }
 }
 
-/// A person logs in.
-pub(crate) fn login(server: &OidcProvider) -> Tokens {
+/// A person logs in, for tokens that are bound to this key.
+pub(crate) fn login(server: &OidcProvider, key: Option<DpopKey>) -> Tokens {
     let driver = driver();
     let client = server.client(&driver, "native").expect("a client");
+    let client = match key {
+        Some(key) => client.with_dpop(key),
+        None => client,
+    };
     let listener = Listener::bind().expect("a port");
     let uri: RedirectUri = listener.redirect_uri().clone();
     let ask = AuthorizationRequest::new(uri).scope(Scope::parse("openid").expect("a scope"));

@@ -7,16 +7,19 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
+use oauth_core::dpop::DpopKey;
 use oauth_core::error::Error;
 use oauth_core::flow::keeper::{self, GrantId, Policy};
+use oauth_core::flow::resource::Api;
 use oauth_core::issuer::Issuer;
+use oauth_core::jose::Alg;
 use oauth_core::quirk::Rules;
 use oauth_core::{Client, ClientAuth, ClientId, danger};
 use oauth_reqwest::oauth_session::store::{
     FileStore, Lease, PostgresStore, RedisStore, SqliteStore,
 };
-use oauth_reqwest::oauth_session::{Session, Store, Token, blocking};
-use oauth_reqwest::{Driver, Options};
+use oauth_reqwest::oauth_session::{Session, Sources, Store, Token, blocking, dpop_key};
+use oauth_reqwest::{Authorized, Driver, Options};
 use serde_json::json;
 use tokio::runtime::Handle;
 use tokio::signal::unix::{SignalKind, signal};
@@ -24,7 +27,7 @@ use tokio::sync::watch;
 
 use crate::hold::{Hold, Telling};
 use crate::waits::Waits;
-use crate::{Callers, Place, Reuse, Work, now};
+use crate::{Callers, Place, Reuse, TokenBinding, Work, now};
 
 /// Whose grant it is.
 const SUBJECT: &str = "somebody";
@@ -69,7 +72,7 @@ pub(crate) fn hold(work: &Work) -> Result<(), Error> {
         .expect("a runtime");
     runtime.block_on(async {
         let store = store(&work.place).await?;
-        let session = session_over(work, Arc::clone(&store)).await?;
+        let (session, _) = session_over(work, Arc::clone(&store)).await?;
         let key = session.key().expect("a shared one");
         while store
             .lease(key, "dead soon", Policy::default().lease)
@@ -101,13 +104,29 @@ pub(crate) fn once(work: &Work) -> String {
 }
 
 async fn session(work: &Work) -> Result<Session, Error> {
-    session_over(work, store(&work.place).await?).await
+    let (session, _) = session_over(work, store(&work.place).await?).await?;
+    Ok(session)
+}
+
+/// The key that the workers share, if the tokens are bound to one.
+pub(crate) fn shared_key(work: &Work) -> Result<Option<DpopKey>, Error> {
+    blocking::wait(async { key_in(work, &*store(&work.place).await?).await })?
+}
+
+async fn key_in(work: &Work, store: &dyn Store) -> Result<Option<DpopKey>, Error> {
+    match work.tokens {
+        TokenBinding::Nothing => Ok(None),
+        TokenBinding::SharedKey => dpop_key::open(store, "workers", Alg::Es256).await.map(Some),
+    }
 }
 
 /// A session as it is shipped, but for two things: the server is known to end a grant whose refresh
 /// token comes twice; and a request is given up after 2 s, not 30, so that a part sees the end of a
 /// renewal whose fate a kill has left unknown (27 s, see [`Policy::attempt_window`], and not 55).
-async fn session_over(work: &Work, store: Arc<dyn Store>) -> Result<Session, Error> {
+async fn session_over(
+    work: &Work,
+    store: Arc<dyn Store>,
+) -> Result<(Session, Option<Authorized>), Error> {
     let options = Options::default()
         .timeout(LONGEST_REQUEST)
         .connect_timeout(Duration::from_secs(1));
@@ -121,13 +140,28 @@ async fn session_over(work: &Work, store: Arc<dyn Store>) -> Result<Session, Err
         ClientId::new(work.client_id.as_str()),
         ClientAuth::none(),
     )?;
+    let (mut client, mut grant) = (client, GrantId::person(SUBJECT));
+    let key = key_in(work, &*store).await?;
+    if let Some(key) = &key {
+        grant = grant.with_dpop_jkt(key.thumbprint());
+        client = client.with_dpop(key.clone());
+    }
     let mut policy = Policy::default();
     policy.reuse = match work.reuse {
         Reuse::Unknown => keeper::Reuse::Unknown,
         Reuse::Revokes => keeper::Reuse::Revokes,
     };
-    let keeper = client.keeper(GrantId::person(SUBJECT));
-    Ok(Session::shared(driver, keeper.with_policy(policy), store))
+    let keeper = client.keeper(grant).with_policy(policy);
+    let session = Session::shared(driver.clone(), keeper, store);
+    let api = match key {
+        Some(_) => {
+            let api = Api::new(danger::loopback_resource([work.issuer.as_str()])?);
+            let (api, sources) = (api.with_dpop(&client)?, Sources::one(session.clone()));
+            Some(Authorized::with_sources(driver, sources, api)?)
+        }
+        None => None,
+    };
+    Ok((session, api))
 }
 
 /// How long a token request takes at most.
@@ -153,6 +187,8 @@ struct Desk {
     store: Arc<Telling>,
     http: reqwest::Client,
     api: String,
+    /// Where tokens go with proofs.
+    proving: Option<Authorized>,
     tokens: AtomicU64,
     waits: Waits,
     is_closed: watch::Sender<bool>,
@@ -162,8 +198,10 @@ impl Desk {
     async fn open(work: &Work) -> Result<Self, Error> {
         let store = Arc::new(Telling::new(store(&work.place).await?));
         let (Callers::Tasks(callers) | Callers::Threads(callers)) = work.callers;
+        let (session, proving) = session_over(work, Arc::clone(&store) as Arc<dyn Store>).await?;
         Ok(Self {
-            session: session_over(work, Arc::clone(&store) as Arc<dyn Store>).await?,
+            session,
+            proving,
             store,
             http: reqwest::Client::new(),
             api: format!("{}/me", work.issuer),
@@ -244,6 +282,9 @@ impl Desk {
 
     /// A token that has just ended is replaced once, as the authorized client does it.
     async fn use_it(&self, n: usize, token: Token) {
+        if let Some(api) = &self.proving {
+            return self.prove_it(api).await;
+        }
         let mut token = token;
         for is_last in [false, true] {
             let request = self
@@ -266,6 +307,20 @@ impl Desk {
                 }
                 Err(_) => return say(&json!({ "failed": "api lost", "at": now() })),
             }
+        }
+    }
+}
+
+impl Desk {
+    /// The same for a token that goes with a proof: the authorized client does it all.
+    async fn prove_it(&self, api: &Authorized) {
+        match api.get(&self.api).send().await {
+            Ok(reply) if reply.status().as_u16() == 200 => {}
+            Ok(reply) => {
+                let failed = format!("api {}", reply.status().as_u16());
+                say(&json!({ "failed": failed, "at": now() }));
+            }
+            Err(error) => failed(&error),
         }
     }
 }

@@ -12,9 +12,11 @@
 // Clients that learn who signed in from more than ID tokens are in identity.mjs. BACKCHANNEL_LOGOUT_URI is where
 // two of them hear of logouts. POST /_rotate gives the server new signing keys, and forgets the old ones.
 //
+// With DPOP_NONCES, proofs are taken with a nonce of the server alone (RFC 9449), at the token endpoint and at /me.
+//
 // Prints one line of JSON once it listens: {"issuer": ..., "clients": {...}}. Stops when its
 // standard input closes.
-import { X509Certificate } from 'node:crypto'
+import { X509Certificate, randomBytes } from 'node:crypto'
 import { createServer } from 'node:http'
 import { createServer as createTlsServer } from 'node:https'
 import Provider from 'oidc-provider'
@@ -147,6 +149,9 @@ const configuration = {
     introspection: { enabled: true },
     revocation: { enabled: true },
     devInteractions: { enabled: false },
+    ...(process.env.DPOP_NONCES
+      ? { dPoP: { enabled: true, nonceSecret: randomBytes(32), requireNonce: () => true } }
+      : {}),
     ...identityFeatures,
     ...(tls ? { mTLS: mutualTls.feature } : {}),
   },
