@@ -5,6 +5,7 @@
 //! measured, and unequal requests end the program with an error.
 
 mod at_hand;
+mod dpop;
 mod floor;
 mod huskarls;
 mod id_token;
@@ -135,6 +136,10 @@ fn main() -> ExitCode {
             _ => ExitCode::FAILURE,
         };
     }
+    if arguments == ["--dpop"] {
+        dpop::figures();
+        return ExitCode::SUCCESS;
+    }
     if arguments == ["--id-tokens"] {
         id_token::figures();
         return ExitCode::SUCCESS;
@@ -146,6 +151,7 @@ fn main() -> ExitCode {
     }
     at_hand::figures();
     id_token::figures();
+    dpop::figures();
     if is_equal {
         ExitCode::SUCCESS
     } else {
