@@ -9,7 +9,7 @@ use oauth_core::Secret;
 use oauth_core::dpop::DpopKey;
 use oauth_core::error::{Cause, Error, Loss, Misuse};
 use oauth_core::jose::Alg;
-use oauth_crypto::dpop;
+use oauth_crypto::DpopKey as StoredKey;
 use serde::{Deserialize, Serialize};
 
 use crate::store::{DPOP_KEYS, ENDPOINT, Entry, Saved, Store};
@@ -23,11 +23,11 @@ const TRIES: usize = 16;
 
 /// The stored form of a key.
 #[derive(Serialize, Deserialize)]
-struct Stored {
+struct Stored<S> {
     version: u32,
-    alg: String,
+    alg: S,
     /// PKCS#8 in PEM.
-    private_key: String,
+    private_key: S,
 }
 
 /// The key of this name in the store. Where there is none, a new one is made for this algorithm; of several workers
@@ -93,19 +93,19 @@ fn record_of(name: &str) -> Result<String, Error> {
 }
 
 fn make(alg: Alg) -> Result<(DpopKey, Secret<String>), Error> {
-    let (key, pem) = dpop::generate(alg)?;
-    let mut stored = Stored {
+    let key = StoredKey::generate(alg)?;
+    let pem = key.to_pem()?;
+    let stored = Stored {
         version: FORMAT,
-        alg: alg.as_str().to_owned(),
-        private_key: pem.expose().clone(),
+        alg: alg.as_str(),
+        private_key: &pem,
     };
-    let text = serde_json::to_string(&stored);
-    drop(Secret::new(std::mem::take(&mut stored.private_key)));
-    Ok((key, text.map(Secret::new).map_err(|_| malformed("key"))?))
+    let text = serde_json::to_string(&stored).map_err(|_| malformed("key"))?;
+    Ok((key.to_core()?, Secret::new(text)))
 }
 
 fn read(entry: &Entry, alg: Alg) -> Result<DpopKey, Error> {
-    let stored: Stored =
+    let stored: Stored<String> =
         serde_json::from_str(entry.record.expose()).map_err(|_| malformed("key"))?;
     let pem = Secret::new(stored.private_key);
     if stored.version != FORMAT {
@@ -115,7 +115,8 @@ fn read(entry: &Entry, alg: Alg) -> Result<DpopKey, Error> {
         let detail = format!("the stored key is for {}", stored.alg);
         return Err(Error::from(Misuse::KeyAlgorithm).about(&detail));
     }
-    dpop::from_pem(pem.expose(), alg).map_err(|_| malformed("key"))
+    let key = StoredKey::read(pem.expose(), Some(alg)).map_err(|_| malformed("key"))?;
+    key.to_core()
 }
 
 fn malformed(what: &str) -> Error {

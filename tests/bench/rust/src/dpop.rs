@@ -15,7 +15,7 @@ use oauth_core::jose::Alg;
 use oauth_core::server::Server;
 use oauth_core::token::TokenType;
 use oauth_core::{Client, ClientAuth, ClientId, Moment, Tokens};
-use oauth_crypto::PrivateKey;
+use oauth_crypto::{DpopKey, PrivateKey};
 use serde_json::json;
 use sha2::{Digest as _, Sha256};
 
@@ -54,10 +54,14 @@ fn floor(key: &PrivateKey) -> Side {
     }
 }
 
+fn stored(key: &PrivateKey) -> DpopKey {
+    DpopKey::read(&key.to_pem().expect("PEM"), Some(key.alg().clone())).expect("a key")
+}
+
 fn ours(key: &PrivateKey) -> Side {
     let server = Server::new(Issuer::parse(ISSUER).expect("an issuer"));
     let client = Client::new(server, ClientId::new(ID), ClientAuth::none()).expect("a client");
-    let client = client.with_dpop(key.dpop_key().expect("a key"));
+    let client = client.with_dpop(stored(key).to_core().expect("a key"));
     let api = Api::new(Resource::new([URL]).expect("an origin"));
     let api = api.with_dpop(&client).expect("a key");
     let mut tokens = Tokens::bearer(TOKEN);
