@@ -12,6 +12,9 @@ pub mod signing_in {}
 #[doc = include_str!("../chapters/client_keys.md")]
 pub mod client_keys {}
 
+#[doc = include_str!("../chapters/higher_stakes.md")]
+pub mod higher_stakes {}
+
 #[doc = include_str!("../chapters/api_servers.md")]
 pub mod api_servers {}
 
