@@ -204,6 +204,7 @@ export type MisuseCode =
   | 'key.passphrase'
   | 'key.algorithm'
   | 'key.missing'
+  | 'key.mismatch'
   | 'client_auth.header_value'
   | 'token.not_ascii'
   | 'token.not_token68'

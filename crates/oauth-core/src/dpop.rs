@@ -10,13 +10,13 @@ mod clocks;
 mod tests;
 
 use std::collections::VecDeque;
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 
+#[cfg(feature = "sha2")]
+use crate::base64::{self, Alphabet};
 use crate::crypto::SigningKey;
 use crate::error::{Error, Misuse, ProtocolViolation};
 use crate::http::{HeaderMap, HeaderName};
-#[cfg(feature = "sha2")]
-use crate::jose;
 use crate::jose::PublicJwk;
 #[cfg(feature = "sha2")]
 use crate::json::{self, Members};
@@ -43,11 +43,20 @@ const MAX_NONCE: usize = 1024;
 /// The largest number of nonces that are kept.
 const MAX_NONCES: usize = 64;
 
-/// A key to which tokens are bound: the server sees its public half, and a proof with each request.
+/// A key to which tokens are bound: the server sees its public half, and a proof with each request. Cheap to clone.
 #[derive(Debug, Clone)]
-pub struct DpopKey {
+pub struct DpopKey(Arc<Prepared>);
+
+/// The key, with what is the same in all of its proofs and so is made once.
+#[derive(Debug)]
+struct Prepared {
     key: SigningKey,
     public: PublicJwk,
+    /// The header of its proofs in base64url, and the dot behind it.
+    #[cfg(feature = "sha2")]
+    header: String,
+    #[cfg(feature = "sha2")]
+    thumbprint: String,
 }
 
 impl DpopKey {
@@ -56,16 +65,23 @@ impl DpopKey {
     /// # Errors
     /// `key.algorithm` if such a key cannot sign by the algorithm.
     pub fn new(key: SigningKey, public: PublicJwk) -> Result<Self, Error> {
-        match public.fits(key.alg()) {
-            true => Ok(Self { key, public }),
-            false => Err(Error::from(Misuse::KeyAlgorithm).about(key.alg().as_str())),
+        if !public.fits(key.alg()) {
+            return Err(Error::from(Misuse::KeyAlgorithm).about(key.alg().as_str()));
         }
+        Ok(Self(Arc::new(Prepared {
+            #[cfg(feature = "sha2")]
+            header: header(&key, &public),
+            #[cfg(feature = "sha2")]
+            thumbprint: public.thumbprint(),
+            key,
+            public,
+        })))
     }
 
     /// # Errors
     /// `key.algorithm` if it is none of those that are accepted, as far as that is known (sections 5.1 and 7.1).
     pub(crate) fn check(&self, accepted: Option<&[String]>) -> Result<(), Error> {
-        let alg = self.key.alg().as_str();
+        let alg = self.0.key.alg().as_str();
         match accepted {
             Some(accepted) if !accepted.iter().any(|name| name == alg) => {
                 let both = format!("{alg}; accepted for DPoP are {}", accepted.join(" "));
@@ -76,31 +92,25 @@ impl DpopKey {
     }
 
     /// The key that signs.
-    pub(crate) const fn signing_key(&self) -> &SigningKey {
-        &self.key
+    pub(crate) fn signing_key(&self) -> &SigningKey {
+        &self.0.key
     }
 
     /// Its public half.
-    pub const fn public_jwk(&self) -> &PublicJwk {
-        &self.public
+    pub fn public_jwk(&self) -> &PublicJwk {
+        &self.0.public
     }
 
     /// What tokens that are bound to it hold (`jkt`, section 6.1).
     #[cfg(feature = "sha2")]
     pub fn thumbprint(&self) -> String {
-        self.public.thumbprint()
+        self.0.thumbprint.clone()
     }
 
     /// What is signed to prove that the key is at hand.
     #[cfg(feature = "sha2")]
     pub(crate) fn signing_input(&self, proof: &Proof<'_>, at: &Moment) -> Result<String, Error> {
-        let (mut header, mut claims) = (String::new(), String::new());
-        let mut members = Members::of(&mut header);
-        members.text("alg", self.key.alg().as_str());
-        let jwk = json::value_text(&self.public.to_value());
-        members.next("jwk").push_str(&jwk);
-        members.text("typ", "dpop+jwt");
-        members.end();
+        let mut claims = String::with_capacity(256);
         let mut members = Members::of(&mut claims);
         if let Some(token) = proof.token {
             members.text("ath", &hash(token));
@@ -116,8 +126,25 @@ impl DpopKey {
             members.text("nonce", nonce);
         }
         members.end();
-        Ok(jose::signing_input(&header, &claims))
+        let header = &self.0.header;
+        let mut input = String::with_capacity(header.len() + claims.len().div_ceil(3) * 4);
+        input.push_str(header);
+        base64::append(claims.as_bytes(), Alphabet::UrlSafe, &mut input);
+        Ok(input)
     }
+}
+
+/// The header of the proofs of a key in base64url, and a dot.
+#[cfg(feature = "sha2")]
+fn header(key: &SigningKey, public: &PublicJwk) -> String {
+    let mut header = String::new();
+    let mut members = Members::of(&mut header);
+    members.text("alg", key.alg().as_str());
+    let jwk = json::value_text(&public.to_value());
+    members.next("jwk").push_str(&jwk);
+    members.text("typ", "dpop+jwt");
+    members.end();
+    format!("{}.", base64::url_safe(header))
 }
 
 /// `ath`: "the base64url-encoded SHA-256 hash of the ASCII encoding of the associated access token's
@@ -125,7 +152,7 @@ impl DpopKey {
 #[cfg(feature = "sha2")]
 fn hash(token: &Secret<String>) -> String {
     use sha2::{Digest as _, Sha256};
-    crate::base64::url_safe(Sha256::digest(token.expose()))
+    base64::url_safe(Sha256::digest(token.expose()))
 }
 
 /// The request that a proof is for.

@@ -66,6 +66,13 @@ impl<T: Wipe> Secret<T> {
     }
 }
 
+impl<T: Wipe + Default> Secret<T> {
+    /// The value, out of its wrapper: for what is about to be sent, and wiped elsewhere.
+    pub(crate) fn take(mut self) -> T {
+        std::mem::take(&mut self.0)
+    }
+}
+
 impl Secret<String> {
     /// Whether this is `other`, in time that depends on the lengths only.
     pub fn matches(&self, other: &str) -> bool {

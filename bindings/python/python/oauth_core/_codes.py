@@ -206,6 +206,7 @@ MisuseCode = Literal[
     "key.passphrase",
     "key.algorithm",
     "key.missing",
+    "key.mismatch",
     "client_auth.header_value",
     "token.not_ascii",
     "token.not_token68",

@@ -60,6 +60,16 @@ pub(crate) fn list<T>(items: &[T], out: &mut String, write: impl Fn(&T, &mut Str
 /// Writes a text, and escapes what has to be escaped.
 pub(crate) fn string(text: &str, out: &mut String) {
     out.push('"');
+    // Nearly every text goes as it is, which is told faster of bytes.
+    let is_plain = |b: u8| b >= 0x20 && b != b'"' && b != b'\\';
+    match text.bytes().all(is_plain) {
+        true => out.push_str(text),
+        false => escaped(text, out),
+    }
+    out.push('"');
+}
+
+fn escaped(text: &str, out: &mut String) {
     for c in text.chars() {
         let short = match c {
             '"' => '"',
@@ -84,7 +94,6 @@ pub(crate) fn string(text: &str, out: &mut String) {
         out.push('\\');
         out.push(short);
     }
-    out.push('"');
 }
 
 /// Writes any value.

@@ -64,7 +64,7 @@ impl Possession {
         let input = self.signing_input(at, method, url, token)?;
         let key = self.key.signing_key();
         Ok(match key.sign(&input)? {
-            Some(jws) => ProofStep::Ready(client_auth::header_value(jws.expose().clone())?),
+            Some(jws) => ProofStep::Ready(client_auth::header_value(jws.take())?),
             None => {
                 let (key, job) = (key.clone(), key.job(input.clone()));
                 ProofStep::Sign(job, UnsignedProof { key, input })
@@ -134,6 +134,6 @@ impl UnsignedProof {
     /// `client_auth.signature_length`.
     pub(super) fn signed(&self, signature: &bytes::Bytes) -> Result<HeaderValue, Error> {
         let jws = self.key.finish(&self.input, signature)?;
-        client_auth::header_value(jws.expose().clone())
+        client_auth::header_value(jws.take())
     }
 }
