@@ -2,6 +2,7 @@
 //! to a key, permissions in detail.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use oauth_core::authorization_details::{AuthorizationDetail, AuthorizationDetails};
 use oauth_core::flow::authorization::{Authorization, ResponseMode};
@@ -10,15 +11,16 @@ use oauth_core::issuer::RedirectUri;
 use oauth_core::jose::{Alg, Enc, JweAlg, ResponseEncryption};
 use oauth_core::request_signing::RequestSigning;
 use oauth_core::token::TokenType;
+use oauth_core::url::Url;
 use oauth_core::{
     AuthorizationRequest, Client, ClientAuth, ClientId, Error, Profile, Scope, Tokens,
 };
 use oauth_crypto::{ClientKeys, DecryptionKey, DpopKey};
-use oauth_reqwest::blocking::Driver;
+use oauth_reqwest::blocking::{Driver, Listener};
 use reqwest::blocking::Client as Browser;
 
 use crate::browser::{CALLBACK, browser, home};
-use crate::oidc_provider::{OidcProvider, driver};
+use crate::oidc_provider::{OidcProvider, driver, open};
 
 fn dpop() -> DpopKey {
     DpopKey::generate(Alg::Es256).expect("a key")
@@ -214,6 +216,27 @@ fn a_public_client_keeps_its_key() -> Result<(), Error> {
     let refused = driver
         .run(stranger.refresh(&refresh))
         .expect_err("a refusal");
-    assert_eq!(refused.code(), "denied.invalid_grant");
+    assert_eq!(refused.code(), "key.mismatch");
     userinfo(&driver, &bound, &renewed)
+}
+
+// A program of somebody's own machine, whose server takes no request that was not pushed.
+#[test]
+fn a_login_at_loopback_pushes_its_request() -> Result<(), Error> {
+    let (server, driver) = (OidcProvider::fapi(), driver());
+    let found = server.discovered(&driver)?;
+    let client = Client::new(found, ClientId::new("page"), ClientAuth::none())?;
+    let listener = Listener::bind()?;
+    let ask = AuthorizationRequest::new(listener.redirect_uri().clone());
+    let ask = ask.scope(Scope::parse("openid")?).pushed();
+    let mut sent = None;
+    let opens = |url: &Url| {
+        sent = url.query().map(str::to_owned);
+        open(url)
+    };
+    let login = listener.login(&driver, &client, ask, opens, Duration::from_secs(30))?;
+    assert!(login.id_token.is_some());
+    let sent = sent.expect("a query");
+    assert!(sent.starts_with("client_id=page&request_uri=urn"), "{sent}");
+    Ok(())
 }

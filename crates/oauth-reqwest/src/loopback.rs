@@ -21,7 +21,7 @@ use oauth_core::flow::authorization::ResponseMode;
 use oauth_core::flow::redeem::Login;
 use oauth_core::issuer::RedirectUri;
 use oauth_core::url::Url;
-use oauth_core::{AuthorizationRequest, Client, Moment, Pending, Secret};
+use oauth_core::{AuthorizationRequest, Client, Pending, Secret};
 use tokio::net::TcpStream;
 use tokio::sync::mpsc;
 use tokio::task::{AbortHandle, JoinSet};
@@ -177,22 +177,19 @@ impl Listener {
         open: impl FnOnce(&Url) -> Result<(), Error>,
         patience: Duration,
     ) -> Result<Login, Error> {
-        let pending = self.start(client, ask, open)?;
-        let callback = self.wait(&pending, patience).await?;
-        driver.run(client.redeem(pending, &callback)?).await
+        let begun = driver
+            .run(client.begin_authorization(self.asking(ask)))
+            .await?;
+        open(&begun.url)?;
+        let callback = self.wait(&begun.pending, patience).await?;
+        driver.run(client.redeem(begun.pending, &callback)?).await
     }
 
-    pub(crate) fn start(
-        &self,
-        client: &Client,
-        mut ask: AuthorizationRequest,
-        open: impl FnOnce(&Url) -> Result<(), Error>,
-    ) -> Result<Pending, Error> {
+    /// The request whose response comes here.
+    pub(crate) fn asking(&self, mut ask: AuthorizationRequest) -> AuthorizationRequest {
         ask.redirect_uri = self.redirect_uri.clone();
         ask.response_mode = ResponseMode::Query;
-        let (url, pending) = client.authorize(&Moment::system()?, ask)?;
-        open(&url)?;
-        Ok(pending)
+        ask
     }
 
     /// Waits for the callback of this flow, and returns the URL that was called, for

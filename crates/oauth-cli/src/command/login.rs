@@ -8,7 +8,7 @@ use std::time::Duration;
 use clap::Args;
 use oauth_core::endpoint::revocation::Revocation;
 use oauth_core::token::TokenKind;
-use oauth_core::{AuthorizationRequest, Moment, Tokens};
+use oauth_core::{AuthorizationRequest, Tokens};
 use oauth_reqwest::blocking::Listener;
 use oauth_reqwest::browser;
 use oauth_reqwest::loopback::Stray;
@@ -96,7 +96,8 @@ impl Login {
         let ask = AuthorizationRequest::new(listener.redirect_uri().clone());
         let mut ask = ask.requesting(asked);
         ask.extra = self.parameters;
-        let (url, pending) = setup.client.authorize(&Moment::system()?, ask)?;
+        let begun = setup.net.run(setup.client.begin_authorization(ask))?;
+        let (url, pending) = (begun.url, begun.pending);
         let is_open = !self.no_browser && browser::open(&url).is_ok();
         if is_open {
             output.note("the browser shows the login; if it does not, open this URL:");

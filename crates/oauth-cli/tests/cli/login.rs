@@ -5,9 +5,10 @@ use std::io::{BufRead as _, BufReader};
 use std::net::TcpListener;
 use std::process::Stdio;
 
-use crate::common::{log_in, oauth, served, try_log_in};
+use crate::common::{log_in, oauth, served, try_log_in, visit};
+use crate::tiny::Tiny;
 use oauth_testkit::Fault;
-use serde_json::Value;
+use serde_json::{Value, json};
 
 /// The presets as every language is held to.
 const PRESETS: &str = include_str!("../../../../tests/presets.json");
@@ -96,4 +97,19 @@ fn a_login_is_bound_to_its_flow() {
         log.iter()
             .any(|entry| entry.form("code_verifier").is_some())
     );
+}
+
+#[test]
+fn a_request_is_pushed_where_the_server_requires_it() {
+    let tiny = Tiny::start();
+    tiny.state().metadata = json!({
+        "pushed_authorization_request_endpoint": format!("{}/par", tiny.base),
+        "require_pushed_authorization_requests": true,
+    });
+    let done = visit(tiny.run(&["login", "--no-browser"]), 1);
+    let url = "/authorize?client_id=app&request_uri=urn%3Aexample%3A1\n";
+    assert!(done.stderr.contains(url), "{}", done.stderr);
+    assert_eq!(tiny.form("/par")["code_challenge_method"], "S256");
+    assert_eq!(tiny.form("/token")["code"], "c0de");
+    done.ok();
 }

@@ -120,6 +120,13 @@ impl Tiny {
         let mut state = self.state();
         let json = "content-type: application/json".to_owned();
         let base = &self.base;
+        // What was pushed stands for itself.
+        let pushed = state.log.iter().rev().find(|(asked, _)| asked == "/par");
+        let pushed = pushed.map(|(_, body)| body.clone());
+        let query = match &pushed {
+            Some(pushed) if query.contains("request_uri=") => pushed,
+            _ => query,
+        };
         let of = |name: &str| {
             let mut pairs = query.split('&').filter_map(|pair| pair.split_once('='));
             let found = pairs.find(|(key, _)| *key == name);
@@ -187,6 +194,11 @@ impl Tiny {
                 });
                 ("200 OK", json, tokens.to_string())
             }
+            ("/par", _) => (
+                "201 Created",
+                json,
+                json!({ "request_uri": "urn:example:1", "expires_in": 60 }).to_string(),
+            ),
             ("/introspect", _) => (
                 "200 OK",
                 json,

@@ -97,9 +97,10 @@ impl Listener {
         open: impl FnOnce(&Url) -> Result<(), Error>,
         patience: Duration,
     ) -> Result<Login, Error> {
-        let pending = self.listener.start(client, ask, open)?;
-        let callback = self.wait(&pending, patience)?;
-        driver.run(client.redeem(pending, &callback)?)
+        let begun = driver.run(client.begin_authorization(self.listener.asking(ask)))?;
+        open(&begun.url)?;
+        let callback = self.wait(&begun.pending, patience)?;
+        driver.run(client.redeem(begun.pending, &callback)?)
     }
 
     /// Waits for the callback of this flow, and returns the URL that was called, for
