@@ -49,13 +49,15 @@ fn floor(key: &PrivateKey) -> Side {
         }
         _ => {
             let pair = Ed25519KeyPair::from_pkcs8(&der).expect("a key");
-            Side::new(FLOOR, move |_, visit| visit("", pair.sign(&input).as_ref().len() as u64))
+            Side::new(FLOOR, move |_, visit| {
+                visit("", pair.sign(&input).as_ref().len() as u64)
+            })
         }
     }
 }
 
 fn stored(key: &PrivateKey) -> DpopKey {
-    DpopKey::read(&key.to_pem().expect("PEM"), Some(key.alg().clone())).expect("a key")
+    DpopKey::read(&key.to_pem().expect("PEM"), Some(key.alg())).expect("a key")
 }
 
 fn ours(key: &PrivateKey) -> Side {
@@ -123,10 +125,18 @@ pub(crate) fn figures() {
         let floor = times.first().map_or(0.0, |(_, value)| *value);
         let budget = (alg == Alg::Es256).then_some(floor * BUDGET);
         let what = match budget {
-            Some(_) => format!("DPoP proof {}; budget: {BUDGET} of the bare signature", alg.as_str()),
+            Some(_) => format!(
+                "DPoP proof {}; budget: {BUDGET} of the bare signature",
+                alg.as_str()
+            ),
             None => format!("DPoP proof {}", alg.as_str()),
         };
         print_figure(&what, "ns", &times, budget);
-        print_figure("the same", "allocations", &of(|costs| costs.allocations), None);
+        print_figure(
+            "the same",
+            "allocations",
+            &of(|costs| costs.allocations),
+            None,
+        );
     }
 }

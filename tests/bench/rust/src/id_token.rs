@@ -159,7 +159,12 @@ fn jsonwebtoken(given: &Given) -> Side {
 pub(crate) fn figures() {
     for alg in [Alg::Rs256, Alg::Es256, Alg::EdDsa] {
         let given = given(alg, 1);
-        let sides = [floor(&given), ours(&given), openidconnect(&given), jsonwebtoken(&given)];
+        let sides = [
+            floor(&given),
+            ours(&given),
+            openidconnect(&given),
+            jsonwebtoken(&given),
+        ];
         let costs = measure::interleaved(&sides);
         let of = |value: fn(&measure::Costs) -> f64| -> Vec<(&str, f64)> {
             let values = costs.iter().map(value);
@@ -172,7 +177,12 @@ pub(crate) fn figures() {
             alg.as_str()
         );
         print_figure(&what, "ns", &times, Some(floor * BUDGET));
-        print_figure("the same", "allocations", &of(|costs| costs.allocations), None);
+        print_figure(
+            "the same",
+            "allocations",
+            &of(|costs| costs.allocations),
+            None,
+        );
     }
     let sets = [10, 400].map(|keys| ours(&given(Alg::Es256, keys)));
     let costs = measure::interleaved(&sets);
