@@ -98,6 +98,7 @@ impl Scene {
             "place": { "File": self.grants() },
             "callers": { "Tasks": 1 },
             "reuse": self.reuse,
+            "tokens": "Nothing",
         });
         let mut command = Command::new(env!("CARGO_BIN_EXE_workers"));
         command.args(["once", &work.to_string()]);
