@@ -27,6 +27,7 @@ mod login_record;
 mod net;
 mod output;
 mod profile;
+mod profile_rules;
 mod profile_tokens;
 mod redirect;
 mod secret_source;

@@ -11,6 +11,7 @@ use serde::Deserialize;
 use crate::Global;
 use crate::credential::Auth;
 use crate::output::Failure;
+use crate::profile_rules::ProfileRules;
 use crate::token_request::{ProfileDefaults, Values};
 
 /// The file.
@@ -72,6 +73,8 @@ pub(crate) struct Profile {
     pub(crate) client_assertion_audience: Option<String>,
     /// How the client authenticates.
     pub(crate) client_auth: Option<Auth>,
+    /// The security profile that the client keeps to.
+    pub(crate) profile_rules: Option<ProfileRules>,
     /// Whom commands act for; if it says nothing, the person who has ever logged in with it, and
     /// else the client.
     #[serde(rename = "as")]

@@ -17,6 +17,7 @@ use crate::fixed;
 use crate::net::Net;
 use crate::output::Failure;
 use crate::profile::Profile;
+use crate::profile_rules::ProfileRules;
 use crate::token_request::TokenRequestArgs;
 use crate::trace::Tracer;
 use oauth_core::grant::TokenRequest;
@@ -56,6 +57,9 @@ pub(crate) struct ServerArgs {
     /// A redirect URI as it is registered for the client; a login listens there
     #[arg(long = "redirect-uri", value_name = "URI", help_heading = "Client")]
     redirect_uris: Vec<String>,
+    /// The security profile to keep to: what it forbids is refused before anything is sent
+    #[arg(long, value_name = "NAME", help_heading = "Client")]
+    profile_rules: Option<ProfileRules>,
 }
 
 /// Reads `NAME=VALUE`.
@@ -207,6 +211,10 @@ impl Plan {
         let auth = credential.client_auth(&profile, provider.as_ref(), &server)?;
         let client = Client::new(server, client_id, auth)?;
         let client = registered(client, &profile, provider.as_ref())?;
+        let client = match profile.profile_rules {
+            Some(rules) => rules.hold(client),
+            None => client,
+        };
         Ok(Setup {
             profile,
             client,
@@ -266,6 +274,7 @@ impl ServerArgs {
         profile.on_loopback = self.on_loopback.or(profile.on_loopback);
         profile.loopback_http |= self.loopback_http;
         profile.client_id = self.client_id.or(profile.client_id);
+        profile.profile_rules = self.profile_rules.or(profile.profile_rules);
         profile
     }
 }

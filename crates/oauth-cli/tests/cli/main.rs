@@ -22,6 +22,7 @@ mod native;
 mod network;
 mod opener;
 mod profile;
+mod profile_rules;
 mod store;
 mod tiny;
 mod token_request;

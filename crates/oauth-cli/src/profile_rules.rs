@@ -1,0 +1,31 @@
+//! The security profile that a client keeps to: `--profile-rules`, and `profile_rules` of a profile.
+
+use clap::ValueEnum;
+use oauth_core::{Client, Profile};
+use serde::Deserialize;
+
+/// A security profile, by its name in every language.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum, Deserialize)]
+#[value(rename_all = "snake_case")]
+#[serde(rename_all = "snake_case")]
+pub(crate) enum ProfileRules {
+    /// What OAuth 2.1 leaves out is refused; requests are pushed where the server offers it
+    Oauth21,
+    /// The same, and replies are read to the letter
+    Strict,
+    /// FAPI 2.0 Security Profile
+    Fapi2Security,
+    /// FAPI 2.0 Message Signing
+    Fapi2MessageSigning,
+}
+
+impl ProfileRules {
+    pub(crate) fn hold(self, client: Client) -> Client {
+        client.with_profile(match self {
+            Self::Oauth21 => Profile::Oauth21,
+            Self::Strict => Profile::Strict,
+            Self::Fapi2Security => Profile::Fapi2Security,
+            Self::Fapi2MessageSigning => Profile::Fapi2MessageSigning,
+        })
+    }
+}
