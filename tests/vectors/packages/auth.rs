@@ -14,7 +14,7 @@ use crate::said::Sent;
 
 const ISSUER: &str = "https://as.example";
 const GRANT: &str = "assertions as grants are not made yet, only those of clients";
-const PUSH: &str = "a package pushes no authorization requests yet";
+const PUSH: &str = "a pushed request of a package is read by its own tests, over a socket";
 const ONE_SERVER: &str = "a conversation has one server";
 const WITHOUT_ISSUER: &str = "a package's server has an issuer";
 const TYPED: &str = "an algorithm is one of a list, which has no none";
