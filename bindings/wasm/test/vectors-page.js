@@ -100,12 +100,10 @@ class Party {
     server: async () => ({ server: serverOf((await this.#prepared()).server) }),
     authorize: async ({ redirect_uri: uri, scope, response_type: type, response_mode: mode, extra, drawn }) => {
       const { client } = await this.#prepared(uri)
-      const { state, nonce, verifier } = drawn
-      const challenge = await hashed(verifier)
-      const pairs = Object.entries(extra).flat()
-      const started = client.authorize(
-        this.#now, state, nonce, verifier, challenge, uri, scope, pairs, type ?? 'code', mode ?? undefined,
-      )
+      const challenge = await hashed(drawn.verifier)
+      const asked = { redirectUri: uri, scope, responseType: type ?? undefined, responseMode: mode ?? undefined, extra }
+      const machine = operations.beginAuthorization(client, { ...drawn, challenge }, asked)
+      const started = machine.begin(this.#now).authorization()
       this.#show(started)
       this.#pending = started.pending
       return { authorized: { url: started.url, flow: started.pending } }
