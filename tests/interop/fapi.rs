@@ -240,3 +240,25 @@ fn a_login_at_loopback_pushes_its_request() -> Result<(), Error> {
     assert!(sent.starts_with("client_id=page&request_uri=urn"), "{sent}");
     Ok(())
 }
+
+#[test]
+fn a_login_at_loopback_has_its_response_signed_on_wish() -> Result<(), Error> {
+    let (server, driver) = (OidcProvider::fapi(), driver());
+    let found = server.discovered(&driver)?;
+    let client = Client::new(found, ClientId::new("public"), ClientAuth::none())?;
+    let client = client.with_dpop(dpop().to_core()?);
+    let client = client.with_authorization_algs([Alg::Es256]);
+    let listener = Listener::bind()?;
+    let ask = AuthorizationRequest::new(listener.redirect_uri().clone());
+    let ask = ask.scope(Scope::parse("openid")?);
+    // A listener sees no fragment: the place is its own to say, and nothing else is.
+    let ask = ask.response_mode(ResponseMode::FragmentJwt);
+    let opens = |url: &Url| {
+        let query = url.query().expect("a query");
+        assert!(query.contains("response_mode=query.jwt"), "{query}");
+        open(url)
+    };
+    let login = listener.login(&driver, &client, ask, opens, Duration::from_secs(30))?;
+    assert!(login.id_token.is_some());
+    Ok(())
+}

@@ -140,10 +140,9 @@ async fn session_over(
         ClientId::new(work.client_id.as_str()),
         ClientAuth::none(),
     )?;
-    let (mut client, mut grant) = (client, GrantId::person(SUBJECT));
+    let mut client = client;
     let key = key_in(work, &*store).await?;
     if let Some(key) = &key {
-        grant = grant.with_dpop_jkt(key.thumbprint());
         client = client.with_dpop(key.clone());
     }
     let mut policy = Policy::default();
@@ -151,7 +150,7 @@ async fn session_over(
         Reuse::Unknown => keeper::Reuse::Unknown,
         Reuse::Revokes => keeper::Reuse::Revokes,
     };
-    let keeper = client.keeper(grant).with_policy(policy);
+    let keeper = client.keeper(GrantId::person(SUBJECT)).with_policy(policy);
     let session = Session::shared(driver.clone(), keeper, store);
     let api = match key {
         Some(_) => {

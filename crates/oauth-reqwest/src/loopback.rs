@@ -188,7 +188,11 @@ impl Listener {
     /// The request whose response comes here.
     pub(crate) fn asking(&self, mut ask: AuthorizationRequest) -> AuthorizationRequest {
         ask.redirect_uri = self.redirect_uri.clone();
-        ask.response_mode = ResponseMode::Query;
+        // A listener sees no fragment, and takes no form.
+        ask.response_mode = match ask.response_mode.is_jwt() {
+            true => ResponseMode::QueryJwt,
+            false => ResponseMode::Query,
+        };
         ask
     }
 

@@ -34,16 +34,14 @@ struct Stored<S> {
 /// that make one at once, all get the one that was stored first.
 ///
 /// ```
-/// use oauth_core::flow::keeper::GrantId;
 /// use oauth_core::jose::Alg;
 /// use oauth_core::{Client, Error};
 /// use oauth_session::{Store, dpop_key};
 ///
-/// /// A client, and the name of a grant of its own, whose tokens are bound to the key that all workers share.
-/// async fn bound(client: Client, store: &dyn Store) -> Result<(Client, GrantId), Error> {
+/// /// A client whose tokens, and the names of whose grants, are bound to the key that all workers share.
+/// async fn bound(client: Client, store: &dyn Store) -> Result<Client, Error> {
 ///     let key = dpop_key::open(store, "api", Alg::Es256).await?;
-///     let grant = GrantId::client().with_dpop_jkt(key.thumbprint());
-///     Ok((client.with_dpop(key), grant))
+///     Ok(client.with_dpop(key))
 /// }
 /// ```
 ///

@@ -280,7 +280,7 @@ async fn fifty_callers_of_two_workers_who_share_key_and_token_make_one_refresh()
         let key = dpop_key::open(&*store, NAME, Alg::Es256)
             .await
             .expect("a key");
-        let grant = GrantId::person("alice").with_dpop_jkt(key.thumbprint());
+        let grant = GrantId::person("alice");
         let keeper = client(key.clone()).keeper(grant);
         (
             key,
@@ -313,7 +313,7 @@ async fn a_worker_with_a_key_of_its_own_shares_no_token() {
     let store: Arc<dyn Store> = Arc::new(Memory::new());
     let server = AuthorizationServer::default();
     let session = |key: &DpopKey| {
-        let grant = GrantId::person("alice").with_dpop_jkt(key.thumbprint());
+        let grant = GrantId::person("alice");
         let keeper = client(key.clone()).keeper(grant);
         Session::shared(server.clone(), keeper, Arc::clone(&store))
     };
