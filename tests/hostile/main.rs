@@ -4,6 +4,7 @@
 //! After a faulty answer the client sends nothing more: no request to the API, no second token request.
 //! `--nocapture` shows the table.
 
+mod fapi;
 mod hybrid;
 mod logout;
 
@@ -20,10 +21,13 @@ const REDIRECT_URI: &str = "http://127.0.0.1/callback";
 fn module(flaw: IdTokenFlaw) -> &'static str {
     match flaw {
         IdTokenFlaw::WrongIssuer => "oidcc-client-test-invalid-iss",
+        IdTokenFlaw::MissingIssuer => "fapi2-...-test-invalid-missing-iss",
         IdTokenFlaw::MissingSubject => "oidcc-client-test-missing-sub",
         IdTokenFlaw::WrongAudience => "oidcc-client-test-invalid-aud",
         IdTokenFlaw::MissingAudience => "oidcc-client-test-missing-aud",
         IdTokenFlaw::ForeignAudience => "fapi2-...-test-invalid-secondary-aud",
+        IdTokenFlaw::ListedAudience => "fapi2-...-test-valid-aud-as-array",
+        IdTokenFlaw::OtherAlgorithm => "fapi2-...-test-invalid-alternate-alg",
         IdTokenFlaw::MissingIssuedAt => "oidcc-client-test-missing-iat",
         IdTokenFlaw::MissingExpiry => "fapi2-...-test-invalid-missing-exp",
         IdTokenFlaw::Expired => "fapi2-...-test-invalid-expired-exp",
@@ -59,7 +63,8 @@ fn expected(flaw: IdTokenFlaw) -> Option<&'static str> {
     Some(match flaw {
         IdTokenFlaw::Missing => "id_token.missing",
         IdTokenFlaw::WrongIssuer => "jwt.issuer",
-        IdTokenFlaw::MissingSubject
+        IdTokenFlaw::MissingIssuer
+        | IdTokenFlaw::MissingSubject
         | IdTokenFlaw::MissingAudience
         | IdTokenFlaw::MissingIssuedAt
         | IdTokenFlaw::MissingExpiry
@@ -69,11 +74,15 @@ fn expected(flaw: IdTokenFlaw) -> Option<&'static str> {
         IdTokenFlaw::Expired => "jwt.expired",
         IdTokenFlaw::WrongNonce => "id_token.nonce",
         IdTokenFlaw::WrongAccessTokenHash => "id_token.at_hash",
-        IdTokenFlaw::Unsigned | IdTokenFlaw::PublicKeyAsSecret => "jws.alg_not_allowed",
+        IdTokenFlaw::Unsigned | IdTokenFlaw::PublicKeyAsSecret | IdTokenFlaw::OtherAlgorithm => {
+            "jws.alg_not_allowed"
+        }
         IdTokenFlaw::BrokenSignature => "jws.bad_signature",
         IdTokenFlaw::ForeignType => "jwt.typ",
         // One key in the set, and a token that names none (oidcc-client-test-kid-absent-single-jwks).
         IdTokenFlaw::NoKeyId => return None,
+        // One audience is one, in an array too.
+        IdTokenFlaw::ListedAudience => return None,
         // No code stands beside it.
         IdTokenFlaw::WrongCodeHash | IdTokenFlaw::MissingCodeHash => return None,
         // Nobody asked when the person authenticated.

@@ -4,11 +4,11 @@
 //!
 //! | module | what it gives |
 //! |---|---|
-//! | [`twin`] | authorization servers, with their APIs, as pure functions: a plain one and the four documented systems, deviations included; [`Fault`]s by name |
+//! | [`twin`] | authorization servers, with their APIs, as pure functions: a plain one, one of FAPI 2.0, and the four documented systems, deviations included; [`Fault`]s by name |
 //! | [`twin_driver`] | a twin, a fake clock and the driver between them: whole conversations in microseconds |
 //! | [`script`] | replies line by line, for what no server would ever answer |
 //! | [`serve`] | a twin on a loopback socket, for real HTTP clients and other languages |
-//! | `tls` (feature of that name) | a twin behind TLS, with an authority of its own |
+//! | `tls` (feature of that name) | twins behind TLS, with an authority of their own; one binds tokens to certificates |
 //! | [`fleet`] | workers that share grants through a store, while everything goes wrong: whole histories from one seed, and a checker of what must hold |
 //! | [`contract`] | what every driver promises, checked against a hostile server |
 
@@ -26,7 +26,7 @@ pub use fleet::Fleet;
 pub use script::Script;
 pub use serve::Served;
 #[cfg(feature = "tls")]
-pub use tls::Tls;
+pub use tls::{MutualTls, Tls};
 pub use twin::{Fault, Twin};
 pub use twin_driver::TwinDriver;
 

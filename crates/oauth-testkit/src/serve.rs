@@ -32,8 +32,10 @@ use hyper::body::Incoming;
 use hyper::service::service_fn;
 use hyper_util::rt::TokioIo;
 use oauth_core::moment::{Moment, UnixTime};
+use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::sync::oneshot;
 
+use crate::twin::wire::ClientCertificate;
 use crate::twin::{Delivery, Twin};
 use body::Drip;
 
@@ -122,6 +124,19 @@ impl Served {
         })
     }
 
+    /// Answers over a connection that somebody else has accepted.
+    #[cfg(feature = "tls")]
+    pub(crate) fn connection<S>(
+        &self,
+        stream: S,
+        certificate: Option<ClientCertificate>,
+    ) -> impl Future<Output = ()> + Send + use<S>
+    where
+        S: AsyncRead + AsyncWrite + Unpin + Send,
+    {
+        connection(Arc::clone(&self.shared), stream, certificate)
+    }
+
     /// `http://127.0.0.1:PORT`
     pub fn base(&self) -> &str {
         &self.base
@@ -187,15 +202,26 @@ async fn accept(listener: TcpListener, shared: Arc<Shared>) {
             tokio::time::sleep(Duration::from_millis(10)).await;
             continue;
         };
-        let open = Open::new(Arc::clone(&shared));
-        tokio::spawn(async move {
-            let answer = |request| answer(&open.0, request);
-            let connection = hyper::server::conn::http1::Builder::new()
-                .serve_connection(TokioIo::new(stream), service_fn(answer));
-            // An error is the client's hanging up, or a lost reply of ours.
-            let _ = connection.await;
-        });
+        tokio::spawn(connection(Arc::clone(&shared), stream, None));
     }
+}
+
+/// Answers whatever comes over one connection, whose client may have shown a certificate.
+async fn connection<S>(shared: Arc<Shared>, stream: S, certificate: Option<ClientCertificate>)
+where
+    S: AsyncRead + AsyncWrite + Unpin,
+{
+    let open = Open::new(shared);
+    let answer = |mut request: http::Request<Incoming>| {
+        if let Some(certificate) = &certificate {
+            request.extensions_mut().insert(certificate.clone());
+        }
+        answer(&open.0, request)
+    };
+    let connection = hyper::server::conn::http1::Builder::new()
+        .serve_connection(TokioIo::new(stream), service_fn(answer));
+    // An error is the client's hanging up, or a lost reply of ours.
+    let _ = connection.await;
 }
 
 /// One open connection, counted for as long as it lives.

@@ -1,12 +1,14 @@
-//! A twin behind TLS, with its own certificate authority, for tests of certificates and proxies.
+//! Twins behind TLS, with their own certificate authority, for tests of certificates and proxies.
 
 use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
 
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, IsCa, KeyPair};
-use tokio::io::copy_bidirectional;
-use tokio::net::{TcpListener, TcpStream};
+use sha2::{Digest as _, Sha256};
+use tokio::net::TcpListener;
 use tokio::runtime::Runtime;
 use tokio_rustls::TlsAcceptor;
 use tokio_rustls::rustls::pki_types::{PrivateKeyDer, PrivatePkcs8KeyDer};
@@ -15,6 +17,7 @@ use tokio_rustls::rustls::{RootCertStore, ServerConfig};
 
 use crate::serve::Served;
 use crate::twin::Twin;
+use crate::twin::wire::ClientCertificate;
 
 type Authority = CertifiedIssuer<'static, KeyPair>;
 
@@ -36,7 +39,7 @@ pub struct Tls {
     pub client_secret: String,
     // Before the twins: nobody comes once they are gone.
     _runtime: Runtime,
-    _twins: [Served; 2],
+    _twins: [Arc<Served>; 2],
 }
 
 impl std::fmt::Debug for Tls {
@@ -53,10 +56,7 @@ impl Tls {
     /// # Errors
     /// What the system says about sockets.
     pub fn start() -> io::Result<Self> {
-        let runtime = tokio::runtime::Builder::new_multi_thread()
-            .worker_threads(1)
-            .enable_all()
-            .build()?;
+        let runtime = runtime()?;
         let authority = authority().map_err(io::Error::other)?;
         let (open, one) = runtime.block_on(front(&authority, None))?;
         let (mutual, other) = runtime.block_on(front(&authority, Some(&authority)))?;
@@ -88,31 +88,116 @@ fn issue(by: &Authority, name: &str) -> Result<(rcgen::Certificate, KeyPair), rc
     Ok((params.signed_by(&key, by)?, key))
 }
 
-/// A front that takes `clients` of this authority only, if one is given.
+/// The [FAPI twin](Twin::fapi) behind TLS, until this is dropped. Its clients may show certificates, to which it
+/// binds their tokens.
+///
+/// The metadata is at [`base`](Self::base), and names its aliases at [`mutual`](Self::mutual), where a client has
+/// to show a certificate (RFC 8705 section 5). Whoever has one of [`issue`](Self::issue) is the client.
+pub struct MutualTls {
+    /// Where anybody may come.
+    pub base: String,
+    /// Where a client has to show a certificate.
+    pub mutual: String,
+    /// Who signs all certificates, in PEM.
+    pub ca: String,
+    authority: Authority,
+    // Before the twin: nobody comes once it is gone.
+    _runtime: Runtime,
+    twin: Arc<Served>,
+}
+
+impl std::fmt::Debug for MutualTls {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("MutualTls")
+            .field("base", &self.base)
+            .field("mutual", &self.mutual)
+            .finish_non_exhaustive()
+    }
+}
+
+impl MutualTls {
+    /// Starts it on two free ports.
+    ///
+    /// # Errors
+    /// What the system says about sockets.
+    pub fn start() -> io::Result<Self> {
+        let runtime = runtime()?;
+        let authority = authority().map_err(io::Error::other)?;
+        let listen = || runtime.block_on(TcpListener::bind("127.0.0.1:0"));
+        let (open, mutual) = (listen()?, listen()?);
+        let base = format!("https://{}", open.local_addr()?);
+        let alias = format!("https://{}", mutual.local_addr()?);
+        let twin = Arc::new(Served::start(|_| Twin::fapi(&base))?);
+        twin.with(|twin| twin.set_mutual_tls(&alias));
+        let fronts = [(open, None), (mutual, Some(&authority))];
+        for (listener, clients) in fronts {
+            let config = config(&authority, clients)?;
+            runtime.spawn(accept(listener, config, Arc::clone(&twin)));
+        }
+        Ok(Self {
+            base,
+            mutual: alias,
+            ca: authority.pem(),
+            authority,
+            _runtime: runtime,
+            twin,
+        })
+    }
+
+    /// A new certificate for the client, with its key, in PEM.
+    ///
+    /// # Errors
+    /// If there is none to be made.
+    pub fn issue(&self) -> io::Result<String> {
+        let (certificate, key) = issue(&self.authority, "client").map_err(io::Error::other)?;
+        Ok(format!("{}{}", certificate.pem(), key.serialize_pem()))
+    }
+
+    /// Looks at the twin, or changes it, while it serves. Requests wait until `f` returns.
+    pub fn with<T>(&self, f: impl FnOnce(&mut Twin) -> T) -> T {
+        self.twin.with(f)
+    }
+}
+
+fn runtime() -> io::Result<Runtime> {
+    tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(1)
+        .enable_all()
+        .build()
+}
+
+/// A twin behind a front that takes `clients` of this authority only, if one is given.
 async fn front(
     authority: &Authority,
     clients: Option<&Authority>,
-) -> io::Result<(SocketAddr, Served)> {
+) -> io::Result<(SocketAddr, Arc<Served>)> {
     let listener = TcpListener::bind("127.0.0.1:0").await?;
     let address = listener.local_addr()?;
     let base = format!("https://{address}");
-    let twin = Served::start(move |_| Twin::usertesting(&base))?;
-    let behind = twin.base().trim_start_matches("http://").to_owned();
-    let acceptor = TlsAcceptor::from(Arc::new(config(authority, clients)?));
-    tokio::spawn(async move {
-        while let Ok((stream, _)) = listener.accept().await {
-            let (acceptor, behind) = (acceptor.clone(), behind.clone());
-            tokio::spawn(async move {
-                // A client that trusts nobody hangs up.
-                if let Ok(mut client) = acceptor.accept(stream).await
-                    && let Ok(mut server) = TcpStream::connect(&behind).await
-                {
-                    let _ = copy_bidirectional(&mut client, &mut server).await;
-                }
-            });
-        }
-    });
+    let twin = Arc::new(Served::start(move |_| Twin::usertesting(&base))?);
+    let config = config(authority, clients)?;
+    tokio::spawn(accept(listener, config, Arc::clone(&twin)));
     Ok((address, twin))
+}
+
+/// Lets connections in to a twin, which is told of their certificates.
+async fn accept(listener: TcpListener, config: ServerConfig, twin: Arc<Served>) {
+    let acceptor = TlsAcceptor::from(Arc::new(config));
+    while let Ok((stream, _)) = listener.accept().await {
+        let (acceptor, twin) = (acceptor.clone(), Arc::clone(&twin));
+        tokio::spawn(async move {
+            // A client that trusts nobody hangs up.
+            if let Ok(stream) = acceptor.accept(stream).await {
+                let (_, state) = stream.get_ref();
+                let shown = state.peer_certificates().and_then(|chain| chain.first());
+                let thumbprint = |der| URL_SAFE_NO_PAD.encode(Sha256::digest(der));
+                let shown = shown.map(|der| ClientCertificate(thumbprint(der.as_ref())));
+                let answered = twin.connection(stream, shown);
+                drop(twin);
+                answered.await;
+            }
+        });
+    }
 }
 
 fn config(authority: &Authority, clients: Option<&Authority>) -> io::Result<ServerConfig> {

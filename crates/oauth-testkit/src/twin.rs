@@ -2,20 +2,26 @@
 
 mod authority;
 mod authorize;
+mod client_auth;
 mod cors;
+mod detailed;
+mod fapi;
 mod faults;
 mod generic;
 pub(crate) mod gzip;
 mod id_token;
+mod jwt;
 mod logout_token;
 mod request_log;
+mod request_object;
 mod rules;
+mod sender;
 mod socios;
 mod token;
 mod token_management;
 mod usertesting;
 mod uservoice;
-mod wire;
+pub(crate) mod wire;
 
 use std::fmt;
 
@@ -28,6 +34,7 @@ use authority::Authority;
 use rules::Rules;
 use wire::{Ask, Reply};
 
+pub use fapi::DpopNonces;
 pub use faults::{Delivery, Fault};
 pub use id_token::IdTokenFlaw;
 pub use logout_token::LogoutTokenFlaw;
@@ -300,8 +307,7 @@ impl Twin {
             subject: None,
             scope: self.authority.rules.scopes.join(" "),
             family: self.authority.new_family(),
-            nonce: None,
-            auth_time: None,
+            ..authority::Grant::default()
         };
         let lifetime = self.authority.rules.access_lifetime.take();
         let reply = self.authority.issue(at, grant, false);
@@ -330,6 +336,7 @@ impl Twin {
             (&paths.keys, Place::Keys),
             (&paths.userinfo, Place::Userinfo),
             (&paths.logout, Place::Logout),
+            (&paths.pushed, Place::Pushed),
         ];
         match known
             .into_iter()
@@ -393,12 +400,23 @@ impl Twin {
     }
 
     fn work(&mut self, at: UnixTime, place: Place, ask: &Ask, fault: Option<&Fault>) -> Reply {
+        let reply = self.worked(at, place, ask, fault);
+        let side = match place {
+            Place::Token | Place::Pushed => sender::Side::AuthorizationServer,
+            Place::Userinfo | Place::Api => sender::Side::ResourceServer,
+            _ => return reply,
+        };
+        sender::tell_nonce(&mut self.authority, at, side, reply)
+    }
+
+    fn worked(&mut self, at: UnixTime, place: Place, ask: &Ask, fault: Option<&Fault>) -> Reply {
         let authority = &mut self.authority;
         let is_get = ask.method == Method::GET;
         match place {
             Place::Authorize => authorize::authorize(authority, at, ask, fault),
             Place::Token => token::token(authority, at, ask),
-            Place::Revoke => token_management::revoke(authority, ask),
+            Place::Pushed => request_object::push(authority, at, ask),
+            Place::Revoke => token_management::revoke(authority, at, ask),
             Place::Introspect => token_management::introspect(authority, at, ask),
             Place::DeviceAuthorization => {
                 token_management::device_authorization(authority, at, ask, &self.base)
@@ -407,10 +425,9 @@ impl Twin {
             _ if !is_get => wire::method_not_allowed("GET"),
             Place::DevicePage => authorize::approve_device(authority, at, ask),
             Place::Metadata => wire::json(200, &authority.rules.metadata.1),
-            Place::Keys if authority.rules.reply.id_token => wire::json(
-                200,
-                &id_token::keys(&authority.key_id, &authority.other_keys),
-            ),
+            Place::Keys if authority.rules.reply.id_token => {
+                wire::json(200, &id_token::keys(authority))
+            }
             Place::Keys => wire::json(200, &json!({ "keys": [] })),
             Place::Userinfo => id_token::userinfo(authority, at, ask),
             Place::Logout => authorize::end_session(authority, ask),
@@ -441,5 +458,6 @@ enum Place {
     Keys,
     Userinfo,
     Logout,
+    Pushed,
     Api,
 }

@@ -1,20 +1,23 @@
 //! The state of an authorization server: clients, codes, tokens, and who may use what.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 use base64::Engine as _;
-use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
-use http::header::{AUTHORIZATION, WWW_AUTHENTICATE};
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use http::header::AUTHORIZATION;
 use oauth_core::moment::UnixTime;
 use serde_json::{Value, json};
 use sha2::{Digest as _, Sha256};
 
 use super::id_token;
 use super::request_log::Counters;
-use super::rules::{Basic, Rotation, Rules};
-use super::wire::{self, Ask, Reply};
+use super::request_object::Pushed;
+use super::rules::{Rotation, Rules};
+use super::sender::Binding;
+use super::wire::Ask;
 
 pub(super) struct Authority {
+    pub(super) base: String,
     pub(super) rules: Rules,
     pub(super) counters: Counters,
     pub(super) deny_next: bool,
@@ -29,10 +32,18 @@ pub(super) struct Authority {
     /// Keys that stand before it in the key set, and sign nothing.
     pub(super) other_keys: Vec<Value>,
     minted: u64,
+    /// Requests that wait for their browser, by their `request_uri`.
+    pub(super) pushed: HashMap<String, Pushed>,
+    /// What may come once: the `jti` of proofs and assertions.
+    pub(super) seen: HashSet<String>,
+    /// The newest DPoP nonces: of the token endpoint and its siblings, and of the API.
+    pub(super) nonces: [String; 2],
+    /// What the tokens of this request will be bound to.
+    pub(super) binding: Option<Binding>,
 }
 
 /// The grants of an authority. Everything that came from one approval shares a family.
-#[derive(Clone)]
+#[derive(Clone, Default)]
 pub(super) struct Grant {
     pub(super) client_id: String,
     pub(super) subject: Option<String>,
@@ -42,12 +53,18 @@ pub(super) struct Grant {
     pub(super) nonce: Option<String>,
     /// When the person authenticated.
     pub(super) auth_time: Option<UnixTime>,
+    /// Permissions in detail (RFC 9396): an array, or null.
+    pub(super) details: Value,
+    /// Where the tokens are for (RFC 8707); empty for anywhere.
+    pub(super) resources: Vec<String>,
 }
 
 pub(super) struct Code {
     pub(super) grant: Grant,
     pub(super) redirect_uri: Option<String>,
     pub(super) challenge: Option<String>,
+    /// The key that has to come for it (`dpop_jkt`).
+    pub(super) jkt: Option<String>,
     pub(super) expires: UnixTime,
     pub(super) spent: bool,
 }
@@ -95,6 +112,7 @@ pub(super) enum Approval {
 
 struct Access {
     grant: Grant,
+    binding: Option<Binding>,
     issued: UnixTime,
     expires: Option<UnixTime>,
     dead: bool,
@@ -105,15 +123,10 @@ struct Window {
     calls: u32,
 }
 
-/// A client that has proved who it is, or a public one that has said so.
-pub(super) struct Client {
-    pub(super) id: String,
-    pub(super) is_public: bool,
-}
-
 impl Authority {
     pub(super) fn new(base: &str, rules: Rules) -> Self {
         Self {
+            base: base.to_owned(),
             salt: format!("{base} {}", rules.issuer),
             rules,
             counters: Counters::default(),
@@ -126,6 +139,10 @@ impl Authority {
             minted: 0,
             key_id: id_token::KEY_ID.to_owned(),
             other_keys: Vec::new(),
+            pushed: HashMap::new(),
+            seen: HashSet::new(),
+            nonces: [String::new(), String::new()],
+            binding: None,
         }
     }
 
@@ -172,6 +189,7 @@ impl Authority {
         let token = self.access_token(at, &grant, expires);
         let access = Access {
             grant: grant.clone(),
+            binding: self.binding.clone(),
             issued: at,
             expires,
             dead: false,
@@ -185,10 +203,15 @@ impl Authority {
         if shape.id_token && is_about_somebody {
             let mut claims = id_token::claims(&self.rules.issuer, at, &grant);
             claims["at_hash"] = id_token::half_hash(&token).into();
-            reply["id_token"] = id_token::signed(&claims, &self.key_id).into();
+            reply["id_token"] = id_token::signed(&claims, &self.key_id, self.rules.alg).into();
         }
-        if let Some(token_type) = shape.token_type {
-            reply["token_type"] = token_type.into();
+        if !grant.details.is_null() {
+            reply["authorization_details"] = grant.details.clone();
+        }
+        match (shape.token_type, &self.binding) {
+            (_, Some(Binding::Key(_))) => reply["token_type"] = "DPoP".into(),
+            (Some(token_type), _) => reply["token_type"] = token_type.into(),
+            (None, _) => {}
         }
         if let (true, Some(seconds)) = (shape.expires_in, lifetime) {
             reply["expires_in"] = seconds.into();
@@ -253,6 +276,11 @@ impl Authority {
         alive.then_some(&access.grant)
     }
 
+    /// What an access token is bound to.
+    pub(super) fn bound(&self, token: &str) -> Option<Binding> {
+        self.access.get(token)?.binding.clone()
+    }
+
     /// Times of an access token: issued, expires.
     pub(super) fn access_times(&self, token: &str) -> Option<(UnixTime, Option<UnixTime>)> {
         self.access
@@ -304,68 +332,6 @@ impl Authority {
         None
     }
 
-    /// Client authentication (RFC 6749 section 2.3), by the methods this system takes for this
-    /// purpose: a grant type, `revocation`, `introspection` or `device_authorization`.
-    pub(super) fn authenticate(&self, ask: &Ask, purpose: &str) -> Result<Client, Box<Reply>> {
-        let accepts = (self.rules.accepts)(purpose);
-        let header = ask.headers.get(AUTHORIZATION);
-        let secret = ask.form("client_secret");
-        let claimed = ask.form("client_id");
-        if ask.query("client_secret").is_some() {
-            return Err(refused(
-                "invalid_request",
-                "credentials must not be in the URL",
-            ));
-        }
-        // "The client MUST NOT use more than one authentication method in each request."
-        if header.is_some() && secret.is_some() {
-            return Err(refused(
-                "invalid_request",
-                "more than one authentication method",
-            ));
-        }
-        if let Some(header) = header {
-            let pair = header.to_str().ok().and_then(basic);
-            let (id, secret) = match (accepts.basic, pair) {
-                (Basic::Encoded, Some(pair)) => decoded(&pair),
-                (Basic::Raw, Some(pair)) => Some(pair),
-                _ => None,
-            }
-            .ok_or_else(|| challenged("this use of the Authorization header is not supported"))?;
-            if claimed.is_some_and(|claimed| claimed != id) {
-                return Err(refused("invalid_request", "two client identifiers"));
-            }
-            return self
-                .confidential(&id, &secret)
-                .ok_or_else(|| challenged("wrong credentials"));
-        }
-        if let Some(secret) = secret {
-            let client = accepts
-                .body
-                .then(|| self.confidential(claimed?, secret))
-                .flatten();
-            return client.ok_or_else(|| refused("invalid_client", "wrong credentials"));
-        }
-        match claimed {
-            Some(id) if accepts.public && self.is_public(id) => Ok(Client {
-                id: id.to_owned(),
-                is_public: true,
-            }),
-            _ => Err(refused(
-                "invalid_client",
-                "client authentication is missing",
-            )),
-        }
-    }
-
-    fn confidential(&self, id: &str, secret: &str) -> Option<Client> {
-        let right = id == self.rules.client_id && secret == self.rules.client_secret;
-        right.then(|| Client {
-            id: id.to_owned(),
-            is_public: false,
-        })
-    }
-
     pub(super) fn is_public(&self, id: &str) -> bool {
         !id.is_empty() && id == self.rules.public_client_id
     }
@@ -387,38 +353,4 @@ impl Authority {
 
 pub(super) fn plus(at: UnixTime, seconds: u64) -> UnixTime {
     at.after(std::time::Duration::from_secs(seconds))
-}
-
-/// The `user-id:password` of a Basic header (RFC 7617 section 2), split at the first colon.
-fn basic(header: &str) -> Option<(String, String)> {
-    let (scheme, credentials) = header.split_once(' ')?;
-    let credentials = STANDARD.decode(credentials).ok()?;
-    let (id, secret) = std::str::from_utf8(&credentials).ok()?.split_once(':')?;
-    scheme
-        .eq_ignore_ascii_case("basic")
-        .then(|| (id.to_owned(), secret.to_owned()))
-}
-
-/// "encoded using the "application/x-www-form-urlencoded" encoding algorithm" (RFC 6749 2.3.1).
-fn decoded((id, secret): &(String, String)) -> Option<(String, String)> {
-    let text = |encoded: &str| {
-        // A raw '&' makes two pairs of one: it was not encoded at all.
-        let pairs: Vec<(String, String)> =
-            serde_urlencoded::from_str(&format!("v={encoded}")).ok()?;
-        match <[_; 1]>::try_from(pairs).ok()? {
-            [(_, value)] => Some(value),
-        }
-    };
-    Some((text(id)?, text(secret)?))
-}
-
-/// "If the client attempted to authenticate via the Authorization request header field, the
-/// authorization server MUST respond with [...] the WWW-Authenticate response header field".
-fn challenged(why: &str) -> Box<Reply> {
-    let reply = wire::refusal("invalid_client", why);
-    Box::new(wire::with(reply, WWW_AUTHENTICATE, "Basic realm=\"twin\""))
-}
-
-fn refused(error: &str, why: &str) -> Box<Reply> {
-    Box::new(wire::refusal(error, why))
 }

@@ -4,13 +4,18 @@
 
 use http::Method;
 use oauth_core::moment::UnixTime;
+use serde_json::{Value, json};
 
 use super::authority::{Approval, Authority, Code, Grant, plus};
+use super::detailed;
 use super::faults::Fault;
-use super::id_token;
+use super::id_token::{self, IdTokenFlaw};
+use super::request_object;
 use super::wire::{self, Ask, Reply, repeated};
 
 const CODE_LIFETIME: u64 = 60;
+/// How long a signed response is good, in seconds.
+const RESPONSE_LIFETIME: u64 = 600;
 
 /// The user every approval is by.
 pub(super) const SUBJECT: &str = "user-248289761001";
@@ -28,6 +33,12 @@ pub(super) fn authorize(
     if ask.query("client_secret").is_some() {
         return wire::page(400, "A client secret must never be in a URL.");
     }
+    let given = ask;
+    let resolved = match request_object::resolved(authority, at, ask) {
+        Ok(resolved) => resolved,
+        Err(why) => return wire::page(400, why),
+    };
+    let ask = resolved.as_ref().unwrap_or(given);
     if let Some(name) = repeated(&ask.query) {
         return wire::page(400, &format!("{} is given twice.", printable(name)));
     }
@@ -55,6 +66,7 @@ pub(super) fn authorize(
         Err((error, why)) => vec![("error", error.into()), ("error_description", why.into())],
     };
     match ask.query("state") {
+        _ if fault == Some(&Fault::MissingStateInCallback) => {}
         _ if fault == Some(&Fault::ForeignStateInCallback) => {
             callback.push(("state", "state-of-another-flow".into()));
         }
@@ -63,16 +75,33 @@ pub(super) fn authorize(
     }
     if fault == Some(&Fault::WrongIssuerInCallback) {
         callback.push(("iss", "https://attacker.example".into()));
-    } else if authority.rules.names_issuer {
+    } else if authority.rules.names_issuer && fault != Some(&Fault::MissingIssuerInCallback) {
         callback.push(("iss", authority.rules.issuer.clone()));
     }
-    if ask.query("response_mode") == Some("form_post") {
+    let mode = ask.query("response_mode");
+    let place = match mode.map(|mode| {
+        mode.strip_suffix("jwt")
+            .map_or((mode, false), |mode| (mode, true))
+    }) {
+        Some((place, is_signed)) if authority.rules.fapi.is_some() => {
+            if is_signed && fault != Some(&Fault::PlainResponse) {
+                let flaw = match fault {
+                    Some(Fault::ResponseJwt { flaw }) => Some(*flaw),
+                    _ => None,
+                };
+                callback = signed(authority, at, client_id, &callback, flaw);
+            }
+            Some(place.trim_end_matches('.')).filter(|place| !place.is_empty())
+        }
+        _ => mode,
+    };
+    if place == Some("form_post") {
         return wire::posting_page(&redirect_uri, &callback);
     }
     // "the fragment encoding" is the default as soon as a token is in the answer (OAuth 2.0 Multiple Response
     // Type Encoding Practices section 5), errors included.
-    let in_fragment = match ask.query("response_mode") {
-        Some(mode) => mode == "fragment",
+    let in_fragment = match place {
+        Some(place) => place == "fragment",
         None => is_hybrid(ask),
     };
     let joint = match (in_fragment, redirect_uri.contains('?')) {
@@ -132,7 +161,51 @@ pub(super) fn end_session(authority: &Authority, ask: &Ask) -> Reply {
     }
 }
 
+/// The response as one JWT (JARM section 2.1).
+fn signed(
+    authority: &Authority,
+    at: UnixTime,
+    client_id: &str,
+    callback: &[(&'static str, String)],
+    flaw: Option<IdTokenFlaw>,
+) -> Vec<(&'static str, String)> {
+    let mut claims = json!({
+        "iss": authority.rules.issuer,
+        "aud": client_id,
+        "iat": at.as_secs(),
+        "exp": at.as_secs().saturating_add(RESPONSE_LIFETIME),
+    });
+    for (name, value) in callback {
+        claims[*name] = value.as_str().into();
+    }
+    let jwt = id_token::signed(&claims, &authority.key_id, authority.rules.alg);
+    let jwt = jwt.and_then(|jwt| match flaw {
+        Some(flaw) => flaw.of(&jwt),
+        None => Some(jwt),
+    });
+    jwt.map(|jwt| ("response", jwt)).into_iter().collect()
+}
+
+/// Whether a pushed request could be answered with a code.
+pub(super) fn is_acceptable(authority: &Authority, ask: &Ask) -> Result<(), Refusal> {
+    let client_id = ask.query("client_id").filter(|id| knows(authority, id));
+    let client_id = client_id.ok_or(("invalid_client", "there is no such client"))?;
+    if ask.query("redirect_uri").is_none() || target(authority, ask.query("redirect_uri")).is_none()
+    {
+        return Err(("invalid_request", "the redirect_uri is not registered"));
+    }
+    checked(authority, ask, client_id).map(drop)
+}
+
 type Refusal = (&'static str, &'static str);
+
+/// What a person is asked to agree to.
+struct Checked {
+    challenge: Option<String>,
+    scope: String,
+    details: Value,
+    resources: Vec<String>,
+}
 
 /// Whether an ID token is to stand beside the code; "the order of values does not matter" (section 3 there).
 fn is_hybrid(ask: &Ask) -> bool {
@@ -149,6 +222,47 @@ fn approve(
     ask: &Ask,
     client_id: &str,
 ) -> Result<(String, Option<String>), Refusal> {
+    let checked = checked(authority, ask, client_id)?;
+    if std::mem::take(&mut authority.deny_next) {
+        return Err(("access_denied", "the user said no"));
+    }
+
+    let code = authority.mint(at, "code");
+    let grant = Grant {
+        client_id: client_id.to_owned(),
+        subject: Some(SUBJECT.to_owned()),
+        scope: checked.scope,
+        family: authority.new_family(),
+        nonce: ask.query("nonce").map(str::to_owned),
+        auth_time: Some(at),
+        details: checked.details,
+        resources: checked.resources,
+    };
+    let id_token = is_hybrid(ask).then(|| {
+        let mut claims = id_token::claims(&authority.rules.issuer, at, &grant);
+        claims["c_hash"] = id_token::half_hash(&code).into();
+        claims["s_hash"] = id_token::half_hash(ask.query("state").unwrap_or_default()).into();
+        id_token::signed(&claims, &authority.key_id, authority.rules.alg)
+    });
+    let redirect_uri = ask.query("redirect_uri").map(str::to_owned);
+    let expires = plus(at, CODE_LIFETIME);
+    authority.codes.insert(
+        code.clone(),
+        Code {
+            grant,
+            redirect_uri,
+            challenge: checked.challenge,
+            jkt: ask.query("dpop_jkt").map(str::to_owned),
+            expires,
+            spent: false,
+        },
+    );
+    authority.counters.authorizations += 1;
+    Ok((code, id_token.flatten()))
+}
+
+/// Looks at everything that a request asks for.
+fn checked(authority: &Authority, ask: &Ask, client_id: &str) -> Result<Checked, Refusal> {
     let is_public = authority.is_public(client_id);
     let grants = if is_public {
         authority.rules.grants.1
@@ -174,55 +288,33 @@ fn approve(
         Some(_) => return Err(("unsupported_response_type", "there are no such answers")),
         None => return Err(("invalid_request", "response_type is missing")),
     }
+    let modes = authority.rules.metadata.1["response_modes_supported"].as_array();
+    let plain = || ["query", "fragment", "form_post"].map(Value::from).to_vec();
+    let modes = modes.cloned().unwrap_or_else(plain);
     if ask
         .query("response_mode")
-        .is_some_and(|mode| !["query", "fragment", "form_post"].contains(&mode))
+        .is_some_and(|mode| !modes.iter().any(|known| *known == mode))
     {
         return Err((
             "invalid_request",
-            "this twin answers in the query, the fragment or a form",
+            "this server does not answer in such a way",
         ));
     }
     let challenge = challenge(authority, ask)?;
-    if challenge.is_none() && is_public && authority.rules.public_needs_pkce {
-        return Err(("invalid_request", "a public client needs PKCE"));
+    let needs_pkce =
+        is_public && authority.rules.public_needs_pkce || authority.rules.fapi.is_some();
+    if challenge.is_none() && needs_pkce {
+        return Err(("invalid_request", "this client needs PKCE"));
     }
     let scope = authority
         .scope(ask.query("scope"))
         .map_err(|why| ("invalid_scope", why))?;
-    if std::mem::take(&mut authority.deny_next) {
-        return Err(("access_denied", "the user said no"));
-    }
-
-    let code = authority.mint(at, "code");
-    let grant = Grant {
-        client_id: client_id.to_owned(),
-        subject: Some(SUBJECT.to_owned()),
+    Ok(Checked {
+        challenge,
         scope,
-        family: authority.new_family(),
-        nonce: ask.query("nonce").map(str::to_owned),
-        auth_time: Some(at),
-    };
-    let id_token = is_hybrid(ask).then(|| {
-        let mut claims = id_token::claims(&authority.rules.issuer, at, &grant);
-        claims["c_hash"] = id_token::half_hash(&code).into();
-        claims["s_hash"] = id_token::half_hash(ask.query("state").unwrap_or_default()).into();
-        id_token::signed(&claims, &authority.key_id)
-    });
-    let redirect_uri = ask.query("redirect_uri").map(str::to_owned);
-    let expires = plus(at, CODE_LIFETIME);
-    authority.codes.insert(
-        code.clone(),
-        Code {
-            grant,
-            redirect_uri,
-            challenge,
-            expires,
-            spent: false,
-        },
-    );
-    authority.counters.authorizations += 1;
-    Ok((code, id_token.flatten()))
+        details: detailed::read(authority, ask.query("authorization_details"))?,
+        resources: detailed::resources(Some(&ask.query))?,
+    })
 }
 
 /// The S256 challenge, if PKCE is used. "plain" is refused: it protects nothing here.

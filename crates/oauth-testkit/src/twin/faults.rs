@@ -3,7 +3,7 @@
 use std::io::Write as _;
 
 use bytes::Bytes;
-use http::header::{CONTENT_ENCODING, CONTENT_TYPE, HeaderValue, RETRY_AFTER};
+use http::header::{CONTENT_ENCODING, CONTENT_TYPE, HeaderValue, RETRY_AFTER, WWW_AUTHENTICATE};
 use serde::Deserialize;
 use serde_json::json;
 
@@ -84,10 +84,30 @@ pub enum Fault {
         #[serde(default = "wrong_nonce")]
         flaw: IdTokenFlaw,
     },
+    /// The signed response (JARM) of a callback is not as it should be.
+    ResponseJwt {
+        /// In what way, as far as it is no matter of people; `wrong_audience` by default.
+        #[serde(default = "wrong_audience")]
+        flaw: IdTokenFlaw,
+    },
+    /// The callback is not signed, though that was asked for.
+    PlainResponse,
     /// The callback names another issuer in `iss` (RFC 9207).
     WrongIssuerInCallback,
+    /// The callback names no issuer.
+    MissingIssuerInCallback,
+    /// The callback carries no `state`.
+    MissingStateInCallback,
     /// The callback carries a `state` that another flow sent.
     ForeignStateInCallback,
+    /// The request is carried out; `iss` of the metadata is another's. It waits for metadata.
+    WrongIssuerInMetadata,
+    /// The request is carried out; the kind of its token is written in the other case. It waits for a token.
+    TokenTypeCase,
+    /// The request is carried out; a token that is bound to a key is called a bearer's. It waits for a token.
+    BearerTokenType,
+    /// The request is carried out; the scheme of its challenge is written in the other case. It waits for one.
+    ChallengeCase,
 }
 
 /// How a reply is to be delivered, for faults that a reply cannot say of itself.
@@ -118,8 +138,16 @@ impl Fault {
         "gzip_bomb",
         "id_token",
         "id_token_in_callback",
+        "response_jwt",
+        "plain_response",
         "wrong_issuer_in_callback",
+        "missing_issuer_in_callback",
+        "missing_state_in_callback",
         "foreign_state_in_callback",
+        "wrong_issuer_in_metadata",
+        "token_type_case",
+        "bearer_token_type",
+        "challenge_case",
     ];
 
     /// The fault's name, the same in every language.
@@ -138,8 +166,16 @@ impl Fault {
             Self::GzipBomb { .. } => "gzip_bomb",
             Self::IdToken { .. } => "id_token",
             Self::IdTokenInCallback { .. } => "id_token_in_callback",
+            Self::ResponseJwt { .. } => "response_jwt",
+            Self::PlainResponse => "plain_response",
             Self::WrongIssuerInCallback => "wrong_issuer_in_callback",
+            Self::MissingIssuerInCallback => "missing_issuer_in_callback",
+            Self::MissingStateInCallback => "missing_state_in_callback",
             Self::ForeignStateInCallback => "foreign_state_in_callback",
+            Self::WrongIssuerInMetadata => "wrong_issuer_in_metadata",
+            Self::TokenTypeCase => "token_type_case",
+            Self::BearerTokenType => "bearer_token_type",
+            Self::ChallengeCase => "challenge_case",
         }
     }
 
@@ -153,7 +189,11 @@ impl Fault {
         matches!(
             self,
             Self::IdTokenInCallback { .. }
+                | Self::ResponseJwt { .. }
+                | Self::PlainResponse
                 | Self::WrongIssuerInCallback
+                | Self::MissingIssuerInCallback
+                | Self::MissingStateInCallback
                 | Self::ForeignStateInCallback
         )
     }
@@ -203,6 +243,11 @@ impl Fault {
                 reply.body().starts_with(b"{\"")
             }
             Self::IdToken { flaw } => flaw.spoil(reply.body()).is_some(),
+            Self::WrongIssuerInMetadata => changed(reply, "issuer", other_case).is_some(),
+            Self::TokenTypeCase | Self::BearerTokenType => {
+                changed(reply, "token_type", other_case).is_some()
+            }
+            Self::ChallengeCase => reply.headers().contains_key(WWW_AUTHENTICATE),
             _ => true,
         }
     }
@@ -232,6 +277,17 @@ impl Fault {
                     *reply.body_mut() = spoiled.into();
                 }
             }
+            Self::WrongIssuerInMetadata => replace(reply, "issuer", |iss| format!("{iss}1")),
+            Self::TokenTypeCase => replace(reply, "token_type", other_case),
+            Self::BearerTokenType => replace(reply, "token_type", |_| "Bearer".to_owned()),
+            Self::ChallengeCase => {
+                let field = reply.headers().get(WWW_AUTHENTICATE);
+                let field = field.and_then(|field| field.to_str().ok()?.split_once(' '));
+                let odd = field.map(|(scheme, rest)| format!("{} {rest}", other_case(scheme)));
+                if let Some(odd) = odd.and_then(|odd| odd.parse().ok()) {
+                    reply.headers_mut().insert(WWW_AUTHENTICATE, odd);
+                }
+            }
             Self::DuplicateMember => *reply.body_mut() = twice(reply.body()),
             Self::WrongContentType => {
                 reply
@@ -240,6 +296,29 @@ impl Fault {
             }
             _ => {}
         }
+    }
+}
+
+/// `DPoP` as `dpOp`.
+fn other_case(text: &str) -> String {
+    let other = |c: char| match c.is_ascii_lowercase() {
+        true => c.to_ascii_uppercase(),
+        false => c.to_ascii_lowercase(),
+    };
+    text.chars().map(other).collect()
+}
+
+/// The JSON of a reply with another text in one of its members; `None` if it has no such member.
+fn changed(reply: &Reply, name: &str, change: fn(&str) -> String) -> Option<Vec<u8>> {
+    let mut value: serde_json::Value = serde_json::from_slice(reply.body()).ok()?;
+    let text = value.get(name)?.as_str().map(change)?;
+    value[name] = text.into();
+    Some(value.to_string().into_bytes())
+}
+
+fn replace(reply: &mut Reply, name: &str, change: fn(&str) -> String) {
+    if let Some(body) = changed(reply, name, change) {
+        *reply.body_mut() = body.into();
     }
 }
 
@@ -255,6 +334,9 @@ fn twice(body: &Bytes) -> Bytes {
 
 fn wrong_nonce() -> IdTokenFlaw {
     IdTokenFlaw::WrongNonce
+}
+fn wrong_audience() -> IdTokenFlaw {
+    IdTokenFlaw::WrongAudience
 }
 fn unavailable() -> u16 {
     503

@@ -3,12 +3,14 @@
 //! `GET|POST /api/echo` wants a Bearer token and says whose it is (RFC 6750).
 
 use http::Method;
-use http::header::{RETRY_AFTER, WWW_AUTHENTICATE};
+use http::header::RETRY_AFTER;
+use oauth_core::jose::Alg;
 use oauth_core::moment::UnixTime;
 use serde_json::json;
 
 use super::authority::Authority;
 use super::rules::{Accepts, Basic, Paths, Rotation, Rules, Shape};
+use super::sender;
 use super::token::{
     AUTHORIZATION_CODE, CLIENT_CREDENTIALS, DEVICE_CODE, PASSWORD, REFRESH_TOKEN, TOKEN_EXCHANGE,
 };
@@ -16,7 +18,7 @@ use super::token_management::{DEVICE_AUTHORIZATION, INTROSPECTION, REVOCATION};
 use super::wire::{self, Ask, Reply};
 
 const ECHO: &str = "/api/echo";
-const SCOPES: &[&str] = &[
+pub(super) const SCOPES: &[&str] = &[
     "read",
     "write",
     "openid",
@@ -24,7 +26,7 @@ const SCOPES: &[&str] = &[
     "email",
     "offline_access",
 ];
-const GRANTS: &[&str] = &[
+pub(super) const GRANTS: &[&str] = &[
     AUTHORIZATION_CODE,
     REFRESH_TOKEN,
     CLIENT_CREDENTIALS,
@@ -72,6 +74,7 @@ pub(super) fn rules(base: &str) -> Rules {
             keys: "/jwks".to_owned(),
             userinfo: "/userinfo".to_owned(),
             logout: "/logout".to_owned(),
+            pushed: String::new(),
         },
         metadata: (
             vec![
@@ -96,6 +99,8 @@ pub(super) fn rules(base: &str) -> Rules {
         public_needs_pkce: true,
         challenge_alias: false,
         names_issuer: true,
+        alg: Alg::Rs256,
+        fapi: None,
         reply: Shape {
             token_type: Some("Bearer"),
             expires_in: true,
@@ -126,36 +131,23 @@ fn accepts(purpose: &str) -> Accepts {
     }
 }
 
-fn api(authority: &mut Authority, at: UnixTime, ask: &Ask) -> Reply {
+pub(super) fn api(authority: &mut Authority, at: UnixTime, ask: &Ask) -> Reply {
     if ask.path != ECHO {
         return wire::not_found();
     }
     if ask.method != Method::GET && ask.method != Method::POST {
         return wire::method_not_allowed("GET, POST");
     }
-    // "If the request lacks any authentication information [...] the resource server SHOULD NOT
-    // include an error code" (RFC 6750 section 3.1)
-    let Some(token) = Authority::bearer(ask) else {
-        let reply = wire::plain(401, "text/plain", "who are you?");
-        return wire::with(reply, WWW_AUTHENTICATE, "Bearer realm=\"twin\"");
-    };
-    let Some(grant) = authority.access(at, token).cloned() else {
-        let reply = wire::json(401, &json!({ "error": "invalid_token" }));
-        let challenge = "Bearer realm=\"twin\", error=\"invalid_token\"";
-        return wire::with(reply, WWW_AUTHENTICATE, challenge);
-    };
     let scope = if ask.method == Method::GET {
         "read"
     } else {
         "write"
     };
-    if !grant.scope.split(' ').any(|granted| granted == scope) {
-        let reply = wire::json(403, &json!({ "error": "insufficient_scope" }));
-        let challenge =
-            format!("Bearer realm=\"twin\", error=\"insufficient_scope\", scope=\"{scope}\"");
-        return wire::with(reply, WWW_AUTHENTICATE, &challenge);
-    }
-    if let Some(until) = authority.over_limit(at, token) {
+    let (grant, token) = match sender::holder(authority, at, ask, scope) {
+        Ok(holder) => holder,
+        Err(challenge) => return *challenge,
+    };
+    if let Some(until) = authority.over_limit(at, &token) {
         let reply = wire::json(429, &json!({ "error": "too_many_requests" }));
         return wire::with(reply, RETRY_AFTER, &until.since(at).as_secs().to_string());
     }

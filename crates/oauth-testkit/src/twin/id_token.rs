@@ -6,7 +6,6 @@ use std::sync::OnceLock;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
-use http::header::WWW_AUTHENTICATE;
 use oauth_core::crypto::Signer as _;
 use oauth_core::jose::Alg;
 use oauth_core::moment::UnixTime;
@@ -16,6 +15,8 @@ use serde_json::{Value, json};
 use sha2::{Digest as _, Sha256};
 
 use super::authority::{Authority, Grant};
+use super::fapi;
+use super::sender;
 use super::wire::{self, Ask, Reply};
 
 /// How long an ID token is good, in seconds.
@@ -26,9 +27,12 @@ pub(super) const KEY_ID: &str = "twin-1";
 /// The key of RFC 7515 appendix A.2, which everybody has: never trust a token of a twin.
 const PRIVATE_KEY: &str = include_str!("id_token_key.json");
 
-fn key() -> Option<&'static PrivateKey> {
-    static KEY: OnceLock<Option<PrivateKey>> = OnceLock::new();
-    KEY.get_or_init(|| PrivateKey::from_jwk(PRIVATE_KEY, Alg::Rs256).ok())
+/// The key for this algorithm, which is one for RSA.
+fn key(alg: Alg) -> Option<&'static PrivateKey> {
+    static RS256: OnceLock<Option<PrivateKey>> = OnceLock::new();
+    static PS256: OnceLock<Option<PrivateKey>> = OnceLock::new();
+    let held = if alg == Alg::Ps256 { &PS256 } else { &RS256 };
+    held.get_or_init(|| PrivateKey::from_jwk(PRIVATE_KEY, alg).ok())
         .as_ref()
 }
 
@@ -47,15 +51,24 @@ pub(super) fn others() -> Vec<Value> {
     ]
 }
 
-/// The key set, with the key under this name behind the others.
-pub(super) fn keys(key_id: &str, others: &[Value]) -> Value {
-    let mut keys = others.to_vec();
-    if let Some(key) = key() {
+/// The key set: the key that signs stands behind the others.
+pub(super) fn keys(authority: &Authority) -> Value {
+    let mut keys = authority.other_keys.clone();
+    if let Some(key) = key(authority.rules.alg) {
         let mut jwk = key.public_jwk().to_value();
-        jwk["kid"] = key_id.into();
+        jwk["kid"] = authority.key_id.as_str().into();
         jwk["use"] = "sig".into();
-        jwk["alg"] = "RS256".into();
+        jwk["alg"] = authority.rules.alg.as_str().into();
         keys.push(jwk);
+    }
+    if authority.rules.fapi.is_some() {
+        // Names are no promise: these go by the one of the key that signs.
+        let decoys = others().into_iter().map(|mut jwk| {
+            jwk["kid"] = authority.key_id.as_str().into();
+            jwk
+        });
+        keys.splice(0..0, decoys);
+        keys.push(fapi::encryption_jwk());
     }
     json!({ "keys": keys })
 }
@@ -86,8 +99,8 @@ pub(super) fn half_hash(value: &str) -> String {
 }
 
 /// The claims as a signed token, if the key is at hand.
-pub(super) fn signed(claims: &Value, key_id: &str) -> Option<String> {
-    sign(&json!({ "alg": "RS256", "kid": key_id }), claims)
+pub(super) fn signed(claims: &Value, key_id: &str, alg: Alg) -> Option<String> {
+    sign(&json!({ "alg": alg.as_str(), "kid": key_id }), claims)
 }
 
 /// The claims under `alg: none`.
@@ -105,7 +118,9 @@ pub(super) fn other_alg(claims: &Value, key_id: &str, alg: Alg) -> Option<String
 }
 
 fn sign(header: &Value, claims: &Value) -> Option<String> {
-    sign_with(key()?, header, claims)
+    let alg = header["alg"].as_str().and_then(Alg::named);
+    let alg = alg.filter(|alg| *alg == Alg::Ps256).unwrap_or(Alg::Rs256);
+    sign_with(key(alg)?, header, claims)
 }
 
 fn sign_with(key: &PrivateKey, header: &Value, claims: &Value) -> Option<String> {
@@ -116,18 +131,12 @@ fn sign_with(key: &PrivateKey, header: &Value, claims: &Value) -> Option<String>
 }
 
 /// `GET {userinfo_endpoint}` (OpenID Connect Core section 5.3).
-pub(super) fn userinfo(authority: &Authority, at: UnixTime, ask: &Ask) -> Reply {
-    let grant = Authority::bearer(ask).and_then(|token| authority.access(at, token));
-    let Some(grant) = grant else {
-        let reply = wire::json(401, &json!({ "error": "invalid_token" }));
-        return wire::with(reply, WWW_AUTHENTICATE, "Bearer error=\"invalid_token\"");
+pub(super) fn userinfo(authority: &mut Authority, at: UnixTime, ask: &Ask) -> Reply {
+    let (grant, _) = match sender::holder(authority, at, ask, "openid") {
+        Ok(holder) => holder,
+        Err(challenge) => return *challenge,
     };
     let has = |name: &str| grant.scope.split(' ').any(|granted| granted == name);
-    if !has("openid") {
-        let reply = wire::json(403, &json!({ "error": "insufficient_scope" }));
-        let challenge = "Bearer error=\"insufficient_scope\", scope=\"openid\"";
-        return wire::with(reply, WWW_AUTHENTICATE, challenge);
-    }
     let mut claims = json!({ "sub": grant.subject });
     if has("profile") {
         claims["name"] = "Alice Liddell".into();
@@ -148,6 +157,8 @@ pub enum IdTokenFlaw {
     Missing,
     /// `iss` has a `1` at its end.
     WrongIssuer,
+    /// There is no `iss`.
+    MissingIssuer,
     /// There is no `sub`.
     MissingSubject,
     /// `sub` has a `1` at its end: another person, which a refresh makes a fault.
@@ -158,6 +169,8 @@ pub enum IdTokenFlaw {
     MissingAudience,
     /// A second audience that nobody trusts.
     ForeignAudience,
+    /// The one audience in an array, which is no fault.
+    ListedAudience,
     /// There is no `iat`.
     MissingIssuedAt,
     /// There is no `exp`.
@@ -178,6 +191,8 @@ pub enum IdTokenFlaw {
     NoKeyId,
     /// `alg` is `none`, and there is no signature.
     Unsigned,
+    /// It is signed with the same key and another algorithm than was agreed on.
+    OtherAlgorithm,
     /// One bit of the signature is another.
     BrokenSignature,
     /// `alg` is `HS256`, made with the public key as the secret.
@@ -195,11 +210,13 @@ impl IdTokenFlaw {
     pub const ALL: &[Self] = &[
         Self::Missing,
         Self::WrongIssuer,
+        Self::MissingIssuer,
         Self::MissingSubject,
         Self::OtherSubject,
         Self::WrongAudience,
         Self::MissingAudience,
         Self::ForeignAudience,
+        Self::ListedAudience,
         Self::MissingIssuedAt,
         Self::MissingExpiry,
         Self::Expired,
@@ -210,6 +227,7 @@ impl IdTokenFlaw {
         Self::MissingCodeHash,
         Self::NoKeyId,
         Self::Unsigned,
+        Self::OtherAlgorithm,
         Self::BrokenSignature,
         Self::PublicKeyAsSecret,
         Self::ForeignType,
@@ -233,11 +251,13 @@ impl IdTokenFlaw {
         match self {
             Self::Missing => return None,
             Self::WrongIssuer => claims["iss"] = longer(&claims["iss"]),
+            Self::MissingIssuer => remove(&mut claims, "iss"),
             Self::MissingSubject => remove(&mut claims, "sub"),
             Self::OtherSubject => claims["sub"] = longer(&claims["sub"]),
             Self::WrongAudience => claims["aud"] = longer(&claims["aud"]),
             Self::MissingAudience => remove(&mut claims, "aud"),
             Self::ForeignAudience => claims["aud"] = json!([claims["aud"], "another"]),
+            Self::ListedAudience => claims["aud"] = json!([claims["aud"]]),
             Self::MissingIssuedAt => remove(&mut claims, "iat"),
             Self::MissingExpiry => remove(&mut claims, "exp"),
             Self::Expired => {
@@ -263,6 +283,13 @@ impl IdTokenFlaw {
                     .into()
             }
             Self::Unsigned => return unsigned(&claims, header["kid"].as_str()?),
+            Self::OtherAlgorithm => {
+                let other = match header["alg"] == "PS256" {
+                    true => Alg::Rs256,
+                    false => Alg::Rs512,
+                };
+                return other_alg(&claims, header["kid"].as_str()?, other);
+            }
             Self::BrokenSignature => {
                 let (input, signature) = token.rsplit_once('.')?;
                 let mut signature = URL_SAFE_NO_PAD.decode(signature).ok()?;
@@ -273,7 +300,7 @@ impl IdTokenFlaw {
                 header["alg"] = "HS256".into();
                 let signed = sign(&header, &claims)?;
                 let (input, _) = signed.rsplit_once('.')?;
-                let secret = key()?.public_jwk().to_value().to_string();
+                let secret = key(Alg::Rs256)?.public_jwk().to_value().to_string();
                 let tag = oauth_crypto::mac(Alg::Hs256, secret.as_bytes(), input.as_bytes())?;
                 return Some(format!("{input}.{}", URL_SAFE_NO_PAD.encode(tag)));
             }

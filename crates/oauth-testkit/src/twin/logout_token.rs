@@ -109,7 +109,7 @@ impl Twin {
             Some(LogoutTokenFlaw::OtherAlgorithm) => {
                 other_alg(&claims, &authority.key_id, Alg::Rs512)
             }
-            _ => signed(&claims, &authority.key_id),
+            _ => signed(&claims, &authority.key_id, authority.rules.alg),
         }
     }
 }

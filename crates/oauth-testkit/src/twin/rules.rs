@@ -1,9 +1,11 @@
 //! The configuration that distinguishes one authorization server from another.
 
+use oauth_core::jose::Alg;
 use oauth_core::moment::UnixTime;
 use serde_json::Value;
 
 use super::authority::Authority;
+use super::fapi::Fapi;
 use super::wire::{Ask, Reply};
 
 /// The facts of one system. The engine beside this file is the same for all.
@@ -32,6 +34,10 @@ pub(super) struct Rules {
     pub(super) challenge_alias: bool,
     /// Callbacks carry `iss` (RFC 9207).
     pub(super) names_issuer: bool,
+    /// How ID tokens and signed responses are signed.
+    pub(super) alg: Alg,
+    /// What FAPI 2.0 adds.
+    pub(super) fapi: Option<Fapi>,
     pub(super) reply: Shape,
     pub(super) access_lifetime: Option<u64>,
     pub(super) refresh_lifetime: Option<u64>,
@@ -78,6 +84,7 @@ pub(super) struct Paths {
     pub(super) keys: String,
     pub(super) userinfo: String,
     pub(super) logout: String,
+    pub(super) pushed: String,
 }
 
 pub(super) struct Accepts {

@@ -7,6 +7,7 @@ use std::borrow::Cow;
 
 use http::Method;
 use http::header::{RETRY_AFTER, WWW_AUTHENTICATE};
+use oauth_core::jose::Alg;
 use oauth_core::moment::UnixTime;
 use percent_encoding::percent_decode_str;
 use serde_json::json;
@@ -50,6 +51,8 @@ pub(super) fn rules(base: &str) -> Rules {
         public_needs_pkce: false,
         challenge_alias: false,
         names_issuer: false,
+        alg: Alg::Rs256,
+        fapi: None,
         reply: Shape {
             token_type: Some("bearer"),
             expires_in: true,

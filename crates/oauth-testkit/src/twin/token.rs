@@ -10,9 +10,12 @@ use oauth_core::moment::UnixTime;
 use serde_json::Value;
 use sha2::{Digest as _, Sha256};
 
-use super::authority::{Approval, Authority, Client, Grant};
+use super::authority::{Approval, Authority, Grant};
 use super::authorize::SUBJECT;
+use super::client_auth::Client;
+use super::detailed;
 use super::rules::Rotation;
+use super::sender::{self, Binding};
 use super::wire::{self, Ask, Reply, repeated};
 
 pub(super) const AUTHORIZATION_CODE: &str = "authorization_code";
@@ -43,7 +46,7 @@ pub(super) fn token(authority: &mut Authority, at: UnixTime, ask: &Ask) -> Reply
             "this server does not know the grant",
         );
     }
-    let client = match authority.authenticate(ask, grant_type) {
+    let client = match authority.authenticate(at, ask, grant_type) {
         Ok(client) => client,
         Err(reply) => return *reply,
     };
@@ -55,6 +58,10 @@ pub(super) fn token(authority: &mut Authority, at: UnixTime, ask: &Ask) -> Reply
     if !allowed.contains(&grant_type) {
         return wire::refusal("unauthorized_client", "this client may not use the grant");
     }
+    authority.binding = match sender::binding(authority, at, ask) {
+        Ok(binding) => binding,
+        Err((error, why)) => return wire::refusal(error, why),
+    };
     let answer = match grant_type {
         CLIENT_CREDENTIALS => client_credentials(authority, at, ask, client),
         AUTHORIZATION_CODE => authorization_code(authority, at, ask, &client),
@@ -97,8 +104,9 @@ fn client_credentials(
         subject: None,
         scope,
         family: authority.new_family(),
-        nonce: None,
-        auth_time: None,
+        details: detailed::read(authority, ask.form("authorization_details"))?,
+        resources: detailed::resources(ask.form.as_deref())?,
+        ..Grant::default()
     };
     // "A refresh token SHOULD NOT be included." (4.4.3)
     Ok(authority.issue(at, grant, false))
@@ -130,6 +138,13 @@ fn authorization_code(
     if at >= code.expires {
         return Err(("invalid_grant", "the code has expired"));
     }
+    let shown = match &authority.binding {
+        Some(Binding::Key(jkt)) => Some(jkt),
+        _ => None,
+    };
+    if code.jkt.is_some() && code.jkt.as_ref() != shown {
+        return Err(("invalid_dpop_proof", "the code is bound to another key"));
+    }
     if code.redirect_uri.as_deref() != ask.form("redirect_uri") {
         return Err((
             "invalid_grant",
@@ -149,9 +164,22 @@ fn authorization_code(
             "the code_verifier does not fit the code_challenge",
         ));
     }
+    let mut grant = code.grant.clone();
+    narrow(&mut grant, ask)?;
     code.spent = true;
-    let grant = code.grant.clone();
     Ok(authority.issue(at, grant, true))
+}
+
+/// "the client requests [...] a token for a subset of the resources" (RFC 8707 section 2.2)
+fn narrow(grant: &mut Grant, ask: &Ask) -> Result<(), Refusal> {
+    let asked = detailed::resources(ask.form.as_deref())?;
+    if asked.iter().any(|one| !grant.resources.contains(one)) {
+        return Err(("invalid_target", "the resource was not granted"));
+    }
+    if !asked.is_empty() {
+        grant.resources = asked;
+    }
+    Ok(())
 }
 
 /// RFC 7636 section 4.1.
@@ -204,6 +232,7 @@ fn refresh_token(
         }
         grant.scope = scope.to_owned();
     }
+    narrow(&mut grant, ask)?;
     if matches!(rotation, Rotation::Strict | Rotation::Grace(_)) {
         refresh.spent.get_or_insert(at);
     }
@@ -232,8 +261,7 @@ fn password(
         subject,
         scope,
         family: authority.new_family(),
-        nonce: None,
-        auth_time: None,
+        ..Grant::default()
     };
     Ok(authority.issue(at, grant, true))
 }

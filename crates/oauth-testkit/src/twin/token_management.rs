@@ -4,10 +4,11 @@
 
 use bytes::Bytes;
 use oauth_core::moment::UnixTime;
-use serde_json::json;
+use serde_json::{Value, json};
 
 use super::authority::{Approval, Authority, Device, Grant, Refresh, plus};
 use super::authorize::SUBJECT;
+use super::sender::Binding;
 use super::token::{DEVICE_CODE, well_formed};
 use super::wire::{self, Ask, Reply};
 
@@ -15,8 +16,8 @@ pub(super) const REVOCATION: &str = "revocation";
 pub(super) const INTROSPECTION: &str = "introspection";
 pub(super) const DEVICE_AUTHORIZATION: &str = "device_authorization";
 
-pub(super) fn revoke(authority: &mut Authority, ask: &Ask) -> Reply {
-    let client = match well_formed(ask).and_then(|()| authority.authenticate(ask, REVOCATION)) {
+pub(super) fn revoke(authority: &mut Authority, at: UnixTime, ask: &Ask) -> Reply {
+    let client = match well_formed(ask).and_then(|()| authority.authenticate(at, ask, REVOCATION)) {
         Ok(client) => client,
         Err(reply) => return *reply,
     };
@@ -44,7 +45,9 @@ fn foreign() -> Reply {
 }
 
 pub(super) fn introspect(authority: &mut Authority, at: UnixTime, ask: &Ask) -> Reply {
-    if let Err(reply) = well_formed(ask).and_then(|()| authority.authenticate(ask, INTROSPECTION)) {
+    if let Err(reply) =
+        well_formed(ask).and_then(|()| authority.authenticate(at, ask, INTROSPECTION))
+    {
         return *reply;
     }
     let Some(token) = ask.form("token") else {
@@ -74,8 +77,23 @@ pub(super) fn introspect(authority: &mut Authority, at: UnixTime, ask: &Ask) -> 
         "scope": grant.scope,
     });
     if let Some(issued) = issued {
-        reply["token_type"] = "Bearer".into();
+        let cnf = match authority.bound(token) {
+            Some(Binding::Key(jkt)) => json!({ "jkt": jkt }),
+            Some(Binding::Certificate(thumbprint)) => json!({ "x5t#S256": thumbprint }),
+            None => Value::Null,
+        };
+        let by_key = cnf.get("jkt").is_some();
+        reply["token_type"] = if by_key { "DPoP" } else { "Bearer" }.into();
+        if !cnf.is_null() {
+            reply["cnf"] = cnf;
+        }
         reply["iat"] = issued.as_secs().into();
+    }
+    if !grant.details.is_null() {
+        reply["authorization_details"] = grant.details.clone();
+    }
+    if !grant.resources.is_empty() {
+        reply["aud"] = grant.resources.clone().into();
     }
     if let Some(expires) = expires {
         reply["exp"] = expires.as_secs().into();
@@ -89,11 +107,12 @@ pub(super) fn device_authorization(
     ask: &Ask,
     base: &str,
 ) -> Reply {
-    let client =
-        match well_formed(ask).and_then(|()| authority.authenticate(ask, DEVICE_AUTHORIZATION)) {
-            Ok(client) => client,
-            Err(reply) => return *reply,
-        };
+    let client = match well_formed(ask)
+        .and_then(|()| authority.authenticate(at, ask, DEVICE_AUTHORIZATION))
+    {
+        Ok(client) => client,
+        Err(reply) => return *reply,
+    };
     let allowed = if client.is_public {
         authority.rules.grants.1
     } else {
@@ -130,8 +149,7 @@ pub(super) fn device_authorization(
             subject,
             scope,
             family: authority.new_family(),
-            nonce: None,
-            auth_time: None,
+            ..Grant::default()
         },
         user_code,
         approval: Approval::Pending,

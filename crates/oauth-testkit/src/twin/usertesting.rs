@@ -5,6 +5,7 @@
 
 use http::Method;
 use http::header::HeaderName;
+use oauth_core::jose::Alg;
 use oauth_core::moment::UnixTime;
 use serde_json::{Value, json};
 
@@ -53,6 +54,7 @@ fn shared(base: &str, id: &str) -> Rules {
             keys: format!("{tenant}/v1/keys"),
             userinfo: String::new(),
             logout: format!("{tenant}/v1/logout"),
+            pushed: String::new(),
         },
         metadata: (
             vec![
@@ -80,6 +82,8 @@ fn shared(base: &str, id: &str) -> Rules {
         public_needs_pkce: false,
         challenge_alias: false,
         names_issuer: true,
+        alg: Alg::Rs256,
+        fapi: None,
         reply: Shape {
             token_type: Some("Bearer"),
             expires_in: true,

@@ -5,6 +5,7 @@
 
 use http::Method;
 use http::header::RETRY_AFTER;
+use oauth_core::jose::Alg;
 use oauth_core::moment::UnixTime;
 use serde_json::json;
 
@@ -41,6 +42,8 @@ pub(super) fn rules(base: &str) -> Rules {
         public_needs_pkce: false,
         challenge_alias: true,
         names_issuer: false,
+        alg: Alg::Rs256,
+        fapi: None,
         reply: Shape {
             hex_digits: Some(16),
             ..Shape::default()

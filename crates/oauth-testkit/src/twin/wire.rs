@@ -19,7 +19,13 @@ pub(super) struct Ask {
     /// `None` unless the content type says form.
     pub(super) form: Option<Pairs>,
     pub(super) body: Bytes,
+    /// The thumbprint of the certificate that the client has shown (`x5t#S256`).
+    pub(super) certificate: Option<String>,
 }
+
+/// In the extensions of a request that came over TLS: the SHA-256 of the client's certificate in base64url.
+#[derive(Debug, Clone)]
+pub(crate) struct ClientCertificate(pub(crate) String);
 
 impl Ask {
     pub(super) fn read(request: http::Request<Bytes>) -> Self {
@@ -37,6 +43,23 @@ impl Ask {
             headers: head.headers,
             form: is_form.then(|| pairs(&body)),
             body,
+            certificate: head
+                .extensions
+                .get()
+                .map(|ClientCertificate(shown)| shown.clone()),
+        }
+    }
+
+    /// What a browser would bring if it brought these parameters.
+    pub(super) fn to_authorize(path: &str, query: Pairs) -> Self {
+        Self {
+            method: Method::GET,
+            path: path.to_owned(),
+            query,
+            headers: HeaderMap::new(),
+            form: None,
+            body: Bytes::new(),
+            certificate: None,
         }
     }
 
@@ -70,7 +93,7 @@ fn pairs(text: &[u8]) -> Pairs {
     serde_urlencoded::from_bytes(text).unwrap_or_default()
 }
 
-fn find<'a>(pairs: &'a [(String, String)], name: &str) -> Option<&'a str> {
+pub(super) fn find<'a>(pairs: &'a [(String, String)], name: &str) -> Option<&'a str> {
     pairs
         .iter()
         .find(|(n, v)| n == name && !v.is_empty())

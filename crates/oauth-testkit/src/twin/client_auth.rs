@@ -1,0 +1,172 @@
+//! Who a client is: what it has, or what it signs.
+//!
+//! RFC 6749 section 2.3, RFC 7523 section 2.2, RFC 8705 section 2
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use http::header::{AUTHORIZATION, WWW_AUTHENTICATE};
+use oauth_core::moment::UnixTime;
+
+use super::authority::Authority;
+use super::fapi::{self, By};
+use super::jwt::Jwt;
+use super::rules::Basic;
+use super::wire::{self, Ask, Reply};
+
+/// The one kind of assertion that a client makes of itself.
+const JWT_BEARER: &str = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer";
+
+/// A client that has proved who it is, or a public one that has said so.
+pub(super) struct Client {
+    pub(super) id: String,
+    pub(super) is_public: bool,
+}
+
+impl Authority {
+    /// Client authentication (RFC 6749 section 2.3), by the methods this system takes for this
+    /// purpose: a grant type, `revocation`, `introspection` or `device_authorization`.
+    pub(super) fn authenticate(
+        &mut self,
+        at: UnixTime,
+        ask: &Ask,
+        purpose: &str,
+    ) -> Result<Client, Box<Reply>> {
+        let accepts = (self.rules.accepts)(purpose);
+        let header = ask.headers.get(AUTHORIZATION);
+        let secret = ask.form("client_secret");
+        let claimed = ask.form("client_id");
+        if ask.query("client_secret").is_some() {
+            return Err(refused(
+                "invalid_request",
+                "credentials must not be in the URL",
+            ));
+        }
+        // "The client MUST NOT use more than one authentication method in each request."
+        if header.is_some() && secret.is_some() {
+            return Err(refused(
+                "invalid_request",
+                "more than one authentication method",
+            ));
+        }
+        if let Some(header) = header {
+            let pair = header.to_str().ok().and_then(basic);
+            let (id, secret) = match (accepts.basic, pair) {
+                (Basic::Encoded, Some(pair)) => decoded(&pair),
+                (Basic::Raw, Some(pair)) => Some(pair),
+                _ => None,
+            }
+            .ok_or_else(|| challenged("this use of the Authorization header is not supported"))?;
+            if claimed.is_some_and(|claimed| claimed != id) {
+                return Err(refused("invalid_request", "two client identifiers"));
+            }
+            return self
+                .confidential(&id, &secret)
+                .ok_or_else(|| challenged("wrong credentials"));
+        }
+        if let Some(secret) = secret {
+            let client = accepts
+                .body
+                .then(|| self.confidential(claimed?, secret))
+                .flatten();
+            return client.ok_or_else(|| refused("invalid_client", "wrong credentials"));
+        }
+        match claimed {
+            _ if self.rules.fapi.is_some() => self.keyed(at, ask),
+            Some(id) if accepts.public && self.is_public(id) => Ok(Client {
+                id: id.to_owned(),
+                is_public: true,
+            }),
+            _ => Err(refused(
+                "invalid_client",
+                "client authentication is missing",
+            )),
+        }
+    }
+
+    fn confidential(&self, id: &str, secret: &str) -> Option<Client> {
+        let right = id == self.rules.client_id && secret == self.rules.client_secret;
+        right.then(|| Client {
+            id: id.to_owned(),
+            is_public: false,
+        })
+    }
+
+    /// A client that signs an assertion, or shows its certificate.
+    fn keyed(&mut self, at: UnixTime, ask: &Ask) -> Result<Client, Box<Reply>> {
+        let client = Client {
+            id: self.rules.client_id.to_owned(),
+            is_public: false,
+        };
+        let claimed = ask.form("client_id");
+        if claimed.is_some_and(|claimed| claimed != client.id) {
+            return Err(refused("invalid_client", "there is no such client"));
+        }
+        let missing = || refused("invalid_client", "client authentication is missing");
+        let fapi = self.rules.fapi.as_ref().ok_or_else(missing)?;
+        match (fapi.client_auth, ask.form("client_assertion")) {
+            // The front has looked at whose it is.
+            (By::Certificate, None) if claimed.is_some() && ask.certificate.is_some() => {}
+            (By::Key, Some(assertion)) => {
+                if ask.form("client_assertion_type") != Some(JWT_BEARER) {
+                    return Err(refused("invalid_client", "another kind of assertion"));
+                }
+                let verified = self.client_assertion(at, assertion);
+                verified.map_err(|why| refused("invalid_client", why))?;
+            }
+            _ => return Err(missing()),
+        }
+        Ok(client)
+    }
+
+    /// FAPI 2.0 Security Profile section 5.3.2.1: the audience is the issuer, as one string.
+    fn client_assertion(&mut self, at: UnixTime, assertion: &str) -> Result<(), &'static str> {
+        let jwt = Jwt::verified(assertion, &fapi::client_public_key()?, fapi::ALGS)?;
+        let id = self.rules.client_id;
+        if jwt.text("iss") != Some(id) || jwt.text("sub") != Some(id) {
+            return Err("iss and sub of an assertion are the client");
+        }
+        if jwt.text("aud") != Some(&self.rules.issuer) {
+            return Err("aud of an assertion is the issuer");
+        }
+        jwt.is_in_time(at)?;
+        match jwt.text("jti") {
+            Some(jti) if self.seen.insert(format!("assertion {jti}")) => Ok(()),
+            Some(_) => Err("the assertion was used before"),
+            None => Err("an assertion has a jti"),
+        }
+    }
+}
+
+/// The `user-id:password` of a Basic header (RFC 7617 section 2), split at the first colon.
+fn basic(header: &str) -> Option<(String, String)> {
+    let (scheme, credentials) = header.split_once(' ')?;
+    let credentials = STANDARD.decode(credentials).ok()?;
+    let (id, secret) = std::str::from_utf8(&credentials).ok()?.split_once(':')?;
+    scheme
+        .eq_ignore_ascii_case("basic")
+        .then(|| (id.to_owned(), secret.to_owned()))
+}
+
+/// "encoded using the "application/x-www-form-urlencoded" encoding algorithm" (RFC 6749 2.3.1).
+fn decoded((id, secret): &(String, String)) -> Option<(String, String)> {
+    let text = |encoded: &str| {
+        // A raw '&' makes two pairs of one: it was not encoded at all.
+        let pairs: Vec<(String, String)> =
+            serde_urlencoded::from_str(&format!("v={encoded}")).ok()?;
+        match <[_; 1]>::try_from(pairs).ok()? {
+            [(_, value)] => Some(value),
+        }
+    };
+    Some((text(id)?, text(secret)?))
+}
+
+/// "If the client attempted to authenticate via the Authorization request header field, the
+/// authorization server MUST respond with [...] the WWW-Authenticate response header field".
+fn challenged(why: &str) -> Box<Reply> {
+    let reply = wire::refusal("invalid_client", why);
+    Box::new(wire::with(reply, WWW_AUTHENTICATE, "Basic realm=\"twin\""))
+}
+
+fn refused(error: &str, why: &str) -> Box<Reply> {
+    Box::new(wire::refusal(error, why))
+}

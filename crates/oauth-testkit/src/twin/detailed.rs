@@ -1,0 +1,46 @@
+//! What a grant is for, in detail: permissions, and resources.
+//!
+//! RFC 9396 section 2, RFC 8707 section 2
+
+use serde_json::Value;
+
+use super::authority::Authority;
+
+type Refusal = (&'static str, &'static str);
+
+/// The permissions that are asked for; null where none are.
+pub(super) fn read(authority: &Authority, asked: Option<&str>) -> Result<Value, Refusal> {
+    let wrong = |why| ("invalid_authorization_details", why);
+    let (Some(text), Some(fapi)) = (asked, &authority.rules.fapi) else {
+        return Ok(Value::Null);
+    };
+    let asked: Value = serde_json::from_str(text).map_err(|_| wrong("they are no JSON"))?;
+    let details = asked.as_array().filter(|details| !details.is_empty());
+    let details = details.ok_or(wrong("they are an array of objects"))?;
+    let is_known = |detail: &Value| {
+        let kind = detail["type"].as_str();
+        kind.is_some_and(|kind| fapi.details.contains(&kind))
+    };
+    match details.iter().all(is_known) {
+        true => Ok(asked),
+        false => Err(wrong("a type that this server does not know")),
+    }
+}
+
+/// The resources that are asked for, as often as the parameter comes.
+pub(super) fn resources(pairs: Option<&[(String, String)]>) -> Result<Vec<String>, Refusal> {
+    let named = pairs.unwrap_or_default().iter();
+    let named = named.filter(|(name, _)| name == "resource");
+    let resources: Vec<String> = named.map(|(_, value)| value.clone()).collect();
+    let is_target = |one: &String| {
+        let url = one.parse::<http::Uri>().ok();
+        url.is_some_and(|url| url.scheme().is_some() && !one.contains('#'))
+    };
+    match resources.iter().all(is_target) {
+        true => Ok(resources),
+        false => Err((
+            "invalid_target",
+            "a resource is an absolute URI without a fragment",
+        )),
+    }
+}

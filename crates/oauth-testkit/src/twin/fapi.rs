@@ -1,0 +1,281 @@
+//! A server of FAPI 2.0, Security Profile and Message Signing: what the generic one has, and what they add.
+
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use oauth_core::crypto::{Decrypter as _, DecryptionJob};
+use oauth_core::jose::{Alg, Curve, Enc, EphemeralKey, JweAlg, PublicJwk};
+use oauth_crypto::{DecryptionKey, PrivateKey};
+use serde_json::{Value, json};
+
+use super::Twin;
+use super::generic::{self, SCOPES};
+use super::rules::{Accepts, Basic, Rotation, Rules};
+use super::token::{AUTHORIZATION_CODE, CLIENT_CREDENTIALS, REFRESH_TOKEN};
+
+/// The algorithms that its clients may sign with (FAPI 2.0 Security Profile section 5.4.1).
+pub(super) const ALGS: &[Alg] = &[Alg::Ps256, Alg::Es256, Alg::EdDsa, Alg::Ed25519];
+const GRANTS: &[&str] = &[AUTHORIZATION_CODE, REFRESH_TOKEN, CLIENT_CREDENTIALS];
+/// The types of its permissions.
+const DETAILS: &[&str] = &["payment", "account"];
+
+/// The client's key, of RFC 7515 appendix A.3, which everybody has.
+const CLIENT_KEY: &str = r#"{"kty":"EC","crv":"P-256","kid":"twin-client-1","x":"f83OJ3D2xF1Bg8vub9tLe1gHMzV76e8Tus9uPHvRVEU","y":"x_FEzRu9m36HLN_tue659LNpXW6pCyStikYjKIWI5a0","d":"jpsQnnGQmL-YBIffH1136cspYG6-0iY7X1fCE9-E9LI"}"#;
+/// The server's key for what is encrypted to it, of RFC 7517 appendix A.2, which everybody has, too.
+const DECRYPTION_KEY: &str = r#"{"kty":"EC","crv":"P-256","kid":"twin-enc-1","x":"MKBCTNIcKUSDii11ySs3526iDZ8AiTo7Tu6KPAqv7D4","y":"4Etl6SRW2YiLUrN5vfvVHuhp7x8PxltmWWlbbM4IFyM","d":"870MB6gfuTJ4HtUnUvYMyJpr5eUZNP4Bk43bVdj3eAE"}"#;
+
+/// What FAPI 2.0 adds to the rules of a server.
+pub(super) struct Fapi {
+    pub(super) client_auth: By,
+    pub(super) sender: By,
+    /// Where clients show certificates; empty for nowhere.
+    pub(super) mutual_base: String,
+    pub(super) nonces: DpopNonces,
+    /// Requests come by the back channel.
+    pub(super) pushed_only: bool,
+    /// Requests come signed.
+    pub(super) signed_only: bool,
+    pub(super) details: &'static [&'static str],
+}
+
+/// With what a client authenticates, or tokens are bound.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum By {
+    Key,
+    #[cfg_attr(
+        not(feature = "tls"),
+        expect(dead_code, reason = "only TLS has certificates")
+    )]
+    Certificate,
+}
+
+/// What a server wants of the nonces of DPoP proofs (RFC 9449 sections 8 and 9).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[non_exhaustive]
+pub enum DpopNonces {
+    /// A proof needs none.
+    Unasked,
+    /// A proof needs the newest one of the server, which stays good.
+    #[default]
+    Kept,
+    /// A proof needs one that was not used before: each reply tells the next.
+    Once,
+}
+
+pub(super) fn rules(base: &str) -> Rules {
+    let generic = generic::rules(base);
+    let mut document = generic.metadata.1;
+    let algs: Vec<&str> = ALGS.iter().map(|alg| alg.as_str()).collect();
+    let more = json!({
+        "pushed_authorization_request_endpoint": format!("{base}/par"),
+        "require_pushed_authorization_requests": true,
+        "request_parameter_supported": true,
+        "request_uri_parameter_supported": false,
+        "request_object_signing_alg_values_supported": algs,
+        "request_object_encryption_alg_values_supported": ["ECDH-ES"],
+        "request_object_encryption_enc_values_supported": ["A256GCM"],
+        "grant_types_supported": GRANTS,
+        "response_types_supported": ["code"],
+        "response_modes_supported": [
+            "query", "fragment", "form_post", "jwt", "query.jwt", "fragment.jwt", "form_post.jwt",
+        ],
+        "token_endpoint_auth_methods_supported": ["private_key_jwt"],
+        "token_endpoint_auth_signing_alg_values_supported": algs,
+        "revocation_endpoint_auth_methods_supported": ["private_key_jwt"],
+        "revocation_endpoint_auth_signing_alg_values_supported": algs,
+        "introspection_endpoint_auth_methods_supported": ["private_key_jwt"],
+        "introspection_endpoint_auth_signing_alg_values_supported": algs,
+        "id_token_signing_alg_values_supported": ["PS256"],
+        "authorization_signing_alg_values_supported": ["PS256"],
+        "dpop_signing_alg_values_supported": algs,
+        "authorization_details_types_supported": DETAILS,
+    });
+    for (name, value) in more.as_object().into_iter().flatten() {
+        document[name] = value.clone();
+    }
+    if let Some(members) = document.as_object_mut() {
+        members.remove("device_authorization_endpoint");
+    }
+    let mut paths = generic.paths;
+    paths.pushed = "/par".to_owned();
+    paths.device_authorization = String::new();
+    paths.device_page = String::new();
+    Rules {
+        paths,
+        metadata: (generic.metadata.0, document),
+        client_secret: "",
+        public_client_id: "",
+        grants: (GRANTS, &[]),
+        scopes: SCOPES,
+        accepts,
+        alg: Alg::Ps256,
+        // "shall not use refresh token rotation" but for what cannot be helped (section 5.3.2.1).
+        rotation: Rotation::Never,
+        fapi: Some(Fapi {
+            client_auth: By::Key,
+            sender: By::Key,
+            mutual_base: String::new(),
+            nonces: DpopNonces::default(),
+            pushed_only: true,
+            signed_only: false,
+            details: DETAILS,
+        }),
+        ..generic
+    }
+}
+
+fn accepts(_: &str) -> Accepts {
+    Accepts {
+        basic: Basic::Refused,
+        body: false,
+        public: false,
+    }
+}
+
+/// The key that its client signs with.
+pub(super) fn client_public_key() -> Result<PublicJwk, &'static str> {
+    let private = PrivateKey::from_jwk(CLIENT_KEY, Alg::Es256);
+    let public = private.map(|key| key.public_jwk().clone());
+    public.map_err(|_| "the key of the client cannot be read")
+}
+
+/// The key that is encrypted to, in its key set.
+pub(super) fn encryption_jwk() -> Value {
+    let mut jwk: Value = serde_json::from_str(DECRYPTION_KEY).unwrap_or_default();
+    if let Some(members) = jwk.as_object_mut() {
+        members.remove("d");
+        members.insert("use".to_owned(), "enc".into());
+        members.insert("alg".to_owned(), "ECDH-ES".into());
+    }
+    jwk
+}
+
+/// The text in a JWE for this server, or the text itself if it is none (RFC 7516 section 5.2).
+pub(super) fn decrypted(text: &str) -> Result<String, &'static str> {
+    let parts: Vec<&str> = text.split('.').collect();
+    let [header, encrypted_key, iv, ciphertext, tag] = parts[..] else {
+        return Ok(text.to_owned());
+    };
+    const BROKEN: &str = "the JWE cannot be read";
+    let bytes = |part: &str| URL_SAFE_NO_PAD.decode(part).map_err(|_| BROKEN);
+    let fields: Value = serde_json::from_slice(&bytes(header)?).map_err(|_| BROKEN)?;
+    if fields["alg"] != "ECDH-ES" || fields["enc"] != "A256GCM" {
+        return Err("the JWE is encrypted by an algorithm that is not taken");
+    }
+    let coordinate = |name: &str| bytes(fields["epk"][name].as_str().unwrap_or_default());
+    let party = |name: &str| bytes(fields[name].as_str().unwrap_or_default());
+    let job = DecryptionJob {
+        alg: JweAlg::EcdhEs,
+        enc: Enc::A256Gcm,
+        ephemeral_key: Some(EphemeralKey {
+            curve: Curve::P256,
+            x: coordinate("x")?,
+            y: coordinate("y")?,
+        }),
+        apu: party("apu")?,
+        apv: party("apv")?,
+        key_iv: Vec::new(),
+        key_tag: Vec::new(),
+        encrypted_key: bytes(encrypted_key)?,
+        additional_data: header.as_bytes().to_vec(),
+        iv: bytes(iv)?,
+        ciphertext: bytes(ciphertext)?,
+        tag: bytes(tag)?,
+    };
+    let key = DecryptionKey::from_jwk(DECRYPTION_KEY, JweAlg::EcdhEs).map_err(|_| BROKEN)?;
+    let plain = key.decrypt(&job).map_err(|_| BROKEN)?;
+    String::from_utf8(plain.expose().clone()).map_err(|_| BROKEN)
+}
+
+impl Twin {
+    /// A server of FAPI 2.0 (Security Profile and Message Signing, Final), with everything that the
+    /// [`generic`](Self::generic) one has but device codes, passwords and public clients.
+    ///
+    /// - `/par` is the way for authorization requests; they may be request objects, signed, and encrypted to the
+    ///   server's key on wish (ECDH-ES with A256GCM);
+    /// - its client authenticates with `private_key_jwt`, signed by [`client_key`](Self::client_key); the audience
+    ///   is the issuer, and nothing else;
+    /// - PKCE with S256, always; `iss` in every response, which is signed (PS256) for the response modes of JARM;
+    /// - access tokens are bound to the key of a DPoP proof, and `dpop_jkt` or a proof at `/par` bind the code; see
+    ///   [`set_dpop_nonces`](Self::set_dpop_nonces);
+    /// - permissions in detail (RFC 9396) of the types `payment` and `account`, and resources (RFC 8707), which the
+    ///   token endpoint may narrow.
+    ///
+    /// Proofs and assertions are good once, and refresh tokens are not rotated.
+    pub fn fapi(base: &str) -> Self {
+        Self::of(base, rules)
+    }
+
+    /// The private key, as a JWK, of the client of the FAPI twin; empty for every other. Everybody has it.
+    pub fn client_key(&self) -> &'static str {
+        match self.authority.rules.fapi {
+            Some(_) => CLIENT_KEY,
+            None => "",
+        }
+    }
+
+    /// What the FAPI twin wants of nonces in DPoP proofs, at its token endpoint and at its API.
+    pub fn set_dpop_nonces(&mut self, nonces: DpopNonces) {
+        if let Some(fapi) = &mut self.authority.rules.fapi {
+            fapi.nonces = nonces;
+        }
+    }
+
+    /// The DPoP nonces that the FAPI twin has told are no longer good.
+    pub fn rotate_dpop_nonces(&mut self) {
+        self.authority.nonces = Default::default();
+    }
+
+    /// Clients show certificates at this origin: the metadata names its aliases there (RFC 8705 section 5).
+    #[cfg(feature = "tls")]
+    pub(crate) fn set_mutual_tls(&mut self, base: &str) {
+        let rules = &mut self.authority.rules;
+        let Some(fapi) = &mut rules.fapi else { return };
+        fapi.mutual_base = base.to_owned();
+        let document = &mut rules.metadata.1;
+        let alias = |path: &str| format!("{base}{path}");
+        document["mtls_endpoint_aliases"] = json!({
+            "token_endpoint": alias(&rules.paths.token),
+            "pushed_authorization_request_endpoint": alias(&rules.paths.pushed),
+            "revocation_endpoint": alias(&rules.paths.revoke),
+            "introspection_endpoint": alias(&rules.paths.introspect),
+            "userinfo_endpoint": alias(&rules.paths.userinfo),
+        });
+    }
+
+    /// The client of the FAPI twin authenticates with its certificate (`tls_client_auth`).
+    #[cfg(feature = "tls")]
+    pub fn authenticate_by_certificate(&mut self) {
+        let rules = &mut self.authority.rules;
+        let Some(fapi) = &mut rules.fapi else { return };
+        fapi.client_auth = By::Certificate;
+        for endpoint in ["token", "revocation", "introspection"] {
+            let name = format!("{endpoint}_endpoint_auth_methods_supported");
+            rules.metadata.1[name] = json!(["tls_client_auth"]);
+        }
+    }
+
+    /// The FAPI twin binds tokens to the certificate of whoever asks for them, and not to a key (RFC 8705 section 3).
+    #[cfg(feature = "tls")]
+    pub fn bind_to_certificates(&mut self) {
+        let rules = &mut self.authority.rules;
+        let Some(fapi) = &mut rules.fapi else { return };
+        fapi.sender = By::Certificate;
+        rules.metadata.1["tls_client_certificate_bound_access_tokens"] = true.into();
+    }
+
+    /// The FAPI twin takes signed requests alone from now on (FAPI 2.0 Message Signing section 5.3).
+    pub fn require_signed_requests(&mut self) {
+        if let Some(fapi) = &mut self.authority.rules.fapi {
+            fapi.signed_only = true;
+        }
+        self.authority.rules.metadata.1["require_signed_request_object"] = true.into();
+    }
+
+    /// The FAPI twin takes requests through the browser, too.
+    pub fn allow_unpushed_requests(&mut self) {
+        if let Some(fapi) = &mut self.authority.rules.fapi {
+            fapi.pushed_only = false;
+        }
+        self.authority.rules.metadata.1["require_pushed_authorization_requests"] = false.into();
+    }
+}

@@ -1,0 +1,116 @@
+//! JWTs that clients make: read and verified without the core's own reader.
+//!
+//! RFC 7515 section 5.2, RFC 7519 section 4.1
+
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use oauth_core::exchange::{VerificationJob, VerificationKey};
+use oauth_core::jose::{Alg, PublicJwk};
+use oauth_core::moment::UnixTime;
+use serde_json::Value;
+
+/// How far a client's clock may be ahead, in seconds (FAPI 2.0 Security Profile section 5.3.2.1).
+const AHEAD: u64 = 10;
+/// The longest life that a JWT of a client may have, in seconds (FAPI 2.0 Message Signing section 5.3.1).
+const LONGEST: u64 = 3600;
+
+/// A JWT, read.
+pub(super) struct Jwt {
+    pub(super) header: Value,
+    pub(super) claims: Value,
+    input: String,
+    signature: Vec<u8>,
+}
+
+impl Jwt {
+    pub(super) fn read(token: &str) -> Result<Self, &'static str> {
+        const BROKEN: &str = "the JWT cannot be read";
+        let (input, signature) = token.rsplit_once('.').ok_or(BROKEN)?;
+        let (header, claims) = input.split_once('.').ok_or(BROKEN)?;
+        let bytes = |part: &str| URL_SAFE_NO_PAD.decode(part).map_err(|_| BROKEN);
+        let value = |part: &str| serde_json::from_slice(&bytes(part)?).map_err(|_| BROKEN);
+        let jwt = Self {
+            header: value(header)?,
+            claims: value(claims)?,
+            input: input.to_owned(),
+            signature: bytes(signature)?,
+        };
+        match jwt.header.is_object() && jwt.claims.is_object() {
+            true => Ok(jwt),
+            false => Err(BROKEN),
+        }
+    }
+
+    pub(super) fn verified(
+        token: &str,
+        key: &PublicJwk,
+        algs: &[Alg],
+    ) -> Result<Self, &'static str> {
+        let jwt = Self::read(token)?;
+        jwt.is_by(key, algs)?;
+        Ok(jwt)
+    }
+
+    /// Whether this key has signed it, by one of these algorithms.
+    pub(super) fn is_by(&self, key: &PublicJwk, algs: &[Alg]) -> Result<(), &'static str> {
+        let named = self.header["alg"].as_str();
+        let Some(alg) = algs.iter().find(|alg| Some(alg.as_str()) == named) else {
+            return Err("the JWT is signed by an algorithm that is not taken");
+        };
+        let job = VerificationJob::Signature {
+            alg: alg.as_str(),
+            key: VerificationKey::Public(key.clone().into()),
+            signing_input: self.input.clone().into(),
+            signature: self.signature.clone().into(),
+        };
+        match oauth_crypto::verify(&job) {
+            true => Ok(()),
+            false => Err("the signature is not good"),
+        }
+    }
+
+    /// A claim that is a text.
+    pub(super) fn text(&self, name: &str) -> Option<&str> {
+        self.claims[name].as_str()
+    }
+
+    /// A claim that is a time.
+    fn time(&self, name: &str) -> Result<Option<u64>, &'static str> {
+        match &self.claims[name] {
+            Value::Null if self.claims.get(name).is_none() => Ok(None),
+            value => value
+                .as_u64()
+                .map(Some)
+                .ok_or("a time of the JWT is no number"),
+        }
+    }
+
+    /// Whether it is good now, and not for long.
+    pub(super) fn is_in_time(&self, at: UnixTime) -> Result<(), &'static str> {
+        let now = at.as_secs();
+        let expires = self.time("exp")?.ok_or("the JWT has no exp")?;
+        let begins = self.time("nbf")?;
+        let issued = self.time("iat")?;
+        let latest = begins.max(issued);
+        if expires <= now {
+            return Err("the JWT has expired");
+        }
+        if latest.is_some_and(|latest| latest > now.saturating_add(AHEAD)) {
+            return Err("the JWT is of the future");
+        }
+        let begins = begins.or(issued).unwrap_or(now);
+        match expires.saturating_sub(begins) <= LONGEST {
+            true => Ok(()),
+            false => Err("the JWT is good for more than an hour"),
+        }
+    }
+
+    /// When it was made, if that is now.
+    pub(super) fn is_fresh(&self, at: UnixTime, seconds: u64) -> Result<(), &'static str> {
+        let issued = self.time("iat")?.ok_or("the JWT has no iat")?;
+        match issued.abs_diff(at.as_secs()) <= seconds {
+            true => Ok(()),
+            false => Err("the JWT was not made just now"),
+        }
+    }
+}

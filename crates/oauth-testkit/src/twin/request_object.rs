@@ -1,0 +1,197 @@
+//! Authorization requests that do not come through the browser, or come signed.
+//!
+//! RFC 9101, RFC 9126, FAPI 2.0 Message Signing section 5.3
+
+use oauth_core::moment::UnixTime;
+use serde_json::{Value, json};
+
+use super::authority::{Authority, plus};
+use super::authorize;
+use super::fapi;
+use super::jwt::Jwt;
+use super::sender::{self, Side};
+use super::token::well_formed;
+use super::wire::{self, Ask, Pairs, Reply, find, repeated};
+
+/// The purpose of authenticating at this endpoint.
+pub(super) const PUSHED: &str = "pushed_authorization";
+/// How long a request may wait for its browser, in seconds.
+const LIFETIME: u64 = 60;
+
+/// A request that waits for its browser.
+pub(super) struct Pushed {
+    ask: Ask,
+    expires: UnixTime,
+}
+
+/// `POST {pushed_authorization_request_endpoint}`
+pub(super) fn push(authority: &mut Authority, at: UnixTime, ask: &Ask) -> Reply {
+    let client = match well_formed(ask).and_then(|()| authority.authenticate(at, ask, PUSHED)) {
+        Ok(client) => client,
+        Err(reply) => return *reply,
+    };
+    let refused = |(error, why)| wire::refusal(error, why);
+    let jkt = match sender::proof(authority, at, ask, Side::AuthorizationServer, None) {
+        Ok(jkt) => jkt,
+        Err(problem) => return refused(problem),
+    };
+    let form = ask.form.as_deref().unwrap_or_default();
+    if find(form, "request_uri").is_some() {
+        return refused(("invalid_request", "a request_uri is not pushed"));
+    }
+    // How the client authenticates is no part of what it asks.
+    let asked = form.iter().filter(|(name, _)| {
+        let name = name.as_str();
+        !matches!(
+            name,
+            "client_assertion" | "client_assertion_type" | "client_secret"
+        )
+    });
+    let asked: Pairs = asked.cloned().collect();
+    let mut parameters = match opened(authority, at, asked, &client.id) {
+        Ok(parameters) => parameters,
+        Err(problem) => return refused(problem),
+    };
+    if let Some(jkt) = jkt {
+        match find(&parameters, "dpop_jkt") {
+            Some(named) if named != jkt => {
+                return refused(("invalid_dpop_proof", "dpop_jkt is another key's"));
+            }
+            Some(_) => {}
+            None => parameters.push(("dpop_jkt".to_owned(), jkt)),
+        }
+    }
+    let ask = Ask::to_authorize(&authority.rules.paths.authorize, parameters);
+    if let Err(problem) = authorize::is_acceptable(authority, &ask) {
+        return refused(problem);
+    }
+    let name = authority.mint(at, "request");
+    let uri = format!("urn:ietf:params:oauth:request_uri:{name}");
+    let expires = plus(at, LIFETIME);
+    authority
+        .pushed
+        .insert(uri.clone(), Pushed { ask, expires });
+    wire::unstored(201, &json!({ "request_uri": uri, "expires_in": LIFETIME }))
+}
+
+/// The request that a browser brings: itself, or what was pushed or signed before. The error is for the page.
+pub(super) fn resolved(
+    authority: &mut Authority,
+    at: UnixTime,
+    ask: &Ask,
+) -> Result<Option<Ask>, &'static str> {
+    let client_id = ask.query("client_id").unwrap_or_default().to_owned();
+    match (ask.query("request_uri"), ask.query("request")) {
+        (Some(uri), None) => {
+            // Good once, and for its client alone.
+            let pushed = authority.pushed.remove(uri);
+            let pushed = pushed
+                .filter(|pushed| at < pushed.expires)
+                .map(|pushed| pushed.ask);
+            let pushed = pushed.filter(|pushed| pushed.query("client_id") == Some(&client_id));
+            pushed.map(Some).ok_or("There is no such pushed request.")
+        }
+        _ if authority
+            .rules
+            .fapi
+            .as_ref()
+            .is_some_and(|fapi| fapi.pushed_only) =>
+        {
+            Err("Requests have to be pushed.")
+        }
+        (None, Some(_)) => {
+            let asked = ask.query.clone();
+            let opened = opened(authority, at, asked, &client_id).map_err(|(_, why)| why)?;
+            Ok(Some(Ask::to_authorize(&ask.path, opened)))
+        }
+        (None, None) => Ok(None),
+        (Some(_), Some(_)) => Err("request and request_uri are two requests."),
+    }
+}
+
+/// The parameters, out of the request object if there is one.
+fn opened(
+    authority: &Authority,
+    at: UnixTime,
+    asked: Pairs,
+    client_id: &str,
+) -> Result<Pairs, (&'static str, &'static str)> {
+    let Some(fapi) = &authority.rules.fapi else {
+        return Err((
+            "request_not_supported",
+            "this server reads no request objects",
+        ));
+    };
+    let Some(object) = find(&asked, "request") else {
+        return match (fapi.signed_only, find(&asked, "client_id")) {
+            (true, _) => Err(("invalid_request", "requests have to be signed")),
+            (false, Some(named)) if named != client_id => Err((
+                "invalid_request",
+                "the client_id of the request is another's",
+            )),
+            (false, named) => {
+                let own = named
+                    .is_none()
+                    .then(|| ("client_id".to_owned(), client_id.to_owned()));
+                Ok(asked.clone().into_iter().chain(own).collect())
+            }
+        };
+    };
+    let wrong = |why| ("invalid_request_object", why);
+    // Beside it stands nothing but what says whose it is.
+    if asked
+        .iter()
+        .any(|(name, _)| !matches!(name.as_str(), "request" | "client_id"))
+    {
+        return Err(wrong("a parameter stands beside the request object"));
+    }
+    let opened = fapi::decrypted(object).map_err(wrong)?;
+    let jwt = fapi::client_public_key()
+        .and_then(|key| Jwt::verified(&opened, &key, fapi::ALGS))
+        .map_err(wrong)?;
+    let typ = jwt.header.get("typ").and_then(Value::as_str);
+    if typ.is_some_and(|typ| !typ.eq_ignore_ascii_case("oauth-authz-req+jwt")) {
+        return Err(wrong("typ of a request object is oauth-authz-req+jwt"));
+    }
+    let names_client = |name| jwt.text(name) == Some(client_id);
+    if !names_client("iss") || !names_client("client_id") {
+        return Err(wrong(
+            "iss and client_id of a request object are the client",
+        ));
+    }
+    let is_for_us = match &jwt.claims["aud"] {
+        Value::String(one) => *one == authority.rules.issuer,
+        Value::Array(many) => many
+            .iter()
+            .any(|one| *one == authority.rules.issuer.as_str()),
+        _ => false,
+    };
+    if !is_for_us {
+        return Err(wrong("aud of a request object is the issuer"));
+    }
+    jwt.is_in_time(at).map_err(wrong)?;
+    if jwt.claims.get("nbf").is_none() {
+        return Err(wrong("a request object has an nbf"));
+    }
+    let about_itself = ["iss", "aud", "exp", "nbf", "iat", "jti"];
+    let mut parameters = Pairs::new();
+    for (name, value) in jwt.claims.as_object().into_iter().flatten() {
+        match (name.as_str(), value) {
+            ("request" | "request_uri" | "sub", _) => {
+                return Err(wrong("a claim that no request object has"));
+            }
+            (name, _) if about_itself.contains(&name) => {}
+            (_, Value::Null) => return Err(wrong("a claim is null")),
+            (_, Value::String(text)) => parameters.push((name.clone(), text.clone())),
+            ("resource", Value::Array(many)) => {
+                let each = many.iter().filter_map(Value::as_str);
+                parameters.extend(each.map(|one| (name.clone(), one.to_owned())));
+            }
+            (_, value) => parameters.push((name.clone(), value.to_string())),
+        }
+    }
+    match repeated(&parameters) {
+        Some(_) => Err(wrong("a parameter is given twice")),
+        None => Ok(parameters),
+    }
+}

@@ -1,0 +1,202 @@
+//! Tokens that are good in one sender's hands alone: bound to the key of its proofs, or to its certificate.
+//!
+//! RFC 9449 sections 4.3, 5, 7, 8 and 9; RFC 8705 section 3
+
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use http::header::{AUTHORIZATION, HeaderName, WWW_AUTHENTICATE};
+use oauth_core::jose::PublicJwk;
+use oauth_core::moment::UnixTime;
+use serde_json::json;
+use sha2::{Digest as _, Sha256};
+
+use super::authority::{Authority, Grant};
+use super::fapi::{ALGS, By, DpopNonces};
+use super::jwt::Jwt;
+use super::wire::{self, Ask, Reply};
+
+const DPOP: HeaderName = HeaderName::from_static("dpop");
+const DPOP_NONCE: HeaderName = HeaderName::from_static("dpop-nonce");
+/// For how long a proof is good, in seconds, before and after.
+const FRESH: u64 = 60;
+
+/// What a token is bound to.
+#[derive(Clone, PartialEq, Eq)]
+pub(super) enum Binding {
+    /// The thumbprint of a key (`jkt`).
+    Key(String),
+    /// The thumbprint of a certificate (`x5t#S256`).
+    Certificate(String),
+}
+
+/// Whose nonces.
+#[derive(Clone, Copy)]
+pub(super) enum Side {
+    AuthorizationServer,
+    ResourceServer,
+}
+
+/// What is wrong with a proof: the error, and why.
+pub(super) type Problem = (&'static str, &'static str);
+
+const INVALID: &str = "invalid_dpop_proof";
+const USE_NONCE: &str = "use_dpop_nonce";
+
+/// The key of the proof that came with a request; `None` if there is no proof.
+pub(super) fn proof(
+    authority: &mut Authority,
+    at: UnixTime,
+    ask: &Ask,
+    side: Side,
+    token: Option<&str>,
+) -> Result<Option<String>, Problem> {
+    let mut fields = ask.headers.get_all(DPOP).iter();
+    let Some(field) = fields.next() else {
+        return Ok(None);
+    };
+    let wrong = |why| (INVALID, why);
+    if fields.next().is_some() {
+        return Err(wrong("there are two proofs"));
+    }
+    let text = field.to_str().map_err(|_| wrong("the proof is no text"))?;
+    let jwt = Jwt::read(text).map_err(wrong)?;
+    if jwt.header["typ"] != "dpop+jwt" {
+        return Err(wrong("typ of a proof is dpop+jwt"));
+    }
+    let key = PublicJwk::parse(&jwt.header["jwk"].to_string());
+    let key = key.map_err(|_| wrong("the jwk of the proof is no public key"))?;
+    jwt.is_by(&key, ALGS).map_err(wrong)?;
+    if jwt.text("htm") != Some(ask.method.as_str()) {
+        return Err(wrong("htm is another method"));
+    }
+    let fapi = authority.rules.fapi.as_ref();
+    let aliases = fapi.map(|fapi| fapi.mutual_base.as_str());
+    let homes = [Some(authority.base.as_str()), aliases];
+    let url = jwt
+        .text("htu")
+        .and_then(|url| url.strip_suffix(ask.path.as_str()));
+    if url.is_none() || !homes.contains(&url) {
+        return Err(wrong("htu is another URL"));
+    }
+    let hash = token.map(|token| URL_SAFE_NO_PAD.encode(Sha256::digest(token)));
+    if jwt.text("ath") != hash.as_deref() {
+        return Err(wrong("ath is of another token"));
+    }
+    let nonces = authority.rules.fapi.as_ref().map(|fapi| fapi.nonces);
+    if nonces.is_some_and(|nonces| nonces != DpopNonces::Unasked) {
+        let known = &authority.nonces[side as usize];
+        if known.is_empty() || jwt.text("nonce") != Some(known) {
+            return Err((USE_NONCE, "the proof wants the nonce of this server"));
+        }
+    }
+    jwt.is_fresh(at, FRESH).map_err(wrong)?;
+    let jti = jwt.text("jti").ok_or(wrong("a proof has a jti"))?;
+    if !authority.seen.insert(format!("proof {jti}")) {
+        return Err(wrong("the proof was used before"));
+    }
+    if nonces == Some(DpopNonces::Once) {
+        authority.nonces[side as usize].clear();
+    }
+    Ok(Some(key.thumbprint()))
+}
+
+/// Tells the nonce that the next proof needs, where one is asked for.
+pub(super) fn tell_nonce(
+    authority: &mut Authority,
+    at: UnixTime,
+    side: Side,
+    reply: Reply,
+) -> Reply {
+    let nonces = authority.rules.fapi.as_ref().map(|fapi| fapi.nonces);
+    if nonces.is_none_or(|nonces| nonces == DpopNonces::Unasked) {
+        return reply;
+    }
+    if authority.nonces[side as usize].is_empty() {
+        authority.nonces[side as usize] = authority.mint(at, "nonce");
+    }
+    wire::with(reply, DPOP_NONCE, &authority.nonces[side as usize])
+}
+
+/// What the tokens of this request will be bound to, at a server that hands out no others.
+pub(super) fn binding(
+    authority: &mut Authority,
+    at: UnixTime,
+    ask: &Ask,
+) -> Result<Option<Binding>, Problem> {
+    let Some(fapi) = &authority.rules.fapi else {
+        return Ok(None);
+    };
+    match fapi.sender {
+        By::Key => match proof(authority, at, ask, Side::AuthorizationServer, None)? {
+            Some(jkt) => Ok(Some(Binding::Key(jkt))),
+            None => Err((
+                INVALID,
+                "this server binds tokens to keys: a proof is missing",
+            )),
+        },
+        By::Certificate => match &ask.certificate {
+            Some(thumbprint) => Ok(Some(Binding::Certificate(thumbprint.clone()))),
+            None => Err((
+                "invalid_request",
+                "this server binds tokens to certificates",
+            )),
+        },
+    }
+}
+
+/// Who calls a resource server, by the token in the header and what it is bound to. The challenge, for everybody
+/// else, and for whoever lacks the scope.
+pub(super) fn holder(
+    authority: &mut Authority,
+    at: UnixTime,
+    ask: &Ask,
+    scope: &str,
+) -> Result<(Grant, String), Box<Reply>> {
+    let given = ask
+        .header(AUTHORIZATION)
+        .and_then(|field| field.split_once(' '));
+    let count = ask.headers.get_all(AUTHORIZATION).iter().count();
+    let given = given.filter(|_| count == 1);
+    let by_key = authority
+        .rules
+        .fapi
+        .as_ref()
+        .is_some_and(|fapi| fapi.sender == By::Key);
+    let wanted = if by_key { "DPoP" } else { "Bearer" };
+    let token =
+        given.and_then(|(scheme, token)| scheme.eq_ignore_ascii_case(wanted).then_some(token));
+    let algs: Vec<_> = ALGS.iter().map(|alg| alg.as_str()).collect();
+    let mut challenge = match by_key {
+        true => format!("DPoP realm=\"twin\", algs=\"{}\"", algs.join(" ")),
+        false => "Bearer realm=\"twin\"".to_owned(),
+    };
+    // "If the request lacks any authentication information [...] the resource server SHOULD NOT
+    // include an error code" (RFC 6750 section 3.1)
+    let Some(token) = token else {
+        let reply = wire::plain(401, "text/plain", "who are you?");
+        return Err(Box::new(wire::with(reply, WWW_AUTHENTICATE, &challenge)));
+    };
+    let mut refused = |status, error: &str, more: &str| {
+        challenge += &format!(", error=\"{error}\"{more}");
+        let reply = wire::json(status, &json!({ "error": error }));
+        Err(Box::new(wire::with(reply, WWW_AUTHENTICATE, &challenge)))
+    };
+    let shown = match by_key {
+        true => match proof(authority, at, ask, Side::ResourceServer, Some(token)) {
+            Ok(jkt) => jkt.map(Binding::Key),
+            Err((error, _)) => return refused(401, error, ""),
+        },
+        false => ask.certificate.clone().map(Binding::Certificate),
+    };
+    let bound = authority.bound(token);
+    let Some(grant) = authority.access(at, token).cloned() else {
+        return refused(401, "invalid_token", "");
+    };
+    if bound.is_some() && bound != shown {
+        return refused(401, "invalid_token", "");
+    }
+    if !grant.scope.split(' ').any(|granted| granted == scope) {
+        return refused(403, "insufficient_scope", &format!(", scope=\"{scope}\""));
+    }
+    Ok((grant, token.to_owned()))
+}

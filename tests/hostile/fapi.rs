@@ -1,0 +1,363 @@
+//! The client modules of OpenID's plans for FAPI 2.0, Security Profile Final and Message Signing Final, over TLS.
+//!
+//! Each runs in every variant of the plans: `private_key_jwt` or `tls_client_auth`, tokens bound to a DPoP key or to
+//! a certificate, with and without OpenID Connect. The server looks at what it is sent as the plans do: it refuses
+//! requests that come any other way, proofs and assertions that come twice, and audiences that are not its issuer.
+
+mod responses;
+
+use oauth_core::client_auth::Certificate;
+use oauth_core::flow::redeem::Login;
+use oauth_core::flow::resource::{Api, Resource};
+use oauth_core::issuer::{Issuer, RedirectUri};
+use oauth_core::jose::Alg;
+use oauth_core::{
+    AuthorizationRequest, Client, ClientAuth, ClientId, Error, Profile, Scope, Tokens, discover,
+};
+use oauth_crypto::{ClientKeys, DpopKey, PrivateKey};
+use oauth_reqwest::Transport;
+use oauth_reqwest::blocking::{Authorized, Driver};
+use oauth_session::Sources;
+use oauth_session::blocking::Session;
+use oauth_testkit::twin::{DpopNonces, IdTokenFlaw};
+use oauth_testkit::{Fault, MutualTls};
+
+use crate::{expected, module, row};
+
+const CALLBACK: &str = "https://app.example/callback";
+
+/// With what a client authenticates, or tokens are bound.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum By {
+    Key,
+    Certificate,
+}
+
+/// Which plan, and which of its variants.
+#[derive(Debug, Clone, Copy)]
+struct Variant {
+    profile: Profile,
+    auth: By,
+    sender: By,
+    scope: &'static str,
+}
+
+/// Every variant of both plans.
+fn variants() -> Vec<Variant> {
+    let mut all = Vec::new();
+    for profile in [Profile::Fapi2Security, Profile::Fapi2MessageSigning] {
+        for auth in [By::Key, By::Certificate] {
+            for sender in [By::Key, By::Certificate] {
+                for scope in ["openid read", "read"] {
+                    all.push(Variant {
+                        profile,
+                        auth,
+                        sender,
+                        scope,
+                    });
+                }
+            }
+        }
+    }
+    all
+}
+
+/// One variant for modules that the others would answer alike.
+const USUAL: Variant = Variant {
+    profile: Profile::Fapi2Security,
+    auth: By::Key,
+    sender: By::Key,
+    scope: "openid read",
+};
+
+/// A bank, and a program that may call it.
+struct Bank {
+    tls: MutualTls,
+    driver: Driver,
+    client: Client,
+    scope: &'static str,
+}
+
+impl Bank {
+    fn of(variant: Variant) -> Self {
+        let (tls, driver) = Self::doors(variant);
+        let client = client(&tls, &driver, variant).expect("a client");
+        Self {
+            tls,
+            driver,
+            client,
+            scope: variant.scope,
+        }
+    }
+
+    fn doors(variant: Variant) -> (MutualTls, Driver) {
+        let tls = MutualTls::start().expect("a bank");
+        tls.with(|twin| {
+            if variant.auth == By::Certificate {
+                twin.authenticate_by_certificate();
+            }
+            if variant.sender == By::Certificate {
+                twin.bind_to_certificates();
+            }
+            if variant.profile == Profile::Fapi2MessageSigning {
+                twin.require_signed_requests();
+            }
+        });
+        let driver = driver(&tls);
+        (tls, driver)
+    }
+
+    fn ask(&self) -> AuthorizationRequest {
+        let uri = RedirectUri::parse(CALLBACK).expect("a redirect URI");
+        AuthorizationRequest::new(uri).scope(Scope::parse(self.scope).expect("a scope"))
+    }
+
+    /// From the request to the tokens, and to the answer of the API.
+    fn sign_in(&self) -> Result<Login, Error> {
+        let begun = self
+            .driver
+            .run(self.client.begin_authorization(self.ask()))?;
+        let callback = browse(&self.tls, begun.url.as_str());
+        self.driver
+            .run(self.client.redeem(begun.pending, &callback)?)
+    }
+
+    /// A client of the API that renews its tokens.
+    fn api(&self, tokens: Tokens) -> Result<Authorized, Error> {
+        let session = Session::refreshing(self.driver.clone(), &self.client, tokens)?;
+        api(&self.tls, &self.driver, &self.client, session)
+    }
+
+    fn call(&self, api: &Authorized) -> Result<u16, String> {
+        let reply = api.get(&format!("{}/api/echo", self.tls.mutual)).send();
+        let reply = reply.map_err(|error| format!("{} {error}", error.code()))?;
+        Ok(reply.status().as_u16())
+    }
+
+    fn requests(&self, path: &str) -> usize {
+        let at = |twin: &mut oauth_testkit::Twin| {
+            let log = twin.log().iter();
+            log.filter(|entry| entry.path == path).count()
+        };
+        self.tls.with(at)
+    }
+}
+
+fn driver(tls: &MutualTls) -> Driver {
+    let transport = Transport::default()
+        .trust_only(tls.ca.clone())
+        .without_proxy()
+        .client_certificate(tls.issue().expect("a certificate"));
+    transport.blocking_driver().expect("a driver")
+}
+
+fn client(tls: &MutualTls, driver: &Driver, variant: Variant) -> Result<Client, Error> {
+    let server = driver.run(discover(Issuer::parse(&tls.base)?))?;
+    let (id, key) = tls.with(|twin| (twin.client_id().to_owned(), twin.client_key()));
+    let keys = ClientKeys::read([key])?;
+    let assertion = keys.client_assertion(&server, Some(Alg::Es256))?;
+    let signing = PrivateKey::from_jwk(key, Alg::Es256)?.signing_key("twin-client-1");
+    let auth = match variant.auth {
+        By::Key => ClientAuth::assertion(assertion),
+        By::Certificate => ClientAuth::tls(Certificate::Pki),
+    };
+    let mut client = Client::new(server, ClientId::new(id), auth)?;
+    client = match variant.sender {
+        By::Key => client.with_dpop(DpopKey::generate(Alg::Es256)?.to_core()?),
+        By::Certificate => client.with_certificate_bound_tokens(),
+    };
+    if variant.profile == Profile::Fapi2MessageSigning {
+        client = client
+            .with_request_signing(oauth_core::request_signing::RequestSigning::new(signing))
+            .with_authorization_algs([Alg::Ps256]);
+    }
+    let client = client.with_id_token_algs([Alg::Ps256]);
+    Ok(client.with_profile(variant.profile))
+}
+
+/// The API, to which a client proves what its tokens are bound to.
+fn api(
+    tls: &MutualTls,
+    driver: &Driver,
+    client: &Client,
+    session: Session,
+) -> Result<Authorized, Error> {
+    let api = Api::new(Resource::new([tls.mutual.as_str()])?);
+    let api = match client.dpop_key() {
+        Some(_) => api.with_dpop(client)?,
+        None => api,
+    };
+    Authorized::with_sources(driver.clone(), Sources::one(session), api)
+}
+
+/// What a browser is sent home with; the page, where there is no way home.
+fn browse(tls: &MutualTls, url: &str) -> String {
+    let root = reqwest::Certificate::from_pem(tls.ca.as_bytes()).expect("a certificate");
+    let browser = reqwest::blocking::Client::builder()
+        .no_proxy()
+        .tls_certs_only([root])
+        .redirect(reqwest::redirect::Policy::none());
+    let reply = browser.build().expect("a browser").get(url).send();
+    let reply = reply.expect("a reply");
+    match reply.headers().get("location") {
+        Some(home) => home.to_str().expect("a URL").to_owned(),
+        None => panic!("{}", reply.text().expect("a page")),
+    }
+}
+
+/// `test-happy-path` and `test-happy-path-no-dpop-nonce`, and the rules that the plans look at on the way.
+#[test]
+fn every_variant_signs_in_and_calls() {
+    for variant in variants() {
+        for nonces in [DpopNonces::Unasked, DpopNonces::Kept, DpopNonces::Once] {
+            let bank = Bank::of(variant);
+            bank.tls.with(|twin| twin.set_dpop_nonces(nonces));
+            let login = bank.sign_in();
+            let login = login.unwrap_or_else(|error| panic!("{variant:?} {nonces:?}: {error}"));
+            assert_eq!(login.id_token.is_some(), variant.scope.contains("openid"));
+            let api = bank.api(login.tokens).expect("an API");
+            assert_eq!(bank.call(&api), Ok(200), "{variant:?} {nonces:?}");
+            assert_eq!(bank.call(&api), Ok(200), "{variant:?} {nonces:?}");
+            only_a_reference_goes_through_the_browser(&bank);
+        }
+    }
+    row("fapi2-...-test-happy-path", "none", None, None);
+}
+
+fn only_a_reference_goes_through_the_browser(bank: &Bank) {
+    bank.tls.with(|twin| {
+        let asked = twin.log().iter().find(|entry| entry.path == "/authorize");
+        let names = asked.expect("a request").query.iter();
+        let names: Vec<_> = names.map(|(name, _)| name.as_str()).collect();
+        assert_eq!(names, ["client_id", "request_uri"]);
+    });
+}
+
+/// The client credentials grant of the plans, in every variant.
+#[test]
+fn every_variant_gets_a_token_of_its_own() {
+    for variant in variants() {
+        let bank = Bank::of(variant);
+        let read = Scope::parse("read").expect("a scope");
+        let session = Session::client_credentials(bank.driver.clone(), &bank.client, read);
+        let api = api(&bank.tls, &bank.driver, &bank.client, session).expect("an API");
+        assert_eq!(bank.call(&api), Ok(200), "{variant:?}");
+    }
+}
+
+/// `test-invalid-...` of the ID token: no request to the API follows, and no second one for tokens.
+#[test]
+fn every_flaw_of_an_id_token_is_found() {
+    for profile in [Profile::Fapi2Security, Profile::Fapi2MessageSigning] {
+        for flaw in IdTokenFlaw::ALL {
+            let bank = Bank::of(Variant { profile, ..USUAL });
+            bank.tls
+                .with(|twin| twin.set_dpop_nonces(DpopNonces::Unasked));
+            bank.tls
+                .with(|twin| twin.inject(Fault::IdToken { flaw: *flaw }));
+            let seen = bank.sign_in().err().map(|error| error.code());
+            let wanted = expected(*flaw);
+            row(module(*flaw), &format!("{flaw:?}"), wanted, seen);
+            assert_eq!(seen, wanted, "{flaw:?}");
+            assert_eq!(bank.requests("/token"), 1, "{flaw:?}");
+            assert_eq!(bank.requests("/api/echo"), 0, "{flaw:?}");
+        }
+    }
+}
+
+/// `test-discovery-issuer-mismatch`
+#[test]
+fn metadata_of_another_issuer_is_none() {
+    let (tls, driver) = Bank::doors(USUAL);
+    // At both places where a client may look.
+    for _ in 0..2 {
+        tls.with(|twin| twin.inject(Fault::WrongIssuerInMetadata));
+    }
+    let seen = client(&tls, &driver, USUAL).err().map(|error| error.code());
+    let wanted = Some("metadata.issuer");
+    row(
+        "fapi2-...-test-discovery-issuer-mismatch",
+        "issuer",
+        wanted,
+        seen,
+    );
+    assert_eq!(seen, wanted);
+}
+
+/// `test-token-endpoint-response-without-expires_in`, `test-token-type-case-insensitivity`,
+/// `test-rs-dpop-auth-scheme-case-insensitivity`
+#[test]
+fn what_is_no_flaw_is_taken() {
+    let bank = Bank::of(USUAL);
+    bank.tls.with(|twin| twin.hide_access_token_lifetime());
+    assert!(bank.sign_in().is_ok());
+
+    let bank = Bank::of(USUAL);
+    bank.tls.with(|twin| twin.inject(Fault::TokenTypeCase));
+    let login = bank.sign_in().expect("a login");
+    bank.tls.with(|twin| twin.inject(Fault::ChallengeCase));
+    let api = bank.api(login.tokens).expect("an API");
+    assert_eq!(bank.call(&api), Ok(200));
+    assert_eq!(bank.requests("/api/echo"), 2, "the first lacked its nonce");
+    bank.tls.with(|twin| {
+        let log = twin.log().iter();
+        let faults: Vec<_> = log.filter_map(|entry| entry.fault).collect();
+        assert_eq!(faults, ["token_type_case", "challenge_case"]);
+    });
+}
+
+/// A server that forgets the key of a token makes it a bearer's, and is not believed.
+#[test]
+fn a_token_that_is_bound_to_nothing_is_refused() {
+    let bank = Bank::of(USUAL);
+    bank.tls.with(|twin| twin.inject(Fault::BearerTokenType));
+    let seen = bank.sign_in().err().map(|error| error.code());
+    row(
+        "RFC 9449 5",
+        "BearerTokenType",
+        Some("token.not_sender_constrained"),
+        seen,
+    );
+    assert_eq!(seen, Some("token.not_sender_constrained"));
+    assert_eq!(bank.requests("/api/echo"), 0);
+}
+
+/// `refresh-token-test`: the API answers 401, twice.
+#[test]
+fn a_token_that_is_refused_is_renewed() {
+    for variant in variants() {
+        let bank = Bank::of(variant);
+        let login = bank.sign_in().expect("a login");
+        let api = bank.api(login.tokens).expect("an API");
+        assert_eq!(bank.call(&api), Ok(200), "{variant:?}");
+        for refreshes in 1..=2 {
+            bank.tls.with(|twin| twin.expire_access_tokens());
+            assert_eq!(bank.call(&api), Ok(200), "{variant:?}");
+            let counted = bank.tls.with(|twin| twin.counters().refreshes);
+            assert_eq!(counted, refreshes, "{variant:?}");
+        }
+    }
+    row("fapi2-...-refresh-token-test", "401", None, None);
+}
+
+/// What a thief has: the token, and neither the key nor the certificate that it is bound to.
+#[test]
+fn a_stolen_token_is_worth_nothing() {
+    for sender in [By::Key, By::Certificate] {
+        let variant = Variant { sender, ..USUAL };
+        let bank = Bank::of(variant);
+        let tokens = bank.sign_in().expect("a login").tokens;
+        let before = bank.tls.with(|twin| twin.counters());
+        // Another machine of the same client: it gets a token of its own, for it can say who it is.
+        let other = driver(&bank.tls);
+        let second = client(&bank.tls, &other, variant).expect("a client");
+        let session = Session::refreshing(other.clone(), &second, tokens);
+        let api = session.and_then(|session| api(&bank.tls, &other, &second, session));
+        assert_eq!(bank.call(&api.expect("an API")), Ok(200));
+        let after = bank.tls.with(|twin| twin.counters());
+        assert_eq!(after.refreshes, before.refreshes + 1, "{sender:?}");
+        let challenged = after.api_401 - before.api_401;
+        let with_nonce = usize::from(sender == By::Key);
+        assert_eq!(challenged as usize, 1 + with_nonce, "{sender:?}");
+    }
+}
