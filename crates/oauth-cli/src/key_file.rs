@@ -4,10 +4,11 @@ use std::path::{Path, PathBuf};
 
 use clap::Args;
 use oauth_core::Secret;
+use oauth_core::dpop;
 use oauth_core::error::Misuse;
 use oauth_core::jose::{Alg, PublicJwk};
 use oauth_core::server::Server;
-use oauth_crypto::{KeyError, PrivateKey, decrypt_pem};
+use oauth_crypto::{DpopKey, KeyError, PrivateKey, decrypt_pem};
 use serde::Deserialize;
 use serde::de::IgnoredAny;
 
@@ -172,6 +173,13 @@ pub(crate) fn private(
     // What is no JWK has no name.
     let kid = serde_json::from_str(text).ok().and_then(|jwk: Jwk| jwk.kid);
     Ok((key, kid))
+}
+
+/// The key that tokens are bound to.
+pub(crate) fn dpop(path: &Path) -> Result<dpop::DpopKey, Failure> {
+    let text = text(path)?;
+    let key = DpopKey::read(text.expose().trim(), None).and_then(|key| key.to_core());
+    key.map_err(|error| unusable(path, error.detail().unwrap_or("no private key that signs")))
 }
 
 /// The public half of a key whose kind is not known.

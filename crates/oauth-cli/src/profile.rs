@@ -73,6 +73,8 @@ pub(crate) struct Profile {
     pub(crate) client_assertion_audience: Option<String>,
     /// How the client authenticates.
     pub(crate) client_auth: Option<Auth>,
+    /// The private key that its tokens are bound to (DPoP).
+    pub(crate) dpop_key_file: Option<PathBuf>,
     /// The security profile that the client keeps to.
     pub(crate) profile_rules: Option<ProfileRules>,
     /// Whom commands act for; if it says nothing, the person who has ever logged in with it, and
@@ -228,6 +230,7 @@ impl Profile {
             &mut self.client_key_file,
             &mut self.client_key_passphrase_file,
             &mut self.client_assertion_file,
+            &mut self.dpop_key_file,
             &mut self.token_file,
         ];
         for path in files.into_iter().flatten() {

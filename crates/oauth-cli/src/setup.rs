@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use clap::Args;
+use clap::{Args, ValueHint};
 use oauth_core::error::Error;
 use oauth_core::issuer::{Issuer, RedirectUri};
 use oauth_core::quirk::Rules;
@@ -14,6 +14,7 @@ use oauth_providers::{Choices, Provider};
 use crate::Global;
 use crate::credential::{Credential, CredentialArgs};
 use crate::fixed;
+use crate::key_file;
 use crate::net::Net;
 use crate::output::Failure;
 use crate::profile::Profile;
@@ -57,6 +58,10 @@ pub(crate) struct ServerArgs {
     /// A redirect URI as it is registered for the client; a login listens there
     #[arg(long = "redirect-uri", value_name = "URI", help_heading = "Client")]
     redirect_uris: Vec<String>,
+    /// Bind tokens to the private key in this file, PEM or a JWK, and prove it with each request (DPoP)
+    /// [profile: `dpop_key_file`]
+    #[arg(long, value_name = "FILE", help_heading = "Client", value_hint = ValueHint::FilePath)]
+    dpop_key: Option<PathBuf>,
     /// The security profile to keep to: what it forbids is refused before anything is sent
     #[arg(long, value_name = "NAME", help_heading = "Client")]
     profile_rules: Option<ProfileRules>,
@@ -184,11 +189,9 @@ impl Plan {
             },
             (None, None) => return Err(no_server()),
         };
-        Ok(Client::new(
-            server,
-            self.client_id.clone(),
-            ClientAuth::none(),
-        )?)
+        let client = Client::new(server, self.client_id.clone(), ClientAuth::none())?;
+        // The names of its grants say which key they are bound to.
+        bound(client, &self.profile)
     }
 
     /// Reads the secret or the key, and asks the issuer for its metadata if there is no provider. `reads_stdin`
@@ -211,6 +214,7 @@ impl Plan {
         let auth = credential.client_auth(&profile, provider.as_ref(), &server)?;
         let client = Client::new(server, client_id, auth)?;
         let client = registered(client, &profile, provider.as_ref())?;
+        let client = bound(client, &profile)?;
         let client = match profile.profile_rules {
             Some(rules) => rules.hold(client),
             None => client,
@@ -274,6 +278,7 @@ impl ServerArgs {
         profile.on_loopback = self.on_loopback.or(profile.on_loopback);
         profile.loopback_http |= self.loopback_http;
         profile.client_id = self.client_id.or(profile.client_id);
+        profile.dpop_key_file = self.dpop_key.or(profile.dpop_key_file);
         profile.profile_rules = self.profile_rules.or(profile.profile_rules);
         profile
     }
@@ -371,6 +376,14 @@ fn no_server() -> Failure {
         "it is not said which server to talk to",
         "say it with --issuer, --provider, --provider-file or --profile",
     )
+}
+
+/// Binds tokens to the profile's DPoP key, if it has one.
+fn bound(client: Client, profile: &Profile) -> Result<Client, Failure> {
+    Ok(match &profile.dpop_key_file {
+        Some(path) => client.with_dpop(key_file::dpop(path)?),
+        None => client,
+    })
 }
 
 /// Holds the registered redirect URIs; without any, a provider that compares them gets none.

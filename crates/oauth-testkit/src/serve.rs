@@ -4,13 +4,16 @@
 //!
 //! | request | answer, or effect |
 //! |---|---|
-//! | `GET /_twin/client` | `client_id`, `client_secret`, `public_client_id`, `issuer`, `redirect_uris` |
+//! | `GET /_twin/client` | `client_id`, `client_secret`, `client_key` (FAPI), `public_client_id`, `issuer`, `redirect_uris` |
 //! | `GET /_twin/log` | every request seen, redacted |
 //! | `GET /_twin/counters` | the [`Counters`](crate::twin::Counters) |
 //! | `POST /_twin/fault` | injects `{"name":"status","status":503}`; see [`Fault`] |
 //! | `POST /_twin/advance` | moves the clock by `{"seconds":n}` |
 //! | `POST /_twin/rate_limit` | allows `{"requests":n,"seconds":s}` API calls to a token |
 //! | `POST /_twin/register` | registers `{"redirect_uri":"…"}` as well |
+//! | `POST /_twin/dpop_nonces` | makes the nonces told so far worthless; `{"nonces":"unasked"}`, `kept` or `once` says what is wanted of the next (FAPI) |
+//! | `POST /_twin/require_signed_requests` | takes no other authorization requests (FAPI) |
+//! | `POST /_twin/allow_unpushed_requests` | takes authorization requests through the browser, too (FAPI) |
 //! | `POST /_twin/console_token` | makes an access token by hand, answered as `access_token` |
 //! | `POST /_twin/expire` | ends every access token |
 //! | `POST /_twin/deny` | the user says no next time |

@@ -8,6 +8,7 @@ use bytes::Bytes;
 use clap::Args;
 use http::header::{AUTHORIZATION, CONTENT_TYPE};
 use http::{HeaderName, HeaderValue, Method};
+use oauth_core::dpop::DPOP;
 use oauth_core::error::{Error, Misuse};
 use oauth_core::flow::resource::{
     Api, Clock, Event, OnLimit, Resource, ResourceRequest, Step, TokenFor,
@@ -129,7 +130,8 @@ impl Call {
         };
         if let (Some(fixed), None, None) = (fixed, self.grant, self.who) {
             let net = net(&profile, global)?;
-            return finish(sending.send(&Source::Fixed(fixed), &net)?, output);
+            let response = sending.send(&sending.api, &Source::Fixed(fixed), &net)?;
+            return finish(response, output);
         }
         let wanted = match &provider {
             Some(provider) => provider.token_for(url.as_str())?,
@@ -146,8 +148,12 @@ impl Call {
         }
         let asked = plan.asked(&self.asked)?;
         let send = |source: &Source<'_>, setup: &Setup| {
-            let response = sending.send(source, &setup.net)?;
-            finish(response, output)
+            let api = sending.api.clone();
+            let api = match setup.client.dpop_key() {
+                Some(_) => api.with_dpop(&setup.client)?,
+                None => api,
+            };
+            finish(sending.send(&api, source, &setup.net)?, output)
         };
         if let Some(grants) = &kept {
             let choice = match (wanted, choice) {
@@ -292,13 +298,12 @@ struct Sending {
 
 impl Sending {
     /// Sends the request, as often as the core says.
-    fn send(&self, source: &Source<'_>, net: &Net) -> Result<Response, Failure> {
+    fn send(&self, api: &Api, source: &Source<'_>, net: &Net) -> Result<Response, Failure> {
         let (parts, body) = self.request.clone().into_parts();
-        let mut request =
-            ResourceRequest::new(&self.api, parts.method.clone(), &parts.uri.to_string())
-                .headers(parts.headers.clone())
-                .body(body.clone())
-                .on_limit(self.on_limit);
+        let mut request = ResourceRequest::new(api, parts.method.clone(), &parts.uri.to_string())
+            .headers(parts.headers.clone())
+            .body(body.clone())
+            .on_limit(self.on_limit);
         let (mut tokens, mut response) = (None, None);
         let mut step = request.resume(&Clock::system()?, Event::Begin)?;
         loop {
@@ -316,12 +321,12 @@ impl Sending {
                     };
                     Event::Token(tokens.insert(new))
                 }
-                // The command has no DPoP key.
-                Step::Sign(_) | Step::Send { dpop: Some(_), .. } => {
-                    return Err(Error::from(Misuse::KeyMissing).into());
-                }
+                // Its keys are in this process.
+                Step::Sign(_) => return Err(Error::from(Misuse::KeyMissing).into()),
                 Step::Send {
-                    url, authorization, ..
+                    url,
+                    authorization,
+                    dpop,
                 } => {
                     let mut parts = parts.clone();
                     parts.uri = url
@@ -329,6 +334,9 @@ impl Sending {
                         .parse()
                         .map_err(|_| Error::from(Misuse::UrlSyntax))?;
                     parts.headers.insert(AUTHORIZATION, authorization);
+                    if let Some(proof) = dpop {
+                        parts.headers.insert(DPOP, proof);
+                    }
                     let sent = net.call(http::Request::from_parts(parts, body.clone()))?;
                     let reply = response.insert(sent);
                     Event::Reply(reply.status(), reply.headers())

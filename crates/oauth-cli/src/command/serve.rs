@@ -12,6 +12,7 @@ pub(super) const EXAMPLES: &str = "\
 Examples:
   oauth serve --system generic --port 8080
   oauth serve --system uservoice
+  oauth serve --system fapi
   oauth serve --cors http://127.0.0.1:5173
 
 It answers on 127.0.0.1 until Ctrl-C, approves every login at once, and is steered by requests to \
@@ -55,6 +56,8 @@ enum System {
     Socios,
     /// A plain server that follows the standards
     Generic,
+    /// A server of FAPI 2.0: pushed and signed requests, signed responses, tokens bound to a DPoP key
+    Fapi,
 }
 
 impl System {
@@ -65,6 +68,7 @@ impl System {
             Self::UsertestingApps => Twin::usertesting_apps(base),
             Self::Socios => Twin::socios(base),
             Self::Generic => Twin::generic(base),
+            Self::Fapi => Twin::fapi(base),
         }
     }
 
@@ -81,6 +85,10 @@ impl System {
             }
             Self::Socios => format!("--provider socios --on-loopback {base}"),
             Self::Generic => format!("--issuer {issuer} --loopback-http"),
+            Self::Fapi => format!(
+                "--issuer {issuer} --loopback-http --profile-rules fapi2_security --key client.jwk \
+                 --dpop-key dpop.pem"
+            ),
         }
     }
 }
@@ -105,32 +113,42 @@ impl Serve {
         let base = served.base();
         let (rows, record) = served.with(|twin| {
             let options = self.system.options(base, twin.issuer());
-            let secret = twin.client_secret();
-            let commands = [
-                format!("export OAUTH_CLIENT_SECRET={}", quote(secret)),
-                format!(
-                    "oauth token {options} --client-id {} --client-secret-env OAUTH_CLIENT_SECRET",
-                    quote(twin.client_id())
-                ),
-            ];
-            let rows = [
+            let (id, secret, key) = (twin.client_id(), twin.client_secret(), twin.client_key());
+            let commands = match key {
+                "" => vec![
+                    format!("export OAUTH_CLIENT_SECRET={}", quote(secret)),
+                    format!(
+                        "oauth token {options} --client-id {} --client-secret-env OAUTH_CLIENT_SECRET",
+                        quote(id)
+                    ),
+                ],
+                key => vec![
+                    format!("echo {} > client.jwk", quote(key)),
+                    "oauth key new --alg ES256 --output dpop.pem".to_owned(),
+                    format!("oauth token {options} --client-id {}", quote(id)),
+                ],
+            };
+            let mut rows = vec![
                 ("base", base.to_owned()),
                 ("issuer", twin.issuer().to_owned()),
-                ("client_id", quote(twin.client_id())),
+                ("client_id", quote(id)),
                 ("client_secret", quote(secret)),
+                ("client_key", key.to_owned()),
                 ("public_client_id", twin.public_client_id().to_owned()),
                 ("redirect_uris", twin.redirect_uris().join(" ")),
                 ("options", options.clone()),
-                ("try", commands[0].clone()),
-                ("", commands[1].clone()),
             ];
+            rows.retain(|(name, value)| !value.is_empty() && value != "''" || *name == "public_client_id");
+            let heads = std::iter::once("try").chain(std::iter::repeat(""));
+            rows.extend(heads.zip(commands.iter().cloned()));
             let record = json!({
                 "base": base, "issuer": twin.issuer(), "client_id": twin.client_id(),
-                "client_secret": secret, "public_client_id": twin.public_client_id(),
+                "client_secret": secret, "client_key": key, "public_client_id": twin.public_client_id(),
                 "redirect_uris": twin.redirect_uris(), "options": options,
                 "commands": commands,
             });
-            (rows.map(|(name, value)| (name.to_owned(), value)), record)
+            let rows: Vec<_> = rows.into_iter().map(|(name, value)| (name.to_owned(), value)).collect();
+            (rows, record)
         });
         output.result(output::table(&rows), &record)?;
         output.note("serving until Ctrl-C");

@@ -8,6 +8,7 @@ mod common;
 mod credential;
 mod database;
 mod demo;
+mod dpop;
 mod ending;
 mod fixed;
 mod help;

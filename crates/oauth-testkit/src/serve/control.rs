@@ -9,7 +9,7 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 
 use super::State;
-use crate::twin::Fault;
+use crate::twin::{DpopNonces, Fault};
 
 /// The answer, if the path is one of these routes.
 pub(super) fn answer(
@@ -41,6 +41,12 @@ struct RateLimit {
 }
 
 #[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Nonces {
+    nonces: Option<DpopNonces>,
+}
+
+#[derive(Deserialize)]
 struct Register {
     redirect_uri: String,
 }
@@ -57,6 +63,7 @@ fn respond(
     match (method, route) {
         (&Method::GET, "client") => Ok(json!({
             "client_id": twin.client_id(),
+            "client_key": twin.client_key(),
             "client_secret": twin.client_secret(),
             "public_client_id": twin.public_client_id(),
             "issuer": twin.issuer(),
@@ -77,6 +84,22 @@ fn respond(
             let limit: RateLimit = serde_json::from_slice(body).map_err(bad)?;
             twin.set_rate_limit(limit.requests);
             twin.set_rate_window(limit.seconds);
+            Ok(json!({}))
+        }
+        (&Method::POST, "dpop_nonces") => {
+            let wanted: Nonces = serde_json::from_slice(body).map_err(bad)?;
+            if let Some(nonces) = wanted.nonces {
+                twin.set_dpop_nonces(nonces);
+            }
+            twin.rotate_dpop_nonces();
+            Ok(json!({}))
+        }
+        (&Method::POST, "require_signed_requests") => {
+            twin.require_signed_requests();
+            Ok(json!({}))
+        }
+        (&Method::POST, "allow_unpushed_requests") => {
+            twin.allow_unpushed_requests();
             Ok(json!({}))
         }
         (&Method::POST, "register") => {

@@ -5,6 +5,7 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use oauth_core::crypto::{Decrypter as _, DecryptionJob};
 use oauth_core::jose::{Alg, Curve, Enc, EphemeralKey, JweAlg, PublicJwk};
 use oauth_crypto::{DecryptionKey, PrivateKey};
+use serde::Deserialize;
 use serde_json::{Value, json};
 
 use super::Twin;
@@ -49,7 +50,8 @@ pub(super) enum By {
 }
 
 /// What a server wants of the nonces of DPoP proofs (RFC 9449 sections 8 and 9).
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize)]
+#[serde(rename_all = "snake_case")]
 #[non_exhaustive]
 pub enum DpopNonces {
     /// A proof needs none.
