@@ -16,6 +16,7 @@ use crate::form::Form;
 use crate::issuer::RedirectUri;
 use crate::jose::{Alg, KeyCache, Opens, Replays};
 use crate::profile::{Demand, Profile};
+use crate::request_encryption::Seals;
 use crate::request_signing::RequestSigning;
 use crate::server::{EndpointKind, Flag, Server};
 use crate::url::Url;
@@ -90,6 +91,8 @@ pub struct ClientConfig {
     pub(crate) authorization_encryption: Option<Arc<dyn Opens>>,
     /// How authorization requests are signed.
     pub(crate) request_signing: Option<RequestSigning>,
+    /// How they are encrypted after that.
+    pub(crate) request_encryption: Option<Arc<dyn Seals>>,
     /// Whether tokens are bound to the certificate of the connection (RFC 8705 section 3).
     pub(crate) token_binding: TokenBinding,
     /// The rules that hold beyond those of the standards.
@@ -158,6 +161,7 @@ impl ClientConfig {
             authorization_algs: None,
             authorization_encryption: None,
             request_signing: None,
+            request_encryption: None,
             token_binding: TokenBinding::None,
             profile: None,
             shared: Arc::default(),

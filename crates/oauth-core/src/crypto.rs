@@ -1,4 +1,4 @@
-//! Keys that sign, in this process or with the host, and keys that decrypt. No algorithms here.
+//! Keys that sign, in this process or with the host, and keys that decrypt or are encrypted to. No algorithms here.
 
 use std::fmt;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -10,7 +10,9 @@ use crate::exchange::SigningJob;
 use crate::jose::{self, Alg};
 use crate::secret::Secret;
 
-pub use crate::jose::{Decrypter, DecryptionFailed, DecryptionJob};
+pub use crate::jose::{
+    Decrypter, DecryptionFailed, DecryptionJob, Encrypted, Encrypter, EncryptionFailed, WrappedKey,
+};
 
 /// Makes signatures with a private key of this process.
 pub trait Signer: Send + Sync {

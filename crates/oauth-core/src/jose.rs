@@ -4,6 +4,7 @@
 
 pub(crate) mod claims;
 mod decrypter;
+mod encrypter;
 mod encryption;
 mod jwe;
 mod jwk;
@@ -19,6 +20,7 @@ use crate::secret::Secret;
 
 pub use claims::Claims;
 pub use decrypter::{Curve, Decrypter, DecryptionFailed, DecryptionJob, Enc, EphemeralKey, JweAlg};
+pub use encrypter::{Encrypted, Encrypter, EncryptionFailed, WrappedKey};
 pub(crate) use encryption::Opens;
 pub use encryption::ResponseEncryption;
 pub(crate) use encryption::opened;

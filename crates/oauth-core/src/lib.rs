@@ -39,6 +39,7 @@ pub mod pkce;
 pub mod profile;
 pub mod quirk;
 pub mod redirect_uri;
+pub mod request_encryption;
 pub mod request_signing;
 pub mod retry_after;
 pub mod scope;

@@ -28,18 +28,56 @@ pub(crate) fn content(key: &[u8], job: &DecryptionJob) -> Result<Bytes, Decrypti
     if !fits {
         return Err(DecryptionFailed);
     }
-    match enc {
-        Enc::A128Gcm | Enc::A192Gcm | Enc::A256Gcm => gcm(
+    match Mac::of(enc) {
+        None => gcm(
             key,
             &job.iv,
             &job.additional_data,
             &job.ciphertext,
             &job.tag,
         ),
-        Enc::A128CbcHs256 => cbc_hmac(key, job, hmac::HMAC_SHA256),
-        Enc::A192CbcHs384 => cbc_hmac(key, job, hmac::HMAC_SHA384),
-        Enc::A256CbcHs512 => cbc_hmac(key, job, hmac::HMAC_SHA512),
-        _ => Err(DecryptionFailed),
+        Some(mac) => cbc_hmac(key, job, mac),
+    }
+}
+
+/// The HMAC that goes with AES CBC (RFC 7518 section 5.2.2).
+#[derive(Clone, Copy)]
+pub(crate) struct Mac {
+    algorithm: hmac::Algorithm,
+    tag_bytes: usize,
+}
+
+impl Mac {
+    /// Of a content's encryption, where it has one of its own.
+    pub(crate) fn of(enc: Enc) -> Option<Self> {
+        let algorithm = match enc {
+            Enc::A128CbcHs256 => hmac::HMAC_SHA256,
+            Enc::A192CbcHs384 => hmac::HMAC_SHA384,
+            Enc::A256CbcHs512 => hmac::HMAC_SHA512,
+            _ => return None,
+        };
+        let tag_bytes = enc.tag_bytes();
+        Some(Self {
+            algorithm,
+            tag_bytes,
+        })
+    }
+
+    /// The authentication tag.
+    pub(crate) fn tag(
+        self,
+        key: &[u8],
+        additional_data: &[u8],
+        iv: &[u8],
+        ciphertext: &[u8],
+    ) -> Option<Vec<u8>> {
+        let bits = u64::try_from(additional_data.len()).ok()? * 8;
+        let mut mac = hmac::Context::with_key(&hmac::Key::new(self.algorithm, key));
+        for part in [additional_data, iv, ciphertext, &bits.to_be_bytes()] {
+            mac.update(part);
+        }
+        let whole = mac.sign();
+        whole.as_ref().get(..self.tag_bytes).map(<[u8]>::to_vec)
     }
 }
 
@@ -73,24 +111,11 @@ fn gcm(
 
 /// AES CBC with HMAC (RFC 7518 section 5.2.2.2): nothing is decrypted before the tag is found good, so
 /// padding tells nobody anything.
-fn cbc_hmac(
-    key: &[u8],
-    job: &DecryptionJob,
-    algorithm: hmac::Algorithm,
-) -> Result<Bytes, DecryptionFailed> {
+fn cbc_hmac(key: &[u8], job: &DecryptionJob, mac: Mac) -> Result<Bytes, DecryptionFailed> {
     let (mac_key, enc_key) = key.split_at(key.len() / 2);
-    let bits = u64::try_from(job.additional_data.len()).map_err(failed)? * 8;
-    let mut mac = hmac::Context::with_key(&hmac::Key::new(algorithm, mac_key));
-    for part in [&job.additional_data, &job.iv, &job.ciphertext] {
-        mac.update(part);
-    }
-    mac.update(&bits.to_be_bytes());
-    let whole = mac.sign();
-    let tag = whole
-        .as_ref()
-        .get(..job.enc.tag_bytes())
-        .ok_or(DecryptionFailed)?;
-    verify_slices_are_equal(tag, &job.tag).map_err(failed)?;
+    let tag = mac.tag(mac_key, &job.additional_data, &job.iv, &job.ciphertext);
+    let tag = tag.ok_or(DecryptionFailed)?;
+    verify_slices_are_equal(&tag, &job.tag).map_err(failed)?;
     let key = UnboundCipherKey::new(aes(enc_key.len()), enc_key).map_err(failed)?;
     let key = PaddedBlockDecryptingKey::cbc_pkcs7(key).map_err(failed)?;
     let iv = FixedLength::<16>::try_from(job.iv.as_slice()).map_err(failed)?;
@@ -103,7 +128,7 @@ fn cbc_hmac(
     Ok(text)
 }
 
-const fn aes(key_bytes: usize) -> &'static cipher::Algorithm {
+pub(crate) const fn aes(key_bytes: usize) -> &'static cipher::Algorithm {
     match key_bytes {
         16 => &AES_128,
         24 => &AES_192,
@@ -176,11 +201,21 @@ fn key_unwrap_by_blocks(key: &[u8], wrapped: &[u8]) -> Result<Bytes, DecryptionF
     Ok(registers)
 }
 
-/// The key that both sides have agreed on, by Concat KDF (RFC 7518 section 4.6.2).
+/// The key that both sides have agreed on, for a token that came.
 pub(crate) fn agreed(secret: &[u8], job: &DecryptionJob) -> Result<Bytes, DecryptionFailed> {
-    let (name, bytes) = match job.alg.wrapping_bytes() {
-        None => (job.enc.as_str(), job.enc.key_bytes()),
-        Some(bytes) => (job.alg.as_str(), bytes),
+    concat_kdf(secret, job.alg, job.enc, [&job.apu, &job.apv])
+}
+
+/// The key that both sides agree on, by Concat KDF (RFC 7518 section 4.6.2).
+pub(crate) fn concat_kdf(
+    secret: &[u8],
+    alg: JweAlg,
+    enc: Enc,
+    [apu, apv]: [&[u8]; 2],
+) -> Result<Bytes, DecryptionFailed> {
+    let (name, bytes) = match alg.wrapping_bytes() {
+        None => (enc.as_str(), enc.key_bytes()),
+        Some(bytes) => (alg.as_str(), bytes),
     };
     let bits = u32::try_from(bytes * 8).map_err(failed)?;
     let mut key = Zeroizing::new(Vec::with_capacity(96));
@@ -191,7 +226,7 @@ pub(crate) fn agreed(secret: &[u8], job: &DecryptionJob) -> Result<Bytes, Decryp
         let mut hash = digest::Context::new(&digest::SHA256);
         hash.update(&round.to_be_bytes());
         hash.update(secret);
-        for part in [name.as_bytes(), &job.apu, &job.apv] {
+        for part in [name.as_bytes(), apu, apv] {
             hash.update(&u32::try_from(part.len()).map_err(failed)?.to_be_bytes());
             hash.update(part);
         }

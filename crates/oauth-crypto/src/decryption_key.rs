@@ -264,14 +264,14 @@ fn by_agreement(
 }
 
 /// The uncompressed point (SEC 1 section 2.3.3), or the bytes of an X25519 key.
-fn point(curve: Curve, x: &[u8], y: &[u8]) -> Vec<u8> {
+pub(crate) fn point(curve: Curve, x: &[u8], y: &[u8]) -> Vec<u8> {
     match curve {
         Curve::X25519 => x.to_vec(),
         _ => [&[4][..], x, y].concat(),
     }
 }
 
-const fn ecdh(curve: Curve) -> &'static agreement::Algorithm {
+pub(crate) const fn ecdh(curve: Curve) -> &'static agreement::Algorithm {
     match curve {
         Curve::P256 => &ECDH_P256,
         Curve::P384 => &ECDH_P384,
@@ -280,7 +280,7 @@ const fn ecdh(curve: Curve) -> &'static agreement::Algorithm {
     }
 }
 
-const fn rsa_padding(alg: JweAlg) -> Option<&'static OaepAlgorithm> {
+pub(crate) const fn rsa_padding(alg: JweAlg) -> Option<&'static OaepAlgorithm> {
     match alg {
         JweAlg::RsaOaep => Some(&OAEP_SHA1_MGF1SHA1),
         JweAlg::RsaOaep256 => Some(&OAEP_SHA256_MGF1SHA256),

@@ -97,6 +97,23 @@ pub(crate) fn rsa_public_key(n: &[u8], e: &[u8]) -> Zeroizing<Vec<u8>> {
     sequence(&body)
 }
 
+/// The algorithm `rsaEncryption`, without parameters (RFC 8017 appendix A.1).
+const RSA_ENCRYPTION: [u8; 15] = [
+    0x30, 0x0d, 0x06, 0x09, 0x2a, 0x86, 0x48, 0x86, 0xf7, 0x0d, 0x01, 0x01, 0x01, 0x05, 0x00,
+];
+
+/// `SubjectPublicKeyInfo` of an RSA key (RFC 5280 section 4.1).
+pub(crate) fn rsa_public_key_info(n: &[u8], e: &[u8]) -> Zeroizing<Vec<u8>> {
+    let key = rsa_public_key(n, e);
+    let mut body = RSA_ENCRYPTION.to_vec();
+    // A BIT STRING of whole bytes.
+    body.push(3);
+    length(key.len() + 1, &mut body);
+    body.push(0);
+    body.extend_from_slice(&key);
+    sequence(&body)
+}
+
 fn sequence(body: &[u8]) -> Zeroizing<Vec<u8>> {
     let mut der = Zeroizing::new(Vec::with_capacity(body.len() + 8));
     der.push(0x30);

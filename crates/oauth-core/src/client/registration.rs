@@ -9,6 +9,7 @@ use crate::dpop::DpopKey;
 use crate::jose::{Alg, ResponseEncryption};
 use crate::profile::{Demand, Profile};
 use crate::quirk::Strictness;
+use crate::request_encryption::RequestEncryption;
 use crate::request_signing::RequestSigning;
 
 impl Client {
@@ -52,6 +53,13 @@ impl Client {
     #[must_use]
     pub fn with_request_signing(mut self, signing: RequestSigning) -> Self {
         Arc::make_mut(&mut self.0).request_signing = Some(signing);
+        self
+    }
+
+    /// Encrypts every authorization request to a key of the server, after it was signed (RFC 9101 section 4).
+    #[must_use]
+    pub fn with_request_encryption(mut self, encryption: RequestEncryption) -> Self {
+        Arc::make_mut(&mut self.0).request_encryption = Some(Arc::new(encryption));
         self
     }
 

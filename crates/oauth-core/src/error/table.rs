@@ -127,6 +127,7 @@ table! {
         JwsNoKey "jws.no_matching_key" GIVE_UP "the server's key set has no key for this token"
         JwsSignature "jws.bad_signature" GIVE_UP "the token's signature is not valid"
         JwsKeyTooSmall "jws.key_too_small" GIVE_UP "the shared secret is too short for this algorithm (RFC 7518 section 3.2)"
+        JweNoKey "jwe.no_matching_key" GIVE_UP "the server's key set has no key to encrypt to by this algorithm"
         JweAlg "jwe.alg_not_allowed" GIVE_UP "the token is encrypted by algorithms that were not agreed on"
         JweDecryption "jwe.decryption" GIVE_UP "the token cannot be decrypted with the client's keys"
         JweUnexpected "jwe.unexpected" GIVE_UP "the token is encrypted, though no encryption was agreed on"

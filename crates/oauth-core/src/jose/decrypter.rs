@@ -84,6 +84,11 @@ impl JweAlg {
         }
     }
 
+    /// Whether the key of the content is encrypted to an RSA key (RFC 7518 section 4.3).
+    pub const fn is_rsa(self) -> bool {
+        matches!(self, Self::RsaOaep | Self::RsaOaep256)
+    }
+
     pub(super) const fn is_gcm_wrapped(self) -> bool {
         matches!(self, Self::A128GcmKw | Self::A192GcmKw | Self::A256GcmKw)
     }
@@ -130,6 +135,18 @@ pub enum Curve {
     P521,
     /// X25519 (RFC 8037 section 3.2)
     X25519,
+}
+
+impl Curve {
+    /// Its name in a JWK (RFC 7518 section 6.2.1.1, RFC 8037 section 2).
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::P256 => "P-256",
+            Self::P384 => "P-384",
+            Self::P521 => "P-521",
+            Self::X25519 => "X25519",
+        }
+    }
 }
 
 /// The sender's ephemeral key, `epk` (RFC 7518 section 4.6.1.1). Whether its point lies on its curve is for

@@ -4,7 +4,7 @@ use std::any::Any;
 use std::fmt;
 use std::sync::{Arc, OnceLock};
 
-use super::Alg;
+use super::{Alg, Curve, JweAlg};
 use crate::base64::{self, Alphabet};
 use crate::error::{Error, Misuse};
 use crate::json::{self, Json, Object};
@@ -44,6 +44,8 @@ enum Family {
     P384,
     P521,
     Ed25519,
+    /// For nothing but key agreement.
+    X25519,
     Rsa,
 }
 
@@ -63,6 +65,15 @@ impl PublicJwk {
     }
 
     pub(crate) fn read(object: &Object<'_>) -> Result<Self, Error> {
+        let key = Self::read_any(object)?;
+        match key.alg_family {
+            Family::X25519 => Err(Error::from(Misuse::KeyMalformed).about("OKP X25519")),
+            _ => Ok(key),
+        }
+    }
+
+    /// A key of any kind, also of one that only encrypts.
+    pub(super) fn read_any(object: &Object<'_>) -> Result<Self, Error> {
         let refused = |why: &str| Error::from(Misuse::KeyMalformed).about(why);
         if let Some(name) = PRIVATE.iter().find(|name| object.get(name).is_some()) {
             return Err(refused(&format!(
@@ -89,9 +100,13 @@ impl PublicJwk {
                 let (x, y) = (number("x", Some(bytes))?, number("y", Some(bytes))?);
                 (vec![named("crv"), named("kty"), x, y], family)
             }
-            ("OKP", "Ed25519") => {
+            ("OKP", crv @ ("Ed25519" | "X25519")) => {
+                let family = match crv {
+                    "Ed25519" => Family::Ed25519,
+                    _ => Family::X25519,
+                };
                 let x = number("x", Some(32))?;
-                (vec![named("crv"), named("kty"), x], Family::Ed25519)
+                (vec![named("crv"), named("kty"), x], family)
             }
             ("RSA", _) => {
                 let (e, n) = (number("e", None)?, number("n", None)?);
@@ -125,6 +140,31 @@ impl PublicJwk {
                     Alg::Ps256 | Alg::Ps384 | Alg::Ps512 | Alg::Rs256 | Alg::Rs384 | Alg::Rs512
                 )
         )
+    }
+
+    /// Whether signatures can be made with such a key at all.
+    pub(super) fn signs(&self) -> bool {
+        self.alg_family != Family::X25519
+    }
+
+    /// Whether a content's key can be encrypted to such a key by this algorithm, or agreed on.
+    pub(super) const fn fits_encryption(&self, alg: JweAlg) -> bool {
+        match self.alg_family {
+            Family::Rsa => alg.is_rsa(),
+            Family::Ed25519 => false,
+            _ => alg.has_ephemeral_key(),
+        }
+    }
+
+    /// The curve of a key that others can be agreed on with.
+    pub const fn curve(&self) -> Option<Curve> {
+        match self.alg_family {
+            Family::P256 => Some(Curve::P256),
+            Family::P384 => Some(Curve::P384),
+            Family::P521 => Some(Curve::P521),
+            Family::X25519 => Some(Curve::X25519),
+            Family::Ed25519 | Family::Rsa => None,
+        }
     }
 
     /// The bytes of one of its members, such as `x` or `n`.

@@ -1,11 +1,11 @@
-//! Key sets (RFC 7517 section 5), and which of their keys a token may have been signed with.
+//! Key sets (RFC 7517 section 5): which of their keys a token may have been signed with, and which to encrypt to.
 
 #[cfg(test)]
 mod tests;
 
 use std::sync::Arc;
 
-use super::{Alg, PublicJwk};
+use super::{Alg, JweAlg, PublicJwk};
 use crate::error::{Error, ProtocolViolation};
 use crate::json::{self, Json, JsonForm, Map, Object, Value};
 
@@ -20,6 +20,8 @@ pub struct KeySet {
     keys: Vec<Entry>,
     /// Places in `keys`, of those with a name, by name: a set may have a thousand keys.
     by_id: Vec<usize>,
+    /// Those that others may encrypt to. A key without `use` is among both.
+    for_encryption: Vec<Entry>,
 }
 
 #[derive(Debug, Clone)]
@@ -28,6 +30,15 @@ struct Entry {
     id: Option<String>,
     /// `alg`, where the key is good for one only.
     alg: Option<String>,
+    purpose: Purpose,
+}
+
+/// What a key is for (`use`).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Purpose {
+    Any,
+    Signature,
+    Encryption,
 }
 
 impl KeySet {
@@ -51,7 +62,13 @@ impl KeySet {
             let Json::Object(member) = member else {
                 return Err(Error::from(ProtocolViolation::JwksShape).about("keys"));
             };
-            if let Some(entry) = Entry::read(member) {
+            let Some((entry, operations)) = Entry::read(member) else {
+                continue;
+            };
+            if entry.encrypts(&operations) {
+                set.for_encryption.push(entry.clone());
+            }
+            if entry.signs(&operations) {
                 set.keys.push(entry);
             }
         }
@@ -93,24 +110,42 @@ impl KeySet {
         keys.map(|entry| Arc::clone(&entry.key)).collect()
     }
 
-    /// The `kid` of each key that has one.
+    /// The first key that is meant for encryption by this algorithm, or else may be used for it; and its name.
+    pub(crate) fn encryption_key(&self, alg: JweAlg) -> Option<(&PublicJwk, Option<&str>)> {
+        let fits = |entry: &&Entry| {
+            let is_meant = entry
+                .alg
+                .as_deref()
+                .is_none_or(|named| named == alg.as_str());
+            is_meant && entry.key.fits_encryption(alg)
+        };
+        let fitting = || self.for_encryption.iter().filter(fits);
+        let meant = fitting().find(|entry| entry.purpose == Purpose::Encryption);
+        let entry = meant.or_else(|| fitting().next())?;
+        Some((&entry.key, entry.id.as_deref()))
+    }
+
+    /// The `kid` of each key that has one, of those that verify.
     pub fn ids(&self) -> impl Iterator<Item = &str> {
         self.keys.iter().filter_map(|entry| entry.id.as_deref())
     }
 
-    /// How many keys of it can be used.
+    /// How many keys of it can verify.
     pub fn len(&self) -> usize {
         self.keys.len()
     }
 
-    /// Whether it has no key that can be used.
+    /// Whether it has no key that can verify.
     pub fn is_empty(&self) -> bool {
         self.keys.is_empty()
     }
 
     /// The keys that can be used, as JSON to store.
     pub fn to_json(&self) -> String {
-        let keys = self.keys.iter().map(Entry::to_value).collect();
+        let only = |entry: &&Entry| entry.purpose == Purpose::Encryption;
+        let encrypting = self.for_encryption.iter().filter(only);
+        let keys = self.keys.iter().chain(encrypting);
+        let keys = keys.map(Entry::to_value).collect();
         let mut set = Map::new();
         set.insert("keys".to_owned(), Value::Array(keys));
         json::map_text(&set)
@@ -131,28 +166,57 @@ impl JsonForm for KeySet {
 }
 
 impl Entry {
-    fn read(object: &Object<'_>) -> Option<Self> {
+    /// A key that is understood, and its `key_ops`.
+    fn read(object: &Object<'_>) -> Option<(Self, Option<Vec<String>>)> {
         let text = |name: &str| {
             object
                 .get(name)
                 .map(|value| value.as_str().map(str::to_owned))
         };
-        let key = Arc::new(PublicJwk::read(object).ok()?);
+        let key = Arc::new(PublicJwk::read_any(object).ok()?);
         // A member of the wrong type makes the key one that is not understood.
         let (id, alg, purpose) = (text("kid"), text("alg"), text("use"));
         let is_readable = [&id, &alg, &purpose]
             .iter()
             .all(|member| **member != Some(None));
-        let signs = purpose.flatten().is_none_or(|purpose| purpose == "sig");
-        let verifies = match object.get("key_ops") {
-            None => true,
-            Some(operations) => operations.as_texts()?.contains(&"verify"),
+        let purpose = match purpose.flatten().as_deref() {
+            None => Purpose::Any,
+            Some("sig") => Purpose::Signature,
+            Some("enc") => Purpose::Encryption,
+            Some(_) => return None,
         };
-        (is_readable && signs && verifies).then(|| Self {
+        let operations = match object.get("key_ops") {
+            None => None,
+            Some(operations) => {
+                let texts = operations.as_texts()?;
+                Some(texts.iter().map(|&text| text.to_owned()).collect())
+            }
+        };
+        let entry = Self {
             key,
             id: id.flatten(),
             alg: alg.flatten(),
-        })
+            purpose,
+        };
+        is_readable.then_some((entry, operations))
+    }
+
+    fn signs(&self, operations: &Option<Vec<String>>) -> bool {
+        let verifies = operations
+            .as_ref()
+            .is_none_or(|all| all.iter().any(|one| one == "verify"));
+        self.purpose != Purpose::Encryption && verifies && self.key.signs()
+    }
+
+    fn encrypts(&self, operations: &Option<Vec<String>>) -> bool {
+        let is_one = |one: &String| {
+            matches!(
+                one.as_str(),
+                "encrypt" | "wrapKey" | "deriveKey" | "deriveBits"
+            )
+        };
+        let encrypts = operations.as_ref().is_none_or(|all| all.iter().any(is_one));
+        self.purpose != Purpose::Signature && encrypts
     }
 
     fn fits(&self, alg: Alg) -> bool {
@@ -168,9 +232,19 @@ impl Entry {
             Value::Object(members) => members,
             _ => Map::new(),
         };
-        for (name, text) in [("kid", &self.id), ("alg", &self.alg)] {
+        let purpose = match self.purpose {
+            Purpose::Any => None,
+            Purpose::Signature => Some("sig"),
+            Purpose::Encryption => Some("enc"),
+        };
+        let texts = [
+            ("kid", self.id.as_deref()),
+            ("alg", self.alg.as_deref()),
+            ("use", purpose),
+        ];
+        for (name, text) in texts {
             if let Some(text) = text {
-                members.insert(name.to_owned(), text.as_str().into());
+                members.insert(name.to_owned(), text.into());
             }
         }
         Value::Object(members)

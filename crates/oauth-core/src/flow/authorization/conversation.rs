@@ -17,10 +17,12 @@ use super::{
 use crate::call::Call;
 use crate::client_config::ClientConfig;
 use crate::crypto::SigningKey;
+use crate::endpoint::jwks::Jwks;
 use crate::endpoint::pushed_authorization::{Pushed, PushedAuthorization};
-use crate::error::{Error, Misuse};
+use crate::error::{Error, Misuse, ValidationFailure};
 use crate::exchange::{Exchange, Input, Step};
 use crate::form::Form;
+use crate::jose::{Lookup, Unsigned};
 use crate::moment::Moment;
 use crate::secret::Secret;
 use crate::server::EndpointKind;
@@ -53,6 +55,8 @@ enum State {
     Fresh(Box<(AuthorizationRequest, Option<HostGeneratedValues>)>),
     /// The host signs the request.
     Signing(Box<Signing>),
+    /// The server's keys are fetched, to encrypt the signed request.
+    Sealing(Box<(Call<Jwks>, Secret<String>, Signing)>),
     Pushing(Box<(Call<PushedAuthorization>, Pending)>),
     Over,
 }
@@ -133,6 +137,10 @@ impl Begin {
         };
         let Prepared { form, pending } = ask.prepare(&config, at.now(), &entropy(at, values)?)?;
         let Some(signing) = config.request_signing() else {
+            if config.request_encryption.is_some() {
+                let why = "a request is signed before it is encrypted";
+                return Err(Error::from(Misuse::Setup).about(why));
+            }
             return match way {
                 Way::Reference(_) => Err(Error::from(Misuse::KeyMissing).about("request_uri")),
                 Way::Pushed => {
@@ -143,6 +151,9 @@ impl Begin {
             };
         };
         signing.check(&config.server)?;
+        if let Some(encryption) = &config.request_encryption {
+            encryption.check(&config.server)?;
+        }
         let input = request_object::signing_input(&signing, &config, at, &form)?;
         let signed = signing.key().sign(&input)?;
         let waiting = Signing {
@@ -153,12 +164,75 @@ impl Begin {
             way,
         };
         match signed {
-            Some(jws) => self.carry(at, jws, waiting),
+            Some(jws) => self.signed(at, jws, waiting),
             None => {
                 let job = waiting.key.job(waiting.input.clone());
                 self.state = State::Signing(Box::new(waiting));
                 Ok(Step::Sign(job))
             }
+        }
+    }
+
+    /// Encrypts the signed request, if that is agreed on.
+    fn signed(
+        &mut self,
+        at: &Moment,
+        jws: Secret<String>,
+        signed: Signing,
+    ) -> Result<Step<Authorization>, Error> {
+        let Some(encryption) = &self.config.request_encryption else {
+            return self.carry(at, jws, signed);
+        };
+        let cache = &self.config.shared.keys;
+        let sealed = match cache.lookup(at.now()) {
+            Lookup::Fresh(keys) => Some(encryption.seal(&keys, jws.expose())),
+            Lookup::Stale(_) => None,
+        };
+        let is_missing = |error: &Error| error.code() == ValidationFailure::JweNoKey.code();
+        match sealed {
+            Some(Err(error)) if is_missing(&error) => match cache.unsigned(at.now()) {
+                Unsigned::Fetch => self.fetch(at, jws, signed),
+                Unsigned::Wait | Unsigned::GiveUp => Err(error),
+            },
+            Some(sealed) => self.carry(at, sealed?, signed),
+            None => self.fetch(at, jws, signed),
+        }
+    }
+
+    fn fetch(
+        &mut self,
+        at: &Moment,
+        jws: Secret<String>,
+        signed: Signing,
+    ) -> Result<Step<Authorization>, Error> {
+        let call = Call::new(Arc::clone(&self.config), Jwks);
+        self.fetching(at, Input::Begin, call, jws, signed)
+    }
+
+    fn fetching(
+        &mut self,
+        at: &Moment,
+        input: Input,
+        mut call: Call<Jwks>,
+        jws: Secret<String>,
+        signed: Signing,
+    ) -> Result<Step<Authorization>, Error> {
+        let cache = &self.config.shared.keys;
+        match call.resume(at, input).inspect_err(|_| cache.give_up())? {
+            Step::Done(fetched) => {
+                let keys = Arc::new(fetched.keys);
+                cache.keep(at.now(), Arc::clone(&keys), fetched.max_age);
+                let encryption = self.config.request_encryption.as_ref();
+                let sealed = encryption.map(|encryption| encryption.seal(&keys, jws.expose()));
+                let object = sealed.transpose()?.unwrap_or(jws);
+                self.carry(at, object, signed)
+            }
+            Step::Send(request) => {
+                self.state = State::Sealing(Box::new((call, jws, signed)));
+                Ok(Step::Send(request))
+            }
+            // A document is fetched without pauses, signatures or verification.
+            Step::Sleep(_) | Step::Sign(_) | Step::Verify(_) => Err(Misuse::OutOfOrder.into()),
         }
     }
 
@@ -286,8 +360,12 @@ impl Exchange for Begin {
             (State::Signing(signing), Input::Signed(signature)) => {
                 let object = signing.key.finish(&signing.input, &signature);
                 object
-                    .and_then(|object| self.carry(at, object, *signing))
+                    .and_then(|object| self.signed(at, object, *signing))
                     .map_err(at_endpoint)
+            }
+            (State::Sealing(sealing), input) => {
+                let (call, jws, signed) = *sealing;
+                self.fetching(at, input, call, jws, signed)
             }
             (State::Signing(_), Input::Lost(cause)) => Err(at_endpoint(Error::lost(cause))),
             (State::Pushing(pushing), input) => {

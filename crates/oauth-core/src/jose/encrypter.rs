@@ -1,0 +1,61 @@
+//! What encrypts to a public key, and what it is given (RFC 7516 section 5.1); no algorithms.
+
+use std::fmt;
+
+use super::{Enc, EphemeralKey, JweAlg, PublicJwk};
+use crate::secret::Secret;
+
+/// Encrypts to public keys in this process.
+pub trait Encrypter: Send + Sync {
+    /// A new key for a content, on its way to whoever holds the private half of `key`.
+    ///
+    /// # Errors
+    /// If the key cannot be used.
+    fn wrap(&self, alg: JweAlg, enc: Enc, key: &PublicJwk) -> Result<WrappedKey, EncryptionFailed>;
+
+    /// Encrypts a content with its key. `additional_data` is the header in base64url, which is vouched for as well.
+    ///
+    /// # Errors
+    /// If the key has another length than `enc` needs, or there is no randomness.
+    fn encrypt(
+        &self,
+        enc: Enc,
+        content_key: &Secret<Vec<u8>>,
+        additional_data: &[u8],
+        content: &[u8],
+    ) -> Result<Encrypted, EncryptionFailed>;
+}
+
+/// The key of a content, and what goes along for the reader to find it out.
+#[derive(Debug)]
+pub struct WrappedKey {
+    /// The key itself.
+    pub content_key: Secret<Vec<u8>>,
+    /// The encrypted key; empty where the key is agreed on.
+    pub encrypted_key: Vec<u8>,
+    /// `epk`, for ECDH-ES.
+    pub ephemeral_key: Option<EphemeralKey>,
+}
+
+/// An encrypted content.
+#[derive(Debug)]
+pub struct Encrypted {
+    /// The initialization vector.
+    pub iv: Vec<u8>,
+    /// The ciphertext.
+    pub ciphertext: Vec<u8>,
+    /// The authentication tag.
+    pub tag: Vec<u8>,
+}
+
+/// Nothing was encrypted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct EncryptionFailed;
+
+impl fmt::Display for EncryptionFailed {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("encryption failed")
+    }
+}
+
+impl std::error::Error for EncryptionFailed {}
