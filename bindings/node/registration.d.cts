@@ -37,6 +37,10 @@ export interface RegistrationOptions {
   requestObjectSigningAlg?: SigningAlg | undefined
   /** With this key, in PEM or as a JWK; or else with the one of `privateKeyJwt`. */
   requestObjectSigningKey?: string | undefined
+  /** Encrypts every authorization request after that, to a key of the server's. */
+  requestObjectEncryptionAlg?: Exclude<JweAlg, `A${string}` | 'dir'> | undefined
+  /** How its content is encrypted: `A128CBC-HS256` unless said otherwise. */
+  requestObjectEncryptionEnc?: Enc | undefined
   /** Whether tokens are bound to the certificate of the `network` (RFC 8705). */
   tlsClientCertificateBoundAccessTokens?: boolean | undefined
   /** Tokens are bound to this key, and no others are taken (RFC 9449). */

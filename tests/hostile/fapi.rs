@@ -10,11 +10,13 @@ use oauth_core::client_auth::Certificate;
 use oauth_core::flow::redeem::Login;
 use oauth_core::flow::resource::{Api, Resource};
 use oauth_core::issuer::{Issuer, RedirectUri};
-use oauth_core::jose::Alg;
+use oauth_core::jose::{Alg, Enc, JweAlg};
+use oauth_core::request_encryption::RequestEncryption;
+use oauth_core::request_signing::RequestSigning;
 use oauth_core::{
     AuthorizationRequest, Client, ClientAuth, ClientId, Error, Profile, Scope, Tokens, discover,
 };
-use oauth_crypto::{ClientKeys, DpopKey, PrivateKey};
+use oauth_crypto::{ClientKeys, DpopKey, PrivateKey, PublicKeyEncrypter};
 use oauth_reqwest::Transport;
 use oauth_reqwest::blocking::{Authorized, Driver};
 use oauth_session::Sources;
@@ -168,7 +170,7 @@ fn client(tls: &MutualTls, driver: &Driver, variant: Variant) -> Result<Client, 
     };
     if variant.profile == Profile::Fapi2MessageSigning {
         client = client
-            .with_request_signing(oauth_core::request_signing::RequestSigning::new(signing))
+            .with_request_signing(RequestSigning::new(signing))
             .with_authorization_algs([Alg::Ps256]);
     }
     let client = client.with_id_token_algs([Alg::Ps256]);
@@ -230,6 +232,23 @@ fn only_a_reference_goes_through_the_browser(bank: &Bank) {
         let names = asked.expect("a request").query.iter();
         let names: Vec<_> = names.map(|(name, _)| name.as_str()).collect();
         assert_eq!(names, ["client_id", "request_uri"]);
+    });
+}
+
+/// Requests that are encrypted on top: to the one key of the server's set that is meant for it.
+#[test]
+fn a_request_may_be_encrypted() {
+    let profile = Profile::Fapi2MessageSigning;
+    let mut bank = Bank::of(Variant { profile, ..USUAL });
+    let encryption = RequestEncryption::new(JweAlg::EcdhEs, PublicKeyEncrypter);
+    let encryption = encryption.expect("an algorithm").enc(Enc::A256Gcm);
+    bank.client = bank.client.with_request_encryption(encryption);
+    assert!(bank.sign_in().is_ok());
+    bank.tls.with(|twin| {
+        let mut log = twin.log().iter();
+        let pushed = log.find(|entry| entry.path == "/par").expect("a request");
+        let request = pushed.form("request").expect("a request object");
+        assert_eq!(request.split('.').count(), 5);
     });
 }
 

@@ -9,13 +9,14 @@ use oauth_core::flow::authorization::{Authorization, ResponseMode};
 use oauth_core::flow::redeem::Login;
 use oauth_core::issuer::RedirectUri;
 use oauth_core::jose::{Alg, Enc, JweAlg, ResponseEncryption};
+use oauth_core::request_encryption::RequestEncryption;
 use oauth_core::request_signing::RequestSigning;
 use oauth_core::token::TokenType;
 use oauth_core::url::Url;
 use oauth_core::{
     AuthorizationRequest, Client, ClientAuth, ClientId, Error, Profile, Scope, Tokens,
 };
-use oauth_crypto::{ClientKeys, DecryptionKey, DpopKey};
+use oauth_crypto::{ClientKeys, DecryptionKey, DpopKey, PublicKeyEncrypter};
 use oauth_reqwest::blocking::{Driver, Listener};
 use reqwest::blocking::Client as Browser;
 
@@ -136,6 +137,32 @@ fn what_a_server_requires_is_done_without_a_profile() -> Result<(), Error> {
         let ask = ask("openid read").response_mode(mode);
         let login = sign_in(&browser(), &driver, &signs, ask)?;
         assert!(login.id_token.is_some(), "{mode:?}");
+    }
+    Ok(())
+}
+
+#[test]
+fn requests_are_encrypted_to_the_server_pushed_and_not() -> Result<(), Error> {
+    let (server, driver) = (OidcProvider::fapi(), driver());
+    let plain = client(&server, &driver, "secretive");
+    let key = plain.auth().signing_key().expect("a key").clone();
+    let signs = plain.with_request_signing(RequestSigning::new(key));
+    let encryption = RequestEncryption::new(JweAlg::EcdhEsA256Kw, PublicKeyEncrypter)?;
+    let hides = signs.with_request_encryption(encryption.enc(Enc::A256Gcm));
+    for pushed in [false, true] {
+        let ask = || match pushed {
+            true => ask("openid read").pushed(),
+            false => ask("openid read"),
+        };
+        let url = begun(&driver, &hides, ask()).url;
+        let query = url.query().expect("a query");
+        let parts = query
+            .split("request=")
+            .nth(1)
+            .map(|jwe| jwe.split('.').count());
+        assert_eq!(parts, (!pushed).then_some(5), "{query}");
+        let login = sign_in(&browser(), &driver, &hides, ask())?;
+        assert!(login.id_token.is_some(), "{pushed}");
     }
     Ok(())
 }

@@ -61,7 +61,8 @@ let introspectingOf
 /** What else a client is registered with. */
 const REGISTERED = [
   'authorizationSignedResponseAlg', 'authorizationEncryptedResponseAlg', 'authorizationEncryptedResponseEnc',
-  'requestObjectSigningAlg', 'requestObjectSigningKey', 'tlsClientCertificateBoundAccessTokens', 'profile',
+  'requestObjectSigningAlg', 'requestObjectSigningKey', 'requestObjectEncryptionAlg', 'requestObjectEncryptionEnc',
+  'tlsClientCertificateBoundAccessTokens', 'profile',
 ]
 
 function registered(options) {

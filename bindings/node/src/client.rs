@@ -63,6 +63,10 @@ pub struct NativeClientOptions {
     pub request_object_signing_alg: Option<String>,
     /// What signs them.
     pub request_object_signing_key: Option<String>,
+    /// How they are encrypted after that.
+    pub request_object_encryption_alg: Option<String>,
+    /// How their content is.
+    pub request_object_encryption_enc: Option<String>,
     /// Whether tokens are bound to the certificate of the connection.
     pub tls_client_certificate_bound_access_tokens: Option<bool>,
     /// The rules that the client keeps to.
@@ -273,6 +277,8 @@ impl NativeClient {
             authorization_encrypted_response_enc: options.authorization_encrypted_response_enc,
             request_object_signing_alg: options.request_object_signing_alg,
             request_object_signing_key: options.request_object_signing_key.map(Secret::new),
+            request_object_encryption_alg: options.request_object_encryption_alg,
+            request_object_encryption_enc: options.request_object_encryption_enc,
             tls_client_certificate_bound_access_tokens: options
                 .tls_client_certificate_bound_access_tokens
                 .unwrap_or_default(),

@@ -63,6 +63,20 @@ test('requests and responses are signed in every mode', async () => {
   assert.equal((await encrypted.redeem(flow, callback)).claims.sub, 'somebody')
 })
 
+test('requests are encrypted to the server', async () => {
+  const signed = { requestObjectSigningAlg: 'ES256' }
+  const hidden = { ...signed, requestObjectEncryptionAlg: 'ECDH-ES+A256KW', requestObjectEncryptionEnc: 'A256GCM' }
+  const us = client('secretive', hidden)
+  for (const push of ['where_required', 'always']) {
+    const { url, flow } = await us.beginAuthorization({ redirectUri, scope: 'openid', push })
+    assert.equal(url.searchParams.get('request')?.split('.').length ?? 5, 5)
+    assert.equal((await us.redeem(flow, await land(url))).claims.sub, 'somebody')
+  }
+  assert.throws(() => client('secretive', { ...signed, requestObjectEncryptionAlg: 'dir' }), { code: 'key.algorithm' })
+  const unknown = client('secretive', { ...signed, requestObjectEncryptionAlg: 'RSA-OAEP-256' })
+  await assert.rejects(unknown.beginAuthorization({ redirectUri }), { code: 'key.algorithm' })
+})
+
 test('permissions are asked for and granted', async () => {
   const us = client('security', { dpopKey: DpopKey.generate() })
   const wanted = [{ type: 'payment', actions: ['initiate'], amount: '12.50' }]

@@ -93,7 +93,8 @@ impl Client {
                         userinfo_encrypted_response_enc = None, decryption_keys = None, profile = None,
                         authorization_signed_response_alg = None, authorization_encrypted_response_alg = None,
                         authorization_encrypted_response_enc = None, request_object_signing_alg = None,
-                        request_object_signing_key = None, tls_client_certificate_bound_access_tokens = false,
+                        request_object_signing_key = None, request_object_encryption_alg = None,
+                        request_object_encryption_enc = None, tls_client_certificate_bound_access_tokens = false,
                         dpop_key = None))]
     #[allow(clippy::too_many_arguments, reason = "they are keywords in Python")]
     fn new(
@@ -120,6 +121,8 @@ impl Client {
         authorization_encrypted_response_enc: Option<String>,
         request_object_signing_alg: Option<String>,
         request_object_signing_key: Option<String>,
+        request_object_encryption_alg: Option<String>,
+        request_object_encryption_enc: Option<String>,
         tls_client_certificate_bound_access_tokens: bool,
         dpop_key: Option<&Bound<'_, DpopKey>>,
     ) -> PyResult<Self> {
@@ -129,6 +132,8 @@ impl Client {
             authorization_encrypted_response_enc,
             request_object_signing_alg,
             request_object_signing_key: request_object_signing_key.map(secret),
+            request_object_encryption_alg,
+            request_object_encryption_enc,
             tls_client_certificate_bound_access_tokens,
             userinfo_signed_response_alg,
             id_token_encrypted_response_alg,

@@ -123,6 +123,28 @@ def test_requests_and_responses_are_signed_in_every_mode(provider: Any) -> None:
     assert signed_in(client.redeem(flow, callback)) == "somebody"
 
 
+def test_requests_are_encrypted_to_the_server(provider: Any) -> None:
+    signed: Any = {"request_object_signing_alg": "ES256"}
+    client = client_of(
+        provider,
+        "secretive",
+        request_object_encryption_alg="ECDH-ES+A256KW",
+        request_object_encryption_enc="A256GCM",
+        **signed,
+    )
+    for push in ("where_required", "always"):
+        flow = client.begin_authorization(redirect_uri=CALLBACK, scope="openid", push=push)
+        asked = parameters(flow.url)
+        assert asked.get("request", "....").count(".") == 4 and "state" not in asked
+        assert signed_in(client.redeem(flow, Browser().open(flow.url))) == "somebody"
+    for alg, code in (("dir", "key.algorithm"), ("RSA-OAEP-256", "key.algorithm")):
+        with pytest.raises(oauth_core.Misuse) as error:
+            other = client_of(provider, "secretive", request_object_encryption_alg=alg, **signed)
+            other.begin_authorization(redirect_uri=CALLBACK)
+        assert error.value.code == code
+    assert client.export_keys() and '"use":"enc"' in client.export_keys()
+
+
 def client_url(client: oauth_core.Client, flow: oauth_core.Flow) -> str:
     """The URL of a stored flow, which has none, out of what is stored."""
     said = json.loads(flow.serialize())

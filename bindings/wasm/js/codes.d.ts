@@ -92,6 +92,7 @@ export type UntrustedCode =
   | 'jws.no_matching_key'
   | 'jws.bad_signature'
   | 'jws.key_too_small'
+  | 'jwe.no_matching_key'
   | 'jwe.alg_not_allowed'
   | 'jwe.decryption'
   | 'jwe.unexpected'

@@ -5,9 +5,10 @@ mod tests;
 
 use oauth_core::error::{Error, Misuse};
 use oauth_core::jose::{Alg, Enc, JweAlg, ResponseEncryption};
+use oauth_core::request_encryption::RequestEncryption;
 use oauth_core::request_signing::RequestSigning;
 use oauth_core::{Client, Secret};
-use oauth_crypto::{ClientKeys, DecryptionKey, KeyError};
+use oauth_crypto::{ClientKeys, DecryptionKey, KeyError, PublicKeyEncrypter};
 
 /// What a client is registered with, by the names of its metadata (OpenID Connect Dynamic Client Registration
 /// section 2).
@@ -34,6 +35,10 @@ pub struct Registration {
     pub request_object_signing_alg: Option<String>,
     /// The private key that signs them, in PEM or as a JWK; the one of `private_key_jwt` if none is given.
     pub request_object_signing_key: Option<Secret<String>>,
+    /// `request_object_encryption_alg`: every authorization request is then encrypted as well, to a key of the server.
+    pub request_object_encryption_alg: Option<String>,
+    /// `request_object_encryption_enc`; `A128CBC-HS256` by default.
+    pub request_object_encryption_enc: Option<String>,
     /// `tls_client_certificate_bound_access_tokens` (RFC 8705 section 3.4).
     pub tls_client_certificate_bound_access_tokens: bool,
     /// The keys that decrypt, newest first: private ones in PEM or as a JWK, shared ones as a JWK. Where the
@@ -83,6 +88,9 @@ impl Registration {
         if let Some(signing) = self.request_signing(&client)? {
             client = client.with_request_signing(signing);
         }
+        if let Some(encryption) = self.request_encryption()? {
+            client = client.with_request_encryption(encryption);
+        }
         if self.tls_client_certificate_bound_access_tokens {
             client = client.with_certificate_bound_tokens();
         }
@@ -116,6 +124,23 @@ impl Registration {
         }
     }
 
+    /// How they are encrypted after that, if they are.
+    fn request_encryption(&self) -> Result<Option<RequestEncryption>, Error> {
+        let enc = self.request_object_encryption_enc.as_deref();
+        match &self.request_object_encryption_alg {
+            Some(name) => {
+                let alg = jwe_alg(name)?;
+                let encryption = RequestEncryption::new(alg, PublicKeyEncrypter)?;
+                Ok(Some(encryption.enc(enc_or_default(enc)?)))
+            }
+            None if enc.is_some() => {
+                let why = "a request_object_encryption_enc without its alg";
+                Err(Error::from(Misuse::Setup).about(why))
+            }
+            None => Ok(None),
+        }
+    }
+
     fn encryption(
         &self,
         secret: Option<&Secret<String>>,
@@ -123,18 +148,13 @@ impl Registration {
         enc: Option<&str>,
     ) -> Result<Option<ResponseEncryption>, Error> {
         let setup = |why: &str| Error::from(Misuse::Setup).about(why);
-        let unknown = |name: &str| Error::from(Misuse::KeyAlgorithm).about(name);
         let Some(name) = alg else {
             return match enc {
                 Some(_) => Err(setup("an encrypted_response_enc without its alg")),
                 None => Ok(None),
             };
         };
-        let alg = JweAlg::named(name).ok_or_else(|| unknown(name))?;
-        let enc = match enc {
-            None => Enc::A128CbcHs256,
-            Some(name) => Enc::named(name).ok_or_else(|| unknown(name))?,
-        };
+        let (alg, enc) = (jwe_alg(name)?, enc_or_default(enc)?);
         let mut encryption: Option<ResponseEncryption> = None;
         for text in &self.decryption_keys {
             // Keys for other algorithms may stand beside it.
@@ -161,8 +181,24 @@ impl Registration {
     }
 }
 
+fn jwe_alg(name: &str) -> Result<JweAlg, Error> {
+    JweAlg::named(name).ok_or_else(|| unknown(name))
+}
+
+/// `A128CBC-HS256` unless it is said (OpenID Connect Dynamic Client Registration section 2).
+fn enc_or_default(name: Option<&str>) -> Result<Enc, Error> {
+    match name {
+        None => Ok(Enc::A128CbcHs256),
+        Some(name) => Enc::named(name).ok_or_else(|| unknown(name)),
+    }
+}
+
+fn unknown(name: &str) -> Error {
+    Error::from(Misuse::KeyAlgorithm).about(name)
+}
+
 fn alg(name: &str) -> Result<Alg, Error> {
-    Alg::named(name).ok_or_else(|| Error::from(Misuse::KeyAlgorithm).about(name))
+    Alg::named(name).ok_or_else(|| unknown(name))
 }
 
 fn read(text: &str, alg: JweAlg) -> Result<DecryptionKey, KeyError> {

@@ -52,6 +52,14 @@ const clients = {
   signing: { ...keyed, ...signed, dpop_bound_access_tokens: true },
   // Requests through the browser, signed; responses in whichever mode.
   browser: { ...keyed, request_object_signing_alg: alg, require_signed_request_object: true },
+  // Requests for the server's eyes alone.
+  secretive: {
+    ...keyed,
+    request_object_signing_alg: alg,
+    require_signed_request_object: true,
+    request_object_encryption_alg: 'ECDH-ES+A256KW',
+    request_object_encryption_enc: 'A256GCM',
+  },
   encrypted: {
     ...keyed,
     authorization_encrypted_response_alg: 'ECDH-ES',

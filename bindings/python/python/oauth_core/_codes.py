@@ -94,6 +94,7 @@ UntrustedCode = Literal[
     "jws.no_matching_key",
     "jws.bad_signature",
     "jws.key_too_small",
+    "jwe.no_matching_key",
     "jwe.alg_not_allowed",
     "jwe.decryption",
     "jwe.unexpected",

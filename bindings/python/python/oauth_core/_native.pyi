@@ -95,6 +95,9 @@ _JweAlg: TypeAlias = Literal[
     "RSA-OAEP", "RSA-OAEP-256", "ECDH-ES", "ECDH-ES+A128KW", "ECDH-ES+A192KW", "ECDH-ES+A256KW",
     "A128KW", "A192KW", "A256KW", "A128GCMKW", "A192GCMKW", "A256GCMKW", "dir",
 ]
+_PublicKeyJweAlg: TypeAlias = Literal[
+    "RSA-OAEP", "RSA-OAEP-256", "ECDH-ES", "ECDH-ES+A128KW", "ECDH-ES+A192KW", "ECDH-ES+A256KW",
+]
 _Enc: TypeAlias = Literal[
     "A128CBC-HS256", "A192CBC-HS384", "A256CBC-HS512", "A128GCM", "A192GCM", "A256GCM",
 ]
@@ -355,6 +358,8 @@ class Client:
         authorization_encrypted_response_enc: _Enc | None = None,
         request_object_signing_alg: _SigningAlg | None = None,
         request_object_signing_key: str | None = None,
+        request_object_encryption_alg: _PublicKeyJweAlg | None = None,
+        request_object_encryption_enc: _Enc | None = None,
         tls_client_certificate_bound_access_tokens: bool = False, dpop_key: DpopKey | None = None,
     ) -> Self: ...
     @overload
@@ -376,6 +381,8 @@ class Client:
         authorization_encrypted_response_enc: _Enc | None = None,
         request_object_signing_alg: _SigningAlg | None = None,
         request_object_signing_key: str | None = None,
+        request_object_encryption_alg: _PublicKeyJweAlg | None = None,
+        request_object_encryption_enc: _Enc | None = None,
         tls_client_certificate_bound_access_tokens: bool = False, dpop_key: DpopKey | None = None,
     ) -> Self: ...
     @property

@@ -102,3 +102,23 @@ fn a_registration_that_makes_no_sense_is_refused() {
     };
     assert_eq!(outcome(&none), Err("key.algorithm"));
 }
+
+#[test]
+fn requests_are_encrypted_to_public_keys_alone() {
+    for (alg, enc, wanted) in [
+        (Some("ECDH-ES"), None, Ok(())),
+        (Some("RSA-OAEP-256"), Some("A256GCM"), Ok(())),
+        (Some("dir"), None, Err("key.algorithm")),
+        (Some("A128KW"), None, Err("key.algorithm")),
+        (Some("RSA1_5"), None, Err("key.algorithm")),
+        (Some("ECDH-ES"), Some("A7"), Err("key.algorithm")),
+        (None, Some("A256GCM"), Err("misuse.setup")),
+    ] {
+        let registration = Registration {
+            request_object_encryption_alg: alg.map(str::to_owned),
+            request_object_encryption_enc: enc.map(str::to_owned),
+            ..Registration::default()
+        };
+        assert_eq!(outcome(&registration), wanted, "{alg:?} {enc:?}");
+    }
+}

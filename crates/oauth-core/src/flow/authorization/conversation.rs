@@ -94,7 +94,8 @@ impl Begin {
     /// The whole conversation, if nobody else has a part in it.
     ///
     /// # Errors
-    /// `authorization.push_required` where the server has to be asked first, `misuse.setup` where the host signs.
+    /// `authorization.push_required` where the server has to be asked first, `misuse.setup` where the host signs or
+    /// the server's keys are to be fetched.
     pub(crate) fn at_once(mut self, at: &Moment) -> Result<Authorization, Error> {
         // The person would only be shown the server's error page.
         if let State::Fresh(fresh) = &self.state
@@ -105,7 +106,7 @@ impl Begin {
         match self.resume(at, Input::Begin)? {
             Step::Done(authorization) => Ok(authorization),
             _ => {
-                let why = "a request that the host signs needs begin_authorization";
+                let why = "a request that the host signs, or that is encrypted, needs begin_authorization";
                 Err(Error::from(Misuse::Setup).about(why))
             }
         }
