@@ -178,6 +178,10 @@ fn build(compiler: &Compiler) -> Outcome {
     for inherited in ["CARGO", "RUSTFLAGS", "RUSTC_WRAPPER", "RUSTUP_TOOLCHAIN"] {
         command.env_remove(inherited);
     }
+    // One block of SHA-256 for a token's hash: a small loop will do.
+    command.arg(format!(
+        "--config=target.{TARGET}.rustflags=['--cfg', 'sha2_backend_soft=\"compact\"']"
+    ));
     command.args(["build", "--quiet", "--profile", "wasm", "--target", TARGET]);
     command
         .args(["-p", "oauth-core-web"])

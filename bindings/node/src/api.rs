@@ -183,7 +183,7 @@ impl NativeCall {
     ) -> Result<NativeCallStep> {
         let call = self.0.as_mut().ok_or_else(|| fail(Misuse::Over.into()))?;
         let at = Clock::system().map_err(fail)?;
-        answer(call, &at).map(step).map_err(fail)
+        answer(call, &at).and_then(step).map_err(fail)
     }
 }
 
@@ -202,12 +202,12 @@ fn owner(name: &str) -> Result<TokenFor> {
     }
 }
 
-fn step(step: CallStep) -> NativeCallStep {
+fn step(step: CallStep) -> std::result::Result<NativeCallStep, Error> {
     let of = |kind| NativeCallStep {
         kind,
         ..NativeCallStep::default()
     };
-    match step {
+    Ok(match step {
         CallStep::Wait(pause) => NativeCallStep {
             ms: Some(pause.as_secs_f64() * 1000.0),
             ..of("wait")
@@ -232,5 +232,7 @@ fn step(step: CallStep) -> NativeCallStep {
         },
         CallStep::Done => of("done"),
         CallStep::DoneRefused => of("done_refused"),
-    }
+        // The keys of this package's clients are in this process.
+        CallStep::Sign(_) => return Err(Misuse::KeyMissing.into()),
+    })
 }

@@ -3,6 +3,7 @@
 use std::sync::{Arc, Mutex, PoisonError};
 
 use oauth_core::error::Error;
+use oauth_core::error::Misuse;
 use oauth_facade::{ApiCall, Attachment, CallStep, Clock, OnLimit, Once, Redirects};
 use pyo3::IntoPyObjectExt as _;
 use pyo3::prelude::*;
@@ -97,6 +98,8 @@ impl Call {
             CallStep::Send { authorization, .. } => ("send", authorization.into_py_any(py)?),
             CallStep::Done => ("done", py.None()),
             CallStep::DoneRefused => ("refused", self.source(py, owner)?),
+            // The keys of this package's clients are in this process.
+            CallStep::Sign(_) => return Err(errors::raise(py, &Misuse::KeyMissing.into())),
         })
     }
 

@@ -9,7 +9,7 @@ const clocks = () => [Date.now() / 1000, performance.now() / 1000]
 /** The reply to a request. `source` has `token()`, `renew(refused)` and `refuse(refused)`. */
 export async function call({ wasm, api, source, config }, input, init) {
   const { rateLimit = 'error', longestWaitMs = 300_000 } = { ...limits(config), ...limits(init) }
-  if (!WAYS.includes(rateLimit)) throw new TypeError("rateLimit is 'error', 'wait' or 'pass'")
+  if (!WAYS.includes(rateLimit)) throw new TypeError(`rateLimit is one of ${WAYS}`)
   if (!(longestWaitMs > 0)) throw new TypeError('longestWaitMs must be a positive number of milliseconds')
   const request = new Request(input, { ...init, redirect: 'manual' })
   const isStream = init?.body instanceof ReadableStream
@@ -23,13 +23,15 @@ export async function call({ wasm, api, source, config }, input, init) {
     for (;;) {
       signal.throwIfAborted()
       if (step === 'send') {
-        reply = await send(isStream ? request : request.clone(), rules.authorization, { wasm, config })
+        reply = await send(isStream ? request : request.clone(), rules, { wasm, config })
         step = rules.reply(...clocks(), reply.status, [...reply.headers].flat())
       } else if (step === 'wait') {
         const { millis } = rules
         config.onWait?.(millis)
         await pause(millis, signal)
         step = rules.elapsed(...clocks())
+      } else if (step === 'sign') {
+        step = rules.signed(...clocks(), await config.sign(rules.signingInput))
       } else if (step === 'token' || step === 'renew') {
         if (step === 'renew') config.observe?.({ kind: 'renew', why: `HTTP ${reply.status}` })
         tokens = await (step === 'token' ? source.token() : source.renew(tokens))
@@ -47,8 +49,9 @@ export async function call({ wasm, api, source, config }, input, init) {
   }
 }
 
-async function send(request, authorization, { wasm, config }) {
+async function send(request, { authorization, dpop }, { wasm, config }) {
   request.headers.set('authorization', authorization)
+  if (dpop) request.headers.set('dpop', dpop)
   const [url] = request.url.split(/[?#]/)
   config.observe?.({ kind: 'api', method: request.method, url })
   const reply = await fetch(request).catch((error) => {

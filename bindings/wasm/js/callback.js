@@ -1,6 +1,6 @@
 // The page that the server sends the person back to.
 
-import { nameOf, prepare } from './config.js'
+import { prepare } from './config.js'
 import { shownPage } from './observe.js'
 import { needPage, needScope } from './page.js'
 import { drop, find } from './pending.js'
@@ -73,10 +73,10 @@ async function redeem(config, callback) {
   config.observe?.(shownPage('callback', callback))
   if (!own && !any) throw wasm.strangerError()
   const { pending, server: stored, returnTo } = own ?? any
-  const { server, client } = await prepare(config, stored)
-  const end = await run(client.redeem(pending, callback), config)
+  const prepared = await prepare(config, stored)
+  const end = await run(prepared.client.redeem(pending, callback), prepared.config)
   const { claims } = end
-  return begin({ wasm, server, client, config, name: nameOf(server, config), returnTo, claims }, end.tokens())
+  return begin({ ...prepared, returnTo, claims }, end.tokens())
 }
 
 /**
@@ -85,7 +85,6 @@ async function redeem(config, callback) {
  */
 export async function restore(config, { wait = false, signal } = {}) {
   needScope()
-  const { wasm, server, client } = await prepare(config)
-  const context = { wasm, server, client, config, name: nameOf(server, config) }
-  return resume(context, wait ? { signal } : undefined)
+  const prepared = await prepare(config)
+  return resume(prepared, wait ? { signal } : undefined)
 }

@@ -5,7 +5,10 @@ import { providers } from './providers.js'
 import { run } from './run.js'
 import { ready } from './wasm.js'
 
-/** The module, the server and the client of a configuration; a client secret is refused. */
+/**
+ * The module, the server and the client of a configuration, its name, and what signs for it; a client secret is
+ * refused.
+ */
 export async function prepare(config, stored) {
   const wasm = await ready(config.wasm)
   const preset = await presetOf(config.provider)
@@ -17,8 +20,11 @@ export async function prepare(config, stored) {
   const server = await serverOf(wasm, config, preset, stored)
   const { clientId, redirectUri, resource, audience, tokenExtra } = config
   const asked = [undefined, resource, audience, tokenExtra]
-  const client = new wasm.Client(server, clientId, redirectUri, asked, config.profile)
-  return { wasm, server, client }
+  const { dpop } = config
+  const name = nameOf(server, config)
+  const key = dpop && (await (await import('./dpop.js')).dpopOf(dpop, name))
+  const client = new wasm.Client(server, clientId, redirectUri, asked, config.profile, key?.jwk)
+  return { wasm, server, client, name, config: { ...config, sign: key?.sign } }
 }
 
 /** What tokens are for, and are asked for with each renewal again. */

@@ -60,6 +60,12 @@ export interface Config extends LimitOptions {
    * default in the query, or behind the `#` if an ID token is in it. With `jwt` and its likes it is signed (JARM).
    */
   responseMode?: 'query' | 'fragment' | 'jwt' | 'query.jwt' | 'fragment.jwt'
+  /**
+   * Binds tokens to a key (RFC 9449), so that whoever copies them has nothing. `true` makes one that WebCrypto keeps to
+   * itself, in IndexedDB, for all tabs of this client; a pair of the page's own signs by ECDSA over P-256. An API at
+   * another origin has to allow the header `DPoP`, and to show `DPoP-Nonce` and `WWW-Authenticate` (CORS).
+   */
+  dpop?: boolean | CryptoKeyPair
   /** Rules that the client keeps to: what they forbid is refused with `profile.forbidden`, which names the clause. */
   profile?: 'oauth21' | 'strict'
   /** The origins that tokens may be sent to. By default those of the preset, or else the page's own. */

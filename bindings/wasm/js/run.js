@@ -7,7 +7,7 @@ const LIMIT = 1 << 20
 const now = () => Date.now() / 1000
 
 /** The last step of a conversation. */
-export async function run(machine, { observe, signal, timeoutMs = 30_000 } = {}) {
+export async function run(machine, { observe, signal, sign, timeoutMs = 30_000 } = {}) {
   try {
     let step = machine.begin(now())
     while (step.kind !== 'done') {
@@ -15,8 +15,8 @@ export async function run(machine, { observe, signal, timeoutMs = 30_000 } = {})
       if (step.kind === 'sleep') {
         await new Promise((wake) => setTimeout(wake, step.millis))
         step = machine.elapsed(now())
-      } else if (step.kind === 'verify') {
-        step = await verify(machine, step)
+      } else if (step.kind !== 'send') {
+        step = await (await import('./webcrypto.js')).answer(machine, step, sign)
       } else {
         step = await exchange(machine, step, observe, limits(signal, timeoutMs))
       }
@@ -25,18 +25,6 @@ export async function run(machine, { observe, signal, timeoutMs = 30_000 } = {})
   } finally {
     machine.free()
   }
-}
-
-/** Only a sign-in with `openid` comes here. */
-async function verify(machine, step) {
-  let isGood
-  try {
-    const { verified } = await import('./verify.js')
-    isGood = await verified(step)
-  } catch (error) {
-    return machine.lost(now(), `this browser cannot verify it: ${error.name}`, false)
-  }
-  return machine.verified(now(), isGood)
 }
 
 async function exchange(machine, step, observe, signal) {

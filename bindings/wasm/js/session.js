@@ -34,9 +34,9 @@ export class Session {
 
   constructor(context) {
     this.#context = context
-    const { wasm, server, config, name } = context
+    const { wasm, server, client, config, name } = context
     this.#storage = storageOf(config)
-    this.#api = wasm.Api.of(server, origins(config, server))
+    this.#api = wasm.Api.of(server, client, origins(config, server))
     const share = (asked) => this.#share(asked)
     const adopt = (given) => this.#adopt(given)
     const ended = (sid) => (sid === this.#sid ? this.#forget() : undefined)
@@ -105,7 +105,7 @@ export class Session {
   /** What the server tells of the person, compared with the ID token. */
   async userinfo() {
     const { client, config } = this.#context
-    const subject = this.claims?.sub ?? subjectOf(this.#live().idToken)
+    const subject = this.claims?.sub ?? (await import('./subject.js')).subjectOf(this.#live().idToken)
     const { claims } = await run(userinfo(client, { tokens: await this.#ask(), subject }), config)
     return JSON.parse(claims)
   }
@@ -318,13 +318,6 @@ export class Session {
       if (signal?.aborted) abort()
     })
   }
-}
-
-/** Whom an ID token names that this page, or another tab of it, has verified at the sign-in. */
-function subjectOf(idToken) {
-  if (idToken === undefined) return undefined
-  const payload = idToken.split('.')[1].replace(/-/g, '+').replace(/_/g, '/')
-  return JSON.parse(atob(payload)).sub
 }
 
 /** The session of a fresh sign-in. */

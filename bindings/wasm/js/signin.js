@@ -1,7 +1,7 @@
 // Sending the person to the server: the page itself, or a popup.
 
 import { drawn } from './chance.js'
-import { nameOf, prepare } from './config.js'
+import { prepare } from './config.js'
 import { setupError } from './errors.js'
 import { shownPage } from './observe.js'
 import { beginAuthorization } from './ops.js'
@@ -15,13 +15,14 @@ import { begin } from './session.js'
  * Signs the person in. By redirect, the page leaves and `handleCallback` goes on; by popup, the
  * session is the result.
  */
-export async function signIn(config, options = {}) {
+export async function signIn(given, options = {}) {
   const { mode = 'redirect', returnTo, signal, ...asked } = options
   needPage()
   // A popup opened later than the click would be blocked.
   const popup = mode === 'popup' ? popups.open() : undefined
   try {
-    const { wasm, server, client } = await prepare(config)
+    const prepared = await prepare(given)
+    const { wasm, server, client, config } = prepared
     if (popup === null) throw setupError('the browser blocked the popup')
     const { origin } = new URL(config.redirectUri)
     // Neither what this page keeps nor what it hears could reach the page over there.
@@ -46,7 +47,7 @@ export async function signIn(config, options = {}) {
     config.observe?.(shownPage('callback', callback))
     const end = await run(client.redeem(pending, callback), { ...config, signal })
     const { claims } = end
-    return begin({ wasm, server, client, config, name: nameOf(server, config), returnTo, claims }, end.tokens())
+    return begin({ ...prepared, returnTo, claims }, end.tokens())
   } catch (error) {
     popup?.close()
     throw error

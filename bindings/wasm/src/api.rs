@@ -7,8 +7,9 @@ use oauth_facade::{
 };
 use wasm_bindgen::prelude::*;
 
+use crate::client::Client;
 use crate::error::fail;
-use crate::machine::time;
+use crate::machine::{seed, time};
 use crate::server::{Server, transport};
 use crate::tokens::Tokens;
 
@@ -17,12 +18,14 @@ use crate::tokens::Tokens;
 pub struct Api(oauth_facade::Api);
 
 /// One request, with all its repetitions. `now` is the page's clock and `elapsed` its monotonic one,
-/// both in seconds. Each step is `wait`, `token`, `renew`, `send`, `done` or `done_refused`.
+/// both in seconds. Each step is `wait`, `token`, `renew`, `sign`, `send`, `done` or `done_refused`.
 #[wasm_bindgen]
 pub struct Call {
     call: ApiCall,
     millis: f64,
     authorization: String,
+    dpop: Option<String>,
+    signing_input: Vec<u8>,
 }
 
 #[wasm_bindgen]
@@ -35,12 +38,14 @@ impl Api {
             .map_err(fail)
     }
 
-    /// The same for tokens of this server.
-    pub fn of(server: &Server, origins: Vec<String>) -> Result<Self, JsValue> {
+    /// The same for tokens of this client, which proves that it has the key they are bound to.
+    pub fn of(server: &Server, client: &Client, origins: Vec<String>) -> Result<Self, JsValue> {
         let api = server
             .0
             .api(Some(&origins), &[TokenFor::Any], Keeping::Nothing);
-        api.map(Self).map_err(fail)
+        api.and_then(|api| api.called_by(&client.0))
+            .map(Self)
+            .map_err(fail)
     }
 
     /// A request. `headers` are names and values in turn; `longest` is in milliseconds.
@@ -75,6 +80,8 @@ impl Api {
             call,
             millis: 0.0,
             authorization: String::new(),
+            dpop: None,
+            signing_input: Vec::new(),
         })
     }
 }
@@ -96,6 +103,17 @@ impl Call {
     /// The token that was asked for.
     pub fn token(&mut self, now: f64, elapsed: f64, tokens: &Tokens) -> Result<String, JsValue> {
         let step = self.call.token(&clock(now, elapsed), &tokens.0);
+        self.step(step)
+    }
+
+    /// The signature that WebCrypto made.
+    pub fn signed(
+        &mut self,
+        now: f64,
+        elapsed: f64,
+        signature: Vec<u8>,
+    ) -> Result<String, JsValue> {
+        let step = self.call.signed(&clock(now, elapsed), signature);
         self.step(step)
     }
 
@@ -125,6 +143,18 @@ impl Call {
         self.authorization.clone()
     }
 
+    /// The value of the `DPoP` header to send, where the token is bound to a key.
+    #[wasm_bindgen(getter)]
+    pub fn dpop(&self) -> Option<String> {
+        self.dpop.clone()
+    }
+
+    /// What to sign.
+    #[wasm_bindgen(getter, js_name = signingInput)]
+    pub fn signing_input(&self) -> Vec<u8> {
+        self.signing_input.clone()
+    }
+
     fn step(&mut self, step: Result<CallStep, Error>) -> Result<String, JsValue> {
         let kind = match step.map_err(fail)? {
             CallStep::Wait(pause) => {
@@ -133,8 +163,16 @@ impl Call {
             }
             CallStep::Token(_) => "token",
             CallStep::Renew(_) => "renew",
-            CallStep::Send { authorization, .. } => {
-                self.authorization = authorization;
+            CallStep::Sign(job) => {
+                self.signing_input = job.signing_input.to_vec();
+                "sign"
+            }
+            CallStep::Send {
+                authorization,
+                dpop,
+                ..
+            } => {
+                (self.authorization, self.dpop) = (authorization, dpop);
                 "send"
             }
             CallStep::Done => "done",
@@ -146,7 +184,7 @@ impl Call {
 
 fn clock(now: f64, elapsed: f64) -> Clock {
     Clock {
-        moment: Moment::without_randomness(time(now)),
+        moment: Moment::fixed(time(now), seed()),
         elapsed: seconds(elapsed),
     }
 }

@@ -29,7 +29,8 @@ impl Authorization {
 #[wasm_bindgen]
 impl Client {
     /// A public client. The one redirect URI it uses is the one it has registered. `ask` is asked for with
-    /// every token: resource, audience and extra behind the place of a scope.
+    /// every token: resource, audience and extra behind the place of a scope. `dpop` is the public half of the key
+    /// that tokens are bound to, as a JWK: one for ES256.
     #[wasm_bindgen(constructor)]
     pub fn new(
         server: &Server,
@@ -37,6 +38,7 @@ impl Client {
         redirect_uri: String,
         ask: &Array,
         profile: Option<String>,
+        dpop: Option<String>,
     ) -> Result<Self, JsValue> {
         let ask = token_request(ask)?;
         ask.to_core()
@@ -44,6 +46,10 @@ impl Client {
             .and_then(|client| client.with_redirect_uris(&[redirect_uri]))
             .and_then(|client| match &profile {
                 Some(name) => client.with_profile(name),
+                None => Ok(client),
+            })
+            .and_then(|client| match &dpop {
+                Some(jwk) => client.with_dpop_key_of_host("ES256", jwk),
                 None => Ok(client),
             })
             .map(|client| Self(client, ask))

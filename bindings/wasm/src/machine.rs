@@ -1,7 +1,7 @@
-//! One conversation: four inputs, three kinds of step.
+//! One conversation: six inputs, five kinds of step.
 
 use oauth_facade::{
-    Cause, Error, Loss, Misuse, Moment, Outgoing, Record, Reply, Turn, UnixTime, VerificationJob,
+    Cause, Error, Loss, Moment, Outgoing, Record, Reply, Turn, UnixTime, VerificationJob,
     VerificationKey,
 };
 use wasm_bindgen::prelude::*;
@@ -72,6 +72,11 @@ impl Machine {
         step(self.0.verified(&moment(now), is_good))
     }
 
+    /// The signature that WebCrypto made.
+    pub fn signed(&mut self, now: f64, signature: Vec<u8>) -> Result<Step, JsValue> {
+        step(self.0.signed(&moment(now), signature))
+    }
+
     /// The pause is over.
     pub fn elapsed(&mut self, now: f64) -> Result<Step, JsValue> {
         step(self.0.elapsed(&moment(now)))
@@ -80,7 +85,7 @@ impl Machine {
 
 #[wasm_bindgen]
 impl Step {
-    /// `send`, `sleep` or `done`.
+    /// `send`, `sleep`, `sign`, `verify` or `done`.
     #[wasm_bindgen(getter)]
     pub fn kind(&self) -> String {
         let kind = match &self.0 {
@@ -120,6 +125,15 @@ impl Step {
     pub fn body(&self) -> Vec<u8> {
         let body = self.request().map(|request| request.body.to_vec());
         body.unwrap_or_default()
+    }
+
+    /// What to sign, for the proof of the page's DPoP key.
+    #[wasm_bindgen(getter, js_name = signingInput)]
+    pub fn signing_input(&self) -> Vec<u8> {
+        match &self.0 {
+            Turn::Sign(job) => job.signing_input.to_vec(),
+            _ => Vec::new(),
+        }
     }
 
     /// What to verify: of a signature its algorithm, its key as a JWK, and the text that was signed; of a
@@ -216,9 +230,21 @@ impl Step {
     }
 }
 
-/// The seed is left empty: nothing in this build stretches it.
+/// WebCrypto's randomness, of which proofs get their names.
 fn moment(now: f64) -> Moment {
-    Moment::fixed(time(now), [0; 32])
+    Moment::fixed(time(now), seed())
+}
+
+#[wasm_bindgen]
+extern "C" {
+    #[wasm_bindgen(js_namespace = crypto, js_name = getRandomValues)]
+    fn fill(bytes: &mut [u8]);
+}
+
+pub(crate) fn seed() -> [u8; 32] {
+    let mut seed = [0; 32];
+    fill(&mut seed);
+    seed
 }
 
 #[expect(
@@ -231,10 +257,5 @@ pub(crate) fn time(now: f64) -> UnixTime {
 }
 
 fn step(turn: Result<Turn, Error>) -> Result<Step, JsValue> {
-    match turn {
-        // No client here holds a key: there is nobody to sign.
-        Ok(Turn::Sign(_)) => Err(fail(Error::from(Misuse::Setup).about("a signature"))),
-        Ok(turn) => Ok(Step(turn)),
-        Err(error) => Err(fail(error)),
-    }
+    turn.map(Step).map_err(fail)
 }

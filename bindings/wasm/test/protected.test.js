@@ -1,8 +1,9 @@
 // Requests that are handed over first, responses that are signed, and what an API wants of the person.
 
 import assert from 'node:assert/strict'
+import { createHash } from 'node:crypto'
 import { test } from 'node:test'
-import { handle, toCallback, world } from './suite.js'
+import { handle, loaded, toCallback, world } from './suite.js'
 
 const us = world({ oidc: true, script: 'fapi.mjs' })
 
@@ -61,8 +62,8 @@ test('a profile refuses what it forbids', async () => {
     (config) => web.signIn({ ...config, profile: 'fapi2_security' }).catch((error) => error.code),
     us.configs.oidc,
   )
-  // A page has no key that a server knows: the profile is none of its.
-  assert.equal(told, 'misuse.setup')
+  // A page has no key that a server knows.
+  assert.equal(told, 'profile.forbidden')
 })
 
 test('what an API wants is asked for', async () => {
@@ -79,4 +80,97 @@ test('what an API wants is asked for', async () => {
   await page.waitForRequest((request) => new URL(request.url()).pathname === '/auth')
   const asked = Object.fromEntries(urls[0].searchParams)
   assert.deepEqual([asked.acr_values, asked.max_age, asked.scope], ['urn:mfa', '0', 'openid read'])
+})
+
+/** What goes to the server and to the API, with its proof taken apart. */
+function proofs() {
+  const seen = []
+  const part = (text) => JSON.parse(Buffer.from(text, 'base64url'))
+  us.context.on('request', (request) => {
+    const { dpop, authorization } = request.headers()
+    if (dpop === undefined) return
+    const [header, claims] = dpop.split('.')
+    seen.push({ url: request.url(), authorization, header: part(header), claims: part(claims) })
+  })
+  return seen
+}
+
+const bound = () => ({ ...us.configs.oidc, clientId: 'public', dpop: true, storage: 'session' })
+const me = (page, config) =>
+  page.evaluate((url) => session.fetch(url).then((reply) => reply.json()).then(({ sub }) => sub), `${config.issuer}/me`)
+
+test('tokens are bound to a key that WebCrypto keeps to itself', async () => {
+  const urls = opened()
+  const seen = proofs()
+  const config = bound()
+  const page = await us.page()
+  await toCallback(us, page, config, { scope: 'openid offline_access' })
+  assert.deepEqual(await handle(page, config), { value: true })
+  assert.equal(await me(page, config), 'somebody')
+  assert.equal(await page.evaluate(() => session.userinfo().then(({ sub }) => sub)), 'somebody')
+  // The nonces of both sides were asked for once, and kept.
+  const to = (end) => seen.filter(({ url }) => url.endsWith(end))
+  assert.equal(to('/token').length, 2)
+  assert.equal(to('/me').length, 3)
+  const { jwk } = seen[0].header
+  for (const { header, claims, url } of seen) {
+    assert.deepEqual([header.alg, header.typ, header.jwk, claims.htu], ['ES256', 'dpop+jwt', jwk, url])
+  }
+  assert.equal(new Set(seen.map(({ claims }) => claims.jti)).size, seen.length)
+  for (const { authorization, claims } of to('/me')) {
+    const token = authorization.slice('DPoP '.length)
+    assert.equal(claims.ath, createHash('sha256').update(token).digest('base64url'))
+  }
+  const required = { crv: jwk.crv, kty: jwk.kty, x: jwk.x, y: jwk.y }
+  const jkt = createHash('sha256').update(JSON.stringify(required)).digest('base64url')
+  assert.equal(urls[0].searchParams.get('dpop_jkt'), jkt)
+  // Whoever copies the token has nothing, and the key cannot be copied.
+  const stolen = await page.evaluate(async (url) => {
+    const token = await session.token()
+    const replies = ['Bearer', 'DPoP'].map((scheme) => fetch(url, { headers: { authorization: `${scheme} ${token}` } }))
+    return (await Promise.all(replies)).map(({ status }) => status)
+  }, `${config.issuer}/me`)
+  // The latter is no request without a proof.
+  assert.deepEqual(stolen, [401, 400])
+  const exported = await page.evaluate(async () => {
+    const open = indexedDB.open('oauth-core')
+    const done = (request) => new Promise((resolve) => (request.onsuccess = () => resolve(request.result)))
+    const keys = await done((await done(open)).transaction('keys').objectStore('keys').getAll())
+    return Promise.all(keys.map(({ privateKey }) => crypto.subtle.exportKey('jwk', privateKey).catch(({ name }) => name)))
+  })
+  assert.deepEqual(exported, ['InvalidAccessError'])
+})
+
+test('a later page, and two tabs that begin at once, have the same key', async () => {
+  const seen = proofs()
+  const config = bound()
+  const page = await us.page()
+  await toCallback(us, page, config, { scope: 'openid offline_access' })
+  assert.deepEqual(await handle(page, config), { value: true })
+  await page.reload()
+  await loaded(page)
+  const restored = (config) => web.restore(config).then((session) => ((globalThis.session = session), !!session))
+  assert.equal(await page.evaluate(restored, config), true)
+  assert.equal(await me(page, config), 'somebody')
+  const tabs = [await us.page(), await us.page()]
+  const all = await Promise.all(tabs.map((tab) => tab.evaluate(restored, { ...config, storage: 'memory' })))
+  assert.deepEqual(all, [true, true])
+  assert.deepEqual(await Promise.all(tabs.map((tab) => me(tab, config))), ['somebody', 'somebody'])
+  assert.equal(new Set(seen.map(({ header }) => header.jwk.x)).size, 1)
+})
+
+test('a pair of keys of the page signs', async () => {
+  const seen = proofs()
+  const config = { ...bound(), dpop: undefined }
+  const page = await us.page('/callback')
+  const told = await page.evaluate(async (config) => {
+    const pair = await crypto.subtle.generateKey({ name: 'ECDSA', namedCurve: 'P-256' }, false, ['sign'])
+    const rsa = { ...pair, publicKey: undefined, privateKey: pair.privateKey }
+    const refused = await web.signIn({ ...config, dpop: rsa }).catch((error) => error.name)
+    void web.signIn({ ...config, dpop: pair }, { scope: 'openid', push: 'always' })
+    return refused
+  }, config)
+  assert.equal(told, 'TypeError')
+  await page.waitForRequest((request) => new URL(request.url()).pathname === '/auth')
+  assert.deepEqual(seen.map(({ url }) => new URL(url).pathname), ['/request', '/request'])
 })

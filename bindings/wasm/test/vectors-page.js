@@ -5,7 +5,7 @@ import { hashed } from '/js/chance.js'
 import { origins, prepare } from '/js/config.js'
 import { OAuthError, signIn } from '/js/index.js'
 import * as operations from '/js/ops.js'
-import { verified } from '/js/verify.js'
+import { verified } from '/js/webcrypto.js'
 import { ready } from '/js/wasm.js'
 
 const wasm = await ready()

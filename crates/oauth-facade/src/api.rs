@@ -5,6 +5,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use oauth_core::Tokens;
 use oauth_core::error::{Error, Misuse};
+use oauth_core::exchange::SigningJob;
 use oauth_core::flow::resource::{self, Allowance, Clock, Event, OnLimit, TokenFor};
 use oauth_core::http::{HeaderValue, Method, StatusCode};
 
@@ -171,6 +172,8 @@ pub enum CallStep {
     Token(&'static str),
     /// The same, in place of the one that was refused.
     Renew(&'static str),
+    /// Sign this with a key that lives with the host, then say [`ApiCall::signed`].
+    Sign(SigningJob),
     /// Send the request to this URL with this `Authorization`, then say [`ApiCall::reply`].
     Send {
         /// Where to.
@@ -241,6 +244,14 @@ impl ApiCall {
         self.resume(at, Event::Token(tokens))
     }
 
+    /// The signature that was asked for, as JWS has it (RFC 7518 section 3).
+    ///
+    /// # Errors
+    /// As [`Self::begin`], and `client_auth.signature_length`.
+    pub fn signed(&mut self, at: &Clock, signature: Vec<u8>) -> Result<CallStep, Error> {
+        self.resume(at, Event::Signed(signature.into()))
+    }
+
     /// The head of the reply. Of its header fields only those that are [read](Api::reads) have to
     /// be brought; one whose value is no plain text says nothing.
     ///
@@ -267,8 +278,7 @@ impl ApiCall {
             resource::Step::Wait(pause) => CallStep::Wait(pause),
             resource::Step::Token(owner) => CallStep::Token(owner.as_str()),
             resource::Step::Renew(owner) => CallStep::Renew(owner.as_str()),
-            // The keys of this crate's clients are in this process.
-            resource::Step::Sign(_) => return Err(Misuse::KeyMissing.into()),
+            resource::Step::Sign(job) => CallStep::Sign(job),
             resource::Step::Send {
                 url,
                 authorization,

@@ -3,6 +3,10 @@
 #[cfg(feature = "sha2")]
 use oauth_core::Moment;
 use oauth_core::client_auth::ClientAuth;
+#[cfg(feature = "sha2")]
+use oauth_core::crypto::SigningKey;
+#[cfg(feature = "sha2")]
+use oauth_core::dpop::DpopKey;
 use oauth_core::error::{Error, Misuse};
 use oauth_core::flow::access_token::AccessTokenVerifier;
 use oauth_core::flow::authorization::HostGeneratedValues;
@@ -10,6 +14,8 @@ use oauth_core::flow::logout::LogoutRequest;
 use oauth_core::grant::Grant;
 use oauth_core::issuer::RedirectUri;
 use oauth_core::jose::Alg;
+#[cfg(feature = "sha2")]
+use oauth_core::jose::PublicJwk;
 use oauth_core::{ClientId, Pending, Profile, Secret};
 
 use crate::auth::Auth;
@@ -132,6 +138,19 @@ impl Client {
     #[must_use]
     pub fn with_dpop_key(self, key: &crate::DpopKey) -> Self {
         key.give_to(self.core).into()
+    }
+
+    /// The same for a key that lives with the host, which is asked for each signature. `public_jwk` is its public
+    /// half.
+    ///
+    /// # Errors
+    /// `key.malformed` for what is no public JWK, `key.algorithm` for one that does not sign by the algorithm.
+    #[cfg(feature = "sha2")]
+    pub fn with_dpop_key_of_host(self, alg: &str, public_jwk: &str) -> Result<Self, Error> {
+        let alg = Alg::named(alg).ok_or_else(|| Error::from(Misuse::KeyAlgorithm).about(alg))?;
+        let key = SigningKey::host("dpop", alg);
+        let key = DpopKey::new(key, PublicJwk::parse(public_jwk)?)?;
+        Ok(self.core.with_dpop(key).into())
     }
 
     /// Keeps to the profile of this name: `oauth21`, `strict`, `fapi2_security` or `fapi2_message_signing`.

@@ -1,4 +1,22 @@
-// Verification by WebCrypto: the module has no algorithms.
+// What the module has no algorithms for: verification and signatures, by WebCrypto.
+
+const now = () => Date.now() / 1000
+
+/**
+ * Verifies or signs what a step holds: only a sign-in with `openid`, a signed response and a client with a DPoP key
+ * come here.
+ */
+export async function answer(machine, step, sign) {
+  const isProof = step.kind === 'sign'
+  let result
+  try {
+    result = await (isProof ? sign(step.signingInput) : verified(step))
+  } catch (error) {
+    const what = isProof ? 'cannot sign' : 'cannot verify it'
+    return machine.lost(now(), `this browser ${what}: ${error.name}`, false)
+  }
+  return isProof ? machine.signed(now(), result) : machine.verified(now(), result)
+}
 
 const encode = (text) => new TextEncoder().encode(text)
 
