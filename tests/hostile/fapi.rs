@@ -30,18 +30,18 @@ const CALLBACK: &str = "https://app.example/callback";
 
 /// With what a client authenticates, or tokens are bound.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum By {
+pub(crate) enum By {
     Key,
     Certificate,
 }
 
 /// Which plan, and which of its variants.
 #[derive(Debug, Clone, Copy)]
-struct Variant {
-    profile: Profile,
-    auth: By,
-    sender: By,
-    scope: &'static str,
+pub(crate) struct Variant {
+    pub(crate) profile: Profile,
+    pub(crate) auth: By,
+    pub(crate) sender: By,
+    pub(crate) scope: &'static str,
 }
 
 /// Every variant of both plans.
@@ -65,7 +65,7 @@ fn variants() -> Vec<Variant> {
 }
 
 /// One variant for modules that the others would answer alike.
-const USUAL: Variant = Variant {
+pub(crate) const USUAL: Variant = Variant {
     profile: Profile::Fapi2Security,
     auth: By::Key,
     sender: By::Key,
@@ -73,15 +73,15 @@ const USUAL: Variant = Variant {
 };
 
 /// A bank, and a program that may call it.
-struct Bank {
-    tls: MutualTls,
-    driver: Driver,
-    client: Client,
-    scope: &'static str,
+pub(crate) struct Bank {
+    pub(crate) tls: MutualTls,
+    pub(crate) driver: Driver,
+    pub(crate) client: Client,
+    pub(crate) scope: &'static str,
 }
 
 impl Bank {
-    fn of(variant: Variant) -> Self {
+    pub(crate) fn of(variant: Variant) -> Self {
         let (tls, driver) = Self::doors(variant);
         let client = client(&tls, &driver, variant).expect("a client");
         Self {
@@ -109,13 +109,13 @@ impl Bank {
         (tls, driver)
     }
 
-    fn ask(&self) -> AuthorizationRequest {
+    pub(crate) fn ask(&self) -> AuthorizationRequest {
         let uri = RedirectUri::parse(CALLBACK).expect("a redirect URI");
         AuthorizationRequest::new(uri).scope(Scope::parse(self.scope).expect("a scope"))
     }
 
     /// From the request to the tokens, and to the answer of the API.
-    fn sign_in(&self) -> Result<Login, Error> {
+    pub(crate) fn sign_in(&self) -> Result<Login, Error> {
         let begun = self
             .driver
             .run(self.client.begin_authorization(self.ask()))?;
@@ -125,7 +125,7 @@ impl Bank {
     }
 
     /// A client of the API that renews its tokens.
-    fn api(&self, tokens: Tokens) -> Result<Authorized, Error> {
+    pub(crate) fn api(&self, tokens: Tokens) -> Result<Authorized, Error> {
         let session = Session::refreshing(self.driver.clone(), &self.client, tokens)?;
         api(&self.tls, &self.driver, &self.client, session)
     }
@@ -136,7 +136,7 @@ impl Bank {
         Ok(reply.status().as_u16())
     }
 
-    fn requests(&self, path: &str) -> usize {
+    pub(crate) fn requests(&self, path: &str) -> usize {
         let at = |twin: &mut oauth_testkit::Twin| {
             let log = twin.log().iter();
             log.filter(|entry| entry.path == path).count()
@@ -193,7 +193,7 @@ fn api(
 }
 
 /// What a browser is sent home with; the page, where there is no way home.
-fn browse(tls: &MutualTls, url: &str) -> String {
+pub(crate) fn browse(tls: &MutualTls, url: &str) -> String {
     let root = reqwest::Certificate::from_pem(tls.ca.as_bytes()).expect("a certificate");
     let browser = reqwest::blocking::Client::builder()
         .no_proxy()

@@ -4,6 +4,7 @@
 //! After a faulty answer the client sends nothing more: no request to the API, no second token request.
 //! `--nocapture` shows the table.
 
+mod attacks;
 mod fapi;
 mod hybrid;
 mod logout;

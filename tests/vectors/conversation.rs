@@ -49,6 +49,8 @@ pub(crate) struct ClientConfig {
     pub(crate) auth_options: Map<String, Value>,
     /// What the client is registered with, by the names that its constructor has in Python.
     pub(crate) registration: Map<String, Value>,
+    /// Tokens are bound to a new key for this algorithm, and all calls are made by one client.
+    pub(crate) dpop: Option<String>,
     /// Those registered.
     pub(crate) redirect_uris: Option<Vec<String>>,
     /// Sent with every request.
@@ -116,6 +118,11 @@ pub(crate) enum In {
     },
     /// What the source of assertions gives from now on, one after the other, the last for ever; null is nothing.
     Source(Vec<Option<String>>),
+    /// What an API's reply wants of the person.
+    StepUp {
+        status: u16,
+        challenges: Vec<String>,
+    },
     /// The server, asked nothing.
     Server,
     Begin,
@@ -156,6 +163,10 @@ pub(crate) struct Ask {
     pub(crate) response_type: Option<String>,
     /// `query`, `fragment` or `form_post`.
     pub(crate) response_mode: Option<String>,
+    /// Where the signed request lies.
+    pub(crate) request_uri: Option<String>,
+    /// What `step_up` was told, with the tokens received last.
+    pub(crate) step_up: Option<Value>,
     pub(crate) extra: BTreeMap<String, String>,
     /// What the seed stretches to, for hosts that draw their own.
     #[serde(skip_deserializing)]
@@ -200,7 +211,8 @@ impl Conversation {
     pub(crate) fn then(mut self, now: u64, input: In) -> Self {
         self.talk.push(Turn {
             now,
-            seed: "07".repeat(32),
+            // Each turn draws something else.
+            seed: format!("{:02x}", (self.talk.len() + 7) % 256).repeat(32),
             hold: false,
             input,
         });

@@ -114,6 +114,20 @@ impl Reply {
             value.to_string(),
         )
     }
+
+    /// The same with another status.
+    #[must_use]
+    pub(crate) fn status(mut self, status: u16) -> Self {
+        self.status = status;
+        self
+    }
+
+    /// The same with one more header field.
+    #[must_use]
+    pub(crate) fn with(mut self, name: &str, value: &str) -> Self {
+        self.headers.0.push(pair(name, value));
+        self
+    }
 }
 
 fn pair(name: &str, value: &str) -> (String, String) {

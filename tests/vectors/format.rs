@@ -26,6 +26,8 @@ pub(crate) enum Handler {
     Talk(fn(&Vector, &mut Asks) -> Verdict),
     /// The core directly, which takes options that packages do not have; and every language by conversations.
     Both(fn(&Vector) -> Verdict, fn(&Vector, &mut Asks) -> Verdict),
+    /// The core directly, and every other language by conversations.
+    Apart(fn(&Vector) -> Verdict, fn(&Vector, &mut Asks) -> Verdict),
     /// What only the core has, and why.
     Core(fn(&Vector) -> Verdict, &'static str),
 }

@@ -125,7 +125,8 @@ fn not_in_a_page(input: &In) -> Option<&'static str> {
         In::Refresh { scope, .. } => (!scope.is_empty()).then_some(NO_OPTION),
         In::Authorize(ask) => {
             let mode = ask.response_mode.as_deref();
-            (!matches!(mode, None | Some("query"))).then_some(NO_OPTION)
+            (ask.request_uri.is_some() || !matches!(mode, None | Some("query")))
+                .then_some(NO_OPTION)
         }
         In::Attach { body, .. } => body.is_some().then_some(NO_OPTION),
         In::Lost(reach) => (reach == "unsent").then_some(NO_REACH),

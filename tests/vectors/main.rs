@@ -59,7 +59,7 @@ use ask::Asks;
 use format::{Handler, No, Questions, Vector, Verdict, read_dir};
 use lang::Lang;
 use native::Native;
-use packages::{api, auth, identity, jose as of_jose};
+use packages::{api, auth, identity, jose as of_jose, possession, protected as of_protected};
 use player::{Player, Program};
 use report::Report;
 
@@ -97,7 +97,7 @@ const SESSIONS: &str =
     "a package says whose logout it is; which sessions that ends, the program decides";
 
 fn handler(group: &str) -> Option<Handler> {
-    use Handler::{Both, Core, Talk};
+    use Handler::{Apart, Both, Core, Talk};
     Some(match group {
         "pkce" => Talk(encoding::pkce),
         "form-encoding" => Talk(encoding::form),
@@ -132,12 +132,12 @@ fn handler(group: &str) -> Option<Handler> {
         "jwt-access-token" => Both(access_token::access_token, api::access_token),
         "logout-token" => Both(logout::logout_token, api::logout_token),
         "rp-session" => Core(logout::session, SESSIONS),
-        "dpop" => Core(dpop::dpop, protected::UNASKED),
-        "dpop-nonce-sequence" => Core(nonces::sequence, protected::UNASKED),
+        "dpop" => Apart(dpop::dpop, possession::dpop),
+        "dpop-nonce-sequence" => Apart(nonces::sequence, possession::sequence),
         "request-example" => Core(examples::example, protected::UNASKED),
-        "jar" => Core(protected::jar, protected::UNASKED),
-        "jarm" => Core(protected::jarm, protected::UNASKED),
-        "step-up" => Core(protected::step_up, protected::UNASKED),
+        "jar" => Apart(protected::jar, of_protected::jar),
+        "jarm" => Apart(protected::jarm, of_protected::jarm),
+        "step-up" => Apart(protected::step_up, of_protected::step_up),
         _ => return None,
     })
 }
@@ -248,7 +248,8 @@ fn verdict(vector: &Vector, handler: Handler, asks: &mut Asks) -> Verdict {
                 verdict => verdict,
             }
         }
-        Handler::Both(_, talk) => talk(vector, asks),
+        Handler::Apart(check, _) if asks.is_rust() => check(vector),
+        Handler::Both(_, talk) | Handler::Apart(_, talk) => talk(vector, asks),
         Handler::Core(_, why) => Err(No::OutOfReach(why)),
     }
 }

@@ -5,6 +5,8 @@ pub(crate) mod api;
 pub(crate) mod auth;
 pub(crate) mod identity;
 pub(crate) mod jose;
+pub(crate) mod possession;
+pub(crate) mod protected;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;

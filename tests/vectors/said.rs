@@ -35,6 +35,8 @@ pub(crate) enum Said {
     /// The value of the `Authorization` header.
     Attached(String),
     Verdict(VerdictSaid),
+    /// What is wanted of the person; null for nothing.
+    StepUp(Value),
     /// Something else than an error of this library was thrown.
     Threw(String),
 }

@@ -63,6 +63,7 @@ const LAYERS: &[(&str, &[&str])] = &[
         &[
             "breaker",
             "server",
+            "request_encryption",
             "request_signing",
             "client_auth",
             "client_config",

@@ -7,7 +7,8 @@ import { join } from 'node:path'
 import { createInterface } from 'node:readline'
 import { inspect } from 'node:util'
 import {
-  Client, Flow, OAuthError, Server, Tokens, assertionFile, clientSecretJwt, discovery, privateKeyJwt, provider,
+  Client, DpopKey, Flow, OAuthError, Server, Tokens, assertionFile, clientSecretJwt, discovery, privateKeyJwt, provider,
+  stepUp,
 } from 'oauth-core'
 
 const origin = import.meta.resolve('oauth-core')
@@ -65,6 +66,7 @@ class Party {
 
   client(more) {
     const { id, secret, auth, auth_options: options, registration, redirect_uris: redirectUris, headers } = this.#client
+    const { dpop } = this.#client
     const made = AUTH[auth]?.(secret, named(options))
     const client = new Client(this.server(), {
       clientId: id,
@@ -73,13 +75,14 @@ class Party {
       redirectUris: redirectUris ?? undefined,
       headers,
       ...named(registration),
+      dpopKey: dpop === null ? undefined : DpopKey.generate({ alg: dpop }),
       ...more,
     })
     this.#show(client, client.server, client.exchange)
     return client
   }
 
-  /** The client that keeps the server's keys, and the logout tokens it was told. */
+  /** The client that keeps the server's keys, nonces, and the logout tokens it was told. */
   #verifying() {
     this.#verifier ??= this.client()
     return this.#verifier
@@ -113,7 +116,8 @@ class Party {
   #operation(name, { tokens, token, ...given }) {
     if (tokens !== undefined) given.tokens = this.#held(tokens)
     if (token !== undefined) given.token = token ?? this.#held(null)[camel(given.hint ?? 'access_token')]
-    const client = name.startsWith('verify_') ? this.#verifying() : this.client()
+    const lasts = name.startsWith('verify_') || this.#client.dpop !== null
+    const client = lasts ? this.#verifying() : this.client()
     return client.exchange[camel(name)](named(given), { moment: this.#moment })
   }
 
@@ -134,11 +138,18 @@ class Party {
       return 'open'
     },
     server: () => ({ server: serverOf(this.server()) }),
-    authorize: ({ redirect_uri: redirectUri, scope, response_type: type, response_mode: mode, extra }) => {
+    step_up: ({ status, challenges }) => {
+      const headers = new Headers(challenges.map((challenge) => ['www-authenticate', challenge]))
+      return { step_up: stepUp({ status, headers }) ?? null }
+    },
+    authorize: (asked) => {
+      const { redirect_uri: redirectUri, scope, response_type: type, response_mode: mode, extra } = asked
+      const requestUri = asked.request_uri ?? undefined
+      const wanted = asked.step_up === null ? {} : { stepUp: asked.step_up, tokens: this.#tokens }
       const responseType = type ?? undefined
       const responseMode = mode ?? undefined
       const { url, flow } = this.client().authorize({
-        redirectUri, scope, responseType, responseMode, extra, moment: this.#moment,
+        redirectUri, scope, responseType, responseMode, extra, requestUri, ...wanted, moment: this.#moment,
       })
       this.#flow = flow
       this.#show(flow)

@@ -69,6 +69,8 @@ class Party:
         elif config["auth"] is not None:
             auth = AUTH[config["auth"]](config["secret"], **config["auth_options"])
             more = {"client_auth": auth}
+        if config["dpop"] is not None:
+            more["dpop_key"] = oauth_core.DpopKey.generate(config["dpop"])
         client = oauth_core.Client(
             self.server(),
             client_id=config["id"],
@@ -81,7 +83,7 @@ class Party:
         return client
 
     def verifying(self) -> oauth_core.Client:
-        """The client that keeps the server's keys, and the logout tokens it was told."""
+        """The client that keeps the server's keys, nonces, and the logout tokens it was told."""
         if self.verifier is None:
             self.verifier = self.client()
         return self.verifier
@@ -144,7 +146,7 @@ class Party:
             return "open" if hold else self.step(lambda exchange: next(exchange))
         if name == "source":
             return self.do_source(data)
-        if name in ("server", "authorize", "attach", "verdict"):
+        if name in ("server", "authorize", "attach", "verdict", "step_up"):
             said: Json = getattr(self, f"do_{name}")(**data)
             return said
         return self.step(lambda exchange: self.answer(exchange, name, data))
@@ -212,6 +214,8 @@ class Party:
         response_type: Any,
         response_mode: Any,
         extra: dict[str, str],
+        request_uri: str | None,
+        step_up: Json | None,
         drawn: object,
     ) -> Json:
         self.flow = self.client().authorize(
@@ -220,6 +224,9 @@ class Party:
             response_type=response_type or "code",
             response_mode=response_mode,
             extra=extra,
+            request_uri=request_uri,
+            step_up=step_up,
+            tokens=self.tokens if step_up else None,
             moment=self.moment,
         )
         self.show(self.flow)
@@ -240,6 +247,9 @@ class Party:
         name = oauth_core.Resource.verdict(status, [(field, value) for field, value in headers])
         return {"verdict": {"renews": name == "renew", "name": name}}
 
+    def do_step_up(self, status: int, challenges: list[str]) -> Json:
+        return {"step_up": oauth_core.step_up(status, challenges)}
+
     def held(self, stored: str | None) -> oauth_core.Tokens:
         tokens = self.tokens if stored is None else oauth_core.Tokens.deserialize(stored)
         assert tokens is not None
@@ -259,7 +269,8 @@ class Party:
             given["tokens"] = self.held(given["tokens"])
         if "token" in given:
             given["token"] = self.token(given["token"], given.get("hint"))
-        client = self.verifying() if name.startswith("verify_") else self.client()
+        lasts = name.startswith("verify_") or self.conversation["client"]["dpop"] is not None
+        client = self.verifying() if lasts else self.client()
         return getattr(client.exchange, name)(**given, moment=self.moment)
 
     def call_redeem(self, callback: str, flow: str | None) -> Any:

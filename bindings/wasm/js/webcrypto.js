@@ -1,21 +1,19 @@
 // What the module has no algorithms for: verification and signatures, by WebCrypto.
 
-const now = () => Date.now() / 1000
-
 /**
  * Verifies or signs what a step holds: only a sign-in with `openid`, a signed response and a client with a DPoP key
  * come here.
  */
-export async function answer(machine, step, sign) {
+export async function answer(machine, step, sign, now = Date.now() / 1000) {
   const isProof = step.kind === 'sign'
   let result
   try {
     result = await (isProof ? sign(step.signingInput) : verified(step))
   } catch (error) {
     const what = isProof ? 'cannot sign' : 'cannot verify it'
-    return machine.lost(now(), `this browser ${what}: ${error.name}`, false)
+    return machine.lost(now, `this browser ${what}: ${error.name}`, false)
   }
-  return isProof ? machine.signed(now(), result) : machine.verified(now(), result)
+  return isProof ? machine.signed(now, result) : machine.verified(now, result)
 }
 
 const encode = (text) => new TextEncoder().encode(text)
@@ -32,7 +30,7 @@ function algorithms(alg) {
 }
 
 /** Whether what a step asks about is good. Rejects if this browser does not know the algorithm. */
-export async function verified({ job, signature }) {
+async function verified({ job, signature }) {
   const [name, key, text] = job
   if (name === undefined) throw new DOMException('a page has no shared secret', 'NotSupportedError')
   if (signature === undefined) return (await half(name, key)) === text

@@ -3,9 +3,9 @@
 
 import { hashed } from '/js/chance.js'
 import { origins, prepare } from '/js/config.js'
-import { OAuthError, signIn } from '/js/index.js'
+import { OAuthError, signIn, stepUp } from '/js/index.js'
 import * as operations from '/js/ops.js'
-import { verified } from '/js/webcrypto.js'
+import { answer } from '/js/webcrypto.js'
 import { ready } from '/js/wasm.js'
 
 const wasm = await ready()
@@ -19,6 +19,9 @@ class Party {
   #machine
   #pending
   #tokens
+  #pair
+  /** The prepared client of a conversation whose calls are made by one. */
+  #lasting
   #now
   #shown = []
 
@@ -36,8 +39,13 @@ class Party {
 
   /** What `signIn` makes of a configuration before it asks anybody. */
   async #prepared(redirectUri = REDIRECT_URI) {
+    if (this.#client.dpop === null) return this.#made(redirectUri)
+    return (this.#lasting ??= await this.#made(redirectUri))
+  }
+
+  async #made(redirectUri) {
     const { preset, variables, options, issuer, metadata, stored } = this.#server
-    const { id, secret, redirect_uris: registered } = this.#client
+    const { id, secret, dpop, redirect_uris: registered } = this.#client
     const config = {
       provider: preset ?? undefined,
       variables,
@@ -46,6 +54,8 @@ class Party {
       metadata: metadata ?? undefined,
       clientId: id,
       redirectUri: registered?.[0] ?? redirectUri,
+      // One that this conversation alone has.
+      dpop: dpop === null ? undefined : this.#pair ??= await generated(),
     }
     // A page with a secret gets no further than this.
     if (secret !== null) await signIn({ ...config, clientSecret: secret })
@@ -98,10 +108,16 @@ class Party {
 
   #others = {
     server: async () => ({ server: serverOf((await this.#prepared()).server) }),
-    authorize: async ({ redirect_uri: uri, scope, response_type: type, response_mode: mode, extra, drawn }) => {
+    step_up: async ({ status, challenges }) => {
+      const headers = challenges.map((challenge) => ['www-authenticate', challenge])
+      return { step_up: (await stepUp(new Response(null, { status, headers }))) ?? null }
+    },
+    authorize: async (given) => {
+      const { redirect_uri: uri, scope, response_type: type, response_mode: mode, extra, drawn } = given
       const { client } = await this.#prepared(uri)
       const challenge = await hashed(drawn.verifier)
       const asked = { redirectUri: uri, scope, responseType: type ?? undefined, responseMode: mode ?? undefined, extra }
+      if (given.step_up !== null) asked.stepUp = given.step_up
       const machine = operations.beginAuthorization(client, { ...drawn, challenge }, asked)
       const started = machine.begin(this.#now).authorization()
       this.#show(started)
@@ -109,8 +125,8 @@ class Party {
       return { authorized: { url: started.url, flow: started.pending } }
     },
     attach: async ({ url, headers, origins: api, tokens }) => {
-      const { server } = await this.#prepared()
-      const rules = wasm.Api.of(server, origins({ api: api ?? undefined }, server))
+      const { server, client } = await this.#prepared()
+      const rules = wasm.Api.of(server, client, origins({ api: api ?? undefined }, server))
       const call = rules.call('GET', url, Object.entries(headers).flat(), false, 'pass', 0)
       this.#show(call)
       call.begin(this.#now, 0)
@@ -143,7 +159,9 @@ class Party {
 
   async #said(first) {
     let step = first
-    while (step.kind === 'verify') step = this.#machine.verified(this.#now, await verified(step))
+    while (['sign', 'verify'].includes(step.kind)) {
+      step = await answer(this.#machine, step, this.#lasting?.config.sign, this.#now)
+    }
     this.#show(step, this.#machine)
     switch (step.kind) {
       case 'send': {
@@ -186,6 +204,8 @@ class Party {
     return tokens
   }
 }
+
+const generated = () => crypto.subtle.generateKey({ name: 'ECDSA', namedCurve: 'P-256' }, false, ['sign'])
 
 /** A name as this language says it. */
 const camel = (name) => name.replace(/_(.)/g, (_, letter) => letter.toUpperCase())

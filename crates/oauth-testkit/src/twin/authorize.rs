@@ -313,7 +313,7 @@ fn checked(authority: &Authority, ask: &Ask, client_id: &str) -> Result<Checked,
         challenge,
         scope,
         details: detailed::read(authority, ask.query("authorization_details"))?,
-        resources: detailed::resources(Some(&ask.query))?,
+        resources: detailed::resources(authority, Some(&ask.query))?,
     })
 }
 

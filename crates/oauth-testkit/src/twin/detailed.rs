@@ -27,14 +27,24 @@ pub(super) fn read(authority: &Authority, asked: Option<&str>) -> Result<Value, 
     }
 }
 
-/// The resources that are asked for, as often as the parameter comes.
-pub(super) fn resources(pairs: Option<&[(String, String)]>) -> Result<Vec<String>, Refusal> {
+/// The resources that are asked for, as often as the parameter comes; none at a server that knows no resources.
+pub(super) fn resources(
+    authority: &Authority,
+    pairs: Option<&[(String, String)]>,
+) -> Result<Vec<String>, Refusal> {
+    if authority.rules.fapi.is_none() {
+        return Ok(Vec::new());
+    }
     let named = pairs.unwrap_or_default().iter();
     let named = named.filter(|(name, _)| name == "resource");
     let resources: Vec<String> = named.map(|(_, value)| value.clone()).collect();
+    // "an absolute URI, as specified by Section 4.3 of [RFC3986]", which has no fragment.
     let is_target = |one: &String| {
-        let url = one.parse::<http::Uri>().ok();
-        url.is_some_and(|url| url.scheme().is_some() && !one.contains('#'))
+        let scheme = one.split_once(':').map_or("", |(scheme, _)| scheme);
+        let is_scheme = |b: u8| b.is_ascii_alphanumeric() || b"+-.".contains(&b);
+        scheme.starts_with(|c: char| c.is_ascii_alphabetic())
+            && scheme.bytes().all(is_scheme)
+            && !one.contains('#')
     };
     match resources.iter().all(is_target) {
         true => Ok(resources),

@@ -105,7 +105,7 @@ fn client_credentials(
         scope,
         family: authority.new_family(),
         details: detailed::read(authority, ask.form("authorization_details"))?,
-        resources: detailed::resources(ask.form.as_deref())?,
+        resources: detailed::resources(authority, ask.form.as_deref())?,
         ..Grant::default()
     };
     // "A refresh token SHOULD NOT be included." (4.4.3)
@@ -118,6 +118,7 @@ fn authorization_code(
     ask: &Ask,
     client: &Client,
 ) -> Result<Value, Refusal> {
+    let asked = detailed::resources(authority, ask.form.as_deref())?;
     let given = ask
         .form("code")
         .ok_or(("invalid_request", "code is missing"))?;
@@ -165,14 +166,13 @@ fn authorization_code(
         ));
     }
     let mut grant = code.grant.clone();
-    narrow(&mut grant, ask)?;
+    narrow(&mut grant, asked)?;
     code.spent = true;
     Ok(authority.issue(at, grant, true))
 }
 
 /// "the client requests [...] a token for a subset of the resources" (RFC 8707 section 2.2)
-fn narrow(grant: &mut Grant, ask: &Ask) -> Result<(), Refusal> {
-    let asked = detailed::resources(ask.form.as_deref())?;
+fn narrow(grant: &mut Grant, asked: Vec<String>) -> Result<(), Refusal> {
     if asked.iter().any(|one| !grant.resources.contains(one)) {
         return Err(("invalid_target", "the resource was not granted"));
     }
@@ -196,6 +196,7 @@ fn refresh_token(
     ask: &Ask,
     client: &Client,
 ) -> Result<Value, Refusal> {
+    let asked = detailed::resources(authority, ask.form.as_deref())?;
     let given = ask
         .form("refresh_token")
         .ok_or(("invalid_request", "refresh_token is missing"))?;
@@ -232,7 +233,7 @@ fn refresh_token(
         }
         grant.scope = scope.to_owned();
     }
-    narrow(&mut grant, ask)?;
+    narrow(&mut grant, asked)?;
     if matches!(rotation, Rotation::Strict | Rotation::Grace(_)) {
         refresh.spent.get_or_insert(at);
     }

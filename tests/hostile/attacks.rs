@@ -1,0 +1,294 @@
+//! Attacks on requests, responses and bound tokens, by the ids of the project's list of attacks on OAuth clients.
+
+use std::sync::Arc;
+
+use oauth_core::flow::authorization::ResponseMode;
+use oauth_core::flow::keeper::GrantId;
+use oauth_core::flow::resource::{Api, Clock, Event, Resource, ResourceRequest, Step};
+use oauth_core::issuer::RedirectUri;
+use oauth_core::{AuthorizationRequest, Moment, Scope};
+use oauth_crypto::DpopKey;
+use oauth_testkit::twin::IdTokenFlaw;
+use oauth_testkit::{Fault, Twin};
+
+use crate::Party;
+use crate::fapi::{Bank, USUAL, Variant, browse};
+
+const CALLBACK: &str = "https://app.example/callback";
+
+fn alone() -> Clock {
+    Clock::system().expect("a clock")
+}
+
+/// CSRF on the redirect, and a response of another flow: the state is the flow's own.
+#[test]
+fn a1_a_response_of_another_flow_ends_none() {
+    let bank = Bank::of(USUAL);
+    let begin = || bank.driver.run(bank.client.begin_authorization(bank.ask()));
+    let (ours, theirs) = (begin().expect("a flow"), begin().expect("a flow"));
+    let callback = browse(&bank.tls, theirs.url.as_str());
+    assert!(!ours.pending.recognises(&callback));
+    let refused = bank.client.redeem(ours.pending, &callback).err();
+    assert_eq!(refused.map(|e| e.code()), Some("callback.state"));
+    assert_eq!(bank.requests("/token"), 0);
+}
+
+/// Code injection: a code of somebody else's flow is of no use, for its verifier is not in it.
+#[test]
+fn a4_a_code_of_another_flow_is_refused() {
+    let bank = Bank::of(USUAL);
+    let begin = || bank.driver.run(bank.client.begin_authorization(bank.ask()));
+    let (ours, theirs) = (begin().expect("a flow"), begin().expect("a flow"));
+    let stolen = browse(&bank.tls, theirs.url.as_str());
+    let own = browse(&bank.tls, ours.url.as_str());
+    let parameter = |callback: &str, name: &str| {
+        let (_, query) = callback.split_once('?').expect("a query");
+        let pairs: Vec<(String, String)> = serde_urlencoded::from_str(query).expect("pairs");
+        let found = pairs.into_iter().find(|(known, _)| known == name);
+        found.expect(name).1
+    };
+    let injected = own.replace(&parameter(&own, "code"), &parameter(&stolen, "code"));
+    let exchange = bank
+        .client
+        .redeem(ours.pending, &injected)
+        .expect("a callback");
+    let refused = bank.driver.run(exchange).err();
+    assert_eq!(refused.map(|e| e.code()), Some("denied.invalid_grant"));
+}
+
+/// PKCE downgrade: a server that refuses the request is asked once, and never without a challenge.
+#[tokio::test]
+async fn a5_no_request_goes_without_its_challenge() {
+    let party = Party::new().await;
+    party.served.with(Twin::deny_next);
+    let refused = party.login(party.ask("openid")).await.err();
+    assert_eq!(refused, Some("denied.access_denied"));
+    party.served.with(|twin| {
+        let asked: Vec<_> = twin
+            .log()
+            .iter()
+            .filter(|e| e.path == "/authorize")
+            .collect();
+        assert_eq!(asked.len(), 1);
+        let method = asked
+            .first()
+            .and_then(|entry| entry.query("code_challenge_method"));
+        assert_eq!(method, Some("S256"));
+    });
+    assert_eq!(party.requests("/token"), 0);
+}
+
+/// Mix-up, the classic one: the person was sent on to an honest server, whose response comes back in the flow of
+/// the attacker's. The code is not sent there.
+#[tokio::test]
+async fn a6_a_code_of_the_honest_server_is_not_sent_to_the_other() {
+    let (attacker, honest) = (Party::new().await, Party::new().await);
+    let at = Moment::system().expect("a clock");
+    let (url, pending) = attacker
+        .client
+        .authorize(&at, attacker.ask("openid read"))
+        .expect("a URL");
+    let sent_on = url
+        .as_str()
+        .replace(attacker.served.base(), honest.served.base());
+    let browser = oauth_reqwest::reqwest::Client::builder()
+        .no_proxy()
+        .redirect(oauth_reqwest::reqwest::redirect::Policy::none());
+    let reply = browser
+        .build()
+        .expect("a browser")
+        .get(sent_on)
+        .send()
+        .await;
+    let reply = reply.expect("a reply");
+    let callback = reply.headers()["location"].to_str().expect("a URL");
+    let refused = attacker.client.redeem(pending, callback).err();
+    assert_eq!(refused.map(|e| e.code()), Some("callback.issuer"));
+    assert_eq!(attacker.requests("/token"), 0);
+}
+
+/// Mix-up by redirect URIs: a response that arrives where another server's are received is of another flow.
+#[test]
+fn a6_a_response_belongs_where_it_was_asked_for() {
+    let bank = Bank::of(USUAL);
+    let begun = bank.driver.run(bank.client.begin_authorization(bank.ask()));
+    let begun = begun.expect("a flow");
+    let callback = browse(&bank.tls, begun.url.as_str());
+    let elsewhere = callback.replace("app.example/callback", "app.example/callback/other");
+    let refused = bank.client.redeem(begun.pending, &elsewhere).err();
+    assert_eq!(refused.map(|e| e.code()), Some("callback.redirect_uri"));
+    assert_eq!(bank.requests("/token"), 0);
+}
+
+/// Mix-up by a resource server: a token goes to the origins it is meant for, and to no other.
+#[test]
+fn a6_a_token_does_not_go_to_another_api() {
+    let bank = Bank::of(USUAL);
+    let tokens = bank.sign_in().expect("a login").tokens;
+    let api = bank.api(tokens).expect("an API");
+    let refused = api.get("https://api.attacker.example/echo").send().err();
+    assert_eq!(
+        refused.map(|e| e.code()),
+        Some("resource.origin_not_allowed")
+    );
+}
+
+/// An error is the server's only with the flow's state, and its issuer.
+#[test]
+fn a7_an_error_of_somebody_else_ends_no_flow() {
+    let bank = Bank::of(USUAL);
+    let begin = || bank.driver.run(bank.client.begin_authorization(bank.ask()));
+    for (query, code) in [
+        ("error=access_denied", "callback.state"),
+        ("error=access_denied&state=af0if", "callback.state"),
+    ] {
+        let begun = begin().expect("a flow");
+        let callback = format!("{CALLBACK}?{query}");
+        let refused = bank.client.redeem(begun.pending, &callback).err();
+        assert_eq!(refused.map(|e| e.code()), Some(code), "{query}");
+    }
+    let begun = begin().expect("a flow");
+    let state = begun.pending.state().expose();
+    let callback =
+        format!("{CALLBACK}?error=access_denied&state={state}&iss=https://other.example");
+    let refused = bank.client.redeem(begun.pending, &callback).err();
+    assert_eq!(refused.map(|e| e.code()), Some("callback.issuer"));
+}
+
+/// What a caller adds never takes the place of what the flow is made of.
+#[test]
+fn a8_nothing_is_put_in_the_place_of_the_flows_own() {
+    let bank = Bank::of(USUAL);
+    for name in [
+        "client_id",
+        "state",
+        "code_challenge",
+        "redirect_uri",
+        "request",
+        "dpop_jkt",
+    ] {
+        let ask = bank.ask().extra(name, "another");
+        let refused = bank.driver.run(bank.client.begin_authorization(ask)).err();
+        assert_eq!(
+            refused.map(|e| e.code()),
+            Some("form.reserved_parameter"),
+            "{name}"
+        );
+    }
+    assert_eq!(bank.requests("/par"), 0);
+}
+
+/// A signed response is no ID token, and an ID token no response, though one key signs both.
+#[test]
+fn b16_one_kind_of_token_is_not_taken_for_another() {
+    let profile = oauth_core::Profile::Fapi2MessageSigning;
+    let bank = Bank::of(Variant { profile, ..USUAL });
+    let id_token = bank
+        .sign_in()
+        .expect("a login")
+        .tokens
+        .id_token
+        .expect("an ID token");
+    let begun = bank.driver.run(bank.client.begin_authorization(bank.ask()));
+    let begun = begun.expect("a flow");
+    let callback = format!("{CALLBACK}?response={}", id_token.expose());
+    let exchange = bank
+        .client
+        .redeem(begun.pending, &callback)
+        .expect("a response");
+    let refused = bank.driver.run(exchange).map(drop).err();
+    assert_eq!(refused.map(|e| e.code()), Some("callback.missing_code"));
+    let flaw = IdTokenFlaw::ForeignType;
+    bank.tls.with(|twin| twin.inject(Fault::IdToken { flaw }));
+    assert_eq!(bank.sign_in().err().map(|e| e.code()), Some("jwt.typ"));
+}
+
+/// Audience injection: whatever endpoints a server names, an assertion is for its issuer alone.
+#[test]
+fn c8_an_assertion_names_the_issuer_and_nobody_else() {
+    use base64::Engine as _;
+    use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+    let bank = Bank::of(USUAL);
+    bank.sign_in().expect("a login");
+    let sent = bank.tls.with(|twin| {
+        let log = twin.log().iter();
+        let sent = log.filter_map(|entry| entry.form("client_assertion").map(str::to_owned));
+        sent.collect::<Vec<_>>()
+    });
+    assert!(sent.len() >= 2, "one to /par, one to /token");
+    for assertion in sent {
+        let claims = assertion.split('.').nth(1).expect("claims");
+        let claims = URL_SAFE_NO_PAD.decode(claims).expect("base64url");
+        let claims: serde_json::Value = serde_json::from_slice(&claims).expect("JSON");
+        assert_eq!(claims["aud"], bank.tls.base.as_str());
+    }
+}
+
+/// A wrong token from a cache: what grants are kept by tells apart who, for what, and bound to which key.
+#[test]
+fn d1_grants_that_differ_are_kept_apart() {
+    let bank = Bank::of(USUAL);
+    let scope = |text| GrantId::client().requesting(Scope::parse(text).expect("a scope"));
+    let other = DpopKey::generate(oauth_core::jose::Alg::Es256).and_then(|key| key.to_core());
+    let rebound = bank.client.clone().with_dpop(other.expect("a key"));
+    let mut keys = vec![
+        bank.client.keeper(scope("read")).key(),
+        bank.client.keeper(scope("write")).key(),
+        bank.client.keeper(GrantId::person("alice")).key(),
+        bank.client.keeper(GrantId::person("bob")).key(),
+        rebound.keeper(scope("read")).key(),
+        rebound.keeper(GrantId::person("alice")).key(),
+    ];
+    let count = keys.len();
+    keys.sort_unstable();
+    keys.dedup();
+    assert_eq!(keys.len(), count);
+}
+
+/// Sender-constraint downgrade: neither the server nor whoever forgets the key makes a bound token a bearer's.
+#[test]
+fn d5_a_bound_token_is_never_a_bearers() {
+    let bank = Bank::of(USUAL);
+    bank.tls.with(|twin| twin.inject(Fault::BearerTokenType));
+    let refused = bank.sign_in().err().map(|error| error.code());
+    assert_eq!(refused, Some("token.not_sender_constrained"));
+    // A caller without the key: nothing is sent.
+    let tokens = bank.sign_in().expect("a login").tokens;
+    let api = Api::new(Resource::new([bank.tls.mutual.as_str()]).expect("an origin"));
+    let url = format!("{}/api/echo", bank.tls.mutual);
+    let mut request = ResourceRequest::new(&api, http::Method::GET, &url);
+    request.resume(&alone(), Event::Begin).expect("a step");
+    let step = request.resume(&alone(), Event::Token(&Arc::new(tokens)));
+    assert!(
+        matches!(&step, Err(error) if error.code() == "key.missing"),
+        "{step:?}"
+    );
+    assert!(!matches!(step, Ok(Step::Send { .. })));
+}
+
+/// Request integrity: what the server was handed is what it answers, whatever the browser is told on its way.
+#[test]
+fn a_request_that_is_changed_on_its_way_changes_nothing() {
+    let bank = Bank::of(USUAL);
+    let begun = bank.driver.run(bank.client.begin_authorization(bank.ask()));
+    let begun = begun.expect("a flow");
+    let changed = format!(
+        "{}&scope=write&redirect_uri=https://attacker.example/",
+        begun.url.as_str()
+    );
+    let callback = browse(&bank.tls, &changed);
+    assert!(callback.starts_with(CALLBACK), "{callback}");
+    let login = bank.client.redeem(begun.pending, &callback);
+    let login = login.and_then(|exchange| bank.driver.run(exchange));
+    let granted = login.expect("a login").tokens.scope;
+    assert_eq!(granted, Scope::parse("openid read").expect("a scope"));
+    // And the mode of the response is part of it.
+    let uri = RedirectUri::parse(CALLBACK).expect("a URI");
+    let ask = AuthorizationRequest::new(uri).response_mode(ResponseMode::Fragment);
+    let begun = bank
+        .driver
+        .run(bank.client.begin_authorization(ask))
+        .expect("a flow");
+    let changed = format!("{}&response_mode=query", begun.url.as_str());
+    assert!(browse(&bank.tls, &changed).contains("#code="));
+}

@@ -1,0 +1,405 @@
+//! `dpop`, `dpop-nonce-sequence`: proofs as they go over the wire.
+
+use oauth_core::jose::Alg;
+use serde_json::{Value, json};
+
+use super::protected::{ISSUER, part, refused};
+use super::{Calls, Came, client, judge, server, tokens};
+use crate::ask::{self, Asks};
+use crate::classes;
+use crate::conversation::{ClientConfig, In};
+use crate::expect::wanted_classes;
+use crate::fields::{Reply, Text};
+use crate::format::{No, Vector, Verdict, holds, same, texts};
+use crate::lang::Lang;
+use crate::said::{Done, Refusal, Sent};
+
+const AT_AN_API: &str = "requests to an API go over sockets, in the packages' own tests";
+const NO_PRIVATE_HALF: &str = "nobody has the private half of this key";
+const PARSED: &str = "a URL that parsers read differently is refused, where the server names it";
+const OWN_METHOD: &str = "an endpoint has its own method";
+const OWN_KEY: &str = "a page's key is for ES256";
+
+/// A client whose tokens are bound to a key: of the page a public one.
+fn bound(lang: Lang, alg: &str) -> ClientConfig {
+    let of = match lang {
+        Lang::Browser => ask::public("client1"),
+        _ => client("client1", Some("hunter22")),
+    };
+    ClientConfig {
+        dpop: Some(alg.to_owned()),
+        ..of
+    }
+}
+
+/// A token request.
+fn asked(lang: Lang) -> In {
+    match lang {
+        Lang::Browser => redemption(),
+        _ => In::ClientCredentials {
+            scope: String::new(),
+        },
+    }
+}
+
+fn redemption() -> In {
+    In::Redeem {
+        callback: "https://app.example/cb?code=c&state=xyz".to_owned(),
+        flow: Some(ask::flow(
+            json!({ "client_id": "client1", "scope": "read" }),
+        )),
+    }
+}
+
+fn said(kind: Option<&str>) -> Reply {
+    let mut reply = json!({ "access_token": "t" });
+    if let Some(kind) = kind {
+        reply["token_type"] = kind.into();
+    }
+    Reply::json(&reply)
+}
+
+/// A proof taken apart.
+fn proof(sent: &Sent) -> Result<(Value, Value), No> {
+    let proof = sent.header("dpop").ok_or("no proof")?;
+    Ok((part(proof, 0)?, part(proof, 1)?))
+}
+
+/// The request for UserInfo at this URL, with this token: the one request to an API that a package makes itself.
+fn userinfo(asks: &mut Asks, url: &str, token: &str) -> Result<Came, No> {
+    let metadata = json!({ "userinfo_endpoint": url });
+    let tokens = ask::stored_tokens(json!({
+        "version": 2, "client_id": "client1", "access_token": token, "token_type": "DPoP",
+        "id_token": super::signed("rsa1", Alg::Rs256, None, &super::claims())?,
+    }));
+    let ask = In::Userinfo {
+        subject: "user-1".to_owned(),
+        tokens: Some(tokens),
+    };
+    let calls = Calls::new(server(ISSUER, &metadata), bound(asks.lang, "ES256"));
+    let mut came = calls.call(1, ask, Vec::new()).ask(asks)?;
+    came.pop().ok_or_else(|| "no call".into())
+}
+
+fn sent_userinfo(asks: &mut Asks, url: &str, token: &str) -> Result<Sent, No> {
+    let came = userinfo(asks, url, token)?;
+    match (came.end, came.sent.into_iter().next()) {
+        (Some(Err(refusal)), _) => Err(refusal.message.into()),
+        (_, Some(sent)) => Ok(sent),
+        (_, None) => Err("nothing was sent".into()),
+    }
+}
+
+/// What a token request sends, and how it ends with these replies.
+fn token_request(
+    asks: &mut Asks,
+    metadata: &Value,
+    of: ClientConfig,
+    replies: Vec<Reply>,
+) -> Result<Came, No> {
+    let calls = Calls::new(server(ISSUER, metadata), of).call(1, asked(asks.lang), replies);
+    calls.ask(asks)?.pop().ok_or_else(|| "no call".into())
+}
+
+const RESOURCE: &str = "https://rs.example/x";
+
+pub(crate) fn dpop(vector: &Vector, asks: &mut Asks) -> Verdict {
+    let (input, expected) = (&vector.input, &vector.expected);
+    let es256 = bound(asks.lang, "ES256");
+    if let Some(published) = vector.text("proof") {
+        // That its signature is good is the core's to say: ours has the same form.
+        let (header, claims) = (part(published, 0)?, part(published, 1)?);
+        let ours = match claims.get("ath") {
+            Some(_) => sent_userinfo(asks, RESOURCE, "a")?,
+            None => first(token_request(asks, &Value::Null, es256, Vec::new())?)?,
+        };
+        let (our_header, our_claims) = proof(&ours)?;
+        same("members", names(&our_header), names(&header))?;
+        return same("claims", names(&our_claims), names(&claims));
+    }
+    if let Some(url) = vector.text("request_url") {
+        if !url.is_ascii() || url.contains("/../") || url.contains("SERVER") {
+            return Err(No::OutOfReach(PARSED));
+        }
+        let came = userinfo(asks, url, "a")?;
+        return match came.end {
+            Some(Err(refusal)) => refused(vector, refusal),
+            _ => {
+                let (_, claims) = proof(came.sent.first().ok_or("nothing was sent")?)?;
+                same("htu", &claims["htu"], &expected["htu"])
+            }
+        };
+    }
+    if let Some(method) = vector.text("method") {
+        let sent = match method {
+            "get" => sent_userinfo(asks, RESOURCE, "a")?,
+            "POST" => first(token_request(asks, &Value::Null, es256, Vec::new())?)?,
+            _ => return Err(No::OutOfReach(OWN_METHOD)),
+        };
+        let (_, claims) = proof(&sent)?;
+        return same("htm", &claims["htm"], &expected["htm"]);
+    }
+    if input.get("jwk").is_some() {
+        return Err(No::OutOfReach(NO_PRIVATE_HALF));
+    }
+    if let Some(nonce) = input.get("DPoP-Nonce").and_then(Value::as_str) {
+        let with = said(Some("DPoP")).with("dpop-nonce", nonce);
+        let lang = asks.lang;
+        let calls = Calls::new(server(ISSUER, &Value::Null), es256)
+            .call(1, asked(lang), vec![with])
+            .call(1, asked(lang), vec![said(Some("DPoP"))]);
+        let (_, claims) = proof(&first(calls.ask(asks)?.pop().ok_or("no call")?)?)?;
+        return same(
+            "stored",
+            claims["nonce"] == nonce,
+            expected["stored"] == true,
+        );
+    }
+    if input.get("challenge").is_some() || input.get("header").is_some() {
+        return Err(No::OutOfReach(AT_AN_API));
+    }
+    if let Some(metadata) = input.get("metadata") {
+        let of = bound(asks.lang, vector.must("key_alg")?);
+        if asks.lang == Lang::Browser {
+            return Err(No::OutOfReach(OWN_KEY));
+        }
+        let end = token_request(asks, metadata, of, Vec::new())?.end;
+        return judge(vector, end.ok_or("it was sent")?).map(drop);
+    }
+    if let Some(is_bound) = input.get("sent_dpop_proof") {
+        let of = match is_bound == true {
+            true => es256,
+            false => ClientConfig {
+                dpop: None,
+                ..es256
+            },
+        };
+        let reply = said(vector.text("token_type"));
+        let end = token_request(asks, &Value::Null, of, vec![reply])?.end;
+        let end = end.ok_or("it does not end")?;
+        let wanted = expected["ok"].as_str();
+        return match (end, wanted) {
+            (Ok(_), Some(_)) if asks.lang == Lang::Browser => Ok(()),
+            (Ok(done), Some(_)) => {
+                same("type", tokens(done)?.text("token_type")?.as_deref(), wanted)
+            }
+            (Err(refusal), None) => refused(vector, refusal),
+            (end, _) => Err(format!("ended with {end:?}").into()),
+        };
+    }
+    if input.get("refresh_token_bound_to").is_some() {
+        return refreshed(vector, asks);
+    }
+    if let Some(alg) = vector.text("alg") {
+        if asks.lang == Lang::Browser {
+            return Err(No::OutOfReach(OWN_KEY));
+        }
+        let of = bound(asks.lang, alg);
+        let end = token_request(asks, &Value::Null, of, Vec::new())?.end;
+        return judge(vector, end.ok_or("it was sent")?).map(drop);
+    }
+    match vector.text("build") {
+        Some(_) if vector.text("for") == Some("token endpoint") => {
+            let sent = first(token_request(asks, &Value::Null, es256, Vec::new())?)?;
+            required(vector, &sent)
+        }
+        _ => {
+            let token = vector.must("access_token")?;
+            let sent = sent_userinfo(asks, RESOURCE, token)?;
+            let (_, claims) = proof(&sent)?;
+            same("ath", &claims["ath"], &expected["ath"])?;
+            required(vector, &sent)
+        }
+    }
+}
+
+fn first(came: Came) -> Result<Sent, No> {
+    match (came.sent.into_iter().next(), came.end) {
+        (Some(sent), _) => Ok(sent),
+        (None, Some(Err(refusal))) => Err(refusal.message.into()),
+        (None, _) => Err("nothing was sent".into()),
+    }
+}
+
+fn names(value: &Value) -> Vec<String> {
+    let mut names: Vec<_> = value
+        .as_object()
+        .into_iter()
+        .flatten()
+        .map(|(name, _)| name.clone())
+        .collect();
+    names.sort_unstable();
+    names
+}
+
+fn required(vector: &Vector, sent: &Sent) -> Verdict {
+    let (header, claims) = proof(sent)?;
+    let expected = &vector.expected;
+    let mut exact = texts(&expected["header_members_exact"]);
+    exact.sort_unstable();
+    if !exact.is_empty() {
+        same("header", names(&header), exact)?;
+    }
+    if let Some(typ) = expected["typ"].as_str() {
+        same("typ", header["typ"].as_str(), Some(typ))?;
+    }
+    for name in texts(&expected["claims_required"]) {
+        holds(&name, claims.get(&name).is_some())?;
+    }
+    for name in texts(&expected["claims_forbidden"]) {
+        holds(&name, claims.get(&name).is_none())?;
+    }
+    match expected["authorization"].as_str() {
+        Some(wanted) => same("authorization", sent.header("authorization"), Some(wanted)),
+        None => Ok(()),
+    }
+}
+
+/// A public client refreshes with its key, and with no other.
+fn refreshed(vector: &Vector, asks: &mut Asks) -> Verdict {
+    let of = || ClientConfig {
+        dpop: Some("ES256".to_owned()),
+        ..ask::public("client1")
+    };
+    let tokens_of = json!({ "access_token": "t", "token_type": "DPoP", "refresh_token": "r" });
+    let refresh = |tokens| In::Refresh {
+        scope: String::new(),
+        tokens,
+    };
+    let calls = Calls::new(server(ISSUER, &Value::Null), of())
+        .call(1, redemption(), vec![Reply::json(&tokens_of)])
+        .call(2, refresh(None), Vec::new());
+    let mut came = calls.ask(asks)?.into_iter();
+    let login = came.next().ok_or("no login")?;
+    let (first_key, _) = proof(login.sent.first().ok_or("no request")?)?;
+    let (second_key, _) = proof(&first(came.next().ok_or("no refresh")?)?)?;
+    same("the key", &second_key["jwk"], &first_key["jwk"])?;
+    let held = tokens(
+        login
+            .end
+            .ok_or("no end")?
+            .map_err(|refusal| refusal.message)?,
+    )?;
+    let stored = held.text("stored")?.ok_or("nothing is stored")?;
+    // Another conversation has a key of its own.
+    let calls = Calls::new(server(ISSUER, &Value::Null), of());
+    let calls = calls.call(2, refresh(Some(Text(stored))), Vec::new());
+    let Err(refusal) = calls.end(asks)? else {
+        return Err("it was sent".into());
+    };
+    classes::check(
+        &refusal,
+        &wanted_classes(&vector.expected["with_other_key"]),
+    )
+}
+
+pub(crate) fn sequence(vector: &Vector, asks: &mut Asks) -> Verdict {
+    let steps = vector.input["steps"].as_array().ok_or("no steps")?;
+    let mut calls = Calls::new(server(ISSUER, &Value::Null), bound(asks.lang, "ES256"));
+    let mut rest: &[Value] = steps;
+    while let [head, ..] = rest {
+        let is_named = head.get("send").is_some();
+        let replies: Vec<_> = rest
+            .iter()
+            .skip(usize::from(is_named))
+            .map_while(|step| step.get("recv"))
+            .collect();
+        rest = &rest[usize::from(is_named) + replies.len()..];
+        let what = head["send"].as_str().unwrap_or_default();
+        let is_of_api = what.contains("resource") || what.starts_with("https");
+        if is_of_api || replies.iter().any(|reply| reply["from"] != "as") {
+            return Err(No::OutOfReach(AT_AN_API));
+        }
+        let replies = replies.into_iter().map(reply).collect();
+        let input = if what.contains("code") {
+            redemption()
+        } else {
+            asked(asks.lang)
+        };
+        calls = calls.call(1, input, replies);
+    }
+    let came = calls.ask(asks)?;
+    let sent: Vec<_> = came.iter().flat_map(|came| &came.sent).collect();
+    let proofs: Vec<_> = sent
+        .iter()
+        .map(|sent| proof(sent))
+        .collect::<Result<_, _>>()?;
+    let expected = &vector.expected;
+    if let Some(count) = expected["requests"].as_u64() {
+        same("requests", proofs.len() as u64, count)?;
+    }
+    if let Some(nonces) = expected["nonces_sent"].as_array() {
+        let ours: Vec<_> = proofs
+            .iter()
+            .map(|(_, claims)| claims["nonce"].clone())
+            .collect();
+        same("nonces", &ours, nonces)?;
+    }
+    let mut jtis: Vec<_> = proofs
+        .iter()
+        .map(|(_, claims)| claims["jti"].to_string())
+        .collect();
+    jtis.sort_unstable();
+    jtis.dedup();
+    same("each proof is another", jtis.len(), proofs.len())?;
+    if expected["same_code_and_verifier"] == true {
+        let same_form = sent.iter().all(|request| request.body == sent[0].body);
+        holds(
+            "the form is the same",
+            same_form || asks.lang != Lang::Browser,
+        )?;
+        let codes: Vec<_> = sent
+            .iter()
+            .map(|sent| sent.parameter("code"))
+            .collect::<Result<_, _>>()?;
+        holds(
+            "the code is the same",
+            codes.iter().all(|code| *code == codes[0]),
+        )?;
+    }
+    let results: Vec<_> = came
+        .iter()
+        .filter_map(|came| came.end.as_ref())
+        .map(result)
+        .collect();
+    for (name, got) in [
+        ("first_result", results.first()),
+        ("result", results.last()),
+    ] {
+        if let Some(wanted) = expected[name].as_str() {
+            same(name, got.map(String::as_str), Some(wanted))?;
+        }
+    }
+    Ok(())
+}
+
+fn result(end: &Result<Done, Refusal>) -> String {
+    match end {
+        Ok(_) => "ok".to_owned(),
+        Err(refusal) => match (&refusal.error, refusal.code.as_str()) {
+            (_, "dpop.nonce") => "error:malformed_dpop_nonce".to_owned(),
+            (Some(error), _) => format!("error:{error}"),
+            (None, code) => format!("error:{code}"),
+        },
+    }
+}
+
+fn reply(said: &Value) -> Reply {
+    let body: Value =
+        serde_json::from_str(said["body"].as_str().unwrap_or_default()).unwrap_or_default();
+    let status = said["status"]
+        .as_u64()
+        .and_then(|status| u16::try_from(status).ok());
+    let mut reply = Reply::json(&body).status(status.unwrap_or(200));
+    for pair in said["headers_multi"].as_array().into_iter().flatten() {
+        let [name, value] = [&pair[0], &pair[1]].map(|part| part.as_str().unwrap_or_default());
+        reply = reply.with(&name.to_ascii_lowercase(), value);
+    }
+    for (name, value) in said["headers"].as_object().into_iter().flatten() {
+        reply = reply.with(
+            &name.to_ascii_lowercase(),
+            value.as_str().unwrap_or_default(),
+        );
+    }
+    reply
+}

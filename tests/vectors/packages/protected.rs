@@ -1,0 +1,326 @@
+//! `jarm`, `jar`, `step-up`: signed requests and responses, and what an API wants of the person.
+
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use serde_json::{Value, json};
+
+use super::{Calls, client, judge, record, server};
+use crate::ask::{self, Asks};
+use crate::conversation::{Ask, Asked, ClientConfig, Conversation, In};
+use crate::fields::{Fields, Reply, Text};
+use crate::format::{No, Vector, Verdict, holds, same, texts};
+use crate::jws::{key_set, keys};
+use crate::lang::Lang;
+use crate::said::{Refusal, Said};
+
+pub(super) const ISSUER: &str = "https://as.example";
+const CALLBACK: &str = "https://client.example.com/cb";
+
+const BESIDE: &str = "tokens that differ by how their person has authenticated are kept apart by the caller, who \
+                      names their grants";
+const REPLIES: &str = "a reply is the caller's, which the packages' own tests ask over sockets";
+const OF_THE_PAGE: &str = "a page remembers no wish that was fulfilled before";
+
+pub(crate) fn jarm(vector: &Vector, asks: &mut Asks) -> Verdict {
+    let expect = &vector.input["expect"];
+    let member = |name: &str, usual: &str| expect[name].as_str().unwrap_or(usual).to_owned();
+    let (issuer, id) = (member("issuer", ISSUER), member("client_id", "client1"));
+    let algs = "authorization_signing_alg_values_supported";
+    let metadata = json!({ algs: expect["allowed_algs"].as_array() });
+    let metadata = if metadata[algs].is_null() {
+        Value::Null
+    } else {
+        metadata
+    };
+    let now = expect["now"].as_u64().unwrap_or(super::NOW);
+    let flow = ask::flow(json!({
+        "issuer": issuer, "client_id": id, "redirect_uri": CALLBACK, "started_at": now,
+        "response_mode": vector.text("response_mode").unwrap_or("jwt"),
+        "state": vector.text("expected_state").unwrap_or("xyz"),
+    }));
+    let redeem = In::Redeem {
+        callback: vector.must("callback")?.to_owned(),
+        flow: Some(flow),
+    };
+    let calls = Calls::new(server(&issuer, &metadata), ask::public(&id));
+    let calls = calls.call(now, redeem, vec![Reply::json(&key_set(&Value::Null))]);
+    let came = calls.ask(asks)?.pop().ok_or("no call")?;
+    match (came.end, came.sent.last()) {
+        (None, Some(sent)) => same(
+            "code",
+            sent.parameter("code")?.as_deref(),
+            vector.expected["ok"]["code"].as_str(),
+        ),
+        (Some(end), _) => judge(vector, end).map(drop),
+        (None, None) => Err("nothing was sent".into()),
+    }
+}
+
+/// The URL of an authorization, or why there is none.
+fn authorized(
+    asks: &mut Asks,
+    metadata: &Value,
+    client: ClientConfig,
+    now: u64,
+    ask: Ask,
+) -> Result<Result<(String, Value), Refusal>, No> {
+    let conversation = Conversation::new(Some(server(ISSUER, metadata)), Some(client));
+    let conversation = conversation.then(now, In::Authorize(ask));
+    url(asks.play(&conversation)?.pop())
+}
+
+fn url(said: Option<Said>) -> Result<Result<(String, Value), Refusal>, No> {
+    match said {
+        Some(Said::Authorized { url, flow }) => {
+            let flow = serde_json::from_str(&flow).map_err(|error| error.to_string())?;
+            Ok(Ok((url, flow)))
+        }
+        Some(Said::Error(refusal)) => Ok(Err(refusal)),
+        other => Err(format!("want a URL, got {other:?}").into()),
+    }
+}
+
+fn query(url: &str) -> Vec<(String, String)> {
+    let query = url.split_once('?').map_or("", |(_, query)| query);
+    serde_urlencoded::from_str(query).unwrap_or_default()
+}
+
+pub(super) fn refused(vector: &Vector, refusal: Refusal) -> Verdict {
+    judge(vector, Err(refusal)).map(drop)
+}
+
+fn ask_for(redirect_uri: &str, scope: &str) -> Ask {
+    Ask {
+        redirect_uri: redirect_uri.to_owned(),
+        scope: scope.to_owned(),
+        ..Ask::default()
+    }
+}
+
+pub(crate) fn jar(vector: &Vector, asks: &mut Asks) -> Verdict {
+    let plain = ask::public(vector.text("client_id").unwrap_or("client1"));
+    let mut signs = plain.clone();
+    let key = keys("client_ec").to_string();
+    for (name, value) in [
+        ("request_object_signing_alg", "ES256"),
+        ("request_object_signing_key", key.as_str()),
+    ] {
+        signs.registration.insert(name.to_owned(), value.into());
+    }
+    let metadata = &vector.input["metadata"];
+    match vector.text("build") {
+        Some("request_object") => {
+            let given = &vector.input["params"];
+            let mut ask = ask_for(given["redirect_uri"].as_str().unwrap_or_default(), "openid");
+            ask.extra
+                .insert("max_age".to_owned(), given["max_age"].to_string());
+            let now = vector.input["now"].as_u64().ok_or("no time")?;
+            let made = authorized(asks, metadata, signs, now, ask)?;
+            let (url, flow) = made.map_err(|refusal| refusal.message)?;
+            object(vector, &url, &flow, now)
+        }
+        Some("authorization_url_with_request") => {
+            let more = texts(&vector.expected["oidc_compat_adds"]);
+            for (scope, extra) in [("", Vec::new()), ("openid", more)] {
+                let made = authorized(asks, metadata, signs.clone(), 1, ask_for(CALLBACK, scope))?;
+                let (url, _) = made.map_err(|refusal| refusal.message)?;
+                let mut names: Vec<_> = query(&url).into_iter().map(|(name, _)| name).collect();
+                let mut wanted = texts(&vector.expected["query_params"]);
+                wanted.extend(extra);
+                names.sort_unstable();
+                wanted.sort_unstable();
+                same("parameters", names, wanted)?;
+            }
+            Ok(())
+        }
+        Some("authorization_url") => {
+            match authorized(asks, metadata, plain, 1, ask_for(CALLBACK, ""))? {
+                Err(refusal) => refused(vector, refusal),
+                Ok((url, _)) => Err(format!("not refused: {url}").into()),
+            }
+        }
+        Some(other) => Err(format!("nothing builds {other}").into()),
+        None => {
+            let mut ask = ask_for(CALLBACK, "");
+            match vector.text("request_uri") {
+                Some(uri) => ask.request_uri = Some(uri.to_owned()),
+                None => {
+                    let uri = "https://client.example/r".to_owned();
+                    ask.extra.insert("request_uri".to_owned(), uri);
+                }
+            }
+            match authorized(asks, metadata, signs, 1, ask)? {
+                Err(refusal) => refused(vector, refusal),
+                Ok((url, _)) => Err(format!("not refused: {url}").into()),
+            }
+        }
+    }
+}
+
+pub(super) fn part(jwt: &str, at: usize) -> Result<Value, No> {
+    let part = jwt.split('.').nth(at).unwrap_or_default();
+    let bytes = URL_SAFE_NO_PAD
+        .decode(part)
+        .map_err(|error| error.to_string())?;
+    serde_json::from_slice(&bytes).map_err(|error| error.to_string().into())
+}
+
+/// The request object of this URL is the one that the vector wants.
+fn object(vector: &Vector, url: &str, flow: &Value, now: u64) -> Verdict {
+    let pairs = query(url);
+    let jwt = pairs.iter().find(|(name, _)| name == "request");
+    let (_, jwt) = jwt.ok_or("no request object")?;
+    let (header, claims) = (part(jwt, 0)?, part(jwt, 1)?);
+    let expected = &vector.expected;
+    same("typ", &header["typ"], &expected["header_typ"])?;
+    for (name, value) in expected["claims"].as_object().ok_or("no claims")? {
+        match name.as_str() {
+            "exp_max" => {
+                let exp = claims["exp"].as_u64().ok_or("no exp")?;
+                holds("exp", exp > now && Some(exp) <= value.as_u64())?;
+            }
+            _ => same(name, &claims[name], value)?,
+        }
+    }
+    let given = vector.input["params"].as_object().ok_or("no parameters")?;
+    for name in given.keys().filter(|name| *name != "state") {
+        same(name, &claims[name], &given[name])?;
+    }
+    same("state", &claims["state"], &flow["state"])?;
+    let never = texts(&expected["must_not_contain"]);
+    for name in never.iter().map(String::as_str).chain(["sub"]) {
+        holds(name, claims.get(name).is_none())?;
+    }
+    Ok(())
+}
+
+pub(crate) fn step_up(vector: &Vector, asks: &mut Asks) -> Verdict {
+    if let Some(reply) = vector.input.get("introspection_response") {
+        return introspected(vector, reply, asks);
+    }
+    if vector.input.get("cached_tokens").is_some() {
+        return Err(No::OutOfReach(BESIDE));
+    }
+    if let Some(callback) = vector.text("callback") {
+        let redeem = In::Redeem {
+            callback: callback.to_owned(),
+            flow: Some(ask::flow(json!({
+                "client_id": "client1", "redirect_uri": CALLBACK,
+                "state": vector.must("expected_state")?,
+            }))),
+        };
+        let calls = Calls::new(server(ISSUER, &Value::Null), ask::public("client1"));
+        let Err(refusal) = calls.call(1, redeem, Vec::new()).end(asks)? else {
+            return Err("accepted".into());
+        };
+        same(
+            "code",
+            refusal.error.as_deref(),
+            vector.expected["code"].as_str(),
+        )?;
+        return same("retry", refusal.advice == "retry", false);
+    }
+    let status = vector.input["status"]
+        .as_u64()
+        .and_then(|status| u16::try_from(status).ok());
+    let status = status.ok_or("no status")?;
+    let field = vector.must("www_authenticate")?.to_owned();
+    let told = In::StepUp {
+        status,
+        challenges: vec![field.clone()],
+    };
+    let calls = || {
+        Conversation::new(
+            Some(server(ISSUER, &Value::Null)),
+            Some(ask::public("client1")),
+        )
+    };
+    let Some(Said::StepUp(wanted)) = asks.play(&calls().then(1, told))?.pop() else {
+        return Err("nothing was told".into());
+    };
+    match vector.expected["action"].as_str() {
+        Some(action) if action.contains("retry once") => {
+            holds("nobody is asked", wanted.is_null())?;
+            let headers = Fields(vec![("www-authenticate".to_owned(), field)]);
+            let verdict = In::Verdict { status, headers };
+            match asks.play(&calls().then(1, verdict))?.pop() {
+                Some(Said::Verdict(verdict)) => holds("renewed", verdict.renews),
+                other => Err(format!("want a verdict, got {other:?}").into()),
+            }
+        }
+        Some(_) if vector.input["same_challenge_already_answered"] == true => {
+            repeated(&wanted, asks)
+        }
+        Some(_) if vector.text("grant").is_some() => Err(No::OutOfReach(REPLIES)),
+        Some(_) => holds("nothing to ask for", wanted.is_null()),
+        None => {
+            let mut ask = ask_for(CALLBACK, vector.text("granted_scope").unwrap_or_default());
+            ask.step_up = Some(wanted);
+            let of = ask::public("client1");
+            let made = authorized(asks, &Value::Null, of, 1, ask)?;
+            let (url, _) = made.map_err(|refusal| refusal.message)?;
+            let asked = query(&url);
+            let wanted = vector.expected["authorization_params"].as_array();
+            for pair in wanted.into_iter().flatten() {
+                let [name, value] = [&pair[0], &pair[1]].map(|part| part.as_str());
+                let found = asked.iter().find(|(known, _)| Some(known.as_str()) == name);
+                same(
+                    name.unwrap_or_default(),
+                    found.map(|(_, value)| value.as_str()),
+                    value,
+                )?;
+            }
+            Ok(())
+        }
+    }
+}
+
+/// The same is wanted of tokens from a login for it.
+fn repeated(wanted: &Value, asks: &mut Asks) -> Verdict {
+    if asks.lang == Lang::Browser {
+        return Err(No::OutOfReach(OF_THE_PAGE));
+    }
+    let mut ask = ask_for(CALLBACK, "");
+    ask.step_up = Some(wanted.clone());
+    let of = ask::public("client1");
+    // Tokens of before, which were not enough.
+    let held = json!({ "client_id": "client1", "refresh_token": "r" });
+    let before = In::Refresh {
+        scope: String::new(),
+        tokens: Some(ask::stored_tokens(held)),
+    };
+    let token = Reply::json(&json!({ "access_token": "b", "token_type": "Bearer" }));
+    let start = Conversation::new(Some(server(ISSUER, &Value::Null)), Some(of));
+    let start = start.then(1, before).then(1, In::Reply(token.clone()));
+    let first = start.clone().then(1, In::Authorize(ask.clone()));
+    let (_, flow) = url(asks.play(&first)?.pop())?.map_err(|refusal| refusal.message)?;
+    let state = flow["state"].as_str().unwrap_or_default();
+    let redeem = In::Redeem {
+        callback: format!("{CALLBACK}?code=c&state={state}"),
+        flow: Some(Text(flow.to_string())),
+    };
+    let again = start
+        .then(1, redeem)
+        .then(1, In::Reply(token))
+        .then(1, In::Authorize(ask));
+    match url(asks.play(&again)?.pop())? {
+        Err(refusal) => same("the second time", refusal.code.as_str(), "step_up.repeated"),
+        Ok((url, _)) => Err(format!("asked again: {url}").into()),
+    }
+}
+
+fn introspected(vector: &Vector, reply: &Value, asks: &mut Asks) -> Verdict {
+    let asked = In::Introspect(Asked {
+        token: Some("t".to_owned()),
+        ..Asked::default()
+    });
+    let body: Value = serde_json::from_str(reply["body"].as_str().unwrap_or_default())
+        .map_err(|error| error.to_string())?;
+    let calls = Calls::new(server(ISSUER, &Value::Null), client("c", Some("s3cr3t")));
+    let end = calls.call(1, asked, vec![Reply::json(&body)]).end(asks)?;
+    let said = record(end.map_err(|refusal| refusal.message)?)?;
+    for name in ["acr", "auth_time"] {
+        same(name, &said["extra"][name], &vector.expected["ok"][name])?;
+    }
+    Ok(())
+}
