@@ -123,7 +123,15 @@ pub(crate) fn dpop(vector: &Vector, asks: &mut Asks) -> Verdict {
         }
         let came = userinfo(asks, url, "a")?;
         return match came.end {
-            Some(Err(refusal)) => refused(vector, refusal),
+            // It is an endpoint's URL, and refused as such.
+            Some(Err(refusal)) => {
+                holds("refused", expected["error"].is_string())?;
+                same(
+                    "code",
+                    refusal.code.as_str(),
+                    "metadata.endpoint_has_userinfo",
+                )
+            }
             _ => {
                 let (_, claims) = proof(came.sent.first().ok_or("nothing was sent")?)?;
                 same("htu", &claims["htu"], &expected["htu"])
