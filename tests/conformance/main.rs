@@ -9,6 +9,8 @@ use oauth_testkit::{Fault, Served, Twin};
 use serde_json::Value;
 use sha2::{Digest as _, Sha256};
 
+mod fapi;
+
 const DISCOVERY: &str = "/.well-known/openid-configuration";
 
 struct Ended {

@@ -1,10 +1,10 @@
-// A signed access token verified with a key at hand, and a client's assertion made, by each library.
+// A signed access token verified with a key at hand, a client's assertion and a DPoP proof made, by each library.
 import { createPrivateKey, createPublicKey, randomUUID, sign, verify } from 'node:crypto'
 import { readFileSync } from 'node:fs'
 import { OURS, agree, cpuOf, figure, inTurns, medians } from './harness.mjs'
 import { SignJWT, createLocalJWKSet, jwtVerify } from 'jose'
 import * as oauth from 'oauth4webapi'
-import { AccessTokenVerifier, Client, Server, privateKeyJwt } from '../../../bindings/node/js/index.mjs'
+import { AccessTokenVerifier, Client, DpopKey, Server, privateKeyJwt } from '../../../bindings/node/js/index.mjs'
 
 const ISSUER = 'https://as.example'
 const AUDIENCE = 'https://api.example'
@@ -12,6 +12,8 @@ const RAW = 'node:crypto, the signature alone'
 const ALGS = { RS256: 'rsa1', ES256: 'ec1', EdDSA: 'ed1' }
 const BATCH = 200
 const ABOVE_RAW = 5
+/** Of a DPoP proof, in microseconds. */
+const PROOF = 35
 const { keys: { as_private: PRIVATE } } = JSON.parse(readFileSync(new URL('../../vectors/vectors.json', import.meta.url)))
 const now = Math.floor(Date.now() / 1000)
 
@@ -112,5 +114,33 @@ async function signing(alg) {
   figure(`Node.js: private_key_jwt made, ${alg}`, 'us CPU', taken, { budget: taken[RAW] + ABOVE_RAW })
 }
 
+/** What a proof adds to a request (RFC 9449): one without is taken off ours. */
+async function proving(alg) {
+  const endpoint = `${ISSUER}/token`
+  const server = Server.fromMetadata(ISSUER, { issuer: ISSUER, token_endpoint: endpoint })
+  const jwk = PRIVATE[ALGS[alg]]
+  const dpopKey = new DpopKey(JSON.stringify(jwk), { alg })
+  const bound = new Client(server, { clientId: 'c', clientSecret: 's3cr3t', dpopKey })
+  const plain = new Client(server, { clientId: 'c', clientSecret: 's3cr3t' })
+  const key = createPrivateKey({ key: jwk, format: 'jwk' })
+  const [hash, options] = way(alg)
+  const input = Buffer.from(tokens(alg)[0].split('.').slice(0, 2).join('.'))
+  const { kid, use, alg: _, ...shown } = publicJwk(alg)
+  const header = { alg, typ: 'dpop+jwt', jwk: shown }
+  const results = await rounds({
+    [OURS]: () => bound.exchange.clientCredentials().begin(),
+    'without a proof': () => plain.exchange.clientCredentials().begin(),
+    jose: () => {
+      const claims = { htm: 'POST', htu: endpoint, iat: now, jti: randomUUID() }
+      return new SignJWT(claims).setProtectedHeader(header).sign(key)
+    },
+    [RAW]: () => sign(hash, input, { key, ...options }),
+  })
+  const { 'without a proof': without, ...others } = results
+  const ours = results[OURS].map((value, n) => value - without[n])
+  figure(`Node.js: a DPoP proof made, ${alg}`, 'us CPU', medians({ ...others, [OURS]: ours }), { budget: PROOF })
+}
+
 for (const alg of Object.keys(ALGS)) await verifying(alg)
 for (const alg of Object.keys(ALGS)) await signing(alg)
+for (const alg of ['ES256', 'EdDSA']) await proving(alg)

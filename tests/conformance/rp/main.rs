@@ -6,6 +6,7 @@
 //! and 2 if the command is not right. Nothing is requested that the flow does not need.
 
 mod browser;
+mod fapi;
 mod form;
 mod party;
 
@@ -63,6 +64,8 @@ struct Cli {
     /// Allow plain http, to loopback addresses only
     #[arg(long)]
     loopback_http: bool,
+    #[command(flatten)]
+    fapi: fapi::Fapi,
 }
 
 /// How a client with a secret authenticates.
@@ -111,6 +114,9 @@ enum Stage {
     /// What the server tells of the person
     #[value(skip)]
     Userinfo,
+    /// The answer of an API
+    #[value(skip)]
+    Resource,
 }
 
 impl Stage {
@@ -122,6 +128,7 @@ impl Stage {
             Self::Token => "token",
             Self::Refresh => "refresh",
             Self::Userinfo => "userinfo",
+            Self::Resource => "resource",
         }
     }
 }

@@ -32,7 +32,8 @@ impl Party {
     /// Asks for the metadata where OpenID Connect Discovery section 4 has it, and nowhere else.
     pub(crate) fn discover(cli: &Cli) -> Result<Self, Ended> {
         let failed = Stage::Discovery.failed();
-        let driver = Driver::new(network(cli)).map_err(&failed)?;
+        let shown = cli.fapi.network(network(cli)).map_err(&failed)?;
+        let driver = Driver::new(shown).map_err(&failed)?;
         let ask = discovery(cli).map_err(&failed)?;
         let server = driver.run(discover_with(ask)).map_err(&failed)?;
         let browser = Browser::new(network(cli)).map_err(|why| Stage::Discovery.lost(why))?;
@@ -91,6 +92,11 @@ impl Party {
             record["stage"] = Stage::Refresh.as_str().into();
             record["refreshed"] = refreshed(&tokens);
         }
+        let called = cli.fapi.call(&self.driver, &self.client, &tokens);
+        if let Some(status) = called.map_err(Stage::Resource.failed())? {
+            record["stage"] = Stage::Resource.as_str().into();
+            record["resource"] = json!({ "status": status });
+        }
         if let Some(id_token) = login.id_token.filter(|_| cli.userinfo) {
             let tokens = Arc::new(tokens);
             let ask = self.client.userinfo(tokens, id_token.subject().to_owned());
@@ -133,13 +139,14 @@ fn client(cli: &Cli, server: Server) -> Result<Client, Error> {
     let secret = std::env::var(&cli.client_secret_env).ok();
     let secret = secret.filter(|secret| !secret.is_empty()).map(Secret::new);
     let auth = match (cli.client_auth, secret) {
-        (None, None) => ClientAuth::none(),
+        (None, None) => cli.fapi.auth(&server)?.unwrap_or_else(ClientAuth::none),
         (None, Some(secret)) => ClientAuth::negotiate(Credentials::secret(secret), &server)?,
         (Some(Method::Basic), Some(secret)) => ClientAuth::basic(secret),
         (Some(Method::Post), Some(secret)) => ClientAuth::post(secret),
         (Some(_), None) => return Err(Misuse::SecretMissing.into()),
     };
     let client = Client::new(server, ClientId::new(&*cli.client_id), auth)?;
+    let client = cli.fapi.apply(client)?;
     if cli.id_token_algs.is_empty() {
         return Ok(client);
     }

@@ -147,6 +147,11 @@ impl PublicJwk {
         self.alg_family != Family::X25519
     }
 
+    /// Whether others can encrypt to such a key at all.
+    pub(super) fn encrypts(&self) -> bool {
+        self.alg_family != Family::Ed25519
+    }
+
     /// Whether a content's key can be encrypted to such a key by this algorithm, or agreed on.
     pub(super) const fn fits_encryption(&self, alg: JweAlg) -> bool {
         match self.alg_family {

@@ -33,7 +33,7 @@ struct Entry {
     purpose: Purpose,
 }
 
-/// What a key is for (`use`).
+/// What a key is for: by its `use`, its `key_ops`, and its kind.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Purpose {
     Any,
@@ -62,13 +62,13 @@ impl KeySet {
             let Json::Object(member) = member else {
                 return Err(Error::from(ProtocolViolation::JwksShape).about("keys"));
             };
-            let Some((entry, operations)) = Entry::read(member) else {
+            let Some(entry) = Entry::read(member) else {
                 continue;
             };
-            if entry.encrypts(&operations) {
+            if entry.purpose != Purpose::Signature {
                 set.for_encryption.push(entry.clone());
             }
-            if entry.signs(&operations) {
+            if entry.purpose != Purpose::Encryption {
                 set.keys.push(entry);
             }
         }
@@ -166,8 +166,8 @@ impl JsonForm for KeySet {
 }
 
 impl Entry {
-    /// A key that is understood, and its `key_ops`.
-    fn read(object: &Object<'_>) -> Option<(Self, Option<Vec<String>>)> {
+    /// A key that is understood, and good for something.
+    fn read(object: &Object<'_>) -> Option<Self> {
         let text = |name: &str| {
             object
                 .get(name)
@@ -179,44 +179,31 @@ impl Entry {
         let is_readable = [&id, &alg, &purpose]
             .iter()
             .all(|member| **member != Some(None));
-        let purpose = match purpose.flatten().as_deref() {
-            None => Purpose::Any,
-            Some("sig") => Purpose::Signature,
-            Some("enc") => Purpose::Encryption,
-            Some(_) => return None,
-        };
+        let said = purpose.flatten();
         let operations = match object.get("key_ops") {
             None => None,
-            Some(operations) => {
-                let texts = operations.as_texts()?;
-                Some(texts.iter().map(|&text| text.to_owned()).collect())
-            }
+            Some(operations) => Some(operations.as_texts()?),
         };
-        let entry = Self {
+        let may = |purpose: &str, named: &[&str]| {
+            let is_meant = said.as_deref().is_none_or(|said| said == purpose);
+            let mut all = operations.iter().flatten();
+            is_meant && (operations.is_none() || all.any(|one| named.contains(one)))
+        };
+        let verifies = may("sig", &["verify"]) && key.signs();
+        let ways = ["encrypt", "wrapKey", "deriveKey", "deriveBits"];
+        let encrypts = may("enc", &ways) && key.encrypts();
+        let purpose = match (verifies, encrypts) {
+            (true, true) => Purpose::Any,
+            (true, false) => Purpose::Signature,
+            (false, true) => Purpose::Encryption,
+            (false, false) => return None,
+        };
+        is_readable.then(|| Self {
             key,
             id: id.flatten(),
             alg: alg.flatten(),
             purpose,
-        };
-        is_readable.then_some((entry, operations))
-    }
-
-    fn signs(&self, operations: &Option<Vec<String>>) -> bool {
-        let verifies = operations
-            .as_ref()
-            .is_none_or(|all| all.iter().any(|one| one == "verify"));
-        self.purpose != Purpose::Encryption && verifies && self.key.signs()
-    }
-
-    fn encrypts(&self, operations: &Option<Vec<String>>) -> bool {
-        let is_one = |one: &String| {
-            matches!(
-                one.as_str(),
-                "encrypt" | "wrapKey" | "deriveKey" | "deriveBits"
-            )
-        };
-        let encrypts = operations.as_ref().is_none_or(|all| all.iter().any(is_one));
-        self.purpose != Purpose::Signature && encrypts
+        })
     }
 
     fn fits(&self, alg: Alg) -> bool {

@@ -69,6 +69,25 @@ fn a_set_survives_its_json() {
 }
 
 #[test]
+fn a_key_stays_what_it_is_for_in_its_json() {
+    let keys = set(&[
+        format!(r#"{{{EC},"kid":"enc","use":"enc"}}"#),
+        format!(r#"{{{EC},"kid":"sig","use":"sig"}}"#),
+        r#"{"kty":"OKP","crv":"X25519","x":"3p7bfXt9wbTTW2HC7OQ1Nz-DQ8hbeGdNrfx-FG-IK08"}"#
+            .to_owned(),
+    ]);
+    let again = KeySet::parse(&keys.to_json()).unwrap();
+    assert_eq!(again.to_json().matches("X25519").count(), 1);
+    for keys in [keys, again] {
+        assert_eq!(keys.ids().collect::<Vec<_>>(), ["sig"]);
+        assert!(keys.candidates(Alg::Es256, Some("enc")).is_empty());
+        let (key, kid) = keys.encryption_key(JweAlg::EcdhEs).unwrap();
+        assert_eq!((kid, key.fits(Alg::Es256)), (Some("enc"), true));
+        assert!(keys.encryption_key(JweAlg::RsaOaep).is_none());
+    }
+}
+
+#[test]
 fn what_is_not_understood_is_left_out_and_what_is_no_set_is_refused() {
     let odd = [
         r#"{"kty":"AKP","alg":"ML-DSA-44","pub":"AA"}"#,

@@ -1,0 +1,114 @@
+//! The program with the arguments of the FAPI 2.0 plans, against a server behind TLS.
+
+use std::path::PathBuf;
+use std::process::Command;
+
+use oauth_testkit::twin::IdTokenFlaw;
+use oauth_testkit::{Fault, MutualTls};
+use serde_json::Value;
+
+struct Bank {
+    tls: MutualTls,
+    folder: PathBuf,
+}
+
+impl Bank {
+    fn new(name: &str) -> Self {
+        let tls = MutualTls::start().expect("a bank");
+        let folder = PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join(format!("rp-{name}"));
+        std::fs::create_dir_all(&folder).expect("a folder");
+        let key = tls.with(|twin| twin.client_key());
+        let files = [
+            ("ca.pem", tls.ca.clone()),
+            ("client.pem", tls.issue().expect("a certificate")),
+            ("client.jwk", key.to_owned()),
+        ];
+        for (file, text) in files {
+            std::fs::write(folder.join(file), text).expect("a file");
+        }
+        Self { tls, folder }
+    }
+
+    fn run(&self, more: &[&str]) -> (i32, Value) {
+        // Where a certificate has to be shown, and where none is.
+        let api = match more.contains(&"--client-cert") {
+            true => format!("{}/api/echo", self.tls.mutual),
+            false => format!("{}/api/echo", self.tls.base),
+        };
+        let mut command = Command::new(env!("CARGO_BIN_EXE_rp"));
+        command
+            .arg(&self.tls.base)
+            .args(["--client-id", "twin-client", "--resource", &api])
+            .args(["--redirect-uri", "https://app.example/callback"])
+            .args(["--id-token-alg", "PS256"])
+            .args(more)
+            .env("SSL_CERT_FILE", self.folder.join("ca.pem"))
+            .env("NO_PROXY", "127.0.0.1")
+            .current_dir(&self.folder);
+        let output = command.output().expect("the program");
+        let stdout = String::from_utf8(output.stdout).expect("text");
+        let record = serde_json::from_str(stdout.trim());
+        let shown = String::from_utf8_lossy(&output.stderr);
+        let record = record.unwrap_or_else(|why| panic!("{why}: {stdout} {shown}"));
+        (output.status.code().expect("a code"), record)
+    }
+}
+
+const KEY: [&str; 4] = ["--key", "client.jwk", "--key-alg", "ES256"];
+const CERTIFICATE: [&str; 2] = ["--client-cert", "client.pem"];
+const DPOP: [&str; 2] = ["--bind", "dpop"];
+const SECURITY: [&str; 4] = ["--scope", "openid read", "--profile", "security"];
+const SIGNING: [&str; 6] = [
+    "--scope",
+    "openid read",
+    "--profile",
+    "message-signing",
+    "--response-alg",
+    "PS256",
+];
+
+#[test]
+fn every_variant_of_the_plans_gets_to_the_api() {
+    let bound = [&CERTIFICATE[..], &["--bind", "certificate"]].concat();
+    for (name, by_certificate, to_certificate, arguments) in [
+        ("key-dpop", false, false, [&KEY[..], &DPOP].concat()),
+        ("key-mtls", false, true, [&KEY[..], &bound].concat()),
+        ("mtls-mtls", true, true, bound.clone()),
+    ] {
+        let bank = Bank::new(name);
+        bank.tls.with(|twin| {
+            if by_certificate {
+                twin.authenticate_by_certificate();
+            }
+            if to_certificate {
+                twin.bind_to_certificates();
+            }
+        });
+        let (code, record) = bank.run(&[&arguments[..], &SECURITY].concat());
+        assert_eq!(code, 0, "{name}: {record}");
+        assert_eq!(record["stage"], "resource", "{name}");
+        assert_eq!(record["resource"]["status"], 200, "{name}");
+    }
+}
+
+#[test]
+fn message_signing_goes_all_the_way_and_stops_at_a_flaw() {
+    let bank = Bank::new("signing");
+    bank.tls.with(|twin| twin.require_signed_requests());
+    let arguments = [&KEY[..], &DPOP, &SIGNING].concat();
+    let (code, record) = bank.run(&arguments);
+    assert_eq!(
+        (code, &record["stage"]),
+        (0, &"resource".into()),
+        "{record}"
+    );
+    for (flaw, wanted) in [
+        (IdTokenFlaw::WrongAudience, "jwt.audience"),
+        (IdTokenFlaw::Unsigned, "jws.alg_not_allowed"),
+    ] {
+        bank.tls
+            .with(|twin| twin.inject(Fault::ResponseJwt { flaw }));
+        let (code, record) = bank.run(&arguments);
+        assert_eq!((code, &record["error"]["code"]), (1, &wanted.into()));
+    }
+}

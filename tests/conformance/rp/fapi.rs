@@ -1,0 +1,139 @@
+//! What FAPI 2.0 wants of a client: keys, certificates, bound tokens, and calls to an API.
+
+use std::path::{Path, PathBuf};
+
+use clap::{Args, ValueEnum};
+use oauth_core::client_auth::Certificate;
+use oauth_core::error::{Error, Misuse};
+use oauth_core::flow::resource::{Api, Resource};
+use oauth_core::jose::Alg;
+use oauth_core::request_signing::RequestSigning;
+use oauth_core::server::Server;
+use oauth_core::{Client, ClientAuth, Profile, Tokens};
+use oauth_crypto::{ClientKeys, DpopKey};
+use oauth_reqwest::blocking::{Authorized, Driver};
+use oauth_session::Sources;
+use oauth_session::blocking::Session;
+use reqwest::blocking::ClientBuilder;
+
+/// What a client of FAPI 2.0 has.
+#[derive(Debug, Args)]
+pub(crate) struct Fapi {
+    /// The private key that authenticates, and signs requests: PEM or a JWK
+    #[arg(long, value_name = "FILE")]
+    key: Option<PathBuf>,
+    /// What the key signs with
+    #[arg(long, value_name = "ALG", default_value = "PS256", value_parser = alg)]
+    key_alg: Alg,
+    /// The certificate to show, with its key, in PEM; without a key it authenticates
+    #[arg(long, value_name = "FILE")]
+    client_cert: Option<PathBuf>,
+    /// What tokens are bound to
+    #[arg(long, value_enum)]
+    bind: Option<Binding>,
+    /// The profile to keep to
+    #[arg(long, value_enum)]
+    profile: Option<Plan>,
+    /// The algorithm of signed authorization responses
+    #[arg(long, value_name = "ALG", value_parser = alg)]
+    response_alg: Option<Alg>,
+    /// Call this API after the login, renewing the token as often as it is refused
+    #[arg(long, value_name = "URL")]
+    resource: Option<String>,
+}
+
+/// What tokens are bound to.
+#[derive(Debug, Clone, Copy, ValueEnum)]
+enum Binding {
+    /// A DPoP key, made for this run
+    Dpop,
+    /// The certificate
+    Certificate,
+}
+
+/// A profile.
+#[derive(Debug, Clone, Copy, ValueEnum)]
+enum Plan {
+    /// FAPI 2.0 Security Profile
+    Security,
+    /// FAPI 2.0 Message Signing
+    MessageSigning,
+}
+
+fn alg(name: &str) -> Result<Alg, String> {
+    Alg::named(name).ok_or_else(|| "there is no such algorithm".to_owned())
+}
+
+fn read(path: &Path) -> Result<String, Error> {
+    let read = std::fs::read_to_string(path);
+    read.map_err(|why| Error::from(Misuse::Setup).about(&format!("{}: {why}", path.display())))
+}
+
+impl Fapi {
+    /// How the client authenticates, if it has no secret.
+    pub(crate) fn auth(&self, server: &Server) -> Result<Option<ClientAuth>, Error> {
+        Ok(match (&self.key, &self.client_cert) {
+            (Some(path), _) => {
+                let text = read(path)?;
+                let keys = ClientKeys::read([text.as_str()])?;
+                let assertion = keys.client_assertion(server, Some(self.key_alg))?;
+                Some(ClientAuth::assertion(assertion))
+            }
+            (None, Some(_)) => Some(ClientAuth::tls(Certificate::Pki)),
+            (None, None) => None,
+        })
+    }
+
+    /// The client with its keys and rules.
+    pub(crate) fn apply(&self, mut client: Client) -> Result<Client, Error> {
+        client = match self.bind {
+            Some(Binding::Dpop) => client.with_dpop(DpopKey::generate(Alg::Es256)?.to_core()?),
+            Some(Binding::Certificate) => client.with_certificate_bound_tokens(),
+            None => client,
+        };
+        if let Some(alg) = self.response_alg {
+            client = client.with_authorization_algs([alg]);
+        }
+        let Some(plan) = self.profile else {
+            return Ok(client);
+        };
+        let signing = client.auth().signing_key().cloned();
+        Ok(match (plan, signing) {
+            (Plan::Security, _) => client.with_profile(Profile::Fapi2Security),
+            (Plan::MessageSigning, Some(key)) => client
+                .with_request_signing(RequestSigning::new(key))
+                .with_profile(Profile::Fapi2MessageSigning),
+            (Plan::MessageSigning, None) => client.with_profile(Profile::Fapi2MessageSigning),
+        })
+    }
+
+    /// The connections that show the certificate.
+    pub(crate) fn network(&self, builder: ClientBuilder) -> Result<ClientBuilder, Error> {
+        let Some(path) = &self.client_cert else {
+            return Ok(builder);
+        };
+        let identity = reqwest::Identity::from_pem(read(path)?.as_bytes());
+        let identity = identity.map_err(|why| Error::from(Misuse::Setup).about(&why.to_string()));
+        Ok(builder.identity(identity?))
+    }
+
+    /// Calls the API, if one is named: the status of its answer.
+    pub(crate) fn call(
+        &self,
+        driver: &Driver,
+        client: &Client,
+        tokens: &Tokens,
+    ) -> Result<Option<u16>, Error> {
+        let Some(url) = &self.resource else {
+            return Ok(None);
+        };
+        let session = Session::refreshing(driver.clone(), client, tokens.clone())?;
+        let api = Api::new(Resource::new([url.as_str()])?);
+        let api = match client.dpop_key() {
+            Some(_) => api.with_dpop(client)?,
+            None => api,
+        };
+        let api = Authorized::with_sources(driver.clone(), Sources::one(session), api)?;
+        Ok(Some(api.get(url).send()?.status().as_u16()))
+    }
+}
