@@ -5,6 +5,7 @@
 //! requests that come any other way, proofs and assertions that come twice, and audiences that are not its issuer.
 
 mod responses;
+mod rotation;
 
 use oauth_core::client_auth::Certificate;
 use oauth_core::flow::redeem::Login;
