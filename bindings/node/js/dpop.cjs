@@ -3,6 +3,7 @@
 const { inspect } = require('node:util')
 const native = require('./native.cjs')
 const { lifted } = require('./errors.cjs')
+const { dpopKeyOf } = require('./stores.cjs')
 
 /** A private key that tokens are bound to (RFC 9449). It shows its thumbprint, and nothing else. */
 class DpopKey {
@@ -16,6 +17,11 @@ class DpopKey {
   /** A new key, in memory. */
   static generate({ alg = 'ES256' } = {}) {
     return new DpopKey(lifted(() => native.NativeDpopKey.generate(String(alg))))
+  }
+
+  /** The key of this name in a store, which workers share as they share tokens; made by whoever asks first. */
+  static async open(store, name, { alg = 'ES256' } = {}) {
+    return new DpopKey(await dpopKeyOf(store, String(name), String(alg)), { alg })
   }
 
   get thumbprint() { return this.#native.thumbprint }

@@ -12,10 +12,12 @@ const { pathOf } = require('./paths.cjs')
 const natives = new WeakMap()
 
 /** Has a store of ours do something. */
-async function asked(store, ask) {
+const asked = (store, ask) => answered(() => ask(natives.get(store)))
+
+async function answered(ask) {
   let answer
   try {
-    answer = await ask(natives.get(store))
+    answer = await ask()
   } catch (error) {
     throw lift(error)
   }
@@ -66,6 +68,11 @@ class NativeStore {
     const ms = time(before)
     return (await asked(this, (store) => store.due(ms, Math.min(limit, 2 ** 32 - 1)))).keys
   }
+}
+
+/** The private half of the DPoP key of this name in any store, in PEM. */
+async function dpopKeyOf(store, name, alg) {
+  return (await answered(() => inner(store).dpopKey(name, alg))).record
 }
 
 /** A store as the addon knows it: one of ours, or one that it asks. */
@@ -186,4 +193,4 @@ class Sealed extends NativeStore {
   }
 }
 
-module.exports = { FileStore, Memory, PostgresStore, RedisStore, Sealed, SqliteStore }
+module.exports = { FileStore, Memory, PostgresStore, RedisStore, Sealed, SqliteStore, dpopKeyOf }

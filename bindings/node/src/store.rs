@@ -193,6 +193,24 @@ impl NativeStore {
         Self(Arc::new(store))
     }
 
+    /// The private half of the DPoP key of this name, in PEM; it is made if there is none.
+    #[napi(ts_return_type = "Promise<NativeAnswer>")]
+    pub fn dpop_key<'env>(
+        &self,
+        env: &'env Env,
+        name: String,
+        alg: String,
+    ) -> Result<Object<'env>> {
+        self.ask(env, |store| async move {
+            let alg = oauth_facade::dpop_alg(&alg)?;
+            let key = oauth_session::dpop_key::private(&*store, &name, alg).await?;
+            Ok(NativeAnswer {
+                record: Some(key.to_pem()?.to_string()),
+                ..NativeAnswer::default()
+            })
+        })
+    }
+
     /// The record and its version; neither if there is none.
     #[napi(ts_return_type = "Promise<NativeAnswer>")]
     pub fn load<'env>(&self, env: &'env Env, key: String) -> Result<Object<'env>> {

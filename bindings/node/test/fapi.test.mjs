@@ -12,7 +12,7 @@ import { Browser, core, fapiProvider, listen, root } from './helper.mjs'
 const tools = createRequire(path.join(root, 'bindings/node/package.json'))
 const { EmbeddedJWK, decodeJwt, jwtVerify } = await import(pathToFileURL(tools.resolve('jose')))
 
-const { Client, DpopKey, Flow, Memory, Server, discover, privateKeyJwt, stepUp } = core
+const { Client, DpopKey, Flow, Memory, Sealed, Server, discover, privateKeyJwt, stepUp } = core
 const redirectUri = 'http://127.0.0.1/callback'
 const isHome = ({ href }) => href.startsWith(redirectUri)
 const { issuer, clients } = await fapiProvider()
@@ -230,4 +230,21 @@ test('a signed request may be fetched', async () => {
   const claims = decodeJwt(begun.requestObject)
   assert.deepEqual([claims.client_id, claims.iss, claims.sub], ['browser', 'browser', undefined])
   assert.equal(inspect(begun).includes(begun.requestObject), false)
+})
+
+test('workers share a key in their store', async () => {
+  const memory = new Memory()
+  const sealed = new Sealed(memory, Buffer.from(Array.from({ length: 32 }, (_, n) => n)))
+  // A store of the program's own.
+  const own = { load: (...a) => memory.load(...a), save: (...a) => memory.save(...a), lease: (...a) => memory.lease(...a) }
+  for (const [name, store] of Object.entries({ memory, sealed, own })) {
+    const { thumbprint } = await DpopKey.open(store, name)
+    assert.equal((await DpopKey.open(store, name)).thumbprint, thumbprint)
+    assert.notEqual((await DpopKey.open(store, `${name}-2`)).thumbprint, thumbprint)
+    await assert.rejects(DpopKey.open(store, name, { alg: 'EdDSA' }), { code: 'key.algorithm' })
+    await assert.rejects(DpopKey.open(store, ''), { code: 'misuse.setup' })
+  }
+  // Of several that make one at once, all get the one that was stored first.
+  const made = await Promise.all(Array.from({ length: 8 }, () => DpopKey.open(memory, 'race')))
+  assert.equal(new Set(made.map(({ thumbprint }) => thumbprint)).size, 1)
 })

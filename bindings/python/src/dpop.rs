@@ -1,8 +1,11 @@
 //! Keys that tokens are bound to.
 
 use oauth_core::error::Error;
+use pyo3::IntoPyObjectExt as _;
 use pyo3::prelude::*;
 
+use crate::store::Store;
+use crate::work::{Answer, Work};
 use crate::{errors, no_pickle, secret};
 
 /// A private key that tokens are bound to (RFC 9449): whoever steals one has no use for it.
@@ -37,6 +40,29 @@ impl DpopKey {
         made(py, oauth_facade::DpopKey::generate(alg))
     }
 
+    /// The key of this name in a store, which workers share as they share tokens; made by whoever asks first.
+    ///
+    /// store is one of oauth_core.stores, or an object with the methods of a store; without Sealed, the key is in it
+    /// in the clear, as refresh tokens are. name has at most 48 bytes. key.algorithm if the stored key is for another
+    /// algorithm: give a new key a new name. misuse.setup, stored.malformed, and errors of the store.
+    #[staticmethod]
+    #[pyo3(signature = (store, name, /, *, alg = "ES256"))]
+    fn open(py: Python<'_>, store: Store, name: String, alg: &str) -> PyResult<Py<PyAny>> {
+        opening(py, &store, name, alg)?.wait(py)
+    }
+
+    /// As open, for asyncio.
+    #[staticmethod]
+    #[pyo3(signature = (store, name, /, *, alg = "ES256"))]
+    fn aopen<'py>(
+        py: Python<'py>,
+        store: Store,
+        name: String,
+        alg: &str,
+    ) -> PyResult<Bound<'py, PyAny>> {
+        opening(py, &store, name, alg)?.later(py)
+    }
+
     /// What tokens that are bound to it hold: jkt (RFC 9449 section 6.1).
     #[getter]
     fn thumbprint(&self) -> String {
@@ -63,6 +89,17 @@ impl DpopKey {
     fn __reduce__(&self) -> PyResult<Py<PyAny>> {
         no_pickle("a DpopKey")
     }
+}
+
+fn opening(py: Python<'_>, store: &Store, name: String, alg: &str) -> PyResult<Work> {
+    let alg = oauth_facade::dpop_alg(alg).map_err(|error| errors::raise(py, &error))?;
+    let store = store.here(py)?;
+    Ok(Work::new("dpop_key.open", async move {
+        let key = oauth_session::dpop_key::private(&*store, &name, alg).await?;
+        let key = oauth_facade::DpopKey::of(key)?;
+        let make = move |py: Python<'_>| DpopKey(key).into_py_any(py);
+        Ok(Answer::Value(Box::new(make)))
+    }))
 }
 
 fn made(py: Python<'_>, key: Result<oauth_facade::DpopKey, Error>) -> PyResult<DpopKey> {

@@ -142,7 +142,8 @@ def test_requests_are_encrypted_to_the_server(provider: Any) -> None:
             other = client_of(provider, "secretive", request_object_encryption_alg=alg, **signed)
             other.begin_authorization(redirect_uri=CALLBACK)
         assert error.value.code == code
-    assert client.export_keys() and '"use":"enc"' in client.export_keys()
+    exported = client.export_keys()
+    assert exported and '"use":"enc"' in exported
 
 
 def client_url(client: oauth_core.Client, flow: oauth_core.Flow) -> str:
@@ -383,3 +384,27 @@ def test_a_signed_request_may_be_fetched() -> None:
     assert flow.request_object
     claims = jwt.decode(flow.request_object, options={"verify_signature": False})
     assert claims["client_id"] == claims["iss"] == "id" and "sub" not in claims
+
+
+def test_workers_share_a_key_in_their_store(tmp_path: Any) -> None:
+    memory = oauth_core.stores.Memory()
+    sealed = oauth_core.stores.Sealed(memory, bytes(range(32)))
+    opened = oauth_core.DpopKey.open
+    for store in (oauth_core.stores.FileStore(tmp_path / "keys"), memory, sealed):
+        name = f"api-{id(store)}"
+        key = opened(store, name)
+        assert opened(store, name).thumbprint == key.thumbprint
+        assert asyncio.run(oauth_core.DpopKey.aopen(store, name)).thumbprint == key.thumbprint
+        assert opened(store, f"{name}-2").thumbprint != key.thumbprint
+        for wrong, alg, code in (
+            (name, "EdDSA", "key.algorithm"),
+            ("", "ES256", "misuse.setup"),
+            ("x" * 49, "ES256", "misuse.setup"),
+        ):
+            with pytest.raises(oauth_core.Misuse) as error:
+                opened(store, wrong, alg=alg)  # type: ignore[arg-type]
+            assert error.value.code == code
+    # Of several that make one at once, all get the one that was stored first.
+    with ThreadPoolExecutor(8) as pool:
+        made = pool.map(lambda _: opened(memory, "race").thumbprint, range(8))
+        assert len(set(made)) == 1

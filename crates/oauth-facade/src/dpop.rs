@@ -13,7 +13,11 @@ pub struct DpopKey {
 }
 
 impl DpopKey {
-    fn of(private: oauth_crypto::DpopKey) -> Result<Self, Error> {
+    /// This key, such as a store had it.
+    ///
+    /// # Errors
+    /// `key.algorithm`.
+    pub fn of(private: oauth_crypto::DpopKey) -> Result<Self, Error> {
         let core = private.to_core()?;
         Ok(Self { private, core })
     }
@@ -68,6 +72,10 @@ impl DpopKey {
     }
 }
 
-fn named(name: &str) -> Result<Alg, Error> {
+/// The algorithm of this name.
+///
+/// # Errors
+/// `key.algorithm` for a name that is none.
+pub fn named(name: &str) -> Result<Alg, Error> {
     Alg::named(name).ok_or_else(|| Error::from(Misuse::KeyAlgorithm).about(name))
 }

@@ -32,7 +32,7 @@ pub use auth::{PrivateKeyJwt, SecretJwt};
 pub use client::{Client, EndSession};
 pub use doubles::for_doubles;
 #[cfg(feature = "crypto")]
-pub use dpop::DpopKey;
+pub use dpop::{DpopKey, named as dpop_alg};
 pub use flow::Flow;
 pub use introspecting::Introspecting;
 pub use keeper::{Ask, Keep, Keeper, Task, of_store};

@@ -50,6 +50,18 @@ struct Stored<S> {
 /// `key.algorithm` for an algorithm with a shared secret, and if the stored key is for another algorithm: give a
 /// new key a new name. `stored.malformed`, and those of [`Store::load`] and [`Store::save`].
 pub async fn open<S: Store + ?Sized>(store: &S, name: &str, alg: Alg) -> Result<DpopKey, Error> {
+    private(store, name, alg).await?.to_core()
+}
+
+/// The same with its private half, for a program that hands it on.
+///
+/// # Errors
+/// Those of [`open`].
+pub async fn private<S: Store + ?Sized>(
+    store: &S,
+    name: &str,
+    alg: Alg,
+) -> Result<StoredKey, Error> {
     let record = record_of(name)?;
     let mut made = None;
     for _ in 0..TRIES {
@@ -90,7 +102,7 @@ fn record_of(name: &str) -> Result<String, Error> {
     }
 }
 
-fn make(alg: Alg) -> Result<(DpopKey, Secret<String>), Error> {
+fn make(alg: Alg) -> Result<(StoredKey, Secret<String>), Error> {
     let key = StoredKey::generate(alg)?;
     let pem = key.to_pem()?;
     let stored = Stored {
@@ -99,10 +111,10 @@ fn make(alg: Alg) -> Result<(DpopKey, Secret<String>), Error> {
         private_key: &pem,
     };
     let text = serde_json::to_string(&stored).map_err(|_| malformed("key"))?;
-    Ok((key.to_core()?, Secret::new(text)))
+    Ok((key, Secret::new(text)))
 }
 
-fn read(entry: &Entry, alg: Alg) -> Result<DpopKey, Error> {
+fn read(entry: &Entry, alg: Alg) -> Result<StoredKey, Error> {
     let stored: Stored<String> =
         serde_json::from_str(entry.record.expose()).map_err(|_| malformed("key"))?;
     let pem = Secret::new(stored.private_key);
@@ -113,8 +125,7 @@ fn read(entry: &Entry, alg: Alg) -> Result<DpopKey, Error> {
         let detail = format!("the stored key is for {}", stored.alg);
         return Err(Error::from(Misuse::KeyAlgorithm).about(&detail));
     }
-    let key = StoredKey::read(pem.expose(), Some(alg)).map_err(|_| malformed("key"))?;
-    key.to_core()
+    StoredKey::read(pem.expose(), Some(alg)).map_err(|_| malformed("key"))
 }
 
 fn malformed(what: &str) -> Error {

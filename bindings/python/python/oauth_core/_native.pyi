@@ -191,6 +191,17 @@ class DpopKey:
 
         key.algorithm for an algorithm with a shared secret.
         """
+    @staticmethod
+    def open(store: Store, name: str, /, *, alg: _SigningAlg = "ES256") -> DpopKey:
+        """The key of this name in a store, which workers share as they share tokens; made by whoever asks first.
+
+        store is one of oauth_core.stores, or an object with the methods of a store; without Sealed, the key is in it
+        in the clear, as refresh tokens are. name has at most 48 bytes. key.algorithm if the stored key is for another
+        algorithm: give a new key a new name. misuse.setup, stored.malformed, and errors of the store.
+        """
+    @staticmethod
+    def aopen(store: Store, name: str, /, *, alg: _SigningAlg = "ES256") -> _Later[DpopKey]:
+        """As open, for asyncio."""
     @property
     def thumbprint(self) -> str:
         """What tokens that are bound to it hold: jkt (RFC 9449 section 6.1)."""
