@@ -138,6 +138,15 @@ export interface CallOptions {
   timeoutMs?: number | undefined
 }
 
+/** What a token is for. */
+export interface RedeemOptions {
+  /**
+   * Some of the resources that were asked for (RFC 8707 section 2.2); by default all. `resource.exceeds_grant` for
+   * another one, and the flow waits on.
+   */
+  resource?: Iterable<string> | undefined
+}
+
 /**
  * For tests and replays, in place of the system's clock and random source: the Unix time in seconds, and
  * 32 bytes out of which state, nonce and verifier are made. No two flows may have the same bytes.
@@ -403,13 +412,13 @@ export class Client {
    */
   endSessionUrl(options?: EndSessionOptions): URL
   /** Judges the callback and redeems its code. Every check runs; none can be left out. */
-  redeem(flow: Flow, callback: string | URL, options?: CallOptions): Promise<Tokens>
+  redeem(flow: Flow, callback: string | URL, options?: RedeemOptions & CallOptions): Promise<Tokens>
 }
 export interface Client extends Operations {}
 
 /** The conversations of a client, each as an exchange. */
 export interface Exchanges extends ExchangeOperations {
-  redeem(flow: Flow, callback: string | URL, options?: MomentOptions): Exchange<Tokens>
+  redeem(flow: Flow, callback: string | URL, options?: RedeemOptions & MomentOptions): Exchange<Tokens>
 }
 
 /** Send this once, following no redirect; then `reply` or `lost`. */

@@ -74,6 +74,8 @@ pub(crate) struct Turn {
 #[serde(rename_all = "snake_case", deny_unknown_fields)]
 pub(crate) enum In {
     Authorize(Ask),
+    /// An authorization by one call, which may send something first: its arguments, by name.
+    BeginAuthorization(Map<String, Value>),
     ClientCredentials {
         #[serde(default)]
         scope: String,
@@ -163,6 +165,10 @@ pub(crate) struct Ask {
     pub(crate) response_type: Option<String>,
     /// `query`, `fragment` or `form_post`.
     pub(crate) response_mode: Option<String>,
+    /// What the tokens are for.
+    pub(crate) resource: Vec<String>,
+    /// Permissions in detail.
+    pub(crate) authorization_details: Option<Value>,
     /// Where the signed request lies.
     pub(crate) request_uri: Option<String>,
     /// What `step_up` was told, with the tokens received last.

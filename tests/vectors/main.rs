@@ -59,7 +59,10 @@ use ask::Asks;
 use format::{Handler, No, Questions, Vector, Verdict, read_dir};
 use lang::Lang;
 use native::Native;
-use packages::{api, auth, identity, jose as of_jose, possession, protected as of_protected};
+use packages::{
+    api, auth, examples as of_examples, identity, jose as of_jose, possession,
+    protected as of_protected,
+};
 use player::{Player, Program};
 use report::Report;
 
@@ -134,7 +137,7 @@ fn handler(group: &str) -> Option<Handler> {
         "rp-session" => Core(logout::session, SESSIONS),
         "dpop" => Apart(dpop::dpop, possession::dpop),
         "dpop-nonce-sequence" => Apart(nonces::sequence, possession::sequence),
-        "request-example" => Core(examples::example, protected::UNASKED),
+        "request-example" => Apart(examples::example, of_examples::example),
         "jar" => Apart(protected::jar, of_protected::jar),
         "jarm" => Apart(protected::jarm, of_protected::jarm),
         "step-up" => Apart(protected::step_up, of_protected::step_up),

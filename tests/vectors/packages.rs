@@ -3,6 +3,7 @@
 
 pub(crate) mod api;
 pub(crate) mod auth;
+pub(crate) mod examples;
 pub(crate) mod identity;
 pub(crate) mod jose;
 pub(crate) mod possession;

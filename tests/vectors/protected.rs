@@ -30,8 +30,6 @@ use crate::expect;
 use crate::format::{No, Vector, Verdict, holds, same};
 use crate::jws::{algs, key_set, keys, refused};
 
-pub(crate) const UNASKED: &str =
-    "asked of Rust alone so far; the packages' own suites go through it";
 const BESIDE: &str = "tokens that differ by how their person has authenticated are kept apart by the caller, who \
                       names their grants";
 

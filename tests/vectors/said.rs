@@ -58,6 +58,11 @@ pub(crate) enum Done {
     /// The members that say something, in snake case, times in seconds.
     Record(Value),
     Server(ServerSaid),
+    /// A URL to open, and for how many seconds it is good.
+    Authorized {
+        url: String,
+        expires_in: Option<u64>,
+    },
     Nothing,
 }
 

@@ -28,9 +28,11 @@ class Exchanges extends ExchangeOperations {
     this.#assertion = assertion
   }
 
-  redeem(flow, callback, { moment } = {}) {
+  redeem(flow, callback, { resource, moment } = {}) {
     const known = nativeFlow(flow)
-    return new Exchange(lifted(() => this.#client.redeem(known, String(callback))), tokensOf, moment, this.#assertion)
+    const wanted = resource && [...resource].map(String)
+    const exchange = lifted(() => this.#client.redeem(known, String(callback), wanted))
+    return new Exchange(exchange, tokensOf, moment, this.#assertion)
   }
 
   [begin](operation, args, { moment } = {}) {
@@ -180,8 +182,8 @@ class Client extends Operations {
   importKeys(text) { lifted(() => this.#native.importKeys(String(text))) }
 
   /** Judges the callback and redeems its code. Every check runs; none can be left out. */
-  async redeem(flow, callback, call) {
-    return run(this.exchange.redeem(flow, callback), this.#transport, call)
+  async redeem(flow, callback, { resource, ...call } = {}) {
+    return run(this.exchange.redeem(flow, callback, { resource }), this.#transport, call)
   }
 
   async [perform](operation, args, call) {

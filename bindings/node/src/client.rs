@@ -337,10 +337,15 @@ impl NativeClient {
         self.0.import_keys(&text).map_err(fail)
     }
 
-    /// Judges a callback and redeems its code.
+    /// Judges a callback and redeems its code, for some of the resources or for all.
     #[napi]
-    pub fn redeem(&self, flow: &NativeFlow, callback: String) -> Result<NativeExchange> {
-        let machine = flow.0.redeem(&self.0, &callback);
+    pub fn redeem(
+        &self,
+        flow: &NativeFlow,
+        callback: String,
+        resource: Option<Vec<String>>,
+    ) -> Result<NativeExchange> {
+        let machine = flow.0.redeem_for(&self.0, &callback, resource.as_deref());
         machine.map(NativeExchange::new).map_err(fail)
     }
 

@@ -232,6 +232,18 @@ test('a signed request may be fetched', async () => {
   assert.equal(inspect(begun).includes(begun.requestObject), false)
 })
 
+test('a code is redeemed for some of its resources', async () => {
+  const us = client('security', { dpopKey: DpopKey.generate() })
+  const [one, other] = ['https://one.example/', 'https://other.example/']
+  const { url, flow } = await us.beginAuthorization({ redirectUri, scope: 'openid read', resource: [one, other] })
+  const callback = await land(url)
+  const third = { resource: ['https://third.example/'] }
+  await assert.rejects(us.redeem(flow, callback, third), { code: 'resource.exceeds_grant' })
+  const { body } = us.exchange.redeem(Flow.deserialize(flow.serialize()), callback, { resource: [other] }).begin()
+  assert.deepEqual(new URLSearchParams(Buffer.from(body).toString()).getAll('resource'), [other])
+  assert.ok((await us.redeem(flow, callback, { resource: [one] })).accessToken)
+})
+
 test('workers share a key in their store', async () => {
   const memory = new Memory()
   const sealed = new Sealed(memory, Buffer.from(Array.from({ length: 32 }, (_, n) => n)))

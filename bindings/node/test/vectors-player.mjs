@@ -144,12 +144,15 @@ class Party {
     },
     authorize: (asked) => {
       const { redirect_uri: redirectUri, scope, response_type: type, response_mode: mode, extra } = asked
+      const { resource } = asked
       const requestUri = asked.request_uri ?? undefined
+      const authorizationDetails = asked.authorization_details ?? undefined
       const wanted = asked.step_up === null ? {} : { stepUp: asked.step_up, tokens: this.#tokens }
       const responseType = type ?? undefined
       const responseMode = mode ?? undefined
       const { url, flow } = this.client().authorize({
-        redirectUri, scope, responseType, responseMode, extra, requestUri, ...wanted, moment: this.#moment,
+        redirectUri, scope, responseType, responseMode, extra, resource, authorizationDetails, requestUri, ...wanted,
+        moment: this.#moment,
       })
       this.#flow = flow
       this.#show(flow)
@@ -219,6 +222,10 @@ class Party {
   #done(value) {
     if (value === undefined) return 'nothing'
     if (value instanceof Server) return { server: serverOf(value) }
+    if (value.flow instanceof Flow) {
+      this.#show(value.flow)
+      return { authorized: { url: value.url.href, expires_in: value.expiresIn ?? null } }
+    }
     if (!(value instanceof Tokens)) return { record: members(value) }
     this.#tokens = value
     this.#show(value)

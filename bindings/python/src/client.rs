@@ -60,8 +60,16 @@ impl Client {
         }))
     }
 
-    fn redeeming(&self, py: Python<'_>, flow: &Flow, callback: &str) -> PyResult<Work> {
-        self.work(py, "redeem", flow.0.redeem(&self.us.client, callback))
+    fn redeeming(
+        &self,
+        py: Python<'_>,
+        flow: &Flow,
+        callback: &str,
+        resource: Option<Vec<String>>,
+    ) -> PyResult<Work> {
+        let client = &self.us.client;
+        let machine = flow.0.redeem_for(client, callback, resource.as_deref());
+        self.work(py, "redeem", machine)
     }
 
     fn operating(&self, py: Python<'_>, number: u32, arguments: Vec<Given>) -> PyResult<Work> {
@@ -426,10 +434,18 @@ twins! {
         /// flow, whatever comes of it; any other is turned away with Untrusted callback.state, and
         /// the flow waits on. Untrusted callback.* (RFC 9207) and Malformed callback.* mean that
         /// nothing was sent; Denied is what the server, or the person, said no to; Lost, that no
-        /// answer arrived; misuse.over, that the flow was redeemed before.
-        #[pyo3(signature = (flow, callback_url))]
-        fn redeem / aredeem(self, py, flow: &Flow, callback_url: &str) {
-            self.redeeming(py, flow, callback_url)
+        /// answer arrived; misuse.over, that the flow was redeemed before. The token is for all resources that were
+        /// asked for, or for resource, which are some of them (RFC 8707 section 2.2): resource.exceeds_grant
+        /// for another one.
+        #[pyo3(signature = (flow, callback_url, *, resource = None))]
+        fn redeem / aredeem(
+            self,
+            py,
+            flow: &Flow,
+            callback_url: &str,
+            resource: Option<Vec<String>>,
+        ) {
+            self.redeeming(py, flow, callback_url, resource)
         }
     }
 }

@@ -330,15 +330,17 @@ impl Exchanges {
     }
 
     /// Judges the callback and redeems its code (RFC 6749 section 4.1.3).
-    #[pyo3(signature = (flow, callback_url, *, moment = None))]
+    #[pyo3(signature = (flow, callback_url, *, resource = None, moment = None))]
     fn redeem(
         &self,
         py: Python<'_>,
         flow: &Flow,
         callback_url: &str,
+        resource: Option<Vec<String>>,
         moment: Option<Py<PyAny>>,
     ) -> PyResult<Exchange> {
-        let machine = flow.0.redeem(&self.0.get().us.client, callback_url);
+        let client = &self.0.get().us.client;
+        let machine = flow.0.redeem_for(client, callback_url, resource.as_deref());
         Exchange::new(py, machine, moment)
     }
 

@@ -386,6 +386,20 @@ def test_a_signed_request_may_be_fetched() -> None:
     assert claims["client_id"] == claims["iss"] == "id" and "sub" not in claims
 
 
+def test_a_code_is_redeemed_for_some_of_its_resources(provider: Any) -> None:
+    client = client_of(provider, "security", dpop_key=oauth_core.DpopKey.generate())
+    one, other = "https://one.example/", "https://other.example/"
+    flow = client.begin_authorization(redirect_uri=CALLBACK, scope="openid read", resource=[one, other])
+    callback = Browser().open(flow.url)
+    with pytest.raises(oauth_core.Misuse) as error:
+        client.redeem(flow, callback, resource=["https://third.example/"])
+    assert error.value.code == "resource.exceeds_grant"
+    sent = next(client.exchange.redeem(oauth_core.Flow.deserialize(flow.serialize()), callback, resource=[other]))
+    assert isinstance(sent, oauth_core.Send)
+    assert urllib.parse.parse_qs(sent.body.decode())["resource"] == [other]
+    assert client.redeem(flow, callback, resource=[one]).access_token
+
+
 def test_workers_share_a_key_in_their_store(tmp_path: Any) -> None:
     memory = oauth_core.stores.Memory()
     sealed = oauth_core.stores.Sealed(memory, bytes(range(32)))

@@ -188,6 +188,8 @@ class Party:
             return {"record": members(value)}
         if isinstance(value, oauth_core.Server):
             return {"server": self.of_server(value)}
+        if isinstance(value, oauth_core.Flow):
+            return {"authorized": {"url": value.url, "expires_in": value.expires_in}}
         self.tokens = value
         end = value.expires_at
         names = "access_token token_type expires_in refresh_token id_token extra warnings issuer"
@@ -214,6 +216,8 @@ class Party:
         response_type: Any,
         response_mode: Any,
         extra: dict[str, str],
+        resource: list[str],
+        authorization_details: Any,
         request_uri: str | None,
         step_up: Json | None,
         drawn: object,
@@ -224,6 +228,8 @@ class Party:
             response_type=response_type or "code",
             response_mode=response_mode,
             extra=extra,
+            resource=resource,
+            authorization_details=authorization_details,
             request_uri=request_uri,
             step_up=step_up,
             tokens=self.tokens if step_up else None,

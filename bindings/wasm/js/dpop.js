@@ -19,12 +19,15 @@ async function kept(name) {
     const known = await asked(database, 'readonly', (store) => store.get(name))
     if (known) return known
     const made = await crypto.subtle.generateKey(ALGORITHM, false, ['sign'])
-    // Another tab may have been first: whoever is second takes what is there.
-    const add = (store) => store.add(made, name)
-    return await asked(database, 'readwrite', add).then(
-      () => made,
-      () => asked(database, 'readonly', (store) => store.get(name)),
-    )
+    try {
+      await asked(database, 'readwrite', (store) => store.add(made, name))
+      return made
+    } catch (error) {
+      // Another tab was first, and its key is everybody's; or there is no room.
+      const theirs = await asked(database, 'readonly', (store) => store.get(name))
+      if (theirs) return theirs
+      throw error
+    }
   } finally {
     database.close()
   }

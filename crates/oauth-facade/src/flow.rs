@@ -90,11 +90,28 @@ impl Flow {
     /// # Errors
     /// `misuse.over` once it is spent, and those of [`oauth_core::Client::redeem`].
     pub fn redeem(&self, client: &Client, callback: &str) -> Result<Machine, Error> {
+        self.redeem_for(client, callback, None)
+    }
+
+    /// The same for a token that is good at these of the resources that were asked for, and at no others (RFC 8707
+    /// section 2.2).
+    ///
+    /// # Errors
+    /// `resource.exceeds_grant` for one that was not asked for, and the flow waits on; else as [`Self::redeem`].
+    pub fn redeem_for(
+        &self,
+        client: &Client,
+        callback: &str,
+        resources: Option<&[String]>,
+    ) -> Result<Machine, Error> {
         let mut held = self.held();
         let text = held.as_ref().ok_or_else(spent)?;
-        let pending = Pending::from_json(text.expose())?;
+        let mut pending = Pending::from_json(text.expose())?;
         let is_ours = client.recognises(&pending, callback);
-        let machine = client.redeem(text.expose(), callback);
+        if let Some(resources) = resources {
+            pending = pending.for_resources(resources.iter().map(String::as_str))?;
+        }
+        let machine = client.redeem(pending.to_json().expose(), callback);
         if is_ours {
             *held = None;
         }

@@ -309,6 +309,8 @@ impl Twin {
             family: self.authority.new_family(),
             ..authority::Grant::default()
         };
+        // By hand nobody shows a key.
+        self.authority.binding = None;
         let lifetime = self.authority.rules.access_lifetime.take();
         let reply = self.authority.issue(at, grant, false);
         self.authority.rules.access_lifetime = lifetime;

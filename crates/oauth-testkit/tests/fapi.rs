@@ -363,6 +363,15 @@ fn request_objects_are_verified() {
             changed(claims, with),
         )
     };
+    // Through the browser neither.
+    driver.twin().allow_unpushed_requests();
+    let plain = asked(&challenge());
+    let url = ask(&mut driver, "/authorize", &borrowed(&plain));
+    assert_eq!(driver.browse(&url), None);
+    let own = object(&mut driver, json!({}));
+    let brought = [("client_id", "twin-client"), ("request", own.as_str())];
+    let url = ask(&mut driver, "/authorize", &brought);
+    assert!(driver.browse(&url).is_some());
     let mut push = |with: Value, beside: &[(&'static str, String)]| {
         let object = object(&mut driver, with);
         let mut form = vec![("request", object)];

@@ -57,7 +57,7 @@ pub(crate) fn jarm(vector: &Vector, asks: &mut Asks) -> Verdict {
 }
 
 /// The URL of an authorization, or why there is none.
-fn authorized(
+pub(super) fn authorized(
     asks: &mut Asks,
     metadata: &Value,
     client: ClientConfig,
@@ -80,7 +80,7 @@ fn url(said: Option<Said>) -> Result<Result<(String, Value), Refusal>, No> {
     }
 }
 
-fn query(url: &str) -> Vec<(String, String)> {
+pub(super) fn query(url: &str) -> Vec<(String, String)> {
     let query = url.split_once('?').map_or("", |(_, query)| query);
     serde_urlencoded::from_str(query).unwrap_or_default()
 }

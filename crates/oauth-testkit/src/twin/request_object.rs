@@ -104,6 +104,15 @@ pub(super) fn resolved(
             let opened = opened(authority, at, asked, &client_id).map_err(|(_, why)| why)?;
             Ok(Some(Ask::to_authorize(&ask.path, opened)))
         }
+        (None, None)
+            if authority
+                .rules
+                .fapi
+                .as_ref()
+                .is_some_and(|fapi| fapi.signed_only) =>
+        {
+            Err("Requests have to be signed.")
+        }
         (None, None) => Ok(None),
         (Some(_), Some(_)) => Err("request and request_uri are two requests."),
     }

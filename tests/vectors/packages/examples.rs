@@ -1,0 +1,340 @@
+//! `request-example`: requests and replies as the standards print them, by a package's own calls.
+
+use serde_json::{Map, Value, json};
+
+use super::protected::{authorized, part, query, refused};
+use super::{Calls, NOW, client, judge, record, server, tokens};
+use crate::ask::{self, Asks};
+use crate::conversation::{Ask, Asked, ClientConfig, In};
+use crate::fields::Reply;
+use crate::format::{No, Vector, Verdict, holds, same, texts};
+use crate::jws::private_key;
+use crate::lang::Lang;
+use crate::said::{Done, Refusal};
+
+const EXCHANGE: &str = "token exchange is not built yet";
+const CALLBACK: &str = "https://client.example.org/cb";
+
+fn issuer(vector: &Vector) -> &'static str {
+    match vector.text("authorization_endpoint") {
+        Some(_) => "https://as.example.com",
+        None => "https://server.example.com",
+    }
+}
+
+fn calls(vector: &Vector, of: ClientConfig) -> Calls {
+    let issuer = issuer(vector);
+    let mut more = json!({ "pushed_authorization_request_endpoint": format!("{issuer}/as/par") });
+    for (name, value) in vector.input["metadata"].as_object().into_iter().flatten() {
+        more[name] = value.clone();
+    }
+    Calls::new(server(issuer, &more), of)
+}
+
+/// With `client_secret_basic`, and in a page with none.
+fn of(vector: &Vector, lang: Lang) -> ClientConfig {
+    let id = vector.text("client_id").unwrap_or("client1");
+    match lang {
+        Lang::Browser => ask::public(id),
+        _ => ask::confidential(id, vector.text("client_secret").unwrap_or("s3cr3t")),
+    }
+}
+
+fn asked(token: &str, hint: Option<&str>) -> Asked {
+    Asked {
+        token: Some(token.to_owned()),
+        hint: hint.map(str::to_owned),
+        ..Asked::default()
+    }
+}
+
+fn reply(said: &Value) -> Reply {
+    let kind = said["content_type"].as_str();
+    let fields: Vec<_> = kind
+        .map(|kind| ("content-type", kind))
+        .into_iter()
+        .collect();
+    let status = said["status"]
+        .as_u64()
+        .and_then(|status| u16::try_from(status).ok());
+    Reply::new(
+        status.unwrap_or(200),
+        &fields,
+        said["body"].as_str().unwrap_or_default(),
+    )
+}
+
+/// What comes of a call that is answered so.
+fn answered(
+    vector: &Vector,
+    asks: &mut Asks,
+    call: In,
+    said: &Value,
+) -> Result<Result<Done, Refusal>, No> {
+    let of = of(vector, asks.lang);
+    calls(vector, of)
+        .call(NOW, call, vec![reply(said)])
+        .end(asks)
+}
+
+pub(crate) fn example(vector: &Vector, asks: &mut Asks) -> Verdict {
+    let input = &vector.input;
+    let is_exchange = |name: &str| {
+        input[name]
+            .as_str()
+            .is_some_and(|grant| grant.contains("exchange"))
+    };
+    if vector.id.starts_with("8693") && (is_exchange("grant") || vector.text("build").is_some()) {
+        return Err(No::OutOfReach(EXCHANGE));
+    }
+    if let Some(said) = input.get("revocation_response") {
+        let end = answered(vector, asks, In::Revoke(asked("t", None)), said)?;
+        return match (end, vector.expected["error"].as_str()) {
+            (Ok(_), None) => Ok(()),
+            (Err(refusal), Some("temporarily_unavailable")) => {
+                same("advice", refusal.advice.as_str(), "retry")
+            }
+            (Err(refusal), Some(_)) => refused(vector, refusal),
+            (end, _) => Err(format!("ended with {end:?}").into()),
+        };
+    }
+    if let Some(said) = input.get("introspection_response") {
+        let end = answered(vector, asks, In::Introspect(asked("t", None)), said)?;
+        return introspected(vector, end);
+    }
+    if let Some(said) = input.get("par_response") {
+        let begin = begin(&[("push", "always")]);
+        let end = answered(vector, asks, begin, said)?;
+        return pushed(vector, end);
+    }
+    if let Some(form) = vector.text("parse_form") {
+        return pushed_body(vector, asks, form);
+    }
+    if input["use_same_request_uri_twice"] == true {
+        let said = json!({ "request_uri": "urn:x:1", "expires_in": 60 });
+        let twice = vec![Reply::json(&said).status(201); 2];
+        let calls =
+            calls(vector, of(vector, asks.lang)).call(NOW, begin(&[("push", "always")]), twice);
+        // The conversation is over: nothing makes a second URL of the same.
+        let mut came = calls.ask(asks)?;
+        let end = came
+            .pop()
+            .and_then(|came| came.end)
+            .ok_or("it does not end")?;
+        return holds("one URL", matches!(end, Ok(Done::Authorized { .. })));
+    }
+    match vector.text("build") {
+        Some(kind @ ("revocation" | "introspection")) => built(vector, asks, kind),
+        Some("authorization_url_from_par") => from_par(vector, asks),
+        Some("authorization_url") => authorization_url(vector, asks),
+        Some("par") => {
+            let mut arguments = vec![("push", "always")];
+            let pairs: Vec<(String, String)> =
+                serde_json::from_value(input["params"].clone()).unwrap_or_default();
+            arguments.extend(
+                pairs
+                    .iter()
+                    .map(|(name, value)| (name.as_str(), value.as_str())),
+            );
+            let of = of(vector, asks.lang);
+            let end = calls(vector, of)
+                .call(NOW, begin(&arguments), Vec::new())
+                .end(asks)?;
+            judge(vector, end).map(drop)
+        }
+        Some(other) => Err(format!("nothing builds {other}").into()),
+        None => token_reply(vector, asks),
+    }
+}
+
+/// An authorization by one call; what is no argument of it is one more parameter.
+fn begin(arguments: &[(&str, &str)]) -> In {
+    let mut given = Map::new();
+    given.insert("redirect_uri".to_owned(), CALLBACK.into());
+    let mut extra = Map::new();
+    for (name, value) in arguments {
+        let place = match *name {
+            "push" | "scope" => &mut given,
+            _ => &mut extra,
+        };
+        place.insert((*name).to_owned(), (*value).into());
+    }
+    given.insert("extra".to_owned(), extra.into());
+    In::BeginAuthorization(given)
+}
+
+fn introspected(vector: &Vector, end: Result<Done, Refusal>) -> Verdict {
+    let Some(done) = judge(vector, end)? else {
+        return Ok(());
+    };
+    let (said, wanted) = (record(done)?, &vector.expected["ok"]);
+    same(
+        "active",
+        said["active"].as_bool().unwrap_or_default(),
+        wanted["active"] == true,
+    )?;
+    if let Some(names) = wanted["scope"].as_array() {
+        let mut ours = said["scope"].as_array().cloned().unwrap_or_default();
+        let mut names = names.clone();
+        for list in [&mut ours, &mut names] {
+            list.sort_by_key(Value::to_string);
+        }
+        same("scope", ours, names)?;
+    }
+    match wanted.get("sub") {
+        Some(sub) => same("sub", &said["subject"], sub),
+        None => Ok(()),
+    }
+}
+
+fn pushed(vector: &Vector, end: Result<Done, Refusal>) -> Verdict {
+    let (url, expires_in) = match (end, vector.expected.get("ok")) {
+        (Ok(Done::Authorized { url, expires_in }), Some(_)) => (url, expires_in),
+        (Err(refusal), None) => return refused(vector, refusal),
+        (end, _) => return Err(format!("ended with {end:?}").into()),
+    };
+    let wanted = &vector.expected["ok"];
+    let Some(uri) = wanted["request_uri"].as_str() else {
+        return Ok(());
+    };
+    let pairs = query(&url);
+    let found = pairs.iter().find(|(name, _)| name == "request_uri");
+    same("request_uri", found.map(|(_, uri)| uri.as_str()), Some(uri))?;
+    same("expires_in", expires_in, wanted["expires_in"].as_u64())
+}
+
+/// The body that RFC 9126 prints has the parameters of ours.
+fn pushed_body(vector: &Vector, asks: &mut Asks, form: &str) -> Verdict {
+    let key = private_key("rsa1").to_string();
+    let options = json!({ "alg": "RS256", "kid": "k2bdc" });
+    let of = ClientConfig {
+        id: "s6BhdRkqt3".to_owned(),
+        secret: Some(key),
+        auth: Some("private_key_jwt".to_owned()),
+        auth_options: options.as_object().cloned().unwrap_or_default(),
+        ..ClientConfig::default()
+    };
+    let begin = begin(&[("push", "always"), ("scope", "account-information")]);
+    let came = calls(vector, of)
+        .call(NOW, begin, Vec::new())
+        .ask(asks)?
+        .pop();
+    let came = came.ok_or("no call")?;
+    let sent = came.sent.first().ok_or("nothing was sent")?;
+    let names = |pairs: Vec<(String, String)>| {
+        let mut names: Vec<_> = pairs.into_iter().map(|(name, _)| name).collect();
+        names.sort_unstable();
+        names
+    };
+    let printed = serde_urlencoded::from_str(form).map_err(|error| error.to_string())?;
+    same("parameters", names(sent.form()?), names(printed))?;
+    let assertion = sent.parameter("client_assertion")?.ok_or("no assertion")?;
+    same(
+        "iss",
+        part(&assertion, 1)?["iss"].as_str(),
+        Some("s6BhdRkqt3"),
+    )
+}
+
+fn built(vector: &Vector, asks: &mut Asks, kind: &str) -> Verdict {
+    let asked = asked(vector.must("token")?, vector.text("token_type_hint"));
+    let call = match kind {
+        "revocation" => In::Revoke(asked),
+        _ => In::Introspect(asked),
+    };
+    let of = of(vector, asks.lang);
+    let came = calls(vector, of)
+        .call(NOW, call, Vec::new())
+        .ask(asks)?
+        .pop();
+    let came = came.ok_or("no call")?;
+    let sent = came.sent.first().ok_or("nothing was sent")?;
+    let expected = &vector.expected;
+    same("method", sent.method.as_str(), "POST")?;
+    if let Some(url) = expected["url"].as_str() {
+        same("url", sent.url.as_str(), url)?;
+    }
+    let ours: Vec<_> = sent
+        .form()?
+        .into_iter()
+        .map(|(name, value)| json!([name, value]))
+        .collect();
+    same("params", Some(&ours), expected["params"].as_array())?;
+    for (name, value) in expected["headers"].as_object().into_iter().flatten() {
+        same(name, sent.header(name), value.as_str())?;
+    }
+    Ok(())
+}
+
+fn from_par(vector: &Vector, asks: &mut Asks) -> Verdict {
+    let body = json!({ "request_uri": vector.must("request_uri")?, "expires_in": 60 });
+    let of = ask::public(vector.must("client_id")?);
+    let replies = vec![Reply::json(&body).status(201)];
+    let end = calls(vector, of)
+        .call(NOW, begin(&[("push", "always")]), replies)
+        .end(asks)?;
+    let Ok(Done::Authorized { url, .. }) = end else {
+        return Err(format!("ended with {end:?}").into());
+    };
+    let ours: Vec<_> = query(&url)
+        .into_iter()
+        .map(|(name, value)| json!([name, value]))
+        .collect();
+    same(
+        "query",
+        Some(&ours),
+        vector.expected["query_params_exact"].as_array(),
+    )
+}
+
+fn authorization_url(vector: &Vector, asks: &mut Asks) -> Verdict {
+    let ask = Ask {
+        redirect_uri: CALLBACK.to_owned(),
+        resource: texts(&vector.input["resource"]),
+        authorization_details: vector.input.get("authorization_details").cloned(),
+        ..Ask::default()
+    };
+    let of = client("client1", None);
+    let metadata = &vector.input["metadata"];
+    let (url, _) = match authorized(asks, metadata, of, NOW, ask)? {
+        Ok(made) => made,
+        Err(refusal) => return refused(vector, refusal),
+    };
+    let pairs = query(&url);
+    let mut pairs = pairs.iter();
+    // In the order that is wanted.
+    let wanted = vector.expected["query_contains_pairs"].as_array();
+    for pair in wanted.ok_or("it was to be refused")? {
+        let found = pairs.any(|(name, value)| json!([name, value]) == *pair);
+        holds("a pair", found)?;
+    }
+    Ok(())
+}
+
+fn token_reply(vector: &Vector, asks: &mut Asks) -> Verdict {
+    let call = match asks.lang {
+        Lang::Browser => In::Redeem {
+            callback: format!("{CALLBACK}?code=c&state=xyz"),
+            flow: Some(ask::flow(json!({
+                "issuer": issuer(vector), "client_id": "client1", "redirect_uri": CALLBACK,
+            }))),
+        },
+        _ => In::ClientCredentials {
+            scope: String::new(),
+        },
+    };
+    let end = answered(vector, asks, call, &vector.input)?;
+    let Some(done) = judge(vector, end)? else {
+        return Ok(());
+    };
+    if asks.lang == Lang::Browser {
+        return Ok(());
+    }
+    let tokens = tokens(done)?;
+    let wanted = vector.expected["ok"].get("authorization_details");
+    let granted = tokens
+        .0
+        .get("extra")
+        .and_then(|extra| extra.get("authorization_details"));
+    same("authorization_details", granted, wanted)
+}
