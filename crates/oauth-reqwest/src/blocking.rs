@@ -200,6 +200,7 @@ fn configure(
         .retry(reqwest::retry::never())
         .referer(false)
         .pool_max_idle_per_host(options.in_flight_per_origin)
+        .pool_idle_timeout(options.idle_timeout)
         .connect_timeout(options.connect_timeout)
         .timeout(options.timeout)
         .http2_max_header_list_size(body::HEADER_LIMIT)

@@ -198,6 +198,7 @@ fn configure(builder: reqwest::ClientBuilder, options: &Options) -> reqwest::Cli
         .retry(reqwest::retry::never())
         .referer(false)
         .pool_max_idle_per_host(options.in_flight_per_origin)
+        .pool_idle_timeout(options.idle_timeout)
         .connect_timeout(options.connect_timeout)
         .http2_max_header_list_size(body::HEADER_LIMIT)
         .user_agent(options.user_agent.clone())

@@ -30,6 +30,9 @@ pub struct Options {
     /// connections may be kept idle. With HTTP/1.1 these are all connections, apart from those on which
     /// the body of a resource server's reply is still being read.
     pub in_flight_per_origin: usize,
+    /// How long a connection may be idle before it is closed here: 4 s. Many a server closes it by itself, Node.js
+    /// after 5 s, and a request that is on its way by then is lost, with its refresh token.
+    pub idle_timeout: Duration,
     /// The `User-Agent`, for requests that bring none: `oauth-core/VERSION`.
     pub user_agent: HeaderValue,
 }
@@ -40,6 +43,7 @@ impl Default for Options {
             connect_timeout: Duration::from_secs(10),
             timeout: Duration::from_secs(30),
             in_flight_per_origin: 16,
+            idle_timeout: Duration::from_secs(4),
             user_agent: HeaderValue::from_static(concat!("oauth-core/", env!("CARGO_PKG_VERSION"))),
         }
     }
@@ -64,6 +68,13 @@ impl Options {
     #[must_use]
     pub const fn in_flight_per_origin(mut self, limit: usize) -> Self {
         self.in_flight_per_origin = limit;
+        self
+    }
+
+    /// Sets [`idle_timeout`](Self::idle_timeout).
+    #[must_use]
+    pub const fn idle_timeout(mut self, limit: Duration) -> Self {
+        self.idle_timeout = limit;
         self
     }
 

@@ -170,6 +170,19 @@ fn a_key_of_the_host_signs() {
 }
 
 #[test]
+fn an_idle_connection_is_closed_before_the_server_does_it() {
+    let served = served();
+    let options = oauth_reqwest::Options::default().idle_timeout(std::time::Duration::ZERO);
+    let builder = oauth_reqwest::reqwest::blocking::Client::builder();
+    let driver = oauth_reqwest::blocking::Driver::with_options(builder, options).unwrap();
+    for _ in 0..2 {
+        let exchange = confidential(&served).client_credentials(oauth_core::Scope::none());
+        driver.run(exchange).unwrap();
+    }
+    assert_eq!(served.connections(), 2);
+}
+
+#[test]
 fn plain_http_passes_by_every_proxy() {
     let (served, proxy) = (served(), served());
     let through = oauth_reqwest::reqwest::Proxy::all(proxy.base()).unwrap();

@@ -37,6 +37,27 @@ async fn bounds_the_requests_in_flight() {
     assert!(served.open_connections_peak() <= 6);
 }
 
+/// A server closes a connection that was idle for too long, Node.js after five seconds: a request that meets the end
+/// of it is lost.
+#[tokio::test]
+async fn an_idle_connection_is_closed_before_the_server_does_it() {
+    assert!(Options::default().idle_timeout < Duration::from_secs(5));
+    for (options, wanted) in [
+        (Options::default(), 1),
+        (Options::default().idle_timeout(Duration::ZERO), 3),
+    ] {
+        let served = served();
+        let (driver, client) = (driver_with(options), confidential(&served));
+        for _ in 0..3 {
+            driver
+                .run(client.client_credentials(Scope::none()))
+                .await
+                .unwrap();
+        }
+        assert_eq!(served.connections(), wanted);
+    }
+}
+
 async fn lost(driver: &oauth_reqwest::Driver, client: &Client) -> (Delivery, Error) {
     let exchange = client.client_credentials(Scope::none());
     let error = driver.run(exchange).await.unwrap_err();
