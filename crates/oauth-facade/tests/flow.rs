@@ -57,6 +57,38 @@ fn a_callback_of_another_flow_is_turned_away_and_the_flow_waits_on() {
 }
 
 #[test]
+fn a_code_is_redeemed_for_some_of_the_resources() {
+    let client = client();
+    let [one, other] = ["https://one.example/", "https://other.example/"].map(str::to_owned);
+    let ask = Authorize {
+        resource: vec![one.clone(), other.clone()],
+        ..Authorize::new("https://app.example/cb")
+    };
+    let begun = client.authorize(&at(), &ask).expect("a flow");
+    let flow = Flow::new(&begun.pending);
+    let own = callback(&flow, "code=c");
+    let third = ["https://third.example/".to_owned()];
+    let refused = flow.redeem_for(&client, &own, Some(&third));
+    assert_eq!(code(refused), "resource.exceeds_grant");
+    // The flow has waited on.
+    let wanted = [other];
+    let machine = flow.redeem_for(&client, &own, Some(&wanted));
+    let Ok(Turn::Send(request)) = machine.expect("a request").begin(&at()) else {
+        panic!("no request")
+    };
+    let body = String::from_utf8_lossy(&request.body).into_owned();
+    assert!(
+        body.contains("resource=https%3A%2F%2Fother.example%2F"),
+        "{body}"
+    );
+    assert!(!body.contains("one.example"), "{body}");
+    assert_eq!(
+        code(flow.redeem_for(&client, &own, Some(&[one]))),
+        "misuse.over"
+    );
+}
+
+#[test]
 fn one_callback_with_its_state_spends_a_flow_whatever_it_says() {
     let client = client();
     for (rest, told) in [
