@@ -13,6 +13,7 @@ use crate::lang::Lang;
 use crate::said::{Done, Refusal};
 
 const EXCHANGE: &str = "token exchange is not built yet";
+const PAGE_PUSHES: &str = "a page's sign-in pushes what has to be pushed, in its own tests";
 const CALLBACK: &str = "https://client.example.org/cb";
 
 fn issuer(vector: &Vector) -> &'static str {
@@ -288,6 +289,10 @@ fn from_par(vector: &Vector, asks: &mut Asks) -> Verdict {
 }
 
 fn authorization_url(vector: &Vector, asks: &mut Asks) -> Verdict {
+    // What refuses to make a URL where a request has to be pushed; a page's sign-in pushes it.
+    if asks.lang == Lang::Browser && vector.expected["error"] == "par_required" {
+        return Err(No::OutOfReach(PAGE_PUSHES));
+    }
     let ask = Ask {
         redirect_uri: CALLBACK.to_owned(),
         resource: texts(&vector.input["resource"]),

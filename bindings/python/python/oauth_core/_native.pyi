@@ -402,16 +402,22 @@ class Client:
     @property
     def client_id(self) -> str:
         """The client's identifier (RFC 6749 section 2.2)."""
-    def redeem(self, flow: Flow, callback_url: str) -> Tokens:
+    def redeem(
+        self, flow: Flow, callback_url: str, *, resource: Sequence[str] | None = None,
+    ) -> Tokens:
         """Judges the callback and redeems its code for tokens (RFC 6749 section 4.1.3).
 
         callback_url is the whole URL or its query. A callback with this flow's state spends the
         flow, whatever comes of it; any other is turned away with Untrusted callback.state, and
         the flow waits on. Untrusted callback.* (RFC 9207) and Malformed callback.* mean that
         nothing was sent; Denied is what the server, or the person, said no to; Lost, that no
-        answer arrived; misuse.over, that the flow was redeemed before.
+        answer arrived; misuse.over, that the flow was redeemed before. The token is for all resources that were
+        asked for, or for resource, which are some of them (RFC 8707 section 2.2): resource.exceeds_grant
+        for another one.
         """
-    def aredeem(self, flow: Flow, callback_url: str) -> _Later[Tokens]:
+    def aredeem(
+        self, flow: Flow, callback_url: str, *, resource: Sequence[str] | None = None,
+    ) -> _Later[Tokens]:
         """redeem(), in a coroutine."""
     def end_session_url(
         self, *, id_token_hint: str | None = None, logout_hint: str | None = None,
@@ -1249,7 +1255,8 @@ class Exchanges:
     """The native half of oauth_core.Exchanges."""
     def __new__(cls, client: Client, /) -> Self: ...
     def redeem(
-        self, flow: Flow, callback_url: str, *, moment: Moment | None = None
+        self, flow: Flow, callback_url: str, *, resource: Sequence[str] | None = None,
+        moment: Moment | None = None
     ) -> Exchange[Tokens]:
         """Judges the callback and redeems its code (RFC 6749 section 4.1.3)."""
 @final
