@@ -235,7 +235,8 @@ test('a signed request may be fetched', async () => {
 test('a code is redeemed for some of its resources', async () => {
   const us = client('security', { dpopKey: DpopKey.generate() })
   const [one, other] = ['https://one.example/', 'https://other.example/']
-  const { url, flow } = await us.beginAuthorization({ redirectUri, scope: 'openid read', resource: [one, other] })
+  const resource = [one, other]
+  const { url, flow } = await us.beginAuthorization({ redirectUri, scope: 'openid read', resource, push: 'always' })
   const callback = await land(url)
   const third = { resource: ['https://third.example/'] }
   await assert.rejects(us.redeem(flow, callback, third), { code: 'resource.exceeds_grant' })

@@ -389,7 +389,9 @@ def test_a_signed_request_may_be_fetched() -> None:
 def test_a_code_is_redeemed_for_some_of_its_resources(provider: Any) -> None:
     client = client_of(provider, "security", dpop_key=oauth_core.DpopKey.generate())
     one, other = "https://one.example/", "https://other.example/"
-    flow = client.begin_authorization(redirect_uri=CALLBACK, scope="openid read", resource=[one, other])
+    flow = client.begin_authorization(
+        redirect_uri=CALLBACK, scope="openid read", resource=[one, other], push="always"
+    )
     callback = Browser().open(flow.url)
     with pytest.raises(oauth_core.Misuse) as error:
         client.redeem(flow, callback, resource=["https://third.example/"])
