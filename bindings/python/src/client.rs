@@ -434,9 +434,10 @@ twins! {
         /// flow, whatever comes of it; any other is turned away with Untrusted callback.state, and
         /// the flow waits on. Untrusted callback.* (RFC 9207) and Malformed callback.* mean that
         /// nothing was sent; Denied is what the server, or the person, said no to; Lost, that no
-        /// answer arrived; misuse.over, that the flow was redeemed before. The token is for all resources that were
-        /// asked for, or for resource, which are some of them (RFC 8707 section 2.2): resource.exceeds_grant
-        /// for another one.
+        /// answer arrived; misuse.over, that the flow was redeemed before.
+        ///
+        /// The token is for all resources that were asked for, or for resource, which are some of
+        /// them (RFC 8707 section 2.2); Misuse resource.exceeds_grant for another one.
         #[pyo3(signature = (flow, callback_url, *, resource = None))]
         fn redeem / aredeem(
             self,
