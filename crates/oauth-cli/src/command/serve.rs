@@ -138,7 +138,7 @@ impl Serve {
                 ("redirect_uris", twin.redirect_uris().join(" ")),
                 ("options", options.clone()),
             ];
-            rows.retain(|(name, value)| !value.is_empty() && value != "''" || *name == "public_client_id");
+            rows.retain(|(_, value)| !value.is_empty() && value != "''");
             let heads = std::iter::once("try").chain(std::iter::repeat(""));
             rows.extend(heads.zip(commands.iter().cloned()));
             let record = json!({

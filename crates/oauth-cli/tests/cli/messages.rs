@@ -198,25 +198,34 @@ fn logout_is_a_command() {
 #[cfg(unix)]
 #[test]
 fn what_serve_prints_can_be_pasted() {
-    let mut run = oauth(&["serve", "--port", "0"]);
-    let mut server = run.command.stdin(Stdio::null()).spawn().unwrap();
-    let lines = BufReader::new(server.stdout.take().unwrap()).lines();
-    let wanted = lines.map_while(Result::ok).filter_map(|line| {
-        let at = line.find("export ").or_else(|| line.find("oauth token "))?;
-        Some(line[at..].to_owned())
-    });
-    let script: Vec<String> = wanted.take(2).collect();
-    assert!(script[0].contains(&format!("'{SECRET}'")), "{script:?}");
-    let bin = std::path::Path::new(env!("CARGO_BIN_EXE_oauth"));
-    let path = format!("{}:/usr/bin:/bin", bin.parent().unwrap().display());
-    let mut shell = std::process::Command::new("/bin/sh");
-    shell.args(["-c", &script.join("\n")]).env("PATH", path);
-    // Empty is unset.
-    shell.env("OAUTH_PROFILE", "").env("OAUTH_CONFIG", "");
-    let output = shell.output().unwrap();
-    server.kill().unwrap();
-    server.wait().unwrap();
-    let stderr = String::from_utf8_lossy(&output.stderr);
-    assert!(output.status.success(), "{stderr}");
-    assert!(!output.stdout.is_empty());
+    for (system, said) in [("generic", SECRET), ("fapi", "twin-client-1")] {
+        let mut run = oauth(&["serve", "--system", system, "--port", "0"]);
+        let mut server = run.command.stdin(Stdio::null()).spawn().unwrap();
+        let lines = BufReader::new(server.stdout.take().unwrap()).lines();
+        let mut script: Vec<String> = Vec::new();
+        for line in lines.map_while(Result::ok) {
+            let mut starts = ["export ", "echo ", "oauth "].iter();
+            let Some(at) = starts.find_map(|start| line.find(start)) else {
+                continue;
+            };
+            script.push(line[at..].to_owned());
+            if script.last().unwrap().starts_with("oauth token ") {
+                break;
+            }
+        }
+        assert!(script[0].contains(said), "{script:?}");
+        let bin = std::path::Path::new(env!("CARGO_BIN_EXE_oauth"));
+        let path = format!("{}:/usr/bin:/bin", bin.parent().unwrap().display());
+        let mut shell = std::process::Command::new("/bin/sh");
+        shell.args(["-ec", &script.join("\n")]).env("PATH", path);
+        shell.current_dir(folder(&format!("pasted-{system}")));
+        // Empty is unset.
+        shell.env("OAUTH_PROFILE", "").env("OAUTH_CONFIG", "");
+        let output = shell.output().unwrap();
+        server.kill().unwrap();
+        server.wait().unwrap();
+        let stderr = String::from_utf8_lossy(&output.stderr);
+        assert!(output.status.success(), "{system}: {stderr}");
+        assert!(!output.stdout.is_empty());
+    }
 }
