@@ -23,7 +23,7 @@ use oauth_core::{
 use serde_json::{Value, json};
 
 use crate::expect;
-use crate::format::{No, Vector, Verdict, holds, same};
+use crate::format::{No, Vector, Verdict, holds, names, same};
 
 const AS: &str = "https://as.example";
 const RS: &str = "https://rs.example";
@@ -232,16 +232,6 @@ fn published(vector: &Vector, proof: &str) -> Verdict {
     )?;
     // Ours for the same request has the same members.
     let client = bound().map_err(text)?;
-    let names = |value: &Value| {
-        let mut names: Vec<String> = value
-            .as_object()
-            .into_iter()
-            .flatten()
-            .map(|(name, _)| name.clone())
-            .collect();
-        names.sort_unstable();
-        names
-    };
     let (our_header, our_claims) = match claims.get("ath") {
         Some(_) => {
             let (.., proof) = api_request(&client, "GET", "https://rs.example/x", "a")?;

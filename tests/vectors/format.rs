@@ -180,3 +180,15 @@ pub(crate) fn expand(body: &str) -> String {
         |filling| format!("{before}{filling}{after}"),
     )
 }
+
+/// The names of an object's members, sorted.
+pub(crate) fn names(value: &Value) -> Vec<String> {
+    let mut names: Vec<_> = value
+        .as_object()
+        .into_iter()
+        .flatten()
+        .map(|(name, _)| name.clone())
+        .collect();
+    names.sort_unstable();
+    names
+}

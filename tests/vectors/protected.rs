@@ -206,15 +206,16 @@ fn outer(vector: &Vector) -> Vec<String> {
     crate::format::texts(&vector.expected["oidc_compat_adds"])
 }
 
-fn built(vector: &Vector, begun: &Authorization, now: u64) -> Verdict {
-    let pairs = query(&begun.url);
-    let object = pairs.iter().find(|(name, _)| name == "request");
-    let (_, jwt) = object.ok_or("no request object")?;
-    let (header, claims) = (part(jwt, 0)?, part(jwt, 1)?);
+/// A request object has the type, the claims and the parameters that the vector wants.
+pub(crate) fn signed_as_wanted(
+    vector: &Vector,
+    header: &Value,
+    claims: &Value,
+    now: u64,
+) -> Verdict {
     let expected = &vector.expected;
-    same("typ", header["typ"].clone(), expected["header_typ"].clone())?;
-    let wanted = expected["claims"].as_object().ok_or("no claims")?;
-    for (name, value) in wanted {
+    same("typ", &header["typ"], &expected["header_typ"])?;
+    for (name, value) in expected["claims"].as_object().ok_or("no claims")? {
         match name.as_str() {
             "exp_max" => {
                 let exp = claims["exp"].as_u64().ok_or("no exp")?;
@@ -227,6 +228,16 @@ fn built(vector: &Vector, begun: &Authorization, now: u64) -> Verdict {
     for name in given.keys().filter(|name| *name != "state") {
         same(name, &claims[name], &given[name])?;
     }
+    Ok(())
+}
+
+fn built(vector: &Vector, begun: &Authorization, now: u64) -> Verdict {
+    let pairs = query(&begun.url);
+    let object = pairs.iter().find(|(name, _)| name == "request");
+    let (_, jwt) = object.ok_or("no request object")?;
+    let (header, claims) = (part(jwt, 0)?, part(jwt, 1)?);
+    let expected = &vector.expected;
+    signed_as_wanted(vector, &header, &claims, now)?;
     let state = begun.pending.state().expose();
     same("state", claims["state"].as_str(), Some(state.as_str()))?;
     for name in crate::format::texts(&expected["must_not_contain"]) {

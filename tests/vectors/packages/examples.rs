@@ -6,13 +6,13 @@ use super::protected::{authorized, part, query, refused};
 use super::{Calls, NOW, client, judge, record, server, tokens};
 use crate::ask::{self, Asks};
 use crate::conversation::{Ask, Asked, ClientConfig, In};
+use crate::examples::within_reach;
 use crate::fields::Reply;
 use crate::format::{No, Vector, Verdict, holds, same, texts};
 use crate::jws::private_key;
 use crate::lang::Lang;
 use crate::said::{Done, Refusal};
 
-const EXCHANGE: &str = "token exchange is not built yet";
 const PAGE_PUSHES: &str = "a page's sign-in pushes what has to be pushed, in its own tests";
 const CALLBACK: &str = "https://client.example.org/cb";
 
@@ -80,14 +80,7 @@ fn answered(
 
 pub(crate) fn example(vector: &Vector, asks: &mut Asks) -> Verdict {
     let input = &vector.input;
-    let is_exchange = |name: &str| {
-        input[name]
-            .as_str()
-            .is_some_and(|grant| grant.contains("exchange"))
-    };
-    if vector.id.starts_with("8693") && (is_exchange("grant") || vector.text("build").is_some()) {
-        return Err(No::OutOfReach(EXCHANGE));
-    }
+    within_reach(vector)?;
     if let Some(said) = input.get("revocation_response") {
         let end = answered(vector, asks, In::Revoke(asked("t", None)), said)?;
         return match (end, vector.expected["error"].as_str()) {

@@ -10,7 +10,7 @@ use crate::classes;
 use crate::conversation::{ClientConfig, In};
 use crate::expect::wanted_classes;
 use crate::fields::{Reply, Text};
-use crate::format::{No, Vector, Verdict, holds, same, texts};
+use crate::format::{No, Vector, Verdict, holds, names, same, texts};
 use crate::lang::Lang;
 use crate::said::{Done, Refusal, Sent};
 
@@ -227,17 +227,6 @@ fn first(came: Came) -> Result<Sent, No> {
         (None, Some(Err(refusal))) => Err(refusal.message.into()),
         (None, _) => Err("nothing was sent".into()),
     }
-}
-
-fn names(value: &Value) -> Vec<String> {
-    let mut names: Vec<_> = value
-        .as_object()
-        .into_iter()
-        .flatten()
-        .map(|(name, _)| name.clone())
-        .collect();
-    names.sort_unstable();
-    names
 }
 
 fn required(vector: &Vector, sent: &Sent) -> Verdict {

@@ -11,6 +11,7 @@ use crate::fields::{Fields, Reply, Text};
 use crate::format::{No, Vector, Verdict, holds, same, texts};
 use crate::jws::{key_set, keys};
 use crate::lang::Lang;
+use crate::protected::signed_as_wanted;
 use crate::said::{Refusal, Said};
 
 pub(super) const ISSUER: &str = "https://as.example";
@@ -172,20 +173,7 @@ fn object(vector: &Vector, url: &str, flow: &Value, now: u64) -> Verdict {
     let (_, jwt) = jwt.ok_or("no request object")?;
     let (header, claims) = (part(jwt, 0)?, part(jwt, 1)?);
     let expected = &vector.expected;
-    same("typ", &header["typ"], &expected["header_typ"])?;
-    for (name, value) in expected["claims"].as_object().ok_or("no claims")? {
-        match name.as_str() {
-            "exp_max" => {
-                let exp = claims["exp"].as_u64().ok_or("no exp")?;
-                holds("exp", exp > now && Some(exp) <= value.as_u64())?;
-            }
-            _ => same(name, &claims[name], value)?,
-        }
-    }
-    let given = vector.input["params"].as_object().ok_or("no parameters")?;
-    for name in given.keys().filter(|name| *name != "state") {
-        same(name, &claims[name], &given[name])?;
-    }
+    signed_as_wanted(vector, &header, &claims, now)?;
     same("state", &claims["state"], &flow["state"])?;
     let never = texts(&expected["must_not_contain"]);
     for name in never.iter().map(String::as_str).chain(["sub"]) {
