@@ -1,5 +1,6 @@
 //! The front door.
 
+mod grants;
 mod registration;
 
 use std::sync::Arc;

@@ -34,6 +34,7 @@
 //!
 //! [`Client::call`]: crate::Client::call
 
+pub mod backchannel_authentication;
 pub mod device_authorization;
 pub mod introspection;
 pub mod jwks;

@@ -1,12 +1,18 @@
 //! Conversations that are more than one call, and the pure rules around them.
 
 pub mod access_token;
+pub mod assertion;
 pub mod authorization;
+#[cfg(feature = "sha2")]
+pub mod backchannel;
 pub mod discovery;
+pub mod identity_assertion;
 pub(crate) mod introspection;
 pub mod keeper;
 pub mod logout;
+pub mod poll;
 pub mod redeem;
 pub mod resource;
+pub(crate) mod signing;
 pub(crate) mod userinfo;
 pub(crate) mod verification;

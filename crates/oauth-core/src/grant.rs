@@ -1,10 +1,16 @@
 //! What can be exchanged for tokens: one file per grant type, each the parameters it sends.
 
 mod authorization_code;
+mod ciba;
 mod client_credentials;
+mod device_code;
 mod extension;
+mod id_jag;
+mod jwt_bearer;
 mod password;
 mod refresh_token;
+mod saml_bearer;
+mod token_exchange;
 mod token_request;
 
 use std::borrow::Cow;
@@ -17,11 +23,18 @@ use crate::scope::Scope;
 use crate::token::{RefreshToken, TokenType};
 
 pub use authorization_code::AuthorizationCode;
+pub use ciba::Ciba;
 pub use client_credentials::ClientCredentials;
+pub use device_code::DeviceCode;
 pub use extension::Extension;
+pub(crate) use id_jag::IdJag;
+pub use id_jag::IdentitySubject;
+pub use jwt_bearer::JwtBearer;
 pub use password::Password;
 pub use refresh_token::Refresh;
 pub(crate) use refresh_token::unnamed;
+pub use saml_bearer::SamlBearer;
+pub use token_exchange::{TokenExchange, token_type};
 pub use token_request::TokenRequest;
 pub(crate) use token_request::check_resource;
 
@@ -61,6 +74,11 @@ pub trait Grant {
     /// client's DPoP key is taken whatever this says.
     fn accepts(&self, token_type: &TokenType) -> bool {
         *token_type == TokenType::Bearer
+    }
+
+    /// Whether the response says of which type the token is that was issued (RFC 8693 section 2.2.1).
+    fn tells_issued_token_type(&self) -> bool {
+        false
     }
 
     /// Whether it may be sent again after an error.

@@ -88,6 +88,8 @@ impl TokenType {
 pub enum Warning {
     /// `expires_in` was not a number of seconds; the lifetime counts as unknown.
     MalformedExpiresIn,
+    /// The response to a token exchange does not say what was issued (RFC 8693 section 2.2.1).
+    IssuedTokenTypeMissing,
     /// `scope` held names RFC 6749 does not allow, or more than 64 KiB; they were left out.
     MalformedScope,
     /// Not all permissions of `authorization_details` were granted that were asked for (RFC 9396).
@@ -106,6 +108,7 @@ impl Warning {
     pub const fn code(self) -> &'static str {
         match self {
             Self::MalformedExpiresIn => "malformed_expires_in",
+            Self::IssuedTokenTypeMissing => "issued_token_type_missing",
             Self::MalformedScope => "malformed_scope",
             Self::AuthorizationDetailsMissing => "authorization_details_missing",
             Self::ScopeWidened => "scope_widened",
@@ -114,6 +117,9 @@ impl Warning {
         }
     }
 }
+
+/// The member of a token response that names the type of what was issued.
+pub(crate) const ISSUED_TOKEN_TYPE: &str = "issued_token_type";
 
 /// How much life a token has left.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -210,6 +216,12 @@ impl Tokens {
             answered: None,
             binding: Arc::new(binding),
         }
+    }
+
+    /// Of which type the access token is that a token exchange has issued (RFC 8693 section 2.2.1), if the server
+    /// says: a URI, such as those of [`token_type`](crate::grant::token_type).
+    pub fn issued_token_type(&self) -> Option<&str> {
+        self.extra.get(ISSUED_TOKEN_TYPE)?.as_str()
     }
 
     /// The permissions that were granted (RFC 9396 section 7), if the server says; it may have enriched them.

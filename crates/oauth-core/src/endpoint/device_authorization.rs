@@ -2,11 +2,14 @@
 //!
 //! RFC 8628 <https://www.rfc-editor.org/rfc/rfc8628#section-3.1>, reply section 3.2
 
+use std::time::Duration;
+
 use super::{Context, Endpoint, EndpointRequest, Reply};
 use crate::error::Error;
 use crate::form::Form;
 use crate::grant::{TokenRequest, push_scope};
-use crate::json::{Json, Object};
+use crate::json::Json;
+use crate::moment::UnixTime;
 use crate::secret::Secret;
 use crate::server::EndpointKind;
 use crate::url::Url;
@@ -33,10 +36,13 @@ pub struct DeviceCode {
     pub user_code: String,
     /// Where the person enters it.
     pub verification_uri: Url,
-    /// The same with the code in it, for a QR code. The code is shown all the same (section 3.3.1).
+    /// The same with the code in it, for a QR code. The code is shown all the same (section 3.3.1). One of another
+    /// origin than `verification_uri` is left out: the person could not tell where it leads (RFC 10027).
     pub verification_uri_complete: Option<Url>,
-    /// For how many seconds both codes are good.
+    /// For how many seconds both codes are good, from when they came.
     pub expires_in: u64,
+    /// When both codes end: the prompt is to be taken away then, and a new one made only if the person wishes.
+    pub expires_at: UnixTime,
     /// How many seconds to wait between two questions: at least one, and no more than the codes live.
     pub interval: u64,
 }
@@ -47,6 +53,27 @@ impl DeviceAuthorization {
         Self {
             token_request: token_request.into(),
         }
+    }
+}
+
+impl DeviceCode {
+    /// What to tell the person, in three sentences of English: what the code is for, where to enter it, and not to
+    /// enter a code that somebody else has sent (RFC 10027: the context stays visible). `purpose` is what happens
+    /// if the person agrees, such as `sign in to example-cli on build-7`; control characters of it are dropped.
+    ///
+    /// Nothing is opened: that is for the caller, once the person has seen the prompt.
+    pub fn prompt(&self, purpose: &str) -> String {
+        let purpose: String = purpose.chars().filter(|c| !c.is_control()).collect();
+        let purpose = match purpose.trim() {
+            "" => "sign in".to_owned(),
+            purpose => purpose.to_owned(),
+        };
+        format!(
+            "To {purpose}, open {} on any device and enter the code {}. Enter it only if you started this \
+             yourself: whoever sends you a code wants to sign in as you.",
+            self.verification_uri.as_str(),
+            self.user_code
+        )
     }
 }
 
@@ -82,39 +109,25 @@ impl Endpoint for DeviceAuthorization {
                 .then_some(url)
                 .ok_or_else(|| reply.malformed(member))
         };
-        let is_strict = cx.server.rules().is_strict();
-        let expires_in = seconds(&object, "expires_in", is_strict, reply)?;
+        let expires_in = reply.seconds(&object, "expires_in")?;
         let expires_in = expires_in.ok_or_else(|| reply.malformed("expires_in"))?;
-        let interval = seconds(&object, "interval", is_strict, reply)?.unwrap_or(INTERVAL);
+        let interval = reply.seconds(&object, "interval")?.unwrap_or(INTERVAL);
+        let verification_uri = page("verification_uri")?;
+        let complete = match object.get("verification_uri_complete") {
+            Some(_) => Some(page("verification_uri_complete")?),
+            None => None,
+        };
         Ok(DeviceCode {
             device_code: text("device_code")?.into(),
             user_code: user_code.to_owned(),
-            verification_uri: page("verification_uri")?,
-            verification_uri_complete: match object.get("verification_uri_complete") {
-                Some(_) => Some(page("verification_uri_complete")?),
-                None => None,
-            },
+            verification_uri_complete: complete
+                .filter(|complete| complete.origin() == verification_uri.origin()),
+            verification_uri,
             expires_in,
+            expires_at: cx.at.now().after(Duration::from_secs(expires_in)),
             interval: interval.clamp(1, expires_in.max(1)),
         })
     }
-}
-
-/// Whole seconds, rounded up: whoever asks too early is told to slow down. A number in a text is one
-/// unless the rules are strict.
-fn seconds(
-    object: &Object<'_>,
-    member: &str,
-    is_strict: bool,
-    reply: Reply<'_>,
-) -> Result<Option<u64>, Error> {
-    let read = match object.get(member) {
-        None => return Ok(None),
-        Some(Json::Float(seconds)) if *seconds >= 0.0 => Some(seconds.ceil() as u64),
-        Some(Json::String(text)) if !is_strict => text.parse().ok(),
-        Some(value) => value.as_seconds(),
-    };
-    read.map(Some).ok_or_else(|| reply.malformed(member))
 }
 
 #[cfg(test)]

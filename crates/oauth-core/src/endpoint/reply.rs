@@ -99,6 +99,18 @@ impl<'a> Reply<'a> {
         Error::from(ProtocolViolation::ReplyShape).about(member)
     }
 
+    /// Whole seconds, rounded up: whoever asks too early is told to slow down. A number in a text is one unless the
+    /// rules are strict; nothing is where the member is not there.
+    pub(crate) fn seconds(&self, object: &Object<'_>, member: &str) -> Result<Option<u64>, Error> {
+        let read = match object.get(member) {
+            None => return Ok(None),
+            Some(Json::Float(seconds)) if *seconds >= 0.0 => Some(seconds.ceil() as u64),
+            Some(Json::String(text)) if !self.rules.is_strict() => text.parse().ok(),
+            Some(value) => value.as_seconds(),
+        };
+        read.map(Some).ok_or_else(|| self.malformed(member))
+    }
+
     /// [`Self::object`] of a reply whose status has to be this one, by strict rules, and not 200.
     ///
     /// # Errors

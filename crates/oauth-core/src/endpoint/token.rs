@@ -19,7 +19,9 @@ use crate::quirk::{Quirk, Rules};
 use crate::scope::Scope;
 use crate::secret::Secret;
 use crate::server::EndpointKind;
-use crate::token::{MAX_LIFETIME, RefreshToken, TokenType, Tokens, Warning, id_token};
+use crate::token::{
+    ISSUED_TOKEN_TYPE, MAX_LIFETIME, RefreshToken, TokenType, Tokens, Warning, id_token,
+};
 
 /// Exchanges one grant for tokens, which will belong to the client that calls.
 #[derive(Debug, Clone)]
@@ -98,7 +100,7 @@ impl<G: Grant> Endpoint for Token<G> {
 }
 
 /// Reads the reply. Not generic, so that it is compiled once and not for every grant.
-fn tokens(
+pub(crate) fn tokens(
     had: &dyn Grant,
     token_request: &TokenRequest,
     cx: &Context<'_>,
@@ -160,6 +162,9 @@ fn tokens(
                 binding: Arc::clone(&cx.identity.binding),
             }
         });
+    if had.tells_issued_token_type() {
+        issued_token_type(&object, rules, &mut warnings)?;
+    }
     let (extra, is_whole) = object.to_map_within(MAX_EXTRA);
     if !is_whole {
         warnings.push(Warning::ExtraTooLarge);
@@ -210,6 +215,23 @@ fn access_token(object: &mut Object<'_>) -> Result<Secret<String>, Error> {
             None => missing,
         }
     })
+}
+
+/// It is kept among the members of its own; several vendors leave it out.
+fn issued_token_type(
+    object: &Object<'_>,
+    rules: &Rules,
+    warnings: &mut Vec<Warning>,
+) -> Result<(), Error> {
+    match object.get(ISSUED_TOKEN_TYPE) {
+        Some(Json::String(text)) if !text.is_empty() => Ok(()),
+        Some(_) => Err(shape(ISSUED_TOKEN_TYPE)),
+        None if rules.is_strict() => Err(ProtocolViolation::IssuedTokenTypeMissing.into()),
+        None => {
+            warnings.push(Warning::IssuedTokenTypeMissing);
+            Ok(())
+        }
+    }
 }
 
 /// A text of visible ASCII and space (`VSCHAR`, RFC 6749 appendix A); empty counts as absent.

@@ -11,7 +11,7 @@ mod pending;
 mod prepare;
 mod profile;
 mod request;
-mod request_object;
+pub(crate) mod request_object;
 mod response;
 mod step_up;
 #[cfg(all(test, feature = "sha2"))]

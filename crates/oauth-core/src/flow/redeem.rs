@@ -87,6 +87,41 @@ pub(crate) fn redeem(
     })
 }
 
+/// A sign-in whose person agreed elsewhere than in a browser of this client: no nonce was sent, and the ID token, if
+/// one was asked for, is of the response that brings it.
+pub(crate) fn without_browser<E: Exchange<Output = Tokens>>(
+    config: Arc<ClientConfig>,
+    tokens: E,
+    identity: Identity,
+) -> impl Exchange<Output = Login> + use<E> {
+    tokens.then(move |at, tokens| {
+        let expected = (identity == Identity::Wanted).then(|| Expected {
+            nonce: None,
+            requested_at: at.now(),
+            max_age: None,
+            front_channel: None,
+        });
+        login(config, tokens, expected, None)
+    })
+}
+
+/// Whether a grant is asked who the person is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Identity {
+    Wanted,
+    Unwanted,
+}
+
+impl Identity {
+    /// `openid` asks for an ID token (OpenID Connect Core section 3.1.2.1).
+    pub(crate) fn of(token_request: &TokenRequest) -> Self {
+        match token_request.scope.contains("openid") {
+            true => Self::Wanted,
+            false => Self::Unwanted,
+        }
+    }
+}
+
 /// Notes if permissions were granted that are not all of those asked for (RFC 9396 section 7).
 fn compare(tokens: &mut Tokens, wanted: Option<&AuthorizationDetails>) -> Result<(), Error> {
     let Some(wanted) = wanted else {
@@ -142,21 +177,41 @@ impl Expected {
 
 fn login(
     config: Arc<ClientConfig>,
-    mut tokens: Tokens,
+    tokens: Tokens,
     expected: Option<Expected>,
     vouched: Option<IdToken>,
 ) -> Result<Boxed<Login>, Error> {
-    let Some(expected) = expected else {
-        let id_token = None;
-        return Ok(Ready::new(Login { tokens, id_token }).boxed());
-    };
+    match expected {
+        Some(expected) => verified(config, tokens, expected.checks(), vouched),
+        None => {
+            let id_token = None;
+            Ok(Ready::new(Login { tokens, id_token }).boxed())
+        }
+    }
+}
+
+/// A sign-in whose tokens the server has brought by itself.
+pub(crate) fn pushed(
+    config: Arc<ClientConfig>,
+    tokens: Tokens,
+    checks: IdTokenChecks,
+) -> Result<Boxed<Login>, Error> {
+    verified(config, tokens, checks, None)
+}
+
+fn verified(
+    config: Arc<ClientConfig>,
+    mut tokens: Tokens,
+    checks: IdTokenChecks,
+    vouched: Option<IdToken>,
+) -> Result<Boxed<Login>, Error> {
     // "The Token Response ... MUST ... id_token" (section 3.1.3.3)
     let text = tokens.id_token.clone();
     let text =
         text.ok_or_else(|| Error::from(ProtocolViolation::IdTokenMissing).at_endpoint("token"))?;
     let checks = IdTokenChecks {
         access_token: Some(tokens.access_token.clone()),
-        ..expected.checks()
+        ..checks
     };
     let verified = verification::id_token(config, text, checks);
     let login = verified.and_then(move |_, id_token| {

@@ -84,6 +84,11 @@ pub struct IdTokenChecks {
     pub code: Option<Secret<String>>,
     /// The state that came with it through the browser; `s_hash`, where it is there, must be its.
     pub state: Option<Secret<String>>,
+    /// The backchannel request that it was pushed for (CIBA Core section 10.3.1): it must name this one, and
+    /// `at_hash` must be there.
+    pub auth_req_id: Option<Secret<String>>,
+    /// The refresh token that was pushed with it; its hash must be there and its.
+    pub refresh_token: Option<Secret<String>>,
     /// The oldest token that is accepted, by its `iat`.
     pub max_token_age: Option<Duration>,
     /// How far clocks may be apart.
@@ -103,12 +108,18 @@ impl Default for IdTokenChecks {
             access_token: None,
             code: None,
             state: None,
+            auth_req_id: None,
+            refresh_token: None,
             max_token_age: None,
             clock_skew: CLOCK_SKEW,
             original: None,
         }
     }
 }
+
+/// The claims of a pushed ID token (CIBA Core section 10.3.1).
+const AUTH_REQ_ID: &str = "urn:openid:params:jwt:claim:auth_req_id";
+const RT_HASH: &str = "urn:openid:params:jwt:claim:rt_hash";
 
 /// A hash that a claim holds, and what it is the hash of.
 #[derive(Debug)]
@@ -148,6 +159,7 @@ impl IdTokenChecks {
         self.times(&claims, now)?;
         self.nonce(config, &claims)?;
         self.authentication(&claims, now)?;
+        self.backchannel(&claims)?;
         let hashes = self.hashes(&claims)?;
         Ok((
             IdToken {
@@ -245,6 +257,19 @@ impl IdTokenChecks {
         claims.texts("amr").map(drop)
     }
 
+    /// "the Client MUST ensure that the value of the auth_req_id claim in the ID Token" is that of its request.
+    fn backchannel(&self, claims: &Claims) -> Result<(), Error> {
+        let Some(sent) = &self.auth_req_id else {
+            return Ok(());
+        };
+        let named = Claims::required(AUTH_REQ_ID, claims.text(AUTH_REQ_ID)?)?;
+        Claims::required("at_hash", claims.text("at_hash")?)?;
+        match sent.matches(named) {
+            true => Ok(()),
+            false => Err(ValidationFailure::CibaRequestChanged.into()),
+        }
+    }
+
     fn hashes(&self, claims: &Claims) -> Result<Vec<HashClaim>, Error> {
         let (at_hash, c_hash) = (claims.text("at_hash")?, claims.text("c_hash")?);
         let s_hash = claims.text("s_hash")?;
@@ -265,6 +290,13 @@ impl IdTokenChecks {
                     half: half.to_owned(),
                 });
             }
+        }
+        if let Some(value) = &self.refresh_token {
+            hashes.push(HashClaim {
+                failure: ValidationFailure::IdTokenRtHash,
+                value: value.clone(),
+                half: Claims::required(RT_HASH, claims.text(RT_HASH)?)?.to_owned(),
+            });
         }
         if let Some(value) = &self.code {
             hashes.push(HashClaim {

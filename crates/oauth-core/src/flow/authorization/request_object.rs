@@ -21,7 +21,7 @@ use crate::value::writer;
 const MAX_REQUEST_URI: usize = 512;
 
 /// What is signed for these parameters.
-pub(super) fn signing_input(
+pub(crate) fn signing_input(
     signing: &RequestSigning,
     config: &ClientConfig,
     at: &Moment,

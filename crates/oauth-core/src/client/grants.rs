@@ -1,0 +1,163 @@
+//! The ways to tokens that are more than one request, and need no browser here.
+
+use std::sync::Arc;
+
+#[cfg(feature = "sha2")]
+use bytes::Bytes;
+
+use super::Client;
+#[cfg(feature = "sha2")]
+use crate::endpoint::backchannel_authentication::{BackchannelAuthentication, BackchannelRequest};
+use crate::endpoint::device_authorization::DeviceCode;
+use crate::exchange::{Exchange, ExchangeExt as _};
+use crate::flow::assertion::Assertion;
+#[cfg(feature = "sha2")]
+use crate::flow::backchannel::{self, AwaitedRequest};
+use crate::flow::identity_assertion::{
+    self, IdentityAccess, IdentityAssertion, IdentityAssertionRequest,
+};
+use crate::flow::poll::{Pace, Poll};
+use crate::flow::redeem::{self, Identity, Login};
+use crate::flow::signing::Signing;
+use crate::grant::{self, Grant, TokenRequest};
+use crate::secret::Secret;
+use crate::token::Tokens;
+
+impl Client {
+    /// Gets tokens for an assertion that the client signs itself (RFC 7523 section 2.1), as service accounts do. For
+    /// one that somebody else has signed there is [`Self::token`] with [`grant::JwtBearer`].
+    ///
+    /// # Errors
+    /// `denied.invalid_grant` for one that the server does not believe, from the steps.
+    pub fn assert<R: Into<TokenRequest>>(
+        &self,
+        assertion: Assertion,
+        token_request: R,
+    ) -> impl Exchange<Output = Tokens> + Send + use<R> {
+        let (client, token_request) = (self.clone(), token_request.into());
+        let key = assertion.key().clone();
+        let signing = Signing::new(key, move |at| assertion.signing_input(at));
+        signing.then(move |_, jwt| Ok(client.token(grant::JwtBearer::new(jwt)?, token_request)))
+    }
+
+    /// Asks for the tokens of a grant that waits for a person, at this pace, until there is an answer or the grant has
+    /// ended. Dropping the exchange gives up; the server is told nothing, for there is nothing to tell.
+    pub fn poll<G: Grant + Clone + Send + 'static, R: Into<TokenRequest>>(
+        &self,
+        grant: G,
+        token_request: R,
+        pace: Pace,
+    ) -> impl Exchange<Output = Tokens> + Send + use<G, R> {
+        Poll::new(Arc::clone(&self.0), grant, token_request.into(), pace)
+    }
+
+    /// Waits until the person has entered the code of a device authorization response, and signs in (RFC 8628
+    /// section 3.4): `token_request` is what the code was asked for. With `openid` the ID token is verified.
+    ///
+    /// # Errors
+    /// `denied.access_denied` if the person says no, `denied.expired_token` if nobody has answered in time, and
+    /// those of [`Self::redeem`]; all from the steps.
+    pub fn device_login<R: Into<TokenRequest>>(
+        &self,
+        code: &DeviceCode,
+        token_request: R,
+    ) -> impl Exchange<Output = Login> + Send + use<R> {
+        let pace = Pace {
+            interval: code.interval,
+            expires_at: code.expires_at,
+        };
+        let grant = grant::DeviceCode::new(code.device_code.clone());
+        let token_request = token_request.into();
+        let identity = Identity::of(&token_request);
+        let tokens = self.poll(grant, token_request, pace);
+        redeem::without_browser(Arc::clone(&self.0), tokens, identity)
+    }
+
+    /// Asks the server to ask a person, on a device of theirs (CIBA Core section 7). The request is signed where
+    /// the client signs its requests and the server takes such.
+    ///
+    /// # Errors
+    /// `endpoint.missing`, `client_auth.secret_missing` for a public client, `denied.*`; from the steps.
+    #[cfg(feature = "sha2")]
+    pub fn authenticate_backchannel(
+        &self,
+        ask: BackchannelAuthentication,
+    ) -> impl Exchange<Output = BackchannelRequest> + Send + use<> {
+        backchannel::begin(Arc::clone(&self.0), ask)
+    }
+
+    /// Waits until the person has answered a backchannel request, and signs in (CIBA Core section 11). At a pace, or
+    /// with none at once, as after a ping. `token_request` is what was asked for.
+    ///
+    /// # Errors
+    /// `denied.access_denied` if the person says no, `denied.expired_token` if nobody has answered in time, and
+    /// those of [`Self::redeem`]; all from the steps.
+    pub fn backchannel_login<R: Into<TokenRequest>>(
+        &self,
+        auth_req_id: Secret<String>,
+        token_request: R,
+        pace: Option<Pace>,
+    ) -> impl Exchange<Output = Login> + Send + use<R> {
+        let (grant, token_request) = (grant::Ciba::new(auth_req_id), token_request.into());
+        let identity = Identity::of(&token_request);
+        let tokens = match pace {
+            Some(pace) => self.poll(grant, token_request, pace).boxed(),
+            None => self.token(grant, token_request).boxed(),
+        };
+        redeem::without_browser(Arc::clone(&self.0), tokens, identity)
+    }
+
+    /// Takes the tokens that the server has pushed for a backchannel request (CIBA Core section 10.3.1):
+    /// `authorization` is the value of that header, `body` what was posted.
+    ///
+    /// # Errors
+    /// `ciba.*`, `token.*`, `id_token.*`, `jws.*`, `jwt.*`, from the steps.
+    #[cfg(feature = "sha2")]
+    pub fn take_pushed(
+        &self,
+        awaited: AwaitedRequest,
+        authorization: Option<String>,
+        body: Bytes,
+    ) -> impl Exchange<Output = Login> + Send + use<> {
+        backchannel::pushed(Arc::clone(&self.0), awaited, authorization, body)
+    }
+
+    /// Asks this server, an identity provider at which a person has signed in to this client, for an assertion that
+    /// another server takes (draft-ietf-oauth-identity-assertion-authz-grant section 4.3).
+    ///
+    /// # Errors
+    /// `jwt.audience` and `jwt.expired` for an ID token that is not this client's or has ended, before anything is
+    /// sent; `token.*`, `jwt.*` for an assertion that is none for that server; `client_auth.secret_missing`,
+    /// `denied.*`.
+    pub fn identity_assertion(
+        &self,
+        request: IdentityAssertionRequest,
+    ) -> impl Exchange<Output = IdentityAssertion> + Send + use<> {
+        identity_assertion::request(Arc::clone(&self.0), request)
+    }
+
+    /// Presents an assertion of an identity provider to this server, which it was made for (section 4.4).
+    ///
+    /// # Errors
+    /// `jwt.audience` for one that is for another server, and `jwt.expired`, before anything is sent; `denied.*`.
+    pub fn redeem_identity_assertion<R: Into<TokenRequest>>(
+        &self,
+        assertion: IdentityAssertion,
+        token_request: R,
+    ) -> impl Exchange<Output = Tokens> + Send + use<R> {
+        identity_assertion::redeem(Arc::clone(&self.0), assertion, token_request.into())
+    }
+
+    /// Access to the server of `client`, with the tokens of a sign-in at this one, for what is `asked` of it:
+    /// both steps, and their renewal. Which identity provider and which server, the organisation says, and never a
+    /// resource.
+    pub fn identity_access(
+        &self,
+        login: &Tokens,
+        client: &Self,
+        token_request: impl Into<TokenRequest>,
+    ) -> IdentityAccess {
+        let (identity_provider, client) = (Arc::clone(&self.0), Arc::clone(&client.0));
+        IdentityAccess::new(identity_provider, login, client, token_request.into())
+    }
+}

@@ -1,0 +1,252 @@
+//! `POST {backchannel_authentication_endpoint}`: ask the server to ask a person, on a device of theirs.
+//!
+//! CIBA Core <https://openid.net/specs/openid-client-initiated-backchannel-authentication-core-1_0.html#auth_request>,
+//! reply section 7.3
+
+use std::time::Duration;
+
+use super::{Auth, Context, Endpoint, EndpointRequest, Reply};
+use crate::error::{Error, Misuse};
+use crate::form::Form;
+use crate::grant::{TokenRequest, push_scope};
+use crate::json::Json;
+use crate::moment::UnixTime;
+use crate::quirk::Rules;
+use crate::secret::Secret;
+use crate::server::EndpointKind;
+
+/// How long to wait between two questions where the server does not say, in seconds (section 7.3).
+const INTERVAL: u64 = 5;
+/// The longest message that both devices show, in characters: it has to be read at a glance.
+const MAX_BINDING_MESSAGE: usize = 100;
+
+/// Who the person is, as the caller knows it. A server learns it in exactly one way (section 7.1).
+#[derive(Debug, Clone)]
+pub enum Hint {
+    /// What the person is called at the server, such as a telephone number or a user name.
+    Login(String),
+    /// A token of somebody else that names the person.
+    LoginToken(Secret<String>),
+    /// An ID token that the server gave before.
+    IdToken(Secret<String>),
+}
+
+impl Hint {
+    /// The one that is there.
+    ///
+    /// # Errors
+    /// `ciba.hint` for none, or more than one.
+    pub fn of(
+        login_hint: Option<String>,
+        login_hint_token: Option<Secret<String>>,
+        id_token_hint: Option<Secret<String>>,
+    ) -> Result<Self, Error> {
+        let login = login_hint.filter(|text| !text.is_empty()).map(Self::Login);
+        let mut all = login
+            .into_iter()
+            .chain(login_hint_token.map(Self::LoginToken))
+            .chain(id_token_hint.map(Self::IdToken));
+        match (all.next(), all.next()) {
+            (Some(hint), None) => Ok(hint),
+            _ => Err(Misuse::CibaHint.into()),
+        }
+    }
+}
+
+/// What a person is to be asked.
+///
+/// Start one only for a person who is known to you and expects it, and one at a time: a request that nobody expects
+/// is how people are worn down until they agree (RFC 10027).
+#[derive(Debug, Clone)]
+pub struct BackchannelAuthentication {
+    hint: Hint,
+    token_request: TokenRequest,
+    binding_message: Option<String>,
+    user_code: Option<Secret<String>>,
+    requested_expiry: Option<u64>,
+    acr_values: Vec<String>,
+    delivery: Delivery,
+}
+
+/// How a client learns that the person has answered (section 5).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Delivery {
+    /// It asks the token endpoint again and again.
+    #[default]
+    Poll,
+    /// The server notifies it, and it asks the token endpoint once.
+    Ping,
+    /// The server brings the tokens. FAPI forbids it.
+    Push,
+}
+
+/// What to ask the token endpoint with meanwhile.
+#[derive(Debug, Clone)]
+#[non_exhaustive]
+pub struct BackchannelRequest {
+    /// The server's name for the request. It is nothing to show.
+    pub auth_req_id: Secret<String>,
+    /// For how many seconds the person may answer, from when this came.
+    pub expires_in: u64,
+    /// When the request ends.
+    pub expires_at: UnixTime,
+    /// How many seconds to wait between two questions: at least one.
+    pub interval: u64,
+    /// What the person sees on their device as well: show it beside what they are asked for.
+    pub binding_message: Option<String>,
+    /// With which the server will authenticate its notification.
+    pub client_notification_token: Option<Secret<String>>,
+}
+
+impl BackchannelAuthentication {
+    /// Asks this person for what is `asked`, which has `openid` in its scope.
+    ///
+    /// # Errors
+    /// `ciba.openid_scope`.
+    pub fn new(hint: Hint, token_request: impl Into<TokenRequest>) -> Result<Self, Error> {
+        let token_request = token_request.into();
+        if !token_request.scope.contains("openid") {
+            return Err(Misuse::CibaScope.into());
+        }
+        Ok(Self {
+            hint,
+            token_request,
+            binding_message: None,
+            user_code: None,
+            requested_expiry: None,
+            acr_values: Vec::new(),
+            delivery: Delivery::Poll,
+        })
+    }
+
+    /// A short text that both devices show, by which the person tells this request from any other.
+    ///
+    /// # Errors
+    /// `ciba.binding_message` for one that is empty, of more than a hundred characters, or with control characters.
+    pub fn binding_message(mut self, text: impl Into<String>) -> Result<Self, Error> {
+        let text = text.into();
+        let is_plain = !text.trim().is_empty() && !text.chars().any(char::is_control);
+        if !is_plain || text.chars().count() > MAX_BINDING_MESSAGE {
+            return Err(Misuse::CibaBindingMessage.into());
+        }
+        self.binding_message = Some(text);
+        Ok(self)
+    }
+
+    /// A code that the person has with the server and entered here, never one of the caller's own.
+    #[must_use]
+    pub fn user_code(mut self, code: impl Into<Secret<String>>) -> Self {
+        self.user_code = Some(code.into());
+        self
+    }
+
+    /// For how many seconds the person should be able to answer.
+    #[must_use]
+    pub const fn requested_expiry(mut self, seconds: u64) -> Self {
+        self.requested_expiry = Some(seconds);
+        self
+    }
+
+    /// How the person should authenticate, in order of preference.
+    #[must_use]
+    pub fn acr_values(mut self, values: impl IntoIterator<Item = impl Into<String>>) -> Self {
+        self.acr_values = values.into_iter().map(Into::into).collect();
+        self
+    }
+
+    /// How the client is registered to learn of the answer: [`Delivery::Poll`] by default.
+    #[must_use]
+    pub const fn delivery(mut self, delivery: Delivery) -> Self {
+        self.delivery = delivery;
+        self
+    }
+
+    /// Whether the server notifies, and so needs a token to authenticate with.
+    pub(crate) const fn is_notified(&self) -> bool {
+        !matches!(self.delivery, Delivery::Poll)
+    }
+
+    /// The parameters, but for who the client is.
+    pub(crate) fn form(
+        &self,
+        rules: &Rules,
+        notification_token: Option<&Secret<String>>,
+    ) -> Result<Form, Error> {
+        let mut form = Form::new();
+        push_scope(&mut form, &self.token_request.scope, rules);
+        match &self.hint {
+            Hint::Login(text) => form.push("login_hint", text),
+            Hint::LoginToken(token) => form.push("login_hint_token", token.expose()),
+            Hint::IdToken(token) => form.push("id_token_hint", token.expose()),
+        }
+        form.push_some("binding_message", self.binding_message.as_deref());
+        form.push_some("user_code", self.user_code.as_ref().map(text_of));
+        let seconds = self.requested_expiry.map(|seconds| seconds.to_string());
+        form.push_some("requested_expiry", seconds.as_deref());
+        if !self.acr_values.is_empty() {
+            form.push("acr_values", &self.acr_values.join(" "));
+        }
+        let token = notification_token.map(text_of);
+        form.push_some("client_notification_token", token);
+        self.token_request.fill(&mut form, rules)?;
+        Ok(form)
+    }
+}
+
+fn text_of(secret: &Secret<String>) -> &str {
+    secret.expose()
+}
+
+/// The request as it is sent: its parameters, or the signed request that holds them.
+#[derive(Debug, Clone)]
+pub(crate) struct Sent {
+    pub(crate) ask: BackchannelAuthentication,
+    /// Of a request that is answered by a notification.
+    pub(crate) notification_token: Option<Secret<String>>,
+    pub(crate) signed: Option<Secret<String>>,
+}
+
+impl Endpoint for Sent {
+    const NAME: &'static str = "backchannel_authentication";
+    type Output = BackchannelRequest;
+
+    fn request(&self, cx: &Context<'_>) -> Result<EndpointRequest, Error> {
+        let form = match &self.signed {
+            // "authentication request parameters MUST NOT be present outside of the JWT" (section 7.1.1)
+            Some(signed) => {
+                let mut form = Form::new();
+                form.push("request", signed.expose());
+                form
+            }
+            None => self
+                .ask
+                .form(cx.server.rules(), self.notification_token.as_ref())?,
+        };
+        let kind = EndpointKind::BackchannelAuthentication;
+        let mut request = EndpointRequest::post(kind, Self::NAME, form);
+        request.auth = Auth::ConfidentialClient {
+            purpose: Self::NAME,
+        };
+        Ok(request)
+    }
+
+    fn read(&self, cx: &Context<'_>, reply: Reply<'_>) -> Result<BackchannelRequest, Error> {
+        let object = reply.object()?;
+        let id = object.get("auth_req_id").and_then(Json::as_str);
+        let is_sound = |id: &&str| !id.is_empty() && id.bytes().all(|b| (0x20..=0x7e).contains(&b));
+        let id = id
+            .filter(is_sound)
+            .ok_or_else(|| reply.malformed("auth_req_id"))?;
+        let expires_in = reply.seconds(&object, "expires_in")?;
+        let expires_in = expires_in.ok_or_else(|| reply.malformed("expires_in"))?;
+        let interval = reply.seconds(&object, "interval")?;
+        Ok(BackchannelRequest {
+            auth_req_id: id.into(),
+            expires_in,
+            expires_at: cx.at.now().after(Duration::from_secs(expires_in)),
+            interval: interval.unwrap_or(INTERVAL).clamp(1, expires_in.max(1)),
+            binding_message: self.ask.binding_message.clone(),
+            client_notification_token: self.notification_token.clone(),
+        })
+    }
+}

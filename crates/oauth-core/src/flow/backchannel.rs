@@ -1,0 +1,181 @@
+//! A person is asked on a device of theirs: the request, signed where that is agreed on, and what the server notifies
+//! of.
+//!
+//! CIBA Core <https://openid.net/specs/openid-client-initiated-backchannel-authentication-core-1_0.html>, sections 7,
+//! 10.2 and 10.3
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+
+use crate::call::Call;
+use crate::client_config::ClientConfig;
+use crate::context::Context;
+use crate::endpoint::backchannel_authentication::{
+    BackchannelAuthentication, BackchannelRequest, Sent,
+};
+use crate::endpoint::{Endpoint as _, MAX_REPLY, Reply, token};
+use crate::error::{Error, Misuse, ProtocolViolation, Refusal, ValidationFailure};
+use crate::exchange::{Boxed, Exchange, ExchangeExt as _, Ready};
+use crate::flow::authorization::request_object;
+use crate::flow::redeem::{self, Login};
+use crate::flow::signing::Signing;
+use crate::grant::{Ciba, TokenRequest};
+use crate::http::Response;
+use crate::http::header::{CONTENT_TYPE, HeaderValue};
+use crate::json::{self, Json};
+use crate::moment::Moment;
+use crate::secret::Secret;
+use crate::token::id_token::IdTokenChecks;
+
+/// Asks the server to ask.
+pub(crate) fn begin(
+    config: Arc<ClientConfig>,
+    ask: BackchannelAuthentication,
+) -> impl Exchange<Output = BackchannelRequest> + Send + use<> {
+    let drawn = Ready::new(()).and_then(move |at, ()| {
+        let token = ask.is_notified().then(|| drawn(at)).transpose()?;
+        Ok((ask, token))
+    });
+    drawn.then(move |_, (ask, notification_token)| {
+        let signed = signed(&config, &ask, notification_token.as_ref());
+        let signed = signed.map_err(|error| error.at_endpoint(Sent::NAME))?;
+        Ok(signed.then(move |_, signed| {
+            let sent = Sent {
+                ask,
+                notification_token,
+                signed,
+            };
+            Ok(Call::new(config, sent))
+        }))
+    })
+}
+
+/// 256 bits: "a minimum of 128 bits" (section 7.1).
+fn drawn(at: &Moment) -> Result<Secret<String>, Error> {
+    at.token("client_notification_token").map(Secret::new)
+}
+
+/// The signed request (section 7.1.1), of a client that signs its requests at a server that takes such.
+fn signed(
+    config: &Arc<ClientConfig>,
+    ask: &BackchannelAuthentication,
+    notification_token: Option<&Secret<String>>,
+) -> Result<Boxed<Option<Secret<String>>>, Error> {
+    const ALGS: &str = "backchannel_authentication_request_signing_alg_values_supported";
+    let taken = config.server.named_list(ALGS);
+    let (Some(signing), Some(taken)) = (config.request_signing(), taken) else {
+        return Ok(Ready::new(None).boxed());
+    };
+    let alg = signing.key().alg().as_str();
+    if !taken.iter().any(|name| name == alg) {
+        let both = format!("{alg}; the server accepts {}", taken.join(" "));
+        return Err(Error::from(Misuse::KeyAlgorithm).about(&both));
+    }
+    let form = ask.form(config.server.rules(), notification_token)?;
+    let (key, config) = (signing.key().clone(), Arc::clone(config));
+    let jws = Signing::new(key, move |at| {
+        request_object::signing_input(&signing, &config, at, &form)
+    });
+    Ok(jws.and_then(|_, jws| Ok(Some(jws))).boxed())
+}
+
+/// A request that waits for the server's notification.
+#[derive(Debug, Clone)]
+pub struct AwaitedRequest {
+    /// The server's name for it.
+    pub auth_req_id: Secret<String>,
+    /// What the server has to authenticate with.
+    pub client_notification_token: Secret<String>,
+    /// What was asked for.
+    pub token_request: TokenRequest,
+}
+
+impl AwaitedRequest {
+    /// Judges a ping (section 10.2): the value of its `Authorization` header, and its body. If it is good, ask the
+    /// token endpoint, once.
+    ///
+    /// # Errors
+    /// `ciba.notifier`, to be answered with 401; `ciba.unknown_request` or `reply.*`, with 400. Nothing is asked
+    /// then. [`Error::refusal`] says what to answer.
+    pub fn pinged(&self, authorization: Option<&str>, body: &[u8]) -> Result<(), Error> {
+        self.authenticate(authorization)?;
+        self.named(body).map_err(bad_request)
+    }
+
+    /// The scheme may have any case (RFC 9110 section 11.1); the token is compared in constant time.
+    fn authenticate(&self, authorization: Option<&str>) -> Result<(), Error> {
+        let given = authorization.and_then(|value| value.trim().split_once(' '));
+        let is_ours = given.is_some_and(|(scheme, token)| {
+            scheme.eq_ignore_ascii_case("bearer")
+                && self.client_notification_token.matches(token.trim_start())
+        });
+        if is_ours {
+            return Ok(());
+        }
+        let refusal = Refusal {
+            status: 401,
+            challenge: Some("Bearer".to_owned()),
+        };
+        Err(Error::from(ValidationFailure::CibaNotifier).refusing(refusal))
+    }
+
+    fn named(&self, body: &[u8]) -> Result<(), Error> {
+        if body.len() > MAX_REPLY {
+            return Err(ProtocolViolation::ReplyTooLarge.into());
+        }
+        let text = std::str::from_utf8(body).map_err(|_| ProtocolViolation::ReplyEncoding)?;
+        let Json::Object(object) = json::parse(text)? else {
+            return Err(ProtocolViolation::ReplyShape.into());
+        };
+        let named = object.get("auth_req_id").and_then(Json::as_str);
+        match named.is_some_and(|named| self.auth_req_id.matches(named)) {
+            true => Ok(()),
+            false => Err(ValidationFailure::CibaRequestUnknown.into()),
+        }
+    }
+}
+
+/// What to answer to a notification that is wrong.
+fn bad_request(error: Error) -> Error {
+    let refusal = Refusal {
+        status: 400,
+        challenge: None,
+    };
+    error.at_endpoint("client_notification").refusing(refusal)
+}
+
+/// Takes the tokens that the server has pushed (section 10.3.1): its `Authorization` header, and its body. The ID
+/// token is verified, and has to vouch for the request and for the tokens beside it.
+pub(crate) fn pushed(
+    config: Arc<ClientConfig>,
+    awaited: AwaitedRequest,
+    authorization: Option<String>,
+    body: Bytes,
+) -> impl Exchange<Output = Login> + Send + use<> {
+    let taken = Ready::new(()).and_then({
+        let config = Arc::clone(&config);
+        move |at, ()| {
+            awaited.pinged(authorization.as_deref(), &body)?;
+            let mut response = Response::new(body);
+            let json = HeaderValue::from_static("application/json");
+            response.headers_mut().insert(CONTENT_TYPE, json);
+            let reply = Reply::new(&response, config.server.rules(), at.now());
+            let grant = Ciba::new(awaited.auth_req_id.clone());
+            let cx = Context::new(&config, at);
+            let tokens = token::tokens(&grant, &awaited.token_request, &cx, reply);
+            let tokens = tokens.map_err(bad_request)?;
+            let refresh_token = tokens.refresh_token.as_ref();
+            let checks = IdTokenChecks {
+                auth_req_id: Some(awaited.auth_req_id),
+                refresh_token: refresh_token.map(|token| token.secret().clone()),
+                ..IdTokenChecks::default()
+            };
+            Ok((tokens, checks))
+        }
+    });
+    taken.then(move |_, (tokens, checks)| redeem::pushed(config, tokens, checks))
+}
+
+#[cfg(test)]
+mod tests;

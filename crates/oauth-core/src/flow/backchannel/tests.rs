@@ -1,0 +1,236 @@
+#![allow(clippy::unwrap_used, clippy::panic)] // a test that fails says so
+
+use serde_json::json as value;
+
+use super::*;
+use crate::base64::{self, Alphabet, url_safe};
+use crate::client::Client;
+use crate::crypto::{Signer, SigningKey};
+use crate::endpoint::backchannel_authentication::{Delivery, Hint};
+use crate::error::Cause;
+use crate::exchange::{Input, Step};
+use crate::jose::{Alg, KeySet};
+use crate::moment::UnixTime;
+use crate::request_signing::RequestSigning;
+use crate::scope::Scope;
+use crate::server::EndpointKind;
+use crate::testing::{NOW, answered, at, code, json, of, server};
+
+const KEYS: &str = r#"{"keys":[{"kty":"OKP","crv":"Ed25519","kid":"one","x":"11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo"}]}"#;
+
+fn client() -> Client {
+    let kind = EndpointKind::BackchannelAuthentication;
+    let server = server()
+        .with_endpoint(kind, "https://as.example/bc")
+        .unwrap();
+    let client = of(server).with_id_token_algs([Alg::EdDsa]);
+    client.keep_keys(UnixTime::from_secs(NOW), KeySet::parse(KEYS).unwrap());
+    client
+}
+
+fn openid() -> Scope {
+    Scope::parse("openid").unwrap()
+}
+
+fn ask() -> BackchannelAuthentication {
+    BackchannelAuthentication::new(Hint::Login("ann".to_owned()), openid()).unwrap()
+}
+
+fn form_of(client: &Client, ask: BackchannelAuthentication) -> String {
+    let mut exchange = client.authenticate_backchannel(ask);
+    let Step::Send(request) = exchange.resume(&at(), Input::Begin).unwrap() else {
+        panic!("a request")
+    };
+    String::from_utf8(request.body().to_vec()).unwrap()
+}
+
+#[test]
+fn what_the_person_is_asked_is_sent_and_shown_here_too() {
+    let ask = ask()
+        .binding_message("W4SCT")
+        .unwrap()
+        .user_code("1234")
+        .requested_expiry(120)
+        .acr_values(["a", "b"]);
+    let sent = "scope=openid&login_hint=ann&binding_message=W4SCT&user_code=1234\
+                &requested_expiry=120&acr_values=a+b";
+    assert_eq!(form_of(&client(), ask.clone()), sent);
+    let answer = r#"{"auth_req_id":"1c2","expires_in":120}"#;
+    let begun = answered(client().authenticate_backchannel(ask), json(200, answer)).unwrap();
+    assert_eq!(begun.binding_message.as_deref(), Some("W4SCT"));
+    assert_eq!((begun.interval, begun.expires_in), (5, 120));
+    assert_eq!(begun.expires_at, UnixTime::from_secs(NOW + 120));
+    assert!(begun.client_notification_token.is_none());
+    assert!(!format!("{begun:?}").contains("1c2"));
+}
+
+#[test]
+fn a_request_that_is_answered_by_a_notification_has_a_token_of_its_own() {
+    let form = form_of(&client(), ask().delivery(Delivery::Ping));
+    let token = form
+        .split('&')
+        .find_map(|pair| pair.strip_prefix("client_notification_token="));
+    assert_eq!(token.map(str::len), Some(43));
+}
+
+struct Zeros;
+
+impl Signer for Zeros {
+    fn sign(&self, _: &[u8]) -> Result<Bytes, Cause> {
+        Ok(vec![0; 64].into())
+    }
+}
+
+#[test]
+fn a_request_is_signed_where_both_sides_agree_and_nothing_stands_beside_it() {
+    let key = SigningKey::local("k", Alg::Es256, Arc::new(Zeros));
+    let taking = |alg: &str| {
+        let kind = EndpointKind::BackchannelAuthentication;
+        let server = server()
+            .with_endpoint(kind, "https://as.example/bc")
+            .unwrap();
+        let name = "backchannel_authentication_request_signing_alg_values_supported";
+        let taken = value!([alg]);
+        let server = server.with_metadata([(name.to_owned(), taken)].into_iter().collect());
+        of(server).with_request_signing(RequestSigning::new(key.clone()))
+    };
+    let form = form_of(&taking("ES256"), ask());
+    let jws = form.strip_prefix("request=").unwrap();
+    assert!(!jws.contains('&'), "{form}");
+    let claims = base64::decode(jws.split('.').nth(1).unwrap(), Alphabet::UrlSafe).unwrap();
+    let claims: serde_json::Value = serde_json::from_slice(&claims).unwrap();
+    assert_eq!(claims["login_hint"], "ann");
+    assert_eq!(
+        (&claims["aud"], &claims["iss"]),
+        (&value!("https://as.example"), &value!("id"))
+    );
+    for member in ["exp", "iat", "nbf", "jti"] {
+        assert!(claims.get(member).is_some(), "{member}");
+    }
+    let mut other = taking("PS256").authenticate_backchannel(ask());
+    let refused = other.resume(&at(), Input::Begin);
+    assert_eq!(code(refused.map(drop)), Err("key.algorithm"));
+    // Where the server does not say that it takes such, it gets the plain parameters.
+    let plain = of(server()
+        .with_endpoint(
+            EndpointKind::BackchannelAuthentication,
+            "https://as.example/bc",
+        )
+        .unwrap());
+    let plain = plain.with_request_signing(RequestSigning::new(key.clone()));
+    assert_eq!(form_of(&plain, ask()), "scope=openid&login_hint=ann");
+}
+
+#[test]
+fn hints_scope_and_messages_are_checked_before_anything_is_sent() {
+    let both = Hint::of(Some("a".into()), None, Some("b".into()));
+    assert_eq!(code(both.map(drop)), Err("ciba.hint"));
+    assert_eq!(
+        code(Hint::of(Some(String::new()), None, None).map(drop)),
+        Err("ciba.hint")
+    );
+    assert!(Hint::of(None, Some("t".into()), None).is_ok());
+    let hint = || Hint::Login("a".to_owned());
+    let plain = BackchannelAuthentication::new(hint(), Scope::parse("x").unwrap());
+    assert_eq!(code(plain.map(drop)), Err("ciba.openid_scope"));
+    for text in ["", " ", "a\nb", "a\u{1b}[2J", &"x".repeat(101)] {
+        let refused = code(ask().binding_message(text).map(drop));
+        assert_eq!(refused, Err("ciba.binding_message"), "{text:?}");
+    }
+}
+
+fn awaited() -> AwaitedRequest {
+    AwaitedRequest {
+        auth_req_id: "1c2".into(),
+        client_notification_token: "n0tify".into(),
+        token_request: openid().into(),
+    }
+}
+
+#[test]
+fn a_ping_is_believed_with_its_token_and_for_its_request_alone() {
+    let ping = |authorization: Option<&str>, body: &str| {
+        let refused = awaited().pinged(authorization, body.as_bytes());
+        refused.map_err(|error| (error.code(), error.refusal().map(|refusal| refusal.status)))
+    };
+    let body = r#"{"auth_req_id":"1c2"}"#;
+    assert_eq!(ping(Some("Bearer n0tify"), body), Ok(()));
+    assert_eq!(ping(Some("bearer  n0tify"), body), Ok(()));
+    for authorization in [
+        None,
+        Some(""),
+        Some("n0tify"),
+        Some("Basic n0tify"),
+        Some("Bearer n0tifi"),
+    ] {
+        let refused = Err(("ciba.notifier", Some(401)));
+        assert_eq!(ping(authorization, body), refused, "{authorization:?}");
+    }
+    let good = Some("Bearer n0tify");
+    let unknown = Err(("ciba.unknown_request", Some(400)));
+    assert_eq!(ping(good, r#"{"auth_req_id":"1c3"}"#), unknown);
+    assert_eq!(ping(good, r#"{"auth_req_id":7}"#), unknown);
+    assert_eq!(ping(good, "{"), Err(("reply.json", Some(400))));
+    assert_eq!(ping(good, "[]"), Err(("reply.shape", Some(400))));
+}
+
+/// Pushes tokens whose ID token has these claims: what each hash was compared with, and how it ended.
+fn push(claims: serde_json::Value) -> (Vec<String>, Result<(), &'static str>) {
+    let mut all = value!({
+        "iss": "https://as.example", "aud": "id", "sub": "u", "iat": NOW, "exp": NOW + 60,
+        "urn:openid:params:jwt:claim:auth_req_id": "1c2", "at_hash": "ah",
+        "urn:openid:params:jwt:claim:rt_hash": "rh",
+    });
+    for (name, claim) in claims.as_object().unwrap() {
+        match claim.is_null() {
+            true => drop(all.as_object_mut().unwrap().remove(name)),
+            false => all[name] = claim.clone(),
+        }
+    }
+    let header = url_safe(r#"{"alg":"EdDSA","kid":"one"}"#);
+    let id_token = format!(
+        "{header}.{}.{}",
+        url_safe(all.to_string()),
+        url_safe([0; 64])
+    );
+    let body = value!({ "auth_req_id": "1c2", "access_token": "a", "token_type": "Bearer",
+        "refresh_token": "r", "id_token": id_token });
+    let authorization = Some("Bearer n0tify".to_owned());
+    let mut exchange = client().take_pushed(awaited(), authorization, body.to_string().into());
+    let (mut compared, mut input) = (Vec::new(), Input::Begin);
+    loop {
+        input = match exchange.resume(&at(), input) {
+            Ok(Step::Verify(job)) => {
+                if let crate::exchange::VerificationJob::HalfHash { value, half, .. } = job {
+                    compared.push(format!("{half} of {}", value.expose()));
+                }
+                Input::Verified(true)
+            }
+            Ok(Step::Done(login)) => {
+                assert!(login.id_token.is_some() && login.tokens.refresh_token.is_some());
+                return (compared, Ok(()));
+            }
+            Ok(step) => panic!("{step:?}"),
+            Err(error) => return (compared, Err(error.code())),
+        };
+    }
+}
+
+#[test]
+fn pushed_tokens_are_taken_if_the_id_token_vouches_for_them_and_for_the_request() {
+    let (compared, outcome) = push(value!({}));
+    assert_eq!((compared.len(), outcome), (2, Ok(())));
+    assert!(compared.contains(&"ah of a".to_owned()) && compared.contains(&"rh of r".to_owned()));
+    let request = "urn:openid:params:jwt:claim:auth_req_id";
+    assert_eq!(
+        push(value!({ request: "other" })).1,
+        Err("ciba.auth_req_id")
+    );
+    for missing in [request, "at_hash", "urn:openid:params:jwt:claim:rt_hash"] {
+        let refused = push(value!({ missing: null })).1;
+        assert_eq!(refused, Err("jwt.missing_claim"), "{missing}");
+    }
+    let mut stranger = client().take_pushed(awaited(), None, "{}".into());
+    let refused = stranger.resume(&at(), Input::Begin);
+    assert_eq!(code(refused.map(drop)), Err("ciba.notifier"));
+}

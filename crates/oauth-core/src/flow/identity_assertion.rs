@@ -1,0 +1,242 @@
+//! Access to another company's server with the sign-in that a person has already: the identity provider gives an
+//! assertion for that server, which gives a token for it. No browser is needed, and the identity provider decides.
+//!
+//! draft-ietf-oauth-identity-assertion-authz-grant
+//! <https://datatracker.ietf.org/doc/draft-ietf-oauth-identity-assertion-authz-grant/>; it is what MCP calls
+//! enterprise-managed authorization.
+
+mod access;
+#[cfg(test)]
+mod tests;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use crate::call::Call;
+use crate::client_config::ClientConfig;
+use crate::endpoint::token::Token;
+use crate::error::{Error, Misuse, ProtocolViolation, ValidationFailure};
+use crate::exchange::{Boxed, ExchangeExt as _, Ready};
+use crate::grant::{IdJag, IdentitySubject, JwtBearer, TokenRequest, token_type};
+use crate::jose::{CLOCK_SKEW, Claims, Unverified, Validity};
+use crate::moment::UnixTime;
+use crate::scope::Scope;
+use crate::secret::Secret;
+use crate::server::Server;
+use crate::token::Tokens;
+
+pub use access::IdentityAccess;
+
+/// The profile by which a server says that it takes identity assertions (section 7.2).
+const GRANT_PROFILE: &str = "urn:ietf:params:oauth:grant-profile:id-jag";
+/// The type of the assertion (section 3).
+const TYPE: &str = "oauth-id-jag+jwt";
+
+/// What is asked of the identity provider.
+#[derive(Debug, Clone)]
+pub struct IdentityAssertionRequest {
+    subject: IdentitySubject,
+    audience: String,
+    token_request: TokenRequest,
+}
+
+/// An assertion for one other server. It is a secret that opens nothing by itself, and good once: servers may refuse
+/// one that they have seen.
+#[derive(Debug, Clone)]
+#[non_exhaustive]
+pub struct IdentityAssertion {
+    /// The assertion, to be sent to the server of `audience` and nowhere else.
+    pub assertion: Secret<String>,
+    /// The issuer of the server that it is for.
+    pub audience: String,
+    /// When it ends, if anything says so.
+    pub expires_at: Option<UnixTime>,
+    /// What the identity provider allows, which may be less than what was asked for.
+    pub scope: Scope,
+}
+
+impl IdentityAssertionRequest {
+    /// For the server of this issuer, for what is `asked` of it: scope, resource (its RFC 9728 identifier) and
+    /// `authorization_details`.
+    ///
+    /// # Errors
+    /// `identity_assertion.audience` without an audience, or with a second one in `token_request`.
+    pub fn new(
+        subject: IdentitySubject,
+        audience: impl Into<String>,
+        token_request: impl Into<TokenRequest>,
+    ) -> Result<Self, Error> {
+        let (audience, token_request) = (audience.into(), token_request.into());
+        if audience.is_empty() || token_request.named("audience").next().is_some() {
+            return Err(Misuse::IdentityAudience.into());
+        }
+        Ok(Self {
+            subject,
+            audience,
+            token_request,
+        })
+    }
+}
+
+/// Whether a server says that it takes identity assertions. Silence proves nothing: where it is configured, it may be
+/// tried.
+pub fn is_advertised(server: &Server) -> bool {
+    let profiles = server.list("authorization_grant_profiles_supported", &[]);
+    profiles.iter().any(|name| name == GRANT_PROFILE)
+}
+
+/// Asks the identity provider, whose client `config` is.
+pub(crate) fn request(
+    config: Arc<ClientConfig>,
+    request: IdentityAssertionRequest,
+) -> Boxed<IdentityAssertion> {
+    let checked = Ready::new(()).and_then(move |at, ()| {
+        own(&config, &request.subject, at.now())?;
+        Ok((config, request))
+    });
+    let answer = checked.then(|_, (config, request)| {
+        let grant = IdJag::new(&request.subject)?;
+        let asked = request.token_request.audience(&request.audience);
+        let call = Call::new(Arc::clone(&config), Token::new(grant, asked));
+        let audience = request.audience;
+        Ok(call.and_then(move |_, tokens| read(&config, tokens, audience)))
+    });
+    answer.boxed()
+}
+
+/// "The ID Token must be the client's own": one of another client, or one that has ended, would only be refused, and
+/// is not shown to anybody.
+fn own(config: &ClientConfig, subject: &IdentitySubject, now: UnixTime) -> Result<(), Error> {
+    let IdentitySubject::IdToken(token) = subject else {
+        return Ok(());
+    };
+    let token = Unverified::parse(token.expose())?;
+    let Some(claims) = token.claims() else {
+        return Ok(());
+    };
+    claims.is_for(config.client_id.as_str())?;
+    match claims.time("exp")? {
+        Some(expires) => at(now).not_expired(expires),
+        None => Ok(()),
+    }
+}
+
+const fn at(now: UnixTime) -> Validity {
+    Validity {
+        now,
+        clock_skew: CLOCK_SKEW,
+    }
+}
+
+/// The type decides what the string may be used for, so nothing of it is read leniently. The assertion itself is read
+/// and not verified: this client is not its audience, but must not carry it to another one.
+fn read(
+    config: &ClientConfig,
+    tokens: Tokens,
+    audience: String,
+) -> Result<IdentityAssertion, Error> {
+    match tokens.issued_token_type() {
+        Some(token_type::ID_JAG) => {}
+        Some(other) => {
+            return Err(Error::from(ProtocolViolation::IssuedTokenTypeOther).about(other));
+        }
+        None => return Err(ProtocolViolation::IssuedTokenTypeMissing.into()),
+    }
+    let expires = tokens.expires_in.map(Duration::from_secs);
+    let mut expires_at = expires.map(|expires_in| tokens.received_at.after(expires_in));
+    let assertion = Unverified::parse(tokens.access_token.expose())?;
+    if let Some(claims) = assertion.claims() {
+        let typ = assertion.header().get("typ").and_then(|typ| typ.as_str());
+        let plain = typ.map(|typ| typ.strip_prefix("application/").unwrap_or(typ));
+        if !plain.is_some_and(|typ| typ.eq_ignore_ascii_case(TYPE)) {
+            return Err(Error::from(ValidationFailure::JwtType).about(typ.unwrap_or("none")));
+        }
+        is_alone(claims, &audience)?;
+        let exp = claims.time("exp")?;
+        expires_at = expires_at.into_iter().chain(exp).min();
+        bound(config, claims)?;
+    }
+    Ok(IdentityAssertion {
+        assertion: tokens.access_token,
+        audience,
+        expires_at,
+        scope: tokens.scope,
+    })
+}
+
+/// "aud: the issuer identifier of the resource authorization server", and nobody else's.
+fn is_alone(claims: &Claims, audience: &str) -> Result<(), Error> {
+    claims.is_for(audience)?;
+    match claims.audience()?.len() {
+        1 => Ok(()),
+        _ => Err(Error::from(ValidationFailure::JwtUntrustedAudience).about(audience)),
+    }
+}
+
+/// A client that proved possession of a key gets an assertion that is bound to it (section 8).
+#[cfg(feature = "sha2")]
+fn bound(config: &ClientConfig, claims: &Claims) -> Result<(), Error> {
+    let Some(key) = &config.dpop else {
+        return Ok(());
+    };
+    let jkt = claims.get("cnf").and_then(|cnf| cnf.get("jkt")?.as_str());
+    match jkt == Some(&key.thumbprint()) {
+        true => Ok(()),
+        false => Err(ValidationFailure::TokenUnbound.into()),
+    }
+}
+
+#[cfg(not(feature = "sha2"))]
+fn bound(_: &ClientConfig, _: &Claims) -> Result<(), Error> {
+    Ok(())
+}
+
+/// Presents an assertion to the server that it is for, as the client that is registered there.
+pub(crate) fn redeem(
+    config: Arc<ClientConfig>,
+    assertion: IdentityAssertion,
+    token_request: TokenRequest,
+) -> Boxed<Tokens> {
+    let checked = Ready::new(()).and_then(move |moment, ()| {
+        let issuer = config.server.issuer().as_str();
+        if assertion.audience != issuer {
+            let both = format!("it is for {}, this is {issuer}", assertion.audience);
+            return Err(Error::from(ValidationFailure::JwtAudience).about(&both));
+        }
+        if let Some(expires) = assertion.expires_at
+            && moment.now() >= expires
+        {
+            return Err(at(moment.now()).told(ValidationFailure::JwtExpired, expires));
+        }
+        let grant = JwtBearer::new(assertion.assertion)?;
+        Ok((config, Token::new(grant, token_request)))
+    });
+    checked
+        .then(|_, (config, token)| Ok(Call::new(config, token)))
+        .boxed()
+}
+
+impl IdentityAssertion {
+    /// An assertion that was kept elsewhere. Who it is for and when it ends is read from it.
+    ///
+    /// # Errors
+    /// `jws.malformed`, `jwt.*` for what is no assertion for one server; an encrypted one cannot be read.
+    pub fn parse(assertion: impl Into<Secret<String>>) -> Result<Self, Error> {
+        let assertion = assertion.into();
+        let token = Unverified::parse(assertion.expose())?;
+        let claims = token.claims().ok_or(ValidationFailure::JweUnexpected)?;
+        let audience = match claims.audience()?.as_slice() {
+            [audience] => (*audience).to_owned(),
+            _ => return Err(ValidationFailure::JwtAudience.into()),
+        };
+        let scope = claims
+            .text("scope")?
+            .map_or(Ok(Scope::none()), Scope::parse)?;
+        Ok(Self {
+            audience,
+            expires_at: claims.time("exp")?,
+            scope,
+            assertion,
+        })
+    }
+}

@@ -1,0 +1,284 @@
+//! The tokens of the other server, and how they are renewed: the same assertion while it is good and was not used, a new
+//! one for the ID token, a new ID token for the refresh token, and at last a person (section 4.4.3).
+
+use std::sync::{Arc, Mutex, PoisonError};
+
+use super::{IdentityAssertion, IdentityAssertionRequest, redeem, request};
+use crate::call::Call;
+use crate::client_config::ClientConfig;
+use crate::endpoint::token::Token;
+use crate::error::{Denial, Error, Misuse, ServerError};
+use crate::exchange::{Boxed, Exchange, Input, Step};
+use crate::grant::{IdentitySubject, Refresh, TokenRequest};
+use crate::jose::Unverified;
+use crate::moment::{Moment, UnixTime};
+use crate::secret::Secret;
+use crate::token::{RefreshToken, Tokens};
+
+/// Access to the server of `client` for somebody who has signed in at the identity provider. Clones share what they
+/// know.
+#[derive(Debug, Clone)]
+pub struct IdentityAccess(Arc<Facts>);
+
+#[derive(Debug)]
+struct Facts {
+    identity_provider: Arc<ClientConfig>,
+    client: Arc<ClientConfig>,
+    token_request: TokenRequest,
+    known: Mutex<Known>,
+}
+
+#[derive(Debug, Clone)]
+struct Known {
+    id_token: Option<Secret<String>>,
+    refresh_token: Option<RefreshToken>,
+    assertion: Option<IdentityAssertion>,
+}
+
+impl IdentityAccess {
+    pub(crate) fn new(
+        identity_provider: Arc<ClientConfig>,
+        login: &Tokens,
+        client: Arc<ClientConfig>,
+        token_request: TokenRequest,
+    ) -> Self {
+        Self(Arc::new(Facts {
+            identity_provider,
+            client,
+            token_request,
+            known: Mutex::new(Known {
+                id_token: login.id_token.clone(),
+                refresh_token: login.refresh_token.clone(),
+                assertion: None,
+            }),
+        }))
+    }
+
+    /// Gets tokens of the other server. Each assertion is presented once.
+    ///
+    /// # Errors
+    /// `grant.no_refresh_token` if the person has to sign in again at the identity provider, `denied.*` of either
+    /// server; all from the steps. Where the identity provider wants another login than there was
+    /// (`denied.insufficient_user_authentication`), the error names its `max_age` and `acr_values`.
+    pub fn tokens(&self) -> impl Exchange<Output = Tokens> + Send + use<> {
+        Access {
+            of: self.clone(),
+            state: State::Fresh,
+            presented: Presented::New,
+        }
+    }
+
+    /// The refresh token of the sign-in at the identity provider, which a renewal may have replaced.
+    pub fn refresh_token(&self) -> Option<RefreshToken> {
+        self.known().refresh_token
+    }
+
+    /// Keeps an assertion that was got elsewhere, to be presented next.
+    pub fn keep(&self, assertion: IdentityAssertion) {
+        self.update(|known| known.assertion = Some(assertion));
+    }
+
+    fn known(&self) -> Known {
+        let known = self.0.known.lock();
+        known.unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    fn update(&self, change: impl FnOnce(&mut Known)) {
+        change(&mut self.0.known.lock().unwrap_or_else(PoisonError::into_inner));
+    }
+
+    /// What has to be done first.
+    fn next(&self, now: UnixTime) -> Result<State, Error> {
+        let known = self.known();
+        if let Some(assertion) = known.assertion.filter(|assertion| is_good(assertion, now)) {
+            return Ok(State::Redeeming(self.redeem(assertion)));
+        }
+        match known.id_token {
+            Some(id_token) if !has_ended(&id_token, now) => {
+                Ok(State::Exchanging(self.request(id_token)?))
+            }
+            _ => {
+                let refresh = Refresh::new(known.refresh_token.ok_or(Misuse::NoRefreshToken)?);
+                let token = Token::new(refresh, TokenRequest::new());
+                let idp = Arc::clone(&self.0.identity_provider);
+                Ok(State::Refreshing(Box::new(Call::new(idp, token))))
+            }
+        }
+    }
+
+    fn request(&self, id_token: Secret<String>) -> Result<Boxed<IdentityAssertion>, Error> {
+        let audience = self.0.client.server.issuer().as_str();
+        let subject = IdentitySubject::IdToken(id_token);
+        let wanted =
+            IdentityAssertionRequest::new(subject, audience, self.0.token_request.clone())?;
+        Ok(request(Arc::clone(&self.0.identity_provider), wanted))
+    }
+
+    /// What was granted stands in the assertion; servers that want to hear the resource again get it.
+    fn redeem(&self, assertion: IdentityAssertion) -> Boxed<Tokens> {
+        self.update(|known| known.assertion = None);
+        redeem(Arc::clone(&self.0.client), assertion, TokenRequest::new())
+    }
+}
+
+fn is_good(assertion: &IdentityAssertion, now: UnixTime) -> bool {
+    assertion.expires_at.is_none_or(|expires| now < expires)
+}
+
+/// One that cannot be read is for the server to judge.
+fn has_ended(id_token: &Secret<String>, now: UnixTime) -> bool {
+    let token = Unverified::parse(id_token.expose()).ok();
+    let claims = token.as_ref().and_then(Unverified::claims);
+    let expires = claims.and_then(|claims| claims.time("exp").ok().flatten());
+    expires.is_some_and(|expires| now >= expires)
+}
+
+struct Access {
+    of: IdentityAccess,
+    state: State,
+    presented: Presented,
+}
+
+/// Where the assertion comes from that is presented.
+#[derive(PartialEq, Eq)]
+enum Presented {
+    /// It was kept: the server may have seen it.
+    Kept,
+    /// It was just given.
+    New,
+}
+
+enum State {
+    Fresh,
+    Refreshing(Boxed<Tokens>),
+    Exchanging(Boxed<IdentityAssertion>),
+    Redeeming(Boxed<Tokens>),
+    Over,
+}
+
+impl Access {
+    fn enter(&mut self, at: &Moment, mut state: State) -> Result<Step<Tokens>, Error> {
+        match &mut state {
+            State::Refreshing(exchange) => {
+                let step = exchange.resume(at, Input::Begin)?;
+                self.refreshed(at, state, step)
+            }
+            State::Exchanging(exchange) => {
+                let step = exchange.resume(at, Input::Begin)?;
+                self.exchanged(at, state, step)
+            }
+            State::Redeeming(exchange) => {
+                let step = exchange.resume(at, Input::Begin);
+                self.redeemed(at, state, step)
+            }
+            State::Fresh | State::Over => Err(Misuse::OutOfOrder.into()),
+        }
+    }
+
+    fn refreshed(
+        &mut self,
+        at: &Moment,
+        state: State,
+        step: Step<Tokens>,
+    ) -> Result<Step<Tokens>, Error> {
+        let step = match step {
+            Step::Done(tokens) => {
+                self.of.update(|known| {
+                    known.id_token.clone_from(&tokens.id_token);
+                    known.refresh_token.clone_from(&tokens.refresh_token);
+                });
+                let id_token = tokens.id_token.filter(|token| !has_ended(token, at.now()));
+                // A refresh that brings no new ID token leaves none that is good.
+                let id_token = id_token.ok_or(Misuse::NoRefreshToken)?;
+                let next = State::Exchanging(self.of.request(id_token)?);
+                return self.enter(at, next);
+            }
+            step => step,
+        };
+        self.state = state;
+        passed(step)
+    }
+
+    fn exchanged(
+        &mut self,
+        at: &Moment,
+        state: State,
+        step: Step<IdentityAssertion>,
+    ) -> Result<Step<Tokens>, Error> {
+        if let Step::Done(assertion) = step {
+            self.presented = Presented::New;
+            let next = State::Redeeming(self.of.redeem(assertion));
+            return self.enter(at, next);
+        }
+        self.state = state;
+        passed(step)
+    }
+
+    /// An assertion that was kept may have been presented before: then a new one is asked for, once.
+    fn redeemed(
+        &mut self,
+        at: &Moment,
+        state: State,
+        step: Result<Step<Tokens>, Error>,
+    ) -> Result<Step<Tokens>, Error> {
+        match step {
+            Err(error) if self.presented == Presented::Kept && is_invalid_grant(&error) => {
+                self.presented = Presented::New;
+                let next = self.of.next(at.now())?;
+                self.enter(at, next)
+            }
+            Ok(Step::Done(tokens)) => Ok(Step::Done(tokens)),
+            Ok(step) => {
+                self.state = state;
+                Ok(step)
+            }
+            Err(error) => Err(error),
+        }
+    }
+}
+
+fn is_invalid_grant(error: &Error) -> bool {
+    let denial = error.server_error().map(ServerError::denial);
+    denial == Some(Denial::InvalidGrant)
+}
+
+/// A step that the host takes, whatever it is for.
+fn passed<T, U>(step: Step<T>) -> Result<Step<U>, Error> {
+    Ok(match step {
+        Step::Send(request) => Step::Send(request),
+        Step::Sleep(pause) => Step::Sleep(pause),
+        Step::Sign(job) => Step::Sign(job),
+        Step::Verify(job) => Step::Verify(job),
+        Step::Done(_) => return Err(Misuse::Over.into()),
+    })
+}
+
+impl Exchange for Access {
+    type Output = Tokens;
+
+    fn resume(&mut self, at: &Moment, input: Input) -> Result<Step<Tokens>, Error> {
+        match (std::mem::replace(&mut self.state, State::Over), input) {
+            (State::Fresh, Input::Begin) => {
+                let next = self.of.next(at.now())?;
+                if let State::Redeeming(_) = next {
+                    self.presented = Presented::Kept;
+                }
+                self.enter(at, next)
+            }
+            (State::Fresh, _) => Err(Misuse::OutOfOrder.into()),
+            (State::Refreshing(mut exchange), input) => {
+                let step = exchange.resume(at, input)?;
+                self.refreshed(at, State::Refreshing(exchange), step)
+            }
+            (State::Exchanging(mut exchange), input) => {
+                let step = exchange.resume(at, input)?;
+                self.exchanged(at, State::Exchanging(exchange), step)
+            }
+            (State::Redeeming(mut exchange), input) => {
+                let step = exchange.resume(at, input);
+                self.redeemed(at, State::Redeeming(exchange), step)
+            }
+            (State::Over, _) => Err(Misuse::Over.into()),
+        }
+    }
+}

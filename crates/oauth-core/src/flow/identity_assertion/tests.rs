@@ -1,0 +1,230 @@
+#![allow(clippy::unwrap_used, clippy::panic)] // a test that fails says so
+
+use serde_json::json as value;
+
+use super::*;
+use crate::base64::url_safe;
+use crate::client::Client;
+use crate::client_auth::ClientAuth;
+use crate::client_config::ClientId;
+use crate::exchange::{Exchange, Input, Step};
+use crate::issuer::Issuer;
+use crate::moment::Moment;
+use crate::server::EndpointKind;
+use crate::testing::{NOW, at, client, code, json};
+
+const OTHER: &str = "https://other.example";
+
+/// The server that the assertion is for.
+fn other() -> Client {
+    let server = Server::new(Issuer::parse(OTHER).unwrap());
+    let server = server.with_endpoint(EndpointKind::Token, "https://other.example/token");
+    let id = ClientId::new("there");
+    Client::new(server.unwrap(), id, ClientAuth::basic("s")).unwrap()
+}
+
+fn jwt(typ: &str, claims: &serde_json::Value) -> String {
+    let header = url_safe(value!({ "typ": typ, "alg": "RS256" }).to_string());
+    format!("{header}.{}.c2ln", url_safe(claims.to_string()))
+}
+
+fn id_token(seconds: u64) -> String {
+    jwt(
+        "JWT",
+        &value!({ "aud": "id", "exp": NOW + seconds, "sub": "u" }),
+    )
+}
+
+fn assertion(changes: &serde_json::Value) -> String {
+    let mut claims = value!({ "aud": OTHER, "exp": NOW + 60, "sub": "u" });
+    for (name, change) in changes.as_object().unwrap() {
+        claims[name] = change.clone();
+    }
+    jwt("oauth-id-jag+jwt", &claims)
+}
+
+fn issued(assertion: &str) -> String {
+    value!({
+        "access_token": assertion, "token_type": "N_A", "expires_in": 300,
+        "issued_token_type": "urn:ietf:params:oauth:token-type:id-jag",
+    })
+    .to_string()
+}
+
+fn login(id_token: &str) -> Tokens {
+    let body = value!({
+        "access_token": "a", "token_type": "Bearer", "refresh_token": "r", "id_token": id_token,
+    });
+    let got = client().client_credentials(Scope::none());
+    crate::testing::answered(got, json(200, &body.to_string())).unwrap()
+}
+
+/// Plays the bodies, each with its status: which servers were asked for what, and how it ended.
+fn play<T>(
+    mut exchange: impl Exchange<Output = T>,
+    moment: &Moment,
+    replies: &[(u16, String)],
+) -> (Vec<String>, Result<T, &'static str>) {
+    let (mut asked, mut replies, mut input) = (Vec::new(), replies.iter(), Input::Begin);
+    loop {
+        match exchange.resume(moment, input) {
+            Ok(Step::Send(request)) => {
+                let form = String::from_utf8(request.body().to_vec()).unwrap();
+                let grant = form
+                    .split('&')
+                    .find_map(|pair| pair.strip_prefix("grant_type="));
+                let grant = grant.unwrap().rsplit("%3A").next().unwrap().to_owned();
+                asked.push(format!("{} {grant}", request.uri().host().unwrap()));
+                let (status, body) = replies.next().expect("a request too many");
+                input = Input::Reply(json(*status, body));
+            }
+            Ok(Step::Done(output)) => return (asked, Ok(output)),
+            Ok(step) => panic!("{step:?}"),
+            Err(error) => return (asked, Err(error.code())),
+        }
+    }
+}
+
+const EXCHANGE: &str = "as.example token-exchange";
+const REDEEM: &str = "other.example jwt-bearer";
+const REFRESH: &str = "as.example refresh_token";
+
+fn granted() -> (u16, String) {
+    (
+        200,
+        r#"{"access_token":"t","token_type":"Bearer"}"#.to_owned(),
+    )
+}
+
+fn refused() -> (u16, String) {
+    (400, r#"{"error":"invalid_grant"}"#.to_owned())
+}
+
+#[test]
+fn an_id_token_is_exchanged_and_its_assertion_presented_once() {
+    let access = client().identity_access(&login(&id_token(300)), &other(), Scope::none());
+    let replies = [(200, issued(&assertion(&value!({})))), granted()];
+    for _ in 0..2 {
+        let (asked, tokens) = play(access.tokens(), &at(), &replies);
+        assert_eq!(asked, [EXCHANGE, REDEEM]);
+        assert_eq!(tokens.unwrap().access_token.expose(), "t");
+    }
+}
+
+#[test]
+fn a_kept_assertion_is_presented_and_replaced_once_if_it_was_seen_before() {
+    let access = client().identity_access(&login(&id_token(300)), &other(), Scope::none());
+    let kept = || IdentityAssertion::parse(assertion(&value!({}))).unwrap();
+    access.keep(kept());
+    assert_eq!(play(access.tokens(), &at(), &[granted()]).0, [REDEEM]);
+    access.keep(kept());
+    let new = (200, issued(&assertion(&value!({ "jti": "2" }))));
+    let replies = [refused(), new.clone(), granted()];
+    let (asked, tokens) = play(access.tokens(), &at(), &replies);
+    assert_eq!(asked, [REDEEM, EXCHANGE, REDEEM]);
+    assert!(tokens.is_ok());
+    access.keep(kept());
+    let (asked, tokens) = play(access.tokens(), &at(), &[refused(), new, refused()]);
+    assert_eq!(asked, [REDEEM, EXCHANGE, REDEEM]);
+    assert_eq!(tokens.map(drop), Err("denied.invalid_grant"));
+}
+
+#[test]
+fn an_id_token_that_has_ended_is_refreshed_and_without_a_refresh_token_a_person_is_needed() {
+    let ended = Moment::fixed(UnixTime::from_secs(NOW + 301), [9; 32]);
+    let fresh = jwt(
+        "JWT",
+        &value!({ "iss": "https://as.example", "aud": "id", "sub": "u",
+        "iat": NOW + 301, "exp": NOW + 900 }),
+    );
+    let refreshed = value!({ "access_token": "b", "token_type": "Bearer", "refresh_token": "r2",
+        "id_token": fresh });
+    let new = assertion(&value!({ "exp": NOW + 900 }));
+    let replies = [(200, refreshed.to_string()), (200, issued(&new)), granted()];
+    let whole = jwt(
+        "JWT",
+        &value!({ "iss": "https://as.example", "aud": "id", "sub": "u",
+        "iat": NOW, "exp": NOW + 300 }),
+    );
+    let whole = client().identity_access(&login(&whole), &other(), Scope::none());
+    let (asked, tokens) = play(whole.tokens(), &ended, &replies);
+    assert_eq!(
+        (asked.as_slice(), tokens.is_ok()),
+        (
+            [REFRESH, EXCHANGE, REDEEM].map(str::to_owned).as_slice(),
+            true
+        )
+    );
+    assert_eq!(whole.refresh_token().unwrap().secret().expose(), "r2");
+    let mut without = login(&id_token(300));
+    without.refresh_token = None;
+    let access = client().identity_access(&without, &other(), Scope::none());
+    let (asked, tokens) = play(access.tokens(), &ended, &[]);
+    assert_eq!(asked, Vec::<String>::new());
+    assert_eq!(tokens.map(drop), Err("grant.no_refresh_token"));
+}
+
+#[test]
+fn what_is_no_assertion_for_that_server_goes_nowhere() {
+    let ask = |answer: String| {
+        let subject = IdentitySubject::IdToken(id_token(300).into());
+        let request = IdentityAssertionRequest::new(subject, OTHER, Scope::none()).unwrap();
+        let (_, got) = play(
+            client().identity_assertion(request),
+            &at(),
+            &[(200, answer)],
+        );
+        got.map(drop)
+    };
+    assert_eq!(ask(issued(&assertion(&value!({})))), Ok(()));
+    let foreign = value!({ "aud": "https://third.example" });
+    assert_eq!(ask(issued(&assertion(&foreign))), Err("jwt.audience"));
+    let several = value!({ "aud": [OTHER, "https://third.example"] });
+    assert_eq!(
+        ask(issued(&assertion(&several))),
+        Err("jwt.untrusted_audience")
+    );
+    let plain = jwt("JWT", &value!({ "aud": OTHER }));
+    assert_eq!(ask(issued(&plain)), Err("jwt.typ"));
+    let usable = issued(&assertion(&value!({}))).replace("N_A", "Bearer");
+    assert_eq!(ask(usable), Err("token.unsupported_token_type"));
+    let untyped = issued(&assertion(&value!({}))).replace("issued_token_type", "other");
+    assert_eq!(ask(untyped), Err("token.missing_issued_token_type"));
+    // An encrypted one is for the other server to read.
+    let issued_encrypted = issued("e30.a2V5.aXY.dGV4dA.dGFn");
+    assert_eq!(ask(issued_encrypted), Ok(()));
+}
+
+#[test]
+fn an_id_token_of_another_client_or_that_has_ended_is_not_shown_to_anybody() {
+    let ask = |token: String| {
+        let subject = IdentitySubject::IdToken(token.into());
+        let request = IdentityAssertionRequest::new(subject, OTHER, Scope::none()).unwrap();
+        let (asked, got) = play(client().identity_assertion(request), &at(), &[]);
+        assert!(asked.is_empty());
+        got.map(drop)
+    };
+    let foreign = jwt("JWT", &value!({ "aud": "other", "exp": NOW + 300 }));
+    assert_eq!(ask(foreign), Err("jwt.audience"));
+    let ended = jwt("JWT", &value!({ "aud": "id", "exp": NOW - 300 }));
+    assert_eq!(ask(ended), Err("jwt.expired"));
+}
+
+#[test]
+fn an_assertion_is_presented_to_its_server_alone_and_while_it_is_good() {
+    let present = |client: Client, seconds: u64| {
+        let kept = IdentityAssertion::parse(assertion(&value!({}))).unwrap();
+        let moment = Moment::fixed(UnixTime::from_secs(NOW + seconds), [9; 32]);
+        let (asked, got) = play(
+            client.redeem_identity_assertion(kept, Scope::none()),
+            &moment,
+            &[granted()],
+        );
+        (asked.len(), got.map(drop))
+    };
+    assert_eq!(present(other(), 0), (1, Ok(())));
+    assert_eq!(present(client(), 0), (0, Err("jwt.audience")));
+    assert_eq!(present(other(), 60), (0, Err("jwt.expired")));
+    let refused = code(IdentityAssertion::parse("a.b").map(drop));
+    assert_eq!(refused, Err("jws.malformed"));
+}

@@ -1,0 +1,257 @@
+//! Asking for tokens again and again while a person agrees elsewhere: the device grant and CIBA.
+//!
+//! RFC 8628 <https://www.rfc-editor.org/rfc/rfc8628#section-3.5>, CIBA Core section 11
+//!
+//! The pace is the server's: its interval, five seconds more for each `slow_down`, twice as long after each answer
+//! that was lost or asked for patience, and never past the end of the code.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use crate::call::Call;
+use crate::client_config::ClientConfig;
+use crate::endpoint::token::Token;
+use crate::error::{Advice, Denial, Error, Kind, Misuse, ServerError};
+use crate::exchange::{Boxed, Exchange, ExchangeExt as _, Input, Step};
+use crate::grant::{Grant, TokenRequest};
+use crate::moment::{Moment, UnixTime};
+use crate::token::Tokens;
+
+/// What a `slow_down` adds, "for this and all subsequent requests", in seconds.
+const SLOWER: u64 = 5;
+/// How often the pause is doubled for answers that were lost, at most.
+const DOUBLINGS: u32 = 6;
+
+/// When to ask.
+#[derive(Debug, Clone, Copy)]
+pub struct Pace {
+    /// How many seconds to wait before each question; no less than one.
+    pub interval: u64,
+    /// When the code ends. Nothing is asked from then on.
+    pub expires_at: UnixTime,
+}
+
+/// Asks until there is an answer.
+pub(crate) struct Poll {
+    question: Box<dyn Fn() -> Boxed<Tokens> + Send>,
+    interval: u64,
+    lost: u32,
+    expires_at: UnixTime,
+    state: State,
+}
+
+enum State {
+    Fresh,
+    Waiting,
+    Asking(Boxed<Tokens>),
+    Over,
+}
+
+impl Poll {
+    pub(crate) fn new<G: Grant + Clone + Send + 'static>(
+        config: Arc<ClientConfig>,
+        grant: G,
+        token_request: TokenRequest,
+        pace: Pace,
+    ) -> Self {
+        let question = move || {
+            let token = Token::new(grant.clone(), token_request.clone());
+            Call::new(Arc::clone(&config), token).boxed()
+        };
+        Self {
+            question: Box::new(question),
+            interval: pace.interval.max(1),
+            lost: 0,
+            expires_at: pace.expires_at,
+            state: State::Fresh,
+        }
+    }
+
+    /// Waits for the next question, unless the code ends before.
+    fn wait(&mut self, at: &Moment, least: Option<Duration>) -> Result<Step<Tokens>, Error> {
+        let pause = self.interval.saturating_mul(1 << self.lost.min(DOUBLINGS));
+        let pause = Duration::from_secs(pause).max(least.unwrap_or_default());
+        if at.now().after(pause) >= self.expires_at {
+            return Err(expired());
+        }
+        self.state = State::Waiting;
+        Ok(Step::Sleep(pause))
+    }
+
+    fn ask(
+        &mut self,
+        at: &Moment,
+        mut call: Boxed<Tokens>,
+        input: Input,
+    ) -> Result<Step<Tokens>, Error> {
+        match call.resume(at, input) {
+            Ok(Step::Done(tokens)) => Ok(Step::Done(tokens)),
+            Ok(step) => {
+                self.state = State::Asking(call);
+                Ok(step)
+            }
+            Err(error) => self.after(at, error),
+        }
+    }
+
+    /// What to do about an answer that brought no tokens. Any error that says nothing about patience is the end
+    /// (RFC 8628 section 3.5).
+    fn after(&mut self, at: &Moment, error: Error) -> Result<Step<Tokens>, Error> {
+        let server = error.server_error();
+        match server.map(ServerError::denial) {
+            Some(Denial::AuthorizationPending) => self.lost = 0,
+            Some(Denial::SlowDown) => {
+                self.lost = 0;
+                // GitHub names the new interval.
+                let named = server.and_then(|server| server.extra().get("interval")?.as_u64());
+                let slower = self.interval.saturating_add(SLOWER);
+                self.interval = named.map_or(slower, |named| named.max(slower));
+            }
+            _ if matches!(error.kind(), Kind::Denied(_) | Kind::Lost(_))
+                && matches!(error.advice(), Advice::Retry { .. }) =>
+            {
+                self.lost = self.lost.saturating_add(1);
+            }
+            _ => return Err(error),
+        }
+        self.wait(at, error.retry_after())
+    }
+}
+
+/// What the server would say by now. It is not asked.
+fn expired() -> Error {
+    let expired = ServerError::of_code("expired_token");
+    let expired = expired.described(Some("nobody answered before the code ended"), None);
+    Error::from(expired).at_endpoint("token")
+}
+
+impl Exchange for Poll {
+    type Output = Tokens;
+
+    fn resume(&mut self, at: &Moment, input: Input) -> Result<Step<Tokens>, Error> {
+        match (std::mem::replace(&mut self.state, State::Over), input) {
+            (State::Fresh, Input::Begin) => self.wait(at, None),
+            // The pause may have taken longer than it should: a machine was asleep.
+            (State::Waiting, Input::Elapsed) if at.now() >= self.expires_at => Err(expired()),
+            (State::Waiting, Input::Elapsed) => {
+                let call = (self.question)();
+                self.ask(at, call, Input::Begin)
+            }
+            (State::Asking(call), input) => self.ask(at, call, input),
+            (State::Over, _) => Err(Misuse::Over.into()),
+            _ => Err(Misuse::OutOfOrder.into()),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, clippy::panic)] // a test that fails says so
+
+    use super::*;
+    use crate::error::Cause;
+    use crate::grant::DeviceCode;
+    use crate::http::Response;
+    use crate::testing::{NOW, client, code, json, reply};
+    use bytes::Bytes;
+
+    fn at(seconds: u64) -> Moment {
+        Moment::fixed(UnixTime::from_secs(NOW + seconds), [9; 32])
+    }
+
+    fn pending() -> Response<Bytes> {
+        json(400, r#"{"error":"authorization_pending"}"#)
+    }
+
+    /// Plays these answers, None for one that is lost: the pauses, and how it ended.
+    fn play(
+        interval: u64,
+        expires_in: u64,
+        answers: Vec<Option<Response<Bytes>>>,
+    ) -> (Vec<u64>, Result<String, &'static str>) {
+        let pace = Pace {
+            interval,
+            expires_at: UnixTime::from_secs(NOW + expires_in),
+        };
+        let mut poll = client().poll(DeviceCode::new("d"), TokenRequest::new(), pace);
+        let (mut now, mut pauses, mut answers) = (0, Vec::new(), answers.into_iter());
+        let mut input = Input::Begin;
+        loop {
+            input = match poll.resume(&at(now), input) {
+                Ok(Step::Sleep(pause)) => {
+                    now += pause.as_secs();
+                    pauses.push(pause.as_secs());
+                    Input::Elapsed
+                }
+                Ok(Step::Send(_)) => match answers.next().unwrap() {
+                    Some(reply) => Input::Reply(reply),
+                    None => Input::Lost(Cause::unknown("gone")),
+                },
+                Ok(Step::Done(tokens)) => {
+                    return (pauses, Ok(tokens.access_token.expose().clone()));
+                }
+                Ok(step) => panic!("{step:?}"),
+                Err(error) => return (pauses, code(Err(error))),
+            };
+        }
+    }
+
+    fn tokens() -> Response<Bytes> {
+        json(200, r#"{"access_token":"a","token_type":"Bearer"}"#)
+    }
+
+    #[test]
+    fn lost_answers_slow_down_until_there_is_one_again() {
+        let busy = reply(503, &[], "");
+        let answers = vec![None, Some(busy), Some(pending()), None, Some(tokens())];
+        let played = play(5, 1800, answers);
+        assert_eq!(played, (vec![5, 10, 20, 5, 10], Ok("a".to_owned())));
+    }
+
+    #[test]
+    fn a_pause_that_the_server_names_is_kept() {
+        let busy = reply(429, &[("retry-after", "90")], "");
+        let played = play(5, 1800, vec![Some(busy), Some(tokens())]);
+        assert_eq!(played, (vec![5, 90], Ok("a".to_owned())));
+    }
+
+    #[test]
+    fn nothing_is_asked_once_the_code_has_ended() {
+        let expired = Err("denied.expired_token");
+        assert_eq!(play(5, 5, Vec::new()), (Vec::new(), expired.clone()));
+        let played = play(5, 11, vec![Some(pending()), Some(pending())]);
+        assert_eq!(played, (vec![5, 5], expired.clone()));
+        assert_eq!(play(u64::MAX, 60, Vec::new()), (Vec::new(), expired));
+        // Nor after a pause that took longer than it should.
+        let pace = Pace {
+            interval: 5,
+            expires_at: UnixTime::from_secs(NOW + 60),
+        };
+        let mut poll = client().poll(DeviceCode::new("d"), TokenRequest::new(), pace);
+        let _ = poll.resume(&at(0), Input::Begin).unwrap();
+        let late = poll.resume(&at(60), Input::Elapsed);
+        assert_eq!(code(late.map(drop)), Err("denied.expired_token"));
+    }
+
+    #[test]
+    fn answers_without_end_do_not_overflow() {
+        let slow = json(
+            400,
+            r#"{"error":"slow_down","interval":18446744073709551615}"#,
+        );
+        let played = play(5, 1800, vec![Some(slow)]);
+        assert_eq!(played, (vec![5], Err("denied.expired_token")));
+    }
+
+    #[test]
+    fn any_other_answer_is_the_end() {
+        let denied = json(400, r#"{"error":"access_denied"}"#);
+        let played = play(0, 1800, vec![Some(pending()), Some(denied)]);
+        assert_eq!(played, (vec![1, 1], Err("denied.access_denied")));
+        let broken = json(200, "{}");
+        assert_eq!(
+            play(1, 9, vec![Some(broken)]).1,
+            Err("token.missing_access_token")
+        );
+    }
+}

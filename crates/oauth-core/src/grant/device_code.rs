@@ -1,0 +1,47 @@
+//! `grant_type=urn:ietf:params:oauth:grant-type:device_code`: a person agrees on another device.
+//!
+//! RFC 8628 <https://www.rfc-editor.org/rfc/rfc8628#section-3.4>
+
+use std::borrow::Cow;
+
+use super::Grant;
+use crate::context::Context;
+use crate::error::Error;
+use crate::form::Form;
+use crate::scope::Scope;
+use crate::secret::Secret;
+
+/// The code that the server gave for the device, which is asked with until the person has agreed.
+#[derive(Debug, Clone)]
+pub struct DeviceCode {
+    device_code: Secret<String>,
+}
+
+impl DeviceCode {
+    /// Of a device authorization response.
+    pub fn new(device_code: impl Into<Secret<String>>) -> Self {
+        Self {
+            device_code: device_code.into(),
+        }
+    }
+}
+
+impl Grant for DeviceCode {
+    fn grant_type(&self) -> &'static str {
+        "urn:ietf:params:oauth:grant-type:device_code"
+    }
+
+    fn purpose(&self) -> &'static str {
+        "device_code"
+    }
+
+    fn fill(&self, _: &Context<'_>, form: &mut Form) -> Result<(), Error> {
+        form.push("device_code", self.device_code.expose());
+        Ok(())
+    }
+
+    /// What was asked for with the device authorization; it is not said again.
+    fn scope<'a>(&'a self, _: &Context<'_>, _: &'a Scope) -> Result<Cow<'a, Scope>, Error> {
+        Ok(Cow::Owned(Scope::none()))
+    }
+}

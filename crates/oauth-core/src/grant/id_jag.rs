@@ -1,0 +1,76 @@
+//! A token exchange that asks for an identity assertion, to be presented to another server.
+//!
+//! draft-ietf-oauth-identity-assertion-authz-grant
+//! <https://datatracker.ietf.org/doc/draft-ietf-oauth-identity-assertion-authz-grant/>, section 4.3
+
+use super::{Grant, TokenExchange, token_type};
+use crate::context::Context;
+use crate::error::{Error, Misuse};
+use crate::form::Form;
+use crate::secret::Secret;
+use crate::token::TokenType;
+
+/// Whom the assertion is to be about.
+#[derive(Debug, Clone)]
+pub enum IdentitySubject {
+    /// The ID token of a sign-in at this server, which was made out to this client.
+    IdToken(Secret<String>),
+    /// A refresh token of such a sign-in, where the server takes one.
+    RefreshToken(Secret<String>),
+    /// A SAML 2.0 assertion of a sign-in at this server, as XML in base64url.
+    Saml2(Secret<String>),
+}
+
+impl IdentitySubject {
+    /// By the name of the type: `id_token`, `refresh_token` or `saml2`.
+    ///
+    /// # Errors
+    /// `identity_assertion.subject` for any other: an access token says nothing of who somebody is.
+    pub fn of(token: Secret<String>, token_type: &str) -> Result<Self, Error> {
+        match token_type::identifier(token_type).as_str() {
+            token_type::ID_TOKEN => Ok(Self::IdToken(token)),
+            token_type::REFRESH_TOKEN => Ok(Self::RefreshToken(token)),
+            token_type::SAML2 => Ok(Self::Saml2(token)),
+            other => Err(Error::from(Misuse::IdentitySubject).about(other)),
+        }
+    }
+}
+
+/// The exchange; audience, resource and scope are in the [`TokenRequest`](super::TokenRequest).
+#[derive(Debug, Clone)]
+pub(crate) struct IdJag(TokenExchange);
+
+impl IdJag {
+    pub(crate) fn new(subject: &IdentitySubject) -> Result<Self, Error> {
+        let (token, token_type) = match subject {
+            IdentitySubject::IdToken(token) => (token, token_type::ID_TOKEN),
+            IdentitySubject::RefreshToken(token) => (token, token_type::REFRESH_TOKEN),
+            IdentitySubject::Saml2(token) => (token, token_type::SAML2),
+        };
+        let exchange = TokenExchange::new(token.clone(), token_type)?;
+        Ok(Self(exchange.requested_token_type(token_type::ID_JAG)?))
+    }
+}
+
+impl Grant for IdJag {
+    fn grant_type(&self) -> &str {
+        self.0.grant_type()
+    }
+
+    fn purpose(&self) -> &'static str {
+        self.0.purpose()
+    }
+
+    fn fill(&self, cx: &Context<'_>, form: &mut Form) -> Result<(), Error> {
+        self.0.fill(cx, form)
+    }
+
+    /// "token_type: REQUIRED. N_A" (section 4.3.4): the assertion opens nothing by itself.
+    fn accepts(&self, token_type: &TokenType) -> bool {
+        matches!(token_type, TokenType::Other(name) if name.eq_ignore_ascii_case("N_A"))
+    }
+
+    fn is_for_confidential_clients(&self) -> bool {
+        true
+    }
+}

@@ -1,0 +1,68 @@
+//! `grant_type=urn:ietf:params:oauth:grant-type:jwt-bearer`: an assertion says for whom the token is.
+//!
+//! RFC 7523 <https://www.rfc-editor.org/rfc/rfc7523#section-2.1>, RFC 7521 section 4.1
+
+use super::Grant;
+use crate::context::Context;
+use crate::error::{Error, Misuse};
+use crate::form::Form;
+use crate::secret::Secret;
+
+/// A JWT that the server takes as an authorization grant: one that the client has signed itself
+/// ([`Client::assert`](crate::Client::assert)), or one that somebody gave it.
+#[derive(Debug, Clone)]
+pub struct JwtBearer {
+    assertion: Secret<String>,
+}
+
+impl JwtBearer {
+    /// A JWT in compact serialization, sent as it is.
+    ///
+    /// # Errors
+    /// `client_auth.assertion_malformed` for what is none.
+    pub fn new(assertion: impl Into<Secret<String>>) -> Result<Self, Error> {
+        let assertion = assertion.into();
+        let is_part = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'_');
+        let text = assertion.expose();
+        // Three parts, or the five of an encrypted one; the server judges what they say.
+        let is_compact = matches!(text.split('.').count(), 3 | 5)
+            && text.bytes().all(|b| is_part(b) || b == b'.')
+            && !text.starts_with('.');
+        match is_compact {
+            true => Ok(Self { assertion }),
+            false => Err(Misuse::AssertionMalformed.into()),
+        }
+    }
+}
+
+impl Grant for JwtBearer {
+    fn grant_type(&self) -> &'static str {
+        "urn:ietf:params:oauth:grant-type:jwt-bearer"
+    }
+
+    fn purpose(&self) -> &'static str {
+        "jwt_bearer"
+    }
+
+    fn fill(&self, _: &Context<'_>, form: &mut Form) -> Result<(), Error> {
+        form.push("assertion", self.assertion.expose());
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::testing::code;
+
+    #[test]
+    fn what_is_no_jwt_is_refused_before_it_is_sent() {
+        for text in ["", "a", "a.b", "a.b.c.d", "a.b.c\n", ".b.c", "{\"a\":1}"] {
+            let refused = code(JwtBearer::new(text).map(drop));
+            assert_eq!(refused, Err("client_auth.assertion_malformed"), "{text:?}");
+        }
+        for text in ["a.b.c", "a.b.", "a..c.d.e"] {
+            assert!(JwtBearer::new(text).is_ok(), "{text:?}");
+        }
+    }
+}

@@ -1,0 +1,242 @@
+//! `grant_type=urn:ietf:params:oauth:grant-type:token-exchange`: one token for another.
+//!
+//! RFC 8693 <https://www.rfc-editor.org/rfc/rfc8693#section-2.1>
+
+use super::Grant;
+use crate::context::Context;
+use crate::error::{Error, Misuse};
+use crate::form::Form;
+use crate::secret::Secret;
+use crate::token::TokenType;
+
+/// The identifiers of token types that RFC 8693 section 3 and its followers have registered.
+pub mod token_type {
+    /// An access token of the server.
+    pub const ACCESS_TOKEN: &str = "urn:ietf:params:oauth:token-type:access_token";
+    /// A refresh token of the server.
+    pub const REFRESH_TOKEN: &str = "urn:ietf:params:oauth:token-type:refresh_token";
+    /// An ID token (OpenID Connect Core section 2).
+    pub const ID_TOKEN: &str = "urn:ietf:params:oauth:token-type:id_token";
+    /// A SAML 1.1 assertion, in base64url.
+    pub const SAML1: &str = "urn:ietf:params:oauth:token-type:saml1";
+    /// A SAML 2.0 assertion, in base64url.
+    pub const SAML2: &str = "urn:ietf:params:oauth:token-type:saml2";
+    /// A JWT of any other kind.
+    pub const JWT: &str = "urn:ietf:params:oauth:token-type:jwt";
+    /// An identity assertion authorization grant (draft-ietf-oauth-identity-assertion-authz-grant section 3).
+    pub const ID_JAG: &str = "urn:ietf:params:oauth:token-type:id-jag";
+
+    /// The identifier of a type: of one of those above its short name will do, any other is a URI as it is.
+    pub fn identifier(name: &str) -> String {
+        let short = [
+            "access_token",
+            "refresh_token",
+            "id_token",
+            "saml1",
+            "saml2",
+            "jwt",
+            "id-jag",
+        ];
+        match short.contains(&name) {
+            true => format!("urn:ietf:params:oauth:token-type:{name}"),
+            false => name.to_owned(),
+        }
+    }
+}
+
+/// One token to be exchanged for another: as itself (impersonation), or with who acts for it (delegation). For
+/// which resource, audience and scope says the [`TokenRequest`](super::TokenRequest).
+///
+/// The access token of the response is of the type that [`Tokens::issued_token_type`] says, and it is only sent to
+/// an API if its `token_type` is one that can be.
+///
+/// [`Tokens::issued_token_type`]: crate::Tokens::issued_token_type
+#[derive(Debug, Clone)]
+pub struct TokenExchange {
+    subject_token: Secret<String>,
+    subject_token_type: String,
+    actor: Option<(Secret<String>, String)>,
+    requested_token_type: Option<String>,
+}
+
+impl TokenExchange {
+    /// Exchanges this token, of this type: a short name of [`token_type`], or a URI.
+    ///
+    /// # Errors
+    /// `token_exchange.malformed` for an empty token, or a type that is no URI.
+    pub fn new(
+        subject_token: impl Into<Secret<String>>,
+        subject_token_type: &str,
+    ) -> Result<Self, Error> {
+        let subject_token = subject_token.into();
+        if subject_token.expose().is_empty() {
+            return Err(Error::from(Misuse::TokenExchange).about("subject_token"));
+        }
+        Ok(Self {
+            subject_token,
+            subject_token_type: type_of(subject_token_type, "subject_token_type")?,
+            actor: None,
+            requested_token_type: None,
+        })
+    }
+
+    /// Who acts for the subject. A token and its type stand together (section 2.1).
+    ///
+    /// # Errors
+    /// `token_exchange.malformed`, which names the member that is missing or wrong.
+    pub fn actor(
+        mut self,
+        actor_token: Option<Secret<String>>,
+        actor_token_type: Option<&str>,
+    ) -> Result<Self, Error> {
+        let about = |member: &str| Error::from(Misuse::TokenExchange).about(member);
+        let actor_token = actor_token.filter(|token| !token.expose().is_empty());
+        self.actor = match (actor_token, actor_token_type) {
+            (None, None) => None,
+            (Some(token), Some(name)) => Some((token, type_of(name, "actor_token_type")?)),
+            (Some(_), None) => return Err(about("actor_token_type is missing")),
+            (None, Some(_)) => return Err(about("actor_token is missing")),
+        };
+        Ok(self)
+    }
+
+    /// The type of token to ask for; without it, what the server gives by itself.
+    ///
+    /// # Errors
+    /// `token_exchange.malformed` for a type that is no URI.
+    pub fn requested_token_type(mut self, name: &str) -> Result<Self, Error> {
+        self.requested_token_type = Some(type_of(name, "requested_token_type")?);
+        Ok(self)
+    }
+}
+
+/// A type identifier is an absolute URI (section 3).
+fn type_of(name: &str, member: &str) -> Result<String, Error> {
+    let identifier = token_type::identifier(name);
+    let is_uri = identifier.split_once(':').is_some_and(|(scheme, rest)| {
+        let is_part = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'+' | b'-' | b'.');
+        scheme.bytes().all(is_part) && !scheme.is_empty() && !rest.is_empty()
+    });
+    match is_uri && identifier.bytes().all(|b| b.is_ascii_graphic()) {
+        true => Ok(identifier),
+        false => Err(Error::from(Misuse::TokenExchange).about(member)),
+    }
+}
+
+impl Grant for TokenExchange {
+    fn grant_type(&self) -> &'static str {
+        "urn:ietf:params:oauth:grant-type:token-exchange"
+    }
+
+    fn purpose(&self) -> &'static str {
+        "token_exchange"
+    }
+
+    fn fill(&self, _: &Context<'_>, form: &mut Form) -> Result<(), Error> {
+        form.push("subject_token", self.subject_token.expose());
+        form.push("subject_token_type", &self.subject_token_type);
+        if let Some((token, token_type)) = &self.actor {
+            form.push("actor_token", token.expose());
+            form.push("actor_token_type", token_type);
+        }
+        form.push_some("requested_token_type", self.requested_token_type.as_deref());
+        Ok(())
+    }
+
+    /// `N_A` says that the token is none to access anything with (section 2.2.1).
+    fn accepts(&self, token_type: &TokenType) -> bool {
+        match token_type {
+            TokenType::Bearer => true,
+            TokenType::Other(name) => name.eq_ignore_ascii_case("N_A"),
+            TokenType::Dpop => false,
+        }
+    }
+
+    fn tells_issued_token_type(&self) -> bool {
+        true
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, clippy::panic)] // a test that fails says so
+
+    use super::*;
+    use crate::client::Client;
+    use crate::exchange::{Exchange as _, Input, Step};
+    use crate::grant::TokenRequest;
+    use crate::testing::{answered, at, client, code, json, strict};
+    use crate::token::Warning;
+
+    fn exchange() -> TokenExchange {
+        TokenExchange::new("subject", "access_token").unwrap()
+    }
+
+    #[test]
+    fn subject_actor_and_wishes_are_sent_in_the_words_of_the_standard() {
+        let grant = exchange()
+            .actor(Some("actor".into()), Some("jwt"))
+            .and_then(|grant| grant.requested_token_type("urn:example:type"))
+            .unwrap();
+        let asked = TokenRequest::new().audience("a").audience("b");
+        let Step::Send(request) = client()
+            .token(grant, asked)
+            .resume(&at(), Input::Begin)
+            .unwrap()
+        else {
+            panic!("a request")
+        };
+        assert_eq!(
+            request.body(),
+            "grant_type=urn%3Aietf%3Aparams%3Aoauth%3Agrant-type%3Atoken-exchange\
+             &subject_token=subject\
+             &subject_token_type=urn%3Aietf%3Aparams%3Aoauth%3Atoken-type%3Aaccess_token\
+             &actor_token=actor\
+             &actor_token_type=urn%3Aietf%3Aparams%3Aoauth%3Atoken-type%3Ajwt\
+             &requested_token_type=urn%3Aexample%3Atype&audience=a&audience=b"
+        );
+    }
+
+    #[test]
+    fn an_actor_and_its_type_stand_together() {
+        let about = |result: Result<TokenExchange, Error>| {
+            let error = result.unwrap_err();
+            (error.code(), error.detail().map(str::to_owned))
+        };
+        let refused = |detail: &str| ("token_exchange.malformed", Some(detail.to_owned()));
+        let alone = exchange().actor(Some("a".into()), None);
+        assert_eq!(about(alone), refused("actor_token_type is missing"));
+        let alone = exchange().actor(None, Some("jwt"));
+        assert_eq!(about(alone), refused("actor_token is missing"));
+        assert!(exchange().actor(None, None).is_ok());
+        for name in ["", "word", ":", "urn:", "urn:a b", "1:é"] {
+            let typed = exchange().requested_token_type(name);
+            assert_eq!(about(typed), refused("requested_token_type"), "{name}");
+        }
+        let empty = TokenExchange::new("", "jwt");
+        assert_eq!(about(empty), refused("subject_token"));
+    }
+
+    #[test]
+    fn a_response_says_what_was_issued() {
+        let of = |client: Client, body: &str| {
+            answered(
+                client.token(exchange(), TokenRequest::new()),
+                json(200, body),
+            )
+        };
+        let saml = r#"{"access_token":"x","token_type":"N_A",
+            "issued_token_type":"urn:ietf:params:oauth:token-type:saml2"}"#;
+        let tokens = of(client(), saml).unwrap();
+        assert_eq!(tokens.issued_token_type(), Some(token_type::SAML2));
+        assert_eq!(tokens.token_type, TokenType::Other("N_A".to_owned()));
+        let without = r#"{"access_token":"x","token_type":"Bearer"}"#;
+        let missing = "token.missing_issued_token_type";
+        assert_eq!(code(of(strict(), without).map(drop)), Err(missing));
+        let tokens = of(client(), without).unwrap();
+        assert_eq!(tokens.warnings, [Warning::IssuedTokenTypeMissing]);
+        assert_eq!(tokens.issued_token_type(), None);
+        let number = r#"{"access_token":"x","token_type":"Bearer","issued_token_type":7}"#;
+        assert_eq!(code(of(client(), number).map(drop)), Err("token.malformed"));
+    }
+}
