@@ -304,7 +304,7 @@ fn lengths() -> Vec<String> {
 
 /// Whether a file says what another one does, documentation included, and is generated.
 fn is_stub(name: &str) -> bool {
-    ["/ops.d.cts", "/_ops.py", ".pyi"]
+    ["/ops.d.cts", "/_ops.py", "/_exchange_ops.py", ".pyi"]
         .iter()
         .any(|end| name.ends_with(end))
 }

@@ -6,7 +6,7 @@
 const { authorizationOf, begin, nothing, perform, recordOf, tokensOf } = require('./op.cjs')
 const { Record } = require('./record.cjs')
 
-const FINGERPRINT = '6a1919abd1251743'
+const FINGERPRINT = 'cc1fbbc5214a5a39'
 
 /** What the server tells about a user (OpenID Connect Core section 5.1). */
 class UserClaims extends Record {
@@ -60,7 +60,31 @@ class DeviceCode extends Record {
     verificationUri: 'plain',
     verificationUriComplete: 'plain',
     expiresIn: 'plain',
+    expiresAt: 'time',
     interval: 'plain',
+    prompt: 'plain',
+  }
+}
+
+/** A request that a person is asked about, and what to ask the token endpoint with (CIBA Core section 7.3). */
+class BackchannelRequest extends Record {
+  static members = {
+    authReqId: 'secret',
+    expiresIn: 'plain',
+    expiresAt: 'time',
+    interval: 'plain',
+    bindingMessage: 'plain',
+    clientNotificationToken: 'secret',
+  }
+}
+
+/** An assertion for one other server. It is a secret that opens nothing by itself. */
+class IdentityAssertion extends Record {
+  static members = {
+    assertion: 'secret',
+    audience: 'plain',
+    expiresAt: 'time',
+    scope: 'plain',
   }
 }
 
@@ -98,9 +122,21 @@ const operations = {
   introspect: { number: 4, names: ['token', 'hint', 'signedResponseAlg', 'audience'], finish: recordOf(TokenState) },
   password: { number: 5, names: ['username', 'password', 'scope', 'resource', 'audience', 'extra'], finish: tokensOf },
   clientCredentials: { number: 6, names: ['scope', 'resource', 'audience', 'extra'], finish: tokensOf },
-  deviceAuthorization: { number: 7, names: ['scope', 'resource', 'audience', 'extra'], finish: recordOf(DeviceCode) },
-  verifyAccessToken: { number: 8, names: ['token', 'audience', 'profile', 'scope', 'acrValues', 'maxAge', 'algs', 'clockSkew', 'jkt', 'x5tS256', 'dpopAlgs', 'realm'], finish: recordOf(AccessToken) },
-  verifyLogoutToken: { number: 9, names: ['token', 'replay', 'maxAgeWithoutExpiry'], finish: recordOf(LogoutToken) },
+  deviceAuthorization: { number: 7, names: ['purpose', 'scope', 'resource', 'audience', 'extra'], finish: recordOf(DeviceCode) },
+  deviceLogin: { number: 8, names: ['deviceCode', 'expiresAt', 'interval', 'scope', 'resource', 'audience', 'extra'], finish: tokensOf },
+  backchannelAuthentication: { number: 9, names: ['loginHint', 'loginHintToken', 'idTokenHint', 'bindingMessage', 'userCode', 'requestedExpiry', 'acrValues', 'delivery', 'scope', 'resource', 'audience', 'extra'], finish: recordOf(BackchannelRequest) },
+  backchannelLogin: { number: 10, names: ['authReqId', 'expiresAt', 'interval', 'scope', 'resource', 'audience', 'extra'], finish: tokensOf },
+  verifyPing: { number: 11, names: ['authReqId', 'clientNotificationToken', 'authorization', 'body'], finish: nothing },
+  takePushed: { number: 12, names: ['authReqId', 'clientNotificationToken', 'authorization', 'body', 'scope', 'resource', 'audience', 'extra'], finish: tokensOf },
+  tokenExchange: { number: 13, names: ['subjectToken', 'subjectTokenType', 'actorToken', 'actorTokenType', 'requestedTokenType', 'scope', 'resource', 'audience', 'extra'], finish: tokensOf },
+  jwtBearer: { number: 14, names: ['assertion', 'scope', 'resource', 'audience', 'extra'], finish: tokensOf },
+  samlBearer: { number: 15, names: ['assertion', 'scope', 'resource', 'audience', 'extra'], finish: tokensOf },
+  jwtBearerWithKey: { number: 16, names: ['key', 'passphrase', 'alg', 'kid', 'issuer', 'subject', 'audienceClaim', 'lifetime', 'claims', 'scope', 'resource', 'audience', 'extra'], finish: tokensOf, json: ['claims'] },
+  extensionGrant: { number: 17, names: ['grantType', 'parameters', 'scope', 'resource', 'audience', 'extra'], finish: tokensOf },
+  requestIdentityAssertion: { number: 18, names: ['subjectToken', 'subjectTokenType', 'issuer', 'scope', 'resource', 'audience', 'extra'], finish: recordOf(IdentityAssertion) },
+  redeemIdentityAssertion: { number: 19, names: ['assertion', 'scope', 'resource', 'audience', 'extra'], finish: tokensOf },
+  verifyAccessToken: { number: 20, names: ['token', 'audience', 'profile', 'scope', 'acrValues', 'maxAge', 'algs', 'clockSkew', 'jkt', 'x5tS256', 'dpopAlgs', 'realm'], finish: recordOf(AccessToken) },
+  verifyLogoutToken: { number: 21, names: ['token', 'replay', 'maxAgeWithoutExpiry'], finish: recordOf(LogoutToken) },
 }
 
 /** What a client asks of a server. */
@@ -112,6 +148,18 @@ class Operations {
   async introspect(args, options) { return this[perform](operations.introspect, args, options) }
   async password(args, options) { return this[perform](operations.password, args, options) }
   async deviceAuthorization(args, options) { return this[perform](operations.deviceAuthorization, args, options) }
+  async deviceLogin(args, options) { return this[perform](operations.deviceLogin, args, options) }
+  async backchannelAuthentication(args, options) { return this[perform](operations.backchannelAuthentication, args, options) }
+  async backchannelLogin(args, options) { return this[perform](operations.backchannelLogin, args, options) }
+  async verifyPing(args, options) { return this[perform](operations.verifyPing, args, options) }
+  async takePushed(args, options) { return this[perform](operations.takePushed, args, options) }
+  async tokenExchange(args, options) { return this[perform](operations.tokenExchange, args, options) }
+  async jwtBearer(args, options) { return this[perform](operations.jwtBearer, args, options) }
+  async samlBearer(args, options) { return this[perform](operations.samlBearer, args, options) }
+  async jwtBearerWithKey(args, options) { return this[perform](operations.jwtBearerWithKey, args, options) }
+  async extensionGrant(args, options) { return this[perform](operations.extensionGrant, args, options) }
+  async requestIdentityAssertion(args, options) { return this[perform](operations.requestIdentityAssertion, args, options) }
+  async redeemIdentityAssertion(args, options) { return this[perform](operations.redeemIdentityAssertion, args, options) }
   async verifyAccessToken(args, options) { return this[perform](operations.verifyAccessToken, args, options) }
   async verifyLogoutToken(args, options) { return this[perform](operations.verifyLogoutToken, args, options) }
 }
@@ -126,8 +174,20 @@ class ExchangeOperations {
   password(args, options) { return this[begin](operations.password, args, options) }
   clientCredentials(args, options) { return this[begin](operations.clientCredentials, args, options) }
   deviceAuthorization(args, options) { return this[begin](operations.deviceAuthorization, args, options) }
+  deviceLogin(args, options) { return this[begin](operations.deviceLogin, args, options) }
+  backchannelAuthentication(args, options) { return this[begin](operations.backchannelAuthentication, args, options) }
+  backchannelLogin(args, options) { return this[begin](operations.backchannelLogin, args, options) }
+  verifyPing(args, options) { return this[begin](operations.verifyPing, args, options) }
+  takePushed(args, options) { return this[begin](operations.takePushed, args, options) }
+  tokenExchange(args, options) { return this[begin](operations.tokenExchange, args, options) }
+  jwtBearer(args, options) { return this[begin](operations.jwtBearer, args, options) }
+  samlBearer(args, options) { return this[begin](operations.samlBearer, args, options) }
+  jwtBearerWithKey(args, options) { return this[begin](operations.jwtBearerWithKey, args, options) }
+  extensionGrant(args, options) { return this[begin](operations.extensionGrant, args, options) }
+  requestIdentityAssertion(args, options) { return this[begin](operations.requestIdentityAssertion, args, options) }
+  redeemIdentityAssertion(args, options) { return this[begin](operations.redeemIdentityAssertion, args, options) }
   verifyAccessToken(args, options) { return this[begin](operations.verifyAccessToken, args, options) }
   verifyLogoutToken(args, options) { return this[begin](operations.verifyLogoutToken, args, options) }
 }
 
-module.exports = { ExchangeOperations, FINGERPRINT, Operations, operations, UserClaims, TokenState, DeviceCode, AccessToken, LogoutToken }
+module.exports = { ExchangeOperations, FINGERPRINT, Operations, operations, UserClaims, TokenState, DeviceCode, BackchannelRequest, IdentityAssertion, AccessToken, LogoutToken }

@@ -11,6 +11,8 @@ export type ResponseMode = 'query' | 'fragment' | 'form_post' | 'jwt' | 'query.j
 
 export type Push = 'where_required' | 'always'
 
+export type Delivery = 'poll' | 'ping' | 'push'
+
 export type AccessTokenProfile = 'rfc9068' | 'keycloak' | 'entra' | 'auth0' | 'okta' | 'cognito'
 
 export type Replay = 'process' | 'caller'
@@ -146,6 +148,223 @@ export interface ClientCredentialsArguments {
 }
 
 export interface DeviceAuthorizationArguments {
+  /** What happens if the person agrees, for the prompt, such as "sign in to example-cli on build-7". */
+  purpose?: string | undefined
+  /** What the tokens are for, as names of scopes. */
+  scope?: Scope | undefined
+  /** The resources the tokens are for, as absolute URIs (RFC 8707). */
+  resource?: readonly string[] | undefined
+  /** The audiences, as some servers name it. */
+  audience?: readonly string[] | undefined
+  /** Parameters that the provider documents. */
+  extra?: Readonly<Record<string, string | readonly string[]>> | undefined
+}
+
+export interface DeviceLoginArguments {
+  /** The code that the server gave for the device. */
+  deviceCode: string
+  /** When it ends. */
+  expiresAt: Date
+  /** How many seconds to wait between two questions: 5 unless the server says otherwise. */
+  interval?: number | undefined
+  /** What the tokens are for, as names of scopes. */
+  scope?: Scope | undefined
+  /** The resources the tokens are for, as absolute URIs (RFC 8707). */
+  resource?: readonly string[] | undefined
+  /** The audiences, as some servers name it. */
+  audience?: readonly string[] | undefined
+  /** Parameters that the provider documents. */
+  extra?: Readonly<Record<string, string | readonly string[]>> | undefined
+}
+
+export interface BackchannelAuthenticationArguments {
+  /** What the person is called at the server. */
+  loginHint?: string | undefined
+  /** A token of somebody else that names the person. */
+  loginHintToken?: string | undefined
+  /** An ID token of the person that this server gave before. */
+  idTokenHint?: string | undefined
+  /** A short text that both devices show, by which the person tells this request from any other. */
+  bindingMessage?: string | undefined
+  /** A code that the person has with the server and entered here. */
+  userCode?: string | undefined
+  /** For how many seconds the person should be able to answer. */
+  requestedExpiry?: number | undefined
+  /** How the person should authenticate, in order of preference. */
+  acrValues?: readonly string[] | undefined
+  /** How this client is registered to learn of the answer: by asking, unless you say. */
+  delivery?: Delivery | undefined
+  /** What the tokens are for, as names of scopes. */
+  scope?: Scope | undefined
+  /** The resources the tokens are for, as absolute URIs (RFC 8707). */
+  resource?: readonly string[] | undefined
+  /** The audiences, as some servers name it. */
+  audience?: readonly string[] | undefined
+  /** Parameters that the provider documents. */
+  extra?: Readonly<Record<string, string | readonly string[]>> | undefined
+}
+
+export interface BackchannelLoginArguments {
+  /** The server's name for the request. */
+  authReqId: string
+  /** When the request ends. Without it, the server is asked once. */
+  expiresAt?: Date | undefined
+  /** How many seconds to wait between two questions: 5 unless the server says otherwise. */
+  interval?: number | undefined
+  /** What the tokens are for, as names of scopes. */
+  scope?: Scope | undefined
+  /** The resources the tokens are for, as absolute URIs (RFC 8707). */
+  resource?: readonly string[] | undefined
+  /** The audiences, as some servers name it. */
+  audience?: readonly string[] | undefined
+  /** Parameters that the provider documents. */
+  extra?: Readonly<Record<string, string | readonly string[]>> | undefined
+}
+
+export interface VerifyPingArguments {
+  /** The server's name for the request that waits. */
+  authReqId: string
+  /** What the server has to authenticate with. */
+  clientNotificationToken: string
+  /** The value of the Authorization header that came. */
+  authorization?: string | undefined
+  /** What was posted. */
+  body: string
+}
+
+export interface TakePushedArguments {
+  /** The server's name for the request that waits. */
+  authReqId: string
+  /** What the server has to authenticate with. */
+  clientNotificationToken: string
+  /** The value of the Authorization header that came. */
+  authorization?: string | undefined
+  /** What was posted. */
+  body: string
+  /** What the tokens are for, as names of scopes. */
+  scope?: Scope | undefined
+  /** The resources the tokens are for, as absolute URIs (RFC 8707). */
+  resource?: readonly string[] | undefined
+  /** The audiences, as some servers name it. */
+  audience?: readonly string[] | undefined
+  /** Parameters that the provider documents. */
+  extra?: Readonly<Record<string, string | readonly string[]>> | undefined
+}
+
+export interface TokenExchangeArguments {
+  /** The token to be exchanged. */
+  subjectToken: string
+  /** Its type. */
+  subjectTokenType: string
+  /** The token of who acts for the subject. */
+  actorToken?: string | undefined
+  /** Its type. */
+  actorTokenType?: string | undefined
+  /** The type that is wanted; without it, what the server gives by itself. */
+  requestedTokenType?: string | undefined
+  /** What the tokens are for, as names of scopes. */
+  scope?: Scope | undefined
+  /** The resources the tokens are for, as absolute URIs (RFC 8707). */
+  resource?: readonly string[] | undefined
+  /** The audiences, as some servers name it. */
+  audience?: readonly string[] | undefined
+  /** Parameters that the provider documents. */
+  extra?: Readonly<Record<string, string | readonly string[]>> | undefined
+}
+
+export interface JwtBearerArguments {
+  /** The JWT. */
+  assertion: string
+  /** What the tokens are for, as names of scopes. */
+  scope?: Scope | undefined
+  /** The resources the tokens are for, as absolute URIs (RFC 8707). */
+  resource?: readonly string[] | undefined
+  /** The audiences, as some servers name it. */
+  audience?: readonly string[] | undefined
+  /** Parameters that the provider documents. */
+  extra?: Readonly<Record<string, string | readonly string[]>> | undefined
+}
+
+export interface SamlBearerArguments {
+  /** The assertion, as XML. */
+  assertion: string
+  /** What the tokens are for, as names of scopes. */
+  scope?: Scope | undefined
+  /** The resources the tokens are for, as absolute URIs (RFC 8707). */
+  resource?: readonly string[] | undefined
+  /** The audiences, as some servers name it. */
+  audience?: readonly string[] | undefined
+  /** Parameters that the provider documents. */
+  extra?: Readonly<Record<string, string | readonly string[]>> | undefined
+}
+
+export interface JwtBearerWithKeyArguments {
+  /** The private key: PEM (PKCS#8, PKCS#1, SEC1) or a JWK. */
+  key: string
+  /** What decrypts the key. */
+  passphrase?: string | undefined
+  /** The algorithm; without it, one that suits the key. */
+  alg?: string | undefined
+  /** The name by which the server knows the key. */
+  kid?: string | undefined
+  /** Who signs: the service account, or the client id. */
+  issuer: string
+  /** For whom the token is; without it, for who signs. */
+  subject?: string | undefined
+  /**
+   * To whom it is made out: the server's issuer or its token endpoint, as its documentation says; without it, its
+   * issuer.
+   */
+  audienceClaim?: string | undefined
+  /** For how many seconds it is good: 300 unless you say. */
+  lifetime?: number | undefined
+  /** Claims that the server documents, as an object. */
+  claims?: object | undefined
+  /** What the tokens are for, as names of scopes. */
+  scope?: Scope | undefined
+  /** The resources the tokens are for, as absolute URIs (RFC 8707). */
+  resource?: readonly string[] | undefined
+  /** The audiences, as some servers name it. */
+  audience?: readonly string[] | undefined
+  /** Parameters that the provider documents. */
+  extra?: Readonly<Record<string, string | readonly string[]>> | undefined
+}
+
+export interface ExtensionGrantArguments {
+  /** The grant type: an absolute URI. */
+  grantType: string
+  /** Its parameters. A name may stand several times. */
+  parameters?: Readonly<Record<string, string | readonly string[]>> | undefined
+  /** What the tokens are for, as names of scopes. */
+  scope?: Scope | undefined
+  /** The resources the tokens are for, as absolute URIs (RFC 8707). */
+  resource?: readonly string[] | undefined
+  /** The audiences, as some servers name it. */
+  audience?: readonly string[] | undefined
+  /** Parameters that the provider documents. */
+  extra?: Readonly<Record<string, string | readonly string[]>> | undefined
+}
+
+export interface RequestIdentityAssertionArguments {
+  /** What says who the person is: an ID token, a refresh token or a SAML assertion of this server. */
+  subjectToken: string
+  /** Its type: id_token unless you say, refresh_token or saml2. */
+  subjectTokenType?: string | undefined
+  /** The issuer of the server that the assertion is for. */
+  issuer: string
+  /** What the tokens are for, as names of scopes. */
+  scope?: Scope | undefined
+  /** The resources the tokens are for, as absolute URIs (RFC 8707). */
+  resource?: readonly string[] | undefined
+  /** The audiences, as some servers name it. */
+  audience?: readonly string[] | undefined
+  /** Parameters that the provider documents. */
+  extra?: Readonly<Record<string, string | readonly string[]>> | undefined
+}
+
+export interface RedeemIdentityAssertionArguments {
+  /** The assertion. */
+  assertion: string
   /** What the tokens are for, as names of scopes. */
   scope?: Scope | undefined
   /** The resources the tokens are for, as absolute URIs (RFC 8707). */
@@ -294,12 +513,53 @@ export class DeviceCode {
   readonly userCode: string
   /** Where the person enters it. */
   readonly verificationUri: string
-  /** The same with the code in it, for a QR code; the code is shown all the same. */
+  /** The same with the code in it, for a QR code; the code is shown all the same. Only if it is of the same origin. */
   readonly verificationUriComplete: string | undefined
-  /** For how many seconds both codes are good. */
+  /** For how many seconds both codes are good, from when they came. */
   readonly expiresIn: number
+  /** When both codes end: take the prompt away then, and ask for new ones only if the person wishes. */
+  readonly expiresAt: Date
   /** How many seconds to wait between two questions. */
   readonly interval: number
+  /**
+   * What to tell the person: what the code is for, where to enter it, and not to enter one that somebody else has sent.
+   * In English.
+   */
+  readonly prompt: string
+  /** What may be shown. */
+  toJSON(): Record<string, unknown>
+}
+
+/** A request that a person is asked about, and what to ask the token endpoint with (CIBA Core section 7.3). */
+export class BackchannelRequest {
+  private constructor()
+  /** The server's name for the request. It is nothing to show. */
+  readonly authReqId: string
+  /** For how many seconds the person may answer, from when this came. */
+  readonly expiresIn: number
+  /** When the request ends. */
+  readonly expiresAt: Date
+  /** How many seconds to wait between two questions. */
+  readonly interval: number
+  /** What the person sees on their device as well: show it beside what they are asked for. */
+  readonly bindingMessage: string | undefined
+  /** With which the server will authenticate its notification. */
+  readonly clientNotificationToken: string | undefined
+  /** What may be shown. */
+  toJSON(): Record<string, unknown>
+}
+
+/** An assertion for one other server. It is a secret that opens nothing by itself. */
+export class IdentityAssertion {
+  private constructor()
+  /** The assertion, to be presented to that server and nowhere else. */
+  readonly assertion: string
+  /** The issuer of the server that it is for. */
+  readonly audience: string
+  /** When it ends, if anything says so. */
+  readonly expiresAt: Date | undefined
+  /** What the identity provider allows, which may be less than what was asked for. */
+  readonly scope: readonly string[]
   /** What may be shown. */
   toJSON(): Record<string, unknown>
 }
@@ -448,12 +708,194 @@ export interface Operations {
    * Without a scope, the server gives what it gives by itself. `endpoint.missing` if the server does not offer it,
    * `reply.shape` if its answer is not what the standard describes, `denied.*` if it refuses, `lost.*` if no answer
    * arrives.
+   * @param args.purpose What happens if the person agrees, for the prompt, such as "sign in to example-cli on build-7".
    * @param args.scope What the tokens are for, as names of scopes.
    * @param args.resource The resources the tokens are for, as absolute URIs (RFC 8707).
    * @param args.audience The audiences, as some servers name it.
    * @param args.extra Parameters that the provider documents.
    */
   deviceAuthorization(args?: DeviceAuthorizationArguments, options?: CallOptions): Promise<DeviceCode>
+  /**
+   * Waits until the person has entered the code of a device authorization, and signs in (RFC 8628 section 3.4).
+   * The server is asked at its interval, slower when it says so and after answers that were lost, and never once the
+   * code has ended. To give up, cancel the call. What to ask for is what the code was asked for: with openid the ID
+   * token is verified.
+   * `denied.access_denied` if the person says no, `denied.expired_token` if nobody has answered in time, other
+   * `denied.*`, `id_token.*`, `jws.*` and `jwt.*`.
+   * @param args.deviceCode The code that the server gave for the device.
+   * @param args.expiresAt When it ends.
+   * @param args.interval How many seconds to wait between two questions: 5 unless the server says otherwise.
+   * @param args.scope What the tokens are for, as names of scopes.
+   * @param args.resource The resources the tokens are for, as absolute URIs (RFC 8707).
+   * @param args.audience The audiences, as some servers name it.
+   * @param args.extra Parameters that the provider documents.
+   */
+  deviceLogin(args: DeviceLoginArguments, options?: CallOptions): Promise<Tokens>
+  /**
+   * Asks the server to ask a person on a device of theirs (CIBA Core section 7).
+   * The person is named in exactly one way. Start one only for a person who is known to you and expects it, and one at
+   * a time. The request is signed where the client signs its requests and the server takes such.
+   * `ciba.*` for what must not be asked, `endpoint.missing` if the server does not offer it,
+   * `client_auth.secret_missing` for a public client, `denied.*` if it refuses, `lost.*` if no answer arrives.
+   * @param args.loginHint What the person is called at the server.
+   * @param args.loginHintToken A token of somebody else that names the person.
+   * @param args.idTokenHint An ID token of the person that this server gave before.
+   * @param args.bindingMessage A short text that both devices show, by which the person tells this request from any
+   * other.
+   * @param args.userCode A code that the person has with the server and entered here.
+   * @param args.requestedExpiry For how many seconds the person should be able to answer.
+   * @param args.acrValues How the person should authenticate, in order of preference.
+   * @param args.delivery How this client is registered to learn of the answer: by asking, unless you say.
+   * @param args.scope What the tokens are for, as names of scopes.
+   * @param args.resource The resources the tokens are for, as absolute URIs (RFC 8707).
+   * @param args.audience The audiences, as some servers name it.
+   * @param args.extra Parameters that the provider documents.
+   */
+  backchannelAuthentication(args?: BackchannelAuthenticationArguments, options?: CallOptions): Promise<BackchannelRequest>
+  /**
+   * Waits until the person has answered a backchannel request, and signs in (CIBA Core section 10.1).
+   * The server is asked at its interval until the request ends; after its notification (ping) leave out when it ends:
+   * then it is asked once, at once. What to ask for is what the request asked for. The ID token is verified.
+   * `denied.access_denied` if the person says no, `denied.expired_token` if nobody has answered in time, other
+   * `denied.*`, `id_token.*`, `jws.*` and `jwt.*`.
+   * @param args.authReqId The server's name for the request.
+   * @param args.expiresAt When the request ends. Without it, the server is asked once.
+   * @param args.interval How many seconds to wait between two questions: 5 unless the server says otherwise.
+   * @param args.scope What the tokens are for, as names of scopes.
+   * @param args.resource The resources the tokens are for, as absolute URIs (RFC 8707).
+   * @param args.audience The audiences, as some servers name it.
+   * @param args.extra Parameters that the provider documents.
+   */
+  backchannelLogin(args: BackchannelLoginArguments, options?: CallOptions): Promise<Tokens>
+  /**
+   * Judges a ping, which the server posts once the person has answered (CIBA Core section 10.2).
+   * If it is good, ask for the tokens, once. Answer 204, or what the error says.
+   * `ciba.notifier` for one without the token of its request, `ciba.unknown_request` for one of another request,
+   * `reply.*` for what cannot be read.
+   * @param args.authReqId The server's name for the request that waits.
+   * @param args.clientNotificationToken What the server has to authenticate with.
+   * @param args.authorization The value of the Authorization header that came.
+   * @param args.body What was posted.
+   */
+  verifyPing(args: VerifyPingArguments, options?: CallOptions): Promise<void>
+  /**
+   * Takes the tokens that the server has pushed once the person has answered (CIBA Core section 10.3.1).
+   * The ID token is verified: it has to vouch for the request, the access token and the refresh token. Answer 204, or
+   * what the error says.
+   * `ciba.*` for a notification that is not this request's, `token.*`, `id_token.*`, `jws.*` and `jwt.*`.
+   * @param args.authReqId The server's name for the request that waits.
+   * @param args.clientNotificationToken What the server has to authenticate with.
+   * @param args.authorization The value of the Authorization header that came.
+   * @param args.body What was posted.
+   * @param args.scope What the tokens are for, as names of scopes.
+   * @param args.resource The resources the tokens are for, as absolute URIs (RFC 8707).
+   * @param args.audience The audiences, as some servers name it.
+   * @param args.extra Parameters that the provider documents.
+   */
+  takePushed(args: TakePushedArguments, options?: CallOptions): Promise<Tokens>
+  /**
+   * Exchanges a token for another one (RFC 8693): as its subject, or with an actor who acts for it.
+   * Types are access_token, refresh_token, id_token, saml1, saml2, jwt, id-jag, or any URI. Of which type the token is
+   * that was issued, stands in the member issued_token_type of the tokens' own members; one whose token_type is N_A is
+   * nothing to call an API with.
+   * `token_exchange.malformed` for what must not be sent, `denied.invalid_target` for a resource or audience that the
+   * server does not know, other `denied.*` if it refuses, `lost.*` if no answer arrives.
+   * @param args.subjectToken The token to be exchanged.
+   * @param args.subjectTokenType Its type.
+   * @param args.actorToken The token of who acts for the subject.
+   * @param args.actorTokenType Its type.
+   * @param args.requestedTokenType The type that is wanted; without it, what the server gives by itself.
+   * @param args.scope What the tokens are for, as names of scopes.
+   * @param args.resource The resources the tokens are for, as absolute URIs (RFC 8707).
+   * @param args.audience The audiences, as some servers name it.
+   * @param args.extra Parameters that the provider documents.
+   */
+  tokenExchange(args: TokenExchangeArguments, options?: CallOptions): Promise<Tokens>
+  /**
+   * Asks for tokens with a JWT that somebody else has signed (RFC 7523 section 2.1).
+   * `client_auth.assertion_malformed` for what is none, `denied.invalid_grant` for one that the server does not
+   * believe, `lost.*` if no answer arrives.
+   * @param args.assertion The JWT.
+   * @param args.scope What the tokens are for, as names of scopes.
+   * @param args.resource The resources the tokens are for, as absolute URIs (RFC 8707).
+   * @param args.audience The audiences, as some servers name it.
+   * @param args.extra Parameters that the provider documents.
+   */
+  jwtBearer(args: JwtBearerArguments, options?: CallOptions): Promise<Tokens>
+  /**
+   * Asks for tokens with a SAML 2.0 assertion (RFC 7522 section 2.1).
+   * `denied.invalid_grant` for one that the server does not believe, `lost.*` if no answer arrives.
+   * @param args.assertion The assertion, as XML.
+   * @param args.scope What the tokens are for, as names of scopes.
+   * @param args.resource The resources the tokens are for, as absolute URIs (RFC 8707).
+   * @param args.audience The audiences, as some servers name it.
+   * @param args.extra Parameters that the provider documents.
+   */
+  samlBearer(args: SamlBearerArguments, options?: CallOptions): Promise<Tokens>
+  /**
+   * Asks for tokens with a JWT that this client signs itself, as service accounts do (RFC 7523 section 2.1).
+   * `key.*` for a key that cannot sign it, `assertion.claim` for claims that are missing or not yours to set,
+   * `denied.invalid_grant` for one that the server does not believe, `lost.*` if no answer arrives.
+   * @param args.key The private key: PEM (PKCS#8, PKCS#1, SEC1) or a JWK.
+   * @param args.passphrase What decrypts the key.
+   * @param args.alg The algorithm; without it, one that suits the key.
+   * @param args.kid The name by which the server knows the key.
+   * @param args.issuer Who signs: the service account, or the client id.
+   * @param args.subject For whom the token is; without it, for who signs.
+   * @param args.audienceClaim To whom it is made out: the server's issuer or its token endpoint, as its documentation
+   * says; without it, its issuer.
+   * @param args.lifetime For how many seconds it is good: 300 unless you say.
+   * @param args.claims Claims that the server documents, as an object.
+   * @param args.scope What the tokens are for, as names of scopes.
+   * @param args.resource The resources the tokens are for, as absolute URIs (RFC 8707).
+   * @param args.audience The audiences, as some servers name it.
+   * @param args.extra Parameters that the provider documents.
+   */
+  jwtBearerWithKey(args: JwtBearerWithKeyArguments, options?: CallOptions): Promise<Tokens>
+  /**
+   * Asks for tokens with a grant of the server's own (RFC 6749 section 4.5).
+   * `grant.not_an_extension` for a grant type that is no URI, `form.reserved_parameter` for a name that the protocol
+   * owns, `denied.unsupported_grant_type` and other `denied.*` if the server refuses, `lost.*` if no answer arrives.
+   * @param args.grantType The grant type: an absolute URI.
+   * @param args.parameters Its parameters. A name may stand several times.
+   * @param args.scope What the tokens are for, as names of scopes.
+   * @param args.resource The resources the tokens are for, as absolute URIs (RFC 8707).
+   * @param args.audience The audiences, as some servers name it.
+   * @param args.extra Parameters that the provider documents.
+   */
+  extensionGrant(args: ExtensionGrantArguments, options?: CallOptions): Promise<Tokens>
+  /**
+   * Asks the identity provider for an assertion that another server takes
+   * (draft-ietf-oauth-identity-assertion-authz-grant section 4.3).
+   * This client is the identity provider's, and authenticates as at the sign-in. What to ask for is asked of the other
+   * server: its scope, and the identifier of its resource.
+   * `jwt.audience` and `jwt.expired` for an ID token that is not this client's or has ended, before anything is sent;
+   * `identity_assertion.*` for what must not be asked; `token.*` and `jwt.*` for an answer that is no assertion for
+   * that server; `denied.*` if the identity provider refuses.
+   * @param args.subjectToken What says who the person is: an ID token, a refresh token or a SAML assertion of this
+   * server.
+   * @param args.subjectTokenType Its type: id_token unless you say, refresh_token or saml2.
+   * @param args.issuer The issuer of the server that the assertion is for.
+   * @param args.scope What the tokens are for, as names of scopes.
+   * @param args.resource The resources the tokens are for, as absolute URIs (RFC 8707).
+   * @param args.audience The audiences, as some servers name it.
+   * @param args.extra Parameters that the provider documents.
+   */
+  requestIdentityAssertion(args: RequestIdentityAssertionArguments, options?: CallOptions): Promise<IdentityAssertion>
+  /**
+   * Presents an identity assertion to this server, which it was made for
+   * (draft-ietf-oauth-identity-assertion-authz-grant section 4.4).
+   * This client is the one that is registered at this server. Present each assertion once: servers may refuse one that
+   * they have seen.
+   * `jwt.audience` for one that is for another server, and `jwt.expired`, before anything is sent; `jws.malformed` for
+   * what is none; `denied.*` if the server refuses.
+   * @param args.assertion The assertion.
+   * @param args.scope What the tokens are for, as names of scopes.
+   * @param args.resource The resources the tokens are for, as absolute URIs (RFC 8707).
+   * @param args.audience The audiences, as some servers name it.
+   * @param args.extra Parameters that the provider documents.
+   */
+  redeemIdentityAssertion(args: RedeemIdentityAssertionArguments, options?: CallOptions): Promise<Tokens>
   /**
    * Verifies an access token that an API was shown: signature and claims (RFC 9068 section 4).
    * The server's keys are fetched as needed, and kept for all calls of the client. jws.*, jwt.* and access_token.* for
@@ -602,12 +1044,194 @@ export interface ExchangeOperations {
    * Without a scope, the server gives what it gives by itself. `endpoint.missing` if the server does not offer it,
    * `reply.shape` if its answer is not what the standard describes, `denied.*` if it refuses, `lost.*` if no answer
    * arrives.
+   * @param args.purpose What happens if the person agrees, for the prompt, such as "sign in to example-cli on build-7".
    * @param args.scope What the tokens are for, as names of scopes.
    * @param args.resource The resources the tokens are for, as absolute URIs (RFC 8707).
    * @param args.audience The audiences, as some servers name it.
    * @param args.extra Parameters that the provider documents.
    */
   deviceAuthorization(args?: DeviceAuthorizationArguments, options?: MomentOptions): Exchange<DeviceCode>
+  /**
+   * Waits until the person has entered the code of a device authorization, and signs in (RFC 8628 section 3.4).
+   * The server is asked at its interval, slower when it says so and after answers that were lost, and never once the
+   * code has ended. To give up, cancel the call. What to ask for is what the code was asked for: with openid the ID
+   * token is verified.
+   * `denied.access_denied` if the person says no, `denied.expired_token` if nobody has answered in time, other
+   * `denied.*`, `id_token.*`, `jws.*` and `jwt.*`.
+   * @param args.deviceCode The code that the server gave for the device.
+   * @param args.expiresAt When it ends.
+   * @param args.interval How many seconds to wait between two questions: 5 unless the server says otherwise.
+   * @param args.scope What the tokens are for, as names of scopes.
+   * @param args.resource The resources the tokens are for, as absolute URIs (RFC 8707).
+   * @param args.audience The audiences, as some servers name it.
+   * @param args.extra Parameters that the provider documents.
+   */
+  deviceLogin(args: DeviceLoginArguments, options?: MomentOptions): Exchange<Tokens>
+  /**
+   * Asks the server to ask a person on a device of theirs (CIBA Core section 7).
+   * The person is named in exactly one way. Start one only for a person who is known to you and expects it, and one at
+   * a time. The request is signed where the client signs its requests and the server takes such.
+   * `ciba.*` for what must not be asked, `endpoint.missing` if the server does not offer it,
+   * `client_auth.secret_missing` for a public client, `denied.*` if it refuses, `lost.*` if no answer arrives.
+   * @param args.loginHint What the person is called at the server.
+   * @param args.loginHintToken A token of somebody else that names the person.
+   * @param args.idTokenHint An ID token of the person that this server gave before.
+   * @param args.bindingMessage A short text that both devices show, by which the person tells this request from any
+   * other.
+   * @param args.userCode A code that the person has with the server and entered here.
+   * @param args.requestedExpiry For how many seconds the person should be able to answer.
+   * @param args.acrValues How the person should authenticate, in order of preference.
+   * @param args.delivery How this client is registered to learn of the answer: by asking, unless you say.
+   * @param args.scope What the tokens are for, as names of scopes.
+   * @param args.resource The resources the tokens are for, as absolute URIs (RFC 8707).
+   * @param args.audience The audiences, as some servers name it.
+   * @param args.extra Parameters that the provider documents.
+   */
+  backchannelAuthentication(args?: BackchannelAuthenticationArguments, options?: MomentOptions): Exchange<BackchannelRequest>
+  /**
+   * Waits until the person has answered a backchannel request, and signs in (CIBA Core section 10.1).
+   * The server is asked at its interval until the request ends; after its notification (ping) leave out when it ends:
+   * then it is asked once, at once. What to ask for is what the request asked for. The ID token is verified.
+   * `denied.access_denied` if the person says no, `denied.expired_token` if nobody has answered in time, other
+   * `denied.*`, `id_token.*`, `jws.*` and `jwt.*`.
+   * @param args.authReqId The server's name for the request.
+   * @param args.expiresAt When the request ends. Without it, the server is asked once.
+   * @param args.interval How many seconds to wait between two questions: 5 unless the server says otherwise.
+   * @param args.scope What the tokens are for, as names of scopes.
+   * @param args.resource The resources the tokens are for, as absolute URIs (RFC 8707).
+   * @param args.audience The audiences, as some servers name it.
+   * @param args.extra Parameters that the provider documents.
+   */
+  backchannelLogin(args: BackchannelLoginArguments, options?: MomentOptions): Exchange<Tokens>
+  /**
+   * Judges a ping, which the server posts once the person has answered (CIBA Core section 10.2).
+   * If it is good, ask for the tokens, once. Answer 204, or what the error says.
+   * `ciba.notifier` for one without the token of its request, `ciba.unknown_request` for one of another request,
+   * `reply.*` for what cannot be read.
+   * @param args.authReqId The server's name for the request that waits.
+   * @param args.clientNotificationToken What the server has to authenticate with.
+   * @param args.authorization The value of the Authorization header that came.
+   * @param args.body What was posted.
+   */
+  verifyPing(args: VerifyPingArguments, options?: MomentOptions): Exchange<void>
+  /**
+   * Takes the tokens that the server has pushed once the person has answered (CIBA Core section 10.3.1).
+   * The ID token is verified: it has to vouch for the request, the access token and the refresh token. Answer 204, or
+   * what the error says.
+   * `ciba.*` for a notification that is not this request's, `token.*`, `id_token.*`, `jws.*` and `jwt.*`.
+   * @param args.authReqId The server's name for the request that waits.
+   * @param args.clientNotificationToken What the server has to authenticate with.
+   * @param args.authorization The value of the Authorization header that came.
+   * @param args.body What was posted.
+   * @param args.scope What the tokens are for, as names of scopes.
+   * @param args.resource The resources the tokens are for, as absolute URIs (RFC 8707).
+   * @param args.audience The audiences, as some servers name it.
+   * @param args.extra Parameters that the provider documents.
+   */
+  takePushed(args: TakePushedArguments, options?: MomentOptions): Exchange<Tokens>
+  /**
+   * Exchanges a token for another one (RFC 8693): as its subject, or with an actor who acts for it.
+   * Types are access_token, refresh_token, id_token, saml1, saml2, jwt, id-jag, or any URI. Of which type the token is
+   * that was issued, stands in the member issued_token_type of the tokens' own members; one whose token_type is N_A is
+   * nothing to call an API with.
+   * `token_exchange.malformed` for what must not be sent, `denied.invalid_target` for a resource or audience that the
+   * server does not know, other `denied.*` if it refuses, `lost.*` if no answer arrives.
+   * @param args.subjectToken The token to be exchanged.
+   * @param args.subjectTokenType Its type.
+   * @param args.actorToken The token of who acts for the subject.
+   * @param args.actorTokenType Its type.
+   * @param args.requestedTokenType The type that is wanted; without it, what the server gives by itself.
+   * @param args.scope What the tokens are for, as names of scopes.
+   * @param args.resource The resources the tokens are for, as absolute URIs (RFC 8707).
+   * @param args.audience The audiences, as some servers name it.
+   * @param args.extra Parameters that the provider documents.
+   */
+  tokenExchange(args: TokenExchangeArguments, options?: MomentOptions): Exchange<Tokens>
+  /**
+   * Asks for tokens with a JWT that somebody else has signed (RFC 7523 section 2.1).
+   * `client_auth.assertion_malformed` for what is none, `denied.invalid_grant` for one that the server does not
+   * believe, `lost.*` if no answer arrives.
+   * @param args.assertion The JWT.
+   * @param args.scope What the tokens are for, as names of scopes.
+   * @param args.resource The resources the tokens are for, as absolute URIs (RFC 8707).
+   * @param args.audience The audiences, as some servers name it.
+   * @param args.extra Parameters that the provider documents.
+   */
+  jwtBearer(args: JwtBearerArguments, options?: MomentOptions): Exchange<Tokens>
+  /**
+   * Asks for tokens with a SAML 2.0 assertion (RFC 7522 section 2.1).
+   * `denied.invalid_grant` for one that the server does not believe, `lost.*` if no answer arrives.
+   * @param args.assertion The assertion, as XML.
+   * @param args.scope What the tokens are for, as names of scopes.
+   * @param args.resource The resources the tokens are for, as absolute URIs (RFC 8707).
+   * @param args.audience The audiences, as some servers name it.
+   * @param args.extra Parameters that the provider documents.
+   */
+  samlBearer(args: SamlBearerArguments, options?: MomentOptions): Exchange<Tokens>
+  /**
+   * Asks for tokens with a JWT that this client signs itself, as service accounts do (RFC 7523 section 2.1).
+   * `key.*` for a key that cannot sign it, `assertion.claim` for claims that are missing or not yours to set,
+   * `denied.invalid_grant` for one that the server does not believe, `lost.*` if no answer arrives.
+   * @param args.key The private key: PEM (PKCS#8, PKCS#1, SEC1) or a JWK.
+   * @param args.passphrase What decrypts the key.
+   * @param args.alg The algorithm; without it, one that suits the key.
+   * @param args.kid The name by which the server knows the key.
+   * @param args.issuer Who signs: the service account, or the client id.
+   * @param args.subject For whom the token is; without it, for who signs.
+   * @param args.audienceClaim To whom it is made out: the server's issuer or its token endpoint, as its documentation
+   * says; without it, its issuer.
+   * @param args.lifetime For how many seconds it is good: 300 unless you say.
+   * @param args.claims Claims that the server documents, as an object.
+   * @param args.scope What the tokens are for, as names of scopes.
+   * @param args.resource The resources the tokens are for, as absolute URIs (RFC 8707).
+   * @param args.audience The audiences, as some servers name it.
+   * @param args.extra Parameters that the provider documents.
+   */
+  jwtBearerWithKey(args: JwtBearerWithKeyArguments, options?: MomentOptions): Exchange<Tokens>
+  /**
+   * Asks for tokens with a grant of the server's own (RFC 6749 section 4.5).
+   * `grant.not_an_extension` for a grant type that is no URI, `form.reserved_parameter` for a name that the protocol
+   * owns, `denied.unsupported_grant_type` and other `denied.*` if the server refuses, `lost.*` if no answer arrives.
+   * @param args.grantType The grant type: an absolute URI.
+   * @param args.parameters Its parameters. A name may stand several times.
+   * @param args.scope What the tokens are for, as names of scopes.
+   * @param args.resource The resources the tokens are for, as absolute URIs (RFC 8707).
+   * @param args.audience The audiences, as some servers name it.
+   * @param args.extra Parameters that the provider documents.
+   */
+  extensionGrant(args: ExtensionGrantArguments, options?: MomentOptions): Exchange<Tokens>
+  /**
+   * Asks the identity provider for an assertion that another server takes
+   * (draft-ietf-oauth-identity-assertion-authz-grant section 4.3).
+   * This client is the identity provider's, and authenticates as at the sign-in. What to ask for is asked of the other
+   * server: its scope, and the identifier of its resource.
+   * `jwt.audience` and `jwt.expired` for an ID token that is not this client's or has ended, before anything is sent;
+   * `identity_assertion.*` for what must not be asked; `token.*` and `jwt.*` for an answer that is no assertion for
+   * that server; `denied.*` if the identity provider refuses.
+   * @param args.subjectToken What says who the person is: an ID token, a refresh token or a SAML assertion of this
+   * server.
+   * @param args.subjectTokenType Its type: id_token unless you say, refresh_token or saml2.
+   * @param args.issuer The issuer of the server that the assertion is for.
+   * @param args.scope What the tokens are for, as names of scopes.
+   * @param args.resource The resources the tokens are for, as absolute URIs (RFC 8707).
+   * @param args.audience The audiences, as some servers name it.
+   * @param args.extra Parameters that the provider documents.
+   */
+  requestIdentityAssertion(args: RequestIdentityAssertionArguments, options?: MomentOptions): Exchange<IdentityAssertion>
+  /**
+   * Presents an identity assertion to this server, which it was made for
+   * (draft-ietf-oauth-identity-assertion-authz-grant section 4.4).
+   * This client is the one that is registered at this server. Present each assertion once: servers may refuse one that
+   * they have seen.
+   * `jwt.audience` for one that is for another server, and `jwt.expired`, before anything is sent; `jws.malformed` for
+   * what is none; `denied.*` if the server refuses.
+   * @param args.assertion The assertion.
+   * @param args.scope What the tokens are for, as names of scopes.
+   * @param args.resource The resources the tokens are for, as absolute URIs (RFC 8707).
+   * @param args.audience The audiences, as some servers name it.
+   * @param args.extra Parameters that the provider documents.
+   */
+  redeemIdentityAssertion(args: RedeemIdentityAssertionArguments, options?: MomentOptions): Exchange<Tokens>
   /**
    * Verifies an access token that an API was shown: signature and claims (RFC 9068 section 4).
    * The server's keys are fetched as needed, and kept for all calls of the client. jws.*, jwt.* and access_token.* for

@@ -14,6 +14,7 @@ type TokenKind = 'access_token' | 'refresh_token'
 type ResponseType = 'code' | 'code id_token'
 type ResponseMode = 'query' | 'fragment' | 'form_post' | 'jwt' | 'query.jwt' | 'fragment.jwt' | 'form_post.jwt'
 type Push = 'where_required' | 'always'
+type Delivery = 'poll' | 'ping' | 'push'
 type AccessTokenProfile = 'rfc9068' | 'keycloak' | 'entra' | 'auth0' | 'okta' | 'cognito'
 type Replay = 'process' | 'caller'
 

@@ -3,7 +3,6 @@
 pub mod access_token;
 pub mod assertion;
 pub mod authorization;
-#[cfg(feature = "sha2")]
 pub mod backchannel;
 pub mod discovery;
 pub mod identity_assertion;

@@ -89,8 +89,22 @@ impl PrivateKey {
     /// # Errors
     /// `key.malformed`; `key.algorithm`, which names what was tried, if the key supports none of it.
     pub fn read_for(server: &Server, text: &str, alg: Option<Alg>) -> Result<Self, Error> {
-        let candidates = alg.map_or_else(|| candidates(server), |alg| vec![alg]);
-        Self::read(text, &candidates).map_err(|why| match why {
+        Self::read_one_of(
+            text,
+            &alg.map_or_else(|| candidates(server), |alg| vec![alg]),
+        )
+    }
+
+    /// Reads a private key in PEM or as a JWK. It signs with `alg`, or else with one that suits the key.
+    ///
+    /// # Errors
+    /// `key.malformed`; `key.algorithm`, which names what was tried, if the key supports none of it.
+    pub fn read_with(text: &str, alg: Option<Alg>) -> Result<Self, Error> {
+        Self::read_one_of(text, &alg.map_or_else(|| USUAL.to_vec(), |alg| vec![alg]))
+    }
+
+    fn read_one_of(text: &str, candidates: &[Alg]) -> Result<Self, Error> {
+        Self::read(text, candidates).map_err(|why| match why {
             KeyError::Algorithm => {
                 let names: Vec<_> = candidates.iter().map(|alg| alg.as_str()).collect();
                 Error::from(Misuse::KeyAlgorithm).about(&names.join(" "))

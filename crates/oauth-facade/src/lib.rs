@@ -2,6 +2,7 @@
 
 mod api;
 mod arg;
+mod assertion;
 mod auth;
 mod client;
 mod doubles;
@@ -21,6 +22,7 @@ mod request;
 mod resource;
 mod server;
 mod stored;
+mod waiting;
 
 pub use api::{Api, ApiCall, Call, CallStep, Keeping, Once, Redirects};
 pub use arg::{
@@ -38,10 +40,12 @@ pub use introspecting::Introspecting;
 pub use keeper::{Ask, Keep, Keeper, Task, of_store};
 pub use machine::{Machine, Outgoing, Reply, Turn};
 pub use op::{
-    AccessToken, Authorize, Begun, ClientCredentials, Description, DeviceAuthorization, DeviceCode,
-    Doors, Entry, FINGERPRINT, Introspect, Kind, LogoutToken, Operation, Outcome, Password,
-    Refresh, Revoke, TABLE, TokenState, UserClaims, Userinfo, VerifyAccessToken, VerifyLogoutToken,
-    operation_name,
+    AccessToken, Authorize, BackchannelAuthentication, BackchannelLogin, BackchannelRequest, Begun,
+    ClientCredentials, Description, DeviceAuthorization, DeviceCode, DeviceLogin, Doors, Entry,
+    ExtensionGrant, FINGERPRINT, IdentityAssertion, Introspect, JwtBearer, JwtBearerWithKey, Kind,
+    LogoutToken, Operation, Outcome, Password, RedeemIdentityAssertion, Refresh,
+    RequestIdentityAssertion, Revoke, SamlBearer, TABLE, TakePushed, TokenExchange, TokenState,
+    UserClaims, Userinfo, VerifyAccessToken, VerifyLogoutToken, VerifyPing, operation_name,
 };
 pub use preset::Preset;
 pub use record::{ErrorRecord, Record};

@@ -6,15 +6,23 @@
 //! [`FINGERPRINT`] changes with either, so that a binding detects a native library of another
 //! release.
 
+mod assertion;
 mod authorization;
+mod backchannel_authentication;
+mod backchannel_login;
+mod backchannel_notification;
 mod client_credentials;
 mod device_authorization;
+mod device_login;
+mod extension_grant;
+mod identity_assertion;
 mod introspect;
 mod password;
 mod refresh;
 mod revoke;
 #[cfg(test)]
 mod tests;
+mod token_exchange;
 mod userinfo;
 mod verify_access_token;
 mod verify_logout_token;
@@ -22,13 +30,23 @@ mod verify_logout_token;
 use oauth_core::Tokens;
 use oauth_core::error::{Error, Misuse};
 
+pub use assertion::{JwtBearer, JwtBearerWithKey, SamlBearer};
 pub use authorization::{Authorize, Begun};
+pub use backchannel_authentication::{BackchannelAuthentication, BackchannelRequest};
+pub use backchannel_login::BackchannelLogin;
+pub use backchannel_notification::{TakePushed, VerifyPing};
 pub use client_credentials::ClientCredentials;
 pub use device_authorization::{DeviceAuthorization, DeviceCode};
+pub use device_login::DeviceLogin;
+pub use extension_grant::ExtensionGrant;
+pub use identity_assertion::{
+    IdentityAssertion, RedeemIdentityAssertion, RequestIdentityAssertion,
+};
 pub use introspect::{Introspect, TokenState};
 pub use password::Password;
 pub use refresh::Refresh;
 pub use revoke::Revoke;
+pub use token_exchange::TokenExchange;
 pub use userinfo::{UserClaims, Userinfo};
 pub use verify_access_token::{AccessToken, VerifyAccessToken};
 pub use verify_logout_token::{LogoutToken, VerifyLogoutToken};
@@ -327,6 +345,18 @@ operations! {
         password: Password -> Tokens;
         client_credentials: ClientCredentials -> Tokens, Exchange;
         device_authorization: DeviceAuthorization -> DeviceCode;
+        device_login: DeviceLogin -> Tokens;
+        backchannel_authentication: BackchannelAuthentication -> BackchannelRequest;
+        backchannel_login: BackchannelLogin -> Tokens;
+        verify_ping: VerifyPing -> ();
+        take_pushed: TakePushed -> Tokens;
+        token_exchange: TokenExchange -> Tokens;
+        jwt_bearer: JwtBearer -> Tokens;
+        saml_bearer: SamlBearer -> Tokens;
+        jwt_bearer_with_key: JwtBearerWithKey -> Tokens;
+        extension_grant: ExtensionGrant -> Tokens;
+        request_identity_assertion: RequestIdentityAssertion -> IdentityAssertion;
+        redeem_identity_assertion: RedeemIdentityAssertion -> Tokens;
         verify_access_token: VerifyAccessToken -> AccessToken;
         verify_logout_token: VerifyLogoutToken -> LogoutToken;
     }

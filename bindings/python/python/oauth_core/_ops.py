@@ -8,20 +8,22 @@ from ._record import json_text
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Coroutine, Iterable, Mapping, Sequence
+    from datetime import datetime
     from typing import Any, Literal
 
     from ._native import Flow, Tokens
-    from ._records import UserClaims, TokenState, DeviceCode, AccessToken, LogoutToken
+    from ._records import UserClaims, TokenState, DeviceCode, BackchannelRequest, IdentityAssertion, AccessToken, LogoutToken
     from .drive import Moment
 
     TokenKind = Literal["access_token", "refresh_token"]
     ResponseType = Literal["code", "code id_token"]
     ResponseMode = Literal["query", "fragment", "form_post", "jwt", "query.jwt", "fragment.jwt", "form_post.jwt"]
     Push = Literal["where_required", "always"]
+    Delivery = Literal["poll", "ping", "push"]
     AccessTokenProfile = Literal["rfc9068", "keycloak", "entra", "auth0", "okta", "cognito"]
     Replay = Literal["process", "caller"]
 
-FINGERPRINT = "6a1919abd1251743"
+FINGERPRINT = "cc1fbbc5214a5a39"
 
 
 class Operations:
@@ -364,6 +366,7 @@ class Operations:
     def device_authorization(
         self,
         *,
+        purpose: str | None = None,
         scope: str | Iterable[str] | None = None,
         resource: Sequence[str] | None = None,
         audience: Sequence[str] | None = None,
@@ -376,24 +379,601 @@ class Operations:
         denied.* if it refuses, lost.* if no answer arrives.
 
         Args:
+            purpose: What happens if the person agrees, for the prompt, such as "sign in to
+                example-cli on build-7".
             scope: What the tokens are for, as names of scopes.
             resource: The resources the tokens are for, as absolute URIs (RFC 8707).
             audience: The audiences, as some servers name it.
             extra: Parameters that the provider documents.
         """
-        answer: DeviceCode = self._call(7, (scope, resource, audience, extra))
+        answer: DeviceCode = self._call(7, (purpose, scope, resource, audience, extra))
         return answer
 
     def adevice_authorization(
         self,
         *,
+        purpose: str | None = None,
         scope: str | Iterable[str] | None = None,
         resource: Sequence[str] | None = None,
         audience: Sequence[str] | None = None,
         extra: Mapping[str, str | Sequence[str]] | None = None,
     ) -> Coroutine[Any, Any, DeviceCode]:
         """device_authorization(), in a coroutine."""
-        answer: Coroutine[Any, Any, DeviceCode] = self._acall(7, (scope, resource, audience, extra))
+        answer: Coroutine[Any, Any, DeviceCode] = self._acall(7, (purpose, scope, resource, audience, extra))
+        return answer
+
+    def device_login(
+        self,
+        *,
+        device_code: str,
+        expires_at: float | datetime,
+        interval: int | None = None,
+        scope: str | Iterable[str] | None = None,
+        resource: Sequence[str] | None = None,
+        audience: Sequence[str] | None = None,
+        extra: Mapping[str, str | Sequence[str]] | None = None,
+    ) -> Tokens:
+        """Waits until the person has entered the code of a device authorization, and signs in (RFC
+        8628 section 3.4).
+
+        The server is asked at its interval, slower when it says so and after answers that were
+        lost, and never once the code has ended. To give up, cancel the call. What to ask for is
+        what the code was asked for: with openid the ID token is verified.
+
+        denied.access_denied if the person says no, denied.expired_token if nobody has answered
+        in time, other denied.*, id_token.*, jws.* and jwt.*.
+
+        Args:
+            device_code: The code that the server gave for the device.
+            expires_at: When it ends.
+            interval: How many seconds to wait between two questions: 5 unless the server says
+                otherwise.
+            scope: What the tokens are for, as names of scopes.
+            resource: The resources the tokens are for, as absolute URIs (RFC 8707).
+            audience: The audiences, as some servers name it.
+            extra: Parameters that the provider documents.
+        """
+        answer: Tokens = self._call(8, (device_code, expires_at, interval, scope, resource, audience, extra))
+        return answer
+
+    def adevice_login(
+        self,
+        *,
+        device_code: str,
+        expires_at: float | datetime,
+        interval: int | None = None,
+        scope: str | Iterable[str] | None = None,
+        resource: Sequence[str] | None = None,
+        audience: Sequence[str] | None = None,
+        extra: Mapping[str, str | Sequence[str]] | None = None,
+    ) -> Coroutine[Any, Any, Tokens]:
+        """device_login(), in a coroutine."""
+        answer: Coroutine[Any, Any, Tokens] = self._acall(8, (device_code, expires_at, interval, scope, resource, audience, extra))
+        return answer
+
+    def backchannel_authentication(
+        self,
+        *,
+        login_hint: str | None = None,
+        login_hint_token: str | None = None,
+        id_token_hint: str | None = None,
+        binding_message: str | None = None,
+        user_code: str | None = None,
+        requested_expiry: int | None = None,
+        acr_values: Sequence[str] | None = None,
+        delivery: Delivery | None = None,
+        scope: str | Iterable[str] | None = None,
+        resource: Sequence[str] | None = None,
+        audience: Sequence[str] | None = None,
+        extra: Mapping[str, str | Sequence[str]] | None = None,
+    ) -> BackchannelRequest:
+        """Asks the server to ask a person on a device of theirs (CIBA Core section 7).
+
+        The person is named in exactly one way. Start one only for a person who is known to you and
+        expects it, and one at a time. The request is signed where the client signs its requests and
+        the server takes such.
+
+        ciba.* for what must not be asked, endpoint.missing if the server does not offer it,
+        client_auth.secret_missing for a public client, denied.* if it refuses, lost.* if no
+        answer arrives.
+
+        Args:
+            login_hint: What the person is called at the server.
+            login_hint_token: A token of somebody else that names the person.
+            id_token_hint: An ID token of the person that this server gave before.
+            binding_message: A short text that both devices show, by which the person tells this
+                request from any other.
+            user_code: A code that the person has with the server and entered here.
+            requested_expiry: For how many seconds the person should be able to answer.
+            acr_values: How the person should authenticate, in order of preference.
+            delivery: How this client is registered to learn of the answer: by asking, unless
+                you say.
+            scope: What the tokens are for, as names of scopes.
+            resource: The resources the tokens are for, as absolute URIs (RFC 8707).
+            audience: The audiences, as some servers name it.
+            extra: Parameters that the provider documents.
+        """
+        answer: BackchannelRequest = self._call(9, (login_hint, login_hint_token, id_token_hint, binding_message, user_code, requested_expiry, acr_values, delivery, scope, resource, audience, extra))
+        return answer
+
+    def abackchannel_authentication(
+        self,
+        *,
+        login_hint: str | None = None,
+        login_hint_token: str | None = None,
+        id_token_hint: str | None = None,
+        binding_message: str | None = None,
+        user_code: str | None = None,
+        requested_expiry: int | None = None,
+        acr_values: Sequence[str] | None = None,
+        delivery: Delivery | None = None,
+        scope: str | Iterable[str] | None = None,
+        resource: Sequence[str] | None = None,
+        audience: Sequence[str] | None = None,
+        extra: Mapping[str, str | Sequence[str]] | None = None,
+    ) -> Coroutine[Any, Any, BackchannelRequest]:
+        """backchannel_authentication(), in a coroutine."""
+        answer: Coroutine[Any, Any, BackchannelRequest] = self._acall(9, (login_hint, login_hint_token, id_token_hint, binding_message, user_code, requested_expiry, acr_values, delivery, scope, resource, audience, extra))
+        return answer
+
+    def backchannel_login(
+        self,
+        *,
+        auth_req_id: str,
+        expires_at: float | datetime | None = None,
+        interval: int | None = None,
+        scope: str | Iterable[str] | None = None,
+        resource: Sequence[str] | None = None,
+        audience: Sequence[str] | None = None,
+        extra: Mapping[str, str | Sequence[str]] | None = None,
+    ) -> Tokens:
+        """Waits until the person has answered a backchannel request, and signs in (CIBA Core section
+        10.1).
+
+        The server is asked at its interval until the request ends; after its notification (ping)
+        leave out when it ends: then it is asked once, at once. What to ask for is what the request
+        asked for. The ID token is verified.
+
+        denied.access_denied if the person says no, denied.expired_token if nobody has answered
+        in time, other denied.*, id_token.*, jws.* and jwt.*.
+
+        Args:
+            auth_req_id: The server's name for the request.
+            expires_at: When the request ends. Without it, the server is asked once.
+            interval: How many seconds to wait between two questions: 5 unless the server says
+                otherwise.
+            scope: What the tokens are for, as names of scopes.
+            resource: The resources the tokens are for, as absolute URIs (RFC 8707).
+            audience: The audiences, as some servers name it.
+            extra: Parameters that the provider documents.
+        """
+        answer: Tokens = self._call(10, (auth_req_id, expires_at, interval, scope, resource, audience, extra))
+        return answer
+
+    def abackchannel_login(
+        self,
+        *,
+        auth_req_id: str,
+        expires_at: float | datetime | None = None,
+        interval: int | None = None,
+        scope: str | Iterable[str] | None = None,
+        resource: Sequence[str] | None = None,
+        audience: Sequence[str] | None = None,
+        extra: Mapping[str, str | Sequence[str]] | None = None,
+    ) -> Coroutine[Any, Any, Tokens]:
+        """backchannel_login(), in a coroutine."""
+        answer: Coroutine[Any, Any, Tokens] = self._acall(10, (auth_req_id, expires_at, interval, scope, resource, audience, extra))
+        return answer
+
+    def verify_ping(
+        self,
+        *,
+        auth_req_id: str,
+        client_notification_token: str,
+        authorization: str | None = None,
+        body: str,
+    ) -> None:
+        """Judges a ping, which the server posts once the person has answered (CIBA Core section 10.2).
+
+        If it is good, ask for the tokens, once. Answer 204, or what the error says.
+
+        ciba.notifier for one without the token of its request, ciba.unknown_request for one of
+        another request, reply.* for what cannot be read.
+
+        Args:
+            auth_req_id: The server's name for the request that waits.
+            client_notification_token: What the server has to authenticate with.
+            authorization: The value of the Authorization header that came.
+            body: What was posted.
+        """
+        self._call(11, (auth_req_id, client_notification_token, authorization, body))
+
+    def averify_ping(
+        self,
+        *,
+        auth_req_id: str,
+        client_notification_token: str,
+        authorization: str | None = None,
+        body: str,
+    ) -> Coroutine[Any, Any, None]:
+        """verify_ping(), in a coroutine."""
+        answer: Coroutine[Any, Any, None] = self._acall(11, (auth_req_id, client_notification_token, authorization, body))
+        return answer
+
+    def take_pushed(
+        self,
+        *,
+        auth_req_id: str,
+        client_notification_token: str,
+        authorization: str | None = None,
+        body: str,
+        scope: str | Iterable[str] | None = None,
+        resource: Sequence[str] | None = None,
+        audience: Sequence[str] | None = None,
+        extra: Mapping[str, str | Sequence[str]] | None = None,
+    ) -> Tokens:
+        """Takes the tokens that the server has pushed once the person has answered (CIBA Core section
+        10.3.1).
+
+        The ID token is verified: it has to vouch for the request, the access token and the refresh
+        token. Answer 204, or what the error says.
+
+        ciba.* for a notification that is not this request's, token.*, id_token.*, jws.* and
+        jwt.*.
+
+        Args:
+            auth_req_id: The server's name for the request that waits.
+            client_notification_token: What the server has to authenticate with.
+            authorization: The value of the Authorization header that came.
+            body: What was posted.
+            scope: What the tokens are for, as names of scopes.
+            resource: The resources the tokens are for, as absolute URIs (RFC 8707).
+            audience: The audiences, as some servers name it.
+            extra: Parameters that the provider documents.
+        """
+        answer: Tokens = self._call(12, (auth_req_id, client_notification_token, authorization, body, scope, resource, audience, extra))
+        return answer
+
+    def atake_pushed(
+        self,
+        *,
+        auth_req_id: str,
+        client_notification_token: str,
+        authorization: str | None = None,
+        body: str,
+        scope: str | Iterable[str] | None = None,
+        resource: Sequence[str] | None = None,
+        audience: Sequence[str] | None = None,
+        extra: Mapping[str, str | Sequence[str]] | None = None,
+    ) -> Coroutine[Any, Any, Tokens]:
+        """take_pushed(), in a coroutine."""
+        answer: Coroutine[Any, Any, Tokens] = self._acall(12, (auth_req_id, client_notification_token, authorization, body, scope, resource, audience, extra))
+        return answer
+
+    def token_exchange(
+        self,
+        *,
+        subject_token: str,
+        subject_token_type: str,
+        actor_token: str | None = None,
+        actor_token_type: str | None = None,
+        requested_token_type: str | None = None,
+        scope: str | Iterable[str] | None = None,
+        resource: Sequence[str] | None = None,
+        audience: Sequence[str] | None = None,
+        extra: Mapping[str, str | Sequence[str]] | None = None,
+    ) -> Tokens:
+        """Exchanges a token for another one (RFC 8693): as its subject, or with an actor who acts for
+        it.
+
+        Types are access_token, refresh_token, id_token, saml1, saml2, jwt, id-jag, or any URI. Of
+        which type the token is that was issued, stands in the member issued_token_type of the
+        tokens' own members; one whose token_type is N_A is nothing to call an API with.
+
+        token_exchange.malformed for what must not be sent, denied.invalid_target for a resource
+        or audience that the server does not know, other denied.* if it refuses, lost.* if no
+        answer arrives.
+
+        Args:
+            subject_token: The token to be exchanged.
+            subject_token_type: Its type.
+            actor_token: The token of who acts for the subject.
+            actor_token_type: Its type.
+            requested_token_type: The type that is wanted; without it, what the server gives by
+                itself.
+            scope: What the tokens are for, as names of scopes.
+            resource: The resources the tokens are for, as absolute URIs (RFC 8707).
+            audience: The audiences, as some servers name it.
+            extra: Parameters that the provider documents.
+        """
+        answer: Tokens = self._call(13, (subject_token, subject_token_type, actor_token, actor_token_type, requested_token_type, scope, resource, audience, extra))
+        return answer
+
+    def atoken_exchange(
+        self,
+        *,
+        subject_token: str,
+        subject_token_type: str,
+        actor_token: str | None = None,
+        actor_token_type: str | None = None,
+        requested_token_type: str | None = None,
+        scope: str | Iterable[str] | None = None,
+        resource: Sequence[str] | None = None,
+        audience: Sequence[str] | None = None,
+        extra: Mapping[str, str | Sequence[str]] | None = None,
+    ) -> Coroutine[Any, Any, Tokens]:
+        """token_exchange(), in a coroutine."""
+        answer: Coroutine[Any, Any, Tokens] = self._acall(13, (subject_token, subject_token_type, actor_token, actor_token_type, requested_token_type, scope, resource, audience, extra))
+        return answer
+
+    def jwt_bearer(
+        self,
+        *,
+        assertion: str,
+        scope: str | Iterable[str] | None = None,
+        resource: Sequence[str] | None = None,
+        audience: Sequence[str] | None = None,
+        extra: Mapping[str, str | Sequence[str]] | None = None,
+    ) -> Tokens:
+        """Asks for tokens with a JWT that somebody else has signed (RFC 7523 section 2.1).
+
+        client_auth.assertion_malformed for what is none, denied.invalid_grant for one that the
+        server does not believe, lost.* if no answer arrives.
+
+        Args:
+            assertion: The JWT.
+            scope: What the tokens are for, as names of scopes.
+            resource: The resources the tokens are for, as absolute URIs (RFC 8707).
+            audience: The audiences, as some servers name it.
+            extra: Parameters that the provider documents.
+        """
+        answer: Tokens = self._call(14, (assertion, scope, resource, audience, extra))
+        return answer
+
+    def ajwt_bearer(
+        self,
+        *,
+        assertion: str,
+        scope: str | Iterable[str] | None = None,
+        resource: Sequence[str] | None = None,
+        audience: Sequence[str] | None = None,
+        extra: Mapping[str, str | Sequence[str]] | None = None,
+    ) -> Coroutine[Any, Any, Tokens]:
+        """jwt_bearer(), in a coroutine."""
+        answer: Coroutine[Any, Any, Tokens] = self._acall(14, (assertion, scope, resource, audience, extra))
+        return answer
+
+    def saml_bearer(
+        self,
+        *,
+        assertion: str,
+        scope: str | Iterable[str] | None = None,
+        resource: Sequence[str] | None = None,
+        audience: Sequence[str] | None = None,
+        extra: Mapping[str, str | Sequence[str]] | None = None,
+    ) -> Tokens:
+        """Asks for tokens with a SAML 2.0 assertion (RFC 7522 section 2.1).
+
+        denied.invalid_grant for one that the server does not believe, lost.* if no answer
+        arrives.
+
+        Args:
+            assertion: The assertion, as XML.
+            scope: What the tokens are for, as names of scopes.
+            resource: The resources the tokens are for, as absolute URIs (RFC 8707).
+            audience: The audiences, as some servers name it.
+            extra: Parameters that the provider documents.
+        """
+        answer: Tokens = self._call(15, (assertion, scope, resource, audience, extra))
+        return answer
+
+    def asaml_bearer(
+        self,
+        *,
+        assertion: str,
+        scope: str | Iterable[str] | None = None,
+        resource: Sequence[str] | None = None,
+        audience: Sequence[str] | None = None,
+        extra: Mapping[str, str | Sequence[str]] | None = None,
+    ) -> Coroutine[Any, Any, Tokens]:
+        """saml_bearer(), in a coroutine."""
+        answer: Coroutine[Any, Any, Tokens] = self._acall(15, (assertion, scope, resource, audience, extra))
+        return answer
+
+    def jwt_bearer_with_key(
+        self,
+        *,
+        key: str,
+        passphrase: str | None = None,
+        alg: str | None = None,
+        kid: str | None = None,
+        issuer: str,
+        subject: str | None = None,
+        audience_claim: str | None = None,
+        lifetime: int | None = None,
+        claims: Mapping[str, Any] | Sequence[Mapping[str, Any]] | None = None,
+        scope: str | Iterable[str] | None = None,
+        resource: Sequence[str] | None = None,
+        audience: Sequence[str] | None = None,
+        extra: Mapping[str, str | Sequence[str]] | None = None,
+    ) -> Tokens:
+        """Asks for tokens with a JWT that this client signs itself, as service accounts do (RFC 7523
+        section 2.1).
+
+        key.* for a key that cannot sign it, assertion.claim for claims that are missing or not
+        yours to set, denied.invalid_grant for one that the server does not believe, lost.* if
+        no answer arrives.
+
+        Args:
+            key: The private key: PEM (PKCS#8, PKCS#1, SEC1) or a JWK.
+            passphrase: What decrypts the key.
+            alg: The algorithm; without it, one that suits the key.
+            kid: The name by which the server knows the key.
+            issuer: Who signs: the service account, or the client id.
+            subject: For whom the token is; without it, for who signs.
+            audience_claim: To whom it is made out: the server's issuer or its token endpoint,
+                as its documentation says; without it, its issuer.
+            lifetime: For how many seconds it is good: 300 unless you say.
+            claims: Claims that the server documents, as an object.
+            scope: What the tokens are for, as names of scopes.
+            resource: The resources the tokens are for, as absolute URIs (RFC 8707).
+            audience: The audiences, as some servers name it.
+            extra: Parameters that the provider documents.
+        """
+        answer: Tokens = self._call(16, (key, passphrase, alg, kid, issuer, subject, audience_claim, lifetime, json_text(claims), scope, resource, audience, extra))
+        return answer
+
+    def ajwt_bearer_with_key(
+        self,
+        *,
+        key: str,
+        passphrase: str | None = None,
+        alg: str | None = None,
+        kid: str | None = None,
+        issuer: str,
+        subject: str | None = None,
+        audience_claim: str | None = None,
+        lifetime: int | None = None,
+        claims: Mapping[str, Any] | Sequence[Mapping[str, Any]] | None = None,
+        scope: str | Iterable[str] | None = None,
+        resource: Sequence[str] | None = None,
+        audience: Sequence[str] | None = None,
+        extra: Mapping[str, str | Sequence[str]] | None = None,
+    ) -> Coroutine[Any, Any, Tokens]:
+        """jwt_bearer_with_key(), in a coroutine."""
+        answer: Coroutine[Any, Any, Tokens] = self._acall(16, (key, passphrase, alg, kid, issuer, subject, audience_claim, lifetime, json_text(claims), scope, resource, audience, extra))
+        return answer
+
+    def extension_grant(
+        self,
+        *,
+        grant_type: str,
+        parameters: Mapping[str, str | Sequence[str]] | None = None,
+        scope: str | Iterable[str] | None = None,
+        resource: Sequence[str] | None = None,
+        audience: Sequence[str] | None = None,
+        extra: Mapping[str, str | Sequence[str]] | None = None,
+    ) -> Tokens:
+        """Asks for tokens with a grant of the server's own (RFC 6749 section 4.5).
+
+        grant.not_an_extension for a grant type that is no URI, form.reserved_parameter for a
+        name that the protocol owns, denied.unsupported_grant_type and other denied.* if the
+        server refuses, lost.* if no answer arrives.
+
+        Args:
+            grant_type: The grant type: an absolute URI.
+            parameters: Its parameters. A name may stand several times.
+            scope: What the tokens are for, as names of scopes.
+            resource: The resources the tokens are for, as absolute URIs (RFC 8707).
+            audience: The audiences, as some servers name it.
+            extra: Parameters that the provider documents.
+        """
+        answer: Tokens = self._call(17, (grant_type, parameters, scope, resource, audience, extra))
+        return answer
+
+    def aextension_grant(
+        self,
+        *,
+        grant_type: str,
+        parameters: Mapping[str, str | Sequence[str]] | None = None,
+        scope: str | Iterable[str] | None = None,
+        resource: Sequence[str] | None = None,
+        audience: Sequence[str] | None = None,
+        extra: Mapping[str, str | Sequence[str]] | None = None,
+    ) -> Coroutine[Any, Any, Tokens]:
+        """extension_grant(), in a coroutine."""
+        answer: Coroutine[Any, Any, Tokens] = self._acall(17, (grant_type, parameters, scope, resource, audience, extra))
+        return answer
+
+    def request_identity_assertion(
+        self,
+        *,
+        subject_token: str,
+        subject_token_type: str | None = None,
+        issuer: str,
+        scope: str | Iterable[str] | None = None,
+        resource: Sequence[str] | None = None,
+        audience: Sequence[str] | None = None,
+        extra: Mapping[str, str | Sequence[str]] | None = None,
+    ) -> IdentityAssertion:
+        """Asks the identity provider for an assertion that another server takes
+        (draft-ietf-oauth-identity-assertion-authz-grant section 4.3).
+
+        This client is the identity provider's, and authenticates as at the sign-in. What to ask for
+        is asked of the other server: its scope, and the identifier of its resource.
+
+        jwt.audience and jwt.expired for an ID token that is not this client's or has ended,
+        before anything is sent; identity_assertion.* for what must not be asked; token.* and
+        jwt.* for an answer that is no assertion for that server; denied.* if the identity
+        provider refuses.
+
+        Args:
+            subject_token: What says who the person is: an ID token, a refresh token or a SAML
+                assertion of this server.
+            subject_token_type: Its type: id_token unless you say, refresh_token or saml2.
+            issuer: The issuer of the server that the assertion is for.
+            scope: What the tokens are for, as names of scopes.
+            resource: The resources the tokens are for, as absolute URIs (RFC 8707).
+            audience: The audiences, as some servers name it.
+            extra: Parameters that the provider documents.
+        """
+        answer: IdentityAssertion = self._call(18, (subject_token, subject_token_type, issuer, scope, resource, audience, extra))
+        return answer
+
+    def arequest_identity_assertion(
+        self,
+        *,
+        subject_token: str,
+        subject_token_type: str | None = None,
+        issuer: str,
+        scope: str | Iterable[str] | None = None,
+        resource: Sequence[str] | None = None,
+        audience: Sequence[str] | None = None,
+        extra: Mapping[str, str | Sequence[str]] | None = None,
+    ) -> Coroutine[Any, Any, IdentityAssertion]:
+        """request_identity_assertion(), in a coroutine."""
+        answer: Coroutine[Any, Any, IdentityAssertion] = self._acall(18, (subject_token, subject_token_type, issuer, scope, resource, audience, extra))
+        return answer
+
+    def redeem_identity_assertion(
+        self,
+        *,
+        assertion: str,
+        scope: str | Iterable[str] | None = None,
+        resource: Sequence[str] | None = None,
+        audience: Sequence[str] | None = None,
+        extra: Mapping[str, str | Sequence[str]] | None = None,
+    ) -> Tokens:
+        """Presents an identity assertion to this server, which it was made for
+        (draft-ietf-oauth-identity-assertion-authz-grant section 4.4).
+
+        This client is the one that is registered at this server. Present each assertion once:
+        servers may refuse one that they have seen.
+
+        jwt.audience for one that is for another server, and jwt.expired, before anything is
+        sent; jws.malformed for what is none; denied.* if the server refuses.
+
+        Args:
+            assertion: The assertion.
+            scope: What the tokens are for, as names of scopes.
+            resource: The resources the tokens are for, as absolute URIs (RFC 8707).
+            audience: The audiences, as some servers name it.
+            extra: Parameters that the provider documents.
+        """
+        answer: Tokens = self._call(19, (assertion, scope, resource, audience, extra))
+        return answer
+
+    def aredeem_identity_assertion(
+        self,
+        *,
+        assertion: str,
+        scope: str | Iterable[str] | None = None,
+        resource: Sequence[str] | None = None,
+        audience: Sequence[str] | None = None,
+        extra: Mapping[str, str | Sequence[str]] | None = None,
+    ) -> Coroutine[Any, Any, Tokens]:
+        """redeem_identity_assertion(), in a coroutine."""
+        answer: Coroutine[Any, Any, Tokens] = self._acall(19, (assertion, scope, resource, audience, extra))
         return answer
 
     def verify_access_token(
@@ -437,7 +1017,7 @@ class Operations:
             dpop_algs: The algorithms of the DPoP proofs that you take, for the challenge.
             realm: The realm, for the challenge.
         """
-        answer: AccessToken = self._call(8, (token, audience, profile, scope, acr_values, max_age, algs, clock_skew, jkt, x5t_s256, dpop_algs, realm))
+        answer: AccessToken = self._call(20, (token, audience, profile, scope, acr_values, max_age, algs, clock_skew, jkt, x5t_s256, dpop_algs, realm))
         return answer
 
     def averify_access_token(
@@ -457,7 +1037,7 @@ class Operations:
         realm: str | None = None,
     ) -> Coroutine[Any, Any, AccessToken]:
         """verify_access_token(), in a coroutine."""
-        answer: Coroutine[Any, Any, AccessToken] = self._acall(8, (token, audience, profile, scope, acr_values, max_age, algs, clock_skew, jkt, x5t_s256, dpop_algs, realm))
+        answer: Coroutine[Any, Any, AccessToken] = self._acall(20, (token, audience, profile, scope, acr_values, max_age, algs, clock_skew, jkt, x5t_s256, dpop_algs, realm))
         return answer
 
     def verify_logout_token(
@@ -486,7 +1066,7 @@ class Operations:
             max_age_without_expiry: Takes a token without exp, of servers older than that rule,
                 if it was issued at most so many seconds ago.
         """
-        answer: LogoutToken = self._call(9, (token, replay, max_age_without_expiry))
+        answer: LogoutToken = self._call(21, (token, replay, max_age_without_expiry))
         return answer
 
     def averify_logout_token(
@@ -497,5 +1077,5 @@ class Operations:
         max_age_without_expiry: int | None = None,
     ) -> Coroutine[Any, Any, LogoutToken]:
         """verify_logout_token(), in a coroutine."""
-        answer: Coroutine[Any, Any, LogoutToken] = self._acall(9, (token, replay, max_age_without_expiry))
+        answer: Coroutine[Any, Any, LogoutToken] = self._acall(21, (token, replay, max_age_without_expiry))
         return answer

@@ -14,6 +14,8 @@ __all__ = [
     "UserClaims",
     "TokenState",
     "DeviceCode",
+    "BackchannelRequest",
+    "IdentityAssertion",
     "AccessToken",
     "LogoutToken",
 ]
@@ -243,9 +245,13 @@ class DeviceCode(Record):
         user_code: What the person enters.
         verification_uri: Where the person enters it.
         verification_uri_complete: The same with the code in it, for a QR code; the code is
-            shown all the same.
-        expires_in: For how many seconds both codes are good.
+            shown all the same. Only if it is of the same origin.
+        expires_in: For how many seconds both codes are good, from when they came.
+        expires_at: When both codes end: take the prompt away then, and ask for new ones only if
+            the person wishes.
         interval: How many seconds to wait between two questions.
+        prompt: What to tell the person: what the code is for, where to enter it, and not to
+            enter one that somebody else has sent. In English.
     """
 
     if TYPE_CHECKING:
@@ -256,11 +262,18 @@ class DeviceCode(Record):
         verification_uri: str
         """Where the person enters it."""
         verification_uri_complete: str | None = None
-        """The same with the code in it, for a QR code; the code is shown all the same."""
+        """The same with the code in it, for a QR code; the code is shown all the same. Only if it
+        is of the same origin."""
         expires_in: int
-        """For how many seconds both codes are good."""
+        """For how many seconds both codes are good, from when they came."""
+        expires_at: datetime
+        """When both codes end: take the prompt away then, and ask for new ones only if the person
+        wishes."""
         interval: int
         """How many seconds to wait between two questions."""
+        prompt: str
+        """What to tell the person: what the code is for, where to enter it, and not to enter one
+        that somebody else has sent. In English."""
     else:
         __slots__ = (
             "device_code",
@@ -268,13 +281,96 @@ class DeviceCode(Record):
             "verification_uri",
             "verification_uri_complete",
             "expires_in",
+            "expires_at",
             "interval",
+            "prompt",
         )
         _absent = {
             "verification_uri_complete": None,
         }
         _secrets = frozenset((
             "device_code",
+        ))
+
+
+class BackchannelRequest(Record):
+    """A request that a person is asked about, and what to ask the token endpoint with (CIBA Core
+    section 7.3).
+
+    Attributes:
+        auth_req_id: The server's name for the request. It is nothing to show.
+        expires_in: For how many seconds the person may answer, from when this came.
+        expires_at: When the request ends.
+        interval: How many seconds to wait between two questions.
+        binding_message: What the person sees on their device as well: show it beside what they
+            are asked for.
+        client_notification_token: With which the server will authenticate its notification.
+    """
+
+    if TYPE_CHECKING:
+        auth_req_id: str
+        """The server's name for the request. It is nothing to show."""
+        expires_in: int
+        """For how many seconds the person may answer, from when this came."""
+        expires_at: datetime
+        """When the request ends."""
+        interval: int
+        """How many seconds to wait between two questions."""
+        binding_message: str | None = None
+        """What the person sees on their device as well: show it beside what they are asked for."""
+        client_notification_token: str | None = None
+        """With which the server will authenticate its notification."""
+    else:
+        __slots__ = (
+            "auth_req_id",
+            "expires_in",
+            "expires_at",
+            "interval",
+            "binding_message",
+            "client_notification_token",
+        )
+        _absent = {
+            "binding_message": None,
+            "client_notification_token": None,
+        }
+        _secrets = frozenset((
+            "auth_req_id",
+            "client_notification_token",
+        ))
+
+
+class IdentityAssertion(Record):
+    """An assertion for one other server. It is a secret that opens nothing by itself.
+
+    Attributes:
+        assertion: The assertion, to be presented to that server and nowhere else.
+        audience: The issuer of the server that it is for.
+        expires_at: When it ends, if anything says so.
+        scope: What the identity provider allows, which may be less than what was asked for.
+    """
+
+    if TYPE_CHECKING:
+        assertion: str
+        """The assertion, to be presented to that server and nowhere else."""
+        audience: str
+        """The issuer of the server that it is for."""
+        expires_at: datetime | None = None
+        """When it ends, if anything says so."""
+        scope: frozenset[str] = frozenset()
+        """What the identity provider allows, which may be less than what was asked for."""
+    else:
+        __slots__ = (
+            "assertion",
+            "audience",
+            "expires_at",
+            "scope",
+        )
+        _absent = {
+            "expires_at": None,
+            "scope": frozenset(),
+        }
+        _secrets = frozenset((
+            "assertion",
         ))
 
 

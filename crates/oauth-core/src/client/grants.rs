@@ -2,16 +2,13 @@
 
 use std::sync::Arc;
 
-#[cfg(feature = "sha2")]
 use bytes::Bytes;
 
 use super::Client;
-#[cfg(feature = "sha2")]
 use crate::endpoint::backchannel_authentication::{BackchannelAuthentication, BackchannelRequest};
 use crate::endpoint::device_authorization::DeviceCode;
-use crate::exchange::{Exchange, ExchangeExt as _};
+use crate::exchange::{Exchange, ExchangeExt as _, Ready};
 use crate::flow::assertion::Assertion;
-#[cfg(feature = "sha2")]
 use crate::flow::backchannel::{self, AwaitedRequest};
 use crate::flow::identity_assertion::{
     self, IdentityAccess, IdentityAssertion, IdentityAssertionRequest,
@@ -67,9 +64,26 @@ impl Client {
             expires_at: code.expires_at,
         };
         let grant = grant::DeviceCode::new(code.device_code.clone());
+        self.sign_in(grant, token_request, Some(pace))
+    }
+
+    /// Gets the tokens of a grant that a person gives elsewhere than in a browser of this client, and with `openid`
+    /// verifies the ID token: at a pace, or with none at once.
+    ///
+    /// # Errors
+    /// Those of [`Self::redeem`], from the steps.
+    pub fn sign_in<G: Grant + Clone + Send + 'static, R: Into<TokenRequest>>(
+        &self,
+        grant: G,
+        token_request: R,
+        pace: Option<Pace>,
+    ) -> impl Exchange<Output = Login> + Send + use<G, R> {
         let token_request = token_request.into();
         let identity = Identity::of(&token_request);
-        let tokens = self.poll(grant, token_request, pace);
+        let tokens = match pace {
+            Some(pace) => self.poll(grant, token_request, pace).boxed(),
+            None => self.token(grant, token_request).boxed(),
+        };
         redeem::without_browser(Arc::clone(&self.0), tokens, identity)
     }
 
@@ -78,7 +92,6 @@ impl Client {
     ///
     /// # Errors
     /// `endpoint.missing`, `client_auth.secret_missing` for a public client, `denied.*`; from the steps.
-    #[cfg(feature = "sha2")]
     pub fn authenticate_backchannel(
         &self,
         ask: BackchannelAuthentication,
@@ -98,13 +111,20 @@ impl Client {
         token_request: R,
         pace: Option<Pace>,
     ) -> impl Exchange<Output = Login> + Send + use<R> {
-        let (grant, token_request) = (grant::Ciba::new(auth_req_id), token_request.into());
-        let identity = Identity::of(&token_request);
-        let tokens = match pace {
-            Some(pace) => self.poll(grant, token_request, pace).boxed(),
-            None => self.token(grant, token_request).boxed(),
-        };
-        redeem::without_browser(Arc::clone(&self.0), tokens, identity)
+        self.sign_in(grant::Ciba::new(auth_req_id), token_request, pace)
+    }
+
+    /// Judges a ping (CIBA Core section 10.2), see [`AwaitedRequest::pinged`]; nothing is sent.
+    ///
+    /// # Errors
+    /// `ciba.*`, `reply.*`.
+    pub fn verify_ping(
+        &self,
+        awaited: AwaitedRequest,
+        authorization: Option<String>,
+        body: Bytes,
+    ) -> impl Exchange<Output = ()> + Send + use<> {
+        Ready::new(()).and_then(move |_, ()| awaited.pinged(authorization.as_deref(), &body))
     }
 
     /// Takes the tokens that the server has pushed for a backchannel request (CIBA Core section 10.3.1):
@@ -112,7 +132,6 @@ impl Client {
     ///
     /// # Errors
     /// `ciba.*`, `token.*`, `id_token.*`, `jws.*`, `jwt.*`, from the steps.
-    #[cfg(feature = "sha2")]
     pub fn take_pushed(
         &self,
         awaited: AwaitedRequest,

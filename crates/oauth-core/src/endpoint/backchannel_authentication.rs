@@ -98,6 +98,17 @@ pub struct BackchannelRequest {
     pub client_notification_token: Option<Secret<String>>,
 }
 
+impl Delivery {
+    /// `poll`, `ping` or `push`, as a client registers it.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Poll => "poll",
+            Self::Ping => "ping",
+            Self::Push => "push",
+        }
+    }
+}
+
 impl BackchannelAuthentication {
     /// Asks this person for what is `asked`, which has `openid` in its scope.
     ///

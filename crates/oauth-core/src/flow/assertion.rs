@@ -100,7 +100,7 @@ impl Assertion {
         // "The JWT MAY contain a jti": of each its own, for servers that take one once.
         members.text("jti", &format!("grant-{}", at.ticket()?));
         members.text("sub", &self.subject);
-        for (name, value) in &self.claims {
+        for (name, value) in self.claims.iter() {
             writer::value(value, members.next(name));
         }
         members.end();

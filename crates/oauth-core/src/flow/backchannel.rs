@@ -21,8 +21,8 @@ use crate::flow::authorization::request_object;
 use crate::flow::redeem::{self, Login};
 use crate::flow::signing::Signing;
 use crate::grant::{Ciba, TokenRequest};
-use crate::http::Response;
-use crate::http::header::{CONTENT_TYPE, HeaderValue};
+use crate::http::header::CONTENT_TYPE;
+use crate::http::{HeaderValue, Response};
 use crate::json::{self, Json};
 use crate::moment::Moment;
 use crate::secret::Secret;
@@ -52,8 +52,15 @@ pub(crate) fn begin(
 }
 
 /// 256 bits: "a minimum of 128 bits" (section 7.1).
+#[cfg(feature = "sha2")]
 fn drawn(at: &Moment) -> Result<Secret<String>, Error> {
     at.token("client_notification_token").map(Secret::new)
+}
+
+/// Nothing secret is ever made of a seed without the hash. Nobody can notify a page anyway.
+#[cfg(not(feature = "sha2"))]
+fn drawn(_: &Moment) -> Result<Secret<String>, Error> {
+    Err(Error::from(Misuse::Setup).about("client_notification_token"))
 }
 
 /// The signed request (section 7.1.1), of a client that signs its requests at a server that takes such.
@@ -177,5 +184,5 @@ pub(crate) fn pushed(
     taken.then(move |_, (tokens, checks)| redeem::pushed(config, tokens, checks))
 }
 
-#[cfg(test)]
+#[cfg(all(test, feature = "sha2"))]
 mod tests;

@@ -179,7 +179,9 @@ fn bound(config: &ClientConfig, claims: &Claims) -> Result<(), Error> {
     let Some(key) = &config.dpop else {
         return Ok(());
     };
-    let jkt = claims.get("cnf").and_then(|cnf| cnf.get("jkt")?.as_str());
+    let jkt = claims
+        .get("cnf")
+        .and_then(|cnf| cnf.as_object()?.get("jkt")?.as_str());
     match jkt == Some(&key.thumbprint()) {
         true => Ok(()),
         false => Err(ValidationFailure::TokenUnbound.into()),

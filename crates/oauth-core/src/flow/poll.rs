@@ -16,6 +16,7 @@ use crate::exchange::{Boxed, Exchange, ExchangeExt as _, Input, Step};
 use crate::grant::{Grant, TokenRequest};
 use crate::moment::{Moment, UnixTime};
 use crate::token::Tokens;
+use crate::value::Value;
 
 /// What a `slow_down` adds, "for this and all subsequent requests", in seconds.
 const SLOWER: u64 = 5;
@@ -103,7 +104,11 @@ impl Poll {
             Some(Denial::SlowDown) => {
                 self.lost = 0;
                 // GitHub names the new interval.
-                let named = server.and_then(|server| server.extra().get("interval")?.as_u64());
+                let named = server.and_then(|server| server.extra().get("interval"));
+                let named = match named {
+                    Some(Value::Number(seconds)) => seconds.as_u64(),
+                    _ => None,
+                };
                 let slower = self.interval.saturating_add(SLOWER);
                 self.interval = named.map_or(slower, |named| named.max(slower));
             }

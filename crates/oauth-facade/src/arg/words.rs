@@ -1,5 +1,6 @@
 //! Enums of the core that cross as words.
 
+use oauth_core::endpoint::backchannel_authentication::Delivery;
 use oauth_core::flow::authorization::{Push, ResponseMode, ResponseType};
 use oauth_core::token::TokenKind;
 use oauth_core::token::access_token::AccessTokenProfile;
@@ -79,5 +80,13 @@ words! {
     Push {
         "where_required" => Push::WhereRequired,
         "always" => Push::Always,
+    }
+}
+
+words! {
+    Delivery {
+        "poll" => Delivery::Poll,
+        "ping" => Delivery::Ping,
+        "push" => Delivery::Push,
     }
 }

@@ -2,6 +2,8 @@
 
 use oauth_core::Secret;
 use oauth_core::endpoint::device_authorization as core;
+use oauth_core::exchange::ExchangeExt as _;
+use oauth_core::moment::UnixTime;
 
 use super::{arguments, outcome};
 use crate::machine::Machine;
@@ -14,12 +16,17 @@ arguments! {
     /// it, `reply.shape` if its answer is not what the standard describes, `denied.*` if it refuses, `lost.*` if no
     /// answer arrives.
     pub struct DeviceAuthorization {
+        /// What happens if the person agrees, for the prompt, such as "sign in to example-cli on build-7".
+        pub purpose: Option<String>,
         ..request: TokenRequest,
     }
 
     fn start(self, client: &Client) -> Result<Machine, Error> {
         let ask = core::DeviceAuthorization::new(self.request.to_core()?);
-        Ok(Machine::of::<_, DeviceCode>(client.core().call(ask)))
+        let purpose = self.purpose.unwrap_or_default();
+        let code = client.core().call(ask);
+        let code = code.and_then(move |_, code| Ok(DeviceCode::of(code, &purpose)));
+        Ok(Machine::of::<_, DeviceCode>(code))
     }
 }
 
@@ -32,19 +39,27 @@ outcome! {
         pub user_code: String,
         /// Where the person enters it.
         pub verification_uri: String,
-        /// The same with the code in it, for a QR code; the code is shown all the same.
+        /// The same with the code in it, for a QR code; the code is shown all the same. Only if it is of the same
+        /// origin.
         pub verification_uri_complete: Option<String>,
-        /// For how many seconds both codes are good.
+        /// For how many seconds both codes are good, from when they came.
         pub expires_in: u64,
+        /// When both codes end: take the prompt away then, and ask for new ones only if the person wishes.
+        pub expires_at: UnixTime,
         /// How many seconds to wait between two questions.
         pub interval: u64,
+        /// What to tell the person: what the code is for, where to enter it, and not to enter one that somebody else
+        /// has sent. In English.
+        pub prompt: String,
     }
 }
 
-impl From<core::DeviceCode> for DeviceCode {
-    fn from(code: core::DeviceCode) -> Self {
+impl DeviceCode {
+    fn of(code: core::DeviceCode, purpose: &str) -> Self {
         let text = |url: &oauth_core::url::Url| url.as_str().to_owned();
         Self {
+            prompt: code.prompt(purpose),
+            expires_at: code.expires_at,
             verification_uri: text(&code.verification_uri),
             verification_uri_complete: code.verification_uri_complete.as_ref().map(text),
             device_code: code.device_code,

@@ -1,0 +1,85 @@
+//! Tokens for an assertion (RFC 7521 section 4.1): one of somebody else, or one that the client signs.
+
+use oauth_core::{Secret, Tokens, grant};
+
+use super::arguments;
+use crate::arg::JsonText;
+use crate::assertion::{Signed, assertion};
+use crate::machine::Machine;
+use crate::request::TokenRequest;
+
+arguments! {
+    /// Asks for tokens with a JWT that somebody else has signed (RFC 7523 section 2.1).
+    ///
+    /// `client_auth.assertion_malformed` for what is none, `denied.invalid_grant` for one that the server does not
+    /// believe, `lost.*` if no answer arrives.
+    pub struct JwtBearer {
+        /// The JWT.
+        pub assertion: Secret<String>,
+        ..request: TokenRequest,
+    }
+
+    fn start(self, client: &Client) -> Result<Machine, Error> {
+        client.token(grant::JwtBearer::new(self.assertion)?, &self.request)
+    }
+}
+
+arguments! {
+    /// Asks for tokens with a SAML 2.0 assertion (RFC 7522 section 2.1).
+    ///
+    /// `denied.invalid_grant` for one that the server does not believe, `lost.*` if no answer arrives.
+    pub struct SamlBearer {
+        /// The assertion, as XML.
+        pub assertion: Secret<String>,
+        ..request: TokenRequest,
+    }
+
+    fn start(self, client: &Client) -> Result<Machine, Error> {
+        client.token(grant::SamlBearer::new(self.assertion), &self.request)
+    }
+}
+
+arguments! {
+    /// Asks for tokens with a JWT that this client signs itself, as service accounts do (RFC 7523 section 2.1).
+    ///
+    /// `key.*` for a key that cannot sign it, `assertion.claim` for claims that are missing or not yours to set,
+    /// `denied.invalid_grant` for one that the server does not believe, `lost.*` if no answer arrives.
+    pub struct JwtBearerWithKey {
+        /// The private key: PEM (PKCS#8, PKCS#1, SEC1) or a JWK.
+        pub key: Secret<String>,
+        /// What decrypts the key.
+        pub passphrase: Option<Secret<String>>,
+        /// The algorithm; without it, one that suits the key.
+        pub alg: Option<String>,
+        /// The name by which the server knows the key.
+        pub kid: Option<String>,
+        /// Who signs: the service account, or the client id.
+        pub issuer: String,
+        /// For whom the token is; without it, for who signs.
+        pub subject: Option<String>,
+        /// To whom it is made out: the server's issuer or its token endpoint, as its documentation says; without
+        /// it, its issuer.
+        pub audience_claim: Option<String>,
+        /// For how many seconds it is good: 300 unless you say.
+        pub lifetime: Option<u64>,
+        /// Claims that the server documents, as an object.
+        pub claims: Option<JsonText>,
+        ..request: TokenRequest,
+    }
+
+    fn start(self, client: &Client) -> Result<Machine, Error> {
+        let signed = Signed {
+            key: self.key,
+            passphrase: self.passphrase,
+            alg: self.alg,
+            kid: self.kid,
+            issuer: self.issuer,
+            subject: self.subject,
+            audience: self.audience_claim,
+            lifetime: self.lifetime,
+            claims: self.claims.map(|text| text.0),
+        };
+        let tokens = client.core().assert(assertion(client, signed)?, self.request.to_core()?);
+        Ok(Machine::of::<_, Tokens>(tokens))
+    }
+}

@@ -1,0 +1,38 @@
+//! Tokens once a person has answered elsewhere (CIBA Core section 10.1).
+
+use oauth_core::Secret;
+use oauth_core::grant;
+use oauth_core::moment::UnixTime;
+
+use super::arguments;
+use crate::machine::Machine;
+use crate::request::TokenRequest;
+use crate::waiting::Waiting;
+
+arguments! {
+    /// Waits until the person has answered a backchannel request, and signs in (CIBA Core section 10.1).
+    ///
+    /// The server is asked at its interval until the request ends; after its notification (ping) leave out when it
+    /// ends: then it is asked once, at once. What to ask for is what the request asked for. The ID token is verified.
+    ///
+    /// `denied.access_denied` if the person says no, `denied.expired_token` if nobody has answered in time, other
+    /// `denied.*`, `id_token.*`, `jws.*` and `jwt.*`.
+    pub struct BackchannelLogin {
+        /// The server's name for the request.
+        pub auth_req_id: Secret<String>,
+        /// When the request ends. Without it, the server is asked once.
+        pub expires_at: Option<UnixTime>,
+        /// How many seconds to wait between two questions: 5 unless the server says otherwise.
+        pub interval: Option<u64>,
+        ..request: TokenRequest,
+    }
+
+    fn start(self, client: &Client) -> Result<Machine, Error> {
+        let grant = grant::Ciba::new(self.auth_req_id);
+        let waiting = match self.expires_at {
+            Some(expires_at) => Waiting::until(expires_at, self.interval),
+            None => Waiting::over(),
+        };
+        waiting.sign_in(client, grant, &self.request)
+    }
+}

@@ -1,0 +1,36 @@
+//! Tokens once a person has entered the code elsewhere (RFC 8628 section 3.4).
+
+use oauth_core::Secret;
+use oauth_core::grant;
+use oauth_core::moment::UnixTime;
+
+use super::arguments;
+use crate::machine::Machine;
+use crate::request::TokenRequest;
+use crate::waiting::Waiting;
+
+arguments! {
+    /// Waits until the person has entered the code of a device authorization, and signs in (RFC 8628 section 3.4).
+    ///
+    /// The server is asked at its interval, slower when it says so and after answers that were lost, and never once
+    /// the code has ended. To give up, cancel the call. What to ask for is what the code was asked for: with openid
+    /// the ID token is verified.
+    ///
+    /// `denied.access_denied` if the person says no, `denied.expired_token` if nobody has answered in time, other
+    /// `denied.*`, `id_token.*`, `jws.*` and `jwt.*`.
+    pub struct DeviceLogin {
+        /// The code that the server gave for the device.
+        pub device_code: Secret<String>,
+        /// When it ends.
+        pub expires_at: UnixTime,
+        /// How many seconds to wait between two questions: 5 unless the server says otherwise.
+        pub interval: Option<u64>,
+        ..request: TokenRequest,
+    }
+
+    fn start(self, client: &Client) -> Result<Machine, Error> {
+        let grant = grant::DeviceCode::new(self.device_code);
+        let waiting = Waiting::until(self.expires_at, self.interval);
+        waiting.sign_in(client, grant, &self.request)
+    }
+}

@@ -1,0 +1,29 @@
+//! A grant that has no operation of its own (RFC 6749 section 4.5).
+
+use oauth_core::{Secret, grant};
+
+use super::arguments;
+use crate::machine::Machine;
+use crate::request::TokenRequest;
+
+arguments! {
+    /// Asks for tokens with a grant of the server's own (RFC 6749 section 4.5).
+    ///
+    /// `grant.not_an_extension` for a grant type that is no URI, `form.reserved_parameter` for a name that the
+    /// protocol owns, `denied.unsupported_grant_type` and other `denied.*` if the server refuses, `lost.*` if no
+    /// answer arrives.
+    pub struct ExtensionGrant {
+        /// The grant type: an absolute URI.
+        pub grant_type: String,
+        /// Its parameters. A name may stand several times.
+        pub parameters: Vec<(String, Secret<String>)>,
+        ..request: TokenRequest,
+    }
+
+    fn start(self, client: &Client) -> Result<Machine, Error> {
+        let grant = grant::Extension::new(self.grant_type)?;
+        let mut parameters = self.parameters.into_iter();
+        let grant = parameters.try_fold(grant, |grant, (name, value)| grant.parameter(&name, value))?;
+        client.token(grant, &self.request)
+    }
+}

@@ -1,0 +1,77 @@
+//! Access to another server with the sign-in that a person has (draft-ietf-oauth-identity-assertion-authz-grant).
+
+use oauth_core::flow::identity_assertion as core;
+use oauth_core::grant::IdentitySubject;
+use oauth_core::moment::UnixTime;
+use oauth_core::{Scope, Secret, Tokens};
+
+use super::{arguments, outcome};
+use crate::machine::Machine;
+use crate::request::TokenRequest;
+
+arguments! {
+    /// Asks the identity provider for an assertion that another server takes
+    /// (draft-ietf-oauth-identity-assertion-authz-grant section 4.3).
+    ///
+    /// This client is the identity provider's, and authenticates as at the sign-in. What to ask for is asked of the
+    /// other server: its scope, and the identifier of its resource.
+    ///
+    /// `jwt.audience` and `jwt.expired` for an ID token that is not this client's or has ended, before anything is
+    /// sent; `identity_assertion.*` for what must not be asked; `token.*` and `jwt.*` for an answer that is no
+    /// assertion for that server; `denied.*` if the identity provider refuses.
+    pub struct RequestIdentityAssertion {
+        /// What says who the person is: an ID token, a refresh token or a SAML assertion of this server.
+        pub subject_token: Secret<String>,
+        /// Its type: id_token unless you say, refresh_token or saml2.
+        pub subject_token_type: Option<String>,
+        /// The issuer of the server that the assertion is for.
+        pub issuer: String,
+        ..request: TokenRequest,
+    }
+
+    fn start(self, client: &Client) -> Result<Machine, Error> {
+        let token_type = self.subject_token_type.as_deref().unwrap_or("id_token");
+        let subject = IdentitySubject::of(self.subject_token, token_type)?;
+        let request =
+            core::IdentityAssertionRequest::new(subject, self.issuer, self.request.to_core()?)?;
+        let got = client.core().identity_assertion(request);
+        Ok(Machine::of::<_, IdentityAssertion>(got))
+    }
+}
+
+arguments! {
+    /// Presents an identity assertion to this server, which it was made for
+    /// (draft-ietf-oauth-identity-assertion-authz-grant section 4.4).
+    ///
+    /// This client is the one that is registered at this server. Present each assertion once: servers may refuse one
+    /// that they have seen.
+    ///
+    /// `jwt.audience` for one that is for another server, and `jwt.expired`, before anything is sent; `jws.malformed`
+    /// for what is none; `denied.*` if the server refuses.
+    pub struct RedeemIdentityAssertion {
+        /// The assertion.
+        pub assertion: Secret<String>,
+        ..request: TokenRequest,
+    }
+
+    fn start(self, client: &Client) -> Result<Machine, Error> {
+        let assertion = core::IdentityAssertion::parse(self.assertion)?;
+        let request = self.request.to_core()?;
+        let tokens = client.core().redeem_identity_assertion(assertion, request);
+        Ok(Machine::of::<_, Tokens>(tokens))
+    }
+}
+
+outcome! {
+    /// An assertion for one other server. It is a secret that opens nothing by itself.
+    pub struct IdentityAssertion from core::IdentityAssertion {
+        /// The assertion, to be presented to that server and nowhere else.
+        pub assertion: Secret<String>,
+        /// The issuer of the server that it is for.
+        pub audience: String,
+        /// When it ends, if anything says so.
+        pub expires_at: Option<UnixTime>,
+        /// What the identity provider allows, which may be less than what was asked for.
+        pub scope: Scope,
+    }
+}
