@@ -101,10 +101,6 @@ pub(crate) enum In {
     },
     Revoke(Asked),
     Introspect(Asked),
-    DeviceAuthorization {
-        #[serde(default)]
-        scope: String,
-    },
     Userinfo {
         subject: String,
         /// Stored tokens; without them, those received last.
@@ -153,6 +149,9 @@ pub(crate) enum In {
         #[serde(default)]
         headers: Fields,
     },
+    /// Any other operation of the table, by its name, with its arguments by theirs; times in Unix seconds.
+    #[serde(untagged)]
+    Operation(BTreeMap<String, Map<String, Value>>),
 }
 
 /// What a person is asked for.
@@ -200,6 +199,14 @@ pub(crate) struct Asked {
     pub(crate) signed_response_alg: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) audience: Option<String>,
+}
+
+impl In {
+    /// An operation of the table.
+    pub(crate) fn operation(name: &str, arguments: Value) -> Self {
+        let arguments = arguments.as_object().cloned().unwrap_or_default();
+        Self::Operation(BTreeMap::from([(name.to_owned(), arguments)]))
+    }
 }
 
 impl Conversation {

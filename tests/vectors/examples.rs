@@ -21,9 +21,7 @@ use oauth_crypto::PrivateKey;
 use serde_json::{Value, json};
 
 use crate::expect;
-use crate::format::{No, Vector, Verdict, holds, same, texts};
-
-const EXCHANGE: &str = "token exchange is not built yet";
+use crate::format::{Vector, Verdict, holds, same, texts};
 
 fn text(error: Error) -> String {
     error.to_string()
@@ -103,19 +101,8 @@ fn answered<E: Exchange>(mut exchange: E, said: &Value) -> Result<E::Output, Err
     }
 }
 
-/// What RFC 8693 prints, but for the reply that others could give as well.
-pub(crate) fn within_reach(vector: &Vector) -> Verdict {
-    let grant = vector.text("grant").unwrap_or_default();
-    let is_exchange = grant.contains("exchange") || vector.text("build").is_some();
-    if vector.id.starts_with("8693") && is_exchange {
-        return Err(No::OutOfReach(EXCHANGE));
-    }
-    Ok(())
-}
-
 pub(crate) fn example(vector: &Vector) -> Verdict {
     let input = &vector.input;
-    within_reach(vector)?;
     if let Some(said) = input.get("revocation_response") {
         let client = client(vector, Rules::default()).map_err(text)?;
         return revoked(vector, answered(client.revoke(Revocation::new("t")), said));

@@ -117,7 +117,7 @@ fn not_in_a_page(input: &In) -> Option<&'static str> {
         In::ClientCredentials { .. }
         | In::Password { .. }
         | In::Introspect(_)
-        | In::DeviceAuthorization { .. }
+        | In::Operation(_)
         | In::VerifyAccessToken(_)
         | In::VerifyLogoutToken(_)
         | In::Source(_)

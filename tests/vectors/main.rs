@@ -22,10 +22,12 @@ mod conversation;
 mod dpop;
 mod encoding;
 mod examples;
+mod exchange;
 mod expect;
 mod fields;
 mod format;
 mod id_token;
+mod identity_access;
 mod introspection;
 mod judge;
 mod jwe;
@@ -49,6 +51,7 @@ mod said;
 mod scope;
 mod script;
 mod token;
+mod waiting;
 
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -59,10 +62,7 @@ use ask::Asks;
 use format::{Handler, No, Questions, Vector, Verdict, read_dir};
 use lang::Lang;
 use native::Native;
-use packages::{
-    api, auth, examples as of_examples, identity, jose as of_jose, possession,
-    protected as of_protected,
-};
+use packages::{api, auth, identity, jose as of_jose, possession, protected as of_protected};
 use player::{Player, Program};
 use report::Report;
 
@@ -135,9 +135,12 @@ fn handler(group: &str) -> Option<Handler> {
         "jwt-access-token" => Both(access_token::access_token, api::access_token),
         "logout-token" => Both(logout::logout_token, api::logout_token),
         "rp-session" => Core(logout::session, SESSIONS),
+        "device-flow" => Talk(waiting::device),
+        "ciba" => Talk(waiting::ciba),
         "dpop" => Apart(dpop::dpop, possession::dpop),
         "dpop-nonce-sequence" => Apart(nonces::sequence, possession::sequence),
-        "request-example" => Apart(examples::example, of_examples::example),
+        "request-example" => Talk(exchange::request_example),
+        "id-jag" => Talk(exchange::id_jag),
         "jar" => Apart(protected::jar, of_protected::jar),
         "jarm" => Apart(protected::jarm, of_protected::jarm),
         "step-up" => Apart(protected::step_up, of_protected::step_up),

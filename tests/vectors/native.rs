@@ -6,8 +6,8 @@ use oauth_core::error::{Cause, Error, Misuse};
 use oauth_core::token::TokenKind;
 use oauth_core::{Moment, Secret, Tokens};
 use oauth_facade::{
-    Arg, Attachment, Authorize, Client, ClientCredentials, DeviceAuthorization, Introspect, Kind,
-    Machine, Operation as _, Password, Record, Refresh, Reply, Resource, ResponseMode,
+    Arg, Attachment, Authorize, Client, ClientCredentials, Introspect, Kind, Machine,
+    Operation as _, Password, Record, Refresh, Refused, Reply, Resource, ResponseMode,
     ResponseType, Revoke, Scope, Server, TABLE, TokenRequest, Transport, Turn, Userinfo,
 };
 use serde_json::{Value, json};
@@ -16,7 +16,9 @@ use crate::conversation::{
     Asked, ClientConfig, Conversation, In, ServerConfig, Turn as Happening, octets,
 };
 use crate::fields::Text;
-use crate::native_client::{Source, client_of, verify_access_token, verify_logout_token};
+use crate::native_client::{
+    Source, arguments_of, client_of, verify_access_token, verify_logout_token,
+};
 use crate::player::Player;
 use crate::said::{Done, Entry, Refusal, Said, Sent, ServerSaid, TokensSaid, VerdictSaid};
 
@@ -178,10 +180,6 @@ impl Party<'_> {
                     audience: asked.audience.clone(),
                 })?
             }
-            In::DeviceAuthorization { scope } => {
-                let request = for_scope(scope)?;
-                DeviceAuthorization { request }.start(&self.client()?)?
-            }
             In::Userinfo { subject, tokens } => Userinfo {
                 tokens: Arc::new(self.tokens(tokens.as_ref())?),
                 subject: subject.clone(),
@@ -192,6 +190,19 @@ impl Party<'_> {
             }
             In::VerifyLogoutToken(arguments) => {
                 verify_logout_token(arguments)?.start(&self.verifier()?)?
+            }
+            In::Operation(operations) => {
+                let (name, arguments) = operations.iter().next().ok_or(Misuse::Setup)?;
+                let (number, args) = arguments_of(name, arguments)?;
+                let client = self.verifier()?;
+                client
+                    .begin(number, args)
+                    .map_err(|refused| match refused {
+                        Refused::Call(error) => error,
+                        Refused::Argument(_) => {
+                            Error::from(Misuse::Setup).about("an argument's type")
+                        }
+                    })?
             }
             In::Discover { issuer } => Server::discover(issuer, Transport::Https)?,
             _ => return Ok(None),

@@ -5,8 +5,8 @@ use std::sync::{Arc, Mutex, PoisonError};
 use oauth_core::error::{Cause, Error, Misuse};
 use oauth_core::{Scope, Secret};
 use oauth_facade::{
-    AssertionProfile, Auth, Certificate, Client, FederatedAssertion, PrivateKeyJwt, Registration,
-    SecretJwt, Server, VerifyAccessToken, VerifyLogoutToken,
+    Arg, AssertionProfile, Auth, Certificate, Client, DpopKey, FederatedAssertion, PrivateKeyJwt,
+    Registration, SecretJwt, Server, Shape, TABLE, UnixTime, VerifyAccessToken, VerifyLogoutToken,
 };
 use serde_json::{Map, Value};
 
@@ -50,6 +50,9 @@ pub(crate) fn client_of(
     }
     if let Some(names) = registration.get("trusted_audiences") {
         client = client.with_trusted_audiences(texts(names));
+    }
+    if let Some(alg) = &config.dpop {
+        client = client.with_dpop_key(&DpopKey::generate(alg)?);
     }
     let keys = registration.get("decryption_keys").map(texts);
     client.with_registration(&Registration {
@@ -126,6 +129,53 @@ pub(crate) fn verify_logout_token(given: &Map<String, Value>) -> Result<VerifyLo
         replay: None,
         max_age_without_expiry: given.get("max_age_without_expiry").and_then(Value::as_u64),
     })
+}
+
+/// The number of an operation, and its arguments in their order.
+pub(crate) fn arguments_of(
+    name: &str,
+    given: &Map<String, Value>,
+) -> Result<(u32, Vec<Arg>), Error> {
+    let about = |what: &str| Error::from(Misuse::Setup).about(what);
+    let mut entries = (0_u32..).zip(TABLE);
+    let found = entries.find(|(_, entry)| entry.name == name);
+    let (number, entry) = found.ok_or_else(|| about(name))?;
+    let known: Vec<_> = entry.arguments.iter().copied().flatten().collect();
+    let is_known = |name: &&String| known.iter().any(|about| about.name == **name);
+    if let Some(other) = given.keys().find(|name| !is_known(name)) {
+        return Err(about(other));
+    }
+    let args = known.iter().map(|about| {
+        given
+            .get(about.name)
+            .map_or(Arg::Null, |value| arg(value, about.shape))
+    });
+    Ok((number, args.collect()))
+}
+
+fn arg(value: &Value, shape: Shape) -> Arg {
+    match (shape, value) {
+        (Shape::Maybe(shape), value) => arg(value, *shape),
+        (Shape::JsonText, value) => Arg::Text(value.to_string().into()),
+        (Shape::Time, Value::Number(seconds)) => {
+            Arg::Time(UnixTime::from_secs(seconds.as_u64().unwrap_or_default()))
+        }
+        (_, Value::Null) => Arg::Null,
+        (_, Value::Bool(flag)) => Arg::Bool(*flag),
+        (_, Value::Number(number)) => Arg::Number(number.as_f64().unwrap_or_default()),
+        (_, Value::String(text)) => Arg::Text(text.as_str().into()),
+        (shape, Value::Array(list)) => {
+            Arg::List(list.iter().map(|item| arg(item, shape)).collect())
+        }
+        (shape, Value::Object(members)) => {
+            let pairs = members.iter();
+            Arg::Pairs(
+                pairs
+                    .map(|(name, value)| (name.clone(), arg(value, shape)))
+                    .collect(),
+            )
+        }
+    }
 }
 
 fn text(members: &Map<String, Value>, name: &str) -> Option<String> {

@@ -51,6 +51,7 @@ export type MalformedCode =
   | 'reply.too_many_values'
   | 'reply.duplicate_member'
   | 'reply.shape'
+  | 'device.verification_uri'
   | 'token.malformed'
   | 'token.missing_access_token'
   | 'token.missing_token_type'

@@ -116,7 +116,8 @@ class Party {
   #operation(name, { tokens, token, ...given }) {
     if (tokens !== undefined) given.tokens = this.#held(tokens)
     if (token !== undefined) given.token = token ?? this.#held(null)[camel(given.hint ?? 'access_token')]
-    const lasts = name.startsWith('verify_') || this.#client.dpop !== null
+    if (typeof given.expires_at === 'number') given.expires_at = new Date(given.expires_at * 1000)
+    const lasts = /^(verify|take)_/.test(name) || this.#client.dpop !== null
     const client = lasts ? this.#verifying() : this.client()
     return client.exchange[camel(name)](named(given), { moment: this.#moment })
   }

@@ -11,7 +11,7 @@ import sys
 import tempfile
 import traceback
 from collections.abc import Generator
-from datetime import datetime
+from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any
 
@@ -275,7 +275,9 @@ class Party:
             given["tokens"] = self.held(given["tokens"])
         if "token" in given:
             given["token"] = self.token(given["token"], given.get("hint"))
-        lasts = name.startswith("verify_") or self.conversation["client"]["dpop"] is not None
+        if isinstance(given.get("expires_at"), int):
+            given["expires_at"] = datetime.fromtimestamp(given["expires_at"], timezone.utc)
+        lasts = name.startswith(("verify_", "take_")) or self.conversation["client"]["dpop"] is not None
         client = self.verifying() if lasts else self.client()
         return getattr(client.exchange, name)(**given, moment=self.moment)
 

@@ -173,6 +173,9 @@ impl Server {
             let is_list = name.ends_with("_supported") && !name.ends_with("parameter_supported");
             let is_flag = matches!(value, Json::Bool(_) | Json::Null);
             if is_list && value.as_texts().is_none() && !is_flag {
+                if server.rules.is_strict() {
+                    return Err(Error::from(ProtocolViolation::MetadataShape).about(name));
+                }
                 server.ignored.push(name.to_owned());
                 continue;
             }

@@ -6,7 +6,6 @@ use super::protected::{authorized, part, query, refused};
 use super::{Calls, NOW, client, judge, record, server, tokens};
 use crate::ask::{self, Asks};
 use crate::conversation::{Ask, Asked, ClientConfig, In};
-use crate::examples::within_reach;
 use crate::fields::Reply;
 use crate::format::{No, Vector, Verdict, holds, same, texts};
 use crate::jws::private_key;
@@ -80,7 +79,6 @@ fn answered(
 
 pub(crate) fn example(vector: &Vector, asks: &mut Asks) -> Verdict {
     let input = &vector.input;
-    within_reach(vector)?;
     if let Some(said) = input.get("revocation_response") {
         let end = answered(vector, asks, In::Revoke(asked("t", None)), said)?;
         return match (end, vector.expected["error"].as_str()) {

@@ -53,6 +53,7 @@ MalformedCode = Literal[
     "reply.too_many_values",
     "reply.duplicate_member",
     "reply.shape",
+    "device.verification_uri",
     "token.malformed",
     "token.missing_access_token",
     "token.missing_token_type",

@@ -5,7 +5,7 @@
 use std::time::Duration;
 
 use super::{Context, Endpoint, EndpointRequest, Reply};
-use crate::error::Error;
+use crate::error::{Error, ProtocolViolation};
 use crate::form::Form;
 use crate::grant::{TokenRequest, push_scope};
 use crate::json::Json;
@@ -103,11 +103,15 @@ impl Endpoint for DeviceAuthorization {
         }
         // The person is sent there: no script, and nobody in between.
         let page = |member: &str| {
-            let url = Url::parse(text(member)?).map_err(|_| reply.malformed(member))?;
-            let is_safe = url.require(cx.server.transport()).is_ok();
-            is_safe
-                .then_some(url)
-                .ok_or_else(|| reply.malformed(member))
+            let refused = |why: &str| {
+                let detail = format!("{member} is {why}");
+                Error::from(ProtocolViolation::VerificationUri).about(&detail)
+            };
+            let url = Url::parse(text(member)?).map_err(|_| refused("not a web address"))?;
+            match url.require(cx.server.transport()) {
+                Ok(()) => Ok(url),
+                Err(_) => Err(refused("not https")),
+            }
         };
         let expires_in = reply.seconds(&object, "expires_in")?;
         let expires_in = expires_in.ok_or_else(|| reply.malformed("expires_in"))?;
@@ -202,18 +206,37 @@ mod tests {
     }
 
     #[test]
+    fn a_prompt_says_what_for_and_where_and_warns_and_no_control_character_is_in_it() {
+        let prompt = told(&[])
+            .unwrap()
+            .prompt("sign in to cli\u{1b}[2J on build-7");
+        for part in [
+            "sign in to cli[2J on build-7",
+            "https://example.com/device",
+            "WDJB-MJHT",
+        ] {
+            assert!(prompt.contains(part), "{prompt}");
+        }
+        assert!(
+            prompt.contains("only if you started this yourself"),
+            "{prompt}"
+        );
+        assert!(!prompt.chars().any(char::is_control));
+        assert!(
+            told(&[])
+                .unwrap()
+                .prompt(" \n")
+                .starts_with("To sign in, open")
+        );
+    }
+
+    #[test]
     fn a_reply_that_a_person_could_not_or_should_not_follow_is_refused() {
         for (member, value) in [
             ("device_code", ""),
             ("user_code", ""),
             ("user_code", r#""A\u001b[2JB""#),
             ("verification_uri", ""),
-            ("verification_uri", r#""javascript:alert(1)""#),
-            ("verification_uri", r#""http://example.com/device""#),
-            (
-                "verification_uri_complete",
-                r#""http://example.com/device""#,
-            ),
             ("expires_in", ""),
         ] {
             let error = told(&[(member, value)]).unwrap_err();
@@ -223,6 +246,32 @@ mod tests {
                 "{value}"
             );
         }
+        for (member, value, why) in [
+            (
+                "verification_uri",
+                r#""javascript:alert(1)""#,
+                "not a web address",
+            ),
+            (
+                "verification_uri",
+                r#""http://example.com/device""#,
+                "not https",
+            ),
+            (
+                "verification_uri_complete",
+                r#""http://example.com/d""#,
+                "not https",
+            ),
+        ] {
+            let error = told(&[(member, value)]).unwrap_err();
+            let detail = format!("{member} is {why}");
+            assert_eq!(
+                (error.code(), error.detail()),
+                ("device.verification_uri", Some(&*detail))
+            );
+        }
+        let elsewhere = told(&[("verification_uri_complete", r#""https://evil.example/d""#)]);
+        assert!(elsewhere.unwrap().verification_uri_complete.is_none());
         let whole = told(&[(
             "verification_uri_complete",
             r#""https://example.com/d?c=W""#,

@@ -82,6 +82,7 @@ table! {
         ReplyTooManyValues "reply.too_many_values" GIVE_UP "the reply contains more than 4096 values"
         ReplyDuplicate "reply.duplicate_member" GIVE_UP "the reply contains a duplicate member"
         ReplyShape "reply.shape" GIVE_UP "the reply does not have the structure this endpoint must return"
+        VerificationUri "device.verification_uri" GIVE_UP "the page where a person enters a code is not an https URL"
         TokenShape "token.malformed" GIVE_UP "the token response does not conform to RFC 6749 section 5.1"
         TokenMissing "token.missing_access_token" GIVE_UP "the token response has no access_token"
         TokenTypeMissing "token.missing_token_type" GIVE_UP "the token response has no token_type"

@@ -93,6 +93,12 @@ fn a_member_of_the_wrong_type_is_ignored_and_listed() {
     assert_eq!(server.list("scopes_supported", &[]), ["a"]);
     assert!(server.flag("claims_parameter_supported", Flag::False));
     assert!(server.metadata().contains_key("x_supported"));
+    let strict = Rules {
+        strictness: Strictness::Strict,
+        ..Rules::default()
+    };
+    let refused = read(r#""scopes_supported":"a""#, strict);
+    assert_eq!(refused.map(drop), Err("metadata.malformed"));
 }
 
 #[test]

@@ -1,0 +1,375 @@
+//! Tokens for tokens and for assertions: the token exchange of `request-example`, and the group `id-jag`.
+
+use std::collections::BTreeMap;
+
+use oauth_core::quirk::{Rules, Strictness};
+use serde_json::{Value, json};
+
+use crate::ask::{Asks, confidential, public, request};
+use crate::classes;
+use crate::conversation::{ClientConfig, Conversation, In, ServerConfig};
+use crate::examples;
+use crate::expect::outcome;
+use crate::fields::Reply;
+use crate::format::{No, Vector, Verdict, holds, same, texts};
+use crate::identity_access;
+use crate::packages;
+use crate::said::{Done, Refusal, Said, Sent};
+
+const NOW: u64 = 1_700_000_000;
+/// The subject of vectors that are about the answer alone.
+const SUBJECT: &str = "r3fresh-token-of-the-login";
+
+/// A part of what RFC 8693 prints is an exchange; the others are for their own handlers.
+pub(crate) fn request_example(vector: &Vector, asks: &mut Asks) -> Verdict {
+    let grant = vector.text("grant").unwrap_or_default();
+    if grant.contains("exchange") || vector.text("build") == Some("token_request") {
+        return exchange(vector, asks);
+    }
+    match asks.is_rust() {
+        true => examples::example(vector),
+        false => packages::examples::example(vector, asks),
+    }
+}
+
+/// A server with this token endpoint.
+fn server(issuer: &str, token_endpoint: &str, more: &Value, rules: &Rules) -> ServerConfig {
+    let mut members = json!({ "token_endpoint": token_endpoint });
+    if let (Some(members), Some(more)) = (members.as_object_mut(), more.as_object()) {
+        members.extend(more.clone());
+    }
+    ServerConfig::of(issuer, members, rules)
+}
+
+/// One call: its request, and, with an answer, its end.
+fn call(
+    server: ServerConfig,
+    client: ClientConfig,
+    now: u64,
+    call: In,
+    answer: Option<&Value>,
+    asks: &mut Asks,
+) -> Result<(Result<Sent, Refusal>, Option<Said>), No> {
+    let mut talk = Conversation::new(Some(server), Some(client)).then(now, call);
+    if let Some(said) = answer {
+        talk = talk.then(now, In::Reply(reply(said)?));
+    }
+    let mut entries = asks.play(&talk)?.into_iter();
+    let sent = crate::ask::sent(entries.next())?;
+    Ok((sent, entries.next()))
+}
+
+fn reply(said: &Value) -> Result<Reply, No> {
+    let kind = said["content_type"].as_str().unwrap_or("application/json");
+    let headers = json!({ "content-type": kind });
+    let written = json!({ "status": said["status"], "headers": headers, "body": said["body"] });
+    serde_json::from_value(written).map_err(|error| error.to_string().into())
+}
+
+/// Every parameter and each header that is named.
+fn compare(vector: &Vector, sent: &Sent) -> Verdict {
+    let expected = &vector.expected;
+    same(
+        "method",
+        Some(sent.method.as_str()),
+        expected["method"].as_str(),
+    )?;
+    same("url", Some(sent.url.as_str()), expected["url"].as_str())?;
+    let mut form = sent.form()?;
+    let pairs = expected["params"].as_array().into_iter().flatten();
+    let pairs = pairs.filter_map(|pair| texts(pair).try_into().ok());
+    let mut wanted: Vec<_> = pairs
+        .map(|[name, value]: [String; 2]| (name, value))
+        .collect();
+    form.sort();
+    wanted.sort();
+    same("parameters", form, wanted)?;
+    for (name, value) in expected["headers"].as_object().into_iter().flatten() {
+        same(name, sent.header(name), value.as_str())?;
+    }
+    Ok(())
+}
+
+/// The arguments of these names that the vector has.
+fn given(vector: &Vector, names: &[&str]) -> BTreeMap<String, Value> {
+    let named = names.iter().filter_map(|name| {
+        let value = vector.input.get(*name)?;
+        // A package takes several, and the vectors name one.
+        let value = match *name {
+            "resource" | "audience" => json!([value]),
+            _ => value.clone(),
+        };
+        Some(((*name).to_owned(), value))
+    });
+    named.collect()
+}
+
+fn exchange(vector: &Vector, asks: &mut Asks) -> Verdict {
+    let names = [
+        "subject_token",
+        "subject_token_type",
+        "actor_token",
+        "actor_token_type",
+        "resource",
+        "audience",
+        "scope",
+    ];
+    let mut arguments = given(vector, &names);
+    let usual = [
+        ("subject_token", "s"),
+        ("subject_token_type", "access_token"),
+    ];
+    for (name, value) in usual {
+        arguments
+            .entry(name.to_owned())
+            .or_insert_with(|| value.into());
+    }
+    // A vector about the reply alone may be one to another grant.
+    let is_exchange = vector
+        .text("grant")
+        .is_none_or(|grant| grant.contains("exchange"));
+    let asked = || match is_exchange {
+        true => In::operation("token_exchange", json!(arguments)),
+        false => In::ClientCredentials {
+            scope: String::new(),
+        },
+    };
+    let token_endpoint = vector.expected["url"].as_str();
+    let token_endpoint = token_endpoint.unwrap_or("https://as.example.com/as/token.oauth2");
+    let answer = vector.input.get("body").map(|_| &vector.input);
+    let mut play = |rules: &Rules| {
+        let server = server(
+            "https://as.example.com",
+            token_endpoint,
+            &Value::Null,
+            rules,
+        );
+        call(
+            server,
+            confidential("client1", "s3cr3t"),
+            NOW,
+            asked(),
+            answer,
+            asks,
+        )
+    };
+    let expected = &vector.expected;
+    let Some(lenient) = expected.get("lenient") else {
+        let (sent, end) = play(&Rules::default())?;
+        return exchanged(vector, sent, end);
+    };
+    // "warn and continue"
+    let (_, end) = play(&Rules::default())?;
+    let Some(Said::Done(Done::Tokens(tokens))) = end else {
+        return Err(format!("want tokens, got {end:?}").into());
+    };
+    if let Some(warnings) = tokens.warnings() {
+        let is_told = warnings
+            .iter()
+            .any(|code| code == "issued_token_type_missing");
+        holds(lenient.as_str().unwrap_or_default(), is_told)?;
+    }
+    let strict = Rules {
+        strictness: Strictness::Strict,
+        ..Rules::default()
+    };
+    let verdict = play(&strict).and_then(|(sent, end)| exchanged(vector, sent, end));
+    asks.part(verdict)
+}
+
+fn exchanged(vector: &Vector, sent: Result<Sent, Refusal>, end: Option<Said>) -> Verdict {
+    let Some(said) = end else {
+        return match outcome(&vector.expected, sent)? {
+            Some(sent) => compare(vector, &sent),
+            None => Ok(()),
+        };
+    };
+    let end = match said {
+        Said::Done(Done::Tokens(tokens)) => Ok(tokens),
+        Said::Error(refusal) => Err(refusal),
+        other => return Err(format!("want an end, got {other:?}").into()),
+    };
+    let Some(tokens) = outcome(&vector.expected, end)? else {
+        return Ok(());
+    };
+    let wanted = &vector.expected["ok"];
+    if let Some(name) = wanted["token_type"].as_str() {
+        same(
+            "token_type",
+            tokens.text("token_type")?.as_deref(),
+            Some(name),
+        )?;
+    }
+    Ok(())
+}
+
+pub(crate) fn id_jag(vector: &Vector, asks: &mut Asks) -> Verdict {
+    let input = &vector.input;
+    match vector.text("build") {
+        Some("id_jag_request") => return requested(vector, asks),
+        Some("id_jag_redeem") => return redeemed(vector, asks),
+        Some("client_metadata") => return Err(No::OutOfReach(REGISTRATION)),
+        Some(other) => return Err(format!("nothing builds {other}").into()),
+        None => {}
+    }
+    if let Some(answer) = input.get("answer") {
+        return answered(vector, answer, asks);
+    }
+    if !asks.is_rust() {
+        return Err(No::OutOfReach(ACCESS));
+    }
+    if let Some(metadata) = input.get("metadata") {
+        return identity_access::metadata(vector, metadata);
+    }
+    if input.get("cases").is_some() {
+        return identity_access::order(vector);
+    }
+    identity_access::replayed(vector)
+}
+
+const REGISTRATION: &str = "the metadata of a client are made by whoever registers it";
+const ACCESS: &str = "the renewal of both steps is for Rust alone; a package makes each by a call";
+
+fn party(vector: &Vector) -> ClientConfig {
+    let id = vector.text("client_id").unwrap_or("f53f191f9311af35");
+    match vector.text("client_secret") {
+        Some(secret) => confidential(id, secret),
+        None => public(id),
+    }
+}
+
+/// What is asked of the identity provider. The vectors name the other server `audience`.
+fn requested(vector: &Vector, asks: &mut Asks) -> Verdict {
+    let mut arguments = given(
+        vector,
+        &["subject_token", "subject_token_type", "resource", "scope"],
+    );
+    let issuer = vector.text("audience").unwrap_or_default();
+    arguments.insert("issuer".to_owned(), issuer.into());
+    let asked = In::operation("request_identity_assertion", json!(arguments));
+    let endpoint = vector.must("idp_token_endpoint")?;
+    let idp = server(
+        "https://acme.idp.example",
+        endpoint,
+        &Value::Null,
+        &Rules::default(),
+    );
+    let (sent, _) = call(idp, party(vector), NOW, asked, None, asks)?;
+    match outcome(&vector.expected, sent)? {
+        Some(sent) => compare(vector, &sent),
+        None => Ok(()),
+    }
+}
+
+/// What is made of the identity provider's answer.
+fn answered(vector: &Vector, answer: &Value, asks: &mut Asks) -> Verdict {
+    let expect = &vector.input["expect"];
+    let audience = expect["audience"]
+        .as_str()
+        .unwrap_or("https://acme.chat.example/");
+    let asked = json!({
+        "subject_token": SUBJECT, "subject_token_type": "refresh_token", "issuer": audience,
+        "scope": "chat.read chat.history",
+    });
+    let asked = In::operation("request_identity_assertion", asked);
+    let idp = server(
+        "https://acme.idp.example",
+        "https://acme.idp.example/oauth2/token",
+        &Value::Null,
+        &Rules::default(),
+    );
+    let mut client = confidential("client1", "tXo3vY5kPq9sB2mN8rT1wZ4cE7hJ0gLd6fUaKxWiVnQ");
+    if expect.get("dpop_key").is_some() {
+        // The key of the vectors, for what has to be bound to it.
+        if vector.expected["ok"] == true {
+            return bound(vector, answer, audience, asks);
+        }
+        client.dpop = Some("ES256".to_owned());
+    }
+    let now = expect["now"].as_u64().unwrap_or(NOW);
+    let (sent, end) = call(idp, client, now, asked, Some(answer), asks)?;
+    request(sent.map(|sent| Some(Said::Send(sent))).unwrap_or_default())?;
+    let end = match end {
+        Some(Said::Done(Done::Record(record))) => Ok(record),
+        Some(Said::Error(refusal)) => Err(refusal),
+        other => return Err(format!("want an end, got {other:?}").into()),
+    };
+    let expected = &vector.expected;
+    if expected["error"] == "insufficient_user_authentication" {
+        // What is asked of the person stands beside the error.
+        let refusal = end.err().ok_or("accepted")?;
+        same(
+            "error",
+            refusal.error.as_deref(),
+            expected["error"].as_str(),
+        )?;
+        return same(
+            "max_age",
+            refusal.extra.get("max_age"),
+            expected.get("max_age"),
+        );
+    }
+    if let Some(retry) = expected.get("retry") {
+        let refusal = end.as_ref().err().ok_or("accepted")?;
+        same("retry", &json!(refusal.advice == "retry"), retry)?;
+    }
+    let Some(record) = outcome(expected, end)? else {
+        return Ok(());
+    };
+    let wanted = &expected["ok"];
+    for name in ["assertion", "expires_at", "scope"] {
+        let Some(value) = wanted.get(name) else {
+            continue;
+        };
+        match value.as_f64() {
+            Some(number) => same(name, record[name].as_f64(), Some(number))?,
+            None => same(name, listed(&record[name]), listed(value))?,
+        }
+    }
+    // Neither a token to call an API with, nor one to refresh: the record has no such members.
+    holds("no refresh token", record.get("refresh_token").is_none())
+}
+
+/// A list in no order, and anything else as it is.
+fn listed(value: &Value) -> Vec<String> {
+    match value.as_str() {
+        Some(text) => vec![text.to_owned()],
+        None => {
+            let mut all = texts(value);
+            all.sort();
+            all
+        }
+    }
+}
+
+/// An assertion that is bound to the client's key, whose thumbprint the vector's stands for: a package draws a key of
+/// its own.
+fn bound(vector: &Vector, answer: &Value, audience: &str, asks: &mut Asks) -> Verdict {
+    if !asks.is_rust() {
+        return Err(No::OutOfReach(
+            "a package's key is drawn, and the assertion is bound to the vectors'",
+        ));
+    }
+    identity_access::bound(vector, answer, audience)
+}
+
+/// What is sent to the other server, if anything is.
+fn redeemed(vector: &Vector, asks: &mut Asks) -> Verdict {
+    let issuer = vector.must("issuer")?;
+    let endpoint = format!("{}token", issuer);
+    let endpoint = vector.text("token_endpoint").unwrap_or(&endpoint);
+    let there = server(issuer, endpoint, &Value::Null, &Rules::default());
+    let arguments = json!({ "assertion": vector.must("assertion")? });
+    let asked = In::operation("redeem_identity_assertion", arguments);
+    let now = vector.input["now"].as_u64().ok_or("no now")?;
+    let (sent, _) = call(there, party(vector), now, asked, None, asks)?;
+    let expected = &vector.expected;
+    let refused = expected["requests"] == 0;
+    match sent {
+        Err(refusal) if refused => {
+            classes::check(&refusal, &[expected["error"].as_str().unwrap_or_default()])
+        }
+        Ok(sent) if !refused => compare(vector, &sent),
+        other => Err(format!("got {other:?}").into()),
+    }
+}

@@ -1,0 +1,206 @@
+//! Of the group `id-jag` what the core alone has: both steps, and their renewal.
+
+use bytes::Bytes;
+use http::Response;
+use oauth_core::flow::identity_assertion::{self, IdentityAssertion, IdentityAssertionRequest};
+use oauth_core::grant::IdentitySubject;
+use oauth_core::issuer::Issuer;
+use oauth_core::jose::Alg;
+use oauth_core::json::{self, Json};
+use oauth_core::moment::UnixTime;
+use oauth_core::quirk::{Rules, Strictness};
+use oauth_core::server::{EndpointKind, Server};
+use oauth_core::{
+    Client, ClientAuth, ClientId, Error, Exchange, Input, Moment, Scope, Step, Tokens,
+};
+use oauth_crypto::DpopKey;
+use serde_json::{Value, json};
+
+use crate::expect::outcome;
+use crate::format::{No, Vector, Verdict, holds, same, texts};
+use crate::packages::signed;
+
+const NOW: u64 = 1_700_000_000;
+const IDP: &str = "https://acme.idp.example";
+const THERE: &str = "https://acme.chat.example/";
+
+fn text(error: Error) -> No {
+    error.to_string().into()
+}
+
+fn moment() -> Moment {
+    Moment::fixed(UnixTime::from_secs(NOW), [1; 32])
+}
+
+fn client(issuer: &str, id: &str) -> Result<Client, No> {
+    let server = Server::new(Issuer::parse(issuer).map_err(text)?);
+    let token = format!("{}/token", issuer.trim_end_matches('/'));
+    let server = server.with_endpoint(EndpointKind::Token, &token);
+    let auth = ClientAuth::basic("s3cr3t");
+    Client::new(server.map_err(text)?, ClientId::new(id), auth).map_err(text)
+}
+
+fn json_reply(status: u16, body: &Value) -> Result<Input, No> {
+    let reply = Response::builder()
+        .status(status)
+        .header("content-type", "application/json")
+        .body(Bytes::from(body.to_string()));
+    reply
+        .map(Input::Reply)
+        .map_err(|error| error.to_string().into())
+}
+
+/// Whether the metadata say that identity assertions are taken.
+pub(crate) fn metadata(vector: &Vector, metadata: &Value) -> Verdict {
+    let issuer = Issuer::parse(THERE).map_err(text)?;
+    let mut document = json!({ "issuer": THERE, "token_endpoint": format!("{THERE}token") });
+    if let (Some(document), Some(more)) = (document.as_object_mut(), metadata.as_object()) {
+        document.extend(more.clone());
+    }
+    let read = |strictness| {
+        let document = document.to_string();
+        let Ok(Json::Object(document)) = json::parse(&document) else {
+            return Err(No::from("no object"));
+        };
+        let rules = Rules {
+            strictness,
+            ..Rules::default()
+        };
+        Ok(Server::read(&issuer, &document, rules))
+    };
+    let server = read(Strictness::Lenient)?.map_err(text)?;
+    let said = match identity_assertion::is_advertised(&server) {
+        true => "advertised",
+        false => "unknown",
+    };
+    same("id_jag", Some(said), vector.expected["id_jag"].as_str())?;
+    match vector.expected.get("strict") {
+        Some(wanted) => outcome(wanted, read(Strictness::Strict)?).map(drop),
+        None => Ok(()),
+    }
+}
+
+fn jwt(typ: Option<&str>, expires: u64, audience: &str) -> Result<String, No> {
+    let claims =
+        json!({ "iss": IDP, "sub": "u", "aud": audience, "iat": NOW - 100, "exp": expires });
+    signed("rsa1", Alg::Rs256, typ, &claims)
+}
+
+/// A login at the identity provider.
+fn login(id_token: &str, refresh_token: Option<&str>) -> Result<Tokens, No> {
+    let mut exchange = client(IDP, "client1")?.client_credentials(Scope::none());
+    let _ = exchange.resume(&moment(), Input::Begin).map_err(text)?;
+    let body = json!({ "access_token": "a", "token_type": "Bearer", "id_token": id_token,
+        "refresh_token": refresh_token });
+    match exchange
+        .resume(&moment(), json_reply(200, &body)?)
+        .map_err(text)?
+    {
+        Step::Done(tokens) => Ok(tokens),
+        _ => Err("no tokens".into()),
+    }
+}
+
+/// Answers every request well, but the first with `first` if there is one: the steps in the vectors' words.
+fn steps(
+    mut exchange: impl Exchange<Output = Tokens>,
+    first: Option<Value>,
+) -> Result<Vec<&'static str>, No> {
+    let (mut steps, mut input, mut first) = (Vec::new(), Input::Begin, first);
+    loop {
+        let request = match exchange.resume(&moment(), input) {
+            Ok(Step::Send(request)) => request,
+            Ok(Step::Done(_)) => return Ok(steps),
+            Ok(_) => return Err("an unexpected step".into()),
+            Err(error) if error.advice().as_str() == "reauthorize" => {
+                steps.push("login_required");
+                return Ok(steps);
+            }
+            Err(error) => return Err(text(error)),
+        };
+        let form: Vec<(String, String)> =
+            serde_urlencoded::from_bytes(request.body()).unwrap_or_default();
+        let grant = form.iter().find(|(name, _)| name == "grant_type");
+        let grant = grant.map(|(_, value)| value.as_str()).unwrap_or_default();
+        let (step, body) = if grant == "refresh_token" {
+            let id_token = jwt(None, NOW + 300, "client1")?;
+            let body = json!({ "access_token": "b", "token_type": "Bearer", "id_token": id_token });
+            ("refresh", body)
+        } else if grant.ends_with("token-exchange") {
+            let assertion = jwt(Some("oauth-id-jag+jwt"), NOW + 300, THERE)?;
+            let issued = "urn:ietf:params:oauth:token-type:id-jag";
+            let body = json!({ "access_token": assertion, "token_type": "N_A",
+                "issued_token_type": issued });
+            ("exchange", body)
+        } else {
+            (
+                "redeem",
+                json!({ "access_token": "t", "token_type": "Bearer" }),
+            )
+        };
+        steps.push(step);
+        input = match first.take() {
+            Some(refusal) => json_reply(400, &refusal)?,
+            None => json_reply(200, &body)?,
+        };
+    }
+}
+
+/// What is done first, by what is still good.
+pub(crate) fn order(vector: &Vector) -> Verdict {
+    let cases = vector.input["cases"].as_array().into_iter().flatten();
+    let wanted = vector.expected["steps"].as_array().into_iter().flatten();
+    for (case, wanted) in cases.zip(wanted) {
+        let expires = |name: &str| case[name].as_u64().unwrap_or(NOW - 1);
+        let id_token = jwt(None, expires("id_token_expires"), "client1")?;
+        let refresh_token = (case["refresh_token"] == true).then_some("r");
+        let login = login(&id_token, refresh_token)?;
+        let there = client(THERE, "f53f191f9311af35")?;
+        let access = client(IDP, "client1")?.identity_access(&login, &there, Scope::none());
+        let kept = jwt(Some("oauth-id-jag+jwt"), expires("id_jag_expires"), THERE)?;
+        access.keep(IdentityAssertion::parse(kept).map_err(text)?);
+        same(
+            "steps",
+            steps(access.tokens(), None)?,
+            texts(wanted).iter().map(String::as_str).collect(),
+        )?;
+    }
+    Ok(())
+}
+
+/// An assertion that the server has seen is replaced, once.
+pub(crate) fn replayed(vector: &Vector) -> Verdict {
+    let login = login(&jwt(None, NOW + 300, "client1")?, None)?;
+    let there = client(THERE, "f53f191f9311af35")?;
+    let access = client(IDP, "client1")?.identity_access(&login, &there, Scope::none());
+    let kept = jwt(Some("oauth-id-jag+jwt"), NOW + 300, THERE)?;
+    access.keep(IdentityAssertion::parse(kept).map_err(text)?);
+    let refusal = vector.input["token_responses"][0]["body"].as_str();
+    let refusal: Value =
+        serde_json::from_str(refusal.ok_or("no refusal")?).map_err(|error| error.to_string())?;
+    let taken = steps(access.tokens(), Some(refusal))?;
+    let then = texts(&vector.expected["then"]);
+    let (first, after) = taken.split_first().ok_or("nothing was asked")?;
+    same("first", *first, "redeem")?;
+    same(
+        "then",
+        after.to_vec(),
+        then.iter().map(String::as_str).collect(),
+    )
+}
+
+/// An assertion that is bound to the client's own key.
+pub(crate) fn bound(vector: &Vector, answer: &Value, audience: &str) -> Verdict {
+    let key = crate::jws::keys("client_ec").to_string();
+    let key = DpopKey::read(&key, Some(Alg::Es256)).and_then(|key| key.to_core());
+    let client = client(IDP, "client1")?.with_dpop(key.map_err(text)?);
+    let subject = IdentitySubject::RefreshToken("r".into());
+    let request = IdentityAssertionRequest::new(subject, audience, Scope::none()).map_err(text)?;
+    let mut exchange = client.identity_assertion(request);
+    let _ = exchange.resume(&moment(), Input::Begin).map_err(text)?;
+    let body: Value = serde_json::from_str(answer["body"].as_str().unwrap_or_default())
+        .map_err(|error| error.to_string())?;
+    let got = exchange.resume(&moment(), json_reply(200, &body)?);
+    let done = outcome(&vector.expected, got)?;
+    holds("done", matches!(done, Some(Step::Done(_))))
+}

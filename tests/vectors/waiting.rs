@@ -1,0 +1,410 @@
+//! Groups about grants that wait for a person who is elsewhere: `device-flow`, `ciba`.
+
+use oauth_core::jose::Alg;
+use oauth_core::quirk::{Rules, Strictness};
+use serde_json::{Value, json};
+
+use crate::ask::{Asks, Outcome, confidential, public, request};
+use crate::classes;
+use crate::conversation::{ClientConfig, Conversation, In, ServerConfig};
+use crate::expect::outcome;
+use crate::fields::Reply;
+use crate::format::{No, Vector, Verdict, holds, same, texts};
+use crate::jws::key_set;
+use crate::lang::Lang;
+use crate::packages::signed;
+use crate::said::{Done, Refusal, Said, Sent};
+
+/// When every vector begins.
+const NOW: u64 = 1_700_000_000;
+const ISSUER: &str = "https://as.example";
+const ID: &str = "1406020730";
+
+fn server(rules: &Rules) -> ServerConfig {
+    let endpoints = json!({
+        "token_endpoint": "https://as.example/token",
+        "device_authorization_endpoint": "https://as.example/device",
+        "backchannel_authentication_endpoint": "https://as.example/bc",
+        "jwks_uri": "https://as.example/jwks",
+    });
+    ServerConfig::of(ISSUER, endpoints, rules)
+}
+
+fn strict() -> Rules {
+    Rules {
+        strictness: Strictness::Strict,
+        ..Rules::default()
+    }
+}
+
+/// What one call came to, whose one request is answered so.
+fn answered(
+    rules: &Rules,
+    client: ClientConfig,
+    call: In,
+    said: &Value,
+    asks: &mut Asks,
+) -> Outcome<Done> {
+    let talk = Conversation::new(Some(server(rules)), Some(client)).then(NOW, call);
+    let talk = talk.then(NOW, In::Reply(reply(said)?));
+    let mut entries = asks.play(&talk)?.into_iter();
+    request(entries.next())?;
+    match entries.next() {
+        Some(Said::Done(done)) => Ok(Ok(done)),
+        Some(Said::Error(refusal)) => Ok(Err(refusal)),
+        other => Err(format!("want an end, got {other:?}").into()),
+    }
+}
+
+/// A reply of a vector. What says no type is JSON.
+fn reply(said: &Value) -> Result<Reply, No> {
+    let mut headers = said["headers"].as_object().cloned().unwrap_or_default();
+    let kind = said["content_type"].as_str().unwrap_or("application/json");
+    headers.insert("content-type".to_owned(), kind.into());
+    let headers: serde_json::Map<_, _> = headers
+        .into_iter()
+        .map(|(name, value)| (name.to_ascii_lowercase(), value))
+        .collect();
+    let written = json!({ "status": said["status"], "headers": headers, "body": said["body"] });
+    serde_json::from_value(written).map_err(|error| error.to_string().into())
+}
+
+pub(crate) fn device(vector: &Vector, asks: &mut Asks) -> Verdict {
+    let input = &vector.input;
+    if let Some(answers) = input["token_responses"].as_array() {
+        let interval = input["interval"].as_u64().ok_or("no interval")?;
+        let expires_in = input["expires_in"].as_u64().ok_or("no expires_in")?;
+        let call = In::operation(
+            "device_login",
+            json!({ "device_code": "d", "interval": interval, "expires_at": NOW + expires_in }),
+        );
+        return sequence(vector, answers, public(ID), call, asks);
+    }
+    match vector.text("build") {
+        Some("device_authorization") => {
+            let scope = vector.must("scope")?;
+            let asked = In::operation("device_authorization", json!({ "scope": scope }));
+            built(vector, asked, asks)
+        }
+        Some("token_request") => {
+            let code = vector.must("device_code")?;
+            let asked = json!({ "device_code": code, "expires_at": NOW + 600 });
+            built(vector, In::operation("device_login", asked), asks)
+        }
+        Some(other) => Err(format!("nothing builds {other}").into()),
+        None if input.get("purpose").is_some() => prompt(vector, asks),
+        None => response(vector, asks),
+    }
+}
+
+/// A request, to the last parameter.
+fn built(vector: &Vector, call: In, asks: &mut Asks) -> Verdict {
+    let id = vector.must("client_id")?;
+    let talk = Conversation::new(Some(server(&Rules::default())), Some(public(id)));
+    let talk = talk.then(NOW, call).then(NOW + 5, In::Elapsed);
+    let mut entries = asks.play(&talk)?.into_iter();
+    let sent: Sent = match entries.next() {
+        Some(Said::Sleep(_)) => request(entries.next())?,
+        first => request(first)?,
+    };
+    if let Some(method) = vector.expected["method"].as_str() {
+        same("method", sent.method.as_str(), method)?;
+    }
+    let mut form = sent.form()?;
+    let mut wanted: Vec<(String, String)> = vector.expected["params"]
+        .as_array()
+        .into_iter()
+        .flatten()
+        .filter_map(|pair| {
+            texts(pair)
+                .try_into()
+                .ok()
+                .map(|[name, value]: [String; 2]| (name, value))
+        })
+        .collect();
+    form.sort();
+    wanted.sort();
+    same("parameters", form, wanted)
+}
+
+fn device_code(vector: &Vector, rules: &Rules, asks: &mut Asks) -> Outcome<Value> {
+    let call = In::operation("device_authorization", json!({}));
+    let done = answered(rules, public(ID), call, &vector.input, asks)?;
+    Ok(done.and_then(|done| match done {
+        Done::Record(record) => Ok(record),
+        other => Err(threw(&format!("want a record, got {other:?}"))),
+    }))
+}
+
+fn threw(what: &str) -> Refusal {
+    Refusal::from(oauth_core::Error::from(oauth_core::error::Misuse::Setup).about(what))
+}
+
+fn response(vector: &Vector, asks: &mut Asks) -> Verdict {
+    let expected = &vector.expected;
+    let got = device_code(vector, &Rules::default(), asks)?;
+    // The poll never happens: the interval is the code's whole life.
+    if expected.get("error_or_cap").is_some() {
+        let code = got.map_err(|refusal| refusal.message)?;
+        return same("interval", &code["interval"], &code["expires_in"]);
+    }
+    if let Some(code) = outcome(expected, got)? {
+        for (name, value) in expected["ok"].as_object().into_iter().flatten() {
+            same(name, code[name].as_f64(), value.as_f64())?;
+        }
+    }
+    if let Some(wanted) = expected.get("strict") {
+        let verdict = device_code(vector, &strict(), asks)
+            .and_then(|got| outcome(wanted, got))
+            .map(drop);
+        asks.part(verdict)?;
+    }
+    Ok(())
+}
+
+/// What the person is told, without anything being opened: an operation has nothing to open with.
+fn prompt(vector: &Vector, asks: &mut Asks) -> Verdict {
+    let purpose = vector.must("purpose")?;
+    let call = In::operation("device_authorization", json!({ "purpose": purpose }));
+    let said = json!({ "status": 200, "body": vector.input["device_response"].to_string() });
+    let done = answered(&Rules::default(), public(ID), call, &said, asks)?;
+    let Ok(Done::Record(code)) = done else {
+        return Err(format!("want a record, got {done:?}").into());
+    };
+    let prompt = code["prompt"].as_str().ok_or("no prompt")?;
+    for part in texts(&vector.expected["prompt_has"]) {
+        holds(&part, prompt.contains(&part))?;
+    }
+    let says = vector.expected["prompt_says"].as_str().unwrap_or_default();
+    holds(says, prompt.contains(says))
+}
+
+/// The pauses between the questions, and how it ends.
+fn sequence(
+    vector: &Vector,
+    answers: &[Value],
+    client: ClientConfig,
+    call: In,
+    asks: &mut Asks,
+) -> Verdict {
+    let expected = &vector.expected;
+    let mut client = client;
+    let is_bound = vector.id.ends_with("dpop-nonce");
+    if is_bound {
+        client.dpop = Some("ES256".to_owned());
+    }
+    // Where no pauses are named, as many as it takes for the answers that are there.
+    let usual = vec![json!(5); answers.len()];
+    let waits = expected["waits_s"].as_array().unwrap_or(&usual);
+    let waits: Vec<u64> = waits.iter().filter_map(Value::as_u64).collect();
+    let (mut now, mut talk) = (
+        NOW,
+        Conversation::new(Some(server(&Rules::default())), Some(client)).then(NOW, call),
+    );
+    for (wait, answer) in waits.iter().zip(answers) {
+        now += wait;
+        if *wait > 0 {
+            talk = talk.then(now, In::Elapsed);
+        }
+        let input = match answer.as_str() {
+            Some(_) => In::Lost("unknown".to_owned()),
+            None => In::Reply(bound(reply(answer)?, is_bound)),
+        };
+        talk = talk.then(now, input);
+    }
+    let mut entries = asks.play(&talk)?.into_iter();
+    let (mut requests, mut slept) = (0_u64, Vec::new());
+    for wait in &waits {
+        if *wait == 0 {
+            slept.push(0.0);
+        } else {
+            match entries.next() {
+                Some(Said::Sleep(pause)) => slept.push(pause),
+                other => return Err(format!("want a pause of {wait} s, got {other:?}").into()),
+            }
+        }
+        request(entries.next())?;
+        requests += 1;
+    }
+    let wanted: Vec<_> = waits.iter().map(|wait| *wait as f64).collect();
+    same("pauses", slept, wanted)?;
+    if let Some(count) = expected["requests"].as_u64() {
+        same("requests", requests, count)?;
+    }
+    let result = expected["result"].as_str().ok_or("no result")?;
+    match (result.strip_prefix("error:"), entries.next()) {
+        (None, Some(Said::Done(Done::Tokens(_)))) => Ok(()),
+        (Some(error), Some(Said::Error(refusal))) => {
+            same("error", refusal.error.as_deref(), Some(error))
+        }
+        (_, other) => Err(format!("want {result}, got {other:?}").into()),
+    }
+}
+
+/// A client that proves possession of a key takes no token that is not bound to it, so the server has to bind it.
+fn bound(mut reply: Reply, is_bound: bool) -> Reply {
+    if is_bound {
+        reply.body = reply.body.replace("Bearer", "DPoP");
+    }
+    reply
+}
+
+pub(crate) fn ciba(vector: &Vector, asks: &mut Asks) -> Verdict {
+    let input = &vector.input;
+    if asks.lang == Lang::Browser {
+        return Err(No::OutOfReach(
+            "a page has no secret, and nobody can notify it",
+        ));
+    }
+    if let Some(said) = input.get("ack_response") {
+        let call = In::operation("backchannel_authentication", usual());
+        let got = answered(&Rules::default(), client(), call, said, asks)?;
+        return outcome(&vector.expected, got).map(drop);
+    }
+    if let Some(answers) = input["token_responses"].as_array() {
+        return acknowledged(vector, answers, asks);
+    }
+    if input.get("ping").is_some() || input.get("ping_auth_req_id").is_some() {
+        return ping(vector, asks);
+    }
+    if let Some(claims) = input.get("push_id_token_claims") {
+        return push(vector, claims, asks);
+    }
+    let call = In::operation("backchannel_authentication", ask(input));
+    let talk = Conversation::new(Some(server(&Rules::default())), Some(client())).then(NOW, call);
+    let sent = match asks.play(&talk)?.pop() {
+        Some(Said::Send(sent)) => Ok(sent),
+        Some(Said::Error(refusal)) => Err(refusal),
+        other => return Err(format!("want a request, got {other:?}").into()),
+    };
+    let Some(sent) = outcome(&vector.expected, sent)? else {
+        return Ok(());
+    };
+    for pair in vector.expected["params_have"]
+        .as_array()
+        .into_iter()
+        .flatten()
+    {
+        let [name, value] = texts(pair).try_into().map_err(|_| "no pair")?;
+        same(&name, sent.parameter(&name)?, Some(value))?;
+    }
+    let Some(shown) = vector.expected["shown_to_caller"].as_str() else {
+        return Ok(());
+    };
+    let said = json!({ "status": 200, "body": r#"{"auth_req_id":"x","expires_in":60}"# });
+    let call = In::operation("backchannel_authentication", ask(input));
+    match answered(&Rules::default(), client(), call, &said, asks)? {
+        Ok(Done::Record(record)) => same("shown", record["binding_message"].as_str(), Some(shown)),
+        other => Err(format!("want a record, got {other:?}").into()),
+    }
+}
+
+fn client() -> ClientConfig {
+    confidential(ID, "tXo3vY5kPq9sB2mN8rT1wZ4cE7hJ0gLd6fUaKxWiVnQ")
+}
+
+/// What any request needs.
+fn usual() -> Value {
+    json!({ "scope": "openid", "login_hint": "a" })
+}
+
+/// What a vector asks with. One that names nothing but its scope is about that, and has a hint.
+fn ask(input: &Value) -> Value {
+    let mut all = match input.get("scope") {
+        Some(_) => usual(),
+        None => json!({ "scope": "openid" }),
+    };
+    if let (Some(all), Some(input)) = (all.as_object_mut(), input.as_object()) {
+        all.extend(input.clone());
+    }
+    all
+}
+
+/// The acknowledgement, and the questions after it.
+fn acknowledged(vector: &Vector, answers: &[Value], asks: &mut Asks) -> Verdict {
+    let call = In::operation("backchannel_authentication", usual());
+    let said = json!({ "status": 200, "body": vector.input["ack"].to_string() });
+    let begun = answered(&Rules::default(), client(), call, &said, asks)?;
+    let begun = match begun {
+        Ok(Done::Record(record)) => Ok(record),
+        Ok(other) => return Err(format!("want a record, got {other:?}").into()),
+        Err(refusal) => Err(refusal),
+    };
+    let Some(begun) = outcome(&vector.expected, begun)? else {
+        return Ok(());
+    };
+    // What stands there without openid leaves no ID token to be verified: how often is asked does not depend on it.
+    let call = In::operation(
+        "backchannel_login",
+        json!({
+            "auth_req_id": begun["auth_req_id"],
+            "interval": begun["interval"].as_f64().map(|seconds| seconds as u64),
+            "expires_at": begun["expires_at"].as_f64().map(|seconds| seconds as u64),
+        }),
+    );
+    sequence(vector, answers, client(), call, asks)
+}
+
+fn ping(vector: &Vector, asks: &mut Asks) -> Verdict {
+    let token = vector
+        .text("client_notification_token")
+        .unwrap_or("t0ken-of-the-request");
+    let (authorization, body) = match vector.input.get("ping") {
+        Some(ping) => (ping["authorization"].clone(), ping["body"].clone()),
+        None => {
+            let named = json!({ "auth_req_id": vector.input["ping_auth_req_id"] });
+            (format!("Bearer {token}").into(), named.to_string().into())
+        }
+    };
+    let call = In::operation(
+        "verify_ping",
+        json!({
+            "auth_req_id": "x", "client_notification_token": token,
+            "authorization": authorization, "body": body,
+        }),
+    );
+    let talk = Conversation::new(Some(server(&Rules::default())), Some(client())).then(NOW, call);
+    let refusal = match asks.play(&talk)?.pop() {
+        Some(Said::Error(refusal)) => refusal,
+        // Nothing is asked.
+        other => return Err(format!("want a refusal, got {other:?}").into()),
+    };
+    if let Some(status) = vector.expected["http_status"].as_u64() {
+        same("status", refusal.answer_status.map(u64::from), Some(status))?;
+    }
+    classes::check(
+        &refusal,
+        &[vector.expected["error"].as_str().unwrap_or_default()],
+    )
+}
+
+fn push(vector: &Vector, claims: &Value, asks: &mut Asks) -> Verdict {
+    let mut all = json!({
+        "iss": ISSUER, "aud": ID, "sub": "u", "iat": NOW, "exp": NOW + 60, "at_hash": "x",
+    });
+    if let (Some(all), Some(claims)) = (all.as_object_mut(), claims.as_object()) {
+        all.extend(claims.clone());
+    }
+    let id_token = signed("rsa1", Alg::Rs256, None, &all)?;
+    let body = json!({
+        "auth_req_id": "x", "access_token": "a", "token_type": "Bearer", "id_token": id_token,
+    });
+    let call = In::operation(
+        "take_pushed",
+        json!({
+            "auth_req_id": "x", "client_notification_token": "n", "authorization": "Bearer n",
+            "body": body.to_string(), "scope": "openid",
+        }),
+    );
+    let talk = Conversation::new(Some(server(&Rules::default())), Some(client())).then(NOW, call);
+    let talk = talk.then(NOW, In::Reply(Reply::json(&key_set(&Value::Null))));
+    let mut entries = asks.play(&talk)?.into_iter();
+    request(entries.next())?;
+    match entries.next() {
+        Some(Said::Error(refusal)) => classes::check(
+            &refusal,
+            &[vector.expected["error"].as_str().unwrap_or_default()],
+        ),
+        other => Err(format!("want a refusal, got {other:?}").into()),
+    }
+}
