@@ -3,7 +3,9 @@
 mod call;
 mod completions;
 mod demo;
+mod device;
 mod discover;
+mod exchange;
 mod format;
 mod inspect;
 mod introspect;
@@ -44,6 +46,9 @@ pub(crate) enum Command {
     /// Log a person in with the browser
     #[command(after_help = login::EXAMPLES)]
     Login(login::Login),
+    /// Exchange a token for another one (RFC 8693)
+    #[command(after_help = exchange::EXAMPLES)]
+    Exchange(exchange::Exchange),
     /// Call an API with a token
     #[command(after_help = call::EXAMPLES)]
     Call(call::Call),
@@ -94,6 +99,7 @@ pub(crate) fn run(command: Command, global: &Global, output: Output) -> Result<(
         Command::Demo(demo) => demo.run(output),
         Command::Token(token) => token.run(global, output),
         Command::Login(login) => login.run(global, output),
+        Command::Exchange(exchange) => exchange.run(global, output),
         Command::Call(call) => call.run(global, output),
         Command::Refresh(refresh) => refresh.run(global, output),
         Command::Logout(logout) => logout.run(global, output),

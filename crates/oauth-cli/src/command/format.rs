@@ -2,10 +2,12 @@
 
 use clap::ValueEnum;
 use oauth_core::Tokens;
+use serde_json::{Value, json};
 
 use super::token;
 use crate::output::{self, Failure, Output};
 use crate::shell::quote;
+use crate::time::rfc3339;
 
 /// How an access token is printed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -18,6 +20,23 @@ pub(super) enum Format {
     Curl,
     /// What --json prints
     Json,
+    /// The token alone
+    Raw,
+    /// What kubectl takes of a credential plugin, with when the token ends
+    ExecCredential,
+}
+
+/// <https://kubernetes.io/docs/reference/access-authn-authz/authentication/#client-go-credential-plugins>
+fn exec_credential(tokens: &Tokens) -> Value {
+    let mut status = json!({ "token": tokens.access_token.expose() });
+    if let (Some(end), Some(status)) = (tokens.expires_at(), status.as_object_mut()) {
+        status.insert("expirationTimestamp".to_owned(), rfc3339(end).into());
+    }
+    json!({
+        "apiVersion": "client.authentication.k8s.io/v1",
+        "kind": "ExecCredential",
+        "status": status,
+    })
 }
 
 impl Format {
@@ -33,6 +52,8 @@ impl Format {
                 output::print(format_args!("header = \"{header}\""))
             }
             Self::Json => output::print(token::record(tokens)),
+            Self::Raw => output::print(token),
+            Self::ExecCredential => output::print(exec_credential(tokens)),
         }
     }
 }

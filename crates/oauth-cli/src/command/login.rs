@@ -7,6 +7,8 @@ use std::time::Duration;
 
 use clap::Args;
 use oauth_core::endpoint::revocation::Revocation;
+use oauth_core::flow::redeem::Login as SignedIn;
+use oauth_core::grant::TokenRequest;
 use oauth_core::token::TokenKind;
 use oauth_core::{AuthorizationRequest, Tokens};
 use oauth_reqwest::blocking::Listener;
@@ -14,7 +16,7 @@ use oauth_reqwest::browser;
 use oauth_reqwest::loopback::Stray;
 use serde_json::json;
 
-use super::token;
+use super::{device, token};
 use crate::Global;
 use crate::login_record::LoginRecord;
 use crate::output::{Failure, Output, complain};
@@ -31,6 +33,7 @@ Examples:
     --scope \"openid email\" --save tokens.json
   oauth login --issuer https://as.example --client-id app --client-auth none \\
     --no-browser --redirect-uri http://localhost:8080/cb
+  oauth login --profile acme --device
   oauth login --provider socios --client-id key --client-secret-file key.txt \\
     --param partner_tag=acme
 
@@ -40,7 +43,8 @@ this user: see oauth token. With --save they go to that file only, and with neit
 token is printed on stdout. With --json the URL to open is on stderr, as `authorization_url`.
 
 The URL is always printed. If the browser is on another machine, as over SSH, it ends at an \
-address that shows an error: paste that address into the terminal.";
+address that shows an error: paste that address into the terminal. Where there is no browser at all, \
+--device shows a code to be entered on another device, if the server offers that.";
 
 /// Logs a person in with the browser.
 #[derive(Debug, Args)]
@@ -64,6 +68,9 @@ pub(crate) struct Login {
     /// How many seconds to wait for the browser to come back
     #[arg(long, value_name = "SECONDS", default_value_t = 300)]
     timeout: u64,
+    /// Show a code to be entered on another device, and open nothing here (RFC 8628)
+    #[arg(long, conflicts_with_all = ["parameters", "no_browser", "port", "path"])]
+    device: bool,
     /// Write the tokens to this file, readable by this user alone
     #[arg(long, value_name = "FILE")]
     save: Option<PathBuf>,
@@ -87,11 +94,60 @@ impl Login {
         grants
             .as_ref()
             .map_or(Ok(()), |grants| grants.try_out(&setup))?;
-        let wanted = Wanted {
-            port: self.port,
-            path: self.path,
+        let (redeemed, typed) = match self.device {
+            true => (device::sign_in(&setup, asked, output)?, None),
+            false => {
+                let in_browser = InBrowser {
+                    parameters: self.parameters,
+                    no_browser: self.no_browser,
+                    wanted: Wanted {
+                        port: self.port,
+                        path: self.path,
+                    },
+                    timeout: self.timeout,
+                };
+                in_browser.sign_in(&mut setup, asked, output)?
+            }
         };
-        let mut listener = redirect::listener(&setup.profile, wanted)?;
+        if let Some(id_token) = &redeemed.id_token {
+            output.note(format_args!("signed in: {}", id_token.subject()));
+        }
+        let record = LoginRecord::of(&redeemed.tokens, redeemed.id_token.as_ref());
+        let tokens = redeemed.tokens;
+        output.note(format_args!("logged in: {}", token::summary(&tokens)));
+        match (file, grants) {
+            (Some(file), _) => file.draft()?.commit(&tokens),
+            (None, Some(grants)) => {
+                let mut home = Home {
+                    setup: &setup,
+                    grants: &grants,
+                    typed,
+                    output,
+                };
+                home.store(tokens, record, self.replace)
+            }
+            (None, None) => print(&tokens, output),
+        }
+    }
+}
+
+/// A login in the browser of this machine, or of another one.
+struct InBrowser {
+    parameters: Vec<(String, String)>,
+    no_browser: bool,
+    wanted: Wanted,
+    timeout: u64,
+}
+
+impl InBrowser {
+    /// Who signed in, and who answers what is typed.
+    fn sign_in(
+        self,
+        setup: &mut Setup,
+        asked: TokenRequest,
+        output: Output,
+    ) -> Result<(SignedIn, Option<Receiver<String>>), Failure> {
+        let mut listener = redirect::listener(&setup.profile, self.wanted)?;
         setup.admit(listener.redirect_uri())?;
         let ask = AuthorizationRequest::new(listener.redirect_uri().clone());
         let mut ask = ask.requesting(asked);
@@ -118,25 +174,7 @@ impl Login {
         let listener = listener.on_stray(move |stray| tell(stray, output));
         let callback = listener.wait(&pending, Duration::from_secs(self.timeout))?;
         let redeemed = setup.net.run(setup.client.redeem(pending, &callback)?)?;
-        if let Some(id_token) = &redeemed.id_token {
-            output.note(format_args!("signed in: {}", id_token.subject()));
-        }
-        let record = LoginRecord::of(&redeemed.tokens, redeemed.id_token.as_ref());
-        let tokens = redeemed.tokens;
-        output.note(format_args!("logged in: {}", token::summary(&tokens)));
-        match (file, grants) {
-            (Some(file), _) => file.draft()?.commit(&tokens),
-            (None, Some(grants)) => {
-                let mut home = Home {
-                    setup: &setup,
-                    grants: &grants,
-                    typed,
-                    output,
-                };
-                home.store(tokens, record, self.replace)
-            }
-            (None, None) => print(&tokens, output),
-        }
+        Ok((redeemed, typed))
     }
 }
 

@@ -24,6 +24,8 @@ pub(super) struct Authority {
     pub(super) codes: HashMap<String, Code>,
     pub(super) refresh: HashMap<String, Refresh>,
     pub(super) devices: HashMap<String, Device>,
+    /// In seconds.
+    pub(super) device_interval: u64,
     access: HashMap<String, Access>,
     windows: HashMap<String, Window>,
     salt: String,
@@ -134,6 +136,7 @@ impl Authority {
             codes: HashMap::new(),
             refresh: HashMap::new(),
             devices: HashMap::new(),
+            device_interval: 5,
             access: HashMap::new(),
             windows: HashMap::new(),
             minted: 0,

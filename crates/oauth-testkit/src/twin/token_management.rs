@@ -140,7 +140,7 @@ pub(super) fn device_authorization(
         "verification_uri": page,
         "verification_uri_complete": format!("{page}?user_code={user_code}"),
         "expires_in": 600,
-        "interval": 5,
+        "interval": authority.device_interval,
     });
     let subject = Some(SUBJECT.to_owned());
     let device = Device {
@@ -154,7 +154,7 @@ pub(super) fn device_authorization(
         user_code,
         approval: Approval::Pending,
         expires: plus(at, 600),
-        interval: 5,
+        interval: authority.device_interval,
         polled: None,
     };
     authority.devices.insert(device_code, device);

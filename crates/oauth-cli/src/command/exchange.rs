@@ -1,0 +1,133 @@
+//! `oauth exchange`: one token for another (RFC 8693).
+
+use std::path::PathBuf;
+
+use clap::Args;
+use oauth_core::Secret;
+use oauth_core::grant::TokenExchange;
+
+use super::format::Format;
+use super::token;
+use crate::Global;
+use crate::output::{Failure, Output};
+use crate::secret_source::Source;
+use crate::setup::{Need, Plan, ServerArgs};
+use crate::token_request::TokenRequestArgs;
+
+pub(super) const EXAMPLES: &str = "\
+Examples:
+  oauth exchange --profile acme --subject-token-env TOKEN \\
+    --audience https://backend.example
+  oauth exchange --issuer https://as.example --client-id api --key api.pem \\
+    --subject-token-file - --actor-token-file actor.jwt --actor-token-type jwt \\
+    --scope read < incoming-token
+  oauth exchange --profile idp --subject-token-file id_token \\
+    --subject-token-type id_token --requested-token-type id-jag \\
+    --audience https://as.chat.example --resource https://api.chat.example/
+
+Types are access_token, refresh_token, id_token, saml1, saml2, jwt, id-jag, or any URI. Only the token \
+that was issued is printed; of which type it is, --json says. One whose token_type is N_A is nothing to \
+call an API with.";
+
+/// Exchanges a token for another one.
+#[derive(Debug, Args)]
+pub(crate) struct Exchange {
+    #[command(flatten)]
+    server: ServerArgs,
+    /// Read the token to be exchanged from this environment variable
+    #[arg(
+        long,
+        value_name = "VAR",
+        help_heading = "Token",
+        required_unless_present = "subject_token_file"
+    )]
+    subject_token_env: Option<String>,
+    /// Read it from this file; - is stdin
+    #[arg(
+        long,
+        value_name = "PATH",
+        help_heading = "Token",
+        conflicts_with = "subject_token_env"
+    )]
+    subject_token_file: Option<PathBuf>,
+    /// Its type
+    #[arg(
+        long,
+        value_name = "TYPE",
+        help_heading = "Token",
+        default_value = "access_token"
+    )]
+    subject_token_type: String,
+    /// Read the token of who acts for the subject from this environment variable
+    #[arg(long, value_name = "VAR", help_heading = "Token")]
+    actor_token_env: Option<String>,
+    /// Read it from this file; - is stdin
+    #[arg(
+        long,
+        value_name = "PATH",
+        help_heading = "Token",
+        conflicts_with = "actor_token_env"
+    )]
+    actor_token_file: Option<PathBuf>,
+    /// Its type
+    #[arg(long, value_name = "TYPE", help_heading = "Token")]
+    actor_token_type: Option<String>,
+    /// The type that is wanted [default: what the server gives by itself]
+    #[arg(long, value_name = "TYPE", help_heading = "Token")]
+    requested_token_type: Option<String>,
+    #[command(flatten)]
+    asked: TokenRequestArgs,
+    /// How to print the token
+    #[arg(long, value_enum)]
+    format: Option<Format>,
+}
+
+const OPTIONS: &str = "give it with --subject-token-env VAR or --subject-token-file PATH (- is stdin), and an actor's with --actor-token-env or --actor-token-file";
+
+impl Exchange {
+    pub(super) fn run(self, global: &Global, output: Output) -> Result<(), Failure> {
+        let plan = Plan::new(self.server, global)?;
+        let asked = plan.asked(&self.asked)?;
+        let subject = Source::chosen(
+            self.subject_token_env.as_ref(),
+            self.subject_token_file.as_ref(),
+        );
+        let actor = Source::chosen(
+            self.actor_token_env.as_ref(),
+            self.actor_token_file.as_ref(),
+        );
+        let all = [subject.as_ref(), actor.as_ref()];
+        let from_stdin = all
+            .iter()
+            .flatten()
+            .filter(|source| source.is_stdin())
+            .count();
+        if from_stdin > 1 {
+            return Err(Failure::usage("usage.stdin", "stdin is one token", OPTIONS));
+        }
+        let read =
+            |source: Option<Source>, what: &str| -> Result<Option<Secret<String>>, Failure> {
+                source.map(|source| source.read(what, OPTIONS)).transpose()
+            };
+        let missing = || Failure::usage("usage.token", "no subject token is given", OPTIONS);
+        let subject = read(subject, "the subject token")?.ok_or_else(missing)?;
+        let actor = read(actor, "the actor token")?;
+        let grant = TokenExchange::new(subject, &self.subject_token_type)?;
+        let mut grant = grant.actor(actor, self.actor_token_type.as_deref())?;
+        if let Some(name) = &self.requested_token_type {
+            grant = grant.requested_token_type(name)?;
+        }
+        let setup = plan.set_up(Need::Perhaps, from_stdin > 0)?;
+        let tokens = setup.net.run(setup.client.token(grant, asked))?;
+        if let Some(format) = self.format {
+            return format.print(&tokens, output);
+        }
+        token::warn(&tokens, output);
+        let mut record = token::record(&tokens);
+        if let Some(members) = record.as_object_mut() {
+            let issued = tokens.issued_token_type();
+            members.insert("issued_token_type".to_owned(), issued.into());
+        }
+        output.result(tokens.access_token.expose(), &record)
+    }
+}
