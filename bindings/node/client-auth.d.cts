@@ -88,6 +88,14 @@ export function privateKeyJwt(key: string | readonly string[], options?: Private
 export function clientSecretJwt(secret: string, options?: ClientSecretJwtOptions): ClientAuth
 
 /**
+ * A service account of Google: `file` is the text of the JSON file that Google's console gives, and the `clientId` of the
+ * client is its `client_email`. The client's own tokens, those of `clientCredentials()`, are the account's; with a
+ * `subject` they are those of this person, whose organisation has allowed the account to act for its members. A client
+ * of a text that is none throws `provider.data`, of a key that is none `key.*`.
+ */
+export function serviceAccount(file: string, options?: { subject?: string | undefined }): ClientAuth
+
+/**
  * A workload's token in place of a key (RFC 7521 section 4.2), such as Kubernetes and SPIFFE helpers write
  * it. The file is read anew for each request, and once more when the server refuses the token and it has
  * been replaced meanwhile. A request rejects with `client_auth.assertion_malformed`,

@@ -485,8 +485,28 @@ export interface LoginOptions extends CallOptions, LoginRequest {
   path?: string
   /** Instead of both: a redirect URI that is registered as a whole. */
   redirectUri?: string | undefined
+  /**
+   * For a machine without a browser, if the server offers it (RFC 8628): the person enters a code on another device.
+   * Scope, resource, audience and `tokenExtra` hold for it too, and nothing that is about a browser; the server says
+   * how long the person may take.
+   */
+  device?: boolean
+  /** Shows the code; by default its prompt, which says what for and where, is printed on standard error. */
+  show?: (code: DeviceCode) => unknown
+  /** What the prompt says the code is for, such as `sign in to example-cli on build-7`. */
+  purpose?: string | undefined
 }
-/** The login of native apps (RFC 8252): a loopback listener, the person's browser, the tokens. */
+/** The login of native apps (RFC 8252): a loopback listener, the person's browser, the tokens; or a code elsewhere. */
 export function login(client: Client, options?: LoginOptions): Promise<Tokens>
+/**
+ * Tokens of the server of `client` for somebody who has signed in at the identity provider, whose client the other one
+ * is: the assertion for that server, then the tokens for it (draft-ietf-oauth-identity-assertion-authz-grant). Both
+ * are configured by the organisation, and never taken from what a resource says. Call it again for new tokens: an
+ * assertion is good once.
+ */
+export function identityAssertionGrant(
+  identityProvider: Client, tokens: Tokens, client: Client,
+  options?: CallOptions & { scope?: string | readonly string[] | undefined; resource?: readonly string[] | undefined },
+): Promise<Tokens>
 /** Opens a URL in the person's browser, without a shell. */
 export function openBrowser(url: URL): void

@@ -7,6 +7,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use bytes::Bytes;
 use http::{Request, Response};
+use oauth_core::assertion::Assertion;
 use oauth_core::client_auth::{
     AssertionAudience, AssertionProfile, Certificate, ClientAssertion, Credentials,
     FederatedAssertion,
@@ -16,7 +17,6 @@ use oauth_core::endpoint::introspection::Introspection;
 use oauth_core::endpoint::revocation::Revocation;
 use oauth_core::error::Cause;
 use oauth_core::exchange::Boxed;
-use oauth_core::flow::assertion::Assertion;
 use oauth_core::flow::authorization::{AuthorizationRequest, Push};
 use oauth_core::issuer::{Issuer, RedirectUri};
 use oauth_core::jose::Alg;

@@ -117,6 +117,11 @@ function clientSecretJwt(secret, { alg, audience } = {}) {
   return new ClientAuth({ method: 'client_secret_jwt', source: checkText(secret, 'secret'), alg, audience })
 }
 
+/** A service account of Google (RFC 7523 section 2.1). */
+function serviceAccount(file, { subject } = {}) {
+  return new ClientAuth({ method: 'service_account', source: checkText(file, 'file'), subject })
+}
+
 /** A workload's token in a file (RFC 7521 section 4.2). */
 function assertionFile(path, { audience, profile, clientId } = {}) {
   return new ClientAuth({ method: 'file', source: pathOf(path), audience, profile, clientId })
@@ -128,4 +133,4 @@ function assertionFunction(read, { audience, profile, clientId } = {}) {
   return new ClientAuth({ method: 'function', source: '', audience, profile, clientId }, new AssertionFunction(read))
 }
 
-module.exports = { ClientAuth, assertionFile, assertionFunction, clientSecretJwt, privateKeyJwt }
+module.exports = { ClientAuth, assertionFile, assertionFunction, clientSecretJwt, privateKeyJwt, serviceAccount }

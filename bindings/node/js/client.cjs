@@ -195,8 +195,9 @@ class Client extends Operations {
   }
 }
 
-/** The login of native apps (RFC 8252): a loopback listener, the person's browser, the tokens. */
+/** The login of native apps (RFC 8252): a loopback listener, the person's browser, the tokens; or a code elsewhere. */
 async function login(client, options = {}) {
+  if (options.device) return deviceLogin(client, options)
   const { open = show, paste, port = 0, path, redirectUri, timeoutMs = 300_000, signal, ...ask } = options
   signal?.throwIfAborted()
   checkLimit(timeoutMs)
@@ -217,6 +218,30 @@ async function login(client, options = {}) {
     over.abort()
     listener.close()
   }
+}
+
+/** A login with a code that the person enters on another device (RFC 8628). */
+async function deviceLogin(client, { show: shown = prompt, purpose, scope, resource, audience, tokenExtra: extra, signal }) {
+  const asked = { scope, resource, audience, extra }
+  const code = await client.deviceAuthorization({ ...asked, purpose }, { signal })
+  await shown(code)
+  const { deviceCode, expiresAt, interval } = code
+  return client.deviceLogin({ ...asked, deviceCode, expiresAt, interval }, { signal })
+}
+
+function prompt(code) {
+  console.error(code.prompt)
+}
+
+/**
+ * Tokens of the server of `client` for somebody who has signed in at the identity provider: the assertion for it, then
+ * the tokens for that.
+ */
+async function identityAssertionGrant(identityProvider, tokens, client, { scope, resource, audience, extra, ...call } = {}) {
+  const asked = { scope, resource, audience, extra }
+  const { assertion } = await identityProvider.requestIdentityAssertion(
+    { ...asked, subjectToken: tokens.idToken, issuer: client.server.issuer }, call)
+  return client.redeemIdentityAssertion({ assertion }, call)
 }
 
 /** Asks for the address where a browser ended elsewhere, until it is one of this login. Never fulfilled: the listener is. */
@@ -257,4 +282,4 @@ async function lifting(call) {
   }
 }
 
-module.exports = { Client, introspectingOf, login, openBrowser, sourceOf }
+module.exports = { Client, identityAssertionGrant, introspectingOf, login, openBrowser, sourceOf }

@@ -2,8 +2,8 @@
 
 const { OAuthError, Denied, Malformed, Untrusted, Lost, Misuse } = require('./errors.cjs')
 const { Api } = require('./api.cjs')
-const { assertionFile, assertionFunction, clientSecretJwt, privateKeyJwt } = require('./client-auth.cjs')
-const { Client, login, openBrowser } = require('./client.cjs')
+const { assertionFile, assertionFunction, clientSecretJwt, privateKeyJwt, serviceAccount } = require('./client-auth.cjs')
+const { Client, identityAssertionGrant, login, openBrowser } = require('./client.cjs')
 const { Exchange, run } = require('./exchange.cjs')
 const { FixedToken, fixedToken } = require('./fixed.cjs')
 const { drain, keep } = require('./keep.cjs')
@@ -63,6 +63,7 @@ module.exports = {
   discovery,
   drain,
   fixedToken,
+  identityAssertionGrant,
   keep,
   login,
   openBrowser,
@@ -71,6 +72,7 @@ module.exports = {
   providerFile,
   providers,
   run,
+  serviceAccount,
   stepUp,
 }
 // end of what is generated

@@ -43,6 +43,7 @@ export const {
   discovery,
   drain,
   fixedToken,
+  identityAssertionGrant,
   keep,
   login,
   openBrowser,
@@ -51,5 +52,6 @@ export const {
   providerFile,
   providers,
   run,
+  serviceAccount,
   stepUp,
 } = core

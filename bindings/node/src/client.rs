@@ -78,9 +78,9 @@ pub struct NativeClientOptions {
 /// What the assertions of a client are made of.
 #[napi(object, object_to_js = false)]
 pub struct NativeAssertion {
-    /// `client_secret_jwt`, `private_key_jwt`, `file` or `function`.
+    /// `client_secret_jwt`, `private_key_jwt`, `service_account`, `file` or `function`.
     pub method: String,
-    /// The secret or the path; empty for keys and for a function.
+    /// The secret, the path, or the text of a service account's file; empty for keys and for a function.
     pub source: String,
     /// The keys, the newest first.
     pub keys: Option<Vec<String>>,
@@ -98,6 +98,8 @@ pub struct NativeAssertion {
     pub profile: Option<String>,
     /// `omitted` or `sent`.
     pub client_id: Option<String>,
+    /// For whom a service account acts.
+    pub subject: Option<String>,
 }
 
 /// The public halves of the keys of a `private_key_jwt`, as a JWK Set in JSON.
@@ -130,6 +132,10 @@ impl NativeAssertion {
                 alg: alg.unwrap_or_else(|| "HS256".to_owned()),
                 audience,
             })),
+            "service_account" => {
+                let file = Secret::new(self.source);
+                Ok(Auth::ServiceAccount(file, self.subject))
+            }
             "file" | "function" => {
                 let mut assertion = match function {
                     None => FederatedAssertion::new(AssertionFile::new(self.source)),

@@ -63,6 +63,15 @@ pub(crate) struct PrivateKeyJwt;
 #[pyclass(frozen, extends = ClientAuth, module = "oauth_core")]
 pub(crate) struct FederatedAssertion;
 
+/// A service account of Google: its file says who it is, and its key signs (RFC 7523 section 2.1).
+///
+/// file is the text of the JSON file that Google's console gives, and the client_id of the client is its
+/// client_email. The client's own tokens, those of client_credentials(), are the account's; with a subject they
+/// are those of this person, whose organisation has allowed the account to act for its members. provider.data for
+/// a file that is none, key.* for its key.
+#[pyclass(frozen, extends = ClientAuth, module = "oauth_core")]
+pub(crate) struct ServiceAccount;
+
 /// tls_client_auth: the certificate of the connection, attested by an authority (RFC 8705 section 2.1).
 ///
 /// The Network has the certificate.
@@ -240,6 +249,19 @@ fn calling(function: Py<PyAny>) -> Federated {
         });
         answer.unwrap_or_else(|| Err(Cause::unsent("the interpreter is shutting down")))
     })
+}
+
+#[pymethods]
+impl ServiceAccount {
+    #[new]
+    #[pyo3(signature = (file, /, *, subject = None))]
+    fn new(file: String, subject: Option<String>) -> PyClassInitializer<Self> {
+        ClientAuth(Auth::ServiceAccount(secret(file), subject)).with(Self)
+    }
+
+    fn __repr__(&self) -> &'static str {
+        "ServiceAccount([redacted])"
+    }
 }
 
 #[pymethods]

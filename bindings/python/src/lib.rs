@@ -49,7 +49,7 @@ mod _native {
     #[pymodule_export]
     use super::client_auth::{
         ClientAuth, ClientSecretBasic, ClientSecretJwt, ClientSecretPost, FederatedAssertion,
-        PrivateKeyJwt, Public, SelfSignedTlsClientAuth, TlsClientAuth,
+        PrivateKeyJwt, Public, SelfSignedTlsClientAuth, ServiceAccount, TlsClientAuth,
     };
     #[pymodule_export]
     use super::dpop::DpopKey;

@@ -25,9 +25,10 @@ use crate::flow::logout::LogoutRequest;
 use crate::flow::redeem::{self, Login};
 #[cfg(feature = "sha2")]
 use crate::flow::resource::Api;
+use crate::flow::signing;
 use crate::flow::userinfo;
 use crate::flow::verification::{self, Verification};
-use crate::grant::{ClientCredentials, Grant, Refresh, TokenRequest};
+use crate::grant::{Grant, Refresh, TokenRequest};
 use crate::issuer::{Issuer, RedirectUri};
 use crate::jose::{Alg, Claims, KeySet};
 use crate::moment::{Moment, UnixTime};
@@ -324,7 +325,7 @@ impl Client {
         &self,
         token_request: R,
     ) -> impl Exchange<Output = Tokens> + Send + use<R> {
-        self.token(ClientCredentials, token_request)
+        signing::own(Arc::clone(&self.0), token_request.into())
     }
 
     /// Exchanges any grant for tokens, for what is `asked`: a [`TokenRequest`], or a [`Scope`] alone.

@@ -32,6 +32,7 @@ pub struct ClientAuth(pub(crate) Method);
 #[derive(Debug, Clone)]
 pub(crate) enum Method {
     None,
+    Unnamed,
     Basic(Secret<String>),
     Post(Secret<String>),
     Jwt(Arc<dyn ClientJwt>),
@@ -42,6 +43,14 @@ impl ClientAuth {
     /// A public client: it only names itself (`none`).
     pub const fn none() -> Self {
         Self(Method::None)
+    }
+
+    /// Nobody is named: for grants whose assertion says who asks ("the client_id is unnecessary", RFC 7521
+    /// section 4.1), such as those of service accounts ([`Client::with_own_assertion`]).
+    ///
+    /// [`Client::with_own_assertion`]: crate::Client::with_own_assertion
+    pub const fn unnamed() -> Self {
+        Self(Method::Unnamed)
     }
 
     /// `client_secret_basic`: form-encoded, then Basic (RFC 6749 section 2.3.1).
@@ -98,7 +107,7 @@ impl ClientAuth {
     /// The registered name of the method, such as `client_secret_basic`.
     pub fn name(&self) -> &'static str {
         match &self.0 {
-            Method::None => "none",
+            Method::None | Method::Unnamed => "none",
             Method::Basic(_) => "client_secret_basic",
             Method::Post(_) => "client_secret_post",
             Method::Jwt(jwt) => jwt.name(),
@@ -109,7 +118,7 @@ impl ClientAuth {
 
     /// Whether the client can prove who it is.
     pub const fn is_confidential(&self) -> bool {
-        !matches!(self.0, Method::None)
+        !matches!(self.0, Method::None | Method::Unnamed)
     }
 
     /// The shared secret, to keep it out of URLs and error texts.
@@ -117,7 +126,7 @@ impl ClientAuth {
         match &self.0 {
             Method::Basic(secret) | Method::Post(secret) => Some(secret.expose()),
             Method::Jwt(jwt) => jwt.secret(),
-            Method::None | Method::Tls(_) => None,
+            Method::None | Method::Unnamed | Method::Tls(_) => None,
         }
     }
 
@@ -145,6 +154,7 @@ impl ClientAuth {
     pub(crate) fn write(&self, client_id: (&str, &str), jwt: Option<&str>, form: &mut Form) {
         match (&self.0, jwt) {
             (Method::Jwt(method), Some(jwt)) => method.write(client_id, jwt, form),
+            (Method::Unnamed, _) => {}
             _ => {
                 let (parameter, id) = client_id;
                 form.push(parameter, id);

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use crate::http::header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE};
 use crate::http::{HeaderMap, HeaderName, HeaderValue};
 
+use crate::assertion::OwnAssertion;
 use crate::breaker::Breaker;
 use crate::client_auth::{self, ClientAuth, Method};
 pub use crate::client_id::ClientId;
@@ -97,6 +98,8 @@ pub struct ClientConfig {
     pub(crate) token_binding: TokenBinding,
     /// The rules that hold beyond those of the standards.
     pub(crate) profile: Option<Profile>,
+    /// What the client gets its own tokens with, in place of `client_credentials`.
+    pub(crate) own_assertion: Option<OwnAssertion>,
     /// What all clones share for good, whatever is changed on one of them.
     pub(crate) shared: Arc<Shared>,
     /// The `Authorization` header of a client that uses `client_secret_basic`. Computed once.
@@ -164,6 +167,7 @@ impl ClientConfig {
             request_encryption: None,
             token_binding: TokenBinding::None,
             profile: None,
+            own_assertion: None,
             shared: Arc::default(),
             basic: None,
         }

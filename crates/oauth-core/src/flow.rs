@@ -1,7 +1,6 @@
 //! Conversations that are more than one call, and the pure rules around them.
 
 pub mod access_token;
-pub mod assertion;
 pub mod authorization;
 pub mod backchannel;
 pub mod discovery;

@@ -1,8 +1,8 @@
 //! Assertions that the client signs itself, out of plain values.
 
 use oauth_core::Secret;
+use oauth_core::assertion::Assertion;
 use oauth_core::error::Error;
-use oauth_core::flow::assertion::Assertion;
 
 use crate::client::Client;
 

@@ -22,6 +22,10 @@ pub enum Auth {
     /// `private_key_jwt`.
     #[cfg(feature = "crypto")]
     PrivateKeyJwt(PrivateKeyJwt),
+    /// A service account of Google, with the text of its file; its own tokens are those of the account, or of this
+    /// person.
+    #[cfg(all(feature = "crypto", feature = "providers"))]
+    ServiceAccount(Secret<String>, Option<String>),
     /// A workload's token.
     Federated(FederatedAssertion),
     /// The certificate of the connection (RFC 8705).
@@ -75,6 +79,8 @@ impl Auth {
             Self::SecretJwt(jwt) => ClientAuth::assertion(jwt.assertion()?),
             #[cfg(feature = "crypto")]
             Self::PrivateKeyJwt(jwt) => ClientAuth::assertion(jwt.assertion(server)?),
+            #[cfg(all(feature = "crypto", feature = "providers"))]
+            Self::ServiceAccount(..) => ClientAuth::unnamed(),
             Self::Federated(assertion) => ClientAuth::federated(assertion),
             Self::Tls(certificate) => ClientAuth::tls(certificate),
         })

@@ -74,10 +74,34 @@ impl Client {
                 }
                 Auth::Documented(secret)
             }
+            #[cfg(all(feature = "crypto", feature = "providers"))]
+            Auth::ServiceAccount(file, subject) => {
+                return Self::of_service_account(server, client_id, &file, subject);
+            }
             chosen => chosen,
         };
         let auth = auth.at(&server.core)?;
         oauth_core::Client::new(server.core.clone(), id, auth).map(Self::from)
+    }
+
+    /// Google's own server, and the account's own name: anything else is a mistake.
+    #[cfg(all(feature = "crypto", feature = "providers"))]
+    fn of_service_account(
+        server: &Server,
+        client_id: &str,
+        file: &Secret<String>,
+        subject: Option<String>,
+    ) -> Result<Self, Error> {
+        let account = oauth_providers::ServiceAccount::from_json(file.expose())?;
+        let alg = Some(oauth_core::jose::Alg::Rs256);
+        let key = oauth_crypto::PrivateKey::read_with(account.private_key().expose(), alg)?;
+        let client = account.client(key.signing_key(account.private_key_id()), subject)?;
+        let is_google = server.core.issuer().as_str() == client.server().issuer().as_str();
+        if !is_google || client_id != account.client_email() {
+            let why = "a service account is a client of `google`, by its client_email";
+            return Err(Error::from(Misuse::Setup).about(why));
+        }
+        Ok(Self::from(client))
     }
 
     /// A public client of a preset that was read from JSON; its file, which says how a secret is

@@ -9,6 +9,7 @@
 mod facts;
 mod file;
 mod provider;
+mod service_account;
 mod template;
 mod variable;
 
@@ -17,6 +18,7 @@ use oauth_core::error::Misuse;
 
 pub use facts::{Allowance, Discovery, Documented, RateLimit, ResetUnit, Source, TokenFor};
 pub use provider::{Choices, Provider};
+pub use service_account::ServiceAccount;
 pub use variable::{Variable, VariableKind};
 
 /// A built-in provider.

@@ -11,6 +11,7 @@ coroutine for asyncio. ``drive`` runs the same conversations over an HTTP client
 
 from . import _records
 from ._client import Client, Exchanges
+from ._identity import aidentity_assertion_grant, identity_assertion_grant
 from ._login import alogin, login
 from ._native import (
     Api,
@@ -36,6 +37,7 @@ from ._native import (
     Response,
     Save,
     SelfSignedTlsClientAuth,
+    ServiceAccount,
     Send,
     Server,
     Sessions,
@@ -98,6 +100,7 @@ __all__ = [
     "SelfSignedTlsClientAuth",
     "Send",
     "Server",
+    "ServiceAccount",
     "Sessions",
     "Sign",
     "Sleep",
@@ -109,10 +112,12 @@ __all__ = [
     "Untrusted",
     "__version__",
     "adiscover",
+    "aidentity_assertion_grant",
     "alogin",
     "discover",
     "discover_exchange",
     "fixed_token",
+    "identity_assertion_grant",
     "login",
     "provider",
     "provider_file",

@@ -12,9 +12,11 @@ if TYPE_CHECKING:
 
     from ._client import Client
     from ._native import Flow, Tokens
+    from ._records import DeviceCode
 
     Open = Callable[[str], object]
     Paste = Callable[[], str]
+    Show = Callable[[DeviceCode], object]
 
 
 def login(
@@ -40,6 +42,9 @@ def login(
     tokens: Tokens | None = None,
     extra: Mapping[str, str] | None = None,
     token_extra: Mapping[str, str | Sequence[str]] | None = None,
+    device: bool = False,
+    show: Show | None = None,
+    purpose: str | None = None,
 ) -> Tokens:
     """Sends the person to the server, waits for the callback, and redeems its code (RFC 8252).
 
@@ -59,7 +64,27 @@ def login(
     ``resource`` and ``audience`` are asked for in the browser and when the code is redeemed; ``extra``
     are parameters of the provider's own in the URL, ``token_extra`` those of the token request. The others
     are as for ``begin_authorization``: the request is pushed and signed where the server wants that.
+
+    ``device=True`` is for a machine without a browser, if the server offers it (RFC 8628): the person enters a
+    code on another device. ``show`` gets the code; by default its prompt, which says what for, where, and to
+    enter no code of somebody else, is printed on standard error. ``purpose`` is what the prompt says it is for,
+    such as ``sign in to example-cli on build-7``. Scope, resource, audience and ``token_extra`` are as above,
+    the server says how long the person may take, and everything else is about a browser.
     """
+    if device:
+        code = client.device_authorization(
+            purpose=purpose, scope=scope, resource=resource, audience=audience, extra=token_extra
+        )
+        (show or _prompt)(code)
+        return client.device_login(
+            device_code=code.device_code,
+            expires_at=code.expires_at,
+            interval=code.interval,
+            scope=scope,
+            resource=resource,
+            audience=audience,
+            extra=token_extra,
+        )
     listener = Listener(port=port, path=path, redirect_uri=redirect_uri)
     flow = client.begin_authorization(
         redirect_uri=listener.redirect_uri,
@@ -106,8 +131,25 @@ async def alogin(
     tokens: Tokens | None = None,
     extra: Mapping[str, str] | None = None,
     token_extra: Mapping[str, str | Sequence[str]] | None = None,
+    device: bool = False,
+    show: Show | None = None,
+    purpose: str | None = None,
 ) -> Tokens:
     """login(), in a coroutine."""
+    if device:
+        code = await client.adevice_authorization(
+            purpose=purpose, scope=scope, resource=resource, audience=audience, extra=token_extra
+        )
+        (show or _prompt)(code)
+        return await client.adevice_login(
+            device_code=code.device_code,
+            expires_at=code.expires_at,
+            interval=code.interval,
+            scope=scope,
+            resource=resource,
+            audience=audience,
+            extra=token_extra,
+        )
     listener = Listener(port=port, path=path, redirect_uri=redirect_uri)
     flow = await client.abegin_authorization(
         redirect_uri=listener.redirect_uri,
@@ -137,6 +179,12 @@ def _show(url: str) -> None:
 
     print(f"The browser shows the login; if it does not, open this URL:\n{url}", file=sys.stderr)
     webbrowser.open(url)
+
+
+def _prompt(code: DeviceCode) -> None:
+    import sys
+
+    print(code.prompt, file=sys.stderr)
 
 
 def _ask(listener: Listener, flow: Flow, paste: Paste | None) -> None:

@@ -5,17 +5,18 @@ use std::sync::Arc;
 use bytes::Bytes;
 
 use super::Client;
+use crate::assertion::{Assertion, OwnAssertion};
 use crate::endpoint::backchannel_authentication::{BackchannelAuthentication, BackchannelRequest};
 use crate::endpoint::device_authorization::DeviceCode;
+use crate::error::Error;
 use crate::exchange::{Exchange, ExchangeExt as _, Ready};
-use crate::flow::assertion::Assertion;
 use crate::flow::backchannel::{self, AwaitedRequest};
 use crate::flow::identity_assertion::{
     self, IdentityAccess, IdentityAssertion, IdentityAssertionRequest,
 };
 use crate::flow::poll::{Pace, Poll};
 use crate::flow::redeem::{self, Identity, Login};
-use crate::flow::signing::Signing;
+use crate::flow::signing;
 use crate::grant::{self, Grant, TokenRequest};
 use crate::secret::Secret;
 use crate::token::Tokens;
@@ -31,10 +32,19 @@ impl Client {
         assertion: Assertion,
         token_request: R,
     ) -> impl Exchange<Output = Tokens> + Send + use<R> {
-        let (client, token_request) = (self.clone(), token_request.into());
-        let key = assertion.key().clone();
-        let signing = Signing::new(key, move |at| assertion.signing_input(at));
-        signing.then(move |_, jwt| Ok(client.token(grant::JwtBearer::new(jwt)?, token_request)))
+        signing::asserted(Arc::clone(&self.0), assertion, token_request.into())
+    }
+
+    /// Gets this client's own tokens with assertions that `make` makes for what is asked, in place of
+    /// `client_credentials`: [`Self::client_credentials`], and the renewal of the client's own grant. What is asked
+    /// for is for the assertion to say; beside it only resources, audiences and parameters are sent.
+    #[must_use]
+    pub fn with_own_assertion(
+        mut self,
+        make: impl Fn(&TokenRequest) -> Result<Assertion, Error> + Send + Sync + 'static,
+    ) -> Self {
+        Arc::make_mut(&mut self.0).own_assertion = Some(OwnAssertion(Arc::new(make)));
+        self
     }
 
     /// Asks for the tokens of a grant that waits for a person, at this pace, until there is an answer or the grant has

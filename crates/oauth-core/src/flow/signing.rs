@@ -1,10 +1,52 @@
-//! One JWS, signed in this process or by the host.
+//! One JWS, signed in this process or by the host; and the tokens for an assertion that is such a one.
+//!
+//! RFC 7523 <https://www.rfc-editor.org/rfc/rfc7523#section-2.1>
 
+use std::sync::Arc;
+
+use crate::assertion::Assertion;
+use crate::call::Call;
+use crate::client_config::ClientConfig;
 use crate::crypto::SigningKey;
+use crate::endpoint::token::Token;
 use crate::error::{Error, Misuse};
-use crate::exchange::{Exchange, Input, Step};
+use crate::exchange::{Boxed, Exchange, ExchangeExt as _, Input, Ready, Step};
+use crate::grant::{ClientCredentials, JwtBearer, TokenRequest};
 use crate::moment::Moment;
+use crate::scope::Scope;
 use crate::secret::Secret;
+use crate::token::Tokens;
+
+/// Tokens for an assertion.
+pub(crate) fn asserted(
+    config: Arc<ClientConfig>,
+    assertion: Assertion,
+    token_request: TokenRequest,
+) -> impl Exchange<Output = Tokens> + Send + use<> {
+    let signing = Signing::new(assertion.key().clone(), move |at| {
+        assertion.signing_input(at)
+    });
+    signing.then(move |_, jwt| {
+        Ok(Call::new(
+            config,
+            Token::new(JwtBearer::new(jwt)?, token_request),
+        ))
+    })
+}
+
+/// Tokens for the client itself.
+pub(crate) fn own(config: Arc<ClientConfig>, token_request: TokenRequest) -> Boxed<Tokens> {
+    let Some(own) = config.own_assertion.clone() else {
+        return Call::new(config, Token::new(ClientCredentials, token_request)).boxed();
+    };
+    let made = Ready::new(()).and_then(move |_, ()| {
+        let assertion = (own.0)(&token_request)?;
+        // The assertion says it.
+        Ok((assertion, token_request.scope(Scope::none())))
+    });
+    let tokens = made.then(|_, (assertion, request)| Ok(asserted(config, assertion, request)));
+    tokens.boxed()
+}
 
 /// Makes what is signed, of the moment it is signed in.
 type Content = Box<dyn FnOnce(&Moment) -> Result<String, Error> + Send>;

@@ -12,7 +12,8 @@ use crate::call::Call;
 use crate::endpoint::token::Token;
 use crate::error::{Cause, Error, Misuse};
 use crate::exchange::{Boxed, ExchangeExt as _};
-use crate::grant::{ClientCredentials, Refresh};
+use crate::flow::signing;
+use crate::grant::Refresh;
 use crate::moment::{Moment, UnixTime};
 use crate::scope::Scope;
 use crate::token::Tokens;
@@ -90,9 +91,7 @@ impl Keeper {
         let config = Arc::clone(&self.config);
         let mut token_request = self.id.token_request.clone();
         match &self.id.owner {
-            GrantOwner::Client => {
-                Ok(Call::new(config, Token::new(ClientCredentials, token_request)).boxed())
-            }
+            GrantOwner::Client => Ok(signing::own(config, token_request)),
             GrantOwner::Person(_) => {
                 let tokens = self.record.tokens.as_ref();
                 let token = tokens.and_then(|tokens| tokens.refresh_token.clone());

@@ -1,0 +1,54 @@
+"""Access to another server with a sign-in: both steps of an identity assertion grant as one call."""
+
+from __future__ import annotations
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Iterable, Sequence
+
+    from ._client import Client
+    from ._native import Tokens
+
+
+def identity_assertion_grant(
+    identity_provider: Client,
+    tokens: Tokens,
+    client: Client,
+    *,
+    scope: str | Iterable[str] | None = None,
+    resource: Sequence[str] | None = None,
+) -> Tokens:
+    """Tokens of the server of ``client`` for somebody who has signed in at the identity provider.
+
+    ``tokens`` are those of that sign-in, with its ID token. The identity provider gives an assertion for the
+    other server, which gives tokens for it (draft-ietf-oauth-identity-assertion-authz-grant). Both are configured
+    by the organisation, and never taken from what a resource says. Call it again for new tokens: an assertion is
+    good once. ``scope`` and ``resource`` are those of the other server.
+
+    ``ValueError`` if there is no ID token; ``Untrusted`` if it has ended: refresh the sign-in first.
+    """
+    got = identity_provider.request_identity_assertion(
+        subject_token=_id_token(tokens), issuer=client.server.issuer, scope=scope, resource=resource
+    )
+    return client.redeem_identity_assertion(assertion=got.assertion)
+
+
+async def aidentity_assertion_grant(
+    identity_provider: Client,
+    tokens: Tokens,
+    client: Client,
+    *,
+    scope: str | Iterable[str] | None = None,
+    resource: Sequence[str] | None = None,
+) -> Tokens:
+    """identity_assertion_grant(), in a coroutine."""
+    got = await identity_provider.arequest_identity_assertion(
+        subject_token=_id_token(tokens), issuer=client.server.issuer, scope=scope, resource=resource
+    )
+    return await client.aredeem_identity_assertion(assertion=got.assertion)
+
+
+def _id_token(tokens: Tokens) -> str:
+    if tokens.id_token is None:
+        raise ValueError("the sign-in has no ID token: ask for openid")
+    return tokens.id_token

@@ -1,0 +1,310 @@
+//! Assertions that the client signs itself to get tokens, as service accounts do.
+//!
+//! RFC 7523 <https://www.rfc-editor.org/rfc/rfc7523#section-3>, RFC 10070 (whose rule about the audience is for
+//! client authentication: of a grant the caller says which one the server wants)
+
+use std::fmt;
+use std::sync::Arc;
+
+use crate::crypto::SigningKey;
+use crate::error::{Error, Misuse};
+use crate::grant::TokenRequest;
+use crate::jose;
+use crate::json::Members;
+use crate::moment::Moment;
+use crate::moment::UnixTime;
+use crate::value::{Map, Value, writer};
+
+/// How long an assertion is good by default, in seconds.
+const LIFETIME: u32 = 300;
+/// The claims that have parameters of their own.
+const OWN: [&str; 7] = ["iss", "sub", "aud", "exp", "iat", "nbf", "jti"];
+
+/// An assertion to be signed: who says it, about whom, to whom. Each request gets one of its own.
+#[derive(Debug, Clone)]
+pub struct Assertion {
+    key: SigningKey,
+    content: Content,
+}
+
+#[derive(Clone)]
+enum Content {
+    Claims(Claims),
+    Text(Arc<Write>),
+}
+
+/// Header and claims at this time, as JSON.
+type Write = dyn Fn(UnixTime) -> (String, String) + Send + Sync;
+
+#[derive(Debug, Clone)]
+struct Claims {
+    issuer: String,
+    subject: String,
+    audience: String,
+    lifetime: u32,
+    others: Map<String, Value>,
+}
+
+impl fmt::Debug for Content {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Claims(claims) => claims.fmt(f),
+            Self::Text(_) => f.write_str("Text(..)"),
+        }
+    }
+}
+
+/// Makes the assertion for what is asked.
+pub(crate) type Make = dyn Fn(&TokenRequest) -> Result<Assertion, Error> + Send + Sync;
+
+/// The assertions with which a client gets its own tokens.
+#[derive(Clone)]
+pub(crate) struct OwnAssertion(pub(crate) Arc<Make>);
+
+impl fmt::Debug for OwnAssertion {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("OwnAssertion(..)")
+    }
+}
+
+impl Assertion {
+    /// Signed with `key`, whose name, if it has one, is the `kid`. `issuer` is who the server knows as the owner of
+    /// the key, such as a service account; `subject` for whom the token is, often the same; `audience` the server's
+    /// issuer or its token endpoint, as its documentation says.
+    ///
+    /// # Errors
+    /// `assertion.claim` for one that is empty.
+    pub fn new(
+        key: SigningKey,
+        issuer: impl Into<String>,
+        subject: impl Into<String>,
+        audience: impl Into<String>,
+    ) -> Result<Self, Error> {
+        let claims = Claims {
+            issuer: issuer.into(),
+            subject: subject.into(),
+            audience: audience.into(),
+            lifetime: LIFETIME,
+            others: Map::new(),
+        };
+        let all = [
+            ("iss", &claims.issuer),
+            ("sub", &claims.subject),
+            ("aud", &claims.audience),
+        ];
+        match all.iter().find(|(_, value)| value.is_empty()) {
+            Some((name, _)) => Err(Error::from(Misuse::AssertionClaim).about(name)),
+            None => Ok(Self {
+                key,
+                content: Content::Claims(claims),
+            }),
+        }
+    }
+
+    /// One whose header and claims are written by the caller, as JSON of this time: for servers whose own libraries
+    /// are to be matched to the byte.
+    pub fn of_text(
+        key: SigningKey,
+        write: impl Fn(UnixTime) -> (String, String) + Send + Sync + 'static,
+    ) -> Self {
+        let content = Content::Text(Arc::new(write));
+        Self { key, content }
+    }
+
+    /// Lets each be good for so many seconds: 300 by default. Servers allow an hour at most, as a rule.
+    #[must_use]
+    pub fn lifetime(mut self, seconds: u32) -> Self {
+        if let Content::Claims(claims) = &mut self.content {
+            claims.lifetime = seconds;
+        }
+        self
+    }
+
+    /// Adds a claim that the server documents, in place of one of this name.
+    ///
+    /// # Errors
+    /// `assertion.claim` for a name that has a parameter of its own, and for an assertion that is written elsewhere.
+    pub fn claim(mut self, name: &str, value: impl Into<Value>) -> Result<Self, Error> {
+        match &mut self.content {
+            Content::Claims(claims) if !OWN.contains(&name) && !name.is_empty() => {
+                claims.others.insert(name.to_owned(), value.into());
+                Ok(self)
+            }
+            _ => Err(Error::from(Misuse::AssertionClaim).about(name)),
+        }
+    }
+
+    /// The key that signs.
+    pub(crate) const fn key(&self) -> &SigningKey {
+        &self.key
+    }
+
+    pub(crate) fn signing_input(&self, at: &Moment) -> Result<String, Error> {
+        let (header, claims) = match &self.content {
+            Content::Claims(claims) => (self.header(), claims.text(at)?),
+            Content::Text(write) => write(at.now()),
+        };
+        Ok(jose::signing_input(&header, &claims))
+    }
+
+    fn header(&self) -> String {
+        let mut header = String::new();
+        let mut members = Members::of(&mut header);
+        members.text("alg", self.key.alg().as_str());
+        if !self.key.id().is_empty() {
+            members.text("kid", self.key.id());
+        }
+        members.text("typ", "JWT");
+        members.end();
+        header
+    }
+}
+
+impl Claims {
+    fn text(&self, at: &Moment) -> Result<String, Error> {
+        let now = at.now().as_secs();
+        let mut claims = String::new();
+        let mut members = Members::of(&mut claims);
+        members.text("aud", &self.audience);
+        members.number("exp", now.saturating_add(self.lifetime.into()));
+        members.number("iat", now);
+        members.text("iss", &self.issuer);
+        // "The JWT MAY contain a jti": of each its own, for servers that take one once.
+        members.text("jti", &format!("grant-{}", at.ticket()?));
+        members.text("sub", &self.subject);
+        for (name, value) in self.others.iter() {
+            writer::value(value, members.next(name));
+        }
+        members.end();
+        Ok(claims)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, clippy::panic)] // a test that fails says so
+
+    use super::*;
+    use crate::base64::{Alphabet, decode};
+    use crate::client::Client;
+    use crate::client_auth::ClientAuth;
+    use crate::client_config::ClientId;
+    use crate::crypto::Signer;
+    use crate::error::Cause;
+    use crate::exchange::{Exchange as _, Input, Step};
+    use crate::flow::keeper;
+    use crate::flow::keeper::{Decision, Event, GrantId};
+    use crate::jose::Alg;
+    use crate::scope::Scope;
+    use crate::testing::{NOW, at, code, server};
+    use bytes::Bytes;
+
+    struct Zeros;
+
+    impl Signer for Zeros {
+        fn sign(&self, _: &[u8]) -> Result<Bytes, Cause> {
+            Ok(vec![0; 64].into())
+        }
+    }
+
+    fn key() -> SigningKey {
+        SigningKey::local("k", Alg::Es256, Arc::new(Zeros))
+    }
+
+    fn assertion() -> Assertion {
+        Assertion::new(key(), "account", "person", "https://as.example/token").unwrap()
+    }
+
+    fn parts(body: &[u8]) -> (String, String, String) {
+        let body = std::str::from_utf8(body).unwrap();
+        let jwt = body
+            .split('&')
+            .find_map(|pair| pair.strip_prefix("assertion="))
+            .unwrap();
+        let part = |number: usize| {
+            let part = jwt.split('.').nth(number).unwrap();
+            String::from_utf8(decode(part, Alphabet::UrlSafe).unwrap()).unwrap()
+        };
+        (body.to_owned(), part(0), part(1))
+    }
+
+    #[test]
+    fn it_says_who_about_whom_and_to_whom_and_each_is_another() {
+        let assertion = assertion().lifetime(60).claim("scope", "a b").unwrap();
+        let mut exchange = server_client(ClientAuth::none()).assert(assertion, Scope::none());
+        let Step::Send(request) = exchange.resume(&at(), Input::Begin).unwrap() else {
+            panic!("a request")
+        };
+        let (body, header, claims) = parts(request.body());
+        assert!(body.ends_with("&client_id=id"), "{body}");
+        assert_eq!(header, r#"{"alg":"ES256","kid":"k","typ":"JWT"}"#);
+        let claims: serde_json::Value = serde_json::from_str(&claims).unwrap();
+        let get = |name: &str| claims.get(name).cloned().unwrap_or_default();
+        assert_eq!(get("iss"), "account");
+        assert_eq!(get("sub"), "person");
+        assert_eq!(get("aud"), "https://as.example/token");
+        assert_eq!((get("iat"), get("exp")), (NOW.into(), (NOW + 60).into()));
+        assert_eq!(get("scope"), "a b");
+        assert!(get("jti").is_string());
+    }
+
+    #[test]
+    fn claims_that_are_missing_or_not_the_callers_are_refused() {
+        for (issuer, subject, audience) in [("", "s", "a"), ("i", "", "a"), ("i", "s", "")] {
+            let refused = Assertion::new(key(), issuer, subject, audience);
+            assert_eq!(code(refused.map(drop)), Err("assertion.claim"));
+        }
+        for name in ["", "iss", "exp", "jti"] {
+            assert_eq!(
+                code(assertion().claim(name, "x").map(drop)),
+                Err("assertion.claim")
+            );
+        }
+    }
+
+    fn server_client(auth: ClientAuth) -> Client {
+        Client::new(server(), ClientId::new("id"), auth).unwrap()
+    }
+
+    /// A client that is known by its assertions alone.
+    fn account() -> Client {
+        let client = server_client(ClientAuth::unnamed());
+        client.with_own_assertion(|asked| {
+            let scope = asked.scope.as_str().to_owned();
+            Ok(Assertion::of_text(key(), move |now| {
+                (
+                    "{}".to_owned(),
+                    format!("{{\"scope\": \"{scope}\", \"iat\": {}}}", now.as_secs()),
+                )
+            }))
+        })
+    }
+
+    #[test]
+    fn a_client_of_its_own_assertions_names_nobody_and_its_grant_is_renewed_by_them() {
+        let scope = Scope::parse("a b").unwrap();
+        let mut exchange = account().client_credentials(scope.clone());
+        let Step::Send(request) = exchange.resume(&at(), Input::Begin).unwrap() else {
+            panic!("a request")
+        };
+        let (body, _, claims) = parts(request.body());
+        assert_eq!(claims, format!("{{\"scope\": \"a b\", \"iat\": {NOW}}}"));
+        assert!(
+            !body.contains("client_id") && !body.contains("&scope="),
+            "{body}"
+        );
+        let mut keeper = account().keeper(GrantId::client().requesting(scope));
+        assert!(matches!(keeper.ask(at().now(), None), Decision::Renew));
+        let keeper::Step::Run(mut request) = keeper.resume(&at(), Event::Begin) else {
+            panic!("a request")
+        };
+        let Step::Send(request) = request.resume(&at(), Input::Begin).unwrap() else {
+            panic!("a request")
+        };
+        assert!(
+            request
+                .body()
+                .starts_with(b"grant_type=urn%3Aietf%3Aparams%3Aoauth%3Agrant-type%3Ajwt-bearer")
+        );
+    }
+}
