@@ -1,5 +1,6 @@
 //! The front door.
 
+mod registered;
 mod registration;
 
 use std::sync::Arc;
@@ -37,6 +38,8 @@ use crate::token::id_token::{IdToken, IdTokenChecks};
 use crate::token::logout_token::{LogoutToken, LogoutTokenChecks};
 use crate::token::{RefreshToken, Tokens};
 use crate::url::Url;
+
+pub use registered::{delete_registration, read_registration, register, update_registration};
 
 /// Fetches what a server says about itself (RFC 8414, OpenID Connect Discovery).
 ///

@@ -52,6 +52,15 @@ impl RedirectUri {
         &self.0
     }
 
+    /// Whether it leads to a program on the person's device: a loopback address, `localhost` or a private scheme
+    /// (RFC 8252 section 7).
+    pub(crate) fn is_native(&self) -> bool {
+        match Url::scan(&self.0) {
+            Ok(url) => url.scheme() == "http" && url.is_local(),
+            Err(_) => true,
+        }
+    }
+
     /// What the server added to this URI, if the callback arrived here. Of a callback that is no
     /// whole URL only what is there is compared: of a path with its query the path, of a bare query
     /// nothing. `Err` is where it arrived instead, without its query.
