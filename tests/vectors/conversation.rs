@@ -115,6 +115,11 @@ pub(crate) enum In {
     VerifyAccessToken(Map<String, Value>),
     /// Its arguments, by name.
     VerifyLogoutToken(Map<String, Value>),
+    /// The arguments of the operation, by name, here and in the next three.
+    Register(Map<String, Value>),
+    ReadRegistration(Map<String, Value>),
+    UpdateRegistration(Map<String, Value>),
+    DeleteRegistration(Map<String, Value>),
     Discover {
         issuer: String,
     },

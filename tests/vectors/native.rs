@@ -6,9 +6,10 @@ use oauth_core::error::{Cause, Error, Misuse};
 use oauth_core::token::TokenKind;
 use oauth_core::{Moment, Secret, Tokens};
 use oauth_facade::{
-    Arg, Attachment, Authorize, Client, ClientCredentials, DeviceAuthorization, Introspect, Kind,
-    Machine, Operation as _, Password, Record, Refresh, Reply, Resource, ResponseMode,
-    ResponseType, Revoke, Scope, Server, TABLE, TokenRequest, Transport, Turn, Userinfo,
+    Arg, Attachment, Authorize, Client, ClientCredentials, DeleteRegistration, DeviceAuthorization,
+    Introspect, Kind, Machine, Operation as _, Password, ReadRegistration, Record, Refresh, Reply,
+    Resource, ResponseMode, ResponseType, Revoke, Scope, Server, TABLE, TokenRequest, Transport,
+    Turn, UpdateRegistration, Userinfo,
 };
 use serde_json::{Value, json};
 
@@ -16,7 +17,9 @@ use crate::conversation::{
     Asked, ClientConfig, Conversation, In, ServerConfig, Turn as Happening, octets,
 };
 use crate::fields::Text;
-use crate::native_client::{Source, client_of, verify_access_token, verify_logout_token};
+use crate::native_client::{
+    Source, client_of, metadata, register, registered, verify_access_token, verify_logout_token,
+};
 use crate::player::Player;
 use crate::said::{Done, Entry, Refusal, Said, Sent, ServerSaid, TokensSaid, VerdictSaid};
 
@@ -193,6 +196,20 @@ impl Party<'_> {
             In::VerifyLogoutToken(arguments) => {
                 verify_logout_token(arguments)?.start(&self.verifier()?)?
             }
+            In::Register(arguments) => register(arguments)?.start(&self.client()?)?,
+            In::ReadRegistration(arguments) => ReadRegistration {
+                registered: registered(arguments)?,
+            }
+            .start(&self.client()?)?,
+            In::UpdateRegistration(arguments) => UpdateRegistration {
+                registered: registered(arguments)?,
+                metadata: metadata(arguments),
+            }
+            .start(&self.client()?)?,
+            In::DeleteRegistration(arguments) => DeleteRegistration {
+                registered: registered(arguments)?,
+            }
+            .start(&self.client()?)?,
             In::Discover { issuer } => Server::discover(issuer, Transport::Https)?,
             _ => return Ok(None),
         }))

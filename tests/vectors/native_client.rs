@@ -5,8 +5,8 @@ use std::sync::{Arc, Mutex, PoisonError};
 use oauth_core::error::{Cause, Error, Misuse};
 use oauth_core::{Scope, Secret};
 use oauth_facade::{
-    AssertionProfile, Auth, Certificate, Client, FederatedAssertion, PrivateKeyJwt, Registration,
-    SecretJwt, Server, VerifyAccessToken, VerifyLogoutToken,
+    AssertionProfile, Auth, Certificate, Client, FederatedAssertion, JsonText, PrivateKeyJwt,
+    Register, Registration, SecretJwt, Server, VerifyAccessToken, VerifyLogoutToken,
 };
 use serde_json::{Map, Value};
 
@@ -126,6 +126,30 @@ pub(crate) fn verify_logout_token(given: &Map<String, Value>) -> Result<VerifyLo
         replay: None,
         max_age_without_expiry: given.get("max_age_without_expiry").and_then(Value::as_u64),
     })
+}
+
+pub(crate) fn register(given: &Map<String, Value>) -> Result<Register, Error> {
+    Ok(Register {
+        metadata: metadata(given),
+        initial_access_token: text(given, "initial_access_token").map(Secret::new),
+    })
+}
+
+/// The client of a call, as it was stored.
+pub(crate) fn registered(given: &Map<String, Value>) -> Result<Secret<String>, Error> {
+    let stored = text(given, "registered").map(Secret::new);
+    stored.ok_or_else(|| Misuse::Setup.into())
+}
+
+/// What it is to be registered with, as hosts hand it over.
+pub(crate) fn metadata(given: &Map<String, Value>) -> JsonText {
+    JsonText(
+        given
+            .get("metadata")
+            .cloned()
+            .unwrap_or_default()
+            .to_string(),
+    )
 }
 
 fn text(members: &Map<String, Value>, name: &str) -> Option<String> {

@@ -26,6 +26,7 @@ export const {
   OAuthError,
   PostgresStore,
   RedisStore,
+  RegisteredClient,
   Sealed,
   Server,
   Sessions,

@@ -6,7 +6,7 @@
 const { authorizationOf, begin, nothing, perform, recordOf, tokensOf } = require('./op.cjs')
 const { Record } = require('./record.cjs')
 
-const FINGERPRINT = '6a1919abd1251743'
+const FINGERPRINT = '4339eec1e62070f2'
 
 /** What the server tells about a user (OpenID Connect Core section 5.1). */
 class UserClaims extends Record {
@@ -90,6 +90,23 @@ class LogoutToken extends Record {
   }
 }
 
+/** A client as the server has registered it (RFC 7591 section 3.2.1). What the server says holds, whatever was asked for. */
+class RegisteredClient extends Record {
+  static members = {
+    clientId: 'plain',
+    clientSecret: 'secret',
+    clientIdIssuedAt: 'time',
+    clientSecretExpiresAt: 'time',
+    tokenEndpointAuthMethod: 'plain',
+    redirectUris: 'plain',
+    metadata: 'plain',
+    registrationAccessToken: 'secret',
+    registrationClientUri: 'plain',
+    warnings: 'plain',
+    stored: 'secret',
+  }
+}
+
 const operations = {
   revoke: { number: 0, names: ['token', 'hint'], finish: nothing },
   refresh: { number: 1, names: ['tokens', 'scope', 'resource', 'audience', 'extra'], finish: tokensOf },
@@ -101,6 +118,10 @@ const operations = {
   deviceAuthorization: { number: 7, names: ['scope', 'resource', 'audience', 'extra'], finish: recordOf(DeviceCode) },
   verifyAccessToken: { number: 8, names: ['token', 'audience', 'profile', 'scope', 'acrValues', 'maxAge', 'algs', 'clockSkew', 'jkt', 'x5tS256', 'dpopAlgs', 'realm'], finish: recordOf(AccessToken) },
   verifyLogoutToken: { number: 9, names: ['token', 'replay', 'maxAgeWithoutExpiry'], finish: recordOf(LogoutToken) },
+  register: { number: 10, names: ['metadata', 'initialAccessToken'], finish: recordOf(RegisteredClient), json: ['metadata'] },
+  readRegistration: { number: 11, names: ['registered'], finish: recordOf(RegisteredClient) },
+  updateRegistration: { number: 12, names: ['registered', 'metadata'], finish: recordOf(RegisteredClient), json: ['metadata'] },
+  deleteRegistration: { number: 13, names: ['registered'], finish: nothing },
 }
 
 /** What a client asks of a server. */
@@ -114,6 +135,10 @@ class Operations {
   async deviceAuthorization(args, options) { return this[perform](operations.deviceAuthorization, args, options) }
   async verifyAccessToken(args, options) { return this[perform](operations.verifyAccessToken, args, options) }
   async verifyLogoutToken(args, options) { return this[perform](operations.verifyLogoutToken, args, options) }
+  async register(args, options) { return this[perform](operations.register, args, options) }
+  async readRegistration(args, options) { return this[perform](operations.readRegistration, args, options) }
+  async updateRegistration(args, options) { return this[perform](operations.updateRegistration, args, options) }
+  async deleteRegistration(args, options) { return this[perform](operations.deleteRegistration, args, options) }
 }
 
 /** The same, for a driver of your own. */
@@ -128,6 +153,10 @@ class ExchangeOperations {
   deviceAuthorization(args, options) { return this[begin](operations.deviceAuthorization, args, options) }
   verifyAccessToken(args, options) { return this[begin](operations.verifyAccessToken, args, options) }
   verifyLogoutToken(args, options) { return this[begin](operations.verifyLogoutToken, args, options) }
+  register(args, options) { return this[begin](operations.register, args, options) }
+  readRegistration(args, options) { return this[begin](operations.readRegistration, args, options) }
+  updateRegistration(args, options) { return this[begin](operations.updateRegistration, args, options) }
+  deleteRegistration(args, options) { return this[begin](operations.deleteRegistration, args, options) }
 }
 
-module.exports = { ExchangeOperations, FINGERPRINT, Operations, operations, UserClaims, TokenState, DeviceCode, AccessToken, LogoutToken }
+module.exports = { ExchangeOperations, FINGERPRINT, Operations, operations, UserClaims, TokenState, DeviceCode, AccessToken, LogoutToken, RegisteredClient }

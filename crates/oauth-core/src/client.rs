@@ -68,6 +68,16 @@ impl Client {
         ClientConfig::new(server, id, auth).map(|config| Self(Arc::new(config)))
     }
 
+    /// A client that this server does not know yet, for calls that name none: [`register`], and endpoints of
+    /// one's own. What is a client's is refused.
+    ///
+    /// # Errors
+    /// None here. Whatever needs a client id ends with `client_auth.client_id`.
+    #[must_use]
+    pub fn unregistered(server: Server) -> Self {
+        Self(Arc::new(ClientConfig::anonymous(server)))
+    }
+
     #[cfg(feature = "sha2")]
     pub(crate) fn config(&self) -> &ClientConfig {
         &self.0
@@ -245,7 +255,8 @@ impl Client {
     /// # Errors
     /// `endpoint.missing` where the server has no `end_session_endpoint`, `form.duplicate_parameter`.
     pub fn end_session_url(&self, request: &LogoutRequest) -> Result<Url, Error> {
-        let url = request.url(&self.0);
+        let known = self.0.client_id.check();
+        let url = known.and_then(|()| request.url(&self.0));
         url.map_err(|error| error.at_endpoint("end_session"))
     }
 

@@ -14,6 +14,7 @@ mod machine;
 mod op;
 mod preset;
 mod record;
+mod registered;
 #[cfg(feature = "crypto")]
 mod registration;
 mod renewal;
@@ -38,10 +39,11 @@ pub use introspecting::Introspecting;
 pub use keeper::{Ask, Keep, Keeper, Task, of_store};
 pub use machine::{Machine, Outgoing, Reply, Turn};
 pub use op::{
-    AccessToken, Authorize, Begun, ClientCredentials, Description, DeviceAuthorization, DeviceCode,
-    Doors, Entry, FINGERPRINT, Introspect, Kind, LogoutToken, Operation, Outcome, Password,
-    Refresh, Revoke, TABLE, TokenState, UserClaims, Userinfo, VerifyAccessToken, VerifyLogoutToken,
-    operation_name,
+    AccessToken, Authorize, Begun, ClientCredentials, DeleteRegistration, Description,
+    DeviceAuthorization, DeviceCode, Doors, Entry, FINGERPRINT, Introspect, Kind, LogoutToken,
+    Operation, Outcome, Password, ReadRegistration, Refresh, Register, RegisteredClient, Revoke,
+    TABLE, TokenState, UpdateRegistration, UserClaims, Userinfo, VerifyAccessToken,
+    VerifyLogoutToken, operation_name,
 };
 pub use preset::Preset;
 pub use record::{ErrorRecord, Record};

@@ -7,11 +7,13 @@
 //! release.
 
 mod authorization;
+mod client_configuration;
 mod client_credentials;
 mod device_authorization;
 mod introspect;
 mod password;
 mod refresh;
+mod register;
 mod revoke;
 #[cfg(test)]
 mod tests;
@@ -23,11 +25,13 @@ use oauth_core::Tokens;
 use oauth_core::error::{Error, Misuse};
 
 pub use authorization::{Authorize, Begun};
+pub use client_configuration::{DeleteRegistration, ReadRegistration, UpdateRegistration};
 pub use client_credentials::ClientCredentials;
 pub use device_authorization::{DeviceAuthorization, DeviceCode};
 pub use introspect::{Introspect, TokenState};
 pub use password::Password;
 pub use refresh::Refresh;
+pub use register::{Register, RegisteredClient};
 pub use revoke::Revoke;
 pub use userinfo::{UserClaims, Userinfo};
 pub use verify_access_token::{AccessToken, VerifyAccessToken};
@@ -329,6 +333,10 @@ operations! {
         device_authorization: DeviceAuthorization -> DeviceCode;
         verify_access_token: VerifyAccessToken -> AccessToken;
         verify_logout_token: VerifyLogoutToken -> LogoutToken;
+        register: Register -> RegisteredClient;
+        read_registration: ReadRegistration -> RegisteredClient;
+        update_registration: UpdateRegistration -> RegisteredClient;
+        delete_registration: DeleteRegistration -> ();
     }
 }
 

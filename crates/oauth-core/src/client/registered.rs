@@ -3,12 +3,9 @@
 #[cfg(test)]
 mod tests;
 
-use std::sync::Arc;
-
 use super::Client;
 use crate::call::Call;
 use crate::client_auth::Credentials;
-use crate::client_config::ClientConfig;
 use crate::client_id_metadata::{self, ClientIdMetadata};
 use crate::client_metadata::ClientMetadata;
 use crate::endpoint::Endpoint;
@@ -73,7 +70,7 @@ pub fn delete_registration(
 }
 
 fn anonymous<E: Endpoint>(server: Server, endpoint: E) -> Call<E> {
-    Call::new(Arc::new(ClientConfig::anonymous(server)), endpoint)
+    Client::unregistered(server).call(endpoint)
 }
 
 impl Client {

@@ -4,8 +4,13 @@ use super::*;
 use crate::client_auth::ClientAssertion;
 use crate::client_id_metadata::ClientIdUrl;
 use crate::crypto::SigningKey;
+use crate::endpoint::revocation::Revocation;
+use crate::exchange::Input;
+use crate::flow::authorization::AuthorizationRequest;
+use crate::flow::logout::LogoutRequest;
 use crate::issuer::{Issuer, RedirectUri};
-use crate::testing::{code, server};
+use crate::scope::Scope;
+use crate::testing::{at, code, server};
 
 fn stored(method: &str, more: &str) -> RegisteredClient {
     let text = format!(
@@ -97,4 +102,24 @@ fn a_metadata_document_is_an_id_where_the_server_takes_such() {
     // "authenticate on every call if the document declares private_key_jwt"
     let without = made(&with_key, Credentials::default());
     assert_eq!(code(without), Err("client_auth.no_usable_method"));
+}
+
+#[test]
+fn a_client_without_an_id_registers_and_does_nothing_else() {
+    let client = Client::unregistered(server());
+    let refused = |result: Result<(), Error>| {
+        assert_eq!(code(result), Err("client_auth.client_id"));
+    };
+    let begun = client
+        .client_credentials(Scope::none())
+        .resume(&at(), Input::Begin);
+    refused(begun.map(|_| ()));
+    let revoked = client
+        .revoke(Revocation::new("t"))
+        .resume(&at(), Input::Begin);
+    refused(revoked.map(|_| ()));
+    let uri = RedirectUri::parse("https://app.example/cb").unwrap();
+    let asked = AuthorizationRequest::new(uri);
+    refused(client.authorize(&at(), asked).map(|_| ()));
+    refused(client.end_session_url(&LogoutRequest::new()).map(|_| ()));
 }
