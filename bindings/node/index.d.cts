@@ -335,7 +335,17 @@ export interface SourceOptions extends TokenRequest {
 }
 
 export interface ClientOptions extends RegistrationOptions {
-  clientId: string
+  /**
+   * What the server knows the client by. Without it and without `registered` the client has no id yet: it can
+   * `register` one, and whatever else needs an id is refused with `client_auth.client_id`.
+   */
+  clientId?: string | undefined
+  /**
+   * In place of `clientId` and `clientSecret`: a client that `register` has `stored`, with the id, the redirect URIs
+   * and the method of authentication that it is registered with. `stored.issuer` at another server. `clientAuth` is
+   * for a key or a certificate alone.
+   */
+  registered?: string | undefined
   clientSecret?: string | undefined
   /**
    * As the preset documents it; without a preset as the metadata say, `client_secret_basic` where they say

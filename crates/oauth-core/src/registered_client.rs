@@ -333,6 +333,9 @@ impl RegisteredClient {
         }
         let issuer = object.take("issuer").and_then(String::read);
         let issuer = issuer.ok_or_else(|| refused().about("issuer"))?;
+        if issuer != server.issuer().as_str() {
+            return Err(ValidationFailure::StoredIssuer.into());
+        }
         let Some(Json::Object(metadata)) = object.take("metadata") else {
             return Err(refused().about("metadata"));
         };
@@ -342,8 +345,7 @@ impl RegisteredClient {
         }
         let client = Self::take_from(&issuer, &mut object, server.transport());
         let client = client.map_err(|error| refused().about(error.detail().unwrap_or_default()))?;
-        let client = Self { metadata, ..client };
-        client.check_server(server).map(|()| client)
+        Ok(Self { metadata, ..client })
     }
 }
 
