@@ -335,15 +335,11 @@ export interface SourceOptions extends TokenRequest {
 }
 
 export interface ClientOptions extends RegistrationOptions {
-  /**
-   * What the server knows the client by. Without it and without `registered` the client has no id yet: it can
-   * `register` one, and whatever else needs an id is refused with `client_auth.client_id`.
-   */
+  /** Without it and `registered` the client can `register`; what needs an id is refused: `client_auth.client_id`. */
   clientId?: string | undefined
   /**
-   * In place of `clientId` and `clientSecret`: a client that `register` has `stored`, with the id, the redirect URIs
-   * and the method of authentication that it is registered with. `stored.issuer` at another server. `clientAuth` is
-   * for a key or a certificate alone.
+   * What `register` gave as `stored`, in place of id and secret: with all that the client is registered with.
+   * `clientAuth` is then for a key or a certificate alone. `stored.issuer` at another server.
    */
   registered?: string | undefined
   clientSecret?: string | undefined
