@@ -335,7 +335,13 @@ export interface SourceOptions extends TokenRequest {
 }
 
 export interface ClientOptions extends RegistrationOptions {
-  clientId: string
+  /** Without it and `registered` the client can `register`; what needs an id is refused: `client_auth.client_id`. */
+  clientId?: string | undefined
+  /**
+   * What `register` gave as `stored`, in place of id and secret: with all that the client is registered with.
+   * `clientAuth` is then for a key or a certificate alone. `stored.issuer` at another server.
+   */
+  registered?: string | undefined
   clientSecret?: string | undefined
   /**
    * As the preset documents it; without a preset as the metadata say, `client_secret_basic` where they say

@@ -14,5 +14,6 @@ mod library;
 mod logout;
 mod mutual_tls;
 mod oidc_provider;
+mod registration;
 mod rotation;
 mod server_process;

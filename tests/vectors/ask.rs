@@ -10,6 +10,7 @@ use crate::fields::{Reply, Text};
 use crate::format::{No, Verdict};
 use crate::lang::Lang;
 use crate::player::Player;
+use crate::registration;
 use crate::said::{Done, Refusal, Said, Sent, TokensSaid};
 
 /// What a call came to.
@@ -119,14 +120,15 @@ impl Asks {
 fn secrets(conversation: &Conversation) -> Vec<String> {
     let client = conversation.client.as_ref();
     let secret = client.and_then(|client| client.secret.clone());
-    let of_turns = conversation
-        .talk
-        .iter()
-        .filter_map(|turn| match &turn.input {
-            In::Password { password, .. } => Some(password.clone()),
-            In::Revoke(asked) | In::Introspect(asked) => asked.token.clone(),
-            _ => None,
-        });
+    let of_turns = conversation.talk.iter().flat_map(|turn| match &turn.input {
+        In::Password { password, .. } => vec![password.clone()],
+        In::Revoke(asked) | In::Introspect(asked) => asked.token.iter().cloned().collect(),
+        In::Operation(operations) => operations
+            .values()
+            .flat_map(registration::secrets)
+            .collect(),
+        _ => Vec::new(),
+    });
     // A short text may stand anywhere by chance.
     let secrets = secret.into_iter().chain(of_turns);
     secrets.filter(|secret| secret.len() >= 10).collect()

@@ -205,6 +205,11 @@ impl In {
     /// An operation of the table.
     pub(crate) fn operation(name: &str, arguments: Value) -> Self {
         let arguments = arguments.as_object().cloned().unwrap_or_default();
+        Self::operation_of(name, arguments)
+    }
+
+    /// The same with arguments by name.
+    pub(crate) fn operation_of(name: &str, arguments: Map<String, Value>) -> Self {
         Self::Operation(BTreeMap::from([(name.to_owned(), arguments)]))
     }
 }

@@ -208,6 +208,7 @@ pub(crate) fn id_jag(vector: &Vector, asks: &mut Asks) -> Verdict {
     match vector.text("build") {
         Some("id_jag_request") => return requested(vector, asks),
         Some("id_jag_redeem") => return redeemed(vector, asks),
+        Some("client_metadata") if asks.is_rust() => return identity_access::client_metadata(vector),
         Some("client_metadata") => return Err(No::OutOfReach(REGISTRATION)),
         Some(other) => return Err(format!("nothing builds {other}").into()),
         None => {}
@@ -227,7 +228,7 @@ pub(crate) fn id_jag(vector: &Vector, asks: &mut Asks) -> Verdict {
     identity_access::replayed(vector)
 }
 
-const REGISTRATION: &str = "the metadata of a client are made by whoever registers it";
+const REGISTRATION: &str = "a package takes the metadata of a client as JSON, and makes none";
 const ACCESS: &str = "the renewal of both steps is for Rust alone; a package makes each by a call";
 
 fn party(vector: &Vector) -> ClientConfig {

@@ -16,6 +16,7 @@ mod access_token;
 mod ask;
 mod bearer;
 mod callback;
+mod cimd;
 mod classes;
 mod client_auth;
 mod conversation;
@@ -45,6 +46,7 @@ mod player;
 mod protected;
 mod provider;
 mod redaction;
+mod registration;
 mod report;
 mod request;
 mod said;
@@ -94,6 +96,8 @@ const HEADERS: &str = "the parser of WWW-Authenticate is the core's own; what it
                        by the verdicts of bearer-request";
 const LISTENER: &str = "a listener is a socket and no conversation; packages that have one test it \
                         with their login";
+const DOCUMENTS: &str =
+    "a document is checked and printed once, before it is published: by the command or in Rust";
 const TARGETS: &str = "return targets are for Rust alone";
 
 const SESSIONS: &str =
@@ -119,6 +123,8 @@ fn handler(group: &str) -> Option<Handler> {
         "bearer-request" => Talk(bearer::request),
         "loopback-listener" => Core(listener::event, LISTENER),
         "provider-deviation" => Talk(provider::deviation),
+        "registration" => Talk(registration::registration),
+        "cimd" => Core(cimd::document, DOCUMENTS),
         "redaction" => Talk(redaction::secret),
         "jws-published" | "jws-negative" => Both(jws::signature, of_jose::signature),
         "hash-claims" => Both(jws::hash_claim, of_jose::hash_claim),

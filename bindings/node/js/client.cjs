@@ -80,7 +80,7 @@ class Client extends Operations {
   #id
 
   constructor(server, {
-    clientId, clientSecret, clientAuth, redirectUris, headers = {}, idTokenSignedResponseAlg, trustedAudiences,
+    clientId, registered: stored, clientSecret, clientAuth, redirectUris, headers = {}, idTokenSignedResponseAlg, trustedAudiences,
     idTokenEncryptedResponseAlg, idTokenEncryptedResponseEnc, userinfoSignedResponseAlg,
     userinfoEncryptedResponseAlg, userinfoEncryptedResponseEnc, decryptionKeys, timeoutMs, network, fetch, send,
     ...registration
@@ -90,7 +90,7 @@ class Client extends Operations {
     const line = lineOf(network, fetch, send)
     const { read, ...auth } = ClientAuth.of(clientAuth)
     const options = {
-      clientId, clientSecret, ...auth, redirectUris, headers, idTokenSignedResponseAlg, trustedAudiences,
+      clientId, registered: stored, clientSecret, ...auth, redirectUris, headers, idTokenSignedResponseAlg, trustedAudiences,
       idTokenEncryptedResponseAlg, idTokenEncryptedResponseEnc, userinfoSignedResponseAlg,
       userinfoEncryptedResponseAlg, userinfoEncryptedResponseEnc, decryptionKeys, ...registered(registration),
     }
@@ -98,7 +98,7 @@ class Client extends Operations {
     this.#native = registration.dpopKey === undefined ? made : made.withDpopKey(DpopKey.native(registration.dpopKey))
     this.#server = server
     this.#transport = { ...line, requestTimeoutMs: checkLimit(timeoutMs) }
-    this.#id = clientId
+    this.#id = clientId ?? made.clientId
     this.#assertion = read
     this.exchange = new Exchanges(this.#native, read)
     Object.defineProperty(this, 'exchange', { enumerable: false, writable: false })

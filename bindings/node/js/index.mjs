@@ -28,6 +28,7 @@ export const {
   OAuthError,
   PostgresStore,
   RedisStore,
+  RegisteredClient,
   Sealed,
   Server,
   Sessions,

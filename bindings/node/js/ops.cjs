@@ -6,7 +6,7 @@
 const { authorizationOf, begin, nothing, perform, recordOf, tokensOf } = require('./op.cjs')
 const { Record } = require('./record.cjs')
 
-const FINGERPRINT = 'cc1fbbc5214a5a39'
+const FINGERPRINT = 'da0f9cfa7dbe0ee4'
 
 /** What the server tells about a user (OpenID Connect Core section 5.1). */
 class UserClaims extends Record {
@@ -114,6 +114,23 @@ class LogoutToken extends Record {
   }
 }
 
+/** A client as the server has registered it (RFC 7591 section 3.2.1). What the server says holds, whatever was asked for. */
+class RegisteredClient extends Record {
+  static members = {
+    clientId: 'plain',
+    clientSecret: 'secret',
+    clientIdIssuedAt: 'time',
+    clientSecretExpiresAt: 'time',
+    tokenEndpointAuthMethod: 'plain',
+    redirectUris: 'plain',
+    metadata: 'plain',
+    registrationAccessToken: 'secret',
+    registrationClientUri: 'plain',
+    warnings: 'plain',
+    stored: 'secret',
+  }
+}
+
 const operations = {
   revoke: { number: 0, names: ['token', 'hint'], finish: nothing },
   refresh: { number: 1, names: ['tokens', 'scope', 'resource', 'audience', 'extra'], finish: tokensOf },
@@ -137,6 +154,10 @@ const operations = {
   redeemIdentityAssertion: { number: 19, names: ['assertion', 'scope', 'resource', 'audience', 'extra'], finish: tokensOf },
   verifyAccessToken: { number: 20, names: ['token', 'audience', 'profile', 'scope', 'acrValues', 'maxAge', 'algs', 'clockSkew', 'jkt', 'x5tS256', 'dpopAlgs', 'realm'], finish: recordOf(AccessToken) },
   verifyLogoutToken: { number: 21, names: ['token', 'replay', 'maxAgeWithoutExpiry'], finish: recordOf(LogoutToken) },
+  register: { number: 22, names: ['metadata', 'initialAccessToken'], finish: recordOf(RegisteredClient), json: ['metadata'] },
+  readRegistration: { number: 23, names: ['registered'], finish: recordOf(RegisteredClient) },
+  updateRegistration: { number: 24, names: ['registered', 'metadata'], finish: recordOf(RegisteredClient), json: ['metadata'] },
+  deleteRegistration: { number: 25, names: ['registered'], finish: nothing },
 }
 
 /** What a client asks of a server. */
@@ -162,6 +183,10 @@ class Operations {
   async redeemIdentityAssertion(args, options) { return this[perform](operations.redeemIdentityAssertion, args, options) }
   async verifyAccessToken(args, options) { return this[perform](operations.verifyAccessToken, args, options) }
   async verifyLogoutToken(args, options) { return this[perform](operations.verifyLogoutToken, args, options) }
+  async register(args, options) { return this[perform](operations.register, args, options) }
+  async readRegistration(args, options) { return this[perform](operations.readRegistration, args, options) }
+  async updateRegistration(args, options) { return this[perform](operations.updateRegistration, args, options) }
+  async deleteRegistration(args, options) { return this[perform](operations.deleteRegistration, args, options) }
 }
 
 /** The same, for a driver of your own. */
@@ -188,6 +213,10 @@ class ExchangeOperations {
   redeemIdentityAssertion(args, options) { return this[begin](operations.redeemIdentityAssertion, args, options) }
   verifyAccessToken(args, options) { return this[begin](operations.verifyAccessToken, args, options) }
   verifyLogoutToken(args, options) { return this[begin](operations.verifyLogoutToken, args, options) }
+  register(args, options) { return this[begin](operations.register, args, options) }
+  readRegistration(args, options) { return this[begin](operations.readRegistration, args, options) }
+  updateRegistration(args, options) { return this[begin](operations.updateRegistration, args, options) }
+  deleteRegistration(args, options) { return this[begin](operations.deleteRegistration, args, options) }
 }
 
-module.exports = { ExchangeOperations, FINGERPRINT, Operations, operations, UserClaims, TokenState, DeviceCode, BackchannelRequest, IdentityAssertion, AccessToken, LogoutToken }
+module.exports = { ExchangeOperations, FINGERPRINT, Operations, operations, UserClaims, TokenState, DeviceCode, BackchannelRequest, IdentityAssertion, AccessToken, LogoutToken, RegisteredClient }

@@ -417,6 +417,33 @@ export interface VerifyLogoutTokenArguments {
   maxAgeWithoutExpiry?: number | undefined
 }
 
+export interface RegisterArguments {
+  /**
+   * What the client says about itself, by the registered names (section 2): `redirect_uris`,
+   * `token_endpoint_auth_method`, `grant_types`, `client_name` and so on.
+   */
+  metadata: object
+  /** What entitles to register, where the server does not let everybody. */
+  initialAccessToken?: string | undefined
+}
+
+export interface ReadRegistrationArguments {
+  /** The client, as it was `stored`. */
+  registered: string
+}
+
+export interface UpdateRegistrationArguments {
+  /** The client, as it was `stored`. */
+  registered: string
+  /** All that it is to be registered with: what is left out is given up, or gets the server's default. */
+  metadata: object
+}
+
+export interface DeleteRegistrationArguments {
+  /** The client, as it was `stored`. */
+  registered: string
+}
+
 /**
  * What the server tells about a user (OpenID Connect Core section 5.1).
  * A standard claim that is of another type than the standard gives it is absent: the text "false" is no boolean, and
@@ -602,6 +629,38 @@ export class LogoutToken {
   readonly forgetAt: Date
   /** Every claim. */
   readonly claims: Readonly<Record<string, unknown>>
+  /** What may be shown. */
+  toJSON(): Record<string, unknown>
+}
+
+/**
+ * A client as the server has registered it (RFC 7591 section 3.2.1). What the server says holds, whatever was asked
+ * for.
+ */
+export class RegisteredClient {
+  private constructor()
+  /** What the server knows the client by. */
+  readonly clientId: string
+  /** Its secret, if it authenticates with one. */
+  readonly clientSecret: string | undefined
+  /** When the id was issued. */
+  readonly clientIdIssuedAt: Date | undefined
+  /** When the secret expires; nothing if it never does. */
+  readonly clientSecretExpiresAt: Date | undefined
+  /** How the client authenticates, by the registered name of the method. */
+  readonly tokenEndpointAuthMethod: string
+  /** The redirect URIs that it may use. */
+  readonly redirectUris: readonly string[]
+  /** What it is registered with, but for a `software_statement`. */
+  readonly metadata: Readonly<Record<string, unknown>>
+  /** What the registration is read, updated and deleted with (RFC 7592). */
+  readonly registrationAccessToken: string | undefined
+  /** Where. */
+  readonly registrationClientUri: string | undefined
+  /** What was odd about the answer: `secret_ignored` for a secret of a public client. */
+  readonly warnings: readonly string[]
+  /** All of it as JSON, to store: whoever reads it has the client's secrets. */
+  readonly stored: string
   /** What may be shown. */
   toJSON(): Record<string, unknown>
 }
@@ -931,6 +990,45 @@ export interface Operations {
    * most so many seconds ago.
    */
   verifyLogoutToken(args: VerifyLogoutTokenArguments, options?: CallOptions): Promise<LogoutToken>
+  /**
+   * Registers a client with the server, which gives it an id, and a secret if it needs one (RFC 7591).
+   * Store what comes back before it is used: nothing else knows its secrets. The metadata are checked first, with
+   * `client_metadata.*` for what contradicts itself. `endpoint.missing` if the server does not offer it,
+   * `denied.invalid_redirect_uri`, `denied.invalid_client_metadata` and other `denied.*` if it refuses,
+   * `registration.malformed` if its answer is not what the standard describes, `registration.redirect_uri` if it
+   * registered a redirect URI that was not asked for, `lost.*` if no answer arrives: then a client may have been
+   * registered that nobody knows.
+   * @param args.metadata What the client says about itself, by the registered names (section 2): `redirect_uris`,
+   * `token_endpoint_auth_method`, `grant_types`, `client_name` and so on.
+   * @param args.initialAccessToken What entitles to register, where the server does not let everybody.
+   */
+  register(args: RegisterArguments, options?: CallOptions): Promise<RegisteredClient>
+  /**
+   * Reads what a client is registered with (RFC 7592 section 2.1).
+   * Store what comes back in place of what was stored: the server may have changed the registration access token, the
+   * secret, or anything else. `registration.not_managed` if the server gave the client no such token, `stored.issuer`
+   * for a client of another server, `denied.invalid_token` if the server knows the client no more,
+   * `registration.malformed` if its answer is not what the standard describes, `lost.*` if no answer arrives.
+   * @param args.registered The client, as it was `stored`.
+   */
+  readRegistration(args: ReadRegistrationArguments, options?: CallOptions): Promise<RegisteredClient>
+  /**
+   * Replaces what a client is registered with (RFC 7592 section 2.2).
+   * Store what comes back in place of what was stored. The metadata are checked first, with `client_metadata.*` for
+   * what contradicts itself. `registration.not_managed`, `stored.issuer` and `denied.*` as for `read_registration`,
+   * `registration.*` and `lost.*` as for `register`.
+   * @param args.registered The client, as it was `stored`.
+   * @param args.metadata All that it is to be registered with: what is left out is given up, or gets the server's
+   * default.
+   */
+  updateRegistration(args: UpdateRegistrationArguments, options?: CallOptions): Promise<RegisteredClient>
+  /**
+   * Deletes a client at the server, with its grants and tokens (RFC 7592 section 2.3).
+   * Delete what is stored of it, too: nothing of it is good any more. `registration.not_managed`, `stored.issuer` and
+   * `denied.*` as for `read_registration`, `lost.*` if no answer arrives.
+   * @param args.registered The client, as it was `stored`.
+   */
+  deleteRegistration(args: DeleteRegistrationArguments, options?: CallOptions): Promise<void>
 }
 
 /** The same, for a driver of your own. */
@@ -1267,4 +1365,43 @@ export interface ExchangeOperations {
    * most so many seconds ago.
    */
   verifyLogoutToken(args: VerifyLogoutTokenArguments, options?: MomentOptions): Exchange<LogoutToken>
+  /**
+   * Registers a client with the server, which gives it an id, and a secret if it needs one (RFC 7591).
+   * Store what comes back before it is used: nothing else knows its secrets. The metadata are checked first, with
+   * `client_metadata.*` for what contradicts itself. `endpoint.missing` if the server does not offer it,
+   * `denied.invalid_redirect_uri`, `denied.invalid_client_metadata` and other `denied.*` if it refuses,
+   * `registration.malformed` if its answer is not what the standard describes, `registration.redirect_uri` if it
+   * registered a redirect URI that was not asked for, `lost.*` if no answer arrives: then a client may have been
+   * registered that nobody knows.
+   * @param args.metadata What the client says about itself, by the registered names (section 2): `redirect_uris`,
+   * `token_endpoint_auth_method`, `grant_types`, `client_name` and so on.
+   * @param args.initialAccessToken What entitles to register, where the server does not let everybody.
+   */
+  register(args: RegisterArguments, options?: MomentOptions): Exchange<RegisteredClient>
+  /**
+   * Reads what a client is registered with (RFC 7592 section 2.1).
+   * Store what comes back in place of what was stored: the server may have changed the registration access token, the
+   * secret, or anything else. `registration.not_managed` if the server gave the client no such token, `stored.issuer`
+   * for a client of another server, `denied.invalid_token` if the server knows the client no more,
+   * `registration.malformed` if its answer is not what the standard describes, `lost.*` if no answer arrives.
+   * @param args.registered The client, as it was `stored`.
+   */
+  readRegistration(args: ReadRegistrationArguments, options?: MomentOptions): Exchange<RegisteredClient>
+  /**
+   * Replaces what a client is registered with (RFC 7592 section 2.2).
+   * Store what comes back in place of what was stored. The metadata are checked first, with `client_metadata.*` for
+   * what contradicts itself. `registration.not_managed`, `stored.issuer` and `denied.*` as for `read_registration`,
+   * `registration.*` and `lost.*` as for `register`.
+   * @param args.registered The client, as it was `stored`.
+   * @param args.metadata All that it is to be registered with: what is left out is given up, or gets the server's
+   * default.
+   */
+  updateRegistration(args: UpdateRegistrationArguments, options?: MomentOptions): Exchange<RegisteredClient>
+  /**
+   * Deletes a client at the server, with its grants and tokens (RFC 7592 section 2.3).
+   * Delete what is stored of it, too: nothing of it is good any more. `registration.not_managed`, `stored.issuer` and
+   * `denied.*` as for `read_registration`, `lost.*` if no answer arrives.
+   * @param args.registered The client, as it was `stored`.
+   */
+  deleteRegistration(args: DeleteRegistrationArguments, options?: MomentOptions): Exchange<void>
 }

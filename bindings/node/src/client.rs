@@ -28,7 +28,9 @@ use crate::value::{arguments, refused, token_request};
 #[napi(object, object_to_js = false)]
 pub struct NativeClientOptions {
     /// The client id.
-    pub client_id: String,
+    pub client_id: Option<String>,
+    /// A client as it was stored when it registered, in place of an id.
+    pub registered: Option<String>,
     /// The secret.
     pub client_secret: Option<String>,
     /// The registered name of the method.
@@ -252,6 +254,10 @@ impl NativeClient {
         function: Option<&NativeAssertionSource>,
     ) -> Result<Self> {
         let secret = options.client_secret.map(Secret::new);
+        let is_chosen = options.assertion.is_some() || options.client_auth.is_some();
+        if options.registered.is_some() && (options.client_id.is_some() || secret.is_some()) {
+            return Err(invalid("registered stands for clientId and clientSecret"));
+        }
         let auth = match (options.assertion, options.client_auth.as_deref()) {
             (Some(assertion), _) => match secret {
                 None => assertion.auth(function)?,
@@ -259,7 +265,14 @@ impl NativeClient {
             },
             (None, chosen) => by_name(chosen, secret)?,
         };
-        let mut client = Client::new(&server.0, &options.client_id, auth).map_err(fail)?;
+        let client = match (options.client_id, options.registered.map(Secret::new)) {
+            (Some(id), _) => Client::new(&server.0, &id, auth),
+            (None, Some(stored)) => {
+                Client::registered(&server.0, &stored, is_chosen.then_some(auth))
+            }
+            (None, None) => Ok(Client::unregistered(&server.0)),
+        };
+        let mut client = client.map_err(fail)?;
         if let Some(uris) = options.redirect_uris {
             client = client.with_redirect_uris(&uris).map_err(fail)?;
         }
@@ -298,6 +311,12 @@ impl NativeClient {
             client = client.with_header(&name, &value).map_err(fail)?;
         }
         Ok(Self(client))
+    }
+
+    /// The client id; empty if there is none yet.
+    #[napi(getter)]
+    pub fn client_id(&self) -> &str {
+        self.0.core().client_id().as_str()
     }
 
     /// The same client, with tokens that are bound to this key.

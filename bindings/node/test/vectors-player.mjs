@@ -263,11 +263,11 @@ const snake = (name) => name.replace(/[A-Z]/g, (letter) => `_${letter.toLowerCas
 /** Options, by the names that this language has for them. */
 const named = (options) => Object.fromEntries(Object.entries(options).map(([name, value]) => [camel(name), value]))
 
-/** The members of a record that say something. */
+/** The members of a record that say something, also those that are read by name alone. */
 function members(record) {
   const plain = (value) => (value instanceof Date ? seconds(value) : value)
   const isEmpty = (value) => value === undefined || (typeof value === 'object' && Object.keys(value).length === 0)
-  const said = Object.entries(record).map(([name, value]) => [snake(name), plain(value)])
+  const said = Object.getOwnPropertyNames(record).map((name) => [snake(name), plain(record[name])])
   return Object.fromEntries(said.filter(([, value]) => !isEmpty(value)))
 }
 

@@ -93,7 +93,7 @@ impl Client {
 #[pymethods]
 impl Client {
     #[new]
-    #[pyo3(signature = (server, *, client_id, client_secret = None, client_auth = None,
+    #[pyo3(signature = (server, *, client_id = None, registered = None, client_secret = None, client_auth = None,
                         redirect_uris = None, headers = None, timeout = None, network = None,
                         id_token_signed_response_alg = None, trusted_audiences = None,
                         id_token_encrypted_response_alg = None, id_token_encrypted_response_enc = None,
@@ -108,7 +108,8 @@ impl Client {
     fn new(
         py: Python<'_>,
         server: Py<Server>,
-        client_id: &str,
+        client_id: Option<&str>,
+        registered: Option<String>,
         client_secret: Option<String>,
         client_auth: Option<&Bound<'_, ClientAuth>>,
         redirect_uris: Option<Vec<String>>,
@@ -150,6 +151,18 @@ impl Client {
             userinfo_encrypted_response_enc,
             decryption_keys: decryption_keys.into_iter().flatten().map(secret).collect(),
         };
+        let known = match (client_id, registered) {
+            (Some(_), Some(_)) => {
+                let both = "give either client_id or registered, not both";
+                return Err(PyTypeError::new_err(both));
+            }
+            (_, Some(_)) if client_secret.is_some() => {
+                let both = "give either client_secret or registered, not both";
+                return Err(PyTypeError::new_err(both));
+            }
+            (id, stored) => (id, stored.map(secret)),
+        };
+        let own = client_auth.map(|auth| auth.get().0.clone());
         let auth = match (client_auth, client_secret) {
             (Some(_), Some(_)) => {
                 let both = "give either client_secret or client_auth, not both";
@@ -160,7 +173,11 @@ impl Client {
         };
         let ours = server.get().0.clone();
         let build = || {
-            let mut client = oauth_facade::Client::new(&ours, client_id, auth)?;
+            let mut client = match known {
+                (Some(id), _) => oauth_facade::Client::new(&ours, id, auth)?,
+                (None, Some(stored)) => oauth_facade::Client::registered(&ours, &stored, own)?,
+                (None, None) => oauth_facade::Client::unregistered(&ours),
+            };
             if let Some(uris) = &redirect_uris {
                 client = client.with_redirect_uris(uris)?;
             }

@@ -1,6 +1,7 @@
 //! The commands, each in a file of its own.
 
 mod call;
+mod client_id_metadata;
 mod completions;
 mod demo;
 mod device;
@@ -15,6 +16,7 @@ mod logout;
 mod profile;
 mod providers;
 mod refresh;
+mod register;
 mod revoke;
 mod serve;
 mod status;
@@ -76,6 +78,12 @@ pub(crate) enum Command {
     /// Show what a server says about itself
     #[command(after_help = discover::EXAMPLES)]
     Discover(discover::Discover),
+    /// Register a client with a server
+    #[command(after_help = register::EXAMPLES)]
+    Register(register::Register),
+    /// Check and print the document at a client id that is a URL
+    #[command(after_help = client_id_metadata::EXAMPLES)]
+    ClientIdMetadata(client_id_metadata::ClientIdMetadataDocument),
     /// Make keys that a client signs with, and print what to publish of them
     #[command(after_help = key::EXAMPLES)]
     Key(key::Key),
@@ -103,6 +111,8 @@ pub(crate) fn run(command: Command, global: &Global, output: Output) -> Result<(
         Command::Call(call) => call.run(global, output),
         Command::Refresh(refresh) => refresh.run(global, output),
         Command::Logout(logout) => logout.run(global, output),
+        Command::Register(register) => register.run(global, output),
+        Command::ClientIdMetadata(document) => document.run(output),
         Command::Key(key) => key.run(output),
         Command::Providers(providers) => providers.run(output),
         Command::Profile(profile) => profile.run(global, output),

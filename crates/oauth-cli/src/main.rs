@@ -25,6 +25,7 @@ mod fixed;
 mod key_file;
 mod login_record;
 mod net;
+mod new_file;
 mod output;
 mod profile;
 mod profile_rules;

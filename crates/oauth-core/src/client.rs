@@ -1,6 +1,7 @@
 //! The front door.
 
 mod grants;
+mod registered;
 mod registration;
 
 use std::sync::Arc;
@@ -40,6 +41,8 @@ use crate::token::logout_token::{LogoutToken, LogoutTokenChecks};
 use crate::token::{RefreshToken, Tokens};
 use crate::url::Url;
 
+pub use registered::{delete_registration, read_registration, register, update_registration};
+
 /// Fetches what a server says about itself (RFC 8414, OpenID Connect Discovery).
 ///
 /// Every well-known place of the issuer is tried in turn; the document must be the issuer's own.
@@ -65,6 +68,16 @@ impl Client {
     /// `client_auth.colon_in_raw_id`.
     pub fn new(server: Server, id: ClientId, auth: ClientAuth) -> Result<Self, Error> {
         ClientConfig::new(server, id, auth).map(|config| Self(Arc::new(config)))
+    }
+
+    /// A client that this server does not know yet, for calls that name none: [`register`], and endpoints of
+    /// one's own. What is a client's is refused.
+    ///
+    /// # Errors
+    /// None here. Whatever needs a client id ends with `client_auth.client_id`.
+    #[must_use]
+    pub fn unregistered(server: Server) -> Self {
+        Self(Arc::new(ClientConfig::anonymous(server)))
     }
 
     #[cfg(feature = "sha2")]
@@ -244,7 +257,8 @@ impl Client {
     /// # Errors
     /// `endpoint.missing` where the server has no `end_session_endpoint`, `form.duplicate_parameter`.
     pub fn end_session_url(&self, request: &LogoutRequest) -> Result<Url, Error> {
-        let url = request.url(&self.0);
+        let known = self.0.client_id.check();
+        let url = known.and_then(|()| request.url(&self.0));
         url.map_err(|error| error.at_endpoint("end_session"))
     }
 

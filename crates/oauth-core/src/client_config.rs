@@ -302,11 +302,11 @@ impl ClientConfig {
         self.userinfo_algs.is_some() || self.userinfo_encryption.is_some()
     }
 
-    /// Whether the client may use this redirect URI: it is in the configured list, or no list is
+    /// Whether the client may use this redirect URI: one of the configured list covers it, or no list is
     /// configured.
     pub(crate) fn allows(&self, uri: &RedirectUri) -> bool {
         self.redirect_uris
             .as_ref()
-            .is_none_or(|registered| registered.contains(uri))
+            .is_none_or(|registered| registered.iter().any(|known| known.covers(uri)))
     }
 }

@@ -35,11 +35,13 @@
 //! [`Client::call`]: crate::Client::call
 
 pub mod backchannel_authentication;
+pub mod client_configuration;
 pub mod device_authorization;
 pub mod introspection;
 pub mod jwks;
 pub mod metadata;
 pub(crate) mod pushed_authorization;
+pub mod registration;
 mod reply;
 mod request;
 pub mod revocation;

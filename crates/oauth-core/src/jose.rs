@@ -24,6 +24,7 @@ pub use encrypter::{Encrypted, Encrypter, EncryptionFailed, WrappedKey};
 pub(crate) use encryption::Opens;
 pub use encryption::ResponseEncryption;
 pub(crate) use encryption::opened;
+pub(crate) use jwk::PRIVATE;
 pub use jwk::PublicJwk;
 pub(crate) use jws::Jws;
 pub(crate) use key_cache::{KeyCache, Lookup, Unsigned};

@@ -133,6 +133,16 @@ impl<'a> Object<'a> {
         }
     }
 
+    /// Adds the members of `other` whose names are not here, or say nothing here.
+    pub(crate) fn complete(&mut self, other: Self) {
+        for (name, value) in other.0 {
+            if self.get(&name).is_none() {
+                self.take(&name);
+                self.0.push((name, value));
+            }
+        }
+    }
+
     /// The members in order.
     pub fn iter(&self) -> impl Iterator<Item = (&str, &Json<'a>)> {
         self.0.iter().map(|(name, value)| (name.as_ref(), value))

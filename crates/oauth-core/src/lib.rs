@@ -17,6 +17,8 @@ pub mod client;
 pub mod client_auth;
 pub mod client_config;
 mod client_id;
+pub mod client_id_metadata;
+pub mod client_metadata;
 mod context;
 pub mod crypto;
 pub mod danger;
@@ -40,6 +42,7 @@ pub mod pkce;
 pub mod profile;
 pub mod quirk;
 pub mod redirect_uri;
+pub mod registered_client;
 pub mod request_encryption;
 pub mod request_signing;
 pub mod retry_after;
@@ -60,14 +63,19 @@ pub use ::http;
 #[allow(dead_code, unreachable_pub)] // the page's own parts, tested where tests run
 mod page_http;
 
-pub use client::{Client, discover, discover_with};
+pub use client::{
+    Client, delete_registration, discover, discover_with, read_registration, register,
+    update_registration,
+};
 pub use client_auth::ClientAuth;
 pub use client_id::ClientId;
+pub use client_metadata::ClientMetadata;
 pub use error::Error;
 pub use exchange::{Exchange, ExchangeExt, Input, Step};
 pub use flow::authorization::{AuthorizationRequest, Pending};
 pub use moment::Moment;
 pub use profile::Profile;
+pub use registered_client::RegisteredClient;
 pub use scope::Scope;
 pub use secret::Secret;
 pub use token::Tokens;

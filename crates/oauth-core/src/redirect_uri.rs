@@ -52,6 +52,34 @@ impl RedirectUri {
         &self.0
     }
 
+    /// Whether it leads to a program on the person's device: a loopback address, `localhost` or a private scheme
+    /// (RFC 8252 section 7).
+    pub(crate) fn is_native(&self) -> bool {
+        match Url::scan(&self.0) {
+            Ok(url) => url.scheme() == "http" && url.is_local(),
+            Err(_) => true,
+        }
+    }
+
+    /// Whether a request may name `uri` where this one is registered: it is the same, or one with a port where this
+    /// is a loopback address that names none. "The authorization server MUST allow any port to be specified at the
+    /// time of the request for loopback IP redirect URIs" (RFC 8252 section 7.3).
+    pub(crate) fn covers(&self, uri: &Self) -> bool {
+        if self == uri {
+            return true;
+        }
+        match (Url::scan(&self.0), Url::scan(&uri.0)) {
+            (Ok(registered), Ok(named)) => {
+                let (host, rest) = (registered.host(), registered.path_and_query());
+                registered.is_loopback()
+                    && registered.as_str() == format!("http://{host}{rest}")
+                    && named.scheme() == "http"
+                    && (named.host(), named.path_and_query()) == (host, rest)
+            }
+            _ => false,
+        }
+    }
+
     /// What the server added to this URI, if the callback arrived here. Of a callback that is no
     /// whole URL only what is there is compared: of a path with its query the path, of a bare query
     /// nothing. `Err` is where it arrived instead, without its query.

@@ -87,7 +87,7 @@ impl Server {
     /// # Errors
     /// `metadata.endpoint_*`.
     pub fn with_endpoint(mut self, kind: EndpointKind, url: &str) -> Result<Self, Error> {
-        let url = endpoint_url(kind, url, self.transport)?;
+        let url = endpoint_url(kind.member(), url, self.transport)?;
         self.origin = Origin::Caller;
         self.endpoints.retain(|(known, _)| *known != kind);
         self.endpoints.push((kind, Ok(url)));
@@ -328,7 +328,7 @@ fn read_endpoints(document: &Object<'_>, transport: Transport) -> Endpoints {
     for &kind in EndpointKind::ALL {
         let url = match document.get(kind.member()) {
             None => continue,
-            Some(Json::String(text)) => endpoint_url(kind, text, transport),
+            Some(Json::String(text)) => endpoint_url(kind.member(), text, transport),
             Some(_) => Err(Error::from(ProtocolViolation::MetadataShape).about(kind.member())),
         };
         endpoints.push((kind, url));
@@ -336,8 +336,12 @@ fn read_endpoints(document: &Object<'_>, transport: Transport) -> Endpoints {
     endpoints
 }
 
-fn endpoint_url(kind: EndpointKind, text: &str, transport: Transport) -> Result<Url, Error> {
-    let fault = |fault: ProtocolViolation| Err(Error::from(fault).about(kind.member()));
+/// A URL of the server's that credentials are sent to, out of this member.
+///
+/// # Errors
+/// `metadata.endpoint_*`.
+pub(crate) fn endpoint_url(member: &str, text: &str, transport: Transport) -> Result<Url, Error> {
+    let fault = |fault: ProtocolViolation| Err(Error::from(fault).about(member));
     let (before_fragment, has_fragment) = match text.split_once('#') {
         Some((before, _)) => (before, true),
         None => (text, false),

@@ -99,7 +99,7 @@ mod assertion {
     use super::{PrivateKeyJwt, SecretJwt};
 
     impl SecretJwt {
-        pub(super) fn assertion(self) -> Result<ClientAssertion, Error> {
+        pub(crate) fn assertion(self) -> Result<ClientAssertion, Error> {
             let alg = named(&self.alg)?;
             let assertion = oauth_crypto::client_secret_jwt(self.secret, alg)?;
             Ok(for_audience(assertion, self.audience))
@@ -107,7 +107,7 @@ mod assertion {
     }
 
     impl PrivateKeyJwt {
-        pub(super) fn assertion(self, server: &Server) -> Result<ClientAssertion, Error> {
+        pub(crate) fn assertion(self, server: &Server) -> Result<ClientAssertion, Error> {
             let alg = self.alg.as_deref().map(named).transpose()?;
             let mut assertion = match &*self.keys {
                 [key] => PrivateKey::read_for(server, self.decrypted(key)?.expose(), alg)?

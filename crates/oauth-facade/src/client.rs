@@ -104,6 +104,13 @@ impl Client {
         Ok(Self::from(client))
     }
 
+    /// A client that this server does not know yet, and that has no id: it registers one
+    /// ([`Register`](crate::Register)), and can do nothing else, which needs an id.
+    #[must_use]
+    pub fn unregistered(server: &Server) -> Self {
+        oauth_core::Client::unregistered(server.core.clone()).into()
+    }
+
     /// A public client of a preset that was read from JSON; its file, which says how a secret is
     /// sent, is not at hand.
     fn of_preset(

@@ -15,6 +15,7 @@ mod machine;
 mod op;
 mod preset;
 mod record;
+mod registered;
 #[cfg(feature = "crypto")]
 mod registration;
 mod renewal;
@@ -41,11 +42,12 @@ pub use keeper::{Ask, Keep, Keeper, Task, of_store};
 pub use machine::{Machine, Outgoing, Reply, Turn};
 pub use op::{
     AccessToken, Authorize, BackchannelAuthentication, BackchannelLogin, BackchannelRequest, Begun,
-    ClientCredentials, Description, DeviceAuthorization, DeviceCode, DeviceLogin, Doors, Entry,
-    ExtensionGrant, FINGERPRINT, IdentityAssertion, Introspect, JwtBearer, JwtBearerWithKey, Kind,
-    LogoutToken, Operation, Outcome, Password, RedeemIdentityAssertion, Refresh,
-    RequestIdentityAssertion, Revoke, SamlBearer, TABLE, TakePushed, TokenExchange, TokenState,
-    UserClaims, Userinfo, VerifyAccessToken, VerifyLogoutToken, VerifyPing, operation_name,
+    ClientCredentials, DeleteRegistration, Description, DeviceAuthorization, DeviceCode,
+    DeviceLogin, Doors, Entry, ExtensionGrant, FINGERPRINT, IdentityAssertion, Introspect,
+    JwtBearer, JwtBearerWithKey, Kind, LogoutToken, Operation, Outcome, Password, ReadRegistration,
+    RedeemIdentityAssertion, Refresh, Register, RegisteredClient, RequestIdentityAssertion, Revoke,
+    SamlBearer, TABLE, TakePushed, TokenExchange, TokenState, UpdateRegistration, UserClaims,
+    Userinfo, VerifyAccessToken, VerifyLogoutToken, VerifyPing, operation_name,
 };
 pub use preset::Preset;
 pub use record::{ErrorRecord, Record};

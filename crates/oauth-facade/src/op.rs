@@ -11,6 +11,7 @@ mod authorization;
 mod backchannel_authentication;
 mod backchannel_login;
 mod backchannel_notification;
+mod client_configuration;
 mod client_credentials;
 mod device_authorization;
 mod device_login;
@@ -19,6 +20,7 @@ mod identity_assertion;
 mod introspect;
 mod password;
 mod refresh;
+mod register;
 mod revoke;
 #[cfg(test)]
 mod tests;
@@ -35,6 +37,7 @@ pub use authorization::{Authorize, Begun};
 pub use backchannel_authentication::{BackchannelAuthentication, BackchannelRequest};
 pub use backchannel_login::BackchannelLogin;
 pub use backchannel_notification::{TakePushed, VerifyPing};
+pub use client_configuration::{DeleteRegistration, ReadRegistration, UpdateRegistration};
 pub use client_credentials::ClientCredentials;
 pub use device_authorization::{DeviceAuthorization, DeviceCode};
 pub use device_login::DeviceLogin;
@@ -45,6 +48,7 @@ pub use identity_assertion::{
 pub use introspect::{Introspect, TokenState};
 pub use password::Password;
 pub use refresh::Refresh;
+pub use register::{Register, RegisteredClient};
 pub use revoke::Revoke;
 pub use token_exchange::TokenExchange;
 pub use userinfo::{UserClaims, Userinfo};
@@ -359,6 +363,10 @@ operations! {
         redeem_identity_assertion: RedeemIdentityAssertion -> Tokens;
         verify_access_token: VerifyAccessToken -> AccessToken;
         verify_logout_token: VerifyLogoutToken -> LogoutToken;
+        register: Register -> RegisteredClient;
+        read_registration: ReadRegistration -> RegisteredClient;
+        update_registration: UpdateRegistration -> RegisteredClient;
+        delete_registration: DeleteRegistration -> ();
     }
 }
 

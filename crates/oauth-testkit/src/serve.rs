@@ -11,6 +11,8 @@
 //! | `POST /_twin/advance` | moves the clock by `{"seconds":n}` |
 //! | `POST /_twin/rate_limit` | allows `{"requests":n,"seconds":s}` API calls to a token |
 //! | `POST /_twin/register` | registers `{"redirect_uri":"…"}` as well |
+//! | `POST /_twin/initial_access_token` | lets nobody register a client but whoever has `{"token":"…"}`; without one, everybody |
+//! | `POST /_twin/forget_client` | forgets the registered client `{"client_id":"…"}` |
 //! | `POST /_twin/dpop_nonces` | makes the nonces told so far worthless; `{"nonces":"unasked"}`, `kept` or `once` says what is wanted of the next (FAPI) |
 //! | `POST /_twin/require_signed_requests` | takes no other authorization requests (FAPI) |
 //! | `POST /_twin/allow_unpushed_requests` | takes authorization requests through the browser, too (FAPI) |

@@ -12,6 +12,7 @@ pub(crate) mod gzip;
 mod id_token;
 mod jwt;
 mod logout_token;
+mod registration;
 mod request_log;
 mod request_object;
 mod rules;
@@ -71,6 +72,9 @@ impl Twin {
     ///   token exchange of access tokens;
     /// - `/userinfo`, for tokens of the scope `openid`; `/logout`, which sends the person back to any page at the
     ///   origin of a redirect URI;
+    /// - `/register` (RFC 7591), for everybody or with an initial access token
+    ///   ([`set_initial_access_token`](Self::set_initial_access_token)), and `/register/{id}` (RFC 7592), which
+    ///   replaces the registration access token each time;
     /// - `/revoke`, `/introspect`, `/device_authorization`; a `GET` of `verification_uri_complete`
     ///   is the user's approval;
     /// - `GET /api/echo` (scope `read`) and `POST /api/echo` (scope `write`), with RFC 6750
@@ -344,6 +348,7 @@ impl Twin {
             (&paths.userinfo, Place::Userinfo),
             (&paths.logout, Place::Logout),
             (&paths.pushed, Place::Pushed),
+            (&paths.registration, Place::Registration),
         ];
         match known
             .into_iter()
@@ -360,6 +365,7 @@ impl Twin {
             {
                 Place::Metadata
             }
+            None if paths.is_of_client(path) => Place::ClientConfiguration,
             None => Place::Api,
         }
     }
@@ -429,6 +435,11 @@ impl Twin {
                 token_management::device_authorization(authority, at, ask, &self.base)
             }
             Place::Api => (authority.rules.api)(authority, at, ask),
+            Place::ClientConfiguration => registration::configure(authority, at, ask),
+            Place::Registration if ask.method == Method::POST => {
+                registration::register(authority, at, ask)
+            }
+            Place::Registration => wire::method_not_allowed("POST"),
             _ if !is_get => wire::method_not_allowed("GET"),
             Place::DevicePage => authorize::approve_device(authority, at, ask),
             Place::Metadata => wire::json(200, &authority.rules.metadata.1),
@@ -466,5 +477,7 @@ enum Place {
     Userinfo,
     Logout,
     Pushed,
+    Registration,
+    ClientConfiguration,
     Api,
 }

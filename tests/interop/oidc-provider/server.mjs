@@ -12,6 +12,9 @@
 // Clients that learn who signed in from more than ID tokens are in identity.mjs. BACKCHANNEL_LOGOUT_URI is where
 // two of them hear of logouts. POST /_rotate gives the server new signing keys, and forgets the old ones.
 //
+// Everybody may register a client, or, with INITIAL_ACCESS_TOKEN, whoever brings that; registration access tokens are
+// replaced with each update.
+//
 // With DPOP_NONCES, proofs are taken with a nonce of the server alone (RFC 9449), at the token endpoint and at /me.
 //
 // Prints one line of JSON once it listens: {"issuer": ..., "clients": {...}}. Stops when its
@@ -148,6 +151,8 @@ const configuration = {
     clientCredentials: { enabled: true },
     introspection: { enabled: true },
     revocation: { enabled: true },
+    registration: { enabled: true, initialAccessToken: process.env.INITIAL_ACCESS_TOKEN ?? false },
+    registrationManagement: { enabled: true, rotateRegistrationAccessToken: true },
     devInteractions: { enabled: false },
     ...(process.env.DPOP_NONCES
       ? { dPoP: { enabled: true, nonceSecret: randomBytes(32), requireNonce: () => true } }

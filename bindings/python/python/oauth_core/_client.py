@@ -26,6 +26,11 @@ class Exchanges(NativeExchanges, ExchangeOperations):
 class Client(NativeClient, Operations):
     """This client, as one server knows it.
 
+    Give either ``client_id``, or a client that ``register()`` has ``stored``, as ``registered``: it has the id,
+    the redirect URIs and the method of authentication that it is registered with (``stored.issuer`` at another
+    server), and needs ``client_auth`` for a key or a certificate alone. With neither it has no id yet: it can
+    register one, and whatever else needs an id is refused with ``client_auth.client_id``.
+
     Give either ``client_secret``, which is used as the server's preset documents it or else as its
     metadata asks, or ``client_auth``. ``redirect_uris`` are all that are registered: any other is refused
     before it is sent. ``headers`` go with every request to the server. ``timeout`` is that of one request

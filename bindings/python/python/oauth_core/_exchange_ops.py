@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from typing import Any, Literal
 
     from ._native import Exchange, Flow, Tokens
-    from ._records import UserClaims, TokenState, DeviceCode, BackchannelRequest, IdentityAssertion, AccessToken, LogoutToken
+    from ._records import UserClaims, TokenState, DeviceCode, BackchannelRequest, IdentityAssertion, AccessToken, LogoutToken, RegisteredClient
     from .drive import Moment
 
     TokenKind = Literal["access_token", "refresh_token"]
@@ -803,4 +803,99 @@ class ExchangeOperations:
                 at each step.
         """
         answer: Exchange[LogoutToken] = self._begin(21, (token, replay, max_age_without_expiry), moment)
+        return answer
+
+    def register(
+        self,
+        *,
+        metadata: Mapping[str, Any] | Sequence[Mapping[str, Any]],
+        initial_access_token: str | None = None,
+        moment: Moment | None = None,
+    ) -> Exchange[RegisteredClient]:
+        """Registers a client with the server, which gives it an id, and a secret if it needs one (RFC
+        7591).
+
+        Store what comes back before it is used: nothing else knows its secrets. The metadata are
+        checked first, with client_metadata.* for what contradicts itself. endpoint.missing if
+        the server does not offer it, denied.invalid_redirect_uri,
+        denied.invalid_client_metadata and other denied.* if it refuses,
+        registration.malformed if its answer is not what the standard describes,
+        registration.redirect_uri if it registered a redirect URI that was not asked for, lost.*
+        if no answer arrives: then a client may have been registered that nobody knows.
+
+        Args:
+            metadata: What the client says about itself, by the registered names (section 2):
+                redirect_uris, token_endpoint_auth_method, grant_types, client_name and so
+                on.
+            initial_access_token: What entitles to register, where the server does not let
+                everybody.
+            moment: For tests and replays: gives the Unix time in seconds and 32 random bytes,
+                at each step.
+        """
+        answer: Exchange[RegisteredClient] = self._begin(22, (json_text(metadata), initial_access_token), moment)
+        return answer
+
+    def read_registration(
+        self,
+        *,
+        registered: str,
+        moment: Moment | None = None,
+    ) -> Exchange[RegisteredClient]:
+        """Reads what a client is registered with (RFC 7592 section 2.1).
+
+        Store what comes back in place of what was stored: the server may have changed the
+        registration access token, the secret, or anything else. registration.not_managed if the
+        server gave the client no such token, stored.issuer for a client of another server,
+        denied.invalid_token if the server knows the client no more, registration.malformed if
+        its answer is not what the standard describes, lost.* if no answer arrives.
+
+        Args:
+            registered: The client, as it was stored.
+            moment: For tests and replays: gives the Unix time in seconds and 32 random bytes,
+                at each step.
+        """
+        answer: Exchange[RegisteredClient] = self._begin(23, (registered,), moment)
+        return answer
+
+    def update_registration(
+        self,
+        *,
+        registered: str,
+        metadata: Mapping[str, Any] | Sequence[Mapping[str, Any]],
+        moment: Moment | None = None,
+    ) -> Exchange[RegisteredClient]:
+        """Replaces what a client is registered with (RFC 7592 section 2.2).
+
+        Store what comes back in place of what was stored. The metadata are checked first, with
+        client_metadata.* for what contradicts itself. registration.not_managed, stored.issuer
+        and denied.* as for read_registration, registration.* and lost.* as for register.
+
+        Args:
+            registered: The client, as it was stored.
+            metadata: All that it is to be registered with: what is left out is given up, or
+                gets the server's default.
+            moment: For tests and replays: gives the Unix time in seconds and 32 random bytes,
+                at each step.
+        """
+        answer: Exchange[RegisteredClient] = self._begin(24, (registered, json_text(metadata)), moment)
+        return answer
+
+    def delete_registration(
+        self,
+        *,
+        registered: str,
+        moment: Moment | None = None,
+    ) -> Exchange[None]:
+        """Deletes a client at the server, with its grants and tokens (RFC 7592 section 2.3).
+
+        Delete what is stored of it, too: nothing of it is good any more.
+        registration.not_managed, stored.issuer and denied.* as for read_registration,
+        lost.* if no answer arrives.
+
+        Args:
+            registered: The client, as it was stored.
+            moment: For tests and replays: gives the Unix time in seconds and 32 random bytes,
+                at each step.
+        """
+        answer: Exchange[None] = self._begin(25, (registered,), moment)
         return answer

@@ -396,6 +396,13 @@ class Client:
         request_object_encryption_enc: _Enc | None = None,
         tls_client_certificate_bound_access_tokens: bool = False, dpop_key: DpopKey | None = None,
     ) -> Self: ...
+    @overload
+    def __new__(
+        cls, server: Server, *, client_id: None = None, registered: str | None = None,
+        client_auth: ClientAuth | None = None, headers: Mapping[str, str] | None = None,
+        timeout: float | None = None, network: Network | None = None,
+        profile: _Profile | None = None, dpop_key: DpopKey | None = None,
+    ) -> Self: ...
     @property
     def server(self) -> Server:
         """The server this is a client of."""

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from typing import Any, Literal
 
     from ._native import Flow, Tokens
-    from ._records import UserClaims, TokenState, DeviceCode, BackchannelRequest, IdentityAssertion, AccessToken, LogoutToken
+    from ._records import UserClaims, TokenState, DeviceCode, BackchannelRequest, IdentityAssertion, AccessToken, LogoutToken, RegisteredClient
     from .drive import Moment
 
     TokenKind = Literal["access_token", "refresh_token"]
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     AccessTokenProfile = Literal["rfc9068", "keycloak", "entra", "auth0", "okta", "cognito"]
     Replay = Literal["process", "caller"]
 
-FINGERPRINT = "cc1fbbc5214a5a39"
+FINGERPRINT = "da0f9cfa7dbe0ee4"
 
 
 class Operations:
@@ -1078,4 +1078,108 @@ class Operations:
     ) -> Coroutine[Any, Any, LogoutToken]:
         """verify_logout_token(), in a coroutine."""
         answer: Coroutine[Any, Any, LogoutToken] = self._acall(21, (token, replay, max_age_without_expiry))
+        return answer
+
+    def register(
+        self,
+        *,
+        metadata: Mapping[str, Any] | Sequence[Mapping[str, Any]],
+        initial_access_token: str | None = None,
+    ) -> RegisteredClient:
+        """Registers a client with the server, which gives it an id, and a secret if it needs one (RFC
+        7591).
+
+        Store what comes back before it is used: nothing else knows its secrets. The metadata are
+        checked first, with client_metadata.* for what contradicts itself. endpoint.missing if
+        the server does not offer it, denied.invalid_redirect_uri,
+        denied.invalid_client_metadata and other denied.* if it refuses,
+        registration.malformed if its answer is not what the standard describes,
+        registration.redirect_uri if it registered a redirect URI that was not asked for, lost.*
+        if no answer arrives: then a client may have been registered that nobody knows.
+
+        Args:
+            metadata: What the client says about itself, by the registered names (section 2):
+                redirect_uris, token_endpoint_auth_method, grant_types, client_name and so
+                on.
+            initial_access_token: What entitles to register, where the server does not let
+                everybody.
+        """
+        answer: RegisteredClient = self._call(22, (json_text(metadata), initial_access_token))
+        return answer
+
+    def aregister(
+        self,
+        *,
+        metadata: Mapping[str, Any] | Sequence[Mapping[str, Any]],
+        initial_access_token: str | None = None,
+    ) -> Coroutine[Any, Any, RegisteredClient]:
+        """register(), in a coroutine."""
+        answer: Coroutine[Any, Any, RegisteredClient] = self._acall(22, (json_text(metadata), initial_access_token))
+        return answer
+
+    def read_registration(self, *, registered: str) -> RegisteredClient:
+        """Reads what a client is registered with (RFC 7592 section 2.1).
+
+        Store what comes back in place of what was stored: the server may have changed the
+        registration access token, the secret, or anything else. registration.not_managed if the
+        server gave the client no such token, stored.issuer for a client of another server,
+        denied.invalid_token if the server knows the client no more, registration.malformed if
+        its answer is not what the standard describes, lost.* if no answer arrives.
+
+        Args:
+            registered: The client, as it was stored.
+        """
+        answer: RegisteredClient = self._call(23, (registered,))
+        return answer
+
+    def aread_registration(self, *, registered: str) -> Coroutine[Any, Any, RegisteredClient]:
+        """read_registration(), in a coroutine."""
+        answer: Coroutine[Any, Any, RegisteredClient] = self._acall(23, (registered,))
+        return answer
+
+    def update_registration(
+        self,
+        *,
+        registered: str,
+        metadata: Mapping[str, Any] | Sequence[Mapping[str, Any]],
+    ) -> RegisteredClient:
+        """Replaces what a client is registered with (RFC 7592 section 2.2).
+
+        Store what comes back in place of what was stored. The metadata are checked first, with
+        client_metadata.* for what contradicts itself. registration.not_managed, stored.issuer
+        and denied.* as for read_registration, registration.* and lost.* as for register.
+
+        Args:
+            registered: The client, as it was stored.
+            metadata: All that it is to be registered with: what is left out is given up, or
+                gets the server's default.
+        """
+        answer: RegisteredClient = self._call(24, (registered, json_text(metadata)))
+        return answer
+
+    def aupdate_registration(
+        self,
+        *,
+        registered: str,
+        metadata: Mapping[str, Any] | Sequence[Mapping[str, Any]],
+    ) -> Coroutine[Any, Any, RegisteredClient]:
+        """update_registration(), in a coroutine."""
+        answer: Coroutine[Any, Any, RegisteredClient] = self._acall(24, (registered, json_text(metadata)))
+        return answer
+
+    def delete_registration(self, *, registered: str) -> None:
+        """Deletes a client at the server, with its grants and tokens (RFC 7592 section 2.3).
+
+        Delete what is stored of it, too: nothing of it is good any more.
+        registration.not_managed, stored.issuer and denied.* as for read_registration,
+        lost.* if no answer arrives.
+
+        Args:
+            registered: The client, as it was stored.
+        """
+        self._call(25, (registered,))
+
+    def adelete_registration(self, *, registered: str) -> Coroutine[Any, Any, None]:
+        """delete_registration(), in a coroutine."""
+        answer: Coroutine[Any, Any, None] = self._acall(25, (registered,))
         return answer

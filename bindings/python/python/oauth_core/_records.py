@@ -18,6 +18,7 @@ __all__ = [
     "IdentityAssertion",
     "AccessToken",
     "LogoutToken",
+    "RegisteredClient",
 ]
 
 
@@ -464,3 +465,78 @@ class LogoutToken(Record):
             "sid": None,
             "claims": {},
         }
+
+
+class RegisteredClient(Record):
+    """A client as the server has registered it (RFC 7591 section 3.2.1). What the server says holds,
+    whatever was asked for.
+
+    Attributes:
+        client_id: What the server knows the client by.
+        client_secret: Its secret, if it authenticates with one.
+        client_id_issued_at: When the id was issued.
+        client_secret_expires_at: When the secret expires; nothing if it never does.
+        token_endpoint_auth_method: How the client authenticates, by the registered name of the
+            method.
+        redirect_uris: The redirect URIs that it may use.
+        metadata: What it is registered with, but for a software_statement.
+        registration_access_token: What the registration is read, updated and deleted with (RFC
+            7592).
+        registration_client_uri: Where.
+        warnings: What was odd about the answer: secret_ignored for a secret of a public
+            client.
+        stored: All of it as JSON, to store: whoever reads it has the client's secrets.
+    """
+
+    if TYPE_CHECKING:
+        client_id: str
+        """What the server knows the client by."""
+        client_secret: str | None = None
+        """Its secret, if it authenticates with one."""
+        client_id_issued_at: datetime | None = None
+        """When the id was issued."""
+        client_secret_expires_at: datetime | None = None
+        """When the secret expires; nothing if it never does."""
+        token_endpoint_auth_method: str
+        """How the client authenticates, by the registered name of the method."""
+        redirect_uris: tuple[str, ...] = ()
+        """The redirect URIs that it may use."""
+        metadata: dict[str, Any] = {}
+        """What it is registered with, but for a software_statement."""
+        registration_access_token: str | None = None
+        """What the registration is read, updated and deleted with (RFC 7592)."""
+        registration_client_uri: str | None = None
+        """Where."""
+        warnings: tuple[str, ...] = ()
+        """What was odd about the answer: secret_ignored for a secret of a public client."""
+        stored: str
+        """All of it as JSON, to store: whoever reads it has the client's secrets."""
+    else:
+        __slots__ = (
+            "client_id",
+            "client_secret",
+            "client_id_issued_at",
+            "client_secret_expires_at",
+            "token_endpoint_auth_method",
+            "redirect_uris",
+            "metadata",
+            "registration_access_token",
+            "registration_client_uri",
+            "warnings",
+            "stored",
+        )
+        _absent = {
+            "client_secret": None,
+            "client_id_issued_at": None,
+            "client_secret_expires_at": None,
+            "redirect_uris": (),
+            "metadata": {},
+            "registration_access_token": None,
+            "registration_client_uri": None,
+            "warnings": (),
+        }
+        _secrets = frozenset((
+            "client_secret",
+            "registration_access_token",
+            "stored",
+        ))

@@ -26,6 +26,7 @@ mod network;
 mod opener;
 mod profile;
 mod profile_rules;
+mod register;
 mod store;
 mod tiny;
 mod token_request;

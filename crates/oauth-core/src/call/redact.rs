@@ -70,6 +70,15 @@ fn is_public(name: &str) -> bool {
         "username",
         "resource",
         "audience",
+        // Of a registration, what anybody may read (RFC 7591 section 2).
+        "token_endpoint_auth_method",
+        "id_token_signed_response_alg",
+        "client_name",
+        "client_uri",
+        "logo_uri",
+        "tos_uri",
+        "policy_uri",
+        "jwks_uri",
     ];
     known.contains(&name) || name.ends_with("_type")
 }

@@ -36,6 +36,25 @@ impl Credentials {
             ..Self::default()
         }
     }
+
+    /// The method of this registered name, and no other.
+    ///
+    /// # Errors
+    /// `client_auth.no_usable_method`, naming it, where there are no credentials for it.
+    pub(crate) fn for_method(self, name: &str) -> Result<ClientAuth, Error> {
+        let assertion = self.assertion.map(ClientAuth::assertion);
+        let tls = self.certificate.map(ClientAuth::tls);
+        let auth = match name {
+            "none" => Some(ClientAuth::none()),
+            "client_secret_basic" => self.secret.map(ClientAuth::basic),
+            "client_secret_post" => self.secret.map(ClientAuth::post),
+            _ => [assertion, tls]
+                .into_iter()
+                .flatten()
+                .find(|auth| auth.name() == name),
+        };
+        auth.ok_or_else(|| Error::from(Misuse::NoUsableMethod).about(name))
+    }
 }
 
 impl ClientAuth {

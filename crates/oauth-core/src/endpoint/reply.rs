@@ -124,6 +124,15 @@ impl<'a> Reply<'a> {
         self.read(StatusCode::OK, shape)
     }
 
+    /// [`Self::object_of`] of a reply whose status has to be this one, by strict rules.
+    pub(crate) fn object_of_status(
+        &self,
+        status: StatusCode,
+        shape: ProtocolViolation,
+    ) -> Result<Object<'a>, Error> {
+        self.read(status, shape)
+    }
+
     fn read(&self, status: StatusCode, shape: ProtocolViolation) -> Result<Object<'a>, Error> {
         let is_success = if self.rules.is_strict() {
             self.status() == status

@@ -50,7 +50,7 @@ enum Family {
 }
 
 /// Members that only a private or a symmetric key has (RFC 7518 sections 6.2.2, 6.3.2, 6.4).
-const PRIVATE: [&str; 8] = ["d", "p", "q", "dp", "dq", "qi", "oth", "k"];
+pub(crate) const PRIVATE: [&str; 8] = ["d", "p", "q", "dp", "dq", "qi", "oth", "k"];
 
 impl PublicJwk {
     /// Reads a key. Members beside those that make it up, such as `kid`, are left out.

@@ -4,6 +4,7 @@ use std::borrow::Cow;
 
 use super::reader::{self, Limits};
 use super::{Json, Map, Object, Value, writer};
+use crate::secret::Secret;
 
 /// A value with a stored form in JSON.
 pub trait JsonForm: Sized {
@@ -183,6 +184,16 @@ impl JsonForm for String {
 
     fn write(&self, out: &mut String) {
         writer::string(self, out);
+    }
+}
+
+impl JsonForm for Secret<String> {
+    fn read(value: Json<'_>) -> Option<Self> {
+        String::read(value).map(Self::new)
+    }
+
+    fn write(&self, out: &mut String) {
+        self.expose().write(out);
     }
 }
 

@@ -1,3 +1,5 @@
+#![allow(clippy::unwrap_used)] // a test that fails says so
+
 use super::*;
 
 #[test]
@@ -129,5 +131,36 @@ fn a_return_target_stays_on_its_origin() {
         "a",
     ] {
         assert!(!stays(bad), "{bad}");
+    }
+}
+
+#[test]
+fn a_registered_loopback_address_without_a_port_covers_every_port() {
+    let covers = |registered: &str, named: &str| {
+        let uri = |text| RedirectUri::parse(text).unwrap();
+        uri(registered).covers(&uri(named))
+    };
+    for (registered, named) in [
+        ("http://127.0.0.1/cb", "http://127.0.0.1/cb"),
+        ("http://127.0.0.1/cb", "http://127.0.0.1:51004/cb"),
+        ("http://[::1]/cb", "http://[::1]:7/cb"),
+        ("http://127.0.0.1/cb?a=b", "http://127.0.0.1:7/cb?a=b"),
+        ("http://127.0.0.1:7/cb", "http://127.0.0.1:7/cb"),
+    ] {
+        assert!(covers(registered, named), "{registered} {named}");
+    }
+    for (registered, named) in [
+        ("http://127.0.0.1/cb", "http://127.0.0.1:7/other"),
+        ("http://127.0.0.1/cb", "http://127.0.0.1:7/cb?a=b"),
+        ("http://127.0.0.1/cb", "http://127.0.0.2:7/cb"),
+        ("http://127.0.0.1/cb", "http://[::1]:7/cb"),
+        ("http://127.0.0.1:7/cb", "http://127.0.0.1:8/cb"),
+        ("http://127.0.0.1:80/cb", "http://127.0.0.1:8/cb"),
+        ("http://localhost/cb", "http://localhost:7/cb"),
+        ("https://127.0.0.1/cb", "https://127.0.0.1:7/cb"),
+        ("https://app.example/cb", "https://app.example:7/cb"),
+        ("com.example.app:/cb", "com.example.app:/other"),
+    ] {
+        assert!(!covers(registered, named), "{registered} {named}");
     }
 }

@@ -47,6 +47,17 @@ struct Nonces {
 }
 
 #[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct InitialAccessToken {
+    token: Option<String>,
+}
+
+#[derive(Deserialize)]
+struct Forget {
+    client_id: String,
+}
+
+#[derive(Deserialize)]
 struct Register {
     redirect_uri: String,
 }
@@ -105,6 +116,16 @@ fn respond(
         (&Method::POST, "register") => {
             let also: Register = serde_json::from_slice(body).map_err(bad)?;
             twin.register_redirect_uri(&also.redirect_uri);
+            Ok(json!({}))
+        }
+        (&Method::POST, "initial_access_token") => {
+            let wanted: InitialAccessToken = serde_json::from_slice(body).map_err(bad)?;
+            twin.set_initial_access_token(wanted.token.as_deref());
+            Ok(json!({}))
+        }
+        (&Method::POST, "forget_client") => {
+            let forgotten: Forget = serde_json::from_slice(body).map_err(bad)?;
+            twin.forget_client(&forgotten.client_id);
             Ok(json!({}))
         }
         (&Method::POST, "console_token") => {

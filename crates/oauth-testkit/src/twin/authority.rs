@@ -10,6 +10,7 @@ use serde_json::{Value, json};
 use sha2::{Digest as _, Sha256};
 
 use super::id_token;
+use super::registration::Registrations;
 use super::request_log::Counters;
 use super::request_object::Pushed;
 use super::rules::{Rotation, Rules};
@@ -36,6 +37,7 @@ pub(super) struct Authority {
     minted: u64,
     /// Requests that wait for their browser, by their `request_uri`.
     pub(super) pushed: HashMap<String, Pushed>,
+    pub(super) registrations: Registrations,
     /// What may come once: the `jti` of proofs and assertions.
     pub(super) seen: HashSet<String>,
     /// The newest DPoP nonces: of the token endpoint and its siblings, and of the API.
@@ -143,6 +145,7 @@ impl Authority {
             key_id: id_token::KEY_ID.to_owned(),
             other_keys: Vec::new(),
             pushed: HashMap::new(),
+            registrations: Registrations::default(),
             seen: HashSet::new(),
             nonces: [String::new(), String::new()],
             binding: None,
@@ -170,6 +173,21 @@ impl Authority {
             .values_mut()
             .filter(|r| r.grant.family == family)
             .for_each(|r| r.dead = true);
+    }
+
+    /// Ends every grant of a client.
+    pub(super) fn revoke_client(&mut self, id: &str) {
+        let access = self.access.values_mut();
+        access
+            .filter(|access| access.grant.client_id == id)
+            .for_each(|access| access.dead = true);
+        let refresh = self.refresh.values_mut();
+        refresh
+            .filter(|refresh| refresh.grant.client_id == id)
+            .for_each(|refresh| refresh.dead = true);
+        self.codes.retain(|_, code| code.grant.client_id != id);
+        self.devices
+            .retain(|_, device| device.grant.client_id != id);
     }
 
     pub(super) fn expire_access_tokens(&mut self) {
@@ -336,7 +354,8 @@ impl Authority {
     }
 
     pub(super) fn is_public(&self, id: &str) -> bool {
-        !id.is_empty() && id == self.rules.public_client_id
+        let is_own = !id.is_empty() && id == self.rules.public_client_id;
+        is_own || self.registrations.is_public(id)
     }
 
     /// The scope to grant, or the error. A system without scopes ignores what it is asked.

@@ -45,7 +45,7 @@ pub(super) fn authorize(
     let Some(client_id) = ask.query("client_id").filter(|id| knows(authority, id)) else {
         return wire::page(400, "Unknown client.");
     };
-    let Some(redirect_uri) = target(authority, ask.query("redirect_uri")) else {
+    let Some(redirect_uri) = target(authority, client_id, ask.query("redirect_uri")) else {
         return wire::page(400, "The redirect_uri is not registered.");
     };
 
@@ -190,7 +190,8 @@ fn signed(
 pub(super) fn is_acceptable(authority: &Authority, ask: &Ask) -> Result<(), Refusal> {
     let client_id = ask.query("client_id").filter(|id| knows(authority, id));
     let client_id = client_id.ok_or(("invalid_client", "there is no such client"))?;
-    if ask.query("redirect_uri").is_none() || target(authority, ask.query("redirect_uri")).is_none()
+    if ask.query("redirect_uri").is_none()
+        || target(authority, client_id, ask.query("redirect_uri")).is_none()
     {
         return Err(("invalid_request", "the redirect_uri is not registered"));
     }
@@ -269,7 +270,8 @@ fn checked(authority: &Authority, ask: &Ask, client_id: &str) -> Result<Checked,
     } else {
         authority.rules.grants.0
     };
-    if !grants.contains(&"authorization_code") {
+    let code = "authorization_code";
+    if !grants.contains(&code) || !authority.registrations.allows_grant(client_id, code) {
         return Err(("unauthorized_client", "this client may not ask for codes"));
     }
     match ask.query("response_type") {
@@ -344,12 +346,15 @@ fn challenge(authority: &Authority, ask: &Ask) -> Result<Option<String>, Refusal
 }
 
 fn knows(authority: &Authority, client_id: &str) -> bool {
-    client_id == authority.rules.client_id || authority.is_public(client_id)
+    client_id == authority.rules.client_id
+        || authority.is_public(client_id)
+        || authority.registrations.knows(client_id)
 }
 
 /// Where to send the browser: a registered redirect URI, or nowhere.
-fn target(authority: &Authority, asked: Option<&str>) -> Option<String> {
-    let registered = &authority.rules.redirect_uris;
+fn target(authority: &Authority, client_id: &str, asked: Option<&str>) -> Option<String> {
+    let own = authority.registrations.redirect_uris(client_id);
+    let registered = own.as_ref().unwrap_or(&authority.rules.redirect_uris);
     let Some(asked) = asked else {
         // It may be left out if only one is registered (RFC 6749 section 3.1.2.3).
         return <&[String; 1]>::try_from(registered.as_slice())

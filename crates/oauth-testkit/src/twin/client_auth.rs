@@ -60,13 +60,13 @@ impl Authority {
                 return Err(refused("invalid_request", "two client identifiers"));
             }
             return self
-                .confidential(&id, &secret)
+                .confidential(&id, &secret, "client_secret_basic")
                 .ok_or_else(|| challenged("wrong credentials"));
         }
         if let Some(secret) = secret {
             let client = accepts
                 .body
-                .then(|| self.confidential(claimed?, secret))
+                .then(|| self.confidential(claimed?, secret, "client_secret_post"))
                 .flatten();
             return client.ok_or_else(|| refused("invalid_client", "wrong credentials"));
         }
@@ -83,9 +83,10 @@ impl Authority {
         }
     }
 
-    fn confidential(&self, id: &str, secret: &str) -> Option<Client> {
+    fn confidential(&self, id: &str, secret: &str, method: &str) -> Option<Client> {
         let right = id == self.rules.client_id && secret == self.rules.client_secret;
-        right.then(|| Client {
+        let is_registered = || self.registrations.is_secret(id, secret, method);
+        (right || is_registered()).then(|| Client {
             id: id.to_owned(),
             is_public: false,
         })

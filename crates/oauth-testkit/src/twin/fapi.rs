@@ -96,11 +96,13 @@ pub(super) fn rules(base: &str) -> Rules {
     }
     if let Some(members) = document.as_object_mut() {
         members.remove("device_authorization_endpoint");
+        members.remove("registration_endpoint");
     }
     let mut paths = generic.paths;
     paths.pushed = "/par".to_owned();
     paths.device_authorization = String::new();
     paths.device_page = String::new();
+    paths.registration = String::new();
     Rules {
         paths,
         metadata: (generic.metadata.0, document),

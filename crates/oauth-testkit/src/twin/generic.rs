@@ -46,6 +46,7 @@ pub(super) fn rules(base: &str) -> Rules {
         "device_authorization_endpoint": format!("{base}/device_authorization"),
         "jwks_uri": format!("{base}/jwks"),
         "userinfo_endpoint": format!("{base}/userinfo"),
+        "registration_endpoint": format!("{base}/register"),
         "end_session_endpoint": format!("{base}/logout"),
         "scopes_supported": SCOPES,
         "response_types_supported": ["code", "code id_token"],
@@ -75,6 +76,7 @@ pub(super) fn rules(base: &str) -> Rules {
             userinfo: "/userinfo".to_owned(),
             logout: "/logout".to_owned(),
             pushed: String::new(),
+            registration: "/register".to_owned(),
         },
         metadata: (
             vec![

@@ -85,6 +85,16 @@ pub(super) struct Paths {
     pub(super) userinfo: String,
     pub(super) logout: String,
     pub(super) pushed: String,
+    pub(super) registration: String,
+}
+
+impl Paths {
+    /// Whether this is the place of one client that has registered.
+    pub(super) fn is_of_client(&self, path: &str) -> bool {
+        let id = path.strip_prefix(&self.registration);
+        let id = id.and_then(|rest| rest.strip_prefix('/'));
+        !self.registration.is_empty() && id.is_some_and(|id| !id.is_empty())
+    }
 }
 
 pub(super) struct Accepts {

@@ -55,7 +55,8 @@ pub(super) fn token(authority: &mut Authority, at: UnixTime, ask: &Ask) -> Reply
     } else {
         confidential
     };
-    if !allowed.contains(&grant_type) {
+    let is_registered = authority.registrations.allows_grant(&client.id, grant_type);
+    if !allowed.contains(&grant_type) || !is_registered {
         return wire::refusal("unauthorized_client", "this client may not use the grant");
     }
     authority.binding = match sender::binding(authority, at, ask) {

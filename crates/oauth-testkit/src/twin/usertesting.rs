@@ -55,6 +55,7 @@ fn shared(base: &str, id: &str) -> Rules {
             userinfo: String::new(),
             logout: format!("{tenant}/v1/logout"),
             pushed: String::new(),
+            registration: String::new(),
         },
         metadata: (
             vec![

@@ -119,6 +119,7 @@ impl Begin {
         values: Option<&HostGeneratedValues>,
     ) -> Result<Step<Authorization>, Error> {
         let config = Arc::clone(&self.config);
+        config.client_id.check()?;
         step_up::apply(&mut ask, at.now())?;
         if let Some(profile) = config.profile {
             profile::apply(profile, &config, &mut ask)?;

@@ -1,0 +1,93 @@
+// Clients that register themselves (RFC 7591), and what they do with that afterwards (RFC 7592).
+import assert from 'node:assert/strict'
+import { test } from 'node:test'
+import { inspect } from 'node:util'
+import { callbackOf, core, twins } from './helper.mjs'
+
+const { Client, Server, discover } = core
+const { generic } = await twins()
+const callback = 'https://app.example/callback'
+const asked = {
+  redirect_uris: [callback],
+  token_endpoint_auth_method: 'client_secret_basic',
+  grant_types: ['authorization_code', 'client_credentials'],
+  client_name: 'App',
+}
+const known = () => discover(generic.base, { transport: 'loopback_http' })
+
+for (const method of ['client_secret_basic', 'client_secret_post', 'none']) {
+  test(`a registered client signs people in: ${method}`, async () => {
+    const server = await known()
+    const told = await new Client(server, {}).register({ metadata: { ...asked, token_endpoint_auth_method: method } })
+    assert.equal(told.tokenEndpointAuthMethod, method)
+    assert.deepEqual(told.redirectUris, [callback])
+    assert.equal(told.clientSecret === undefined, method === 'none')
+    assert.equal(told.clientSecretExpiresAt, undefined)
+    assert.ok(told.clientIdIssuedAt instanceof Date)
+    assert.equal(told.metadata.client_name, 'App')
+
+    const client = new Client(server, { registered: told.stored })
+    assert.equal(client.clientId, told.clientId)
+    const { url, flow } = client.authorize({ redirectUri: callback, scope: 'read' })
+    const tokens = await client.redeem(flow, await callbackOf(url, callback))
+    assert.equal(tokens.clientId, told.clientId)
+    const elsewhere = { redirectUri: 'https://app.example/other' }
+    assert.throws(() => client.authorize(elsewhere), { code: 'redirect_uri.not_registered' })
+  })
+}
+
+test('a registration is read, updated and deleted', async () => {
+  const server = await known()
+  const nobody = new Client(server, {})
+  const first = await nobody.register({ metadata: asked })
+  const read = await nobody.readRegistration({ registered: first.stored })
+  assert.equal(read.clientSecret, first.clientSecret)
+  assert.notEqual(read.registrationAccessToken, first.registrationAccessToken)
+  await assert.rejects(nobody.readRegistration({ registered: first.stored }), { code: 'denied.invalid_token' })
+
+  const metadata = { ...asked, token_endpoint_auth_method: 'client_secret_post', client_name: 'New' }
+  const updated = await nobody.updateRegistration({ registered: read.stored, metadata })
+  assert.equal(updated.metadata.client_name, 'New')
+  const client = new Client(server, { registered: updated.stored })
+  assert.ok((await client.clientCredentials({ scope: 'read' }).token()).accessToken)
+
+  assert.equal(await nobody.deleteRegistration({ registered: updated.stored }), undefined)
+  await assert.rejects(nobody.readRegistration({ registered: updated.stored }), { code: 'denied.invalid_token' })
+  const again = new Client(server, { registered: updated.stored }).clientCredentials({ scope: 'read' })
+  await assert.rejects(again.token(), { code: 'denied.invalid_client' })
+})
+
+test('what contradicts itself is not sent', async () => {
+  const nobody = new Client(await known(), {})
+  for (const [metadata, code] of [
+    [{}, 'client_metadata.inconsistent'],
+    [{ ...asked, client_secret: 'mine' }, 'client_metadata.malformed'],
+    [{ ...asked, jwks: { keys: [{ kty: 'oct', k: 'AA' }] } }, 'client_metadata.private_key'],
+    [{ ...asked, token_endpoint_auth_method: 'private_key_jwt' }, 'client_metadata.keys_missing'],
+    [{ ...asked, redirect_uris: [callback, 'http://127.0.0.1/cb'] }, 'denied.invalid_redirect_uri'],
+  ]) await assert.rejects(nobody.register({ metadata }), { code })
+})
+
+test('a client without an id registers and does nothing else', async () => {
+  const nobody = new Client(await known(), {})
+  assert.equal(nobody.clientId, '')
+  await assert.rejects(nobody.revoke({ token: 't0ken' }), { code: 'client_auth.client_id' })
+  await assert.rejects(nobody.clientCredentials().token(), { code: 'client_auth.client_id' })
+  assert.throws(() => nobody.authorize({ redirectUri: callback }), { code: 'client_auth.client_id' })
+})
+
+test('what is stored is a secret, and its server\'s', async () => {
+  const server = await known()
+  const told = await new Client(server, {}).register({ metadata: asked })
+  for (const secret of [told.clientSecret, told.registrationAccessToken]) {
+    assert.ok(told.stored.includes(secret))
+    for (const shown of [inspect(told, { showHidden: true }), JSON.stringify(told)]) assert.ok(!shown.includes(secret))
+  }
+  const issuer = 'https://as.example'
+  const other = Server.fromMetadata(issuer, { issuer })
+  assert.throws(() => new Client(other, { registered: told.stored }), { code: 'stored.issuer' })
+  assert.throws(() => new Client(server, { registered: '{}' }), { code: 'stored.malformed' })
+  for (const more of [{ clientId: 'id' }, { clientSecret: 's' }]) {
+    assert.throws(() => new Client(server, { registered: told.stored, ...more }), TypeError)
+  }
+})

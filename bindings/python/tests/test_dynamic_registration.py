@@ -1,0 +1,137 @@
+"""Clients that register themselves (RFC 7591), and what they do with that afterwards (RFC 7592)."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import pickle
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from conftest import CALLBACK, Twin, approve
+
+import oauth_core
+
+ASKED: dict[str, Any] = {
+    "redirect_uris": [CALLBACK],
+    "token_endpoint_auth_method": "client_secret_basic",
+    "grant_types": ["authorization_code", "client_credentials"],
+    "client_name": "App",
+}
+
+
+def known(twin: Twin) -> oauth_core.Server:
+    server = oauth_core.discover(twin.base, transport="loopback_http")
+    assert isinstance(server, oauth_core.Server)
+    return server
+
+
+def code_of(error: pytest.ExceptionInfo[Any]) -> str:
+    return str(error.value.code)
+
+
+@pytest.mark.parametrize("method", ["client_secret_basic", "client_secret_post", "none"])
+def test_a_registered_client_signs_people_in(generic: Twin, method: str) -> None:
+    server = known(generic)
+    told = oauth_core.Client(server).register(metadata={**ASKED, "token_endpoint_auth_method": method})
+    assert isinstance(told, oauth_core.RegisteredClient)
+    assert told.token_endpoint_auth_method == method and told.redirect_uris == (CALLBACK,)
+    assert (told.client_secret is None) == (method == "none") and told.client_secret_expires_at is None
+    assert told.client_id_issued_at is not None and told.metadata["client_name"] == "App"
+
+    client = oauth_core.Client(server, registered=told.stored)
+    assert client.client_id == told.client_id
+    flow = client.authorize(redirect_uri=CALLBACK, scope="read")
+    tokens = client.redeem(flow, approve(flow.url))
+    assert tokens.client_id == told.client_id
+    with pytest.raises(oauth_core.Misuse) as refused:
+        client.authorize(redirect_uri="https://app.example/other")
+    assert code_of(refused) == "redirect_uri.not_registered"
+
+
+def test_a_registration_is_read_updated_and_deleted(generic: Twin) -> None:
+    server = known(generic)
+    nobody = oauth_core.Client(server)
+    first = nobody.register(metadata=ASKED)
+    read = asyncio.run(nobody.aread_registration(registered=first.stored))
+    assert read.client_secret == first.client_secret
+    assert read.registration_access_token != first.registration_access_token
+    with pytest.raises(oauth_core.Denied) as spent:
+        nobody.read_registration(registered=first.stored)
+    assert code_of(spent) == "denied.invalid_token"
+
+    new = {**ASKED, "token_endpoint_auth_method": "client_secret_post", "client_name": "New"}
+    updated = nobody.update_registration(registered=read.stored, metadata=new)
+    assert updated.metadata["client_name"] == "New"
+    client = oauth_core.Client(server, registered=updated.stored)
+    source = client.client_credentials(scope="read")
+    assert source.token().access_token
+
+    nobody.delete_registration(registered=updated.stored)
+    with pytest.raises(oauth_core.Denied) as gone:
+        nobody.read_registration(registered=updated.stored)
+    assert code_of(gone) == "denied.invalid_token"
+    with pytest.raises(oauth_core.Denied) as gone:
+        oauth_core.Client(server, registered=updated.stored).client_credentials(scope="read").token()
+    assert code_of(gone) == "denied.invalid_client"
+
+
+def test_a_token_may_entitle_to_register(generic: Twin) -> None:
+    generic._ask("initial_access_token", {"token": "S3CR3T-init"})
+    nobody = oauth_core.Client(known(generic))
+    with pytest.raises(oauth_core.Denied) as refused:
+        nobody.register(metadata=ASKED, initial_access_token="S3CR3T-other")
+    assert code_of(refused) == "denied.invalid_token" and "S3CR3T" not in str(refused.value)
+    assert nobody.register(metadata=ASKED, initial_access_token="S3CR3T-init").client_id
+
+
+def test_what_contradicts_itself_is_not_sent(generic: Twin) -> None:
+    nobody = oauth_core.Client(known(generic))
+    for metadata, code in [
+        ({}, "client_metadata.inconsistent"),
+        ({**ASKED, "response_types": ["code id_token"]}, "client_metadata.inconsistent"),
+        ({**ASKED, "client_secret": "mine"}, "client_metadata.malformed"),
+        ({**ASKED, "jwks": {"keys": [{"kty": "oct", "k": "AA"}]}}, "client_metadata.private_key"),
+        ({**ASKED, "token_endpoint_auth_method": "private_key_jwt"}, "client_metadata.keys_missing"),
+    ]:
+        with pytest.raises(oauth_core.Misuse) as refused:
+            nobody.register(metadata=metadata)
+        assert code_of(refused) == code
+    assert not [entry for entry in generic.log if entry["path"] == "/register"]
+    with pytest.raises(oauth_core.Denied) as refused_there:
+        nobody.register(metadata={**ASKED, "redirect_uris": [CALLBACK, "http://127.0.0.1/cb"]})
+    assert code_of(refused_there) == "denied.invalid_redirect_uri"
+
+
+def test_a_client_without_an_id_registers_and_does_nothing_else(generic: Twin) -> None:
+    nobody = oauth_core.Client(known(generic))
+    assert nobody.client_id == ""
+    calls: list[Callable[[], object]] = [
+        lambda: nobody.client_credentials(scope="read").token(),
+        lambda: nobody.authorize(redirect_uri=CALLBACK),
+        lambda: nobody.revoke(token="t0ken"),
+    ]
+    for call in calls:
+        with pytest.raises(oauth_core.Misuse) as refused:
+            call()
+        assert code_of(refused) == "client_auth.client_id"
+
+
+def test_what_is_stored_is_a_secret_and_its_servers(generic: Twin) -> None:
+    server = known(generic)
+    told = oauth_core.Client(server).register(metadata=ASKED)
+    secrets = [told.client_secret, told.registration_access_token]
+    assert all(secret and secret in told.stored and secret not in repr(told) for secret in secrets)
+    with pytest.raises(TypeError):
+        pickle.dumps(told)
+    other = oauth_core.Server.from_metadata("https://as.example", {"issuer": "https://as.example"})
+    with pytest.raises(oauth_core.Untrusted) as foreign:
+        oauth_core.Client(other, registered=told.stored)
+    assert code_of(foreign) == "stored.issuer"
+    with pytest.raises(oauth_core.Misuse) as malformed:
+        oauth_core.Client(server, registered=json.dumps({**json.loads(told.stored), "client_id": 7}))
+    assert code_of(malformed) == "stored.malformed"
+    for more in ({"client_id": "id"}, {"client_secret": "s"}):
+        with pytest.raises(TypeError):
+            oauth_core.Client(server, registered=told.stored, **more)  # type: ignore[call-overload]

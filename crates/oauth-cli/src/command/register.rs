@@ -1,0 +1,279 @@
+//! `oauth register`: makes a client known to a server (RFC 7591).
+
+use std::fmt::Write as _;
+use std::path::{Path, PathBuf};
+
+use clap::{Args, ValueHint};
+use oauth_core::endpoint::registration::Registration;
+use oauth_core::{ClientMetadata, RegisteredClient, Secret, register};
+use serde_json::{Map, Value, json};
+
+use crate::Global;
+use crate::new_file::NewFile;
+use crate::output::{self, Failure, Output};
+use crate::profile::Profile;
+use crate::secret_source::{Source, read_file};
+use crate::setup::{discover, net, provider_of};
+use crate::time::rfc3339;
+
+pub(super) const EXAMPLES: &str = "\
+Examples:
+  oauth register --issuer https://as.example --name App \\
+    --redirect-uri http://127.0.0.1/callback --auth-method none --output client.json
+  oauth register --issuer https://as.example --metadata metadata.json \\
+    --secret-file acme.secret --print-profile acme >> ~/.config/oauth/config.toml
+  oauth register --profile acme --metadata - --show-secrets --json < metadata.json
+
+The server tells its secrets once, so say where they go. --output keeps all that is known of the client, for \
+programs; --secret-file the client secret alone, for a profile. Both are new files that this user alone may read. \
+A client is a public one with --auth-method none.";
+
+/// Registers a client with a server.
+#[derive(Debug, Args)]
+pub(crate) struct Register {
+    /// The issuer of the server, to the letter [default: the profile's server]
+    #[arg(long, value_name = "URL", help_heading = "Server")]
+    issuer: Option<String>,
+    /// Allow plain http, to loopback addresses only
+    #[arg(long, help_heading = "Server")]
+    loopback_http: bool,
+    /// Read the token that entitles to register from this environment variable
+    #[arg(long, value_name = "VAR", help_heading = "Server")]
+    initial_access_token_env: Option<String>,
+    /// Read it from this file; - is stdin
+    #[arg(long, value_name = "PATH", help_heading = "Server", value_hint = ValueHint::FilePath)]
+    initial_access_token_file: Option<PathBuf>,
+    /// Read the client's metadata from this file, a JSON object; - is stdin. Options go before it
+    #[arg(long, value_name = "FILE", help_heading = "Client", value_hint = ValueHint::FilePath)]
+    metadata: Option<PathBuf>,
+    /// The name of the client, for people (`client_name`)
+    #[arg(long, value_name = "NAME", help_heading = "Client")]
+    name: Option<String>,
+    /// Where people are sent back to
+    #[arg(long = "redirect-uri", value_name = "URI", help_heading = "Client")]
+    redirect_uris: Vec<String>,
+    /// How the client authenticates, such as client_secret_basic or none
+    #[arg(long, value_name = "METHOD", help_heading = "Client")]
+    auth_method: Option<String>,
+    /// A grant that it will use, such as authorization_code or refresh_token
+    #[arg(long = "grant", value_name = "TYPE", help_heading = "Client")]
+    grants: Vec<String>,
+    /// What it may ask for
+    #[arg(long, value_name = "SCOPE", help_heading = "Client")]
+    scope: Option<String>,
+    /// Write all that is known of the client to this new file, secrets included
+    #[arg(long, short, value_name = "FILE", help_heading = "Result", value_hint = ValueHint::FilePath)]
+    output: Option<PathBuf>,
+    /// Write the client secret to this new file
+    #[arg(long, value_name = "FILE", help_heading = "Result", value_hint = ValueHint::FilePath)]
+    secret_file: Option<PathBuf>,
+    /// Print the secrets
+    #[arg(long, help_heading = "Result")]
+    show_secrets: bool,
+    /// Print a profile of this name, to be added to the profiles' file
+    #[arg(long, value_name = "NAME", help_heading = "Result")]
+    print_profile: Option<String>,
+}
+
+impl Register {
+    pub(super) fn run(self, global: &Global, output: Output) -> Result<(), Failure> {
+        if self.output.is_none() && self.secret_file.is_none() && !self.show_secrets {
+            return Err(Failure::usage(
+                "usage.register_output",
+                "it is not said where the client's secrets go, which the server tells once",
+                "keep them with --output FILE or --secret-file FILE, or print them with --show-secrets",
+            ));
+        }
+        let mut profile = Profile::load(global)?;
+        if self.issuer.is_some() {
+            (profile.provider, profile.provider_file) = (None, None);
+            profile.issuer.clone_from(&self.issuer);
+        }
+        profile.loopback_http |= self.loopback_http;
+        let metadata = self.metadata()?;
+        let token = self.initial_access_token()?;
+        // What is told once must find its place.
+        let whole = self.output.as_deref().map(NewFile::create).transpose()?;
+        let secret = self.secret_file.as_deref();
+        let secret = secret.map(NewFile::create).transpose()?;
+        let net = net(&profile, global)?;
+        let server = match (provider_of(&profile)?, &profile.issuer) {
+            (Some(provider), _) => provider.server()?,
+            (None, Some(issuer)) => discover(&net, issuer, profile.loopback_http)?,
+            (None, None) => return Err(no_server()),
+        };
+        let request = Registration::new(metadata).initial_access_token(token);
+        let client = net.run(register(server, request))?;
+        if let Some(file) = whole {
+            file.fill(client.to_json().expose())?;
+        }
+        if let (Some(file), Some(secret)) = (secret, &client.client_secret) {
+            file.fill(secret.expose())?;
+        }
+        for warning in &client.warnings {
+            output.note(format_args!("warning: {}", warning.text()));
+        }
+        self.tell(&client, &profile, output)
+    }
+
+    /// What the file says, and over it the options.
+    fn metadata(&self) -> Result<ClientMetadata, Failure> {
+        let mut members = match &self.metadata {
+            Some(path) => object(path)?,
+            None => Map::new(),
+        };
+        let texts = [
+            ("client_name", &self.name),
+            ("token_endpoint_auth_method", &self.auth_method),
+            ("scope", &self.scope),
+        ];
+        for (name, text) in texts {
+            if let Some(text) = text {
+                members.insert(name.to_owned(), json!(text));
+            }
+        }
+        let lists = [
+            ("redirect_uris", &self.redirect_uris),
+            ("grant_types", &self.grants),
+        ];
+        for (name, list) in lists {
+            if !list.is_empty() {
+                members.insert(name.to_owned(), json!(list));
+            }
+        }
+        let text = Value::Object(members).to_string();
+        ClientMetadata::from_json(&text).map_err(Failure::from)
+    }
+
+    fn initial_access_token(&self) -> Result<Option<Secret<String>>, Failure> {
+        let source = Source::chosen(
+            self.initial_access_token_env.as_ref(),
+            self.initial_access_token_file.as_ref(),
+        );
+        let options =
+            "give it with --initial-access-token-env VAR or --initial-access-token-file PATH";
+        let read = |source: Source| source.read("the initial access token", options);
+        source.map(read).transpose()
+    }
+
+    fn tell(
+        &self,
+        client: &RegisteredClient,
+        profile: &Profile,
+        output: Output,
+    ) -> Result<(), Failure> {
+        let record = record(client, self.show_secrets);
+        if let Some(name) = &self.print_profile {
+            let text = self.profile(name, client, profile);
+            return output.result(text, &Value::Object(record));
+        }
+        let rows: Vec<_> = record
+            .iter()
+            .map(|(name, value)| (name.clone(), readable(name, value)))
+            .collect();
+        output.result(output::table(&rows), &Value::Object(record))
+    }
+
+    /// A profile of this client. It names the file with the secret, and not the secret.
+    fn profile(&self, name: &str, client: &RegisteredClient, profile: &Profile) -> String {
+        let quoted = |text: &str| json!(text).to_string();
+        let mut text = format!("[profile.{}]\n", quoted(name));
+        let mut line = |name: &str, value: String| {
+            // Writing to a text does not fail.
+            let _ = writeln!(text, "{name} = {value}");
+        };
+        match &profile.provider {
+            Some(provider) => line("provider", quoted(provider)),
+            None => line("issuer", quoted(client.issuer())),
+        }
+        if profile.loopback_http {
+            line("loopback_http", "true".to_owned());
+        }
+        line("client_id", quoted(client.client_id.as_str()));
+        line(
+            "client_auth",
+            quoted(in_a_profile(client.metadata.auth_method())),
+        );
+        if let (Some(path), Some(_)) = (&self.secret_file, &client.client_secret) {
+            let path = std::path::absolute(path).unwrap_or_else(|_| path.clone());
+            line("client_secret_file", quoted(&path.to_string_lossy()));
+        }
+        let uris = client.metadata.redirect_uris.iter();
+        let uris: Vec<_> = uris.map(|uri| uri.as_str()).collect();
+        match uris.as_slice() {
+            [] => {}
+            [one] => line("redirect_uri", quoted(one)),
+            all => line("redirect_uris", json!(all).to_string()),
+        }
+        text.trim_end().to_owned()
+    }
+}
+
+/// What a profile calls a method of authentication.
+fn in_a_profile(method: &str) -> &str {
+    match method {
+        "client_secret_basic" => "basic",
+        "client_secret_post" => "post",
+        "tls_client_auth" => "tls",
+        "self_signed_tls_client_auth" => "self_signed_tls",
+        other => other,
+    }
+}
+
+/// What the server said, secrets only if that is wished.
+fn record(client: &RegisteredClient, with_secrets: bool) -> Map<String, Value> {
+    let stored: Value = serde_json::from_str(client.to_json().expose()).unwrap_or_default();
+    let Value::Object(mut members) = stored else {
+        return Map::new();
+    };
+    members.remove("version");
+    let metadata = members.remove("metadata");
+    for (name, value) in members.iter_mut() {
+        let is_secret = matches!(name.as_str(), "client_secret" | "registration_access_token");
+        if is_secret && !with_secrets {
+            *value = "[not shown]".into();
+        }
+    }
+    if let Some(Value::Object(mut metadata)) = metadata {
+        if !with_secrets {
+            metadata.remove("software_statement");
+        }
+        members.extend(metadata);
+    }
+    members
+}
+
+/// Times as people read them.
+fn readable(name: &str, value: &Value) -> String {
+    match (name, value.as_u64()) {
+        ("client_secret_expires_at", Some(0)) => "never".to_owned(),
+        ("client_id_issued_at" | "client_secret_expires_at", Some(seconds)) => {
+            rfc3339(oauth_core::moment::UnixTime::from_secs(seconds))
+        }
+        _ => output::plain(value),
+    }
+}
+
+/// The JSON object in a file.
+pub(super) fn object(path: &Path) -> Result<Map<String, Value>, Failure> {
+    let refused = |why: &str| {
+        Failure::usage(
+            "usage.metadata",
+            format_args!("{}: {why}", path.display()),
+            "give a file with a JSON object",
+        )
+    };
+    let text = read_file(path).map_err(|why| refused(&why.to_string()))?;
+    match serde_json::from_str(&text) {
+        Ok(Value::Object(members)) => Ok(members),
+        _ => Err(refused("this is no JSON object")),
+    }
+}
+
+fn no_server() -> Failure {
+    Failure::usage(
+        "usage.server",
+        "it is not said which server to talk to",
+        "say it with --issuer or --profile",
+    )
+}

@@ -1,0 +1,126 @@
+//! Clients that register themselves (RFC 7591, RFC 7592), or publish what they are (client ID metadata documents).
+
+#[cfg(test)]
+mod tests;
+
+use super::Client;
+use crate::call::Call;
+use crate::client_auth::Credentials;
+use crate::client_id_metadata::{self, ClientIdMetadata};
+use crate::client_metadata::ClientMetadata;
+use crate::endpoint::Endpoint;
+use crate::endpoint::client_configuration::{
+    DeleteRegistration, ReadRegistration, UpdateRegistration,
+};
+use crate::endpoint::registration::Registration;
+use crate::error::{Error, Misuse};
+use crate::exchange::Exchange;
+use crate::jose::Alg;
+use crate::registered_client::RegisteredClient;
+use crate::server::Server;
+
+/// Makes a client known to a server, which gives it an id (RFC 7591 section 3). Store what comes back
+/// ([`RegisteredClient::to_json`]) before it is used: nothing else knows its secrets.
+///
+/// # Errors
+/// Those of [`ClientMetadata::check`], and `endpoint.missing`; from the steps `denied.invalid_redirect_uri`,
+/// `denied.invalid_client_metadata` and the other `denied.*`, `registration.*`.
+pub fn register(
+    server: Server,
+    request: Registration,
+) -> impl Exchange<Output = RegisteredClient> + Send + use<> {
+    anonymous(server, request)
+}
+
+/// Reads what a client is registered with (RFC 7592 section 2.1). What comes back replaces what was stored.
+///
+/// # Errors
+/// `registration.not_managed`, `stored.issuer`; from the steps `denied.invalid_token` where the server knows the
+/// client no more, the other `denied.*`, `registration.*`.
+pub fn read_registration(
+    server: Server,
+    client: RegisteredClient,
+) -> impl Exchange<Output = RegisteredClient> + Send + use<> {
+    anonymous(server, ReadRegistration::new(client))
+}
+
+/// Replaces what a client is registered with (RFC 7592 section 2.2): `metadata` is all of it. What comes back
+/// replaces what was stored.
+///
+/// # Errors
+/// Those of [`register`] and [`read_registration`].
+pub fn update_registration(
+    server: Server,
+    client: RegisteredClient,
+    metadata: ClientMetadata,
+) -> impl Exchange<Output = RegisteredClient> + Send + use<> {
+    anonymous(server, UpdateRegistration::new(client, metadata))
+}
+
+/// Deletes a client at its server, with its grants and tokens (RFC 7592 section 2.3). Its secrets are erased with
+/// the exchange; what is stored of it is the caller's to delete.
+///
+/// # Errors
+/// Those of [`read_registration`].
+pub fn delete_registration(
+    server: Server,
+    client: RegisteredClient,
+) -> impl Exchange<Output = ()> + Send + use<> {
+    anonymous(server, DeleteRegistration::new(client))
+}
+
+fn anonymous<E: Endpoint>(server: Server, endpoint: E) -> Call<E> {
+    Client::unregistered(server).call(endpoint)
+}
+
+impl Client {
+    /// A client as it was registered: with its id, its redirect URIs, the algorithm of its ID tokens, and
+    /// authenticated by its registered method. A key or a certificate for that is the caller's `own`; a secret
+    /// is the registration's.
+    ///
+    /// # Errors
+    /// `stored.issuer` for a client of another server, `client_auth.no_usable_method`, `key.algorithm`.
+    pub fn registered(
+        server: Server,
+        client: &RegisteredClient,
+        own: Credentials,
+    ) -> Result<Self, Error> {
+        client.check_server(&server)?;
+        let auth = client.auth(own)?;
+        let known = Self::new(server, client.client_id.clone(), auth)?;
+        known.with_metadata(&client.metadata)
+    }
+
+    /// A client whose id is the URL of its metadata document: a public one, or one with a key or a certificate
+    /// of its `own`, as the document says.
+    ///
+    /// # Errors
+    /// `client_id_metadata.not_supported` where the server does not take such ids,
+    /// `client_auth.no_usable_method`, `key.algorithm`.
+    pub fn with_metadata_document(
+        server: Server,
+        document: &ClientIdMetadata,
+        own: Credentials,
+    ) -> Result<Self, Error> {
+        client_id_metadata::check_supported(&server)?;
+        let auth = own.for_method(document.metadata().auth_method())?;
+        let known = Self::new(server, document.url().clone().into(), auth)?;
+        known.with_metadata(document.metadata())
+    }
+
+    fn with_metadata(self, metadata: &ClientMetadata) -> Result<Self, Error> {
+        let client = self.with_redirect_uris(metadata.redirect_uris.iter().cloned());
+        let client = match metadata.tls_client_certificate_bound_access_tokens {
+            Some(true) => client.with_certificate_bound_tokens(),
+            _ => client,
+        };
+        match metadata.id_token_signed_response_alg.as_deref() {
+            None => Ok(client),
+            Some(name) => {
+                let alg = Alg::named(name);
+                let alg = alg.ok_or_else(|| Error::from(Misuse::KeyAlgorithm).about(name))?;
+                Ok(client.with_id_token_algs([alg]))
+            }
+        }
+    }
+}

@@ -1,0 +1,252 @@
+//! A client id that is a URL: the document that lies there says what other clients register.
+//!
+//! draft-ietf-oauth-client-id-metadata-document
+//! <https://datatracker.ietf.org/doc/draft-ietf-oauth-client-id-metadata-document/>
+
+#[cfg(test)]
+mod tests;
+
+use std::fmt;
+
+use crate::client_id::ClientId;
+use crate::client_metadata::ClientMetadata;
+use crate::error::{Error, Misuse};
+use crate::json::{self, Json};
+use crate::server::{EndpointKind, Flag, Server};
+use crate::url::Url;
+
+/// What a server that takes such client ids says in its metadata.
+pub(crate) const SUPPORTED: &str = "client_id_metadata_document_supported";
+
+/// The size up to which servers are to take a document, in bytes.
+const MAX_DOCUMENT: usize = 5 << 10;
+
+/// The URL of a client ID metadata document, which is the client's id.
+///
+/// Servers compare it byte for byte: another text is another client, whose tokens and consents are its own.
+#[derive(Clone, PartialEq, Eq, Hash)]
+pub struct ClientIdUrl(String);
+
+impl ClientIdUrl {
+    /// Reads the URL.
+    ///
+    /// # Errors
+    /// `client_id_metadata.url`.
+    pub fn parse(text: &str) -> Result<Self, Error> {
+        // "MUST have an https scheme, MUST contain a path component, MUST NOT contain single-dot or double-dot
+        // path segments, MUST NOT contain a fragment component and MUST NOT contain a username or password"
+        match Url::parse(text) {
+            Ok(url) if url.scheme() == "https" && !url.path().is_empty() => {
+                Ok(Self(text.to_owned()))
+            }
+            _ => Err(Misuse::ClientIdMetadataUrl.into()),
+        }
+    }
+
+    /// The text, exactly as given.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Display for ClientIdUrl {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl fmt::Debug for ClientIdUrl {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "ClientIdUrl({})", self.0)
+    }
+}
+
+impl From<ClientIdUrl> for ClientId {
+    fn from(url: ClientIdUrl) -> Self {
+        Self::new(url.0)
+    }
+}
+
+/// A document that is fit to be published at its URL: `200`, `application/json`, no redirect.
+#[derive(Debug, Clone)]
+pub struct ClientIdMetadata {
+    url: ClientIdUrl,
+    metadata: ClientMetadata,
+}
+
+/// What servers may dislike about a document that the standard allows.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Warning {
+    /// The URL has a query, which the standard discourages.
+    Query,
+    /// The URL has no path but `/`, which the standard discourages.
+    BarePath,
+    /// The URL has upper case in its host, or names the default port: what is compared byte for byte should be
+    /// in its normal form.
+    NotNormalized,
+    /// The document is larger than 5 KiB.
+    Large,
+}
+
+impl Warning {
+    /// A stable name.
+    pub const fn code(self) -> &'static str {
+        match self {
+            Self::Query => "query",
+            Self::BarePath => "bare_path",
+            Self::NotNormalized => "not_normalized",
+            Self::Large => "large",
+        }
+    }
+
+    /// One sentence for people.
+    pub const fn text(self) -> &'static str {
+        match self {
+            Self::Query => "the URL should have no query",
+            Self::BarePath => "the URL should have a path of its own",
+            Self::NotNormalized => {
+                "the URL should be in its normal form: servers compare it as text"
+            }
+            Self::Large => "servers may reject documents over 5 KiB",
+        }
+    }
+}
+
+impl ClientIdMetadata {
+    /// A document for this URL. A client that names no method of authentication is a public one.
+    ///
+    /// # Errors
+    /// `client_id_metadata.shared_secret`, and those of [`ClientMetadata::check`].
+    pub fn new(url: ClientIdUrl, mut metadata: ClientMetadata) -> Result<Self, Error> {
+        let method = &mut metadata.token_endpoint_auth_method;
+        method.get_or_insert_with(|| "none".to_owned());
+        Self { url, metadata }.checked()
+    }
+
+    /// Reads a document as it is, or is to be, published at this URL.
+    ///
+    /// # Errors
+    /// `client_id_metadata.client_id`, `client_id_metadata.client_secret`, `client_id_metadata.shared_secret`,
+    /// which a document without `token_endpoint_auth_method` meets, too; `client_metadata.malformed` and the
+    /// others of [`ClientMetadata::check`].
+    pub fn parse(url: ClientIdUrl, text: &str) -> Result<Self, Error> {
+        let Ok(Json::Object(mut object)) = json::parse(text) else {
+            return Err(Error::from(Misuse::ClientMetadataShape).about("no JSON object"));
+        };
+        // "The client_id ... value MUST match the URL of the document using a simple string comparison"
+        let named = object.take("client_id");
+        if named.as_ref().and_then(Json::as_str) != Some(url.as_str()) {
+            return Err(Misuse::ClientIdMetadataMismatch.into());
+        }
+        for name in ["client_secret", "client_secret_expires_at"] {
+            if object.has(name) {
+                return Err(Error::from(Misuse::ClientIdMetadataSecret).about(name));
+            }
+        }
+        let metadata = ClientMetadata::own(object)?;
+        Self { url, metadata }.checked()
+    }
+
+    fn checked(self) -> Result<Self, Error> {
+        // "MUST NOT include client_secret_post, client_secret_basic, client_secret_jwt, or any other method
+        // based around a shared symmetric secret"
+        let method = self.metadata.auth_method();
+        if method.starts_with("client_secret_") {
+            return Err(Error::from(Misuse::ClientIdMetadataMethod).about(method));
+        }
+        self.metadata.check()?;
+        Ok(self)
+    }
+
+    /// Whether servers of the Model Context Protocol take it, which want a name to show to people, and a
+    /// redirect URI.
+    ///
+    /// # Errors
+    /// `client_metadata.name_missing`; `client_metadata.inconsistent` without redirect URIs.
+    pub fn check_for_mcp(&self) -> Result<(), Error> {
+        let name = self.metadata.client_name.as_deref().unwrap_or_default();
+        if name.trim().is_empty() {
+            return Err(Misuse::ClientMetadataName.into());
+        }
+        match self.metadata.redirect_uris.is_empty() {
+            true => Err(Error::from(Misuse::ClientMetadataConflict).about("redirect_uris")),
+            false => Ok(()),
+        }
+    }
+
+    /// The URL, which is the client's id.
+    pub const fn url(&self) -> &ClientIdUrl {
+        &self.url
+    }
+
+    /// What the document says beside that.
+    pub const fn metadata(&self) -> &ClientMetadata {
+        &self.metadata
+    }
+
+    /// The document, to publish. Nothing in it is secret.
+    pub fn to_json(&self) -> String {
+        let text = self.metadata.to_json_of(Some(self.url.as_str()));
+        text.expose().clone()
+    }
+
+    /// What servers may dislike about it.
+    pub fn warnings(&self) -> Vec<Warning> {
+        let mut warnings = Vec::new();
+        if let Ok(url) = Url::parse(self.url.as_str()) {
+            if url.query().is_some() {
+                warnings.push(Warning::Query);
+            }
+            if url.path() == "/" {
+                warnings.push(Warning::BarePath);
+            }
+            let normal = [&url.origin(), url.path_and_query()].concat();
+            if normal != self.url.as_str() {
+                warnings.push(Warning::NotNormalized);
+            }
+        }
+        if self.to_json().len() > MAX_DOCUMENT {
+            warnings.push(Warning::Large);
+        }
+        warnings
+    }
+}
+
+/// How a client that a server does not know yet gets an id there.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Identification {
+    /// By the URL of a [`ClientIdMetadata`] document.
+    MetadataDocument,
+    /// By registering itself ([`crate::client::register`]).
+    DynamicRegistration,
+    /// By hand: a person asks for an id at the server.
+    ByHand,
+}
+
+impl Identification {
+    /// The ways that this server offers, the best first. A client that has an id there needs none of them.
+    pub fn offered_by(server: &Server) -> Vec<Self> {
+        let mut ways = Vec::new();
+        if server.flag(SUPPORTED, Flag::False) {
+            ways.push(Self::MetadataDocument);
+        }
+        if server.endpoint(EndpointKind::Registration).is_ok() {
+            ways.push(Self::DynamicRegistration);
+        }
+        ways.push(Self::ByHand);
+        ways
+    }
+}
+
+/// Whether this server takes the URLs of documents as client ids.
+///
+/// # Errors
+/// `client_id_metadata.not_supported`.
+pub(crate) fn check_supported(server: &Server) -> Result<(), Error> {
+    match server.flag(SUPPORTED, Flag::False) {
+        true => Ok(()),
+        false => Err(Misuse::ClientIdMetadataUnsupported.into()),
+    }
+}

@@ -1,0 +1,166 @@
+#![allow(clippy::unwrap_used)] // a test that fails says so
+
+use super::*;
+use crate::issuer::RedirectUri;
+use crate::testing::{code, server};
+
+const URL: &str = "https://app.example/c.json";
+
+fn url() -> ClientIdUrl {
+    ClientIdUrl::parse(URL).unwrap()
+}
+
+fn document(members: &str) -> Result<ClientIdMetadata, Error> {
+    let text =
+        format!(r#"{{"client_id":"{URL}","redirect_uris":["http://127.0.0.1/cb"]{members}}}"#);
+    ClientIdMetadata::parse(url(), &text)
+}
+
+#[test]
+fn the_url_has_a_path_and_nothing_that_servers_could_read_otherwise() {
+    for good in [
+        URL,
+        "https://app.example/",
+        "https://app.example:8443/c",
+        "https://app.example/c?v=1",
+    ] {
+        assert_eq!(ClientIdUrl::parse(good).unwrap().as_str(), good);
+    }
+    for bad in [
+        "",
+        "https://app.example",
+        "https://app.example?x",
+        "http://app.example/c",
+        "https://app.example/./c",
+        "https://app.example/a/../c",
+        "https://app.example/%2e%2e/c",
+        "https://app.example/c#f",
+        "https://app.example/c#",
+        "https://me@app.example/c",
+        "https://me:pw@app.example/c",
+        "app.example/c",
+        "https:///c",
+        " https://app.example/c",
+    ] {
+        let read = ClientIdUrl::parse(bad).map(|_| ());
+        assert_eq!(code(read), Err("client_id_metadata.url"), "{bad}");
+    }
+}
+
+#[test]
+fn a_document_is_its_urls_and_holds_no_secret() {
+    let fault = |members| code(document(members).map(|_| ()));
+    let none = r#","token_endpoint_auth_method":"none""#;
+    assert_eq!(fault(none), Ok(()));
+    // The default of the standard is a shared secret.
+    assert_eq!(fault(""), Err("client_id_metadata.shared_secret"));
+    for method in ["basic", "post", "jwt", "other"] {
+        let members = format!(r#","token_endpoint_auth_method":"client_secret_{method}""#);
+        let fault = code(document(&members).map(|_| ()));
+        assert_eq!(fault, Err("client_id_metadata.shared_secret"));
+    }
+    for secret in [
+        r#""client_secret":"x""#,
+        r#""client_secret":null"#,
+        r#""client_secret_expires_at":0"#,
+    ] {
+        let members = format!("{none},{secret}");
+        let fault = code(document(&members).map(|_| ()));
+        assert_eq!(fault, Err("client_id_metadata.client_secret"));
+    }
+    let private = r#","token_endpoint_auth_method":"private_key_jwt","jwks":{"keys":[{"kty":"EC","d":"AA"}]}"#;
+    assert_eq!(fault(private), Err("client_metadata.private_key"));
+    let keyless = r#","token_endpoint_auth_method":"private_key_jwt""#;
+    assert_eq!(fault(keyless), Err("client_metadata.keys_missing"));
+
+    for id in [r#""https://app.example/C.json""#, "7", "null"] {
+        let text = format!(r#"{{"client_id":{id},"token_endpoint_auth_method":"none"}}"#);
+        let read = ClientIdMetadata::parse(url(), &text).map(|_| ());
+        assert_eq!(code(read), Err("client_id_metadata.client_id"), "{id}");
+    }
+    let without =
+        r#"{"client_id":"https://app.example/c.json","token_endpoint_auth_method":"none"}"#;
+    let read = ClientIdMetadata::parse(url(), without).map(|_| ());
+    assert_eq!(code(read), Err("client_metadata.inconsistent"));
+    let read = ClientIdMetadata::parse(url(), "no JSON").map(|_| ());
+    assert_eq!(code(read), Err("client_metadata.malformed"));
+}
+
+#[test]
+fn what_is_printed_is_what_is_read() {
+    let uri = RedirectUri::parse("http://127.0.0.1/cb").unwrap();
+    let mut metadata = ClientMetadata::with_redirect_uris([uri]);
+    metadata.client_name = Some("X".to_owned());
+    let made = ClientIdMetadata::new(url(), metadata).unwrap();
+    let text = made.to_json();
+    assert!(text.starts_with(r#"{"client_id":"https://app.example/c.json","#));
+    assert!(text.contains(r#""token_endpoint_auth_method":"none""#));
+    assert!(text.contains(r#""application_type":"native""#));
+    let read = ClientIdMetadata::parse(url(), &text).unwrap();
+    assert_eq!(read.to_json(), text);
+    assert_eq!(code(read.check_for_mcp()), Ok(()));
+    assert!(read.warnings().is_empty());
+}
+
+#[test]
+fn mcp_wants_a_name_to_show() {
+    let unnamed = document(r#","token_endpoint_auth_method":"none""#).unwrap();
+    assert_eq!(
+        code(unnamed.check_for_mcp()),
+        Err("client_metadata.name_missing")
+    );
+    let machine = format!(
+        r#"{{"client_id":"{URL}","client_name":"X","grant_types":["client_credentials"],
+        "token_endpoint_auth_method":"private_key_jwt","jwks_uri":"https://app.example/k"}}"#
+    );
+    let machine = ClientIdMetadata::parse(url(), &machine).unwrap();
+    assert_eq!(
+        code(machine.check_for_mcp()),
+        Err("client_metadata.inconsistent")
+    );
+}
+
+#[test]
+fn what_servers_may_dislike_is_told() {
+    let warnings = |url: &str, name: String| {
+        let uri = RedirectUri::parse("https://app.example/cb").unwrap();
+        let mut metadata = ClientMetadata::with_redirect_uris([uri]);
+        metadata.client_name = Some(name);
+        let url = ClientIdUrl::parse(url).unwrap();
+        ClientIdMetadata::new(url, metadata).unwrap().warnings()
+    };
+    let short = || "X".to_owned();
+    assert_eq!(warnings(URL, short()), []);
+    assert_eq!(warnings(URL, "x".repeat(MAX_DOCUMENT)), [Warning::Large]);
+    assert_eq!(
+        warnings("https://app.example/c?v", short()),
+        [Warning::Query]
+    );
+    assert_eq!(
+        warnings("https://app.example/", short()),
+        [Warning::BarePath]
+    );
+    for odd in ["https://App.example/c", "https://app.example:443/c"] {
+        assert_eq!(warnings(odd, short()), [Warning::NotNormalized], "{odd}");
+    }
+}
+
+#[test]
+fn a_document_comes_before_a_registration_and_a_person_is_asked_last() {
+    use Identification::{ByHand, DynamicRegistration, MetadataDocument};
+    let plain = server();
+    assert_eq!(Identification::offered_by(&plain), [ByHand]);
+    let kind = EndpointKind::Registration;
+    let registering = plain.with_endpoint(kind, "https://as.example/r").unwrap();
+    assert_eq!(
+        Identification::offered_by(&registering),
+        [DynamicRegistration, ByHand]
+    );
+    let mut said = registering.metadata().clone();
+    said.insert(SUPPORTED.to_owned(), true.into());
+    let both = registering.with_metadata(said);
+    assert_eq!(
+        Identification::offered_by(&both),
+        [MetadataDocument, DynamicRegistration, ByHand]
+    );
+}

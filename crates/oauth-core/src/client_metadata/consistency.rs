@@ -1,0 +1,174 @@
+//! Which metadata contradict one another (RFC 7591 section 2 and 2.1), and what must never be in them.
+
+use super::{
+    AUTHORIZATION_CODE, ApplicationType, CLIENT_INFORMATION, ClientMetadata, ID_JAG, IMPLICIT,
+    JWT_BEARER, TOKEN_EXCHANGE,
+};
+use crate::error::{Error, Misuse};
+use crate::jose;
+use crate::json::{Map, Value};
+use crate::url::{Transport, Url};
+
+/// The methods of client authentication that need a key of the client's at the server.
+const BY_KEY: [&str; 2] = ["private_key_jwt", "self_signed_tls_client_auth"];
+
+impl ClientMetadata {
+    /// Whether the metadata can be registered: no server need be asked to find out what contradicts itself.
+    ///
+    /// # Errors
+    /// `client_metadata.malformed` for a member that is none of the client's to say, or no URL;
+    /// `client_metadata.inconsistent` for two that contradict each other, or one without the other it needs;
+    /// `client_metadata.private_key` for a key that is no public one; `client_metadata.keys_missing`.
+    pub fn check(&self) -> Result<(), Error> {
+        self.check_names()?;
+        self.check_redirects()?;
+        self.check_response_types()?;
+        self.check_profiles()?;
+        self.check_pages()?;
+        self.check_keys()?;
+        // A token that nobody has signed proves nothing.
+        match self.id_token_signed_response_alg.as_deref() {
+            Some("none") => Err(malformed("id_token_signed_response_alg")),
+            _ => Ok(()),
+        }
+    }
+
+    /// What the server says about a client is not the client's to say.
+    fn check_names(&self) -> Result<(), Error> {
+        let mut taken = CLIENT_INFORMATION.iter();
+        match taken.find(|name| self.says(name)) {
+            Some(name) => Err(malformed(name)),
+            None => Ok(()),
+        }
+    }
+
+    /// "Clients using flows with redirection MUST register their redirection URI values" (section 2).
+    fn check_redirects(&self) -> Result<(), Error> {
+        // Those of a software statement may be in there.
+        if self.uses_redirects()
+            && self.redirect_uris.is_empty()
+            && self.software_statement.is_none()
+        {
+            return Err(inconsistent("redirect_uris: the grant types need them"));
+        }
+        let is_private = |uri: &crate::issuer::RedirectUri| !uri.as_str().starts_with("http");
+        let is_web = self.application_type == Some(ApplicationType::Web);
+        match self.redirect_uris.iter().find(|uri| is_private(uri)) {
+            Some(_) if is_web => Err(inconsistent(
+                "application_type: a web application has no private scheme in redirect_uris",
+            )),
+            _ => Ok(()),
+        }
+    }
+
+    /// The table of section 2.1: each response type goes with its grants, and each grant with a response type.
+    fn check_response_types(&self) -> Result<(), Error> {
+        let grants = self.effective_grant_types();
+        let has_grant = |grant: &str| grants.contains(&grant);
+        let mut needed = Vec::new();
+        for response_type in &self.response_types {
+            for part in response_type.split(' ') {
+                let grant = match part {
+                    "code" => AUTHORIZATION_CODE,
+                    "token" | "id_token" => IMPLICIT,
+                    _ => continue,
+                };
+                if !has_grant(grant) {
+                    let why =
+                        format!("response_types: {response_type} needs the grant type {grant}");
+                    return Err(inconsistent(&why));
+                }
+                needed.push(grant);
+            }
+        }
+        // "If omitted, the default is that the client will use only the code response type."
+        if self.response_types.is_empty() {
+            needed.push(AUTHORIZATION_CODE);
+        }
+        let mut with_response = super::REDIRECT_GRANTS.into_iter();
+        match with_response.find(|grant| has_grant(grant) && !needed.contains(grant)) {
+            Some(grant) => Err(inconsistent(&format!(
+                "grant_types: {grant} needs a response type"
+            ))),
+            None => Ok(()),
+        }
+    }
+
+    /// A client that says it implements identity assertions lists both of their grants.
+    fn check_profiles(&self) -> Result<(), Error> {
+        let profiles = &self.authorization_grant_profiles_supported;
+        if !profiles.iter().any(|profile| profile == ID_JAG) {
+            return Ok(());
+        }
+        let grants = self.effective_grant_types();
+        let mut needed = [TOKEN_EXCHANGE, JWT_BEARER].into_iter();
+        match needed.find(|grant| !grants.contains(grant)) {
+            Some(grant) => Err(inconsistent(&format!(
+                "authorization_grant_profiles_supported: id-jag needs the grant type {grant}"
+            ))),
+            None => Ok(()),
+        }
+    }
+
+    fn check_pages(&self) -> Result<(), Error> {
+        let pages = [
+            ("client_uri", &self.client_uri),
+            ("logo_uri", &self.logo_uri),
+            ("tos_uri", &self.tos_uri),
+            ("policy_uri", &self.policy_uri),
+        ];
+        for (name, page) in pages {
+            let Some(page) = page else { continue };
+            // Of a page a part may be meant.
+            let whole = page.split('#').next().unwrap_or_default();
+            Url::parse(whole).map_err(|_| malformed(name))?;
+        }
+        let Some(uri) = &self.jwks_uri else {
+            return Ok(());
+        };
+        // Whoever is in between would exchange the keys.
+        let url = Url::parse(uri).and_then(|url| url.require(Transport::Https));
+        url.map_err(|_| malformed("jwks_uri"))
+    }
+
+    /// "The jwks_uri and jwks parameters MUST NOT both be present in the same request or response" (section 2).
+    fn check_keys(&self) -> Result<(), Error> {
+        if self.jwks.is_some() && self.jwks_uri.is_some() {
+            return Err(inconsistent("jwks and jwks_uri: there is one of them"));
+        }
+        if let Some(jwks) = &self.jwks {
+            check_public(jwks)?;
+        }
+        let method = self.auth_method();
+        let has_keys =
+            self.jwks.is_some() || self.jwks_uri.is_some() || self.software_statement.is_some();
+        match BY_KEY.contains(&method) && !has_keys {
+            true => Err(Error::from(Misuse::ClientMetadataKeys).about(method)),
+            false => Ok(()),
+        }
+    }
+}
+
+/// Whether these are public keys, and nothing else.
+fn check_public(jwks: &Map<String, Value>) -> Result<(), Error> {
+    let keys = jwks.get("keys").and_then(Value::as_array);
+    let keys = keys.ok_or_else(|| malformed("jwks"))?;
+    for (place, key) in keys.iter().enumerate() {
+        let Value::Object(key) = key else {
+            return Err(malformed("jwks"));
+        };
+        if jose::PRIVATE.iter().any(|name| key.get(*name).is_some()) {
+            let which = format!("key {place} of jwks");
+            return Err(Error::from(Misuse::ClientMetadataPrivateKey).about(&which));
+        }
+    }
+    Ok(())
+}
+
+fn malformed(member: &str) -> Error {
+    Error::from(Misuse::ClientMetadataShape).about(member)
+}
+
+fn inconsistent(why: &str) -> Error {
+    Error::from(Misuse::ClientMetadataConflict).about(why)
+}

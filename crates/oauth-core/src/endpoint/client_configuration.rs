@@ -1,0 +1,134 @@
+//! `GET`, `PUT` and `DELETE {registration_client_uri}`: read, update and delete what the client is registered
+//! with.
+//!
+//! RFC 7592 <https://www.rfc-editor.org/rfc/rfc7592#section-2>
+
+#[cfg(test)]
+mod tests;
+
+use std::sync::Arc;
+
+use crate::http::{Method, StatusCode};
+
+use super::{Auth, Body, Context, Endpoint, EndpointRequest, Reply};
+use crate::client_metadata::ClientMetadata;
+use crate::error::{Error, ProtocolViolation};
+use crate::registered_client::{Before, RegisteredClient};
+use crate::token::Tokens;
+
+/// Reads what a client is registered with. What comes back replaces what is stored: the server may have changed
+/// the registration access token, the secret, or anything else.
+#[derive(Debug, Clone)]
+#[non_exhaustive]
+pub struct ReadRegistration {
+    /// The client.
+    pub client: RegisteredClient,
+}
+
+/// Replaces what a client is registered with. What comes back replaces what is stored.
+#[derive(Debug, Clone)]
+#[non_exhaustive]
+pub struct UpdateRegistration {
+    /// The client.
+    pub client: RegisteredClient,
+    /// All that it is to be registered with: what is left out is given up, or gets the server's default.
+    pub metadata: ClientMetadata,
+}
+
+/// Deletes a client at the server, with its grants and tokens. It takes the client along: what is stored of it
+/// is to be deleted, too.
+#[derive(Debug)]
+#[non_exhaustive]
+pub struct DeleteRegistration {
+    /// The client.
+    pub client: RegisteredClient,
+}
+
+impl ReadRegistration {
+    /// Of this client.
+    pub const fn new(client: RegisteredClient) -> Self {
+        Self { client }
+    }
+}
+
+impl UpdateRegistration {
+    /// To these metadata.
+    pub const fn new(client: RegisteredClient, metadata: ClientMetadata) -> Self {
+        Self { client, metadata }
+    }
+}
+
+impl DeleteRegistration {
+    /// Of this client.
+    pub const fn new(client: RegisteredClient) -> Self {
+        Self { client }
+    }
+}
+
+impl Endpoint for ReadRegistration {
+    const NAME: &'static str = "client_configuration";
+    type Output = RegisteredClient;
+
+    fn request(&self, cx: &Context<'_>) -> Result<EndpointRequest, Error> {
+        managed(cx, &self.client, Method::GET)
+    }
+
+    fn read(&self, cx: &Context<'_>, reply: Reply<'_>) -> Result<RegisteredClient, Error> {
+        let object = reply.object_of(ProtocolViolation::RegistrationShape)?;
+        RegisteredClient::read(cx.server, object, Before::Known(&self.client))
+    }
+}
+
+impl Endpoint for UpdateRegistration {
+    const NAME: &'static str = "client_configuration";
+    type Output = RegisteredClient;
+
+    fn request(&self, cx: &Context<'_>) -> Result<EndpointRequest, Error> {
+        self.metadata.check()?;
+        // "the client MUST include its client_id ... and MUST NOT include the registration_access_token,
+        // registration_client_uri, client_secret_expires_at, or client_id_issued_at" (section 2.2)
+        let id = self.client.client_id.as_str();
+        let body = self.metadata.to_json_of(Some(id));
+        Ok(managed(cx, &self.client, Method::PUT)?.body(Body::Json(body)))
+    }
+
+    fn read(&self, cx: &Context<'_>, reply: Reply<'_>) -> Result<RegisteredClient, Error> {
+        let object = reply.object_of(ProtocolViolation::RegistrationShape)?;
+        let before = Before::Replaced(&self.client, &self.metadata);
+        RegisteredClient::read(cx.server, object, before)
+    }
+}
+
+impl Endpoint for DeleteRegistration {
+    const NAME: &'static str = "client_configuration";
+    type Output = ();
+
+    fn request(&self, cx: &Context<'_>) -> Result<EndpointRequest, Error> {
+        managed(cx, &self.client, Method::DELETE)
+    }
+
+    fn read(&self, cx: &Context<'_>, reply: Reply<'_>) -> Result<(), Error> {
+        // "If a client has been successfully deprovisioned, the authorization server MUST respond with an HTTP
+        // 204 No Content message" (section 2.3)
+        let is_deleted = match cx.server.rules().is_strict() {
+            true => reply.status() == StatusCode::NO_CONTENT,
+            false => reply.status().is_success(),
+        };
+        match is_deleted {
+            true => Ok(()),
+            false => Err(reply.oauth_error()),
+        }
+    }
+}
+
+/// A request to where this client is managed, with its registration access token.
+fn managed(
+    cx: &Context<'_>,
+    client: &RegisteredClient,
+    method: Method,
+) -> Result<EndpointRequest, Error> {
+    client.check_server(cx.server)?;
+    let (uri, token) = client.management()?;
+    let token = Arc::new(Tokens::bearer(token.clone()));
+    Ok(EndpointRequest::new(method, uri).auth(Auth::Token(token)))
+}

@@ -1,0 +1,116 @@
+#![allow(clippy::unwrap_used, clippy::panic)] // a test that fails says so
+
+use super::*;
+use crate::client::{delete_registration, read_registration, update_registration};
+use crate::exchange::{Exchange, Input, Step};
+use crate::issuer::Issuer;
+use crate::quirk::{Rules, Strictness};
+use crate::server::Server;
+use crate::testing::{answered, at, code, json, reply, server};
+
+const STORED: &str = r#"{"version":1,"issuer":"https://as.example","client_id":"c",
+    "registration_access_token":"R3GT0K3N","registration_client_uri":"https://as.example/r/c",
+    "metadata":{"redirect_uris":["https://app.example/cb"],"token_endpoint_auth_method":"none"}}"#;
+
+fn known() -> RegisteredClient {
+    RegisteredClient::from_json(STORED, &server()).unwrap()
+}
+
+fn sent(mut exchange: impl Exchange) -> (String, String) {
+    let Step::Send(request) = exchange.resume(&at(), Input::Begin).unwrap() else {
+        panic!("a request")
+    };
+    assert_eq!(request.headers()["authorization"], "Bearer R3GT0K3N");
+    assert_eq!(
+        request.headers().contains_key("content-type"),
+        !request.body().is_empty()
+    );
+    let line = format!("{} {}", request.method(), request.uri());
+    let body = String::from_utf8(request.body().to_vec()).unwrap();
+    (line, body)
+}
+
+#[test]
+fn each_request_goes_to_the_clients_own_place_with_its_token() {
+    let line = |method: &str| format!("{method} https://as.example/r/c");
+    let read = sent(read_registration(server(), known()));
+    assert_eq!(read, (line("GET"), String::new()));
+    let deleted = sent(delete_registration(server(), known()));
+    assert_eq!(deleted, (line("DELETE"), String::new()));
+    let mut metadata = known().metadata;
+    metadata.client_name = Some("New".to_owned());
+    let (put, body) = sent(update_registration(server(), known(), metadata));
+    assert_eq!(put, line("PUT"));
+    for part in [
+        r#""client_id":"c""#,
+        r#""client_name":"New""#,
+        r#""redirect_uris":["https://app.example/cb"]"#,
+        r#""token_endpoint_auth_method":"none""#,
+    ] {
+        assert!(body.contains(part), "{part}");
+    }
+    for never in ["registration_", "_at\"", "client_secret"] {
+        assert!(!body.contains(never), "{never}");
+    }
+}
+
+#[test]
+fn what_comes_back_is_the_client_from_now_on() {
+    let body = r#"{"client_id":"c","registration_access_token":"t2","token_endpoint_auth_method":"none","client_name":"New"}"#;
+    let read = answered(read_registration(server(), known()), json(200, body)).unwrap();
+    assert!(read.registration_access_token.unwrap().matches("t2"));
+    let metadata = known().metadata;
+    let update = update_registration(server(), known(), metadata);
+    let updated = answered(update, json(200, body)).unwrap();
+    assert_eq!(updated.metadata.client_name.as_deref(), Some("New"));
+
+    let evil = body.replace(
+        r#""client_name":"New""#,
+        r#""redirect_uris":["https://evil.example/"]"#,
+    );
+    let update = update_registration(server(), known(), known().metadata);
+    assert_eq!(
+        code(answered(update, json(200, &evil)).map(|_| ())),
+        Err("registration.redirect_uri")
+    );
+}
+
+#[test]
+fn a_deleted_client_is_gone() {
+    let deleted = |answer| code(answered(delete_registration(server(), known()), answer));
+    assert_eq!(deleted(reply(204, &[], "")), Ok(()));
+    assert_eq!(deleted(json(200, "{}")), Ok(()));
+    assert_eq!(
+        deleted(json(401, r#"{"error":"invalid_token"}"#)),
+        Err("denied.invalid_token")
+    );
+    assert_eq!(deleted(reply(405, &[], "")), Err("denied.http_status"));
+    let strict = server().with_rules(Rules {
+        strictness: Strictness::Strict,
+        ..Rules::default()
+    });
+    let strict = answered(delete_registration(strict, known()), json(200, "{}"));
+    assert_eq!(code(strict), Err("denied.http_status"));
+}
+
+#[test]
+fn what_is_not_to_be_managed_is_not_asked_for() {
+    let begun = |server, client| {
+        let step = read_registration(server, client).resume(&at(), Input::Begin);
+        code(step.map(|_| ()))
+    };
+    let mut unmanaged = known();
+    unmanaged.registration_access_token = None;
+    assert_eq!(begun(server(), unmanaged), Err("registration.not_managed"));
+    let mut nowhere = known();
+    nowhere.registration_client_uri = None;
+    assert_eq!(begun(server(), nowhere), Err("registration.not_managed"));
+    let other = Server::new(Issuer::parse("https://other.example").unwrap());
+    assert_eq!(begun(other, known()), Err("stored.issuer"));
+    // What is stored may have been altered: a token goes over TLS, whatever the text says.
+    let plain = STORED.replace("https://as.example/r/c", "http://as.example/r/c");
+    assert_eq!(
+        code(RegisteredClient::from_json(&plain, &server()).map(|_| ())),
+        Err("stored.malformed")
+    );
+}

@@ -1,0 +1,69 @@
+//! `POST {registration_endpoint}`: make the client known to the server.
+//!
+//! RFC 7591 <https://www.rfc-editor.org/rfc/rfc7591#section-3>
+
+#[cfg(test)]
+mod tests;
+
+use std::sync::Arc;
+
+use crate::http::{Method, StatusCode};
+
+use super::{Auth, Body, Context, Endpoint, EndpointRequest, Reply};
+use crate::client_metadata::ClientMetadata;
+use crate::error::{Error, ProtocolViolation};
+use crate::registered_client::{Before, RegisteredClient};
+use crate::secret::Secret;
+use crate::server::EndpointKind;
+use crate::token::Tokens;
+
+/// Makes a client known to the server, which gives it an id, and a secret if it needs one.
+///
+/// A reply that was lost may have left a client behind that nobody knows.
+#[derive(Debug, Clone)]
+#[non_exhaustive]
+pub struct Registration {
+    /// What the client says about itself.
+    pub metadata: ClientMetadata,
+    /// What entitles to register, where the server does not let everybody (section 3).
+    pub initial_access_token: Option<Secret<String>>,
+}
+
+impl Registration {
+    /// With these metadata, at a server that lets everybody register.
+    pub const fn new(metadata: ClientMetadata) -> Self {
+        Self {
+            metadata,
+            initial_access_token: None,
+        }
+    }
+
+    /// With the token that entitles to register.
+    #[must_use]
+    pub fn initial_access_token(mut self, token: impl Into<Option<Secret<String>>>) -> Self {
+        self.initial_access_token = token.into();
+        self
+    }
+}
+
+impl Endpoint for Registration {
+    const NAME: &'static str = "registration";
+    type Output = RegisteredClient;
+
+    fn request(&self, _: &Context<'_>) -> Result<EndpointRequest, Error> {
+        self.metadata.check()?;
+        let request = EndpointRequest::new(Method::POST, EndpointKind::Registration)
+            .body(Body::Json(self.metadata.to_json()));
+        Ok(match &self.initial_access_token {
+            Some(token) => request.auth(Auth::Token(Arc::new(Tokens::bearer(token.clone())))),
+            None => request,
+        })
+    }
+
+    fn read(&self, cx: &Context<'_>, reply: Reply<'_>) -> Result<RegisteredClient, Error> {
+        // "responds with an HTTP 201 Created status code" (3.2.1)
+        let shape = ProtocolViolation::RegistrationShape;
+        let object = reply.object_of_status(StatusCode::CREATED, shape)?;
+        RegisteredClient::read(cx.server, object, Before::Requested(&self.metadata))
+    }
+}

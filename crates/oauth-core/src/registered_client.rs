@@ -1,0 +1,354 @@
+//! A client as a server has registered it: its id, its secrets, and what it was registered with.
+//!
+//! RFC 7591 section 3.2.1 <https://www.rfc-editor.org/rfc/rfc7591#section-3.2.1>, RFC 7592 section 3
+
+#[cfg(test)]
+mod tests;
+
+use crate::client_auth::{ClientAuth, Credentials};
+use crate::client_id::ClientId;
+use crate::client_metadata::ClientMetadata;
+use crate::error::{Error, Misuse, ProtocolViolation, ValidationFailure};
+use crate::json::{self, Json, JsonForm as _, Object};
+use crate::moment::UnixTime;
+use crate::secret::Secret;
+use crate::server::{Server, endpoint_url};
+use crate::url::{Transport, Url};
+
+/// Members without which it cannot be told how to use the client.
+const DECISIVE: [&str; 4] = [
+    "redirect_uris",
+    "token_endpoint_auth_method",
+    "grant_types",
+    "response_types",
+];
+
+/// The version of the stored form.
+const VERSION: u64 = 1;
+
+/// A client as one server has registered it. What the server said holds, whatever was asked for.
+#[derive(Debug, Clone)]
+#[non_exhaustive]
+pub struct RegisteredClient {
+    issuer: String,
+    /// What the server knows it by.
+    pub client_id: ClientId,
+    /// Its secret, if it authenticates with one.
+    pub client_secret: Option<Secret<String>>,
+    /// When the id was issued.
+    pub client_id_issued_at: Option<UnixTime>,
+    /// When the secret expires; `None` if it never does, or there is none.
+    pub client_secret_expires_at: Option<UnixTime>,
+    /// What the registration is read, updated and deleted with (RFC 7592).
+    pub registration_access_token: Option<Secret<String>>,
+    /// Where.
+    pub registration_client_uri: Option<Url>,
+    /// What it is registered with: the server's answer, and what was asked for where that is silent.
+    pub metadata: ClientMetadata,
+    /// What was odd about the answer.
+    pub warnings: Vec<Warning>,
+}
+
+/// What was odd about a registration response that was understood all the same.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Warning {
+    /// A public client was given a secret, which is thrown away: no request may carry it.
+    SecretIgnored,
+}
+
+impl Warning {
+    /// A stable name.
+    pub const fn code(self) -> &'static str {
+        match self {
+            Self::SecretIgnored => "secret_ignored",
+        }
+    }
+
+    /// One sentence for people.
+    pub const fn text(self) -> &'static str {
+        match self {
+            Self::SecretIgnored => "secret ignored",
+        }
+    }
+}
+
+/// What is known of a client before the server answers.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum Before<'a> {
+    /// It was asked to register this.
+    Requested(&'a ClientMetadata),
+    /// It was asked about this one.
+    Known(&'a RegisteredClient),
+    /// It was asked to make this of that one.
+    Replaced(&'a RegisteredClient, &'a ClientMetadata),
+}
+
+impl<'a> Before<'a> {
+    /// What it was asked to register.
+    const fn requested(self) -> Option<&'a ClientMetadata> {
+        match self {
+            Self::Requested(metadata) | Self::Replaced(_, metadata) => Some(metadata),
+            Self::Known(_) => None,
+        }
+    }
+
+    const fn known(self) -> Option<&'a RegisteredClient> {
+        match self {
+            Self::Known(client) | Self::Replaced(client, _) => Some(client),
+            Self::Requested(_) => None,
+        }
+    }
+}
+
+impl RegisteredClient {
+    /// Reads the server's answer.
+    ///
+    /// # Errors
+    /// `registration.malformed`, naming the member; `registration.redirect_uri`, `registration.client_id`;
+    /// `metadata.endpoint_*` for a `registration_client_uri` that no token may be sent to.
+    pub(crate) fn read(
+        server: &Server,
+        object: Object<'_>,
+        before: Before<'_>,
+    ) -> Result<Self, Error> {
+        // Where the server is silent, it has registered what it was asked to.
+        let silent = before.requested().map(ClientMetadata::to_json);
+        let mut object = object;
+        if let Some(silent) = &silent
+            && let Ok(Json::Object(requested)) = json::parse(silent.expose())
+        {
+            object.complete(requested);
+        }
+        let mut client =
+            Self::take_from(server.issuer().as_str(), &mut object, server.transport())?;
+        let (metadata, unfit) = ClientMetadata::take_from(object);
+        if let Some(name) = unfit.iter().find(|name| DECISIVE.contains(name)) {
+            return Err(malformed(name));
+        }
+        client.metadata = metadata;
+        client.check_redirect_uris(before.requested())?;
+        client.complete(before.known())?;
+        client.check_secret()?;
+        Ok(client)
+    }
+
+    /// Takes the client information out of an object.
+    fn take_from(
+        issuer: &str,
+        object: &mut Object<'_>,
+        transport: Transport,
+    ) -> Result<Self, Error> {
+        let mut text = |name: &'static str| match object.take(name) {
+            None => Ok(None),
+            // "" is how some servers write that there is none.
+            Some(Json::String(text)) if text.is_empty() => Ok(None),
+            Some(Json::String(text)) => Ok(Some(text.into_owned())),
+            Some(_) => Err(malformed(name)),
+        };
+        let client_id = text("client_id")?.ok_or_else(|| malformed("client_id"))?;
+        let client_secret = text("client_secret")?.map(Secret::new);
+        let registration_access_token = text("registration_access_token")?.map(Secret::new);
+        let uri = text("registration_client_uri")?;
+        let uri = uri.map(|uri| endpoint_url("registration_client_uri", &uri, transport));
+        let client_id = ClientId::new(client_id);
+        client_id.check().map_err(|_| malformed("client_id"))?;
+        let mut time = |name: &'static str| match object.take(name) {
+            None => Ok(None),
+            Some(value) => match value.as_seconds() {
+                Some(seconds) => Ok(Some(seconds)),
+                None => Err(malformed(name)),
+            },
+        };
+        let issued_at = time("client_id_issued_at")?;
+        let expires_at = time("client_secret_expires_at")?;
+        // "REQUIRED if client_secret is issued" (section 3.2.1)
+        if client_secret.is_some() && expires_at.is_none() {
+            return Err(malformed("client_secret_expires_at"));
+        }
+        // "or 0 if it will not expire"
+        let expires_at = expires_at.filter(|&seconds| seconds > 0 && client_secret.is_some());
+        Ok(Self {
+            issuer: issuer.to_owned(),
+            client_id,
+            client_secret,
+            client_id_issued_at: issued_at.map(UnixTime::from_secs),
+            client_secret_expires_at: expires_at.map(UnixTime::from_secs),
+            registration_access_token,
+            registration_client_uri: uri.transpose()?,
+            metadata: ClientMetadata::default(),
+            warnings: Vec::new(),
+        })
+    }
+
+    /// A redirect URI that nobody asked for is where somebody else waits for codes. Fewer than were asked for
+    /// are the server's to decide.
+    fn check_redirect_uris(&self, requested: Option<&ClientMetadata>) -> Result<(), Error> {
+        let Some(requested) = requested else {
+            return Ok(());
+        };
+        // Those of a software statement are not known here.
+        if requested.software_statement.is_some() && requested.redirect_uris.is_empty() {
+            return Ok(());
+        }
+        let mut registered = self.metadata.redirect_uris.iter();
+        match registered.find(|uri| !requested.redirect_uris.contains(uri)) {
+            None => Ok(()),
+            Some(uri) => {
+                Err(Error::from(ValidationFailure::RegistrationRedirectUri).about(uri.as_str()))
+            }
+        }
+    }
+
+    /// With what the server need not say again. What it does say is new, and replaces the old (RFC 7592 section 3).
+    fn complete(&mut self, known: Option<&Self>) -> Result<(), Error> {
+        let Some(known) = known else {
+            return Ok(());
+        };
+        if self.client_id != known.client_id {
+            return Err(ValidationFailure::RegistrationClient.into());
+        }
+        if self.client_secret.is_none() {
+            self.client_secret.clone_from(&known.client_secret);
+            self.client_secret_expires_at = known.client_secret_expires_at;
+        }
+        if self.registration_access_token.is_none() {
+            let token = &known.registration_access_token;
+            self.registration_access_token.clone_from(token);
+        }
+        if self.registration_client_uri.is_none() {
+            let uri = &known.registration_client_uri;
+            self.registration_client_uri.clone_from(uri);
+        }
+        self.client_id_issued_at = self.client_id_issued_at.or(known.client_id_issued_at);
+        Ok(())
+    }
+
+    /// The method decides: no secret of a public client is ever sent, and one that is to be sent is there.
+    fn check_secret(&mut self) -> Result<(), Error> {
+        match self.metadata.auth_method() {
+            "none" if self.client_secret.is_some() => {
+                self.client_secret = None;
+                self.client_secret_expires_at = None;
+                self.warnings.push(Warning::SecretIgnored);
+                Ok(())
+            }
+            method if method.starts_with("client_secret_") && self.client_secret.is_none() => {
+                Err(malformed("client_secret"))
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// The server that it is registered with.
+    pub fn issuer(&self) -> &str {
+        &self.issuer
+    }
+
+    /// Whether the secret has expired: then the server takes it no more, and the registration is to be read or
+    /// updated for a new one.
+    pub fn is_secret_expired(&self, now: UnixTime) -> bool {
+        self.client_secret_expires_at.is_some_and(|end| end <= now)
+    }
+
+    /// Whether it is registered with this server.
+    ///
+    /// # Errors
+    /// `stored.issuer`.
+    pub(crate) fn check_server(&self, server: &Server) -> Result<(), Error> {
+        match self.issuer == server.issuer().as_str() {
+            true => Ok(()),
+            false => Err(ValidationFailure::StoredIssuer.into()),
+        }
+    }
+
+    /// Where the registration is managed, and with what.
+    ///
+    /// # Errors
+    /// `registration.not_managed`.
+    pub(crate) fn management(&self) -> Result<(&Url, &Secret<String>), Error> {
+        let uri = self.registration_client_uri.as_ref();
+        let both = uri.zip(self.registration_access_token.as_ref());
+        both.ok_or_else(|| Misuse::RegistrationUnmanaged.into())
+    }
+
+    /// How it authenticates: by the method that it is registered with, and no other. A secret is the
+    /// registration's own; a key or a certificate is the caller's.
+    ///
+    /// # Errors
+    /// `client_auth.no_usable_method`, naming the method, where `own` has nothing for it.
+    pub fn auth(&self, own: Credentials) -> Result<ClientAuth, Error> {
+        let method = self.metadata.auth_method();
+        let all = Credentials {
+            secret: self.client_secret.clone().or(own.secret.clone()),
+            ..own
+        };
+        all.for_method(method)
+    }
+
+    /// The client as JSON, to store: whoever reads it has the client's secrets. Its warnings are not kept.
+    pub fn to_json(&self) -> Secret<String> {
+        let mut out = String::with_capacity(1024);
+        let mut members = json::Members::of(&mut out);
+        members.number("version", VERSION);
+        members.text("issuer", &self.issuer);
+        members.text("client_id", self.client_id.as_str());
+        let secrets = [
+            ("client_secret", &self.client_secret),
+            ("registration_access_token", &self.registration_access_token),
+        ];
+        for (name, secret) in secrets {
+            if let Some(secret) = secret {
+                members.text(name, secret.expose());
+            }
+        }
+        if let Some(at) = self.client_id_issued_at {
+            members.number("client_id_issued_at", at.as_secs());
+        }
+        if self.client_secret.is_some() {
+            let end = self.client_secret_expires_at.map_or(0, UnixTime::as_secs);
+            members.number("client_secret_expires_at", end);
+        }
+        if let Some(uri) = &self.registration_client_uri {
+            members.text("registration_client_uri", uri.as_str());
+        }
+        members
+            .next("metadata")
+            .push_str(&self.metadata.to_stored_json());
+        members.end();
+        Secret::new(out)
+    }
+
+    /// Reads what [`Self::to_json`] wrote, of a client of this server.
+    ///
+    /// # Errors
+    /// `stored.malformed`, `stored.issuer`.
+    pub fn from_json(text: &str, server: &Server) -> Result<Self, Error> {
+        let refused = || Error::from(Misuse::StoredForm);
+        let Ok(Json::Object(mut object)) = json::parse(text) else {
+            return Err(refused());
+        };
+        if object.get("version").and_then(Json::as_seconds) != Some(VERSION) {
+            return Err(refused().about("version"));
+        }
+        let issuer = object.take("issuer").and_then(String::read);
+        let issuer = issuer.ok_or_else(|| refused().about("issuer"))?;
+        if issuer != server.issuer().as_str() {
+            return Err(ValidationFailure::StoredIssuer.into());
+        }
+        let Some(Json::Object(metadata)) = object.take("metadata") else {
+            return Err(refused().about("metadata"));
+        };
+        let (metadata, unfit) = ClientMetadata::take_from(metadata);
+        if let Some(name) = unfit.iter().find(|name| DECISIVE.contains(name)) {
+            return Err(refused().about(name));
+        }
+        let client = Self::take_from(&issuer, &mut object, server.transport());
+        let client = client.map_err(|error| refused().about(error.detail().unwrap_or_default()))?;
+        Ok(Self { metadata, ..client })
+    }
+}
+
+fn malformed(member: &str) -> Error {
+    Error::from(ProtocolViolation::RegistrationShape).about(member)
+}

@@ -1,0 +1,199 @@
+#![allow(clippy::unwrap_used, clippy::panic)] // a test that fails says so
+
+use super::*;
+use crate::issuer::{Issuer, RedirectUri};
+use crate::testing::{code, server};
+
+const BODY: &str = r#""client_id":"c","client_secret":"S3CR3T","client_secret_expires_at":2893276800,
+    "redirect_uris":["https://app.example/cb"],"token_endpoint_auth_method":"client_secret_basic",
+    "registration_access_token":"R3GT0K3N","registration_client_uri":"https://as.example/r/c""#;
+
+fn asked() -> ClientMetadata {
+    ClientMetadata::with_redirect_uris([RedirectUri::parse("https://app.example/cb").unwrap()])
+}
+
+fn read(text: &str, before: Before<'_>) -> Result<RegisteredClient, Error> {
+    let Ok(Json::Object(object)) = json::parse(text) else {
+        panic!("{text}")
+    };
+    RegisteredClient::read(&server(), object, before)
+}
+
+fn registered(members: &str) -> Result<RegisteredClient, Error> {
+    read(&format!("{{{members}}}"), Before::Requested(&asked()))
+}
+
+fn known() -> RegisteredClient {
+    registered(BODY).unwrap()
+}
+
+#[test]
+fn what_the_server_says_holds_and_where_it_is_silent_what_was_asked() {
+    let client = registered(
+        r#""client_id":"c","redirect_uris":["https://app.example/cb"],"grant_types":["authorization_code"],
+        "token_endpoint_auth_method":"none","client_name":"Other","application_type":"odd","x":1"#,
+    );
+    let client = client.unwrap();
+    assert_eq!(client.metadata.client_name.as_deref(), Some("Other"));
+    assert_eq!(client.metadata.auth_method(), "none");
+    // It is no decisive member, and what it says is sent again in an update.
+    assert_eq!(
+        client.metadata.extra.get("application_type"),
+        Some(&"odd".into())
+    );
+    assert_eq!(client.metadata.extra.get("x"), Some(&1.into()));
+
+    let silent = registered(r#""client_id":"c","token_endpoint_auth_method":"none""#).unwrap();
+    assert_eq!(silent.metadata.redirect_uris, asked().redirect_uris);
+    let empty =
+        registered(r#""client_id":"c","token_endpoint_auth_method":"none","redirect_uris":[]"#);
+    assert!(empty.unwrap().metadata.redirect_uris.is_empty());
+}
+
+#[test]
+fn a_secret_has_an_end_or_is_said_to_have_none() {
+    let with = |end: &str| {
+        registered(&format!(
+            r#""client_id":"c","client_secret":"s","token_endpoint_auth_method":"client_secret_post"{end}"#
+        ))
+    };
+    let end = |end: &str| code(with(end).map(|client| client.client_secret_expires_at));
+    assert_eq!(end(r#","client_secret_expires_at":0"#), Ok(None));
+    let at = UnixTime::from_secs(5);
+    assert_eq!(end(r#","client_secret_expires_at":5"#), Ok(Some(at)));
+    assert_eq!(end(""), Err("registration.malformed"));
+    assert_eq!(
+        end(r#","client_secret_expires_at":"soon""#),
+        Err("registration.malformed")
+    );
+    let client = with(r#","client_secret_expires_at":5"#).unwrap();
+    assert!(!client.is_secret_expired(UnixTime::from_secs(4)));
+    assert!(client.is_secret_expired(at));
+}
+
+#[test]
+fn a_public_client_has_no_secret_and_one_with_a_secret_method_has_one() {
+    let public = registered(
+        r#""client_id":"c","client_secret":"S3CR3T","client_secret_expires_at":9,"token_endpoint_auth_method":"none""#,
+    )
+    .unwrap();
+    assert!(public.client_secret.is_none() && public.client_secret_expires_at.is_none());
+    assert_eq!(public.warnings, [Warning::SecretIgnored]);
+    assert!(!public.to_json().expose().contains("S3CR3T"));
+    let own = Credentials::secret("hunter22");
+    assert_eq!(public.auth(own).unwrap().name(), "none");
+
+    let without = registered(r#""client_id":"c""#).unwrap_err();
+    assert_eq!(
+        (without.code(), without.detail()),
+        ("registration.malformed", Some("client_secret"))
+    );
+}
+
+#[test]
+fn redirect_uris_that_nobody_asked_for_are_refused() {
+    for uris in [
+        r#"["https://evil.example/"]"#,
+        r#"["https://app.example/cb","https://evil.example/"]"#,
+        r#"["https://app.example/cb/"]"#,
+    ] {
+        let members = format!(
+            r#""client_id":"c","token_endpoint_auth_method":"none","redirect_uris":{uris}"#
+        );
+        assert_eq!(
+            code(registered(&members).map(|_| ())),
+            Err("registration.redirect_uri"),
+            "{uris}"
+        );
+    }
+    let no_list = r#""client_id":"c","token_endpoint_auth_method":"none","redirect_uris":"x""#;
+    assert_eq!(
+        code(registered(no_list).map(|_| ())),
+        Err("registration.malformed")
+    );
+}
+
+#[test]
+fn the_place_of_management_is_an_endpoint() {
+    let with = |uri: &str| {
+        let members = format!(
+            r#""client_id":"c","token_endpoint_auth_method":"none","registration_access_token":"t",
+            "registration_client_uri":{uri}"#
+        );
+        code(registered(&members).map(|client| client.management().is_ok()))
+    };
+    assert_eq!(with(r#""https://as.example/r""#), Ok(true));
+    assert_eq!(with("null"), Ok(false));
+    assert_eq!(
+        with(r#""http://as.example/r""#),
+        Err("metadata.endpoint_not_https")
+    );
+    assert_eq!(with(r#""/r""#), Err("metadata.endpoint_not_absolute"));
+    assert_eq!(with("7"), Err("registration.malformed"));
+}
+
+#[test]
+fn what_the_server_renews_replaces_the_old_and_the_rest_is_kept() {
+    let known = known();
+    let answer = r#"{"client_id":"c","registration_access_token":"t2","token_endpoint_auth_method":"client_secret_basic"}"#;
+    let client = read(answer, Before::Known(&known)).unwrap();
+    let text = client.to_json();
+    assert!(
+        text.expose()
+            .contains(r#""registration_access_token":"t2""#)
+    );
+    assert!(text.expose().contains(r#""client_secret":"S3CR3T""#));
+    assert_eq!(
+        client.client_secret_expires_at,
+        known.client_secret_expires_at
+    );
+    assert_eq!(
+        client.registration_client_uri,
+        known.registration_client_uri
+    );
+
+    let answer = r#"{"client_id":"c","client_secret":"s2","client_secret_expires_at":0}"#;
+    let client = read(answer, Before::Replaced(&known, &known.metadata)).unwrap();
+    assert!(client.client_secret.unwrap().matches("s2"));
+    assert_eq!(client.client_secret_expires_at, None);
+
+    let other = read(r#"{"client_id":"d"}"#, Before::Known(&known));
+    assert_eq!(code(other.map(|_| ())), Err("registration.client_id"));
+}
+
+#[test]
+fn it_is_stored_whole_and_read_for_its_own_server_only() {
+    let client = known();
+    let text = client.to_json();
+    let again = RegisteredClient::from_json(text.expose(), &server()).unwrap();
+    assert_eq!(again.to_json().expose(), text.expose());
+    assert_eq!(again.metadata.redirect_uris, client.metadata.redirect_uris);
+
+    let other = Server::new(Issuer::parse("https://other.example").unwrap());
+    let foreign = RegisteredClient::from_json(text.expose(), &other);
+    assert_eq!(code(foreign.map(|_| ())), Err("stored.issuer"));
+    let newer = text.expose().replace(r#""version":1"#, r#""version":2"#);
+    for odd in [
+        "",
+        "[]",
+        "{}",
+        &newer,
+        &text
+            .expose()
+            .replace(r#""client_id":"c""#, r#""client_id":7"#),
+        &text
+            .expose()
+            .replace(r#""redirect_uris":["#, r#""redirect_uris":[7,"#),
+    ] {
+        let read = RegisteredClient::from_json(odd, &server());
+        assert_eq!(code(read.map(|_| ())), Err("stored.malformed"), "{odd}");
+    }
+}
+
+#[test]
+fn nothing_of_it_shows_a_secret() {
+    let shown = format!("{:?} {:#?}", known(), known());
+    assert!(!shown.contains("S3CR3T") && !shown.contains("R3GT0K3N"));
+    let told = registered(&BODY.replace("2893276800", r#""S3CR3T""#)).unwrap_err();
+    assert!(!format!("{told} {told:?}").contains("S3CR3T"));
+}

@@ -1,0 +1,302 @@
+//! `POST {registration_endpoint}`, and `GET`, `PUT` and `DELETE` of what it hands out: clients that register
+//! themselves.
+//!
+//! RFC 7591 section 3, RFC 7592 section 2
+
+use std::collections::HashMap;
+
+use http::Method;
+use http::header::{AUTHORIZATION, WWW_AUTHENTICATE};
+use oauth_core::moment::UnixTime;
+use serde_json::{Map, Value, json};
+
+use super::Twin;
+use super::authority::Authority;
+use super::wire::{self, Ask, Reply};
+
+/// What a client may not say of itself (RFC 7592 section 2.2).
+const OURS: [&str; 4] = [
+    "registration_access_token",
+    "registration_client_uri",
+    "client_secret_expires_at",
+    "client_id_issued_at",
+];
+
+/// The clients that have registered, and who may.
+#[derive(Default)]
+pub(super) struct Registrations {
+    clients: HashMap<String, Registered>,
+    /// What entitles to register; `None` lets everybody.
+    initial_access_token: Option<String>,
+}
+
+/// One of them.
+struct Registered {
+    metadata: Map<String, Value>,
+    secret: Option<String>,
+    issued: UnixTime,
+    /// The one registration access token that is good.
+    token: String,
+}
+
+type Refusal = (&'static str, &'static str);
+
+impl Registered {
+    fn text(&self, name: &str) -> &str {
+        self.metadata[name].as_str().unwrap_or_default()
+    }
+
+    fn list(&self, name: &str) -> impl Iterator<Item = &str> {
+        let list = self.metadata[name].as_array();
+        list.into_iter().flatten().filter_map(Value::as_str)
+    }
+}
+
+impl Twin {
+    /// Lets nobody register from now on but whoever has this token; with `None`, everybody.
+    pub fn set_initial_access_token(&mut self, token: Option<&str>) {
+        let registrations = &mut self.authority.registrations;
+        registrations.initial_access_token = token.map(str::to_owned);
+    }
+
+    /// Forgets a client that has registered, as a server does that cleans up: whatever it asks next is
+    /// refused with `invalid_client`.
+    pub fn forget_client(&mut self, id: &str) {
+        self.authority.registrations.clients.remove(id);
+    }
+
+    /// The ids of the clients that have registered.
+    pub fn registered_clients(&self) -> Vec<&str> {
+        let clients = self.authority.registrations.clients.keys();
+        let mut ids: Vec<_> = clients.map(String::as_str).collect();
+        ids.sort_unstable();
+        ids
+    }
+}
+
+impl Registrations {
+    /// Whether this client has registered, and need not prove who it is.
+    pub(super) fn is_public(&self, id: &str) -> bool {
+        let client = self.clients.get(id);
+        client.is_some_and(|client| client.secret.is_none())
+    }
+
+    pub(super) fn knows(&self, id: &str) -> bool {
+        self.clients.contains_key(id)
+    }
+
+    /// Whether this is the client's secret, sent by the method that it registered.
+    pub(super) fn is_secret(&self, id: &str, secret: &str, method: &str) -> bool {
+        self.clients.get(id).is_some_and(|client| {
+            client.secret.as_deref() == Some(secret)
+                && client.text("token_endpoint_auth_method") == method
+        })
+    }
+
+    /// Whether it may use this grant; of clients that did not register, other rules say so.
+    pub(super) fn allows_grant(&self, id: &str, grant: &str) -> bool {
+        let client = self.clients.get(id);
+        client.is_none_or(|client| client.list("grant_types").any(|known| known == grant))
+    }
+
+    /// Where it is sent back to, if it has registered.
+    pub(super) fn redirect_uris(&self, id: &str) -> Option<Vec<String>> {
+        let uris = self.clients.get(id)?.list("redirect_uris");
+        Some(uris.map(str::to_owned).collect())
+    }
+}
+
+/// `POST {registration_endpoint}`.
+pub(super) fn register(authority: &mut Authority, at: UnixTime, ask: &Ask) -> Reply {
+    let wanted = authority.registrations.initial_access_token.as_deref();
+    if wanted.is_some() && wanted != bearer(ask) {
+        return unknown_token();
+    }
+    let metadata = match checked(authority, ask) {
+        Ok(metadata) => metadata,
+        Err((error, why)) => return wire::refusal(error, why),
+    };
+    if metadata.contains_key("client_id") || metadata.contains_key("client_secret") {
+        return wire::refusal("invalid_client_metadata", "the server gives id and secret");
+    }
+    let id = authority.mint(at, "client");
+    let client = Registered {
+        metadata,
+        secret: None,
+        issued: at,
+        token: String::new(),
+    };
+    authority.registrations.clients.insert(id.clone(), client);
+    told(authority, at, &id, 201)
+}
+
+/// `GET`, `PUT` and `DELETE {registration_client_uri}`.
+pub(super) fn configure(authority: &mut Authority, at: UnixTime, ask: &Ask) -> Reply {
+    let prefix = format!("{}/", authority.rules.paths.registration);
+    let id = ask
+        .path
+        .strip_prefix(&prefix)
+        .unwrap_or_default()
+        .to_owned();
+    // "If the client does not exist on this server ... 401" (section 2.1)
+    let known = authority.registrations.clients.get(&id);
+    if known.is_none_or(|client| bearer(ask) != Some(client.token.as_str())) {
+        return unknown_token();
+    }
+    match ask.method {
+        Method::GET => told(authority, at, &id, 200),
+        Method::PUT => update(authority, at, ask, &id),
+        Method::DELETE => {
+            authority.registrations.clients.remove(&id);
+            authority.revoke_client(&id);
+            wire::plain(204, "text/plain", "")
+        }
+        _ => wire::method_not_allowed("GET, PUT, DELETE"),
+    }
+}
+
+fn update(authority: &mut Authority, at: UnixTime, ask: &Ask, id: &str) -> Reply {
+    let mut metadata = match checked(authority, ask) {
+        Ok(metadata) => metadata,
+        Err((error, why)) => return wire::refusal(error, why),
+    };
+    if metadata.remove("client_id") != Some(id.into()) {
+        return wire::refusal("invalid_request", "client_id has to be the client's");
+    }
+    let secret = metadata.remove("client_secret");
+    let Some(client) = authority.registrations.clients.get_mut(id) else {
+        return unknown_token();
+    };
+    if secret.is_some_and(|secret| secret.as_str() != client.secret.as_deref()) {
+        return wire::refusal("invalid_request", "a client does not choose its secret");
+    }
+    client.metadata = metadata;
+    told(authority, at, id, 200)
+}
+
+/// Everything about a client (RFC 7591 section 3.2.1), with a new registration access token: the one before
+/// is good no more.
+fn told(authority: &mut Authority, at: UnixTime, id: &str, status: u16) -> Reply {
+    let (token, fresh) = (
+        authority.mint(at, "registration"),
+        authority.mint(at, "secret"),
+    );
+    let uri = format!(
+        "{}{}/{id}",
+        authority.base, authority.rules.paths.registration
+    );
+    let Some(client) = authority.registrations.clients.get_mut(id) else {
+        return unknown_token();
+    };
+    client.token.clone_from(&token);
+    client.secret = match client.text("token_endpoint_auth_method") {
+        "none" => None,
+        _ => client.secret.take().or(Some(fresh)),
+    };
+    let mut reply = Value::Object(client.metadata.clone());
+    reply["client_id"] = id.into();
+    reply["client_id_issued_at"] = client.issued.as_secs().into();
+    reply["registration_access_token"] = token.into();
+    reply["registration_client_uri"] = uri.into();
+    if let Some(secret) = &client.secret {
+        reply["client_secret"] = secret.as_str().into();
+        reply["client_secret_expires_at"] = 0.into();
+    }
+    wire::unstored(status, &reply)
+}
+
+/// The metadata of a request, with the defaults of RFC 7591 section 2.
+fn checked(authority: &Authority, ask: &Ask) -> Result<Map<String, Value>, Refusal> {
+    let is_json = ask.header(http::header::CONTENT_TYPE) == Some("application/json");
+    let body = serde_json::from_slice(&ask.body).ok().filter(|_| is_json);
+    let Some(Value::Object(mut metadata)) = body else {
+        return Err(("invalid_client_metadata", "the body is no JSON object"));
+    };
+    if OURS.iter().any(|name| metadata.contains_key(*name)) {
+        return Err(("invalid_request", "what the server says is not sent back"));
+    }
+    // Nobody is trusted here to vouch for software.
+    if metadata.contains_key("software_statement") {
+        return Err((
+            "unapproved_software_statement",
+            "nobody may vouch for clients",
+        ));
+    }
+    if metadata.contains_key("jwks") && metadata.contains_key("jwks_uri") {
+        return Err(("invalid_client_metadata", "there is one set of keys"));
+    }
+    for (name, default) in [
+        ("token_endpoint_auth_method", json!("client_secret_basic")),
+        ("grant_types", json!(["authorization_code"])),
+        ("response_types", json!(["code"])),
+        ("redirect_uris", json!([])),
+        ("application_type", json!("web")),
+    ] {
+        metadata.entry(name).or_insert(default);
+    }
+    let texts = |name: &str| {
+        let list = metadata[name].as_array()?;
+        list.iter().map(Value::as_str).collect::<Option<Vec<_>>>()
+    };
+    let malformed = ("invalid_client_metadata", "a list is wanted");
+    let grants = texts("grant_types").ok_or(malformed)?;
+    let responses = texts("response_types").ok_or(malformed)?;
+    let uris = texts("redirect_uris").ok_or(malformed)?;
+    let methods = authority.rules.metadata.1["token_endpoint_auth_methods_supported"].as_array();
+    let takes = |method: &Value| methods.is_some_and(|methods| methods.contains(method));
+    if !takes(&metadata["token_endpoint_auth_method"]) {
+        return Err(("invalid_client_metadata", "there is no such authentication"));
+    }
+    if grants
+        .iter()
+        .any(|grant| !authority.rules.grants.0.contains(grant))
+    {
+        return Err(("invalid_client_metadata", "there is no such grant"));
+    }
+    let has_code = grants.contains(&"authorization_code");
+    if responses.contains(&"code") != has_code {
+        return Err((
+            "invalid_client_metadata",
+            "grants and response types disagree",
+        ));
+    }
+    if has_code && uris.is_empty() {
+        return Err(("invalid_redirect_uri", "there is none"));
+    }
+    let is_native = metadata["application_type"] == "native";
+    match uris.iter().all(|uri| is_redirect_uri(uri, is_native)) {
+        true => Ok(metadata),
+        false => Err((
+            "invalid_redirect_uri",
+            "web applications have https, native ones their own",
+        )),
+    }
+}
+
+/// "Web Clients ... MUST only register URLs using the https scheme ...; they MUST NOT use localhost as the hostname.
+/// Native Clients MUST only register redirect_uris using custom URI schemes or loopback URLs using the http scheme"
+/// (OpenID Connect Dynamic Client Registration section 2); RFC 8252 section 7.2 lets them claim https.
+fn is_redirect_uri(uri: &str, is_native: bool) -> bool {
+    let Some((scheme, rest)) = uri.split_once(':') else {
+        return false;
+    };
+    let host = rest.trim_start_matches('/').split(['/', ':', '?']).next();
+    let is_local = matches!(host, Some("127.0.0.1" | "localhost")) || rest.starts_with("//[::1]");
+    match scheme {
+        _ if uri.contains('#') => false,
+        "https" => !is_local,
+        "http" => is_native && is_local,
+        private => is_native && private.contains('.'),
+    }
+}
+
+fn bearer(ask: &Ask) -> Option<&str> {
+    ask.header(AUTHORIZATION)?.strip_prefix("Bearer ")
+}
+
+fn unknown_token() -> Reply {
+    let body =
+        json!({ "error": "invalid_token", "error_description": "this token entitles to nothing" });
+    let reply = wire::unstored(401, &body);
+    wire::with(reply, WWW_AUTHENTICATE, "Bearer error=\"invalid_token\"")
+}

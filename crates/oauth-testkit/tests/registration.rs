@@ -1,0 +1,314 @@
+//! The plain server's clients that register themselves: by hand, and by the library.
+
+mod common;
+
+use bytes::Bytes;
+use common::plain::*;
+use common::*;
+use http::{Request, Response};
+use oauth_core::client_auth::Credentials;
+use oauth_core::endpoint::registration::Registration;
+use oauth_core::issuer::{Issuer, RedirectUri};
+use oauth_core::{
+    AuthorizationRequest, Client, ClientMetadata, Error, RegisteredClient, Scope, Secret,
+    delete_registration, discover, read_registration, register, server::Server,
+    update_registration,
+};
+use oauth_testkit::TwinDriver;
+use serde_json::{Value, json};
+
+fn send(
+    driver: &mut TwinDriver,
+    request: (&str, &str),
+    token: &str,
+    body: &Value,
+) -> Response<Bytes> {
+    let (method, path) = request;
+    let mut request = Request::builder()
+        .method(method)
+        .uri(format!("{}{path}", driver.twin().base()))
+        .header("content-type", "application/json");
+    if !token.is_empty() {
+        request = request.header("authorization", format!("Bearer {token}"));
+    }
+    driver.send(request.body(body.to_string().into()).unwrap())
+}
+
+fn registered(driver: &mut TwinDriver, body: &Value) -> Value {
+    let reply = send(driver, ("POST", "/register"), "", body);
+    assert_eq!(reply.status(), 201);
+    json(&reply)
+}
+
+fn place(client: &Value) -> String {
+    text(client, "registration_client_uri").replace("https://as.test", "")
+}
+
+#[test]
+fn a_client_gets_an_id_and_a_secret_where_its_method_has_one() {
+    let mut driver = driver();
+    let body = json!({ "redirect_uris": [REDIRECT] });
+    let client = registered(&mut driver, &body);
+    assert_eq!(client["token_endpoint_auth_method"], "client_secret_basic");
+    assert_eq!(client["client_secret_expires_at"], 0);
+    assert!(client["client_secret"].is_string());
+    let public = json!({ "redirect_uris": [REDIRECT], "token_endpoint_auth_method": "none" });
+    let client = registered(&mut driver, &public);
+    assert!(client.get("client_secret").is_none());
+    assert_eq!(driver.twin().registered_clients().len(), 2);
+    assert_eq!(get(&mut driver, "/register", None).status(), 405);
+}
+
+#[test]
+fn what_is_no_good_is_refused_by_its_name() {
+    let mut driver = driver();
+    for (body, error) in [
+        (json!([]), "invalid_client_metadata"),
+        (json!({}), "invalid_redirect_uri"),
+        (
+            json!({ "redirect_uris": ["http://127.0.0.1/cb"] }),
+            "invalid_redirect_uri",
+        ),
+        (
+            json!({ "redirect_uris": ["http://app.example/cb"], "application_type": "native" }),
+            "invalid_redirect_uri",
+        ),
+        (
+            json!({ "redirect_uris": [REDIRECT], "grant_types": ["odd"] }),
+            "invalid_client_metadata",
+        ),
+        (
+            json!({ "redirect_uris": [REDIRECT], "token_endpoint_auth_method": "odd" }),
+            "invalid_client_metadata",
+        ),
+        (
+            json!({ "redirect_uris": [REDIRECT], "client_id": "mine" }),
+            "invalid_client_metadata",
+        ),
+        (
+            json!({ "grant_types": ["client_credentials"] }),
+            "invalid_client_metadata",
+        ),
+        (
+            json!({ "redirect_uris": [REDIRECT], "jwks": {}, "jwks_uri": "x" }),
+            "invalid_client_metadata",
+        ),
+        (
+            json!({ "software_statement": "eyJ" }),
+            "unapproved_software_statement",
+        ),
+    ] {
+        let reply = send(&mut driver, ("POST", "/register"), "", &body);
+        refused(&reply, 400, error);
+    }
+    assert!(driver.twin().registered_clients().is_empty());
+}
+
+#[test]
+fn a_token_may_be_needed_to_register() {
+    let mut driver = driver();
+    driver.twin().set_initial_access_token(Some("init"));
+    let body = json!({ "redirect_uris": [REDIRECT] });
+    for (token, status) in [("", 401), ("other", 401), ("init", 201)] {
+        let reply = send(&mut driver, ("POST", "/register"), token, &body);
+        assert_eq!(reply.status(), status);
+    }
+    driver.twin().set_initial_access_token(None);
+    assert_eq!(
+        send(&mut driver, ("POST", "/register"), "", &body).status(),
+        201
+    );
+}
+
+#[test]
+fn a_registration_access_token_is_good_for_its_client_and_until_the_next_one() {
+    let mut driver = driver();
+    let body = json!({ "redirect_uris": [REDIRECT] });
+    let one = registered(&mut driver, &body);
+    let other = registered(&mut driver, &body);
+    let (first, at) = (text(&one, "registration_access_token"), place(&one));
+    let foreign = text(&other, "registration_access_token");
+    let nothing = json!({});
+    refused(
+        &send(&mut driver, ("GET", &at), &foreign, &nothing),
+        401,
+        "invalid_token",
+    );
+    let read = json(&send(&mut driver, ("GET", &at), &first, &nothing));
+    let second = text(&read, "registration_access_token");
+    assert_ne!(first, second);
+    assert_eq!(read["client_secret"], one["client_secret"]);
+    refused(
+        &send(&mut driver, ("GET", &at), &first, &nothing),
+        401,
+        "invalid_token",
+    );
+
+    let mut new = json!({ "redirect_uris": [REDIRECT], "client_id": other["client_id"] });
+    refused(
+        &send(&mut driver, ("PUT", &at), &second, &new),
+        400,
+        "invalid_request",
+    );
+    new["client_id"] = one["client_id"].clone();
+    new["client_id_issued_at"] = 1.into();
+    refused(
+        &send(&mut driver, ("PUT", &at), &second, &new),
+        400,
+        "invalid_request",
+    );
+    new.as_object_mut().unwrap().remove("client_id_issued_at");
+    new["client_secret"] = "mine".into();
+    refused(
+        &send(&mut driver, ("PUT", &at), &second, &new),
+        400,
+        "invalid_request",
+    );
+    new["client_secret"] = one["client_secret"].clone();
+    new["token_endpoint_auth_method"] = "none".into();
+    let updated = json(&send(&mut driver, ("PUT", &at), &second, &new));
+    assert!(updated.get("client_secret").is_none());
+    let third = text(&updated, "registration_access_token");
+    assert_eq!(
+        send(&mut driver, ("PATCH", &at), &third, &nothing).status(),
+        405
+    );
+    assert_eq!(
+        send(&mut driver, ("DELETE", &at), &third, &nothing).status(),
+        204
+    );
+    refused(
+        &send(&mut driver, ("DELETE", &at), &third, &nothing),
+        401,
+        "invalid_token",
+    );
+}
+
+fn server(driver: &mut TwinDriver) -> Server {
+    driver
+        .run(discover(Issuer::parse("https://as.test").unwrap()))
+        .unwrap()
+}
+
+fn asked(method: &str, grants: &[&str]) -> ClientMetadata {
+    let mut metadata = ClientMetadata::with_redirect_uris([RedirectUri::parse(REDIRECT).unwrap()]);
+    metadata.token_endpoint_auth_method = Some(method.to_owned());
+    metadata.grant_types = grants.iter().map(|&grant| grant.to_owned()).collect();
+    metadata.client_name = Some("App".to_owned());
+    metadata
+}
+
+const ALL: &[&str] = &["authorization_code", "refresh_token", "client_credentials"];
+
+fn made(driver: &mut TwinDriver, method: &str) -> (Server, RegisteredClient) {
+    let server = server(driver);
+    let request = Registration::new(asked(method, ALL));
+    let client = driver.run(register(server.clone(), request)).unwrap();
+    (server, client)
+}
+
+fn code_of<T>(result: Result<T, Error>) -> &'static str {
+    result.err().map_or("", |error| error.code())
+}
+
+#[test]
+fn a_registered_client_signs_people_in_by_its_registered_method() {
+    for method in ["client_secret_basic", "client_secret_post", "none"] {
+        let mut driver = driver();
+        let (server, client) = made(&mut driver, method);
+        assert_eq!(client.metadata.auth_method(), method);
+        assert_eq!(client.client_secret.is_some(), method != "none");
+        // As a program does that was started again.
+        let stored = client.to_json();
+        let client = RegisteredClient::from_json(stored.expose(), &server).unwrap();
+        let client = Client::registered(server, &client, Credentials::default()).unwrap();
+        let ask = AuthorizationRequest::new(RedirectUri::parse(REDIRECT).unwrap());
+        let (url, pending) = client.authorize(&driver.moment(), ask).unwrap();
+        let callback = driver.browse(url.as_str()).unwrap();
+        let login = driver
+            .run(client.redeem(pending, &callback).unwrap())
+            .unwrap();
+        let refreshed = driver.run(client.refresh(login.tokens.refresh_token.as_ref().unwrap()));
+        assert!(refreshed.is_ok(), "{method}");
+        let own = driver.run(client.client_credentials(Scope::none()));
+        assert_eq!(own.is_ok(), method != "none");
+    }
+}
+
+#[test]
+fn a_client_without_a_type_is_native_where_its_redirect_uris_are() {
+    let mut driver = driver();
+    let server = server(&mut driver);
+    // The twin takes a client of no type for a web application, which may not use these.
+    for uri in ["http://127.0.0.1/cb", "com.example.app:/cb"] {
+        let uri = RedirectUri::parse(uri).unwrap();
+        let request = Registration::new(ClientMetadata::with_redirect_uris([uri]));
+        let client = driver.run(register(server.clone(), request)).unwrap();
+        assert!(client.client_secret.is_some());
+    }
+    let uris = ["http://127.0.0.1/cb", REDIRECT].map(|uri| RedirectUri::parse(uri).unwrap());
+    let request = Registration::new(ClientMetadata::with_redirect_uris(uris));
+    let refused = driver.run(register(server, request));
+    assert_eq!(code_of(refused), "denied.invalid_redirect_uri");
+}
+
+#[test]
+fn an_initial_access_token_entitles_to_register() {
+    let mut driver = driver();
+    driver.twin().set_initial_access_token(Some("S3CR3T-init"));
+    let server = server(&mut driver);
+    let request = Registration::new(asked("none", &[]));
+    let open = driver.run(register(server.clone(), request.clone()));
+    assert_eq!(code_of(open), "denied.invalid_token");
+    let request = request.initial_access_token(Secret::from("S3CR3T-init"));
+    assert!(driver.run(register(server, request)).is_ok());
+}
+
+#[test]
+fn a_registration_is_read_updated_and_deleted_with_tokens_that_are_replaced() {
+    let mut driver = driver();
+    let (server, first) = made(&mut driver, "client_secret_basic");
+    let read = driver
+        .run(read_registration(server.clone(), first.clone()))
+        .unwrap();
+    let spent = driver.run(read_registration(server.clone(), first.clone()));
+    assert_eq!(code_of(spent), "denied.invalid_token");
+
+    let mut metadata = read.metadata.clone();
+    metadata.client_name = Some("New".to_owned());
+    metadata.token_endpoint_auth_method = Some("client_secret_post".to_owned());
+    let update = update_registration(server.clone(), read, metadata);
+    let updated = driver.run(update).unwrap();
+    assert_eq!(updated.metadata.client_name.as_deref(), Some("New"));
+    let client = Client::registered(server.clone(), &updated, Credentials::default()).unwrap();
+    assert_eq!(client.auth().name(), "client_secret_post");
+    let tokens = driver
+        .run(client.client_credentials(Scope::none()))
+        .unwrap();
+
+    driver
+        .run(delete_registration(server.clone(), updated.clone()))
+        .unwrap();
+    let gone = driver.run(read_registration(server, updated));
+    assert_eq!(code_of(gone), "denied.invalid_token");
+    let again = driver.run(client.client_credentials(Scope::none()));
+    assert_eq!(code_of(again), "denied.invalid_client");
+    let (now, token) = (driver.now(), tokens.access_token.expose().clone());
+    assert!(
+        !driver.twin().honours(now, &token),
+        "its tokens are gone with it"
+    );
+}
+
+#[test]
+fn a_client_that_the_server_forgot_is_refused_and_registers_anew() {
+    let mut driver = driver();
+    let (server, known) = made(&mut driver, "client_secret_basic");
+    driver.twin().forget_client(known.client_id.as_str());
+    let client = Client::registered(server, &known, Credentials::default()).unwrap();
+    let refused = driver.run(client.client_credentials(Scope::none()));
+    assert_eq!(code_of(refused), "denied.invalid_client");
+    let (server, anew) = made(&mut driver, "client_secret_basic");
+    let client = Client::registered(server, &anew, Credentials::default()).unwrap();
+    assert!(driver.run(client.client_credentials(Scope::none())).is_ok());
+}

@@ -1,0 +1,177 @@
+//! The group `registration`: what a server says when a client registers, and how a registration is managed.
+
+use oauth_core::quirk::{Rules, Strictness};
+use serde_json::{Map, Value, json};
+
+use crate::ask::{Asks, Outcome, public, request, sent};
+use crate::conversation::{Conversation, In, ServerConfig};
+use crate::expect::outcome;
+use crate::format::{Vector, Verdict, holds, same, texts};
+use crate::said::{Done, Said};
+use crate::token;
+
+/// What an update must leave as it is, though the client knows it.
+const SECRET: &str = "cf136dc3c1fc93f31185e5885805d";
+
+pub(crate) fn registration(vector: &Vector, asks: &mut Asks) -> Verdict {
+    if vector.text("build") == Some("client_update") {
+        return update(vector, asks);
+    }
+    if let Some(status) = vector.input["delete_response"]["status"].as_u64() {
+        return delete(vector, asks, status);
+    }
+    let lenient = answered(vector, asks, Rules::default())?;
+    let read = outcome(&vector.expected, lenient)?;
+    if let Some(strict) = vector.expected.get("strict") {
+        let rules = Rules {
+            strictness: Strictness::Strict,
+            ..Rules::default()
+        };
+        let verdict = answered(vector, asks, rules).and_then(|said| outcome(strict, said));
+        asks.part(verdict.map(drop))?;
+    }
+    match read {
+        Some(client) => compare(&vector.expected, &client),
+        None => Ok(()),
+    }
+}
+
+/// The client that is made of the vector's answer: one of RFC 7591, or, where an older registration access token is
+/// replaced, one of RFC 7592.
+fn answered(vector: &Vector, asks: &mut Asks, rules: Rules) -> Outcome<Map<String, Value>> {
+    // 201 and 200 are the answers of the one and the other; what is expected says which is meant.
+    let input = match vector.expected["ok"].get("registration_access_token") {
+        Some(_) => In::operation_of("read_registration", registered()),
+        None => In::operation("register", json!({ "metadata": metadata() })),
+    };
+    let conversation = talk(rules, input).then(1, In::Reply(token::reply(vector)?));
+    let mut said = asks.play(&conversation)?.into_iter();
+    request(said.next())?;
+    match said.next() {
+        Some(Said::Done(Done::Record(Value::Object(client)))) => Ok(Ok(client)),
+        Some(Said::Error(refusal)) => Ok(Err(refusal)),
+        other => Err(format!("want a client, got {other:?}").into()),
+    }
+}
+
+fn compare(expected: &Value, client: &Map<String, Value>) -> Verdict {
+    for (name, want) in expected["ok"].as_object().into_iter().flatten() {
+        match (name.as_str(), want) {
+            ("auth", want) => {
+                same(name, client.get("token_endpoint_auth_method"), Some(want))?;
+                // Of a public client nothing that could be sent is left.
+                let stored = client.get("stored").and_then(Value::as_str);
+                let stored = stored.ok_or("nothing is stored")?;
+                holds("there is no secret", !client.contains_key("client_secret"))?;
+                holds("none is stored", !stored.contains(SECRET))?;
+            }
+            // What says nothing is not told.
+            (_, Value::Null) => holds(name, !client.contains_key(name))?,
+            _ => same(name, client.get(name), Some(want))?,
+        }
+    }
+    if let Some(warning) = expected["warning"].as_str() {
+        let codes = client.get("warnings").map(texts).unwrap_or_default();
+        let wanted = warning.replace(' ', "_");
+        holds("it is warned of", codes.contains(&wanted))?;
+    }
+    Ok(())
+}
+
+/// The answer to a deletion is the last word, and nothing comes back that could be kept.
+fn delete(vector: &Vector, asks: &mut Asks, status: u64) -> Verdict {
+    let status = u16::try_from(status).unwrap_or_default();
+    let conversation = talk(
+        Rules::default(),
+        In::operation_of("delete_registration", registered()),
+    )
+    .then(1, In::Reply(crate::fields::Reply::new(status, &[], "")))
+    .then(2, In::Begin);
+    let mut said = asks.play(&conversation)?.into_iter();
+    let sent = request(said.next())?;
+    same("method", sent.method.as_str(), "DELETE")?;
+    same(
+        "token",
+        sent.header("authorization"),
+        Some("Bearer t1-of-before"),
+    )?;
+    let is_gone = matches!(said.next(), Some(Said::Done(Done::Nothing)));
+    same("ok", Some(is_gone), vector.expected["ok"].as_bool())?;
+    let is_over = matches!(said.next(), Some(Said::Error(error)) if error.code == "misuse.over");
+    let is_erased = vector.expected["local_credentials_erased"].as_bool();
+    same("local_credentials_erased", Some(is_over), is_erased)
+}
+
+fn update(vector: &Vector, asks: &mut Asks) -> Verdict {
+    let mut given = registered();
+    let mut metadata = metadata();
+    metadata["client_name"] = "New".into();
+    given.insert("metadata".to_owned(), metadata);
+    let conversation = talk(
+        Rules::default(),
+        In::operation_of("update_registration", given),
+    );
+    let mut said = asks.play(&conversation)?.into_iter();
+    let sent = sent(said.next())?.map_err(|refusal| refusal.message)?;
+    same("method", sent.method.as_str(), "PUT")?;
+    let body: Map<String, Value> =
+        serde_json::from_str(&sent.body).map_err(|error| error.to_string())?;
+    for name in texts(&vector.expected["must_include"]) {
+        holds(&format!("{name} is there"), body.contains_key(&name))?;
+    }
+    for name in texts(&vector.expected["must_not_include"]) {
+        holds(&format!("{name} is not there"), !body.contains_key(&name))?;
+    }
+    same("client_name", body.get("client_name"), Some(&"New".into()))?;
+    let is_current = body
+        .get("client_secret")
+        .is_none_or(|secret| secret == SECRET);
+    let wanted = vector.expected["client_secret_if_present_equals_current"].as_bool();
+    same("client_secret", Some(is_current), wanted)
+}
+
+fn talk(rules: Rules, input: In) -> Conversation {
+    let endpoints = json!({ "registration_endpoint": "https://as.example/register" });
+    let server = ServerConfig::of("https://as.example", endpoints, &rules);
+    // Who asks is none of the calls' business; a client without an id may as well.
+    Conversation::new(Some(server), Some(public("other"))).then(0, input)
+}
+
+/// What every vector's client asked for.
+fn metadata() -> Value {
+    json!({
+        "redirect_uris": ["https://client.example.org/callback"],
+        "token_endpoint_auth_method": "client_secret_basic",
+    })
+}
+
+/// A client as it was stored, as the argument of an operation.
+fn registered() -> Map<String, Value> {
+    let stored = json!({
+        "version": 1, "issuer": "https://as.example", "client_id": "s6BhdRkqt3",
+        "client_secret": SECRET, "client_secret_expires_at": 2_893_276_800_u64,
+        "registration_access_token": "t1-of-before",
+        "registration_client_uri": "https://as.example/r/1", "metadata": metadata(),
+    });
+    named(json!({ "registered": stored.to_string() }))
+}
+
+fn named(arguments: Value) -> Map<String, Value> {
+    match arguments {
+        Value::Object(arguments) => arguments,
+        _ => Map::new(),
+    }
+}
+
+/// What must show nowhere of a call's arguments.
+pub(crate) fn secrets(arguments: &Map<String, Value>) -> Vec<String> {
+    let stored = arguments.get("registered").and_then(Value::as_str);
+    let stored: Value = stored
+        .and_then(|text| serde_json::from_str(text).ok())
+        .unwrap_or_default();
+    let of_stored = ["client_secret", "registration_access_token"].map(|name| stored[name].clone());
+    let initial = arguments.get("initial_access_token").cloned();
+    let all = of_stored.into_iter().chain(initial);
+    all.filter_map(|secret| secret.as_str().map(str::to_owned))
+        .collect()
+}
