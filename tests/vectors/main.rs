@@ -13,6 +13,7 @@
 //! reach is listed, and counts neither way.
 
 mod access_token;
+mod address;
 mod ask;
 mod bearer;
 mod callback;
@@ -94,6 +95,8 @@ const HEADERS: &str = "the parser of WWW-Authenticate is the core's own; what it
                        by the verdicts of bearer-request";
 const LISTENER: &str = "a listener is a socket and no conversation; packages that have one test it \
                         with their login";
+const ADDRESSES: &str =
+    "addresses are judged by the native transport alone, which packages tell with a word";
 const TARGETS: &str = "return targets are for Rust alone";
 
 const SESSIONS: &str =
@@ -139,6 +142,7 @@ fn handler(group: &str) -> Option<Handler> {
         "dpop-nonce-sequence" => Apart(nonces::sequence, possession::sequence),
         "request-example" => Apart(examples::example, of_examples::example),
         "jar" => Apart(protected::jar, of_protected::jar),
+        "ssrf-address" => Core(address::address, ADDRESSES),
         "jarm" => Apart(protected::jarm, of_protected::jarm),
         "step-up" => Apart(protected::step_up, of_protected::step_up),
         _ => return None,

@@ -143,6 +143,7 @@ export type LostCode =
   | 'lost.unsent'
   | 'lost.dns'
   | 'lost.connect'
+  | 'lost.not_public'
   | 'lost.tls'
   | 'lost.proxy'
   | 'lost.timeout'

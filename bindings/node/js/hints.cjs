@@ -22,6 +22,7 @@ module.exports = {
   'stored.issuer': 'these tokens belong to another server or client',
   'lost.dns': 'check the URL\'s host and the network',
   'lost.connect': 'check host, port and firewall',
+  'lost.not_public': 'if the server is on your own network, let the driver connect to any address',
   'lost.tls': 'check the URL; if the server\'s CA is a private one, add its certificate to the trusted ones',
   'lost.proxy': 'check the proxy\'s URL and credentials',
   'url.insecure': 'plain http is only for loopback addresses, and has to be allowed explicitly',

@@ -7,6 +7,7 @@
 //! of codes; [`quirk`] the closed list of deviations; [`danger`] every unsafe switch; [`manual`]
 //! says why.
 
+pub mod address;
 pub mod authorization_details;
 mod base64;
 mod breaker;

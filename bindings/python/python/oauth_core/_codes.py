@@ -145,6 +145,7 @@ LostCode = Literal[
     "lost.unsent",
     "lost.dns",
     "lost.connect",
+    "lost.not_public",
     "lost.tls",
     "lost.proxy",
     "lost.timeout",

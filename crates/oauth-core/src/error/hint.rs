@@ -93,6 +93,10 @@ const HINTS: &[(&str, &str)] = &[
         "the callback may come from another server (a mix-up attack): do not redeem its code",
     ),
     ("lost.dns", "check the URL's host and the network"),
+    (
+        "lost.not_public",
+        "if the server is on your own network, let the driver connect to any address",
+    ),
     ("lost.connect", "check host, port and firewall"),
     (
         "lost.tls",

@@ -182,6 +182,7 @@ table! {
         Unsent "lost.unsent" RETRY "the request could not be sent"
         Dns "lost.dns" RETRY "the host name could not be resolved"
         Connect "lost.connect" RETRY "no connection could be opened"
+        NotPublic "lost.not_public" GIVE_UP "the host has no public address, and the URL is not one that the caller named"
         Tls "lost.tls" GIVE_UP "no trusted TLS connection could be opened"
         Proxy "lost.proxy" GIVE_UP "the proxy did not connect to the server"
         Timeout "lost.timeout" RETRY "no answer arrived in time"
