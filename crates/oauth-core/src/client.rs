@@ -24,12 +24,14 @@ use crate::flow::logout::LogoutRequest;
 use crate::flow::redeem::{self, Login};
 #[cfg(feature = "sha2")]
 use crate::flow::resource::Api;
+use crate::flow::resource_discovery::{ResourceDiscovery, ResourceDiscoveryRequest};
 use crate::flow::userinfo;
 use crate::flow::verification::{self, Verification};
 use crate::grant::{ClientCredentials, Grant, Refresh, TokenRequest};
 use crate::issuer::{Issuer, RedirectUri};
 use crate::jose::{Alg, Claims, KeySet};
 use crate::moment::{Moment, UnixTime};
+use crate::protected_resource::ProtectedResource;
 use crate::scope::Scope;
 use crate::secret::Secret;
 use crate::server::Server;
@@ -48,6 +50,17 @@ pub fn discover(issuer: Issuer) -> impl Exchange<Output = Server> + Send + use<>
 /// [`discover`] with rules, an order of places, or a place of the caller's choice.
 pub fn discover_with(ask: DiscoveryRequest) -> impl Exchange<Output = Server> + Send + use<> {
     Discovery::new(ask)
+}
+
+/// Fetches what a protected resource says about itself (RFC 9728): among other things, which authorization
+/// servers issue tokens for it. No redirect is followed, and the document must be the resource's own.
+///
+/// # Errors
+/// From the steps `resource_metadata.*`; `reply.*`, `denied.*`.
+pub fn discover_resource(
+    ask: ResourceDiscoveryRequest,
+) -> impl Exchange<Output = ProtectedResource> + Send + use<> {
+    ResourceDiscovery::new(ask)
 }
 
 /// This client, as one server knows it. Cheap to clone.

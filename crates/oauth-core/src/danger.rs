@@ -5,9 +5,11 @@ use crate::exchange::Exchange;
 use crate::flow::authorization::{AuthorizationRequest, Pkce};
 use crate::flow::discovery::{Discovery, DiscoveryRequest};
 use crate::flow::resource::Resource;
+use crate::flow::resource_discovery::ResourceDiscoveryRequest;
 use crate::grant::Password;
 use crate::issuer::Issuer;
 use crate::json::Object;
+use crate::protected_resource::ResourceIdentifier;
 use crate::quirk::Rules;
 use crate::secret::Secret;
 use crate::server::Server;
@@ -42,6 +44,24 @@ pub fn discover_on_loopback(
 /// Lets a discovery ask plain `http` places on a loopback address, for [`crate::discover_with`].
 #[must_use]
 pub fn loopback_discovery(mut ask: DiscoveryRequest) -> DiscoveryRequest {
+    ask.transport = Transport::LoopbackHttp;
+    ask
+}
+
+/// Reads the identifier of a resource that may be plain `http` on a loopback address, for tests.
+///
+/// # Errors
+/// `resource.syntax`, `url.insecure`.
+pub fn loopback_resource_identifier(text: &str) -> Result<ResourceIdentifier, Error> {
+    ResourceIdentifier::parse_over(text, Transport::LoopbackHttp)
+}
+
+/// Lets a discovery ask plain `http` places on a loopback address, for [`crate::discover_resource`]. To be said
+/// before a challenge is looked at.
+#[must_use]
+pub const fn loopback_resource_discovery(
+    mut ask: ResourceDiscoveryRequest,
+) -> ResourceDiscoveryRequest {
     ask.transport = Transport::LoopbackHttp;
     ask
 }

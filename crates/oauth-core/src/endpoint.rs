@@ -41,6 +41,7 @@ pub mod metadata;
 pub(crate) mod pushed_authorization;
 mod reply;
 mod request;
+pub(crate) mod resource_metadata;
 pub mod revocation;
 pub mod token;
 pub(crate) mod userinfo;

@@ -8,5 +8,6 @@ pub mod keeper;
 pub mod logout;
 pub mod redeem;
 pub mod resource;
+pub mod resource_discovery;
 pub(crate) mod userinfo;
 pub(crate) mod verification;

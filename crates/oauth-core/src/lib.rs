@@ -38,6 +38,7 @@ pub mod manual;
 pub mod moment;
 pub mod pkce;
 pub mod profile;
+pub mod protected_resource;
 pub mod quirk;
 pub mod redirect_uri;
 pub mod request_encryption;
@@ -60,7 +61,7 @@ pub use ::http;
 #[allow(dead_code, unreachable_pub)] // the page's own parts, tested where tests run
 mod page_http;
 
-pub use client::{Client, discover, discover_with};
+pub use client::{Client, discover, discover_resource, discover_with};
 pub use client_auth::ClientAuth;
 pub use client_id::ClientId;
 pub use error::Error;

@@ -69,6 +69,10 @@ const HINTS: &[(&str, &str)] = &[
         "the issuer must match exactly, a trailing slash included: use the one in the document",
     ),
     (
+        "resource_metadata.resource",
+        "use the resource identifier of the document, or allow a parent of the URL if whoever has the origin may have the tokens",
+    ),
+    (
         "metadata.endpoint_not_https",
         "plain http is only for loopback addresses, and has to be allowed explicitly",
     ),
