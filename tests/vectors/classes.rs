@@ -51,7 +51,17 @@ fn classes(error: &Refusal) -> &'static [&'static str] {
         "authorization.request_object_required" => &["signed_request_object_required"],
         "authorization.push_required" => &["par_required"],
         "authorization_details.malformed" => &["authorization_details_type_required"],
-        "resource.syntax" => &["resource_has_fragment", "resource_not_absolute"],
+        "resource.syntax" => &[
+            "resource_has_fragment",
+            "resource_not_absolute",
+            "resource_not_valid",
+        ],
+        "resource_metadata.malformed" => &["malformed_metadata"],
+        "resource_metadata.missing_resource" => &["missing_resource"],
+        "resource_metadata.no_authorization_server" => &["no_authorization_server"],
+        "resource_metadata.bearer_methods" => &["no_supported_bearer_method"],
+        "resource_metadata.resource" => &["resource_mismatch"],
+        "resource_metadata.url" => &["metadata_url_not_allowed"],
         "form.malformed_parameter" => &["request_uri_scheme"],
         "form.reserved_parameter" => &[
             "request_and_request_uri_exclusive",

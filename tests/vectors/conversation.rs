@@ -114,6 +114,8 @@ pub(crate) enum In {
     /// Its arguments, by name.
     VerifyAccessToken(Map<String, Value>),
     /// Its arguments, by name.
+    ResourceMetadata(Map<String, Value>),
+    /// Its arguments, by name.
     VerifyLogoutToken(Map<String, Value>),
     Discover {
         issuer: String,

@@ -120,6 +120,7 @@ fn not_in_a_page(input: &In) -> Option<&'static str> {
         | In::DeviceAuthorization { .. }
         | In::VerifyAccessToken(_)
         | In::VerifyLogoutToken(_)
+        | In::ResourceMetadata(_)
         | In::Source(_)
         | In::Signed(_) => Some(NO_CALL),
         In::BeginAuthorization(_) => Some(BEGUN),

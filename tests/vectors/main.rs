@@ -46,6 +46,7 @@ mod provider;
 mod redaction;
 mod report;
 mod request;
+mod resource_metadata;
 mod said;
 mod scope;
 mod script;
@@ -142,6 +143,7 @@ fn handler(group: &str) -> Option<Handler> {
         "dpop-nonce-sequence" => Apart(nonces::sequence, possession::sequence),
         "request-example" => Apart(examples::example, of_examples::example),
         "jar" => Apart(protected::jar, of_protected::jar),
+        "protected-resource-metadata" => Talk(resource_metadata::metadata),
         "ssrf-address" => Core(address::address, ADDRESSES),
         "jarm" => Apart(protected::jarm, of_protected::jarm),
         "step-up" => Apart(protected::step_up, of_protected::step_up),

@@ -16,7 +16,9 @@ use crate::conversation::{
     Asked, ClientConfig, Conversation, In, ServerConfig, Turn as Happening, octets,
 };
 use crate::fields::Text;
-use crate::native_client::{Source, client_of, verify_access_token, verify_logout_token};
+use crate::native_client::{
+    Source, client_of, resource_metadata, verify_access_token, verify_logout_token,
+};
 use crate::player::Player;
 use crate::said::{Done, Entry, Refusal, Said, Sent, ServerSaid, TokensSaid, VerdictSaid};
 
@@ -192,6 +194,9 @@ impl Party<'_> {
             }
             In::VerifyLogoutToken(arguments) => {
                 verify_logout_token(arguments)?.start(&self.verifier()?)?
+            }
+            In::ResourceMetadata(arguments) => {
+                resource_metadata(arguments)?.start(&self.client()?)?
             }
             In::Discover { issuer } => Server::discover(issuer, Transport::Https)?,
             _ => return Ok(None),

@@ -3,10 +3,11 @@
 use std::sync::{Arc, Mutex, PoisonError};
 
 use oauth_core::error::{Cause, Error, Misuse};
+use oauth_core::protected_resource::ResourceMatch;
 use oauth_core::{Scope, Secret};
 use oauth_facade::{
     AssertionProfile, Auth, Certificate, Client, FederatedAssertion, PrivateKeyJwt, Registration,
-    SecretJwt, Server, VerifyAccessToken, VerifyLogoutToken,
+    ResourceMetadata, SecretJwt, Server, VerifyAccessToken, VerifyLogoutToken,
 };
 use serde_json::{Map, Value};
 
@@ -125,6 +126,19 @@ pub(crate) fn verify_logout_token(given: &Map<String, Value>) -> Result<VerifyLo
         token: text(given, "token").ok_or(Misuse::Setup)?.into(),
         replay: None,
         max_age_without_expiry: given.get("max_age_without_expiry").and_then(Value::as_u64),
+    })
+}
+
+pub(crate) fn resource_metadata(given: &Map<String, Value>) -> Result<ResourceMetadata, Error> {
+    Ok(ResourceMetadata {
+        resource: text(given, "resource").ok_or(Misuse::Setup)?,
+        challenges: given.get("challenges").map(texts).unwrap_or_default(),
+        matching: match text(given, "matching").as_deref() {
+            None => None,
+            Some("identical") => Some(ResourceMatch::Identical),
+            Some("parent") => Some(ResourceMatch::Parent),
+            Some(_) => return Err(Misuse::Setup.into()),
+        },
     })
 }
 

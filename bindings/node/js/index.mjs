@@ -25,6 +25,7 @@ export const {
   Network,
   OAuthError,
   PostgresStore,
+  ProtectedResource,
   RedisStore,
   Sealed,
   Server,

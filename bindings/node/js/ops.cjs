@@ -6,7 +6,7 @@
 const { authorizationOf, begin, nothing, perform, recordOf, tokensOf } = require('./op.cjs')
 const { Record } = require('./record.cjs')
 
-const FINGERPRINT = '6a1919abd1251743'
+const FINGERPRINT = '627b14501fc050c9'
 
 /** What the server tells about a user (OpenID Connect Core section 5.1). */
 class UserClaims extends Record {
@@ -90,6 +90,19 @@ class LogoutToken extends Record {
   }
 }
 
+/** What a protected resource says about itself (RFC 9728 section 2). */
+class ProtectedResource extends Record {
+  static members = {
+    resource: 'plain',
+    authorizationServers: 'plain',
+    scopesSupported: 'plain',
+    requiresDpop: 'plain',
+    requiresMtls: 'plain',
+    dpopAlgs: 'plain',
+    metadata: 'plain',
+  }
+}
+
 const operations = {
   revoke: { number: 0, names: ['token', 'hint'], finish: nothing },
   refresh: { number: 1, names: ['tokens', 'scope', 'resource', 'audience', 'extra'], finish: tokensOf },
@@ -101,6 +114,7 @@ const operations = {
   deviceAuthorization: { number: 7, names: ['scope', 'resource', 'audience', 'extra'], finish: recordOf(DeviceCode) },
   verifyAccessToken: { number: 8, names: ['token', 'audience', 'profile', 'scope', 'acrValues', 'maxAge', 'algs', 'clockSkew', 'jkt', 'x5tS256', 'dpopAlgs', 'realm'], finish: recordOf(AccessToken) },
   verifyLogoutToken: { number: 9, names: ['token', 'replay', 'maxAgeWithoutExpiry'], finish: recordOf(LogoutToken) },
+  resourceMetadata: { number: 10, names: ['resource', 'challenges', 'matching'], finish: recordOf(ProtectedResource) },
 }
 
 /** What a client asks of a server. */
@@ -114,6 +128,7 @@ class Operations {
   async deviceAuthorization(args, options) { return this[perform](operations.deviceAuthorization, args, options) }
   async verifyAccessToken(args, options) { return this[perform](operations.verifyAccessToken, args, options) }
   async verifyLogoutToken(args, options) { return this[perform](operations.verifyLogoutToken, args, options) }
+  async resourceMetadata(args, options) { return this[perform](operations.resourceMetadata, args, options) }
 }
 
 /** The same, for a driver of your own. */
@@ -128,6 +143,7 @@ class ExchangeOperations {
   deviceAuthorization(args, options) { return this[begin](operations.deviceAuthorization, args, options) }
   verifyAccessToken(args, options) { return this[begin](operations.verifyAccessToken, args, options) }
   verifyLogoutToken(args, options) { return this[begin](operations.verifyLogoutToken, args, options) }
+  resourceMetadata(args, options) { return this[begin](operations.resourceMetadata, args, options) }
 }
 
-module.exports = { ExchangeOperations, FINGERPRINT, Operations, operations, UserClaims, TokenState, DeviceCode, AccessToken, LogoutToken }
+module.exports = { ExchangeOperations, FINGERPRINT, Operations, operations, UserClaims, TokenState, DeviceCode, AccessToken, LogoutToken, ProtectedResource }

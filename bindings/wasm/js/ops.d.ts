@@ -16,6 +16,7 @@ type ResponseMode = 'query' | 'fragment' | 'form_post' | 'jwt' | 'query.jwt' | '
 type Push = 'where_required' | 'always'
 type AccessTokenProfile = 'rfc9068' | 'keycloak' | 'entra' | 'auth0' | 'okta' | 'cognito'
 type Replay = 'process' | 'caller'
+type ResourceMatch = 'identical' | 'parent'
 
 export interface AskedFor {
   /** Where to come back to, exactly as registered. */

@@ -40,8 +40,8 @@ pub use machine::{Machine, Outgoing, Reply, Turn};
 pub use op::{
     AccessToken, Authorize, Begun, ClientCredentials, Description, DeviceAuthorization, DeviceCode,
     Doors, Entry, FINGERPRINT, Introspect, Kind, LogoutToken, Operation, Outcome, Password,
-    Refresh, Revoke, TABLE, TokenState, UserClaims, Userinfo, VerifyAccessToken, VerifyLogoutToken,
-    operation_name,
+    ProtectedResource, Refresh, ResourceMetadata, Revoke, TABLE, TokenState, UserClaims, Userinfo,
+    VerifyAccessToken, VerifyLogoutToken, operation_name,
 };
 pub use preset::Preset;
 pub use record::{ErrorRecord, Record};

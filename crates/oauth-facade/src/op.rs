@@ -12,6 +12,7 @@ mod device_authorization;
 mod introspect;
 mod password;
 mod refresh;
+mod resource_metadata;
 mod revoke;
 #[cfg(test)]
 mod tests;
@@ -28,6 +29,7 @@ pub use device_authorization::{DeviceAuthorization, DeviceCode};
 pub use introspect::{Introspect, TokenState};
 pub use password::Password;
 pub use refresh::Refresh;
+pub use resource_metadata::{ProtectedResource, ResourceMetadata};
 pub use revoke::Revoke;
 pub use userinfo::{UserClaims, Userinfo};
 pub use verify_access_token::{AccessToken, VerifyAccessToken};
@@ -329,6 +331,7 @@ operations! {
         device_authorization: DeviceAuthorization -> DeviceCode;
         verify_access_token: VerifyAccessToken -> AccessToken;
         verify_logout_token: VerifyLogoutToken -> LogoutToken;
+        resource_metadata: ResourceMetadata -> ProtectedResource;
     }
 }
 

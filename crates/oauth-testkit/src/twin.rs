@@ -74,7 +74,8 @@ impl Twin {
     /// - `/revoke`, `/introspect`, `/device_authorization`; a `GET` of `verification_uri_complete`
     ///   is the user's approval;
     /// - `GET /api/echo` (scope `read`) and `POST /api/echo` (scope `write`), with RFC 6750
-    ///   challenges.
+    ///   challenges, which name `/.well-known/oauth-protected-resource/api/echo`: its metadata (RFC 9728). Those of
+    ///   the whole origin are at `/.well-known/oauth-protected-resource`.
     ///
     /// The confidential client may use Basic or the body; the public one must use PKCE. Scopes:
     /// `read` (the default), `write`, `openid`, `profile`, `email`, `offline_access`. With `openid`
@@ -340,6 +341,9 @@ impl Twin {
             (&paths.logout, Place::Logout),
             (&paths.pushed, Place::Pushed),
         ];
+        if path.starts_with(generic::RESOURCE_METADATA) {
+            return Place::ResourceMetadata;
+        }
         match known
             .into_iter()
             .find(|(known, _)| *known == path && !path.is_empty())
@@ -423,7 +427,7 @@ impl Twin {
             Place::DeviceAuthorization => {
                 token_management::device_authorization(authority, at, ask, &self.base)
             }
-            Place::Api => (authority.rules.api)(authority, at, ask),
+            Place::Api | Place::ResourceMetadata => (authority.rules.api)(authority, at, ask),
             _ if !is_get => wire::method_not_allowed("GET"),
             Place::DevicePage => authorize::approve_device(authority, at, ask),
             Place::Metadata => wire::json(200, &authority.rules.metadata.1),
@@ -462,4 +466,5 @@ enum Place {
     Logout,
     Pushed,
     Api,
+    ResourceMetadata,
 }

@@ -16,6 +16,7 @@ HINTS: dict[str, str] = {
     "reply.json": "what answered may be a proxy or an error page: check the URL",
     "metadata.endpoint_not_https": "plain http is only for loopback addresses, and has to be allowed explicitly",
     "metadata.issuer": "the issuer must match exactly, a trailing slash included: use the one in the document",
+    "resource_metadata.resource": "use the resource identifier of the document, or allow a parent of the URL if whoever has the origin may have the tokens",
     "callback.state": "the callback may be of an older attempt, or forged: start the sign-in again",
     "callback.issuer": "the callback may come from another server (a mix-up attack): do not redeem its code",
     "callback.missing_issuer": "the callback may come from another server (a mix-up attack): do not redeem its code",

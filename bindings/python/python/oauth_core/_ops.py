@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from typing import Any, Literal
 
     from ._native import Flow, Tokens
-    from ._records import UserClaims, TokenState, DeviceCode, AccessToken, LogoutToken
+    from ._records import UserClaims, TokenState, DeviceCode, AccessToken, LogoutToken, ProtectedResource
     from .drive import Moment
 
     TokenKind = Literal["access_token", "refresh_token"]
@@ -20,8 +20,9 @@ if TYPE_CHECKING:
     Push = Literal["where_required", "always"]
     AccessTokenProfile = Literal["rfc9068", "keycloak", "entra", "auth0", "okta", "cognito"]
     Replay = Literal["process", "caller"]
+    ResourceMatch = Literal["identical", "parent"]
 
-FINGERPRINT = "6a1919abd1251743"
+FINGERPRINT = "627b14501fc050c9"
 
 
 class Operations:
@@ -498,4 +499,42 @@ class Operations:
     ) -> Coroutine[Any, Any, LogoutToken]:
         """verify_logout_token(), in a coroutine."""
         answer: Coroutine[Any, Any, LogoutToken] = self._acall(9, (token, replay, max_age_without_expiry))
+        return answer
+
+    def resource_metadata(
+        self,
+        *,
+        resource: str,
+        challenges: Sequence[str] | None = None,
+        matching: ResourceMatch | None = None,
+    ) -> ProtectedResource:
+        """Asks a protected resource about itself (RFC 9728): which servers issue tokens for it, and of
+        which kind.
+
+        Nothing of the client is sent. resource_metadata.url if a challenge leads elsewhere than
+        to the resource's own origin, resource_metadata.resource if the answer is about another
+        resource, resource_metadata.* and reply.* if it is not what the standard describes,
+        resource.syntax for what cannot be a resource, denied.* if there is no answer to be had,
+        lost.* if none arrives.
+
+        Args:
+            resource: The identifier of the resource: the https URL at which it is used.
+            challenges: The values of WWW-Authenticate of its answer, which may say where the
+                metadata are.
+            matching: Which resource the answer may be about: the identical one alone, or also
+                a parent that it lies beneath on its origin, as servers of the Model Context
+                Protocol name it.
+        """
+        answer: ProtectedResource = self._call(10, (resource, challenges, matching))
+        return answer
+
+    def aresource_metadata(
+        self,
+        *,
+        resource: str,
+        challenges: Sequence[str] | None = None,
+        matching: ResourceMatch | None = None,
+    ) -> Coroutine[Any, Any, ProtectedResource]:
+        """resource_metadata(), in a coroutine."""
+        answer: Coroutine[Any, Any, ProtectedResource] = self._acall(10, (resource, challenges, matching))
         return answer

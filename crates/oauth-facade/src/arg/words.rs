@@ -1,6 +1,7 @@
 //! Enums of the core that cross as words.
 
 use oauth_core::flow::authorization::{Push, ResponseMode, ResponseType};
+use oauth_core::protected_resource::ResourceMatch;
 use oauth_core::token::TokenKind;
 use oauth_core::token::access_token::AccessTokenProfile;
 use oauth_core::token::logout_token::Replay;
@@ -46,6 +47,13 @@ words! {
         "auth0" => AccessTokenProfile::Auth0,
         "okta" => AccessTokenProfile::Okta,
         "cognito" => AccessTokenProfile::Cognito,
+    }
+}
+
+words! {
+    ResourceMatch {
+        "identical" => ResourceMatch::Identical,
+        "parent" => ResourceMatch::Parent,
     }
 }
 
