@@ -7,8 +7,8 @@ use std::time::Duration;
 use bytes::Bytes;
 use common::plain::*;
 use common::*;
-use oauth_testkit::{Fault, TwinDriver};
 use oauth_testkit::twin::Rotation;
+use oauth_testkit::{Fault, TwinDriver};
 use serde_json::json;
 
 #[test]
