@@ -34,7 +34,7 @@ fn classes(error: &Refusal) -> &'static [&'static str] {
         "token.unsupported_token_type" => &["unsupported_token_type"],
         "metadata.malformed" => &["malformed_metadata"],
         "metadata.missing_issuer" => &["missing_issuer"],
-        "metadata.issuer" | "callback.issuer" => &["issuer_mismatch"],
+        "metadata.issuer" | "callback.issuer" | "connect.issuer" => &["issuer_mismatch"],
         "metadata.endpoint_not_absolute" => &["endpoint_not_absolute"],
         "metadata.endpoint_not_https" => &["endpoint_not_https"],
         "metadata.endpoint_has_fragment" => &["endpoint_has_fragment"],

@@ -35,6 +35,7 @@ mod lang;
 mod listener;
 mod login;
 mod logout;
+mod mcp;
 mod metadata;
 mod native;
 mod native_client;
@@ -96,6 +97,7 @@ const HEADERS: &str = "the parser of WWW-Authenticate is the core's own; what it
                        by the verdicts of bearer-request";
 const LISTENER: &str = "a listener is a socket and no conversation; packages that have one test it \
                         with their login";
+const CONNECTING: &str = "whom to ask, as whom and for what is found out for Rust alone";
 const ADDRESSES: &str =
     "addresses are judged by the native transport alone, which packages tell with a word";
 const TARGETS: &str = "return targets are for Rust alone";
@@ -144,6 +146,7 @@ fn handler(group: &str) -> Option<Handler> {
         "request-example" => Apart(examples::example, of_examples::example),
         "jar" => Apart(protected::jar, of_protected::jar),
         "protected-resource-metadata" => Talk(resource_metadata::metadata),
+        "mcp" => Core(mcp::rule, CONNECTING),
         "ssrf-address" => Core(address::address, ADDRESSES),
         "jarm" => Apart(protected::jarm, of_protected::jarm),
         "step-up" => Apart(protected::step_up, of_protected::step_up),

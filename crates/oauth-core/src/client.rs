@@ -17,6 +17,7 @@ use crate::flow::access_token::AccessTokenVerifier;
 use crate::flow::authorization::{
     Authorization, AuthorizationRequest, Begin, HostGeneratedValues, Pending,
 };
+use crate::flow::connect::{self, ConnectRequest, Connection};
 use crate::flow::discovery::{Discovery, DiscoveryRequest};
 use crate::flow::introspection;
 use crate::flow::keeper::{GrantId, Keeper};
@@ -61,6 +62,18 @@ pub fn discover_resource(
     ask: ResourceDiscoveryRequest,
 ) -> impl Exchange<Output = ProtectedResource> + Send + use<> {
     ResourceDiscovery::new(ask)
+}
+
+/// Finds out how to get tokens for an API that was never met: what it says about itself, which server issues its
+/// tokens, which client asks, and for what. Nobody is registered and no token is asked for: that is the caller's.
+///
+/// # Errors
+/// From the steps those of [`discover_resource`] and [`discover`]; `connect.*`, `pkce.*`,
+/// `client_auth.no_usable_method`.
+pub fn connect_resource(
+    request: ConnectRequest,
+) -> impl Exchange<Output = Connection> + Send + use<> {
+    connect::connect(request)
 }
 
 /// This client, as one server knows it. Cheap to clone.

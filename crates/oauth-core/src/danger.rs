@@ -3,6 +3,7 @@
 use crate::error::Error;
 use crate::exchange::Exchange;
 use crate::flow::authorization::{AuthorizationRequest, Pkce};
+use crate::flow::connect::ConnectRequest;
 use crate::flow::discovery::{Discovery, DiscoveryRequest};
 use crate::flow::resource::Resource;
 use crate::flow::resource_discovery::ResourceDiscoveryRequest;
@@ -64,6 +65,17 @@ pub const fn loopback_resource_discovery(
 ) -> ResourceDiscoveryRequest {
     ask.transport = Transport::LoopbackHttp;
     ask
+}
+
+/// A request to connect to an API at a plain `http` URL on a loopback address, which names servers that are there
+/// too.
+///
+/// # Errors
+/// `resource.syntax`, `url.insecure`.
+pub fn loopback_connect_request(url: &str) -> Result<ConnectRequest, Error> {
+    let mut request = ConnectRequest::to(loopback_resource_identifier(url)?.canonical());
+    request.discovery.transport = Transport::LoopbackHttp;
+    Ok(request)
 }
 
 /// [`Server::read`] for a document whose issuer and endpoints may be plain `http` on a loopback

@@ -2,6 +2,7 @@
 
 pub mod access_token;
 pub mod authorization;
+pub mod connect;
 pub mod discovery;
 pub(crate) mod introspection;
 pub mod keeper;

@@ -61,7 +61,7 @@ pub use ::http;
 #[allow(dead_code, unreachable_pub)] // the page's own parts, tested where tests run
 mod page_http;
 
-pub use client::{Client, discover, discover_resource, discover_with};
+pub use client::{Client, connect_resource, discover, discover_resource, discover_with};
 pub use client_auth::ClientAuth;
 pub use client_id::ClientId;
 pub use error::Error;
