@@ -28,7 +28,7 @@ def challenges(twin: Twin) -> list[str]:
     with pytest.raises(urllib.error.HTTPError) as raised:
         urllib.request.urlopen(f"{twin.base}/api/echo")
     with raised.value as answer:
-        return list(answer.headers.get_all("www-authenticate"))
+        return list(answer.headers.get_all("www-authenticate", []))
 
 
 def asked(twin: Twin) -> list[str]:
