@@ -145,6 +145,12 @@ fn credentials_are_the_one_servers_that_they_were_made_for() {
     assert_eq!(moved.asked.len(), 1);
     assert_eq!(code(moved.outcome).map(drop), Err("connect.issuer"));
 
+    // Whoever chooses without the API is told the same.
+    let known = Identities::preregistered(issuer("https://old.example"), ClientId::new("id"));
+    let new = Server::new(issuer("https://new.example"));
+    let refused = known.choose(Way::AuthorizationCode, &new);
+    assert_eq!(code(refused).map(drop), Err("connect.issuer"));
+
     let registered = Identities {
         registered: vec![
             BoundClient {
