@@ -219,6 +219,11 @@ export interface NetworkOptions {
   userAgent?: string | undefined
   /** How many requests may be under way to one origin: 16. */
   inFlightPerOrigin?: number | undefined
+  /**
+   * What is connected to. `public_where_marked`, the default: any address, but public ones alone for a URL that a
+   * server and not the program named; `public_only`: public ones alone; `any`: any. Else `lost.not_public`.
+   */
+  addresses?: 'public_where_marked' | 'public_only' | 'any' | undefined
 }
 /**
  * How requests leave this process, of token requests and calls to APIs alike. What is left out is the

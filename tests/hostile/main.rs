@@ -8,6 +8,7 @@ mod attacks;
 mod fapi;
 mod hybrid;
 mod logout;
+mod resources;
 
 use oauth_core::flow::redeem::Login;
 use oauth_core::issuer::RedirectUri;

@@ -70,6 +70,18 @@ fn client(auth: ClientAuth) -> Result<Client, String> {
     Client::new(server, ClientId::new("client1"), auth).map_err(text)
 }
 
+/// A client of this server that signs assertions with the vectors' key.
+pub(crate) fn signing_client(issuer: &str, token_endpoint: &str) -> Result<Client, String> {
+    let server = server(issuer, &json!({ "token_endpoint": token_endpoint }))?;
+    let assertion = private_key()?.client_assertion("k");
+    Client::new(
+        server,
+        ClientId::new("client1"),
+        ClientAuth::assertion(assertion),
+    )
+    .map_err(text)
+}
+
 fn private_key() -> Result<PrivateKey, String> {
     let all: Value = serde_json::from_str(KEYS).map_err(|error| error.to_string())?;
     let key = all["keys"]["client_ec"].to_string();

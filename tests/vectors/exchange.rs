@@ -208,7 +208,9 @@ pub(crate) fn id_jag(vector: &Vector, asks: &mut Asks) -> Verdict {
     match vector.text("build") {
         Some("id_jag_request") => return requested(vector, asks),
         Some("id_jag_redeem") => return redeemed(vector, asks),
-        Some("client_metadata") if asks.is_rust() => return identity_access::client_metadata(vector),
+        Some("client_metadata") if asks.is_rust() => {
+            return identity_access::client_metadata(vector);
+        }
         Some("client_metadata") => return Err(No::OutOfReach(REGISTRATION)),
         Some(other) => return Err(format!("nothing builds {other}").into()),
         None => {}

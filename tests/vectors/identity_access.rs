@@ -11,7 +11,8 @@ use oauth_core::moment::UnixTime;
 use oauth_core::quirk::{Rules, Strictness};
 use oauth_core::server::{EndpointKind, Server};
 use oauth_core::{
-    Client, ClientAuth, ClientId, Error, Exchange, Input, Moment, Scope, Step, Tokens,
+    Client, ClientAuth, ClientId, ClientMetadata, Error, Exchange, Input, Moment, Scope, Step,
+    Tokens,
 };
 use oauth_crypto::DpopKey;
 use serde_json::{Value, json};
@@ -187,6 +188,21 @@ pub(crate) fn replayed(vector: &Vector) -> Verdict {
         after.to_vec(),
         then.iter().map(String::as_str).collect(),
     )
+}
+
+/// What a client registers that gets identity assertions, and takes them elsewhere.
+pub(crate) fn client_metadata(vector: &Vector) -> Verdict {
+    let written = ClientMetadata::new().identity_assertions().to_json();
+    let written: Value =
+        serde_json::from_str(written.expose()).map_err(|error| error.to_string())?;
+    let expected = &vector.expected;
+    let name = "authorization_grant_profiles_supported";
+    same(name, &written[name], &expected[name])?;
+    let grants = texts(&written["grant_types"]);
+    for grant in texts(&expected["grant_types_include"]) {
+        holds(&grant, grants.contains(&grant))?;
+    }
+    Ok(())
 }
 
 /// An assertion that is bound to the client's own key.

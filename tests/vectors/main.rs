@@ -13,6 +13,7 @@
 //! reach is listed, and counts neither way.
 
 mod access_token;
+mod address;
 mod ask;
 mod bearer;
 mod callback;
@@ -37,6 +38,7 @@ mod lang;
 mod listener;
 mod login;
 mod logout;
+mod mcp;
 mod metadata;
 mod native;
 mod native_client;
@@ -49,6 +51,7 @@ mod redaction;
 mod registration;
 mod report;
 mod request;
+mod resource_metadata;
 mod said;
 mod scope;
 mod script;
@@ -98,6 +101,9 @@ const LISTENER: &str = "a listener is a socket and no conversation; packages tha
                         with their login";
 const DOCUMENTS: &str =
     "a document is checked and printed once, before it is published: by the command or in Rust";
+const CONNECTING: &str = "whom to ask, as whom and for what is found out for Rust alone";
+const ADDRESSES: &str =
+    "addresses are judged by the native transport alone, which packages tell with a word";
 const TARGETS: &str = "return targets are for Rust alone";
 
 const SESSIONS: &str =
@@ -148,6 +154,9 @@ fn handler(group: &str) -> Option<Handler> {
         "request-example" => Talk(exchange::request_example),
         "id-jag" => Talk(exchange::id_jag),
         "jar" => Apart(protected::jar, of_protected::jar),
+        "protected-resource-metadata" => Talk(resource_metadata::metadata),
+        "mcp" => Core(mcp::rule, CONNECTING),
+        "ssrf-address" => Core(address::address, ADDRESSES),
         "jarm" => Apart(protected::jarm, of_protected::jarm),
         "step-up" => Apart(protected::step_up, of_protected::step_up),
         _ => return None,

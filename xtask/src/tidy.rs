@@ -31,6 +31,7 @@ const LAYERS: &[(&str, &[&str])] = &[
     (
         "words",
         &[
+            "address",
             "authorization_details",
             "base64",
             "error",
@@ -62,6 +63,7 @@ const LAYERS: &[(&str, &[&str])] = &[
         "parties",
         &[
             "breaker",
+            "protected_resource",
             "server",
             "request_encryption",
             "request_signing",

@@ -27,6 +27,7 @@ export const {
   Network,
   OAuthError,
   PostgresStore,
+  ProtectedResource,
   RedisStore,
   RegisteredClient,
   Sealed,

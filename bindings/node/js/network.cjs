@@ -34,7 +34,7 @@ const pem = (place) => (place instanceof URL ? fileURLToPath(place) : place)
 class Network {
   #known
 
-  constructor({ ca, onlyCa, clientCertificate, clientKey, proxy, connectTimeoutMs, timeoutMs, userAgent, inFlightPerOrigin } = {}) {
+  constructor({ ca, onlyCa, clientCertificate, clientKey, proxy, connectTimeoutMs, timeoutMs, userAgent, inFlightPerOrigin, addresses } = {}) {
     this.#known = lifted(() => new native.NativeNetwork({
       ca: pem(ca),
       onlyCa: pem(onlyCa),
@@ -45,6 +45,7 @@ class Network {
       timeout: checkLimit(timeoutMs),
       userAgent,
       inFlightPerOrigin,
+      addresses,
     }))
     natives.set(this, this.#known)
     // Users pass it on by itself, as they do the global one.

@@ -6,7 +6,7 @@
 const { authorizationOf, begin, nothing, perform, recordOf, tokensOf } = require('./op.cjs')
 const { Record } = require('./record.cjs')
 
-const FINGERPRINT = 'da0f9cfa7dbe0ee4'
+const FINGERPRINT = '8974f0334bbda6f0'
 
 /** What the server tells about a user (OpenID Connect Core section 5.1). */
 class UserClaims extends Record {
@@ -131,6 +131,19 @@ class RegisteredClient extends Record {
   }
 }
 
+/** What a protected resource says about itself (RFC 9728 section 2). */
+class ProtectedResource extends Record {
+  static members = {
+    resource: 'plain',
+    authorizationServers: 'plain',
+    scopesSupported: 'plain',
+    requiresDpop: 'plain',
+    requiresMtls: 'plain',
+    dpopAlgs: 'plain',
+    metadata: 'plain',
+  }
+}
+
 const operations = {
   revoke: { number: 0, names: ['token', 'hint'], finish: nothing },
   refresh: { number: 1, names: ['tokens', 'scope', 'resource', 'audience', 'extra'], finish: tokensOf },
@@ -158,6 +171,7 @@ const operations = {
   readRegistration: { number: 23, names: ['registered'], finish: recordOf(RegisteredClient) },
   updateRegistration: { number: 24, names: ['registered', 'metadata'], finish: recordOf(RegisteredClient), json: ['metadata'] },
   deleteRegistration: { number: 25, names: ['registered'], finish: nothing },
+  resourceMetadata: { number: 26, names: ['resource', 'challenges', 'matching'], finish: recordOf(ProtectedResource) },
 }
 
 /** What a client asks of a server. */
@@ -187,6 +201,7 @@ class Operations {
   async readRegistration(args, options) { return this[perform](operations.readRegistration, args, options) }
   async updateRegistration(args, options) { return this[perform](operations.updateRegistration, args, options) }
   async deleteRegistration(args, options) { return this[perform](operations.deleteRegistration, args, options) }
+  async resourceMetadata(args, options) { return this[perform](operations.resourceMetadata, args, options) }
 }
 
 /** The same, for a driver of your own. */
@@ -217,6 +232,7 @@ class ExchangeOperations {
   readRegistration(args, options) { return this[begin](operations.readRegistration, args, options) }
   updateRegistration(args, options) { return this[begin](operations.updateRegistration, args, options) }
   deleteRegistration(args, options) { return this[begin](operations.deleteRegistration, args, options) }
+  resourceMetadata(args, options) { return this[begin](operations.resourceMetadata, args, options) }
 }
 
-module.exports = { ExchangeOperations, FINGERPRINT, Operations, operations, UserClaims, TokenState, DeviceCode, BackchannelRequest, IdentityAssertion, AccessToken, LogoutToken, RegisteredClient }
+module.exports = { ExchangeOperations, FINGERPRINT, Operations, operations, UserClaims, TokenState, DeviceCode, BackchannelRequest, IdentityAssertion, AccessToken, LogoutToken, RegisteredClient, ProtectedResource }

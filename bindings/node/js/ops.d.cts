@@ -17,6 +17,8 @@ export type AccessTokenProfile = 'rfc9068' | 'keycloak' | 'entra' | 'auth0' | 'o
 
 export type Replay = 'process' | 'caller'
 
+export type ResourceMatch = 'identical' | 'parent'
+
 export interface RevokeArguments {
   /** The token to be forgotten. */
   token: string
@@ -444,6 +446,18 @@ export interface DeleteRegistrationArguments {
   registered: string
 }
 
+export interface ResourceMetadataArguments {
+  /** The identifier of the resource: the https URL at which it is used. */
+  resource: string
+  /** The values of `WWW-Authenticate` of its answer, which may say where the metadata are. */
+  challenges?: readonly string[] | undefined
+  /**
+   * Which resource the answer may be about: the `identical` one alone, or also a `parent` that it lies beneath on its
+   * origin, as servers of the Model Context Protocol name it.
+   */
+  matching?: ResourceMatch | undefined
+}
+
 /**
  * What the server tells about a user (OpenID Connect Core section 5.1).
  * A standard claim that is of another type than the standard gives it is absent: the text "false" is no boolean, and
@@ -661,6 +675,30 @@ export class RegisteredClient {
   readonly warnings: readonly string[]
   /** All of it as JSON, to store: whoever reads it has the client's secrets. */
   readonly stored: string
+  /** What may be shown. */
+  toJSON(): Record<string, unknown>
+}
+
+/** What a protected resource says about itself (RFC 9728 section 2). */
+export class ProtectedResource {
+  private constructor()
+  /** Whose metadata they are: what tokens are asked for, as their `resource`. */
+  readonly resource: string
+  /**
+   * The issuers of the servers that issue tokens for it. Anybody may name any server: ask those alone that you trust
+   * with the people who sign in.
+   */
+  readonly authorizationServers: readonly string[]
+  /** The scopes that it has use for; empty where it does not say. */
+  readonly scopesSupported: readonly string[]
+  /** Whether it takes tokens alone that are bound to a DPoP key. */
+  readonly requiresDpop: boolean
+  /** Whether it takes tokens alone that are bound to a certificate. */
+  readonly requiresMtls: boolean
+  /** The algorithms by which it takes DPoP proofs; empty where it does not say. */
+  readonly dpopAlgs: readonly string[]
+  /** All that was said, members that no standard defines included. */
+  readonly metadata: Readonly<Record<string, unknown>>
   /** What may be shown. */
   toJSON(): Record<string, unknown>
 }
@@ -1029,6 +1067,18 @@ export interface Operations {
    * @param args.registered The client, as it was `stored`.
    */
   deleteRegistration(args: DeleteRegistrationArguments, options?: CallOptions): Promise<void>
+  /**
+   * Asks a protected resource about itself (RFC 9728): which servers issue tokens for it, and of which kind.
+   * Nothing of the client is sent. `resource_metadata.url` if a challenge leads elsewhere than to the resource's own
+   * origin, `resource_metadata.resource` if the answer is about another resource, `resource_metadata.*` and `reply.*`
+   * if it is not what the standard describes, `resource.syntax` for what cannot be a resource, `denied.*` if there is
+   * no answer to be had, `lost.*` if none arrives.
+   * @param args.resource The identifier of the resource: the https URL at which it is used.
+   * @param args.challenges The values of `WWW-Authenticate` of its answer, which may say where the metadata are.
+   * @param args.matching Which resource the answer may be about: the `identical` one alone, or also a `parent` that it
+   * lies beneath on its origin, as servers of the Model Context Protocol name it.
+   */
+  resourceMetadata(args: ResourceMetadataArguments, options?: CallOptions): Promise<ProtectedResource>
 }
 
 /** The same, for a driver of your own. */
@@ -1404,4 +1454,16 @@ export interface ExchangeOperations {
    * @param args.registered The client, as it was `stored`.
    */
   deleteRegistration(args: DeleteRegistrationArguments, options?: MomentOptions): Exchange<void>
+  /**
+   * Asks a protected resource about itself (RFC 9728): which servers issue tokens for it, and of which kind.
+   * Nothing of the client is sent. `resource_metadata.url` if a challenge leads elsewhere than to the resource's own
+   * origin, `resource_metadata.resource` if the answer is about another resource, `resource_metadata.*` and `reply.*`
+   * if it is not what the standard describes, `resource.syntax` for what cannot be a resource, `denied.*` if there is
+   * no answer to be had, `lost.*` if none arrives.
+   * @param args.resource The identifier of the resource: the https URL at which it is used.
+   * @param args.challenges The values of `WWW-Authenticate` of its answer, which may say where the metadata are.
+   * @param args.matching Which resource the answer may be about: the `identical` one alone, or also a `parent` that it
+   * lies beneath on its origin, as servers of the Model Context Protocol name it.
+   */
+  resourceMetadata(args: ResourceMetadataArguments, options?: MomentOptions): Exchange<ProtectedResource>
 }

@@ -41,6 +41,8 @@ pub struct NativeSettings {
     pub user_agent: Option<String>,
     /// At least 1.
     pub in_flight_per_origin: Option<u32>,
+    /// `public_where_marked`, `public_only` or `any`.
+    pub addresses: Option<String>,
 }
 
 /// How requests leave this process.
@@ -107,6 +109,7 @@ impl NativeNetwork {
         settings.connect_timeout = given.connect_timeout.map(seconds);
         settings.timeout = given.timeout.map(seconds);
         settings.user_agent = given.user_agent;
+        settings.addresses = given.addresses;
         settings.in_flight_per_origin = match given.in_flight_per_origin {
             Some(0) => return Err(invalid("inFlightPerOrigin is at least 1")),
             limit => limit.and_then(|limit| usize::try_from(limit).ok()),

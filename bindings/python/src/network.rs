@@ -26,7 +26,9 @@ use crate::{errors, secret};
 /// client_certificate with its client_key (RFC 8705) are PEM texts or paths. proxy is a URL
 /// (http, https, socks5, socks5h) or "direct". Times are seconds: connect_timeout is 10,
 /// timeout of one request 30. At most in_flight_per_origin requests, 16, are under way to
-/// one origin. misuse.setup for what cannot be read.
+/// one origin. addresses says what is connected to: with "public_where_marked" any address, but
+/// public ones alone for a URL that a server and not the program named; with "public_only" public
+/// ones alone; with "any" any (lost.not_public). misuse.setup for what cannot be read.
 #[pyclass(frozen, module = "oauth_core")]
 pub(crate) struct Network(Arc<Drivers>);
 
@@ -52,7 +54,7 @@ impl Network {
     #[new]
     #[pyo3(signature = (*, ca = None, only_ca = None, client_certificate = None,
                         client_key = None, proxy = None, connect_timeout = None, timeout = None,
-                        user_agent = None, in_flight_per_origin = None))]
+                        user_agent = None, in_flight_per_origin = None, addresses = None))]
     #[allow(clippy::too_many_arguments, reason = "they are keywords in Python")]
     fn new(
         py: Python<'_>,
@@ -65,6 +67,7 @@ impl Network {
         timeout: Option<f64>,
         user_agent: Option<String>,
         in_flight_per_origin: Option<usize>,
+        addresses: Option<String>,
     ) -> PyResult<Self> {
         let mut settings = Settings::default();
         settings.ca = ca.map(|pem| pem.0);
@@ -76,6 +79,7 @@ impl Network {
         settings.timeout = timeout;
         settings.user_agent = user_agent;
         settings.in_flight_per_origin = in_flight_per_origin;
+        settings.addresses = addresses;
         py.detach(|| settings.read())
             .map(|transport| Self(Arc::new(Drivers::of(transport))))
             .map_err(|error| errors::raise(py, &error))

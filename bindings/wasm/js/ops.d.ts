@@ -17,6 +17,7 @@ type Push = 'where_required' | 'always'
 type Delivery = 'poll' | 'ping' | 'push'
 type AccessTokenProfile = 'rfc9068' | 'keycloak' | 'entra' | 'auth0' | 'okta' | 'cognito'
 type Replay = 'process' | 'caller'
+type ResourceMatch = 'identical' | 'parent'
 
 export interface AskedFor {
   /** Where to come back to, exactly as registered. */

@@ -19,6 +19,7 @@ use crate::flow::access_token::AccessTokenVerifier;
 use crate::flow::authorization::{
     Authorization, AuthorizationRequest, Begin, HostGeneratedValues, Pending,
 };
+use crate::flow::connect::{self, ConnectRequest, Connection};
 use crate::flow::discovery::{Discovery, DiscoveryRequest};
 use crate::flow::introspection;
 use crate::flow::keeper::{GrantId, Keeper};
@@ -26,6 +27,7 @@ use crate::flow::logout::LogoutRequest;
 use crate::flow::redeem::{self, Login};
 #[cfg(feature = "sha2")]
 use crate::flow::resource::Api;
+use crate::flow::resource_discovery::{ResourceDiscovery, ResourceDiscoveryRequest};
 use crate::flow::signing;
 use crate::flow::userinfo;
 use crate::flow::verification::{self, Verification};
@@ -33,6 +35,7 @@ use crate::grant::{Grant, Refresh, TokenRequest};
 use crate::issuer::{Issuer, RedirectUri};
 use crate::jose::{Alg, Claims, KeySet};
 use crate::moment::{Moment, UnixTime};
+use crate::protected_resource::ProtectedResource;
 use crate::scope::Scope;
 use crate::secret::Secret;
 use crate::server::Server;
@@ -53,6 +56,29 @@ pub fn discover(issuer: Issuer) -> impl Exchange<Output = Server> + Send + use<>
 /// [`discover`] with rules, an order of places, or a place of the caller's choice.
 pub fn discover_with(ask: DiscoveryRequest) -> impl Exchange<Output = Server> + Send + use<> {
     Discovery::new(ask)
+}
+
+/// Fetches what a protected resource says about itself (RFC 9728): among other things, which authorization
+/// servers issue tokens for it. No redirect is followed, and the document must be the resource's own.
+///
+/// # Errors
+/// From the steps `resource_metadata.*`; `reply.*`, `denied.*`.
+pub fn discover_resource(
+    ask: ResourceDiscoveryRequest,
+) -> impl Exchange<Output = ProtectedResource> + Send + use<> {
+    ResourceDiscovery::new(ask)
+}
+
+/// Finds out how to get tokens for an API that was never met: what it says about itself, which server issues its
+/// tokens, which client asks, and for what. Nobody is registered and no token is asked for: that is the caller's.
+///
+/// # Errors
+/// From the steps those of [`discover_resource`] and [`discover`]; `connect.*`, `pkce.*`,
+/// `client_auth.no_usable_method`.
+pub fn connect_resource(
+    request: ConnectRequest,
+) -> impl Exchange<Output = Connection> + Send + use<> {
+    connect::connect(request)
 }
 
 /// This client, as one server knows it. Cheap to clone.

@@ -3,11 +3,14 @@
 use crate::error::Error;
 use crate::exchange::Exchange;
 use crate::flow::authorization::{AuthorizationRequest, Pkce};
+use crate::flow::connect::ConnectRequest;
 use crate::flow::discovery::{Discovery, DiscoveryRequest};
 use crate::flow::resource::Resource;
+use crate::flow::resource_discovery::ResourceDiscoveryRequest;
 use crate::grant::Password;
 use crate::issuer::Issuer;
 use crate::json::Object;
+use crate::protected_resource::ResourceIdentifier;
 use crate::quirk::Rules;
 use crate::secret::Secret;
 use crate::server::Server;
@@ -44,6 +47,35 @@ pub fn discover_on_loopback(
 pub fn loopback_discovery(mut ask: DiscoveryRequest) -> DiscoveryRequest {
     ask.transport = Transport::LoopbackHttp;
     ask
+}
+
+/// Reads the identifier of a resource that may be plain `http` on a loopback address, for tests.
+///
+/// # Errors
+/// `resource.syntax`, `url.insecure`.
+pub fn loopback_resource_identifier(text: &str) -> Result<ResourceIdentifier, Error> {
+    ResourceIdentifier::parse_over(text, Transport::LoopbackHttp)
+}
+
+/// Lets a discovery ask plain `http` places on a loopback address, for [`crate::discover_resource`]. To be said
+/// before a challenge is looked at.
+#[must_use]
+pub const fn loopback_resource_discovery(
+    mut ask: ResourceDiscoveryRequest,
+) -> ResourceDiscoveryRequest {
+    ask.transport = Transport::LoopbackHttp;
+    ask
+}
+
+/// A request to connect to an API at a plain `http` URL on a loopback address, which names servers that are there
+/// too.
+///
+/// # Errors
+/// `resource.syntax`, `url.insecure`.
+pub fn loopback_connect_request(url: &str) -> Result<ConnectRequest, Error> {
+    let mut request = ConnectRequest::to(loopback_resource_identifier(url)?.canonical());
+    request.discovery.transport = Transport::LoopbackHttp;
+    Ok(request)
 }
 
 /// [`Server::read`] for a document whose issuer and endpoints may be plain `http` on a loopback

@@ -61,7 +61,8 @@ pub trait Exchange {
 /// Exhaustive on purpose: a driver that does not know a step must fail to compile.
 #[must_use]
 pub enum Step<T> {
-    /// Send this, once, following no redirect. Answer with [`Input::Reply`] or [`Input::Lost`].
+    /// Send this, once, following no redirect. Answer with [`Input::Reply`] or [`Input::Lost`]. In its extensions
+    /// may be a [`SendBy`], and a [`Reach`](crate::address::Reach) for a URL that somebody else named.
     Send(crate::http::Request<Bytes>),
     /// Wait this long. Answer with [`Input::Elapsed`].
     Sleep(Duration),

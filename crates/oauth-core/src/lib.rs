@@ -7,6 +7,7 @@
 //! of codes; [`quirk`] the closed list of deviations; [`danger`] every unsafe switch; [`manual`]
 //! says why.
 
+pub mod address;
 pub mod assertion;
 pub mod authorization_details;
 mod base64;
@@ -40,6 +41,7 @@ pub mod manual;
 pub mod moment;
 pub mod pkce;
 pub mod profile;
+pub mod protected_resource;
 pub mod quirk;
 pub mod redirect_uri;
 pub mod registered_client;
@@ -64,8 +66,8 @@ pub use ::http;
 mod page_http;
 
 pub use client::{
-    Client, delete_registration, discover, discover_with, read_registration, register,
-    update_registration,
+    Client, connect_resource, delete_registration, discover, discover_resource, discover_with,
+    read_registration, register, update_registration,
 };
 pub use client_auth::ClientAuth;
 pub use client_id::ClientId;

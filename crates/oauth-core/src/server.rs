@@ -3,6 +3,7 @@
 #[cfg(test)]
 mod tests;
 
+use crate::address::Reach;
 use crate::error::{Error, Misuse, ProtocolViolation, ValidationFailure};
 use crate::issuer::Issuer;
 use crate::json::{Json, Map, Object, Value};
@@ -51,6 +52,7 @@ type Endpoints = Vec<(EndpointKind, Result<Url, Error>)>;
 pub struct Server {
     issuer: Issuer,
     transport: Transport,
+    reach: Reach,
     rules: Rules,
     endpoints: Endpoints,
     mtls_aliases: Endpoints,
@@ -73,6 +75,7 @@ impl Server {
         Self {
             issuer,
             transport: Transport::Https,
+            reach: Reach::Any,
             rules: Rules::default(),
             endpoints: Vec::new(),
             mtls_aliases: Vec::new(),
@@ -110,6 +113,14 @@ impl Server {
     #[must_use]
     pub fn with_metadata(mut self, metadata: Map<String, Value>) -> Self {
         self.metadata = metadata;
+        self
+    }
+
+    /// Sets which addresses the requests to this server may be sent to: public ones alone, if somebody else than
+    /// the caller named it. A driver keeps to it that opens the connections itself.
+    #[must_use]
+    pub const fn with_reach(mut self, reach: Reach) -> Self {
+        self.reach = reach;
         self
     }
 
@@ -208,6 +219,11 @@ impl Server {
     /// Which URLs of this server may carry credentials.
     pub const fn transport(&self) -> Transport {
         self.transport
+    }
+
+    /// Which addresses the requests to this server may be sent to.
+    pub const fn reach(&self) -> Reach {
+        self.reach
     }
 
     /// The endpoint of this kind.

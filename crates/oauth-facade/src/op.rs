@@ -21,6 +21,7 @@ mod introspect;
 mod password;
 mod refresh;
 mod register;
+mod resource_metadata;
 mod revoke;
 #[cfg(test)]
 mod tests;
@@ -49,6 +50,7 @@ pub use introspect::{Introspect, TokenState};
 pub use password::Password;
 pub use refresh::Refresh;
 pub use register::{Register, RegisteredClient};
+pub use resource_metadata::{ProtectedResource, ResourceMetadata};
 pub use revoke::Revoke;
 pub use token_exchange::TokenExchange;
 pub use userinfo::{UserClaims, Userinfo};
@@ -367,6 +369,7 @@ operations! {
         read_registration: ReadRegistration -> RegisteredClient;
         update_registration: UpdateRegistration -> RegisteredClient;
         delete_registration: DeleteRegistration -> ();
+        resource_metadata: ResourceMetadata -> ProtectedResource;
     }
 }
 

@@ -1,5 +1,6 @@
 //! A server as JSON, for hosts that keep it or were given it.
 
+use oauth_core::address::Reach;
 use oauth_core::error::{Error, Misuse};
 use oauth_core::json::{self, Named};
 use oauth_core::json::{Map, Value};
@@ -39,6 +40,8 @@ pub(crate) struct Stored {
     version: u32,
     issuer: String,
     loopback: bool,
+    /// Whether its requests go to public addresses alone.
+    public: bool,
     rules: Rules,
     endpoints: Named<String>,
     metadata: Map<String, Value>,
@@ -46,7 +49,7 @@ pub(crate) struct Stored {
 }
 
 json_form! { Facts { title, api, public_clients, needs_registered_redirect_uris, secret_refused } }
-json_form! { Stored { version, issuer, loopback: skip, rules, endpoints, metadata, preset } }
+json_form! { Stored { version, issuer, loopback: skip, public: skip, rules, endpoints, metadata, preset } }
 
 impl Stored {
     pub(crate) fn of(server: &Server) -> Result<Self, Error> {
@@ -63,6 +66,7 @@ impl Stored {
             version: 1,
             issuer: server.issuer().to_owned(),
             loopback: core.transport() == Transport::LoopbackHttp,
+            public: core.reach() == Reach::Public,
             rules: core.rules().clone(),
             endpoints: Named(endpoints.collect()),
             metadata,
@@ -91,6 +95,9 @@ impl Stored {
         } else {
             oauth_core::server::Server::new(Issuer::parse(&self.issuer)?)
         };
+        if self.public {
+            core = core.with_reach(Reach::Public);
+        }
         let mut metadata = self.metadata;
         metadata.insert("issuer".to_owned(), self.issuer.into());
         for &kind in EndpointKind::ALL {

@@ -11,12 +11,14 @@ use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
+use oauth_core::address::Reach;
 use oauth_core::error::{Cause, Error, Loss};
 use oauth_core::exchange::{Boxed, Exchange, Input, SigningJob, Step};
 use oauth_core::{Moment, Tokens};
 use oauth_session::Drive;
 use oauth_session::store::Answer;
 
+use crate::addresses::{self, AddressPolicy, Proxies, PublicOnly};
 use crate::body::{self, CappedBody};
 use crate::limit::blocking::{OriginLimiter, Permit};
 use crate::localhost::{self, OnlyLocal};
@@ -37,6 +39,8 @@ pub struct Driver {
     /// For plain http, which only this machine may have: neither a proxy nor a name server is asked,
     /// for either would carry off in clear what must not leave it.
     local: Arc<OnceLock<reqwest::blocking::Client>>,
+    /// For URLs that somebody else named.
+    public: Arc<PublicClient>,
     limiter: Arc<OriginLimiter>,
     resolver: Resolver,
     options: Options,
@@ -47,7 +51,10 @@ impl Driver {
     /// A driver with the default [`Options`].
     ///
     /// `builder` may bring proxies, certificates or a resolver, for `https`; that no redirect is followed, no
-    /// request repeated and no `Referer` sent is decided here, and that `localhost` is this machine.
+    /// request repeated and no `Referer` sent is decided here, and that `localhost` is this machine. Where addresses
+    /// are judged ([`Options::addresses`]), so is that no proxy is asked, and whose resolver is; a request that is
+    /// marked goes over a client of its own, without what `builder` brought. [`Transport`](crate::Transport) gives
+    /// both the same certificates.
     ///
     /// # Errors
     /// `misuse.setup` if the TLS roots cannot be loaded, or the builder asks for the impossible.
@@ -64,14 +71,22 @@ impl Driver {
         options: Options,
     ) -> Result<Self, Error> {
         // No `https_only`: see the async driver.
-        let http = configure(builder, &options)
-            .build()
-            .map_err(builder_failed)?;
+        let resolver = Resolver::default();
+        let http = match options.addresses {
+            AddressPolicy::PublicOnly => public(builder, &resolver),
+            AddressPolicy::PublicWhereMarked | AddressPolicy::Any => local(builder),
+        };
+        let http = configure(http, &options).build().map_err(builder_failed)?;
         Ok(Self {
             http,
             local: Arc::default(),
             limiter: Arc::new(OriginLimiter::new(options.in_flight_per_origin)),
-            resolver: Resolver::default(),
+            public: Arc::new(PublicClient {
+                made: OnceLock::new(),
+                builder: Box::new(|| Ok(reqwest::blocking::Client::builder())),
+                proxies: Proxies::Environment,
+            }),
+            resolver,
             options,
             signer: None,
         })
@@ -80,6 +95,20 @@ impl Driver {
     /// Sets the resolver whose addresses are named when a connection fails.
     pub(crate) fn with_resolver(mut self, names: Resolver) -> Self {
         self.resolver = names;
+        self
+    }
+
+    /// Sets what the client for URLs that somebody else named is made from, and which requests go to a proxy.
+    pub(crate) fn with_public(
+        mut self,
+        proxies: Proxies,
+        builder: impl Fn() -> Result<reqwest::blocking::ClientBuilder, Error> + Send + Sync + 'static,
+    ) -> Self {
+        self.public = Arc::new(PublicClient {
+            made: OnceLock::new(),
+            builder: Box::new(builder),
+            proxies,
+        });
         self
     }
 
@@ -117,13 +146,14 @@ impl Driver {
     fn send(&self, request: http::Request<Bytes>) -> Result<http::Response<Bytes>, Cause> {
         let start = Instant::now();
         let send_by = request.extensions().get().copied();
+        let reach = request.extensions().get().copied().unwrap_or_default();
         let mut request = reqwest::blocking::Request::try_from(request).map_err(loss::lost)?;
         let _place = self.place(request.url(), self.options.longest_queue())?;
         loss::in_time(send_by)?;
         // However long it has waited, it ends in time.
         *request.timeout_mut() = Some(self.options.timeout.saturating_sub(start.elapsed()));
         let url = request.url().clone();
-        let sent = self.client(&url)?.execute(request);
+        let sent = self.client(&url, reach)?.execute(request);
         let mut response = sent.map_err(|error| loss::lost_at(error, self.resolver.tried(&url)))?;
         let mut reply = CappedBody::begin(response.content_length())?;
         let mut chunk = [0; 8 << 10];
@@ -162,11 +192,24 @@ impl Driver {
         *request.timeout_mut() = Some(timeout.unwrap_or(self.options.timeout));
         let url = request.url().clone();
         let _place = self.place(&url, self.options.timeout)?;
-        let sent = self.client(&url)?.execute(request);
+        let sent = self.client(&url, Reach::Any)?.execute(request);
         sent.map_err(|error| loss::lost_at(error, self.resolver.tried(&url)))
     }
 
-    fn client(&self, url: &reqwest::Url) -> Result<&reqwest::blocking::Client, Cause> {
+    fn client(
+        &self,
+        url: &reqwest::Url,
+        reach: Reach,
+    ) -> Result<&reqwest::blocking::Client, Cause> {
+        if self.options.addresses.judges(reach) {
+            addresses::check(url, self.public.proxies)?;
+            return match self.options.addresses {
+                AddressPolicy::PublicOnly => Ok(&self.http),
+                AddressPolicy::PublicWhereMarked | AddressPolicy::Any => {
+                    self.public.client(&self.resolver, &self.options)
+                }
+            };
+        }
         if url.scheme() == "https" {
             return Ok(&self.http);
         }
@@ -176,7 +219,7 @@ impl Driver {
         let builder = reqwest::blocking::Client::builder()
             .no_proxy()
             .dns_resolver(Arc::new(OnlyLocal));
-        let local = configure(builder, &self.options)
+        let local = configure(local(builder), &self.options)
             .build()
             .map_err(loss::lost)?;
         Ok(self.local.get_or_init(|| local))
@@ -190,12 +233,48 @@ impl Driver {
     }
 }
 
+/// The client for URLs that somebody else named, made when it is first needed.
+struct PublicClient {
+    made: OnceLock<reqwest::blocking::Client>,
+    builder: Box<dyn Fn() -> Result<reqwest::blocking::ClientBuilder, Error> + Send + Sync>,
+    proxies: Proxies,
+}
+
+impl PublicClient {
+    fn client(
+        &self,
+        names: &Resolver,
+        options: &Options,
+    ) -> Result<&reqwest::blocking::Client, Cause> {
+        if let Some(made) = self.made.get() {
+            return Ok(made);
+        }
+        let builder = (self.builder)().map_err(Cause::unsent)?;
+        let made = configure(public(builder, names), options);
+        let made = made.build().map_err(loss::lost)?;
+        Ok(self.made.get_or_init(|| made))
+    }
+}
+
+/// `localhost` is this machine.
+fn local(builder: reqwest::blocking::ClientBuilder) -> reqwest::blocking::ClientBuilder {
+    builder.resolve_to_addrs(localhost::NAME, &localhost::ADDRESSES)
+}
+
+/// No name is this machine, and no proxy is asked.
+fn public(
+    builder: reqwest::blocking::ClientBuilder,
+    names: &Resolver,
+) -> reqwest::blocking::ClientBuilder {
+    let resolver = PublicOnly::new(Arc::new(names.clone()));
+    builder.no_proxy().dns_resolver(Arc::new(resolver))
+}
+
 fn configure(
     builder: reqwest::blocking::ClientBuilder,
     options: &Options,
 ) -> reqwest::blocking::ClientBuilder {
     builder
-        .resolve_to_addrs(localhost::NAME, &localhost::ADDRESSES)
         .redirect(reqwest::redirect::Policy::none())
         .retry(reqwest::retry::never())
         .referer(false)

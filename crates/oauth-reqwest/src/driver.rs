@@ -5,6 +5,7 @@ use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use bytes::Bytes;
+use oauth_core::address::Reach;
 use oauth_core::error::{Cause, Error, Loss};
 use oauth_core::exchange::{Boxed, Exchange, Input, SigningJob, Step};
 use oauth_core::{Moment, Tokens};
@@ -12,6 +13,7 @@ use oauth_session::Drive;
 use oauth_session::store::Answer;
 use tokio::time::{self, Instant};
 
+use crate::addresses::{self, AddressPolicy, Proxies, PublicOnly};
 use crate::body::{self, CappedBody};
 use crate::limit::{OriginLimiter, Permit};
 use crate::localhost::{self, OnlyLocal};
@@ -30,6 +32,8 @@ pub struct Driver {
     /// For plain http, which only this machine may have: neither a proxy nor a name server is asked,
     /// for either would carry off in clear what must not leave it.
     local: Arc<OnceLock<reqwest::Client>>,
+    /// For URLs that somebody else named.
+    public: Arc<PublicClient>,
     limiter: Arc<OriginLimiter>,
     resolver: Resolver,
     options: Options,
@@ -40,7 +44,10 @@ impl Driver {
     /// A driver with the default [`Options`].
     ///
     /// `builder` may bring proxies, certificates or a resolver, for `https`; that no redirect is followed, no
-    /// request repeated and no `Referer` sent is decided here, and that `localhost` is this machine.
+    /// request repeated and no `Referer` sent is decided here, and that `localhost` is this machine. Where addresses
+    /// are judged ([`Options::addresses`]), so is that no proxy is asked, and whose resolver is; a request that is
+    /// marked goes over a client of its own, without what `builder` brought. [`Transport`](crate::Transport) gives
+    /// both the same certificates.
     ///
     /// # Errors
     /// `misuse.setup` if the TLS roots cannot be loaded, or the builder asks for the impossible.
@@ -55,14 +62,22 @@ impl Driver {
     pub fn with_options(builder: reqwest::ClientBuilder, options: Options) -> Result<Self, Error> {
         // No `https_only`: which URLs may be plain http (loopback, on request) is decided by
         // `oauth_core::url::Url::require`, which every request has passed before `Step::Send`.
-        let http = configure(builder, &options)
-            .build()
-            .map_err(builder_failed)?;
+        let resolver = Resolver::default();
+        let http = match options.addresses {
+            AddressPolicy::PublicOnly => public(builder, &resolver),
+            AddressPolicy::PublicWhereMarked | AddressPolicy::Any => local(builder),
+        };
+        let http = configure(http, &options).build().map_err(builder_failed)?;
         Ok(Self {
             http,
             local: Arc::default(),
             limiter: Arc::new(OriginLimiter::new(options.in_flight_per_origin)),
-            resolver: Resolver::default(),
+            public: Arc::new(PublicClient {
+                made: OnceLock::new(),
+                builder: Box::new(|| Ok(reqwest::Client::builder())),
+                proxies: Proxies::Environment,
+            }),
+            resolver,
             options,
             signer: None,
         })
@@ -79,6 +94,20 @@ impl Driver {
     /// Sets the resolver whose addresses are named when a connection fails.
     pub(crate) fn with_resolver(mut self, names: Resolver) -> Self {
         self.resolver = names;
+        self
+    }
+
+    /// Sets what the client for URLs that somebody else named is made from, and which requests go to a proxy.
+    pub(crate) fn with_public(
+        mut self,
+        proxies: Proxies,
+        builder: impl Fn() -> Result<reqwest::ClientBuilder, Error> + Send + Sync + 'static,
+    ) -> Self {
+        self.public = Arc::new(PublicClient {
+            made: OnceLock::new(),
+            builder: Box::new(builder),
+            proxies,
+        });
         self
     }
 
@@ -120,6 +149,7 @@ impl Driver {
     async fn send(&self, request: http::Request<Bytes>) -> Result<http::Response<Bytes>, Cause> {
         let start = Instant::now();
         let send_by = request.extensions().get().copied();
+        let reach = request.extensions().get().copied().unwrap_or_default();
         let mut request = reqwest::Request::try_from(request).map_err(loss::lost)?;
         let _place = self
             .place(request.url(), self.options.longest_queue())
@@ -128,7 +158,7 @@ impl Driver {
         // However long it has waited, it ends in time.
         *request.timeout_mut() = Some(self.options.timeout.saturating_sub(start.elapsed()));
         let url = request.url().clone();
-        let sent = self.client(&url)?.execute(request).await;
+        let sent = self.client(&url, reach)?.execute(request).await;
         let mut response = sent.map_err(|error| loss::lost_at(error, self.resolver.tried(&url)))?;
         let mut reply = CappedBody::begin(response.content_length())?;
         while let Some(chunk) = response.chunk().await.map_err(loss::lost)? {
@@ -160,14 +190,23 @@ impl Driver {
     ) -> Result<reqwest::Response, Cause> {
         let url = request.url().clone();
         let _place = self.place(&url, self.options.timeout).await?;
-        let answer = self.client(&url)?.execute(request);
+        let answer = self.client(&url, Reach::Any)?.execute(request);
         time::timeout(timeout.unwrap_or(self.options.timeout), answer)
             .await
             .map_err(|late| Cause::unknown(late).because(Loss::Timeout))?
             .map_err(|error| loss::lost_at(error, self.resolver.tried(&url)))
     }
 
-    fn client(&self, url: &reqwest::Url) -> Result<&reqwest::Client, Cause> {
+    fn client(&self, url: &reqwest::Url, reach: Reach) -> Result<&reqwest::Client, Cause> {
+        if self.options.addresses.judges(reach) {
+            addresses::check(url, self.public.proxies)?;
+            return match self.options.addresses {
+                AddressPolicy::PublicOnly => Ok(&self.http),
+                AddressPolicy::PublicWhereMarked | AddressPolicy::Any => {
+                    self.public.client(&self.resolver, &self.options)
+                }
+            };
+        }
         if url.scheme() == "https" {
             return Ok(&self.http);
         }
@@ -177,7 +216,7 @@ impl Driver {
         let builder = reqwest::Client::builder()
             .no_proxy()
             .dns_resolver(Arc::new(OnlyLocal));
-        let local = configure(builder, &self.options)
+        let local = configure(local(builder), &self.options)
             .build()
             .map_err(loss::lost)?;
         Ok(self.local.get_or_init(|| local))
@@ -191,9 +230,38 @@ impl Driver {
     }
 }
 
+/// The client for URLs that somebody else named, made when it is first needed.
+struct PublicClient {
+    made: OnceLock<reqwest::Client>,
+    builder: Box<dyn Fn() -> Result<reqwest::ClientBuilder, Error> + Send + Sync>,
+    proxies: Proxies,
+}
+
+impl PublicClient {
+    fn client(&self, names: &Resolver, options: &Options) -> Result<&reqwest::Client, Cause> {
+        if let Some(made) = self.made.get() {
+            return Ok(made);
+        }
+        let builder = (self.builder)().map_err(Cause::unsent)?;
+        let made = configure(public(builder, names), options);
+        let made = made.build().map_err(loss::lost)?;
+        Ok(self.made.get_or_init(|| made))
+    }
+}
+
+/// `localhost` is this machine.
+fn local(builder: reqwest::ClientBuilder) -> reqwest::ClientBuilder {
+    builder.resolve_to_addrs(localhost::NAME, &localhost::ADDRESSES)
+}
+
+/// No name is this machine, and no proxy is asked.
+fn public(builder: reqwest::ClientBuilder, names: &Resolver) -> reqwest::ClientBuilder {
+    let resolver = PublicOnly::new(Arc::new(names.clone()));
+    builder.no_proxy().dns_resolver(Arc::new(resolver))
+}
+
 fn configure(builder: reqwest::ClientBuilder, options: &Options) -> reqwest::ClientBuilder {
     builder
-        .resolve_to_addrs(localhost::NAME, &localhost::ADDRESSES)
         .redirect(reqwest::redirect::Policy::none())
         .retry(reqwest::retry::never())
         .referer(false)

@@ -26,6 +26,7 @@
 //! | [`authorized`] | [`Authorized`]: attaches the token, renews it after a 401, keeps it within its origins |
 //! | [`loopback`] | the listener for the callback of a native app (RFC 8252) |
 //! | [`browser`] | opening the authorization URL, without a shell |
+//! | [`addresses`] | which addresses are connected to, where a URL is somebody else's |
 //! | [`transport`] | certificates, proxy and limits in one record |
 //! | [`blocking`] | all of it without `async`; feature `blocking`, on by default |
 //!
@@ -37,6 +38,7 @@
 //!
 //! No error and no log line of this crate holds a URL's query, a header or a body.
 
+pub mod addresses;
 mod assertion_file;
 pub mod authorized;
 #[cfg(feature = "blocking")]
@@ -54,6 +56,7 @@ mod roots;
 mod signer;
 pub mod transport;
 
+pub use addresses::AddressPolicy;
 pub use assertion_file::AssertionFile;
 pub use authorized::{Authorized, ResponseExt};
 pub use driver::Driver;

@@ -8,6 +8,8 @@ use oauth_core::exchange::SendBy;
 use oauth_core::moment::UnixTime;
 use tower_service::Service;
 
+use crate::addresses::NotPublic;
+
 /// Checks that a request that has its permit is still within its send deadline.
 pub(crate) fn in_time(by: Option<SendBy>) -> Result<(), Cause> {
     let now = UnixTime::system().map_err(Cause::unsent)?;
@@ -31,9 +33,10 @@ pub(crate) fn lost(error: reqwest::Error) -> Cause {
 
 /// The same, with the addresses that were tried, if the connection failed.
 pub(crate) fn lost_at(error: reqwest::Error, tried: Option<String>) -> Cause {
-    match tried.filter(|_| error.is_connect()) {
+    let loss = loss(&error);
+    // Of those that are not public none was tried.
+    match tried.filter(|_| error.is_connect() && loss != Loss::NotPublic) {
         Some(tried) => {
-            let loss = loss(&error);
             let error = error.without_url();
             Cause::unsent(format!("{}; tried {tried}", root(&error))).because(loss)
         }
@@ -53,7 +56,9 @@ fn root(error: &reqwest::Error) -> String {
 /// The kind of loss, by the types of the inner errors.
 fn loss(error: &reqwest::Error) -> Loss {
     let is_of = |has: fn(&(dyn std::error::Error + 'static)) -> bool| any_below(error, has);
-    if error.is_builder() {
+    if is_of(|below| below.is::<NotPublic>()) {
+        Loss::NotPublic
+    } else if error.is_builder() {
         Loss::Unsent
     } else if is_of(|below| below.is::<rustls::Error>()) {
         Loss::Tls

@@ -5,6 +5,8 @@ use std::time::Duration;
 use http::HeaderValue;
 use oauth_core::error::{Cause, Error, Misuse};
 
+use crate::addresses::AddressPolicy;
+
 /// The limits of a driver.
 ///
 /// ```
@@ -33,6 +35,8 @@ pub struct Options {
     /// How long a connection may be idle before it is closed here: 4 s. Many a server closes it by itself, Node.js
     /// after 5 s, and a request that is on its way by then is lost, with its refresh token.
     pub idle_timeout: Duration,
+    /// Which addresses are connected to: any, but public ones alone for URLs that somebody else than the caller named.
+    pub addresses: AddressPolicy,
     /// The `User-Agent`, for requests that bring none: `oauth-core/VERSION`.
     pub user_agent: HeaderValue,
 }
@@ -44,6 +48,7 @@ impl Default for Options {
             timeout: Duration::from_secs(30),
             in_flight_per_origin: 16,
             idle_timeout: Duration::from_secs(4),
+            addresses: AddressPolicy::default(),
             user_agent: HeaderValue::from_static(concat!("oauth-core/", env!("CARGO_PKG_VERSION"))),
         }
     }
@@ -75,6 +80,13 @@ impl Options {
     #[must_use]
     pub const fn idle_timeout(mut self, limit: Duration) -> Self {
         self.idle_timeout = limit;
+        self
+    }
+
+    /// Sets [`addresses`](Self::addresses).
+    #[must_use]
+    pub const fn addresses(mut self, policy: AddressPolicy) -> Self {
+        self.addresses = policy;
         self
     }
 

@@ -9,6 +9,7 @@ use oauth_core::Secret;
 use oauth_core::error::{Cause, Error, Misuse};
 use reqwest::{Certificate, Identity, NoProxy, Proxy};
 
+use crate::addresses::Proxies;
 use crate::driver::Driver;
 use crate::options::Options;
 use crate::resolver::Resolver;
@@ -154,7 +155,18 @@ impl Transport {
     pub fn driver(&self) -> Result<Driver, Error> {
         let resolver = Resolver::default();
         let builder = configured!(reqwest::Client::builder(), self.parts()?, resolver);
-        Ok(Driver::with_options(builder, self.options.clone())?.with_resolver(resolver))
+        let driver = Driver::with_options(builder, self.options.clone())?;
+        let (transport, names) = (self.clone(), resolver.clone());
+        let public = move || {
+            Ok(configured!(
+                reqwest::Client::builder(),
+                transport.parts()?,
+                names
+            ))
+        };
+        Ok(driver
+            .with_resolver(resolver)
+            .with_public(self.proxies(), public))
     }
 
     /// A blocking driver that sends that way.
@@ -170,7 +182,22 @@ impl Transport {
             resolver
         );
         let driver = crate::blocking::Driver::with_options(builder, self.options.clone())?;
-        Ok(driver.with_resolver(resolver))
+        let (transport, names) = (self.clone(), resolver.clone());
+        let public = move || {
+            let builder = reqwest::blocking::Client::builder();
+            Ok(configured!(builder, transport.parts()?, names))
+        };
+        Ok(driver
+            .with_resolver(resolver)
+            .with_public(self.proxies(), public))
+    }
+
+    const fn proxies(&self) -> Proxies {
+        match self.route {
+            Route::Environment => Proxies::Environment,
+            Route::Direct => Proxies::None,
+            Route::Proxy(_) => Proxies::All,
+        }
     }
 
     fn parts(&self) -> Result<Parts, Error> {

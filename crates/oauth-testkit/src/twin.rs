@@ -78,7 +78,8 @@ impl Twin {
     /// - `/revoke`, `/introspect`, `/device_authorization`; a `GET` of `verification_uri_complete`
     ///   is the user's approval;
     /// - `GET /api/echo` (scope `read`) and `POST /api/echo` (scope `write`), with RFC 6750
-    ///   challenges.
+    ///   challenges, which name `/.well-known/oauth-protected-resource/api/echo`: its metadata (RFC 9728). Those of
+    ///   the whole origin are at `/.well-known/oauth-protected-resource`.
     ///
     /// The confidential client may use Basic or the body; the public one must use PKCE. Scopes:
     /// `read` (the default), `write`, `openid`, `profile`, `email`, `offline_access`. With `openid`
@@ -350,6 +351,9 @@ impl Twin {
             (&paths.pushed, Place::Pushed),
             (&paths.registration, Place::Registration),
         ];
+        if path.starts_with(generic::RESOURCE_METADATA) {
+            return Place::ResourceMetadata;
+        }
         match known
             .into_iter()
             .find(|(known, _)| *known == path && !path.is_empty())
@@ -434,7 +438,7 @@ impl Twin {
             Place::DeviceAuthorization => {
                 token_management::device_authorization(authority, at, ask, &self.base)
             }
-            Place::Api => (authority.rules.api)(authority, at, ask),
+            Place::Api | Place::ResourceMetadata => (authority.rules.api)(authority, at, ask),
             Place::ClientConfiguration => registration::configure(authority, at, ask),
             Place::Registration if ask.method == Method::POST => {
                 registration::register(authority, at, ask)
@@ -480,4 +484,5 @@ enum Place {
     Registration,
     ClientConfiguration,
     Api,
+    ResourceMetadata,
 }

@@ -7,8 +7,8 @@ use std::time::Duration;
 use bytes::Bytes;
 use common::plain::*;
 use common::*;
-use oauth_testkit::TwinDriver;
 use oauth_testkit::twin::Rotation;
+use oauth_testkit::{Fault, TwinDriver};
 use serde_json::json;
 
 #[test]
@@ -242,7 +242,15 @@ fn introspection_and_revocation() {
 fn the_api_challenges() {
     let mut driver = driver();
     let reply = get(&mut driver, "/api/echo", None);
-    assert_eq!(reply.headers()["www-authenticate"], "Bearer realm=\"twin\"");
+    let challenge = reply.headers()["www-authenticate"].to_str().unwrap();
+    let place = format!(
+        "{}/.well-known/oauth-protected-resource/api/echo",
+        driver.twin().base()
+    );
+    assert_eq!(
+        challenge,
+        format!("Bearer realm=\"twin\", resource_metadata=\"{place}\"")
+    );
     let reply = get(&mut driver, "/api/echo", Some("nonsense"));
     let challenge = reply.headers()["www-authenticate"].to_str().unwrap();
     assert!(challenge.contains("error=\"invalid_token\""));
@@ -343,4 +351,46 @@ fn pages_of_one_origin_may_read() {
         (405, None)
     );
     assert_eq!(ask(&mut driver, "GET", "/authorize", spa), (400, None));
+}
+
+#[test]
+fn the_api_tells_about_itself() {
+    let mut driver = driver();
+    let base = driver.twin().base().to_owned();
+    let place = "/.well-known/oauth-protected-resource";
+    for path in ["/api/echo", ""] {
+        let document = json(&get(&mut driver, &format!("{place}{path}"), None));
+        assert_eq!(document["resource"], format!("{base}{path}"));
+        assert_eq!(document["authorization_servers"], json!([base]));
+        assert_eq!(document["bearer_methods_supported"], json!(["header"]));
+        assert!(document.get("dpop_bound_access_tokens_required").is_none());
+    }
+    assert_eq!(
+        get(&mut driver, &format!("{place}/api"), None).status(),
+        404
+    );
+    assert_eq!(call(&mut driver, "POST", place, None).status(), 405);
+    // Nobody has called the API itself.
+    assert_eq!(driver.twin().counters().api_calls, 0);
+
+    for (fault, member) in [
+        (Fault::OtherResource, "resource"),
+        (Fault::NoAuthorizationServer, "authorization_servers"),
+    ] {
+        let right = json(&get(&mut driver, place, None));
+        driver.twin().inject(fault);
+        // It waits for such a document.
+        assert_eq!(get(&mut driver, "/api/echo", None).status(), 401);
+        let wrong = json(&get(&mut driver, place, None));
+        assert_ne!(wrong[member], right[member]);
+    }
+    let url = "https://evil.example/".to_owned();
+    driver.twin().inject(Fault::OtherResourceMetadata { url });
+    assert_eq!(get(&mut driver, place, None).status(), 200);
+    let reply = get(&mut driver, "/api/echo", None);
+    let challenge = reply.headers()["www-authenticate"].to_str().unwrap();
+    assert_eq!(
+        challenge,
+        "Bearer realm=\"twin\", resource_metadata=\"https://evil.example/\""
+    );
 }

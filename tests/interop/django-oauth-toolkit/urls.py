@@ -7,11 +7,12 @@ from django.contrib.auth import get_user_model
 from django.contrib.auth.views import LoginView
 from django.core.signals import setting_changed
 from django.db.models import F
-from django.http import HttpResponse
+from django.http import HttpResponse, JsonResponse
 from django.urls import include, path
 from django.views.decorators.csrf import csrf_exempt
 from django.views.decorators.http import require_POST
 from oauth2_provider import urls as oauth2_urls
+from oauth2_provider.views.generic import ProtectedResourceMetadataView
 
 from settings import new_key
 
@@ -52,7 +53,19 @@ def pass_an_hour(request):
     return HttpResponse(status=204)
 
 
+class Api(ProtectedResourceMetadataView):
+    """An API whose challenges say where its metadata are (RFC 9728)."""
+
+    def get_resource_metadata_url(self, request):
+        return request.build_absolute_uri("/.well-known/oauth-protected-resource/api")
+
+    def get(self, request):
+        _, token = self.verify_request(request)
+        return JsonResponse({"scope": token.access_token.scope})
+
+
 urlpatterns = [
+    path("api", Api.as_view()),
     path("o/", include("oauth2_provider.urls", namespace="oauth2_provider")),
     # Where RFC 8414 looks for the metadata of an issuer with a path.
     path("", include(oauth2_urls.metadata_urlpatterns)),

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from typing import Any, Literal
 
     from ._native import Exchange, Flow, Tokens
-    from ._records import UserClaims, TokenState, DeviceCode, BackchannelRequest, IdentityAssertion, AccessToken, LogoutToken, RegisteredClient
+    from ._records import UserClaims, TokenState, DeviceCode, BackchannelRequest, IdentityAssertion, AccessToken, LogoutToken, RegisteredClient, ProtectedResource
     from .drive import Moment
 
     TokenKind = Literal["access_token", "refresh_token"]
@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     Delivery = Literal["poll", "ping", "push"]
     AccessTokenProfile = Literal["rfc9068", "keycloak", "entra", "auth0", "okta", "cognito"]
     Replay = Literal["process", "caller"]
+    ResourceMatch = Literal["identical", "parent"]
 
 
 class ExchangeOperations:
@@ -898,4 +899,34 @@ class ExchangeOperations:
                 at each step.
         """
         answer: Exchange[None] = self._begin(25, (registered,), moment)
+        return answer
+
+    def resource_metadata(
+        self,
+        *,
+        resource: str,
+        challenges: Sequence[str] | None = None,
+        matching: ResourceMatch | None = None,
+        moment: Moment | None = None,
+    ) -> Exchange[ProtectedResource]:
+        """Asks a protected resource about itself (RFC 9728): which servers issue tokens for it, and of
+        which kind.
+
+        Nothing of the client is sent. resource_metadata.url if a challenge leads elsewhere than
+        to the resource's own origin, resource_metadata.resource if the answer is about another
+        resource, resource_metadata.* and reply.* if it is not what the standard describes,
+        resource.syntax for what cannot be a resource, denied.* if there is no answer to be had,
+        lost.* if none arrives.
+
+        Args:
+            resource: The identifier of the resource: the https URL at which it is used.
+            challenges: The values of WWW-Authenticate of its answer, which may say where the
+                metadata are.
+            matching: Which resource the answer may be about: the identical one alone, or also
+                a parent that it lies beneath on its origin, as servers of the Model Context
+                Protocol name it.
+            moment: For tests and replays: gives the Unix time in seconds and 32 random bytes,
+                at each step.
+        """
+        answer: Exchange[ProtectedResource] = self._begin(26, (resource, challenges, matching), moment)
         return answer

@@ -222,7 +222,9 @@ class Network:
     client_certificate with its client_key (RFC 8705) are PEM texts or paths. proxy is a URL
     (http, https, socks5, socks5h) or "direct". Times are seconds: connect_timeout is 10,
     timeout of one request 30. At most in_flight_per_origin requests, 16, are under way to
-    one origin. misuse.setup for what cannot be read.
+    one origin. addresses says what is connected to: with "public_where_marked" any address, but
+    public ones alone for a URL that a server and not the program named; with "public_only" public
+    ones alone; with "any" any (lost.not_public). misuse.setup for what cannot be read.
     """
     def __new__(
         cls, *, ca: _Place | None = None, only_ca: _Place | None = None,
@@ -230,6 +232,7 @@ class Network:
         proxy: str | None = None, connect_timeout: float | None = None,
         timeout: float | None = None, user_agent: str | None = None,
         in_flight_per_origin: int | None = None,
+        addresses: Literal["public_where_marked", "public_only", "any"] | None = None,
     ) -> Self: ...
 @final
 class Server:

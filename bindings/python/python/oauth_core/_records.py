@@ -19,6 +19,7 @@ __all__ = [
     "AccessToken",
     "LogoutToken",
     "RegisteredClient",
+    "ProtectedResource",
 ]
 
 
@@ -540,3 +541,51 @@ class RegisteredClient(Record):
             "registration_access_token",
             "stored",
         ))
+
+
+class ProtectedResource(Record):
+    """What a protected resource says about itself (RFC 9728 section 2).
+
+    Attributes:
+        resource: Whose metadata they are: what tokens are asked for, as their resource.
+        authorization_servers: The issuers of the servers that issue tokens for it. Anybody may
+            name any server: ask those alone that you trust with the people who sign in.
+        scopes_supported: The scopes that it has use for; empty where it does not say.
+        requires_dpop: Whether it takes tokens alone that are bound to a DPoP key.
+        requires_mtls: Whether it takes tokens alone that are bound to a certificate.
+        dpop_algs: The algorithms by which it takes DPoP proofs; empty where it does not say.
+        metadata: All that was said, members that no standard defines included.
+    """
+
+    if TYPE_CHECKING:
+        resource: str
+        """Whose metadata they are: what tokens are asked for, as their resource."""
+        authorization_servers: tuple[str, ...] = ()
+        """The issuers of the servers that issue tokens for it. Anybody may name any server: ask
+        those alone that you trust with the people who sign in."""
+        scopes_supported: frozenset[str] = frozenset()
+        """The scopes that it has use for; empty where it does not say."""
+        requires_dpop: bool
+        """Whether it takes tokens alone that are bound to a DPoP key."""
+        requires_mtls: bool
+        """Whether it takes tokens alone that are bound to a certificate."""
+        dpop_algs: tuple[str, ...] = ()
+        """The algorithms by which it takes DPoP proofs; empty where it does not say."""
+        metadata: dict[str, Any] = {}
+        """All that was said, members that no standard defines included."""
+    else:
+        __slots__ = (
+            "resource",
+            "authorization_servers",
+            "scopes_supported",
+            "requires_dpop",
+            "requires_mtls",
+            "dpop_algs",
+            "metadata",
+        )
+        _absent = {
+            "authorization_servers": (),
+            "scopes_supported": frozenset(),
+            "dpop_algs": (),
+            "metadata": {},
+        }

@@ -1,7 +1,10 @@
-//! `oauth discover`: what a server says about itself (RFC 8414, OpenID Connect Discovery).
+//! `oauth discover`: what a server says about itself (RFC 8414, OpenID Connect Discovery), or an API (RFC 9728).
 
 use clap::Args;
+use oauth_core::flow::resource_discovery::ResourceDiscoveryRequest;
+use oauth_core::protected_resource::{ProtectedResource, ResourceIdentifier, ResourceMatch};
 use oauth_core::server::{EndpointKind, Server};
+use oauth_core::{Error, danger, discover_resource};
 use serde_json::Value;
 
 use crate::Global;
@@ -12,7 +15,8 @@ use crate::setup::{discover, net};
 pub(super) const EXAMPLES: &str = "\
 Examples:
   oauth discover https://accounts.google.com
-  oauth discover --json http://127.0.0.1:8080 --loopback-http";
+  oauth discover --json http://127.0.0.1:8080 --loopback-http
+  oauth discover --resource https://mcp.example.com/mcp --parent";
 
 /// The lists worth a line below the endpoints.
 const LISTS: [&str; 5] = [
@@ -23,11 +27,28 @@ const LISTS: [&str; 5] = [
     "code_challenge_methods_supported",
 ];
 
-/// Shows what a server says about itself.
+/// The members of an API's document worth a line.
+const OF_A_RESOURCE: [&str; 6] = [
+    "resource_name",
+    "authorization_servers",
+    "scopes_supported",
+    "bearer_methods_supported",
+    "dpop_bound_access_tokens_required",
+    "tls_client_certificate_bound_access_tokens",
+];
+
+/// Shows what a server, or an API, says about itself.
 #[derive(Debug, Args)]
 pub(crate) struct Discover {
     /// The issuer, to the letter
-    issuer: String,
+    #[arg(required_unless_present = "resource", conflicts_with = "resource")]
+    issuer: Option<String>,
+    /// The URL of an API: shows who issues tokens for it (RFC 9728)
+    #[arg(long, value_name = "URL")]
+    resource: Option<String>,
+    /// Accept what is said about a parent of the URL, such as its origin
+    #[arg(long, requires = "resource")]
+    parent: bool,
     /// Allow plain http, to loopback addresses only
     #[arg(long)]
     loopback_http: bool,
@@ -39,10 +60,41 @@ impl Discover {
         let mut profile = Profile::load(global)?;
         profile.loopback_http |= self.loopback_http;
         let net = net(&profile, global)?;
-        let server = discover(&net, &self.issuer, self.loopback_http)?;
+        if let Some(url) = &self.resource {
+            let found = net.run(discover_resource(self.request(url)?))?;
+            let record = Value::Object(found.metadata.clone());
+            return output.result(output::table(&rows_of(&found)), &record);
+        }
+        let issuer = self.issuer.as_deref().unwrap_or_default();
+        let server = discover(&net, issuer, self.loopback_http)?;
         let record = Value::Object(server.metadata().clone());
         output.result(output::table(&rows(&server)), &record)
     }
+}
+
+impl Discover {
+    fn request(&self, url: &str) -> Result<ResourceDiscoveryRequest, Error> {
+        let request = match self.loopback_http {
+            true => {
+                let resource = danger::loopback_resource_identifier(url)?;
+                danger::loopback_resource_discovery(ResourceDiscoveryRequest::new(resource))
+            }
+            false => ResourceDiscoveryRequest::new(ResourceIdentifier::parse(url)?),
+        };
+        Ok(match self.parent {
+            true => request.matching(ResourceMatch::Parent),
+            false => request,
+        })
+    }
+}
+
+fn rows_of(found: &ProtectedResource) -> Vec<(String, String)> {
+    let resource = ("resource".to_owned(), found.resource.to_string());
+    let members = OF_A_RESOURCE.iter().filter_map(|&name| {
+        let value = found.metadata.get(name)?;
+        Some((name.to_owned(), output::plain(value)))
+    });
+    std::iter::once(resource).chain(members).collect()
 }
 
 fn rows(server: &Server) -> Vec<(String, String)> {

@@ -1,6 +1,7 @@
 //! Each command against a plain server.
 
 use crate::common::{SECRET, at, folder, oauth, served};
+use oauth_testkit::Fault;
 use serde_json::Value;
 use std::io::{BufRead as _, BufReader, Read as _, Write as _};
 use std::net::TcpStream;
@@ -200,6 +201,49 @@ fn discovery_prints_a_table_or_the_document() {
     let done = oauth(&["discover", served.base()]).run();
     assert_eq!(done.code, 2, "plain http has to be asked for");
     assert!(done.stderr.contains("--loopback-http"), "{}", done.stderr);
+}
+
+#[test]
+fn an_api_tells_who_issues_tokens_for_it() {
+    let served = served();
+    let base = served.base();
+    let discover = |more: &[&str]| {
+        let all = [&["discover", "--loopback-http"], more].concat();
+        oauth(&all).run()
+    };
+    let echo = format!("{base}/api/echo");
+    let table = discover(&["--resource", &echo]).ok();
+    assert!(
+        table.contains(&echo) && table.contains("authorization_servers"),
+        "{table}"
+    );
+    let document = discover(&["--json", "--resource", &echo]).json();
+    assert_eq!(document["authorization_servers"][0], base);
+    // There is nothing at its own place, and at the origin's something about the origin.
+    let other = format!("{base}/api");
+    let refused = discover(&["--resource", &other]);
+    assert_eq!(refused.code, 1);
+    assert!(
+        refused.stderr.contains("error[denied.http_status]"),
+        "{}",
+        refused.stderr
+    );
+    let parent = discover(&["--json", "--parent", "--resource", &other]).json();
+    assert_eq!(parent["resource"], base);
+    served.with(|twin| twin.inject(Fault::OtherResource));
+    let refused = discover(&["--resource", &echo]);
+    assert!(
+        refused.stderr.contains("error[resource_metadata.resource]"),
+        "{}",
+        refused.stderr
+    );
+    for arguments in [
+        &["--parent"][..],
+        &[],
+        &["https://as.example", "--resource", &echo],
+    ] {
+        assert_eq!(discover(arguments).code, 2, "{arguments:?}");
+    }
 }
 
 #[test]

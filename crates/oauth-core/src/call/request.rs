@@ -8,6 +8,7 @@ use crate::http::header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE, WWW_AUTHENTICATE}
 use crate::http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode};
 use bytes::Bytes;
 
+use crate::address::Reach;
 use crate::challenge;
 use crate::client_auth::{self, Made, Origin, RequestFacts};
 use crate::client_config::ClientConfig;
@@ -277,6 +278,9 @@ impl Unsent {
         *request.method_mut() = self.method;
         *request.uri_mut() = self.url.uri()?;
         *request.headers_mut() = headers;
+        if config.server.reach() == Reach::Public {
+            request.extensions_mut().insert(Reach::Public);
+        }
         Ok((request, sent))
     }
 

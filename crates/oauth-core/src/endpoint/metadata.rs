@@ -48,5 +48,6 @@ impl Endpoint for Metadata {
             cx.server.rules().clone(),
             cx.server.transport(),
         )
+        .map(|server| server.with_reach(cx.server.reach()))
     }
 }

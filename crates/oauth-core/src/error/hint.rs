@@ -73,6 +73,10 @@ const HINTS: &[(&str, &str)] = &[
         "the issuer must match exactly, a trailing slash included: use the one in the document",
     ),
     (
+        "resource_metadata.resource",
+        "use the resource identifier of the document, or allow a parent of the URL if whoever has the origin may have the tokens",
+    ),
+    (
         "metadata.endpoint_not_https",
         "plain http is only for loopback addresses, and has to be allowed explicitly",
     ),
@@ -97,6 +101,10 @@ const HINTS: &[(&str, &str)] = &[
         "the callback may come from another server (a mix-up attack): do not redeem its code",
     ),
     ("lost.dns", "check the URL's host and the network"),
+    (
+        "lost.not_public",
+        "if the server is on your own network, let the driver connect to any address",
+    ),
     ("lost.connect", "check host, port and firewall"),
     (
         "lost.tls",

@@ -9,6 +9,7 @@ mod tests;
 use std::collections::VecDeque;
 use std::sync::Arc;
 
+use crate::address::Reach;
 use crate::call::Call;
 use crate::client_config::ClientConfig;
 use crate::endpoint::metadata::Metadata;
@@ -51,6 +52,7 @@ pub struct DiscoveryRequest {
     rules: Rules,
     prefer: Prefer,
     document: Option<Url>,
+    reach: Reach,
     pub(crate) transport: Transport,
 }
 
@@ -62,6 +64,7 @@ impl DiscoveryRequest {
             rules: Rules::default(),
             prefer: Prefer::default(),
             document: None,
+            reach: Reach::Any,
             transport: Transport::Https,
         }
     }
@@ -95,6 +98,14 @@ impl DiscoveryRequest {
     #[must_use]
     pub fn document(mut self, url: Url) -> Self {
         self.document = Some(url);
+        self
+    }
+
+    /// Sends these requests, and later all those to the server, to such addresses alone: to public ones, if
+    /// somebody else than the caller named the issuer.
+    #[must_use]
+    pub const fn reach(mut self, reach: Reach) -> Self {
+        self.reach = reach;
         self
     }
 
@@ -146,7 +157,8 @@ impl Discovery {
             .unwrap_or_else(|| ask.issuer.url().clone());
         let server = Server::new(ask.issuer)
             .with_rules(ask.rules)
-            .with_transport(ask.transport);
+            .with_transport(ask.transport)
+            .with_reach(ask.reach);
         let config = Arc::new(ClientConfig::anonymous(server));
         let call = Self::ask(&config, place);
         Self {

@@ -24,6 +24,7 @@ use crate::http::{HeaderMap, HeaderName, HeaderValue};
 
 use crate::error::{Error, Misuse};
 use crate::form;
+use crate::protected_resource::ResourceIdentifier;
 use crate::secret::Secret;
 use crate::token::{self, TokenType};
 use crate::url::{Transport, Url};
@@ -42,11 +43,13 @@ pub use verdict::{
 /// own idea of headers need not bring the others.
 pub const READ_BEFORE: [HeaderName; 2] = [AUTHORIZATION, CONTENT_TYPE];
 
-/// The origins a token may be sent to, and nowhere else.
+/// The origins a token may be sent to, or the one resource beneath which, and nowhere else.
 #[derive(Debug, Clone)]
 pub struct Resource {
     origins: Arc<[Url]>,
     transport: Transport,
+    /// The one resource that a token is for, where that is known.
+    beneath: Option<ResourceIdentifier>,
 }
 
 /// What to do with a redirect.
@@ -76,19 +79,41 @@ impl Resource {
             url.require(transport).map(|()| url)
         };
         let origins = origins.into_iter().map(read).collect::<Result<_, _>>()?;
-        Ok(Self { origins, transport })
+        Ok(Self {
+            origins,
+            transport,
+            beneath: None,
+        })
+    }
+
+    /// Allows what lies beneath this resource, and no more of its origin: several APIs on one origin, as servers of
+    /// the Model Context Protocol are, never get one another's tokens.
+    pub fn beneath(resource: &ResourceIdentifier) -> Self {
+        Self {
+            origins: Arc::from([resource.url().clone()]),
+            // Of whoever has read the identifier: plain http, if that was allowed.
+            transport: match resource.url().scheme() {
+                "http" => Transport::LoopbackHttp,
+                _ => Transport::Https,
+            },
+            beneath: Some(resource.clone()),
+        }
     }
 
     /// Whether a token may be sent to this URL.
     ///
     /// # Errors
-    /// `url.insecure`, `resource.origin_not_allowed`.
+    /// `url.insecure`, `resource.origin_not_allowed`, `resource.not_covered`.
     pub fn check(&self, url: &Url) -> Result<(), Error> {
         url.require(self.transport)?;
-        if self.origins.iter().any(|allowed| allowed.same_origin(url)) {
-            Ok(())
-        } else {
-            Err(Error::from(Misuse::OriginNotAllowed).about(&url.origin()))
+        if !self.origins.iter().any(|allowed| allowed.same_origin(url)) {
+            return Err(Error::from(Misuse::OriginNotAllowed).about(&url.origin()));
+        }
+        match &self.beneath {
+            Some(resource) if !resource.covers(url) => {
+                Err(Error::from(Misuse::ResourceNotCovered).about(resource.as_str()))
+            }
+            _ => Ok(()),
         }
     }
 

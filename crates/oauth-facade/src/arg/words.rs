@@ -2,6 +2,7 @@
 
 use oauth_core::endpoint::backchannel_authentication::Delivery;
 use oauth_core::flow::authorization::{Push, ResponseMode, ResponseType};
+use oauth_core::protected_resource::ResourceMatch;
 use oauth_core::token::TokenKind;
 use oauth_core::token::access_token::AccessTokenProfile;
 use oauth_core::token::logout_token::Replay;
@@ -47,6 +48,13 @@ words! {
         "auth0" => AccessTokenProfile::Auth0,
         "okta" => AccessTokenProfile::Okta,
         "cognito" => AccessTokenProfile::Cognito,
+    }
+}
+
+words! {
+    ResourceMatch {
+        "identical" => ResourceMatch::Identical,
+        "parent" => ResourceMatch::Parent,
     }
 }
 

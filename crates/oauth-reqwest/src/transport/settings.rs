@@ -9,6 +9,7 @@ use oauth_core::error::{Cause, Error, Misuse};
 use serde::{Deserialize, Deserializer};
 
 use super::{Route, Transport, Trust, bad_setting};
+use crate::addresses::AddressPolicy;
 use crate::options::Options;
 
 /// What begins a PEM text, and no file name.
@@ -46,6 +47,8 @@ pub struct Settings {
     pub connect_timeout: Option<f64>,
     /// In seconds, see [`Options::timeout`].
     pub timeout: Option<f64>,
+    /// `public_where_marked`, `public_only` or `any`, see [`AddressPolicy`].
+    pub addresses: Option<String>,
     /// Sent as `User-Agent`.
     pub user_agent: Option<String>,
     /// See [`Options::in_flight_per_origin`].
@@ -75,7 +78,8 @@ impl Settings {
     ///
     /// # Errors
     /// `misuse.setup` for a file that cannot be read, a number that is no time, both `ca` and
-    /// `only_ca`, a key without a certificate, a user agent that is no header.
+    /// `only_ca`, a key without a certificate, a user agent that is no header, a policy of
+    /// addresses that there is none of.
     pub fn read(&self) -> Result<Transport, Error> {
         let mut transport = Transport {
             client_certificate: self.identity()?,
@@ -101,6 +105,11 @@ impl Settings {
         }
         if let Some(limit) = self.in_flight_per_origin {
             options.in_flight_per_origin = limit;
+        }
+        if let Some(name) = &self.addresses {
+            let policy = AddressPolicy::named(name);
+            let wrong = || bad_setting("addresses is public_where_marked, public_only or any");
+            options.addresses = policy.ok_or_else(wrong)?;
         }
         if let Some(agent) = &self.user_agent {
             let value = HeaderValue::from_str(agent);

@@ -12,6 +12,7 @@ mod listener;
 mod localhost;
 mod losses;
 mod possession;
+mod public;
 mod registered;
 mod session;
 mod support;

@@ -108,6 +108,17 @@ pub enum Fault {
     BearerTokenType,
     /// The request is carried out; the scheme of its challenge is written in the other case. It waits for one.
     ChallengeCase,
+    /// The request is carried out; the resource metadata are about another resource. It waits for such metadata.
+    OtherResource,
+    /// The request is carried out; the resource metadata name no authorization server. It waits for such metadata.
+    NoAuthorizationServer,
+    /// The request is carried out; its challenge says that the resource metadata are at another place. It waits for
+    /// one that says where they are.
+    OtherResourceMetadata {
+        /// Where; a private address by default.
+        #[serde(default = "cloud_metadata")]
+        url: String,
+    },
 }
 
 /// How a reply is to be delivered, for faults that a reply cannot say of itself.
@@ -148,6 +159,9 @@ impl Fault {
         "token_type_case",
         "bearer_token_type",
         "challenge_case",
+        "other_resource",
+        "no_authorization_server",
+        "other_resource_metadata",
     ];
 
     /// The fault's name, the same in every language.
@@ -176,6 +190,9 @@ impl Fault {
             Self::TokenTypeCase => "token_type_case",
             Self::BearerTokenType => "bearer_token_type",
             Self::ChallengeCase => "challenge_case",
+            Self::OtherResource => "other_resource",
+            Self::NoAuthorizationServer => "no_authorization_server",
+            Self::OtherResourceMetadata { .. } => "other_resource_metadata",
         }
     }
 
@@ -248,6 +265,10 @@ impl Fault {
                 changed(reply, "token_type", other_case).is_some()
             }
             Self::ChallengeCase => reply.headers().contains_key(WWW_AUTHENTICATE),
+            Self::OtherResource | Self::NoAuthorizationServer => {
+                changed(reply, "resource", other_case).is_some()
+            }
+            Self::OtherResourceMetadata { url } => elsewhere_in_challenge(reply, url).is_some(),
             _ => true,
         }
     }
@@ -288,6 +309,19 @@ impl Fault {
                     reply.headers_mut().insert(WWW_AUTHENTICATE, odd);
                 }
             }
+            Self::OtherResource => replace(reply, "resource", |name| format!("{name}/other")),
+            Self::NoAuthorizationServer => {
+                let value = serde_json::from_slice::<serde_json::Value>(reply.body());
+                if let Ok(mut document) = value {
+                    document["authorization_servers"] = json!([]);
+                    *reply.body_mut() = document.to_string().into();
+                }
+            }
+            Self::OtherResourceMetadata { url } => {
+                if let Some(challenge) = elsewhere_in_challenge(reply, url) {
+                    reply.headers_mut().insert(WWW_AUTHENTICATE, challenge);
+                }
+            }
             Self::DuplicateMember => *reply.body_mut() = twice(reply.body()),
             Self::WrongContentType => {
                 reply
@@ -297,6 +331,16 @@ impl Fault {
             _ => {}
         }
     }
+}
+
+/// The challenge of a reply with another URL as its `resource_metadata`; `None` if it has none.
+fn elsewhere_in_challenge(reply: &Reply, url: &str) -> Option<HeaderValue> {
+    let field = reply.headers().get(WWW_AUTHENTICATE)?.to_str().ok()?;
+    let (before, after) = field.split_once("resource_metadata=\"")?;
+    let (_, after) = after.split_once('"')?;
+    format!("{before}resource_metadata=\"{url}\"{after}")
+        .parse()
+        .ok()
 }
 
 /// `DPoP` as `dpOp`.
@@ -344,6 +388,10 @@ fn unavailable() -> u16 {
 fn two_mebibytes() -> usize {
     2 << 20
 }
+fn cloud_metadata() -> String {
+    "http://169.254.169.254/latest/meta-data".to_owned()
+}
+
 fn elsewhere() -> String {
     "https://elsewhere.example/".to_owned()
 }

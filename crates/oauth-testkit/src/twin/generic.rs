@@ -18,6 +18,9 @@ use super::token_management::{DEVICE_AUTHORIZATION, INTROSPECTION, REVOCATION};
 use super::wire::{self, Ask, Reply};
 
 const ECHO: &str = "/api/echo";
+
+/// Where an API tells about itself (RFC 9728 section 3).
+pub(super) const RESOURCE_METADATA: &str = "/.well-known/oauth-protected-resource";
 pub(super) const SCOPES: &[&str] = &[
     "read",
     "write",
@@ -134,6 +137,9 @@ fn accepts(purpose: &str) -> Accepts {
 }
 
 pub(super) fn api(authority: &mut Authority, at: UnixTime, ask: &Ask) -> Reply {
+    if let Some(resource) = ask.path.strip_prefix(RESOURCE_METADATA) {
+        return resource_metadata(authority, ask, resource);
+    }
     if ask.path != ECHO {
         return wire::not_found();
     }
@@ -163,4 +169,30 @@ pub(super) fn api(authority: &mut Authority, at: UnixTime, ask: &Ask) -> Reply {
             "body": String::from_utf8_lossy(&ask.body),
         }),
     )
+}
+
+/// Where the challenges of the API say that its metadata are.
+pub(super) fn resource_metadata_url(authority: &Authority, ask: &Ask) -> Option<String> {
+    let place = || format!("{}{RESOURCE_METADATA}{ECHO}", authority.rules.issuer);
+    (ask.path == ECHO).then(place)
+}
+
+/// What the API says about itself, or the whole origin where nothing follows the well-known place.
+fn resource_metadata(authority: &Authority, ask: &Ask, resource: &str) -> Reply {
+    if !["", ECHO].contains(&resource) {
+        return wire::not_found();
+    }
+    if ask.method != Method::GET {
+        return wire::method_not_allowed("GET");
+    }
+    let issuer = &authority.rules.issuer;
+    let mut document = json!({
+        "resource": format!("{issuer}{resource}"),
+        "authorization_servers": [issuer],
+        "scopes_supported": ["read", "write"],
+        "bearer_methods_supported": ["header"],
+        "resource_name": "The twin's API",
+    });
+    sender::tell_binding(authority, &mut document);
+    wire::json(200, &document)
 }

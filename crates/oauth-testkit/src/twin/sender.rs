@@ -7,11 +7,12 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use http::header::{AUTHORIZATION, HeaderName, WWW_AUTHENTICATE};
 use oauth_core::jose::PublicJwk;
 use oauth_core::moment::UnixTime;
-use serde_json::json;
+use serde_json::{Value, json};
 use sha2::{Digest as _, Sha256};
 
 use super::authority::{Authority, Grant};
 use super::fapi::{ALGS, By, DpopNonces};
+use super::generic;
 use super::jwt::Jwt;
 use super::wire::{self, Ask, Reply};
 
@@ -170,6 +171,9 @@ pub(super) fn holder(
         true => format!("DPoP realm=\"twin\", algs=\"{}\"", algs.join(" ")),
         false => "Bearer realm=\"twin\"".to_owned(),
     };
+    if let Some(place) = generic::resource_metadata_url(authority, ask) {
+        challenge += &format!(", resource_metadata=\"{place}\"");
+    }
     // "If the request lacks any authentication information [...] the resource server SHOULD NOT
     // include an error code" (RFC 6750 section 3.1)
     let Some(token) = token else {
@@ -199,4 +203,19 @@ pub(super) fn holder(
         return refused(403, "insufficient_scope", &format!(", scope=\"{scope}\""));
     }
     Ok((grant, token.to_owned()))
+}
+
+/// Says in the metadata of the API what its tokens are bound to (RFC 9728 section 2).
+pub(super) fn tell_binding(authority: &Authority, document: &mut Value) {
+    match authority.rules.fapi.as_ref().map(|fapi| fapi.sender) {
+        Some(By::Key) => {
+            let algs: Vec<_> = ALGS.iter().map(|alg| alg.as_str()).collect();
+            document["dpop_bound_access_tokens_required"] = true.into();
+            document["dpop_signing_alg_values_supported"] = json!(algs);
+        }
+        Some(By::Certificate) => {
+            document["tls_client_certificate_bound_access_tokens"] = true.into();
+        }
+        None => {}
+    }
 }

@@ -223,3 +223,34 @@ fn a_reply_that_is_no_success_can_be_told_as_an_error() {
         assert!(told(status, scope).is_none());
     }
 }
+
+#[test]
+fn two_resources_on_one_origin_do_not_get_one_anothers_tokens() {
+    let resource = ResourceIdentifier::parse("https://api.example/mcp/a").unwrap();
+    let beneath = Resource::beneath(&resource);
+    for (text, outcome) in [
+        ("https://api.example/mcp/a", Ok(())),
+        ("https://api.example/mcp/a/tools?x=1", Ok(())),
+        ("https://api.example/mcp/b", Err("resource.not_covered")),
+        ("https://api.example/mcp/ab", Err("resource.not_covered")),
+        (
+            "https://api.example/mcp/a/..%2fb",
+            Err("resource.not_covered"),
+        ),
+        ("https://api.example/", Err("resource.not_covered")),
+        (
+            "https://other.example/mcp/a",
+            Err("resource.origin_not_allowed"),
+        ),
+        ("http://api.example/mcp/a", Err("url.insecure")),
+    ] {
+        let checked = beneath.check(&url(text)).map_err(|error| error.code());
+        assert_eq!(checked, outcome, "{text}");
+    }
+    let from = url("https://api.example/mcp/a");
+    assert_eq!(beneath.redirect(&from, "/mcp/b"), Redirect::Refuse);
+    assert_eq!(
+        beneath.redirect(&from, "/mcp/a/b"),
+        Redirect::Follow(url("https://api.example/mcp/a/b"))
+    );
+}

@@ -1,0 +1,224 @@
+//! Which addresses are public (RFC 6890), for requests whose URL somebody else named (RFC 9728 section 7.7).
+//!
+//! The core opens no connection: it marks such a request with [`Reach::Public`] in its extensions, and a driver
+//! judges each address by [`is_public`] before it connects to it, not before: a name may lead elsewhere by then.
+
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+
+use crate::url::Url;
+
+/// Which addresses a request may be sent to; a driver finds it in the request's extensions.
+///
+/// ```
+/// use oauth_core::address::{Reach, is_public};
+/// use oauth_core::http::Extensions;
+///
+/// // In a driver, of each address that the host resolves to:
+/// fn may_connect(extensions: &Extensions, address: std::net::IpAddr) -> bool {
+///     match extensions.get::<Reach>() {
+///         Some(Reach::Public) => is_public(address),
+///         Some(Reach::Any) | None => true,
+///     }
+/// }
+/// ```
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Reach {
+    /// Any: whoever configured the URL knows the network that it leads to.
+    #[default]
+    Any,
+    /// Public ones alone, see [`is_public`]: the URL comes from a challenge or a metadata document, and may be
+    /// meant for what only this machine can reach.
+    Public,
+}
+
+/// IPv4 addresses that are not public: the network, and the length of its prefix. Of the blocks of RFC 6890
+/// those are left out that are globally reachable.
+const NOT_PUBLIC_V4: [(Ipv4Addr, u32); 16] = [
+    (Ipv4Addr::new(0, 0, 0, 0), 8),        // "this network"
+    (Ipv4Addr::new(10, 0, 0, 0), 8),       // private
+    (Ipv4Addr::new(100, 64, 0, 0), 10),    // shared by carriers (RFC 6598)
+    (Ipv4Addr::new(127, 0, 0, 0), 8),      // loopback
+    (Ipv4Addr::new(168, 63, 129, 16), 32), // the host of a virtual machine at Azure
+    (Ipv4Addr::new(169, 254, 0, 0), 16),   // link-local, metadata of clouds
+    (Ipv4Addr::new(172, 16, 0, 0), 12),    // private
+    (Ipv4Addr::new(192, 0, 0, 0), 24),     // protocol assignments
+    (Ipv4Addr::new(192, 0, 2, 0), 24),     // documentation
+    (Ipv4Addr::new(192, 88, 99, 0), 24),   // 6to4 relays (RFC 7526)
+    (Ipv4Addr::new(192, 168, 0, 0), 16),   // private
+    (Ipv4Addr::new(198, 18, 0, 0), 15),    // benchmarks
+    (Ipv4Addr::new(198, 51, 100, 0), 24),  // documentation
+    (Ipv4Addr::new(203, 0, 113, 0), 24),   // documentation
+    (Ipv4Addr::new(224, 0, 0, 0), 4),      // multicast
+    (Ipv4Addr::new(240, 0, 0, 0), 4),      // reserved, broadcast
+];
+
+/// Addresses of `2000::/3`, from which all public ones come, that are not public.
+const NOT_PUBLIC_V6: [(Ipv6Addr, u32); 4] = [
+    // Protocol assignments: Teredo (whose last bits may hold any IPv4 address), benchmarks, ORCHID.
+    (Ipv6Addr::new(0x2001, 0, 0, 0, 0, 0, 0, 0), 23),
+    (Ipv6Addr::new(0x2001, 0xdb8, 0, 0, 0, 0, 0, 0), 32), // documentation
+    (Ipv6Addr::new(0x2002, 0, 0, 0, 0, 0, 0, 0), 16), // 6to4, whose next bits are any IPv4 address
+    (Ipv6Addr::new(0x3fff, 0, 0, 0, 0, 0, 0, 0), 20), // documentation (RFC 9637)
+];
+
+/// From which all public IPv6 addresses come (RFC 4291 section 2.4, IANA).
+const GLOBAL_UNICAST: (Ipv6Addr, u32) = (Ipv6Addr::new(0x2000, 0, 0, 0, 0, 0, 0, 0), 3);
+
+/// IPv4 by way of NAT64 (RFC 6052 section 2.1), as name servers of networks without IPv4 make it.
+const NAT64: (Ipv6Addr, u32) = (Ipv6Addr::new(0x64, 0xff9b, 0, 0, 0, 0, 0, 0), 96);
+
+/// Whether an address can be anybody's: none of this machine, its network, its cloud or a multicast group.
+///
+/// An IPv6 address that stands for an IPv4 address (mapped or NAT64) is what that one is. A mistake in one
+/// direction costs a connection to an odd server, one in the other hands the insides of a network to whoever
+/// asks: what is reserved, deprecated or unknown is not public.
+pub fn is_public(address: IpAddr) -> bool {
+    match address {
+        IpAddr::V4(v4) => is_public_v4(v4),
+        IpAddr::V6(v6) => is_public_v6(v6),
+    }
+}
+
+/// The address that the host of a URL is; nothing where it is a name, to be resolved first.
+pub fn literal(url: &Url) -> Option<IpAddr> {
+    let host = url.host();
+    let v6 = host
+        .strip_prefix('[')
+        .and_then(|host| host.strip_suffix(']'));
+    v6.unwrap_or(host).parse().ok()
+}
+
+fn is_public_v4(address: Ipv4Addr) -> bool {
+    let bits = address.to_bits();
+    let is_in =
+        |(network, length): &(Ipv4Addr, u32)| (bits ^ network.to_bits()) >> (32 - length) == 0;
+    !NOT_PUBLIC_V4.iter().any(is_in)
+}
+
+fn is_public_v6(address: Ipv6Addr) -> bool {
+    let is_in = |(network, length): &(Ipv6Addr, u32)| {
+        (address.to_bits() ^ network.to_bits()) >> (128 - length) == 0
+    };
+    if let Some(v4) = address.to_ipv4_mapped() {
+        return is_public_v4(v4);
+    }
+    if is_in(&NAT64) {
+        let [.., a, b, c, d] = address.octets();
+        return is_public_v4(Ipv4Addr::new(a, b, c, d));
+    }
+    is_in(&GLOBAL_UNICAST) && !NOT_PUBLIC_V6.iter().any(is_in)
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)] // a test that fails says so
+
+    use super::*;
+
+    fn are(is_wanted: bool, texts: &[&str]) {
+        for text in texts {
+            let address = text.parse().unwrap();
+            assert_eq!(is_public(address), is_wanted, "{text}");
+        }
+    }
+
+    #[test]
+    fn each_block_ends_where_the_registry_says() {
+        are(
+            false,
+            &[
+                "0.255.255.255",
+                "10.255.255.255",
+                "100.127.255.255",
+                "168.63.129.16",
+                "172.16.0.0",
+                "172.31.255.255",
+                "192.0.0.192",
+                "192.88.99.1",
+                "198.19.255.255",
+                "239.255.255.255",
+                "255.255.255.255",
+            ],
+        );
+        are(
+            true,
+            &[
+                "1.1.1.1",
+                "9.255.255.255",
+                "11.0.0.0",
+                "100.63.255.255",
+                "100.128.0.0",
+                "168.63.129.17",
+                "172.15.255.255",
+                "172.32.0.0",
+                "192.0.1.0",
+                "192.169.0.0",
+                "198.17.255.255",
+                "198.20.0.0",
+                "223.255.255.255",
+            ],
+        );
+    }
+
+    #[test]
+    fn an_ipv6_address_is_public_in_global_unicast_alone() {
+        are(
+            false,
+            &[
+                "::",
+                "::1",
+                "::7f00:1",
+                "::5db8:d822",
+                "100::1",
+                "1fff::1",
+                "2001::1",
+                "2001:1ff:ffff::1",
+                "2001:db8::1",
+                "2002:7f00:1::",
+                "2002:5db8:d822::1",
+                "3fff:fff::1",
+                "4000::1",
+                "5f00::1",
+                "fc00::1",
+                "fe80::1",
+                "fec0::1",
+                "ff0e::1",
+            ],
+        );
+        are(
+            true,
+            &[
+                "2000::1",
+                "2001:200::1",
+                "2001:4860:4860::8888",
+                "2606:4700::1111",
+                "3ffe::1",
+                "3fff:1000::1",
+            ],
+        );
+    }
+
+    #[test]
+    fn what_stands_for_an_ipv4_address_is_what_that_one_is() {
+        are(
+            false,
+            &[
+                "::ffff:127.0.0.1",
+                "::ffff:169.254.169.254",
+                "64:ff9b::127.0.0.1",
+                "64:ff9b::10.0.0.1",
+                "64:ff9b:1::8.8.8.8",
+            ],
+        );
+        are(true, &["::ffff:93.184.216.34", "64:ff9b::93.184.216.34"]);
+    }
+
+    #[test]
+    fn a_host_that_is_an_address_is_known_by_its_url() {
+        let of = |text: &str| literal(&Url::parse(text).unwrap());
+        assert_eq!(of("https://10.0.0.1:8443/x"), "10.0.0.1".parse().ok());
+        assert_eq!(of("https://[fd00::1]/"), "fd00::1".parse().ok());
+        assert_eq!(of("https://as.example/"), None);
+        assert_eq!(of("https://localhost/"), None);
+    }
+}

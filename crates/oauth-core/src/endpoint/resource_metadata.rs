@@ -1,0 +1,33 @@
+//! `GET {origin}/.well-known/oauth-protected-resource{path}`: what a protected resource says about itself.
+//!
+//! RFC 9728 <https://www.rfc-editor.org/rfc/rfc9728#section-3>
+
+use super::{Context, Endpoint, EndpointRequest, Reply};
+use crate::error::{Error, ProtocolViolation};
+use crate::http::StatusCode;
+use crate::json::{Map, Value};
+use crate::url::Url;
+
+/// Fetches one document. Whose it is `flow::resource_discovery` checks.
+#[derive(Debug, Clone)]
+pub(crate) struct ResourceMetadata {
+    pub(crate) place: Url,
+}
+
+impl Endpoint for ResourceMetadata {
+    const NAME: &'static str = "resource_metadata";
+    type Output = Map<String, Value>;
+
+    fn request(&self, _: &Context<'_>) -> Result<EndpointRequest, Error> {
+        Ok(EndpointRequest::get(&self.place))
+    }
+
+    fn read(&self, _: &Context<'_>, reply: Reply<'_>) -> Result<Self::Output, Error> {
+        // "A successful response MUST use the 200 OK HTTP status code" (section 3.2)
+        if reply.status() != StatusCode::OK {
+            return Err(reply.oauth_error());
+        }
+        let document = reply.object_of(ProtocolViolation::ResourceMetadataShape)?;
+        Ok(document.to_map())
+    }
+}

@@ -1,0 +1,285 @@
+//! From the URL of an API alone to what its tokens are asked for with: who issues them, which client asks, and for
+//! what.
+//!
+//! Model Context Protocol, Authorization (2025-11-25, 2026-07-28); RFC 9728 <https://www.rfc-editor.org/rfc/rfc9728>
+
+mod client_choice;
+mod extension;
+mod scope;
+#[cfg(test)]
+mod tests;
+
+use crate::address::Reach;
+use crate::challenge;
+use crate::error::{Error, Misuse, ProtocolViolation, ValidationFailure};
+use crate::exchange::{Exchange, ExchangeExt as _};
+use crate::flow::discovery::{Discovery, DiscoveryRequest};
+use crate::flow::resource_discovery::{ResourceDiscovery, ResourceDiscoveryRequest};
+use crate::grant::TokenRequest;
+use crate::issuer::Issuer;
+use crate::protected_resource::{ProtectedResource, ResourceIdentifier, ResourceMatch};
+use crate::scope::Scope;
+use crate::server::Server;
+
+pub use client_choice::{BoundClient, ClientChoice, DynamicRegistration, Identities, Way};
+pub use extension::Extension;
+pub use scope::{ScopeSource, StepUpBudget};
+
+/// The grant profile of a server that takes identity assertions (ID-JAG).
+const ID_JAG: &str = "urn:ietf:params:oauth:grant-profile:id-jag";
+
+/// What is known of an API that a client has never met, for [`crate::connect_resource`].
+#[derive(Debug, Clone)]
+pub struct ConnectRequest {
+    pub(crate) discovery: ResourceDiscoveryRequest,
+    challenged: Option<Scope>,
+    granted: Scope,
+    way: Way,
+    identities: Identities,
+    allowed: Option<Vec<Issuer>>,
+    offline: OfflineAccess,
+}
+
+/// Whether tokens are wanted that last without the person.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum OfflineAccess {
+    /// Whatever the server gives by itself.
+    #[default]
+    AsGiven,
+    /// `offline_access` is asked for where the server lists it.
+    WhereListed,
+}
+
+/// How to get tokens for an API. Whoever holds it has asked nobody for a token yet.
+#[derive(Debug, Clone)]
+#[non_exhaustive]
+pub struct Connection {
+    /// What the API says about itself.
+    pub resource: ProtectedResource,
+    /// Who issues its tokens. Its requests go to public addresses alone, unless the caller has named it.
+    pub server: Server,
+    /// Which client asks for them.
+    pub client: ClientChoice,
+    /// By which grant.
+    pub way: Way,
+    /// The scope to ask for; nothing where nobody has said.
+    pub scope: Option<Scope>,
+}
+
+impl ConnectRequest {
+    /// To the API at this URL, for a person, by a client that has to be registered first.
+    ///
+    /// # Errors
+    /// `resource.syntax`, `url.insecure`.
+    pub fn new(url: &str) -> Result<Self, Error> {
+        Ok(Self::to(ResourceIdentifier::of_server(url)?))
+    }
+
+    pub(crate) fn to(resource: ResourceIdentifier) -> Self {
+        let discovery = ResourceDiscoveryRequest::new(resource);
+        Self {
+            discovery: discovery.matching(ResourceMatch::Parent),
+            challenged: None,
+            granted: Scope::none(),
+            way: Way::default(),
+            identities: Identities::default(),
+            allowed: None,
+            offline: OfflineAccess::default(),
+        }
+    }
+
+    /// Goes by what the API has answered: `fields` are the values of `WWW-Authenticate`, which may say where its
+    /// metadata are and which scope it wants.
+    ///
+    /// # Errors
+    /// `resource_metadata.url`.
+    pub fn challenge<'a>(
+        mut self,
+        fields: impl IntoIterator<Item = &'a [u8]> + Clone,
+    ) -> Result<Self, Error> {
+        self.discovery = self.discovery.challenge(fields.clone())?;
+        let (challenges, _) = challenge::readable_fields(fields);
+        let mut scopes = challenges
+            .iter()
+            .filter_map(|challenge| challenge.param("scope"));
+        self.challenged = scopes
+            .find_map(|names| Scope::parse(names).ok())
+            .filter(|s| !s.is_empty());
+        Ok(self)
+    }
+
+    /// Beside what was granted before, which a wider request must not lose.
+    #[must_use]
+    pub fn granted(mut self, scope: Scope) -> Self {
+        self.granted = scope;
+        self
+    }
+
+    /// By this grant.
+    #[must_use]
+    pub const fn way(mut self, way: Way) -> Self {
+        self.way = way;
+        self
+    }
+
+    /// As one of these clients.
+    #[must_use]
+    pub fn identities(mut self, identities: Identities) -> Self {
+        self.identities = identities;
+        self
+    }
+
+    /// From these authorization servers alone, whichever others the API names (RFC 9728 section 7.6).
+    #[must_use]
+    pub fn allow(mut self, issuers: impl IntoIterator<Item = Issuer>) -> Self {
+        self.allowed = Some(issuers.into_iter().collect());
+        self
+    }
+
+    /// For tokens that last so long.
+    #[must_use]
+    pub const fn offline(mut self, offline: OfflineAccess) -> Self {
+        self.offline = offline;
+        self
+    }
+
+    /// Which of the servers that the API names is asked: the one that a client is known at, or else the first that
+    /// is allowed.
+    ///
+    /// # Errors
+    /// `connect.issuer` if the client was registered by hand at another one: its credentials are not tried elsewhere.
+    /// `connect.server_not_allowed`, `resource_metadata.no_authorization_server`.
+    fn server_of(&self, resource: &ProtectedResource) -> Result<Issuer, Error> {
+        let named = &resource.authorization_servers;
+        if named.is_empty() {
+            return Err(ProtocolViolation::ResourceMetadataNoServer.into());
+        }
+        let is_allowed = |issuer: &&Issuer| {
+            let allowed = self.allowed.as_ref();
+            allowed.is_none_or(|allowed| allowed.contains(issuer))
+        };
+        let mut candidates = named.iter().filter(is_allowed);
+        let list = || {
+            named
+                .iter()
+                .map(Issuer::as_str)
+                .collect::<Vec<_>>()
+                .join(" ")
+        };
+        let chosen = match &self.identities.preregistered {
+            Some(client) => candidates
+                .find(|issuer| **issuer == client.issuer)
+                .ok_or_else(|| {
+                    let both =
+                        format!("it is known at {}, the API names {}", client.issuer, list());
+                    Error::from(ValidationFailure::ConnectIssuer).about(&both)
+                }),
+            None => {
+                let candidates: Vec<_> = candidates.collect();
+                let known = candidates
+                    .iter()
+                    .find(|issuer| self.identities.is_known_at(issuer));
+                let chosen = known.or(candidates.first()).copied();
+                chosen.ok_or_else(|| Error::from(Misuse::ConnectServer).about(&list()))
+            }
+        };
+        chosen.cloned()
+    }
+
+    /// Who named the server: the caller, by a list or a registration, or the API alone.
+    fn reach(&self, issuer: &Issuer) -> Reach {
+        let allowed = self.allowed.iter().flatten();
+        let client = self.identities.preregistered.iter();
+        let mut named = allowed.chain(client.map(|client| &client.issuer));
+        match named.any(|named| named == issuer) {
+            true => Reach::Any,
+            false => Reach::Public,
+        }
+    }
+
+    fn discovery_of(&self, resource: &ProtectedResource) -> Result<Discovery, Error> {
+        let issuer = self.server_of(resource)?;
+        let reach = self.reach(&issuer);
+        let mut request = DiscoveryRequest::new(issuer).reach(reach);
+        request.transport = self.discovery.transport;
+        Ok(Discovery::new(request))
+    }
+
+    fn connection(self, resource: ProtectedResource, server: Server) -> Result<Connection, Error> {
+        check_way(self.way, &server)?;
+        let client = self.identities.choose(self.way, &server)?;
+        let source = ScopeSource {
+            granted: &self.granted,
+            challenged: self.challenged.as_ref(),
+            supported: resource.scopes_supported.as_ref(),
+        };
+        let scope = source.scope();
+        let scope = match self.offline {
+            OfflineAccess::WhereListed if lists_offline_access(&server) => {
+                let offline = Scope::collect(["offline_access"].into_iter());
+                Some(scope.unwrap_or_default().union(&offline))
+            }
+            OfflineAccess::WhereListed | OfflineAccess::AsGiven => scope,
+        };
+        Ok(Connection {
+            client,
+            way: self.way,
+            scope,
+            server,
+            resource,
+        })
+    }
+}
+
+/// Asks the API about itself, then one of the servers that it names, and says how tokens are to be had.
+pub(crate) fn connect(
+    request: ConnectRequest,
+) -> impl Exchange<Output = Connection> + Send + use<> {
+    ResourceDiscovery::new(request.discovery.clone()).then(move |_, resource| {
+        let discovery = request.discovery_of(&resource)?;
+        Ok(discovery.and_then(move |_, server| request.connection(resource, server)))
+    })
+}
+
+/// Whether the server can be asked in this way.
+///
+/// # Errors
+/// `pkce.unsupported`, `pkce.s256_unsupported`: "If code_challenge_methods_supported is absent, the authorization server
+/// does not support PKCE and MCP clients MUST refuse to proceed." `connect.way` if the server takes no identity
+/// assertions.
+fn check_way(way: Way, server: &Server) -> Result<(), Error> {
+    match way {
+        Way::AuthorizationCode => match server.code_challenge_methods() {
+            None => Err(Misuse::PkceUnsupported.into()),
+            Some(methods) if !methods.iter().any(|method| method == "S256") => {
+                Err(Misuse::PkceS256Unsupported.into())
+            }
+            Some(_) => Ok(()),
+        },
+        Way::ClientCredentials => Ok(()),
+        Way::IdentityAssertion => {
+            let profiles = server.list("authorization_grant_profiles_supported", &[]);
+            match profiles.iter().any(|profile| profile == ID_JAG) {
+                true => Ok(()),
+                false => Err(Error::from(Misuse::ConnectWay).about(ID_JAG)),
+            }
+        }
+    }
+}
+
+fn lists_offline_access(server: &Server) -> bool {
+    let listed = server.list("scopes_supported", &[]);
+    listed.iter().any(|name| name == "offline_access")
+}
+
+impl Connection {
+    /// What to ask for with each request for tokens: the scope, and always the resource (RFC 8707 section 2), so that
+    /// a token is good for nobody else.
+    ///
+    /// # Errors
+    /// `resource.syntax`.
+    pub fn token_request(&self) -> Result<TokenRequest, Error> {
+        let scope = self.scope.clone().unwrap_or_default();
+        TokenRequest::from(scope).resource(self.resource.resource.as_str())
+    }
+}

@@ -1,0 +1,21 @@
+//! What a client of the Model Context Protocol declares as it begins.
+
+/// An extension of the protocol's authorization, to be declared where it is configured and nowhere else.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Extension {
+    /// Programs that act for themselves.
+    ClientCredentials,
+    /// Organizations whose identity provider decides.
+    EnterpriseManaged,
+}
+
+impl Extension {
+    /// Its key among the `extensions` of the client's capabilities.
+    pub const fn capability(self) -> &'static str {
+        match self {
+            Self::ClientCredentials => "io.modelcontextprotocol/oauth-client-credentials",
+            Self::EnterpriseManaged => "io.modelcontextprotocol/enterprise-managed-authorization",
+        }
+    }
+}

@@ -1,0 +1,289 @@
+#![allow(clippy::unwrap_used, clippy::panic)] // a test that fails says so
+
+use super::*;
+use crate::client_id::ClientId;
+use crate::exchange::{Input, Step};
+use crate::testing::{at, code, json};
+
+const RESOURCE: &str = r#"{"resource":"https://mcp.example/mcp","scopes_supported":["a","b"],
+    "authorization_servers":["https://one.example","https://two.example"]}"#;
+const CIMD: &str = r#""client_id_metadata_document_supported":true,"#;
+const DCR: &str = r#""registration_endpoint":"https://one.example/register","#;
+
+fn issuer(text: &str) -> Issuer {
+    Issuer::parse(text).unwrap()
+}
+
+fn ask() -> ConnectRequest {
+    ConnectRequest::new("https://mcp.example/mcp").unwrap()
+}
+
+fn document() -> Option<ClientId> {
+    Some(ClientId::new("https://app.example/client.json"))
+}
+
+/// Metadata of a server, with these members.
+fn server(issuer: &str, members: &str) -> String {
+    format!(
+        r#"{{"issuer":"{issuer}",{members}"authorization_endpoint":"{issuer}/authorize",
+        "token_endpoint":"{issuer}/token","code_challenge_methods_supported":["S256"]}}"#
+    )
+}
+
+struct Met {
+    /// Whom was asked, and whether at public addresses alone.
+    asked: Vec<(String, Reach)>,
+    outcome: Result<Connection, Error>,
+}
+
+/// Has the resource say `resource`, and each server `members`.
+fn met_with(request: ConnectRequest, resource: &str, members: &str) -> Met {
+    let mut exchange = connect(request);
+    let (mut asked, mut input) = (Vec::new(), Input::Begin);
+    let outcome = loop {
+        input = match exchange.resume(&at(), input) {
+            Ok(Step::Send(request)) => {
+                let host = request.uri().host().unwrap().to_owned();
+                let reach = request.extensions().get().copied().unwrap_or_default();
+                let reply = match host.as_str() {
+                    "mcp.example" => json(200, resource),
+                    host => json(200, &server(&format!("https://{host}"), members)),
+                };
+                asked.push((host, reach));
+                Input::Reply(reply)
+            }
+            Ok(Step::Done(connection)) => break Ok(connection),
+            Ok(step) => panic!("{step:?}"),
+            Err(error) => break Err(error),
+        }
+    };
+    Met { asked, outcome }
+}
+
+fn met(request: ConnectRequest, members: &str) -> Met {
+    met_with(request, RESOURCE, members)
+}
+
+#[test]
+fn an_api_says_who_its_server_is_and_what_to_ask_for() {
+    let met = met(ask(), DCR);
+    let hosts = [
+        ("mcp.example".to_owned(), Reach::Any),
+        ("one.example".to_owned(), Reach::Public),
+    ];
+    assert_eq!(met.asked, hosts);
+    let connection = met.outcome.unwrap();
+    assert_eq!(connection.server.issuer().as_str(), "https://one.example");
+    // Whoever named it names its endpoints too.
+    assert_eq!(connection.server.reach(), Reach::Public);
+    assert_eq!(connection.scope.as_ref().map(Scope::as_str), Some("a b"));
+    let register = "https://one.example/register".parse().unwrap();
+    assert_eq!(connection.client, ClientChoice::Register(register));
+    let request = connection.token_request().unwrap();
+    let resources: Vec<_> = request
+        .named("resource")
+        .map(|uri| uri.expose().as_str())
+        .collect();
+    assert_eq!(resources, ["https://mcp.example/mcp"]);
+}
+
+#[test]
+fn the_client_is_chosen_in_one_order() {
+    let everything = || Identities {
+        registered: vec![BoundClient {
+            issuer: issuer("https://one.example"),
+            client_id: ClientId::new("before"),
+        }],
+        metadata_document: document(),
+        ..Identities::preregistered(issuer("https://one.example"), ClientId::new("by-hand"))
+    };
+    let both = format!("{CIMD}{DCR}");
+    let chosen = |identities: Identities, members: &str| {
+        met(ask().identities(identities), members)
+            .outcome
+            .unwrap()
+            .client
+    };
+    let id = |choice: ClientChoice| match choice {
+        ClientChoice::Registered(client) => client.client_id.as_str().to_owned(),
+        ClientChoice::MetadataDocument(id) => id.as_str().to_owned(),
+        ClientChoice::Register(_) => "register".to_owned(),
+        ClientChoice::Ask => "ask".to_owned(),
+    };
+    let mut left = everything();
+    assert_eq!(id(chosen(left.clone(), &both)), "by-hand");
+    left.preregistered = None;
+    assert_eq!(id(chosen(left.clone(), &both)), "before");
+    left.registered.clear();
+    assert_eq!(
+        id(chosen(left.clone(), &both)),
+        "https://app.example/client.json"
+    );
+    assert_eq!(id(chosen(left.clone(), DCR)), "register");
+    left.metadata_document = None;
+    assert_eq!(id(chosen(left.clone(), &both)), "register");
+    left.dynamic_registration = DynamicRegistration::Never;
+    assert_eq!(id(chosen(left.clone(), &both)), "ask");
+    assert_eq!(id(chosen(Identities::default(), "")), "ask");
+}
+
+#[test]
+fn credentials_are_the_one_servers_that_they_were_made_for() {
+    // The second of the servers that the API names is the one that is known: it is asked, by its own credentials.
+    let second = Identities::preregistered(issuer("https://two.example"), ClientId::new("id"));
+    let known = met(ask().identities(second), DCR);
+    assert_eq!(
+        known.asked.last(),
+        Some(&("two.example".to_owned(), Reach::Any))
+    );
+    let two = known.outcome.unwrap();
+    assert_eq!(two.server.issuer().as_str(), "https://two.example");
+
+    // No other server is even asked about itself.
+    let moved = Identities::preregistered(issuer("https://old.example"), ClientId::new("id"));
+    let moved = met(ask().identities(moved), DCR);
+    assert_eq!(moved.asked.len(), 1);
+    assert_eq!(code(moved.outcome).map(drop), Err("connect.issuer"));
+
+    // Whoever chooses without the API is told the same.
+    let known = Identities::preregistered(issuer("https://old.example"), ClientId::new("id"));
+    let new = Server::new(issuer("https://new.example"));
+    let refused = known.choose(Way::AuthorizationCode, &new);
+    assert_eq!(code(refused).map(drop), Err("connect.issuer"));
+
+    let registered = Identities {
+        registered: vec![
+            BoundClient {
+                issuer: issuer("https://old.example"),
+                client_id: ClientId::new("old"),
+            },
+            BoundClient {
+                issuer: issuer("https://two.example"),
+                client_id: ClientId::new("two"),
+            },
+        ],
+        ..Identities::default()
+    };
+    let two = met(ask().identities(registered), DCR).outcome.unwrap();
+    let ClientChoice::Registered(client) = two.client else {
+        panic!("{:?}", two.client)
+    };
+    assert_eq!(client.client_id.as_str(), "two");
+    assert_eq!(&client.issuer, two.server.issuer());
+}
+
+#[test]
+fn servers_that_are_not_allowed_are_not_asked() {
+    let second = met(ask().allow([issuer("https://two.example")]), "");
+    assert_eq!(
+        second.asked.last(),
+        Some(&("two.example".to_owned(), Reach::Any))
+    );
+    assert!(second.outcome.is_ok());
+    let none = met(ask().allow([issuer("https://mine.example")]), "");
+    assert_eq!(none.asked.len(), 1);
+    assert_eq!(
+        code(none.outcome).map(drop),
+        Err("connect.server_not_allowed")
+    );
+    // A client that is known at a server that is not allowed is not used there.
+    let known = Identities::preregistered(issuer("https://one.example"), ClientId::new("id"));
+    let request = ask()
+        .identities(known)
+        .allow([issuer("https://two.example")]);
+    assert_eq!(
+        code(met(request, "").outcome).map(drop),
+        Err("connect.issuer")
+    );
+    let silent = r#"{"resource":"https://mcp.example/mcp"}"#;
+    let silent = met_with(ask(), silent, "");
+    assert_eq!(
+        code(silent.outcome).map(drop),
+        Err("resource_metadata.no_authorization_server")
+    );
+}
+
+#[test]
+fn a_way_that_the_server_does_not_offer_is_refused() {
+    let without = |old: &str, new: &str| {
+        let mut exchange = connect(ask());
+        let mut input = Input::Begin;
+        loop {
+            input = match exchange.resume(&at(), input) {
+                Ok(Step::Send(request)) if request.uri().host() == Some("mcp.example") => {
+                    Input::Reply(json(200, RESOURCE))
+                }
+                Ok(Step::Send(_)) => {
+                    let text = server("https://one.example", "").replace(old, new);
+                    Input::Reply(json(200, &text))
+                }
+                Ok(step) => panic!("{step:?}"),
+                Err(error) => return error.code(),
+            }
+        }
+    };
+    assert_eq!(
+        without("code_challenge_methods_supported", "x"),
+        "pkce.unsupported"
+    );
+    assert_eq!(without("S256", "plain"), "pkce.s256_unsupported");
+
+    let refused = met(ask().way(Way::IdentityAssertion), "").outcome;
+    assert_eq!(code(refused).map(drop), Err("connect.way"));
+    let profiles = format!(r#""authorization_grant_profiles_supported":["{ID_JAG}"],"#);
+    let vouched = met(ask().way(Way::IdentityAssertion), &profiles).outcome;
+    assert_eq!(vouched.unwrap().way, Way::IdentityAssertion);
+
+    let itself = met(ask().way(Way::ClientCredentials), DCR).outcome;
+    assert_eq!(code(itself).map(drop), Err("client_auth.no_usable_method"));
+    let by_hand = Identities::preregistered(issuer("https://one.example"), ClientId::new("id"));
+    let itself = ask().way(Way::ClientCredentials).identities(by_hand);
+    assert!(met(itself, DCR).outcome.is_ok());
+}
+
+#[test]
+fn what_the_challenge_says_is_followed() {
+    let place = "https://mcp.example/.well-known/oauth-protected-resource/mcp";
+    let field = format!("Bearer scope=\"x\", resource_metadata=\"{place}\"");
+    let challenged = ask().challenge([field.as_bytes()]).unwrap();
+    let challenged = challenged.granted(Scope::parse("a").unwrap());
+    let met_so = met(challenged, "");
+    assert_eq!(
+        met_so.asked.first(),
+        Some(&("mcp.example".to_owned(), Reach::Public))
+    );
+    let scope = met_so.outcome.unwrap().scope;
+    assert_eq!(scope.as_ref().map(Scope::as_str), Some("a x"));
+
+    let elsewhere = ask().challenge([&b"Bearer resource_metadata=\"https://evil.example/\""[..]]);
+    assert_eq!(code(elsewhere).map(drop), Err("resource_metadata.url"));
+
+    let offline = ask().offline(OfflineAccess::WhereListed);
+    let listed = r#""scopes_supported":["offline_access"],"#;
+    for (members, scope) in [(listed, "a b offline_access"), ("", "a b")] {
+        let scopes = met(offline.clone(), members).outcome.unwrap().scope;
+        assert_eq!(scopes.as_ref().map(Scope::as_str), Some(scope));
+    }
+}
+
+#[test]
+fn nobody_is_asked_again_and_again() {
+    let scope = |names: &str| Scope::parse(names).unwrap();
+    let mut budget = StepUpBudget::new(scope("a"));
+    assert_eq!(code(budget.next(None)), Err("step_up.empty"));
+    assert_eq!(
+        code(budget.next(Some(&Scope::none()))),
+        Err("step_up.empty")
+    );
+    assert_eq!(
+        code(budget.next(Some(&scope("a")))),
+        Err("step_up.repeated")
+    );
+    assert_eq!(budget.next(Some(&scope("b"))).unwrap().as_str(), "a b");
+    assert_eq!(
+        code(budget.next(Some(&scope("b")))),
+        Err("step_up.repeated")
+    );
+    assert_eq!(budget.next(Some(&scope("c"))).unwrap().as_str(), "a b c");
+    assert_eq!(code(budget.next(Some(&scope("d")))), Err("step_up.limit"));
+}

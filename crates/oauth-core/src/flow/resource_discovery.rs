@@ -1,0 +1,267 @@
+//! Finding what a protected resource says about itself: where its challenge says, or else at its well-known
+//! places.
+//!
+//! RFC 9728 <https://www.rfc-editor.org/rfc/rfc9728#section-3.1>; the second place is that of the Model Context
+//! Protocol.
+
+mod signed;
+#[cfg(test)]
+mod tests;
+
+use std::collections::VecDeque;
+use std::fmt;
+use std::sync::Arc;
+
+use crate::address::Reach;
+use crate::call::Call;
+use crate::challenge;
+use crate::client_config::ClientConfig;
+use crate::endpoint::Endpoint as _;
+use crate::endpoint::resource_metadata::ResourceMetadata;
+use crate::error::{Error, Kind, Misuse, ValidationFailure};
+use crate::exchange::{Exchange, Input, Step};
+use crate::issuer::Issuer;
+use crate::jose::KeySet;
+use crate::json::{Map, Value};
+use crate::moment::Moment;
+use crate::protected_resource::{ProtectedResource, ResourceIdentifier, ResourceMatch};
+use crate::server::Server;
+use crate::url::{Transport, Url};
+
+use signed::{Signed, Verdict};
+
+/// How to find the metadata of a resource, for [`crate::discover_resource`].
+#[derive(Debug, Clone)]
+pub struct ResourceDiscoveryRequest {
+    resource: ResourceIdentifier,
+    challenged: Option<Url>,
+    matching: ResourceMatch,
+    trusted: Vec<(String, Arc<KeySet>)>,
+    pub(crate) transport: Transport,
+}
+
+impl ResourceDiscoveryRequest {
+    /// Asks at the place that is built from the identifier of the resource (RFC 9728 section 3.1).
+    pub fn new(resource: ResourceIdentifier) -> Self {
+        Self {
+            resource,
+            challenged: None,
+            matching: ResourceMatch::Identical,
+            trusted: Vec::new(),
+            transport: Transport::Https,
+        }
+    }
+
+    /// Asks where a challenge of the resource says, and nowhere else, if it says (section 5.1): `fields` are the
+    /// values of `WWW-Authenticate`, of whose challenges any may have the parameter `resource_metadata`.
+    ///
+    /// Whoever answers for the resource chooses this URL: it has to be of the resource's own origin, and its
+    /// requests are marked with [`Reach::Public`].
+    ///
+    /// # Errors
+    /// `resource_metadata.url`.
+    pub fn challenge<'a>(
+        mut self,
+        fields: impl IntoIterator<Item = &'a [u8]>,
+    ) -> Result<Self, Error> {
+        let (challenges, _) = challenge::readable_fields(fields);
+        let mut named = challenges.iter();
+        let Some(text) = named.find_map(|challenge| challenge.param("resource_metadata")) else {
+            return Ok(self);
+        };
+        let refused = || Error::from(ValidationFailure::ResourceMetadataUrl).about(text);
+        let url = Url::parse(text).map_err(|_| refused())?;
+        let is_allowed =
+            url.require(self.transport).is_ok() && url.same_origin(self.resource.url());
+        if !is_allowed {
+            return Err(refused());
+        }
+        self.challenged = Some(url);
+        Ok(self)
+    }
+
+    /// Which resource the document may be about. With [`ResourceMatch::Parent`] the place of the whole origin is
+    /// asked as well, if there is nothing at the resource's own.
+    #[must_use]
+    pub const fn matching(mut self, matching: ResourceMatch) -> Self {
+        self.matching = matching;
+        self
+    }
+
+    /// Trusts what this issuer has signed with these keys (section 2.2): of `signed_metadata` that are good the
+    /// values win over those beside them. All others are ignored, as are all without this.
+    #[must_use]
+    pub fn trust(mut self, issuer: impl Into<String>, keys: KeySet) -> Self {
+        self.trusted.push((issuer.into(), Arc::new(keys)));
+        self
+    }
+
+    fn places(&self) -> VecDeque<Url> {
+        if let Some(url) = &self.challenged {
+            return VecDeque::from([url.clone()]);
+        }
+        let own = self.resource.well_known();
+        let root = self.resource.root().well_known();
+        match self.matching {
+            ResourceMatch::Parent if root != own => VecDeque::from([own, root]),
+            ResourceMatch::Parent | ResourceMatch::Identical => VecDeque::from([own]),
+        }
+    }
+
+    /// The resource in the place of an authorization server: nothing of it is used but who is asked.
+    fn config(&self) -> Result<ClientConfig, Error> {
+        let origin = Issuer::parse_over(&self.resource.url().origin(), self.transport)?;
+        let reach = match &self.challenged {
+            Some(_) => Reach::Public,
+            None => Reach::Any,
+        };
+        let server = Server::new(origin).with_transport(self.transport);
+        Ok(ClientConfig::anonymous(server.with_reach(reach)))
+    }
+}
+
+/// Asks for the metadata of a resource, place after place.
+pub struct ResourceDiscovery {
+    request: ResourceDiscoveryRequest,
+    places: VecDeque<Url>,
+    /// The first error that tells more than that nothing is there.
+    error: Option<Error>,
+    state: State,
+}
+
+enum State {
+    Fresh,
+    Asking(Arc<ClientConfig>, Box<Call<ResourceMetadata>>),
+    Verifying(Box<Signed>),
+    Over,
+}
+
+impl ResourceDiscovery {
+    pub(crate) fn new(request: ResourceDiscoveryRequest) -> Self {
+        let places = request.places();
+        Self {
+            request,
+            places,
+            error: None,
+            state: State::Fresh,
+        }
+    }
+
+    fn ask(
+        &mut self,
+        at: &Moment,
+        config: Arc<ClientConfig>,
+    ) -> Result<Step<ProtectedResource>, Error> {
+        let Some(place) = self.places.pop_front() else {
+            return Err(self.error.take().unwrap_or_else(|| Misuse::Over.into()));
+        };
+        let call = Box::new(Call::new(Arc::clone(&config), ResourceMetadata { place }));
+        self.asked(at, config, call, Input::Begin)
+    }
+
+    fn asked(
+        &mut self,
+        at: &Moment,
+        config: Arc<ClientConfig>,
+        mut call: Box<Call<ResourceMetadata>>,
+        input: Input,
+    ) -> Result<Step<ProtectedResource>, Error> {
+        match call.resume(at, input) {
+            Ok(Step::Done(document)) => self.found(at, document),
+            Ok(Step::Send(request)) => {
+                self.state = State::Asking(config, call);
+                Ok(Step::Send(request))
+            }
+            // A document is fetched without pauses, signatures or verification.
+            Ok(Step::Sleep(_) | Step::Sign(_) | Step::Verify(_)) => Err(Misuse::OutOfOrder.into()),
+            Err(error) if is_worth_another_place(&error) => {
+                if self.error.is_none() || matches!(error.kind(), Kind::Malformed(_)) {
+                    self.error = Some(error);
+                }
+                self.ask(at, config)
+            }
+            Err(error) => Err(error),
+        }
+    }
+
+    /// A document was found: of what is signed in it, a trusted signature is looked for first.
+    fn found(
+        &mut self,
+        at: &Moment,
+        document: Map<String, Value>,
+    ) -> Result<Step<ProtectedResource>, Error> {
+        match Signed::of(document, &self.request.trusted, at.now()) {
+            Ok(signed) => self.verify(signed),
+            Err(document) => self.read(document, None),
+        }
+    }
+
+    fn verify(&mut self, mut signed: Box<Signed>) -> Result<Step<ProtectedResource>, Error> {
+        match signed.next() {
+            Some(job) => {
+                self.state = State::Verifying(signed);
+                Ok(Step::Verify(job))
+            }
+            None => self.read(signed.ignored(), None),
+        }
+    }
+
+    fn read(
+        &self,
+        document: Map<String, Value>,
+        signed_by: Option<String>,
+    ) -> Result<Step<ProtectedResource>, Error> {
+        let ResourceDiscoveryRequest {
+            resource,
+            matching,
+            transport,
+            ..
+        } = &self.request;
+        let read = ProtectedResource::read_over(resource, document, *matching, *transport);
+        let read = read.map_err(|error| error.at_endpoint(ResourceMetadata::NAME))?;
+        Ok(Step::Done(ProtectedResource { signed_by, ..read }))
+    }
+}
+
+/// A page that is not there, or is something else, says little about the next place. A redirect, a server in
+/// trouble, a document about another resource and a lost reply end the search.
+fn is_worth_another_place(error: &Error) -> bool {
+    match error.kind() {
+        Kind::Denied(server) => {
+            let status = server.status().unwrap_or_default();
+            (400..500).contains(&status) && !matches!(status, 408 | 429)
+        }
+        Kind::Malformed(_) => ["reply.content_type", "reply.json"].contains(&error.code()),
+        _ => false,
+    }
+}
+
+impl Exchange for ResourceDiscovery {
+    type Output = ProtectedResource;
+
+    fn resume(&mut self, at: &Moment, input: Input) -> Result<Step<ProtectedResource>, Error> {
+        match (std::mem::replace(&mut self.state, State::Over), input) {
+            (State::Fresh, Input::Begin) => {
+                let config = Arc::new(self.request.config()?);
+                self.ask(at, config)
+            }
+            (State::Asking(config, call), input) => self.asked(at, config, call, input),
+            (State::Verifying(signed), Input::Verified(true)) => {
+                let Verdict { document, issuer } = signed.believed();
+                self.read(document, Some(issuer))
+            }
+            (State::Verifying(signed), Input::Verified(false)) => self.verify(signed),
+            (State::Verifying(_), Input::Lost(cause)) => Err(Error::lost(cause)),
+            (State::Over, _) => Err(Misuse::Over.into()),
+            _ => Err(Misuse::OutOfOrder.into()),
+        }
+    }
+}
+
+impl fmt::Debug for ResourceDiscovery {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("ResourceDiscovery")
+            .field("resource", &self.request.resource)
+            .finish_non_exhaustive()
+    }
+}

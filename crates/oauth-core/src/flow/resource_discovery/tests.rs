@@ -1,0 +1,298 @@
+#![allow(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing)] // a test that fails says so
+
+use bytes::Bytes;
+
+use super::*;
+use crate::base64;
+use crate::error::Cause;
+use crate::http::Response;
+use crate::testing::{NOW, at, code, json, reply};
+
+const KEYS: &str = r#"{"keys":[{"kty":"EC","crv":"P-256",
+    "x":"l8tFrhx-34tV3hRICRDY9zCkDlpBhF42UQUfWVAWBFs",
+    "y":"9VE4jf_Ok_o64zbTTlcuNJajHmt6v9TDVrU0CdvGRDA"}]}"#;
+const GOOD: &str =
+    r#"{"resource":"https://r.example/mcp","authorization_servers":["https://as.example"]}"#;
+const ROOT: &str =
+    r#"{"resource":"https://r.example","authorization_servers":["https://as.example"]}"#;
+const OWN_PLACE: &str = "https://r.example/.well-known/oauth-protected-resource/mcp";
+const ROOT_PLACE: &str = "https://r.example/.well-known/oauth-protected-resource";
+
+fn ask() -> ResourceDiscoveryRequest {
+    ResourceDiscoveryRequest::new(ResourceIdentifier::parse("https://r.example/mcp").unwrap())
+}
+
+fn challenged(field: &str) -> Result<ResourceDiscoveryRequest, Error> {
+    ask().challenge([field.as_bytes()])
+}
+
+/// What an algorithm finds of each key that is tried.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Signature {
+    Good,
+    Bad,
+}
+
+struct Found {
+    /// Where was asked, and whether at public addresses alone.
+    places: Vec<(String, Reach)>,
+    tried: usize,
+    outcome: Result<ProtectedResource, Error>,
+}
+
+impl Found {
+    fn urls(&self) -> Vec<&str> {
+        self.places.iter().map(|(url, _)| url.as_str()).collect()
+    }
+
+    fn code(&self) -> Result<(), &'static str> {
+        self.outcome.as_ref().map(drop).map_err(Error::code)
+    }
+}
+
+fn found(ask: ResourceDiscoveryRequest, replies: Vec<Response<Bytes>>) -> Found {
+    verified(ask, replies, Signature::Good)
+}
+
+fn verified(
+    ask: ResourceDiscoveryRequest,
+    replies: Vec<Response<Bytes>>,
+    signature: Signature,
+) -> Found {
+    let mut exchange = ResourceDiscovery::new(ask);
+    let mut input = Input::Begin;
+    let (mut places, mut tried, mut replies) = (Vec::new(), 0, replies.into_iter());
+    let outcome = loop {
+        input = match exchange.resume(&at(), input) {
+            Ok(Step::Send(request)) => {
+                assert_eq!(request.method(), "GET");
+                assert!(!request.headers().contains_key("authorization"));
+                let reach = request.extensions().get().copied().unwrap_or_default();
+                places.push((request.uri().to_string(), reach));
+                Input::Reply(replies.next().unwrap_or_else(|| json(404, "")))
+            }
+            Ok(Step::Verify(_)) => {
+                tried += 1;
+                Input::Verified(signature == Signature::Good)
+            }
+            Ok(Step::Done(resource)) => break Ok(resource),
+            Ok(step) => panic!("{step:?}"),
+            Err(error) => break Err(error),
+        }
+    };
+    let over = exchange.resume(&at(), Input::Begin);
+    assert_eq!(code(over).map(drop), Err("misuse.over"));
+    Found {
+        places,
+        tried,
+        outcome,
+    }
+}
+
+#[test]
+fn the_resources_own_place_is_asked_and_the_origins_where_a_parent_will_do() {
+    let own = found(ask(), vec![json(200, GOOD)]);
+    assert_eq!(own.places, [(OWN_PLACE.to_owned(), Reach::Any)]);
+    let resource = own.outcome.unwrap();
+    assert_eq!(resource.resource.as_str(), "https://r.example/mcp");
+    assert_eq!(resource.signed_by, None);
+
+    let nothing = found(ask(), vec![json(404, ""), json(200, ROOT)]);
+    assert_eq!(
+        (nothing.urls(), nothing.code()),
+        (vec![OWN_PLACE], Err("denied.http_status"))
+    );
+
+    let parent = found(
+        ask().matching(ResourceMatch::Parent),
+        vec![json(404, ""), json(200, ROOT)],
+    );
+    assert_eq!(parent.urls(), [OWN_PLACE, ROOT_PLACE]);
+    assert_eq!(
+        parent.outcome.unwrap().resource.as_str(),
+        "https://r.example"
+    );
+
+    // Of a resource that is an origin both places are one.
+    let origin = ResourceIdentifier::parse("https://r.example").unwrap();
+    let origin = ResourceDiscoveryRequest::new(origin).matching(ResourceMatch::Parent);
+    assert_eq!(found(origin, vec![]).urls(), [ROOT_PLACE]);
+}
+
+#[test]
+fn a_challenge_says_where_and_its_request_goes_to_public_addresses_alone() {
+    let place = "https://r.example/.well-known/oauth-protected-resource/x";
+    for field in [
+        format!("Bearer resource_metadata=\"{place}\""),
+        format!(
+            "DPoP algs=\"ES256\", Bearer error=\"invalid_token\", resource_metadata=\"{place}\""
+        ),
+        format!("Other resource_metadata=\"{place}\""),
+    ] {
+        let found = found(challenged(&field).unwrap(), vec![json(200, GOOD)]);
+        assert_eq!(found.places, [(place.to_owned(), Reach::Public)], "{field}");
+        assert_eq!(found.code(), Ok(()), "{field}");
+    }
+    // It is about the URL that was asked, not about what its place is built from (section 3.3).
+    let other = GOOD.replace("/mcp", "/x");
+    let field = format!("Bearer resource_metadata=\"{place}\"");
+    let other = found(challenged(&field).unwrap(), vec![json(200, &other)]);
+    assert_eq!(other.code(), Err("resource_metadata.resource"));
+    // Nothing else is asked.
+    let matching = challenged(&field).unwrap().matching(ResourceMatch::Parent);
+    assert_eq!(found(matching, vec![]).urls(), [place]);
+    let silent = challenged("Bearer error=\"invalid_token\"").unwrap();
+    assert_eq!(found(silent, vec![]).urls(), [OWN_PLACE]);
+}
+
+#[test]
+fn a_challenge_that_leads_elsewhere_is_refused_before_anything_is_sent() {
+    for url in [
+        "http://169.254.169.254/latest/meta-data",
+        "http://r.example/.well-known/oauth-protected-resource",
+        "https://r.example:8443/.well-known/oauth-protected-resource",
+        "https://evil.example/.well-known/oauth-protected-resource",
+        "https://r.example.evil.example/",
+        "//evil.example/",
+        "/relative",
+        "",
+    ] {
+        let refused = challenged(&format!("Bearer resource_metadata=\"{url}\""));
+        assert_eq!(
+            code(refused).map(drop),
+            Err("resource_metadata.url"),
+            "{url}"
+        );
+    }
+}
+
+#[test]
+fn what_is_no_answer_to_the_question_ends_the_search() {
+    let parent = || ask().matching(ResourceMatch::Parent);
+    for (first, outcome) in [
+        (
+            reply(302, &[("location", "https://evil.example/")], ""),
+            "reply.redirect",
+        ),
+        (json(500, ""), "denied.busy"),
+        (json(429, ""), "denied.busy"),
+        (
+            json(200, &GOOD.replace("r.example", "s.example")),
+            "resource_metadata.resource",
+        ),
+        (json(200, "[]"), "resource_metadata.malformed"),
+        (json(200, "{}"), "resource_metadata.missing_resource"),
+    ] {
+        let found = found(parent(), vec![first, json(200, ROOT)]);
+        assert_eq!((found.places.len(), found.code()), (1, Err(outcome)));
+    }
+    let html = || reply(200, &[("content-type", "text/html")], "<html>");
+    for first in [html(), json(401, ""), json(403, "{}"), json(405, "")] {
+        let found = found(parent(), vec![first, json(200, ROOT)]);
+        assert_eq!((found.places.len(), found.code()), (2, Ok(())));
+    }
+    let telling = found(parent(), vec![html(), json(404, "")]);
+    assert_eq!(telling.code(), Err("reply.content_type"));
+    let mut lost = ResourceDiscovery::new(parent());
+    let _ = lost.resume(&at(), Input::Begin).unwrap();
+    let lost = lost.resume(&at(), Input::Lost(Cause::unknown("cut")));
+    assert_eq!(code(lost).map(drop), Err("lost"));
+}
+
+#[test]
+fn an_error_names_the_endpoint_and_both_resources() {
+    let other = found(ask(), vec![json(200, ROOT)]);
+    let text = other.outcome.unwrap_err().to_string();
+    assert!(text.starts_with("resource_metadata: "), "{text}");
+    assert!(
+        text.contains("they name https://r.example, asked was https://r.example/mcp ["),
+        "{text}"
+    );
+}
+
+fn signed(claims: &str) -> String {
+    let input = crate::jose::signing_input(r#"{"alg":"ES256"}"#, claims);
+    format!("{input}.{}", base64::url_safe([1; 64]))
+}
+
+fn with_signed(claims: &str) -> Response<Bytes> {
+    let token = signed(claims);
+    let rest = GOOD.strip_suffix('}').unwrap();
+    json(
+        200,
+        &format!(r#"{rest},"signed_metadata":"{token}","x":1}}"#),
+    )
+}
+
+fn trusting() -> ResourceDiscoveryRequest {
+    ask().trust("https://trust.example", KeySet::parse(KEYS).unwrap())
+}
+
+#[test]
+fn values_that_somebody_trusted_has_signed_win() {
+    let claims = format!(
+        r#"{{"iss":"https://trust.example","iat":{NOW},"authorization_servers":["https://signed.example"],
+            "x":2,"signed_metadata":"no"}}"#
+    );
+    let found = found(trusting(), vec![with_signed(&claims)]);
+    assert_eq!(found.tried, 1);
+    let resource = found.outcome.unwrap();
+    assert_eq!(resource.signed_by.as_deref(), Some("https://trust.example"));
+    assert_eq!(
+        resource.authorization_servers[0].as_str(),
+        "https://signed.example"
+    );
+    assert_eq!(resource.metadata["x"], 2);
+    assert!(!resource.metadata.contains_key("iss"));
+    // They are checked as all others are.
+    let other = r#"{"iss":"https://trust.example","resource":"https://s.example/"}"#;
+    let other = super::tests::found(trusting(), vec![with_signed(other)]);
+    assert_eq!(other.code(), Err("resource_metadata.resource"));
+}
+
+#[test]
+fn values_that_nobody_trusted_has_signed_are_ignored() {
+    let claims = |iss: &str, more: &str| {
+        format!(r#"{{"iss":"{iss}","authorization_servers":["https://evil.example"]{more}}}"#)
+    };
+    let trusted = "https://trust.example";
+    let past = format!(r#","exp":{}"#, NOW - 61);
+    for (name, ask, claims, signature) in [
+        ("nobody", ask(), claims(trusted, ""), Signature::Good),
+        ("forged", trusting(), claims(trusted, ""), Signature::Bad),
+        (
+            "another's",
+            trusting(),
+            claims("https://evil.example", ""),
+            Signature::Good,
+        ),
+        (
+            "nobody's",
+            trusting(),
+            r#"{"authorization_servers":["https://evil.example"]}"#.to_owned(),
+            Signature::Good,
+        ),
+        (
+            "expired",
+            trusting(),
+            claims(trusted, &past),
+            Signature::Good,
+        ),
+        ("no object", trusting(), "[]".to_owned(), Signature::Good),
+    ] {
+        let found = verified(ask, vec![with_signed(&claims)], signature);
+        let resource = found.outcome.unwrap();
+        assert_eq!(resource.signed_by, None, "{name}");
+        let servers: Vec<_> = resource
+            .authorization_servers
+            .iter()
+            .map(Issuer::as_str)
+            .collect();
+        assert_eq!(servers, ["https://as.example"], "{name}");
+        assert_eq!(
+            found.tried,
+            usize::from(signature == Signature::Bad),
+            "{name}"
+        );
+    }
+}

@@ -1,0 +1,333 @@
+//! What one protected resource says about itself (RFC 9728), and the identifier by which it is compared.
+
+#[cfg(test)]
+mod tests;
+
+use std::fmt;
+use std::str::FromStr;
+
+use crate::error::{Error, Misuse, ProtocolViolation, ValidationFailure};
+use crate::issuer::Issuer;
+use crate::json::{Map, Value};
+use crate::scope::Scope;
+use crate::url::{Transport, Url};
+
+/// Where the metadata of a resource lie (RFC 9728 section 3).
+const WELL_KNOWN: &str = "/.well-known/oauth-protected-resource";
+
+/// The identifier of a protected resource: an `https` URL without fragment (RFC 9728 section 1.2).
+///
+/// Compared code point by code point, as an issuer is.
+#[derive(Clone, PartialEq, Eq, Hash)]
+pub struct ResourceIdentifier(Url);
+
+/// Which resource a document may be about.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum ResourceMatch {
+    /// The very one that was asked about: "If these values are not identical, the data contained in the response
+    /// MUST NOT be used" (RFC 9728 section 3.3).
+    #[default]
+    Identical,
+    /// Also one that it lies beneath, on the same origin: many servers of the Model Context Protocol name their
+    /// origin. Tokens are then for all that lies beneath that one, so choose it where whoever has the origin
+    /// may have them.
+    Parent,
+}
+
+/// What a resource says about itself, checked.
+#[derive(Debug, Clone)]
+#[non_exhaustive]
+pub struct ProtectedResource {
+    /// Whose metadata they are: what a token is asked for, as its `resource` (RFC 8707).
+    pub resource: ResourceIdentifier,
+    /// The authorization servers that issue tokens for it, in its order; none where it does not say. Anybody may
+    /// name any server: which of them is trusted, the caller decides (section 7.6).
+    pub authorization_servers: Vec<Issuer>,
+    /// The scopes that it has use for; nothing where it does not say.
+    pub scopes_supported: Option<Scope>,
+    /// Whether it takes tokens alone that are bound to a DPoP key (RFC 9449).
+    pub requires_dpop: bool,
+    /// Whether it takes tokens alone that are bound to a certificate (RFC 8705).
+    pub requires_mtls: bool,
+    /// The algorithms by which it takes DPoP proofs; nothing where it does not say.
+    pub dpop_algs: Option<Vec<String>>,
+    /// Whose signature the values have (section 2.2); nothing where they have none that the caller trusts.
+    pub signed_by: Option<String>,
+    /// Every member, those that no standard defines included.
+    pub metadata: Map<String, Value>,
+    /// The authorization servers that are left out, for what they are called cannot be an issuer.
+    pub ignored: Vec<String>,
+}
+
+impl ResourceIdentifier {
+    /// An `https` identifier, kept as it is written.
+    ///
+    /// # Errors
+    /// `resource.syntax`, `url.insecure`.
+    pub fn parse(text: &str) -> Result<Self, Error> {
+        Self::parse_over(text, Transport::Https)
+    }
+
+    pub(crate) fn parse_over(text: &str, transport: Transport) -> Result<Self, Error> {
+        let syntax = |_| Error::from(Misuse::ResourceSyntax).about(text);
+        let url = Url::parse(text).map_err(syntax)?;
+        url.require(transport)?;
+        Ok(Self(url))
+    }
+
+    /// The canonical identifier of a server by the URL at which it is used (Model Context Protocol, "Canonical
+    /// Server URI"): scheme and host in lower case, without a needless port, and without the slash of an empty path.
+    ///
+    /// # Errors
+    /// Those of [`Self::parse`].
+    pub fn of_server(url: &str) -> Result<Self, Error> {
+        Self::parse(url).map(|written| written.canonical())
+    }
+
+    #[must_use]
+    pub(crate) fn canonical(self) -> Self {
+        let url = &self.0;
+        let path = match url.path() {
+            "/" => "",
+            path => path,
+        };
+        let query = url.query().map(|query| format!("?{query}"));
+        let text = format!("{}{path}{}", url.origin(), query.unwrap_or_default());
+        // Only parts of a URL that was already read are put together here.
+        Url::parse(&text).map_or(self, Self)
+    }
+
+    /// The text, as it was given.
+    pub fn as_str(&self) -> &str {
+        self.0.as_str()
+    }
+
+    /// The identifier as a URL.
+    pub const fn url(&self) -> &Url {
+        &self.0
+    }
+
+    /// Where its metadata lie: "inserting a well-known URI string into the protected resource's resource identifier
+    /// between the host component and the path and/or query components, if any" (section 3.1).
+    pub fn well_known(&self) -> Url {
+        let tail = self.0.path_and_query();
+        let before = self.0.as_str().strip_suffix(tail).unwrap_or_default();
+        // "Any terminating slash following the host component MUST be removed"
+        let tail = match self.0.path() {
+            "/" => tail.strip_prefix('/').unwrap_or(tail),
+            _ => tail,
+        };
+        // Only characters of a URL that was already read are put together here.
+        Url::parse(&format!("{before}{WELL_KNOWN}{tail}")).unwrap_or_else(|_| self.0.clone())
+    }
+
+    /// The resource that is the whole origin.
+    pub(crate) fn root(&self) -> Self {
+        Url::parse(&self.0.origin()).map_or_else(|_| self.clone(), Self)
+    }
+
+    /// Whether a token for this resource may be shown at `url`: it is on the same origin, and this path is its
+    /// path or a parent of it. Two resources on one origin do not cover one another.
+    ///
+    /// A path with an escaped slash is covered by none but an equal one, for servers disagree on where it ends.
+    pub fn covers(&self, url: &Url) -> bool {
+        if self.0.as_str() == url.as_str() {
+            return true;
+        }
+        if !self.0.same_origin(url) || self.0.query().is_some_and(|own| url.query() != Some(own)) {
+            return false;
+        }
+        let (own, path) = (self.0.path(), url.path());
+        let lower = path.to_ascii_lowercase();
+        if lower.contains("%2f") || lower.contains("%5c") {
+            return own == path;
+        }
+        let own = own.strip_suffix('/').unwrap_or(own);
+        let below = path.strip_prefix(own);
+        below.is_some_and(|below| below.is_empty() || below.starts_with('/'))
+    }
+
+    /// Whether both are one resource: equal texts, or the two ways to write an empty path, from which the same
+    /// place of metadata is built.
+    fn is(&self, named: &str) -> bool {
+        let bare = |text: &str| match text.strip_suffix('/') {
+            Some(origin) if self.0.path().len() < 2 && self.0.query().is_none() => {
+                origin.to_owned()
+            }
+            _ => text.to_owned(),
+        };
+        self.as_str() == named || bare(self.as_str()) == bare(named)
+    }
+}
+
+impl ResourceMatch {
+    /// `identical` or `parent`.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Identical => "identical",
+            Self::Parent => "parent",
+        }
+    }
+}
+
+impl ProtectedResource {
+    /// Reads a document that was fetched for `asked`. Whose it is is compared before anything else is read.
+    ///
+    /// # Errors
+    /// `resource_metadata.*`.
+    pub fn read(
+        asked: &ResourceIdentifier,
+        document: Map<String, Value>,
+        matching: ResourceMatch,
+    ) -> Result<Self, Error> {
+        Self::read_over(asked, document, matching, Transport::Https)
+    }
+
+    pub(crate) fn read_over(
+        asked: &ResourceIdentifier,
+        document: Map<String, Value>,
+        matching: ResourceMatch,
+        transport: Transport,
+    ) -> Result<Self, Error> {
+        let resource = match member(&document, "resource") {
+            None => return Err(ProtocolViolation::ResourceMetadataNoResource.into()),
+            Some(Value::String(named)) => compared(asked, named, matching, transport)?,
+            Some(_) => return Err(malformed("resource")),
+        };
+        let (authorization_servers, ignored) = servers(&document, transport)?;
+        check_bearer_methods(&document)?;
+        let scopes = list(&document, "scopes_supported")?.filter(|names| !names.is_empty());
+        let scopes =
+            scopes.map(|names| Scope::of(names).map_err(|_| malformed("scopes_supported")));
+        let algs = list(&document, "dpop_signing_alg_values_supported")?;
+        let read = Self {
+            resource,
+            authorization_servers,
+            scopes_supported: scopes.transpose()?,
+            requires_dpop: flag(&document, "dpop_bound_access_tokens_required")?,
+            requires_mtls: flag(&document, "tls_client_certificate_bound_access_tokens")?,
+            dpop_algs: algs.map(|algs| algs.into_iter().map(str::to_owned).collect()),
+            signed_by: None,
+            ignored,
+            metadata: Map::new(),
+        };
+        Ok(Self {
+            metadata: document,
+            ..read
+        })
+    }
+}
+
+/// The resource that a document names, if it may be about that one.
+fn compared(
+    asked: &ResourceIdentifier,
+    named: &str,
+    matching: ResourceMatch,
+    transport: Transport,
+) -> Result<ResourceIdentifier, Error> {
+    let other = || {
+        let both = format!("they name {named}, asked was {}", asked.as_str());
+        Err(Error::from(ValidationFailure::ResourceMetadataResource).about(&both))
+    };
+    // What cannot be read can be no resource that was asked about.
+    let Ok(resource) = ResourceIdentifier::parse_over(named, transport) else {
+        return other();
+    };
+    // "identical": what the parser has put in lower case is another text.
+    let is_as_written = resource.as_str() == named;
+    let is_allowed = match matching {
+        ResourceMatch::Identical => asked.is(named),
+        ResourceMatch::Parent => asked.is(named) || resource.covers(asked.url()),
+    };
+    match is_as_written && is_allowed {
+        true => Ok(resource),
+        false => other(),
+    }
+}
+
+/// The issuers of a list, and what of it cannot be one.
+fn servers(
+    document: &Map<String, Value>,
+    transport: Transport,
+) -> Result<(Vec<Issuer>, Vec<String>), Error> {
+    let Some(named) = list(document, "authorization_servers")? else {
+        return Ok((Vec::new(), Vec::new()));
+    };
+    let (mut issuers, mut ignored) = (Vec::new(), Vec::new());
+    for name in named {
+        match Issuer::parse_over(name, transport) {
+            Ok(issuer) if issuers.contains(&issuer) => {}
+            Ok(issuer) => issuers.push(issuer),
+            Err(_) => ignored.push(name.to_owned()),
+        }
+    }
+    match issuers.is_empty() {
+        true => Err(ProtocolViolation::ResourceMetadataNoServer.into()),
+        false => Ok((issuers, ignored)),
+    }
+}
+
+/// Tokens are sent in the header alone: never in a URL, and not in bodies of the caller's (RFC 6750 section 2).
+fn check_bearer_methods(document: &Map<String, Value>) -> Result<(), Error> {
+    match list(document, "bearer_methods_supported")? {
+        Some(methods) if !methods.contains(&"header") => {
+            let taken = methods.join(" ");
+            Err(Error::from(ProtocolViolation::ResourceMetadataBearerMethods).about(&taken))
+        }
+        _ => Ok(()),
+    }
+}
+
+/// A member; `null` counts as absent.
+fn member<'a>(document: &'a Map<String, Value>, name: &str) -> Option<&'a Value> {
+    document
+        .get(name)
+        .filter(|value| !matches!(value, Value::Null))
+}
+
+fn list<'a>(document: &'a Map<String, Value>, name: &str) -> Result<Option<Vec<&'a str>>, Error> {
+    let Some(value) = member(document, name) else {
+        return Ok(None);
+    };
+    let values = value.as_array().ok_or_else(|| malformed(name))?;
+    let texts: Option<_> = values.iter().map(Value::as_str).collect();
+    texts.map(Some).ok_or_else(|| malformed(name))
+}
+
+/// A flag that a check hangs on: one that cannot be read must not count as `false`.
+fn flag(document: &Map<String, Value>, name: &str) -> Result<bool, Error> {
+    match member(document, name) {
+        None => Ok(false),
+        Some(value) => value.as_bool().ok_or_else(|| malformed(name)),
+    }
+}
+
+fn malformed(name: &str) -> Error {
+    Error::from(ProtocolViolation::ResourceMetadataShape).about(name)
+}
+
+impl FromStr for ResourceIdentifier {
+    type Err = Error;
+
+    fn from_str(text: &str) -> Result<Self, Error> {
+        Self::parse(text)
+    }
+}
+
+impl AsRef<str> for ResourceIdentifier {
+    fn as_ref(&self) -> &str {
+        self.as_str()
+    }
+}
+
+impl fmt::Display for ResourceIdentifier {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+impl fmt::Debug for ResourceIdentifier {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "ResourceIdentifier({:?})", self.0)
+    }
+}

@@ -1,0 +1,251 @@
+//! Which addresses a driver connects to: a URL that somebody else named must not lead to what only this machine
+//! can reach (RFC 9728 section 7.7).
+//!
+//! An address is judged after the name is resolved, and the very addresses that were judged are connected to, so
+//! that a name which resolves to another one a moment later gains nothing.
+
+use std::fmt;
+use std::net::IpAddr;
+use std::sync::Arc;
+
+use http::Uri;
+use hyper_util::client::proxy::matcher::Matcher;
+use oauth_core::address::{Reach, is_public};
+use oauth_core::error::{Cause, Loss};
+use reqwest::Url;
+use reqwest::dns::{Addrs, Name, Resolve, Resolving};
+
+/// Which addresses a driver connects to. One that is refused is a `lost.not_public`.
+///
+/// Where addresses are judged, no proxy is asked: it would resolve the name where nobody here sees the address.
+/// A request that a proxy would have carried is refused; behind a proxy that keeps its own rules, choose
+/// [`Any`](Self::Any).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[non_exhaustive]
+pub enum AddressPolicy {
+    /// Any for a URL that the caller configured; public ones alone for one that somebody else named, whose
+    /// request is marked with [`Reach::Public`].
+    #[default]
+    PublicWhereMarked,
+    /// Public ones alone, whoever named the URL: for programs that ask wherever their users point.
+    PublicOnly,
+    /// Any, also for URLs that somebody else named: for tests, and networks whose servers are all one's own.
+    Any,
+}
+
+impl AddressPolicy {
+    /// By its name: `public_where_marked`, `public_only` or `any`.
+    pub fn named(name: &str) -> Option<Self> {
+        match name {
+            "public_where_marked" => Some(Self::PublicWhereMarked),
+            "public_only" => Some(Self::PublicOnly),
+            "any" => Some(Self::Any),
+            _ => None,
+        }
+    }
+
+    /// Whether the addresses of a request of this reach are judged.
+    pub(crate) const fn judges(self, reach: Reach) -> bool {
+        match self {
+            Self::PublicWhereMarked => matches!(reach, Reach::Public),
+            Self::PublicOnly => true,
+            Self::Any => false,
+        }
+    }
+}
+
+/// A resolver that gives the public addresses of another one's answer, and no others.
+///
+/// ```
+/// use std::sync::Arc;
+/// use oauth_reqwest::addresses::PublicOnly;
+/// use oauth_reqwest::reqwest::{self, dns::Resolve};
+///
+/// fn builder(own: Arc<dyn Resolve>) -> reqwest::ClientBuilder {
+///     // A host that is an address itself is not resolved: look at it first.
+///     reqwest::Client::builder().no_proxy().dns_resolver(Arc::new(PublicOnly::new(own)))
+/// }
+/// ```
+#[derive(Clone)]
+pub struct PublicOnly(Arc<dyn Resolve>);
+
+impl PublicOnly {
+    /// Over this resolver, which is asked once for each connection.
+    pub fn new(resolver: Arc<dyn Resolve>) -> Self {
+        Self(resolver)
+    }
+}
+
+impl Resolve for PublicOnly {
+    fn resolve(&self, name: Name) -> Resolving {
+        let answer = self.0.resolve(name);
+        Box::pin(async move {
+            let found: Vec<_> = answer.await?.filter(|to| is_public(to.ip())).collect();
+            match found.is_empty() {
+                true => Err(NotPublic::Name.into()),
+                false => Ok(Box::new(found.into_iter()) as Addrs),
+            }
+        })
+    }
+}
+
+impl fmt::Debug for PublicOnly {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("PublicOnly")
+    }
+}
+
+/// Why nothing was connected to. Which addresses there were is left out: the name may have been chosen to
+/// learn them.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum NotPublic {
+    Name,
+    Literal,
+    PlainHttp,
+    Proxied,
+}
+
+impl fmt::Display for NotPublic {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Name => "the name has no public address",
+            Self::Literal => "the host is an address that is not public",
+            Self::PlainHttp => "plain http is for this machine alone",
+            Self::Proxied => "a proxy would resolve the name, where its address cannot be judged",
+        })
+    }
+}
+
+impl std::error::Error for NotPublic {}
+
+/// Which requests go to a proxy, as far as a driver knows.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub(crate) enum Proxies {
+    /// Those that the environment names one for.
+    #[default]
+    Environment,
+    None,
+    All,
+}
+
+/// Whether a request to this URL may be sent where addresses are judged, before its name is resolved.
+pub(crate) fn check(url: &Url, proxies: Proxies) -> Result<(), Cause> {
+    let refused = |why: NotPublic| Err(Cause::unsent(why).because(Loss::NotPublic));
+    if url.scheme() != "https" {
+        return refused(NotPublic::PlainHttp);
+    }
+    if literal(url).is_some_and(|address| !is_public(address)) {
+        return refused(NotPublic::Literal);
+    }
+    let is_proxied = match proxies {
+        Proxies::None => false,
+        Proxies::All => true,
+        Proxies::Environment => {
+            let uri = url.as_str().parse::<Uri>();
+            uri.map_or(true, |uri| Matcher::from_system().intercept(&uri).is_some())
+        }
+    };
+    match is_proxied {
+        true => refused(NotPublic::Proxied),
+        false => Ok(()),
+    }
+}
+
+/// As reqwest reads the host: `127.1` and `0x7f.1` are addresses to it.
+fn literal(url: &Url) -> Option<IpAddr> {
+    let host = url.host_str()?;
+    let v6 = host
+        .strip_prefix('[')
+        .and_then(|host| host.strip_suffix(']'));
+    v6.unwrap_or(host).parse().ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use std::net::SocketAddr;
+    use std::sync::Mutex;
+
+    use super::*;
+
+    /// Gives one answer after the other, the last for ever.
+    struct Answers(Mutex<Vec<Vec<SocketAddr>>>);
+
+    impl Resolve for Answers {
+        fn resolve(&self, _: Name) -> Resolving {
+            let mut answers = self.0.lock().unwrap();
+            let answer = match answers.len() {
+                1 => answers[0].clone(),
+                _ => answers.remove(0),
+            };
+            Box::pin(std::future::ready(
+                Ok(Box::new(answer.into_iter()) as Addrs),
+            ))
+        }
+    }
+
+    async fn resolved(answers: &[&[&str]]) -> Result<Vec<String>, String> {
+        let address = |text: &&str| SocketAddr::new(text.parse().unwrap(), 0);
+        let answers = answers
+            .iter()
+            .map(|answer| answer.iter().map(address).collect());
+        let resolver = PublicOnly::new(Arc::new(Answers(Mutex::new(answers.collect()))));
+        let found = resolver.resolve("as.example".parse().unwrap()).await;
+        found
+            .map(|found| found.map(|to| to.ip().to_string()).collect())
+            .map_err(|error| error.to_string())
+    }
+
+    #[tokio::test]
+    async fn of_several_addresses_the_public_ones_are_tried() {
+        let mixed = resolved(&[&["10.0.0.1", "93.184.216.34", "::1", "2606:4700::1111"]]).await;
+        assert_eq!(mixed.unwrap(), ["93.184.216.34", "2606:4700::1111"]);
+        let private = resolved(&[&["10.0.0.1", "127.0.0.1"]]).await;
+        let text = private.unwrap_err();
+        assert_eq!(text, "the name has no public address");
+    }
+
+    #[tokio::test]
+    async fn the_answer_that_was_judged_is_the_one_that_is_used() {
+        let rebound = resolved(&[&["93.184.216.34"], &["127.0.0.1"]]).await;
+        assert_eq!(rebound.unwrap(), ["93.184.216.34"]);
+    }
+
+    #[test]
+    fn a_host_that_is_an_address_is_judged_as_it_would_be_connected_to() {
+        let refused = |url: &str| {
+            let checked = check(&url.parse().unwrap(), Proxies::None);
+            checked.map_err(|cause| (cause.loss(), cause.to_string()))
+        };
+        for url in [
+            "https://127.0.0.1/",
+            "https://127.1/",
+            "https://0x7f.1/",
+            "https://2130706433/",
+            "https://[::1]/",
+            "https://[::ffff:10.0.0.1]/",
+            "https://169.254.169.254/latest/meta-data",
+        ] {
+            let (loss, text) = refused(url).unwrap_err();
+            assert_eq!(loss, Loss::NotPublic, "{url}");
+            assert!(text.contains("not public"), "{url}: {text}");
+        }
+        let (loss, text) = refused("http://93.184.216.34/").unwrap_err();
+        assert_eq!((loss, text.contains("plain http")), (Loss::NotPublic, true));
+        assert_eq!(refused("https://93.184.216.34/"), Ok(()));
+        assert_eq!(refused("https://as.example/"), Ok(()));
+        let proxied = check(&"https://as.example/".parse().unwrap(), Proxies::All);
+        assert_eq!(proxied.unwrap_err().loss(), Loss::NotPublic);
+    }
+
+    #[test]
+    fn marked_requests_are_judged_unless_the_caller_says_otherwise() {
+        for (policy, marked, unmarked) in [
+            (AddressPolicy::default(), true, false),
+            (AddressPolicy::PublicOnly, true, true),
+            (AddressPolicy::Any, false, false),
+        ] {
+            assert_eq!(policy.judges(Reach::Public), marked, "{policy:?}");
+            assert_eq!(policy.judges(Reach::Any), unmarked, "{policy:?}");
+        }
+    }
+}

@@ -1,0 +1,153 @@
+//! A URL that somebody else named leads to public addresses, or nowhere: over real sockets, of which none is
+//! connected to.
+
+use std::net::TcpListener;
+
+use oauth_core::address::Reach;
+use oauth_core::error::Error;
+use oauth_core::issuer::Issuer;
+use oauth_core::server::{EndpointKind, Server};
+use oauth_core::{Client, ClientAuth, ClientId, Scope};
+use oauth_reqwest::{AddressPolicy, Driver, Options, Transport};
+
+use crate::support::{confidential, counters, served};
+
+/// A client of a server on this machine that somebody else named.
+fn marked(base: &str) -> Client {
+    let server = Server::new(Issuer::parse(base).unwrap()).with_reach(Reach::Public);
+    client(server)
+}
+
+fn client(server: Server) -> Client {
+    let token = format!("{}/token", server.issuer());
+    let server = server.with_endpoint(EndpointKind::Token, &token).unwrap();
+    Client::new(server, ClientId::new("id"), ClientAuth::post("S3CR3T")).unwrap()
+}
+
+fn driver(policy: AddressPolicy) -> Driver {
+    let options = Options::default().addresses(policy);
+    let transport = Transport::default().without_proxy().options(options);
+    transport.driver().unwrap()
+}
+
+async fn lost(driver: &Driver, client: &Client) -> Error {
+    let exchange = client.client_credentials(Scope::none());
+    driver.run(exchange).await.unwrap_err()
+}
+
+/// The ways to say this machine that a URL of the core can have.
+fn bases(port: u16) -> [String; 3] {
+    ["127.0.0.1", "localhost", "[::1]"].map(|host| format!("https://{host}:{port}"))
+}
+
+/// Whoever has connected waits in the queue of a listener that is asked without waiting.
+fn is_met(listener: &TcpListener) -> bool {
+    listener.set_nonblocking(true).unwrap();
+    listener.accept().is_ok()
+}
+
+#[tokio::test]
+async fn a_url_that_somebody_else_named_does_not_lead_to_this_machine() {
+    let v4 = TcpListener::bind("127.0.0.1:0").unwrap();
+    let port = v4.local_addr().unwrap().port();
+    let v6 = TcpListener::bind(("::1", port)).unwrap();
+    for policy in [AddressPolicy::PublicWhereMarked, AddressPolicy::PublicOnly] {
+        for base in bases(port) {
+            let error = lost(&driver(policy), &marked(&base)).await;
+            assert_eq!(error.code(), "lost.not_public", "{policy:?} {base}");
+            let text = error.to_string();
+            assert!(!text.contains("tried"), "{text}");
+            assert!(
+                error
+                    .hint()
+                    .is_some_and(|hint| hint.contains("your own network"))
+            );
+        }
+    }
+    assert!(!is_met(&v4) && !is_met(&v6));
+}
+
+#[tokio::test]
+async fn whose_url_is_the_callers_own_leads_anywhere_by_default() {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let port = listener.local_addr().unwrap().port();
+    for (policy, is_marked, is_allowed) in [
+        (AddressPolicy::PublicWhereMarked, false, true),
+        (AddressPolicy::PublicOnly, false, false),
+        (AddressPolicy::Any, true, true),
+    ] {
+        let base = format!("https://127.0.0.1:{port}");
+        let known = match is_marked {
+            true => marked(&base),
+            false => client(Server::new(Issuer::parse(&base).unwrap())),
+        };
+        let (driver, said) = (driver(policy), listener.try_clone().unwrap());
+        // It is met, and hangs up: that is no TLS.
+        let met = std::thread::spawn(move || is_allowed.then(|| drop(said.accept().unwrap())));
+        let error = lost(&driver, &known).await;
+        assert_eq!(
+            error.code() != "lost.not_public",
+            is_allowed,
+            "{policy:?}: {error}"
+        );
+        met.join().unwrap();
+    }
+}
+
+#[tokio::test]
+async fn what_a_client_of_a_named_server_sends_is_marked_to_the_end() {
+    let served = served();
+    let known = confidential(&served);
+    let marked = known.server().clone().with_reach(Reach::Public);
+    let marked = Client::new(marked, known.client_id().clone(), known.auth().clone()).unwrap();
+    let error = lost(&driver(AddressPolicy::default()), &marked).await;
+    assert_eq!(error.code(), "lost.not_public", "{error}");
+    assert_eq!(counters(&served).token_requests, 0);
+    let exchange = marked.client_credentials(Scope::none());
+    assert!(driver(AddressPolicy::Any).run(exchange).await.is_ok());
+}
+
+/// A proxy resolves names by itself: a request that it would carry is not sent.
+#[tokio::test]
+async fn where_a_proxy_would_resolve_the_name_nothing_is_sent() {
+    let proxy = TcpListener::bind("127.0.0.1:0").unwrap();
+    let url = format!("http://{}", proxy.local_addr().unwrap());
+    let driver = Transport::default().proxy(url).driver().unwrap();
+    let error = lost(&driver, &marked("https://as.example")).await;
+    assert_eq!(error.code(), "lost.not_public", "{error}");
+    assert!(error.to_string().contains("a proxy"), "{error}");
+    assert!(!is_met(&proxy));
+}
+
+/// The name of a public server is resolved by the system, and what it gives is judged: here there is none.
+#[tokio::test]
+async fn a_name_that_nobody_has_is_told_as_such() {
+    let error = lost(
+        &driver(AddressPolicy::default()),
+        &marked("https://nobody.invalid"),
+    )
+    .await;
+    assert_eq!(error.code(), "lost.dns", "{error}");
+}
+
+#[cfg(feature = "blocking")]
+#[test]
+fn a_blocking_driver_does_the_same() {
+    let v4 = TcpListener::bind("127.0.0.1:0").unwrap();
+    let port = v4.local_addr().unwrap().port();
+    let transport = Transport::default().without_proxy();
+    let driver = transport.blocking_driver().unwrap();
+    for base in bases(port) {
+        let exchange = marked(&base).client_credentials(Scope::none());
+        let error = driver.run(exchange).unwrap_err();
+        assert_eq!(error.code(), "lost.not_public", "{base}");
+    }
+    assert!(!is_met(&v4));
+    let served = served();
+    let known = confidential(&served);
+    let options = Options::default().addresses(AddressPolicy::PublicOnly);
+    let strict = transport.options(options).blocking_driver().unwrap();
+    let error = strict.run(known.client_credentials(Scope::none()));
+    assert_eq!(error.unwrap_err().code(), "lost.not_public");
+    assert_eq!(counters(&served).token_requests, 0);
+}

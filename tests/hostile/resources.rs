@@ -1,0 +1,191 @@
+//! Attacks by an API, or by whoever answers in its place, on a client that asks it who issues its tokens: by the ids
+//! of the project's list of attacks on OAuth clients.
+
+use oauth_core::flow::connect::{ConnectRequest, Identities};
+use oauth_core::flow::resource::Resource;
+use oauth_core::flow::resource_discovery::ResourceDiscoveryRequest;
+use oauth_core::protected_resource::ProtectedResource;
+use oauth_core::url::Url;
+use oauth_core::{ClientId, Error, Scope, connect_resource, danger, discover_resource};
+use oauth_reqwest::{AddressPolicy, Authorized, Options, Session, Transport};
+use oauth_testkit::Fault;
+
+use crate::Party;
+
+const PLACE: &str = "/.well-known/oauth-protected-resource/api/echo";
+
+impl Party {
+    fn api(&self) -> String {
+        format!("{}/api/echo", self.served.base())
+    }
+
+    /// The challenges of the API.
+    async fn challenges(&self) -> Vec<Vec<u8>> {
+        let http = reqwest::Client::builder()
+            .no_proxy()
+            .build()
+            .expect("a client");
+        let reply = http.get(self.api()).send().await.expect("a reply");
+        let fields = reply.headers().get_all("www-authenticate").iter();
+        fields.map(|field| field.as_bytes().to_vec()).collect()
+    }
+
+    fn asking(&self) -> ResourceDiscoveryRequest {
+        let resource = danger::loopback_resource_identifier(&self.api()).expect("a resource");
+        danger::loopback_resource_discovery(ResourceDiscoveryRequest::new(resource))
+    }
+
+    async fn discovered(&self) -> Result<ProtectedResource, Error> {
+        self.driver.run(discover_resource(self.asking())).await
+    }
+
+    fn connecting(&self) -> ConnectRequest {
+        danger::loopback_connect_request(&self.api()).expect("a request")
+    }
+}
+
+fn code<T>(result: Result<T, Error>) -> Option<&'static str> {
+    result.err().map(|error| error.code())
+}
+
+/// Metadata that have moved stay where they are.
+#[tokio::test]
+async fn c1_metadata_are_not_fetched_from_where_they_redirect() {
+    let (party, evil) = (Party::new().await, Party::new().await);
+    let location = format!("{}{PLACE}", evil.served.base());
+    party.served.with(|twin| {
+        twin.inject(Fault::RedirectTo {
+            location,
+            status: 302,
+        })
+    });
+    assert_eq!(code(party.discovered().await), Some("reply.redirect"));
+    assert_eq!((party.requests(PLACE), evil.requests(PLACE)), (1, 0));
+}
+
+/// Requests to what only this machine can reach: a challenge that names the metadata of a cloud's machine is refused
+/// before anything is sent.
+#[tokio::test]
+async fn c3_a_challenge_does_not_lead_elsewhere() {
+    let party = Party::new().await;
+    let evil = Party::new().await;
+    for url in [
+        "http://169.254.169.254/latest/meta-data".to_owned(),
+        "https://evil.example/".to_owned(),
+        format!("{}{PLACE}", evil.served.base()),
+    ] {
+        party
+            .served
+            .with(|twin| twin.inject(Fault::OtherResourceMetadata { url: url.clone() }));
+        let fields = party.challenges().await;
+        let refused = party.asking().challenge(fields.iter().map(Vec::as_slice));
+        assert_eq!(code(refused), Some("resource_metadata.url"), "{url}");
+    }
+    assert_eq!((party.requests(PLACE), evil.requests(PLACE)), (0, 0));
+}
+
+/// The authorization server that an API names may be anywhere: on this machine it is not asked, unless the caller
+/// has named it too, or says that any address will do.
+#[tokio::test]
+async fn c3_a_server_that_an_api_names_is_not_asked_inside() {
+    let party = Party::new().await;
+    let issuer_place = "/.well-known/oauth-authorization-server";
+    let before = party.requests(issuer_place);
+    let refused = party.driver.run(connect_resource(party.connecting())).await;
+    assert_eq!(code(refused), Some("lost.not_public"));
+    let fields = party.challenges().await;
+    let challenged = party
+        .connecting()
+        .challenge(fields.iter().map(Vec::as_slice));
+    let refused = party
+        .driver
+        .run(connect_resource(challenged.expect("its own")))
+        .await;
+    assert_eq!(code(refused), Some("lost.not_public"));
+    assert_eq!(party.requests(issuer_place), before);
+
+    let issuer = danger::loopback_issuer(party.served.base()).expect("an issuer");
+    let allowed = party.connecting().allow([issuer]);
+    let connection = party
+        .driver
+        .run(connect_resource(allowed))
+        .await
+        .expect("a way");
+    assert_eq!(connection.server.issuer().as_str(), party.served.base());
+    let any = Options::default().addresses(AddressPolicy::Any);
+    let any = Transport::default().without_proxy().options(any);
+    let any = any.driver().expect("a driver");
+    let connection = any
+        .run(connect_resource(party.connecting()))
+        .await
+        .expect("a way");
+
+    // What it says of itself may lead inside as well: its token endpoint is held to the same.
+    let client = party.client.clone();
+    let named = oauth_core::Client::new(
+        connection.server,
+        client.client_id().clone(),
+        client.auth().clone(),
+    );
+    let exchange = named.expect("a client").client_credentials(Scope::none());
+    assert_eq!(
+        code(party.driver.run(exchange).await),
+        Some("lost.not_public")
+    );
+    assert_eq!(party.requests("/token"), 0);
+}
+
+/// A fake API: what another resource says is not used, and no token is asked for.
+#[tokio::test]
+async fn c5_metadata_of_another_resource_are_not_used() {
+    let party = Party::new().await;
+    for (fault, refused) in [
+        (Fault::OtherResource, "resource_metadata.resource"),
+        (
+            Fault::NoAuthorizationServer,
+            "resource_metadata.no_authorization_server",
+        ),
+        (Fault::DuplicateMember, "reply.duplicate_member"),
+    ] {
+        party.served.with(|twin| twin.inject(fault));
+        assert_eq!(code(party.discovered().await), Some(refused));
+    }
+    assert!(party.discovered().await.is_ok());
+}
+
+/// A server that is not the one where the client is known gets neither its id nor its secret.
+#[tokio::test]
+async fn c5_credentials_are_not_tried_at_another_server() {
+    let party = Party::new().await;
+    let elsewhere = danger::loopback_issuer("http://127.0.0.1:9").expect("an issuer");
+    let known = Identities::preregistered(elsewhere, ClientId::new("id"));
+    let before = party.requests("/.well-known/oauth-authorization-server");
+    let request = party.connecting().identities(known);
+    let refused = party.driver.run(connect_resource(request)).await;
+    assert_eq!(code(refused), Some("connect.issuer"));
+    assert_eq!(
+        party.requests("/.well-known/oauth-authorization-server"),
+        before
+    );
+}
+
+/// A token for one API is not shown to another on the same origin.
+#[tokio::test]
+async fn c5_a_token_is_shown_to_its_own_api_alone() {
+    let party = Party::new().await;
+    let resource = party.discovered().await.expect("metadata").resource;
+    let session = Session::client_credentials(party.driver.clone(), &party.client, Scope::none());
+    let api = Authorized::new(party.driver.clone(), session, Resource::beneath(&resource));
+    assert!(api.get(&party.api()).send().await.is_ok());
+    let calls = party.served.with(|twin| twin.counters().api_calls);
+    for path in ["/api/other", "/api/echoes", "/api", "/api/echo/..%2fother"] {
+        let url = format!("{}{path}", party.served.base());
+        assert_eq!(
+            code(api.get(&url).send().await),
+            Some("resource.not_covered"),
+            "{path}"
+        );
+        assert!(!resource.covers(&Url::parse(&url).expect("a URL")));
+    }
+    assert_eq!(party.served.with(|twin| twin.counters().api_calls), calls);
+}

@@ -1,0 +1,143 @@
+//! Group `ssrf-address`: which addresses are connected to where only public ones may be.
+
+use std::net::{IpAddr, SocketAddr};
+use std::sync::{Arc, Mutex};
+
+use bytes::Bytes;
+use http::Response;
+use oauth_core::address::{Reach, is_public, literal};
+use oauth_core::flow::discovery::DiscoveryRequest;
+use oauth_core::issuer::Issuer;
+use oauth_core::url::Url;
+use oauth_core::{Exchange as _, Input, Step, discover_with};
+use oauth_reqwest::addresses::PublicOnly;
+use oauth_reqwest::reqwest::dns::{Addrs, Resolve, Resolving};
+use oauth_reqwest::{AddressPolicy, Options, Transport};
+
+use crate::expect::outcome;
+use crate::format::{Vector, Verdict, holds, same, texts};
+use crate::token::moment;
+
+pub(crate) fn address(vector: &Vector) -> Verdict {
+    if let Some(address) = vector.text("resolved_address") {
+        let address: IpAddr = address.parse().map_err(|_| "no address")?;
+        let allowed = is_public(address);
+        // The resolver that judges is of the same mind.
+        same("resolved", connected(&[vec![address]])?.is_some(), allowed)?;
+        same(
+            "allowed",
+            Some(allowed),
+            vector.expected["allowed"].as_bool(),
+        )
+    } else if let Some(url) = vector.text("url") {
+        same(
+            "allowed",
+            Some(is_sent(url)?),
+            vector.expected["allowed"].as_bool(),
+        )
+    } else if vector.text("metadata_response").is_some() {
+        redirect(vector)
+    } else {
+        let first = match vector.input["lookup"].is_array() {
+            true => texts(&vector.input["lookup"]),
+            false => vec![vector.must("first_lookup")?.to_owned()],
+        };
+        let second = vector
+            .text("second_lookup")
+            .map(|text| vec![text.to_owned()]);
+        let parse = |answer: Vec<String>| answer.iter().map(|text| text.parse()).collect();
+        let answers: Result<Vec<Vec<IpAddr>>, _> =
+            std::iter::once(first).chain(second).map(parse).collect();
+        let connected = connected(&answers.map_err(|_| "no address")?)?;
+        let want = vector.expected["connects_to"].as_str();
+        same(
+            "connects_to",
+            connected.map(|to| to.to_string()).as_deref(),
+            want,
+        )
+    }
+}
+
+/// Gives one answer after the other, and remembers how often it was asked.
+struct Lookups(Mutex<(usize, Vec<Vec<IpAddr>>)>);
+
+impl Resolve for Lookups {
+    fn resolve(&self, _: oauth_reqwest::reqwest::dns::Name) -> Resolving {
+        let answer = self.0.lock().map(|mut state| {
+            let at = state.0;
+            state.0 += 1;
+            state.1.get(at).cloned().unwrap_or_default()
+        });
+        let found = answer.unwrap_or_default().into_iter();
+        let found = found.map(|ip| SocketAddr::new(ip, 0)).collect::<Vec<_>>();
+        Box::pin(std::future::ready(Ok(Box::new(found.into_iter()) as Addrs)))
+    }
+}
+
+/// The first address that one connection tries, which asks once.
+fn connected(answers: &[Vec<IpAddr>]) -> Result<Option<IpAddr>, String> {
+    let lookups = Arc::new(Lookups(Mutex::new((0, answers.to_vec()))));
+    let resolver = PublicOnly::new(Arc::clone(&lookups) as Arc<dyn Resolve>);
+    let name = "as.example".parse().map_err(|_| "no name")?;
+    let runtime = tokio::runtime::Builder::new_current_thread().build();
+    let runtime = runtime.map_err(|error| error.to_string())?;
+    let found = runtime.block_on(resolver.resolve(name));
+    let asked = lookups.0.lock().map_or(0, |state| state.0);
+    if asked != 1 {
+        return Err(format!("asked {asked} times for one connection"));
+    }
+    let Ok(found) = found else { return Ok(None) };
+    let found: Vec<_> = found.map(|to| to.ip()).collect();
+    match found.iter().all(|ip| is_public(*ip)) {
+        true => Ok(found.first().copied()),
+        false => Err(format!("{found:?} are not all public")),
+    }
+}
+
+/// Whether a request to this URL would leave: the core refuses what can be read in two ways, the driver what is
+/// not public. A name that has to be resolved may be sent.
+fn is_sent(text: &str) -> Result<bool, String> {
+    let Ok(url) = Url::parse(text) else {
+        return Ok(false);
+    };
+    if let Some(address) = literal(&url) {
+        return Ok(is_public(address));
+    }
+    let issuer = Issuer::parse(&url.origin()).map_err(|error| error.to_string())?;
+    let options = Options::default().addresses(AddressPolicy::PublicWhereMarked);
+    let transport = Transport::default().without_proxy().options(options);
+    let driver = transport
+        .blocking_driver()
+        .map_err(|error| error.to_string())?;
+    let asked = DiscoveryRequest::new(issuer).reach(Reach::Public);
+    match driver.run(discover_with(asked)) {
+        Err(error) => Ok(error.code() != "lost.not_public"),
+        Ok(_) => Ok(true),
+    }
+}
+
+/// A document that was to be fetched lies elsewhere: nobody goes there.
+fn redirect(vector: &Vector) -> Verdict {
+    let said = vector.must("metadata_response")?;
+    let (status, location) = said.split_once(" -> ").ok_or("no redirect")?;
+    let issuer = Issuer::parse("https://as.example").map_err(|error| error.to_string())?;
+    let mut exchange = discover_with(DiscoveryRequest::new(issuer).reach(Reach::Public));
+    let mut input = Input::Begin;
+    loop {
+        let request = match exchange.resume(&moment(0), input) {
+            Ok(Step::Send(request)) => request,
+            Ok(step) => return Err(format!("an odd step: {step:?}").into()),
+            Err(error) => return outcome::<()>(&vector.expected, Err(error)).map(drop),
+        };
+        let host = request.uri().host();
+        same("host", host, Some("as.example"))?;
+        holds("marked", request.extensions().get() == Some(&Reach::Public))?;
+        let reply = Response::builder()
+            .status(status)
+            .header("location", location);
+        let reply = reply
+            .body(Bytes::new())
+            .map_err(|error| error.to_string())?;
+        input = Input::Reply(reply);
+    }
+}

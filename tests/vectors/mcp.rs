@@ -1,0 +1,428 @@
+//! Group `mcp`: how a client of the Model Context Protocol finds out whom to ask, as whom, and for what.
+
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use bytes::Bytes;
+use http::{Request, Response};
+use oauth_core::client_auth::Credentials;
+use oauth_core::flow::connect::{
+    BoundClient, ClientChoice, ConnectRequest, Connection, Extension, Identities, ScopeSource,
+    StepUpBudget, Way,
+};
+use oauth_core::flow::keeper::{Decision, Event, GrantId, Step as KeeperStep};
+use oauth_core::flow::resource::Resource;
+use oauth_core::grant::TokenRequest;
+use oauth_core::issuer::Issuer;
+use oauth_core::protected_resource::ResourceIdentifier;
+use oauth_core::server::Server;
+use oauth_core::url::Url;
+use oauth_core::{
+    Client, ClientAuth, ClientId, Error, Exchange, Input, Scope, Step, Tokens, connect_resource,
+};
+use serde_json::{Value, json};
+
+use crate::client_auth::signing_client;
+use crate::expect::outcome;
+use crate::format::{No, Vector, Verdict, holds, same, texts};
+use crate::metadata;
+use crate::token::moment;
+
+const REGISTRATION: &str = "what a client registers with is asked of the registration";
+const ID_JAG: &str = "the identity assertions that a server takes are asked of their grant";
+
+const DOCUMENT: &str = "https://client.example.com/client.json";
+
+pub(crate) fn rule(vector: &Vector) -> Verdict {
+    let input = &vector.input;
+    let has = |name: &str| input.get(name).is_some();
+    if let Some(url) = vector.text("server_url") {
+        let read = ResourceIdentifier::of_server(url);
+        return match outcome(&vector.expected, read)? {
+            Some(id) => same(
+                "resource",
+                Some(id.as_str()),
+                vector.expected["resource"].as_str(),
+            ),
+            None => Ok(()),
+        };
+    }
+    match vector.text("flow") {
+        Some(_) if has("client_secret") => by_secret(vector),
+        Some(_) if has("method") => by_key(vector),
+        Some(_) if has("have") => nobody_to_be(vector),
+        Some(_) => asked_again(vector),
+        None if has("registered_with") => moved(vector),
+        None if has("have") => order(vector),
+        None if has("old_issuer") => bound(vector),
+        None if has("responses") => step_ups(vector),
+        None if has("token_for") => passed_on(vector),
+        None if has("extensions") => extensions(vector),
+        None if has("challenge_scope") => scope(vector),
+        None if has("enterprise_idp") => no_browser(vector),
+        None if has("redirect_uris") => Err(No::OutOfReach(REGISTRATION)),
+        None if has("resource_metadata") || has("client_id_metadata_document") => {
+            Err(No::OutOfReach(ID_JAG))
+        }
+        None => Err("nothing asks this".into()),
+    }
+}
+
+fn text(error: Error) -> String {
+    error.to_string()
+}
+
+fn issuer(name: &str) -> Result<Issuer, String> {
+    Issuer::parse(name).map_err(text)
+}
+
+/// A server whose metadata have these members.
+fn server(members: &Value) -> Result<Server, String> {
+    let mut all = json!({ "token_endpoint": "https://as.example/token" });
+    if let (Some(all), Some(members)) = (all.as_object_mut(), members.as_object()) {
+        all.extend(members.clone());
+    }
+    metadata::document(all).map_err(text)
+}
+
+/// What a client has, by the names of the vectors.
+fn identities(have: &[String], at: &str) -> Result<Identities, String> {
+    let mut identities = Identities::default();
+    for name in have {
+        match name.as_str() {
+            "preregistered" => {
+                let id = ClientId::new("by-hand");
+                identities.preregistered = Identities::preregistered(issuer(at)?, id).preregistered;
+            }
+            "cimd" => identities.metadata_document = Some(ClientId::new(DOCUMENT)),
+            // A program that registers itself has nothing.
+            "dcr" => {}
+            other => return Err(format!("no way {other}")),
+        }
+    }
+    Ok(identities)
+}
+
+const fn name(choice: &ClientChoice) -> &'static str {
+    match choice {
+        ClientChoice::Registered(_) => "preregistered",
+        ClientChoice::MetadataDocument(_) => "cimd",
+        ClientChoice::Register(_) => "dcr",
+        _ => "ask",
+    }
+}
+
+fn order(vector: &Vector) -> Verdict {
+    let server = server(&vector.input["metadata"])?;
+    let identities = identities(&texts(&vector.input["have"]), "https://as.example")?;
+    let chosen = identities.choose(Way::AuthorizationCode, &server);
+    let Some(chosen) = outcome(&vector.expected, chosen)? else {
+        return Ok(());
+    };
+    let wanted = vector.expected["use"].as_str().unwrap_or_default();
+    let is_wanted =
+        wanted == name(&chosen) || (wanted.starts_with("ask") && name(&chosen) == "ask");
+    holds(
+        &format!("{} is used, want {wanted}", name(&chosen)),
+        is_wanted,
+    )
+}
+
+fn nobody_to_be(vector: &Vector) -> Verdict {
+    let server = server(&vector.input["metadata"])?;
+    let identities = identities(&texts(&vector.input["have"]), "https://as.example")?;
+    // What would be registered is a choice of the caller's: there is none.
+    let chosen = identities.choose(Way::ClientCredentials, &server);
+    outcome(&vector.expected, chosen).map(drop)
+}
+
+/// Has the API name this server, which says so of itself, and counts the requests to it.
+fn connected(
+    request: ConnectRequest,
+    named: &str,
+    members: &Value,
+) -> Result<(u64, Result<Connection, Error>), String> {
+    let mut exchange = connect_resource(request);
+    let (mut requests, mut input) = (0, Input::Begin);
+    loop {
+        let request = match exchange.resume(&moment(0), input) {
+            Ok(Step::Send(request)) => request,
+            Ok(Step::Done(connection)) => return Ok((requests, Ok(connection))),
+            Ok(step) => return Err(format!("an odd step: {step:?}")),
+            Err(error) => return Ok((requests, Err(error))),
+        };
+        let document = if request.uri().host() == Some("mcp.example") {
+            json!({ "resource": "https://mcp.example/mcp", "authorization_servers": [named] })
+        } else {
+            requests += 1;
+            let mut document = json!({
+                "issuer": named,
+                "token_endpoint": format!("{named}/token"),
+                "code_challenge_methods_supported": ["S256"],
+            });
+            if let (Some(all), Some(more)) = (document.as_object_mut(), members.as_object()) {
+                all.extend(more.clone());
+            }
+            document
+        };
+        let reply = Response::builder().header("content-type", "application/json");
+        let reply = reply.body(Bytes::from(document.to_string()));
+        input = Input::Reply(reply.map_err(|error| error.to_string())?);
+    }
+}
+
+fn request() -> Result<ConnectRequest, String> {
+    ConnectRequest::new("https://mcp.example/mcp").map_err(text)
+}
+
+fn moved(vector: &Vector) -> Verdict {
+    let identities = identities(
+        &texts(&vector.input["have"]),
+        vector.must("registered_with")?,
+    )?;
+    let request = request()?.identities(identities);
+    let named = vector.must("resource_names")?;
+    let (requests, met) = connected(request, named, &Value::Null)?;
+    same(
+        "requests",
+        Some(requests),
+        vector.expected["requests"].as_u64(),
+    )?;
+    outcome(&vector.expected, met).map(drop)
+}
+
+/// A client of an old server that meets a new one.
+fn bound(vector: &Vector) -> Verdict {
+    let (old, new) = (vector.must("old_issuer")?, vector.must("new_issuer")?);
+    let mut identities = Identities::default();
+    let takes_documents = json!({ "client_id_metadata_document_supported": true });
+    if let Some(id) = vector.text("client_id") {
+        identities.metadata_document = Some(ClientId::new(id));
+        let chosen = |named| {
+            let met = connected(
+                request()?.identities(identities.clone()),
+                named,
+                &takes_documents,
+            )?;
+            met.1.map(|connection| connection.client).map_err(text)
+        };
+        let wanted = ClientChoice::MetadataDocument(ClientId::new(id));
+        let is_reused = chosen(old)? == wanted && chosen(new)? == wanted;
+        same(
+            "client_id_reused",
+            Some(is_reused),
+            vector.expected["client_id_reused"].as_bool(),
+        )?;
+        let reused = owns(old, new, id)?;
+        return same(
+            "tokens_reused",
+            Some(reused),
+            vector.expected["tokens_reused"].as_bool(),
+        );
+    }
+    let known = BoundClient {
+        issuer: issuer(old)?,
+        client_id: ClientId::new("old"),
+    };
+    identities.registered.push(known.clone());
+    let (_, met) = connected(request()?.identities(identities), new, &Value::Null)?;
+    let chosen = met.map_err(text)?.client;
+    let is_reused = matches!(chosen, ClientChoice::Registered(client) if client == known);
+    let want = vector.expected["old_credentials_reused"].as_bool();
+    same("old_credentials_reused", Some(is_reused), want)
+}
+
+/// Whether tokens of a client at one server are taken for those of the same at another.
+fn owns(old: &str, new: &str, id: &str) -> Result<bool, String> {
+    let stored = json!({
+        "version": 1, "issuer": old, "client_id": id, "access_token": "a", "received_at": 0,
+        "expires_in": null, "scope": "", "refresh_token": "r", "refresh_scope": null, "id_token": null,
+    });
+    let tokens = Tokens::from_json(&stored.to_string()).map_err(text)?;
+    let client = |named| {
+        Client::new(
+            Server::new(issuer(named)?),
+            ClientId::new(id),
+            ClientAuth::none(),
+        )
+        .map_err(text)
+    };
+    client(old)?.check_owner(&tokens).map_err(text)?;
+    Ok(client(new)?.check_owner(&tokens).is_ok())
+}
+
+fn step_ups(vector: &Vector) -> Verdict {
+    let refusals = vector.input["responses"].as_array().map_or(0, Vec::len);
+    let mut budget = StepUpBudget::new(Scope::none());
+    let mut authorizations = 0;
+    for number in 0..refusals {
+        // Each wants something that was not asked for yet: else one would be enough.
+        let wanted = Scope::parse(&format!("s{number}")).map_err(text)?;
+        match budget.next(Some(&wanted)) {
+            Ok(_) => authorizations += 1,
+            Err(error) => {
+                same("code", error.code(), "step_up.limit")?;
+                same("then", vector.expected["then"].as_str(), Some("error"))?;
+                break;
+            }
+        }
+    }
+    same(
+        "authorizations",
+        Some(authorizations),
+        vector.expected["authorizations_max"].as_u64(),
+    )
+}
+
+fn passed_on(vector: &Vector) -> Verdict {
+    let resource = ResourceIdentifier::parse(vector.must("token_for")?).map_err(text)?;
+    let url = Url::parse(vector.must("request_to")?).map_err(text)?;
+    let attached = Resource::beneath(&resource).check(&url).is_ok();
+    same(
+        "token_attached",
+        Some(attached),
+        vector.expected["token_attached"].as_bool(),
+    )?;
+    let own = Resource::beneath(&resource).check(resource.url());
+    holds("its own resource gets it", own.is_ok())
+}
+
+fn extensions(vector: &Vector) -> Verdict {
+    let mut keys = Vec::new();
+    for name in texts(&vector.input["extensions"]) {
+        let extension = match name.as_str() {
+            "client_credentials" => Extension::ClientCredentials,
+            "enterprise_managed" => Extension::EnterpriseManaged,
+            other => return Err(format!("no extension {other}").into()),
+        };
+        keys.push(extension.capability().to_owned());
+    }
+    same(
+        "capability_keys",
+        keys,
+        texts(&vector.expected["capability_keys"]),
+    )
+}
+
+fn scope(vector: &Vector) -> Verdict {
+    let list = |name: &str| {
+        let names = texts(&vector.input[name]);
+        Scope::of(names.iter().map(String::as_str)).map_err(text)
+    };
+    let (granted, supported) = (list("granted")?, list("scopes_supported")?);
+    let challenged = Scope::parse(vector.must("challenge_scope")?).map_err(text)?;
+    let source = ScopeSource {
+        granted: &granted,
+        challenged: Some(&challenged),
+        supported: Some(&supported),
+    };
+    let chosen = source.scope().unwrap_or_default();
+    let chosen: Vec<_> = chosen.iter().map(str::to_owned).collect();
+    same("scope", chosen, texts(&vector.expected["scope"]))
+}
+
+fn no_browser(vector: &Vector) -> Verdict {
+    let way = Way::IdentityAssertion;
+    let known =
+        Identities::preregistered(issuer("https://auth.chat.example")?, ClientId::new("id"));
+    let request = request()?.way(way).identities(known);
+    let members = &vector.input["metadata"];
+    let (requests, met) = connected(request, "https://auth.chat.example", members)?;
+    let connection = met.map_err(text)?;
+    let used = (connection.way == way).then_some("id-jag");
+    same("use", used, vector.expected["use"].as_str())?;
+    // The one request was for the metadata.
+    let want = vector.expected["authorization_requests_at_resource_server"].as_u64();
+    same("authorization requests", Some(requests - 1), want)
+}
+
+/// The request for tokens that a client makes for itself.
+fn sent(client: &Client, vector: &Vector) -> Result<Vec<(String, String)>, String> {
+    let scope = Scope::parse(vector.must("scope")?).map_err(text)?;
+    let asked = TokenRequest::from(scope).resource(vector.must("resource")?);
+    first(client.client_credentials(asked.map_err(text)?)).map(|request| form(&request))
+}
+
+fn first<E: Exchange>(mut exchange: E) -> Result<Request<Bytes>, String> {
+    match exchange.resume(&moment(0), Input::Begin).map_err(text)? {
+        Step::Send(request) => Ok(request),
+        _ => Err("nothing is sent".to_owned()),
+    }
+}
+
+fn form(request: &Request<Bytes>) -> Vec<(String, String)> {
+    serde_urlencoded::from_bytes(request.body()).unwrap_or_default()
+}
+
+fn pairs(value: &Value) -> Vec<(String, String)> {
+    let pair = |pair: &Value| match texts(pair).as_slice() {
+        [name, value] => Some((name.clone(), value.clone())),
+        _ => None,
+    };
+    value
+        .as_array()
+        .into_iter()
+        .flatten()
+        .filter_map(pair)
+        .collect()
+}
+
+fn by_secret(vector: &Vector) -> Verdict {
+    let server = server(&vector.input["metadata"])?;
+    let secret = Credentials::secret(vector.must("client_secret")?);
+    let auth = ClientAuth::negotiate(secret, &server).map_err(text)?;
+    let id = ClientId::new(vector.must("client_id")?);
+    let client = Client::new(server, id, auth).map_err(text)?;
+    let (mut got, mut want) = (sent(&client, vector)?, pairs(&vector.expected["params"]));
+    got.sort();
+    want.sort();
+    same("params", got, want)
+}
+
+fn by_key(vector: &Vector) -> Verdict {
+    let client = signing_client(vector.must("issuer")?, vector.must("token_endpoint")?)?;
+    let got = sent(&client, vector)?;
+    for pair in pairs(&vector.expected["params_have"]) {
+        holds(&format!("{pair:?} is sent"), got.contains(&pair))?;
+    }
+    let assertion = got.iter().find(|(name, _)| name == "client_assertion");
+    let payload = assertion.and_then(|(_, jwt)| jwt.split('.').nth(1));
+    let payload = payload.and_then(|part| URL_SAFE_NO_PAD.decode(part).ok());
+    let claims: Value = serde_json::from_slice(&payload.ok_or("no assertion")?)
+        .map_err(|error| error.to_string())?;
+    same("aud", &claims["aud"], &vector.expected["assertion_aud"])
+}
+
+/// The keeper of a client's own grant, whose token has expired.
+fn asked_again(vector: &Vector) -> Verdict {
+    let want = vector.expected["request"].as_str();
+    same("request", want, Some("client_credentials again"))?;
+    let server = server(&Value::Null)?;
+    let client = Client::new(server, ClientId::new("id"), ClientAuth::post("secret"));
+    let mut keeper = client.map_err(text)?.keeper(GrantId::client());
+    for now in [0, 100] {
+        let at = moment(now);
+        holds(
+            "it renews",
+            matches!(keeper.ask(at.now(), None), Decision::Renew),
+        )?;
+        let KeeperStep::Run(mut exchange) = keeper.resume(&at, Event::Begin) else {
+            return Err("nothing is sent".into());
+        };
+        let Ok(Step::Send(request)) = exchange.resume(&at, Input::Begin) else {
+            return Err("nothing is sent".into());
+        };
+        let grant = ("grant_type".to_owned(), "client_credentials".to_owned());
+        holds("the grant again", form(&request).contains(&grant))?;
+        let body = json!({ "access_token": "a", "token_type": "Bearer", "expires_in": 10 });
+        let reply = Response::builder().header("content-type", "application/json");
+        let reply = reply.body(Bytes::from(body.to_string()));
+        let reply = Input::Reply(reply.map_err(|error| error.to_string())?);
+        let Ok(Step::Done(tokens)) = exchange.resume(&at, reply) else {
+            return Err("no tokens".into());
+        };
+        holds("no refresh token is wanted", tokens.refresh_token.is_none())?;
+        let done = keeper.resume(&at, Event::Completed(Ok(tokens)));
+        holds("it has them", matches!(done, KeeperStep::Done(Ok(_))))?;
+    }
+    Ok(())
+}

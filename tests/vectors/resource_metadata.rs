@@ -1,0 +1,95 @@
+//! Group `protected-resource-metadata`.
+
+use serde_json::{Map, Value, json};
+
+use crate::ask::{Asks, as_example, public};
+use crate::conversation::{Conversation, In};
+use crate::expect::outcome;
+use crate::fields::Reply;
+use crate::format::{No, Vector, Verdict, same, texts};
+use crate::said::{Done, Refusal, Said};
+
+/// The resource of vectors that name none.
+const RESOURCE: &str = "https://r.example/a";
+
+pub(crate) fn metadata(vector: &Vector, asks: &mut Asks) -> Verdict {
+    let (places, outcome_of) = asked(vector, asks)?;
+    if let Some(url) = vector.expected["url"].as_str() {
+        return same("url", places.first().map(String::as_str), Some(url));
+    }
+    if let Some(urls) = vector.expected.get("urls_in_order") {
+        return same("urls_in_order", places, texts(urls));
+    }
+    if vector.expected["no_network_request"] == true {
+        same("places", places, Vec::new())?;
+    }
+    let Some(record) = outcome(&vector.expected, outcome_of)? else {
+        return Ok(());
+    };
+    same(
+        "resource",
+        &record["resource"],
+        &vector.input["document"]["resource"],
+    )?;
+    let servers = texts(&vector.input["document"]["authorization_servers"]);
+    same("servers", texts(&record["authorization_servers"]), servers)?;
+    for (kind, member) in [("mtls", "requires_mtls"), ("dpop", "requires_dpop")] {
+        let want = vector.expected["requires"] == kind;
+        same(member, record[member].as_bool(), Some(want))?;
+    }
+    Ok(())
+}
+
+/// Where was asked, and what came of it: the vector's document at its place, and nothing elsewhere.
+fn asked(vector: &Vector, asks: &mut Asks) -> Result<(Vec<String>, Result<Value, Refusal>), No> {
+    let named = vector
+        .text("resource")
+        .or(vector.text("requested_resource"));
+    let mut arguments = Map::from_iter([("resource".to_owned(), named.unwrap_or(RESOURCE).into())]);
+    if let Some(field) = vector.text("www_authenticate") {
+        arguments.insert("challenges".to_owned(), json!([field]));
+    }
+    // What servers of MCP do beyond the standard has to be allowed.
+    let via = vector.text("discovered_via");
+    if via.is_some() || vector.expected.get("urls_in_order").is_some() {
+        arguments.insert("matching".to_owned(), "parent".into());
+    }
+    let call = In::operation_of("resource_metadata", arguments);
+    let conversation =
+        Conversation::new(Some(as_example(&Default::default())), Some(public("id"))).then(0, call);
+    // What the first place says, unless the document is at another.
+    let first = asks.play(&conversation)?.pop();
+    let is_there = |place: &str| via.is_none_or(|via| via == place);
+    let mut conversation = conversation;
+    let mut said = first;
+    let mut places = Vec::new();
+    loop {
+        match said {
+            Some(Said::Send(sent)) if places.len() < 4 => {
+                let reply = match is_there(&sent.url) {
+                    true => reply(vector),
+                    false => Reply::new(404, &[], ""),
+                };
+                places.push(sent.url);
+                conversation = conversation.then(1, In::Reply(reply));
+            }
+            Some(Said::Error(refusal)) => return Ok((places, Err(refusal))),
+            Some(Said::Done(Done::Record(record))) => return Ok((places, Ok(record))),
+            other => return Err(format!("an odd step: {other:?}").into()),
+        }
+        said = asks.play(&conversation)?.pop();
+    }
+}
+
+fn reply(vector: &Vector) -> Reply {
+    let response = &vector.input["metadata_response"];
+    if let Some(status) = response["status"].as_u64() {
+        let location = response["location"].as_str().unwrap_or_default();
+        let status = u16::try_from(status).unwrap_or_default();
+        return Reply::new(status, &[("location", location)], "");
+    }
+    match vector.input.get("document") {
+        Some(document) => Reply::json(document),
+        None => Reply::new(404, &[], ""),
+    }
+}
