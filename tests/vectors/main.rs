@@ -23,6 +23,7 @@ mod dpop;
 mod encoding;
 mod examples;
 mod expect;
+mod expiration;
 mod fields;
 mod format;
 mod id_token;
@@ -134,6 +135,7 @@ fn handler(group: &str) -> Option<Handler> {
         "oidc-token-response" => Both(login::token_response, identity::token_response),
         "jwt-access-token" => Both(access_token::access_token, api::access_token),
         "logout-token" => Both(logout::logout_token, api::logout_token),
+        "refresh-token-expiration" => Both(expiration::core, expiration::lifetimes),
         "rp-session" => Core(logout::session, SESSIONS),
         "dpop" => Apart(dpop::dpop, possession::dpop),
         "dpop-nonce-sequence" => Apart(nonces::sequence, possession::sequence),

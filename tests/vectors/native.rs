@@ -383,6 +383,8 @@ fn tokens_said(tokens: &Tokens) -> TokensSaid {
         "expires_in": tokens.expires_in,
         "expires_at": tokens.expires_at(),
         "received_at": tokens.received_at,
+        "refresh_token_use_by": tokens.refresh_token_use_by(),
+        "authorization_until": tokens.authorization_until,
         "scope": tokens.scope.iter().collect::<Vec<_>>(),
         "refresh_token": refresh.map(|token| token.secret().expose()),
         "id_token": tokens.id_token.as_ref().map(Secret::expose),
