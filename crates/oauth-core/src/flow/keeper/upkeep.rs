@@ -84,7 +84,9 @@ impl Keeper {
     fn keep_alive_from(&self, now: UnixTime) -> Option<UnixTime> {
         let from = self.deadlines.keep_alive_at.filter(|_| !self.is_drained)?;
         let from = from.max(self.upkeep_done.not_before);
-        Some(from.max(now.after(self.backoff.remaining(now))))
+        let from = from.max(now.after(self.backoff.remaining(now)));
+        // A refresh token of unknown fate is not sent as long as the access token is good, which may be for ever.
+        (from < UnixTime::from_secs(u64::MAX)).then_some(from)
     }
 
     /// From when on the end of the authorization is told, if it was not.
