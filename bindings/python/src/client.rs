@@ -66,9 +66,10 @@ impl Client {
         flow: &Flow,
         callback: &str,
         resource: Option<Vec<String>>,
+        arrival: Arrival,
     ) -> PyResult<Work> {
         let client = &self.us.client;
-        let machine = flow.0.redeem_for(client, callback, resource.as_deref());
+        let machine = flow.0.redeem_at(client, callback, resource.as_deref(), arrival);
         self.work(py, "redeem", machine)
     }
 

@@ -330,17 +330,21 @@ impl Exchanges {
     }
 
     /// Judges the callback and redeems its code (RFC 6749 section 4.1.3).
-    #[pyo3(signature = (flow, callback_url, *, resource = None, moment = None))]
+    #[pyo3(signature = (flow, callback_url, *, resource = None, context = None, user = None, moment = None))]
+    #[allow(clippy::too_many_arguments, reason = "they are keywords in Python")]
     fn redeem(
         &self,
         py: Python<'_>,
         flow: &Flow,
         callback_url: &str,
         resource: Option<Vec<String>>,
+        context: Option<String>,
+        user: Option<String>,
         moment: Option<Py<PyAny>>,
     ) -> PyResult<Exchange> {
         let client = &self.0.get().us.client;
-        let machine = flow.0.redeem_for(client, callback_url, resource.as_deref());
+        let arrival = arrival(context, user);
+        let machine = flow.0.redeem_at(client, callback_url, resource.as_deref(), arrival);
         Exchange::new(py, machine, moment)
     }
 
