@@ -145,6 +145,13 @@ export interface RedeemOptions {
    * another one, and the flow waits on.
    */
   resource?: Iterable<string> | undefined
+  /**
+   * In which context the callback arrived, such as a tool and a tenant, as you know it: never from the callback itself.
+   * `callback.context` if the flow was begun in another one, or in none.
+   */
+  context?: string | undefined
+  /** In whose session the callback arrived, likewise. `callback.user` if another person began the flow. */
+  user?: string | undefined
 }
 
 /**
@@ -265,6 +272,10 @@ export class Tokens {
   /** The lifetime in seconds, if the server named one. */
   readonly expiresIn: number | undefined
   readonly expiresAt: Date | undefined
+  /** When the refresh token ends if nobody uses it before, as far as the server says so. */
+  readonly refreshTokenUseBy: Date | undefined
+  /** When the person's authorization ends, whatever is renewed before, as far as the server says so. */
+  readonly authorizationUntil: Date | undefined
   /** What was granted. */
   readonly scope: string[]
   readonly refreshToken: string | undefined
@@ -328,6 +339,14 @@ export interface SourceOptions extends TokenRequest {
   reuse?: 'unknown' | 'revokes' | 'tolerated' | undefined
   /** For how long a lease is taken, and taken again while a request runs: 10 000 ms. */
   leaseMs?: number | undefined
+  /**
+   * How long before its refresh token ends unused the grant is renewed though nobody asks, once it was asked for a token,
+   * as long as somebody holds the source, and where the server says when that is: never more than a fifth of that time.
+   * Without it nothing is sent for a grant that nobody uses.
+   */
+  keepAliveMs?: number | undefined
+  /** How long before a person's authorization ends that is published as `authorization_ends`: a week. */
+  noticeMs?: number | undefined
   /** Called with new tokens, and waited for, before any caller sees them: the place to store them. */
   onTokens?: (tokens: Tokens) => unknown
   /** Where {@link GrantSource.fetch} may send the token, instead of the preset's API. */

@@ -5,7 +5,7 @@ import type { Store, StoredRecord } from './stores.cjs'
 
 /** Which grant a keeper keeps, and how: {@link SourceOptions} without what a source does by itself. */
 export interface KeeperOptions
-  extends MomentOptions, TokenRequest, Pick<SourceOptions, 'subject' | 'reuse' | 'leaseMs'> {
+  extends MomentOptions, TokenRequest, Pick<SourceOptions, 'subject' | 'reuse' | 'leaseMs' | 'keepAliveMs' | 'noticeMs'> {
   /** `refresh_token`: tokens of a person. `client_credentials`: the client's own, for `scope`. */
   grantType?: 'refresh_token' | 'client_credentials' | undefined
   /** `false`: the grant is this keeper's alone, and it asks for no store. */
@@ -80,6 +80,16 @@ export class Keeper {
   readonly extension: { holder: string; ms: number; every: number } | undefined
   /** In how many milliseconds to try again to store what is not stored yet; nothing if there is nothing. */
   readonly retryAfter: number | undefined
+  /**
+   * In how many milliseconds {@link Keeper.upkeep} has something to say; nothing if it never will. Ask again after each
+   * renewal, and after each upkeep.
+   */
+  readonly upkeepAfter: number | undefined
+  /**
+   * What is to be done for the grant now though nobody asks: `renew`, then `begin`; or when the person's authorization
+   * ends, told once.
+   */
+  upkeep(): 'renew' | Date | undefined
   /** Whether there is something to store: then `begin`. */
   saveAgain(): boolean
   /** Renews nothing from here on. */

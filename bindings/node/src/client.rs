@@ -349,7 +349,9 @@ impl NativeClient {
         user: Option<String>,
     ) -> Result<NativeExchange> {
         let arrival = oauth_facade::arrival(context, user);
-        let machine = flow.0.redeem_at(&self.0, &callback, resource.as_deref(), arrival);
+        let machine = flow
+            .0
+            .redeem_at(&self.0, &callback, resource.as_deref(), arrival);
         machine.map(NativeExchange::new).map_err(fail)
     }
 

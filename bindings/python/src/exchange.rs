@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use oauth_core::Moment;
 use oauth_core::error::{Cause, Error, Misuse};
-use oauth_facade::{Machine, Outgoing, Reply, Turn};
+use oauth_facade::{Machine, Outgoing, Reply, Turn, arrival};
 use pyo3::exceptions::{PyException, PyStopIteration, PyTypeError};
 use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyTuple, PyType};
@@ -344,7 +344,9 @@ impl Exchanges {
     ) -> PyResult<Exchange> {
         let client = &self.0.get().us.client;
         let arrival = arrival(context, user);
-        let machine = flow.0.redeem_at(client, callback_url, resource.as_deref(), arrival);
+        let machine = flow
+            .0
+            .redeem_at(client, callback_url, resource.as_deref(), arrival);
         Exchange::new(py, machine, moment)
     }
 

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use oauth_core::Moment;
 use oauth_core::error::{Error, Misuse};
-use oauth_facade::{Ask, Keep, Task};
+use oauth_facade::{Ask, Keep, Task, Upkeep};
 use pyo3::exceptions::{PyException, PyStopIteration, PyTypeError, PyValueError};
 use pyo3::prelude::*;
 
@@ -105,6 +105,32 @@ impl Keeper {
             Ask::Follow => ("follow", None),
         };
         Ok(Turn { kind, tokens })
+    }
+
+    /// In how many seconds to call upkeep(); None if it never has anything to say.
+    ///
+    /// Ask again after each renewal, and after each upkeep().
+    #[getter]
+    fn upkeep_after(&self, py: Python<'_>) -> PyResult<Option<f64>> {
+        let at = self.0.moment.take(py)?;
+        Ok(self
+            .0
+            .keeper
+            .upkeep_after(&at)
+            .map(|wait| wait.as_secs_f64()))
+    }
+
+    /// What is to be done for the grant now though nobody asks, if anything.
+    ///
+    /// "renew": run a renewal(), for nobody who waits. A datetime is when the person's
+    /// authorization ends, told once: only the person can extend it.
+    fn upkeep<'py>(&self, py: Python<'py>) -> PyResult<Option<Bound<'py, PyAny>>> {
+        let at = self.0.moment.take(py)?;
+        match self.0.keeper.upkeep(&at) {
+            Some(Upkeep::Renew) => Ok(Some("renew".into_pyobject(py)?.into_any())),
+            Some(Upkeep::AuthorizationEnds(end)) => value::of_time(py, end).map(Some),
+            _ => Ok(None),
+        }
     }
 
     /// The renewal a turn asked for: run it once, to its end.

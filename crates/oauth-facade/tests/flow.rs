@@ -115,7 +115,10 @@ fn a_code_is_redeemed_where_the_flow_was_begun_and_nowhere_else() {
     assert_eq!(judged(elsewhere), ("callback.context", "misuse.over"));
     let of_another = here().of_user("user-2");
     assert_eq!(judged(of_another), ("callback.user", "misuse.over"));
-    assert_eq!(judged(Arrival::default()), ("callback.context", "misuse.over"));
+    assert_eq!(
+        judged(Arrival::default()),
+        ("callback.context", "misuse.over")
+    );
 }
 
 #[test]
