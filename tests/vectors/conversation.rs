@@ -86,6 +86,14 @@ pub(crate) enum In {
         #[serde(default)]
         flow: Option<Text>,
     },
+    /// Of the flow that was begun last, where the callback arrived and in whose session.
+    RedeemAt {
+        callback: String,
+        #[serde(default)]
+        context: Option<String>,
+        #[serde(default)]
+        user: Option<String>,
+    },
     Refresh {
         #[serde(default)]
         scope: String,
@@ -173,6 +181,9 @@ pub(crate) struct Ask {
     pub(crate) request_uri: Option<String>,
     /// What `step_up` was told, with the tokens received last.
     pub(crate) step_up: Option<Value>,
+    /// In which context the flow is begun, and by whom.
+    pub(crate) context: Option<String>,
+    pub(crate) user: Option<String>,
     pub(crate) extra: BTreeMap<String, String>,
     /// What the seed stretches to, for hosts that draw their own.
     #[serde(skip_deserializing)]

@@ -18,6 +18,7 @@ mod bearer;
 mod callback;
 mod classes;
 mod client_auth;
+mod context;
 mod conversation;
 mod dpop;
 mod encoding;
@@ -135,6 +136,7 @@ fn handler(group: &str) -> Option<Handler> {
         "oidc-token-response" => Both(login::token_response, identity::token_response),
         "jwt-access-token" => Both(access_token::access_token, api::access_token),
         "logout-token" => Both(logout::logout_token, api::logout_token),
+        "connection-context" => Both(context::core, context::callback),
         "refresh-token-expiration" => Both(expiration::core, expiration::lifetimes),
         "rp-session" => Core(logout::session, SESSIONS),
         "dpop" => Apart(dpop::dpop, possession::dpop),

@@ -92,6 +92,8 @@ impl Party<'_> {
                         .into_iter()
                         .map(|(name, value)| (name, value.into()))
                         .collect(),
+                    context: ask.context.clone(),
+                    user: ask.user.clone().map(Secret::new),
                     ..Authorize::new(&ask.redirect_uri)
                 };
                 let begun = self.client()?.authorize(at, &ask)?;
@@ -150,6 +152,16 @@ impl Party<'_> {
                 let stored = flow.as_ref().map(|Text(text)| text.clone());
                 let flow = stored.or(self.flow.take()).ok_or(Misuse::Over)?;
                 self.verifier()?.redeem(&flow, callback)?
+            }
+            In::RedeemAt {
+                callback,
+                context,
+                user,
+            } => {
+                let flow = self.flow.take().ok_or(Misuse::Over)?;
+                let arrival = oauth_facade::arrival(context.clone(), user.clone());
+                let flow = oauth_facade::Flow::parse(&flow)?;
+                flow.redeem_at(&self.verifier()?, callback, None, arrival)?
             }
             In::Refresh { scope, tokens } => {
                 let tokens = Arc::new(self.tokens(tokens.as_ref())?);
