@@ -72,6 +72,7 @@ pub(crate) struct Turn {
 /// What happens. The first of them make a call, which goes on until the next one.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case", deny_unknown_fields)]
+#[expect(clippy::large_enum_variant, reason = "a conversation has a few turns")]
 pub(crate) enum In {
     Authorize(Ask),
     /// An authorization by one call, which may send something first: its arguments, by name.

@@ -83,10 +83,7 @@ fn a_code_is_redeemed_for_some_of_the_resources() {
     );
     assert!(!body.contains("one.example"), "{body}");
     assert_eq!(
-        code(
-            flow.redeem_at(&client, &own, Some(&[one])),
-            Arrival::default()
-        ),
+        code(flow.redeem_at(&client, &own, Some(&[one]), Arrival::default())),
         "misuse.over"
     );
 }
