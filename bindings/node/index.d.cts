@@ -9,7 +9,7 @@ import type { ClientAuth } from './client-auth.cjs'
 import type {
   BeginAuthorizationArguments, ClientCredentialsArguments as TokenRequest, ExchangeOperations, Operations,
 } from './js/ops.cjs'
-import type { Keeper, KeeperOptions } from './keeper.cjs'
+import type { Keeper, KeeperOptions, RedeemOptions } from './keeper.cjs'
 import type { RegistrationOptions } from './registration.cjs'
 import type { Store } from './stores.cjs'
 import type { EndSessionOptions } from './verifier.cjs'
@@ -29,7 +29,7 @@ export * from './js/ops.cjs'
 /** What tokens are for. It is asked for at each renewal again, and part of what names a grant in a store. */
 export type { TokenRequest }
 export { Keeper, keep } from './keeper.cjs'
-export type { KeepOptions, KeeperOptions, LeaseTask, LoadTask, OverTask, RunTask, SaveTask, Task, Turn, WaitTask } from './keeper.cjs'
+export type { KeepOptions, KeeperOptions, LeaseTask, LoadTask, OverTask, RedeemOptions, RunTask, SaveTask, Task, Turn, WaitTask } from './keeper.cjs'
 export { Sessions, drain } from './sessions.cjs'
 export type { Grant, GrantMessage, GrantOptions, GrantPage, Notice, SessionsOptions } from './sessions.cjs'
 export { FileStore, Key, Memory, PostgresStore, RedisStore, Sealed, SqliteStore } from './stores.cjs'
@@ -136,22 +136,6 @@ export interface CallOptions {
   signal?: AbortSignal | undefined
   /** Rejects the call with `Lost` after this many milliseconds. */
   timeoutMs?: number | undefined
-}
-
-/** What a token is for. */
-export interface RedeemOptions {
-  /**
-   * Some of the resources that were asked for (RFC 8707 section 2.2); by default all. `resource.exceeds_grant` for
-   * another one, and the flow waits on.
-   */
-  resource?: Iterable<string> | undefined
-  /**
-   * In which context the callback arrived, such as a tool and a tenant, as you know it: never from the callback itself.
-   * `callback.context` if the flow was begun in another one, or in none.
-   */
-  context?: string | undefined
-  /** In whose session the callback arrived, likewise. `callback.user` if another person began the flow. */
-  user?: string | undefined
 }
 
 /**

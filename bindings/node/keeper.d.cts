@@ -129,3 +129,19 @@ export interface KeepOptions extends RunOptions {
  * that; whoever leaves does not stop it.
  */
 export function keep(keeper: Keeper, options?: KeepOptions): Promise<Tokens>
+
+/** What a token is for. */
+export interface RedeemOptions {
+  /**
+   * Some of the resources that were asked for (RFC 8707 section 2.2); by default all. `resource.exceeds_grant` for
+   * another one, and the flow waits on.
+   */
+  resource?: Iterable<string> | undefined
+  /**
+   * In which context the callback arrived, such as a tool and a tenant, as you know it: never from the callback itself.
+   * `callback.context` if the flow was begun in another one, or in none.
+   */
+  context?: string | undefined
+  /** In whose session the callback arrived, likewise. `callback.user` if another person began the flow. */
+  user?: string | undefined
+}

@@ -6,7 +6,7 @@ use oauth_core::issuer::{Issuer, RedirectUri};
 use oauth_core::json::{Json, parse};
 use oauth_core::quirk::Rules;
 use oauth_core::server::{EndpointKind, Server};
-use oauth_core::{Client, ClientAuth, ClientId, Error};
+use oauth_core::{ClientId, Error};
 use serde_json::{Value, json};
 
 use crate::ask::{Asks, as_example, public};
@@ -146,7 +146,7 @@ fn contexts(vector: &Vector) -> Result<Verdict, Error> {
             "" => format!("client-{place}"),
             named => named.to_owned(),
         };
-        let client = Client::new(server, ClientId::new(&registration), ClientAuth::none())?;
+        let client_id = ClientId::new(&registration);
         let base = match said("redirect_base") {
             "" => CALLBACK,
             base => base,
@@ -155,7 +155,8 @@ fn contexts(vector: &Vector) -> Result<Verdict, Error> {
         contexts.push(ConnectionContext::new(
             said("id"),
             said("owner"),
-            &client,
+            &server,
+            &client_id,
             uri,
         )?);
     }

@@ -8,7 +8,7 @@ mod tests;
 
 use std::collections::BTreeMap;
 
-use crate::client::Client;
+use crate::client_config::ClientId;
 use crate::error::{Error, Misuse, ValidationFailure};
 use crate::issuer::RedirectUri;
 use crate::secret::Secret;
@@ -82,25 +82,25 @@ pub struct ConnectionContext {
 }
 
 impl ConnectionContext {
-    /// The context in which this client is used, on behalf of this owner.
+    /// The context in which the client of this id is used at this server, on behalf of this owner.
     ///
     /// # Errors
     /// `context.identifier`.
     pub fn new(
         id: impl Into<String>,
         owner: impl Into<String>,
-        client: &Client,
+        server: &Server,
+        client_id: &ClientId,
         redirect_uri: RedirectUri,
     ) -> Result<Self, Error> {
         let id = id.into();
         check_id(&id)?;
-        let server = client.server();
         Ok(Self {
             id,
             owner: owner.into(),
             registration: (
                 server.issuer().as_str().to_owned(),
-                client.client_id().as_str().to_owned(),
+                client_id.as_str().to_owned(),
             ),
             redirect_uri,
             needs_distinct_redirect_uri: server.needs_distinct_redirect_uri(),

@@ -3,6 +3,7 @@
 use serde_json::json;
 
 use super::*;
+use crate::client::Client;
 use crate::flow::authorization::{AuthorizationRequest, Pending};
 use crate::json::{Json, parse};
 use crate::quirk::Rules;
@@ -100,7 +101,7 @@ fn a_context_is_a_segment_of_its_redirect_uri() {
 
 fn context(id: &str, owner: &str, client: &Client) -> ConnectionContext {
     let uri = RedirectUri::parse(CB).unwrap();
-    ConnectionContext::new(id, owner, client, uri).unwrap()
+    ConnectionContext::new(id, owner, client.server(), client.client_id(), uri).unwrap()
 }
 
 /// Whose metadata promise that its callbacks name it.
@@ -161,6 +162,6 @@ fn no_two_contexts_have_one_name() {
         ("context.identifier", Some("a and a"))
     );
     let uri = RedirectUri::parse(CB).unwrap();
-    let unnamed = ConnectionContext::new("", "o", &client, uri);
+    let unnamed = ConnectionContext::new("", "o", client.server(), client.client_id(), uri);
     assert_eq!(code(unnamed.map(drop)), Err("context.identifier"));
 }
