@@ -9,7 +9,7 @@ import type { ClientAuth } from './client-auth.cjs'
 import type {
   BeginAuthorizationArguments, ClientCredentialsArguments as TokenRequest, ExchangeOperations, Operations,
 } from './js/ops.cjs'
-import type { Keeper, KeeperOptions } from './keeper.cjs'
+import type { Keeper, KeeperOptions, RedeemOptions } from './keeper.cjs'
 import type { RegistrationOptions } from './registration.cjs'
 import type { Store } from './stores.cjs'
 import type { EndSessionOptions } from './verifier.cjs'
@@ -29,7 +29,7 @@ export * from './js/ops.cjs'
 /** What tokens are for. It is asked for at each renewal again, and part of what names a grant in a store. */
 export type { TokenRequest }
 export { Keeper, keep } from './keeper.cjs'
-export type { KeepOptions, KeeperOptions, LeaseTask, LoadTask, OverTask, RunTask, SaveTask, Task, Turn, WaitTask } from './keeper.cjs'
+export type { KeepOptions, KeeperOptions, LeaseTask, LoadTask, OverTask, RedeemOptions, RunTask, SaveTask, Task, Turn, WaitTask } from './keeper.cjs'
 export { Sessions, drain } from './sessions.cjs'
 export type { Grant, GrantMessage, GrantOptions, GrantPage, Notice, SessionsOptions } from './sessions.cjs'
 export { FileStore, Key, Memory, PostgresStore, RedisStore, Sealed, SqliteStore } from './stores.cjs'
@@ -136,15 +136,6 @@ export interface CallOptions {
   signal?: AbortSignal | undefined
   /** Rejects the call with `Lost` after this many milliseconds. */
   timeoutMs?: number | undefined
-}
-
-/** What a token is for. */
-export interface RedeemOptions {
-  /**
-   * Some of the resources that were asked for (RFC 8707 section 2.2); by default all. `resource.exceeds_grant` for
-   * another one, and the flow waits on.
-   */
-  resource?: Iterable<string> | undefined
 }
 
 /**
@@ -270,6 +261,10 @@ export class Tokens {
   /** The lifetime in seconds, if the server named one. */
   readonly expiresIn: number | undefined
   readonly expiresAt: Date | undefined
+  /** When the refresh token ends if nobody uses it before, as far as the server says so. */
+  readonly refreshTokenUseBy: Date | undefined
+  /** When the person's authorization ends, whatever is renewed before, as far as the server says so. */
+  readonly authorizationUntil: Date | undefined
   /** What was granted. */
   readonly scope: string[]
   readonly refreshToken: string | undefined
@@ -333,6 +328,14 @@ export interface SourceOptions extends TokenRequest {
   reuse?: 'unknown' | 'revokes' | 'tolerated' | undefined
   /** For how long a lease is taken, and taken again while a request runs: 10 000 ms. */
   leaseMs?: number | undefined
+  /**
+   * How long before its refresh token ends unused the grant is renewed though nobody asks, once it was asked for a token,
+   * as long as somebody holds the source, and where the server says when that is: never more than a fifth of that time.
+   * Without it nothing is sent for a grant that nobody uses.
+   */
+  keepAliveMs?: number | undefined
+  /** How long before a person's authorization ends that is published as `authorization_ends`: a week. */
+  noticeMs?: number | undefined
   /** Called with new tokens, and waited for, before any caller sees them: the place to store them. */
   onTokens?: (tokens: Tokens) => unknown
   /** Where {@link GrantSource.fetch} may send the token, instead of the preset's API. */

@@ -5,7 +5,7 @@ import type { Store, StoredRecord } from './stores.cjs'
 
 /** Which grant a keeper keeps, and how: {@link SourceOptions} without what a source does by itself. */
 export interface KeeperOptions
-  extends MomentOptions, TokenRequest, Pick<SourceOptions, 'subject' | 'reuse' | 'leaseMs'> {
+  extends MomentOptions, TokenRequest, Pick<SourceOptions, 'subject' | 'reuse' | 'leaseMs' | 'keepAliveMs' | 'noticeMs'> {
   /** `refresh_token`: tokens of a person. `client_credentials`: the client's own, for `scope`. */
   grantType?: 'refresh_token' | 'client_credentials' | undefined
   /** `false`: the grant is this keeper's alone, and it asks for no store. */
@@ -80,6 +80,16 @@ export class Keeper {
   readonly extension: { holder: string; ms: number; every: number } | undefined
   /** In how many milliseconds to try again to store what is not stored yet; nothing if there is nothing. */
   readonly retryAfter: number | undefined
+  /**
+   * In how many milliseconds {@link Keeper.upkeep} has something to say; nothing if it never will. Ask again after each
+   * renewal, and after each upkeep.
+   */
+  readonly upkeepAfter: number | undefined
+  /**
+   * What is to be done for the grant now though nobody asks: `renew`, then `begin`; or when the person's authorization
+   * ends, told once.
+   */
+  upkeep(): 'renew' | Date | undefined
   /** Whether there is something to store: then `begin`. */
   saveAgain(): boolean
   /** Renews nothing from here on. */
@@ -119,3 +129,19 @@ export interface KeepOptions extends RunOptions {
  * that; whoever leaves does not stop it.
  */
 export function keep(keeper: Keeper, options?: KeepOptions): Promise<Tokens>
+
+/** What a token is for. */
+export interface RedeemOptions {
+  /**
+   * Some of the resources that were asked for (RFC 8707 section 2.2); by default all. `resource.exceeds_grant` for
+   * another one, and the flow waits on.
+   */
+  resource?: Iterable<string> | undefined
+  /**
+   * In which context the callback arrived, such as a tool and a tenant, as you know it: never from the callback itself.
+   * `callback.context` if the flow was begun in another one, or in none.
+   */
+  context?: string | undefined
+  /** In whose session the callback arrived, likewise. `callback.user` if another person began the flow. */
+  user?: string | undefined
+}

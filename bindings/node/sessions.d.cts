@@ -8,6 +8,10 @@ export interface SessionsOptions {
   reuse?: 'unknown' | 'revokes' | 'tolerated' | undefined
   /** As {@link SourceOptions.leaseMs}. */
   leaseMs?: number | undefined
+  /** As {@link SourceOptions.keepAliveMs}; those that are not in memory are kept alive by {@link Sessions.renewIdle}. */
+  keepAliveMs?: number | undefined
+  /** As {@link SourceOptions.noticeMs}. */
+  noticeMs?: number | undefined
   /** How many are held in memory that nobody uses: 10 000. */
   capacity?: number | undefined
   /** How many renewals may begin in a second, whoever asks for them: 0 is no limit. */
@@ -16,6 +20,8 @@ export interface SessionsOptions {
   onRenewed?: ((subject: string | undefined, tokens: Tokens) => unknown) | undefined
   /** Called when a grant is over, and its person has to log in again. */
   onEnded?: ((subject: string | undefined, error: OAuthError) => void) | undefined
+  /** Called once when a person's authorization is about to end, which only the person can extend. */
+  onAuthorizationEnds?: ((subject: string | undefined, end: Date) => void) | undefined
 }
 /** What a grant differs by from others of the same person. */
 export interface GrantOptions extends TokenRequest {}
@@ -32,6 +38,10 @@ export interface Grant {
   /** When the access token ends. */
   expiresAt: Date | undefined
   hasRefreshToken: boolean
+  /** When the refresh token ends if nobody uses it before, as far as the server says so. */
+  refreshTokenUseBy: Date | undefined
+  /** When the person's authorization ends, whatever is renewed before, likewise. */
+  authorizationUntil: Date | undefined
   /** Why it is over, if it is. */
   ended?: ErrorCode | undefined
 }
@@ -44,9 +54,11 @@ export interface GrantPage {
 }
 /**
  * What has happened to grants. `failed` is a renewal, `ended` a grant; `suspect` is one whose refresh token the
- * server refuses without saying that it is over; `unsaved` tokens could not be stored yet.
+ * server refuses without saying that it is over; `unsaved` tokens could not be stored yet; `authorization_ends` is told
+ * once, before a person's authorization ends.
  */
-export type Notice = 'renewed' | 'waits' | 'failed' | 'suspect' | 'ended' | 'unsaved' | 'stored_late' | 'lease_lost'
+export type Notice = 'renewed' | 'waits' | 'failed' | 'suspect' | 'ended' | 'unsaved' | 'stored_late'
+  | 'authorization_ends' | 'lease_lost'
 /** What is published to the channel `oauth-core:grant` of `node:diagnostics_channel`. It holds no secret. */
 export interface GrantMessage {
   /** The name of the record. */
@@ -55,6 +67,8 @@ export interface GrantMessage {
   error?: OAuthError
   /** For how long another worker is waited for at first. */
   ms?: number
+  /** When an authorization ends. */
+  at?: Date
 }
 
 /**
@@ -76,8 +90,8 @@ export class Sessions {
   /** A page of what the store has of this client, in no order. `misuse.not_supported` if it has no `scan`. */
   list(cursor?: string): Promise<GrantPage>
   /**
-   * Renews what nobody has used for so long, for many a refresh token dies unused. One pass; call it now and
-   * then, from any number of workers. `misuse.not_supported` if the store has no `due`.
+   * Renews what nobody has used for so long, for many a refresh token dies unused; with `keepAliveMs` also what has a
+   * refresh token that ends unused soon, as far as the server says so. One pass; call it now and then, from any number of workers. `misuse.not_supported` if the store has no `due`.
    */
   renewIdle(unusedMs: number): Promise<{ renewed: number; failed: { key: string; code: ErrorCode }[] }>
   /** Ends all of them in good order, as {@link GrantSource.drain}; 10 000 ms unless something else is said. */

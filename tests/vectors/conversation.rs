@@ -72,6 +72,7 @@ pub(crate) struct Turn {
 /// What happens. The first of them make a call, which goes on until the next one.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case", deny_unknown_fields)]
+#[expect(clippy::large_enum_variant, reason = "a conversation has a few turns")]
 pub(crate) enum In {
     Authorize(Ask),
     /// An authorization by one call, which may send something first: its arguments, by name.
@@ -85,6 +86,14 @@ pub(crate) enum In {
         /// A stored flow; without it, the one that was begun last.
         #[serde(default)]
         flow: Option<Text>,
+    },
+    /// Of the flow that was begun last, where the callback arrived and in whose session.
+    RedeemAt {
+        callback: String,
+        #[serde(default)]
+        context: Option<String>,
+        #[serde(default)]
+        user: Option<String>,
     },
     Refresh {
         #[serde(default)]
@@ -172,6 +181,9 @@ pub(crate) struct Ask {
     pub(crate) request_uri: Option<String>,
     /// What `step_up` was told, with the tokens received last.
     pub(crate) step_up: Option<Value>,
+    /// In which context the flow is begun, and by whom.
+    pub(crate) context: Option<String>,
+    pub(crate) user: Option<String>,
     pub(crate) extra: BTreeMap<String, String>,
     /// What the seed stretches to, for hosts that draw their own.
     #[serde(skip_deserializing)]

@@ -129,9 +129,12 @@ fn not_in_a_page(input: &In) -> Option<&'static str> {
             let mode = ask.response_mode.as_deref();
             let is_more = ask.request_uri.is_some()
                 || ask.authorization_details.is_some()
+                || ask.context.is_some()
+                || ask.user.is_some()
                 || !ask.resource.is_empty();
             (is_more || !matches!(mode, None | Some("query"))).then_some(NO_OPTION)
         }
+        In::RedeemAt { .. } => Some(NO_OPTION),
         In::Attach { body, .. } => body.is_some().then_some(NO_OPTION),
         In::Lost(reach) => (reach == "unsent").then_some(NO_REACH),
         _ => None,

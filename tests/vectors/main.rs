@@ -20,12 +20,14 @@ mod callback;
 mod cimd;
 mod classes;
 mod client_auth;
+mod context;
 mod conversation;
 mod dpop;
 mod encoding;
 mod examples;
 mod exchange;
 mod expect;
+mod expiration;
 mod fields;
 mod format;
 mod id_token;
@@ -146,6 +148,8 @@ fn handler(group: &str) -> Option<Handler> {
         "oidc-token-response" => Both(login::token_response, identity::token_response),
         "jwt-access-token" => Both(access_token::access_token, api::access_token),
         "logout-token" => Both(logout::logout_token, api::logout_token),
+        "connection-context" => Both(context::core, context::callback),
+        "refresh-token-expiration" => Both(expiration::core, expiration::lifetimes),
         "rp-session" => Core(logout::session, SESSIONS),
         "device-flow" => Talk(waiting::device),
         "ciba" => Talk(waiting::ciba),

@@ -94,6 +94,8 @@ impl Party<'_> {
                         .into_iter()
                         .map(|(name, value)| (name, value.into()))
                         .collect(),
+                    context: ask.context.clone(),
+                    user: ask.user.clone().map(Secret::new),
                     ..Authorize::new(&ask.redirect_uri)
                 };
                 let begun = self.client()?.authorize(at, &ask)?;
@@ -152,6 +154,16 @@ impl Party<'_> {
                 let stored = flow.as_ref().map(|Text(text)| text.clone());
                 let flow = stored.or(self.flow.take()).ok_or(Misuse::Over)?;
                 self.verifier()?.redeem(&flow, callback)?
+            }
+            In::RedeemAt {
+                callback,
+                context,
+                user,
+            } => {
+                let flow = self.flow.take().ok_or(Misuse::Over)?;
+                let arrival = oauth_facade::arrival(context.clone(), user.clone());
+                let flow = oauth_facade::Flow::parse(&flow)?;
+                flow.redeem_at(&self.verifier()?, callback, None, arrival)?
             }
             In::Refresh { scope, tokens } => {
                 let tokens = Arc::new(self.tokens(tokens.as_ref())?);
@@ -394,6 +406,8 @@ fn tokens_said(tokens: &Tokens) -> TokensSaid {
         "expires_in": tokens.expires_in,
         "expires_at": tokens.expires_at(),
         "received_at": tokens.received_at,
+        "refresh_token_use_by": tokens.refresh_token_use_by(),
+        "authorization_until": tokens.authorization_until,
         "scope": tokens.scope.iter().collect::<Vec<_>>(),
         "refresh_token": refresh.map(|token| token.secret().expose()),
         "id_token": tokens.id_token.as_ref().map(Secret::expose),

@@ -172,6 +172,24 @@ impl TokensSaid {
         }
     }
 
+    /// A member that is not stored where there is nothing to say.
+    pub(crate) fn get_or_null(&self, name: &str) -> Result<Value, String> {
+        let stored = self.text("stored")?.unwrap_or_default();
+        let stored: Value = serde_json::from_str(&stored).map_err(|error| error.to_string())?;
+        match (self.0.get(name), stored.get(name)) {
+            (None, None) => Ok(Value::Null),
+            (Some(Value::Null), None) => Ok(Value::Null),
+            (Some(own), None) => Err(format!("{name} is {own}, and not stored")),
+            _ => self.get(name),
+        }
+    }
+
+    /// A member that is a number.
+    pub(crate) fn number(&self, name: &str) -> Result<u64, String> {
+        let value = self.get(name)?;
+        value.as_u64().ok_or_else(|| format!("{name} is {value}"))
+    }
+
     /// A member that is text, or nothing.
     pub(crate) fn text(&self, name: &str) -> Result<Option<String>, String> {
         match self.get(name)? {

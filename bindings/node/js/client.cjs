@@ -28,10 +28,10 @@ class Exchanges extends ExchangeOperations {
     this.#assertion = assertion
   }
 
-  redeem(flow, callback, { resource, moment } = {}) {
+  redeem(flow, callback, { resource, context, user, moment } = {}) {
     const known = nativeFlow(flow)
     const wanted = resource && [...resource].map(String)
-    const exchange = lifted(() => this.#client.redeem(known, String(callback), wanted))
+    const exchange = lifted(() => this.#client.redeem(known, String(callback), wanted, context, user))
     return new Exchange(exchange, tokensOf, moment, this.#assertion)
   }
 
@@ -124,13 +124,15 @@ class Client extends Operations {
   }
 
   #keep(tokens, grantType, { shared, longestRequestMs, moment }, options) {
-    const { subject, reuse, leaseMs } = options
+    const { subject, reuse, leaseMs, keepAliveMs, noticeMs } = options
     const known = tokens === undefined ? undefined : nativeTokens(tokens)
     const kept = {
       shared,
       subject,
       reuse,
       leaseMs: checkLimit(leaseMs),
+      keepAliveMs: checkLimit(keepAliveMs, 'keepAliveMs'),
+      noticeMs: checkLimit(noticeMs, 'noticeMs'),
       longestRequestMs: checkLimit(longestRequestMs, 'longestRequestMs'),
     }
     const at = momentOf(moment)
@@ -182,8 +184,8 @@ class Client extends Operations {
   importKeys(text) { lifted(() => this.#native.importKeys(String(text))) }
 
   /** Judges the callback and redeems its code. Every check runs; none can be left out. */
-  async redeem(flow, callback, { resource, ...call } = {}) {
-    return run(this.exchange.redeem(flow, callback, { resource }), this.#transport, call)
+  async redeem(flow, callback, { resource, context, user, ...call } = {}) {
+    return run(this.exchange.redeem(flow, callback, { resource, context, user }), this.#transport, call)
   }
 
   async [perform](operation, args, call) {

@@ -17,6 +17,10 @@ const told = new WeakMap()
 const tended = new WeakSet()
 const atWork = new Set()
 
+/** Those that were asked whether they have to be looked after; and the longest sleep, for clocks are set. */
+const lookedAfter = new WeakSet()
+const LONGEST_SLEEP = 3_600_000
+
 /** Nobody may be waiting for a renewal, or for the next try to store what it has brought. */
 const unheard = () => {}
 
@@ -28,6 +32,7 @@ const unheard = () => {}
 async function fresh(keeper, refused, job) {
   const turn = job.isAlone ? keeper.askAlone(refused) : keeper.ask(refused)
   const flight = launched(keeper, turn, job)
+  if (!flight && !lookedAfter.has(keeper)) lookAfter(keeper, job)
   if (turn.tokens) return turn.tokens
   if (!flight) throw new Error('another driver renews this keeper')
   return flight
@@ -47,10 +52,44 @@ function launch(keeper, job, renewal) {
     // The next may have begun while the hook of this one was waited for.
     if (flights.get(keeper) === flight) flights.delete(keeper)
     tend(keeper, job).catch(unheard)
+    lookAfter(keeper, job)
   })
   flight.catch(unheard)
   flights.set(keeper, flight)
   return flight
+}
+
+/** The timers of those that have to be looked after. */
+const alarms = new WeakMap()
+
+/** Wakes when something is to be done for a grant though nobody asks. A grant that nobody holds is not kept for that. */
+function lookAfter(keeper, job) {
+  lookedAfter.add(keeper)
+  clearTimeout(alarms.get(keeper))
+  const ms = keeper.upkeepAfter
+  if (ms === undefined) return
+  const [known, work] = [new WeakRef(keeper), new WeakRef(job)]
+  const alarm = setTimeout(() => {
+    const [keeper, job] = [known.deref(), work.deref()]
+    if (keeper && job) upkeep(keeper, job)
+  }, Math.min(ms, LONGEST_SLEEP))
+  // It must not keep the process from ending.
+  alarm.unref()
+  alarms.set(keeper, alarm)
+}
+
+/** Does what is to be done for a grant now though nobody asks; the renewal, if there is one. */
+function upkeep(keeper, job) {
+  for (;;) {
+    const told = job.isAlone ? keeper.upkeepAlone() : keeper.upkeep()
+    if (told === undefined) break
+    const end = told instanceof Date ? told : told.ends
+    // Its end looks after the grant again.
+    if (end === undefined) return launch(keeper, job, told.renewal)
+    tell(job, keeper, 'authorization_ends', { at: end })
+  }
+  lookAfter(keeper, job)
+  return undefined
 }
 
 /** Tries to store what the store has not got yet, whether or not anybody asks: nobody else can have it. */
@@ -280,4 +319,4 @@ async function keep(keeper, options = {}) {
   return wait(fresh(keeper, refused, job), { signal, timeoutMs })
 }
 
-module.exports = { checkStore, drain, drainSome, fresh, keep, launched, verbs }
+module.exports = { checkStore, drain, drainSome, fresh, keep, launched, upkeep, verbs }

@@ -66,8 +66,12 @@ class Keeper {
     const at = momentOf(this.#moment)
     const { kind, held: isHeld, tokens, exchange } = lifted(() => ask(this.#known, at, dead, held))
     const turn = { kind, tokens: isHeld ? this.#latest : this.#held(tokens) }
-    if (exchange) turn.renewal = new Exchange(exchange, ({ tokens }) => (this.#latest = toldTokens(tokens)), this.#moment, this.#assertion)
+    if (exchange) turn.renewal = this.#renewal(exchange)
     return turn
+  }
+
+  #renewal(exchange) {
+    return new Exchange(exchange, ({ tokens }) => (this.#latest = toldTokens(tokens)), this.#moment, this.#assertion)
   }
 
   refuse(tokens) { this.#known.refuse(nativeTokens(tokens)) }
@@ -88,6 +92,23 @@ class Keeper {
 
   /** In how many milliseconds to try again to store what is not stored yet. */
   get retryAfter() { return this.#known.retryAfter(momentOf(this.#moment)) ?? undefined }
+
+  /** In how many milliseconds `upkeep` has something to say. */
+  get upkeepAfter() { return this.#known.upkeepAfter(momentOf(this.#moment)) ?? undefined }
+
+  /** What is to be done though nobody asks: `'renew'`, or when the person's authorization ends. */
+  upkeep() {
+    const upkeep = this.#known.upkeep(momentOf(this.#moment)) ?? undefined
+    if (upkeep === undefined) return undefined
+    return typeof upkeep.ends === 'number' ? new Date(upkeep.ends) : 'renew'
+  }
+
+  /** The same of a grant that is not shared: the renewal is an exchange. */
+  upkeepAlone() {
+    const upkeep = this.#known.upkeepAlone(momentOf(this.#moment)) ?? undefined
+    if (upkeep === undefined || typeof upkeep.ends === 'number') return upkeep && { ends: new Date(upkeep.ends) }
+    return { renewal: this.#renewal(upkeep.exchange) }
+  }
 
   /** Whether there is something to store: then begin. */
   saveAgain() { return this.#known.saveAgain() }

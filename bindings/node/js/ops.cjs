@@ -6,7 +6,7 @@
 const { authorizationOf, begin, nothing, perform, recordOf, tokensOf } = require('./op.cjs')
 const { Record } = require('./record.cjs')
 
-const FINGERPRINT = '8974f0334bbda6f0'
+const FINGERPRINT = 'd66c987ecfb47a10'
 
 /** What the server tells about a user (OpenID Connect Core section 5.1). */
 class UserClaims extends Record {
@@ -48,6 +48,8 @@ class TokenState extends Record {
     subject: 'plain',
     audience: 'plain',
     issuer: 'plain',
+    refreshTokenUseBy: 'time',
+    authorizationUntil: 'time',
     extra: 'plain',
   }
 }
@@ -148,7 +150,7 @@ const operations = {
   revoke: { number: 0, names: ['token', 'hint'], finish: nothing },
   refresh: { number: 1, names: ['tokens', 'scope', 'resource', 'audience', 'extra'], finish: tokensOf },
   userinfo: { number: 2, names: ['tokens', 'subject'], finish: recordOf(UserClaims) },
-  beginAuthorization: { number: 3, names: ['redirectUri', 'scope', 'responseType', 'responseMode', 'resource', 'audience', 'authorizationDetails', 'acrValues', 'maxAge', 'prompt', 'loginHint', 'idTokenHint', 'uiLocales', 'claims', 'push', 'requestUri', 'stepUp', 'tokens', 'extra', 'tokenExtra'], finish: authorizationOf, json: ['authorizationDetails', 'claims', 'stepUp'] },
+  beginAuthorization: { number: 3, names: ['redirectUri', 'scope', 'responseType', 'responseMode', 'resource', 'audience', 'authorizationDetails', 'acrValues', 'maxAge', 'prompt', 'loginHint', 'idTokenHint', 'uiLocales', 'claims', 'push', 'requestUri', 'stepUp', 'tokens', 'context', 'user', 'extra', 'tokenExtra'], finish: authorizationOf, json: ['authorizationDetails', 'claims', 'stepUp'] },
   introspect: { number: 4, names: ['token', 'hint', 'signedResponseAlg', 'audience'], finish: recordOf(TokenState) },
   password: { number: 5, names: ['username', 'password', 'scope', 'resource', 'audience', 'extra'], finish: tokensOf },
   clientCredentials: { number: 6, names: ['scope', 'resource', 'audience', 'extra'], finish: tokensOf },

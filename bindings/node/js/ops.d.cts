@@ -103,6 +103,13 @@ export interface BeginAuthorizationArguments {
   stepUp?: object | undefined
   /** The tokens that were not enough for the API. */
   tokens?: Tokens | undefined
+  /**
+   * In which context the flow is begun, such as a tool and a tenant: its callback has to arrive in the same. It is not
+   * sent.
+   */
+  context?: string | undefined
+  /** Who begins the flow, as you know the person or the session: its callback has to arrive there. It is not sent. */
+  user?: string | undefined
   /** Parameters of the provider's own in this request. */
   extra?: Readonly<Record<string, string | readonly string[]>> | undefined
   /** Parameters that the provider documents for the request for tokens. */
@@ -539,6 +546,10 @@ export class TokenState {
   readonly audience: readonly string[]
   /** Who issued it: `iss`. */
   readonly issuer: string | undefined
+  /** Of a refresh token: when it ends if nobody uses it before. Asking is no use of it. */
+  readonly refreshTokenUseBy: Date | undefined
+  /** When the person's authorization ends, whatever is renewed before. */
+  readonly authorizationUntil: Date | undefined
   /** Members that the standard does not define. */
   readonly extra: Readonly<Record<string, unknown>>
   /** What may be shown. */
@@ -771,6 +782,10 @@ export interface Operations {
    * @param args.stepUp What an API wants of the person (RFC 9470): it is asked for, in place of `acr_values`, `max_age`
    * and `claims`, with the scope of `tokens`.
    * @param args.tokens The tokens that were not enough for the API.
+   * @param args.context In which context the flow is begun, such as a tool and a tenant: its callback has to arrive in
+   * the same. It is not sent.
+   * @param args.user Who begins the flow, as you know the person or the session: its callback has to arrive there. It
+   * is not sent.
    * @param args.extra Parameters of the provider's own in this request.
    * @param args.tokenExtra Parameters that the provider documents for the request for tokens.
    */
@@ -1149,6 +1164,10 @@ export interface ExchangeOperations {
    * @param args.stepUp What an API wants of the person (RFC 9470): it is asked for, in place of `acr_values`, `max_age`
    * and `claims`, with the scope of `tokens`.
    * @param args.tokens The tokens that were not enough for the API.
+   * @param args.context In which context the flow is begun, such as a tool and a tenant: its callback has to arrive in
+   * the same. It is not sent.
+   * @param args.user Who begins the flow, as you know the person or the session: its callback has to arrive there. It
+   * is not sent.
    * @param args.extra Parameters of the provider's own in this request.
    * @param args.tokenExtra Parameters that the provider documents for the request for tokens.
    */

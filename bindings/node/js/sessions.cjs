@@ -19,7 +19,7 @@ const LOOK = 250
 const PAGE = 100
 const ABREAST = 8
 
-const COUNTED = ['renewed', 'waits', 'failed', 'suspect', 'ended', 'unsaved', 'stored_late', 'lease_lost']
+const COUNTED = ['renewed', 'waits', 'failed', 'suspect', 'ended', 'unsaved', 'stored_late', 'authorization_ends', 'lease_lost']
 
 /** What may be shown: a provider's own parameters may be secret. */
 function shown({ extra, ...facts }) {
@@ -49,10 +49,12 @@ class Sessions {
   })
   #counters = Object.fromEntries(COUNTED.map((what) => [what, 0]))
 
-  constructor(client, store, { reuse, leaseMs, capacity = 10_000, perSecond = 0, onRenewed, onEnded } = {}) {
+  constructor(client, store, options = {}) {
+    const { reuse, leaseMs, keepAliveMs, noticeMs, capacity = 10_000, perSecond = 0, ...hooks } = options
+    const { onRenewed, onEnded, onAuthorizationEnds } = hooks
     if (!(client instanceof Client)) throw new TypeError('client must be a Client')
     if (checkStore(store) === undefined) throw new TypeError('sessions need a store')
-    for (const [name, hook] of Object.entries({ onRenewed, onEnded })) {
+    for (const [name, hook] of Object.entries({ onRenewed, onEnded, onAuthorizationEnds })) {
       if (hook !== undefined && typeof hook !== 'function') throw new TypeError(`${name} must be a function`)
     }
     for (const [name, count] of Object.entries({ capacity, perSecond })) {
@@ -60,9 +62,9 @@ class Sessions {
     }
     this.#client = client
     this.#store = store
-    this.#keep = { reuse, leaseMs }
+    this.#keep = { reuse, leaseMs, keepAliveMs, noticeMs }
     this.#capacity = capacity
-    this.#hooks = { onRenewed, onEnded }
+    this.#hooks = { onRenewed, onEnded, onAuthorizationEnds }
     this.#turn = perSecond > 0 ? pace(1000 / perSecond) : undefined
   }
 
@@ -79,7 +81,7 @@ class Sessions {
   }
 
   #make(key, subject, ask) {
-    const { onRenewed, onEnded } = this.#hooks
+    const { onRenewed, onEnded, onAuthorizationEnds } = this.#hooks
     const grantType = subject === undefined ? 'client_credentials' : 'refresh_token'
     const source = sourceOf(this.#client, grantType, {
       ...this.#keep,
@@ -89,9 +91,10 @@ class Sessions {
       turn: this.#turn,
       sessions: this,
       onTokens: onRenewed && ((tokens) => onRenewed(subject, tokens)),
-      onNotice: (what, { error }) => {
+      onNotice: (what, { error, at }) => {
         this.#counters[what] += 1
         if (what === 'ended') onEnded?.(subject, error)
+        if (what === 'authorization_ends') onAuthorizationEnds?.(subject, at)
       },
     })
     this.#known.set(key, new WeakRef(source))
@@ -187,38 +190,52 @@ class Sessions {
     } catch (error) {
       return { code: lift(error).code }
     }
-    const { issuer, clientId, expiresAt, ...facts } = outline
+    const { issuer, clientId, expiresAt, refreshTokenUseBy, authorizationUntil, ...facts } = outline
     const isOurs = issuer === this.#client.server.issuer && clientId === this.#client.clientId
     if (!isOurs) return {}
-    return { grant: { ...facts, expiresAt: typeof expiresAt === 'number' ? new Date(expiresAt) : undefined } }
+    const date = (ms) => (typeof ms === 'number' ? new Date(ms) : undefined)
+    const ends = { expiresAt: date(expiresAt), refreshTokenUseBy: date(refreshTokenUseBy), authorizationUntil: date(authorizationUntil) }
+    return { grant: { ...facts, ...ends } }
   }
 
   /** Renews what nobody has used for so long, for refresh tokens die unused. */
   async renewIdle(unusedMs) {
     checkLimit(unusedMs, 'unusedMs')
-    const due = this.#many('due')
-    const before = new Date(Date.now() - unusedMs)
     const outcome = { renewed: 0, failed: [] }
+    await this.#renewDue(new Date(Date.now() - unusedMs), outcome, (source) => source.token())
+    if (this.#keep.keepAliveMs !== undefined) await this.#renewDue(new Date(), outcome, (source) => this.#keptAlive(source))
+    return outcome
+  }
+
+  /** The tokens of the renewal that keeps a grant alive, if one is due. */
+  async #keptAlive(source) {
+    await this.#look(GrantSource.keeperOf(source))
+    return GrantSource.keptAlive(source)
+  }
+
+  /** One pass over what is due in the store before this time. */
+  async #renewDue(before, outcome, renew) {
+    const due = this.#many('due')
     const seen = new Set()
     for (;;) {
       // Those that failed are due still, and come first.
       const keys = (await due(before, PAGE + seen.size)).filter((key) => !seen.has(key))
-      if (keys.length === 0) return outcome
+      if (keys.length === 0) return
       for (const key of keys) seen.add(key)
       for (let start = 0; start < keys.length; start += ABREAST) {
-        await Promise.all(keys.slice(start, start + ABREAST).map((key) => this.#renewOne(key, outcome)))
+        await Promise.all(keys.slice(start, start + ABREAST).map((key) => this.#renewOne(key, outcome, renew)))
       }
     }
   }
 
-  async #renewOne(key, outcome) {
+  async #renewOne(key, outcome, renew) {
     try {
       const { grant, code } = await this.#outline(key)
       if (code) outcome.failed.push({ key, code })
       if (!grant) return
       const { subject, scope, resource, audience, extra } = grant
-      await this.get(subject ?? undefined, { scope, resource, audience, extra: several(extra) }).token()
-      outcome.renewed += 1
+      const source = this.get(subject ?? undefined, { scope, resource, audience, extra: several(extra) })
+      if (await renew(source)) outcome.renewed += 1
     } catch (error) {
       outcome.failed.push({ key, code: error.code })
     }

@@ -3,7 +3,7 @@
 const { inspect } = require('node:util')
 const { Source } = require('./api.cjs')
 const { checkLimit, perform, wait } = require('./exchange.cjs')
-const { drainSome, fresh, launched } = require('./keep.cjs')
+const { drainSome, fresh, launched, upkeep } = require('./keep.cjs')
 const { Keeper } = require('./keeper.cjs')
 const { asyncDispose } = require('./value.cjs')
 
@@ -29,6 +29,11 @@ class GrantSource extends Source {
 
   static keeperOf(source) {
     return source.#keeper
+  }
+
+  /** The renewal that keeps an idle grant alive, if one is due. */
+  static keptAlive(source) {
+    return upkeep(source.#keeper, source.#job)
   }
 
   /**

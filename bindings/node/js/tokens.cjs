@@ -75,6 +75,8 @@ class Tokens {
   get tokenType() { return this.#read('tokenType') }
   get expiresIn() { return this.#read('expiresIn') }
   get expiresAt() { return date(this.#read('expiresAt')) }
+  get refreshTokenUseBy() { return date(this.#read('refreshTokenUseBy')) }
+  get authorizationUntil() { return date(this.#read('authorizationUntil')) }
   get receivedAt() { return date(this.#read('receivedAt')) }
   get scope() { return this.#read('scope') }
   get refreshToken() { return this.#read('refreshToken') }
@@ -98,6 +100,8 @@ class Tokens {
       tokenType: this.tokenType,
       expiresIn: this.expiresIn,
       expiresAt: this.expiresAt,
+      refreshTokenUseBy: this.refreshTokenUseBy,
+      authorizationUntil: this.authorizationUntil,
       scope: this.scope,
       refreshToken: hidden(this.refreshToken),
       idToken: hidden(this.idToken),

@@ -362,15 +362,21 @@ impl NativeClient {
         self.0.import_keys(&text).map_err(fail)
     }
 
-    /// Judges a callback and redeems its code, for some of the resources or for all.
+    /// Judges a callback that arrived in this context and in this person's session, and redeems its code, for some of
+    /// the resources or for all.
     #[napi]
     pub fn redeem(
         &self,
         flow: &NativeFlow,
         callback: String,
         resource: Option<Vec<String>>,
+        context: Option<String>,
+        user: Option<String>,
     ) -> Result<NativeExchange> {
-        let machine = flow.0.redeem_for(&self.0, &callback, resource.as_deref());
+        let arrival = oauth_facade::arrival(context, user);
+        let machine = flow
+            .0
+            .redeem_at(&self.0, &callback, resource.as_deref(), arrival);
         machine.map(NativeExchange::new).map_err(fail)
     }
 

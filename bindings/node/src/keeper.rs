@@ -6,9 +6,9 @@ use std::time::Duration;
 use napi::Result;
 use napi_derive::napi;
 use oauth_core::flow::keeper::GrantSummary;
-use oauth_core::moment::Moment;
+use oauth_core::moment::{Moment, UnixTime};
 use oauth_core::{Error, Secret, Tokens};
-use oauth_facade::{Ask, Client, Keep, Keeper, Task, TokenRequest};
+use oauth_facade::{Ask, Client, Keep, Keeper, Task, TokenRequest, Upkeep};
 
 use crate::error::fail;
 use crate::exchange::{NativeExchange, NativeMoment, moment};
@@ -30,6 +30,10 @@ pub struct NativeKeep {
     pub lease_ms: Option<f64>,
     /// How long a request may take at most, in milliseconds.
     pub longest_request_ms: Option<f64>,
+    /// How long before its refresh token ends unused an idle grant is renewed, in milliseconds.
+    pub keep_alive_ms: Option<f64>,
+    /// How long before an authorization ends that is told, in milliseconds.
+    pub notice_ms: Option<f64>,
 }
 
 /// What a caller is to do.
@@ -67,6 +71,15 @@ pub struct NativeTask {
     pub tokens: Option<NativeTokens>,
 }
 
+/// What is to be done for a grant though nobody asks.
+#[napi(object, object_from_js = false)]
+pub struct NativeUpkeep {
+    /// When an authorization ends, in milliseconds since 1970; nothing if there is a renewal to begin.
+    pub ends: Option<f64>,
+    /// The renewal as one exchange, of a grant that is not shared.
+    pub exchange: Option<NativeExchange>,
+}
+
 /// A lease that is taken again and again.
 #[napi(object, object_from_js = false)]
 pub struct NativeExtension {
@@ -101,6 +114,10 @@ pub(crate) struct NativeOutline {
     pub expires_at: Option<f64>,
     /// Whether there is a refresh token.
     pub has_refresh_token: bool,
+    /// When it ends if nobody uses it before, in milliseconds since 1970.
+    pub refresh_token_use_by: Option<f64>,
+    /// When the person's authorization ends, likewise.
+    pub authorization_until: Option<f64>,
     /// The code of why it is over.
     pub ended: Option<&'static str>,
 }
@@ -128,8 +145,10 @@ pub(crate) fn outline(record: String) -> Result<NativeOutline> {
             .map(|(name, value)| (name.to_owned(), value.expose().clone()))
             .collect(),
         granted: outline.scope.map(|scope| scope.as_str().to_owned()),
-        expires_at: outline.expires_at.map(|end| end.as_secs() as f64 * 1000.0),
+        expires_at: outline.expires_at.map(millis_of),
         has_refresh_token: outline.has_refresh_token,
+        refresh_token_use_by: outline.refresh_token_use_by.map(millis_of),
+        authorization_until: outline.authorization_until.map(millis_of),
         ended: outline.ended.map(|error| error.code()),
     })
 }
@@ -153,6 +172,8 @@ impl NativeKeeper {
             reuse: keep.reuse,
             lease: keep.lease_ms.map(millis),
             longest_request: keep.longest_request_ms.map(millis),
+            keep_alive: keep.keep_alive_ms.map(millis),
+            notice: keep.notice_ms.map(millis),
         };
         let keeper = Keeper::of_grant(client, at, grant_type, tokens.cloned(), &keep)?;
         Ok(Self(Arc::new(match is_shared {
@@ -190,6 +211,21 @@ impl NativeKeeper {
     ) -> Result<NativeTask> {
         answer(&self.0, &moment(at)?).map(task).map_err(fail)
     }
+}
+
+fn told(upkeep: Upkeep) -> NativeUpkeep {
+    NativeUpkeep {
+        ends: match upkeep {
+            Upkeep::AuthorizationEnds(end) => Some(millis_of(end)),
+            _ => None,
+        },
+        exchange: None,
+    }
+}
+
+/// In milliseconds since 1970.
+fn millis_of(time: UnixTime) -> f64 {
+    time.as_secs() as f64 * 1000.0
 }
 
 /// Each method that decides by the time takes a moment first; without one, the system is asked.
@@ -300,6 +336,32 @@ impl NativeKeeper {
         Ok(pause.map(|pause| pause.as_secs_f64() * 1000.0))
     }
 
+    /// In how many milliseconds `upkeep` has something to say.
+    #[napi]
+    pub fn upkeep_after(&self, at: Option<NativeMoment>) -> Result<Option<f64>> {
+        let pause = self.0.upkeep_after(&moment(at)?);
+        Ok(pause.map(|pause| pause.as_secs_f64() * 1000.0))
+    }
+
+    /// What is to be done for the grant now though nobody asks, if anything.
+    #[napi]
+    pub fn upkeep(&self, at: Option<NativeMoment>) -> Result<Option<NativeUpkeep>> {
+        Ok(self.0.upkeep(&moment(at)?).map(told))
+    }
+
+    /// The same of a grant that is not shared: the renewal is one exchange.
+    #[napi]
+    pub fn upkeep_alone(&self, at: Option<NativeMoment>) -> Result<Option<NativeUpkeep>> {
+        let at = moment(at)?;
+        Ok(self.0.upkeep(&at).map(told).map(|upkeep| NativeUpkeep {
+            exchange: match upkeep.ends {
+                None => Some(NativeExchange::new(self.0.renewal(&at))),
+                Some(_) => None,
+            },
+            ..upkeep
+        }))
+    }
+
     /// Whether there is something to store: then begin.
     #[napi]
     pub fn save_again(&self) -> bool {
@@ -399,7 +461,7 @@ fn task(task: Task) -> NativeTask {
             version,
             due,
         } => NativeTask {
-            due: due.map(|due| due.as_secs() as f64 * 1000.0),
+            due: due.map(millis_of),
             record: Some(record.expose().clone()),
             // Versions count renewals: they stay far below 2^53.
             version: Some(version as f64),

@@ -78,6 +78,8 @@ impl NativeTokens {
             "receivedAt": tokens.received_at.as_secs(),
             "expiresIn": tokens.expires_in,
             "expiresAt": tokens.expires_at().map(UnixTime::as_secs),
+            "refreshTokenUseBy": tokens.refresh_token_use_by().map(UnixTime::as_secs),
+            "authorizationUntil": tokens.authorization_until.map(UnixTime::as_secs),
             "scope": tokens.scope.iter().collect::<Vec<_>>(),
             "refreshToken": refresh_token.map(|token| token.secret().expose()),
             "idToken": tokens.id_token.as_ref().map(|token| token.expose()),

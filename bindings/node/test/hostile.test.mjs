@@ -223,3 +223,24 @@ test('plain http is for loopback alone, and only when asked for', async () => {
   }
   await assert.rejects(discover('https://as.example', { transport: 'http' }), TypeError)
 })
+
+test('a flow ends where it was begun, and with whom', async () => {
+  const client = new Client(server, { clientId, clientSecret })
+  const begun = { context: 'tool-a', user: 'user-1' }
+  for (const [arrived, code] of [
+    [{ context: 'tool-b', user: 'user-1' }, 'callback.context'],
+    [{ context: 'tool-a', user: 'user-2' }, 'callback.user'],
+    [{ context: 'tool-a' }, 'callback.user'],
+    [{}, 'callback.context'],
+  ]) {
+    const { url, flow } = client.authorize({ redirectUri, ...begun })
+    assert.doesNotMatch(`${url}${inspect(flow)}`, /tool-a|user-1/)
+    const kept = core.Flow.deserialize(flow.serialize())
+    const callback = await callbackOf(url, redirectUri)
+    const before = (await twin.counters()).token_requests
+    check(await rejection(client.redeem(kept, callback, arrived)), 'untrusted', code)
+    assert.equal((await twin.counters()).token_requests, before)
+    // In its own place the same callback is good.
+    assert.ok((await client.redeem(flow, callback, begun)).accessToken)
+  }
+})

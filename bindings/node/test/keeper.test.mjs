@@ -268,3 +268,31 @@ test('a token whose fate is not known is waited for as long as a request may tak
     assert.deepEqual(windows, [seconds])
   }
 })
+
+/** Received six days ago, with these ends of the grant, and an access token that is good. */
+function ending(members) {
+  const stored = JSON.parse(ofOld().serialize())
+  const received_at = NOW - 6 * 24 * 3600
+  return Tokens.deserialize(JSON.stringify({ ...stored, received_at, expires_in: NOW - received_at + 3600, ...members }))
+}
+
+test('an idle grant is kept alive on wish alone', () => {
+  const tokens = ending({ refresh_token_use_by: NOW + 3600 })
+  assert.deepEqual(tokens.refreshTokenUseBy, new Date((NOW + 3600) * 1000))
+  const idle = offline.keeper(tokens, { shared: false, moment })
+  assert.deepEqual([idle.upkeepAfter, idle.upkeep()], [undefined, undefined])
+  const keeper = offline.keeper(tokens, { shared: false, keepAliveMs: 24 * 3600 * 1000, moment })
+  assert.deepEqual([keeper.upkeepAfter, keeper.upkeep()], [0, 'renew'])
+  const task = keeper.begin()
+  assert.equal(task.kind, 'run')
+  assert.match(String(Buffer.from(task.exchange.begin().body)), /refresh_token=rt-1/)
+})
+
+test('the end of an authorization is told once', () => {
+  const tokens = ending({ authorization_until: NOW + 24 * 3600 })
+  const later = offline.keeper(tokens, { shared: false, noticeMs: 3_600_000, moment })
+  assert.deepEqual([later.upkeepAfter, later.upkeep()], [23 * 3_600_000, undefined])
+  const keeper = offline.keeper(tokens, { shared: false, moment })
+  assert.deepEqual(keeper.upkeep(), tokens.authorizationUntil)
+  assert.deepEqual([keeper.upkeepAfter, keeper.upkeep()], [undefined, undefined])
+})

@@ -287,3 +287,68 @@ test('a store of one\'s own that cannot list says so', async () => {
   }
   assert.throws(() => new Sessions(client), TypeError)
 })
+
+/** As if it had been received six days ago by a server that names these ends of the grant. */
+async function ending(store, key, members) {
+  const { version, record } = await store.load(key)
+  const stored = JSON.parse(record)
+  stored.tokens.received_at -= 6 * DAY / 1000
+  stored.tokens.expires_in += 6 * DAY / 1000
+  Object.assign(stored.tokens, members)
+  assert.ok(await store.save(key, JSON.stringify(stored), version, new Date(stored.tokens.received_at * 1000)))
+}
+
+const inSeconds = (ms) => Math.floor((Date.now() + ms) / 1000)
+
+test('an idle grant is kept alive before its refresh token ends', async () => {
+  const store = new Memory()
+  const before = new Sessions(client, store)
+  for (const name of ['ann', 'ben']) await before.logIn(name, await aLogin())
+  await ending(store, before.get('ann').key, { refresh_token_use_by: inSeconds(3_600_000) })
+  await ending(store, before.get('ben').key, { refresh_token_use_by: inSeconds(20 * DAY) })
+  const refreshes = await counted('refreshes', async () => {
+    assert.deepEqual(await before.renewIdle(30 * DAY), { renewed: 0, failed: [] })
+    const sessions = new Sessions(client, store, { keepAliveMs: DAY })
+    assert.deepEqual(await sessions.renewIdle(30 * DAY), { renewed: 1, failed: [] })
+  })
+  assert.equal(refreshes, 1)
+  const { grants } = await before.list()
+  const ends = Object.fromEntries(grants.map(({ subject, refreshTokenUseBy }) => [subject, refreshTokenUseBy]))
+  assert.equal(ends.ann, undefined)
+  assert.ok(ends.ben instanceof Date)
+})
+
+test('a source keeps its own grant alive, whether or not it has a store', async () => {
+  for (const options of [{}, { store: new Memory(), subject: 'ann' }]) {
+    const stored = JSON.parse((await aLogin()).serialize())
+    stored.received_at -= 6 * DAY / 1000
+    stored.expires_in += 6 * DAY / 1000
+    stored.refresh_token_use_by = inSeconds(3_600_000)
+    const source = client.source(core.Tokens.deserialize(JSON.stringify(stored)), { ...options, keepAliveMs: DAY })
+    const refreshes = await counted('refreshes', async () => {
+      const { accessToken } = await source.token()
+      const start = Date.now()
+      while ((await source.token()).accessToken === accessToken) {
+        assert.ok(Date.now() - start < 10_000, 'nothing was renewed')
+        await new Promise((wake) => setTimeout(wake, 20))
+      }
+    })
+    assert.equal(refreshes, 1)
+  }
+})
+
+test('the end of an authorization is told once', async () => {
+  const store = new Memory()
+  const before = new Sessions(client, store)
+  await before.logIn('ann', await aLogin())
+  const end = inSeconds(DAY)
+  await ending(store, before.get('ann').key, { authorization_until: end })
+  const told = []
+  const sessions = new Sessions(client, store, { onAuthorizationEnds: (subject, end) => told.push([subject, end]) })
+  const source = sessions.get('ann')
+  await source.token()
+  while (told.length === 0) await new Promise((wake) => setTimeout(wake, 20))
+  await source.token()
+  assert.deepEqual(told, [['ann', new Date(end * 1000)]])
+  assert.equal(sessions.counters.authorization_ends, 1)
+})

@@ -129,6 +129,11 @@ class Party {
       this.#show(held)
       return client.exchange.redeem(held, callback, { moment: this.#moment })
     },
+    redeem_at: ({ callback, context, user }) => {
+      this.#show(this.#flow)
+      const arrival = { context: context ?? undefined, user: user ?? undefined }
+      return this.#verifying().exchange.redeem(this.#flow, callback, { ...arrival, moment: this.#moment })
+    },
     discover: ({ issuer }) => discovery(issuer, { moment: this.#moment }),
   }
 
@@ -153,6 +158,7 @@ class Party {
       const responseMode = mode ?? undefined
       const { url, flow } = this.client().authorize({
         redirectUri, scope, responseType, responseMode, extra, resource, authorizationDetails, requestUri, ...wanted,
+        context: asked.context ?? undefined, user: asked.user ?? undefined,
         moment: this.#moment,
       })
       this.#flow = flow
@@ -237,6 +243,8 @@ class Party {
         token_type: value.tokenType,
         expires_in: value.expiresIn ?? null,
         expires_at: seconds(value.expiresAt),
+        refresh_token_use_by: seconds(value.refreshTokenUseBy),
+        authorization_until: seconds(value.authorizationUntil),
         received_at: seconds(value.receivedAt),
         scope: value.scope,
         refresh_token: value.refreshToken ?? null,

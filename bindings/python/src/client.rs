@@ -4,8 +4,8 @@ use std::sync::Arc;
 
 use oauth_core::error::Error;
 use oauth_facade::{
-    Args, Auth, Authorize, EndSession, Introspecting as How, Keep, Machine, Operation as _,
-    Registration, operation_name,
+    Args, Arrival, Auth, Authorize, EndSession, Introspecting as How, Keep, Machine,
+    Operation as _, Registration, arrival, operation_name,
 };
 use pyo3::exceptions::PyTypeError;
 use pyo3::prelude::*;
@@ -66,9 +66,12 @@ impl Client {
         flow: &Flow,
         callback: &str,
         resource: Option<Vec<String>>,
+        arrival: Arrival,
     ) -> PyResult<Work> {
         let client = &self.us.client;
-        let machine = flow.0.redeem_for(client, callback, resource.as_deref());
+        let machine = flow
+            .0
+            .redeem_at(client, callback, resource.as_deref(), arrival);
         self.work(py, "redeem", machine)
     }
 
@@ -325,11 +328,15 @@ impl Client {
     /// is called with new tokens before any caller sees them, in a thread of the library; it
     /// must not wait for a token.
     ///
+    /// keep_alive is how many seconds before its refresh token ends unused the grant is renewed
+    /// though nobody asks, once it was asked for a token: never more than a fifth of that time.
+    /// Without it nothing is sent for a grant that nobody uses.
+    ///
     /// grant.no_refresh_token and stored.* for tokens that cannot be kept fresh here; the rest
     /// token() raises.
     #[pyo3(signature = (tokens = None, *, store = None, subject = None, scope = None,
                         resource = None, audience = None, extra = None, reuse = None,
-                        lease = None, on_tokens = None))]
+                        lease = None, keep_alive = None, on_tokens = None))]
     #[allow(clippy::too_many_arguments, reason = "they are keywords in Python")]
     fn source(
         &self,
@@ -343,6 +350,7 @@ impl Client {
         extra: Option<Given>,
         reuse: Option<String>,
         lease: Option<f64>,
+        keep_alive: Option<f64>,
         on_tokens: Option<Py<PyAny>>,
     ) -> PyResult<GrantSource> {
         let kept = Kept {
@@ -351,6 +359,7 @@ impl Client {
                 request: token_request(py, scope, resource, audience, extra)?,
                 reuse,
                 lease: lease.map(seconds).transpose()?,
+                keep_alive: keep_alive.map(seconds).transpose()?,
                 ..Keep::default()
             },
             store,
@@ -366,11 +375,13 @@ impl Client {
     /// or client_credentials, which take no subject. A keeper that is not shared asks for no
     /// store. longest_request is how many seconds a token request of yours can take at most, 30
     /// unless you say: after that, and a lease, another worker may send the refresh token again.
+    /// keep_alive is as for source(), and notice how many seconds before a person's
+    /// authorization ends that is told, a week unless you say: both by upkeep().
     /// moment is for tests and replays, as in exchange.
     #[pyo3(signature = (tokens = None, *, grant_type = "refresh_token", shared = true,
                         subject = None, scope = None, resource = None, audience = None,
                         extra = None, reuse = None, lease = None, longest_request = None,
-                        moment = None))]
+                        keep_alive = None, notice = None, moment = None))]
     #[allow(clippy::too_many_arguments, reason = "they are keywords in Python")]
     fn keeper(
         &self,
@@ -386,6 +397,8 @@ impl Client {
         reuse: Option<String>,
         lease: Option<f64>,
         longest_request: Option<f64>,
+        keep_alive: Option<f64>,
+        notice: Option<f64>,
         moment: Option<Py<PyAny>>,
     ) -> PyResult<Keeper> {
         let keep = Keep {
@@ -394,6 +407,8 @@ impl Client {
             reuse,
             lease: lease.map(seconds).transpose()?,
             longest_request: longest_request.map(seconds).transpose()?,
+            keep_alive: keep_alive.map(seconds).transpose()?,
+            notice: notice.map(seconds).transpose()?,
         };
         Keeper::new(py, &self.us, grant_type, tokens, (&keep, shared), moment)
     }
@@ -455,15 +470,21 @@ twins! {
         ///
         /// The token is for all resources that were asked for, or for resource, which are some of
         /// them (RFC 8707 section 2.2); Misuse resource.exceeds_grant for another one.
-        #[pyo3(signature = (flow, callback_url, *, resource = None))]
+        ///
+        /// context and user say where the callback arrived, as you know it: in which tool and
+        /// tenant, and in whose session. Neither is ever taken from the callback. They have to be
+        /// those that the flow was begun with, else Untrusted callback.context or callback.user.
+        #[pyo3(signature = (flow, callback_url, *, resource = None, context = None, user = None))]
         fn redeem / aredeem(
             self,
             py,
             flow: &Flow,
             callback_url: &str,
             resource: Option<Vec<String>>,
+            context: Option<String>,
+            user: Option<String>,
         ) {
-            self.redeeming(py, flow, callback_url, resource)
+            self.redeeming(py, flow, callback_url, resource, arrival(context, user))
         }
     }
 }

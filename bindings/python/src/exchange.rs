@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use oauth_core::Moment;
 use oauth_core::error::{Cause, Error, Misuse};
-use oauth_facade::{Machine, Outgoing, Reply, Turn};
+use oauth_facade::{Machine, Outgoing, Reply, Turn, arrival};
 use pyo3::exceptions::{PyException, PyStopIteration, PyTypeError};
 use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyTuple, PyType};
@@ -330,17 +330,23 @@ impl Exchanges {
     }
 
     /// Judges the callback and redeems its code (RFC 6749 section 4.1.3).
-    #[pyo3(signature = (flow, callback_url, *, resource = None, moment = None))]
+    #[pyo3(signature = (flow, callback_url, *, resource = None, context = None, user = None, moment = None))]
+    #[allow(clippy::too_many_arguments, reason = "they are keywords in Python")]
     fn redeem(
         &self,
         py: Python<'_>,
         flow: &Flow,
         callback_url: &str,
         resource: Option<Vec<String>>,
+        context: Option<String>,
+        user: Option<String>,
         moment: Option<Py<PyAny>>,
     ) -> PyResult<Exchange> {
         let client = &self.0.get().us.client;
-        let machine = flow.0.redeem_for(client, callback_url, resource.as_deref());
+        let arrival = arrival(context, user);
+        let machine = flow
+            .0
+            .redeem_at(client, callback_url, resource.as_deref(), arrival);
         Exchange::new(py, machine, moment)
     }
 

@@ -6,13 +6,14 @@ use std::time::Duration;
 
 use oauth_core::Moment;
 use oauth_core::error::{Error, Misuse};
-use oauth_facade::{Ask, Keep, Task};
+use oauth_facade::{Ask, Keep, Task, Upkeep};
 use pyo3::exceptions::{PyException, PyStopIteration, PyTypeError, PyValueError};
 use pyo3::prelude::*;
 
 use crate::client::Us;
 use crate::exchange::{Exchange, Sleep, object, thrown};
 use crate::moment::OwnMoment;
+use crate::tasks::{Lease, Load, Save};
 use crate::tokens::Tokens;
 use crate::{errors, secret, value};
 
@@ -105,6 +106,32 @@ impl Keeper {
             Ask::Follow => ("follow", None),
         };
         Ok(Turn { kind, tokens })
+    }
+
+    /// In how many seconds to call upkeep(); None if it never has anything to say.
+    ///
+    /// Ask again after each renewal, and after each upkeep().
+    #[getter]
+    fn upkeep_after(&self, py: Python<'_>) -> PyResult<Option<f64>> {
+        let at = self.0.moment.take(py)?;
+        Ok(self
+            .0
+            .keeper
+            .upkeep_after(&at)
+            .map(|wait| wait.as_secs_f64()))
+    }
+
+    /// What is to be done for the grant now though nobody asks, if anything.
+    ///
+    /// "renew": run a renewal(), for nobody who waits. A datetime is when the person's
+    /// authorization ends, told once: only the person can extend it.
+    fn upkeep<'py>(&self, py: Python<'py>) -> PyResult<Option<Bound<'py, PyAny>>> {
+        let at = self.0.moment.take(py)?;
+        match self.0.keeper.upkeep(&at) {
+            Some(Upkeep::Renew) => Ok(Some("renew".into_pyobject(py)?.into_any())),
+            Some(Upkeep::AuthorizationEnds(end)) => value::of_time(py, end).map(Some),
+            _ => Ok(None),
+        }
     }
 
     /// The renewal a turn asked for: run it once, to its end.
@@ -395,100 +422,5 @@ impl Drop for Renewal {
         {
             self.kept.keeper.abandon(&at);
         }
-    }
-}
-
-/// Read the record; then send (version, record), or None.
-///
-/// Made by hand, it is for tests of a driver of yours.
-#[pyclass(frozen, module = "oauth_core")]
-pub(crate) struct Load;
-
-#[pymethods]
-impl Load {
-    #[new]
-    const fn new() -> Self {
-        Self
-    }
-
-    fn __repr__(&self) -> &'static str {
-        "<oauth_core.Load>"
-    }
-}
-
-/// Take the lease, or for 0 seconds give it back.
-///
-/// Then send the seconds another holds it, or None. Made by hand, it is for tests of a
-/// driver of yours.
-#[pyclass(frozen, module = "oauth_core")]
-pub(crate) struct Lease(String, f64);
-
-#[pymethods]
-impl Lease {
-    #[new]
-    #[pyo3(signature = (holder, seconds, /))]
-    const fn new(holder: String, seconds: f64) -> Self {
-        Self(holder, seconds)
-    }
-
-    /// In this name.
-    #[getter]
-    fn holder(&self) -> &str {
-        &self.0
-    }
-
-    /// For so many seconds.
-    #[getter]
-    const fn seconds(&self) -> f64 {
-        self.1
-    }
-
-    fn __repr__(&self) -> String {
-        format!("<oauth_core.Lease {}>", self.1)
-    }
-}
-
-/// Save the record if it is at this version; then send the new version, or None.
-///
-/// Version 0 is for none.
-///
-/// due is a Unix time in seconds or an aware datetime. Made by hand, it is for tests of a
-/// driver of yours.
-#[pyclass(frozen, module = "oauth_core")]
-pub(crate) struct Save(
-    oauth_core::Secret<String>,
-    u64,
-    Option<oauth_core::moment::UnixTime>,
-);
-
-#[pymethods]
-impl Save {
-    #[new]
-    #[pyo3(signature = (record, version, /, due = None))]
-    fn new(record: String, version: u64, due: Option<Bound<'_, PyAny>>) -> PyResult<Self> {
-        let due = due.map(|due| value::to_time(&due)).transpose()?;
-        Ok(Self(secret(record), version, due))
-    }
-
-    /// What to save: a secret.
-    #[getter]
-    fn record(&self) -> &str {
-        self.0.expose()
-    }
-
-    /// The version it replaces; 0 if there is no record yet.
-    #[getter]
-    const fn version(&self) -> u64 {
-        self.1
-    }
-
-    /// When it wants to be renewed, in UTC, for a store that can find records by that.
-    #[getter]
-    fn due<'py>(&self, py: Python<'py>) -> PyResult<Option<Bound<'py, PyAny>>> {
-        self.2.map(|due| value::of_time(py, due)).transpose()
-    }
-
-    fn __repr__(&self) -> String {
-        format!("<oauth_core.Save over {}>", self.1)
     }
 }

@@ -28,6 +28,7 @@ mod sessions;
 mod source;
 mod store;
 mod stores;
+mod tasks;
 mod tokens;
 mod twins;
 mod value;
@@ -60,7 +61,7 @@ mod _native {
     #[pymodule_export]
     use super::flow::{Flow, Listener};
     #[pymodule_export]
-    use super::keeper::{Keeper, Lease, Load, Renewal, Save, Turn};
+    use super::keeper::{Keeper, Renewal, Turn};
     #[pymodule_export]
     use super::keys::Key;
     #[pymodule_export]
@@ -79,6 +80,8 @@ mod _native {
     use super::source::GrantSource;
     #[pymodule_export]
     use super::stores::{FileStore, Memory, NativeStore, PostgresStore, RedisStore, SqliteStore};
+    #[pymodule_export]
+    use super::tasks::{Lease, Load, Save};
     #[pymodule_export]
     use super::tokens::{Tokens, allow_pickling};
 

@@ -26,10 +26,12 @@ use crate::{errors, runtime, value};
 /// The grants of a client: one for each person its store knows, and the client's own.
 ///
 /// Each costs memory while somebody uses it only. Beyond capacity, those that nobody uses
-/// are dropped, and read from the store when they are asked for again. reuse and lease
-/// (seconds) are those of client.source(). At most per_second renewals begin in a second, 0
-/// is no limit. on_renewed(subject, tokens) and on_ended(subject, error) are called in a
-/// thread of the library. Use it in a with or async with block, or end it with close().
+/// are dropped, and read from the store when they are asked for again. reuse, lease and
+/// keep_alive (seconds) are those of client.source(). At most per_second renewals begin in a
+/// second, 0 is no limit. on_renewed(subject, tokens) and on_ended(subject, error) are called
+/// in a thread of the library, and so is on_authorization_ends(subject, end) once, notice
+/// seconds before a person's authorization ends, a week unless you say: only the person can
+/// extend it. Use it in a with or async with block, or end it with close().
 #[pyclass(frozen, module = "oauth_core")]
 pub(crate) struct Sessions(Arc<Shared>);
 
@@ -48,6 +50,7 @@ pub(crate) struct Shared {
 struct Hooks {
     on_renewed: Option<Arc<Py<PyAny>>>,
     on_ended: Option<Arc<Py<PyAny>>>,
+    on_authorization_ends: Option<Arc<Py<PyAny>>>,
 }
 
 impl Shared {
@@ -73,6 +76,16 @@ impl Shared {
                     Ok((subject, Bound::new(py, Tokens::of(tokens))?.unbind())
                         .into_pyobject(py)?
                         .unbind())
+                });
+            }),
+        };
+        let sessions = match self.hooks.on_authorization_ends.clone() {
+            None => sessions,
+            Some(hook) => sessions.on_authorization_ends(move |id, end| {
+                let subject = id.subject().map(str::to_owned);
+                call(&hook, "on_authorization_ends", move |py| {
+                    let end = value::of_time(py, end)?;
+                    Ok((subject, end).into_pyobject(py)?.unbind())
                 });
             }),
         };
@@ -118,6 +131,7 @@ impl Observe for Logged {
             | Notice::Suspect(_)
             | Notice::Ended(_)
             | Notice::Unsaved
+            | Notice::AuthorizationEnds(_)
             | Notice::LeaseLost => "warning",
             _ => "debug",
         };
@@ -133,8 +147,9 @@ impl Observe for Logged {
 #[pymethods]
 impl Sessions {
     #[new]
-    #[pyo3(signature = (client, store, *, reuse = None, lease = None, capacity = 10_000,
-                        per_second = 0, on_renewed = None, on_ended = None))]
+    #[pyo3(signature = (client, store, *, reuse = None, lease = None, keep_alive = None,
+                        notice = None, capacity = 10_000, per_second = 0, on_renewed = None,
+                        on_ended = None, on_authorization_ends = None))]
     #[allow(clippy::too_many_arguments, reason = "they are keywords in Python")]
     fn new(
         py: Python<'_>,
@@ -142,10 +157,13 @@ impl Sessions {
         store: Store,
         reuse: Option<String>,
         lease: Option<f64>,
+        keep_alive: Option<f64>,
+        notice: Option<f64>,
         capacity: usize,
         per_second: u32,
         on_renewed: Option<Py<PyAny>>,
         on_ended: Option<Py<PyAny>>,
+        on_authorization_ends: Option<Py<PyAny>>,
     ) -> PyResult<Self> {
         let shared = Shared {
             us: Arc::clone(&client.us),
@@ -153,6 +171,8 @@ impl Sessions {
             keep: Keep {
                 reuse,
                 lease: lease.map(seconds).transpose()?,
+                keep_alive: keep_alive.map(seconds).transpose()?,
+                notice: notice.map(seconds).transpose()?,
                 ..Keep::default()
             },
             capacity,
@@ -160,6 +180,7 @@ impl Sessions {
             hooks: Hooks {
                 on_renewed: on_renewed.map(Arc::new),
                 on_ended: on_ended.map(Arc::new),
+                on_authorization_ends: on_authorization_ends.map(Arc::new),
             },
             here: PerProcess::new(),
         };
@@ -190,8 +211,8 @@ impl Sessions {
 
     /// How often what has happened to the grants of this process, from zero on.
     ///
-    /// The names are renewed, waits, failed, suspect, ended, unsaved, stored_late and
-    /// lease_lost.
+    /// The names are renewed, waits, failed, suspect, ended, unsaved, stored_late,
+    /// authorization_ends and lease_lost.
     #[getter]
     fn counters<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyDict>> {
         let counters = PyDict::new(py);
@@ -362,6 +383,13 @@ fn shown<'py>(py: Python<'py>, outline: &GrantSummary) -> PyResult<Bound<'py, Py
     )?;
     shown.set_item("expires_at", end.transpose()?)?;
     shown.set_item("has_refresh_token", outline.has_refresh_token)?;
+    for (name, end) in [
+        ("refresh_token_use_by", outline.refresh_token_use_by),
+        ("authorization_until", outline.authorization_until),
+    ] {
+        let end = end.map(|end| value::of_time(py, end));
+        shown.set_item(name, end.transpose()?)?;
+    }
     shown.set_item("ended", outline.ended.as_ref().map(Error::code))?;
     Ok(shown)
 }

@@ -79,10 +79,28 @@ impl Tokens {
         self.0.expires_in
     }
 
-    /// When the access token ends, in UTC, if the server named a lifetime.
+    /// When the access token ends, in UTC, if the server named a lifetime: not after the authorization.
     #[getter]
     fn expires_at<'py>(&self, py: Python<'py>) -> PyResult<Option<Bound<'py, PyAny>>> {
         let end = self.0.expires_at();
+        end.map(|end| value::of_time(py, end)).transpose()
+    }
+
+    /// When the refresh token ends, in UTC, if nobody uses it before and the server says so.
+    ///
+    /// draft-ietf-oauth-refresh-token-expiration. It may end earlier, at any time.
+    #[getter]
+    fn refresh_token_use_by<'py>(&self, py: Python<'py>) -> PyResult<Option<Bound<'py, PyAny>>> {
+        let end = self.0.refresh_token_use_by();
+        end.map(|end| value::of_time(py, end)).transpose()
+    }
+
+    /// When the person's authorization ends, in UTC, whatever is renewed before, if the server says so.
+    ///
+    /// Only the person can extend it.
+    #[getter]
+    fn authorization_until<'py>(&self, py: Python<'py>) -> PyResult<Option<Bound<'py, PyAny>>> {
+        let end = self.0.authorization_until;
         end.map(|end| value::of_time(py, end)).transpose()
     }
 

@@ -331,3 +331,30 @@ def test_wrong_arguments_are_pythons_own_errors(client: oauth_core.Client) -> No
     for kind, call in wrong:
         with pytest.raises(kind):
             call()
+
+
+@pytest.mark.parametrize(
+    ("arrived", "code"),
+    [
+        ({"context": "tool-b", "user": "user-1"}, "callback.context"),
+        ({"context": "tool-a", "user": "user-2"}, "callback.user"),
+        ({"context": "tool-a"}, "callback.user"),
+        ({}, "callback.context"),
+    ],
+)
+def test_a_flow_ends_where_it_was_begun_and_with_whom(
+    generic: Twin, arrived: dict[str, str], code: str
+) -> None:
+    client = generic_client(generic, public=True)
+    begun = {"context": "tool-a", "user": "user-1"}
+    flow = client.authorize(redirect_uri=CALLBACK, **begun)
+    assert "tool-a" not in flow.url and "user-1" not in flow.url and "user-1" not in repr(flow)
+    kept = oauth_core.Flow.deserialize(flow.serialize())
+    callback = approve(flow.url)
+    before = generic.counters["token_requests"]
+    with pytest.raises(oauth_core.Untrusted) as caught:
+        client.redeem(kept, callback, **arrived)
+    assert (caught.value.code, caught.value.advice) == (code, "give_up")
+    assert generic.counters["token_requests"] == before
+    # In its own place the same callback is good.
+    assert client.redeem(flow, callback, **begun).access_token

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import threading
 from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime, timezone
 from pathlib import Path
@@ -179,3 +180,56 @@ def test_a_store_of_ones_own_that_cannot_list_says_so(client: oauth_core.Client)
         with pytest.raises(oauth_core.Misuse) as caught:
             call()
         assert caught.value.code == "misuse.not_supported"
+
+
+def ending(store: Any, key: str, **members: float) -> None:
+    """As if it had been received six days ago by a server that names these ends of the grant."""
+    version, record = store.load(key)
+    stored = json.loads(record)
+    tokens = stored["tokens"]
+    tokens["received_at"] -= int(6 * DAY)
+    tokens["expires_in"] += int(6 * DAY)
+    tokens |= {name: int(end) for name, end in members.items()}
+    assert store.save(key, json.dumps(stored), version, due=tokens["received_at"])
+
+
+def test_an_idle_grant_is_kept_alive_before_its_refresh_token_ends(
+    generic: Twin, client: oauth_core.Client
+) -> None:
+    store = stores.Memory()
+    before = oauth_core.Sessions(client, store)
+    for name in ("ann", "ben"):
+        before.log_in(name, a_login(client))
+    now = datetime.now(timezone.utc).timestamp()
+    ending(store, str(before.get("ann").key), refresh_token_use_by=now + 3600)
+    ending(store, str(before.get("ben").key), refresh_token_use_by=now + 20 * DAY)
+    refreshes = generic.counters["refreshes"]
+    assert before.renew_idle(30 * DAY) == (0, [])
+    sessions = oauth_core.Sessions(client, store, keep_alive=DAY)
+    assert sessions.renew_idle(30 * DAY) == (1, [])
+    assert generic.counters["refreshes"] == refreshes + 1
+    grants, _, _ = sessions.list()
+    ends = {grant["subject"]: grant["refresh_token_use_by"] for grant in grants}
+    assert ends["ann"] is None and ends["ben"] is not None
+
+
+def test_the_end_of_an_authorization_is_told(client: oauth_core.Client) -> None:
+    store = stores.Memory()
+    before = oauth_core.Sessions(client, store)
+    before.log_in("ann", a_login(client))
+    end = datetime.now(timezone.utc).timestamp() + DAY
+    ending(store, str(before.get("ann").key), authorization_until=end)
+    told: list[tuple[str | None, datetime]] = []
+    heard = threading.Event()
+
+    def hear(subject: str | None, end: datetime) -> None:
+        told.append((subject, end))
+        heard.set()
+
+    sessions = oauth_core.Sessions(client, store, on_authorization_ends=hear)
+    source = sessions.get("ann")
+    for _ in range(2):
+        source.token()
+    assert heard.wait(10)
+    assert [(subject, int(end.timestamp())) for subject, end in told] == [("ann", int(end))]
+    assert sessions.counters["authorization_ends"] == 1

@@ -199,6 +199,8 @@ class Party:
             scope=list(value.scope),
             received_at=int(value.received_at.timestamp()),
             expires_at=None if end is None else int(end.timestamp()),
+            refresh_token_use_by=plain(value.refresh_token_use_by),
+            authorization_until=plain(value.authorization_until),
         )
         return {"tokens": said}
 
@@ -220,6 +222,8 @@ class Party:
         authorization_details: Any,
         request_uri: str | None,
         step_up: Json | None,
+        context: str | None,
+        user: str | None,
         drawn: object,
     ) -> Json:
         self.flow = self.client().authorize(
@@ -232,6 +236,8 @@ class Party:
             authorization_details=authorization_details,
             request_uri=request_uri,
             step_up=step_up,
+            context=context,
+            user=user,
             tokens=self.tokens if step_up else None,
             moment=self.moment,
         )
@@ -287,6 +293,14 @@ class Party:
         assert held is not None
         self.show(held)
         return client.exchange.redeem(held, callback, moment=self.moment)
+
+    def call_redeem_at(self, callback: str, context: str | None, user: str | None) -> Any:
+        assert self.flow is not None
+        self.show(self.flow)
+        exchange = self.verifying().exchange
+        return exchange.redeem(
+            self.flow, callback, context=context, user=user, moment=self.moment
+        )
 
     def call_discover(self, issuer: str) -> Any:
         return oauth_core.discover_exchange(issuer, moment=self.moment)

@@ -76,6 +76,13 @@ export interface AskedFor {
   stepUp?: object | undefined
   /** The tokens that were not enough for the API. */
   tokens?: Tokens | undefined
+  /**
+   * In which context the flow is begun, such as a tool and a tenant: its callback has to arrive in the same. It is not
+   * sent.
+   */
+  context?: string | undefined
+  /** Who begins the flow, as you know the person or the session: its callback has to arrive there. It is not sent. */
+  user?: string | undefined
   /** Parameters of the provider's own in this request. */
   extra?: Readonly<Record<string, string | readonly string[]>> | undefined
   /** Parameters that the provider documents for the request for tokens. */

@@ -355,6 +355,8 @@ impl Client {
             id_token: None,
             answered: None,
             dpop_jkt: None,
+            use_by: None,
+            authorization_until: None,
             binding: Arc::clone(&self.0.binding),
         }
     }

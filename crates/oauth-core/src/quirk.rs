@@ -76,6 +76,14 @@ pub enum Quirk {
     /// Where a token response has no `expires_in`, this member names the end of the token in
     /// seconds since the epoch (Strava: `expires_at`).
     ExpiresAtMember(String),
+    /// Where a token response has no `refresh_token_timeout`, this member names for how many seconds the refresh token
+    /// is good while nobody uses it; 0 is for ever (Keycloak: `refresh_expires_in`, GitHub:
+    /// `refresh_token_expires_in`).
+    RefreshTokenTimeoutMember(String),
+    /// Where a token response has no `authorization_expires_in`, this member names for how many seconds the
+    /// authorization lasts, whatever is renewed before; 0 is for ever (Google, LinkedIn, Microsoft Entra:
+    /// `refresh_token_expires_in`).
+    AuthorizationExpiresInMember(String),
     /// `"scope": ""` says nothing about what was granted (Apigee). Elsewhere it says that nothing
     /// was (GitHub).
     EmptyScopeIsAbsent,
@@ -147,6 +155,8 @@ json_words! { Quirk {
     "token_member" = TokenMember(value),
     "token_parameter" = TokenParameter(first, second),
     "expires_at_member" = ExpiresAtMember(value),
+    "refresh_token_timeout_member" = RefreshTokenTimeoutMember(value),
+    "authorization_expires_in_member" = AuthorizationExpiresInMember(value),
     "empty_scope_is_absent" = EmptyScopeIsAbsent,
     "scope_alias" = ScopeAlias(first, second),
     "scope_prefix" = ScopePrefix(value),
@@ -255,6 +265,20 @@ impl Rules {
     pub(crate) fn expires_at_member(&self) -> Option<&str> {
         self.quirks.iter().find_map(|quirk| match quirk {
             Quirk::ExpiresAtMember(member) => Some(member.as_str()),
+            _ => None,
+        })
+    }
+
+    pub(crate) fn refresh_token_timeout_member(&self) -> Option<&str> {
+        self.quirks.iter().find_map(|quirk| match quirk {
+            Quirk::RefreshTokenTimeoutMember(member) => Some(member.as_str()),
+            _ => None,
+        })
+    }
+
+    pub(crate) fn authorization_expires_in_member(&self) -> Option<&str> {
+        self.quirks.iter().find_map(|quirk| match quirk {
+            Quirk::AuthorizationExpiresInMember(member) => Some(member.as_str()),
             _ => None,
         })
     }

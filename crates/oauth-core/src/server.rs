@@ -304,12 +304,49 @@ impl Server {
         self.flag(promise, Flag::False) && !self.rules.has(&Quirk::CallbacksWithoutIssuer)
     }
 
+    /// Which ends the server tells a client of
+    /// (draft-ietf-oauth-refresh-token-expiration-03 section 8). What it names besides is not known here, and left
+    /// out: all names are in the metadata.
+    pub fn refresh_token_expiration_types(&self) -> Vec<RefreshTokenExpiration> {
+        let named = self.named_list("refresh_token_expiration_types_supported");
+        let known = named.unwrap_or_default();
+        known
+            .iter()
+            .filter_map(|name| RefreshTokenExpiration::named(name))
+            .collect()
+    }
+
     pub(crate) fn named_list(&self, member: &str) -> Option<Vec<String>> {
         let values = self.metadata.get(member)?.as_array()?;
         values
             .iter()
             .map(|value| value.as_str().map(str::to_owned))
             .collect()
+    }
+}
+
+/// What a server tells of the end of a grant.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum RefreshTokenExpiration {
+    /// `authorization`: when the authorization ends, whatever is renewed before.
+    Authorization,
+    /// `token_timeout`: when a refresh token ends that nobody uses.
+    TokenTimeout,
+}
+
+impl RefreshTokenExpiration {
+    /// The name on the wire.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Authorization => "authorization",
+            Self::TokenTimeout => "token_timeout",
+        }
+    }
+
+    fn named(name: &str) -> Option<Self> {
+        let known = [Self::Authorization, Self::TokenTimeout];
+        known.into_iter().find(|known| known.as_str() == name)
     }
 }
 

@@ -90,6 +90,14 @@ pub enum Warning {
     MalformedExpiresIn,
     /// The response to a token exchange does not say what was issued (RFC 8693 section 2.2.1).
     IssuedTokenTypeMissing,
+    /// `refresh_token_timeout`, or the server's own member for it, was not a number of seconds; when the refresh token
+    /// ends counts as unknown.
+    MalformedRefreshTokenTimeout,
+    /// `authorization_expires_in`, or the server's own member for it, was not a number of seconds; when the
+    /// authorization ends counts as unknown.
+    MalformedAuthorizationExpiresIn,
+    /// The refresh token was said to outlive the authorization: the earlier end counts.
+    RefreshTokenTimeoutExceedsAuthorization,
     /// `scope` held names RFC 6749 does not allow, or more than 64 KiB; they were left out.
     MalformedScope,
     /// Not all permissions of `authorization_details` were granted that were asked for (RFC 9396).
@@ -109,6 +117,11 @@ impl Warning {
         match self {
             Self::MalformedExpiresIn => "malformed_expires_in",
             Self::IssuedTokenTypeMissing => "issued_token_type_missing",
+            Self::MalformedRefreshTokenTimeout => "malformed_refresh_token_timeout",
+            Self::MalformedAuthorizationExpiresIn => "malformed_authorization_expires_in",
+            Self::RefreshTokenTimeoutExceedsAuthorization => {
+                "refresh_token_timeout_exceeds_authorization"
+            }
             Self::MalformedScope => "malformed_scope",
             Self::AuthorizationDetailsMissing => "authorization_details_missing",
             Self::ScopeWidened => "scope_widened",
@@ -145,6 +158,10 @@ pub struct RefreshToken {
     pub(crate) answered: Option<Arc<Answered>>,
     /// The thumbprint of the DPoP key that it is bound to, of a client that does not authenticate.
     pub(crate) dpop_jkt: Option<Arc<str>>,
+    /// When it ends, if it is not used before.
+    pub(crate) use_by: Option<UnixTime>,
+    /// When the authorization it stands for ends.
+    pub(crate) authorization_until: Option<UnixTime>,
     pub(crate) binding: Arc<Binding>,
 }
 
@@ -164,6 +181,13 @@ impl RefreshToken {
     pub const fn requested(&self) -> &Scope {
         &self.requested
     }
+
+    /// When it ends if nobody uses it before, as far as the server said so: `refresh_token_timeout`
+    /// (draft-ietf-oauth-refresh-token-expiration-03 section 6.1), never later than the authorization. It may end
+    /// earlier, at any time.
+    pub const fn use_by(&self) -> Option<UnixTime> {
+        self.use_by
+    }
 }
 
 /// The tokens of one grant (RFC 6749 section 5.1).
@@ -178,6 +202,10 @@ pub struct Tokens {
     pub received_at: UnixTime,
     /// The lifetime in seconds from then on, if the server named one.
     pub expires_in: Option<u64>,
+    /// When the person's authorization ends, whatever is renewed before, as far as the server said so:
+    /// `authorization_expires_in` (draft-ietf-oauth-refresh-token-expiration-03 section 6.1). Only a person can
+    /// extend it; it may have been extended elsewhere, or have ended before.
+    pub authorization_until: Option<UnixTime>,
     /// What was granted: as the server said, or as was asked for where it said nothing.
     pub scope: Scope,
     /// The refresh token: a new one, or on refresh the old one where the server sent none.
@@ -208,6 +236,7 @@ impl Tokens {
             token_type: TokenType::Bearer,
             received_at: UnixTime::from_secs(0),
             expires_in: None,
+            authorization_until: None,
             scope: Scope::default(),
             refresh_token: None,
             id_token: None,
@@ -282,10 +311,20 @@ impl Tokens {
         self.binding.issuer.is_empty() && self.binding.client_id.is_empty()
     }
 
-    /// When the access token ends, if the server named a lifetime.
+    /// When the access token ends, if the server named a lifetime: never later than the authorization.
     pub fn expires_at(&self) -> Option<UnixTime> {
-        self.expires_in
-            .map(|seconds| self.received_at.after(Duration::from_secs(seconds)))
+        let end = self
+            .expires_in
+            .map(|seconds| self.received_at.after(Duration::from_secs(seconds)));
+        match (end, self.authorization_until) {
+            (Some(end), Some(until)) => Some(end.min(until)),
+            (end, until) => end.or(until),
+        }
+    }
+
+    /// When the refresh token ends if nobody uses it before, see [`RefreshToken::use_by`].
+    pub fn refresh_token_use_by(&self) -> Option<UnixTime> {
+        self.refresh_token.as_ref()?.use_by
     }
 
     /// Whether the access token is still good at `now`, with `leeway` to spare.
@@ -326,6 +365,7 @@ impl Tokens {
             access_token: self.access_token.expose().clone(),
             received_at: self.received_at,
             expires_in: self.expires_in,
+            authorization_until: self.authorization_until,
             scope: self.scope.clone(),
             refresh_token: refresh.map(|token| token.secret.expose().clone()),
             refresh_scope: refresh.map(|token| token.scope.clone()),
@@ -337,6 +377,7 @@ impl Tokens {
             refresh_jkt: refresh
                 .and_then(|token| token.dpop_jkt.as_deref())
                 .map(str::to_owned),
+            refresh_token_use_by: self.refresh_token_use_by(),
             extra: self.extra.0.clone(),
         }
     }
@@ -374,6 +415,7 @@ impl Tokens {
             token_type,
             received_at: stored.received_at,
             expires_in: stored.expires_in,
+            authorization_until: stored.authorization_until,
             scope: stored.scope,
             refresh_token: stored.refresh_token.map(|secret| RefreshToken {
                 secret: Secret::new(secret),
@@ -382,6 +424,8 @@ impl Tokens {
                 id_token: id_token.clone(),
                 answered: answered.clone(),
                 dpop_jkt: stored.refresh_jkt.map(Into::into),
+                use_by: stored.refresh_token_use_by,
+                authorization_until: stored.authorization_until,
                 binding: Arc::clone(&binding),
             }),
             id_token,
@@ -429,6 +473,8 @@ pub(crate) struct Stored {
     access_token: String,
     received_at: UnixTime,
     expires_in: Option<u64>,
+    /// Records of earlier versions have no such member, and those of an unknown end have none either.
+    authorization_until: Option<UnixTime>,
     scope: Scope,
     refresh_token: Option<String>,
     refresh_scope: Option<Scope>,
@@ -438,11 +484,13 @@ pub(crate) struct Stored {
     id_token: Option<String>,
     answered: Option<Answered>,
     refresh_jkt: Option<String>,
+    /// Likewise.
+    refresh_token_use_by: Option<UnixTime>,
     extra: Map<String, Value>,
 }
 
 json_form! { Stored {
-    version, issuer, client_id, token_type: skip, access_token, received_at, expires_in, scope,
-    refresh_token, refresh_scope, requested_scope: skip, id_token, answered: skip,
-    refresh_jkt: skip, extra: default,
+    version, issuer, client_id, token_type: skip, access_token, received_at, expires_in,
+    authorization_until: skip, scope, refresh_token, refresh_scope, requested_scope: skip, id_token,
+    answered: skip, refresh_jkt: skip, refresh_token_use_by: skip, extra: default,
 } }

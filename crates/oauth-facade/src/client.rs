@@ -282,9 +282,15 @@ impl Client {
     /// # Errors
     /// Those of [`oauth_core::Client::redeem`], and `stored.malformed`.
     pub fn redeem(&self, pending: &str, callback: &str) -> Result<Machine, Error> {
-        self.core
-            .redeem(Pending::from_json(pending)?, callback)
-            .map(Machine::new)
+        self.redeem_pending(Pending::from_json(pending)?, callback)
+    }
+
+    pub(crate) fn redeem_pending(
+        &self,
+        pending: Pending,
+        callback: &str,
+    ) -> Result<Machine, Error> {
+        self.core.redeem(pending, callback).map(Machine::new)
     }
 
     /// Signs a person out at the server: the URL to open.

@@ -5,6 +5,7 @@ use std::fmt;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use oauth_core::error::{Error, Misuse};
+use oauth_core::flow::authorization::Arrival;
 use oauth_core::moment::UnixTime;
 use oauth_core::{Pending, Secret};
 
@@ -90,19 +91,22 @@ impl Flow {
     /// # Errors
     /// `misuse.over` once it is spent, and those of [`oauth_core::Client::redeem`].
     pub fn redeem(&self, client: &Client, callback: &str) -> Result<Machine, Error> {
-        self.redeem_for(client, callback, None)
+        self.redeem_at(client, callback, None, Arrival::default())
     }
 
-    /// The same for a token that is good at these of the resources that were asked for, and at no others (RFC 8707
-    /// section 2.2).
+    /// The same for a callback that arrived there, and for a token that is good at these of the resources that were
+    /// asked for, and at no others (RFC 8707 section 2.2).
     ///
     /// # Errors
-    /// `resource.exceeds_grant` for one that was not asked for, and the flow waits on; else as [`Self::redeem`].
-    pub fn redeem_for(
+    /// `callback.context` and `callback.user` for another place than the one that the flow was begun in;
+    /// `resource.exceeds_grant` for a resource that was not asked for, and the flow waits on; else as
+    /// [`Self::redeem`].
+    pub fn redeem_at(
         &self,
         client: &Client,
         callback: &str,
         resources: Option<&[String]>,
+        arrival: Arrival,
     ) -> Result<Machine, Error> {
         let mut held = self.held();
         let text = held.as_ref().ok_or_else(spent)?;
@@ -111,7 +115,7 @@ impl Flow {
         if let Some(resources) = resources {
             pending = pending.for_resources(resources.iter().map(String::as_str))?;
         }
-        let machine = client.redeem(pending.to_json().expose(), callback);
+        let machine = client.redeem_pending(pending.arrived(arrival), callback);
         if is_ours {
             *held = None;
         }
@@ -120,6 +124,18 @@ impl Flow {
 
     fn held(&self) -> MutexGuard<'_, Option<Secret<String>>> {
         self.pending.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Where a callback arrived, as hosts say it: in this context, in the session of this person.
+pub fn arrival(context: Option<String>, user: Option<String>) -> Arrival {
+    let arrival = match context {
+        Some(context) => Arrival::default().in_context(context),
+        None => Arrival::default(),
+    };
+    match user {
+        Some(user) => arrival.of_user(user),
+        None => arrival,
     }
 }
 

@@ -7,7 +7,7 @@ use std::time::Duration;
 use oauth_core::error::{Cause, Error, Misuse};
 use oauth_core::exchange::{Boxed, Exchange, Input, Step};
 use oauth_core::flow::keeper::{
-    self, Entry, Event, GrantId, GrantOwner, Lease, Policy, Reuse, Saved, Standing,
+    self, Entry, Event, GrantId, GrantOwner, Lease, Policy, Reuse, Saved, Standing, Upkeep,
 };
 use oauth_core::moment::UnixTime;
 use oauth_core::{Moment, Secret, Tokens};
@@ -57,6 +57,11 @@ pub struct Keep {
     /// How long a token request may take at most, if not 30 s: the host sees to it that none takes
     /// longer. Only sending again a token of unknown fate waits for it.
     pub longest_request: Option<Duration>,
+    /// How long before its refresh token ends unused an idle grant is exchanged, see
+    /// [`Policy::keep_alive`]; nothing is never.
+    pub keep_alive: Option<Duration>,
+    /// How long before a person's authorization ends that is told, if not 7 days.
+    pub notice: Option<Duration>,
 }
 
 impl Keep {
@@ -102,6 +107,8 @@ impl Keep {
             }
         };
         policy.lease = self.lease.unwrap_or(policy.lease);
+        policy.keep_alive = self.keep_alive;
+        policy.notice = self.notice.unwrap_or(policy.notice);
         policy.longest_request = self.longest_request.unwrap_or(policy.longest_request);
         Ok(policy)
     }
@@ -306,6 +313,18 @@ impl Keeper {
     /// nothing to store, or somebody is at it.
     pub fn save_again(&self) -> bool {
         self.state().keeper.save_again()
+    }
+
+    /// How long to wait before [`Self::upkeep`] has something to say; nothing if it never will, or while a renewal is
+    /// under way. Ask again after each renewal, and after each upkeep.
+    pub fn upkeep_after(&self, at: &Moment) -> Option<Duration> {
+        self.state().keeper.upkeep_after(at.now())
+    }
+
+    /// What is to be done for the grant now though nobody asks: [`Upkeep::Renew`] is a renewal to be begun, for
+    /// nobody who waits.
+    pub fn upkeep(&self, at: &Moment) -> Option<Upkeep> {
+        self.state().keeper.upkeep(at.now())
     }
 
     /// From here on nothing is renewed, for the host is about to end.

@@ -36,7 +36,7 @@ pub use client::{Client, EndSession};
 pub use doubles::for_doubles;
 #[cfg(feature = "crypto")]
 pub use dpop::{DpopKey, named as dpop_alg};
-pub use flow::Flow;
+pub use flow::{Flow, arrival};
 pub use introspecting::Introspecting;
 pub use keeper::{Ask, Keep, Keeper, Task, of_store};
 pub use machine::{Machine, Outgoing, Reply, Turn};
@@ -67,8 +67,9 @@ pub use oauth_core::error::{
 };
 pub use oauth_core::exchange::{VerificationJob, VerificationKey};
 pub use oauth_core::flow::authorization::{
-    HostGeneratedValues, Pending, Push, ResponseMode, ResponseType,
+    Arrival, HostGeneratedValues, Pending, Push, ResponseMode, ResponseType,
 };
+pub use oauth_core::flow::keeper::Upkeep;
 pub use oauth_core::flow::resource::{Allowance, Clock, OnLimit, TokenFor};
 pub use oauth_core::issuer::return_target;
 pub use oauth_core::moment::{Moment, UnixTime};

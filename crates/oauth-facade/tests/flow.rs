@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use oauth_core::Moment;
 use oauth_core::moment::UnixTime;
-use oauth_facade::{Auth, Authorize, Client, Error, Flow, Server, Turn};
+use oauth_facade::{Arrival, Auth, Authorize, Client, Error, Flow, Server, Turn};
 
 fn client() -> Client {
     let metadata = r#"{"issuer":"https://as.example",
@@ -68,11 +68,11 @@ fn a_code_is_redeemed_for_some_of_the_resources() {
     let flow = Flow::new(&begun.pending);
     let own = callback(&flow, "code=c");
     let third = ["https://third.example/".to_owned()];
-    let refused = flow.redeem_for(&client, &own, Some(&third));
+    let refused = flow.redeem_at(&client, &own, Some(&third), Arrival::default());
     assert_eq!(code(refused), "resource.exceeds_grant");
     // The flow has waited on.
     let wanted = [other];
-    let machine = flow.redeem_for(&client, &own, Some(&wanted));
+    let machine = flow.redeem_at(&client, &own, Some(&wanted), Arrival::default());
     let Ok(Turn::Send(request)) = machine.expect("a request").begin(&at()) else {
         panic!("no request")
     };
@@ -83,8 +83,38 @@ fn a_code_is_redeemed_for_some_of_the_resources() {
     );
     assert!(!body.contains("one.example"), "{body}");
     assert_eq!(
-        code(flow.redeem_for(&client, &own, Some(&[one]))),
+        code(flow.redeem_at(&client, &own, Some(&[one]), Arrival::default())),
         "misuse.over"
+    );
+}
+
+#[test]
+fn a_code_is_redeemed_where_the_flow_was_begun_and_nowhere_else() {
+    let client = client();
+    let here = || Arrival::default().in_context("tool-a").of_user("user-1");
+    let judged = |arrival: Arrival| {
+        let ask = Authorize {
+            context: Some("tool-a".to_owned()),
+            user: Some("user-1".into()),
+            ..Authorize::new("https://app.example/cb")
+        };
+        let begun = client.authorize(&at(), &ask).expect("a flow");
+        let stored = begun.pending.to_json();
+        let flow = Flow::parse(stored.expose()).expect("a flow");
+        let own = callback(&flow, "code=c");
+        let first = code(flow.redeem_at(&client, &own, None, arrival));
+        // Its state was there: the flow is spent, whatever the verdict.
+        let again = code(flow.redeem_at(&client, &own, None, here()));
+        (first, again)
+    };
+    assert_eq!(judged(here()), ("done", "misuse.over"));
+    let elsewhere = here().in_context("tool-b");
+    assert_eq!(judged(elsewhere), ("callback.context", "misuse.over"));
+    let of_another = here().of_user("user-2");
+    assert_eq!(judged(of_another), ("callback.user", "misuse.over"));
+    assert_eq!(
+        judged(Arrival::default()),
+        ("callback.context", "misuse.over")
     );
 }
 

@@ -332,6 +332,45 @@ fn a_value_of_the_wrong_form_is_told_the_right_one() -> Outcome {
     Ok(())
 }
 
+/// A refresh token that each refresh replaces is kept alive by refreshing; one whose end counts from the sign-in is not.
+#[test]
+fn what_a_provider_says_of_the_end_of_a_refresh_token_is_read() -> Outcome {
+    for (name, member, extends) in [
+        ("github", "refresh_token_expires_in", true),
+        ("google", "refresh_token_expires_in", false),
+        ("keycloak", "refresh_expires_in", true),
+        ("linkedin", "refresh_token_expires_in", false),
+        ("microsoft-entra", "refresh_token_expires_in", false),
+        ("microsoft-entra-b2c", "refresh_token_expires_in", true),
+    ] {
+        let server = with_examples(name)?.server()?;
+        let auth = oauth_core::ClientAuth::post("s");
+        let client = Client::new(server, ClientId::new("id"), auth)?;
+        let mut refresh = client.refresh(&client.refresh_token("r", Scope::none()));
+        assert!(matches!(
+            refresh.resume(&now(), Input::Begin)?,
+            Step::Send(_)
+        ));
+        let body = format!(
+            r#"{{"access_token":"a","token_type":"Bearer","expires_in":60,"refresh_token":"r2","{member}":600}}"#
+        );
+        let reply =
+            oauth_core::http::Response::builder().header("content-type", "application/json");
+        let reply = reply.body(body.into()).expect("a reply");
+        let Step::Done(tokens) = refresh.resume(&now(), Input::Reply(reply))? else {
+            panic!("no tokens");
+        };
+        let end = Some(UnixTime::from_secs(1_750_000_600));
+        let ends = (tokens.refresh_token_use_by(), tokens.authorization_until);
+        let wanted = match extends {
+            true => (end, None),
+            false => (None, end),
+        };
+        assert_eq!(ends, wanted, "{name}");
+    }
+    Ok(())
+}
+
 #[test]
 fn githubs_word_for_a_dead_refresh_token_is_known() -> Outcome {
     let rules = provider("github")?.server()?.rules().clone();

@@ -8,6 +8,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use oauth_core::error::Error;
+use oauth_core::moment::UnixTime;
 
 #[cfg(feature = "tracing")]
 pub use traced::Traced;
@@ -31,6 +32,9 @@ pub enum Notice<'a> {
     Unsaved,
     /// Tokens that could not be stored before are stored now.
     StoredLate,
+    /// The person's authorization ends then, and nothing but a person extends it. Told once, some days before; each
+    /// worker that has the grant in memory tells it.
+    AuthorizationEnds(UnixTime),
     /// The lease went to another worker while the request ran, for the store did not answer in time or
     /// this worker was suspended. The tokens are saved by version all the same.
     LeaseLost,
@@ -38,7 +42,7 @@ pub enum Notice<'a> {
 
 impl Notice<'_> {
     /// The name of the event: `renewed`, `waits`, `failed`, `suspect`, `ended`, `unsaved`, `stored_late`,
-    /// `lease_lost`.
+    /// `authorization_ends`, `lease_lost`.
     pub const fn name(&self) -> &'static str {
         match self {
             Self::Renewed => "renewed",
@@ -48,6 +52,7 @@ impl Notice<'_> {
             Self::Ended(_) => "ended",
             Self::Unsaved => "unsaved",
             Self::StoredLate => "stored_late",
+            Self::AuthorizationEnds(_) => "authorization_ends",
             Self::LeaseLost => "lease_lost",
         }
     }
@@ -94,12 +99,13 @@ pub struct Counters {
     ended: AtomicU64,
     unsaved: AtomicU64,
     stored_late: AtomicU64,
+    authorization_ends: AtomicU64,
     lease_lost: AtomicU64,
 }
 
 impl Counters {
     /// The counts by the [names](Notice::name) of the events.
-    pub fn counts(&self) -> [(&'static str, u64); 8] {
+    pub fn counts(&self) -> [(&'static str, u64); 9] {
         let of = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
         [
             ("renewed", of(&self.renewed)),
@@ -109,6 +115,7 @@ impl Counters {
             ("ended", of(&self.ended)),
             ("unsaved", of(&self.unsaved)),
             ("stored_late", of(&self.stored_late)),
+            ("authorization_ends", of(&self.authorization_ends)),
             ("lease_lost", of(&self.lease_lost)),
         ]
     }
@@ -124,6 +131,7 @@ impl Observe for Counters {
             Notice::Ended(_) => &self.ended,
             Notice::Unsaved => &self.unsaved,
             Notice::StoredLate => &self.stored_late,
+            Notice::AuthorizationEnds(_) => &self.authorization_ends,
             Notice::LeaseLost => &self.lease_lost,
         };
         counter.fetch_add(1, Ordering::Relaxed);

@@ -5,6 +5,7 @@ mod drive;
 mod managed;
 mod renewal_task;
 mod request;
+mod upkeep;
 
 use std::fmt;
 use std::pin::pin;
@@ -30,6 +31,7 @@ pub use active::drain_all;
 pub(crate) use active::drain_each;
 pub use drive::Drive;
 use renewal_task::{RenewalTask, spawn};
+use upkeep::look_after;
 
 /// A source of tokens for one grant, which it renews. Cheap to clone: clones share the token.
 ///
@@ -49,6 +51,10 @@ use renewal_task::{RenewalTask, spawn};
 /// after a second failure in a row only after a pause. When the server has ended the grant
 /// (`denied.invalid_grant`, [`Advice::Reauthorize`](oauth_core::error::Advice)), later callers get
 /// the same error without a request: a person has to log in again, see [`log_in`](Self::log_in).
+///
+/// With [`Policy::keep_alive`](oauth_core::flow::keeper::Policy::keep_alive), a session that was asked for a token
+/// renews its grant before the refresh token ends unused, whether or not anybody asks again, for as long as somebody
+/// holds the session. When the person's authorization is about to end, its [observer](Self::observe) is told.
 ///
 /// Use a session on one runtime: a request makes no progress while its runtime is not driven, as a
 /// `current_thread` one is not between two calls of `block_on`.
@@ -77,6 +83,8 @@ struct State {
     renewal: Option<SharedRenewal>,
     /// Whether a task retries the save of unsaved tokens.
     is_saving_later: bool,
+    /// Whether a task looks after the grant though nobody asks.
+    is_looked_after: bool,
     /// The standing of the grant that the observer was last told.
     told: Standing,
 }
@@ -154,6 +162,7 @@ impl Session {
                 keeper,
                 renewal: None,
                 is_saving_later: false,
+                is_looked_after: false,
                 told: Standing::default(),
             }),
             driver,
@@ -162,7 +171,7 @@ impl Session {
             observer: OnceLock::new(),
             pace: None,
         };
-        inner.publish(&inner.state());
+        inner.publish_at_first();
         Self(Arc::new(inner))
     }
 
@@ -325,6 +334,7 @@ impl Session {
         let runtime = runtime()?;
         let (waiting, task) = self.decide(&mut self.0.state(), now, refused);
         spawn(&runtime, task);
+        look_after(&runtime, &self.0);
         let outcome = match waiting {
             Waiting::Done(outcome) => outcome,
             Waiting::Background(tokens, _) => Ok(tokens),

@@ -10,6 +10,7 @@ use std::time::Duration;
 
 use oauth_core::error::{Error, Kind};
 use oauth_core::flow::keeper::{GrantId, GrantSummary, Policy};
+use oauth_core::moment::UnixTime;
 use oauth_core::{Client, Tokens};
 
 use crate::observe::{Counters, Notice, Observe};
@@ -69,11 +70,13 @@ struct Options {
     pace: Option<Arc<Pace>>,
     on_renewed: Option<Renewed>,
     on_ended: Option<Ended>,
+    on_authorization_ends: Option<Ends>,
     observer: Option<Arc<dyn Observe>>,
 }
 
 type Renewed = Arc<dyn Fn(&GrantId, &Arc<Tokens>) + Send + Sync>;
 type Ended = Arc<dyn Fn(&GrantId, &Error) + Send + Sync>;
+type Ends = Arc<dyn Fn(&GrantId, UnixTime) + Send + Sync>;
 
 /// A page of the grants in a store, see [`Sessions::list`].
 #[derive(Debug, Default)]
@@ -100,6 +103,7 @@ impl Sessions {
                 pace: None,
                 on_renewed: None,
                 on_ended: None,
+                on_authorization_ends: None,
                 observer: None,
             },
             cache: Mutex::default(),
@@ -138,6 +142,16 @@ impl Sessions {
     #[must_use]
     pub fn on_ended(self, hook: impl Fn(&GrantId, &Error) + Send + Sync + 'static) -> Self {
         self.with(|options| options.on_ended = Some(Arc::new(hook)))
+    }
+
+    /// Calls `hook` when a person's authorization is about to end, with the time at which it does: only the person can
+    /// extend it. Once in each worker that has the grant in memory, [`Policy::notice`] before.
+    #[must_use]
+    pub fn on_authorization_ends(
+        self,
+        hook: impl Fn(&GrantId, UnixTime) + Send + Sync + 'static,
+    ) -> Self {
+        self.with(|options| options.on_authorization_ends = Some(Arc::new(hook)))
     }
 
     /// Notifies `observer` of the events of all grants.
@@ -204,6 +218,7 @@ impl Sessions {
         let session = session.observe(Observer {
             id: id.clone(),
             on_ended: options.on_ended.clone(),
+            on_authorization_ends: options.on_authorization_ends.clone(),
             counters: Arc::clone(counters),
             observer: options.observer.clone(),
         });
@@ -298,6 +313,7 @@ impl fmt::Debug for Sessions {
 struct Observer {
     id: GrantId,
     on_ended: Option<Ended>,
+    on_authorization_ends: Option<Ends>,
     counters: Arc<Counters>,
     observer: Option<Arc<dyn Observe>>,
 }
@@ -307,6 +323,10 @@ impl Observe for Observer {
         self.counters.observe(key, notice);
         if let (Some(hook), Notice::Ended(error)) = (&self.on_ended, notice) {
             hook(&self.id, error);
+        }
+        if let (Some(hook), Notice::AuthorizationEnds(end)) = (&self.on_authorization_ends, notice)
+        {
+            hook(&self.id, *end);
         }
         if let Some(observer) = &self.observer {
             observer.observe(key, notice);

@@ -217,6 +217,8 @@ pub struct Report {
     pub losses: u64,
     /// Workers that began with their application's own copy of the tokens.
     pub copies: u64,
+    /// Times a worker looked whether an idle grant is to be kept alive, and asked for it.
+    pub kept_alive: u64,
 }
 
 impl Report {
@@ -244,6 +246,7 @@ impl Report {
         self.clock_steps += other.clock_steps;
         self.losses += other.losses;
         self.copies += other.copies;
+        self.kept_alive += other.kept_alive;
     }
 }
 

@@ -270,6 +270,12 @@ impl Twin {
         self.authority.rules.reply.expires_in = false;
     }
 
+    /// Refresh tokens that are not used for so long end from now on, and token responses say so.
+    pub fn set_refresh_token_timeout(&mut self, seconds: u64) {
+        self.authority.rules.refresh_lifetime = Some(seconds);
+        self.authority.rules.reply.refresh_token_timeout = true;
+    }
+
     /// What becomes of a refresh token once it was used.
     pub fn set_rotation(&mut self, rotation: Rotation) {
         self.authority.rules.rotation = rotation;

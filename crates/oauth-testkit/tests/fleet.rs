@@ -75,6 +75,58 @@ fn a_thousand_workers_renew_once() {
     assert_eq!((troubles, report.logins), ([0; 3], 1));
 }
 
+/// A thousand workers that nobody asks after the first minute, and a refresh token that ends unused after 1,000 s.
+fn idle() -> Setup {
+    let mut setup = Setup::drawn(0);
+    setup.workers = 1000;
+    setup.grants = 1;
+    setup.own = false;
+    setup.lifetime = 300;
+    setup.hides_lifetime = false;
+    setup.odds = Odds::default();
+    setup.policy.longest_request = Duration::from_secs(30);
+    setup.policy.lease = Duration::from_secs(10);
+    setup.refresh_token_timeout = Some(1000);
+    setup.idle_after = Some(Duration::from_secs(60));
+    setup.trouble = Duration::from_secs(2500);
+    setup
+}
+
+#[test]
+fn a_thousand_idle_workers_keep_a_grant_alive_by_one_exchange_a_window() {
+    let mut setup = idle();
+    setup.policy.keep_alive = Some(Duration::from_secs(24 * 3600));
+    let report = Fleet::new(1, setup).run().expect("no violation");
+    // A window is four fifths of the timeout, and with so many workers somebody is up to a tenth of it early:
+    // three of them in 2,500 s. The fourth exchange is for all thousand, who ask at once in the end.
+    assert_eq!(report.token_requests, 4, "{report:?}");
+    assert!(report.kept_alive >= 3, "{report:?}");
+    let troubles = [report.reuse_events, report.refused, report.unsaved];
+    assert_eq!((troubles, report.logins), ([0; 3], 1));
+}
+
+#[test]
+fn an_idle_grant_that_nobody_keeps_alive_ends() {
+    let report = Fleet::new(1, idle()).run().expect("no violation");
+    assert_eq!((report.kept_alive, report.logins), (0, 2), "{report:?}");
+}
+
+#[test]
+fn whatever_goes_wrong_a_grant_that_is_kept_alive_breaks_no_promise() {
+    let mut sum = Report::default();
+    for seed in 0..40 {
+        let mut setup = Setup::drawn(seed);
+        setup.policy.keep_alive = Some(Duration::from_secs(24 * 3600));
+        setup.refresh_token_timeout = Some(150);
+        setup.idle_after = Some(setup.trouble / 4);
+        match Fleet::new(seed, setup).run() {
+            Ok(report) => sum.add(&report),
+            Err(violation) => panic!("{violation}"),
+        }
+    }
+    assert!(sum.kept_alive > 100, "{sum:?}");
+}
+
 #[test]
 fn a_transcript_holds_no_secret() {
     let violation = first(Flaw::RetryLostReply).to_string();

@@ -134,6 +134,8 @@ class ExchangeOperations:
         request_uri: str | None = None,
         step_up: Mapping[str, Any] | Sequence[Mapping[str, Any]] | None = None,
         tokens: Tokens | None = None,
+        context: str | None = None,
+        user: str | None = None,
         extra: Mapping[str, str | Sequence[str]] | None = None,
         token_extra: Mapping[str, str | Sequence[str]] | None = None,
         moment: Moment | None = None,
@@ -179,12 +181,16 @@ class ExchangeOperations:
             step_up: What an API wants of the person (RFC 9470): it is asked for, in place of
                 acr_values, max_age and claims, with the scope of tokens.
             tokens: The tokens that were not enough for the API.
+            context: In which context the flow is begun, such as a tool and a tenant: its
+                callback has to arrive in the same. It is not sent.
+            user: Who begins the flow, as you know the person or the session: its callback has
+                to arrive there. It is not sent.
             extra: Parameters of the provider's own in this request.
             token_extra: Parameters that the provider documents for the request for tokens.
             moment: For tests and replays: gives the Unix time in seconds and 32 random bytes,
                 at each step.
         """
-        answer: Exchange[Flow] = self._begin(3, (redirect_uri, scope, response_type, response_mode, resource, audience, json_text(authorization_details), acr_values, max_age, prompt, login_hint, id_token_hint, ui_locales, json_text(claims), push, request_uri, json_text(step_up), tokens, extra, token_extra), moment)
+        answer: Exchange[Flow] = self._begin(3, (redirect_uri, scope, response_type, response_mode, resource, audience, json_text(authorization_details), acr_values, max_age, prompt, login_hint, id_token_hint, ui_locales, json_text(claims), push, request_uri, json_text(step_up), tokens, context, user, extra, token_extra), moment)
         return answer
 
     def introspect(

@@ -414,6 +414,7 @@ class Client:
         """The client's identifier (RFC 6749 section 2.2)."""
     def redeem(
         self, flow: Flow, callback_url: str, *, resource: Sequence[str] | None = None,
+        context: str | None = None, user: str | None = None,
     ) -> Tokens:
         """Judges the callback and redeems its code for tokens (RFC 6749 section 4.1.3).
 
@@ -425,9 +426,14 @@ class Client:
 
         The token is for all resources that were asked for, or for resource, which are some of
         them (RFC 8707 section 2.2); Misuse resource.exceeds_grant for another one.
+
+        context and user say where the callback arrived, as you know it: in which tool and
+        tenant, and in whose session. Neither is ever taken from the callback. They have to be
+        those that the flow was begun with, else Untrusted callback.context or callback.user.
         """
     def aredeem(
         self, flow: Flow, callback_url: str, *, resource: Sequence[str] | None = None,
+        context: str | None = None, user: str | None = None,
     ) -> _Later[Tokens]:
         """redeem(), in a coroutine."""
     def end_session_url(
@@ -470,7 +476,7 @@ class Client:
         self, tokens: Tokens | None = None, *, store: Store | None = None,
         subject: str | None = None, scope: _Scope = None, resource: _Names = None,
         audience: _Names = None, extra: _Extra = None, reuse: _Reuse | None = None,
-        lease: float | None = None, on_tokens: _Hook | None = None,
+        lease: float | None = None, keep_alive: float | None = None, on_tokens: _Hook | None = None,
     ) -> GrantSource:
         """Tokens of a person, kept fresh with their refresh token.
 
@@ -483,6 +489,10 @@ class Client:
         is called with new tokens before any caller sees them, in a thread of the library; it
         must not wait for a token.
 
+        keep_alive is how many seconds before its refresh token ends unused the grant is renewed
+        though nobody asks, once it was asked for a token: never more than a fifth of that time.
+        Without it nothing is sent for a grant that nobody uses.
+
         grant.no_refresh_token and stored.* for tokens that cannot be kept fresh here; the rest
         token() raises.
         """
@@ -491,7 +501,8 @@ class Client:
         "client_credentials"] = "refresh_token", shared: bool = True, subject: str | None = None,
         scope: _Scope = None, resource: _Names = None, audience: _Names = None,
         extra: _Extra = None, reuse: _Reuse | None = None, lease: float | None = None,
-        longest_request: float | None = None, moment: Moment | None = None,
+        longest_request: float | None = None, keep_alive: float | None = None,
+        notice: float | None = None, moment: Moment | None = None,
     ) -> Keeper:
         """One grant, kept fresh by a driver of yours: source() without transport and store.
 
@@ -499,6 +510,8 @@ class Client:
         or client_credentials, which take no subject. A keeper that is not shared asks for no
         store. longest_request is how many seconds a token request of yours can take at most, 30
         unless you say: after that, and a lease, another worker may send the refresh token again.
+        keep_alive is as for source(), and notice how many seconds before a person's
+        authorization ends that is told, a week unless you say: both by upkeep().
         moment is for tests and replays, as in exchange.
         """
 @final
@@ -613,7 +626,19 @@ class Tokens:
         """The lifetime in seconds, counted from received_at, if the server named one."""
     @property
     def expires_at(self) -> datetime | None:
-        """When the access token ends, in UTC, if the server named a lifetime."""
+        """When the access token ends, in UTC, if the server named a lifetime: not after the authorization."""
+    @property
+    def refresh_token_use_by(self) -> datetime | None:
+        """When the refresh token ends, in UTC, if nobody uses it before and the server says so.
+
+        draft-ietf-oauth-refresh-token-expiration. It may end earlier, at any time.
+        """
+    @property
+    def authorization_until(self) -> datetime | None:
+        """When the person's authorization ends, in UTC, whatever is renewed before, if the server says so.
+
+        Only the person can extend it.
+        """
     @property
     def received_at(self) -> datetime:
         """When the reply arrived, in UTC; 1970 for those of bearer()."""
@@ -865,6 +890,8 @@ class _Grant(TypedDict):
     audience: list[str]
     granted: str | None
     expires_at: datetime | None
+    refresh_token_use_by: datetime | None
+    authorization_until: datetime | None
     has_refresh_token: bool
     ended: ErrorCode | None
 
@@ -875,16 +902,20 @@ class Sessions:
     """The grants of a client: one for each person its store knows, and the client's own.
 
     Each costs memory while somebody uses it only. Beyond capacity, those that nobody uses
-    are dropped, and read from the store when they are asked for again. reuse and lease
-    (seconds) are those of client.source(). At most per_second renewals begin in a second, 0
-    is no limit. on_renewed(subject, tokens) and on_ended(subject, error) are called in a
-    thread of the library. Use it in a with or async with block, or end it with close().
+    are dropped, and read from the store when they are asked for again. reuse, lease and
+    keep_alive (seconds) are those of client.source(). At most per_second renewals begin in a
+    second, 0 is no limit. on_renewed(subject, tokens) and on_ended(subject, error) are called
+    in a thread of the library, and so is on_authorization_ends(subject, end) once, notice
+    seconds before a person's authorization ends, a week unless you say: only the person can
+    extend it. Use it in a with or async with block, or end it with close().
     """
     def __new__(
         cls, client: Client, store: Store, *, reuse: _Reuse | None = None,
-        lease: float | None = None, capacity: int = 10_000, per_second: int = 0,
+        lease: float | None = None, keep_alive: float | None = None,
+        notice: float | None = None, capacity: int = 10_000, per_second: int = 0,
         on_renewed: Callable[[str | None, Tokens], object] | None = None,
         on_ended: Callable[[str | None, OAuthError], object] | None = None,
+        on_authorization_ends: Callable[[str | None, datetime], object] | None = None,
     ) -> Self: ...
     def get(
         self, subject: str | None = None, *, scope: _Scope = None, resource: _Names = None,
@@ -965,8 +996,8 @@ class Sessions:
     def counters(self) -> dict[str, int]:
         """How often what has happened to the grants of this process, from zero on.
 
-        The names are renewed, waits, failed, suspect, ended, unsaved, stored_late and
-        lease_lost.
+        The names are renewed, waits, failed, suspect, ended, unsaved, stored_late,
+        authorization_ends and lease_lost.
         """
     @property
     def in_memory(self) -> int:
@@ -1267,7 +1298,7 @@ class Exchanges:
     def __new__(cls, client: Client, /) -> Self: ...
     def redeem(
         self, flow: Flow, callback_url: str, *, resource: Sequence[str] | None = None,
-        moment: Moment | None = None
+        context: str | None = None, user: str | None = None, moment: Moment | None = None
     ) -> Exchange[Tokens]:
         """Judges the callback and redeems its code (RFC 6749 section 4.1.3)."""
 @final
@@ -1332,6 +1363,18 @@ class Keeper:
 
         Its holder, for how many seconds to take it, and how many seconds to wait before each
         time.
+        """
+    @property
+    def upkeep_after(self) -> float | None:
+        """In how many seconds to call upkeep(); None if it never has anything to say.
+
+        Ask again after each renewal, and after each upkeep().
+        """
+    def upkeep(self) -> Literal["renew"] | datetime | None:
+        """What is to be done for the grant now though nobody asks, if anything.
+
+        "renew": run a renewal(), for nobody who waits. A datetime is when the person's
+        authorization ends, told once: only the person can extend it.
         """
     def ask(self, refused: Tokens | None = None) -> Turn:
         """One caller asks for a token, knowing perhaps of one that a resource server refused.

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     Replay = Literal["process", "caller"]
     ResourceMatch = Literal["identical", "parent"]
 
-FINGERPRINT = "8974f0334bbda6f0"
+FINGERPRINT = "d66c987ecfb47a10"
 
 
 class Operations:
@@ -139,6 +139,8 @@ class Operations:
         request_uri: str | None = None,
         step_up: Mapping[str, Any] | Sequence[Mapping[str, Any]] | None = None,
         tokens: Tokens | None = None,
+        context: str | None = None,
+        user: str | None = None,
         extra: Mapping[str, str | Sequence[str]] | None = None,
         token_extra: Mapping[str, str | Sequence[str]] | None = None,
     ) -> Flow:
@@ -183,10 +185,14 @@ class Operations:
             step_up: What an API wants of the person (RFC 9470): it is asked for, in place of
                 acr_values, max_age and claims, with the scope of tokens.
             tokens: The tokens that were not enough for the API.
+            context: In which context the flow is begun, such as a tool and a tenant: its
+                callback has to arrive in the same. It is not sent.
+            user: Who begins the flow, as you know the person or the session: its callback has
+                to arrive there. It is not sent.
             extra: Parameters of the provider's own in this request.
             token_extra: Parameters that the provider documents for the request for tokens.
         """
-        answer: Flow = self._call(3, (redirect_uri, scope, response_type, response_mode, resource, audience, json_text(authorization_details), acr_values, max_age, prompt, login_hint, id_token_hint, ui_locales, json_text(claims), push, request_uri, json_text(step_up), tokens, extra, token_extra))
+        answer: Flow = self._call(3, (redirect_uri, scope, response_type, response_mode, resource, audience, json_text(authorization_details), acr_values, max_age, prompt, login_hint, id_token_hint, ui_locales, json_text(claims), push, request_uri, json_text(step_up), tokens, context, user, extra, token_extra))
         return answer
 
     def abegin_authorization(
@@ -210,11 +216,13 @@ class Operations:
         request_uri: str | None = None,
         step_up: Mapping[str, Any] | Sequence[Mapping[str, Any]] | None = None,
         tokens: Tokens | None = None,
+        context: str | None = None,
+        user: str | None = None,
         extra: Mapping[str, str | Sequence[str]] | None = None,
         token_extra: Mapping[str, str | Sequence[str]] | None = None,
     ) -> Coroutine[Any, Any, Flow]:
         """begin_authorization(), in a coroutine."""
-        answer: Coroutine[Any, Any, Flow] = self._acall(3, (redirect_uri, scope, response_type, response_mode, resource, audience, json_text(authorization_details), acr_values, max_age, prompt, login_hint, id_token_hint, ui_locales, json_text(claims), push, request_uri, json_text(step_up), tokens, extra, token_extra))
+        answer: Coroutine[Any, Any, Flow] = self._acall(3, (redirect_uri, scope, response_type, response_mode, resource, audience, json_text(authorization_details), acr_values, max_age, prompt, login_hint, id_token_hint, ui_locales, json_text(claims), push, request_uri, json_text(step_up), tokens, context, user, extra, token_extra))
         return answer
 
     def authorize(
@@ -238,6 +246,8 @@ class Operations:
         request_uri: str | None = None,
         step_up: Mapping[str, Any] | Sequence[Mapping[str, Any]] | None = None,
         tokens: Tokens | None = None,
+        context: str | None = None,
+        user: str | None = None,
         extra: Mapping[str, str | Sequence[str]] | None = None,
         token_extra: Mapping[str, str | Sequence[str]] | None = None,
         moment: Moment | None = None,
@@ -278,12 +288,16 @@ class Operations:
             step_up: What an API wants of the person (RFC 9470): it is asked for, in place of
                 acr_values, max_age and claims, with the scope of tokens.
             tokens: The tokens that were not enough for the API.
+            context: In which context the flow is begun, such as a tool and a tenant: its
+                callback has to arrive in the same. It is not sent.
+            user: Who begins the flow, as you know the person or the session: its callback has
+                to arrive there. It is not sent.
             extra: Parameters of the provider's own in this request.
             token_extra: Parameters that the provider documents for the request for tokens.
             moment: For tests and replays: gives the Unix time in seconds and 32 random bytes,
                 at each step.
         """
-        return self._authorize((redirect_uri, scope, response_type, response_mode, resource, audience, json_text(authorization_details), acr_values, max_age, prompt, login_hint, id_token_hint, ui_locales, json_text(claims), push, request_uri, json_text(step_up), tokens, extra, token_extra), moment)
+        return self._authorize((redirect_uri, scope, response_type, response_mode, resource, audience, json_text(authorization_details), acr_values, max_age, prompt, login_hint, id_token_hint, ui_locales, json_text(claims), push, request_uri, json_text(step_up), tokens, context, user, extra, token_extra), moment)
 
     def introspect(
         self,

@@ -179,6 +179,9 @@ class TokenState(Record):
         subject: Whose it is, in the issuer's own terms: sub.
         audience: For whom it is meant: aud.
         issuer: Who issued it: iss.
+        refresh_token_use_by: Of a refresh token: when it ends if nobody uses it before. Asking
+            is no use of it.
+        authorization_until: When the person's authorization ends, whatever is renewed before.
         extra: Members that the standard does not define.
     """
 
@@ -206,6 +209,10 @@ class TokenState(Record):
         """For whom it is meant: aud."""
         issuer: str | None = None
         """Who issued it: iss."""
+        refresh_token_use_by: datetime | None = None
+        """Of a refresh token: when it ends if nobody uses it before. Asking is no use of it."""
+        authorization_until: datetime | None = None
+        """When the person's authorization ends, whatever is renewed before."""
         extra: dict[str, Any] = {}
         """Members that the standard does not define."""
     else:
@@ -221,6 +228,8 @@ class TokenState(Record):
             "subject",
             "audience",
             "issuer",
+            "refresh_token_use_by",
+            "authorization_until",
             "extra",
         )
         _absent = {
@@ -234,6 +243,8 @@ class TokenState(Record):
             "subject": None,
             "audience": (),
             "issuer": None,
+            "refresh_token_use_by": None,
+            "authorization_until": None,
             "extra": {},
         }
 

@@ -92,6 +92,15 @@ fn active(token: ActiveToken) -> Map<String, Value> {
         ("exp", json!(seconds(token.expires_at))),
         ("iat", json!(seconds(token.issued_at))),
         ("nbf", json!(seconds(token.not_before))),
+        // The server names lifetimes, which mean nothing once they are printed.
+        (
+            "refresh_token_use_by",
+            json!(seconds(token.refresh_token_use_by)),
+        ),
+        (
+            "authorization_until",
+            json!(seconds(token.authorization_until)),
+        ),
         ("sub", json!(token.subject)),
         ("iss", json!(token.issuer)),
     ];
@@ -109,7 +118,9 @@ fn active(token: ActiveToken) -> Map<String, Value> {
 /// Times as people read them.
 fn readable(name: &str, value: &Value) -> String {
     match (name, value.as_u64()) {
-        ("exp" | "iat" | "nbf", Some(seconds)) => rfc3339(UnixTime::from_secs(seconds)),
+        ("exp" | "iat" | "nbf" | "refresh_token_use_by" | "authorization_until", Some(seconds)) => {
+            rfc3339(UnixTime::from_secs(seconds))
+        }
         _ => output::plain(value),
     }
 }

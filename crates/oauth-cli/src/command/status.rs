@@ -3,6 +3,7 @@
 use clap::Args;
 use oauth_core::error::Error;
 use oauth_core::flow::keeper::GrantSummary;
+use oauth_core::moment::UnixTime;
 use oauth_core::{Moment, Scope};
 use serde_json::{Value, json};
 
@@ -95,16 +96,15 @@ fn row(summary: &GrantSummary) -> Result<(String, String), Error> {
         Some(scope) => format!(" for {scope}"),
         None => String::new(),
     };
-    let state = state(summary)?;
+    let state = state(summary, Moment::system()?.now());
     let text = format!("{whose} at {issuer}{scope}, {state}");
     Ok((name, text))
 }
 
-fn state(summary: &GrantSummary) -> Result<String, Error> {
+fn state(summary: &GrantSummary, now: UnixTime) -> String {
     if let Some(error) = &summary.ended {
-        return Ok(format!("over: {}", error.code()));
+        return format!("over: {}", error.code());
     }
-    let now = Moment::system()?.now();
     let end = match summary.expires_at {
         Some(end) if end <= now => format!("ended {}", rfc3339(end)),
         Some(end) => format!("good until {}", rfc3339(end)),
@@ -115,7 +115,15 @@ fn state(summary: &GrantSummary) -> Result<String, Error> {
         (Some(_), true) => "can be refreshed",
         (Some(_), false) => "no refresh token",
     };
-    Ok(format!("{end}, {renewal}"))
+    let mut text = format!("{end}, {renewal}");
+    // Both are hints: only the server says whether it is over.
+    if let Some(end) = summary.refresh_token_use_by {
+        text.push_str(&format!(" until {} if unused", rfc3339(end)));
+    }
+    if let Some(end) = summary.authorization_until {
+        text.push_str(&format!(", the person has to return by {}", rfc3339(end)));
+    }
+    text
 }
 
 fn record(key: &str, summary: &GrantSummary) -> Value {
@@ -128,6 +136,8 @@ fn record(key: &str, summary: &GrantSummary) -> Value {
         "scope": summary.scope.as_ref().map(Scope::as_str),
         "expires_at": summary.expires_at.map(rfc3339),
         "refresh_token_present": summary.has_refresh_token,
+        "refresh_token_use_by": summary.refresh_token_use_by.map(rfc3339),
+        "authorization_until": summary.authorization_until.map(rfc3339),
         "ended": summary.ended.as_ref().map(Error::code),
         "error": null,
     })
@@ -135,4 +145,40 @@ fn record(key: &str, summary: &GrantSummary) -> Value {
 
 fn broken(key: &str, error: &Error) -> Value {
     json!({ "key": key, "profile": null, "error": error.code() })
+}
+
+#[cfg(test)]
+mod tests {
+    use oauth_core::Secret;
+
+    use super::*;
+
+    fn summary(ends: &str) -> GrantSummary {
+        let tokens = format!(
+            r#"{{"version":1,"issuer":"https://as.example","client_id":"app","access_token":"S3CR3T",
+            "received_at":1000,"expires_in":60,"scope":"","refresh_token":"S3CR3T","refresh_scope":"",
+            "id_token":null{ends}}}"#
+        );
+        let record = format!(
+            r#"{{"version":1,"issuer":"https://as.example","client_id":"app","token_endpoint":"",
+            "subject":"anna","scope":"","expires_at":null,"tokens":{tokens},"ended":null}}"#
+        );
+        GrantSummary::read(&Secret::new(record)).expect("a record")
+    }
+
+    #[test]
+    fn the_ends_of_a_grant_are_shown_where_they_are_known() {
+        let now = UnixTime::from_secs(1001);
+        let unknown = summary("");
+        let good = "good until 1970-01-01T00:17:40Z, can be refreshed";
+        assert_eq!(state(&unknown, now), good);
+        assert_eq!(record("k", &unknown)["authorization_until"], Value::Null);
+        let known = summary(r#","refresh_token_use_by":2000,"authorization_until":3000"#);
+        let ends = " until 1970-01-01T00:33:20Z if unused, the person has to return by 1970-01-01T00:50:00Z";
+        assert_eq!(state(&known, now), format!("{good}{ends}"));
+        let record = record("k", &known);
+        assert_eq!(record["refresh_token_use_by"], "1970-01-01T00:33:20Z");
+        assert_eq!(record["authorization_until"], "1970-01-01T00:50:00Z");
+        assert!(!record.to_string().contains("S3CR3T"));
+    }
 }

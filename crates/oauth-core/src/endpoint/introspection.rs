@@ -6,6 +6,9 @@
 #[cfg(test)]
 mod tests;
 
+use std::time::Duration;
+
+use super::token::{AUTHORIZATION_EXPIRES_IN, REFRESH_TOKEN_TIMEOUT, seconds};
 use super::{Auth, Context, Endpoint, EndpointRequest, Reply};
 use crate::error::{Error, Misuse, ProtocolViolation, ValidationFailure};
 use crate::extra::{Extra, MAX_EXTRA};
@@ -17,7 +20,7 @@ use crate::profile::Demand;
 use crate::scope::Scope;
 use crate::secret::Secret;
 use crate::server::{EndpointKind, Server};
-use crate::token::TokenKind;
+use crate::token::{MAX_LIFETIME, TokenKind};
 
 /// The media type of a signed response (RFC 9701 section 4).
 const JWT: &str = "application/token-introspection+jwt";
@@ -143,6 +146,11 @@ pub struct ActiveToken {
     pub audience: Vec<String>,
     /// `iss`
     pub issuer: Option<String>,
+    /// Of a refresh token: when it ends if nobody uses it before, from `refresh_token_timeout`
+    /// (draft-ietf-oauth-refresh-token-expiration-03 section 7). Asking is no use of it.
+    pub refresh_token_use_by: Option<UnixTime>,
+    /// When the authorization ends, from `authorization_expires_in`.
+    pub authorization_until: Option<UnixTime>,
     /// Members RFC 7662 does not define, as far as they fit in 256 KiB.
     pub extra: Extra,
     /// Whether some of them did not fit.
@@ -196,7 +204,7 @@ impl Endpoint for Introspect {
         }
     }
 
-    fn read(&self, _: &Context<'_>, reply: Reply<'_>) -> Result<Response, Error> {
+    fn read(&self, cx: &Context<'_>, reply: Reply<'_>) -> Result<Response, Error> {
         if self.0.signed.is_some() && reply.is_of(JWT) {
             return reply
                 .token_of(ProtocolViolation::IntrospectionShape)
@@ -204,23 +212,25 @@ impl Endpoint for Introspect {
         }
         let object = reply.object_of(ProtocolViolation::IntrospectionShape)?;
         match self.0.signed {
-            None => state(object).map(Response::Plain),
+            None => state(object, cx.at.now()).map(Response::Plain),
             Some(_) => Err(ValidationFailure::IntrospectionNotSigned.into()),
         }
     }
 }
 
-/// What a response says, of whichever form.
-pub(crate) fn state(mut object: Object<'_>) -> Result<TokenState, Error> {
+/// What a response says, of whichever form, that came `now`.
+pub(crate) fn state(mut object: Object<'_>, now: UnixTime) -> Result<TokenState, Error> {
     match object.take("active") {
-        Some(Json::Bool(true)) => active(object).map(|token| TokenState::Active(Box::new(token))),
+        Some(Json::Bool(true)) => {
+            active(object, now).map(|token| TokenState::Active(Box::new(token)))
+        }
         Some(Json::Bool(false)) => Ok(TokenState::Inactive),
         // "Boolean indicator" (2.2): a text or a number is no permission.
         _ => Err(Error::from(ProtocolViolation::IntrospectionShape).about("active")),
     }
 }
 
-fn active(mut object: Object<'_>) -> Result<ActiveToken, Error> {
+fn active(mut object: Object<'_>, now: UnixTime) -> Result<ActiveToken, Error> {
     let shape = |member: &str| Error::from(ProtocolViolation::IntrospectionShape).about(member);
     let mut text = |member: &str| match object.take(member) {
         None => Ok(None),
@@ -257,7 +267,17 @@ fn active(mut object: Object<'_>) -> Result<ActiveToken, Error> {
             names.into_iter().map(str::to_owned).collect()
         }
     };
+    token.refresh_token_use_by = end_of(&mut object, REFRESH_TOKEN_TIMEOUT, now);
+    token.authorization_until = end_of(&mut object, AUTHORIZATION_EXPIRES_IN, now);
     let (extra, is_whole) = object.to_map_within(MAX_EXTRA);
     (token.extra, token.is_cut) = (Extra(extra), !is_whole);
     Ok(token)
+}
+
+/// When the lifetime ends that a response names. One that cannot be read is no reason to doubt the token, and stays
+/// among the members that RFC 7662 does not define.
+fn end_of(object: &mut Object<'_>, member: &str, now: UnixTime) -> Option<UnixTime> {
+    let lifetime = object.get(member).and_then(seconds)?;
+    object.take(member);
+    Some(now.after(Duration::from_secs(lifetime.min(MAX_LIFETIME))))
 }

@@ -2,6 +2,7 @@
 //!
 //! RFC 6749 <https://www.rfc-editor.org/rfc/rfc6749#section-3.2>, reply section 5.1
 
+mod lifetime;
 #[cfg(test)]
 mod tests;
 
@@ -13,15 +14,15 @@ use crate::extra::{Extra, MAX_EXTRA};
 use crate::form::Form;
 use crate::grant::{Grant, TokenRequest, push_scope};
 use crate::json::{Json, Object};
-use crate::moment::UnixTime;
 use crate::profile::Demand;
 use crate::quirk::{Quirk, Rules};
 use crate::scope::Scope;
 use crate::secret::Secret;
 use crate::server::EndpointKind;
-use crate::token::{
-    ISSUED_TOKEN_TYPE, MAX_LIFETIME, RefreshToken, TokenType, Tokens, Warning, id_token,
-};
+use crate::token::{ISSUED_TOKEN_TYPE, RefreshToken, TokenType, Tokens, Warning, id_token};
+use lifetime::{Bounds, expires_in};
+
+pub(super) use lifetime::{AUTHORIZATION_EXPIRES_IN, REFRESH_TOKEN_TIMEOUT, seconds};
 
 /// Exchanges one grant for tokens, which will belong to the client that calls.
 #[derive(Debug, Clone)]
@@ -130,6 +131,7 @@ pub(crate) fn tokens(
     }
     let token_type = token_type(&mut object, had, cx)?;
     let expires_in = expires_in(&mut object, rules, now, &mut warnings)?;
+    let bounds = Bounds::read(&mut object, rules, now, &mut warnings)?;
     let token_request = had.implied_scope(&token_request.scope);
     let scope = match granted(&mut object, token_request, rules, &mut warnings)? {
         Some(granted) => {
@@ -143,6 +145,10 @@ pub(crate) fn tokens(
     };
     let renewed = optional_secret(&mut object, "refresh_token")?;
     let old = had.refresh_token();
+    let bounds = match (&renewed, old) {
+        (None, Some(kept)) => bounds.of_kept(kept, now),
+        _ => bounds,
+    };
     let before = old.and_then(|old| old.id_token.as_ref());
     let id_token = match (optional_secret(&mut object, "id_token")?, before) {
         (Some(id_token), Some(before)) => Some(id_token::continuing(cx, before, id_token)?),
@@ -159,6 +165,8 @@ pub(crate) fn tokens(
                 id_token: id_token.clone(),
                 answered: old.and_then(|old| old.answered.clone()),
                 dpop_jkt: cx.identity.refresh_jkt().map(Into::into),
+                use_by: bounds.use_by,
+                authorization_until: bounds.authorization_until,
                 binding: Arc::clone(&cx.identity.binding),
             }
         });
@@ -174,6 +182,7 @@ pub(crate) fn tokens(
         token_type,
         received_at: now,
         expires_in,
+        authorization_until: bounds.authorization_until,
         scope,
         refresh_token,
         id_token,
@@ -188,14 +197,17 @@ fn shape(member: &str) -> Error {
     Error::from(ProtocolViolation::TokenShape).about(member)
 }
 
-/// The members that RFC 6749 section 5.1 and OpenID Connect Core section 3.1.3.3 define.
-const MEMBERS: [&str; 6] = [
+/// The members that RFC 6749 section 5.1, OpenID Connect Core section 3.1.3.3 and
+/// draft-ietf-oauth-refresh-token-expiration section 6.1 define.
+const MEMBERS: [&str; 8] = [
     "access_token",
     "token_type",
     "expires_in",
     "refresh_token",
     "id_token",
     "scope",
+    REFRESH_TOKEN_TIMEOUT,
+    AUTHORIZATION_EXPIRES_IN,
 ];
 
 fn holds_token(object: &Object<'_>) -> bool {
@@ -291,70 +303,6 @@ fn token_type(
         _ if grant.accepts(&token_type) => Ok(token_type),
         _ => Err(Error::from(ProtocolViolation::TokenTypeUnknown).about(token_type.as_str())),
     }
-}
-
-/// Too long a life saturates; a lifetime that is no number counts as unknown, which costs one 401
-/// at the end, where refusing would cost the whole login.
-fn expires_in(
-    object: &mut Object<'_>,
-    rules: &Rules,
-    now: UnixTime,
-    warnings: &mut Vec<Warning>,
-) -> Result<Option<u64>, Error> {
-    let seconds = match object.take("expires_in") {
-        None => return Ok(until_end(object, rules, now, warnings)),
-        Some(Json::String(text)) if !rules.is_strict() => seconds_in_text(&text),
-        Some(value) => value.as_seconds(),
-    };
-    match seconds {
-        Some(0) if rules.has(&Quirk::ZeroLifetimeIsForever) => Ok(None),
-        Some(seconds) if is_date(seconds, now) => {
-            warnings.push(Warning::MalformedExpiresIn);
-            Ok(None)
-        }
-        Some(seconds) => Ok(Some(seconds.min(MAX_LIFETIME))),
-        None if rules.is_strict() => Err(shape("expires_in")),
-        None => {
-            warnings.push(Warning::MalformedExpiresIn);
-            Ok(None)
-        }
-    }
-}
-
-/// The seconds until the end, where that is what a response names.
-fn until_end(
-    object: &mut Object<'_>,
-    rules: &Rules,
-    now: UnixTime,
-    warnings: &mut Vec<Warning>,
-) -> Option<u64> {
-    let end = match object.take(rules.expires_at_member()?)? {
-        Json::String(text) => seconds_in_text(&text),
-        value => value.as_seconds(),
-    };
-    let end = end.filter(|&end| is_date(end, now) && end < MILLISECONDS);
-    if end.is_none() {
-        warnings.push(Warning::MalformedExpiresIn);
-    }
-    end.map(|end| end.saturating_sub(now.as_secs()))
-}
-
-/// Where times in milliseconds begin: as seconds it is the year 5138.
-const MILLISECONDS: u64 = 100_000_000_000;
-
-/// Whether a lifetime can only be the time of the end, in seconds since the epoch or in
-/// milliseconds: as a lifetime it would be decades, as a date it is within ten years.
-fn is_date(seconds: u64, now: UnixTime) -> bool {
-    const TEN_YEARS: u64 = 10 * 366 * 24 * 3600;
-    let is_near = |at: u64| at.abs_diff(now.as_secs()) <= TEN_YEARS;
-    seconds >= 1_000_000_000 && (is_near(seconds) || is_near(seconds / 1000))
-}
-
-/// Microsoft and PayPal wrote the number as text.
-fn seconds_in_text(text: &str) -> Option<u64> {
-    let (whole, fraction) = text.split_once('.').unwrap_or((text, "0"));
-    let is_digits = |part: &str| !part.is_empty() && part.bytes().all(|b| b.is_ascii_digit());
-    (is_digits(whole) && is_digits(fraction)).then(|| whole.parse().unwrap_or(u64::MAX))
 }
 
 fn granted(

@@ -100,6 +100,21 @@ const HINTS: &[(&str, &str)] = &[
         "callback.issuer",
         "the callback may come from another server (a mix-up attack): do not redeem its code",
     ),
+    (
+        "callback.context",
+        "the flow may have been begun in another tool or tenant: do not redeem its code; say at the callback where it \
+         arrived",
+    ),
+    (
+        "callback.user",
+        "somebody else may have begun the flow: do not redeem its code; without a session, carry the callback to \
+         where the person is known",
+    ),
+    (
+        "redirect_uri.shared",
+        "register a redirect URI for each context; RedirectUri::of_context makes one",
+    ),
+    ("registration.shared", "register a client for each owner"),
     ("lost.dns", "check the URL's host and the network"),
     (
         "lost.not_public",

@@ -4,6 +4,7 @@
 //! (issuer in the callback), RFC 9700 section 2.1, JARM (signed responses).
 
 mod callback;
+mod context;
 mod conversation;
 mod entropy;
 mod jarm;
@@ -18,6 +19,7 @@ mod step_up;
 mod tests;
 
 pub use callback::{Callback, check_issuers};
+pub use context::{Arrival, ConnectionContext, check_contexts};
 pub use conversation::Authorization;
 pub(crate) use conversation::Begin;
 pub(crate) use entropy::FlowEntropy;

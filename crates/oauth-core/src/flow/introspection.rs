@@ -75,7 +75,7 @@ fn read(
     };
     let name = "token_introspection";
     match Claims::required(name, payload.take(name))? {
-        Json::Object(object) => introspection::state(object),
+        Json::Object(object) => introspection::state(object, now),
         _ => Err(malformed(name)),
     }
 }

@@ -54,6 +54,7 @@
 //! | `SaveSuspicion` | `Save` | `ReleaseLease`; conflict: `ResolveSuspicionConflict` | `ReleaseLease` | `suspicion::any_other_refusal_is_told_in_the_servers_words_and_ends_nothing`, `suspicion::nobody_is_told_to_log_in_before_all_can_know` |
 //! | `ResolveSuspicionConflict` | `Load` | the same refresh token: `SaveSuspicion`; else `ReleaseLease` | `ReleaseLease` | `suspicion::nobody_is_told_to_log_in_for_a_token_that_was_replaced_meanwhile` |
 //! | `SaveGrantEnd` | `Save` | `ReleaseLease`; conflict: `RecheckStore` | `ReleaseLease` | `failures::an_invalid_grant_is_stored_and_asked_for_no_more_until_a_login`, `failures::nobody_is_told_to_log_in_if_the_record_changed_in_the_last_moment` |
+//! | `ReleaseUnneeded` | `Lease` for no time | done; somebody waits by now: `LoadBeforeLease` | likewise | `upkeep::who_asks_while_another_has_kept_the_grant_alive_gets_a_token` |
 //! | `ReleaseLease` | `Lease` for no time | done | done: the lease expires by itself | `storing::a_lease_whose_answer_was_lost_is_given_back` |
 //! | `LoadBeforeLogin` | `Load` | `SaveLogin`; the store has what replaced it: done, or `LoadBeforeLease` if stale | done | `login::an_older_copy_does_not_take_the_place_of_what_became_of_it`, `storing::a_login_that_may_be_stored_already_is_not_stored_over_what_became_of_it` |
 //! | `SaveLogin` | `Save` | done, or `LoadBeforeLease` if stale; a second login, or a conflict: `LoadBeforeLogin` | done: the login may be stored | `login::of_two_logins_the_second_is_stored_though_it_came_while_the_first_was`, `storing::a_login_that_is_stale_by_now_is_stored_and_renewed` |
@@ -101,6 +102,7 @@ mod step;
 mod summary;
 mod suspicion;
 mod transitions;
+mod upkeep;
 
 #[cfg(test)]
 mod tests;
@@ -124,11 +126,13 @@ use deadlines::Deadlines;
 use login::Login;
 use record::Record;
 use state::State;
+use upkeep::UpkeepDone;
 
 pub use policy::{Policy, Reuse};
 pub use record::{GrantId, GrantOwner};
 pub use step::{Decision, Entry, Event, Lease, LeaseExtension, Saved, Standing, Step};
 pub use summary::GrantSummary;
+pub use upkeep::Upkeep;
 
 /// The state machine that renews the tokens of one grant.
 pub struct Keeper {
@@ -160,6 +164,7 @@ pub struct Keeper {
     restarts: u32,
     /// Whether a caller waits for its outcome.
     has_waiters: bool,
+    upkeep_done: UpkeepDone,
     /// Whether no new renewal may begin.
     is_drained: bool,
 }
@@ -201,6 +206,7 @@ impl Keeper {
                 refresh_at: none,
                 stale_at: none,
                 expires_at: none,
+                keep_alive_at: None,
             },
             refused: None,
             unsaved: Unsaved::Nothing,
@@ -210,6 +216,7 @@ impl Keeper {
             state: None,
             restarts: 0,
             has_waiters: false,
+            upkeep_done: UpkeepDone::default(),
             is_drained: false,
         }
     }
@@ -420,8 +427,9 @@ impl Keeper {
 
     /// Adopts a record at this version.
     fn adopt(&mut self, at: &Moment, record: Record, version: u64) {
-        if let Some(tokens) = &record.tokens {
-            self.deadlines = Deadlines::of(tokens, &self.policy, at);
+        match &record.tokens {
+            Some(tokens) => self.deadlines = Deadlines::of(tokens, &self.policy, at),
+            None => self.deadlines.keep_alive_at = None,
         }
         let marker = |record: &Record| record.in_flight.as_ref().map(|marker| marker.id.clone());
         if marker(&record) != marker(&self.record) {
@@ -431,6 +439,7 @@ impl Keeper {
             self.suspected_at = at.now();
         }
         self.record = record;
+        self.note_end(at.now());
         if self.version != version {
             self.version = version;
             self.seen = at.now();

@@ -146,3 +146,17 @@ fn a_document_is_kept_as_far_as_it_is_small() {
     assert_eq!(server.ignored(), ["x"]);
     assert!(server.metadata().contains_key("y"));
 }
+
+#[test]
+fn the_known_ends_that_a_server_tells_of_are_listed() {
+    let told = |members: &str| {
+        let server = read(members, Rules::default()).unwrap();
+        let told = server.refresh_token_expiration_types();
+        told.iter().map(|told| told.as_str()).collect::<Vec<_>>()
+    };
+    let member = |names: &str| format!(r#""refresh_token_expiration_types_supported":{names}"#);
+    let both = member(r#"["token_timeout","x","authorization"]"#);
+    assert_eq!(told(&both), ["token_timeout", "authorization"]);
+    assert!(told(&member(r#"["credential"]"#)).is_empty());
+    assert!(told(r#""y":1"#).is_empty());
+}

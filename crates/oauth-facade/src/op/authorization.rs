@@ -73,6 +73,12 @@ arguments! {
         pub step_up: Option<JsonText>,
         /// The tokens that were not enough for the API.
         pub tokens: Option<Arc<Tokens>>,
+        /// In which context the flow is begun, such as a tool and a tenant: its callback has to arrive in the same. It
+        /// is not sent.
+        pub context: Option<String>,
+        /// Who begins the flow, as you know the person or the session: its callback has to arrive there. It is not
+        /// sent.
+        pub user: Option<Secret<String>>,
         /// Parameters of the provider's own in this request.
         pub extra: Vec<(String, Secret<String>)>,
         /// Parameters that the provider documents for the request for tokens.
@@ -152,6 +158,8 @@ impl Authorize {
             request_uri: None,
             step_up: None,
             tokens: None,
+            context: None,
+            user: None,
             extra: Vec::new(),
             token_extra: Vec::new(),
         }
@@ -175,6 +183,8 @@ impl Authorize {
         if let Some(mode) = self.response_mode {
             request = request.response_mode(mode);
         }
+        request.context.clone_from(&self.context);
+        request.user.clone_from(&self.user);
         request.push = self.push.unwrap_or_default();
         let url = self.request_uri.as_deref().map(Url::parse);
         request.request_uri = url.transpose()?;

@@ -71,6 +71,10 @@ outcome! {
         pub audience: Vec<String>,
         /// Who issued it: `iss`.
         pub issuer: Option<String>,
+        /// Of a refresh token: when it ends if nobody uses it before. Asking is no use of it.
+        pub refresh_token_use_by: Option<UnixTime>,
+        /// When the person's authorization ends, whatever is renewed before.
+        pub authorization_until: Option<UnixTime>,
         /// Members that the standard does not define.
         pub extra: Extra,
     }
@@ -94,6 +98,8 @@ impl From<introspection::TokenState> for TokenState {
             subject: token.subject,
             audience: token.audience,
             issuer: token.issuer,
+            refresh_token_use_by: token.refresh_token_use_by,
+            authorization_until: token.authorization_until,
             extra: token.extra,
         }
     }

@@ -4,7 +4,7 @@ use super::{Notice, Observe};
 
 /// An observer that emits `tracing` events at target `oauth_session`: warnings for what ends or
 /// endangers a grant, debug for the rest. The field `grant` is the key of the record, `code` that of an
-/// error, `wait` a pause in seconds.
+/// error, `wait` a pause in seconds, `end` a time in seconds since 1970.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct Traced;
 
@@ -22,6 +22,10 @@ impl Observe for Traced {
             Notice::Failed(error) | Notice::Suspect(error) | Notice::Ended(error) => {
                 let code = error.code();
                 tracing::warn!(target: "oauth_session", grant, code, %error, "{what}");
+            }
+            Notice::AuthorizationEnds(end) => {
+                let end = end.as_secs();
+                tracing::warn!(target: "oauth_session", grant, end, "{what}");
             }
             Notice::Unsaved | Notice::LeaseLost => {
                 tracing::warn!(target: "oauth_session", grant, "{what}");

@@ -10,6 +10,7 @@ use tokio::sync::watch;
 use tokio::time::Instant;
 
 use super::active::ActiveGuard;
+use super::upkeep::look_after;
 use super::{Inner, Outcome, Renewal, Shared, SharedRenewal, State, task_stopped};
 use crate::clock::{self, now};
 use crate::fault_points;
@@ -29,7 +30,8 @@ pub(super) fn spawn(runtime: &tokio::runtime::Handle, task: Option<RenewalTask>)
             let _guard = guard;
             let session = Arc::clone(&task.session);
             task.run().await;
-            session.save_later().await;
+            Arc::clone(&session).save_later().await;
+            look_after(&tokio::runtime::Handle::current(), &session);
         });
     }
 }

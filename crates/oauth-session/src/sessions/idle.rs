@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 use std::time::Duration;
 
 use oauth_core::error::{Cause, Error};
+use oauth_core::moment::UnixTime;
 
 use super::Sessions;
 use crate::clock;
@@ -24,6 +25,15 @@ pub struct Idle {
     pub failed: Vec<(String, Error)>,
 }
 
+/// Why an idle grant is renewed.
+#[derive(Debug, Clone, Copy)]
+enum Wanted {
+    /// Its access token expired long ago.
+    Token,
+    /// Its refresh token ends unused.
+    KeptAlive,
+}
+
 fn stopped() -> Error {
     Error::lost(Cause::unknown("the task that renews was stopped"))
 }
@@ -33,11 +43,31 @@ impl Sessions {
     /// used since: with many servers, a refresh token expires if it is not used for some weeks. One pass
     /// over the keys that are due in the store; call it now and then, from any number of workers.
     ///
+    /// With [`Policy::keep_alive`](oauth_core::flow::keeper::Policy::keep_alive), it also renews those whose server says
+    /// when the refresh token ends unused, if that is near. A session in memory does so by itself; here it is done
+    /// for all others.
+    ///
     /// # Errors
     /// `misuse.not_supported` of a store that does not know what is due; `lost` at endpoint `store`.
     pub async fn renew_idle(&self, unused: Duration) -> Result<Idle, Error> {
-        let before = clock::now()?.before(unused);
-        let (mut idle, mut seen) = (Idle::default(), BTreeSet::new());
+        let now = clock::now()?;
+        let mut idle = Idle::default();
+        self.renew_due(now.before(unused), Wanted::Token, &mut idle)
+            .await?;
+        if self.0.options.policy.keep_alive.is_some() {
+            self.renew_due(now, Wanted::KeptAlive, &mut idle).await?;
+        }
+        Ok(idle)
+    }
+
+    /// One pass over what is due in the store before this time.
+    async fn renew_due(
+        &self,
+        before: UnixTime,
+        wanted: Wanted,
+        idle: &mut Idle,
+    ) -> Result<(), Error> {
+        let mut seen = BTreeSet::new();
         loop {
             // Those that failed are still due, and come first.
             let due = self.0.store.due(before, PAGE + seen.len()).await?;
@@ -46,17 +76,17 @@ impl Sessions {
                 .filter(|key| seen.insert(key.clone()))
                 .collect();
             if new.is_empty() {
-                return Ok(idle);
+                return Ok(());
             }
             for some in new.chunks(ABREAST) {
                 let tasks = some.iter().map(|key| {
                     let (session, key) = (self.clone(), key.clone());
-                    tokio::spawn(async move { session.renew_one(&key).await })
+                    tokio::spawn(async move { session.renew_one(&key, wanted).await })
                 });
                 let tasks: Vec<_> = tasks.collect();
                 for (task, key) in tasks.into_iter().zip(some) {
                     match task.await.unwrap_or_else(|_| Err(stopped())) {
-                        Ok(is_ours) => idle.renewed += usize::from(is_ours),
+                        Ok(is_renewed) => idle.renewed += usize::from(is_renewed),
                         Err(error) => idle.failed.push((key.clone(), error)),
                     }
                 }
@@ -64,12 +94,15 @@ impl Sessions {
         }
     }
 
-    /// Renews one, if it belongs to this client; whether it does.
-    async fn renew_one(&self, key: &str) -> Result<bool, Error> {
+    /// Renews one, if it belongs to this client and has to be; whether it was, here or by another worker.
+    async fn renew_one(&self, key: &str, wanted: Wanted) -> Result<bool, Error> {
         let Some(summary) = self.summary(key).await? else {
             return Ok(false);
         };
-        self.get(&summary.id).token().await?;
-        Ok(true)
+        let session = self.get(&summary.id);
+        match wanted {
+            Wanted::Token => session.token().await.map(|_| true),
+            Wanted::KeptAlive => session.keep_alive(&*self.0.store, key).await,
+        }
     }
 }

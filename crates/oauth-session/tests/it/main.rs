@@ -24,5 +24,6 @@ mod session;
 mod sessions;
 mod sqlite;
 mod tls;
+mod upkeep;
 mod workers;
 mod wrong;

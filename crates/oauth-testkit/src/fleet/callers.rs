@@ -10,7 +10,7 @@ use oauth_core::flow::keeper::{Decision, Saved};
 use oauth_core::moment::Moment;
 use oauth_core::{Scope, Secret, Tokens};
 
-use super::simulation::{Scheduled, Simulation};
+use super::simulation::{Scheduled, Simulation, millis};
 use super::slot::Mail;
 use super::{Breach, Flaw, Rule};
 
@@ -61,7 +61,11 @@ impl Caller {
 impl Simulation {
     /// A caller or a few, and the next ones later.
     pub(super) fn visit(&mut self, worker: usize) {
-        if self.calm {
+        let is_idle = self
+            .setup
+            .idle_after
+            .is_some_and(|idle| millis(idle) <= self.now);
+        if self.calm || is_idle {
             return;
         }
         let count = if self.rng.chance(1500) {

@@ -72,6 +72,8 @@ impl Search {
             rotation: Rotation::Strict,
             lifetime: 60,
             hides_lifetime: false,
+            refresh_token_timeout: None,
+            idle_after: None,
             policy,
             trouble: Duration::ZERO,
             odds: Odds::default(),

@@ -25,6 +25,10 @@ pub struct Setup {
     pub lifetime: u64,
     /// Whether the server names no lifetime, so that only a 401 tells.
     pub hides_lifetime: bool,
+    /// For how many seconds a refresh token is good while nobody uses it, as the server says.
+    pub refresh_token_timeout: Option<u64>,
+    /// When the last caller comes, before all is well again; nothing if callers come all the time.
+    pub idle_after: Option<Duration>,
     /// The keepers' policy. A worker gives up on a token request after its longest time, and the
     /// network delays none for more than 13 s beyond that.
     pub policy: Policy,
@@ -148,6 +152,8 @@ impl Setup {
             rotation,
             lifetime: rng.pick(&[60, 120, 120, 300, 900]),
             hides_lifetime: rng.chance(1000),
+            refresh_token_timeout: None,
+            idle_after: None,
             policy,
             trouble: Duration::from_secs(rng.between(200, 1200)),
             odds: Odds::drawn(rng),
@@ -221,6 +227,8 @@ impl fmt::Debug for Setup {
             .field("rotation", &self.rotation)
             .field("lifetime", &self.lifetime)
             .field("hides_lifetime", &self.hides_lifetime)
+            .field("refresh_token_timeout", &self.refresh_token_timeout)
+            .field("idle_after", &self.idle_after)
             .field("policy", &self.policy)
             .field("trouble", &self.trouble)
             .field("odds", &self.odds)

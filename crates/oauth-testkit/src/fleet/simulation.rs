@@ -133,6 +133,9 @@ impl Simulation {
         if setup.hides_lifetime {
             twin.hide_access_token_lifetime();
         }
+        if let Some(seconds) = setup.refresh_token_timeout {
+            twin.set_refresh_token_timeout(seconds);
+        }
         let logins = client(&twin);
         let mut sim = Self {
             grants: Vec::new(),

@@ -12,6 +12,8 @@ pub(super) type Outcome = Result<Arc<Tokens>, Error>;
 /// One keeper, and the state of its host.
 pub(super) struct Slot {
     pub(super) keeper: Keeper,
+    /// Whether it will be looked after though nobody asks.
+    pub(super) is_looked_after: bool,
     /// The callers that wait for the renewal under way.
     pub(super) waiting: Vec<usize>,
     /// Who began it.
@@ -96,6 +98,8 @@ pub(super) enum Mail {
     Login(Tokens),
     /// What the store has not got yet is due again.
     Tend,
+    /// Something is to be done for the grant though nobody asks.
+    Upkeep,
     /// The lease is to be extended, if the request still runs.
     Extend(u32, LeaseExtension),
     /// A caller has waited long enough, if the token at hand is good.
@@ -115,6 +119,7 @@ impl Slot {
     pub(super) const fn new(keeper: Keeper) -> Self {
         Self {
             keeper,
+            is_looked_after: false,
             waiting: Vec::new(),
             leader: None,
             round: 0,

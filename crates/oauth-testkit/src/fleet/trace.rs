@@ -149,6 +149,7 @@ impl Simulation {
                     }
                     Mail::Login(_) => ("login", String::new()),
                     Mail::Tend => ("tend", String::new()),
+                    Mail::Upkeep => ("upkeep", String::new()),
                     Mail::Extend(..) => ("extend", String::new()),
                     Mail::Impatient(_) => ("impatient", String::new()),
                 };

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use oauth_core::Tokens;
 use oauth_core::error::{Cause, Delivery, Error};
 use oauth_core::exchange::{Exchange as _, Input, Step as Move};
-use oauth_core::flow::keeper::{Event, Lease, LeaseExtension, Saved, Step};
+use oauth_core::flow::keeper::{Event, Lease, LeaseExtension, Saved, Step, Upkeep};
 
 use super::simulation::{Scheduled, Simulation, client, millis, window};
 use super::slot::{Flight, Held, Mail, Order, Outcome, Slot};
@@ -99,6 +99,10 @@ impl Simulation {
                     self.note_of(worker, grant, |_| "saves again".to_owned());
                     self.begin(worker, grant);
                 }
+                Ok(())
+            }
+            Mail::Upkeep => {
+                self.upkeep(worker, grant);
                 Ok(())
             }
         }
@@ -221,7 +225,33 @@ impl Simulation {
         if let Some(pause) = self.slot(worker, grant).keeper.retry_after(now) {
             self.mail(millis(pause), worker, grant, Mail::Tend);
         }
+        self.look_after(worker, grant);
         Ok(())
+    }
+
+    /// The host wakes when something is to be done for the grant though nobody asks.
+    fn look_after(&mut self, worker: usize, grant: usize) {
+        let now = self.clock(worker);
+        let slot = self.slot(worker, grant);
+        let wait = slot.keeper.upkeep_after(now);
+        if let (Some(wait), false) = (wait, slot.is_looked_after) {
+            slot.is_looked_after = true;
+            self.mail(millis(wait), worker, grant, Mail::Upkeep);
+        }
+    }
+
+    fn upkeep(&mut self, worker: usize, grant: usize) {
+        let now = self.clock(worker);
+        let slot = self.slot(worker, grant);
+        slot.is_looked_after = false;
+        match slot.keeper.upkeep(now) {
+            Some(Upkeep::Renew) => {
+                self.report.kept_alive += 1;
+                self.note_of(worker, grant, |_| "keeps an idle grant alive".to_owned());
+                self.begin(worker, grant);
+            }
+            _ => self.look_after(worker, grant),
+        }
     }
 
     fn act(&mut self, worker: usize, grant: usize, step: Step) -> Result<(), Breach> {

@@ -241,8 +241,10 @@ impl Authority {
             reply["scope"] = grant.scope.clone().into();
         }
         if shape.refresh_token && with_refresh {
+            let is_named = shape.refresh_token_timeout;
             let token = self.mint(at, "refresh");
-            let expires = self.rules.refresh_lifetime.map(|seconds| plus(at, seconds));
+            let lifetime = self.rules.refresh_lifetime;
+            let expires = lifetime.map(|seconds| plus(at, seconds));
             let refresh = Refresh {
                 grant,
                 expires,
@@ -251,6 +253,9 @@ impl Authority {
             };
             self.refresh.insert(token.clone(), refresh);
             reply["refresh_token"] = token.into();
+            if let (true, Some(seconds)) = (is_named, lifetime) {
+                reply["refresh_token_timeout"] = seconds.into();
+            }
         }
         reply
     }

@@ -121,6 +121,8 @@ pub(super) struct Shape {
     pub(super) expires_in: bool,
     pub(super) scope: bool,
     pub(super) refresh_token: bool,
+    /// With the lifetime of the refresh token, as its idle timeout.
+    pub(super) refresh_token_timeout: bool,
     /// With the scope `openid`.
     pub(super) id_token: bool,
     pub(super) jwt: bool,

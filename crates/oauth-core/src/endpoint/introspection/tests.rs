@@ -77,3 +77,17 @@ fn what_a_server_adds_is_not_printed() {
         "{text}"
     );
 }
+
+#[test]
+fn the_ends_of_a_grant_are_told_and_a_bad_one_says_nothing_of_the_token() {
+    let now = crate::testing::at().now();
+    let after = |seconds| Some(now.after(std::time::Duration::from_secs(seconds)));
+    let token =
+        alive(r#"{"active":true,"refresh_token_timeout":100,"authorization_expires_in":"200"}"#);
+    assert_eq!(token.refresh_token_use_by, after(100));
+    assert_eq!(token.authorization_until, after(200));
+    assert!(token.extra.0.is_empty());
+    let token = alive(r#"{"active":true,"refresh_token_timeout":-1}"#);
+    assert_eq!(token.refresh_token_use_by, None);
+    assert!(token.extra.get("refresh_token_timeout").is_some());
+}

@@ -1,6 +1,7 @@
 #![allow(clippy::unwrap_used)] // a test that fails says so
 
 mod id_tokens;
+mod lifetimes;
 mod quirks;
 
 use super::*;

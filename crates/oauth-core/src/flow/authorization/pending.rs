@@ -1,5 +1,5 @@
 //! A pending authorization: the values to store between the authorization request and its callback.
-//! It checks the callback in this order: state, issuer, error, code.
+//! It checks the callback in this order: state, context and user, issuer, error, code.
 
 #[cfg(test)]
 mod tests;
@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::callback::Callback;
-use super::{ResponseMode, ResponseType, jarm};
+use super::{Arrival, ResponseMode, ResponseType, jarm};
 use crate::authorization_details::{self, AuthorizationDetails};
 use crate::client_config::ClientConfig;
 use crate::error::{Error, Misuse, ProtocolViolation, ValidationFailure};
@@ -47,6 +47,11 @@ pub struct Pending {
     pub(crate) max_age: Option<u64>,
     /// What an API wants of the person.
     pub(crate) step_up: Option<StepUp>,
+    /// Where the flow was begun, and by whom.
+    pub(crate) context: Option<String>,
+    pub(crate) user: Option<Secret<String>>,
+    /// Where its callback arrived. It is of no use to store that.
+    pub(crate) arrival: Arrival,
 }
 
 impl Pending {
@@ -101,6 +106,20 @@ impl Pending {
         }
     }
 
+    /// Where the callback arrived, as the application knows it. A flow that was begun in a context, or by a person, can
+    /// be redeemed there alone: `callback.context` and `callback.user` are the errors of every other place, and of
+    /// none.
+    #[must_use]
+    pub fn arrived(mut self, arrival: Arrival) -> Self {
+        self.arrival = arrival;
+        self
+    }
+
+    /// The context that the flow was begun in.
+    pub fn context(&self) -> Option<&str> {
+        self.context.as_deref()
+    }
+
     fn read<'a>(&self, callback: &'a str) -> Result<Callback<'a>, Error> {
         let place = self.response_mode.place(self.response_type);
         Callback::read(callback, &self.redirect_uri, place)
@@ -149,6 +168,8 @@ impl Pending {
             started_at: self.started_at,
             max_age: self.max_age,
             step_up: self.step_up.clone(),
+            context: self.context.clone(),
+            user: self.user.as_ref().map(|user| user.expose().clone()),
         };
         Secret::new(json::to_text(&stored))
     }
@@ -192,6 +213,9 @@ impl Pending {
             started_at: stored.started_at,
             max_age: stored.max_age,
             step_up: stored.step_up,
+            context: stored.context,
+            user: stored.user.map(Secret::new),
+            arrival: Arrival::default(),
         })
     }
 
@@ -241,6 +265,8 @@ impl Pending {
         if !callback.has_state(&self.state) {
             return Err(ValidationFailure::CallbackState.into());
         }
+        self.arrival
+            .check(self.context.as_deref(), self.user.as_ref())?;
         let rules = config.server.rules();
         let error = callback.claimed_error();
         // A forged error costs only this flow, which anyone who can reach the browser can end; a forged code
@@ -323,9 +349,12 @@ struct Stored {
     started_at: UnixTime,
     max_age: Option<u64>,
     step_up: Option<StepUp>,
+    context: Option<String>,
+    user: Option<String>,
 }
 
 json_form! { Stored {
     version, issuer, client_id, issuer_required, redirect_uri, state, nonce, code_verifier, scope,
     parameters: skip, response_type: skip, response_mode, started_at, max_age: skip, step_up: skip,
+    context: skip, user: skip,
 } }

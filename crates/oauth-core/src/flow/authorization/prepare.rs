@@ -1,7 +1,7 @@
 //! The parameters of an authorization request (RFC 6749 section 4.1.1), checked and written.
 
 use super::request::{AuthorizationRequest, Pkce, Push};
-use super::{FlowEntropy, Pending, ResponseMode, ResponseType};
+use super::{Arrival, FlowEntropy, Pending, ResponseMode, ResponseType};
 use crate::authorization_details::{self, AuthorizationDetails};
 use crate::client_config::ClientConfig;
 use crate::error::{Error, Misuse};
@@ -126,6 +126,9 @@ impl AuthorizationRequest {
             started_at: now,
             max_age,
             step_up: self.step_up.map(|wish| wish.wanted),
+            context: self.context,
+            user: self.user,
+            arrival: Arrival::default(),
         };
         Ok(Prepared { form, pending })
     }

@@ -38,6 +38,11 @@ pub struct AuthorizationRequest {
     pub request_uri: Option<Url>,
     /// Refuse a callback without `iss` even if the server promises none (FAPI 2.0).
     pub issuer_required: bool,
+    /// In which context the flow is begun, such as a tool and a tenant: its callback has to arrive in the same, see
+    /// [`Pending::arrived`](super::Pending::arrived).
+    pub context: Option<String>,
+    /// Who begins the flow, as the application knows the person or the session: its callback has to arrive there.
+    pub user: Option<Secret<String>>,
     pub(crate) pkce: Pkce,
     /// What an API wants of the person.
     pub(super) step_up: Option<Box<Wish>>,
@@ -85,6 +90,8 @@ impl AuthorizationRequest {
             push: Push::WhereRequired,
             request_uri: None,
             issuer_required: false,
+            context: None,
+            user: None,
             pkce: Pkce::S256,
             step_up: None,
         }
@@ -208,6 +215,22 @@ impl AuthorizationRequest {
     #[must_use]
     pub fn claims(self, claims: &Map<String, Value>) -> Self {
         self.extra("claims", map_text(claims))
+    }
+
+    /// Begins the flow in this context, such as a tool and a tenant. Nothing of it is sent; its callback has to arrive
+    /// in the same context (draft-ietf-oauth-security-topics-update-03 section 2.2.2).
+    #[must_use]
+    pub fn in_context(mut self, context: impl Into<String>) -> Self {
+        self.context = Some(context.into());
+        self
+    }
+
+    /// Begins the flow for this person, as the application knows them or their session. Nothing of it is sent; its
+    /// callback has to arrive there (section 2.3). PKCE and state do not tell people apart.
+    #[must_use]
+    pub fn of_user(mut self, user: impl Into<Secret<String>>) -> Self {
+        self.user = Some(user.into());
+        self
     }
 
     /// Adds a parameter of the provider's own.

@@ -1,13 +1,14 @@
-//! The deadlines of an access token: when to refresh it ahead of time, when it is stale, when it
-//! expires.
+//! The deadlines of a grant: when to refresh its access token ahead of time, when that is stale, when it expires;
+//! and when to exchange an idle refresh token.
 
 use std::time::Duration;
 
 use super::policy::Policy;
+use super::upkeep::keep_alive;
 use crate::moment::{Moment, UnixTime};
 use crate::token::Tokens;
 
-/// The deadlines of one access token, by this worker's clock.
+/// The deadlines of one access token and its refresh token, by this worker's clock.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Deadlines {
     /// From here on it is handed out and refreshed in the background.
@@ -16,21 +17,31 @@ pub(super) struct Deadlines {
     pub(super) stale_at: UnixTime,
     /// From here on the server refuses it.
     pub(super) expires_at: UnixTime,
+    /// From here on the refresh token is exchanged though nobody asks, lest it end unused.
+    pub(super) keep_alive_at: Option<UnixTime>,
 }
 
 impl Deadlines {
     /// A token without a lifetime lasts until somebody refuses it.
     pub(super) fn of(tokens: &Tokens, policy: &Policy, at: &Moment) -> Self {
         let never = UnixTime::from_secs(u64::MAX);
-        let Some(lifetime) = tokens.expires_in else {
+        let keep_alive_at = keep_alive(tokens, policy).map(|(latest, spread)| {
+            // The clock of whoever received it may be ahead of ours.
+            let ahead = tokens.received_at.since(at.now());
+            let jitter = at.dice() % (spread.as_secs() + 1);
+            latest.before(ahead + Duration::from_secs(jitter))
+        });
+        let end = tokens.expires_at();
+        let Some(lifetime) = end.map(|end| end.since(tokens.received_at)) else {
             return Self {
                 refresh_at: never,
                 stale_at: never,
                 expires_at: never,
+                keep_alive_at,
             };
         };
         // The clock has whole seconds. A token with a lifetime of 0 would be renewed on every call.
-        let lifetime = Duration::from_secs(lifetime.max(1));
+        let lifetime = lifetime.max(Duration::from_secs(1));
         let expires_at = tokens.received_at.after(lifetime);
         // The clock of whoever received it may be ahead of ours.
         let expires_at = expires_at.min(at.now().after(lifetime));
@@ -41,6 +52,7 @@ impl Deadlines {
             refresh_at: stale_at.before(ahead + Duration::from_secs(jitter)),
             stale_at,
             expires_at,
+            keep_alive_at,
         }
     }
 }

@@ -28,6 +28,13 @@ pub struct Policy {
     pub longest_request: Duration,
     /// What the server does when a refresh token is reused.
     pub reuse: Reuse,
+    /// How long before its refresh token ends unused an idle grant is exchanged, where the server says when it does:
+    /// never more than a fifth of that time, and up to half as much earlier, so that the workers of a fleet do not
+    /// wake at once. Nothing by default: no request is made for a grant that nobody uses. See
+    /// [`Keeper::upkeep`](super::Keeper::upkeep).
+    pub keep_alive: Option<Duration>,
+    /// How long before a person's authorization ends that is told: 7 days; at once where less is left.
+    pub notice: Duration,
 }
 
 impl Default for Policy {
@@ -38,6 +45,8 @@ impl Default for Policy {
             lease: Duration::from_secs(10),
             longest_request: Duration::from_secs(30),
             reuse: Reuse::Unknown,
+            keep_alive: None,
+            notice: Duration::from_secs(7 * 24 * 3600),
         }
     }
 }

@@ -3,8 +3,10 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use super::Policy;
 use super::backoff::Refusals;
 use super::suspicion::Suspicion;
+use super::upkeep::keep_alive;
 use crate::client_config::ClientConfig;
 use crate::dpop::Side;
 use crate::error::{Error, Misuse, ServerError, ValidationFailure};
@@ -309,9 +311,12 @@ impl Record {
     }
 
     /// When it should be renewed though nobody asks: unused refresh tokens expire too.
-    pub(super) fn due(&self) -> Option<UnixTime> {
-        let tokens = self.tokens.as_deref().filter(|_| self.ended.is_none());
-        tokens.and_then(due)
+    pub(super) fn due(&self, policy: &Policy) -> Option<UnixTime> {
+        let tokens = self.tokens.as_deref().filter(|_| self.ended.is_none())?;
+        match keep_alive(tokens, policy) {
+            Some((latest, spread)) => Some(latest.before(spread)),
+            None => due(tokens),
+        }
     }
 
     pub(super) fn to_json(&self, config: &ClientConfig, id: &GrantId) -> Secret<String> {

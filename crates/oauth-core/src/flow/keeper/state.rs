@@ -55,6 +55,8 @@ pub(super) enum State {
     ResolveSuspicionConflict(Error),
     /// Saves that the grant has ended.
     SaveGrantEnd(Error),
+    /// Releases the lease of a renewal that nobody waits for and nothing calls for any more.
+    ReleaseUnneeded,
     /// Releases the lease; then the renewal is done.
     ReleaseLease(Outcome),
     /// Loads the record that a new login replaces.

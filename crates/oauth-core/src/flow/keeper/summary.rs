@@ -29,11 +29,15 @@ pub struct GrantSummary {
     pub scope: Option<Scope>,
     /// When the access token expires, if the server named a lifetime.
     pub expires_at: Option<UnixTime>,
-    /// When it should be renewed, as the store was told; see
+    /// When it should be renewed, as the store was told by a worker without [`Policy::keep_alive`](super::Policy::keep_alive); see
     /// [`Step::Save`](super::Step::Save).
     pub due: Option<UnixTime>,
     /// Whether there is a refresh token.
     pub has_refresh_token: bool,
+    /// When the refresh token ends if nobody uses it before, as far as the server said so.
+    pub refresh_token_use_by: Option<UnixTime>,
+    /// When the person's authorization ends, likewise.
+    pub authorization_until: Option<UnixTime>,
     /// Why the grant has ended, if it has: a person has to log in again.
     pub ended: Option<Error>,
     /// How the server refused the refresh token, if it did so without ending the grant: a person should
@@ -66,6 +70,8 @@ impl GrantSummary {
             expires_at: tokens.and_then(Tokens::expires_at),
             due: tokens.filter(|_| stored.ended.is_none()).and_then(due),
             has_refresh_token: tokens.is_some_and(|tokens| tokens.refresh_token.is_some()),
+            refresh_token_use_by: tokens.and_then(Tokens::refresh_token_use_by),
+            authorization_until: tokens.and_then(|tokens| tokens.authorization_until),
             ended: stored.ended.map(|ended| ended.error()),
             suspect: stored
                 .suspicion

@@ -13,6 +13,7 @@ mod renew_unsaved;
 mod renewing;
 mod storing;
 mod suspicion;
+mod upkeep;
 
 use super::*;
 use crate::client_auth::ClientAuth;

@@ -60,7 +60,9 @@ impl Keeper {
                     (Some(unsaved), _) => self.save_tokens(unsaved),
                     // A person has logged in since the caller asked.
                     (None, Some(tokens))
-                        if self.is_stored() && at.now() < self.deadlines.refresh_at =>
+                        if self.is_stored()
+                            && at.now() < self.deadlines.refresh_at
+                            && !self.keeps_alive(at.now()) =>
                     {
                         self.finish(at, Ok(tokens))
                     }
@@ -161,6 +163,12 @@ impl Keeper {
                 self.restart_after_conflict(at, State::RecheckStore(error))
             }
             (State::SaveGrantEnd(error), Event::Failed(_)) => self.release(Err(error)),
+            (State::ReleaseUnneeded, Event::Leased(_) | Event::Failed(_)) => {
+                match self.unneeded(at.now()) {
+                    Some(outcome) => self.finish(at, outcome),
+                    None => self.load(State::LoadBeforeLease { looks: 0 }),
+                }
+            }
             // A lease that could not be released expires by itself.
             (State::ReleaseLease(outcome), Event::Leased(_) | Event::Failed(_)) => {
                 self.finish(at, outcome)
@@ -222,7 +230,7 @@ impl Keeper {
                 Storage::Local => Secret::new(String::new()),
             },
             version,
-            due: record.due(),
+            due: record.due(&self.policy),
         }
     }
 
@@ -301,6 +309,9 @@ impl Keeper {
             self.backoff.clear();
             return self.finish(at, Ok(tokens));
         }
+        if let Some(outcome) = self.unneeded(at.now()) {
+            return self.finish(at, outcome);
+        }
         if let Some(error) = self.held_back(at) {
             let outcome = self.good(at.now()).ok_or(error);
             return self.finish(at, outcome);
@@ -356,6 +367,9 @@ impl Keeper {
         if let Some(tokens) = self.newer_tokens(before.as_ref(), at.now()) {
             self.backoff.clear();
             return self.release(Ok(tokens));
+        }
+        if self.unneeded(at.now()).is_some() {
+            return self.release_into(State::ReleaseUnneeded);
         }
         if let Some(error) = self.held_back(at) {
             let outcome = self.good(at.now()).ok_or(error);

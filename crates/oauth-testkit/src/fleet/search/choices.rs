@@ -166,7 +166,7 @@ impl Simulation {
                     }
                     Mail::Ask(_) | Mail::Begin(_) | Mail::Tend | Mail::Login(_) => Kind::Local,
                     Mail::Launch(_) => Kind::Step,
-                    Mail::Extend(..) | Mail::Impatient(_) => Kind::Later,
+                    Mail::Extend(..) | Mail::Impatient(_) | Mail::Upkeep => Kind::Later,
                 }
             }
             Scheduled::Store { .. } => Kind::Store,

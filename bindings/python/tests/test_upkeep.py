@@ -1,0 +1,48 @@
+"""What is done for a grant though nobody asks for its token."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+from test_keeper import NOW, REPLY, moment, offline, over, tokens_of_old
+
+import oauth_core
+
+
+def ending(**members: int) -> oauth_core.Tokens:
+    """Received six days ago, with these ends of the grant, and an access token that is good."""
+    stored = json.loads(tokens_of_old().serialize())
+    received_at = NOW - 6 * 24 * 3600
+    stored |= {"received_at": received_at, "expires_in": NOW - received_at + 3600} | members
+    return oauth_core.Tokens.deserialize(json.dumps(stored))
+
+
+def test_an_idle_grant_is_kept_alive_on_wish_alone() -> None:
+    tokens = ending(refresh_token_use_by=NOW + 3600)
+    assert tokens.refresh_token_use_by is not None
+    assert tokens.refresh_token_use_by.timestamp() == NOW + 3600
+    idle = offline().keeper(tokens, shared=False, moment=moment)
+    assert idle.upkeep_after is None and idle.upkeep() is None
+    keeper = offline().keeper(tokens, shared=False, keep_alive=24 * 3600, moment=moment)
+    assert keeper.upkeep_after == 0 and keeper.upkeep() == "renew"
+    assert keeper.ask().kind == "hand_out"
+    renewal = keeper.renewal()
+    exchange = next(renewal)
+    assert isinstance(exchange, oauth_core.Exchange)
+    step = next(exchange)
+    assert isinstance(step, oauth_core.Send) and b"refresh_token=rt-1" in step.body
+    with pytest.raises(StopIteration):
+        exchange.send(REPLY)
+    assert over(renewal, None).access_token == "at-2"
+    assert keeper.upkeep_after is None and keeper.upkeep() is None
+
+
+def test_the_end_of_an_authorization_is_told_once() -> None:
+    tokens = ending(authorization_until=NOW + 24 * 3600)
+    assert tokens.authorization_until is not None and tokens.refresh_token_use_by is None
+    later = offline().keeper(tokens, shared=False, notice=3600, moment=moment)
+    assert later.upkeep_after == 23 * 3600 and later.upkeep() is None
+    keeper = offline().keeper(tokens, shared=False, moment=moment)
+    assert keeper.upkeep() == tokens.authorization_until
+    assert keeper.upkeep_after is None and keeper.upkeep() is None

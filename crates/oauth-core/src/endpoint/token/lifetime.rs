@@ -1,0 +1,181 @@
+//! How long what a token response brings is good: the access token, the refresh token while nobody uses it, and
+//! the person's authorization.
+//!
+//! <https://www.rfc-editor.org/rfc/rfc6749#section-5.1>,
+//! <https://datatracker.ietf.org/doc/html/draft-ietf-oauth-refresh-token-expiration-03#section-6.1>
+
+use std::time::Duration;
+
+use super::shape;
+use crate::error::Error;
+use crate::json::{Json, Object};
+use crate::moment::UnixTime;
+use crate::quirk::{Quirk, Rules};
+use crate::token::{MAX_LIFETIME, RefreshToken, Warning};
+
+pub(in crate::endpoint) const REFRESH_TOKEN_TIMEOUT: &str = "refresh_token_timeout";
+pub(in crate::endpoint) const AUTHORIZATION_EXPIRES_IN: &str = "authorization_expires_in";
+
+/// The ends that a response names beside that of the access token.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(super) struct Bounds {
+    /// When the refresh token ends, if it is not used before.
+    pub(super) use_by: Option<UnixTime>,
+    /// When the authorization ends, used or not.
+    pub(super) authorization_until: Option<UnixTime>,
+}
+
+impl Bounds {
+    pub(super) fn read(
+        object: &mut Object<'_>,
+        rules: &Rules,
+        now: UnixTime,
+        warnings: &mut Vec<Warning>,
+    ) -> Result<Self, Error> {
+        let mut end = |member, dialect, warning| {
+            let seconds = match object.take(member) {
+                Some(value) => lifetime(member, value, rules, now, warning, warnings)?,
+                None => dialect_lifetime(object, dialect, now, warning, warnings),
+            };
+            Ok::<_, Error>(seconds.map(|seconds| now.after(Duration::from_secs(seconds))))
+        };
+        let use_by = end(
+            REFRESH_TOKEN_TIMEOUT,
+            rules.refresh_token_timeout_member(),
+            Warning::MalformedRefreshTokenTimeout,
+        )?;
+        let authorization_until = end(
+            AUTHORIZATION_EXPIRES_IN,
+            rules.authorization_expires_in_member(),
+            Warning::MalformedAuthorizationExpiresIn,
+        )?;
+        // The timeout "SHALL NOT exceed" the authorization's: the fault is the server's, and the earlier end counts.
+        if let (Some(idle), Some(end)) = (use_by, authorization_until)
+            && idle > end
+        {
+            warnings.push(Warning::RefreshTokenTimeoutExceedsAuthorization);
+            return Ok(Self {
+                use_by: Some(end),
+                authorization_until,
+            });
+        }
+        Ok(Self {
+            use_by,
+            authorization_until,
+        })
+    }
+
+    /// The bounds of a token that was presented and stays the one: what the answer names applies to it. Of what it
+    /// does not name, the end of the authorization stands, unless the server has just shown that it was not the
+    /// end; an idle end does not, for the token was used a moment ago.
+    pub(super) fn of_kept(self, kept: &RefreshToken, now: UnixTime) -> Self {
+        let before = kept.authorization_until.filter(|end| now < *end);
+        let authorization_until = self.authorization_until.or(before);
+        Self {
+            use_by: match (self.use_by, authorization_until) {
+                (Some(idle), Some(end)) => Some(idle.min(end)),
+                (idle, _) => idle,
+            },
+            authorization_until,
+        }
+    }
+}
+
+/// The lifetime that stands in a member of the server's own. A zero says there that nothing ends (Keycloak's offline
+/// tokens), and a form that cannot be read is never an error: no standard says what it has to be. The member itself
+/// stays among those that RFC 6749 does not define.
+fn dialect_lifetime(
+    object: &Object<'_>,
+    member: Option<&str>,
+    now: UnixTime,
+    warning: Warning,
+    warnings: &mut Vec<Warning>,
+) -> Option<u64> {
+    let read = seconds(object.get(member?)?).filter(|&seconds| !is_date(seconds, now));
+    if read.is_none() {
+        warnings.push(warning);
+    }
+    read.filter(|&seconds| seconds > 0)
+        .map(|seconds| seconds.min(MAX_LIFETIME))
+}
+
+/// The seconds of a member that is a number, or text where texts are taken.
+fn lifetime(
+    member: &str,
+    value: Json<'_>,
+    rules: &Rules,
+    now: UnixTime,
+    warning: Warning,
+    warnings: &mut Vec<Warning>,
+) -> Result<Option<u64>, Error> {
+    let read = match (&value, rules.is_strict()) {
+        (Json::String(_), true) => None,
+        _ => seconds(&value),
+    };
+    match read {
+        None if rules.is_strict() => Err(shape(member)),
+        Some(seconds) if !is_date(seconds, now) => Ok(Some(seconds.min(MAX_LIFETIME))),
+        _ => {
+            warnings.push(warning);
+            Ok(None)
+        }
+    }
+}
+
+/// Too long a life saturates; a lifetime that is no number counts as unknown, which costs one 401
+/// at the end, where refusing would cost the whole login.
+pub(super) fn expires_in(
+    object: &mut Object<'_>,
+    rules: &Rules,
+    now: UnixTime,
+    warnings: &mut Vec<Warning>,
+) -> Result<Option<u64>, Error> {
+    let Some(value) = object.take("expires_in") else {
+        return Ok(until_end(object, rules, now, warnings));
+    };
+    let warning = Warning::MalformedExpiresIn;
+    let read = lifetime("expires_in", value, rules, now, warning, warnings)?;
+    let is_forever = rules.has(&Quirk::ZeroLifetimeIsForever);
+    Ok(read.filter(|&seconds| seconds > 0 || !is_forever))
+}
+
+/// The seconds until the end, where that is what a response names.
+fn until_end(
+    object: &mut Object<'_>,
+    rules: &Rules,
+    now: UnixTime,
+    warnings: &mut Vec<Warning>,
+) -> Option<u64> {
+    let end = seconds(&object.take(rules.expires_at_member()?)?);
+    let end = end.filter(|&end| is_date(end, now) && end < MILLISECONDS);
+    if end.is_none() {
+        warnings.push(Warning::MalformedExpiresIn);
+    }
+    end.map(|end| end.saturating_sub(now.as_secs()))
+}
+
+/// Where times in milliseconds begin: as seconds it is the year 5138.
+const MILLISECONDS: u64 = 100_000_000_000;
+
+/// Whether a lifetime can only be the time of the end, in seconds since the epoch or in
+/// milliseconds: as a lifetime it would be decades, as a date it is within ten years.
+fn is_date(seconds: u64, now: UnixTime) -> bool {
+    const TEN_YEARS: u64 = 10 * 366 * 24 * 3600;
+    let is_near = |at: u64| at.abs_diff(now.as_secs()) <= TEN_YEARS;
+    seconds >= 1_000_000_000 && (is_near(seconds) || is_near(seconds / 1000))
+}
+
+/// A number of seconds, or the text of one.
+pub(in crate::endpoint) fn seconds(value: &Json<'_>) -> Option<u64> {
+    match value {
+        Json::String(text) => seconds_in_text(text),
+        value => value.as_seconds(),
+    }
+}
+
+/// Microsoft and PayPal wrote the number as text.
+fn seconds_in_text(text: &str) -> Option<u64> {
+    let (whole, fraction) = text.split_once('.').unwrap_or((text, "0"));
+    let is_digits = |part: &str| !part.is_empty() && part.bytes().all(|b| b.is_ascii_digit());
+    (is_digits(whole) && is_digits(fraction)).then(|| whole.parse().unwrap_or(u64::MAX))
+}

@@ -1,0 +1,137 @@
+//! The ends that a response names beside that of the access token.
+#![allow(clippy::unwrap_used)] // a test that fails says so
+
+use super::*;
+use crate::moment::UnixTime;
+use crate::testing::at;
+
+fn ends(tokens: &Tokens) -> (Option<u64>, Option<u64>) {
+    let since = |end: Option<UnixTime>| end.map(|end| end.as_secs() - tokens.received_at.as_secs());
+    (
+        since(tokens.refresh_token_use_by()),
+        since(tokens.authorization_until),
+    )
+}
+
+fn read(client: &Client, members: &str) -> Result<Tokens, Error> {
+    got(client, "", &format!(r#","refresh_token":"r"{members}"#))
+}
+
+#[test]
+fn both_ends_are_read_and_stored() {
+    let members = r#","refresh_token_timeout":60,"authorization_expires_in":"90.5""#;
+    let tokens = read(&client(), members).unwrap();
+    assert_eq!(ends(&tokens), (Some(60), Some(90)));
+    assert!(tokens.extra.get("refresh_token_timeout").is_none());
+    let stored = Tokens::from_json(tokens.to_json().expose()).unwrap();
+    assert_eq!(ends(&stored), (Some(60), Some(90)));
+    // One that knows no end is stored as it always was.
+    let text = read(&client(), "").unwrap().to_json();
+    assert!(!text.expose().contains("until") && !text.expose().contains("use_by"));
+}
+
+#[test]
+fn a_lifetime_that_is_none_counts_as_unknown_and_is_told() {
+    for bad in ["-1", "[]", "\"soon\"", "1700000000"] {
+        let members = format!(r#","refresh_token_timeout":{bad},"authorization_expires_in":{bad}"#);
+        let tokens = read(&client(), &members).unwrap();
+        assert_eq!(ends(&tokens), (None, None), "{bad}");
+        let codes: Vec<_> = tokens.warnings.iter().map(|it| it.code()).collect();
+        let told = [
+            "malformed_refresh_token_timeout",
+            "malformed_authorization_expires_in",
+        ];
+        assert_eq!(codes, told, "{bad}");
+    }
+    for bad in ["-1", "\"60\""] {
+        let members = format!(r#","authorization_expires_in":{bad}"#);
+        let error = read(&strict(), &members).unwrap_err();
+        let facts = (error.code(), error.detail());
+        assert_eq!(facts, ("token.malformed", Some("authorization_expires_in")));
+    }
+    let huge = read(&client(), r#","refresh_token_timeout":1e300"#).unwrap();
+    assert_eq!(ends(&huge).0, Some(crate::token::MAX_LIFETIME));
+}
+
+#[test]
+fn the_earlier_end_counts() {
+    let members = r#","refresh_token_timeout":90,"authorization_expires_in":60"#;
+    let tokens = read(&client(), members).unwrap();
+    assert_eq!(ends(&tokens), (Some(60), Some(60)));
+    assert_eq!(
+        tokens.warnings,
+        [Warning::RefreshTokenTimeoutExceedsAuthorization]
+    );
+    let members = r#","expires_in":3600,"authorization_expires_in":60"#;
+    let tokens = read(&client(), members).unwrap();
+    assert_eq!(
+        tokens.expires_at(),
+        tokens.authorization_until,
+        "no access token outlives it"
+    );
+    assert_eq!(tokens.expires_in, Some(3600), "as it came");
+}
+
+fn kept(use_by: Option<u64>, until: Option<u64>, members: &str) -> Tokens {
+    let client = client();
+    let mut token = client.refresh_token("r0", Scope::none());
+    token.use_by = use_by.map(UnixTime::from_secs);
+    token.authorization_until = until.map(UnixTime::from_secs);
+    let body = format!(r#"{{"access_token":"a","token_type":"Bearer"{members}}}"#);
+    answered(client.refresh(&token), json(200, &body)).unwrap()
+}
+
+#[test]
+fn the_newest_answer_wins_for_a_token_that_stays() {
+    let now = at().now().as_secs();
+    let until = Some(now + 500);
+    let both = r#","refresh_token_timeout":60,"authorization_expires_in":90"#;
+    assert_eq!(
+        ends(&kept(Some(now + 10), until, both)),
+        (Some(60), Some(90))
+    );
+    // It was used a moment ago, so that what was said of its idleness is no longer so.
+    assert_eq!(ends(&kept(Some(now + 10), until, "")), (None, Some(500)));
+    let idle = r#","refresh_token_timeout":900"#;
+    assert_eq!(ends(&kept(None, until, idle)), (Some(500), Some(500)));
+    // The server has just shown that this was not the end.
+    assert_eq!(ends(&kept(None, Some(now), "")), (None, None));
+}
+
+#[test]
+fn a_new_refresh_token_has_no_end_but_its_own() {
+    let now = at().now().as_secs();
+    let members = r#","refresh_token":"r1""#;
+    let tokens = kept(Some(now + 10), Some(now + 10), members);
+    assert_eq!(ends(&tokens), (None, None));
+}
+
+#[test]
+fn a_member_of_the_servers_own_is_read_by_its_quirk_alone() {
+    let member = || "refresh_token_expires_in".to_owned();
+    let idle = quirky([Quirk::RefreshTokenTimeoutMember(member())]);
+    let fixed = quirky([Quirk::AuthorizationExpiresInMember(member())]);
+    let members = r#","refresh_token_expires_in":"60""#;
+    assert_eq!(ends(&read(&client(), members).unwrap()), (None, None));
+    let tokens = read(&idle, members).unwrap();
+    assert_eq!(ends(&tokens), (Some(60), None));
+    assert!(
+        tokens.extra.get("refresh_token_expires_in").is_some(),
+        "what the program reads already stays where it is"
+    );
+    assert_eq!(ends(&read(&fixed, members).unwrap()), (None, Some(60)));
+    // The standard's own member goes before it; a zero is no end.
+    let both = r#","refresh_token_expires_in":60,"refresh_token_timeout":30"#;
+    assert_eq!(ends(&read(&idle, both).unwrap()).0, Some(30));
+    let never = read(&idle, r#","refresh_token_expires_in":0"#).unwrap();
+    assert_eq!((ends(&never).0, never.warnings), (None, vec![]));
+    let bad = read(&idle, r#","refresh_token_expires_in":"soon""#).unwrap();
+    assert_eq!(bad.warnings, [Warning::MalformedRefreshTokenTimeout]);
+}
+
+#[test]
+fn a_camel_case_server_names_them_too() {
+    let camel = quirky([Quirk::CamelCaseResponse]);
+    let tokens = read(&camel, r#","refreshTokenTimeout":60"#).unwrap();
+    assert_eq!(ends(&tokens).0, Some(60));
+}

@@ -1,0 +1,195 @@
+//! The contexts of a client that is connected to several servers, tools or tenants: a flow that was begun in one of
+//! them, or by one person, must not end in another.
+//!
+//! <https://datatracker.ietf.org/doc/html/draft-ietf-oauth-security-topics-update-03#section-2.2.2>, section 2.3
+
+#[cfg(test)]
+mod tests;
+
+use std::collections::BTreeMap;
+
+use crate::client_config::ClientId;
+use crate::error::{Error, Misuse, ValidationFailure};
+use crate::issuer::RedirectUri;
+use crate::secret::Secret;
+use crate::server::Server;
+
+/// The longest identifier of a context, in bytes: it becomes a part of a redirect URI.
+const LONGEST_ID: usize = 256;
+
+/// Where a callback arrived, and whose session it arrived in, as the application knows it. Neither is ever taken from
+/// the callback itself or from its state.
+#[derive(Debug, Clone, Default)]
+pub struct Arrival {
+    context: Option<String>,
+    user: Option<Secret<String>>,
+}
+
+impl Arrival {
+    /// In this context.
+    #[must_use]
+    pub fn in_context(mut self, context: impl Into<String>) -> Self {
+        self.context = Some(context.into());
+        self
+    }
+
+    /// In the session of this person. Where no session is known, say nothing: carry the callback to where there is
+    /// one first, at a fixed place (section 2.3).
+    #[must_use]
+    pub fn of_user(mut self, user: impl Into<Secret<String>>) -> Self {
+        self.user = Some(user.into());
+        self
+    }
+
+    /// Whether a flow that was begun so may end here.
+    ///
+    /// "the client MUST ... compare": what was said of the one has to be said of the other, for a flow that names no
+    /// context is not one of this context.
+    pub(super) fn check(
+        &self,
+        context: Option<&str>,
+        user: Option<&Secret<String>>,
+    ) -> Result<(), Error> {
+        if self.context.as_deref() != context {
+            return Err(ValidationFailure::CallbackContext.into());
+        }
+        let is_same = match (&self.user, user) {
+            (Some(here), Some(begun)) => begun.matches(here.expose()),
+            (here, begun) => here.is_none() && begun.is_none(),
+        };
+        match is_same {
+            true => Ok(()),
+            false => Err(ValidationFailure::CallbackUser.into()),
+        }
+    }
+}
+
+/// One context: a tool, a provider and a tenant that the client is connected to.
+#[derive(Debug, Clone)]
+#[non_exhaustive]
+pub struct ConnectionContext {
+    /// Its identifier, which flows are bound to: of no other context.
+    pub id: String,
+    /// Who has set it up, such as a tenant.
+    pub owner: String,
+    /// The issuer and the client id of its registration.
+    pub registration: (String, String),
+    /// Where its flows come back to.
+    pub redirect_uri: RedirectUri,
+    /// Whether nothing but the redirect URI tells whose callback arrives, see
+    /// [`Server::needs_distinct_redirect_uri`].
+    pub needs_distinct_redirect_uri: bool,
+}
+
+impl ConnectionContext {
+    /// The context in which the client of this id is used at this server, on behalf of this owner.
+    ///
+    /// # Errors
+    /// `context.identifier`.
+    pub fn new(
+        id: impl Into<String>,
+        owner: impl Into<String>,
+        server: &Server,
+        client_id: &ClientId,
+        redirect_uri: RedirectUri,
+    ) -> Result<Self, Error> {
+        let id = id.into();
+        check_id(&id)?;
+        Ok(Self {
+            id,
+            owner: owner.into(),
+            registration: (
+                server.issuer().as_str().to_owned(),
+                client_id.as_str().to_owned(),
+            ),
+            redirect_uri,
+            needs_distinct_redirect_uri: server.needs_distinct_redirect_uri(),
+        })
+    }
+}
+
+/// Checks all contexts of an application, as they are configured.
+///
+/// # Errors
+/// `context.identifier` for two of the same name; `registration.shared` for contexts of different owners that share
+/// a client registration: what one of them is granted, the other could use; `redirect_uri.shared` for contexts that
+/// share a redirect URI where nothing else tells whose callback arrives.
+pub fn check_contexts(contexts: &[ConnectionContext]) -> Result<(), Error> {
+    let mut ids = BTreeMap::new();
+    let mut registrations = BTreeMap::new();
+    let mut redirect_uris = BTreeMap::new();
+    for context in contexts {
+        let shared = |misuse: Misuse, other: &ConnectionContext| {
+            let pair = format!("{} and {}", other.id, context.id);
+            Err(Error::from(misuse).about(&pair))
+        };
+        if let Some(other) = ids.insert(&context.id, context) {
+            return shared(Misuse::ContextIdentifier, other);
+        }
+        let other = *registrations
+            .entry(&context.registration)
+            .or_insert(context);
+        if other.owner != context.owner {
+            return shared(Misuse::RegistrationShared, other);
+        }
+        // Whichever of them is undefended, the other's callbacks can be passed off as its own.
+        let (other, is_undefended) = redirect_uris
+            .entry(context.redirect_uri.as_str())
+            .or_insert((context, context.needs_distinct_redirect_uri));
+        *is_undefended |= context.needs_distinct_redirect_uri;
+        if *is_undefended && other.id != context.id {
+            return shared(Misuse::RedirectUriShared, other);
+        }
+    }
+    Ok(())
+}
+
+impl RedirectUri {
+    /// The redirect URI of one context: this one, with the identifier of the context as a further segment of its path.
+    /// Register each with its server.
+    ///
+    /// # Errors
+    /// `context.identifier` for one that is empty, longer than 256 bytes, or a dot segment; `redirect_uri.refused`.
+    pub fn of_context(&self, id: &str) -> Result<Self, Error> {
+        check_id(id)?;
+        let (path, query) = match self.as_str().split_once('?') {
+            Some((path, query)) => (path, Some(query)),
+            None => (self.as_str(), None),
+        };
+        let mut text = path.strip_suffix('/').unwrap_or(path).to_owned();
+        text.push('/');
+        for byte in id.bytes() {
+            // "Unreserved Characters" (RFC 3986 section 2.3)
+            match byte {
+                b'A'..=b'Z' | b'a'..=b'z' | b'0'..=b'9' | b'-' | b'.' | b'_' | b'~' => {
+                    text.push(char::from(byte));
+                }
+                _ => text.push_str(&format!("%{byte:02X}")),
+            }
+        }
+        if let Some(query) = query {
+            text.push('?');
+            text.push_str(query);
+        }
+        Self::parse(&text)
+    }
+}
+
+impl Server {
+    /// Whether each context that uses this server needs a redirect URI of its own.
+    ///
+    /// The issuer that a callback names (RFC 9207) can stand in for that, if the server says that it always names it,
+    /// and the endpoints are those of the issuer's own metadata (section 2.2.2). The other condition, that there is no
+    /// implicit grant, this client always meets.
+    pub fn needs_distinct_redirect_uri(&self) -> bool {
+        !(self.is_discovered() && self.authorization_response_iss_supported())
+    }
+}
+
+fn check_id(id: &str) -> Result<(), Error> {
+    let is_name = !id.is_empty() && id.len() <= LONGEST_ID && id != "." && id != "..";
+    match is_name {
+        true => Ok(()),
+        false => Err(Misuse::ContextIdentifier.into()),
+    }
+}

@@ -1,0 +1,167 @@
+#![allow(clippy::unwrap_used)] // a test that fails says so
+
+use serde_json::json;
+
+use super::*;
+use crate::client::Client;
+use crate::flow::authorization::{AuthorizationRequest, Pending};
+use crate::json::{Json, parse};
+use crate::quirk::Rules;
+use crate::testing::{at, client, code, of, server};
+
+const CB: &str = "https://app.example/cb";
+
+fn request() -> AuthorizationRequest {
+    AuthorizationRequest::new(RedirectUri::parse(CB).unwrap())
+}
+
+/// What a callback with the right state comes to that arrived there.
+fn judged(request: AuthorizationRequest, arrival: Arrival) -> Result<(), &'static str> {
+    let client = client();
+    let (url, pending) = client.authorize(&at(), request).unwrap();
+    assert!(!url.as_str().contains("tool") && !url.as_str().contains("user-1"));
+    // As it is kept meanwhile.
+    let pending = Pending::from_json(pending.to_json().expose()).unwrap();
+    assert!(!format!("{pending:?}").contains("user-1"));
+    let callback = format!("{CB}?code=c&state={}", pending.state().expose());
+    code(client.redeem(pending.arrived(arrival), &callback).map(drop))
+}
+
+fn here() -> Arrival {
+    Arrival::default()
+}
+
+#[test]
+fn a_flow_ends_in_the_context_that_it_was_begun_in_alone() {
+    let begun = || request().in_context("tenant1/tool");
+    assert_eq!(judged(begun(), here().in_context("tenant1/tool")), Ok(()));
+    for arrival in [
+        here(),
+        here().in_context("tenant2/tool"),
+        here().in_context(""),
+    ] {
+        assert_eq!(judged(begun(), arrival), Err("callback.context"));
+    }
+    let of_none = judged(request(), here().in_context("tenant1/tool"));
+    assert_eq!(of_none, Err("callback.context"), "it was begun in none");
+    assert_eq!(judged(request(), here()), Ok(()));
+}
+
+#[test]
+fn a_flow_ends_with_the_person_who_began_it_alone() {
+    let begun = || request().of_user("user-1");
+    assert_eq!(judged(begun(), here().of_user("user-1")), Ok(()));
+    for arrival in [here(), here().of_user("user-2"), here().in_context("x")] {
+        assert!(judged(begun(), arrival).is_err());
+    }
+    assert_eq!(judged(begun(), here()), Err("callback.user"));
+    assert_eq!(
+        judged(request(), here().of_user("user-1")),
+        Err("callback.user")
+    );
+    assert!(!format!("{:?}", here().of_user("user-1")).contains("user-1"));
+}
+
+#[test]
+fn the_state_is_compared_first() {
+    let client = client();
+    let begun = request().in_context("a").of_user("u");
+    let (_, pending) = client.authorize(&at(), begun).unwrap();
+    let judged = client.redeem(pending, &format!("{CB}?code=c&state=another"));
+    assert_eq!(code(judged.map(drop)), Err("callback.state"));
+}
+
+#[test]
+fn a_context_is_a_segment_of_its_redirect_uri() {
+    let base = |text| RedirectUri::parse(text).unwrap();
+    for (from, id, uri) in [
+        (CB, "tool-a", "https://app.example/cb/tool-a"),
+        (CB, "tenant1/tool", "https://app.example/cb/tenant1%2Ftool"),
+        (
+            "https://app.example/cb/",
+            "ä?#",
+            "https://app.example/cb/%C3%A4%3F%23",
+        ),
+        (
+            "https://app.example/cb?x=1",
+            "a",
+            "https://app.example/cb/a?x=1",
+        ),
+        ("https://app.example", "a", "https://app.example/a"),
+        ("com.example.app:/cb", "a", "com.example.app:/cb/a"),
+    ] {
+        let made = base(from).of_context(id).map(String::from);
+        assert_eq!(code(made), Ok(uri.to_owned()));
+    }
+    let long = "x".repeat(257);
+    for id in ["", ".", "..", &long] {
+        assert_eq!(code(base(CB).of_context(id)), Err("context.identifier"));
+    }
+}
+
+fn context(id: &str, owner: &str, client: &Client) -> ConnectionContext {
+    let uri = RedirectUri::parse(CB).unwrap();
+    ConnectionContext::new(id, owner, client.server(), client.client_id(), uri).unwrap()
+}
+
+/// Whose metadata promise that its callbacks name it.
+fn discovered() -> Client {
+    let text = json!({
+        "issuer": "https://as.example", "token_endpoint": "https://as.example/token",
+        "authorization_response_iss_parameter_supported": true,
+    });
+    let text = text.to_string();
+    let Ok(Json::Object(document)) = parse(&text) else {
+        unreachable!()
+    };
+    let server = Server::read(server().issuer(), &document, Rules::default());
+    of(server.unwrap())
+}
+
+#[test]
+fn contexts_of_different_owners_share_no_registration() {
+    let client = discovered();
+    let owned = |first, second| {
+        let contexts = [context("a", first, &client), context("b", second, &client)];
+        code(check_contexts(&contexts))
+    };
+    assert_eq!(owned("o1", "o1"), Ok(()));
+    assert_eq!(owned("o1", "o2"), Err("registration.shared"));
+}
+
+#[test]
+fn contexts_share_a_redirect_uri_only_where_the_issuer_tells_them_apart() {
+    let said = json!({"authorization_response_iss_parameter_supported": true});
+    let by_hand = of(server().with_metadata(said.as_object().cloned().unwrap()));
+    assert!(by_hand.server().needs_distinct_redirect_uri());
+    assert!(client().server().needs_distinct_redirect_uri());
+    assert!(!discovered().server().needs_distinct_redirect_uri());
+    let pair = |first: &Client, second: &Client| {
+        let mut other = context("b", "o", second);
+        let shared = code(check_contexts(&[context("a", "o", first), other.clone()]));
+        other.redirect_uri = other.redirect_uri.of_context("b").unwrap();
+        let apart = code(check_contexts(&[context("a", "o", first), other]));
+        (shared, apart)
+    };
+    let (good, bad) = (discovered(), by_hand);
+    assert_eq!(pair(&good, &good), (Ok(()), Ok(())));
+    let refused = (Err("redirect_uri.shared"), Ok(()));
+    assert_eq!(pair(&bad, &bad), refused);
+    // One that nothing defends endangers the other, whichever comes first.
+    assert_eq!(pair(&good, &bad), refused);
+    assert_eq!(pair(&bad, &good), refused);
+}
+
+#[test]
+fn no_two_contexts_have_one_name() {
+    let client = discovered();
+    let twice = [context("a", "o", &client), context("a", "o", &client)];
+    let error = check_contexts(&twice).unwrap_err();
+    assert_eq!(
+        (error.code(), error.detail()),
+        ("context.identifier", Some("a and a"))
+    );
+    let uri = RedirectUri::parse(CB).unwrap();
+    let unnamed = ConnectionContext::new("", "o", client.server(), client.client_id(), uri);
+    assert_eq!(code(unnamed.map(drop)), Err("context.identifier"));
+}

@@ -1,0 +1,248 @@
+//! What is done for a grant though nobody asks for its token.
+
+use super::*;
+
+const DAY: u64 = 24 * 3600;
+const WEEK: u64 = 7 * DAY;
+
+/// Whose refresh token ends unused after a week, and whose authorization ends at that time.
+fn idle(number: u32, received_at: u64, authorization_until: Option<u64>) -> Tokens {
+    let use_by = received_at + WEEK;
+    let until = authorization_until.map_or(String::new(), |until| {
+        format!(r#""authorization_until":{until},"#)
+    });
+    let text = format!(
+        r#"{{"version":1,"issuer":"https://as.example","client_id":"id","access_token":"a{number}",
+        "received_at":{received_at},"expires_in":600,"scope":"","refresh_token":"r{number}",
+        "refresh_scope":null,"id_token":null,{until}"refresh_token_use_by":{use_by}}}"#
+    );
+    Tokens::from_json(&text).unwrap()
+}
+
+fn kept_alive() -> Keeper {
+    keeper().with_policy(Policy {
+        keep_alive: Some(Duration::from_secs(DAY)),
+        ..Policy::default()
+    })
+}
+
+/// One that has read the store, as any worker has that was asked once.
+fn having_read(store: &mut TestStore, keeper: &mut Keeper) {
+    let entry = store.entry.clone().unwrap();
+    keeper.learn(&store.at(), entry).unwrap();
+}
+
+fn after(store: &TestStore, keeper: &Keeper) -> Option<u64> {
+    keeper.upkeep_after(store.now()).map(|wait| wait.as_secs())
+}
+
+#[test]
+fn an_idle_grant_is_exchanged_before_its_refresh_token_ends() {
+    let mut store = TestStore::with(idle(1, START, None));
+    let mut keeper = kept_alive();
+    having_read(&mut store, &mut keeper);
+    assert_eq!(keeper.upkeep(store.now()), None, "not yet");
+    let wait = after(&store, &keeper).unwrap();
+    assert!(
+        (WEEK - DAY - DAY / 2..=WEEK - DAY).contains(&wait),
+        "{wait}"
+    );
+    store.now = START + wait;
+    assert_eq!(keeper.upkeep(store.now()), Some(Upkeep::Renew));
+    assert_eq!(after(&store, &keeper), None, "it is under way");
+    let fresh = idle(2, store.now, None);
+    assert_eq!(got(store.renew(&mut keeper, Ok(fresh))), "a2");
+    assert_eq!(store.record().tokens.as_deref().map(access), Some("a2"));
+    assert!(after(&store, &keeper).unwrap() > WEEK - 2 * DAY);
+}
+
+#[test]
+fn nothing_is_sent_for_an_idle_grant_unless_that_is_wished() {
+    let mut store = TestStore::with(idle(1, START, None));
+    let mut keeper = keeper();
+    having_read(&mut store, &mut keeper);
+    store.now = START + WEEK - 1;
+    assert_eq!(
+        (after(&store, &keeper), keeper.upkeep(store.now())),
+        (None, None)
+    );
+}
+
+#[test]
+fn who_wakes_after_another_has_kept_the_grant_alive_sends_nothing() {
+    let mut store = TestStore::with(idle(1, START, None));
+    let mut keeper = kept_alive();
+    having_read(&mut store, &mut keeper);
+    let late = START + WEEK - DAY;
+    // Another was first, so long ago that its access token is stale.
+    store.put(&Record::of(Arc::new(idle(2, late - DAY / 3, None))));
+    store.now = late;
+    assert_eq!(keeper.upkeep(store.now()), Some(Upkeep::Renew));
+    let outcome = over(store.go(&mut keeper, Event::Begin));
+    assert_eq!(got(outcome), "a2");
+    assert_eq!(store.log, ["load"]);
+    assert!(after(&store, &keeper).unwrap() > 4 * DAY);
+}
+
+#[test]
+fn who_asks_while_another_has_kept_the_grant_alive_gets_a_token() {
+    let mut store = TestStore::with(idle(1, START, None));
+    let mut keeper = kept_alive();
+    having_read(&mut store, &mut keeper);
+    store.now = START + WEEK - DAY;
+    assert_eq!(keeper.upkeep(store.now()), Some(Upkeep::Renew));
+    let load = keeper.resume(&store.at(), Event::Begin);
+    assert!(matches!(load, Step::Load), "{load:?}");
+    let lease = keeper.resume(&store.at(), Event::Loaded(store.entry.clone()));
+    assert!(matches!(lease, Step::Lease { .. }), "{lease:?}");
+    let load = keeper.resume(&store.at(), Event::Leased(Lease::Won));
+    assert!(matches!(load, Step::Load), "{load:?}");
+    store.put(&Record::of(Arc::new(idle(2, START + DAY, None))));
+    let release = keeper.resume(&store.at(), Event::Loaded(store.entry.clone()));
+    assert!(matches!(&release, Step::Lease { ttl, .. } if ttl.is_zero()));
+    assert!(matches!(store.ask(&mut keeper), Decision::Wait));
+    // The token that was found is stale: it is renewed for whoever waits.
+    let step = store.go(&mut keeper, Event::Leased(Lease::Won));
+    assert!(matches!(step, Step::Run(_)), "{step:?}");
+    let fresh = idle(3, store.now, None);
+    assert_eq!(got(store.complete(&mut keeper, Ok(fresh))), "a3");
+}
+
+#[test]
+fn a_grant_is_kept_alive_though_its_access_token_is_fresh() {
+    let long = idle(1, START, None).expiring_at(UnixTime::from_secs(START + 2 * WEEK));
+    let mut store = TestStore::with(long);
+    let mut keeper = kept_alive();
+    having_read(&mut store, &mut keeper);
+    store.now = START + WEEK - DAY;
+    assert_eq!(keeper.upkeep(store.now()), Some(Upkeep::Renew));
+    let fresh = idle(2, store.now, None);
+    assert_eq!(got(store.renew(&mut keeper, Ok(fresh))), "a2");
+}
+
+#[test]
+fn a_try_that_failed_is_repeated_after_a_pause_and_not_for_an_ended_grant() {
+    let mut store = TestStore::with(idle(1, START, None));
+    let mut keeper = kept_alive();
+    having_read(&mut store, &mut keeper);
+    store.now = START + WEEK - DAY;
+    assert_eq!(keeper.upkeep(store.now()), Some(Upkeep::Renew));
+    assert_eq!(code(store.renew(&mut keeper, Err(unsent()))), "lost.unsent");
+    assert_eq!(keeper.upkeep(store.now()), None);
+    assert_eq!(after(&store, &keeper), Some(60));
+    store.now += 60;
+    assert_eq!(keeper.upkeep(store.now()), Some(Upkeep::Renew));
+    let refused = store.renew(&mut keeper, Err(invalid_grant()));
+    assert_eq!(code(refused), "denied.invalid_grant");
+    store.now += DAY;
+    assert_eq!(
+        (after(&store, &keeper), keeper.upkeep(store.now())),
+        (None, None)
+    );
+}
+
+#[test]
+fn a_passed_end_is_a_hint_and_tried_once() {
+    let mut store = TestStore::with(idle(1, START, None));
+    let mut keeper = kept_alive();
+    store.now = START + 2 * WEEK;
+    having_read(&mut store, &mut keeper);
+    assert_eq!(keeper.upkeep(store.now()), Some(Upkeep::Renew));
+    let fresh = idle(2, store.now, None);
+    assert_eq!(
+        got(store.renew(&mut keeper, Ok(fresh))),
+        "a2",
+        "it was not the end"
+    );
+}
+
+#[test]
+fn no_refresh_outruns_the_end_of_the_authorization() {
+    let end = START + WEEK;
+    let mut store = TestStore::with(idle(1, START, Some(end)));
+    let mut keeper = kept_alive();
+    having_read(&mut store, &mut keeper);
+    let ends = Upkeep::AuthorizationEnds(UnixTime::from_secs(end));
+    assert_eq!(keeper.upkeep(store.now()), Some(ends));
+    store.now = end - 1;
+    assert_eq!(
+        (after(&store, &keeper), keeper.upkeep(store.now())),
+        (None, None)
+    );
+}
+
+#[test]
+fn the_end_of_the_authorization_is_told_once_and_again_when_it_was_extended() {
+    let end = START + 10 * DAY;
+    let mut store = TestStore::with(idle(1, START, Some(end)));
+    let mut keeper = keeper();
+    having_read(&mut store, &mut keeper);
+    assert_eq!(after(&store, &keeper), Some(3 * DAY));
+    store.now = START + 3 * DAY;
+    let ends = |end| Some(Upkeep::AuthorizationEnds(UnixTime::from_secs(end)));
+    assert_eq!(keeper.upkeep(store.now()), ends(end));
+    assert_eq!(
+        (after(&store, &keeper), keeper.upkeep(store.now())),
+        (None, None)
+    );
+    // The same end, told anew with a second's difference by the next answer.
+    store.put(&Record::of(Arc::new(idle(2, store.now, Some(end + 1)))));
+    having_read(&mut store, &mut keeper);
+    assert_eq!(keeper.upkeep(store.now()), None);
+    let extended = store.now + 20 * DAY;
+    store.put(&Record::of(Arc::new(idle(3, store.now, Some(extended)))));
+    having_read(&mut store, &mut keeper);
+    assert_eq!(after(&store, &keeper), Some(13 * DAY));
+    store.now += 13 * DAY;
+    assert_eq!(keeper.upkeep(store.now()), ends(extended));
+    store.now = extended;
+    assert_eq!(keeper.upkeep(store.now()), None, "it has ended");
+}
+
+#[test]
+fn a_timeout_of_less_than_a_minute_is_not_kept_alive() {
+    for (timeout, is_kept) in [(59, false), (60, true)] {
+        let mut tokens = idle(1, START, None);
+        let token = tokens.refresh_token.as_mut().unwrap();
+        token.use_by = Some(UnixTime::from_secs(START + timeout));
+        let mut store = TestStore::with(tokens);
+        let mut keeper = kept_alive();
+        having_read(&mut store, &mut keeper);
+        assert_eq!(after(&store, &keeper).is_some(), is_kept, "{timeout}");
+    }
+}
+
+#[test]
+fn a_drained_worker_keeps_nothing_alive() {
+    let mut store = TestStore::with(idle(1, START, None));
+    let mut keeper = kept_alive();
+    having_read(&mut store, &mut keeper);
+    keeper.drain();
+    store.now = START + WEEK - 1;
+    assert_eq!(keeper.upkeep(store.now()), None);
+}
+
+#[test]
+fn a_store_is_told_when_an_idle_grant_is_due() {
+    let policy = kept_alive().policy;
+    let due = |tokens: Tokens, policy: &Policy| {
+        let due = Record::of(Arc::new(tokens)).due(policy);
+        due.map(|due| due.as_secs() - START)
+    };
+    assert_eq!(due(idle(1, START, None), &Policy::default()), Some(600));
+    assert_eq!(
+        due(idle(1, START, None), &policy),
+        Some(WEEK - DAY - DAY / 2)
+    );
+    assert_eq!(due(tokens(1), &policy), Some(600), "no end is known");
+}
+
+#[test]
+fn no_access_token_outlives_the_authorization() {
+    let mut store = TestStore::with(idle(1, START, Some(START + 300)));
+    let mut keeper = keeper();
+    having_read(&mut store, &mut keeper);
+    assert_eq!(handed(store.ask(&mut keeper)), "a1");
+    store.now = START + 300;
+    assert!(matches!(store.ask(&mut keeper), Decision::Renew));
+}

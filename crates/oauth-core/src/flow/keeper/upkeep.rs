@@ -1,0 +1,140 @@
+//! What a grant needs though nobody asks for its token: an exchange before its refresh token ends unused, and a word
+//! before a person's authorization ends.
+//!
+//! <https://datatracker.ietf.org/doc/html/draft-ietf-oauth-refresh-token-expiration-03#section-4.2>, section 9
+
+use std::time::Duration;
+
+use super::state::{Outcome, State};
+use super::{Keeper, Policy};
+use crate::error::Misuse;
+use crate::moment::UnixTime;
+use crate::token::Tokens;
+
+/// The shortest timeout of a refresh token that is kept alive. For a shorter one the server would get a request a
+/// minute for ever, for a grant that nobody uses.
+const SHORTEST_TIMEOUT: Duration = Duration::from_secs(60);
+
+/// The pause between two tries of this worker to keep a grant alive, where nothing names a longer one.
+const PAUSE: Duration = Duration::from_secs(60);
+
+/// What a host is to do for a grant that nobody asks for, see [`Keeper::upkeep`].
+#[must_use]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Upkeep {
+    /// Renew: call [`Keeper::resume`] with [`Event::Begin`](super::Event::Begin). Nobody waits for the outcome.
+    Renew,
+    /// Tell whoever looks after the grant that the authorization ends then: only a person can extend it. It is told
+    /// once, unless a person extends it and that end comes near as well.
+    AuthorizationEnds(UnixTime),
+}
+
+/// What this worker has done for the grant though nobody asked.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct UpkeepDone {
+    /// No try to keep it alive is made before this.
+    not_before: UnixTime,
+    /// Whether the end of its authorization, which is near, was told.
+    is_end_told: bool,
+}
+
+impl Default for UpkeepDone {
+    fn default() -> Self {
+        Self {
+            not_before: UnixTime::from_secs(0),
+            is_end_told: false,
+        }
+    }
+}
+
+impl Keeper {
+    /// How long to wait before [`upkeep`](Self::upkeep) has something to say; nothing if it never will, or while a
+    /// renewal is under way. Ask again after each [`Step::Done`](super::Step::Done), and after each upkeep.
+    pub fn upkeep_after(&self, now: UnixTime) -> Option<Duration> {
+        let is_possible = !self.is_busy() && self.is_stored() && self.record.ended.is_none();
+        let keep_alive = self.keep_alive_from(now).map(|from| from.since(now));
+        let notice = self.notice_from(now).map(|from| from.since(now));
+        let first = match (keep_alive, notice) {
+            (Some(one), Some(other)) => Some(one.min(other)),
+            (one, other) => one.or(other),
+        };
+        first.filter(|_| is_possible)
+    }
+
+    /// What is to be done for the grant now though nobody asks, if anything.
+    ///
+    /// With [`Policy::keep_alive`], a grant is renewed before its refresh token ends unused. Of all workers that keep
+    /// it one sends a request: the others find its outcome in the store. A refresh cannot outrun the end of the
+    /// authorization, so none is sent for that; it is told [`Policy::notice`] before.
+    pub fn upkeep(&mut self, now: UnixTime) -> Option<Upkeep> {
+        self.upkeep_after(now).filter(Duration::is_zero)?;
+        if self.notice_from(now).is_some_and(|from| from <= now)
+            && let Some(end) = self.authorization_until()
+        {
+            self.upkeep_done.is_end_told = true;
+            return Some(Upkeep::AuthorizationEnds(end));
+        }
+        self.upkeep_done.not_before = now.after(PAUSE);
+        self.state = Some(State::Begun);
+        Some(Upkeep::Renew)
+    }
+
+    /// From when on the grant is kept alive, by this worker.
+    fn keep_alive_from(&self, now: UnixTime) -> Option<UnixTime> {
+        let from = self.deadlines.keep_alive_at.filter(|_| !self.is_drained)?;
+        let from = from.max(self.upkeep_done.not_before);
+        let from = from.max(now.after(self.backoff.remaining(now)));
+        // A refresh token of unknown fate is not sent as long as the access token is good, which may be for ever.
+        (from < UnixTime::from_secs(u64::MAX)).then_some(from)
+    }
+
+    /// From when on the end of the authorization is told, if it was not.
+    fn notice_from(&self, now: UnixTime) -> Option<UnixTime> {
+        let end = self.authorization_until().filter(|end| now < *end)?;
+        let from = end.before(self.policy.notice);
+        // Told once it was near; if it is far again, a person has extended it.
+        let is_told = self.upkeep_done.is_end_told && from <= now;
+        (!is_told).then_some(from)
+    }
+
+    fn authorization_until(&self) -> Option<UnixTime> {
+        self.record.tokens.as_ref()?.authorization_until
+    }
+
+    /// Whether this renewal keeps the grant alive, and for nobody: it is then due though the token is fresh.
+    pub(super) fn keeps_alive(&self, now: UnixTime) -> bool {
+        let at = self.deadlines.keep_alive_at;
+        !self.has_waiters && at.is_some_and(|at| at <= now)
+    }
+
+    /// The outcome of a renewal that nobody waits for and nothing calls for any more: another worker has kept the
+    /// grant alive. Its token may be stale by now.
+    pub(super) fn unneeded(&self, now: UnixTime) -> Option<Outcome> {
+        let is_needed = self.has_waiters || self.is_refused() || self.keeps_alive(now);
+        (!is_needed).then(|| {
+            let tokens = self.record.tokens.clone();
+            tokens.ok_or_else(|| Misuse::NoRefreshToken.into())
+        })
+    }
+
+    /// A far end is to be told again once it is near.
+    pub(super) fn note_end(&mut self, now: UnixTime) {
+        let is_near = |end: UnixTime| end.before(self.policy.notice) <= now;
+        if !self.authorization_until().is_some_and(is_near) {
+            self.upkeep_done.is_end_told = false;
+        }
+    }
+}
+
+/// When the refresh token is exchanged at the latest though nobody asks, and how much earlier a worker may do it, so
+/// that a fleet does not wake at once. Nothing where that is not wished, where no end is known, and where the
+/// authorization ends by then: a refresh cannot outrun it.
+pub(super) fn keep_alive(tokens: &Tokens, policy: &Policy) -> Option<(UnixTime, Duration)> {
+    let margin = policy.keep_alive?;
+    let use_by = tokens.refresh_token_use_by()?;
+    let timeout = use_by.since(tokens.received_at);
+    let is_last = tokens.authorization_until.is_some_and(|end| end <= use_by);
+    let margin = margin.min(timeout / 5);
+    (timeout >= SHORTEST_TIMEOUT && !is_last).then(|| (use_by.before(margin), margin / 2))
+}

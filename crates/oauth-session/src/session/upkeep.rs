@@ -1,0 +1,121 @@
+//! What a session does for its grant though nobody asks for a token: it keeps an idle grant alive, and tells that an
+//! authorization ends.
+
+use std::sync::{Arc, Weak};
+use std::time::Duration;
+
+use oauth_core::error::Error;
+use oauth_core::flow::keeper::Upkeep;
+
+use super::renewal_task::{RenewalTask, spawn};
+use super::{Inner, Session, SharedRenewal, outcome_of, runtime};
+use crate::clock;
+use crate::observe::Notice;
+use crate::store::Store;
+
+/// The longest sleep: the clock of the machine may be set, or stand still while it is suspended.
+const LONGEST_SLEEP: Duration = Duration::from_secs(3600);
+
+/// The only task that looks after a session; another may take over when this is dropped. It keeps no session alive
+/// that nobody holds.
+struct LookingAfter(Weak<Inner>);
+
+impl Drop for LookingAfter {
+    fn drop(&mut self) {
+        if let Some(session) = self.0.upgrade() {
+            session.state().is_looked_after = false;
+        }
+    }
+}
+
+/// Looks after the session from now on, if there is anything to look after and nobody does.
+pub(super) fn look_after(runtime: &tokio::runtime::Handle, session: &Arc<Inner>) {
+    let Ok(now) = clock::now() else { return };
+    {
+        let mut state = session.state();
+        if session.cached.get().is_none() {
+            session.publish(&state);
+        }
+        if state.is_looked_after || state.keeper.upkeep_after(now).is_none() {
+            return;
+        }
+        state.is_looked_after = true;
+    }
+    let looking = LookingAfter(Arc::downgrade(session));
+    runtime.spawn(async move {
+        while let Some(pause) = looking.pause() {
+            tokio::time::sleep(pause).await;
+            let Some(session) = looking.0.upgrade() else {
+                return;
+            };
+            if let Some(renewal) = session.upkeep() {
+                drop(session);
+                // Its error is for whoever observes the grant.
+                let _ = outcome_of(&renewal).await;
+            }
+        }
+    });
+}
+
+impl LookingAfter {
+    /// How long to sleep; nothing if there is nothing to do any more.
+    fn pause(&self) -> Option<Duration> {
+        let session = self.0.upgrade()?;
+        let now = clock::now().ok()?;
+        let mut state = session.state();
+        let pause = state.keeper.upkeep_after(now);
+        // A renewal may be under way. Its task looks after the grant when it ends, and must find the flag cleared.
+        state.is_looked_after = pause.is_some();
+        Some(pause?.min(LONGEST_SLEEP))
+    }
+}
+
+impl Inner {
+    /// Publishes the token of a new session. One that has to be looked after has the first caller take the longer way:
+    /// it is looked after on the runtime of that caller.
+    pub(super) fn publish_at_first(&self) {
+        let state = self.state();
+        let is_tended = |now| state.keeper.upkeep_after(now).is_some();
+        if !clock::now().is_ok_and(is_tended) {
+            self.publish(&state);
+        }
+    }
+
+    /// Does what is to be done now; the renewal, if there is one.
+    fn upkeep(self: &Arc<Self>) -> Option<SharedRenewal> {
+        let runtime = runtime().ok()?;
+        loop {
+            let now = clock::now().ok()?;
+            let (told, task) = {
+                let mut state = self.state();
+                match state.keeper.upkeep(now)? {
+                    Upkeep::Renew => (None, Some(RenewalTask::new(Arc::clone(self), &mut state))),
+                    Upkeep::AuthorizationEnds(end) => (Some(end), None),
+                    _ => return None,
+                }
+            };
+            match (told, task) {
+                (Some(end), _) => self.tell(&Notice::AuthorizationEnds(end)),
+                (None, task) => {
+                    let renewal = task.as_ref().map(|task| Arc::clone(&task.renewal));
+                    spawn(&runtime, task);
+                    return renewal;
+                }
+            }
+        }
+    }
+}
+
+impl Session {
+    /// Keeps the grant of this record alive if that is due by now; whether a renewal was made for it.
+    pub(crate) async fn keep_alive(&self, store: &dyn Store, key: &str) -> Result<bool, Error> {
+        self.refresh_from(store, key).await?;
+        match self.0.upkeep() {
+            Some(renewal) => outcome_of(&renewal).await.map(|_| true),
+            None => {
+                look_after(&runtime()?, &self.0);
+                Ok(false)
+            }
+        }
+    }
+}

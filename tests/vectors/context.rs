@@ -1,0 +1,196 @@
+//! Group `connection-context`: flows that are begun in one context, or by one person, and callbacks that arrive in
+//! another.
+
+use oauth_core::flow::authorization::{ConnectionContext, check_contexts};
+use oauth_core::issuer::{Issuer, RedirectUri};
+use oauth_core::json::{Json, parse};
+use oauth_core::quirk::Rules;
+use oauth_core::server::{EndpointKind, Server};
+use oauth_core::{ClientId, Error};
+use serde_json::{Value, json};
+
+use crate::ask::{Asks, as_example, public};
+use crate::conversation::{Ask, Conversation, In};
+use crate::expect::{outcome, wanted_classes};
+use crate::format::{No, Vector, Verdict, holds, same};
+use crate::said::Said;
+
+const CONFIGURED: &str = "contexts are checked as they are configured, by Rust alone";
+
+const CALLBACK: &str = "https://app.example/cb";
+
+/// What is said of contexts before any flow begins.
+pub(crate) fn core(vector: &Vector) -> Verdict {
+    let input = &vector.input;
+    match () {
+        () if input.get("contexts").is_some() => contexts(vector).map_err(text)?,
+        () if input.get("endpoints_from").is_some() => {
+            // This client knows no implicit grant.
+            same("implicit", &input["implicit"], &json!(false))?;
+            let needed = server(input)?.needs_distinct_redirect_uri();
+            let wanted = vector.expected["distinct_redirect_needed"].as_bool();
+            same("distinct_redirect_needed", Some(needed), wanted)
+        }
+        () => Ok(()),
+    }
+}
+
+/// A flow that was begun so, and a callback with the right state that arrives so.
+pub(crate) fn callback(vector: &Vector, asks: &mut Asks) -> Verdict {
+    let input = &vector.input;
+    if input.get("contexts").is_some() || input.get("endpoints_from").is_some() {
+        return Err(No::OutOfReach(CONFIGURED));
+    }
+    same("callback_state", &input["callback_state"], &json!("right"))?;
+    same(
+        "token_requests",
+        &vector.expected["token_requests"],
+        &json!(0),
+    )?;
+    let said = |name: &str| input[name].as_str().map(str::to_owned);
+    let begun = (said("flow_context"), said("flow_started_by"));
+    let arrived = (said("callback_context"), said("callback_user"));
+    // In the place that it was begun in, the same callback is good.
+    holds(
+        "the same place is good",
+        redeemed(asks, input, &begun, &begun)?.is_ok(),
+    )?;
+    let refused = redeemed(asks, input, &begun, &arrived)?;
+    holds(
+        "a refusal is wanted",
+        !wanted_classes(&vector.expected).is_empty(),
+    )?;
+    outcome(&vector.expected, refused).map(drop)
+}
+
+/// A context and a user.
+type Place = (Option<String>, Option<String>);
+
+/// Whether the code is sent, or why it is not.
+fn redeemed(
+    asks: &mut Asks,
+    input: &Value,
+    begun: &Place,
+    arrived: &Place,
+) -> crate::ask::Outcome<()> {
+    let ask = Ask {
+        redirect_uri: CALLBACK.to_owned(),
+        context: begun.0.clone(),
+        user: begun.1.clone(),
+        ..Ask::default()
+    };
+    let begin = || {
+        Conversation::new(
+            Some(as_example(&Rules::default())),
+            Some(public("client-1")),
+        )
+    };
+    let began = begin().then(0, In::Authorize(ask.clone()));
+    let Some(Said::Authorized { url, .. }) = asks.play(&began)?.pop() else {
+        return Err("no flow has begun".into());
+    };
+    let state = url::Url::parse(&url).map_err(text)?;
+    let state = state.query_pairs().find(|(name, _)| name == "state");
+    let (_, state) = state.ok_or("the URL has no state")?;
+    let issuer = input["iss"]
+        .as_str()
+        .map_or(String::new(), |iss| format!("&iss={iss}"));
+    // The same moment draws the same state.
+    let conversation = begin().then(0, In::Authorize(ask)).then(
+        1,
+        In::RedeemAt {
+            callback: format!("{CALLBACK}?code=c&state={state}{issuer}"),
+            context: arrived.0.clone(),
+            user: arrived.1.clone(),
+        },
+    );
+    match asks.play(&conversation)?.pop() {
+        Some(Said::Send(_)) => Ok(Ok(())),
+        Some(Said::Error(refusal)) => Ok(Err(refusal)),
+        other => Err(format!("want a request or a refusal, got {other:?}").into()),
+    }
+}
+
+fn server(input: &Value) -> Result<Server, No> {
+    let issuer = Issuer::parse("https://as.example").map_err(text)?;
+    let said = json!({
+        "issuer": "https://as.example",
+        "token_endpoint": "https://as.example/token",
+        "authorization_response_iss_parameter_supported": input["iss_advertised"],
+    });
+    let document = said.to_string();
+    let server = match (input["endpoints_from"].as_str(), parse(&document), said) {
+        (Some("metadata"), Ok(Json::Object(document)), _) => {
+            Server::read(&issuer, &document, Rules::default())
+        }
+        (Some("configuration"), _, Value::Object(members)) => Server::new(issuer)
+            .with_metadata(members)
+            .with_endpoint(EndpointKind::Token, "https://as.example/token"),
+        _ => return Err("endpoints from somewhere else".into()),
+    };
+    server.map_err(text)
+}
+
+fn contexts(vector: &Vector) -> Result<Verdict, Error> {
+    let listed = vector.input["contexts"]
+        .as_array()
+        .cloned()
+        .unwrap_or_default();
+    let mut contexts = Vec::new();
+    for (place, context) in listed.iter().enumerate() {
+        let said = |name: &str| context[name].as_str().unwrap_or_default();
+        let server = Server::new(Issuer::parse("https://as.example")?)
+            .with_endpoint(EndpointKind::Token, "https://as.example/token")?;
+        // Without a word on it, each context has a registration of its own.
+        let registration = match said("registration") {
+            "" => format!("client-{place}"),
+            named => named.to_owned(),
+        };
+        let client_id = ClientId::new(&registration);
+        let base = match said("redirect_base") {
+            "" => CALLBACK,
+            base => base,
+        };
+        let uri = RedirectUri::parse(base)?.of_context(said("id"))?;
+        contexts.push(ConnectionContext::new(
+            said("id"),
+            said("owner"),
+            &server,
+            &client_id,
+            uri,
+        )?);
+    }
+    let checked = check_contexts(&contexts);
+    Ok(judged(vector, &contexts, checked))
+}
+
+fn judged(vector: &Vector, contexts: &[ConnectionContext], checked: Result<(), Error>) -> Verdict {
+    if outcome(&vector.expected, checked)?.is_none() {
+        return Ok(());
+    }
+    let uris: Vec<_> = contexts
+        .iter()
+        .map(|context| context.redirect_uri.as_str())
+        .collect();
+    let differ = uris
+        .iter()
+        .enumerate()
+        .all(|(place, uri)| !uris[..place].contains(uri));
+    let wanted = vector.expected["redirect_uris_differ"].as_bool();
+    same("redirect_uris_differ", Some(differ), wanted)?;
+    let mut named = contexts.iter();
+    let is_in = named.all(|context| context.redirect_uri.as_str().contains(&context.id));
+    let wanted = vector.expected["context_in_redirect_uri"].as_bool();
+    same("context_in_redirect_uri", Some(is_in), wanted)?;
+    // Without an identifier in it, the URI that they share is refused.
+    let mut shared = contexts.to_vec();
+    for context in &mut shared {
+        context.redirect_uri = contexts[0].redirect_uri.clone();
+    }
+    let refused = check_contexts(&shared).map_err(|error| error.code());
+    same("one URI for all", refused, Err("redirect_uri.shared"))
+}
+
+fn text(error: impl std::fmt::Display) -> No {
+    error.to_string().into()
+}

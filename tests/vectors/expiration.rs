@@ -1,0 +1,471 @@
+//! Group `refresh-token-expiration`: when a refresh token and an authorization end, and what is done for a grant
+//! that nobody uses.
+
+use bytes::Bytes;
+use http::Response;
+use oauth_core::error::{Advice, Error};
+use oauth_core::flow::keeper::{
+    Entry, Event, GrantId, Keeper, Lease, Policy, Saved, Standing, Step, Upkeep,
+};
+use oauth_core::issuer::Issuer;
+use oauth_core::moment::UnixTime;
+use oauth_core::quirk::{Rules, Strictness};
+use oauth_core::server::Server;
+use oauth_core::token::MAX_LIFETIME;
+use oauth_core::{Exchange as _, Input, Tokens};
+use serde_json::{Value, json};
+
+use crate::ask::{Asks, Outcome, as_example, confidential, public, request, stored_tokens, tokens};
+use crate::conversation::{Asked, Conversation, In};
+use crate::expect::outcome;
+use crate::fields::{Fields, Reply};
+use crate::format::{No, Vector, Verdict, holds, same};
+use crate::said::{Done, Said, TokensSaid};
+use crate::token::{client, moment, reply};
+
+const KEPT: &str = "a conversation has no keeper: the tests of each package drive its own";
+
+const CLIENT: &str = "s6BhdRkqt3";
+
+const DAY: u64 = 24 * 3600;
+
+/// What only the core is asked: its keeper, over a store and a clock, and the list of types as it reads it.
+pub(crate) fn core(vector: &Vector) -> Verdict {
+    let input = &vector.input;
+    match () {
+        () if input.get("keep_alive").is_some() => kept_alive(vector),
+        () if input.get("notice").is_some() => told_of_its_end(vector),
+        () if input.get("token_responses").is_some() => refused(vector),
+        () if input.get("metadata").is_some() => types(vector),
+        () => Ok(()),
+    }
+}
+
+pub(crate) fn lifetimes(vector: &Vector, asks: &mut Asks) -> Verdict {
+    let input = &vector.input;
+    match () {
+        () if input.get("body").is_some() => response(vector, asks),
+        () if input.get("introspection_response").is_some() => introspection(vector, asks),
+        () if input.get("metadata").is_some() => metadata(vector, asks),
+        () => Err(No::OutOfReach(KEPT)),
+    }
+}
+
+fn response(vector: &Vector, asks: &mut Asks) -> Verdict {
+    let expected = &vector.expected;
+    let read = answered(vector, asks, &Rules::default())?;
+    let tokens = read.map_err(|refusal| refusal.message)?;
+    let known = [
+        "refresh_token",
+        "refresh_token_use_by",
+        "authorization_until",
+    ];
+    for (name, want) in expected["ok"].as_object().into_iter().flatten() {
+        holds(name, known.contains(&name.as_str()))?;
+        let want = match want.as_str() {
+            Some("saturated") => json!(tokens.number("received_at")? + MAX_LIFETIME),
+            _ => want.clone(),
+        };
+        same(name, tokens.get_or_null(name)?, want)?;
+    }
+    if let (Some(warning), Some(warnings)) = (expected["warning"].as_str(), tokens.warnings()) {
+        same("warnings", warnings, vec![warning.to_owned()])?;
+    }
+    if let Some(strict) = expected.get("strict") {
+        let rules = Rules {
+            strictness: Strictness::Strict,
+            ..Rules::default()
+        };
+        let verdict = answered(vector, asks, &rules).and_then(|read| outcome(strict, read));
+        asks.part(verdict.map(drop))?;
+    }
+    Ok(())
+}
+
+/// The tokens of the vector's answer: to a refresh of what was stored, else to a first request.
+fn answered(vector: &Vector, asks: &mut Asks, rules: &Rules) -> Outcome<TokensSaid> {
+    let at = vector.input["received_at"].as_u64().ok_or("no time")?;
+    let (client, ask) = match vector.input.get("stored") {
+        Some(stored) => {
+            let client = public(CLIENT);
+            let tokens = Some(stored_tokens(stored.clone()));
+            (
+                client,
+                In::Refresh {
+                    scope: String::new(),
+                    tokens,
+                },
+            )
+        }
+        None if asks.lang == crate::lang::Lang::Browser => (public(CLIENT), crate::ask::code("c")),
+        None => {
+            let client = confidential(CLIENT, "gX1fBat3bV");
+            (
+                client,
+                In::ClientCredentials {
+                    scope: String::new(),
+                },
+            )
+        }
+    };
+    let conversation = Conversation::new(Some(as_example(rules)), Some(client))
+        .then(at, ask)
+        .then(at, In::Reply(reply(vector)?));
+    let mut said = asks.play(&conversation)?.into_iter();
+    request(said.next())?;
+    tokens(said.next())
+}
+
+fn introspection(vector: &Vector, asks: &mut Asks) -> Verdict {
+    let at = vector.input["received_at"].as_u64().ok_or("no time")?;
+    let response = &vector.input["introspection_response"];
+    let text = |name: &str| response[name].as_str().unwrap_or_default().to_owned();
+    let reply = Reply {
+        status: 200,
+        headers: Fields(vec![("content-type".to_owned(), text("content_type"))]),
+        body: text("body"),
+    };
+    let asked = Asked {
+        token: Some("a-refresh-token".to_owned()),
+        ..Asked::default()
+    };
+    let client = confidential(CLIENT, "gX1fBat3bV");
+    let conversation = Conversation::new(Some(as_example(&Rules::default())), Some(client))
+        .then(at, In::Introspect(asked))
+        .then(at, In::Reply(reply));
+    let said = asks.play(&conversation)?.pop();
+    let Some(Said::Done(Done::Record(record))) = said else {
+        return Err(format!("want what is said of a token, got {said:?}").into());
+    };
+    for (name, want) in vector.expected["ok"].as_object().into_iter().flatten() {
+        same(name, record[name].clone(), want.clone())?;
+    }
+    Ok(())
+}
+
+/// The names as the document lists them: those known, and those that are not.
+fn metadata(vector: &Vector, asks: &mut Asks) -> Verdict {
+    let mut server = as_example(&Rules::default());
+    if let (Some(known), Value::Object(more)) = (&mut server.metadata, &vector.input["metadata"]) {
+        known.extend(more.clone());
+    }
+    let conversation = Conversation::new(Some(server), None).then(0, In::Server);
+    let said = asks.play(&conversation)?.pop();
+    let Some(Said::Server(server)) = said else {
+        return Err(format!("want a server, got {said:?}").into());
+    };
+    let listed = server
+        .metadata
+        .get("refresh_token_expiration_types_supported");
+    let names = |name: &str| {
+        vector.expected[name]
+            .as_array()
+            .cloned()
+            .unwrap_or_default()
+    };
+    let want: Vec<Value> = [names("types"), names("unknown")].concat();
+    same("types", listed.cloned(), Some(Value::from(want)))
+}
+
+fn types(vector: &Vector) -> Verdict {
+    let mut document = json!({ "issuer": "https://as.example" });
+    if let (Some(document), Value::Object(more)) =
+        (document.as_object_mut(), &vector.input["metadata"])
+    {
+        document.extend(more.clone());
+    }
+    let text = document.to_string();
+    let issuer = Issuer::parse("https://as.example").map_err(|error| error.to_string())?;
+    let server = match oauth_core::json::parse(&text) {
+        Ok(oauth_core::json::Json::Object(object)) => {
+            Server::read(&issuer, &object, Rules::default())
+        }
+        _ => return Err("no document".into()),
+    };
+    let server = server.map_err(|error| error.to_string())?;
+    let known = server.refresh_token_expiration_types();
+    let known: Vec<_> = known.iter().map(|known| known.as_str()).collect();
+    same("types", json!(known), vector.expected["types"].clone())
+}
+
+/// One member of a fleet.
+struct Worker {
+    keeper: Keeper,
+    /// When it looks after the grant again.
+    wakes: Option<u64>,
+}
+
+/// A store of one record, what was sent over it, and the workers that share it.
+struct Fleet {
+    workers: Vec<Worker>,
+    entry: Option<Entry>,
+    requests: u64,
+    /// When the last one was sent.
+    sent_at: u64,
+    ends: Vec<u64>,
+    draws: u8,
+}
+
+impl Fleet {
+    /// So many workers, which have all read this record.
+    fn of(size: usize, policy: &Policy, tokens: &Value, now: u64) -> Result<Self, No> {
+        let client = client(Rules::default(), "gX1fBat3bV").map_err(|error| error.to_string())?;
+        let mut fleet = Self {
+            workers: Vec::new(),
+            entry: None,
+            requests: 0,
+            sent_at: 0,
+            ends: Vec::new(),
+            draws: 0,
+        };
+        for _ in 0..size {
+            let keeper = client
+                .keeper(GrantId::person("u1"))
+                .with_policy(policy.clone());
+            fleet.workers.push(Worker {
+                keeper: keeper.shared(),
+                wakes: None,
+            });
+        }
+        let text = stored_tokens(tokens.clone()).0;
+        let tokens = Tokens::from_json(&text).map_err(|error| error.to_string())?;
+        let first = fleet.workers.first_mut().ok_or("no worker")?;
+        let replaced = first.keeper.replace(&moment(now), tokens);
+        replaced.map_err(|error| error.to_string())?;
+        holds("it is to be stored", first.keeper.save_again())?;
+        fleet.renew(0, now, &[])?.ok();
+        for index in 0..size {
+            let entry = fleet.entry.clone().ok_or("nothing is stored")?;
+            let at = fleet.moment(now);
+            let worker = &mut fleet.workers[index];
+            let learnt = worker.keeper.learn(&at, entry);
+            learnt.map_err(|error| error.to_string())?;
+            worker.look(now);
+        }
+        Ok(fleet)
+    }
+
+    /// Each draws other bytes.
+    fn moment(&mut self, now: u64) -> oauth_core::Moment {
+        self.draws = self.draws.wrapping_add(41);
+        oauth_core::Moment::fixed(UnixTime::from_secs(now), [self.draws; 32])
+    }
+
+    /// A renewal by one worker to its end, which the server answers so.
+    fn renew(
+        &mut self,
+        index: usize,
+        now: u64,
+        replies: &[Value],
+    ) -> Result<Result<(), Error>, No> {
+        let mut event = Event::Begin;
+        loop {
+            let at = self.moment(now);
+            let step = self.workers[index].keeper.resume(&at, event);
+            event = match step {
+                Step::Load => Event::Loaded(self.entry.clone()),
+                Step::Lease { .. } => Event::Leased(Lease::Won),
+                Step::Save {
+                    record, version, ..
+                } => {
+                    let is_at = self.entry.as_ref().map_or(0, |entry| entry.version);
+                    Event::Saved(match version == is_at {
+                        true => {
+                            let version = version + 1;
+                            self.entry = Some(Entry { version, record });
+                            Saved::At(version)
+                        }
+                        false => Saved::Conflict,
+                    })
+                }
+                Step::Run(exchange) => {
+                    let reply = replies.get(self.requests as usize).or(replies.last());
+                    self.requests += 1;
+                    self.sent_at = now;
+                    Event::Completed(run(exchange, now, reply.ok_or("no answer is known")?)?)
+                }
+                Step::Wait(_) => Event::Elapsed,
+                Step::Done(outcome) => return Ok(outcome.map(drop)),
+            };
+        }
+    }
+
+    /// Lets the workers look after the grant until then.
+    fn idle_until(&mut self, end: u64, replies: &[Value]) -> Verdict {
+        loop {
+            let due = self.workers.iter().enumerate();
+            let due = due
+                .filter_map(|(index, worker)| Some((worker.wakes?, index)))
+                .min();
+            let Some((now, index)) = due.filter(|(at, _)| *at <= end) else {
+                return Ok(());
+            };
+            match self.workers[index].keeper.upkeep(UnixTime::from_secs(now)) {
+                Some(Upkeep::Renew) => self.renew(index, now, replies)?.ok(),
+                Some(Upkeep::AuthorizationEnds(end)) => {
+                    self.ends.push(end.as_secs());
+                    Some(())
+                }
+                _ => None,
+            };
+            self.workers[index].look(now);
+        }
+    }
+}
+
+impl Worker {
+    fn look(&mut self, now: u64) {
+        let wait = self.keeper.upkeep_after(UnixTime::from_secs(now));
+        self.wakes = wait.map(|wait| now + wait.as_secs());
+    }
+}
+
+fn run(
+    mut exchange: oauth_core::exchange::Boxed<Tokens>,
+    now: u64,
+    reply: &Value,
+) -> Result<Result<Tokens, Error>, No> {
+    let mut input = Input::Begin;
+    loop {
+        input = match exchange.resume(&moment(now), input) {
+            Ok(oauth_core::Step::Send(_)) => {
+                let status = reply["status"].as_u64().unwrap_or(200) as u16;
+                let response = Response::builder()
+                    .status(status)
+                    .header("content-type", "application/json");
+                let body = reply["body"].as_str().unwrap_or_default().to_owned();
+                let response = response.body(Bytes::from(body));
+                Input::Reply(response.map_err(|error| error.to_string())?)
+            }
+            Ok(oauth_core::Step::Done(tokens)) => return Ok(Ok(tokens)),
+            Ok(_) => return Err("a token request asks for nothing but an answer".into()),
+            Err(error) => return Ok(Err(error)),
+        };
+    }
+}
+
+/// The stored tokens of a vector about a keeper.
+fn kept(vector: &Vector) -> Result<(u64, Value), No> {
+    let input = &vector.input;
+    let now = input["now"].as_u64().ok_or("no time")?;
+    let received_at = now.saturating_sub(3600);
+    let lifetime = input["access_token_expires"].as_u64();
+    let mut tokens = json!({
+        "access_token": "a0",
+        "received_at": received_at,
+        "expires_in": lifetime.map_or(7200, |end| end - received_at),
+        "refresh_token": "r0",
+    });
+    for name in ["refresh_token_use_by", "authorization_until"] {
+        if let Some(end) = input[name].as_u64() {
+            tokens[name] = end.into();
+        }
+    }
+    Ok((now, tokens))
+}
+
+fn policy(keep_alive: bool) -> Policy {
+    let mut policy = Policy::default();
+    policy.keep_alive = keep_alive.then_some(std::time::Duration::from_secs(DAY));
+    policy
+}
+
+fn kept_alive(vector: &Vector) -> Verdict {
+    let (now, tokens) = kept(vector)?;
+    let end = vector.input["refresh_token_use_by"]
+        .as_u64()
+        .ok_or("no end")?;
+    same("keep_alive", &vector.input["keep_alive"], &json!(true))?;
+    let body = json!({
+        "access_token": "a1", "token_type": "Bearer", "expires_in": 3600, "refresh_token": "r1",
+        "refresh_token_timeout": 604_800,
+    });
+    let replies = [json!({ "body": body.to_string() })];
+    let mut fleet = Fleet::of(12, &policy(true), &tokens, now)?;
+    fleet.idle_until(end, &replies)?;
+    same(
+        "requests",
+        Some(fleet.requests),
+        vector.expected["fleet_requests"].as_u64(),
+    )?;
+    let latest = vector.expected["refresh_not_later_than"]
+        .as_u64()
+        .ok_or("no latest")?;
+    holds(
+        "it is in time",
+        now < fleet.sent_at && fleet.sent_at <= latest,
+    )?;
+    // Without the wish nothing is sent.
+    let mut fleet = Fleet::of(12, &policy(false), &tokens, now)?;
+    fleet.idle_until(end + DAY, &replies)?;
+    same("requests without it", fleet.requests, 0)
+}
+
+fn told_of_its_end(vector: &Vector) -> Verdict {
+    let (now, mut tokens) = kept(vector)?;
+    // It ends with the authorization, which no refresh outruns.
+    tokens["refresh_token_use_by"] = vector.input["authorization_until"].clone();
+    let notice = vector.input["notice"].as_u64().ok_or("no notice")?;
+    let mut policy = policy(true);
+    policy.notice = std::time::Duration::from_secs(notice);
+    let mut fleet = Fleet::of(1, &policy, &tokens, now)?;
+    let end = vector.expected["at"].as_u64().ok_or("no end")?;
+    fleet.idle_until(end + DAY, &[])?;
+    same(
+        "event",
+        &vector.expected["event"],
+        &json!("authorization_ends"),
+    )?;
+    same("told, once", fleet.ends, vec![end])?;
+    same(
+        "refreshes",
+        Some(fleet.requests),
+        vector.expected["refreshes"].as_u64(),
+    )
+}
+
+/// A refusal is the end, whatever the dates say: there is one request, and then a person has to log in.
+fn refused(vector: &Vector) -> Verdict {
+    let (now, tokens) = kept(vector)?;
+    let replies = vector.input["token_responses"]
+        .as_array()
+        .ok_or("no answers")?;
+    let mut fleet = Fleet::of(1, &policy(true), &tokens, now)?;
+    // Where the token is good by its date, an API has refused it.
+    let held = fleet.workers[0].keeper.tokens().cloned();
+    for _ in 0..3 {
+        let keeper = &mut fleet.workers[0].keeper;
+        let decision = keeper.ask(UnixTime::from_secs(now), held.as_deref());
+        let error = match decision {
+            oauth_core::flow::keeper::Decision::Renew => fleet.renew(0, now, replies)?.err(),
+            oauth_core::flow::keeper::Decision::Fail(error) => Some(error),
+            other => return Err(format!("want no token, got {other:?}").into()),
+        };
+        let advice = error.map(|error| error.advice().as_str());
+        same("advice", advice, Some(Advice::Reauthorize.as_str()))?;
+    }
+    same(
+        "result",
+        &vector.expected["result"],
+        &json!("login_required"),
+    )?;
+    holds(
+        "it has ended",
+        fleet.workers[0].keeper.standing() == Standing::Ended,
+    )?;
+    // What was stored stays for whoever looks into it, and is never sent again.
+    if vector.expected.get("refresh_token").is_some() {
+        let record = fleet.entry.ok_or("nothing is stored")?;
+        let summary = oauth_core::flow::keeper::GrantSummary::read(&record.record);
+        let summary = summary.map_err(|error| error.to_string())?;
+        holds(
+            "nothing is due",
+            summary.ended.is_some() && summary.due.is_none(),
+        )?;
+    }
+    same(
+        "requests",
+        Some(fleet.requests),
+        vector.expected["requests"].as_u64(),
+    )
+}
