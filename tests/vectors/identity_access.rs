@@ -3,7 +3,7 @@
 use bytes::Bytes;
 use http::Response;
 use oauth_core::flow::identity_assertion::{self, IdentityAssertion, IdentityAssertionRequest};
-use oauth_core::grant::IdentitySubject;
+use oauth_core::grant::{IdentitySubject, TokenRequest};
 use oauth_core::issuer::Issuer;
 use oauth_core::jose::Alg;
 use oauth_core::json::{self, Json};
@@ -219,4 +219,56 @@ pub(crate) fn bound(vector: &Vector, answer: &Value, audience: &str) -> Verdict 
     let got = exchange.resume(&moment(), json_reply(200, &body)?);
     let done = outcome(&vector.expected, got)?;
     holds("done", matches!(done, Some(Step::Done(_))))
+}
+
+/// What is asked of the identity provider for an API that names its authorization server: the audience is that server,
+/// and never the API.
+pub(crate) fn asked_for_a_resource(vector: &Vector) -> Verdict {
+    let metadata = &vector.input["resource_metadata"];
+    let resource = metadata["resource"].as_str().ok_or("no resource")?;
+    let issuer = metadata["authorization_servers"][0]
+        .as_str()
+        .ok_or("no server")?;
+    let scope = Scope::parse(vector.must("scope")?).map_err(text)?;
+    let login = login(&jwt(None, NOW + 300, "client1")?, None)?;
+    let there = client(issuer, "f53f191f9311af35")?;
+    let asked = TokenRequest::from(scope).resource(resource).map_err(text)?;
+    let access = client(IDP, "client1")?.identity_access(&login, &there, asked);
+    let form = first(access.tokens())?;
+    for (name, wanted) in vector.expected.as_object().into_iter().flatten() {
+        let found = form.iter().find(|(known, _)| known == name);
+        same(
+            name,
+            found.map(|(_, value)| value.as_str()),
+            wanted.as_str(),
+        )?;
+    }
+    Ok(())
+}
+
+/// What a client sends to the other server that is known by its metadata document alone.
+pub(crate) fn redeemed_by_document(vector: &Vector) -> Verdict {
+    let id = ClientId::new(vector.must("client_id_metadata_document")?);
+    let server = client(THERE, "x")?.server().clone();
+    let there = Client::new(server, id, ClientAuth::none()).map_err(text)?;
+    let assertion = jwt(Some("oauth-id-jag+jwt"), NOW + 300, THERE)?;
+    let assertion = IdentityAssertion::parse(assertion).map_err(text)?;
+    let form = first(there.redeem_identity_assertion(assertion, Scope::none()))?;
+    for pair in vector.expected["params_have"]
+        .as_array()
+        .into_iter()
+        .flatten()
+    {
+        let [name, value] = texts(pair).try_into().map_err(|_| "no pair")?;
+        holds(&name, form.contains(&(name.clone(), value)))?;
+    }
+    Ok(())
+}
+
+/// The form of the first request.
+fn first(mut exchange: impl Exchange<Output = Tokens>) -> Result<Vec<(String, String)>, No> {
+    match exchange.resume(&moment(), Input::Begin).map_err(text)? {
+        Step::Send(request) => Ok(serde_urlencoded::from_bytes(request.body()).unwrap_or_default()),
+        _ => Err("no request".into()),
+    }
 }

@@ -17,18 +17,17 @@ use oauth_core::protected_resource::ResourceIdentifier;
 use oauth_core::server::Server;
 use oauth_core::url::Url;
 use oauth_core::{
-    Client, ClientAuth, ClientId, Error, Exchange, Input, Scope, Step, Tokens, connect_resource,
+    Client, ClientAuth, ClientId, ClientMetadata, Error, Exchange, Input, Scope, Step, Tokens,
+    connect_resource,
 };
 use serde_json::{Value, json};
 
 use crate::client_auth::signing_client;
 use crate::expect::outcome;
-use crate::format::{No, Vector, Verdict, holds, same, texts};
+use crate::format::{Vector, Verdict, holds, same, texts};
+use crate::identity_access;
 use crate::metadata;
 use crate::token::moment;
-
-const REGISTRATION: &str = "what a client registers with is asked of the registration";
-const ID_JAG: &str = "the identity assertions that a server takes are asked of their grant";
 
 const DOCUMENT: &str = "https://client.example.com/client.json";
 
@@ -59,10 +58,9 @@ pub(crate) fn rule(vector: &Vector) -> Verdict {
         None if has("extensions") => extensions(vector),
         None if has("challenge_scope") => scope(vector),
         None if has("enterprise_idp") => no_browser(vector),
-        None if has("redirect_uris") => Err(No::OutOfReach(REGISTRATION)),
-        None if has("resource_metadata") || has("client_id_metadata_document") => {
-            Err(No::OutOfReach(ID_JAG))
-        }
+        None if has("redirect_uris") => application_type(vector),
+        None if has("resource_metadata") => identity_access::asked_for_a_resource(vector),
+        None if has("client_id_metadata_document") => identity_access::redeemed_by_document(vector),
         None => Err("nothing asks this".into()),
     }
 }
@@ -425,4 +423,15 @@ fn asked_again(vector: &Vector) -> Verdict {
         holds("it has them", matches!(done, KeeperStep::Done(Ok(_))))?;
     }
     Ok(())
+}
+
+/// What a native program registers as, by its redirect URIs.
+fn application_type(vector: &Vector) -> Verdict {
+    let uris = texts(&vector.input["redirect_uris"]);
+    let metadata = json!({ "redirect_uris": uris, "client_name": "tool" }).to_string();
+    let metadata = ClientMetadata::from_json(&metadata).map_err(|error| error.to_string())?;
+    let written: Value =
+        serde_json::from_str(metadata.to_json().expose()).map_err(|error| error.to_string())?;
+    let name = "application_type";
+    same(name, &written[name], &vector.expected[name])
 }

@@ -6,6 +6,9 @@ pub mod first_token {}
 #[doc = include_str!("../chapters/terminal.md")]
 pub mod terminal {}
 
+#[doc = include_str!("../chapters/without_a_browser.md")]
+pub mod without_a_browser {}
+
 #[doc = include_str!("../chapters/signing_in.md")]
 pub mod signing_in {}
 
