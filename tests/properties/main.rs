@@ -3,5 +3,6 @@
 mod jwe;
 mod machines;
 mod parsers;
+mod registration;
 mod secrets;
 mod urls;

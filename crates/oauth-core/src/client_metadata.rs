@@ -88,7 +88,7 @@ macro_rules! client_metadata {
             /// The members that say something, as JSON.
             fn write_members(&self, out: &mut json::Members<'_>) {
                 let own = [$((stringify!($field), is_empty(&self.$field))),*];
-                for (name, value) in self.extra.as_map() {
+                for (name, value) in self.extra.as_map().iter() {
                     let is_own = own.iter().any(|(own, is_empty)| own == name && !is_empty);
                     if !is_own {
                         out.next(name).push_str(&json::value_text(value));

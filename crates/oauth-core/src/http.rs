@@ -54,6 +54,7 @@ pub struct StatusCode(u16);
 impl StatusCode {
     pub const OK: Self = Self(200);
     pub const CREATED: Self = Self(201);
+    pub const NO_CONTENT: Self = Self(204);
     pub const BAD_REQUEST: Self = Self(400);
     pub const UNAUTHORIZED: Self = Self(401);
     pub const FORBIDDEN: Self = Self(403);

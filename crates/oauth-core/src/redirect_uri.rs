@@ -71,8 +71,11 @@ impl RedirectUri {
         match (Url::scan(&self.0), Url::scan(&uri.0)) {
             (Ok(registered), Ok(named)) => {
                 let (host, rest) = (registered.host(), registered.path_and_query());
+                // What is left is no port.
+                let length = "http://".len() + host.len() + rest.len();
                 registered.is_loopback()
-                    && registered.as_str() == format!("http://{host}{rest}")
+                    && registered.scheme() == "http"
+                    && registered.as_str().len() == length
                     && named.scheme() == "http"
                     && (named.host(), named.path_and_query()) == (host, rest)
             }

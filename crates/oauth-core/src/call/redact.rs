@@ -64,21 +64,13 @@ fn values(body: &str) -> Pairs<'_> {
 fn is_public(name: &str) -> bool {
     let known = [
         "scope",
-        "redirect_uri",
         "client_id",
         "token_type_hint",
         "username",
         "resource",
         "audience",
-        // Of a registration, what anybody may read (RFC 7591 section 2).
-        "token_endpoint_auth_method",
-        "id_token_signed_response_alg",
-        "client_name",
-        "client_uri",
-        "logo_uri",
-        "tos_uri",
-        "policy_uri",
-        "jwks_uri",
     ];
-    known.contains(&name) || name.ends_with("_type")
+    // Of a registration (RFC 7591 section 2), too, what anybody may read.
+    let ends = ["_type", "_uri", "_name", "_alg", "_method"];
+    known.contains(&name) || ends.iter().any(|end| name.ends_with(end))
 }

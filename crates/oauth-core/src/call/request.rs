@@ -77,14 +77,14 @@ impl Unsent {
             auth,
             proof,
         } = request;
+        if matches!(auth, Auth::Client { .. } | Auth::ConfidentialClient { .. }) {
+            config.client_id.check()?;
+        }
         if !matches!(auth, Auth::None) {
             config.check_profile()?;
         }
         let url = resolve(config, target)?;
         url.require(config.server.transport())?;
-        if matches!(auth, Auth::Client { .. } | Auth::ConfidentialClient { .. }) {
-            config.client_id.check()?;
-        }
         let (mut body, proves_key) = match &auth {
             Auth::ConfidentialClient { .. } if !config.auth.is_confidential() => {
                 return Err(Misuse::SecretMissing.into());

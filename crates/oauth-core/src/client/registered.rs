@@ -22,6 +22,29 @@ use crate::server::Server;
 /// Makes a client known to a server, which gives it an id (RFC 7591 section 3). Store what comes back
 /// ([`RegisteredClient::to_json`]) before it is used: nothing else knows its secrets.
 ///
+/// ```
+/// use oauth_core::client_auth::Credentials;
+/// use oauth_core::endpoint::registration::Registration;
+/// use oauth_core::issuer::RedirectUri;
+/// use oauth_core::server::Server;
+/// use oauth_core::{Client, ClientMetadata, Error, RegisteredClient, register};
+///
+/// # fn run<E: oauth_core::Exchange>(_: E) -> Result<E::Output, Error> { unimplemented!() }
+/// # fn example(server: Server) -> Result<(), Error> {
+/// let callback = RedirectUri::parse("http://127.0.0.1/callback")?;
+/// let mut metadata = ClientMetadata::with_redirect_uris([callback]);
+/// metadata.client_name = Some("App".to_owned());
+/// metadata.token_endpoint_auth_method = Some("none".to_owned());
+/// // With a driver, such as that of `oauth-reqwest`.
+/// let registered = run(register(server.clone(), Registration::new(metadata)))?;
+/// let stored = registered.to_json();
+///
+/// let registered = RegisteredClient::from_json(stored.expose(), &server)?;
+/// let client = Client::registered(server, &registered, Credentials::default())?;
+/// # Ok(())
+/// # }
+/// ```
+///
 /// # Errors
 /// Those of [`ClientMetadata::check`], and `endpoint.missing`; from the steps `denied.invalid_redirect_uri`,
 /// `denied.invalid_client_metadata` and the other `denied.*`, `registration.*`.

@@ -45,10 +45,6 @@ const HINTS: &[(&str, &str)] = &[
         "this grant type has to be enabled for the client at the server",
     ),
     (
-        "denied.invalid_redirect_uri",
-        "the server does not take one of the redirect URIs: some take no loopback address, or no private scheme",
-    ),
-    (
         "denied.access_denied",
         "the person, or a policy of the server, refused",
     ),
@@ -129,14 +125,6 @@ const HINTS: &[(&str, &str)] = &[
     (
         "redirect_uri.not_registered",
         "register this redirect URI at the server, or use one that is registered",
-    ),
-    (
-        "registration.not_managed",
-        "the client cannot be read, updated or deleted by RFC 7592: use the server's console",
-    ),
-    (
-        "client_id_metadata.not_supported",
-        "register the client: dynamically if the server has a registration_endpoint, otherwise in its console",
     ),
     (
         "resource.origin_not_allowed",
