@@ -153,3 +153,25 @@ impl Stored {
         moved
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_server_that_somebody_else_named_stays_one() {
+        let issuer = Issuer::parse("https://as.example").expect("an issuer");
+        let core = oauth_core::server::Server::new(issuer);
+        for reach in [Reach::Any, Reach::Public] {
+            let text = Server::of(core.clone().with_reach(reach)).to_json();
+            let text = text.expect("JSON");
+            assert_eq!(
+                text.contains("\"public\""),
+                reach == Reach::Public,
+                "{text}"
+            );
+            let read = Server::from_json(&text).expect("a server");
+            assert_eq!(read.core.reach(), reach);
+        }
+    }
+}
