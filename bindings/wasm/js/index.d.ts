@@ -99,6 +99,7 @@ export interface TokenStorage {
 export interface SignInOptions extends Omit<
   AskedFor,
   'redirectUri' | 'responseType' | 'responseMode' | 'resource' | 'audience' | 'tokenExtra' | 'requestUri' | 'tokens'
+  | 'context' | 'user'
 > {
   /** `redirect` leaves the page; `popup` must be called from a click. */
   mode?: 'redirect' | 'popup'

@@ -75,19 +75,20 @@ fn a_thousand_workers_renew_once() {
     assert_eq!((troubles, report.logins), ([0; 3], 1));
 }
 
-/// A thousand workers that nobody asks after the first minute, and a refresh token that ends unused after 1,000 s.
+/// A thousand workers that nobody asks after the first half minute, and a refresh token that ends unused after 1,000 s.
 fn idle() -> Setup {
     let mut setup = Setup::drawn(0);
     setup.workers = 1000;
     setup.grants = 1;
     setup.own = false;
-    setup.lifetime = 300;
+    // Over before the last of them wakes.
+    setup.lifetime = 60;
     setup.hides_lifetime = false;
     setup.odds = Odds::default();
     setup.policy.longest_request = Duration::from_secs(30);
     setup.policy.lease = Duration::from_secs(10);
     setup.refresh_token_timeout = Some(1000);
-    setup.idle_after = Some(Duration::from_secs(60));
+    setup.idle_after = Some(Duration::from_secs(25));
     setup.trouble = Duration::from_secs(2500);
     setup
 }
