@@ -20,6 +20,7 @@ export type {
   TokenSource,
 } from './api.cjs'
 export * from './client-auth.cjs'
+export * from './login.cjs'
 export type { RegistrationOptions } from './registration.cjs'
 export { stepUp } from './registration.cjs'
 export { DpopKey } from './dpop.cjs'
@@ -484,43 +485,3 @@ export interface RunOptions extends CallOptions {
 }
 /** Runs an exchange to its end over any `fetch`. */
 export function run<T>(exchange: Exchange<T>, options?: RunOptions): Promise<T>
-
-export interface LoginOptions extends CallOptions, LoginRequest {
-  /** Shows the URL to the person; by default it is printed on standard error, and opened in the system's browser. */
-  open?: (url: URL) => unknown
-  /**
-   * Asks for the address at which a browser on another machine ended; again if that is none of this login.
-   * `undefined` is nobody to ask. The signal is aborted when the answer is needed no more.
-   */
-  paste?: (signal: AbortSignal) => Promise<string | undefined>
-  /** A free one by default. */
-  port?: number
-  /** `/callback` by default. */
-  path?: string
-  /** Instead of both: a redirect URI that is registered as a whole. */
-  redirectUri?: string | undefined
-  /**
-   * For a machine without a browser, if the server offers it (RFC 8628): the person enters a code on another device.
-   * Scope, resource, audience and `tokenExtra` hold for it too, and nothing that is about a browser; the server says
-   * how long the person may take.
-   */
-  device?: boolean
-  /** Shows the code; by default its prompt, which says what for and where, is printed on standard error. */
-  show?: (code: DeviceCode) => unknown
-  /** What the prompt says the code is for, such as `sign in to example-cli on build-7`. */
-  purpose?: string | undefined
-}
-/** The login of native apps (RFC 8252): a loopback listener, the person's browser, the tokens; or a code elsewhere. */
-export function login(client: Client, options?: LoginOptions): Promise<Tokens>
-/**
- * Tokens of the server of `client` for somebody who has signed in at the identity provider, whose client the other one
- * is: the assertion for that server, then the tokens for it (draft-ietf-oauth-identity-assertion-authz-grant). Both
- * are configured by the organisation, and never taken from what a resource says. Call it again for new tokens: an
- * assertion is good once.
- */
-export function identityAssertionGrant(
-  identityProvider: Client, tokens: Tokens, client: Client,
-  options?: CallOptions & { scope?: string | readonly string[] | undefined; resource?: readonly string[] | undefined },
-): Promise<Tokens>
-/** Opens a URL in the person's browser, without a shell. */
-export function openBrowser(url: URL): void

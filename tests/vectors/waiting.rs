@@ -13,7 +13,7 @@ use crate::format::{No, Vector, Verdict, holds, same, texts};
 use crate::jws::key_set;
 use crate::lang::Lang;
 use crate::packages::signed;
-use crate::said::{Done, Refusal, Said, Sent};
+use crate::said::{Done, Said, Sent};
 
 /// When every vector begins.
 const NOW: u64 = 1_700_000_000;
@@ -130,14 +130,11 @@ fn built(vector: &Vector, call: In, asks: &mut Asks) -> Verdict {
 fn device_code(vector: &Vector, rules: &Rules, asks: &mut Asks) -> Outcome<Value> {
     let call = In::operation("device_authorization", json!({}));
     let done = answered(rules, public(ID), call, &vector.input, asks)?;
-    Ok(done.and_then(|done| match done {
-        Done::Record(record) => Ok(record),
-        other => Err(threw(&format!("want a record, got {other:?}"))),
-    }))
-}
-
-fn threw(what: &str) -> Refusal {
-    Refusal::from(oauth_core::Error::from(oauth_core::error::Misuse::Setup).about(what))
+    match done {
+        Ok(Done::Record(record)) => Ok(Ok(record)),
+        Ok(other) => Err(format!("want a record, got {other:?}").into()),
+        Err(refusal) => Ok(Err(refusal)),
+    }
 }
 
 fn response(vector: &Vector, asks: &mut Asks) -> Verdict {

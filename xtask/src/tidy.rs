@@ -62,6 +62,7 @@ const LAYERS: &[(&str, &[&str])] = &[
     (
         "parties",
         &[
+            "assertion",
             "breaker",
             "protected_resource",
             "server",
@@ -309,9 +310,15 @@ fn lengths() -> Vec<String> {
 
 /// Whether a file says what another one does, documentation included, and is generated.
 fn is_stub(name: &str) -> bool {
-    ["/ops.d.cts", "/_ops.py", "/_exchange_ops.py", ".pyi"]
-        .iter()
-        .any(|end| name.ends_with(end))
+    [
+        "/ops.d.cts",
+        "/_ops.py",
+        "/_exchange_ops.py",
+        "/_records.py",
+        ".pyi",
+    ]
+    .iter()
+    .any(|end| name.ends_with(end))
 }
 
 fn weight() -> Vec<String> {

@@ -8,11 +8,10 @@ use std::sync::Arc;
 
 use crate::crypto::SigningKey;
 use crate::error::{Error, Misuse};
-use crate::grant::TokenRequest;
 use crate::jose;
 use crate::json::Members;
-use crate::moment::Moment;
-use crate::moment::UnixTime;
+use crate::moment::{Moment, UnixTime};
+use crate::scope::Scope;
 use crate::value::{Map, Value, writer};
 
 /// How long an assertion is good by default, in seconds.
@@ -54,8 +53,8 @@ impl fmt::Debug for Content {
     }
 }
 
-/// Makes the assertion for what is asked.
-pub(crate) type Make = dyn Fn(&TokenRequest) -> Result<Assertion, Error> + Send + Sync;
+/// Makes the assertion for this scope.
+pub(crate) type Make = dyn Fn(&Scope) -> Result<Assertion, Error> + Send + Sync;
 
 /// The assertions with which a client gets its own tokens.
 #[derive(Clone)]
@@ -195,7 +194,6 @@ mod tests {
     use crate::flow::keeper;
     use crate::flow::keeper::{Decision, Event, GrantId};
     use crate::jose::Alg;
-    use crate::scope::Scope;
     use crate::testing::{NOW, at, code, server};
     use bytes::Bytes;
 
@@ -270,7 +268,7 @@ mod tests {
     fn account() -> Client {
         let client = server_client(ClientAuth::unnamed());
         client.with_own_assertion(|asked| {
-            let scope = asked.scope.as_str().to_owned();
+            let scope = asked.as_str().to_owned();
             Ok(Assertion::of_text(key(), move |now| {
                 (
                     "{}".to_owned(),

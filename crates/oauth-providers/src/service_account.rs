@@ -7,11 +7,10 @@ use std::fmt;
 use oauth_core::assertion::Assertion;
 use oauth_core::crypto::SigningKey;
 use oauth_core::error::{Error, Misuse};
-use oauth_core::grant::TokenRequest;
 use oauth_core::json::{self, Json};
 use oauth_core::server::EndpointKind;
 use oauth_core::url::{Transport, Url};
-use oauth_core::{Client, ClientAuth, ClientId, Secret};
+use oauth_core::{Client, ClientAuth, ClientId, Scope, Secret};
 
 /// How long an assertion is good, in seconds: the most that Google allows.
 const LIFETIME: u64 = 3600;
@@ -105,24 +104,19 @@ impl ServiceAccount {
         };
         let client = Client::new(server, ClientId::new(id), ClientAuth::unnamed())?;
         let account = self.clone();
-        Ok(client.with_own_assertion(move |asked| {
-            Ok(account.assertion(key.clone(), asked, subject.clone()))
+        Ok(client.with_own_assertion(move |scope| {
+            Ok(account.assertion(key.clone(), scope, subject.clone()))
         }))
     }
 
     /// The assertion, to the byte as Google's own libraries for Python write it.
-    fn assertion(
-        &self,
-        key: SigningKey,
-        asked: &TokenRequest,
-        subject: Option<String>,
-    ) -> Assertion {
+    fn assertion(&self, key: SigningKey, scope: &Scope, subject: Option<String>) -> Assertion {
         let header = format!(
             "{{\"typ\": \"JWT\", \"alg\": {}, \"kid\": {}}}",
             quoted(key.alg().as_str()),
             quoted(&self.private_key_id)
         );
-        let (email, scope) = (quoted(&self.client_email), quoted(asked.scope.as_str()));
+        let (email, scope) = (quoted(&self.client_email), quoted(scope.as_str()));
         let audience = quoted(self.token_uri.as_str());
         Assertion::of_text(key, move |now| {
             let iat = now.as_secs();
@@ -172,7 +166,7 @@ mod tests {
     use oauth_core::error::Cause;
     use oauth_core::jose::{Alg, Unverified};
     use oauth_core::moment::UnixTime;
-    use oauth_core::{Exchange as _, Input, Moment, Scope, Step};
+    use oauth_core::{Exchange as _, Input, Moment, Step};
 
     use super::*;
 

@@ -18,6 +18,7 @@ use crate::flow::poll::{Pace, Poll};
 use crate::flow::redeem::{self, Identity, Login};
 use crate::flow::signing;
 use crate::grant::{self, Grant, TokenRequest};
+use crate::scope::Scope;
 use crate::secret::Secret;
 use crate::token::Tokens;
 
@@ -35,13 +36,13 @@ impl Client {
         signing::asserted(Arc::clone(&self.0), assertion, token_request.into())
     }
 
-    /// Gets this client's own tokens with assertions that `make` makes for what is asked, in place of
-    /// `client_credentials`: [`Self::client_credentials`], and the renewal of the client's own grant. What is asked
-    /// for is for the assertion to say; beside it only resources, audiences and parameters are sent.
+    /// Gets this client's own tokens with assertions that `make` makes for a scope, in place of
+    /// `client_credentials`: [`Self::client_credentials`], and the renewal of the client's own grant. The scope
+    /// is for the assertion to say; beside it only resources, audiences and parameters are sent.
     #[must_use]
     pub fn with_own_assertion(
         mut self,
-        make: impl Fn(&TokenRequest) -> Result<Assertion, Error> + Send + Sync + 'static,
+        make: impl Fn(&Scope) -> Result<Assertion, Error> + Send + Sync + 'static,
     ) -> Self {
         Arc::make_mut(&mut self.0).own_assertion = Some(OwnAssertion(Arc::new(make)));
         self

@@ -40,7 +40,7 @@ pub(crate) fn own(config: Arc<ClientConfig>, token_request: TokenRequest) -> Box
         return Call::new(config, Token::new(ClientCredentials, token_request)).boxed();
     };
     let made = Ready::new(()).and_then(move |_, ()| {
-        let assertion = (own.0)(&token_request)?;
+        let assertion = (own.0)(&token_request.scope)?;
         // The assertion says it.
         Ok((assertion, token_request.scope(Scope::none())))
     });
