@@ -14,6 +14,11 @@
 //! | `POST /_twin/dpop_nonces` | makes the nonces told so far worthless; `{"nonces":"unasked"}`, `kept` or `once` says what is wanted of the next (FAPI) |
 //! | `POST /_twin/require_signed_requests` | takes no other authorization requests (FAPI) |
 //! | `POST /_twin/allow_unpushed_requests` | takes authorization requests through the browser, too (FAPI) |
+//! | `POST /_twin/register_assertion_key` | takes the assertions of `{"issuer":"…","jwk":{…}}` |
+//! | `POST /_twin/trust_identity_provider` | takes the identity assertions of `{"issuer":"…","jwks":{…}}` |
+//! | `POST /_twin/vouch_to` | makes identity assertions for the server `{"issuer":"…","client_id":"…"}`, and the client there |
+//! | `POST /_twin/backchannel_delivery` | tells clients of answers as `{"delivery":"ping","endpoint":"…"}`, `push`, or `poll` |
+//! | `POST /_twin/notifications` | what would have been posted to them since: `endpoint`, `authorization`, `body` of each |
 //! | `POST /_twin/console_token` | makes an access token by hand, answered as `access_token` |
 //! | `POST /_twin/expire` | ends every access token |
 //! | `POST /_twin/deny` | the user says no next time |

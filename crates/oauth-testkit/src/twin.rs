@@ -1,10 +1,14 @@
 //! Authorization servers, and the APIs behind them, as pure functions of a moment and a request.
 
+mod assertion;
 mod authority;
 mod authorize;
+mod awaited;
+mod ciba;
 mod client_auth;
 mod cors;
 mod detailed;
+mod exchange;
 mod fapi;
 mod faults;
 mod generic;
@@ -19,6 +23,7 @@ mod sender;
 mod socios;
 mod token;
 mod token_management;
+mod trust;
 mod usertesting;
 mod uservoice;
 pub(crate) mod wire;
@@ -34,6 +39,7 @@ use authority::Authority;
 use rules::Rules;
 use wire::{Ask, Reply};
 
+pub use ciba::BackchannelDelivery;
 pub use fapi::DpopNonces;
 pub use faults::{Delivery, Fault};
 pub use id_token::IdTokenFlaw;
@@ -67,12 +73,19 @@ impl Twin {
     /// - `/authorize`, which approves at once, and answers in the query or by `form_post`, naming the
     ///   issuer (RFC 9207);
     /// - `/token`: authorization code, refresh token (rotated; reuse revokes the family, unless
-    ///   [`set_rotation`](Self::set_rotation) says otherwise), client credentials, password (see [`resource_owner`](Self::resource_owner)), device code, and
-    ///   token exchange of access tokens;
+    ///   [`set_rotation`](Self::set_rotation) says otherwise), client credentials, password (see [`resource_owner`](Self::resource_owner)), device code,
+    ///   backchannel request, token exchange, and JWTs: of who has a key here
+    ///   ([`register_assertion_key`](Self::register_assertion_key)), and of identity providers
+    ///   ([`trust_identity_provider`](Self::trust_identity_provider)), each once;
+    /// - tokens are exchanged as their subject or with an actor, whom introspection tells, and for identity assertions
+    ///   to the servers that it is told of ([`vouch_to`](Self::vouch_to));
     /// - `/userinfo`, for tokens of the scope `openid`; `/logout`, which sends the person back to any page at the
     ///   origin of a redirect URI;
     /// - `/revoke`, `/introspect`, `/device_authorization`; a `GET` of `verification_uri_complete`
     ///   is the user's approval;
+    /// - `/backchannel_authentication`, for the person called `alice` or `alice@twin.example`; a `GET` of
+    ///   `/authentication_device` is their approval of the request that waits, which may be named by its
+    ///   `binding_message`; see [`set_backchannel_delivery`](Self::set_backchannel_delivery);
     /// - `GET /api/echo` (scope `read`) and `POST /api/echo` (scope `write`), with RFC 6750
     ///   challenges.
     ///
@@ -230,7 +243,7 @@ impl Twin {
         self.faults.clear();
     }
 
-    /// Lets the user say no to the next authorization request or device.
+    /// Lets the user say no to the next authorization request, device or backchannel request.
     pub fn deny_next(&mut self) {
         self.authority.deny_next = true;
     }
@@ -335,6 +348,8 @@ impl Twin {
             (&paths.introspect, Place::Introspect),
             (&paths.device_authorization, Place::DeviceAuthorization),
             (&paths.device_page, Place::DevicePage),
+            (&paths.backchannel, Place::Backchannel),
+            (&paths.backchannel_page, Place::BackchannelPage),
             (&paths.keys, Place::Keys),
             (&paths.userinfo, Place::Userinfo),
             (&paths.logout, Place::Logout),
@@ -423,9 +438,11 @@ impl Twin {
             Place::DeviceAuthorization => {
                 token_management::device_authorization(authority, at, ask, &self.base)
             }
+            Place::Backchannel => ciba::authenticate(authority, at, ask),
             Place::Api => (authority.rules.api)(authority, at, ask),
             _ if !is_get => wire::method_not_allowed("GET"),
             Place::DevicePage => authorize::approve_device(authority, at, ask),
+            Place::BackchannelPage => ciba::page(authority, at, ask),
             Place::Metadata => wire::json(200, &authority.rules.metadata.1),
             Place::Keys if authority.rules.reply.id_token => {
                 wire::json(200, &id_token::keys(authority))
@@ -456,6 +473,8 @@ enum Place {
     Introspect,
     DeviceAuthorization,
     DevicePage,
+    Backchannel,
+    BackchannelPage,
     Metadata,
     Keys,
     Userinfo,

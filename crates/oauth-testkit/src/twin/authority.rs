@@ -9,11 +9,14 @@ use oauth_core::moment::UnixTime;
 use serde_json::{Value, json};
 use sha2::{Digest as _, Sha256};
 
+use super::awaited::Awaited;
+use super::ciba::Backchannel;
 use super::id_token;
 use super::request_log::Counters;
 use super::request_object::Pushed;
 use super::rules::{Rotation, Rules};
 use super::sender::Binding;
+use super::trust::Trust;
 use super::wire::Ask;
 
 pub(super) struct Authority {
@@ -24,6 +27,8 @@ pub(super) struct Authority {
     pub(super) codes: HashMap<String, Code>,
     pub(super) refresh: HashMap<String, Refresh>,
     pub(super) devices: HashMap<String, Device>,
+    pub(super) backchannel: Backchannel,
+    pub(super) trust: Trust,
     access: HashMap<String, Access>,
     windows: HashMap<String, Window>,
     salt: String,
@@ -55,8 +60,10 @@ pub(super) struct Grant {
     pub(super) auth_time: Option<UnixTime>,
     /// Permissions in detail (RFC 9396): an array, or null.
     pub(super) details: Value,
-    /// Where the tokens are for (RFC 8707); empty for anywhere.
+    /// Where the tokens are for (RFC 8707, and audiences of RFC 8693); empty for anywhere.
     pub(super) resources: Vec<String>,
+    /// Who acts for the subject (RFC 8693 section 4.1): an `act` claim, or null.
+    pub(super) actor: Value,
 }
 
 pub(super) struct Code {
@@ -94,20 +101,8 @@ impl Refresh {
 }
 
 pub(super) struct Device {
-    pub(super) grant: Grant,
     pub(super) user_code: String,
-    pub(super) approval: Approval,
-    pub(super) expires: UnixTime,
-    pub(super) interval: u64,
-    pub(super) polled: Option<UnixTime>,
-}
-
-#[derive(Clone, Copy, PartialEq, Eq)]
-pub(super) enum Approval {
-    Pending,
-    Approved,
-    Denied,
-    Spent,
+    pub(super) awaited: Awaited,
 }
 
 struct Access {
@@ -134,6 +129,8 @@ impl Authority {
             codes: HashMap::new(),
             refresh: HashMap::new(),
             devices: HashMap::new(),
+            backchannel: Backchannel::default(),
+            trust: Trust::default(),
             access: HashMap::new(),
             windows: HashMap::new(),
             minted: 0,

@@ -11,6 +11,9 @@ use super::gzip;
 use super::id_token::IdTokenFlaw;
 use super::wire::{self, Reply};
 
+/// A type of token that no twin issues (RFC 8693 section 3).
+const JWT: &str = "urn:ietf:params:oauth:token-type:jwt";
+
 /// One thing that goes wrong with one reply.
 ///
 /// As JSON, a fault is an object with its [`name`](Fault::name) and, if wanted, its values:
@@ -108,6 +111,13 @@ pub enum Fault {
     BearerTokenType,
     /// The request is carried out; the scheme of its challenge is written in the other case. It waits for one.
     ChallengeCase,
+    /// A device code or backchannel request that has ended before its time. It waits for somebody who asks while the
+    /// person has not answered.
+    ExpiredToken,
+    /// Whoever asks while the person has not answered is asked to go slower. It waits for that.
+    SlowDown,
+    /// The request is carried out; another type of token is named than was issued. It waits for an exchange.
+    IssuedTokenType,
 }
 
 /// How a reply is to be delivered, for faults that a reply cannot say of itself.
@@ -148,6 +158,9 @@ impl Fault {
         "token_type_case",
         "bearer_token_type",
         "challenge_case",
+        "expired_token",
+        "slow_down",
+        "issued_token_type",
     ];
 
     /// The fault's name, the same in every language.
@@ -176,6 +189,9 @@ impl Fault {
             Self::TokenTypeCase => "token_type_case",
             Self::BearerTokenType => "bearer_token_type",
             Self::ChallengeCase => "challenge_case",
+            Self::ExpiredToken => "expired_token",
+            Self::SlowDown => "slow_down",
+            Self::IssuedTokenType => "issued_token_type",
         }
     }
 
@@ -248,6 +264,8 @@ impl Fault {
                 changed(reply, "token_type", other_case).is_some()
             }
             Self::ChallengeCase => reply.headers().contains_key(WWW_AUTHENTICATE),
+            Self::ExpiredToken | Self::SlowDown => is_pending(reply),
+            Self::IssuedTokenType => changed(reply, "issued_token_type", other_case).is_some(),
             _ => true,
         }
     }
@@ -279,6 +297,9 @@ impl Fault {
             }
             Self::WrongIssuerInMetadata => replace(reply, "issuer", |iss| format!("{iss}1")),
             Self::TokenTypeCase => replace(reply, "token_type", other_case),
+            Self::ExpiredToken => replace(reply, "error", |_| "expired_token".to_owned()),
+            Self::SlowDown => replace(reply, "error", |_| "slow_down".to_owned()),
+            Self::IssuedTokenType => replace(reply, "issued_token_type", |_| JWT.to_owned()),
             Self::BearerTokenType => replace(reply, "token_type", |_| "Bearer".to_owned()),
             Self::ChallengeCase => {
                 let field = reply.headers().get(WWW_AUTHENTICATE);
@@ -297,6 +318,12 @@ impl Fault {
             _ => {}
         }
     }
+}
+
+/// Whether the person has not answered yet.
+fn is_pending(reply: &Reply) -> bool {
+    let value: Option<serde_json::Value> = serde_json::from_slice(reply.body()).ok();
+    value.is_some_and(|value| value["error"] == "authorization_pending")
 }
 
 /// `DPoP` as `dpOp`.
