@@ -9,6 +9,7 @@
 //! | `GET /_twin/counters` | the [`Counters`](crate::twin::Counters) |
 //! | `POST /_twin/fault` | injects `{"name":"status","status":503}`; see [`Fault`] |
 //! | `POST /_twin/advance` | moves the clock by `{"seconds":n}` |
+//! | `POST /_twin/polling_interval` | clients that wait for a person ask every `{"seconds":n}` |
 //! | `POST /_twin/rate_limit` | allows `{"requests":n,"seconds":s}` API calls to a token |
 //! | `POST /_twin/register` | registers `{"redirect_uri":"…"}` as well |
 //! | `POST /_twin/dpop_nonces` | makes the nonces told so far worthless; `{"nonces":"unasked"}`, `kept` or `once` says what is wanted of the next (FAPI) |

@@ -248,6 +248,12 @@ impl Twin {
         self.authority.deny_next = true;
     }
 
+    /// How many seconds lie between two questions of a client that waits for a person (`interval`), for device codes
+    /// and backchannel requests from now on.
+    pub fn set_polling_interval(&mut self, seconds: u64) {
+        self.authority.interval = seconds;
+    }
+
     /// Every request seen, in order.
     pub fn log(&self) -> &[Entry] {
         &self.log

@@ -192,6 +192,7 @@ fn the_control_routes_of_grants_without_a_browser() {
     }
     let ping = r#"{"delivery":"ping","endpoint":"https://client.test/ping"}"#;
     assert_eq!(steer(&served, "backchannel_delivery", ping), 200);
+    assert_eq!(steer(&served, "polling_interval", r#"{"seconds":1}"#), 200);
 
     let client = get(&served, "/_twin/client").1;
     let form = pairs(&[
@@ -207,7 +208,7 @@ fn the_control_routes_of_grants_without_a_browser() {
     let head = "POST /backchannel_authentication HTTP/1.1\r\ncontent-type: application/x-www-form-urlencoded";
     let (status, begun) = send(&served, head, &form).unwrap();
     let begun: Value = serde_json::from_str(&begun).unwrap();
-    assert_eq!(status, 200);
+    assert_eq!((status, &begun["interval"]), (200, &json!(1)));
     assert_eq!(get(&served, "/authentication_device").0, 200);
     let told = send(&served, "POST /_twin/notifications HTTP/1.1", "")
         .unwrap()

@@ -35,6 +35,11 @@ struct Advance {
 }
 
 #[derive(Deserialize)]
+struct Interval {
+    seconds: u64,
+}
+
+#[derive(Deserialize)]
 struct RateLimit {
     requests: u32,
     seconds: u64,
@@ -128,6 +133,11 @@ fn respond(
         (&Method::POST, "advance") => {
             let by: Advance = serde_json::from_slice(body).map_err(bad)?;
             state.ahead = state.ahead.saturating_add(Duration::from_secs(by.seconds));
+            Ok(json!({}))
+        }
+        (&Method::POST, "polling_interval") => {
+            let interval: Interval = serde_json::from_slice(body).map_err(bad)?;
+            twin.set_polling_interval(interval.seconds);
             Ok(json!({}))
         }
         (&Method::POST, "rate_limit") => {

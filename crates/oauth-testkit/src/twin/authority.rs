@@ -9,7 +9,7 @@ use oauth_core::moment::UnixTime;
 use serde_json::{Value, json};
 use sha2::{Digest as _, Sha256};
 
-use super::awaited::Awaited;
+use super::awaited::{Awaited, INTERVAL};
 use super::ciba::Backchannel;
 use super::id_token;
 use super::request_log::Counters;
@@ -28,6 +28,8 @@ pub(super) struct Authority {
     pub(super) refresh: HashMap<String, Refresh>,
     pub(super) devices: HashMap<String, Device>,
     pub(super) backchannel: Backchannel,
+    /// How many seconds lie between two questions of a client that waits for a person.
+    pub(super) interval: u64,
     pub(super) trust: Trust,
     access: HashMap<String, Access>,
     windows: HashMap<String, Window>,
@@ -130,6 +132,7 @@ impl Authority {
             refresh: HashMap::new(),
             devices: HashMap::new(),
             backchannel: Backchannel::default(),
+            interval: INTERVAL,
             trust: Trust::default(),
             access: HashMap::new(),
             windows: HashMap::new(),

@@ -8,7 +8,7 @@ use super::authority::{Grant, plus};
 
 type Refusal = (&'static str, &'static str);
 
-/// How many seconds lie between two questions, at first.
+/// How many seconds lie between two questions, unless somebody says otherwise.
 pub(super) const INTERVAL: u64 = 5;
 /// What a question too early adds to that.
 const SLOWER: u64 = 5;
@@ -31,13 +31,13 @@ pub(super) enum Approval {
 }
 
 impl Awaited {
-    /// It waits for so many seconds.
-    pub(super) fn new(at: UnixTime, grant: Grant, lifetime: u64) -> Self {
+    /// It waits for so many seconds, and is asked for at this interval.
+    pub(super) fn new(at: UnixTime, grant: Grant, lifetime: u64, interval: u64) -> Self {
         Self {
             grant,
             approval: Approval::Pending,
             expires: plus(at, lifetime),
-            interval: INTERVAL,
+            interval,
             asked: None,
         }
     }

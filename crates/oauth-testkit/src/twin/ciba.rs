@@ -11,7 +11,7 @@ use serde_json::{Value, json};
 use super::Twin;
 use super::authority::{Authority, Grant};
 use super::authorize::SUBJECT;
-use super::awaited::{Approval, Awaited, INTERVAL};
+use super::awaited::{Approval, Awaited};
 use super::client_auth::Client;
 use super::id_token;
 use super::token::{USERNAME, well_formed};
@@ -173,11 +173,11 @@ fn begin(
     let mut reply = json!({ "auth_req_id": id, "expires_in": lifetime });
     // "Only with Poll and Ping" (section 7.3)
     if !matches!(authority.backchannel.delivery, BackchannelDelivery::Push(_)) {
-        reply["interval"] = INTERVAL.into();
+        reply["interval"] = authority.interval.into();
     }
     authority.backchannel.requests.push(Request {
         id,
-        awaited: Awaited::new(at, grant, lifetime),
+        awaited: Awaited::new(at, grant, lifetime, authority.interval),
         binding_message: binding_message.map(str::to_owned),
         notification_token: notification_token.map(str::to_owned),
     });

@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 
 use super::authority::{Authority, Device, Grant, Refresh};
 use super::authorize::SUBJECT;
-use super::awaited::{Awaited, INTERVAL};
+use super::awaited::Awaited;
 use super::sender::Binding;
 use super::token::{DEVICE_CODE, well_formed};
 use super::wire::{self, Ask, Reply};
@@ -147,7 +147,7 @@ pub(super) fn device_authorization(
         "verification_uri": page,
         "verification_uri_complete": format!("{page}?user_code={user_code}"),
         "expires_in": LIFETIME,
-        "interval": INTERVAL,
+        "interval": authority.interval,
     });
     let subject = Some(SUBJECT.to_owned());
     let grant = Grant {
@@ -159,7 +159,7 @@ pub(super) fn device_authorization(
     };
     let device = Device {
         user_code,
-        awaited: Awaited::new(at, grant, LIFETIME),
+        awaited: Awaited::new(at, grant, LIFETIME, authority.interval),
     };
     authority.devices.insert(device_code, device);
     wire::unstored(200, &reply)
