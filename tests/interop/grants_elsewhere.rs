@@ -13,7 +13,10 @@ use oauth_core::flow::backchannel::AwaitedRequest;
 use oauth_core::flow::poll::Pace;
 use oauth_core::flow::redeem::Login;
 use oauth_core::grant::TokenRequest;
-use oauth_core::{Client, Error, Scope, Secret};
+use oauth_core::jose::Alg;
+use oauth_core::request_signing::RequestSigning;
+use oauth_core::{Client, ClientAuth, ClientId, Error, Scope, Secret};
+use oauth_crypto::{ClientKeys, PrivateKey};
 use oauth_reqwest::blocking::Driver;
 use reqwest::blocking::Client as Browser;
 
@@ -226,4 +229,25 @@ fn a_client_that_is_notified_sends_a_token() {
     let client = server.client(&driver, "ciba-ping").expect("a client");
     let refused = driver.run(client.authenticate_backchannel(ask(Delivery::Poll)));
     assert_eq!(code(refused), "denied.invalid_request");
+}
+
+#[test]
+fn a_request_to_ask_a_person_is_signed() -> Result<(), Error> {
+    let (server, driver) = (OidcProvider::fapi(), driver());
+    let found = server.discovered(&driver)?;
+    let pem = server.private_key("backchannel");
+    let keys = ClientKeys::read([pem]).expect("keys");
+    let assertion = keys.client_assertion(&found, Some(Alg::Es256));
+    let auth = ClientAuth::assertion(assertion.expect("an assertion"));
+    let plain = Client::new(found, ClientId::new("backchannel"), auth)?;
+    // This client has said that it signs, and is held to that.
+    let refused = driver.run(plain.authenticate_backchannel(ask(Delivery::Poll)));
+    assert_eq!(code(refused), "denied.invalid_request");
+    let key = PrivateKey::from_jwk(pem, Alg::Es256).expect("a key");
+    let client = plain.with_request_signing(RequestSigning::new(key.signing_key("theirs")));
+    let request = begun(&driver, &client, Delivery::Poll);
+    answer(&server, "yes");
+    let login = client.backchannel_login(request.auth_req_id, scope(), None);
+    is_signed_in(driver.run(login));
+    Ok(())
 }

@@ -5,7 +5,7 @@ import { errors } from 'oidc-provider'
 /** The person that can be asked, and what they are called. */
 const person = 'somebody'
 const device = 'urn:ietf:params:oauth:grant-type:device_code'
-const ciba = 'urn:openid:params:grant-type:ciba'
+export const ciba = 'urn:openid:params:grant-type:ciba'
 
 // This server registers no other URIs than those of TLS.
 const registeredUri = 'https://client.example/notified'
@@ -50,8 +50,16 @@ export const elsewhereFeatures = {
   },
 }
 
+/** `POST /_answer/yes` or `/_answer/no`: the person's answer, replied to by the message that their device has shown. */
+export function answerElsewhere(provider, request, response) {
+  answer(provider, request.url.split('/').at(-1)).then(
+    (message) => response.writeHead(200).end(message),
+    (error) => response.writeHead(500).end(String(error)),
+  )
+}
+
 /** The person looks at their device, and answers the request that has waited longest: its binding message. */
-export async function answer(provider, verdict) {
+async function answer(provider, verdict) {
   const request = waiting.shift()
   if (verdict === 'no') {
     await provider.backchannelResult(request, new errors.AccessDenied('the person said no'))

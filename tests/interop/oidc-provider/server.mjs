@@ -23,7 +23,7 @@ import { X509Certificate, randomBytes } from 'node:crypto'
 import { createServer } from 'node:http'
 import { createServer as createTlsServer } from 'node:https'
 import Provider from 'oidc-provider'
-import { answer, elsewhereClients, elsewhereFeatures, reaching } from './elsewhere.mjs'
+import { answerElsewhere, elsewhereClients, elsewhereFeatures, reaching } from './elsewhere.mjs'
 import { keyPair } from './keys.mjs'
 import { api, fetchAnywhere, identityAlgs, identityClients, identityFeatures } from './identity.mjs'
 
@@ -212,10 +212,7 @@ function onRequest(request, response) {
     current = provide(current.generation + 1)
     response.writeHead(204).end()
   } else if (request.url.startsWith('/_answer/') && request.method === 'POST') {
-    answer(current.provider, request.url.split('/').at(-1)).then(
-      (message) => response.writeHead(200).end(message),
-      (error) => response.writeHead(500).end(String(error)),
-    )
+    answerElsewhere(current.provider, request, response)
   } else if (request.url.startsWith('/interaction/')) {
     agree(request, response).catch((error) => response.writeHead(500).end(String(error)))
   } else {
