@@ -1,10 +1,13 @@
 //! Tokens of `django-oauth-toolkit`: clients' and people's, renewed, looked at and revoked.
 
+use std::thread;
+
 use oauth_core::endpoint::device_authorization::DeviceAuthorization;
 use oauth_core::endpoint::introspection::{Introspection, TokenState};
 use oauth_core::endpoint::revocation::Revocation;
 use oauth_core::flow::discovery::Prefer;
-use oauth_core::grant::Extension;
+use oauth_core::flow::poll::Pace;
+use oauth_core::grant::DeviceCode;
 use oauth_core::issuer::RedirectUri;
 use oauth_core::quirk::Quirk;
 use oauth_core::server::EndpointKind;
@@ -239,18 +242,24 @@ fn a_device_is_let_in_by_its_person() {
     let told = told.expect("a code");
     assert_eq!(told.interval, 5);
     assert!(told.verification_uri.as_str().starts_with(server.issuer()));
-    let poll = || {
-        let grant = Extension::new("urn:ietf:params:oauth:grant-type:device_code");
-        let grant = grant.expect("a grant");
-        let grant = grant.parameter("device_code", told.device_code.clone());
-        driver.run(client.token(grant.expect("a grant"), Scope::none()))
+    let grant = || DeviceCode::new(told.device_code.clone());
+    let early = driver.run(client.sign_in(grant(), scope("read"), None));
+    assert_eq!(code(early), "denied.authorization_pending");
+    let pace = Pace {
+        interval: told.interval,
+        expires_at: told.expires_at,
     };
-    assert_eq!(code(poll()), "denied.authorization_pending");
-    let answers = [("user_code", told.user_code.as_str())];
-    let page = server.person();
-    let page = page.visit_with(told.verification_uri.as_str(), &answers);
-    let page = page.expect_err("a page without a form");
-    assert!(page.contains("Authorized"), "{page}");
-    let tokens = poll().expect("tokens");
+    let login = thread::scope(|threads| {
+        let waits =
+            threads.spawn(|| driver.run(client.sign_in(grant(), scope("read"), Some(pace))));
+        let answers = [("user_code", told.user_code.as_str())];
+        let page = server.person();
+        let page = page.visit_with(told.verification_uri.as_str(), &answers);
+        let page = page.expect_err("a page without a form");
+        assert!(page.contains("Authorized"), "{page}");
+        waits.join().expect("an end")
+    });
+    let tokens = login.expect("tokens").tokens;
+    assert_eq!(tokens.scope, scope("read"));
     assert!(tokens.refresh_token.is_some());
 }

@@ -1,9 +1,5 @@
 //! The end of a session at `oidc-provider`: asked for by the person, and told to the client.
 
-use std::io::{BufRead as _, BufReader, Read as _, Write as _};
-use std::net::TcpListener;
-use std::sync::mpsc::{Receiver, channel};
-use std::thread;
 use std::time::Duration;
 
 use oauth_core::Secret;
@@ -16,6 +12,7 @@ use reqwest::blocking::{Client as Browser, Response};
 
 use crate::browser::{browser, home, sign_in};
 use crate::encryption::encryption;
+use crate::mailbox::mailbox;
 use crate::oidc_provider::{OidcProvider, driver};
 
 const HOME: &str = "http://127.0.0.1/signed-out";
@@ -38,36 +35,6 @@ fn sign_out(browser: &Browser, url: &str) -> Response {
     let post = browser.post(action).body(form);
     let post = post.header("content-type", "application/x-www-form-urlencoded");
     post.send().expect("an answer")
-}
-
-/// An HTTP server that takes what is posted to it: its URL, and the bodies.
-fn mailbox() -> (String, Receiver<String>) {
-    let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
-    let url = format!("http://{}/logout", listener.local_addr().expect("a port"));
-    let (sender, receiver) = channel();
-    thread::spawn(move || {
-        for stream in listener.incoming().map_while(Result::ok) {
-            let mut reader = BufReader::new(stream);
-            let mut length = 0;
-            for line in reader.by_ref().lines().map_while(Result::ok) {
-                let line = line.to_ascii_lowercase();
-                if let Some(text) = line.strip_prefix("content-length:") {
-                    length = text.trim().parse().expect("a length");
-                }
-                if line.is_empty() {
-                    break;
-                }
-            }
-            let mut body = String::new();
-            let read = reader.by_ref().take(length).read_to_string(&mut body);
-            let answer = "HTTP/1.1 200 OK\r\nContent-Length: 0\r\nConnection: close\r\n\r\n";
-            let answered = reader.get_mut().write_all(answer.as_bytes());
-            if read.and(answered).is_err() || sender.send(body).is_err() {
-                break;
-            }
-        }
-    });
-    (url, receiver)
 }
 
 fn logout_token(body: &str) -> Secret<String> {
@@ -123,7 +90,7 @@ fn a_place_that_is_not_registered_is_no_way_home() {
 
 #[test]
 fn a_logout_token_arrives_and_is_taken_once() {
-    let (address, mailbox) = mailbox();
+    let (address, mailbox) = mailbox("/logout", "200 OK");
     let server = OidcProvider::start_with(&[("BACKCHANNEL_LOGOUT_URI", &address)]);
     let driver = driver();
     let agreed = encryption(&server, "logout-encrypted", JweAlg::EcdhEs, Enc::A256Gcm);
@@ -141,7 +108,7 @@ fn a_logout_token_arrives_and_is_taken_once() {
         let url = client.end_session_url(&request).expect("an endpoint");
         assert_eq!(sign_out(&browser, url.as_str()).status(), 200, "{which}");
 
-        let body = mailbox.recv_timeout(PATIENCE).expect("a logout token");
+        let body = mailbox.recv_timeout(PATIENCE).expect("a logout token").body;
         let verify = |checks| driver.run(client.verify_logout_token(logout_token(&body), checks));
         let ended = verify(LogoutTokenChecks::default());
         let ended = ended.unwrap_or_else(|error| panic!("{which}: {error}"));

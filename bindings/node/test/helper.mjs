@@ -40,7 +40,7 @@ function example(name) {
 /** The UserTesting twin behind TLS: `{ base, mutual, ca, certificate, key, client_id, client_secret }`. */
 export const tls = () => example('tls')
 
-/** The base of each of the five twins. */
+/** The twins, by their names. */
 export async function twins() {
   const bases = await example('twins')
   return Object.fromEntries(Object.entries(bases).map(([name, base]) => [name.replace('_', '-'), new Twin(base)]))
@@ -95,6 +95,16 @@ export class Twin {
   expire() { return this.#control('expire', {}) }
   deny() { return this.#control('deny', {}) }
   rateLimit(requests, seconds) { return this.#control('rate_limit', { requests, seconds }) }
+  pollingInterval(seconds) { return this.#control('polling_interval', { seconds }) }
+  backchannelDelivery(delivery, endpoint) { return this.#control('backchannel_delivery', { delivery, endpoint }) }
+  /** What would have been posted to the client. */
+  notifications() { return this.#control('notifications', {}) }
+  registerAssertionKey(issuer, jwk) { return this.#control('register_assertion_key', { issuer, jwk }) }
+  vouchTo(issuer, clientId) { return this.#control('vouch_to', { issuer, client_id: clientId }) }
+  async trustIdentityProvider(issuer) {
+    const jwks = await (await fetch(`${issuer}/jwks`)).json()
+    return this.#control('trust_identity_provider', { issuer, jwks })
+  }
   /** A token as a person makes it in the provider's console. */
   async consoleToken() { return (await this.#control('console_token', {})).access_token }
 

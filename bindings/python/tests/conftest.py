@@ -86,6 +86,34 @@ class Twin:
     def deny(self) -> None:
         self._ask("deny", {})
 
+    def advance(self, seconds: int) -> None:
+        self._ask("advance", {"seconds": seconds})
+
+    def polling_interval(self, seconds: int) -> None:
+        self._ask("polling_interval", {"seconds": seconds})
+
+    def backchannel_delivery(self, delivery: str, endpoint: str) -> None:
+        self._ask("backchannel_delivery", {"delivery": delivery, "endpoint": endpoint})
+
+    def notifications(self) -> list[dict[str, str]]:
+        """What would have been posted to the client."""
+        return list(self._ask("notifications", {}))
+
+    def register_assertion_key(self, issuer: str, jwk: dict[str, str]) -> None:
+        self._ask("register_assertion_key", {"issuer": issuer, "jwk": jwk})
+
+    def trust_identity_provider(self, issuer: str) -> None:
+        with urllib.request.urlopen(f"{issuer}/jwks") as reply:
+            self._ask("trust_identity_provider", {"issuer": issuer, "jwks": json.load(reply)})
+
+    def vouch_to(self, issuer: str, client_id: str) -> None:
+        self._ask("vouch_to", {"issuer": issuer, "client_id": client_id})
+
+    def signed_in(self, client: oauth_core.Client) -> oauth_core.Tokens:
+        """The tokens of a person who signs in to this client."""
+        flow = client.authorize(redirect_uri=CALLBACK, scope="openid read")
+        return client.redeem(flow, approve(flow.url))
+
     def entry(self, path: str) -> dict[str, Any]:
         """The last request to this path, its parameters as dictionaries."""
         entry = next(entry for entry in reversed(self.log) if entry["path"] == path)

@@ -353,7 +353,8 @@ impl Field for UnixTime {
     fn read(arg: Arg) -> Result<Self, Unfit> {
         match arg {
             Arg::Time(time) => Ok(time),
-            number @ Arg::Number(_) => u64::read(number).map(Self::from_secs),
+            // Clocks of hosts tell parts of seconds, which begin at the whole one.
+            Arg::Number(seconds) => u64::read(Arg::Number(seconds.floor())).map(Self::from_secs),
             other => Err(Unfit::Kind(other.kind())),
         }
     }

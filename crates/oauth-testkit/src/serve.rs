@@ -9,6 +9,7 @@
 //! | `GET /_twin/counters` | the [`Counters`](crate::twin::Counters) |
 //! | `POST /_twin/fault` | injects `{"name":"status","status":503}`; see [`Fault`] |
 //! | `POST /_twin/advance` | moves the clock by `{"seconds":n}` |
+//! | `POST /_twin/polling_interval` | clients that wait for a person ask every `{"seconds":n}` |
 //! | `POST /_twin/rate_limit` | allows `{"requests":n,"seconds":s}` API calls to a token |
 //! | `POST /_twin/register` | registers `{"redirect_uri":"…"}` as well |
 //! | `POST /_twin/initial_access_token` | lets nobody register a client but whoever has `{"token":"…"}`; without one, everybody |
@@ -16,6 +17,11 @@
 //! | `POST /_twin/dpop_nonces` | makes the nonces told so far worthless; `{"nonces":"unasked"}`, `kept` or `once` says what is wanted of the next (FAPI) |
 //! | `POST /_twin/require_signed_requests` | takes no other authorization requests (FAPI) |
 //! | `POST /_twin/allow_unpushed_requests` | takes authorization requests through the browser, too (FAPI) |
+//! | `POST /_twin/register_assertion_key` | takes the assertions of `{"issuer":"…","jwk":{…}}` |
+//! | `POST /_twin/trust_identity_provider` | takes the identity assertions of `{"issuer":"…","jwks":{…}}` |
+//! | `POST /_twin/vouch_to` | makes identity assertions for the server `{"issuer":"…","client_id":"…"}`, and the client there |
+//! | `POST /_twin/backchannel_delivery` | tells clients of answers as `{"delivery":"ping","endpoint":"…"}`, `push`, or `poll` |
+//! | `POST /_twin/notifications` | what would have been posted to them since: `endpoint`, `authorization`, `body` of each |
 //! | `POST /_twin/console_token` | makes an access token by hand, answered as `access_token` |
 //! | `POST /_twin/expire` | ends every access token |
 //! | `POST /_twin/deny` | the user says no next time |

@@ -1,10 +1,14 @@
 //! Authorization servers, and the APIs behind them, as pure functions of a moment and a request.
 
+mod assertion;
 mod authority;
 mod authorize;
+mod awaited;
+mod ciba;
 mod client_auth;
 mod cors;
 mod detailed;
+mod exchange;
 mod fapi;
 mod faults;
 mod generic;
@@ -12,6 +16,7 @@ pub(crate) mod gzip;
 mod id_token;
 mod jwt;
 mod logout_token;
+mod place;
 mod registration;
 mod request_log;
 mod request_object;
@@ -20,6 +25,7 @@ mod sender;
 mod socios;
 mod token;
 mod token_management;
+mod trust;
 mod usertesting;
 mod uservoice;
 pub(crate) mod wire;
@@ -35,10 +41,12 @@ use authority::Authority;
 use rules::Rules;
 use wire::{Ask, Reply};
 
+pub use ciba::BackchannelDelivery;
 pub use fapi::DpopNonces;
 pub use faults::{Delivery, Fault};
 pub use id_token::IdTokenFlaw;
 pub use logout_token::LogoutTokenFlaw;
+use place::Place;
 pub use request_log::{Counters, Entry};
 pub use rules::Rotation;
 
@@ -68,8 +76,12 @@ impl Twin {
     /// - `/authorize`, which approves at once, and answers in the query or by `form_post`, naming the
     ///   issuer (RFC 9207);
     /// - `/token`: authorization code, refresh token (rotated; reuse revokes the family, unless
-    ///   [`set_rotation`](Self::set_rotation) says otherwise), client credentials, password (see [`resource_owner`](Self::resource_owner)), device code, and
-    ///   token exchange of access tokens;
+    ///   [`set_rotation`](Self::set_rotation) says otherwise), client credentials, password (see [`resource_owner`](Self::resource_owner)), device code,
+    ///   backchannel request, token exchange, and JWTs: of who has a key here
+    ///   ([`register_assertion_key`](Self::register_assertion_key)), and of identity providers
+    ///   ([`trust_identity_provider`](Self::trust_identity_provider)), each once;
+    /// - tokens are exchanged as their subject or with an actor, whom introspection tells, and for identity assertions
+    ///   to the servers that it is told of ([`vouch_to`](Self::vouch_to));
     /// - `/userinfo`, for tokens of the scope `openid`; `/logout`, which sends the person back to any page at the
     ///   origin of a redirect URI;
     /// - `/register` (RFC 7591), for everybody or with an initial access token
@@ -77,6 +89,9 @@ impl Twin {
     ///   replaces the registration access token each time;
     /// - `/revoke`, `/introspect`, `/device_authorization`; a `GET` of `verification_uri_complete`
     ///   is the user's approval;
+    /// - `/backchannel_authentication`, for the person called `alice` or `alice@twin.example`; a `GET` of
+    ///   `/authentication_device` is their approval of the request that waits, which may be named by its
+    ///   `binding_message`; see [`set_backchannel_delivery`](Self::set_backchannel_delivery);
     /// - `GET /api/echo` (scope `read`) and `POST /api/echo` (scope `write`), with RFC 6750
     ///   challenges, which name `/.well-known/oauth-protected-resource/api/echo`: its metadata (RFC 9728). Those of
     ///   the whole origin are at `/.well-known/oauth-protected-resource`.
@@ -235,9 +250,15 @@ impl Twin {
         self.faults.clear();
     }
 
-    /// Lets the user say no to the next authorization request or device.
+    /// Lets the user say no to the next authorization request, device or backchannel request.
     pub fn deny_next(&mut self) {
         self.authority.deny_next = true;
+    }
+
+    /// How many seconds lie between two questions of a client that waits for a person (`interval`), for device codes
+    /// and backchannel requests from now on.
+    pub fn set_polling_interval(&mut self, seconds: u64) {
+        self.authority.interval = seconds;
     }
 
     /// Every request seen, in order.
@@ -298,11 +319,6 @@ impl Twin {
         self.authority.rules.rate_window = seconds.max(1);
     }
 
-    /// How many seconds a device has to wait between two questions, instead of five.
-    pub fn set_device_interval(&mut self, seconds: u64) {
-        self.authority.device_interval = seconds;
-    }
-
     /// ID tokens are signed under another key from now on, and the key set holds that one alone.
     pub fn rotate_keys(&mut self) {
         let next = self.authority.mint(UnixTime::from_secs(0), "key");
@@ -351,6 +367,8 @@ impl Twin {
             (&paths.introspect, Place::Introspect),
             (&paths.device_authorization, Place::DeviceAuthorization),
             (&paths.device_page, Place::DevicePage),
+            (&paths.backchannel, Place::Backchannel),
+            (&paths.backchannel_page, Place::BackchannelPage),
             (&paths.keys, Place::Keys),
             (&paths.userinfo, Place::Userinfo),
             (&paths.logout, Place::Logout),
@@ -450,8 +468,10 @@ impl Twin {
                 registration::register(authority, at, ask)
             }
             Place::Registration => wire::method_not_allowed("POST"),
+            Place::Backchannel => ciba::authenticate(authority, at, ask),
             _ if !is_get => wire::method_not_allowed("GET"),
             Place::DevicePage => authorize::approve_device(authority, at, ask),
+            Place::BackchannelPage => ciba::page(authority, at, ask),
             Place::Metadata => wire::json(200, &authority.rules.metadata.1),
             Place::Keys if authority.rules.reply.id_token => {
                 wire::json(200, &id_token::keys(authority))
@@ -471,24 +491,4 @@ impl fmt::Debug for Twin {
             .field("counters", &self.counters())
             .finish_non_exhaustive()
     }
-}
-
-/// Which part of the twin a path belongs to.
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Place {
-    Authorize,
-    Token,
-    Revoke,
-    Introspect,
-    DeviceAuthorization,
-    DevicePage,
-    Metadata,
-    Keys,
-    Userinfo,
-    Logout,
-    Pushed,
-    Registration,
-    ClientConfiguration,
-    Api,
-    ResourceMetadata,
 }

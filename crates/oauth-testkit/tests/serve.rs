@@ -165,3 +165,61 @@ fn a_request_too_large_is_not_read() {
     assert!(reply.is_empty());
     assert!(served.with(|twin| twin.log().is_empty()));
 }
+
+#[test]
+fn the_control_routes_of_grants_without_a_browser() {
+    let served = Served::start(Twin::generic).unwrap();
+    let jwk = r#"{"kty":"EC","crv":"P-256","x":"f83OJ3D2xF1Bg8vub9tLe1gHMzV76e8Tus9uPHvRVEU","y":"x_FEzRu9m36HLN_tue659LNpXW6pCyStikYjKIWI5a0"}"#;
+    let key = |jwk: &str| format!(r#"{{"issuer":"robot","jwk":{jwk}}}"#);
+    assert_eq!(steer(&served, "register_assertion_key", &key(jwk)), 200);
+    assert_eq!(steer(&served, "register_assertion_key", &key("{}")), 400);
+    let keys = |jwk: &str| format!(r#"{{"issuer":"https://idp.test","jwks":{{"keys":[{jwk}]}}}}"#);
+    assert_eq!(steer(&served, "trust_identity_provider", &keys(jwk)), 200);
+    assert_eq!(steer(&served, "trust_identity_provider", &keys("1")), 400);
+    let audience = r#"{"issuer":"https://other.test","client_id":"us"}"#;
+    assert_eq!(steer(&served, "vouch_to", audience), 200);
+    assert_eq!(steer(&served, "vouch_to", "{}"), 400);
+    for wrong in [
+        r#"{"delivery":"ping"}"#,
+        r#"{"delivery":"ping","endpoint":"no way"}"#,
+        "{}",
+    ] {
+        assert_eq!(
+            steer(&served, "backchannel_delivery", wrong),
+            400,
+            "{wrong}"
+        );
+    }
+    let ping = r#"{"delivery":"ping","endpoint":"https://client.test/ping"}"#;
+    assert_eq!(steer(&served, "backchannel_delivery", ping), 200);
+    assert_eq!(steer(&served, "polling_interval", r#"{"seconds":1}"#), 200);
+
+    let client = get(&served, "/_twin/client").1;
+    let form = pairs(&[
+        ("scope", "openid"),
+        ("login_hint", "alice"),
+        (
+            "client_notification_token",
+            "a-token-of-the-client-with-many-bits",
+        ),
+        ("client_id", client["client_id"].as_str().unwrap()),
+        ("client_secret", client["client_secret"].as_str().unwrap()),
+    ]);
+    let head = "POST /backchannel_authentication HTTP/1.1\r\ncontent-type: application/x-www-form-urlencoded";
+    let (status, begun) = send(&served, head, &form).unwrap();
+    let begun: Value = serde_json::from_str(&begun).unwrap();
+    assert_eq!((status, &begun["interval"]), (200, &json!(1)));
+    assert_eq!(get(&served, "/authentication_device").0, 200);
+    let told = send(&served, "POST /_twin/notifications HTTP/1.1", "")
+        .unwrap()
+        .1;
+    let told: Value = serde_json::from_str(&told).unwrap();
+    assert_eq!(
+        told,
+        json!([{
+            "endpoint": "https://client.test/ping",
+            "authorization": "Bearer a-token-of-the-client-with-many-bits",
+            "body": json!({ "auth_req_id": begun["auth_req_id"] }).to_string(),
+        }])
+    );
+}

@@ -9,6 +9,7 @@
 import { randomBytes } from 'node:crypto'
 import { createServer } from 'node:http'
 import Provider from 'oidc-provider'
+import { answerElsewhere, ciba, elsewhereFeatures } from './elsewhere.mjs'
 import { keyPair } from './keys.mjs'
 
 const server = createServer()
@@ -83,6 +84,13 @@ const clients = {
     token_endpoint_auth_signing_alg: undefined,
     require_pushed_authorization_requests: true,
   },
+  // Its person is asked on a device of theirs, by requests that it signs (CIBA).
+  backchannel: {
+    ...keyed,
+    grant_types: [...keyed.grant_types, ciba],
+    backchannel_token_delivery_mode: 'poll',
+    backchannel_authentication_request_signing_alg: alg,
+  },
 }
 const registered = Object.entries(clients).map(([client_id, client]) => ({ client_id, ...client }))
 
@@ -106,6 +114,7 @@ const provider = new Provider(issuer, {
     dPoP: { enabled: true, nonceSecret: randomBytes(32), requireNonce: () => true },
     pushedAuthorizationRequests: { enabled: true },
     requestObjects: { enabled: true },
+    ciba: elsewhereFeatures.ciba,
     jwtResponseModes: { enabled: true },
     resourceIndicators: {
       enabled: true,
@@ -158,6 +167,8 @@ const answer = provider.callback()
 server.on('request', (request, response) => {
   if (request.url === '/_counters') {
     response.writeHead(200, { 'content-type': 'application/json' }).end(JSON.stringify(counters))
+  } else if (request.url.startsWith('/_answer/') && request.method === 'POST') {
+    answerElsewhere(provider, request, response)
   } else if (request.url.startsWith('/interaction/')) {
     agree(request, response).catch((error) => response.writeHead(500).end(String(error)))
   } else {

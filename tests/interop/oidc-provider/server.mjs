@@ -14,6 +14,8 @@
 //
 // Everybody may register a client, or, with INITIAL_ACCESS_TOKEN, whoever brings that; registration access tokens are
 // replaced with each update.
+// Clients whose people agree elsewhere are in elsewhere.mjs; BACKCHANNEL_NOTIFICATION_URI is where one of them hears
+// that somebody did. POST /_answer/yes or /_answer/no is the person's answer on their device.
 //
 // With DPOP_NONCES, proofs are taken with a nonce of the server alone (RFC 9449), at the token endpoint and at /me.
 //
@@ -23,6 +25,7 @@ import { X509Certificate, randomBytes } from 'node:crypto'
 import { createServer } from 'node:http'
 import { createServer as createTlsServer } from 'node:https'
 import Provider from 'oidc-provider'
+import { answerElsewhere, elsewhereClients, elsewhereFeatures, reaching } from './elsewhere.mjs'
 import { keyPair } from './keys.mjs'
 import { api, fetchAnywhere, identityAlgs, identityClients, identityFeatures } from './identity.mjs'
 
@@ -123,6 +126,7 @@ if (tls) {
   )
 }
 const identity = identityClients(theirs.rsa, process.env.BACKCHANNEL_LOGOUT_URI)
+const elsewhere = elsewhereClients(process.env.BACKCHANNEL_NOTIFICATION_URI)
 const algs = [...Object.keys(signers), 'HS256', 'HS384', 'HS512']
 
 const configuration = {
@@ -134,7 +138,7 @@ const configuration = {
   ...(tls ? { discovery: mutualTls.discovery } : {}),
   clients: [
     ...[...byKey, ...byCertificate].map(({ client_id, registered }) => ({ client_id, ...grants, ...registered })),
-    ...[...bySecret, ...identity].map(({ client_id, client_secret, registered }) => ({ client_id, client_secret, ...grants, ...registered })),
+    ...[...bySecret, ...identity, ...elsewhere].map(({ client_id, client_secret, registered }) => ({ client_id, client_secret, ...grants, ...registered })),
     ...rotated,
     { ...odd, ...grants, token_endpoint_auth_method: 'client_secret_basic' },
     { ...post, ...grants, token_endpoint_auth_method: 'client_secret_post' },
@@ -158,9 +162,10 @@ const configuration = {
       ? { dPoP: { enabled: true, nonceSecret: randomBytes(32), requireNonce: () => true } }
       : {}),
     ...identityFeatures,
+    ...elsewhereFeatures,
     ...(tls ? { mTLS: mutualTls.feature } : {}),
   },
-  fetch: fetchAnywhere,
+  fetch: reaching(process.env.BACKCHANNEL_NOTIFICATION_URI, fetchAnywhere),
   clientBasedCORS: (ctx, origin) => origin === process.env.PAGE_ORIGIN,
   pkce: { required: () => true },
   rotateRefreshToken: true,
@@ -210,6 +215,8 @@ function onRequest(request, response) {
   } else if (request.url === '/_rotate' && request.method === 'POST') {
     current = provide(current.generation + 1)
     response.writeHead(204).end()
+  } else if (request.url.startsWith('/_answer/') && request.method === 'POST') {
+    answerElsewhere(current.provider, request, response)
   } else if (request.url.startsWith('/interaction/')) {
     agree(request, response).catch((error) => response.writeHead(500).end(String(error)))
   } else {
@@ -218,7 +225,7 @@ function onRequest(request, response) {
 }
 server.on('request', onRequest)
 mutual?.on('request', onRequest)
-const others = Object.fromEntries([...byKey, ...bySecret, ...byCertificate, ...identity].map(({ registered: _, ...client }) => [client.client_id, client]))
+const others = Object.fromEntries([...byKey, ...bySecret, ...byCertificate, ...identity, ...elsewhere].map(({ registered: _, ...client }) => [client.client_id, client]))
 console.log(JSON.stringify({ issuer, clients: { basic: odd, post, native: open, ...others } }))
 process.stdin.resume()
 process.stdin.on('end', () => process.exit(0))

@@ -1,6 +1,6 @@
 // Compiled, never run: what the types allow, and what they refuse.
 import {
-  AccessToken, AccessTokenVerifier, Api, Client, Denied, FileStore, FixedToken, Flow, GrantSource, Keeper, Key, LogoutToken, Lost, Misuse, Network, OAuthError, PostgresStore, RedisStore, Sealed,
+  AccessToken, AccessTokenVerifier, Api, BackchannelRequest, Client, Denied, DeviceCode, FileStore, FixedToken, Flow, GrantSource, IdentityAssertion, Keeper, Key, LogoutToken, Lost, Misuse, Network, OAuthError, PostgresStore, RedisStore, Sealed,
   Server, Sessions, SqliteStore, TokenState, Tokens, Untrusted, assertionFunction, clientSecretJwt, discover, discovery, drain, fixedToken, keep, login, privateKeyJwt, provider, providerFile, providers, run,
 } from 'oauth-core'
 import type {
@@ -65,6 +65,21 @@ export async function use(signal: AbortSignal): Promise<void> {
   // @ts-expect-error arguments have names
   await client.introspect('t')
   await client.password({ username: 'u', password: 'p' })
+  const code: DeviceCode = await client.deviceAuthorization({ scope: 'openid', purpose: 'sign in' })
+  const { deviceCode, expiresAt, interval } = code
+  const page: string = code.verificationUriComplete ?? code.verificationUri
+  const elsewhere: Tokens = await client.deviceLogin({ deviceCode, expiresAt, interval, scope: 'openid' }, { signal })
+  // @ts-expect-error a code has an end
+  await client.deviceLogin({ deviceCode })
+  const request: BackchannelRequest = await client.backchannelAuthentication({ loginHint: 'ann', delivery: 'ping', scope: 'openid' })
+  // @ts-expect-error there is no such way
+  await client.backchannelAuthentication({ delivery: 'pong' })
+  const clientNotificationToken: string = request.clientNotificationToken ?? ''
+  await client.verifyPing({ authReqId: request.authReqId, clientNotificationToken, body: '{}' })
+  await client.tokenExchange({ subjectToken: page, subjectTokenType: 'access_token', audience: ['b'] }, { timeoutMs: 1 })
+  await client.jwtBearerWithKey({ key: 'k', issuer: 'i', claims: { a: 1 } })
+  const got: IdentityAssertion = await client.requestIdentityAssertion({ subjectToken: elsewhere.idToken ?? '', issuer: 'https://as.example' })
+  await client.redeemIdentityAssertion({ assertion: got.assertion })
   await login(client, { scope: 'openid', open: (page: URL) => console.log(page.href), port: 0, signal })
 
   const exchange: Exchange<Tokens> = client.exchange.clientCredentials({ scope: 'read' })

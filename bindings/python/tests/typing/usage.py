@@ -76,6 +76,40 @@ def blocking() -> None:
         assert_type(drive.run(oauth_core.discover_exchange("https://a.example"), http2), oauth_core.Server)
 
 
+def elsewhere(client: oauth_core.Client) -> None:
+    code = client.device_authorization(scope="openid", purpose="sign in")
+    assert_type(code, oauth_core.DeviceCode)
+    assert_type(code.verification_uri_complete, "str | None")
+    login = client.device_login(
+        device_code=code.device_code, expires_at=code.expires_at, interval=code.interval, scope="openid"
+    )
+    assert_type(login, oauth_core.Tokens)
+    client.device_login(device_code="d")  # type: ignore[call-arg]  # pyright: ignore[reportCallIssue]
+    request = client.backchannel_authentication(login_hint="ann", delivery="ping", scope="openid")
+    assert_type(request, oauth_core.BackchannelRequest)
+    client.backchannel_authentication(delivery="pong")  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
+    token = request.client_notification_token
+    assert token is not None
+    client.verify_ping(auth_req_id=request.auth_req_id, client_notification_token=token, body="{}")
+    assert_type(client.backchannel_login(auth_req_id=request.auth_req_id, scope=["openid"]), oauth_core.Tokens)
+    exchanged = client.token_exchange(subject_token="t", subject_token_type="access_token", audience=["b"])
+    assert_type(exchanged, oauth_core.Tokens)
+    assert_type(client.jwt_bearer_with_key(key="k", issuer="i", claims={"a": 1}), oauth_core.Tokens)
+    got = client.request_identity_assertion(subject_token="t", issuer="https://as.example")
+    assert_type(got, oauth_core.IdentityAssertion)
+    assert_type(client.redeem_identity_assertion(assertion=got.assertion), oauth_core.Tokens)
+    with httpx.Client() as http:
+        steps = client.exchange.device_login(device_code="d", expires_at=code.expires_at)
+        assert_type(drive.run(steps, http), oauth_core.Tokens)
+
+
+async def elsewhere_in_a_coroutine(client: oauth_core.Client) -> None:
+    code = await client.adevice_authorization(scope="openid")
+    assert_type(code, oauth_core.DeviceCode)
+    login = await client.adevice_login(device_code=code.device_code, expires_at=0)
+    assert_type(login, oauth_core.Tokens)
+
+
 async def in_a_coroutine(source: oauth_core.GrantSource, client: oauth_core.Client) -> None:
     assert_type(await source.atoken(), oauth_core.Tokens)
     assert_type(await client.aintrospect(token="t"), oauth_core.TokenState)

@@ -9,7 +9,7 @@ use serde_json::Value;
 
 /// Logs in, and enters the code once it is shown: the exit code, stdout and stderr.
 fn log_in(served: &Served, more: &[&str]) -> (Option<i32>, String, String) {
-    served.with(|twin| twin.set_device_interval(1));
+    served.with(|twin| twin.set_polling_interval(1));
     let command = [&["login", "--device"], more].concat();
     let mut run = at(served, &command);
     let mut child = run.command.stdin(Stdio::null()).spawn().unwrap();

@@ -4,6 +4,7 @@ use std::sync::Arc;
 use oauth_core::Secret;
 
 use super::*;
+use crate::arg::Field as _;
 use crate::{Arg, Auth, Introspecting, Mismatch, Moment, Record, Reply, Server, Turn, UnixTime};
 
 const METADATA: &str = r#"{
@@ -153,6 +154,16 @@ fn a_wrong_type_is_told_by_name_and_never_by_value() {
         let mismatch = mismatch(name, args);
         assert_eq!(mismatch.to_string(), wanted);
         assert!(!format!("{mismatch:?}").contains("S3CR3T"));
+    }
+}
+
+#[test]
+fn a_time_may_have_parts_of_a_second_and_lies_after_1970() {
+    let read = |seconds| UnixTime::read(Arg::Number(seconds)).map(UnixTime::as_secs);
+    assert_eq!(read(1_750_000_000.75).ok(), Some(1_750_000_000));
+    assert_eq!(read(0.0).ok(), Some(0));
+    for seconds in [-0.5, f64::NAN, f64::INFINITY, 1e300] {
+        assert!(read(seconds).is_err(), "{seconds}");
     }
 }
 

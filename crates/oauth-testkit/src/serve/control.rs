@@ -3,13 +3,13 @@
 use std::time::Duration;
 
 use bytes::Bytes;
-use http::header::{CONTENT_TYPE, HeaderValue};
-use http::{Method, StatusCode};
+use http::header::{AUTHORIZATION, CONTENT_TYPE, HeaderValue};
+use http::{Method, StatusCode, Uri};
 use serde::Deserialize;
 use serde_json::{Value, json};
 
 use super::State;
-use crate::twin::{DpopNonces, Fault};
+use crate::twin::{BackchannelDelivery, DpopNonces, Fault};
 
 /// The answer, if the path is one of these routes.
 pub(super) fn answer(
@@ -31,6 +31,11 @@ pub(super) fn answer(
 
 #[derive(Deserialize)]
 struct Advance {
+    seconds: u64,
+}
+
+#[derive(Deserialize)]
+struct Interval {
     seconds: u64,
 }
 
@@ -62,13 +67,63 @@ struct Register {
     redirect_uri: String,
 }
 
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct AssertionKey {
+    issuer: String,
+    jwk: Value,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct IdentityProvider {
+    issuer: String,
+    jwks: Value,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Audience {
+    issuer: String,
+    client_id: String,
+}
+
+#[derive(Deserialize)]
+#[serde(tag = "delivery", rename_all = "snake_case", deny_unknown_fields)]
+enum Delivered {
+    Poll,
+    Ping { endpoint: String },
+    Push { endpoint: String },
+}
+
+fn delivery(body: &[u8]) -> Result<BackchannelDelivery, String> {
+    let wanted = serde_json::from_slice(body).map_err(|why| why.to_string())?;
+    let uri = |text: String| text.parse::<Uri>().map_err(|why| why.to_string());
+    Ok(match wanted {
+        Delivered::Poll => BackchannelDelivery::Poll,
+        Delivered::Ping { endpoint } => BackchannelDelivery::Ping(uri(endpoint)?),
+        Delivered::Push { endpoint } => BackchannelDelivery::Push(uri(endpoint)?),
+    })
+}
+
+/// What would be posted, as JSON.
+fn notification(request: &http::Request<Bytes>) -> Value {
+    let authorization = request.headers().get(AUTHORIZATION);
+    json!({
+        "endpoint": request.uri().to_string(),
+        "authorization": authorization.and_then(|value| value.to_str().ok()),
+        "body": String::from_utf8_lossy(request.body()),
+    })
+}
+
 fn respond(
     state: &mut State,
     method: &Method,
     route: &str,
     body: &[u8],
 ) -> Result<Value, (StatusCode, String)> {
-    let bad = |why: serde_json::Error| (StatusCode::BAD_REQUEST, why.to_string());
+    let misread = |why: String| (StatusCode::BAD_REQUEST, why);
+    let bad = |why: serde_json::Error| misread(why.to_string());
     let now = state.moment().now();
     let twin = &mut state.twin;
     match (method, route) {
@@ -89,6 +144,11 @@ fn respond(
         (&Method::POST, "advance") => {
             let by: Advance = serde_json::from_slice(body).map_err(bad)?;
             state.ahead = state.ahead.saturating_add(Duration::from_secs(by.seconds));
+            Ok(json!({}))
+        }
+        (&Method::POST, "polling_interval") => {
+            let interval: Interval = serde_json::from_slice(body).map_err(bad)?;
+            twin.set_polling_interval(interval.seconds);
             Ok(json!({}))
         }
         (&Method::POST, "rate_limit") => {
@@ -127,6 +187,31 @@ fn respond(
             let forgotten: Forget = serde_json::from_slice(body).map_err(bad)?;
             twin.forget_client(&forgotten.client_id);
             Ok(json!({}))
+        }
+        (&Method::POST, "register_assertion_key") => {
+            let key: AssertionKey = serde_json::from_slice(body).map_err(bad)?;
+            let done = twin.register_assertion_key(&key.issuer, &key.jwk.to_string());
+            done.map(|()| json!({}))
+                .map_err(|why| misread(why.to_string()))
+        }
+        (&Method::POST, "trust_identity_provider") => {
+            let provider: IdentityProvider = serde_json::from_slice(body).map_err(bad)?;
+            let done = twin.trust_identity_provider(&provider.issuer, &provider.jwks);
+            done.map(|()| json!({}))
+                .map_err(|why| misread(why.to_string()))
+        }
+        (&Method::POST, "vouch_to") => {
+            let audience: Audience = serde_json::from_slice(body).map_err(bad)?;
+            twin.vouch_to(&audience.issuer, &audience.client_id);
+            Ok(json!({}))
+        }
+        (&Method::POST, "backchannel_delivery") => {
+            twin.set_backchannel_delivery(delivery(body).map_err(misread)?);
+            Ok(json!({}))
+        }
+        (&Method::POST, "notifications") => {
+            let told = twin.take_notifications();
+            Ok(told.iter().map(notification).collect())
         }
         (&Method::POST, "console_token") => {
             let token = twin.console_token(now);

@@ -9,12 +9,15 @@ use oauth_core::moment::UnixTime;
 use serde_json::{Value, json};
 use sha2::{Digest as _, Sha256};
 
+use super::awaited::{Awaited, INTERVAL};
+use super::ciba::Backchannel;
 use super::id_token;
 use super::registration::Registrations;
 use super::request_log::Counters;
 use super::request_object::Pushed;
 use super::rules::{Rotation, Rules};
 use super::sender::Binding;
+use super::trust::Trust;
 use super::wire::Ask;
 
 pub(super) struct Authority {
@@ -25,8 +28,10 @@ pub(super) struct Authority {
     pub(super) codes: HashMap<String, Code>,
     pub(super) refresh: HashMap<String, Refresh>,
     pub(super) devices: HashMap<String, Device>,
-    /// In seconds.
-    pub(super) device_interval: u64,
+    pub(super) backchannel: Backchannel,
+    /// How many seconds lie between two questions of a client that waits for a person.
+    pub(super) interval: u64,
+    pub(super) trust: Trust,
     access: HashMap<String, Access>,
     windows: HashMap<String, Window>,
     salt: String,
@@ -59,8 +64,10 @@ pub(super) struct Grant {
     pub(super) auth_time: Option<UnixTime>,
     /// Permissions in detail (RFC 9396): an array, or null.
     pub(super) details: Value,
-    /// Where the tokens are for (RFC 8707); empty for anywhere.
+    /// Where the tokens are for (RFC 8707, and audiences of RFC 8693); empty for anywhere.
     pub(super) resources: Vec<String>,
+    /// Who acts for the subject (RFC 8693 section 4.1): an `act` claim, or null.
+    pub(super) actor: Value,
 }
 
 pub(super) struct Code {
@@ -98,20 +105,8 @@ impl Refresh {
 }
 
 pub(super) struct Device {
-    pub(super) grant: Grant,
     pub(super) user_code: String,
-    pub(super) approval: Approval,
-    pub(super) expires: UnixTime,
-    pub(super) interval: u64,
-    pub(super) polled: Option<UnixTime>,
-}
-
-#[derive(Clone, Copy, PartialEq, Eq)]
-pub(super) enum Approval {
-    Pending,
-    Approved,
-    Denied,
-    Spent,
+    pub(super) awaited: Awaited,
 }
 
 struct Access {
@@ -138,7 +133,9 @@ impl Authority {
             codes: HashMap::new(),
             refresh: HashMap::new(),
             devices: HashMap::new(),
-            device_interval: 5,
+            backchannel: Backchannel::default(),
+            interval: INTERVAL,
+            trust: Trust::default(),
             access: HashMap::new(),
             windows: HashMap::new(),
             minted: 0,
@@ -187,7 +184,7 @@ impl Authority {
             .for_each(|refresh| refresh.dead = true);
         self.codes.retain(|_, code| code.grant.client_id != id);
         self.devices
-            .retain(|_, device| device.grant.client_id != id);
+            .retain(|_, device| device.awaited.grant.client_id != id);
     }
 
     pub(super) fn expire_access_tokens(&mut self) {

@@ -6,7 +6,8 @@ use http::Method;
 use oauth_core::moment::UnixTime;
 use serde_json::{Value, json};
 
-use super::authority::{Approval, Authority, Code, Grant, plus};
+use super::authority::{Authority, Code, Grant, plus};
+use super::awaited::Approval;
 use super::detailed;
 use super::faults::Fault;
 use super::id_token::{self, IdTokenFlaw};
@@ -117,19 +118,18 @@ pub(super) fn authorize(
 pub(super) fn approve_device(authority: &mut Authority, at: UnixTime, ask: &Ask) -> Reply {
     let denied = authority.deny_next;
     let device = authority.devices.values_mut().find(|device| {
-        Some(device.user_code.as_str()) == ask.query("user_code")
-            && device.approval == Approval::Pending
-            && at < device.expires
+        Some(device.user_code.as_str()) == ask.query("user_code") && device.awaited.is_pending(at)
     });
     let Some(device) = device else {
         return wire::page(400, "There is no such code.");
     };
     authority.deny_next = false;
-    device.approval = if denied {
+    let approval = if denied {
         Approval::Denied
     } else {
         Approval::Approved
     };
+    device.awaited.decide(at, approval);
     wire::page(200, if denied { "Denied." } else { "Approved." })
 }
 
@@ -238,6 +238,7 @@ fn approve(
         auth_time: Some(at),
         details: checked.details,
         resources: checked.resources,
+        ..Grant::default()
     };
     let id_token = is_hybrid(ask).then(|| {
         let mut claims = id_token::claims(&authority.rules.issuer, at, &grant);

@@ -35,7 +35,10 @@ impl Twin {
     }
 
     fn allowed(&self, place: Place, ask: &Ask) -> Option<&str> {
-        let is_page = matches!(place, Place::Authorize | Place::DevicePage | Place::Logout);
+        let is_page = matches!(
+            place,
+            Place::Authorize | Place::DevicePage | Place::BackchannelPage | Place::Logout
+        );
         let origin = self.cors.as_deref().filter(|_| !is_page)?;
         (ask.header(ORIGIN) == Some(origin)).then_some(origin)
     }

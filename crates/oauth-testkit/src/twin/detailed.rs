@@ -32,10 +32,15 @@ pub(super) fn resources(
     authority: &Authority,
     pairs: Option<&[(String, String)]>,
 ) -> Result<Vec<String>, Refusal> {
-    if authority.rules.fapi.is_none() {
-        return Ok(Vec::new());
+    match authority.rules.fapi {
+        Some(_) => targets(pairs.unwrap_or_default()),
+        None => Ok(Vec::new()),
     }
-    let named = pairs.unwrap_or_default().iter();
+}
+
+/// The resources that are named, as often as the parameter comes.
+pub(super) fn targets(pairs: &[(String, String)]) -> Result<Vec<String>, Refusal> {
+    let named = pairs.iter();
     let named = named.filter(|(name, _)| name == "resource");
     let resources: Vec<String> = named.map(|(_, value)| value.clone()).collect();
     // "an absolute URI, as specified by Section 4.3 of [RFC3986]", which has no fragment.

@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 
 use super::Twin;
 use super::generic::{self, SCOPES};
-use super::rules::{Accepts, Basic, Rotation, Rules};
+use super::rules::{Accepts, Basic, Paths, Rotation, Rules};
 use super::token::{AUTHORIZATION_CODE, CLIENT_CREDENTIALS, REFRESH_TOKEN};
 
 /// The algorithms that its clients may sign with (FAPI 2.0 Security Profile section 5.4.1).
@@ -94,17 +94,20 @@ pub(super) fn rules(base: &str) -> Rules {
     for (name, value) in more.as_object().into_iter().flatten() {
         document[name] = value.clone();
     }
+    generic::without_more_grants(&mut document);
     if let Some(members) = document.as_object_mut() {
-        members.remove("device_authorization_endpoint");
         members.remove("registration_endpoint");
     }
-    let mut paths = generic.paths;
-    paths.pushed = "/par".to_owned();
-    paths.device_authorization = String::new();
-    paths.device_page = String::new();
-    paths.registration = String::new();
     Rules {
-        paths,
+        paths: Paths {
+            pushed: "/par".to_owned(),
+            device_authorization: String::new(),
+            device_page: String::new(),
+            backchannel: String::new(),
+            backchannel_page: String::new(),
+            registration: String::new(),
+            ..generic.paths
+        },
         metadata: (generic.metadata.0, document),
         client_secret: "",
         public_client_id: "",
@@ -192,7 +195,8 @@ pub(super) fn decrypted(text: &str) -> Result<String, &'static str> {
 
 impl Twin {
     /// A server of FAPI 2.0 (Security Profile and Message Signing, Final), with everything that the
-    /// [`generic`](Self::generic) one has but device codes, passwords and public clients.
+    /// [`generic`](Self::generic) one has but device codes, backchannel requests, exchanges, assertions, passwords
+    /// and public clients.
     ///
     /// - `/par` is the way for authorization requests; they may be request objects, signed, and encrypted to the
     ///   server's key on wish (ECDH-ES with A256GCM);

@@ -11,6 +11,9 @@ use super::gzip;
 use super::id_token::IdTokenFlaw;
 use super::wire::{self, Reply};
 
+/// A type of token that no twin issues (RFC 8693 section 3).
+const JWT: &str = "urn:ietf:params:oauth:token-type:jwt";
+
 /// One thing that goes wrong with one reply.
 ///
 /// As JSON, a fault is an object with its [`name`](Fault::name) and, if wanted, its values:
@@ -119,6 +122,13 @@ pub enum Fault {
         #[serde(default = "cloud_metadata")]
         url: String,
     },
+    /// A device code or backchannel request that has ended before its time. It waits for somebody who asks while the
+    /// person has not answered.
+    ExpiredToken,
+    /// Whoever asks while the person has not answered is asked to go slower. It waits for that.
+    SlowDown,
+    /// The request is carried out; another type of token is named than was issued. It waits for an exchange.
+    IssuedTokenType,
 }
 
 /// How a reply is to be delivered, for faults that a reply cannot say of itself.
@@ -162,6 +172,9 @@ impl Fault {
         "other_resource",
         "no_authorization_server",
         "other_resource_metadata",
+        "expired_token",
+        "slow_down",
+        "issued_token_type",
     ];
 
     /// The fault's name, the same in every language.
@@ -193,6 +206,9 @@ impl Fault {
             Self::OtherResource => "other_resource",
             Self::NoAuthorizationServer => "no_authorization_server",
             Self::OtherResourceMetadata { .. } => "other_resource_metadata",
+            Self::ExpiredToken => "expired_token",
+            Self::SlowDown => "slow_down",
+            Self::IssuedTokenType => "issued_token_type",
         }
     }
 
@@ -269,6 +285,8 @@ impl Fault {
                 changed(reply, "resource", other_case).is_some()
             }
             Self::OtherResourceMetadata { url } => elsewhere_in_challenge(reply, url).is_some(),
+            Self::ExpiredToken | Self::SlowDown => is_pending(reply),
+            Self::IssuedTokenType => changed(reply, "issued_token_type", other_case).is_some(),
             _ => true,
         }
     }
@@ -300,6 +318,9 @@ impl Fault {
             }
             Self::WrongIssuerInMetadata => replace(reply, "issuer", |iss| format!("{iss}1")),
             Self::TokenTypeCase => replace(reply, "token_type", other_case),
+            Self::ExpiredToken => replace(reply, "error", |_| "expired_token".to_owned()),
+            Self::SlowDown => replace(reply, "error", |_| "slow_down".to_owned()),
+            Self::IssuedTokenType => replace(reply, "issued_token_type", |_| JWT.to_owned()),
             Self::BearerTokenType => replace(reply, "token_type", |_| "Bearer".to_owned()),
             Self::ChallengeCase => {
                 let field = reply.headers().get(WWW_AUTHENTICATE);
@@ -341,6 +362,12 @@ fn elsewhere_in_challenge(reply: &Reply, url: &str) -> Option<HeaderValue> {
     format!("{before}resource_metadata=\"{url}\"{after}")
         .parse()
         .ok()
+}
+
+/// Whether the person has not answered yet.
+fn is_pending(reply: &Reply) -> bool {
+    let value: Option<serde_json::Value> = serde_json::from_slice(reply.body()).ok();
+    value.is_some_and(|value| value["error"] == "authorization_pending")
 }
 
 /// `DPoP` as `dpOp`.

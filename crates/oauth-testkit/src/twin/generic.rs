@@ -6,16 +6,16 @@ use http::Method;
 use http::header::RETRY_AFTER;
 use oauth_core::jose::Alg;
 use oauth_core::moment::UnixTime;
-use serde_json::json;
+use serde_json::{Value, json};
 
 use super::authority::Authority;
+use super::exchange::ID_JAG;
 use super::rules::{Accepts, Basic, Paths, Rotation, Rules, Shape};
 use super::sender;
-use super::token::{
-    AUTHORIZATION_CODE, CLIENT_CREDENTIALS, DEVICE_CODE, PASSWORD, REFRESH_TOKEN, TOKEN_EXCHANGE,
-};
+use super::token::{AUTHORIZATION_CODE, CLIENT_CREDENTIALS, DEVICE_CODE, PASSWORD, REFRESH_TOKEN};
 use super::token_management::{DEVICE_AUTHORIZATION, INTROSPECTION, REVOCATION};
 use super::wire::{self, Ask, Reply};
+use super::{assertion, ciba, exchange, trust};
 
 const ECHO: &str = "/api/echo";
 
@@ -35,11 +35,28 @@ pub(super) const GRANTS: &[&str] = &[
     CLIENT_CREDENTIALS,
     PASSWORD,
     DEVICE_CODE,
-    TOKEN_EXCHANGE,
+    exchange::GRANT,
+    ciba::GRANT,
+    assertion::GRANT,
 ];
-const PUBLIC_GRANTS: &[&str] = &[AUTHORIZATION_CODE, REFRESH_TOKEN, DEVICE_CODE];
+const PUBLIC_GRANTS: &[&str] = &[
+    AUTHORIZATION_CODE,
+    REFRESH_TOKEN,
+    DEVICE_CODE,
+    assertion::GRANT,
+];
+/// What a server says of the ways to tokens that not every one has.
+const OF_MORE_GRANTS: [&str; 6] = [
+    "device_authorization_endpoint",
+    "backchannel_authentication_endpoint",
+    "backchannel_token_delivery_modes_supported",
+    "backchannel_authentication_request_signing_alg_values_supported",
+    "identity_chaining_requested_token_types_supported",
+    "authorization_grant_profiles_supported",
+];
 
 pub(super) fn rules(base: &str) -> Rules {
+    let algs: Vec<&str> = trust::ALGS.iter().map(|alg| alg.as_str()).collect();
     let document = json!({
         "issuer": base,
         "authorization_endpoint": format!("{base}/authorize"),
@@ -65,6 +82,11 @@ pub(super) fn rules(base: &str) -> Rules {
         "authorization_response_iss_parameter_supported": true,
         "subject_types_supported": ["public"],
         "id_token_signing_alg_values_supported": ["RS256"],
+        "backchannel_authentication_endpoint": format!("{base}/backchannel_authentication"),
+        "backchannel_token_delivery_modes_supported": ["poll", "ping", "push"],
+        "backchannel_authentication_request_signing_alg_values_supported": algs,
+        "identity_chaining_requested_token_types_supported": [ID_JAG],
+        "authorization_grant_profiles_supported": [assertion::ID_JAG_PROFILE],
     });
     Rules {
         issuer: base.to_owned(),
@@ -75,6 +97,8 @@ pub(super) fn rules(base: &str) -> Rules {
             introspect: "/introspect".to_owned(),
             device_authorization: "/device_authorization".to_owned(),
             device_page: "/device".to_owned(),
+            backchannel: "/backchannel_authentication".to_owned(),
+            backchannel_page: "/authentication_device".to_owned(),
             keys: "/jwks".to_owned(),
             userinfo: "/userinfo".to_owned(),
             logout: "/logout".to_owned(),
@@ -120,6 +144,13 @@ pub(super) fn rules(base: &str) -> Rules {
         rate_limit: None,
         rate_window: 60,
         api,
+    }
+}
+
+/// Takes from the metadata what only a server says that has more grants than codes and credentials.
+pub(super) fn without_more_grants(document: &mut Value) {
+    if let Some(members) = document.as_object_mut() {
+        members.retain(|name, _| !OF_MORE_GRANTS.contains(&name.as_str()));
     }
 }
 

@@ -16,11 +16,14 @@ use sha2::{Digest as _, Sha256};
 
 use super::authority::{Authority, Grant};
 use super::fapi;
+use super::jwt::Jwt;
 use super::sender;
 use super::wire::{self, Ask, Reply};
 
 /// How long an ID token is good, in seconds.
 const LIFETIME: u64 = 300;
+/// The address of the person who signs in.
+pub(super) const EMAIL: &str = "alice@twin.example";
 /// The name of the key, until it gets another.
 pub(super) const KEY_ID: &str = "twin-1";
 
@@ -103,6 +106,17 @@ pub(super) fn signed(claims: &Value, key_id: &str, alg: Alg) -> Option<String> {
     sign(&json!({ "alg": alg.as_str(), "kid": key_id }), claims)
 }
 
+/// A token that this twin has signed and issued, alive or not.
+pub(super) fn own(authority: &Authority, token: &str) -> Result<Jwt, &'static str> {
+    let alg = authority.rules.alg;
+    let key = key(alg).ok_or("the key cannot be read")?;
+    let jwt = Jwt::verified(token, key.public_jwk(), &[alg])?;
+    match jwt.text("iss") == Some(&authority.rules.issuer) {
+        true => Ok(jwt),
+        false => Err("the ID token is another server's"),
+    }
+}
+
 /// The claims under `alg: none`.
 pub(super) fn unsigned(claims: &Value, key_id: &str) -> Option<String> {
     let signed = sign(&json!({ "alg": "none", "kid": key_id }), claims)?;
@@ -117,7 +131,8 @@ pub(super) fn other_alg(claims: &Value, key_id: &str, alg: Alg) -> Option<String
     sign_with(&key, &json!({ "alg": alg.as_str(), "kid": key_id }), claims)
 }
 
-fn sign(header: &Value, claims: &Value) -> Option<String> {
+/// The claims under this header.
+pub(super) fn sign(header: &Value, claims: &Value) -> Option<String> {
     let alg = header["alg"].as_str().and_then(Alg::named);
     let alg = alg.filter(|alg| *alg == Alg::Ps256).unwrap_or(Alg::Rs256);
     sign_with(key(alg)?, header, claims)
@@ -142,7 +157,7 @@ pub(super) fn userinfo(authority: &mut Authority, at: UnixTime, ask: &Ask) -> Re
         claims["name"] = "Alice Liddell".into();
     }
     if has("email") {
-        claims["email"] = "alice@twin.example".into();
+        claims["email"] = EMAIL.into();
         claims["email_verified"] = true.into();
     }
     wire::json(200, &claims)

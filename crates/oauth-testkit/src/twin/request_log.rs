@@ -87,6 +87,7 @@ fn is_secret(name: &str) -> bool {
         "token",
         "secret",
         "code",
+        "auth_req_id",
         "password",
         "assertion",
         "authorization",

@@ -81,6 +81,8 @@ pub(super) struct Paths {
     pub(super) introspect: String,
     pub(super) device_authorization: String,
     pub(super) device_page: String,
+    pub(super) backchannel: String,
+    pub(super) backchannel_page: String,
     pub(super) keys: String,
     pub(super) userinfo: String,
     pub(super) logout: String,

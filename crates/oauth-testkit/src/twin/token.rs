@@ -1,7 +1,6 @@
 //! `POST {token_endpoint}`: exchanges a grant for a token.
 //!
-//! RFC 6749 sections 4.1.3, 4.3.2, 4.4.2 and 6, RFC 7636 section 4.6, RFC 8628 section 3.4,
-//! RFC 8693 section 2
+//! RFC 6749 sections 4.1.3, 4.3.2, 4.4.2 and 6, RFC 7636 section 4.6, RFC 8628 section 3.4
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
@@ -10,21 +9,19 @@ use oauth_core::moment::UnixTime;
 use serde_json::Value;
 use sha2::{Digest as _, Sha256};
 
-use super::authority::{Approval, Authority, Grant};
+use super::authority::{Authority, Grant};
 use super::authorize::SUBJECT;
 use super::client_auth::Client;
-use super::detailed;
 use super::rules::Rotation;
 use super::sender::{self, Binding};
 use super::wire::{self, Ask, Reply, repeated};
+use super::{assertion, ciba, detailed, exchange};
 
 pub(super) const AUTHORIZATION_CODE: &str = "authorization_code";
 pub(super) const REFRESH_TOKEN: &str = "refresh_token";
 pub(super) const CLIENT_CREDENTIALS: &str = "client_credentials";
 pub(super) const PASSWORD: &str = "password";
 pub(super) const DEVICE_CODE: &str = "urn:ietf:params:oauth:grant-type:device_code";
-pub(super) const TOKEN_EXCHANGE: &str = "urn:ietf:params:oauth:grant-type:token-exchange";
-pub(super) const ACCESS_TOKEN_TYPE: &str = "urn:ietf:params:oauth:token-type:access_token";
 
 /// The resource owner of the password grant.
 pub(super) const USERNAME: &str = "alice";
@@ -46,9 +43,12 @@ pub(super) fn token(authority: &mut Authority, at: UnixTime, ask: &Ask) -> Reply
             "this server does not know the grant",
         );
     }
-    let client = match authority.authenticate(at, ask, grant_type) {
-        Ok(client) => client,
-        Err(reply) => return *reply,
+    let client = match assertion::nobody(ask, grant_type) {
+        Some(client) => client,
+        None => match authority.authenticate(at, ask, grant_type) {
+            Ok(client) => client,
+            Err(reply) => return *reply,
+        },
     };
     let allowed = if client.is_public {
         public
@@ -69,7 +69,9 @@ pub(super) fn token(authority: &mut Authority, at: UnixTime, ask: &Ask) -> Reply
         REFRESH_TOKEN => refresh_token(authority, at, ask, &client),
         PASSWORD => password(authority, at, ask, client),
         DEVICE_CODE => device_code(authority, at, ask, &client),
-        _ => token_exchange(authority, at, ask, client),
+        ciba::GRANT => ciba::token(authority, at, ask, &client),
+        assertion::GRANT => assertion::token(authority, at, ask, client),
+        _ => exchange::token(authority, at, ask, client),
     };
     match answer {
         Ok(reply) => wire::unstored(200, &reply),
@@ -281,65 +283,6 @@ fn device_code(
         .devices
         .get_mut(given)
         .ok_or(("invalid_grant", "unknown device code"))?;
-    if device.grant.client_id != client.id {
-        return Err(("invalid_grant", "the code was issued to another client"));
-    }
-    if at >= device.expires {
-        return Err(("expired_token", "the device code has expired"));
-    }
-    let last = device.polled.replace(at);
-    if last.is_some_and(|last| at.since(last).as_secs() < device.interval) {
-        // "the interval MUST be increased by 5 seconds for this and all subsequent requests"
-        device.interval += 5;
-        return Err(("slow_down", "polling too fast"));
-    }
-    match device.approval {
-        Approval::Pending => Err(("authorization_pending", "the user has not decided yet")),
-        Approval::Denied => Err(("access_denied", "the user said no")),
-        Approval::Spent => Err(("invalid_grant", "the device code was used before")),
-        Approval::Approved => {
-            device.approval = Approval::Spent;
-            let grant = device.grant.clone();
-            Ok(authority.issue(at, grant, true))
-        }
-    }
-}
-
-/// Impersonation only: a live access token of this server for another, of the same or less scope.
-fn token_exchange(
-    authority: &mut Authority,
-    at: UnixTime,
-    ask: &Ask,
-    client: Client,
-) -> Result<Value, Refusal> {
-    let (Some(subject), Some(kind)) = (ask.form("subject_token"), ask.form("subject_token_type"))
-    else {
-        return Err(("invalid_request", "subject_token or its type is missing"));
-    };
-    let requested = ask
-        .form("requested_token_type")
-        .unwrap_or(ACCESS_TOKEN_TYPE);
-    if kind != ACCESS_TOKEN_TYPE || requested != ACCESS_TOKEN_TYPE {
-        return Err(("invalid_request", "only access tokens are exchanged"));
-    }
-    // RFC 8693 section 2.2.2 wants invalid_request for an unacceptable subject token.
-    let subject = authority
-        .access(at, subject)
-        .ok_or(("invalid_request", "the subject_token is dead"))?;
-    let mut grant = Grant {
-        client_id: client.id,
-        ..subject.clone()
-    };
-    if let Some(scope) = ask.form("scope") {
-        if !scope
-            .split(' ')
-            .all(|part| grant.scope.split(' ').any(|granted| granted == part))
-        {
-            return Err(("invalid_scope", "more scope than the subject_token has"));
-        }
-        grant.scope = scope.to_owned();
-    }
-    let mut reply = authority.issue(at, grant, false);
-    reply["issued_token_type"] = ACCESS_TOKEN_TYPE.into();
-    Ok(reply)
+    let grant = device.awaited.ask(at, &client.id)?;
+    Ok(authority.issue(at, grant, true))
 }

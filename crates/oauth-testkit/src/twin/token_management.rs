@@ -6,8 +6,9 @@ use bytes::Bytes;
 use oauth_core::moment::UnixTime;
 use serde_json::{Value, json};
 
-use super::authority::{Approval, Authority, Device, Grant, Refresh, plus};
+use super::authority::{Authority, Device, Grant, Refresh};
 use super::authorize::SUBJECT;
+use super::awaited::Awaited;
 use super::sender::Binding;
 use super::token::{DEVICE_CODE, well_formed};
 use super::wire::{self, Ask, Reply};
@@ -15,6 +16,9 @@ use super::wire::{self, Ask, Reply};
 pub(super) const REVOCATION: &str = "revocation";
 pub(super) const INTROSPECTION: &str = "introspection";
 pub(super) const DEVICE_AUTHORIZATION: &str = "device_authorization";
+
+/// How long a device code is good, in seconds.
+const LIFETIME: u64 = 600;
 
 pub(super) fn revoke(authority: &mut Authority, at: UnixTime, ask: &Ask) -> Reply {
     let client = match well_formed(ask).and_then(|()| authority.authenticate(at, ask, REVOCATION)) {
@@ -95,6 +99,9 @@ pub(super) fn introspect(authority: &mut Authority, at: UnixTime, ask: &Ask) -> 
     if !grant.resources.is_empty() {
         reply["aud"] = grant.resources.clone().into();
     }
+    if !grant.actor.is_null() {
+        reply["act"] = grant.actor.clone();
+    }
     if let Some(expires) = expires {
         reply["exp"] = expires.as_secs().into();
     }
@@ -139,23 +146,20 @@ pub(super) fn device_authorization(
         "user_code": user_code,
         "verification_uri": page,
         "verification_uri_complete": format!("{page}?user_code={user_code}"),
-        "expires_in": 600,
-        "interval": authority.device_interval,
+        "expires_in": LIFETIME,
+        "interval": authority.interval,
     });
     let subject = Some(SUBJECT.to_owned());
+    let grant = Grant {
+        client_id: client.id,
+        subject,
+        scope,
+        family: authority.new_family(),
+        ..Grant::default()
+    };
     let device = Device {
-        grant: Grant {
-            client_id: client.id,
-            subject,
-            scope,
-            family: authority.new_family(),
-            ..Grant::default()
-        },
         user_code,
-        approval: Approval::Pending,
-        expires: plus(at, 600),
-        interval: authority.device_interval,
-        polled: None,
+        awaited: Awaited::new(at, grant, LIFETIME, authority.interval),
     };
     authority.devices.insert(device_code, device);
     wire::unstored(200, &reply)

@@ -50,12 +50,9 @@ fn shared(base: &str, id: &str) -> Rules {
             revoke: format!("{tenant}/v1/revoke"),
             introspect: format!("{tenant}/v1/introspect"),
             device_authorization: format!("{tenant}/v1/device/authorize"),
-            device_page: String::new(),
             keys: format!("{tenant}/v1/keys"),
-            userinfo: String::new(),
             logout: format!("{tenant}/v1/logout"),
-            pushed: String::new(),
-            registration: String::new(),
+            ..Paths::default()
         },
         metadata: (
             vec![

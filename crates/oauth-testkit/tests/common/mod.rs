@@ -1,6 +1,7 @@
 //! Requests written by hand: no line of oauth-core's own forms, URLs or JSON.
 #![allow(dead_code)] // each test file uses its part
 
+pub(crate) mod jws;
 pub(crate) mod plain;
 pub(crate) mod toy;
 

@@ -1,0 +1,255 @@
+// Grants without a browser of the client's: people who agree elsewhere, exchanges, assertions.
+import assert from 'node:assert/strict'
+import { generateKeyPairSync } from 'node:crypto'
+import { test } from 'node:test'
+import { setTimeout as pause } from 'node:timers/promises'
+import { inspect } from 'node:util'
+import { callbackOf, core, rejection, twins } from './helper.mjs'
+
+const { Client, discover } = core
+const scope = 'openid read'
+const person = 'user-248289761001'
+const accessTokenType = 'urn:ietf:params:oauth:token-type:access_token'
+const redirectUri = 'https://app.example/callback'
+
+/** A client, over the native transport and over `fetch`. */
+const ways = { native: {}, fetch: { fetch: globalThis.fetch } }
+const { generic: twin, 'identity-provider': idp } = await twins()
+await twin.pollingInterval(1)
+
+async function clientOf(twin, options) {
+  const { clientId, clientSecret, issuer } = await twin.client()
+  const server = await discover(issuer, { transport: 'loopback_http' })
+  return new Client(server, { clientId, clientSecret, ...options })
+}
+
+async function openPage(url) {
+  const page = await fetch(url)
+  assert.equal(page.status, 200)
+}
+
+/** Waits until the token endpoint was asked so often since. */
+async function asked(since, count) {
+  const end = Date.now() + 30_000
+  while ((await twin.counters()).token_requests < since + count) {
+    assert.ok(Date.now() < end, 'nobody asks')
+    await pause(20)
+  }
+}
+
+const tokenRequests = async () => (await twin.counters()).token_requests
+const waiting = ({ deviceCode, expiresAt, interval }) => ({ deviceCode, expiresAt, interval, scope })
+
+/** The tokens of a person who signs in to this client. */
+async function signedIn(client) {
+  const { url, flow } = client.authorize({ redirectUri, scope })
+  return client.redeem(flow, await callbackOf(url, redirectUri))
+}
+
+for (const [way, options] of Object.entries(ways)) {
+  test(`a device signs in once the person agrees: ${way}`, async () => {
+    const client = await clientOf(twin, options)
+    const code = await client.deviceAuthorization({ scope, purpose: 'sign in on a shelf' })
+    assert.deepEqual([code.interval, code.expiresIn], [1, 600])
+    assert.ok(code.prompt.includes(code.userCode) && code.prompt.includes('shelf'))
+    assert.ok(!inspect(code).includes(code.deviceCode))
+    const since = await tokenRequests()
+    const login = client.deviceLogin(waiting(code))
+    await asked(since, 1)
+    // An answer that is lost is no answer: it is asked again, later.
+    await twin.fault('lost_reply')
+    await asked(since, 2)
+    await openPage(code.verificationUriComplete)
+    assert.equal((await login).claims.sub, person)
+    const answers = (await twin.log()).filter(({ path }) => path === '/token').slice(since)
+    assert.deepEqual(answers.map(({ status, fault }) => [status, fault]), [[400, null], [400, 'lost_reply'], [200, null]])
+  })
+
+  test(`a device is told no: ${way}`, async () => {
+    const client = await clientOf(twin, options)
+    const code = await client.deviceAuthorization({ scope })
+    const since = await tokenRequests()
+    const login = rejection(client.deviceLogin(waiting(code)))
+    await asked(since, 1)
+    await twin.deny()
+    await openPage(code.verificationUriComplete)
+    assert.equal((await login).code, 'denied.access_denied')
+  })
+
+  test(`a device code ends: ${way}`, async () => {
+    const client = await clientOf(twin, options)
+    const code = await client.deviceAuthorization({ scope })
+    await twin.fault('expired_token')
+    assert.equal((await rejection(client.deviceLogin(waiting(code)))).code, 'denied.expired_token')
+    const since = await tokenRequests()
+    // Once it has ended, nobody is asked.
+    const over = { ...waiting(code), expiresAt: new Date(Date.now() + 500) }
+    assert.equal((await rejection(client.deviceLogin(over))).code, 'denied.expired_token')
+    assert.equal(await tokenRequests(), since)
+  })
+
+  test(`a device login is given up while it waits: ${way}`, async () => {
+    const client = await clientOf(twin, options)
+    const code = await client.deviceAuthorization({ scope })
+    const since = await tokenRequests()
+    const stop = new AbortController()
+    const login = rejection(client.deviceLogin(waiting(code), { signal: stop.signal }))
+    await pause(300)
+    stop.abort(new Error('enough'))
+    assert.equal((await login).message, 'enough')
+    // It does not go on behind anybody's back.
+    await pause(1500)
+    assert.equal(await tokenRequests(), since)
+  })
+
+  test(`a person answers on a device of theirs: ${way}`, async () => {
+    const client = await clientOf(twin, options)
+    const request = await client.backchannelAuthentication({ loginHint: 'alice', bindingMessage: 'W4SCT', requestedExpiry: 60, scope })
+    assert.deepEqual([request.bindingMessage, request.expiresIn, request.interval], ['W4SCT', 60, 1])
+    assert.equal(request.clientNotificationToken, undefined)
+    assert.ok(!inspect(request).includes(request.authReqId))
+    const { authReqId, expiresAt, interval } = request
+    const since = await tokenRequests()
+    const login = client.backchannelLogin({ authReqId, expiresAt, interval, scope })
+    await asked(since, 1)
+    await openPage(`${twin.base}/authentication_device?binding_message=W4SCT`)
+    assert.equal((await login).claims.sub, person)
+
+    const again = await client.backchannelAuthentication({ loginHint: 'alice', scope })
+    await twin.deny()
+    await openPage(`${twin.base}/authentication_device`)
+    const refused = client.backchannelLogin({ authReqId: again.authReqId, expiresAt, interval, scope })
+    assert.equal((await rejection(refused)).code, 'denied.access_denied')
+    const unknown = await rejection(client.backchannelAuthentication({ loginHint: 'bob', scope }))
+    assert.deepEqual([unknown.code, unknown.error], ['denied.other', 'unknown_user_id'])
+  })
+
+  test(`a ping is judged and answered by one question: ${way}`, async () => {
+    const client = await clientOf(twin, options)
+    await twin.backchannelDelivery('ping', 'https://client.example/ping')
+    const { authReqId, clientNotificationToken } = await client.backchannelAuthentication({ loginHint: 'alice', delivery: 'ping', scope })
+    await openPage(`${twin.base}/authentication_device`)
+    const [{ authorization, body }] = await twin.notifications()
+    const judged = { authReqId, clientNotificationToken, authorization, body }
+    await client.verifyPing(judged)
+    const stranger = await rejection(client.verifyPing({ ...judged, authorization: 'Bearer another' }))
+    assert.deepEqual([stranger.code, stranger.answerStatus, stranger.challenge], ['ciba.notifier', 401, 'Bearer'])
+    const other = await rejection(client.verifyPing({ ...judged, authReqId: 'another' }))
+    assert.equal(other.code, 'ciba.unknown_request')
+    const since = await tokenRequests()
+    assert.equal((await client.backchannelLogin({ authReqId, scope })).claims.sub, person)
+    assert.equal(await tokenRequests(), since + 1)
+    await twin.backchannelDelivery('poll')
+  })
+
+  test(`pushed tokens are vouched for: ${way}`, async () => {
+    const client = await clientOf(twin, options)
+    await twin.backchannelDelivery('push', 'https://client.example/push')
+    const begin = () => client.backchannelAuthentication({ loginHint: 'alice', delivery: 'push', scope })
+    const { authReqId, clientNotificationToken } = await begin()
+    await begin()
+    for (let count = 0; count < 2; count += 1) await openPage(`${twin.base}/authentication_device`)
+    const [{ authorization, body }, foreign] = await twin.notifications()
+    const judged = { authReqId, clientNotificationToken, authorization, scope }
+    assert.equal((await client.takePushed({ ...judged, body })).claims.sub, person)
+    const mixed = JSON.stringify({ ...JSON.parse(foreign.body), auth_req_id: authReqId })
+    assert.equal((await rejection(client.takePushed({ ...judged, body: mixed }))).code, 'ciba.auth_req_id')
+    await twin.backchannelDelivery('poll')
+  })
+
+  test(`a token is exchanged for one with an actor: ${way}`, async () => {
+    const client = await clientOf(twin, options)
+    const { accessToken: subjectToken } = await signedIn(client)
+    const { accessToken: actorToken } = await client.clientCredentials().token()
+    const alone = { subjectToken, subjectTokenType: 'access_token' }
+    const tokens = await client.tokenExchange({
+      ...alone, actorToken, actorTokenType: 'access_token', scope: 'read', resource: ['https://api.example/'], audience: ['backend'],
+    })
+    assert.equal(tokens.extra.issued_token_type, accessTokenType)
+    const state = await client.introspect({ token: tokens.accessToken })
+    assert.equal(state.subject, person)
+    assert.deepEqual(state.audience, ['https://api.example/', 'backend'])
+    assert.deepEqual(state.extra.act, { sub: 'twin-client' })
+    assert.equal((await rejection(client.tokenExchange({ ...alone, actorToken }))).code, 'token_exchange.malformed')
+    assert.equal((await rejection(client.tokenExchange({ ...alone, subjectToken: 'dead' }))).code, 'denied.invalid_request')
+  })
+
+  test(`a client signs for a service account: ${way}`, async () => {
+    const client = await clientOf(twin, options)
+    const { privateKey, publicKey } = generateKeyPairSync('ec', { namedCurve: 'P-256' })
+    const key = privateKey.export({ type: 'pkcs8', format: 'pem' })
+    const issuer = `robot-${way}`
+    const signing = { key, alg: 'ES256', issuer, subject: 'somebody', scope: 'read' }
+    assert.equal((await rejection(client.jwtBearerWithKey(signing))).code, 'denied.invalid_grant')
+    await twin.registerAssertionKey(issuer, publicKey.export({ format: 'jwk' }))
+    const tokens = await client.jwtBearerWithKey(signing)
+    assert.equal((await client.introspect({ token: tokens.accessToken })).subject, 'somebody')
+    const elsewhere = client.jwtBearerWithKey({ ...signing, audienceClaim: 'https://elsewhere.example' })
+    assert.equal((await rejection(elsewhere)).code, 'denied.invalid_grant')
+    const own = client.jwtBearerWithKey({ ...signing, claims: { sub: 'me' } })
+    assert.equal((await rejection(own)).code, 'assertion.claim')
+  })
+
+  test(`an identity provider vouches at another server: ${way}`, async () => {
+    const [us, there] = [await clientOf(idp, options), await clientOf(twin, options)]
+    await idp.vouchTo(twin.base, (await twin.client()).clientId)
+    await twin.trustIdentityProvider(idp.base)
+    const { idToken } = await signedIn(us)
+    const ask = { subjectToken: idToken, issuer: twin.base, scope: 'read' }
+    const got = await us.requestIdentityAssertion(ask)
+    assert.equal(got.audience, twin.base)
+    assert.ok(got.expiresAt > new Date() && !inspect(got).includes(got.assertion))
+    const { assertion } = got
+    const tokens = await there.redeemIdentityAssertion({ assertion })
+    assert.equal((await there.introspect({ token: tokens.accessToken })).subject, person)
+    // A plain JWT bearer assertion it is, too: but good once.
+    assert.equal((await rejection(there.jwtBearer({ assertion }))).code, 'denied.invalid_grant')
+    assert.equal((await rejection(us.redeemIdentityAssertion({ assertion }))).code, 'jwt.audience')
+    await idp.fault('issued_token_type')
+    assert.equal((await rejection(us.requestIdentityAssertion(ask))).code, 'token.unexpected_issued_token_type')
+  })
+
+  test(`grants that have no operation of their own: ${way}`, async () => {
+    const client = await clientOf(twin, options)
+    const sent = async () => (await twin.log()).filter(({ path }) => path === '/token').at(-1).form
+    const saml = await rejection(client.samlBearer({ assertion: '<Assertion/>' }))
+    assert.equal(saml.code, 'denied.unsupported_grant_type')
+    assert.deepEqual((await sent())[0], ['grant_type', 'urn:ietf:params:oauth:grant-type:saml2-bearer'])
+    const own = await rejection(client.extensionGrant({ grantType: 'urn:example:own', parameters: { tag: 'x y' } }))
+    assert.equal(own.code, 'denied.unsupported_grant_type')
+    assert.deepEqual(await sent(), [['grant_type', 'urn:example:own'], ['tag', 'x y']])
+    const none = await rejection(client.extensionGrant({ grantType: 'password' }))
+    assert.equal(none.code, 'grant.not_an_extension')
+    // By its long name, one that the server knows.
+    const tokens = await client.extensionGrant({
+      grantType: 'urn:ietf:params:oauth:grant-type:token-exchange',
+      parameters: { subject_token: (await client.clientCredentials().token()).accessToken, subject_token_type: accessTokenType },
+    })
+    assert.equal(tokens.extra.issued_token_type, accessTokenType)
+  })
+}
+
+test('a device login keeps the pace that the server names', async () => {
+  await twin.pollingInterval(5)
+  const client = await clientOf(twin)
+  const code = await client.deviceAuthorization({ scope })
+  await twin.pollingInterval(1)
+  const exchange = client.exchange.deviceLogin(waiting(code))
+  const pauses = []
+  let step = exchange.begin()
+  while (step.kind !== 'done') {
+    if (step.kind === 'sleep') {
+      pauses.push(step.ms)
+      await twin.advance(step.ms / 1000)
+      if (pauses.length === 1) await twin.fault('slow_down')
+      if (pauses.length === 3) await openPage(code.verificationUriComplete)
+      step = exchange.elapsed()
+    } else {
+      const { method, url, headers, body } = step
+      const reply = await fetch(url, { method, headers, body: body.length ? body : undefined })
+      step = exchange.reply({ status: reply.status, headers: reply.headers, body: await reply.bytes?.() ?? new Uint8Array(await reply.arrayBuffer()) })
+    }
+  }
+  assert.equal(step.value.claims.sub, person)
+  assert.deepEqual(pauses, [5000, 10_000, 10_000])
+})

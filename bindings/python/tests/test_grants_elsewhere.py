@@ -1,0 +1,421 @@
+"""Grants without a browser of the client's: people who agree elsewhere, exchanges, assertions."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import signal
+import threading
+import time
+import urllib.request
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import httpx
+import pytest
+from conftest import Twin, generic_client
+from cryptography.hazmat.primitives import serialization
+from cryptography.hazmat.primitives.asymmetric import ec
+
+import oauth_core
+import oauth_core.drive
+
+SCOPE = "openid read"
+SUBJECT = "user-248289761001"
+ACCESS_TOKEN = "urn:ietf:params:oauth:token-type:access_token"
+
+
+@pytest.fixture(params=["blocking", "asyncio"])
+def call(request: pytest.FixtureRequest) -> Callable[..., Any]:
+    """Calls an operation of a client by its name: itself, or its coroutine."""
+
+    def blocking(client: oauth_core.Client, name: str, **arguments: Any) -> Any:
+        return getattr(client, name)(**arguments)
+
+    def in_a_loop(client: oauth_core.Client, name: str, **arguments: Any) -> Any:
+        async def ask() -> Any:
+            return await getattr(client, f"a{name}")(**arguments)
+
+        return asyncio.run(ask())
+
+    return blocking if request.param == "blocking" else in_a_loop
+
+
+@pytest.fixture
+def quick(generic: Twin) -> Twin:
+    """The twin, which may be asked every second."""
+    generic.polling_interval(1)
+    return generic
+
+
+def open_page(url: str) -> None:
+    with urllib.request.urlopen(url) as page:
+        assert page.status == 200
+
+
+@contextmanager
+def meanwhile(act: Callable[[], None]) -> Iterator[None]:
+    """Does this beside the block, and says if it went wrong."""
+    problems: list[BaseException] = []
+
+    def work() -> None:
+        try:
+            act()
+        except BaseException as problem:
+            problems.append(problem)
+
+    thread = threading.Thread(target=work)
+    thread.start()
+    yield
+    thread.join()
+    assert not problems, problems
+
+
+def asked(twin: Twin, count: int) -> None:
+    """Waits until the token endpoint was asked so often."""
+    end = time.monotonic() + 30
+    while twin.counters["token_requests"] < count:
+        assert time.monotonic() < end, "nobody asks"
+        time.sleep(0.02)
+
+
+def waiting(code: oauth_core.DeviceCode) -> dict[str, Any]:
+    return {
+        "device_code": code.device_code,
+        "expires_at": code.expires_at,
+        "interval": code.interval,
+        "scope": SCOPE,
+    }
+
+
+def token_answers(twin: Twin) -> list[tuple[int, str | None]]:
+    return [(entry["status"], entry["fault"]) for entry in twin.log if entry["path"] == "/token"]
+
+
+def test_a_device_signs_in_once_the_person_agrees(
+    quick: Twin, client: oauth_core.Client, call: Callable[..., Any]
+) -> None:
+    code = call(client, "device_authorization", scope=SCOPE, purpose="sign in on a shelf")
+    assert isinstance(code, oauth_core.DeviceCode)
+    assert code.interval == 1 and code.expires_in == 600
+    assert code.user_code in code.prompt and "shelf" in code.prompt
+    page = code.verification_uri_complete
+    assert page is not None and code.device_code not in repr(code)
+
+    def agree() -> None:
+        asked(quick, 1)
+        # An answer that is lost is no answer: it is asked again, later.
+        quick.fault("lost_reply")
+        asked(quick, 2)
+        open_page(page)
+
+    with meanwhile(agree):
+        tokens = call(client, "device_login", **waiting(code))
+    assert tokens.claims is not None and tokens.claims["sub"] == SUBJECT
+    assert token_answers(quick) == [(400, None), (400, "lost_reply"), (200, None)]
+
+
+def test_a_device_is_told_no(
+    quick: Twin, client: oauth_core.Client, call: Callable[..., Any]
+) -> None:
+    code = call(client, "device_authorization", scope=SCOPE)
+    page = code.verification_uri_complete
+
+    def refuse() -> None:
+        asked(quick, 1)
+        quick.deny()
+        open_page(page)
+
+    with meanwhile(refuse), pytest.raises(oauth_core.Denied) as error:
+        call(client, "device_login", **waiting(code))
+    assert error.value.code == "denied.access_denied"
+
+
+def test_a_device_code_ends(
+    quick: Twin, client: oauth_core.Client, call: Callable[..., Any]
+) -> None:
+    code = call(client, "device_authorization", scope=SCOPE)
+    quick.fault("expired_token")
+    with pytest.raises(oauth_core.Denied) as error:
+        call(client, "device_login", **waiting(code))
+    assert error.value.code == "denied.expired_token"
+    before = quick.counters["token_requests"]
+    assert before == 1
+    # Once it has ended, nobody is asked.
+    over = {**waiting(code), "expires_at": time.time() + 0.5}
+    with pytest.raises(oauth_core.Denied) as error:
+        call(client, "device_login", **over)
+    assert error.value.code == "denied.expired_token"
+    assert quick.counters["token_requests"] == before
+
+
+def test_a_device_login_keeps_the_pace_that_the_server_names(
+    generic: Twin, client: oauth_core.Client
+) -> None:
+    """By the steps, with a clock of our own: nobody has to wait."""
+    code = client.device_authorization(scope=SCOPE)
+    page = code.verification_uri_complete
+    assert code.interval == 5 and page is not None
+    pauses: list[float] = []
+
+    def sleep(seconds: float) -> None:
+        pauses.append(seconds)
+        generic.advance(int(seconds))
+        if len(pauses) == 1:
+            generic.fault("slow_down")
+        if len(pauses) == 3:
+            open_page(page)
+
+    with httpx.Client() as http:
+        steps = client.exchange.device_login(**waiting(code))
+        tokens = oauth_core.drive.run(steps, http, sleep=sleep)
+    assert tokens.claims is not None and tokens.claims["sub"] == SUBJECT
+    assert pauses == [5, 10, 10]
+    assert token_answers(generic) == [(400, "slow_down"), (400, None), (200, None)]
+
+
+class Enough(Exception):
+    pass
+
+
+def test_a_blocking_call_is_interrupted_while_it_waits(
+    generic: Twin, client: oauth_core.Client
+) -> None:
+    def enough(*_: Any) -> None:
+        raise Enough
+
+    code = client.device_authorization(scope=SCOPE)
+    previous = signal.signal(signal.SIGALRM, enough)
+    began = time.monotonic()
+    try:
+        signal.setitimer(signal.ITIMER_REAL, 0.3)
+        with pytest.raises(Enough):
+            client.device_login(**waiting(code))
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        signal.signal(signal.SIGALRM, previous)
+    assert time.monotonic() - began < 4
+    assert generic.counters["token_requests"] == 0
+
+
+def test_a_coroutine_is_cancelled_while_it_waits(quick: Twin, client: oauth_core.Client) -> None:
+    async def give_up() -> None:
+        code = await client.adevice_authorization(scope=SCOPE)
+        login = asyncio.create_task(client.adevice_login(**waiting(code)))
+        await asyncio.sleep(0.3)
+        login.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await login
+        # It does not go on behind anybody's back.
+        await asyncio.sleep(1.5)
+
+    asyncio.run(give_up())
+    assert quick.counters["token_requests"] == 0
+
+
+def begun(call: Callable[..., Any], client: oauth_core.Client, **more: Any) -> Any:
+    request = call(
+        client, "backchannel_authentication", login_hint="alice", scope=SCOPE, **more
+    )
+    assert isinstance(request, oauth_core.BackchannelRequest)
+    assert request.auth_req_id not in repr(request)
+    return request
+
+
+def test_a_person_answers_on_a_device_of_theirs(
+    quick: Twin, client: oauth_core.Client, call: Callable[..., Any]
+) -> None:
+    request = begun(call, client, binding_message="W4SCT", requested_expiry=60)
+    assert (request.binding_message, request.expires_in, request.interval) == ("W4SCT", 60, 1)
+    assert request.client_notification_token is None
+    login = {
+        "auth_req_id": request.auth_req_id,
+        "expires_at": request.expires_at,
+        "interval": request.interval,
+        "scope": SCOPE,
+    }
+
+    def agree() -> None:
+        asked(quick, 1)
+        open_page(f"{quick.base}/authentication_device?binding_message=W4SCT")
+
+    with meanwhile(agree):
+        tokens = call(client, "backchannel_login", **login)
+    assert tokens.claims is not None and tokens.claims["sub"] == SUBJECT
+
+    again = begun(call, client)
+    quick.deny()
+    open_page(f"{quick.base}/authentication_device")
+    with pytest.raises(oauth_core.Denied) as error:
+        call(client, "backchannel_login", **{**login, "auth_req_id": again.auth_req_id})
+    assert error.value.code == "denied.access_denied"
+    with pytest.raises(oauth_core.Denied) as error:
+        call(client, "backchannel_authentication", login_hint="bob", scope=SCOPE)
+    assert (error.value.code, error.value.error) == ("denied.other", "unknown_user_id")
+
+
+def test_a_ping_is_judged_and_answered_by_one_question(
+    quick: Twin, client: oauth_core.Client, call: Callable[..., Any]
+) -> None:
+    quick.backchannel_delivery("ping", "https://client.example/ping")
+    request = begun(call, client, delivery="ping")
+    open_page(f"{quick.base}/authentication_device")
+    (ping,) = quick.notifications()
+    judged = {
+        "auth_req_id": request.auth_req_id,
+        "client_notification_token": request.client_notification_token,
+    }
+    posted = {"authorization": ping["authorization"], "body": ping["body"]}
+    assert call(client, "verify_ping", **judged, **posted) is None
+    with pytest.raises(oauth_core.Untrusted) as error:
+        call(client, "verify_ping", **judged, **{**posted, "authorization": "Bearer another"})
+    assert error.value.code == "ciba.notifier"
+    assert (error.value.answer_status, error.value.challenge) == (401, "Bearer")
+    with pytest.raises(oauth_core.Untrusted) as error:
+        call(client, "verify_ping", **{**judged, "auth_req_id": "another"}, **posted)
+    assert error.value.code == "ciba.unknown_request"
+    tokens = call(client, "backchannel_login", auth_req_id=request.auth_req_id, scope=SCOPE)
+    assert tokens.claims is not None and tokens.claims["sub"] == SUBJECT
+    assert quick.counters["token_requests"] == 1
+
+
+def test_pushed_tokens_are_vouched_for(
+    quick: Twin, client: oauth_core.Client, call: Callable[..., Any]
+) -> None:
+    quick.backchannel_delivery("push", "https://client.example/push")
+    request, other = (begun(call, client, delivery="push") for _ in range(2))
+    for _ in range(2):
+        open_page(f"{quick.base}/authentication_device")
+    pushed, foreign = quick.notifications()
+    judged = {
+        "auth_req_id": request.auth_req_id,
+        "client_notification_token": request.client_notification_token,
+        "authorization": pushed["authorization"],
+        "scope": SCOPE,
+    }
+    tokens = call(client, "take_pushed", **judged, body=pushed["body"])
+    assert tokens.claims is not None and tokens.claims["sub"] == SUBJECT
+    assert other.auth_req_id != request.auth_req_id
+    mixed = {**json.loads(foreign["body"]), "auth_req_id": request.auth_req_id}
+    with pytest.raises(oauth_core.Untrusted) as error:
+        call(client, "take_pushed", **judged, body=json.dumps(mixed))
+    assert error.value.code == "ciba.auth_req_id"
+
+
+def test_a_token_is_exchanged_for_one_with_an_actor(
+    quick: Twin, client: oauth_core.Client, call: Callable[..., Any]
+) -> None:
+    subject = quick.signed_in(client).access_token
+    actor = client.client_credentials().token().access_token
+    tokens = call(
+        client,
+        "token_exchange",
+        subject_token=subject,
+        subject_token_type="access_token",
+        actor_token=actor,
+        actor_token_type="access_token",
+        scope="read",
+        resource=["https://api.example/"],
+        audience=["backend"],
+    )
+    assert tokens.extra["issued_token_type"] == ACCESS_TOKEN
+    state = client.introspect(token=tokens.access_token)
+    assert state.subject == SUBJECT
+    assert state.audience == ("https://api.example/", "backend")
+    assert state.extra["act"] == {"sub": "twin-client"}
+    alone = {"subject_token": subject, "subject_token_type": "access_token"}
+    with pytest.raises(oauth_core.Misuse) as error:
+        call(client, "token_exchange", **alone, actor_token=actor)
+    assert error.value.code == "token_exchange.malformed"
+    with pytest.raises(oauth_core.Denied) as denied:
+        call(client, "token_exchange", **{**alone, "subject_token": "dead"})
+    assert denied.value.code == "denied.invalid_request"
+
+
+def key_pair() -> tuple[str, dict[str, str]]:
+    """A key in PEM, and its public half."""
+    key = ec.generate_private_key(ec.SECP256R1())
+    form = (serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
+    pem = key.private_bytes(serialization.Encoding.PEM, *form).decode()
+    return pem, oauth_core.PrivateKeyJwt(pem, alg="ES256").public_jwks()["keys"][0]
+
+
+def test_a_client_signs_for_a_service_account(
+    quick: Twin, client: oauth_core.Client, call: Callable[..., Any]
+) -> None:
+    pem, jwk = key_pair()
+    signing = {"key": pem, "alg": "ES256", "issuer": "robot", "subject": "somebody"}
+    with pytest.raises(oauth_core.Denied) as error:
+        call(client, "jwt_bearer_with_key", **signing, scope="read")
+    assert error.value.code == "denied.invalid_grant"
+    quick.register_assertion_key("robot", jwk)
+    tokens = call(client, "jwt_bearer_with_key", **signing, scope="read")
+    assert client.introspect(token=tokens.access_token).subject == "somebody"
+    elsewhere = {**signing, "audience_claim": "https://elsewhere.example"}
+    with pytest.raises(oauth_core.Denied) as error:
+        call(client, "jwt_bearer_with_key", **elsewhere, scope="read")
+    assert error.value.code == "denied.invalid_grant"
+    with pytest.raises(oauth_core.Misuse) as misuse:
+        call(client, "jwt_bearer_with_key", **signing, claims={"sub": "me"})
+    assert misuse.value.code == "assertion.claim"
+
+
+def test_an_identity_provider_vouches_at_another_server(
+    twins: dict[str, Twin], call: Callable[..., Any]
+) -> None:
+    idp, other = twins["identity-provider"], twins["generic"]
+    us, there = generic_client(idp), generic_client(other)
+    idp.vouch_to(other.base, other.data["client_id"])
+    other.trust_identity_provider(idp.base)
+    signed_in = idp.signed_in(us)
+    assert signed_in.id_token is not None
+    ask = {"subject_token": signed_in.id_token, "issuer": other.base, "scope": "read"}
+    got = call(us, "request_identity_assertion", **ask)
+    assert isinstance(got, oauth_core.IdentityAssertion)
+    assert got.audience == other.base and got.assertion not in repr(got)
+    assert got.expires_at is not None and list(got.scope) == ["read"]
+    tokens = call(there, "redeem_identity_assertion", assertion=got.assertion)
+    assert there.introspect(token=tokens.access_token).subject == SUBJECT
+    # A plain JWT bearer assertion it is, too: but good once.
+    with pytest.raises(oauth_core.Denied) as denied:
+        call(there, "jwt_bearer", assertion=got.assertion)
+    assert denied.value.code == "denied.invalid_grant"
+    with pytest.raises(oauth_core.Untrusted) as error:
+        call(us, "redeem_identity_assertion", assertion=got.assertion)
+    assert error.value.code == "jwt.audience"
+    idp.fault("issued_token_type")
+    with pytest.raises(oauth_core.OAuthError) as wrong:
+        call(us, "request_identity_assertion", **ask)
+    assert wrong.value.code == "token.unexpected_issued_token_type"
+
+
+def test_grants_that_the_server_does_not_know(
+    quick: Twin, client: oauth_core.Client, call: Callable[..., Any]
+) -> None:
+    with pytest.raises(oauth_core.Denied) as error:
+        call(client, "saml_bearer", assertion="<Assertion/>")
+    assert error.value.code == "denied.unsupported_grant_type"
+    form = quick.entry("/token")["form"]
+    assert form["grant_type"] == "urn:ietf:params:oauth:grant-type:saml2-bearer"
+    more = {"tag": "x y"}
+    with pytest.raises(oauth_core.Denied) as error:
+        call(client, "extension_grant", grant_type="urn:example:own", parameters=more)
+    assert error.value.code == "denied.unsupported_grant_type"
+    assert quick.entry("/token")["form"] == {"grant_type": "urn:example:own", **more}
+    with pytest.raises(oauth_core.Misuse) as misuse:
+        call(client, "extension_grant", grant_type="password")
+    assert misuse.value.code == "grant.not_an_extension"
+
+
+def test_an_extension_grant_is_answered(
+    quick: Twin, client: oauth_core.Client, call: Callable[..., Any]
+) -> None:
+    """By the long name of a grant that the server knows."""
+    parameters = {
+        "subject_token": client.client_credentials().token().access_token,
+        "subject_token_type": ACCESS_TOKEN,
+    }
+    grant = "urn:ietf:params:oauth:grant-type:token-exchange"
+    tokens = call(client, "extension_grant", grant_type=grant, parameters=parameters)
+    assert tokens.extra["issued_token_type"] == ACCESS_TOKEN

@@ -1,0 +1,169 @@
+//! A JWT says for whom the token is: one that its own issuer has signed, or an identity provider.
+//!
+//! RFC 7521 section 4.1, RFC 7523 sections 2.1 and 3, draft-ietf-oauth-identity-assertion-authz-grant section 4.4
+
+use http::header::AUTHORIZATION;
+use oauth_core::moment::UnixTime;
+use serde_json::Value;
+
+use super::authority::{Authority, Grant};
+use super::client_auth::Client;
+use super::exchange::ID_JAG_TYP;
+use super::jwt::Jwt;
+use super::wire::Ask;
+
+pub(super) const GRANT: &str = "urn:ietf:params:oauth:grant-type:jwt-bearer";
+/// The profile by which a server says that it takes identity assertions (section 7.2 of the draft).
+pub(super) const ID_JAG_PROFILE: &str = "urn:ietf:params:oauth:grant-profile:id-jag";
+
+type Refusal = (&'static str, &'static str);
+
+/// "Authentication of the client is optional" (RFC 7521 section 4.1): a service account is none. `None` if the
+/// request says who the client is.
+pub(super) fn nobody(ask: &Ask, grant_type: &str) -> Option<Client> {
+    let says_who = ask.headers.contains_key(AUTHORIZATION)
+        || ["client_id", "client_secret", "client_assertion"]
+            .iter()
+            .any(|name| ask.form(name).is_some());
+    (grant_type == GRANT && !says_who).then(|| Client {
+        id: String::new(),
+        is_public: true,
+    })
+}
+
+pub(super) fn token(
+    authority: &mut Authority,
+    at: UnixTime,
+    ask: &Ask,
+    client: Client,
+) -> Result<Value, Refusal> {
+    let wrong = |why| ("invalid_grant", why);
+    let given = ask
+        .form("assertion")
+        .ok_or(("invalid_request", "assertion is missing"))?;
+    let jwt = Jwt::read(given).map_err(wrong)?;
+    let typ = jwt.header["typ"].as_str().unwrap_or_default();
+    let typ = typ.strip_prefix("application/").unwrap_or(typ);
+    let grant = match typ.eq_ignore_ascii_case(ID_JAG_TYP) {
+        true => vouched(authority, at, ask, client, jwt)?,
+        false => signed(authority, at, ask, client, jwt)?,
+    };
+    // "Refresh tokens SHOULD NOT be issued" (RFC 7521 section 4.1)
+    Ok(authority.issue(at, grant, false))
+}
+
+/// By who has a key that is registered here.
+fn signed(
+    authority: &mut Authority,
+    at: UnixTime,
+    ask: &Ask,
+    client: Client,
+    jwt: Jwt,
+) -> Result<Grant, Refusal> {
+    let wrong = |why| ("invalid_grant", why);
+    let jwt = authority.trust.signed(jwt).map_err(wrong)?;
+    let token_endpoint = format!("{}{}", authority.base, authority.rules.paths.token);
+    let is_us = |name: &Value| *name == *authority.rules.issuer || *name == *token_endpoint;
+    let is_for_us = match &jwt.claims["aud"] {
+        Value::Array(many) => many.iter().any(is_us),
+        one => is_us(one),
+    };
+    if !is_for_us {
+        return Err(wrong("aud is neither the issuer nor the token endpoint"));
+    }
+    jwt.is_in_time(at).map_err(wrong)?;
+    let subject = text(&jwt, "sub").ok_or(wrong("the assertion is about nobody"))?;
+    if let Some(jti) = jwt.text("jti") {
+        once(authority, &jwt, jti)?;
+    }
+    let scope = authority
+        .scope(ask.form("scope"))
+        .map_err(|why| ("invalid_scope", why))?;
+    let client_id = match client.id.is_empty() {
+        true => text(&jwt, "iss").unwrap_or_default(),
+        false => client.id,
+    };
+    Ok(Grant {
+        client_id,
+        subject: Some(subject),
+        scope,
+        family: authority.new_family(),
+        ..Grant::default()
+    })
+}
+
+/// By an identity provider, about a person and to this client.
+fn vouched(
+    authority: &mut Authority,
+    at: UnixTime,
+    ask: &Ask,
+    client: Client,
+    jwt: Jwt,
+) -> Result<Grant, Refusal> {
+    let wrong = |why| ("invalid_grant", why);
+    if client.is_public {
+        return Err((
+            "unauthorized_client",
+            "identity assertions are for clients that authenticate",
+        ));
+    }
+    let jwt = authority.trust.vouched(jwt).map_err(wrong)?;
+    // One string: "aud: the issuer identifier of the resource authorization server".
+    if jwt.text("aud") != Some(&authority.rules.issuer) {
+        return Err(wrong("the assertion is for another server"));
+    }
+    if jwt.text("client_id") != Some(&client.id) {
+        return Err(wrong("the assertion was made out to another client"));
+    }
+    jwt.is_in_time(at).map_err(wrong)?;
+    if jwt.claims.get("cnf").is_some() {
+        return Err(wrong(
+            "the assertion is bound to a key, which nobody has shown",
+        ));
+    }
+    let subject = text(&jwt, "sub").ok_or(wrong("the assertion is about nobody"))?;
+    let jti = text(&jwt, "jti").ok_or(wrong("an identity assertion has a jti"))?;
+    let allowed = jwt.text("scope");
+    let asked = ask.form("scope");
+    let is_allowed = |part: &str| {
+        let mut allowed = allowed.unwrap_or_default().split(' ');
+        allowed.any(|name| name == part)
+    };
+    if !asked.is_none_or(|asked| asked.split(' ').all(is_allowed)) {
+        return Err(("invalid_scope", "more scope than the assertion allows"));
+    }
+    let scope = authority
+        .scope(asked.or(allowed))
+        .map_err(|why| ("invalid_scope", why))?;
+    let resources = match &jwt.claims["resource"] {
+        Value::String(one) => vec![one.clone()],
+        Value::Array(many) => {
+            let texts = many.iter().filter_map(Value::as_str);
+            texts.map(str::to_owned).collect()
+        }
+        _ => Vec::new(),
+    };
+    once(authority, &jwt, &jti)?;
+    Ok(Grant {
+        client_id: client.id,
+        subject: Some(subject),
+        scope,
+        family: authority.new_family(),
+        resources,
+        ..Grant::default()
+    })
+}
+
+fn text(jwt: &Jwt, name: &str) -> Option<String> {
+    let text = jwt.text(name).filter(|text| !text.is_empty());
+    text.map(str::to_owned)
+}
+
+/// Each of an issuer's assertions is good once.
+fn once(authority: &mut Authority, jwt: &Jwt, jti: &str) -> Result<(), Refusal> {
+    let issuer = jwt.text("iss").unwrap_or_default();
+    match authority.seen.insert(format!("grant {issuer} {jti}")) {
+        true => Ok(()),
+        false => Err(("invalid_grant", "the assertion was used before")),
+    }
+}

@@ -1,0 +1,80 @@
+//! What waits for a person who is elsewhere: the code of a device, a backchannel request.
+//!
+//! RFC 8628 section 3.5, CIBA Core section 11
+
+use oauth_core::moment::UnixTime;
+
+use super::authority::{Grant, plus};
+
+type Refusal = (&'static str, &'static str);
+
+/// How many seconds lie between two questions, unless somebody says otherwise.
+pub(super) const INTERVAL: u64 = 5;
+/// What a question too early adds to that.
+const SLOWER: u64 = 5;
+
+/// A grant that a person has not given yet, or has.
+pub(super) struct Awaited {
+    pub(super) grant: Grant,
+    approval: Approval,
+    expires: UnixTime,
+    interval: u64,
+    asked: Option<UnixTime>,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Approval {
+    Pending,
+    Approved,
+    Denied,
+    Spent,
+}
+
+impl Awaited {
+    /// It waits for so many seconds, and is asked for at this interval.
+    pub(super) fn new(at: UnixTime, grant: Grant, lifetime: u64, interval: u64) -> Self {
+        Self {
+            grant,
+            approval: Approval::Pending,
+            expires: plus(at, lifetime),
+            interval,
+            asked: None,
+        }
+    }
+
+    /// Whether the person may still answer.
+    pub(super) fn is_pending(&self, at: UnixTime) -> bool {
+        self.approval == Approval::Pending && at < self.expires
+    }
+
+    /// The person has answered.
+    pub(super) fn decide(&mut self, at: UnixTime, approval: Approval) {
+        self.approval = approval;
+        self.grant.auth_time = Some(at);
+    }
+
+    /// The client asks: what was granted, once.
+    pub(super) fn ask(&mut self, at: UnixTime, client_id: &str) -> Result<Grant, Refusal> {
+        if self.grant.client_id != client_id {
+            return Err(("invalid_grant", "it was issued to another client"));
+        }
+        if at >= self.expires {
+            return Err(("expired_token", "it has expired"));
+        }
+        let last = self.asked.replace(at);
+        if last.is_some_and(|last| at.since(last).as_secs() < self.interval) {
+            // "the interval MUST be increased by 5 seconds for this and all subsequent requests"
+            self.interval = self.interval.saturating_add(SLOWER);
+            return Err(("slow_down", "polling too fast"));
+        }
+        match self.approval {
+            Approval::Pending => Err(("authorization_pending", "the user has not decided yet")),
+            Approval::Denied => Err(("access_denied", "the user said no")),
+            Approval::Spent => Err(("invalid_grant", "it was used before")),
+            Approval::Approved => {
+                self.approval = Approval::Spent;
+                Ok(self.grant.clone())
+            }
+        }
+    }
+}

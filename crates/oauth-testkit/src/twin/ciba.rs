@@ -1,0 +1,315 @@
+//! `POST {backchannel_authentication_endpoint}`: a person is asked on a device of theirs.
+//!
+//! CIBA Core sections 7, 10 and 12
+
+use bytes::Bytes;
+use http::Uri;
+use http::header::{AUTHORIZATION, CONTENT_TYPE};
+use oauth_core::moment::UnixTime;
+use serde_json::{Value, json};
+
+use super::Twin;
+use super::authority::{Authority, Grant};
+use super::authorize::SUBJECT;
+use super::awaited::{Approval, Awaited};
+use super::client_auth::Client;
+use super::id_token;
+use super::token::{USERNAME, well_formed};
+use super::wire::{self, Ask, Pairs, Reply, find};
+
+pub(super) const GRANT: &str = "urn:openid:params:grant-type:ciba";
+/// The purpose of authenticating at this endpoint.
+const BACKCHANNEL_AUTHENTICATION: &str = "backchannel_authentication";
+/// How long a person may take to answer, in seconds, if the client does not say; and at most.
+const LIFETIME: u64 = 120;
+const LONGEST: u64 = 600;
+/// How long a message may be that both devices show, in characters.
+const LONGEST_MESSAGE: usize = 100;
+/// How long the token of a notification may be (section 7.1).
+const LONGEST_TOKEN: usize = 1024;
+const HINTS: [&str; 3] = ["login_hint", "login_hint_token", "id_token_hint"];
+
+type Refusal = (&'static str, &'static str);
+
+/// How the confidential client is registered to learn of a person's answer (CIBA Core section 5).
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+#[non_exhaustive]
+pub enum BackchannelDelivery {
+    /// By asking.
+    #[default]
+    Poll,
+    /// It is notified here, and asks then; it may ask before.
+    Ping(Uri),
+    /// The tokens are sent here. It may not ask.
+    Push(Uri),
+}
+
+/// Requests that wait for their persons, and what clients are to be told.
+#[derive(Default)]
+pub(super) struct Backchannel {
+    delivery: BackchannelDelivery,
+    /// In the order they came.
+    requests: Vec<Request>,
+    notifications: Vec<http::Request<Bytes>>,
+}
+
+struct Request {
+    id: String,
+    awaited: Awaited,
+    binding_message: Option<String>,
+    notification_token: Option<String>,
+}
+
+pub(super) fn authenticate(authority: &mut Authority, at: UnixTime, ask: &Ask) -> Reply {
+    let client = match well_formed(ask)
+        .and_then(|()| authority.authenticate(at, ask, BACKCHANNEL_AUTHENTICATION))
+    {
+        Ok(client) => client,
+        Err(reply) => return *reply,
+    };
+    let begun =
+        opened(authority, at, ask, &client).and_then(|asked| begin(authority, at, &asked, client));
+    match begun {
+        Ok(reply) => wire::unstored(200, &reply),
+        Err((error, why)) => wire::refusal(error, why),
+    }
+}
+
+/// The parameters, out of the signed request if there is one (section 7.1.1).
+fn opened(
+    authority: &mut Authority,
+    at: UnixTime,
+    ask: &Ask,
+    client: &Client,
+) -> Result<Pairs, Refusal> {
+    let form = ask.form.clone().unwrap_or_default();
+    let Some(object) = find(&form, "request") else {
+        return Ok(form);
+    };
+    let wrong = |why| ("invalid_request", why);
+    let is_about_the_client = |name: &str| name.starts_with("client_") || name == "request";
+    if form
+        .iter()
+        .any(|(name, _)| !is_about_the_client(name) || name == "client_notification_token")
+    {
+        return Err(wrong("a parameter stands beside the signed request"));
+    }
+    let jwt = authority
+        .trust
+        .signed_by(&client.id, object)
+        .map_err(wrong)?;
+    if jwt.text("aud") != Some(&authority.rules.issuer) {
+        return Err(wrong("aud of a signed request is the issuer"));
+    }
+    jwt.is_in_time(at).map_err(wrong)?;
+    if ["nbf", "iat"]
+        .iter()
+        .any(|name| jwt.claims.get(name).is_none())
+    {
+        return Err(wrong("a signed request has nbf and iat"));
+    }
+    let jti = jwt.text("jti").ok_or(wrong("a signed request has a jti"))?;
+    if !authority.seen.insert(format!("request {jti}")) {
+        return Err(wrong("the signed request was used before"));
+    }
+    let mut parameters = Pairs::new();
+    for (name, value) in jwt.claims.as_object().into_iter().flatten() {
+        match value {
+            _ if ["iss", "aud", "exp", "nbf", "iat", "jti"].contains(&name.as_str()) => {}
+            Value::String(text) => parameters.push((name.clone(), text.clone())),
+            Value::Number(number) => parameters.push((name.clone(), number.to_string())),
+            _ => return Err(wrong("a parameter of the signed request is no text")),
+        }
+    }
+    Ok(parameters)
+}
+
+fn begin(
+    authority: &mut Authority,
+    at: UnixTime,
+    asked: &Pairs,
+    client: Client,
+) -> Result<Value, Refusal> {
+    // "exactly one of the hints in the request" (section 7.1)
+    let mut hints = HINTS
+        .iter()
+        .filter_map(|name| Some((*name, find(asked, name)?)));
+    let (Some((name, hint)), None) = (hints.next(), hints.next()) else {
+        return Err(("invalid_request", "a person is named in exactly one way"));
+    };
+    is_known(authority, &client, name, hint)?;
+    let scope = authority
+        .scope(find(asked, "scope"))
+        .map_err(|why| ("invalid_scope", why))?;
+    if !scope.split(' ').any(|name| name == "openid") {
+        return Err(("invalid_scope", "scope has to have openid"));
+    }
+    let binding_message = find(asked, "binding_message");
+    let is_shown =
+        |text: &str| text.chars().count() <= LONGEST_MESSAGE && !text.chars().any(char::is_control);
+    if !binding_message.is_none_or(is_shown) {
+        let why = "the message cannot be shown on a small screen";
+        return Err(("invalid_binding_message", why));
+    }
+    let lifetime = match find(asked, "requested_expiry").map(str::parse::<u64>) {
+        None => LIFETIME,
+        Some(Ok(seconds)) if seconds > 0 => seconds.min(LONGEST),
+        Some(_) => return Err(("invalid_request", "requested_expiry is a positive number")),
+    };
+    let notification_token = find(asked, "client_notification_token");
+    let is_polled = authority.backchannel.delivery == BackchannelDelivery::Poll;
+    if !is_polled && !notification_token.is_some_and(is_notification_token) {
+        let why = "this client is notified: client_notification_token is missing or none";
+        return Err(("invalid_request", why));
+    }
+    let id = authority.mint(at, "backchannel");
+    let grant = Grant {
+        client_id: client.id,
+        subject: Some(SUBJECT.to_owned()),
+        scope,
+        family: authority.new_family(),
+        ..Grant::default()
+    };
+    let mut reply = json!({ "auth_req_id": id, "expires_in": lifetime });
+    // "Only with Poll and Ping" (section 7.3)
+    if !matches!(authority.backchannel.delivery, BackchannelDelivery::Push(_)) {
+        reply["interval"] = authority.interval.into();
+    }
+    authority.backchannel.requests.push(Request {
+        id,
+        awaited: Awaited::new(at, grant, lifetime, authority.interval),
+        binding_message: binding_message.map(str::to_owned),
+        notification_token: notification_token.map(str::to_owned),
+    });
+    Ok(reply)
+}
+
+/// Whether somebody is who the hint says; an ID token may have expired (section 7.1).
+fn is_known(authority: &Authority, client: &Client, name: &str, hint: &str) -> Result<(), Refusal> {
+    let unknown = ("unknown_user_id", "nobody is called so");
+    match name {
+        "login_hint" => match hint {
+            USERNAME | id_token::EMAIL => Ok(()),
+            _ => Err(unknown),
+        },
+        "id_token_hint" => {
+            let token = id_token::own(authority, hint).map_err(|why| ("invalid_request", why))?;
+            match token.text("aud") == Some(&client.id) {
+                true if token.text("sub") == Some(SUBJECT) => Ok(()),
+                true => Err(unknown),
+                false => Err(("invalid_request", "the ID token is another client's")),
+            }
+        }
+        _ => Err(("invalid_request", "this server takes no login_hint_token")),
+    }
+}
+
+/// A bearer token by its syntax, with room for the 128 bits that section 7.1 wants.
+fn is_notification_token(text: &str) -> bool {
+    let is_part = |b: u8| b.is_ascii_alphanumeric() || b"-._~+/=".contains(&b);
+    (22..=LONGEST_TOKEN).contains(&text.len()) && text.bytes().all(is_part)
+}
+
+/// The token request (section 10.1).
+pub(super) fn token(
+    authority: &mut Authority,
+    at: UnixTime,
+    ask: &Ask,
+    client: &Client,
+) -> Result<Value, Refusal> {
+    if matches!(authority.backchannel.delivery, BackchannelDelivery::Push(_)) {
+        return Err(("unauthorized_client", "this client is sent its tokens"));
+    }
+    let given = ask
+        .form("auth_req_id")
+        .ok_or(("invalid_request", "auth_req_id is missing"))?;
+    let mut requests = authority.backchannel.requests.iter_mut();
+    let request = requests
+        .find(|request| request.id == given)
+        .ok_or(("invalid_grant", "unknown auth_req_id"))?;
+    let grant = request.awaited.ask(at, &client.id)?;
+    Ok(authority.issue(at, grant, true))
+}
+
+/// `GET {the page}`: the person looks at their device, and answers the request that has waited longest, or the one
+/// that shows the `binding_message` they see elsewhere.
+pub(super) fn page(authority: &mut Authority, at: UnixTime, ask: &Ask) -> Reply {
+    match decide(authority, at, ask.query("binding_message")) {
+        Some(Approval::Denied) => wire::page(200, "Denied."),
+        Some(_) => wire::page(200, "Approved."),
+        None => wire::page(400, "Nobody asks."),
+    }
+}
+
+fn decide(authority: &mut Authority, at: UnixTime, message: Option<&str>) -> Option<Approval> {
+    let shows = |request: &Request| match message {
+        Some(_) => request.binding_message.as_deref() == message,
+        None => true,
+    };
+    let mut requests = authority.backchannel.requests.iter_mut();
+    let request = requests.find(|request| request.awaited.is_pending(at) && shows(request))?;
+    let approval = match std::mem::take(&mut authority.deny_next) {
+        true => Approval::Denied,
+        false => Approval::Approved,
+    };
+    request.awaited.decide(at, approval);
+    let (id, token) = (request.id.clone(), request.notification_token.clone());
+    let (endpoint, body) = match authority.backchannel.delivery.clone() {
+        BackchannelDelivery::Poll => return Some(approval),
+        BackchannelDelivery::Ping(endpoint) => (endpoint, json!({ "auth_req_id": id })),
+        BackchannelDelivery::Push(endpoint) => {
+            let grant = request.awaited.grant.clone();
+            let body = match approval {
+                Approval::Denied => json!({
+                    "auth_req_id": id,
+                    "error": "access_denied",
+                    "error_description": "the user said no",
+                }),
+                _ => pushed(authority, at, grant, &id),
+            };
+            (endpoint, body)
+        }
+    };
+    let notification = http::Request::post(endpoint)
+        .header(
+            AUTHORIZATION,
+            format!("Bearer {}", token.unwrap_or_default()),
+        )
+        .header(CONTENT_TYPE, "application/json")
+        .body(body.to_string().into());
+    authority.backchannel.notifications.extend(notification);
+    Some(approval)
+}
+
+/// The tokens as they are sent (section 10.3.1): their ID token vouches for all that comes with it.
+fn pushed(authority: &mut Authority, at: UnixTime, grant: Grant, id: &str) -> Value {
+    // Nobody shows a key here.
+    authority.binding = None;
+    let mut claims = id_token::claims(&authority.rules.issuer, at, &grant);
+    let mut body = authority.issue(at, grant, true);
+    let hash = |name: &str| id_token::half_hash(body[name].as_str().unwrap_or_default());
+    claims["at_hash"] = hash("access_token").into();
+    claims["urn:openid:params:jwt:claim:rt_hash"] = hash("refresh_token").into();
+    claims["urn:openid:params:jwt:claim:auth_req_id"] = id.into();
+    body["id_token"] = id_token::signed(&claims, &authority.key_id, authority.rules.alg).into();
+    body["auth_req_id"] = id.into();
+    body
+}
+
+impl Twin {
+    /// How the confidential client of the generic twin learns of a person's answer, from now on.
+    pub fn set_backchannel_delivery(&mut self, delivery: BackchannelDelivery) {
+        self.authority.backchannel.delivery = delivery;
+    }
+
+    /// The person looks at their device, and answers the backchannel request that has waited longest: they agree,
+    /// unless [`deny_next`](Self::deny_next) says otherwise. `false` if none waits.
+    pub fn answer_backchannel(&mut self, at: UnixTime) -> bool {
+        decide(&mut self.authority, at, None).is_some()
+    }
+
+    /// What the twin would post to its client by now (CIBA Core sections 10.2 and 10.3), each once.
+    pub fn take_notifications(&mut self) -> Vec<http::Request<Bytes>> {
+        std::mem::take(&mut self.authority.backchannel.notifications)
+    }
+}

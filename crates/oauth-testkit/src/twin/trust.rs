@@ -1,0 +1,106 @@
+//! Whom a twin believes: the keys of service accounts, of identity providers, and the servers it vouches to.
+
+use oauth_core::error::Error;
+use oauth_core::jose::{Alg, PublicJwk};
+use serde_json::Value;
+
+use super::Twin;
+use super::jwt::Jwt;
+
+/// The algorithms that assertions may be signed with.
+pub(super) const ALGS: &[Alg] = &[Alg::Rs256, Alg::Es256];
+
+/// Whose word counts.
+#[derive(Default)]
+pub(super) struct Trust {
+    /// Who signs about itself, or for whom it likes: a service account, or a client.
+    signers: Vec<Signer>,
+    /// Who signs about people.
+    identity_providers: Vec<Signer>,
+    /// Other servers, by their issuer, and what this twin's client is called there.
+    audiences: Vec<(String, String)>,
+}
+
+struct Signer {
+    issuer: String,
+    keys: Vec<PublicJwk>,
+}
+
+impl Trust {
+    /// A JWT that one of the keys of this signer has signed, which is its issuer.
+    pub(super) fn signed_by(&self, issuer: &str, token: &str) -> Result<Jwt, &'static str> {
+        verified(&self.signers, Jwt::read(token)?, issuer)
+    }
+
+    /// A JWT of any signer.
+    pub(super) fn signed(&self, jwt: Jwt) -> Result<Jwt, &'static str> {
+        let issuer = jwt.text("iss").unwrap_or_default().to_owned();
+        verified(&self.signers, jwt, &issuer)
+    }
+
+    /// A JWT of any identity provider.
+    pub(super) fn vouched(&self, jwt: Jwt) -> Result<Jwt, &'static str> {
+        let issuer = jwt.text("iss").unwrap_or_default().to_owned();
+        verified(&self.identity_providers, jwt, &issuer)
+    }
+
+    /// What the client is called at this server, if it is known.
+    pub(super) fn client_at(&self, audience: &str) -> Option<&str> {
+        let mut known = self.audiences.iter();
+        let found = known.find(|(issuer, _)| issuer == audience);
+        found.map(|(_, client_id)| client_id.as_str())
+    }
+}
+
+fn verified(signers: &[Signer], jwt: Jwt, issuer: &str) -> Result<Jwt, &'static str> {
+    if jwt.text("iss") != Some(issuer) {
+        return Err("iss is somebody else");
+    }
+    let known = signers.iter().filter(|signer| signer.issuer == issuer);
+    let keys = known.flat_map(|signer| &signer.keys);
+    // Names of keys are hints alone: whoever holds one of them has signed.
+    let mut problem = "the issuer is unknown";
+    for key in keys {
+        match jwt.is_by(key, ALGS) {
+            Ok(()) => return Ok(jwt),
+            Err(why) => problem = why,
+        }
+    }
+    Err(problem)
+}
+
+impl Twin {
+    /// Registers the public key, a JWK, of who signs assertions as this issuer: a service account of any name, or
+    /// the confidential client, which may sign its backchannel requests then as well.
+    ///
+    /// # Errors
+    /// If it is no public key.
+    pub fn register_assertion_key(&mut self, issuer: &str, jwk: &str) -> Result<(), Error> {
+        let keys = vec![PublicJwk::parse(jwk)?];
+        let issuer = issuer.to_owned();
+        self.authority.trust.signers.push(Signer { issuer, keys });
+        Ok(())
+    }
+
+    /// Believes the identity assertions of this issuer, which are signed with one of the keys of this JWK Set
+    /// (draft-ietf-oauth-identity-assertion-authz-grant section 4.4).
+    ///
+    /// # Errors
+    /// If one of them is no public key.
+    pub fn trust_identity_provider(&mut self, issuer: &str, jwks: &Value) -> Result<(), Error> {
+        let keys = jwks["keys"].as_array().into_iter().flatten();
+        let keys = keys.map(|jwk| PublicJwk::parse(&jwk.to_string()));
+        let keys = keys.collect::<Result<_, _>>()?;
+        let issuer = issuer.to_owned();
+        let signer = Signer { issuer, keys };
+        self.authority.trust.identity_providers.push(signer);
+        Ok(())
+    }
+
+    /// Vouches for people to the server of this issuer, where the confidential client goes by this name
+    /// (draft-ietf-oauth-identity-assertion-authz-grant section 4.3).
+    pub fn vouch_to(&mut self, issuer: &str, client_id: &str) {
+        let known = &mut self.authority.trust.audiences;
+        known.push((issuer.to_owned(), client_id.to_owned()));
+    }
+}

@@ -1,0 +1,368 @@
+//! The plain server: tokens for tokens, and for assertions of service accounts and of identity providers.
+
+mod common;
+
+use std::time::Duration;
+
+use bytes::Bytes;
+use common::plain::*;
+use common::*;
+use oauth_core::jose::Alg;
+use oauth_crypto::PrivateKey;
+use oauth_testkit::{Fault, Twin, TwinDriver};
+use serde_json::{Value, json};
+
+const EXCHANGE: (&str, &str) = (
+    "grant_type",
+    "urn:ietf:params:oauth:grant-type:token-exchange",
+);
+const JWT_BEARER: (&str, &str) = ("grant_type", "urn:ietf:params:oauth:grant-type:jwt-bearer");
+const ACCESS: &str = "urn:ietf:params:oauth:token-type:access_token";
+const ID: &str = "urn:ietf:params:oauth:token-type:id_token";
+const REFRESH: &str = "urn:ietf:params:oauth:token-type:refresh_token";
+const ID_JAG: &str = "urn:ietf:params:oauth:token-type:id-jag";
+const OTHER: &str = "https://other.test";
+
+fn ask(driver: &mut TwinDriver, form: &[(&str, &str)]) -> http::Response<Bytes> {
+    let auth = confidential(driver);
+    post_as(driver, "/token", Some(&auth), form)
+}
+
+fn look(driver: &mut TwinDriver, token: &str) -> Value {
+    let auth = confidential(driver);
+    json(&post_as(
+        driver,
+        "/introspect",
+        Some(&auth),
+        &[("token", token)],
+    ))
+}
+
+/// The tokens of a person, for the confidential client.
+fn person(driver: &mut TwinDriver, scope: &str) -> Value {
+    let url = authorize(driver, "twin-client", &[("scope", scope)]).unwrap();
+    let code = param(&url, "code").unwrap();
+    json(&redeem(driver, &code))
+}
+
+fn machine(driver: &mut TwinDriver) -> String {
+    let reply = ask(driver, &[("grant_type", "client_credentials")]);
+    text(&json(&reply), "access_token")
+}
+
+#[test]
+fn who_acts_is_remembered_with_those_before() {
+    let mut driver = driver();
+    let subject = text(&person(&mut driver, "read write"), "access_token");
+    let actor = machine(&mut driver);
+    let exchange = |driver: &mut TwinDriver, subject: &str, more: &[(&str, &str)]| {
+        let form = [
+            EXCHANGE,
+            ("subject_token", subject),
+            ("subject_token_type", ACCESS),
+        ];
+        ask(driver, &[&form[..], more].concat())
+    };
+    let acting = [("actor_token", &*actor), ("actor_token_type", ACCESS)];
+    let asked = [
+        acting[0],
+        acting[1],
+        ("scope", "read"),
+        ("resource", "https://api.test/a"),
+        ("resource", "https://api.test/b"),
+        ("audience", "backend"),
+    ];
+    let token = json(&exchange(&mut driver, &subject, &asked));
+    assert_eq!(
+        (&token["issued_token_type"], &token["scope"]),
+        (&json!(ACCESS), &json!("read"))
+    );
+    assert_eq!(token.get("refresh_token"), None);
+    let delegated = text(&token, "access_token");
+    let seen = look(&mut driver, &delegated);
+    assert_eq!(seen["act"], json!({ "sub": "twin-client" }));
+    assert_eq!(seen["sub"], "user-248289761001");
+    assert_eq!(
+        seen["aud"],
+        json!(["https://api.test/a", "https://api.test/b", "backend"])
+    );
+
+    let again = json(&exchange(&mut driver, &delegated, &acting));
+    let seen = look(&mut driver, &text(&again, "access_token"));
+    assert_eq!(
+        seen["act"],
+        json!({ "sub": "twin-client", "act": { "sub": "twin-client" } })
+    );
+    // As the subject itself nobody acts.
+    let alone = json(&exchange(&mut driver, &subject, &[]));
+    assert_eq!(
+        look(&mut driver, &text(&alone, "access_token")).get("act"),
+        None
+    );
+
+    for (more, error) in [
+        (&[acting[0]][..], "invalid_request"),
+        (&[acting[1]], "invalid_request"),
+        (&[("actor_token", "dead"), acting[1]], "invalid_request"),
+        (&[acting[0], ("actor_token_type", ID)], "invalid_request"),
+        (&[("requested_token_type", REFRESH)], "invalid_request"),
+        (&[("resource", "no-uri")], "invalid_target"),
+        (&[("scope", "openid")], "invalid_scope"),
+    ] {
+        refused(&exchange(&mut driver, &subject, more), 400, error);
+    }
+    driver.twin().inject(Fault::IssuedTokenType);
+    let wrong = json(&exchange(&mut driver, &subject, &[]));
+    assert_eq!(
+        wrong["issued_token_type"],
+        "urn:ietf:params:oauth:token-type:jwt"
+    );
+}
+
+#[test]
+fn a_service_account_signs_for_its_tokens() {
+    for alg in [Alg::Es256, Alg::Rs256] {
+        let mut driver = driver();
+        let [key, other] = [(); 2].map(|()| PrivateKey::generate(alg).unwrap());
+        let jwk = key.public_jwk().to_json();
+        driver.twin().register_assertion_key("robot", &jwk).unwrap();
+        let private = key.to_pem().unwrap();
+        assert!(
+            driver
+                .twin()
+                .register_assertion_key("robot", &private)
+                .is_err()
+        );
+        let now = driver.now().as_secs();
+        let header = json!({ "alg": alg.as_str() });
+        let claims = json!({
+            "iss": "robot", "sub": "somebody", "aud": "https://as.test/token", "exp": now + 60, "jti": "1",
+        });
+        let with = |name: &str, value: Value| {
+            let mut claims = claims.clone();
+            claims[name] = value;
+            jws::signed(&key, &header, &claims)
+        };
+        let good = jws::signed(&key, &header, &claims);
+        let form = [JWT_BEARER, ("assertion", &*good), ("scope", "write")];
+        let reply = post(&mut driver, "/token", &form);
+        assert_eq!(reply.status(), 200);
+        let token = json(&reply);
+        assert_eq!(
+            (&token["scope"], token.get("refresh_token")),
+            (&json!("write"), None)
+        );
+        let seen = look(&mut driver, &text(&token, "access_token"));
+        assert_eq!(
+            (&seen["sub"], &seen["client_id"]),
+            (&json!("somebody"), &json!("robot"))
+        );
+        // Each is good once.
+        refused(&post(&mut driver, "/token", &form), 400, "invalid_grant");
+
+        let foreign = jws::signed(&other, &header, &claims);
+        for bad in [
+            foreign,
+            with("iss", json!("stranger")),
+            with("aud", json!("https://elsewhere.test")),
+            with("exp", json!(now)),
+            with("exp", json!(now + 7200)),
+            with("iat", json!(now + 60)),
+            with("sub", json!("")),
+            "nonsense".to_owned(),
+        ] {
+            let form = [JWT_BEARER, ("assertion", &*bad)];
+            refused(&post(&mut driver, "/token", &form), 400, "invalid_grant");
+        }
+        // A client may say who it is; who does so wrongly is refused.
+        let known = with("jti", json!("2"));
+        let form = [JWT_BEARER, ("assertion", &*known), ("client_id", "nobody")];
+        refused(&post(&mut driver, "/token", &form), 401, "invalid_client");
+        let form = [
+            JWT_BEARER,
+            ("assertion", &*known),
+            ("client_id", "twin-public"),
+        ];
+        let token = json(&post(&mut driver, "/token", &form));
+        let seen = look(&mut driver, &text(&token, "access_token"));
+        assert_eq!(seen["client_id"], "twin-public");
+    }
+}
+
+/// An identity provider, and a server that believes it.
+fn two() -> (TwinDriver, TwinDriver) {
+    let (mut idp, mut other) = (driver(), TwinDriver::new(Twin::generic(OTHER)));
+    idp.twin().vouch_to(OTHER, "twin-client");
+    let keys = json(&get(&mut idp, "/jwks", None));
+    let trusted = other
+        .twin()
+        .trust_identity_provider("https://as.test", &keys);
+    trusted.unwrap();
+    (idp, other)
+}
+
+fn vouch(
+    idp: &mut TwinDriver,
+    token: &str,
+    kind: &str,
+    more: &[(&str, &str)],
+) -> http::Response<Bytes> {
+    let form = [
+        EXCHANGE,
+        ("requested_token_type", ID_JAG),
+        ("subject_token", token),
+        ("subject_token_type", kind),
+    ];
+    ask(idp, &[&form[..], more].concat())
+}
+
+#[test]
+fn an_identity_provider_vouches_for_who_has_signed_in() {
+    let (mut idp, mut other) = two();
+    let tokens = person(&mut idp, "openid offline_access");
+    let [id_token, refresh] = ["id_token", "refresh_token"].map(|name| text(&tokens, name));
+    let asked = [
+        ("audience", OTHER),
+        ("scope", "read write"),
+        ("resource", "https://api.test/"),
+    ];
+    let said = json(&vouch(&mut idp, &id_token, ID, &asked));
+    assert_eq!(
+        (&said["issued_token_type"], &said["token_type"]),
+        (&json!(ID_JAG), &json!("N_A"))
+    );
+    let assertion = text(&said, "access_token");
+    assert_eq!(jws::header(&assertion)["typ"], "oauth-id-jag+jwt");
+    let claims = jws::claims(&assertion);
+    assert_eq!(
+        (&claims["aud"], &claims["client_id"]),
+        (&json!(OTHER), &json!("twin-client"))
+    );
+    assert_eq!(claims["resource"], "https://api.test/");
+
+    let form = [JWT_BEARER, ("assertion", &*assertion), ("scope", "read")];
+    let token = json(&ask(&mut other, &form));
+    assert_eq!(
+        (&token["scope"], token.get("refresh_token")),
+        (&json!("read"), None)
+    );
+    let seen = look(&mut other, &text(&token, "access_token"));
+    assert_eq!(
+        (&seen["sub"], &seen["aud"]),
+        (&json!("user-248289761001"), &json!(["https://api.test/"]))
+    );
+    refused(&ask(&mut other, &form), 400, "invalid_grant");
+    // A refresh token says as much.
+    let said = json(&vouch(&mut idp, &refresh, REFRESH, &[("audience", OTHER)]));
+    let form = [JWT_BEARER, ("assertion", &*text(&said, "access_token"))];
+    assert_eq!(ask(&mut other, &form).status(), 200);
+
+    for (token, kind, more, error) in [
+        (&*id_token, ID, &[][..], "invalid_request"),
+        (
+            &id_token,
+            ID,
+            &[("audience", OTHER), ("audience", "b")],
+            "invalid_request",
+        ),
+        (
+            &id_token,
+            ID,
+            &[("audience", "https://unknown.test")],
+            "invalid_target",
+        ),
+        (&id_token, ACCESS, &[("audience", OTHER)], "invalid_request"),
+        ("a.b.c", ID, &[("audience", OTHER)], "invalid_grant"),
+        ("dead", REFRESH, &[("audience", OTHER)], "invalid_grant"),
+    ] {
+        refused(&vouch(&mut idp, token, kind, more), 400, error);
+    }
+    idp.advance(Duration::from_secs(300));
+    let late = vouch(&mut idp, &id_token, ID, &[("audience", OTHER)]);
+    refused(&late, 400, "invalid_grant");
+}
+
+#[test]
+fn an_assertion_is_for_one_server_one_client_and_one_time() {
+    let (mut idp, mut other) = two();
+    let [key, stranger] = [(); 2].map(|()| PrivateKey::generate(Alg::Es256).unwrap());
+    let jwk: Value = serde_json::from_str(&key.public_jwk().to_json()).unwrap();
+    let keys = json!({ "keys": [jwk] });
+    let twin = other.twin();
+    twin.trust_identity_provider("https://idp.test", &keys)
+        .unwrap();
+    assert!(
+        twin.trust_identity_provider("https://idp.test", &json!({ "keys": [{}] }))
+            .is_err()
+    );
+    let now = other.now().as_secs();
+    let claims = json!({
+        "iss": "https://idp.test", "sub": "somebody", "aud": OTHER, "client_id": "twin-client",
+        "iat": now, "exp": now + 60, "jti": "1", "scope": "read",
+    });
+    let header = json!({ "alg": "ES256", "typ": "application/OAUTH-ID-JAG+JWT" });
+    let with = |name: &str, value: Value| {
+        let mut claims = claims.clone();
+        claims[name] = value;
+        jws::signed(&key, &header, &claims)
+    };
+    for bad in [
+        jws::signed(&stranger, &header, &claims),
+        jws::signed(&key, &json!({ "alg": "ES256" }), &claims),
+        with("iss", json!("https://as.test")),
+        with("aud", json!([OTHER])),
+        with("aud", json!("https://as.test")),
+        with("client_id", json!("another")),
+        with("exp", json!(now)),
+        with("jti", Value::Null),
+        with("sub", Value::Null),
+        with("cnf", json!({ "jkt": "x" })),
+    ] {
+        let form = [JWT_BEARER, ("assertion", &*bad)];
+        refused(&ask(&mut other, &form), 400, "invalid_grant");
+    }
+    let good = with("jti", json!("2"));
+    let wide = [JWT_BEARER, ("assertion", &*good), ("scope", "read write")];
+    refused(&ask(&mut other, &wide), 400, "invalid_scope");
+    let form = [JWT_BEARER, ("assertion", &*good)];
+    refused(
+        &post(&mut other, "/token", &form),
+        400,
+        "unauthorized_client",
+    );
+    refused(&ask(&mut idp, &form), 400, "invalid_grant");
+    assert_eq!(ask(&mut other, &form).status(), 200);
+    refused(&ask(&mut other, &form), 400, "invalid_grant");
+}
+
+#[test]
+fn metadata_tell_who_takes_what() {
+    let mut driver = driver();
+    let document = json(&get(&mut driver, "/.well-known/openid-configuration", None));
+    let mut fapi = TwinDriver::new(Twin::fapi("https://fapi.test"));
+    let strict = json(&get(&mut fapi, "/.well-known/openid-configuration", None));
+    for name in [
+        "device_authorization_endpoint",
+        "backchannel_authentication_endpoint",
+        "backchannel_token_delivery_modes_supported",
+        "identity_chaining_requested_token_types_supported",
+        "authorization_grant_profiles_supported",
+    ] {
+        assert!(
+            document[name].is_string() || document[name].is_array(),
+            "{name}"
+        );
+        assert_eq!(strict.get(name), None, "{name}");
+    }
+    let granted = document["grant_types_supported"].as_array().unwrap();
+    for form in [EXCHANGE, JWT_BEARER] {
+        assert!(granted.iter().any(|name| name == form.1), "{}", form.1);
+        let reply = post(&mut fapi, "/token", &[form]);
+        refused(&reply, 400, "unsupported_grant_type");
+    }
+    assert_eq!(
+        post(&mut fapi, "/backchannel_authentication", &[]).status(),
+        404
+    );
+    assert_eq!(get(&mut fapi, "/authentication_device", None).status(), 404);
+}

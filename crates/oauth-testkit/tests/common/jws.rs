@@ -1,0 +1,28 @@
+//! JWTs by hand: any header, any claims.
+
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use oauth_core::crypto::Signer as _;
+use oauth_crypto::PrivateKey;
+use serde_json::Value;
+
+pub(crate) fn signed(key: &PrivateKey, header: &Value, claims: &Value) -> String {
+    let part = |value: &Value| URL_SAFE_NO_PAD.encode(value.to_string());
+    let input = format!("{}.{}", part(header), part(claims));
+    let signature = key.sign(input.as_bytes()).unwrap();
+    format!("{input}.{}", URL_SAFE_NO_PAD.encode(signature))
+}
+
+/// The claims, unverified.
+pub(crate) fn claims(jwt: &str) -> Value {
+    part(jwt, 1)
+}
+
+pub(crate) fn header(jwt: &str) -> Value {
+    part(jwt, 0)
+}
+
+fn part(jwt: &str, place: usize) -> Value {
+    let part = jwt.split('.').nth(place).unwrap();
+    serde_json::from_slice(&URL_SAFE_NO_PAD.decode(part).unwrap()).unwrap()
+}

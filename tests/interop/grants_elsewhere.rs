@@ -1,0 +1,253 @@
+//! People who agree elsewhere, at `oidc-provider`: on its page with a code, or on a device of theirs; and what comes
+//! of it, asked for again and again, or once after a notification.
+
+use std::sync::mpsc::Receiver;
+use std::thread;
+use std::time::Duration;
+
+use oauth_core::endpoint::backchannel_authentication::{
+    BackchannelAuthentication, BackchannelRequest, Delivery, Hint,
+};
+use oauth_core::endpoint::device_authorization::{DeviceAuthorization, DeviceCode};
+use oauth_core::flow::backchannel::AwaitedRequest;
+use oauth_core::flow::poll::Pace;
+use oauth_core::flow::redeem::Login;
+use oauth_core::grant::TokenRequest;
+use oauth_core::jose::Alg;
+use oauth_core::request_signing::RequestSigning;
+use oauth_core::{Client, ClientAuth, ClientId, Error, Scope, Secret};
+use oauth_crypto::{ClientKeys, PrivateKey};
+use oauth_reqwest::blocking::Driver;
+use reqwest::blocking::Client as Browser;
+
+use crate::mailbox::{Posted, mailbox};
+use crate::oidc_provider::{OidcProvider, driver};
+
+const PATIENCE: Duration = Duration::from_secs(30);
+const PERSON: &str = "somebody";
+const MESSAGE: &str = "W4SCT";
+
+fn scope() -> Scope {
+    Scope::parse("openid read").expect("a scope")
+}
+
+fn code<T>(result: Result<T, Error>) -> &'static str {
+    result.map(drop).expect_err("a refusal").code()
+}
+
+#[track_caller]
+fn is_signed_in(login: Result<Login, Error>) {
+    let login = login.unwrap_or_else(|error| panic!("tokens: {error}"));
+    let id_token = login.id_token.expect("an ID token");
+    assert_eq!(id_token.subject(), PERSON);
+}
+
+fn device(driver: &Driver, client: &Client) -> DeviceCode {
+    let told = driver.run(client.call(DeviceAuthorization::new(scope())));
+    told.expect("a code")
+}
+
+/// What the hidden fields of the form on a page say.
+fn hidden(page: &str) -> Vec<(String, String)> {
+    let between = |text: &str, start: &str| -> Option<String> {
+        let (_, rest) = text.split_once(start)?;
+        rest.split('"').next().map(str::to_owned)
+    };
+    let inputs = page.split("<input type=\"hidden\"").skip(1);
+    let field = |tag| Some((between(tag, "name=\"")?, between(tag, "value=\"")?));
+    inputs.filter_map(field).collect()
+}
+
+/// The person opens the page of the code, and presses what is there to press; `abort` says no at the last.
+fn visit(code: &DeviceCode, abort: Option<(&str, &str)>) -> String {
+    let browser = Browser::builder().cookie_store(true).build();
+    let browser = browser.expect("a browser");
+    let start = code.verification_uri_complete.as_ref().expect("a URL");
+    let page = |reply: reqwest::Result<reqwest::blocking::Response>| {
+        let reply = reply.expect("an answer");
+        reply.text().expect("a page")
+    };
+    let mut shown = page(browser.get(start.as_str()).send());
+    // The code by itself, and whether it is really the person's own device.
+    for _ in 0..2 {
+        let mut fields = hidden(&shown);
+        let asks = fields.iter_mut().find(|(name, _)| name == "confirm");
+        if let (Some((name, value)), Some((no, yes))) = (asks, abort) {
+            (*name, *value) = (no.to_owned(), yes.to_owned());
+        }
+        let form = serde_urlencoded::to_string(fields).expect("a form");
+        let post = browser.post(code.verification_uri.as_str()).body(form);
+        let post = post.header("content-type", "application/x-www-form-urlencoded");
+        shown = page(post.send());
+    }
+    shown
+}
+
+fn quick(code: &DeviceCode) -> Pace {
+    Pace {
+        interval: 1,
+        expires_at: code.expires_at,
+    }
+}
+
+#[test]
+fn a_device_signs_in_once_its_person_has_entered_the_code() {
+    let (server, driver) = (OidcProvider::start(), driver());
+    let client = server.client(&driver, "device").expect("a client");
+    let told = device(&driver, &client);
+    assert!(told.verification_uri.as_str().starts_with(server.issuer()));
+    let grant = || oauth_core::grant::DeviceCode::new(told.device_code.clone());
+    let login = thread::scope(|scope_of_threads| {
+        let person = scope_of_threads.spawn(|| {
+            thread::sleep(Duration::from_millis(1500));
+            visit(&told, None)
+        });
+        let login = driver.run(client.sign_in(grant(), scope(), Some(quick(&told))));
+        assert_eq!(person.join().expect("a page"), "signed in");
+        login
+    });
+    is_signed_in(login);
+    // A code is good once.
+    let again = driver.run(client.sign_in(grant(), scope(), None));
+    assert_eq!(code(again), "denied.invalid_grant");
+}
+
+#[test]
+fn a_person_says_no_to_a_device() {
+    let (server, driver) = (OidcProvider::start(), driver());
+    let client = server.client(&driver, "device").expect("a client");
+    let told = device(&driver, &client);
+    let grant = || oauth_core::grant::DeviceCode::new(told.device_code.clone());
+    let early = driver.run(client.sign_in(grant(), scope(), None));
+    assert_eq!(code(early), "denied.authorization_pending");
+    visit(&told, Some(("abort", "yes")));
+    let refused = driver.run(client.sign_in(grant(), scope(), Some(quick(&told))));
+    assert_eq!(code(refused), "denied.access_denied");
+}
+
+fn ask(delivery: Delivery) -> BackchannelAuthentication {
+    let hint = Hint::Login(PERSON.to_owned());
+    let ask = BackchannelAuthentication::new(hint, scope()).expect("a request");
+    let ask = ask.delivery(delivery).requested_expiry(60);
+    ask.binding_message(MESSAGE).expect("a message")
+}
+
+fn begun(driver: &Driver, client: &Client, delivery: Delivery) -> BackchannelRequest {
+    let begun = driver.run(client.authenticate_backchannel(ask(delivery)));
+    let begun = begun.unwrap_or_else(|error| panic!("a request: {error}"));
+    assert_eq!((begun.expires_in, begun.interval), (60, 5));
+    begun
+}
+
+/// The person looks at their device, sees the message, and answers.
+fn answer(server: &OidcProvider, verdict: &str) {
+    let url = format!("{}/_answer/{verdict}", server.issuer());
+    let reply = Browser::new().post(url).send().expect("an answer");
+    assert_eq!(reply.status(), 200);
+    assert_eq!(reply.text().expect("a message"), MESSAGE);
+}
+
+#[test]
+fn a_person_answers_on_a_device_of_theirs() {
+    let (server, driver) = (OidcProvider::start(), driver());
+    let client = server.client(&driver, "ciba-poll").expect("a client");
+    for (verdict, expected) in [("yes", None), ("no", Some("denied.access_denied"))] {
+        let request = begun(&driver, &client, Delivery::Poll);
+        let pace = Pace {
+            interval: 1,
+            expires_at: request.expires_at,
+        };
+        let ended = thread::scope(|scope_of_threads| {
+            let person = scope_of_threads.spawn(|| {
+                thread::sleep(Duration::from_millis(1500));
+                answer(&server, verdict);
+            });
+            let id = request.auth_req_id.clone();
+            let ended = driver.run(client.backchannel_login(id, scope(), Some(pace)));
+            person.join().expect("an answer");
+            ended
+        });
+        match expected {
+            None => is_signed_in(ended),
+            Some(expected) => assert_eq!(code(ended), expected),
+        }
+    }
+    let hint = Hint::Login("a stranger".to_owned());
+    let stranger = BackchannelAuthentication::new(hint, scope()).expect("a request");
+    let unknown = driver.run(client.authenticate_backchannel(stranger));
+    let unknown = unknown.map(drop).expect_err("a refusal");
+    let said = unknown.server_error().and_then(|said| said.error());
+    assert_eq!(said, Some("unknown_user_id"));
+}
+
+/// What the server posts, judged: with good news the tokens are asked for, once.
+fn pinged(mailbox: &Receiver<Posted>, request: &BackchannelRequest) {
+    let posted = mailbox.recv_timeout(PATIENCE).expect("a notification");
+    let token = request.client_notification_token.clone();
+    let awaited = AwaitedRequest {
+        auth_req_id: request.auth_req_id.clone(),
+        client_notification_token: token.expect("a token"),
+        token_request: TokenRequest::from(scope()),
+    };
+    let (header, body) = (posted.authorization.as_deref(), posted.body.as_bytes());
+    awaited.pinged(header, body).expect("it is ours");
+    let refused = awaited.pinged(None, body);
+    assert_eq!(code(refused), "ciba.notifier");
+    let other = AwaitedRequest {
+        auth_req_id: Secret::from("another"),
+        ..awaited
+    };
+    assert_eq!(code(other.pinged(header, body)), "ciba.unknown_request");
+}
+
+#[test]
+fn a_client_is_notified_once_its_person_has_answered() {
+    let (uri, mailbox) = mailbox("/notified", "204 No Content");
+    let server = OidcProvider::start_with(&[("BACKCHANNEL_NOTIFICATION_URI", &uri)]);
+    let driver = driver();
+    let client = server.client(&driver, "ciba-ping").expect("a client");
+    let request = begun(&driver, &client, Delivery::Ping);
+    assert!(mailbox.try_recv().is_err(), "nobody has answered");
+    answer(&server, "yes");
+    pinged(&mailbox, &request);
+    let login = client.backchannel_login(request.auth_req_id, scope(), None);
+    is_signed_in(driver.run(login));
+
+    let request = begun(&driver, &client, Delivery::Ping);
+    answer(&server, "no");
+    pinged(&mailbox, &request);
+    let refused = driver.run(client.backchannel_login(request.auth_req_id, scope(), None));
+    assert_eq!(code(refused), "denied.access_denied");
+}
+
+// This server tells a client that is notified of nothing without the token that it would authenticate with.
+#[test]
+fn a_client_that_is_notified_sends_a_token() {
+    let server =
+        OidcProvider::start_with(&[("BACKCHANNEL_NOTIFICATION_URI", "http://127.0.0.1/notified")]);
+    let driver = driver();
+    let client = server.client(&driver, "ciba-ping").expect("a client");
+    let refused = driver.run(client.authenticate_backchannel(ask(Delivery::Poll)));
+    assert_eq!(code(refused), "denied.invalid_request");
+}
+
+#[test]
+fn a_request_to_ask_a_person_is_signed() -> Result<(), Error> {
+    let (server, driver) = (OidcProvider::fapi(), driver());
+    let found = server.discovered(&driver)?;
+    let pem = server.private_key("backchannel");
+    let keys = ClientKeys::read([pem]).expect("keys");
+    let assertion = keys.client_assertion(&found, Some(Alg::Es256));
+    let auth = ClientAuth::assertion(assertion.expect("an assertion"));
+    let plain = Client::new(found, ClientId::new("backchannel"), auth)?;
+    // This client has said that it signs, and is held to that.
+    let refused = driver.run(plain.authenticate_backchannel(ask(Delivery::Poll)));
+    assert_eq!(code(refused), "denied.invalid_request");
+    let key = PrivateKey::from_jwk(pem, Alg::Es256).expect("a key");
+    let client = plain.with_request_signing(RequestSigning::new(key.signing_key("theirs")));
+    let request = begun(&driver, &client, Delivery::Poll);
+    answer(&server, "yes");
+    let login = client.backchannel_login(request.auth_req_id, scope(), None);
+    is_signed_in(driver.run(login));
+    Ok(())
+}
