@@ -209,6 +209,18 @@ for (const [way, options] of Object.entries(ways)) {
     assert.equal((await rejection(us.requestIdentityAssertion(ask))).code, 'token.unexpected_issued_token_type')
   })
 
+  test(`both steps of an identity assertion are one call: ${way}`, async () => {
+    const [us, there] = [await clientOf(idp, options), await clientOf(twin, options)]
+    await idp.vouchTo(twin.base, (await twin.client()).clientId)
+    await twin.trustIdentityProvider(idp.base)
+    const login = await signedIn(us)
+    // Each time with an assertion of its own.
+    for (let times = 0; times < 2; times += 1) {
+      const { accessToken } = await core.identityAssertionGrant(us, login, there, { scope: 'read' })
+      assert.equal((await there.introspect({ token: accessToken })).subject, person)
+    }
+  })
+
   test(`grants that have no operation of their own: ${way}`, async () => {
     const client = await clientOf(twin, options)
     const sent = async () => (await twin.log()).filter(({ path }) => path === '/token').at(-1).form

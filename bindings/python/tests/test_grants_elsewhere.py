@@ -390,6 +390,26 @@ def test_an_identity_provider_vouches_at_another_server(
     assert wrong.value.code == "token.unexpected_issued_token_type"
 
 
+def test_both_steps_of_an_identity_assertion_are_one_call(twins: dict[str, Twin]) -> None:
+    idp, other = twins["identity-provider"], twins["generic"]
+    us, there = generic_client(idp), generic_client(other)
+    idp.vouch_to(other.base, other.data["client_id"])
+    other.trust_identity_provider(idp.base)
+    signed_in = idp.signed_in(us)
+    # Each time with an assertion of its own.
+    for _ in range(2):
+        tokens = oauth_core.identity_assertion_grant(us, signed_in, there, scope="read")
+        assert there.introspect(token=tokens.access_token).subject == SUBJECT
+
+    async def once() -> oauth_core.Tokens:
+        return await oauth_core.aidentity_assertion_grant(us, signed_in, there, scope="read")
+
+    assert list(asyncio.run(once()).scope) == ["read"]
+    # What comes from another server has no ID token.
+    with pytest.raises(ValueError, match="openid"):
+        oauth_core.identity_assertion_grant(us, tokens, there)
+
+
 def test_grants_that_the_server_does_not_know(
     quick: Twin, client: oauth_core.Client, call: Callable[..., Any]
 ) -> None:

@@ -346,8 +346,7 @@ def test_a_flow_ends_where_it_was_begun_and_with_whom(
     generic: Twin, arrived: dict[str, str], code: str
 ) -> None:
     client = generic_client(generic, public=True)
-    begun = {"context": "tool-a", "user": "user-1"}
-    flow = client.authorize(redirect_uri=CALLBACK, **begun)
+    flow = client.authorize(redirect_uri=CALLBACK, context="tool-a", user="user-1")
     assert "tool-a" not in flow.url and "user-1" not in flow.url and "user-1" not in repr(flow)
     kept = oauth_core.Flow.deserialize(flow.serialize())
     callback = approve(flow.url)
@@ -357,4 +356,4 @@ def test_a_flow_ends_where_it_was_begun_and_with_whom(
     assert (caught.value.code, caught.value.advice) == (code, "give_up")
     assert generic.counters["token_requests"] == before
     # In its own place the same callback is good.
-    assert client.redeem(flow, callback, **begun).access_token
+    assert client.redeem(flow, callback, context="tool-a", user="user-1").access_token

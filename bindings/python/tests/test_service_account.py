@@ -50,10 +50,11 @@ def test_the_assertion_is_that_of_google_auth(
 
     now = datetime.datetime.fromtimestamp(NOW, datetime.timezone.utc).replace(tzinfo=None)
     monkeypatch.setattr(_helpers, "utcnow", lambda: now)
-    theirs = service_account.Credentials.from_service_account_info(file, scopes=SCOPES, subject=subject)
+    credentials: Any = service_account.Credentials
+    theirs = credentials.from_service_account_info(file, scopes=SCOPES, subject=subject)
     expected = theirs._make_authorization_grant_assertion()
 
-    exchange = client(file, subject=subject).exchange.client_credentials(scope=SCOPES, moment=(NOW, bytes(32)))
+    exchange = client(file, subject=subject).exchange.client_credentials(scope=SCOPES, moment=lambda: (NOW, bytes(32)))
     step = next(exchange)
     assert isinstance(step, oauth_core.Send)
     assert step.url == "https://oauth2.googleapis.com/token"

@@ -7,6 +7,10 @@ use oauth_core::error::Error;
 use crate::client::Client;
 
 /// What is signed, and with what.
+#[cfg_attr(
+    not(feature = "crypto"),
+    allow(dead_code, reason = "nothing signs there")
+)]
 pub(crate) struct Signed {
     pub(crate) key: Secret<String>,
     pub(crate) passphrase: Option<Secret<String>>,

@@ -1,7 +1,5 @@
 //! A token for the client itself: `grant_type=client_credentials` (RFC 6749 section 4.4).
 
-use oauth_core::grant;
-
 use super::arguments;
 use crate::machine::Machine;
 use crate::request::TokenRequest;
@@ -16,6 +14,8 @@ arguments! {
     }
 
     fn start(self, client: &Client) -> Result<Machine, Error> {
-        client.token(grant::ClientCredentials, &self.request)
+        // A service account asks in another way.
+        let tokens = client.core().client_credentials(self.request.to_core()?);
+        Ok(Machine::new(tokens))
     }
 }
