@@ -30,7 +30,7 @@ const hints = {
   'url.insecure': 'plain http is only for loopback addresses, and has to be allowed explicitly',
   'issuer.not_https': 'plain http is only for loopback addresses, and has to be allowed explicitly',
   'redirect_uri.not_registered': 'register this redirect URI at the server, or use one that is registered',
-  'redirect_uri.shared': 'register a redirect URI for each context; RedirectUri::of_context makes one',
+  'redirect_uri.shared': 'register a redirect URI for each context',
   'registration.shared': 'register a client for each owner',
   'endpoint.missing': 'the server\'s metadata do not list this endpoint',
   'client_auth.secret_missing': 'give the client a secret or another way to authenticate',

@@ -108,7 +108,7 @@ const HINTS: &[(&str, &str)] = &[
     ),
     (
         "redirect_uri.shared",
-        "register a redirect URI for each context; RedirectUri::of_context makes one",
+        "register a redirect URI for each context",
     ),
     ("registration.shared", "register a client for each owner"),
     ("lost.dns", "check the URL's host and the network"),
