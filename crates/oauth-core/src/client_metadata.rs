@@ -23,7 +23,7 @@ const IMPLICIT: &str = "implicit";
 const TOKEN_EXCHANGE: &str = "urn:ietf:params:oauth:grant-type:token-exchange";
 const JWT_BEARER: &str = "urn:ietf:params:oauth:grant-type:jwt-bearer";
 /// The profile of identity assertion authorization grants, in which the assertion is an ID-JAG.
-const ID_JAG: &str = "urn:ietf:params:oauth:grant-profile:id-jag";
+pub(crate) const ID_JAG: &str = "urn:ietf:params:oauth:grant-profile:id-jag";
 
 /// Members that a server says about a client, and no client about itself (RFC 7591 section 3.2.1, RFC 7592
 /// section 3).

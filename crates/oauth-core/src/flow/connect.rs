@@ -11,6 +11,7 @@ mod tests;
 
 use crate::address::Reach;
 use crate::challenge;
+use crate::client_metadata::ID_JAG;
 use crate::error::{Error, Misuse, ProtocolViolation, ValidationFailure};
 use crate::exchange::{Exchange, ExchangeExt as _};
 use crate::flow::discovery::{Discovery, DiscoveryRequest};
@@ -24,9 +25,6 @@ use crate::server::Server;
 pub use client_choice::{BoundClient, ClientChoice, DynamicRegistration, Identities, Way};
 pub use extension::Extension;
 pub use scope::{ScopeSource, StepUpBudget};
-
-/// The grant profile of a server that takes identity assertions (ID-JAG).
-const ID_JAG: &str = "urn:ietf:params:oauth:grant-profile:id-jag";
 
 /// What is known of an API that a client has never met, for [`crate::connect_resource`].
 #[derive(Debug, Clone)]

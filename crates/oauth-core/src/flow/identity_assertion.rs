@@ -14,6 +14,7 @@ use std::time::Duration;
 
 use crate::call::Call;
 use crate::client_config::ClientConfig;
+use crate::client_metadata::ID_JAG;
 use crate::endpoint::token::Token;
 use crate::error::{Error, Misuse, ProtocolViolation, ValidationFailure};
 use crate::exchange::{Boxed, ExchangeExt as _, Ready};
@@ -27,8 +28,6 @@ use crate::token::Tokens;
 
 pub use access::IdentityAccess;
 
-/// The profile by which a server says that it takes identity assertions (section 7.2).
-const GRANT_PROFILE: &str = "urn:ietf:params:oauth:grant-profile:id-jag";
 /// The type of the assertion (section 3).
 const TYPE: &str = "oauth-id-jag+jwt";
 
@@ -78,11 +77,11 @@ impl IdentityAssertionRequest {
     }
 }
 
-/// Whether a server says that it takes identity assertions. Silence proves nothing: where it is configured, it may be
+/// Whether a server says that it takes identity assertions (section 7.2). Silence proves nothing: where it is configured, it may be
 /// tried.
 pub fn is_advertised(server: &Server) -> bool {
     let profiles = server.list("authorization_grant_profiles_supported", &[]);
-    profiles.iter().any(|name| name == GRANT_PROFILE)
+    profiles.iter().any(|name| name == ID_JAG)
 }
 
 /// Asks the identity provider, whose client `config` is.
