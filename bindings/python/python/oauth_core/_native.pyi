@@ -52,6 +52,7 @@ __all__ = [
     "SelfSignedTlsClientAuth",
     "Send",
     "Server",
+    "ServiceAccount",
     "Sessions",
     "Sign",
     "Sleep",
@@ -332,6 +333,16 @@ class FederatedAssertion(ClientAuth):
         profile: Literal["jwt", "spiffe_jwt"] = "jwt",
         client_id: Literal["omitted", "sent"] = "omitted",
     ) -> Self: ...
+@final
+class ServiceAccount(ClientAuth):
+    """A service account of Google: its file says who it is, and its key signs (RFC 7523 section 2.1).
+
+    file is the text of the JSON file that Google's console gives, and the client_id of the client is its
+    client_email. The client's own tokens, those of client_credentials(), are the account's; with a subject they
+    are those of this person, whose organisation has allowed the account to act for its members. provider.data for
+    a file that is none, key.* for its key.
+    """
+    def __new__(cls, file: str, /, *, subject: str | None = None) -> Self: ...
 @final
 class TlsClientAuth(ClientAuth):
     """tls_client_auth: the certificate of the connection, attested by an authority (RFC 8705 section 2.1).
