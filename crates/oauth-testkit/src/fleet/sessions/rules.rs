@@ -82,7 +82,14 @@ impl Simulation {
             let text = format!("session {member} sends a request though it was drained");
             return breach(Rule::Kept, text);
         }
-        authority.is_alone = needs_none && authority.is_silent;
+        // A store that took no save may be read again by now.
+        let mut history = self.ledger.history[authority.grant].iter();
+        let is_stranded = authority.lease.is_none()
+            && authority
+                .landing
+                .as_ref()
+                .is_some_and(|(access, _)| !history.any(|version| version.access == *access));
+        authority.is_alone = needs_none && (authority.is_silent || is_stranded);
         if authority.is_alone {
             authority.lease = Some(Held::new(now, now));
         }
