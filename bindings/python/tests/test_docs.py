@@ -77,6 +77,10 @@ def test_what_goes_by_seconds_or_clocks_says_so() -> None:
         assert "RFC " in AT_RUN_TIME[name], name
 
 
+SOURCES = ("RFC ", "OpenID Connect ", "CIBA Core ", "draft-ietf-")
+"""What the standards are called that an operation may follow."""
+
+
 @pytest.mark.parametrize("holder", [oauth_core.Client, oauth_core.Exchanges])
 def test_operations_say_what_they_take(holder: type) -> None:
     (operations,) = [
@@ -89,5 +93,5 @@ def test_operations_say_what_they_take(holder: type) -> None:
         given = list(inspect.signature(method).parameters.values())[1:]
         assert doc and {one.kind for one in given} == {inspect.Parameter.KEYWORD_ONLY}, name
         if not doc.endswith("(), in a coroutine."):
-            assert any(source in doc for source in ("RFC ", "OpenID Connect ")), name
+            assert any(source in doc for source in SOURCES), name
             assert all(f" {one.name}: " in doc for one in given), name
