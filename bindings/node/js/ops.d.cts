@@ -1044,7 +1044,7 @@ export interface Operations {
    */
   verifyLogoutToken(args: VerifyLogoutTokenArguments, options?: CallOptions): Promise<LogoutToken>
   /**
-   * Registers a client with the server, which gives it an id, and a secret if it needs one (RFC 7591).
+   * Registers a client with the server (RFC 7591), which gives it an id, and a secret if it needs one.
    * Store what comes back before it is used: nothing else knows its secrets. The metadata are checked first, with
    * `client_metadata.*` for what contradicts itself. `endpoint.missing` if the server does not offer it,
    * `denied.invalid_redirect_uri`, `denied.invalid_client_metadata` and other `denied.*` if it refuses,
@@ -1435,7 +1435,7 @@ export interface ExchangeOperations {
    */
   verifyLogoutToken(args: VerifyLogoutTokenArguments, options?: MomentOptions): Exchange<LogoutToken>
   /**
-   * Registers a client with the server, which gives it an id, and a secret if it needs one (RFC 7591).
+   * Registers a client with the server (RFC 7591), which gives it an id, and a secret if it needs one.
    * Store what comes back before it is used: nothing else knows its secrets. The metadata are checked first, with
    * `client_metadata.*` for what contradicts itself. `endpoint.missing` if the server does not offer it,
    * `denied.invalid_redirect_uri`, `denied.invalid_client_metadata` and other `denied.*` if it refuses,

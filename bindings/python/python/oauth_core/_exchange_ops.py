@@ -819,8 +819,8 @@ class ExchangeOperations:
         initial_access_token: str | None = None,
         moment: Moment | None = None,
     ) -> Exchange[RegisteredClient]:
-        """Registers a client with the server, which gives it an id, and a secret if it needs one (RFC
-        7591).
+        """Registers a client with the server (RFC 7591), which gives it an id, and a secret if it
+        needs one.
 
         Store what comes back before it is used: nothing else knows its secrets. The metadata are
         checked first, with client_metadata.* for what contradicts itself. endpoint.missing if

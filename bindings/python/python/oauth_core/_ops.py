@@ -1101,8 +1101,8 @@ class Operations:
         metadata: Mapping[str, Any] | Sequence[Mapping[str, Any]],
         initial_access_token: str | None = None,
     ) -> RegisteredClient:
-        """Registers a client with the server, which gives it an id, and a secret if it needs one (RFC
-        7591).
+        """Registers a client with the server (RFC 7591), which gives it an id, and a secret if it
+        needs one.
 
         Store what comes back before it is used: nothing else knows its secrets. The metadata are
         checked first, with client_metadata.* for what contradicts itself. endpoint.missing if

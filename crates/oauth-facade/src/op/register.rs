@@ -11,7 +11,7 @@ use crate::arg::JsonText;
 use crate::machine::Machine;
 
 arguments! {
-    /// Registers a client with the server, which gives it an id, and a secret if it needs one (RFC 7591).
+    /// Registers a client with the server (RFC 7591), which gives it an id, and a secret if it needs one.
     ///
     /// Store what comes back before it is used: nothing else knows its secrets. The metadata are checked first,
     /// with `client_metadata.*` for what contradicts itself. `endpoint.missing` if the server does not offer it,
