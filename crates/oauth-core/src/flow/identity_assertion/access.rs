@@ -56,6 +56,9 @@ impl IdentityAccess {
 
     /// Gets tokens of the other server. Each assertion is presented once.
     ///
+    /// One at a time: two that run at once may both spend the refresh token of the sign-in, which a server that
+    /// replaces refresh tokens takes for theft.
+    ///
     /// # Errors
     /// `grant.no_refresh_token` if the person has to sign in again at the identity provider, `denied.*` of either
     /// server; all from the steps. Where the identity provider wants another login than there was
@@ -114,7 +117,7 @@ impl IdentityAccess {
         Ok(request(Arc::clone(&self.0.identity_provider), wanted))
     }
 
-    /// What was granted stands in the assertion; servers that want to hear the resource again get it.
+    /// What was granted stands in the assertion, and is not said again. It is forgotten here: it may be good once.
     fn redeem(&self, assertion: IdentityAssertion) -> Boxed<Tokens> {
         self.update(|known| known.assertion = None);
         redeem(Arc::clone(&self.0.client), assertion, TokenRequest::new())
