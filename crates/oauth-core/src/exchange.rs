@@ -16,7 +16,7 @@ use crate::moment::{Moment, UnixTime};
 use crate::secret::Secret;
 
 pub use compose::{Boxed, ExchangeExt};
-pub(crate) use compose::{OnceOnly, Ready};
+pub(crate) use compose::{OnceOnly, Ready, passed};
 
 /// The header fields of a reply that any exchange of this crate looks at: a host need not bring the others.
 pub const READ: [HeaderName; 7] = [

@@ -132,13 +132,7 @@ where
                 }
                 step => {
                     *self = Self::First(first, f);
-                    Ok(match step {
-                        Step::Send(request) => Step::Send(request),
-                        Step::Sleep(pause) => Step::Sleep(pause),
-                        Step::Sign(job) => Step::Sign(job),
-                        Step::Verify(job) => Step::Verify(job),
-                        Step::Done(_) => return Err(Misuse::Over.into()),
-                    })
+                    passed(step)
                 }
             },
             Self::Second(mut second) => {
@@ -149,4 +143,15 @@ where
             Self::Over => Err(Misuse::Over.into()),
         }
     }
+}
+
+/// A step that the host takes, whatever it is for. An output is none.
+pub(crate) fn passed<T, U>(step: Step<T>) -> Result<Step<U>, Error> {
+    Ok(match step {
+        Step::Send(request) => Step::Send(request),
+        Step::Sleep(pause) => Step::Sleep(pause),
+        Step::Sign(job) => Step::Sign(job),
+        Step::Verify(job) => Step::Verify(job),
+        Step::Done(_) => return Err(Misuse::Over.into()),
+    })
 }

@@ -20,7 +20,7 @@ use crate::crypto::SigningKey;
 use crate::endpoint::jwks::Jwks;
 use crate::endpoint::pushed_authorization::{Pushed, PushedAuthorization};
 use crate::error::{Error, Misuse, ValidationFailure};
-use crate::exchange::{Exchange, Input, Step};
+use crate::exchange::{Exchange, Input, Step, passed};
 use crate::form::Form;
 use crate::jose::{Lookup, Unsigned};
 use crate::moment::Moment;
@@ -304,13 +304,7 @@ impl Begin {
             Step::Done(pushed) => Step::Done(self.pushed(&pushed, pending)?),
             step => {
                 self.state = State::Pushing(Box::new((call, pending)));
-                match step {
-                    Step::Send(request) => Step::Send(request),
-                    Step::Sleep(pause) => Step::Sleep(pause),
-                    Step::Sign(job) => Step::Sign(job),
-                    Step::Verify(job) => Step::Verify(job),
-                    Step::Done(_) => return Err(Misuse::Over.into()),
-                }
+                passed(step)?
             }
         })
     }

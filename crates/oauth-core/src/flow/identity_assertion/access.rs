@@ -8,7 +8,7 @@ use crate::call::Call;
 use crate::client_config::ClientConfig;
 use crate::endpoint::token::Token;
 use crate::error::{Denial, Error, Misuse, ServerError};
-use crate::exchange::{Boxed, Exchange, Input, Step};
+use crate::exchange::{Boxed, Exchange, Input, Step, passed};
 use crate::grant::{IdentitySubject, Refresh, TokenRequest};
 use crate::jose::Unverified;
 use crate::moment::{Moment, UnixTime};
@@ -243,17 +243,6 @@ impl Access {
 fn is_invalid_grant(error: &Error) -> bool {
     let denial = error.server_error().map(ServerError::denial);
     denial == Some(Denial::InvalidGrant)
-}
-
-/// A step that the host takes, whatever it is for.
-fn passed<T, U>(step: Step<T>) -> Result<Step<U>, Error> {
-    Ok(match step {
-        Step::Send(request) => Step::Send(request),
-        Step::Sleep(pause) => Step::Sleep(pause),
-        Step::Sign(job) => Step::Sign(job),
-        Step::Verify(job) => Step::Verify(job),
-        Step::Done(_) => return Err(Misuse::Over.into()),
-    })
 }
 
 impl Exchange for Access {
