@@ -44,6 +44,7 @@ pub(crate) mod pushed_authorization;
 pub mod registration;
 mod reply;
 mod request;
+pub(crate) mod resource_challenge;
 pub(crate) mod resource_metadata;
 pub mod revocation;
 pub mod token;

@@ -5,25 +5,36 @@
 
 mod client_choice;
 mod extension;
+mod recovery;
+mod registering;
 mod scope;
+mod stored;
 #[cfg(test)]
 mod tests;
 
 use crate::address::Reach;
+use crate::call::Call;
 use crate::challenge;
+use crate::client_auth::{ClientAuth, Credentials};
 use crate::client_metadata::ID_JAG;
+use crate::endpoint::registration::Registration;
+use crate::endpoint::resource_challenge::ResourceChallenge;
 use crate::error::{Error, Misuse, ProtocolViolation, ValidationFailure};
-use crate::exchange::{Exchange, ExchangeExt as _};
+use crate::exchange::{Boxed, Exchange, ExchangeExt as _, Ready};
 use crate::flow::discovery::{Discovery, DiscoveryRequest};
 use crate::flow::resource_discovery::{ResourceDiscovery, ResourceDiscoveryRequest};
 use crate::grant::TokenRequest;
 use crate::issuer::Issuer;
+use crate::moment::{Moment, UnixTime};
 use crate::protected_resource::{ProtectedResource, ResourceIdentifier, ResourceMatch};
+use crate::registered_client::RegisteredClient;
 use crate::scope::Scope;
 use crate::server::Server;
+use crate::Client;
 
 pub use client_choice::{BoundClient, ClientChoice, DynamicRegistration, Identities, Way};
 pub use extension::Extension;
+pub use recovery::Recovery;
 pub use scope::{ScopeSource, StepUpBudget};
 
 /// What is known of an API that a client has never met, for [`crate::connect_resource`].
@@ -36,6 +47,18 @@ pub struct ConnectRequest {
     identities: Identities,
     allowed: Option<Vec<Issuer>>,
     offline: OfflineAccess,
+    challenge: FirstChallenge,
+    registration: Option<Registration>,
+    registered: Option<RegisteredClient>,
+}
+
+/// Where the challenge of the API comes from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum FirstChallenge {
+    /// The caller has it, or there is none.
+    Known,
+    /// The API is asked, without a token.
+    Ask,
 }
 
 /// Whether tokens are wanted that last without the person.
@@ -58,10 +81,15 @@ pub struct Connection {
     pub server: Server,
     /// Which client asks for them.
     pub client: ClientChoice,
+    /// What that client is registered with, if it was registered by this connection or an earlier one: store it
+    /// ([`Self::to_json`]) before anything else is done with it.
+    pub registration: Option<RegisteredClient>,
     /// By which grant.
     pub way: Way,
     /// The scope to ask for; nothing where nobody has said.
     pub scope: Option<Scope>,
+    /// When the API and the server were asked about themselves.
+    pub found_at: UnixTime,
 }
 
 impl ConnectRequest {
@@ -83,7 +111,52 @@ impl ConnectRequest {
             identities: Identities::default(),
             allowed: None,
             offline: OfflineAccess::default(),
+            challenge: FirstChallenge::Known,
+            registration: None,
+            registered: None,
         }
+    }
+
+    /// Asks the API itself first, without a token, for the challenge with which it answers strangers. Where the caller
+    /// has met a challenge, [`Self::challenge`] saves this request.
+    #[must_use]
+    pub const fn asking_for_challenge(mut self) -> Self {
+        self.challenge = FirstChallenge::Ask;
+        self
+    }
+
+    /// The API, as its URL was given: what a program keeps a connection by.
+    pub const fn resource(&self) -> &ResourceIdentifier {
+        self.discovery.resource()
+    }
+
+    /// By which grant tokens are asked for.
+    pub const fn chosen_way(&self) -> Way {
+        self.way
+    }
+
+    /// Registers the client by these metadata where the server knows it by none of its [identities](Self::identities)
+    /// (RFC 7591). If they name no scope, it is registered for all that the API lists, so that it may ask for more
+    /// later.
+    ///
+    /// The server of an API that anybody has named is sent these metadata: leave out what is nobody's business.
+    #[must_use]
+    pub fn register(mut self, registration: Registration) -> Self {
+        self.registration = Some(registration);
+        self
+    }
+
+    /// As the client of an earlier registration, if its server is the one that is asked.
+    ///
+    /// # Errors
+    /// `issuer.*` for one of a server that no such request asks.
+    pub fn registered(mut self, client: RegisteredClient) -> Result<Self, Error> {
+        self.identities.registered.push(BoundClient {
+            issuer: Issuer::parse_over(client.issuer(), self.discovery.transport)?,
+            client_id: client.client_id.clone(),
+        });
+        self.registered = Some(client);
+        Ok(self)
     }
 
     /// Goes by what the API has answered: `fields` are the values of `WWW-Authenticate`, which may say where its
@@ -103,6 +176,7 @@ impl ConnectRequest {
         self.challenged = scopes
             .find_map(|names| Scope::parse(names).ok())
             .filter(|s| !s.is_empty());
+        self.challenge = FirstChallenge::Known;
         Ok(self)
     }
 
@@ -203,9 +277,15 @@ impl ConnectRequest {
         Ok(Discovery::new(request))
     }
 
-    fn connection(self, resource: ProtectedResource, server: Server) -> Result<Connection, Error> {
+    fn connection(
+        self,
+        at: &Moment,
+        resource: ProtectedResource,
+        server: Server,
+    ) -> Result<Connection, Error> {
         check_way(self.way, &server)?;
         let client = self.identities.choose(self.way, &server)?;
+        let registration = self.registered.filter(|known| client.is(known, &server));
         let source = ScopeSource {
             granted: &self.granted,
             challenged: self.challenged.as_ref(),
@@ -221,6 +301,8 @@ impl ConnectRequest {
         };
         Ok(Connection {
             client,
+            registration,
+            found_at: at.now(),
             way: self.way,
             scope,
             server,
@@ -233,10 +315,30 @@ impl ConnectRequest {
 pub(crate) fn connect(
     request: ConnectRequest,
 ) -> impl Exchange<Output = Connection> + Send + use<> {
-    ResourceDiscovery::new(request.discovery.clone()).then(move |_, resource| {
-        let discovery = request.discovery_of(&resource)?;
-        Ok(discovery.and_then(move |_, server| request.connection(resource, server)))
-    })
+    let registration = request.registration.clone();
+    let found = challenged(request).then(|_, request| {
+        let resource = ResourceDiscovery::new(request.discovery.clone());
+        Ok(resource.then(move |_, resource| {
+            let discovery = request.discovery_of(&resource)?;
+            Ok(discovery.and_then(move |at, server| request.connection(at, resource, server)))
+        }))
+    });
+    found.then(|_, connection| Ok(registering::registered(connection, registration)))
+}
+
+/// The request with the challenge of the API, if that is to be asked for.
+fn challenged(request: ConnectRequest) -> Boxed<ConnectRequest> {
+    if request.challenge == FirstChallenge::Known {
+        return Ready::new(request).boxed();
+    }
+    let asked = request.discovery.stranger();
+    Ready::new(())
+        .then(move |_, ()| {
+            let resource = request.resource().url().clone();
+            let call = Call::new(asked?, ResourceChallenge { resource });
+            Ok(call.and_then(move |_, fields| request.challenge(fields.iter().map(Vec::as_slice))))
+        })
+        .boxed()
 }
 
 /// Whether the server can be asked in this way.
@@ -279,5 +381,24 @@ impl Connection {
     pub fn token_request(&self) -> Result<TokenRequest, Error> {
         let scope = self.scope.clone().unwrap_or_default();
         TokenRequest::from(scope).resource(self.resource.resource.as_str())
+    }
+
+    /// The client that asks. One that a server has registered authenticates as it is registered, with the
+    /// registration's secret; `auth` is that of a client that was registered by hand, or of a metadata document.
+    ///
+    /// # Errors
+    /// `connect.client` if there is none yet; `client_auth.*`.
+    pub fn client(&self, auth: ClientAuth) -> Result<Client, Error> {
+        let server = self.server.clone();
+        match (&self.client, &self.registration) {
+            (_, Some(known)) => Client::registered(server, known, Credentials::default()),
+            (ClientChoice::Registered(client), None) => {
+                Client::new(server, client.client_id.clone(), auth)
+            }
+            (ClientChoice::MetadataDocument(id), None) => Client::new(server, id.clone(), auth),
+            (ClientChoice::Register(_) | ClientChoice::Ask, None) => {
+                Err(Misuse::ConnectClient.into())
+            }
+        }
     }
 }

@@ -108,13 +108,18 @@ impl ResourceDiscoveryRequest {
         }
     }
 
+    pub(crate) const fn resource(&self) -> &ResourceIdentifier {
+        &self.resource
+    }
+
+    /// For a request to the resource itself, at the URL that the caller has named.
+    pub(crate) fn stranger(&self) -> Result<Arc<ClientConfig>, Error> {
+        self.config(Reach::Any).map(Arc::new)
+    }
+
     /// The resource in the place of an authorization server: nothing of it is used but who is asked.
-    fn config(&self) -> Result<ClientConfig, Error> {
+    fn config(&self, reach: Reach) -> Result<ClientConfig, Error> {
         let origin = Issuer::parse_over(&self.resource.url().origin(), self.transport)?;
-        let reach = match &self.challenged {
-            Some(_) => Reach::Public,
-            None => Reach::Any,
-        };
         let server = Server::new(origin).with_transport(self.transport);
         Ok(ClientConfig::anonymous(server.with_reach(reach)))
     }
@@ -242,7 +247,11 @@ impl Exchange for ResourceDiscovery {
     fn resume(&mut self, at: &Moment, input: Input) -> Result<Step<ProtectedResource>, Error> {
         match (std::mem::replace(&mut self.state, State::Over), input) {
             (State::Fresh, Input::Begin) => {
-                let config = Arc::new(self.request.config()?);
+                let reach = match &self.request.challenged {
+                    Some(_) => Reach::Public,
+                    None => Reach::Any,
+                };
+                let config = Arc::new(self.request.config(reach)?);
                 self.ask(at, config)
             }
             (State::Asking(config, call), input) => self.asked(at, config, call, input),

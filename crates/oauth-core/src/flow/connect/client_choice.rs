@@ -3,6 +3,7 @@
 use crate::client_id::ClientId;
 use crate::error::{Error, Misuse, ValidationFailure};
 use crate::issuer::Issuer;
+use crate::registered_client::RegisteredClient;
 use crate::server::{EndpointKind, Flag, Server};
 use crate::url::Url;
 
@@ -65,6 +66,18 @@ pub enum ClientChoice {
     Register(Url),
     /// One whose id the person has to be asked for.
     Ask,
+}
+
+impl ClientChoice {
+    /// Whether it is the client of this registration.
+    pub(super) fn is(&self, known: &RegisteredClient, server: &Server) -> bool {
+        match self {
+            Self::Registered(client) => {
+                client.client_id == known.client_id && known.issuer() == server.issuer().as_str()
+            }
+            Self::MetadataDocument(_) | Self::Register(_) | Self::Ask => false,
+        }
+    }
 }
 
 impl Identities {

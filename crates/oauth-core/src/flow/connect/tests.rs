@@ -1,5 +1,7 @@
 #![allow(clippy::unwrap_used, clippy::panic)] // a test that fails says so
 
+mod kept;
+
 use super::*;
 use crate::client_id::ClientId;
 use crate::exchange::{Input, Step};

@@ -1,0 +1,30 @@
+//! What helps where a connection gets no tokens any more.
+
+use super::{Connection, Way};
+use crate::error::{Advice, Error};
+
+/// What to do next.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Recovery {
+    /// The server has forgotten the client: forget its registration, and connect again, once.
+    Register,
+    /// The grant is over: the person signs in again.
+    Authorize,
+}
+
+impl Connection {
+    /// What helps after this error of a request for tokens; nothing if it would end as before.
+    ///
+    /// A client that was registered by hand, or that publishes a metadata document, is not registered by the
+    /// program: for it `denied.invalid_client` is a matter for people.
+    pub fn recovery(&self, error: &Error) -> Option<Recovery> {
+        let is_forgotten =
+            ["denied.invalid_client", "denied.unauthorized_client"].contains(&error.code());
+        if is_forgotten && self.registration.is_some() {
+            return Some(Recovery::Register);
+        }
+        let is_a_persons = self.way == Way::AuthorizationCode;
+        (is_a_persons && error.advice() == Advice::Reauthorize).then_some(Recovery::Authorize)
+    }
+}

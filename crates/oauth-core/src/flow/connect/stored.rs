@@ -1,0 +1,165 @@
+//! A connection as a program keeps it, so that the next run asks nobody who the server is.
+
+use super::{BoundClient, ClientChoice, Connection, Way};
+use crate::address::Reach;
+use crate::client_id::ClientId;
+use crate::error::{Error, Misuse};
+use crate::issuer::Issuer;
+use crate::json::form::json_words;
+use crate::json::{self, Json, Map, Value};
+use crate::json_form;
+use crate::moment::UnixTime;
+use crate::protected_resource::{ProtectedResource, ResourceIdentifier, ResourceMatch};
+use crate::quirk::Rules;
+use crate::registered_client::RegisteredClient;
+use crate::scope::Scope;
+use crate::secret::Secret;
+use crate::server::Server;
+use crate::url::Transport;
+
+/// For how long what an API and its server say about themselves is gone by, in seconds.
+const FRESH: u64 = 24 * 60 * 60;
+
+/// The version of the stored form.
+const VERSION: u64 = 1;
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Whom {
+    Registered,
+    MetadataDocument,
+}
+
+json_words! { Whom { "registered" = Registered, "metadata_document" = MetadataDocument } }
+json_words! { Way {
+    "authorization_code" = AuthorizationCode,
+    "client_credentials" = ClientCredentials,
+    "identity_assertion" = IdentityAssertion,
+} }
+
+struct Stored {
+    version: u64,
+    found_at: UnixTime,
+    resource: String,
+    resource_metadata: Map<String, Value>,
+    issuer: String,
+    server_metadata: Map<String, Value>,
+    loopback: bool,
+    /// Whether the requests to the server go to public addresses alone.
+    public: bool,
+    way: Way,
+    scope: Option<Scope>,
+    client: Whom,
+    client_id: String,
+    registration: Option<Secret<String>>,
+}
+
+json_form! { Stored {
+    version, found_at, resource, resource_metadata, issuer, server_metadata, loopback: skip, public: skip, way, scope: skip,
+    client, client_id, registration: skip
+} }
+
+impl Connection {
+    /// All of it, to be stored: whoever reads it has the secrets of a registered client.
+    ///
+    /// # Errors
+    /// `connect.client` while there is no client.
+    pub fn to_json(&self) -> Result<Secret<String>, Error> {
+        let (client, client_id) = match &self.client {
+            ClientChoice::Registered(client) => (Whom::Registered, &client.client_id),
+            ClientChoice::MetadataDocument(id) => (Whom::MetadataDocument, id),
+            ClientChoice::Register(_) | ClientChoice::Ask => {
+                return Err(Misuse::ConnectClient.into());
+            }
+        };
+        let registration = self.registration.as_ref();
+        let stored = Stored {
+            version: VERSION,
+            found_at: self.found_at,
+            resource: self.resource.resource.as_str().to_owned(),
+            resource_metadata: self.resource.metadata.clone(),
+            issuer: self.server.issuer().as_str().to_owned(),
+            server_metadata: self.server.metadata().clone(),
+            loopback: self.server.transport() == Transport::LoopbackHttp,
+            public: self.server.reach() == Reach::Public,
+            way: self.way,
+            scope: self.scope.clone(),
+            client,
+            client_id: client_id.as_str().to_owned(),
+            registration: registration.map(RegisteredClient::to_json),
+        };
+        Ok(Secret::new(json::to_text(&stored)))
+    }
+
+    /// Reads what [`Self::to_json`] wrote.
+    ///
+    /// # Errors
+    /// `stored.malformed`, naming the member; those of reading metadata.
+    pub fn from_json(text: &str) -> Result<Self, Error> {
+        let stored = Stored::parse(text)?;
+        let transport = stored.transport();
+        let resource = ResourceIdentifier::parse_over(&stored.resource, transport)?;
+        let resource = ProtectedResource::read_over(
+            &resource,
+            stored.resource_metadata,
+            ResourceMatch::Identical,
+            transport,
+        )?;
+        let issuer = Issuer::parse_over(&stored.issuer, transport)?;
+        let metadata = json::map_text(&stored.server_metadata);
+        let Ok(Json::Object(metadata)) = json::parse(&metadata) else {
+            return Err(malformed("server_metadata"));
+        };
+        let server = Server::read_over(&issuer, &metadata, Rules::default(), transport)?;
+        let server = server.with_reach(match stored.public {
+            true => Reach::Public,
+            false => Reach::Any,
+        });
+        let registration = stored.registration.as_ref();
+        let registration =
+            registration.map(|text| RegisteredClient::from_json(text.expose(), &server));
+        let client_id = ClientId::new(stored.client_id);
+        Ok(Self {
+            resource,
+            server,
+            client: match stored.client {
+                Whom::Registered => ClientChoice::Registered(BoundClient { issuer, client_id }),
+                Whom::MetadataDocument => ClientChoice::MetadataDocument(client_id),
+            },
+            registration: registration.transpose()?,
+            way: stored.way,
+            scope: stored.scope,
+            found_at: stored.found_at,
+        })
+    }
+
+    /// Whether it is recent enough to go by: for a day, and for as long as the secret of the client is good. After
+    /// that the API is asked again, and [`ConnectRequest::registered`](super::ConnectRequest::registered) takes the
+    /// client along.
+    pub fn is_fresh(&self, now: UnixTime) -> bool {
+        let registration = self.registration.as_ref();
+        let has_expired = registration.is_some_and(|client| client.is_secret_expired(now));
+        now.since(self.found_at).as_secs() < FRESH && !has_expired
+    }
+}
+
+impl Stored {
+    fn parse(text: &str) -> Result<Self, Error> {
+        let stored: Self =
+            json::from_text(text).ok_or_else(|| Error::from(Misuse::StoredForm))?;
+        match stored.version {
+            VERSION => Ok(stored),
+            _ => Err(malformed("version")),
+        }
+    }
+
+    const fn transport(&self) -> Transport {
+        match self.loopback {
+            true => Transport::LoopbackHttp,
+            false => Transport::Https,
+        }
+    }
+}
+
+fn malformed(member: &str) -> Error {
+    Error::from(Misuse::StoredForm).about(member)
+}

@@ -1,0 +1,204 @@
+//! A client that registers itself, and what is kept of the connection.
+
+use super::*;
+use crate::client_metadata::ClientMetadata;
+use crate::http::Response;
+use crate::issuer::RedirectUri;
+use crate::testing::NOW;
+use bytes::Bytes;
+
+const CREATED: &str = r#"{"client_id":"new","redirect_uris":["http://127.0.0.1:7/callback"],
+    "token_endpoint_auth_method":"none"}"#;
+
+fn metadata() -> ClientMetadata {
+    let callback = RedirectUri::parse("http://127.0.0.1:7/callback").unwrap();
+    let mut metadata = ClientMetadata::with_redirect_uris([callback]);
+    metadata.token_endpoint_auth_method = Some("none".to_owned());
+    metadata
+}
+
+/// What was asked, as method, path and body; the API answers a stranger with `challenge`.
+fn connected(
+    request: ConnectRequest,
+    challenge: Response<Bytes>,
+) -> (Vec<(String, String)>, Result<Connection, Error>) {
+    let mut exchange = connect(request);
+    let (mut asked, mut input) = (Vec::new(), Input::Begin);
+    let outcome = loop {
+        input = match exchange.resume(&at(), input) {
+            Ok(Step::Send(request)) => {
+                let line = format!("{} {}", request.method(), request.uri());
+                let reply = match line.as_str() {
+                    "GET https://mcp.example/mcp" => challenge.clone(),
+                    "POST https://one.example/register" => json(201, CREATED),
+                    _ if line.contains("mcp.example") => json(200, RESOURCE),
+                    _ => json(200, &server("https://one.example", DCR)),
+                };
+                let body = String::from_utf8(request.body().to_vec()).unwrap();
+                asked.push((line, body));
+                Input::Reply(reply)
+            }
+            Ok(Step::Done(connection)) => break Ok(connection),
+            Ok(step) => panic!("{step:?}"),
+            Err(error) => break Err(error),
+        }
+    };
+    (asked, outcome)
+}
+
+fn unauthorized(challenge: &str) -> Response<Bytes> {
+    let reply = Response::builder().status(401);
+    let reply = reply.header("www-authenticate", challenge);
+    reply.body(Bytes::new()).unwrap()
+}
+
+fn lines(asked: &[(String, String)]) -> Vec<&str> {
+    asked.iter().map(|(line, _)| line.as_str()).collect()
+}
+
+#[test]
+fn the_api_is_asked_for_its_challenge_and_gone_by_it() {
+    let place = "https://mcp.example/about";
+    let challenge =
+        unauthorized(&format!(r#"Bearer resource_metadata="{place}", scope="write""#));
+    let (asked, outcome) = connected(ask().asking_for_challenge(), challenge);
+    let about = format!("GET {place}");
+    assert_eq!(
+        lines(&asked),
+        [
+            "GET https://mcp.example/mcp",
+            about.as_str(),
+            "GET https://one.example/.well-known/oauth-authorization-server"
+        ]
+    );
+    assert_eq!(outcome.unwrap().scope.unwrap().as_str(), "write");
+
+    // Whoever has met the challenge need not ask again.
+    let met = ask().asking_for_challenge();
+    let met = met.challenge([br#"Bearer scope="b""#.as_slice()]).unwrap();
+    let (asked, outcome) = connected(met, unauthorized(r#"Bearer scope="other""#));
+    assert_eq!(asked.len(), 2);
+    assert_eq!(outcome.unwrap().scope.unwrap().as_str(), "b");
+
+    // An API that answers strangers, or whose challenge leads elsewhere.
+    let (_, outcome) = connected(ask().asking_for_challenge(), json(200, "{}"));
+    assert_eq!(outcome.unwrap().scope.unwrap().as_str(), "a b");
+    let elsewhere = unauthorized(r#"Bearer resource_metadata="https://evil.example/""#);
+    let (asked, outcome) = connected(ask().asking_for_challenge(), elsewhere);
+    assert_eq!(asked.len(), 1);
+    assert_eq!(code(outcome).map(drop), Err("resource_metadata.url"));
+}
+
+#[test]
+fn a_client_that_nobody_knows_registers_itself_once() {
+    let registration = Registration::new(metadata());
+    let narrow = ask().challenge([br#"Bearer scope="c""#.as_slice()]).unwrap();
+    let (asked, outcome) = connected(narrow.register(registration.clone()), json(200, ""));
+    assert_eq!(lines(&asked).last(), Some(&"POST https://one.example/register"));
+    // For all that it may ask for later.
+    let body = &asked.last().unwrap().1;
+    assert!(body.contains(r#""scope":"c a b""#), "{body}");
+    let connection = outcome.unwrap();
+    assert_eq!(connection.scope.as_ref().unwrap().as_str(), "c");
+    let client = connection.client(ClientAuth::none()).unwrap();
+    assert_eq!(client.client_id().as_str(), "new");
+    assert_eq!(client.auth().name(), "none");
+
+    let known = connection.registration.clone().unwrap();
+    let again = ask().register(registration).registered(known).unwrap();
+    let (asked, outcome) = connected(again, json(200, ""));
+    assert_eq!(asked.len(), 2);
+    assert_eq!(outcome.unwrap().registration.unwrap().client_id.as_str(), "new");
+
+    // Without metadata the caller registers.
+    let (_, outcome) = connected(ask(), json(200, ""));
+    let connection = outcome.unwrap();
+    let nobody = connection.client(ClientAuth::none());
+    assert_eq!(code(nobody).map(drop), Err("connect.client"));
+    assert_eq!(code(connection.to_json()).map(drop), Err("connect.client"));
+}
+
+#[test]
+fn a_scope_that_the_metadata_name_is_left_alone() {
+    let mut metadata = metadata();
+    metadata.scope = Some(Scope::parse("mine").unwrap());
+    let request = ask().register(Registration::new(metadata));
+    let (asked, _) = connected(request, json(200, ""));
+    let body = &asked.last().unwrap().1;
+    assert!(body.contains(r#""scope":"mine""#), "{body}");
+}
+
+#[test]
+fn a_connection_is_kept_with_its_client_for_a_day() {
+    let request = ask().register(Registration::new(metadata()));
+    let (_, outcome) = connected(request, json(200, ""));
+    let connection = outcome.unwrap();
+    let text = connection.to_json().unwrap();
+    let read = Connection::from_json(text.expose()).unwrap();
+    assert_eq!(read.client, connection.client);
+    assert_eq!(read.resource.metadata, connection.resource.metadata);
+    assert_eq!(read.scope, connection.scope);
+    assert_eq!(read.server.reach(), Reach::Public);
+    assert_eq!(read.server.metadata(), connection.server.metadata());
+    let client = read.client(ClientAuth::none()).unwrap();
+    assert_eq!(client.client_id().as_str(), "new");
+    assert_eq!(read.to_json().unwrap().expose(), text.expose());
+
+    assert!(read.is_fresh(UnixTime::from_secs(NOW + 86_399)));
+    assert!(!read.is_fresh(UnixTime::from_secs(NOW + 86_400)));
+
+    for (from, to) in [
+        ("\"version\":1", "\"version\":2"),
+        ("\"way\":\"authorization_code\"", "\"way\":\"other\""),
+        ("\"client_id\":\"new\",\"registration\"", "\"registration\""),
+    ] {
+        let other = text.expose().replacen(from, to, 1);
+        assert_ne!(&other, text.expose());
+        let refused = Connection::from_json(&other);
+        assert_eq!(code(refused).map(drop), Err("stored.malformed"), "{from}");
+    }
+}
+
+#[test]
+fn a_secret_that_has_expired_is_not_gone_by() {
+    let request = ask().register(Registration::new(metadata()));
+    let (_, outcome) = connected(request, json(200, ""));
+    let mut connection = outcome.unwrap();
+    if let Some(known) = &mut connection.registration {
+        known.client_secret_expires_at = Some(UnixTime::from_secs(NOW + 60));
+    }
+    assert!(connection.is_fresh(UnixTime::from_secs(NOW + 59)));
+    assert!(!connection.is_fresh(UnixTime::from_secs(NOW + 60)));
+}
+
+#[test]
+fn what_helps_depends_on_whose_the_client_is() {
+    use crate::error::{Cause, ServerError};
+    let denied = |code: &str| Error::from(ServerError::of_code(code));
+    let request = ask().register(Registration::new(metadata()));
+    let (_, outcome) = connected(request, json(200, ""));
+    let ours = outcome.unwrap();
+    let by_hand = Identities::preregistered(issuer("https://one.example"), ClientId::new("id"));
+    let (_, outcome) = connected(ask().identities(by_hand), json(200, ""));
+    let theirs = outcome.unwrap();
+    let cases = [
+        (denied("invalid_client"), Some(Recovery::Register), None),
+        (denied("unauthorized_client"), Some(Recovery::Register), None),
+        (
+            denied("invalid_grant"),
+            Some(Recovery::Authorize),
+            Some(Recovery::Authorize),
+        ),
+        (denied("invalid_scope"), None, None),
+        (Error::lost(Cause::unsent("refused")), None, None),
+    ];
+    for (error, registered, preregistered) in cases {
+        assert_eq!(ours.recovery(&error), registered, "{error}");
+        assert_eq!(theirs.recovery(&error), preregistered, "{error}");
+    }
+    let alone = Connection {
+        way: Way::ClientCredentials,
+        ..theirs
+    };
+    assert_eq!(alone.recovery(&denied("invalid_grant")), None);
+}
