@@ -17,6 +17,19 @@ pub(crate) fn url_safe(bytes: impl AsRef<[u8]>) -> String {
     text
 }
 
+/// The SHA-256 of a list of facts, as a name of 43 characters. Each goes in with its length before it: no two lists
+/// read alike.
+#[cfg(feature = "sha2")]
+pub(crate) fn hashed<'a>(facts: impl IntoIterator<Item = &'a str>) -> String {
+    use sha2::{Digest as _, Sha256};
+    let mut hash = Sha256::new();
+    for fact in facts {
+        hash.update((fact.len() as u64).to_be_bytes());
+        hash.update(fact);
+    }
+    url_safe(hash.finalize())
+}
+
 /// The letters of a block: 96 bytes, a multiple of three.
 const BLOCK: usize = 96;
 const LETTERS: usize = BLOCK / 3 * 4;

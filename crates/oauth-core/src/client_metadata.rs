@@ -163,6 +163,18 @@ impl ClientMetadata {
         }
     }
 
+    /// A program on a person's device, of this name: a public client that people sign in with, and stay signed in
+    /// (RFC 8252). Its redirect URI is a loopback address, which a listener has.
+    pub fn of_native_app(name: impl Into<String>) -> Self {
+        Self {
+            client_name: Some(name.into()),
+            token_endpoint_auth_method: Some("none".to_owned()),
+            grant_types: vec![AUTHORIZATION_CODE.to_owned(), "refresh_token".to_owned()],
+            application_type: Some(ApplicationType::Native),
+            ..Self::default()
+        }
+    }
+
     /// With the grants of identity assertions: an ID-JAG is got by a token exchange at one server, and
     /// redeemed as a JWT bearer grant at another (draft-ietf-oauth-identity-assertion-authz-grant, client
     /// metadata).

@@ -241,10 +241,22 @@ impl Request {
                     outgoing.request.resume(&Clock::system()?, event)?
                 }
                 end @ (Step::Done | Step::DoneRefused) => {
+                    let source = us.sources.of(outgoing.request.owner()?)?;
                     if let (Step::DoneRefused, Some(token)) = (end, &tokens) {
-                        us.sources.of(outgoing.request.owner()?)?.refuse(token);
+                        source.refuse(token);
                     }
-                    return response.ok_or_else(|| Misuse::OutOfOrder.into());
+                    let reply = response.as_ref();
+                    let again = reply.and_then(|r| outgoing.again(r.status(), r.headers()));
+                    if let (Some(token), Some((wanted, again))) = (&tokens, again)
+                        && source.step_up(token, &wanted).await?.is_some()
+                    {
+                        // The connection is free for others meanwhile.
+                        response = None;
+                        outgoing.request = again;
+                        outgoing.request.resume(&Clock::system()?, Event::Begin)?
+                    } else {
+                        return response.ok_or_else(|| Misuse::OutOfOrder.into());
+                    }
                 }
             };
         }

@@ -24,6 +24,7 @@
 //! | [`driver`] | [`Driver`]: runs any [`Exchange`](oauth_core::Exchange) of `oauth-core` |
 //! | [`oauth_session`] | [`Session`]: the token of one grant, renewed with one request for all callers |
 //! | [`authorized`] | [`Authorized`]: attaches the token, renews it after a 401, keeps it within its origins |
+//! | [`connection`] | [`ResourceConnection`]: the tokens of an API that is known by its URL alone (MCP) |
 //! | [`loopback`] | the listener for the callback of a native app (RFC 8252) |
 //! | [`browser`] | opening the authorization URL, without a shell |
 //! | [`addresses`] | which addresses are connected to, where a URL is somebody else's |
@@ -45,6 +46,7 @@ pub mod authorized;
 pub mod blocking;
 mod body;
 pub mod browser;
+pub mod connection;
 pub mod driver;
 mod limit;
 mod localhost;
@@ -59,6 +61,7 @@ pub mod transport;
 pub use addresses::AddressPolicy;
 pub use assertion_file::AssertionFile;
 pub use authorized::{Authorized, ResponseExt};
+pub use connection::ResourceConnection;
 pub use driver::Driver;
 pub use oauth_session::{self, Session, TokenSource};
 pub use options::Options;

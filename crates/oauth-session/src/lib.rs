@@ -11,6 +11,7 @@
 //! | [`FixedToken`] | one token that was made by hand |
 //! | [`TokenSource`] | the trait that callers get their tokens through |
 //! | `dpop_key` | a DPoP key that workers share, in a store; feature `dpop` |
+//! | [`connections`] | connections to APIs that a program has met, in a store |
 //! | [`store`] | where records live, and what a store must do |
 //!
 //! Nothing is decided here: which worker renews, when, and what a lost reply means is decided by
@@ -19,6 +20,7 @@
 #[cfg(feature = "blocking")]
 pub mod blocking;
 mod clock;
+pub mod connections;
 #[cfg(feature = "dpop")]
 pub mod dpop_key;
 mod fault_points;

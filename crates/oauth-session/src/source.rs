@@ -9,6 +9,7 @@ use oauth_core::Tokens;
 use oauth_core::error::{Error, Misuse};
 use oauth_core::flow::resource::TokenFor;
 use oauth_core::moment::UnixTime;
+use oauth_core::token::step_up::StepUp;
 
 use crate::store::Answer;
 
@@ -25,6 +26,13 @@ pub trait TokenSource: Send + Sync {
 
     /// Marks exactly this token as refused, for callers that do not want another one now.
     fn refuse(&self, refused: &Tokens);
+
+    /// Returns tokens that have what an API wants of the person beyond `short` ones (RFC 9470, RFC 6750
+    /// `insufficient_scope`), if this source can ask the person. Most cannot, and the reply is the caller's.
+    fn step_up<'a>(&'a self, short: &'a Tokens, wanted: &'a StepUp) -> Answer<'a, Option<Token>> {
+        let _ = (short, wanted);
+        Box::pin(std::future::ready(Ok(None)))
+    }
 }
 
 impl<S: TokenSource + ?Sized> TokenSource for Arc<S> {
@@ -34,6 +42,10 @@ impl<S: TokenSource + ?Sized> TokenSource for Arc<S> {
 
     fn refuse(&self, refused: &Tokens) {
         (**self).refuse(refused);
+    }
+
+    fn step_up<'a>(&'a self, short: &'a Tokens, wanted: &'a StepUp) -> Answer<'a, Option<Token>> {
+        (**self).step_up(short, wanted)
     }
 }
 

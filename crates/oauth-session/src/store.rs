@@ -169,10 +169,15 @@ pub struct Page {
 /// What the names of DPoP keys begin with (`dpop_key`): no grant's name holds a colon.
 pub(crate) const DPOP_KEYS: &str = "dpop-key:";
 
-/// Whether the record of this name is that of a grant. Others are beside them, such as DPoP keys: whoever lists a
-/// store to look at its grants leaves those out.
+/// What the names of connections to APIs begin with (`connections`).
+pub(crate) const CONNECTIONS: &str = "connection:";
+
+/// Whether the record of this name is that of a grant. Others are beside them, such as DPoP keys and connections:
+/// whoever lists a store to look at its grants leaves those out.
 pub fn is_grant(key: &str) -> bool {
-    !key.starts_with(DPOP_KEYS)
+    ![DPOP_KEYS, CONNECTIONS]
+        .iter()
+        .any(|other| key.starts_with(other))
 }
 
 /// How often a removal is tried against concurrent saves.

@@ -46,6 +46,12 @@ impl Registration {
     }
 }
 
+impl From<ClientMetadata> for Registration {
+    fn from(metadata: ClientMetadata) -> Self {
+        Self::new(metadata)
+    }
+}
+
 impl Endpoint for Registration {
     const NAME: &'static str = "registration";
     type Output = RegisteredClient;

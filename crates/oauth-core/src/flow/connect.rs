@@ -12,6 +12,7 @@ mod stored;
 #[cfg(test)]
 mod tests;
 
+use crate::Client;
 use crate::address::Reach;
 use crate::call::Call;
 use crate::challenge;
@@ -24,13 +25,14 @@ use crate::exchange::{Boxed, Exchange, ExchangeExt as _, Ready};
 use crate::flow::discovery::{Discovery, DiscoveryRequest};
 use crate::flow::resource_discovery::{ResourceDiscovery, ResourceDiscoveryRequest};
 use crate::grant::TokenRequest;
-use crate::issuer::Issuer;
+use crate::issuer::{Issuer, RedirectUri};
+#[cfg(feature = "sha2")]
+use crate::json;
 use crate::moment::{Moment, UnixTime};
 use crate::protected_resource::{ProtectedResource, ResourceIdentifier, ResourceMatch};
 use crate::registered_client::RegisteredClient;
 use crate::scope::Scope;
 use crate::server::Server;
-use crate::Client;
 
 pub use client_choice::{BoundClient, ClientChoice, DynamicRegistration, Identities, Way};
 pub use extension::Extension;
@@ -55,10 +57,12 @@ pub struct ConnectRequest {
 /// Where the challenge of the API comes from.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum FirstChallenge {
-    /// The caller has it, or there is none.
-    Known,
+    /// Nobody knows of one.
+    Unknown,
     /// The API is asked, without a token.
     Ask,
+    /// The caller has met it.
+    Met,
 }
 
 /// Whether tokens are wanted that last without the person.
@@ -111,23 +115,39 @@ impl ConnectRequest {
             identities: Identities::default(),
             allowed: None,
             offline: OfflineAccess::default(),
-            challenge: FirstChallenge::Known,
+            challenge: FirstChallenge::Unknown,
             registration: None,
             registered: None,
         }
     }
 
-    /// Asks the API itself first, without a token, for the challenge with which it answers strangers. Where the caller
-    /// has met a challenge, [`Self::challenge`] saves this request.
+    /// Asks the API itself first, without a token, for the challenge with which it answers strangers, unless the caller
+    /// has met it ([`Self::challenge`]).
     #[must_use]
     pub const fn asking_for_challenge(mut self) -> Self {
-        self.challenge = FirstChallenge::Ask;
+        if matches!(self.challenge, FirstChallenge::Unknown) {
+            self.challenge = FirstChallenge::Ask;
+        }
         self
     }
 
     /// The API, as its URL was given: what a program keeps a connection by.
     pub const fn resource(&self) -> &ResourceIdentifier {
         self.discovery.resource()
+    }
+
+    /// A name for a store: 43 characters of base64url, the same in every process and language, for this API and way
+    /// and this person.
+    #[cfg(feature = "sha2")]
+    pub fn key(&self, person: &str) -> String {
+        let way = json::to_text(&self.way);
+        let facts = [
+            "oauth-core connection 1",
+            self.resource().as_str(),
+            &way,
+            person,
+        ];
+        crate::base64::hashed(facts)
     }
 
     /// By which grant tokens are asked for.
@@ -141,8 +161,19 @@ impl ConnectRequest {
     ///
     /// The server of an API that anybody has named is sent these metadata: leave out what is nobody's business.
     #[must_use]
-    pub fn register(mut self, registration: Registration) -> Self {
-        self.registration = Some(registration);
+    pub fn register(mut self, registration: impl Into<Registration>) -> Self {
+        self.registration = Some(registration.into());
+        self
+    }
+
+    /// Where people are sent back to, for a client that registers itself and whose metadata do not say.
+    #[must_use]
+    pub fn redirect_uri(mut self, uri: RedirectUri) -> Self {
+        if let Some(registration) = &mut self.registration
+            && registration.metadata.redirect_uris.is_empty()
+        {
+            registration.metadata.redirect_uris.push(uri);
+        }
         self
     }
 
@@ -176,7 +207,7 @@ impl ConnectRequest {
         self.challenged = scopes
             .find_map(|names| Scope::parse(names).ok())
             .filter(|s| !s.is_empty());
-        self.challenge = FirstChallenge::Known;
+        self.challenge = FirstChallenge::Met;
         Ok(self)
     }
 
@@ -328,7 +359,7 @@ pub(crate) fn connect(
 
 /// The request with the challenge of the API, if that is to be asked for.
 fn challenged(request: ConnectRequest) -> Boxed<ConnectRequest> {
-    if request.challenge == FirstChallenge::Known {
+    if request.challenge != FirstChallenge::Ask {
         return Ready::new(request).boxed();
     }
     let asked = request.discovery.stranger();

@@ -5,11 +5,12 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use http::header::AUTHORIZATION;
-use http::{HeaderName, HeaderValue, Method};
+use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode};
 use oauth_core::dpop::DPOP;
 use oauth_core::error::{Error, Misuse};
 use oauth_core::flow::resource::{Api, Clock, Event, OnLimit, ResourceRequest, Step};
 use oauth_core::token::Tokens;
+use oauth_core::token::step_up::StepUp;
 use oauth_core::url::Url;
 
 /// A request to a protected resource, with a body in memory or a stream that can be sent only once.
@@ -17,6 +18,8 @@ pub(crate) struct Outgoing<S> {
     pub(crate) request: ResourceRequest,
     pub(crate) timeout: Option<Duration>,
     stream: Option<S>,
+    /// Whether the person was asked for more already: a request asks once.
+    has_asked: bool,
 }
 
 /// A complete request for reqwest, with a body in memory or a stream.
@@ -31,7 +34,20 @@ impl<S> Outgoing<S> {
             request: ResourceRequest::new(api, method, url).on_limit(on_limit),
             timeout: None,
             stream: None,
+            has_asked: false,
         }
+    }
+
+    /// What the reply wants of the person, and the request to be made once they have been asked.
+    pub(crate) fn again(
+        &mut self,
+        status: StatusCode,
+        headers: &HeaderMap,
+    ) -> Option<(StepUp, ResourceRequest)> {
+        if std::mem::replace(&mut self.has_asked, true) {
+            return None;
+        }
+        self.request.stepped_up(status, headers)
     }
 
     pub(crate) fn header(mut self, name: &str, value: &str) -> Self {

@@ -5,6 +5,7 @@ mod authorized;
 #[cfg(feature = "blocking")]
 mod blocking;
 mod browser;
+mod connection;
 mod custom_scheme;
 mod driver;
 mod flows;

@@ -56,8 +56,17 @@ impl StepUpBudget {
         if self.requested.covers(challenged) {
             return Err(Misuse::StepUpRepeated.into());
         }
-        self.left = self.left.checked_sub(1).ok_or(Misuse::StepUpLimit)?;
+        self.spend()?;
         self.requested = self.requested.union(challenged);
         Ok(self.requested.clone())
+    }
+
+    /// One authorization, for something else than a scope.
+    ///
+    /// # Errors
+    /// `step_up.limit`, as [`Self::next`].
+    pub fn spend(&mut self) -> Result<(), Error> {
+        self.left = self.left.checked_sub(1).ok_or(Misuse::StepUpLimit)?;
+        Ok(())
     }
 }

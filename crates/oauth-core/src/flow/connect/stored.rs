@@ -144,8 +144,7 @@ impl Connection {
 
 impl Stored {
     fn parse(text: &str) -> Result<Self, Error> {
-        let stored: Self =
-            json::from_text(text).ok_or_else(|| Error::from(Misuse::StoredForm))?;
+        let stored: Self = json::from_text(text).ok_or_else(|| Error::from(Misuse::StoredForm))?;
         match stored.version {
             VERSION => Ok(stored),
             _ => Err(malformed("version")),

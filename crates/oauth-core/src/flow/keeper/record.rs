@@ -99,7 +99,6 @@ impl GrantId {
     /// may move its token endpoint: that is no other grant.
     #[cfg(feature = "sha2")]
     pub(super) fn key(&self, config: &ClientConfig) -> String {
-        use sha2::{Digest as _, Sha256};
         let whose = match self.owner {
             GrantOwner::Client => "oauth-core client's own grant 2",
             GrantOwner::Person(_) => "oauth-core grant 2",
@@ -107,7 +106,6 @@ impl GrantId {
         let mut scope: Vec<_> = self.token_request.scope.iter().collect();
         scope.sort_unstable();
         let scope = scope.join(" ");
-        let mut hash = Sha256::new();
         let given = |text: Option<&str>| text.map_or(String::new(), |text| format!("={text}"));
         let facts = [
             whose,
@@ -117,14 +115,9 @@ impl GrantId {
             &scope,
             &given(self.dpop_jkt.as_deref()),
         ];
-        // Each with its length before it: no two lists of facts read alike.
         let parameters = self.token_request.by_name().into_iter();
         let parameters = parameters.flat_map(|(name, value)| [name, value.expose().as_str()]);
-        for fact in facts.into_iter().chain(parameters) {
-            hash.update((fact.len() as u64).to_be_bytes());
-            hash.update(fact);
-        }
-        crate::base64::url_safe(hash.finalize())
+        crate::base64::hashed(facts.into_iter().chain(parameters))
     }
 }
 

@@ -52,6 +52,7 @@
 //! # Ok::<(), Error>(())
 //! ```
 
+mod again;
 #[cfg(test)]
 mod tests;
 
@@ -70,8 +71,7 @@ use super::{Redirect, TokenFor, Verdict, verdict};
 use crate::call::Retry;
 use crate::dpop;
 use crate::error::{Error, Misuse, ProtocolViolation, ServerError};
-use crate::token::Tokens;
-use crate::token::{self, TokenType};
+use crate::token::{self, TokenType, Tokens};
 use crate::url::Url;
 
 /// How many redirects are followed.

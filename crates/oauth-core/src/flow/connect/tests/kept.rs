@@ -59,8 +59,9 @@ fn lines(asked: &[(String, String)]) -> Vec<&str> {
 #[test]
 fn the_api_is_asked_for_its_challenge_and_gone_by_it() {
     let place = "https://mcp.example/about";
-    let challenge =
-        unauthorized(&format!(r#"Bearer resource_metadata="{place}", scope="write""#));
+    let challenge = unauthorized(&format!(
+        r#"Bearer resource_metadata="{place}", scope="write""#
+    ));
     let (asked, outcome) = connected(ask().asking_for_challenge(), challenge);
     let about = format!("GET {place}");
     assert_eq!(
@@ -92,9 +93,14 @@ fn the_api_is_asked_for_its_challenge_and_gone_by_it() {
 #[test]
 fn a_client_that_nobody_knows_registers_itself_once() {
     let registration = Registration::new(metadata());
-    let narrow = ask().challenge([br#"Bearer scope="c""#.as_slice()]).unwrap();
+    let narrow = ask()
+        .challenge([br#"Bearer scope="c""#.as_slice()])
+        .unwrap();
     let (asked, outcome) = connected(narrow.register(registration.clone()), json(200, ""));
-    assert_eq!(lines(&asked).last(), Some(&"POST https://one.example/register"));
+    assert_eq!(
+        lines(&asked).last(),
+        Some(&"POST https://one.example/register")
+    );
     // For all that it may ask for later.
     let body = &asked.last().unwrap().1;
     assert!(body.contains(r#""scope":"c a b""#), "{body}");
@@ -108,7 +114,10 @@ fn a_client_that_nobody_knows_registers_itself_once() {
     let again = ask().register(registration).registered(known).unwrap();
     let (asked, outcome) = connected(again, json(200, ""));
     assert_eq!(asked.len(), 2);
-    assert_eq!(outcome.unwrap().registration.unwrap().client_id.as_str(), "new");
+    assert_eq!(
+        outcome.unwrap().registration.unwrap().client_id.as_str(),
+        "new"
+    );
 
     // Without metadata the caller registers.
     let (_, outcome) = connected(ask(), json(200, ""));
@@ -183,7 +192,11 @@ fn what_helps_depends_on_whose_the_client_is() {
     let theirs = outcome.unwrap();
     let cases = [
         (denied("invalid_client"), Some(Recovery::Register), None),
-        (denied("unauthorized_client"), Some(Recovery::Register), None),
+        (
+            denied("unauthorized_client"),
+            Some(Recovery::Register),
+            None,
+        ),
         (
             denied("invalid_grant"),
             Some(Recovery::Authorize),

@@ -1,0 +1,291 @@
+//! From the URL of an API alone to its answer: who its server is, a client that registers, a person who signs in.
+
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
+
+use oauth_core::flow::connect::{ConnectRequest, Identities, Way};
+use oauth_core::{ClientAuth, ClientId, ClientMetadata, Error, Scope, danger};
+use oauth_reqwest::oauth_session::store::{FileStore, Memory};
+use oauth_reqwest::oauth_session::{Store, TokenSource as _};
+use oauth_reqwest::{AddressPolicy, Driver, Options, ResourceConnection, reqwest};
+use oauth_testkit::Served;
+
+use crate::support::{PATIENCE, browse, counters, driver_with, served};
+
+/// A person who says yes at whatever page is opened, and how often one was.
+#[derive(Clone, Default)]
+struct Person(Arc<AtomicUsize>);
+
+impl Person {
+    fn times(&self) -> usize {
+        self.0.load(Ordering::SeqCst)
+    }
+}
+
+/// The twin is on this machine, and is named by its own API.
+fn anywhere() -> Driver {
+    driver_with(Options::default().addresses(AddressPolicy::Any))
+}
+
+fn api(served: &Served) -> String {
+    format!("{}/api/echo", served.base())
+}
+
+fn request(served: &Served) -> ConnectRequest {
+    let request = danger::loopback_connect_request(&api(served)).unwrap();
+    request.register(ClientMetadata::of_native_app("Notes"))
+}
+
+fn connection(served: &Served, person: &Person, store: Arc<dyn Store>) -> ResourceConnection {
+    let times = Arc::clone(&person.0);
+    let open = move |url: &oauth_core::url::Url| {
+        times.fetch_add(1, Ordering::SeqCst);
+        tokio::spawn(browse(url.as_str().to_owned()));
+        Ok(())
+    };
+    ResourceConnection::new(anywhere(), request(served))
+        .store(store)
+        .open(open)
+        .patience(PATIENCE)
+}
+
+async fn echoed(connection: &ResourceConnection, served: &Served) -> (u16, serde_json::Value) {
+    let reply = connection.authorized().get(&api(served)).send().await;
+    let reply = reply.unwrap();
+    let status = reply.status().as_u16();
+    (
+        status,
+        serde_json::from_str(&reply.text().await.unwrap()).unwrap(),
+    )
+}
+
+#[tokio::test]
+async fn the_first_call_finds_registers_and_signs_in() {
+    let (served, person) = (served(), Person::default());
+    let connection = connection(&served, &person, Arc::new(Memory::new()));
+    let (status, said) = echoed(&connection, &served).await;
+    assert_eq!(status, 200);
+    let clients = served.with(|twin| twin.registered_clients().len());
+    assert_eq!((clients, person.times()), (1, 1));
+    assert!(said["client_id"].is_string(), "{said}");
+
+    // Fifty callers of one token that has ended make one refresh, and nobody is asked.
+    served.with(|twin| twin.expire_access_tokens());
+    let calls = (0..50).map(|_| {
+        let (connection, url) = (connection.clone(), api(&served));
+        tokio::spawn(async move { connection.authorized().get(&url).send().await })
+    });
+    for call in calls.collect::<Vec<_>>() {
+        assert_eq!(call.await.unwrap().unwrap().status(), 200);
+    }
+    assert_eq!((counters(&served).refreshes, person.times()), (1, 1));
+}
+
+#[tokio::test]
+async fn fifty_strangers_register_one_client() {
+    let (served, person) = (served(), Person::default());
+    let connection = connection(&served, &person, Arc::new(Memory::new()));
+    let calls = (0..50).map(|_| {
+        let connection = connection.clone();
+        tokio::spawn(async move { connection.token().await.map(drop) })
+    });
+    for call in calls.collect::<Vec<_>>() {
+        call.await.unwrap().unwrap();
+    }
+    let clients = served.with(|twin| twin.registered_clients().len());
+    assert_eq!((clients, person.times()), (1, 1));
+}
+
+#[tokio::test]
+async fn the_next_run_asks_nobody() {
+    let (served, person) = (served(), Person::default());
+    let folder = tempfile::tempdir().unwrap();
+    let store = || Arc::new(FileStore::new(folder.path()).unwrap());
+    let first = connection(&served, &person, store());
+    assert_eq!(echoed(&first, &served).await.0, 200);
+    let before = served.with(|twin| twin.log().len());
+
+    let second = connection(&served, &person, store());
+    assert_eq!(echoed(&second, &served).await.0, 200);
+    let asked = served.with(|twin| {
+        let log = twin.log().iter().skip(before);
+        log.map(|entry| entry.path.clone()).collect::<Vec<_>>()
+    });
+    assert_eq!(asked, ["/api/echo"]);
+    assert_eq!(person.times(), 1);
+    // Another person's tokens are others, and so is their client.
+    let other = connection(&served, &person, store()).person("ann");
+    assert_eq!(echoed(&other, &served).await.0, 200);
+    assert_eq!(person.times(), 2);
+}
+
+#[tokio::test]
+async fn a_client_that_the_server_has_forgotten_registers_anew_once() {
+    let (served, person) = (served(), Person::default());
+    let connection = connection(&served, &person, Arc::new(Memory::new()));
+    let (_, said) = echoed(&connection, &served).await;
+    let first = said["client_id"].as_str().unwrap().to_owned();
+    served.with(|twin| {
+        twin.forget_client(&first);
+        twin.expire_access_tokens();
+    });
+    let calls = (0..10).map(|_| {
+        let (connection, url) = (connection.clone(), api(&served));
+        tokio::spawn(async move { connection.authorized().get(&url).send().await })
+    });
+    for call in calls.collect::<Vec<_>>() {
+        assert_eq!(call.await.unwrap().unwrap().status(), 200);
+    }
+    let (_, said) = echoed(&connection, &served).await;
+    assert_ne!(said["client_id"], first.as_str());
+    let clients = served.with(|twin| twin.registered_clients().len());
+    assert_eq!((clients, person.times()), (1, 2));
+
+    // A server that forgets at once is not asked for ever.
+    served.with(|twin| twin.set_initial_access_token(Some("only by hand")));
+    let id = said["client_id"].as_str().unwrap().to_owned();
+    served.with(|twin| {
+        twin.forget_client(&id);
+        twin.expire_access_tokens();
+    });
+    let refused = connection.authorized().get(&api(&served)).send().await;
+    assert_eq!(refused.unwrap_err().endpoint(), Some("registration"));
+    assert_eq!(person.times(), 2);
+}
+
+#[tokio::test]
+async fn what_the_api_wants_more_is_asked_of_the_person_once() {
+    let (served, person) = (served(), Person::default());
+    let urls = Arc::new(Mutex::new(Vec::new()));
+    let (seen, times) = (Arc::clone(&urls), Arc::clone(&person.0));
+    let request = request(&served)
+        .challenge([br#"Bearer scope="read""#.as_slice()])
+        .unwrap();
+    let store = Arc::new(Memory::new());
+    let connection = ResourceConnection::new(anywhere(), request).store(store.clone());
+    let connection = connection.open(move |url| {
+        times.fetch_add(1, Ordering::SeqCst);
+        seen.lock().unwrap().push(url.as_str().to_owned());
+        tokio::spawn(browse(url.as_str().to_owned()));
+        Ok(())
+    });
+    let (_, said) = echoed(&connection, &served).await;
+    assert_eq!(said["scope"], "read");
+
+    let authorized = connection.authorized();
+    let reply = authorized
+        .post(&api(&served))
+        .body("x")
+        .send()
+        .await
+        .unwrap();
+    assert_eq!((reply.status().as_u16(), person.times()), (200, 2));
+    let asked = urls.lock().unwrap().last().unwrap().clone();
+    assert!(asked.contains("scope=read+write"), "{asked}");
+    // What is granted is kept.
+    let again = connection.authorized().post(&api(&served)).body("y");
+    assert_eq!(again.send().await.unwrap().status(), 200);
+    assert_eq!(person.times(), 2);
+
+    // A body that streams cannot be sent again: the reply is the caller's.
+    let token = connection.token().await.unwrap();
+    let wanted = oauth_core::flow::resource::step_up(
+        http::StatusCode::FORBIDDEN,
+        [br#"Bearer error="insufficient_scope", scope="read write""#.as_slice()],
+    );
+    let again = connection.step_up(&token, &wanted.unwrap()).await;
+    assert_eq!(code(again), Err("step_up.repeated"));
+}
+
+#[tokio::test]
+async fn a_client_that_was_registered_by_hand_is_used_at_its_server() {
+    let served = served();
+    let issuer = danger::loopback_issuer(served.base()).unwrap();
+    let (id, secret) =
+        served.with(|twin| (twin.client_id().to_owned(), twin.client_secret().to_owned()));
+    let identities = Identities::preregistered(issuer, ClientId::new(id.as_str()));
+    let request = danger::loopback_connect_request(&api(&served)).unwrap();
+    let request = request.identities(identities).way(Way::ClientCredentials);
+    let connection = ResourceConnection::new(anywhere(), request)
+        .client_auth(ClientAuth::basic(secret.as_str()));
+    let (status, said) = echoed(&connection, &served).await;
+    assert_eq!(
+        (status, said["client_id"].as_str()),
+        (200, Some(id.as_str()))
+    );
+    assert!(served.with(|twin| twin.registered_clients().is_empty()));
+
+    let elsewhere = Identities::preregistered(
+        oauth_core::issuer::Issuer::parse("https://as.example").unwrap(),
+        ClientId::new(id),
+    );
+    let request = danger::loopback_connect_request(&api(&served)).unwrap();
+    let lost = ResourceConnection::new(anywhere(), request.identities(elsewhere));
+    assert_eq!(code(lost.token().await), Err("connect.issuer"));
+}
+
+#[tokio::test]
+async fn a_port_that_somebody_has_taken_costs_a_registration() {
+    let (served, person) = (served(), Person::default());
+    let connection = connection(&served, &person, Arc::new(Memory::new()));
+    let opened = Arc::new(Mutex::new(Vec::new()));
+    let (seen, times) = (Arc::clone(&opened), Arc::clone(&person.0));
+    let connection = connection.open(move |url| {
+        times.fetch_add(1, Ordering::SeqCst);
+        seen.lock().unwrap().push(url.as_str().to_owned());
+        tokio::spawn(browse(url.as_str().to_owned()));
+        Ok(())
+    });
+    let token = connection.token().await.unwrap();
+    let url: reqwest::Url = opened.lock().unwrap()[0].parse().unwrap();
+    let redirect = url.query_pairs().find(|(name, _)| name == "redirect_uri");
+    let redirect: reqwest::Url = redirect.unwrap().1.parse().unwrap();
+    let port = redirect.port().unwrap();
+
+    served.with(|twin| twin.revoke_all());
+    let taken = tokio::net::TcpListener::bind(("127.0.0.1", port))
+        .await
+        .unwrap();
+    let again = connection
+        .authorized()
+        .get(&api(&served))
+        .send()
+        .await
+        .unwrap();
+    assert_eq!((again.status().as_u16(), person.times()), (200, 2));
+    let clients = served.with(|twin| twin.registered_clients().len());
+    assert_eq!(clients, 2);
+    drop((taken, token));
+}
+
+#[tokio::test]
+async fn what_is_forgotten_is_found_anew() {
+    let (served, person) = (served(), Person::default());
+    let store = Arc::new(Memory::new());
+    let first = connection(&served, &person, store.clone());
+    let (_, said) = echoed(&first, &served).await;
+    let second = connection(&served, &person, store);
+    second.forget().await.unwrap();
+    assert_eq!(second.token().await.map(drop).map_err(|e| e.code()), Ok(()));
+    let (_, again) = echoed(&second, &served).await;
+    assert_ne!(again["client_id"], said["client_id"]);
+    assert_eq!(person.times(), 2);
+}
+
+#[tokio::test]
+async fn tokens_go_nowhere_but_beneath_the_api() {
+    let (served, person) = (served(), Person::default());
+    let connection = connection(&served, &person, Arc::new(Memory::new()));
+    let neighbour = format!("{}/api/other", served.base());
+    let refused = connection.authorized().get(&neighbour).send().await;
+    assert_eq!(code(refused), Err("resource.not_covered"));
+    assert_eq!(person.times(), 0);
+    // Nor does anything but the API's own name in what is shown.
+    assert!(format!("{connection:?}").contains("/api/echo"));
+    let scope = connection.token().await.unwrap().scope.clone();
+    assert_eq!(scope, Scope::parse("read write").unwrap());
+}
+
+fn code<T>(result: Result<T, Error>) -> Result<(), &'static str> {
+    result.map(drop).map_err(|error| error.code())
+}

@@ -1,0 +1,63 @@
+//! Connections to APIs that a program has met (`oauth_core::flow::connect`), kept in a store beside the grants: who
+//! issues the tokens of an API, and the client that was registered there.
+//!
+//! Such a record holds the secrets of a registered client: it is as durable as those of grants, and sealed where they
+//! are sealed (`Sealed`).
+
+use oauth_core::error::Error;
+use oauth_core::flow::connect::Connection;
+
+use crate::store::{CONNECTIONS, Saved, Store};
+
+/// A connection, at the version of its record; 0 without one.
+#[derive(Debug, Clone)]
+pub struct Kept {
+    /// The connection; nothing if there is no record, or it is one of a later release.
+    pub connection: Option<Connection>,
+    /// For [`save`].
+    pub version: u64,
+}
+
+/// The connection of this name.
+///
+/// # Errors
+/// Those of [`Store::load`].
+pub async fn load<S: Store + ?Sized>(store: &S, key: &str) -> Result<Kept, Error> {
+    let entry = store.load(&record_of(key)).await?;
+    let text = entry.as_ref().filter(|entry| !entry.is_removed());
+    Ok(Kept {
+        // What cannot be read is connected anew: it is known where from.
+        connection: text.and_then(|entry| Connection::from_json(entry.record.expose()).ok()),
+        version: entry.map_or(0, |entry| entry.version),
+    })
+}
+
+/// Saves a connection over the version that was loaded, and returns the new version; `None` if another worker has
+/// saved one meanwhile: use that one.
+///
+/// # Errors
+/// `connect.client` for a connection without a client; those of [`Store::save`].
+pub async fn save<S: Store + ?Sized>(
+    store: &S,
+    key: &str,
+    connection: &Connection,
+    version: u64,
+) -> Result<Option<u64>, Error> {
+    let text = connection.to_json()?;
+    match store.save(&record_of(key), &text, version, None).await? {
+        Saved::At(version) => Ok(Some(version)),
+        Saved::Conflict => Ok(None),
+    }
+}
+
+/// Removes a connection; whether there was one.
+///
+/// # Errors
+/// Those of [`Store::remove`].
+pub async fn remove<S: Store + ?Sized>(store: &S, key: &str) -> Result<bool, Error> {
+    store.remove(&record_of(key)).await
+}
+
+fn record_of(key: &str) -> String {
+    format!("{CONNECTIONS}{key}")
+}
