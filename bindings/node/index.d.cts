@@ -21,6 +21,7 @@ export type {
 } from './api.cjs'
 export * from './client-auth.cjs'
 export * from './login.cjs'
+export * from './connection.cjs'
 export type { RegistrationOptions } from './registration.cjs'
 export { stepUp } from './registration.cjs'
 export { DpopKey } from './dpop.cjs'

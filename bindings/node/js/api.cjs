@@ -85,6 +85,10 @@ async function carried(call, { sources, send, onWait, signal }) {
         const source = sources[owner]
         tokens = await (kind === 'token' ? source.token({ signal }) : source.renew(tokens, { signal }))
         step = lifted(() => call.token(nativeTokens(tokens)))
+      } else if (kind === 'step_up') {
+        await drop(reply)
+        await sources[step.owner].stepUp(tokens, call.wanted, { signal })
+        step = lifted(() => call.asked())
       } else {
         if (kind === 'done_refused') sources[owner].invalidate(tokens)
         isOver = true
@@ -169,6 +173,11 @@ function checkAllowance(allowance) {
   return { requests, seconds }
 }
 
+/** An API that the addon knows, with one source. */
+function apiOfOne(known, source, options) {
+  return new Api(known, { any: source }, options)
+}
+
 /** What a source of ours can do with its token: send it. */
 class Source {
   #place
@@ -205,4 +214,4 @@ class Source {
   }
 }
 
-module.exports = { Api, Source, apiOf, checkSource }
+module.exports = { Api, Source, apiOf, apiOfOne, checkSource }

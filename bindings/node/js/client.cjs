@@ -284,4 +284,4 @@ async function lifting(call) {
   }
 }
 
-module.exports = { Client, identityAssertionGrant, introspectingOf, login, openBrowser, sourceOf }
+module.exports = { Client, identityAssertionGrant, introspectingOf, lifting, login, openBrowser, show, sourceOf }

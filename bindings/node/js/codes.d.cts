@@ -216,6 +216,7 @@ export type MisuseCode =
   | 'step_up.repeated'
   | 'step_up.limit'
   | 'connect.server_not_allowed'
+  | 'connect.client'
   | 'connect.way'
   | 'authorization_details.malformed'
   | 'introspection.alg_not_supported'

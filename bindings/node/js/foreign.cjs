@@ -55,6 +55,11 @@ const ofSource = {
   unwrap_key: async (source, { key: id }) => ({ key: some(await source.unwrapKey(id)) }),
 }
 
+const ofOpen = { open: async (open, { key: url }) => {
+  await open(new URL(url))
+  return {}
+} }
+
 const ofAssertion = { assertion: async (read) => ({ assertion: await read() }) }
 
 /** What answers for a store that is written in JavaScript. */
@@ -66,4 +71,7 @@ const answersOfSource = (source) => asked('key service', ofSource, source)
 /** What answers with a workload's token. */
 const answersOfAssertion = (read) => asked('assertion function', ofAssertion, read)
 
-module.exports = { answersOfAssertion, answersOfStore, answersOfSource }
+/** What shows a page to a person. */
+const answersOfOpen = (open) => asked('open function', ofOpen, open)
+
+module.exports = { answersOfAssertion, answersOfOpen, answersOfStore, answersOfSource }

@@ -4,6 +4,7 @@ const { OAuthError, Denied, Malformed, Untrusted, Lost, Misuse } = require('./er
 const { Api } = require('./api.cjs')
 const { assertionFile, assertionFunction, clientSecretJwt, privateKeyJwt, serviceAccount } = require('./client-auth.cjs')
 const { Client, identityAssertionGrant, login, openBrowser } = require('./client.cjs')
+const { ResourceConnection } = require('./connection.cjs')
 const { Exchange, run } = require('./exchange.cjs')
 const { FixedToken, fixedToken } = require('./fixed.cjs')
 const { drain, keep } = require('./keep.cjs')
@@ -50,6 +51,7 @@ module.exports = {
   ProtectedResource,
   RedisStore,
   RegisteredClient,
+  ResourceConnection,
   Sealed,
   Server,
   Sessions,

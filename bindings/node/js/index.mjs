@@ -30,6 +30,7 @@ export const {
   ProtectedResource,
   RedisStore,
   RegisteredClient,
+  ResourceConnection,
   Sealed,
   Server,
   Sessions,

@@ -193,4 +193,4 @@ class Sealed extends NativeStore {
   }
 }
 
-module.exports = { FileStore, Memory, PostgresStore, RedisStore, Sealed, SqliteStore, dpopKeyOf }
+module.exports = { FileStore, Memory, PostgresStore, RedisStore, Sealed, SqliteStore, dpopKeyOf, inner }

@@ -44,7 +44,7 @@ pub struct NativeRequest {
 #[napi(object, object_from_js = false)]
 #[derive(Default)]
 pub struct NativeCallStep {
-    /// `wait`, `token`, `renew`, `send`, `done` or `done_refused`.
+    /// `wait`, `token`, `renew`, `send`, `step_up`, `done` or `done_refused`.
     pub kind: &'static str,
     /// Of a wait.
     pub ms: Option<f64>,
@@ -61,6 +61,12 @@ pub struct NativeCallStep {
 /// An API; whoever calls it through this shares what is known of its limits.
 #[napi]
 pub struct NativeApi(Api);
+
+impl From<Api> for NativeApi {
+    fn from(api: Api) -> Self {
+        Self(api)
+    }
+}
 
 #[napi]
 impl NativeApi {
@@ -171,6 +177,18 @@ impl NativeCall {
         self.step(|call, at| call.reply(at, status, &headers))
     }
 
+    /// What the reply wants of the person, as JSON, after `step_up`.
+    #[napi(getter)]
+    pub fn wanted(&self) -> Option<String> {
+        self.0.as_ref()?.wanted()
+    }
+
+    /// The person was asked for it.
+    #[napi]
+    pub fn asked(&mut self) -> Result<NativeCallStep> {
+        self.step(ApiCall::asked)
+    }
+
     /// Gives its place in the queue to the next.
     #[napi]
     pub fn close(&mut self) {
@@ -229,6 +247,10 @@ fn step(step: CallStep) -> std::result::Result<NativeCallStep, Error> {
             authorization: Some(authorization),
             dpop,
             ..of("send")
+        },
+        CallStep::StepUp(owner) => NativeCallStep {
+            owner: Some(owner),
+            ..of("step_up")
         },
         CallStep::Done => of("done"),
         CallStep::DoneRefused => of("done_refused"),

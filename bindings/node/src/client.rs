@@ -194,6 +194,20 @@ impl From<Begun> for NativeAuthorization {
     }
 }
 
+/// The method that was chosen, by what it is made of or by its name.
+pub(crate) fn auth(
+    assertion: Option<NativeAssertion>,
+    chosen: Option<&str>,
+    secret: Option<Secret<String>>,
+    function: Option<&NativeAssertionSource>,
+) -> Result<Auth> {
+    match (assertion, secret) {
+        (Some(assertion), None) => assertion.auth(function),
+        (Some(_), Some(_)) => Err(invalid("give either clientSecret or such a clientAuth")),
+        (None, secret) => by_name(chosen, secret),
+    }
+}
+
 /// The method of this registered name, or the documented one.
 fn by_name(chosen: Option<&str>, secret: Option<Secret<String>>) -> Result<Auth> {
     let with = |auth: fn(Secret<String>) -> Auth, secret: Option<Secret<String>>| {
@@ -258,13 +272,8 @@ impl NativeClient {
         if options.registered.is_some() && (options.client_id.is_some() || secret.is_some()) {
             return Err(invalid("registered stands for clientId and clientSecret"));
         }
-        let auth = match (options.assertion, options.client_auth.as_deref()) {
-            (Some(assertion), _) => match secret {
-                None => assertion.auth(function)?,
-                Some(_) => return Err(invalid("give either clientSecret or such a clientAuth")),
-            },
-            (None, chosen) => by_name(chosen, secret)?,
-        };
+        let chosen = options.client_auth.as_deref();
+        let auth = auth(options.assertion, chosen, secret, function)?;
         let client = match (options.client_id, options.registered.map(Secret::new)) {
             (Some(id), _) => Client::new(&server.0, &id, auth),
             (None, Some(stored)) => {

@@ -12,6 +12,7 @@
 mod api;
 mod assertion;
 mod client;
+mod connection;
 mod dpop;
 mod error;
 mod exchange;

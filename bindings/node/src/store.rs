@@ -97,6 +97,11 @@ pub(crate) struct NativeAnswer {
 pub struct NativeStore(Arc<dyn Native>);
 
 impl NativeStore {
+    /// The store itself, for what runs beside the event loop.
+    pub(crate) fn shared(&self) -> Arc<dyn Store> {
+        Arc::clone(&self.0) as Arc<dyn Store>
+    }
+
     /// Asks the store on the runtime. A failure is an answer too, so that it keeps what it is.
     fn ask<'env, F>(
         &self,

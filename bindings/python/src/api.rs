@@ -12,6 +12,7 @@ use pyo3::exceptions::{PyTypeError, PyValueError};
 use pyo3::prelude::*;
 
 use crate::call::Call;
+use crate::connection::ResourceConnection;
 use crate::foreign::Foreign;
 use crate::network::{Line, Network, seconds};
 use crate::response::Response;
@@ -27,6 +28,7 @@ use crate::{errors, fixed, runtime};
 pub(crate) enum Source {
     Grant(Py<GrantSource>),
     Fixed(FixedToken, Arc<Line>),
+    Connection(Py<ResourceConnection>),
     Foreign(Arc<Py<PyAny>>),
 }
 
@@ -43,6 +45,9 @@ impl<'a, 'py> FromPyObject<'a, 'py> for Source {
         if let Ok(fixed) = object.cast::<fixed::FixedToken>() {
             let line = Arc::clone(&fixed.as_super().get().line);
             return Ok(Self::Fixed(fixed.get().token.clone(), line));
+        }
+        if let Ok(connection) = object.cast::<ResourceConnection>() {
+            return Ok(Self::Connection(connection.to_owned().unbind()));
         }
         for verb in ["token", "renew", "invalidate"] {
             let method = object.getattr_opt(verb)?;
@@ -61,7 +66,7 @@ impl Source {
     pub(crate) fn calls(&self, api: oauth_facade::Api) -> Result<oauth_facade::Api, Error> {
         match self {
             Self::Grant(grant) => grant.get().calls(api),
-            Self::Fixed(..) | Self::Foreign(_) => Ok(api),
+            Self::Fixed(..) | Self::Connection(_) | Self::Foreign(_) => Ok(api),
         }
     }
 
@@ -69,6 +74,7 @@ impl Source {
         match self {
             Self::Grant(grant) => Some(grant.get().line()),
             Self::Fixed(_, line) => Some(Arc::clone(line)),
+            Self::Connection(connection) => Some(connection.get().line()),
             Self::Foreign(_) => None,
         }
     }
@@ -264,6 +270,7 @@ impl Api {
             Ok(match source {
                 Source::Grant(grant) => Arc::new(grant.get().native(py)?),
                 Source::Fixed(fixed, _) => Arc::new(fixed.clone()),
+                Source::Connection(connection) => Arc::new(connection.get().native(py)?),
                 Source::Foreign(object) => Arc::new(Foreign(Arc::clone(object))),
             })
         };
@@ -338,6 +345,10 @@ impl Api {
         let made = match (&source, own, origins) {
             (Source::Grant(grant), _, origins) => {
                 grant.get().api(origins.as_deref(), limits.keeping)
+            }
+            (Source::Connection(connection), _, None) => {
+                let api = connection.get().api();
+                api.and_then(|api| kept(api, limits.keeping))
             }
             (_, Some(own), None) => kept(own.api.clone(), limits.keeping),
             (_, own, origins) => {

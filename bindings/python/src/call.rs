@@ -16,8 +16,8 @@ use crate::value::Fields;
 /// The steps of one request: pairs of a name and a value. For plug-ins.
 ///
 /// ("wait", seconds), ("token", source), ("renew", source), ("send", the Authorization
-/// header's value), ("done", None) or ("refused", source). What has its token at hand is
-/// never asked for it.
+/// header's value), ("step_up", source), ("done", None) or ("refused", source). What has its token at
+/// hand is never asked for it.
 #[pyclass(frozen, module = "oauth_core")]
 pub(crate) struct Call {
     api: Py<Api>,
@@ -97,6 +97,7 @@ impl Call {
             CallStep::Renew(_) => ("renew", self.source(py, owner)?),
             CallStep::Send { authorization, .. } => ("send", authorization.into_py_any(py)?),
             CallStep::Done => ("done", py.None()),
+            CallStep::StepUp(_) => ("step_up", self.source(py, owner)?),
             CallStep::DoneRefused => ("refused", self.source(py, owner)?),
             // The keys of this package's clients are in this process.
             CallStep::Sign(_) => return Err(errors::raise(py, &Misuse::KeyMissing.into())),
@@ -106,6 +107,7 @@ impl Call {
     fn source(&self, py: Python<'_>, owner: &str) -> PyResult<Py<PyAny>> {
         Ok(match self.api.get().source(owner) {
             Some(Source::Grant(grant)) => grant.clone_ref(py).into_any(),
+            Some(Source::Connection(connection)) => connection.clone_ref(py).into_any(),
             Some(Source::Foreign(object)) => object.clone_ref(py),
             Some(Source::Fixed(fixed, _)) => Held(fixed.clone()).into_py_any(py)?,
             None => py.None(),
@@ -139,6 +141,18 @@ impl Call {
     fn reply(&self, py: Python<'_>, status: u16, headers: &Bound<'_, PyAny>) -> PyResult<Said> {
         let fields = Fields::wanted(headers, |name| self.api.get().api.reads(name))?;
         self.step(py, |state, at| state.call.reply(at, status, &fields.0))
+    }
+
+    /// What the reply wants of the person after ("step_up", source), for the source's step_up().
+    #[getter]
+    fn wanted(&self) -> Option<String> {
+        let state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+        state.call.wanted()
+    }
+
+    /// The step after the person was asked for that.
+    fn asked(&self, py: Python<'_>) -> PyResult<Said> {
+        self.step(py, |state, at| state.call.asked(at))
     }
 
     /// Whose token it gets; "any" before one was asked for, and where one source serves all.

@@ -6,6 +6,7 @@ mod call;
 mod client;
 mod client_auth;
 mod closing;
+mod connection;
 mod dpop;
 mod errors;
 mod exchange;
@@ -52,6 +53,8 @@ mod _native {
         ClientAuth, ClientSecretBasic, ClientSecretJwt, ClientSecretPost, FederatedAssertion,
         PrivateKeyJwt, Public, SelfSignedTlsClientAuth, ServiceAccount, TlsClientAuth,
     };
+    #[pymodule_export]
+    use super::connection::ResourceConnection;
     #[pymodule_export]
     use super::dpop::DpopKey;
     #[pymodule_export]

@@ -8,6 +8,8 @@ use oauth_core::error::{Error, Misuse};
 use oauth_core::exchange::SigningJob;
 use oauth_core::flow::resource::{self, Allowance, Clock, Event, OnLimit, TokenFor};
 use oauth_core::http::{HeaderValue, Method, StatusCode};
+use oauth_core::json;
+use oauth_core::token::step_up::StepUp;
 
 use crate::resource::{Attachment, Resource, headers};
 use crate::server::Server;
@@ -15,7 +17,29 @@ use crate::server::Server;
 /// An API: where tokens may go, whose token a route needs, and what is known of its limits. Clones
 /// share the limits.
 #[derive(Debug, Clone)]
-pub struct Api(pub(crate) resource::Api);
+pub struct Api {
+    pub(crate) core: resource::Api,
+    on_step_up: OnStepUp,
+}
+
+/// What becomes of a reply that wants more of the person (RFC 9470).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+enum OnStepUp {
+    /// It is the caller's.
+    #[default]
+    HandBack,
+    /// The source can ask the person.
+    Ask,
+}
+
+impl From<resource::Api> for Api {
+    fn from(core: resource::Api) -> Self {
+        Self {
+            core,
+            on_step_up: OnStepUp::default(),
+        }
+    }
+}
 
 /// Which allowance is kept to before the API says no.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -63,7 +87,7 @@ impl Server {
         if let Some(allowance) = allowance {
             api = api.keeping(allowance);
         }
-        api.with_owners(owners.iter().copied()).map(Api)
+        api.with_owners(owners.iter().copied()).map(Api::from)
     }
 }
 
@@ -74,13 +98,23 @@ impl Api {
     /// `url.*`.
     pub fn new(origins: &[String], transport: crate::Transport) -> Result<Self, Error> {
         let resource = crate::Resource::new(origins, transport)?;
-        Ok(Self(resource::Api::new(resource.core().clone())))
+        Ok(resource::Api::new(resource.core().clone()).into())
+    }
+
+    /// Called with the tokens of a source that can ask the person for more where a reply wants that.
+    #[must_use]
+    pub(crate) const fn asking_for_more(mut self) -> Self {
+        self.on_step_up = OnStepUp::Ask;
+        self
     }
 
     /// The same, keeping to this allowance.
     #[must_use]
     pub fn keeping(self, allowance: Allowance) -> Self {
-        Self(self.0.keeping(allowance))
+        Self {
+            core: self.core.keeping(allowance),
+            ..self
+        }
     }
 
     /// The API as this client calls it: with proofs, if its tokens are bound to a DPoP key (RFC 9449 section 7).
@@ -93,28 +127,32 @@ impl Api {
             return Ok(self);
         };
         let jkt = key.thumbprint();
-        if self.0.dpop_jkt().is_some_and(|known| known != jkt) {
+        if self.core.dpop_jkt().is_some_and(|known| known != jkt) {
             let why = "one API is called with the tokens of one DPoP key";
             return Err(Error::from(Misuse::Setup).about(why));
         }
-        self.0.with_dpop(client.core()).map(Self)
+        let core = self.core.with_dpop(client.core())?;
+        Ok(Self { core, ..self })
     }
 
     /// The same, with what the other knows of the limits; both learn from then on.
     #[must_use]
     pub fn sharing(self, other: &Self) -> Self {
-        Self(self.0.with_limiter(other.0.limiter().clone()))
+        Self {
+            core: self.core.with_limiter(other.core.limiter().clone()),
+            ..self
+        }
     }
 
     /// The rules for Rust code: a native client wants them.
     pub const fn core(&self) -> &resource::Api {
-        &self.0
+        &self.core
     }
 
     /// Whether the rules look at reply headers of this name; the others need not be brought to
     /// [`ApiCall::reply`].
     pub fn reads(&self, name: &[u8]) -> bool {
-        self.0.reads(name)
+        self.core.reads(name)
     }
 
     /// Whose token a request to this URL gets: `application`, `user` or `any`.
@@ -123,8 +161,8 @@ impl Api {
     /// `url.*`, `resource.*`.
     pub fn owner(&self, url: &str) -> Result<&'static str, Error> {
         let url = oauth_core::url::Url::parse(without_fragment(url))?;
-        self.0.resource().check(&url)?;
-        self.0.owner(&url).map(TokenFor::as_str)
+        self.core.resource().check(&url)?;
+        self.core.owner(&url).map(TokenFor::as_str)
     }
 }
 
@@ -174,6 +212,9 @@ pub enum CallStep {
     Renew(&'static str),
     /// Sign this with a key that lives with the host, then say [`ApiCall::signed`].
     Sign(SigningJob),
+    /// The reply wants more of the person than the token of this owner has. Ask them for what is
+    /// [wanted](ApiCall::wanted), then say [`ApiCall::asked`].
+    StepUp(&'static str),
     /// Send the request to this URL with this `Authorization`, then say [`ApiCall::reply`].
     Send {
         /// Where to.
@@ -191,7 +232,18 @@ pub enum CallStep {
 
 /// One request to an API: [`resource::ResourceRequest`] with texts in and texts out.
 #[derive(Debug)]
-pub struct ApiCall(resource::ResourceRequest);
+pub struct ApiCall {
+    request: resource::ResourceRequest,
+    on_step_up: OnStepUp,
+    wish: Option<Wish>,
+}
+
+/// What a reply wants of the person, and the request to be made after that.
+#[derive(Debug)]
+struct Wish {
+    wanted: StepUp,
+    again: resource::ResourceRequest,
+}
 
 impl ApiCall {
     /// A request.
@@ -205,7 +257,7 @@ impl ApiCall {
                 .map_err(|_| Error::from(Misuse::HeaderValue).about("method"))?,
         };
         let url = without_fragment(call.request.url);
-        let mut request = resource::ResourceRequest::new(&api.0, method, url)
+        let mut request = resource::ResourceRequest::new(&api.core, method, url)
             .headers(headers(call.request.headers, Resource::field)?)
             .on_limit(call.on_limit);
         if let Some(body) = call.request.body {
@@ -217,7 +269,11 @@ impl ApiCall {
         if call.redirects == Redirects::Host {
             request = request.without_redirects();
         }
-        Ok(Self(request))
+        Ok(Self {
+            request,
+            on_step_up: api.on_step_up,
+            wish: None,
+        })
     }
 
     /// Begins.
@@ -269,12 +325,38 @@ impl ApiCall {
         let plain = |(_, value): &&(String, String)| {
             value.bytes().all(|byte| (b' '..=b'~').contains(&byte))
         };
-        let fields = headers(fields.iter().filter(plain), |name| self.0.field(name))?;
-        self.resume(at, Event::Reply(status, &fields))
+        let fields = headers(fields.iter().filter(plain), |name| self.request.field(name))?;
+        let step = self.resume(at, Event::Reply(status, &fields))?;
+        if self.on_step_up == OnStepUp::HandBack || step != CallStep::Done {
+            return Ok(step);
+        }
+        let Some((wanted, again)) = self.request.stepped_up(status, &fields) else {
+            return Ok(step);
+        };
+        // A request asks once.
+        self.on_step_up = OnStepUp::HandBack;
+        self.wish = Some(Wish { wanted, again });
+        self.request.owner().map(|owner| CallStep::StepUp(owner.as_str()))
+    }
+
+    /// What the person is to be asked for, as JSON with the members of [`step_up`](crate::step_up).
+    pub fn wanted(&self) -> Option<String> {
+        let wish = self.wish.as_ref();
+        wish.map(|wish| json::to_text(&wish.wanted))
+    }
+
+    /// The person was asked: the request is made once more.
+    ///
+    /// # Errors
+    /// As [`Self::begin`]; `misuse.out_of_order` if nobody was to be asked.
+    pub fn asked(&mut self, at: &Clock) -> Result<CallStep, Error> {
+        let wish = self.wish.take().ok_or(Misuse::OutOfOrder)?;
+        self.request = wish.again;
+        self.begin(at)
     }
 
     fn resume(&mut self, at: &Clock, event: Event<'_>) -> Result<CallStep, Error> {
-        Ok(match self.0.resume(at, event)? {
+        Ok(match self.request.resume(at, event)? {
             resource::Step::Wait(pause) => CallStep::Wait(pause),
             resource::Step::Token(owner) => CallStep::Token(owner.as_str()),
             resource::Step::Renew(owner) => CallStep::Renew(owner.as_str()),

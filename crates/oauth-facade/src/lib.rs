@@ -5,6 +5,7 @@ mod arg;
 mod assertion;
 mod auth;
 mod client;
+mod connect;
 mod doubles;
 #[cfg(feature = "crypto")]
 mod dpop;
@@ -33,6 +34,7 @@ pub use auth::Auth;
 #[cfg(feature = "crypto")]
 pub use auth::{PrivateKeyJwt, SecretJwt};
 pub use client::{Client, EndSession};
+pub use connect::Connect;
 pub use doubles::for_doubles;
 #[cfg(feature = "crypto")]
 pub use dpop::{DpopKey, named as dpop_alg};

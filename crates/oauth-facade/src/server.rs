@@ -215,7 +215,7 @@ impl Server {
     }
 }
 
-fn parse_issuer(issuer: &str, transport: Transport) -> Result<Issuer, Error> {
+pub(crate) fn parse_issuer(issuer: &str, transport: Transport) -> Result<Issuer, Error> {
     match transport {
         Transport::Https => Issuer::parse(issuer),
         Transport::LoopbackHttp => danger::loopback_issuer(issuer),

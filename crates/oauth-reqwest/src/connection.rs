@@ -11,6 +11,7 @@ use oauth_core::error::Error;
 use oauth_core::flow::connect::ConnectRequest;
 use oauth_core::flow::resource::Resource;
 use oauth_core::issuer::RedirectUri;
+use oauth_core::server::Server;
 use oauth_core::token::step_up::StepUp;
 use oauth_core::url::Url;
 use oauth_core::{ClientAuth, Tokens};
@@ -60,6 +61,7 @@ pub struct ResourceConnection {
     state: Arc<State>,
 }
 
+type Authenticate = Arc<dyn Fn(&Server) -> Result<ClientAuth, Error> + Send + Sync>;
 type Open = Arc<dyn Fn(&Url) -> Result<(), Error> + Send + Sync>;
 
 #[derive(Clone)]
@@ -68,7 +70,7 @@ struct Settings {
     request: ConnectRequest,
     store: Arc<dyn Store>,
     person: String,
-    auth: ClientAuth,
+    auth: Authenticate,
     redirect_uri: Option<RedirectUri>,
     open: Open,
     patience: Duration,
@@ -84,7 +86,7 @@ impl ResourceConnection {
             request: request.asking_for_challenge(),
             store: Arc::new(Memory::new()),
             person: String::new(),
-            auth: ClientAuth::none(),
+            auth: Arc::new(|_| Ok(ClientAuth::none())),
             redirect_uri: None,
             open: Arc::new(browser::open),
             patience: PATIENCE,
@@ -116,7 +118,16 @@ impl ResourceConnection {
     /// How the client authenticates that was registered by hand, or that publishes a metadata document.
     #[must_use]
     pub fn client_auth(self, auth: ClientAuth) -> Self {
-        self.with(|settings| settings.auth = auth)
+        self.client_auth_at(move |_| Ok(auth.clone()))
+    }
+
+    /// The same, where it depends on what the server takes.
+    #[must_use]
+    pub fn client_auth_at(
+        self,
+        auth: impl Fn(&Server) -> Result<ClientAuth, Error> + Send + Sync + 'static,
+    ) -> Self {
+        self.with(|settings| settings.auth = Arc::new(auth))
     }
 
     /// Where the person comes back to, if that is registered: a loopback address (RFC 8252), at which this machine
@@ -151,7 +162,15 @@ impl ResourceConnection {
     /// Those of [`oauth_core::connect_resource`], of the login ([`Listener::login`](crate::loopback::Listener::login)),
     /// of the token requests and of the store.
     pub async fn token(&self) -> Result<Token, Error> {
-        state::tokens(&self.settings, &self.state, None).await
+        self.token_other_than(None).await
+    }
+
+    /// The same, in place of tokens that the API has refused.
+    ///
+    /// # Errors
+    /// As [`Self::token`].
+    pub async fn token_other_than(&self, refused: Option<&Tokens>) -> Result<Token, Error> {
+        state::tokens(&self.settings, &self.state, refused).await
     }
 
     /// Forgets the tokens and the client, here and in the store: the next call begins from nothing. For a server that

@@ -218,6 +218,7 @@ MisuseCode = Literal[
     "step_up.repeated",
     "step_up.limit",
     "connect.server_not_allowed",
+    "connect.client",
     "connect.way",
     "authorization_details.malformed",
     "introspection.alg_not_supported",

@@ -46,6 +46,7 @@ __all__ = [
     "RedisStore",
     "Renewal",
     "Resource",
+    "ResourceConnection",
     "Response",
     "Save",
     "Sealed",
@@ -1178,12 +1179,189 @@ class FixedToken(Api):
     def resource(self) -> Resource:
         """Where the token may be sent. For plug-ins."""
 @final
+class ResourceConnection:
+    """An API that is known by its URL alone, such as a server of the Model Context Protocol: a source of its tokens.
+
+    Nothing is asked before a token is wanted. Then the API is asked for its challenge and for what it says about
+    itself (RFC 9728), and its authorization server is found. The client is the one that was registered by hand
+    (client_id, of the issuer, with client_secret or client_auth), or the metadata document at client_metadata_url, or
+    registers itself (RFC 7591): as a native app of client_name, or by client_metadata, with initial_access_token where
+    not everybody may. The person signs in with their browser, and the tokens are kept fresh from then on. They are
+    asked for with the API as their resource (RFC 8707), and sent nowhere but beneath its URL.
+
+    With a store all of that happens once for all runs of all programs that share it; person tells apart whose tokens
+    they are. A client that the server has forgotten is registered anew, once. Where the API wants a wider scope or
+    another login, the person is asked, twice an hour at most (step_up.repeated, step_up.limit).
+
+    issuers are the servers that may be asked, whichever others the API names (connect.server_not_allowed). grant_type
+    is "authorization_code", or "client_credentials" for a client of its own. open shows a URL to the person, who has
+    timeout seconds; by default it is printed on standard error, and opened in the system's browser. redirect_uri is a
+    loopback address that is registered, otherwise a free port. www_authenticate are the values of an answer that was met
+    already. Requests to a server that the API alone has named go to public addresses only, unless the network says
+    otherwise (lost.not_public). connect.client where there is no client, and none may be registered.
+    """
+    def __new__(
+        cls, url: str, *, client_name: str | None = None,
+        client_metadata: Mapping[str, Any] | None = None, initial_access_token: str | None = None,
+        client_metadata_url: str | None = None, client_id: str | None = None,
+        client_secret: str | None = None, client_auth: ClientAuth | None = None,
+        issuer: str | None = None, issuers: Sequence[str] | None = None,
+        grant_type: Literal["authorization_code", "client_credentials"] = "authorization_code",
+        store: Store | None = None, person: str | None = None,
+        open: Callable[[str], object] | None = None, redirect_uri: str | None = None,
+        timeout: float = 300.0, www_authenticate: Sequence[str] | None = None,
+        transport: _Transport = "https", network: Network | None = None,
+    ) -> Self: ...
+    @property
+    def url(self) -> str:
+        """The URL of the API."""
+    def token(self, *, timeout: float | None = None) -> Tokens:
+        """Tokens that are fresh now: those at hand, or new ones, for which the person signs in if need be.
+
+        timeout is how many seconds this caller waits, for ever unless it is given: then lost.timeout, and a login
+        under way is given up. Errors are those of resource_metadata(), discover(), register(), login() and of the
+        token requests; connect.*.
+        """
+    def atoken(self, *, timeout: float | None = None) -> _Later[Tokens]:
+        """token(), in a coroutine."""
+    def renew(self, tokens: Tokens, *, timeout: float | None = None) -> Tokens:
+        """Tokens to take the place of those the API refused.
+
+        Without a request if another caller has replaced them already. timeout and errors are those of token().
+        """
+    def arenew(self, tokens: Tokens, *, timeout: float | None = None) -> _Later[Tokens]:
+        """renew(), in a coroutine."""
+    def invalidate(self, tokens: Tokens) -> None:
+        """Forgets exactly these tokens, for callers who want no others now."""
+    def step_up(
+        self, tokens: Tokens, wanted: Mapping[str, Any] | str
+    ) -> Tokens | None:
+        """Tokens that have what the API wants beyond these, for which the person signs in (RFC 9470).
+
+        wanted is what step_up() gives. None for a client that acts for itself, which has nobody to ask.
+        step_up.repeated, step_up.limit; errors of the login.
+        """
+    def astep_up(
+        self, tokens: Tokens, wanted: Mapping[str, Any] | str
+    ) -> _Later[Tokens | None]:
+        """step_up(), in a coroutine."""
+    def forget(self) -> None:
+        """Forgets the tokens and the client, here and in the store: the next call begins from nothing.
+
+        For a server that has forgotten the client and shows people a page that says so, which no program sees.
+        The server is told nothing. Errors of the store.
+        """
+    def aforget(self) -> _Later[None]:
+        """forget(), in a coroutine."""
+    def request(
+        self, method: str, url: str, *, headers: Mapping[str, str] | None = None,
+        content: bytes | None = None, json: Any = None, timeout: float | None = None,
+        rate_limit: _RateLimit | None = None, longest_wait: float | None = None,
+    ) -> Response:
+        """Sends a request with the token, renewed once after a 401, and after the person was asked for more.
+
+        The reply is read whole. Only what lies beneath the URL of the API gets the token (resource.not_covered),
+        over the Authorization header (RFC 6750 section 2.1). A redirect beneath it is followed. content is a body;
+        json is any value that json.dumps takes, sent as application/json. timeout is in seconds, for the head of
+        the reply and again for its body. rate_limit is what is done where the API asks for a pause: "error" raises
+        resource.rate_limited, "wait" waits for up to longest_wait seconds, "pass" hands the reply back. A status of
+        400 or above is no error by itself: see Response.raise_for_status(). Denied, Lost and the errors of token().
+        """
+    def arequest(
+        self, method: str, url: str, *, headers: Mapping[str, str] | None = None,
+        content: bytes | None = None, json: Any = None, timeout: float | None = None,
+        rate_limit: _RateLimit | None = None, longest_wait: float | None = None,
+    ) -> _Later[Response]:
+        """request(), in a coroutine."""
+    def get(
+        self, url: str, *, headers: Mapping[str, str] | None = None,
+        timeout: float | None = None, rate_limit: _RateLimit | None = None,
+        longest_wait: float | None = None,
+    ) -> Response:
+        """request("GET", url): the reply, with the same keywords and errors.
+
+        A status of 400 or above is no error by itself: see Response.raise_for_status().
+        """
+    def aget(
+        self, url: str, *, headers: Mapping[str, str] | None = None,
+        timeout: float | None = None, rate_limit: _RateLimit | None = None,
+        longest_wait: float | None = None,
+    ) -> _Later[Response]:
+        """get(), in a coroutine."""
+    def delete(
+        self, url: str, *, headers: Mapping[str, str] | None = None,
+        timeout: float | None = None, rate_limit: _RateLimit | None = None,
+        longest_wait: float | None = None,
+    ) -> Response:
+        """request("DELETE", url): the reply, with the same keywords and errors.
+
+        A status of 400 or above is no error by itself: see Response.raise_for_status().
+        """
+    def adelete(
+        self, url: str, *, headers: Mapping[str, str] | None = None,
+        timeout: float | None = None, rate_limit: _RateLimit | None = None,
+        longest_wait: float | None = None,
+    ) -> _Later[Response]:
+        """delete(), in a coroutine."""
+    def post(
+        self, url: str, *, headers: Mapping[str, str] | None = None,
+        content: bytes | None = None, json: Any = None,
+        timeout: float | None = None, rate_limit: _RateLimit | None = None,
+        longest_wait: float | None = None,
+    ) -> Response:
+        """request("POST", url): the reply, with the same keywords and errors.
+
+        A status of 400 or above is no error by itself: see Response.raise_for_status().
+        """
+    def apost(
+        self, url: str, *, headers: Mapping[str, str] | None = None,
+        content: bytes | None = None, json: Any = None,
+        timeout: float | None = None, rate_limit: _RateLimit | None = None,
+        longest_wait: float | None = None,
+    ) -> _Later[Response]:
+        """post(), in a coroutine."""
+    def put(
+        self, url: str, *, headers: Mapping[str, str] | None = None,
+        content: bytes | None = None, json: Any = None,
+        timeout: float | None = None, rate_limit: _RateLimit | None = None,
+        longest_wait: float | None = None,
+    ) -> Response:
+        """request("PUT", url): the reply, with the same keywords and errors.
+
+        A status of 400 or above is no error by itself: see Response.raise_for_status().
+        """
+    def aput(
+        self, url: str, *, headers: Mapping[str, str] | None = None,
+        content: bytes | None = None, json: Any = None,
+        timeout: float | None = None, rate_limit: _RateLimit | None = None,
+        longest_wait: float | None = None,
+    ) -> _Later[Response]:
+        """put(), in a coroutine."""
+    def patch(
+        self, url: str, *, headers: Mapping[str, str] | None = None,
+        content: bytes | None = None, json: Any = None,
+        timeout: float | None = None, rate_limit: _RateLimit | None = None,
+        longest_wait: float | None = None,
+    ) -> Response:
+        """request("PATCH", url): the reply, with the same keywords and errors.
+
+        A status of 400 or above is no error by itself: see Response.raise_for_status().
+        """
+    def apatch(
+        self, url: str, *, headers: Mapping[str, str] | None = None,
+        content: bytes | None = None, json: Any = None,
+        timeout: float | None = None, rate_limit: _RateLimit | None = None,
+        longest_wait: float | None = None,
+    ) -> _Later[Response]:
+        """patch(), in a coroutine."""
+
+@final
 class Call:
     """The steps of one request: pairs of a name and a value. For plug-ins.
 
     ("wait", seconds), ("token", source), ("renew", source), ("send", the Authorization
-    header's value), ("done", None) or ("refused", source). What has its token at hand is
-    never asked for it.
+    header's value), ("step_up", source), ("done", None) or ("refused", source). What has its token at
+    hand is never asked for it.
     """
     def begin(self) -> tuple[str, Any]:
         """The first step. resource.* and url.* where the request must not be sent."""
@@ -1196,6 +1374,11 @@ class Call:
 
         resource.rate_limited where the API asks for a pause that is not waited for.
         """
+    def asked(self) -> tuple[str, Any]:
+        """The step after the person was asked for that."""
+    @property
+    def wanted(self) -> str | None:
+        """What the reply wants of the person after ("step_up", source), for the source's step_up()."""
     @property
     def proof(self) -> str | None:
         """The value of the DPoP header that goes with what is to be sent; None for a bearer token."""

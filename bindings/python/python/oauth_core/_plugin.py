@@ -44,6 +44,9 @@ class Attacher:
                 step = call.token(value.token())
             elif name == "renew":
                 step = call.token(value.renew(call.tokens))
+            elif name == "step_up":
+                value.step_up(call.tokens, call.wanted)
+                step = call.asked()
             elif name == "refused":
                 value.invalidate(call.tokens)
                 return step
@@ -64,6 +67,9 @@ class Attacher:
                 step = call.token(await _awaited(value, "token"))
             elif name == "renew":
                 step = call.token(await _awaited(value, "renew", call.tokens))
+            elif name == "step_up":
+                await value.astep_up(call.tokens, call.wanted)
+                step = call.asked()
             elif name == "refused":
                 value.invalidate(call.tokens)
                 return step

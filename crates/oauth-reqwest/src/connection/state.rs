@@ -278,7 +278,8 @@ impl Budget {
 
 impl Connected {
     fn new(settings: &Settings, connection: Connection, version: u64) -> Result<Self, Error> {
-        let client = connection.client(settings.auth.clone())?;
+        let auth = (settings.auth)(&connection.server)?;
+        let client = connection.client(auth)?;
         // Of a wider scope it is the same grant.
         let asked = connection.token_request()?;
         let grant = match connection.way {

@@ -1,0 +1,111 @@
+'use strict'
+
+const { inspect } = require('node:util')
+const native = require('./native.cjs')
+const { apiOfOne } = require('./api.cjs')
+const { lifting, show } = require('./client.cjs')
+const { ClientAuth } = require('./client-auth.cjs')
+const { lifted } = require('./errors.cjs')
+const { checkLimit, wait } = require('./exchange.cjs')
+const { answersOfOpen } = require('./foreign.cjs')
+const { lineOf } = require('./network.cjs')
+const { isLoopback } = require('./server.cjs')
+const { inner } = require('./stores.cjs')
+const { Tokens, nativeTokens } = require('./tokens.cjs')
+
+/**
+ * The tokens of an API that is known by its URL alone, such as a server of the Model Context Protocol. Nothing is asked
+ * before a token is wanted; callers who want one at once make one login.
+ */
+class ResourceConnection {
+  #native
+  #url
+  #options
+  #api
+
+  constructor(url, {
+    clientName, clientMetadata, initialAccessToken, clientMetadataUrl, clientId, clientSecret, clientAuth, issuer, issuers,
+    grantType, store, person, open = show, redirectUri, timeoutMs = 300_000, wwwAuthenticate, transport, network,
+    ...options
+  } = {}) {
+    if (typeof open !== 'function') throw new TypeError('open must be a function')
+    checkLimit(timeoutMs)
+    const { read, ...auth } = ClientAuth.of(clientAuth)
+    const given = {
+      url: String(url),
+      loopback: isLoopback(transport),
+      clientName,
+      clientMetadata: clientMetadata === undefined ? undefined : JSON.stringify(clientMetadata),
+      initialAccessToken,
+      clientMetadataUrl: clientMetadataUrl === undefined ? undefined : String(clientMetadataUrl),
+      clientId,
+      clientSecret,
+      ...auth,
+      issuer,
+      issuers: issuers === undefined ? undefined : [...issuers].map(String),
+      grantType,
+      person,
+      redirectUri,
+      patienceMs: timeoutMs,
+      challenges: wwwAuthenticate === undefined ? undefined : [wwwAuthenticate].flat().map(String),
+    }
+    const kept = store === undefined ? undefined : inner(store)
+    const line = lineOf(network)
+    const make = () => native.NativeConnection.to(given, answersOfOpen(open), kept, line.network, read?.native)
+    this.#native = lifted(make)
+    this.#url = given.url
+    this.#options = { network, ...options }
+    // Users pass it on by itself, as they do the global one.
+    Object.defineProperty(this, 'fetch', { value: (input, init) => this.#fetch(input, init) })
+  }
+
+  /** The URL of the API. */
+  get url() { return this.#url }
+
+  /** Tokens that are fresh now: those at hand, or new ones, for which the person signs in if need be. */
+  token(options) {
+    return this.#tokens(() => this.#native.token(), options)
+  }
+
+  /** Tokens to take the place of some that the API refused; without a request if that has happened already. */
+  renew(refused, options) {
+    const known = nativeTokens(refused)
+    return this.#tokens(() => this.#native.token(known), options)
+  }
+
+  /** Tokens that have what the API wants beyond these, for which the person signs in; nothing if there is nobody. */
+  async stepUp(tokens, wanted, options) {
+    const known = nativeTokens(tokens)
+    const text = typeof wanted === 'string' ? wanted : JSON.stringify(wanted)
+    return this.#tokens(() => this.#native.stepUp(known, text), options)
+  }
+
+  async #tokens(ask, { signal, timeoutMs } = {}) {
+    signal?.throwIfAborted()
+    checkLimit(timeoutMs)
+    const told = await lifting(() => wait(ask(), { signal, timeoutMs }))
+    return told === null || told === undefined ? undefined : new Tokens(told)
+  }
+
+  /** Forgets exactly these tokens. */
+  invalidate(refused) {
+    this.#native.invalidate(nativeTokens(refused))
+  }
+
+  /** Forgets the tokens and the client, here and in the store: the next call begins from nothing. */
+  async forget() {
+    await lifting(() => this.#native.forget())
+  }
+
+  /** `fetch` with the token, beneath the URL of the API only. */
+  async #fetch(input, init) {
+    this.#api ??= apiOfOne(lifted(() => this.#native.api()), this, this.#options)
+    return this.#api.fetch(input, init)
+  }
+
+  [inspect.custom](depth, options) {
+    return `ResourceConnection ${inspect({ url: this.#url }, options)}`
+  }
+}
+
+module.exports = { ResourceConnection }

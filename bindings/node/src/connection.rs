@@ -1,0 +1,203 @@
+//! The tokens of an API that is known by its URL alone.
+
+use std::sync::Arc;
+
+use napi::Result;
+use napi::bindgen_prelude::{Env, Object};
+use napi_derive::napi;
+use oauth_core::error::{Cause, Error};
+use oauth_core::issuer::RedirectUri;
+use oauth_core::json;
+use oauth_core::token::step_up::StepUp;
+use oauth_core::{Secret, Tokens};
+use oauth_facade::Connect;
+use oauth_reqwest::{Driver, ResourceConnection};
+use oauth_session::{Token, TokenSource as _};
+use tokio::runtime::Handle;
+
+use crate::api::NativeApi;
+use crate::assertion::NativeAssertionSource;
+use crate::client::{NativeAssertion, auth};
+use crate::error::{fail, invalid};
+use crate::foreign::{Foreign, Handler, NativeAsk};
+use crate::network::NativeNetwork;
+use crate::runtime::{driver, millis, promise, runtime};
+use crate::server::transport;
+use crate::store::NativeStore;
+use crate::tokens::NativeTokens;
+
+/// What is known of an API and of the client.
+#[napi(object, object_to_js = false)]
+pub struct NativeConnect {
+    /// The URL of the API.
+    pub url: String,
+    /// Whether it may be plain http on a loopback address.
+    pub loopback: bool,
+    /// The name by which the client registers itself.
+    pub client_name: Option<String>,
+    /// The metadata by which it does, as JSON.
+    pub client_metadata: Option<String>,
+    /// What entitles to register.
+    pub initial_access_token: Option<String>,
+    /// The URL of the client's metadata document.
+    pub client_metadata_url: Option<String>,
+    /// The id of a client that was registered by hand.
+    pub client_id: Option<String>,
+    /// Its secret.
+    pub client_secret: Option<String>,
+    /// The registered name of its method.
+    pub client_auth: Option<String>,
+    /// What the method is made of, for one that is more than a secret.
+    pub assertion: Option<NativeAssertion>,
+    /// The server that knows it.
+    pub issuer: Option<String>,
+    /// The servers that may be asked.
+    pub issuers: Option<Vec<String>>,
+    /// `authorization_code` or `client_credentials`.
+    pub grant_type: Option<String>,
+    /// Whose tokens they are.
+    pub person: Option<String>,
+    /// A redirect URI that is registered.
+    pub redirect_uri: Option<String>,
+    /// How long the person may take.
+    pub patience_ms: f64,
+    /// The values of `WWW-Authenticate` of an answer that was met already.
+    pub challenges: Option<Vec<String>>,
+}
+
+/// An API that is known by its URL alone.
+#[napi]
+pub struct NativeConnection {
+    connection: ResourceConnection,
+    connect: Connect,
+}
+
+#[napi]
+impl NativeConnection {
+    /// Nothing is asked before a token is wanted.
+    #[napi(factory)]
+    pub fn to(
+        given: NativeConnect,
+        open: Handler<'_>,
+        store: Option<&NativeStore>,
+        network: Option<&NativeNetwork>,
+        function: Option<&NativeAssertionSource>,
+    ) -> Result<Self> {
+        let secret = given.client_secret.map(Secret::new);
+        let chosen = given.client_auth.as_deref();
+        let auth = auth(given.assertion, chosen, secret, function)?;
+        let connect = Connect {
+            url: given.url,
+            transport: transport(given.loopback),
+            client_name: given.client_name,
+            client_metadata: given.client_metadata,
+            initial_access_token: given.initial_access_token.map(Secret::new),
+            client_metadata_url: given.client_metadata_url,
+            client_id: given.client_id,
+            issuer: given.issuer,
+            issuers: given.issuers.unwrap_or_default(),
+            grant_type: given.grant_type,
+            challenges: given.challenges.unwrap_or_default(),
+        };
+        let request = connect.to_core().map_err(fail)?;
+        let mut connection = ResourceConnection::new(over(network)?, request)
+            .patience(millis(given.patience_ms))
+            .client_auth_at(auth.at_any());
+        if let Some(store) = store {
+            connection = connection.store(store.shared());
+        }
+        if let Some(person) = given.person {
+            connection = connection.person(person);
+        }
+        if let Some(uri) = given.redirect_uri {
+            connection = connection.redirect_uri(RedirectUri::parse(&uri).map_err(fail)?);
+        }
+        let opener = Foreign::new("open function", &open)?;
+        let connection = connection.open(move |url| show(&opener, url.as_str()));
+        Ok(Self {
+            connection,
+            connect,
+        })
+    }
+
+    /// What lies beneath the URL.
+    #[napi]
+    pub fn api(&self) -> Result<NativeApi> {
+        self.connect.api().map(NativeApi::from).map_err(fail)
+    }
+
+    /// Fresh tokens, other than those that were refused.
+    #[napi(ts_return_type = "Promise<NativeTokens>")]
+    pub fn token<'env>(
+        &self,
+        env: &'env Env,
+        refused: Option<&NativeTokens>,
+    ) -> Result<Object<'env>> {
+        let connection = self.connection.clone();
+        let refused = refused.map(|tokens| Arc::clone(&tokens.0));
+        promise(env, async move {
+            let token = connection.token_other_than(refused.as_deref()).await;
+            token.map(told)
+        })
+    }
+
+    /// Tokens that have what the API wants beyond these.
+    #[napi(ts_return_type = "Promise<NativeTokens | null>")]
+    pub fn step_up<'env>(
+        &self,
+        env: &'env Env,
+        short: &NativeTokens,
+        wanted: String,
+    ) -> Result<Object<'env>> {
+        let wanted: StepUp =
+            json::from_text(&wanted).ok_or_else(|| invalid("wanted is what stepUp gives"))?;
+        let (connection, short) = (self.connection.clone(), Arc::clone(&short.0));
+        promise(env, async move {
+            let token = connection.step_up(&short, &wanted).await?;
+            Ok(token.map(told))
+        })
+    }
+
+    /// Forgets exactly these tokens.
+    #[napi]
+    pub fn invalidate(&self, refused: &NativeTokens) {
+        self.connection.refuse(&refused.0);
+    }
+
+    /// Forgets the tokens and the client.
+    #[napi(ts_return_type = "Promise<void>")]
+    pub fn forget<'env>(&self, env: &'env Env) -> Result<Object<'env>> {
+        let connection = self.connection.clone();
+        promise(env, async move { connection.forget().await })
+    }
+}
+
+fn over(network: Option<&NativeNetwork>) -> Result<Driver> {
+    match network {
+        Some(network) => network.0.driver(None).map_err(fail),
+        None => driver(None).map_err(fail),
+    }
+}
+
+fn told(token: Token) -> NativeTokens {
+    let tokens: Arc<Tokens> = token.into_arc();
+    NativeTokens(tokens)
+}
+
+/// Has JavaScript show a page. It blocks a thread of the runtime, and not the event loop's.
+fn show(opener: &Foreign, url: &str) -> std::result::Result<(), Error> {
+    let asked = opener.ask(NativeAsk {
+        verb: "open",
+        key: url.to_owned(),
+        ..NativeAsk::default()
+    });
+    let runtime = match Handle::try_current() {
+        Ok(runtime) => runtime,
+        Err(_) => runtime()?.handle().clone(),
+    };
+    let shown = tokio::task::block_in_place(|| runtime.block_on(asked));
+    shown.map(drop).map_err(|error| {
+        let why = std::error::Error::source(&error).map(ToString::to_string);
+        Error::lost(Cause::unsent(why.unwrap_or_else(|| error.to_string())))
+    })
+}

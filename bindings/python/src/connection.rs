@@ -1,0 +1,348 @@
+//! The tokens of an API that is known by its URL alone.
+
+use std::sync::Arc;
+
+use oauth_core::error::{Cause, Error};
+use oauth_core::json;
+use oauth_core::token::step_up::StepUp;
+use oauth_core::url::Url;
+use oauth_facade::{Auth, Connect, OnLimit};
+use oauth_reqwest::{Authorized, ResourceConnection as Native, browser};
+use oauth_session::{Sources, TokenSource as _};
+use pyo3::exceptions::{PyTypeError, PyValueError};
+use pyo3::prelude::*;
+use pyo3::types::PyString;
+
+use crate::api::Ask;
+use crate::client_auth::ClientAuth;
+use crate::foreign::raised;
+use crate::network::{Line, Network, seconds};
+use crate::process::PerProcess;
+use crate::server::read_transport;
+use crate::source::refuse_in_hook;
+use crate::store::Store;
+use crate::tokens::Tokens;
+use crate::twins::twins;
+use crate::value::Pairs;
+use crate::verbs::verbs;
+use crate::work::{Answer, Work};
+use crate::{errors, runtime, secret};
+
+/// An API that is known by its URL alone, such as a server of the Model Context Protocol: a source of its tokens.
+///
+/// Nothing is asked before a token is wanted. Then the API is asked for its challenge and for what it says about
+/// itself (RFC 9728), and its authorization server is found. The client is the one that was registered by hand
+/// (client_id, of the issuer, with client_secret or client_auth), or the metadata document at client_metadata_url, or
+/// registers itself (RFC 7591): as a native app of client_name, or by client_metadata, with initial_access_token where
+/// not everybody may. The person signs in with their browser, and the tokens are kept fresh from then on. They are
+/// asked for with the API as their resource (RFC 8707), and sent nowhere but beneath its URL.
+///
+/// With a store all of that happens once for all runs of all programs that share it; person tells apart whose tokens
+/// they are. A client that the server has forgotten is registered anew, once. Where the API wants a wider scope or
+/// another login, the person is asked, twice an hour at most (step_up.repeated, step_up.limit).
+///
+/// issuers are the servers that may be asked, whichever others the API names (connect.server_not_allowed). grant_type
+/// is "authorization_code", or "client_credentials" for a client of its own. open shows a URL to the person, who has
+/// timeout seconds; by default it is printed on standard error, and opened in the system's browser. redirect_uri is a
+/// loopback address that is registered, otherwise a free port. www_authenticate are the values of an answer that was met
+/// already. Requests to a server that the API alone has named go to public addresses only, unless the network says
+/// otherwise (lost.not_public). connect.client where there is no client, and none may be registered.
+#[pyclass(frozen, module = "oauth_core")]
+pub(crate) struct ResourceConnection {
+    connect: Connect,
+    auth: Auth,
+    store: Option<Store>,
+    person: Option<String>,
+    open: Option<Arc<Py<PyAny>>>,
+    redirect_uri: Option<oauth_core::issuer::RedirectUri>,
+    patience: std::time::Duration,
+    line: Arc<Line>,
+    native: PerProcess<Native>,
+}
+
+impl ResourceConnection {
+    /// That of this process.
+    pub(crate) fn native(&self, py: Python<'_>) -> PyResult<Native> {
+        self.native.with(|| self.make(py), Native::clone)
+    }
+
+    fn make(&self, py: Python<'_>) -> PyResult<Native> {
+        let driver = self.line.driver(py)?;
+        let request = self.connect.to_core();
+        let request = request.map_err(|error| errors::raise(py, &error))?;
+        let mut native = Native::new(driver, request)
+            .patience(self.patience)
+            .client_auth_at(self.auth.clone().at_any());
+        if let Some(store) = &self.store {
+            native = native.store(store.here(py)?);
+        }
+        if let Some(person) = &self.person {
+            native = native.person(person.as_str());
+        }
+        if let Some(uri) = &self.redirect_uri {
+            native = native.redirect_uri(uri.clone());
+        }
+        let open = self.open.clone();
+        Ok(native.open(move |url| show(open.clone(), url)))
+    }
+
+    pub(crate) fn line(&self) -> Arc<Line> {
+        Arc::clone(&self.line)
+    }
+
+    /// The API as this source's tokens may be sent to it.
+    pub(crate) fn api(&self) -> Result<oauth_facade::Api, Error> {
+        self.connect.api()
+    }
+
+    fn fetching(
+        &self,
+        py: Python<'_>,
+        refused: Option<&Tokens>,
+        timeout: Option<f64>,
+    ) -> PyResult<Work> {
+        let limit = timeout.map(seconds).transpose()?;
+        let native = self.native(py)?;
+        let refused = refused.map(|refused| Arc::clone(&refused.0));
+        let work = Work::new("token", async move {
+            let token = native.token_other_than(refused.as_deref()).await;
+            token.map(|token| Answer::Tokens(token.into_arc()))
+        });
+        Ok(work.within(limit))
+    }
+
+    fn asking(
+        &self,
+        py: Python<'_>,
+        short: &Tokens,
+        wanted: &Bound<'_, PyAny>,
+    ) -> PyResult<Work> {
+        let text: String = if wanted.is_instance_of::<PyString>() {
+            wanted.extract()?
+        } else {
+            py.import("json")?
+                .call_method1("dumps", (wanted,))?
+                .extract()?
+        };
+        let wanted: StepUp = json::from_text(&text)
+            .ok_or_else(|| PyValueError::new_err("wanted is what step_up() gives"))?;
+        let (native, short) = (self.native(py)?, Arc::clone(&short.0));
+        Ok(Work::new("step_up", async move {
+            let token = native.step_up(&short, &wanted).await?;
+            Ok(match token {
+                Some(token) => Answer::Tokens(token.into_arc()),
+                None => Answer::Record(oauth_facade::Record::Nothing),
+            })
+        }))
+    }
+
+    fn forgetting(&self, py: Python<'_>) -> PyResult<Work> {
+        let native = self.native(py)?;
+        Ok(Work::new("forget", async move {
+            native.forget().await?;
+            Ok(Answer::Record(oauth_facade::Record::Nothing))
+        }))
+    }
+
+    fn calling(&self, py: Python<'_>, ask: Ask<'_>) -> PyResult<Work> {
+        let (sources, driver) = (Sources::one(self.native(py)?), self.line.driver(py)?);
+        let api = self.api();
+        let api =
+            api.and_then(|api| Authorized::with_sources(driver, sources, api.core().clone()));
+        let api = api.map_err(|error| errors::raise(py, &error))?;
+        ask.send(py, api, OnLimit::Fail, &self.line)
+    }
+}
+
+/// Shows a page to the person, from the runtime's thread.
+fn show(open: Option<Arc<Py<PyAny>>>, url: &Url) -> Result<(), Error> {
+    let Some(open) = open else {
+        eprintln!("The browser shows the login; if it does not, open this URL:\n{}", url.as_str());
+        // Who has no browser here opens the page by what was printed.
+        let _ = browser::open(url);
+        return Ok(());
+    };
+    let text = url.as_str().to_owned();
+    tokio::task::block_in_place(|| {
+        let mut answer = None;
+        runtime::call_python(|py| {
+            let shown = open.call1(py, (text,));
+            answer = Some(shown.map(drop).map_err(|error| raised(py, error)));
+        });
+        let closed = || Error::lost(Cause::unsent("the interpreter is shutting down"));
+        answer.unwrap_or_else(|| Err(closed()))
+    })
+}
+
+#[pymethods]
+impl ResourceConnection {
+    #[new]
+    #[pyo3(signature = (url, *, client_name = None, client_metadata = None, initial_access_token = None,
+                        client_metadata_url = None, client_id = None, client_secret = None, client_auth = None,
+                        issuer = None, issuers = None, grant_type = "authorization_code", store = None,
+                        person = None, open = None, redirect_uri = None, timeout = 300.0,
+                        www_authenticate = None, transport = "https", network = None))]
+    #[allow(clippy::too_many_arguments, reason = "they are keywords in Python")]
+    fn new(
+        py: Python<'_>,
+        url: &str,
+        client_name: Option<String>,
+        client_metadata: Option<&Bound<'_, PyAny>>,
+        initial_access_token: Option<String>,
+        client_metadata_url: Option<String>,
+        client_id: Option<String>,
+        client_secret: Option<String>,
+        client_auth: Option<&Bound<'_, ClientAuth>>,
+        issuer: Option<String>,
+        issuers: Option<Vec<String>>,
+        grant_type: &str,
+        store: Option<Store>,
+        person: Option<String>,
+        open: Option<Py<PyAny>>,
+        redirect_uri: Option<&str>,
+        timeout: f64,
+        www_authenticate: Option<Vec<String>>,
+        transport: &str,
+        network: Option<&Bound<'_, Network>>,
+    ) -> PyResult<Self> {
+        let auth = match (client_auth, client_secret) {
+            (Some(_), Some(_)) => {
+                let both = "give either client_secret or client_auth, not both";
+                return Err(PyTypeError::new_err(both));
+            }
+            (Some(auth), None) => auth.get().0.clone(),
+            (None, secret) => Auth::Documented(secret.map(self::secret)),
+        };
+        let metadata = client_metadata.map(|metadata| {
+            py.import("json")?
+                .call_method1("dumps", (metadata,))?
+                .extract()
+        });
+        let mut connect = Connect::new(url, read_transport(transport)?);
+        connect.client_name = client_name;
+        connect.client_metadata = metadata.transpose()?;
+        connect.initial_access_token = initial_access_token.map(secret);
+        connect.client_metadata_url = client_metadata_url;
+        connect.client_id = client_id;
+        connect.issuer = issuer;
+        connect.issuers = issuers.unwrap_or_default();
+        connect.grant_type = Some(grant_type.to_owned());
+        connect.challenges = www_authenticate.unwrap_or_default();
+        let redirect_uri = redirect_uri.map(oauth_core::issuer::RedirectUri::parse);
+        let this = Self {
+            auth,
+            store,
+            person,
+            open: open.map(Arc::new),
+            redirect_uri: redirect_uri
+                .transpose()
+                .map_err(|error| errors::raise(py, &error))?,
+            patience: seconds(timeout)?,
+            line: Line::new(network.map(Bound::get), None)?,
+            native: PerProcess::new(),
+            connect,
+        };
+        // What is wrong with it is told now.
+        this.connect.to_core().map_err(|error| errors::raise(py, &error))?;
+        Ok(this)
+    }
+
+    /// The URL of the API.
+    #[getter]
+    fn url(&self) -> &str {
+        &self.connect.url
+    }
+
+    /// Forgets exactly these tokens, for callers who want no others now.
+    fn invalidate(&self, py: Python<'_>, tokens: &Tokens) -> PyResult<()> {
+        self.native(py)?.refuse(&tokens.0);
+        Ok(())
+    }
+
+    fn __repr__(&self) -> String {
+        format!("<oauth_core.ResourceConnection to {}>", self.connect.url)
+    }
+}
+
+twins! {
+    impl ResourceConnection {
+        /// Tokens that are fresh now: those at hand, or new ones, for which the person signs in if need be.
+        ///
+        /// timeout is how many seconds this caller waits, for ever unless it is given: then lost.timeout, and a login
+        /// under way is given up. Errors are those of resource_metadata(), discover(), register(), login() and of the
+        /// token requests; connect.*.
+        #[blocking(refuse_in_hook)]
+        #[pyo3(signature = (*, timeout = None))]
+        fn token / atoken(self, py, timeout: Option<f64>) {
+            self.fetching(py, None, timeout)
+        }
+
+        /// Tokens to take the place of those the API refused.
+        ///
+        /// Without a request if another caller has replaced them already. timeout and errors are those of token().
+        #[blocking(refuse_in_hook)]
+        #[pyo3(signature = (tokens, *, timeout = None))]
+        fn renew / arenew(self, py, tokens: &Tokens, timeout: Option<f64>) {
+            self.fetching(py, Some(tokens), timeout)
+        }
+
+        /// Tokens that have what the API wants beyond these, for which the person signs in (RFC 9470).
+        ///
+        /// wanted is what step_up() gives. None for a client that acts for itself, which has nobody to ask.
+        /// step_up.repeated, step_up.limit; errors of the login.
+        #[blocking(refuse_in_hook)]
+        #[pyo3(signature = (tokens, wanted))]
+        fn step_up / astep_up(self, py, tokens: &Tokens, wanted: &Bound<'_, PyAny>) {
+            self.asking(py, tokens, wanted)
+        }
+
+        /// Forgets the tokens and the client, here and in the store: the next call begins from nothing.
+        ///
+        /// For a server that has forgotten the client and shows people a page that says so, which no program sees.
+        /// The server is told nothing. Errors of the store.
+        #[blocking(refuse_in_hook)]
+        #[pyo3(signature = ())]
+        fn forget / aforget(self, py) {
+            self.forgetting(py)
+        }
+
+        /// Sends a request with the token, renewed once after a 401, and after the person was asked for more.
+        ///
+        /// The reply is read whole. Only what lies beneath the URL of the API gets the token (resource.not_covered),
+        /// over the Authorization header (RFC 6750 section 2.1). A redirect beneath it is followed. content is a body;
+        /// json is any value that json.dumps takes, sent as application/json. timeout is in seconds, for the head of
+        /// the reply and again for its body. rate_limit is what is done where the API asks for a pause: "error" raises
+        /// resource.rate_limited, "wait" waits for up to longest_wait seconds, "pass" hands the reply back. A status of
+        /// 400 or above is no error by itself: see Response.raise_for_status(). Denied, Lost and the errors of token().
+        #[blocking(refuse_in_hook)]
+        #[pyo3(signature = (method, url, *, headers = None, content = None, json = None, timeout = None,
+                            rate_limit = None, longest_wait = None))]
+        fn request / arequest(
+            self,
+            py,
+            method: &str,
+            url: &str,
+            headers: Option<Pairs>,
+            content: Option<Vec<u8>>,
+            json: Option<Py<PyAny>>,
+            timeout: Option<f64>,
+            rate_limit: Option<&str>,
+            longest_wait: Option<f64>,
+        ) {
+            let ask = Ask {
+                method,
+                url,
+                headers,
+                content,
+                json,
+                origins: None,
+                timeout,
+                rate_limit,
+                longest_wait,
+            };
+            self.calling(py, ask)
+        }
+    }
+}
+
+verbs!(ResourceConnection, []);

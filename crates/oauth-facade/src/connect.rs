@@ -1,0 +1,197 @@
+//! An API that is known by its URL alone, for hosts that connect to it.
+
+use oauth_core::client_auth::ClientAuth;
+use oauth_core::endpoint::registration::Registration;
+use oauth_core::error::{Error, Misuse};
+use oauth_core::flow::connect::{ConnectRequest, Identities, OfflineAccess, Way};
+use oauth_core::flow::resource::{self, Resource};
+use oauth_core::issuer::Issuer;
+use oauth_core::{ClientId, ClientMetadata, Secret, danger, server};
+
+use crate::api::Api;
+use crate::auth::Auth;
+use crate::server::{Transport, parse_issuer};
+
+/// What a host says of an API and of itself. What is empty is found out.
+#[derive(Debug, Clone)]
+pub struct Connect {
+    /// The URL of the API.
+    pub url: String,
+    /// Whether the API and its server may be plain http on a loopback address.
+    pub transport: Transport,
+    /// The name by which the client registers itself as a native app, unless `client_metadata` say more.
+    pub client_name: Option<String>,
+    /// By which metadata it registers itself, as JSON (RFC 7591 section 2).
+    pub client_metadata: Option<String>,
+    /// What entitles to register.
+    pub initial_access_token: Option<Secret<String>>,
+    /// The URL of the client's metadata document, which is its id at servers that take such.
+    pub client_metadata_url: Option<String>,
+    /// The id of a client that was registered by hand, at `issuer`.
+    pub client_id: Option<String>,
+    /// The server that knows it; with `issuers` alone, the first of them.
+    pub issuer: Option<String>,
+    /// The servers that may be asked, whichever others the API names.
+    pub issuers: Vec<String>,
+    /// `authorization_code`, or `client_credentials` for a client that acts for itself.
+    pub grant_type: Option<String>,
+    /// The values of `WWW-Authenticate` of an answer that was met already.
+    pub challenges: Vec<String>,
+}
+
+impl Connect {
+    /// To the API at this URL.
+    pub fn new(url: impl Into<String>, transport: Transport) -> Self {
+        Self {
+            url: url.into(),
+            transport,
+            client_name: None,
+            client_metadata: None,
+            initial_access_token: None,
+            client_metadata_url: None,
+            client_id: None,
+            issuer: None,
+            issuers: Vec::new(),
+            grant_type: None,
+            challenges: Vec::new(),
+        }
+    }
+
+    /// The same, as the core says it.
+    ///
+    /// # Errors
+    /// `resource.syntax`, `url.*`, `issuer.*`, `client_metadata.*`, `resource_metadata.url`; `misuse.setup` for a
+    /// `client_id` without its issuer; `form.malformed_parameter` for another `grant_type`.
+    pub fn to_core(&self) -> Result<ConnectRequest, Error> {
+        let request = match self.transport {
+            Transport::Https => ConnectRequest::new(&self.url)?,
+            Transport::LoopbackHttp => danger::loopback_connect_request(&self.url)?,
+        };
+        let mut request = request
+            .way(self.way()?)
+            .offline(OfflineAccess::WhereListed)
+            .identities(self.identities()?);
+        if let Some(registration) = self.registration()? {
+            request = request.register(registration);
+        }
+        let issuers = self.issuers.iter().map(|issuer| self.read(issuer));
+        let issuers = issuers.collect::<Result<Vec<_>, _>>()?;
+        if !issuers.is_empty() {
+            request = request.allow(issuers);
+        }
+        if self.challenges.is_empty() {
+            return Ok(request);
+        }
+        request.challenge(self.challenges.iter().map(String::as_bytes))
+    }
+
+    /// What lies beneath the URL, and no more of its origin. Where a reply wants more of a person, they are asked.
+    ///
+    /// # Errors
+    /// Those of [`Self::to_core`].
+    pub fn api(&self) -> Result<Api, Error> {
+        let request = self.to_core()?;
+        let api = resource::Api::new(Resource::beneath(request.resource()));
+        Ok(match request.chosen_way() {
+            Way::AuthorizationCode => Api::from(api).asking_for_more(),
+            _ => api.into(),
+        })
+    }
+
+    fn way(&self) -> Result<Way, Error> {
+        match self.grant_type.as_deref() {
+            None | Some("authorization_code") => Ok(Way::AuthorizationCode),
+            Some("client_credentials") => Ok(Way::ClientCredentials),
+            Some(_) => Err(Error::from(Misuse::ParameterValue).about("grant_type")),
+        }
+    }
+
+    fn identities(&self) -> Result<Identities, Error> {
+        let mut identities = match &self.client_id {
+            Some(id) => {
+                let issuer = self.issuer.as_ref().or(self.issuers.first());
+                let issuer = issuer.ok_or_else(|| {
+                    Error::from(Misuse::Setup).about("a client_id is that of one issuer: name it")
+                })?;
+                Identities::preregistered(self.read(issuer)?, ClientId::new(id.as_str()))
+            }
+            None => Identities::default(),
+        };
+        identities.metadata_document = self.client_metadata_url.as_deref().map(ClientId::new);
+        Ok(identities)
+    }
+
+    fn registration(&self) -> Result<Option<Registration>, Error> {
+        let metadata = match (&self.client_metadata, &self.client_name) {
+            (Some(metadata), name) => {
+                let mut metadata = ClientMetadata::from_json(metadata)?;
+                if name.is_some() {
+                    metadata.client_name.clone_from(name);
+                }
+                metadata
+            }
+            (None, Some(name)) => ClientMetadata::of_native_app(name.as_str()),
+            (None, None) => return Ok(None),
+        };
+        let token = self.initial_access_token.clone();
+        Ok(Some(Registration::new(metadata).initial_access_token(token)))
+    }
+
+    fn read(&self, issuer: &str) -> Result<Issuer, Error> {
+        parse_issuer(issuer, self.transport)
+    }
+}
+
+impl Auth {
+    /// How the client authenticates at a server that is not known yet.
+    ///
+    /// # Errors
+    /// From the function: `client_auth.*`, `key.*`.
+    pub fn at_any(
+        self,
+    ) -> impl Fn(&server::Server) -> Result<ClientAuth, Error> + Send + Sync + 'static {
+        move |server| self.clone().at(server)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)] // a test that fails says so
+
+    use super::*;
+
+    fn refused(connect: &Connect) -> &'static str {
+        connect.to_core().unwrap_err().code()
+    }
+
+    #[test]
+    fn what_contradicts_itself_is_refused_before_anything_is_sent() {
+        let new = || Connect::new("https://mcp.example/mcp", Transport::Https);
+        assert!(new().to_core().is_ok());
+        let cases: [(fn(&mut Connect), &str); 5] = [
+            (|c| c.client_id = Some("id".into()), "misuse.setup"),
+            (|c| c.grant_type = Some("password".into()), "form.malformed_parameter"),
+            (|c| c.url = "http://mcp.example/".into(), "url.insecure"),
+            (|c| c.client_metadata = Some("[]".into()), "client_metadata.malformed"),
+            (
+                |c| c.challenges = vec![r#"Bearer resource_metadata="https://e.example""#.into()],
+                "resource_metadata.url",
+            ),
+        ];
+        for (spoil, code) in cases {
+            let mut connect = new();
+            spoil(&mut connect);
+            assert_eq!(refused(&connect), code);
+        }
+    }
+
+    #[test]
+    fn a_client_that_is_registered_by_hand_is_that_of_the_first_issuer() {
+        let mut connect = Connect::new("https://mcp.example/mcp", Transport::Https);
+        connect.client_id = Some("id".into());
+        connect.issuers = vec!["https://as.example".into()];
+        let identities = connect.identities().unwrap();
+        let client = identities.preregistered.unwrap();
+        assert_eq!(client.issuer.as_str(), "https://as.example");
+    }
+}
