@@ -111,12 +111,7 @@ impl ResourceConnection {
         Ok(work.within(limit))
     }
 
-    fn asking(
-        &self,
-        py: Python<'_>,
-        short: &Tokens,
-        wanted: &Bound<'_, PyAny>,
-    ) -> PyResult<Work> {
+    fn asking(&self, py: Python<'_>, short: &Tokens, wanted: &Bound<'_, PyAny>) -> PyResult<Work> {
         let text: String = if wanted.is_instance_of::<PyString>() {
             wanted.extract()?
         } else {
@@ -147,8 +142,7 @@ impl ResourceConnection {
     fn calling(&self, py: Python<'_>, ask: Ask<'_>) -> PyResult<Work> {
         let (sources, driver) = (Sources::one(self.native(py)?), self.line.driver(py)?);
         let api = self.api();
-        let api =
-            api.and_then(|api| Authorized::with_sources(driver, sources, api.core().clone()));
+        let api = api.and_then(|api| Authorized::with_sources(driver, sources, api.core().clone()));
         let api = api.map_err(|error| errors::raise(py, &error))?;
         ask.send(py, api, OnLimit::Fail, &self.line)
     }
@@ -157,7 +151,10 @@ impl ResourceConnection {
 /// Shows a page to the person, from the runtime's thread.
 fn show(open: Option<Arc<Py<PyAny>>>, url: &Url) -> Result<(), Error> {
     let Some(open) = open else {
-        eprintln!("The browser shows the login; if it does not, open this URL:\n{}", url.as_str());
+        eprintln!(
+            "The browser shows the login; if it does not, open this URL:\n{}",
+            url.as_str()
+        );
         // Who has no browser here opens the page by what was printed.
         let _ = browser::open(url);
         return Ok(());
@@ -243,7 +240,9 @@ impl ResourceConnection {
             connect,
         };
         // What is wrong with it is told now.
-        this.connect.to_core().map_err(|error| errors::raise(py, &error))?;
+        this.connect
+            .to_core()
+            .map_err(|error| errors::raise(py, &error))?;
         Ok(this)
     }
 

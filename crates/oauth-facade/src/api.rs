@@ -336,7 +336,9 @@ impl ApiCall {
         // A request asks once.
         self.on_step_up = OnStepUp::HandBack;
         self.wish = Some(Wish { wanted, again });
-        self.request.owner().map(|owner| CallStep::StepUp(owner.as_str()))
+        self.request
+            .owner()
+            .map(|owner| CallStep::StepUp(owner.as_str()))
     }
 
     /// What the person is to be asked for, as JSON with the members of [`step_up`](crate::step_up).

@@ -134,7 +134,9 @@ impl Connect {
             (None, None) => return Ok(None),
         };
         let token = self.initial_access_token.clone();
-        Ok(Some(Registration::new(metadata).initial_access_token(token)))
+        Ok(Some(
+            Registration::new(metadata).initial_access_token(token),
+        ))
     }
 
     fn read(&self, issuer: &str) -> Result<Issuer, Error> {
@@ -170,9 +172,15 @@ mod tests {
         assert!(new().to_core().is_ok());
         let cases: [(fn(&mut Connect), &str); 5] = [
             (|c| c.client_id = Some("id".into()), "misuse.setup"),
-            (|c| c.grant_type = Some("password".into()), "form.malformed_parameter"),
+            (
+                |c| c.grant_type = Some("password".into()),
+                "form.malformed_parameter",
+            ),
             (|c| c.url = "http://mcp.example/".into(), "url.insecure"),
-            (|c| c.client_metadata = Some("[]".into()), "client_metadata.malformed"),
+            (
+                |c| c.client_metadata = Some("[]".into()),
+                "client_metadata.malformed",
+            ),
             (
                 |c| c.challenges = vec![r#"Bearer resource_metadata="https://e.example""#.into()],
                 "resource_metadata.url",

@@ -156,8 +156,8 @@ impl ConnectRequest {
     }
 
     /// Registers the client by these metadata where the server knows it by none of its [identities](Self::identities)
-    /// (RFC 7591). If they name no scope, it is registered for all that the API lists, so that it may ask for more
-    /// later.
+    /// (RFC 7591). It is registered for the scope that will be asked for, and for what they name, or else for all that the
+    /// API lists, so that it may ask for more later.
     ///
     /// The server of an API that anybody has named is sent these metadata: leave out what is nobody's business.
     #[must_use]

@@ -211,7 +211,21 @@ pub(super) async fn step_up(
         return Ok(Some(newest));
     }
     budget.spend(&connected.connection, wanted)?;
-    let listener = sign_in::registered_listener(settings, &connected.connection).await?;
+    let (connected, listener) = match connected.lacks(wanted) {
+        // The server would refuse this client the scope.
+        true => {
+            let mut earlier = Earlier::without_client(&connected.connection);
+            earlier.granted = earlier
+                .granted
+                .union(&wanted.scope.clone().unwrap_or_default());
+            connect(settings, state, connected.version, earlier).await?
+        }
+        false => (connected, None),
+    };
+    let listener = match listener {
+        Some(listener) => listener,
+        None => sign_in::registered_listener(settings, &connected.connection).await?,
+    };
     let occasion = Occasion::Short(short, wanted);
     let token = connected.sign_in(settings, listener, occasion).await?;
     // The next login asks for all of it at once.
@@ -298,6 +312,16 @@ impl Connected {
             client,
             session,
         })
+    }
+
+    /// Whether the client is registered, and not for what is wanted.
+    fn lacks(&self, wanted: &StepUp) -> bool {
+        let registration = self.connection.registration.as_ref();
+        let registered = registration.and_then(|client| client.metadata.scope.as_ref());
+        match (registered, &wanted.scope) {
+            (Some(registered), Some(wanted)) => !registered.covers(wanted),
+            _ => false,
+        }
     }
 
     async fn tokens(&self, refused: Option<&Tokens>) -> Result<Token, Error> {

@@ -197,6 +197,46 @@ async fn what_the_api_wants_more_is_asked_of_the_person_once() {
     assert_eq!(code(again), Err("step_up.repeated"));
 }
 
+/// Servers refuse scopes that a client is not registered for.
+#[tokio::test]
+async fn a_client_that_is_registered_for_less_registers_anew() {
+    let (served, person) = (served(), Person::default());
+    let mut metadata = ClientMetadata::of_native_app("Notes");
+    metadata.scope = Some(Scope::parse("read").unwrap());
+    let request = danger::loopback_connect_request(&api(&served)).unwrap();
+    let request = request
+        .register(metadata)
+        .challenge([br#"Bearer scope="read""#.as_slice()])
+        .unwrap();
+    let times = Arc::clone(&person.0);
+    let connection = ResourceConnection::new(anywhere(), request).open(move |url| {
+        times.fetch_add(1, Ordering::SeqCst);
+        tokio::spawn(browse(url.as_str().to_owned()));
+        Ok(())
+    });
+    let (_, first) = echoed(&connection, &served).await;
+    let authorized = connection.authorized();
+    let reply = authorized
+        .post(&api(&served))
+        .body("x")
+        .send()
+        .await
+        .unwrap();
+    assert_eq!((reply.status().as_u16(), person.times()), (200, 2));
+    let said: serde_json::Value = serde_json::from_str(&reply.text().await.unwrap()).unwrap();
+    assert_ne!(said["client_id"], first["client_id"]);
+    assert_eq!(said["scope"], "read write");
+    let registered = served.with(|twin| {
+        let log = twin.log().iter();
+        let all = log.filter(|entry| entry.path == "/register");
+        all.map(|entry| {
+            serde_json::from_slice::<serde_json::Value>(&entry.body).unwrap()["scope"].clone()
+        })
+        .collect::<Vec<_>>()
+    });
+    assert_eq!(registered, ["read", "read write"]);
+}
+
 #[tokio::test]
 async fn a_client_that_was_registered_by_hand_is_used_at_its_server() {
     let served = served();

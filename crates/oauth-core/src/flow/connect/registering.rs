@@ -15,9 +15,7 @@ pub(super) fn registered(
     else {
         return Ready::new(connection).boxed();
     };
-    if registration.metadata.scope.is_none() {
-        registration.metadata.scope = widest(&connection);
-    }
+    registration.metadata.scope = registered_scope(&connection, registration.metadata.scope);
     let asked = client::register(connection.server.clone(), registration);
     let known = asked.and_then(move |_, known| {
         let client = ClientChoice::Registered(BoundClient {
@@ -33,11 +31,12 @@ pub(super) fn registered(
     known.boxed()
 }
 
-/// All that the client may come to ask for: servers refuse scopes that it is not registered for.
-fn widest(connection: &Connection) -> Option<Scope> {
-    let supported = connection.resource.scopes_supported.as_ref();
-    match (connection.scope.as_ref(), supported) {
-        (Some(asked), Some(supported)) => Some(asked.union(supported)),
-        (asked, supported) => asked.or(supported).cloned(),
+/// What will be asked for, for servers refuse scopes that a client is not registered for; and what the metadata name,
+/// or else all that the API lists, for what may be asked for later.
+fn registered_scope(connection: &Connection, named: Option<Scope>) -> Option<Scope> {
+    let more = named.or_else(|| connection.resource.scopes_supported.clone());
+    match (&connection.scope, more) {
+        (Some(asked), Some(more)) => Some(asked.union(&more)),
+        (asked, more) => asked.clone().or(more),
     }
 }

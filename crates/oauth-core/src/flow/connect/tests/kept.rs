@@ -128,13 +128,13 @@ fn a_client_that_nobody_knows_registers_itself_once() {
 }
 
 #[test]
-fn a_scope_that_the_metadata_name_is_left_alone() {
+fn a_client_is_registered_for_what_it_will_ask_for() {
     let mut metadata = metadata();
     metadata.scope = Some(Scope::parse("mine").unwrap());
     let request = ask().register(Registration::new(metadata));
     let (asked, _) = connected(request, json(200, ""));
     let body = &asked.last().unwrap().1;
-    assert!(body.contains(r#""scope":"mine""#), "{body}");
+    assert!(body.contains(r#""scope":"a b mine""#), "{body}");
 }
 
 #[test]
