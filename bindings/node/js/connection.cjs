@@ -22,6 +22,7 @@ class ResourceConnection {
   #url
   #options
   #api
+  #failure
 
   constructor(url, {
     clientName, clientMetadata, initialAccessToken, clientMetadataUrl, clientId, clientSecret, clientAuth, issuer, issuers,
@@ -51,7 +52,8 @@ class ResourceConnection {
     }
     const kept = store === undefined ? undefined : inner(store)
     const line = lineOf(network)
-    const make = () => native.NativeConnection.to(given, answersOfOpen(open), kept, line.network, read?.native)
+    const shown = answersOfOpen((page) => this.#show(open, page))
+    const make = () => native.NativeConnection.to(given, shown, kept, line.network, read?.native)
     this.#native = lifted(make)
     this.#url = given.url
     this.#options = { network, ...options }
@@ -83,8 +85,28 @@ class ResourceConnection {
   async #tokens(ask, { signal, timeoutMs } = {}) {
     signal?.throwIfAborted()
     checkLimit(timeoutMs)
-    const told = await lifting(() => wait(ask(), { signal, timeoutMs }))
-    return told === null || told === undefined ? undefined : new Tokens(told)
+    try {
+      const told = await lifting(() => wait(ask(), { signal, timeoutMs }))
+      return told === null || told === undefined ? undefined : new Tokens(told)
+    } catch (error) {
+      throw this.#takenFailure() ?? error
+    }
+  }
+
+  async #show(open, page) {
+    try {
+      await open(page)
+    } catch (error) {
+      this.#failure = error
+      throw error
+    }
+  }
+
+  /** What the caller's own function threw comes out as it went in. */
+  #takenFailure() {
+    const failure = this.#failure
+    this.#failure = undefined
+    return failure
   }
 
   /** Forgets exactly these tokens. */

@@ -93,6 +93,7 @@ export class Twin {
   advance(seconds) { return this.#control('advance', { seconds }) }
   register(redirectUri) { return this.#control('register', { redirect_uri: redirectUri }) }
   expire() { return this.#control('expire', {}) }
+  forgetClient(clientId) { return this.#control('forget_client', { client_id: clientId }) }
   deny() { return this.#control('deny', {}) }
   rateLimit(requests, seconds) { return this.#control('rate_limit', { requests, seconds }) }
   pollingInterval(seconds) { return this.#control('polling_interval', { seconds }) }

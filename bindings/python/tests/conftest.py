@@ -83,6 +83,9 @@ class Twin:
     def rate_limit(self, requests: int, seconds: int) -> None:
         self._ask("rate_limit", {"requests": requests, "seconds": seconds})
 
+    def forget_client(self, client_id: str) -> None:
+        self._ask("forget_client", {"client_id": client_id})
+
     def deny(self) -> None:
         self._ask("deny", {})
 

@@ -1,0 +1,130 @@
+// From the URL of an API alone to its answer.
+import assert from 'node:assert/strict'
+import { mkdtemp, rm } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import path from 'node:path'
+import { after, beforeEach, test } from 'node:test'
+import { core, rejection, twins } from './helper.mjs'
+
+const { FileStore, Network, ResourceConnection, stepUp } = core
+
+const { generic: twin } = await twins()
+const { base } = twin
+const url = `${base}/api/echo`
+// The twin is on this machine, and named by its own API.
+const here = { transport: 'loopback_http', network: new Network({ addresses: 'any' }) }
+
+let pages = []
+let before = 0
+beforeEach(async () => {
+  pages = []
+  before = (await twin.log()).length
+})
+
+/** Somebody who says yes at whatever page is opened. */
+function person(page) {
+  pages.push(page)
+  fetch(page).catch(() => {})
+}
+
+const connection = (options) =>
+  new ResourceConnection(url, { clientName: 'Notes', open: person, timeoutMs: 30_000, ...here, ...options })
+const paths = async () => (await twin.log()).slice(before).map((entry) => entry.path)
+const registrations = async () => (await paths()).filter((place) => place === '/register').length
+const said = async (api, init) => (await api.fetch(url, init)).json()
+
+test('the first call finds, registers and signs in', async () => {
+  const api = connection()
+  assert.equal(api.url, url)
+  assert.equal((await said(api)).scope, 'read write offline_access')
+  assert.deepEqual([await registrations(), pages.length], [1, 1])
+  assert(pages[0] instanceof URL)
+  assert.equal(pages[0].searchParams.get('resource'), url)
+
+  await twin.expire()
+  const tokens = await api.token()
+  assert.equal((await api.fetch(url)).status, 200)
+  assert.notEqual((await api.renew(tokens)).accessToken, tokens.accessToken)
+  assert.equal(pages.length, 1)
+})
+
+test('callers at once make one login', async () => {
+  const api = connection()
+  const replies = await Promise.all(Array.from({ length: 20 }, () => api.fetch(url)))
+  assert(replies.every(({ status }) => status === 200))
+  assert.deepEqual([await registrations(), pages.length], [1, 1])
+})
+
+test('the next run asks nobody', async () => {
+  const folder = await mkdtemp(path.join(tmpdir(), 'connection-'))
+  after(() => rm(folder, { recursive: true }))
+  for (let run = 0; run < 2; run++) await connection({ store: new FileStore(folder) }).fetch(url)
+  assert.deepEqual([await registrations(), pages.length], [1, 1])
+  // A store of one's own is asked from the runtime's thread.
+  const inner = new FileStore(folder)
+  const own = {
+    load: (key) => inner.load(key),
+    save: (key, { record, version, due }) => inner.save(key, record, version, due),
+    lease: (key, { holder, ms }) => inner.lease(key, holder, ms),
+  }
+  await connection({ store: own }).fetch(url)
+  assert.deepEqual([await registrations(), pages.length], [1, 1])
+})
+
+test('what the API wants more is asked of the person', async () => {
+  const api = connection({ wwwAuthenticate: 'Bearer scope="read"' })
+  assert.equal((await said(api)).scope, 'read offline_access')
+  // POST wants `write`.
+  const { fetch } = api
+  assert.equal((await fetch(url, { method: 'POST', body: 'x' })).status, 200)
+  assert.equal(pages.length, 2)
+  assert.equal(pages[1].searchParams.get('scope'), 'read offline_access write')
+  assert.equal((await fetch(url, { method: 'POST', body: 'y' })).status, 200)
+  assert.equal(pages.length, 2)
+
+  const headers = new Headers({ 'www-authenticate': 'Bearer error="insufficient_scope", scope="read write"' })
+  const wanted = stepUp({ status: 403, headers })
+  assert.equal((await rejection(api.stepUp(await api.token(), wanted))).code, 'step_up.repeated')
+})
+
+test('a client that the server has forgotten registers anew', async () => {
+  const api = connection()
+  const { client_id: first } = await said(api)
+  await twin.forgetClient(first)
+  await twin.expire()
+  assert.notEqual((await said(api)).client_id, first)
+  assert.deepEqual([await registrations(), pages.length], [2, 2])
+  await api.forget()
+  assert.equal((await api.fetch(url)).status, 200)
+  assert.equal(await registrations(), 3)
+})
+
+test('a client that was registered by hand is used at its server', async () => {
+  const { clientId, clientSecret } = await twin.client()
+  const known = { clientName: undefined, clientId, clientSecret, issuer: base, grantType: 'client_credentials' }
+  assert.equal((await said(connection(known))).client_id, clientId)
+  const elsewhere = connection({ ...known, issuer: 'https://as.example' })
+  assert.equal((await rejection(elsewhere.token())).code, 'connect.issuer')
+  assert.equal(await registrations(), 0)
+})
+
+test('tokens go nowhere but beneath the API', async () => {
+  const api = connection()
+  assert.equal((await rejection(api.fetch(`${base}/api/other`))).code, 'resource.not_covered')
+  assert.equal(pages.length, 0)
+})
+
+test('what the opener throws ends the login', async () => {
+  const failure = new Error('no screen')
+  const open = () => { throw failure }
+  assert.equal(await rejection(connection({ open }).token()), failure)
+})
+
+test('nobody to be, and nobody to be asked', async () => {
+  assert.equal((await rejection(connection({ clientName: undefined }).token())).code, 'connect.client')
+  // By default a URL of somebody else's leads to public addresses alone.
+  assert.equal((await rejection(connection({ network: undefined }).token())).code, 'lost.not_public')
+  assert.throws(() => connection({ clientId: 'id' }), { code: 'misuse.setup' })
+  assert.throws(() => connection({ grantType: 'password' }), { code: 'form.malformed_parameter' })
+  assert.throws(() => connection({ open: 'firefox' }), TypeError)
+})

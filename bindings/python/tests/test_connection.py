@@ -1,0 +1,217 @@
+"""From the URL of an API alone to its answer: blocking, in coroutines, and through the plug-ins."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from collections.abc import Callable
+from typing import Any
+
+import aiohttp
+import httpx
+import httpx2
+import pytest
+import requests
+from conftest import Twin, browse
+
+import oauth_core
+import oauth_core.aiohttp
+import oauth_core.httpx
+import oauth_core.httpx2
+import oauth_core.requests
+import oauth_core.stores
+
+#: The twin is on this machine, and named by its own API.
+HERE: Any = {"transport": "loopback_http", "network": oauth_core.Network(addresses="any")}
+
+
+class Person:
+    """Somebody who says yes at whatever page is opened."""
+
+    def __init__(self) -> None:
+        self.pages: list[str] = []
+
+    def __call__(self, url: str) -> None:
+        self.pages.append(url)
+        browse(url)
+
+
+def connection(twin: Twin, person: Person, **options: Any) -> oauth_core.ResourceConnection:
+    options = {"client_name": "Notes", "open": person, "timeout": 30.0, **HERE, **options}
+    return oauth_core.ResourceConnection(f"{twin.base}/api/echo", **options)
+
+
+def paths(twin: Twin) -> list[str]:
+    return [entry["path"] for entry in twin.log]
+
+
+def test_the_first_call_finds_registers_and_signs_in(generic: Twin) -> None:
+    person = Person()
+    api = connection(generic, person)
+    assert api.url == f"{generic.base}/api/echo"
+    reply = api.get(api.url).raise_for_status()
+    assert reply.json()["scope"] == "read write offline_access"
+    assert (paths(generic).count("/register"), len(person.pages)) == (1, 1)
+    assert f"resource={generic.base}".replace(":", "%3A").replace("/", "%2F") in person.pages[0]
+
+    generic.expire()
+    tokens = asyncio.run(api.atoken())
+    assert api.renew(tokens).access_token != tokens.access_token
+    assert (generic.counters["refreshes"], len(person.pages)) == (1, 1)
+
+
+def test_the_next_run_asks_nobody(generic: Twin, tmp_path: Any) -> None:
+    person = Person()
+    for _ in range(2):
+        store = oauth_core.stores.FileStore(tmp_path)
+        connection(generic, person, store=store).get(f"{generic.base}/api/echo")
+    assert (len(person.pages), paths(generic).count("/register")) == (1, 1)
+    store = oauth_core.stores.FileStore(tmp_path)
+    # Listed among the grants is the grant alone.
+    keys, _ = store.scan()
+    assert len(keys) == 1
+
+
+def sent_by_httpx(auth: Any, url: str) -> int:
+    with httpx.Client(auth=auth) as http:
+        return http.post(url, content=b"x").status_code
+
+
+def sent_by_httpx2(auth: Any, url: str) -> int:
+    async def post() -> int:
+        async with httpx2.AsyncClient(auth=auth) as http:
+            return (await http.post(url, content=b"x")).status_code
+
+    return asyncio.run(post())
+
+
+def sent_by_requests(auth: Any, url: str) -> int:
+    return requests.post(url, data=b"x", auth=auth, timeout=30).status_code
+
+
+def sent_by_aiohttp(auth: Any, url: str) -> int:
+    async def post() -> int:
+        async with aiohttp.ClientSession(middlewares=[auth]) as http:
+            async with http.post(url, data=b"x") as reply:
+                return reply.status
+
+    return asyncio.run(post())
+
+
+PLUG_INS: dict[str, tuple[Callable[[Any], Any], Callable[[Any, str], int]]] = {
+    "httpx": (oauth_core.httpx.Auth, sent_by_httpx),
+    "httpx2": (oauth_core.httpx2.Auth, sent_by_httpx2),
+    "requests": (oauth_core.requests.Auth, sent_by_requests),
+    "aiohttp": (oauth_core.aiohttp.Auth, sent_by_aiohttp),
+}
+
+
+@pytest.mark.parametrize("name", PLUG_INS)
+def test_what_the_api_wants_more_is_asked_of_the_person(generic: Twin, name: str) -> None:
+    person = Person()
+    api = connection(generic, person, www_authenticate=['Bearer scope="read"'])
+    auth, send = PLUG_INS[name]
+    plugged = auth(api)
+    assert api.get(api.url).json()["scope"] == "read offline_access"
+    # POST wants `write`.
+    assert send(plugged, api.url) == 200
+    assert len(person.pages) == 2 and "scope=read+offline_access+write" in person.pages[1]
+    assert send(plugged, api.url) == 200
+    assert len(person.pages) == 2
+    # An access token that has ended, and a neighbour on the same origin.
+    generic.expire()
+    assert send(plugged, api.url) == 200
+    with pytest.raises(Exception, match="resource") as raised:
+        send(plugged, f"{generic.base}/api/other")
+    error: Any = raised.value
+    assert error.code == "resource.not_covered"
+
+
+def test_the_client_itself_asks_for_more(generic: Twin) -> None:
+    person = Person()
+    api = connection(generic, person, www_authenticate=['Bearer scope="read"'])
+    assert api.get(api.url).status == 200
+    assert api.post(api.url, json={}).status == 200
+    assert len(person.pages) == 2
+    wanted = oauth_core.step_up(403, 'Bearer error="insufficient_scope", scope="read write"')
+    assert wanted is not None
+    with pytest.raises(oauth_core.Misuse) as raised:
+        api.step_up(api.token(), wanted)
+    assert raised.value.code == "step_up.repeated"
+
+
+def test_threads_that_want_a_token_at_once_make_one_login(generic: Twin) -> None:
+    person = Person()
+    api = connection(generic, person)
+    replies: list[int] = []
+    threads = [
+        threading.Thread(target=lambda: replies.append(api.get(api.url).status)) for _ in range(8)
+    ]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert (replies, len(person.pages)) == ([200] * 8, 1)
+
+
+def test_a_client_that_the_server_has_forgotten_registers_anew(generic: Twin) -> None:
+    person = Person()
+    api = connection(generic, person)
+    first = api.get(api.url).json()["client_id"]
+    generic.forget_client(first)
+    generic.expire()
+    assert api.get(api.url).json()["client_id"] != first
+    assert (len(person.pages), paths(generic).count("/register")) == (2, 2)
+    api.forget()
+    assert api.get(api.url).status == 200
+    assert paths(generic).count("/register") == 3
+
+
+def test_a_client_that_was_registered_by_hand(generic: Twin) -> None:
+    data = generic.data
+    known: Any = {
+        "client_name": None,
+        "client_id": data["client_id"],
+        "client_secret": data["client_secret"],
+        "issuer": generic.base,
+        "grant_type": "client_credentials",
+    }
+    api = connection(generic, Person(), **known)
+    assert api.get(api.url).json()["client_id"] == data["client_id"]
+    elsewhere = connection(generic, Person(), **{**known, "issuer": "https://as.example"})
+    with pytest.raises(oauth_core.Untrusted) as raised:
+        elsewhere.token()
+    assert raised.value.code == "connect.issuer"
+
+
+def test_what_the_opener_raises_comes_out_as_it_is(generic: Twin) -> None:
+    def broken(url: str) -> None:
+        raise LookupError("no screen")
+
+    with pytest.raises(LookupError, match="no screen"):
+        connection(generic, Person(), open=broken).token()
+
+
+@pytest.mark.parametrize(
+    ("options", "code"),
+    [
+        ({"client_id": "id"}, "misuse.setup"),
+        ({"grant_type": "password"}, "form.malformed_parameter"),
+        ({"client_metadata": {"redirect_uris": 1}}, "client_metadata.malformed"),
+        ({"www_authenticate": ['Bearer resource_metadata="https://e.example"']}, "resource_metadata.url"),
+    ],
+)
+def test_what_contradicts_itself_is_refused_at_once(options: Any, code: str) -> None:
+    with pytest.raises(oauth_core.OAuthError) as raised:
+        oauth_core.ResourceConnection("https://mcp.example/mcp", **options)
+    assert raised.value.code == code
+
+
+def test_nobody_to_be(generic: Twin) -> None:
+    with pytest.raises(oauth_core.Misuse) as raised:
+        connection(generic, Person(), client_name=None).token()
+    assert raised.value.code == "connect.client"
+    # By default a URL of somebody else's leads to public addresses alone.
+    with pytest.raises(oauth_core.Lost) as lost:
+        connection(generic, Person(), network=None).token()
+    assert lost.value.code == "lost.not_public"
