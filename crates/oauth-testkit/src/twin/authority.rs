@@ -32,6 +32,8 @@ pub(super) struct Authority {
     /// How many seconds lie between two questions of a client that waits for a person.
     pub(super) interval: u64,
     pub(super) trust: Trust,
+    /// Whether tokens are for the resources that are asked for (RFC 8707).
+    pub(super) knows_resources: bool,
     access: HashMap<String, Access>,
     windows: HashMap<String, Window>,
     salt: String,
@@ -127,6 +129,7 @@ impl Authority {
         Self {
             base: base.to_owned(),
             salt: format!("{base} {}", rules.issuer),
+            knows_resources: rules.fapi.is_some(),
             rules,
             counters: Counters::default(),
             deny_next: false,

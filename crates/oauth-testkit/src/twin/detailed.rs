@@ -1,12 +1,28 @@
-//! What a grant is for, in detail: permissions, and resources.
+//! What a grant is for, in detail: scopes, permissions, and resources.
 //!
 //! RFC 9396 section 2, RFC 8707 section 2
 
-use serde_json::Value;
+use serde_json::{Value, json};
 
+use super::Twin;
 use super::authority::Authority;
 
 type Refusal = (&'static str, &'static str);
+
+impl Twin {
+    /// The scopes that there are from now on; whoever asks for none is granted the first.
+    pub fn set_scopes(&mut self, scopes: &'static [&'static str]) {
+        let rules = &mut self.authority.rules;
+        rules.scopes = scopes;
+        rules.default_scope = scopes.first().copied();
+        rules.metadata.1["scopes_supported"] = json!(scopes);
+    }
+
+    /// Tokens are for the resources that are asked for from now on (RFC 8707), which introspection names (`aud`).
+    pub fn know_resources(&mut self) {
+        self.authority.knows_resources = true;
+    }
+}
 
 /// The permissions that are asked for; null where none are.
 pub(super) fn read(authority: &Authority, asked: Option<&str>) -> Result<Value, Refusal> {
@@ -32,9 +48,9 @@ pub(super) fn resources(
     authority: &Authority,
     pairs: Option<&[(String, String)]>,
 ) -> Result<Vec<String>, Refusal> {
-    match authority.rules.fapi {
-        Some(_) => targets(pairs.unwrap_or_default()),
-        None => Ok(Vec::new()),
+    match authority.knows_resources {
+        true => targets(pairs.unwrap_or_default()),
+        false => Ok(Vec::new()),
     }
 }
 
