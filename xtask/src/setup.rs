@@ -76,13 +76,23 @@ fn node_version() -> Option<u32> {
         .ok()
 }
 
-/// The authorization servers that the project did not write: one of Node.js, one of Python.
+/// The servers that the project did not write.
 fn counterparts() -> Outcome {
     let place = root().join("tests/interop");
     let django = place.join("django-oauth-toolkit");
     let requirements = django.join("requirements.txt");
     npm_ci(&place.join("oidc-provider"))
         .and(python::environment(&django.join(".venv"), &requirements))
+        .and(mcp())
+}
+
+/// What the MCP servers are made with: the SDKs for Node.js and Python.
+fn mcp() -> Outcome {
+    let place = root().join("tests/mcp");
+    let python = place.join("python");
+    let requirements = python.join("requirements.txt");
+    npm_ci(&place.join("typescript"))
+        .and(python::environment(&python.join(".venv"), &requirements))
 }
 
 /// The servers that the stores are tested against. The tests start their own, and stop them; what

@@ -1,0 +1,289 @@
+//! A client of plain HTTP, which takes nothing from this project: what it sees is what the servers do.
+
+use std::collections::BTreeMap;
+
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use reqwest::blocking::{Client as Http, RequestBuilder, Response};
+use reqwest::header::{LOCATION, WWW_AUTHENTICATE};
+use reqwest::redirect::Policy;
+use serde_json::{Value, json};
+use sha2::{Digest as _, Sha256};
+use url::Url;
+
+use crate::servers::Server;
+
+pub(crate) const VERIFIER: &str = "a-code-verifier-of-forty-three-characters--";
+const CALLBACK: &str = "http://127.0.0.1/callback";
+
+/// A status, and the body as JSON; null where it is none.
+pub(crate) type Said = (u16, Value);
+
+/// A status, and the parameters of the challenge beside it.
+#[derive(Debug)]
+pub(crate) struct Refused {
+    pub(crate) status: u16,
+    pub(crate) params: BTreeMap<String, String>,
+}
+
+impl Refused {
+    fn read(reply: &Response) -> Self {
+        let challenge = reply.headers().get(WWW_AUTHENTICATE);
+        let challenge = challenge.and_then(|value| value.to_str().ok());
+        let params = challenge.and_then(|text| text.strip_prefix("Bearer "));
+        // None of these servers has a comma or a quote within a value.
+        let param = |text: &str| {
+            let (name, value) = text.trim().split_once('=')?;
+            Some((name.to_owned(), value.trim_matches('"').to_owned()))
+        };
+        let params = params.unwrap_or_default().split(',').filter_map(param);
+        Self {
+            status: reply.status().as_u16(),
+            params: params.collect(),
+        }
+    }
+
+    pub(crate) fn param(&self, name: &str) -> Option<&str> {
+        self.params.get(name).map(String::as_str)
+    }
+
+    /// The names of its scope, sorted.
+    pub(crate) fn scope(&self) -> Vec<&str> {
+        let scope = self.param("scope").unwrap_or_default();
+        let mut names: Vec<_> = scope.split_whitespace().collect();
+        names.sort_unstable();
+        names
+    }
+}
+
+/// A member of an object that is a text.
+pub(crate) fn text<'a>(object: &'a Value, name: &str) -> &'a str {
+    let member = object[name].as_str();
+    member.unwrap_or_else(|| panic!("no {name} in {object}"))
+}
+
+fn http() -> Http {
+    let builder = Http::builder().redirect(Policy::none()).no_proxy();
+    builder.build().expect("a client")
+}
+
+fn said(request: RequestBuilder) -> Said {
+    let reply = request.send().expect("a reply");
+    let status = reply.status().as_u16();
+    let body = reply.text().expect("a text");
+    (status, serde_json::from_str(&body).unwrap_or_default())
+}
+
+fn read(url: &str) -> Value {
+    let (status, document) = said(http().get(url));
+    assert_eq!(status, 200, "{url}");
+    document
+}
+
+/// A client that has registered, and what it knows of its servers.
+pub(crate) struct Client<'a> {
+    server: &'a Server,
+    /// Protected resource metadata (RFC 9728).
+    pub(crate) resource: Value,
+    /// Authorization server metadata (RFC 8414).
+    pub(crate) metadata: Value,
+    pub(crate) id: String,
+}
+
+impl<'a> Client<'a> {
+    /// From a refused call to the metadata, and to a registration.
+    pub(crate) fn register(server: &'a Server) -> Self {
+        Self::register_as(server, json!({ "token_endpoint_auth_method": "none" })).0
+    }
+
+    /// [`Self::register`] with these metadata besides; and what it was told.
+    pub(crate) fn register_as(server: &'a Server, more: Value) -> (Self, Value) {
+        let refused = Session::begin(server, None).err().expect("a refusal");
+        let place = refused.param("resource_metadata").expect("a place");
+        let resource = read(place);
+        let issuer = resource["authorization_servers"][0].as_str();
+        let issuer = issuer.expect("an issuer").trim_end_matches('/');
+        let metadata = read(&format!("{issuer}/.well-known/oauth-authorization-server"));
+        let mut body = json!({
+            "client_name": "A test",
+            "redirect_uris": [CALLBACK],
+            "application_type": "native",
+            "grant_types": ["authorization_code", "refresh_token"],
+            "response_types": ["code"],
+        });
+        for (name, value) in more.as_object().into_iter().flatten() {
+            body[name] = value.clone();
+        }
+        let request = http().post(text(&metadata, "registration_endpoint"));
+        let request = request.header("content-type", "application/json");
+        let (status, registered) = said(request.body(body.to_string()));
+        assert_eq!(status, 201, "{registered}");
+        let client = Self {
+            server,
+            resource,
+            metadata,
+            id: text(&registered, "client_id").to_owned(),
+        };
+        (client, registered)
+    }
+
+    /// What the authorization endpoint answers.
+    pub(crate) fn ask(&self, scope: Option<&str>, resource: &str) -> Response {
+        let challenge = URL_SAFE_NO_PAD.encode(Sha256::digest(VERIFIER));
+        let mut query = vec![
+            ("response_type", "code"),
+            ("client_id", self.id.as_str()),
+            ("redirect_uri", CALLBACK),
+            ("code_challenge", &challenge),
+            ("code_challenge_method", "S256"),
+            ("state", "a-state"),
+            ("resource", resource),
+        ];
+        query.extend(scope.map(|scope| ("scope", scope)));
+        let place = text(&self.metadata, "authorization_endpoint");
+        let url = Url::parse_with_params(place, query).expect("a URL");
+        http().get(url).send().expect("a reply")
+    }
+
+    /// The code that the browser brings home, with its state and its issuer.
+    pub(crate) fn code(&self, scope: Option<&str>, resource: &str) -> String {
+        let reply = self.ask(scope, resource);
+        assert_eq!(reply.status(), 302);
+        let home = reply.headers()[LOCATION].to_str().expect("a URL");
+        assert!(home.starts_with(&format!("{CALLBACK}?")), "{home}");
+        let home = Url::parse(home).expect("a URL");
+        let query: BTreeMap<_, _> = home.query_pairs().into_owned().collect();
+        assert_eq!(query["state"], "a-state");
+        assert_eq!(query["iss"], text(&self.metadata, "issuer"));
+        query["code"].clone()
+    }
+
+    /// What the token endpoint answers.
+    fn token(&self, more: &[(&str, &str)]) -> Said {
+        let mut form = vec![("client_id", self.id.as_str())];
+        form.extend(more);
+        self.post("token_endpoint", &form)
+    }
+
+    /// Posts a form to an endpoint.
+    pub(crate) fn post(&self, endpoint: &str, form: &[(&str, &str)]) -> Said {
+        let form = serde_urlencoded::to_string(form).expect("a form");
+        let request = http().post(text(&self.metadata, endpoint)).body(form);
+        said(request.header("content-type", "application/x-www-form-urlencoded"))
+    }
+
+    pub(crate) fn redeem(&self, code: &str, verifier: &str) -> Said {
+        self.token(&[
+            ("grant_type", "authorization_code"),
+            ("code", code),
+            ("code_verifier", verifier),
+            ("redirect_uri", CALLBACK),
+            ("resource", self.server.url()),
+        ])
+    }
+
+    pub(crate) fn refresh(&self, tokens: &Value) -> Said {
+        self.token(&[
+            ("grant_type", "refresh_token"),
+            ("refresh_token", text(tokens, "refresh_token")),
+            ("resource", self.server.url()),
+        ])
+    }
+
+    /// Tokens of a person, who always agrees.
+    pub(crate) fn login(&self, scope: Option<&str>) -> Value {
+        let code = self.code(scope, self.server.url());
+        let (status, tokens) = self.redeem(&code, VERIFIER);
+        assert_eq!(status, 200, "{tokens}");
+        tokens
+    }
+}
+
+/// A session of the Model Context Protocol, with the token that it was begun with.
+#[derive(Debug)]
+pub(crate) struct Session {
+    url: String,
+    token: Option<String>,
+    id: Option<String>,
+}
+
+impl Session {
+    pub(crate) fn begin(server: &Server, token: Option<&str>) -> Result<Self, Refused> {
+        let mut session = Self {
+            url: server.url().to_owned(),
+            token: token.map(str::to_owned),
+            id: None,
+        };
+        let params = json!({
+            "protocolVersion": "2025-11-25",
+            "capabilities": {},
+            "clientInfo": { "name": "test", "version": "1.0.0" },
+        });
+        let reply = session.send(&message("initialize", &params, Some(1)))?;
+        let id = reply.headers().get("mcp-session-id");
+        session.id = Some(
+            id.and_then(|id| id.to_str().ok())
+                .expect("a session")
+                .to_owned(),
+        );
+        session.send(&message("notifications/initialized", &json!({}), None))?;
+        Ok(session)
+    }
+
+    /// Goes on with another token.
+    pub(crate) fn with_token(mut self, tokens: &Value) -> Self {
+        self.token = Some(text(tokens, "access_token").to_owned());
+        self
+    }
+
+    /// The text that a tool answers.
+    pub(crate) fn call(&self, tool: &str, arguments: Value) -> Result<String, Refused> {
+        let params = json!({ "name": tool, "arguments": arguments });
+        let reply = self.send(&message("tools/call", &params, Some(2)))?;
+        let events = reply.text().expect("a text");
+        let events = events.lines().filter_map(|line| line.strip_prefix("data:"));
+        let mut answers = events.filter_map(|data| serde_json::from_str::<Value>(data).ok());
+        let answer = answers.find(|answer| answer["id"] == 2).expect("an answer");
+        let content = &answer["result"]["content"][0];
+        Ok(text(content, "text").to_owned())
+    }
+
+    pub(crate) fn echo(&self, said: &str) -> Result<String, Refused> {
+        self.call("echo", json!({ "text": said }))
+    }
+
+    fn send(&self, message: &Value) -> Result<Response, Refused> {
+        let request = http().post(&self.url).body(message.to_string());
+        let fields = [
+            (
+                "accept",
+                Some("application/json, text/event-stream".to_owned()),
+            ),
+            ("content-type", Some("application/json".to_owned())),
+            ("mcp-session-id", self.id.clone()),
+            (
+                "authorization",
+                self.token.as_ref().map(|token| format!("Bearer {token}")),
+            ),
+        ];
+        let fields = fields
+            .into_iter()
+            .filter_map(|(name, value)| Some((name, value?)));
+        let request = fields.fold(request, |request, (name, value)| {
+            request.header(name, value)
+        });
+        let reply = request.send().expect("a reply");
+        match reply.status().is_success() {
+            true => Ok(reply),
+            false => Err(Refused::read(&reply)),
+        }
+    }
+}
+
+fn message(method: &str, params: &Value, id: Option<u64>) -> Value {
+    let mut message = json!({ "jsonrpc": "2.0", "method": method, "params": params });
+    if let Some(id) = id {
+        message["id"] = id.into();
+    }
+    message
+}

@@ -1,0 +1,68 @@
+//! Starts the servers, and steers them.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+use std::process::Command;
+
+use reqwest::blocking::Client as Http;
+
+use crate::server_process::ServerProcess;
+
+/// Whose server side an MCP server is made with.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Sdk {
+    /// PyPI's `mcp`.
+    Python,
+    /// npm's `@modelcontextprotocol/sdk`.
+    TypeScript,
+    /// The crate `rmcp`.
+    Rust,
+}
+
+/// A running server; it stops when this is dropped.
+pub(crate) struct Server(ServerProcess);
+
+impl Server {
+    pub(crate) fn start(sdk: Sdk) -> Self {
+        let place = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("mcp");
+        let mut command = match sdk {
+            Sdk::Python => {
+                let place = place.join("python");
+                let mut python = Command::new(place.join(".venv/bin/python"));
+                python.args(["-B", "server.py"]).current_dir(place);
+                python
+            }
+            Sdk::TypeScript => {
+                let mut node = Command::new("node");
+                node.arg("server.mjs").current_dir(place.join("typescript"));
+                node
+            }
+            Sdk::Rust => Command::new(env!("CARGO_BIN_EXE_mcp-server")),
+        };
+        Self(ServerProcess::start(&mut command))
+    }
+
+    /// Where MCP is spoken; also the resource that tokens are for.
+    pub(crate) fn url(&self) -> &str {
+        self.0.said["url"].as_str().expect("a URL")
+    }
+
+    fn control(&self, what: &str) -> String {
+        format!("{}/{what}", self.0.said["control"].as_str().expect("a URL"))
+    }
+
+    /// Does to the server what only tests may.
+    pub(crate) fn steer(&self, what: &str) {
+        let done = Http::new().post(self.control(what)).send();
+        assert!(done.is_ok_and(|reply| reply.status() == 204), "{what}");
+    }
+
+    /// How often things happened; what never did is left out.
+    pub(crate) fn counts(&self) -> BTreeMap<String, u64> {
+        let told = Http::new().get(self.control("counts")).send();
+        let told = told.and_then(|reply| reply.text()).expect("counts");
+        let mut counts: BTreeMap<String, u64> = serde_json::from_str(&told).expect("numbers");
+        counts.retain(|_, count| *count > 0);
+        counts
+    }
+}
