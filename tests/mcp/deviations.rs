@@ -1,8 +1,151 @@
-//! Where the SDKs' server sides differ from the specifications, as README.md tells: a test that fails here is a new
-//! version that does better, and a line less there.
+//! Where the SDKs' server sides differ from what the specifications say, as README.md lists: a test that fails here
+//! is a version that does better, and a line less there.
 
-#[allow(unused_imports)]
-use crate::plain_client::{Client, Session, text};
-#[allow(unused_imports)]
-use crate::servers::{Sdk, Server};
 use serde_json::json;
+
+use crate::plain_client::{Client, Session, VERIFIER, text};
+use crate::servers::{Sdk, Server};
+
+const ALL: [Sdk; 3] = [Sdk::Python, Sdk::TypeScript, Sdk::Rust];
+
+/// The SDKs of whose server this holds.
+fn of_which(holds: impl Fn(&Server) -> bool) -> Vec<Sdk> {
+    let servers = ALL.into_iter().map(|sdk| (sdk, Server::start(sdk)));
+    let those = servers.filter(|(_, server)| holds(server));
+    those.map(|(sdk, _)| sdk).collect()
+}
+
+#[test]
+fn the_issuer_is_named_and_not_advertised() {
+    let name = "authorization_response_iss_parameter_supported";
+    // That it is named, a login asserts.
+    let silent = of_which(|server| {
+        let client = Client::register(server);
+        client.login(None);
+        client.metadata[name].is_null()
+    });
+    assert_eq!(silent, [Sdk::Python, Sdk::TypeScript]);
+}
+
+#[test]
+fn an_issuer_has_a_slash_that_nobody_wrote() {
+    let slashes = of_which(|server| {
+        let client = Client::register(server);
+        text(&client.metadata, "issuer").ends_with('/')
+    });
+    assert_eq!(slashes, [Sdk::TypeScript]);
+}
+
+#[test]
+fn nobody_reads_client_id_metadata_documents() {
+    let silent = of_which(|server| {
+        let client = Client::register(server);
+        client.metadata["client_id_metadata_document_supported"].is_null()
+    });
+    assert_eq!(silent, ALL);
+}
+
+#[test]
+fn a_missing_token_is_called_invalid() {
+    let called = of_which(|server| {
+        let refused = Session::begin(server, None).expect_err("a refusal");
+        refused.param("error") == Some("invalid_token")
+    });
+    assert_eq!(called, [Sdk::Python, Sdk::TypeScript]);
+}
+
+#[test]
+fn the_first_challenge_names_no_scope() {
+    let silent = of_which(|server| {
+        let refused = Session::begin(server, None).expect_err("a refusal");
+        refused.scope().is_empty()
+    });
+    assert_eq!(silent, [Sdk::Python]);
+}
+
+#[test]
+fn a_lack_of_scope_is_refused_without_naming_it() {
+    let silent = of_which(|server| {
+        let client = Client::register(server);
+        let tokens = client.login(Some("mcp:secret"));
+        let token = text(&tokens, "access_token");
+        let refused = Session::begin(server, Some(token)).expect_err("a refusal");
+        assert_eq!(
+            (refused.status, refused.param("error")),
+            (403, Some("insufficient_scope"))
+        );
+        refused.scope().is_empty()
+    });
+    assert_eq!(silent, [Sdk::Python]);
+}
+
+#[test]
+fn public_clients_are_taken_and_not_advertised() {
+    let silent = of_which(|server| {
+        let client = Client::register(server);
+        client.login(None);
+        let methods = client.metadata["token_endpoint_auth_methods_supported"].as_array();
+        !methods.is_some_and(|methods| methods.contains(&json!("none")))
+    });
+    assert_eq!(silent, [Sdk::Python]);
+}
+
+#[test]
+fn public_clients_cannot_revoke() {
+    let refusing = of_which(|server| {
+        let client = Client::register(server);
+        let tokens = client.login(None);
+        let form = [
+            ("client_id", client.id.as_str()),
+            ("token", text(&tokens, "refresh_token")),
+        ];
+        let (status, said) = client.post("revocation_endpoint", &form);
+        if status != 200 {
+            assert_eq!((status, &said["error"]), (400, &json!("invalid_request")));
+            // An empty secret, which nobody has, is what it waits for.
+            let form = [&form[..], &[("client_secret", "")]].concat();
+            assert_eq!(client.post("revocation_endpoint", &form).0, 200);
+        }
+        assert_eq!(server.counts()["revocations"], 1);
+        assert_eq!(client.refresh(&tokens).0, 400);
+        status != 200
+    });
+    assert_eq!(refusing, [Sdk::Python]);
+}
+
+#[test]
+fn a_loopback_redirect_uri_has_one_port() {
+    let exact = of_which(|server| {
+        let mut client = Client::register(server);
+        client.callback = "http://127.0.0.1:1234/callback".to_owned();
+        client.ask(None, server.url()).status() != 302
+    });
+    assert_eq!(exact, [Sdk::Python]);
+}
+
+/// By RFC 7591 section 2 a client that names no method has `client_secret_basic`.
+#[test]
+fn a_client_that_names_no_method_gets_another() {
+    let told = ALL.map(|sdk| {
+        let server = Server::start(sdk);
+        let (_, registered) = Client::register_as(&server, json!({}));
+        assert!(registered["client_secret"].is_string());
+        registered["token_endpoint_auth_method"].clone()
+    });
+    let basic = json!("client_secret_basic");
+    assert_eq!(told, [json!("client_secret_post"), json!(null), basic]);
+}
+
+/// Whoever is refused with such a header gets 401 and a challenge (RFC 6749 section 5.2).
+#[test]
+fn a_secret_in_the_header_is_not_enough() {
+    let basic = json!({ "token_endpoint_auth_method": "client_secret_basic" });
+    let answers = ALL.map(|sdk| {
+        let server = Server::start(sdk);
+        let (client, registered) = Client::register_as(&server, basic.clone());
+        let code = client.code(None, server.url());
+        let secret = text(&registered, "client_secret");
+        client.redeem_by_basic(&code, VERIFIER, secret)
+    });
+    assert_eq!(answers, [(401, false), (400, false), (200, false)]);
+}

@@ -88,6 +88,7 @@ pub(crate) struct Client<'a> {
     /// Authorization server metadata (RFC 8414).
     pub(crate) metadata: Value,
     pub(crate) id: String,
+    pub(crate) callback: String,
 }
 
 impl<'a> Client<'a> {
@@ -123,6 +124,7 @@ impl<'a> Client<'a> {
             resource,
             metadata,
             id: text(&registered, "client_id").to_owned(),
+            callback: CALLBACK.to_owned(),
         };
         (client, registered)
     }
@@ -133,7 +135,7 @@ impl<'a> Client<'a> {
         let mut query = vec![
             ("response_type", "code"),
             ("client_id", self.id.as_str()),
-            ("redirect_uri", CALLBACK),
+            ("redirect_uri", &self.callback),
             ("code_challenge", &challenge),
             ("code_challenge_method", "S256"),
             ("state", "a-state"),
@@ -168,18 +170,40 @@ impl<'a> Client<'a> {
     /// Posts a form to an endpoint.
     pub(crate) fn post(&self, endpoint: &str, form: &[(&str, &str)]) -> Said {
         let form = serde_urlencoded::to_string(form).expect("a form");
-        let request = http().post(text(&self.metadata, endpoint)).body(form);
-        said(request.header("content-type", "application/x-www-form-urlencoded"))
+        said(self.posting(endpoint).body(form))
     }
 
-    pub(crate) fn redeem(&self, code: &str, verifier: &str) -> Said {
-        self.token(&[
+    fn posting(&self, endpoint: &str) -> RequestBuilder {
+        let request = http().post(text(&self.metadata, endpoint));
+        request.header("content-type", "application/x-www-form-urlencoded")
+    }
+
+    fn redemption<'b>(&'b self, code: &'b str, verifier: &'b str) -> [(&'b str, &'b str); 5] {
+        [
             ("grant_type", "authorization_code"),
             ("code", code),
             ("code_verifier", verifier),
-            ("redirect_uri", CALLBACK),
+            ("redirect_uri", &self.callback),
             ("resource", self.server.url()),
-        ])
+        ]
+    }
+
+    pub(crate) fn redeem(&self, code: &str, verifier: &str) -> Said {
+        self.token(&self.redemption(code, verifier))
+    }
+
+    /// With the client's name and secret in the header alone (RFC 6749 section 2.3.1): the status, and whether the
+    /// answer has a challenge.
+    pub(crate) fn redeem_by_basic(&self, code: &str, verifier: &str, secret: &str) -> (u16, bool) {
+        let form = serde_urlencoded::to_string(self.redemption(code, verifier)).expect("a form");
+        // Neither has a character to encode.
+        let request = self.posting("token_endpoint").body(form);
+        let reply = request
+            .basic_auth(&self.id, Some(secret))
+            .send()
+            .expect("a reply");
+        let has_challenge = reply.headers().contains_key(WWW_AUTHENTICATE);
+        (reply.status().as_u16(), has_challenge)
     }
 
     pub(crate) fn refresh(&self, tokens: &Value) -> Said {

@@ -102,6 +102,8 @@ enum Suite {
     /// The modules of OpenID's relying-party plans, against a server that answers wrongly: prints a
     /// table of module, what the client must say, and what it said. Part of `rust`.
     Hostile,
+    /// MCP servers that are made with the SDKs for Python, TypeScript and Rust, by plain HTTP. Part of `rust`.
+    Mcp,
     /// The flows of all four documented systems, through the command line.
     Demo,
     /// Threads, tasks and processes that share a grant over each store, killed at random and told to
@@ -213,6 +215,9 @@ fn main() -> ExitCode {
         Command::Test {
             suite: Some(Suite::Hostile),
         } => suites::hostile(),
+        Command::Test {
+            suite: Some(Suite::Mcp),
+        } => suites::prepared(suites::mcp),
         Command::Test {
             suite: Some(Suite::Demo),
         } => suites::demo(),

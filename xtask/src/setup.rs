@@ -91,8 +91,7 @@ fn mcp() -> Outcome {
     let place = root().join("tests/mcp");
     let python = place.join("python");
     let requirements = python.join("requirements.txt");
-    npm_ci(&place.join("typescript"))
-        .and(python::environment(&python.join(".venv"), &requirements))
+    npm_ci(&place.join("typescript")).and(python::environment(&python.join(".venv"), &requirements))
 }
 
 /// The servers that the stores are tested against. The tests start their own, and stop them; what

@@ -60,6 +60,21 @@ pub(crate) fn rust() -> Outcome {
     outcome.and(record.save("cargo"))
 }
 
+/// MCP servers that are made with the SDKs, by plain HTTP. Part of [`rust`].
+pub(crate) fn mcp() -> Outcome {
+    let mut cargo = cargo();
+    cargo.args([
+        "test",
+        "-p",
+        "oauth-tests",
+        "--test",
+        "mcp",
+        "--color",
+        "never",
+    ]);
+    counted("cargo test --test mcp", &mut cargo, cargo_count)
+}
+
 fn own_vectors() -> Outcome {
     vectors::own(Lang::Rust)
 }
