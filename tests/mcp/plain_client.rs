@@ -99,7 +99,7 @@ impl<'a> Client<'a> {
 
     /// [`Self::register`] with these metadata besides; and what it was told.
     pub(crate) fn register_as(server: &'a Server, more: Value) -> (Self, Value) {
-        let refused = Session::begin(server, None).err().expect("a refusal");
+        let refused = Session::begin(server, None).expect_err("a refusal");
         let place = refused.param("resource_metadata").expect("a place");
         let resource = read(place);
         let issuer = resource["authorization_servers"][0].as_str();

@@ -394,3 +394,33 @@ fn the_api_tells_about_itself() {
         "Bearer realm=\"twin\", resource_metadata=\"https://evil.example/\""
     );
 }
+
+#[test]
+fn the_plain_server_has_other_scopes_and_knows_resources() {
+    let resource = "https://mcp.example/mcp";
+    let about = |driver: &mut TwinDriver, more: &[(&str, &str)]| {
+        let more = [more, &[("resource", resource)]].concat();
+        let home = authorize(driver, "twin-client", &more).expect("a callback");
+        let code = param(&home, "code").ok_or_else(|| param(&home, "error"))?;
+        let access = text(&json(&redeem(driver, &code)), "access_token");
+        let auth = confidential(driver);
+        let form = [("token", access.as_str())];
+        let said = json(&post_as(driver, "/introspect", Some(&auth), &form));
+        Ok((said["scope"].clone(), said["aud"].clone()))
+    };
+    let mut driver = driver();
+    assert_eq!(about(&mut driver, &[]), Ok((json!("read"), json!(null))));
+
+    driver.twin().set_scopes(&["tools", "secret"]);
+    driver.twin().know_resources();
+    let audience = json!([resource]);
+    let first = about(&mut driver, &[]);
+    assert_eq!(first, Ok((json!("tools"), audience.clone())));
+    let both = about(&mut driver, &[("scope", "secret tools")]);
+    assert_eq!(both, Ok((json!("secret tools"), audience)));
+    let before = about(&mut driver, &[("scope", "read")]);
+    assert_eq!(before, Err(Some("invalid_scope".to_owned())));
+    let place = "/.well-known/oauth-authorization-server";
+    let document = json(&get(&mut driver, place, None));
+    assert_eq!(document["scopes_supported"], json!(["tools", "secret"]));
+}
