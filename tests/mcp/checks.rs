@@ -5,8 +5,9 @@ use std::net::TcpStream;
 use serde_json::{Value, json};
 use url::Url;
 
-use crate::plain_client::{Client, Session, VERIFIER, text};
+use crate::plain_client::{Client, VERIFIER, text};
 use crate::servers::Server;
+use crate::session::Session;
 
 const BOTH: &str = "mcp:tools mcp:secret";
 

@@ -8,6 +8,7 @@ mod plain_client;
 #[allow(dead_code, reason = "shared with the interoperability tests")]
 mod server_process;
 mod servers;
+mod session;
 
 /// A test of each check, for the server of each SDK.
 macro_rules! of_each_sdk {

@@ -12,6 +12,7 @@ use sha2::{Digest as _, Sha256};
 use url::Url;
 
 use crate::servers::Server;
+use crate::session::Session;
 
 pub(crate) const VERIFIER: &str = "a-code-verifier-of-forty-three-characters--";
 const CALLBACK: &str = "http://127.0.0.1/callback";
@@ -27,7 +28,7 @@ pub(crate) struct Refused {
 }
 
 impl Refused {
-    fn read(reply: &Response) -> Self {
+    pub(crate) fn read(reply: &Response) -> Self {
         let challenge = reply.headers().get(WWW_AUTHENTICATE);
         let challenge = challenge.and_then(|value| value.to_str().ok());
         let params = challenge.and_then(|text| text.strip_prefix("Bearer "));
@@ -62,7 +63,7 @@ pub(crate) fn text<'a>(object: &'a Value, name: &str) -> &'a str {
     member.unwrap_or_else(|| panic!("no {name} in {object}"))
 }
 
-fn http() -> Http {
+pub(crate) fn http() -> Http {
     let builder = Http::builder().redirect(Policy::none()).no_proxy();
     builder.build().expect("a client")
 }
@@ -221,93 +222,4 @@ impl<'a> Client<'a> {
         assert_eq!(status, 200, "{tokens}");
         tokens
     }
-}
-
-/// A session of the Model Context Protocol, with the token that it was begun with.
-#[derive(Debug)]
-pub(crate) struct Session {
-    url: String,
-    token: Option<String>,
-    id: Option<String>,
-}
-
-impl Session {
-    pub(crate) fn begin(server: &Server, token: Option<&str>) -> Result<Self, Refused> {
-        let mut session = Self {
-            url: server.url().to_owned(),
-            token: token.map(str::to_owned),
-            id: None,
-        };
-        let params = json!({
-            "protocolVersion": "2025-11-25",
-            "capabilities": {},
-            "clientInfo": { "name": "test", "version": "1.0.0" },
-        });
-        let reply = session.send(&message("initialize", &params, Some(1)))?;
-        let id = reply.headers().get("mcp-session-id");
-        session.id = Some(
-            id.and_then(|id| id.to_str().ok())
-                .expect("a session")
-                .to_owned(),
-        );
-        session.send(&message("notifications/initialized", &json!({}), None))?;
-        Ok(session)
-    }
-
-    /// Goes on with another token.
-    pub(crate) fn with_token(mut self, tokens: &Value) -> Self {
-        self.token = Some(text(tokens, "access_token").to_owned());
-        self
-    }
-
-    /// The text that a tool answers.
-    pub(crate) fn call(&self, tool: &str, arguments: Value) -> Result<String, Refused> {
-        let params = json!({ "name": tool, "arguments": arguments });
-        let reply = self.send(&message("tools/call", &params, Some(2)))?;
-        let events = reply.text().expect("a text");
-        let events = events.lines().filter_map(|line| line.strip_prefix("data:"));
-        let mut answers = events.filter_map(|data| serde_json::from_str::<Value>(data).ok());
-        let answer = answers.find(|answer| answer["id"] == 2).expect("an answer");
-        let content = &answer["result"]["content"][0];
-        Ok(text(content, "text").to_owned())
-    }
-
-    pub(crate) fn echo(&self, said: &str) -> Result<String, Refused> {
-        self.call("echo", json!({ "text": said }))
-    }
-
-    fn send(&self, message: &Value) -> Result<Response, Refused> {
-        let request = http().post(&self.url).body(message.to_string());
-        let fields = [
-            (
-                "accept",
-                Some("application/json, text/event-stream".to_owned()),
-            ),
-            ("content-type", Some("application/json".to_owned())),
-            ("mcp-session-id", self.id.clone()),
-            (
-                "authorization",
-                self.token.as_ref().map(|token| format!("Bearer {token}")),
-            ),
-        ];
-        let fields = fields
-            .into_iter()
-            .filter_map(|(name, value)| Some((name, value?)));
-        let request = fields.fold(request, |request, (name, value)| {
-            request.header(name, value)
-        });
-        let reply = request.send().expect("a reply");
-        match reply.status().is_success() {
-            true => Ok(reply),
-            false => Err(Refused::read(&reply)),
-        }
-    }
-}
-
-fn message(method: &str, params: &Value, id: Option<u64>) -> Value {
-    let mut message = json!({ "jsonrpc": "2.0", "method": method, "params": params });
-    if let Some(id) = id {
-        message["id"] = id.into();
-    }
-    message
 }

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::process::Command;
+use std::sync::LazyLock;
 
 use reqwest::blocking::Client as Http;
 
@@ -21,6 +22,18 @@ pub(crate) enum Sdk {
 
 /// A running server; it stops when this is dropped.
 pub(crate) struct Server(ServerProcess);
+
+/// The server of the tests that leave others alone. It stops when the program of the tests ends.
+pub(crate) fn shared(sdk: Sdk) -> &'static Server {
+    static PYTHON: LazyLock<Server> = LazyLock::new(|| Server::start(Sdk::Python));
+    static TYPESCRIPT: LazyLock<Server> = LazyLock::new(|| Server::start(Sdk::TypeScript));
+    static RUST: LazyLock<Server> = LazyLock::new(|| Server::start(Sdk::Rust));
+    match sdk {
+        Sdk::Python => &PYTHON,
+        Sdk::TypeScript => &TYPESCRIPT,
+        Sdk::Rust => &RUST,
+    }
+}
 
 impl Server {
     pub(crate) fn start(sdk: Sdk) -> Self {
