@@ -69,7 +69,7 @@ def test_the_next_run_asks_nobody(generic: Twin, tmp_path: Any) -> None:
     store = oauth_core.stores.FileStore(tmp_path)
     # Listed among the grants is the grant alone.
     keys, _ = store.scan()
-    assert len(keys) == 1
+    assert len([key for key in keys if ":" not in key]) == 1
 
 
 def sent_by_httpx(auth: Any, url: str) -> int:

@@ -1,0 +1,133 @@
+"""Servers of the Model Context Protocol, made with three SDKs, called by the official Python SDK with our tokens."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import urllib.request
+from collections import Counter
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import httpx2
+import pytest
+from conftest import ROOT, browse, process
+from mcp import Client
+from mcp.client.streamable_http import streamable_http_client
+
+import oauth_core
+import oauth_core.httpx2
+import oauth_core.stores
+
+SERVERS = ROOT / "tests/mcp"
+
+
+def started(sdk: str) -> tuple[list[str], Path]:
+    if sdk == "python":
+        return [str(SERVERS / "python/.venv/bin/python"), "-B", "server.py"], SERVERS / "python"
+    if sdk == "typescript":
+        return ["node", "server.mjs"], SERVERS / "typescript"
+    return ["cargo", "run", "--quiet", "-p", "oauth-tests", "--bin", "mcp-server"], ROOT
+
+
+class Server:
+    """A server, and somebody who says yes at whatever page it shows."""
+
+    def __init__(self, said: dict[str, str]) -> None:
+        self.url, self.control = said["url"], said["control"]
+        self.pages = 0
+
+    def steer(self, what: str) -> None:
+        urllib.request.urlopen(urllib.request.Request(f"{self.control}/{what}", method="POST"))
+
+    def counts(self) -> Counter[str]:
+        with urllib.request.urlopen(f"{self.control}/counts") as reply:
+            return Counter(json.load(reply))
+
+    def connection(self, **options: Any) -> oauth_core.ResourceConnection:
+        def browsed(page: str) -> None:
+            self.pages += 1
+            browse(page)
+
+        return oauth_core.ResourceConnection(
+            self.url,
+            client_name="Notes",
+            open=browsed,
+            timeout=30.0,
+            transport="loopback_http",
+            network=oauth_core.Network(addresses="any"),
+            **options,
+        )
+
+
+@pytest.fixture(params=["python", "typescript", "rust"])
+def server(request: pytest.FixtureRequest) -> Iterator[Server]:
+    command, folder = started(request.param)
+    with process(command, folder) as said:
+        yield Server(said)
+
+
+def called(api: oauth_core.ResourceConnection, *tools: str) -> list[str]:
+    """What the tools answer, each over a connection of its own."""
+
+    async def call() -> list[str]:
+        answers = []
+        for tool in tools:
+            auth = oauth_core.httpx2.Auth(api)
+            timeout = httpx2.Timeout(30, read=300)
+            async with httpx2.AsyncClient(auth=auth, timeout=timeout) as http:
+                async with Client(streamable_http_client(api.url, http_client=http)) as client:
+                    arguments = {"text": "hello"} if tool == "echo" else {}
+                    result = await client.call_tool(tool, arguments)
+                    answers.append(result.content[0].text)
+        return answers
+
+    return asyncio.run(call())
+
+
+def test_the_first_call_registers_and_signs_in(server: Server) -> None:
+    assert called(server.connection(), "echo", "echo") == ["hello", "hello"]
+    counts = server.counts()
+    assert (counts["registrations"], counts["code_redemptions"], server.pages) == (1, 1, 1)
+    assert counts["tool_calls"] == 2
+
+
+def test_a_token_that_has_ended_costs_one_refresh(server: Server) -> None:
+    api = server.connection()
+    called(api, "echo")
+    server.steer("expire_tokens")
+    assert called(api, "echo") == ["hello"]
+    counts = server.counts()
+    assert (counts["refreshes"], counts["refresh_token_reuses"], server.pages) == (1, 0, 1)
+
+
+def test_a_client_that_is_forgotten_registers_anew_once(server: Server) -> None:
+    api = server.connection()
+    called(api, "echo")
+    server.steer("forget_clients")
+    assert called(api, "echo", "echo") == ["hello", "hello"]
+    assert server.counts()["registrations"] == 2
+    assert server.pages == 2
+
+
+def test_what_a_tool_wants_more_is_asked_of_the_person_once(server: Server) -> None:
+    api = server.connection()
+    assert called(api, "echo")
+    answers = called(api, "secret_tool", "secret_tool")
+    assert len(set(answers)) == 1 and answers[0]
+    assert server.pages == 2
+    # One that never has enough is not asked for for ever.
+    server.steer("require_scope/mcp:other")
+    with pytest.raises(BaseException) as raised:
+        called(api, "secret_tool")
+    assert server.pages <= 4
+    assert raised.value is not None
+    assert called(api, "echo") == ["hello"]
+
+
+def test_the_next_run_registers_nobody(server: Server, tmp_path: Path) -> None:
+    for _ in range(2):
+        store = oauth_core.stores.FileStore(tmp_path)
+        assert called(server.connection(store=store), "echo") == ["hello"]
+    assert (server.counts()["registrations"], server.pages) == (1, 1)
