@@ -25,14 +25,14 @@ mod userinfo;
 
 use std::path::PathBuf;
 
-use clap::{Args, Subcommand};
+use clap::{Args, Subcommand, ValueHint};
 use oauth_core::Secret;
 use oauth_core::token::TokenKind;
 
 use crate::Global;
 use crate::output::{Failure, Output};
 use crate::profile_tokens::{Owner, ProfileTokens, Stored};
-use crate::secret_source::Source;
+use crate::secret_source::secret_args;
 use crate::setup::Plan;
 use crate::token_file::TokenFile;
 
@@ -129,30 +129,32 @@ pub(crate) fn run(command: Command, global: &Global, output: Output) -> Result<(
 
 /// Where the token in question comes from; the login of the profile, if nothing is said.
 #[derive(Debug, Args)]
-#[group(multiple = false)]
+#[group(skip)]
 struct TokenArgs {
     /// Read tokens from a file that --save wrote
-    #[arg(long, value_name = "FILE", help_heading = "Token")]
+    #[arg(long, value_name = "FILE", help_heading = "Token", group = "token", value_hint = ValueHint::FilePath)]
     tokens: Option<PathBuf>,
-    /// Read the token from this environment variable
-    #[arg(long, value_name = "VAR", help_heading = "Token")]
-    token_env: Option<String>,
-    /// Read the token from this file; - is stdin
-    #[arg(long, value_name = "PATH", help_heading = "Token")]
-    token_file: Option<PathBuf>,
+    #[command(flatten)]
+    bare: BareToken,
 }
 
-impl TokenArgs {
-    fn source(&self) -> Option<Source> {
-        Source::chosen(self.token_env.as_ref(), self.token_file.as_ref())
-    }
+secret_args!(
+    /// Where a token stands by itself.
+    BareToken,
+    "token",
+    "token",
+    "Token",
+    "the token"
+);
 
+impl TokenArgs {
     fn reads_stdin(&self) -> bool {
-        self.source().is_some_and(|source| source.is_stdin())
+        let source = self.bare.source();
+        source.is_some_and(|source| source.is_stdin())
     }
 
     fn read(self, plan: &Plan, global: &Global) -> Result<Given, Failure> {
-        match (self.source(), self.tokens) {
+        match (self.bare.source(), self.tokens) {
             (_, Some(path)) => Ok(Given::File(TokenFile(path))),
             (Some(source), None) => source.read("token", OPTIONS).map(Given::Bare),
             (None, None) => {

@@ -18,7 +18,7 @@ use serde::Deserialize;
 use crate::key_file::{self, Passphrase};
 use crate::output::Failure;
 use crate::profile::Profile;
-use crate::secret_source::Source;
+use crate::secret_source::{Source, secret_args};
 use crate::setup::Need;
 
 /// How the client authenticates.
@@ -110,6 +110,16 @@ const SECRET_OPTIONS: &str = "give it with --client-secret-env VAR, --client-sec
      `client_secret_env` or `client_secret_file` of a profile, or at the prompt of a terminal; \
      for a client without one: --client-auth none";
 
+secret_args!(
+    /// Where the client secret comes from.
+    ClientSecret,
+    "client-secret",
+    "credential",
+    "Client",
+    "the client secret",
+    "client_secret"
+);
+
 /// What the command line says of it.
 #[derive(Debug, Clone, Args)]
 pub(crate) struct CredentialArgs {
@@ -117,22 +127,8 @@ pub(crate) struct CredentialArgs {
     /// file below is used]
     #[arg(long, value_name = "METHOD", help_heading = "Client")]
     client_auth: Option<Auth>,
-    /// Read the client secret from this environment variable
-    #[arg(
-        long,
-        value_name = "VAR",
-        help_heading = "Client",
-        group = "credential"
-    )]
-    client_secret_env: Option<String>,
-    /// Read the client secret from this file; - is stdin
-    #[arg(
-        long,
-        value_name = "PATH",
-        help_heading = "Client",
-        group = "credential"
-    )]
-    client_secret_file: Option<PathBuf>,
+    #[command(flatten)]
+    client_secret: ClientSecret,
     /// Sign assertions with the private key in this file, PEM or a JWK; - is stdin [profile:
     /// `client_key_file`]
     #[arg(
@@ -177,13 +173,11 @@ impl CredentialArgs {
         let said = match (&self.key, &self.assertion_file) {
             (Some(_), _) => Some(Means::Key),
             (None, Some(_)) => Some(Means::AssertionFile),
-            _ if self.client_secret_env.is_some() => Some(Means::Secret),
-            _ if self.client_secret_file.is_some() => Some(Means::Secret),
-            _ => None,
+            _ => self.client_secret.source().map(|_| Means::Secret),
         };
         if said.is_some() {
-            profile.client_secret_env = self.client_secret_env;
-            profile.client_secret_file = self.client_secret_file;
+            profile.client_secret_env = self.client_secret.env;
+            profile.client_secret_file = self.client_secret.file;
             profile.client_key_file = self.key;
             profile.client_assertion_file = self.assertion_file;
             profile.client_auth = profile.client_auth.filter(|auth| auth.needs() == said);

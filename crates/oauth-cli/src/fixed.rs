@@ -1,31 +1,28 @@
 //! A fixed token: named on the command line or by a profile, and used as it is.
 
-use std::path::PathBuf;
-
-use clap::Args;
 use oauth_session::FixedToken;
 
 use crate::output::Failure;
 use crate::profile::Profile;
-use crate::secret_source::Source;
+use crate::secret_source::{Source, secret_args};
 
-/// Where a token stands that no grant of this command brings.
-#[derive(Debug, Clone, Args)]
-#[group(multiple = false)]
-pub(crate) struct FixedArgs {
-    /// Use the access token in this environment variable, such as one made in a console
-    #[arg(long, value_name = "VAR", help_heading = "Token")]
-    token_env: Option<String>,
-    /// Use the access token in this file; - is stdin
-    #[arg(long, value_name = "PATH", help_heading = "Token")]
-    token_file: Option<PathBuf>,
-}
+secret_args!(
+    /// Where a token stands that no grant of this command brings.
+    FixedArgs,
+    "token",
+    "token",
+    "Token",
+    "an access token, such as one made in a console,",
+    "token"
+);
 
 impl FixedArgs {
     /// The token, if one is named here, or else by the profile.
     pub(crate) fn read(self, profile: &Profile) -> Result<Option<FixedToken>, Failure> {
-        let said = Source::chosen(self.token_env.as_ref(), self.token_file.as_ref());
-        said.or_else(|| of_profile(profile)).map(read).transpose()
+        self.source()
+            .or_else(|| of_profile(profile))
+            .map(read)
+            .transpose()
     }
 }
 

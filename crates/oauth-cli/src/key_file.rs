@@ -1,8 +1,7 @@
 //! Keys that clients sign with, read from files.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
-use clap::Args;
 use oauth_core::Secret;
 use oauth_core::dpop;
 use oauth_core::error::Misuse;
@@ -13,43 +12,23 @@ use serde::Deserialize;
 use serde::de::IgnoredAny;
 
 use crate::output::Failure;
-use crate::secret_source::{Source, read_file};
+use crate::secret_source::{Source, read_file, secret_args};
 
 /// How the passphrase of a key may be given.
 const PASSPHRASE_OPTIONS: &str = "give it with --key-passphrase-env VAR, --key-passphrase-file PATH (- is stdin), \
      `client_key_passphrase_env` or `client_key_passphrase_file` of a profile, or at the prompt of a terminal";
 
-/// Where the passphrase of an encrypted key comes from.
-#[derive(Debug, Clone, Default, Args)]
-pub(crate) struct Passphrase {
-    /// Read the passphrase of an encrypted key from this environment variable [profile:
-    /// `client_key_passphrase_env`]
-    #[arg(
-        id = "key_passphrase_env",
-        long = "key-passphrase-env",
-        value_name = "VAR",
-        group = "passphrase",
-        help_heading = "Client"
-    )]
-    pub(crate) env: Option<String>,
-    /// Read the passphrase of an encrypted key from this file; - is stdin [profile:
-    /// `client_key_passphrase_file`]
-    #[arg(
-        id = "key_passphrase_file",
-        long = "key-passphrase-file",
-        value_name = "PATH",
-        group = "passphrase",
-        help_heading = "Client"
-    )]
-    pub(crate) file: Option<PathBuf>,
-}
+secret_args!(
+    /// Where the passphrase of an encrypted key comes from.
+    Passphrase,
+    "key-passphrase",
+    "passphrase",
+    "Client",
+    "the passphrase of an encrypted key",
+    "client_key_passphrase"
+);
 
 impl Passphrase {
-    /// Where it comes from, if that is said.
-    pub(crate) fn source(&self) -> Option<Source> {
-        Source::chosen(self.env.as_ref(), self.file.as_ref())
-    }
-
     /// The text of a key, decrypted if it is encrypted. The passphrase is asked for only then.
     pub(crate) fn decrypt(
         &self,

@@ -22,6 +22,38 @@ pub(crate) enum Source {
     Prompt,
 }
 
+/// The two options that lead to one secret: a variable and a file, of which one is given. Options with
+/// the same group exclude them.
+macro_rules! secret_args {
+    ($(#[$doc:meta])* $name:ident, $option:literal, $group:literal, $heading:literal, $what:literal $(, $more:literal)?) => {
+        $(#[$doc])*
+        #[derive(Debug, Clone, Default, clap::Args)]
+        #[group(skip)]
+        pub(crate) struct $name {
+            #[arg(
+                id = concat!($option, "-env"), long = concat!($option, "-env"), value_name = "VAR",
+                group = $group, help_heading = $heading,
+                help = concat!("Read ", $what, " from this environment variable" $(, " [profile: `", $more, "_env`]")?)
+            )]
+            pub(crate) env: Option<String>,
+            #[arg(
+                id = concat!($option, "-file"), long = concat!($option, "-file"), value_name = "PATH",
+                group = $group, help_heading = $heading, value_hint = clap::ValueHint::FilePath,
+                help = concat!("Read ", $what, " from this file; - is stdin" $(, " [profile: `", $more, "_file`]")?)
+            )]
+            pub(crate) file: Option<std::path::PathBuf>,
+        }
+
+        impl $name {
+            /// Where it comes from, if that is said.
+            pub(crate) fn source(&self) -> Option<$crate::secret_source::Source> {
+                $crate::secret_source::Source::chosen(self.env.as_ref(), self.file.as_ref())
+            }
+        }
+    };
+}
+pub(crate) use secret_args;
+
 impl Source {
     /// The source that was chosen, if any: a variable goes before a file.
     pub(crate) fn chosen(env: Option<&String>, file: Option<&PathBuf>) -> Option<Self> {

@@ -76,7 +76,12 @@ pub(crate) struct Call {
     #[arg(long = "origin", value_name = "ORIGIN")]
     origins: Vec<String>,
     /// Use a person's tokens, from a file that --save wrote
-    #[arg(long, value_name = "FILE", conflicts_with_all = ["token_env", "token_file", "TokenRequestArgs"])]
+    #[arg(
+        long,
+        value_name = "FILE",
+        group = "token",
+        conflicts_with = "TokenRequestArgs"
+    )]
     tokens: Option<PathBuf>,
     #[command(flatten)]
     fixed: FixedArgs,
@@ -87,7 +92,7 @@ pub(crate) struct Call {
     #[arg(long, value_enum, conflicts_with = "tokens")]
     grant: Option<GrantType>,
     /// Whom to act for [default: the profile's `as`, or as oauth token says]
-    #[arg(long = "as", value_enum, conflicts_with_all = ["tokens", "grant", "token_env", "token_file"])]
+    #[arg(long = "as", value_enum, conflicts_with_all = ["token", "grant"])]
     who: Option<Who>,
     #[command(flatten)]
     asked: TokenRequestArgs,

@@ -1,7 +1,5 @@
 //! `oauth exchange`: one token for another (RFC 8693).
 
-use std::path::PathBuf;
-
 use clap::Args;
 use oauth_core::Secret;
 use oauth_core::grant::TokenExchange;
@@ -10,7 +8,7 @@ use super::format::Format;
 use super::token;
 use crate::Global;
 use crate::output::{Failure, Output};
-use crate::secret_source::Source;
+use crate::secret_source::{Source, secret_args};
 use crate::setup::{Need, Plan, ServerArgs};
 use crate::token_request::TokenRequestArgs;
 
@@ -29,27 +27,30 @@ Types are access_token, refresh_token, id_token, saml1, saml2, jwt, id-jag, or a
 that was issued is printed; of which type it is, --json says. One whose token_type is N_A is nothing to \
 call an API with.";
 
+secret_args!(
+    /// Where the token to be exchanged comes from.
+    SubjectToken,
+    "subject-token",
+    "subject-token",
+    "Token",
+    "the token to be exchanged"
+);
+secret_args!(
+    /// Where the token of who acts for the subject comes from.
+    ActorToken,
+    "actor-token",
+    "actor-token",
+    "Token",
+    "the token of who acts for the subject"
+);
+
 /// Exchanges a token for another one.
 #[derive(Debug, Args)]
 pub(crate) struct Exchange {
     #[command(flatten)]
     server: ServerArgs,
-    /// Read the token to be exchanged from this environment variable
-    #[arg(
-        long,
-        value_name = "VAR",
-        help_heading = "Token",
-        required_unless_present = "subject_token_file"
-    )]
-    subject_token_env: Option<String>,
-    /// Read it from this file; - is stdin
-    #[arg(
-        long,
-        value_name = "PATH",
-        help_heading = "Token",
-        conflicts_with = "subject_token_env"
-    )]
-    subject_token_file: Option<PathBuf>,
+    #[command(flatten)]
+    subject: SubjectToken,
     /// Its type
     #[arg(
         long,
@@ -58,17 +59,8 @@ pub(crate) struct Exchange {
         default_value = "access_token"
     )]
     subject_token_type: String,
-    /// Read the token of who acts for the subject from this environment variable
-    #[arg(long, value_name = "VAR", help_heading = "Token")]
-    actor_token_env: Option<String>,
-    /// Read it from this file; - is stdin
-    #[arg(
-        long,
-        value_name = "PATH",
-        help_heading = "Token",
-        conflicts_with = "actor_token_env"
-    )]
-    actor_token_file: Option<PathBuf>,
+    #[command(flatten)]
+    actor: ActorToken,
     /// Its type
     #[arg(long, value_name = "TYPE", help_heading = "Token")]
     actor_token_type: Option<String>,
@@ -88,14 +80,7 @@ impl Exchange {
     pub(super) fn run(self, global: &Global, output: Output) -> Result<(), Failure> {
         let plan = Plan::new(self.server, global)?;
         let asked = plan.asked(&self.asked)?;
-        let subject = Source::chosen(
-            self.subject_token_env.as_ref(),
-            self.subject_token_file.as_ref(),
-        );
-        let actor = Source::chosen(
-            self.actor_token_env.as_ref(),
-            self.actor_token_file.as_ref(),
-        );
+        let (subject, actor) = (self.subject.source(), self.actor.source());
         let all = [subject.as_ref(), actor.as_ref()];
         let from_stdin = all
             .iter()

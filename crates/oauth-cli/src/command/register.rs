@@ -12,7 +12,7 @@ use crate::Global;
 use crate::new_file::NewFile;
 use crate::output::{self, Failure, Output};
 use crate::profile::Profile;
-use crate::secret_source::{Source, read_file};
+use crate::secret_source::{Source, read_file, secret_args};
 use crate::setup::{discover, net, provider_of};
 use crate::time::rfc3339;
 
@@ -28,6 +28,15 @@ The server tells its secrets once, so say where they go. --output keeps all that
 programs; --secret-file the client secret alone, for a profile. Both are new files that this user alone may read. \
 A client is a public one with --auth-method none.";
 
+secret_args!(
+    /// Where the token comes from that entitles to register.
+    InitialAccessToken,
+    "initial-access-token",
+    "initial-access-token",
+    "Server",
+    "the token that entitles to register"
+);
+
 /// Registers a client with a server.
 #[derive(Debug, Args)]
 pub(crate) struct Register {
@@ -37,12 +46,8 @@ pub(crate) struct Register {
     /// Allow plain http, to loopback addresses only
     #[arg(long, help_heading = "Server")]
     loopback_http: bool,
-    /// Read the token that entitles to register from this environment variable
-    #[arg(long, value_name = "VAR", help_heading = "Server")]
-    initial_access_token_env: Option<String>,
-    /// Read it from this file; - is stdin
-    #[arg(long, value_name = "PATH", help_heading = "Server", value_hint = ValueHint::FilePath)]
-    initial_access_token_file: Option<PathBuf>,
+    #[command(flatten)]
+    initial_access_token: InitialAccessToken,
     /// Read the client's metadata from this file, a JSON object; - is stdin. Options go before it
     #[arg(long, value_name = "FILE", help_heading = "Client", value_hint = ValueHint::FilePath)]
     metadata: Option<PathBuf>,
@@ -146,10 +151,7 @@ impl Register {
     }
 
     fn initial_access_token(&self) -> Result<Option<Secret<String>>, Failure> {
-        let source = Source::chosen(
-            self.initial_access_token_env.as_ref(),
-            self.initial_access_token_file.as_ref(),
-        );
+        let source = self.initial_access_token.source();
         let options =
             "give it with --initial-access-token-env VAR or --initial-access-token-file PATH";
         let read = |source: Source| source.read("the initial access token", options);

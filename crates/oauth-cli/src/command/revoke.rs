@@ -36,7 +36,7 @@ pub(crate) struct Revoke {
     #[arg(long, conflicts_with = "tokens")]
     hint: Option<Hint>,
     /// Whose stored tokens to forget [default: the person's]
-    #[arg(long = "as", value_enum, conflicts_with_all = ["tokens", "token_env", "token_file", "hint"])]
+    #[arg(long = "as", value_enum, conflicts_with_all = ["token", "hint"])]
     who: Option<Who>,
 }
 
