@@ -48,6 +48,9 @@ pub(crate) enum Command {
     /// Log a person in with the browser
     #[command(after_help = login::EXAMPLES)]
     Login(login::Login),
+    /// Log a person in with a code that is entered on another device (RFC 8628)
+    #[command(after_help = device::EXAMPLES)]
+    Device(device::Device),
     /// Exchange a token for another one (RFC 8693)
     #[command(after_help = exchange::EXAMPLES)]
     Exchange(exchange::Exchange),
@@ -107,6 +110,7 @@ pub(crate) fn run(command: Command, global: &Global, output: Output) -> Result<(
         Command::Demo(demo) => demo.run(output),
         Command::Token(token) => token.run(global, output),
         Command::Login(login) => login.run(global, output),
+        Command::Device(device) => device.run(global, output),
         Command::Exchange(exchange) => exchange.run(global, output),
         Command::Call(call) => call.run(global, output),
         Command::Refresh(refresh) => refresh.run(global, output),

@@ -18,6 +18,7 @@
     )
 )]
 
+mod browser;
 mod command;
 mod credential;
 mod ending;

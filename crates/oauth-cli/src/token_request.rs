@@ -9,7 +9,8 @@ use serde::Deserialize;
 
 use crate::setup::pair;
 
-/// The options of commands that request tokens.
+/// The options of commands that request tokens. Where no other endpoint can be meant, `--param` is a name for
+/// `--token-param` too.
 #[derive(Debug, Clone, Default, Args)]
 pub(crate) struct TokenRequestArgs {
     /// What to ask for, names separated by spaces

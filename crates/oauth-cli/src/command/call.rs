@@ -58,6 +58,7 @@ const LEEWAY: Duration = Duration::from_secs(30);
 
 /// Calls an API with a token.
 #[derive(Debug, Args)]
+#[command(mut_arg("token_parameters", |arg| arg.visible_alias("param")))]
 pub(crate) struct Call {
     #[command(flatten)]
     server: ServerArgs,

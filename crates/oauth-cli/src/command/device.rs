@@ -1,28 +1,57 @@
-//! A login with a code that a person enters on another device (RFC 8628).
+//! `oauth device`, `oauth login --device`: a login with a code that a person enters on another device (RFC 8628).
 
 use std::io::{self, IsTerminal as _};
 
+use clap::Args;
 use oauth_core::endpoint::device_authorization::{DeviceAuthorization, DeviceCode};
-use oauth_core::flow::redeem::Login;
 use oauth_core::grant::TokenRequest;
 use qrcode::QrCode;
 use qrcode::render::unicode::Dense1x2;
 use serde_json::json;
 
+use super::login::{Attended, LoginArgs};
+use crate::Global;
 use crate::output::{Failure, Output, complain};
 use crate::setup::Setup;
 use crate::time::rfc3339;
 
+pub(super) const EXAMPLES: &str = "\
+Examples:
+  oauth device --profile acme
+  oauth device --issuer https://as.example --client-id tv --client-auth none \\
+    --scope \"openid email\" --save tokens.json
+  oauth device --profile acme --json 2> code.json
+
+The code and where to enter it are shown on stderr; in a terminal, with a drawing for the telephone's \
+camera. Whoever enters a code that somebody else has sent lets that one in: so it says what it is for, \
+and that it is only for who has started this. The tokens are kept as those of oauth login: in the \
+profile's store, or in the file of --save.";
+
+/// Logs a person in with a code that is entered on another device.
+#[derive(Debug, Args)]
+#[command(mut_arg("token_parameters", |arg| arg.visible_alias("param")))]
+pub(crate) struct Device {
+    #[command(flatten)]
+    args: LoginArgs,
+}
+
+impl Device {
+    pub(super) fn run(self, global: &Global, output: Output) -> Result<(), Failure> {
+        self.args.run(global, output, sign_in)
+    }
+}
+
 /// Shows the code, and waits until the person has entered it.
 pub(super) fn sign_in(
-    setup: &Setup,
+    setup: &mut Setup,
     asked: TokenRequest,
     output: Output,
-) -> Result<Login, Failure> {
+) -> Result<Attended, Failure> {
     let code = setup.client.call(DeviceAuthorization::new(asked.clone()));
     let code = setup.net.run(code)?;
     show(setup, &code, output);
-    Ok(setup.net.run(setup.client.device_login(&code, asked))?)
+    let login = setup.net.run(setup.client.device_login(&code, asked))?;
+    Ok((login, None))
 }
 
 /// Programs need it too: it is no result, but somebody has to enter it.

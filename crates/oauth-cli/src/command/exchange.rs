@@ -46,6 +46,7 @@ secret_args!(
 
 /// Exchanges a token for another one.
 #[derive(Debug, Args)]
+#[command(mut_arg("token_parameters", |arg| arg.visible_alias("param")))]
 pub(crate) struct Exchange {
     #[command(flatten)]
     server: ServerArgs,

@@ -26,6 +26,22 @@ pub(super) enum Format {
     ExecCredential,
 }
 
+/// The versions of what kubectl reads.
+const VERSIONS: [&str; 2] = [
+    "client.authentication.k8s.io/v1",
+    "client.authentication.k8s.io/v1beta1",
+];
+
+/// The version that kubectl asks for with `KUBERNETES_EXEC_INFO`: another one is none to it.
+fn version() -> &'static str {
+    let asked = std::env::var("KUBERNETES_EXEC_INFO").unwrap_or_default();
+    let asked: Value = serde_json::from_str(&asked).unwrap_or_default();
+    let asked = asked.get("apiVersion").and_then(Value::as_str);
+    let [usual, ..] = VERSIONS;
+    let known = VERSIONS.into_iter().find(|known| Some(*known) == asked);
+    known.unwrap_or(usual)
+}
+
 /// <https://kubernetes.io/docs/reference/access-authn-authz/authentication/#client-go-credential-plugins>
 fn exec_credential(tokens: &Tokens) -> Value {
     let mut status = json!({ "token": tokens.access_token.expose() });
@@ -33,7 +49,7 @@ fn exec_credential(tokens: &Tokens) -> Value {
         status.insert("expirationTimestamp".to_owned(), rfc3339(end).into());
     }
     json!({
-        "apiVersion": "client.authentication.k8s.io/v1",
+        "apiVersion": version(),
         "kind": "ExecCredential",
         "status": status,
     })

@@ -9,15 +9,17 @@ use clap::Args;
 use oauth_core::endpoint::revocation::Revocation;
 use oauth_core::flow::redeem::Login as SignedIn;
 use oauth_core::grant::TokenRequest;
+use oauth_core::server::{EndpointKind, Server};
 use oauth_core::token::TokenKind;
+use oauth_core::url::Url;
 use oauth_core::{AuthorizationRequest, Tokens};
 use oauth_reqwest::blocking::Listener;
-use oauth_reqwest::browser;
 use oauth_reqwest::loopback::Stray;
 use serde_json::json;
 
 use super::{device, token};
 use crate::Global;
+use crate::browser::Browser;
 use crate::login_record::LoginRecord;
 use crate::output::{Failure, Output, complain};
 use crate::profile_tokens::{Owner, ProfileTokens};
@@ -43,16 +45,30 @@ this user: see oauth token. With --save they go to that file only, and with neit
 token is printed on stdout. With --json the URL to open is on stderr, as `authorization_url`.
 
 The URL is always printed. If the browser is on another machine, as over SSH, it ends at an \
-address that shows an error: paste that address into the terminal. Where there is no browser at all, \
---device shows a code to be entered on another device, if the server offers that.";
+address that shows an error: paste that address into the terminal, or forward the port before with \
+the ssh command that is printed. Where there is no browser at all, --device, which is oauth device, \
+shows a code to be entered on another device, if the server offers that.";
+
+/// What all logins have in common.
+#[derive(Debug, Args)]
+pub(super) struct LoginArgs {
+    #[command(flatten)]
+    server: ServerArgs,
+    #[command(flatten)]
+    asked: TokenRequestArgs,
+    /// Write the tokens to this file, readable by this user alone
+    #[arg(long, value_name = "FILE")]
+    save: Option<PathBuf>,
+    /// Take the place of the profile's login, even if it is somebody else's
+    #[arg(long)]
+    replace: bool,
+}
 
 /// Logs a person in with the browser.
 #[derive(Debug, Args)]
 pub(crate) struct Login {
     #[command(flatten)]
-    server: ServerArgs,
-    #[command(flatten)]
-    asked: TokenRequestArgs,
+    args: LoginArgs,
     /// A parameter of the provider's own, such as prompt=login
     #[arg(long = "param", value_name = "NAME=VALUE", value_parser = pair)]
     parameters: Vec<(String, String)>,
@@ -71,16 +87,38 @@ pub(crate) struct Login {
     /// Show a code to be entered on another device, and open nothing here (RFC 8628)
     #[arg(long, conflicts_with_all = ["parameters", "no_browser", "port", "path"])]
     device: bool,
-    /// Write the tokens to this file, readable by this user alone
-    #[arg(long, value_name = "FILE")]
-    save: Option<PathBuf>,
-    /// Take the place of the profile's login, even if it is somebody else's
-    #[arg(long)]
-    replace: bool,
 }
 
 impl Login {
     pub(super) fn run(self, global: &Global, output: Output) -> Result<(), Failure> {
+        if self.device {
+            return self.args.run(global, output, device::sign_in);
+        }
+        let in_browser = InBrowser {
+            parameters: self.parameters,
+            browser: Browser::find(self.no_browser),
+            wanted: Wanted {
+                port: self.port,
+                path: self.path,
+            },
+            timeout: self.timeout,
+        };
+        let sign_in = |setup: &mut Setup, asked, output| in_browser.sign_in(setup, asked, output);
+        self.args.run(global, output, sign_in)
+    }
+}
+
+/// Who signed in, and who answers what is typed, if anybody can.
+pub(super) type Attended = (SignedIn, Option<Receiver<String>>);
+
+impl LoginArgs {
+    /// Has a person sign in, and keeps the tokens.
+    pub(super) fn run(
+        self,
+        global: &Global,
+        output: Output,
+        sign_in: impl FnOnce(&mut Setup, TokenRequest, Output) -> Result<Attended, Failure>,
+    ) -> Result<(), Failure> {
         let plan = Plan::new(self.server, global)?;
         let grants = match self.save {
             Some(_) => None,
@@ -94,21 +132,7 @@ impl Login {
         grants
             .as_ref()
             .map_or(Ok(()), |grants| grants.try_out(&setup))?;
-        let (redeemed, typed) = match self.device {
-            true => (device::sign_in(&setup, asked, output)?, None),
-            false => {
-                let in_browser = InBrowser {
-                    parameters: self.parameters,
-                    no_browser: self.no_browser,
-                    wanted: Wanted {
-                        port: self.port,
-                        path: self.path,
-                    },
-                    timeout: self.timeout,
-                };
-                in_browser.sign_in(&mut setup, asked, output)?
-            }
-        };
+        let (redeemed, typed) = sign_in(&mut setup, asked, output)?;
         if let Some(id_token) = &redeemed.id_token {
             output.note(format_args!("signed in: {}", id_token.subject()));
         }
@@ -134,19 +158,18 @@ impl Login {
 /// A login in the browser of this machine, or of another one.
 struct InBrowser {
     parameters: Vec<(String, String)>,
-    no_browser: bool,
+    browser: Browser,
     wanted: Wanted,
     timeout: u64,
 }
 
 impl InBrowser {
-    /// Who signed in, and who answers what is typed.
     fn sign_in(
         self,
         setup: &mut Setup,
         asked: TokenRequest,
         output: Output,
-    ) -> Result<(SignedIn, Option<Receiver<String>>), Failure> {
+    ) -> Result<Attended, Failure> {
         let mut listener = redirect::listener(&setup.profile, self.wanted)?;
         setup.admit(listener.redirect_uri())?;
         let ask = AuthorizationRequest::new(listener.redirect_uri().clone());
@@ -154,10 +177,11 @@ impl InBrowser {
         ask.extra = self.parameters;
         let begun = setup.net.run(setup.client.begin_authorization(ask))?;
         let (url, pending) = (begun.url, begun.pending);
-        let is_open = !self.no_browser && browser::open(&url).is_ok();
-        if is_open {
+        if self.browser.open(&url) {
             output.note("the browser shows the login; if it does not, open this URL:");
         } else {
+            let server = setup.client.server();
+            advise(&self.browser, &listener, server, output)?;
             output.note("open this URL:");
         }
         // Programs need it too: it is no result, but somebody has to open it.
@@ -176,6 +200,26 @@ impl InBrowser {
         let redeemed = setup.net.run(setup.client.redeem(pending, &callback)?)?;
         Ok((redeemed, typed))
     }
+}
+
+/// Tells who is over SSH how the browser finds its way back.
+fn advise(
+    browser: &Browser,
+    listener: &Listener,
+    server: &Server,
+    output: Output,
+) -> Result<(), Failure> {
+    let uri = Url::parse(listener.redirect_uri().as_str())?;
+    let Some(command) = browser.forwarding(&uri) else {
+        return Ok(());
+    };
+    output.note(format_args!(
+        "this shell is over SSH: before, run this where the browser is, so that it finds its way back:\n{command}"
+    ));
+    if server.endpoint(EndpointKind::DeviceAuthorization).is_ok() {
+        output.note("or log in with a code instead, if this client may: oauth device");
+    }
+    Ok(())
 }
 
 /// Where the tokens of a login are kept.

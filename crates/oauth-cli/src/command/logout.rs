@@ -9,12 +9,12 @@ use oauth_core::issuer::RedirectUri;
 use oauth_core::url::Url;
 use oauth_core::{Moment, Secret};
 use oauth_reqwest::blocking::Listener;
-use oauth_reqwest::browser;
 use serde_json::{Value, json};
 
 use super::login;
 use super::revoke::{self, both};
 use crate::Global;
+use crate::browser::Browser;
 use crate::login_record::LoginRecord;
 use crate::output::{Failure, Output, complain};
 use crate::profile::Profile;
@@ -212,7 +212,7 @@ fn unless_impossible(
 struct SignOut {
     /// Listens at the registered URI, if there is one.
     listener: Option<Listener>,
-    no_browser: bool,
+    browser: Browser,
     patience: Duration,
 }
 
@@ -246,7 +246,7 @@ impl SignOut {
         })?;
         Ok(Self {
             listener,
-            no_browser: args.no_browser,
+            browser: Browser::find(args.no_browser),
             patience: Duration::from_secs(args.timeout),
         })
     }
@@ -289,7 +289,7 @@ impl SignOut {
 
     /// The URL tells about a person, so it is printed only where no browser could be opened.
     fn show(&self, url: &Url, output: Output) {
-        if !self.no_browser && browser::open(url).is_ok() {
+        if self.browser.open(url) {
             output.note("the browser shows the server's page");
             return;
         }

@@ -2,10 +2,12 @@
 
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::time::Duration;
 
 use clap::{Args, ValueEnum};
-use oauth_core::Tokens;
+use oauth_core::moment::UnixTime;
 use oauth_core::token::Warning;
+use oauth_core::{Moment, Tokens};
 use serde_json::{Value, json};
 
 use super::format::Format;
@@ -25,6 +27,8 @@ Only the access token is printed, so that it can be used at once:
   oauth token --profile acme --format curl | \\
     curl --config - https://api.acme.example/
   oauth token --profile acme --as client --scope read
+  oauth token --profile acme --min-valid 600
+  oauth token --profile acme --audience https://api.example --param tenant=42
   oauth token --provider usertesting --client-id 0oa1 \\
     --client-secret-file secret.txt
   oauth token --provider uservoice --var subdomain=acme --client-id key \\
@@ -49,11 +53,15 @@ Windows).
 A profile with `token_env` or `token_file` has a token that was made by hand, and that one is \
 printed.
 
+A token of which nobody knows when it ends is good for any --min-valid. If the server's tokens do not \
+last that long, the command says so and prints none.
+
 Without a profile, with --no-store, and with store = \"none\" in the profile, each call asks for \
 a token of the client's own.";
 
 /// Gets a token.
 #[derive(Debug, Args)]
+#[command(mut_arg("token_parameters", |arg| arg.visible_alias("param")))]
 pub(crate) struct Token {
     #[command(flatten)]
     server: ServerArgs,
@@ -71,6 +79,9 @@ pub(crate) struct Token {
     /// Ask for a new one, though the stored one may be good
     #[arg(long)]
     renew: bool,
+    /// Renew the stored one if it ends sooner than this [default: 30 s, or a tenth of its lifetime]
+    #[arg(long, value_name = "SECONDS", conflicts_with = "renew")]
+    min_valid: Option<u64>,
     /// Write the client's own tokens to this file as well, readable by this user alone
     #[arg(long, value_name = "FILE")]
     save: Option<PathBuf>,
@@ -95,14 +106,21 @@ pub(super) fn choice(grant: Option<GrantType>, said: Option<Who>, profile: &Prof
 impl Token {
     pub(super) fn run(self, global: &Global, output: Output) -> Result<(), Failure> {
         let format = self.format;
-        let tokens = self.tokens(global, output)?;
+        let valid = MinValid::new(self.min_valid)?;
+        let tokens = self.tokens(global, valid, output)?;
+        valid.check(&tokens)?;
         match format {
             Some(format) => format.print(&tokens, output),
             None => print(&tokens, output),
         }
     }
 
-    fn tokens(self, global: &Global, output: Output) -> Result<Arc<Tokens>, Failure> {
+    fn tokens(
+        self,
+        global: &Global,
+        valid: MinValid,
+        output: Output,
+    ) -> Result<Arc<Tokens>, Failure> {
         let profile = self.server.over(Profile::load(global)?);
         if let Some(fixed) = fixed::read_of(&profile)?
             && self.grant.is_none()
@@ -130,7 +148,7 @@ impl Token {
         let draft = self.save.map(|path| TokenFile(path).draft()).transpose()?;
         let fresh = match self.renew {
             true => None,
-            false => chosen.fresh()?,
+            false => chosen.fresh()?.filter(|fresh| valid.keeps(fresh)),
         };
         let tokens = match fresh {
             // Neither a secret nor a server is needed.
@@ -140,7 +158,13 @@ impl Token {
                 let grant = grants.open(&setup, chosen.owner, output);
                 match self.renew {
                     true => grant.renew_stored(chosen.stored.as_ref())?,
-                    false => grant.token()?,
+                    false => {
+                        let tokens = grant.token()?;
+                        match valid.keeps(&tokens) {
+                            true => tokens,
+                            false => grant.renew(&tokens)?,
+                        }
+                    }
                 }
             }
         };
@@ -148,6 +172,49 @@ impl Token {
             draft.commit(&tokens)?;
         }
         Ok(tokens)
+    }
+}
+
+/// How long a token has to be good, and from when.
+#[derive(Debug, Clone, Copy)]
+struct MinValid {
+    until: Option<UnixTime>,
+    seconds: u64,
+}
+
+impl MinValid {
+    fn new(said: Option<u64>) -> Result<Self, Failure> {
+        let seconds = said.unwrap_or_default();
+        let now = Moment::system()?.now();
+        Ok(Self {
+            until: said.map(|seconds| now.after(Duration::from_secs(seconds))),
+            seconds,
+        })
+    }
+
+    fn is_met(self, tokens: &Tokens) -> bool {
+        let both = self.until.zip(tokens.expires_at());
+        both.is_none_or(|(until, end)| until <= end)
+    }
+
+    /// Whether a token at hand is good enough, or another one would be no better.
+    fn keeps(self, tokens: &Tokens) -> bool {
+        let lifetime = tokens.expires_in.unwrap_or(u64::MAX);
+        self.is_met(tokens) || lifetime < self.seconds
+    }
+
+    fn check(self, tokens: &Tokens) -> Result<(), Failure> {
+        if self.is_met(tokens) {
+            return Ok(());
+        }
+        Err(Failure::refused(
+            "token.short_lived",
+            format_args!(
+                "the token ends sooner than in the {} s of --min-valid",
+                self.seconds
+            ),
+            "the server's tokens do not last that long: ask for less",
+        ))
     }
 }
 

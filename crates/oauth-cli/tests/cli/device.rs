@@ -1,4 +1,4 @@
-//! `oauth login --device`: what the person is told, and what comes of it.
+//! `oauth device`, and `oauth login --device`, which is the same: what the person is told, and what comes of it.
 
 use std::io::{BufRead as _, BufReader, Read as _};
 use std::process::Stdio;
@@ -7,10 +7,10 @@ use crate::common::{at, get, oauth, served};
 use oauth_testkit::Served;
 use serde_json::Value;
 
-/// Logs in, and enters the code once it is shown: the exit code, stdout and stderr.
-fn log_in(served: &Served, more: &[&str]) -> (Option<i32>, String, String) {
+/// Logs in with this command, and enters the code once it is shown: the exit code, stdout and stderr.
+fn log_in(served: &Served, command: &[&str], more: &[&str]) -> (Option<i32>, String, String) {
     served.with(|twin| twin.set_polling_interval(1));
-    let command = [&["login", "--device"], more].concat();
+    let command = [command, more].concat();
     let mut run = at(served, &command);
     let mut child = run.command.stdin(Stdio::null()).spawn().unwrap();
     let mut stderr = BufReader::new(child.stderr.take().unwrap());
@@ -41,8 +41,14 @@ fn log_in(served: &Served, more: &[&str]) -> (Option<i32>, String, String) {
 
 #[test]
 fn a_person_enters_the_code_elsewhere_and_is_signed_in_here() {
+    for command in [&["device"][..], &["login", "--device"]] {
+        signs_in(command);
+    }
+}
+
+fn signs_in(command: &[&str]) {
     let served = served();
-    let (code, stdout, stderr) = log_in(&served, &["--scope", "openid read"]);
+    let (code, stdout, stderr) = log_in(&served, command, &["--scope", "openid read"]);
     assert_eq!(code, Some(0), "{stderr}");
     assert!(stderr.contains("signed in: "), "{stderr}");
     // What it is for, and that nobody else may send one.
@@ -74,7 +80,7 @@ fn a_person_enters_the_code_elsewhere_and_is_signed_in_here() {
 fn programs_are_told_the_code_as_json_and_a_refusal_is_an_error() {
     let served = served();
     served.with(|twin| twin.deny_next());
-    let (code, stdout, stderr) = log_in(&served, &["--json"]);
+    let (code, stdout, stderr) = log_in(&served, &["device"], &["--json"]);
     assert_eq!((code, stdout.as_str()), (Some(1), ""), "{stderr}");
     assert!(stderr.contains("denied.access_denied"), "{stderr}");
 }

@@ -54,4 +54,15 @@ fn kubectl_takes_a_token_with_its_end_and_scripts_the_token_alone() {
     assert!(done["status"]["token"].is_string());
     let end = done["status"]["expirationTimestamp"].as_str().unwrap();
     assert!(end.ends_with('Z') && end.len() == 20, "{end}");
+    // kubectl says which version it reads.
+    let version = |info: &str| {
+        let command = at(&served, &["token", "--format", "exec-credential"]);
+        let said = command.env("KUBERNETES_EXEC_INFO", info).run().json();
+        said["apiVersion"].as_str().unwrap().to_owned()
+    };
+    let beta = "client.authentication.k8s.io/v1beta1";
+    assert_eq!(version(&format!(r#"{{"apiVersion":"{beta}"}}"#)), beta);
+    for odd in ["", "{", r#"{"apiVersion":"v7"}"#] {
+        assert_eq!(version(odd), "client.authentication.k8s.io/v1");
+    }
 }

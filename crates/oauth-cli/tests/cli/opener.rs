@@ -41,6 +41,38 @@ fn whatever_the_opener_does_the_url_is_printed_and_the_login_goes_on() {
 }
 
 #[test]
+fn over_ssh_nothing_is_opened_and_the_way_back_is_told() {
+    let tiny = Tiny::start();
+    let folder = folder("opener-ssh");
+    let opened = folder.join("opened");
+    let script = format!("touch {}", opened.display());
+    let over_ssh = |run: Run| run.env("SSH_CONNECTION", "198.51.100.7 50022 203.0.113.5 22");
+    let run = over_ssh(login(&tiny, &folder, &script));
+    let mut session = Session::start(run);
+    session.read_until("open this URL:");
+    crate::common::get(&session.callback());
+    let done = session.end();
+    assert_eq!(done.code, 0, "{}", done.stderr);
+    let command = done.stderr.lines().find(|line| line.starts_with("ssh "));
+    let command = command.unwrap();
+    assert!(command.ends_with(" 203.0.113.5"), "{command}");
+    let port = command.split([' ', ':']).nth(3).unwrap();
+    let waiting = format!("waiting at http://127.0.0.1:{port}/callback");
+    assert!(done.stderr.contains(&waiting), "{}", done.stderr);
+    assert!(!opened.exists());
+    // The server has no device codes.
+    assert!(!done.stderr.contains("oauth device"), "{}", done.stderr);
+
+    // A display that is forwarded shows the browser of this machine there.
+    let run = over_ssh(login(&tiny, &folder, &script)).env("DISPLAY", "localhost:10.0");
+    let mut session = Session::start(run);
+    session.read_until("if it does not, open this URL");
+    crate::common::get(&session.callback());
+    assert!(!session.end().stderr.contains("ssh -N"));
+    assert!(opened.exists());
+}
+
+#[test]
 fn without_an_opener_the_url_is_printed() {
     let tiny = Tiny::start();
     let folder = folder("opener-none");

@@ -115,11 +115,16 @@ impl Home {
 
     /// Lets the stored access token be over, and whatever died a while ago.
     pub(crate) fn age(&self) {
+        self.age_by(10_000);
+    }
+
+    /// The same by as many seconds.
+    pub(crate) fn age_by(&self, seconds: u64) {
         change(&self.record(), |record| {
             let tokens = &mut record["tokens"];
-            tokens["received_at"] = json!(tokens["received_at"].as_u64().unwrap() - 10_000);
+            tokens["received_at"] = json!(tokens["received_at"].as_u64().unwrap() - seconds);
             if let Some(at) = record["attempt"]["at"].as_u64() {
-                record["attempt"]["at"] = json!(at - 10_000);
+                record["attempt"]["at"] = json!(at - seconds);
             }
         });
         for lease in self.files("lease") {

@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use crate::common::{Run, folder, oauth, visit};
 use crate::store::says;
 use crate::tiny::Tiny;
+use oauth_testkit::Twin;
 
 /// A profile of the tiny server, with these lines more.
 struct Home {
@@ -146,4 +147,61 @@ fn what_cannot_be_asked_for_is_told_before_anybody_is_asked() {
     assert_eq!(home.tiny.asked("/token"), 0);
     home.write("token_parameters = { scope = \"x\" }");
     says(&home.run(&["token"]).run(), 2, &["form.reserved_parameter"]);
+}
+
+#[test]
+fn a_token_that_ends_too_soon_is_renewed_once_and_one_that_never_suffices_is_refused() {
+    let home = crate::store::Home::new("min-valid");
+    let token = |more: &[&str]| {
+        let command = [&["--profile", "p", "token", "--as", "client"], more].concat();
+        home.oauth(&command).run()
+    };
+    let requests = || home.served.with(|twin| twin.counters().token_requests);
+    home.served.with(|twin| twin.set_access_token_lifetime(600));
+    let first = token(&[]).ok();
+    assert_eq!(token(&["--min-valid", "60"]).ok(), first);
+    assert_eq!(requests(), 1);
+
+    home.served
+        .with(|twin| twin.set_access_token_lifetime(7200));
+    // By the lifetimes that are known, another one would end too soon as well.
+    let short = token(&["--min-valid", "3600"]);
+    assert_eq!((short.code, short.stdout.as_str()), (1, ""));
+    assert!(
+        short.stderr.contains("error[token.short_lived]"),
+        "{}",
+        short.stderr
+    );
+    assert_eq!(requests(), 1);
+
+    let second = token(&["--renew"]).ok();
+    assert_ne!(second, first);
+    home.age_by(60);
+    assert_eq!(token(&["--min-valid", "3600"]).ok(), second);
+    assert_eq!(requests(), 2);
+    let both = token(&["--min-valid", "1", "--renew"]);
+    assert_eq!(both.code, 2, "{}", both.stderr);
+
+    // Nobody knows when this one ends.
+    home.served.with(Twin::hide_access_token_lifetime);
+    let third = token(&["--renew"]).ok();
+    assert_eq!(token(&["--min-valid", "86400"]).ok(), third);
+}
+
+#[test]
+fn a_stored_token_with_too_little_left_makes_way_for_a_new_one() {
+    let home = crate::store::Home::new("min-valid-left");
+    let token = |more: &[&str]| {
+        let command = [&["--profile", "p", "token", "--as", "client"], more].concat();
+        home.oauth(&command).run().ok()
+    };
+    home.served
+        .with(|twin| twin.set_access_token_lifetime(3600));
+    let first = token(&[]);
+    home.age_by(1800);
+    assert_eq!(token(&["--min-valid", "1700"]), first);
+    let second = token(&["--min-valid", "1900"]);
+    assert_ne!(second, first);
+    assert_eq!(token(&["--min-valid", "1900"]), second);
+    assert_eq!(home.served.with(|twin| twin.counters().token_requests), 2);
 }

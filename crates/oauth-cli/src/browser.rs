@@ -1,0 +1,78 @@
+//! The person's browser, which over SSH is on another machine than this command.
+
+use std::net::IpAddr;
+
+use oauth_core::url::Url;
+
+use crate::profile;
+
+/// Where a page is to be shown.
+pub(crate) enum Browser {
+    /// On this machine.
+    Here,
+    /// At the other end of an SSH connection; the address of this end, if it is known.
+    OverSsh(Option<IpAddr>),
+    /// Wherever the person opens it: nothing is to be opened here.
+    Anywhere,
+}
+
+impl Browser {
+    /// By the environment, as sshd sets it (`SSH_CONNECTION` is the client's address and port, then
+    /// those of the server). With a display that is forwarded, a page opened here is shown there.
+    pub(crate) fn find(no_browser: bool) -> Self {
+        let is_set = |name: &&str| profile::set(name).is_some();
+        let is_shown = ["DISPLAY", "WAYLAND_DISPLAY"].iter().any(is_set);
+        let is_remote = ["SSH_CONNECTION", "SSH_TTY"]
+            .iter()
+            .any(|name| is_set(name));
+        if is_remote && !is_shown {
+            let said = std::env::var("SSH_CONNECTION").unwrap_or_default();
+            return Self::OverSsh(this_end(&said));
+        }
+        match no_browser {
+            true => Self::Anywhere,
+            false => Self::Here,
+        }
+    }
+
+    /// Opens a page; whether that could be begun. Over SSH nothing is opened: it would be a text browser in
+    /// this very terminal, or a window on a screen that nobody looks at.
+    pub(crate) fn open(&self, url: &Url) -> bool {
+        matches!(self, Self::Here) && oauth_reqwest::browser::open(url).is_ok()
+    }
+
+    /// How a browser elsewhere reaches a listener at this URI: the command to run where it is.
+    pub(crate) fn forwarding(&self, redirect_uri: &Url) -> Option<String> {
+        let Self::OverSsh(here) = self else {
+            return None;
+        };
+        let (host, port) = (redirect_uri.host(), redirect_uri.port());
+        let here = here.map_or_else(|| "HOST".to_owned(), |address| address.to_string());
+        Some(format!("ssh -N -L {port}:{host}:{port} {here}"))
+    }
+}
+
+fn this_end(connection: &str) -> Option<IpAddr> {
+    connection.split(' ').nth(2)?.parse().ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_port_is_forwarded_to_where_the_listener_is() {
+        let uri = Url::parse("http://localhost:4711/cb").unwrap();
+        let over = |said: &str| Browser::OverSsh(this_end(said)).forwarding(&uri);
+        assert_eq!(
+            over("198.51.100.7 50022 2001:db8::5 22").as_deref(),
+            Some("ssh -N -L 4711:localhost:4711 2001:db8::5")
+        );
+        // What is no address is not repeated.
+        assert_eq!(
+            over("a b -oProxyCommand=x 22").as_deref(),
+            Some("ssh -N -L 4711:localhost:4711 HOST")
+        );
+        assert_eq!(Browser::Here.forwarding(&uri), None);
+    }
+}
