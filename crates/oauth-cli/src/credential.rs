@@ -13,7 +13,7 @@ use oauth_core::server::Server;
 use oauth_core::{ClientAuth, Secret};
 use oauth_providers::Provider;
 use oauth_reqwest::AssertionFile;
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 
 use crate::key_file::{self, Passphrase};
 use crate::output::Failure;
@@ -22,7 +22,7 @@ use crate::secret_source::{Source, secret_args};
 use crate::setup::Need;
 
 /// How the client authenticates.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum, Deserialize, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub(crate) enum Auth {
     /// `client_secret_basic`: the secret in a header
@@ -61,6 +61,20 @@ impl Auth {
             Self::Tls | Self::SelfSignedTls => Some(Means::Certificate),
             Self::None => None,
         }
+    }
+
+    /// By the name under which it is registered (RFC 7591 section 2); nothing if no profile can say it.
+    pub(crate) fn registered(name: &str) -> Option<Self> {
+        Some(match name {
+            "client_secret_basic" => Self::Basic,
+            "client_secret_post" => Self::Post,
+            "client_secret_jwt" => Self::ClientSecretJwt,
+            "private_key_jwt" => Self::PrivateKeyJwt,
+            "tls_client_auth" => Self::Tls,
+            "self_signed_tls_client_auth" => Self::SelfSignedTls,
+            "none" => Self::None,
+            _ => return None,
+        })
     }
 
     /// As a profile writes it.

@@ -70,6 +70,14 @@ impl LoginRecord {
         }
     }
 
+    /// Forgets that anybody has ever logged in: the profile is gone.
+    pub(crate) fn remove(profile: &str) -> Result<(), Failure> {
+        match std::fs::remove_file(path(profile)?) {
+            Err(why) if why.kind() != std::io::ErrorKind::NotFound => Err(failed(&why)),
+            _ => Ok(()),
+        }
+    }
+
     /// Saves it. A concurrent reader finds the old record or the new one.
     pub(crate) fn save(&self, profile: &str) -> Result<(), Failure> {
         let path = path(profile)?;

@@ -18,6 +18,7 @@
     )
 )]
 
+mod api;
 mod browser;
 mod command;
 mod credential;
@@ -29,6 +30,7 @@ mod net;
 mod new_file;
 mod output;
 mod profile;
+mod profile_file;
 mod profile_rules;
 mod profile_tokens;
 mod redirect;

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 
 use clap::ValueEnum;
 use oauth_reqwest::transport::Settings;
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 
 use crate::Global;
 use crate::credential::Auth;
@@ -25,7 +25,7 @@ pub(crate) struct File {
 }
 
 /// `[profile.NAME]`. Options of the command line go before it.
-#[derive(Debug, Clone, Default, Deserialize)]
+#[derive(Debug, Clone, Default, Deserialize, Serialize)]
 #[serde(deny_unknown_fields, default)]
 pub(crate) struct Profile {
     /// Its name; nothing if no profile is in force.
@@ -103,29 +103,32 @@ pub(crate) struct Profile {
     pub(crate) post_logout_redirect_uri: Option<String>,
     /// Origins beside the provider's API that may get its tokens.
     pub(crate) origins: Vec<String>,
+    /// What git and docker are told for a user name.
+    pub(crate) credential_username: Option<String>,
     /// Where its tokens are kept.
     pub(crate) store: StoreKind,
     /// Certificates, proxy and limits, as [`Settings`] has them.
+    #[serde(skip_serializing)]
     pub(crate) network: Settings,
 }
 
 /// Where the tokens of a profile are kept.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, ValueEnum, Deserialize, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub(crate) enum StoreKind {
-    /// In files that all shells of this user share.
+    /// In files that all shells of this user share
     #[default]
     File,
-    /// In one database that all shells of this user share.
+    /// In one database that all shells of this user share
     Sqlite,
-    /// In files sealed with a key that the keyring of the operating system has.
+    /// In files sealed with a key that the keyring of the operating system has
     Keyring,
-    /// Nowhere: each command asks for its own.
+    /// Nowhere: each command asks for its own
     None,
 }
 
 /// Whom a command acts for.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum, Deserialize, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub(crate) enum Who {
     /// The person who logged in with the profile
@@ -164,7 +167,7 @@ impl File {
 
     /// The file and where it is. One that was asked for has to be there.
     fn find(global: &Global) -> Result<Option<(PathBuf, Self)>, Failure> {
-        let Some(path) = global.config.clone().or_else(default_path) else {
+        let Some(path) = path(global) else {
             return Ok(None);
         };
         let text = match std::fs::read_to_string(&path) {
@@ -176,8 +179,13 @@ impl File {
             }
             Err(error) => return Err(bad(&path, &error.to_string())),
         };
-        let file = toml::from_str(&text).map_err(|error| bad(&path, &named(&text, &error)))?;
+        let file = Self::parse(&path, &text)?;
         Ok(Some((path, file)))
+    }
+
+    /// Reads the text of the file at this path.
+    pub(crate) fn parse(path: &Path, text: &str) -> Result<Self, Failure> {
+        toml::from_str(text).map_err(|error| bad(path, &named(text, &error)))
     }
 }
 
@@ -221,8 +229,14 @@ impl Profile {
         self.loopback_http || self.on_loopback.is_some()
     }
 
+    /// Files of the command line are named as seen from this folder.
+    pub(crate) fn from_here(self) -> Result<Self, Failure> {
+        let here = std::env::current_dir().map_err(|why| bad(Path::new("."), &why.to_string()))?;
+        Ok(self.beside(&here.join("-")))
+    }
+
     /// Files are named as seen from the profiles' file.
-    fn beside(mut self, config: &Path) -> Self {
+    pub(crate) fn beside(mut self, config: &Path) -> Self {
         let folder = config.parent().unwrap_or_else(|| Path::new(""));
         let files = [
             &mut self.provider_file,
@@ -242,6 +256,11 @@ impl Profile {
         self.network = self.network.beside(folder);
         self
     }
+}
+
+/// Where the profiles' file is, or is to be.
+pub(crate) fn path(global: &Global) -> Option<PathBuf> {
+    global.config.clone().or_else(default_path)
 }
 
 fn default_path() -> Option<PathBuf> {
@@ -275,7 +294,7 @@ fn missing(asked: Option<&str>, why: &str) -> Result<Profile, Failure> {
     }
 }
 
-fn bad(path: &Path, why: &str) -> Failure {
+pub(crate) fn bad(path: &Path, why: &str) -> Failure {
     let hint = if why.contains("client_secret`") {
         "a secret does not belong into this file: name a variable with client_secret_env, or a file with client_secret_file"
     } else {

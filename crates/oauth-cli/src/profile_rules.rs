@@ -2,10 +2,10 @@
 
 use clap::ValueEnum;
 use oauth_core::{Client, Profile};
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 
 /// A security profile, by its name in every language.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum, Deserialize, Serialize)]
 #[value(rename_all = "snake_case")]
 #[serde(rename_all = "snake_case")]
 pub(crate) enum ProfileRules {

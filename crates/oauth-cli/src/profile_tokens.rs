@@ -164,6 +164,16 @@ impl ProfileTokens {
         })
     }
 
+    /// Whether a login of this profile is stored, of whichever client.
+    pub(crate) fn has_login(&self) -> Result<bool, Failure> {
+        let is_login = |listed: &Listed| {
+            let summary = listed.summary.as_ref().ok();
+            let subject = summary.and_then(|summary| summary.id.subject());
+            subject == Some(self.profile.as_str())
+        };
+        Ok(list(&self.store)?.iter().any(is_login))
+    }
+
     /// All of the client's own, whatever their scopes.
     pub(crate) fn clients(&self, plan: &Plan) -> Result<Vec<ClientsOwn>, Failure> {
         let mut all = Vec::new();

@@ -90,7 +90,7 @@ impl Drop for Draft {
 }
 
 /// The name of a neighbour: hidden, and only ours.
-fn beside(path: &Path, suffix: &str) -> PathBuf {
+pub(crate) fn beside(path: &Path, suffix: &str) -> PathBuf {
     let mut name = std::ffi::OsString::from(".");
     name.push(path.file_name().unwrap_or_default());
     name.push(suffix);

@@ -5,8 +5,9 @@ use std::collections::BTreeMap;
 use clap::Args;
 use oauth_core::error::Error;
 use oauth_core::grant::TokenRequest;
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 
+use crate::profile::Profile;
 use crate::setup::pair;
 
 /// The options of commands that request tokens. Where no other endpoint can be meant, `--param` is a name for
@@ -30,8 +31,23 @@ pub(crate) struct TokenRequestArgs {
     token_parameters: Vec<(String, String)>,
 }
 
+impl TokenRequestArgs {
+    /// Notes all of it in a profile.
+    pub(crate) fn into_profile(self, profile: &mut Profile) {
+        profile.scope = self.scope;
+        profile.resource = self.resource;
+        profile.audience = self.audience;
+        let mut all = BTreeMap::<String, Vec<String>>::new();
+        for (name, value) in self.token_parameters {
+            all.entry(name).or_default().push(value);
+        }
+        let several = |(name, values)| (name, Values::Several(values));
+        profile.token_parameters = all.into_iter().map(several).collect();
+    }
+}
+
 /// One value, or several.
-#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize, Serialize)]
 #[serde(untagged)]
 pub(crate) enum Values {
     One(String),

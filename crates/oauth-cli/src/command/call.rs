@@ -10,13 +10,10 @@ use http::header::{AUTHORIZATION, CONTENT_TYPE};
 use http::{HeaderName, HeaderValue, Method};
 use oauth_core::dpop::DPOP;
 use oauth_core::error::{Error, Misuse};
-use oauth_core::flow::resource::{
-    Api, Clock, Event, OnLimit, Resource, ResourceRequest, Step, TokenFor,
-};
+use oauth_core::flow::resource::{Api, Clock, Event, OnLimit, ResourceRequest, Step, TokenFor};
 use oauth_core::token::Freshness;
 use oauth_core::url::Url;
-use oauth_core::{Moment, Tokens, danger};
-use oauth_providers::Provider;
+use oauth_core::{Moment, Tokens};
 use oauth_reqwest::ResponseExt as _;
 use oauth_reqwest::reqwest::blocking::Response;
 use oauth_session::FixedToken;
@@ -25,6 +22,7 @@ use serde_json::{Value, json};
 use super::refresh::renewed;
 use super::token::{self, GrantType};
 use crate::Global;
+use crate::api::api;
 use crate::fixed::FixedArgs;
 use crate::net::{Net, header};
 use crate::output::{self, Failure, Output};
@@ -210,25 +208,6 @@ impl Call {
         }
         Ok(request)
     }
-}
-
-/// The API: the origins that may get the token, and how it speaks of its limits.
-fn api(profile: &Profile, provider: Option<&Provider>, said: &[String]) -> Result<Api, Error> {
-    let mut origins = profile.origins.clone();
-    origins.extend_from_slice(said);
-    if let Some(provider) = provider {
-        origins.extend(provider.api_origins()?);
-    }
-    let origins = origins.iter().map(String::as_str);
-    let resource = match profile.is_local() {
-        true => danger::loopback_resource(origins)?,
-        false => Resource::new(origins)?,
-    };
-    let api = Api::new(resource);
-    Ok(match provider {
-        Some(provider) => api.with_limiter(provider.api()?.limiter().clone()),
-        None => api,
-    })
 }
 
 /// Some APIs want a person's token for some routes, and the application's for all others.

@@ -1,22 +1,55 @@
-//! `oauth profile`: the profiles there are.
+//! `oauth profile`: the profiles there are, new ones, and the end of one.
 
 use clap::{Args, Subcommand};
 use serde_json::{Value, json};
 
 use crate::Global;
+use crate::api::api;
+use crate::fixed::FixedArgs;
 use crate::login_record::LoginRecord;
 use crate::output::{self, Failure, Output};
-use crate::profile::{File, Profile as Entry};
+use crate::profile::{File, Profile as Entry, StoreKind, Who};
+use crate::profile_file::ProfileFile;
+use crate::profile_tokens::ProfileTokens;
+use crate::setup::{Plan, ServerArgs, provider_of};
+use crate::token_request::TokenRequestArgs;
 
 pub(super) const EXAMPLES: &str = "\
 Examples:
   oauth profile list
   oauth profile list --json | jq -r '.profiles[].name'
+  oauth profile add acme --issuer https://as.example --client-id app \\
+    --client-auth none --scope \"read offline_access\" --default
+  oauth profile remove acme
 
-Profiles are written by hand: see --config for where the file is. It holds no secret, only where \
+The file may be written by hand as well: see --config for where it is. It holds no secret, only where \
 one is.";
 
-/// Shows profiles.
+const ADD: &str = "\
+Examples:
+  oauth profile add acme --issuer https://as.example --client-id app \\
+    --client-auth none --scope \"read offline_access\" --default
+  oauth profile add billing --provider usertesting --client-id 0oa1 \\
+    --client-secret-file billing.secret --as client --store keyring
+  oauth profile add code --issuer https://gitlab.example --client-id 7f3c \\
+    --client-auth none --scope write_repository --origin https://gitlab.example
+
+What can be said of a server and a client on the command line can be said here, once: the profile \
+says the same from then on. It is checked, and no server is asked. Files are noted with their whole \
+paths. The rest of the file stays as it is, comments included; a new file is for this user alone.";
+
+const REMOVE: &str = "\
+Examples:
+  oauth profile remove acme
+  oauth logout --profile acme && oauth profile remove acme
+  oauth profile remove acme --keep-login
+
+With it goes the comment that stands above it. A profile whose login is stored is not removed: oauth \
+logout ends the login before, here and at the server; --keep-login leaves it where it is, and a \
+profile of the same name, server and client has it again. The client's own tokens stay stored until \
+they end: other profiles of the same client use them too.";
+
+/// Shows profiles, adds and removes them.
 #[derive(Debug, Args)]
 pub(crate) struct Profile {
     #[command(subcommand)]
@@ -28,25 +61,163 @@ enum Action {
     /// List the profiles: the server, the client, and whose tokens they are
     #[command(after_help = EXAMPLES)]
     List,
+    /// Add a profile to the file
+    #[command(after_help = ADD)]
+    Add(Box<Add>),
+    /// Remove a profile from the file
+    #[command(after_help = REMOVE)]
+    Remove(Remove),
+}
+
+#[derive(Debug, Args)]
+#[command(mut_arg("token_parameters", |arg| arg.visible_alias("param")))]
+struct Add {
+    /// The name of the profile
+    name: String,
+    #[command(flatten)]
+    server: ServerArgs,
+    #[command(flatten)]
+    asked: TokenRequestArgs,
+    #[command(flatten)]
+    fixed: FixedArgs,
+    /// An origin that may get its tokens, beside the provider's API; may be given several times
+    #[arg(long = "origin", value_name = "ORIGIN")]
+    origins: Vec<String>,
+    /// Whose tokens to use [default: the person's, once somebody has logged in]
+    #[arg(long = "as", value_enum)]
+    who: Option<Who>,
+    /// Where its tokens are kept
+    #[arg(long, value_enum, default_value = "file")]
+    store: StoreKind,
+    /// What git and docker are told for a user name [default: oauth2]
+    #[arg(long, value_name = "NAME")]
+    credential_username: Option<String>,
+    /// Make it the profile in force when none is named
+    #[arg(long)]
+    default: bool,
+}
+
+#[derive(Debug, Args)]
+struct Remove {
+    /// The name of the profile
+    name: String,
+    /// Remove it though its login is stored, and leave the login where it is
+    #[arg(long)]
+    keep_login: bool,
 }
 
 impl Profile {
     pub(super) fn run(self, global: &Global, output: Output) -> Result<(), Failure> {
-        let Action::List = self.command;
-        let file = File::load(global)?;
-        let mut rows = Vec::new();
-        let mut records = Vec::new();
-        for (name, profile) in &file.profile {
-            let is_default = file.default_profile.as_ref() == Some(name);
-            let whose = whose(name, profile)?;
-            rows.push((name.clone(), line(profile, whose, is_default)));
-            records.push(record(name, profile, whose, is_default));
+        match self.command {
+            Action::List => show(global, output),
+            Action::Add(add) => add.run(global, output),
+            Action::Remove(remove) => remove.run(global, output),
         }
-        let text = match rows.is_empty() {
-            true => "there is no profile".to_owned(),
-            false => output::table(&rows),
-        };
-        output.result(text, &json!({ "profiles": records }))
+    }
+}
+
+fn show(global: &Global, output: Output) -> Result<(), Failure> {
+    let file = File::load(global)?;
+    let mut rows = Vec::new();
+    let mut records = Vec::new();
+    for (name, profile) in &file.profile {
+        let is_default = file.default_profile.as_ref() == Some(name);
+        let whose = whose(name, profile)?;
+        rows.push((name.clone(), line(profile, whose, is_default)));
+        records.push(record(name, profile, whose, is_default));
+    }
+    let text = match rows.is_empty() {
+        true => "there is no profile".to_owned(),
+        false => output::table(&rows),
+    };
+    output.result(text, &json!({ "profiles": records }))
+}
+
+impl Add {
+    fn run(self, global: &Global, output: Output) -> Result<(), Failure> {
+        let (name, is_default) = (self.name.clone(), self.default);
+        let profile = self.profile(global)?;
+        let path = ProfileFile::change(global, |file| {
+            file.add(&name, &profile)?;
+            if is_default {
+                file.make_default(&name);
+            }
+            Ok(file.path.clone())
+        })?;
+        let text = format!("profile `{name}` is added to {}", path.display());
+        let file = path.to_string_lossy();
+        output.result(
+            text,
+            &json!({ "name": name, "default": is_default, "file": file }),
+        )
+    }
+
+    /// The profile, as far as it can be checked without a server.
+    fn profile(self, global: &Global) -> Result<Entry, Failure> {
+        let mut profile = self.server.over(Entry::default());
+        self.asked.into_profile(&mut profile);
+        (profile.token_env, profile.token_file) = (self.fixed.env, self.fixed.file);
+        profile.origins = self.origins;
+        profile.who = self.who;
+        profile.store = self.store;
+        profile.credential_username = self.credential_username;
+        profile.network.ca.clone_from(&global.ca);
+        profile.network.proxy = global.proxy.as_deref().map(Into::into);
+        let profile = profile.from_here()?;
+        let provider = provider_of(&profile)?;
+        api(&profile, provider.as_ref(), &[])?;
+        if profile.client_id.is_some()
+            || profile.token_env.is_none() && profile.token_file.is_none()
+        {
+            let plan = Plan::of(profile.clone(), global)?;
+            plan.asked(&TokenRequestArgs::default())?;
+        }
+        Ok(profile)
+    }
+}
+
+impl Remove {
+    fn run(self, global: &Global, output: Output) -> Result<(), Failure> {
+        let Self { name, keep_login } = self;
+        let (path, was_default, is_kept) = ProfileFile::change(global, |file| {
+            let was_default = file.remove(&name)?;
+            let has_login = has_login(&name, global)?;
+            if has_login && !keep_login {
+                return Err(Failure::usage(
+                    "usage.logged_in",
+                    format_args!("profile `{name}` has a login, whose tokens are stored"),
+                    format_args!(
+                        "end it before: oauth logout --profile {name}; or leave it where it is: --keep-login"
+                    ),
+                ));
+            }
+            Ok((file.path.clone(), was_default, has_login))
+        })?;
+        if !is_kept {
+            LoginRecord::remove(&name)?;
+        }
+        let mut text = format!("profile `{name}` is removed from {}", path.display());
+        text.push_str(match is_kept {
+            true => "; its login stays stored, and good at the server",
+            false => "; no login of it is stored",
+        });
+        if was_default {
+            text.push_str("; no profile is the default now");
+        }
+        let file = path.to_string_lossy();
+        let record = json!({
+            "name": name, "was_default": was_default, "login_kept": is_kept, "file": file,
+        });
+        output.result(text, &record)
+    }
+}
+
+fn has_login(name: &str, global: &Global) -> Result<bool, Failure> {
+    let mut profile = File::load(global)?.profile.remove(name).unwrap_or_default();
+    profile.name = Some(name.to_owned());
+    match ProfileTokens::of(&profile, global)? {
+        Some(tokens) => tokens.has_login(),
+        None => Ok(false),
     }
 }
 

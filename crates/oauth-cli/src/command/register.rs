@@ -1,6 +1,5 @@
 //! `oauth register`: makes a client known to a server (RFC 7591).
 
-use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
 
 use clap::{Args, ValueHint};
@@ -9,9 +8,11 @@ use oauth_core::{ClientMetadata, RegisteredClient, Secret, register};
 use serde_json::{Map, Value, json};
 
 use crate::Global;
+use crate::credential::Auth;
 use crate::new_file::NewFile;
 use crate::output::{self, Failure, Output};
 use crate::profile::Profile;
+use crate::profile_file::{self, ProfileFile};
 use crate::secret_source::{Source, read_file, secret_args};
 use crate::setup::{discover, net, provider_of};
 use crate::time::rfc3339;
@@ -25,7 +26,7 @@ Examples:
   oauth register --profile acme --metadata - --show-secrets --json < metadata.json
 
 The server tells its secrets once, so say where they go. --output keeps all that is known of the client, for \
-programs; --secret-file the client secret alone, for a profile. Both are new files that this user alone may read. \
+programs; --secret-file the client secret alone, for a profile; --add-profile makes the profile too. All are new files that this user alone may read. \
 A client is a public one with --auth-method none.";
 
 secret_args!(
@@ -78,18 +79,32 @@ pub(crate) struct Register {
     /// Print a profile of this name, to be added to the profiles' file
     #[arg(long, value_name = "NAME", help_heading = "Result")]
     print_profile: Option<String>,
+    /// Add a profile of this name to the profiles' file. Without --secret-file the client secret
+    /// goes into NAME.secret beside it
+    #[arg(
+        long,
+        value_name = "NAME",
+        help_heading = "Result",
+        conflicts_with = "print_profile"
+    )]
+    add_profile: Option<String>,
 }
 
 impl Register {
     pub(super) fn run(self, global: &Global, output: Output) -> Result<(), Failure> {
-        if self.output.is_none() && self.secret_file.is_none() && !self.show_secrets {
+        let is_kept = self.output.is_some() || self.secret_file.is_some();
+        if !is_kept && self.add_profile.is_none() && !self.show_secrets {
             return Err(Failure::usage(
                 "usage.register_output",
                 "it is not said where the client's secrets go, which the server tells once",
                 "keep them with --output FILE or --secret-file FILE, or print them with --show-secrets",
             ));
         }
-        let mut profile = Profile::load(global)?;
+        let target = self.target(global)?;
+        let mut profile = match &target {
+            Some(file) if file.is_new && global.profile.is_none() => Profile::default(),
+            _ => Profile::load(global)?,
+        };
         if self.issuer.is_some() {
             (profile.provider, profile.provider_file) = (None, None);
             profile.issuer.clone_from(&self.issuer);
@@ -99,7 +114,8 @@ impl Register {
         let token = self.initial_access_token()?;
         // What is told once must find its place.
         let whole = self.output.as_deref().map(NewFile::create).transpose()?;
-        let secret = self.secret_file.as_deref();
+        let secret_path = self.secret_path(target.as_ref());
+        let secret = secret_path.as_deref();
         let secret = secret.map(NewFile::create).transpose()?;
         let net = net(&profile, global)?;
         let server = match (provider_of(&profile)?, &profile.issuer) {
@@ -117,6 +133,17 @@ impl Register {
         }
         for warning in &client.warnings {
             output.note(format_args!("warning: {}", warning.text()));
+        }
+        let profile = self.profile(&client, profile, secret_path)?;
+        if let Some(name) = &self.add_profile {
+            let path = ProfileFile::change(global, |file| {
+                file.add(name, &profile)?;
+                Ok(file.path.clone())
+            })?;
+            output.note(format_args!(
+                "profile `{name}` is added to {}",
+                path.display()
+            ));
         }
         self.tell(&client, &profile, output)
     }
@@ -166,7 +193,7 @@ impl Register {
     ) -> Result<(), Failure> {
         let record = record(client, self.show_secrets);
         if let Some(name) = &self.print_profile {
-            let text = self.profile(name, client, profile);
+            let text = profile_file::text(name, profile)?;
             return output.result(text, &Value::Object(record));
         }
         let rows: Vec<_> = record
@@ -177,48 +204,52 @@ impl Register {
     }
 
     /// A profile of this client. It names the file with the secret, and not the secret.
-    fn profile(&self, name: &str, client: &RegisteredClient, profile: &Profile) -> String {
-        let quoted = |text: &str| json!(text).to_string();
-        let mut text = format!("[profile.{}]\n", quoted(name));
-        let mut line = |name: &str, value: String| {
-            // Writing to a text does not fail.
-            let _ = writeln!(text, "{name} = {value}");
-        };
-        match &profile.provider {
-            Some(provider) => line("provider", quoted(provider)),
-            None => line("issuer", quoted(client.issuer())),
-        }
-        if profile.loopback_http {
-            line("loopback_http", "true".to_owned());
-        }
-        line("client_id", quoted(client.client_id.as_str()));
-        line(
-            "client_auth",
-            quoted(in_a_profile(client.metadata.auth_method())),
-        );
-        if let (Some(path), Some(_)) = (&self.secret_file, &client.client_secret) {
-            let path = std::path::absolute(path).unwrap_or_else(|_| path.clone());
-            line("client_secret_file", quoted(&path.to_string_lossy()));
-        }
+    fn profile(
+        &self,
+        client: &RegisteredClient,
+        base: Profile,
+        secret: Option<PathBuf>,
+    ) -> Result<Profile, Failure> {
         let uris = client.metadata.redirect_uris.iter();
-        let uris: Vec<_> = uris.map(|uri| uri.as_str()).collect();
-        match uris.as_slice() {
-            [] => {}
-            [one] => line("redirect_uri", quoted(one)),
-            all => line("redirect_uris", json!(all).to_string()),
-        }
-        text.trim_end().to_owned()
+        let mut uris: Vec<_> = uris.map(|uri| uri.as_str().to_owned()).collect();
+        let profile = Profile {
+            issuer: match (&base.provider, &base.provider_file) {
+                (None, None) => Some(client.issuer().to_owned()),
+                _ => None,
+            },
+            provider: base.provider,
+            provider_file: base.provider_file,
+            variables: base.variables,
+            options: base.options,
+            on_loopback: base.on_loopback,
+            loopback_http: base.loopback_http,
+            client_id: Some(client.client_id.as_str().to_owned()),
+            client_auth: Auth::registered(client.metadata.auth_method()),
+            client_secret_file: secret.filter(|_| client.client_secret.is_some()),
+            redirect_uri: (uris.len() == 1).then(|| uris.remove(0)),
+            redirect_uris: uris,
+            ..Profile::default()
+        };
+        profile.from_here()
     }
-}
 
-/// What a profile calls a method of authentication.
-fn in_a_profile(method: &str) -> &str {
-    match method {
-        "client_secret_basic" => "basic",
-        "client_secret_post" => "post",
-        "tls_client_auth" => "tls",
-        "self_signed_tls_client_auth" => "self_signed_tls",
-        other => other,
+    /// Where the client secret goes: beside the profiles' file, if there is a new profile and nothing is said.
+    fn secret_path(&self, target: Option<&ProfileFile>) -> Option<PathBuf> {
+        let beside = || {
+            let (file, name) = target.zip(self.add_profile.as_ref())?;
+            Some(file.path.with_file_name(format!("{name}.secret")))
+        };
+        self.secret_file.clone().or_else(beside)
+    }
+
+    /// The profiles' file, if a profile is to be added to it and can be.
+    fn target(&self, global: &Global) -> Result<Option<ProfileFile>, Failure> {
+        let Some(name) = &self.add_profile else {
+            return Ok(None);
+        };
+        let file = ProfileFile::read(global)?;
+        file.check_new(name)?;
+        file.try_out().map(Some)
     }
 }
 

@@ -25,6 +25,7 @@ mod native;
 mod network;
 mod opener;
 mod profile;
+mod profile_file;
 mod profile_rules;
 mod register;
 mod store;

@@ -1,0 +1,31 @@
+//! The API of a profile: which origins may get its tokens, and how it speaks of its limits.
+
+use oauth_core::danger;
+use oauth_core::error::Error;
+use oauth_core::flow::resource::{Api, Resource};
+use oauth_providers::Provider;
+
+use crate::profile::Profile;
+
+/// The API with the origins that are said, those of the profile and those of the provider's own API.
+pub(crate) fn api(
+    profile: &Profile,
+    provider: Option<&Provider>,
+    said: &[String],
+) -> Result<Api, Error> {
+    let mut origins = profile.origins.clone();
+    origins.extend_from_slice(said);
+    if let Some(provider) = provider {
+        origins.extend(provider.api_origins()?);
+    }
+    let origins = origins.iter().map(String::as_str);
+    let resource = match profile.is_local() {
+        true => danger::loopback_resource(origins)?,
+        false => Resource::new(origins)?,
+    };
+    let api = Api::new(resource);
+    Ok(match provider {
+        Some(provider) => api.with_limiter(provider.api()?.limiter().clone()),
+        None => api,
+    })
+}

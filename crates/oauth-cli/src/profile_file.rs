@@ -1,0 +1,283 @@
+//! Changes to the profiles' file. Comments and layout are kept; a reader finds the old file or the new one.
+
+use std::fs::OpenOptions;
+use std::io::Write as _;
+use std::path::{Path, PathBuf};
+
+use toml_edit::{DocumentMut, Item, Table, value};
+
+use crate::Global;
+use crate::output::Failure;
+use crate::profile::{self, File, Profile};
+use crate::token_file::{beside, private, private_folder};
+
+/// The file, as it stands or is to stand.
+pub(crate) struct ProfileFile {
+    /// Where it is, links followed: a file that is kept elsewhere stays there.
+    pub(crate) path: PathBuf,
+    document: DocumentMut,
+    /// Whether there is none yet.
+    pub(crate) is_new: bool,
+}
+
+impl ProfileFile {
+    /// Reads it; an empty one where there is none.
+    pub(crate) fn read(global: &Global) -> Result<Self, Failure> {
+        let path = profile::path(global).ok_or_else(no_home)?;
+        let path = std::fs::canonicalize(&path).unwrap_or(path);
+        let text = match std::fs::read_to_string(&path) {
+            Ok(text) => Some(text),
+            Err(why) if why.kind() == std::io::ErrorKind::NotFound => None,
+            Err(why) => return Err(profile::bad(&path, &why.to_string())),
+        };
+        let is_new = text.is_none();
+        let text = text.unwrap_or_default();
+        // What the reader of profiles refuses is put right by hand.
+        File::parse(&path, &text)?;
+        let document = text.parse().map_err(|_| unusual(&path))?;
+        Ok(Self {
+            path,
+            document,
+            is_new,
+        })
+    }
+
+    /// Changes it, while no other command does.
+    pub(crate) fn change<T>(
+        global: &Global,
+        change: impl FnOnce(&mut Self) -> Result<T, Failure>,
+    ) -> Result<T, Failure> {
+        let path = Self::read(global)?.folder_made()?.path;
+        let lock = private(&beside(&path, ".lock"), OpenOptions::new().create(true))
+            .and_then(|file| file.lock().map(|()| file))
+            .map_err(|why| profile::bad(&path, &why.to_string()))?;
+        let mut file = Self::read(global)?;
+        let changed = change(&mut file)?;
+        file.save()?;
+        drop(lock);
+        Ok(changed)
+    }
+
+    /// That there is no profile of this name, and that it can be one.
+    pub(crate) fn check_new(&self, name: &str) -> Result<(), Failure> {
+        let is_fit = |c: char| c.is_alphanumeric() || "-_.@".contains(c);
+        if name.is_empty() || !name.chars().all(is_fit) || name.starts_with(['-', '.']) {
+            return Err(Failure::usage(
+                "usage.profile_name",
+                format_args!("`{}` is no name for a profile", name.escape_debug()),
+                "take letters, digits and - _ . @, and begin with a letter, a digit or _ or @",
+            ));
+        }
+        let all = self.document.get("profile").and_then(Item::as_table_like);
+        match all.is_some_and(|all| all.contains_key(name)) {
+            true => Err(Failure::usage(
+                "usage.profile_exists",
+                format_args!("{}: there is a profile `{name}`", self.path.display()),
+                "take another name, edit the file, or remove that one before: oauth profile remove",
+            )),
+            false => Ok(()),
+        }
+    }
+
+    /// Adds a profile at the end.
+    pub(crate) fn add(&mut self, name: &str, profile: &Profile) -> Result<(), Failure> {
+        self.check_new(name)?;
+        let mut table = table(profile)?;
+        if !self.document.to_string().trim().is_empty() {
+            table.decor_mut().set_prefix("\n");
+        }
+        let mut all = Table::new();
+        all.set_implicit(true);
+        let all = self.document.entry("profile").or_insert(Item::Table(all));
+        let all = all.as_table_mut().ok_or_else(|| unusual(&self.path))?;
+        all.insert(name, Item::Table(table));
+        Ok(())
+    }
+
+    /// Makes it the profile in force when none is named.
+    pub(crate) fn make_default(&mut self, name: &str) {
+        let mut new = value(name);
+        let old = self
+            .document
+            .get("default_profile")
+            .and_then(Item::as_value);
+        if let (Some(old), Some(new)) = (old, new.as_value_mut()) {
+            *new.decor_mut() = old.decor().clone();
+        }
+        self.document.insert("default_profile", new);
+    }
+
+    /// Removes a profile with the comment that belongs to it; whether it was the default.
+    pub(crate) fn remove(&mut self, name: &str) -> Result<bool, Failure> {
+        let all = self.document.get_mut("profile");
+        let all = all.and_then(Item::as_table_like_mut);
+        let removed = all.and_then(|all| all.remove(name));
+        let removed = removed.ok_or_else(|| {
+            let why = format!("there is no profile `{name}`");
+            profile::bad(&self.path, &why)
+        })?;
+        if let Item::Table(table) = removed {
+            self.keep_comments_before(&table);
+        }
+        let default = self.document.get("default_profile").and_then(Item::as_str);
+        let was_default = default == Some(name);
+        if was_default {
+            self.document.remove("default_profile");
+        }
+        Ok(was_default)
+    }
+
+    /// A comment that a blank line separates from the removed table is about the file, or about what
+    /// comes before: it goes to what follows.
+    fn keep_comments_before(&mut self, removed: &Table) {
+        let prefix = removed.decor().prefix().and_then(|prefix| prefix.as_str());
+        let kept = prefix.and_then(|prefix| prefix.rfind("\n\n").map(|end| &prefix[..=end]));
+        let Some(kept) = kept.filter(|kept| !kept.trim().is_empty()) else {
+            return;
+        };
+        let position = removed.position().unwrap_or_default();
+        match following(self.document.as_table_mut(), position) {
+            Some(next) => {
+                let prefix = next.decor().prefix().and_then(|prefix| prefix.as_str());
+                let prefix = format!("{kept}{}", prefix.unwrap_or_default());
+                next.decor_mut().set_prefix(prefix);
+            }
+            None => {
+                let trailing = self.document.trailing().as_str().unwrap_or_default();
+                let trailing = format!("{kept}{trailing}");
+                self.document.set_trailing(trailing);
+            }
+        }
+    }
+
+    /// Proves that it can be changed, for those who cannot wait until it is.
+    pub(crate) fn try_out(self) -> Result<Self, Failure> {
+        let file = self.folder_made()?;
+        let draft = beside(&file.path, &format!(".{}.tmp", std::process::id()));
+        let made = private(&draft, OpenOptions::new().create_new(true));
+        made.and_then(|_| std::fs::remove_file(&draft))
+            .map_err(|why| profile::bad(&file.path, &why.to_string()))?;
+        Ok(file)
+    }
+
+    fn folder_made(self) -> Result<Self, Failure> {
+        let made = private_folder(self.path.parent());
+        made.map_err(|why| profile::bad(&self.path, &why.to_string()))?;
+        Ok(self)
+    }
+
+    fn save(&self) -> Result<(), Failure> {
+        let path = &self.path;
+        let text = self.document.to_string();
+        File::parse(path, &text)?;
+        let draft = beside(path, &format!(".{}.tmp", std::process::id()));
+        let write = || {
+            let mut file = private(&draft, OpenOptions::new().create(true).truncate(true))?;
+            file.write_all(text.as_bytes())?;
+            if !self.is_new {
+                // Who may read it, its owner has said.
+                file.set_permissions(std::fs::metadata(path)?.permissions())?;
+            }
+            file.sync_all()?;
+            std::fs::rename(&draft, path)
+        };
+        write().map_err(|why| {
+            // A draft that could not be finished is of no use.
+            let _ = std::fs::remove_file(&draft);
+            profile::bad(path, &why.to_string())
+        })
+    }
+}
+
+/// The profile as it stands in the file.
+pub(crate) fn text(name: &str, profile: &Profile) -> Result<String, Failure> {
+    let mut all = Table::new();
+    all.set_implicit(true);
+    all.insert(name, Item::Table(table(profile)?));
+    let mut document = DocumentMut::new();
+    document.insert("profile", Item::Table(all));
+    Ok(document.to_string().trim_end().to_owned())
+}
+
+/// What it says beyond the defaults.
+fn table(profile: &Profile) -> Result<Table, Failure> {
+    let written = |profile: &Profile| {
+        let written = toml_edit::ser::to_document(profile);
+        written.map_err(|why| {
+            Failure::usage(
+                "usage.profile",
+                format_args!("the profile: {why}"),
+                "write it by hand",
+            )
+        })
+    };
+    let usual = written(&Profile::default())?;
+    let mut table = written(profile)?.as_table().clone();
+    table.retain(|name, item| {
+        let usual = usual.get(name).map(Item::to_string);
+        usual.as_deref() != Some(item.to_string().as_str())
+    });
+    let network = [
+        ("ca", profile.network.ca.as_deref()),
+        (
+            "client_certificate",
+            exposed(profile.network.client_certificate.as_ref()),
+        ),
+        ("proxy", exposed(profile.network.proxy.as_ref())),
+    ];
+    let mut said = toml_edit::InlineTable::new();
+    for (name, text) in network {
+        if let Some(text) = text {
+            said.insert(name, text.into());
+        }
+    }
+    if !said.is_empty() {
+        table.insert("network", value(said));
+    }
+    table.set_implicit(false);
+    Ok(table)
+}
+
+fn exposed(secret: Option<&oauth_core::Secret<String>>) -> Option<&str> {
+    secret.map(|secret| secret.expose().as_str())
+}
+
+/// The table that stands next after this position.
+fn following(table: &mut Table, position: isize) -> Option<&mut Table> {
+    let mut best: Option<&mut Table> = None;
+    for (_, item) in table.iter_mut() {
+        let Item::Table(inner) = item else { continue };
+        let is_after = |table: &Table| {
+            let at = table.position().filter(|at| *at > position);
+            at.filter(|_| !table.is_implicit())
+        };
+        let candidate = match is_after(inner) {
+            Some(_) => Some(inner),
+            None => following(inner, position),
+        };
+        let at = |table: &Option<&mut Table>| {
+            let at = table.as_ref().and_then(|table| table.position());
+            at.unwrap_or(isize::MAX)
+        };
+        if at(&candidate) < at(&best) {
+            best = candidate;
+        }
+    }
+    best
+}
+
+fn unusual(path: &Path) -> Failure {
+    Failure::usage(
+        "usage.profile",
+        format_args!("{}: the profiles are not written as tables", path.display()),
+        "edit the file by hand, or write each as [profile.NAME]",
+    )
+}
+
+fn no_home() -> Failure {
+    Failure::usage(
+        "usage.profile",
+        "there is no home directory to keep profiles in",
+        "say where the file is with --config",
+    )
+}

@@ -1,0 +1,312 @@
+//! `oauth profile add` and `remove`, and `oauth register --add-profile`: what they change of the file, and
+//! what they leave.
+
+use std::path::{Path, PathBuf};
+
+use crate::common::{Done, SECRET, folder, oauth, served};
+use crate::store::{Home, says};
+
+const WRITTEN: &str = "\
+# My profiles.
+
+# The bank.
+[profile.bank]
+issuer = \"https://bank.example\" # not the old one
+client_id   =   \"app\"
+
+[profile.bank.variables]
+a = \"b\"
+
+# The shop.
+[profile.shop]
+provider = \"google\"
+client_id = \"s\"
+";
+
+fn with(config: &Path, arguments: &[&str]) -> Done {
+    let config = ["--config", config.to_str().unwrap()];
+    oauth(&[&config, arguments].concat()).run()
+}
+
+fn written(name: &str, text: &str) -> PathBuf {
+    let path = folder(name).join("config.toml");
+    std::fs::write(&path, text).unwrap();
+    path
+}
+
+fn read(path: &Path) -> String {
+    std::fs::read_to_string(path).unwrap()
+}
+
+const ACME: [&str; 9] = [
+    "profile",
+    "add",
+    "acme",
+    "--issuer",
+    "https://as.example",
+    "--client-id",
+    "app",
+    "--client-auth",
+    "none",
+];
+
+#[cfg(unix)]
+fn mode(path: &Path) -> u32 {
+    use std::os::unix::fs::PermissionsExt as _;
+    std::fs::metadata(path).unwrap().permissions().mode() & 0o777
+}
+
+#[test]
+fn a_profile_that_was_added_works_and_the_rest_of_the_file_is_as_it_was() {
+    let served = served();
+    let path = written("profile-add", WRITTEN);
+    let here = path.parent().unwrap();
+    std::fs::write(here.join("secret.txt"), SECRET).unwrap();
+    let base = served.base();
+    let server = [
+        "--issuer",
+        base,
+        "--loopback-http",
+        "--client-id",
+        "twin-client",
+    ];
+    let more = [
+        "--client-secret-file",
+        "secret.txt",
+        "--client-auth",
+        "post",
+        "--scope",
+        "read write",
+        "--param",
+        "a=1",
+        "--origin",
+        base,
+        "--as",
+        "client",
+        "--default",
+    ];
+    let config = ["--config", path.to_str().unwrap()];
+    let add = [&config[..], &["profile", "add", "local"], &server, &more].concat();
+    let mut run = oauth(&add);
+    run.command.current_dir(here);
+    assert!(run.run().ok().contains("`local` is added to "));
+    let text = read(&path);
+    // The default stands before all tables, and after it everything as it was.
+    assert!(text.starts_with("default_profile = \"local\"\n"), "{text}");
+    assert!(text.contains(WRITTEN), "{text}");
+    assert!(!text.contains(SECRET));
+
+    assert_eq!(
+        with(&path, &["token", "--json"]).json()["scope"],
+        "read write"
+    );
+    let asked = served.with(|twin| {
+        let log = twin.log();
+        let form = &log.last().unwrap().form;
+        let all = form.iter().filter(|(name, _)| name == "a");
+        all.map(|(_, value)| value.clone()).collect::<Vec<_>>()
+    });
+    assert_eq!(asked, ["1"]);
+    // From elsewhere, and with the token for its own origin.
+    let url = format!("{base}/api/echo");
+    with(&path, &["call", &url, "-d", "x"]).ok();
+    let listed = with(&path, &["profile", "list", "--json"]).json();
+    assert_eq!(listed["profiles"][1]["name"], "local");
+    assert_eq!(listed["profiles"][1]["default"], true);
+    assert!(!listed.to_string().contains(SECRET));
+}
+
+#[test]
+fn what_cannot_be_a_profile_changes_nothing() {
+    let path = written("profile-add-not", WRITTEN);
+    let refused = |arguments: &[&str], code: &str| {
+        says(&with(&path, arguments), 2, &[code]);
+        assert_eq!(read(&path), WRITTEN);
+    };
+    let named = |name: &str| {
+        let mut all = ACME.map(str::to_owned);
+        name.clone_into(&mut all[2]);
+        all
+    };
+    for (name, code) in [
+        ("bank", "error[usage.profile_exists]"),
+        ("a b", "error[usage.profile_name]"),
+        ("../x", "error[usage.profile_name]"),
+        ("", "error[usage.profile_name]"),
+    ] {
+        let all = named(name);
+        refused(&all.each_ref().map(String::as_str), code);
+    }
+    let add = ["profile", "add", "x"];
+    let google = ["--provider", "google", "--client-id", "a"];
+    for (more, code) in [
+        (&["--client-id", "a"][..], "error[usage.server]"),
+        (
+            &["--provider", "nobody", "--client-id", "a"],
+            "error[provider.unknown]",
+        ),
+        (&google[..2], "error[usage.client_id]"),
+        (
+            &[&google[..], &["--client-auth", "private-key-jwt"]].concat(),
+            "error[usage",
+        ),
+        (
+            &[&google[..], &["--origin", "http://api.example"]].concat(),
+            "error[",
+        ),
+        (&[&google[..], &["--resource", "no uri"]].concat(), "error["),
+    ] {
+        refused(&[&add[..], more].concat(), code);
+    }
+    refused(&["profile", "remove", "nobody"], "error[usage.profile]");
+    let broken = "[profile.a]\nclient_secret = \"S3CR3T\"\n";
+    std::fs::write(&path, broken).unwrap();
+    let done = with(&path, &ACME);
+    says(&done, 2, &["error[usage.profile]", "client_secret_file"]);
+    assert!(!done.stderr.contains("S3CR3T"), "{}", done.stderr);
+    assert_eq!(read(&path), broken);
+}
+
+#[test]
+fn a_new_file_is_for_this_user_alone_and_a_link_is_followed() {
+    let folder = folder("profile-new");
+    let path = folder.join("deep").join("config.toml");
+    with(&path, &ACME).ok();
+    let text = "[profile.acme]\nissuer = \"https://as.example\"\nclient_id = \"app\"\nclient_auth = \"none\"\n";
+    assert_eq!(read(&path), text);
+    #[cfg(unix)]
+    {
+        use std::os::unix::fs::PermissionsExt as _;
+        assert_eq!(mode(&path), 0o600);
+        assert_eq!(mode(path.parent().unwrap()), 0o700);
+        // Who may read it is up to its owner, and so is where it is.
+        let kept = folder.join("dotfiles.toml");
+        std::fs::write(&kept, WRITTEN).unwrap();
+        std::fs::set_permissions(&kept, std::fs::Permissions::from_mode(0o644)).unwrap();
+        let link = folder.join("config.toml");
+        std::os::unix::fs::symlink(&kept, &link).unwrap();
+        with(&link, &ACME).ok();
+        assert!(std::fs::symlink_metadata(&link).unwrap().is_symlink());
+        assert_eq!(read(&kept), format!("{WRITTEN}\n{text}"));
+        assert_eq!(mode(&kept), 0o644);
+    }
+}
+
+#[test]
+fn commands_that_add_at_once_all_do() {
+    let path = folder("profile-many").join("config.toml");
+    let config = ["--config", path.to_str().unwrap()];
+    let started: Vec<_> = (0..8)
+        .map(|number| {
+            let mut all = ACME.map(str::to_owned);
+            all[2] = format!("p{number}");
+            let all = all.each_ref().map(String::as_str);
+            oauth(&[&config[..], &all].concat()).start()
+        })
+        .collect();
+    for one in started {
+        one.end().ok();
+    }
+    let listed = with(&path, &["profile", "list", "--json"]).json();
+    assert_eq!(listed["profiles"].as_array().unwrap().len(), 8);
+}
+
+#[test]
+fn a_profile_goes_with_its_own_comment_and_no_other() {
+    let path = written("profile-remove", WRITTEN);
+    let done = with(&path, &["profile", "remove", "bank"]).ok();
+    assert!(
+        done.contains("`bank` is removed from ") && done.contains("no login"),
+        "{done}"
+    );
+    let rest =
+        "# My profiles.\n\n# The shop.\n[profile.shop]\nprovider = \"google\"\nclient_id = \"s\"\n";
+    assert_eq!(read(&path), rest);
+
+    std::fs::write(
+        &path,
+        format!("default_profile = \"shop\"\n{WRITTEN}# The end.\n"),
+    )
+    .unwrap();
+    let done = with(&path, &["profile", "remove", "shop", "--json"]).json();
+    assert_eq!(done["was_default"], true);
+    let (before, _) = WRITTEN.split_once("\n# The shop.").unwrap();
+    assert_eq!(read(&path), format!("{before}# The end.\n"));
+}
+
+#[test]
+fn a_login_is_not_lost_sight_of() {
+    let home = Home::new("profile-login");
+    home.log_in("p");
+    let config = home.folder.join("config.toml");
+    let before = read(&config);
+    says(
+        &home.oauth(&["profile", "remove", "p"]).run(),
+        2,
+        &["error[usage.logged_in]", "oauth logout --profile p"],
+    );
+    assert_eq!(read(&config), before);
+
+    let kept = home
+        .oauth(&["profile", "remove", "p", "--keep-login", "--json"])
+        .run()
+        .json();
+    assert_eq!(kept["login_kept"], true);
+    says(&home.p(&["token"]), 2, &["there is no profile `p`"]);
+    std::fs::write(&config, &before).unwrap();
+    home.p(&["token"]).ok();
+
+    home.p(&["logout"]).ok();
+    let gone = home
+        .oauth(&["profile", "remove", "p", "--json"])
+        .run()
+        .json();
+    assert_eq!(gone["login_kept"], false);
+    // One of the same name is another profile: nobody has ever logged in with it.
+    std::fs::write(&config, &before).unwrap();
+    home.p(&["token"]).ok();
+}
+
+#[test]
+fn registering_adds_a_profile_that_works() {
+    let (served, folder) = (served(), folder("register-add"));
+    let config = folder.join("config.toml");
+    let register = |more: &[&str]| {
+        let base = [
+            "--config",
+            config.to_str().unwrap(),
+            "register",
+            "--issuer",
+            served.base(),
+        ];
+        let client = [
+            "--loopback-http",
+            "--name",
+            "App",
+            "--grant",
+            "client_credentials",
+        ];
+        oauth(&[&base[..], &client, more].concat()).run()
+    };
+    let add = ["--add-profile", "acme"];
+    let said = register(&add);
+    says(&said, 0, &["profile `acme` is added to "]);
+    let secret = read(&folder.join("acme.secret"));
+    assert!(!said.stdout.contains(&secret) && !read(&config).contains(&secret));
+    #[cfg(unix)]
+    assert_eq!(mode(&folder.join("acme.secret")), 0o600);
+    let token = with(&config, &["--profile", "acme", "token"]).ok();
+    assert!(!token.trim().is_empty());
+
+    // Nothing is registered that could not be added.
+    let asked = || served.with(|twin| twin.registered_clients().len());
+    let before = asked();
+    says(&register(&add), 2, &["error[usage.profile_exists]"]);
+    says(
+        &register(&["--add-profile", "a/b"]),
+        2,
+        &["error[usage.profile_name]"],
+    );
+    assert_eq!(asked(), before);
+    assert_eq!(read(&folder.join("acme.secret")), secret);
+}
