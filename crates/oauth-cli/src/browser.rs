@@ -22,9 +22,7 @@ impl Browser {
     pub(crate) fn find(no_browser: bool) -> Self {
         let is_set = |name: &&str| profile::set(name).is_some();
         let is_shown = ["DISPLAY", "WAYLAND_DISPLAY"].iter().any(is_set);
-        let is_remote = ["SSH_CONNECTION", "SSH_TTY"]
-            .iter()
-            .any(|name| is_set(name));
+        let is_remote = ["SSH_CONNECTION", "SSH_TTY"].iter().any(is_set);
         if is_remote && !is_shown {
             let said = std::env::var("SSH_CONNECTION").unwrap_or_default();
             return Self::OverSsh(this_end(&said));

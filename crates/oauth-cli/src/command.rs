@@ -3,6 +3,7 @@
 mod call;
 mod client_id_metadata;
 mod completions;
+mod credential;
 mod demo;
 mod device;
 mod discover;
@@ -90,6 +91,9 @@ pub(crate) enum Command {
     /// Make keys that a client signs with, and print what to publish of them
     #[command(after_help = key::EXAMPLES)]
     Key(key::Key),
+    /// Give git and docker the tokens of profiles for passwords
+    #[command(after_help = credential::EXAMPLES)]
+    Credential(credential::Credential),
     /// List the built-in providers
     #[command(after_help = providers::EXAMPLES)]
     Providers(providers::Providers),
@@ -118,6 +122,7 @@ pub(crate) fn run(command: Command, global: &Global, output: Output) -> Result<(
         Command::Register(register) => register.run(global, output),
         Command::ClientIdMetadata(document) => document.run(output),
         Command::Key(key) => key.run(output),
+        Command::Credential(credential) => credential.run(global, output),
         Command::Providers(providers) => providers.run(output),
         Command::Profile(profile) => profile.run(global, output),
         Command::Completions(completions) => completions.run(),

@@ -43,7 +43,8 @@ mod token_request;
 mod token_store;
 mod trace;
 
-use std::path::PathBuf;
+use std::ffi::{OsStr, OsString};
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use clap::builder::{OsStringValueParser, TypedValueParser as _};
@@ -104,7 +105,7 @@ pub(crate) struct Global {
 }
 
 fn main() -> ExitCode {
-    let mut cli = match Cli::try_parse() {
+    let mut cli = match Cli::try_parse_from(arguments(std::env::args_os())) {
         Ok(cli) => cli,
         Err(error) => return refuse(&error),
     };
@@ -121,6 +122,19 @@ fn main() -> ExitCode {
             ExitCode::from(failure.exit)
         }
     }
+}
+
+/// The arguments, as they stand, or as a link that docker calls means them: docker looks for a program that is
+/// named after the helper, and tells it the operation alone.
+fn arguments(mut all: impl Iterator<Item = OsString>) -> Vec<OsString> {
+    let program = all.next().unwrap_or_default();
+    let is_link = Path::new(&program).file_stem() == Some(OsStr::new("docker-credential-oauth"));
+    let means = match is_link {
+        true => &["credential", "docker"][..],
+        false => &[],
+    };
+    let means = means.iter().map(OsString::from);
+    [program].into_iter().chain(means).chain(all).collect()
 }
 
 /// Help and version are no errors; what is one, programs that asked for JSON get as JSON.

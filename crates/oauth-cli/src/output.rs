@@ -30,6 +30,8 @@ pub(crate) struct Failure {
     hint: String,
     /// The library's own record, if the error is its own.
     record: Option<Value>,
+    /// Whether who asked has been told already, as the protocol of the command demands.
+    is_told: bool,
 }
 
 impl Failure {
@@ -41,6 +43,7 @@ impl Failure {
             message: message.to_string(),
             hint: hint.to_string(),
             record: None,
+            is_told: false,
         }
     }
 
@@ -49,6 +52,21 @@ impl Failure {
         Self {
             exit: REFUSED,
             ..Self::usage(code, message, hint)
+        }
+    }
+
+    /// Tells it on stdout, and nowhere else, in one line and with the exit code that `docker` takes for no answer.
+    pub(crate) fn tell_docker(self) -> Self {
+        let line = match self.hint.is_empty() {
+            true => self.message.clone(),
+            false => format!("{} [{}]: {}", self.message, self.code, self.hint),
+        };
+        // A pipe that is closed is told by the exit code.
+        let _ = print(line.replace(['\n', '\r'], " "));
+        Self {
+            exit: REFUSED,
+            is_told: true,
+            ..self
         }
     }
 
@@ -129,6 +147,7 @@ impl From<Error> for Failure {
             code: code.to_owned(),
             hint,
             record: serde_json::to_value(&error).ok(),
+            is_told: false,
             message,
         }
     }
@@ -237,6 +256,9 @@ impl Output {
 
     /// Prints why the command failed, on stderr.
     pub(crate) fn failure(self, failure: &Failure) {
+        if failure.is_told {
+            return;
+        }
         if self.json {
             complain(failure.to_json());
         } else {

@@ -165,6 +165,13 @@ impl File {
             .unwrap_or_default())
     }
 
+    /// A profile by its name.
+    fn named(&self, name: &str, path: &Path) -> Option<Profile> {
+        let mut profile = self.profile.get(name)?.clone().beside(path);
+        profile.name = Some(name.to_owned());
+        Some(profile)
+    }
+
     /// The file and where it is. One that was asked for has to be there.
     fn find(global: &Global) -> Result<Option<(PathBuf, Self)>, Failure> {
         let Some(path) = path(global) else {
@@ -202,7 +209,7 @@ impl Profile {
         let Some(name) = global.profile.as_ref().or(file.default_profile.as_ref()) else {
             return Ok(Self::default());
         };
-        let Some(profile) = file.profile.get(name) else {
+        let Some(profile) = file.named(name, &path) else {
             let known: Vec<&str> = file.profile.keys().map(String::as_str).collect();
             let why = format!(
                 "there is no profile `{name}`; there is {}",
@@ -210,9 +217,19 @@ impl Profile {
             );
             return Err(bad(&path, &why));
         };
-        let mut profile = profile.clone().beside(&path);
-        profile.name = Some(name.clone());
         Ok(profile)
+    }
+
+    /// The profile that is asked for, or else all there are.
+    pub(crate) fn candidates(global: &Global) -> Result<Vec<Self>, Failure> {
+        if global.profile.is_some() {
+            return Ok(vec![Self::load(global)?]);
+        }
+        let Some((path, file)) = File::find(global)? else {
+            return Ok(Vec::new());
+        };
+        let all = file.profile.keys();
+        Ok(all.filter_map(|name| file.named(name, &path)).collect())
     }
 
     /// The redirect URIs that are registered.
@@ -230,7 +247,7 @@ impl Profile {
     }
 
     /// Files of the command line are named as seen from this folder.
-    pub(crate) fn from_here(self) -> Result<Self, Failure> {
+    pub(crate) fn named_here(self) -> Result<Self, Failure> {
         let here = std::env::current_dir().map_err(|why| bad(Path::new("."), &why.to_string()))?;
         Ok(self.beside(&here.join("-")))
     }

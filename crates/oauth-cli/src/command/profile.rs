@@ -163,7 +163,7 @@ impl Add {
         profile.credential_username = self.credential_username;
         profile.network.ca.clone_from(&global.ca);
         profile.network.proxy = global.proxy.as_deref().map(Into::into);
-        let profile = profile.from_here()?;
+        let profile = profile.named_here()?;
         let provider = provider_of(&profile)?;
         api(&profile, provider.as_ref(), &[])?;
         if profile.client_id.is_some()

@@ -230,7 +230,7 @@ impl Register {
             redirect_uris: uris,
             ..Profile::default()
         };
-        profile.from_here()
+        profile.named_here()
     }
 
     /// Where the client secret goes: beside the profiles' file, if there is a new profile and nothing is said.

@@ -65,15 +65,22 @@ a token of the client's own.";
 pub(crate) struct Token {
     #[command(flatten)]
     server: ServerArgs,
+    #[command(flatten)]
+    wanted: Wanted,
+    /// How to print it
+    #[arg(long, value_enum)]
+    format: Option<Format>,
+}
+
+/// Which token is wanted; by default the one that is stored, renewed if it has to be.
+#[derive(Debug, Default, Args)]
+pub(super) struct Wanted {
     /// How to get the token [default: from the profile's login, or else as the client itself]
     #[arg(long, value_enum)]
     grant: Option<GrantType>,
     /// Whose token to get [default: the profile's `as`, or see below]
     #[arg(long = "as", value_enum, conflicts_with = "grant")]
     who: Option<Who>,
-    /// How to print it
-    #[arg(long, value_enum)]
-    format: Option<Format>,
     #[command(flatten)]
     asked: TokenRequestArgs,
     /// Ask for a new one, though the stored one may be good
@@ -105,23 +112,36 @@ pub(super) fn choice(grant: Option<GrantType>, said: Option<Who>, profile: &Prof
 
 impl Token {
     pub(super) fn run(self, global: &Global, output: Output) -> Result<(), Failure> {
-        let format = self.format;
-        let valid = MinValid::new(self.min_valid)?;
-        let tokens = self.tokens(global, valid, output)?;
-        valid.check(&tokens)?;
-        match format {
+        let profile = self.server.over(Profile::load(global)?);
+        let tokens = self.wanted.of(profile, global, output)?;
+        match self.format {
             Some(format) => format.print(&tokens, output),
             None => print(&tokens, output),
         }
     }
+}
+
+impl Wanted {
+    /// This token of this profile.
+    pub(super) fn of(
+        self,
+        profile: Profile,
+        global: &Global,
+        output: Output,
+    ) -> Result<Arc<Tokens>, Failure> {
+        let valid = MinValid::new(self.min_valid)?;
+        let tokens = self.tokens(profile, valid, global, output)?;
+        valid.check(&tokens)?;
+        Ok(tokens)
+    }
 
     fn tokens(
         self,
-        global: &Global,
+        profile: Profile,
         valid: MinValid,
+        global: &Global,
         output: Output,
     ) -> Result<Arc<Tokens>, Failure> {
-        let profile = self.server.over(Profile::load(global)?);
         if let Some(fixed) = fixed::read_of(&profile)?
             && self.grant.is_none()
             && self.who.is_none()

@@ -106,3 +106,14 @@ fn a_key_that_is_none_is_told() {
     says(&bank.run(&["token"]).run(), 2, &["dpop.pem"]);
     assert!(bank.served.with(|twin| twin.counters().token_requests == 0));
 }
+
+#[test]
+fn a_token_that_is_bound_to_a_key_is_no_password() {
+    let bank = Bank::new("dpop-helper", "fapi2_security");
+    visit(bank.run(&["login", "--no-browser"]), 1).ok();
+    let (protocol, host) = bank.served.base().split_once("://").unwrap();
+    let asked = format!("protocol={protocol}\nhost={host}\n");
+    let done = bank.run(&["credential", "git", "get"]).stdin(&asked).run();
+    says(&done, 1, &["error[credential.bound_token]"]);
+    assert_eq!(done.stdout, "");
+}

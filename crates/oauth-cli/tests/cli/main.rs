@@ -6,6 +6,7 @@ mod bus;
 mod commands;
 mod common;
 mod credential;
+mod credential_helper;
 mod database;
 mod demo;
 mod device;

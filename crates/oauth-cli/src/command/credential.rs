@@ -1,0 +1,184 @@
+//! `oauth credential`: the tokens of profiles as the passwords that other programs ask a helper for.
+//!
+//! A token is given for the origins of its profile alone, whatever the other program asks about.
+
+mod docker;
+mod git;
+
+use std::io::Read as _;
+use std::sync::Arc;
+
+use clap::{Args, Subcommand};
+use oauth_core::token::TokenType;
+use oauth_core::url::Url;
+use oauth_core::{Secret, Tokens};
+
+use super::token::Wanted;
+use crate::Global;
+use crate::api::api;
+use crate::output::{Failure, Output};
+use crate::profile::{File, Profile};
+use crate::profile_tokens::{Choice, ProfileTokens};
+use crate::setup::{Plan, provider_of};
+use crate::token_request::TokenRequestArgs;
+
+pub(super) const EXAMPLES: &str = "\
+Examples:
+  git config --global credential.https://gitlab.example.helper \\
+    '!oauth credential git'
+  ln -s \"$(command -v oauth)\" ~/.local/bin/docker-credential-oauth
+  oauth profile add code --issuer https://gitlab.example --client-id 7f3c \\
+    --client-auth none --scope write_repository --origin https://gitlab.example
+
+A host gets the token of the profile that has it among its `origins`, or whose provider's API it is, \
+and no other host gets any. --profile and OAUTH_PROFILE say which profile, if several have the host.";
+
+/// Gives other programs tokens for passwords.
+#[derive(Debug, Args)]
+pub(crate) struct Credential {
+    #[command(subcommand)]
+    protocol: Protocol,
+}
+
+#[derive(Debug, Subcommand)]
+enum Protocol {
+    /// Speak the protocol of git's credential helpers
+    #[command(after_help = git::EXAMPLES)]
+    Git(git::Git),
+    /// Speak the protocol of docker's credential helpers
+    #[command(after_help = docker::EXAMPLES)]
+    Docker(docker::Docker),
+}
+
+impl Credential {
+    pub(super) fn run(self, global: &Global, output: Output) -> Result<(), Failure> {
+        match self.protocol {
+            Protocol::Git(git) => git.run(global, output),
+            Protocol::Docker(docker) => docker.run(global, output),
+        }
+    }
+}
+
+/// What is told for a user name, for whoever takes any: GitLab documents this one for its OAuth tokens
+/// (<https://docs.gitlab.com/api/oauth2/#access-git-over-https-with-access-token>), and GitHub reads the
+/// password alone.
+const USERNAME: &str = "oauth2";
+
+/// The most that is read of a request, in bytes.
+const LIMIT: u64 = 64 << 10;
+
+/// Reads a request from stdin.
+fn request() -> Result<Secret<String>, Failure> {
+    let malformed = |why: &str| {
+        Failure::usage(
+            "usage.credential_request",
+            format_args!("the request on stdin: {why}"),
+            "this command is for git and docker to call",
+        )
+    };
+    let mut text = String::new();
+    let read = std::io::stdin().take(LIMIT + 1).read_to_string(&mut text);
+    let text = Secret::new(text);
+    read.map_err(|why| malformed(&why.to_string()))?;
+    match text.expose().len() as u64 > LIMIT {
+        true => Err(malformed("it is longer than 64 KiB")),
+        false => Ok(text),
+    }
+}
+
+/// The profile whose tokens may go to this URL, if there is one.
+fn profile_for(url: &Url, global: &Global) -> Result<Option<Profile>, Failure> {
+    let mut fitting = Vec::new();
+    for profile in Profile::candidates(global)? {
+        match covers(&profile, url) {
+            Ok(true) => fitting.push(profile),
+            Ok(false) => {}
+            // Another profile that is broken is no reason to refuse this host its own.
+            Err(_) if global.profile.is_none() => {}
+            Err(failure) => return Err(failure),
+        }
+    }
+    if fitting.len() > 1 {
+        let default = File::load(global)?.default_profile;
+        let is_default = |profile: &Profile| profile.name == default;
+        if let Some(profile) = fitting.iter().find(|profile| is_default(profile)) {
+            return Ok(Some(profile.clone()));
+        }
+        let names = fitting.iter().filter_map(|profile| profile.name.as_deref());
+        return Err(Failure::usage(
+            "usage.credential_profile",
+            format_args!(
+                "{} is an origin of several profiles: {}",
+                url.origin(),
+                names.collect::<Vec<_>>().join(", ")
+            ),
+            "say which: oauth --profile NAME credential, or OAUTH_PROFILE",
+        ));
+    }
+    Ok(fitting.pop())
+}
+
+/// Whether tokens of this profile may go there.
+fn covers(profile: &Profile, url: &Url) -> Result<bool, Failure> {
+    let provider = provider_of(profile)?;
+    let api = api(profile, provider.as_ref(), &[])?;
+    Ok(api.resource().check(url).is_ok())
+}
+
+/// The user name that this profile's tokens go with.
+fn username(said: Option<String>, profile: &Profile) -> String {
+    let said = said.or_else(|| profile.credential_username.clone());
+    said.unwrap_or_else(|| USERNAME.to_owned())
+}
+
+/// A token that is a password.
+fn password(profile: Profile, global: &Global, output: Output) -> Result<Arc<Tokens>, Failure> {
+    let tokens = Wanted::default().of(profile, global, output)?;
+    if !matches!(tokens.token_type, TokenType::Bearer) {
+        return Err(Failure::refused(
+            "credential.bound_token",
+            "the token is bound to a key, and no password",
+            "take a profile without dpop_key_file",
+        ));
+    }
+    // A line break would end the line of a protocol, and begin another one.
+    match tokens.access_token.expose().chars().any(char::is_control) {
+        true => Err(Failure::refused(
+            "credential.malformed_token",
+            "the token has a control character in it, and is no password",
+            "this is the server's fault",
+        )),
+        false => Ok(tokens),
+    }
+}
+
+/// Renews the stored token of this profile that a host refused, unless another one is stored by now.
+fn replace(
+    profile: Profile,
+    refused: &str,
+    global: &Global,
+    output: Output,
+) -> Result<(), Failure> {
+    let choice = Choice::of(None, &profile);
+    let Some((plan, grants)) = kept(profile, global)? else {
+        return Ok(());
+    };
+    let chosen = grants.choose(&plan, choice, &TokenRequestArgs::default())?;
+    let tokens = chosen.stored.as_ref().and_then(|stored| stored.tokens());
+    let Some(tokens) = tokens.filter(|tokens| tokens.access_token.matches(refused)) else {
+        return Ok(());
+    };
+    let setup = grants.set_up(plan, &chosen)?;
+    grants.open(&setup, chosen.owner, output).renew(&tokens)?;
+    Ok(())
+}
+
+/// Where the tokens of a profile are kept; nothing if they are made by hand, or not kept.
+fn kept(profile: Profile, global: &Global) -> Result<Option<(Plan, ProfileTokens)>, Failure> {
+    if profile.token_env.is_some() || profile.token_file.is_some() {
+        return Ok(None);
+    }
+    let plan = Plan::of(profile, global)?;
+    let grants = ProfileTokens::of(&plan.profile, global)?;
+    Ok(grants.map(|grants| (plan, grants)))
+}

@@ -1,0 +1,111 @@
+//! docker's side: an address or JSON on stdin, JSON on stdout, errors as text on stdout with the exit code 1
+//! (<https://github.com/docker/docker-credential-helpers#development>).
+
+use std::collections::BTreeMap;
+
+use clap::{Args, ValueEnum};
+use oauth_core::url::Url;
+use serde_json::json;
+
+use super::{password, profile_for, request, username};
+use crate::Global;
+use crate::output::{self, Failure, Output};
+use crate::profile::Profile;
+
+pub(super) const EXAMPLES: &str = "\
+Examples:
+  ln -s \"$(command -v oauth)\" ~/.local/bin/docker-credential-oauth
+  echo registry.example | oauth credential docker get
+  oauth --profile images credential docker --username oauth2accesstoken list
+
+docker runs docker-credential-oauth for the registries that ~/.docker/config.json names it for:
+  {\"credHelpers\": {\"registry.example\": \"oauth\"}}
+
+A registry gets the token of the profile that has it among its `origins`, and no other registry gets \
+any. The user name is the profile's `credential_username`: Google's registries want \
+oauth2accesstoken, and with <token> docker redeems the token at the registry for one of its own. \
+docker login and docker logout keep and end nothing here: that is oauth login and oauth logout.";
+
+/// Answers docker.
+#[derive(Debug, Args)]
+pub(crate) struct Docker {
+    /// The user name to tell [default: the profile's `credential_username`, or oauth2]
+    #[arg(long, value_name = "NAME")]
+    username: Option<String>,
+    /// What docker wants
+    operation: Operation,
+}
+
+#[derive(Debug, Clone, Copy, ValueEnum)]
+enum Operation {
+    /// The credentials for the registry on stdin
+    Get,
+    /// To keep the credentials on stdin, which is refused
+    Store,
+    /// To forget the credentials for the registry on stdin, which is refused
+    Erase,
+    /// The origins of the profiles, and the user names for them
+    List,
+}
+
+/// What docker takes for an answer that there is nothing, to the letter.
+const NOT_FOUND: &str = "credentials not found in native keychain";
+
+impl Docker {
+    pub(super) fn run(self, global: &Global, output: Output) -> Result<(), Failure> {
+        let done = match self.operation {
+            Operation::Get => self.get(global, output),
+            Operation::Store => {
+                kept_elsewhere("no password is kept here", "log in with oauth login")
+            }
+            Operation::Erase => {
+                kept_elsewhere("no login is ended here", "log out with oauth logout")
+            }
+            Operation::List => self.list(global),
+        };
+        done.map_err(Failure::tell_docker)
+    }
+
+    fn get(self, global: &Global, output: Output) -> Result<(), Failure> {
+        let text = request()?;
+        let server = text.expose().trim();
+        let nothing = || Failure::refused("credential.not_found", NOT_FOUND, "");
+        let mut profile = None;
+        for url in addresses(server) {
+            profile = profile.or(profile_for(&url, global)?);
+        }
+        let profile = profile.ok_or_else(nothing)?;
+        let name = username(self.username, &profile);
+        let tokens = password(profile, global, output)?;
+        let secret = tokens.access_token.expose();
+        output::print(json!({ "ServerURL": server, "Username": name, "Secret": secret }))
+    }
+
+    /// What a profile itself names, without the API of its provider: some commands of docker ask for the
+    /// credentials of all that is listed.
+    fn list(self, global: &Global) -> Result<(), Failure> {
+        let mut all = BTreeMap::new();
+        for profile in Profile::candidates(global)? {
+            for origin in &profile.origins {
+                all.insert(origin.clone(), username(self.username.clone(), &profile));
+            }
+        }
+        output::print(json!(all))
+    }
+}
+
+/// Where a registry may be by its address: without a scheme it is `https`, and `http` on this machine, as
+/// docker tries them.
+fn addresses(server: &str) -> Vec<Url> {
+    if server.contains("://") {
+        return Url::parse(server).into_iter().collect();
+    }
+    let of = |scheme: &str| Url::parse(&format!("{scheme}://{server}")).ok();
+    let plain = of("http").filter(Url::is_local);
+    of("https").into_iter().chain(plain).collect()
+}
+
+fn kept_elsewhere(what: &str, hint: &str) -> Result<(), Failure> {
+    request()?;
+    Err(Failure::refused("credential.read_only", what, hint))
+}

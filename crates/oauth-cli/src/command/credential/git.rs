@@ -1,0 +1,110 @@
+//! git's side: lines of `key=value` on stdin and stdout
+//! (<https://git-scm.com/docs/gitcredentials#_custom_helpers>, <https://git-scm.com/docs/git-credential#IOFMT>).
+
+use clap::Args;
+use oauth_core::url::Url;
+
+use super::{password, profile_for, replace, request, username};
+use crate::Global;
+use crate::output::{self, Failure, Output};
+
+pub(super) const EXAMPLES: &str = "\
+Examples:
+  git config --global credential.https://gitlab.example.helper \\
+    '!oauth credential git'
+  git config --global credential.helper \\
+    '!oauth --profile code credential git --username x-token-auth'
+  printf 'protocol=https\\nhost=gitlab.example\\n' | oauth credential git get
+
+get gives the token of the profile that has the host among its `origins`, with the time it ends, and \
+nothing for any other host. erase, which git calls after a 401, renews the token that was refused. \
+store keeps nothing: logins are stored already. GitLab takes the user name oauth2, which is the \
+default, Bitbucket x-token-auth, and GitHub any.";
+
+/// Answers git.
+#[derive(Debug, Args)]
+pub(crate) struct Git {
+    /// The user name to tell [default: the one that git asks for, the profile's
+    /// `credential_username`, or oauth2]
+    #[arg(long, value_name = "NAME")]
+    username: Option<String>,
+    /// What git wants: get, store or erase; anything else does nothing, as git demands
+    operation: String,
+}
+
+/// What git says of a credential.
+#[derive(Default)]
+struct Asked<'a> {
+    protocol: &'a str,
+    host: &'a str,
+    username: Option<&'a str>,
+    password: Option<&'a str>,
+}
+
+impl<'a> Asked<'a> {
+    /// Reads lines up to an empty one. Names that are not known are left out, as git demands.
+    fn read(text: &'a str) -> Self {
+        let mut asked = Self::default();
+        let lines = text.lines().take_while(|line| !line.is_empty());
+        for (name, value) in lines.filter_map(|line| line.split_once('=')) {
+            match name {
+                "protocol" => asked.protocol = value,
+                "host" => asked.host = value,
+                "username" => asked.username = Some(value).filter(|name| !name.is_empty()),
+                "password" => asked.password = Some(value),
+                _ => {}
+            }
+        }
+        asked
+    }
+
+    /// Nothing if it is no host on the web.
+    fn url(&self) -> Option<Url> {
+        Url::parse(&format!("{}://{}/", self.protocol, self.host)).ok()
+    }
+}
+
+impl Git {
+    pub(super) fn run(self, global: &Global, output: Output) -> Result<(), Failure> {
+        match self.operation.as_str() {
+            "get" => self.get(global, output),
+            "erase" => erase(global, output),
+            // To be read, so that git can write it.
+            "store" => request().map(drop),
+            _ => Ok(()),
+        }
+    }
+
+    fn get(self, global: &Global, output: Output) -> Result<(), Failure> {
+        let text = request()?;
+        let asked = Asked::read(text.expose());
+        let Some(url) = asked.url() else {
+            return Ok(());
+        };
+        let Some(profile) = profile_for(&url, global)? else {
+            return Ok(());
+        };
+        let said = self.username.or_else(|| asked.username.map(str::to_owned));
+        let name = username(said, &profile);
+        let tokens = password(profile, global, output)?;
+        let password = tokens.access_token.expose();
+        output::print(format_args!("username={name}\npassword={password}"))?;
+        match tokens.expires_at() {
+            Some(end) => output::print(format_args!("password_expiry_utc={}", end.as_secs())),
+            None => Ok(()),
+        }
+    }
+}
+
+/// The host has refused this password.
+fn erase(global: &Global, output: Output) -> Result<(), Failure> {
+    let text = request()?;
+    let asked = Asked::read(text.expose());
+    let (Some(url), Some(password)) = (asked.url(), asked.password) else {
+        return Ok(());
+    };
+    match profile_for(&url, global)? {
+        Some(profile) => replace(profile, password, global, output),
+        None => Ok(()),
+    }
+}

@@ -1,0 +1,299 @@
+//! `oauth credential`: git and docker get the token of a profile for its own hosts, and of no other.
+
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+
+use oauth_testkit::Twin;
+use serde_json::json;
+
+use crate::common::{Done, oauth};
+use crate::store::{Home, says};
+
+/// What git says of a host.
+fn about(url: &str) -> String {
+    let (protocol, host) = url.split_once("://").unwrap();
+    format!("protocol={protocol}\nhost={host}\n")
+}
+
+fn git(home: &Home, operation: &str, request: &str) -> Done {
+    let command = ["--profile", "p", "credential", "git", operation];
+    home.oauth(&command).stdin(request).run()
+}
+
+fn docker(home: &Home, operation: &str, request: &str) -> Done {
+    let command = ["--profile", "p", "credential", "docker", operation];
+    home.oauth(&command).stdin(request).run()
+}
+
+fn of<'a>(answer: &'a str, name: &str) -> Option<&'a str> {
+    let mut lines = answer.lines().filter_map(|line| line.split_once('='));
+    lines.find_map(|(found, value)| (found == name).then_some(value))
+}
+
+#[test]
+fn git_gets_the_token_for_the_profiles_host_and_its_end() {
+    let home = Home::new("git-get");
+    let token = home.p(&["token"]).ok();
+    let answer = git(&home, "get", &about(home.base())).ok();
+    assert_eq!(of(&answer, "password"), Some(token.trim()));
+    assert_eq!(of(&answer, "username"), Some("oauth2"));
+    let end: u64 = of(&answer, "password_expiry_utc").unwrap().parse().unwrap();
+    let now = oauth_core::Moment::system().unwrap().now().as_secs();
+    assert!(end > now && end < now + 100_000, "{end}");
+    // Whom git asks for is whom it gets; what it does not know is left out.
+    let asked = about(home.base())
+        + "username=anna\nwwwauth[]=Basic realm=x\ncapability[]=authtype\n\nhost=evil\n";
+    let answer = git(&home, "get", &asked).ok();
+    assert_eq!(of(&answer, "username"), Some("anna"));
+    assert_eq!(of(&answer, "password"), Some(token.trim()));
+    home.served.with(Twin::hide_access_token_lifetime);
+    home.p(&["token", "--renew"]).ok();
+    assert_eq!(
+        of(
+            &git(&home, "get", &about(home.base())).ok(),
+            "password_expiry_utc"
+        ),
+        None
+    );
+}
+
+#[test]
+fn no_other_host_gets_a_token() {
+    let home = Home::new("helper-other");
+    let port = home.base().rsplit_once(':').unwrap().1;
+    for url in [
+        "https://evil.example".to_owned(),
+        // Another scheme, another port, another name of the same machine, and what only begins like it.
+        home.base().replace("http://", "https://"),
+        "http://127.0.0.1:1".to_owned(),
+        format!("http://localhost:{port}"),
+        format!("http://127.0.0.1.evil.example:{port}"),
+        format!("{}@evil.example", home.base()),
+        format!("{}\0", home.base()),
+        "ssh://127.0.0.1".to_owned(),
+        "cert://".to_owned(),
+    ] {
+        let done = git(&home, "get", &about(&url));
+        assert_eq!(
+            (done.code, done.stdout.as_str()),
+            (0, ""),
+            "{url}: {}",
+            done.stderr
+        );
+        let done = docker(&home, "get", &url);
+        let words = "credentials not found in native keychain\n";
+        assert_eq!((done.code, done.stdout.as_str()), (1, words), "{url}");
+        assert_eq!(done.stderr, "");
+    }
+    assert_eq!(home.requests(), 0);
+    let long = format!("{}padding={}\n", about(home.base()), "a".repeat(70_000));
+    says(
+        &git(&home, "get", &long),
+        2,
+        &["error[usage.credential_request]"],
+    );
+    assert_eq!(home.requests(), 0);
+}
+
+#[test]
+fn what_the_host_refused_is_renewed_once_and_nothing_is_stored_for_git() {
+    let home = Home::new("git-erase");
+    home.log_in("p");
+    let first = git(&home, "get", &about(home.base())).ok();
+    git(&home, "store", &format!("{}{first}", about(home.base()))).ok();
+    let refresh = || home.counts().0;
+    assert_eq!(refresh(), 0);
+    // Of somebody else's password nothing is known here.
+    git(
+        &home,
+        "erase",
+        &format!("{}password=other\n", about(home.base())),
+    )
+    .ok();
+    git(
+        &home,
+        "erase",
+        &format!("{}{first}", about("https://evil.example")),
+    )
+    .ok();
+    git(&home, "erase", &about(home.base())).ok();
+    assert_eq!(refresh(), 0);
+    for _ in 0..2 {
+        git(&home, "erase", &format!("{}{first}", about(home.base()))).ok();
+        assert_eq!(refresh(), 1);
+    }
+    let second = git(&home, "get", &about(home.base())).ok();
+    assert_ne!(of(&second, "password"), of(&first, "password"));
+    // What git may ask in times to come.
+    assert_eq!(git(&home, "capability", "").ok(), "");
+}
+
+#[test]
+fn the_profile_is_found_by_its_origins() {
+    let home = Home::new("helper-which");
+    let config = home.folder.join("config.toml");
+    let text = std::fs::read_to_string(&config).unwrap();
+    let ask = |more: &[&str]| {
+        let command = [more, &["credential", "git", "get"]].concat();
+        home.oauth(&command).stdin(&about(home.base())).run()
+    };
+    // Both have it.
+    says(&ask(&[]), 2, &["error[usage.credential_profile]", "p, q"]);
+    home.oauth(&["--profile", "q", "credential", "git", "get"])
+        .stdin(&about(home.base()))
+        .run()
+        .ok();
+    std::fs::write(&config, format!("default_profile = \"q\"\n{text}")).unwrap();
+    assert!(of(&ask(&[]).ok(), "password").is_some());
+    // One that is broken is in nobody's way, unless it is meant.
+    let one = text.split("[profile.q]").next().unwrap().to_owned();
+    let broken = "[profile.x]\nprovider = \"nobody\"\n";
+    std::fs::write(
+        &config,
+        format!("{one}credential_username = \"anna\"\n{broken}"),
+    )
+    .unwrap();
+    assert_eq!(of(&ask(&[]).ok(), "username"), Some("anna"));
+    let said = home.oauth(&["credential", "git", "--username", "x-token-auth", "get"]);
+    let said = said.stdin(&about(home.base())).run().ok();
+    assert_eq!(of(&said, "username"), Some("x-token-auth"));
+    says(&ask(&["--profile", "x"]), 2, &["error[provider.unknown]"]);
+    // Without profiles there is nothing to give.
+    let none = oauth(&["credential", "git", "get"])
+        .stdin(&about(home.base()))
+        .run();
+    assert_eq!(none.ok(), "");
+}
+
+#[test]
+fn whoever_is_logged_out_is_told_and_git_gets_nothing() {
+    let home = Home::new("helper-out");
+    home.log_in("p");
+    home.p(&["logout"]).ok();
+    let done = git(&home, "get", &about(home.base()));
+    says(
+        &done,
+        2,
+        &["error[usage.no_login]", "oauth login --profile p"],
+    );
+    assert_eq!(done.stdout, "");
+    let done = docker(&home, "get", home.base());
+    assert_eq!((done.code, done.stderr.as_str()), (1, ""));
+    assert!(
+        done.stdout.contains("usage.no_login") && done.stdout.lines().count() == 1,
+        "{}",
+        done.stdout
+    );
+}
+
+#[test]
+fn docker_gets_json_and_is_told_what_is_not_kept_here() {
+    let home = Home::with("docker", "credential_username = \"oauth2accesstoken\"");
+    let token = home.p(&["token"]).ok();
+    let host = home.base().strip_prefix("http://").unwrap().to_owned();
+    for server in [home.base().to_owned(), format!("{}/v2/", home.base()), host] {
+        let said = docker(&home, "get", &format!("{server}\n")).json();
+        let expected =
+            json!({ "ServerURL": server, "Username": "oauth2accesstoken", "Secret": token.trim() });
+        assert_eq!(said, expected);
+    }
+    let listed = docker(&home, "list", "").json();
+    assert_eq!(listed, json!({ home.base(): "oauth2accesstoken" }));
+    let password =
+        json!({ "ServerURL": home.base(), "Username": "a", "Secret": "S3CR3T" }).to_string();
+    for (operation, request, words) in [
+        ("store", password.as_str(), "oauth login"),
+        ("erase", home.base(), "oauth logout"),
+    ] {
+        let done = docker(&home, operation, request);
+        assert_eq!((done.code, done.stderr.as_str()), (1, ""));
+        assert!(
+            done.stdout.contains(words) && !done.stdout.contains("S3CR3T"),
+            "{}",
+            done.stdout
+        );
+    }
+    home.p(&["token"]).ok();
+}
+
+/// The environment of a helper that git or docker starts.
+fn surroundings(command: &mut Command, home: &Home, path: &Path) {
+    command
+        .env_clear()
+        .env("HOME", &home.folder)
+        .env("PATH", format!("{}:/usr/bin:/bin", path.display()))
+        .env("OAUTH_CONFIG", home.folder.join("config.toml"))
+        .env("OAUTH_PROFILE", "p")
+        .env("XDG_STATE_HOME", home.folder.join("state"))
+        .env("TWIN_SECRET", crate::common::SECRET);
+}
+
+fn program_folder() -> PathBuf {
+    let program = PathBuf::from(env!("CARGO_BIN_EXE_oauth"));
+    program.parent().unwrap().to_owned()
+}
+
+#[cfg(unix)]
+#[test]
+fn git_itself_is_given_the_token_and_has_a_refused_one_replaced() {
+    let home = Home::new("git-itself");
+    home.log_in("p");
+    let run = |operation: &str, request: &str| {
+        let mut command = Command::new("git");
+        surroundings(&mut command, &home, &program_folder());
+        command
+            .args([
+                "-c",
+                "credential.helper=",
+                "-c",
+                "credential.helper=!oauth credential git",
+            ])
+            .args(["credential", operation])
+            .env("GIT_TERMINAL_PROMPT", "0")
+            .current_dir(&home.folder);
+        let mut child = command
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .unwrap();
+        std::io::Write::write_all(&mut child.stdin.take().unwrap(), request.as_bytes()).unwrap();
+        child.wait_with_output().unwrap()
+    };
+    let filled = run("fill", &about(home.base()));
+    let filled = String::from_utf8(filled.stdout).unwrap();
+    assert_eq!(of(&filled, "username"), Some("oauth2"));
+    let token = home.p(&["token"]).ok();
+    assert_eq!(of(&filled, "password"), Some(token.trim()));
+    assert!(run("approve", &filled).status.success());
+    assert!(run("reject", &filled).status.success());
+    assert_eq!(home.counts().0, 1);
+    let again = String::from_utf8(run("fill", &about(home.base())).stdout).unwrap();
+    assert_ne!(of(&again, "password"), of(&filled, "password"));
+    let other = run("fill", &about("https://other.example"));
+    assert!(!other.status.success() && other.stdout.is_empty());
+}
+
+/// As docker calls it: by a name of its own, with the operation alone.
+#[cfg(unix)]
+#[test]
+fn a_link_with_dockers_name_speaks_to_docker() {
+    let home = Home::new("docker-link");
+    let link = home.folder.join("docker-credential-oauth");
+    std::os::unix::fs::symlink(env!("CARGO_BIN_EXE_oauth"), &link).unwrap();
+    let mut command = Command::new(&link);
+    surroundings(&mut command, &home, &home.folder);
+    let mut child = command
+        .arg("get")
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .spawn()
+        .unwrap();
+    std::io::Write::write_all(&mut child.stdin.take().unwrap(), home.base().as_bytes()).unwrap();
+    let done = child.wait_with_output().unwrap();
+    let said: serde_json::Value = serde_json::from_slice(&done.stdout).unwrap();
+    assert_eq!(
+        said["Secret"].as_str(),
+        Some(home.p(&["token"]).ok().trim())
+    );
+}
