@@ -3,6 +3,7 @@
 mod call;
 mod client_id_metadata;
 mod completions;
+mod connect;
 mod credential;
 mod demo;
 mod device;
@@ -52,6 +53,9 @@ pub(crate) enum Command {
     /// Log a person in with a code that is entered on another device (RFC 8628)
     #[command(after_help = device::EXAMPLES)]
     Device(device::Device),
+    /// Get a token of an API by its URL alone: who issues it is found out (MCP, RFC 9728)
+    #[command(after_help = connect::EXAMPLES)]
+    Connect(connect::Connect),
     /// Exchange a token for another one (RFC 8693)
     #[command(after_help = exchange::EXAMPLES)]
     Exchange(exchange::Exchange),
@@ -115,6 +119,7 @@ pub(crate) fn run(command: Command, global: &Global, output: Output) -> Result<(
         Command::Token(token) => token.run(global, output),
         Command::Login(login) => login.run(global, output),
         Command::Device(device) => device.run(global, output),
+        Command::Connect(connect) => connect.run(global, output),
         Command::Exchange(exchange) => exchange.run(global, output),
         Command::Call(call) => call.run(global, output),
         Command::Refresh(refresh) => refresh.run(global, output),

@@ -10,6 +10,7 @@ use oauth_core::server::{EndpointKind, Server};
 use oauth_core::url::Url;
 use oauth_core::{Client, ClientAuth, ClientId, Scope, Tokens, danger};
 use oauth_providers::{Choices, Provider};
+use oauth_reqwest::Transport;
 
 use crate::Global;
 use crate::credential::{Credential, CredentialArgs};
@@ -290,6 +291,11 @@ pub(crate) fn net(profile: &Profile, global: &Global) -> Result<Net, Error> {
         is_on: global.trace,
         json: global.json,
     };
+    Net::new(&transport(profile, global)?, tracer)
+}
+
+/// The certificates, the proxy and the limits of requests.
+pub(crate) fn transport(profile: &Profile, global: &Global) -> Result<Transport, Error> {
     let mut settings = profile.network.clone();
     if let Some(ca) = &global.ca {
         (settings.ca, settings.only_ca) = (Some(ca.clone()), None);
@@ -303,7 +309,7 @@ pub(crate) fn net(profile: &Profile, global: &Global) -> Result<Net, Error> {
     settings
         .user_agent
         .get_or_insert_with(|| concat!("oauth-cli/", env!("CARGO_PKG_VERSION")).to_owned());
-    Net::new(&settings.read()?, tracer)
+    settings.read()
 }
 
 /// Fetches what an issuer says about itself.

@@ -5,6 +5,7 @@
 mod bus;
 mod commands;
 mod common;
+mod connect;
 mod credential;
 mod credential_helper;
 mod database;

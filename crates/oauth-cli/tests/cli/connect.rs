@@ -1,0 +1,138 @@
+//! `oauth connect`: from the URL of an API to its token, once for all shells.
+
+use std::io::{BufRead as _, BufReader, Read as _, Write as _};
+use std::net::TcpStream;
+use std::process::Stdio;
+
+use oauth_testkit::Served;
+use serde_json::Value;
+
+use crate::common::{Run, folder, get, oauth, served};
+
+fn api(served: &Served) -> String {
+    format!("{}/api/echo", served.base())
+}
+
+fn connect(served: &Served, state: &str, more: &[&str]) -> Run {
+    let url = api(served);
+    let command = [
+        "connect",
+        &url,
+        "--loopback-http",
+        "--no-browser",
+        "--timeout",
+        "60",
+    ];
+    oauth(&[&command[..], more].concat()).env("XDG_STATE_HOME", state)
+}
+
+/// Signs in at the page that the command names: its exit code, stdout and stderr.
+fn signed_in(mut run: Run) -> (Option<i32>, String, String) {
+    let mut child = run.command.stdin(Stdio::null()).spawn().unwrap();
+    let mut stderr = BufReader::new(child.stderr.take().unwrap());
+    let mut said = String::new();
+    loop {
+        let start = said.len();
+        assert_ne!(stderr.read_line(&mut said).unwrap(), 0, "{said}");
+        let line = said[start..].trim();
+        let told: Value = serde_json::from_str(line).unwrap_or_default();
+        let page = told["authorization_url"].as_str().unwrap_or(line);
+        if page.starts_with("http://") {
+            let reply = get(page);
+            let location = reply
+                .lines()
+                .find_map(|line| line.strip_prefix("location: "));
+            get(location.unwrap().trim());
+            break;
+        }
+    }
+    stderr.read_to_string(&mut said).unwrap();
+    let mut stdout = String::new();
+    child
+        .stdout
+        .take()
+        .unwrap()
+        .read_to_string(&mut stdout)
+        .unwrap();
+    (child.wait().unwrap().code(), stdout, said)
+}
+
+/// What the API answers to a token.
+fn echoed(served: &Served, token: &str) -> Value {
+    let mut stream = TcpStream::connect(served.base().strip_prefix("http://").unwrap()).unwrap();
+    let head = format!(
+        "GET /api/echo HTTP/1.1\r\nhost: x\r\nconnection: close\r\nauthorization: Bearer {token}\r\n\r\n"
+    );
+    stream.write_all(head.as_bytes()).unwrap();
+    let mut reply = String::new();
+    stream.read_to_string(&mut reply).unwrap();
+    serde_json::from_str(reply.split_once("\r\n\r\n").unwrap().1).unwrap()
+}
+
+#[test]
+fn the_first_shell_signs_in_and_the_next_prints_the_same_token() {
+    let (served, state) = (served(), folder("connect"));
+    let state = state.to_str().unwrap();
+    let (code, stdout, stderr) = signed_in(connect(&served, state, &["--name", "Notes"]));
+    assert_eq!(code, Some(0), "{stderr}");
+    let token = stdout.trim();
+    assert!(!stderr.contains(token));
+    assert_eq!(echoed(&served, token)["scope"], "read write offline_access");
+    let body = served.with(|twin| {
+        let mut log = twin.log().iter();
+        let entry = log.find(|entry| entry.path == "/register").unwrap();
+        String::from_utf8(entry.body.to_vec()).unwrap()
+    });
+    assert!(body.contains(r#""client_name":"Notes""#), "{body}");
+
+    let again = connect(&served, state, &[]).run().ok();
+    assert_eq!(again.trim(), token);
+    served.with(|twin| twin.expire_access_tokens());
+    // It is not known here that the token has ended.
+    let header = connect(&served, state, &["--format", "header"]).run().ok();
+    assert_eq!(header.trim(), format!("Authorization: Bearer {token}"));
+    // The grant is one of this user's, and the connection beside it is none.
+    let status = oauth(&["status", "--json"])
+        .env("XDG_STATE_HOME", state)
+        .run();
+    assert!(status.ok().matches("\"key\"").count() <= 1);
+
+    let forgotten = connect(&served, state, &["--forget"]).run().ok();
+    assert_eq!(forgotten.trim(), format!("forgotten: {}", api(&served)));
+    let (code, stdout, stderr) = signed_in(connect(&served, state, &["--json"]));
+    assert_eq!(code, Some(0), "{stderr}");
+    assert_ne!(stdout.trim(), token);
+}
+
+#[test]
+fn a_client_that_was_registered_by_hand_acts_for_itself() {
+    let (served, state) = (served(), folder("connect-by-hand"));
+    let base = served.base().to_owned();
+    let client = [
+        "--client-id",
+        "twin-client",
+        "--issuer",
+        &base,
+        "--as-client",
+    ];
+    let secret = ["--client-secret-env", "TWIN_SECRET"];
+    let run = connect(
+        &served,
+        state.to_str().unwrap(),
+        &[&client[..], &secret].concat(),
+    );
+    let token = run.env("TWIN_SECRET", crate::common::SECRET).run().ok();
+    assert_eq!(echoed(&served, token.trim())["client_id"], "twin-client");
+}
+
+#[test]
+fn what_is_no_api_is_told() {
+    let served = served();
+    served.with(|twin| twin.inject(oauth_testkit::Fault::NoAuthorizationServer));
+    let state = folder("connect-nobody");
+    let failed = connect(&served, state.to_str().unwrap(), &[]).run();
+    let code = "resource_metadata.no_authorization_server";
+    assert!(failed.stderr.contains(code), "{}", failed.stderr);
+    let failed = oauth(&["connect", "http://mcp.example/mcp"]).run();
+    assert!(failed.stderr.contains("url.insecure"), "{}", failed.stderr);
+}
