@@ -56,13 +56,19 @@ impl fmt::Debug for Content {
 /// Makes the assertion for this scope.
 pub(crate) type Make = dyn Fn(&Scope) -> Result<Assertion, Error> + Send + Sync;
 
-/// The assertions with which a client gets its own tokens.
+/// What a client gets its own tokens with.
 #[derive(Clone)]
-pub(crate) struct OwnAssertion(pub(crate) Arc<Make>);
+pub(crate) enum OwnTokens {
+    /// Assertions that it signs itself.
+    Assertion(Arc<Make>),
+    /// The token of a workload. A page is none.
+    #[cfg(not(all(feature = "js", target_family = "wasm")))]
+    Exchange(crate::workload::SubjectToken),
+}
 
-impl fmt::Debug for OwnAssertion {
+impl fmt::Debug for OwnTokens {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("OwnAssertion(..)")
+        f.write_str("OwnTokens(..)")
     }
 }
 

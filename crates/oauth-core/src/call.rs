@@ -13,6 +13,7 @@ use std::sync::Arc;
 use crate::http::{Request, Response};
 use bytes::Bytes;
 
+use crate::client_auth::Remote;
 use crate::client_config::ClientConfig;
 use crate::crypto::SigningKey;
 use crate::endpoint::{Context, Endpoint, EndpointRequest, Reply};
@@ -20,8 +21,9 @@ use crate::error::{Error, Misuse};
 use crate::exchange::{Exchange, Input, SigningJob, Step};
 use crate::moment::Moment;
 use crate::secret::Secret;
+use crate::workload;
 
-use request::{Due, Sent, Unsent};
+use request::{Due, Needs, Sent, Unsent};
 
 /// One endpoint, called once.
 #[derive(Debug)]
@@ -56,6 +58,8 @@ enum State {
     Fresh,
     /// The host signs.
     Signing(Box<Signing>),
+    /// Somebody else is asked for the JWT by which the client authenticates.
+    Fetching(Box<Unsent>, Remote),
     /// The request was sent. Its secrets are kept so that they can be redacted from an error in the
     /// response.
     Waiting(Sent),
@@ -128,6 +132,11 @@ impl Run {
                 let request = request.signed(due, &key, &job, &signature)?;
                 self.sign_and_send(at, request)
             }
+            (State::Fetching(mut request, _), Input::Reply(reply)) => {
+                request.receive(&self.config, at, &reply)?;
+                self.sign_and_send(at, *request)
+            }
+            (State::Fetching(..), Input::Lost(cause)) => Err(workload::unanswered(&cause)),
             (State::Waiting(sent), Input::Reply(reply)) => {
                 if sent.learn(&self.config, &reply)? && self.nonce == Retry::Unused {
                     self.nonce = Retry::Used;
@@ -167,8 +176,12 @@ impl Run {
     fn sign_and_send(&mut self, at: &Moment, mut request: Unsent) -> Result<Next, Error> {
         while let Some(due) = request.due(&self.config) {
             match request.sign(&self.config, at, due)? {
-                None => {}
-                Some((job, key)) => {
+                Needs::Nothing => {}
+                Needs::Answer(ask, remote) => {
+                    self.state = State::Fetching(Box::new(request), remote);
+                    return Ok(Next::Send(ask));
+                }
+                Needs::Signature(job, key) => {
                     let step = Next::Sign(job.clone());
                     self.state = State::Signing(Box::new(Signing {
                         request,

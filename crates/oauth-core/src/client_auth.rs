@@ -16,13 +16,15 @@ use crate::base64::{self, Alphabet};
 use crate::crypto::SigningKey;
 use crate::error::{Error, Misuse};
 use crate::form::{self, Form};
+pub(crate) use crate::header::header_value;
 use crate::quirk::{Quirk, Rules};
-use crate::secret::{self, Secret};
+use crate::secret::Secret;
 
+pub use crate::workload::AssertionSource;
 pub use assertion::{AssertionAudience, ClientAssertion};
 pub use choice::{Certificate, Credentials};
-pub use federated::{AssertionProfile, AssertionSource, ClientIdParameter, FederatedAssertion};
-pub(crate) use jwt::{ClientJwt, Made, Origin, RequestFacts};
+pub use federated::{AssertionProfile, ClientIdParameter, FederatedAssertion};
+pub(crate) use jwt::{ClientJwt, Made, Origin, Remote, RequestFacts};
 pub use signed_secret::SignedSecret;
 
 /// The client's way to authenticate, one and only one.
@@ -92,7 +94,7 @@ impl ClientAuth {
 
     /// The token of a workload in place of a key of the client's own (RFC 7521 section 4.2): read anew for
     /// each request, and once more when the server refuses it (`invalid_client`) and it has been replaced
-    /// meanwhile.
+    /// meanwhile. A service that hands it out is asked before each request, and not again.
     pub fn federated(assertion: FederatedAssertion) -> Self {
         Self(Method::Jwt(Arc::new(assertion)))
     }
@@ -191,12 +193,4 @@ pub fn basic(id: &str, secret: &str, rules: &Rules) -> Result<HeaderValue, Error
     base64::append(pair.expose().as_bytes(), Alphabet::Standard, &mut text);
     text.extend(std::iter::repeat_n('=', (3 - pair.expose().len() % 3) % 3));
     header_value(text)
-}
-
-/// A header value that is not shown, and whose memory is overwritten once it is sent.
-pub(crate) fn header_value(text: String) -> Result<HeaderValue, Error> {
-    let value = HeaderValue::from_maybe_shared(secret::wiped(text));
-    let mut value = value.map_err(|_| Error::from(Misuse::HeaderValue))?;
-    value.set_sensitive(true);
-    Ok(value)
 }

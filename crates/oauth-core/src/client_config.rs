@@ -6,7 +6,7 @@ use std::sync::Arc;
 use crate::http::header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE};
 use crate::http::{HeaderMap, HeaderName, HeaderValue};
 
-use crate::assertion::OwnAssertion;
+use crate::assertion::OwnTokens;
 use crate::breaker::Breaker;
 use crate::client_auth::{self, ClientAuth, Method};
 pub use crate::client_id::ClientId;
@@ -99,7 +99,7 @@ pub struct ClientConfig {
     /// The rules that hold beyond those of the standards.
     pub(crate) profile: Option<Profile>,
     /// What the client gets its own tokens with, in place of `client_credentials`.
-    pub(crate) own_assertion: Option<OwnAssertion>,
+    pub(crate) own_tokens: Option<OwnTokens>,
     /// What all clones share for good, whatever is changed on one of them.
     pub(crate) shared: Arc<Shared>,
     /// The `Authorization` header of a client that uses `client_secret_basic`. Computed once.
@@ -167,7 +167,7 @@ impl ClientConfig {
             request_encryption: None,
             token_binding: TokenBinding::None,
             profile: None,
-            own_assertion: None,
+            own_tokens: None,
             shared: Arc::default(),
             basic: None,
         }

@@ -31,6 +31,7 @@ pub mod extra;
 pub mod flow;
 pub mod form;
 pub mod grant;
+mod header;
 #[cfg(all(feature = "js", target_family = "wasm"))]
 #[allow(missing_docs)] // the names of another crate, whose documentation holds
 pub mod http;
@@ -56,6 +57,7 @@ mod testing;
 pub mod token;
 pub mod url;
 pub mod value;
+pub mod workload;
 
 /// The messages of exchanges. In a page, with the feature `js`, what this crate uses of it and no more.
 #[cfg(not(all(feature = "js", target_family = "wasm")))]

@@ -10,7 +10,7 @@ use bytes::Bytes;
 
 use crate::address::Reach;
 use crate::challenge;
-use crate::client_auth::{self, Made, Origin, RequestFacts};
+use crate::client_auth::{self, Made, Origin, Remote, RequestFacts};
 use crate::client_config::ClientConfig;
 use crate::crypto::SigningKey;
 use crate::dpop::{self, Side};
@@ -46,6 +46,15 @@ pub(super) enum Due {
     ClientJwt,
     /// The DPoP proof.
     Proof,
+}
+
+/// What is still needed for it.
+pub(super) enum Needs {
+    Nothing,
+    /// The host signs this.
+    Signature(SigningJob, SigningKey),
+    /// Somebody else answers this.
+    Answer(Request<Bytes>, Remote),
 }
 
 /// What of a request is needed once it has gone out.
@@ -129,13 +138,13 @@ impl Unsent {
         }
     }
 
-    /// Makes a signature, or says what the host has to sign for it.
+    /// Makes a signature, or says what the host has to do for it.
     pub(super) fn sign(
         &mut self,
         config: &ClientConfig,
         at: &Moment,
         due: Due,
-    ) -> Result<Option<(SigningJob, SigningKey)>, Error> {
+    ) -> Result<Needs, Error> {
         let (key, input) = match due {
             Due::ClientJwt => {
                 let jwt = config.auth.jwt().ok_or(Misuse::KeyMissing)?;
@@ -143,8 +152,9 @@ impl Unsent {
                     Made::Unsigned(key, input) => (key, input),
                     Made::Ready(jwt) => {
                         self.put(due, jwt);
-                        return Ok(None);
+                        return Ok(Needs::Nothing);
                     }
+                    Made::Remote(ask, remote) => return Ok(Needs::Answer(ask, remote)),
                 }
             }
             Due::Proof => {
@@ -156,10 +166,23 @@ impl Unsent {
         match key.sign(&input)? {
             Some(jws) => {
                 self.put(due, jws);
-                Ok(None)
+                Ok(Needs::Nothing)
             }
-            None => Ok(Some((key.job(input), key))),
+            None => Ok(Needs::Signature(key.job(input), key)),
         }
+    }
+
+    /// Takes the JWT that somebody else has replied with.
+    pub(super) fn receive(
+        &mut self,
+        config: &ClientConfig,
+        at: &Moment,
+        reply: &Response<Bytes>,
+    ) -> Result<(), Error> {
+        let jwt = config.auth.jwt().ok_or(Misuse::KeyMissing)?;
+        let jwt = jwt.received(&facts(config, &self.url, at), reply)?;
+        self.put(Due::ClientJwt, jwt);
+        Ok(())
     }
 
     /// With the signature that the host made.

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 
 use super::Client;
-use crate::assertion::{Assertion, OwnAssertion};
+use crate::assertion::{Assertion, OwnTokens};
 use crate::endpoint::backchannel_authentication::{BackchannelAuthentication, BackchannelRequest};
 use crate::endpoint::device_authorization::DeviceCode;
 use crate::error::Error;
@@ -21,6 +21,8 @@ use crate::grant::{self, Grant, TokenRequest};
 use crate::scope::Scope;
 use crate::secret::Secret;
 use crate::token::Tokens;
+#[cfg(not(all(feature = "js", target_family = "wasm")))]
+use crate::workload::SubjectToken;
 
 impl Client {
     /// Gets tokens for an assertion that the client signs itself (RFC 7523 section 2.1), as service accounts do. For
@@ -44,7 +46,16 @@ impl Client {
         mut self,
         make: impl Fn(&Scope) -> Result<Assertion, Error> + Send + Sync + 'static,
     ) -> Self {
-        Arc::make_mut(&mut self.0).own_assertion = Some(OwnAssertion(Arc::new(make)));
+        Arc::make_mut(&mut self.0).own_tokens = Some(OwnTokens::Assertion(Arc::new(make)));
+        self
+    }
+
+    /// Gets this client's own tokens in exchange for the token of a workload (RFC 8693), read anew each time, in place
+    /// of `client_credentials`: [`Self::client_credentials`], and the renewal of the client's own grant.
+    #[cfg(not(all(feature = "js", target_family = "wasm")))]
+    #[must_use]
+    pub fn with_subject_token(mut self, subject: SubjectToken) -> Self {
+        Arc::make_mut(&mut self.0).own_tokens = Some(OwnTokens::Exchange(subject));
         self
     }
 

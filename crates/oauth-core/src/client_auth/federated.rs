@@ -4,35 +4,20 @@
 //! RFC 7521 <https://www.rfc-editor.org/rfc/rfc7521#section-4.2>
 
 use std::fmt;
-use std::sync::Arc;
+
+use bytes::Bytes;
 
 use super::jwt::{self, JWT_BEARER};
 use super::{ClientJwt, Made, Origin, RequestFacts};
-use crate::error::{Cause, Error, Misuse};
+use crate::error::{Error, Misuse};
 use crate::form::Form;
+use crate::http::Response;
 use crate::jose::Claims;
 use crate::jose::claims::unverified;
 use crate::moment::UnixTime;
 use crate::secret::Secret;
 use crate::server::Server;
-
-/// Where a workload's token comes from: a file, the environment, a callback.
-///
-/// It is asked for each request, and should answer at once: tokens like these are replaced while the
-/// process runs.
-pub trait AssertionSource: Send + Sync {
-    /// The token as it is now. White space around it is not part of it.
-    ///
-    /// # Errors
-    /// Why there is none.
-    fn assertion(&self) -> Result<Secret<String>, Cause>;
-}
-
-impl<F: Fn() -> Result<Secret<String>, Cause> + Send + Sync> AssertionSource for F {
-    fn assertion(&self) -> Result<Secret<String>, Cause> {
-        self()
-    }
-}
+use crate::workload::{AssertionSource, Found, WorkloadToken};
 
 /// What kind of token it is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -48,7 +33,7 @@ pub enum AssertionProfile {
 /// Authentication by a workload's token.
 #[derive(Clone)]
 pub struct FederatedAssertion {
-    source: Arc<dyn AssertionSource>,
+    token: WorkloadToken,
     profile: AssertionProfile,
     audience: Option<String>,
     client_id: ClientIdParameter,
@@ -68,8 +53,14 @@ pub enum ClientIdParameter {
 impl FederatedAssertion {
     /// The tokens of this source, made out to the server's issuer.
     pub fn new(source: impl AssertionSource + 'static) -> Self {
+        Self::of(WorkloadToken::new(source))
+    }
+
+    /// The same of what a platform gives. A service that is asked for one gets the audience that is
+    /// [expected](Self::audience).
+    pub fn of(token: WorkloadToken) -> Self {
         Self {
-            source: Arc::new(source),
+            token,
             profile: AssertionProfile::default(),
             audience: None,
             client_id: ClientIdParameter::default(),
@@ -98,18 +89,31 @@ impl FederatedAssertion {
         self
     }
 
-    fn read_once(&self, server: &Server, now: UnixTime) -> Result<Secret<String>, Error> {
-        let read = self.source.assertion().map_err(Error::lost)?;
-        let text = read.expose().trim();
-        if text.is_empty() {
-            return Err(Error::lost(Cause::unsent("the client assertion is empty")));
+    fn expected<'a>(&'a self, server: &'a Server) -> &'a str {
+        let audience = self.audience.as_deref();
+        audience.unwrap_or_else(|| server.issuer().as_str())
+    }
+
+    fn read_once(&self, server: &Server, now: UnixTime) -> Result<Made, Error> {
+        match self.token.find(self.expected(server))? {
+            Found::Token(token) => self.checked(token, server, now).map(Made::Ready),
+            Found::Ask(request) => Made::remote(request),
         }
+    }
+
+    /// The token, if it may be sent.
+    fn checked(
+        &self,
+        token: Secret<String>,
+        server: &Server,
+        now: UnixTime,
+    ) -> Result<Secret<String>, Error> {
         let malformed = |what: &str| Error::from(Misuse::AssertionMalformed).about(what);
         // The reason names what is wrong with it, and never the token.
-        let claims = unverified(text)
+        let claims = unverified(token.expose())
             .map_err(|error| malformed(error.detail().unwrap_or("not a JWS of a JSON object")))?;
         self.check(server, now, &claims)?;
-        Ok(Secret::from(text))
+        Ok(token)
     }
 
     fn check(&self, server: &Server, now: UnixTime, claims: &Claims) -> Result<(), Error> {
@@ -125,8 +129,7 @@ impl FederatedAssertion {
             return Err(Error::from(Misuse::AssertionExpired).about(&detail));
         }
         let audience = claims.audience().map_err(of_claim)?;
-        let issuer = server.issuer().as_str();
-        let wanted = self.audience.as_deref().unwrap_or(issuer);
+        let wanted = self.expected(server);
         // A token for several is good at the others too, for whoever it was shown to (RFC 10070).
         if audience != [wanted] {
             let both = format!("it names {}, expected was {wanted}", audience.join(" "));
@@ -150,13 +153,21 @@ impl ClientJwt for FederatedAssertion {
     /// The token as it is now, if it may be sent. One that has expired is read once more: whoever replaces
     /// it may be doing so.
     fn make(&self, of: &RequestFacts<'_>) -> Result<Made, Error> {
-        let read = match self.read_once(of.server, of.at.now()) {
+        match self.read_once(of.server, of.at.now()) {
             Err(error) if error.code() == Misuse::AssertionExpired.code() => {
                 self.read_once(of.server, of.at.now())
             }
             read => read,
-        };
-        read.map(Made::Ready)
+        }
+    }
+
+    fn received(
+        &self,
+        of: &RequestFacts<'_>,
+        reply: &Response<Bytes>,
+    ) -> Result<Secret<String>, Error> {
+        let token = self.token.received(reply)?;
+        self.checked(token, of.server, of.at.now())
     }
 
     fn write(&self, (parameter, id): (&str, &str), jwt: &str, form: &mut Form) {
@@ -192,6 +203,7 @@ fn is_spiffe_id(subject: &str) -> bool {
 impl fmt::Debug for FederatedAssertion {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("FederatedAssertion")
+            .field("token", &self.token)
             .field("profile", &self.profile)
             .field("audience", &self.audience)
             .finish_non_exhaustive()

@@ -5,10 +5,13 @@
 
 use std::fmt;
 
+use bytes::Bytes;
+
 use crate::client_id::ClientId;
 use crate::crypto::SigningKey;
-use crate::error::Error;
+use crate::error::{Error, Misuse};
 use crate::form::Form;
+use crate::http::{Request, Response};
 use crate::moment::Moment;
 use crate::secret::Secret;
 use crate::server::Server;
@@ -27,6 +30,14 @@ pub(crate) trait ClientJwt: fmt::Debug + Send + Sync {
     /// # Errors
     /// Why there is none.
     fn make(&self, of: &RequestFacts<'_>) -> Result<Made, Error>;
+
+    /// The JWT in the reply of whoever was asked for it.
+    ///
+    /// # Errors
+    /// Why there is none.
+    fn received(&self, _: &RequestFacts<'_>, _: &Response<Bytes>) -> Result<Secret<String>, Error> {
+        Err(Misuse::OutOfOrder.into())
+    }
 
     /// Writes it into the request.
     fn write(&self, client_id: (&str, &str), jwt: &str, form: &mut Form);
@@ -79,6 +90,29 @@ pub(crate) enum Made {
     Ready(Secret<String>),
     /// What this key has to sign.
     Unsigned(SigningKey, String),
+    /// The request for it, to somebody else.
+    Remote(Request<Bytes>, Remote),
+}
+
+/// Somebody else is asked for the JWT. In a page nobody can be, so that the code for it is left out.
+#[cfg(not(all(feature = "js", target_family = "wasm")))]
+#[derive(Debug)]
+pub(crate) struct Remote(());
+#[cfg(all(feature = "js", target_family = "wasm"))]
+#[derive(Debug)]
+pub(crate) enum Remote {}
+
+impl Made {
+    #[cfg(not(all(feature = "js", target_family = "wasm")))]
+    #[allow(clippy::unnecessary_wraps)] // as the other
+    pub(super) const fn remote(request: Request<Bytes>) -> Result<Self, Error> {
+        Ok(Self::Remote(request, Remote(())))
+    }
+
+    #[cfg(all(feature = "js", target_family = "wasm"))]
+    pub(super) fn remote(_: Request<Bytes>) -> Result<Self, Error> {
+        Err(Misuse::Setup.into())
+    }
 }
 
 /// Writes a client assertion into a form (RFC 7521 section 4.2).

@@ -4,13 +4,15 @@
 
 use std::sync::Arc;
 
-use crate::assertion::Assertion;
+use crate::assertion::{Assertion, OwnTokens};
 use crate::call::Call;
 use crate::client_config::ClientConfig;
 use crate::crypto::SigningKey;
 use crate::endpoint::token::Token;
 use crate::error::{Error, Misuse};
 use crate::exchange::{Boxed, Exchange, ExchangeExt as _, Input, Ready, Step};
+#[cfg(not(all(feature = "js", target_family = "wasm")))]
+use crate::grant::token_type;
 use crate::grant::{ClientCredentials, JwtBearer, TokenRequest};
 use crate::moment::Moment;
 use crate::scope::Scope;
@@ -36,16 +38,41 @@ pub(crate) fn asserted(
 
 /// Tokens for the client itself.
 pub(crate) fn own(config: Arc<ClientConfig>, token_request: TokenRequest) -> Boxed<Tokens> {
-    let Some(own) = config.own_assertion.clone() else {
-        return Call::new(config, Token::new(ClientCredentials, token_request)).boxed();
+    let make = match config.own_tokens.clone() {
+        None => return Call::new(config, Token::new(ClientCredentials, token_request)).boxed(),
+        Some(OwnTokens::Assertion(make)) => make,
+        #[cfg(not(all(feature = "js", target_family = "wasm")))]
+        Some(OwnTokens::Exchange(subject)) => return exchanged(config, subject, token_request),
     };
     let made = Ready::new(()).and_then(move |_, ()| {
-        let assertion = (own.0)(&token_request.scope)?;
+        let assertion = make(&token_request.scope)?;
         // The assertion says it.
         Ok((assertion, token_request.scope(Scope::none())))
     });
     let tokens = made.then(|_, (assertion, request)| Ok(asserted(config, assertion, request)));
     tokens.boxed()
+}
+
+/// Tokens in exchange for the token of a workload.
+#[cfg(not(all(feature = "js", target_family = "wasm")))]
+fn exchanged(
+    config: Arc<ClientConfig>,
+    subject: crate::workload::SubjectToken,
+    mut token_request: TokenRequest,
+) -> Boxed<Tokens> {
+    if token_request.scope.is_empty() {
+        token_request.scope = subject.scope.clone();
+    }
+    let exchange = subject
+        .token
+        .fetch(&subject.audience)
+        .then(move |_, token| {
+            let grant = crate::grant::TokenExchange::new(token, &subject.token_type)?;
+            let grant = grant.requested_token_type(token_type::ACCESS_TOKEN)?;
+            let request = token_request.audience(&subject.audience);
+            Ok(Call::new(config, Token::new(grant, request)))
+        });
+    exchange.boxed()
 }
 
 /// Makes what is signed, of the moment it is signed in.

@@ -1,0 +1,268 @@
+//! The token of a workload, which its platform gives it: where it comes from, as data. It is read anew each time it is
+//! needed, as a client assertion ([`FederatedAssertion`](crate::client_auth::FederatedAssertion)) or as the subject of
+//! a token exchange ([`Client::with_subject_token`](crate::Client::with_subject_token)).
+//!
+//! RFC 7521 <https://www.rfc-editor.org/rfc/rfc7521#section-4.2>, RFC 8693
+//! <https://www.rfc-editor.org/rfc/rfc8693#section-2.1>
+
+mod remote;
+#[cfg(test)]
+mod tests;
+
+use std::fmt;
+use std::sync::Arc;
+
+use bytes::Bytes;
+
+use crate::error::{Cause, Error, Misuse, ProtocolViolation};
+use crate::exchange::{Exchange, Input, Step};
+use crate::http::{Request, Response};
+use crate::json::{self, Json};
+use crate::moment::Moment;
+use crate::scope::Scope;
+use crate::secret::Secret;
+
+pub use remote::TokenEndpoint;
+
+/// The longest token, file or reply that is read, in bytes.
+pub const MAX_BYTES: usize = 64 << 10;
+
+/// Where a workload's token comes from: a file, the environment, a callback.
+///
+/// It is asked for each request, and should answer at once: tokens like these are replaced while the
+/// process runs.
+pub trait AssertionSource: Send + Sync {
+    /// The token as it is now. White space around it is not part of it.
+    ///
+    /// # Errors
+    /// Why there is none.
+    fn assertion(&self) -> Result<Secret<String>, Cause>;
+}
+
+impl<F: Fn() -> Result<Secret<String>, Cause> + Send + Sync> AssertionSource for F {
+    fn assertion(&self) -> Result<Secret<String>, Cause> {
+        self()
+    }
+}
+
+/// The process around a workload. This crate reads neither variables nor files: a host does, such as
+/// `oauth_reqwest::ProcessEnvironment`.
+pub trait Environment: Send + Sync {
+    /// The environment variable of this name; nothing where it is not set.
+    fn variable(&self, name: &str) -> Option<Secret<String>>;
+
+    /// The text of this file, at most [`MAX_BYTES`] long.
+    ///
+    /// # Errors
+    /// Why it cannot be read.
+    fn file(&self, path: &str) -> Result<Secret<String>, Cause>;
+}
+
+/// Where a platform puts the token of a workload.
+#[derive(Debug, Clone)]
+#[non_exhaustive]
+pub enum CredentialSource {
+    /// The environment variable of this name.
+    Variable(String),
+    /// A file.
+    File {
+        /// Its path.
+        path: String,
+        /// Where in it the token stands.
+        format: TokenFormat,
+    },
+    /// A service of the platform, which is asked over HTTP.
+    Endpoint(TokenEndpoint),
+}
+
+/// Where in a text a token stands.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+#[non_exhaustive]
+pub enum TokenFormat {
+    /// The text is the token.
+    #[default]
+    Text,
+    /// The text is a JSON object, and the token its member of this name.
+    Json(String),
+}
+
+/// The token of a workload, wherever it comes from.
+#[derive(Clone)]
+pub struct WorkloadToken(Origin);
+
+#[derive(Clone)]
+enum Origin {
+    Called(Arc<dyn AssertionSource>),
+    Placed(CredentialSource, Arc<dyn Environment>),
+}
+
+/// The token of a workload as the subject of a token exchange (RFC 8693 section 2.1), by which a client gets its own
+/// tokens.
+#[derive(Debug, Clone)]
+pub struct SubjectToken {
+    pub(crate) token: WorkloadToken,
+    pub(crate) token_type: String,
+    pub(crate) audience: String,
+    pub(crate) scope: Scope,
+}
+
+impl SubjectToken {
+    /// Exchanges this token, of this type, for one for `audience`: what the server calls the place that it comes from,
+    /// or the service that the new one is for.
+    pub fn new(
+        token: WorkloadToken,
+        token_type: impl Into<String>,
+        audience: impl Into<String>,
+    ) -> Self {
+        Self {
+            token,
+            token_type: token_type.into(),
+            audience: audience.into(),
+            scope: Scope::none(),
+        }
+    }
+
+    /// Asks for this scope, where nothing else is asked for.
+    #[must_use]
+    pub fn default_scope(mut self, scope: Scope) -> Self {
+        self.scope = scope;
+        self
+    }
+}
+
+/// What is there of a token at once.
+pub(crate) enum Found {
+    Token(Secret<String>),
+    /// Whom to ask for it.
+    Ask(Request<Bytes>),
+}
+
+impl WorkloadToken {
+    /// The tokens of a file or a callback of the caller's.
+    pub fn new(source: impl AssertionSource + 'static) -> Self {
+        Self(Origin::Called(Arc::new(source)))
+    }
+
+    /// The tokens that a platform puts there. `environment` reads variables and files.
+    pub fn at(source: CredentialSource, environment: Arc<dyn Environment>) -> Self {
+        Self(Origin::Placed(source, environment))
+    }
+
+    /// Gets the token as it is now, by itself: its type is the platform's to say. One of a service is made out to
+    /// `audience`, where it is asked for one.
+    ///
+    /// # Errors
+    /// `lost.unsent` where there is none now; `workload.refused`, `workload.malformed` of a service; all from the
+    /// steps.
+    pub fn fetch(&self, audience: &str) -> impl Exchange<Output = Secret<String>> + Send + use<> {
+        Fetch {
+            token: self.clone(),
+            audience: audience.to_owned(),
+            state: State::Fresh,
+        }
+    }
+
+    /// The token, or whom to ask.
+    ///
+    /// # Errors
+    /// `lost.unsent`, `workload.malformed`.
+    pub(crate) fn find(&self, audience: &str) -> Result<Found, Error> {
+        let found = match &self.0 {
+            Origin::Called(source) => source.assertion().map_err(Error::lost)?,
+            Origin::Placed(CredentialSource::Variable(name), environment) => {
+                let found = environment.variable(name);
+                found.ok_or_else(|| Error::from(Misuse::EnvironmentMissing).about(name))?
+            }
+            Origin::Placed(CredentialSource::File { path, format }, environment) => {
+                let text = environment.file(path).map_err(Error::lost)?;
+                format.token_in(text)?
+            }
+            Origin::Placed(CredentialSource::Endpoint(endpoint), _) => {
+                return endpoint.request(audience).map(Found::Ask);
+            }
+        };
+        bare(&found).map(Found::Token)
+    }
+
+    /// The token that a service has replied with.
+    ///
+    /// # Errors
+    /// `workload.*`, `lost.unsent`.
+    pub(crate) fn received(&self, reply: &Response<Bytes>) -> Result<Secret<String>, Error> {
+        match &self.0 {
+            Origin::Placed(CredentialSource::Endpoint(endpoint), _) => bare(&endpoint.read(reply)?),
+            _ => Err(Misuse::OutOfOrder.into()),
+        }
+    }
+}
+
+/// Whatever became of the question, nothing has been sent of what the token is for: it may be asked again.
+pub(crate) fn unanswered(cause: &Cause) -> Error {
+    Error::lost(Cause::unsent(format!("the workload's token: {cause}")))
+}
+
+/// The token without white space around it, if there is one.
+fn bare(text: &Secret<String>) -> Result<Secret<String>, Error> {
+    match text.expose().trim() {
+        "" => Err(Error::lost(Cause::unsent("the workload's token is empty"))),
+        token => Ok(Secret::from(token)),
+    }
+}
+
+impl TokenFormat {
+    fn token_in(&self, text: Secret<String>) -> Result<Secret<String>, Error> {
+        let Self::Json(member) = self else {
+            return Ok(text);
+        };
+        let malformed = || Error::from(ProtocolViolation::WorkloadToken).about(member);
+        match json::parse(text.expose()) {
+            Ok(Json::Object(object)) => {
+                let token = object.get(member).and_then(Json::as_str);
+                token.map(Secret::from).ok_or_else(malformed)
+            }
+            _ => Err(malformed()),
+        }
+    }
+}
+
+/// Gets the token by itself.
+struct Fetch {
+    token: WorkloadToken,
+    audience: String,
+    state: State,
+}
+
+enum State {
+    Fresh,
+    Asked,
+    Over,
+}
+
+impl Exchange for Fetch {
+    type Output = Secret<String>;
+
+    fn resume(&mut self, _: &Moment, input: Input) -> Result<Step<Secret<String>>, Error> {
+        match (std::mem::replace(&mut self.state, State::Over), input) {
+            (State::Fresh, Input::Begin) => Ok(match self.token.find(&self.audience)? {
+                Found::Token(token) => Step::Done(token),
+                Found::Ask(request) => {
+                    self.state = State::Asked;
+                    Step::Send(request)
+                }
+            }),
+            (State::Asked, Input::Reply(reply)) => self.token.received(&reply).map(Step::Done),
+            (State::Asked, Input::Lost(cause)) => Err(unanswered(&cause)),
+            (State::Over, _) => Err(Misuse::Over.into()),
+            _ => Err(Misuse::OutOfOrder.into()),
+        }
+    }
+}
+
+impl fmt::Debug for WorkloadToken {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match &self.0 {
+            Origin::Called(_) => f.write_str("WorkloadToken(callback)"),
+            Origin::Placed(source, _) => f.debug_tuple("WorkloadToken").field(source).finish(),
+        }
+    }
+}

@@ -1,0 +1,153 @@
+//! `GET {url}`: a service of the platform that hands out the workload's token, such as GitHub's for Actions
+//! (`GET {ACTIONS_ID_TOKEN_REQUEST_URL}&audience=…`) and the metadata services of clouds.
+//!
+//! GitHub <https://docs.github.com/en/actions/reference/security/oidc>, Google
+//! <https://docs.cloud.google.com/compute/docs/instances/verifying-instance-identity>, credential sources of a URL
+//! <https://google.aip.dev/auth/4117>
+
+use std::fmt;
+
+use bytes::Bytes;
+
+use super::{MAX_BYTES, TokenFormat, unanswered};
+use crate::error::{Cause, Error, Misuse, ProtocolViolation};
+use crate::form::Form;
+use crate::header::header_value;
+use crate::http::header::{ACCEPT, AUTHORIZATION};
+use crate::http::{HeaderName, HeaderValue, Method, Request, Response, StatusCode};
+use crate::secret::Secret;
+use crate::url::Url;
+
+/// The address of metadata services, which answer this machine alone. It is reached in clear: there is no name to have
+/// a certificate for.
+const LINK_LOCAL: &str = "169.254.169.254";
+
+/// A service that hands out a workload's token. It is asked anew each time one is needed.
+///
+/// `Debug` shows neither the query of the URL nor the value of a header.
+#[derive(Clone)]
+pub struct TokenEndpoint {
+    url: Url,
+    audience: Option<String>,
+    headers: Vec<(HeaderName, HeaderValue)>,
+    format: TokenFormat,
+}
+
+impl TokenEndpoint {
+    /// The service at this URL, whose replies are the token and nothing else.
+    ///
+    /// # Errors
+    /// `url.syntax`; `url.insecure` for plain http, unless it is to this machine, or to the metadata service at
+    /// 169.254.169.254.
+    pub fn new(url: &str) -> Result<Self, Error> {
+        let url = Url::parse(url)?;
+        let is_near = url.is_local() || url.host() == LINK_LOCAL;
+        if url.scheme() != "https" && !is_near {
+            return Err(Error::from(Misuse::InsecureTransport).about(&url.origin()));
+        }
+        Ok(Self {
+            url,
+            audience: None,
+            headers: Vec::new(),
+            format: TokenFormat::Text,
+        })
+    }
+
+    /// Names whom the token is for in a query parameter of this name, such as `audience`.
+    #[must_use]
+    pub fn audience_parameter(mut self, name: impl Into<String>) -> Self {
+        self.audience = Some(name.into());
+        self
+    }
+
+    /// Reads the token where it stands in a reply.
+    #[must_use]
+    pub fn format(mut self, format: TokenFormat) -> Self {
+        self.format = format;
+        self
+    }
+
+    /// Proves who asks: `Authorization: Bearer …` (RFC 6750 section 2.1).
+    ///
+    /// # Errors
+    /// `client_auth.header_value` for what is no token.
+    pub fn bearer(mut self, token: &Secret<String>) -> Result<Self, Error> {
+        let value = header_value(format!("Bearer {}", token.expose()))?;
+        self.headers.push((AUTHORIZATION, value));
+        Ok(self)
+    }
+
+    /// Sends this header, as metadata services ask for one (`Metadata-Flavor: Google`).
+    ///
+    /// # Errors
+    /// `client_auth.header_value` for what no header can be, and for one that belongs to the connection.
+    pub fn header(mut self, name: &str, value: &str) -> Result<Self, Error> {
+        let refused = || Error::from(Misuse::HeaderValue).about(name);
+        let key: HeaderName = name.parse().map_err(|_| refused())?;
+        let theirs = ["host", "connection", "transfer-encoding", "te", "upgrade"];
+        let is_content = key.as_str().starts_with("content-");
+        if is_content || theirs.contains(&key.as_str()) {
+            return Err(refused());
+        }
+        self.headers.push((key, header_value(value.to_owned())?));
+        Ok(self)
+    }
+
+    pub(super) fn request(&self, audience: &str) -> Result<Request<Bytes>, Error> {
+        let url = match &self.audience {
+            Some(name) => {
+                let mut form = Form::new();
+                form.push(name, audience);
+                self.url.with_query(&form)
+            }
+            None => self.url.clone(),
+        };
+        let mut request = Request::new(Bytes::new());
+        *request.method_mut() = Method::GET;
+        *request.uri_mut() = url.uri()?;
+        let accept = match self.format {
+            TokenFormat::Text => "*/*",
+            TokenFormat::Json(_) => "application/json",
+        };
+        let headers = request.headers_mut();
+        headers.insert(ACCEPT, HeaderValue::from_static(accept));
+        for (name, value) in &self.headers {
+            headers.insert(name, value.clone());
+        }
+        Ok(request)
+    }
+
+    pub(super) fn read(&self, reply: &Response<Bytes>) -> Result<Secret<String>, Error> {
+        let status = reply.status();
+        if status.is_server_error() || status == StatusCode::TOO_MANY_REQUESTS {
+            let busy = format!("{} answered {}", self.url.origin(), status.as_u16());
+            return Err(unanswered(&Cause::unsent(busy)));
+        }
+        if status != StatusCode::OK {
+            // What it says beside the status may hold the token that was asked with.
+            let both = format!("{}, {}", self.url.origin(), status.as_u16());
+            return Err(Error::from(Misuse::WorkloadRefused).about(&both));
+        }
+        if reply.body().len() > MAX_BYTES {
+            return Err(
+                Error::from(ProtocolViolation::WorkloadToken).about("the reply is too large")
+            );
+        }
+        let text = std::str::from_utf8(reply.body());
+        let text =
+            text.map_err(|_| Error::from(ProtocolViolation::WorkloadToken).about("not UTF-8"))?;
+        self.format.token_in(Secret::from(text))
+    }
+}
+
+impl fmt::Debug for TokenEndpoint {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let names: Vec<_> = self.headers.iter().map(|(name, _)| name.as_str()).collect();
+        f.debug_struct("TokenEndpoint")
+            .field("url", &self.url)
+            .field("audience", &self.audience)
+            .field("headers", &names)
+            .field("format", &self.format)
+            .finish()
+    }
+}
