@@ -10,8 +10,10 @@ mod facts;
 mod file;
 mod provider;
 mod service_account;
+mod settings;
 mod template;
 mod variable;
+mod workload;
 
 use oauth_core::Error;
 use oauth_core::error::Misuse;
@@ -19,7 +21,9 @@ use oauth_core::error::Misuse;
 pub use facts::{Allowance, Discovery, Documented, RateLimit, ResetUnit, Source, TokenFor};
 pub use provider::{Choices, Provider};
 pub use service_account::ServiceAccount;
+pub use settings::{ClientSettings, KeyUse, ServerSettings};
 pub use variable::{Variable, VariableKind};
+pub use workload::{Platform, Workload};
 
 /// A built-in provider.
 ///

@@ -282,7 +282,7 @@ table! {
         AssertionExpired "client_auth.assertion_expired" GIVE_UP "the client assertion has expired, and its source has no newer one"
         AssertionAudience "client_auth.assertion_audience" GIVE_UP "the client assertion is made out to another audience than this server, or to several"
         WorkloadRefused "workload.refused" GIVE_UP "the platform's service refused to hand out the workload's token"
-        WorkloadUnknown "workload.unknown" GIVE_UP "there is no workload environment of this name, or it lacks what it needs"
+        WorkloadSetup "workload.setup" GIVE_UP "there is no workload environment of this name, or it lacks what it needs"
         EnvironmentMissing "environment.missing" GIVE_UP "an environment variable that is needed is not set"
         EnvironmentConflict "environment.conflict" GIVE_UP "environment variables that exclude each other are set"
         ClientFile "client_file.malformed" GIVE_UP "the client file is of no known kind, or one of its members is missing or wrong"

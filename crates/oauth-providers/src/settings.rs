@@ -1,0 +1,263 @@
+//! What a client is made of, out of a client file or of environment variables: the server, the client id, and what it
+//! authenticates with.
+
+mod connect;
+mod environment;
+mod external_account;
+mod file;
+#[cfg(test)]
+mod tests;
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use oauth_core::client_auth::{ClientAssertion, Credentials, FederatedAssertion};
+use oauth_core::crypto::SigningKey;
+use oauth_core::error::{Error, Misuse};
+use oauth_core::issuer::{Issuer, RedirectUri};
+use oauth_core::server::Server;
+use oauth_core::url::Transport;
+use oauth_core::workload::Environment;
+use oauth_core::{Client, ClientAuth, ClientId, Secret, danger};
+
+use crate::{Choices, Provider, ServiceAccount};
+
+use external_account::ExternalAccount;
+
+/// What a client is made of. It is read from a standard client file or from the environment; with the server that it
+/// names it becomes a [`Client`].
+///
+/// | kind of file | recognised by |
+/// |---|---|
+/// | Google's `client_secret.json` | `installed` or `web` |
+/// | Google's service account | `"type": "service_account"` |
+/// | Google's workload identity federation (AIP-4117) | `"type": "external_account"` |
+/// | Microsoft Entra | `clientId` and `tenantId`, or `AzureAd` with `ClientId` and `TenantId` |
+/// | a plain one | `client_id`, and `issuer` or `provider` |
+///
+/// The members of a plain one are those of [`Self::from_json`].
+#[derive(Debug, Clone)]
+pub struct ClientSettings {
+    place: Place,
+    client_id: String,
+    credential: Credential,
+    redirect_uris: Vec<String>,
+}
+
+/// Where the client is one.
+#[derive(Debug, Clone)]
+enum Place {
+    Provider(Box<Provider>),
+    Issuer(String),
+    /// Google's exchange of tokens.
+    Sts(String),
+}
+
+/// What the client authenticates with.
+#[derive(Debug, Clone)]
+enum Credential {
+    /// As is documented, or negotiated; without one, nothing.
+    Secret(Option<Secret<String>>),
+    Key {
+        key: Secret<String>,
+        kid: String,
+    },
+    Workload(FederatedAssertion),
+    Account(ServiceAccount),
+    External(ExternalAccount),
+}
+
+/// The server that settings name.
+#[derive(Debug, Clone)]
+#[non_exhaustive]
+pub enum ServerSettings {
+    /// A preset, with its variables.
+    Provider(Box<Provider>),
+    /// One whose metadata have to be fetched.
+    Issuer(Issuer),
+    /// One that is known.
+    Known(Box<Server>),
+}
+
+/// Which key of the settings is read.
+#[derive(Debug, Clone, Copy)]
+#[non_exhaustive]
+pub enum KeyUse<'a> {
+    /// It signs client assertions for this server, by an algorithm that both know.
+    ClientAssertion(&'a Server),
+    /// It signs the assertions of a service account, by RS256.
+    ServiceAccount,
+}
+
+impl ClientSettings {
+    /// Reads the text of a client file.
+    ///
+    /// A plain one has `client_id`; `issuer`, or `provider` with its `variables`; at most one of `client_secret`,
+    /// `private_key` (PEM, or a JWK as text; `key_id` names it) and `workload`; and `redirect_uris`. A `workload` has
+    /// a `platform`, and where it needs them `path`, `variable` and `audience`.
+    ///
+    /// ```
+    /// # use std::sync::Arc;
+    /// # use oauth_core::{Secret, error::Cause, workload::Environment};
+    /// # struct Pod;
+    /// # impl Environment for Pod {
+    /// #     fn variable(&self, _: &str) -> Option<Secret<String>> { None }
+    /// #     fn file(&self, _: &str) -> Result<Secret<String>, Cause> { Err(Cause::unsent("none")) }
+    /// # }
+    /// # fn main() -> Result<(), oauth_core::Error> {
+    /// # let environment: Arc<dyn Environment> = Arc::new(Pod);
+    /// let settings = oauth_providers::ClientSettings::from_json(
+    ///     r#"{
+    ///         "issuer": "https://as.example",
+    ///         "client_id": "reporter",
+    ///         "workload": { "platform": "kubernetes", "path": "/var/run/secrets/tokens/idp" }
+    ///     }"#,
+    ///     &environment,
+    /// )?;
+    /// assert_eq!(settings.client_id(), "reporter");
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
+    /// # Errors
+    /// `client_file.malformed`, which names the member that is missing, wrong or unknown; `client_file.unsupported`;
+    /// `provider.*`, `workload.setup`, `environment.missing`.
+    pub fn from_json(text: &str, environment: &Arc<dyn Environment>) -> Result<Self, Error> {
+        file::read(text, environment)
+    }
+
+    /// Reads a client file.
+    ///
+    /// # Errors
+    /// `lost.unsent` for one that cannot be read, and those of [`Self::from_json`].
+    pub fn from_file(path: &str, environment: &Arc<dyn Environment>) -> Result<Self, Error> {
+        let text = environment.file(path).map_err(Error::lost)?;
+        Self::from_json(text.expose(), environment)
+    }
+
+    /// Reads the environment variables of a client. One that is empty is not set.
+    ///
+    /// | variable | |
+    /// |---|---|
+    /// | `OAUTH_CLIENT_FILE` | the path of a client file; then no other |
+    /// | `OAUTH_ISSUER` | the server, or: |
+    /// | `OAUTH_PROVIDER` | the name of a preset, whose variables are `OAUTH_PROVIDER_TENANT` and the like |
+    /// | `OAUTH_CLIENT_ID` | |
+    /// | `OAUTH_REDIRECT_URIS` | those registered, with spaces between them |
+    ///
+    /// At most one of these:
+    ///
+    /// | variable | |
+    /// |---|---|
+    /// | `OAUTH_CLIENT_SECRET` | |
+    /// | `OAUTH_CLIENT_SECRET_FILE` | the path of a file that holds it |
+    /// | `OAUTH_CLIENT_KEY_FILE` | the path of a private key, in PEM or as a JWK; `OAUTH_CLIENT_KEY_ID` names it |
+    /// | `OAUTH_ASSERTION_FILE` | the path of a workload's token, for `OAUTH_ASSERTION_AUDIENCE` or the issuer |
+    /// | `OAUTH_WORKLOAD` | the name of a [`Platform`](crate::Platform), with `OAUTH_WORKLOAD_FILE` or `OAUTH_WORKLOAD_VARIABLE` where it needs one, and `OAUTH_ASSERTION_AUDIENCE` |
+    ///
+    /// With `OAUTH_WORKLOAD=azure` the client id and the tenant are those of `AZURE_CLIENT_ID` and `AZURE_TENANT_ID`
+    /// where no others are given, and the server is `microsoft-entra`.
+    ///
+    /// # Errors
+    /// `environment.missing` and `environment.conflict`, which name the variables and never their values;
+    /// `lost.unsent` for a file that cannot be read; `provider.*`, `workload.setup`, and those of [`Self::from_json`].
+    pub fn from_env(environment: &Arc<dyn Environment>) -> Result<Self, Error> {
+        environment::read(environment)
+    }
+
+    /// The client's name at the server; of a service account its `client_email`, of an external account its audience.
+    pub fn client_id(&self) -> &str {
+        &self.client_id
+    }
+
+    /// The redirect URIs that are registered; none where nothing is said.
+    pub fn redirect_uris(&self) -> &[String] {
+        &self.redirect_uris
+    }
+
+    /// The server.
+    ///
+    /// # Errors
+    /// `issuer.*`, `metadata.endpoint_*`; `client_file.malformed` for a `token_url` that is not Google's.
+    pub fn server(&self, transport: Transport) -> Result<ServerSettings, Error> {
+        Ok(match &self.place {
+            Place::Provider(provider) => ServerSettings::Provider(provider.clone()),
+            Place::Issuer(issuer) => ServerSettings::Issuer(match transport {
+                Transport::Https => Issuer::parse(issuer)?,
+                Transport::LoopbackHttp => danger::loopback_issuer(issuer)?,
+            }),
+            Place::Sts(token_url) => {
+                let server = external_account::server(token_url, transport)?;
+                ServerSettings::Known(Box::new(server))
+            }
+        })
+    }
+
+    /// The client of this server, which is the one of [`Self::server`]. `key` reads the settings' private key, which
+    /// has this name.
+    ///
+    /// # Errors
+    /// `client_auth.*`, `redirect_uri.refused`, `provider.data`, and those of `key`.
+    pub fn client(
+        &self,
+        server: Server,
+        key: impl Fn(KeyUse<'_>, &Secret<String>, &str) -> Result<SigningKey, Error>,
+    ) -> Result<Client, Error> {
+        let id = ClientId::new(self.client_id.as_str());
+        let auth = match &self.credential {
+            Credential::Secret(secret) => self.by_secret(&server, secret.clone())?,
+            Credential::Key { key: text, kid } => {
+                let key = key(KeyUse::ClientAssertion(&server), text, kid)?;
+                ClientAuth::assertion(ClientAssertion::new(key))
+            }
+            Credential::Workload(assertion) => ClientAuth::federated(assertion.clone()),
+            Credential::Account(account) => {
+                let (text, kid) = (account.private_key(), account.private_key_id());
+                return account.client(key(KeyUse::ServiceAccount, text, kid)?, None);
+            }
+            Credential::External(account) => return account.client(server, id),
+        };
+        let client = Client::new(server, id, auth)?;
+        let needs_list = match &self.place {
+            Place::Provider(provider) => provider.requires_registered_redirect_uris(),
+            Place::Issuer(_) | Place::Sts(_) => false,
+        };
+        if self.redirect_uris.is_empty() && !needs_list {
+            return Ok(client);
+        }
+        let uris = self.redirect_uris.iter().map(|uri| RedirectUri::parse(uri));
+        Ok(client.with_redirect_uris(uris.collect::<Result<Vec<_>, _>>()?))
+    }
+
+    fn by_secret(
+        &self,
+        server: &Server,
+        secret: Option<Secret<String>>,
+    ) -> Result<ClientAuth, Error> {
+        match (&self.place, secret) {
+            (Place::Provider(provider), secret) => provider.client_auth(secret),
+            (_, Some(secret)) => ClientAuth::negotiate(Credentials::secret(secret), server),
+            (_, None) => Ok(ClientAuth::none()),
+        }
+    }
+}
+
+/// A preset with its variables.
+fn preset(name: &str, variables: BTreeMap<String, String>) -> Result<Place, Error> {
+    let choices = Choices {
+        variables,
+        ..Choices::default()
+    };
+    let provider = crate::provider(name)?.with_choices(&choices)?;
+    Ok(Place::Provider(Box::new(provider)))
+}
+
+/// `client_file.malformed`, of this member.
+fn malformed(member: &str) -> Error {
+    Error::from(Misuse::ClientFile).about(member)
+}
+
+/// `client_file.unsupported`.
+fn unsupported(what: &str) -> Error {
+    Error::from(Misuse::ClientFileUnsupported).about(what)
+}

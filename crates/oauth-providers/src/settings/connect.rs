@@ -1,0 +1,55 @@
+//! From settings to a client: where the server's metadata have to be fetched, they are.
+
+use oauth_core::crypto::SigningKey;
+use oauth_core::error::{Error, Misuse};
+use oauth_core::exchange::Boxed;
+use oauth_core::flow::discovery::DiscoveryRequest;
+use oauth_core::url::Transport;
+use oauth_core::{
+    Client, Exchange, ExchangeExt as _, Input, Moment, Secret, Step, danger, discover_with,
+};
+
+use super::{ClientSettings, KeyUse, ServerSettings};
+
+impl ClientSettings {
+    /// The client of these settings; of a server that is known by its issuer alone the metadata are fetched. `key` is
+    /// as for [`Self::client`].
+    ///
+    /// # Errors
+    /// Those of [`Self::server`] and [`Self::client`], here or from the steps; those of [`oauth_core::discover`].
+    pub fn connect(
+        self,
+        transport: Transport,
+        key: impl Fn(KeyUse<'_>, &Secret<String>, &str) -> Result<SigningKey, Error> + Send + 'static,
+    ) -> Result<Boxed<Client>, Error> {
+        let server = match self.server(transport)? {
+            ServerSettings::Issuer(issuer) => {
+                let ask = DiscoveryRequest::new(issuer);
+                let ask = match transport {
+                    Transport::Https => ask,
+                    Transport::LoopbackHttp => danger::loopback_discovery(ask),
+                };
+                let client = discover_with(ask).and_then(move |_, server| self.client(server, key));
+                return Ok(client.boxed());
+            }
+            ServerSettings::Provider(provider) => provider.server()?,
+            ServerSettings::Known(server) => *server,
+        };
+        Ok(Ready(Some(self.client(server, key)?)).boxed())
+    }
+}
+
+/// Nothing has to be fetched.
+struct Ready(Option<Client>);
+
+impl Exchange for Ready {
+    type Output = Client;
+
+    fn resume(&mut self, _: &Moment, input: Input) -> Result<Step<Client>, Error> {
+        match (input, self.0.take()) {
+            (Input::Begin, Some(client)) => Ok(Step::Done(client)),
+            (_, None) => Err(Misuse::Over.into()),
+            _ => Err(Misuse::OutOfOrder.into()),
+        }
+    }
+}

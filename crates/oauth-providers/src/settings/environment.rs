@@ -1,0 +1,196 @@
+//! The environment variables of a client.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use oauth_core::Secret;
+use oauth_core::client_auth::FederatedAssertion;
+use oauth_core::error::{Error, Misuse};
+use oauth_core::workload::{CredentialSource, Environment, TokenFormat, WorkloadToken};
+
+use super::{ClientSettings, Credential, Place, preset};
+use crate::workload::present;
+use crate::{Platform, Workload};
+
+const CLIENT_FILE: &str = "OAUTH_CLIENT_FILE";
+const ISSUER: &str = "OAUTH_ISSUER";
+const PROVIDER: &str = "OAUTH_PROVIDER";
+const CLIENT_ID: &str = "OAUTH_CLIENT_ID";
+const SECRET: &str = "OAUTH_CLIENT_SECRET";
+const SECRET_FILE: &str = "OAUTH_CLIENT_SECRET_FILE";
+const KEY_FILE: &str = "OAUTH_CLIENT_KEY_FILE";
+const KEY_ID: &str = "OAUTH_CLIENT_KEY_ID";
+const ASSERTION_FILE: &str = "OAUTH_ASSERTION_FILE";
+const AUDIENCE: &str = "OAUTH_ASSERTION_AUDIENCE";
+const WORKLOAD: &str = "OAUTH_WORKLOAD";
+const WORKLOAD_FILE: &str = "OAUTH_WORKLOAD_FILE";
+const WORKLOAD_VARIABLE: &str = "OAUTH_WORKLOAD_VARIABLE";
+const REDIRECT_URIS: &str = "OAUTH_REDIRECT_URIS";
+
+/// Ways to authenticate, of which a client has one.
+const CREDENTIALS: [&str; 5] = [SECRET, SECRET_FILE, KEY_FILE, ASSERTION_FILE, WORKLOAD];
+/// What goes with one of these alone.
+const COMPANIONS: [(&str, &[&str]); 4] = [
+    (KEY_ID, &[KEY_FILE]),
+    (AUDIENCE, &[ASSERTION_FILE, WORKLOAD]),
+    (WORKLOAD_FILE, &[WORKLOAD]),
+    (WORKLOAD_VARIABLE, &[WORKLOAD]),
+];
+/// Who says so in Azure.
+const AZURE_CLIENT_ID: &str = "AZURE_CLIENT_ID";
+const AZURE_TENANT_ID: &str = "AZURE_TENANT_ID";
+const AZURE_AUTHORITY_HOST: &str = "AZURE_AUTHORITY_HOST";
+const ENTRA: &str = "microsoft-entra";
+
+pub(super) fn read(environment: &Arc<dyn Environment>) -> Result<ClientSettings, Error> {
+    let variables = Variables(&**environment);
+    if let Some(path) = variables.get(CLIENT_FILE) {
+        let others = [ISSUER, PROVIDER, CLIENT_ID, REDIRECT_URIS];
+        let others = others.iter().chain(&CREDENTIALS);
+        let companions = COMPANIONS.iter().map(|(name, _)| name);
+        for other in others.chain(companions) {
+            variables.exclude(CLIENT_FILE, other)?;
+        }
+        return ClientSettings::from_file(&path, environment);
+    }
+    for (at, name) in CREDENTIALS.iter().enumerate() {
+        for other in CREDENTIALS.iter().skip(at + 1) {
+            variables.exclude(name, other)?;
+        }
+    }
+    for (name, with) in COMPANIONS {
+        if variables.has(name) && !with.iter().any(|with| variables.has(with)) {
+            return Err(missing(&with.join(" or ")));
+        }
+    }
+    let platform = variables.get(WORKLOAD);
+    let platform = platform.as_deref().map(Platform::named).transpose()?;
+    let is_azure = platform == Some(Platform::Azure);
+    let place = variables.place(is_azure)?;
+    let client_id = match variables.get(CLIENT_ID) {
+        None if is_azure => variables.get(AZURE_CLIENT_ID),
+        given => given,
+    };
+    let client_id = client_id.ok_or_else(|| missing(CLIENT_ID))?;
+    let uris = variables.get(REDIRECT_URIS).unwrap_or_default();
+    Ok(ClientSettings {
+        place,
+        client_id,
+        credential: variables.credential(environment, platform)?,
+        redirect_uris: uris.split_whitespace().map(str::to_owned).collect(),
+    })
+}
+
+struct Variables<'a>(&'a dyn Environment);
+
+impl Variables<'_> {
+    fn get(&self, name: &str) -> Option<String> {
+        present(self.0, name)
+    }
+
+    fn has(&self, name: &str) -> bool {
+        self.get(name).is_some()
+    }
+
+    /// Which of two would win is nobody's to guess.
+    fn exclude(&self, one: &str, other: &str) -> Result<(), Error> {
+        match self.has(one) && self.has(other) {
+            true => {
+                Err(Error::from(Misuse::EnvironmentConflict).about(&format!("{one} and {other}")))
+            }
+            false => Ok(()),
+        }
+    }
+
+    fn place(&self, is_azure: bool) -> Result<Place, Error> {
+        self.exclude(ISSUER, PROVIDER)?;
+        if let Some(issuer) = self.get(ISSUER) {
+            return Ok(Place::Issuer(issuer));
+        }
+        let name = match self.get(PROVIDER) {
+            Some(name) => name,
+            None if is_azure => ENTRA.to_owned(),
+            None => return Err(missing(&format!("{ISSUER} or {PROVIDER}"))),
+        };
+        let known = crate::provider(&name)?;
+        let mut chosen = BTreeMap::new();
+        for variable in known.variables() {
+            let named = format!("{PROVIDER}_{}", variable.name.to_ascii_uppercase());
+            let value = match self.get(&named) {
+                None if is_azure && name == ENTRA => self.tenant()?,
+                given => given,
+            };
+            match value {
+                Some(value) => drop(chosen.insert(variable.name.clone(), value)),
+                None if variable.default.is_none() => return Err(missing(&named)),
+                None => {}
+            }
+        }
+        preset(&name, chosen)
+    }
+
+    /// The directory of a workload in Azure, if it is one of the cloud that the preset is of.
+    fn tenant(&self) -> Result<Option<String>, Error> {
+        let host = self.get(AZURE_AUTHORITY_HOST);
+        let is_global =
+            |host: &str| host.trim_end_matches('/') == "https://login.microsoftonline.com";
+        match host.is_none_or(|host| is_global(&host)) {
+            true => Ok(self.get(AZURE_TENANT_ID)),
+            false => {
+                let both = format!("{AZURE_AUTHORITY_HOST} is another cloud's: set {ISSUER}");
+                Err(Error::from(Misuse::WorkloadSetup).about(&both))
+            }
+        }
+    }
+
+    fn credential(
+        &self,
+        environment: &Arc<dyn Environment>,
+        platform: Option<Platform>,
+    ) -> Result<Credential, Error> {
+        if let Some(platform) = platform {
+            let mut workload = Workload::new(platform);
+            if let Some(path) = self.get(WORKLOAD_FILE) {
+                workload = workload.path(path);
+            }
+            if let Some(name) = self.get(WORKLOAD_VARIABLE) {
+                workload = workload.variable(name);
+            }
+            if let Some(audience) = self.get(AUDIENCE) {
+                workload = workload.audience(audience);
+            }
+            let assertion = workload.assertion(Arc::clone(environment))?;
+            return Ok(Credential::Workload(assertion));
+        }
+        if let Some(path) = self.get(ASSERTION_FILE) {
+            let format = TokenFormat::Text;
+            let source = CredentialSource::File { path, format };
+            let token = WorkloadToken::at(source, Arc::clone(environment));
+            let assertion = FederatedAssertion::of(token);
+            return Ok(Credential::Workload(match self.get(AUDIENCE) {
+                Some(audience) => assertion.audience(audience),
+                None => assertion,
+            }));
+        }
+        if let Some(path) = self.get(KEY_FILE) {
+            let kid = self.get(KEY_ID).unwrap_or_default();
+            let key = self.file(&path)?;
+            return Ok(Credential::Key { key, kid });
+        }
+        let secret = match self.get(SECRET_FILE) {
+            Some(path) => Some(self.file(&path)?),
+            None => self.get(SECRET).map(Secret::new),
+        };
+        Ok(Credential::Secret(secret))
+    }
+
+    /// A file's text without the line break that editors end it with.
+    fn file(&self, path: &str) -> Result<Secret<String>, Error> {
+        let text = self.0.file(path).map_err(Error::lost)?;
+        Ok(Secret::from(text.expose().trim_end_matches(['\r', '\n'])))
+    }
+}
+
+fn missing(names: &str) -> Error {
+    Error::from(Misuse::EnvironmentMissing).about(names)
+}

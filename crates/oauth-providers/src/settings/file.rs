@@ -1,0 +1,253 @@
+//! The kinds of client files, told apart by their members.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use oauth_core::error::Error;
+use oauth_core::json::{self, Json, Object};
+use oauth_core::url::Url;
+use oauth_core::workload::{Environment, MAX_BYTES};
+
+use super::external_account::ExternalAccount;
+use super::{ClientSettings, Credential, Place, malformed, preset, unsupported};
+use crate::{Platform, ServiceAccount, Workload};
+
+/// What a plain file may have.
+const PLAIN: &[&str] = &[
+    "issuer",
+    "provider",
+    "variables",
+    "client_id",
+    "client_secret",
+    "private_key",
+    "key_id",
+    "workload",
+    "redirect_uris",
+];
+const WORKLOAD: &[&str] = &["platform", "path", "variable", "audience"];
+/// Where the directories of Microsoft Entra's global cloud are.
+const ENTRA: &str = "https://login.microsoftonline.com";
+
+pub(super) fn read(
+    text: &str,
+    environment: &Arc<dyn Environment>,
+) -> Result<ClientSettings, Error> {
+    if text.len() > MAX_BYTES {
+        return Err(malformed("it is larger than 64 KiB"));
+    }
+    // What is wrong with the text is not told with a piece of it.
+    let Ok(Json::Object(file)) = json::parse(text) else {
+        return Err(malformed("it is not a JSON object"));
+    };
+    match member(&file, "type")? {
+        Some("service_account") => return service_account(text),
+        Some("external_account") => return external_account(&file, environment),
+        Some(
+            "authorized_user" | "impersonated_service_account" | "external_account_authorized_user",
+        ) => {
+            return Err(unsupported("this `type`: it holds no client of its own"));
+        }
+        Some(_) => return Err(malformed("type")),
+        None => {}
+    }
+    if let Some((kind, Json::Object(client))) = ["installed", "web"]
+        .iter()
+        .find_map(|kind| Some((*kind, file.get(kind)?)))
+    {
+        return google(kind, client);
+    }
+    if let Some(Json::Object(section)) = file.get("AzureAd") {
+        let names = ["ClientId", "TenantId", "ClientSecret", "Instance"];
+        return entra(section, names);
+    }
+    if file.get("clientId").is_some() {
+        let names = [
+            "clientId",
+            "tenantId",
+            "clientSecret",
+            "activeDirectoryEndpointUrl",
+        ];
+        return entra(&file, names);
+    }
+    plain(&file, environment)
+}
+
+/// <https://developers.google.com/api-client-library/dotnet/guide/aaa_client_secrets>
+fn google(kind: &str, client: &Object<'_>) -> Result<ClientSettings, Error> {
+    if let Some(token_uri) = member(client, "token_uri")? {
+        let url = Url::parse(token_uri).map_err(|_| malformed("token_uri"))?;
+        let is_google =
+            url.host().ends_with(".googleapis.com") || url.host() == "accounts.google.com";
+        if url.scheme() != "https" || !is_google {
+            return Err(malformed("token_uri: it is not Google's"));
+        }
+    }
+    let redirect_uris = match kind {
+        "web" => texts(client, "redirect_uris")?,
+        // An installed app may use any port and path on this machine.
+        _ => Vec::new(),
+    };
+    Ok(ClientSettings {
+        place: preset("google", BTreeMap::new())?,
+        client_id: needed(client, "client_id")?.to_owned(),
+        credential: Credential::Secret(member(client, "client_secret")?.map(Into::into)),
+        redirect_uris,
+    })
+}
+
+fn service_account(text: &str) -> Result<ClientSettings, Error> {
+    let account = ServiceAccount::from_json(text)?;
+    Ok(ClientSettings {
+        place: preset("google", BTreeMap::new())?,
+        client_id: account.client_email().to_owned(),
+        credential: Credential::Account(account),
+        redirect_uris: Vec::new(),
+    })
+}
+
+fn external_account(
+    file: &Object<'_>,
+    environment: &Arc<dyn Environment>,
+) -> Result<ClientSettings, Error> {
+    let token_url = needed(file, "token_url")?.to_owned();
+    let account = ExternalAccount::read(file, environment)?;
+    Ok(ClientSettings {
+        place: Place::Sts(token_url),
+        client_id: account.client_id().to_owned(),
+        credential: Credential::External(account),
+        redirect_uris: Vec::new(),
+    })
+}
+
+/// <https://github.com/Azure/login#login-with-a-service-principal-secret>, and the section of Microsoft.Identity.Web
+/// <https://learn.microsoft.com/en-us/entra/msal/dotnet/microsoft-identity-web/>
+fn entra(
+    file: &Object<'_>,
+    [client_id, tenant, secret, instance]: [&str; 4],
+) -> Result<ClientSettings, Error> {
+    let cloud = member(file, instance)?.unwrap_or(ENTRA);
+    if cloud.trim_end_matches('/') != ENTRA {
+        return Err(unsupported(&format!(
+            "{instance}: there is a preset for {ENTRA} alone"
+        )));
+    }
+    let tenant = needed(file, tenant)?.to_owned();
+    Ok(ClientSettings {
+        place: preset(
+            "microsoft-entra",
+            BTreeMap::from([("tenant".to_owned(), tenant)]),
+        )?,
+        client_id: needed(file, client_id)?.to_owned(),
+        credential: Credential::Secret(member(file, secret)?.map(Into::into)),
+        redirect_uris: Vec::new(),
+    })
+}
+
+fn plain(file: &Object<'_>, environment: &Arc<dyn Environment>) -> Result<ClientSettings, Error> {
+    only(file, PLAIN, "")?;
+    let client_id = needed(file, "client_id")?.to_owned();
+    let place = match (member(file, "issuer")?, member(file, "provider")?) {
+        (Some(_), Some(_)) => return Err(malformed("either issuer or provider, not both")),
+        (None, None) => return Err(malformed("issuer or provider")),
+        (Some(_), None) if file.get("variables").is_some() => {
+            return Err(malformed("variables: an issuer has none"));
+        }
+        (Some(issuer), None) => Place::Issuer(issuer.to_owned()),
+        (None, Some(name)) => preset(name, variables(file)?)?,
+    };
+    let workload = match file.get("workload") {
+        None | Some(Json::Null) => None,
+        Some(Json::Object(workload)) => Some(workload),
+        Some(_) => return Err(malformed("workload")),
+    };
+    let kid = member(file, "key_id")?;
+    let credential = match (
+        member(file, "client_secret")?,
+        member(file, "private_key")?,
+        workload,
+    ) {
+        (secret, None, None) if kid.is_none() => Credential::Secret(secret.map(Into::into)),
+        (None, Some(key), None) => Credential::Key {
+            key: key.into(),
+            kid: kid.unwrap_or_default().to_owned(),
+        },
+        (None, None, Some(workload)) if kid.is_none() => {
+            let workload = read_workload(workload)?;
+            Credential::Workload(workload.assertion(Arc::clone(environment))?)
+        }
+        (_, None, _) if kid.is_some() => return Err(malformed("key_id: there is no private_key")),
+        _ => {
+            let one = "one of client_secret, private_key and workload, not several";
+            return Err(malformed(one));
+        }
+    };
+    Ok(ClientSettings {
+        place,
+        client_id,
+        credential,
+        redirect_uris: texts(file, "redirect_uris")?,
+    })
+}
+
+fn read_workload(object: &Object<'_>) -> Result<Workload, Error> {
+    only(object, WORKLOAD, "workload.")?;
+    let mut workload = Workload::new(Platform::named(needed(object, "platform")?)?);
+    if let Some(path) = member(object, "path")? {
+        workload = workload.path(path);
+    }
+    if let Some(variable) = member(object, "variable")? {
+        workload = workload.variable(variable);
+    }
+    if let Some(audience) = member(object, "audience")? {
+        workload = workload.audience(audience);
+    }
+    Ok(workload)
+}
+
+fn variables(file: &Object<'_>) -> Result<BTreeMap<String, String>, Error> {
+    match file.get("variables") {
+        None => Ok(BTreeMap::new()),
+        Some(Json::Object(variables)) => variables
+            .iter()
+            .map(|(name, value)| {
+                let value = value.as_str().ok_or_else(|| malformed("variables"))?;
+                Ok((name.to_owned(), value.to_owned()))
+            })
+            .collect(),
+        Some(_) => Err(malformed("variables")),
+    }
+}
+
+/// A member that nobody reads is one that somebody relies on.
+fn only(object: &Object<'_>, known: &[&str], within: &str) -> Result<(), Error> {
+    match object.iter().find(|(name, _)| !known.contains(name)) {
+        Some((name, _)) => {
+            let name: String = name.chars().take(40).collect();
+            Err(malformed(&format!("{within}{name} is unknown")))
+        }
+        None => Ok(()),
+    }
+}
+
+/// A text; nothing where it is not there, or empty.
+pub(super) fn member<'a>(object: &'a Object<'_>, name: &str) -> Result<Option<&'a str>, Error> {
+    match object.get(name) {
+        None | Some(Json::Null) => Ok(None),
+        Some(value) => {
+            let text = value.as_str().ok_or_else(|| malformed(name))?;
+            Ok(Some(text).filter(|text| !text.is_empty()))
+        }
+    }
+}
+
+pub(super) fn needed<'a>(object: &'a Object<'_>, name: &str) -> Result<&'a str, Error> {
+    member(object, name)?.ok_or_else(|| malformed(name))
+}
+
+fn texts(object: &Object<'_>, name: &str) -> Result<Vec<String>, Error> {
+    let Some(value) = object.get(name) else {
+        return Ok(Vec::new());
+    };
+    let texts = value.as_texts().ok_or_else(|| malformed(name))?;
+    Ok(texts.into_iter().map(str::to_owned).collect())
+}
