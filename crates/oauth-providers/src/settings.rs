@@ -79,9 +79,8 @@ pub enum ServerSettings {
     Known(Box<Server>),
 }
 
-/// Which key of the settings is read.
+/// Which key of the settings is read. Exhaustive on purpose: whoever reads keys has to know what for.
 #[derive(Debug, Clone, Copy)]
-#[non_exhaustive]
 pub enum KeyUse<'a> {
     /// It signs client assertions for this server, by an algorithm that both know.
     ClientAssertion(&'a Server),

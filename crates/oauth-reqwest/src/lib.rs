@@ -26,6 +26,7 @@
 //! | [`authorized`] | [`Authorized`]: attaches the token, renews it after a 401, keeps it within its origins |
 //! | [`connection`] | [`ResourceConnection`]: the tokens of an API that is known by its URL alone (MCP) |
 //! | [`loopback`] | the listener for the callback of a native app (RFC 8252) |
+//! | [`client`](mod@client) | a client out of the environment or of a client file; feature `providers`, on by default |
 //! | [`browser`] | opening the authorization URL, without a shell |
 //! | [`addresses`] | which addresses are connected to, where a URL is somebody else's |
 //! | [`transport`] | certificates, proxy and limits in one record |
@@ -47,7 +48,10 @@ pub mod blocking;
 mod body;
 pub mod browser;
 pub mod connection;
+#[cfg(feature = "providers")]
+pub mod client;
 pub mod driver;
+mod environment;
 mod limit;
 mod localhost;
 pub mod loopback;
@@ -62,7 +66,10 @@ pub use addresses::AddressPolicy;
 pub use assertion_file::AssertionFile;
 pub use authorized::{Authorized, ResponseExt};
 pub use connection::ResourceConnection;
+#[cfg(feature = "providers")]
+pub use client::{client_from_env, client_from_file};
 pub use driver::Driver;
+pub use environment::ProcessEnvironment;
 pub use oauth_session::{self, Session, TokenSource};
 pub use options::Options;
 pub use reqwest;

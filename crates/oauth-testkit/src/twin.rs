@@ -29,6 +29,7 @@ mod trust;
 mod usertesting;
 mod uservoice;
 pub(crate) mod wire;
+mod workload;
 
 use std::fmt;
 
@@ -80,6 +81,8 @@ impl Twin {
     ///   backchannel request, token exchange, and JWTs: of who has a key here
     ///   ([`register_assertion_key`](Self::register_assertion_key)), and of identity providers
     ///   ([`trust_identity_provider`](Self::trust_identity_provider)), each once;
+    /// - the tokens of workloads, whose platform has a key here: as client assertions of the confidential client, and
+    ///   exchanged for an access token as their subject, by anybody;
     /// - tokens are exchanged as their subject or with an actor, whom introspection tells, and for identity assertions
     ///   to the servers that it is told of ([`vouch_to`](Self::vouch_to));
     /// - `/userinfo`, for tokens of the scope `openid`; `/logout`, which sends the person back to any page at the

@@ -18,3 +18,5 @@ mod registered;
 mod session;
 mod support;
 mod transport;
+#[cfg(feature = "providers")]
+mod workload;

@@ -11,6 +11,7 @@ use super::client_auth::Client;
 use super::exchange::ID_JAG_TYP;
 use super::jwt::Jwt;
 use super::wire::Ask;
+use super::workload;
 
 pub(super) const GRANT: &str = "urn:ietf:params:oauth:grant-type:jwt-bearer";
 /// The profile by which a server says that it takes identity assertions (section 7.2 of the draft).
@@ -25,9 +26,10 @@ pub(super) fn nobody(ask: &Ask, grant_type: &str) -> Option<Client> {
         || ["client_id", "client_secret", "client_assertion"]
             .iter()
             .any(|name| ask.form(name).is_some());
-    (grant_type == GRANT && !says_who).then(|| Client {
+    let is_workload = workload::nobody(ask, grant_type);
+    ((grant_type == GRANT || is_workload) && !says_who).then(|| Client {
         id: String::new(),
-        is_public: true,
+        is_public: !is_workload,
     })
 }
 

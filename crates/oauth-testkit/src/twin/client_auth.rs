@@ -12,6 +12,7 @@ use super::fapi::{self, By};
 use super::jwt::Jwt;
 use super::rules::Basic;
 use super::wire::{self, Ask, Reply};
+use super::workload;
 
 /// The one kind of assertion that a client makes of itself.
 const JWT_BEARER: &str = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer";
@@ -69,6 +70,12 @@ impl Authority {
                 .then(|| self.confidential(claimed?, secret, "client_secret_post"))
                 .flatten();
             return client.ok_or_else(|| refused("invalid_client", "wrong credentials"));
+        }
+        if let (None, true, Some(assertion)) =
+            (&self.rules.fapi, accepts.body, ask.form("client_assertion"))
+        {
+            let client = workload::client(self, at, ask, assertion);
+            return client.map_err(|why| refused("invalid_client", why));
         }
         match claimed {
             _ if self.rules.fapi.is_some() => self.keyed(at, ask),

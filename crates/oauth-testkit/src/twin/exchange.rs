@@ -10,6 +10,7 @@ use super::client_auth::Client;
 use super::detailed;
 use super::id_token;
 use super::wire::{Ask, find};
+use super::workload;
 
 pub(super) const GRANT: &str = "urn:ietf:params:oauth:grant-type:token-exchange";
 const ACCESS_TOKEN: &str = "urn:ietf:params:oauth:token-type:access_token";
@@ -35,6 +36,11 @@ pub(super) fn token(
     };
     match ask.form("requested_token_type").unwrap_or(ACCESS_TOKEN) {
         ACCESS_TOKEN if kind == ACCESS_TOKEN => access(authority, at, ask, client, subject),
+        ACCESS_TOKEN if kind == workload::JWT => {
+            let mut reply = workload::exchanged(authority, at, ask, client, subject)?;
+            reply["issued_token_type"] = ACCESS_TOKEN.into();
+            Ok(reply)
+        }
         ACCESS_TOKEN => Err(("invalid_request", "only access tokens are exchanged")),
         ID_JAG => identity_assertion(authority, at, ask, &client, (subject, kind)),
         _ => Err(("invalid_request", "tokens of this type are not issued")),
@@ -99,7 +105,7 @@ fn actor(authority: &Authority, at: UnixTime, ask: &Ask) -> Result<Option<Value>
 }
 
 /// Where the token is for: resources and audiences.
-fn targets(ask: &Ask) -> Result<Vec<String>, Refusal> {
+pub(super) fn targets(ask: &Ask) -> Result<Vec<String>, Refusal> {
     let pairs = ask.form.as_deref().unwrap_or_default();
     let mut targets = detailed::targets(pairs)?;
     let audiences = pairs.iter().filter(|(name, _)| name == "audience");

@@ -1,0 +1,66 @@
+//! A client out of environment variables or of a standard client file: server, client id, and what it authenticates
+//! with, without a line of code for each.
+//!
+//! ```no_run
+//! use oauth_core::Scope;
+//! use oauth_reqwest::{Driver, Session, client_from_env, reqwest};
+//!
+//! # async fn start() -> Result<(), oauth_core::Error> {
+//! let driver = Driver::new(reqwest::Client::builder())?;
+//! let client = driver.run(client_from_env()?).await?;
+//! let session = Session::client_credentials(driver, &client, Scope::parse("read")?);
+//! # Ok(())
+//! # }
+//! ```
+
+use std::sync::Arc;
+
+use oauth_core::crypto::SigningKey;
+use oauth_core::error::Error;
+use oauth_core::exchange::Boxed;
+use oauth_core::jose::Alg;
+use oauth_core::url::Transport;
+use oauth_core::workload::Environment;
+use oauth_core::{Client, Secret};
+use oauth_crypto::PrivateKey;
+use oauth_providers::{ClientSettings, KeyUse};
+
+use crate::ProcessEnvironment;
+
+/// The client of this process's [environment variables](ClientSettings::from_env). It is an exchange: a server that is
+/// known by its issuer alone is asked for its metadata.
+///
+/// # Errors
+/// `environment.*`, `client_file.*`, `provider.*`, `workload.setup`, `key.*`; from the steps those of
+/// [`oauth_core::discover`].
+pub fn client_from_env() -> Result<Boxed<Client>, Error> {
+    let environment: Arc<dyn Environment> = Arc::new(ProcessEnvironment::new());
+    connect(ClientSettings::from_env(&environment)?, Transport::Https)
+}
+
+/// The client of this [client file](ClientSettings::from_json).
+///
+/// # Errors
+/// As [`client_from_env`], and `lost.unsent` for a file that cannot be read.
+pub fn client_from_file(path: &str) -> Result<Boxed<Client>, Error> {
+    let environment: Arc<dyn Environment> = Arc::new(ProcessEnvironment::new());
+    let settings = ClientSettings::from_file(path, &environment)?;
+    connect(settings, Transport::Https)
+}
+
+/// The client of settings that were read elsewhere. With [`Transport::LoopbackHttp`] the server may be on this
+/// machine, for tests.
+///
+/// # Errors
+/// As [`client_from_env`].
+pub fn connect(settings: ClientSettings, transport: Transport) -> Result<Boxed<Client>, Error> {
+    settings.connect(transport, signing_key)
+}
+
+fn signing_key(of: KeyUse<'_>, text: &Secret<String>, kid: &str) -> Result<SigningKey, Error> {
+    let key = match of {
+        KeyUse::ClientAssertion(server) => PrivateKey::read_for(server, text.expose(), None)?,
+        KeyUse::ServiceAccount => PrivateKey::read_with(text.expose(), Some(Alg::Rs256))?,
+    };
+    Ok(key.signing_key(kid))
+}

@@ -1,0 +1,80 @@
+//! Variables and files of this process, for workloads and client settings.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::fs::File;
+use std::io::Read as _;
+use std::path::Path;
+
+use oauth_core::Secret;
+use oauth_core::error::Cause;
+use oauth_core::workload::{Environment, MAX_BYTES};
+
+/// The environment variables and the files of this process, each read when it is asked for.
+///
+/// ```
+/// use std::sync::Arc;
+/// use oauth_core::ClientAuth;
+/// use oauth_core::client_auth::FederatedAssertion;
+/// use oauth_core::workload::{CredentialSource, WorkloadToken};
+/// use oauth_reqwest::ProcessEnvironment;
+///
+/// // A job of GitLab CI, whose `id_tokens` name this variable.
+/// let source = CredentialSource::Variable("IDP_TOKEN".to_owned());
+/// let token = WorkloadToken::at(source, Arc::new(ProcessEnvironment::new()));
+/// let auth = ClientAuth::federated(FederatedAssertion::of(token));
+/// ```
+#[derive(Clone, Default)]
+pub struct ProcessEnvironment {
+    variables: Option<BTreeMap<String, Secret<String>>>,
+}
+
+impl ProcessEnvironment {
+    /// That of the process.
+    pub const fn new() -> Self {
+        Self { variables: None }
+    }
+
+    /// With these variables in place of those of the process.
+    pub fn of(variables: impl IntoIterator<Item = (String, Secret<String>)>) -> Self {
+        Self {
+            variables: Some(variables.into_iter().collect()),
+        }
+    }
+}
+
+impl Environment for ProcessEnvironment {
+    fn variable(&self, name: &str) -> Option<Secret<String>> {
+        match &self.variables {
+            Some(variables) => variables.get(name).cloned(),
+            None => std::env::var(name).ok().map(Secret::new),
+        }
+    }
+
+    fn file(&self, path: &str) -> Result<Secret<String>, Cause> {
+        read(Path::new(path)).map_err(|why| Cause::unsent(format!("{path}: {why}")))
+    }
+}
+
+/// The text of a file, or why there is none in words.
+pub(crate) fn read(path: &Path) -> Result<Secret<String>, String> {
+    let file = File::open(path).map_err(|why| why.to_string())?;
+    let limit = MAX_BYTES as u64;
+    let mut text = String::new();
+    let read = file.take(limit + 1).read_to_string(&mut text);
+    let text = Secret::new(text);
+    read.map_err(|why| why.to_string())?;
+    match text.expose().len() <= MAX_BYTES {
+        true => Ok(text),
+        false => Err(format!("larger than {MAX_BYTES} bytes")),
+    }
+}
+
+impl fmt::Debug for ProcessEnvironment {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let names = self.variables.as_ref().map(BTreeMap::keys);
+        f.debug_struct("ProcessEnvironment")
+            .field("variables", &names)
+            .finish()
+    }
+}

@@ -1,0 +1,87 @@
+//! The tokens of workloads, which a platform has signed whose key is registered: as client authentication, and to be
+//! exchanged.
+//!
+//! RFC 7523 section 2.2, RFC 8693 section 2.1, OAuth SPIFFE Client Authentication section 3.1
+
+use oauth_core::moment::UnixTime;
+use serde_json::Value;
+
+use super::authority::{Authority, Grant};
+use super::client_auth::Client;
+use super::exchange;
+use super::jwt::Jwt;
+use super::wire::Ask;
+
+/// A JWT as the subject of an exchange.
+pub(super) const JWT: &str = "urn:ietf:params:oauth:token-type:jwt";
+const KINDS: [&str; 2] = [
+    "urn:ietf:params:oauth:client-assertion-type:jwt-bearer",
+    "urn:ietf:params:oauth:client-assertion-type:jwt-spiffe",
+];
+
+/// A workload is known by its token alone: "client authentication ... allows additional authorization checks" (RFC
+/// 8693 section 2.1), and Google's exchange does without.
+pub(super) fn nobody(ask: &Ask, grant_type: &str) -> bool {
+    grant_type == exchange::GRANT && ask.form("subject_token_type") == Some(JWT)
+}
+
+/// The confidential client, to which every workload of a registered platform is mapped. A platform gives out the same
+/// token until it replaces it, so that one may be shown again.
+pub(super) fn client(
+    authority: &Authority,
+    at: UnixTime,
+    ask: &Ask,
+    assertion: &str,
+) -> Result<Client, &'static str> {
+    if !ask
+        .form("client_assertion_type")
+        .is_some_and(|kind| KINDS.contains(&kind))
+    {
+        return Err("another kind of assertion");
+    }
+    let id = authority.rules.client_id;
+    if ask.form("client_id").is_some_and(|claimed| claimed != id) {
+        return Err("there is no such client");
+    }
+    token(authority, at, assertion)?;
+    Ok(Client {
+        id: id.to_owned(),
+        is_public: false,
+    })
+}
+
+/// An access token for a workload, as its platform's subject.
+pub(super) fn exchanged(
+    authority: &mut Authority,
+    at: UnixTime,
+    ask: &Ask,
+    client: Client,
+    subject: &str,
+) -> Result<Value, (&'static str, &'static str)> {
+    let jwt = token(authority, at, subject).map_err(|why| ("invalid_request", why))?;
+    let scope = authority.scope(ask.form("scope"));
+    let grant = Grant {
+        client_id: client.id,
+        subject: jwt.text("sub").map(str::to_owned),
+        scope: scope.map_err(|why| ("invalid_scope", why))?,
+        family: authority.new_family(),
+        resources: exchange::targets(ask)?,
+        ..Grant::default()
+    };
+    Ok(authority.issue(at, grant, false))
+}
+
+/// One of a registered platform, for this server and nobody else, and not over.
+fn token(authority: &Authority, at: UnixTime, text: &str) -> Result<Jwt, &'static str> {
+    let jwt = authority.trust.signed(Jwt::read(text)?)?;
+    let is_us = |name: &Value| *name == *authority.rules.issuer;
+    let is_for_us = match &jwt.claims["aud"] {
+        Value::Array(many) => matches!(many.as_slice(), [one] if is_us(one)),
+        one => is_us(one),
+    };
+    if !is_for_us {
+        return Err("aud is not the issuer");
+    }
+    jwt.is_in_time(at)?;
+    Ok(jwt)
+}
