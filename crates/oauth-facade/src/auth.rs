@@ -26,6 +26,9 @@ pub enum Auth {
     /// person.
     #[cfg(all(feature = "crypto", feature = "providers"))]
     ServiceAccount(Secret<String>, Option<String>),
+    /// As a client file or environment variables say.
+    #[cfg(all(feature = "crypto", feature = "providers"))]
+    Settings(Box<oauth_providers::ClientSettings>),
     /// A workload's token.
     Federated(FederatedAssertion),
     /// The certificate of the connection (RFC 8705).
@@ -80,7 +83,7 @@ impl Auth {
             #[cfg(feature = "crypto")]
             Self::PrivateKeyJwt(jwt) => ClientAuth::assertion(jwt.assertion(server)?),
             #[cfg(all(feature = "crypto", feature = "providers"))]
-            Self::ServiceAccount(..) => ClientAuth::unnamed(),
+            Self::ServiceAccount(..) | Self::Settings(_) => ClientAuth::unnamed(),
             Self::Federated(assertion) => ClientAuth::federated(assertion),
             Self::Tls(certificate) => ClientAuth::tls(certificate),
         })

@@ -78,6 +78,10 @@ impl Client {
             Auth::ServiceAccount(file, subject) => {
                 return Self::of_service_account(server, client_id, &file, subject);
             }
+            #[cfg(all(feature = "crypto", feature = "providers"))]
+            Auth::Settings(settings) => {
+                return crate::settings::client(server, client_id, &settings).map(Self::from);
+            }
             chosen => chosen,
         };
         let auth = auth.at(&server.core)?;

@@ -23,6 +23,8 @@ mod renewal;
 mod request;
 mod resource;
 mod server;
+#[cfg(all(feature = "crypto", feature = "providers"))]
+mod settings;
 mod stored;
 mod waiting;
 
@@ -59,6 +61,8 @@ pub use registration::Registration;
 pub use request::TokenRequest;
 pub use resource::{Attachment, Resource, step_up};
 pub use server::{Discover, Prefer, Server, Transport};
+#[cfg(all(feature = "crypto", feature = "providers"))]
+pub use settings::{Settings, SettingsServer, Workload};
 
 // The types of the core that this crate's functions take and give.
 pub use oauth_core::client_auth::{
@@ -78,4 +82,5 @@ pub use oauth_core::moment::{Moment, UnixTime};
 pub use oauth_core::quirk::{Quirk, Rules, Strictness};
 pub use oauth_core::token::{Freshness, TokenKind, Tokens};
 pub use oauth_core::url::Url;
+pub use oauth_core::workload::Environment;
 pub use oauth_core::{Scope, Secret};

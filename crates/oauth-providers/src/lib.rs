@@ -21,7 +21,7 @@ use oauth_core::error::Misuse;
 pub use facts::{Allowance, Discovery, Documented, RateLimit, ResetUnit, Source, TokenFor};
 pub use provider::{Choices, Provider};
 pub use service_account::ServiceAccount;
-pub use settings::{ClientSettings, KeyUse, ServerSettings};
+pub use settings::{ClientSettings, KeyText, ServerSettings};
 pub use variable::{Variable, VariableKind};
 pub use workload::{Platform, Workload};
 

@@ -15,6 +15,7 @@ use oauth_core::client_auth::{ClientAssertion, Credentials, FederatedAssertion};
 use oauth_core::crypto::SigningKey;
 use oauth_core::error::{Error, Misuse};
 use oauth_core::issuer::{Issuer, RedirectUri};
+use oauth_core::jose::Alg;
 use oauth_core::server::Server;
 use oauth_core::url::Transport;
 use oauth_core::workload::Environment;
@@ -79,13 +80,15 @@ pub enum ServerSettings {
     Known(Box<Server>),
 }
 
-/// Which key of the settings is read. Exhaustive on purpose: whoever reads keys has to know what for.
+/// A private key of the settings, still as text: whoever has algorithms reads it.
 #[derive(Debug, Clone, Copy)]
-pub enum KeyUse<'a> {
-    /// It signs client assertions for this server, by an algorithm that both know.
-    ClientAssertion(&'a Server),
-    /// It signs the assertions of a service account, by RS256.
-    ServiceAccount,
+pub struct KeyText<'a> {
+    /// The key, in PEM or as a JWK.
+    pub text: &'a Secret<String>,
+    /// Its name at the server; empty for none.
+    pub kid: &'a str,
+    /// What it signs by; otherwise by an algorithm that it and the server both know.
+    pub alg: Option<Alg>,
 }
 
 impl ClientSettings {
@@ -192,27 +195,32 @@ impl ClientSettings {
         })
     }
 
-    /// The client of this server, which is the one of [`Self::server`]. `key` reads the settings' private key, which
-    /// has this name.
+    /// The client of this server, which is the one of [`Self::server`]. `read_key` reads a private key that is to sign
+    /// for it, as `oauth_crypto::PrivateKey` does.
     ///
     /// # Errors
-    /// `client_auth.*`, `redirect_uri.refused`, `provider.data`, and those of `key`.
+    /// `client_auth.*`, `redirect_uri.refused`, `provider.data`, and those of `read_key`.
     pub fn client(
         &self,
         server: Server,
-        key: impl Fn(KeyUse<'_>, &Secret<String>, &str) -> Result<SigningKey, Error>,
+        read_key: impl Fn(&Server, KeyText<'_>) -> Result<SigningKey, Error>,
     ) -> Result<Client, Error> {
         let id = ClientId::new(self.client_id.as_str());
         let auth = match &self.credential {
             Credential::Secret(secret) => self.by_secret(&server, secret.clone())?,
             Credential::Key { key: text, kid } => {
-                let key = key(KeyUse::ClientAssertion(&server), text, kid)?;
+                let alg = None;
+                let key = read_key(&server, KeyText { text, kid, alg })?;
                 ClientAuth::assertion(ClientAssertion::new(key))
             }
             Credential::Workload(assertion) => ClientAuth::federated(assertion.clone()),
             Credential::Account(account) => {
-                let (text, kid) = (account.private_key(), account.private_key_id());
-                return account.client(key(KeyUse::ServiceAccount, text, kid)?, None);
+                let key = KeyText {
+                    text: account.private_key(),
+                    kid: account.private_key_id(),
+                    alg: Some(Alg::Rs256),
+                };
+                return account.client(read_key(&server, key)?, None);
             }
             Credential::External(account) => return account.client(server, id),
         };

@@ -15,15 +15,13 @@
 
 use std::sync::Arc;
 
-use oauth_core::crypto::SigningKey;
+use oauth_core::Client;
 use oauth_core::error::Error;
 use oauth_core::exchange::Boxed;
-use oauth_core::jose::Alg;
 use oauth_core::url::Transport;
 use oauth_core::workload::Environment;
-use oauth_core::{Client, Secret};
 use oauth_crypto::PrivateKey;
-use oauth_providers::{ClientSettings, KeyUse};
+use oauth_providers::ClientSettings;
 
 use crate::ProcessEnvironment;
 
@@ -54,13 +52,8 @@ pub fn client_from_file(path: &str) -> Result<Boxed<Client>, Error> {
 /// # Errors
 /// As [`client_from_env`].
 pub fn connect(settings: ClientSettings, transport: Transport) -> Result<Boxed<Client>, Error> {
-    settings.connect(transport, signing_key)
-}
-
-fn signing_key(of: KeyUse<'_>, text: &Secret<String>, kid: &str) -> Result<SigningKey, Error> {
-    let key = match of {
-        KeyUse::ClientAssertion(server) => PrivateKey::read_for(server, text.expose(), None)?,
-        KeyUse::ServiceAccount => PrivateKey::read_with(text.expose(), Some(Alg::Rs256))?,
-    };
-    Ok(key.signing_key(kid))
+    settings.connect(transport, |server, key| {
+        let read = PrivateKey::read_for(server, key.text.expose(), key.alg)?;
+        Ok(read.signing_key(key.kid))
+    })
 }

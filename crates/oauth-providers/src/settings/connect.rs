@@ -4,23 +4,22 @@ use oauth_core::crypto::SigningKey;
 use oauth_core::error::{Error, Misuse};
 use oauth_core::exchange::Boxed;
 use oauth_core::flow::discovery::DiscoveryRequest;
+use oauth_core::server::Server;
 use oauth_core::url::Transport;
-use oauth_core::{
-    Client, Exchange, ExchangeExt as _, Input, Moment, Secret, Step, danger, discover_with,
-};
+use oauth_core::{Client, Exchange, ExchangeExt as _, Input, Moment, Step, danger, discover_with};
 
-use super::{ClientSettings, KeyUse, ServerSettings};
+use super::{ClientSettings, KeyText, ServerSettings};
 
 impl ClientSettings {
-    /// The client of these settings; of a server that is known by its issuer alone the metadata are fetched. `key` is
-    /// as for [`Self::client`].
+    /// The client of these settings; of a server that is known by its issuer alone the metadata are fetched.
+    /// `read_key` is as for [`Self::client`].
     ///
     /// # Errors
     /// Those of [`Self::server`] and [`Self::client`], here or from the steps; those of [`oauth_core::discover`].
     pub fn connect(
         self,
         transport: Transport,
-        key: impl Fn(KeyUse<'_>, &Secret<String>, &str) -> Result<SigningKey, Error> + Send + 'static,
+        read_key: impl Fn(&Server, KeyText<'_>) -> Result<SigningKey, Error> + Send + 'static,
     ) -> Result<Boxed<Client>, Error> {
         let server = match self.server(transport)? {
             ServerSettings::Issuer(issuer) => {
@@ -29,13 +28,14 @@ impl ClientSettings {
                     Transport::Https => ask,
                     Transport::LoopbackHttp => danger::loopback_discovery(ask),
                 };
-                let client = discover_with(ask).and_then(move |_, server| self.client(server, key));
+                let client =
+                    discover_with(ask).and_then(move |_, server| self.client(server, read_key));
                 return Ok(client.boxed());
             }
             ServerSettings::Provider(provider) => provider.server()?,
             ServerSettings::Known(server) => *server,
         };
-        Ok(Ready(Some(self.client(server, key)?)).boxed())
+        Ok(Ready(Some(self.client(server, read_key)?)).boxed())
     }
 }
 

@@ -1,0 +1,136 @@
+//! Clients out of client files and of environment variables, and the identities of workloads, in plain values.
+
+use std::sync::Arc;
+
+use oauth_core::Client;
+use oauth_core::client_auth::ClientIdParameter;
+use oauth_core::error::{Error, Misuse};
+use oauth_core::workload::Environment;
+use oauth_crypto::PrivateKey;
+use oauth_providers::{ClientSettings, Platform, ServerSettings};
+
+use crate::auth::Auth;
+use crate::server::{Server, Transport};
+
+/// What a client is made of, out of a client file or of environment variables.
+#[derive(Debug, Clone)]
+pub struct Settings(ClientSettings);
+
+/// The server of a client's settings.
+#[derive(Debug, Clone)]
+pub enum SettingsServer {
+    /// It is known.
+    Known(Box<Server>),
+    /// The metadata of this issuer have to be fetched.
+    Issuer(String),
+}
+
+impl Settings {
+    /// Reads the text of a client file: Google's, Microsoft Entra's, or a plain one.
+    ///
+    /// # Errors
+    /// Those of [`ClientSettings::from_json`].
+    pub fn from_json(text: &str, environment: Arc<dyn Environment>) -> Result<Self, Error> {
+        ClientSettings::from_json(text, &environment).map(Self)
+    }
+
+    /// Reads a client file.
+    ///
+    /// # Errors
+    /// Those of [`ClientSettings::from_file`].
+    pub fn from_file(path: &str, environment: Arc<dyn Environment>) -> Result<Self, Error> {
+        ClientSettings::from_file(path, &environment).map(Self)
+    }
+
+    /// Reads the environment variables of a client.
+    ///
+    /// # Errors
+    /// Those of [`ClientSettings::from_env`].
+    pub fn from_env(environment: Arc<dyn Environment>) -> Result<Self, Error> {
+        ClientSettings::from_env(&environment).map(Self)
+    }
+
+    /// The client's name at the server.
+    pub fn client_id(&self) -> &str {
+        self.0.client_id()
+    }
+
+    /// The redirect URIs that are registered; none where nothing is said.
+    pub fn redirect_uris(&self) -> &[String] {
+        self.0.redirect_uris()
+    }
+
+    /// The server.
+    ///
+    /// # Errors
+    /// Those of [`ClientSettings::server`].
+    pub fn server(&self, transport: Transport) -> Result<SettingsServer, Error> {
+        Ok(match self.0.server(transport)? {
+            ServerSettings::Provider(provider) => {
+                SettingsServer::Known(Box::new(Server::from_provider(*provider)?))
+            }
+            ServerSettings::Known(server) => SettingsServer::Known(Box::new(Server::of(*server))),
+            ServerSettings::Issuer(issuer) => SettingsServer::Issuer(issuer.as_str().to_owned()),
+            _ => return Err(Misuse::Setup.into()),
+        })
+    }
+
+    /// How the client of this name authenticates.
+    pub fn auth(&self) -> Auth {
+        Auth::Settings(Box::new(self.0.clone()))
+    }
+}
+
+/// The client that settings make at their server.
+pub(crate) fn client(
+    server: &Server,
+    client_id: &str,
+    settings: &ClientSettings,
+) -> Result<Client, Error> {
+    if client_id != settings.client_id() {
+        let why = "these settings are of another client";
+        return Err(Error::from(Misuse::Setup).about(why));
+    }
+    settings.client(server.core.clone(), |server, key| {
+        let read = PrivateKey::read_for(server, key.text.expose(), key.alg)?;
+        Ok(read.signing_key(key.kid))
+    })
+}
+
+/// The identity of a workload.
+#[derive(Debug, Clone, Default)]
+pub struct Workload {
+    /// The platform's name, such as `github_actions`.
+    pub platform: String,
+    /// The file of the token, where that is the operator's choice.
+    pub path: Option<String>,
+    /// The variable of the token, where that is the operator's choice.
+    pub variable: Option<String>,
+    /// Whom the token is made out to, if not to the issuer.
+    pub audience: Option<String>,
+    /// Whether requests name the client too, if not as the platform's documentation says.
+    pub client_id: Option<ClientIdParameter>,
+}
+
+impl Workload {
+    /// How a client authenticates as this workload.
+    ///
+    /// # Errors
+    /// Those of [`oauth_providers::Workload::assertion`], and `workload.setup` for an unknown platform.
+    pub fn auth(self, environment: Arc<dyn Environment>) -> Result<Auth, Error> {
+        let mut workload = oauth_providers::Workload::new(Platform::named(&self.platform)?);
+        if let Some(path) = self.path {
+            workload = workload.path(path);
+        }
+        if let Some(variable) = self.variable {
+            workload = workload.variable(variable);
+        }
+        if let Some(audience) = self.audience {
+            workload = workload.audience(audience);
+        }
+        if let Some(parameter) = self.client_id {
+            workload = workload.client_id(parameter);
+        }
+        workload.assertion(environment).map(Auth::Federated)
+    }
+}

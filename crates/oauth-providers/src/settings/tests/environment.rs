@@ -1,0 +1,208 @@
+//! The variables of a client.
+
+use super::*;
+
+#[test]
+fn variables_name_the_server_the_client_and_one_way_to_authenticate() {
+    let issuer = ("OAUTH_ISSUER", "https://as.example");
+    let id = ("OAUTH_CLIENT_ID", "c");
+    let by_secret = from_env(&[issuer, id, ("OAUTH_CLIENT_SECRET", HIDDEN)]).unwrap();
+    assert_eq!(by_secret.client_id(), "c");
+    assert!(!format!("{by_secret:?}").contains(HIDDEN));
+    let google = ("OAUTH_PROVIDER", "google");
+    let in_file = [
+        google,
+        id,
+        ("OAUTH_CLIENT_SECRET_FILE", "/s"),
+        ("/s", "hunter22-secret\n"),
+    ];
+    let request = asked(&client(from_env(&in_file).unwrap()));
+    assert!(form(&request).ends_with(&format!("client_secret={HIDDEN}")));
+    let by_key = [
+        google,
+        id,
+        ("OAUTH_CLIENT_KEY_FILE", "/k"),
+        ("/k", "PRIVATE"),
+        ("OAUTH_CLIENT_KEY_ID", "1"),
+    ];
+    assert_eq!(
+        client(from_env(&by_key).unwrap()).auth().name(),
+        "private_key_jwt"
+    );
+    let by_token = [google, id, ("OAUTH_ASSERTION_FILE", "/t")];
+    assert_eq!(
+        client(from_env(&by_token).unwrap()).auth().name(),
+        "private_key_jwt"
+    );
+    let uris = [
+        google,
+        id,
+        (
+            "OAUTH_REDIRECT_URIS",
+            "https://a.example/cb  https://b.example/cb",
+        ),
+    ];
+    assert_eq!(from_env(&uris).unwrap().redirect_uris().len(), 2);
+    let file = json!({ "issuer": "https://as.example", "client_id": "from-file" }).to_string();
+    let by_file = from_env(&[("OAUTH_CLIENT_FILE", "/c.json"), ("/c.json", &file)]).unwrap();
+    assert_eq!(by_file.client_id(), "from-file");
+    let entra = [("OAUTH_PROVIDER", "microsoft-entra"), id];
+    assert_eq!(refused(from_env(&entra)).0, "environment.missing");
+    let tenant = (
+        "OAUTH_PROVIDER_TENANT",
+        "9188040d-6c67-4c5b-b112-36a304b66dad",
+    );
+    let entra = client(from_env(&[entra[0], id, tenant]).unwrap());
+    assert!(entra.server().issuer().as_str().contains(tenant.1));
+}
+
+#[test]
+fn a_variable_that_is_missing_is_named() {
+    let issuer = ("OAUTH_ISSUER", "https://as.example");
+    let id = ("OAUTH_CLIENT_ID", "c");
+    for (all, named) in [
+        (vec![], "OAUTH_ISSUER or OAUTH_PROVIDER"),
+        (vec![issuer], "OAUTH_CLIENT_ID"),
+        (vec![issuer, ("OAUTH_CLIENT_ID", " ")], "OAUTH_CLIENT_ID"),
+        (
+            vec![id, ("OAUTH_PROVIDER", "microsoft-entra")],
+            "OAUTH_PROVIDER_TENANT",
+        ),
+        (
+            vec![issuer, id, ("OAUTH_CLIENT_KEY_ID", "k")],
+            "OAUTH_CLIENT_KEY_FILE",
+        ),
+        (
+            vec![issuer, id, ("OAUTH_WORKLOAD_FILE", "/t")],
+            "OAUTH_WORKLOAD",
+        ),
+        (
+            vec![issuer, id, ("OAUTH_WORKLOAD", "github_actions")],
+            "ACTIONS_ID_TOKEN_REQUEST_URL",
+        ),
+        (
+            vec![issuer, id, ("OAUTH_WORKLOAD", "aws")],
+            "AWS_WEB_IDENTITY_TOKEN_FILE",
+        ),
+        (vec![("OAUTH_WORKLOAD", "azure")], "OAUTH_PROVIDER_TENANT"),
+    ] {
+        let (code, told) = refused(from_env(&all));
+        assert_eq!(code, "environment.missing", "{told}");
+        assert!(told.contains(named), "{told}");
+    }
+}
+
+#[test]
+fn of_two_variables_that_say_the_same_neither_wins() {
+    let issuer = ("OAUTH_ISSUER", "https://as.example");
+    let id = ("OAUTH_CLIENT_ID", "c");
+    let secret = ("OAUTH_CLIENT_SECRET", HIDDEN);
+    for (all, named) in [
+        (
+            vec![issuer, ("OAUTH_PROVIDER", "google"), id],
+            ["OAUTH_ISSUER", "OAUTH_PROVIDER"],
+        ),
+        (
+            vec![issuer, id, secret, ("OAUTH_CLIENT_SECRET_FILE", "/s")],
+            ["OAUTH_CLIENT_SECRET", "OAUTH_CLIENT_SECRET_FILE"],
+        ),
+        (
+            vec![issuer, id, secret, ("OAUTH_WORKLOAD", "gcp")],
+            ["OAUTH_CLIENT_SECRET", "OAUTH_WORKLOAD"],
+        ),
+        (
+            vec![
+                issuer,
+                id,
+                ("OAUTH_CLIENT_KEY_FILE", "/k"),
+                ("OAUTH_ASSERTION_FILE", "/t"),
+            ],
+            ["OAUTH_CLIENT_KEY_FILE", "OAUTH_ASSERTION_FILE"],
+        ),
+        (
+            vec![("OAUTH_CLIENT_FILE", "/c"), secret],
+            ["OAUTH_CLIENT_FILE", "OAUTH_CLIENT_SECRET"],
+        ),
+        (
+            vec![("OAUTH_CLIENT_FILE", "/c"), id],
+            ["OAUTH_CLIENT_FILE", "OAUTH_CLIENT_ID"],
+        ),
+    ] {
+        let (code, told) = refused(from_env(&all));
+        assert_eq!(code, "environment.conflict", "{told}");
+        assert!(named.iter().all(|name| told.contains(name)), "{told}");
+    }
+}
+
+#[test]
+fn each_platform_has_its_token_where_it_is_documented() {
+    let issuer = ("OAUTH_ISSUER", "https://as.example");
+    let id = ("OAUTH_CLIENT_ID", "c");
+    for (platform, more) in [
+        ("kubernetes", vec![("OAUTH_WORKLOAD_FILE", "/t")]),
+        ("spiffe", vec![("OAUTH_WORKLOAD_FILE", "/t")]),
+        ("gitlab_ci", vec![("OAUTH_WORKLOAD_VARIABLE", "CI_TOKEN")]),
+        ("aws", vec![("AWS_WEB_IDENTITY_TOKEN_FILE", "/t")]),
+        ("azure", vec![("AZURE_FEDERATED_TOKEN_FILE", "/t")]),
+        ("gcp", vec![]),
+        (
+            "github_actions",
+            vec![
+                ("ACTIONS_ID_TOKEN_REQUEST_URL", "https://run.example/t?v=2"),
+                ("ACTIONS_ID_TOKEN_REQUEST_TOKEN", HIDDEN),
+            ],
+        ),
+    ] {
+        let mut all = vec![issuer, id, ("OAUTH_WORKLOAD", platform)];
+        all.extend(more);
+        let settings = from_env(&all).unwrap();
+        let shown = format!("{settings:?}");
+        assert!(!shown.contains(HIDDEN), "{shown}");
+        let wanted = match platform {
+            "gitlab_ci" => "CI_TOKEN",
+            "gcp" => "http://169.254.169.254/computeMetadata",
+            "github_actions" => "https://run.example/t",
+            _ => "/t",
+        };
+        assert!(shown.contains(wanted), "{platform}: {shown}");
+        assert_eq!(shown.contains("SpiffeJwt"), platform == "spiffe");
+        assert_eq!(
+            shown.contains("api://AzureADTokenExchange"),
+            platform == "azure"
+        );
+    }
+    assert_eq!(Platform::ALL.len(), 7);
+    for (platform, more) in [
+        ("kubernetes", None),
+        ("spiffe", None),
+        ("gitlab_ci", None),
+        ("gcp", Some(("OAUTH_WORKLOAD_FILE", "/t"))),
+        ("aws", Some(("OAUTH_WORKLOAD_VARIABLE", "X"))),
+        ("heroku", None),
+    ] {
+        let mut all = vec![issuer, id, ("OAUTH_WORKLOAD", platform)];
+        all.extend(more);
+        assert_eq!(refused(from_env(&all)).0, "workload.setup", "{platform}");
+    }
+}
+
+#[test]
+fn azure_says_by_itself_who_the_client_is_and_of_which_directory() {
+    let tenant = "9188040d-6c67-4c5b-b112-36a304b66dad";
+    let all = [
+        ("OAUTH_WORKLOAD", "azure"),
+        ("AZURE_FEDERATED_TOKEN_FILE", "/t"),
+        ("AZURE_CLIENT_ID", "from-azure"),
+        ("AZURE_TENANT_ID", tenant),
+        ("AZURE_AUTHORITY_HOST", "https://login.microsoftonline.com/"),
+    ];
+    let settings = from_env(&all).unwrap();
+    assert_eq!(settings.client_id(), "from-azure");
+    assert!(client(settings).server().issuer().as_str().contains(tenant));
+    let mut own = all.to_vec();
+    own.push(("OAUTH_CLIENT_ID", "own"));
+    assert_eq!(from_env(&own).unwrap().client_id(), "own");
+    let mut elsewhere = all.to_vec();
+    elsewhere.push(("AZURE_AUTHORITY_HOST", "https://login.chinacloudapi.cn/"));
+    assert_eq!(refused(from_env(&elsewhere)).0, "workload.setup");
+}
