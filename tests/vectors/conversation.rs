@@ -43,9 +43,9 @@ pub(crate) struct ClientConfig {
     pub(crate) id: String,
     pub(crate) secret: Option<String>,
     /// The registered name of the method, or `assertion_source`, whose tokens `source` gives; without it, as the
-    /// preset documents. The key of `private_key_jwt` is the `secret`.
+    /// preset documents; `workload` is one of a platform. The key of `private_key_jwt` is the `secret`.
     pub(crate) auth: Option<String>,
-    /// More about the method: `alg`, `kid`, `audience`, `profile`.
+    /// More about the method: `alg`, `kid`, `audience`, `profile`, `platform`, `variables`.
     pub(crate) auth_options: Map<String, Value>,
     /// What the client is registered with, by the names that its constructor has in Python.
     pub(crate) registration: Map<String, Value>,

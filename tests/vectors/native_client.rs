@@ -7,7 +7,9 @@ use oauth_core::{Scope, Secret};
 use oauth_facade::{
     Arg, AssertionProfile, Auth, Certificate, Client, DpopKey, FederatedAssertion, PrivateKeyJwt,
     Registration, SecretJwt, Server, Shape, TABLE, UnixTime, VerifyAccessToken, VerifyLogoutToken,
+    Workload,
 };
+use oauth_reqwest::ProcessEnvironment;
 use serde_json::{Map, Value};
 
 use crate::conversation::ClientConfig;
@@ -99,6 +101,20 @@ fn auth(config: &ClientConfig, source: &Source) -> Result<Auth, Error> {
                 assertion = assertion.profile(AssertionProfile::SpiffeJwt);
             }
             Auth::Federated(assertion)
+        }
+        Some("workload") => {
+            let variables = config.auth_options.get("variables");
+            let variables = variables.and_then(Value::as_object).into_iter().flatten();
+            let variables = variables.map(|(name, value)| {
+                let value = value.as_str().unwrap_or_default();
+                (name.clone(), Secret::from(value))
+            });
+            let workload = Workload {
+                platform: option("platform").unwrap_or_default(),
+                audience: option("audience"),
+                ..Workload::default()
+            };
+            workload.auth(Arc::new(ProcessEnvironment::of(variables)))?
         }
         Some(_) => Auth::None,
     })

@@ -8,6 +8,7 @@ pub(crate) mod identity;
 pub(crate) mod jose;
 pub(crate) mod possession;
 pub(crate) mod protected;
+pub(crate) mod workload;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;

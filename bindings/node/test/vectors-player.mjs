@@ -8,7 +8,7 @@ import { createInterface } from 'node:readline'
 import { inspect } from 'node:util'
 import {
   Client, DpopKey, Flow, OAuthError, Server, Tokens, assertionFile, clientSecretJwt, discovery, privateKeyJwt, provider,
-  stepUp,
+  stepUp, workloadIdentity,
 } from 'oauth-core'
 
 const origin = import.meta.resolve('oauth-core')
@@ -28,6 +28,7 @@ const AUTH = {
   private_key_jwt: privateKeyJwt,
   client_secret_jwt: clientSecretJwt,
   assertion_source: (_, options) => assertionFile(file, options),
+  workload: (_, { platform, variables: env, ...options }) => workloadIdentity(platform, { env, ...options }),
 }
 
 /** What is said to an exchange under way. */

@@ -66,6 +66,11 @@ class Party:
                 self.assertion if several else self.file, **config["auth_options"]
             )
             more = {"client_auth": source}
+        elif config["auth"] == "workload":
+            options = dict(config["auth_options"])
+            environ = options.pop("variables")
+            auth = oauth_core.WorkloadIdentity(options.pop("platform"), environ=environ, **options)
+            more = {"client_auth": auth}
         elif config["auth"] is not None:
             auth = AUTH[config["auth"]](config["secret"], **config["auth_options"])
             more = {"client_auth": auth}

@@ -4,7 +4,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use serde_json::{Map, Value, json};
 
-use super::{Calls, NOW, judge, server};
+use super::{Calls, NOW, judge, server, workload};
 use crate::ask::{self, Asks};
 use crate::conversation::{Asked, ClientConfig, In};
 use crate::fields::Reply;
@@ -20,7 +20,6 @@ const TYPED: &str = "an algorithm is one of a list, which has no none";
 const CHOSEN: &str =
     "who has a key or a certificate names the method; secrets alone are negotiated";
 const ONE_AUTH: &str = "a client has one way to authenticate: two cannot be said";
-const GITHUB: &str = "a token of GitHub Actions is fetched by the program, whose callback it is";
 const BINDING: &str = "certificate-bound tokens are the program's to compare";
 
 fn with_key() -> ClientConfig {
@@ -199,7 +198,7 @@ pub(crate) fn selection(vector: &Vector, asks: &mut Asks) -> Verdict {
 
 pub(crate) fn source(vector: &Vector, asks: &mut Asks) -> Verdict {
     if vector.id.starts_with("as-github") {
-        return Err(No::OutOfReach(GITHUB));
+        return workload::github(vector, asks);
     }
     let input = &vector.input;
     let mut client = ClientConfig {
