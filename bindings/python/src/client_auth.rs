@@ -85,7 +85,7 @@ pub(crate) struct TlsClientAuth;
 pub(crate) struct SelfSignedTlsClientAuth;
 
 impl ClientAuth {
-    fn with<T: PyClass<BaseType = Self>>(self, kind: T) -> PyClassInitializer<T> {
+    pub(crate) fn with<T: PyClass<BaseType = Self>>(self, kind: T) -> PyClassInitializer<T> {
         PyClassInitializer::from(self).add_subclass(kind)
     }
 }

@@ -26,6 +26,7 @@ mod runtime;
 mod sealed;
 mod server;
 mod sessions;
+mod settings;
 mod source;
 mod store;
 mod stores;
@@ -79,6 +80,8 @@ mod _native {
     use super::server::{Server, adiscover, discover, provider, provider_file, providers};
     #[pymodule_export]
     use super::sessions::Sessions;
+    #[pymodule_export]
+    use super::settings::{ClientSettings, WorkloadIdentity};
     #[pymodule_export]
     use super::source::GrantSource;
     #[pymodule_export]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from ._configured import Configured
 from ._exchange_ops import ExchangeOperations
 from ._native import FINGERPRINT as NATIVE
 from ._native import Client as NativeClient
@@ -23,7 +24,7 @@ class Exchanges(NativeExchanges, ExchangeOperations):
     __slots__ = ()
 
 
-class Client(NativeClient, Operations):
+class Client(Configured, NativeClient, Operations):
     """This client, as one server knows it.
 
     Give either ``client_id``, or a client that ``register()`` has ``stored``, as ``registered``: it has the id,

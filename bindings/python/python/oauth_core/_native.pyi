@@ -22,6 +22,7 @@ __all__ = [
     "ClientSecretBasic",
     "ClientSecretJwt",
     "ClientSecretPost",
+    "ClientSettings",
     "DpopKey",
     "Exchange",
     "Exchanges",
@@ -61,6 +62,7 @@ __all__ = [
     "TlsClientAuth",
     "Tokens",
     "Turn",
+    "WorkloadIdentity",
     "__version__",
     "adiscover",
     "allow_pickling",
@@ -79,6 +81,9 @@ __version__: str
 _T = TypeVar("_T")
 _T_co = TypeVar("_T_co", covariant=True)
 _Transport: TypeAlias = Literal["https", "loopback_http"]
+_Platform: TypeAlias = Literal[
+    "kubernetes", "github_actions", "gitlab_ci", "spiffe", "aws", "azure", "gcp"
+]
 _Hook: TypeAlias = Callable[[Tokens], object]
 _Fields: TypeAlias = Iterable[tuple[str | bytes, str | bytes]]
 _RateLimit: TypeAlias = Literal["error", "wait", "pass"]
@@ -334,6 +339,39 @@ class FederatedAssertion(ClientAuth):
         profile: Literal["jwt", "spiffe_jwt"] = "jwt",
         client_id: Literal["omitted", "sent"] = "omitted",
     ) -> Self: ...
+@final
+class WorkloadIdentity(ClientAuth):
+    """The identity of a workload, by the token that its platform gives it: in place of a client secret.
+
+    platform is kubernetes, spiffe (both with the path of a file), github_actions, gitlab_ci (with the name of a
+    variable), aws, azure or gcp. The token is read anew for each request, or asked for anew where a service hands it
+    out, and must be made out to audience, which is the server's issuer unless it is given (for azure
+    api://AzureADTokenExchange), and to nobody else. client_id says whether requests name the client too: they do for
+    azure. environ is looked into in place of os.environ. environment.missing, which names the variable;
+    workload.setup for an unknown platform, or a path or variable that it lacks or has no use for. Errors of a request:
+    workload.refused, workload.malformed, lost.unsent where there is no token, and those of FederatedAssertion.
+    """
+    def __new__(
+        cls, platform: _Platform, /, *, path: _Place | None = None, variable: str | None = None,
+        audience: str | None = None, client_id: Literal["omitted", "sent"] | None = None,
+        environ: Mapping[str, str] | None = None,
+    ) -> Self: ...
+@final
+class ClientSettings:
+    """What a client is made of; `_client.py` makes it."""
+    @staticmethod
+    def from_env(environ: Mapping[str, str] | None, /) -> ClientSettings:
+        """Out of environment variables: those of the process, or these."""
+    @staticmethod
+    def from_file(path: _Place, environ: Mapping[str, str] | None, /) -> ClientSettings:
+        """Out of a client file."""
+    @staticmethod
+    def from_json(text: str, environ: Mapping[str, str] | None, /) -> ClientSettings:
+        """Out of the text of a client file."""
+    def arguments(self) -> tuple[str, ClientAuth, list[str]]:
+        """What the constructor of a client gets beside its server."""
+    def server(self, transport: _Transport) -> tuple[Server | None, str]:
+        """The server, or the issuer whose metadata are to be fetched."""
 @final
 class ServiceAccount(ClientAuth):
     """A service account of Google: its file says who it is, and its key signs (RFC 7523 section 2.1).

@@ -1,0 +1,113 @@
+"""Clients out of client files and of environment variables."""
+
+from __future__ import annotations
+
+from ._native import ClientSettings, adiscover, discover
+
+# Type checkers take this for true; the imports would cost more than all else here.
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    import os
+    from collections.abc import Mapping
+    from typing import Any, Literal
+
+    from typing_extensions import Self
+
+    from ._native import Server
+
+    Transport = Literal["https", "loopback_http"]
+    Environ = Mapping[str, str] | None
+    Place = str | os.PathLike[str]
+
+
+class Configured:
+    """The constructors of a client that somebody else has configured."""
+
+    __slots__ = ()
+
+    @classmethod
+    def from_env(cls, *, environ: Environ = None, transport: Transport = "https", **options: Any) -> Self:
+        """A client out of environment variables, and nothing in the code.
+
+        ``OAUTH_ISSUER``, or ``OAUTH_PROVIDER`` for a preset (with ``OAUTH_PROVIDER_TENANT`` and the like for its
+        variables); ``OAUTH_CLIENT_ID``; ``OAUTH_REDIRECT_URIS``, with spaces between them. At most one of
+        ``OAUTH_CLIENT_SECRET``, ``OAUTH_CLIENT_SECRET_FILE``, ``OAUTH_CLIENT_KEY_FILE`` (whose name is
+        ``OAUTH_CLIENT_KEY_ID``), ``OAUTH_ASSERTION_FILE`` and ``OAUTH_WORKLOAD``, a platform of
+        ``WorkloadIdentity`` with ``OAUTH_WORKLOAD_FILE`` or ``OAUTH_WORKLOAD_VARIABLE`` where it needs one; the last
+        two for ``OAUTH_ASSERTION_AUDIENCE``, if not for the issuer. Or ``OAUTH_CLIENT_FILE``, the path of a client
+        file, and no other. A variable that is empty is not set.
+
+        The metadata of an issuer are fetched. ``environ`` is looked into in place of ``os.environ``, and ``options``
+        are those of ``Client``. ``environment.missing`` and ``environment.conflict`` name the variables and never
+        their values; ``client_file.*``, ``provider.*``, ``workload.setup``, ``lost.unsent`` for a file that cannot be
+        read, and those of ``discover``.
+        """
+        return cls._configured(ClientSettings.from_env(environ), transport, options)
+
+    @classmethod
+    async def afrom_env(cls, *, environ: Environ = None, transport: Transport = "https", **options: Any) -> Self:
+        """from_env(), in a coroutine."""
+        return await cls._aconfigured(ClientSettings.from_env(environ), transport, options)
+
+    @classmethod
+    def from_file(
+        cls, path: Place, /, *, environ: Environ = None, transport: Transport = "https", **options: Any
+    ) -> Self:
+        """A client out of a client file: Google's, Microsoft Entra's, or a plain one.
+
+        Google's ``client_secret.json``, service account and workload identity federation (``external_account``)
+        and Microsoft Entra's credentials are recognised by their members. A plain one is a JSON object with
+        ``client_id``; ``issuer``, or ``provider`` with its ``variables``; at most one of ``client_secret``,
+        ``private_key`` (with its ``key_id``) and ``workload`` (an object with ``platform``, and ``path``,
+        ``variable`` and ``audience`` as ``WorkloadIdentity`` has them); and ``redirect_uris``.
+
+        Otherwise as ``from_env``. ``client_file.malformed`` names the member that is missing, wrong or unknown,
+        ``client_file.unsupported`` what is not supported.
+        """
+        return cls._configured(ClientSettings.from_file(path, environ), transport, options)
+
+    @classmethod
+    async def afrom_file(
+        cls, path: Place, /, *, environ: Environ = None, transport: Transport = "https", **options: Any
+    ) -> Self:
+        """from_file(), in a coroutine."""
+        return await cls._aconfigured(ClientSettings.from_file(path, environ), transport, options)
+
+    @classmethod
+    def from_json(
+        cls, text: str, /, *, environ: Environ = None, transport: Transport = "https", **options: Any
+    ) -> Self:
+        """A client out of the text of a client file, such as a secret manager has it; as ``from_file``."""
+        return cls._configured(ClientSettings.from_json(text, environ), transport, options)
+
+    @classmethod
+    async def afrom_json(
+        cls, text: str, /, *, environ: Environ = None, transport: Transport = "https", **options: Any
+    ) -> Self:
+        """from_json(), in a coroutine."""
+        return await cls._aconfigured(ClientSettings.from_json(text, environ), transport, options)
+
+    @classmethod
+    def _configured(cls, settings: ClientSettings, transport: Transport, options: dict[str, Any]) -> Self:
+        server, issuer = settings.server(transport)
+        if server is None:
+            server = discover(issuer, transport=transport, **_of_line(options))
+        return cls._made(settings, server, options)
+
+    @classmethod
+    async def _aconfigured(cls, settings: ClientSettings, transport: Transport, options: dict[str, Any]) -> Self:
+        server, issuer = settings.server(transport)
+        if server is None:
+            server = await adiscover(issuer, transport=transport, **_of_line(options))
+        return cls._made(settings, server, options)
+
+    @classmethod
+    def _made(cls, settings: ClientSettings, server: Server, options: dict[str, Any]) -> Self:
+        client_id, client_auth, redirect_uris = settings.arguments()
+        if redirect_uris:
+            options = {"redirect_uris": redirect_uris, **options}
+        return cls(server, client_id=client_id, client_auth=client_auth, **options)  # type: ignore[call-arg]
+
+
+def _of_line(options: dict[str, Any]) -> dict[str, Any]:
+    return {name: options[name] for name in ("timeout", "network") if name in options}

@@ -1,0 +1,132 @@
+//! Clients out of files and of environment variables, and the identities of workloads.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use oauth_facade::{ClientIdParameter, Environment, Error, Settings, SettingsServer, Workload};
+use oauth_reqwest::ProcessEnvironment;
+use pyo3::exceptions::PyValueError;
+use pyo3::prelude::*;
+
+use crate::client_auth::ClientAuth;
+use crate::server::{Server, read_transport};
+use crate::value::Pairs;
+use crate::{errors, secret};
+
+/// What a client is made of; `_client.py` makes it.
+#[pyclass(frozen, module = "oauth_core")]
+pub(crate) struct ClientSettings(Settings);
+
+#[pymethods]
+impl ClientSettings {
+    /// Out of environment variables: those of the process, or these.
+    #[staticmethod]
+    #[pyo3(signature = (environ, /))]
+    fn from_env(py: Python<'_>, environ: Option<Pairs>) -> PyResult<Self> {
+        read(py, Settings::from_env(environment(environ)))
+    }
+
+    /// Out of a client file.
+    #[staticmethod]
+    #[pyo3(signature = (path, environ, /))]
+    fn from_file(py: Python<'_>, path: PathBuf, environ: Option<Pairs>) -> PyResult<Self> {
+        let path = path.into_os_string().into_string();
+        let path = path.map_err(|_| PyValueError::new_err("a path is text"))?;
+        read(py, Settings::from_file(&path, environment(environ)))
+    }
+
+    /// Out of the text of a client file.
+    #[staticmethod]
+    #[pyo3(signature = (text, environ, /))]
+    fn from_json(py: Python<'_>, text: String, environ: Option<Pairs>) -> PyResult<Self> {
+        let text = secret(text);
+        read(py, Settings::from_json(text.expose(), environment(environ)))
+    }
+
+    /// What the constructor of a client gets beside its server.
+    fn arguments(&self, py: Python<'_>) -> PyResult<(String, Py<ClientAuth>, Vec<String>)> {
+        let auth = Py::new(py, ClientAuth(self.0.auth()))?;
+        let id = self.0.client_id().to_owned();
+        Ok((id, auth, self.0.redirect_uris().to_vec()))
+    }
+
+    /// The server, or the issuer whose metadata are to be fetched.
+    fn server(&self, py: Python<'_>, transport: &str) -> PyResult<(Option<Server>, String)> {
+        let server = self.0.server(read_transport(transport)?);
+        Ok(match server.map_err(|error| errors::raise(py, &error))? {
+            SettingsServer::Known(server) => (Some(Server::of(*server)), String::new()),
+            SettingsServer::Issuer(issuer) => (None, issuer),
+        })
+    }
+
+    fn __repr__(&self) -> &'static str {
+        "ClientSettings([redacted])"
+    }
+}
+
+fn read(py: Python<'_>, settings: Result<Settings, Error>) -> PyResult<ClientSettings> {
+    settings
+        .map(ClientSettings)
+        .map_err(|error| errors::raise(py, &error))
+}
+
+fn environment(environ: Option<Pairs>) -> Arc<dyn Environment> {
+    Arc::new(match environ {
+        None => ProcessEnvironment::new(),
+        Some(pairs) => {
+            let pairs = pairs.0.into_iter();
+            ProcessEnvironment::of(pairs.map(|(name, value)| (name, secret(value))))
+        }
+    })
+}
+
+/// The identity of a workload, by the token that its platform gives it: in place of a client secret.
+///
+/// platform is kubernetes, spiffe (both with the path of a file), github_actions, gitlab_ci (with the name of a
+/// variable), aws, azure or gcp. The token is read anew for each request, or asked for anew where a service hands it
+/// out, and must be made out to audience, which is the server's issuer unless it is given (for azure
+/// api://AzureADTokenExchange), and to nobody else. client_id says whether requests name the client too: they do for
+/// azure. environ is looked into in place of os.environ. environment.missing, which names the variable;
+/// workload.setup for an unknown platform, or a path or variable that it lacks or has no use for. Errors of a request:
+/// workload.refused, workload.malformed, lost.unsent where there is no token, and those of FederatedAssertion.
+#[pyclass(frozen, extends = ClientAuth, module = "oauth_core")]
+pub(crate) struct WorkloadIdentity;
+
+#[pymethods]
+impl WorkloadIdentity {
+    #[new]
+    #[pyo3(signature = (platform, /, *, path = None, variable = None, audience = None, client_id = None,
+                        environ = None))]
+    fn new(
+        py: Python<'_>,
+        platform: String,
+        path: Option<PathBuf>,
+        variable: Option<String>,
+        audience: Option<String>,
+        client_id: Option<&str>,
+        environ: Option<Pairs>,
+    ) -> PyResult<PyClassInitializer<Self>> {
+        let client_id = match client_id {
+            None => None,
+            Some("omitted") => Some(ClientIdParameter::Omitted),
+            Some("sent") => Some(ClientIdParameter::Sent),
+            Some(_) => return Err(PyValueError::new_err("client_id is omitted or sent")),
+        };
+        let path = path.map(|path| path.into_os_string().into_string());
+        let path = path.transpose();
+        let workload = Workload {
+            platform,
+            path: path.map_err(|_| PyValueError::new_err("a path is text"))?,
+            variable,
+            audience,
+            client_id,
+        };
+        let auth = workload.auth(environment(environ));
+        let auth = auth.map_err(|error| errors::raise(py, &error))?;
+        Ok(ClientAuth(auth).with(Self))
+    }
+
+    fn __repr__(&self) -> &'static str {
+        "WorkloadIdentity([redacted])"
+    }
+}
