@@ -111,3 +111,27 @@ export function assertionFile(path: string | URL, options?: AssertionOptions): C
  * by hand, as `exchange.begin()`, cannot wait for a promise, and throws a `TypeError`: `run` can.
  */
 export function assertionFunction(read: () => string | PromiseLike<string>, options?: AssertionOptions): ClientAuth
+
+/** A platform that gives its workloads tokens. */
+export type Platform = 'kubernetes' | 'github_actions' | 'gitlab_ci' | 'spiffe' | 'aws' | 'azure' | 'gcp'
+
+export interface WorkloadOptions {
+  /** The file of the token: for `kubernetes` and `spiffe`, and in place of the one that `aws` and `azure` name. */
+  path?: string | URL | undefined
+  /** The environment variable of the token: for `gitlab_ci`. */
+  variable?: string | undefined
+  /** What the token must be made out to: the server's issuer unless it is given, for `azure` `api://AzureADTokenExchange`. */
+  audience?: string | undefined
+  /** Whether requests name the client too: `sent` for `azure` and `omitted` for others, unless it is given. */
+  clientId?: 'omitted' | 'sent' | undefined
+  /** Looked into in place of `process.env`. */
+  env?: Record<string, string | undefined> | undefined
+}
+
+/**
+ * The identity of a workload, by the token that its platform gives it, in place of a key (RFC 7521 section 4.2). The token is
+ * read anew for each request, or asked for anew where a service hands it out, as GitHub's does. A client throws
+ * `environment.missing`, which names the variable, and `workload.setup` for an unknown platform, or a path or variable that it
+ * lacks or has no use for. A request rejects with `workload.refused`, `workload.malformed`, and as with {@link assertionFile}.
+ */
+export function workloadIdentity(platform: Platform, options?: WorkloadOptions): ClientAuth

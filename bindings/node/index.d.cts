@@ -6,6 +6,7 @@ export type { Advice, DeniedCode, ErrorCode, LostCode, MalformedCode, MisuseCode
 
 import type { Api, GrantSource, OwnersOptions } from './api.cjs'
 import type { ClientAuth } from './client-auth.cjs'
+import type { ConfiguredOptions } from './configured.cjs'
 import type {
   BeginAuthorizationArguments, ClientCredentialsArguments as TokenRequest, ExchangeOperations, Operations,
 } from './js/ops.cjs'
@@ -20,6 +21,7 @@ export type {
   TokenSource,
 } from './api.cjs'
 export * from './client-auth.cjs'
+export type { ConfiguredOptions } from './configured.cjs'
 export * from './login.cjs'
 export * from './connection.cjs'
 export type { RegistrationOptions } from './registration.cjs'
@@ -399,6 +401,12 @@ export type LoginRequest = Omit<BeginAuthorizationArguments, 'redirectUri'>
 /** This client, as one server knows it. */
 export class Client {
   constructor(server: Server, options: ClientOptions)
+  /** A client out of environment variables, as the README lists them. Rejects with `environment.*`, `client_file.*`. */
+  static fromEnv(options?: ConfiguredOptions): Promise<Client>
+  /** A client out of a client file: Google's, Microsoft Entra's, or a plain one. Rejects with `client_file.*`. */
+  static fromFile(path: string | URL, options?: ConfiguredOptions): Promise<Client>
+  /** The same of its text, such as a secret manager has it. */
+  static fromJson(text: string, options?: ConfiguredOptions): Promise<Client>
   readonly server: Server
   readonly clientId: string
   /** The same conversations for a driver of your own. */

@@ -73,16 +73,18 @@ function checkToken(token) {
 class ClientAuth {
   #assertion
   #function
+  #settings
 
-  constructor(assertion, read) {
+  constructor(assertion, read, settings) {
     this.#assertion = assertion
     this.#function = read
+    this.#settings = settings
     Object.freeze(this)
   }
 
   get method() {
     const { method } = this.#assertion
-    return method === 'file' || method === 'function' ? 'private_key_jwt' : method
+    return ['file', 'function', 'workload'].includes(method) ? 'private_key_jwt' : method
   }
 
   /** The public halves of all keys, as a JWK Set (RFC 7517 section 5). */
@@ -93,7 +95,9 @@ class ClientAuth {
 
   /** What the native half makes of what was given as `clientAuth`. */
   static of(given) {
-    if (given instanceof ClientAuth) return { assertion: given.#assertion, read: given.#function }
+    if (given instanceof ClientAuth) {
+      return given.#settings ? { settings: given.#settings } : { assertion: given.#assertion, read: given.#function }
+    }
     if (given !== undefined && typeof given !== 'string') {
       throw new TypeError('clientAuth is a name, or the result of privateKeyJwt, clientSecretJwt, assertionFile or assertionFunction')
     }
@@ -133,4 +137,19 @@ function assertionFunction(read, { audience, profile, clientId } = {}) {
   return new ClientAuth({ method: 'function', source: '', audience, profile, clientId }, new AssertionFunction(read))
 }
 
-module.exports = { ClientAuth, assertionFile, assertionFunction, clientSecretJwt, privateKeyJwt, serviceAccount }
+/** The identity of a workload, by the token that its platform gives it (RFC 7521 section 4.2). */
+function workloadIdentity(platform, { path, variable, audience, clientId, env } = {}) {
+  const place = path === undefined ? undefined : pathOf(path)
+  const workload = { platform: checkText(platform, 'platform'), path: place, variable, env: variablesOf(env) }
+  return new ClientAuth({ method: 'workload', source: '', audience, clientId, workload })
+}
+
+/** Variables as the addon takes them: those that are not set are not there. */
+function variablesOf(env) {
+  if (env === undefined) return undefined
+  return Object.fromEntries(Object.entries(env).filter(([, value]) => value !== undefined).map(([name, value]) => [name, String(value)]))
+}
+
+module.exports = {
+  ClientAuth, assertionFile, assertionFunction, clientSecretJwt, privateKeyJwt, serviceAccount, variablesOf, workloadIdentity,
+}

@@ -1,6 +1,6 @@
 'use strict'
 
-const { ClientAuth } = require('./client-auth.cjs')
+const { ClientAuth, variablesOf } = require('./client-auth.cjs')
 const { inspect } = require('node:util')
 const { DpopKey } = require('./dpop.cjs')
 const native = require('./native.cjs')
@@ -11,7 +11,8 @@ const { Keeper } = require('./keeper.cjs')
 const { lineOf } = require('./network.cjs')
 const { agree, asking, authorization, begin, exchangeOf, inOrder, perform, tokensOf } = require('./op.cjs')
 const { ExchangeOperations, FINGERPRINT, Operations, operations } = require('./ops.cjs')
-const { nativeServer } = require('./server.cjs')
+const { Server, discover, isLoopback, nativeServer } = require('./server.cjs')
+const { pathOf } = require('./paths.cjs')
 const { GrantSource } = require('./source.cjs')
 const { nativeFlow, nativeTokens } = require('./tokens.cjs')
 
@@ -88,13 +89,13 @@ class Client extends Operations {
     super()
     const known = nativeServer(server)
     const line = lineOf(network, fetch, send)
-    const { read, ...auth } = ClientAuth.of(clientAuth)
+    const { read, settings, ...auth } = ClientAuth.of(clientAuth)
     const options = {
       clientId, registered: stored, clientSecret, ...auth, redirectUris, headers, idTokenSignedResponseAlg, trustedAudiences,
       idTokenEncryptedResponseAlg, idTokenEncryptedResponseEnc, userinfoSignedResponseAlg,
       userinfoEncryptedResponseAlg, userinfoEncryptedResponseEnc, decryptionKeys, ...registered(registration),
     }
-    const made = lifted(() => new native.NativeClient(known, options, read?.native))
+    const made = lifted(() => new native.NativeClient(known, options, read?.native, settings))
     this.#native = registration.dpopKey === undefined ? made : made.withDpopKey(DpopKey.native(registration.dpopKey))
     this.#server = server
     this.#transport = { ...line, requestTimeoutMs: checkLimit(timeoutMs) }
@@ -102,6 +103,21 @@ class Client extends Operations {
     this.#assertion = read
     this.exchange = new Exchanges(this.#native, read)
     Object.defineProperty(this, 'exchange', { enumerable: false, writable: false })
+  }
+
+  /** A client out of environment variables. */
+  static async fromEnv({ env, ...options } = {}) {
+    return configured(this, lifted(() => native.NativeSettings.fromEnv(variablesOf(env))), options)
+  }
+
+  /** A client out of a client file: Google's, Microsoft Entra's, or a plain one. */
+  static async fromFile(path, { env, ...options } = {}) {
+    return configured(this, lifted(() => native.NativeSettings.fromFile(pathOf(path), variablesOf(env))), options)
+  }
+
+  /** A client out of the text of a client file. */
+  static async fromJson(text, { env, ...options } = {}) {
+    return configured(this, lifted(() => native.NativeSettings.fromJson(String(text), variablesOf(env))), options)
   }
 
   get server() { return this.#server }
@@ -195,6 +211,16 @@ class Client extends Operations {
   [inspect.custom](depth, options) {
     return `Client ${inspect({ issuer: this.#server.issuer, clientId: this.#id }, options)}`
   }
+}
+
+/** The client that settings make, whose server may have to be asked for its metadata first. */
+async function configured(Made, settings, { transport, signal, ...options }) {
+  const { known, issuer } = lifted(() => settings.server(isLoopback(transport)))
+  const { network, fetch, send, timeoutMs } = options
+  const server = known ? new Server(known) : await discover(issuer, { transport, network, fetch, send, timeoutMs, signal })
+  const { clientId, redirectUris } = settings
+  const clientAuth = new ClientAuth({ method: undefined }, undefined, settings)
+  return new Made(server, { redirectUris, ...options, clientId, clientAuth })
 }
 
 /** The login of native apps (RFC 8252): a loopback listener, the person's browser, the tokens; or a code elsewhere. */

@@ -2,7 +2,7 @@
 
 const { OAuthError, Denied, Malformed, Untrusted, Lost, Misuse } = require('./errors.cjs')
 const { Api } = require('./api.cjs')
-const { assertionFile, assertionFunction, clientSecretJwt, privateKeyJwt, serviceAccount } = require('./client-auth.cjs')
+const { assertionFile, assertionFunction, clientSecretJwt, privateKeyJwt, serviceAccount, workloadIdentity } = require('./client-auth.cjs')
 const { Client, identityAssertionGrant, login, openBrowser } = require('./client.cjs')
 const { ResourceConnection } = require('./connection.cjs')
 const { Exchange, run } = require('./exchange.cjs')
@@ -78,5 +78,6 @@ module.exports = {
   run,
   serviceAccount,
   stepUp,
+  workloadIdentity,
 }
 // end of what is generated

@@ -57,4 +57,5 @@ export const {
   run,
   serviceAccount,
   stepUp,
+  workloadIdentity,
 } = core

@@ -21,6 +21,7 @@ use crate::error::{fail, invalid};
 use crate::exchange::{NativeExchange, NativeMoment, moment};
 use crate::keeper::{NativeKeep, NativeKeeper};
 use crate::server::NativeServer;
+use crate::settings::{NativeSettings, NativeWorkload};
 use crate::tokens::NativeTokens;
 use crate::value::{arguments, refused, token_request};
 
@@ -80,7 +81,7 @@ pub struct NativeClientOptions {
 /// What the assertions of a client are made of.
 #[napi(object, object_to_js = false)]
 pub struct NativeAssertion {
-    /// `client_secret_jwt`, `private_key_jwt`, `service_account`, `file` or `function`.
+    /// `client_secret_jwt`, `private_key_jwt`, `service_account`, `workload`, `file` or `function`.
     pub method: String,
     /// The secret, the path, or the text of a service account's file; empty for keys and for a function.
     pub source: String,
@@ -102,6 +103,8 @@ pub struct NativeAssertion {
     pub client_id: Option<String>,
     /// For whom a service account acts.
     pub subject: Option<String>,
+    /// Whose token it is.
+    pub workload: Option<NativeWorkload>,
 }
 
 /// The public halves of the keys of a `private_key_jwt`, as a JWK Set in JSON.
@@ -127,6 +130,9 @@ impl NativeAssertion {
         if self.method == "private_key_jwt" {
             return Ok(Auth::PrivateKeyJwt(self.private_key_jwt()));
         }
+        if let Some(workload) = self.workload {
+            return workload.auth(self.audience, self.client_id.as_deref());
+        }
         let Self { alg, audience, .. } = self;
         match self.method.as_str() {
             "client_secret_jwt" => Ok(Auth::SecretJwt(SecretJwt {
@@ -151,11 +157,7 @@ impl NativeAssertion {
                     Some("spiffe_jwt") => AssertionProfile::SpiffeJwt,
                     Some(_) => return Err(invalid("profile is jwt or spiffe_jwt")),
                 });
-                assertion = assertion.client_id(match self.client_id.as_deref() {
-                    None | Some("omitted") => ClientIdParameter::Omitted,
-                    Some("sent") => ClientIdParameter::Sent,
-                    Some(_) => return Err(invalid("clientId is omitted or sent")),
-                });
+                assertion = assertion.client_id(parameter(self.client_id.as_deref())?);
                 if let Some(audience) = audience {
                     assertion = assertion.audience(audience);
                 }
@@ -166,6 +168,15 @@ impl NativeAssertion {
                  assertionFunction",
             )),
         }
+    }
+}
+
+/// Whether requests name the client beside its assertion.
+pub(crate) fn parameter(name: Option<&str>) -> Result<ClientIdParameter> {
+    match name {
+        None | Some("omitted") => Ok(ClientIdParameter::Omitted),
+        Some("sent") => Ok(ClientIdParameter::Sent),
+        Some(_) => Err(invalid("clientId is omitted or sent")),
     }
 }
 
@@ -266,6 +277,7 @@ impl NativeClient {
         server: &NativeServer,
         options: NativeClientOptions,
         function: Option<&NativeAssertionSource>,
+        settings: Option<&NativeSettings>,
     ) -> Result<Self> {
         let secret = options.client_secret.map(Secret::new);
         let is_chosen = options.assertion.is_some() || options.client_auth.is_some();
@@ -273,7 +285,10 @@ impl NativeClient {
             return Err(invalid("registered stands for clientId and clientSecret"));
         }
         let chosen = options.client_auth.as_deref();
-        let auth = auth(options.assertion, chosen, secret, function)?;
+        let auth = match settings.filter(|_| options.assertion.is_none()) {
+            Some(settings) => settings.0.auth(),
+            None => auth(options.assertion, chosen, secret, function)?,
+        };
         let client = match (options.client_id, options.registered.map(Secret::new)) {
             (Some(id), _) => Client::new(&server.0, &id, auth),
             (None, Some(stored)) => {

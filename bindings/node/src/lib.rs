@@ -24,6 +24,7 @@ mod listener;
 mod network;
 mod runtime;
 mod server;
+mod settings;
 mod store;
 mod tokens;
 mod value;

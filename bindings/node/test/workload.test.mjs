@@ -1,0 +1,191 @@
+// Services without a client secret: the tokens of platforms, client files, and environment variables.
+import assert from 'node:assert/strict'
+import { createPrivateKey, randomUUID, sign } from 'node:crypto'
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { after, test } from 'node:test'
+import { pathToFileURL } from 'node:url'
+import { inspect } from 'node:util'
+import { core, listen, oidcProvider, rejection, serverAt } from './helper.mjs'
+
+const { Client, Server, workloadIdentity } = core
+const HIDDEN = 'hunter22-secret'
+const TENANT = '9188040d-6c67-4c5b-b112-36a304b66dad'
+
+const provider = await oidcProvider()
+const key = createPrivateKey(provider.clients['key-ES256'].private_key)
+const folder = mkdtempSync(join(tmpdir(), 'oauth-workload-'))
+after(() => rmSync(folder, { recursive: true }))
+
+const part = (value) => Buffer.from(JSON.stringify(value)).toString('base64url')
+
+/** A token that the provider takes as that of the client, as a workload's platform would sign it. */
+function signed(audience = provider.issuer) {
+  const now = Math.floor(Date.now() / 1000)
+  const claims = { iss: 'key-ES256', sub: 'key-ES256', aud: audience, jti: randomUUID(), iat: now, exp: now + 60 }
+  const input = `${part({ alg: 'ES256' })}.${part(claims)}`
+  return `${input}.${sign('sha256', Buffer.from(input), { key, dsaEncoding: 'ieee-p1363' }).toString('base64url')}`
+}
+
+/** GitHub's service, which answers whoever shows the bearer token of the job. */
+async function github() {
+  const asked = []
+  const base = await listen((request, reply) => {
+    asked.push(request.url)
+    const { searchParams } = new URL(request.url, 'http://localhost')
+    const isJob = request.headers.authorization === 'Bearer job-token'
+    const said = isJob ? { value: signed(searchParams.get('audience')) } : { message: 'no' }
+    reply.writeHead(isJob ? 200 : 401, { 'content-type': 'application/json' }).end(JSON.stringify(said))
+  })
+  return { asked, url: `${base}/idtoken?api-version=2.0` }
+}
+
+const job = ({ url }, token = 'job-token') => ({
+  OAUTH_ISSUER: provider.issuer,
+  OAUTH_CLIENT_ID: 'key-ES256',
+  OAUTH_WORKLOAD: 'github_actions',
+  ACTIONS_ID_TOKEN_REQUEST_URL: url,
+  ACTIONS_ID_TOKEN_REQUEST_TOKEN: token,
+})
+const loopback = { transport: 'loopback_http' }
+
+for (const [transport, more] of Object.entries({ native: {}, fetch: { fetch } })) {
+  test(`a job of GitHub gets a token, and asks for its own anew each time: ${transport}`, async () => {
+    const service = await github()
+    const client = await Client.fromEnv({ env: job(service), ...loopback, ...more })
+    assert.equal(client.clientId, 'key-ES256')
+    const { accessToken: token } = await client.clientCredentials({ scope: 'read' }).token()
+    assert.equal((await client.introspect({ token })).clientId, 'key-ES256')
+    assert.equal(service.asked.length, 2)
+    assert.equal(service.asked[0], `/idtoken?api-version=2.0&audience=${encodeURIComponent(provider.issuer)}`)
+  })
+
+  test(`a service that refuses ends it: ${transport}`, async () => {
+    const service = await github()
+    const client = await Client.fromEnv({ env: job(service, HIDDEN), ...loopback, ...more })
+    const error = await rejection(client.clientCredentials().token())
+    assert.equal(error.code, 'workload.refused')
+    assert.ok(!inspect(error).includes(HIDDEN))
+  })
+}
+
+/** A server that gives tokens to everybody, and remembers what it was shown. */
+async function everybodys() {
+  const shown = []
+  const base = await listen(async (request, reply) => {
+    let body = ''
+    for await (const chunk of request) body += chunk
+    shown.push(new URLSearchParams(body))
+    const said = { access_token: 'a', token_type: 'Bearer', issued_token_type: 'urn:ietf:params:oauth:token-type:access_token' }
+    reply.writeHead(200, { 'content-type': 'application/json' }).end(JSON.stringify(said))
+  })
+  return { base, shown }
+}
+
+test('a file and a variable are read anew, of the process by default', async () => {
+  const { base, shown } = await everybodys()
+  const place = join(folder, 'token')
+  const ask = (clientAuth) => new Client(serverAt(base), { clientId: 'me', clientAuth }).clientCredentials().token()
+  const inFile = workloadIdentity('kubernetes', { path: pathToFileURL(place) })
+  const inVariable = workloadIdentity('gitlab_ci', { variable: 'CI_IDP_TOKEN' })
+  assert.equal((await rejection(ask(inFile))).code, 'lost.unsent')
+  const unset = await rejection(ask(inVariable))
+  assert.deepEqual([unset.code, unset.message.includes('CI_IDP_TOKEN')], ['environment.missing', true])
+  assert.deepEqual(shown, [])
+  after(() => delete process.env.CI_IDP_TOKEN)
+  for (const turn of ['first', 'second']) {
+    const [one, other] = [signed(base), signed(base)]
+    writeFileSync(place, `${one}\n`)
+    process.env.CI_IDP_TOKEN = other
+    await ask(inFile)
+    await ask(inVariable)
+    assert.deepEqual(shown.slice(-2).map((form) => form.get('client_assertion')), [one, other], turn)
+  }
+})
+
+test('a federated account exchanges the token as it is now', async () => {
+  const place = join(folder, 'subject')
+  const { base, shown } = await everybodys()
+  const account = {
+    type: 'external_account',
+    audience: '//iam.googleapis.com/pool',
+    subject_token_type: 'urn:ietf:params:oauth:token-type:jwt',
+    token_url: `${base}/token`,
+    credential_source: { file: place },
+  }
+  const file = join(folder, 'account.json')
+  writeFileSync(file, JSON.stringify(account))
+  const client = await Client.fromFile(file, loopback)
+  for (const token of ['first', 'second']) {
+    writeFileSync(place, token)
+    assert.equal((await client.clientCredentials().token()).accessToken, 'a')
+    const form = shown.at(-1)
+    assert.deepEqual([form.get('subject_token'), form.get('audience')], [token, account.audience])
+    assert.equal(form.get('client_id'), null)
+  }
+  const impersonating = JSON.stringify({ ...account, service_account_impersonation_url: 'https://iamcredentials.googleapis.com/x' })
+  assert.equal((await rejection(Client.fromJson(impersonating))).code, 'client_file.unsupported')
+  // A token is shown to Google alone.
+  assert.equal((await rejection(Client.fromJson(JSON.stringify(account)))).code, 'client_file.malformed')
+})
+
+test('standard client files are recognised', async () => {
+  const inner = {
+    client_id: '1.apps.googleusercontent.com',
+    client_secret: HIDDEN,
+    token_uri: 'https://oauth2.googleapis.com/token',
+    redirect_uris: ['https://app.example/callback'],
+  }
+  const google = await Client.fromJson(JSON.stringify({ web: inner }))
+  assert.deepEqual([google.server.issuer, google.clientId], ['https://accounts.google.com', inner.client_id])
+  assert.throws(() => google.authorize({ redirectUri: 'https://other.example/callback', scope: 'openid' }), { code: 'redirect_uri.refused' })
+  const entra = await Client.fromJson(JSON.stringify({ clientId: 'c', clientSecret: HIDDEN, tenantId: TENANT }))
+  assert.ok(entra.server.issuer.includes(TENANT))
+  assert.ok(!inspect([google, entra], { depth: 9, showHidden: true }).includes(HIDDEN))
+  assert.equal((await rejection(Client.fromFile(join(folder, 'gone.json')))).code, 'lost.unsent')
+})
+
+test('what is wrong is named, and no secret shown', async () => {
+  const plain = { issuer: 'https://as.example', client_id: 'c' }
+  for (const [file, named] of [
+    [HIDDEN, 'JSON'],
+    [{ ...plain, client_id: undefined, client_secret: HIDDEN }, 'client_id'],
+    [{ ...plain, client_secert: HIDDEN }, 'client_secert'],
+    [{ ...plain, client_secret: HIDDEN, private_key: HIDDEN }, 'not several'],
+  ]) {
+    const error = await rejection(Client.fromJson(typeof file === 'string' ? file : JSON.stringify(file)))
+    assert.deepEqual([error.code, error.message.includes(named)], ['client_file.malformed', true], error.message)
+    assert.ok(!inspect(error).includes(HIDDEN))
+  }
+  const known = { OAUTH_ISSUER: provider.issuer, OAUTH_CLIENT_ID: 'c' }
+  for (const [env, code, named] of [
+    [{}, 'environment.missing', 'OAUTH_ISSUER or OAUTH_PROVIDER'],
+    [{ ...known, OAUTH_CLIENT_ID: undefined }, 'environment.missing', 'OAUTH_CLIENT_ID'],
+    [{ ...known, OAUTH_CLIENT_SECRET: HIDDEN, OAUTH_WORKLOAD: 'gcp' }, 'environment.conflict', 'OAUTH_CLIENT_SECRET and OAUTH_WORKLOAD'],
+    [{ ...known, OAUTH_WORKLOAD: 'heroku' }, 'workload.setup', 'heroku'],
+  ]) {
+    const error = await rejection(Client.fromEnv({ env, ...loopback }))
+    assert.deepEqual([error.code, error.message.includes(named)], [code, true], error.message)
+    assert.ok(!inspect(error).includes(HIDDEN))
+  }
+  const server = Server.fromMetadata('https://as.example', { issuer: 'https://as.example', token_endpoint: 'https://as.example/token' })
+  assert.throws(() => new Client(server, { clientId: 'c', clientAuth: workloadIdentity('spiffe') }), { code: 'workload.setup' })
+  assert.throws(() => workloadIdentity(7), TypeError)
+  assert.equal(workloadIdentity('gcp').method, 'private_key_jwt')
+})
+
+test('variables make a client with a secret', async () => {
+  const { client_id: id, client_secret: secret } = provider.clients.basic
+  const place = join(folder, 'secret')
+  writeFileSync(place, `${secret}\n`)
+  const known = { OAUTH_ISSUER: provider.issuer, OAUTH_CLIENT_ID: id }
+  for (const more of [{ OAUTH_CLIENT_SECRET: secret }, { OAUTH_CLIENT_SECRET_FILE: place }]) {
+    const client = await Client.fromEnv({ env: { ...known, ...more }, ...loopback })
+    assert.ok((await client.clientCredentials({ scope: 'read' }).token()).accessToken)
+  }
+  const file = join(folder, 'client.json')
+  writeFileSync(file, JSON.stringify({ issuer: provider.issuer, client_id: id, client_secret: secret }))
+  const client = await Client.fromEnv({ env: { OAUTH_CLIENT_FILE: file }, ...loopback })
+  assert.ok((await client.clientCredentials({ scope: 'read' }).token()).accessToken)
+})
