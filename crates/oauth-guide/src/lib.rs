@@ -15,6 +15,9 @@ pub mod signing_in {}
 #[doc = include_str!("../chapters/client_keys.md")]
 pub mod client_keys {}
 
+#[doc = include_str!("../chapters/without_secrets.md")]
+pub mod without_secrets {}
+
 #[doc = include_str!("../chapters/higher_stakes.md")]
 pub mod higher_stakes {}
 
