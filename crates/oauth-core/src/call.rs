@@ -179,7 +179,7 @@ impl Run {
                 Needs::Nothing => {}
                 Needs::Answer(ask, remote) => {
                     self.state = State::Fetching(Box::new(request), remote);
-                    return Ok(Next::Send(ask));
+                    return Ok(Next::Send(*ask));
                 }
                 Needs::Signature(job, key) => {
                     let step = Next::Sign(job.clone());

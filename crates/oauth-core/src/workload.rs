@@ -134,7 +134,7 @@ impl SubjectToken {
 pub(crate) enum Found {
     Token(Secret<String>),
     /// Whom to ask for it.
-    Ask(Request<Bytes>),
+    Ask(Box<Request<Bytes>>),
 }
 
 impl WorkloadToken {
@@ -178,7 +178,8 @@ impl WorkloadToken {
                 format.token_in(text)?
             }
             Origin::Placed(CredentialSource::Endpoint(endpoint), _) => {
-                return endpoint.request(audience).map(Found::Ask);
+                let request = endpoint.request(audience)?;
+                return Ok(Found::Ask(Box::new(request)));
             }
         };
         bare(&found).map(Found::Token)
@@ -247,7 +248,7 @@ impl Exchange for Fetch {
                 Found::Token(token) => Step::Done(token),
                 Found::Ask(request) => {
                     self.state = State::Asked;
-                    Step::Send(request)
+                    Step::Send(*request)
                 }
             }),
             (State::Asked, Input::Reply(reply)) => self.token.received(&reply).map(Step::Done),

@@ -54,7 +54,7 @@ pub(super) enum Needs {
     /// The host signs this.
     Signature(SigningJob, SigningKey),
     /// Somebody else answers this.
-    Answer(Request<Bytes>, Remote),
+    Answer(Box<Request<Bytes>>, Remote),
 }
 
 /// What of a request is needed once it has gone out.

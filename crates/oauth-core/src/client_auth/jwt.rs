@@ -91,7 +91,7 @@ pub(crate) enum Made {
     /// What this key has to sign.
     Unsigned(SigningKey, String),
     /// The request for it, to somebody else.
-    Remote(Request<Bytes>, Remote),
+    Remote(Box<Request<Bytes>>, Remote),
 }
 
 /// Somebody else is asked for the JWT. In a page nobody can be, so that the code for it is left out.
@@ -105,12 +105,12 @@ pub(crate) enum Remote {}
 impl Made {
     #[cfg(not(all(feature = "js", target_family = "wasm")))]
     #[allow(clippy::unnecessary_wraps)] // as the other
-    pub(super) const fn remote(request: Request<Bytes>) -> Result<Self, Error> {
+    pub(super) const fn remote(request: Box<Request<Bytes>>) -> Result<Self, Error> {
         Ok(Self::Remote(request, Remote(())))
     }
 
     #[cfg(all(feature = "js", target_family = "wasm"))]
-    pub(super) fn remote(_: Request<Bytes>) -> Result<Self, Error> {
+    pub(super) fn remote(_: Box<Request<Bytes>>) -> Result<Self, Error> {
         Err(Misuse::Setup.into())
     }
 }

@@ -141,7 +141,8 @@ fn googles_client_file_is_a_client_of_the_preset() {
     let installed = read(&json!({ "installed": inner })).unwrap();
     assert!(installed.redirect_uris().is_empty(), "any port and path");
     let mut elsewhere = inner;
-    elsewhere["token_uri"] = "https://evil.example/token".into();
+    let members = elsewhere.as_object_mut().unwrap();
+    members.insert("token_uri".to_owned(), "https://evil.example/token".into());
     let (code, told) = refused(read(&json!({ "web": elsewhere })));
     assert_eq!(code, "client_file.malformed");
     assert!(told.contains("token_uri"), "{told}");
