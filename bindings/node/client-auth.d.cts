@@ -124,6 +124,8 @@ export interface WorkloadOptions {
   audience?: string | undefined
   /** Whether requests name the client too: `sent` for `azure` and `omitted` for others, unless it is given. */
   clientId?: 'omitted' | 'sent' | undefined
+  /** The token is exchanged for the client's own tokens (RFC 8693), for this audience, and not shown in place of a secret. */
+  exchangeAudience?: string | undefined
   /** Looked into in place of `process.env`. */
   env?: Record<string, string | undefined> | undefined
 }

@@ -138,9 +138,9 @@ function assertionFunction(read, { audience, profile, clientId } = {}) {
 }
 
 /** The identity of a workload, by the token that its platform gives it (RFC 7521 section 4.2). */
-function workloadIdentity(platform, { path, variable, audience, clientId, env } = {}) {
+function workloadIdentity(platform, { path, variable, audience, clientId, exchangeAudience, env } = {}) {
   const place = path === undefined ? undefined : pathOf(path)
-  const workload = { platform: checkText(platform, 'platform'), path: place, variable, env: variablesOf(env) }
+  const workload = { platform: checkText(platform, 'platform'), path: place, variable, exchangeAudience, env: variablesOf(env) }
   return new ClientAuth({ method: 'workload', source: '', audience, clientId, workload })
 }
 

@@ -114,6 +114,8 @@ pub struct NativeWorkload {
     pub path: Option<String>,
     /// The variable of the token.
     pub variable: Option<String>,
+    /// What the token is exchanged for.
+    pub exchange_audience: Option<String>,
     /// The variables to look into in place of those of the process.
     pub env: Option<HashMap<String, String>>,
 }
@@ -125,6 +127,7 @@ impl NativeWorkload {
             path: self.path,
             variable: self.variable,
             audience,
+            exchange_audience: self.exchange_audience,
             client_id: client_id.map(|name| parameter(Some(name))).transpose()?,
         };
         workload.auth(environment(self.env)).map_err(fail)

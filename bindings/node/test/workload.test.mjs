@@ -104,6 +104,20 @@ test('a file and a variable are read anew, of the process by default', async () 
   }
 })
 
+test('a token is exchanged where an audience is named', async () => {
+  const { base, shown } = await everybodys()
+  const service = await github()
+  const clientAuth = workloadIdentity('github_actions', { audience: base, exchangeAudience: '//pool', env: job(service) })
+  const client = new Client(serverAt(base), { clientId: 'me', clientAuth })
+  for (const turn of [1, 2]) {
+    assert.equal((await client.clientCredentials().token()).accessToken, 'a')
+    assert.equal(service.asked.length, turn)
+  }
+  const [form] = shown
+  assert.deepEqual([form.get('audience'), form.get('client_id'), form.get('client_assertion')], ['//pool', 'me', null])
+  assert.equal(form.get('subject_token').split('.').length, 3)
+})
+
 test('a federated account exchanges the token as it is now', async () => {
   const place = join(folder, 'subject')
   const { base, shown } = await everybodys()

@@ -86,7 +86,8 @@ fn environment(environ: Option<Pairs>) -> Arc<dyn Environment> {
 /// variable), aws, azure or gcp. The token is read anew for each request, or asked for anew where a service hands it
 /// out, and must be made out to audience, which is the server's issuer unless it is given (for azure
 /// api://AzureADTokenExchange), and to nobody else. client_id says whether requests name the client too: they do for
-/// azure. environ is looked into in place of os.environ. environment.missing, which names the variable;
+/// azure. With an exchange_audience the token is exchanged for the client's own tokens (RFC 8693), those of
+/// client_credentials(), and not shown in place of a secret. environ is looked into in place of os.environ. environment.missing, which names the variable;
 /// workload.setup for an unknown platform, or a path or variable that it lacks or has no use for. Errors of a request:
 /// workload.refused, workload.malformed, lost.unsent where there is no token, and those of FederatedAssertion.
 #[pyclass(frozen, extends = ClientAuth, module = "oauth_core")]
@@ -96,7 +97,8 @@ pub(crate) struct WorkloadIdentity;
 impl WorkloadIdentity {
     #[new]
     #[pyo3(signature = (platform, /, *, path = None, variable = None, audience = None, client_id = None,
-                        environ = None))]
+                        exchange_audience = None, environ = None))]
+    #[allow(clippy::too_many_arguments, reason = "they are keywords in Python")]
     fn new(
         py: Python<'_>,
         platform: String,
@@ -104,6 +106,7 @@ impl WorkloadIdentity {
         variable: Option<String>,
         audience: Option<String>,
         client_id: Option<&str>,
+        exchange_audience: Option<String>,
         environ: Option<Pairs>,
     ) -> PyResult<PyClassInitializer<Self>> {
         let client_id = match client_id {
@@ -120,6 +123,7 @@ impl WorkloadIdentity {
             variable,
             audience,
             client_id,
+            exchange_audience,
         };
         let auth = workload.auth(environment(environ));
         let auth = auth.map_err(|error| errors::raise(py, &error))?;

@@ -188,6 +188,29 @@ def test_a_federated_account_exchanges_what_its_file_names(
     assert refused.value.code == "client_file.unsupported"
 
 
+def test_a_token_is_exchanged_where_an_audience_is_named(
+    generic: Twin, platform: Platform, plain: Callable[[Answer], Plain]
+) -> None:
+    service = plain(github(platform))
+    environ = job(generic, service)
+    server = oauth_core.discover(generic.base, transport="loopback_http")
+    auth = oauth_core.WorkloadIdentity(
+        "github_actions",
+        audience=generic.base,
+        exchange_audience="//pool",
+        client_id="omitted",
+        environ=environ,
+    )
+    given = oauth_core.Client(server, client_id="twin-client", client_auth=auth)
+    assert given.client_credentials(scope="read").token().scope == {"read"}
+    form = generic.entry("/token")["form"]
+    assert form["audience"] == "//pool" and form["subject_token"].count(".") == 2
+    assert "client_assertion" not in form and "client_id" not in form
+    more = {"OAUTH_EXCHANGE_AUDIENCE": "//pool", "OAUTH_ASSERTION_AUDIENCE": generic.base}
+    step = next(read({**environ, **more}).exchange.client_credentials())
+    assert isinstance(step, oauth_core.Send) and step.url.startswith(service.base)
+
+
 def test_standard_client_files_are_recognised(tmp_path: Path) -> None:
     inner = {
         "client_id": "1.apps.googleusercontent.com",

@@ -104,6 +104,8 @@ pub struct SubjectToken {
     pub(crate) token_type: String,
     pub(crate) audience: String,
     pub(crate) scope: Scope,
+    /// What a service of the platform is asked for, where it is another audience.
+    pub(crate) platform_audience: Option<String>,
 }
 
 impl SubjectToken {
@@ -119,7 +121,16 @@ impl SubjectToken {
             token_type: token_type.into(),
             audience: audience.into(),
             scope: Scope::none(),
+            platform_audience: None,
         }
+    }
+
+    /// Asks the platform, where it is asked, for a token that is made out to this audience and not to the one of the
+    /// exchange.
+    #[must_use]
+    pub fn platform_audience(mut self, audience: impl Into<String>) -> Self {
+        self.platform_audience = Some(audience.into());
+        self
     }
 
     /// Asks for this scope, where nothing else is asked for.

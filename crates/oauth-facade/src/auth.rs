@@ -3,6 +3,8 @@
 use oauth_core::client_auth::{Certificate, ClientAuth, Credentials, FederatedAssertion};
 use oauth_core::error::Error;
 use oauth_core::{Secret, server};
+#[cfg(all(feature = "crypto", feature = "providers"))]
+use oauth_core::{client_auth::ClientIdParameter, workload::SubjectToken};
 
 /// How the client authenticates.
 #[derive(Debug, Clone)]
@@ -29,6 +31,9 @@ pub enum Auth {
     /// As a client file or environment variables say.
     #[cfg(all(feature = "crypto", feature = "providers"))]
     Settings(Box<oauth_providers::ClientSettings>),
+    /// A workload's token, which is exchanged for the client's own tokens; and whether the client is named.
+    #[cfg(all(feature = "crypto", feature = "providers"))]
+    Exchange(SubjectToken, ClientIdParameter),
     /// A workload's token.
     Federated(FederatedAssertion),
     /// The certificate of the connection (RFC 8705).
@@ -83,7 +88,11 @@ impl Auth {
             #[cfg(feature = "crypto")]
             Self::PrivateKeyJwt(jwt) => ClientAuth::assertion(jwt.assertion(server)?),
             #[cfg(all(feature = "crypto", feature = "providers"))]
-            Self::ServiceAccount(..) | Self::Settings(_) => ClientAuth::unnamed(),
+            Self::Exchange(_, ClientIdParameter::Sent) => ClientAuth::none(),
+            #[cfg(all(feature = "crypto", feature = "providers"))]
+            Self::ServiceAccount(..) | Self::Settings(_) | Self::Exchange(..) => {
+                ClientAuth::unnamed()
+            }
             Self::Federated(assertion) => ClientAuth::federated(assertion),
             Self::Tls(certificate) => ClientAuth::tls(certificate),
         })

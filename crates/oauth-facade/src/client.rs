@@ -82,6 +82,12 @@ impl Client {
             Auth::Settings(settings) => {
                 return crate::settings::client(server, client_id, &settings).map(Self::from);
             }
+            #[cfg(all(feature = "crypto", feature = "providers"))]
+            Auth::Exchange(subject, named) => {
+                let auth = Auth::Exchange(subject.clone(), named).at(&server.core)?;
+                let client = oauth_core::Client::new(server.core.clone(), id, auth)?;
+                return Ok(Self::from(client.with_subject_token(subject)));
+            }
             chosen => chosen,
         };
         let auth = auth.at(&server.core)?;

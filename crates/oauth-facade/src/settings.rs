@@ -110,6 +110,8 @@ pub struct Workload {
     pub audience: Option<String>,
     /// Whether requests name the client too, if not as the platform's documentation says.
     pub client_id: Option<ClientIdParameter>,
+    /// What the token is exchanged for, where it is not shown in place of a secret (RFC 8693).
+    pub exchange_audience: Option<String>,
 }
 
 impl Workload {
@@ -131,6 +133,13 @@ impl Workload {
         if let Some(parameter) = self.client_id {
             workload = workload.client_id(parameter);
         }
-        workload.assertion(environment).map(Auth::Federated)
+        match self.exchange_audience {
+            Some(audience) => {
+                let named = self.client_id.unwrap_or(ClientIdParameter::Sent);
+                let subject = workload.subject_token(environment, &audience)?;
+                Ok(Auth::Exchange(subject, named))
+            }
+            None => workload.assertion(environment).map(Auth::Federated),
+        }
     }
 }

@@ -18,10 +18,10 @@ use oauth_core::issuer::{Issuer, RedirectUri};
 use oauth_core::jose::Alg;
 use oauth_core::server::Server;
 use oauth_core::url::Transport;
-use oauth_core::workload::Environment;
+use oauth_core::workload::{Environment, SubjectToken};
 use oauth_core::{Client, ClientAuth, ClientId, Secret, danger};
 
-use crate::{Choices, Provider, ServiceAccount};
+use crate::{Choices, Provider, ServiceAccount, Workload};
 
 use external_account::ExternalAccount;
 
@@ -64,6 +64,8 @@ enum Credential {
         kid: String,
     },
     Workload(FederatedAssertion),
+    /// A workload's token is exchanged.
+    Exchange(SubjectToken),
     Account(ServiceAccount),
     External(ExternalAccount),
 }
@@ -96,7 +98,8 @@ impl ClientSettings {
     ///
     /// A plain one has `client_id`; `issuer`, or `provider` with its `variables`; at most one of `client_secret`,
     /// `private_key` (PEM, or a JWK as text; `key_id` names it) and `workload`; and `redirect_uris`. A `workload` has
-    /// a `platform`, and where it needs them `path`, `variable` and `audience`.
+    /// a `platform`, and where it needs them `path`, `variable` and `audience`; with an `exchange_audience` its token is
+    /// exchanged for the client's own (RFC 8693), and not shown in place of a secret.
     ///
     /// ```
     /// # use std::sync::Arc;
@@ -155,7 +158,7 @@ impl ClientSettings {
     /// | `OAUTH_CLIENT_SECRET_FILE` | the path of a file that holds it |
     /// | `OAUTH_CLIENT_KEY_FILE` | the path of a private key, in PEM or as a JWK; `OAUTH_CLIENT_KEY_ID` names it |
     /// | `OAUTH_ASSERTION_FILE` | the path of a workload's token, for `OAUTH_ASSERTION_AUDIENCE` or the issuer |
-    /// | `OAUTH_WORKLOAD` | the name of a [`Platform`](crate::Platform), with `OAUTH_WORKLOAD_FILE` or `OAUTH_WORKLOAD_VARIABLE` where it needs one, and `OAUTH_ASSERTION_AUDIENCE` |
+    /// | `OAUTH_WORKLOAD` | the name of a [`Platform`](crate::Platform), with `OAUTH_WORKLOAD_FILE` or `OAUTH_WORKLOAD_VARIABLE` where it needs one, and `OAUTH_ASSERTION_AUDIENCE`; with `OAUTH_EXCHANGE_AUDIENCE` its token is exchanged for the client's own (RFC 8693) |
     ///
     /// With `OAUTH_WORKLOAD=azure` the client id and the tenant are those of `AZURE_CLIENT_ID` and `AZURE_TENANT_ID`
     /// where no others are given, and the server is `microsoft-entra`.
@@ -214,6 +217,10 @@ impl ClientSettings {
                 ClientAuth::assertion(ClientAssertion::new(key))
             }
             Credential::Workload(assertion) => ClientAuth::federated(assertion.clone()),
+            Credential::Exchange(subject) => {
+                let client = Client::new(server, id, ClientAuth::none())?;
+                return Ok(client.with_subject_token(subject.clone()));
+            }
             Credential::Account(account) => {
                 let key = KeyText {
                     text: account.private_key(),
@@ -245,6 +252,23 @@ impl ClientSettings {
             (Place::Provider(provider), secret) => provider.client_auth(secret),
             (_, Some(secret)) => ClientAuth::negotiate(Credentials::secret(secret), server),
             (_, None) => Ok(ClientAuth::none()),
+        }
+    }
+}
+
+impl Credential {
+    /// A workload's token: in place of a secret, or exchanged for tokens for this audience.
+    fn of_workload(
+        workload: &Workload,
+        exchange_audience: Option<&str>,
+        environment: &Arc<dyn Environment>,
+    ) -> Result<Self, Error> {
+        let environment = Arc::clone(environment);
+        match exchange_audience {
+            Some(audience) => workload
+                .subject_token(environment, audience)
+                .map(Self::Exchange),
+            None => workload.assertion(environment).map(Self::Workload),
         }
     }
 }

@@ -15,8 +15,9 @@ use std::sync::Arc;
 
 use oauth_core::client_auth::{AssertionProfile, ClientIdParameter, FederatedAssertion};
 use oauth_core::error::{Error, Misuse};
+use oauth_core::grant::token_type;
 use oauth_core::workload::{
-    CredentialSource, Environment, TokenEndpoint, TokenFormat, WorkloadToken,
+    CredentialSource, Environment, SubjectToken, TokenEndpoint, TokenFormat, WorkloadToken,
 };
 
 /// The audience that Microsoft Entra demands.
@@ -190,7 +191,23 @@ impl Workload {
         })
     }
 
-    /// The token by itself, such as for a [`SubjectToken`](oauth_core::workload::SubjectToken).
+    /// The token, to be exchanged for the client's own tokens (RFC 8693), which are for `audience`.
+    ///
+    /// # Errors
+    /// Those of [`Self::assertion`].
+    pub fn subject_token(
+        &self,
+        environment: Arc<dyn Environment>,
+        audience: &str,
+    ) -> Result<SubjectToken, Error> {
+        let subject = SubjectToken::new(self.token(environment)?, token_type::JWT, audience);
+        Ok(match &self.audience {
+            Some(audience) => subject.platform_audience(audience),
+            None => subject,
+        })
+    }
+
+    /// The token by itself.
     ///
     /// # Errors
     /// Those of [`Self::assertion`].

@@ -34,7 +34,8 @@ class Configured:
         ``OAUTH_CLIENT_SECRET``, ``OAUTH_CLIENT_SECRET_FILE``, ``OAUTH_CLIENT_KEY_FILE`` (whose name is
         ``OAUTH_CLIENT_KEY_ID``), ``OAUTH_ASSERTION_FILE`` and ``OAUTH_WORKLOAD``, a platform of
         ``WorkloadIdentity`` with ``OAUTH_WORKLOAD_FILE`` or ``OAUTH_WORKLOAD_VARIABLE`` where it needs one; the last
-        two for ``OAUTH_ASSERTION_AUDIENCE``, if not for the issuer. Or ``OAUTH_CLIENT_FILE``, the path of a client
+        two for ``OAUTH_ASSERTION_AUDIENCE``, if not for the issuer. A platform's token is exchanged for the client's
+        own (RFC 8693) with ``OAUTH_EXCHANGE_AUDIENCE``. Or ``OAUTH_CLIENT_FILE``, the path of a client
         file, and no other. A variable that is empty is not set.
 
         The metadata of an issuer are fetched. ``environ`` is looked into in place of ``os.environ``, and ``options``
@@ -59,7 +60,7 @@ class Configured:
         and Microsoft Entra's credentials are recognised by their members. A plain one is a JSON object with
         ``client_id``; ``issuer``, or ``provider`` with its ``variables``; at most one of ``client_secret``,
         ``private_key`` (with its ``key_id``) and ``workload`` (an object with ``platform``, and ``path``,
-        ``variable`` and ``audience`` as ``WorkloadIdentity`` has them); and ``redirect_uris``.
+        ``variable``, ``audience`` and ``exchange_audience`` as ``WorkloadIdentity`` has them); and ``redirect_uris``.
 
         Otherwise as ``from_env``. ``client_file.malformed`` names the member that is missing, wrong or unknown,
         ``client_file.unsupported`` what is not supported.

@@ -347,13 +347,15 @@ class WorkloadIdentity(ClientAuth):
     variable), aws, azure or gcp. The token is read anew for each request, or asked for anew where a service hands it
     out, and must be made out to audience, which is the server's issuer unless it is given (for azure
     api://AzureADTokenExchange), and to nobody else. client_id says whether requests name the client too: they do for
-    azure. environ is looked into in place of os.environ. environment.missing, which names the variable;
+    azure. With an exchange_audience the token is exchanged for the client's own tokens (RFC 8693), those of
+    client_credentials(), and not shown in place of a secret. environ is looked into in place of os.environ. environment.missing, which names the variable;
     workload.setup for an unknown platform, or a path or variable that it lacks or has no use for. Errors of a request:
     workload.refused, workload.malformed, lost.unsent where there is no token, and those of FederatedAssertion.
     """
     def __new__(
         cls, platform: _Platform, /, *, path: _Place | None = None, variable: str | None = None,
         audience: str | None = None, client_id: Literal["omitted", "sent"] | None = None,
+        exchange_audience: str | None = None,
         environ: Mapping[str, str] | None = None,
     ) -> Self: ...
 @final

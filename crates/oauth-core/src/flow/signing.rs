@@ -63,15 +63,14 @@ fn exchanged(
     if token_request.scope.is_empty() {
         token_request.scope = subject.scope.clone();
     }
-    let exchange = subject
-        .token
-        .fetch(&subject.audience)
-        .then(move |_, token| {
-            let grant = crate::grant::TokenExchange::new(token, &subject.token_type)?;
-            let grant = grant.requested_token_type(token_type::ACCESS_TOKEN)?;
-            let request = token_request.audience(&subject.audience);
-            Ok(Call::new(config, Token::new(grant, request)))
-        });
+    let of_platform = subject.platform_audience.as_ref();
+    let asked = of_platform.unwrap_or(&subject.audience);
+    let exchange = subject.token.fetch(asked).then(move |_, token| {
+        let grant = crate::grant::TokenExchange::new(token, &subject.token_type)?;
+        let grant = grant.requested_token_type(token_type::ACCESS_TOKEN)?;
+        let request = token_request.audience(&subject.audience);
+        Ok(Call::new(config, Token::new(grant, request)))
+    });
     exchange.boxed()
 }
 

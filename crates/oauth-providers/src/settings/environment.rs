@@ -22,6 +22,7 @@ const KEY_FILE: &str = "OAUTH_CLIENT_KEY_FILE";
 const KEY_ID: &str = "OAUTH_CLIENT_KEY_ID";
 const ASSERTION_FILE: &str = "OAUTH_ASSERTION_FILE";
 const AUDIENCE: &str = "OAUTH_ASSERTION_AUDIENCE";
+const EXCHANGE_AUDIENCE: &str = "OAUTH_EXCHANGE_AUDIENCE";
 const WORKLOAD: &str = "OAUTH_WORKLOAD";
 const WORKLOAD_FILE: &str = "OAUTH_WORKLOAD_FILE";
 const WORKLOAD_VARIABLE: &str = "OAUTH_WORKLOAD_VARIABLE";
@@ -30,7 +31,8 @@ const REDIRECT_URIS: &str = "OAUTH_REDIRECT_URIS";
 /// Ways to authenticate, of which a client has one.
 const CREDENTIALS: [&str; 5] = [SECRET, SECRET_FILE, KEY_FILE, ASSERTION_FILE, WORKLOAD];
 /// What goes with one of these alone.
-const COMPANIONS: [(&str, &[&str]); 4] = [
+const COMPANIONS: [(&str, &[&str]); 5] = [
+    (EXCHANGE_AUDIENCE, &[WORKLOAD]),
     (KEY_ID, &[KEY_FILE]),
     (AUDIENCE, &[ASSERTION_FILE, WORKLOAD]),
     (WORKLOAD_FILE, &[WORKLOAD]),
@@ -159,8 +161,8 @@ impl Variables<'_> {
             if let Some(audience) = self.get(AUDIENCE) {
                 workload = workload.audience(audience);
             }
-            let assertion = workload.assertion(Arc::clone(environment))?;
-            return Ok(Credential::Workload(assertion));
+            let exchange = self.get(EXCHANGE_AUDIENCE);
+            return Credential::of_workload(&workload, exchange.as_deref(), environment);
         }
         if let Some(path) = self.get(ASSERTION_FILE) {
             let format = TokenFormat::Text;

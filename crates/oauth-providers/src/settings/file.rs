@@ -24,7 +24,13 @@ const PLAIN: &[&str] = &[
     "workload",
     "redirect_uris",
 ];
-const WORKLOAD: &[&str] = &["platform", "path", "variable", "audience"];
+const WORKLOAD: &[&str] = &[
+    "platform",
+    "path",
+    "variable",
+    "audience",
+    "exchange_audience",
+];
 /// Where the directories of Microsoft Entra's global cloud are.
 const ENTRA: &str = "https://login.microsoftonline.com";
 
@@ -172,8 +178,8 @@ fn plain(file: &Object<'_>, environment: &Arc<dyn Environment>) -> Result<Client
             kid: kid.unwrap_or_default().to_owned(),
         },
         (None, None, Some(workload)) if kid.is_none() => {
-            let workload = read_workload(workload)?;
-            Credential::Workload(workload.assertion(Arc::clone(environment))?)
+            let exchange = member(workload, "exchange_audience")?;
+            Credential::of_workload(&read_workload(workload)?, exchange, environment)?
         }
         (_, None, _) if kid.is_some() => return Err(malformed("key_id: there is no private_key")),
         _ => {

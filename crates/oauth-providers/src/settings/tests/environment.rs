@@ -206,3 +206,34 @@ fn azure_says_by_itself_who_the_client_is_and_of_which_directory() {
     elsewhere.push(("AZURE_AUTHORITY_HOST", "https://login.chinacloudapi.cn/"));
     assert_eq!(refused(from_env(&elsewhere)).0, "workload.setup");
 }
+
+#[test]
+fn a_platforms_token_is_exchanged_where_an_audience_is_named() {
+    let all = [
+        ("OAUTH_PROVIDER", "google"),
+        ("OAUTH_CLIENT_ID", "c"),
+        ("OAUTH_WORKLOAD", "gitlab_ci"),
+        ("OAUTH_WORKLOAD_VARIABLE", "CI_TOKEN"),
+        ("OAUTH_EXCHANGE_AUDIENCE", "//pool"),
+        ("CI_TOKEN", "a-token"),
+    ];
+    let body = form(&asked(&client(from_env(&all).unwrap())));
+    for part in [
+        "audience=%2F%2Fpool",
+        "subject_token=a-token",
+        "client_id=c",
+    ] {
+        assert!(
+            body.split('&').any(|found| found == part),
+            "{part} in {body}"
+        );
+    }
+    let alone = all.iter().filter(|(name, _)| !name.contains("WORKLOAD"));
+    let alone: Vec<_> = alone.copied().collect();
+    assert_eq!(refused(from_env(&alone)).0, "environment.missing");
+    let file = json!({ "provider": "google", "client_id": "c", "workload": {
+        "platform": "gcp", "audience": "https://a.example", "exchange_audience": "//pool" } });
+    let request = asked(&client(read(&file).unwrap()));
+    let url = request.uri().to_string();
+    assert!(url.ends_with("&audience=https%3A%2F%2Fa.example"), "{url}");
+}
