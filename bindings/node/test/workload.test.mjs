@@ -153,7 +153,7 @@ test('standard client files are recognised', async () => {
   }
   const google = await Client.fromJson(JSON.stringify({ web: inner }))
   assert.deepEqual([google.server.issuer, google.clientId], ['https://accounts.google.com', inner.client_id])
-  assert.throws(() => google.authorize({ redirectUri: 'https://other.example/callback', scope: 'openid' }), { code: 'redirect_uri.refused' })
+  assert.throws(() => google.authorize({ redirectUri: 'https://other.example/callback', scope: 'openid' }), { code: 'redirect_uri.not_registered' })
   const entra = await Client.fromJson(JSON.stringify({ clientId: 'c', clientSecret: HIDDEN, tenantId: TENANT }))
   assert.ok(entra.server.issuer.includes(TENANT))
   assert.ok(!inspect([google, entra], { depth: 9, showHidden: true }).includes(HIDDEN))
