@@ -24,8 +24,10 @@ pub(crate) fn api(
         false => Resource::new(origins)?,
     };
     let api = Api::new(resource);
-    Ok(match provider {
-        Some(provider) => api.with_limiter(provider.api()?.limiter().clone()),
-        None => api,
-    })
+    match provider {
+        Some(provider) => api
+            .with_limiter(provider.api()?.limiter().clone())
+            .with_ended_tokens(provider.ended_tokens()?),
+        None => Ok(api),
+    }
 }

@@ -73,7 +73,8 @@ impl Server {
             let preset = provider.api()?;
             api = api
                 .with_routes(provider.routes())
-                .with_limiter(preset.limiter().clone());
+                .with_limiter(preset.limiter().clone())
+                .with_ended_tokens(provider.ended_tokens()?)?;
             documented = provider.rate_limit().and_then(|limit| limit.allowance);
         }
         let allowance =
@@ -106,6 +107,17 @@ impl Api {
     pub(crate) const fn asking_for_more(mut self) -> Self {
         self.on_step_up = OnStepUp::Ask;
         self
+    }
+
+    /// The same, with these rules for what says that a token has ended, in place of the preset's: a JSON list,
+    /// see [`resource::EndedToken::from_json`].
+    ///
+    /// # Errors
+    /// `misuse.setup`, naming what is wrong with them.
+    #[cfg(feature = "ended-tokens")]
+    pub fn with_ended_tokens(self, rules: &str) -> Result<Self, Error> {
+        let rules = resource::EndedToken::from_json(rules)?;
+        self.0.with_ended_tokens(rules).map(Self)
     }
 
     /// The same, keeping to this allowance.
@@ -224,6 +236,9 @@ pub enum CallStep {
         /// The value of `DPoP`, where the token is bound to a key.
         dpop: Option<String>,
     },
+    /// Read the body up to this many bytes, and leave it to the caller all the same; then say
+    /// [`ApiCall::body`], with nothing if that cannot be done.
+    Peek(usize),
     /// The reply is the caller's.
     Done,
     /// The reply is the caller's, and the token that it refused is to be forgotten.
@@ -357,6 +372,14 @@ impl ApiCall {
         self.begin(at)
     }
 
+    /// The beginning of the body that was asked for.
+    ///
+    /// # Errors
+    /// As [`Self::begin`].
+    pub fn body(&mut self, at: &Clock, body: &[u8]) -> Result<CallStep, Error> {
+        self.resume(at, Event::Body(body))
+    }
+
     fn resume(&mut self, at: &Clock, event: Event<'_>) -> Result<CallStep, Error> {
         Ok(match self.request.resume(at, event)? {
             resource::Step::Wait(pause) => CallStep::Wait(pause),
@@ -372,6 +395,7 @@ impl ApiCall {
                 authorization: text(&authorization)?,
                 dpop: dpop.as_ref().map(text).transpose()?,
             },
+            resource::Step::Peek(limit) => CallStep::Peek(limit),
             resource::Step::Done => CallStep::Done,
             resource::Step::DoneRefused => CallStep::DoneRefused,
         })

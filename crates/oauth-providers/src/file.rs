@@ -51,6 +51,9 @@ pub(crate) struct File {
     #[serde(default)]
     pub(crate) callback: Callback,
     pub(crate) rate_limit: Option<RateLimit>,
+    /// What says that a token has ended, as [`oauth_core::flow::resource::EndedToken::from_json`] has it.
+    #[serde(default)]
+    pub(crate) ended_tokens: Vec<Value>,
     #[serde(default)]
     pub(crate) authorization_parameters: BTreeMap<String, String>,
     #[serde(default)]

@@ -5,12 +5,14 @@ mod known;
 use std::collections::BTreeMap;
 
 use oauth_core::error::Misuse;
-use oauth_core::flow::resource::{Api, RateLimiter, ResetField, Resource};
+use oauth_core::flow::resource::{Api, EndedToken, RateLimiter, ResetField, Resource};
 use oauth_core::issuer::Issuer;
 use oauth_core::quirk::{Quirk, Rules};
 use oauth_core::server::{EndpointKind, Server};
 use oauth_core::url::{Transport, Url};
 use oauth_core::{Client, ClientAuth, ClientId, Error, Secret, danger};
+
+use serde_json::Value;
 
 use crate::facts::{Documented, Method};
 use crate::file::{File, ISSUER, at};
@@ -230,6 +232,8 @@ impl Provider {
             None => Resource::new(origins)?,
         };
         let api = Api::new(resource).with_routes(self.routes());
+        let wrong = |error: Error| at("ended_tokens", &error);
+        let api = api.with_ended_tokens(self.ended_tokens()?).map_err(wrong)?;
         let Some(limit) = self.rate_limit() else {
             return Ok(api);
         };
@@ -239,6 +243,15 @@ impl Provider {
         })?;
         let reset = ResetField::new(name, limit.reset_unit);
         Ok(api.with_limiter(RateLimiter::new(reset)))
+    }
+
+    /// What its API says of a token that has ended, beside what RFC 6750 has.
+    ///
+    /// # Errors
+    /// `provider.data`.
+    pub fn ended_tokens(&self) -> Result<Vec<EndedToken>, Error> {
+        let rules = Value::Array(self.file.ended_tokens.clone()).to_string();
+        EndedToken::from_json(&rules).map_err(|error| at("ended_tokens", &error))
     }
 
     /// The documented way to authenticate; without a secret, a public client.

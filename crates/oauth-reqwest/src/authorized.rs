@@ -16,6 +16,7 @@ use oauth_core::retry_after;
 
 use crate::driver::Driver;
 use crate::loss;
+use crate::peek;
 use oauth_session::{Sources, Token, TokenSource};
 
 pub(crate) use outgoing::{Outgoing, Parcel};
@@ -184,7 +185,7 @@ impl Request {
     /// the API from this call on.
     ///
     /// A 401 that speaks of the token is answered once with a new token, if the body can be sent
-    /// again. Up to ten redirects of `GET` and `HEAD` are followed within the origin; all others
+    /// again; so is what the API's [`EndedToken`](resource::EndedToken)s fit. Up to ten redirects of `GET` and `HEAD` are followed within the origin; all others
     /// are handed back. A 429, and a 503 that names a pause, are an error with that pause, unless
     /// [`on_limit`](Self::on_limit) says to wait or to hand them back.
     ///
@@ -238,6 +239,14 @@ impl Request {
                     let sent = us.driver.call(request, outgoing.timeout).await;
                     let reply = response.insert(sent.map_err(Error::lost)?);
                     let event = Event::Reply(reply.status(), reply.headers());
+                    outgoing.request.resume(&Clock::system()?, event)?
+                }
+                Step::Peek(limit) => {
+                    let patience = outgoing.timeout.unwrap_or(us.driver.timeout());
+                    let reply = response.take().ok_or(Misuse::OutOfOrder)?;
+                    let (head, reply) = peek::peek(reply, limit, patience).await;
+                    response = Some(reply);
+                    let event = Event::Body(&head);
                     outgoing.request.resume(&Clock::system()?, event)?
                 }
                 end @ (Step::Done | Step::DoneRefused) => {

@@ -27,7 +27,7 @@ use crate::options::{Options, builder_failed};
 use crate::resolver::Resolver;
 use crate::signer::{self, BlockingSigner};
 
-pub use authorized::{Authorized, Request};
+pub use authorized::{Authorized, Request, peek};
 pub use loopback::Listener;
 pub use oauth_session::blocking::Session;
 

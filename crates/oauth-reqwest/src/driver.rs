@@ -175,6 +175,11 @@ impl Driver {
         }
     }
 
+    /// How long a request may take where nothing else is said.
+    pub(crate) const fn timeout(&self) -> Duration {
+        self.options.timeout
+    }
+
     /// Sends a request that is no exchange, within `timeout` or the driver's own: to an API, with
     /// what it takes already on it. Nothing is followed or repeated.
     ///

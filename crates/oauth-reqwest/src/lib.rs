@@ -57,6 +57,7 @@ mod localhost;
 pub mod loopback;
 mod loss;
 pub mod options;
+mod peek;
 mod resolver;
 mod roots;
 mod signer;

@@ -15,6 +15,7 @@ use oauth_core::token::Freshness;
 use oauth_core::url::Url;
 use oauth_core::{Moment, Tokens};
 use oauth_reqwest::ResponseExt as _;
+use oauth_reqwest::blocking::peek;
 use oauth_reqwest::reqwest::blocking::Response;
 use oauth_session::FixedToken;
 use serde_json::{Value, json};
@@ -325,6 +326,14 @@ impl Sending {
                     let sent = net.call(http::Request::from_parts(parts, body.clone()))?;
                     let reply = response.insert(sent);
                     Event::Reply(reply.status(), reply.headers())
+                }
+                Step::Peek(limit) => {
+                    let out_of_order = || Error::from(Misuse::OutOfOrder);
+                    let reply: Response = response.take().ok_or_else(out_of_order)?;
+                    let (head, reply) = peek(reply, limit);
+                    response = Some(reply);
+                    step = request.resume(&Clock::system()?, Event::Body(&head))?;
+                    continue;
                 }
                 Step::Done | Step::DoneRefused => {
                     let out_of_order = || Error::from(Misuse::OutOfOrder);

@@ -5,6 +5,11 @@
 //! request and one after the reply.
 
 mod api;
+#[cfg(feature = "ended-tokens")]
+mod ended;
+#[cfg(not(feature = "ended-tokens"))]
+#[path = "resource/no_ended.rs"]
+mod ended;
 mod limiter;
 mod limits;
 mod possession;
@@ -30,6 +35,8 @@ use crate::token::{self, TokenType};
 use crate::url::{Transport, Url};
 
 pub use api::Api;
+#[cfg(feature = "ended-tokens")]
+pub use ended::EndedToken;
 pub use limiter::{Clock, RateLimiter};
 pub use limits::{Allowance, ResetField, ResetUnit};
 pub use request::ResourceRequest;

@@ -12,8 +12,20 @@ use oauth_core::flow::resource::{Api, Clock, Event, OnLimit, Resource, Step};
 use super::Driver;
 use crate::authorized::{OnWait, Outgoing, Parcel};
 use crate::loss;
+use crate::peek::peek_blocking;
 use oauth_session::blocking::wait;
 use oauth_session::{Sources, Token, TokenSource};
+
+/// Reads up to `limit` bytes of a reply: these, and the reply with its whole body. For whoever answers
+/// [`Step::Peek`] without [`Authorized`].
+///
+/// Of a body that cannot be read nothing is given, and whoever reads it is told.
+pub fn peek(
+    response: reqwest::blocking::Response,
+    limit: usize,
+) -> (Vec<u8>, reqwest::blocking::Response) {
+    peek_blocking(response, limit)
+}
 
 /// A resource server, and the token it wants. Cheap to clone; clones share what is known of its
 /// limits.
@@ -199,6 +211,13 @@ impl Request<'_> {
                     let sent = us.driver.call(request, outgoing.timeout);
                     let reply = response.insert(sent.map_err(Error::lost)?);
                     let event = Event::Reply(reply.status(), reply.headers());
+                    outgoing.request.resume(&Clock::system()?, event)?
+                }
+                Step::Peek(limit) => {
+                    let reply = response.take().ok_or(Misuse::OutOfOrder)?;
+                    let (head, reply) = peek(reply, limit);
+                    response = Some(reply);
+                    let event = Event::Body(&head);
                     outgoing.request.resume(&Clock::system()?, event)?
                 }
                 end @ (Step::Done | Step::DoneRefused) => {

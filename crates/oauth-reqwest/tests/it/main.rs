@@ -8,6 +8,8 @@ mod browser;
 mod connection;
 mod custom_scheme;
 mod driver;
+#[cfg(feature = "blocking")]
+mod ended;
 mod flows;
 mod listener;
 mod localhost;

@@ -129,6 +129,15 @@ pub enum Fault {
     SlowDown,
     /// The request is carried out; another type of token is named than was issued. It waits for an exchange.
     IssuedTokenType,
+    /// A 401 says what it says in its body alone, and with another status. It waits for a 401 of the API.
+    EndedTokenInBody {
+        /// The status code; 200 by default.
+        #[serde(default = "ok")]
+        status: u16,
+        /// The JSON; what Slack's API says of a token that has expired by default.
+        #[serde(default = "token_expired")]
+        body: String,
+    },
 }
 
 /// How a reply is to be delivered, for faults that a reply cannot say of itself.
@@ -175,6 +184,7 @@ impl Fault {
         "expired_token",
         "slow_down",
         "issued_token_type",
+        "ended_token_in_body",
     ];
 
     /// The fault's name, the same in every language.
@@ -209,6 +219,7 @@ impl Fault {
             Self::ExpiredToken => "expired_token",
             Self::SlowDown => "slow_down",
             Self::IssuedTokenType => "issued_token_type",
+            Self::EndedTokenInBody { .. } => "ended_token_in_body",
         }
     }
 
@@ -287,6 +298,7 @@ impl Fault {
             Self::OtherResourceMetadata { url } => elsewhere_in_challenge(reply, url).is_some(),
             Self::ExpiredToken | Self::SlowDown => is_pending(reply),
             Self::IssuedTokenType => changed(reply, "issued_token_type", other_case).is_some(),
+            Self::EndedTokenInBody { .. } => is_about_a_token(reply),
             _ => true,
         }
     }
@@ -321,6 +333,9 @@ impl Fault {
             Self::ExpiredToken => replace(reply, "error", |_| "expired_token".to_owned()),
             Self::SlowDown => replace(reply, "error", |_| "slow_down".to_owned()),
             Self::IssuedTokenType => replace(reply, "issued_token_type", |_| JWT.to_owned()),
+            Self::EndedTokenInBody { status, body } => {
+                *reply = wire::plain(*status, "application/json", body.clone());
+            }
             Self::BearerTokenType => replace(reply, "token_type", |_| "Bearer".to_owned()),
             Self::ChallengeCase => {
                 let field = reply.headers().get(WWW_AUTHENTICATE);
@@ -362,6 +377,11 @@ fn elsewhere_in_challenge(reply: &Reply, url: &str) -> Option<HeaderValue> {
     format!("{before}resource_metadata=\"{url}\"{after}")
         .parse()
         .ok()
+}
+
+/// Whether it is a 401 with a challenge, as an API has it.
+fn is_about_a_token(reply: &Reply) -> bool {
+    reply.status() == 401 && reply.headers().contains_key(WWW_AUTHENTICATE)
 }
 
 /// Whether the person has not answered yet.
@@ -411,6 +431,12 @@ fn wrong_audience() -> IdTokenFlaw {
 }
 fn unavailable() -> u16 {
     503
+}
+fn ok() -> u16 {
+    200
+}
+fn token_expired() -> String {
+    r#"{"ok":false,"error":"token_expired"}"#.to_owned()
 }
 fn two_mebibytes() -> usize {
     2 << 20

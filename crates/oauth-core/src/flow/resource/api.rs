@@ -2,6 +2,9 @@
 
 use crate::http::HeaderName;
 
+#[cfg(feature = "ended-tokens")]
+use super::ended::EndedToken;
+use super::ended::EndedTokens;
 use super::limiter::RateLimiter;
 use super::limits::{self, Allowance};
 use super::possession::Possession;
@@ -21,6 +24,7 @@ pub struct Api {
     owners: Owners,
     pub(super) limiter: RateLimiter,
     pub(super) possession: Option<Possession>,
+    pub(super) ended: EndedTokens,
 }
 
 /// Whose tokens are at hand.
@@ -42,7 +46,22 @@ impl Api {
             owners: Owners::One,
             limiter: RateLimiter::default(),
             possession: None,
+            ended: EndedTokens::default(),
         }
+    }
+
+    /// Takes replies to which one of these rules fits for the end of a token, beside those that RFC 6750 section
+    /// 3.1 has. They take the place of rules that were given before.
+    ///
+    /// # Errors
+    /// `misuse.setup` for a rule that a good reply would fit.
+    #[cfg(feature = "ended-tokens")]
+    pub fn with_ended_tokens(
+        mut self,
+        rules: impl IntoIterator<Item = EndedToken>,
+    ) -> Result<Self, Error> {
+        self.ended = EndedTokens::new(rules.into_iter().collect())?;
+        Ok(self)
     }
 
     /// Tells routes apart by their paths, once [`with_owners`](Self::with_owners) says whose tokens
@@ -126,7 +145,9 @@ impl Api {
 
     /// The header field of this name, if it [is looked at](Self::reads).
     pub fn field(&self, name: &[u8]) -> Option<HeaderName> {
-        field_named(name, &limits::READ).or_else(|| self.limiter.field(name))
+        field_named(name, &limits::READ)
+            .or_else(|| self.limiter.field(name))
+            .or_else(|| self.ended.field(name))
     }
 
     /// Whose token a request to this URL gets; [`TokenFor::Any`] where there is one source.

@@ -1,5 +1,5 @@
 //! A request to a protected resource, as a state machine: waits for the rate limiter, asks for a
-//! token, renews it once after a 401, repeats once with a DPoP nonce, follows redirects within the
+//! token, renews it once after a 401 or what else the API's rules take for its end, repeats once with a DPoP nonce, follows redirects within the
 //! origin, and observes the pause of a 429 or 503.
 //!
 //! The host keeps the request itself, since its body may be a stream; this type decides what the
@@ -34,6 +34,8 @@
 //!             let fresh = source(tokens.as_ref())?;
 //!             request.resume(&clock(), Event::Token(tokens.insert(fresh)))?
 //!         }
+//!         // Only of an API with [`EndedToken`](super::EndedToken)s: the body's beginning, which stays the caller's.
+//!         Step::Peek(_limit) => request.resume(&clock(), Event::Body(b""))?,
 //!         // Only of an API with a DPoP key that lives with the host.
 //!         Step::Sign(_job) => unreachable!(),
 //!         Step::Send { url, authorization, dpop: _ } => {
@@ -53,24 +55,24 @@
 //! ```
 
 mod again;
+mod reply;
 #[cfg(test)]
 mod tests;
 
 use std::fmt;
 use std::time::Duration;
 
-use crate::http::header::LOCATION;
 use crate::http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode};
 use bytes::Bytes;
 
+use super::TokenFor;
 use super::api::Api;
 use super::limiter::{Clock, Patience, Ticket};
 use super::possession::{ProofStep, UnsignedProof};
 use super::step::{Event, OnLimit, Step};
-use super::{Redirect, TokenFor, Verdict, verdict};
 use crate::call::Retry;
 use crate::dpop;
-use crate::error::{Error, Misuse, ProtocolViolation, ServerError};
+use crate::error::{Error, Misuse, ServerError};
 use crate::token::{self, TokenType, Tokens};
 use crate::url::Url;
 
@@ -122,6 +124,8 @@ enum State {
     /// A signature was asked for.
     Signing(Box<Unsent>),
     Sent,
+    /// The beginning of the body was asked for, of a reply of this status.
+    Peeking(StatusCode),
     Over,
 }
 
@@ -251,6 +255,7 @@ impl ResourceRequest {
                 self.send(unsent.url, unsent.authorization, Some(proof))
             }
             (State::Sent, Event::Reply(status, headers)) => self.reply(at, status, headers),
+            (State::Peeking(status), Event::Body(body)) => self.peeked(at, status, body),
             (state, _) => {
                 self.state = state;
                 Err(Misuse::OutOfOrder.into())
@@ -341,119 +346,6 @@ impl ResourceRequest {
         })
     }
 
-    /// Handles a response: at most one renewal, one DPoP nonce retry and ten redirects. A body that
-    /// can be sent only once is never sent again.
-    fn reply(
-        &mut self,
-        at: &Clock,
-        status: StatusCode,
-        headers: &HeaderMap,
-    ) -> Result<Step, Error> {
-        let has_nonce = self.learn(headers);
-        let ticket = self.ticket.as_ref();
-        if let Some(pause) = ticket.and_then(|ticket| ticket.replied(at, status, headers)) {
-            return match self.on_limit {
-                OnLimit::Wait { longest } if self.may_repeat(status) => {
-                    let owner = self.owner()?;
-                    if self.waited.saturating_add(pause) > longest {
-                        return Err(self.limited(pause, Some(status)));
-                    }
-                    self.queue(at, owner, false)
-                }
-                _ => Err(self.limited(pause, Some(status))),
-            };
-        }
-        let can_repeat = self.bytes().is_some();
-        let verdict = self.verdict(status, headers);
-        if let (Presented::WithProof, Some(possession)) = (self.presented, &self.api.possession) {
-            // No other proof of this key would be taken.
-            possession.check(verdict::refused_algs(status, headers).as_deref())?;
-        }
-        let wants_nonce = verdict == Verdict::UseDpopNonce;
-        let may_retry = wants_nonce && has_nonce && self.nonce == Retry::Unused;
-        if can_repeat && (may_retry || self.corrects_clock(at, status, headers)) {
-            if may_retry {
-                self.nonce = Retry::Used;
-            }
-            let owner = self.owner()?;
-            return self.queue(at, owner, false);
-        }
-        if wants_nonce {
-            return Ok(self.over(Step::Done));
-        }
-        if verdict == Verdict::Renew {
-            return match (self.is_renewed, can_repeat) {
-                // The renewed token was refused too. A second renewal would not help, so the token
-                // is kept.
-                (true, _) => Ok(self.over(Step::Done)),
-                (false, false) => Ok(self.over(Step::DoneRefused)),
-                (false, true) => {
-                    self.is_renewed = true;
-                    let owner = self.owner()?;
-                    self.queue(at, owner, true)
-                }
-            };
-        }
-        let redirect = self.redirect(status, headers);
-        if !self.follows {
-            // The host takes the token along, and must not to another owner's route.
-            if let Some(url) = redirect
-                && self.api.owner(&url)? != self.owner()?
-            {
-                return Err(Error::from(ProtocolViolation::ResourceRedirect).about(url.path()));
-            }
-            return Ok(self.over(Step::Done));
-        }
-        let is_read = self.method == Method::GET || self.method == Method::HEAD;
-        match redirect.filter(|_| is_read) {
-            Some(url) if can_repeat && self.hops < MAX_HOPS => {
-                self.hops += 1;
-                self.url = Ok(url);
-                let owner = self.owner()?;
-                self.queue(at, owner, false)
-            }
-            _ => Ok(self.over(Step::Done)),
-        }
-    }
-
-    fn verdict(&self, status: StatusCode, headers: &HeaderMap) -> Verdict {
-        match self.presented {
-            Presented::AsBearer => super::after(status, headers),
-            Presented::WithProof => super::after_dpop(status, headers),
-        }
-    }
-
-    /// Whether the proof was refused for its time.
-    fn corrects_clock(&mut self, at: &Clock, status: StatusCode, headers: &HeaderMap) -> bool {
-        let (Some(possession), Ok(url)) = (&self.api.possession, &self.url) else {
-            return false;
-        };
-        if (self.presented, self.clock) != (Presented::WithProof, Retry::Unused) {
-            return false;
-        }
-        let is_refused = verdict::refuses_proof(status, headers);
-        if is_refused && possession.corrects_clock(&at.moment, url, headers) {
-            self.clock = Retry::Used;
-        }
-        self.clock == Retry::Used
-    }
-
-    /// Keeps the nonce of a reply, whatever its status ("200 OK" in RFC 9449 section 8.2), and says
-    /// whether there is one.
-    fn learn(&self, headers: &HeaderMap) -> bool {
-        match (self.presented, &self.api.possession, &self.url) {
-            (Presented::WithProof, Some(possession), Ok(url)) => possession.learn(url, headers),
-            _ => false,
-        }
-    }
-
-    /// A 429 says that nothing was done. A 503 may come after something was: what must not be done
-    /// twice is then not repeated (RFC 9110 section 9.2.2).
-    fn may_repeat(&self, status: StatusCode) -> bool {
-        let is_idempotent = self.method.is_idempotent();
-        self.bytes().is_some() && (status == StatusCode::TOO_MANY_REQUESTS || is_idempotent)
-    }
-
     fn over(&mut self, step: Step) -> Step {
         self.state = State::Over;
         self.ticket = None;
@@ -472,23 +364,6 @@ impl ResourceRequest {
         Error::from(ServerError::rate_limited(whole, status))
             .about(&origin.unwrap_or_default())
             .at_endpoint("resource")
-    }
-
-    /// Where a redirect leads, if it stays within the origin.
-    fn redirect(&self, status: StatusCode, headers: &HeaderMap) -> Option<Url> {
-        let is_redirect = matches!(status.as_u16(), 301 | 302 | 303 | 307 | 308);
-        if !is_redirect {
-            return None;
-        }
-        let mut locations = headers.get_all(LOCATION).iter();
-        let (Some(location), None) = (locations.next(), locations.next()) else {
-            return None;
-        };
-        let resource = &self.api.resource;
-        match resource.redirect(self.url.as_ref().ok()?, location.to_str().ok()?) {
-            Redirect::Follow(url) => Some(url),
-            Redirect::Refuse => None,
-        }
     }
 }
 

@@ -50,6 +50,9 @@ pub enum Step {
         /// The value of `DPoP`, where the token is bound to a key.
         dpop: Option<HeaderValue>,
     },
+    /// Read the reply's body up to this many bytes, or to its end if that comes first, and answer with
+    /// [`Event::Body`]; what was read stays the caller's. A host that cannot do that answers with nothing.
+    Peek(usize),
     /// The last reply is the caller's.
     Done,
     /// The last reply is the caller's, and the token that it refused is dead: tell the source.
@@ -69,4 +72,6 @@ pub enum Event<'a> {
     Signed(Bytes),
     /// The head of the reply.
     Reply(StatusCode, &'a HeaderMap),
+    /// The beginning of its body.
+    Body(&'a [u8]),
 }

@@ -479,6 +479,8 @@ mod limits {
 }
 
 mod crowd;
+#[cfg(feature = "ended-tokens")]
+mod ended;
 mod owners;
 #[cfg(feature = "sha2")]
 mod possession;

@@ -1,0 +1,172 @@
+//! What follows from a reply: a renewal, a nonce, a pause, a redirect, or the end.
+
+use crate::error::{Error, ProtocolViolation};
+use crate::http::header::LOCATION;
+use crate::http::{HeaderMap, Method, StatusCode};
+
+use super::super::ended::{PEEK, Told};
+use super::super::{Redirect, Verdict, verdict};
+use super::{Clock, MAX_HOPS, OnLimit, Presented, ResourceRequest, State, Step};
+use crate::call::Retry;
+use crate::url::Url;
+
+impl ResourceRequest {
+    /// Handles a response: at most one renewal, one DPoP nonce retry and ten redirects. A body that
+    /// can be sent only once is never sent again.
+    pub(super) fn reply(
+        &mut self,
+        at: &Clock,
+        status: StatusCode,
+        headers: &HeaderMap,
+    ) -> Result<Step, Error> {
+        let has_nonce = self.learn(headers);
+        let ticket = self.ticket.as_ref();
+        if let Some(pause) = ticket.and_then(|ticket| ticket.replied(at, status, headers)) {
+            return match self.on_limit {
+                OnLimit::Wait { longest } if self.may_repeat(status) => {
+                    let owner = self.owner()?;
+                    if self.waited.saturating_add(pause) > longest {
+                        return Err(self.limited(pause, Some(status)));
+                    }
+                    self.queue(at, owner, false)
+                }
+                _ => Err(self.limited(pause, Some(status))),
+            };
+        }
+        let can_repeat = self.bytes().is_some();
+        let verdict = self.verdict(status, headers);
+        if let (Presented::WithProof, Some(possession)) = (self.presented, &self.api.possession) {
+            // No other proof of this key would be taken.
+            possession.check(verdict::refused_algs(status, headers).as_deref())?;
+        }
+        let wants_nonce = verdict == Verdict::UseDpopNonce;
+        let may_retry = wants_nonce && has_nonce && self.nonce == Retry::Unused;
+        if can_repeat && (may_retry || self.corrects_clock(at, status, headers)) {
+            if may_retry {
+                self.nonce = Retry::Used;
+            }
+            let owner = self.owner()?;
+            return self.queue(at, owner, false);
+        }
+        if wants_nonce {
+            return Ok(self.over(Step::Done));
+        }
+        if verdict == Verdict::Renew {
+            return self.ended(at);
+        }
+        // A second renewal would not help, so nothing is looked at for it.
+        if !self.is_renewed {
+            match self.api.ended.by_head(status, headers) {
+                Told::Nothing => {}
+                Told::Ended => return self.ended(at),
+                Told::PerhapsInTheBody => {
+                    self.state = State::Peeking(status);
+                    return Ok(Step::Peek(PEEK));
+                }
+            }
+        }
+        let redirect = self.redirect(status, headers);
+        if !self.follows {
+            // The host takes the token along, and must not to another owner's route.
+            if let Some(url) = redirect
+                && self.api.owner(&url)? != self.owner()?
+            {
+                return Err(Error::from(ProtocolViolation::ResourceRedirect).about(url.path()));
+            }
+            return Ok(self.over(Step::Done));
+        }
+        let is_read = self.method == Method::GET || self.method == Method::HEAD;
+        match redirect.filter(|_| is_read) {
+            Some(url) if can_repeat && self.hops < MAX_HOPS => {
+                self.hops += 1;
+                self.url = Ok(url);
+                let owner = self.owner()?;
+                self.queue(at, owner, false)
+            }
+            _ => Ok(self.over(Step::Done)),
+        }
+    }
+
+    /// The beginning of a body, of a reply of this status that may tell of the token. It is neither a redirect nor
+    /// a pause, so it is the caller's if it does not.
+    pub(super) fn peeked(
+        &mut self,
+        at: &Clock,
+        status: StatusCode,
+        body: &[u8],
+    ) -> Result<Step, Error> {
+        match self.api.ended.by_body(status, body) {
+            true => self.ended(at),
+            false => Ok(self.over(Step::Done)),
+        }
+    }
+
+    /// The token has ended: it is renewed once.
+    fn ended(&mut self, at: &Clock) -> Result<Step, Error> {
+        match (self.is_renewed, self.bytes().is_some()) {
+            // The renewed token was refused too. A second renewal would not help, so the token is kept.
+            (true, _) => Ok(self.over(Step::Done)),
+            (false, false) => Ok(self.over(Step::DoneRefused)),
+            (false, true) => {
+                self.is_renewed = true;
+                let owner = self.owner()?;
+                self.queue(at, owner, true)
+            }
+        }
+    }
+
+    fn verdict(&self, status: StatusCode, headers: &HeaderMap) -> Verdict {
+        match self.presented {
+            Presented::AsBearer => verdict::after(status, headers),
+            Presented::WithProof => verdict::after_dpop(status, headers),
+        }
+    }
+
+    /// Whether the proof was refused for its time.
+    fn corrects_clock(&mut self, at: &Clock, status: StatusCode, headers: &HeaderMap) -> bool {
+        let (Some(possession), Ok(url)) = (&self.api.possession, &self.url) else {
+            return false;
+        };
+        if (self.presented, self.clock) != (Presented::WithProof, Retry::Unused) {
+            return false;
+        }
+        let is_refused = verdict::refuses_proof(status, headers);
+        if is_refused && possession.corrects_clock(&at.moment, url, headers) {
+            self.clock = Retry::Used;
+        }
+        self.clock == Retry::Used
+    }
+
+    /// Keeps the nonce of a reply, whatever its status ("200 OK" in RFC 9449 section 8.2), and says
+    /// whether there is one.
+    fn learn(&self, headers: &HeaderMap) -> bool {
+        match (self.presented, &self.api.possession, &self.url) {
+            (Presented::WithProof, Some(possession), Ok(url)) => possession.learn(url, headers),
+            _ => false,
+        }
+    }
+
+    /// A 429 says that nothing was done. A 503 may come after something was: what must not be done
+    /// twice is then not repeated (RFC 9110 section 9.2.2).
+    fn may_repeat(&self, status: StatusCode) -> bool {
+        let is_idempotent = self.method.is_idempotent();
+        self.bytes().is_some() && (status == StatusCode::TOO_MANY_REQUESTS || is_idempotent)
+    }
+
+    /// Where a redirect leads, if it stays within the origin.
+    fn redirect(&self, status: StatusCode, headers: &HeaderMap) -> Option<Url> {
+        let is_redirect = matches!(status.as_u16(), 301 | 302 | 303 | 307 | 308);
+        if !is_redirect {
+            return None;
+        }
+        let mut locations = headers.get_all(LOCATION).iter();
+        let (Some(location), None) = (locations.next(), locations.next()) else {
+            return None;
+        };
+        let resource = &self.api.resource;
+        match resource.redirect(self.url.as_ref().ok()?, location.to_str().ok()?) {
+            Redirect::Follow(url) => Some(url),
+            Redirect::Refuse => None,
+        }
+    }
+}

@@ -1,0 +1,170 @@
+//! The beginning of a body, which stays in it for whoever reads the reply.
+
+use std::collections::VecDeque;
+use std::pin::Pin;
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use bytes::Bytes;
+use http_body::{Body, Frame, SizeHint};
+use reqwest::ResponseBuilderExt as _;
+
+/// Why a body could not be read to its end.
+type Broken = Box<dyn std::error::Error + Send + Sync>;
+
+/// What was read of a body, then the rest of it.
+struct Rejoined<B> {
+    read: VecDeque<Result<Bytes, Broken>>,
+    rest: B,
+}
+
+impl<B> Body for Rejoined<B>
+where
+    B: Body<Data = Bytes> + Unpin,
+    B::Error: Into<Broken>,
+{
+    type Data = Bytes;
+    type Error = Broken;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, Broken>>> {
+        if let Some(read) = self.read.pop_front() {
+            return Poll::Ready(Some(read.map(Frame::data)));
+        }
+        let rest = Pin::new(&mut self.rest).poll_frame(context);
+        rest.map(|frame| frame.map(|frame| frame.map_err(Into::into)))
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.read.is_empty() && self.rest.is_end_stream()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        let mut hint = self.rest.size_hint();
+        let read: u64 = self
+            .read
+            .iter()
+            .flatten()
+            .map(|read| read.len() as u64)
+            .sum();
+        if let Some(upper) = hint.upper() {
+            hint.set_upper(upper.saturating_add(read));
+        }
+        hint.set_lower(hint.lower().saturating_add(read));
+        hint
+    }
+}
+
+/// Reads at least `limit` bytes, or all there are, or what comes within `patience`: these, and the reply as it
+/// was.
+pub(crate) async fn peek(
+    mut response: reqwest::Response,
+    limit: usize,
+    patience: Duration,
+) -> (Vec<u8>, reqwest::Response) {
+    let (mut head, mut read) = (Vec::new(), VecDeque::new());
+    let reading = async {
+        while head.len() < limit {
+            match response.chunk().await {
+                Ok(Some(chunk)) => {
+                    head.extend_from_slice(&chunk);
+                    read.push_back(Ok(chunk));
+                }
+                Ok(None) => break,
+                // Whoever reads the body is told.
+                Err(error) => {
+                    read.push_back(Err(error.into()));
+                    head.clear();
+                    break;
+                }
+            }
+        }
+    };
+    // What comes too late says nothing here.
+    let _ = tokio::time::timeout(patience, reading).await;
+    let url = response.url().clone();
+    let whole = http::Response::<reqwest::Body>::from(response);
+    let (mut parts, rest) = whole.into_parts();
+    // A conversion forgets where the reply came from, and `http` has no other way to say it.
+    let place = http::Response::builder().url(url).body(());
+    if let Ok(place) = place {
+        parts.extensions.extend(place.into_parts().0.extensions);
+    }
+    let body = reqwest::Body::wrap(Rejoined { read, rest });
+    (head, http::Response::from_parts(parts, body).into())
+}
+
+#[cfg(feature = "blocking")]
+pub(crate) use threads::peek as peek_blocking;
+
+#[cfg(feature = "blocking")]
+mod threads {
+    use std::io::Read as _;
+
+    use reqwest::ResponseBuilderExt as _;
+
+    use super::{Body, Broken, Bytes, Context, Frame, Pin, Poll, Rejoined, VecDeque};
+
+    /// How much of a rest is read at once, in bytes.
+    const CHUNK: usize = 16 << 10;
+
+    /// The rest of a body that blocks whoever reads it: a reply for threads is read by nobody else.
+    struct Rest(reqwest::blocking::Response);
+
+    impl Body for Rest {
+        type Data = Bytes;
+        type Error = Broken;
+
+        fn poll_frame(
+            mut self: Pin<&mut Self>,
+            _: &mut Context<'_>,
+        ) -> Poll<Option<Result<Frame<Bytes>, Broken>>> {
+            let mut chunk = vec![0; CHUNK];
+            Poll::Ready(match self.0.read(&mut chunk) {
+                Ok(0) => None,
+                Ok(size) => {
+                    chunk.truncate(size);
+                    Some(Ok(Frame::data(chunk.into())))
+                }
+                Err(error) => Some(Err(error.into())),
+            })
+        }
+    }
+
+    /// Reads up to `limit` bytes of a reply for threads: these, and the reply as it was. Of a body that cannot be
+    /// read nothing is given, and whoever reads it is told.
+    pub(crate) fn peek(
+        mut response: reqwest::blocking::Response,
+        limit: usize,
+    ) -> (Vec<u8>, reqwest::blocking::Response) {
+        let mut head = Vec::new();
+        let limit = u64::try_from(limit).unwrap_or(u64::MAX);
+        let outcome = response.by_ref().take(limit).read_to_end(&mut head);
+        let mut read = VecDeque::from([Ok(Bytes::copy_from_slice(&head))]);
+        if let Err(error) = outcome {
+            read.push_back(Err(error.into()));
+            head.clear();
+        }
+        let mut place = http::Response::builder()
+            .url(response.url().clone())
+            .status(response.status())
+            .version(response.version());
+        if let Some(headers) = place.headers_mut() {
+            headers.clone_from(response.headers());
+        }
+        let extensions = response.extensions().clone();
+        if let Some(kept) = place.extensions_mut() {
+            kept.extend(extensions);
+        }
+        let rest = Rest(response);
+        let body = reqwest::Body::wrap(Rejoined { read, rest });
+        let mut whole = http::Response::new(body);
+        if let Ok(place) = place.body(()) {
+            let (parts, ()) = place.into_parts();
+            whole = http::Response::from_parts(parts, whole.into_body());
+        }
+        (head, whole.into())
+    }
+}
