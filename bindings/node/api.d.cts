@@ -42,6 +42,16 @@ export interface Allowance {
   seconds: number
 }
 
+/**
+ * A reply that says that a token has ended: its status and, if its JSON body tells, the values that members have
+ * there. Names are separated by dots: `{ status: 200, body: { 'error.code': [190] } }`. All members have to have one
+ * of their values; without any, the status has to be an error. No more than 16 KiB of a body are looked at.
+ */
+export interface EndedToken {
+  status: number
+  body?: Readonly<Record<string, ReadonlyArray<string | number | boolean>>> | undefined
+}
+
 /** Of an API, and of a single request. */
 export interface LimitOptions {
   /** `error` by default. */
@@ -55,6 +65,11 @@ export interface ApiOptions extends LimitOptions {
   origins?: Iterable<string | URL> | undefined
   /** Keeps to this before the server says no; `documented` is what the preset knows. Nothing by default. */
   allowance?: 'documented' | Allowance | undefined
+  /**
+   * What says that a token has ended, beside a 401 about it: such a reply is answered by one renewal, and the
+   * request again. In place of the preset's rules.
+   */
+  endedTokens?: Iterable<EndedToken> | undefined
   /** Called with the milliseconds of each pause before it is waited for: the place to show progress. */
   onWait?: ((ms: number) => void) | undefined
   /** Carries the requests instead of `globalThis.fetch`, such as that of an undici pool. */

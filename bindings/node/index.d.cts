@@ -17,7 +17,7 @@ import type { EndSessionOptions } from './verifier.cjs'
 
 export { Api, FixedToken, GrantSource, fixedToken } from './api.cjs'
 export type {
-  Allowance, ApiOptions, ApiRequestInit, FixedTokenOptions, FixedTokenPlace, LimitOptions, Owner, OwnersOptions, RateLimit,
+  Allowance, ApiOptions, ApiRequestInit, EndedToken, FixedTokenOptions, FixedTokenPlace, LimitOptions, Owner, OwnersOptions, RateLimit,
   TokenSource,
 } from './api.cjs'
 export * from './client-auth.cjs'

@@ -74,6 +74,9 @@ async function carried(call, { sources, send, onWait, signal }) {
       if (kind === 'send') {
         reply = await send(step)
         step = lifted(() => call.reply(reply.status, [...reply.headers]))
+      } else if (kind === 'peek') {
+        const head = await beginning(reply, step.limit)
+        step = lifted(() => call.body(head))
       } else if (kind === 'wait') {
         await drop(reply)
         onWait?.(ms)
@@ -99,6 +102,28 @@ async function carried(call, { sources, send, onWait, signal }) {
     // Those who wait behind it go on.
     call.close()
     if (!isOver) await drop(reply)
+  }
+}
+
+/** Up to so many bytes of a reply's body, which stays whole for its caller. One that breaks off says nothing here. */
+async function beginning(reply, limit) {
+  const head = new Uint8Array(limit)
+  let reader
+  let size = 0
+  try {
+    reader = reply.clone().body?.getReader()
+    for (;;) {
+      const { done, value } = (await reader?.read()) ?? { done: true }
+      if (done) return head.subarray(0, size)
+      // More than is looked at: cut off, it tells nothing.
+      if (size + value.length > limit) return new Uint8Array()
+      head.set(value, size)
+      size += value.length
+    }
+  } catch {
+    return new Uint8Array()
+  } finally {
+    reader?.cancel().catch(() => {})
   }
 }
 
@@ -150,7 +175,7 @@ function checkSource(source, name) {
 /**
  * An API of `server`, or else one that is known by its origins alone, with a source for each owner.
  */
-function apiOf({ server, loopback = false }, sources, { origins, allowance, ...options }) {
+function apiOf({ server, loopback = false }, sources, { origins, allowance, endedTokens, ...options }) {
   const places = origins === undefined ? undefined : [...origins].map(String)
   const isDocumented = allowance === 'documented'
   const kept = isDocumented ? undefined : checkAllowance(allowance)
@@ -159,7 +184,9 @@ function apiOf({ server, loopback = false }, sources, { origins, allowance, ...o
     ? native.NativeApi.ofServer(server, places, Object.keys(sources), isDocumented, kept)
     : native.NativeApi.at(places ?? [], loopback, kept))
   const known = Object.values(sources).map(Source.clientOf).filter((client) => client !== undefined)
-  const called = () => known.reduce((api, client) => api.calledBy(client), make())
+  const rules = endedTokens === undefined ? undefined : JSON.stringify([...endedTokens])
+  const ruled = () => (rules === undefined ? make() : make().withEndedTokens(rules))
+  const called = () => known.reduce((api, client) => api.calledBy(client), ruled())
   return new Api(lifted(called), sources, options)
 }
 

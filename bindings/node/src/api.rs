@@ -44,7 +44,7 @@ pub struct NativeRequest {
 #[napi(object, object_from_js = false)]
 #[derive(Default)]
 pub struct NativeCallStep {
-    /// `wait`, `token`, `renew`, `send`, `step_up`, `done` or `done_refused`.
+    /// `wait`, `token`, `renew`, `send`, `peek`, `step_up`, `done` or `done_refused`.
     pub kind: &'static str,
     /// Of a wait.
     pub ms: Option<f64>,
@@ -56,6 +56,8 @@ pub struct NativeCallStep {
     pub authorization: Option<String>,
     /// The value of `DPoP`, of a request whose token is bound to a key.
     pub dpop: Option<String>,
+    /// How many bytes of the body are looked at.
+    pub limit: Option<u32>,
 }
 
 /// An API; whoever calls it through this shares what is known of its limits.
@@ -108,6 +110,13 @@ impl NativeApi {
     #[napi]
     pub fn called_by(&self, client: &NativeClient) -> Result<Self> {
         let api = self.0.clone().called_by(client.facade());
+        api.map(Self).map_err(fail)
+    }
+
+    /// The same API, with these rules for what says that a token has ended: a JSON list.
+    #[napi]
+    pub fn with_ended_tokens(&self, rules: String) -> Result<Self> {
+        let api = self.0.clone().with_ended_tokens(&rules);
         api.map(Self).map_err(fail)
     }
 
@@ -189,6 +198,12 @@ impl NativeCall {
         self.step(ApiCall::asked)
     }
 
+    /// The beginning of the body; empty if it cannot be had.
+    #[napi]
+    pub fn body(&mut self, body: Uint8Array) -> Result<NativeCallStep> {
+        self.step(|call, at| call.body(at, &body))
+    }
+
     /// Gives its place in the queue to the next.
     #[napi]
     pub fn close(&mut self) {
@@ -251,6 +266,10 @@ fn step(step: CallStep) -> std::result::Result<NativeCallStep, Error> {
         CallStep::StepUp(owner) => NativeCallStep {
             owner: Some(owner),
             ..of("step_up")
+        },
+        CallStep::Peek(limit) => NativeCallStep {
+            limit: u32::try_from(limit).ok(),
+            ..of("peek")
         },
         CallStep::Done => of("done"),
         CallStep::DoneRefused => of("done_refused"),

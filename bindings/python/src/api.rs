@@ -151,6 +151,23 @@ pub(crate) struct Ask<'a> {
     pub(crate) longest_wait: Option<f64>,
 }
 
+/// The API with these rules for what says that a token has ended, if any are given: a list of dicts.
+pub(crate) fn ruled(
+    py: Python<'_>,
+    api: Result<oauth_facade::Api, Error>,
+    ended_tokens: Option<&Bound<'_, PyAny>>,
+) -> PyResult<oauth_facade::Api> {
+    let api = match ended_tokens {
+        None => api,
+        Some(rules) => {
+            let json = py.import("json")?;
+            let rules: String = json.call_method1("dumps", (rules,))?.extract()?;
+            api.and_then(|api| api.with_ended_tokens(&rules))
+        }
+    };
+    api.map_err(|error| errors::raise(py, &error))
+}
+
 /// The longest wait where nothing else is said.
 const LONGEST: f64 = 300.0;
 
@@ -234,7 +251,10 @@ impl Ask<'_> {
 /// Retry-After): "error" raises resource.rate_limited, "wait" waits for up to longest_wait
 /// seconds and calls on_wait(seconds) before, "pass" hands the reply back. allowance is
 /// kept to before the API says no: (requests, seconds), or "documented" for what the preset
-/// knows. url.* for an origin that is none.
+/// knows. ended_tokens says which replies tell that a token has ended, beside a 401 about it and in
+/// place of the preset's rules: dicts with a status and, if its JSON body tells, the values that
+/// members have there, such as {"status": 200, "body": {"error.code": [190]}}. url.* for an origin
+/// that is none, misuse.setup for a rule that a good reply would fit.
 #[pyclass(frozen, subclass, module = "oauth_core")]
 pub(crate) struct Api {
     pub(crate) api: oauth_facade::Api,
@@ -324,7 +344,8 @@ fn tell(py: Python<'_>, hook: &Py<PyAny>, pause: Duration) {
 impl Api {
     #[new]
     #[pyo3(signature = (source, *, origins = None, rate_limit = "error", longest_wait = 300.0,
-                        allowance = None, on_wait = None, transport = "https", network = None))]
+                        allowance = None, ended_tokens = None, on_wait = None,
+                        transport = "https", network = None))]
     #[allow(clippy::too_many_arguments, reason = "they are keywords in Python")]
     fn make(
         py: Python<'_>,
@@ -333,6 +354,7 @@ impl Api {
         rate_limit: &str,
         longest_wait: f64,
         allowance: Option<&Bound<'_, PyAny>>,
+        ended_tokens: Option<&Bound<'_, PyAny>>,
         on_wait: Option<Py<PyAny>>,
         transport: &str,
         network: Option<&Bound<'_, Network>>,
@@ -360,7 +382,7 @@ impl Api {
                 api.and_then(|api| kept(api, limits.keeping))
             }
         };
-        let api = made.map_err(|error| errors::raise(py, &error))?;
+        let api = ruled(py, made, ended_tokens)?;
         let line = match (network, source.line()) {
             (None, Some(line)) => line,
             (network, _) => Line::new(network.map(Bound::get), None)?,

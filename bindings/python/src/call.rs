@@ -16,8 +16,8 @@ use crate::value::Fields;
 /// The steps of one request: pairs of a name and a value. For plug-ins.
 ///
 /// ("wait", seconds), ("token", source), ("renew", source), ("send", the Authorization
-/// header's value), ("step_up", source), ("done", None) or ("refused", source). What has its token at
-/// hand is never asked for it.
+/// header's value), ("peek", how many bytes of the body to look at), ("step_up", source),
+/// ("done", None) or ("refused", source). What has its token at hand is never asked for it.
 #[pyclass(frozen, module = "oauth_core")]
 pub(crate) struct Call {
     api: Py<Api>,
@@ -96,6 +96,7 @@ impl Call {
             CallStep::Token(_) => ("token", self.source(py, owner)?),
             CallStep::Renew(_) => ("renew", self.source(py, owner)?),
             CallStep::Send { authorization, .. } => ("send", authorization.into_py_any(py)?),
+            CallStep::Peek(limit) => ("peek", limit.into_py_any(py)?),
             CallStep::Done => ("done", py.None()),
             CallStep::StepUp(_) => ("step_up", self.source(py, owner)?),
             CallStep::DoneRefused => ("refused", self.source(py, owner)?),
@@ -153,6 +154,11 @@ impl Call {
     /// The step after the person was asked for that.
     fn asked(&self, py: Python<'_>) -> PyResult<Said> {
         self.step(py, |state, at| state.call.asked(at))
+    }
+
+    /// The step after the beginning of the body was looked at; b"" if it cannot be.
+    fn body(&self, py: Python<'_>, body: &[u8]) -> PyResult<Said> {
+        self.step(py, |state, at| state.call.body(at, body))
     }
 
     /// Whose token it gets; "any" before one was asked for, and where one source serves all.

@@ -10,7 +10,7 @@ use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
 use pyo3::types::{PyString, PyTuple};
 
-use crate::api::{Api, Limits, Source, owned};
+use crate::api::{Api, Limits, Source, owned, ruled};
 use crate::errors;
 use crate::network::{Lazy, Line, Network};
 use crate::work::{Answer, Work};
@@ -78,10 +78,11 @@ impl Server {
     ///
     /// Each request gets the token of its route's owner, by the preset's rule; origins are
     /// where tokens may go instead of the preset's API. Requests go over network, or as those
-    /// of the first source's client do. rate_limit, longest_wait (seconds), allowance and
-    /// on_wait (called with seconds) are as for Api. url.* for an origin that is none.
+    /// of the first source's client do. rate_limit, longest_wait (seconds), allowance,
+    /// ended_tokens and on_wait (called with seconds) are as for Api. url.* for an origin that is none.
     #[pyo3(signature = (*, app = None, user = None, origins = None, rate_limit = "error",
-                        longest_wait = 300.0, allowance = None, on_wait = None, network = None))]
+                        longest_wait = 300.0, allowance = None, ended_tokens = None, on_wait = None,
+                        network = None))]
     #[allow(clippy::too_many_arguments, reason = "they are keywords in Python")]
     fn api(
         &self,
@@ -92,6 +93,7 @@ impl Server {
         rate_limit: &str,
         longest_wait: f64,
         allowance: Option<&Bound<'_, PyAny>>,
+        ended_tokens: Option<&Bound<'_, PyAny>>,
         on_wait: Option<Py<PyAny>>,
         network: Option<&Bound<'_, Network>>,
     ) -> PyResult<Api> {
@@ -101,7 +103,7 @@ impl Server {
         let api = self.0.api(origins.as_deref(), &owners, limits.keeping);
         let mut all = sources.iter();
         let api = api.and_then(|api| all.try_fold(api, |api, (_, source)| source.calls(api)));
-        let api = api.map_err(|error| errors::raise(py, &error))?;
+        let api = ruled(py, api, ended_tokens)?;
         let line = match (
             network,
             sources.iter().find_map(|(_, source)| source.line()),

@@ -210,3 +210,89 @@ def test_many_tasks_over_one_httpx_client(generic: Twin, source: Source) -> None
 
     assert asyncio.run(main()) == {200}
     assert generic.counters["token_requests"] == 2
+
+
+RULED = """
+name = "ruled"
+title = "An API that tells of an ended token in its body"
+issuer = "https://as.example"
+client_auth = "basic"
+grants = ["client_credentials"]
+api = ["https://as.example/api"]
+ended_tokens = [{ status = 200, body = { ok = [false], error = ["token_expired"] } }]
+
+[endpoints]
+token_endpoint = "https://as.example/token"
+"""
+
+
+def ruled(twin: Twin) -> Source:
+    data = twin.data
+    server = oauth_core.provider_file(RULED, loopback=twin.base)
+    auth = oauth_core.ClientSecretBasic(data["client_secret"])
+    client = oauth_core.Client(server, client_id=data["client_id"], client_auth=auth)
+    return client.client_credentials(scope="read write")
+
+
+@pytest.mark.parametrize("way", [*sorted(WAYS), "its own", "its own, async"])
+def test_a_token_that_ended_in_a_body_is_renewed_once(generic: Twin, way: str) -> None:
+    source = ruled(generic)
+    url = f"{generic.base}/api/echo"
+
+    def ask() -> int:
+        if way in WAYS:
+            send: Any = WAYS[way]
+            return int(send(source, None, url))
+        got = source.get(url) if way == "its own" else asyncio.run(source.aget(url))
+        assert got.json()["method"] == "GET"
+        return got.status
+
+    # This one is looked into as well, and is the caller's.
+    assert ask() == 200
+    generic.expire()
+    generic.fault("ended_token_in_body")
+    assert ask() == 200
+    counters = generic.counters
+    assert (counters["token_requests"], counters["api_calls"]) == (2, 3)
+
+
+def test_rules_of_the_callers_own_tell_of_an_ended_token(generic: Twin, source: Source) -> None:
+    url = f"{generic.base}/api/echo"
+    rules = [{"status": 403, "body": {"error.code": [190, "expired"]}}, {"status": 404}]
+    api = oauth_core.Api(source, origins=[generic.base], ended_tokens=rules)
+    assert api.get(url).status == 200
+    for number, fault in enumerate(({"status": 403, "body": '{"error":{"code":190}}'}, {"status": 404})):
+        generic.expire()
+        generic.fault("ended_token_in_body", **fault)
+        assert api.get(url).json()["method"] == "GET"
+        assert generic.counters["token_requests"] == number + 2
+    # What no rule fits is handed back, body and all.
+    generic.expire()
+    generic.fault("ended_token_in_body", status=403, body='{"error":{"code":4}}')
+    got = api.get(url)
+    assert (got.status, got.json()) == (403, {"error": {"code": 4}})
+    for wrong in ([{"status": 200}], [{"status": 403, "body": {"a": 1}}], [403]):
+        with pytest.raises(oauth_core.Misuse) as caught:
+            oauth_core.Api(source, origins=[generic.base], ended_tokens=wrong)  # type: ignore[arg-type]
+        assert caught.value.code == "misuse.setup"
+
+
+@pytest.mark.parametrize("plugin", [oauth_core.httpx, oauth_core.httpx2])
+def test_a_body_of_unknown_length_is_left_to_whoever_streams_it(start: Start, plugin: Any) -> None:
+    body = b'{"ok":false,"error":"token_expired"}'
+
+    def answer(handler: Any) -> None:
+        handler.send_response(200)
+        handler.send_header("content-type", "application/json")
+        handler.send_header("transfer-encoding", "chunked")
+        handler.end_headers()
+        handler.wfile.write(b"%x\r\n%s\r\n0\r\n\r\n" % (len(body), body))
+
+    plain = start(answer)
+    token = oauth_core.fixed_token("t", origins=[plain.base], transport="loopback_http")
+    rules = [{"status": 200, "body": {"ok": [False]}}]
+    api = oauth_core.Api(token, ended_tokens=rules)
+    library = httpx if plugin is oauth_core.httpx else httpx2
+    with library.Client(auth=plugin.Auth(api)) as http, http.stream("GET", plain.base) as got:
+        assert got.status_code == 200
+        assert b"".join(got.iter_bytes()) == body

@@ -175,7 +175,8 @@ impl Call {
                 (self.authorization, self.dpop) = (authorization, dpop);
                 "send"
             }
-            CallStep::Done => "done",
+            // Only with rules, which no API of a page has.
+            CallStep::Done | CallStep::Peek(_) => "done",
             CallStep::DoneRefused => "done_refused",
         };
         Ok(kind.to_owned())

@@ -117,7 +117,8 @@ impl Api {
     #[cfg(feature = "ended-tokens")]
     pub fn with_ended_tokens(self, rules: &str) -> Result<Self, Error> {
         let rules = resource::EndedToken::from_json(rules)?;
-        self.0.with_ended_tokens(rules).map(Self)
+        let core = self.core.with_ended_tokens(rules)?;
+        Ok(Self { core, ..self })
     }
 
     /// The same, keeping to this allowance.

@@ -49,6 +49,9 @@ class Flow(Attacher):
             response = yield request
             if response.request is request or _is_ours(value, response):
                 name, value = call.reply(response.status_code, response.headers.raw)
+                if name == "peek":
+                    short = self._is_short(response.headers, value)
+                    name, value = call.body(response.read() if short else b"")
                 if name == "done":
                     return
             elif self._is_over(call, request, response):
@@ -69,6 +72,9 @@ class Flow(Attacher):
             response = yield request
             if response.request is request or _is_ours(value, response):
                 name, value = call.reply(response.status_code, response.headers.raw)
+                if name == "peek":
+                    short = self._is_short(response.headers, value)
+                    name, value = call.body(await response.aread() if short else b"")
                 if name == "done":
                     return
             elif self._is_over(call, request, response):

@@ -92,6 +92,7 @@ _Scope: TypeAlias = str | Iterable[str] | None
 _Extra: TypeAlias = Mapping[str, str | Sequence[str]] | None
 _Reuse: TypeAlias = Literal["unknown", "revokes", "tolerated"]
 _Allowance: TypeAlias = Literal["documented"] | tuple[int, int]
+_EndedTokens: TypeAlias = Sequence[Mapping[str, Any]]
 _Place: TypeAlias = str | os.PathLike[str]
 _SigningAlg: TypeAlias = Literal[
     "ES256", "ES384", "ES512", "EdDSA", "Ed25519", "PS256", "PS384", "PS512", "RS256", "RS384",
@@ -267,14 +268,15 @@ class Server:
         self, *, app: TokenSource | None = None, user: TokenSource | None = None,
         origins: Sequence[str] | None = None, rate_limit: _RateLimit = "error",
         longest_wait: float = 300.0, allowance: _Allowance | None = None,
+        ended_tokens: _EndedTokens | None = None,
         on_wait: Callable[[float], object] | None = None, network: Network | None = None,
     ) -> Api:
         """This server's API for the application's tokens and a person's, each on its own routes.
 
         Each request gets the token of its route's owner, by the preset's rule; origins are
         where tokens may go instead of the preset's API. Requests go over network, or as those
-        of the first source's client do. rate_limit, longest_wait (seconds), allowance and
-        on_wait (called with seconds) are as for Api. url.* for an origin that is none.
+        of the first source's client do. rate_limit, longest_wait (seconds), allowance,
+        ended_tokens and on_wait (called with seconds) are as for Api. url.* for an origin that is none.
         """
 @disjoint_base
 class ClientAuth:
@@ -1063,12 +1065,16 @@ class Api:
     Retry-After): "error" raises resource.rate_limited, "wait" waits for up to longest_wait
     seconds and calls on_wait(seconds) before, "pass" hands the reply back. allowance is
     kept to before the API says no: (requests, seconds), or "documented" for what the preset
-    knows. url.* for an origin that is none.
+    knows. ended_tokens says which replies tell that a token has ended, beside a 401 about it and in
+    place of the preset's rules: dicts with a status and, if its JSON body tells, the values that
+    members have there, such as {"status": 200, "body": {"error.code": [190]}}. url.* for an origin
+    that is none, misuse.setup for a rule that a good reply would fit.
     """
     def __new__(
         cls, source: TokenSource, *, origins: Sequence[str] | None = None,
         rate_limit: _RateLimit = "error", longest_wait: float = 300.0,
-        allowance: _Allowance | None = None, on_wait: Callable[[float], object] | None = None,
+        allowance: _Allowance | None = None, ended_tokens: _EndedTokens | None = None,
+        on_wait: Callable[[float], object] | None = None,
         transport: _Transport = "https", network: Network | None = None,
     ) -> Self: ...
     def owner(self, url: str) -> Literal["application", "user", "any"]:
@@ -1402,6 +1408,9 @@ class Call:
     ("wait", seconds), ("token", source), ("renew", source), ("send", the Authorization
     header's value), ("step_up", source), ("done", None) or ("refused", source). What has its token at
     hand is never asked for it.
+    header's value), ("peek", how many bytes of the body to look at), ("done", None) or
+    ("refused", source). What has its token at hand is
+    never asked for it.
     """
     def begin(self) -> tuple[str, Any]:
         """The first step. resource.* and url.* where the request must not be sent."""
@@ -1419,6 +1428,8 @@ class Call:
     @property
     def wanted(self) -> str | None:
         """What the reply wants of the person after ("step_up", source), for the source's step_up()."""
+    def body(self, body: bytes) -> tuple[str, Any]:
+        """The step after the beginning of the body was looked at; b"" if it cannot be."""
     @property
     def proof(self) -> str | None:
         """The value of the DPoP header that goes with what is to be sent; None for a bearer token."""

@@ -32,6 +32,12 @@ class Attacher:
     ) -> Call:
         return self._api.call(method, url, headers, body, once)
 
+    @staticmethod
+    def _is_short(headers: Any, limit: int) -> bool:
+        """Whether a body may be read before its caller does: it says that it is short."""
+        length = headers.get("content-length", "")
+        return bool(length.isdecimal()) and int(length) <= limit
+
     def _act(self, call: Call, step: tuple[str, Any]) -> tuple[str, Any]:
         """Waits and asks for tokens until there is a request to be sent, or the end."""
         while True:

@@ -47,6 +47,9 @@ class Auth(Attacher):
             response = await handler(request)
             try:
                 step = call.reply(response.status, response.headers.items())
+                if step[0] == "peek":
+                    short = self._is_short(response.headers, step[1])
+                    step = call.body(await response.read() if short else b"")
             except BaseException:
                 response.release()
                 raise

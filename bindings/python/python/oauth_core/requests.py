@@ -49,6 +49,12 @@ class Auth(Attacher, requests.auth.AuthBase):
             while response.request.headers.get("Authorization") == sent:
                 try:
                     step = call.reply(response.status_code, response.headers.items())
+                    if step[0] == "peek":
+                        # Without stream=True it is read in any case.
+                        is_read = not options.get("stream") or self._is_short(
+                            response.headers, step[1]
+                        )
+                        step = call.body(response.content[: step[1]] if is_read else b"")
                 except BaseException:
                     response.close()
                     raise

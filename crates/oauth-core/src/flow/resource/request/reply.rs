@@ -115,7 +115,7 @@ impl ResourceRequest {
         }
     }
 
-    fn verdict(&self, status: StatusCode, headers: &HeaderMap) -> Verdict {
+    pub(super) fn verdict(&self, status: StatusCode, headers: &HeaderMap) -> Verdict {
         match self.presented {
             Presented::AsBearer => verdict::after(status, headers),
             Presented::WithProof => verdict::after_dpop(status, headers),

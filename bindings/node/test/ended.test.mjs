@@ -1,0 +1,73 @@
+// APIs that tell of an ended token by rules of their own: once renewed, and their bodies left whole.
+import assert from 'node:assert/strict'
+import { test } from 'node:test'
+import { core, listen, rejection, twins } from './helper.mjs'
+
+const { Client, Misuse, fixedToken, providerFile } = core
+const { generic: twin } = await twins()
+const { clientId, clientSecret } = await twin.client()
+const echo = `${twin.base}/api/echo`
+
+const FILE = `
+name = "ruled"
+title = "An API that tells of an ended token in its body"
+issuer = "https://as.example"
+client_auth = "basic"
+grants = ["client_credentials"]
+api = ["https://as.example/api"]
+ended_tokens = [{ status = 200, body = { ok = [false], error = ["token_expired"] } }]
+
+[endpoints]
+token_endpoint = "https://as.example/token"
+`
+const server = providerFile(FILE, { loopback: twin.base })
+const client = new Client(server, { clientId, clientSecret })
+
+test('a token that ended in a body is renewed once', async () => {
+  const source = client.clientCredentials({ scope: 'read write' })
+  assert.equal((await (await source.fetch(echo)).json()).method, 'GET')
+  await twin.expire()
+  await twin.fault('ended_token_in_body')
+  const asked = await twin.tokenRequests(async () => {
+    const reply = await source.fetch(echo, { method: 'POST', body: 'again' })
+    assert.equal((await reply.json()).body, 'again')
+  })
+  assert.equal(asked, 1)
+})
+
+test('rules of the caller’s own tell of an ended token', async () => {
+  const source = client.clientCredentials({ scope: 'read write' })
+  const endedTokens = [{ status: 403, body: { 'error.code': [190, 'expired'] } }, { status: 404 }]
+  const api = source.api({ endedTokens })
+  assert.equal((await api.fetch(echo)).status, 200)
+  for (const fault of [{ status: 403, body: '{"error":{"code":190}}' }, { status: 404 }]) {
+    await twin.expire()
+    await twin.fault('ended_token_in_body', fault)
+    assert.equal(await twin.tokenRequests(async () => assert.equal((await api.fetch(echo)).status, 200)), 1)
+  }
+  // What no rule fits is handed back, body and all.
+  await twin.expire()
+  await twin.fault('ended_token_in_body', { status: 403, body: '{"error":{"code":4}}' })
+  const reply = await api.fetch(echo)
+  assert.deepEqual([reply.status, await reply.json()], [403, { error: { code: 4 } }])
+  for (const wrong of [[{ status: 200 }], [{ status: 403, body: { a: 1 } }], [403]]) {
+    assert.throws(() => source.api({ endedTokens: wrong }), (error) => {
+      assert.ok(error instanceof Misuse)
+      assert.equal(error.code, 'misuse.setup')
+      return true
+    })
+  }
+})
+
+test('a long body is looked into no further and stays whole', async () => {
+  const body = JSON.stringify({ ok: false, padding: 'x'.repeat(300_000) })
+  const base = await listen((_, reply) => reply.setHeader('content-type', 'application/json').end(body))
+  const token = fixedToken('t', { origins: [base], transport: 'loopback_http' })
+  const api = token.api({ endedTokens: [{ status: 200, body: { ok: [false] } }] })
+  assert.equal(await (await api.fetch(base)).text(), body)
+  // A short one tells it, and nothing renews a token that was made by hand.
+  const short = await listen((_, reply) => reply.setHeader('content-type', 'application/json').end('{"ok":false}'))
+  const other = fixedToken('t', { origins: [short], transport: 'loopback_http' })
+  const error = await rejection(other.api({ endedTokens: [{ status: 200, body: { ok: [false] } }] }).fetch(short))
+  assert.equal(error.code, 'grant.revoked')
+})
