@@ -94,6 +94,7 @@ export class Twin {
   register(redirectUri) { return this.#control('register', { redirect_uri: redirectUri }) }
   expire() { return this.#control('expire', {}) }
   forgetClient(clientId) { return this.#control('forget_client', { client_id: clientId }) }
+  withholdRefreshTokens() { return this.#control('withhold_refresh_tokens', {}) }
   deny() { return this.#control('deny', {}) }
   rateLimit(requests, seconds) { return this.#control('rate_limit', { requests, seconds }) }
   pollingInterval(seconds) { return this.#control('polling_interval', { seconds }) }

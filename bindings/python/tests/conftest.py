@@ -77,6 +77,9 @@ class Twin:
     def register(self, redirect_uri: str) -> None:
         self._ask("register", {"redirect_uri": redirect_uri})
 
+    def withhold_refresh_tokens(self) -> None:
+        self._ask("withhold_refresh_tokens", {})
+
     def console_token(self) -> str:
         return str(self._ask("console_token", {})["access_token"])
 

@@ -25,4 +25,7 @@ export const providers = /* @__PURE__ */ Object.freeze([
   "twitch",
   "line",
   "django-oauth-toolkit",
+  "facebook",
+  "instagram",
+  "threads",
 ])

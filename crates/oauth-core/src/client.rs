@@ -41,7 +41,7 @@ use crate::secret::Secret;
 use crate::server::Server;
 use crate::token::id_token::{IdToken, IdTokenChecks};
 use crate::token::logout_token::{LogoutToken, LogoutTokenChecks};
-use crate::token::{RefreshToken, Tokens};
+use crate::token::{RefreshToken, Renews, Tokens};
 use crate::url::Url;
 
 pub use registered::{delete_registration, read_registration, register, update_registration};
@@ -356,6 +356,10 @@ impl Client {
             answered: None,
             dpop_jkt: None,
             use_by: None,
+            renews: match self.0.server.renewal(None) {
+                Some(_) => Renews::ByItself(None),
+                None => Renews::AsRefreshToken,
+            },
             authorization_until: None,
             binding: Arc::clone(&self.0.binding),
         }

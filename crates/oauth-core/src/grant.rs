@@ -70,6 +70,11 @@ pub trait Grant {
         None
     }
 
+    /// Whether a person's tokens come of it, and not the client's own.
+    fn is_of_person(&self) -> bool {
+        true
+    }
+
     /// Whether tokens of this type are what the grant asks for: bearer tokens. One that is bound to the
     /// client's DPoP key is taken whatever this says.
     fn accepts(&self, token_type: &TokenType) -> bool {

@@ -46,6 +46,8 @@ pub mod protected_resource;
 pub mod quirk;
 pub mod redirect_uri;
 pub mod registered_client;
+#[cfg_attr(not(feature = "renewals"), allow(dead_code, unreachable_pub))]
+pub mod renewal;
 pub mod request_encryption;
 pub mod request_signing;
 pub mod retry_after;

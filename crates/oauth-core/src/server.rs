@@ -8,6 +8,7 @@ use crate::error::{Error, Misuse, ProtocolViolation, ValidationFailure};
 use crate::issuer::Issuer;
 use crate::json::{Json, Map, Object, Value};
 use crate::quirk::{Quirk, Rules, Strictness};
+use crate::renewal::Renewal;
 use crate::url::{Flaw, Transport, Url};
 
 macro_rules! endpoints {
@@ -54,6 +55,8 @@ pub struct Server {
     transport: Transport,
     reach: Reach,
     rules: Rules,
+    #[cfg(feature = "renewals")]
+    renewals: Vec<Renewal>,
     endpoints: Endpoints,
     mtls_aliases: Endpoints,
     metadata: Map<String, Value>,
@@ -77,6 +80,8 @@ impl Server {
             transport: Transport::Https,
             reach: Reach::Any,
             rules: Rules::default(),
+            #[cfg(feature = "renewals")]
+            renewals: Vec::new(),
             endpoints: Vec::new(),
             mtls_aliases: Vec::new(),
             metadata: Map::new(),
@@ -102,6 +107,26 @@ impl Server {
     pub fn with_rules(mut self, rules: Rules) -> Self {
         self.rules = rules;
         self
+    }
+
+    /// Renews tokens in one of these ways, and not with refresh tokens.
+    #[cfg(feature = "renewals")]
+    #[must_use]
+    pub fn with_renewals(mut self, renewals: impl IntoIterator<Item = Renewal>) -> Self {
+        self.renewals = renewals.into_iter().collect();
+        self
+    }
+
+    /// How a token of this lifetime is renewed, if not with a refresh token.
+    #[cfg(feature = "renewals")]
+    pub(crate) fn renewal(&self, lifetime: Option<u64>) -> Option<&Renewal> {
+        self.renewals.iter().find(|known| known.is_for(lifetime))
+    }
+
+    #[cfg(not(feature = "renewals"))]
+    #[allow(clippy::unused_self, reason = "as with the feature")]
+    pub(crate) const fn renewal(&self, _: Option<u64>) -> Option<&Renewal> {
+        None
     }
 
     /// Reads the server's words as strictly as this.

@@ -3,6 +3,7 @@
 pub mod access_token;
 pub mod id_token;
 pub mod logout_token;
+mod refresh_token;
 pub mod standard_claims;
 pub mod step_up;
 #[cfg(test)]
@@ -25,6 +26,9 @@ use crate::moment::UnixTime;
 use crate::scope::Scope;
 use crate::secret::Secret;
 use step_up::Answered;
+
+pub use refresh_token::RefreshToken;
+pub(crate) use refresh_token::Renews;
 
 /// The longest lifetime a token is given, in seconds: 136 years. Larger numbers saturate.
 pub const MAX_LIFETIME: u64 = u32::MAX as u64;
@@ -143,51 +147,6 @@ pub enum Freshness {
     Stale,
     /// The server named no lifetime: only a 401 tells.
     Unknown,
-}
-
-/// A refresh token, with the scope it was granted for and the server and client it belongs to.
-#[derive(Debug, Clone)]
-pub struct RefreshToken {
-    pub(crate) secret: Secret<String>,
-    pub(crate) scope: Scope,
-    /// What the login asked for.
-    pub(crate) requested: Scope,
-    /// The newest ID token of the grant: a refresh must bring none of another person.
-    pub(crate) id_token: Option<Secret<String>>,
-    /// What the login was made for beyond the ordinary.
-    pub(crate) answered: Option<Arc<Answered>>,
-    /// The thumbprint of the DPoP key that it is bound to, of a client that does not authenticate.
-    pub(crate) dpop_jkt: Option<Arc<str>>,
-    /// When it ends, if it is not used before.
-    pub(crate) use_by: Option<UnixTime>,
-    /// When the authorization it stands for ends.
-    pub(crate) authorization_until: Option<UnixTime>,
-    pub(crate) binding: Arc<Binding>,
-}
-
-impl RefreshToken {
-    /// The token itself.
-    pub const fn secret(&self) -> &Secret<String> {
-        &self.secret
-    }
-
-    /// The scope it was granted for.
-    pub const fn scope(&self) -> &Scope {
-        &self.scope
-    }
-
-    /// The scope that the login asked for, as far as it is known: a refresh may ask for this too,
-    /// and the server decides.
-    pub const fn requested(&self) -> &Scope {
-        &self.requested
-    }
-
-    /// When it ends if nobody uses it before, as far as the server said so: `refresh_token_timeout`
-    /// (draft-ietf-oauth-refresh-token-expiration-03 section 6.1), never later than the authorization. It may end
-    /// earlier, at any time.
-    pub const fn use_by(&self) -> Option<UnixTime> {
-        self.use_by
-    }
 }
 
 /// The tokens of one grant (RFC 6749 section 5.1).
@@ -408,6 +367,10 @@ impl Tokens {
         let requested = stored
             .requested_scope
             .unwrap_or_else(|| refresh_scope.clone());
+        let renews = match stored.refresh_token.as_ref() == Some(&stored.access_token) {
+            true => Renews::ByItself(stored.expires_in),
+            false => Renews::AsRefreshToken,
+        };
         let id_token = stored.id_token.map(Secret::new);
         let answered = stored.answered.map(Arc::new);
         Ok(Self {
@@ -425,6 +388,7 @@ impl Tokens {
                 answered: answered.clone(),
                 dpop_jkt: stored.refresh_jkt.map(Into::into),
                 use_by: stored.refresh_token_use_by,
+                renews,
                 authorization_until: stored.authorization_until,
                 binding: Arc::clone(&binding),
             }),

@@ -51,6 +51,8 @@ pub(crate) struct File {
     #[serde(default)]
     pub(crate) callback: Callback,
     pub(crate) rate_limit: Option<RateLimit>,
+    #[serde(default)]
+    pub(crate) renewals: Vec<Renewal>,
     /// What says that a token has ended, as [`oauth_core::flow::resource::EndedToken::from_json`] has it.
     #[serde(default)]
     pub(crate) ended_tokens: Vec<Value>,
@@ -77,6 +79,33 @@ pub(crate) struct Tokens {
     #[serde(default)]
     pub(crate) rotates_refresh_token: bool,
     pub(crate) example_response: Option<String>,
+}
+
+/// `[[renewals]]`: how tokens are renewed with the access token itself, see [`oauth_core::renewal::Renewal`].
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Renewal {
+    pub(crate) endpoint: Template,
+    #[serde(default)]
+    pub(crate) method: RenewalMethod,
+    pub(crate) grant_type: String,
+    pub(crate) token_parameter: String,
+    /// Whether the client's credentials go along.
+    #[serde(default)]
+    pub(crate) authenticated: bool,
+    /// In seconds: only of tokens that are good for less, or for nobody knows how long.
+    pub(crate) shorter_than: Option<u64>,
+    /// In seconds: not of younger tokens.
+    #[serde(default)]
+    pub(crate) earliest_age: u64,
+}
+
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub(crate) enum RenewalMethod {
+    #[default]
+    Get,
+    Post,
 }
 
 /// `[callback]`: whether the caller must say which redirect URIs it registered.
@@ -143,8 +172,10 @@ impl File {
         let endpoints = self.endpoints.iter();
         let endpoints = endpoints.map(|(kind, url)| (format!("endpoints.{kind}"), url));
         let api = self.api.iter().map(|url| ("api".to_owned(), url));
+        let renewals = self.renewals.iter();
+        let renewals = renewals.map(|one| ("renewals.endpoint".to_owned(), &one.endpoint));
         let issuer = std::iter::once((ISSUER.to_owned(), &self.issuer));
-        issuer.chain(endpoints).chain(api)
+        issuer.chain(endpoints).chain(renewals).chain(api)
     }
 
     fn check_words(&self) -> Result<(), Error> {

@@ -123,4 +123,7 @@ const BUILT_IN: &[(&str, &str)] = built_in! {
     "twitch"
     "line"
     "django-oauth-toolkit"
+    "facebook"
+    "instagram"
+    "threads"
 };

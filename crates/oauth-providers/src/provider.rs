@@ -8,6 +8,7 @@ use oauth_core::error::Misuse;
 use oauth_core::flow::resource::{Api, EndedToken, RateLimiter, ResetField, Resource};
 use oauth_core::issuer::Issuer;
 use oauth_core::quirk::{Quirk, Rules};
+use oauth_core::renewal::Renewal;
 use oauth_core::server::{EndpointKind, Server};
 use oauth_core::url::{Transport, Url};
 use oauth_core::{Client, ClientAuth, ClientId, Error, Secret, danger};
@@ -15,7 +16,7 @@ use oauth_core::{Client, ClientAuth, ClientId, Error, Secret, danger};
 use serde_json::Value;
 
 use crate::facts::{Documented, Method};
-use crate::file::{File, ISSUER, at};
+use crate::file::{self, File, ISSUER, RenewalMethod, at};
 use crate::template::{Template, moved};
 use crate::variable::Variable;
 
@@ -184,7 +185,33 @@ impl Provider {
                 metadata.insert(kind.member().to_owned(), url.into());
             }
         }
-        Ok(server.with_metadata(metadata))
+        Ok(server
+            .with_renewals(self.renewals()?)
+            .with_metadata(metadata))
+    }
+
+    /// How its tokens are renewed, where that is no refresh.
+    fn renewals(&self) -> Result<Vec<Renewal>, Error> {
+        let read = |one: &file::Renewal| {
+            let url = Url::parse(&self.fill(&one.endpoint)?)?;
+            let transport = match self.loopback {
+                Some(_) => Transport::LoopbackHttp,
+                None => Transport::Https,
+            };
+            url.require(transport)?;
+            let mut renewal = Renewal::new(url, &one.grant_type, &one.token_parameter);
+            if one.method == RenewalMethod::Post {
+                renewal = renewal.posted();
+            }
+            if one.authenticated {
+                renewal = renewal.authenticated();
+            }
+            if let Some(seconds) = one.shorter_than {
+                renewal = renewal.of_shorter_than(seconds);
+            }
+            Ok(renewal.after(one.earliest_age))
+        };
+        self.file.renewals.iter().map(read).collect()
     }
 
     /// The roots of its API, paths included.

@@ -18,6 +18,7 @@ mod jwt;
 mod logout_token;
 mod place;
 mod registration;
+mod renewal;
 mod request_log;
 mod request_object;
 mod rules;
@@ -90,6 +91,7 @@ impl Twin {
     /// - `/register` (RFC 7591), for everybody or with an initial access token
     ///   ([`set_initial_access_token`](Self::set_initial_access_token)), and `/register/{id}` (RFC 7592), which
     ///   replaces the registration access token each time;
+    /// - `GET /access_token` and `GET /refresh_access_token`, which renew access tokens with themselves as Meta does;
     /// - `/revoke`, `/introspect`, `/device_authorization`; a `GET` of `verification_uri_complete`
     ///   is the user's approval;
     /// - `/backchannel_authentication`, for the person called `alice` or `alice@twin.example`; a `GET` of

@@ -59,6 +59,7 @@ pub(super) enum Needs {
 
 /// What of a request is needed once it has gone out.
 pub(super) struct Sent {
+    /// What it carried, be it in the URL.
     pub(super) body: Bytes,
     pub(super) authorization: Option<HeaderValue>,
     pub(super) client_jwt: Option<Secret<String>>,
@@ -108,7 +109,7 @@ impl Unsent {
             let accepted = "dpop_signing_alg_values_supported";
             key.check(config.server.named_list(accepted).as_deref())?;
         }
-        if let Body::Form(form) | Body::FormAsJson(form) = &mut body {
+        if let Body::Form(form) | Body::Query(form) | Body::FormAsJson(form) = &mut body {
             form.check()?;
         }
         Ok(Self {
@@ -269,6 +270,7 @@ impl Unsent {
             let proof = client_auth::header_value(proof.expose().clone())?;
             headers.insert(dpop::PROOF_FIELD, proof);
         }
+        let mut in_query = false;
         let body = match self.body {
             Body::None => {
                 headers.remove(CONTENT_TYPE);
@@ -276,6 +278,12 @@ impl Unsent {
             }
             Body::Form(form) => {
                 form.check()?;
+                form.into_body()
+            }
+            Body::Query(form) => {
+                headers.remove(CONTENT_TYPE);
+                form.check()?;
+                in_query = true;
                 form.into_body()
             }
             Body::FormAsJson(form) => {
@@ -297,9 +305,13 @@ impl Unsent {
             proved: self.proves_key.then_some(side),
             url,
         };
+        let (body, uri) = match in_query {
+            true => (Bytes::new(), with_query(&self.url, &body)?.uri()?),
+            false => (body, self.url.uri()?),
+        };
         let mut request = Request::new(body);
         *request.method_mut() = self.method;
-        *request.uri_mut() = self.url.uri()?;
+        *request.uri_mut() = uri;
         *request.headers_mut() = headers;
         if config.server.reach() == Reach::Public {
             request.extensions_mut().insert(Reach::Public);
@@ -329,7 +341,7 @@ impl Unsent {
         }
         headers.remove(AUTHORIZATION);
         let form = match &mut self.body {
-            Body::Form(form) | Body::FormAsJson(form) => form,
+            Body::Form(form) | Body::Query(form) | Body::FormAsJson(form) => form,
             Body::None | Body::Json(_) => return Err(Misuse::NeedsForm.into()),
         };
         let signed = self.client_jwt.as_ref();
@@ -428,6 +440,16 @@ fn error_code(reply: &Response<Bytes>) -> Option<String> {
         Ok(Json::Object(object)) => object.get("error")?.as_str().map(str::to_owned),
         _ => None,
     }
+}
+
+/// The URL with these parameters.
+fn with_query(url: &Url, form: &[u8]) -> Result<Url, Error> {
+    let form = std::str::from_utf8(form).map_err(|_| Misuse::UrlSyntax)?;
+    let sign = match url.query() {
+        Some(_) => '&',
+        None => '?',
+    };
+    Url::parse(&format!("{}{sign}{form}", url.as_str()))
 }
 
 /// Where a request goes.

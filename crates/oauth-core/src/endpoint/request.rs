@@ -48,6 +48,8 @@ pub enum Body {
     None,
     /// `application/x-www-form-urlencoded`.
     Form(Form),
+    /// The parameters of a form in the query of the URL, for a server that takes them there alone.
+    Query(Form),
     /// The parameters of a form as members of a JSON object: each may stand once.
     FormAsJson(Form),
     /// `application/json`, as it is.
@@ -143,7 +145,7 @@ impl EndpointRequest {
     /// The parameters of its form, without the client's credentials.
     pub const fn form(&self) -> Option<&Form> {
         match &self.body {
-            Body::Form(form) | Body::FormAsJson(form) => Some(form),
+            Body::Form(form) | Body::Query(form) | Body::FormAsJson(form) => Some(form),
             Body::None | Body::Json(_) => None,
         }
     }

@@ -7,6 +7,7 @@ mod lifetime;
 mod tests;
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use super::{Auth, Body, Context, Endpoint, EndpointRequest, ProofOfPossession, Reply};
 use crate::error::{Error, Misuse, ProtocolViolation, ValidationFailure};
@@ -19,7 +20,7 @@ use crate::quirk::{Quirk, Rules};
 use crate::scope::Scope;
 use crate::secret::Secret;
 use crate::server::EndpointKind;
-use crate::token::{ISSUED_TOKEN_TYPE, RefreshToken, TokenType, Tokens, Warning, id_token};
+use crate::token::{ISSUED_TOKEN_TYPE, RefreshToken, Renews, TokenType, Tokens, Warning, id_token};
 use lifetime::{Bounds, expires_in};
 
 pub(super) use lifetime::{AUTHORIZATION_EXPIRES_IN, REFRESH_TOKEN_TIMEOUT, seconds};
@@ -51,6 +52,12 @@ impl<G: Grant> Endpoint for Token<G> {
             && token.binding != cx.identity.binding
         {
             return Err(ValidationFailure::StoredIssuer.into());
+        }
+        if let Some(token) = self.grant.refresh_token()
+            && let Renews::ByItself(lifetime) = token.renews
+            && let Some(renewal) = cx.server.renewal(lifetime)
+        {
+            return renewal.request(token, cx.at.now());
         }
         // "it MUST be the same key" (RFC 9449 section 5): with another one the server may end the grant.
         if let Some(bound) = self
@@ -143,8 +150,21 @@ pub(crate) fn tokens(
         // "OPTIONAL, if identical to the scope requested by the client" (5.1)
         None => token_request.clone(),
     };
-    let renewed = optional_secret(&mut object, "refresh_token")?;
+    let mut renewed = optional_secret(&mut object, "refresh_token")?;
     let old = had.refresh_token();
+    let mut bounds = bounds;
+    let mut renews = old.map_or(Renews::AsRefreshToken, |old| old.renews);
+    if renewed.is_some() {
+        renews = Renews::AsRefreshToken;
+    } else if had.is_of_person()
+        && old.is_none_or(|old| old.renews != Renews::AsRefreshToken)
+        && cx.server.renewal(expires_in).is_some()
+    {
+        // Renewed by itself, and so for as long as it lasts.
+        renews = Renews::ByItself(expires_in);
+        renewed = Some(access_token.clone());
+        bounds.use_by = expires_in.map(|seconds| now.after(Duration::from_secs(seconds)));
+    }
     let bounds = match (&renewed, old) {
         (None, Some(kept)) => bounds.of_kept(kept, now),
         _ => bounds,
@@ -166,6 +186,7 @@ pub(crate) fn tokens(
                 answered: old.and_then(|old| old.answered.clone()),
                 dpop_jkt: cx.identity.refresh_jkt().map(Into::into),
                 use_by: bounds.use_by,
+                renews,
                 authorization_until: bounds.authorization_until,
                 binding: Arc::clone(&cx.identity.binding),
             }

@@ -116,6 +116,7 @@ use crate::client_config::ClientConfig;
 use crate::error::{Error, ValidationFailure};
 use crate::grant::unnamed;
 use crate::moment::{Moment, UnixTime};
+use crate::renewal::is_own_renewer;
 use crate::scope::Scope;
 use crate::secret::Secret;
 use crate::token::Tokens;
@@ -428,7 +429,12 @@ impl Keeper {
     /// Adopts a record at this version.
     fn adopt(&mut self, at: &Moment, record: Record, version: u64) {
         match &record.tokens {
-            Some(tokens) => self.deadlines = Deadlines::of(tokens, &self.policy, at),
+            Some(tokens) => {
+                let server = &self.config.server;
+                let renewal = server.renewal(tokens.expires_in);
+                let renewal = renewal.filter(|_| is_own_renewer(tokens));
+                self.deadlines = Deadlines::of(tokens, &self.policy, renewal, at);
+            }
             None => self.deadlines.keep_alive_at = None,
         }
         let marker = |record: &Record| record.in_flight.as_ref().map(|marker| marker.id.clone());

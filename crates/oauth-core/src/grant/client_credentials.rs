@@ -25,6 +25,10 @@ impl Grant for ClientCredentials {
     }
 
     /// "The client credentials grant type MUST only be used by confidential clients" (4.4)
+    fn is_of_person(&self) -> bool {
+        false
+    }
+
     fn is_for_confidential_clients(&self) -> bool {
         true
     }

@@ -221,6 +221,10 @@ fn respond(
             twin.expire_access_tokens();
             Ok(json!({}))
         }
+        (&Method::POST, "withhold_refresh_tokens") => {
+            twin.withhold_refresh_tokens();
+            Ok(json!({}))
+        }
         (&Method::POST, "deny") => {
             twin.deny_next();
             Ok(json!({}))

@@ -15,7 +15,7 @@ use super::sender;
 use super::token::{AUTHORIZATION_CODE, CLIENT_CREDENTIALS, DEVICE_CODE, PASSWORD, REFRESH_TOKEN};
 use super::token_management::{DEVICE_AUTHORIZATION, INTROSPECTION, REVOCATION};
 use super::wire::{self, Ask, Reply};
-use super::{assertion, ciba, exchange, trust};
+use super::{assertion, ciba, exchange, renewal, trust};
 
 const ECHO: &str = "/api/echo";
 
@@ -170,6 +170,9 @@ fn accepts(purpose: &str) -> Accepts {
 pub(super) fn api(authority: &mut Authority, at: UnixTime, ask: &Ask) -> Reply {
     if let Some(resource) = ask.path.strip_prefix(RESOURCE_METADATA) {
         return resource_metadata(authority, ask, resource);
+    }
+    if [renewal::EXCHANGE, renewal::RENEW].contains(&ask.path.as_str()) {
+        return renewal::renew(authority, at, ask);
     }
     if ask.path != ECHO {
         return wire::not_found();

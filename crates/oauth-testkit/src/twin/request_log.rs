@@ -152,6 +152,8 @@ pub struct Counters {
     pub token_requests: u64,
     /// Refresh tokens honoured.
     pub refreshes: u64,
+    /// Access tokens that were renewed with themselves.
+    pub renewals: u64,
     /// Refresh tokens that came a second time; each cost its family.
     pub reuse_events: u64,
     /// Requests the revocation endpoint answered with success.

@@ -6,6 +6,7 @@ use std::time::Duration;
 use super::policy::Policy;
 use super::upkeep::keep_alive;
 use crate::moment::{Moment, UnixTime};
+use crate::renewal::Renewal;
 use crate::token::Tokens;
 
 /// The deadlines of one access token and its refresh token, by this worker's clock.
@@ -23,7 +24,12 @@ pub(super) struct Deadlines {
 
 impl Deadlines {
     /// A token without a lifetime lasts until somebody refuses it.
-    pub(super) fn of(tokens: &Tokens, policy: &Policy, at: &Moment) -> Self {
+    pub(super) fn of(
+        tokens: &Tokens,
+        policy: &Policy,
+        renewal: Option<&Renewal>,
+        at: &Moment,
+    ) -> Self {
         let never = UnixTime::from_secs(u64::MAX);
         let keep_alive_at = keep_alive(tokens, policy).map(|(latest, spread)| {
             // The clock of whoever received it may be ahead of ours.
@@ -31,10 +37,12 @@ impl Deadlines {
             let jitter = at.dice() % (spread.as_secs() + 1);
             latest.before(ahead + Duration::from_secs(jitter))
         });
+        // What has ended renews nothing, so there is to be time for many tries.
+        let renew_at = renewal.map_or(never, |renewal| renewal.from(tokens));
         let end = tokens.expires_at();
         let Some(lifetime) = end.map(|end| end.since(tokens.received_at)) else {
             return Self {
-                refresh_at: never,
+                refresh_at: renew_at,
                 stale_at: never,
                 expires_at: never,
                 keep_alive_at,
@@ -49,7 +57,9 @@ impl Deadlines {
         let ahead = policy.ahead.min(lifetime / 5);
         let jitter = at.dice() % (ahead.as_secs() / 2 + 1);
         Self {
-            refresh_at: stale_at.before(ahead + Duration::from_secs(jitter)),
+            refresh_at: stale_at
+                .before(ahead + Duration::from_secs(jitter))
+                .min(renew_at),
             stale_at,
             expires_at,
             keep_alive_at,

@@ -107,7 +107,7 @@ fn workers_do_not_wake_at_once() {
     let times: std::collections::BTreeSet<_> = (0..200)
         .map(|draw| {
             store.draws = draw * 7919;
-            let deadlines = Deadlines::of(&tokens(1), &Policy::default(), &store.at());
+            let deadlines = Deadlines::of(&tokens(1), &Policy::default(), None, &store.at());
             assert_eq!(deadlines.stale_at, UnixTime::from_secs(START + 570));
             let early = deadlines.stale_at.since(deadlines.refresh_at).as_secs();
             assert!((60..=90).contains(&early), "{early}");

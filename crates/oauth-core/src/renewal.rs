@@ -1,0 +1,129 @@
+//! How a server renews tokens where that is no refresh (RFC 6749 section 6): the access token itself is sent, to
+//! an endpoint of its own and under names of its own, and another one comes back.
+//!
+//! Meta does so: a short-lived token is exchanged for a long-lived one, and that is renewed while it lasts.
+//! <https://developers.facebook.com/docs/threads/get-started/long-lived-tokens>
+
+use crate::endpoint::{Auth, Body, EndpointRequest};
+use crate::error::{Error, Misuse};
+use crate::form::Form;
+use crate::http::Method;
+use crate::moment::UnixTime;
+use crate::token::{RefreshToken, Tokens};
+use crate::url::Url;
+
+/// One way in which access tokens are renewed. Of several, the first that is for a token's lifetime is taken.
+///
+/// With it the access token takes the part of a refresh token: tokens that come without one have
+/// [`Tokens::refresh_token`] all the same, and everything that is done for a refresh is done for it, from the one
+/// request of many workers to the storing before anyone sees what came. An access token that has ended renews
+/// nothing, so it is renewed from half of its lifetime on, and one that is exchanged for a longer-lived one at once.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Renewal {
+    endpoint: Url,
+    method: Method,
+    grant_type: String,
+    token_parameter: String,
+    authenticates: bool,
+    shorter_than: Option<u64>,
+    earliest_age: u64,
+}
+
+impl Renewal {
+    /// A `GET` request to this endpoint with `grant_type`, and the access token as `token_parameter`.
+    ///
+    /// The token is in the URL of the request then, and in the server's log. That is what such servers demand; if it
+    /// takes a form as well, say so with [`posted`](Self::posted).
+    pub fn new(endpoint: Url, grant_type: &str, token_parameter: &str) -> Self {
+        Self {
+            endpoint,
+            method: Method::GET,
+            grant_type: grant_type.to_owned(),
+            token_parameter: token_parameter.to_owned(),
+            authenticates: false,
+            shorter_than: None,
+            earliest_age: 0,
+        }
+    }
+
+    /// By `POST`, with the parameters in the body.
+    #[must_use]
+    pub fn posted(mut self) -> Self {
+        self.method = Method::POST;
+        self
+    }
+
+    /// With the client's credentials, as they go to the token endpoint.
+    #[must_use]
+    pub const fn authenticated(mut self) -> Self {
+        self.authenticates = true;
+        self
+    }
+
+    /// Only of tokens that are good for less than so many seconds, or of which nobody knows: they are exchanged at
+    /// once.
+    #[must_use]
+    pub const fn of_shorter_than(mut self, seconds: u64) -> Self {
+        self.shorter_than = Some(seconds);
+        self
+    }
+
+    /// Of tokens that are so many seconds old: before that the server refuses.
+    #[must_use]
+    pub const fn after(mut self, seconds: u64) -> Self {
+        self.earliest_age = seconds;
+        self
+    }
+
+    /// Whether it is for tokens of this lifetime.
+    pub(crate) fn is_for(&self, lifetime: Option<u64>) -> bool {
+        let is_short = |limit| lifetime.is_none_or(|lifetime| lifetime < limit);
+        self.shorter_than.is_none_or(is_short)
+    }
+
+    /// When such a token is renewed though it is good.
+    pub(crate) fn from(&self, tokens: &Tokens) -> UnixTime {
+        let half = match (self.shorter_than, tokens.expires_in) {
+            (Some(_), _) => 0,
+            (None, Some(lifetime)) => lifetime / 2,
+            (None, None) => return UnixTime::from_secs(u64::MAX),
+        };
+        let age = half.max(self.earliest_age);
+        tokens
+            .received_at
+            .after(std::time::Duration::from_secs(age))
+    }
+
+    /// # Errors
+    /// `grant.no_refresh_token` for a token that has ended.
+    pub(crate) fn request(
+        &self,
+        token: &RefreshToken,
+        now: UnixTime,
+    ) -> Result<EndpointRequest, Error> {
+        if token.use_by.is_some_and(|end| end <= now) {
+            return Err(Misuse::NoRefreshToken.into());
+        }
+        let mut form = Form::new();
+        form.push("grant_type", &self.grant_type);
+        form.push(&self.token_parameter, token.secret().expose());
+        let body = match self.method {
+            Method::GET => Body::Query(form),
+            _ => Body::Form(form),
+        };
+        let auth = match self.authenticates {
+            true => Auth::Client {
+                purpose: "refresh_token",
+            },
+            false => Auth::None,
+        };
+        let request = EndpointRequest::new(self.method.clone(), &self.endpoint);
+        Ok(request.body(body).auth(auth))
+    }
+}
+
+/// Whether these tokens are renewed with the access token itself.
+pub(crate) fn is_own_renewer(tokens: &Tokens) -> bool {
+    let refresh = tokens.refresh_token.as_ref();
+    refresh.is_some_and(|refresh| refresh.secret().matches(tokens.access_token.expose()))
+}

@@ -1,0 +1,64 @@
+//! `GET /access_token` and `GET /refresh_access_token`: tokens that are renewed with the access token itself, as Meta
+//! does it. A short-lived one is exchanged with the client's secret, and what comes of it is renewed once it is a day
+//! old.
+
+use oauth_core::moment::UnixTime;
+use serde_json::json;
+
+use super::authority::{Authority, plus};
+use super::wire::{self, Ask, Reply};
+
+/// Where a short-lived token is exchanged.
+pub(super) const EXCHANGE: &str = "/access_token";
+/// Where a long-lived one is renewed.
+pub(super) const RENEW: &str = "/refresh_access_token";
+
+/// How long a long-lived token is good, in seconds: 60 days.
+const LONG: u64 = 60 * 24 * 3600;
+/// How old it has to be to be renewed, in seconds.
+const EARLIEST: u64 = 24 * 3600;
+
+impl super::Twin {
+    /// Gives no refresh tokens from now on, as a server that renews access tokens with themselves.
+    pub fn withhold_refresh_tokens(&mut self) {
+        self.authority.rules.reply.refresh_token = false;
+    }
+}
+
+pub(super) fn renew(authority: &mut Authority, at: UnixTime, ask: &Ask) -> Reply {
+    let said = |name: &str| ask.query(name).unwrap_or_default();
+    let is_exchange = ask.path == EXCHANGE;
+    let (grant_type, parameter) = match is_exchange {
+        true => ("exchange_token", "short_lived_token"),
+        false => ("refresh_token", "access_token"),
+    };
+    if said("grant_type") != grant_type {
+        return refused(100, "grant_type is another");
+    }
+    if is_exchange
+        && (said("client_id") != authority.rules.client_id
+            || said("client_secret") != authority.rules.client_secret)
+    {
+        return refused(101, "the client's secret is wrong");
+    }
+    let token = said(parameter).to_owned();
+    let Some(grant) = authority.access(at, &token).cloned() else {
+        return refused(190, "the token has ended");
+    };
+    let (issued, end) = authority.access_times(&token).unwrap_or((at, None));
+    let is_long = end.is_some_and(|end| end.since(issued).as_secs() >= LONG);
+    if is_exchange == is_long || !is_exchange && at < plus(issued, EARLIEST) {
+        return refused(100, "this token is not renewed here, or not yet");
+    }
+    let lifetime = authority.rules.access_lifetime.replace(LONG);
+    let reply = authority.issue(at, grant, false);
+    authority.rules.access_lifetime = lifetime;
+    authority.counters.renewals += 1;
+    wire::unstored(200, &reply)
+}
+
+/// As Meta's API says no.
+fn refused(code: u16, message: &str) -> Reply {
+    let error = json!({ "message": message, "type": "OAuthException", "code": code });
+    wire::unstored(400, &json!({ "error": error }))
+}
