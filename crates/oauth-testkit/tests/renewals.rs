@@ -147,6 +147,18 @@ fn a_refusal_is_an_error_without_the_token_and_what_has_ended_is_not_sent() {
 }
 
 #[test]
+fn a_refresh_token_is_spent_as_one_where_the_server_gives_one_after_all() {
+    let mut driver = TwinDriver::new(Twin::generic(BASE));
+    let client = client(&mut driver);
+    let tokens = login(&mut driver, &client);
+    assert!(!is_own(&tokens));
+    let next = renewed(&mut driver, &client, &tokens).unwrap();
+    assert!(!is_own(&next));
+    let counters = driver.twin().counters();
+    assert_eq!((counters.refreshes, counters.renewals), (1, 0));
+}
+
+#[test]
 fn the_clients_own_tokens_are_asked_for_again() {
     let mut driver = driver();
     let client = client(&mut driver);

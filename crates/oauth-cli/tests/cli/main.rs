@@ -30,6 +30,7 @@ mod profile;
 mod profile_file;
 mod profile_rules;
 mod register;
+mod renewals;
 mod store;
 mod tiny;
 mod token_request;
