@@ -175,8 +175,8 @@ impl Call {
                 (self.authorization, self.dpop) = (authorization, dpop);
                 "send"
             }
-            // Only with rules, which no API of a page has.
-            CallStep::Done | CallStep::Peek(_) => "done",
+            // Only with rules, or a source that asks for more, which no API of a page has.
+            CallStep::Done | CallStep::Peek(_) | CallStep::StepUp(_) => "done",
             CallStep::DoneRefused => "done_refused",
         };
         Ok(kind.to_owned())

@@ -1,5 +1,8 @@
 //! Calling an API with another language's HTTP client: whose token, when, and what follows.
 
+#[cfg(feature = "connect")]
+mod step_up;
+
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -8,7 +11,7 @@ use oauth_core::error::{Error, Misuse};
 use oauth_core::exchange::SigningJob;
 use oauth_core::flow::resource::{self, Allowance, Clock, Event, OnLimit, TokenFor};
 use oauth_core::http::{HeaderValue, Method, StatusCode};
-use oauth_core::json;
+#[cfg(feature = "connect")]
 use oauth_core::token::step_up::StepUp;
 
 use crate::resource::{Attachment, Resource, headers};
@@ -19,10 +22,12 @@ use crate::server::Server;
 #[derive(Debug, Clone)]
 pub struct Api {
     pub(crate) core: resource::Api,
+    #[cfg(feature = "connect")]
     on_step_up: OnStepUp,
 }
 
 /// What becomes of a reply that wants more of the person (RFC 9470).
+#[cfg(feature = "connect")]
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 enum OnStepUp {
     /// It is the caller's.
@@ -36,6 +41,7 @@ impl From<resource::Api> for Api {
     fn from(core: resource::Api) -> Self {
         Self {
             core,
+            #[cfg(feature = "connect")]
             on_step_up: OnStepUp::default(),
         }
     }
@@ -100,13 +106,6 @@ impl Api {
     pub fn new(origins: &[String], transport: crate::Transport) -> Result<Self, Error> {
         let resource = crate::Resource::new(origins, transport)?;
         Ok(resource::Api::new(resource.core().clone()).into())
-    }
-
-    /// Called with the tokens of a source that can ask the person for more where a reply wants that.
-    #[must_use]
-    pub(crate) const fn asking_for_more(mut self) -> Self {
-        self.on_step_up = OnStepUp::Ask;
-        self
     }
 
     /// The same, with these rules for what says that a token has ended, in place of the preset's: a JSON list,
@@ -250,11 +249,14 @@ pub enum CallStep {
 #[derive(Debug)]
 pub struct ApiCall {
     request: resource::ResourceRequest,
+    #[cfg(feature = "connect")]
     on_step_up: OnStepUp,
+    #[cfg(feature = "connect")]
     wish: Option<Wish>,
 }
 
 /// What a reply wants of the person, and the request to be made after that.
+#[cfg(feature = "connect")]
 #[derive(Debug)]
 struct Wish {
     wanted: StepUp,
@@ -287,7 +289,9 @@ impl ApiCall {
         }
         Ok(Self {
             request,
+            #[cfg(feature = "connect")]
             on_step_up: api.on_step_up,
+            #[cfg(feature = "connect")]
             wish: None,
         })
     }
@@ -343,34 +347,12 @@ impl ApiCall {
         };
         let fields = headers(fields.iter().filter(plain), |name| self.request.field(name))?;
         let step = self.resume(at, Event::Reply(status, &fields))?;
-        if self.on_step_up == OnStepUp::HandBack || step != CallStep::Done {
-            return Ok(step);
+        #[cfg(feature = "connect")]
+        if step == CallStep::Done && self.wishes(status, &fields) {
+            let owner = self.request.owner()?;
+            return Ok(CallStep::StepUp(owner.as_str()));
         }
-        let Some((wanted, again)) = self.request.stepped_up(status, &fields) else {
-            return Ok(step);
-        };
-        // A request asks once.
-        self.on_step_up = OnStepUp::HandBack;
-        self.wish = Some(Wish { wanted, again });
-        self.request
-            .owner()
-            .map(|owner| CallStep::StepUp(owner.as_str()))
-    }
-
-    /// What the person is to be asked for, as JSON with the members of [`step_up`](crate::step_up).
-    pub fn wanted(&self) -> Option<String> {
-        let wish = self.wish.as_ref();
-        wish.map(|wish| json::to_text(&wish.wanted))
-    }
-
-    /// The person was asked: the request is made once more.
-    ///
-    /// # Errors
-    /// As [`Self::begin`]; `misuse.out_of_order` if nobody was to be asked.
-    pub fn asked(&mut self, at: &Clock) -> Result<CallStep, Error> {
-        let wish = self.wish.take().ok_or(Misuse::OutOfOrder)?;
-        self.request = wish.again;
-        self.begin(at)
+        Ok(step)
     }
 
     /// The beginning of the body that was asked for.

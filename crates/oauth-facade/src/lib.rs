@@ -5,6 +5,7 @@ mod arg;
 mod assertion;
 mod auth;
 mod client;
+#[cfg(feature = "connect")]
 mod connect;
 mod doubles;
 #[cfg(feature = "crypto")]
@@ -36,6 +37,7 @@ pub use auth::Auth;
 #[cfg(feature = "crypto")]
 pub use auth::{PrivateKeyJwt, SecretJwt};
 pub use client::{Client, EndSession};
+#[cfg(feature = "connect")]
 pub use connect::Connect;
 pub use doubles::for_doubles;
 #[cfg(feature = "crypto")]

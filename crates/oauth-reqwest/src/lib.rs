@@ -47,9 +47,9 @@ pub mod authorized;
 pub mod blocking;
 mod body;
 pub mod browser;
-pub mod connection;
 #[cfg(feature = "providers")]
 pub mod client;
+pub mod connection;
 pub mod driver;
 mod environment;
 mod limit;
@@ -66,9 +66,9 @@ pub mod transport;
 pub use addresses::AddressPolicy;
 pub use assertion_file::AssertionFile;
 pub use authorized::{Authorized, ResponseExt};
-pub use connection::ResourceConnection;
 #[cfg(feature = "providers")]
 pub use client::{client_from_env, client_from_file};
+pub use connection::ResourceConnection;
 pub use driver::Driver;
 pub use environment::ProcessEnvironment;
 pub use oauth_session::{self, Session, TokenSource};

@@ -1,0 +1,48 @@
+//! Replies that want more of the person than the token at hand has (RFC 9470).
+
+use oauth_core::error::{Error, Misuse};
+use oauth_core::flow::resource::Clock;
+use oauth_core::http::{HeaderMap, StatusCode};
+use oauth_core::json;
+
+use super::{Api, ApiCall, CallStep, OnStepUp, Wish};
+
+impl Api {
+    /// Called with the tokens of a source that can ask the person for more where a reply wants that.
+    #[must_use]
+    pub(crate) const fn asking_for_more(mut self) -> Self {
+        self.on_step_up = OnStepUp::Ask;
+        self
+    }
+}
+
+impl ApiCall {
+    /// Whether the person is to be asked, which a request does once.
+    pub(super) fn wishes(&mut self, status: StatusCode, fields: &HeaderMap) -> bool {
+        if self.on_step_up == OnStepUp::HandBack {
+            return false;
+        }
+        let wish = self.request.stepped_up(status, fields);
+        self.wish = wish.map(|(wanted, again)| Wish { wanted, again });
+        if self.wish.is_some() {
+            self.on_step_up = OnStepUp::HandBack;
+        }
+        self.wish.is_some()
+    }
+
+    /// What the person is to be asked for, as JSON with the members of [`step_up`](crate::step_up).
+    pub fn wanted(&self) -> Option<String> {
+        let wish = self.wish.as_ref();
+        wish.map(|wish| json::to_text(&wish.wanted))
+    }
+
+    /// The person was asked: the request is made once more.
+    ///
+    /// # Errors
+    /// As [`Self::begin`]; `misuse.out_of_order` if nobody was to be asked.
+    pub fn asked(&mut self, at: &Clock) -> Result<CallStep, Error> {
+        let wish = self.wish.take().ok_or(Misuse::OutOfOrder)?;
+        self.request = wish.again;
+        self.begin(at)
+    }
+}
