@@ -226,6 +226,7 @@ fn is_short(headers: &HeaderMap) -> bool {
 }
 
 #[cfg(test)]
+#[allow(clippy::unwrap_used)] // a test that fails says so
 mod tests {
     use super::*;
 
