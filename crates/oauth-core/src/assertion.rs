@@ -63,7 +63,7 @@ pub(crate) enum OwnTokens {
     Assertion(Arc<Make>),
     /// The token of a workload. A page is none.
     #[cfg(not(all(feature = "js", target_family = "wasm")))]
-    Exchange(crate::workload::SubjectToken),
+    Exchange(Box<crate::workload::SubjectToken>),
 }
 
 impl fmt::Debug for OwnTokens {

@@ -4,27 +4,23 @@
 //! Meta does so: a short-lived token is exchanged for a long-lived one, and that is renewed while it lasts.
 //! <https://developers.facebook.com/docs/threads/get-started/long-lived-tokens>
 
-use crate::endpoint::{Auth, Body, EndpointRequest};
-use crate::error::{Error, Misuse};
-use crate::form::Form;
 use crate::http::Method;
 use crate::moment::UnixTime;
-use crate::token::{RefreshToken, Tokens};
 use crate::url::Url;
 
 /// One way in which access tokens are renewed. Of several, the first that is for a token's lifetime is taken.
 ///
 /// With it the access token takes the part of a refresh token: tokens that come without one have
-/// [`Tokens::refresh_token`] all the same, and everything that is done for a refresh is done for it, from the one
+/// [`Tokens::refresh_token`](crate::Tokens::refresh_token) all the same, and everything that is done for a refresh is done for it, from the one
 /// request of many workers to the storing before anyone sees what came. An access token that has ended renews
 /// nothing, so it is renewed from half of its lifetime on, and one that is exchanged for a longer-lived one at once.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Renewal {
-    endpoint: Url,
-    method: Method,
-    grant_type: String,
-    token_parameter: String,
-    authenticates: bool,
+    pub(crate) endpoint: Url,
+    pub(crate) method: Method,
+    pub(crate) grant_type: String,
+    pub(crate) token_parameter: String,
+    pub(crate) authenticates: bool,
     shorter_than: Option<u64>,
     earliest_age: u64,
 }
@@ -82,48 +78,13 @@ impl Renewal {
     }
 
     /// When such a token is renewed though it is good.
-    pub(crate) fn from(&self, tokens: &Tokens) -> UnixTime {
-        let half = match (self.shorter_than, tokens.expires_in) {
+    pub(crate) fn from(&self, received_at: UnixTime, expires_in: Option<u64>) -> UnixTime {
+        let half = match (self.shorter_than, expires_in) {
             (Some(_), _) => 0,
             (None, Some(lifetime)) => lifetime / 2,
             (None, None) => return UnixTime::from_secs(u64::MAX),
         };
         let age = half.max(self.earliest_age);
-        tokens
-            .received_at
-            .after(std::time::Duration::from_secs(age))
+        received_at.after(std::time::Duration::from_secs(age))
     }
-
-    /// # Errors
-    /// `grant.no_refresh_token` for a token that has ended.
-    pub(crate) fn request(
-        &self,
-        token: &RefreshToken,
-        now: UnixTime,
-    ) -> Result<EndpointRequest, Error> {
-        if token.use_by.is_some_and(|end| end <= now) {
-            return Err(Misuse::NoRefreshToken.into());
-        }
-        let mut form = Form::new();
-        form.push("grant_type", &self.grant_type);
-        form.push(&self.token_parameter, token.secret().expose());
-        let body = match self.method {
-            Method::GET => Body::Query(form),
-            _ => Body::Form(form),
-        };
-        let auth = match self.authenticates {
-            true => Auth::Client {
-                purpose: "refresh_token",
-            },
-            false => Auth::None,
-        };
-        let request = EndpointRequest::new(self.method.clone(), &self.endpoint);
-        Ok(request.body(body).auth(auth))
-    }
-}
-
-/// Whether these tokens are renewed with the access token itself.
-pub(crate) fn is_own_renewer(tokens: &Tokens) -> bool {
-    let refresh = tokens.refresh_token.as_ref();
-    refresh.is_some_and(|refresh| refresh.secret().matches(tokens.access_token.expose()))
 }

@@ -183,6 +183,12 @@ pub struct Tokens {
 }
 
 impl Tokens {
+    /// Whether they are renewed with the access token itself.
+    pub(crate) fn is_own_renewer(&self) -> bool {
+        let refresh = self.refresh_token.as_ref();
+        refresh.is_some_and(|refresh| refresh.secret().matches(self.access_token.expose()))
+    }
+
     /// An access token that no grant of this crate brought, such as one that was made in a
     /// provider's console: of no issuer, with no known end, and nothing to renew it with.
     pub fn bearer(access_token: impl Into<Secret<String>>) -> Self {

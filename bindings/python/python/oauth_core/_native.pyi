@@ -1406,11 +1406,8 @@ class Call:
     """The steps of one request: pairs of a name and a value. For plug-ins.
 
     ("wait", seconds), ("token", source), ("renew", source), ("send", the Authorization
-    header's value), ("step_up", source), ("done", None) or ("refused", source). What has its token at
-    hand is never asked for it.
-    header's value), ("peek", how many bytes of the body to look at), ("done", None) or
-    ("refused", source). What has its token at hand is
-    never asked for it.
+    header's value), ("peek", how many bytes of the body to look at), ("step_up", source),
+    ("done", None) or ("refused", source). What has its token at hand is never asked for it.
     """
     def begin(self) -> tuple[str, Any]:
         """The first step. resource.* and url.* where the request must not be sent."""

@@ -351,8 +351,7 @@ impl Unsent {
 }
 
 impl Sent {
-    /// The workload's token, if the server has refused the one that was sent and it has been replaced
-    /// meanwhile: tokens like these rotate between being read and being used.
+    /// The workload's token, if the server refused the one that was sent and it has been replaced meanwhile.
     pub(super) fn replaced(
         &self,
         config: &ClientConfig,

@@ -55,7 +55,7 @@ impl Client {
     #[cfg(not(all(feature = "js", target_family = "wasm")))]
     #[must_use]
     pub fn with_subject_token(mut self, subject: SubjectToken) -> Self {
-        Arc::make_mut(&mut self.0).own_tokens = Some(OwnTokens::Exchange(subject));
+        Arc::make_mut(&mut self.0).own_tokens = Some(OwnTokens::Exchange(Box::new(subject)));
         self
     }
 

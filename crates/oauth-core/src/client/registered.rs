@@ -5,7 +5,7 @@ mod tests;
 
 use super::Client;
 use crate::call::Call;
-use crate::client_auth::Credentials;
+use crate::client_auth::{ClientAuth, Credentials};
 use crate::client_id_metadata::{self, ClientIdMetadata};
 use crate::client_metadata::ClientMetadata;
 use crate::endpoint::Endpoint;
@@ -15,6 +15,7 @@ use crate::endpoint::client_configuration::{
 use crate::endpoint::registration::Registration;
 use crate::error::{Error, Misuse};
 use crate::exchange::Exchange;
+use crate::flow::connect::{ClientChoice, Connection};
 use crate::jose::Alg;
 use crate::registered_client::RegisteredClient;
 use crate::server::Server;
@@ -143,6 +144,27 @@ impl Client {
                 let alg = Alg::named(name);
                 let alg = alg.ok_or_else(|| Error::from(Misuse::KeyAlgorithm).about(name))?;
                 Ok(client.with_id_token_algs([alg]))
+            }
+        }
+    }
+}
+
+impl Connection {
+    /// The client that asks. One that a server has registered authenticates as it is registered, with the
+    /// registration's secret; `auth` is that of a client that was registered by hand, or of a metadata document.
+    ///
+    /// # Errors
+    /// `connect.client` if there is none yet; `client_auth.*`.
+    pub fn client(&self, auth: ClientAuth) -> Result<Client, Error> {
+        let server = self.server.clone();
+        match (&self.client, &self.registration) {
+            (_, Some(known)) => Client::registered(server, known, Credentials::default()),
+            (ClientChoice::Registered(client), None) => {
+                Client::new(server, client.client_id.clone(), auth)
+            }
+            (ClientChoice::MetadataDocument(id), None) => Client::new(server, id.clone(), auth),
+            (ClientChoice::Register(_) | ClientChoice::Ask, None) => {
+                Err(Misuse::ConnectClient.into())
             }
         }
     }

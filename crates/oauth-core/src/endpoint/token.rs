@@ -3,6 +3,7 @@
 //! RFC 6749 <https://www.rfc-editor.org/rfc/rfc6749#section-3.2>, reply section 5.1
 
 mod lifetime;
+mod renewal;
 #[cfg(test)]
 mod tests;
 
@@ -57,7 +58,7 @@ impl<G: Grant> Endpoint for Token<G> {
             && let Renews::ByItself(lifetime) = token.renews
             && let Some(renewal) = cx.server.renewal(lifetime)
         {
-            return renewal.request(token, cx.at.now());
+            return renewal::request(renewal, token, cx.at.now());
         }
         // "it MUST be the same key" (RFC 9449 section 5): with another one the server may end the grant.
         if let Some(bound) = self

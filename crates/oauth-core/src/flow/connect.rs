@@ -12,11 +12,9 @@ mod stored;
 #[cfg(test)]
 mod tests;
 
-use crate::Client;
 use crate::address::Reach;
 use crate::call::Call;
 use crate::challenge;
-use crate::client_auth::{ClientAuth, Credentials};
 use crate::client_metadata::ID_JAG;
 use crate::endpoint::registration::Registration;
 use crate::endpoint::resource_challenge::ResourceChallenge;
@@ -412,24 +410,5 @@ impl Connection {
     pub fn token_request(&self) -> Result<TokenRequest, Error> {
         let scope = self.scope.clone().unwrap_or_default();
         TokenRequest::from(scope).resource(self.resource.resource.as_str())
-    }
-
-    /// The client that asks. One that a server has registered authenticates as it is registered, with the
-    /// registration's secret; `auth` is that of a client that was registered by hand, or of a metadata document.
-    ///
-    /// # Errors
-    /// `connect.client` if there is none yet; `client_auth.*`.
-    pub fn client(&self, auth: ClientAuth) -> Result<Client, Error> {
-        let server = self.server.clone();
-        match (&self.client, &self.registration) {
-            (_, Some(known)) => Client::registered(server, known, Credentials::default()),
-            (ClientChoice::Registered(client), None) => {
-                Client::new(server, client.client_id.clone(), auth)
-            }
-            (ClientChoice::MetadataDocument(id), None) => Client::new(server, id.clone(), auth),
-            (ClientChoice::Register(_) | ClientChoice::Ask, None) => {
-                Err(Misuse::ConnectClient.into())
-            }
-        }
     }
 }

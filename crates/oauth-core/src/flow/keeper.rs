@@ -116,7 +116,6 @@ use crate::client_config::ClientConfig;
 use crate::error::{Error, ValidationFailure};
 use crate::grant::unnamed;
 use crate::moment::{Moment, UnixTime};
-use crate::renewal::is_own_renewer;
 use crate::scope::Scope;
 use crate::secret::Secret;
 use crate::token::Tokens;
@@ -432,7 +431,7 @@ impl Keeper {
             Some(tokens) => {
                 let server = &self.config.server;
                 let renewal = server.renewal(tokens.expires_in);
-                let renewal = renewal.filter(|_| is_own_renewer(tokens));
+                let renewal = renewal.filter(|_| tokens.is_own_renewer());
                 self.deadlines = Deadlines::of(tokens, &self.policy, renewal, at);
             }
             None => self.deadlines.keep_alive_at = None,

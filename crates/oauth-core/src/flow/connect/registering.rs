@@ -1,7 +1,10 @@
 //! Making the client known to a server that was just met (RFC 7591).
 
+use std::sync::Arc;
+
 use super::{BoundClient, ClientChoice, Connection};
-use crate::client;
+use crate::call::Call;
+use crate::client_config::ClientConfig;
 use crate::endpoint::registration::Registration;
 use crate::exchange::{Boxed, ExchangeExt as _, Ready};
 use crate::scope::Scope;
@@ -16,7 +19,8 @@ pub(super) fn registered(
         return Ready::new(connection).boxed();
     };
     registration.metadata.scope = registered_scope(&connection, registration.metadata.scope);
-    let asked = client::register(connection.server.clone(), registration);
+    let config = ClientConfig::anonymous(connection.server.clone());
+    let asked = Call::new(Arc::new(config), registration);
     let known = asked.and_then(move |_, known| {
         let client = ClientChoice::Registered(BoundClient {
             issuer: connection.server.issuer().clone(),

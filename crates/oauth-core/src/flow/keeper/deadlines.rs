@@ -38,7 +38,9 @@ impl Deadlines {
             latest.before(ahead + Duration::from_secs(jitter))
         });
         // What has ended renews nothing, so there is to be time for many tries.
-        let renew_at = renewal.map_or(never, |renewal| renewal.from(tokens));
+        let renew_at = renewal.map_or(never, |renewal| {
+            renewal.from(tokens.received_at, tokens.expires_in)
+        });
         let end = tokens.expires_at();
         let Some(lifetime) = end.map(|end| end.since(tokens.received_at)) else {
             return Self {

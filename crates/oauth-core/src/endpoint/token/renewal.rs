@@ -1,0 +1,38 @@
+//! A token that is renewed with itself, at an endpoint of its own.
+
+use crate::endpoint::{Auth, Body, EndpointRequest};
+use crate::error::{Error, Misuse};
+use crate::form::Form;
+use crate::http::Method;
+use crate::moment::UnixTime;
+use crate::renewal::Renewal;
+use crate::token::RefreshToken;
+
+/// What is sent for another token.
+///
+/// # Errors
+/// `grant.no_refresh_token` for a token that has ended.
+pub(super) fn request(
+    renewal: &Renewal,
+    token: &RefreshToken,
+    now: UnixTime,
+) -> Result<EndpointRequest, Error> {
+    if token.use_by.is_some_and(|end| end <= now) {
+        return Err(Misuse::NoRefreshToken.into());
+    }
+    let mut form = Form::new();
+    form.push("grant_type", &renewal.grant_type);
+    form.push(&renewal.token_parameter, token.secret().expose());
+    let body = match renewal.method {
+        Method::GET => Body::Query(form),
+        _ => Body::Form(form),
+    };
+    let auth = match renewal.authenticates {
+        true => Auth::Client {
+            purpose: "refresh_token",
+        },
+        false => Auth::None,
+    };
+    let request = EndpointRequest::new(renewal.method.clone(), &renewal.endpoint);
+    Ok(request.body(body).auth(auth))
+}
