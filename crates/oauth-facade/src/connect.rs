@@ -168,9 +168,10 @@ mod tests {
 
     #[test]
     fn what_contradicts_itself_is_refused_before_anything_is_sent() {
+        type Case = (fn(&mut Connect), &'static str);
         let new = || Connect::new("https://mcp.example/mcp", Transport::Https);
         assert!(new().to_core().is_ok());
-        let cases: [(fn(&mut Connect), &str); 5] = [
+        let cases: [Case; 5] = [
             (|c| c.client_id = Some("id".into()), "misuse.setup"),
             (
                 |c| c.grant_type = Some("password".into()),

@@ -57,7 +57,7 @@ pub(crate) fn own(config: Arc<ClientConfig>, token_request: TokenRequest) -> Box
 #[cfg(not(all(feature = "js", target_family = "wasm")))]
 fn exchanged(
     config: Arc<ClientConfig>,
-    subject: crate::workload::SubjectToken,
+    subject: Box<crate::workload::SubjectToken>,
     mut token_request: TokenRequest,
 ) -> Boxed<Tokens> {
     if token_request.scope.is_empty() {

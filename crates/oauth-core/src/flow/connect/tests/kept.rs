@@ -1,6 +1,7 @@
 //! A client that registers itself, and what is kept of the connection.
 
 use super::*;
+use crate::client_auth::ClientAuth;
 use crate::client_metadata::ClientMetadata;
 use crate::http::Response;
 use crate::issuer::RedirectUri;
