@@ -241,8 +241,10 @@ fn what_is_no_client_file_is_refused_and_not_shown() {
     let twice =
         format!(r#"{{"client_id":"a","client_id":"{HIDDEN}","issuer":"https://as.example"}}"#);
     assert_eq!(read_text(&twice), "client_file.malformed");
-    let large = format!(r#"{{"client_id":"{}"}}"#, "a".repeat(64 << 10));
-    assert_eq!(read_text(&large), "client_file.malformed");
+    let large = json!({
+        "issuer": "https://as.example", "client_id": "c", "client_secret": "a".repeat(64 << 10),
+    });
+    assert_eq!(read_text(&large.to_string()), "client_file.malformed");
     for kind in ["authorized_user", "impersonated_service_account"] {
         let file = json!({ "type": kind, "refresh_token": HIDDEN });
         assert_eq!(refused(read(&file)).0, "client_file.unsupported");
