@@ -220,7 +220,7 @@ async function configured(Made, settings, { transport, signal, ...options }) {
   const server = known ? new Server(known) : await discover(issuer, { transport, network, fetch, send, timeoutMs, signal })
   const { clientId, redirectUris } = settings
   const clientAuth = new ClientAuth({ method: undefined }, undefined, settings)
-  return new Made(server, { redirectUris, ...options, clientId, clientAuth })
+  return new Made(server, { redirectUris: redirectUris ?? undefined, ...options, clientId, clientAuth })
 }
 
 /** The login of native apps (RFC 8252): a loopback listener, the person's browser, the tokens; or a code elsewhere. */
