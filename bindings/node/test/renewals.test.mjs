@@ -62,6 +62,7 @@ test('a short-lived token is exchanged at once, and used meanwhile', async () =>
 test('what has ended renews nothing, and a person is told to come back', async () => {
   const stored = JSON.parse((await login()).serialize())
   stored.received_at -= 10_000
+  stored.refresh_token_use_by -= 10_000
   const source = client.source(Tokens.deserialize(JSON.stringify(stored)))
   const before = (await twin.counters()).renewals
   const error = await rejection(source.token())

@@ -53,6 +53,7 @@ def login(client: oauth_core.Client) -> oauth_core.Tokens:
 def aged(tokens: oauth_core.Tokens, seconds: int) -> oauth_core.Tokens:
     stored = json.loads(tokens.serialize())
     stored["received_at"] -= seconds
+    stored["refresh_token_use_by"] -= seconds
     return oauth_core.Tokens.deserialize(json.dumps(stored))
 
 
