@@ -261,7 +261,8 @@ def test_rules_of_the_callers_own_tell_of_an_ended_token(generic: Twin, source: 
     rules = [{"status": 403, "body": {"error.code": [190, "expired"]}}, {"status": 404}]
     api = oauth_core.Api(source, origins=[generic.base], ended_tokens=rules)
     assert api.get(url).status == 200
-    for number, fault in enumerate(({"status": 403, "body": '{"error":{"code":190}}'}, {"status": 404})):
+    coded = {"status": 403, "body": '{"error":{"code":190}}'}
+    for number, fault in enumerate((coded, {"status": 404})):
         generic.expire()
         generic.fault("ended_token_in_body", **fault)
         assert api.get(url).json()["method"] == "GET"
