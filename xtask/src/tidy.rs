@@ -93,6 +93,7 @@ const CRATES: &[&[&str]] = &[
     &["oauth-crypto", "oauth-providers"],
     &["oauth-session"],
     &["oauth-reqwest", "oauth-testkit", "oauth-facade"],
+    &["oauth-rmcp"],
     &[
         "oauth-cli",
         "oauth-guide",

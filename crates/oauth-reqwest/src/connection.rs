@@ -11,6 +11,7 @@ use oauth_core::error::Error;
 use oauth_core::flow::connect::ConnectRequest;
 use oauth_core::flow::resource::Resource;
 use oauth_core::issuer::RedirectUri;
+use oauth_core::protected_resource::ResourceIdentifier;
 use oauth_core::server::Server;
 use oauth_core::token::step_up::StepUp;
 use oauth_core::url::Url;
@@ -150,9 +151,19 @@ impl ResourceConnection {
         self.with(|settings| settings.patience = patience)
     }
 
+    /// The API.
+    pub fn resource(&self) -> &ResourceIdentifier {
+        self.settings.request.resource()
+    }
+
+    /// What all requests go over.
+    pub fn driver(&self) -> &Driver {
+        &self.settings.driver
+    }
+
     /// A client for the API, which asks for tokens when they are needed.
     pub fn authorized(&self) -> Authorized {
-        let resource = Resource::beneath(self.settings.request.resource());
+        let resource = Resource::beneath(self.resource());
         Authorized::new(self.settings.driver.clone(), self.clone(), resource)
     }
 
@@ -205,7 +216,7 @@ impl TokenSource for ResourceConnection {
 
 impl fmt::Debug for ResourceConnection {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let resource = self.settings.request.resource();
+        let resource = self.resource();
         f.debug_tuple("ResourceConnection").field(resource).finish()
     }
 }

@@ -6,8 +6,9 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use oauth_core::address::Reach;
-use oauth_core::error::{Cause, Error, Loss};
+use oauth_core::error::{Cause, Error, Loss, Misuse};
 use oauth_core::exchange::{Boxed, Exchange, Input, SigningJob, Step};
+use oauth_core::url::Url;
 use oauth_core::{Moment, Tokens};
 use oauth_session::Drive;
 use oauth_session::store::Answer;
@@ -200,6 +201,25 @@ impl Driver {
             .await
             .map_err(|late| Cause::unknown(late).because(Loss::Timeout))?
             .map_err(|error| loss::lost_at(error, self.resolver.tried(&url)))
+    }
+
+    /// The HTTP client that requests to this URL go over, for libraries that send by a [`reqwest::Client`] themselves.
+    /// It follows no redirect and repeats nothing. The limits of time and of requests in flight are not the client's,
+    /// but of [`call`](Self::call).
+    ///
+    /// # Errors
+    /// `lost` if there is no such client.
+    pub fn http_client(&self, url: &Url) -> Result<reqwest::Client, Error> {
+        let url = reqwest::Url::parse(url.as_str()).map_err(|_| Misuse::UrlSyntax)?;
+        let client = self.client(&url, Reach::Any).map_err(Error::lost)?;
+        Ok(client.clone())
+    }
+
+    /// The error `lost` for what went wrong on the way of a request over [`http_client`](Self::http_client): whether it
+    /// was sent, and why it failed, without its URL.
+    pub fn lost(&self, error: reqwest::Error) -> Error {
+        let tried = error.url().and_then(|url| self.resolver.tried(url));
+        Error::lost(loss::lost_at(error, tried))
     }
 
     fn client(&self, url: &reqwest::Url, reach: Reach) -> Result<&reqwest::Client, Cause> {

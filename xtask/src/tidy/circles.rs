@@ -21,6 +21,7 @@ const CRATES: &[&str] = &[
     "oauth-core",
     "oauth-providers",
     "oauth-reqwest",
+    "oauth-rmcp",
     "oauth-session",
     "oauth-testkit",
 ];

@@ -1,0 +1,315 @@
+//! The HTTP client of rmcp's transport, with tokens.
+
+use std::collections::HashMap;
+use std::fmt;
+use std::sync::Arc;
+
+use futures_core::stream::BoxStream;
+use http::header::AUTHORIZATION;
+use http::{HeaderMap, HeaderName, HeaderValue, Method};
+use oauth_core::error::{Error, Misuse};
+use oauth_core::flow::resource::{Api, Clock, Event, OnLimit, Resource, ResourceRequest, Step};
+use oauth_reqwest::oauth_session::Token;
+use oauth_reqwest::{Driver, ResourceConnection, TokenSource};
+use rmcp::model::ClientJsonRpcMessage;
+use rmcp::transport::StreamableHttpClientTransport;
+use rmcp::transport::streamable_http_client::{
+    SseError, StreamableHttpClient, StreamableHttpClientTransportConfig, StreamableHttpError,
+    StreamableHttpPostResponse, StreamableHttpResponseLimits,
+};
+use sse_stream::Sse;
+
+use crate::failure::{ByHttp, Outcome, Refusal, told};
+
+/// Names and values of header fields, as rmcp has them.
+type Fields = HashMap<HeaderName, HeaderValue>;
+
+/// The transport of a client of the server that the connection is to. For settings of your own:
+/// [`AuthorizedClient::new`] and [`StreamableHttpClientTransport::with_client`].
+///
+/// It has to be called within a runtime of tokio, as all of rmcp's transports.
+///
+/// # Errors
+/// As [`AuthorizedClient::new`].
+pub fn transport(
+    connection: &ResourceConnection,
+) -> Result<StreamableHttpClientTransport<AuthorizedClient>, Error> {
+    let client = AuthorizedClient::new(connection)?;
+    let url = connection.resource().url().as_str();
+    let config = StreamableHttpClientTransportConfig::with_uri(url);
+    Ok(StreamableHttpClientTransport::with_client(client, config))
+}
+
+/// An HTTP client for rmcp's [`StreamableHttpClientTransport`], which sends every message with a token. Cheap to clone.
+///
+/// Of a 401 the token is renewed once, and of a 403 that wants more scope the source is asked once
+/// ([`TokenSource::step_up`]); then the message is sent once more. Its failures are those of [`oauth_core`].
+///
+/// ```no_run
+/// use std::time::Duration;
+///
+/// use oauth_core::Error;
+/// use oauth_reqwest::ResourceConnection;
+/// use oauth_rmcp::AuthorizedClient;
+/// use rmcp::transport::StreamableHttpClientTransport;
+/// use rmcp::transport::streamable_http_client::StreamableHttpClientTransportConfig;
+///
+/// fn patient(
+///     connection: &ResourceConnection,
+/// ) -> Result<StreamableHttpClientTransport<AuthorizedClient>, Error> {
+///     let mut config = StreamableHttpClientTransportConfig::with_uri("https://mcp.example/mcp");
+///     config.session_recovery_timeout = Duration::from_secs(30);
+///     let client = AuthorizedClient::new(connection)?;
+///     Ok(StreamableHttpClientTransport::with_client(client, config))
+/// }
+/// ```
+#[derive(Clone)]
+pub struct AuthorizedClient {
+    http: reqwest::Client,
+    driver: Driver,
+    source: Arc<dyn TokenSource>,
+    api: Api,
+}
+
+impl AuthorizedClient {
+    /// A client for the server that the connection is to, and for no other.
+    ///
+    /// # Errors
+    /// `lost` if no HTTP client can be made.
+    pub fn new(connection: &ResourceConnection) -> Result<Self, Error> {
+        let resource = Resource::beneath(connection.resource());
+        let url = connection.resource().url();
+        let http = connection.driver().http_client(url)?;
+        Ok(Self {
+            http,
+            driver: connection.driver().clone(),
+            source: Arc::new(connection.clone()),
+            api: Api::new(resource),
+        })
+    }
+
+    /// The same with tokens of another source than the connection's own: a session of a grant that there is, for
+    /// example. The connection is not asked for any.
+    #[must_use]
+    pub fn source(mut self, source: impl TokenSource + 'static) -> Self {
+        self.source = Arc::new(source);
+        self
+    }
+
+    /// Sends a request with a token, as often as `oauth-core` says.
+    async fn authorized<T, F>(
+        &self,
+        method: Method,
+        parts: Parts,
+        send: impl Fn(Arc<str>, Fields) -> F,
+    ) -> Outcome<T>
+    where
+        F: Future<Output = ByHttp<T>>,
+    {
+        let reply = self.replied(method, parts, send).await;
+        let reply = reply.map_err(StreamableHttpError::Client)?;
+        reply.map_err(|error| told(&self.driver, error))
+    }
+
+    async fn replied<T, F>(
+        &self,
+        method: Method,
+        Parts { uri, token, fields }: Parts,
+        send: impl Fn(Arc<str>, Fields) -> F,
+    ) -> Result<ByHttp<T>, Error>
+    where
+        F: Future<Output = ByHttp<T>>,
+    {
+        let mut given: HeaderMap = fields.clone().into_iter().collect();
+        if let Some(token) = token {
+            // It is refused: one message has one token.
+            let value = format!("Bearer {token}").parse();
+            given.insert(AUTHORIZATION, value.map_err(|_| Misuse::HeaderValue)?);
+        }
+        let mut request = ResourceRequest::new(&self.api, method, &uri)
+            .headers(given)
+            .on_limit(OnLimit::HandBack)
+            .without_redirects();
+        let (mut tokens, mut reply): (Option<Token>, Option<ByHttp<T>>) = (None, None);
+        let mut refusal = Refusal::none();
+        let mut has_asked = false;
+        let mut step = request.resume(&Clock::system()?, Event::Begin)?;
+        loop {
+            step = match step {
+                Step::Token(_) => {
+                    let token = tokens.insert(self.source.token(None).await?);
+                    request.resume(&Clock::system()?, Event::Token(token))?
+                }
+                Step::Renew(_) => {
+                    let token = self.source.token(tokens.as_deref()).await?;
+                    request.resume(&Clock::system()?, Event::Token(tokens.insert(token)))?
+                }
+                Step::Send {
+                    url, authorization, ..
+                } => {
+                    let mut fields = fields.clone();
+                    fields.insert(AUTHORIZATION, authorization);
+                    let sent = send(Arc::from(url.as_str()), fields).await;
+                    refusal = match &sent {
+                        Ok(_) => Refusal::none(),
+                        Err(error) => Refusal::of(error),
+                    };
+                    reply = Some(sent);
+                    let event = Event::Reply(refusal.status, &refusal.fields);
+                    request.resume(&Clock::system()?, event)?
+                }
+                end @ (Step::Done | Step::DoneRefused) => {
+                    if let (Step::DoneRefused, Some(token)) = (end, &tokens) {
+                        self.source.refuse(token);
+                    }
+                    let again = match std::mem::replace(&mut has_asked, true) {
+                        false => request.stepped_up(refusal.status, &refusal.fields),
+                        true => None,
+                    };
+                    if let (Some(token), Some((wanted, again))) = (&tokens, again)
+                        && self.source.step_up(token, &wanted).await?.is_some()
+                    {
+                        request = again;
+                        request.resume(&Clock::system()?, Event::Begin)?
+                    } else {
+                        return reply.ok_or_else(|| Misuse::OutOfOrder.into());
+                    }
+                }
+                // This API has neither an allowance to wait for nor a key to sign with.
+                Step::Wait(_) | Step::Sign(_) => return Err(Misuse::OutOfOrder.into()),
+            };
+        }
+    }
+}
+
+/// What rmcp says of a request, whatever it is.
+struct Parts {
+    uri: Arc<str>,
+    token: Option<String>,
+    fields: Fields,
+}
+
+impl fmt::Debug for AuthorizedClient {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("AuthorizedClient")
+            .field("driver", &self.driver)
+            .field("api", &self.api)
+            .finish_non_exhaustive()
+    }
+}
+
+type Events = BoxStream<'static, Result<Sse, SseError>>;
+
+/// The methods without limits are those of rmcp's own client, for callers other than the transport.
+impl StreamableHttpClient for AuthorizedClient {
+    type Error = Error;
+
+    async fn post_message(
+        &self,
+        uri: Arc<str>,
+        message: ClientJsonRpcMessage,
+        session_id: Option<Arc<str>>,
+        auth_header: Option<String>,
+        custom_headers: Fields,
+    ) -> Outcome<StreamableHttpPostResponse> {
+        let limits = StreamableHttpResponseLimits::default();
+        self.post_message_with_response_limits(
+            uri,
+            message,
+            session_id,
+            auth_header,
+            custom_headers,
+            limits,
+        )
+        .await
+    }
+
+    async fn post_message_with_response_limits(
+        &self,
+        uri: Arc<str>,
+        message: ClientJsonRpcMessage,
+        session_id: Option<Arc<str>>,
+        auth_header: Option<String>,
+        custom_headers: Fields,
+        limits: StreamableHttpResponseLimits,
+    ) -> Outcome<StreamableHttpPostResponse> {
+        let parts = Parts {
+            uri,
+            token: auth_header,
+            fields: custom_headers,
+        };
+        let send = |uri, fields| {
+            let (message, session_id) = (message.clone(), session_id.clone());
+            self.http
+                .post_message_with_response_limits(uri, message, session_id, None, fields, limits)
+        };
+        self.authorized(Method::POST, parts, send).await
+    }
+
+    async fn delete_session(
+        &self,
+        uri: Arc<str>,
+        session_id: Arc<str>,
+        auth_header: Option<String>,
+        custom_headers: Fields,
+    ) -> Outcome<()> {
+        let parts = Parts {
+            uri,
+            token: auth_header,
+            fields: custom_headers,
+        };
+        let send = |uri, fields| {
+            self.http
+                .delete_session(uri, session_id.clone(), None, fields)
+        };
+        self.authorized(Method::DELETE, parts, send).await
+    }
+
+    async fn get_stream(
+        &self,
+        uri: Arc<str>,
+        session_id: Option<Arc<str>>,
+        last_event_id: Option<String>,
+        auth_header: Option<String>,
+        custom_headers: Fields,
+    ) -> Outcome<Events> {
+        let parts = Parts {
+            uri,
+            token: auth_header,
+            fields: custom_headers,
+        };
+        let send = |uri, fields| {
+            let (session_id, last) = (session_id.clone(), last_event_id.clone());
+            self.http.get_stream(uri, session_id, last, None, fields)
+        };
+        self.authorized(Method::GET, parts, send).await
+    }
+
+    async fn get_stream_with_max_sse_event_size(
+        &self,
+        uri: Arc<str>,
+        session_id: Option<Arc<str>>,
+        last_event_id: Option<String>,
+        auth_header: Option<String>,
+        custom_headers: Fields,
+        max_sse_event_size: usize,
+    ) -> Outcome<Events> {
+        let parts = Parts {
+            uri,
+            token: auth_header,
+            fields: custom_headers,
+        };
+        let send = |uri, fields| {
+            let (session_id, last) = (session_id.clone(), last_event_id.clone());
+            self.http.get_stream_with_max_sse_event_size(
+                uri,
+                session_id,
+                last,
+                None,
+                fields,
+                max_sse_event_size,
+            )
+        };
+        self.authorized(Method::GET, parts, send).await
+    }
+}

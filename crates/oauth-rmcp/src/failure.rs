@@ -1,0 +1,109 @@
+//! What a server's refusal is to `oauth-core`, and what a failure is to rmcp.
+
+use std::borrow::Cow;
+use std::error::Error as StdError;
+
+use http::header::WWW_AUTHENTICATE;
+use http::{HeaderMap, HeaderValue, StatusCode};
+use oauth_core::error::Error;
+use oauth_core::flow::resource;
+use oauth_reqwest::Driver;
+use rmcp::service::ClientInitializeError;
+use rmcp::transport::streamable_http_client::StreamableHttpError;
+
+/// What rmcp's own client made of a request.
+pub(crate) type ByHttp<T> = Result<T, StreamableHttpError<reqwest::Error>>;
+
+/// What ours makes of it.
+pub(crate) type Outcome<T> = Result<T, StreamableHttpError<Error>>;
+
+/// The error of `oauth-core` in a failure of rmcp's: of `serve`, of a call, or of the transport. Nothing if it is about
+/// something else, such as an error that the server answered.
+pub fn error_of<'a>(failure: &'a (dyn StdError + 'static)) -> Option<&'a Error> {
+    let mut next = Some(failure);
+    while let Some(failure) = next {
+        if let Some(StreamableHttpError::<Error>::Client(error)) = failure.downcast_ref() {
+            return Some(error);
+        }
+        // It does not name the transport's error as its source.
+        next = match failure.downcast_ref() {
+            Some(ClientInitializeError::TransportError { error, .. }) => Some(error),
+            _ => failure.source(),
+        };
+    }
+    None
+}
+
+/// The head of a refusal, as far as rmcp tells it.
+pub(crate) struct Refusal {
+    pub(crate) status: StatusCode,
+    pub(crate) fields: HeaderMap,
+}
+
+impl Refusal {
+    pub(crate) fn none() -> Self {
+        Self {
+            status: StatusCode::OK,
+            fields: HeaderMap::new(),
+        }
+    }
+
+    pub(crate) fn of(error: &StreamableHttpError<reqwest::Error>) -> Self {
+        let (status, challenge) = match error {
+            StreamableHttpError::AuthRequired(refused) => (
+                StatusCode::UNAUTHORIZED,
+                Some(&refused.www_authenticate_header),
+            ),
+            StreamableHttpError::InsufficientScope(refused) => (
+                StatusCode::FORBIDDEN,
+                Some(&refused.www_authenticate_header),
+            ),
+            // The end of a session is told by its status alone.
+            StreamableHttpError::Client(error) => (error.status().unwrap_or_default(), None),
+            _ => (StatusCode::OK, None),
+        };
+        let challenge = challenge.and_then(|text| HeaderValue::from_str(text).ok());
+        let fields = challenge.map(|value| (WWW_AUTHENTICATE, value));
+        Self {
+            status,
+            fields: fields.into_iter().collect(),
+        }
+    }
+}
+
+/// The same failure, with an error of `oauth-core` in place of reqwest's, which may name the URL.
+pub(crate) fn told(
+    driver: &Driver,
+    error: StreamableHttpError<reqwest::Error>,
+) -> StreamableHttpError<Error> {
+    use StreamableHttpError as Http;
+    match error {
+        Http::Client(error) => {
+            let status = error.status().unwrap_or_default();
+            let refusal = resource::refusal(status, &HeaderMap::new(), None);
+            Http::Client(refusal.unwrap_or_else(|| driver.lost(error)))
+        }
+        Http::Sse(error) => Http::Sse(error),
+        Http::Io(error) => Http::Io(error),
+        Http::HttpStatus(error) => Http::HttpStatus(error),
+        Http::UnexpectedEndOfStream => Http::UnexpectedEndOfStream,
+        Http::UnexpectedServerResponse(text) => Http::UnexpectedServerResponse(text),
+        Http::ResponseBodyTooLarge { max_size } => Http::ResponseBodyTooLarge { max_size },
+        Http::UnexpectedContentType(name) => Http::UnexpectedContentType(name),
+        Http::ServerDoesNotSupportSse => Http::ServerDoesNotSupportSse,
+        Http::ServerDoesNotSupportDeleteSession => Http::ServerDoesNotSupportDeleteSession,
+        Http::TokioJoinError(error) => Http::TokioJoinError(error),
+        Http::Deserialize(error) => Http::Deserialize(error),
+        Http::TransportChannelClosed => Http::TransportChannelClosed,
+        Http::MissingSessionIdInResponse => Http::MissingSessionIdInResponse,
+        Http::AuthRequired(error) => Http::AuthRequired(error),
+        Http::InsufficientScope(error) => Http::InsufficientScope(error),
+        Http::ReservedHeaderConflict(name) => Http::ReservedHeaderConflict(name),
+        Http::SessionExpired => Http::SessionExpired,
+        Http::SessionRecoveryTimeout => Http::SessionRecoveryTimeout,
+        Http::ReinitializationFailed(error) => Http::ReinitializationFailed(error),
+        Http::ControlRequestTimeout => Http::ControlRequestTimeout,
+        // Those of a later version, and of features that this crate does not switch on.
+        other => Http::UnexpectedServerResponse(Cow::Owned(other.to_string())),
+    }
+}

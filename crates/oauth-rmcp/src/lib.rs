@@ -1,0 +1,7 @@
+#![doc = include_str!("../README.md")]
+
+mod client;
+mod failure;
+
+pub use client::{AuthorizedClient, transport};
+pub use failure::error_of;
