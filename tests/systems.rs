@@ -2,14 +2,23 @@
 //! revocation and a wrong redirect URL. The README of `oauth-reqwest` shows these lines.
 
 use std::collections::BTreeMap;
+use std::path::Path;
+use std::sync::Arc;
 use std::time::Duration;
 
 use oauth_core::error::Advice;
+use oauth_core::flow::connect::ConnectRequest;
 use oauth_core::flow::resource::{Allowance, OnLimit};
 use oauth_core::issuer::RedirectUri;
-use oauth_core::{AuthorizationRequest, ClientId, Error, Moment, Scope, Secret};
+use oauth_core::url::Url;
+use oauth_core::{
+    AuthorizationRequest, ClientId, ClientMetadata, Error, Moment, Scope, Secret, danger,
+};
 use oauth_providers::{Provider, provider};
-use oauth_reqwest::{Authorized, Driver, Session, reqwest};
+use oauth_reqwest::{
+    AddressPolicy, Authorized, Driver, Options, ResourceConnection, Session, reqwest,
+};
+use oauth_session::store::FileStore;
 use oauth_session::{FixedToken, Sources};
 use oauth_testkit::{Served, Twin};
 use reqwest::redirect::Policy;
@@ -113,6 +122,26 @@ assert_eq!((polls.status(), wallet.status()), (reqwest::StatusCode::OK, reqwest:
 Ok(api)
 }
 
+/// An API of which only the URL is known.
+#[rustfmt::skip]
+async fn known_by_its_url(
+    driver: Driver,
+    request: ConnectRequest,
+    folder: &Path,
+    show: impl Fn(&Url) -> Result<(), Error> + Send + Sync + 'static,
+) -> Result<u16, Error> {
+// readme
+// `request` is ConnectRequest::new("https://mcp.example/mcp")?
+let request = request.register(ClientMetadata::of_native_app("Notes"));
+let url = request.resource().as_str().to_owned();
+let store = Arc::new(FileStore::new(folder)?);
+// `show` opens a page; without it, the browser of this machine does.
+let connection = ResourceConnection::new(driver, request).store(store).open(show);
+let reply = connection.authorized().post(&url).body("{}").send().await?;
+// end
+Ok(reply.status().as_u16())
+}
+
 #[test]
 fn the_readme_shows_this_file() {
     let readme = include_str!("../crates/oauth-reqwest/README.md");
@@ -121,7 +150,7 @@ fn the_readme_shows_this_file() {
     let shown: Vec<_> = parts
         .filter_map(|part| part.split_once("// end\n"))
         .collect();
-    assert_eq!(shown.len(), 5);
+    assert_eq!(shown.len(), 6);
     for (code, _) in shown {
         assert!(readme.contains(code), "the README does not show:\n{code}");
     }
@@ -262,5 +291,34 @@ async fn socios_picks_the_token_of_each_route() -> Result<(), Error> {
     );
     let polls = api.get(&format!("{root}polls/1.0.0/polls")).send().await?;
     assert_eq!(polls.status(), 200);
+    Ok(())
+}
+
+#[tokio::test]
+async fn an_api_known_by_its_url_and_the_next_run() -> Result<(), Error> {
+    let served = Served::start(Twin::generic).expect("a twin");
+    let folder = tempfile::tempdir().expect("a folder");
+    for _ in 0..2 {
+        // The twin is on this machine, and named by its own API.
+        let options = Options::default().addresses(AddressPolicy::Any);
+        let builder = reqwest::Client::builder().no_proxy();
+        let driver = Driver::with_options(builder, options)?;
+        let request = danger::loopback_connect_request(&format!("{}/api/echo", served.base()))?;
+        let show = |page: &Url| {
+            let page = page.as_str().to_owned();
+            tokio::spawn(async move { reqwest::get(visit(page).await).await });
+            Ok(())
+        };
+        assert_eq!(
+            known_by_its_url(driver, request, folder.path(), show).await?,
+            200
+        );
+    }
+    let logins = served.with(|twin| {
+        let log = twin.log().iter();
+        log.filter(|entry| entry.path.starts_with("/authorize"))
+            .count()
+    });
+    assert_eq!(logins, 1);
     Ok(())
 }

@@ -4,6 +4,7 @@
 mod checks;
 mod deviations;
 mod plain_client;
+mod rmcp_client;
 #[path = "../interop/server_process.rs"]
 #[allow(dead_code, reason = "shared with the interoperability tests")]
 mod server_process;
@@ -12,17 +13,17 @@ mod session;
 
 /// A test of each check, for the server of each SDK.
 macro_rules! of_each_sdk {
-    ($($check:ident),* $(,)?) => {
-        of_each_sdk!(@ python, Python, $($check),*);
-        of_each_sdk!(@ typescript, TypeScript, $($check),*);
-        of_each_sdk!(@ rust, Rust, $($check),*);
+    ($checks:ident in $python:ident, $typescript:ident, $rust:ident: $($check:ident),* $(,)?) => {
+        of_each_sdk!(@ $checks, $python, Python, $($check),*);
+        of_each_sdk!(@ $checks, $typescript, TypeScript, $($check),*);
+        of_each_sdk!(@ $checks, $rust, Rust, $($check),*);
     };
-    (@ $name:ident, $sdk:ident, $($check:ident),*) => {
+    (@ $checks:ident, $name:ident, $sdk:ident, $($check:ident),*) => {
         mod $name {
             $(
                 #[test]
                 fn $check() {
-                    crate::checks::$check(crate::servers::Server::start(crate::servers::Sdk::$sdk));
+                    crate::$checks::$check(crate::servers::Server::start(crate::servers::Sdk::$sdk));
                 }
             )*
         }
@@ -30,6 +31,7 @@ macro_rules! of_each_sdk {
 }
 
 of_each_sdk![
+    checks in python, typescript, rust:
     a_call_without_a_token_is_told_where_to_ask,
     from_a_registration_to_a_tool,
     a_code_works_once_for_its_verifier,
@@ -41,4 +43,15 @@ of_each_sdk![
     a_scope_that_nobody_has_is_never_enough,
     a_token_for_another_resource_is_refused,
     it_stops_with_its_standard_input,
+];
+
+of_each_sdk![
+    rmcp_client in rmcp_at_python, rmcp_at_typescript, rmcp_at_rust:
+    the_first_call_registers_and_signs_in,
+    a_token_that_has_ended_costs_one_refresh,
+    a_client_that_is_forgotten_registers_anew_once,
+    what_a_tool_wants_more_is_asked_of_the_person_once,
+    the_next_run_registers_nobody,
+    tokens_go_beneath_the_url_alone,
+    the_challenge_of_a_refused_token_is_the_callers,
 ];

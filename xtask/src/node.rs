@@ -14,7 +14,7 @@ use crate::vectors::{self, Lang};
 
 /// Builds the package as it is published, and runs its tests against what users would install.
 pub(crate) fn suite() -> Outcome {
-    let installed = installed();
+    let installed = installed().and(setup::mcp_server());
     if installed.failed > 0 {
         return installed;
     }

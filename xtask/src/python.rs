@@ -6,12 +6,13 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use crate::parity::Record;
+use crate::setup;
 use crate::shell::{Outcome, cargo, counted, root, step, target};
 use crate::vectors::{self, Lang};
 
 /// Builds the wheel as it is published, and runs its tests against what users would install.
 pub(crate) fn suite() -> Outcome {
-    let built = installed().and(twins());
+    let built = installed().and(twins()).and(setup::mcp_server());
     if built.failed > 0 {
         return built;
     }

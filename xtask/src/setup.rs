@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use crate::python;
-use crate::shell::{Outcome, root, said, step};
+use crate::shell::{Outcome, cargo, root, said, step};
 
 /// The oldest Node.js the counterpart server runs on.
 const NODE: u32 = 20;
@@ -92,6 +92,14 @@ fn mcp() -> Outcome {
     let python = place.join("python");
     let requirements = python.join("requirements.txt");
     npm_ci(&place.join("typescript")).and(python::environment(&python.join(".venv"), &requirements))
+}
+
+/// Builds the MCP server that is made with the SDK for Rust, for tests in other languages, which would otherwise wait
+/// for the compiler where they wait for the server.
+pub(crate) fn mcp_server() -> Outcome {
+    let mut build = cargo();
+    build.args(["build", "--quiet", "-p", "oauth-tests"]);
+    step("mcp-server", build.args(["--bin", "mcp-server"]))
 }
 
 /// The servers that the stores are tested against. The tests start their own, and stop them; what

@@ -2,11 +2,13 @@
 import assert from 'node:assert/strict'
 import { execFile } from 'node:child_process'
 import { chmodSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { createRequire } from 'node:module'
 import { tmpdir } from 'node:os'
 import path from 'node:path'
 import { after } from 'node:test'
+import { pathToFileURL } from 'node:url'
 import { promisify } from 'node:util'
-import { root, twins } from './helper.mjs'
+import { mcpServer, root, twins } from './helper.mjs'
 
 /** The JavaScript of a page. What is marked otherwise is not ours to run. */
 export function examples(page) {
@@ -19,6 +21,10 @@ export function promised(code) {
 }
 
 const visit = `const visit = async (url) => (await fetch(url, { redirect: 'manual' })).headers.get('location')`
+/** What allows a server of somebody else's to be here. */
+const onThisMachine = "transport: 'loopback_http', network: new (await import('oauth-core')).Network({ addresses: 'any' }),"
+/** Where a module of the tools of the tests is. */
+const resolved = (name) => pathToFileURL(createRequire(path.join(root, 'tests/mcp/typescript/package.json')).resolve(name))
 /** A browser with nobody at the screen, as the system's opener. */
 const opener = `#!${process.execPath}
 async function visit(here) {
@@ -59,6 +65,7 @@ export async function stage() {
     CLIENT_SECRET: known.generic.clientSecret,
   }
   let runs = 0
+  let mcp
 
   /** Runs it as it stands, but for where the systems are. */
   async function ran(code, more = {}) {
@@ -76,6 +83,13 @@ export async function stage() {
       .replaceAll('https://api.use2.usertesting.com', usertesting.base)
       .replaceAll('https://api-public.socios.com', socios.base)
       .replaceAll(/providerFile\(file, \{/g, `providerFile(file, { loopback: '${generic.base}',`)
+    if (script.includes('mcp')) {
+      mcp ??= await mcpServer('typescript')
+      more = { ...more, MCP_URL: mcp.url }
+      script = script
+        .replaceAll(/'@modelcontextprotocol\/[^']+'/g, (name) => JSON.stringify(resolved(name.slice(1, -1))))
+        .replaceAll("'https://mcp.example/mcp', {", `'${mcp.url}', { ${onThisMachine}`)
+    }
     const args = ['--input-type=module', '-e', `${visit}\n${script}`]
     const paths = [bin, process.env.PATH].join(path.delimiter)
     const options = { env: { ...process.env, ...env, PATH: paths, ...more } }

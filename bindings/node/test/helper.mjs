@@ -62,6 +62,16 @@ export function djangoOauthToolkit() {
   return start(path.join(folder, '.venv/bin/python'), ['-B', 'server.py'], folder)
 }
 
+/** A server of the Model Context Protocol, made with the SDK for this language: `{ url, control }`. */
+export function mcpServer(sdk) {
+  const folder = path.join(root, 'tests/mcp', sdk)
+  switch (sdk) {
+    case 'python': return start(path.join(folder, '.venv/bin/python'), ['-B', 'server.py'], folder)
+    case 'typescript': return start(process.execPath, ['server.mjs'], folder)
+    default: return start(process.env.CARGO ?? 'cargo', ['run', '--quiet', '-p', 'oauth-tests', '--bin', 'mcp-server'], root)
+  }
+}
+
 /** One twin, and the routes it is steered by. */
 export class Twin {
   constructor(base) {

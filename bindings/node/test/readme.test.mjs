@@ -20,6 +20,7 @@ const said = [
   [/^200 FileStore \{/],
   [/^1$/m],
   [/^200 \[ 'ann' \]$/m],
+  [/^hello$/m],
   [/^denied\.invalid_client 401 give_up$/m],
   [/^200$/m],
   [/^Tokens \{/],

@@ -225,6 +225,17 @@ def django_oauth_toolkit() -> AbstractContextManager[Any]:
     return process([str(folder / ".venv/bin/python"), "-B", "server.py"], folder)
 
 
+def mcp_server(sdk: str) -> AbstractContextManager[Any]:
+    """A server of the Model Context Protocol, made with the SDK for this language."""
+    folder = ROOT / "tests/mcp" / sdk
+    if sdk == "python":
+        return process([str(folder / ".venv/bin/python"), "-B", "server.py"], folder)
+    if sdk == "typescript":
+        return process(["node", "server.mjs"], folder)
+    command = ["cargo", "run", "--quiet", "-p", "oauth-tests", "--bin", "mcp-server"]
+    return process(command, ROOT)
+
+
 Answer = Callable[[BaseHTTPRequestHandler], None]
 
 

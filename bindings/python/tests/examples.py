@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import re
 import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import pytest
-from conftest import ROOT, Twin, approve
+from conftest import ROOT, Twin, approve, browse, mcp_server
 
 import oauth_core
 
@@ -20,6 +22,9 @@ REAL = {
 }
 """Where the API of each system is."""
 
+ON_THIS_MACHINE = 'transport="loopback_http", network=oauth_core.Network(addresses="any")'
+"""What allows a server of somebody else's to be here."""
+
 
 def examples(page: str) -> list[str]:
     """The Python of a page, by its path in the repository. What is marked otherwise is not ours to run."""
@@ -29,6 +34,16 @@ def examples(page: str) -> list[str]:
 def promised(code: str) -> list[str]:
     """What an example says that it prints: the comment behind each print that stands at its left."""
     return re.findall(r"^ *print\(.*\)  # (.+)$", code, re.MULTILINE)
+
+
+@contextmanager
+def mcp_url(code: str) -> Iterator[str]:
+    """Where a server of the Model Context Protocol is, if the example wants one."""
+    if "mcp" not in code:
+        yield ""
+        return
+    with mcp_server("python") as said:
+        yield said["url"]
 
 
 def run(
@@ -65,4 +80,10 @@ def run(
         "approve": approve,
     }
     code = code.replace(REAL[named], twin.base)
-    exec(compile(code, "example", "exec"), names)  # noqa: S102
+    # Whoever opens a browser gets one with nobody at the screen.
+    monkeypatch.setattr("webbrowser.open", browse)
+    with mcp_url(code) as url:
+        if url:
+            monkeypatch.setenv("MCP_URL", url)
+        code = code.replace('"https://mcp.example/mcp"', f'"{url}", {ON_THIS_MACHINE}')
+        exec(compile(code, "example", "exec"), names)  # noqa: S102

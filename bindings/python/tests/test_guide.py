@@ -6,7 +6,7 @@ import os
 from pathlib import Path
 
 import pytest
-from conftest import ROOT, Twin, browse
+from conftest import ROOT, Twin
 from examples import examples, promised, run
 
 CHAPTERS = "crates/oauth-guide/chapters"
@@ -29,8 +29,6 @@ def test_an_example_prints_what_it_says(
     tmp_path: Path,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    # Whoever opens a browser gets one with nobody at the screen.
-    monkeypatch.setattr("webbrowser.open", browse)
     run(code, twins, monkeypatch, tmp_path)
     said = capsys.readouterr().out.splitlines()
     assert said == promised(code)

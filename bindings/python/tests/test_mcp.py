@@ -12,23 +12,13 @@ from typing import Any
 
 import httpx2
 import pytest
-from conftest import ROOT, browse, process
+from conftest import browse, mcp_server
 from mcp import Client
 from mcp.client.streamable_http import streamable_http_client
 
 import oauth_core
 import oauth_core.httpx2
 import oauth_core.stores
-
-SERVERS = ROOT / "tests/mcp"
-
-
-def started(sdk: str) -> tuple[list[str], Path]:
-    if sdk == "python":
-        return [str(SERVERS / "python/.venv/bin/python"), "-B", "server.py"], SERVERS / "python"
-    if sdk == "typescript":
-        return ["node", "server.mjs"], SERVERS / "typescript"
-    return ["cargo", "run", "--quiet", "-p", "oauth-tests", "--bin", "mcp-server"], ROOT
 
 
 class Server:
@@ -63,8 +53,7 @@ class Server:
 
 @pytest.fixture(params=["python", "typescript", "rust"])
 def server(request: pytest.FixtureRequest) -> Iterator[Server]:
-    command, folder = started(request.param)
-    with process(command, folder) as said:
+    with mcp_server(request.param) as said:
         yield Server(said)
 
 

@@ -24,6 +24,9 @@ pub mod higher_stakes {}
 #[doc = include_str!("../chapters/api_servers.md")]
 pub mod api_servers {}
 
+#[doc = include_str!("../chapters/mcp_client.md")]
+pub mod mcp_client {}
+
 #[doc = include_str!("../chapters/workers.md")]
 pub mod workers {}
 

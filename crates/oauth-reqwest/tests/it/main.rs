@@ -6,6 +6,7 @@ mod authorized;
 mod blocking;
 mod browser;
 mod connection;
+mod connection_store;
 mod custom_scheme;
 mod driver;
 #[cfg(feature = "blocking")]

@@ -1,0 +1,174 @@
+// Servers of the Model Context Protocol, made with three SDKs, called by the official TypeScript SDK with our tokens.
+import assert from 'node:assert/strict'
+import { mkdtemp, rm } from 'node:fs/promises'
+import { createRequire } from 'node:module'
+import { tmpdir } from 'node:os'
+import path from 'node:path'
+import { after, test } from 'node:test'
+import { pathToFileURL } from 'node:url'
+import { core, mcpServer, rejection, root } from './helper.mjs'
+
+// A tool of the tests, and no part of what is installed beside the package.
+const tools = createRequire(path.join(root, 'tests/mcp/typescript/package.json'))
+const sdk = (name) => import(pathToFileURL(tools.resolve(`@modelcontextprotocol/sdk/client/${name}.js`)))
+const { Client } = await sdk('index')
+const { StreamableHTTPClientTransport } = await sdk('streamableHttp')
+const { UnauthorizedError } = await sdk('auth')
+const { FileStore, Network, ResourceConnection } = core
+
+const SERVERS = ['python', 'typescript', 'rust']
+
+/** A server, and somebody who says yes at whatever page it shows. */
+class Server {
+  pages = 0
+  #control
+
+  constructor({ url, control }) {
+    this.url = url
+    this.#control = control
+  }
+
+  static async start(name) {
+    return new Server(await mcpServer(name))
+  }
+
+  async steer(what) {
+    assert.equal((await fetch(`${this.#control}/${what}`, { method: 'POST' })).status, 204)
+  }
+
+  /** How often these things happened. */
+  async counts(...names) {
+    const counts = await (await fetch(`${this.#control}/counts`)).json()
+    return names.map((name) => counts[name] ?? 0)
+  }
+
+  connection(options) {
+    const open = (page) => {
+      this.pages += 1
+      fetch(page).catch(() => {})
+    }
+    const here = { transport: 'loopback_http', network: new Network({ addresses: 'any' }) }
+    return new ResourceConnection(this.url, { clientName: 'Notes', open, timeoutMs: 30_000, ...here, ...options })
+  }
+
+  /** What `work` does with a client of the SDK. */
+  async within(options, work) {
+    const client = new Client({ name: 'notes', version: '1.0.0' })
+    await client.connect(new StreamableHTTPClientTransport(new URL(this.url), options))
+    try {
+      return await work(client)
+    } finally {
+      await client.close()
+    }
+  }
+
+  /** What the tools answer, each over a connection of its own. */
+  async called(api, ...names) {
+    const answers = []
+    for (const name of names) answers.push(await this.within({ fetch: api.fetch }, (client) => call(client, name)))
+    return answers
+  }
+}
+
+async function call(client, name) {
+  const { content } = await client.callTool({ name, arguments: name === 'echo' ? { text: 'hello' } : {} })
+  return content[0].text
+}
+
+for (const name of SERVERS) {
+  test(`${name}: the first call registers and signs in`, async () => {
+    const server = await Server.start(name)
+    assert.deepEqual(await server.called(server.connection(), 'echo', 'echo'), ['hello', 'hello'])
+    assert.deepEqual(await server.counts('registrations', 'code_redemptions', 'tool_calls'), [1, 1, 2])
+    assert.equal(server.pages, 1)
+  })
+
+  test(`${name}: a token that has ended costs one refresh`, async () => {
+    const server = await Server.start(name)
+    const { fetch } = server.connection()
+    await server.within({ fetch }, async (client) => {
+      await call(client, 'echo')
+      await server.steer('expire_tokens')
+      assert.equal(await call(client, 'echo'), 'hello')
+    })
+    assert.deepEqual(await server.counts('refreshes', 'refresh_token_reuses', 'registrations'), [1, 0, 1])
+    assert.equal(server.pages, 1)
+  })
+
+  test(`${name}: a client that is forgotten registers anew once`, async () => {
+    const server = await Server.start(name)
+    const api = server.connection()
+    await server.called(api, 'echo')
+    await server.steer('forget_clients')
+    assert.deepEqual(await server.called(api, 'echo', 'echo'), ['hello', 'hello'])
+    assert.deepEqual(await server.counts('registrations'), [2])
+    assert.equal(server.pages, 2)
+  })
+
+  test(`${name}: what a tool wants more is asked of the person once`, async () => {
+    const server = await Server.start(name)
+    const api = server.connection()
+    await server.within({ fetch: api.fetch }, async (client) => {
+      await call(client, 'echo')
+      const answers = [await call(client, 'secret_tool'), await call(client, 'secret_tool')]
+      assert(answers[0])
+      assert.equal(answers[0], answers[1])
+      assert.equal(server.pages, 2)
+      // One that never has enough is not asked for for ever.
+      await server.steer('require_scope/mcp:other')
+      const pages = []
+      let failure
+      for (let turn = 0; turn < 3; turn += 1) {
+        failure = await rejection(call(client, 'secret_tool'))
+        pages.push(server.pages)
+      }
+      assert(pages[0] <= 3 && pages[2] === pages[1], `${pages}`)
+      assert.match(failure.code, /^step_up\./)
+      assert.equal(await call(client, 'echo'), 'hello')
+    })
+  })
+
+  test(`${name}: the next run registers nobody`, async () => {
+    const server = await Server.start(name)
+    const folder = await mkdtemp(path.join(tmpdir(), 'mcp-'))
+    after(() => rm(folder, { recursive: true }))
+    for (let run = 0; run < 2; run += 1) {
+      const api = server.connection({ store: new FileStore(folder) })
+      assert.deepEqual(await server.called(api, 'echo'), ['hello'])
+    }
+    assert.deepEqual(await server.counts('registrations'), [1])
+    assert.equal(server.pages, 1)
+  })
+}
+
+// Why a connection is the transport's `fetch` and not its `authProvider`: see README.md.
+test('typescript: what the SDK does with an authProvider loses the message that was refused', async () => {
+  const server = await Server.start('typescript')
+  const api = server.connection()
+  const information = { client_id: 'unused' }
+  const asked = []
+  const authProvider = {
+    redirectUrl: 'http://127.0.0.1/callback',
+    clientMetadata: { redirect_uris: ['http://127.0.0.1/callback'] },
+    clientInformation: () => information,
+    async tokens() {
+      const { accessToken } = await api.token()
+      return { access_token: accessToken, token_type: 'Bearer' }
+    },
+    saveTokens: () => asked.push('saveTokens'),
+    saveCodeVerifier() {},
+    codeVerifier: () => '',
+    async redirectToAuthorization() {
+      asked.push('redirectToAuthorization')
+      // Whatever is done here, the transport does not ask for a token again.
+      await api.renew(await api.token())
+    },
+  }
+  await server.within({ authProvider }, async (client) => {
+    assert.equal(await call(client, 'echo'), 'hello')
+    await server.steer('expire_tokens')
+    assert(await rejection(call(client, 'echo')) instanceof UnauthorizedError)
+    assert.deepEqual(asked, ['redirectToAuthorization'])
+    assert.equal(await call(client, 'echo'), 'hello')
+  })
+})

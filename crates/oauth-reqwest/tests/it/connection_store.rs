@@ -1,0 +1,255 @@
+//! Connections in stores that several workers share, or that fail; and what is asked once and not for ever.
+
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use oauth_core::error::{Cause, Error};
+use oauth_core::moment::UnixTime;
+use oauth_core::token::step_up::StepUp;
+use oauth_core::{ClientMetadata, Secret, Tokens, danger};
+use oauth_reqwest::oauth_session::store::{Answer, Entry, Lease, Memory, Saved};
+use oauth_reqwest::oauth_session::{FixedToken, Store, Token, connections};
+use oauth_reqwest::{
+    AddressPolicy, Authorized, Driver, Options, ResourceConnection, TokenSource, reqwest,
+};
+use oauth_testkit::Served;
+
+use crate::support::{PATIENCE, browse, callback_of, driver_with, served};
+
+/// The twin is on this machine, and is named by its own API.
+fn anywhere() -> Driver {
+    driver_with(Options::default().addresses(AddressPolicy::Any))
+}
+
+fn api(served: &Served) -> String {
+    format!("{}/api/echo", served.base())
+}
+
+/// A connection of somebody who says yes, and counts the pages.
+fn connection(
+    served: &Served,
+    pages: &Arc<AtomicUsize>,
+    store: Arc<dyn Store>,
+) -> ResourceConnection {
+    let request = danger::loopback_connect_request(&api(served)).unwrap();
+    let request = request.register(ClientMetadata::of_native_app("Notes"));
+    let pages = Arc::clone(pages);
+    ResourceConnection::new(anywhere(), request)
+        .store(store)
+        .patience(PATIENCE)
+        .open(move |url| {
+            pages.fetch_add(1, Ordering::SeqCst);
+            tokio::spawn(browse(url.as_str().to_owned()));
+            Ok(())
+        })
+}
+
+fn times(served: &Served, path: &str) -> usize {
+    served.with(|twin| {
+        let log = twin.log().iter();
+        log.filter(|entry| entry.path.starts_with(path)).count()
+    })
+}
+
+/// What happens when a connection is saved for the first time.
+enum Trouble {
+    /// The store is out of order.
+    Broken,
+    /// Another worker was faster, with this record.
+    Overtaken(Secret<String>),
+}
+
+struct Troubled {
+    inner: Arc<Memory>,
+    trouble: Mutex<Option<Trouble>>,
+}
+
+impl Troubled {
+    fn new(trouble: Trouble) -> Arc<Self> {
+        Arc::new(Self {
+            inner: Arc::default(),
+            trouble: Mutex::new(Some(trouble)),
+        })
+    }
+}
+
+impl Store for Troubled {
+    fn load<'a>(&'a self, key: &'a str) -> Answer<'a, Option<Entry>> {
+        self.inner.load(key)
+    }
+
+    fn save<'a>(
+        &'a self,
+        key: &'a str,
+        record: &'a Secret<String>,
+        version: u64,
+        due: Option<UnixTime>,
+    ) -> Answer<'a, Saved> {
+        let trouble = self.trouble.lock().unwrap().take();
+        Box::pin(async move {
+            match trouble {
+                Some(Trouble::Broken) => return Err(Error::lost(Cause::unsent("out of order"))),
+                Some(Trouble::Overtaken(theirs)) => {
+                    self.inner.save(key, &theirs, version, None).await?;
+                }
+                None => {}
+            }
+            self.inner.save(key, record, version, due).await
+        })
+    }
+
+    fn lease<'a>(&'a self, key: &'a str, holder: &'a str, ttl: Duration) -> Answer<'a, Lease> {
+        self.inner.lease(key, holder, ttl)
+    }
+}
+
+fn key(served: &Served) -> String {
+    let request = danger::loopback_connect_request(&api(served)).unwrap();
+    request.key("")
+}
+
+#[tokio::test]
+async fn a_connection_that_cannot_be_stored_is_not_used() {
+    let (served, pages) = (served(), Arc::default());
+    let connection = connection(&served, &pages, Troubled::new(Trouble::Broken));
+    connection.token().await.map(drop).unwrap_err();
+    assert_eq!(pages.load(Ordering::SeqCst), 0);
+    // The store is well again.
+    connection.token().await.unwrap();
+    assert_eq!(pages.load(Ordering::SeqCst), 1);
+}
+
+#[tokio::test]
+async fn of_two_workers_who_connect_at_once_one_has_its_client_used_by_both() {
+    let (served, pages) = (served(), Arc::default());
+    let other = Arc::new(Memory::new());
+    let first = connection(&served, &pages, other.clone());
+    first.token().await.unwrap();
+    let kept = connections::load(&*other, &key(&served)).await.unwrap();
+    let theirs = kept.connection.unwrap().to_json().unwrap();
+
+    let second = connection(&served, &pages, Troubled::new(Trouble::Overtaken(theirs)));
+    let said = async |connection: &ResourceConnection| {
+        let reply = connection.authorized().get(&api(&served)).send().await;
+        let text = reply.unwrap().text().await.unwrap();
+        let said: serde_json::Value = serde_json::from_str(&text).unwrap();
+        said["client_id"].as_str().unwrap().to_owned()
+    };
+    assert_eq!(said(&second).await, said(&first).await);
+    // It had registered before it knew.
+    assert_eq!(times(&served, "/register"), 2);
+}
+
+#[tokio::test]
+async fn a_stored_connection_is_asked_for_anew_after_a_day() {
+    let (served, pages) = (served(), Arc::default());
+    let store = Arc::new(Memory::new());
+    connection(&served, &pages, store.clone())
+        .token()
+        .await
+        .unwrap();
+    let key = key(&served);
+    let metadata = || times(&served, "/.well-known/oauth-protected-resource");
+    let before = metadata();
+    let aged = async |seconds: u64| {
+        let kept = connections::load(&*store, &key).await.unwrap();
+        let text = kept.connection.unwrap().to_json().unwrap();
+        let mut stored: serde_json::Value = serde_json::from_str(text.expose()).unwrap();
+        let now = UnixTime::system().unwrap().as_secs();
+        stored["found_at"] = (now - seconds).into();
+        let old = oauth_core::flow::connect::Connection::from_json(&stored.to_string()).unwrap();
+        let saved = connections::save(&*store, &key, &old, kept.version).await;
+        saved.unwrap().unwrap();
+        connection(&served, &pages, store.clone())
+            .token()
+            .await
+            .unwrap();
+        metadata() - before
+    };
+    assert_eq!(aged(23 * 3600).await, 0);
+    assert_eq!(aged(25 * 3600).await, 1);
+    // The client and the person stay the same.
+    assert_eq!(times(&served, "/register"), 1);
+    assert_eq!(pages.load(Ordering::SeqCst), 1);
+}
+
+#[tokio::test]
+async fn a_server_that_forgets_every_client_at_once_is_registered_at_twice() {
+    let served = Arc::new(served());
+    let pages = Arc::<AtomicUsize>::default();
+    let request = danger::loopback_connect_request(&api(&served)).unwrap();
+    let request = request.register(ClientMetadata::of_native_app("Notes"));
+    let (twin, times_shown) = (Arc::clone(&served), Arc::clone(&pages));
+    let connection = ResourceConnection::new(anywhere(), request).open(move |url| {
+        times_shown.fetch_add(1, Ordering::SeqCst);
+        let (url, twin) = (url.as_str().to_owned(), Arc::clone(&twin));
+        tokio::spawn(async move {
+            let home = callback_of(url).await;
+            // Between the code and its redemption.
+            twin.with(|twin| {
+                let clients = twin.registered_clients();
+                let clients: Vec<_> = clients.into_iter().map(str::to_owned).collect();
+                clients.iter().for_each(|id| twin.forget_client(id));
+            });
+            let http = reqwest::Client::builder().no_proxy().build().unwrap();
+            http.get(home).send().await.unwrap();
+        });
+        Ok(())
+    });
+    let refused = connection.token().await.map(drop).unwrap_err();
+    assert_eq!(refused.code(), "denied.invalid_client");
+    assert_eq!(times(&served, "/register"), 2);
+    assert_eq!(pages.load(Ordering::SeqCst), 2);
+}
+
+/// A person who always says yes, which is never enough.
+struct Obliging {
+    token: FixedToken,
+    asked: Arc<AtomicUsize>,
+}
+
+impl TokenSource for Obliging {
+    fn token<'a>(&'a self, refused: Option<&'a Tokens>) -> Answer<'a, Token> {
+        self.token.token(refused)
+    }
+
+    fn refuse(&self, refused: &Tokens) {
+        self.token.refuse(refused);
+    }
+
+    fn step_up<'a>(&'a self, _: &'a Tokens, _: &'a StepUp) -> Answer<'a, Option<Token>> {
+        self.asked.fetch_add(1, Ordering::SeqCst);
+        Box::pin(async { self.token.token(None).await.map(Some) })
+    }
+}
+
+#[tokio::test]
+async fn a_request_asks_for_more_once() {
+    let (served, pages) = (served(), Arc::default());
+    let request = danger::loopback_connect_request(&api(&served)).unwrap();
+    let request = request
+        .register(ClientMetadata::of_native_app("Notes"))
+        .challenge([br#"Bearer scope="read""#.as_slice()])
+        .unwrap();
+    let shown = Arc::<AtomicUsize>::clone(&pages);
+    let reader = ResourceConnection::new(anywhere(), request).open(move |url| {
+        shown.fetch_add(1, Ordering::SeqCst);
+        tokio::spawn(browse(url.as_str().to_owned()));
+        Ok(())
+    });
+    let token = reader.token().await.unwrap();
+    let asked = Arc::default();
+    let source = Obliging {
+        token: FixedToken::new(token.access_token.expose().as_str()),
+        asked: Arc::clone(&asked),
+    };
+    let resource = danger::loopback_resource([served.base()]).unwrap();
+    let api_of_all = Authorized::new(anywhere(), source, resource);
+    for turn in 1..3 {
+        let reply = api_of_all.post(&api(&served)).body("x").send().await;
+        assert_eq!(reply.unwrap().status(), 403);
+        assert_eq!(asked.load(Ordering::SeqCst), turn);
+    }
+    assert_eq!(pages.load(Ordering::SeqCst), 1);
+}

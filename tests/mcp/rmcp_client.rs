@@ -1,0 +1,221 @@
+//! The servers called by the client of the crate `rmcp`, with the tokens of `oauth-rmcp`.
+
+use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::thread;
+use std::time::Duration;
+
+use oauth_core::{ClientMetadata, danger};
+use oauth_reqwest::oauth_session::store::{FileStore, Memory};
+use oauth_reqwest::oauth_session::{FixedToken, Store};
+use oauth_reqwest::{AddressPolicy, Driver, Options, ResourceConnection, reqwest};
+use oauth_rmcp::{AuthorizedClient, error_of};
+use rmcp::model::CallToolRequestParams;
+use rmcp::service::RunningService;
+use rmcp::transport::StreamableHttpClientTransport;
+use rmcp::transport::streamable_http_client::StreamableHttpClientTransportConfig;
+use rmcp::{RoleClient, ServiceError, ServiceExt as _};
+use serde_json::json;
+use tokio::runtime::Runtime;
+
+use crate::plain_client::http;
+use crate::servers::Server;
+
+/// How long the person may take.
+const PATIENCE: Duration = Duration::from_secs(30);
+
+/// Somebody with a program, who says yes at whatever page it opens.
+struct Person {
+    runtime: Runtime,
+    pages: Arc<AtomicUsize>,
+}
+
+impl Person {
+    fn new() -> Self {
+        Self {
+            runtime: Runtime::new().expect("a runtime"),
+            pages: Arc::default(),
+        }
+    }
+
+    fn pages(&self) -> usize {
+        self.pages.load(Ordering::SeqCst)
+    }
+
+    fn connection(&self, url: &str, store: Arc<dyn Store>) -> ResourceConnection {
+        // The servers are on this machine, and named by an API.
+        let options = Options::default().addresses(AddressPolicy::Any);
+        let driver = Driver::with_options(reqwest::Client::builder(), options).expect("a driver");
+        let request = danger::loopback_connect_request(url).expect("a URL");
+        let request = request.register(ClientMetadata::of_native_app("Notes"));
+        let pages = Arc::clone(&self.pages);
+        ResourceConnection::new(driver, request)
+            .store(store)
+            .patience(PATIENCE)
+            .open(move |page| {
+                pages.fetch_add(1, Ordering::SeqCst);
+                let page = page.as_str().to_owned();
+                thread::spawn(move || browse(page));
+                Ok(())
+            })
+    }
+
+    fn begin(&self, connection: &ResourceConnection) -> Client<'_> {
+        let service = self.runtime.block_on(async {
+            let transport = oauth_rmcp::transport(connection).expect("a transport");
+            ().serve(transport).await.expect("a session")
+        });
+        Client(self, service)
+    }
+
+    /// What the tools answer, over a transport of their own.
+    fn call(&self, connection: &ResourceConnection, tools: &[&str]) -> Vec<String> {
+        let client = self.begin(connection);
+        let answers = tools.iter().map(|tool| client.call(tool).expect("a text"));
+        let answers = answers.collect();
+        client.end();
+        answers
+    }
+}
+
+/// Follows the page to wherever it leads.
+fn browse(page: String) {
+    let mut next = Some(page);
+    while let Some(page) = next {
+        let reply = http().get(page).send().expect("a page");
+        let place = reply.headers().get("location");
+        next = place.map(|url| url.to_str().expect("a URL").to_owned());
+    }
+}
+
+struct Client<'a>(&'a Person, RunningService<RoleClient, ()>);
+
+impl Client<'_> {
+    fn call(&self, tool: &str) -> Result<String, ServiceError> {
+        let arguments = match tool {
+            "echo" => json!({ "text": "hello" }),
+            _ => json!({}),
+        };
+        let call = CallToolRequestParams::new(tool.to_owned());
+        let call = call.with_arguments(arguments.as_object().cloned().expect("an object"));
+        let answer = self.0.runtime.block_on(self.1.call_tool(call))?;
+        let text = answer.content[0].as_text().expect("a text");
+        Ok(text.text.clone())
+    }
+
+    fn end(self) {
+        self.0.runtime.block_on(self.1.cancel()).expect("an end");
+    }
+}
+
+fn counts<const N: usize>(server: &Server, names: [&str; N]) -> [u64; N] {
+    let counts = server.counts();
+    names.map(|name| counts.get(name).copied().unwrap_or_default())
+}
+
+pub(crate) fn the_first_call_registers_and_signs_in(server: Server) {
+    let person = Person::new();
+    let connection = person.connection(server.url(), Arc::new(Memory::new()));
+    assert_eq!(person.call(&connection, &["echo", "echo"]), ["hello"; 2]);
+    assert_eq!(person.call(&connection, &["echo"]), ["hello"]);
+    let names = ["registrations", "code_redemptions", "tool_calls"];
+    assert_eq!(counts(&server, names), [1, 1, 3]);
+    assert_eq!(person.pages(), 1);
+}
+
+pub(crate) fn a_token_that_has_ended_costs_one_refresh(server: Server) {
+    let person = Person::new();
+    let connection = person.connection(server.url(), Arc::new(Memory::new()));
+    let client = person.begin(&connection);
+    client.call("echo").expect("a text");
+    server.steer("expire_tokens");
+    assert_eq!(client.call("echo").expect("a text"), "hello");
+    client.end();
+    let names = ["refreshes", "refresh_token_reuses", "registrations"];
+    assert_eq!(counts(&server, names), [1, 0, 1]);
+    assert_eq!(person.pages(), 1);
+}
+
+pub(crate) fn a_client_that_is_forgotten_registers_anew_once(server: Server) {
+    let person = Person::new();
+    let connection = person.connection(server.url(), Arc::new(Memory::new()));
+    let client = person.begin(&connection);
+    client.call("echo").expect("a text");
+    server.steer("forget_clients");
+    // Where a session is its client's, rmcp begins another.
+    assert_eq!(client.call("echo").expect("a text"), "hello");
+    assert_eq!(client.call("echo").expect("a text"), "hello");
+    client.end();
+    assert_eq!(counts(&server, ["registrations"]), [2]);
+    assert_eq!(person.pages(), 2);
+}
+
+pub(crate) fn what_a_tool_wants_more_is_asked_of_the_person_once(server: Server) {
+    let person = Person::new();
+    let connection = person.connection(server.url(), Arc::new(Memory::new()));
+    let client = person.begin(&connection);
+    client.call("echo").expect("a text");
+    let answers = ["secret_tool", "secret_tool"].map(|tool| client.call(tool).expect("a text"));
+    assert!(!answers[0].is_empty() && answers[0] == answers[1]);
+    assert_eq!(person.pages(), 2);
+    // One that never has enough is not asked for for ever.
+    server.steer("require_scope/mcp:other");
+    let mut pages = Vec::new();
+    for _ in 0..3 {
+        client.call("secret_tool").expect_err("too little");
+        pages.push(person.pages());
+    }
+    assert!(pages[0] <= 3 && pages[2] == pages[1], "{pages:?}");
+    let failure = client.call("secret_tool").expect_err("too little");
+    let code = error_of(&failure).map(|error| error.code());
+    assert!(
+        code.is_some_and(|code| code.starts_with("step_up.")),
+        "{failure:?}"
+    );
+    // The client goes on.
+    assert_eq!(client.call("echo").expect("a text"), "hello");
+    client.end();
+}
+
+pub(crate) fn the_next_run_registers_nobody(server: Server) {
+    let person = Person::new();
+    let folder = tempfile::tempdir().expect("a folder");
+    let store = |place: &Path| Arc::new(FileStore::new(place).expect("a store"));
+    for _ in 0..2 {
+        let connection = person.connection(server.url(), store(folder.path()));
+        assert_eq!(person.call(&connection, &["echo"]), ["hello"]);
+    }
+    assert_eq!(counts(&server, ["registrations"]), [1]);
+    assert_eq!(person.pages(), 1);
+}
+
+pub(crate) fn tokens_go_beneath_the_url_alone(server: Server) {
+    let person = Person::new();
+    let beneath = format!("{}/deeper", server.url());
+    let connection = person.connection(&beneath, Arc::new(Memory::new()));
+    let failure = person.runtime.block_on(async {
+        let client = AuthorizedClient::new(&connection).expect("a client");
+        let client = client.source(FixedToken::new("token"));
+        let config = StreamableHttpClientTransportConfig::with_uri(server.url());
+        let transport = StreamableHttpClientTransport::with_client(client, config);
+        ().serve(transport).await.expect_err("another's URL")
+    });
+    let code = error_of(&failure).map(|error| error.code());
+    assert_eq!(code, Some("resource.not_covered"), "{failure:?}");
+    assert_eq!(person.pages(), 0);
+}
+
+pub(crate) fn the_challenge_of_a_refused_token_is_the_callers(server: Server) {
+    let person = Person::new();
+    let connection = person.connection(server.url(), Arc::new(Memory::new()));
+    let failure = person.runtime.block_on(async {
+        let client = AuthorizedClient::new(&connection).expect("a client");
+        let client = client.source(FixedToken::new("token"));
+        let config = StreamableHttpClientTransportConfig::with_uri(server.url());
+        let transport = StreamableHttpClientTransport::with_client(client, config);
+        ().serve(transport).await.expect_err("a refused token")
+    });
+    let code = error_of(&failure).map(|error| error.code());
+    assert_eq!(code, Some("grant.revoked"), "{failure:?}");
+}
