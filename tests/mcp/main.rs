@@ -53,5 +53,6 @@ of_each_sdk![
     what_a_tool_wants_more_is_asked_of_the_person_once,
     the_next_run_registers_nobody,
     tokens_go_beneath_the_url_alone,
-    the_challenge_of_a_refused_token_is_the_callers,
+    a_revoked_token_of_another_source_is_told,
+    a_message_asks_for_more_once,
 ];

@@ -6,9 +6,10 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread;
 use std::time::Duration;
 
-use oauth_core::{ClientMetadata, danger};
-use oauth_reqwest::oauth_session::store::{FileStore, Memory};
-use oauth_reqwest::oauth_session::{FixedToken, Store};
+use oauth_core::token::step_up::StepUp;
+use oauth_core::{ClientMetadata, Tokens, danger};
+use oauth_reqwest::oauth_session::store::{Answer, FileStore, Memory};
+use oauth_reqwest::oauth_session::{FixedToken, Store, Token, TokenSource};
 use oauth_reqwest::{AddressPolicy, Driver, Options, ResourceConnection, reqwest};
 use oauth_rmcp::{AuthorizedClient, error_of};
 use rmcp::model::CallToolRequestParams;
@@ -206,7 +207,7 @@ pub(crate) fn tokens_go_beneath_the_url_alone(server: Server) {
     assert_eq!(person.pages(), 0);
 }
 
-pub(crate) fn the_challenge_of_a_refused_token_is_the_callers(server: Server) {
+pub(crate) fn a_revoked_token_of_another_source_is_told(server: Server) {
     let person = Person::new();
     let connection = person.connection(server.url(), Arc::new(Memory::new()));
     let failure = person.runtime.block_on(async {
@@ -218,4 +219,49 @@ pub(crate) fn the_challenge_of_a_refused_token_is_the_callers(server: Server) {
     });
     let code = error_of(&failure).map(|error| error.code());
     assert_eq!(code, Some("grant.revoked"), "{failure:?}");
+}
+
+/// A person who always says yes, which is never enough.
+struct Obliging {
+    token: FixedToken,
+    asked: Arc<AtomicUsize>,
+}
+
+impl TokenSource for Obliging {
+    fn token<'a>(&'a self, refused: Option<&'a Tokens>) -> Answer<'a, Token> {
+        self.token.token(refused)
+    }
+
+    fn refuse(&self, refused: &Tokens) {
+        self.token.refuse(refused);
+    }
+
+    fn step_up<'a>(&'a self, _: &'a Tokens, _: &'a StepUp) -> Answer<'a, Option<Token>> {
+        self.asked.fetch_add(1, Ordering::SeqCst);
+        Box::pin(async { self.token.token(None).await.map(Some) })
+    }
+}
+
+pub(crate) fn a_message_asks_for_more_once(server: Server) {
+    let person = Person::new();
+    let connection = person.connection(server.url(), Arc::new(Memory::new()));
+    let token = person.runtime.block_on(connection.token()).expect("tokens");
+    server.steer("require_scope/mcp:other");
+    let asked = Arc::default();
+    let source = Obliging {
+        token: FixedToken::new(token.access_token.expose().as_str()),
+        asked: Arc::clone(&asked),
+    };
+    let service = person.runtime.block_on(async {
+        let client = AuthorizedClient::new(&connection).expect("a client");
+        let config = StreamableHttpClientTransportConfig::with_uri(server.url());
+        let transport = StreamableHttpClientTransport::with_client(client.source(source), config);
+        ().serve(transport).await.expect("a session")
+    });
+    let client = Client(&person, service);
+    let failure = client.call("secret_tool").expect_err("too little");
+    assert!(error_of(&failure).is_none(), "{failure:?}");
+    assert!(format!("{failure:?}").contains("insufficient_scope"));
+    assert_eq!(asked.load(Ordering::SeqCst), 1);
+    client.end();
 }

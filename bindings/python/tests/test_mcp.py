@@ -15,6 +15,7 @@ import pytest
 from conftest import browse, mcp_server
 from mcp import Client
 from mcp.client.streamable_http import streamable_http_client
+from mcp.types import TextContent
 
 import oauth_core
 import oauth_core.httpx2
@@ -69,7 +70,9 @@ def called(api: oauth_core.ResourceConnection, *tools: str) -> list[str]:
                 async with Client(streamable_http_client(api.url, http_client=http)) as client:
                     arguments = {"text": "hello"} if tool == "echo" else {}
                     result = await client.call_tool(tool, arguments)
-                    answers.append(result.content[0].text)
+                    [said] = result.content
+                    assert isinstance(said, TextContent)
+                    answers.append(said.text)
         return answers
 
     return asyncio.run(call())

@@ -136,6 +136,8 @@ struct Earlier {
     client: Option<RegisteredClient>,
     /// What people have granted: the next login must not lose it.
     granted: Scope,
+    /// What the client is registered for besides, and nobody has granted yet.
+    wanted: Scope,
 }
 
 impl Earlier {
@@ -145,13 +147,14 @@ impl Earlier {
         Self {
             client: client.filter(|client| !client.is_secret_expired(now)),
             granted,
+            ..Self::default()
         }
     }
 
     fn without_client(connection: &Connection) -> Self {
         Self {
-            client: None,
             granted: connection.scope.clone().unwrap_or_default(),
+            ..Self::default()
         }
     }
 }
@@ -163,7 +166,8 @@ async fn connect(
     version: u64,
     earlier: Earlier,
 ) -> Result<(Arc<Connected>, Option<Listener>), Error> {
-    let mut request = settings.request.clone().granted(earlier.granted);
+    let registered_for = earlier.granted.union(&earlier.wanted);
+    let mut request = settings.request.clone().granted(registered_for);
     let listener = match earlier.client {
         Some(client) => {
             request = request.registered(client)?;
@@ -174,7 +178,11 @@ async fn connect(
     if let Some(listener) = &listener {
         request = request.redirect_uri(listener.redirect_uri().clone());
     }
-    let connection = settings.driver.run(connect_resource(request)).await?;
+    let mut connection = settings.driver.run(connect_resource(request)).await?;
+    if !earlier.wanted.is_empty() {
+        // A login for less has to go on, should this never be granted.
+        connection.scope = Some(earlier.granted).filter(|scope| !scope.is_empty());
+    }
     let key = key(settings);
     match connections::save(&*settings.store, &key, &connection, version).await? {
         Some(version) => {
@@ -211,42 +219,56 @@ pub(super) async fn step_up(
         return Ok(Some(newest));
     }
     budget.spend(&connected.connection, wanted)?;
-    let (connected, listener) = match connected.lacks(wanted) {
+    let (wider, listener) = match connected.lacks(wanted) {
         // The server would refuse this client the scope.
         true => {
             let mut earlier = Earlier::without_client(&connected.connection);
-            earlier.granted = earlier
-                .granted
-                .union(&wanted.scope.clone().unwrap_or_default());
+            earlier.wanted = wanted.scope.clone().unwrap_or_default();
             connect(settings, state, connected.version, earlier).await?
         }
-        false => (connected, None),
+        false => (Arc::clone(&connected), None),
     };
-    let listener = match listener {
-        Some(listener) => listener,
-        None => sign_in::registered_listener(settings, &connected.connection).await?,
-    };
-    let occasion = Occasion::Short(short, wanted);
-    let token = connected.sign_in(settings, listener, occasion).await?;
-    // The next login asks for all of it at once.
-    let mut connection = connected.connection.clone();
-    connection.scope = Some(token.scope.clone());
-    let saved = connections::save(
-        &*settings.store,
-        &key(settings),
-        &connection,
-        connected.version,
-    )
-    .await?;
-    if let Some(version) = saved {
-        state.publish(Connected {
-            connection,
-            version,
-            client: connected.client.clone(),
-            session: connected.session.clone(),
-        });
+    match wider.widen(settings, listener, short, wanted).await {
+        Ok(token) => {
+            // The next login asks for all of it at once.
+            let mut connection = wider.connection.clone();
+            connection.scope = Some(token.scope.clone());
+            replace(settings, state, &wider, connection, wider.version).await?;
+            Ok(Some(token))
+        }
+        Err(error) => {
+            if !Arc::ptr_eq(&wider, &connected) {
+                // The client that had tokens still has them.
+                let earlier = connected.connection.clone();
+                replace(settings, state, &connected, earlier, wider.version).await?;
+            }
+            Err(error)
+        }
     }
-    Ok(Some(token))
+}
+
+/// Stores another connection of the same client over this version, unless another worker was faster.
+async fn replace(
+    settings: &Settings,
+    state: &State,
+    known: &Connected,
+    connection: Connection,
+    version: u64,
+) -> Result<(), Error> {
+    let key = key(settings);
+    match connections::save(&*settings.store, &key, &connection, version).await? {
+        Some(version) => {
+            let (client, session) = (known.client.clone(), known.session.clone());
+            state.publish(Connected {
+                connection,
+                version,
+                client,
+                session,
+            });
+        }
+        None => state.clear(),
+    }
+    Ok(())
 }
 
 /// Forgets the client and the tokens, here and in the store.
@@ -365,6 +387,22 @@ impl Connected {
             Some(Recovery::Register) => Failure::OfClient(error),
             _ => Failure::Other(error),
         }
+    }
+
+    /// Tokens that have more, of the person.
+    async fn widen(
+        &self,
+        settings: &Settings,
+        listener: Option<Listener>,
+        short: &Tokens,
+        wanted: &StepUp,
+    ) -> Result<Token, Error> {
+        let listener = match listener {
+            Some(listener) => listener,
+            None => sign_in::registered_listener(settings, &self.connection).await?,
+        };
+        let occasion = Occasion::Short(short, wanted);
+        self.sign_in(settings, listener, occasion).await
     }
 
     async fn sign_in(

@@ -7,7 +7,7 @@ use std::time::Duration;
 use oauth_core::error::{Cause, Error};
 use oauth_core::moment::UnixTime;
 use oauth_core::token::step_up::StepUp;
-use oauth_core::{ClientMetadata, Secret, Tokens, danger};
+use oauth_core::{ClientMetadata, Scope, Secret, Tokens, danger};
 use oauth_reqwest::oauth_session::store::{Answer, Entry, Lease, Memory, Saved};
 use oauth_reqwest::oauth_session::{FixedToken, Store, Token, connections};
 use oauth_reqwest::{
@@ -200,6 +200,39 @@ async fn a_server_that_forgets_every_client_at_once_is_registered_at_twice() {
     let refused = connection.token().await.map(drop).unwrap_err();
     assert_eq!(refused.code(), "denied.invalid_client");
     assert_eq!(times(&served, "/register"), 2);
+    assert_eq!(pages.load(Ordering::SeqCst), 2);
+}
+
+#[tokio::test]
+async fn what_is_never_granted_costs_nothing() {
+    let (served, pages) = (served(), Arc::<AtomicUsize>::default());
+    let mut metadata = ClientMetadata::of_native_app("Notes");
+    metadata.scope = Some(Scope::parse("read").unwrap());
+    let request = danger::loopback_connect_request(&api(&served)).unwrap();
+    let request = request
+        .register(metadata)
+        .challenge([br#"Bearer scope="read""#.as_slice()])
+        .unwrap();
+    let shown = Arc::clone(&pages);
+    let connection = ResourceConnection::new(anywhere(), request).open(move |url| {
+        shown.fetch_add(1, Ordering::SeqCst);
+        tokio::spawn(browse(url.as_str().to_owned()));
+        Ok(())
+    });
+    let token = connection.token().await.unwrap();
+    let mut wanted = StepUp::default();
+    wanted.scope = Some(Scope::parse("moon").unwrap());
+    let asked = async || connection.step_up(&token, &wanted).await.map(drop);
+    assert_eq!(
+        asked().await.unwrap_err().code(),
+        "callback.denied.invalid_scope"
+    );
+    assert_eq!(asked().await.unwrap_err().code(), "step_up.repeated");
+    assert_eq!(pages.load(Ordering::SeqCst), 2);
+    // The client that was registered for it is not used.
+    served.with(|twin| twin.expire_access_tokens());
+    let reply = connection.authorized().get(&api(&served)).send().await;
+    assert_eq!(reply.unwrap().status(), 200);
     assert_eq!(pages.load(Ordering::SeqCst), 2);
 }
 
