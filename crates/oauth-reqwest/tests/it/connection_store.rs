@@ -223,10 +223,7 @@ async fn what_is_never_granted_costs_nothing() {
     let mut wanted = StepUp::default();
     wanted.scope = Some(Scope::parse("moon").unwrap());
     let asked = async || connection.step_up(&token, &wanted).await.map(drop);
-    assert_eq!(
-        asked().await.unwrap_err().code(),
-        "callback.denied.invalid_scope"
-    );
+    assert_eq!(asked().await.unwrap_err().code(), "denied.invalid_scope");
     assert_eq!(asked().await.unwrap_err().code(), "step_up.repeated");
     assert_eq!(pages.load(Ordering::SeqCst), 2);
     // The client that was registered for it is not used.
