@@ -108,12 +108,20 @@ for (const name of SERVERS) {
   test(`${name}: what a tool wants more is asked of the person once`, async () => {
     const server = await Server.start(name)
     const api = server.connection()
-    await server.within({ fetch: api.fetch }, async (client) => {
+    const steppedUp = () => server.within({ fetch: api.fetch }, async (client) => {
       await call(client, 'echo')
-      const answers = [await call(client, 'secret_tool'), await call(client, 'secret_tool')]
-      assert(answers[0])
-      assert.equal(answers[0], answers[1])
+      return call(client, 'secret_tool')
+    })
+    if (name === 'python') {
+      // A client that is registered for the scope takes the place of the first, whose session it was.
+      assert.equal((await rejection(steppedUp())).code, 404)
       assert.equal(server.pages, 2)
+    }
+    const answers = [await steppedUp(), await steppedUp()]
+    assert(answers[0])
+    assert.equal(answers[0], answers[1])
+    assert.equal(server.pages, 2)
+    await server.within({ fetch: api.fetch }, async (client) => {
       // One that never has enough is not asked for for ever.
       await server.steer('require_scope/mcp:other')
       const pages = []

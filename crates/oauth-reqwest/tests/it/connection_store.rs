@@ -249,8 +249,14 @@ impl TokenSource for Obliging {
     }
 
     fn step_up<'a>(&'a self, _: &'a Tokens, _: &'a StepUp) -> Answer<'a, Option<Token>> {
-        self.asked.fetch_add(1, Ordering::SeqCst);
-        Box::pin(async { self.token.token(None).await.map(Some) })
+        let asked = self.asked.fetch_add(1, Ordering::SeqCst);
+        Box::pin(async move {
+            match asked {
+                // A test that fails has an end, too.
+                9.. => Ok(None),
+                _ => self.token.token(None).await.map(Some),
+            }
+        })
     }
 }
 
