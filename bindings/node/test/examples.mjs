@@ -83,7 +83,7 @@ export async function stage() {
       .replaceAll('https://api.use2.usertesting.com', usertesting.base)
       .replaceAll('https://api-public.socios.com', socios.base)
       .replaceAll(/providerFile\(file, \{/g, `providerFile(file, { loopback: '${generic.base}',`)
-    if (script.includes('mcp')) {
+    if (/mcp/i.test(script)) {
       mcp ??= await mcpServer('typescript')
       more = { ...more, MCP_URL: mcp.url }
       script = script
