@@ -90,10 +90,11 @@ const LAYERS: &[(&str, &[&str])] = &[
 /// The crates, lowest first: a crate depends on those below it only.
 const CRATES: &[&[&str]] = &[
     &["oauth-core"],
-    &["oauth-crypto", "oauth-providers"],
-    &["oauth-session"],
+    &["oauth-crypto", "oauth-providers", "oauth-seal"],
+    &["oauth-session", "oauth-web"],
     &["oauth-reqwest", "oauth-testkit", "oauth-facade"],
     &["oauth-rmcp"],
+    &["oauth-web-tower"],
     &[
         "oauth-cli",
         "oauth-guide",

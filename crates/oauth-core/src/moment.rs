@@ -161,7 +161,7 @@ impl Moment {
     /// `misuse.no_randomness`.
     pub fn ticket(&self) -> Result<String, Error> {
         #[cfg(feature = "sha2")]
-        let from = self.stretch("ticket")?;
+        let from = self.draw("ticket")?;
         // Without the hash no secret is ever made of a seed.
         #[cfg(not(feature = "sha2"))]
         let from = *self.seed()?;
@@ -171,17 +171,22 @@ impl Moment {
         Ok(format!("{number:032x}"))
     }
 
-    /// 256 bits that belong to `label` alone.
+    /// 256 bits that belong to `label` alone, for hosts that draw something of their own in a step: the hash of the
+    /// seed and the label. Begin the label with a name that is yours: the same label twice in one step gives the
+    /// same bytes.
+    ///
+    /// # Errors
+    /// `misuse.no_randomness`.
     #[cfg(feature = "sha2")]
-    pub(crate) fn stretch(&self, label: &str) -> Result<[u8; 32], Error> {
+    pub fn draw(&self, label: &str) -> Result<[u8; 32], Error> {
         let hash = Sha256::new().chain_update(self.seed()?);
         Ok(hash.chain_update(label).finalize().into())
     }
 
-    /// [`Self::stretch`] as 43 characters of base64url, fit for URLs and JWT claims.
+    /// [`Self::draw`] as 43 characters of base64url, fit for URLs and JWT claims.
     #[cfg(feature = "sha2")]
     pub(crate) fn token(&self, label: &str) -> Result<String, Error> {
-        Ok(crate::base64::url_safe(self.stretch(label)?))
+        Ok(crate::base64::url_safe(self.draw(label)?))
     }
 }
 

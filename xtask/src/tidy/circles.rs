@@ -22,8 +22,11 @@ const CRATES: &[&str] = &[
     "oauth-providers",
     "oauth-reqwest",
     "oauth-rmcp",
+    "oauth-seal",
     "oauth-session",
     "oauth-testkit",
+    "oauth-web",
+    "oauth-web-tower",
 ];
 
 /// Circles among the files of each package, and among the modules of crates: within one, a file and those

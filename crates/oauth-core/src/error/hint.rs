@@ -158,6 +158,30 @@ const HINTS: &[(&str, &str)] = &[
         "provider.variable",
         "give every variable that the provider's page lists",
     ),
+    (
+        "web.signed_out",
+        "open the sign-in page; a page that fetches should send the person there",
+    ),
+    (
+        "web.cross_site",
+        "a form or script of another site sent it: send the header X-CSRF-Protection from your own pages, or serve them from the same origin",
+    ),
+    (
+        "web.callback_unknown",
+        "the sign-in took too long, or began in another browser, or cookies are blocked: sign in again",
+    ),
+    (
+        "web.loop",
+        "the browser does not send the session cookie back: check base_url, cookies and clocks; the log says why each session was refused",
+    ),
+    (
+        "web.step_up_failed",
+        "the provider ignored acr_values or max_age: check that it offers this authentication to this client",
+    ),
+    (
+        "web.session_too_large",
+        "keep fewer claims in the session, or keep sessions in a store",
+    ),
 ];
 
 #[cfg(test)]

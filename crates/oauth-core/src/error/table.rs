@@ -192,6 +192,17 @@ table! {
         StoredIssuer "stored.issuer" REAUTHORIZE "the stored flow or token belongs to another issuer or client"
         StoredGrant "stored.grant" REAUTHORIZE "the stored record belongs to another grant: its subject, scope, parameters or key differ"
         StoredSealed "stored.sealed" GIVE_UP "the stored record cannot be decrypted: it needs another key, or was altered"
+        WebSignedOut "web.signed_out" REAUTHORIZE "nobody is signed in"
+        WebStepUp "web.step_up" REAUTHORIZE "the person has to authenticate again, or in another way"
+        WebCrossSite "web.cross_site" GIVE_UP "the request comes from another site, or does not show that it comes from this one"
+        WebCallbackUnknown "web.callback_unknown" REAUTHORIZE "no sign-in of this browser waits for this callback"
+        WebLoop "web.loop" GIVE_UP "sign-ins succeed again and again, and no session is there afterwards"
+        WebStepUpFailed "web.step_up_failed" GIVE_UP "the provider did not authenticate the person as was asked"
+        WebNotAdmitted "web.not_admitted" GIVE_UP "the application did not let this person in"
+        WebUnknownProvider "web.unknown_provider" GIVE_UP "there is no provider of this name"
+        WebNotFound "web.not_found" GIVE_UP "there is no such page"
+        WebMethod "web.method" GIVE_UP "the page does not take this method"
+        WebPath "web.path" GIVE_UP "the path of the API call is ambiguous, or leaves the API"
     }
 }
 
@@ -317,6 +328,8 @@ table! {
         NoRefreshToken "grant.no_refresh_token" REAUTHORIZE "there is no refresh token"
         TokenExpired "grant.expired" REAUTHORIZE "the token has expired and cannot be renewed: create a new one"
         TokenUnreadable "token.unreadable" GIVE_UP "the token cannot be read from its source"
+        WebSetup "web.setup" GIVE_UP "the settings of the site contradict themselves, or are not safe"
+        WebSessionTooLarge "web.session_too_large" GIVE_UP "the session does not fit into cookies"
         StoredForm "stored.malformed" REAUTHORIZE "the stored flow or token cannot be read"
         ProviderData "provider.data" GIVE_UP "the provider file does not conform to its format"
         ProviderUnknown "provider.unknown" GIVE_UP "there is no provider of this name"

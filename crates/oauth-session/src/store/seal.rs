@@ -13,8 +13,9 @@ use oauth_core::flow::keeper::GrantSummary;
 use oauth_core::moment::UnixTime;
 
 use super::{Answer, ENDPOINT, Entry, Lease, Page, Saved, Store};
-pub use keys::{Key, Keys};
+pub use keys::Keys;
 use keys::{Opened, is_sealed};
+pub use oauth_seal::Key;
 pub use source::{DataKey, KeySource};
 
 /// A store whose records are encrypted, and cannot be changed unnoticed.

@@ -1,40 +1,26 @@
-//! Sealing keys, and the format of sealed records.
+//! The keys of a store, given or asked for, and the format of sealed records.
 
 use std::fmt;
 use std::sync::Arc;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
-use chacha20poly1305::aead::{AeadInOut as _, KeyInit as _};
-use chacha20poly1305::{XChaCha20Poly1305, XNonce};
-use hmac::{Hmac, Mac as _};
 use oauth_core::Secret;
 use oauth_core::error::{Error, Misuse};
+use oauth_seal::{Key, NONCE};
 use serde::{Deserialize, Serialize};
-use sha2::{Digest as _, Sha256};
-use zeroize::Zeroize as _;
 
 use super::source::{Asked, KeySource};
-use super::{setup, unopened};
+use super::unopened;
 use crate::store::{ENDPOINT, malformed};
 
 const FORMAT: &str = "oauth-core sealed 2";
 
+/// What a tag takes, in bytes.
+const ROOM: usize = 16;
+
 /// What was sealed before, bound to its name alone.
 const FIRST_FORMAT: &str = "oauth-core sealed 1";
-
-/// The length of a nonce: long enough to be drawn at random for every record there will ever be.
-const NONCE: usize = 24;
-
-/// The length of a tag.
-const TAG: usize = 16;
-
-/// A key of 32 random bytes, which are overwritten in memory once nobody needs them.
-#[derive(Clone)]
-pub struct Key {
-    id: String,
-    bytes: Secret<Vec<u8>>,
-}
 
 /// The key that seals, and the old ones that still open.
 ///
@@ -75,66 +61,6 @@ pub(super) struct Opened {
     pub(super) record: Secret<String>,
     /// The id of the key, unless it would not be sealed like that today.
     pub(super) key: Option<String>,
-}
-
-impl Key {
-    /// A key of these bytes. Draw them at random: a password is none, however long.
-    pub fn new(mut bytes: [u8; 32]) -> Self {
-        let mut hash = Sha256::new();
-        hash.update("oauth-core seal key id 1");
-        hash.update(bytes);
-        // Enough to tell one's own keys from each other.
-        let id = URL_SAFE_NO_PAD.encode(&hash.finalize()[..9]);
-        let key = Self {
-            id,
-            bytes: Secret::new(bytes.to_vec()),
-        };
-        bytes.zeroize();
-        key
-    }
-
-    /// A key as text, 43 characters of base64url without padding.
-    ///
-    /// # Errors
-    /// `misuse.setup` if it is anything else.
-    pub fn parse(text: &Secret<String>) -> Result<Self, Error> {
-        let decoded = URL_SAFE_NO_PAD.decode(text.expose());
-        let decoded = Secret::new(decoded.map_err(|_| no_key())?);
-        Self::from_slice(decoded.expose())
-    }
-
-    /// A key of bytes that somebody counted elsewhere; see [`new`](Self::new).
-    ///
-    /// # Errors
-    /// `misuse.setup` unless they are 32.
-    pub fn from_slice(bytes: &[u8]) -> Result<Self, Error> {
-        bytes.try_into().map(Self::new).map_err(|_| no_key())
-    }
-
-    /// Its name, which says nothing about it: 12 characters of base64url.
-    pub fn id(&self) -> &str {
-        &self.id
-    }
-
-    /// The key as somebody else knows it.
-    pub(super) fn known_by(mut self, id: &str) -> Self {
-        id.clone_into(&mut self.id);
-        self
-    }
-
-    /// What stands for a name: 43 characters, which say nothing of it to those without the key.
-    pub(super) fn hide(&self, name: &str) -> Result<String, Error> {
-        let mut hash = <Hmac<Sha256> as hmac::KeyInit>::new_from_slice(self.bytes.expose())
-            .map_err(|_| setup("no such key"))?;
-        hash.update(b"oauth-core seal name 1\n");
-        hash.update(name.as_bytes());
-        Ok(URL_SAFE_NO_PAD.encode(hash.finalize().into_bytes()))
-    }
-
-    fn cipher(&self) -> Result<XChaCha20Poly1305, Error> {
-        // It overwrites its own copy when it is dropped.
-        XChaCha20Poly1305::new_from_slice(self.bytes.expose()).map_err(|_| setup("no such key"))
-    }
 }
 
 impl Keys {
@@ -182,7 +108,7 @@ impl Keys {
     async fn find(&self, id: &str) -> Result<Option<Key>, Error> {
         let holders = || std::iter::once(&self.current).chain(&self.old);
         let mut here = holders().filter_map(|holder| match holder {
-            Holder::Here(key) => Some(key.clone()).filter(|key| key.id == id),
+            Holder::Here(key) => Some(key.clone()).filter(|key| key.id() == id),
             Holder::Elsewhere(asked) => asked.known(id),
         });
         if let Some(key) = here.next() {
@@ -222,23 +148,16 @@ impl Keys {
         getrandom::fill(&mut nonce)
             .map_err(|_| Error::from(Misuse::NoRandomness).at_endpoint(ENDPOINT))?;
         // Room for all of it, so that no copy of the record is left behind by growing.
-        let mut text = Vec::with_capacity(name.len() + 1 + record.expose().len() + TAG);
+        let mut text = Vec::with_capacity(name.len() + 1 + record.expose().len() + ROOM);
         text.extend_from_slice(name.as_bytes());
         text.push(0);
         text.extend_from_slice(record.expose().as_bytes());
-        let cipher = key.cipher()?;
-        let bound = bound_to(stored, over);
-        if cipher
-            .encrypt_in_place(&XNonce::from(nonce), &bound, &mut text)
-            .is_err()
-        {
-            text.zeroize();
-            return Err(malformed("the record is too large to seal"));
-        }
-        let sealed = [nonce.as_slice(), &text].concat();
+        let sealed = key
+            .seal(nonce, &bound_to(stored, over), text)
+            .map_err(|_| malformed("the record is too large to seal"))?;
         let envelope = Envelope {
             format: FORMAT.to_owned(),
-            key: key.id,
+            key: key.id().to_owned(),
             over: Some(over),
             sealed: URL_SAFE_NO_PAD.encode(sealed),
         };
@@ -271,12 +190,9 @@ impl Keys {
         let sealed = URL_SAFE_NO_PAD
             .decode(&envelope.sealed)
             .map_err(|_| changed())?;
-        let (nonce, text) = sealed.split_first_chunk::<NONCE>().ok_or_else(changed)?;
-        let mut text = text.to_vec();
-        key.cipher()?
-            .decrypt_in_place(&XNonce::from(*nonce), &bound, &mut text)
-            .map_err(|_| changed())?;
-        let text = Secret::new(String::from_utf8(text).map_err(|_| changed())?);
+        let text = key.open(&bound, &sealed).ok_or_else(changed)?;
+        let text = std::str::from_utf8(text.expose()).map_err(|_| changed())?;
+        let text = Secret::new(text.to_owned());
         if envelope.over.is_none() {
             return Ok(Opened {
                 name: None,
@@ -288,7 +204,7 @@ impl Keys {
         Ok(Opened {
             name: Some(name.to_owned()),
             record: Secret::new(record.to_owned()),
-            key: Some(key.id),
+            key: Some(key.id().to_owned()),
         })
     }
 }
@@ -313,29 +229,11 @@ fn bound_to_name(stored: &str) -> Vec<u8> {
     format!("{FIRST_FORMAT}\n{stored}").into_bytes()
 }
 
-impl From<[u8; 32]> for Key {
-    fn from(bytes: [u8; 32]) -> Self {
-        Self::new(bytes)
-    }
-}
-
-fn no_key() -> Error {
-    setup("a key is 32 bytes, or their text in base64url without padding")
-}
-
 impl fmt::Debug for Keys {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Keys")
             .field("current", &self.current)
             .field("old", &self.old)
             .finish()
-    }
-}
-
-impl fmt::Debug for Key {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Key")
-            .field("id", &self.id)
-            .finish_non_exhaustive()
     }
 }

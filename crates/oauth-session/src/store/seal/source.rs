@@ -9,9 +9,9 @@ use std::time::Duration;
 use lru::LruCache;
 use oauth_core::error::{Cause, Error, Kind};
 use oauth_core::moment::UnixTime;
+use oauth_seal::Key;
 use tokio::sync::watch;
 
-use super::keys::Key;
 use super::{ENDPOINT, setup};
 use crate::clock;
 use crate::store::Answer;

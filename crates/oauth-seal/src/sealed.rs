@@ -1,0 +1,194 @@
+//! Sealed texts, and the keys that open them: one that seals, and old ones.
+
+use std::fmt;
+
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use oauth_core::Secret;
+use oauth_core::error::{Error, ValidationFailure};
+
+use crate::key::{Key, NONCE, TAG};
+
+/// The first byte of what is sealed.
+const FORMAT: u8 = 1;
+
+/// The length of the id of a key, in bytes.
+const ID: usize = 9;
+
+/// The key that seals, and the old ones that still open.
+///
+/// To change a key: give every process the new one as [`also`](Self::also), then make it the current one
+/// everywhere, with the old one as `also`. When nothing is left that the old one has sealed, it can go.
+#[derive(Debug, Clone)]
+pub struct Keys {
+    current: Key,
+    old: Vec<Key>,
+}
+
+/// What was sealed.
+#[derive(Debug)]
+#[non_exhaustive]
+pub struct Opened {
+    /// The bytes that were sealed.
+    pub plain: Secret<Vec<u8>>,
+    /// Whether the current key has sealed them.
+    pub is_current: bool,
+}
+
+/// Why a sealed text was not opened.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Unopened {
+    /// It is no sealed text.
+    Malformed,
+    /// The key of this id, 12 characters of base64url, is not given.
+    UnknownKey(String),
+    /// It was changed, or sealed together with something else.
+    Changed,
+}
+
+impl Keys {
+    /// Seals and opens with this key.
+    pub fn new(current: impl Into<Key>) -> Self {
+        Self {
+            current: current.into(),
+            old: Vec::new(),
+        }
+    }
+
+    /// Opens with this one too.
+    #[must_use]
+    pub fn also(mut self, old: impl Into<Key>) -> Self {
+        self.old.push(old.into());
+        self
+    }
+
+    /// The key to seal with.
+    pub const fn current(&self) -> &Key {
+        &self.current
+    }
+
+    /// All of them, the current one first.
+    pub fn iter(&self) -> impl Iterator<Item = &Key> {
+        std::iter::once(&self.current).chain(&self.old)
+    }
+
+    /// How many characters [`seal`](Self::seal) makes of this many bytes.
+    pub const fn sealed_len(bytes: usize) -> usize {
+        ((1 + ID + NONCE + bytes + TAG) * 4).div_ceil(3)
+    }
+
+    /// Seals `plain` together with `bound` as base64url: a format byte, the id of the key (9 bytes), the nonce (24),
+    /// XChaCha20-Poly1305 with its tag (16). Never use a nonce twice; draw it at random.
+    ///
+    /// # Errors
+    /// `misuse.setup` for what is too large to seal.
+    pub fn seal(&self, nonce: [u8; NONCE], bound: &[u8], plain: &[u8]) -> Result<String, Error> {
+        let id = URL_SAFE_NO_PAD
+            .decode(self.current.id())
+            .unwrap_or_default();
+        let sealed = self.current.seal(nonce, bound, plain.to_vec())?;
+        Ok(URL_SAFE_NO_PAD.encode([&[FORMAT], id.as_slice(), &sealed].concat()))
+    }
+
+    /// Opens what [`seal`](Self::seal) made, with the same `bound`.
+    ///
+    /// # Errors
+    /// The part that is wrong.
+    pub fn open(&self, text: &str, bound: &[u8]) -> Result<Opened, Unopened> {
+        let sealed = URL_SAFE_NO_PAD
+            .decode(text)
+            .map_err(|_| Unopened::Malformed)?;
+        let Some((&[FORMAT], rest)) = sealed.split_first_chunk::<1>() else {
+            return Err(Unopened::Malformed);
+        };
+        let (id, sealed) = rest.split_first_chunk::<ID>().ok_or(Unopened::Malformed)?;
+        if sealed.len() < NONCE + TAG {
+            return Err(Unopened::Malformed);
+        }
+        let id = URL_SAFE_NO_PAD.encode(id);
+        let Some(key) = self.iter().find(|key| key.id() == id) else {
+            return Err(Unopened::UnknownKey(id));
+        };
+        let plain = key.open(bound, sealed).ok_or(Unopened::Changed)?;
+        Ok(Opened {
+            plain,
+            is_current: id == self.current.id(),
+        })
+    }
+}
+
+impl fmt::Display for Unopened {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Malformed => f.write_str("it is not sealed"),
+            Self::UnknownKey(id) => write!(f, "the key {id} is not given"),
+            Self::Changed => f.write_str("it was changed, or sealed for something else"),
+        }
+    }
+}
+
+impl From<Unopened> for Error {
+    fn from(unopened: Unopened) -> Self {
+        Self::from(ValidationFailure::StoredSealed).about(&unopened.to_string())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn keys(byte: u8) -> Keys {
+        Keys::new([byte; 32])
+    }
+
+    #[test]
+    fn what_is_sealed_opens_only_as_what_it_was_sealed_as() -> Result<(), Error> {
+        let text = keys(1).seal([9; NONCE], b"session", b"ann")?;
+        assert_eq!(text.len(), Keys::sealed_len(3));
+        assert_eq!(keys(1).open(&text, b"session")?.plain.expose(), b"ann");
+        assert_eq!(keys(1).open(&text, b"flow").err(), Some(Unopened::Changed));
+        let id = keys(1).current().id().to_owned();
+        assert_eq!(
+            keys(2).open(&text, b"session").err(),
+            Some(Unopened::UnknownKey(id))
+        );
+        assert_eq!(
+            keys(1).open("ann", b"session").err(),
+            Some(Unopened::Malformed)
+        );
+        Ok(())
+    }
+
+    #[test]
+    fn an_old_key_opens_and_the_current_one_seals() -> Result<(), Error> {
+        let before = keys(1).seal([9; NONCE], b"", b"ann")?;
+        let both = keys(2).also([1; 32]);
+        assert!(!both.open(&before, b"")?.is_current);
+        let after = both.seal([8; NONCE], b"", b"ann")?;
+        assert!(both.open(&after, b"")?.is_current);
+        assert!(keys(1).open(&after, b"").is_err());
+        Ok(())
+    }
+
+    proptest::proptest! {
+        #[test]
+        fn nothing_made_up_opens(text in ".{0,200}", bytes in proptest::collection::vec(0_u8.., 0..120)) {
+            let keys = keys(1);
+            assert!(keys.open(&text, b"").is_err());
+            let mut framed = vec![FORMAT];
+            framed.extend(URL_SAFE_NO_PAD.decode(keys.current().id()).unwrap_or_default());
+            framed.extend(bytes);
+            assert!(keys.open(&URL_SAFE_NO_PAD.encode(framed), b"").is_err());
+        }
+
+        #[test]
+        fn a_changed_bit_does_not_open(at in 0_usize..61, bit in 0_u8..8) {
+            let keys = keys(1);
+            let text = keys.seal([9; NONCE], b"", b"ann of shop").unwrap_or_default();
+            let mut bytes = URL_SAFE_NO_PAD.decode(text).unwrap_or_default();
+            bytes[at] ^= 1 << bit;
+            assert!(keys.open(&URL_SAFE_NO_PAD.encode(bytes), b"").is_err());
+        }
+    }
+}
