@@ -1,0 +1,267 @@
+//! The settings of a site.
+
+use std::time::Duration;
+
+use oauth_core::Client;
+use oauth_core::error::{Error, Misuse};
+use oauth_core::scope::Scope;
+use oauth_core::url::{Transport, Url};
+use oauth_seal::Keys;
+
+/// The settings of a site. [`Site::new`](crate::Site::new) checks them.
+#[derive(Clone)]
+#[non_exhaustive]
+pub struct Config {
+    /// Where people reach the site, root path included, such as `https://shop.example`. The `Host` of a request at
+    /// most chooses one of them; nothing else of it is believed.
+    pub base_urls: Vec<Url>,
+    /// Whether plain http is allowed, which it only ever is for loopback addresses and `localhost`.
+    pub transport: Transport,
+    /// What cookies are sealed with.
+    pub keys: Keys,
+    /// Where sessions live.
+    pub keep: Keep,
+    /// Names the cookies: letters, digits, `-` and `_`; `session` unless set. Two sites of one host need two names.
+    pub name: String,
+    /// Where the site's own pages are, below the root path: `/auth` unless set.
+    pub prefix: String,
+    /// Who people sign in with, at least one.
+    pub providers: Vec<Provider>,
+    /// How long a session lives: 8 hours unless set, or 24 with [`Keep::Store`].
+    pub lifetime: Duration,
+    /// How long a session may lie unused: 2 hours with [`Keep::Store`] unless set. Other sessions cannot tell.
+    pub idle: Option<Duration>,
+    /// How long a person may take to sign in: 15 minutes unless set.
+    pub flow_lifetime: Duration,
+    /// How many sign-ins a browser may have under way: 4 unless set. The oldest gives way.
+    pub flows: usize,
+    /// `SameSite` of the session's cookie: [`SameSite::Lax`] unless set.
+    pub same_site: SameSite,
+    /// Where people go who asked for no page, a path of the site: `/` unless set.
+    pub home: String,
+    /// Other origins that people may return to, exactly these.
+    pub return_origins: Vec<Url>,
+    /// The claims that a session keeps of those the provider vouched for.
+    pub claims: Vec<String>,
+}
+
+/// Where sessions live.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Keep {
+    /// Who signed in, in a sealed cookie. It has no tokens, and cannot be ended from elsewhere: a stolen copy
+    /// lives until its end.
+    Identity,
+    /// In a store; the cookie holds a handle. Tokens are kept and renewed in the store, and sessions end at once,
+    /// everywhere.
+    Store,
+}
+
+/// `SameSite` of the session's cookie.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum SameSite {
+    /// Links from other sites find the person signed in.
+    Lax,
+    /// A link from another site makes one more round trip.
+    Strict,
+}
+
+/// What a page takes from those who are not signed in.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Access {
+    /// Everybody may see it.
+    Open,
+    /// Everybody may see it, and whoever is signed in at the provider is signed in here first, without being asked.
+    Quiet,
+    /// Whoever sees it is signed in.
+    SignedIn,
+}
+
+/// Who people sign in with.
+#[derive(Clone)]
+#[non_exhaustive]
+pub struct Provider {
+    /// Its name in URLs and sessions: letters, digits, `-` and `_`.
+    pub id: String,
+    /// What people call it, on the page where they choose; the id unless set.
+    pub title: String,
+    /// The client that is registered there.
+    pub client: Client,
+    /// What is asked for: `openid` unless set, which it has to contain.
+    pub scope: Scope,
+    /// More parameters of the authorization request.
+    pub parameters: Vec<(String, String)>,
+    /// Where the provider sends people back to, a path of the site below its root path. Unless set,
+    /// `/auth/callback`, and `/auth/callback/{id}` where there are several providers: each needs its own.
+    pub callback: Option<String>,
+    /// How it sends them back.
+    pub callback_mode: CallbackMode,
+}
+
+/// How a provider sends people back.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum CallbackMode {
+    /// With a query.
+    #[default]
+    Query,
+    /// With a form that the browser posts (`form_post`): its flow cookies are `SameSite=None`.
+    FormPost,
+}
+
+impl Config {
+    /// A site at this URL, whose people sign in with this provider.
+    pub fn new(base_url: Url, keys: Keys, provider: Provider) -> Self {
+        Self {
+            base_urls: vec![base_url],
+            transport: Transport::Https,
+            keys,
+            keep: Keep::Identity,
+            name: "session".to_owned(),
+            prefix: "/auth".to_owned(),
+            providers: vec![provider],
+            lifetime: Duration::from_secs(8 * 3600),
+            idle: None,
+            flow_lifetime: Duration::from_secs(15 * 60),
+            flows: 4,
+            same_site: SameSite::Lax,
+            home: "/".to_owned(),
+            return_origins: Vec::new(),
+            claims: [
+                "name",
+                "preferred_username",
+                "email",
+                "email_verified",
+                "picture",
+            ]
+            .map(str::to_owned)
+            .to_vec(),
+        }
+    }
+
+    /// The same with sessions in a store, which live for 24 hours, and 2 unused.
+    #[must_use]
+    pub const fn in_store(mut self) -> Self {
+        self.keep = Keep::Store;
+        self.lifetime = Duration::from_secs(24 * 3600);
+        self.idle = Some(Duration::from_secs(2 * 3600));
+        self
+    }
+
+    /// Where the callbacks of a provider arrive: a path below the root path.
+    pub(crate) fn callback(&self, provider: &Provider) -> String {
+        match (&provider.callback, self.providers.len()) {
+            (Some(path), _) => path.clone(),
+            (None, 1) => format!("{}/callback", self.prefix),
+            (None, _) => format!("{}/callback/{}", self.prefix, provider.id),
+        }
+    }
+
+    pub(crate) fn check(&self) -> Result<(), Error> {
+        let Some(_) = self.base_urls.first() else {
+            return Err(setup("base_urls: there is none"));
+        };
+        for url in &self.base_urls {
+            url.require(self.transport)?;
+            if url.query().is_some() {
+                return Err(setup("base_urls: one has a query"));
+            }
+        }
+        if !is_name(&self.name) {
+            return Err(setup("name: letters, digits, - and _ only, 1 to 32"));
+        }
+        if !is_path(&self.prefix) || self.prefix == "/" {
+            return Err(setup("prefix: a path such as /auth"));
+        }
+        if !self.home.starts_with('/') {
+            return Err(setup("home: a path of the site"));
+        }
+        if self.flows == 0 || self.flows > 16 {
+            return Err(setup("flows: 1 to 16"));
+        }
+        if self.lifetime.as_secs() == 0 || self.flow_lifetime.as_secs() == 0 {
+            return Err(setup("lifetime, flow_lifetime: at least a second"));
+        }
+        if self.idle.is_some() && self.keep != Keep::Store {
+            return Err(setup(
+                "idle: only a session in a store can tell when it was used",
+            ));
+        }
+        self.check_providers()
+    }
+
+    fn check_providers(&self) -> Result<(), Error> {
+        if self.providers.is_empty() {
+            return Err(setup("providers: there is none"));
+        }
+        for (at, provider) in self.providers.iter().enumerate() {
+            let others = || self.providers.iter().skip(at + 1);
+            if !is_name(&provider.id) || others().any(|other| other.id == provider.id) {
+                return Err(setup("providers: an id is no name, or is there twice"));
+            }
+            // Mix-up (RFC 9700 section 2.1): the redirect URI tells whose callback arrives.
+            let callback = self.callback(provider);
+            if others().any(|other| self.callback(other) == callback) {
+                return Err(setup("providers: two have one callback"));
+            }
+            if !is_path(&callback) {
+                return Err(setup(
+                    "providers: a callback is a path such as /auth/callback",
+                ));
+            }
+            if !provider.scope.contains("openid") {
+                return Err(setup("providers: the scope has to contain openid"));
+            }
+            let is_plain = self.base_urls.iter().any(|url| url.scheme() == "http");
+            if provider.callback_mode == CallbackMode::FormPost && is_plain {
+                return Err(setup(
+                    "providers: browsers keep no SameSite=None cookie of plain http",
+                ));
+            }
+        }
+        Ok(())
+    }
+}
+
+impl Provider {
+    /// A provider of this name, asked for `openid`.
+    ///
+    /// # Errors
+    /// Never: `openid` is a scope.
+    pub fn new(id: impl Into<String>, client: Client) -> Result<Self, Error> {
+        let id = id.into();
+        Ok(Self {
+            title: id.clone(),
+            id,
+            client,
+            scope: Scope::parse("openid")?,
+            parameters: Vec::new(),
+            callback: None,
+            callback_mode: CallbackMode::Query,
+        })
+    }
+
+    /// Asks for this.
+    #[must_use]
+    pub fn scope(mut self, scope: Scope) -> Self {
+        self.scope = scope;
+        self
+    }
+}
+
+pub(crate) fn setup(what: &str) -> Error {
+    Error::from(Misuse::WebSetup).about(what)
+}
+
+fn is_name(text: &str) -> bool {
+    let is_plain = |byte: u8| byte.is_ascii_alphanumeric() || b"-_".contains(&byte);
+    (1..=32).contains(&text.len()) && text.bytes().all(is_plain)
+}
+
+/// A path that every router reads alike.
+fn is_path(text: &str) -> bool {
+    let is_plain = |byte: u8| byte.is_ascii_alphanumeric() || b"-_./~".contains(&byte);
+    let is_segment = |segment: &str| !segment.is_empty() && segment != "." && segment != "..";
+    text.strip_prefix('/')
+        .is_some_and(|rest| rest.split('/').all(is_segment))
+        && text.bytes().all(is_plain)
+}

@@ -1,0 +1,334 @@
+//! Cookies: sealed, bounded, and ended on pages of the site only.
+
+use std::fmt::Write as _;
+
+use http::HeaderMap;
+use http::header::COOKIE;
+use oauth_core::Moment;
+use oauth_core::error::{Error, Misuse};
+use oauth_core::url::Url;
+use oauth_seal::{Keys, NONCE};
+
+/// The longest name and value together, in bytes: browsers promise 4,096.
+const MAX_PAIR: usize = 3800;
+
+/// The longest value, all chunks together: proxies read 8 KiB of cookies in a line.
+const MAX_VALUE: usize = 7200;
+
+/// How many cookies of one name are tried: a parent domain may plant a second.
+const MAX_TRIED: usize = 3;
+
+/// How many cookies of a request are looked at.
+const MAX_COOKIES: usize = 400;
+
+/// What a value is sealed as.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Purpose {
+    Session,
+    Flow,
+    Tries,
+    Logout,
+}
+
+/// When a browser sends a cookie along.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Sent {
+    Strict,
+    Lax,
+    /// Also with forms that other sites post.
+    None,
+}
+
+/// A place that cookies are of: a base URL, a name, and keys.
+#[derive(Debug)]
+pub(crate) struct Jar {
+    keys: Keys,
+    origin: String,
+    prefix: String,
+    is_secure: bool,
+}
+
+/// Why a cookie was not taken, for the log.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Untaken {
+    Absent,
+    /// The first reason of those there were.
+    Unopened(String),
+}
+
+impl Purpose {
+    const fn as_str(self) -> &'static str {
+        match self {
+            Self::Session => "session",
+            Self::Flow => "flow",
+            Self::Tries => "tries",
+            Self::Logout => "logout",
+        }
+    }
+}
+
+impl Jar {
+    pub(crate) fn new(keys: Keys, base_url: &Url, name: &str) -> Self {
+        let is_secure = base_url.scheme() == "https";
+        let prefix = match is_secure {
+            // Scripts and sibling domains cannot plant it; older browsers still know `__Host-` in it.
+            true => format!("__Host-Http-{name}"),
+            false => name.to_owned(),
+        };
+        Self {
+            keys,
+            origin: base_url.origin(),
+            prefix,
+            is_secure,
+        }
+    }
+
+    /// The name of the session's cookie.
+    pub(crate) fn name(&self) -> &str {
+        &self.prefix
+    }
+
+    /// The name of another cookie.
+    pub(crate) fn named(&self, what: &str) -> String {
+        format!("{}-{what}", self.prefix)
+    }
+
+
+    /// Seals a value under the name of its cookie.
+    pub(crate) fn seal(
+        &self,
+        at: &Moment,
+        purpose: Purpose,
+        name: &str,
+        plain: &[u8],
+    ) -> Result<String, Error> {
+        let drawn = at.draw(&format!("oauth-web nonce {name}"))?;
+        let mut nonce = [0; NONCE];
+        nonce.copy_from_slice(drawn.get(..NONCE).unwrap_or(&[0; NONCE]));
+        self.keys.seal(nonce, &self.bound(purpose, name), plain)
+    }
+
+    /// Opens one value.
+    pub(crate) fn open(
+        &self,
+        purpose: Purpose,
+        name: &str,
+        value: &str,
+    ) -> Result<oauth_core::Secret<Vec<u8>>, String> {
+        if value.len() > MAX_VALUE {
+            return Err("it is too long".to_owned());
+        }
+        let opened = self.keys.open(value, &self.bound(purpose, name));
+        opened
+            .map(|opened| opened.plain)
+            .map_err(|unopened| unopened.to_string())
+    }
+
+    /// The first value of this name that opens and reads.
+    pub(crate) fn read<T: serde::de::DeserializeOwned>(
+        &self,
+        cookies: &[(String, String)],
+        purpose: Purpose,
+        name: &str,
+    ) -> Result<T, Untaken> {
+        let mut untaken = Untaken::Absent;
+        for value in values(cookies, name).take(MAX_TRIED) {
+            match self.open(purpose, name, value) {
+                Ok(plain) => match serde_json::from_slice(plain.expose()) {
+                    Ok(value) => return Ok(value),
+                    Err(_) => untaken.note("it does not read"),
+                },
+                Err(why) => untaken.note(&why),
+            }
+        }
+        Err(untaken)
+    }
+
+    /// A cookie with this value.
+    pub(crate) fn set(&self, name: &str, value: &str, seconds: u64, sent: Sent) -> String {
+        let mut text = format!("{name}={value}; Path=/; HttpOnly; Max-Age={seconds}");
+        if self.is_secure {
+            text.push_str("; Secure");
+        }
+        text.push_str(match sent {
+            Sent::Strict => "; SameSite=Strict",
+            Sent::Lax => "; SameSite=Lax",
+            Sent::None => "; SameSite=None",
+        });
+        text
+    }
+
+    /// The end of a cookie.
+    pub(crate) fn end(&self, name: &str, sent: Sent) -> String {
+        self.set(name, "", 0, sent)
+    }
+
+    /// The cookies of a session, which may be two; and the ends of those that are left over.
+    ///
+    /// # Errors
+    /// `web.session_too_large`, which names the largest member.
+    pub(crate) fn set_session(
+        &self,
+        at: &Moment,
+        cookies: &[(String, String)],
+        plain: &[u8],
+        seconds: u64,
+        sent: Sent,
+    ) -> Result<Vec<String>, Error> {
+        let name = self.name();
+        let value = self.seal(at, Purpose::Session, name, plain)?;
+        let second = chunk_name(name);
+        let room = MAX_PAIR.saturating_sub(second.len() + PREFACE);
+        let generation = at.draw("oauth-web generation")?;
+        let generation = oauth_seal::base64url(generation.get(..6).unwrap_or(&generation));
+        if value.len() > MAX_VALUE || value.len() > 2 * room {
+            return Err(Error::from(Misuse::WebSessionTooLarge).about(&largest(plain)));
+        }
+        let pair = |name: &str, count: usize, part: &str| {
+            self.set(name, &format!("{count}.{generation}.{part}"), seconds, sent)
+        };
+        if value.len() > room {
+            let (first, rest) = value.split_at(room);
+            return Ok(vec![pair(name, 2, first), pair(&second, 2, rest)]);
+        }
+        let mut set = vec![pair(name, 1, &value)];
+        if values(cookies, &second).next().is_some() {
+            set.push(self.end(&second, sent));
+        }
+        Ok(set)
+    }
+
+    /// Whether a session of this many bytes still is one cookie.
+    pub(crate) fn fits_one(&self, bytes: usize) -> bool {
+        Keys::sealed_len(bytes) + PREFACE + chunk_name(self.name()).len() <= MAX_PAIR
+    }
+
+    /// Opens the session of a request.
+    pub(crate) fn session<T: serde::de::DeserializeOwned>(
+        &self,
+        cookies: &[(String, String)],
+    ) -> Result<T, Untaken> {
+        let name = self.name();
+        let mut untaken = Untaken::Absent;
+        let mut tried = 0;
+        for value in values(cookies, name).take(MAX_TRIED) {
+            let Some((count, generation, part)) = chunk(value) else {
+                untaken.note("it is no session");
+                continue;
+            };
+            let whole: Vec<String> = match count {
+                "1" => vec![part.to_owned()],
+                "2" => values(cookies, &chunk_name(name))
+                    .take(MAX_TRIED)
+                    .filter_map(chunk)
+                    .filter(|(count, of, _)| *count == "2" && *of == generation)
+                    .map(|(_, _, rest)| format!("{part}{rest}"))
+                    .collect(),
+                _ => Vec::new(),
+            };
+            if whole.is_empty() {
+                untaken.note("a part of it is missing");
+            }
+            for text in whole {
+                tried += 1;
+                if tried > MAX_TRIED * 2 {
+                    return Err(untaken);
+                }
+                match self.open(Purpose::Session, name, &text) {
+                    Ok(plain) => match serde_json::from_slice(plain.expose()) {
+                        Ok(session) => return Ok(session),
+                        Err(_) => untaken.note("it does not read"),
+                    },
+                    Err(why) => untaken.note(&why),
+                }
+            }
+        }
+        Err(untaken)
+    }
+
+    /// The ends of the session's cookies, as far as the request has any.
+    pub(crate) fn end_session(&self, cookies: &[(String, String)], sent: Sent) -> Vec<String> {
+        [self.name().to_owned(), chunk_name(self.name())]
+            .iter()
+            .filter(|name| values(cookies, name).next().is_some())
+            .map(|name| self.end(name, sent))
+            .collect()
+    }
+
+    /// Format, purpose, origin and name: nothing opens as anything else, elsewhere, or under another name.
+    fn bound(&self, purpose: Purpose, name: &str) -> Vec<u8> {
+        let mut text = String::from("oauth-web sealed 1");
+        let _ = write!(text, "\n{}\n{}\n{name}", purpose.as_str(), self.origin);
+        text.into_bytes()
+    }
+}
+
+impl Untaken {
+    fn note(&mut self, why: &str) {
+        if *self == Self::Absent {
+            *self = Self::Unopened(why.to_owned());
+        }
+    }
+
+    pub(crate) fn why(&self) -> &str {
+        match self {
+            Self::Absent => "there is no cookie",
+            Self::Unopened(why) => why,
+        }
+    }
+}
+
+/// What stands before the part: `2.`, a generation, `.`
+const PREFACE: usize = 2 + 8 + 1;
+
+fn chunk(value: &str) -> Option<(&str, &str, &str)> {
+    let (count, rest) = value.split_once('.')?;
+    let (generation, part) = rest.split_once('.')?;
+    Some((count, generation, part))
+}
+
+fn chunk_name(name: &str) -> String {
+    format!("{name}.1")
+}
+
+/// The member of a session that takes most, and what it takes.
+fn largest(plain: &[u8]) -> String {
+    let Ok(serde_json::Value::Object(session)) = serde_json::from_slice(plain) else {
+        return format!("it has {} bytes", plain.len());
+    };
+    let inner = |name: &str, at: &serde_json::Value| -> Vec<(String, usize)> {
+        let object = at.get(name).and_then(serde_json::Value::as_object);
+        let members = object.into_iter().flatten();
+        members
+            .map(|(member, value)| (format!("{name}.{member}"), value.to_string().len()))
+            .collect()
+    };
+    let session = serde_json::Value::Object(session);
+    let mut members = inner("local", &session);
+    if let Some(identity) = session.get("identity") {
+        members.extend(inner("claims", identity));
+    }
+    let largest = members.into_iter().max_by_key(|(_, bytes)| *bytes);
+    let (name, bytes) = largest.unwrap_or_else(|| ("it".to_owned(), plain.len()));
+    format!("{name} has {bytes} bytes; use a store")
+}
+
+fn values<'a>(
+    cookies: &'a [(String, String)],
+    name: &'a str,
+) -> impl Iterator<Item = &'a str> + use<'a> {
+    let named = cookies.iter().filter(move |(known, _)| known == name);
+    named.map(|(_, value)| value.as_str())
+}
+
+/// The cookies of a request, in their order.
+pub(crate) fn parse(headers: &HeaderMap) -> Vec<(String, String)> {
+    let lines = headers.get_all(COOKIE).iter();
+    let lines = lines.filter_map(|line| line.to_str().ok());
+    let pairs = lines.flat_map(|line| line.split(';'));
+    let pairs = pairs.filter_map(|pair| pair.trim().split_once('='));
+    pairs
+        .take(MAX_COOKIES)
+        .map(|(name, value)| (name.to_owned(), value.to_owned()))
+        .collect()
+}

@@ -1,0 +1,90 @@
+//! The built-in pages: plain, without scripts, styles or anything from elsewhere.
+
+use std::fmt::Write as _;
+
+use crate::config::Provider;
+use crate::reply::Problem;
+
+/// A whole page.
+pub(crate) fn page(title: &str, body: &str) -> String {
+    let title = escape(title);
+    format!(
+        "<!doctype html><html lang=en><meta charset=utf-8><meta name=viewport \
+         content=\"width=device-width\"><title>{title}</title><h1>{title}</h1>{body}</html>"
+    )
+}
+
+pub(crate) fn problem(problem: &Problem) -> String {
+    let mut text = String::new();
+    if let Some(detail) = &problem.detail {
+        let _ = write!(text, "<p>{}", escape(detail));
+    }
+    if let Some(url) = &problem.sign_in {
+        let _ = write!(text, "<p><a href=\"{}\">Sign in again</a>", escape(url));
+    }
+    let _ = write!(text, "<p><small>{}</small>", escape(problem.code));
+    text
+}
+
+/// A button for each provider, which asks for the same page again.
+pub(crate) fn chooser(providers: &[Provider], action: &str, kept: &[(&str, String)]) -> String {
+    let mut text = format!("<form action=\"{}\">", escape(action));
+    for (name, value) in kept {
+        let (name, value) = (escape(name), escape(value));
+        let _ = write!(
+            text,
+            "<input type=hidden name=\"{name}\" value=\"{value}\">"
+        );
+    }
+    for provider in providers {
+        let (id, title) = (escape(&provider.id), escape(&provider.title));
+        let _ = write!(
+            text,
+            "<p><button name=provider value=\"{id}\">{title}</button>"
+        );
+    }
+    text.push_str("</form>");
+    text
+}
+
+/// One button that posts.
+pub(crate) fn button(action: &str, label: &str) -> String {
+    let (action, label) = (escape(action), escape(label));
+    format!("<form method=post action=\"{action}\"><button>{label}</button></form>")
+}
+
+/// A page that asks for another at once: the next request comes from this site.
+pub(crate) fn hop(url: &str) -> String {
+    let url = escape(url);
+    format!("<meta http-equiv=refresh content=\"0;url={url}\"><p><a href=\"{url}\">Go on</a>")
+}
+
+pub(crate) fn escape(text: &str) -> String {
+    let mut escaped = String::with_capacity(text.len());
+    for letter in text.chars() {
+        match letter {
+            '&' => escaped.push_str("&amp;"),
+            '<' => escaped.push_str("&lt;"),
+            '>' => escaped.push_str("&gt;"),
+            '"' => escaped.push_str("&quot;"),
+            '\'' => escaped.push_str("&#39;"),
+            letter => escaped.push(letter),
+        }
+    }
+    escaped
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_somebody_sent_is_text() {
+        let page = page("<b>", &button("/\"><script>", "'&'"));
+        assert!(
+            !page.contains("<b>") && !page.contains("<script>"),
+            "{page}"
+        );
+        assert!(page.contains("&#39;&amp;&#39;"));
+    }
+}

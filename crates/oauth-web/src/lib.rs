@@ -1,0 +1,23 @@
+#![doc = include_str!("../README.md")]
+
+mod config;
+mod cookie;
+mod flow;
+mod guard;
+mod html;
+mod page;
+mod reply;
+mod request;
+mod session;
+mod site;
+mod target;
+mod tries;
+mod turn;
+mod visit;
+
+pub use config::{Access, CallbackMode, Config, Keep, Provider, SameSite};
+pub use reply::{Problem, Reply};
+pub use request::{MAX_FORM, PROTECTION_HEADER, Request};
+pub use session::{Identity, Need, Session};
+pub use site::Site;
+pub use visit::{Admission, Event, Landed, Note, Step, Visit};

@@ -1,0 +1,86 @@
+//! The site's own pages.
+
+mod callback;
+mod check;
+mod login;
+mod logout;
+pub(crate) mod record;
+mod session;
+mod signed_out;
+
+use http::{HeaderValue, Method};
+use oauth_core::error::{Error, ValidationFailure};
+
+use crate::config::Access;
+use crate::guard::guard;
+use crate::reply::Reply;
+use crate::session::Need;
+use crate::site::Page;
+use crate::turn::Turn;
+use crate::visit::End;
+
+/// Answers a request, or passes it on.
+///
+/// # Errors
+/// What only a host does wrong; everything else is an answer.
+pub(crate) async fn answer(turn: Turn, access: Access, need: Option<Need>) -> Result<End, Error> {
+    match route(&turn, access, need).await {
+        Err(error) if is_hosts(&error) => Err(error),
+        Err(error) => Ok(End::Respond(failed(&turn, &error, None))),
+        end => end,
+    }
+}
+
+/// What is said of an error: the whole of it to the log, and its code and a sentence to whoever sent the request.
+pub(crate) fn failed(turn: &Turn, error: &Error, return_to: Option<&str>) -> Reply {
+    turn.desk.note_error(error);
+    let is_over = ["web.not_found", "web.method", "web.cross_site"].contains(&error.code());
+    let parameters = return_to.map(|return_to| ("return_to", return_to));
+    let login = turn.page("login", parameters.as_slice());
+    let sign_in = login.ok().filter(|_| !is_over);
+    Reply::problem(error, turn.reader(), sign_in)
+}
+
+async fn route(turn: &Turn, access: Access, need: Option<Need>) -> Result<End, Error> {
+    let place = turn.place()?;
+    let page = turn.site.page(place, &turn.request);
+    if page != Page::Application && turn.request.is_too_large() {
+        return Err(oauth_core::error::ProtocolViolation::CallbackTooLarge.into());
+    }
+    let allowed: &[Method] = match &page {
+        Page::Application => return guard(turn, access, need).await,
+        Page::Unknown => return Err(ValidationFailure::WebNotFound.into()),
+        Page::Login | Page::Logout | Page::Callback => &[Method::GET, Method::POST],
+        Page::BackChannel(_) => &[Method::POST],
+        Page::Check | Page::LoggedOut | Page::Session | Page::FrontChannel(_) => &[Method::GET],
+    };
+    if turn.request.method == Method::HEAD && allowed.contains(&Method::GET) {
+        // Whoever asks so looks ahead: links are previewed like that.
+        return Ok(End::Respond(Turn::ahead()));
+    }
+    if !allowed.contains(&turn.request.method) {
+        let mut reply = failed(turn, &ValidationFailure::WebMethod.into(), None);
+        let allowed: Vec<_> = allowed.iter().map(Method::as_str).collect();
+        if let Ok(allowed) = HeaderValue::from_str(&allowed.join(", ")) {
+            reply.headers.insert(http::header::ALLOW, allowed);
+        }
+        return Ok(End::Respond(reply));
+    }
+    let reply = match page {
+        Page::Login => login::login(turn).await,
+        Page::Callback => callback::callback(turn).await,
+        Page::Check => check::check(turn).await,
+        Page::Logout => logout::logout(turn).await,
+        Page::LoggedOut => logout::done(turn),
+        Page::Session => session::session(turn).await,
+        Page::BackChannel(provider) => signed_out::back_channel(turn, provider).await,
+        Page::FrontChannel(provider) => signed_out::front_channel(turn, provider).await,
+        Page::Unknown | Page::Application => Err(ValidationFailure::WebNotFound.into()),
+    };
+    reply.map(End::Respond)
+}
+
+fn is_hosts(error: &Error) -> bool {
+    let hosts = ["misuse.out_of_order", "misuse.over", "misuse.no_randomness"];
+    hosts.contains(&error.code())
+}

@@ -1,0 +1,28 @@
+//! `GET {prefix}/check`: signs whoever is signed in at the provider in here, without asking anybody anything.
+
+use oauth_core::error::Error;
+
+use crate::flow::{self, Kind, Wanted};
+use crate::reply::Reply;
+use crate::turn::{Found, Turn};
+
+pub(crate) async fn check(turn: &Turn) -> Result<Reply, Error> {
+    let request = &turn.request;
+    if !request.is_navigation() {
+        return Ok(Turn::ahead());
+    }
+    let return_to = turn.return_to(request.query("return_to").as_deref())?;
+    if turn.has_cookie(&turn.jar()?.named("quiet")) {
+        return Ok(Turn::go(&return_to, []));
+    }
+    let provider = match (request.query("provider"), turn.session().await?) {
+        (Some(id), _) => turn.site.provider(&id)?,
+        (None, Found::Session(session)) => turn.site.provider(&session.identity.provider)?,
+        (None, Found::Nobody(_)) => turn.first_provider()?,
+    };
+    let wanted = Wanted {
+        kind: Kind::Check,
+        ..Wanted::login(provider, return_to)
+    };
+    flow::begin(turn, wanted).await
+}

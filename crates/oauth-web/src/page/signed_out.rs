@@ -1,0 +1,115 @@
+//! The provider says that somebody was signed out there: by a token that it posts (OpenID Connect Back-Channel
+//! Logout), or by a frame that it has the browser load (Front-Channel Logout). Only sessions in a store can be ended
+//! from elsewhere.
+
+use http::StatusCode;
+use http::header::{CONTENT_SECURITY_POLICY, CONTENT_TYPE};
+use oauth_core::Secret;
+use oauth_core::error::{Error, Misuse, ProtocolViolation, ValidationFailure};
+use oauth_core::flow::logout::{FrontChannelLogout, Session as Ended};
+use oauth_core::token::logout_token::{LogoutTokenChecks, Replay};
+
+use super::record;
+use crate::config::{Keep, Provider};
+use crate::reply::{Reader, Reply};
+use crate::session::Session;
+use crate::turn::Turn;
+use crate::visit::{Fruit, mixed_up};
+
+pub(crate) async fn back_channel(turn: &Turn, id: Option<String>) -> Result<Reply, Error> {
+    match token(turn, id).await {
+        Ok(()) => Ok(Reply::empty(StatusCode::OK)),
+        Err(error) if super::is_hosts(&error) => Err(error),
+        Err(error) => {
+            turn.desk.note_error(&error);
+            Ok(Reply::problem(&error, Reader::Script, None))
+        }
+    }
+}
+
+async fn token(turn: &Turn, id: Option<String>) -> Result<(), Error> {
+    let provider = provider(turn, id)?;
+    let token = turn.request.form_text().is_some();
+    let token = turn
+        .request
+        .parameter("logout_token")
+        .filter(|_| token)
+        .ok_or_else(|| Error::from(ProtocolViolation::LogoutShape).about("logout_token"))?;
+    let mut checks = LogoutTokenChecks::default();
+    checks.replay = Replay::Caller;
+    let verified = provider
+        .client
+        .verify_logout_token(Secret::new(token), checks);
+    let verified = turn
+        .desk
+        .run(verified, |token| Fruit::LoggedOut(Box::new(token)));
+    let Fruit::LoggedOut(token) = verified.await? else {
+        return Err(mixed_up());
+    };
+    let known = oauth_seal::digest("oauth-web jti 1", [token.issuer(), token.jti()]);
+    if turn.desk.load(&known).await?.is_some() {
+        return Err(ValidationFailure::LogoutTokenReplayed.into());
+    }
+    // A session whose login named no `sid` may be the one.
+    let named = [("sid", token.sid()), ("sub", token.subject())];
+    for (kind, value) in named {
+        let Some(value) = value else { continue };
+        let listed = record::sessions_of(turn, &provider.client, kind, value).await?;
+        for session in listed.iter().filter(|session| token.ends(&ended(session))) {
+            record::end(turn, session).await;
+        }
+    }
+    // Last of all: should the store have failed before, the provider may send it again. Of two that come at once,
+    // both end the same sessions.
+    let until = token.forget_at().as_secs();
+    let record = Secret::new(format!("{{\"until\":{until}}}"));
+    turn.desk.save(&known, record, 0, None).await?;
+    Ok(())
+}
+
+pub(crate) async fn front_channel(turn: &Turn, id: Option<String>) -> Result<Reply, Error> {
+    let provider = provider(turn, id)?;
+    let issuer = provider.client.server().issuer();
+    let request = FrontChannelLogout::parse(&turn.request.target)?;
+    if let (Some(named), Some(sid)) = (turn.request.query("iss"), turn.request.query("sid")) {
+        if named != issuer.as_str() {
+            return Err(ValidationFailure::JwtIssuer.into());
+        }
+        let listed = record::sessions_of(turn, &provider.client, "sid", &sid).await?;
+        for session in listed
+            .iter()
+            .filter(|session| request.ends(&ended(session)))
+        {
+            record::end(turn, session).await;
+        }
+    }
+    let mut reply = Reply::empty(StatusCode::OK);
+    reply.put(CONTENT_TYPE, "text/html; charset=utf-8");
+    let policy = format!(
+        "default-src 'none'; frame-ancestors {}",
+        issuer.url().origin()
+    );
+    reply.put(CONTENT_SECURITY_POLICY, &policy);
+    Ok(reply)
+}
+
+fn provider(turn: &Turn, id: Option<String>) -> Result<&Provider, Error> {
+    if turn.config().keep != Keep::Store {
+        let why = "sessions without a store cannot be ended from elsewhere";
+        return Err(Error::from(Misuse::WebSetup).about(why));
+    }
+    match (id, turn.only_provider()) {
+        (Some(id), _) => turn.site.provider(&id),
+        (None, Some(provider)) => Ok(provider),
+        (None, None) => Err(ValidationFailure::WebUnknownProvider.into()),
+    }
+}
+
+fn ended(session: &Session) -> Ended {
+    let identity = &session.identity;
+    Ended::new(
+        &identity.issuer,
+        identity.subject.clone(),
+        identity.sid.clone(),
+    )
+}

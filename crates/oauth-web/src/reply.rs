@@ -1,0 +1,219 @@
+//! What the site answers.
+
+use std::fmt;
+
+use http::header::{
+    CACHE_CONTROL, CONTENT_SECURITY_POLICY, CONTENT_TYPE, LOCATION, REFERRER_POLICY, SET_COOKIE,
+    VARY, WWW_AUTHENTICATE, X_CONTENT_TYPE_OPTIONS,
+};
+use http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
+use oauth_core::error::{Error, Kind};
+use serde_json::json;
+
+use crate::html;
+
+/// A response, to be sent as it is. No cache may keep it.
+#[derive(Clone)]
+#[non_exhaustive]
+pub struct Reply {
+    /// The status.
+    pub status: StatusCode,
+    /// All header fields; `Set-Cookie` may be there several times.
+    pub headers: HeaderMap,
+    /// The body, in UTF-8.
+    pub body: String,
+    /// What went wrong, for an error page of the application's own: it keeps status and header fields, but for
+    /// `Content-Type` and `Content-Security-Policy`.
+    pub problem: Option<Problem>,
+}
+
+/// What a person, or a page's script, is told of what went wrong.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Problem {
+    /// The code of the error table.
+    pub code: &'static str,
+    /// One sentence.
+    pub title: String,
+    /// More, where the application has given a reason, or the table knows what usually helps.
+    pub detail: Option<String>,
+    /// The page to sign in at, if that may help.
+    pub sign_in: Option<String>,
+}
+
+/// Who reads a problem.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Reader {
+    Person,
+    Script,
+}
+
+impl Reply {
+    fn new(status: StatusCode) -> Self {
+        let mut headers = HeaderMap::new();
+        for (name, value) in [
+            (CACHE_CONTROL, "no-store"),
+            (REFERRER_POLICY, "no-referrer"),
+            (X_CONTENT_TYPE_OPTIONS, "nosniff"),
+        ] {
+            headers.insert(name, HeaderValue::from_static(value));
+        }
+        Self {
+            status,
+            headers,
+            body: String::new(),
+            problem: None,
+        }
+    }
+
+    /// Nothing to show.
+    pub(crate) fn empty(status: StatusCode) -> Self {
+        Self::new(status)
+    }
+
+    /// Goes on there, by GET (RFC 9700 section 4.12).
+    pub(crate) fn see_other(url: &str) -> Self {
+        let mut reply = Self::new(StatusCode::SEE_OTHER);
+        match HeaderValue::from_str(url) {
+            Ok(url) => reply.headers.insert(LOCATION, url),
+            Err(_) => reply
+                .headers
+                .insert(LOCATION, HeaderValue::from_static("/")),
+        };
+        reply
+    }
+
+    /// A page, of this HTML in its body.
+    pub(crate) fn page(status: StatusCode, title: &str, body: &str) -> Self {
+        let mut reply = Self::new(status);
+        reply.put(CONTENT_TYPE, "text/html; charset=utf-8");
+        reply.put(
+            CONTENT_SECURITY_POLICY,
+            "default-src 'none'; base-uri 'none'; frame-ancestors 'none'",
+        );
+        reply.body = html::page(title, body);
+        reply
+    }
+
+    pub(crate) fn json(status: StatusCode, value: &serde_json::Value) -> Self {
+        let mut reply = Self::new(status);
+        reply.put(CONTENT_TYPE, "application/json");
+        reply.put(VARY, "Cookie");
+        reply.body = value.to_string();
+        reply
+    }
+
+    /// What went wrong: a page, or `application/problem+json` (RFC 9457).
+    pub(crate) fn problem(error: &Error, reader: Reader, sign_in: Option<String>) -> Self {
+        let problem = Problem::of(error, sign_in);
+        let status = status(error);
+        let mut reply = match reader {
+            Reader::Person => Self::page(status, &problem.title, &html::problem(&problem)),
+            Reader::Script => {
+                let mut reply = Self::new(status);
+                reply.put(CONTENT_TYPE, "application/problem+json");
+                reply.body = problem.json(status);
+                reply
+            }
+        };
+        if status == StatusCode::UNAUTHORIZED {
+            // "MUST send a WWW-Authenticate header field" (RFC 9110 section 15.5.2); no browser asks for a password.
+            reply.put(WWW_AUTHENTICATE, "Cookie");
+        }
+        reply.problem = Some(problem);
+        reply
+    }
+
+    /// With this detail instead of the usual hint.
+    pub(crate) fn detailed(mut self, detail: &str, reader: Reader) -> Self {
+        if let Some(problem) = &mut self.problem {
+            problem.detail = Some(detail.to_owned());
+            self.body = match reader {
+                Reader::Person => html::page(&problem.title, &html::problem(problem)),
+                Reader::Script => problem.json(self.status),
+            };
+        }
+        self
+    }
+
+    pub(crate) fn put(&mut self, name: HeaderName, value: &str) {
+        if let Ok(value) = HeaderValue::from_str(value) {
+            self.headers.insert(name, value);
+        }
+    }
+
+    /// With these cookies too.
+    pub(crate) fn cookies(mut self, cookies: impl IntoIterator<Item = String>) -> Self {
+        for cookie in cookies {
+            if let Ok(cookie) = HeaderValue::from_str(&cookie) {
+                self.headers.append(SET_COOKIE, cookie);
+            }
+        }
+        self
+    }
+}
+
+impl Problem {
+    fn of(error: &Error, sign_in: Option<String>) -> Self {
+        let row = error.kind().row();
+        Self {
+            code: error.code(),
+            title: sentence(row.text()),
+            // The error's own detail may quote what somebody sent: it is for the log.
+            detail: error.hint().map(sentence),
+            sign_in,
+        }
+    }
+
+    fn json(&self, status: StatusCode) -> String {
+        let mut json = json!({
+            "type": "about:blank",
+            "title": self.title,
+            "status": status.as_u16(),
+            "code": self.code,
+        });
+        if let Some(members) = json.as_object_mut() {
+            if let Some(detail) = &self.detail {
+                members.insert("detail".to_owned(), detail.as_str().into());
+            }
+            if let Some(sign_in) = &self.sign_in {
+                members.insert("login".to_owned(), sign_in.as_str().into());
+            }
+        }
+        json.to_string()
+    }
+}
+
+fn sentence(text: &str) -> String {
+    let mut letters = text.chars();
+    let first = letters.next().map(char::to_uppercase);
+    let first = first.into_iter().flatten();
+    first.chain(letters).chain(['.']).collect()
+}
+
+fn status(error: &Error) -> StatusCode {
+    match error.code() {
+        "web.signed_out" | "web.step_up" => StatusCode::UNAUTHORIZED,
+        "web.cross_site" | "web.step_up_failed" | "web.not_admitted" => StatusCode::FORBIDDEN,
+        "web.loop" => StatusCode::LOOP_DETECTED,
+        "web.not_found" => StatusCode::NOT_FOUND,
+        "web.method" => StatusCode::METHOD_NOT_ALLOWED,
+        "denied.access_denied" => StatusCode::FORBIDDEN,
+        _ => match error.kind() {
+            Kind::Lost(_) => StatusCode::SERVICE_UNAVAILABLE,
+            Kind::Misuse(_) => StatusCode::INTERNAL_SERVER_ERROR,
+            _ => StatusCode::BAD_REQUEST,
+        },
+    }
+}
+
+impl fmt::Debug for Reply {
+    /// Status and names of header fields: the values hold cookies and states.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Reply")
+            .field("status", &self.status)
+            .field("headers", &self.headers.keys().collect::<Vec<_>>())
+            .field("problem", &self.problem)
+            .finish_non_exhaustive()
+    }
+}

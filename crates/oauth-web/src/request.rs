@@ -1,0 +1,148 @@
+//! A request, as a host hands it over, and what it says about who sent it.
+
+use std::fmt;
+
+use bytes::Bytes;
+use http::{HeaderMap, Method};
+use oauth_core::form;
+
+/// The largest form that the site reads, in bytes: hosts read no more of a body.
+pub const MAX_FORM: usize = 64 << 10;
+
+/// A header that scripts of other origins cannot send without being allowed to (RFC 10017 section 6.1.3.3). Any
+/// value will do.
+pub const PROTECTION_HEADER: &str = "x-csrf-protection";
+
+/// The largest target that is read, in bytes.
+const MAX_TARGET: usize = 64 << 10;
+
+/// A request.
+#[derive(Clone)]
+pub struct Request {
+    /// The method.
+    pub method: Method,
+    /// `Host`, or `:authority`. It at most chooses one of the site's base URLs.
+    pub host: String,
+    /// Path and query as they came, not decoded, root path included.
+    pub target: String,
+    /// All header fields.
+    pub headers: HeaderMap,
+    /// The body, where [`Site::reads_form`](crate::Site::reads_form) says so; at most [`MAX_FORM`] bytes.
+    pub form: Option<Bytes>,
+}
+
+/// Where a request comes from, as far as the browser says.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Origin {
+    /// A page of this site.
+    Own,
+    /// Typed, bookmarked, or from another program.
+    Person,
+    /// A page of another origin: one that shares the domain is another too.
+    Foreign,
+    /// It does not say.
+    Unknown,
+}
+
+impl Request {
+    pub(crate) fn is_too_large(&self) -> bool {
+        self.target.len() > MAX_TARGET
+            || self.form.as_ref().is_some_and(|form| form.len() > MAX_FORM)
+    }
+
+    pub(crate) fn path(&self) -> &str {
+        self.target.split(['?', '#']).next().unwrap_or_default()
+    }
+
+    /// Parameters of the query; nothing of one that is no UTF-8. The first of each name counts.
+    pub(crate) fn query(&self, name: &str) -> Option<String> {
+        let (_, query) = self.target.split_once('?')?;
+        first(query, name)
+    }
+
+    /// The parameter of the form, else of the query.
+    pub(crate) fn parameter(&self, name: &str) -> Option<String> {
+        let of_form = self.form_text().and_then(|text| first(text, name));
+        of_form.or_else(|| self.query(name))
+    }
+
+    pub(crate) fn form_text(&self) -> Option<&str> {
+        std::str::from_utf8(self.form.as_ref()?).ok()
+    }
+
+    pub(crate) fn header(&self, name: &str) -> Option<&str> {
+        self.headers.get(name)?.to_str().ok()
+    }
+
+    /// A request that changes nothing (RFC 9110 section 9.2.1).
+    pub(crate) fn is_safe(&self) -> bool {
+        matches!(
+            self.method,
+            Method::GET | Method::HEAD | Method::OPTIONS | Method::TRACE
+        )
+    }
+
+    /// A person opens a page: nothing else may be sent on to the provider, for scripts cannot follow.
+    pub(crate) fn is_navigation(&self) -> bool {
+        if self.is_prefetch() {
+            return false;
+        }
+        match (self.header("sec-fetch-mode"), self.header("sec-fetch-dest")) {
+            (Some(mode), dest) => mode == "navigate" && dest.is_none_or(|dest| dest == "document"),
+            (None, Some(dest)) => dest == "document",
+            (None, None) => self
+                .header("accept")
+                .is_some_and(|accept| accept.contains("text/html")),
+        }
+    }
+
+    /// The browser, or a framework's script, looks ahead: nobody has asked for the page yet.
+    pub(crate) fn is_prefetch(&self) -> bool {
+        let says = |name: &str, word: &str| {
+            self.header(name)
+                .is_some_and(|value| value.to_ascii_lowercase().contains(word))
+        };
+        says("sec-purpose", "prefetch")
+            || says("purpose", "prefetch")
+            || says("x-purpose", "preview")
+            || says("x-moz", "prefetch")
+            || self.headers.contains_key("next-router-prefetch")
+    }
+
+    /// Where it comes from: Fetch Metadata, else `Origin`.
+    pub(crate) fn origin(&self, own: &str) -> Origin {
+        match self.header("sec-fetch-site") {
+            Some("same-origin") => return Origin::Own,
+            Some("none") => return Origin::Person,
+            Some(_) => return Origin::Foreign,
+            None => {}
+        }
+        match self.headers.get("origin") {
+            Some(origin) if origin.as_bytes() == own.as_bytes() => Origin::Own,
+            // `null` too: a sandboxed frame, or a page that wants to hide where it is.
+            Some(_) => Origin::Foreign,
+            None => Origin::Unknown,
+        }
+    }
+
+    pub(crate) fn has_protection_header(&self) -> bool {
+        self.headers.contains_key(PROTECTION_HEADER)
+    }
+}
+
+fn first(text: &str, name: &str) -> Option<String> {
+    let pairs = form::parse(text).ok()?;
+    let mut pairs = pairs.into_iter();
+    let (_, value) = pairs.find(|(known, _)| known == name)?;
+    Some(value.into_owned()).filter(|value| !value.is_empty())
+}
+
+impl fmt::Debug for Request {
+    /// Method and path; no query, no cookie, no form.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Request")
+            .field("method", &self.method)
+            .field("path", &self.path())
+            .finish_non_exhaustive()
+    }
+}
