@@ -16,6 +16,7 @@ pub(crate) mod gzip;
 mod id_token;
 mod jwt;
 mod logout_token;
+mod person;
 mod place;
 mod registration;
 mod renewal;

@@ -93,7 +93,6 @@ impl Jar {
         format!("{}-{what}", self.prefix)
     }
 
-
     /// Seals a value under the name of its cookie.
     pub(crate) fn seal(
         &self,

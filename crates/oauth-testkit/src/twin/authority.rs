@@ -12,6 +12,7 @@ use sha2::{Digest as _, Sha256};
 use super::awaited::{Awaited, INTERVAL};
 use super::ciba::Backchannel;
 use super::id_token;
+use super::person::Person;
 use super::registration::Registrations;
 use super::request_log::Counters;
 use super::request_object::Pushed;
@@ -25,6 +26,7 @@ pub(super) struct Authority {
     pub(super) rules: Rules,
     pub(super) counters: Counters,
     pub(super) deny_next: bool,
+    pub(super) person: Person,
     pub(super) codes: HashMap<String, Code>,
     pub(super) refresh: HashMap<String, Refresh>,
     pub(super) devices: HashMap<String, Device>,
@@ -133,6 +135,7 @@ impl Authority {
             rules,
             counters: Counters::default(),
             deny_next: false,
+            person: Person::default(),
             codes: HashMap::new(),
             refresh: HashMap::new(),
             devices: HashMap::new(),
@@ -224,6 +227,7 @@ impl Authority {
         if shape.id_token && is_about_somebody {
             let mut claims = id_token::claims(&self.rules.issuer, at, &grant);
             claims["at_hash"] = id_token::half_hash(&token).into();
+            self.person.describe(&mut claims);
             reply["id_token"] = id_token::signed(&claims, &self.key_id, self.rules.alg).into();
         }
         if !grant.details.is_null() {

@@ -135,7 +135,7 @@ pub(super) fn approve_device(authority: &mut Authority, at: UnixTime, ask: &Ask)
 
 /// `GET {end_session_endpoint}`: the user is signed out, and sent back where that is registered (OpenID Connect
 /// RP-Initiated Logout sections 2 and 3): to any page at the origin of a redirect URI.
-pub(super) fn end_session(authority: &Authority, ask: &Ask) -> Reply {
+pub(super) fn end_session(authority: &mut Authority, ask: &Ask) -> Reply {
     let Some(home) = ask.query("post_logout_redirect_uri") else {
         return wire::page(200, "Signed out.");
     };
@@ -147,6 +147,7 @@ pub(super) fn end_session(authority: &Authority, ask: &Ask) -> Reply {
         };
         Some(format!("{}://{host}", uri.scheme_str()?))
     };
+    authority.person.sign_out();
     let registered = &authority.rules.redirect_uris;
     let known = origin(home);
     if known.is_none() || !registered.iter().any(|uri| origin(uri) == known) {
@@ -227,6 +228,7 @@ fn approve(
     if std::mem::take(&mut authority.deny_next) {
         return Err(("access_denied", "the user said no"));
     }
+    authority.person.sign_in(ask.query("prompt"))?;
 
     let code = authority.mint(at, "code");
     let grant = Grant {

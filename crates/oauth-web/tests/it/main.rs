@@ -1,1 +1,10 @@
+//! Whole sign-ins: virtual browsers with real jars, a site, a store in memory and the twin, without a socket.
 
+mod attacks;
+mod callbacks;
+mod logout;
+mod made_up;
+mod sign_in;
+mod step_up;
+mod stored;
+mod world;

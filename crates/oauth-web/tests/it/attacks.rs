@@ -1,0 +1,211 @@
+//! What others try.
+
+use http::{Method, StatusCode};
+use oauth_web::Access;
+
+use crate::world::{Browser, Ended, From, SESSION, SHOP, World, add_cookie, code, location, put};
+
+#[test]
+fn nobody_is_sent_to_another_origin() {
+    for target in [
+        "//evil.example",
+        "https://evil.example/",
+        "/\\evil.example",
+        "https://shop.example.evil.example",
+        "https://shop.example@evil.example",
+        "javascript:alert(1)",
+        "/auth/logout",
+        "%2F%2Fevil.example",
+    ] {
+        let (mut world, mut ann) = (World::new(), Browser::new());
+        let mut form = oauth_core::form::Form::new();
+        form.push("return_to", target);
+        let ended = ann.get(&mut world, &format!("/auth/login?{}", form.as_str()));
+        let url = location(&ended.reply());
+        let callback = Browser::provider(&mut world, &url);
+        let request = ann.request(&world, Method::GET, &callback, From::Elsewhere);
+        let reply = ann.send(&mut world, request, Access::SignedIn).reply();
+        assert_eq!(location(&reply), "/", "{target}");
+        assert_eq!(world.notes_of("return_target.refused").len(), 1);
+    }
+}
+
+#[test]
+fn forms_of_other_sites_are_refused() {
+    let (mut world, mut ann) = (World::new(), Browser::new());
+    ann.open(&mut world, "/me").session();
+    for method in [Method::POST, Method::PUT, Method::DELETE, Method::PATCH] {
+        for site in ["cross-site", "same-site"] {
+            let mut request = ann.request(&world, method.clone(), "/cart", From::Own);
+            put(&mut request.headers, "sec-fetch-site", site);
+            let reply = ann.send(&mut world, request, Access::Open).reply();
+            assert_eq!(reply.status, StatusCode::FORBIDDEN);
+            assert_eq!(code(&reply), "web.cross_site");
+        }
+        let request = ann.request(&world, method, "/cart", From::Own);
+        ann.send(&mut world, request, Access::SignedIn).session();
+    }
+}
+
+#[test]
+fn an_old_browser_is_judged_by_origin_and_a_program_by_a_header() {
+    let (mut world, mut ann) = (World::new(), Browser::new());
+    ann.open(&mut world, "/me").session();
+    let mut post = |ann: &mut Browser, fields: &[(&str, &str)], cookie: bool| {
+        let mut request = ann.request(&world, Method::POST, "/cart", From::Own);
+        for name in [
+            "sec-fetch-site",
+            "sec-fetch-mode",
+            "sec-fetch-dest",
+            "origin",
+        ] {
+            request.headers.remove(name);
+        }
+        if !cookie {
+            request.headers.remove("cookie");
+        }
+        for (name, value) in fields {
+            put(&mut request.headers, name, value);
+        }
+        let ended = ann.send(&mut world, request, Access::Open);
+        !ended.is_status(403)
+    };
+    assert!(post(&mut ann, &[("origin", SHOP)], true));
+    assert!(!post(&mut ann, &[("origin", "https://evil.example")], true));
+    assert!(!post(&mut ann, &[("origin", "null")], true));
+    assert!(!post(&mut ann, &[("origin", "http://shop.example")], true));
+    assert!(!post(&mut ann, &[], true));
+    assert!(post(&mut ann, &[("x-csrf-protection", "1")], true));
+    // Without a session there is nothing to abuse: a webhook.
+    assert!(post(&mut ann, &[], false));
+}
+
+#[test]
+fn a_planted_cookie_does_not_hide_the_good_one() {
+    let (mut world, mut ann, mut eve) = (World::new(), Browser::new(), Browser::new());
+    ann.open(&mut world, "/me").session();
+    eve.open(&mut world, "/me").session();
+    let good = ann.cookie(SESSION).unwrap().value.clone();
+    for planted in ["x", "1.a.b", "2.abcdefgh.AAAA", ""] {
+        let mut request = ann.request(&world, Method::GET, "/me", From::Typed);
+        put(
+            &mut request.headers,
+            "cookie",
+            &format!("{SESSION}={planted}"),
+        );
+        add_cookie(&mut request, SESSION, &good);
+        ann.send(&mut world, request, Access::SignedIn).session();
+    }
+    // Not any number of them.
+    let mut request = ann.request(&world, Method::GET, "/me", From::Typed);
+    put(
+        &mut request.headers,
+        "cookie",
+        &format!("{SESSION}=a; {SESSION}=b; {SESSION}=c"),
+    );
+    add_cookie(&mut request, SESSION, &good);
+    assert!(
+        ann.send(&mut world, request, Access::SignedIn)
+            .is_status(303)
+    );
+}
+
+#[test]
+fn a_flow_is_never_taken_for_a_session_nor_one_sites_cookie_for_anothers() {
+    let (mut world, mut ann) = (World::new(), Browser::new());
+    ann.get(&mut world, "/me");
+    let flow = ann.cookies[0].clone();
+    let mut request = ann.request(&world, Method::GET, "/me", From::Typed);
+    let value = format!("1.abcdefgh.{}", flow.value);
+    put(
+        &mut request.headers,
+        "cookie",
+        &format!("{SESSION}={value}"),
+    );
+    assert!(
+        ann.send(&mut world, request, Access::SignedIn)
+            .is_status(303)
+    );
+    // The same key and name, another origin.
+    ann.open(&mut world, "/me").session();
+    let session = ann.cookie(SESSION).unwrap().value.clone();
+    world.change(|config| {
+        config.base_urls = vec![oauth_core::url::Url::parse("https://else.example").unwrap()];
+    });
+    let mut request = ann.request(&world, Method::GET, "/me", From::Typed);
+    put(
+        &mut request.headers,
+        "cookie",
+        &format!("{SESSION}={session}"),
+    );
+    let ended = ann.send(&mut world, request, Access::Open);
+    assert!(matches!(ended, Ended::Passed(None)));
+}
+
+#[test]
+fn no_header_decides_where_the_site_is() {
+    let (mut world, mut ann) = (World::new(), Browser::new());
+    let mut request = ann.request(&world, Method::GET, "/me", From::Typed);
+    request.host = "evil.example".to_owned();
+    put(&mut request.headers, "x-forwarded-host", "evil.example");
+    put(&mut request.headers, "x-forwarded-proto", "http");
+    let url = location(&ann.send(&mut world, request, Access::SignedIn).reply());
+    assert!(
+        url.contains("redirect_uri=https%3A%2F%2Fshop.example%2Fauth%2Fcallback"),
+        "{url}"
+    );
+    // Of several base URLs it chooses one, and no other.
+    world.change(|config| {
+        config
+            .base_urls
+            .push(oauth_core::url::Url::parse("https://other.example/app").unwrap());
+    });
+    let mut request = ann.request(&world, Method::GET, "/app/me", From::Typed);
+    request.host = "Other.example".to_owned();
+    let url = location(&ann.send(&mut world, request, Access::SignedIn).reply());
+    assert!(url.contains("redirect_uri=https%3A%2F%2Fother.example%2Fapp%2Fauth%2Fcallback"));
+    let mut request = ann.request(&world, Method::GET, "/me", From::Typed);
+    request.host = "evil.example".to_owned();
+    let reply = ann.send(&mut world, request, Access::SignedIn).reply();
+    assert_eq!(code(&reply), "web.not_found");
+}
+
+#[test]
+fn a_new_login_takes_the_place_of_the_session_before() {
+    let (mut world, mut ann) = (World::in_store(), Browser::new());
+    ann.open(&mut world, "/me").session();
+    let before = ann.clone();
+    let ended = ann.click(&mut world, "/auth/login");
+    ann.follow(&mut world, ended).session();
+    assert_ne!(
+        before.cookie(SESSION).unwrap().value,
+        ann.cookie(SESSION).unwrap().value
+    );
+    // The one before is over, and so are its tokens.
+    let mut before = before;
+    assert!(before.click(&mut world, "/me").is_status(303));
+    let revoked = world.provider.twin().counters().revocations;
+    assert_eq!(revoked, 1);
+}
+
+#[test]
+fn pages_of_ours_are_nobody_elses_frame_and_know_their_methods() {
+    let (mut world, mut ann) = (World::new(), Browser::new());
+    let reply = ann.get(&mut world, "/auth/callback?error=x").reply();
+    let policy = reply.headers["content-security-policy"].to_str().unwrap();
+    assert!(policy.contains("default-src 'none'") && policy.contains("frame-ancestors 'none'"));
+    for (method, target) in [
+        (Method::PUT, "/auth/login"),
+        (Method::POST, "/auth/session"),
+        (Method::DELETE, "/auth/callback"),
+        (Method::GET, "/auth/backchannel-logout"),
+    ] {
+        let request = ann.request(&world, method, target, From::Own);
+        let reply = ann.send(&mut world, request, Access::Open).reply();
+        assert_eq!(reply.status, StatusCode::METHOD_NOT_ALLOWED, "{target}");
+        assert!(reply.headers.contains_key("allow"));
+    }
+    assert!(ann.get(&mut world, "/auth/nothing").is_status(404));
+    assert!(ann.get(&mut world, "/auth").is_status(404));
+    assert!(!world.site.owns("/author") && world.site.owns("/auth/login"));
+}

@@ -1,0 +1,190 @@
+//! Callbacks that are not as they should be: the person gets on, and the log names the part.
+
+use http::{Method, StatusCode};
+use oauth_seal::Keys;
+use oauth_web::{Access, CallbackMode};
+
+use crate::world::{Browser, From, SESSION, World, code, form, location};
+
+/// A callback on its way back to this browser.
+fn callback(world: &mut World, browser: &mut Browser, page: &str) -> String {
+    let url = location(&browser.get(world, page).reply());
+    Browser::provider(world, &url)
+}
+
+fn arrive(world: &mut World, browser: &mut Browser, callback: &str) -> oauth_web::Reply {
+    let request = browser.request(world, Method::GET, callback, From::Elsewhere);
+    browser.send(world, request, Access::SignedIn).reply()
+}
+
+#[test]
+fn the_back_button_leads_home() {
+    let (mut world, mut ann) = (World::new(), Browser::new());
+    let callback = callback(&mut world, &mut ann, "/me");
+    assert_eq!(location(&arrive(&mut world, &mut ann, &callback)), "/me");
+    assert_eq!(location(&arrive(&mut world, &mut ann, &callback)), "/");
+    ann.click(&mut world, "/me").session();
+}
+
+#[test]
+fn a_bookmarked_login_page_signs_in_all_the_same() {
+    let (mut world, mut ann) = (World::new(), Browser::new());
+    let old = callback(&mut world, &mut Browser::new(), "/me");
+    let ended = oauth_web_reply(arrive(&mut world, &mut ann, &old));
+    ann.follow(&mut world, ended).session();
+}
+
+fn oauth_web_reply(reply: oauth_web::Reply) -> crate::world::Ended {
+    crate::world::Ended::Reply(reply)
+}
+
+#[test]
+fn a_strangers_callback_signs_nobody_in() {
+    let (mut world, mut ann, mut eve) = (World::new(), Browser::new(), Browser::new());
+    let eves = callback(&mut world, &mut eve, "/me");
+    callback(&mut world, &mut ann, "/me");
+    let reply = arrive(&mut world, &mut ann, &eves);
+    assert_eq!(location(&reply), "/auth/login?again=1");
+    assert!(ann.cookie(SESSION).is_none());
+    let notes = world.notes_of("web.callback_unknown");
+    assert!(notes[0].contains("the state is another"), "{notes:?}");
+    // Her own sign-in is still good: it was not used up.
+    assert_eq!(ann.flows(), 1);
+}
+
+#[test]
+fn the_log_names_the_part_that_is_missing() {
+    let (mut world, mut ann) = (World::new(), Browser::new());
+    let lost = callback(&mut world, &mut ann, "/me");
+    arrive(&mut world, &mut Browser::new(), &lost);
+    assert!(
+        world.log().contains("there is no cookie"),
+        "{}",
+        world.log()
+    );
+
+    world.notes.clear();
+    let kept = ann.clone();
+    world.advance(15 * 60);
+    let mut request = ann.request(&world, Method::GET, &lost, From::Elsewhere);
+    let flow = &kept.cookies[0];
+    crate::world::add_cookie(&mut request, &flow.name, &flow.value);
+    ann.send(&mut world, request, Access::SignedIn);
+    assert!(world.log().contains("it is expired"), "{}", world.log());
+
+    world.notes.clear();
+    let other = callback(&mut world, &mut ann, "/me");
+    world.change(|config| config.keys = Keys::new([9; 32]));
+    arrive(&mut world, &mut ann, &other);
+    assert!(world.log().contains("the key") && world.log().contains("is not given"));
+    let code = other.split("code=").nth(1).unwrap();
+    let code = code.split('&').next().unwrap();
+    assert!(!world.log().contains(code));
+}
+
+#[test]
+fn without_cookies_nobody_goes_round_in_circles() {
+    let mut world = World::new();
+    let mut ann = Browser {
+        is_blocking: true,
+        ..Browser::new()
+    };
+    let reply = ann.open(&mut world, "/me").reply();
+    assert_eq!(reply.status, StatusCode::BAD_REQUEST);
+    assert_eq!(code(&reply), "web.callback_unknown");
+    assert!(world.log().contains("the browser sends no cookies back"));
+    assert!(reply.problem.unwrap().sign_in.is_some());
+    // Whose flows alone vanish is sent anew once.
+    let mut bob = Browser::new();
+    for _ in 0..2 {
+        let callback = callback(&mut world, &mut bob, "/me");
+        bob.cookies.retain(|cookie| !cookie.name.contains("-flow-"));
+        let reply = arrive(&mut world, &mut bob, &callback);
+        let mut next = location(&reply);
+        while next.starts_with("/auth/login") {
+            let reply = bob.click(&mut world, &next).reply();
+            if reply.status != StatusCode::SEE_OTHER {
+                assert_eq!(code(&reply), "web.callback_unknown");
+                return;
+            }
+            next = location(&reply);
+        }
+    }
+    panic!("it was begun anew again");
+}
+
+#[test]
+fn a_bare_callback_or_a_refusal_is_a_page_and_no_fault_of_the_site() {
+    let (mut world, mut ann) = (World::new(), Browser::new());
+    let reply = arrive(&mut world, &mut ann, "/auth/callback");
+    assert_eq!(location(&reply), "/auth/login?again=1");
+    let reply = arrive(
+        &mut world,
+        &mut ann,
+        "/auth/callback?error=access_denied&state=x",
+    );
+    assert_eq!(code(&reply), "web.callback_unknown");
+    world.provider.twin().deny_next();
+    let denied = callback(&mut world, &mut ann, "/me");
+    let reply = arrive(&mut world, &mut ann, &denied);
+    assert_eq!(reply.status, StatusCode::FORBIDDEN);
+    assert_eq!(code(&reply), "denied.access_denied");
+    let again = reply.problem.unwrap().sign_in;
+    assert_eq!(again.as_deref(), Some("/auth/login?return_to=%2Fme"));
+    assert_eq!(ann.flows(), 0);
+}
+
+#[test]
+fn a_callback_without_a_code_or_with_anothers_issuer_signs_nobody_in() {
+    let (mut world, mut ann) = (World::new(), Browser::new());
+    for change in [
+        |callback: &str| callback.replace("code=", "kode="),
+        |callback: &str| callback.replace("iss=https%3A%2F%2Ftwin", "iss=https%3A%2F%2Feve"),
+        |callback: &str| format!("{callback}&code=another"),
+    ] {
+        let callback = change(&callback(&mut world, &mut ann, "/me"));
+        let reply = arrive(&mut world, &mut ann, &callback);
+        assert!(
+            code(&reply).starts_with("callback.") || location(&reply).starts_with("/auth/login")
+        );
+        assert!(ann.cookie(SESSION).is_none());
+    }
+}
+
+#[test]
+fn a_form_is_posted_from_the_provider() {
+    let mut world = World::with(|mut config| {
+        config.providers[0].callback_mode = CallbackMode::FormPost;
+        config
+    });
+    let mut ann = Browser::new();
+    let url = location(&ann.get(&mut world, "/me").reply());
+    assert!(url.contains("response_mode=form_post"));
+    let page = world
+        .provider
+        .send(http::Request::get(&url).body(bytes::Bytes::new()).unwrap());
+    let page = String::from_utf8(page.body().to_vec()).unwrap();
+    let fields: Vec<_> = page
+        .split("name=\"")
+        .skip(1)
+        .map(|rest| {
+            let (name, rest) = rest.split_once("\" value=\"").unwrap();
+            (name, rest.split('"').next().unwrap())
+        })
+        .collect();
+    let mut request = ann.request(&world, Method::POST, "/auth/callback", From::Elsewhere);
+    form(&mut request, &fields);
+    let reply = ann.send(&mut world, request, Access::SignedIn).reply();
+    assert_eq!(location(&reply), "/me");
+    assert_eq!(ann.flows(), 0);
+    ann.click(&mut world, "/me").session();
+    // Again: no cookie of the session comes with it, but with the next page.
+    let mut request = ann.request(&world, Method::POST, "/auth/callback", From::Elsewhere);
+    form(&mut request, &fields);
+    let ended = ann.send(&mut world, request, Access::SignedIn);
+    assert_eq!(location(&ended.reply()), "/auth/login?again=1");
+    assert_eq!(
+        location(&ann.click(&mut world, "/auth/login?again=1").reply()),
+        "/"
+    );
+}

@@ -1,0 +1,100 @@
+//! Signing out: here first.
+
+use http::{Method, StatusCode};
+use oauth_testkit::Fault;
+use oauth_web::Access;
+
+use crate::world::{Browser, From, SESSION, TWIN, World, location};
+
+#[test]
+fn whoever_signs_out_is_signed_out_at_the_provider_too_and_comes_back() {
+    for mut world in [World::new(), World::in_store()] {
+        let mut ann = Browser::new();
+        ann.open(&mut world, "/me").session();
+        let reply = ann.click(&mut world, "/auth/logout?return_to=/bye").reply();
+        assert!(ann.cookie(SESSION).is_none());
+        let url = location(&reply);
+        assert!(url.starts_with(&format!("{TWIN}/logout?")), "{url}");
+        for name in [
+            "id_token_hint=",
+            "client_id=",
+            "state=",
+            "post_logout_redirect_uri=",
+        ] {
+            assert!(url.contains(name), "{name} is not in {url}");
+        }
+        let back = Browser::provider(&mut world, &url);
+        let request = ann.request(&world, Method::GET, &back, From::Elsewhere);
+        let reply = ann.send(&mut world, request, Access::SignedIn).reply();
+        assert_eq!(location(&reply), "/bye");
+        // Nobody is signed in there any more.
+        let check = location(&ann.click(&mut world, "/auth/check").reply());
+        assert!(Browser::provider(&mut world, &check).contains("error=login_required"));
+    }
+}
+
+#[test]
+fn a_link_from_elsewhere_signs_nobody_out() {
+    let (mut world, mut ann) = (World::new(), Browser::new());
+    ann.open(&mut world, "/me").session();
+    for from in [From::Elsewhere, From::Typed] {
+        let request = ann.request(&world, Method::GET, "/auth/logout?return_to=/bye", from);
+        let reply = ann.send(&mut world, request, Access::Open).reply();
+        assert_eq!(reply.status, StatusCode::OK);
+        assert!(
+            reply
+                .body
+                .contains("method=post action=\"/auth/logout?return_to=%2Fbye\"")
+        );
+        ann.click(&mut world, "/me").session();
+    }
+    let request = ann.request(&world, Method::POST, "/auth/logout", From::Elsewhere);
+    assert!(ann.send(&mut world, request, Access::Open).is_status(403));
+    ann.click(&mut world, "/me").session();
+    let request = ann.request(&world, Method::POST, "/auth/logout", From::Own);
+    assert!(ann.send(&mut world, request, Access::Open).is_status(303));
+    assert!(ann.cookie(SESSION).is_none());
+}
+
+#[test]
+fn whoever_comes_back_without_the_state_sees_a_page() {
+    let (mut world, mut ann) = (World::new(), Browser::new());
+    let reply = ann.get(&mut world, "/auth/logout/done?state=x").reply();
+    assert_eq!(reply.status, StatusCode::OK);
+    ann.open(&mut world, "/me").session();
+    ann.click(&mut world, "/auth/logout?return_to=/bye");
+    let reply = ann.get(&mut world, "/auth/logout/done?state=x").reply();
+    assert_eq!(reply.status, StatusCode::OK);
+    assert_eq!(world.notes_of("logout.state").len(), 1);
+}
+
+#[test]
+fn a_session_in_a_store_ends_with_its_tokens_everywhere() {
+    let (mut world, mut ann) = (World::in_store(), Browser::new());
+    ann.open(&mut world, "/me").session();
+    let mut copy = ann.clone();
+    assert_eq!(
+        world.records().len(),
+        3,
+        "the session, its tokens, and whose it is"
+    );
+    ann.click(&mut world, "/auth/logout");
+    assert!(world.records().is_empty());
+    assert_eq!(world.provider.twin().counters().revocations, 1);
+    assert!(copy.click(&mut world, "/me").is_status(303));
+}
+
+#[test]
+fn the_session_ends_here_though_store_and_provider_are_away() {
+    let (mut world, mut ann) = (World::in_store(), Browser::new());
+    ann.open(&mut world, "/me").session();
+    world.provider.twin().inject(Fault::LostReply);
+    ann.click(&mut world, "/auth/logout");
+    assert!(ann.cookie(SESSION).is_none());
+    assert!(world.records().is_empty());
+    let (mut world, mut ann) = (World::in_store(), Browser::new());
+    ann.open(&mut world, "/me").session();
+    world.is_store_down = true;
+    assert!(ann.click(&mut world, "/auth/logout").is_status(303));
+    assert!(ann.cookie(SESSION).is_none());
+}

@@ -1,0 +1,448 @@
+//! Signing in, and what comes of it.
+
+use http::{Method, StatusCode};
+use oauth_core::url::{Transport, Url};
+use oauth_seal::Keys;
+use oauth_web::{Access, Admission, SameSite, Site};
+
+use crate::world::{
+    Browser, Ended, From, SESSION, SHOP, SUBJECT, TWIN, World, code, location, put,
+};
+
+#[test]
+fn a_person_signs_in_and_comes_back_to_the_page_they_asked_for() {
+    let (mut world, mut ann) = (World::new(), Browser::new());
+    world.provider.twin().set_claim("name", "Ann");
+    world.provider.twin().set_claim("phone_number", "+34 1");
+    let reply = ann.get(&mut world, "/me?tab=2").reply();
+    let url = location(&reply);
+    assert!(url.starts_with(TWIN), "{url}");
+    assert!(url.contains("nonce=") && url.contains("code_challenge=") && url.contains("state="));
+    let callback = Browser::provider(&mut world, &url);
+    let request = ann.request(&world, Method::GET, &callback, From::Elsewhere);
+    let reply = ann.send(&mut world, request, Access::SignedIn).reply();
+    assert_eq!(location(&reply), "/me?tab=2");
+    let session = ann.click(&mut world, "/me?tab=2").session();
+    assert_eq!(session.identity.subject, SUBJECT);
+    assert_eq!(session.identity.issuer, TWIN);
+    assert_eq!(session.identity.text("name"), Some("Ann"));
+    assert_eq!(
+        session.identity.text("phone_number"),
+        None,
+        "it is on no list"
+    );
+    assert!(session.grant().is_none());
+    assert_eq!(ann.flows(), 0);
+    assert!(ann.cookie(SESSION).is_some());
+}
+
+#[test]
+fn nothing_of_a_session_can_be_read_or_printed() {
+    let (mut world, mut ann) = (World::new(), Browser::new());
+    let session = ann.open(&mut world, "/me").session();
+    assert!(!format!("{session:?}").contains(SUBJECT));
+    for cookie in &ann.cookies {
+        assert!(!cookie.value.contains(SUBJECT) && !cookie.value.contains("sub"));
+    }
+    assert!(!world.log().contains(SUBJECT), "{}", world.log());
+}
+
+#[test]
+fn a_session_ends_when_its_time_is_over() {
+    let (mut world, mut ann) = (World::new(), Browser::new());
+    ann.open(&mut world, "/me").session();
+    let copy = ann.clone();
+    world.advance(8 * 3600 - 1);
+    ann.click(&mut world, "/me").session();
+    world.advance(1);
+    // A copy that somebody kept, whatever the browser's clock says.
+    let mut request = ann.request(&world, Method::GET, "/me", From::Own);
+    let kept = copy.cookie(SESSION).unwrap();
+    crate::world::add_cookie(&mut request, SESSION, &kept.value);
+    let reply = ann.send(&mut world, request, Access::SignedIn).reply();
+    assert!(location(&reply).starts_with(TWIN));
+    assert_eq!(
+        world.notes_of("web.signed_out"),
+        ["the session: it is over"]
+    );
+}
+
+#[test]
+fn two_tabs_sign_in_side_by_side() {
+    let (mut world, mut ann) = (World::new(), Browser::new());
+    let one = location(&ann.get(&mut world, "/one").reply());
+    let two = location(&ann.get(&mut world, "/two").reply());
+    assert_eq!(ann.flows(), 2);
+    for (url, page) in [(two, "/two"), (one, "/one")] {
+        let callback = Browser::provider(&mut world, &url);
+        let request = ann.request(&world, Method::GET, &callback, From::Elsewhere);
+        let reply = ann.send(&mut world, request, Access::SignedIn).reply();
+        assert_eq!(location(&reply), page);
+    }
+    ann.click(&mut world, "/one").session();
+    assert_eq!(ann.flows(), 0);
+}
+
+#[test]
+fn of_thirty_abandoned_tabs_four_stay() {
+    let (mut world, mut ann) = (World::new(), Browser::new());
+    let mut last = String::new();
+    for tab in 0..30 {
+        last = location(&ann.get(&mut world, &format!("/page/{tab}")).reply());
+        world.advance(1);
+    }
+    assert_eq!(ann.flows(), 4);
+    let callback = Browser::provider(&mut world, &last);
+    let request = ann.request(&world, Method::GET, &callback, From::Elsewhere);
+    let reply = ann.send(&mut world, request, Access::SignedIn).reply();
+    assert_eq!(location(&reply), "/page/29");
+}
+
+#[test]
+fn a_script_is_told_and_never_sent_elsewhere() {
+    let (mut world, mut ann) = (World::new(), Browser::new());
+    let reply = ann.fetch(&mut world, Method::GET, "/api/cart").reply();
+    assert_eq!(reply.status, StatusCode::UNAUTHORIZED);
+    assert_eq!(reply.headers["content-type"], "application/problem+json");
+    let problem: serde_json::Value = serde_json::from_str(&reply.body).unwrap();
+    assert_eq!(problem["code"], "web.signed_out");
+    assert_eq!(problem["login"], "/auth/login");
+    assert_eq!(ann.flows(), 0);
+}
+
+#[test]
+fn looking_ahead_begins_nothing() {
+    let (mut world, mut ann) = (World::new(), Browser::new());
+    for (name, value) in [
+        ("sec-purpose", "prefetch"),
+        ("purpose", "prefetch"),
+        ("x-moz", "prefetch"),
+        ("next-router-prefetch", "1"),
+    ] {
+        for target in ["/auth/login", "/auth/logout", "/auth/check", "/me"] {
+            let mut request = ann.request(&world, Method::GET, target, From::Own);
+            put(&mut request.headers, name, value);
+            let reply = ann.send(&mut world, request, Access::SignedIn).reply();
+            let wanted = match target {
+                "/me" => StatusCode::UNAUTHORIZED,
+                _ => StatusCode::NO_CONTENT,
+            };
+            assert_eq!(reply.status, wanted, "{name} {target}");
+            assert!(ann.cookies.is_empty());
+        }
+    }
+    let request = ann.request(&world, Method::HEAD, "/auth/login", From::Typed);
+    assert!(
+        ann.send(&mut world, request, Access::SignedIn)
+            .is_status(204)
+    );
+}
+
+#[test]
+fn a_page_for_everybody_is_seen_by_everybody() {
+    let (mut world, mut ann) = (World::new(), Browser::new());
+    let request = ann.request(&world, Method::GET, "/", From::Typed);
+    let ended = ann.send(&mut world, request, Access::Open);
+    assert!(matches!(ended, Ended::Passed(None)));
+    ann.open(&mut world, "/me").session();
+    let request = ann.request(&world, Method::GET, "/", From::Typed);
+    ann.send(&mut world, request, Access::Open).session();
+}
+
+#[test]
+fn the_application_decides_whom_it_lets_in() {
+    let (mut world, mut ann) = (World::new(), Browser::new());
+    world.provider.twin().set_claim("email", "ann@shop.example");
+    world.admission = Box::new(|identity| match identity.text("email") {
+        Some("ann@shop.example") => {
+            Admission::In([("role".to_owned(), "buyer".into())].into_iter().collect())
+        }
+        _ => Admission::Refused("Only <ann> may come in.".to_owned()),
+    });
+    let session = ann.open(&mut world, "/me").session();
+    assert_eq!(session.local["role"], "buyer");
+    world.provider.twin().set_claim("email", "bob@shop.example");
+    let mut bob = Browser::new();
+    let reply = bob.open(&mut world, "/me").reply();
+    assert_eq!(reply.status, StatusCode::FORBIDDEN);
+    assert_eq!(code(&reply), "web.not_admitted");
+    assert!(reply.body.contains("Only &lt;ann&gt; may come in."));
+    assert!(bob.cookie(SESSION).is_none());
+}
+
+#[test]
+fn keys_change_while_people_are_signed_in() {
+    let (mut world, mut ann) = (World::new(), Browser::new());
+    ann.open(&mut world, "/me").session();
+    let under_way = location(&ann.get(&mut world, "/auth/login?return_to=/x").reply());
+    world.change(|config| config.keys = Keys::new([8; 32]).also([7; 32]));
+    ann.click(&mut world, "/me").session();
+    let callback = Browser::provider(&mut world, &under_way);
+    let request = ann.request(&world, Method::GET, &callback, From::Elsewhere);
+    assert_eq!(
+        location(&ann.send(&mut world, request, Access::SignedIn).reply()),
+        "/x"
+    );
+    // What was sealed since does without the old one.
+    world.change(|config| config.keys = Keys::new([8; 32]));
+    ann.click(&mut world, "/me").session();
+    world.change(|config| config.keys = Keys::new([9; 32]));
+    assert!(location(&ann.click(&mut world, "/me").reply()).starts_with(TWIN));
+    assert!(world.log().contains("is not given"), "{}", world.log());
+}
+
+#[test]
+fn what_does_not_fit_into_one_cookie_is_in_two_and_leaves_nothing_behind() {
+    let (mut world, mut ann) = (World::new(), Browser::new());
+    world.provider.twin().set_claim("name", "a".repeat(3000));
+    let session = ann.open(&mut world, "/me").session();
+    assert_eq!(session.identity.text("name").unwrap().len(), 3000);
+    assert!(ann.cookie(&format!("{SESSION}.1")).is_some());
+    // Two halves of two sessions are none.
+    let before = ann.clone();
+    let ended = ann.click(&mut world, "/auth/login");
+    ann.follow(&mut world, ended);
+    ann.click(&mut world, "/me").session();
+    let mut mixed = ann.clone();
+    mixed
+        .cookies
+        .retain(|cookie| cookie.name != format!("{SESSION}.1"));
+    let old = before.cookie(&format!("{SESSION}.1")).unwrap().clone();
+    mixed.cookies.push(old);
+    assert!(location(&mixed.click(&mut world, "/me").reply()).starts_with(TWIN));
+    // A smaller one ends the second.
+    world.provider.twin().set_claim("name", "Ann");
+    let ended = ann.click(&mut world, "/auth/login");
+    ann.follow(&mut world, ended);
+    assert!(ann.cookie(&format!("{SESSION}.1")).is_none());
+    ann.click(&mut world, "/me").session();
+}
+
+#[test]
+fn claims_that_are_too_large_are_named_at_the_login() {
+    let (mut world, mut ann) = (World::new(), Browser::new());
+    world.provider.twin().set_claim("picture", "p".repeat(7000));
+    let reply = ann.open(&mut world, "/me").reply();
+    assert_eq!(reply.status, StatusCode::INTERNAL_SERVER_ERROR);
+    assert_eq!(code(&reply), "web.session_too_large");
+    let notes = world.notes_of("web.session_too_large");
+    assert!(
+        notes[0].contains("claims.picture has 7002 bytes"),
+        "{notes:?}"
+    );
+    // In a store it fits.
+    let (mut world, mut ann) = (World::in_store(), Browser::new());
+    world.provider.twin().set_claim("picture", "p".repeat(7000));
+    ann.open(&mut world, "/me").session();
+}
+
+#[test]
+fn a_link_from_elsewhere_hops_once_where_cookies_are_strict() {
+    let mut world = World::with(|mut config| {
+        config.same_site = SameSite::Strict;
+        config
+    });
+    let mut ann = Browser::new();
+    let ended = ann.get(&mut world, "/me");
+    let reply = ann.follow(&mut world, ended).reply();
+    // Back from the provider, the browser sends no strict cookie yet.
+    assert_eq!(reply.status, StatusCode::OK);
+    assert!(reply.body.contains("http-equiv=refresh") && reply.body.contains("url=/me"));
+    ann.click(&mut world, "/me").session();
+    // Whoever is not signed in hops once, and signs in then.
+    let mut bob = Browser::new();
+    let request = bob.request(&world, Method::GET, "/me?<x>", From::Elsewhere);
+    let reply = bob.send(&mut world, request, Access::SignedIn).reply();
+    assert_eq!(reply.status, StatusCode::OK);
+    assert!(reply.body.contains("/me?&lt;x&gt;"));
+    assert!(location(&bob.click(&mut world, "/me").reply()).starts_with(TWIN));
+}
+
+#[test]
+fn ten_tabs_at_once_are_no_loop_and_sessions_that_vanish_are() {
+    let (mut world, mut ann) = (World::new(), Browser::new());
+    for tab in 0..10 {
+        assert!(ann.get(&mut world, &format!("/{tab}")).is_status(303));
+    }
+    let mut bob = Browser::new();
+    for _ in 0..3 {
+        let ended = bob.get(&mut world, "/me");
+        let url = location(&ended.reply());
+        let callback = Browser::provider(&mut world, &url);
+        let request = bob.request(&world, Method::GET, &callback, From::Elsewhere);
+        bob.send(&mut world, request, Access::SignedIn);
+        // Something between the browser and the site eats the cookie.
+        bob.cookies.retain(|cookie| cookie.name != SESSION);
+    }
+    let reply = bob.get(&mut world, "/me").reply();
+    assert_eq!(reply.status, StatusCode::LOOP_DETECTED);
+    assert_eq!(code(&reply), "web.loop");
+    assert!(world.notes_of("web.loop")[0].contains("there is no cookie; there is no cookie"));
+    world.advance(61);
+    assert!(bob.get(&mut world, "/me").is_status(303));
+}
+
+#[test]
+fn a_silent_check_signs_in_or_leaves_in_peace() {
+    let (mut world, mut ann) = (World::new(), Browser::new());
+    world.provider.twin().sign_out();
+    let request = ann.request(&world, Method::GET, "/", From::Typed);
+    let ended = ann.send(&mut world, request, Access::Quiet);
+    let url = location(&ended.reply());
+    assert!(url.contains("prompt=none"));
+    let callback = Browser::provider(&mut world, &url);
+    let request = ann.request(&world, Method::GET, &callback, From::Elsewhere);
+    assert_eq!(
+        location(&ann.send(&mut world, request, Access::Quiet).reply()),
+        "/"
+    );
+    let request = ann.request(&world, Method::GET, "/", From::Own);
+    assert!(matches!(
+        ann.send(&mut world, request, Access::Quiet),
+        Ended::Passed(None)
+    ));
+    // The check itself keeps quiet as well, for five minutes.
+    let reply = ann.click(&mut world, "/auth/check?return_to=/shop").reply();
+    assert_eq!(location(&reply), "/shop");
+    world.advance(301);
+    ann.open(&mut world, "/me").session();
+    let mut bob = Browser::new();
+    let request = bob.request(&world, Method::GET, "/", From::Typed);
+    let ended = bob.send(&mut world, request, Access::Quiet);
+    bob.follow(&mut world, ended).session();
+}
+
+#[test]
+fn the_session_page_tells_a_page_what_it_may_know() {
+    let (mut world, mut ann) = (World::new(), Browser::new());
+    world.provider.twin().set_claim("name", "Ann");
+    let reply = ann.fetch(&mut world, Method::GET, "/auth/session").reply();
+    assert_eq!(reply.status, StatusCode::OK);
+    let told: serde_json::Value = serde_json::from_str(&reply.body).unwrap();
+    assert_eq!(told["signed_in"], false);
+    ann.open(&mut world, "/me").session();
+    let reply = ann.fetch(&mut world, Method::GET, "/auth/session").reply();
+    let told: serde_json::Value = serde_json::from_str(&reply.body).unwrap();
+    assert_eq!(told["user"]["name"], "Ann");
+    assert_eq!(told["user"]["sub"], SUBJECT);
+    let request = ann.request(&world, Method::GET, "/auth/session", From::Elsewhere);
+    assert!(ann.send(&mut world, request, Access::Open).is_status(403));
+}
+
+#[test]
+fn among_several_providers_people_choose_and_each_has_its_own_callback() {
+    let mut world = World::with(|mut config| {
+        let mut other = config.providers[0].clone();
+        other.id = "other".to_owned();
+        other.title = "The <other>".to_owned();
+        config.providers.push(other);
+        config
+    });
+    let mut ann = Browser::new();
+    let login = location(&ann.get(&mut world, "/me").reply());
+    assert_eq!(login, "/auth/login?return_to=%2Fme");
+    let page = ann.click(&mut world, &login).reply();
+    assert!(page.body.contains("value=\"twin\"") && page.body.contains("The &lt;other&gt;"));
+    let url = location(
+        &ann.click(&mut world, &format!("{login}&provider=other"))
+            .reply(),
+    );
+    let callback = Browser::provider(&mut world, &url);
+    assert!(callback.starts_with("/auth/callback/other?"));
+    // A callback of one provider is none of another's (mix-up).
+    let moved = callback.replace("/other?", "/twin?");
+    let request = ann.request(&world, Method::GET, &moved, From::Elsewhere);
+    let again = location(&ann.send(&mut world, request, Access::SignedIn).reply());
+    assert_eq!(again, "/auth/login?again=1");
+    let request = ann.request(&world, Method::GET, &callback, From::Elsewhere);
+    assert_eq!(
+        location(&ann.send(&mut world, request, Access::SignedIn).reply()),
+        "/me"
+    );
+    assert_eq!(
+        ann.click(&mut world, "/me").session().identity.provider,
+        "other"
+    );
+    let reply = ann.click(&mut world, "/auth/login?provider=nobody").reply();
+    assert_eq!(code(&reply), "web.unknown_provider");
+    // Somebody else may begin a sign-in, by the issuer.
+    let begun = ann.get(
+        &mut world,
+        &format!("/auth/login?iss={TWIN}&login_hint=ann"),
+    );
+    assert!(location(&begun.reply()).contains("login_hint=ann"));
+}
+
+#[test]
+fn settings_that_are_not_safe_are_refused_at_the_start() {
+    let world = World::new();
+    let refused = |change: &dyn Fn(&mut oauth_web::Config)| {
+        let mut config = world.config.clone();
+        change(&mut config);
+        Site::new(config).expect_err("it is not safe").code()
+    };
+    let url = |text: &str| Url::parse(text).unwrap();
+    assert_eq!(
+        refused(&|config| config.base_urls = vec![url("http://shop.example")]),
+        "url.insecure"
+    );
+    assert_eq!(
+        refused(&|config| config.base_urls = vec![url("http://127.0.0.1:8000")]),
+        "url.insecure"
+    );
+    assert_eq!(refused(&|config| config.base_urls.clear()), "web.setup");
+    assert_eq!(refused(&|config| config.providers.clear()), "web.setup");
+    assert_eq!(
+        refused(&|config| config.name = "a;b".to_owned()),
+        "web.setup"
+    );
+    assert_eq!(
+        refused(&|config| config.prefix = "/".to_owned()),
+        "web.setup"
+    );
+    assert_eq!(
+        refused(&|config| config.idle = Some(std::time::Duration::from_secs(60))),
+        "web.setup"
+    );
+    assert_eq!(
+        refused(&|config| {
+            let twin = config.providers[0].clone();
+            config.providers.push(twin);
+        }),
+        "web.setup"
+    );
+    assert_eq!(
+        refused(&|config| {
+            let mut other = config.providers[0].clone();
+            other.id = "other".to_owned();
+            config.providers[0].callback = Some("/auth/callback/other".to_owned());
+            config.providers.push(other);
+        }),
+        "web.setup"
+    );
+    assert_eq!(
+        refused(&|config| config.providers[0].scope = oauth_core::Scope::none()),
+        "web.setup"
+    );
+}
+
+#[test]
+fn this_machine_does_without_https_by_name() {
+    let mut world = World::new();
+    world
+        .provider
+        .twin()
+        .register_redirect_uri("http://127.0.0.1:8000/auth/callback");
+    world.change(|config| {
+        config.base_urls = vec![Url::parse("http://127.0.0.1:8000").unwrap()];
+        config.transport = Transport::LoopbackHttp;
+    });
+    let mut ann = Browser::new();
+    let reply = ann.get(&mut world, "/me").reply();
+    let cookie = reply.headers["set-cookie"].to_str().unwrap();
+    assert!(
+        cookie.starts_with("session-flow-") && !cookie.contains("Secure"),
+        "{cookie}"
+    );
+    assert!(SHOP.starts_with("https"));
+}

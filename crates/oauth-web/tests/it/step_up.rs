@@ -1,0 +1,101 @@
+//! A page wants more than somebody who is signed in.
+
+use http::{Method, StatusCode};
+use oauth_web::{Access, Need};
+
+use crate::world::{Browser, Ended, From, World, code, location, put};
+
+fn needs(world: &mut World, browser: &mut Browser, need: &Need, script: bool) -> Ended {
+    let mut request = browser.request(world, Method::GET, "/pay", From::Own);
+    if script {
+        put(&mut request.headers, "sec-fetch-mode", "cors");
+        put(&mut request.headers, "sec-fetch-dest", "empty");
+    }
+    browser.send_needing(world, request, Access::SignedIn, Some(need.clone()))
+}
+
+fn arrive(world: &mut World, browser: &mut Browser, url: &str) -> oauth_web::Reply {
+    let callback = Browser::provider(world, url);
+    let request = browser.request(world, Method::GET, &callback, From::Elsewhere);
+    browser.send(world, request, Access::SignedIn).reply()
+}
+
+#[test]
+fn the_provider_is_asked_and_its_answer_is_what_counts() {
+    let (mut world, mut ann) = (World::new(), Browser::new());
+    let need = Need::acr(["mfa"]);
+    ann.open(&mut world, "/me").session();
+    let url = location(&needs(&mut world, &mut ann, &need, false).reply());
+    assert!(url.contains("acr_values=mfa"));
+    world.provider.twin().set_claim("acr", "mfa");
+    assert_eq!(location(&arrive(&mut world, &mut ann, &url)), "/pay");
+    needs(&mut world, &mut ann, &need, false).session();
+}
+
+#[test]
+fn a_provider_that_ignores_the_wish_is_no_loop_and_no_stronger_session() {
+    let (mut world, mut ann) = (World::new(), Browser::new());
+    ann.open(&mut world, "/me").session();
+    let need = Need::acr(["mfa"]);
+    let url = location(&needs(&mut world, &mut ann, &need, false).reply());
+    world.provider.twin().set_claim("acr", "pwd");
+    let reply = arrive(&mut world, &mut ann, &url);
+    assert_eq!(reply.status, StatusCode::FORBIDDEN);
+    assert_eq!(code(&reply), "web.step_up_failed");
+    // The session before is as good as it was.
+    ann.click(&mut world, "/me").session();
+}
+
+#[test]
+fn a_login_is_fresh_for_as_long_as_the_page_says() {
+    let (mut world, mut ann) = (World::new(), Browser::new());
+    let need = Need::acr(Vec::<String>::new()).within(300);
+    ann.open(&mut world, "/me").session();
+    needs(&mut world, &mut ann, &need, false).session();
+    world.advance(361);
+    let url = location(&needs(&mut world, &mut ann, &need, false).reply());
+    assert!(url.contains("max_age=300"));
+    // It says that the person signed in long ago.
+    world
+        .provider
+        .twin()
+        .set_claim("auth_time", 1_700_000_000_u64);
+    let reply = arrive(&mut world, &mut ann, &url);
+    assert_eq!(code(&reply), "id_token.auth_too_old");
+    let now = world.provider.now().as_secs();
+    world.provider.twin().set_claim("auth_time", now);
+    let url = location(&needs(&mut world, &mut ann, &need, false).reply());
+    assert_eq!(location(&arrive(&mut world, &mut ann, &url)), "/pay");
+}
+
+#[test]
+fn a_script_is_told_where_to_send_the_person() {
+    let (mut world, mut ann) = (World::new(), Browser::new());
+    ann.open(&mut world, "/me").session();
+    let need = Need::acr(["mfa"]).within(60);
+    let reply = needs(&mut world, &mut ann, &need, true).reply();
+    assert_eq!(reply.status, StatusCode::UNAUTHORIZED);
+    assert_eq!(code(&reply), "web.step_up");
+    let login = reply.problem.unwrap().sign_in.unwrap();
+    let url = location(&ann.click(&mut world, &login).reply());
+    assert!(
+        url.contains("acr_values=mfa") && url.contains("max_age=60"),
+        "{url}"
+    );
+    world.provider.twin().set_claim("acr", "pwd");
+    assert_eq!(
+        code(&arrive(&mut world, &mut ann, &url)),
+        "web.step_up_failed"
+    );
+}
+
+#[test]
+fn whoever_is_not_signed_in_signs_in_as_is_needed() {
+    let (mut world, mut ann) = (World::new(), Browser::new());
+    let url = location(&needs(&mut world, &mut ann, &Need::acr(["mfa"]), false).reply());
+    assert!(url.contains("acr_values=mfa"));
+    world.provider.twin().set_claim("acr", "pwd");
+    let reply = arrive(&mut world, &mut ann, &url);
+    assert_eq!(code(&reply), "web.step_up_failed");
+    assert!(ann.cookie(crate::world::SESSION).is_none());
+}

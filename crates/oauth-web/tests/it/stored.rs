@@ -1,0 +1,186 @@
+//! Sessions in a store, and logouts that the provider tells of.
+
+use http::{Method, StatusCode};
+use oauth_core::moment::Moment;
+use oauth_testkit::twin::LogoutTokenFlaw;
+use oauth_web::Access;
+
+use crate::world::{Browser, From, SESSION, TWIN, World, code, form, location};
+
+#[test]
+fn whoever_reads_the_store_cannot_make_the_cookie() {
+    let (mut world, mut ann) = (World::in_store(), Browser::new());
+    ann.open(&mut world, "/me").session();
+    let cookie = &ann.cookie(SESSION).unwrap().value;
+    for (key, entry) in &world.store {
+        assert!(!cookie.contains(key.as_str()));
+        assert!(!entry.record.expose().contains("handle"));
+    }
+}
+
+#[test]
+fn tokens_are_kept_as_the_grant_of_the_session() {
+    let (mut world, mut ann) = (World::in_store(), Browser::new());
+    let session = ann.open(&mut world, "/me").session();
+    let grant = session.grant().unwrap();
+    assert!(grant.subject().unwrap().starts_with("web:"));
+    let client = world.config.providers[0].client.clone();
+    let mut keeper = client.keeper(grant).shared();
+    let entry = world.store[&keeper.key()].clone();
+    let now = world.provider.now();
+    keeper.learn(&Moment::fixed(now, [3; 32]), entry).unwrap();
+    assert!(keeper.tokens().unwrap().refresh_token.is_some());
+}
+
+#[test]
+fn a_session_that_nobody_uses_ends_and_one_in_use_does_not() {
+    let (mut world, mut ann) = (World::in_store(), Browser::new());
+    ann.open(&mut world, "/me").session();
+    let before = world.store.values().map(|entry| entry.version).max();
+    ann.click(&mut world, "/me").session();
+    world.advance(899);
+    ann.click(&mut world, "/me").session();
+    let after = world.store.values().map(|entry| entry.version).max();
+    assert_eq!(before, after, "written down once in an eighth of two hours");
+    for _ in 0..8 {
+        world.advance(6300);
+        ann.click(&mut world, "/me").session();
+    }
+    world.advance(7200);
+    assert!(ann.click(&mut world, "/me").is_status(303));
+}
+
+#[test]
+fn a_store_that_is_away_is_said_to_be() {
+    let (mut world, mut ann) = (World::in_store(), Browser::new());
+    ann.open(&mut world, "/me").session();
+    world.is_store_down = true;
+    let reply = ann.click(&mut world, "/me").reply();
+    assert_eq!(reply.status, StatusCode::SERVICE_UNAVAILABLE);
+    assert!(ann.cookie(SESSION).is_some(), "the session is still there");
+    world.is_store_down = false;
+    ann.click(&mut world, "/me").session();
+}
+
+fn told(world: &mut World, token: &str) -> oauth_web::Reply {
+    let mut provider = Browser::new();
+    let mut request = provider.request(
+        world,
+        Method::POST,
+        "/auth/backchannel-logout",
+        From::Elsewhere,
+    );
+    request.headers.clear();
+    form(&mut request, &[("logout_token", token)]);
+    provider.send(world, request, Access::SignedIn).reply()
+}
+
+#[test]
+fn the_provider_ends_sessions_and_a_token_is_taken_once() {
+    let mut world = World::in_store();
+    world.provider.twin().set_claim("sid", "one");
+    let (mut ann, mut other) = (Browser::new(), Browser::new());
+    ann.open(&mut world, "/me").session();
+    world.provider.twin().set_claim("sid", "two");
+    other.open(&mut world, "/me").session();
+    let now = world.provider.now();
+    let token = world.provider.twin().logout_token(now, None).unwrap();
+    let reply = told(&mut world, &token);
+    assert_eq!((reply.status, reply.body.as_str()), (StatusCode::OK, ""));
+    assert!(other.click(&mut world, "/me").is_status(303));
+    ann.click(&mut world, "/me").session();
+    // The next login works, and the token ends it not once more.
+    other.open(&mut world, "/me").session();
+    let reply = told(&mut world, &token);
+    assert_eq!(code(&reply), "logout_token.replayed");
+    assert_eq!(reply.status, StatusCode::BAD_REQUEST);
+    other.click(&mut world, "/me").session();
+    // Without a session it is everywhere.
+    world
+        .provider
+        .twin()
+        .set_claim("sid", serde_json::Value::Null);
+    let now = world.provider.now();
+    let token = world.provider.twin().logout_token(now, None).unwrap();
+    assert_eq!(told(&mut world, &token).status, StatusCode::OK);
+    assert!(ann.click(&mut world, "/me").is_status(303));
+    assert!(other.click(&mut world, "/me").is_status(303));
+}
+
+#[test]
+fn a_logout_token_that_is_not_good_ends_nothing() {
+    let (mut world, mut ann) = (World::in_store(), Browser::new());
+    world.provider.twin().set_claim("sid", "one");
+    ann.open(&mut world, "/me").session();
+    let now = world.provider.now();
+    let mut refused = 0;
+    for flaw in LogoutTokenFlaw::ALL {
+        let token = world
+            .provider
+            .twin()
+            .logout_token(now, Some(*flaw))
+            .unwrap();
+        refused += usize::from(told(&mut world, &token).status == StatusCode::BAD_REQUEST);
+    }
+    assert!(refused + 1 >= LogoutTokenFlaw::ALL.len(), "{refused}");
+    assert_eq!(told(&mut world, "x").status, StatusCode::BAD_REQUEST);
+    assert_eq!(told(&mut world, "").status, StatusCode::BAD_REQUEST);
+    ann.click(&mut world, "/me").session();
+}
+
+#[test]
+fn a_token_that_could_not_be_worked_off_is_taken_again() {
+    let (mut world, mut ann) = (World::in_store(), Browser::new());
+    ann.open(&mut world, "/me").session();
+    let now = world.provider.now();
+    let token = world.provider.twin().logout_token(now, None).unwrap();
+    world.is_store_down = true;
+    assert_eq!(
+        told(&mut world, &token).status,
+        StatusCode::SERVICE_UNAVAILABLE
+    );
+    world.is_store_down = false;
+    assert_eq!(told(&mut world, &token).status, StatusCode::OK);
+    assert!(ann.click(&mut world, "/me").is_status(303));
+}
+
+#[test]
+fn a_frame_of_the_provider_ends_the_session_that_it_names() {
+    let (mut world, mut ann) = (World::in_store(), Browser::new());
+    world.provider.twin().set_claim("sid", "one");
+    ann.open(&mut world, "/me").session();
+    let frame = |query: String, world: &mut World| {
+        let target = format!("/auth/frontchannel-logout?{query}");
+        let request = Browser::new().request(world, Method::GET, &target, From::Elsewhere);
+        Browser::new().send(world, request, Access::Open).reply()
+    };
+    let issuer = "https%3A%2F%2Ftwin.example";
+    assert_eq!(
+        frame("sid=one".to_owned(), &mut world).status,
+        StatusCode::BAD_REQUEST
+    );
+    frame(
+        "iss=https%3A%2F%2Feve.example&sid=one".to_owned(),
+        &mut world,
+    );
+    frame(format!("iss={issuer}&sid=two"), &mut world);
+    ann.click(&mut world, "/me").session();
+    let reply = frame(format!("iss={issuer}&sid=one"), &mut world);
+    assert_eq!(reply.status, StatusCode::OK);
+    let policy = reply.headers["content-security-policy"].to_str().unwrap();
+    assert!(policy.contains(&format!("frame-ancestors {TWIN}")));
+    assert!(ann.click(&mut world, "/me").is_status(303));
+}
+
+#[test]
+fn without_a_store_the_provider_is_told_that_it_cannot() {
+    let mut world = World::new();
+    let now = world.provider.now();
+    let token = world.provider.twin().logout_token(now, None).unwrap();
+    let reply = told(&mut world, &token);
+    assert_eq!(code(&reply), "web.setup");
+    assert_ne!(reply.status, StatusCode::OK);
+    let mut ann = Browser::new();
+    let url = location(&ann.get(&mut world, "/me").reply());
+    assert!(url.starts_with(TWIN));
+}
