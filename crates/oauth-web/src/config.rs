@@ -157,10 +157,14 @@ impl Config {
     }
 
     pub(crate) fn check(&self) -> Result<(), Error> {
-        let Some(_) = self.base_urls.first() else {
+        let Some(first) = self.base_urls.first() else {
             return Err(setup("base_urls: there is none"));
         };
         for url in &self.base_urls {
+            // Which paths are the site's own depends on no header.
+            if url.path().trim_end_matches('/') != first.path().trim_end_matches('/') {
+                return Err(setup("base_urls: all of them have one path"));
+            }
             url.require(self.transport)?;
             if url.query().is_some() {
                 return Err(setup("base_urls: one has a query"));

@@ -8,7 +8,7 @@ use oauth_core::error::{Error, ValidationFailure};
 use oauth_core::redirect_uri::RedirectUri;
 use oauth_core::url::Url;
 
-use crate::config::{Access, Config, Provider};
+use crate::config::{Access, Config, Keep, Provider};
 use crate::cookie::Jar;
 use crate::page;
 use crate::request::Request;
@@ -85,6 +85,11 @@ impl Site {
         let site = Arc::clone(&self.0);
         let access = Access::SignedIn;
         Visit::new(move |desk| page::answer(Turn::new(site, request, desk), access, Some(need)))
+    }
+
+    /// Where its sessions live.
+    pub fn keep(&self) -> Keep {
+        self.0.config.keep
     }
 
     /// Whether this path, root path included, is one of the site's own pages.

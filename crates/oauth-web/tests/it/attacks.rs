@@ -158,12 +158,12 @@ fn no_header_decides_where_the_site_is() {
     world.change(|config| {
         config
             .base_urls
-            .push(oauth_core::url::Url::parse("https://other.example/app").unwrap());
+            .push(oauth_core::url::Url::parse("https://other.example").unwrap());
     });
-    let mut request = ann.request(&world, Method::GET, "/app/me", From::Typed);
+    let mut request = ann.request(&world, Method::GET, "/me", From::Typed);
     request.host = "Other.example".to_owned();
     let url = location(&ann.send(&mut world, request, Access::SignedIn).reply());
-    assert!(url.contains("redirect_uri=https%3A%2F%2Fother.example%2Fapp%2Fauth%2Fcallback"));
+    assert!(url.contains("redirect_uri=https%3A%2F%2Fother.example%2Fauth%2Fcallback"));
     let mut request = ann.request(&world, Method::GET, "/me", From::Typed);
     request.host = "evil.example".to_owned();
     let reply = ann.send(&mut world, request, Access::SignedIn).reply();

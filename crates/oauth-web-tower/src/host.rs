@@ -1,0 +1,146 @@
+//! The host of visits: a driver, a store, and what the application has to say.
+
+use std::fmt;
+use std::future::Future;
+use std::pin::Pin;
+use std::sync::Arc;
+
+use oauth_core::Moment;
+use oauth_core::error::{Error, Misuse};
+use oauth_reqwest::Driver;
+use oauth_session::Store;
+use oauth_web::{Admission, Event, Identity, Keep, Note, Reply, Session, Site, Step, Visit};
+
+type Admitting = Pin<Box<dyn Future<Output = Admission> + Send>>;
+
+/// Drives the visits of a site: one for an application. Cheap to clone.
+#[derive(Clone)]
+pub struct Host {
+    site: Site,
+    driver: Driver,
+    store: Option<Arc<dyn Store>>,
+    admit: Option<Arc<dyn Fn(Identity) -> Admitting + Send + Sync>>,
+    log: Option<Arc<dyn Fn(Note) + Send + Sync>>,
+}
+
+/// How a visit ended.
+#[derive(Debug)]
+pub enum Outcome {
+    /// Send this.
+    Respond(Reply),
+    /// It is the application's turn, with the session if there is one.
+    Pass(Option<Arc<Session>>),
+}
+
+impl Host {
+    /// A host of this site without a store.
+    ///
+    /// # Errors
+    /// `web.setup` for a site whose sessions live in one.
+    pub fn new(site: Site, driver: Driver) -> Result<Self, Error> {
+        if site.keep() == Keep::Store {
+            let why = "sessions live in a store, and none is given";
+            return Err(Error::from(Misuse::WebSetup).about(why));
+        }
+        Ok(Self::of(site, driver, None))
+    }
+
+    /// A host whose sessions, and their tokens, live in this store.
+    pub fn with_store(site: Site, driver: Driver, store: Arc<dyn Store>) -> Self {
+        Self::of(site, driver, Some(store))
+    }
+
+    fn of(site: Site, driver: Driver, store: Option<Arc<dyn Store>>) -> Self {
+        Self {
+            site,
+            driver,
+            store,
+            admit: None,
+            log: None,
+        }
+    }
+
+    /// Asks the application whom to let in. Without it, everybody is whom the provider vouches for.
+    #[must_use]
+    pub fn admit<F, A>(mut self, admit: F) -> Self
+    where
+        F: Fn(Identity) -> A + Send + Sync + 'static,
+        A: Future<Output = Admission> + Send + 'static,
+    {
+        self.admit = Some(Arc::new(move |identity| Box::pin(admit(identity))));
+        self
+    }
+
+    /// Hands over what is worth a line in the log.
+    #[must_use]
+    pub fn log(mut self, log: impl Fn(Note) + Send + Sync + 'static) -> Self {
+        self.log = Some(Arc::new(log));
+        self
+    }
+
+    /// The site.
+    pub const fn site(&self) -> &Site {
+        &self.site
+    }
+
+    /// Drives a visit to its end.
+    ///
+    /// # Errors
+    /// `misuse.no_clock` and `misuse.no_randomness`.
+    pub async fn drive(&self, mut visit: Visit) -> Result<Outcome, Error> {
+        let mut event = Event::Begin;
+        loop {
+            let step = visit.resume(&Moment::system()?, event);
+            if let Some(log) = &self.log {
+                visit.notes().into_iter().for_each(|note| log(note));
+            }
+            event = match step? {
+                Step::Respond(reply) => return Ok(Outcome::Respond(reply)),
+                Step::Pass(session) => return Ok(Outcome::Pass(session)),
+                Step::Run(exchange) => Event::Landed(self.driver.run(exchange).await),
+                Step::Wait(pause) => {
+                    tokio::time::sleep(pause).await;
+                    Event::Elapsed
+                }
+                Step::Admit(identity) => Event::Admitted(match &self.admit {
+                    Some(admit) => admit(*identity).await,
+                    None => Admission::default(),
+                }),
+                stored => self.ask(stored).await.unwrap_or_else(Event::Failed),
+            };
+        }
+    }
+
+    /// What the store says.
+    async fn ask(&self, step: Step) -> Result<Event, Error> {
+        let store = self.store.as_ref();
+        let store = store.ok_or_else(|| Error::from(Misuse::NotSupported).at_endpoint("store"))?;
+        Ok(match step {
+            Step::Load { key } => Event::Loaded(store.load(&key).await?),
+            Step::Lease { key, holder, ttl } => {
+                Event::Leased(store.lease(&key, &holder, ttl).await?)
+            }
+            Step::Save {
+                key,
+                record,
+                version,
+                due,
+            } => Event::Saved(store.save(&key, &record, version, due).await?),
+            Step::Remove { key } => {
+                store.remove(&key).await?;
+                Event::Removed
+            }
+            Step::Respond(_) | Step::Pass(_) | Step::Run(_) | Step::Wait(_) | Step::Admit(_) => {
+                return Err(Misuse::OutOfOrder.into());
+            }
+        })
+    }
+}
+
+impl fmt::Debug for Host {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Host")
+            .field("site", &self.site)
+            .finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,162 @@
+//! The layer: requests in, responses of the site or of the application out.
+
+use std::convert::Infallible;
+use std::future::Future;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+
+use http::header::HOST;
+use http::{Response, StatusCode, Uri, request};
+use http_body::Body;
+use http_body_util::{BodyExt as _, Limited};
+use oauth_core::error::Error;
+use oauth_web::{Access, MAX_FORM, Need, Reply, Session};
+use tower_layer::Layer;
+use tower_service::Service;
+
+use crate::host::{Host, Outcome};
+
+/// Signs people in before their requests reach the application.
+#[derive(Debug, Clone)]
+pub struct SignIn {
+    host: Host,
+    access: Access,
+}
+
+/// An application behind [`SignIn`].
+#[derive(Debug, Clone)]
+pub struct Guarded<S> {
+    inner: S,
+    sign_in: SignIn,
+}
+
+/// In the extensions of a request that was passed on: who is signed in, and the way to ask for more.
+#[derive(Debug, Clone)]
+pub struct Visited {
+    /// The session, if somebody is signed in.
+    pub session: Option<Arc<Session>>,
+    host: Host,
+    /// As it came: routers cut off what they have matched.
+    uri: Uri,
+}
+
+impl SignIn {
+    /// Every page is for everybody; a handler that wants somebody says so, with `User`.
+    pub const fn new(host: Host) -> Self {
+        let access = Access::Open;
+        Self { host, access }
+    }
+
+    /// Every page takes this.
+    #[must_use]
+    pub const fn access(mut self, access: Access) -> Self {
+        self.access = access;
+        self
+    }
+}
+
+impl<S> Layer<S> for SignIn {
+    type Service = Guarded<S>;
+
+    fn layer(&self, inner: S) -> Guarded<S> {
+        let sign_in = self.clone();
+        Guarded { inner, sign_in }
+    }
+}
+
+impl<S, B, R> Service<http::Request<B>> for Guarded<S>
+where
+    S: Service<http::Request<B>, Response = Response<R>, Error = Infallible>
+        + Clone
+        + Send
+        + 'static,
+    S::Future: Send,
+    B: Body + Send + 'static,
+    B::Data: Send,
+    B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
+    R: From<String>,
+{
+    type Response = Response<R>;
+    type Error = Infallible;
+    type Future = Pin<Box<dyn Future<Output = Result<Response<R>, Infallible>> + Send>>;
+
+    fn poll_ready(&mut self, context: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
+        self.inner.poll_ready(context)
+    }
+
+    fn call(&mut self, request: http::Request<B>) -> Self::Future {
+        // The one that is ready is used, and its clone stays.
+        let clone = self.inner.clone();
+        let mut inner = std::mem::replace(&mut self.inner, clone);
+        let SignIn { host, access } = self.sign_in.clone();
+        Box::pin(async move {
+            let (mut parts, body) = request.into_parts();
+            let mut seen = seen(&parts, &parts.uri);
+            let mut body = Some(body);
+            if host.site().reads_form(&parts.method, parts.uri.path())
+                && let Some(form) = body.take()
+            {
+                match Limited::new(form, MAX_FORM).collect().await {
+                    Ok(form) => seen.form = Some(form.to_bytes()),
+                    Err(_) => return Ok(plain(StatusCode::PAYLOAD_TOO_LARGE)),
+                }
+            }
+            let uri = parts.uri.clone();
+            match (host.drive(host.site().visit(seen, access)).await, body) {
+                (Ok(Outcome::Respond(reply)), _) => Ok(response(reply)),
+                (Ok(Outcome::Pass(session)), Some(body)) => {
+                    parts.extensions.insert(Visited { session, host, uri });
+                    inner.call(http::Request::from_parts(parts, body)).await
+                }
+                (Ok(Outcome::Pass(_)) | Err(_), _) => Ok(plain(StatusCode::INTERNAL_SERVER_ERROR)),
+            }
+        })
+    }
+}
+
+impl Visited {
+    /// Whoever is signed in, and has done what is needed; else what to send.
+    ///
+    /// # Errors
+    /// Those of [`Host::drive`].
+    pub async fn require(
+        &self,
+        parts: &request::Parts,
+        need: Option<Need>,
+    ) -> Result<Outcome, Error> {
+        let (site, seen) = (self.host.site(), seen(parts, &self.uri));
+        let visit = match need {
+            Some(need) => site.challenge(seen, need),
+            None => site.visit(seen, Access::SignedIn),
+        };
+        self.host.drive(visit).await
+    }
+}
+
+fn seen(parts: &request::Parts, uri: &Uri) -> oauth_web::Request {
+    let host = parts.headers.get(HOST).and_then(|host| host.to_str().ok());
+    let host = host.or_else(|| uri.authority().map(http::uri::Authority::as_str));
+    let target = uri.path_and_query().map_or("/", |target| target.as_str());
+    oauth_web::Request {
+        method: parts.method.clone(),
+        host: host.unwrap_or_default().to_owned(),
+        target: target.to_owned(),
+        headers: parts.headers.clone(),
+        form: None,
+    }
+}
+
+/// A reply as a response.
+pub(crate) fn response<R: From<String>>(reply: Reply) -> Response<R> {
+    let mut response = Response::new(R::from(reply.body));
+    *response.status_mut() = reply.status;
+    *response.headers_mut() = reply.headers;
+    response
+}
+
+pub(crate) fn plain<R: From<String>>(status: StatusCode) -> Response<R> {
+    let mut response = Response::new(R::from(String::new()));
+    *response.status_mut() = status;
+    response
+}

@@ -1,0 +1,11 @@
+#![doc = include_str!("../README.md")]
+
+mod host;
+mod layer;
+#[cfg(feature = "axum")]
+mod user;
+
+pub use host::{Host, Outcome};
+pub use layer::{Guarded, SignIn, Visited};
+#[cfg(feature = "axum")]
+pub use user::{Rejection, User};

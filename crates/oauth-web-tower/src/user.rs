@@ -1,0 +1,92 @@
+//! Extractors of axum: a handler that takes a [`User`] is for whoever is signed in.
+
+use std::convert::Infallible;
+use std::ops::Deref;
+use std::sync::Arc;
+
+use axum_core::body::Body;
+use axum_core::extract::{FromRequestParts, OptionalFromRequestParts};
+use axum_core::response::{IntoResponse, Response};
+use http::StatusCode;
+use http::request::Parts;
+use oauth_web::{Need, Reply, Session};
+
+use crate::host::Outcome;
+use crate::layer::{Visited, plain, response};
+
+/// Who is signed in. A handler that takes one is never called without: people are sent to sign in, and scripts
+/// are told. `Option<User>` is for pages that everybody may see.
+#[derive(Debug, Clone)]
+pub struct User(Arc<Session>);
+
+/// What is sent instead of calling the handler.
+#[derive(Debug)]
+pub enum Rejection {
+    /// The site's answer.
+    Reply(Box<Reply>),
+    /// There is no [`SignIn`](crate::SignIn) layer around the route, or no clock.
+    Setup,
+}
+
+impl User {
+    /// The session.
+    pub const fn session(&self) -> &Arc<Session> {
+        &self.0
+    }
+
+    /// Whoever is signed in and has done what is needed, for extractors and middleware of your own.
+    ///
+    /// # Errors
+    /// What to send instead.
+    pub async fn having(parts: &Parts, need: Need) -> Result<Self, Rejection> {
+        Self::of(parts, Some(need)).await
+    }
+
+    async fn of(parts: &Parts, need: Option<Need>) -> Result<Self, Rejection> {
+        let visited = parts.extensions.get::<Visited>().ok_or(Rejection::Setup)?;
+        if let (Some(session), None) = (&visited.session, &need) {
+            return Ok(Self(Arc::clone(session)));
+        }
+        match visited.require(parts, need).await {
+            Ok(Outcome::Pass(Some(session))) => Ok(Self(session)),
+            Ok(Outcome::Respond(reply)) => Err(Rejection::Reply(Box::new(reply))),
+            Ok(Outcome::Pass(None)) | Err(_) => Err(Rejection::Setup),
+        }
+    }
+}
+
+impl Deref for User {
+    type Target = Session;
+
+    fn deref(&self) -> &Session {
+        &self.0
+    }
+}
+
+impl<S: Sync> FromRequestParts<S> for User {
+    type Rejection = Rejection;
+
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Rejection> {
+        Self::of(parts, None).await
+    }
+}
+
+impl<S: Sync> OptionalFromRequestParts<S> for User {
+    type Rejection = Infallible;
+
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Option<Self>, Infallible> {
+        let visited = parts.extensions.get::<Visited>();
+        Ok(visited
+            .and_then(|visited| visited.session.clone())
+            .map(Self))
+    }
+}
+
+impl IntoResponse for Rejection {
+    fn into_response(self) -> Response {
+        match self {
+            Self::Reply(reply) => response::<Body>(*reply),
+            Self::Setup => plain(StatusCode::INTERNAL_SERVER_ERROR),
+        }
+    }
+}

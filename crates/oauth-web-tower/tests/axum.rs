@@ -1,0 +1,204 @@
+//! A real application on a socket, a provider on another, and a browser between them.
+
+use std::sync::{Arc, Mutex};
+
+use axum::Router;
+use axum::extract::Request;
+use axum::response::IntoResponse;
+use axum::routing::{get, post};
+use oauth_core::scope::Scope;
+use oauth_core::url::{Transport, Url};
+use oauth_core::{Client, ClientAuth, ClientId, danger, quirk::Rules};
+use oauth_reqwest::Driver;
+use oauth_session::store::Memory;
+use oauth_session::{Session, Store};
+use oauth_testkit::{Served, Twin};
+use oauth_web::{Access, Admission, Config, Need, Provider, Site};
+use oauth_web_tower::{Host, Rejection, SignIn, User};
+
+struct Shop {
+    base: String,
+    twin: Served,
+    log: Arc<Mutex<Vec<String>>>,
+}
+
+async fn shop(access: Access, stored: bool) -> Shop {
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let base = format!("http://{}", listener.local_addr().unwrap());
+    let twin = Served::start(Twin::generic).unwrap();
+    twin.with(|twin| {
+        twin.register_redirect_uri(&format!("{base}/auth/callback"));
+        twin.set_claim("name", "Ann");
+    });
+    let driver = Driver::new(reqwest::Client::builder().no_proxy()).unwrap();
+    let issuer = danger::loopback_issuer(twin.base()).unwrap();
+    let server = danger::discover_on_loopback(issuer, Rules::default());
+    let server = driver.run(server).await.unwrap();
+    let (id, secret) =
+        twin.with(|twin| (twin.client_id().to_owned(), twin.client_secret().to_owned()));
+    let auth = ClientAuth::basic(secret.as_str());
+    let client = Client::new(server, ClientId::new(id), auth).unwrap();
+    let scope = Scope::parse("openid read offline_access").unwrap();
+    let provider = Provider::new("twin", client.clone()).unwrap().scope(scope);
+    let mut config = Config::new(
+        Url::parse(&base).unwrap(),
+        oauth_seal::Keys::new([7; 32]),
+        provider,
+    );
+    config.transport = Transport::LoopbackHttp;
+    let store: Arc<dyn Store> = Arc::new(Memory::new());
+    let host = match stored {
+        true => Host::with_store(
+            Site::new(config.in_store()).unwrap(),
+            driver.clone(),
+            Arc::clone(&store),
+        ),
+        false => Host::new(Site::new(config).unwrap(), driver.clone()).unwrap(),
+    };
+    let log = Arc::new(Mutex::new(Vec::new()));
+    let lines = Arc::clone(&log);
+    let host = host
+        .log(move |note| {
+            let line = format!("{}: {}", note.code, note.detail);
+            lines.lock().unwrap().push(line);
+        })
+        .admit(async |_| Admission::In([("cart".to_owned(), 3.into())].into_iter().collect()));
+    let token = move |user: User| {
+        let grant = user.grant().unwrap();
+        let session = Session::of_grant(driver.clone(), &client, grant, Arc::clone(&store));
+        async move { session.token().await.unwrap().access_token.expose().clone() }
+    };
+    let app = Router::new()
+        .route("/", get(index))
+        .route("/me", get(me))
+        .route("/cart", post(me))
+        .route("/pay", get(pay))
+        .route("/token", get(token))
+        .nest("/deep", Router::new().route("/me", get(me)))
+        .layer(SignIn::new(host).access(access));
+    tokio::spawn(async move { axum::serve(listener, app).await });
+    Shop { base, twin, log }
+}
+
+async fn index(user: Option<User>) -> String {
+    match user {
+        Some(user) => format!("Hello, {}", user.identity.text("name").unwrap_or_default()),
+        None => "Hello, stranger".to_owned(),
+    }
+}
+
+async fn me(user: User) -> String {
+    format!("{} has {}", user.identity.subject, user.local["cart"])
+}
+
+async fn pay(request: Request) -> Result<String, Rejection> {
+    let (parts, _) = request.into_parts();
+    let user = User::having(&parts, Need::acr(["mfa"])).await?;
+    Ok(user.identity.acr.clone().unwrap_or_default())
+}
+
+fn browser() -> reqwest::Client {
+    let mut headers = reqwest::header::HeaderMap::new();
+    headers.insert("accept", "text/html".parse().unwrap());
+    let browser = reqwest::Client::builder().no_proxy().cookie_store(true);
+    browser.default_headers(headers).build().unwrap()
+}
+
+impl Shop {
+    async fn open(&self, browser: &reqwest::Client, path: &str) -> (u16, String) {
+        let reply = browser.get(format!("{}{path}", self.base)).send().await;
+        let reply = reply.unwrap();
+        (reply.status().as_u16(), reply.text().await.unwrap())
+    }
+}
+
+const ANN: &str = "user-248289761001 has 3";
+
+#[tokio::test]
+async fn people_sign_in_see_their_page_and_sign_out() {
+    for stored in [false, true] {
+        let shop = shop(Access::Open, stored).await;
+        let ann = browser();
+        assert_eq!(
+            shop.open(&ann, "/").await,
+            (200, "Hello, stranger".to_owned())
+        );
+        // The redirects to the provider and back, and to the page.
+        assert_eq!(shop.open(&ann, "/deep/me").await, (200, ANN.to_owned()));
+        assert_eq!(shop.open(&ann, "/me").await, (200, ANN.to_owned()));
+        assert_eq!(shop.open(&ann, "/").await, (200, "Hello, Ann".to_owned()));
+        let (status, page) = shop.open(&ann, "/auth/logout").await;
+        assert!(status == 200 && page.contains("method=post"), "{page}");
+        let out = ann
+            .post(format!("{}/auth/logout?return_to=/", shop.base))
+            .header("origin", &shop.base);
+        let reply = out.send().await.unwrap();
+        assert_eq!(reply.url().path(), "/", "back from the provider");
+        assert_eq!(reply.text().await.unwrap(), "Hello, stranger");
+        let revoked = shop.twin.with(|twin| twin.counters().revocations);
+        assert_eq!(revoked, u64::from(stored));
+        assert_eq!(*shop.log.lock().unwrap(), Vec::<String>::new());
+    }
+}
+
+#[tokio::test]
+async fn an_application_that_is_guarded_as_a_whole_has_no_open_page() {
+    let shop = shop(Access::SignedIn, false).await;
+    let script = reqwest::Client::builder().no_proxy().build().unwrap();
+    let reply = script.get(format!("{}/", shop.base)).send().await.unwrap();
+    assert_eq!(reply.status(), 401);
+    assert_eq!(reply.headers()["content-type"], "application/problem+json");
+    assert_eq!(
+        shop.open(&browser(), "/").await,
+        (200, "Hello, Ann".to_owned())
+    );
+}
+
+#[tokio::test]
+async fn forms_of_other_sites_do_not_reach_the_application() {
+    let shop = shop(Access::Open, false).await;
+    let ann = browser();
+    shop.open(&ann, "/me").await;
+    let cart = format!("{}/cart", shop.base);
+    let foreign = ann.post(&cart).header("origin", "https://evil.example");
+    assert_eq!(foreign.send().await.unwrap().status(), 403);
+    let own = ann.post(&cart).header("origin", &shop.base).send();
+    assert_eq!(own.await.unwrap().text().await.unwrap(), ANN);
+}
+
+#[tokio::test]
+async fn a_page_steps_up() {
+    let shop = shop(Access::Open, false).await;
+    let ann = browser();
+    shop.open(&ann, "/me").await;
+    let (status, page) = shop.open(&ann, "/pay").await;
+    assert!(
+        status == 403 && page.contains("web.step_up_failed"),
+        "{page}"
+    );
+    shop.twin.with(|twin| twin.set_claim("acr", "mfa"));
+    assert_eq!(shop.open(&ann, "/pay").await, (200, "mfa".to_owned()));
+}
+
+#[tokio::test]
+async fn tokens_of_the_session_are_fresh() {
+    let shop = shop(Access::Open, true).await;
+    let ann = browser();
+    let (status, first) = shop.open(&ann, "/token").await;
+    assert_eq!(status, 200);
+    assert_eq!(shop.open(&ann, "/token").await.1, first);
+}
+
+#[tokio::test]
+async fn a_body_that_is_too_large_is_not_read_and_a_route_without_the_layer_says_so() {
+    let shop = shop(Access::Open, false).await;
+    let large = browser()
+        .post(format!("{}/auth/callback", shop.base))
+        .body(vec![b'a'; 70_000]);
+    assert_eq!(large.send().await.unwrap().status(), 413);
+    let bare: Router = Router::new().route("/me", get(me));
+    let (mut parts, ()) = http::Request::get("/me").body(()).unwrap().into_parts();
+    let user = <User as axum::extract::FromRequestParts<()>>::from_request_parts(&mut parts, &());
+    assert_eq!(user.await.unwrap_err().into_response().status(), 500);
+    drop(bare);
+}
