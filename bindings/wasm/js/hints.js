@@ -22,6 +22,11 @@ const hints = {
   'callback.context': 'the flow may have been begun in another tool or tenant: do not redeem its code; say at the callback where it arrived',
   'callback.user': 'somebody else may have begun the flow: do not redeem its code; without a session, carry the callback to where the person is known',
   'stored.issuer': 'these tokens belong to another server or client',
+  'web.signed_out': 'open the sign-in page; a page that fetches should send the person there',
+  'web.cross_site': 'a form or script of another site sent it: send the header X-CSRF-Protection from your own pages, or serve them from the same origin',
+  'web.callback_unknown': 'the sign-in took too long, or began in another browser, or cookies are blocked: sign in again',
+  'web.loop': 'the browser does not send the session cookie back: check base_url, cookies and clocks; the log says why each session was refused',
+  'web.step_up_failed': 'the provider ignored acr_values or max_age: check that it offers this authentication to this client',
   'lost.dns': 'check the URL\'s host and the network',
   'lost.connect': 'check host, port and firewall',
   'lost.not_public': 'if the server is on your own network, let the driver connect to any address',
@@ -37,6 +42,7 @@ const hints = {
   'resource.origin_not_allowed': 'if the token may go there, add the origin to the allowed ones',
   'grant.no_refresh_token': 'the server issued none: request offline_access, or sign in again',
   'grant.expired': 'create a new token where this one was created',
+  'web.session_too_large': 'keep fewer claims in the session, or keep sessions in a store',
   'provider.variable': 'give every variable that the provider\'s page lists',
 }
 

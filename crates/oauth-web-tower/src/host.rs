@@ -24,6 +24,10 @@ pub struct Host {
 }
 
 /// How a visit ended.
+#[expect(
+    clippy::large_enum_variant,
+    reason = "it is handed over once, and not kept"
+)]
 #[derive(Debug)]
 pub enum Outcome {
     /// Send this.

@@ -139,6 +139,10 @@ pub struct Note {
 }
 
 /// How a visit ends.
+#[expect(
+    clippy::large_enum_variant,
+    reason = "it is handed over once, and not kept"
+)]
 pub(crate) enum End {
     Respond(Reply),
     Pass(Option<Arc<Session>>),
