@@ -10,14 +10,15 @@ use crate::reply::{Reader, Reply};
 use crate::request::Origin;
 use crate::session::Need;
 use crate::tries::Tries;
-use crate::turn::{Found, Turn};
+use crate::turn::Turn;
 use crate::visit::End;
+use crate::who::{self, Found};
 
 /// Passes a request on, or does not, in this order: another site's form is refused; whoever is signed in is
 /// passed on; a page for everybody is; whoever opens a page signs in first; everything else is told so.
 pub(crate) async fn guard(turn: &Turn, access: Access, need: Option<Need>) -> Result<End, Error> {
     turn.require_own()?;
-    let why = match turn.session().await? {
+    let why = match who::session(turn).await? {
         Found::Session(session) => {
             return match need.filter(|need| !session.suffices(need, turn.desk.now())) {
                 None => Ok(End::Pass(Some((*session).into()))),

@@ -3,7 +3,6 @@
 use std::fmt::Write as _;
 
 use crate::config::Provider;
-use crate::reply::Problem;
 
 /// A whole page.
 pub(crate) fn page(title: &str, body: &str) -> String {
@@ -14,15 +13,16 @@ pub(crate) fn page(title: &str, body: &str) -> String {
     )
 }
 
-pub(crate) fn problem(problem: &Problem) -> String {
+/// What went wrong, for a person.
+pub(crate) fn problem(code: &str, detail: Option<&str>, sign_in: Option<&str>) -> String {
     let mut text = String::new();
-    if let Some(detail) = &problem.detail {
+    if let Some(detail) = detail {
         let _ = write!(text, "<p>{}", escape(detail));
     }
-    if let Some(url) = &problem.sign_in {
+    if let Some(url) = sign_in {
         let _ = write!(text, "<p><a href=\"{}\">Sign in again</a>", escape(url));
     }
-    let _ = write!(text, "<p><small>{}</small>", escape(problem.code));
+    let _ = write!(text, "<p><small>{}</small>", escape(code));
     text
 }
 

@@ -6,6 +6,8 @@ mod flow;
 mod guard;
 mod html;
 mod page;
+mod place;
+mod record;
 mod reply;
 mod request;
 mod session;
@@ -14,6 +16,7 @@ mod target;
 mod tries;
 mod turn;
 mod visit;
+mod who;
 
 pub use config::{Access, CallbackMode, Config, Keep, Provider, SameSite};
 pub use reply::{Problem, Reply};

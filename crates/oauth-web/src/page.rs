@@ -4,7 +4,6 @@ mod callback;
 mod check;
 mod login;
 mod logout;
-pub(crate) mod record;
 mod session;
 mod signed_out;
 
@@ -13,9 +12,9 @@ use oauth_core::error::{Error, ValidationFailure};
 
 use crate::config::Access;
 use crate::guard::guard;
+use crate::place::Page;
 use crate::reply::Reply;
 use crate::session::Need;
-use crate::site::Page;
 use crate::turn::Turn;
 use crate::visit::End;
 

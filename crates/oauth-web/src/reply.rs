@@ -108,7 +108,7 @@ impl Reply {
         let problem = Problem::of(error, sign_in);
         let status = status(error);
         let mut reply = match reader {
-            Reader::Person => Self::page(status, &problem.title, &html::problem(&problem)),
+            Reader::Person => Self::page(status, &problem.title, &problem.html()),
             Reader::Script => {
                 let mut reply = Self::new(status);
                 reply.put(CONTENT_TYPE, "application/problem+json");
@@ -129,7 +129,7 @@ impl Reply {
         if let Some(problem) = &mut self.problem {
             problem.detail = Some(detail.to_owned());
             self.body = match reader {
-                Reader::Person => html::page(&problem.title, &html::problem(problem)),
+                Reader::Person => html::page(&problem.title, &problem.html()),
                 Reader::Script => problem.json(self.status),
             };
         }
@@ -163,6 +163,10 @@ impl Problem {
             detail: error.hint().map(sentence),
             sign_in,
         }
+    }
+
+    fn html(&self) -> String {
+        html::problem(self.code, self.detail.as_deref(), self.sign_in.as_deref())
     }
 
     fn json(&self, status: StatusCode) -> String {

@@ -4,13 +4,11 @@ use std::fmt;
 use std::sync::Arc;
 
 use http::Method;
-use oauth_core::error::{Error, ValidationFailure};
-use oauth_core::redirect_uri::RedirectUri;
-use oauth_core::url::Url;
+use oauth_core::error::Error;
 
-use crate::config::{Access, Config, Keep, Provider};
-use crate::cookie::Jar;
+use crate::config::{Access, Config, Keep};
 use crate::page;
+use crate::place::{Inner, Page};
 use crate::request::Request;
 use crate::session::Need;
 use crate::turn::Turn;
@@ -20,36 +18,6 @@ use crate::visit::Visit;
 #[derive(Clone)]
 pub struct Site(Arc<Inner>);
 
-pub(crate) struct Inner {
-    pub(crate) config: Config,
-    pub(crate) places: Vec<Place>,
-}
-
-/// Where people reach the site: one base URL.
-pub(crate) struct Place {
-    pub(crate) url: Url,
-    pub(crate) origin: String,
-    /// Its path, without a slash at the end.
-    pub(crate) root: String,
-    pub(crate) jar: Jar,
-}
-
-/// What a request asks for.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) enum Page {
-    Login,
-    Callback,
-    Check,
-    Logout,
-    LoggedOut,
-    Session,
-    BackChannel(Option<String>),
-    FrontChannel(Option<String>),
-    Unknown,
-    /// The application's own.
-    Application,
-}
-
 impl Site {
     /// A site with these settings.
     ///
@@ -57,20 +25,7 @@ impl Site {
     /// `web.setup` for settings that contradict themselves or are not safe, `url.insecure` for a base URL of plain
     /// http that is not of this machine, `redirect_uri.refused`.
     pub fn new(config: Config) -> Result<Self, Error> {
-        config.check()?;
-        let places = config.base_urls.iter().map(|url| Place {
-            origin: url.origin(),
-            root: url.path().trim_end_matches('/').to_owned(),
-            jar: Jar::new(config.keys.clone(), url, &config.name),
-            url: url.clone(),
-        });
-        let places: Vec<_> = places.collect();
-        for place in &places {
-            for provider in &config.providers {
-                place.redirect_uri(&config, provider)?;
-            }
-        }
-        Ok(Self(Arc::new(Inner { config, places })))
+        Ok(Self(Arc::new(Inner::new(config)?)))
     }
 
     /// Begins a request: [`Visit::resume`] says what to do.
@@ -104,82 +59,6 @@ impl Site {
     /// most, and leaves every other one alone.
     pub fn reads_form(&self, method: &Method, path: &str) -> bool {
         *method == Method::POST && self.owns(path)
-    }
-}
-
-impl Inner {
-    /// The base URL that a request is for; the only one, if there is only one.
-    pub(crate) fn place(&self, host: &str) -> Option<&Place> {
-        if let [place] = self.places.as_slice() {
-            return Some(place);
-        }
-        let host = host.to_ascii_lowercase();
-        self.places.iter().find(|place| {
-            let authority = place.origin.split_once("://").map(|(_, rest)| rest);
-            authority == Some(host.as_str())
-        })
-    }
-
-    pub(crate) fn page(&self, place: &Place, request: &Request) -> Page {
-        self.page_at(place, request.path())
-    }
-
-    fn page_at(&self, place: &Place, path: &str) -> Page {
-        let Some(path) = path.strip_prefix(place.root.as_str()) else {
-            return Page::Application;
-        };
-        let config = &self.config;
-        if config
-            .providers
-            .iter()
-            .any(|one| config.callback(one) == path)
-        {
-            return Page::Callback;
-        }
-        let Some(page) = path.strip_prefix(config.prefix.as_str()) else {
-            return Page::Application;
-        };
-        let named = |name: &str| (!name.is_empty()).then(|| name.to_owned());
-        match page.split_once('/') {
-            Some(("", "login")) => Page::Login,
-            Some(("", "check")) => Page::Check,
-            Some(("", "logout")) => Page::Logout,
-            Some(("", "logout/done")) => Page::LoggedOut,
-            Some(("", "session")) => Page::Session,
-            Some(("", "backchannel-logout")) => Page::BackChannel(None),
-            Some(("", "frontchannel-logout")) => Page::FrontChannel(None),
-            Some(("", rest)) => match rest.split_once('/') {
-                Some(("backchannel-logout", id)) => Page::BackChannel(named(id)),
-                Some(("frontchannel-logout", id)) => Page::FrontChannel(named(id)),
-                _ => Page::Unknown,
-            },
-            // `/author` is not below `/auth`.
-            _ if page.is_empty() => Page::Unknown,
-            _ => Page::Application,
-        }
-    }
-
-    pub(crate) fn provider(&self, id: &str) -> Result<&Provider, Error> {
-        let mut providers = self.config.providers.iter();
-        let found = providers.find(|provider| provider.id == id);
-        found.ok_or_else(|| ValidationFailure::WebUnknownProvider.into())
-    }
-}
-
-impl Place {
-    /// Where a provider sends people back to.
-    pub(crate) fn redirect_uri(
-        &self,
-        config: &Config,
-        provider: &Provider,
-    ) -> Result<RedirectUri, Error> {
-        let path = config.callback(provider);
-        RedirectUri::parse(&format!("{}{}{path}", self.origin, self.root))
-    }
-
-    /// One of the site's own pages, as a path.
-    pub(crate) fn page(&self, config: &Config, name: &str) -> String {
-        format!("{}{}/{name}", self.root, config.prefix)
     }
 }
 

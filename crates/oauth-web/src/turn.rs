@@ -6,13 +6,11 @@ use http::StatusCode;
 use oauth_core::error::{Error, ValidationFailure};
 use oauth_core::form::Form;
 
-use crate::config::{Config, Keep, Provider, SameSite};
-use crate::cookie::{self, Jar, Sent, Untaken};
-use crate::page::record;
+use crate::config::{Config, Provider, SameSite};
+use crate::cookie::{self, Jar, Sent};
+use crate::place::{Inner, Place};
 use crate::reply::{Reader, Reply};
 use crate::request::{Origin, Request};
-use crate::session::Session;
-use crate::site::{Inner, Place};
 use crate::target;
 use crate::visit::Desk;
 
@@ -22,13 +20,6 @@ pub(crate) struct Turn {
     pub(crate) cookies: Vec<(String, String)>,
     pub(crate) desk: Desk,
     place: Option<usize>,
-}
-
-/// The session of a request.
-pub(crate) enum Found {
-    Session(Box<Session>),
-    /// Why there is none.
-    Nobody(String),
 }
 
 impl Turn {
@@ -141,32 +132,6 @@ impl Turn {
             true => self.return_to(Some(&self.request.target)),
             false => self.home(),
         }
-    }
-
-    /// Who is signed in.
-    ///
-    /// # Errors
-    /// What the store fails with.
-    pub(crate) async fn session(&self) -> Result<Found, Error> {
-        let jar = self.jar()?;
-        let now = self.desk.now();
-        let found = match self.config().keep {
-            Keep::Identity => jar.session::<Session>(&self.cookies),
-            Keep::Store => match jar.session::<record::Handle>(&self.cookies) {
-                Ok(handle) => match record::load(self, &handle).await? {
-                    Some(session) => Ok(session),
-                    None => Err(Untaken::Unopened("the store has none such".to_owned())),
-                },
-                Err(untaken) => Err(untaken),
-            },
-        };
-        Ok(match found {
-            Ok(session) if session.is_over(now, self.config().idle) => {
-                Found::Nobody("it is over".to_owned())
-            }
-            Ok(session) => Found::Session(Box::new(session)),
-            Err(untaken) => Found::Nobody(untaken.why().to_owned()),
-        })
     }
 
     /// The ends of a session's cookies, as far as there are any.

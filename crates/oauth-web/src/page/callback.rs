@@ -5,15 +5,16 @@ use oauth_core::error::{Error, ProtocolViolation, ValidationFailure};
 use oauth_core::flow::redeem::Login;
 use serde_json::Map;
 
-use super::record;
 use crate::config::{Keep, Provider};
 use crate::cookie::Sent;
 use crate::flow::{self, Flow, Kept, Kind};
+use crate::record;
 use crate::reply::Reply;
 use crate::session::{Identity, Session};
 use crate::tries::Tries;
-use crate::turn::{Found, Turn};
+use crate::turn::Turn;
 use crate::visit::{Admission, Fruit, mixed_up};
+use crate::who::{self, Found};
 
 /// For how long nobody is looked for again at a provider where nobody is signed in, in seconds.
 const QUIET: u64 = 5 * 60;
@@ -109,7 +110,7 @@ async fn signed_in(
         seen_at: None,
         id_token: None,
     };
-    let old = turn.session().await;
+    let old = who::session(turn).await;
     let cookies = match turn.config().keep {
         Keep::Identity => sealed(turn, session, text)?,
         Keep::Store => record::begin(turn, provider, session, login.tokens).await?,
@@ -154,7 +155,7 @@ fn sealed(turn: &Turn, session: Session, id_token: String) -> Result<Vec<String>
 /// is missing stands in the log alone.
 async fn unknown(turn: &Turn, why: &[String]) -> Result<Reply, Error> {
     let error = Error::from(ValidationFailure::WebCallbackUnknown).about(&why.join("; "));
-    if let Found::Session(_) = turn.session().await? {
+    if let Found::Session(_) = who::session(turn).await? {
         turn.desk.note_error(&error);
         return Ok(Turn::go(&turn.home()?, []));
     }

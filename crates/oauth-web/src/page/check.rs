@@ -4,7 +4,8 @@ use oauth_core::error::Error;
 
 use crate::flow::{self, Kind, Wanted};
 use crate::reply::Reply;
-use crate::turn::{Found, Turn};
+use crate::turn::Turn;
+use crate::who::{self, Found};
 
 pub(crate) async fn check(turn: &Turn) -> Result<Reply, Error> {
     let request = &turn.request;
@@ -15,7 +16,7 @@ pub(crate) async fn check(turn: &Turn) -> Result<Reply, Error> {
     if turn.has_cookie(&turn.jar()?.named("quiet")) {
         return Ok(Turn::go(&return_to, []));
     }
-    let provider = match (request.query("provider"), turn.session().await?) {
+    let provider = match (request.query("provider"), who::session(turn).await?) {
         (Some(id), _) => turn.site.provider(&id)?,
         (None, Found::Session(session)) => turn.site.provider(&session.identity.provider)?,
         (None, Found::Nobody(_)) => turn.first_provider()?,

@@ -10,7 +10,8 @@ use crate::html;
 use crate::reply::{Reader, Reply};
 use crate::session::Need;
 use crate::tries::Tries;
-use crate::turn::{Found, Turn};
+use crate::turn::Turn;
+use crate::who::{self, Found};
 
 /// The longest hint that is passed on, in bytes.
 const MAX_HINT: usize = 256;
@@ -94,7 +95,7 @@ fn need(turn: &Turn) -> Option<Need> {
 /// A callback came that nobody waited for. Once, the person signs in anew; a cookie that comes back, or does not,
 /// tells whether that can work.
 async fn again(turn: &Turn) -> Result<Reply, Error> {
-    if let Found::Session(_) = turn.session().await? {
+    if let Found::Session(_) = who::session(turn).await? {
         return Ok(Turn::go(&turn.home()?, []));
     }
     let tries = Tries::of(turn)?;

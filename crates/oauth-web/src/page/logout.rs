@@ -8,13 +8,14 @@ use oauth_core::redirect_uri::RedirectUri;
 use oauth_core::server::EndpointKind;
 use serde::{Deserialize, Serialize};
 
-use super::record;
 use crate::config::{Keep, Provider};
 use crate::cookie::{Purpose, Sent};
 use crate::html;
+use crate::record;
 use crate::reply::Reply;
 use crate::request::Origin;
-use crate::turn::{Found, Turn};
+use crate::turn::Turn;
+use crate::who::{self, Found};
 
 /// For how long a person may be away at the provider, in seconds.
 const AWAY: u64 = 10 * 60;
@@ -41,7 +42,7 @@ pub(crate) async fn logout(turn: &Turn) -> Result<Reply, Error> {
     }
     // Whatever the store or the provider do: this browser has no session any more.
     let ended = turn.end_session()?;
-    let (provider, id_token) = match turn.session().await {
+    let (provider, id_token) = match who::session(turn).await {
         Ok(Found::Session(session)) => {
             let id_token = match turn.config().keep {
                 Keep::Identity => session.id_token_hint(),

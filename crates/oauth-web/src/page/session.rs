@@ -6,14 +6,15 @@ use serde_json::json;
 
 use crate::reply::Reply;
 use crate::request::Origin;
-use crate::turn::{Found, Turn};
+use crate::turn::Turn;
+use crate::who::{self, Found};
 
 pub(crate) async fn session(turn: &Turn) -> Result<Reply, Error> {
     if turn.request.origin(&turn.place()?.origin) == Origin::Foreign {
         return Err(ValidationFailure::WebCrossSite.into());
     }
     let (login, logout) = (turn.page("login", &[])?, turn.page("logout", &[])?);
-    let value = match turn.session().await? {
+    let value = match who::session(turn).await? {
         Found::Session(session) => {
             let mut user = session.identity.claims.clone();
             user.insert("sub".to_owned(), session.identity.subject.clone().into());

@@ -9,8 +9,8 @@ use oauth_core::error::{Error, Misuse, ProtocolViolation, ValidationFailure};
 use oauth_core::flow::logout::{FrontChannelLogout, Session as Ended};
 use oauth_core::token::logout_token::{LogoutTokenChecks, Replay};
 
-use super::record;
 use crate::config::{Keep, Provider};
+use crate::record;
 use crate::reply::{Reader, Reply};
 use crate::session::Session;
 use crate::turn::Turn;

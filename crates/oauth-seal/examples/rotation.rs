@@ -1,0 +1,27 @@
+//! A key is changed while what it has sealed is still about: `cargo run -p oauth-seal --example rotation`
+
+use oauth_core::error::Error;
+use oauth_seal::{Key, Keys};
+
+fn main() -> Result<(), Error> {
+    // Draw keys and nonces at random; these are for all to see.
+    let (old, new) = (Key::new([1; 32]), Key::new([2; 32]));
+    let text = Keys::new(old.clone()).seal([3; 24], b"greeting", b"hello")?;
+    println!("sealed with {}: {text}", old.id());
+
+    let both = Keys::new(new.clone()).also(old);
+    let opened = both.open(&text, b"greeting")?;
+    println!("opens; sealed with the current key: {}", opened.is_current);
+
+    let alone = Keys::new(new);
+    match alone.open(&text, b"greeting") {
+        Ok(_) => println!("opens"),
+        Err(why) => println!("without the old key: {why}"),
+    }
+    Ok(())
+}
+
+#[test]
+fn runs() -> Result<(), Error> {
+    main()
+}
