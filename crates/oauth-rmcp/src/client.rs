@@ -175,8 +175,10 @@ impl AuthorizedClient {
                         return reply.ok_or_else(|| Misuse::OutOfOrder.into());
                     }
                 }
-                // This API has neither an allowance to wait for nor a key to sign with.
-                Step::Wait(_) | Step::Sign(_) => return Err(Misuse::OutOfOrder.into()),
+                // This API has no allowance to wait for, no key to sign with, and no rules for bodies.
+                Step::Wait(_) | Step::Sign(_) | Step::Peek(_) => {
+                    return Err(Misuse::OutOfOrder.into());
+                }
             };
         }
     }
