@@ -321,8 +321,8 @@ export interface JwtBearerWithKeyArguments {
   /** For whom the token is; without it, for who signs. */
   subject?: string | undefined
   /**
-   * To whom it is made out: the server's issuer or its token endpoint, as its documentation says; without it, its
-   * issuer.
+   * To whom it is made out: the server's issuer or its token endpoint, as its documentation says; without it, whom the
+   * preset names, or its issuer.
    */
   audienceClaim?: string | undefined
   /** For how many seconds it is good: 300 unless you say. */
@@ -955,7 +955,7 @@ export interface Operations {
    * @param args.issuer Who signs: the service account, or the client id.
    * @param args.subject For whom the token is; without it, for who signs.
    * @param args.audienceClaim To whom it is made out: the server's issuer or its token endpoint, as its documentation
-   * says; without it, its issuer.
+   * says; without it, whom the preset names, or its issuer.
    * @param args.lifetime For how many seconds it is good: 300 unless you say.
    * @param args.claims Claims that the server documents, as an object.
    * @param args.scope What the tokens are for, as names of scopes.
@@ -1346,7 +1346,7 @@ export interface ExchangeOperations {
    * @param args.issuer Who signs: the service account, or the client id.
    * @param args.subject For whom the token is; without it, for who signs.
    * @param args.audienceClaim To whom it is made out: the server's issuer or its token endpoint, as its documentation
-   * says; without it, its issuer.
+   * says; without it, whom the preset names, or its issuer.
    * @param args.lifetime For how many seconds it is good: 300 unless you say.
    * @param args.claims Claims that the server documents, as an object.
    * @param args.scope What the tokens are for, as names of scopes.

@@ -25,6 +25,8 @@ export const providers = /* @__PURE__ */ Object.freeze([
   "twitch",
   "line",
   "django-oauth-toolkit",
+  "box",
+  "docusign",
   "facebook",
   "instagram",
   "threads",

@@ -101,6 +101,12 @@ pub enum Quirk {
     /// The PKCE challenge is sent a second time as `code_verifier` in the authorization request:
     /// the *challenge*, as UserVoice's page shows it; the verifier itself never enters a URL.
     ChallengeAsVerifier,
+    /// Requests with the parameter `resource` (RFC 8707) are refused, so it is left out; what a token is for, its scope
+    /// says (Microsoft Entra).
+    WithoutResource,
+    /// A JWT that the client signs as a grant (RFC 7523 section 2.1) is made out to this, where the server is known by
+    /// another name there than by its issuer (Salesforce, Box, Docusign).
+    AssertionAudience(String),
     /// The token endpoint takes a `code_verifier` for a wrong secret, so that a client with credentials sends
     /// no challenge either (LinkedIn). What binds a code to its login is then the nonce, or nothing but the
     /// secret. A client without credentials has PKCE alone, and keeps it.
@@ -163,6 +169,8 @@ json_words! { Quirk {
     "scope_on_refresh" = ScopeOnRefresh(value),
     "refreshes_any_scope" = RefreshesAnyScope,
     "challenge_as_verifier" = ChallengeAsVerifier,
+    "without_resource" = WithoutResource,
+    "assertion_audience" = AssertionAudience(value),
     "without_pkce" = WithoutPkce,
 } }
 
@@ -260,6 +268,19 @@ impl Rules {
             Quirk::TokenParameter(name, value) => Some((name.as_str(), value.as_str())),
             _ => None,
         })
+    }
+
+    /// To whom a JWT is made out that the client signs as a grant, if not to the server's issuer.
+    pub fn assertion_audience(&self) -> Option<&str> {
+        self.quirks.iter().find_map(|quirk| match quirk {
+            Quirk::AssertionAudience(audience) => Some(audience.as_str()),
+            _ => None,
+        })
+    }
+
+    /// Whether a parameter of what tokens are asked for is sent at all.
+    pub(crate) fn sends(&self, name: &str) -> bool {
+        name != "resource" || !self.has(&Quirk::WithoutResource)
     }
 
     pub(crate) fn expires_at_member(&self) -> Option<&str> {

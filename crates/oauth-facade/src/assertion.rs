@@ -43,7 +43,9 @@ pub(crate) fn assertion(client: &Client, signed: Signed) -> Result<Assertion, Er
     let key = PrivateKey::read_with(text.expose(), alg)?;
     let subject = signed.subject.unwrap_or_else(|| signed.issuer.clone());
     let audience = signed.audience;
-    let audience = audience.unwrap_or_else(|| server.issuer().as_str().to_owned());
+    let known = server.rules().assertion_audience();
+    let known = known.unwrap_or_else(|| server.issuer().as_str());
+    let audience = audience.unwrap_or_else(|| known.to_owned());
     let key = key.signing_key(signed.kid.unwrap_or_default());
     let mut assertion = Assertion::new(key, signed.issuer, subject, audience)?;
     if let Some(seconds) = signed.lifetime {

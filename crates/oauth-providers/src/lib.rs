@@ -123,6 +123,8 @@ const BUILT_IN: &[(&str, &str)] = built_in! {
     "twitch"
     "line"
     "django-oauth-toolkit"
+    "box"
+    "docusign"
     "facebook"
     "instagram"
     "threads"

@@ -250,3 +250,26 @@ proptest! {
         }
     }
 }
+
+/// To whom a JWT is made out that asks for a token.
+#[test]
+fn a_preset_says_to_whom_a_jwt_is_made_out() {
+    let audience = |preset: Result<Provider, Error>| {
+        let server = preset.and_then(|preset| preset.server()).expect("a server");
+        server.rules().assertion_audience().map(str::to_owned)
+    };
+    let named = |host: &str| provider("docusign").and_then(|preset| preset.with("host", host));
+    assert_eq!(
+        audience(provider("docusign")).as_deref(),
+        Some("account.docusign.com")
+    );
+    assert_eq!(
+        audience(named("account-d.docusign.com")).as_deref(),
+        Some("account-d.docusign.com")
+    );
+    assert_eq!(
+        audience(provider("box")).as_deref(),
+        Some("https://api.box.com/oauth2/token")
+    );
+    assert_eq!(audience(provider("salesforce")), None);
+}

@@ -827,7 +827,7 @@ class Operations:
             issuer: Who signs: the service account, or the client id.
             subject: For whom the token is; without it, for who signs.
             audience_claim: To whom it is made out: the server's issuer or its token endpoint,
-                as its documentation says; without it, its issuer.
+                as its documentation says; without it, whom the preset names, or its issuer.
             lifetime: For how many seconds it is good: 300 unless you say.
             claims: Claims that the server documents, as an object.
             scope: What the tokens are for, as names of scopes.

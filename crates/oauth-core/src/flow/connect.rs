@@ -28,6 +28,7 @@ use crate::issuer::{Issuer, RedirectUri};
 use crate::json;
 use crate::moment::{Moment, UnixTime};
 use crate::protected_resource::{ProtectedResource, ResourceIdentifier, ResourceMatch};
+use crate::quirk::Rules;
 use crate::registered_client::RegisteredClient;
 use crate::scope::Scope;
 use crate::server::Server;
@@ -47,6 +48,7 @@ pub struct ConnectRequest {
     identities: Identities,
     allowed: Option<Vec<Issuer>>,
     offline: OfflineAccess,
+    rules: Rules,
     challenge: FirstChallenge,
     registration: Option<Registration>,
     registered: Option<RegisteredClient>,
@@ -113,6 +115,7 @@ impl ConnectRequest {
             identities: Identities::default(),
             allowed: None,
             offline: OfflineAccess::default(),
+            rules: Rules::default(),
             challenge: FirstChallenge::Unknown,
             registration: None,
             registered: None,
@@ -237,6 +240,14 @@ impl ConnectRequest {
         self
     }
 
+    /// By these rules for what the server says and is sent, such as
+    /// [`WithoutResource`](crate::quirk::Quirk::WithoutResource).
+    #[must_use]
+    pub fn rules(mut self, rules: Rules) -> Self {
+        self.rules = rules;
+        self
+    }
+
     /// For tokens that last so long.
     #[must_use]
     pub const fn offline(mut self, offline: OfflineAccess) -> Self {
@@ -301,7 +312,8 @@ impl ConnectRequest {
     fn discovery_of(&self, resource: &ProtectedResource) -> Result<Discovery, Error> {
         let issuer = self.server_of(resource)?;
         let reach = self.reach(&issuer);
-        let mut request = DiscoveryRequest::new(issuer).reach(reach);
+        let request = DiscoveryRequest::new(issuer).reach(reach);
+        let mut request = request.rules(self.rules.clone());
         request.transport = self.discovery.transport;
         Ok(Discovery::new(request))
     }

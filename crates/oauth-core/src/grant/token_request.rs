@@ -173,7 +173,7 @@ impl TokenRequest {
     /// Writes the parameters behind what is there.
     pub(crate) fn fill(&self, form: &mut Form, rules: &Rules) -> Result<(), Error> {
         let named = form.clone();
-        for (name, value) in self.iter() {
+        for (name, value) in self.iter().filter(|(name, _)| rules.sends(name)) {
             // Neither the client's name by its quirk nor what the grant says for itself.
             let is_grants = named.names(name) && !matches!(name, "resource" | "audience");
             if name == rules.client_id_parameter() || is_grants {

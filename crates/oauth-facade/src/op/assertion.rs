@@ -58,7 +58,7 @@ arguments! {
         /// For whom the token is; without it, for who signs.
         pub subject: Option<String>,
         /// To whom it is made out: the server's issuer or its token endpoint, as its documentation says; without
-        /// it, its issuer.
+        /// it, whom the preset names, or its issuer.
         pub audience_claim: Option<String>,
         /// For how many seconds it is good: 300 unless you say.
         pub lifetime: Option<u64>,

@@ -91,7 +91,7 @@ impl AuthorizationRequest {
             form.push("dpop_jkt", &key.thumbprint());
         }
         for (name, value) in self.token_request.iter() {
-            if TARGETS.contains(&name) {
+            if TARGETS.contains(&name) && config.server.rules().sends(name) {
                 check_extra(config, name, value.expose())?;
                 form.push_repeated(name, value.expose());
             }

@@ -43,6 +43,7 @@ struct Stored {
     resource_metadata: Map<String, Value>,
     issuer: String,
     server_metadata: Map<String, Value>,
+    rules: Rules,
     loopback: bool,
     /// Whether the requests to the server go to public addresses alone.
     public: bool,
@@ -54,7 +55,7 @@ struct Stored {
 }
 
 json_form! { Stored {
-    version, found_at, resource, resource_metadata, issuer, server_metadata, loopback: skip, public: skip, way, scope: skip,
+    version, found_at, resource, resource_metadata, issuer, server_metadata, rules: default, loopback: skip, public: skip, way, scope: skip,
     client, client_id, registration: skip
 } }
 
@@ -79,6 +80,7 @@ impl Connection {
             resource_metadata: self.resource.metadata.clone(),
             issuer: self.server.issuer().as_str().to_owned(),
             server_metadata: self.server.metadata().clone(),
+            rules: self.server.rules().clone(),
             loopback: self.server.transport() == Transport::LoopbackHttp,
             public: self.server.reach() == Reach::Public,
             way: self.way,
@@ -109,7 +111,7 @@ impl Connection {
         let Ok(Json::Object(metadata)) = json::parse(&metadata) else {
             return Err(malformed("server_metadata"));
         };
-        let server = Server::read_over(&issuer, &metadata, Rules::default(), transport)?;
+        let server = Server::read_over(&issuer, &metadata, stored.rules.clone(), transport)?;
         let server = server.with_reach(match stored.public {
             true => Reach::Public,
             false => Reach::Any,

@@ -310,3 +310,25 @@ fn a_refresh_token_may_be_good_for_other_resources() {
         "api://a/read"
     );
 }
+
+#[test]
+fn a_server_that_refuses_resources_is_sent_none() {
+    let asked = || {
+        let request = TokenRequest::from(Scope::parse("a").unwrap());
+        request.resource("https://api.example/").unwrap()
+    };
+    let usual = quirky([]).client_credentials(asked());
+    assert_eq!(
+        sends(usual, "resource"),
+        Ok(Some("https://api.example/".to_owned()))
+    );
+    let entra = quirky([Quirk::WithoutResource]);
+    assert_eq!(
+        sends(entra.client_credentials(asked()), "resource"),
+        Ok(None)
+    );
+    assert_eq!(
+        sends(entra.client_credentials(asked()), "scope"),
+        Ok(Some("a".to_owned()))
+    );
+}

@@ -170,6 +170,20 @@ fn a_connection_is_kept_with_its_client_for_a_day() {
 }
 
 #[test]
+fn the_rules_for_a_server_are_kept_with_it() {
+    use crate::quirk::{Quirk, Rules};
+    let rules = Rules {
+        quirks: vec![Quirk::WithoutResource],
+        ..Rules::default()
+    };
+    let request = ask().rules(rules).register(Registration::new(metadata()));
+    let (_, outcome) = connected(request, json(200, ""));
+    let text = outcome.unwrap().to_json().unwrap();
+    let read = Connection::from_json(text.expose()).unwrap();
+    assert!(read.server.rules().has(&Quirk::WithoutResource));
+}
+
+#[test]
 fn a_secret_that_has_expired_is_not_gone_by() {
     let request = ask().register(Registration::new(metadata()));
     let (_, outcome) = connected(request, json(200, ""));
