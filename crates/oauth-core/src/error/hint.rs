@@ -113,6 +113,14 @@ const HINTS: &[(&str, &str)] = &[
     ("registration.shared", "register a client for each owner"),
     ("lost.dns", "check the URL's host and the network"),
     (
+        "connect.client",
+        "let the client register itself, by giving it a name, or name the id of one that is registered there",
+    ),
+    (
+        "connect.issuer",
+        "if the API has moved to another server, register the client there",
+    ),
+    (
         "lost.not_public",
         "if the server is on your own network, let the driver connect to any address",
     ),
