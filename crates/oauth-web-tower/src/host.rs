@@ -5,11 +5,17 @@ use std::future::Future;
 use std::pin::Pin;
 use std::sync::Arc;
 
-use oauth_core::Moment;
+use bytes::Bytes;
+use http::Response;
 use oauth_core::error::{Error, Misuse};
-use oauth_reqwest::Driver;
+use oauth_core::flow::resource::{OnLimit, Resource};
+use oauth_core::protected_resource::ResourceIdentifier;
+use oauth_core::{Moment, danger};
+use oauth_reqwest::{Authorized, Driver, reqwest};
 use oauth_session::Store;
-use oauth_web::{Admission, Event, Identity, Keep, Note, Reply, Session, Site, Step, Visit};
+use oauth_web::{
+    Admission, Event, Forward, Identity, Keep, Note, Reply, Session, Site, Step, Visit,
+};
 
 type Admitting = Pin<Box<dyn Future<Output = Admission> + Send>>;
 
@@ -32,6 +38,8 @@ pub struct Host {
 pub enum Outcome {
     /// Send this.
     Respond(Reply),
+    /// Pass this call on: [`Host::forward`] does.
+    Forward(Box<Forward>),
     /// It is the application's turn, with the session if there is one.
     Pass(Option<Arc<Session>>),
 }
@@ -101,6 +109,7 @@ impl Host {
             event = match step? {
                 Step::Respond(reply) => return Ok(Outcome::Respond(reply)),
                 Step::Pass(session) => return Ok(Outcome::Pass(session)),
+                Step::Forward(forward) => return Ok(Outcome::Forward(forward)),
                 Step::Run(exchange) => Event::Landed(self.driver.run(exchange).await),
                 Step::Wait(pause) => {
                     tokio::time::sleep(pause).await;
@@ -113,6 +122,44 @@ impl Host {
                 stored => self.ask(stored).await.unwrap_or_else(Event::Failed),
             };
         }
+    }
+
+    /// Passes a call on, with the token of whoever is signed in, renewed if need be. The body is sent again then. No
+    /// redirect leads out of the API; the header fields of the response are those that are passed on.
+    ///
+    /// # Errors
+    /// Those of the token and of the API: after one with advice `reauthorize` the session is over, see
+    /// [`Site::tokens_over`].
+    pub async fn forward(
+        &self,
+        forward: Forward,
+        body: Bytes,
+    ) -> Result<Response<reqwest::Body>, Error> {
+        let setup = || Error::from(Misuse::WebSetup);
+        let (provider, grant) = (&forward.session.identity.provider, forward.session.grant());
+        let client = self.site.client(provider).ok_or_else(setup)?;
+        let (grant, store) = grant.zip(self.store.clone()).ok_or_else(setup)?;
+        let source = oauth_session::Session::of_grant(self.driver.clone(), client, grant, store);
+        let url = forward.resource.as_str();
+        let resource = match forward.resource.scheme() {
+            // The site's settings say that this may be.
+            "http" => danger::loopback_resource_identifier(url)?,
+            _ => ResourceIdentifier::parse(url)?,
+        };
+        let api = Authorized::new(self.driver.clone(), source, Resource::beneath(&resource));
+        let mut request = api.request(forward.method, forward.url.as_str()).body(body);
+        for (name, value) in &forward.headers {
+            if let Ok(value) = value.to_str() {
+                request = request.header(name.as_str(), value);
+            }
+        }
+        // What the API says of a pause is the page's to heed.
+        let reply = request.on_limit(OnLimit::HandBack).send().await?;
+        let (status, headers) = (reply.status(), Forward::response_headers(reply.headers()));
+        let mut response = Response::new(reqwest::Body::from(reply));
+        *response.status_mut() = status;
+        *response.headers_mut() = headers;
+        Ok(response)
     }
 
     /// What the store says.
@@ -134,7 +181,12 @@ impl Host {
                 store.remove(&key).await?;
                 Event::Removed
             }
-            Step::Respond(_) | Step::Pass(_) | Step::Run(_) | Step::Wait(_) | Step::Admit(_) => {
+            Step::Respond(_)
+            | Step::Forward(_)
+            | Step::Pass(_)
+            | Step::Run(_)
+            | Step::Wait(_)
+            | Step::Admit(_) => {
                 return Err(Misuse::OutOfOrder.into());
             }
         })

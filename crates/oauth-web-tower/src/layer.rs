@@ -6,12 +6,14 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
 
+use bytes::Bytes;
 use http::header::HOST;
 use http::{Response, StatusCode, Uri, request};
 use http_body::Body;
-use http_body_util::{BodyExt as _, Limited};
-use oauth_core::error::Error;
-use oauth_web::{Access, MAX_FORM, Need, Reply, Session};
+use http_body_util::combinators::UnsyncBoxBody;
+use http_body_util::{BodyExt as _, Collected, Full, Limited};
+use oauth_core::error::{Advice, Error};
+use oauth_web::{Access, Forward, MAX_FORM, Need, Reply, Session};
 use tower_layer::Layer;
 use tower_service::Service;
 
@@ -65,6 +67,9 @@ impl<S> Layer<S> for SignIn {
     }
 }
 
+/// The body of a response: the application's, an API's, or the site's own.
+pub type GuardedBody = UnsyncBoxBody<Bytes, Box<dyn std::error::Error + Send + Sync>>;
+
 impl<S, B, R> Service<http::Request<B>> for Guarded<S>
 where
     S: Service<http::Request<B>, Response = Response<R>, Error = Infallible>
@@ -75,11 +80,12 @@ where
     B: Body + Send + 'static,
     B::Data: Send,
     B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
-    R: From<String>,
+    R: Body<Data = Bytes> + Send + 'static,
+    R::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
 {
-    type Response = Response<R>;
+    type Response = Response<GuardedBody>;
     type Error = Infallible;
-    type Future = Pin<Box<dyn Future<Output = Result<Response<R>, Infallible>> + Send>>;
+    type Future = Pin<Box<dyn Future<Output = Result<Self::Response, Infallible>> + Send>>;
 
     fn poll_ready(&mut self, context: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
         self.inner.poll_ready(context)
@@ -97,22 +103,73 @@ where
             if host.site().reads_form(&parts.method, parts.uri.path())
                 && let Some(form) = body.take()
             {
-                match Limited::new(form, MAX_FORM).collect().await {
-                    Ok(form) => seen.form = Some(form.to_bytes()),
-                    Err(_) => return Ok(plain(StatusCode::PAYLOAD_TOO_LARGE)),
+                match read(form, MAX_FORM).await {
+                    Some(form) => seen.form = Some(form),
+                    None => return Ok(plain(StatusCode::PAYLOAD_TOO_LARGE)),
                 }
             }
             let uri = parts.uri.clone();
-            match (host.drive(host.site().visit(seen, access)).await, body) {
-                (Ok(Outcome::Respond(reply)), _) => Ok(response(reply)),
+            let outcome = host.drive(host.site().visit(seen, access)).await;
+            Ok(match (outcome, body) {
+                (Ok(Outcome::Respond(reply)), _) => response(reply),
+                (Ok(Outcome::Forward(forward)), Some(body)) => {
+                    match read(body, MAX_FORWARDED).await {
+                        Some(body) => forwarded(&host, *forward, body, &parts).await,
+                        None => plain(StatusCode::PAYLOAD_TOO_LARGE),
+                    }
+                }
                 (Ok(Outcome::Pass(session)), Some(body)) => {
                     parts.extensions.insert(Visited { session, host, uri });
-                    inner.call(http::Request::from_parts(parts, body)).await
+                    let request = http::Request::from_parts(parts, body);
+                    inner.call(request).await?.map(boxed)
                 }
-                (Ok(Outcome::Pass(_)) | Err(_), _) => Ok(plain(StatusCode::INTERNAL_SERVER_ERROR)),
-            }
+                (Ok(Outcome::Forward(_) | Outcome::Pass(_)) | Err(_), None) | (Err(_), _) => {
+                    plain(StatusCode::INTERNAL_SERVER_ERROR)
+                }
+            })
         })
     }
+}
+
+/// The largest body of a call to an API, in bytes: it is kept until the API has taken the token.
+const MAX_FORWARDED: usize = 10 << 20;
+
+/// What the API says; once the tokens are over, that nobody is signed in any more.
+async fn forwarded(
+    host: &Host,
+    forward: Forward,
+    body: Bytes,
+    parts: &request::Parts,
+) -> Response<GuardedBody> {
+    match host.forward(forward, body).await {
+        Ok(response) => response.map(boxed),
+        Err(error) if error.advice() == Advice::Reauthorize => {
+            let visit = host.site().tokens_over(seen(parts, &parts.uri));
+            match host.drive(visit).await {
+                Ok(Outcome::Respond(reply)) => response(reply),
+                _ => plain(StatusCode::INTERNAL_SERVER_ERROR),
+            }
+        }
+        Err(_) => plain(StatusCode::BAD_GATEWAY),
+    }
+}
+
+/// A body of no more bytes than this.
+async fn read<B>(body: B, most: usize) -> Option<Bytes>
+where
+    B: Body,
+    B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
+{
+    let read = Limited::new(body, most).collect().await;
+    read.ok().map(Collected::to_bytes)
+}
+
+fn boxed<R>(body: R) -> GuardedBody
+where
+    R: Body<Data = Bytes> + Send + 'static,
+    R::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
+{
+    body.map_err(Into::into).boxed_unsync()
 }
 
 impl Visited {
@@ -148,15 +205,15 @@ fn seen(parts: &request::Parts, uri: &Uri) -> oauth_web::Request {
 }
 
 /// A reply as a response.
-pub(crate) fn response<R: From<String>>(reply: Reply) -> Response<R> {
-    let mut response = Response::new(R::from(reply.body));
+pub(crate) fn response(reply: Reply) -> Response<GuardedBody> {
+    let mut response = Response::new(boxed(Full::from(reply.body)));
     *response.status_mut() = reply.status;
     *response.headers_mut() = reply.headers;
     response
 }
 
-pub(crate) fn plain<R: From<String>>(status: StatusCode) -> Response<R> {
-    let mut response = Response::new(R::from(String::new()));
+pub(crate) fn plain(status: StatusCode) -> Response<GuardedBody> {
+    let mut response = Response::new(boxed(Full::from(String::new())));
     *response.status_mut() = status;
     response
 }

@@ -6,6 +6,6 @@ mod layer;
 mod user;
 
 pub use host::{Host, Outcome};
-pub use layer::{Guarded, SignIn, Visited};
+pub use layer::{Guarded, GuardedBody, SignIn, Visited};
 #[cfg(feature = "axum")]
 pub use user::{Rejection, User};

@@ -50,7 +50,7 @@ impl User {
         match visited.require(parts, need).await {
             Ok(Outcome::Pass(Some(session))) => Ok(Self(session)),
             Ok(Outcome::Respond(reply)) => Err(Rejection::Reply(Box::new(reply))),
-            Ok(Outcome::Pass(None)) | Err(_) => Err(Rejection::Setup),
+            Ok(Outcome::Pass(None) | Outcome::Forward(_)) | Err(_) => Err(Rejection::Setup),
         }
     }
 }
@@ -85,8 +85,8 @@ impl<S: Sync> OptionalFromRequestParts<S> for User {
 impl IntoResponse for Rejection {
     fn into_response(self) -> Response {
         match self {
-            Self::Reply(reply) => response::<Body>(*reply),
-            Self::Setup => plain(StatusCode::INTERNAL_SERVER_ERROR),
+            Self::Reply(reply) => response(*reply).map(Body::new),
+            Self::Setup => plain(StatusCode::INTERNAL_SERVER_ERROR).map(Body::new),
         }
     }
 }

@@ -13,7 +13,7 @@ use oauth_reqwest::Driver;
 use oauth_session::store::Memory;
 use oauth_session::{Session, Store};
 use oauth_testkit::{Served, Twin};
-use oauth_web::{Access, Admission, Config, Need, Provider, Site};
+use oauth_web::{Access, Admission, Config, Need, Provider, Site, Upstream};
 use oauth_web_tower::{Host, Rejection, SignIn, User};
 
 struct Shop {
@@ -49,7 +49,7 @@ async fn shop(access: Access, stored: bool) -> Shop {
     let store: Arc<dyn Store> = Arc::new(Memory::new());
     let host = match stored {
         true => Host::with_store(
-            Site::new(config.in_store()).unwrap(),
+            Site::new(with_api(config.in_store(), twin.base())).unwrap(),
             driver.clone(),
             Arc::clone(&store),
         ),
@@ -78,6 +78,12 @@ async fn shop(access: Access, stored: bool) -> Shop {
         .layer(SignIn::new(host).access(access));
     tokio::spawn(async move { axum::serve(listener, app).await });
     Shop { base, twin, log }
+}
+
+fn with_api(mut config: Config, twin: &str) -> Config {
+    let url = Url::parse(&format!("{twin}/api")).unwrap();
+    config.api = vec![Upstream::new("twin", url)];
+    config
 }
 
 async fn index(user: Option<User>) -> String {
@@ -178,6 +184,32 @@ async fn a_page_steps_up() {
     );
     shop.twin.with(|twin| twin.set_claim("acr", "mfa"));
     assert_eq!(shop.open(&ann, "/pay").await, (200, "mfa".to_owned()));
+}
+
+#[tokio::test]
+async fn pages_call_an_api_with_a_token_that_is_renewed_until_it_cannot() {
+    let shop = shop(Access::Open, true).await;
+    let ann = browser();
+    shop.open(&ann, "/me").await;
+    let call = || {
+        let call = ann.get(format!("{}/auth/api/twin/echo", shop.base));
+        call.header("x-csrf-protection", "1").send()
+    };
+    let reply = call().await.unwrap();
+    assert_eq!(reply.status(), 200);
+    assert!(
+        reply.headers()["content-security-policy"]
+            .to_str()
+            .unwrap()
+            .contains("sandbox")
+    );
+    shop.twin.with(Twin::expire_access_tokens);
+    assert_eq!(call().await.unwrap().status(), 200);
+    assert_eq!(shop.twin.with(|twin| twin.counters().refreshes), 1);
+    // The grant is revoked at the provider: the session is over.
+    shop.twin.with(Twin::revoke_all);
+    assert_eq!(call().await.unwrap().status(), 401);
+    assert_eq!(shop.open(&ann, "/").await.1, "Hello, stranger");
 }
 
 #[tokio::test]

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use http::Method;
 use oauth_core::Client;
 use oauth_core::error::{Error, Misuse};
 use oauth_core::scope::Scope;
@@ -43,6 +44,21 @@ pub struct Config {
     pub return_origins: Vec<Url>,
     /// The claims that a session keeps of those the provider vouched for.
     pub claims: Vec<String>,
+    /// APIs that pages of the site may call with the person's token, at `{prefix}/api/{name}/`. They need
+    /// [`Keep::Store`]. [`SameSite::Strict`] is the better choice then.
+    pub api: Vec<Upstream>,
+}
+
+/// An API that pages of the site may call with the person's token, which they never see.
+#[derive(Debug, Clone)]
+#[non_exhaustive]
+pub struct Upstream {
+    /// Its name in the site's URLs: letters, digits, `-` and `_`.
+    pub name: String,
+    /// Where it is: requests go beneath this URL.
+    pub url: Url,
+    /// What may be asked of it; `GET` unless set.
+    pub methods: Vec<Method>,
 }
 
 /// Where sessions live.
@@ -126,6 +142,7 @@ impl Config {
             same_site: SameSite::Lax,
             home: "/".to_owned(),
             return_origins: Vec::new(),
+            api: Vec::new(),
             claims: [
                 "name",
                 "preferred_username",
@@ -190,7 +207,25 @@ impl Config {
                 "idle: only a session in a store can tell when it was used",
             ));
         }
+        self.check_api()?;
         self.check_providers()
+    }
+
+    fn check_api(&self) -> Result<(), Error> {
+        if !self.api.is_empty() && self.keep != Keep::Store {
+            return Err(setup("api: tokens are kept in a store only"));
+        }
+        for (at, upstream) in self.api.iter().enumerate() {
+            upstream.url.require(self.transport)?;
+            let mut others = self.api.iter().skip(at + 1);
+            let is_twice = others.any(|other| other.name == upstream.name);
+            if !is_name(&upstream.name) || is_twice || upstream.url.query().is_some() {
+                return Err(setup(
+                    "api: a name is none or is there twice, or a URL has a query",
+                ));
+            }
+        }
+        Ok(())
     }
 
     fn check_providers(&self) -> Result<(), Error> {
@@ -223,6 +258,24 @@ impl Config {
             }
         }
         Ok(())
+    }
+}
+
+impl Upstream {
+    /// An API of this name beneath this URL, for `GET`.
+    pub fn new(name: impl Into<String>, url: Url) -> Self {
+        Self {
+            name: name.into(),
+            url,
+            methods: vec![Method::GET],
+        }
+    }
+
+    /// Allows these methods.
+    #[must_use]
+    pub fn methods(mut self, methods: impl IntoIterator<Item = Method>) -> Self {
+        self.methods = methods.into_iter().collect();
+        self
     }
 }
 

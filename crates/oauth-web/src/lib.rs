@@ -3,6 +3,7 @@
 mod config;
 mod cookie;
 mod flow;
+mod forward;
 mod guard;
 mod html;
 mod page;
@@ -18,7 +19,8 @@ mod turn;
 mod visit;
 mod who;
 
-pub use config::{Access, CallbackMode, Config, Keep, Provider, SameSite};
+pub use config::{Access, CallbackMode, Config, Keep, Provider, SameSite, Upstream};
+pub use forward::Forward;
 pub use reply::{Problem, Reply};
 pub use request::{MAX_FORM, PROTECTION_HEADER, Request};
 pub use session::{Identity, Need, Session};

@@ -1,5 +1,6 @@
 //! The site's own pages.
 
+mod api;
 mod callback;
 mod check;
 mod login;
@@ -30,6 +31,18 @@ pub(crate) async fn answer(turn: Turn, access: Access, need: Option<Need>) -> Re
     }
 }
 
+/// Ends a session whose tokens are over.
+///
+/// # Errors
+/// What only a host does wrong.
+pub(crate) async fn over(turn: Turn) -> Result<End, Error> {
+    match api::over(&turn).await {
+        Err(error) if is_hosts(&error) => Err(error),
+        Err(error) => Ok(End::Respond(failed(&turn, &error, None))),
+        end => end,
+    }
+}
+
 /// What is said of an error: the whole of it to the log, and its code and a sentence to whoever sent the request.
 pub(crate) fn failed(turn: &Turn, error: &Error, return_to: Option<&str>) -> Reply {
     turn.desk.note_error(error);
@@ -48,6 +61,7 @@ async fn route(turn: &Turn, access: Access, need: Option<Need>) -> Result<End, E
     }
     let allowed: &[Method] = match &page {
         Page::Application => return guard(turn, access, need).await,
+        Page::Api(name) => return api::api(turn, name).await,
         Page::Unknown => return Err(ValidationFailure::WebNotFound.into()),
         Page::Login | Page::Logout | Page::Callback => &[Method::GET, Method::POST],
         Page::BackChannel(_) => &[Method::POST],
@@ -74,7 +88,9 @@ async fn route(turn: &Turn, access: Access, need: Option<Need>) -> Result<End, E
         Page::Session => session::session(turn).await,
         Page::BackChannel(provider) => signed_out::back_channel(turn, provider).await,
         Page::FrontChannel(provider) => signed_out::front_channel(turn, provider).await,
-        Page::Unknown | Page::Application => Err(ValidationFailure::WebNotFound.into()),
+        Page::Api(_) | Page::Unknown | Page::Application => {
+            Err(ValidationFailure::WebNotFound.into())
+        }
     };
     reply.map(End::Respond)
 }

@@ -34,6 +34,7 @@ pub(crate) enum Page {
     Session,
     BackChannel(Option<String>),
     FrontChannel(Option<String>),
+    Api(String),
     Unknown,
     /// The application's own.
     Application,
@@ -101,6 +102,10 @@ impl Inner {
             Some(("", "frontchannel-logout")) => Page::FrontChannel(None),
             Some(("", rest)) => match rest.split_once('/') {
                 Some(("backchannel-logout", id)) => Page::BackChannel(named(id)),
+                Some(("api", path)) => {
+                    let name = path.split('/').next().unwrap_or_default();
+                    Page::Api(name.to_owned())
+                }
                 Some(("frontchannel-logout", id)) => Page::FrontChannel(named(id)),
                 _ => Page::Unknown,
             },

@@ -4,6 +4,7 @@ use std::fmt;
 use std::sync::Arc;
 
 use http::Method;
+use oauth_core::Client;
 use oauth_core::error::Error;
 
 use crate::config::{Access, Config, Keep};
@@ -42,6 +43,18 @@ impl Site {
         Visit::new(move |desk| page::answer(Turn::new(site, request, desk), access, Some(need)))
     }
 
+    /// Ends the session of a request whose tokens turned out to be over, with advice `reauthorize`: the answer is 401.
+    pub fn tokens_over(&self, request: Request) -> Visit {
+        let site = Arc::clone(&self.0);
+        Visit::new(move |desk| page::over(Turn::new(site, request, desk)))
+    }
+
+    /// The client of a provider, for the tokens of a session.
+    pub fn client(&self, provider: &str) -> Option<&Client> {
+        let provider = self.0.provider(provider).ok()?;
+        Some(&provider.client)
+    }
+
     /// Where its sessions live.
     pub fn keep(&self) -> Keep {
         self.0.config.keep
@@ -58,7 +71,15 @@ impl Site {
     /// Whether the body of such a request is for the site: a host reads it, [`MAX_FORM`](crate::MAX_FORM) bytes at
     /// most, and leaves every other one alone.
     pub fn reads_form(&self, method: &Method, path: &str) -> bool {
-        *method == Method::POST && self.owns(path)
+        let reads = |page: Page| {
+            matches!(
+                page,
+                Page::Login | Page::Callback | Page::Logout | Page::BackChannel(_)
+            )
+        };
+        let places = self.0.places.iter();
+        let mut pages = places.map(|place| self.0.page_at(place, path));
+        *method == Method::POST && pages.any(reads)
     }
 }
 

@@ -21,6 +21,7 @@ use oauth_core::token::logout_token::LogoutToken;
 use oauth_core::{Secret, Tokens};
 use serde_json::{Map, Value};
 
+use crate::forward::Forward;
 use crate::reply::Reply;
 use crate::session::{Identity, Session};
 
@@ -73,6 +74,9 @@ pub enum Step {
     /// Decide whether to let this person in, and with what in the session. Answer with [`Event::Admitted`]. A host
     /// without an opinion answers [`Admission::default`].
     Admit(Box<Identity>),
+    /// The end: pass this call on to its API, with the token of [`Forward::session`]. Its body is the host's to
+    /// stream.
+    Forward(Box<Forward>),
     /// The end: send this.
     Respond(Reply),
     /// The end: it is the application's turn, with the session if there is one. Nothing is added to its response.
@@ -146,6 +150,7 @@ pub struct Note {
 pub(crate) enum End {
     Respond(Reply),
     Pass(Option<Arc<Session>>),
+    Forward(Box<Forward>),
 }
 
 type Talk = Pin<Box<dyn Future<Output = Result<End, Error>> + Send>>;
@@ -209,6 +214,7 @@ impl Visit {
             Poll::Ready(end) => Ok(match end? {
                 End::Respond(reply) => Step::Respond(reply),
                 End::Pass(session) => Step::Pass(session),
+                End::Forward(forward) => Step::Forward(forward),
             }),
             Poll::Pending => {
                 let step = self.desk.papers().step.take();
@@ -386,6 +392,7 @@ impl fmt::Debug for Step {
             Self::Wait(pause) => f.debug_tuple("Wait").field(pause).finish(),
             Self::Run(_) => f.write_str("Run(..)"),
             Self::Admit(identity) => f.debug_tuple("Admit").field(identity).finish(),
+            Self::Forward(forward) => f.debug_tuple("Forward").field(forward).finish(),
             Self::Respond(reply) => f.debug_tuple("Respond").field(reply).finish(),
             Self::Pass(session) => f.debug_tuple("Pass").field(session).finish(),
         }

@@ -10,6 +10,7 @@ use crate::world::{Browser, Ended, From, SESSION, TWIN, World, form, put};
 fn is_harmless(ended: &Ended) -> bool {
     match ended {
         Ended::Passed(session) => session.is_none(),
+        Ended::Forwarded(_) => false,
         Ended::Reply(reply) => reply.headers.get(LOCATION).is_none_or(|to| {
             let to = to.to_str().unwrap();
             to.starts_with(TWIN) || to.starts_with('/') && !to.starts_with("//")

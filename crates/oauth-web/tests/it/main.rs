@@ -1,5 +1,6 @@
 //! Whole sign-ins: virtual browsers with real jars, a site, a store in memory and the twin, without a socket.
 
+mod apis;
 mod attacks;
 mod callbacks;
 mod logout;

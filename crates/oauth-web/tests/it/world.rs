@@ -16,8 +16,8 @@ use oauth_core::{Client, ClientAuth, ClientId, Secret, discover};
 use oauth_seal::Keys;
 use oauth_testkit::{Twin, TwinDriver};
 use oauth_web::{
-    Access, Admission, Config, Event, Identity, Need, Note, Provider, Reply, Request, Session,
-    Site, Step,
+    Access, Admission, Config, Event, Forward, Identity, Need, Note, Provider, Reply, Request,
+    Session, Site, Step, Visit,
 };
 
 pub(crate) const SHOP: &str = "https://shop.example";
@@ -29,6 +29,7 @@ pub(crate) const SUBJECT: &str = "user-248289761001";
 pub(crate) enum Ended {
     Reply(Reply),
     Passed(Option<Arc<Session>>),
+    Forwarded(Box<Forward>),
 }
 
 pub(crate) struct World {
@@ -116,10 +117,14 @@ impl World {
     }
 
     pub(crate) fn visit(&mut self, request: Request, access: Access, need: Option<Need>) -> Ended {
-        let mut visit = match need {
+        let visit = match need {
             Some(need) => self.site.challenge(request, need),
             None => self.site.visit(request, access),
         };
+        self.drive(visit)
+    }
+
+    pub(crate) fn drive(&mut self, mut visit: Visit) -> Ended {
         let mut event = Event::Begin;
         loop {
             let moment = self.provider.moment();
@@ -158,6 +163,7 @@ impl World {
                 }
                 Step::Respond(reply) => return Ended::Reply(reply),
                 Step::Pass(session) => return Ended::Passed(session),
+                Step::Forward(forward) => return Ended::Forwarded(forward),
             };
         }
     }
@@ -212,7 +218,7 @@ impl Ended {
     pub(crate) fn reply(self) -> Reply {
         match self {
             Self::Reply(reply) => reply,
-            Self::Passed(session) => panic!("passed on with {session:?}"),
+            ended => panic!("{ended:?}"),
         }
     }
 
@@ -228,7 +234,7 @@ impl Ended {
     pub(crate) fn is_status(&self, status: u16) -> bool {
         match self {
             Self::Reply(reply) => reply.status.as_u16() == status,
-            Self::Passed(_) => false,
+            Self::Passed(_) | Self::Forwarded(_) => false,
         }
     }
 }
@@ -320,6 +326,14 @@ impl Browser {
             self.keep(world, reply);
         }
         ended
+    }
+
+    /// The host found that the tokens of the session are over.
+    pub(crate) fn end_over(&mut self, world: &mut World, request: Request) -> Reply {
+        let visit = world.site.tokens_over(request);
+        let reply = world.drive(visit).reply();
+        self.keep(world, &reply);
+        reply
     }
 
     pub(crate) fn keep(&mut self, world: &World, reply: &Reply) {

@@ -1,0 +1,87 @@
+//! `{prefix}/api/{name}/{rest}`: a page calls an API with the person's token, and never sees it (RFC 10017 section 6.1).
+
+use oauth_core::error::{Error, ValidationFailure};
+use oauth_core::url::Url;
+
+use crate::config::Upstream;
+use crate::forward::{self, Forward};
+use crate::reply::{Reader, Reply};
+use crate::request::Origin;
+use crate::turn::Turn;
+use crate::visit::End;
+use crate::who::{self, Found};
+
+pub(crate) async fn api(turn: &Turn, name: &str) -> Result<End, Error> {
+    let request = &turn.request;
+    // On every request: a GET may have effects as well.
+    let is_own =
+        request.has_protection_header() && request.origin(&turn.place()?.origin) != Origin::Foreign;
+    if !is_own {
+        return Err(ValidationFailure::WebCrossSite.into());
+    }
+    let mut upstreams = turn.config().api.iter();
+    let upstream = upstreams.find(|upstream| upstream.name == name);
+    let upstream = upstream.ok_or(ValidationFailure::WebNotFound)?;
+    if !upstream.methods.contains(&request.method) {
+        return Err(ValidationFailure::WebMethod.into());
+    }
+    let prefix = turn.page(&format!("api/{name}"), &[])?;
+    let rest = request.target.strip_prefix(&prefix).unwrap_or_default();
+    let url = url(upstream, rest)?;
+    let session = match who::session(turn).await? {
+        Found::Session(session) => session,
+        Found::Nobody(_) => return signed_out(turn),
+    };
+    Ok(End::Forward(Box::new(Forward {
+        method: request.method.clone(),
+        url,
+        headers: forward::sent(&request.headers),
+        resource: upstream.url.clone(),
+        session: (*session).into(),
+    })))
+}
+
+/// The tokens of a session are over: so is the session (RFC 10017 section 6.1.2.2).
+pub(crate) async fn over(turn: &Turn) -> Result<End, Error> {
+    if let Found::Session(session) = who::session(turn).await? {
+        crate::record::end(turn, &session).await;
+    }
+    signed_out(turn)
+}
+
+fn signed_out(turn: &Turn) -> Result<End, Error> {
+    let error = ValidationFailure::WebSignedOut.into();
+    let reply = Reply::problem(&error, Reader::Script, Some(turn.page("login", &[])?));
+    Ok(End::Respond(reply.cookies(turn.end_session()?)))
+}
+
+/// Where a request goes: beneath the API's own URL, and nowhere that two servers could read differently.
+fn url(upstream: &Upstream, rest: &str) -> Result<Url, Error> {
+    let refused = || Error::from(ValidationFailure::WebPath);
+    let rest = rest.split('#').next().unwrap_or_default();
+    let (path, query) = match rest.split_once('?') {
+        Some((path, query)) => (path, Some(query)),
+        None => (rest, None),
+    };
+    let lower = path.to_ascii_lowercase();
+    let is_ambiguous = [
+        "//", "\\", "@", ";", "%2f", "%5c", "%2e", "%25", "%00", "%3b",
+    ]
+    .iter()
+    .any(|part| lower.contains(part))
+        || path
+            .split('/')
+            .any(|segment| segment == "." || segment == "..")
+        || !rest.bytes().all(|byte| byte.is_ascii_graphic());
+    if is_ambiguous || !path.is_empty() && !path.starts_with('/') {
+        return Err(refused());
+    }
+    let base = upstream.url.as_str().trim_end_matches('/');
+    let query = query.map(|query| format!("?{query}")).unwrap_or_default();
+    let url = Url::parse(&format!("{base}{path}{query}")).map_err(|_| refused())?;
+    let is_beneath = url.same_origin(&upstream.url)
+        && url
+            .path()
+            .starts_with(upstream.url.path().trim_end_matches('/'));
+    is_beneath.then_some(url).ok_or_else(refused)
+}
