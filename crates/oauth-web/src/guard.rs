@@ -1,6 +1,6 @@
 //! The application's own pages: passed on, or sent to sign in.
 
-use http::Method;
+use http::{Method, StatusCode};
 use oauth_core::error::{Error, ValidationFailure};
 
 use crate::config::{Access, SameSite};
@@ -111,13 +111,12 @@ fn hop(turn: &Turn) -> Result<Option<Reply>, Error> {
         && request.header("sec-fetch-site").is_some()
         && request.origin(&turn.place()?.origin) == Origin::Foreign
         && !turn.has_cookie(turn.jar()?.name());
-    Ok(is_cross.then(|| {
-        Reply::page(
-            http::StatusCode::OK,
-            "One moment",
-            &html::hop(&request.target),
-        )
-    }))
+    if !is_cross {
+        return Ok(None);
+    }
+    // Never the target as it came: `//elsewhere` would be read as another host.
+    let hop = html::hop(&turn.this_page()?);
+    Ok(Some(Reply::page(StatusCode::OK, "One moment", &hop)))
 }
 
 /// Only where browsers say what they are about: whoever keeps no cookies would be sent there each time.

@@ -89,12 +89,34 @@ pub(crate) async fn begin(
         seen_at: turn.config().idle.map(|_| session.started_at),
         ..session
     };
-    keep(turn, &provider.client, &key, tokens).await?;
+    let client = &provider.client;
+    keep(turn, client, &key, tokens).await?;
+    if let Err(error) = list_and_save(turn, client, &key, &session).await {
+        // No tokens without a session.
+        if let Err(left) = forget(turn, client, &key).await {
+            turn.desk.note_error(&left);
+        }
+        return Err(error);
+    }
+    let plain = Secret::new(serde_json::to_vec(&handle).unwrap_or_default());
+    let seconds = turn.config().lifetime.as_secs();
+    let jar = turn.jar()?;
+    // The step may be another by now.
+    let (at, sent) = (turn.desk.at(), turn.sent());
+    jar.set_session(&at, &turn.cookies, plain.expose(), seconds, sent)
+}
+
+async fn list_and_save(
+    turn: &Turn,
+    client: &Client,
+    key: &str,
+    session: &Session,
+) -> Result<(), Error> {
     let listed = Listed {
-        key: key.clone(),
+        key: key.to_owned(),
         until: session.until,
     };
-    for name in people(&provider.client, &session.identity) {
+    for name in people(client, &session.identity) {
         let now = turn.desk.now();
         change(turn, &name, |people| {
             people.sessions.retain(|listed| now < listed.until);
@@ -104,16 +126,10 @@ pub(crate) async fn begin(
         })
         .await?;
     }
-    match turn.desk.save(&key, text(&session), 0, None).await? {
-        Saved::At(_) => {}
-        Saved::Conflict => return Err(contended()),
+    match turn.desk.save(key, text(session), 0, None).await? {
+        Saved::At(_) => Ok(()),
+        Saved::Conflict => Err(contended()),
     }
-    let plain = Secret::new(serde_json::to_vec(&handle).unwrap_or_default());
-    let seconds = turn.config().lifetime.as_secs();
-    let jar = turn.jar()?;
-    // The step may be another by now.
-    let (at, sent) = (turn.desk.at(), turn.sent());
-    jar.set_session(&at, &turn.cookies, plain.expose(), seconds, sent)
 }
 
 /// Ends a session and its grant: the record first, then the tokens, which are revoked. What a renewal brings that

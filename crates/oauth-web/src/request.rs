@@ -3,6 +3,7 @@
 use std::fmt;
 
 use bytes::Bytes;
+use http::header::UPGRADE;
 use http::{HeaderMap, Method};
 use oauth_core::form;
 
@@ -74,8 +75,12 @@ impl Request {
         self.headers.get(name)?.to_str().ok()
     }
 
-    /// A request that changes nothing (RFC 9110 section 9.2.1).
+    /// A request that changes nothing (RFC 9110 section 9.2.1). One that opens a WebSocket may: browsers ask nobody
+    /// before they send it, from whichever page.
     pub(crate) fn is_safe(&self) -> bool {
+        if self.headers.contains_key(UPGRADE) {
+            return false;
+        }
         matches!(
             self.method,
             Method::GET | Method::HEAD | Method::OPTIONS | Method::TRACE

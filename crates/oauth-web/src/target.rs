@@ -1,6 +1,7 @@
 //! Where people go afterwards: a page of the site, or of an origin that is listed (RFC 9700 section 4.11).
 
 use std::borrow::Cow;
+use std::fmt::Write as _;
 
 use oauth_core::form;
 use oauth_core::issuer::return_target;
@@ -27,6 +28,29 @@ pub(crate) fn allowed<'a>(
         .iter()
         .any(|other| target.starts_with("https://") && return_target(target, other).is_ok());
     listed.then_some(target)
+}
+
+/// A target as it came, with what browsers leave in a query and RFC 3986 does not allow there written out, such as
+/// braces.
+pub(crate) fn written_out(target: &str) -> Cow<'_, str> {
+    let is_allowed =
+        |byte: u8| byte.is_ascii_alphanumeric() || b"-._~:/?[]@!$&()*+,;=%'|".contains(&byte);
+    let Some((path, query)) = target.split_once('?') else {
+        return Cow::Borrowed(target);
+    };
+    if query.bytes().all(is_allowed) {
+        return Cow::Borrowed(target);
+    }
+    let mut written = format!("{path}?");
+    for byte in query.bytes() {
+        match is_allowed(byte) {
+            true => written.push(char::from(byte)),
+            false => {
+                let _ = write!(written, "%{byte:02X}");
+            }
+        }
+    }
+    Cow::Owned(written)
 }
 
 fn path(target: &str) -> &str {

@@ -129,7 +129,7 @@ impl Turn {
     /// The page that was asked for, if people can come back to it.
     pub(crate) fn this_page(&self) -> Result<String, Error> {
         match self.request.is_safe() {
-            true => self.return_to(Some(&self.request.target)),
+            true => self.return_to(Some(&target::written_out(&self.request.target))),
             false => self.home(),
         }
     }

@@ -96,6 +96,9 @@ async fn signed_in(
         Admission::In(local) => local,
         Admission::Refused(reason) => {
             let error = Error::from(ValidationFailure::WebNotAdmitted);
+            if flow.kind == Kind::Check {
+                return Err(error);
+            }
             let reply = super::failed(turn, &error, Some(&flow.return_to));
             return Ok(reply.detailed(&reason, turn.reader()));
         }

@@ -48,6 +48,37 @@ fn forms_of_other_sites_are_refused() {
 }
 
 #[test]
+fn a_websocket_is_opened_by_pages_of_the_site_only() {
+    let (mut world, mut ann) = (World::new(), Browser::new());
+    ann.open(&mut world, "/me").session();
+    for (site, status) in [("same-site", 403), ("cross-site", 403), ("same-origin", 0)] {
+        let mut request = ann.request(&world, Method::GET, "/live", From::Own);
+        put(&mut request.headers, "upgrade", "websocket");
+        put(&mut request.headers, "sec-fetch-site", site);
+        let ended = ann.send(&mut world, request, Access::Open);
+        assert_eq!(ended.is_status(403), status == 403, "{site}");
+    }
+}
+
+#[test]
+fn a_hop_stays_on_the_site() {
+    let mut world = World::with(|mut config| {
+        config.same_site = oauth_web::SameSite::Strict;
+        config
+    });
+    let mut ann = Browser::new();
+    for target in [
+        "//evil.example/",
+        "/\\evil.example",
+        "//evil.example/%2e%2e",
+    ] {
+        let request = ann.request(&world, Method::GET, target, From::Elsewhere);
+        let reply = ann.send(&mut world, request, Access::Open).reply();
+        assert!(reply.body.contains("0;url=/\""), "{}", reply.body);
+    }
+}
+
+#[test]
 fn an_old_browser_is_judged_by_origin_and_a_program_by_a_header() {
     let (mut world, mut ann) = (World::new(), Browser::new());
     ann.open(&mut world, "/me").session();

@@ -251,10 +251,10 @@ fn a_link_from_elsewhere_hops_once_where_cookies_are_strict() {
     ann.click(&mut world, "/me").session();
     // Whoever is not signed in hops once, and signs in then.
     let mut bob = Browser::new();
-    let request = bob.request(&world, Method::GET, "/me?<x>", From::Elsewhere);
+    let request = bob.request(&world, Method::GET, "/me?a={<x>}&b", From::Elsewhere);
     let reply = bob.send(&mut world, request, Access::SignedIn).reply();
     assert_eq!(reply.status, StatusCode::OK);
-    assert!(reply.body.contains("/me?&lt;x&gt;"));
+    assert!(reply.body.contains("url=/me?a=%7B%3Cx%3E%7D&amp;b\""));
     assert!(location(&bob.click(&mut world, "/me").reply()).starts_with(TWIN));
 }
 
@@ -310,6 +310,25 @@ fn a_silent_check_signs_in_or_leaves_in_peace() {
     let request = bob.request(&world, Method::GET, "/", From::Typed);
     let ended = bob.send(&mut world, request, Access::Quiet);
     bob.follow(&mut world, ended).session();
+}
+
+#[test]
+fn whoever_is_not_let_in_is_left_in_peace_by_a_silent_check() {
+    let (mut world, mut ann) = (World::new(), Browser::new());
+    world.admission = Box::new(|_| Admission::Refused("no".to_owned()));
+    let request = ann.request(&world, Method::GET, "/", From::Typed);
+    let url = location(&ann.send(&mut world, request, Access::Quiet).reply());
+    let callback = Browser::provider(&mut world, &url);
+    let request = ann.request(&world, Method::GET, &callback, From::Elsewhere);
+    assert_eq!(
+        location(&ann.send(&mut world, request, Access::Quiet).reply()),
+        "/"
+    );
+    let request = ann.request(&world, Method::GET, "/", From::Own);
+    assert!(matches!(
+        ann.send(&mut world, request, Access::Quiet),
+        Ended::Passed(None)
+    ));
 }
 
 #[test]

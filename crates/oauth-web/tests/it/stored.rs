@@ -62,6 +62,21 @@ fn a_store_that_is_away_is_said_to_be() {
     ann.click(&mut world, "/me").session();
 }
 
+#[test]
+fn no_tokens_are_left_where_no_session_could_be_saved() {
+    let (mut world, mut ann) = (World::in_store(), Browser::new());
+    let url = location(&ann.get(&mut world, "/me").reply());
+    let callback = Browser::provider(&mut world, &url);
+    // The grant is saved, and nothing after it.
+    world.saves_left = Some(1);
+    let request = ann.request(&world, Method::GET, &callback, From::Elsewhere);
+    let reply = ann.send(&mut world, request, Access::SignedIn).reply();
+    assert_eq!(reply.status, StatusCode::SERVICE_UNAVAILABLE);
+    assert!(ann.cookie(SESSION).is_none());
+    assert!(world.records().is_empty());
+    assert_eq!(world.provider.twin().counters().revocations, 1);
+}
+
 fn told(world: &mut World, token: &str) -> oauth_web::Reply {
     let mut provider = Browser::new();
     let mut request = provider.request(

@@ -38,6 +38,8 @@ pub(crate) struct World {
     pub(crate) provider: TwinDriver,
     pub(crate) store: BTreeMap<String, Entry>,
     pub(crate) is_store_down: bool,
+    /// How many records can still be saved; any number if it is not set.
+    pub(crate) saves_left: Option<usize>,
     pub(crate) notes: Vec<Note>,
     pub(crate) admission: Box<dyn Fn(&Identity) -> Admission>,
     pub(crate) admitted: usize,
@@ -99,6 +101,7 @@ impl World {
             provider,
             store: BTreeMap::new(),
             is_store_down: false,
+            saves_left: None,
             notes: Vec::new(),
             admission: Box::new(|_| Admission::default()),
             admitted: 0,
@@ -134,7 +137,15 @@ impl World {
                 step,
                 Step::Load { .. } | Step::Save { .. } | Step::Lease { .. } | Step::Remove { .. }
             );
-            if is_of_store && self.is_store_down {
+            let is_full = match (&step, &mut self.saves_left) {
+                (Step::Save { .. }, Some(0)) => true,
+                (Step::Save { .. }, Some(left)) => {
+                    *left -= 1;
+                    false
+                }
+                _ => false,
+            };
+            if is_of_store && (self.is_store_down || is_full) {
                 event = Event::Failed(down());
                 continue;
             }
