@@ -9,6 +9,8 @@ use oauth_core::scope::Scope;
 use oauth_core::url::{Transport, Url};
 use oauth_seal::Keys;
 
+use crate::person::IdentityEndpoint;
+
 /// The settings of a site. [`Site::new`](crate::Site::new) checks them.
 #[derive(Clone)]
 #[non_exhaustive]
@@ -103,13 +105,15 @@ pub struct Provider {
     pub title: String,
     /// The client that is registered there.
     pub client: Client,
-    /// What is asked for: `openid` unless set, which it has to contain.
+    /// What is asked for: `openid` unless set, which it has to contain unless there is an identity endpoint.
     pub scope: Scope,
     /// More parameters of the authorization request.
     pub parameters: Vec<(String, String)>,
     /// Where the provider sends people back to, a path of the site below its root path. Unless set,
     /// `/auth/callback`, and `/auth/callback/{id}` where there are several providers: each needs its own.
     pub callback: Option<String>,
+    /// Where it says who a person is, if it does not speak OpenID Connect.
+    pub identity: Option<IdentityEndpoint>,
     /// How it sends them back.
     pub callback_mode: CallbackMode,
 }
@@ -247,8 +251,11 @@ impl Config {
                     "providers: a callback is a path such as /auth/callback",
                 ));
             }
-            if !provider.scope.contains("openid") {
-                return Err(setup("providers: the scope has to contain openid"));
+            match (&provider.identity, provider.scope.contains("openid")) {
+                (None, true) => {}
+                (None, false) => return Err(setup("providers: the scope has to contain openid")),
+                (Some(_), true) => return Err(setup("providers: openid, or an identity endpoint")),
+                (Some(identity), false) => identity.url.require(self.transport)?,
             }
             let is_plain = self.base_urls.iter().any(|url| url.scheme() == "http");
             if provider.callback_mode == CallbackMode::FormPost && is_plain {
@@ -293,7 +300,25 @@ impl Provider {
             scope: Scope::parse("openid")?,
             parameters: Vec::new(),
             callback: None,
+            identity: None,
             callback_mode: CallbackMode::Query,
+        })
+    }
+
+    /// A provider without OpenID Connect, which says at this endpoint who a person is. Nothing is asked for, unless
+    /// [`scope`](Self::scope) says so.
+    ///
+    /// # Errors
+    /// Never.
+    pub fn without_openid(
+        id: impl Into<String>,
+        client: Client,
+        identity: IdentityEndpoint,
+    ) -> Result<Self, Error> {
+        Ok(Self {
+            scope: Scope::none(),
+            identity: Some(identity),
+            ..Self::new(id, client)?
         })
     }
 

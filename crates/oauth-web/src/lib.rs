@@ -7,6 +7,7 @@ mod forward;
 mod guard;
 mod html;
 mod page;
+mod person;
 mod place;
 mod record;
 mod reply;
@@ -21,6 +22,7 @@ mod who;
 
 pub use config::{Access, CallbackMode, Config, Keep, Provider, SameSite, Upstream};
 pub use forward::Forward;
+pub use person::IdentityEndpoint;
 pub use reply::{Problem, Reply};
 pub use request::{MAX_FORM, PROTECTION_HEADER, Request};
 pub use session::{Identity, Need, Session};

@@ -127,6 +127,7 @@ pub struct Landed(pub(crate) Fruit);
 pub(crate) enum Fruit {
     Begun(Box<Authorization>),
     Login(Box<Login>),
+    Identity(Box<Identity>),
     LoggedOut(Box<LogoutToken>),
     Tokens(Box<Tokens>),
     Revoked,

@@ -1,5 +1,7 @@
 //! The callback: judged, redeemed, verified; then there is a session.
 
+use std::sync::Arc;
+
 use http::Method;
 use oauth_core::error::{Error, ProtocolViolation, ValidationFailure};
 use oauth_core::flow::redeem::Login;
@@ -8,6 +10,7 @@ use serde_json::Map;
 use crate::config::{Keep, Provider};
 use crate::cookie::Sent;
 use crate::flow::{self, Flow, Kept, Kind};
+use crate::person::Asked;
 use crate::record;
 use crate::reply::Reply;
 use crate::session::{Identity, Session};
@@ -81,17 +84,15 @@ async fn signed_in(
     flow: &Flow,
     login: Login,
 ) -> Result<Reply, Error> {
-    // A session stands on a verified ID token only.
-    let id_token = login.id_token.as_ref();
-    let id_token = id_token.ok_or(ProtocolViolation::IdTokenMissing)?;
-    let identity = Identity::of(&provider.id, id_token);
+    let identity = identity(turn, provider, &login).await?;
     let scope = login.tokens.scope.as_str().to_owned();
     let now = turn.desk.now();
     let need = flow.need.as_ref();
     if need.is_some_and(|need| !need.is_met(&identity, &scope, now)) {
         return Err(ValidationFailure::WebStepUpFailed.into());
     }
-    let text = id_token.text().expose().clone();
+    let id_token = login.id_token.as_ref();
+    let text = id_token.map(|id_token| id_token.text().expose().clone());
     let local = match turn.desk.admit(identity.clone()).await? {
         Admission::In(local) => local,
         Admission::Refused(reason) => {
@@ -126,6 +127,26 @@ async fn signed_in(
     Ok(Turn::go(&flow.return_to, cookies).cookies([tried]))
 }
 
+/// Whom the provider vouches for: by a verified ID token, or by its own endpoint where that is agreed on.
+async fn identity(turn: &Turn, provider: &Provider, login: &Login) -> Result<Identity, Error> {
+    let Some(endpoint) = &provider.identity else {
+        let id_token = login.id_token.as_ref();
+        let id_token = id_token.ok_or(ProtocolViolation::IdTokenMissing)?;
+        return Ok(Identity::of(&provider.id, id_token));
+    };
+    let asked = provider.client.call(Asked {
+        endpoint: endpoint.clone(),
+        tokens: Arc::new(login.tokens.clone()),
+        provider: provider.id.clone(),
+        issuer: provider.client.server().issuer().as_str().to_owned(),
+    });
+    let told = turn.desk.run(asked, |told| Fruit::Identity(Box::new(told)));
+    match told.await? {
+        Fruit::Identity(identity) => Ok(*identity),
+        _ => Err(mixed_up()),
+    }
+}
+
 /// With the claims that a session keeps.
 fn kept(turn: &Turn, identity: Identity) -> Identity {
     let wanted = &turn.config().claims;
@@ -135,14 +156,14 @@ fn kept(turn: &Turn, identity: Identity) -> Identity {
 }
 
 /// A session in cookies; with the ID token for the logout at the provider, where there is room for it.
-fn sealed(turn: &Turn, session: Session, id_token: String) -> Result<Vec<String>, Error> {
+fn sealed(turn: &Turn, session: Session, id_token: Option<String>) -> Result<Vec<String>, Error> {
     let jar = turn.jar()?;
     let plain = |session: &Session| {
         oauth_core::Secret::new(serde_json::to_vec(session).unwrap_or_default())
     };
     let without = plain(&session);
     let with = plain(&Session {
-        id_token: Some(id_token),
+        id_token,
         ..session
     });
     let chosen = match jar.fits_one(with.expose().len()) {

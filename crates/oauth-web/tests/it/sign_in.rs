@@ -1,9 +1,10 @@
 //! Signing in, and what comes of it.
 
 use http::{Method, StatusCode};
+use oauth_core::scope::Scope;
 use oauth_core::url::{Transport, Url};
 use oauth_seal::Keys;
-use oauth_web::{Access, Admission, SameSite, Site};
+use oauth_web::{Access, Admission, IdentityEndpoint, Provider, SameSite, Site};
 
 use crate::world::{
     Browser, Ended, From, SESSION, SHOP, SUBJECT, TWIN, World, code, location, put,
@@ -464,4 +465,39 @@ fn this_machine_does_without_https_by_name() {
         "{cookie}"
     );
     assert!(SHOP.starts_with("https"));
+}
+
+/// A world whose provider has no ID tokens, and calls people by this member of its API.
+fn without_openid(member: &str) -> World {
+    let endpoint = Url::parse(&format!("{TWIN}/api/echo")).unwrap();
+    World::with(|mut config| {
+        let client = config.providers[0].client.clone();
+        let identity = IdentityEndpoint::new(endpoint, member).claim("scope", "scope");
+        let provider = Provider::without_openid("hub", client, identity).unwrap();
+        config.providers = vec![provider.scope(Scope::parse("read").unwrap())];
+        config
+    })
+}
+
+#[test]
+fn a_provider_without_id_tokens_says_at_its_api_who_a_person_is() {
+    let (mut world, mut ann) = (without_openid("sub"), Browser::new());
+    let session = ann.open(&mut world, "/me").session();
+    assert_eq!(session.identity.subject, SUBJECT);
+    assert_eq!(
+        (
+            session.identity.provider.as_str(),
+            session.identity.issuer.as_str()
+        ),
+        ("hub", TWIN)
+    );
+    // Nobody is signed in without a name.
+    let (mut world, mut ann) = (without_openid("nothing"), Browser::new());
+    let reply = ann.open(&mut world, "/me").reply();
+    assert_eq!(code(&reply), "userinfo.malformed");
+    assert!(ann.cookie(SESSION).is_none());
+    // One thing or the other.
+    let mut config = world.config.clone();
+    config.providers[0].scope = Scope::parse("openid").unwrap();
+    assert_eq!(Site::new(config).expect_err("both").code(), "web.setup");
 }

@@ -26,6 +26,7 @@ pub(crate) const SUBJECT: &str = "user-248289761001";
 
 /// How a visit ended.
 #[derive(Debug)]
+#[expect(clippy::large_enum_variant, reason = "it is not kept")]
 pub(crate) enum Ended {
     Reply(Reply),
     Passed(Option<Arc<Session>>),
@@ -297,11 +298,10 @@ impl Browser {
         let is_foreign = from == From::Elsewhere;
         let is_post = method == Method::POST;
         let sent = self.cookies.iter().filter(|cookie| {
-            match (cookie.same_site.as_str(), is_foreign, is_post) {
-                ("None", _, _) | (_, false, _) => true,
-                ("Lax", true, false) => true,
-                _ => false,
-            }
+            matches!(
+                (cookie.same_site.as_str(), is_foreign, is_post),
+                ("None", _, _) | (_, false, _) | ("Lax", true, false)
+            )
         });
         let pairs: Vec<_> = sent
             .map(|cookie| format!("{}={}", cookie.name, cookie.value))
