@@ -5,6 +5,7 @@ mod attacks;
 mod callbacks;
 mod logout;
 mod made_up;
+mod settings;
 mod sign_in;
 mod step_up;
 mod stored;

@@ -1,10 +1,9 @@
 //! Signing in, and what comes of it.
 
 use http::{Method, StatusCode};
-use oauth_core::scope::Scope;
 use oauth_core::url::{Transport, Url};
 use oauth_seal::Keys;
-use oauth_web::{Access, Admission, IdentityEndpoint, Provider, SameSite, Site};
+use oauth_web::{Access, Admission, SameSite};
 
 use crate::world::{
     Browser, Ended, From, SESSION, SHOP, SUBJECT, TWIN, World, code, location, put,
@@ -394,59 +393,6 @@ fn among_several_providers_people_choose_and_each_has_its_own_callback() {
 }
 
 #[test]
-fn settings_that_are_not_safe_are_refused_at_the_start() {
-    let world = World::new();
-    let refused = |change: &dyn Fn(&mut oauth_web::Config)| {
-        let mut config = world.config.clone();
-        change(&mut config);
-        Site::new(config).expect_err("it is not safe").code()
-    };
-    let url = |text: &str| Url::parse(text).unwrap();
-    assert_eq!(
-        refused(&|config| config.base_urls = vec![url("http://shop.example")]),
-        "url.insecure"
-    );
-    assert_eq!(
-        refused(&|config| config.base_urls = vec![url("http://127.0.0.1:8000")]),
-        "url.insecure"
-    );
-    assert_eq!(refused(&|config| config.base_urls.clear()), "web.setup");
-    assert_eq!(refused(&|config| config.providers.clear()), "web.setup");
-    assert_eq!(
-        refused(&|config| config.name = "a;b".to_owned()),
-        "web.setup"
-    );
-    assert_eq!(
-        refused(&|config| config.prefix = "/".to_owned()),
-        "web.setup"
-    );
-    assert_eq!(
-        refused(&|config| config.idle = Some(std::time::Duration::from_secs(60))),
-        "web.setup"
-    );
-    assert_eq!(
-        refused(&|config| {
-            let twin = config.providers[0].clone();
-            config.providers.push(twin);
-        }),
-        "web.setup"
-    );
-    assert_eq!(
-        refused(&|config| {
-            let mut other = config.providers[0].clone();
-            other.id = "other".to_owned();
-            config.providers[0].callback = Some("/auth/callback/other".to_owned());
-            config.providers.push(other);
-        }),
-        "web.setup"
-    );
-    assert_eq!(
-        refused(&|config| config.providers[0].scope = oauth_core::Scope::none()),
-        "web.setup"
-    );
-}
-
-#[test]
 fn this_machine_does_without_https_by_name() {
     let mut world = World::new();
     world
@@ -465,39 +411,4 @@ fn this_machine_does_without_https_by_name() {
         "{cookie}"
     );
     assert!(SHOP.starts_with("https"));
-}
-
-/// A world whose provider has no ID tokens, and calls people by this member of its API.
-fn without_openid(member: &str) -> World {
-    let endpoint = Url::parse(&format!("{TWIN}/api/echo")).unwrap();
-    World::with(|mut config| {
-        let client = config.providers[0].client.clone();
-        let identity = IdentityEndpoint::new(endpoint, member).claim("scope", "scope");
-        let provider = Provider::without_openid("hub", client, identity).unwrap();
-        config.providers = vec![provider.scope(Scope::parse("read").unwrap())];
-        config
-    })
-}
-
-#[test]
-fn a_provider_without_id_tokens_says_at_its_api_who_a_person_is() {
-    let (mut world, mut ann) = (without_openid("sub"), Browser::new());
-    let session = ann.open(&mut world, "/me").session();
-    assert_eq!(session.identity.subject, SUBJECT);
-    assert_eq!(
-        (
-            session.identity.provider.as_str(),
-            session.identity.issuer.as_str()
-        ),
-        ("hub", TWIN)
-    );
-    // Nobody is signed in without a name.
-    let (mut world, mut ann) = (without_openid("nothing"), Browser::new());
-    let reply = ann.open(&mut world, "/me").reply();
-    assert_eq!(code(&reply), "userinfo.malformed");
-    assert!(ann.cookie(SESSION).is_none());
-    // One thing or the other.
-    let mut config = world.config.clone();
-    config.providers[0].scope = Scope::parse("openid").unwrap();
-    assert_eq!(Site::new(config).expect_err("both").code(), "web.setup");
 }
