@@ -25,7 +25,7 @@ fn attribute<'a>(page: &'a str, start: &str) -> &'a str {
 }
 
 /// The person says yes on the server's page.
-fn sign_out(browser: &Browser, url: &str) -> Response {
+pub(crate) fn sign_out(browser: &Browser, url: &str) -> Response {
     let page = browser.get(url).send().expect("a page");
     assert_eq!(page.status(), 200);
     let page = page.text().expect("a page");

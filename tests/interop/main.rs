@@ -20,3 +20,4 @@ mod oidc_provider;
 mod registration;
 mod rotation;
 mod server_process;
+mod web;

@@ -20,8 +20,11 @@ const encryptionAlgs = [
 ]
 const encs = ['A128CBC-HS256', 'A192CBC-HS384', 'A256CBC-HS512', 'A128GCM', 'A192GCM', 'A256GCM']
 
-/** Clients, in the shape of server.mjs; `rsa` is the key pair that those with an RSA key share. */
-export function identityClients(rsa, backchannelLogoutUri) {
+/**
+ * Clients, in the shape of server.mjs; `rsa` is the key pair that those with an RSA key share. A web application at
+ * `site` is the client "site".
+ */
+export function identityClients(rsa, backchannelLogoutUri, site) {
   const keys = { 'RSA-OAEP': rsa, 'RSA-OAEP-256': rsa }
   for (const [alg, kind] of Object.entries(curves)) keys[alg] = keyPair(...kind)
   const registered = { token_endpoint_auth_method: 'client_secret_basic' }
@@ -39,6 +42,13 @@ export function identityClients(rsa, backchannelLogoutUri) {
   const logout = backchannelLogoutUri
     ? { ...web, backchannel_logout_uri: backchannelLogoutUri, backchannel_logout_session_required: true }
     : web
+  const ofSite = site && {
+    application_type: 'web',
+    redirect_uris: [`${site}/auth/callback`],
+    post_logout_redirect_uris: [`${site}/auth/logout/done`],
+    backchannel_logout_uri: `${site}/auth/backchannel-logout`,
+    backchannel_logout_session_required: true,
+  }
   const alg = 'ECDH-ES'
   const sealed = (response) => encrypted(response, alg, 'A256GCM')
   return [
@@ -53,6 +63,7 @@ export function identityClients(rsa, backchannelLogoutUri) {
       grant_types: ['authorization_code', 'refresh_token', 'implicit'],
     }),
     client('logout', logout),
+    ...(site ? [client('site', ofSite)] : []),
     decrypting('logout-encrypted', alg, { ...logout, ...sealed('id_token') }),
   ]
 }

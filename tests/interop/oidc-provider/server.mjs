@@ -10,7 +10,8 @@
 // CLIENT_JWKS, a JWK Set, is what the client key-rotated has published: any of its keys authenticates it.
 //
 // Clients that learn who signed in from more than ID tokens are in identity.mjs. BACKCHANNEL_LOGOUT_URI is where
-// two of them hear of logouts. POST /_rotate gives the server new signing keys, and forgets the old ones.
+// two of them hear of logouts, SITE a web application that is the client "site". POST /_rotate gives the server new
+// signing keys, and forgets the old ones.
 //
 // Everybody may register a client, or, with INITIAL_ACCESS_TOKEN, whoever brings that; registration access tokens are
 // replaced with each update.
@@ -125,7 +126,7 @@ if (tls) {
     },
   )
 }
-const identity = identityClients(theirs.rsa, process.env.BACKCHANNEL_LOGOUT_URI)
+const identity = identityClients(theirs.rsa, process.env.BACKCHANNEL_LOGOUT_URI, process.env.SITE)
 const elsewhere = elsewhereClients(process.env.BACKCHANNEL_NOTIFICATION_URI)
 const algs = [...Object.keys(signers), 'HS256', 'HS384', 'HS512']
 
