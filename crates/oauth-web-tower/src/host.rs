@@ -135,6 +135,18 @@ impl Host {
         forward: Forward,
         body: Bytes,
     ) -> Result<Response<reqwest::Body>, Error> {
+        let passed = self.pass_on(forward, body).await;
+        if let (Err(error), Some(log)) = (&passed, &self.log) {
+            log(Note::of(error));
+        }
+        passed
+    }
+
+    async fn pass_on(
+        &self,
+        forward: Forward,
+        body: Bytes,
+    ) -> Result<Response<reqwest::Body>, Error> {
         let setup = || Error::from(Misuse::WebSetup);
         let (provider, grant) = (&forward.session.identity.provider, forward.session.grant());
         let client = self.site.client(provider).ok_or_else(setup)?;

@@ -143,6 +143,16 @@ pub struct Note {
     pub detail: String,
 }
 
+impl Note {
+    /// Of an error that a host met.
+    pub fn of(error: &Error) -> Self {
+        Self {
+            code: error.code(),
+            detail: error.to_string(),
+        }
+    }
+}
+
 /// How a visit ends.
 #[expect(
     clippy::large_enum_variant,

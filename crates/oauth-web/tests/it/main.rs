@@ -3,6 +3,7 @@
 mod apis;
 mod attacks;
 mod callbacks;
+mod interleaved;
 mod logout;
 mod made_up;
 mod settings;

@@ -43,7 +43,6 @@ pub(crate) struct World {
     pub(crate) saves_left: Option<usize>,
     pub(crate) notes: Vec<Note>,
     pub(crate) admission: Box<dyn Fn(&Identity) -> Admission>,
-    pub(crate) admitted: usize,
     versions: u64,
 }
 
@@ -105,7 +104,6 @@ impl World {
             saves_left: None,
             notes: Vec::new(),
             admission: Box::new(|_| Admission::default()),
-            admitted: 0,
             versions: 0,
         }
     }
@@ -131,53 +129,57 @@ impl World {
     pub(crate) fn drive(&mut self, mut visit: Visit) -> Ended {
         let mut event = Event::Begin;
         loop {
-            let moment = self.provider.moment();
-            let step = visit.resume(&moment, event).unwrap();
-            self.notes.extend(visit.notes());
-            let is_of_store = matches!(
-                step,
-                Step::Load { .. } | Step::Save { .. } | Step::Lease { .. } | Step::Remove { .. }
-            );
-            let is_full = match (&step, &mut self.saves_left) {
-                (Step::Save { .. }, Some(0)) => true,
-                (Step::Save { .. }, Some(left)) => {
-                    *left -= 1;
-                    false
-                }
-                _ => false,
-            };
-            if is_of_store && (self.is_store_down || is_full) {
-                event = Event::Failed(down());
-                continue;
+            match self.step(&mut visit, event) {
+                Ok(next) => event = next,
+                Err(ended) => return *ended,
             }
-            event = match step {
-                Step::Load { key } => Event::Loaded(self.store.get(&key).cloned()),
-                Step::Lease { .. } => Event::Leased(Lease::Won),
-                Step::Save {
-                    key,
-                    record,
-                    version,
-                    ..
-                } => Event::Saved(self.save(&key, record, version)),
-                Step::Remove { key } => {
-                    let version = self.store.get(&key).map_or(0, |entry| entry.version);
-                    self.save(&key, Secret::new(String::new()), version);
-                    Event::Removed
-                }
-                Step::Wait(pause) => {
-                    self.provider.advance(pause);
-                    Event::Elapsed
-                }
-                Step::Run(exchange) => Event::Landed(self.provider.run(exchange)),
-                Step::Admit(identity) => {
-                    self.admitted += 1;
-                    Event::Admitted((self.admission)(&identity))
-                }
-                Step::Respond(reply) => return Ended::Reply(reply),
-                Step::Pass(session) => return Ended::Passed(session),
-                Step::Forward(forward) => return Ended::Forwarded(forward),
-            };
         }
+    }
+
+    /// One step of a visit, and its answer; or the end.
+    pub(crate) fn step(&mut self, visit: &mut Visit, event: Event) -> Result<Event, Box<Ended>> {
+        let moment = self.provider.moment();
+        let step = visit.resume(&moment, event).unwrap();
+        self.notes.extend(visit.notes());
+        let is_of_store = matches!(
+            step,
+            Step::Load { .. } | Step::Save { .. } | Step::Lease { .. } | Step::Remove { .. }
+        );
+        let is_full = match (&step, &mut self.saves_left) {
+            (Step::Save { .. }, Some(0)) => true,
+            (Step::Save { .. }, Some(left)) => {
+                *left -= 1;
+                false
+            }
+            _ => false,
+        };
+        if is_of_store && (self.is_store_down || is_full) {
+            return Ok(Event::Failed(down()));
+        }
+        Ok(match step {
+            Step::Load { key } => Event::Loaded(self.store.get(&key).cloned()),
+            Step::Lease { .. } => Event::Leased(Lease::Won),
+            Step::Save {
+                key,
+                record,
+                version,
+                ..
+            } => Event::Saved(self.save(&key, record, version)),
+            Step::Remove { key } => {
+                let version = self.store.get(&key).map_or(0, |entry| entry.version);
+                self.save(&key, Secret::new(String::new()), version);
+                Event::Removed
+            }
+            Step::Wait(pause) => {
+                self.provider.advance(pause);
+                Event::Elapsed
+            }
+            Step::Run(exchange) => Event::Landed(self.provider.run(exchange)),
+            Step::Admit(identity) => Event::Admitted((self.admission)(&identity)),
+            Step::Respond(reply) => return Err(Box::new(Ended::Reply(reply))),
+            Step::Pass(session) => return Err(Box::new(Ended::Passed(session))),
+            Step::Forward(forward) => return Err(Box::new(Ended::Forwarded(forward))),
+        })
     }
 
     fn save(&mut self, key: &str, record: Secret<String>, version: u64) -> Saved {
