@@ -197,6 +197,11 @@ impl Jar {
         Ok(set)
     }
 
+    /// Whether this many bytes, sealed, are no more than browsers take as a cookie of this name.
+    pub(crate) fn fits(name: &str, bytes: usize) -> bool {
+        name.len() + Keys::sealed_len(bytes) <= MAX_PAIR
+    }
+
     /// Whether a session of this many bytes still is one cookie.
     pub(crate) fn fits_one(&self, bytes: usize) -> bool {
         Keys::sealed_len(bytes) + PREFACE + chunk_name(self.name()).len() <= MAX_PAIR
@@ -320,12 +325,11 @@ fn values<'a>(
     named.map(|(_, value)| value.as_str())
 }
 
-/// The cookies of a request, in their order.
+/// The cookies of a request, in their order. Others than ours may hold anything, and hide none of ours.
 pub(crate) fn parse(headers: &HeaderMap) -> Vec<(String, String)> {
     let lines = headers.get_all(COOKIE).iter();
-    let lines = lines.filter_map(|line| line.to_str().ok());
-    let pairs = lines.flat_map(|line| line.split(';'));
-    let pairs = pairs.filter_map(|pair| pair.trim().split_once('='));
+    let pairs = lines.flat_map(|line| line.as_bytes().split(|byte| *byte == b';'));
+    let pairs = pairs.filter_map(|pair| std::str::from_utf8(pair).ok()?.trim().split_once('='));
     pairs
         .take(MAX_COOKIES)
         .map(|(name, value)| (name.to_owned(), value.to_owned()))

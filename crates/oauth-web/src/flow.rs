@@ -3,11 +3,11 @@
 use oauth_core::error::Error;
 use oauth_core::flow::authorization::ResponseMode;
 use oauth_core::moment::UnixTime;
-use oauth_core::{AuthorizationRequest, Pending};
+use oauth_core::{AuthorizationRequest, Pending, Secret};
 use serde::{Deserialize, Serialize};
 
 use crate::config::{CallbackMode, Provider};
-use crate::cookie::{Purpose, Sent};
+use crate::cookie::{Jar, Purpose, Sent};
 use crate::reply::Reply;
 use crate::session::Need;
 use crate::turn::Turn;
@@ -53,6 +53,12 @@ pub(crate) struct Kept {
     pub(crate) name: String,
     pub(crate) flow: Flow,
     pub(crate) pending: Pending,
+}
+
+impl Flow {
+    fn plain(&self) -> Secret<Vec<u8>> {
+        Secret::new(serde_json::to_vec(self).unwrap_or_default())
+    }
 }
 
 impl<'a> Wanted<'a> {
@@ -103,7 +109,7 @@ pub(crate) async fn begin(turn: &Turn, wanted: Wanted<'_>) -> Result<Reply, Erro
     let Fruit::Begun(begun) = begun.await? else {
         return Err(mixed_up());
     };
-    let flow = Flow {
+    let mut flow = Flow {
         provider: provider.id.clone(),
         return_to: wanted.return_to,
         kind: wanted.kind,
@@ -113,7 +119,15 @@ pub(crate) async fn begin(turn: &Turn, wanted: Wanted<'_>) -> Result<Reply, Erro
     };
     let name = cookie_name(turn, begun.pending.state().expose())?;
     let jar = turn.jar()?;
-    let plain = oauth_core::Secret::new(serde_json::to_vec(&flow).unwrap_or_default());
+    let mut plain = flow.plain();
+    if !Jar::fits(&name, plain.expose().len()) {
+        turn.desk.note(
+            "return_target.refused",
+            "a return target is too long; home was taken",
+        );
+        flow.return_to = turn.home()?;
+        plain = flow.plain();
+    }
     let value = jar.seal(&turn.desk.at(), Purpose::Flow, &name, plain.expose())?;
     let sent = sent(provider);
     let seconds = config.flow_lifetime.as_secs();

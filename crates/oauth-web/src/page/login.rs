@@ -82,7 +82,8 @@ fn chosen(turn: &Turn) -> Result<Option<&Provider>, Error> {
 
 /// What a page that fetches was told to ask for. Anybody may ask for more; nobody gets less by it.
 fn need(turn: &Turn) -> Option<Need> {
-    let acr = turn.request.parameter("acr_values").unwrap_or_default();
+    let acr = turn.request.parameter("acr_values");
+    let acr = acr.filter(|acr| acr.len() <= MAX_HINT).unwrap_or_default();
     let max_age = turn.request.parameter("max_age");
     let need = Need {
         acr: acr.split_whitespace().take(8).map(str::to_owned).collect(),

@@ -34,8 +34,10 @@ pub(crate) async fn logout(turn: &Turn) -> Result<Reply, Error> {
         return Ok(Turn::ahead());
     }
     let return_to = turn.return_to(request.parameter("return_to").as_deref())?;
-    if request.method == Method::GET && request.origin(&turn.place()?.origin) != Origin::Own {
-        // A link from elsewhere signs nobody out.
+    let is_clicked =
+        request.origin(&turn.place()?.origin) == Origin::Own && request.is_navigation();
+    if request.method == Method::GET && !is_clicked {
+        // A link from elsewhere signs nobody out, nor does a picture that somebody put into a page of ours.
         let page = turn.page("logout", &[("return_to", &return_to)])?;
         let button = html::button(&page, "Sign out");
         return Ok(Reply::page(StatusCode::OK, "Sign out?", &button));

@@ -61,6 +61,51 @@ fn a_websocket_is_opened_by_pages_of_the_site_only() {
 }
 
 #[test]
+fn cookies_of_others_hide_none_of_ours() {
+    let (mut world, mut ann) = (World::new(), Browser::new());
+    ann.open(&mut world, "/me").session();
+    let good = &ann.cookie(SESSION).unwrap().value;
+    for other in ["name=Jos\u{e9}", "latin=\u{e9}", "bad", "=", ";;"] {
+        let mut request = ann.clone().request(&world, Method::GET, "/me", From::Typed);
+        let line = format!("{other}; {SESSION}={good}; x=\u{e9}");
+        let mut line = line.into_bytes();
+        if other.starts_with("latin") {
+            line.retain(|byte| *byte != 0xc3);
+        }
+        let line = http::HeaderValue::from_bytes(&line).unwrap();
+        request.headers.insert("cookie", line);
+        ann.clone()
+            .send(&mut world, request, Access::SignedIn)
+            .session();
+    }
+}
+
+#[test]
+fn a_flow_always_fits_into_its_cookie() {
+    let mut world = World::with(|mut config| {
+        let state = (
+            "resource".to_owned(),
+            format!("https://api.example/{}", "r".repeat(900)),
+        );
+        config.providers[0].parameters = vec![state];
+        config
+    });
+    let mut ann = Browser::new();
+    for length in [100, 1_000, 1_990] {
+        let target = format!("/{}", "t".repeat(length));
+        let url = location(&ann.get(&mut world, &target).reply());
+        assert!(url.starts_with(crate::world::TWIN));
+    }
+    let long = "a".repeat(3000);
+    let ended = ann.get(
+        &mut world,
+        &format!("/auth/login?acr_values={long}&login_hint={long}"),
+    );
+    assert!(location(&ended.reply()).len() < 3000);
+    assert_eq!(ann.flows(), 4);
+}
+
+#[test]
 fn a_hop_stays_on_the_site() {
     let mut world = World::with(|mut config| {
         config.same_site = oauth_web::SameSite::Strict;

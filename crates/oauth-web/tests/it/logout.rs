@@ -48,6 +48,12 @@ fn a_link_from_elsewhere_signs_nobody_out() {
         );
         ann.click(&mut world, "/me").session();
     }
+    // A picture that somebody put into a page of the site.
+    let mut request = ann.request(&world, Method::GET, "/auth/logout", From::Own);
+    crate::world::put(&mut request.headers, "sec-fetch-dest", "image");
+    crate::world::put(&mut request.headers, "sec-fetch-mode", "no-cors");
+    assert!(ann.send(&mut world, request, Access::Open).is_status(200));
+    ann.click(&mut world, "/me").session();
     let request = ann.request(&world, Method::POST, "/auth/logout", From::Elsewhere);
     assert!(ann.send(&mut world, request, Access::Open).is_status(403));
     ann.click(&mut world, "/me").session();
