@@ -10,6 +10,7 @@ use oauth_core::url::{Transport, Url};
 use oauth_seal::Keys;
 
 use crate::person::IdentityEndpoint;
+use crate::testing;
 
 /// The settings of a site. [`Site::new`](crate::Site::new) checks them.
 #[derive(Clone)]
@@ -190,6 +191,10 @@ impl Config {
             if url.query().is_some() {
                 return Err(setup("base_urls: one has a query"));
             }
+        }
+        let is_open = !self.base_urls.iter().all(testing::is_nobodys);
+        if is_open && self.keys.iter().any(testing::is_key) {
+            return Err(setup("keys: everybody has the testing key"));
         }
         if !is_name(&self.name) {
             return Err(setup("name: letters, digits, - and _ only, 1 to 32"));

@@ -7,6 +7,7 @@ mod login;
 mod logout;
 mod session;
 mod signed_out;
+mod testing;
 
 use http::{HeaderValue, Method};
 use oauth_core::error::{Error, ValidationFailure};
@@ -29,6 +30,14 @@ pub(crate) async fn answer(turn: Turn, access: Access, need: Option<Need>) -> Re
         Err(error) => Ok(End::Respond(failed(&turn, &error, None))),
         end => end,
     }
+}
+
+/// Signs somebody in for a test.
+///
+/// # Errors
+/// `web.setup` under another key, `web.unknown_provider`, `web.session_too_large`, and what the store fails with.
+pub(crate) async fn test(turn: Turn, identity: crate::session::Identity) -> Result<End, Error> {
+    testing::sign_in(turn, identity).await
 }
 
 /// Ends a session whose tokens are over.

@@ -77,7 +77,7 @@ pub(crate) async fn begin(
     turn: &Turn,
     provider: &Provider,
     session: Session,
-    tokens: Tokens,
+    tokens: Option<Tokens>,
 ) -> Result<Vec<String>, Error> {
     let at = turn.desk.at();
     let handle = Handle {
@@ -90,7 +90,9 @@ pub(crate) async fn begin(
         ..session
     };
     let client = &provider.client;
-    keep(turn, client, &key, tokens).await?;
+    if let Some(tokens) = tokens {
+        keep(turn, client, &key, tokens).await?;
+    }
     if let Err(error) = list_and_save(turn, client, &key, &session).await {
         // No tokens without a session.
         if let Err(left) = forget(turn, client, &key).await {

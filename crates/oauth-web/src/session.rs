@@ -79,6 +79,23 @@ pub struct Need {
 }
 
 impl Identity {
+    /// Somebody, for a test.
+    pub fn new(
+        provider: impl Into<String>,
+        issuer: impl Into<String>,
+        subject: impl Into<String>,
+    ) -> Self {
+        Self {
+            provider: provider.into(),
+            issuer: issuer.into(),
+            subject: subject.into(),
+            sid: None,
+            auth_time: None,
+            acr: None,
+            claims: Map::new(),
+        }
+    }
+
     /// Whom an ID token is about.
     pub(crate) fn of(provider: &str, id_token: &IdToken) -> Self {
         let claims = id_token.claims();

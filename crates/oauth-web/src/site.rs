@@ -11,7 +11,7 @@ use crate::config::{Access, Config, Keep};
 use crate::page;
 use crate::place::{Inner, Page};
 use crate::request::Request;
-use crate::session::Need;
+use crate::session::{Identity, Need};
 use crate::turn::Turn;
 use crate::visit::Visit;
 
@@ -41,6 +41,23 @@ impl Site {
         let site = Arc::clone(&self.0);
         let access = Access::SignedIn;
         Visit::new(move |desk| page::answer(Turn::new(site, request, desk), access, Some(need)))
+    }
+
+    /// Signs somebody in for a test: the answer, 204, sets the cookies, and no provider is asked. There are no tokens.
+    /// What fails is an error of [`Visit::resume`]: `web.setup` unless the site seals with
+    /// [`testing_key`](crate::testing_key), `web.unknown_provider`, `web.session_too_large`, and what a store fails with.
+    pub fn testing(&self, identity: Identity) -> Visit {
+        let site = Arc::clone(&self.0);
+        let host = site.places.first().map(|place| place.origin.clone());
+        let host = host.unwrap_or_default();
+        let request = Request {
+            method: Method::GET,
+            host: host.split("://").last().unwrap_or_default().to_owned(),
+            target: "/".to_owned(),
+            headers: http::HeaderMap::new(),
+            form: None,
+        };
+        Visit::new(move |desk| page::test(Turn::new(site, request, desk), identity))
     }
 
     /// Ends the session of a request whose tokens turned out to be over, with advice `reauthorize`: the answer is 401.

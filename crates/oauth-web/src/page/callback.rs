@@ -117,7 +117,7 @@ async fn signed_in(
     let old = who::session(turn).await;
     let cookies = match turn.config().keep {
         Keep::Identity => sealed(turn, session, text)?,
-        Keep::Store => record::begin(turn, provider, session, login.tokens).await?,
+        Keep::Store => record::begin(turn, provider, session, Some(login.tokens)).await?,
     };
     // Another person may have been signed in at this browser; and a session that somebody planted is gone.
     if let (Ok(Found::Session(old)), Keep::Store) = (old, turn.config().keep) {
@@ -156,7 +156,11 @@ fn kept(turn: &Turn, identity: Identity) -> Identity {
 }
 
 /// A session in cookies; with the ID token for the logout at the provider, where there is room for it.
-fn sealed(turn: &Turn, session: Session, id_token: Option<String>) -> Result<Vec<String>, Error> {
+pub(crate) fn sealed(
+    turn: &Turn,
+    session: Session,
+    id_token: Option<String>,
+) -> Result<Vec<String>, Error> {
     let jar = turn.jar()?;
     let plain = |session: &Session| {
         oauth_core::Secret::new(serde_json::to_vec(session).unwrap_or_default())

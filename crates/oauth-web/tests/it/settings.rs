@@ -2,7 +2,7 @@
 
 use oauth_core::scope::Scope;
 use oauth_core::url::Url;
-use oauth_web::{IdentityEndpoint, Provider, Site};
+use oauth_web::{Event, Identity, IdentityEndpoint, Provider, Site, testing_key};
 
 use crate::world::{Browser, SESSION, SUBJECT, TWIN, World, code};
 
@@ -57,6 +57,33 @@ fn settings_that_are_not_safe_are_refused_at_the_start() {
         refused(&|config| config.providers[0].scope = oauth_core::Scope::none()),
         "web.setup"
     );
+}
+
+#[test]
+fn somebody_is_signed_in_for_a_test_under_the_testing_key_alone() {
+    for mut world in [World::new(), World::in_store()] {
+        let ann = || {
+            let mut ann = Identity::new("twin", TWIN, "ann");
+            ann.claims.insert("name".to_owned(), "Ann".into());
+            ann
+        };
+        let mut visit = world.site.testing(ann());
+        let refused = visit.resume(&world.provider.moment(), Event::Begin);
+        assert_eq!(refused.expect_err("another key").code(), "web.setup");
+        world.change(|config| config.keys = oauth_seal::Keys::new(testing_key()));
+        let visit = world.site.testing(ann());
+        let reply = world.drive(visit).reply();
+        let mut browser = Browser::new();
+        browser.keep(&world, &reply);
+        let session = browser.click(&mut world, "/me").session();
+        assert_eq!(session.identity.text("name"), Some("Ann"));
+        let mut open = world.config.clone();
+        open.base_urls = vec![Url::parse("https://shop.com").unwrap()];
+        assert_eq!(
+            Site::new(open).expect_err("everybody has it").code(),
+            "web.setup"
+        );
+    }
 }
 
 /// A world whose provider has no ID tokens, and calls people by this member of its API.

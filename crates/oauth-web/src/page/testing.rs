@@ -1,0 +1,38 @@
+//! Somebody is signed in for a test, without a provider.
+
+use http::StatusCode;
+use oauth_core::error::Error;
+
+use super::callback;
+use crate::config::{Keep, setup};
+use crate::reply::Reply;
+use crate::session::{Identity, Session};
+use crate::testing;
+use crate::turn::Turn;
+use crate::visit::End;
+
+pub(crate) async fn sign_in(turn: Turn, identity: Identity) -> Result<End, Error> {
+    if !testing::is_key(turn.config().keys.current()) {
+        return Err(setup(
+            "keys: nobody is signed in for a test under another than the testing key",
+        ));
+    }
+    let provider = turn.site.provider(&identity.provider)?;
+    let now = turn.desk.now();
+    let session = Session {
+        identity,
+        local: serde_json::Map::new(),
+        started_at: now,
+        until: now.after(turn.config().lifetime),
+        scope: provider.scope.as_str().to_owned(),
+        key: None,
+        seen_at: None,
+        id_token: None,
+    };
+    let cookies = match turn.config().keep {
+        Keep::Identity => callback::sealed(&turn, session, None)?,
+        Keep::Store => crate::record::begin(&turn, provider, session, None).await?,
+    };
+    let reply = Reply::empty(StatusCode::NO_CONTENT).cookies(cookies);
+    Ok(End::Respond(reply))
+}
