@@ -364,18 +364,17 @@ def test_a_client_signs_for_a_service_account(
 
 
 @pytest.mark.parametrize(
-    ("preset", "variables", "audience"),
+    ("preset", "audience"),
     [
-        ("docusign", {"host": "account-d.docusign.com"}, "account-d.docusign.com"),
-        ("box", {}, "https://api.box.com/oauth2/token"),
-        ("salesforce", {}, "https://login.salesforce.com"),
+        ("docusign", "account.docusign.com"),
+        ("docusign-demo", "account-d.docusign.com"),
+        ("box", "https://api.box.com/oauth2/token"),
+        ("salesforce", "https://login.salesforce.com"),
     ],
 )
-def test_a_preset_says_to_whom_a_jwt_is_made_out(
-    preset: str, variables: dict[str, str], audience: str
-) -> None:
+def test_a_preset_says_to_whom_a_jwt_is_made_out(preset: str, audience: str) -> None:
     pem, _ = key_pair()
-    server = oauth_core.provider(preset, **variables)
+    server = oauth_core.provider(preset)
     client = oauth_core.Client(server, client_id="id", client_secret="secret")
     exchange = client.exchange.jwt_bearer_with_key(key=pem, alg="ES256", issuer="id", subject="somebody")
     step = next(exchange)

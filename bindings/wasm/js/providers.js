@@ -27,6 +27,7 @@ export const providers = /* @__PURE__ */ Object.freeze([
   "django-oauth-toolkit",
   "box",
   "docusign",
+  "docusign-demo",
   "facebook",
   "instagram",
   "threads",

@@ -125,6 +125,7 @@ const BUILT_IN: &[(&str, &str)] = built_in! {
     "django-oauth-toolkit"
     "box"
     "docusign"
+    "docusign-demo"
     "facebook"
     "instagram"
     "threads"

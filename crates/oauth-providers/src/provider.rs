@@ -333,17 +333,6 @@ impl Provider {
         })
     }
 
-    /// A name that variables stand in. It leads nowhere, so it stays what it is if the API is moved to loopback.
-    fn named(&self, text: &str) -> String {
-        let known = self.variables().filter_map(|variable| {
-            let value = self.value(variable)?;
-            Some((format!("{{{}}}", variable.name), value))
-        });
-        known.fold(text.to_owned(), |text, (name, value)| {
-            text.replace(&name, &value)
-        })
-    }
-
     /// All quirks in force: the file's, those of variables' values, those of options.
     fn quirks(&self) -> Vec<Quirk> {
         let mut quirks = self.file.quirks.clone();
@@ -358,11 +347,11 @@ impl Provider {
                 quirks.push(quirk.clone());
             }
         }
-        for quirk in &mut quirks {
-            match (quirk, &self.loopback) {
-                (Quirk::TenantIssuer(template), Some(base)) => *template = moved(template, base),
-                (Quirk::AssertionAudience(audience), _) => *audience = self.named(audience),
-                _ => {}
+        if let Some(base) = &self.loopback {
+            for quirk in &mut quirks {
+                if let Quirk::TenantIssuer(template) = quirk {
+                    *template = moved(template, base);
+                }
             }
         }
         quirks
