@@ -33,7 +33,13 @@ impl Volume {
         set_mode(folder.path(), 0o755);
         // Where it was built may be no place for other users.
         let worker = folder.path().join("worker");
-        fs::copy(env!("CARGO_BIN_EXE_oauth-session-worker"), &worker).expect("copied");
+        // By another process: one that this one starts meanwhile would hold the copy open for writing, and then it
+        // cannot be run.
+        let copied = Command::new("cp")
+            .arg(env!("CARGO_BIN_EXE_oauth-session-worker"))
+            .arg(&worker)
+            .status();
+        assert!(copied.is_ok_and(|status| status.success()));
         set_mode(&worker, 0o755);
         let volume = Self {
             folder,
