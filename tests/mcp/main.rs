@@ -55,4 +55,5 @@ of_each_sdk![
     tokens_go_beneath_the_url_alone,
     a_revoked_token_of_another_source_is_told,
     a_message_asks_for_more_once,
+    the_guides_lines_are_run,
 ];

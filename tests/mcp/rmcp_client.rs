@@ -23,6 +23,35 @@ use tokio::runtime::Runtime;
 use crate::plain_client::http;
 use crate::servers::Server;
 
+/// The guide's lines, which are run below.
+#[rustfmt::skip]
+async fn called_as_in_the_guide(connection: &ResourceConnection) -> Result<(), Box<dyn std::error::Error>> {
+// guide
+let client = ().serve(oauth_rmcp::transport(&connection)?).await?;
+let arguments = [("text".to_owned(), "hello".into())].into_iter().collect();
+let call = CallToolRequestParams::new("echo").with_arguments(arguments);
+let result = client.call_tool(call).await?;
+assert_eq!(result.content[0].as_text().map(|said| &*said.text), Some("hello"));
+client.cancel().await?;
+// end
+Ok(())
+}
+
+pub(crate) fn the_guides_lines_are_run(server: Server) {
+    let chapter = include_str!("../../crates/oauth-guide/chapters/mcp_client.md");
+    let source = include_str!("rmcp_client.rs");
+    let lines = source
+        .split("// guide\n")
+        .nth(1)
+        .and_then(|rest| rest.split_once("// end\n"));
+    let (lines, _) = lines.expect("the lines");
+    assert!(chapter.contains(lines), "the guide does not show:\n{lines}");
+    let person = Person::new();
+    let connection = person.connection(server.url(), Arc::new(Memory::new()));
+    let done = person.runtime.block_on(called_as_in_the_guide(&connection));
+    done.expect("a call");
+}
+
 /// How long the person may take.
 const PATIENCE: Duration = Duration::from_secs(30);
 
