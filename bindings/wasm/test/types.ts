@@ -1,5 +1,7 @@
 // What a typed page may write, and what it may not. Checked by test/package.test.js; never run.
 
+import { useSession } from 'oauth-core-web/react'
+import { useSession as useVueSession } from 'oauth-core-web/vue'
 import { DeniedError, fixedToken, handleCallback, OAuthError, providers, restore, Session, signIn, type Change, type Config, type ErrorCode, type FixedToken, type Snapshot } from 'oauth-core-web'
 
 const config: Config = { provider: 'uservoice', variables: { subdomain: 'acme' }, clientId: 'id', redirectUri: 'x' }
@@ -39,3 +41,14 @@ export const hybrid: Config = { ...config, responseType: 'code id_token' }
 export const impatient: Config = { ...config, rateLimit: 'retry' }
 // @ts-expect-error a session comes from signing in
 export const made = new Session()
+
+export function account(): string {
+  const { isLoading, user, signIn, signOut, fetch, until } = useSession({ prefix: '/auth' })
+  const refs = useVueSession()
+  signIn({ returnTo: '/me' })
+  signOut()
+  void fetch('/api').then((reply) => reply.status)
+  // @ts-expect-error nobody may be there
+  const name = user.name
+  return isLoading ? String(name) : (user?.name ?? refs.user.value?.sub ?? until?.toISOString() ?? '')
+}

@@ -1,0 +1,47 @@
+// Who is signed in at the server that a page comes from.
+
+/** What the server says of somebody: `sub`, and the claims that its sessions keep. */
+export interface ServerUser {
+  readonly sub: string
+  readonly name?: string
+  readonly email?: string
+  readonly picture?: string
+  readonly [claim: string]: unknown
+}
+
+export interface ServerSessionState {
+  /** The server has not answered yet. */
+  readonly isLoading: boolean
+  /** Who is signed in. */
+  readonly user: ServerUser | undefined
+  /** With whom. */
+  readonly provider: string | undefined
+  /** When the session ends. */
+  readonly until: Date | undefined
+  /** Why the server did not answer; what was known before stays. */
+  readonly error: unknown
+}
+
+export interface SignInOptions {
+  /** Where to come back to: this page unless set. */
+  returnTo?: string
+  /** With whom, where there are several. */
+  provider?: string
+  loginHint?: string
+}
+
+export interface ServerSessionActions {
+  /** Leads to the login, and back. */
+  signIn(options?: SignInOptions): void
+  /** Signs out, here and at the provider, and leads to `returnTo`, the home page unless set. */
+  signOut(options?: { returnTo?: string }): void
+  /** `fetch` of the page's own origin, with the header `X-CSRF-Protection`. After a 401 nobody is signed in. */
+  fetch(input: string | URL | Request, init?: RequestInit): Promise<Response>
+  /** Asks the server anew. */
+  refresh(): Promise<ServerSessionState>
+}
+
+export interface UseSessionOptions {
+  /** Where the server has its pages: `/auth` unless set. */
+  prefix?: string
+}

@@ -1,0 +1,136 @@
+// Who is signed in at the server that this page comes from. No token is here, and no WebAssembly: the server has both.
+
+/** Scripts of other origins cannot send it without being allowed to (RFC 10017 section 6.1.3.3). */
+const PROTECTION = ['x-csrf-protection', '1']
+/** The longest pause that a timer of browsers keeps, in milliseconds. */
+const LONGEST = 2 ** 31 - 1
+
+const sessions = new Map()
+
+/** The one session of all components whose server has its pages below `prefix`. */
+export function sessionAt(prefix = '/auth') {
+  if (!sessions.has(prefix)) sessions.set(prefix, new ServerSession(prefix))
+  return sessions.get(prefix)
+}
+
+/** Asks the server who is there, and is told by the other tabs when that changes. */
+export class ServerSession {
+  #prefix
+  #state = { isLoading: true, user: undefined, provider: undefined, until: undefined, error: undefined }
+  #pages
+  #listeners = new Set()
+  #asking
+  #channel
+  #timer
+
+  constructor(prefix = '/auth') {
+    this.#prefix = prefix
+    this.#pages = { login: `${prefix}/login`, logout: `${prefix}/logout` }
+    // Handed on by themselves, as hooks do.
+    for (const name of ['get', 'subscribe', 'refresh', 'signIn', 'signOut', 'fetch']) this[name] = this[name].bind(this)
+  }
+
+  /** What is known; the same object until it changes. */
+  get() {
+    return this.#state
+  }
+
+  /** Calls this whenever something changes, until the function that it gives is called. The first one asks the server. */
+  subscribe(listener) {
+    this.#listeners.add(listener)
+    if (this.#listeners.size === 1) this.#open()
+    return () => {
+      if (this.#listeners.delete(listener) && this.#listeners.size === 0) this.#close()
+    }
+  }
+
+  #open() {
+    if (typeof BroadcastChannel !== 'undefined') {
+      this.#channel = new BroadcastChannel(`oauth-core${this.#prefix}`)
+      this.#channel.onmessage = ({ data }) => {
+        if (data !== this.#who()) this.#ask().catch(() => {})
+      }
+    }
+    this.refresh().catch(() => {})
+  }
+
+  #close() {
+    this.#channel?.close()
+    this.#channel = undefined
+    clearTimeout(this.#timer)
+  }
+
+  /** Asks the server anew; all who ask at once make one request. */
+  async refresh() {
+    await this.#ask()
+    this.#channel?.postMessage(this.#who())
+    return this.#state
+  }
+
+  #ask() {
+    return (this.#asking ??= this.#load().finally(() => {
+      this.#asking = undefined
+    }))
+  }
+
+  async #load() {
+    try {
+      const reply = await globalThis.fetch(`${this.#prefix}/session`, { headers: [PROTECTION], cache: 'no-store' })
+      if (!reply.ok) throw new Error(`${this.#prefix}/session: ${reply.status}`)
+      const { signed_in: isIn, user, provider, until, login, logout } = await reply.json()
+      this.#pages = { login, logout }
+      this.#set(isIn ? { user, provider, until: new Date(until * 1000) } : {})
+    } catch (error) {
+      // The network may be away for a moment: nobody is signed out by that.
+      this.#set({ ...this.#state, error })
+      throw error
+    }
+  }
+
+  #set({ user, provider, until, error }) {
+    this.#state = { isLoading: false, user, provider, until, error }
+    clearTimeout(this.#timer)
+    if (until && this.#listeners.size > 0) {
+      const pause = Math.min(Math.max(until - Date.now(), 0) + 1000, LONGEST)
+      this.#timer = setTimeout(() => this.refresh().catch(() => {}), pause)
+    }
+    for (const listener of [...this.#listeners]) listener()
+  }
+
+  #who() {
+    return this.#state.user?.sub
+  }
+
+  /** Leads to the login, and back to this page or the one that is named. */
+  signIn({ returnTo = location.pathname + location.search, provider, loginHint } = {}) {
+    location.assign(this.#page('login', { return_to: returnTo, provider, login_hint: loginHint }))
+  }
+
+  /** Signs out, here and at the provider, and leads to the page that is named. */
+  signOut({ returnTo = '/' } = {}) {
+    const form = document.createElement('form')
+    Object.assign(form, { method: 'post', action: this.#page('logout', { return_to: returnTo }) })
+    document.body.append(form)
+    this.#channel?.postMessage(undefined)
+    form.submit()
+  }
+
+  #page(name, parameters) {
+    const page = new URL(this.#pages[name], location.href)
+    for (const [name, value] of Object.entries(parameters)) if (value !== undefined) page.searchParams.set(name, value)
+    return page.href
+  }
+
+  /** `fetch` of this origin, with the header that shows that it is. After a 401 nobody is signed in. */
+  async fetch(input, init) {
+    const request = new Request(input, init)
+    if (new URL(request.url).origin !== location.origin) throw new TypeError('this fetch is for the page’s own origin')
+    request.headers.set(...PROTECTION)
+    const reply = await globalThis.fetch(request)
+    if (reply.status === 401) {
+      this.#set({})
+      this.#channel?.postMessage(undefined)
+    }
+    return reply
+  }
+}

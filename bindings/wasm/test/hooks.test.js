@@ -1,0 +1,146 @@
+// The hooks for pages whose server signs people in; no module, and no browser, is needed for them.
+
+import assert from 'node:assert/strict'
+import { readFileSync } from 'node:fs'
+import { after, beforeEach, test } from 'node:test'
+import { fileURLToPath } from 'node:url'
+import { brotliCompressSync } from 'node:zlib'
+import { createElement } from 'react'
+import { act, create } from 'react-test-renderer'
+import { effectScope } from 'vue'
+import { useSession } from '../js/react.js'
+import { ServerSession } from '../js/server-session.js'
+import { useSession as useVueSession } from '../js/vue.js'
+
+const HOME = 'https://shop.example'
+const until = Math.floor(Date.now() / 1000) + 3600
+const pages = { login: '/auth/login', logout: '/auth/logout' }
+const ANN = { signed_in: true, user: { sub: 'ann', name: 'Ann' }, provider: 'login', until, ...pages }
+const NOBODY = { signed_in: false, ...pages }
+
+let said
+let asked
+let visited
+globalThis.IS_REACT_ACT_ENVIRONMENT = true
+globalThis.window = globalThis
+globalThis.location = { href: `${HOME}/cart?a=1`, origin: HOME, pathname: '/cart', search: '?a=1', assign: (url) => visited.push(url) }
+globalThis.document = {
+  createElement: () => ({ submit() { visited.push([this.method, this.action]) } }),
+  body: { append() {} },
+}
+const real = { fetch: globalThis.fetch, Request: globalThis.Request }
+// Requests of a page are relative to it.
+globalThis.Request = class extends real.Request {
+  constructor(input, init) {
+    super(typeof input === 'string' ? new URL(input, HOME) : input, init)
+  }
+}
+globalThis.fetch = async (input, init) => {
+  const request = new Request(input, init)
+  asked.push([new URL(request.url).pathname, request.headers.get('x-csrf-protection')])
+  const { status = 200, body } = said(new URL(request.url).pathname)
+  return Response.json(body ?? {}, { status })
+}
+after(() => Object.assign(globalThis, real))
+beforeEach(() => {
+  said = () => ({ body: ANN })
+  asked = []
+  visited = []
+})
+
+/** Waits until this holds: messages between tabs take a moment. */
+async function holds(check) {
+  for (let tries = 0; !check(); tries += 1) {
+    assert.ok(tries < 500, 'it never held')
+    await new Promise((done) => setTimeout(done, 5))
+  }
+}
+
+const seen = (session) => {
+  const stop = session.subscribe(() => {})
+  after(stop)
+  return session
+}
+
+test('the server is asked once, and again when a session has been lost', async () => {
+  const session = seen(new ServerSession('/once'))
+  assert.deepEqual([session.get().isLoading, session.get().user], [true, undefined])
+  await Promise.all([session.refresh(), session.refresh()])
+  assert.deepEqual(asked, [['/once/session', '1']])
+  assert.deepEqual([session.get().isLoading, session.get().user.name, session.get().until.getTime()], [false, 'Ann', until * 1000])
+  assert.equal((await session.fetch('/api/orders', { method: 'POST' })).status, 200)
+  assert.deepEqual(asked.at(-1), ['/api/orders', '1'])
+  said = () => ({ status: 401 })
+  assert.equal((await session.fetch('/api/orders')).status, 401)
+  assert.equal(session.get().user, undefined)
+})
+
+test('tabs tell one another', async () => {
+  const [one, other] = [seen(new ServerSession('/tabs')), seen(new ServerSession('/tabs'))]
+  await holds(() => one.get().user && other.get().user)
+  said = (path) => (path === '/tabs/session' ? { body: NOBODY } : { status: 401 })
+  await one.fetch('/api/orders')
+  await holds(() => other.get().user === undefined && !other.get().isLoading)
+  said = () => ({ body: ANN })
+  await other.refresh()
+  await holds(() => one.get().user?.sub === 'ann')
+  const before = asked.length
+  await new Promise((done) => setTimeout(done, 50))
+  assert.equal(asked.length, before, 'they do not go on for ever')
+})
+
+test('a network that is away signs nobody out', async () => {
+  const session = seen(new ServerSession('/away'))
+  await session.refresh()
+  said = () => ({ status: 503 })
+  await assert.rejects(session.refresh(), /503/)
+  assert.equal(session.get().user.name, 'Ann')
+  assert.match(session.get().error.message, /503/)
+})
+
+test('a person signs in and out', async () => {
+  const session = seen(new ServerSession('/out'))
+  await session.refresh()
+  session.signIn({ provider: 'b' })
+  session.signOut({ returnTo: '/bye' })
+  assert.deepEqual(visited, [`${HOME}/auth/login?return_to=%2Fcart%3Fa%3D1&provider=b`, ['post', `${HOME}/auth/logout?return_to=%2Fbye`]])
+  await assert.rejects(session.fetch('https://evil.example/'), TypeError)
+})
+
+test('React: a component is drawn anew', async () => {
+  let last
+  const Who = () => {
+    last = useSession({ prefix: '/react' })
+    return last.isLoading ? '…' : (last.user?.name ?? 'nobody')
+  }
+  let drawn
+  await act(async () => {
+    drawn = create(createElement('p', null, createElement(Who), createElement(Who)))
+  })
+  await act(() => holds(() => asked.length > 0))
+  assert.deepEqual(drawn.toJSON().children, ['Ann', 'Ann'])
+  assert.equal(asked.length, 1, 'both share one session')
+  said = () => ({ status: 401 })
+  await act(() => last.fetch('/api/orders'))
+  assert.deepEqual(drawn.toJSON().children, ['nobody', 'nobody'])
+  await act(async () => drawn.unmount())
+})
+
+test('Vue: refs change', async () => {
+  const scope = effectScope()
+  const session = scope.run(() => useVueSession({ prefix: '/vue' }))
+  assert.equal(session.isLoading.value, true)
+  await holds(() => session.user.value?.name === 'Ann')
+  said = () => ({ status: 401 })
+  await session.fetch('/api/orders')
+  assert.equal(session.user.value, undefined)
+  scope.stop()
+})
+
+test('each is at most two kilobytes', () => {
+  const read = (name) => readFileSync(fileURLToPath(new URL(`../js/${name}`, import.meta.url)))
+  for (const name of ['react.js', 'vue.js']) {
+    const size = brotliCompressSync(Buffer.concat([read(name), read('server-session.js')])).length
+    assert.ok(size <= 2000, `${name}: ${size}`)
+  }
+})
