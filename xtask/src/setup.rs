@@ -84,6 +84,7 @@ fn counterparts() -> Outcome {
     npm_ci(&place.join("oidc-provider"))
         .and(python::environment(&django.join(".venv"), &requirements))
         .and(mcp())
+        .and(web())
 }
 
 /// What the MCP servers are made with: the SDKs for Node.js and Python.
@@ -92,6 +93,14 @@ fn mcp() -> Outcome {
     let python = place.join("python");
     let requirements = python.join("requirements.txt");
     npm_ci(&place.join("typescript")).and(python::environment(&python.join(".venv"), &requirements))
+}
+
+/// The frameworks of web applications that people sign in to.
+fn web() -> Outcome {
+    let place = root().join("tests/web");
+    let frameworks = ["node", "next", "sveltekit"].into_iter();
+    let installed = frameworks.map(|name| npm_ci(&place.join(name)));
+    installed.fold(Outcome::of(true), Outcome::and)
 }
 
 /// Builds the MCP server that is made with the SDK for Rust, for tests in other languages, which would otherwise wait

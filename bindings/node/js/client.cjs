@@ -58,6 +58,8 @@ class Introspecting extends Operations {
 
 /** A source of this client's, with what only this package may say. */
 let sourceOf
+/** What the addon knows a client by. */
+let nativeClient
 /** This client, as one that asks about the access tokens it is shown. */
 let introspectingOf
 
@@ -156,6 +158,7 @@ class Client extends Operations {
   }
 
   static {
+    nativeClient = (client) => client.#native
     sourceOf = (client, grantType, options) => client.#source(grantType, undefined, options)
     introspectingOf = (client, how) => new Introspecting(lifted(() => client.#native.introspecting(how)), client.#transport, client.#assertion)
   }
@@ -310,4 +313,4 @@ async function lifting(call) {
   }
 }
 
-module.exports = { Client, identityAssertionGrant, introspectingOf, lifting, login, openBrowser, show, sourceOf }
+module.exports = { Client, identityAssertionGrant, introspectingOf, lifting, login, nativeClient, openBrowser, show, sourceOf }

@@ -60,6 +60,8 @@ const ofOpen = { open: async (open, { key: url }) => {
   return {}
 } }
 
+const ofAdmit = { admit: (admit, { record, key: id }) => admit(JSON.parse(record), id) }
+
 const ofAssertion = { assertion: async (read) => ({ assertion: await read() }) }
 
 /** What answers for a store that is written in JavaScript. */
@@ -74,4 +76,7 @@ const answersOfAssertion = (read) => asked('assertion function', ofAssertion, re
 /** What shows a page to a person. */
 const answersOfOpen = (open) => asked('open function', ofOpen, open)
 
-module.exports = { answersOfAssertion, answersOfOpen, answersOfStore, answersOfSource }
+/** What says whether a person is let in. */
+const answersOfAdmit = (admit) => asked('admit function', ofAdmit, admit)
+
+module.exports = { answersOfAdmit, answersOfAssertion, answersOfOpen, answersOfStore, answersOfSource }

@@ -11,7 +11,7 @@ use oauth_core::json;
 use oauth_core::token::step_up::StepUp;
 use oauth_core::{Secret, Tokens};
 use oauth_facade::Connect;
-use oauth_reqwest::{Driver, ResourceConnection};
+use oauth_reqwest::ResourceConnection;
 use oauth_session::{Token, TokenSource as _};
 use tokio::runtime::Handle;
 
@@ -20,8 +20,8 @@ use crate::assertion::NativeAssertionSource;
 use crate::client::{NativeAssertion, auth};
 use crate::error::{fail, invalid};
 use crate::foreign::{Foreign, Handler, NativeAsk};
-use crate::network::NativeNetwork;
-use crate::runtime::{driver, millis, promise, runtime};
+use crate::network::{NativeNetwork, over};
+use crate::runtime::{millis, promise, runtime};
 use crate::server::transport;
 use crate::store::NativeStore;
 use crate::tokens::NativeTokens;
@@ -169,13 +169,6 @@ impl NativeConnection {
     pub fn forget<'env>(&self, env: &'env Env) -> Result<Object<'env>> {
         let connection = self.connection.clone();
         promise(env, async move { connection.forget().await })
-    }
-}
-
-fn over(network: Option<&NativeNetwork>) -> Result<Driver> {
-    match network {
-        Some(network) => network.0.driver(None).map_err(fail),
-        None => driver(None).map_err(fail),
     }
 }
 

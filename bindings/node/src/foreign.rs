@@ -28,7 +28,7 @@ const PATIENCE: Duration = Duration::from_secs(30);
 #[napi(object, object_from_js = false)]
 #[derive(Clone, Default)]
 pub struct NativeAsk {
-    /// A verb of a store, `data_key`, `unwrap_key` or `assertion`.
+    /// A verb of a store, `data_key`, `unwrap_key`, `assertion`, `open` or `admit`.
     pub verb: &'static str,
     /// The name of a record, or the id of a key.
     pub key: String,
@@ -70,6 +70,8 @@ pub struct NativeReply {
     pub key: Option<Either<Uint8Array, String>>,
     /// The token of a workload.
     pub assertion: Option<String>,
+    /// Why a person is not let in.
+    pub refused: Option<String>,
     /// It has no such method.
     pub absent: Option<bool>,
 }

@@ -28,6 +28,8 @@ mod settings;
 mod store;
 mod tokens;
 mod value;
+mod web;
+mod web_visit;
 
 /// What both halves of the package agree on.
 #[napi_derive::napi]

@@ -15,7 +15,7 @@ use oauth_reqwest::{Driver, Transport, reqwest};
 use tokio::sync::Notify;
 
 use crate::error::{fail, invalid, overdue};
-use crate::runtime::promise;
+use crate::runtime::{self, promise};
 
 /// The variable by which Node itself is told to trust more.
 const EXTRA: &str = "NODE_EXTRA_CA_CERTS";
@@ -84,6 +84,15 @@ impl Network {
         };
         Ok(driver.with_timeout(timeout.unwrap_or(self.transport.options.timeout)))
     }
+}
+
+/// The driver of this network, or of the system's.
+pub(crate) fn over(network: Option<&NativeNetwork>) -> Result<Driver> {
+    let driver = match network {
+        Some(network) => network.0.driver(None),
+        None => runtime::driver(None),
+    };
+    driver.map_err(fail)
 }
 
 fn read(path: &Path) -> std::result::Result<Vec<u8>, Error> {

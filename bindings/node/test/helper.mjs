@@ -102,6 +102,8 @@ export class Twin {
   fault(name, values = {}) { return this.#control('fault', { name, ...values }) }
   advance(seconds) { return this.#control('advance', { seconds }) }
   register(redirectUri) { return this.#control('register', { redirect_uri: redirectUri }) }
+  /** What ID tokens say from now on; `null` is not said. */
+  claim(name, value) { return this.#control('claim', { name, value }) }
   expire() { return this.#control('expire', {}) }
   forgetClient(clientId) { return this.#control('forget_client', { client_id: clientId }) }
   withholdRefreshTokens() { return this.#control('withhold_refresh_tokens', {}) }

@@ -17,6 +17,7 @@ const said = [
   [/^1 1$/m],
   [/^200 Tokens \{/, /redacted/],
   [/^true false$/m],
+  [/^Hello, stranger 303 \/authorize$/m],
   [/^200 FileStore \{/],
   [/^1$/m],
   [/^200 \[ 'ann' \]$/m],

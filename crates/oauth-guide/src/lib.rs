@@ -12,6 +12,9 @@ pub mod without_a_browser {}
 #[doc = include_str!("../chapters/signing_in.md")]
 pub mod signing_in {}
 
+#[doc = include_str!("../chapters/web_node.md")]
+pub mod web_node {}
+
 #[doc = include_str!("../chapters/client_keys.md")]
 pub mod client_keys {}
 

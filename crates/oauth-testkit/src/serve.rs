@@ -12,6 +12,7 @@
 //! | `POST /_twin/polling_interval` | clients that wait for a person ask every `{"seconds":n}` |
 //! | `POST /_twin/rate_limit` | allows `{"requests":n,"seconds":s}` API calls to a token |
 //! | `POST /_twin/register` | registers `{"redirect_uri":"…"}` as well |
+//! | `POST /_twin/claim` | has ID tokens say `{"name":"…","value":…}` from now on; `null` is not said |
 //! | `POST /_twin/initial_access_token` | lets nobody register a client but whoever has `{"token":"…"}`; without one, everybody |
 //! | `POST /_twin/forget_client` | forgets the registered client `{"client_id":"…"}` |
 //! | `POST /_twin/dpop_nonces` | makes the nonces told so far worthless; `{"nonces":"unasked"}`, `kept` or `once` says what is wanted of the next (FAPI) |

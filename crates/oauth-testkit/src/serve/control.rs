@@ -69,6 +69,13 @@ struct Register {
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
+struct Claim {
+    name: String,
+    value: Value,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
 struct AssertionKey {
     issuer: String,
     jwk: Value,
@@ -176,6 +183,11 @@ fn respond(
         (&Method::POST, "register") => {
             let also: Register = serde_json::from_slice(body).map_err(bad)?;
             twin.register_redirect_uri(&also.redirect_uri);
+            Ok(json!({}))
+        }
+        (&Method::POST, "claim") => {
+            let claim: Claim = serde_json::from_slice(body).map_err(bad)?;
+            twin.set_claim(&claim.name, claim.value);
             Ok(json!({}))
         }
         (&Method::POST, "initial_access_token") => {

@@ -1,0 +1,27 @@
+'use strict'
+
+/** What a body is in place of one that is longer than the site reads. */
+const TOO_LARGE = Symbol('too large')
+
+/** The bytes of a stream, of any kind that can be iterated. */
+async function gathered(stream, limit) {
+  const chunks = []
+  let length = 0
+  for await (const chunk of stream) {
+    length += chunk.length
+    if (length > limit) return TOO_LARGE
+    chunks.push(chunk)
+  }
+  return new Uint8Array(Buffer.concat(chunks))
+}
+
+/** The body of a request of `node:http`, though a parser may have read it before. */
+async function bodyOf(request, limit) {
+  if (!request.readableDidRead) return gathered(request, limit)
+  const { body } = request
+  if (body === undefined || body === null) return undefined
+  const isPlain = typeof body === 'object' && !(body instanceof Uint8Array)
+  return gathered([Buffer.from(isPlain ? new URLSearchParams(body).toString() : body)], limit)
+}
+
+module.exports = { TOO_LARGE, bodyOf, gathered }

@@ -1,0 +1,59 @@
+'use strict'
+
+// Express 4 and 5, Connect, and plain `node:http`: all call with a request, a response, and who is next.
+
+const { bodyOf } = require('./body.cjs')
+const { signedIn } = require('./need.cjs')
+
+const isCalled = (request, response, next) =>
+  typeof next === 'function' && Array.isArray(request?.rawHeaders) && typeof response?.setHeader === 'function'
+
+/** The header fields as they came: names and values by turns. */
+function fieldsOf({ rawHeaders }) {
+  return rawHeaders.filter((_, at) => at % 2 === 0).map((name, at) => [name, rawHeaders[2 * at + 1]])
+}
+
+/** Routers cut off from `url` what they have matched; the person's browser shows all of it. */
+function seen(request) {
+  const { method, headers, originalUrl, url } = request
+  return {
+    method,
+    host: headers.host ?? headers[':authority'],
+    target: originalUrl ?? url,
+    headers: fieldsOf(request),
+    body: (limit) => bodyOf(request, limit),
+  }
+}
+
+function send(response, { status, headers, body }) {
+  response.statusCode = status
+  for (const [name, value] of headers) {
+    if (name === 'set-cookie') response.appendHeader(name, value)
+    else response.setHeader(name, value)
+  }
+  response.end(body)
+}
+
+/** Where it is the application's turn, `next` is called; what goes wrong is for its error handler. */
+async function visited(site, options, request, response, next) {
+  try {
+    const { reply, user } = await site.visit(seen(request), { ...options, request })
+    if (reply) return send(response, reply)
+    site.remember(request, user)
+    request.user = user
+  } catch (error) {
+    return next(error)
+  }
+  return next()
+}
+
+function middleware(site) {
+  return (request, response, next) => visited(site, {}, request, response, next)
+}
+
+function required(site, need, request, response, next) {
+  if (need === undefined && site.remembered(request)) return next()
+  return visited(site, signedIn(need), request, response, next)
+}
+
+module.exports = { fieldsOf, isCalled, middleware, required, seen }

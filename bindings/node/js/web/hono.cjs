@@ -1,0 +1,25 @@
+'use strict'
+
+const { signedIn } = require('./need.cjs')
+const { handle } = require('./standard.cjs')
+
+const isCalled = (context, next) => typeof next === 'function' && typeof context?.req?.raw?.url === 'string'
+
+async function visited(site, options, context, next) {
+  const outcome = await handle(site, context.req.raw, options)
+  if (outcome instanceof Response) return outcome
+  site.remember(context.req.raw, outcome.user)
+  context.set('user', outcome.user)
+  return next()
+}
+
+function middleware(site) {
+  return (context, next) => visited(site, {}, context, next)
+}
+
+function required(site, need, context, next) {
+  if (need === undefined && site.remembered(context.req.raw)) return next()
+  return visited(site, signedIn(need), context, next)
+}
+
+module.exports = { isCalled, middleware, required }

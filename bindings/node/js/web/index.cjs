@@ -1,0 +1,6 @@
+'use strict'
+
+const { Site } = require('./site.cjs')
+const { Refuse, User } = require('./user.cjs')
+
+module.exports = { Refuse, Site, User }

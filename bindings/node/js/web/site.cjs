@@ -1,0 +1,210 @@
+'use strict'
+
+const { channel } = require('node:diagnostics_channel')
+const { inspect } = require('node:util')
+const { Client } = require('../client.cjs')
+const { lift, lifted } = require('../errors.cjs')
+const { answersOfAdmit } = require('../foreign.cjs')
+const { checkStore } = require('../keep.cjs')
+const { nativeNetwork } = require('../network.cjs')
+const { Sessions } = require('../sessions.cjs')
+const { inner } = require('../stores.cjs')
+const { TOO_LARGE } = require('./body.cjs')
+const { Refuse, User, identityOf } = require('./user.cjs')
+const { requiredOf } = require('./required.cjs')
+const { fromEnvironment, nativeOptions, nativeSetup, placeholder, providersOf, setup } = require('./settings.cjs')
+const express = require('./express.cjs')
+const fastify = require('./fastify.cjs')
+const hono = require('./hono.cjs')
+const standard = require('./standard.cjs')
+const sveltekit = require('./sveltekit.cjs')
+
+/** Gets `{ code, detail }` of whatever is worth a line in the log. */
+const NOTES = channel('oauth-core:web')
+
+const ACCESS = ['open', 'quiet', 'signed_in']
+
+/** A site whose people sign in: one for an application. */
+class Site {
+  #options
+  #providers
+  #native
+  /** The same, of clients that are known: there at once, or once the providers have been asked. */
+  #made
+  #visiting = new Map()
+  #visits = 0
+  #apis = new WeakMap()
+  #sessions
+  #known = new WeakMap()
+
+  constructor(options = {}) {
+    const { access = 'open', admit, errorPage, log, store, network } = options
+    for (const [name, hook] of Object.entries({ admit, errorPage, log })) {
+      if (hook !== undefined && typeof hook !== 'function') throw new TypeError(`${name} must be a function`)
+    }
+    if (!ACCESS.includes(access)) throw new TypeError(`access must be one of ${ACCESS.join(', ')}`)
+    checkStore(store)
+    this.#options = { ...options, access, kept: store && inner(store), line: nativeNetwork(network), rootPath: options.rootPath ?? '' }
+    this.#providers = providersOf(options)
+    const clients = this.#providers.map(({ client }) => (client instanceof Client ? client : undefined))
+    this.#native = this.#build(clients.map((client) => client ?? placeholder()))
+    if (!clients.includes(undefined)) this.#take(clients)
+    // All three are handed on by themselves: as middleware, as a plugin, as routes.
+    const own = { required: requiredOf(this), page: (request) => standard.page(this, request), fastify: fastify.plugin(this) }
+    for (const [name, value] of Object.entries(own)) Object.defineProperty(this, name, { value })
+  }
+
+  /** A site out of environment variables. */
+  static fromEnv(options = {}) {
+    return new this(fromEnvironment(options))
+  }
+
+  #build(clients) {
+    const { admit, kept, line } = this.#options
+    const asked = admit && answersOfAdmit((identity, id) => this.#admit(identity, id))
+    const made = nativeSetup(this.#options, this.#providers, clients)
+    return lifted(() => made.site(nativeOptions(this.#options), asked, kept, line))
+  }
+
+  #take(clients) {
+    const { store } = this.#options
+    this.#sessions = store && clients.map((client) => new Sessions(client, store))
+    return (this.#made = this.#native)
+  }
+
+  /** The site whose clients are known; the providers are asked once, and again if they did not answer. */
+  #ready() {
+    return (this.#made ??= this.#find().catch((error) => {
+      this.#made = undefined
+      throw error
+    }))
+  }
+
+  async #find() {
+    const clients = await Promise.all(this.#providers.map(({ client }) => (client instanceof Client ? client : client())))
+    this.#native = this.#build(clients)
+    return this.#take(clients)
+  }
+
+  /** Where the site's own pages are, as the application's router sees it; one that ends with `*` stands for all below. */
+  get paths() {
+    const { baseUrl, prefix = '/auth', rootPath } = this.#options
+    const root = new URL([baseUrl].flat()[0]).pathname.replace(/\/$/, '')
+    const others = this.#providers.map(({ callback }) => callback).filter((path) => path && !path.startsWith(`${prefix}/`))
+    return [`${prefix}/*`, ...others].map((path) => `${root}${path}`.slice(rootPath.length))
+  }
+
+  /** A path of the application's, as the person's browser shows it. */
+  full(path) {
+    return this.#options.rootPath + path
+  }
+
+  /** Whether the site has a page at this path. */
+  owns(path) {
+    return this.#native.owns(this.full(path))
+  }
+
+  /**
+   * What becomes of a request: `{ reply }` to send, or `{ user }` where it is the application's turn. `body` is called
+   * with a limit in bytes where the site reads the body.
+   */
+  async visit({ method, host, target, headers, body }, { access = this.#options.access, need, request } = {}) {
+    const full = this.full(target)
+    const limit = this.#native.formLimit(method, full.split('?', 1)[0])
+    const form = limit > 0 ? await body?.(limit) : undefined
+    if (form === TOO_LARGE) return { reply: { status: 413, headers: [], body: '' } }
+    const site = await this.#ready()
+    const id = String((this.#visits += 1))
+    this.#visiting.set(id, { request })
+    try {
+      const given = { id, method, host: host ?? '', target: full, headers: [...headers], form, access, need }
+      return await this.#told(await lifted(() => site.visit(given)))
+    } catch (error) {
+      const { failure } = this.#visiting.get(id)
+      throw failure === undefined ? lift(error) : failure.error
+    } finally {
+      this.#visiting.delete(id)
+    }
+  }
+
+  async #told({ status, headers, body, problem, session, grant, notes }) {
+    for (const [code, detail] of notes) {
+      this.#options.log?.({ code, detail })
+      NOTES.publish({ code, detail })
+    }
+    if (typeof status === 'number') return { reply: await this.#reply({ status, headers, body, problem }) }
+    if (typeof session !== 'string') return { user: undefined }
+    const known = JSON.parse(session)
+    return { user: new User(known, () => this.#apiOf(known.identity.provider, grant)) }
+  }
+
+  async #reply({ status, headers, body, problem: text }) {
+    const problem = typeof text === 'string' ? JSON.parse(text) : undefined
+    const isPage = headers.some(([name, value]) => name === 'content-type' && value.startsWith('text/html'))
+    const { errorPage } = this.#options
+    if (problem === undefined || !isPage || errorPage === undefined) return { status, headers, body, problem }
+    const others = headers.filter(([name]) => name !== 'content-type' && name !== 'content-security-policy')
+    const page = String(await errorPage({ ...problem, status }))
+    return { status, headers: [...others, ['content-type', 'text/html; charset=utf-8']], body: page, problem }
+  }
+
+  async #admit(identity, id) {
+    const visit = this.#visiting.get(id)
+    try {
+      const said = await this.#options.admit(identityOf(identity), visit?.request)
+      if (said instanceof Refuse) return { refused: said.reason }
+      if (said === undefined || said === null) return {}
+      if (typeof said !== 'object' || Array.isArray(said)) throw new TypeError('admit gives an object, nothing, or a Refuse')
+      return { record: JSON.stringify(said) }
+    } catch (error) {
+      // What the application's own function threw comes out as it went in.
+      if (visit) visit.failure = { error }
+      throw error
+    }
+  }
+
+  /** The API of a provider with one person's tokens. */
+  #apiOf(provider, grant) {
+    const at = this.#providers.findIndex(({ id }) => id === provider)
+    if (typeof grant !== 'string' || at < 0) throw setup('tokens are kept in a store only')
+    const source = this.#sessions[at].get(grant)
+    if (!this.#apis.has(source)) {
+      const { apiOrigins: origins } = this.#providers[at]
+      this.#apis.set(source, source.api({ origins }))
+    }
+    return { source, api: this.#apis.get(source) }
+  }
+
+  /** Who came with this request, for whatever adapter sees it next. */
+  remember(request, user) {
+    this.#known.set(request, user)
+  }
+
+  remembered(request) {
+    return this.#known.get(request)
+  }
+
+  /** The standard handler: a response to send, or who is there. */
+  handle(request, options) { return standard.handle(this, request, options) }
+  /** The site's own pages, as route handlers. */
+  get routes() { return { GET: this.page, POST: this.page } }
+  /** A handler of requests behind the site. */
+  wrap(handler, options) { return standard.wrap(this, handler, options) }
+  /** Middleware for Hono. */
+  hono() { return hono.middleware(this) }
+  /** Middleware for Express, Connect, and `node:http`. */
+  express() { return express.middleware(this) }
+  /** The `handle` hook of SvelteKit. */
+  sveltekit(options) { return sveltekit.handle(this, options) }
+
+  /** Where frameworks have their own way to lead elsewhere, it takes this one's place. */
+  async leave(location) {
+    throw new Response(null, { status: 303, headers: { location, 'x-remix-reload-document': 'true' } })
+  }
+
+  [inspect.custom](depth, options) {
+    return `Site ${inspect({ baseUrl: String([this.#options.baseUrl].flat()[0]) }, options)}`
+  }
+}
+
+module.exports = { Site }

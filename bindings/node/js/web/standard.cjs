@@ -1,0 +1,78 @@
+'use strict'
+
+// Requests and responses of the Fetch standard: Next.js, React Router, Bun, Deno, and whatever takes them.
+
+const { gathered } = require('./body.cjs')
+const { signedIn } = require('./need.cjs')
+
+const isHeaders = (value) => typeof value?.get === 'function' && typeof value.entries === 'function' && value.url === undefined
+const isRequest = (value) => typeof value?.url === 'string' && typeof value.headers?.get === 'function'
+const isCalled = (first) => isRequest(first) || isHeaders(first)
+
+/** Path and query as they are in the URL: nothing is decoded. */
+function seen(request) {
+  const { url, headers } = request
+  const at = url.indexOf('/', url.indexOf('://') + 3)
+  return {
+    method: request.method,
+    host: headers.get('host') ?? new URL(url).host,
+    target: at < 0 ? '/' : url.slice(at).split('#', 1)[0],
+    headers: headers.entries(),
+    body: (limit) => gathered(request.body ?? [], limit),
+  }
+}
+
+function responseOf({ status, headers, body }) {
+  return new Response(body === '' ? null : body, { status, headers })
+}
+
+/** A response to send, or who is there. */
+async function handle(site, request, options) {
+  const { reply, user } = await site.visit(seen(request), { ...options, request })
+  return reply ? responseOf(reply) : { user }
+}
+
+/** The site's own pages alone. */
+async function page(site, given) {
+  // Loaders and actions are called with it inside.
+  const outcome = await handle(site, isRequest(given) ? given : given.request)
+  return outcome instanceof Response ? outcome : new Response(null, { status: 404 })
+}
+
+function wrap(site, handler, options) {
+  return async (request, ...rest) => {
+    const outcome = await handle(site, request, options)
+    return outcome instanceof Response ? outcome : handler(request, outcome.user, ...rest)
+  }
+}
+
+/** Who is signed in; throws the response to send instead, as loaders do. */
+async function required(site, need, first, second, third) {
+  if (isHeaders(first)) return requiredAt(site, third ?? need, first, second)
+  const outcome = await handle(site, first, signedIn(second ?? need))
+  if (outcome instanceof Response) throw outcome
+  return outcome.user
+}
+
+/** How a script asks: it is told where to sign in, and not sent there. */
+const AS_SCRIPT = [['accept', 'application/json']]
+const OF_NAVIGATION = /^(accept|purpose|sec-|x-moz|x-purpose)/
+
+/** Who is signed in, or where to lead a person for whom nothing else can be sent, and no cookie be set. */
+async function ledTo(site, need, headers, target) {
+  if (typeof target !== 'string' || !target.startsWith('/')) throw new TypeError('beside headers there is the path of the page')
+  const others = [...headers.entries()].filter(([name]) => !OF_NAVIGATION.test(name))
+  const request = { method: 'GET', host: headers.get('host'), target, headers: [...others, ...AS_SCRIPT] }
+  const { reply, user } = await site.visit(request, signedIn(need))
+  if (reply === undefined) return { user }
+  const signIn = reply.problem?.signIn
+  if (typeof signIn !== 'string') throw responseOf(reply)
+  return { location: `${signIn}${signIn.includes('?') ? '&' : '?'}return_to=${encodeURIComponent(site.full(target))}` }
+}
+
+async function requiredAt(site, need, headers, target) {
+  const { user, location } = await ledTo(site, need, headers, target)
+  return location === undefined ? user : site.leave(location)
+}
+
+module.exports = { handle, isCalled, ledTo, page, required, seen, responseOf, wrap }

@@ -1,0 +1,72 @@
+'use strict'
+
+const { inspect } = require('node:util')
+const { dateOf, refuseClones } = require('../value.cjs')
+
+const notCloned = () => 'a User belongs to the request it came with: hand over what you need of it'
+const date = (seconds) => (seconds === undefined || seconds === null ? undefined : dateOf(seconds))
+
+/** Whom a provider vouched for, as the application is asked about them. */
+function identityOf({ provider, issuer, subject, sid, auth_time: authTime, acr, claims = {} }) {
+  return { provider, issuer, subject, sid, authTime: date(authTime), acr, claims }
+}
+
+/** Who is signed in. */
+class User {
+  #apiOf
+  #session
+
+  constructor(session, apiOf) {
+    const { identity, local = {}, started_at: startedAt, until, scope = '' } = session
+    Object.assign(this, identityOf(identity), {
+      local, startedAt: date(startedAt), until: date(until), scope: scope.split(' ').filter(Boolean),
+    })
+    this.#session = session
+    this.#apiOf = apiOf
+    Object.freeze(refused(this))
+  }
+
+  /** What the provider calls them; the subject where it says no name. */
+  get name() {
+    const { name, preferred_username: username } = this.claims
+    return [name, username].find((text) => typeof text === 'string' && text !== '') ?? this.subject
+  }
+
+  /** Their address, as the provider has it: it may be unverified, and be another's tomorrow. */
+  get email() {
+    return typeof this.claims.email === 'string' ? this.claims.email : undefined
+  }
+
+  /** `fetch` with this person's access token, renewed if need be, to the origins of the provider's API only. */
+  async fetch(input, init) {
+    return this.#apiOf().api.fetch(input, init)
+  }
+
+  /** This person's tokens, fresh now. */
+  async token(options) {
+    return this.#apiOf().source.token(options)
+  }
+
+  /** The session as plain data, in the words of the protocol. */
+  toJSON() {
+    return this.#session
+  }
+
+  [inspect.custom](depth, options) {
+    return `User ${inspect({ provider: this.provider, issuer: this.issuer }, options)}`
+  }
+}
+
+function refused(user) {
+  refuseClones(user, notCloned)
+  return user
+}
+
+/** What `admit` gives to keep somebody out; the reason is shown to them. */
+class Refuse {
+  constructor(reason = '') {
+    this.reason = String(reason)
+  }
+}
+
+module.exports = { Refuse, User, identityOf }

@@ -1,0 +1,202 @@
+//! Sign-in for web applications: the settings of a site.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use napi::Result;
+use napi_derive::napi;
+use oauth_core::Error;
+use oauth_core::scope::Scope;
+use oauth_core::url::Url;
+use oauth_reqwest::Driver;
+use oauth_seal::{Key, Keys};
+use oauth_session::Store;
+use oauth_web::{CallbackMode, Config, Provider, SameSite, Site};
+use oauth_web_tower::Host;
+
+use crate::client::NativeClient;
+use crate::error::{fail, invalid};
+use crate::foreign::{Foreign, Handler};
+use crate::keys::NativeKey;
+use crate::network::{NativeNetwork, over};
+use crate::runtime::millis;
+use crate::server::transport;
+use crate::store::NativeStore;
+use crate::web_visit::NativeSite;
+
+/// Who people sign in with.
+#[napi(object, object_to_js = false)]
+pub struct NativeSiteProvider {
+    /// Its name in URLs and sessions.
+    pub id: String,
+    /// What people call it.
+    pub title: Option<String>,
+    /// Names with spaces between.
+    pub scope: String,
+    /// More parameters of the authorization request.
+    pub parameters: Vec<(String, String)>,
+    /// The path of its callback.
+    pub callback: Option<String>,
+    /// `query` or `form_post`.
+    pub callback_mode: Option<String>,
+}
+
+/// The settings of a site; what is absent is as the site has it by default.
+#[napi(object, object_to_js = false)]
+pub struct NativeSiteOptions {
+    /// Where people reach it.
+    pub base_urls: Vec<String>,
+    /// Whether plain http is allowed on loopback addresses.
+    pub loopback: bool,
+    /// Names the cookies.
+    pub name: Option<String>,
+    /// Where its own pages are.
+    pub prefix: Option<String>,
+    /// Milliseconds.
+    pub lifetime_ms: Option<f64>,
+    /// Milliseconds.
+    pub idle_ms: Option<f64>,
+    /// Milliseconds.
+    pub flow_lifetime_ms: Option<f64>,
+    /// How many sign-ins may be under way.
+    pub flows: Option<u32>,
+    /// `lax` or `strict`.
+    pub same_site: Option<String>,
+    /// Where people go who asked for no page.
+    pub home: Option<String>,
+    /// Other origins that people may return to.
+    pub return_origins: Option<Vec<String>>,
+    /// The claims that a session keeps.
+    pub claims: Option<Vec<String>>,
+}
+
+/// A site in the making.
+#[napi]
+pub struct NativeSiteSetup {
+    keys: Keys,
+    providers: Vec<Provider>,
+}
+
+#[napi]
+impl NativeSiteSetup {
+    /// Its cookies are sealed with this key.
+    #[napi(factory)]
+    pub fn of(key: &NativeKey) -> Self {
+        let key: Key = key.0.clone();
+        Self {
+            keys: Keys::new(key),
+            providers: Vec::new(),
+        }
+    }
+
+    /// Opens what this key sealed, too.
+    #[napi]
+    pub fn also(&mut self, key: &NativeKey) {
+        self.keys = self.keys.clone().also(key.0.clone());
+    }
+
+    /// People may sign in with this one.
+    #[napi]
+    pub fn provider(&mut self, client: &NativeClient, given: NativeSiteProvider) -> Result<()> {
+        let provider = provider(client, given)?;
+        self.providers.push(provider);
+        Ok(())
+    }
+
+    /// The site. With a store its sessions live there.
+    #[napi]
+    pub fn site(
+        &self,
+        options: NativeSiteOptions,
+        admit: Option<Handler<'_>>,
+        store: Option<&NativeStore>,
+        network: Option<&NativeNetwork>,
+    ) -> Result<NativeSite> {
+        let config = self.config(options, store.is_some())?;
+        let site = Site::new(config).map_err(fail)?;
+        let host = host(site, over(network)?, store.map(NativeStore::shared)).map_err(fail)?;
+        let admit = admit.map(|admit| Foreign::new("admit function", &admit));
+        Ok(NativeSite::new(host, admit.transpose()?.map(Arc::new)))
+    }
+}
+
+impl NativeSiteSetup {
+    fn config(&self, given: NativeSiteOptions, in_store: bool) -> Result<Config> {
+        let mut providers = self.providers.iter().cloned();
+        let mut urls = urls(given.base_urls)?.into_iter();
+        let (Some(url), Some(provider)) = (urls.next(), providers.next()) else {
+            return Err(invalid("a site has a baseUrl and a provider"));
+        };
+        let mut config = Config::new(url, self.keys.clone(), provider);
+        if in_store {
+            config = config.in_store();
+        }
+        config.base_urls.extend(urls);
+        config.providers.extend(providers);
+        config.transport = transport(given.loopback);
+        set(&mut config.name, given.name);
+        set(&mut config.prefix, given.prefix);
+        set(&mut config.home, given.home);
+        set(&mut config.claims, given.claims);
+        set(&mut config.lifetime, given.lifetime_ms.map(millis));
+        set(
+            &mut config.flow_lifetime,
+            given.flow_lifetime_ms.map(millis),
+        );
+        set(
+            &mut config.flows,
+            given
+                .flows
+                .map(|flows| usize::try_from(flows).unwrap_or(usize::MAX)),
+        );
+        if let Some(idle) = given.idle_ms {
+            config.idle = Some(millis(idle)).filter(|idle| *idle != Duration::MAX);
+        }
+        if let Some(origins) = given.return_origins {
+            config.return_origins = self::urls(origins)?;
+        }
+        config.same_site = match given.same_site.as_deref() {
+            None | Some("lax") => SameSite::Lax,
+            Some("strict") => SameSite::Strict,
+            Some(_) => return Err(invalid("sameSite is lax or strict")),
+        };
+        Ok(config)
+    }
+}
+
+fn set<T>(setting: &mut T, given: Option<T>) {
+    if let Some(given) = given {
+        *setting = given;
+    }
+}
+
+fn provider(client: &NativeClient, given: NativeSiteProvider) -> Result<Provider> {
+    let client = client.facade().core().clone();
+    let scope = Scope::parse(&given.scope).map_err(fail)?;
+    let mut provider = Provider::new(given.id, client).map_err(fail)?.scope(scope);
+    set(&mut provider.title, given.title);
+    provider.parameters = given.parameters;
+    provider.callback = given.callback;
+    provider.callback_mode = match given.callback_mode.as_deref() {
+        None | Some("query") => CallbackMode::Query,
+        Some("form_post") => CallbackMode::FormPost,
+        Some(_) => return Err(invalid("callbackMode is query or form_post")),
+    };
+    Ok(provider)
+}
+
+fn urls(texts: Vec<String>) -> Result<Vec<Url>> {
+    let urls = texts.iter().map(|text| Url::parse(text));
+    urls.collect::<std::result::Result<_, _>>().map_err(fail)
+}
+
+fn host(
+    site: Site,
+    driver: Driver,
+    store: Option<Arc<dyn Store>>,
+) -> std::result::Result<Host, Error> {
+    match store {
+        Some(store) => Ok(Host::with_store(site, driver, store)),
+        None => Host::new(site, driver),
+    }
+}

@@ -1,0 +1,296 @@
+//! Sign-in for web applications: requests, each a visit.
+
+use std::sync::{Arc, Mutex, PoisonError};
+
+use bytes::Bytes;
+use http::{HeaderMap, HeaderName, HeaderValue, Method};
+use napi::Result;
+use napi::bindgen_prelude::{Env, Object, Uint8Array};
+use napi_derive::napi;
+use oauth_core::error::{Cause, Error, Misuse};
+use oauth_web::{Access, Admission, Identity, MAX_FORM, Need, Note, Reply, Request, Session};
+use oauth_web_tower::{Host, Outcome};
+
+use crate::error::invalid;
+use crate::foreign::{Foreign, NativeAsk};
+use crate::runtime::promise;
+
+/// A request, as the person's browser sent it.
+#[napi(object, object_to_js = false)]
+pub struct NativeWebRequest {
+    /// What admit is asked with, to know whose question it is.
+    pub id: String,
+    /// The method.
+    pub method: String,
+    /// The `Host`.
+    pub host: String,
+    /// Path and query, as in the address bar.
+    pub target: String,
+    /// Names and values, a name as often as it came.
+    pub headers: Vec<(String, String)>,
+    /// The body, where the site reads it.
+    pub form: Option<Uint8Array>,
+    /// `open`, `quiet` or `signed_in`.
+    pub access: String,
+    /// What the page wants beyond that.
+    pub need: Option<NativeWebNeed>,
+}
+
+/// What a page wants of a person.
+#[napi(object, object_to_js = false)]
+pub struct NativeWebNeed {
+    /// Ways to authenticate, best first.
+    pub acr: Option<Vec<String>>,
+    /// Seconds.
+    pub max_age: Option<f64>,
+    /// Names.
+    pub scope: Option<Vec<String>>,
+}
+
+/// How a visit ended.
+#[napi(object, object_from_js = false)]
+#[derive(Default)]
+pub(crate) struct NativeVisited {
+    /// The status to send; absent where it is the application's turn.
+    pub status: Option<u32>,
+    /// Names and values to send.
+    pub headers: Option<Vec<(String, String)>>,
+    /// The body to send.
+    pub body: Option<String>,
+    /// What went wrong, as JSON.
+    pub problem: Option<String>,
+    /// Who is signed in, as JSON.
+    pub session: Option<String>,
+    /// Whose tokens the store has.
+    pub grant: Option<String>,
+    /// For the log: codes and details.
+    pub notes: Vec<(String, String)>,
+}
+
+/// A site whose people sign in.
+#[napi]
+pub struct NativeSite {
+    host: Host,
+    admit: Option<Arc<Foreign>>,
+}
+
+impl NativeSite {
+    pub(crate) const fn new(host: Host, admit: Option<Arc<Foreign>>) -> Self {
+        Self { host, admit }
+    }
+}
+
+#[napi]
+impl NativeSite {
+    /// Whether the site has a page at this path.
+    #[napi]
+    pub fn owns(&self, path: String) -> bool {
+        self.host.site().owns(&path)
+    }
+
+    /// How many bytes of such a request's body the site reads; none of those it leaves alone.
+    #[napi]
+    pub fn form_limit(&self, method: String, path: String) -> u32 {
+        let reads = Method::from_bytes(method.as_bytes())
+            .is_ok_and(|method| self.host.site().reads_form(&method, &path));
+        let limit = u32::try_from(MAX_FORM).unwrap_or(u32::MAX);
+        if reads { limit } else { 0 }
+    }
+
+    /// What becomes of a request.
+    #[napi(ts_return_type = "Promise<NativeVisited>")]
+    pub fn visit<'env>(&self, env: &'env Env, given: NativeWebRequest) -> Result<Object<'env>> {
+        let access = match given.access.as_str() {
+            "open" => Access::Open,
+            "quiet" => Access::Quiet,
+            "signed_in" => Access::SignedIn,
+            _ => return Err(invalid("access is open, quiet or signed_in")),
+        };
+        let (id, need) = (given.id, given.need.map(need).transpose()?);
+        let request = Request {
+            method: Method::from_bytes(given.method.as_bytes())
+                .map_err(|_| invalid("method is no HTTP method"))?,
+            host: given.host,
+            target: given.target,
+            headers: fields(&given.headers),
+            form: given.form.map(|form| Bytes::from(form.to_vec())),
+        };
+        let site = self.host.site();
+        let visit = match need {
+            Some(need) => site.challenge(request, need),
+            None => site.visit(request, access),
+        };
+        let notes: Arc<Mutex<Vec<Note>>> = Arc::default();
+        let failure: Arc<Mutex<Option<Error>>> = Arc::default();
+        let host = self.host(id, Arc::clone(&notes), Arc::clone(&failure));
+        promise(env, async move {
+            let outcome = host.drive(visit).await?;
+            // The application has not decided: that is no refusal.
+            if let Some(error) = taken(&failure) {
+                return Err(error);
+            }
+            Ok(told(outcome, taken(&notes)))
+        })
+    }
+}
+
+impl NativeSite {
+    /// The host of one visit: what it notes and what it asks the application are this visit's own.
+    fn host(
+        &self,
+        id: String,
+        notes: Arc<Mutex<Vec<Note>>>,
+        failure: Arc<Mutex<Option<Error>>>,
+    ) -> Host {
+        let host = self.host.clone().log(move |note| {
+            let mut notes = notes.lock().unwrap_or_else(PoisonError::into_inner);
+            notes.push(note);
+        });
+        let Some(admit) = self.admit.clone() else {
+            return host;
+        };
+        host.admit(move |identity| {
+            let (admit, id, failure) = (Arc::clone(&admit), id.clone(), Arc::clone(&failure));
+            async move {
+                asked(&admit, id, &identity).await.unwrap_or_else(|error| {
+                    let mut failure = failure.lock().unwrap_or_else(PoisonError::into_inner);
+                    *failure = Some(error);
+                    Admission::Refused(String::new())
+                })
+            }
+        })
+    }
+}
+
+fn taken<T: Default>(shared: &Mutex<T>) -> T {
+    std::mem::take(&mut shared.lock().unwrap_or_else(PoisonError::into_inner))
+}
+
+/// Whom the application lets in.
+async fn asked(
+    admit: &Foreign,
+    id: String,
+    identity: &Identity,
+) -> std::result::Result<Admission, Error> {
+    let said = admit
+        .ask(NativeAsk {
+            verb: "admit",
+            key: id,
+            record: Some(json(identity)?),
+            ..NativeAsk::default()
+        })
+        .await?
+        .said;
+    if let Some(why) = said.refused {
+        return Ok(Admission::Refused(why));
+    }
+    let Some(local) = said.record else {
+        return Ok(Admission::default());
+    };
+    let local = serde_json::from_str(&local).map_err(|why| {
+        Error::from(Misuse::Setup)
+            .about("admit gives an object, nothing, or a Refuse")
+            .caused_by(Cause::unsent(why))
+    })?;
+    Ok(Admission::In(local))
+}
+
+fn json(value: &impl serde::Serialize) -> std::result::Result<String, Error> {
+    serde_json::to_string(value)
+        .map_err(|why| Error::from(Misuse::Setup).caused_by(Cause::unsent(why)))
+}
+
+fn need(given: NativeWebNeed) -> Result<Need> {
+    let mut need = Need::acr(given.acr.unwrap_or_default());
+    need.scope = given.scope.unwrap_or_default();
+    need.max_age = match given.max_age {
+        None => None,
+        Some(age) if age.is_finite() && age >= 0.0 => Some(age as u64),
+        Some(_) => return Err(invalid("maxAge is a number of seconds")),
+    };
+    Ok(need)
+}
+
+/// Fields that are none are left out: no browser sends them, and Node would not have read them.
+fn fields(pairs: &[(String, String)]) -> HeaderMap {
+    let fields = pairs.iter().filter_map(|(name, value)| {
+        let name = HeaderName::from_bytes(name.as_bytes()).ok()?;
+        // Node reads bytes as the characters of Latin-1.
+        let bytes: Option<Vec<u8>> = value.chars().map(|byte| u8::try_from(byte).ok()).collect();
+        let bytes = bytes.unwrap_or_else(|| value.as_bytes().to_vec());
+        Some((name, HeaderValue::from_bytes(&bytes).ok()?))
+    });
+    let mut map = HeaderMap::new();
+    for (name, value) in fields {
+        map.append(name, value);
+    }
+    map
+}
+
+fn told(outcome: Outcome, notes: Vec<Note>) -> NativeVisited {
+    let notes = notes
+        .into_iter()
+        .map(|note| (note.code.to_owned(), note.detail));
+    let ended = match outcome {
+        Outcome::Respond(reply) => answered(reply),
+        Outcome::Pass(session) => session.as_deref().map(passed).unwrap_or_default(),
+    };
+    NativeVisited {
+        notes: notes.collect(),
+        ..ended
+    }
+}
+
+fn answered(reply: Reply) -> NativeVisited {
+    let text = |value: &HeaderValue| String::from_utf8_lossy(value.as_bytes()).into_owned();
+    let headers = reply.headers.iter();
+    NativeVisited {
+        status: Some(reply.status.as_u16().into()),
+        headers: Some(
+            headers
+                .map(|(name, value)| (name.as_str().to_owned(), text(value)))
+                .collect(),
+        ),
+        problem: reply.problem.map(|problem| {
+            serde_json::json!({
+                "code": problem.code,
+                "title": problem.title,
+                "detail": problem.detail,
+                "signIn": problem.sign_in,
+            })
+            .to_string()
+        }),
+        body: Some(reply.body),
+        ..NativeVisited::default()
+    }
+}
+
+fn passed(session: &Session) -> NativeVisited {
+    // An identity token of the session's is for the provider alone.
+    let shown = serde_json::json!({
+        "identity": session.identity,
+        "local": session.local,
+        "started_at": session.started_at,
+        "until": session.until,
+        "scope": session.scope,
+    });
+    NativeVisited {
+        session: Some(shown.to_string()),
+        grant: session
+            .grant()
+            .and_then(|grant| grant.subject().map(str::to_owned)),
+        ..NativeVisited::default()
+    }
+}
+
+/// The error of environment variables that are not set.
+#[napi]
+pub(crate) fn missing_variables_error(names: String) -> String {
+    crate::error::text(&Error::from(Misuse::EnvironmentMissing).about(&names))
+}
+
+/// The error of settings that lack something, or contradict themselves.
+#[napi]
+pub(crate) fn web_setup_error(what: String) -> String {
+    crate::error::text(&Error::from(Misuse::WebSetup).about(&what))
+}

@@ -1,0 +1,39 @@
+// Compiled, never run: what the types of a site allow, and what they refuse.
+import { Client, Memory, provider } from 'oauth-core'
+import { Refuse, Site, User } from 'oauth-core/web'
+import { Site as NextSite } from 'oauth-core/web/next'
+import type { Identity } from 'oauth-core/web'
+
+export async function use(request: Request): Promise<Response> {
+  const client = new Client(provider('google'), { clientId: 'id', clientSecret: 's' })
+  const site = new Site({
+    baseUrl: 'https://shop.example', key: new Uint8Array(32), client, scope: 'openid offline_access', store: new Memory(),
+    admit: async (who: Identity) => (who.claims.email_verified === true ? { cart: 3 } : new Refuse('verify your address')),
+    log: ({ code, detail }) => console.log(code, detail),
+  })
+  new Site({ baseUrl: ['https://a.example'], key: 'k', providers: [{ id: 'a', client: async () => client, title: 'A' }] })
+  const outcome = await site.handle(request, { access: 'signed_in' })
+  if (outcome instanceof Response) return outcome
+  const user: User | undefined = outcome.user
+  const who: User = await site.required(request)
+  const more: User = await site.required(request, { acr: ['mfa'], maxAge: 300 })
+  const texts: string[] = [who.name, who.subject, more.email ?? '', user?.issuer ?? '', ...who.scope]
+  const reply = await who.fetch('https://api.example/', { method: 'POST', body: texts.join(' ') })
+  const next = NextSite.fromEnv({ redirect: () => { throw new Error('elsewhere') } })
+  const named: NextSite = next
+  await named.required(request.headers, '/me', { scope: 'read' })
+  const { GET, POST } = next.routes
+  await POST(await GET(request).then(() => request))
+  const strict = site.required({ acr: 'mfa' })
+  await strict(request)
+  const served = site.wrap((_, person) => new Response(person?.name ?? reply.statusText))
+  // @ts-expect-error nobody may be there
+  site.wrap((_, person) => new Response(person.name))
+  // @ts-expect-error a site has a key
+  new Site({ baseUrl: 'https://shop.example', client })
+  // @ts-expect-error there is no such access
+  new Site({ baseUrl: 'https://shop.example', key: 'k', client, access: 'closed' })
+  // @ts-expect-error users come with requests
+  new User()
+  return served(request)
+}

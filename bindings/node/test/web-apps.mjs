@@ -1,0 +1,158 @@
+// One application for people who sign in, written for each framework.
+import { cpSync, existsSync, rmSync } from 'node:fs'
+import { createServer } from 'node:http'
+import { createRequire } from 'node:module'
+import path from 'node:path'
+import { after } from 'node:test'
+import { root } from './helper.mjs'
+
+const here = createRequire(import.meta.url)
+const tools = createRequire(path.join(root, 'tests/web/node/package.json'))
+
+const hello = (user) => `Hello, ${user?.name ?? 'stranger'}`
+const whose = (user) => `${user.subject} has ${user.local.cart}`
+const put = (user, body) => `${user.subject} puts ${body}`
+/** The status of an API that is called with the person's token, or the code of the error. */
+const called = (api) => (user) => user.fetch(api).then(({ status }) => String(status), ({ code }) => code)
+
+/** The standard handler, behind a server that gives requests of the Fetch standard. */
+function standard(site, { api }) {
+  const { getRequestListener } = tools('@hono/node-server')
+  const pages = {
+    'GET /': async (request, user) => hello(user),
+    'GET /me': async (request) => whose(await site.required(request)),
+    'GET /deep/me': async (request) => whose(await site.required(request)),
+    'POST /cart': async (request) => put(await site.required(request), await request.text()),
+    'GET /pay': async (request) => (await site.required(request, { acr: ['mfa'] })).acr,
+    'GET /call': async (request) => called(api)(await site.required(request)),
+  }
+  const serve = site.wrap(async (request, user) => {
+    const page = pages[`${request.method} ${new URL(request.url).pathname}`]
+    try {
+      return page ? new Response(await page(request, user)) : new Response('nothing here', { status: 404 })
+    } catch (thrown) {
+      // As loaders do.
+      if (thrown instanceof Response) return thrown
+      throw thrown
+    }
+  })
+  return getRequestListener(serve, { overrideGlobalObjects: false, errorHandler: () => new Response('failed', { status: 500 }) })
+}
+
+/** No framework at all. */
+function http(site, { api }) {
+  const visit = site.express()
+  const pages = {
+    'GET /': [(request, response, next) => next(), hello],
+    'GET /me': [site.required, whose],
+    'GET /deep/me': [site.required, whose],
+    'POST /cart': [site.required, async (user, request) => put(user, Buffer.concat(await request.toArray()))],
+    'GET /pay': [site.required({ acr: ['mfa'] }), ({ acr }) => acr],
+    'GET /call': [site.required, called(api)],
+  }
+  return (request, response) => {
+    const end = (status, text) => {
+      response.statusCode = status
+      response.end(text)
+    }
+    const or = (go) => (error) => (error ? end(500, 'failed') : go())
+    visit(request, response, or(() => {
+      const [required, page] = pages[`${request.method} ${request.url.split('?')[0]}`] ?? []
+      if (page === undefined) return end(404, 'nothing here')
+      required(request, response, or(async () => end(200, await page(request.user, request))))
+    }))
+  }
+}
+
+function hono(site, { api }) {
+  const { Hono } = tools('hono')
+  const { getRequestListener } = tools('@hono/node-server')
+  const deep = new Hono().get('/me', site.required, (c) => c.text(whose(c.var.user)))
+  const app = new Hono()
+  app.use(site.hono())
+  app.get('/', (c) => c.text(hello(c.var.user)))
+  app.get('/me', site.required, (c) => c.text(whose(c.var.user)))
+  app.post('/cart', site.required, async (c) => c.text(put(c.var.user, await c.req.text())))
+  app.get('/pay', site.required({ acr: ['mfa'] }), (c) => c.text(c.var.user.acr))
+  app.get('/call', site.required, async (c) => c.text(await called(api)(c.var.user)))
+  app.route('/deep', deep)
+  app.onError((_, c) => c.text('failed', 500))
+  return getRequestListener(app.fetch, { overrideGlobalObjects: false })
+}
+
+/** Both majors; the newer one with a parser that reads forms before the site does. */
+const express = (name) => (site, { api }) => {
+  const make = tools(name)
+  const deep = make.Router().get('/me', site.required, (req, res) => res.send(whose(req.user)))
+  const app = make()
+  if (name === 'express') app.use(make.urlencoded({ extended: false }))
+  app.use(site.express())
+  app.get('/', (req, res) => res.send(hello(req.user)))
+  app.get('/me', site.required, (req, res) => res.send(whose(req.user)))
+  app.post('/cart', site.required, make.text(), (req, res) => res.send(put(req.user, req.body)))
+  app.get('/pay', site.required({ acr: ['mfa'] }), (req, res) => res.send(req.user.acr))
+  app.get('/call', site.required, (req, res, next) => called(api)(req.user).then((text) => res.send(text), next))
+  app.use('/deep', deep)
+  app.use((error, req, res, next) => res.status(500).send('failed'))
+  return app
+}
+
+async function fastify(site, { api, server }) {
+  let listener
+  const app = tools('fastify')({
+    serverFactory(handler) {
+      listener = handler
+      return server
+    },
+  })
+  app.register(site.fastify)
+  app.register(async (own) => {
+    const required = { preHandler: site.required }
+    own.get('/', async ({ user }) => hello(user))
+    own.get('/me', required, async ({ user }) => whose(user))
+    own.post('/cart', required, async ({ user, body }) => put(user, body))
+    own.get('/pay', { preHandler: site.required({ acr: ['mfa'] }) }, async ({ user }) => user.acr)
+    own.get('/call', required, async ({ user }) => called(api)(user))
+    own.register(async (deep) => deep.get('/me', required, async ({ user }) => whose(user)), { prefix: '/deep' })
+  })
+  app.setErrorHandler((_, request, reply) => reply.code(500).send('failed'))
+  await app.ready()
+  return listener
+}
+
+/** Each framework's application, as a listener of `node:http`. */
+export const apps = {
+  'fetch handler': standard,
+  'node:http': http,
+  Hono: hono,
+  'Express 5': express('express'),
+  'Express 4': express('express4'),
+  Fastify: fastify,
+}
+
+/** Serves what `make` gives for the server's own URL. */
+export async function serve(make) {
+  let listener
+  const server = createServer((request, response) => listener(request, response))
+  await new Promise((done) => server.listen(0, '127.0.0.1', done))
+  after(() => {
+    server.closeAllConnections()
+    server.close()
+  })
+  const base = `http://127.0.0.1:${server.address().port}`
+  listener = await make(base, server)
+  return base
+}
+
+/** Puts the package under test, and its native half, where an application that is built looks for it. */
+export function install(place) {
+  const from = path.dirname(here.resolve('oauth-core/package.json'))
+  const to = path.join(place, 'node_modules/oauth-core')
+  rmSync(to, { recursive: true, force: true })
+  for (const part of ['package.json', 'js', 'native']) {
+    if (existsSync(path.join(from, part))) cpSync(path.join(from, part), path.join(to, part), { recursive: true })
+  }
+  const half = `oauth-core-${here(path.join(from, 'js/platform.cjs')).platform()}`
+  const beside = path.join(from, '..', half)
+  if (existsSync(beside)) cpSync(beside, path.join(place, 'node_modules', half), { recursive: true })
+}

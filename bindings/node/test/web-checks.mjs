@@ -1,0 +1,267 @@
+// What people may rely on when they sign in to an application, whatever it is written with.
+import assert from 'node:assert/strict'
+import { request } from 'node:http'
+import { core } from './helper.mjs'
+
+/** One request, with exactly these header fields: `fetch` would say that it is a script. */
+function ask(url, { method = 'GET', headers = {}, body } = {}) {
+  return new Promise((done, fail) => {
+    const sent = request(url, { method, headers, agent: false }, async (reply) => {
+      const fields = Object.entries(reply.headersDistinct).flatMap(([name, values]) => values.map((value) => [name, value]))
+      const text = Buffer.concat(await reply.toArray())
+      const isEmpty = [204, 304].includes(reply.statusCode)
+      done(new Response(isEmpty ? null : text, { status: reply.statusCode, headers: fields }))
+    })
+    sent.on('error', fail)
+    sent.end(body)
+  })
+}
+
+/** A browser: its cookies are by host, and redirects are followed. */
+export class Browser {
+  #jars = new Map()
+
+  /** A copy of what somebody could steal. */
+  copy() {
+    const other = new Browser()
+    for (const [host, jar] of this.#jars) other.#jars.set(host, new Map(jar))
+    return other
+  }
+
+  /** One request, of a person who opens a page unless the headers say otherwise. */
+  async send(url, { headers = {}, ...init } = {}) {
+    const { host } = new URL(url)
+    const jar = this.#jars.get(host) ?? new Map()
+    this.#jars.set(host, jar)
+    const cookie = [...jar].map(([name, value]) => `${name}=${value}`).join('; ')
+    const reply = await ask(url, { ...init, headers: { accept: 'text/html', ...(cookie && { cookie }), ...headers } })
+    for (const field of reply.headers.getSetCookie()) {
+      const [pair] = field.split(';', 1)
+      const [name, value] = [pair.slice(0, pair.indexOf('=')), pair.slice(pair.indexOf('=') + 1)]
+      if (/max-age=0/i.test(field)) jar.delete(name)
+      else jar.set(name, value)
+    }
+    return reply
+  }
+
+  /** Where this leads, and the page there; no further than `until`. */
+  async open(start, { until = () => false, ...init } = {}) {
+    let url = new URL(start)
+    let reply = await this.send(url, init)
+    for (let hop = 0; hop < 20 && reply.headers.has('location'); hop += 1) {
+      url = new URL(reply.headers.get('location'), url)
+      if (until(url)) return { url }
+      reply = await this.send(url)
+    }
+    return { url, status: reply.status, text: await reply.text(), headers: reply.headers }
+  }
+}
+
+const ANN = 'user-248289761001'
+const SCRIPT = { accept: '*/*', 'sec-fetch-mode': 'cors', 'sec-fetch-dest': 'empty', 'sec-fetch-site': 'same-origin' }
+const own = (base) => ({ method: 'POST', headers: { origin: base } })
+
+/** Somebody who is signed in. */
+async function signedIn(shop) {
+  const ann = new Browser()
+  assert.equal((await ann.open(`${shop.base}/me`)).status, 200)
+  return ann
+}
+
+/** `[what, check]`: `open` gives an application with these settings, and `twin` the provider. */
+export const checks = [
+  ['a guarded page leads to the login and back, and shows who is there', async ({ open }) => {
+    const shop = await open()
+    const ann = new Browser()
+    assert.equal((await ann.open(`${shop.base}/`)).text, 'Hello, stranger')
+    const { url, text, headers } = await ann.open(`${shop.base}/me?a=%2Fb&c=d%20e`)
+    assert.deepEqual([url.href, text], [`${shop.base}/me?a=%2Fb&c=d%20e`, `${ANN} has 3`])
+    assert.deepEqual(headers.getSetCookie(), [], 'no page of the application carries a cookie of the site')
+    assert.equal((await ann.open(`${shop.base}/`)).text, 'Hello, Ann')
+  }],
+  ['a page below a mounted router is returned to', async ({ open }) => {
+    const { base } = await open()
+    const { url, text } = await new Browser().open(`${base}/deep/me`)
+    assert.deepEqual([url.href, text], [`${base}/deep/me`, `${ANN} has 3`])
+  }],
+  ['a proxy may cut off the path of the application', async ({ open }) => {
+    const { base } = await open({ rootPath: '/shop' })
+    const ann = new Browser()
+    const { url, text } = await ann.open(`${base}/deep/me?a=1`)
+    assert.deepEqual([url.href, text], [`${base}/deep/me?a=1`, `${ANN} has 3`])
+    const headers = { origin: new URL(base).origin }
+    const out = await ann.open(`${base}/auth/logout?return_to=/shop/`, { method: 'POST', headers })
+    assert.deepEqual([out.url.href, out.text], [`${base}/`, 'Hello, stranger'])
+  }],
+  ['a script gets 401 and no redirect', async ({ open }) => {
+    const { base } = await open()
+    const reply = await new Browser().send(`${base}/me`, { headers: SCRIPT })
+    assert.deepEqual([reply.status, reply.headers.get('content-type')], [401, 'application/problem+json'])
+    const { code, login } = await reply.json()
+    assert.equal(code, 'web.signed_out')
+    assert.equal(new URL(login, base).pathname, '/auth/login')
+  }],
+  ['a form of another site does not reach the application', async ({ open }) => {
+    const shop = await open()
+    const ann = await signedIn(shop)
+    const form = { method: 'POST', body: '2 pens', headers: { 'content-type': 'text/plain' } }
+    const foreign = { ...form, headers: { ...form.headers, origin: 'https://evil.example' } }
+    assert.equal((await ann.send(`${shop.base}/cart`, foreign)).status, 403)
+    const mine = await ann.send(`${shop.base}/cart`, { ...form, headers: { ...form.headers, origin: shop.base } })
+    assert.equal(await mine.text(), `${ANN} puts 2 pens`, 'the body is the application’s')
+  }],
+  ['two tabs sign in at once', async ({ open }) => {
+    const { base } = await open()
+    const ann = new Browser()
+    const back = (url) => url.pathname === '/auth/callback'
+    const first = await ann.open(`${base}/me?tab=1`, { until: back })
+    const second = await ann.open(`${base}/me?tab=2`, { until: back })
+    assert.equal((await ann.open(second.url)).url.href, `${base}/me?tab=2`)
+    assert.equal((await ann.open(first.url)).url.href, `${base}/me?tab=1`)
+  }],
+  ['a callback that comes again leads home', async ({ open }) => {
+    const { base } = await open()
+    const ann = new Browser()
+    const { url } = await ann.open(`${base}/me`, { until: ({ pathname }) => pathname === '/auth/callback' })
+    await ann.open(url)
+    const again = await ann.open(url)
+    assert.deepEqual([again.url.href, again.text], [`${base}/`, 'Hello, Ann'])
+  }],
+  ['a callback for somebody else signs nobody in', async ({ open }) => {
+    const { base } = await open()
+    const { url } = await new Browser().open(`${base}/me`, { until: ({ pathname }) => pathname === '/auth/callback' })
+    const other = new Browser()
+    // It is as good as a click on “sign in”, and no more.
+    const { url: next } = await other.open(url, { until: ({ origin }) => origin !== base })
+    assert.notEqual(next.searchParams.get('state'), url.searchParams.get('state'))
+    assert.equal((await other.open(`${base}/`)).text, 'Hello, stranger')
+  }],
+  ['fifty fetches with an expired token cost one refresh', async ({ open, twin }) => {
+    const shop = await open({ stored: true })
+    const ann = await signedIn(shop)
+    assert.equal((await ann.open(`${shop.base}/call`)).text, '200')
+    await twin.expire()
+    const refreshes = await twin.tokenRequests(async () => {
+      const calls = Array.from({ length: 50 }, () => ann.open(`${shop.base}/call`))
+      assert.deepEqual([...new Set((await Promise.all(calls)).map(({ text }) => text))], ['200'])
+    })
+    assert.equal(refreshes, 1)
+  }],
+  ['without a store there are no tokens', async ({ open }) => {
+    const shop = await open()
+    assert.equal((await (await signedIn(shop)).open(`${shop.base}/call`)).text, 'web.setup')
+  }],
+  ['signing out ends the session, here and at the provider', async ({ open, twin }) => {
+    const shop = await open({ stored: true })
+    const ann = await signedIn(shop)
+    const thief = ann.copy()
+    const { base } = shop
+    const before = await twin.counters()
+    const asked = await ann.open(`${base}/auth/logout`)
+    assert.match(asked.text, /method=post/, 'a link does not sign out')
+    const headers = { origin: base, 'content-type': 'application/x-www-form-urlencoded' }
+    const out = await ann.open(`${base}/auth/logout`, { method: 'POST', headers, body: 'return_to=%2F%3Fbye' })
+    assert.deepEqual([out.url.href, out.text], [`${base}/?bye`, 'Hello, stranger'])
+    assert.equal((await twin.counters()).revocations, before.revocations + 1)
+    assert.equal((await thief.open(`${base}/`)).text, 'Hello, stranger', 'a copy is worth nothing')
+  }],
+  ['another site cannot sign out', async ({ open }) => {
+    const shop = await open()
+    const ann = await signedIn(shop)
+    const headers = { origin: 'https://evil.example' }
+    assert.notEqual((await ann.send(`${shop.base}/auth/logout`, { method: 'POST', headers })).status, 303)
+    assert.equal((await ann.open(`${shop.base}/`)).text, 'Hello, Ann')
+  }],
+  ['nobody is led to another site', async ({ open }) => {
+    const { base } = await open()
+    for (const target of ['https://evil.example/', '//evil.example/', '/\\evil.example/', '/auth/logout']) {
+      const there = await new Browser().open(`${base}/auth/login?return_to=${encodeURIComponent(target)}`)
+      assert.deepEqual([there.url.href, there.text], [`${base}/`, 'Hello, Ann'], target)
+    }
+  }],
+  ['a host that is made up changes nothing', async ({ open }) => {
+    const { base } = await open()
+    const headers = { host: 'evil.example', accept: 'text/html', 'x-forwarded-host': 'evil.example', 'x-forwarded-proto': 'https' }
+    const location = (await ask(`${base}/me`, { headers })).headers.get('location')
+    assert.equal(new URL(location).searchParams.get('redirect_uri'), `${base}/auth/callback`)
+  }],
+  ['the application decides whom to let in', async ({ open, Refuse }) => {
+    const asked = []
+    const admit = (identity, request) => {
+      asked.push([identity.subject, identity.claims.name, request !== undefined])
+      return new Refuse('this shop is closed')
+    }
+    const { base } = await open({ admit })
+    const ann = new Browser()
+    const { status, text } = await ann.open(`${base}/me`)
+    assert.equal(status, 403)
+    assert.match(text, /this shop is closed/)
+    assert.deepEqual(asked, [[ANN, 'Ann', true]])
+    assert.equal((await ann.open(`${base}/`)).text, 'Hello, stranger')
+  }],
+  ['what the application throws is its own error', async ({ open }) => {
+    const { base } = await open({ admit: () => { throw new Error('the database is away') } })
+    const { status, text } = await new Browser().open(`${base}/me`)
+    assert.deepEqual([status, text], [500, 'failed'])
+  }],
+  ['a page asks for another way to authenticate', async ({ open, twin }) => {
+    const shop = await open()
+    const ann = await signedIn(shop)
+    const short = await ann.open(`${shop.base}/pay`)
+    assert.equal(short.status, 403)
+    assert.match(short.text, /web\.step_up_failed/)
+    const script = await ann.send(`${shop.base}/pay`, { headers: SCRIPT })
+    assert.equal((await script.json()).code, 'web.step_up')
+    await twin.claim('acr', 'mfa')
+    try {
+      const { url, text } = await ann.open(`${shop.base}/pay`)
+      assert.deepEqual([url.href, text], [`${shop.base}/pay`, 'mfa'])
+    } finally {
+      await twin.claim('acr', null)
+    }
+  }],
+  ['a page’s script is told who is there', async ({ open }) => {
+    const shop = await open()
+    const nobody = await (await new Browser().send(`${shop.base}/auth/session`, { headers: SCRIPT })).json()
+    assert.equal(nobody.signed_in, false)
+    const ann = await signedIn(shop)
+    const said = await (await ann.send(`${shop.base}/auth/session`, { headers: SCRIPT })).json()
+    assert.deepEqual([said.signed_in, said.user.sub, said.user.name], [true, ANN, 'Ann'])
+  }],
+  ['a body that is too large is not read', async ({ open }) => {
+    const { base } = await open()
+    const large = { ...own(base), body: 'a'.repeat(70_000) }
+    assert.equal((await new Browser().send(`${base}/auth/callback`, large)).status, 413)
+  }],
+  ['there is no such page, and no such method', async ({ open }) => {
+    const { base } = await open()
+    assert.equal((await new Browser().send(`${base}/auth/nothing`)).status, 404)
+    for (const method of ['POST', 'DELETE']) {
+      assert.equal((await new Browser().send(`${base}/auth/session`, { ...own(base), method })).status, 405, method)
+    }
+  }],
+]
+
+/** What opens applications of this kind, at this provider. */
+export async function opener(twin, { Site }, make, serve) {
+  const { clientId, clientSecret } = await twin.client()
+  const transport = 'loopback_http'
+  const server = await core.discover(twin.base, { transport })
+  const client = new core.Client(server, { clientId, clientSecret })
+  return async ({ stored, rootPath = '', ...settings } = {}) => {
+    const origin = await serve(async (origin, server) => {
+      const base = `${origin}${rootPath}`
+      await twin.register(`${base}/auth/callback`)
+      const site = new Site({
+        baseUrl: base, key: new Uint8Array(32).fill(7), client, transport, scope: 'openid read offline_access', rootPath,
+        apiOrigins: [twin.base], store: stored ? new core.Memory() : undefined, admit: () => ({ cart: 3 }), ...settings,
+      })
+      const listener = await make(site, { api: `${twin.base}/api/echo`, server })
+      return (request, response) => {
+        if (request.url.startsWith(rootPath)) request.url = request.url.slice(rootPath.length)
+        return listener(request, response)
+      }
+    })
+    return { base: `${origin}${rootPath}` }
+  }
+}

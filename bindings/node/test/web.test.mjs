@@ -1,0 +1,254 @@
+// A site without sockets: its settings, its hooks, and the frameworks that hand over requests or headers.
+import assert from 'node:assert/strict'
+import { subscribe } from 'node:diagnostics_channel'
+import { createRequire } from 'node:module'
+import path from 'node:path'
+import { test } from 'node:test'
+import { inspect } from 'node:util'
+import { asCommonJs, core, rejection, root, twins } from './helper.mjs'
+import { Browser } from './web-checks.mjs'
+
+const load = asCommonJs ? createRequire(import.meta.url) : (name) => import(name)
+const tools = createRequire(path.join(root, 'tests/web/node/package.json'))
+const { Refuse, Site, User } = await load('oauth-core/web')
+const next = await load('oauth-core/web/next')
+
+const { generic: twin } = await twins()
+await twin.claim('name', 'Ann')
+const { clientId, clientSecret } = await twin.client()
+const transport = 'loopback_http'
+const client = new core.Client(await core.discover(twin.base, { transport }), { clientId, clientSecret })
+const key = Buffer.alloc(32, 7)
+const baseUrl = 'https://shop.example'
+const scope = 'openid read offline_access'
+await twin.register(`${baseUrl}/auth/callback`)
+await twin.register(`${baseUrl}/shop/auth/callback`)
+
+const at = (options) => new Site({ baseUrl, key, client, scope, ...options })
+const page = (path, headers) => new Request(`${baseUrl}${path}`, { headers: { accept: 'text/html', ...headers } })
+const pair = (field) => field.split(';', 1)[0]
+
+/** The cookie of somebody who has signed in to a site that no socket serves. */
+async function signedIn(site, path = '') {
+  const begun = await site.page(page(`${path}/auth/login`))
+  const flow = begun.headers.getSetCookie().map(pair).join('; ')
+  const { url } = await new Browser().open(begun.headers.get('location'), { until: ({ origin }) => origin === baseUrl })
+  const back = await site.page(page(url.href.slice(baseUrl.length), { cookie: flow }))
+  return back.headers.getSetCookie().filter((field) => !/max-age=0/i.test(field)).map(pair).join('; ')
+}
+
+test('what is missing is named at once', () => {
+  const all = {
+    OAUTH_ISSUER: 'https://login.example', OAUTH_CLIENT_ID: 'id', OAUTH_CLIENT_SECRET: 's', OAUTH_BASE_URL: baseUrl,
+    OAUTH_KEY: key.toString('base64url'),
+  }
+  assert.deepEqual(Site.fromEnv({ env: all }).paths, ['/auth/*'])
+  for (const name of ['OAUTH_ISSUER', 'OAUTH_CLIENT_ID', 'OAUTH_BASE_URL', 'OAUTH_KEY']) {
+    const fails = { code: 'environment.missing', message: new RegExp(name) }
+    assert.throws(() => Site.fromEnv({ env: { ...all, [name]: undefined } }), fails)
+  }
+  assert.throws(() => Site.fromEnv({ env: {} }), /OAUTH_BASE_URL, OAUTH_KEY/)
+  const wrong = { ...all, OAUTH_STORE: 'mysql://ann:hunter2@host/db' }
+  assert.throws(() => Site.fromEnv({ env: wrong }), (error) => error.code === 'web.setup' && !/hunter2/.test(error.message))
+  for (const OAUTH_STORE of ['memory:', 'redis://localhost', 'postgresql://localhost/db']) Site.fromEnv({ env: { ...all, OAUTH_STORE } })
+})
+
+test('settings that are not safe are refused at the start, and a provider is asked when somebody comes', async () => {
+  assert.throws(() => at({ baseUrl: 'http://shop.example' }), { code: 'url.insecure' })
+  assert.throws(() => at({ prefix: '/' }), { code: 'web.setup' })
+  assert.throws(() => at({ scope: 'read' }), { code: 'web.setup' })
+  assert.throws(() => at({ idleMs: 1000 }), { code: 'web.setup' })
+  assert.throws(() => at({ access: 'closed' }), TypeError)
+  assert.throws(() => at({ key: undefined }), TypeError)
+  assert.throws(() => at({ client: {} }), TypeError)
+  assert.throws(() => at({ admit: 'everybody' }), TypeError)
+  let asked = 0
+  const site = at({ client: async () => {
+    asked += 1
+    if (asked === 1) throw new Error('the provider is away')
+    return client
+  } })
+  assert.throws(() => at({ client: async () => client, prefix: '/' }), { code: 'web.setup' })
+  assert.equal(asked, 0)
+  assert.match((await rejection(site.handle(page('/')))).message, /away/)
+  await Promise.all([1, 2, 3].map(() => site.handle(page('/'))))
+  assert.equal(asked, 2)
+})
+
+test('a user is who signed in, and shows nobody', async () => {
+  const site = at({ admit: () => ({ cart: 3 }) })
+  const cookie = await signedIn(site)
+  const { user } = await site.handle(page('/', { cookie }))
+  assert.ok(user instanceof User)
+  assert.deepEqual([user.provider, user.issuer, user.subject, user.name, user.email, user.local.cart],
+    ['login', twin.base, 'user-248289761001', 'Ann', undefined, 3])
+  assert.ok(user.startedAt <= new Date() && user.until - user.startedAt === 8 * 3600_000)
+  assert.deepEqual(user.scope.includes('openid'), true)
+  const plain = JSON.parse(JSON.stringify(user))
+  assert.equal(plain.identity.subject, user.subject)
+  assert.ok(!JSON.stringify(user).includes('id_token'), 'the ID token is for the provider')
+  assert.ok(!inspect(user).includes('Ann') && !inspect(user).includes('248289761001'))
+  assert.throws(() => structuredClone(user), { name: 'DataCloneError' })
+  assert.throws(() => { user.subject = 'eve' }, TypeError)
+})
+
+test('keys change, and sessions go on', async () => {
+  const cookie = await signedIn(at())
+  const young = Buffer.alloc(32, 8)
+  assert.ok((await at({ key: young, oldKeys: [key] }).handle(page('/', { cookie }))).user)
+  assert.equal((await at({ key: young }).handle(page('/', { cookie }))).user, undefined)
+})
+
+test('an error page of one’s own keeps status and cookies, and the log says why', async () => {
+  const notes = []
+  const heard = []
+  subscribe('oauth-core:web', (note) => heard.push(note))
+  const errorPage = ({ code, status }) => `<h1>${status} ${code}</h1>`
+  const site = at({ errorPage, log: (note) => notes.push(note), admit: () => new Refuse('closed') })
+  const begun = await site.page(page('/auth/login'))
+  const flow = begun.headers.getSetCookie().map(pair).join('; ')
+  const { url } = await new Browser().open(begun.headers.get('location'), { until: ({ origin }) => origin === baseUrl })
+  const refused = await site.page(page(url.href.slice(baseUrl.length), { cookie: flow }))
+  assert.deepEqual([refused.status, await refused.text()], [403, '<h1>403 web.not_admitted</h1>'])
+  assert.equal(refused.headers.get('content-type'), 'text/html; charset=utf-8')
+  assert.equal(refused.headers.get('cache-control'), 'no-store')
+  assert.equal(refused.headers.get('content-security-policy'), null)
+  const forged = { cookie: '__Host-Http-session=1.x.forged' }
+  await site.handle(page('/me', forged), { access: 'signed_in' })
+  assert.ok(notes.some(({ code, detail }) => code === 'web.signed_out' && /session/.test(detail)), inspect(notes))
+  assert.deepEqual(heard.filter(({ code }) => code === 'web.signed_out').length, notes.filter(({ code }) => code === 'web.signed_out').length)
+})
+
+test('a path that a proxy cuts off comes back', async () => {
+  const site = at({ baseUrl: `${baseUrl}/shop`, rootPath: '/shop' })
+  assert.deepEqual(site.paths, ['/auth/*'])
+  assert.deepEqual([site.owns('/auth/login'), site.owns('/me')], [true, false])
+  const reply = await site.handle(page('/me?x=1'), { access: 'signed_in' })
+  assert.equal(new URL(reply.headers.get('location')).searchParams.get('redirect_uri'), `${baseUrl}/shop/auth/callback`)
+  assert.equal((await rejection(site.required(new Headers(), '/me'))).headers.get('location').split('return_to=')[1], '%2Fshop%2Fme')
+})
+
+test('loaders throw what to send', async () => {
+  const site = at()
+  const thrown = await rejection(site.required(page('/me')))
+  assert.deepEqual([thrown.status, new URL(thrown.headers.get('location')).origin], [303, twin.base])
+  const cookie = await signedIn(site)
+  assert.equal((await site.required(page('/me', { cookie }))).name, 'Ann')
+  const more = await rejection(site.required(page('/pay', { cookie }), { acr: 'mfa', maxAge: 300 }))
+  assert.equal(new URL(more.headers.get('location')).searchParams.get('acr_values'), 'mfa')
+  assert.throws(() => site.required({ acrs: ['mfa'] }), /acrs/)
+  assert.equal((await site.page({ request: page('/elsewhere') })).status, 404)
+})
+
+test('React Router: loaders of a real application', async () => {
+  const site = at()
+  const own = { loader: site.page, action: site.page }
+  const me = { loader: async ({ request }) => new Response((await site.required(request)).name) }
+  // A client's own navigation asks as a script does, though a person has clicked.
+  const led = { loader: async ({ request }) => new Response((await site.required(request.headers, new URL(request.url).pathname)).name) }
+  const route = (id, path, module) => ({ [id]: { id, parentId: 'root', path, module } })
+  const { createRequestHandler } = tools('react-router')
+  const serve = createRequestHandler({
+    entry: { module: { default: () => new Response('rendered') } },
+    routes: { root: { id: 'root', path: '', module: { default: () => null } }, ...route('auth', 'auth/*', own), ...route('me', 'me', me), ...route('led', 'led', led) },
+    assets: { entry: { imports: [], module: '' }, routes: {}, url: '', version: '1' },
+    publicPath: '/', assetsBuildDirectory: 'build', basename: '/', future: {}, ssr: true, isSpaMode: false, prerender: [],
+    routeDiscovery: { mode: 'initial', manifestPath: '/__manifest' },
+  }, 'production')
+  const begun = await serve(page('/me?a=1'))
+  assert.deepEqual([begun.status, new URL(begun.headers.get('location')).origin], [303, twin.base])
+  const flow = begun.headers.getSetCookie().map(pair).join('; ')
+  const { url } = await new Browser().open(begun.headers.get('location'), { until: ({ origin }) => origin === baseUrl })
+  const back = await serve(page(url.href.slice(baseUrl.length), { cookie: flow }))
+  assert.equal(new URL(back.headers.get('location'), baseUrl).href, `${baseUrl}/me?a=1`)
+  const cookie = back.headers.getSetCookie().filter((field) => !/max-age=0/i.test(field)).map(pair).join('; ')
+  assert.equal(await (await serve(page('/me', { cookie }))).text(), 'Ann')
+  const script = { accept: '*/*', 'sec-fetch-mode': 'cors', 'sec-fetch-site': 'same-origin' }
+  assert.equal((await serve(page('/me', script))).status, 401)
+  const away = await serve(page('/led.data', script))
+  assert.match(await away.text(), /"redirect","\/auth\/login\?return_to=%2Fled".*"reload",true/)
+  const form = { method: 'POST', headers: { cookie, origin: baseUrl, 'content-type': 'application/x-www-form-urlencoded' }, body: 'return_to=/bye' }
+  const out = await serve(new Request(`${baseUrl}/auth/logout`, form))
+  assert.deepEqual([out.status, new URL(out.headers.get('location')).origin], [303, twin.base])
+})
+
+test('what admit throws comes out as it went in', async () => {
+  const failure = new Error('the database is away')
+  const site = at({ admit: async () => { throw failure } })
+  assert.equal(await rejection(signedIn(site)), failure)
+  await assert.rejects(signedIn(at({ admit: () => 'yes' })), TypeError)
+})
+
+test('Next.js: headers and a path are enough, and its own redirect is used', async () => {
+  const led = []
+  const redirect = (location) => {
+    led.push(new URL(location, baseUrl))
+    throw new Error('NEXT_REDIRECT')
+  }
+  const site = new next.Site({ baseUrl, key, client, scope, redirect })
+  assert.ok(site instanceof Site)
+  const headers = (cookie) => new Headers({ host: 'shop.example', accept: 'text/x-component', 'sec-fetch-mode': 'navigate', ...(cookie && { cookie }) })
+  assert.equal((await rejection(site.required(headers(), '/me?a=1'))).message, 'NEXT_REDIRECT')
+  assert.deepEqual([led[0].pathname, led[0].searchParams.get('return_to')], ['/auth/login', '/me?a=1'])
+  const { GET } = site.routes
+  const begun = await GET(page(`/auth/login${led[0].search}`))
+  assert.equal(begun.status, 303)
+  const flow = begun.headers.getSetCookie().map(pair).join('; ')
+  const { url } = await new Browser().open(begun.headers.get('location'), { until: ({ origin }) => origin === baseUrl })
+  const back = await GET(page(url.href.slice(baseUrl.length), { cookie: flow }))
+  assert.equal(new URL(back.headers.get('location'), baseUrl).href, `${baseUrl}/me?a=1`)
+  const cookie = back.headers.getSetCookie().filter((field) => !/max-age=0/i.test(field)).map(pair).join('; ')
+  assert.equal((await site.required(headers(cookie), '/me')).name, 'Ann')
+  await rejection(site.required(headers(cookie), '/pay', { acr: ['mfa'], maxAge: 60 }))
+  assert.deepEqual(['acr_values', 'max_age', 'return_to'].map((name) => led[1].searchParams.get(name)), ['mfa', '60', '/pay'])
+  assert.throws(() => new next.Site({ baseUrl, key, client, redirect: '/login' }), TypeError)
+  await assert.rejects(new next.Site({ baseUrl, key, client }).required(headers(), '/me'), { code: 'MODULE_NOT_FOUND' })
+})
+
+test('SvelteKit: a hook guards what is protected, and all below', async () => {
+  const site = at()
+  const handle = site.sveltekit({ protect: ['/me'] })
+  const visit = async (path, headers) => {
+    const request = page(path, headers)
+    const event = { request, url: new URL(request.url), locals: {} }
+    const reply = await handle({ event, resolve: async ({ locals }) => new Response(locals.user?.name ?? 'stranger') })
+    return [reply.status, await reply.text()]
+  }
+  assert.deepEqual(await visit('/menu'), [200, 'stranger'])
+  assert.equal((await visit('/me'))[0], 303)
+  assert.equal((await visit('/me/orders'))[0], 303)
+  assert.equal((await visit('/auth/login'))[0], 303)
+  const cookie = await signedIn(site)
+  assert.deepEqual(await visit('/me/orders', { cookie }), [200, 'Ann'])
+  assert.deepEqual(await visit('/menu', { cookie }), [200, 'Ann'])
+})
+
+test('people choose among several providers, each with a callback of its own', async () => {
+  const providers = [{ id: 'here', title: 'Here & now', client }, { id: 'there', client: () => client }]
+  const site = new Site({ baseUrl, key, providers })
+  const choice = await (await site.page(page('/auth/login'))).text()
+  assert.match(choice, /Here &amp; now/)
+  const begun = await site.page(page('/auth/login?provider=there'))
+  assert.equal(new URL(begun.headers.get('location')).searchParams.get('redirect_uri'), `${baseUrl}/auth/callback/there`)
+})
+
+test('a store of one’s own keeps sessions, and the person’s tokens', async () => {
+  const inner = new core.Memory()
+  const asked = new Set()
+  const own = Object.fromEntries(['load', 'save', 'lease', 'remove'].map((verb) => [verb, (...args) => {
+    asked.add(verb)
+    return inner[verb](...args)
+  }]))
+  const site = at({ store: own, apiOrigins: [twin.base] })
+  const cookie = await signedIn(site)
+  const { user } = await site.handle(page('/', { cookie }))
+  assert.equal((await user.fetch(`${twin.base}/api/echo`)).status, 200)
+  const { accessToken } = await user.token()
+  await twin.expire()
+  assert.equal((await user.fetch(`${twin.base}/api/echo`)).status, 200)
+  assert.notEqual((await user.token()).accessToken, accessToken)
+  assert.equal((await rejection(user.fetch('https://evil.example/'))).code, 'resource.origin_not_allowed')
+  assert.deepEqual([...asked].sort(), ['lease', 'load', 'save'])
+  const other = at({ store: new core.Memory() })
+  assert.equal((await other.handle(page('/', { cookie }))).user, undefined)
+})

@@ -1,0 +1,3 @@
+import { site } from '../../../lib/auth.js'
+
+export const { GET, POST } = site.routes
