@@ -98,6 +98,11 @@ export interface ProviderOptions {
   title?: string | undefined
   /** `openid profile email` unless set. Many providers give refresh tokens for `offline_access` only. */
   scope?: string | Iterable<string> | undefined
+  /**
+   * Where a provider without OpenID Connect says who a person is: asked with the access token. `subject` is the member that
+   * is never given to another person, and `claims` names members by the claims that they are.
+   */
+  identity?: { url: string | URL; subject: string; claims?: Readonly<Record<string, string>> | undefined } | undefined
   /** More parameters of the authorization request. */
   parameters?: Readonly<Record<string, string>> | undefined
   /** The path of its callback: `/auth/callback`, with the id behind it where there are several providers. */
@@ -151,6 +156,11 @@ export interface SiteSettings {
   returnOrigins?: Iterable<string | URL> | undefined
   /** The claims that a session keeps: name, user name, e-mail address and picture unless set. */
   claims?: Iterable<string> | undefined
+  /**
+   * APIs that pages of the site may call with the person's token, which they never see: `{prefix}/api/{name}/…`, for `GET`
+   * unless methods are named. They need a store; `sameSite: 'strict'` is the better choice then. A body is 10 MiB at most.
+   */
+  api?: Readonly<Record<string, string | URL | { url: string | URL; methods?: Iterable<string> | undefined }>> | undefined
   /** `loopback_http` allows plain http to loopback addresses, for tests. */
   transport?: Transport | undefined
   /** Carries the site's own requests to providers. */
@@ -160,7 +170,10 @@ export interface SiteSettings {
 export interface SiteBase extends SiteSettings {
   /** Where people reach the site, path included; several where it has several names. No header is believed about it. */
   baseUrl: string | URL | readonly (string | URL)[]
-  /** What cookies are sealed with: 32 bytes, their text, or a `Key`; the same for all processes. */
+  /**
+   * What cookies are sealed with: 32 bytes, their text, or a `Key`; the same for all processes. `testing` is the key for
+   * {@link Site.testing}, and refused where somebody else could reach the site.
+   */
   key: Key | string | Uint8Array
   /** What cookies were sealed with before. */
   oldKeys?: readonly (Key | string | Uint8Array)[] | undefined
@@ -270,6 +283,19 @@ export class Site {
   owns(path: string): boolean
   /** Where the site's own pages are, as the application's router sees it; `*` at an end stands for all below. */
   readonly paths: readonly string[]
+  /**
+   * Signs somebody in for a test: the `Cookie` of requests from then on. No provider is asked, and there are no tokens.
+   * `web.setup` unless the site's key is `testing`.
+   */
+  testing(somebody: {
+    subject: string
+    provider?: string | undefined
+    issuer?: string | undefined
+    claims?: Readonly<Record<string, unknown>> | undefined
+    acr?: string | undefined
+    authTime?: Date | undefined
+    sid?: string | undefined
+  }): Promise<string>
   /** How `required(headers, path)` leads elsewhere: it throws a redirect as `Response`. For frameworks with a way of their own. */
   leave(location: string): Promise<never>
 }

@@ -29,6 +29,7 @@ mod store;
 mod tokens;
 mod value;
 mod web;
+mod web_forward;
 mod web_visit;
 
 /// What both halves of the package agree on.

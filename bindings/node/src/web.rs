@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use http::Method;
 use napi::Result;
 use napi_derive::napi;
 use oauth_core::Error;
@@ -11,7 +12,9 @@ use oauth_core::url::Url;
 use oauth_reqwest::Driver;
 use oauth_seal::{Key, Keys};
 use oauth_session::Store;
-use oauth_web::{CallbackMode, Config, Provider, SameSite, Site};
+use oauth_web::{
+    CallbackMode, Config, IdentityEndpoint, Provider, SameSite, Site, Upstream, testing_key,
+};
 use oauth_web_tower::Host;
 
 use crate::client::NativeClient;
@@ -33,12 +36,36 @@ pub struct NativeSiteProvider {
     pub title: Option<String>,
     /// Names with spaces between.
     pub scope: String,
+    /// Where it says who a person is, if it does not speak OpenID Connect.
+    pub identity: Option<NativeIdentityEndpoint>,
     /// More parameters of the authorization request.
     pub parameters: Vec<(String, String)>,
     /// The path of its callback.
     pub callback: Option<String>,
     /// `query` or `form_post`.
     pub callback_mode: Option<String>,
+}
+
+/// Where a provider without OpenID Connect says who a person is.
+#[napi(object, object_to_js = false)]
+pub struct NativeIdentityEndpoint {
+    /// Asked with the access token.
+    pub url: String,
+    /// The member that is the person's subject.
+    pub subject: String,
+    /// Claims, and the members that are they.
+    pub claims: Vec<(String, String)>,
+}
+
+/// An API that pages may call.
+#[napi(object, object_to_js = false)]
+pub struct NativeUpstream {
+    /// Its name in the site's URLs.
+    pub name: String,
+    /// Where it is.
+    pub url: String,
+    /// What may be asked of it.
+    pub methods: Option<Vec<String>>,
 }
 
 /// The settings of a site; what is absent is as the site has it by default.
@@ -68,6 +95,8 @@ pub struct NativeSiteOptions {
     pub return_origins: Option<Vec<String>>,
     /// The claims that a session keeps.
     pub claims: Option<Vec<String>>,
+    /// The APIs that pages may call.
+    pub api: Vec<NativeUpstream>,
 }
 
 /// A site in the making.
@@ -85,6 +114,15 @@ impl NativeSiteSetup {
         let key: Key = key.0.clone();
         Self {
             keys: Keys::new(key),
+            providers: Vec::new(),
+        }
+    }
+
+    /// Its cookies are sealed with the key for tests, which everybody has.
+    #[napi(factory)]
+    pub fn for_tests() -> Self {
+        Self {
+            keys: Keys::new(testing_key()),
             providers: Vec::new(),
         }
     }
@@ -155,6 +193,7 @@ impl NativeSiteSetup {
         if let Some(origins) = given.return_origins {
             config.return_origins = self::urls(origins)?;
         }
+        config.api = given.api.into_iter().map(upstream).collect::<Result<_>>()?;
         config.same_site = match given.same_site.as_deref() {
             None | Some("lax") => SameSite::Lax,
             Some("strict") => SameSite::Strict,
@@ -175,6 +214,12 @@ fn provider(client: &NativeClient, given: NativeSiteProvider) -> Result<Provider
     let scope = Scope::parse(&given.scope).map_err(fail)?;
     let mut provider = Provider::new(given.id, client).map_err(fail)?.scope(scope);
     set(&mut provider.title, given.title);
+    if let Some(endpoint) = given.identity {
+        let url = Url::parse(&endpoint.url).map_err(fail)?;
+        let mut identity = IdentityEndpoint::new(url, endpoint.subject);
+        identity.claims = endpoint.claims;
+        provider.identity = Some(identity);
+    }
     provider.parameters = given.parameters;
     provider.callback = given.callback;
     provider.callback_mode = match given.callback_mode.as_deref() {
@@ -183,6 +228,17 @@ fn provider(client: &NativeClient, given: NativeSiteProvider) -> Result<Provider
         Some(_) => return Err(invalid("callbackMode is query or form_post")),
     };
     Ok(provider)
+}
+
+fn upstream(given: NativeUpstream) -> Result<Upstream> {
+    let upstream = Upstream::new(given.name, Url::parse(&given.url).map_err(fail)?);
+    let Some(methods) = given.methods else {
+        return Ok(upstream);
+    };
+    let methods = methods.iter().map(|name| {
+        Method::from_bytes(name.as_bytes()).map_err(|_| invalid("a method is none of HTTP"))
+    });
+    Ok(upstream.methods(methods.collect::<Result<Vec<_>>>()?))
 }
 
 fn urls(texts: Vec<String>) -> Result<Vec<Url>> {

@@ -3,7 +3,7 @@
 use std::sync::{Arc, Mutex, PoisonError};
 
 use bytes::Bytes;
-use http::{HeaderMap, HeaderName, HeaderValue, Method};
+use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode};
 use napi::Result;
 use napi::bindgen_prelude::{Env, Object, Uint8Array};
 use napi_derive::napi;
@@ -14,6 +14,7 @@ use oauth_web_tower::{Host, Outcome};
 use crate::error::invalid;
 use crate::foreign::{Foreign, NativeAsk};
 use crate::runtime::promise;
+use crate::web_forward::{NativeForward, NativeStream};
 
 /// A request, as the person's browser sent it.
 #[napi(object, object_to_js = false)]
@@ -63,6 +64,10 @@ pub(crate) struct NativeVisited {
     pub session: Option<String>,
     /// Whose tokens the store has.
     pub grant: Option<String>,
+    /// The body to send, in place of a text.
+    pub stream: Option<NativeStream>,
+    /// A call to be passed on.
+    pub forward: Option<NativeForward>,
     /// For the log: codes and details.
     pub notes: Vec<(String, String)>,
 }
@@ -115,7 +120,7 @@ impl NativeSite {
             headers: fields(&given.headers),
             form: given.form.map(|form| Bytes::from(form.to_vec())),
         };
-        let site = self.host.site();
+        let (site, seen) = (self.host.site(), request.clone());
         let visit = match need {
             Some(need) => site.challenge(request, need),
             None => site.visit(request, access),
@@ -129,7 +134,21 @@ impl NativeSite {
             if let Some(error) = taken(&failure) {
                 return Err(error);
             }
-            Ok(told(outcome, taken(&notes)))
+            Ok(told(&host, seen, outcome, taken(&notes)))
+        })
+    }
+
+    /// Somebody is signed in for a test: the answer sets the cookies.
+    #[napi(ts_return_type = "Promise<NativeVisited>")]
+    pub fn testing<'env>(&self, env: &'env Env, identity: String) -> Result<Object<'env>> {
+        let identity: Identity =
+            serde_json::from_str(&identity).map_err(|_| invalid("an identity is somebody"))?;
+        let (host, visit) = (self.host.clone(), self.host.site().testing(identity));
+        promise(env, async move {
+            match host.drive(visit).await? {
+                Outcome::Respond(reply) => Ok(answered(reply)),
+                Outcome::Pass(_) | Outcome::Forward(_) => Err(Misuse::OutOfOrder.into()),
+            }
         })
     }
 }
@@ -227,12 +246,21 @@ fn fields(pairs: &[(String, String)]) -> HeaderMap {
     map
 }
 
-fn told(outcome: Outcome, notes: Vec<Note>) -> NativeVisited {
+pub(crate) fn told(
+    host: &Host,
+    request: Request,
+    outcome: Outcome,
+    notes: Vec<Note>,
+) -> NativeVisited {
     let notes = notes
         .into_iter()
         .map(|note| (note.code.to_owned(), note.detail));
     let ended = match outcome {
         Outcome::Respond(reply) => answered(reply),
+        Outcome::Forward(forward) => NativeVisited {
+            forward: Some(NativeForward::new(host.clone(), request, *forward)),
+            ..NativeVisited::default()
+        },
         Outcome::Pass(session) => session.as_deref().map(passed).unwrap_or_default(),
     };
     NativeVisited {
@@ -241,16 +269,24 @@ fn told(outcome: Outcome, notes: Vec<Note>) -> NativeVisited {
     }
 }
 
+impl NativeVisited {
+    pub(crate) fn of(status: StatusCode, headers: &HeaderMap) -> Self {
+        let text = |value: &HeaderValue| String::from_utf8_lossy(value.as_bytes()).into_owned();
+        let headers = headers.iter();
+        Self {
+            status: Some(status.as_u16().into()),
+            headers: Some(
+                headers
+                    .map(|(name, value)| (name.as_str().to_owned(), text(value)))
+                    .collect(),
+            ),
+            ..Self::default()
+        }
+    }
+}
+
 fn answered(reply: Reply) -> NativeVisited {
-    let text = |value: &HeaderValue| String::from_utf8_lossy(value.as_bytes()).into_owned();
-    let headers = reply.headers.iter();
     NativeVisited {
-        status: Some(reply.status.as_u16().into()),
-        headers: Some(
-            headers
-                .map(|(name, value)| (name.as_str().to_owned(), text(value)))
-                .collect(),
-        ),
         problem: reply.problem.map(|problem| {
             serde_json::json!({
                 "code": problem.code,
@@ -261,7 +297,7 @@ fn answered(reply: Reply) -> NativeVisited {
             .to_string()
         }),
         body: Some(reply.body),
-        ..NativeVisited::default()
+        ..NativeVisited::of(reply.status, &reply.headers)
     }
 }
 

@@ -220,6 +220,26 @@ export const checks = [
       await twin.claim('acr', null)
     }
   }],
+  ['a page calls an API with a token that it never sees', async ({ open, twin }) => {
+    const scope = 'openid read write offline_access'
+    const api = { twin: { url: `${twin.base}/api`, methods: ['GET', 'POST'] } }
+    const { base } = await open({ stored: true, api, scope })
+    const [ann, own] = [new Browser(), { ...SCRIPT, 'x-csrf-protection': '1' }]
+    const call = (browser, headers, more) => browser.send(`${base}/auth/api/twin/echo`, { headers, ...more })
+    assert.equal((await call(ann, own)).status, 401)
+    await ann.open(`${base}/me`)
+    const reply = await call(ann, own)
+    assert.equal(reply.status, 200)
+    assert.equal((await reply.json()).scope, scope)
+    assert.deepEqual([reply.headers.getSetCookie(), reply.headers.get('cache-control')], [[], 'no-store'])
+    assert.equal((await call(ann, SCRIPT)).status, 403, 'any page could have sent it')
+    assert.equal((await call(ann, own, { method: 'DELETE' })).status, 405)
+    const post = { ...own, origin: base, 'content-type': 'application/json' }
+    assert.equal((await call(ann, post, { method: 'POST', body: '{"pens":2}' })).status, 200)
+    assert.equal((await call(ann, post, { method: 'POST', body: 'a'.repeat((10 << 20) + 1) })).status, 413)
+    await twin.expire()
+    assert.equal(await twin.tokenRequests(async () => assert.equal((await call(ann, own)).status, 200)), 1)
+  }],
   ['a page’s script is told who is there', async ({ open }) => {
     const shop = await open()
     const nobody = await (await new Browser().send(`${shop.base}/auth/session`, { headers: SCRIPT })).json()

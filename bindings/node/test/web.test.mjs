@@ -252,3 +252,25 @@ test('a store of one’s own keeps sessions, and the person’s tokens', async (
   const other = at({ store: new core.Memory() })
   assert.equal((await other.handle(page('/', { cookie }))).user, undefined)
 })
+
+test('somebody is signed in for a test, with the key for tests alone', async () => {
+  const site = at({ key: 'testing' })
+  const cookie = await site.testing({ subject: 'bob', claims: { name: 'Bob' }, acr: 'mfa', authTime: new Date() })
+  const { user } = await site.handle(page('/', { cookie }))
+  assert.deepEqual([user.subject, user.name, user.acr, user.provider], ['bob', 'Bob', 'mfa', 'login'])
+  assert.equal((await site.required(page('/pay', { cookie }), { acr: 'mfa', maxAge: 60 })).name, 'Bob')
+  assert.equal((await rejection(at().testing({ subject: 'bob' }))).code, 'web.setup')
+  assert.throws(() => at({ key: 'testing', baseUrl: 'https://shop.org' }), { code: 'web.setup' })
+  const stored = at({ key: 'testing', store: new core.Memory() })
+  assert.equal((await stored.handle(page('/', { cookie: await stored.testing({ subject: 'bob' }) }))).user.subject, 'bob')
+})
+
+test('APIs and providers without OpenID Connect are set up', async () => {
+  assert.throws(() => at({ api: { orders: 'https://api.example' } }), { code: 'web.setup' })
+  at({ store: new core.Memory(), api: { orders: 'https://api.example', pay: { url: new URL('https://pay.example'), methods: ['POST'] } } })
+  const identity = { url: `${twin.base}/api/echo`, subject: 'client_id', claims: { name: 'scope' } }
+  assert.throws(() => at({ identity, scope: 'openid' }), { code: 'web.setup' })
+  const site = at({ identity, scope: 'read', transport })
+  const { user } = await site.handle(page('/', { cookie: await signedIn(site) }))
+  assert.deepEqual([user.subject, user.name], [clientId, 'read'])
+})

@@ -21,7 +21,9 @@ async function bodyOf(request, limit) {
   const { body } = request
   if (body === undefined || body === null) return undefined
   const isPlain = typeof body === 'object' && !(body instanceof Uint8Array)
-  return gathered([Buffer.from(isPlain ? new URLSearchParams(body).toString() : body)], limit)
+  const isForm = /^application\/x-www-form-urlencoded/i.test(request.headers['content-type'] ?? '')
+  const write = isForm ? (form) => new URLSearchParams(form).toString() : JSON.stringify
+  return gathered([Buffer.from(isPlain ? write(body) : body)], limit)
 }
 
 module.exports = { TOO_LARGE, bodyOf, gathered }

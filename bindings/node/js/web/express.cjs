@@ -2,6 +2,7 @@
 
 // Express 4 and 5, Connect, and plain `node:http`: all call with a request, a response, and who is next.
 
+const { pipeline } = require('node:stream')
 const { bodyOf } = require('./body.cjs')
 const { signedIn } = require('./need.cjs')
 
@@ -31,7 +32,9 @@ function send(response, { status, headers, body }) {
     if (name === 'set-cookie') response.appendHeader(name, value)
     else response.setHeader(name, value)
   }
-  response.end(body)
+  if (typeof body === 'string') return response.end(body)
+  // Whoever has gone needs no error.
+  pipeline(body, response, () => {})
 }
 
 /** Where it is the application's turn, `next` is called; what goes wrong is for its error handler. */

@@ -1,5 +1,6 @@
 'use strict'
 
+const { Readable } = require('node:stream')
 const { bodyOf } = require('./body.cjs')
 const { fieldsOf } = require('./express.cjs')
 const { signedIn } = require('./need.cjs')
@@ -20,7 +21,7 @@ async function visited(site, options, request, reply) {
   // It adds up `Set-Cookie`, and replaces what else there is.
   for (const [name, value] of said.headers) reply.header(name, value)
   // To a text it would add its charset.
-  return reply.code(said.status).send(Buffer.from(said.body))
+  return reply.code(said.status).send(typeof said.body === 'string' ? Buffer.from(said.body) : Readable.fromWeb(said.body))
 }
 
 /** Hooks run for routes alone, so the site's pages are some: the hook answers before anybody reads a body. */

@@ -14,6 +14,9 @@ const { FileStore, Memory, PostgresStore, RedisStore, Sealed, SqliteStore } = re
 /** Variables that a site cannot be without; the client's own are read by the client. */
 const NEEDED = ['OAUTH_BASE_URL', 'OAUTH_KEY']
 
+/** The key for tests, which everybody has: no site that others could reach takes it. */
+const TESTING = 'testing'
+
 const setup = (what) => lift(new Error(native.webSetupError(what)))
 
 /** The store that a URL names. */
@@ -44,14 +47,14 @@ function fromEnvironment({ env, clientOptions = {}, ...options }) {
   const [key, ...oldKeys] = variables.OAUTH_KEY.split(/[\s,]+/).filter(Boolean)
   const id = variables.OAUTH_PROVIDER ?? 'login'
   const store = options.store ?? (variables.OAUTH_STORE && new Sealed(storeAt(variables.OAUTH_STORE), key, { old: oldKeys }))
-  const { scope, title, parameters, callback, callbackMode, apiOrigins, ...site } = options
-  const provider = { id, scope, title, parameters, callback, callbackMode, apiOrigins, client: () => Client.fromEnv(line) }
+  const { scope, identity, title, parameters, callback, callbackMode, apiOrigins, ...site } = options
+  const provider = { id, scope, identity, title, parameters, callback, callbackMode, apiOrigins, client: () => Client.fromEnv(line) }
   return { baseUrl: variables.OAUTH_BASE_URL, key, oldKeys, ...site, store, providers: [provider] }
 }
 
 /** The providers of a site: several, or one whose settings are the site's own. */
-function providersOf({ providers, client, id = 'login', title, scope, parameters, callback, callbackMode, apiOrigins }) {
-  const given = providers ?? [{ id, title, client, scope, parameters, callback, callbackMode, apiOrigins }]
+function providersOf({ providers, client, id = 'login', title, scope, identity, parameters, callback, callbackMode, apiOrigins }) {
+  const given = providers ?? [{ id, title, client, scope, identity, parameters, callback, callbackMode, apiOrigins }]
   return given.map((provider) => {
     if (!(provider.client instanceof Client) && typeof provider.client !== 'function') {
       throw new TypeError('client must be a Client, or a function that gives one')
@@ -70,9 +73,15 @@ function placeholder() {
 const texts = (list) => (list === undefined ? undefined : [...list].map(String))
 const names = (scope) => (typeof scope === 'string' ? scope : [...scope].join(' '))
 
+/** An API by its name: a URL, or one with the methods that pages may use. */
+function upstream(name, given) {
+  const { url, methods } = typeof given === 'string' || given instanceof URL ? { url: given } : given
+  return { name, url: String(url), methods: texts(methods) }
+}
+
 /** The settings as the addon takes them. */
 function nativeOptions({
-  baseUrl, transport, name, prefix, lifetimeMs, idleMs, flowLifetimeMs, flows, sameSite, home, returnOrigins, claims,
+  baseUrl, transport, name, prefix, lifetimeMs, idleMs, flowLifetimeMs, flows, sameSite, home, returnOrigins, claims, api = {},
 }) {
   return {
     baseUrls: [baseUrl].flat().map(String),
@@ -87,17 +96,26 @@ function nativeOptions({
     home,
     returnOrigins: texts(returnOrigins),
     claims: texts(claims),
+    api: Object.entries(api).map(([name, given]) => upstream(name, given)),
   }
+}
+
+/** Where a provider without OpenID Connect says who a person is. */
+function identityEndpoint(given) {
+  if (given === undefined) return undefined
+  const { url, subject, claims = {} } = given
+  return { url: String(url), subject, claims: Object.entries(claims) }
 }
 
 /** The settings with these clients, ready to be made a site of. */
 function nativeSetup({ key, oldKeys = [] }, providers, clients) {
   if (key === undefined) throw new TypeError('a site needs a key: 32 bytes, their text, or a Key')
-  const made = native.NativeSiteSetup.of(nativeKey(key))
+  const made = key === TESTING ? native.NativeSiteSetup.forTests() : native.NativeSiteSetup.of(nativeKey(key))
   for (const old of oldKeys) made.also(nativeKey(old))
-  for (const [at, { id, title, scope = 'openid profile email', parameters = {}, callback, callbackMode }] of providers.entries()) {
+  for (const [at, { id, title, scope, identity, parameters = {}, callback, callbackMode }] of providers.entries()) {
     const pairs = Object.entries(parameters).map(([name, value]) => [name, String(value)])
-    const given = { id, title, scope: names(scope), parameters: pairs, callback, callbackMode }
+    const asked = scope ?? (identity ? '' : 'openid profile email')
+    const given = { id, title, scope: names(asked), identity: identityEndpoint(identity), parameters: pairs, callback, callbackMode }
     lifted(() => made.provider(nativeClient(clients[at]), given))
   }
   return made

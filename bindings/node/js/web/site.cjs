@@ -24,6 +24,26 @@ const NOTES = channel('oauth-core:web')
 
 const ACCESS = ['open', 'quiet', 'signed_in']
 
+/** The body of an API's response, bit by bit; there is none where the status says so. */
+function streamOf(stream, status) {
+  if ([204, 205, 304].includes(status)) {
+    stream.cancel()
+    return ''
+  }
+  return new ReadableStream({
+    async pull(controller) {
+      const chunk = await stream.chunk().catch((error) => {
+        throw lift(error)
+      })
+      if (chunk) return controller.enqueue(chunk)
+      controller.close()
+    },
+    cancel() {
+      stream.cancel()
+    },
+  }, { highWaterMark: 0 })
+}
+
 /** A site whose people sign in: one for an application. */
 class Site {
   #options
@@ -118,7 +138,8 @@ class Site {
     this.#visiting.set(id, { request })
     try {
       const given = { id, method, host: host ?? '', target: full, headers: [...headers], form, access, need }
-      return await this.#told(await lifted(() => site.visit(given)))
+      const told = await lifted(() => site.visit(given))
+      return await (told.forward ? this.#forwarded(told.forward, body) : this.#told(told))
     } catch (error) {
       const { failure } = this.#visiting.get(id)
       throw failure === undefined ? lift(error) : failure.error
@@ -127,11 +148,27 @@ class Site {
     }
   }
 
-  async #told({ status, headers, body, problem, session, grant, notes }) {
-    for (const [code, detail] of notes) {
-      this.#options.log?.({ code, detail })
-      NOTES.publish({ code, detail })
+  /** A page's call to an API; what goes wrong there is a bad gateway, and no error of the application's. */
+  async #forwarded(forward, body) {
+    const given = await body?.(forward.limit)
+    if (given === TOO_LARGE) return { reply: { status: 413, headers: [], body: '' } }
+    try {
+      return await this.#told(await lifted(() => forward.send(given)))
+    } catch (error) {
+      const { code, message } = lift(error)
+      this.#note(code, message)
+      return { reply: { status: 502, headers: [['cache-control', 'no-store']], body: '' } }
     }
+  }
+
+  #note(code, detail) {
+    this.#options.log?.({ code, detail })
+    NOTES.publish({ code, detail })
+  }
+
+  async #told({ status, headers, body, problem, session, grant, notes, stream }) {
+    for (const [code, detail] of notes) this.#note(code, detail)
+    if (stream) return { reply: { status, headers, body: streamOf(stream, status) } }
     if (typeof status === 'number') return { reply: await this.#reply({ status, headers, body, problem }) }
     if (typeof session !== 'string') return { user: undefined }
     const known = JSON.parse(session)
@@ -173,6 +210,19 @@ class Site {
       this.#apis.set(source, source.api({ origins }))
     }
     return { source, api: this.#apis.get(source) }
+  }
+
+  /**
+   * Signs somebody in for a test: the `Cookie` of requests from then on. No provider is asked, and there are no tokens.
+   */
+  async testing({ subject, provider = this.#providers[0].id, issuer = 'https://as.invalid', claims = {}, acr, authTime, sid } = {}) {
+    const identity = { provider, issuer, subject: String(subject), claims, acr, sid, auth_time: authTime && Math.floor(authTime / 1000) }
+    const site = await this.#ready()
+    const { headers } = await lifted(() => site.testing(JSON.stringify(identity))).catch((error) => {
+      throw lift(error)
+    })
+    const cookies = headers.filter(([name]) => name === 'set-cookie').map(([, field]) => field)
+    return cookies.filter((field) => !/max-age=0/i.test(field)).map((field) => field.split(';', 1)[0]).join('; ')
   }
 
   /** Who came with this request, for whatever adapter sees it next. */

@@ -12,6 +12,13 @@ export async function use(request: Request): Promise<Response> {
     log: ({ code, detail }) => console.log(code, detail),
   })
   new Site({ baseUrl: ['https://a.example'], key: 'k', providers: [{ id: 'a', client: async () => client, title: 'A' }] })
+  new Site({
+    baseUrl: 'https://shop.example', key: 'k', client, store: new Memory(),
+    identity: { url: 'https://api.example/me', subject: 'id', claims: { picture: 'avatar_url' } },
+    api: { orders: 'https://api.example/orders', pay: { url: new URL('https://pay.example'), methods: ['POST'] } },
+  })
+  const cookie: string = await site.testing({ subject: 'ann', claims: { name: 'Ann' }, acr: 'mfa' })
+  new Request('https://shop.example/', { headers: { cookie } })
   const outcome = await site.handle(request, { access: 'signed_in' })
   if (outcome instanceof Response) return outcome
   const user: User | undefined = outcome.user

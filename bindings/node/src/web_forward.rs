@@ -1,0 +1,117 @@
+//! Calls of a site's pages to an API, passed on with the person's token.
+
+use std::sync::{Arc, Mutex, PoisonError};
+
+use bytes::Bytes;
+use http::Response;
+use http_body_util::BodyExt as _;
+use napi::Result;
+use napi::bindgen_prelude::{Env, Object, Uint8Array};
+use napi_derive::napi;
+use oauth_core::error::{Advice, Cause, Error, Loss, Misuse};
+use oauth_reqwest::reqwest;
+use oauth_web::{Forward, Request};
+use oauth_web_tower::Host;
+
+use crate::error::fail;
+use crate::runtime::promise;
+use crate::web_visit::{NativeVisited, told};
+
+/// The largest body of a call, in bytes: it is kept until the API has taken the token.
+const MAX_FORWARDED: u32 = 10 << 20;
+
+/// A call to be passed on.
+#[napi]
+pub struct NativeForward {
+    host: Host,
+    request: Request,
+    forward: Mutex<Option<Forward>>,
+}
+
+impl NativeForward {
+    pub(crate) fn new(host: Host, request: Request, forward: Forward) -> Self {
+        let forward = Mutex::new(Some(forward));
+        Self {
+            host,
+            request,
+            forward,
+        }
+    }
+}
+
+#[napi]
+impl NativeForward {
+    /// How many bytes of the body are passed on at most.
+    #[napi(getter)]
+    pub fn limit(&self) -> u32 {
+        MAX_FORWARDED
+    }
+
+    /// Passes it on with this body, once: what to send, its body bit by bit.
+    #[napi(ts_return_type = "Promise<NativeVisited>")]
+    pub fn send<'env>(&self, env: &'env Env, body: Option<Uint8Array>) -> Result<Object<'env>> {
+        let mut held = self.forward.lock().unwrap_or_else(PoisonError::into_inner);
+        let forward = held.take().ok_or_else(|| fail(Misuse::Over.into()))?;
+        let body = body.map(|body| Bytes::from(body.to_vec()));
+        let (host, request) = (self.host.clone(), self.request.clone());
+        promise(env, async move {
+            match host.forward(forward, body.unwrap_or_default()).await {
+                Ok(response) => Ok(answered(response)),
+                // The grant has ended, and so the session.
+                Err(error) if error.advice() == Advice::Reauthorize => {
+                    let over = host.drive(host.site().tokens_over(request.clone())).await?;
+                    Ok(told(&host, request, over, Vec::new()))
+                }
+                Err(error) => Err(error),
+            }
+        })
+    }
+}
+
+fn answered(response: Response<reqwest::Body>) -> NativeVisited {
+    let (parts, body) = response.into_parts();
+    NativeVisited {
+        stream: Some(NativeStream(Arc::new(tokio::sync::Mutex::new(Some(body))))),
+        ..NativeVisited::of(parts.status, &parts.headers)
+    }
+}
+
+/// The body of a response.
+#[napi]
+pub struct NativeStream(Arc<tokio::sync::Mutex<Option<reqwest::Body>>>);
+
+#[napi]
+impl NativeStream {
+    /// The next bytes; nothing at the end.
+    #[napi(ts_return_type = "Promise<Uint8Array | undefined>")]
+    pub fn chunk<'env>(&self, env: &'env Env) -> Result<Object<'env>> {
+        let body = Arc::clone(&self.0);
+        promise(env, async move {
+            let mut held = body.lock().await;
+            let Some(body) = held.as_mut() else {
+                return Ok(None);
+            };
+            while let Some(frame) = body.frame().await {
+                let closed = |error: reqwest::Error| {
+                    let cause = Cause::unknown(error.without_url());
+                    Error::lost(cause.because(Loss::Closed))
+                };
+                if let Ok(bytes) = frame.map_err(closed)?.into_data() {
+                    return Ok(Some(Uint8Array::from(bytes.to_vec())));
+                }
+            }
+            *held = None;
+            Ok(None)
+        })
+    }
+
+    /// Nobody wants the rest.
+    #[napi]
+    pub fn cancel(&self) {
+        let body = Arc::clone(&self.0);
+        if let Ok(runtime) = crate::runtime::runtime() {
+            // A socket of the runtime is let go inside it.
+            runtime.spawn(async move { *body.lock().await = None });
+        }
+    }
+}
