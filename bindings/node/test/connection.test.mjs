@@ -64,8 +64,8 @@ test('the next run asks nobody', async () => {
   const inner = new FileStore(folder)
   const own = {
     load: (key) => inner.load(key),
-    save: (key, { record, version, due }) => inner.save(key, record, version, due),
-    lease: (key, { holder, ms }) => inner.lease(key, holder, ms),
+    save: (...given) => inner.save(...given),
+    lease: (...given) => inner.lease(...given),
   }
   await connection({ store: own }).fetch(url)
   assert.deepEqual([await registrations(), pages.length], [1, 1])

@@ -112,7 +112,7 @@ impl TokenEndpoint {
         let headers = request.headers_mut();
         headers.insert(ACCEPT, HeaderValue::from_static(accept));
         for (name, value) in &self.headers {
-            headers.insert(name, value.clone());
+            headers.insert(name.clone(), value.clone());
         }
         Ok(request)
     }

@@ -23,9 +23,9 @@ pub(super) fn request(
     let mut form = Form::new();
     form.push("grant_type", &renewal.grant_type);
     form.push(&renewal.token_parameter, token.secret().expose());
-    let body = match renewal.method {
-        Method::GET => Body::Query(form),
-        _ => Body::Form(form),
+    let body = match renewal.method == Method::GET {
+        true => Body::Query(form),
+        false => Body::Form(form),
     };
     let auth = match renewal.authenticates {
         true => Auth::Client {
