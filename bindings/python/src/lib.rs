@@ -35,6 +35,10 @@ mod tokens;
 mod twins;
 mod value;
 mod verbs;
+mod web;
+mod web_reply;
+mod web_session;
+mod web_visit;
 mod work;
 
 use pyo3::prelude::*;
@@ -90,12 +94,21 @@ mod _native {
     use super::tasks::{Lease, Load, Save};
     #[pymodule_export]
     use super::tokens::{Tokens, allow_pickling};
+    #[pymodule_export]
+    use super::web::{Provider, WebSite};
+    #[pymodule_export]
+    use super::web_reply::{Problem, Reply};
+    #[pymodule_export]
+    use super::web_session::{Identity, Session};
+    #[pymodule_export]
+    use super::web_visit::Visit;
 
     #[pymodule_init]
     fn init(module: &Bound<'_, PyModule>) -> PyResult<()> {
         super::runtime::watch_process(module)?;
         let fingerprint = format!("{:016x}", oauth_facade::FINGERPRINT);
         module.add("FINGERPRINT", fingerprint)?;
+        module.add("MAX_FORM", oauth_web::MAX_FORM)?;
         module.add("__version__", env!("CARGO_PKG_VERSION"))
     }
 }

@@ -77,6 +77,10 @@ class Twin:
     def register(self, redirect_uri: str) -> None:
         self._ask("register", {"redirect_uri": redirect_uri})
 
+    def claim(self, name: str, value: Any) -> None:
+        """What ID tokens say of the person from now on."""
+        self._ask("claim", {"name": name, "value": value})
+
     def withhold_refresh_tokens(self) -> None:
         self._ask("withhold_refresh_tokens", {})
 

@@ -11,6 +11,7 @@ use oauth_core::error::{Error, Kind};
 use serde_json::json;
 
 use crate::html;
+use crate::session::Identity;
 
 /// A response, to be sent as it is. No cache may keep it.
 #[derive(Clone)]
@@ -25,6 +26,8 @@ pub struct Reply {
     /// What went wrong, for an error page of the application's own: it keeps status and header fields, but for
     /// `Content-Type` and `Content-Security-Policy`.
     pub problem: Option<Problem>,
+    /// Who has just signed out, for an application that keeps something of its own for them.
+    pub signed_out: Option<Box<Identity>>,
 }
 
 /// What a person, or a page's script, is told of what went wrong.
@@ -63,6 +66,7 @@ impl Reply {
             headers,
             body: String::new(),
             problem: None,
+            signed_out: None,
         }
     }
 

@@ -14,6 +14,7 @@ use crate::html;
 use crate::record;
 use crate::reply::Reply;
 use crate::request::Origin;
+use crate::session::Identity;
 use crate::turn::Turn;
 use crate::who::{self, Found};
 
@@ -28,6 +29,13 @@ struct Leaving {
 }
 
 pub(crate) async fn logout(turn: &Turn) -> Result<Reply, Error> {
+    let mut left = None;
+    let mut reply = leave(turn, &mut left).await?;
+    reply.signed_out = left.map(Box::new);
+    Ok(reply)
+}
+
+async fn leave(turn: &Turn, left: &mut Option<Identity>) -> Result<Reply, Error> {
     let request = &turn.request;
     turn.require_own()?;
     if request.is_prefetch() {
@@ -46,6 +54,7 @@ pub(crate) async fn logout(turn: &Turn) -> Result<Reply, Error> {
     let ended = turn.end_session()?;
     let (provider, id_token) = match who::session(turn).await {
         Ok(Found::Session(session)) => {
+            *left = Some(session.identity.clone());
             let id_token = match turn.config().keep {
                 Keep::Identity => session.id_token_hint(),
                 Keep::Store => record::end(turn, &session).await,

@@ -1,0 +1,13 @@
+"""Sign-in for web applications: callback, cookies, sessions, CSRF checks, sign-out and fresh tokens.
+
+``fastapi`` (and Starlette), ``flask`` and ``django`` are for those frameworks; ``asgi`` and ``wsgi`` for every other. They
+carry requests and responses; what is done with them is the same for all, and in other languages.
+"""
+
+from __future__ import annotations
+
+from .._native import Identity, Problem, Provider, Reply, Session
+from ._site import Refuse, Site
+from ._user import User
+
+__all__ = ["Identity", "Problem", "Provider", "Refuse", "Reply", "Session", "Site", "User"]

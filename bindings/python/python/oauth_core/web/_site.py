@@ -1,0 +1,246 @@
+"""A site: its settings, its hooks, and how a request is answered."""
+
+from __future__ import annotations
+
+from typing import (
+    TYPE_CHECKING,
+    Any,
+    Awaitable,
+    Callable,
+    Generator,
+    Iterable,
+    Literal,
+    Mapping,
+    NamedTuple,
+    Optional,
+    Sequence,
+    TypeVar,
+    Union,
+)
+
+from .._bridge import settled
+from .._native import MAX_FORM, Identity, Reply, Sessions, Visit, WebSite
+from ..errors import Misuse
+from ._environment import settings
+from ._user import User
+
+if TYPE_CHECKING:
+    from typing_extensions import Self, TypeAlias
+
+    from .._native import Network, Problem, Provider
+    from ..stores import Key, Store
+
+__all__ = ["MAX_FORM", "Access", "Ended", "Need", "Refuse", "Request", "Site"]
+
+Access = Literal["open", "quiet", "signed_in"]
+Ended = Union[Reply, User, None]
+Step = tuple[Callable[[Any], Any], Any]
+Local = Optional[Mapping[str, Any]]
+Admit: TypeAlias = "Callable[[Identity], Union[Local, Awaitable[Local]]]"
+ErrorPage: TypeAlias = "Callable[[Problem], Union[str, Awaitable[str]]]"
+SignedOut: TypeAlias = "Callable[[Identity], object]"
+_Hook = TypeVar("_Hook", bound=Callable[..., Any])
+
+
+class Refuse(Exception):
+    """Raised, or given back, by ``admit``: the person is not let in, and is told this reason."""
+
+
+class Request(NamedTuple):
+    """A request, as the browser sent it."""
+
+    method: str
+    host: str
+    """The ``Host`` field."""
+    target: str
+    """Path and query as the browser shows them: not decoded, the root path in front."""
+    headers: Iterable[tuple[str | bytes, str | bytes]]
+    form: bytes | None = None
+    """The body, where ``reads_form`` says so."""
+
+
+class Need(NamedTuple):
+    """What a page wants beyond somebody who is signed in (RFC 9470)."""
+
+    acr: Sequence[str] = ()
+    max_age: int | None = None
+    scope: Sequence[str] = ()
+
+
+NOTHING = Need()
+
+
+class Site:
+    """A site whose people sign in: one for an application.
+
+    ``providers`` are those people sign in with, at least one. ``base_url`` is where people reach the site, root path
+    included, or several that are one site; a request's ``Host`` at most chooses one. ``key`` seals the cookies: a
+    ``stores.Key``, 32 bytes, or their text as ``oauth key`` prints it; ``old_keys`` open what they sealed. With a ``store``
+    sessions live in there, with fresh tokens, and end everywhere at once; it has to have ``remove``. Without, a session is
+    who signed in, in a cookie.
+
+    ``name`` names the cookies, ``prefix`` is where the site's own pages are (``/auth``). ``lifetime``, ``idle`` and
+    ``flow_lifetime`` (of a sign-in under way) are seconds. ``flows`` is how many sign-ins a browser may have under way.
+    ``same_site`` is ``lax`` or ``strict``. ``home`` is where people go who asked for no page, ``return_origins`` are other
+    origins they may return to. ``claims`` are those that a session keeps. ``transport="loopback_http"`` allows plain http
+    on loopback addresses. ``network`` is that of the first provider's client unless it is given. ``web.setup`` for settings
+    that contradict themselves, ``url.insecure``.
+    """
+
+    def __init__(
+        self,
+        *,
+        providers: Sequence[Provider],
+        base_url: str | Sequence[str],
+        key: str | bytes | Key,
+        old_keys: Sequence[str | bytes | Key] = (),
+        store: Store | None = None,
+        name: str | None = None,
+        prefix: str | None = None,
+        lifetime: float | None = None,
+        idle: float | None = None,
+        flow_lifetime: float | None = None,
+        flows: int | None = None,
+        same_site: Literal["lax", "strict"] = "lax",
+        home: str | None = None,
+        return_origins: Sequence[str] = (),
+        claims: Sequence[str] | None = None,
+        transport: Literal["https", "loopback_http"] = "https",
+        network: Network | None = None,
+    ) -> None:
+        if store is not None and not callable(getattr(store, "remove", None)):
+            raise TypeError("a store of sessions has a method remove; this has none")
+        self._site = WebSite(
+            list(providers),
+            base_url,
+            key,
+            old_keys=list(old_keys),
+            store=store,
+            name=name,
+            prefix=prefix,
+            lifetime=lifetime,
+            idle=idle,
+            flow_lifetime=flow_lifetime,
+            flows=flows,
+            same_site=same_site,
+            home=home,
+            return_origins=list(return_origins),
+            claims=None if claims is None else list(claims),
+            transport=transport,
+            network=network,
+        )
+        self._admit: Admit | None = None
+        self._error_page: ErrorPage | None = None
+        self._signed_out: SignedOut | None = None
+        self._grants: dict[str, Sessions] = {}
+        if store is not None:
+            self._grants = {one.id: Sessions(one.client, store) for one in providers}
+
+    @classmethod
+    def from_env(cls, *app: Any, environ: Mapping[str, str] | None = None, **settings_: Any) -> Self:
+        """A site out of environment variables; each is an argument too.
+
+        The client's variables are those of ``Client.from_env``: ``OAUTH_ISSUER`` or ``OAUTH_PROVIDER``,
+        ``OAUTH_CLIENT_ID``, ``OAUTH_CLIENT_SECRET``. ``OAUTH_BASE_URL``, ``OAUTH_KEY``, and ``OAUTH_STORE``, a URL
+        (``redis://``, ``postgres://``, ``sqlite:///path``, ``file:///folder``), are the site's. ``scope`` and ``extra`` are
+        those of ``Provider``. ``environment.missing`` names a variable that is needed.
+        """
+        return cls(*app, **settings(environ, settings_))
+
+    def admit(self, hook: _Hook) -> _Hook:
+        """Has ``hook(identity)`` say whom to let in: it gives a dict to add to the session, or raises ``Refuse``.
+
+        It is called at each sign-in, where requests are served, and may be a coroutine function where those are.
+        """
+        self._admit = hook
+        return hook
+
+    def error_page(self, hook: _Hook) -> _Hook:
+        """Has ``hook(problem)`` make the page, in HTML, that tells a person what went wrong."""
+        self._error_page = hook
+        return hook
+
+    def signed_out(self, hook: _Hook) -> _Hook:
+        """Has ``hook(identity)`` called when a person signs out here."""
+        self._signed_out = hook
+        return hook
+
+    def sessions(self, provider: str) -> Sessions:
+        """The grants of everybody who signed in with this provider; ``misuse.setup`` without a store."""
+        if provider not in self._grants:
+            raise Misuse("sessions have tokens only where the site has a store", code="misuse.setup")
+        return self._grants[provider]
+
+    def reads_form(self, method: str, target: str) -> bool:
+        """Whether the body of such a request is the site's; adapters read ``MAX_FORM`` bytes and one more of it."""
+        return self._site.reads_form(method, target.partition("?")[0])
+
+    def owns(self, target: str) -> bool:
+        """Whether this is one of the site's own pages."""
+        return self.reads_form("POST", target)
+
+    def visit(self, request: Request, access: Access = "open", need: Need = NOTHING) -> Ended:
+        """What to send; else it is the application's turn, with who is signed in."""
+        begun = self._begin(request, access, need)
+        steps = self._steps(lambda told: begun.resume(**told))
+        answer: Any = None
+        while True:
+            try:
+                call, argument = steps.send(answer)
+            except StopIteration as end:
+                return _ended(end)
+            try:
+                answer = settled(call(argument))
+            except Refuse as refused:
+                answer = refused
+
+    async def avisit(self, request: Request, access: Access = "open", need: Need = NOTHING) -> Ended:
+        """visit(), in a coroutine."""
+        begun = self._begin(request, access, need)
+        steps = self._steps(lambda told: begun.aresume(**told))
+        answer: Any = None
+        while True:
+            try:
+                call, argument = steps.send(answer)
+            except StopIteration as end:
+                return _ended(end)
+            try:
+                answer = call(argument)
+                answer = await answer if hasattr(answer, "__await__") else answer
+            except Refuse as refused:
+                answer = refused
+
+    def _begin(self, request: Request, access: Access, need: Need) -> Visit:
+        acr, max_age, scope = need
+        return self._site.begin(*request, access=access, acr=list(acr), max_age=max_age, scope=list(scope))
+
+    def _steps(self, go_on: Callable[[dict[str, Any]], Any]) -> Generator[Step, Any, Ended]:
+        """What is to be called, and with what; what it gives comes back."""
+        ended = yield go_on, {}
+        while isinstance(ended, Identity):
+            local = (yield self._admit, ended) if self._admit else None
+            refused = isinstance(local, Refuse)
+            ended = yield go_on, {"refused": str(local)} if refused else {"local": dict(local or {})}
+        if not isinstance(ended, Reply):
+            return User(self, ended) if ended else None
+        who, problem = ended.signed_out, ended.problem
+        if who and self._signed_out:
+            yield self._signed_out, who
+        if problem and self._error_page:
+            return ended.with_page((yield self._error_page, problem))
+        return ended
+
+    def __repr__(self) -> str:
+        return repr(self._site)
+
+
+def somebody(ended: Ended) -> User:
+    """Who is signed in, of a visit that is not passed on without anybody."""
+    if isinstance(ended, User):
+        return ended
+    raise Misuse("the visit has not signed anybody in", code="misuse.out_of_order")
+
+
+def _ended(end: StopIteration) -> Ended:
+    ended: Ended = end.value
+    return ended

@@ -1,0 +1,107 @@
+"""Who is signed in, as an application sees them."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import TYPE_CHECKING, Any
+
+from ..errors import Misuse
+
+if TYPE_CHECKING:
+    from .._native import GrantSource, Identity, Response, Session
+    from ._site import Site
+
+__all__ = ["User"]
+
+
+class User:
+    """Who is signed in: a person is an ``issuer`` and a ``subject`` there, whatever their address is today."""
+
+    __slots__ = ("_site", "session")
+
+    session: Session
+    """The session as it is."""
+
+    def __init__(self, site: Site, session: Session) -> None:
+        self._site = site
+        self.session = session
+
+    @property
+    def identity(self) -> Identity:
+        """Whom the provider vouched for."""
+        return self.session.identity
+
+    @property
+    def provider(self) -> str:
+        """The provider's name at the site."""
+        return self.identity.provider
+
+    @property
+    def issuer(self) -> str:
+        """The provider's issuer."""
+        return self.identity.issuer
+
+    @property
+    def subject(self) -> str:
+        """The person's identifier at the issuer."""
+        return self.identity.subject
+
+    @property
+    def claims(self) -> dict[str, Any]:
+        """What else the provider vouched for, of the claims that the site keeps."""
+        return self.identity.claims
+
+    @property
+    def name(self) -> str:
+        """What to call the person: the name, else another claim that is there, else the subject."""
+        claims = self.claims
+        names = (claims.get(claim) for claim in ("name", "preferred_username", "email"))
+        return next((name for name in names if isinstance(name, str) and name), self.subject)
+
+    @property
+    def email(self) -> str | None:
+        """The address, which may be unverified, and another's tomorrow: it names nobody."""
+        email = self.claims.get("email")
+        return email if isinstance(email, str) else None
+
+    @property
+    def acr(self) -> str | None:
+        """How the person authenticated, if the provider says."""
+        return self.identity.acr
+
+    @property
+    def auth_time(self) -> datetime | None:
+        """When the person authenticated, in UTC, if the provider says."""
+        return self.identity.auth_time
+
+    @property
+    def local(self) -> dict[str, Any]:
+        """What the application added when it let the person in."""
+        return self.session.local
+
+    @property
+    def until(self) -> datetime:
+        """When the session ends, in UTC."""
+        return self.session.until
+
+    @property
+    def source(self) -> GrantSource:
+        """The person's tokens, kept fresh: one renewal, however many requests and workers want one.
+
+        Only where the site has a store (``misuse.setup``).
+        """
+        grant = self.session.grant
+        if grant is None:
+            raise Misuse("a session has tokens only where the site has a store", code="misuse.setup")
+        return self._site.sessions(self.provider).get(grant)
+
+    def fetch(self, url: str, *, method: str = "GET", **options: Any) -> Response:
+        """Calls an API with the person's token; the options are those of ``GrantSource.request``."""
+        return self.source.request(method, url, **options)
+
+    async def afetch(self, url: str, *, method: str = "GET", **options: Any) -> Response:
+        """fetch(), in a coroutine."""
+        return await self.source.arequest(method, url, **options)
+
+    def __repr__(self) -> str:
+        return f"<oauth_core.web.User of {self.issuer}>"

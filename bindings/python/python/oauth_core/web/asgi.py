@@ -1,0 +1,113 @@
+"""ASGI: for every framework that has no module of its own here, such as Litestar and Quart.
+
+    app = SignIn(app, site, access="signed_in")
+
+``user(scope)`` is who is signed in.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Awaitable, Callable, MutableMapping
+from urllib.parse import quote
+
+from .._native import Reply
+from ._site import MAX_FORM, NOTHING, Access, Ended, Need, Request, Site, somebody
+from ._user import User
+
+__all__ = ["SignIn", "challenge", "reply", "somebody", "target_of", "user"]
+
+Scope = MutableMapping[str, Any]
+Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
+Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
+App = Callable[[Scope, Receive, Send], Awaitable[None]]
+
+# Where the scope has the site, the request as it came, and who is signed in.
+VISIT = "oauth_core.visit"
+
+
+class SignIn:
+    """An application whose people are signed in before it is called.
+
+    ``access`` is what its pages take: everybody (``open``), everybody, but signed in if the provider knows them
+    (``quiet``), or nobody else (``signed_in``).
+    """
+
+    def __init__(self, app: App, site: Site, access: Access = "open") -> None:
+        self.app = app
+        self.site = site
+        self.access: Access = access
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] not in ("http", "websocket"):
+            return await self.app(scope, receive, send)
+        request = await _request(self.site, scope, receive)
+        ended = await self.site.avisit(request, self.access)
+        if isinstance(ended, Reply):
+            return await reply(ended, scope, send)
+        scope[VISIT] = (self.site, request, ended)
+        await self.app(scope, receive, send)
+
+
+def user(scope: Scope) -> User | None:
+    """Who is signed in, of a request that came through ``SignIn``."""
+    return _visit(scope)[2]
+
+
+async def challenge(scope: Scope, need: Need = NOTHING) -> Ended:
+    """Whoever is signed in, and has done what is needed; else the reply to send."""
+    site, request, known = _visit(scope)
+    if known is not None and need == NOTHING:
+        return known
+    return await site.avisit(request, "signed_in", need)
+
+
+async def reply(answer: Reply, scope: Scope, send: Send) -> None:
+    """Sends a reply."""
+    if scope["type"] == "websocket":
+        # Before it is accepted: the server answers 403.
+        return await send({"type": "websocket.close", "code": 1008})
+    headers = [(name.encode(), value.encode("latin-1")) for name, value in answer.headers]
+    headers.append((b"content-length", str(len(answer.body)).encode()))
+    await send({"type": "http.response.start", "status": answer.status, "headers": headers})
+    await send({"type": "http.response.body", "body": answer.body})
+
+
+def _visit(scope: Scope) -> tuple[Site, Request, User | None]:
+    if VISIT not in scope:
+        raise RuntimeError("the application is not behind oauth_core.web's SignIn")
+    visit: tuple[Site, Request, User | None] = scope[VISIT]
+    return visit
+
+
+async def _request(site: Site, scope: Scope, receive: Receive) -> Request:
+    headers = [(bytes(name), bytes(value)) for name, value in scope["headers"]]
+    host = next((value.decode("latin-1") for name, value in headers if name == b"host"), "")
+    # Any page may open a WebSocket, which can change things: it is judged as a form is.
+    method = scope.get("method", "POST")
+    target = target_of(scope)
+    form = None
+    if scope["type"] == "http" and site.reads_form(method, target):
+        form = await _body(receive)
+    return Request(method, host, target, headers, form)
+
+
+def target_of(scope: Scope) -> str:
+    """As the browser shows it: servers and frameworks differ in whether the root path is in the path."""
+    raw = scope.get("raw_path")
+    path = raw.decode("latin-1").partition("?")[0] if raw else quote(scope["path"])
+    root = quote(scope.get("root_path", "").rstrip("/"))
+    if not f"{path}/".startswith(f"{root}/"):
+        path = root + path
+    query = scope.get("query_string", b"").decode("latin-1")
+    return f"{path}?{query}" if query else path
+
+
+async def _body(receive: Receive) -> bytes:
+    """The body, or its beginning where it is larger than any that the site reads."""
+    body = b""
+    while len(body) <= MAX_FORM:
+        message = await receive()
+        body += message.get("body", b"")
+        if not message.get("more_body", False):
+            break
+    return body[: MAX_FORM + 1]

@@ -1,0 +1,23 @@
+"""Which user a person is."""
+
+from __future__ import annotations
+
+from django.conf import settings
+from django.db import models
+
+
+class Person(models.Model):
+    """A person, as a provider knows them. No address is compared: it may be unverified, and be another's tomorrow."""
+
+    issuer = models.CharField(max_length=512)
+    subject = models.CharField(max_length=255)
+    user = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.CASCADE, related_name="+")
+
+    class Meta:
+        verbose_name_plural = "people"
+        constraints = [
+            models.UniqueConstraint(fields=["issuer", "subject"], name="oauth_core_person"),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.subject} of {self.issuer}"

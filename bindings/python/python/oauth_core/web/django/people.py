@@ -1,0 +1,64 @@
+"""The users of people who sign in: Django's own signals and sessions hear of it."""
+
+from __future__ import annotations
+
+import hashlib
+from typing import Any
+
+from django.contrib.auth import get_user_model
+from django.contrib.auth.models import AnonymousUser
+from django.contrib.auth.signals import user_logged_in, user_logged_out
+from django.http import HttpRequest
+
+from ..._native import Identity
+from .._site import Refuse
+from .models import Person
+
+
+def sign_in(request: HttpRequest, identity: Identity, admit: Any, given: Any) -> Any:
+    """Asks the application whom to let in, and finds the person's user, or makes one; or has its own function do so."""
+    local = admit(identity) if admit else None
+    who = {"issuer": identity.issuer, "subject": identity.subject}
+    if given is None:
+        person, _ = Person.objects.get_or_create(**who, defaults={"user": lambda: _made(identity)})
+    else:
+        person, _ = Person.objects.update_or_create(**who, defaults={"user": given(identity)})
+    user: Any = person.user
+    if not user.is_active:
+        raise Refuse("This account is not active.")
+    if hasattr(request, "session"):
+        # Whoever knew the session of before does not know this one.
+        request.session.cycle_key()
+    user_logged_in.send(sender=type(user), request=request, user=user)
+    return local
+
+
+def sign_out(request: HttpRequest, identity: Identity) -> None:
+    """Tells Django that the person has signed out."""
+    user = user_of(identity)
+    known = None if user.is_anonymous else user
+    user_logged_out.send(sender=type(known) if known else get_user_model(), request=request, user=known)
+    if hasattr(request, "session"):
+        request.session.flush()
+
+
+def user_of(identity: Identity) -> Any:
+    """The person's user, if it is active."""
+    people = Person.objects.select_related("user")
+    person = people.filter(issuer=identity.issuer, subject=identity.subject).first()
+    user: Any = person and person.user
+    return user if user and user.is_active else AnonymousUser()
+
+
+def _made(identity: Identity) -> Any:
+    model: Any = get_user_model()
+    # No claim names a user: whoever may choose theirs could choose another's.
+    facts = f"{len(identity.issuer)}:{identity.issuer}{identity.subject}"
+    name = hashlib.sha256(facts.encode()).hexdigest()[:32]
+    made = model._default_manager.create_user(**{model.USERNAME_FIELD: name})
+    for field, claim in (("email", "email"), ("first_name", "given_name"), ("last_name", "family_name")):
+        text = identity.claims.get(claim)
+        if isinstance(text, str) and hasattr(made, field):
+            setattr(made, field, text[: model._meta.get_field(field).max_length])
+    made.save()
+    return made

@@ -1,0 +1,93 @@
+"""FastAPI and Starlette.
+
+    site = Site.from_env(app)
+
+    @app.get("/me")
+    async def me(user: User = site.user): return user.name
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Sequence
+
+import starlette.requests
+import starlette.responses
+
+from .._native import Reply
+from . import _site, asgi
+from ._site import NOTHING, Access, Need, Refuse
+from ._user import User
+
+if TYPE_CHECKING:
+    from starlette.applications import Starlette
+
+__all__ = ["Refuse", "Site", "User"]
+
+
+class Answered(Exception):
+    """A reply, on its way past a handler that must not be called."""
+
+    def __init__(self, reply: Reply) -> None:
+        super().__init__()
+        self.reply = reply
+
+
+class Site(_site.Site):
+    """The site of an application of FastAPI or Starlette; the settings are those of ``oauth_core.web.Site``.
+
+    ``access`` is what all pages take; a page that wants somebody says so itself, with ``user``.
+    """
+
+    def __init__(self, app: Starlette, *, access: Access = "open", **settings: Any) -> None:
+        super().__init__(**settings)
+        app.add_middleware(asgi.SignIn, site=self, access=access)
+        app.add_exception_handler(Answered, _answer)
+
+    @property
+    def user(self) -> Any:
+        """A dependency of FastAPI: who is signed in. Without anybody the page is not called."""
+        return self.required()
+
+    @property
+    def optional_user(self) -> Any:
+        """A dependency of FastAPI: who is signed in, or None."""
+        return _depends(current_user)
+
+    def required(
+        self, *, acr: Sequence[str] = (), max_age: int | None = None, scope: Sequence[str] = ()
+    ) -> Any:
+        """A dependency of FastAPI: who is signed in, has authenticated in one of these ways (``acr``) and within
+        these last seconds, and has granted this scope (RFC 9470)."""
+        need = Need(tuple(acr), max_age, tuple(scope))
+
+        async def user(request: starlette.requests.HTTPConnection) -> User:
+            return await require(request, need)
+
+        return _depends(user)
+
+
+async def current_user(request: starlette.requests.HTTPConnection) -> User | None:
+    """Who is signed in, or None."""
+    return asgi.user(request.scope)
+
+
+async def require(request: starlette.requests.HTTPConnection, need: Need = NOTHING) -> User:
+    """Who is signed in and has done what is needed, for handlers of Starlette: it goes past them otherwise."""
+    ended = await asgi.challenge(request.scope, need)
+    if isinstance(ended, Reply):
+        raise Answered(ended)
+    return asgi.somebody(ended)
+
+
+def _depends(call: Any) -> Any:
+    from fastapi import Depends
+
+    return Depends(call)
+
+
+async def _answer(_: starlette.requests.Request, answered: Exception) -> starlette.responses.Response:
+    reply: Reply = answered.reply  # type: ignore[attr-defined]
+    response = starlette.responses.Response(reply.body, reply.status)
+    for name, value in reply.headers:
+        response.headers.append(name, value)
+    return response

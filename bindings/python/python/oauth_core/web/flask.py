@@ -1,0 +1,103 @@
+"""Flask.
+
+    site = Site.from_env(app)
+
+    @app.get("/me")
+    @site.required
+    def me(): return site.user.name
+"""
+
+from __future__ import annotations
+
+import functools
+from typing import TYPE_CHECKING, Any, Callable, Sequence, TypeVar, overload
+
+import flask
+
+from .._native import Reply
+from . import _site, wsgi
+from ._site import Access, Need, Refuse
+from ._user import User
+
+if TYPE_CHECKING:
+    from flask import Flask, Response
+
+__all__ = ["Refuse", "Site", "User"]
+
+_View = TypeVar("_View", bound=Callable[..., Any])
+
+
+class Site(_site.Site):
+    """The site of an application of Flask; the settings are those of ``oauth_core.web.Site``.
+
+    ``access`` is what all pages take; a page that wants somebody says so itself, with ``required``. Hooks are called in
+    the context of the request.
+    """
+
+    def __init__(self, app: Flask, *, access: Access = "open", **settings: Any) -> None:
+        super().__init__(**settings)
+        self._access: Access = access
+        # Before whatever else looks at a request.
+        app.before_request_funcs.setdefault(None, []).insert(0, self._before)
+
+    @property
+    def user(self) -> User:
+        """Who is signed in, on a page that is ``required``; ``optional_user`` is for others."""
+        user = self.optional_user
+        if user is None:
+            raise RuntimeError("nobody is signed in: the page lacks @site.required")
+        return user
+
+    @property
+    def optional_user(self) -> User | None:
+        """Who is signed in, or None."""
+        return wsgi.user(flask.request.environ)
+
+    @overload
+    def required(self, view: _View, /) -> _View: ...
+    @overload
+    def required(
+        self, *, acr: Sequence[str] = ..., max_age: int | None = ..., scope: Sequence[str] = ...
+    ) -> Callable[[_View], _View]: ...
+    def required(
+        self,
+        view: Any = None,
+        *,
+        acr: Sequence[str] = (),
+        max_age: int | None = None,
+        scope: Sequence[str] = (),
+    ) -> Any:
+        """Has a page called for whoever is signed in alone, has authenticated in one of these ways (``acr``) and within
+        these last seconds, and has granted this scope (RFC 9470)."""
+        need = Need(tuple(acr), max_age, tuple(scope))
+
+        def guarded(view: _View) -> Any:
+            @functools.wraps(view)
+            def page(*args: Any, **options: Any) -> Any:
+                environ = flask.request.environ
+                ended = wsgi.challenge(environ, need)
+                if isinstance(ended, Reply):
+                    return _response(ended)
+                environ[wsgi.VISIT] = (*environ[wsgi.VISIT][:2], ended)
+                return flask.current_app.ensure_sync(view)(*args, **options)
+
+            return page
+
+        return guarded if view is None else guarded(view)
+
+    def _before(self) -> Response | None:
+        environ = flask.request.environ
+        request = wsgi.request_of(self, environ)
+        ended = self.visit(request, self._access)
+        if isinstance(ended, Reply):
+            return _response(ended)
+        environ[wsgi.VISIT] = (self, request, ended)
+        return None
+
+
+def _response(reply: Reply) -> Response:
+    response = flask.Response(reply.body, reply.status)
+    del response.headers["Content-Type"]
+    for name, value in reply.headers:
+        response.headers.add(name, value)
+    return response

@@ -1,0 +1,115 @@
+"""WSGI: for every framework that has no module of its own here, such as Bottle, Pyramid and Falcon.
+
+    app = SignIn(app, site, access="signed_in")
+
+``user(environ)`` is who is signed in.
+"""
+
+from __future__ import annotations
+
+from http import HTTPStatus
+from typing import Any, Callable, Iterable
+from urllib.parse import quote, urlsplit
+
+from .._native import Reply
+from ._site import MAX_FORM, NOTHING, Access, Ended, Need, Request, Site
+from ._user import User
+
+__all__ = ["SignIn", "challenge", "headers_of", "reply", "request_of", "target_of", "user"]
+
+Environ = dict[str, Any]
+StartResponse = Callable[..., Any]
+App = Callable[[Environ, StartResponse], Iterable[bytes]]
+
+# Where the environment has the site, the request as it came, and who is signed in.
+VISIT = "oauth_core.visit"
+
+
+class SignIn:
+    """An application whose people are signed in before it is called.
+
+    ``access`` is what its pages take: everybody (``open``), everybody, but signed in if the provider knows them
+    (``quiet``), or nobody else (``signed_in``).
+    """
+
+    def __init__(self, app: App, site: Site, access: Access = "open") -> None:
+        self.app = app
+        self.site = site
+        self.access: Access = access
+
+    def __call__(self, environ: Environ, start_response: StartResponse) -> Iterable[bytes]:
+        request = request_of(self.site, environ)
+        ended = self.site.visit(request, self.access)
+        if isinstance(ended, Reply):
+            return reply(ended, start_response)
+        environ[VISIT] = (self.site, request, ended)
+        return self.app(environ, start_response)
+
+
+def user(environ: Environ) -> User | None:
+    """Who is signed in, of a request that came through ``SignIn``."""
+    return _visit(environ)[2]
+
+
+def challenge(environ: Environ, need: Need = NOTHING) -> Ended:
+    """Whoever is signed in, and has done what is needed; else the reply to send."""
+    site, request, known = _visit(environ)
+    if known is not None and need == NOTHING:
+        return known
+    return site.visit(request, "signed_in", need)
+
+
+def reply(answer: Reply, start_response: StartResponse) -> list[bytes]:
+    """Sends a reply."""
+    headers = [(name.title(), value) for name, value in answer.headers]
+    headers.append(("Content-Length", str(len(answer.body))))
+    start_response(f"{answer.status} {HTTPStatus(answer.status).phrase}", headers)
+    return [answer.body]
+
+
+def request_of(site: Site, environ: Environ) -> Request:
+    """The request of an environment."""
+    method, target = environ["REQUEST_METHOD"], target_of(environ)
+    form = _body(environ) if site.reads_form(method, target) else None
+    return Request(method, environ.get("HTTP_HOST", ""), target, headers_of(environ), form)
+
+
+def headers_of(environ: Environ) -> list[tuple[str, str]]:
+    """The header fields that have names of their own in an environment."""
+    fields = ((name[5:], value) for name, value in environ.items() if name.startswith("HTTP_"))
+    return [(name.replace("_", "-").lower(), value) for name, value in fields]
+
+
+def _visit(environ: Environ) -> tuple[Site, Request, User | None]:
+    if VISIT not in environ:
+        raise RuntimeError("the application is not behind oauth_core.web's SignIn")
+    visit: tuple[Site, Request, User | None] = environ[VISIT]
+    return visit
+
+
+def target_of(environ: Environ) -> str:
+    """As the browser shows it: WSGI decodes the path, and most servers have it as it came too."""
+    root = quote(environ.get("SCRIPT_NAME", "").rstrip("/"), encoding="latin-1")
+    raw = environ.get("RAW_URI") or environ.get("REQUEST_URI")
+    if raw is None:
+        path, query = quote(environ.get("PATH_INFO", ""), encoding="latin-1"), environ.get("QUERY_STRING", "")
+        return f"{root}{path}?{query}" if query else root + path
+    if not raw.startswith("/"):
+        # To a proxy a whole URL is sent (RFC 9112 section 3.2.2).
+        parts = urlsplit(raw)
+        raw = f"{parts.path}?{parts.query}" if parts.query else parts.path
+    path = raw.partition("?")[0]
+    return raw if f"{path}/".startswith(f"{root}/") else root + raw
+
+
+def _body(environ: Environ) -> bytes:
+    """The body, or its beginning where it is larger than any that the site reads."""
+    length = environ.get("CONTENT_LENGTH") or (MAX_FORM + 1 if environ.get("wsgi.input_terminated") else 0)
+    wanted = min(int(length), MAX_FORM + 1)
+    body = b""
+    while len(body) < wanted:
+        more = environ["wsgi.input"].read(wanted - len(body))
+        if not more:
+            break
+        body += more
+    return body

@@ -1,0 +1,294 @@
+//! Sites whose people sign in: the settings, and the host of this process.
+
+use std::time::Duration;
+
+use http::{HeaderMap, HeaderName, HeaderValue, Method};
+use oauth_core::scope::Scope;
+use oauth_core::url::Url;
+use oauth_seal::Keys;
+use oauth_web::{Access, CallbackMode, Config, Need, Request, SameSite};
+use oauth_web_tower::Host;
+use pyo3::exceptions::{PyTypeError, PyValueError};
+use pyo3::prelude::*;
+use pyo3::types::PyString;
+
+use crate::client::Client;
+use crate::keys::GivenKey;
+use crate::network::{Line, Network, seconds};
+use crate::process::PerProcess;
+use crate::server::read_transport;
+use crate::store::Store;
+use crate::value::{Fields, Pairs};
+use crate::web_visit::Visit;
+use crate::{errors, runtime};
+
+/// Who people sign in with: a client that is registered there.
+///
+/// id names it in URLs and sessions: letters, digits, - and _. title is what people call it where they choose, the id
+/// unless it is given. scope has to contain openid. extra are more parameters of the authorization request. callback is
+/// where the provider sends people back to, a path below the site's root; unless it is given {prefix}/callback, and
+/// {prefix}/callback/{id} where there are several providers. With callback_mode "form_post" they come back with a
+/// form, which browsers post over https alone.
+#[pyclass(frozen, module = "oauth_core.web")]
+pub(crate) struct Provider {
+    provider: oauth_web::Provider,
+    client: Py<Client>,
+}
+
+/// One value, or several.
+pub(crate) struct Several(pub(crate) Vec<String>);
+
+impl<'a, 'py> FromPyObject<'a, 'py> for Several {
+    type Error = PyErr;
+
+    fn extract(object: Borrowed<'a, 'py, PyAny>) -> PyResult<Self> {
+        if object.is_instance_of::<PyString>() {
+            return Ok(Self(vec![object.extract()?]));
+        }
+        let items = object.try_iter()?;
+        items
+            .map(|item| item?.extract().map_err(PyErr::from))
+            .collect::<PyResult<_>>()
+            .map(Self)
+    }
+}
+
+#[pymethods]
+impl Provider {
+    #[new]
+    #[pyo3(signature = (client, /, *, id = "main", title = None, scope = None, extra = None, callback = None,
+                        callback_mode = "query"))]
+    fn new(
+        py: Python<'_>,
+        client: &Bound<'_, Client>,
+        id: &str,
+        title: Option<String>,
+        scope: Option<Several>,
+        extra: Option<Pairs>,
+        callback: Option<String>,
+        callback_mode: &str,
+    ) -> PyResult<Self> {
+        let scope = scope.map_or_else(|| "openid profile email".to_owned(), |s| s.0.join(" "));
+        let made = || {
+            let core = client.get().us.client.core().clone();
+            Ok(oauth_web::Provider::new(id, core)?.scope(Scope::parse(&scope)?))
+        };
+        let mut provider = made().map_err(|error| errors::raise(py, &error))?;
+        if let Some(title) = title {
+            provider.title = title;
+        }
+        provider.parameters = extra.map(|extra| extra.0).unwrap_or_default();
+        provider.callback = callback;
+        provider.callback_mode = match callback_mode {
+            "query" => CallbackMode::Query,
+            "form_post" => CallbackMode::FormPost,
+            _ => return Err(PyValueError::new_err("callback_mode is query or form_post")),
+        };
+        let client = client.clone().unbind();
+        Ok(Self { provider, client })
+    }
+
+    /// Its name.
+    #[getter]
+    fn id(&self) -> &str {
+        &self.provider.id
+    }
+
+    /// The client that is registered there.
+    #[getter]
+    fn client(&self, py: Python<'_>) -> Py<Client> {
+        self.client.clone_ref(py)
+    }
+
+    fn __repr__(&self) -> String {
+        format!("<oauth_core.web.Provider {}>", self.provider.id)
+    }
+}
+
+/// A site whose people sign in; `web/_site.py` is what users make of it.
+#[pyclass(frozen, subclass, module = "oauth_core.web")]
+pub(crate) struct WebSite {
+    site: oauth_web::Site,
+    store: Option<Store>,
+    line: std::sync::Arc<Line>,
+    host: PerProcess<Host>,
+}
+
+impl WebSite {
+    fn host(&self, py: Python<'_>) -> PyResult<Host> {
+        self.host.with(|| self.make(py), Host::clone)
+    }
+
+    fn make(&self, py: Python<'_>) -> PyResult<Host> {
+        let (site, driver) = (self.site.clone(), self.line.driver(py)?);
+        let host = match &self.store {
+            Some(store) => Ok(Host::with_store(site, driver, store.here(py)?)),
+            None => Host::new(site, driver),
+        };
+        let host = host.map_err(|error| errors::raise(py, &error))?;
+        Ok(host.log(|note| {
+            runtime::call_python(move |py| {
+                errors::log(py, "warning", &format!("web: {}: {}", note.code, note.detail));
+            });
+        }))
+    }
+}
+
+#[pymethods]
+impl WebSite {
+    #[new]
+    #[pyo3(signature = (providers, base_urls, key, *, old_keys = Vec::new(), store = None, name = None, prefix = None,
+                        lifetime = None, idle = None, flow_lifetime = None, flows = None, same_site = "lax",
+                        home = None, return_origins = Vec::new(), claims = None, transport = "https",
+                        network = None))]
+    #[allow(clippy::too_many_arguments, reason = "they are keywords in Python")]
+    fn new(
+        py: Python<'_>,
+        providers: Vec<PyRef<'_, Provider>>,
+        base_urls: Several,
+        key: GivenKey,
+        old_keys: Vec<GivenKey>,
+        store: Option<Store>,
+        name: Option<String>,
+        prefix: Option<String>,
+        lifetime: Option<f64>,
+        idle: Option<f64>,
+        flow_lifetime: Option<f64>,
+        flows: Option<usize>,
+        same_site: &str,
+        home: Option<String>,
+        return_origins: Vec<String>,
+        claims: Option<Vec<String>>,
+        transport: &str,
+        network: Option<&Bound<'_, Network>>,
+    ) -> PyResult<Self> {
+        let raise = |error| errors::raise(py, &error);
+        let urls = |texts: Vec<String>| -> PyResult<Vec<Url>> {
+            let urls = texts.iter().map(|text| Url::parse(text).map_err(raise));
+            urls.collect()
+        };
+        let Some(first) = providers.first() else {
+            return Err(PyTypeError::new_err("a site has at least one provider"));
+        };
+        let base_urls = urls(base_urls.0)?;
+        let base_url = base_urls.first().cloned();
+        let base_url = base_url.ok_or_else(|| PyTypeError::new_err("a site has a base URL"))?;
+        let mut keys = Keys::new(key.0.map_err(raise)?);
+        for old in old_keys {
+            keys = keys.also(old.0.map_err(raise)?);
+        }
+        let mut config = Config::new(base_url, keys, first.provider.clone());
+        if store.is_some() {
+            config = config.in_store();
+        }
+        config.base_urls = base_urls;
+        config.transport = read_transport(transport)?;
+        config.providers = providers.iter().map(|one| one.provider.clone()).collect();
+        let set = |place: &mut Duration, given: Option<f64>| -> PyResult<()> {
+            if let Some(given) = given {
+                *place = seconds(given)?;
+            }
+            Ok(())
+        };
+        set(&mut config.lifetime, lifetime)?;
+        set(&mut config.flow_lifetime, flow_lifetime)?;
+        if let Some(idle) = idle {
+            config.idle = Some(seconds(idle)?);
+        }
+        for (place, given) in [
+            (&mut config.name, name),
+            (&mut config.prefix, prefix),
+            (&mut config.home, home),
+        ] {
+            *place = given.unwrap_or_else(|| std::mem::take(place));
+        }
+        config.flows = flows.unwrap_or(config.flows);
+        config.claims = claims.unwrap_or_else(|| std::mem::take(&mut config.claims));
+        config.return_origins = urls(return_origins)?;
+        config.same_site = match same_site {
+            "lax" => SameSite::Lax,
+            "strict" => SameSite::Strict,
+            _ => return Err(PyValueError::new_err("same_site is lax or strict")),
+        };
+        let line = match network {
+            Some(network) => Line::new(Some(network.get()), None)?,
+            None => std::sync::Arc::clone(&first.client.get().us.line),
+        };
+        Ok(Self {
+            site: oauth_web::Site::new(config).map_err(raise)?,
+            store,
+            line,
+            host: PerProcess::new(),
+        })
+    }
+
+    /// Whether the body of such a request is for the site.
+    ///
+    /// path is not decoded, and has the root path in front. Read no more than MAX_FORM bytes and one of it, and leave
+    /// every other body alone.
+    fn reads_form(&self, method: &str, path: &str) -> bool {
+        let method = Method::from_bytes(method.as_bytes());
+        method.is_ok_and(|method| self.site.reads_form(&method, path))
+    }
+
+    /// Begins a request.
+    #[pyo3(signature = (method, host, target, headers, form = None, *, access = "open", acr = Vec::new(),
+                        max_age = None, scope = Vec::new()))]
+    #[allow(clippy::too_many_arguments, reason = "they are keywords in Python")]
+    fn begin(
+        &self,
+        py: Python<'_>,
+        method: &str,
+        host: String,
+        target: String,
+        headers: Fields,
+        form: Option<Vec<u8>>,
+        access: &str,
+        acr: Vec<String>,
+        max_age: Option<u64>,
+        scope: Vec<String>,
+    ) -> PyResult<Visit> {
+        if form.as_ref().is_some_and(|form| form.len() > oauth_web::MAX_FORM) {
+            return Ok(Visit::too_large());
+        }
+        let method = Method::from_bytes(method.as_bytes());
+        let request = Request {
+            method: method.map_err(|_| PyValueError::new_err("method is a token"))?,
+            host,
+            target,
+            headers: header_map(headers),
+            form: form.map(Into::into),
+        };
+        let mut need = Need::acr(acr);
+        need.max_age = max_age;
+        need.scope = scope;
+        let access = match access {
+            "open" => Access::Open,
+            "quiet" => Access::Quiet,
+            "signed_in" => Access::SignedIn,
+            _ => return Err(PyValueError::new_err("access is open, quiet or signed_in")),
+        };
+        let visit = match need == Need::default() {
+            true => self.site.visit(request, access),
+            false => self.site.challenge(request, need),
+        };
+        Ok(Visit::new(self.host(py)?, visit))
+    }
+
+    fn __repr__(&self) -> String {
+        format!("<oauth_core.web {:?}>", self.site)
+    }
+}
+
+/// Fields that HTTP does not know are nobody's.
+fn header_map(fields: Fields) -> HeaderMap {
+    let mut headers = HeaderMap::new();
+    for (name, value) in fields.0 {
+        let bytes: Result<Vec<u8>, _> = value.chars().map(u8::try_from).collect();
+        let value = bytes.ok().and_then(|bytes| HeaderValue::from_bytes(&bytes).ok());
+        if let (Ok(name), Some(value)) = (HeaderName::from_bytes(name.as_bytes()), value) {
+            headers.append(name, value);
+        }
+    }
+    headers
+}

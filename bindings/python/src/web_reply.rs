@@ -1,0 +1,131 @@
+//! What a site answers, for Python.
+
+use pyo3::prelude::*;
+
+use crate::web_session::Identity;
+
+/// A response of the site's, to be sent as it is.
+#[pyclass(frozen, module = "oauth_core.web")]
+#[derive(Clone)]
+pub(crate) struct Reply {
+    status: u16,
+    headers: Vec<(String, String)>,
+    body: String,
+    problem: Option<oauth_web::Problem>,
+    signed_out: Option<oauth_web::Identity>,
+}
+
+/// What went wrong, for an error page of the application's own.
+#[pyclass(frozen, module = "oauth_core.web")]
+pub(crate) struct Problem(oauth_web::Problem);
+
+impl Reply {
+    pub(crate) fn of(reply: oauth_web::Reply) -> Self {
+        let headers = reply.headers.iter().map(|(name, value)| {
+            let value = value.as_bytes().iter().map(|&byte| char::from(byte));
+            (name.as_str().to_owned(), value.collect())
+        });
+        Self {
+            status: reply.status.as_u16(),
+            headers: headers.collect(),
+            body: reply.body,
+            problem: reply.problem,
+            signed_out: reply.signed_out.map(|identity| *identity),
+        }
+    }
+
+    /// A status, and nothing to show.
+    pub(crate) const fn plain(status: u16) -> Self {
+        Self {
+            status,
+            headers: Vec::new(),
+            body: String::new(),
+            problem: None,
+            signed_out: None,
+        }
+    }
+}
+
+#[pymethods]
+impl Reply {
+    /// The status.
+    #[getter]
+    const fn status(&self) -> u16 {
+        self.status
+    }
+
+    /// Pairs of names and values; set-cookie may be there several times.
+    #[getter]
+    fn headers(&self) -> Vec<(String, String)> {
+        self.headers.clone()
+    }
+
+    /// The body.
+    #[getter]
+    fn body(&self) -> &[u8] {
+        self.body.as_bytes()
+    }
+
+    /// What went wrong, of a page that says so to a person.
+    #[getter]
+    fn problem(&self) -> Option<Problem> {
+        let is_page = |(name, value): &(String, String)| {
+            name == "content-type" && value.starts_with("text/html")
+        };
+        let problem = self.problem.clone().map(Problem);
+        problem.filter(|_| self.headers.iter().any(is_page))
+    }
+
+    /// Who has just signed out.
+    #[getter]
+    fn signed_out(&self) -> Option<Identity> {
+        self.signed_out.clone().map(Identity)
+    }
+
+    /// The same with this page of HTML, which may use scripts and styles as the application's other pages do.
+    fn with_page(&self, html: String) -> Self {
+        let mut reply = self.clone();
+        reply.body = html;
+        reply
+            .headers
+            .retain(|(name, _)| !["content-type", "content-security-policy"].contains(&name.as_str()));
+        let html = "text/html; charset=utf-8".to_owned();
+        reply.headers.push(("content-type".to_owned(), html));
+        reply
+    }
+
+    fn __repr__(&self) -> String {
+        format!("<oauth_core.web.Reply {}>", self.status)
+    }
+}
+
+#[pymethods]
+impl Problem {
+    /// The code of the error.
+    #[getter]
+    const fn code(&self) -> &'static str {
+        self.0.code
+    }
+
+    /// One sentence.
+    #[getter]
+    fn title(&self) -> &str {
+        &self.0.title
+    }
+
+    /// More, where there is more to say: the reason of admit(), or what usually helps.
+    #[getter]
+    fn detail(&self) -> Option<&str> {
+        self.0.detail.as_deref()
+    }
+
+    /// The page to sign in at, if that may help.
+    #[getter]
+    fn sign_in(&self) -> Option<&str> {
+        self.0.sign_in.as_deref()
+    }
+
+    fn __repr__(&self) -> String {
+        format!("<oauth_core.web.Problem {}>", self.0.code)
+    }
+}

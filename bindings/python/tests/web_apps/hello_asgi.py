@@ -1,0 +1,54 @@
+"""ASGI without a framework: uvicorn hello_asgi:app"""
+
+import os
+from typing import Any
+
+from oauth_core.web import Identity, Problem, Refuse, Reply, Site, User
+from oauth_core.web.asgi import Receive, Scope, Send, SignIn, challenge, reply, user
+from oauth_core.web._site import Need
+
+site = Site.from_env(scope="openid profile email offline_access", transport="loopback_http")
+API = os.environ["OAUTH_ISSUER"]
+
+
+@site.admit
+def admit(identity: Identity) -> dict[str, Any]:
+    if identity.claims.get("email") == "barred@example.com":
+        raise Refuse("Members only.")
+    return {"cart": 3}
+
+
+@site.error_page
+async def error_page(problem: Problem) -> str:
+    return f"<h1>Oh no: {problem.code}</h1><p>{problem.detail}"
+
+
+async def pages(scope: Scope, receive: Receive, send: Send) -> None:
+    if scope["type"] == "lifespan":
+        return
+    known, path = user(scope), scope["path"]
+    if path == "/":
+        return await text(send, f"Hello, {known.subject if known else 'stranger'}")
+    ended = await challenge(scope, Need(acr=["mfa"]) if path == "/pay" else Need())
+    if isinstance(ended, Reply):
+        return await reply(ended, scope, send)
+    assert isinstance(ended, User)
+    if path == "/me":
+        return await text(send, f"{ended.subject} has {ended.local['cart']}")
+    if path == "/cart":
+        return await text(send, "bought")
+    if path == "/pay":
+        return await text(send, f"paid by {ended.acr}")
+    if path == "/fetch":
+        answer = await ended.afetch(f"{API}/api/echo", origins=[API])
+        return await text(send, str(answer.status))
+    await text(send, f"{ended.subject} reads {path[len('/pages/'):]}")
+
+
+async def text(send: Send, body: str) -> None:
+    headers = [(b"content-type", b"text/plain; charset=utf-8")]
+    await send({"type": "http.response.start", "status": 200, "headers": headers})
+    await send({"type": "http.response.body", "body": body.encode()})
+
+
+app = SignIn(pages, site)

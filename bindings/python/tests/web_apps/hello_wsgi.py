@@ -1,0 +1,54 @@
+"""WSGI without a framework: waitress-serve hello_wsgi:app"""
+
+import os
+from collections.abc import Iterable
+from typing import Any
+
+from oauth_core.web import Identity, Problem, Refuse, Reply, Site, User
+from oauth_core.web._site import Need
+from oauth_core.web.wsgi import SignIn, challenge, reply, user
+
+site = Site.from_env(scope="openid profile email offline_access", transport="loopback_http")
+API = os.environ["OAUTH_ISSUER"]
+
+
+@site.admit
+async def admit(identity: Identity) -> dict[str, Any]:
+    if identity.claims.get("email") == "barred@example.com":
+        raise Refuse("Members only.")
+    return {"cart": 3}
+
+
+@site.error_page
+def error_page(problem: Problem) -> str:
+    return f"<h1>Oh no: {problem.code}</h1><p>{problem.detail}"
+
+
+def answer(environ: dict[str, Any], who: User) -> str:
+    path = environ["PATH_INFO"].encode("latin-1").decode()
+    if path == "/me":
+        return f"{who.subject} has {who.local['cart']}"
+    if path == "/cart":
+        return "bought"
+    if path == "/pay":
+        return f"paid by {who.acr}"
+    if path == "/fetch":
+        return str(who.fetch(f"{API}/api/echo", origins=[API]).status)
+    return f"{who.subject} reads {path[len('/pages/'):]}"
+
+
+def pages(environ: dict[str, Any], start_response: Any) -> Iterable[bytes]:
+    known, path = user(environ), environ["PATH_INFO"]
+    if path == "/":
+        text = f"Hello, {known.subject if known else 'stranger'}"
+    else:
+        ended = challenge(environ, Need(acr=["mfa"]) if path == "/pay" else Need())
+        if isinstance(ended, Reply):
+            return reply(ended, start_response)
+        assert isinstance(ended, User)
+        text = answer(environ, ended)
+    start_response("200 OK", [("Content-Type", "text/plain; charset=utf-8")])
+    return [text.encode()]
+
+
+app = SignIn(pages, site)
