@@ -10,11 +10,10 @@ from conftest import ROOT, Twin, example, process
 from web_checks import CHECKS, PROGRAMS, STORED, App, running
 
 KEEPS = {"cookie": CHECKS, "store": STORED}
+# One object for all checks of a server, by which pytest knows not to start it again.
+SERVERS = [(f"{name}/{keep}", checks) for name in PROGRAMS for keep, checks in KEEPS.items()]
 PAIRS = [
-    pytest.param(f"{name}/{keep}", check, id=f"{name}/{keep}-{check}")
-    for name in PROGRAMS
-    for keep, checks in KEEPS.items()
-    for check in checks
+    pytest.param(server, check, id=f"{server}-{check}") for server, checks in SERVERS for check in checks
 ]
 
 

@@ -217,7 +217,8 @@ def fifty_fetches_at_expiry(app: App) -> None:
     """Only where tokens are kept."""
     with app.browser() as ann:
         ann.get("/me")
-        assert ann.get("/fetch").text == "200"
+        first = ann.get("/fetch")
+        assert first.text == "200", first.text
         app.twin.expire()
         before = app.twin.counters["token_requests"]
         jar = dict(ann.cookies)

@@ -51,7 +51,7 @@ if not settings.configured:
         ],
         LOGIN_URL="/auth/login",
         OAUTH={
-            "scope": "openid profile email offline_access",
+            "scope": "openid read offline_access",
             "transport": "loopback_http",
             "admit": admit,
             "error_page": "hello_django.error_page",

@@ -10,7 +10,7 @@ from oauth_core.web import Identity, Problem
 from oauth_core.web.fastapi import Refuse, Site, User
 
 app = FastAPI(default_response_class=PlainTextResponse)
-site = Site.from_env(app, scope="openid profile email offline_access", transport="loopback_http")
+site = Site.from_env(app, scope="openid read offline_access", transport="loopback_http")
 API = os.environ["OAUTH_ISSUER"]
 
 

@@ -9,7 +9,7 @@ from oauth_core.web import Identity, Problem
 from oauth_core.web.flask import Refuse, Site
 
 app = Flask(__name__)
-site = Site.from_env(app, scope="openid profile email offline_access", transport="loopback_http")
+site = Site.from_env(app, scope="openid read offline_access", transport="loopback_http")
 API = os.environ["OAUTH_ISSUER"]
 
 

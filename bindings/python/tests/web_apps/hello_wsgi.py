@@ -8,7 +8,7 @@ from oauth_core.web import Identity, Problem, Refuse, Reply, Site, User
 from oauth_core.web._site import Need
 from oauth_core.web.wsgi import SignIn, challenge, reply, user
 
-site = Site.from_env(scope="openid profile email offline_access", transport="loopback_http")
+site = Site.from_env(scope="openid read offline_access", transport="loopback_http")
 API = os.environ["OAUTH_ISSUER"]
 
 
