@@ -1,5 +1,6 @@
 //! Sites whose people sign in: the settings, and the host of this process.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use http::{HeaderMap, HeaderName, HeaderValue, Method};
@@ -47,7 +48,7 @@ impl<'a, 'py> FromPyObject<'a, 'py> for Several {
         }
         let items = object.try_iter()?;
         items
-            .map(|item| item?.extract().map_err(PyErr::from))
+            .map(|item| item?.extract())
             .collect::<PyResult<_>>()
             .map(Self)
     }
@@ -58,6 +59,7 @@ impl Provider {
     #[new]
     #[pyo3(signature = (client, /, *, id = "main", title = None, scope = None, extra = None, callback = None,
                         callback_mode = "query"))]
+    #[allow(clippy::too_many_arguments, reason = "they are keywords in Python")]
     fn new(
         py: Python<'_>,
         client: &Bound<'_, Client>,
@@ -106,11 +108,11 @@ impl Provider {
 }
 
 /// A site whose people sign in; `web/_site.py` is what users make of it.
-#[pyclass(frozen, subclass, module = "oauth_core.web")]
+#[pyclass(frozen, module = "oauth_core")]
 pub(crate) struct WebSite {
     site: oauth_web::Site,
     store: Option<Store>,
-    line: std::sync::Arc<Line>,
+    line: Arc<Line>,
     host: PerProcess<Host>,
 }
 
@@ -128,7 +130,11 @@ impl WebSite {
         let host = host.map_err(|error| errors::raise(py, &error))?;
         Ok(host.log(|note| {
             runtime::call_python(move |py| {
-                errors::log(py, "warning", &format!("web: {}: {}", note.code, note.detail));
+                errors::log(
+                    py,
+                    "warning",
+                    &format!("web: {}: {}", note.code, note.detail),
+                );
             });
         }))
     }
@@ -212,7 +218,7 @@ impl WebSite {
         };
         let line = match network {
             Some(network) => Line::new(Some(network.get()), None)?,
-            None => std::sync::Arc::clone(&first.client.get().us.line),
+            None => Arc::clone(&first.client.get().us.line),
         };
         Ok(Self {
             site: oauth_web::Site::new(config).map_err(raise)?,
@@ -248,7 +254,10 @@ impl WebSite {
         max_age: Option<u64>,
         scope: Vec<String>,
     ) -> PyResult<Visit> {
-        if form.as_ref().is_some_and(|form| form.len() > oauth_web::MAX_FORM) {
+        if form
+            .as_ref()
+            .is_some_and(|form| form.len() > oauth_web::MAX_FORM)
+        {
             return Ok(Visit::too_large());
         }
         let method = Method::from_bytes(method.as_bytes());
@@ -285,7 +294,9 @@ fn header_map(fields: Fields) -> HeaderMap {
     let mut headers = HeaderMap::new();
     for (name, value) in fields.0 {
         let bytes: Result<Vec<u8>, _> = value.chars().map(u8::try_from).collect();
-        let value = bytes.ok().and_then(|bytes| HeaderValue::from_bytes(&bytes).ok());
+        let value = bytes
+            .ok()
+            .and_then(|bytes| HeaderValue::from_bytes(&bytes).ok());
         if let (Ok(name), Some(value)) = (HeaderName::from_bytes(name.as_bytes()), value) {
             headers.append(name, value);
         }

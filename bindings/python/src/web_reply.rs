@@ -86,9 +86,9 @@ impl Reply {
     fn with_page(&self, html: String) -> Self {
         let mut reply = self.clone();
         reply.body = html;
-        reply
-            .headers
-            .retain(|(name, _)| !["content-type", "content-security-policy"].contains(&name.as_str()));
+        reply.headers.retain(|(name, _)| {
+            !["content-type", "content-security-policy"].contains(&name.as_str())
+        });
         let html = "text/html; charset=utf-8".to_owned();
         reply.headers.push(("content-type".to_owned(), html));
         reply

@@ -25,12 +25,16 @@ type Driving = Pin<Box<dyn Future<Output = Result<Outcome, Error>> + Send>>;
 ///
 /// It is resumed until it ends in a Reply, to be sent, or in a Session or None: then it is the application's turn. Where
 /// somebody signs in it halts with their Identity, and wants to be told whom to let in.
-#[pyclass(frozen, module = "oauth_core.web")]
+#[pyclass(frozen, module = "oauth_core")]
 pub(crate) struct Visit(Arc<Mutex<State>>);
 
 enum State {
     Driving(Driving, Arc<Mutex<Option<Asked>>>),
-    Halted(Driving, Arc<Mutex<Option<Asked>>>, oneshot::Sender<Admission>),
+    Halted(
+        Driving,
+        Arc<Mutex<Option<Asked>>>,
+        oneshot::Sender<Admission>,
+    ),
     Refused(Box<Reply>),
     Over,
 }
@@ -60,7 +64,7 @@ impl Visit {
         Self(Arc::new(Mutex::new(State::Refused(reply))))
     }
 
-    fn resuming(&self, py: Python<'_>, told: Option<Admission>) -> PyResult<Work> {
+    fn resuming(&self, told: Option<Admission>) -> PyResult<Work> {
         if let Some(told) = told {
             lock(&self.0).tell(told);
         }
@@ -69,7 +73,6 @@ impl Visit {
         let work = Work::new("visit", async move {
             std::future::poll_fn(|context| lock(&state).poll(context)).await
         });
-        let _ = py;
         // Most requests are over at once: a session in a cookie takes microseconds to open.
         Ok(work.unless(move || {
             Python::attach(|py| {
@@ -161,7 +164,16 @@ twins! {
         /// why it does not let the person in, which the person sees. misuse.* for what a host does wrong.
         #[pyo3(signature = (local = None, *, refused = None))]
         fn resume / aresume(self, py, local: Option<&Bound<'_, PyAny>>, refused: Option<String>) {
-            self.resuming(py, admission(py, local, refused)?)
+            self.resuming(admission(py, local, refused)?)
         }
+    }
+}
+
+#[pymethods]
+impl Visit {
+    /// Neither who asks nor for what.
+    #[allow(clippy::unused_self, reason = "it is what Python asks for")]
+    fn __repr__(&self) -> &'static str {
+        "<oauth_core.Visit>"
     }
 }

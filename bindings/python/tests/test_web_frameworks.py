@@ -3,35 +3,43 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Any
+from contextlib import ExitStack
+from typing import Callable
 
 import pytest
 from conftest import ROOT, Twin, example, process
 from web_checks import CHECKS, PROGRAMS, STORED, App, running
 
 KEEPS = {"cookie": CHECKS, "store": STORED}
-# One object for all checks of a server, by which pytest knows not to start it again.
-SERVERS = [(f"{name}/{keep}", checks) for name in PROGRAMS for keep, checks in KEEPS.items()]
-PAIRS = [
-    pytest.param(server, check, id=f"{server}-{check}") for server, checks in SERVERS for check in checks
+TABLE = [
+    pytest.param(name, keep, check, id=f"{name}/{keep}-{check}")
+    for name in PROGRAMS
+    for keep, checks in KEEPS.items()
+    for check in checks
 ]
 
 
 @pytest.fixture(scope="module")
-def provider() -> Iterator[Twin]:
-    with process(example("twins"), ROOT) as bases:
-        yield Twin(bases["generic"])
+def app(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[[str, str], App]]:
+    """The server that was asked for; one at a time, and not anew for each check."""
+    with process(example("twins"), ROOT) as bases, ExitStack() as stack:
+        twin = Twin(bases["generic"])
+        started: dict[tuple[str, str], App] = {}
+
+        def start(name: str, keep: str) -> App:
+            if (name, keep) not in started:
+                stack.close()
+                started.clear()
+                folder = tmp_path_factory.mktemp(name)
+                server = running(name, twin, folder, keep == "store")
+                started[name, keep] = stack.enter_context(server)
+            return started[name, keep]
+
+        yield start
 
 
-@pytest.fixture(scope="module")
-def app(
-    request: Any, provider: Twin, tmp_path_factory: pytest.TempPathFactory
-) -> Iterator[App]:
-    name, keep = request.param.split("/")
-    with running(name, provider, tmp_path_factory.mktemp(name), keep == "store") as app:
-        yield app
-
-
-@pytest.mark.parametrize(("app", "check"), PAIRS, indirect=["app"])
-def test_a_web_application(app: App, check: str) -> None:
-    STORED[check](app)
+@pytest.mark.parametrize(("name", "keep", "check"), TABLE)
+def test_a_web_application(
+    app: Callable[[str, str], App], name: str, keep: str, check: str
+) -> None:
+    STORED[check](app(name, keep))

@@ -32,20 +32,25 @@ __all__ = [
     "FixedToken",
     "Flow",
     "GrantSource",
+    "Identity",
     "Introspecting",
     "Keeper",
     "Key",
     "Lease",
     "Listener",
     "Load",
+    "MAX_FORM",
     "Memory",
     "NativeStore",
     "Network",
     "PostgresStore",
     "PrivateKeyJwt",
+    "Problem",
+    "Provider",
     "Public",
     "RedisStore",
     "Renewal",
+    "Reply",
     "Resource",
     "ResourceConnection",
     "Response",
@@ -55,6 +60,7 @@ __all__ = [
     "Send",
     "Server",
     "ServiceAccount",
+    "Session",
     "Sessions",
     "Sign",
     "Sleep",
@@ -62,6 +68,8 @@ __all__ = [
     "TlsClientAuth",
     "Tokens",
     "Turn",
+    "Visit",
+    "WebSite",
     "WorkloadIdentity",
     "__version__",
     "adiscover",
@@ -1056,6 +1064,154 @@ class Sessions:
     @property
     def in_memory(self) -> int:
         """How many are in the memory of this process."""
+MAX_FORM: int
+_Access: TypeAlias = Literal["open", "quiet", "signed_in"]
+_Key: TypeAlias = str | bytes | Key
+
+@final
+class Provider:
+    """Who people sign in with: a client that is registered there.
+
+    id names it in URLs and sessions: letters, digits, - and _. title is what people call it where they choose, the id
+    unless it is given. scope has to contain openid. extra are more parameters of the authorization request. callback is
+    where the provider sends people back to, a path below the site's root; unless it is given {prefix}/callback, and
+    {prefix}/callback/{id} where there are several providers. With callback_mode "form_post" they come back with a
+    form, which browsers post over https alone.
+    """
+    def __new__(
+        cls, client: Client, /, *, id: str = "main", title: str | None = None,
+        scope: str | Iterable[str] | None = None, extra: Mapping[str, str] | None = None,
+        callback: str | None = None, callback_mode: Literal["query", "form_post"] = "query",
+    ) -> Self: ...
+    @property
+    def id(self) -> str:
+        """Its name."""
+    @property
+    def client(self) -> Client:
+        """The client that is registered there."""
+@final
+class WebSite:
+    """A site whose people sign in; `web/_site.py` is what users make of it."""
+    def __new__(
+        cls, providers: Sequence[Provider], base_urls: str | Iterable[str], key: _Key, *,
+        old_keys: Sequence[_Key] = ..., store: Store | None = None, name: str | None = None,
+        prefix: str | None = None, lifetime: float | None = None, idle: float | None = None,
+        flow_lifetime: float | None = None, flows: int | None = None,
+        same_site: Literal["lax", "strict"] = "lax", home: str | None = None,
+        return_origins: Sequence[str] = ..., claims: Sequence[str] | None = None,
+        transport: _Transport = "https", network: Network | None = None,
+    ) -> Self: ...
+    def reads_form(self, method: str, path: str) -> bool:
+        """Whether the body of such a request is for the site.
+
+        path is not decoded, and has the root path in front. Read no more than MAX_FORM bytes and one of it, and leave
+        every other body alone.
+        """
+    def begin(
+        self, method: str, host: str, target: str, headers: _Fields, form: bytes | None = None,
+        *, access: _Access = "open", acr: Sequence[str] = ..., max_age: int | None = None,
+        scope: Sequence[str] = ...,
+    ) -> Visit:
+        """Begins a request."""
+@final
+class Visit:
+    """One request of a site.
+
+    It is resumed until it ends in a Reply, to be sent, or in a Session or None: then it is the application's turn. Where
+    somebody signs in it halts with their Identity, and wants to be told whom to let in.
+    """
+    def resume(
+        self, local: Mapping[str, Any] | None = None, *, refused: str | None = None
+    ) -> Reply | Session | Identity | None:
+        """Goes on until it ends, or halts with an Identity.
+
+        After that local is what the application adds to the session, as json.dumps takes it, or refused the reason
+        why it does not let the person in, which the person sees. misuse.* for what a host does wrong.
+        """
+    def aresume(
+        self, local: Mapping[str, Any] | None = None, *, refused: str | None = None
+    ) -> _Later[Reply | Session | Identity | None]:
+        """resume(), in a coroutine."""
+@final
+class Identity:
+    """Whom a provider vouched for. A person is an issuer and a subject, and not an address."""
+    @property
+    def provider(self) -> str:
+        """The provider's name at the site."""
+    @property
+    def issuer(self) -> str:
+        """The provider's issuer (iss)."""
+    @property
+    def subject(self) -> str:
+        """The person's identifier there (sub), which is never another's."""
+    @property
+    def sid(self) -> str | None:
+        """The session at the provider, if it has named one."""
+    @property
+    def auth_time(self) -> datetime | None:
+        """When the person authenticated, in UTC, if the provider says."""
+    @property
+    def acr(self) -> str | None:
+        """How the person authenticated, if the provider says."""
+    @property
+    def claims(self) -> dict[str, Any]:
+        """What else the provider vouched for: all claims at the sign-in, and in a session those that the site keeps."""
+@final
+class Session:
+    """A session: who is signed in, and until when. It holds no token."""
+    @property
+    def identity(self) -> Identity:
+        """Who is signed in."""
+    @property
+    def local(self) -> dict[str, Any]:
+        """What the application added when it let the person in."""
+    @property
+    def started_at(self) -> datetime:
+        """When it began, in UTC."""
+    @property
+    def until(self) -> datetime:
+        """When it ends, in UTC."""
+    @property
+    def scope(self) -> list[str]:
+        """What was granted."""
+    @property
+    def grant(self) -> str | None:
+        """Whose tokens the store keeps for it, as client.source(subject=...) names it; None where there is no store."""
+@final
+class Reply:
+    """A response of the site's, to be sent as it is."""
+    @property
+    def status(self) -> int:
+        """The status."""
+    @property
+    def headers(self) -> list[tuple[str, str]]:
+        """Pairs of names and values; set-cookie may be there several times."""
+    @property
+    def body(self) -> bytes:
+        """The body."""
+    @property
+    def problem(self) -> Problem | None:
+        """What went wrong, of a page that says so to a person."""
+    @property
+    def signed_out(self) -> Identity | None:
+        """Who has just signed out."""
+    def with_page(self, html: str) -> Reply:
+        """The same with this page of HTML, which may use scripts and styles as the application's other pages do."""
+@final
+class Problem:
+    """What went wrong, for an error page of the application's own."""
+    @property
+    def code(self) -> ErrorCode:
+        """The code of the error."""
+    @property
+    def title(self) -> str:
+        """One sentence."""
+    @property
+    def detail(self) -> str | None:
+        """More, where there is more to say: the reason of admit(), or what usually helps."""
+    @property
+    def sign_in(self) -> str | None:
+        """The page to sign in at, if that may help."""
 @disjoint_base
 class Api:
     """An API: where tokens may be sent, whose token a route gets, and what limits it has.

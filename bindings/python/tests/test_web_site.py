@@ -1,0 +1,247 @@
+"""A site of a web application: its settings, its targets, and what its hooks may do."""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+import logging
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+from conftest import Twin, generic_client
+from web_checks import WHO, running
+
+import oauth_core
+from oauth_core.stores import Memory, SqliteStore
+from oauth_core.web import Identity, Provider, Refuse, Reply, Site, User, asgi, wsgi
+from oauth_core.web._site import Need, Request
+
+KEY = base64.urlsafe_b64encode(b"k" * 32).decode().rstrip("=")
+BASE = "http://127.0.0.1:8000"
+PAGE = [("accept", "text/html")]
+
+
+def site(client: oauth_core.Client, **settings: Any) -> Site:
+    options: dict[str, Any] = {"base_url": BASE, "key": KEY, "transport": "loopback_http"}
+    return Site(**{"providers": [Provider(client)], **options, **settings})
+
+
+def asked(target: str, *, method: str = "GET", headers: Any = PAGE) -> Request:
+    return Request(method, "127.0.0.1:8000", target, headers)
+
+
+def environment(twin: Twin) -> dict[str, str]:
+    return {
+        "OAUTH_ISSUER": twin.base,
+        "OAUTH_CLIENT_ID": twin.data["client_id"],
+        "OAUTH_CLIENT_SECRET": twin.data["client_secret"],
+        "OAUTH_BASE_URL": BASE,
+        "OAUTH_KEY": KEY,
+    }
+
+
+@pytest.mark.parametrize("name", ["OAUTH_BASE_URL", "OAUTH_KEY", "OAUTH_CLIENT_ID", "OAUTH_ISSUER"])
+def test_a_variable_that_is_missing_is_named_at_start(generic: Twin, name: str) -> None:
+    environ = {key: value for key, value in environment(generic).items() if key != name}
+    with pytest.raises(oauth_core.Misuse, match=name) as caught:
+        Site.from_env(environ=environ, transport="loopback_http")
+    assert caught.value.code == "environment.missing"
+    assert generic.data["client_secret"] not in str(caught.value)
+
+
+def test_each_variable_is_an_argument_too(generic: Twin, tmp_path: Path) -> None:
+    environ = {**environment(generic), "OAUTH_STORE": f"sqlite://{tmp_path}/sessions.sqlite3"}
+    assert Site.from_env(environ=environ, transport="loopback_http")
+    assert (tmp_path / "sessions.sqlite3").exists()
+    del environ["OAUTH_KEY"], environ["OAUTH_STORE"]
+    assert Site.from_env(environ=environ, transport="loopback_http", key=KEY, store=Memory())
+    environ["OAUTH_STORE"] = "mongodb://user:S3CR3T@db.example"
+    with pytest.raises(oauth_core.Misuse, match="OAUTH_STORE") as caught:
+        Site.from_env(environ=environ, transport="loopback_http", key=KEY)
+    assert "S3CR3T" not in str(caught.value)
+
+
+def test_settings_that_are_not_safe_are_refused(client: oauth_core.Client) -> None:
+    for settings, code in (
+        ({"base_url": "http://shop.example"}, "url.insecure"),
+        ({"transport": "https"}, "url.insecure"),
+        ({"providers": [Provider(client, scope="profile")]}, "web.setup"),
+        ({"providers": [Provider(client), Provider(client)]}, "web.setup"),
+        ({"idle": 60.0}, "web.setup"),
+        ({"key": "short"}, "misuse.setup"),
+    ):
+        with pytest.raises(oauth_core.Misuse) as caught:
+            site(client, **settings)
+        assert caught.value.code == code, settings
+
+    class Forgetful:
+        load = save = lease = print
+
+    with pytest.raises(TypeError, match="remove"):
+        site(client, store=Forgetful())
+
+
+def test_a_coroutine_of_the_hook_runs_in_the_loop_of_the_request(
+    generic: Twin, client: oauth_core.Client
+) -> None:
+    generic.register(f"{BASE}/auth/callback")
+    web = site(client)
+    loops: list[Any] = []
+
+    @web.admit
+    async def admit(identity: Identity) -> dict[str, Any]:
+        loops.append(asyncio.get_running_loop())
+        assert identity.subject == WHO and identity.issuer == generic.base
+        return {"seats": [1, 2]}
+
+    async def sign_in() -> User:
+        user = signed_in(await web.avisit(asked("/me"), "signed_in"))
+        callback, cookies = user
+        done = await web.avisit(asked(callback, headers=[*PAGE, ("cookie", cookies)]))
+        assert isinstance(done, Reply) and done.status == 303, done
+        cookie = "; ".join(pair.split(";")[0] for name, pair in done.headers if name == "set-cookie")
+        passed = await web.avisit(asked("/me", headers=[*PAGE, ("cookie", cookie)]), "signed_in")
+        assert loops == [asyncio.get_running_loop()]
+        assert isinstance(passed, User)
+        return passed
+
+    user = asyncio.run(sign_in())
+    assert user.local == {"seats": [1, 2]} and user.subject == WHO
+    assert user.name and WHO not in repr(user) + repr(user.session) + repr(user.identity)
+    with pytest.raises(oauth_core.Misuse, match="store"):
+        user.fetch("https://api.example/")
+
+
+def signed_in(ended: Any) -> tuple[str, str]:
+    """The callback of a person who agrees at once, and the cookies to come back with."""
+    from conftest import approve
+
+    assert isinstance(ended, Reply) and ended.status == 303, ended
+    headers = dict(ended.headers)
+    cookies = "; ".join(pair.split(";")[0] for name, pair in ended.headers if name == "set-cookie")
+    return approve(headers["location"]).removeprefix(BASE), cookies
+
+
+def test_the_hook_may_give_its_refusal_back(generic: Twin, client: oauth_core.Client) -> None:
+    generic.register(f"{BASE}/auth/callback")
+    web = site(client)
+    web.admit(lambda _: Refuse("Come back on Monday."))
+    callback, cookies = signed_in(web.visit(asked("/me"), "signed_in"))
+    done = web.visit(asked(callback, headers=[*PAGE, ("cookie", cookies)]))
+    assert isinstance(done, Reply) and done.status == 403
+    assert done.problem and done.problem.detail == "Come back on Monday."
+    assert b"Come back on Monday." in done.body
+
+
+def test_a_hook_that_fails_fails_the_request(generic: Twin, client: oauth_core.Client) -> None:
+    generic.register(f"{BASE}/auth/callback")
+    web = site(client)
+
+    @web.admit
+    def admit(_: Identity) -> dict[str, Any]:
+        raise LookupError("the database is away")
+
+    callback, cookies = signed_in(web.visit(asked("/me"), "signed_in"))
+    with pytest.raises(LookupError, match="away"):
+        web.visit(asked(callback, headers=[*PAGE, ("cookie", cookies)]))
+
+
+def test_the_log_says_what_a_stranger_is_not_told(
+    client: oauth_core.Client, caplog: pytest.LogCaptureFixture
+) -> None:
+    web = site(client)
+    with caplog.at_level(logging.WARNING, logger="oauth_core"):
+        web.visit(asked("/auth/login?return_to=https://evil.example/"))
+    assert "return_target.refused" in caplog.text and "evil" not in caplog.text
+
+
+def test_a_page_that_wants_more_says_so_to_scripts(client: oauth_core.Client) -> None:
+    web = site(client)
+    reply = web.visit(asked("/pay", headers=[]), "signed_in", Need(acr=["mfa"], max_age=60))
+    assert isinstance(reply, Reply) and reply.status == 401
+    assert reply.problem is None and b"web.signed_out" in reply.body
+    for access in ("nobody", ""):
+        with pytest.raises(ValueError, match="access"):
+            web.visit(asked("/"), access)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    ("scope", "target"),
+    [
+        ({"path": "/a b", "raw_path": b"/a%20b", "query_string": b"x=%26"}, "/a%20b?x=%26"),
+        ({"path": "/a b/é", "query_string": b""}, "/a%20b/%C3%A9"),
+        # What some servers have there, against the specification.
+        ({"path": "/a", "raw_path": b"/a?x=1", "query_string": b"x=1"}, "/a?x=1"),
+        ({"path": "/shop/a", "raw_path": b"/shop/a", "root_path": "/shop"}, "/shop/a"),
+        ({"path": "/a", "raw_path": b"/a", "root_path": "/shop"}, "/shop/a"),
+        ({"path": "/shopping", "raw_path": b"/shopping", "root_path": "/shop"}, "/shop/shopping"),
+        ({"path": "/", "raw_path": b"/", "root_path": "/"}, "/"),
+    ],
+)
+def test_targets_of_asgi_are_as_the_browser_shows_them(scope: dict[str, Any], target: str) -> None:
+    assert asgi.target_of(scope) == target
+
+
+@pytest.mark.parametrize(
+    ("environ", "target"),
+    [
+        ({"PATH_INFO": "/a b/\u00c3\u00a9", "QUERY_STRING": "x=%26"}, "/a%20b/%C3%A9?x=%26"),
+        ({"RAW_URI": "/a%2Fb?x=1", "PATH_INFO": "/a/b", "QUERY_STRING": "x=1"}, "/a%2Fb?x=1"),
+        ({"REQUEST_URI": "http://shop.example/a?x=1"}, "/a?x=1"),
+        ({"SCRIPT_NAME": "/shop", "PATH_INFO": "/a"}, "/shop/a"),
+        ({"SCRIPT_NAME": "/shop", "RAW_URI": "/shop/a"}, "/shop/a"),
+        ({"SCRIPT_NAME": "/shop", "RAW_URI": "/a"}, "/shop/a"),
+    ],
+)
+def test_targets_of_wsgi_are_as_the_browser_shows_them(environ: dict[str, Any], target: str) -> None:
+    assert wsgi.target_of(environ) == target
+
+
+def test_no_framework_is_imported_unasked(tmp_path: Path) -> None:
+    code = (
+        "import sys, oauth_core, oauth_core.web, oauth_core.web.asgi, oauth_core.web.wsgi\n"
+        "print([name for name in ('starlette', 'fastapi', 'flask', 'django') if name in sys.modules])\n"
+    )
+    command = [sys.executable, "-c", code]
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "[]"
+
+
+def test_djangos_signals_and_users(generic: Twin, tmp_path: Path) -> None:
+    with running("django-gunicorn", generic, tmp_path, False) as app:
+        with app.browser() as ann:
+            ann.get("/me")
+            assert ann.get("/signals").text == "in"
+            ann.post("/auth/logout", headers={"origin": app.base})
+            assert ann.get("/signals").text == "in out"
+        with app.browser() as again:
+            again.get("/me")
+            # One user, however often the person comes.
+            assert again.get("/disable/0").text == "1"
+            assert again.get("/").text == "Hello, stranger"
+            refused = again.get("/me")
+            assert refused.status_code == 403 and "not active" in refused.text
+            assert again.get("/disable/1").text == "1"
+            assert again.get("/me").text == f"{WHO} has 3"
+
+
+def test_a_store_is_shared_by_workers(generic: Twin, tmp_path: Path) -> None:
+    generic.register(f"{BASE}/auth/callback")
+    client = generic_client(generic)
+    first, second = (
+        site(client, store=SqliteStore(tmp_path / "sessions.sqlite3")) for _ in range(2)
+    )
+    callback, cookies = signed_in(first.visit(asked("/me"), "signed_in"))
+    done = second.visit(asked(callback, headers=[*PAGE, ("cookie", cookies)]))
+    assert isinstance(done, Reply) and done.status == 303
+    cookie = "; ".join(pair.split(";")[0] for name, pair in done.headers if name == "set-cookie")
+    user = first.visit(asked("/me", headers=[*PAGE, ("cookie", cookie)]), "signed_in")
+    assert isinstance(user, User) and user.source.token().access_token
+    out = second.visit(
+        asked("/auth/logout", method="POST", headers=[("cookie", cookie), ("origin", BASE)])
+    )
+    assert isinstance(out, Reply) and out.signed_out and out.signed_out.subject == WHO
+    assert first.visit(asked("/me", headers=[("cookie", cookie)])) is None
