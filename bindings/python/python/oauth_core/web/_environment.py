@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from typing import Any, Mapping
+from typing import Any, Callable, Mapping
 
 from .. import stores
 from .._client import Client
@@ -11,8 +11,8 @@ from .._native import Provider
 from ..errors import Misuse
 
 # What a URL begins with, and who takes the rest of it.
-_PATHS = {"file": stores.FileStore, "sqlite": stores.SqliteStore}
-_SERVERS = {
+_PATHS: dict[str, Callable[[str], stores.Store]] = {"file": stores.FileStore, "sqlite": stores.SqliteStore}
+_SERVERS: dict[str, Callable[[str], stores.Store]] = {
     "redis": stores.RedisStore,
     "rediss": stores.RedisStore,
     "postgres": stores.PostgresStore,

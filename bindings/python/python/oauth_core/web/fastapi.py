@@ -14,8 +14,9 @@ import starlette.requests
 import starlette.responses
 
 from .._native import Reply
-from . import _site, asgi
+from . import asgi
 from ._site import NOTHING, Access, Need, Refuse
+from ._site import Site as Base
 from ._user import User
 
 if TYPE_CHECKING:
@@ -32,7 +33,7 @@ class Answered(Exception):
         self.reply = reply
 
 
-class Site(_site.Site):
+class Site(Base):
     """The site of an application of FastAPI or Starlette; the settings are those of ``oauth_core.web.Site``.
 
     ``access`` is what all pages take; a page that wants somebody says so itself, with ``user``.
@@ -86,7 +87,9 @@ def _depends(call: Any) -> Any:
 
 
 async def _answer(_: starlette.requests.Request, answered: Exception) -> starlette.responses.Response:
-    reply: Reply = answered.reply  # type: ignore[attr-defined]
+    if not isinstance(answered, Answered):
+        raise answered
+    reply = answered.reply
     response = starlette.responses.Response(reply.body, reply.status)
     for name, value in reply.headers:
         response.headers.append(name, value)

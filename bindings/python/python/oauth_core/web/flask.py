@@ -15,8 +15,9 @@ from typing import TYPE_CHECKING, Any, Callable, Sequence, TypeVar, overload
 import flask
 
 from .._native import Reply
-from . import _site, wsgi
+from . import wsgi
 from ._site import Access, Need, Refuse
+from ._site import Site as Base
 from ._user import User
 
 if TYPE_CHECKING:
@@ -27,7 +28,7 @@ __all__ = ["Refuse", "Site", "User"]
 _View = TypeVar("_View", bound=Callable[..., Any])
 
 
-class Site(_site.Site):
+class Site(Base):
     """The site of an application of Flask; the settings are those of ``oauth_core.web.Site``.
 
     ``access`` is what all pages take; a page that wants somebody says so itself, with ``required``. Hooks are called in
@@ -71,7 +72,7 @@ class Site(_site.Site):
         these last seconds, and has granted this scope (RFC 9470)."""
         need = Need(tuple(acr), max_age, tuple(scope))
 
-        def guarded(view: _View) -> Any:
+        def guarded(view: Callable[..., Any]) -> Callable[..., Any]:
             @functools.wraps(view)
             def page(*args: Any, **options: Any) -> Any:
                 environ = flask.request.environ

@@ -90,7 +90,7 @@ def _visit(environ: Environ) -> tuple[Site, Request, User | None]:
 def target_of(environ: Environ) -> str:
     """As the browser shows it: WSGI decodes the path, and most servers have it as it came too."""
     root = quote(environ.get("SCRIPT_NAME", "").rstrip("/"), encoding="latin-1")
-    raw = environ.get("RAW_URI") or environ.get("REQUEST_URI")
+    raw: str | None = environ.get("RAW_URI") or environ.get("REQUEST_URI")
     if raw is None:
         path, query = quote(environ.get("PATH_INFO", ""), encoding="latin-1"), environ.get("QUERY_STRING", "")
         return f"{root}{path}?{query}" if query else root + path

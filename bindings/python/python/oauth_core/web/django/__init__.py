@@ -13,6 +13,7 @@ place of the table of people and a user of their own for those who are new.
 from __future__ import annotations
 
 from .._site import Refuse
-from .middleware import Middleware, required
+from .middleware import Middleware
+from .views import required
 
 __all__ = ["Middleware", "Refuse", "required"]

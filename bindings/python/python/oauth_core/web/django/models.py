@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from django.conf import settings
 from django.db import models
 
@@ -9,9 +11,11 @@ from django.db import models
 class Person(models.Model):
     """A person, as a provider knows them. No address is compared: it may be unverified, and be another's tomorrow."""
 
-    issuer = models.CharField(max_length=512)
-    subject = models.CharField(max_length=255)
-    user = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.CASCADE, related_name="+")
+    issuer: models.CharField[str, str] = models.CharField(max_length=512)
+    subject: models.CharField[str, str] = models.CharField(max_length=255)
+    user: models.ForeignKey[Any, Any] = models.ForeignKey(
+        settings.AUTH_USER_MODEL, on_delete=models.CASCADE, related_name="+"
+    )
 
     class Meta:
         verbose_name_plural = "people"

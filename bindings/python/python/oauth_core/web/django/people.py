@@ -18,11 +18,11 @@ from .models import Person
 def sign_in(request: HttpRequest, identity: Identity, admit: Any, given: Any) -> Any:
     """Asks the application whom to let in, and finds the person's user, or makes one; or has its own function do so."""
     local = admit(identity) if admit else None
-    who = {"issuer": identity.issuer, "subject": identity.subject}
+    who: dict[str, Any] = {"issuer": identity.issuer, "subject": identity.subject}
     if given is None:
-        person, _ = Person.objects.get_or_create(**who, defaults={"user": lambda: _made(identity)})
+        person, _ = Person.objects.get_or_create(defaults={"user": lambda: _made(identity)}, **who)
     else:
-        person, _ = Person.objects.update_or_create(**who, defaults={"user": given(identity)})
+        person, _ = Person.objects.update_or_create(defaults={"user": given(identity)}, **who)
     user: Any = person.user
     if not user.is_active:
         raise Refuse("This account is not active.")

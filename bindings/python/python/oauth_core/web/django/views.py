@@ -1,0 +1,44 @@
+"""What a view wants of whoever sees it."""
+
+from __future__ import annotations
+
+import functools
+from typing import Any, Callable, Sequence, TypeVar, overload
+
+from asgiref.sync import iscoroutinefunction
+
+from ..._native import Reply
+from .._site import Need
+from .middleware import response
+from .site import site
+
+_View = TypeVar("_View", bound=Callable[..., Any])
+
+
+@overload
+def required(view: _View, /) -> _View: ...
+@overload
+def required(
+    *, acr: Sequence[str] = ..., max_age: int | None = ..., scope: Sequence[str] = ...
+) -> Callable[[_View], _View]: ...
+def required(
+    view: Any = None, *, acr: Sequence[str] = (), max_age: int | None = None, scope: Sequence[str] = ()
+) -> Any:
+    """Has a view called for whoever is signed in alone, has authenticated in one of these ways (``acr``) and within
+    these last seconds, and has granted this scope (RFC 9470). ``@login_required`` is for the rest."""
+    need = Need(tuple(acr), max_age, tuple(scope))
+
+    def guarded(view: Callable[..., Any]) -> Callable[..., Any]:
+        @functools.wraps(view)
+        def page(request: Any, *args: Any, **options: Any) -> Any:
+            ended = site()[0].visit(request.oauth_request, "signed_in", need)
+            return response(ended) if isinstance(ended, Reply) else view(request, *args, **options)
+
+        @functools.wraps(view)
+        async def later(request: Any, *args: Any, **options: Any) -> Any:
+            ended = await site()[0].avisit(request.oauth_request, "signed_in", need)
+            return response(ended) if isinstance(ended, Reply) else await view(request, *args, **options)
+
+        return later if iscoroutinefunction(view) else page  # pyright: ignore[reportDeprecated]
+
+    return guarded if view is None else guarded(view)
