@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import re
 import shutil
 from collections.abc import Iterator
@@ -36,6 +37,21 @@ def promised(code: str) -> list[str]:
     return re.findall(r"^ *print\(.*\)  # (.+)$", code, re.MULTILINE)
 
 
+PLAIN = 'transport="loopback_http"'
+"""What allows a provider and a site to be here."""
+
+
+def web_settings(twin: Twin) -> dict[str, str]:
+    """The environment of a web application."""
+    return {
+        "OAUTH_ISSUER": twin.base,
+        "OAUTH_CLIENT_ID": twin.data["client_id"],
+        "OAUTH_CLIENT_SECRET": twin.data["client_secret"],
+        "OAUTH_BASE_URL": "http://127.0.0.1:8000",
+        "OAUTH_KEY": base64.urlsafe_b64encode(b"k" * 32).decode().rstrip("="),
+    }
+
+
 @contextmanager
 def mcp_url(code: str) -> Iterator[str]:
     """Where a server of the Model Context Protocol is, if the example wants one."""
@@ -65,6 +81,10 @@ def run(
         lambda place, **values: real_file(place, loopback=generic.base, **values),
     )
     monkeypatch.setenv("ISSUER", generic.base)
+    if "oauth_core.web" in code:
+        for name, value in web_settings(generic).items():
+            monkeypatch.setenv(name, value)
+        code = code.replace("from_env(app", f"from_env(app, {PLAIN}")
     for name in ("client_id", "client_secret"):
         monkeypatch.setenv(name.upper(), generic.data[name])
     named = next((name for name in REAL if f'provider("{name}"' in code), "usertesting")

@@ -11,7 +11,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from conftest import Twin, generic_client
+from conftest import Twin, approve, generic_client
+from examples import web_settings
 from web_checks import WHO, running
 
 import oauth_core
@@ -33,19 +34,9 @@ def asked(target: str, *, method: str = "GET", headers: Any = PAGE) -> Request:
     return Request(method, "127.0.0.1:8000", target, headers)
 
 
-def environment(twin: Twin) -> dict[str, str]:
-    return {
-        "OAUTH_ISSUER": twin.base,
-        "OAUTH_CLIENT_ID": twin.data["client_id"],
-        "OAUTH_CLIENT_SECRET": twin.data["client_secret"],
-        "OAUTH_BASE_URL": BASE,
-        "OAUTH_KEY": KEY,
-    }
-
-
 @pytest.mark.parametrize("name", ["OAUTH_BASE_URL", "OAUTH_KEY", "OAUTH_CLIENT_ID", "OAUTH_ISSUER"])
 def test_a_variable_that_is_missing_is_named_at_start(generic: Twin, name: str) -> None:
-    environ = {key: value for key, value in environment(generic).items() if key != name}
+    environ = {key: value for key, value in web_settings(generic).items() if key != name}
     with pytest.raises(oauth_core.Misuse, match=name) as caught:
         Site.from_env(environ=environ, transport="loopback_http")
     assert caught.value.code == "environment.missing"
@@ -53,7 +44,7 @@ def test_a_variable_that_is_missing_is_named_at_start(generic: Twin, name: str) 
 
 
 def test_each_variable_is_an_argument_too(generic: Twin, tmp_path: Path) -> None:
-    environ = {**environment(generic), "OAUTH_STORE": f"sqlite://{tmp_path}/sessions.sqlite3"}
+    environ = {**web_settings(generic), "OAUTH_STORE": f"sqlite://{tmp_path}/sessions.sqlite3"}
     assert Site.from_env(environ=environ, transport="loopback_http")
     assert (tmp_path / "sessions.sqlite3").exists()
     del environ["OAUTH_KEY"], environ["OAUTH_STORE"]
@@ -117,8 +108,6 @@ def test_a_coroutine_of_the_hook_runs_in_the_loop_of_the_request(
 
 def signed_in(ended: Any) -> tuple[str, str]:
     """The callback of a person who agrees at once, and the cookies to come back with."""
-    from conftest import approve
-
     assert isinstance(ended, Reply) and ended.status == 303, ended
     headers = dict(ended.headers)
     cookies = "; ".join(pair.split(";")[0] for name, pair in ended.headers if name == "set-cookie")
