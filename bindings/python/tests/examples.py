@@ -93,6 +93,8 @@ def run(
     monkeypatch.setenv("API_TOKEN", twin.console_token())
     monkeypatch.setenv("UV_TOKEN", twin.console_token())
     names: dict[str, Any] = {
+        # Flask looks for its module.
+        "__name__": __name__,
         "ID": data["client_id"],
         "SECRET": data["client_secret"],
         "GUID": data["issuer"].rsplit("/", 1)[1],
