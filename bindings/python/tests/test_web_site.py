@@ -234,3 +234,27 @@ def test_a_store_is_shared_by_workers(generic: Twin, tmp_path: Path) -> None:
     )
     assert isinstance(out, Reply) and out.signed_out and out.signed_out.subject == WHO
     assert first.visit(asked("/me", headers=[("cookie", cookie)])) is None
+
+
+@pytest.mark.parametrize(
+    ("origin", "told"), [(BASE, "websocket.accept"), ("https://evil.example", "websocket.close")]
+)
+def test_pages_of_other_sites_open_no_web_socket(
+    client: oauth_core.Client, origin: str, told: str
+) -> None:
+    async def echo(scope: Any, receive: Any, send: Any) -> None:
+        assert asgi.user(scope) is None
+        await send({"type": "websocket.accept"})
+
+    heard: list[str] = []
+
+    async def send(message: Any) -> None:
+        heard.append(message["type"])
+
+    async def receive() -> Any:
+        return {"type": "websocket.connect"}
+
+    headers = [(b"host", b"127.0.0.1:8000"), (b"origin", origin.encode())]
+    scope = {"type": "websocket", "path": "/live", "headers": headers}
+    asyncio.run(asgi.SignIn(echo, site(client))(scope, receive, send))
+    assert heard == [told]
