@@ -17,8 +17,18 @@ from web_checks import WHO, running
 
 import oauth_core
 from oauth_core.stores import Memory, SqliteStore
-from oauth_core.web import Identity, Provider, Refuse, Reply, Site, User, asgi, wsgi
-from oauth_core.web._site import Need, Request
+from oauth_core.web import (
+    Identity,
+    Need,
+    Provider,
+    Refuse,
+    Reply,
+    Request,
+    Site,
+    User,
+    asgi,
+    wsgi,
+)
 
 KEY = base64.urlsafe_b64encode(b"k" * 32).decode().rstrip("=")
 BASE = "http://127.0.0.1:8000"

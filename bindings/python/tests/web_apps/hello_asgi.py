@@ -3,9 +3,8 @@
 import os
 from typing import Any
 
-from oauth_core.web import Identity, Problem, Refuse, Reply, Site, User
+from oauth_core.web import Identity, Need, Problem, Refuse, Reply, Site, User
 from oauth_core.web.asgi import Receive, Scope, Send, SignIn, challenge, reply, user
-from oauth_core.web._site import Need
 
 site = Site.from_env(scope="openid read offline_access", transport="loopback_http")
 API = os.environ["OAUTH_ISSUER"]

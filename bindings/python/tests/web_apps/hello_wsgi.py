@@ -4,8 +4,7 @@ import os
 from collections.abc import Iterable
 from typing import Any
 
-from oauth_core.web import Identity, Problem, Refuse, Reply, Site, User
-from oauth_core.web._site import Need
+from oauth_core.web import Identity, Need, Problem, Refuse, Reply, Site, User
 from oauth_core.web.wsgi import SignIn, challenge, reply, user
 
 site = Site.from_env(scope="openid read offline_access", transport="loopback_http")

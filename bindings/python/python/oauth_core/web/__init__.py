@@ -7,7 +7,18 @@ carry requests and responses; what is done with them is the same for all, and in
 from __future__ import annotations
 
 from .._native import Identity, Problem, Provider, Reply, Session
-from ._site import Refuse, Site
+from ._site import Need, Refuse, Request, Site
 from ._user import User
 
-__all__ = ["Identity", "Problem", "Provider", "Refuse", "Reply", "Session", "Site", "User"]
+__all__ = [
+    "Identity",
+    "Need",
+    "Problem",
+    "Provider",
+    "Refuse",
+    "Reply",
+    "Request",
+    "Session",
+    "Site",
+    "User",
+]
