@@ -7,7 +7,7 @@ use oauth_core::json;
 use oauth_core::token::step_up::StepUp;
 use oauth_core::url::Url;
 use oauth_facade::{Auth, Connect, OnLimit};
-use oauth_reqwest::{Authorized, ResourceConnection as Native, browser};
+use oauth_reqwest::{Authorized, ResourceConnection as Native};
 use oauth_session::{Sources, TokenSource as _};
 use pyo3::exceptions::{PyTypeError, PyValueError};
 use pyo3::prelude::*;
@@ -150,25 +150,25 @@ impl ResourceConnection {
 
 /// Shows a page to the person, from the runtime's thread.
 fn show(open: Option<Arc<Py<PyAny>>>, url: &Url) -> Result<(), Error> {
-    let Some(open) = open else {
-        eprintln!(
-            "The browser shows the login; if it does not, open this URL:\n{}",
-            url.as_str()
-        );
-        // Who has no browser here opens the page by what was printed.
-        let _ = browser::open(url);
-        return Ok(());
-    };
     let text = url.as_str().to_owned();
     tokio::task::block_in_place(|| {
         let mut answer = None;
         runtime::call_python(|py| {
-            let shown = open.call1(py, (text,));
-            answer = Some(shown.map(drop).map_err(|error| raised(py, error)));
+            let shown = match &open {
+                Some(open) => open.call1(py, (text,)).map(drop),
+                None => usual(py, text),
+            };
+            answer = Some(shown.map_err(|error| raised(py, error)));
         });
         let closed = || Error::lost(Cause::unsent("the interpreter is shutting down"));
         answer.unwrap_or_else(|| Err(closed()))
     })
+}
+
+/// As every login of this package shows its page.
+fn usual(py: Python<'_>, url: String) -> PyResult<()> {
+    let login = py.import("oauth_core._login")?;
+    login.call_method1("_show", (url,)).map(drop)
 }
 
 #[pymethods]

@@ -13,11 +13,11 @@ use pyo3::prelude::*;
 use serde_json::{Map, Value};
 use tokio::sync::oneshot;
 
-use crate::runtime;
 use crate::twins::twins;
 use crate::web_reply::Reply;
 use crate::web_session::{self, Session};
 use crate::work::{Answer, Work};
+use crate::{errors, runtime};
 
 type Driving = Pin<Box<dyn Future<Output = Result<Outcome, Error>> + Send>>;
 
@@ -131,6 +131,8 @@ fn ended(outcome: Outcome) -> Answer {
         Outcome::Respond(reply) => Reply::of(reply).into_py_any(py),
         Outcome::Pass(Some(session)) => Session(session).into_py_any(py),
         Outcome::Pass(None) => Ok(py.None()),
+        // Only of a site that passes calls on to APIs, which none of this package does.
+        Outcome::Forward(_) => Err(errors::raise(py, &Misuse::NotSupported.into())),
     }))
 }
 
