@@ -25,7 +25,7 @@ use crate::servers::Server;
 
 /// The guide's lines, which are run below.
 #[rustfmt::skip]
-async fn called_as_in_the_guide(connection: &ResourceConnection) -> Result<(), Box<dyn std::error::Error>> {
+async fn called_as_in_the_guide(connection: ResourceConnection) -> Result<(), Box<dyn std::error::Error>> {
 // guide
 let client = ().serve(oauth_rmcp::transport(&connection)?).await?;
 let arguments = [("text".to_owned(), "hello".into())].into_iter().collect();
@@ -48,7 +48,7 @@ pub(crate) fn the_guides_lines_are_run(server: Server) {
     assert!(chapter.contains(lines), "the guide does not show:\n{lines}");
     let person = Person::new();
     let connection = person.connection(server.url(), Arc::new(Memory::new()));
-    let done = person.runtime.block_on(called_as_in_the_guide(&connection));
+    let done = person.runtime.block_on(called_as_in_the_guide(connection));
     done.expect("a call");
 }
 

@@ -63,12 +63,6 @@ struct Forget {
 }
 
 #[derive(Deserialize)]
-struct Claim {
-    name: String,
-    value: Value,
-}
-
-#[derive(Deserialize)]
 struct Register {
     redirect_uri: String,
 }
@@ -184,11 +178,6 @@ fn respond(
         }
         (&Method::POST, "allow_unpushed_requests") => {
             twin.allow_unpushed_requests();
-            Ok(json!({}))
-        }
-        (&Method::POST, "claim") => {
-            let of_person: Claim = serde_json::from_slice(body).map_err(bad)?;
-            twin.set_claim(&of_person.name, of_person.value);
             Ok(json!({}))
         }
         (&Method::POST, "register") => {
