@@ -33,7 +33,7 @@ def documented(holder: Any, names: list[str], prefix: str = "") -> dict[str, str
     found: dict[str, str] = {}
     for name in names:
         value = getattr(holder, name)
-        if name.startswith("_") or isinstance(value, (str, tuple)):
+        if name.startswith("_") or isinstance(value, (int, str, tuple)):
             continue
         doc = vars(value).get("__doc__") if isinstance(value, type) else value.__doc__
         found[prefix + name] = inspect.cleandoc(doc or "")

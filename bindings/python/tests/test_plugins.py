@@ -258,10 +258,13 @@ def test_a_token_that_ended_in_a_body_is_renewed_once(generic: Twin, way: str) -
 
 def test_rules_of_the_callers_own_tell_of_an_ended_token(generic: Twin, source: Source) -> None:
     url = f"{generic.base}/api/echo"
-    rules = [{"status": 403, "body": {"error.code": [190, "expired"]}}, {"status": 404}]
+    rules: list[dict[str, Any]] = [
+        {"status": 403, "body": {"error.code": [190, "expired"]}},
+        {"status": 404},
+    ]
     api = oauth_core.Api(source, origins=[generic.base], ended_tokens=rules)
     assert api.get(url).status == 200
-    coded = {"status": 403, "body": '{"error":{"code":190}}'}
+    coded: dict[str, Any] = {"status": 403, "body": '{"error":{"code":190}}'}
     for number, fault in enumerate((coded, {"status": 404})):
         generic.expire()
         generic.fault("ended_token_in_body", **fault)
@@ -272,14 +275,15 @@ def test_rules_of_the_callers_own_tell_of_an_ended_token(generic: Twin, source: 
     generic.fault("ended_token_in_body", status=403, body='{"error":{"code":4}}')
     got = api.get(url)
     assert (got.status, got.json()) == (403, {"error": {"code": 4}})
-    for wrong in ([{"status": 200}], [{"status": 403, "body": {"a": 1}}], [403]):
+    wrongs: Any = ([{"status": 200}], [{"status": 403, "body": {"a": 1}}], [403])
+    for wrong in wrongs:
         with pytest.raises(oauth_core.Misuse) as caught:
-            oauth_core.Api(source, origins=[generic.base], ended_tokens=wrong)  # type: ignore[arg-type]
+            oauth_core.Api(source, origins=[generic.base], ended_tokens=wrong)
         assert caught.value.code == "misuse.setup"
 
 
 @pytest.mark.parametrize("plugin", [oauth_core.httpx, oauth_core.httpx2])
-def test_a_body_of_unknown_length_is_left_to_whoever_streams_it(start: Start, plugin: Any) -> None:
+def test_a_body_of_unknown_length_is_left_to_whoever_streams_it(plain: Start, plugin: Any) -> None:
     body = b'{"ok":false,"error":"token_expired"}'
 
     def answer(handler: Any) -> None:
@@ -289,11 +293,11 @@ def test_a_body_of_unknown_length_is_left_to_whoever_streams_it(start: Start, pl
         handler.end_headers()
         handler.wfile.write(b"%x\r\n%s\r\n0\r\n\r\n" % (len(body), body))
 
-    plain = start(answer)
-    token = oauth_core.fixed_token("t", origins=[plain.base], transport="loopback_http")
+    server = plain(answer)
+    token = oauth_core.fixed_token("t", origins=[server.base], transport="loopback_http")
     rules = [{"status": 200, "body": {"ok": [False]}}]
     api = oauth_core.Api(token, ended_tokens=rules)
     library = httpx if plugin is oauth_core.httpx else httpx2
-    with library.Client(auth=plugin.Auth(api)) as http, http.stream("GET", plain.base) as got:
+    with library.Client(auth=plugin.Auth(api)) as http, http.stream("GET", server.base) as got:
         assert got.status_code == 200
         assert b"".join(got.iter_bytes()) == body

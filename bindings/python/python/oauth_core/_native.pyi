@@ -5,7 +5,7 @@ import os
 from collections.abc import Coroutine, Generator, Iterable, Mapping, Sequence
 from datetime import datetime
 from types import GenericAlias, TracebackType
-from typing import Any, Callable, ClassVar, Final, Literal, TypedDict, TypeVar, final, overload
+from typing import Any, Callable, ClassVar, Literal, TypedDict, TypeVar, final, overload
 
 from typing_extensions import Self, TypeAlias, disjoint_base
 
@@ -1135,39 +1135,83 @@ class Visit:
 @final
 class Identity:
     """Whom a provider vouched for. A person is an issuer and a subject, and not an address."""
-    provider: Final[str]
-    issuer: Final[str]
-    subject: Final[str]
-    sid: Final[str | None]
-    auth_time: Final[datetime | None]
-    acr: Final[str | None]
-    claims: Final[dict[str, Any]]
+    @property
+    def provider(self) -> str:
+        """The provider's name at the site."""
+    @property
+    def issuer(self) -> str:
+        """The provider's issuer (iss)."""
+    @property
+    def subject(self) -> str:
+        """The person's identifier there (sub), which is never another's."""
+    @property
+    def sid(self) -> str | None:
+        """The session at the provider, if it has named one."""
+    @property
+    def auth_time(self) -> datetime | None:
+        """When the person authenticated, in UTC, if the provider says."""
+    @property
+    def acr(self) -> str | None:
+        """How the person authenticated, if the provider says."""
+    @property
+    def claims(self) -> dict[str, Any]:
+        """What else the provider vouched for: all claims at the sign-in, and in a session those that the site keeps."""
 @final
 class Session:
     """A session: who is signed in, and until when. It holds no token."""
-    identity: Final[Identity]
-    local: Final[dict[str, Any]]
-    started_at: Final[datetime]
-    until: Final[datetime]
-    scope: Final[list[str]]
-    grant: Final[str | None]
+    @property
+    def identity(self) -> Identity:
+        """Who is signed in."""
+    @property
+    def local(self) -> dict[str, Any]:
+        """What the application added when it let the person in."""
+    @property
+    def started_at(self) -> datetime:
+        """When it began, in UTC."""
+    @property
+    def until(self) -> datetime:
+        """When it ends, in UTC."""
+    @property
+    def scope(self) -> list[str]:
+        """What was granted."""
+    @property
+    def grant(self) -> str | None:
+        """Whose tokens the store keeps for it, as client.source(subject=...) names it; None where there is no store."""
 @final
 class Reply:
     """A response of the site's, to be sent as it is."""
-    status: Final[int]
-    headers: Final[list[tuple[str, str]]]
-    body: Final[bytes]
-    problem: Final[Problem | None]
-    signed_out: Final[Identity | None]
+    @property
+    def status(self) -> int:
+        """The status."""
+    @property
+    def headers(self) -> list[tuple[str, str]]:
+        """Pairs of names and values; set-cookie may be there several times."""
+    @property
+    def body(self) -> bytes:
+        """The body."""
+    @property
+    def problem(self) -> Problem | None:
+        """What went wrong, of a page that says so to a person."""
+    @property
+    def signed_out(self) -> Identity | None:
+        """Who has just signed out."""
     def with_page(self, html: str) -> Reply:
         """The same with this page of HTML, which may use scripts and styles as the application's other pages do."""
 @final
 class Problem:
     """What went wrong, for an error page of the application's own."""
-    code: Final[ErrorCode]
-    title: Final[str]
-    detail: Final[str | None]
-    sign_in: Final[str | None]
+    @property
+    def code(self) -> ErrorCode:
+        """The code of the error."""
+    @property
+    def title(self) -> str:
+        """One sentence."""
+    @property
+    def detail(self) -> str | None:
+        """More, where there is more to say: the reason of admit(), or what usually helps."""
+    @property
+    def sign_in(self) -> str | None:
+        """The page to sign in at, if that may help."""
 @disjoint_base
 class Api:
     """An API: where tokens may be sent, whose token a route gets, and what limits it has.
