@@ -168,17 +168,21 @@ async fn connect(
 ) -> Result<(Arc<Connected>, Option<Listener>), Error> {
     let registered_for = earlier.granted.union(&earlier.wanted);
     let mut request = settings.request.clone().granted(registered_for);
-    let listener = match earlier.client {
-        Some(client) => {
-            request = request.registered(client)?;
-            None
-        }
-        None => sign_in::listener(settings).await?,
-    };
+    let known = earlier.client.as_ref().map(|known| known.client_id.clone());
+    if let Some(client) = earlier.client {
+        request = request.registered(client)?;
+    }
+    // The API may have moved to another server, at which the client has to register.
+    let mut listener = sign_in::listener(settings).await?;
     if let Some(listener) = &listener {
         request = request.redirect_uri(listener.redirect_uri().clone());
     }
     let mut connection = settings.driver.run(connect_resource(request)).await?;
+    let registration = connection.registration.as_ref();
+    if known.is_some() && known == registration.map(|client| client.client_id.clone()) {
+        // It comes back to where it is registered for.
+        listener = None;
+    }
     if !earlier.wanted.is_empty() {
         // A login for less has to go on, should this never be granted.
         connection.scope = Some(earlier.granted).filter(|scope| !scope.is_empty());

@@ -298,6 +298,32 @@ async fn a_port_that_somebody_has_taken_costs_a_registration() {
     drop((taken, token));
 }
 
+/// What is kept for longer than a day may be of a server that the API has left.
+#[tokio::test]
+async fn an_api_that_has_moved_is_registered_at_its_new_server() {
+    let (served, person) = (served(), Person::default());
+    let store = Arc::new(Memory::new());
+    let first = connection(&served, &person, store.clone());
+    assert_eq!(echoed(&first, &served).await.0, 200);
+    let page = store.scan(None).await.unwrap();
+    let key = page.keys.iter().find(|key| key.starts_with("connection:"));
+    let key = key.unwrap();
+    let entry = store.load(key).await.unwrap().unwrap();
+    let old = entry
+        .record
+        .expose()
+        .replace(served.base(), "http://127.0.0.1:9");
+    let mut old: serde_json::Value = serde_json::from_str(&old).unwrap();
+    old["found_at"] = 0.into();
+    let old = oauth_core::Secret::new(old.to_string());
+    store.save(key, &old, entry.version, None).await.unwrap();
+
+    let second = connection(&served, &person, store);
+    assert_eq!(echoed(&second, &served).await.0, 200);
+    let clients = served.with(|twin| twin.registered_clients().len());
+    assert_eq!((clients, person.times()), (2, 2));
+}
+
 #[tokio::test]
 async fn what_is_forgotten_is_found_anew() {
     let (served, person) = (served(), Person::default());
