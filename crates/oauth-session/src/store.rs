@@ -10,9 +10,10 @@
 //! | `RedisStore` (feature `redis`) | machines | the server |
 //! | `PostgresStore` (feature `postgres`) | machines | the server |
 //!
-//! `Sealed` (feature `seal`) encrypts what any of them keeps. `contract` (feature of that name) has
+//! [`StoreUrl`] opens one by its URL. `Sealed` (feature `seal`) encrypts what any of them keeps. `contract` (feature of that name) has
 //! the tests they pass, for your own store too.
 
+mod at;
 #[cfg(feature = "contract")]
 pub mod contract;
 #[cfg(feature = "file")]
@@ -40,6 +41,7 @@ use oauth_core::Secret;
 use oauth_core::error::{Cause, Error, Misuse};
 use oauth_core::moment::UnixTime;
 
+pub use at::StoreUrl;
 #[cfg(feature = "file")]
 pub use file::FileStore;
 #[cfg(feature = "faults")]
