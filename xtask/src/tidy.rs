@@ -95,6 +95,7 @@ const CRATES: &[&[&str]] = &[
     &["oauth-reqwest", "oauth-testkit", "oauth-facade"],
     &["oauth-rmcp"],
     &["oauth-web-tower"],
+    &["oauth-web-actix"],
     &[
         "oauth-cli",
         "oauth-guide",

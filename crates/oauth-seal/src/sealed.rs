@@ -63,6 +63,22 @@ impl Keys {
         self
     }
 
+    /// Keys as one text, with spaces, lines or commas between them: the first seals.
+    ///
+    /// # Errors
+    /// Those of [`Key::parse`], and the same for a text without a key.
+    pub fn parse(text: &Secret<String>) -> Result<Self, Error> {
+        let parts = text.expose().split([',', ' ', '\n', '\r', '\t']);
+        let mut keys = parts
+            .filter(|part| !part.is_empty())
+            .map(|part| Key::parse(&Secret::new(part.to_owned())));
+        let current = match keys.next() {
+            Some(key) => key?,
+            None => Key::parse(&Secret::new(String::new()))?,
+        };
+        keys.try_fold(Self::new(current), |all, old| Ok(all.also(old?)))
+    }
+
     /// The key to seal with.
     pub const fn current(&self) -> &Key {
         &self.current
@@ -168,6 +184,29 @@ mod tests {
         let after = both.seal([8; NONCE], b"", b"ann")?;
         assert!(both.open(&after, b"")?.is_current);
         assert!(keys(1).open(&after, b"").is_err());
+        Ok(())
+    }
+
+    #[test]
+    fn keys_in_one_text_seal_with_the_first() -> Result<(), Error> {
+        let text = |bytes: &[u8]| {
+            let keys = bytes.iter().map(|byte| URL_SAFE_NO_PAD.encode([*byte; 32]));
+            Secret::new(keys.collect::<Vec<_>>().join(",\n "))
+        };
+        let both = Keys::parse(&text(&[2, 1]))?;
+        assert_eq!(both.current().id(), keys(2).current().id());
+        assert!(
+            both.open(&keys(1).seal([9; NONCE], b"", b"ann")?, b"")
+                .is_ok()
+        );
+        for wrong in [
+            String::new(),
+            " ,".to_owned(),
+            format!("{}, x", text(&[1]).expose()),
+        ] {
+            let refused = Keys::parse(&Secret::new(wrong)).err();
+            assert_eq!(refused.map(|error| error.code()), Some("misuse.setup"));
+        }
         Ok(())
     }
 

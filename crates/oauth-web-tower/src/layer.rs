@@ -132,7 +132,7 @@ where
 }
 
 /// The largest body of a call to an API, in bytes: it is kept until the API has taken the token.
-const MAX_FORWARDED: usize = 10 << 20;
+pub const MAX_FORWARDED: usize = 10 << 20;
 
 /// What the API says; once the tokens are over, that nobody is signed in any more.
 async fn forwarded(

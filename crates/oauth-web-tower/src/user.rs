@@ -1,6 +1,7 @@
 //! Extractors of axum: a handler that takes a [`User`] is for whoever is signed in.
 
 use std::convert::Infallible;
+use std::marker::PhantomData;
 use std::ops::Deref;
 use std::sync::Arc;
 
@@ -52,6 +53,50 @@ impl User {
             Ok(Outcome::Respond(reply)) => Err(Rejection::Reply(Box::new(reply))),
             Ok(Outcome::Pass(None) | Outcome::Forward(_)) | Err(_) => Err(Rejection::Setup),
         }
+    }
+}
+
+/// Who is signed in, having done what `N` [needs](Needs).
+#[derive(Debug)]
+pub struct StepUp<N>(User, PhantomData<fn() -> N>);
+
+/// What a handler wants beyond somebody who is signed in, as a type for [`StepUp`].
+///
+/// ```
+/// use oauth_web::Need;
+/// use oauth_web_tower::{Needs, StepUp};
+///
+/// struct Mfa;
+///
+/// impl Needs for Mfa {
+///     fn need() -> Need {
+///         Need::acr(["mfa"])
+///     }
+/// }
+///
+/// async fn pay(user: StepUp<Mfa>) -> String {
+///     user.identity.subject.clone()
+/// }
+/// ```
+pub trait Needs {
+    /// What has to be true of the session (RFC 9470).
+    fn need() -> Need;
+}
+
+impl<N> Deref for StepUp<N> {
+    type Target = Session;
+
+    fn deref(&self) -> &Session {
+        &self.0
+    }
+}
+
+impl<S: Sync, N: Needs> FromRequestParts<S> for StepUp<N> {
+    type Rejection = Rejection;
+
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Rejection> {
+        let user = User::having(parts, N::need()).await?;
+        Ok(Self(user, PhantomData))
     }
 }
 

@@ -3,18 +3,17 @@
 use std::sync::{Arc, Mutex};
 
 use axum::Router;
-use axum::extract::Request;
 use axum::response::IntoResponse;
 use axum::routing::{get, post};
 use oauth_core::scope::Scope;
 use oauth_core::url::{Transport, Url};
-use oauth_core::{Client, ClientAuth, ClientId, danger, quirk::Rules};
-use oauth_reqwest::Driver;
+use oauth_core::{Client, ClientAuth, ClientId, Secret, danger, quirk::Rules};
+use oauth_reqwest::{Driver, ProcessEnvironment};
 use oauth_session::store::Memory;
 use oauth_session::{Session, Store};
 use oauth_testkit::{Served, Twin};
 use oauth_web::{Access, Admission, Config, Need, Provider, Site, Upstream};
-use oauth_web_tower::{Host, Rejection, SignIn, User};
+use oauth_web_tower::{Host, Needs, SignIn, StepUp, User};
 
 struct Shop {
     base: String,
@@ -97,10 +96,16 @@ async fn me(user: User) -> String {
     format!("{} has {}", user.identity.subject, user.local["cart"])
 }
 
-async fn pay(request: Request) -> Result<String, Rejection> {
-    let (parts, _) = request.into_parts();
-    let user = User::having(&parts, Need::acr(["mfa"])).await?;
-    Ok(user.identity.acr.clone().unwrap_or_default())
+struct Mfa;
+
+impl Needs for Mfa {
+    fn need() -> Need {
+        Need::acr(["mfa"])
+    }
+}
+
+async fn pay(user: StepUp<Mfa>) -> String {
+    user.identity.acr.clone().unwrap_or_default()
 }
 
 fn browser() -> reqwest::Client {
@@ -233,4 +238,73 @@ async fn a_body_that_is_too_large_is_not_read_and_a_route_without_the_layer_says
     let user = <User as axum::extract::FromRequestParts<()>>::from_request_parts(&mut parts, &());
     assert_eq!(user.await.unwrap_err().into_response().status(), 500);
     drop(bare);
+}
+
+/// The variables of a shop at the twin.
+fn variables(base: &str, twin: &Served, store: &str) -> Vec<(String, Secret<String>)> {
+    let (id, secret) =
+        twin.with(|twin| (twin.client_id().to_owned(), twin.client_secret().to_owned()));
+    let key = oauth_seal::base64url(&[7; 32]);
+    let pairs = [
+        ("OAUTH_ISSUER", twin.base().to_owned()),
+        ("OAUTH_CLIENT_ID", id),
+        ("OAUTH_CLIENT_SECRET", secret),
+        ("OAUTH_BASE_URL", base.to_owned()),
+        ("OAUTH_KEY", key),
+        ("OAUTH_STORE", store.to_owned()),
+    ];
+    pairs
+        .map(|(name, value)| (name.to_owned(), Secret::new(value)))
+        .to_vec()
+}
+
+async fn out_of(variables: Vec<(String, Secret<String>)>) -> Result<Host, oauth_core::Error> {
+    let driver = Driver::new(reqwest::Client::builder().no_proxy())?;
+    let environment = Arc::new(ProcessEnvironment::of(variables));
+    Host::from_environment(environment, driver, Transport::LoopbackHttp, |config| {
+        config
+    })
+    .await
+}
+
+#[tokio::test]
+async fn a_host_out_of_environment_variables_signs_people_in() {
+    let folder = tempfile::tempdir().unwrap();
+    for store in [String::new(), format!("file:{}", folder.path().display())] {
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let base = format!("http://{}", listener.local_addr().unwrap());
+        let twin = Served::start(Twin::generic).unwrap();
+        twin.with(|twin| twin.register_redirect_uri(&format!("{base}/auth/callback")));
+        let host = out_of(variables(&base, &twin, &store)).await.unwrap();
+        let app = Router::new().route(
+            "/who",
+            get(async |user: User| user.identity.subject.clone()),
+        );
+        let app = app.layer(SignIn::new(host));
+        tokio::spawn(async move { axum::serve(listener, app).await });
+        let page = browser().get(format!("{base}/who")).send().await.unwrap();
+        assert_eq!(page.text().await.unwrap(), "user-248289761001");
+    }
+    let kept = std::fs::read_dir(folder.path()).unwrap().flatten();
+    let texts: String = kept
+        .filter_map(|file| std::fs::read_to_string(file.path()).ok())
+        .collect();
+    assert!(texts.contains("oauth-core sealed"), "sessions are there");
+    assert!(!texts.contains("user-248289761001"), "and are sealed");
+}
+
+#[tokio::test]
+async fn a_variable_that_is_missing_is_named_before_anything_is_asked() {
+    let twin = Served::start(Twin::generic).unwrap();
+    let all = variables("http://127.0.0.1:1", &twin, "mysql://shop");
+    for name in ["OAUTH_BASE_URL", "OAUTH_KEY", "OAUTH_CLIENT_ID"] {
+        let mut some = all.clone();
+        some.retain(|(known, _)| known != name && known != "OAUTH_STORE");
+        let error = out_of(some).await.unwrap_err();
+        assert_eq!(error.code(), "environment.missing");
+        assert!(error.to_string().contains(name), "{error}");
+    }
+    let error = out_of(all).await.unwrap_err();
+    assert_eq!(error.code(), "misuse.setup");
+    assert!(twin.with(|twin| twin.log().is_empty()));
 }

@@ -26,6 +26,7 @@ const CRATES: &[&str] = &[
     "oauth-session",
     "oauth-testkit",
     "oauth-web",
+    "oauth-web-actix",
     "oauth-web-tower",
 ];
 

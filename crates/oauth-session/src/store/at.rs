@@ -107,7 +107,7 @@ impl StoreUrl {
 fn left_out(feature: &str) -> Error {
     let why = format!("this build of oauth-session is without its feature {feature}");
     Error::from(Misuse::NotSupported)
-        .about(why)
+        .about(&why)
         .at_endpoint(ENDPOINT)
 }
 
@@ -141,7 +141,16 @@ mod tests {
         ] {
             assert_eq!(kind(url), Some(store), "{url}");
         }
-        for url in ["", "redis", "redis:6379", "mysql://a", "sqlite:", "file://", "memory:x", "/var/lib/shop"] {
+        for url in [
+            "",
+            "redis",
+            "redis:6379",
+            "mysql://a",
+            "sqlite:",
+            "file://",
+            "memory:x",
+            "/var/lib/shop",
+        ] {
             assert_eq!(kind(url), None, "{url}");
         }
     }

@@ -1,0 +1,73 @@
+//! The extractor: a handler that takes a [`User`] is for whoever is signed in.
+
+use std::ops::Deref;
+use std::pin::Pin;
+use std::sync::Arc;
+
+use actix_web::dev::Payload;
+use actix_web::http::StatusCode;
+use actix_web::{Error, FromRequest, HttpMessage as _, HttpRequest};
+use oauth_web::{Access, Need, Session};
+use oauth_web_tower::{Host, Outcome};
+
+use crate::carry::{plain, refusal, response, seen};
+
+/// Who is signed in. A handler that takes one is never called without: people are sent to sign in, and scripts
+/// are told. `Option<User>` is for pages that everybody may see.
+#[derive(Debug, Clone)]
+pub struct User(Arc<Session>);
+
+/// Who is signed in at a request that was passed on, and the way to ask for more.
+#[derive(Debug, Clone)]
+pub(crate) struct Visited {
+    pub(crate) session: Option<Arc<Session>>,
+    pub(crate) host: Host,
+}
+
+impl User {
+    /// The session.
+    pub const fn session(&self) -> &Arc<Session> {
+        &self.0
+    }
+
+    /// Whoever is signed in and has done what is needed (RFC 9470), such as a second factor.
+    ///
+    /// # Errors
+    /// What is sent instead; 500 without [`SignIn`](crate::SignIn) around the application.
+    pub async fn having(request: &HttpRequest, need: Need) -> Result<Self, Error> {
+        Self::of(request.clone(), Some(need)).await
+    }
+
+    async fn of(request: HttpRequest, need: Option<Need>) -> Result<Self, Error> {
+        let failed = || refusal(plain(StatusCode::INTERNAL_SERVER_ERROR));
+        let visited = request.extensions().get::<Visited>().cloned();
+        let Visited { session, host } = visited.ok_or_else(failed)?;
+        let visit = match (session, need) {
+            (Some(session), None) => return Ok(Self(session)),
+            (_, Some(need)) => host.site().challenge(seen(&request), need),
+            (None, None) => host.site().visit(seen(&request), Access::SignedIn),
+        };
+        match host.drive(visit).await {
+            Ok(Outcome::Pass(Some(session))) => Ok(Self(session)),
+            Ok(Outcome::Respond(reply)) => Err(refusal(response(reply))),
+            Ok(Outcome::Pass(None) | Outcome::Forward(_)) | Err(_) => Err(failed()),
+        }
+    }
+}
+
+impl Deref for User {
+    type Target = Session;
+
+    fn deref(&self) -> &Session {
+        &self.0
+    }
+}
+
+impl FromRequest for User {
+    type Error = Error;
+    type Future = Pin<Box<dyn Future<Output = Result<Self, Error>>>>;
+
+    fn from_request(request: &HttpRequest, _: &mut Payload) -> Self::Future {
+        Box::pin(Self::of(request.clone(), None))
+    }
+}

@@ -1,0 +1,179 @@
+//! A real application on a socket, a provider on another, and a browser between them.
+
+use std::sync::Arc;
+
+use actix_web::web::{self, get, post};
+use actix_web::{App, HttpRequest, HttpServer};
+use oauth_core::scope::Scope;
+use oauth_core::url::{Transport, Url};
+use oauth_core::{Client, ClientAuth, ClientId, danger, quirk::Rules};
+use oauth_reqwest::Driver;
+use oauth_session::store::Memory;
+use oauth_testkit::{Served, Twin};
+use oauth_web::{Access, Config, Need, Provider, Site, Upstream};
+use oauth_web_actix::{Host, SignIn, User};
+
+struct Shop {
+    base: String,
+    twin: Served,
+}
+
+async fn shop(access: Access) -> Shop {
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let base = format!("http://{}", listener.local_addr().unwrap());
+    let twin = Served::start(Twin::generic).unwrap();
+    twin.with(|twin| {
+        twin.register_redirect_uri(&format!("{base}/auth/callback"));
+        twin.set_claim("name", "Ann");
+    });
+    let driver = Driver::new(reqwest::Client::builder().no_proxy()).unwrap();
+    let issuer = danger::loopback_issuer(twin.base()).unwrap();
+    let server = danger::discover_on_loopback(issuer, Rules::default());
+    let server = driver.run(server).await.unwrap();
+    let (id, secret) =
+        twin.with(|twin| (twin.client_id().to_owned(), twin.client_secret().to_owned()));
+    let auth = ClientAuth::basic(secret.as_str());
+    let client = Client::new(server, ClientId::new(id), auth).unwrap();
+    let scope = Scope::parse("openid read offline_access").unwrap();
+    let provider = Provider::new("twin", client).unwrap().scope(scope);
+    let keys = oauth_seal::Keys::new([7; 32]);
+    let mut config = Config::new(Url::parse(&base).unwrap(), keys, provider).in_store();
+    config.transport = Transport::LoopbackHttp;
+    let api = Url::parse(&format!("{}/api", twin.base())).unwrap();
+    config.api = vec![Upstream::new("twin", api)];
+    let site = Site::new(config).unwrap();
+    let host = Host::with_store(site, driver, Arc::new(Memory::new()));
+    let app = move || {
+        App::new()
+            .wrap(SignIn::new(host.clone()).access(access))
+            .route("/", get().to(index))
+            .route("/me", get().to(me))
+            .route("/cart", post().to(cart))
+            .route("/pay", get().to(pay))
+            .service(web::scope("/deep").route("/me", get().to(me)))
+    };
+    let server = HttpServer::new(app).workers(1).listen(listener).unwrap();
+    // It stops with the runtime of the test.
+    actix_web::rt::spawn(server.disable_signals().run());
+    Shop { base, twin }
+}
+
+async fn index(user: Option<User>) -> String {
+    match user {
+        Some(user) => format!("Hello, {}", user.identity.text("name").unwrap_or_default()),
+        None => "Hello, stranger".to_owned(),
+    }
+}
+
+async fn me(user: User) -> String {
+    user.identity.subject.clone()
+}
+
+async fn cart(user: User, body: String) -> String {
+    format!("{}: {body}", user.identity.subject)
+}
+
+async fn pay(request: HttpRequest) -> Result<String, actix_web::Error> {
+    let user = User::having(&request, Need::acr(["mfa"])).await?;
+    Ok(user.identity.acr.clone().unwrap_or_default())
+}
+
+fn browser() -> reqwest::Client {
+    let mut headers = reqwest::header::HeaderMap::new();
+    headers.insert("accept", "text/html".parse().unwrap());
+    let browser = reqwest::Client::builder().no_proxy().cookie_store(true);
+    browser.default_headers(headers).build().unwrap()
+}
+
+impl Shop {
+    async fn open(&self, browser: &reqwest::Client, path: &str) -> (u16, String) {
+        let reply = browser.get(format!("{}{path}", self.base)).send().await;
+        let reply = reply.unwrap();
+        (reply.status().as_u16(), reply.text().await.unwrap())
+    }
+}
+
+const ANN: &str = "user-248289761001";
+
+#[actix_web::test]
+async fn people_sign_in_see_their_page_and_sign_out() {
+    let shop = shop(Access::Open).await;
+    let ann = browser();
+    let stranger = (200, "Hello, stranger".to_owned());
+    assert_eq!(shop.open(&ann, "/").await, stranger);
+    // The redirects to the provider and back, and to the page.
+    assert_eq!(shop.open(&ann, "/deep/me").await, (200, ANN.to_owned()));
+    assert_eq!(shop.open(&ann, "/").await, (200, "Hello, Ann".to_owned()));
+    let form = ann.post(format!("{}/cart", shop.base)).body("a book");
+    let reply = form.header("origin", &shop.base).send().await.unwrap();
+    assert_eq!(reply.text().await.unwrap(), format!("{ANN}: a book"));
+    let out = ann
+        .post(format!("{}/auth/logout?return_to=/", shop.base))
+        .header("origin", &shop.base);
+    let reply = out.send().await.unwrap();
+    assert_eq!(reply.text().await.unwrap(), stranger.1);
+    assert_eq!(shop.twin.with(|twin| twin.counters().revocations), 1);
+}
+
+#[actix_web::test]
+async fn a_script_is_told_and_forms_of_other_sites_are_refused() {
+    let shop = shop(Access::SignedIn).await;
+    let script = reqwest::Client::builder().no_proxy().build().unwrap();
+    let reply = script.get(format!("{}/", shop.base)).send().await.unwrap();
+    assert_eq!(reply.status(), 401);
+    assert_eq!(reply.headers()["content-type"], "application/problem+json");
+    let ann = browser();
+    shop.open(&ann, "/me").await;
+    let foreign = ann.post(format!("{}/cart", shop.base)).body("a book");
+    let reply = foreign.header("origin", "https://evil.example").send();
+    assert_eq!(reply.await.unwrap().status(), 403);
+}
+
+#[actix_web::test]
+async fn a_page_steps_up() {
+    let shop = shop(Access::Open).await;
+    let ann = browser();
+    shop.open(&ann, "/me").await;
+    let (status, page) = shop.open(&ann, "/pay").await;
+    assert!(
+        status == 403 && page.contains("web.step_up_failed"),
+        "{page}"
+    );
+    shop.twin.with(|twin| twin.set_claim("acr", "mfa"));
+    assert_eq!(shop.open(&ann, "/pay").await, (200, "mfa".to_owned()));
+}
+
+#[actix_web::test]
+async fn pages_call_an_api_until_the_grant_is_over() {
+    let shop = shop(Access::Open).await;
+    let ann = browser();
+    shop.open(&ann, "/me").await;
+    let call = || {
+        let call = ann.get(format!("{}/auth/api/twin/echo", shop.base));
+        call.header("x-csrf-protection", "1").send()
+    };
+    let reply = call().await.unwrap();
+    assert_eq!(reply.status(), 200);
+    assert!(reply.headers().contains_key("content-security-policy"));
+    assert!(!reply.text().await.unwrap().is_empty());
+    shop.twin.with(Twin::expire_access_tokens);
+    assert_eq!(call().await.unwrap().status(), 200);
+    assert_eq!(shop.twin.with(|twin| twin.counters().refreshes), 1);
+    // The grant is revoked at the provider: the session is over.
+    shop.twin.with(Twin::revoke_all);
+    assert_eq!(call().await.unwrap().status(), 401);
+    assert_eq!(shop.open(&ann, "/").await.1, "Hello, stranger");
+}
+
+#[actix_web::test]
+async fn a_body_that_is_too_large_is_not_read_and_an_application_without_it_says_so() {
+    let shop = shop(Access::Open).await;
+    let large = browser()
+        .post(format!("{}/auth/callback", shop.base))
+        .body(vec![b'a'; 70_000]);
+    assert_eq!(large.send().await.unwrap().status(), 413);
+    let bare = actix_web::test::init_service(App::new().route("/me", get().to(me))).await;
+    let request = actix_web::test::TestRequest::get().uri("/me").to_request();
+    let reply = actix_web::test::call_service(&bare, request).await;
+    assert_eq!(reply.status().as_u16(), 500);
+}

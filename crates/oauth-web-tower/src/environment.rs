@@ -1,0 +1,88 @@
+//! A host out of environment variables.
+
+use std::sync::Arc;
+
+use oauth_core::error::{Error, Misuse};
+use oauth_core::scope::Scope;
+use oauth_core::url::{Transport, Url};
+use oauth_core::workload::Environment;
+use oauth_providers::ClientSettings;
+use oauth_reqwest::client::connect;
+use oauth_reqwest::{Driver, ProcessEnvironment, reqwest};
+use oauth_seal::Keys;
+use oauth_session::store::{Sealed, StoreUrl, seal};
+use oauth_web::{Config, Provider, Site};
+
+use crate::host::Host;
+
+const BASE_URL: &str = "OAUTH_BASE_URL";
+const KEY: &str = "OAUTH_KEY";
+const STORE: &str = "OAUTH_STORE";
+const PROVIDER: &str = "OAUTH_PROVIDER";
+
+impl Host {
+    /// A host out of this process's environment variables. The client's are those of
+    /// [`ClientSettings::from_env`], and its metadata are fetched; the site's own are:
+    ///
+    /// | variable | |
+    /// |---|---|
+    /// | `OAUTH_BASE_URL` | where people reach the site, such as `https://shop.example` |
+    /// | `OAUTH_KEY` | the key that seals, as `oauth key` prints one; old ones may follow, with spaces or commas between |
+    /// | `OAUTH_STORE` | optional: the store that sessions live in, as a [`StoreUrl`]; what is in it is sealed with the same keys |
+    ///
+    /// # Errors
+    /// `environment.missing`, which names the variable; `misuse.setup` and `misuse.not_supported` for the store;
+    /// `web.setup`; `url.*`; those of the client.
+    pub async fn from_env() -> Result<Self, Error> {
+        let driver = Driver::new(reqwest::Client::builder())?;
+        let environment = Arc::new(ProcessEnvironment::new());
+        Self::from_environment(environment, driver, Transport::Https, |config| config).await
+    }
+
+    /// As [`from_env`](Self::from_env), with variables from elsewhere, a driver of your own, and with changes to the
+    /// settings. With [`Transport::LoopbackHttp`] site and provider may be on this machine, for tests.
+    ///
+    /// # Errors
+    /// As [`from_env`](Self::from_env).
+    pub async fn from_environment(
+        environment: Arc<dyn Environment>,
+        driver: Driver,
+        transport: Transport,
+        change: impl FnOnce(Config) -> Config,
+    ) -> Result<Self, Error> {
+        let optional = |name: &str| {
+            let value = environment.variable(name);
+            value.filter(|value| !value.expose().is_empty())
+        };
+        let needed = |name: &str| {
+            optional(name).ok_or_else(|| Error::from(Misuse::EnvironmentMissing).about(name))
+        };
+        // What is missing or malformed is said before anything is asked of the provider.
+        let base_url = Url::parse(needed(BASE_URL)?.expose())?;
+        let keys = Keys::parse(&needed(KEY)?)?;
+        let store = optional(STORE)
+            .map(|url| StoreUrl::parse(url.expose())?.open())
+            .transpose()?;
+        let settings = ClientSettings::from_env(&environment)?;
+        let client = driver.run(connect(settings, transport)?).await?;
+        let id = optional(PROVIDER).map_or_else(|| "login".to_owned(), |id| id.expose().clone());
+        let scope = Scope::parse("openid profile email")?;
+        let provider = Provider::new(id, client)?.scope(scope);
+        let mut config = Config::new(base_url, keys.clone(), provider);
+        config.transport = transport;
+        Ok(match store {
+            Some(store) => {
+                let sealed = Sealed::new(store, seal_keys(&keys));
+                let site = Site::new(change(config.in_store()))?;
+                Self::with_store(site, driver, Arc::new(sealed))
+            }
+            None => Self::new(Site::new(change(config))?, driver)?,
+        })
+    }
+}
+
+/// The same keys for a sealed store.
+fn seal_keys(keys: &Keys) -> seal::Keys {
+    let old = keys.iter().skip(1).cloned();
+    old.fold(seal::Keys::new(keys.current().clone()), seal::Keys::also)
+}
