@@ -22,6 +22,7 @@ mod register;
 mod revoke;
 mod serve;
 mod status;
+mod test_session;
 mod token;
 mod userinfo;
 
@@ -98,6 +99,9 @@ pub(crate) enum Command {
     /// Give git and docker the tokens of profiles for passwords
     #[command(after_help = credential::EXAMPLES)]
     Credential(credential::Credential),
+    /// Sign somebody in to a web application for a test, without a provider
+    #[command(after_help = test_session::EXAMPLES)]
+    TestSession(test_session::TestSession),
     /// List the built-in providers
     #[command(after_help = providers::EXAMPLES)]
     Providers(providers::Providers),
@@ -127,6 +131,7 @@ pub(crate) fn run(command: Command, global: &Global, output: Output) -> Result<(
         Command::Register(register) => register.run(global, output),
         Command::ClientIdMetadata(document) => document.run(output),
         Command::Key(key) => key.run(output),
+        Command::TestSession(session) => session.run(output),
         Command::Credential(credential) => credential.run(global, output),
         Command::Providers(providers) => providers.run(output),
         Command::Profile(profile) => profile.run(global, output),

@@ -7,6 +7,8 @@ use std::path::{Path, PathBuf};
 
 use clap::builder::{PossibleValuesParser, TypedValueParser};
 use clap::{Args, Subcommand, ValueEnum, ValueHint};
+use oauth_core::Secret;
+use oauth_core::error::{Error, Misuse};
 use oauth_core::jose::Alg;
 use oauth_crypto::{KeyError, PrivateKey};
 use serde_json::{Value, json};
@@ -19,7 +21,8 @@ pub(super) const EXAMPLES: &str = "\
 Examples:
   oauth key new --alg ES256 --output client.pem
   oauth key public --use sig --set client.pem
-  oauth key thumbprint client.pem";
+  oauth key thumbprint client.pem
+  export OAUTH_KEY=$(oauth key seal)";
 
 const NEW_EXAMPLES: &str = "\
 Examples:
@@ -39,6 +42,14 @@ A private key in PEM or as a JWK is read, or a public JWK; what is printed is pu
 without a name is named by its thumbprint (RFC 7638), unless --kid says otherwise. Several files make a JWK Set, with which \
 keys are replaced: publish the old and the new one, sign with the new one, and take the old one \
 away when nothing that it signed is good any longer.";
+
+const SEAL_EXAMPLES: &str = "\
+Examples:
+  export OAUTH_KEY=$(oauth key seal)
+  oauth key seal --output key.txt
+
+It is 32 random bytes in base64url: for the sessions of web applications (OAUTH_KEY), and for sealed stores. To change it, \
+put the new one in front of the old one, with a comma between them: the first seals, and all of them open.";
 
 const THUMBPRINT_EXAMPLES: &str = "\
 Examples:
@@ -61,6 +72,9 @@ enum Action {
     /// Print the public half of keys, to register or to publish
     #[command(after_help = PUBLIC_EXAMPLES)]
     Public(Public),
+    /// Make a key that seals sessions and stores
+    #[command(after_help = SEAL_EXAMPLES)]
+    Seal(Seal),
     /// Print the thumbprint of a key (RFC 7638)
     #[command(after_help = THUMBPRINT_EXAMPLES)]
     Thumbprint(Thumbprint),
@@ -71,6 +85,13 @@ struct New {
     /// What it signs with
     #[arg(long, value_name = "ALG", value_parser = alg())]
     alg: Alg,
+    /// Write it to this new file; - is stdout
+    #[arg(long, short, value_name = "FILE", value_hint = ValueHint::FilePath)]
+    output: Option<PathBuf>,
+}
+
+#[derive(Debug, Args)]
+struct Seal {
     /// Write it to this new file; - is stdout
     #[arg(long, short, value_name = "FILE", value_hint = ValueHint::FilePath)]
     output: Option<PathBuf>,
@@ -120,6 +141,7 @@ impl Key {
         match self.command {
             Action::New(new) => new.run(output),
             Action::Public(public) => public.run(output),
+            Action::Seal(seal) => seal.run(output),
             Action::Thumbprint(thumbprint) => thumbprint.run(output),
         }
     }
@@ -127,11 +149,7 @@ impl Key {
 
 impl New {
     fn run(self, output: Output) -> Result<(), Failure> {
-        let file = match self.output {
-            Some(path) if path != Path::new("-") => Some(path),
-            None if io::stdout().is_terminal() => return Err(to_a_terminal()),
-            _ => None,
-        };
+        let file = file_of(self.output)?;
         let key = PrivateKey::generate(self.alg).map_err(unmade)?;
         let pem = key.to_pem().map_err(unmade)?;
         let thumbprint = key.public_jwk().thumbprint();
@@ -149,6 +167,26 @@ impl New {
                     json!({ "alg": alg, "thumbprint": thumbprint, "private_key": pem.as_str() });
                 output.result(pem.trim_end(), &record)
             }
+        }
+    }
+}
+
+impl Seal {
+    fn run(self, output: Output) -> Result<(), Failure> {
+        let file = file_of(self.output)?;
+        let mut bytes = [0; 32];
+        getrandom::fill(&mut bytes).map_err(|_| Error::from(Misuse::NoRandomness))?;
+        let text = Secret::new(oauth_seal::base64url(&bytes));
+        let id = oauth_seal::Key::new(bytes).id().to_owned();
+        match file {
+            Some(path) => {
+                let line = Secret::new(format!("{}\n", text.expose()));
+                write_new(&path, line.expose().as_bytes()).map_err(|why| unwritten(&path, &why))?;
+                let path = path.display().to_string();
+                let record = json!({ "id": id, "file": path });
+                output.result(format_args!("wrote {path}, key {id}"), &record)
+            }
+            None => output.result(text.expose(), &json!({ "id": id, "key": text.expose() })),
         }
     }
 }
@@ -247,6 +285,15 @@ fn write_new(path: &Path, bytes: &[u8]) -> io::Result<()> {
         // Half a key is nobody's.
         let _ = std::fs::remove_file(path);
     })
+}
+
+/// The file that a key goes to; none for stdout.
+fn file_of(output: Option<PathBuf>) -> Result<Option<PathBuf>, Failure> {
+    match output {
+        Some(path) if path != Path::new("-") => Ok(Some(path)),
+        None if io::stdout().is_terminal() => Err(to_a_terminal()),
+        _ => Ok(None),
+    }
 }
 
 fn to_a_terminal() -> Failure {

@@ -209,3 +209,22 @@ fn an_encrypted_key_is_published_by_its_passphrase() {
         &["usage.key", "PBES2"],
     );
 }
+
+#[test]
+fn a_key_that_seals_is_new_each_time_and_opens_what_it_sealed() {
+    let key = || oauth(&["key", "seal"]).run().ok();
+    let (first, second) = (key(), key());
+    assert_ne!(first, second);
+    let text = oauth_core::Secret::new(format!("{},{}", first.trim_end(), second.trim_end()));
+    let keys = oauth_seal::Keys::parse(&text).unwrap();
+    assert_eq!(keys.iter().count(), 2);
+    let path = folder("key-seal").join("key.txt");
+    let path = path.to_str().unwrap();
+    let seal = || oauth(&["key", "seal", "--output", path]).run();
+    assert!(
+        !seal()
+            .ok()
+            .contains(std::fs::read_to_string(path).unwrap().trim_end())
+    );
+    refused(&seal(), &["never overwritten"]);
+}

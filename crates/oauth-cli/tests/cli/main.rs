@@ -32,6 +32,7 @@ mod profile_rules;
 mod register;
 mod renewals;
 mod store;
+mod test_session;
 mod tiny;
 mod token_request;
 mod tokens;

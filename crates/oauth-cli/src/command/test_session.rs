@@ -1,0 +1,196 @@
+//! `oauth test-session`: somebody is signed in to a web application for a test, and no provider is asked.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use clap::{Args, ValueHint};
+use oauth_core::client::Client;
+use oauth_core::error::{Error, Misuse};
+use oauth_core::issuer::Issuer;
+use oauth_core::server::{EndpointKind, Server};
+use oauth_core::url::{Transport, Url};
+use oauth_core::{ClientAuth, ClientId};
+use oauth_reqwest::{Driver, reqwest};
+use oauth_seal::Keys;
+use oauth_session::store::{Sealed, StoreUrl, seal};
+use oauth_web::{Config, Identity, Provider, Site, testing_key};
+use oauth_web_tower::{Host, Outcome};
+use serde_json::{Map, Value, json};
+
+use crate::new_file::NewFile;
+use crate::output::{Failure, Output};
+
+pub(super) const EXAMPLES: &str = "\
+Examples:
+  oauth test-session --base-url http://127.0.0.1:8000 --sub ann --claim name=Ann
+  oauth test-session --base-url http://127.0.0.1:8000 --sub ann --acr mfa --playwright state.json
+
+The application under test has to seal with the testing key, which every library of oauth-core has, and which only a \
+site takes that nobody else can reach. What is printed is the field `Cookie` of requests; a file for Playwright is its \
+`storageState`.";
+
+/// A provider that is nobody's: none is asked.
+const NOBODY: &str = "https://as.invalid";
+
+/// Signs somebody in to a web application for a test.
+#[derive(Debug, Args)]
+pub(crate) struct TestSession {
+    /// Where people reach the application, as its settings say
+    #[arg(long, value_name = "URL", value_hint = ValueHint::Url)]
+    base_url: String,
+    /// Who it is (`sub`)
+    #[arg(long, value_name = "SUBJECT")]
+    sub: String,
+    /// What the provider vouches for: the value is JSON, or else a text; may be given several times
+    #[arg(long = "claim", value_name = "NAME=VALUE")]
+    claims: Vec<String>,
+    /// How the person authenticated (`acr`)
+    #[arg(long, value_name = "ACR")]
+    acr: Option<String>,
+    /// The issuer of the identity
+    #[arg(long, value_name = "URL", default_value = NOBODY)]
+    iss: String,
+    /// The provider's name in the application's settings
+    #[arg(long, value_name = "ID", default_value = "login")]
+    provider: String,
+    /// What the application's settings name its cookies
+    #[arg(long, value_name = "NAME", default_value = "session")]
+    cookie_name: String,
+    /// The store that the application keeps sessions in, as its OAUTH_STORE has it
+    #[arg(long, value_name = "URL")]
+    store: Option<String>,
+    /// Write a `storageState` of Playwright to this new file, instead of printing the field `Cookie`
+    #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
+    playwright: Option<PathBuf>,
+}
+
+impl TestSession {
+    pub(super) fn run(self, output: Output) -> Result<(), Failure> {
+        let url = Url::parse(&self.base_url)?;
+        let identity = self.identity()?;
+        let host = self.host(url.clone())?;
+        // Made first: a session that could not be handed over would be left in the store.
+        let file = self
+            .playwright
+            .as_deref()
+            .map(NewFile::create)
+            .transpose()?;
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .enable_all()
+            .build()
+            .map_err(|why| Error::from(Misuse::Setup).about(&why.to_string()))?;
+        let visit = host.site().testing(identity);
+        let Outcome::Respond(reply) = runtime.block_on(host.drive(visit))? else {
+            return Err(Error::from(Misuse::OutOfOrder).into());
+        };
+        let fields = reply.headers.get_all("set-cookie").iter();
+        let cookies: Vec<_> = fields
+            .filter_map(|field| Cookie::read(field.to_str().ok()?))
+            .collect();
+        match (file, self.playwright) {
+            (Some(file), Some(path)) => {
+                let cookies: Vec<_> = cookies.iter().map(|cookie| cookie.state(&url)).collect();
+                let state = json!({ "cookies": cookies, "origins": [] });
+                file.fill(&format!("{state:#}\n"))?;
+                let path = path.display().to_string();
+                output.result(format_args!("wrote {path}"), &json!({ "file": path }))
+            }
+            _ => {
+                let pairs: Vec<_> = cookies.iter().map(Cookie::pair).collect();
+                let field = pairs.join("; ");
+                let record = json!({ "cookie": field });
+                output.result(field, &record)
+            }
+        }
+    }
+
+    fn identity(&self) -> Result<Identity, Failure> {
+        let mut claims = Map::new();
+        for claim in &self.claims {
+            let (name, value) = claim.split_once('=').ok_or_else(|| {
+                Failure::usage(
+                    "usage.claim",
+                    format_args!("a claim without a value: {claim}"),
+                    "write --claim NAME=VALUE",
+                )
+            })?;
+            let text = || Value::String(value.to_owned());
+            let value = serde_json::from_str(value).unwrap_or_else(|_| text());
+            claims.insert(name.to_owned(), value);
+        }
+        let identity = json!({
+            "provider": self.provider, "issuer": self.iss, "subject": self.sub, "acr": self.acr, "claims": claims,
+        });
+        Ok(serde_json::from_value(identity).map_err(|_| Error::from(Misuse::Setup))?)
+    }
+
+    /// A site with the settings that cookies depend on.
+    fn host(&self, url: Url) -> Result<Host, Error> {
+        let issuer = Issuer::parse(NOBODY)?;
+        let endpoint = |name: &str| format!("{NOBODY}/{name}");
+        let server = Server::new(issuer)
+            .with_endpoint(EndpointKind::Authorization, &endpoint("authorize"))?
+            .with_endpoint(EndpointKind::Token, &endpoint("token"))?
+            .with_endpoint(EndpointKind::Jwks, &endpoint("keys"))?;
+        let client = Client::new(server, ClientId::new("test"), ClientAuth::none())?;
+        let provider = Provider::new(self.provider.as_str(), client)?;
+        let mut config = Config::new(url, Keys::new(testing_key()), provider);
+        config.transport = Transport::LoopbackHttp;
+        config.name.clone_from(&self.cookie_name);
+        let driver = Driver::new(reqwest::Client::builder())?;
+        let Some(store) = &self.store else {
+            return Host::new(Site::new(config)?, driver);
+        };
+        let store = StoreUrl::parse(store)?.open()?;
+        let sealed = Sealed::new(store, seal::Keys::new(testing_key()));
+        let site = Site::new(config.in_store())?;
+        Ok(Host::with_store(site, driver, Arc::new(sealed)))
+    }
+}
+
+/// A field `Set-Cookie` of our own making (RFC 6265 section 4.1).
+struct Cookie<'a> {
+    name: &'a str,
+    value: &'a str,
+    attributes: Vec<&'a str>,
+}
+
+impl<'a> Cookie<'a> {
+    /// The cookie; nothing of one that is taken away.
+    fn read(field: &'a str) -> Option<Self> {
+        let mut parts = field.split("; ");
+        let (name, value) = parts.next()?.split_once('=')?;
+        let attributes: Vec<_> = parts.collect();
+        let is_gone = attributes.contains(&"Max-Age=0");
+        (!is_gone).then_some(Self {
+            name,
+            value,
+            attributes,
+        })
+    }
+
+    fn pair(&self) -> String {
+        format!("{}={}", self.name, self.value)
+    }
+
+    fn attribute(&self, name: &str) -> Option<&'a str> {
+        self.attributes.iter().find_map(|attribute| {
+            let (known, value) = attribute.split_once('=').unwrap_or((attribute, ""));
+            known.eq_ignore_ascii_case(name).then_some(value)
+        })
+    }
+
+    /// As Playwright's `storageState` has it. Without `expires` it would end with the browser; -1 is that.
+    fn state(&self, url: &Url) -> Value {
+        json!({
+            "name": self.name,
+            "value": self.value,
+            "domain": url.host(),
+            "path": self.attribute("path").unwrap_or("/"),
+            "expires": -1,
+            "httpOnly": self.attribute("httponly").is_some(),
+            "secure": self.attribute("secure").is_some(),
+            "sameSite": self.attribute("samesite").unwrap_or("Lax"),
+        })
+    }
+}
