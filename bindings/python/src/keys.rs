@@ -21,6 +21,12 @@ use crate::{errors, secret};
 #[pyclass(frozen, module = "oauth_core.stores")]
 pub(crate) struct Key(seal::Key);
 
+impl Key {
+    pub(crate) const fn of(key: seal::Key) -> Self {
+        Self(key)
+    }
+}
+
 #[pymethods]
 impl Key {
     #[new]

@@ -89,13 +89,15 @@ mod _native {
     #[pymodule_export]
     use super::source::GrantSource;
     #[pymodule_export]
-    use super::stores::{FileStore, Memory, NativeStore, PostgresStore, RedisStore, SqliteStore};
+    use super::stores::{
+        FileStore, Memory, NativeStore, PostgresStore, RedisStore, SqliteStore, store_url,
+    };
     #[pymodule_export]
     use super::tasks::{Lease, Load, Save};
     #[pymodule_export]
     use super::tokens::{Tokens, allow_pickling};
     #[pymodule_export]
-    use super::web::{Provider, WebSite};
+    use super::web::{Provider, WebSite, testing_key};
     #[pymodule_export]
     use super::web_reply::{Problem, Reply};
     #[pymodule_export]

@@ -5,7 +5,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use oauth_core::Secret;
-use oauth_session::store::{self, Access, Entry, Lease, Saved};
+use oauth_core::error::Misuse;
+use oauth_session::store::{self, Access, Entry, Lease, Saved, StoreUrl};
 use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
 use pyo3::{PyClass, PyClassInitializer};
@@ -29,6 +30,23 @@ impl Opened {
     /// The store of this process.
     pub(crate) fn here(&self, py: Python<'_>) -> PyResult<Arc<dyn store::Store>> {
         self.store.with(|| (self.open)(py), Arc::clone)
+    }
+}
+
+/// Which store a URL names (redis, postgres, sqlite, file, memory), and what that store is opened with.
+///
+/// misuse.setup for the URL of none.
+#[pyfunction]
+#[pyo3(signature = (url, /))]
+pub(crate) fn store_url(py: Python<'_>, url: &str) -> PyResult<(&'static str, String)> {
+    match StoreUrl::parse(url) {
+        Ok(StoreUrl::Redis(url)) => Ok(("redis", url.expose().clone())),
+        Ok(StoreUrl::Postgres(url)) => Ok(("postgres", url.expose().clone())),
+        Ok(StoreUrl::Sqlite(path)) => Ok(("sqlite", path)),
+        Ok(StoreUrl::Files(path)) => Ok(("file", path)),
+        Ok(StoreUrl::Memory) => Ok(("memory", String::new())),
+        Ok(_) => Err(errors::raise(py, &Misuse::NotSupported.into())),
+        Err(error) => Err(errors::raise(py, &error)),
     }
 }
 

@@ -14,7 +14,7 @@ use pyo3::prelude::*;
 use pyo3::types::PyString;
 
 use crate::client::Client;
-use crate::keys::GivenKey;
+use crate::keys::{GivenKey, Key};
 use crate::network::{Line, Network, seconds};
 use crate::process::PerProcess;
 use crate::server::read_transport;
@@ -284,9 +284,25 @@ impl WebSite {
         Ok(Visit::new(self.host(py)?, visit))
     }
 
+    /// Begins a visit that signs somebody in for a test, and ends in a Reply that sets the cookies.
+    ///
+    /// identity is a JSON object of provider, issuer, subject, and perhaps sid, auth_time, acr, claims. web.setup
+    /// unless the site seals with the testing key.
+    fn testing(&self, py: Python<'_>, identity: &str) -> PyResult<Visit> {
+        let wrong = || PyTypeError::new_err("identity is that of somebody");
+        let identity = serde_json::from_str(identity).map_err(|_| wrong())?;
+        Ok(Visit::new(self.host(py)?, self.site.testing(identity)))
+    }
+
     fn __repr__(&self) -> String {
         format!("<oauth_core.web {:?}>", self.site)
     }
+}
+
+/// The key for tests, which everybody has: no site takes it that others could reach.
+#[pyfunction]
+pub(crate) fn testing_key() -> Key {
+    Key::of(oauth_web::testing_key())
 }
 
 /// Fields that HTTP does not know are nobody's.

@@ -81,6 +81,8 @@ __all__ = [
     "provider_file",
     "providers",
     "step_up",
+    "store_url",
+    "testing_key",
 ]
 
 FINGERPRINT: str
@@ -148,6 +150,13 @@ def allow_pickling() -> None:
 
     A pickle of tokens is a secret: see oauth_core.pickling.
     """
+def store_url(url: str, /) -> tuple[str, str]:
+    """Which store a URL names (redis, postgres, sqlite, file, memory), and what that store is opened with.
+
+    misuse.setup for the URL of none.
+    """
+def testing_key() -> Key:
+    """The key for tests, which everybody has: no site takes it that others could reach."""
 def step_up(status: int, challenges: list[str], /) -> str | None:
     """What a reply of an API wants of the person, as JSON: step_up() reads it."""
 def fixed_token(
@@ -1113,6 +1122,13 @@ class WebSite:
         scope: Sequence[str] = ...,
     ) -> Visit:
         """Begins a request."""
+    def testing(self, identity: str) -> Visit:
+        """Begins a visit that signs somebody in for a test, and ends in a Reply that sets the cookies.
+
+        identity is a JSON object of provider, issuer, subject, and perhaps sid, auth_time, acr, claims. web.setup
+        unless the site seals with the testing key.
+        """
+
 @final
 class Visit:
     """One request of a site.

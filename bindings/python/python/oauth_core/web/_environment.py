@@ -3,20 +3,20 @@
 from __future__ import annotations
 
 import os
-from typing import Any, Callable, Mapping
+import re
+from typing import Any, Callable, Mapping, Sequence
 
 from .. import stores
 from .._client import Client
-from .._native import Provider
+from .._native import Provider, store_url
 from ..errors import Misuse
 
-# What a URL begins with, and who takes the rest of it.
-_PATHS: dict[str, Callable[[str], stores.Store]] = {"file": stores.FileStore, "sqlite": stores.SqliteStore}
-_SERVERS: dict[str, Callable[[str], stores.Store]] = {
-    "redis": stores.RedisStore,
-    "rediss": stores.RedisStore,
+_OPEN: dict[str, Callable[[str], stores.Store]] = {
+    "file": stores.FileStore,
+    "memory": lambda _: stores.Memory(),
     "postgres": stores.PostgresStore,
-    "postgresql": stores.PostgresStore,
+    "redis": stores.RedisStore,
+    "sqlite": stores.SqliteStore,
 }
 
 
@@ -26,12 +26,15 @@ def settings(environ: Mapping[str, str] | None, given: dict[str, Any]) -> dict[s
     made = dict(given)
     scope, extra = made.pop("scope", None), made.pop("extra", None)
     # They are of the cheap sort: before anything is asked of the provider.
-    for name, variable in (("base_url", "OAUTH_BASE_URL"), ("key", "OAUTH_KEY")):
-        if made.get(name) is None:
-            made[name] = variables.get(variable) or _missing(variable)
+    if made.get("base_url") is None:
+        made["base_url"] = variables.get("OAUTH_BASE_URL") or _missing("OAUTH_BASE_URL")
+    if made.get("key") is None:
+        text = variables.get("OAUTH_KEY") or _missing("OAUTH_KEY")
+        made["key"], *old = [key for key in re.split(r"[\s,]+", text) if key] or [text]
+        made["old_keys"] = [*made.get("old_keys", ()), *old]
     url = variables.get("OAUTH_STORE")
     if made.get("store") is None and url:
-        made["store"] = store(url)
+        made["store"] = store(url, made["key"], made.get("old_keys", ()))
     if made.get("providers") is None:
         line = {name: made[name] for name in ("transport", "network") if name in made}
         client = Client.from_env(environ=environ, **line)
@@ -39,16 +42,14 @@ def settings(environ: Mapping[str, str] | None, given: dict[str, Any]) -> dict[s
     return made
 
 
-def store(url: str) -> stores.Store:
-    """The store at this URL."""
-    scheme, _, rest = url.partition(":")
-    if scheme in _SERVERS:
-        return _SERVERS[scheme](url)
-    if scheme in _PATHS:
-        return _PATHS[scheme](rest.removeprefix("//"))
-    # The URL may hold a password.
-    known = ", ".join([*_SERVERS, *_PATHS])
-    raise Misuse(f"OAUTH_STORE: a URL of one of {known}", code="misuse.setup")
+def store(url: str, key: Any, old_keys: Sequence[Any]) -> stores.Store:
+    """The store at this URL, sealed as cookies are."""
+    try:
+        kind, place = store_url(url)
+    except Misuse as error:
+        # The URL may hold a password.
+        raise Misuse("OAUTH_STORE is not the URL of a store", code=error.code) from error
+    return stores.Sealed(_OPEN[kind](place), key, old=list(old_keys))
 
 
 def _missing(variable: str) -> str:

@@ -132,6 +132,7 @@ class Site:
         self._admit: Admit | None = None
         self._error_page: ErrorPage | None = None
         self._signed_out: SignedOut | None = None
+        self._provider = providers[0].id
         self._grants: dict[str, Sessions] = {}
         if store is not None:
             self._grants = {one.id: Sessions(one.client, store) for one in providers}
@@ -170,6 +171,16 @@ class Site:
         if provider not in self._grants:
             raise Misuse("sessions have tokens only where the site has a store", code="misuse.setup")
         return self._grants[provider]
+
+    @property
+    def provider(self) -> str:
+        """The name of the first provider."""
+        return self._provider
+
+    def testing(self, identity: str) -> Reply:
+        """A reply that signs somebody in for a test: ``oauth_core.web.testing`` is the way to it."""
+        reply: Reply = settled(self._site.testing(identity).resume())
+        return reply
 
     def reads_form(self, method: str, target: str) -> bool:
         """Whether the body of such a request is the site's; adapters read ``MAX_FORM`` bytes and one more of it."""

@@ -18,10 +18,10 @@ from .models import Person
 def sign_in(request: HttpRequest, identity: Identity, admit: Any, given: Any) -> Any:
     """Asks the application whom to let in, and finds the person's user, or makes one; or has its own function do so."""
     local = admit(identity) if admit else None
-    who: dict[str, Any] = {"issuer": identity.issuer, "subject": identity.subject}
     if given is None:
-        person, _ = Person.objects.get_or_create(defaults={"user": lambda: _made(identity)}, **who)
+        person = made(identity)
     else:
+        who = {"issuer": identity.issuer, "subject": identity.subject}
         person, _ = Person.objects.update_or_create(defaults={"user": given(identity)}, **who)
     user: Any = person.user
     if not user.is_active:
@@ -50,15 +50,22 @@ def user_of(identity: Identity) -> Any:
     return user if user and user.is_active else AnonymousUser()
 
 
-def _made(identity: Identity) -> Any:
+def made(identity: Any) -> Person:
+    """The person, who is made with a user if nobody has seen them yet."""
+    who = {"issuer": identity.issuer, "subject": identity.subject}
+    person, _ = Person.objects.get_or_create(defaults={"user": lambda: _user(identity)}, **who)
+    return person
+
+
+def _user(identity: Any) -> Any:
     model: Any = get_user_model()
     # No claim names a user: whoever may choose theirs could choose another's.
     facts = f"{len(identity.issuer)}:{identity.issuer}{identity.subject}"
     name = hashlib.sha256(facts.encode()).hexdigest()[:32]
-    made = model._default_manager.create_user(**{model.USERNAME_FIELD: name})
+    user = model._default_manager.create_user(**{model.USERNAME_FIELD: name})
     for field, claim in (("email", "email"), ("first_name", "given_name"), ("last_name", "family_name")):
         text = identity.claims.get(claim)
-        if isinstance(text, str) and hasattr(made, field):
-            setattr(made, field, text[: model._meta.get_field(field).max_length])
-    made.save()
-    return made
+        if isinstance(text, str) and hasattr(user, field):
+            setattr(user, field, text[: model._meta.get_field(field).max_length])
+    user.save()
+    return user

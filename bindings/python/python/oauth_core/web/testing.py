@@ -1,0 +1,72 @@
+"""Somebody is signed in for a test, and no provider is asked.
+
+    site = Site(app, providers=..., base_url="http://localhost", key=testing.KEY, transport="loopback_http")
+    testing.sign_in(client, site, "ann", claims={"name": "Ann"})
+
+``client`` is a test client of Starlette and FastAPI, Flask or Django, or an ``httpx.Client``. The key is everybody's:
+no site takes it whose ``base_url`` others could reach.
+"""
+
+from __future__ import annotations
+
+import json
+from http.cookies import SimpleCookie
+from typing import TYPE_CHECKING, Any, Mapping, TypeVar
+
+from .._native import testing_key
+
+if TYPE_CHECKING:
+    from ._site import Site
+
+__all__ = ["KEY", "cookies", "sign_in"]
+
+_Client = TypeVar("_Client")
+
+KEY = testing_key()
+
+
+def cookies(
+    site: Site,
+    subject: str,
+    *,
+    claims: Mapping[str, Any] | None = None,
+    acr: str | None = None,
+    auth_time: int | None = None,
+    sid: str | None = None,
+    provider: str | None = None,
+    issuer: str = "https://as.invalid",
+) -> dict[str, str]:
+    """The cookies of somebody who has just signed in: names and values. There are no tokens.
+
+    ``claims`` are what the provider vouched for, ``acr`` is how and ``auth_time`` when (Unix time, in seconds) the person
+    authenticated, ``sid`` the session there; ``provider`` is the first of the site unless it is named. ``web.setup``
+    unless the site seals with ``KEY``.
+    """
+    identity = {
+        "provider": provider or site.provider,
+        "issuer": issuer,
+        "subject": subject,
+        "sid": sid,
+        "auth_time": auth_time,
+        "acr": acr,
+        "claims": dict(claims or {}),
+    }
+    reply = site.testing(json.dumps(identity))
+    fields = [value.split(";", 1) for name, value in reply.headers if name == "set-cookie"]
+    set_ = [pair for pair, attributes in fields if "max-age=0" not in attributes.lower().split("; ")]
+    return dict(pair.split("=", 1) for pair in set_)
+
+
+def sign_in(client: _Client, site: Site, subject: str, **identity: Any) -> _Client:
+    """Has the client of a test come with ``cookies()``, as the person's browser would. It is given back."""
+    jar = getattr(client, "cookies", None)
+    for name, value in cookies(site, subject, **identity).items():
+        if isinstance(jar, SimpleCookie):  # Django
+            jar[name] = value
+        elif jar is not None:  # httpx, Starlette
+            jar.set(name, value)
+        elif hasattr(client, "set_cookie"):  # Flask
+            client.set_cookie(name, value)
+        else:
+            raise TypeError("no client of a test that is known: give it what cookies() returns")
+    return client

@@ -1,0 +1,149 @@
+"""Somebody is signed in for a test of an application, in each framework's own client."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from http.cookies import SimpleCookie
+from typing import Any
+
+import fastapi
+import flask
+import httpx
+import pytest
+from fastapi.testclient import TestClient
+
+import oauth_core
+from oauth_core.web import Provider, User, fastapi as for_fastapi, flask as for_flask, testing
+
+BASE = "http://localhost"
+
+
+def settings(client: oauth_core.Client, **others: Any) -> dict[str, Any]:
+    given = {"providers": [Provider(client)], "base_url": BASE, "key": testing.KEY, "transport": "loopback_http"}
+    return {**given, **others}
+
+
+def test_fastapi(client: oauth_core.Client) -> None:
+    app = fastapi.FastAPI()
+    site = for_fastapi.Site(app, **settings(client))
+
+    @app.get("/me")
+    async def me(user: User = site.user) -> str:
+        return f"{user.subject} {user.name}"
+
+    @app.get("/pay")
+    async def pay(user: User = site.required(acr=["mfa"])) -> str:
+        return user.subject
+
+    with TestClient(app, base_url=BASE) as browser:
+        assert browser.get("/me").status_code == 401
+        testing.sign_in(browser, site, "ann", claims={"name": "Ann"})
+        assert browser.get("/me").json() == "ann Ann"
+        assert browser.get("/pay").status_code == 401
+    with TestClient(app, base_url=BASE) as other:
+        testing.sign_in(other, site, "bob", acr="mfa")
+        assert other.get("/pay").json() == "bob"
+
+
+def test_flask(client: oauth_core.Client) -> None:
+    app = flask.Flask(__name__)
+    site = for_flask.Site(app, **settings(client))
+
+    @app.get("/me")
+    @site.required
+    def me() -> str:
+        return str(site.user.subject)
+
+    assert app.test_client().get("/me").status_code == 401
+    browser = testing.sign_in(app.test_client(), site, "ann")
+    assert browser.get("/me").text == "ann"
+
+
+def test_a_session_in_a_store(client: oauth_core.Client) -> None:
+    app = flask.Flask(__name__)
+    site = for_flask.Site(app, **settings(client, store=oauth_core.stores.Memory()))
+    app.add_url_rule("/me", view_func=site.required(lambda: str(site.user.subject)))
+    assert testing.sign_in(app.test_client(), site, "ann").get("/me").text == "ann"
+
+
+DJANGO = """
+import django
+from django.conf import settings
+from django.http import HttpResponse
+from django.urls import path
+import oauth_core
+from oauth_core.web import Provider
+from oauth_core.web.testing import KEY
+
+server = oauth_core.Server.from_metadata("https://login.example", {
+    "issuer": "https://login.example", "authorization_endpoint": "https://login.example/authorize",
+    "token_endpoint": "https://login.example/token", "jwks_uri": "https://login.example/keys"})
+settings.configure(
+    SECRET_KEY="x", ALLOWED_HOSTS=["*"], ROOT_URLCONF=__name__, LOGIN_URL="/auth/login",
+    DATABASES={"default": {"ENGINE": "django.db.backends.sqlite3", "NAME": ":memory:"}},
+    INSTALLED_APPS=["django.contrib.auth", "django.contrib.contenttypes", "django.contrib.sessions",
+                    "oauth_core.web.django"],
+    MIDDLEWARE=["django.contrib.sessions.middleware.SessionMiddleware",
+                "django.contrib.auth.middleware.AuthenticationMiddleware", "oauth_core.web.django.Middleware"],
+    OAUTH={"base_url": "http://localhost", "key": KEY, "transport": "loopback_http",
+           "providers": [Provider(oauth_core.Client(server, client_id="shop"))]},
+)
+django.setup()
+from django.contrib.auth.decorators import login_required
+from django.core.management import call_command
+from django.test import Client
+from oauth_core.web.django.testing import sign_in
+
+call_command("migrate", verbosity=0)
+
+@login_required
+def me(request):
+    return HttpResponse(f"{request.oauth.subject} {request.user.first_name}")
+
+urlpatterns = [path("me", me)]
+ann = Client()
+user = sign_in(ann, "ann", claims={"given_name": "Ann"})
+assert sign_in(Client(), "ann").pk == user.pk != sign_in(Client(), "bob").pk
+print(ann.get("/me").content.decode(), Client().get("/me").status_code)
+"""
+
+
+def test_django() -> None:
+    done = subprocess.run([sys.executable, "-c", DJANGO], capture_output=True, text=True)
+    assert done.stdout.strip() == "ann Ann 302", done.stderr
+
+
+def test_jars_of_each_kind(client: oauth_core.Client) -> None:
+    site = oauth_core.web.Site(**settings(client))
+
+    class Django:
+        cookies: Any = SimpleCookie()
+
+    ((name, value),) = testing.cookies(site, "ann").items()
+    assert testing.sign_in(Django(), site, "ann").cookies[name].value.split(".")[0] == value.split(".")[0]
+    with httpx.Client(base_url=BASE) as browser:
+        assert testing.sign_in(browser, site, "ann").cookies[name]
+    with pytest.raises(TypeError, match="cookies"):
+        testing.sign_in(object(), site, "ann")
+
+
+def test_only_a_site_with_the_testing_key_that_nobody_else_reaches(client: oauth_core.Client) -> None:
+    with pytest.raises(oauth_core.Misuse) as caught:
+        testing.cookies(oauth_core.web.Site(**settings(client, key="k" * 43)), "ann")
+    assert caught.value.code == "web.setup"
+    with pytest.raises(oauth_core.Misuse) as caught:
+        oauth_core.web.Site(**settings(client, base_url="https://shop.com", transport="https"))
+    assert caught.value.code == "web.setup"
+
+
+def test_no_provider_of_that_name(client: oauth_core.Client) -> None:
+    with pytest.raises(oauth_core.OAuthError) as caught:
+        testing.cookies(oauth_core.web.Site(**settings(client)), "ann", provider="nobody")
+    assert caught.value.code == "web.unknown_provider"
+
+
+def test_no_framework_comes_with_it() -> None:
+    program = "import sys, oauth_core.web.testing; print(*sys.modules)"
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    assert not {"fastapi", "flask", "django", "starlette"} & set(done.stdout.split())
