@@ -221,7 +221,8 @@ async fn keep(turn: &Turn, client: &Client, key: &str, tokens: Tokens) -> Result
                 // A session whose tokens are nowhere is none.
                 return match keeper.is_stored() {
                     true => Ok(()),
-                    false => Err(contended()),
+                    // What the store failed with, where it did.
+                    false => Err(keeper.trouble().cloned().unwrap_or_else(contended)),
                 };
             }
         };

@@ -63,6 +63,20 @@ fn a_store_that_is_away_is_said_to_be() {
 }
 
 #[test]
+fn a_store_that_is_away_while_somebody_signs_in_is_what_is_told() {
+    let (mut world, mut ann) = (World::in_store(), Browser::new());
+    let url = location(&ann.get(&mut world, "/me").reply());
+    let callback = Browser::provider(&mut world, &url);
+    world.is_store_down = true;
+    let request = ann.request(&world, Method::GET, &callback, From::Elsewhere);
+    let reply = ann.send(&mut world, request, Access::SignedIn).reply();
+    assert_eq!(reply.status, StatusCode::SERVICE_UNAVAILABLE);
+    assert_eq!(code(&reply), "lost");
+    let notes = world.notes_of("lost");
+    assert!(notes.iter().any(|note| note.contains("the store is away")), "{notes:?}");
+}
+
+#[test]
 fn no_tokens_are_left_where_no_session_could_be_saved() {
     let (mut world, mut ann) = (World::in_store(), Browser::new());
     let url = location(&ann.get(&mut world, "/me").reply());
