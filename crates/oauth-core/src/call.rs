@@ -154,7 +154,10 @@ impl Run {
                 }
                 Ok(Next::Read(sent, reply))
             }
-            (State::Signing(_) | State::Waiting(_), Input::Lost(cause)) => Err(Error::lost(cause)),
+            (State::Signing(_), Input::Lost(cause)) => Err(Error::lost(cause)),
+            (State::Waiting(sent), Input::Lost(cause)) => {
+                Err(Error::lost(cause).at_origin_of(sent.url()))
+            }
             (State::Over, _) => Err(Misuse::Over.into()),
             _ => Err(Misuse::OutOfOrder.into()),
         }

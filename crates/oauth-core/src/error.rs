@@ -17,6 +17,7 @@ use std::time::Duration;
 use serde::ser::{Serialize, SerializeStruct as _, Serializer};
 
 use crate::secret::Secret;
+use crate::url::Url;
 
 pub use cause::{Cause, Delivery};
 pub use class::{Class, Row};
@@ -105,6 +106,15 @@ impl Error {
     #[must_use]
     pub fn at_endpoint(mut self, endpoint: &'static str) -> Self {
         self.0.endpoint.get_or_insert(endpoint);
+        self
+    }
+
+    /// Names the origin that gave no answer, of an error that is about nothing else: never a path or a query.
+    #[must_use]
+    pub fn at_origin_of(mut self, url: &Url) -> Self {
+        if let (Kind::Lost(_), None) = (&self.0.kind, &self.0.detail) {
+            self.0.detail = Some(url.origin().into_boxed_str());
+        }
         self
     }
 

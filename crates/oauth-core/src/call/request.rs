@@ -64,7 +64,7 @@ pub(super) struct Sent {
     pub(super) authorization: Option<HeaderValue>,
     pub(super) client_jwt: Option<Secret<String>>,
     /// Where it went, for those who may have to ask again.
-    url: Option<Url>,
+    url: Url,
     proved: Option<Side>,
 }
 
@@ -296,20 +296,18 @@ impl Unsent {
                 secret::wiped(text.expose().clone())
             }
         };
-        let is_kept = self.proves_key || self.client_jwt.is_some();
-        let url = is_kept.then(|| self.url.clone());
+        let (given, uri) = match in_query {
+            true => (Bytes::new(), with_query(&self.url, &body)?.uri()?),
+            false => (body.clone(), self.url.uri()?),
+        };
         let sent = Sent {
-            body: body.clone(),
+            body,
             authorization: headers.get(AUTHORIZATION).cloned(),
             client_jwt: self.client_jwt,
             proved: self.proves_key.then_some(side),
-            url,
+            url: self.url,
         };
-        let (body, uri) = match in_query {
-            true => (Bytes::new(), with_query(&self.url, &body)?.uri()?),
-            false => (body, self.url.uri()?),
-        };
-        let mut request = Request::new(body);
+        let mut request = Request::new(given);
         *request.method_mut() = self.method;
         *request.uri_mut() = uri;
         *request.headers_mut() = headers;
@@ -351,6 +349,11 @@ impl Unsent {
 }
 
 impl Sent {
+    /// Where it went.
+    pub(super) const fn url(&self) -> &Url {
+        &self.url
+    }
+
     /// The workload's token, if the server refused the one that was sent and it has been replaced meanwhile.
     pub(super) fn replaced(
         &self,
@@ -365,7 +368,7 @@ impl Sent {
             return None;
         }
         // If none is to be had now, the refusal says more.
-        let Ok(Made::Ready(current)) = jwt.make(&facts(config, self.url.as_ref()?, at)) else {
+        let Ok(Made::Ready(current)) = jwt.make(&facts(config, &self.url, at)) else {
             return None;
         };
         (!sent.matches(current.expose())).then_some(current)
@@ -378,11 +381,12 @@ impl Sent {
         at: &Moment,
         reply: &Response<Bytes>,
     ) -> bool {
-        let (Some(side), Some(url)) = (self.proved, &self.url) else {
+        let Some(side) = self.proved else {
             return false;
         };
         let clocks = &config.shared.clocks;
-        refuses(reply, dpop::INVALID_PROOF) && clocks.learn(side, url, reply.headers(), at.now())
+        refuses(reply, dpop::INVALID_PROOF)
+            && clocks.learn(side, &self.url, reply.headers(), at.now())
     }
 
     /// Takes the nonce out of a reply, and says whether the server refused the request for want of it.
@@ -394,13 +398,13 @@ impl Sent {
         config: &ClientConfig,
         reply: &Response<Bytes>,
     ) -> Result<bool, Error> {
-        let (Some(side), Some(url)) = (self.proved, &self.url) else {
+        let Some(side) = self.proved else {
             return Ok(false);
         };
         let Some(nonce) = dpop::nonce(reply.headers())? else {
             return Ok(false);
         };
-        config.shared.nonces.keep(side, url, nonce);
+        config.shared.nonces.keep(side, &self.url, nonce);
         Ok(refuses(reply, dpop::USE_NONCE))
     }
 }

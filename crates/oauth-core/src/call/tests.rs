@@ -9,7 +9,7 @@ use crate::client_auth::{Certificate, ClientAuth, SignedSecret};
 use crate::client_config::ClientId;
 use crate::endpoint::metadata::Metadata;
 use crate::endpoint::{Auth, Body, EndpointRequest};
-use crate::error::Error;
+use crate::error::{Cause, Error};
 use crate::exchange::ExchangeExt as _;
 use crate::form::Form;
 use crate::grant::Grant;
@@ -371,4 +371,17 @@ fn a_call_shows_no_secret_whatever_it_waits_for() {
             "{text}"
         );
     }
+}
+
+#[test]
+fn a_request_that_found_no_answer_says_where_it_went_and_not_what_it_asked() {
+    let mut exchange = client().call(Own("https://own.example:8443/path?state=S3CR3T"));
+    sent(exchange.resume(&at(), Input::Begin).unwrap());
+    let lost = Input::Lost(Cause::unknown("reset"));
+    let error = exchange.resume(&at(), lost).unwrap_err().to_string();
+    assert!(error.contains("https://own.example:8443: reset"), "{error}");
+    assert!(
+        !error.contains("path") && !error.contains("S3CR3T"),
+        "{error}"
+    );
 }

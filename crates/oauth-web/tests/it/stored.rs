@@ -73,7 +73,10 @@ fn a_store_that_is_away_while_somebody_signs_in_is_what_is_told() {
     assert_eq!(reply.status, StatusCode::SERVICE_UNAVAILABLE);
     assert_eq!(code(&reply), "lost");
     let notes = world.notes_of("lost");
-    assert!(notes.iter().any(|note| note.contains("the store is away")), "{notes:?}");
+    assert!(
+        notes.iter().any(|note| note.contains("the store is away")),
+        "{notes:?}"
+    );
 }
 
 #[test]
