@@ -174,10 +174,8 @@ impl New {
 impl Seal {
     fn run(self, output: Output) -> Result<(), Failure> {
         let file = file_of(self.output)?;
-        let mut bytes = [0; 32];
-        getrandom::fill(&mut bytes).map_err(|_| Error::from(Misuse::NoRandomness))?;
-        let text = Secret::new(oauth_seal::base64url(&bytes));
-        let id = oauth_seal::Key::new(bytes).id().to_owned();
+        let text = seal_key()?;
+        let id = oauth_seal::Key::parse(&text)?.id().to_owned();
         match file {
             Some(path) => {
                 let line = Secret::new(format!("{}\n", text.expose()));
@@ -189,6 +187,14 @@ impl Seal {
             None => output.result(text.expose(), &json!({ "id": id, "key": text.expose() })),
         }
     }
+}
+
+/// A new key that seals.
+pub(super) fn seal_key() -> Result<Secret<String>, Failure> {
+    let mut bytes = vec![0; 32];
+    getrandom::fill(&mut bytes).map_err(|_| Error::from(Misuse::NoRandomness))?;
+    let bytes = Secret::new(bytes);
+    Ok(Secret::new(oauth_seal::base64url(bytes.expose())))
 }
 
 impl Public {

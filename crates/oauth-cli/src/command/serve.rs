@@ -3,7 +3,7 @@
 use clap::{Args, ValueEnum};
 use oauth_core::url::Url;
 use oauth_testkit::{Served, Twin};
-use serde_json::json;
+use serde_json::{Map, Value, json};
 
 use crate::output::{self, Failure, Output};
 use crate::shell::quote;
@@ -14,6 +14,7 @@ Examples:
   oauth serve --system uservoice
   oauth serve --system fapi
   oauth serve --cors http://127.0.0.1:5173
+  oauth serve --web http://127.0.0.1:8000
 
 It answers on 127.0.0.1 until Ctrl-C, approves every login at once, and is steered by requests to \
 /_twin/: GET log, GET counters, POST expire, POST deny, POST advance {\"seconds\":60}. The \
@@ -31,6 +32,21 @@ pub(crate) struct Serve {
     /// Lets browser pages of this origin read its replies, and registers /callback there
     #[arg(long, value_name = "ORIGIN", value_parser = origin)]
     cors: Option<String>,
+    /// Registers the web application at this URL, and prints its environment
+    #[arg(long, value_name = "URL", value_parser = base_url)]
+    web: Option<String>,
+    /// Registers a redirect URI; may be given several times
+    #[arg(long, value_name = "URI")]
+    redirect_uri: Vec<String>,
+}
+
+/// Where a web application is reached: no slash at its end, and no query.
+fn base_url(text: &str) -> Result<String, String> {
+    let url = Url::parse(text).map_err(|why| why.to_string())?;
+    match url.query() {
+        None => Ok(text.trim_end_matches('/').to_owned()),
+        Some(_) => Err("the URL of an application has no query".to_owned()),
+    }
 }
 
 /// An origin as browsers write it: anything else would match no page, without a word.
@@ -101,6 +117,12 @@ impl Serve {
                 twin.cors_origin(origin);
                 twin.register_redirect_uri(&format!("{origin}/callback"));
             }
+            if let Some(url) = &self.web {
+                twin.register_redirect_uri(&format!("{url}/auth/callback"));
+            }
+            for uri in &self.redirect_uri {
+                twin.register_redirect_uri(uri);
+            }
             twin
         };
         let served = Served::start_on(self.port, twin).map_err(|why| {
@@ -111,6 +133,8 @@ impl Serve {
             )
         })?;
         let base = served.base();
+        let seal = self.web.as_ref().map(|_| super::key::seal_key());
+        let seal = seal.transpose()?;
         let (rows, record) = served.with(|twin| {
             let options = self.system.options(base, twin.issuer());
             let (id, secret, key) = (twin.client_id(), twin.client_secret(), twin.client_key());
@@ -128,6 +152,18 @@ impl Serve {
                     format!("oauth token {options} --client-id {}", quote(id)),
                 ],
             };
+            let environment: Vec<_> = match (&self.web, &seal) {
+                (Some(url), Some(seal)) => vec![
+                    ("OAUTH_ISSUER", twin.issuer()),
+                    ("OAUTH_CLIENT_ID", id),
+                    ("OAUTH_CLIENT_SECRET", secret),
+                    ("OAUTH_BASE_URL", url.as_str()),
+                    ("OAUTH_KEY", seal.expose().as_str()),
+                ],
+                _ => Vec::new(),
+            };
+            let exports = environment.iter();
+            let exports = exports.map(|(name, value)| format!("export {name}={}", quote(value)));
             let mut rows = vec![
                 ("base", base.to_owned()),
                 ("issuer", twin.issuer().to_owned()),
@@ -141,11 +177,17 @@ impl Serve {
             rows.retain(|(_, value)| !value.is_empty() && value != "''");
             let heads = std::iter::once("try").chain(std::iter::repeat(""));
             rows.extend(heads.zip(commands.iter().cloned()));
+            let heads = std::iter::once("web").chain(std::iter::repeat(""));
+            rows.extend(heads.zip(exports));
+            let environment: Map<_, _> = environment
+                .iter()
+                .map(|(name, value)| ((*name).to_owned(), Value::from(*value)))
+                .collect();
             let record = json!({
                 "base": base, "issuer": twin.issuer(), "client_id": twin.client_id(),
                 "client_secret": secret, "client_key": key, "public_client_id": twin.public_client_id(),
                 "redirect_uris": twin.redirect_uris(), "options": options,
-                "commands": commands,
+                "commands": commands, "environment": environment,
             });
             let rows: Vec<_> = rows.into_iter().map(|(name, value)| (name.to_owned(), value)).collect();
             (rows, record)

@@ -317,3 +317,34 @@ fn a_served_system_answers_pages_of_one_origin() {
     assert_eq!(path.code, 2);
     assert!(path.stderr.contains("an origin ends before the path"));
 }
+
+/// What `oauth serve --web` prints is the environment of an application that people can sign in to.
+#[test]
+fn a_served_system_knows_a_web_application() {
+    let web = "http://127.0.0.1:8000";
+    let other = "http://127.0.0.1:9000/back";
+    let mut run = oauth(&[
+        "serve",
+        "--web",
+        &format!("{web}/"),
+        "--redirect-uri",
+        other,
+        "--json",
+    ]);
+    let mut server = run.command.stdin(Stdio::null()).spawn().unwrap();
+    let mut line = String::new();
+    let mut stdout = BufReader::new(server.stdout.take().unwrap());
+    stdout.read_line(&mut line).unwrap();
+    server.kill().unwrap();
+    server.wait().unwrap();
+    let said: Value = serde_json::from_str(&line).unwrap();
+    let redirect_uris = said["redirect_uris"].as_array().unwrap();
+    assert!(redirect_uris.contains(&format!("{web}/auth/callback").into()));
+    assert!(redirect_uris.contains(&other.into()));
+    let environment = &said["environment"];
+    assert_eq!(environment["OAUTH_BASE_URL"], web);
+    assert_eq!(environment["OAUTH_ISSUER"], said["issuer"]);
+    assert_eq!(environment["OAUTH_CLIENT_SECRET"], said["client_secret"]);
+    let key = oauth_core::Secret::new(environment["OAUTH_KEY"].as_str().unwrap().to_owned());
+    assert!(oauth_seal::Keys::parse(&key).is_ok());
+}

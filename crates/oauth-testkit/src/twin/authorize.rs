@@ -114,8 +114,16 @@ pub(super) fn authorize(
     wire::redirect(302, &format!("{redirect_uri}{joint}{query}"))
 }
 
-/// `GET {verification_uri}?user_code=..`: the user approves a device (RFC 8628 section 3.3).
+/// `GET {verification_uri}?user_code=..`: the user approves a device (RFC 8628 section 3.3); without a code it is
+/// asked for.
 pub(super) fn approve_device(authority: &mut Authority, at: UnixTime, ask: &Ask) -> Reply {
+    if ask.query("user_code").is_none() {
+        return wire::page(
+            200,
+            "<form><label>Enter the code that your device shows: <input name=\"user_code\" required autofocus></label> \
+             <button>Go on</button></form>",
+        );
+    }
     let denied = authority.deny_next;
     let device = authority.devices.values_mut().find(|device| {
         Some(device.user_code.as_str()) == ask.query("user_code") && device.awaited.is_pending(at)
