@@ -225,11 +225,11 @@ impl Drop for Locked<'_> {
 
 /// Creates a folder, unless it exists, and checks its owner: whose files are trusted in it.
 pub(super) fn make(path: &Path, access: Access) -> Result<Trusted, Error> {
-    let broken = |error| failed("the folder", error);
+    let name = path.to_string_lossy();
+    let broken = |error| failed(&name, error);
     ownership::make_folder(path, access).map_err(broken)?;
     let data = fs::metadata(path).map_err(broken)?;
-    let trusted =
-        ownership::check_folder(&data, access).map_err(|what| refused("the folder", what))?;
+    let trusted = ownership::check_folder(&data, access).map_err(|what| refused(&name, what))?;
     match ownership::open_above(path).map_err(broken)? {
         None => Ok(trusted),
         Some(above) => {

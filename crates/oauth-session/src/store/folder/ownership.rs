@@ -170,6 +170,10 @@ pub(in crate::store) fn check_folder(
         if data.uid() != rustix::process::geteuid().as_raw() {
             return Err("another user's folder");
         }
+        // As /tmp is: its mode is not this program's to change.
+        if mode & 0o1002 == 0o1002 {
+            return Err("every user may write to it: take a folder of your own below it");
+        }
         if mode & 0o022 != 0 {
             return Err("others may write to it: chmod 700");
         }

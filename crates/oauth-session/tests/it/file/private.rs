@@ -155,3 +155,17 @@ async fn another_users_file_is_refused() {
         Err(error) => assert_eq!(error.kind(), std::io::ErrorKind::PermissionDenied),
     }
 }
+
+#[test]
+fn a_folder_that_is_refused_is_named_and_that_of_all_users_is_not_to_be_changed() {
+    let place = tempfile::tempdir().expect("a folder");
+    let folder = place.path().join("store");
+    fs::create_dir(&folder).expect("made");
+    for (wide, advice) in [(0o1777, "of your own below it"), (0o777, "chmod 700")] {
+        set_mode(&folder, wide);
+        let error = FileStore::new(&folder).err().expect("refused").to_string();
+        assert!(error.contains(&*folder.to_string_lossy()), "{error}");
+        assert!(error.contains(advice), "{error}");
+        assert_eq!(mode(&folder), wide);
+    }
+}
