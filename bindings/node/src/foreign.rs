@@ -14,7 +14,7 @@ use oauth_core::Secret;
 use oauth_core::error::{Cause, Error, Misuse};
 use oauth_core::moment::UnixTime;
 use oauth_session::store::seal::{DataKey, Key, KeySource};
-use oauth_session::store::{Answer, Entry, Lease, Page, Saved, Store};
+use oauth_session::store::{Answer, Entry, Lease, Page, Saved, Store, Times};
 use tokio::sync::oneshot;
 
 use crate::keys::key;
@@ -211,7 +211,7 @@ impl Store for Foreign {
         key: &'a str,
         record: &'a Secret<String>,
         version: u64,
-        due: Option<UnixTime>,
+        times: Times,
     ) -> Answer<'a, Saved> {
         Box::pin(async move {
             let ask = NativeAsk {
@@ -295,9 +295,9 @@ impl Store for ThreeVerbs<'_> {
         key: &'a str,
         record: &'a Secret<String>,
         version: u64,
-        due: Option<UnixTime>,
+        times: Times,
     ) -> Answer<'a, Saved> {
-        self.0.save(key, record, version, due)
+        self.0.save(key, record, version, times)
     }
 
     fn lease<'a>(&'a self, key: &'a str, holder: &'a str, ttl: Duration) -> Answer<'a, Lease> {

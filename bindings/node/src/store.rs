@@ -8,7 +8,7 @@ use napi_derive::napi;
 use oauth_core::moment::UnixTime;
 use oauth_core::{Error, Secret};
 use oauth_session::store::seal::Resealed;
-use oauth_session::store::{self, Access, Answer, Lease, Saved, Store};
+use oauth_session::store::{self, Access, Answer, Lease, Saved, Store, Times};
 
 use crate::error::{fail, text};
 use crate::foreign::{Foreign, Handler};
@@ -244,7 +244,9 @@ impl NativeStore {
     ) -> Result<Object<'env>> {
         let (record, due) = (Secret::new(record), due.map(seconds));
         self.ask(env, move |store| async move {
-            let saved = store.save(&key, &record, whole(version), due).await?;
+            let saved = store
+                .save(&key, &record, whole(version), Times { due, until: None })
+                .await?;
             Ok(NativeAnswer {
                 version: match saved {
                     Saved::At(version) => Some(version as f64),

@@ -6,7 +6,7 @@ use std::time::Duration;
 use oauth_core::Secret;
 use oauth_core::error::{Cause, Error, Misuse};
 use oauth_core::moment::UnixTime;
-use oauth_session::store::{self, Answer, Entry, Lease, Page, Saved};
+use oauth_session::store::{self, Answer, Entry, Lease, Page, Saved, Times};
 use pyo3::exceptions::{PyTypeError, PyValueError};
 use pyo3::prelude::*;
 
@@ -120,7 +120,7 @@ impl store::Store for Foreign {
         record: &'a Secret<String>,
         version: u64,
         // They have three verbs: nobody asks them what is due.
-        _: Option<UnixTime>,
+        times: Times,
     ) -> Answer<'a, Saved> {
         let (key, record) = (key.to_owned(), record.clone());
         self.call(move |store| {

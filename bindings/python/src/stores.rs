@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use oauth_core::Secret;
-use oauth_session::store::{self, Access, Entry, Lease, Saved};
+use oauth_session::store::{self, Access, Entry, Lease, Saved, Times};
 use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
 use pyo3::{PyClass, PyClassInitializer};
@@ -91,7 +91,9 @@ impl NativeStore {
         let due = due.map(|due| value::to_time(&due)).transpose()?;
         let (store, record) = (self.0.here(py)?, secret(record));
         let work = async move {
-            let saved = store.save(&key, &record, version, due).await?;
+            let saved = store
+                .save(&key, &record, version, Times { due, until: None })
+                .await?;
             Ok(Answer::value(match saved {
                 Saved::At(version) => Some(version),
                 Saved::Conflict => None,

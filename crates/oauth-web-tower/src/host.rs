@@ -13,6 +13,7 @@ use oauth_core::protected_resource::ResourceIdentifier;
 use oauth_core::{Moment, danger};
 use oauth_reqwest::{Authorized, Driver, reqwest};
 use oauth_session::Store;
+use oauth_session::store::Times;
 use oauth_web::{
     Admission, Event, Forward, Identity, Keep, Note, Reply, Session, Site, Step, Visit,
 };
@@ -188,7 +189,11 @@ impl Host {
                 record,
                 version,
                 due,
-            } => Event::Saved(store.save(&key, &record, version, due).await?),
+                until,
+            } => {
+                let times = Times { due, until };
+                Event::Saved(store.save(&key, &record, version, times).await?)
+            }
             Step::Remove { key } => {
                 store.remove(&key).await?;
                 Event::Removed

@@ -61,6 +61,8 @@ pub enum Step {
         version: u64,
         /// When tokens in it should be renewed, as `Store::save` of `oauth-session` takes it.
         due: Option<UnixTime>,
+        /// When nobody needs it any more: a store that lets records end deletes it then.
+        until: Option<UnixTime>,
     },
     /// Remove a record. Answer with [`Event::Removed`].
     Remove {
@@ -170,6 +172,20 @@ enum State {
     Fresh(Talk),
     Asked(Talk),
     Over,
+}
+
+/// When a record is due, and when it ends.
+#[derive(Default)]
+pub(crate) struct Times {
+    pub(crate) due: Option<UnixTime>,
+    pub(crate) until: Option<UnixTime>,
+}
+
+impl Times {
+    pub(crate) const fn until(until: UnixTime) -> Self {
+        let (due, until) = (None, Some(until));
+        Self { due, until }
+    }
 }
 
 /// What lies between a visit and the page that it asks: one question, one answer.
@@ -307,13 +323,15 @@ impl Desk {
         key: &str,
         record: Secret<String>,
         version: u64,
-        due: Option<UnixTime>,
+        times: Times,
     ) -> Result<Saved, Error> {
+        let Times { due, until } = times;
         let step = Step::Save {
             key: key.to_owned(),
             record,
             version,
             due,
+            until,
         };
         match self.ask(step).await {
             Event::Saved(saved) => Ok(saved),

@@ -14,7 +14,7 @@ use crate::record;
 use crate::reply::{Reader, Reply};
 use crate::session::Session;
 use crate::turn::Turn;
-use crate::visit::{Fruit, mixed_up};
+use crate::visit::{Fruit, Times, mixed_up};
 
 pub(crate) async fn back_channel(turn: &Turn, id: Option<String>) -> Result<Reply, Error> {
     match token(turn, id).await {
@@ -61,9 +61,11 @@ async fn token(turn: &Turn, id: Option<String>) -> Result<(), Error> {
     }
     // Last of all: should the store have failed before, the provider may send it again. Of two that come at once,
     // both end the same sessions.
-    let until = token.forget_at().as_secs();
-    let record = Secret::new(format!("{{\"until\":{until}}}"));
-    turn.desk.save(&known, record, 0, None).await?;
+    let until = token.forget_at();
+    let record = Secret::new(format!("{{\"until\":{}}}", until.as_secs()));
+    turn.desk
+        .save(&known, record, 0, Times::until(until))
+        .await?;
     Ok(())
 }
 
