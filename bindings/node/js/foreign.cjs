@@ -24,12 +24,13 @@ async function answer(question, who, methods, object) {
 }
 
 const some = (value) => value ?? undefined
+const dateOf = (ms) => (typeof ms === 'number' ? new Date(ms) : undefined)
 
 const ofStore = {
   load: async (store, { key }) => some(await verbs.load(store, key)) ?? {},
-  save: async (store, { key, record, version, due }) => {
-    const date = typeof due === 'number' ? new Date(due) : undefined
-    return { version: some(await verbs.save(store, key, { record, version, due: date })) }
+  save: async (store, { key, record, version, due, until }) => {
+    const task = { record, version, due: dateOf(due), until: dateOf(until) }
+    return { version: some(await verbs.save(store, key, task)) }
   },
   lease: async (store, { key, holder, ms }) => ({ ms: await verbs.lease(store, key, { holder, ms }) }),
   remove: async (store, { key }) => {

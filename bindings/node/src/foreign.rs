@@ -14,7 +14,7 @@ use oauth_core::Secret;
 use oauth_core::error::{Cause, Error, Misuse};
 use oauth_core::moment::UnixTime;
 use oauth_session::store::seal::{DataKey, Key, KeySource};
-use oauth_session::store::{Answer, Entry, Lease, Page, Saved, Store, Times};
+use oauth_session::store::{Answer, Entry, Lease, Page, Saved, Store, Times, remove_by_saving};
 use tokio::sync::oneshot;
 
 use crate::keys::key;
@@ -42,6 +42,8 @@ pub struct NativeAsk {
     pub ms: Option<f64>,
     /// When the record is due, or before when, in milliseconds since 1970.
     pub due: Option<f64>,
+    /// When the record ends, likewise.
+    pub until: Option<f64>,
     /// How many are wanted.
     pub limit: Option<u32>,
     /// What the page before ended with.
@@ -218,7 +220,8 @@ impl Store for Foreign {
                 record: Some(record.expose().clone()),
                 // Versions stay below 2^53.
                 version: Some(version as f64),
-                due: due.map(millis_of),
+                due: times.due.map(millis_of),
+                until: times.until.map(millis_of),
                 ..ask("save", key)
             };
             let version = self.ask(ask).await?.said.version;
@@ -243,7 +246,7 @@ impl Store for Foreign {
             let said = self.ask(ask("remove", key)).await?.said;
             match said.absent {
                 // Three verbs are enough to remove a record.
-                Some(true) => ThreeVerbs(self).remove(key).await,
+                Some(true) => remove_by_saving(self, key).await,
                 _ => Ok(said.removed.unwrap_or_default()),
             }
         })
@@ -279,29 +282,6 @@ impl Store for Foreign {
                 _ => Ok(said.keys.unwrap_or_default()),
             }
         })
-    }
-}
-
-/// A store that removes as any store can.
-struct ThreeVerbs<'f>(&'f Foreign);
-
-impl Store for ThreeVerbs<'_> {
-    fn load<'a>(&'a self, key: &'a str) -> Answer<'a, Option<Entry>> {
-        self.0.load(key)
-    }
-
-    fn save<'a>(
-        &'a self,
-        key: &'a str,
-        record: &'a Secret<String>,
-        version: u64,
-        times: Times,
-    ) -> Answer<'a, Saved> {
-        self.0.save(key, record, version, times)
-    }
-
-    fn lease<'a>(&'a self, key: &'a str, holder: &'a str, ttl: Duration) -> Answer<'a, Lease> {
-        self.0.lease(key, holder, ttl)
     }
 }
 

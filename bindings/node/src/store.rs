@@ -241,12 +241,12 @@ impl NativeStore {
         record: String,
         version: f64,
         due: Option<f64>,
+        until: Option<f64>,
     ) -> Result<Object<'env>> {
-        let (record, due) = (Secret::new(record), due.map(seconds));
+        let (due, until) = (due.map(seconds), until.map(seconds));
+        let (record, times) = (Secret::new(record), Times { due, until });
         self.ask(env, move |store| async move {
-            let saved = store
-                .save(&key, &record, whole(version), Times { due, until: None })
-                .await?;
+            let saved = store.save(&key, &record, whole(version), times).await?;
             Ok(NativeAnswer {
                 version: match saved {
                     Saved::At(version) => Some(version as f64),
