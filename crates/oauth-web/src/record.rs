@@ -142,11 +142,22 @@ async fn list_and_save(
 /// Ends a session and its grant: the record first, then the tokens, which are revoked. What a renewal brings that
 /// is under way elsewhere is revoked by whoever runs it. The ID token, for the logout at the provider.
 pub(crate) async fn end(turn: &Turn, session: &Session) -> Option<Secret<String>> {
-    let key = session.key.as_deref()?;
+    let Some(key) = session.key.as_deref() else {
+        if let Some(tokens) = session
+            .tokens()
+            .filter(|_| !session.is_stale(turn.desk.now()))
+        {
+            revoke_of(turn, session, tokens).await;
+        }
+        return session.id_token_hint();
+    };
     if let Err(error) = turn.desk.remove(key).await {
         turn.desk.note_error(&error);
     }
-    let provider = turn.site.provider(&session.identity.provider).ok()?;
+    let provider = turn.provider(&session.identity.provider).await;
+    let provider = provider
+        .map_err(|error| turn.desk.note_error(&error))
+        .ok()?;
     for name in people(&provider.client, &session.identity) {
         let gone = change(turn, &name, |people| {
             people.sessions.retain(|listed| listed.key != key);
@@ -161,6 +172,27 @@ pub(crate) async fn end(turn: &Turn, session: &Session) -> Option<Secret<String>
             turn.desk.note_error(&error);
             None
         }
+    }
+}
+
+/// Revokes the token of a session that has no record.
+async fn revoke_of(turn: &Turn, session: &Session, tokens: &Tokens) {
+    match turn.provider(&session.identity.provider).await {
+        Ok(provider) => revoke(turn, &provider.client, tokens).await,
+        Err(error) => turn.desk.note_error(&error),
+    }
+}
+
+/// Revokes these tokens (RFC 7009), where the provider can; that it failed is told to the log.
+async fn revoke(turn: &Turn, client: &Client, tokens: &Tokens) {
+    if client.server().endpoint(EndpointKind::Revocation).is_err() {
+        return;
+    }
+    let revoked = turn
+        .desk
+        .run(client.revoke(Revocation::of(tokens)), |()| Fruit::Revoked);
+    if let Err(error) = revoked.await {
+        turn.desk.note_error(&error);
     }
 }
 
@@ -258,14 +290,7 @@ async fn forget(turn: &Turn, client: &Client, key: &str) -> Result<Option<Secret
     let Some(tokens) = keeper.tokens().cloned() else {
         return Ok(None);
     };
-    if client.server().endpoint(EndpointKind::Revocation).is_ok() {
-        let revoked = turn
-            .desk
-            .run(client.revoke(Revocation::of(&tokens)), |()| Fruit::Revoked);
-        if let Err(error) = revoked.await {
-            turn.desk.note_error(&error);
-        }
-    }
+    revoke(turn, client, &tokens).await;
     Ok(tokens.id_token.clone())
 }
 

@@ -21,6 +21,7 @@ use oauth_core::token::logout_token::LogoutToken;
 use oauth_core::{Secret, Tokens};
 use serde_json::{Map, Value};
 
+use crate::config::Provider;
 use crate::forward::Forward;
 use crate::reply::Reply;
 use crate::session::{Identity, Session};
@@ -73,6 +74,9 @@ pub enum Step {
     Wait(Duration),
     /// Run this, as any exchange. Answer with [`Event::Landed`].
     Run(Boxed<Landed>),
+    /// Look up a provider, at a site whose settings say so ([`Lookup::Asked`](crate::Lookup::Asked)). Answer with
+    /// [`Event::Provider`].
+    Provider(Box<Ask>),
     /// Decide whether to let this person in, and with what in the session. Answer with [`Event::Admitted`]. A host
     /// without an opinion answers [`Admission::default`].
     Admit(Box<Identity>),
@@ -104,8 +108,26 @@ pub enum Event {
     Elapsed,
     /// The outcome of the exchange of [`Step::Run`].
     Landed(Result<Landed, Error>),
+    /// The provider, or that there is none.
+    Provider(Option<Box<Provider>>),
     /// The application's decision.
     Admitted(Admission),
+}
+
+/// Which provider is wanted. The one that is given has to be what is said here, or it is not taken.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Ask {
+    /// The one of this id: of a callback, a session, or a choice.
+    pub id: Option<String>,
+    /// One of this issuer, which has begun a sign-in by itself (OpenID Connect Core section 4).
+    pub issuer: Option<String>,
+    /// One of this tenant.
+    pub tenant: Option<String>,
+    /// Where nothing of that is said: the `Host` that a person has opened,
+    pub host: String,
+    /// and the path of the page, root path included.
+    pub path: String,
 }
 
 /// Whether the application lets a person in.
@@ -370,6 +392,13 @@ impl Desk {
         }
     }
 
+    pub(crate) async fn provider(&self, ask: Ask) -> Result<Option<Provider>, Error> {
+        match self.ask(Step::Provider(Box::new(ask))).await {
+            Event::Provider(provider) => Ok(provider.map(|provider| *provider)),
+            event => Err(unexpected(event)),
+        }
+    }
+
     pub(crate) async fn admit(&self, identity: Identity) -> Result<Admission, Error> {
         match self.ask(Step::Admit(Box::new(identity))).await {
             Event::Admitted(admission) => Ok(admission),
@@ -420,6 +449,7 @@ impl fmt::Debug for Step {
             Self::Remove { key } => f.debug_struct("Remove").field("key", key).finish(),
             Self::Wait(pause) => f.debug_tuple("Wait").field(pause).finish(),
             Self::Run(_) => f.write_str("Run(..)"),
+            Self::Provider(ask) => f.debug_tuple("Provider").field(ask).finish(),
             Self::Admit(identity) => f.debug_tuple("Admit").field(identity).finish(),
             Self::Forward(forward) => f.debug_tuple("Forward").field(forward).finish(),
             Self::Respond(reply) => f.debug_tuple("Respond").field(reply).finish(),

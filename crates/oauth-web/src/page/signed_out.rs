@@ -28,7 +28,7 @@ pub(crate) async fn back_channel(turn: &Turn, id: Option<String>) -> Result<Repl
 }
 
 async fn token(turn: &Turn, id: Option<String>) -> Result<(), Error> {
-    let provider = provider(turn, id)?;
+    let provider = provider(turn, id).await?;
     let token = turn.request.form_text().is_some();
     let token = turn
         .request
@@ -70,7 +70,7 @@ async fn token(turn: &Turn, id: Option<String>) -> Result<(), Error> {
 }
 
 pub(crate) async fn front_channel(turn: &Turn, id: Option<String>) -> Result<Reply, Error> {
-    let provider = provider(turn, id)?;
+    let provider = provider(turn, id).await?;
     let issuer = provider.client.server().issuer();
     let request = FrontChannelLogout::parse(&turn.request.target)?;
     if let (Some(named), Some(sid)) = (turn.request.query("iss"), turn.request.query("sid")) {
@@ -95,16 +95,16 @@ pub(crate) async fn front_channel(turn: &Turn, id: Option<String>) -> Result<Rep
     Ok(reply)
 }
 
-fn provider(turn: &Turn, id: Option<String>) -> Result<&Provider, Error> {
+async fn provider(turn: &Turn, id: Option<String>) -> Result<Provider, Error> {
     if turn.config().keep != Keep::Store {
         let why = "sessions without a store cannot be ended from elsewhere";
         return Err(Error::from(Misuse::WebSetup).about(why));
     }
-    match (id, turn.only_provider()) {
-        (Some(id), _) => turn.site.provider(&id),
-        (None, Some(provider)) => Ok(provider),
-        (None, None) => Err(ValidationFailure::WebUnknownProvider.into()),
-    }
+    let found = match id {
+        Some(id) => return turn.provider(&id).await,
+        None => turn.chosen(None).await?,
+    };
+    found.ok_or_else(|| ValidationFailure::WebUnknownProvider.into())
 }
 
 fn ended(session: &Session) -> Ended {
