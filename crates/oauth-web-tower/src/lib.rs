@@ -5,7 +5,7 @@ mod layer;
 #[cfg(feature = "axum")]
 mod user;
 
-pub use host::{Host, Outcome};
+pub use host::{Host, Outcome, SessionSource};
 pub use layer::{Guarded, GuardedBody, SignIn, Visited};
 #[cfg(feature = "axum")]
 pub use user::{Rejection, User};

@@ -91,7 +91,7 @@ fn told(world: &mut World, token: &str) -> oauth_web::Reply {
 }
 
 #[test]
-fn the_provider_ends_sessions_and_a_token_is_taken_once() {
+fn backchannel_logout_then_login_and_a_token_is_taken_once() {
     let mut world = World::in_store();
     world.provider.twin().set_claim("sid", "one");
     let (mut ann, mut other) = (Browser::new(), Browser::new());
@@ -123,7 +123,7 @@ fn the_provider_ends_sessions_and_a_token_is_taken_once() {
 }
 
 #[test]
-fn a_logout_token_that_is_not_good_ends_nothing() {
+fn backchannel_token_that_is_not_good_ends_nothing() {
     let (mut world, mut ann) = (World::in_store(), Browser::new());
     world.provider.twin().set_claim("sid", "one");
     ann.open(&mut world, "/me").session();
