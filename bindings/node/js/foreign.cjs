@@ -14,7 +14,9 @@ function asked(who, methods, object) {
 async function answer(question, who, methods, object) {
   const { ask } = question
   try {
-    question.answer(await methods[ask.verb](object, ask))
+    const given = await methods[ask.verb](object, ask)
+    if (given.setup) question.answerProvider(given.setup)
+    else question.answer(given)
   } catch (error) {
     const failure = failureOf(error)
     if (failure) question.failedWith(failure)
@@ -61,7 +63,13 @@ const ofOpen = { open: async (open, { key: url }) => {
   return {}
 } }
 
-const ofAdmit = { admit: (admit, { record, key: id }) => admit(JSON.parse(record), id) }
+const ofSite = {
+  admit: ({ admit }, { record, key: id }) => admit(JSON.parse(record), id),
+  provider: async ({ find }, { record, key: id }) => {
+    const setup = await find(JSON.parse(record), id)
+    return setup === undefined ? { absent: true } : { setup }
+  },
+}
 
 const ofAssertion = { assertion: async (read) => ({ assertion: await read() }) }
 
@@ -77,7 +85,7 @@ const answersOfAssertion = (read) => asked('assertion function', ofAssertion, re
 /** What shows a page to a person. */
 const answersOfOpen = (open) => asked('open function', ofOpen, open)
 
-/** What says whether a person is let in. */
-const answersOfAdmit = (admit) => asked('admit function', ofAdmit, admit)
+/** What says whether a person is let in, and who people sign in with. */
+const answersOfSite = (site) => asked('site', ofSite, site)
 
-module.exports = { answersOfAdmit, answersOfAssertion, answersOfOpen, answersOfStore, answersOfSource }
+module.exports = { answersOfAssertion, answersOfOpen, answersOfSite, answersOfSource, answersOfStore }

@@ -15,11 +15,13 @@ use oauth_core::error::{Cause, Error, Misuse};
 use oauth_core::moment::UnixTime;
 use oauth_session::store::seal::{DataKey, Key, KeySource};
 use oauth_session::store::{Answer, Entry, Lease, Page, Saved, Store, Times, remove_by_saving};
+use oauth_web::Provider;
 use tokio::sync::oneshot;
 
 use crate::keys::key;
 use crate::runtime::millis;
 use crate::store::{NativeFailure, whole};
+use crate::web::NativeSiteSetup;
 
 /// How long an object of JavaScript's may take.
 const PATIENCE: Duration = Duration::from_secs(30);
@@ -28,7 +30,8 @@ const PATIENCE: Duration = Duration::from_secs(30);
 #[napi(object, object_from_js = false)]
 #[derive(Clone, Default)]
 pub struct NativeAsk {
-    /// A verb of a store, `data_key`, `unwrap_key`, `assertion`, `open` or `admit`.
+    /// A verb of a store, `data_key`, `unwrap_key`, `assertion`, `open`, `admit` or
+    /// `provider`.
     pub verb: &'static str,
     /// The name of a record, or the id of a key.
     pub key: String,
@@ -84,6 +87,8 @@ type Told = std::result::Result<Reply, Error>;
 pub(crate) struct Reply {
     pub(crate) said: NativeReply,
     key: Option<std::result::Result<Key, Error>>,
+    /// Whom people sign in with.
+    pub(crate) provider: Option<Provider>,
 }
 
 /// A question, and where its answer goes. One that nobody answers is dropped, and told as lost.
@@ -105,7 +110,21 @@ impl NativeQuestion {
     #[napi]
     pub fn answer(&self, mut reply: NativeReply) {
         let key = reply.key.take().map(key);
-        self.tell(Ok(Reply { said: reply, key }));
+        self.tell(Ok(Reply {
+            said: reply,
+            key,
+            provider: None,
+        }));
+    }
+
+    /// The answer is the provider of this setup.
+    #[napi]
+    pub fn answer_provider(&self, setup: &NativeSiteSetup) {
+        self.tell(Ok(Reply {
+            said: NativeReply::default(),
+            key: None,
+            provider: setup.last(),
+        }));
     }
 
     /// There is none, for what one of our own stores said.
@@ -288,7 +307,7 @@ impl Store for Foreign {
 impl KeySource for Foreign {
     fn data_key(&self) -> Answer<'_, DataKey> {
         Box::pin(async {
-            let Reply { said, key } = self.ask(ask("data_key", "")).await?;
+            let Reply { said, key, .. } = self.ask(ask("data_key", "")).await?;
             let none = || Error::from(Misuse::Setup).about("dataKey gives { id, key }");
             let (id, key) = said.id.zip(key).ok_or_else(none)?;
             Ok(DataKey::new(id, key?))

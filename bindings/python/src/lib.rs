@@ -36,6 +36,7 @@ mod twins;
 mod value;
 mod verbs;
 mod web;
+mod web_forward;
 mod web_reply;
 mod web_session;
 mod web_visit;
@@ -97,9 +98,11 @@ mod _native {
     #[pymodule_export]
     use super::web::{Provider, WebSite};
     #[pymodule_export]
+    use super::web_forward::{Forward, Streamed};
+    #[pymodule_export]
     use super::web_reply::{Problem, Reply};
     #[pymodule_export]
-    use super::web_session::{Identity, Session};
+    use super::web_session::{Ask, Identity, Session};
     #[pymodule_export]
     use super::web_visit::Visit;
 

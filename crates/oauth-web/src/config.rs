@@ -152,13 +152,21 @@ impl Config {
     /// A site at this URL, whose people sign in with this provider.
     pub fn new(base_url: Url, keys: Keys, provider: Provider) -> Self {
         Self {
+            providers: vec![provider],
+            ..Self::without_providers(base_url, keys)
+        }
+    }
+
+    /// A site at this URL; providers are to be added, or looked up ([`lookup`](Self::lookup)).
+    pub fn without_providers(base_url: Url, keys: Keys) -> Self {
+        Self {
             base_urls: vec![base_url],
             transport: Transport::Https,
             keys,
             keep: Keep::Identity,
             name: "session".to_owned(),
             prefix: "/auth".to_owned(),
-            providers: vec![provider],
+            providers: Vec::new(),
             lifetime: Duration::from_secs(8 * 3600),
             idle: None,
             flow_lifetime: Duration::from_secs(15 * 60),

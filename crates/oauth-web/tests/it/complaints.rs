@@ -194,3 +194,50 @@ fn big_claims_fit_behind_a_proxy_that_reads_eight_kib_of_cookies() {
     assert!(session < 8192, "{session}");
     assert_eq!(ann.flows(), 4, "{line}");
 }
+
+/// The folders that the prefixes of the list stand for.
+const FOLDERS: [(&str, &str); 3] = [
+    ("tower:", "crates/oauth-web-tower/tests"),
+    ("python:", "bindings/python/tests"),
+    ("node:", "bindings/node/test"),
+];
+
+#[test]
+fn each_has_its_test() {
+    let root = concat!(env!("CARGO_MANIFEST_DIR"), "/../..");
+    let list = std::fs::read_to_string(format!("{root}/tests/WEB_COMPLAINTS.md")).unwrap();
+    let rows: Vec<_> = list
+        .lines()
+        .filter(|line| line.starts_with("| "))
+        .skip(2)
+        .collect();
+    assert!(rows.len() >= 18, "{} complaints", rows.len());
+    for row in rows {
+        let tests = row.split(" | ").nth(2).unwrap().trim_end_matches(" |");
+        // Names have no backtick, but may have a comma.
+        let parts: Vec<_> = tests.split('`').collect();
+        assert!(parts.len() >= 3, "no test of: {row}");
+        for pair in parts.chunks(2) {
+            let [before, name] = pair else { continue };
+            let (file, test) = name.split_once("::").unwrap();
+            let prefix = FOLDERS.iter().find(|(prefix, _)| before.contains(prefix));
+            let (folder, is_rust) = match prefix {
+                Some((prefix, folder)) => (*folder, *prefix == "tower:"),
+                None => ("crates/oauth-web/tests/it", true),
+            };
+            let file = if is_rust {
+                format!("{file}.rs")
+            } else {
+                file.to_owned()
+            };
+            let source = std::fs::read_to_string(format!("{root}/{folder}/{file}"));
+            let source = source.unwrap_or_else(|_| panic!("no {folder}/{file}"));
+            let is_there = match (is_rust, prefix.map(|(prefix, _)| *prefix)) {
+                (true, _) => source.contains(&format!("fn {test}(")),
+                (false, Some("python:")) => source.contains(&format!("def {test}(")),
+                _ => source.contains(&format!("'{test}'")),
+            };
+            assert!(is_there, "{folder}/{file} has no {test}");
+        }
+    }
+}

@@ -29,6 +29,9 @@ def settings(environ: Mapping[str, str] | None, given: dict[str, Any]) -> dict[s
     for name, variable in (("base_url", "OAUTH_BASE_URL"), ("key", "OAUTH_KEY")):
         if made.get(name) is None:
             made[name] = variables.get(variable) or _missing(variable)
+    # The current one, and those before it that still open what they sealed.
+    if isinstance(made["key"], str) and made.get("old_keys") is None:
+        made["key"], *made["old_keys"] = made["key"].replace(",", " ").split() or [""]
     url = variables.get("OAUTH_STORE")
     if made.get("store") is None and url:
         made["store"] = store(url)
