@@ -69,6 +69,21 @@ pub(crate) struct Ask(pub(crate) oauth_web::Ask);
 
 #[pymethods]
 impl Ask {
+    #[new]
+    #[pyo3(signature = (*, id = None, issuer = None, tenant = None, host = String::new(), path = String::new()))]
+    fn new(
+        id: Option<String>,
+        issuer: Option<String>,
+        tenant: Option<String>,
+        host: String,
+        path: String,
+    ) -> Self {
+        let mut ask = oauth_web::Ask::default();
+        (ask.id, ask.issuer, ask.tenant) = (id, issuer, tenant);
+        (ask.host, ask.path) = (host, path);
+        Self(ask)
+    }
+
     /// The provider of this name: of a callback, a session, or a choice.
     #[getter]
     fn id(&self) -> Option<&str> {

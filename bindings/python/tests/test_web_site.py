@@ -170,7 +170,8 @@ def test_a_grant_that_is_over_ends_the_session(generic: Twin, client: oauth_core
 
 
 def test_tenants_are_looked_up_while_the_site_runs(generic: Twin, client: oauth_core.Client) -> None:
-    web = site(client, providers=[], lookup="asked", store=Memory())
+    store = Memory()
+    web = site(client, providers=[], lookup="asked", store=store)
     tenants: dict[str, Provider] = {}
     asks: list[Ask] = []
 
@@ -187,6 +188,12 @@ def test_tenants_are_looked_up_while_the_site_runs(generic: Twin, client: oauth_
     assert user.tenant == "acme" and user.provider == "acme"
     assert {(ask.id, ask.tenant) for ask in asks} == {(None, "acme"), ("acme", None)}
     assert user.source.token().access_token
+    # Another process knows the session, and not yet the provider.
+    elsewhere = site(client, providers=[], lookup="asked", store=store)
+    elsewhere.provider(provider)
+    assert elsewhere.sessions("acme") and elsewhere.sessions("acme") is elsewhere.sessions("acme")
+    with pytest.raises(oauth_core.Misuse, match="no such provider"):
+        elsewhere.sessions("initech")
     # The page of another tenant is for its own people.
     other = asked("/t/globex/me", headers=[*PAGE, ("cookie", cookie)])
     sent = web.visit(other, "signed_in", globex)

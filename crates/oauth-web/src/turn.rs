@@ -111,10 +111,14 @@ impl Turn {
             (_, _, Lookup::Fixed) => return Ok(None),
             (_, _, Lookup::Asked) => {}
         }
-        let (host, path) = (&self.request.host, self.request.path());
+        let path = match ask.path.is_empty() {
+            true => self.request.path().to_owned(),
+            false => ask.path.clone(),
+        };
+        let host = self.request.host.clone();
         let asked = Ask {
-            host: host.clone(),
-            path: path.to_owned(),
+            host,
+            path,
             ..ask.clone()
         };
         let Some(found) = self.desk.provider(asked).await? else {

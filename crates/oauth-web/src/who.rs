@@ -39,6 +39,10 @@ pub(crate) async fn session(turn: &Turn) -> Result<Found, Error> {
     };
     Ok(match found {
         Ok(session) if session.is_over(now, turn.config().idle) => {
+            // One that lay unused is still there, and so are its tokens.
+            if session.key.is_some() {
+                record::end(turn, &session).await;
+            }
             Found::Nobody("it is over".to_owned())
         }
         Ok(session) => Found::Session(Box::new(session)),

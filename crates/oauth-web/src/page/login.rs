@@ -44,7 +44,7 @@ pub(crate) async fn login(turn: &Turn) -> Result<Reply, Error> {
         // `none` is the check's.
         ["login", "consent", "select_account", "create"].contains(&prompt.as_str())
     });
-    let Some(provider) = chosen(turn).await? else {
+    let Some(provider) = chosen(turn, &return_to).await? else {
         let kept = [
             ("return_to", Some(return_to)),
             ("login_hint", hint),
@@ -68,7 +68,7 @@ pub(crate) async fn login(turn: &Turn) -> Result<Reply, Error> {
 }
 
 /// Whom the person signs in with, if that is settled.
-async fn chosen(turn: &Turn) -> Result<Option<Provider>, Error> {
+async fn chosen(turn: &Turn, return_to: &str) -> Result<Option<Provider>, Error> {
     if let Some(id) = turn.request.parameter("provider") {
         return turn.provider(&id).await.map(Some);
     }
@@ -82,7 +82,14 @@ async fn chosen(turn: &Turn) -> Result<Option<Provider>, Error> {
         let named = named.ok_or(ValidationFailure::WebUnknownProvider)?;
         return Ok(Some(named));
     }
-    turn.chosen(None).await
+    // The page that the person wants says more than this one.
+    let path = return_to.split(['?', '#']).next().unwrap_or_default();
+    let path = Some(path).filter(|path| path.starts_with('/'));
+    let ask = Ask {
+        path: path.unwrap_or_default().to_owned(),
+        ..Ask::default()
+    };
+    turn.find(ask).await
 }
 
 /// What a page that fetches was told to ask for. Anybody may ask for more; nobody gets less by it.

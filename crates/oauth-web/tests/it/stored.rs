@@ -48,6 +48,9 @@ fn a_session_that_nobody_uses_ends_and_one_in_use_does_not() {
     }
     world.advance(7200);
     assert!(ann.click(&mut world, "/me").is_status(303));
+    // Its tokens are of no use to anybody.
+    assert!(world.records().is_empty());
+    assert_eq!(world.provider.twin().counters().revocations, 1);
 }
 
 #[test]

@@ -79,6 +79,9 @@ fn tenant_from_database_signs_in_at_its_own_provider() {
     let mut carl = Browser::new();
     let url = location(&carl.get(&mut world, "/t/globex/me").reply());
     assert!(url.starts_with(TWIN) && url.contains("callback%2Fglobex"));
+    let login = "/auth/login?return_to=/t/globex/me%3Fx";
+    let url = location(&carl.get(&mut world, login).reply());
+    assert!(url.starts_with(TWIN) && url.contains("callback%2Fglobex"));
     assert!(
         world
             .asked

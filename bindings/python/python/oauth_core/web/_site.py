@@ -187,18 +187,26 @@ class Site:
         return hook
 
     def sessions(self, provider: str) -> Sessions:
-        """The grants of everybody who signed in with this provider; ``misuse.setup`` without a store.
-
-        One that was looked up is known here once a request of it has been answered by this process.
-        """
+        """The grants of everybody who signed in with this provider; ``misuse.setup`` without a store."""
         if self._store is None:
             raise Misuse("sessions have tokens only where the site has a store", code="misuse.setup")
+        if provider not in self._known and self._find:
+            self._take(settled(self._find(Ask(id=provider))))
         if provider not in self._known:
-            raise Misuse("this provider was not looked up yet", code="misuse.setup")
-        known = self._known[provider]
+            raise Misuse("there is no such provider", code="web.unknown_provider")
         if provider not in self._grants:
-            self._grants[provider] = Sessions(known.client, self._store)
+            self._grants[provider] = Sessions(self._known[provider].client, self._store)
         return self._grants[provider]
+
+    async def look_up(self, provider: str) -> None:
+        """Asks the hook for a provider that this process does not know yet, such as that of a session from elsewhere."""
+        if provider not in self._known and self._find:
+            given: Any = self._find(Ask(id=provider))
+            self._take(await given if hasattr(given, "__await__") else given)
+
+    def _take(self, found: Provider | None) -> None:
+        if found is not None:
+            self._known[found.id] = found
 
     def end(self, user: User) -> None:
         """Ends a session and its grant, wherever it is used. One that lives in its cookie alone cannot be ended so."""
@@ -263,8 +271,7 @@ class Site:
         while isinstance(ended, (Ask, Identity)):
             if isinstance(ended, Ask):
                 found = (yield self._find, ended) if self._find else None
-                if found is not None:
-                    self._known[found.id] = found
+                self._take(found)
                 ended = yield go_on, {"local": {}} if found is None else {"provider": found}
                 continue
             local = (yield self._admit, ended) if self._admit else None

@@ -115,6 +115,7 @@ class User:
 
     async def afetch(self, url: str, *, method: str = "GET", **options: Any) -> Response:
         """fetch(), in a coroutine."""
+        await self._site.look_up(self.provider)
         try:
             return await self._caller(url, options).arequest(method, url, **options)
         except OAuthError as error:
