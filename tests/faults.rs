@@ -14,7 +14,7 @@ use std::time::Duration;
 use oauth_core::flow::keeper::{Event, GrantId, Step};
 use oauth_core::{AuthorizationRequest, Client, Moment, Scope, Tokens};
 use oauth_reqwest::blocking::Listener;
-use oauth_session::store::{FAULT_POINTS, FileStore};
+use oauth_session::store::{FAULT_POINTS, FileStore, Times};
 use oauth_session::{Store as _, blocking};
 use serde_json::{Value, json};
 
@@ -81,11 +81,12 @@ impl Scene {
             record,
             version,
             due,
+            until,
         } = keeper.resume(&at, Event::Loaded(None))
         else {
             panic!("then it saves")
         };
-        blocking::wait(store.save(&key, &record, version, due))
+        blocking::wait(store.save(&key, &record, version, Times { due, until }))
             .expect("a runtime")
             .expect("saved");
     }

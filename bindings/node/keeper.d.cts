@@ -39,6 +39,8 @@ export interface SaveTask {
   readonly version: number
   /** When it wants to be renewed, for a store that can find records by that. */
   readonly due: Date | undefined
+  /** When nobody needs it any more, for a store that lets records end. */
+  readonly until: Date | undefined
 }
 /** Run this to its end, whatever that is; then `flown`. */
 export interface RunTask {

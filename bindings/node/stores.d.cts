@@ -13,9 +13,10 @@ export interface Store {
    * Saves the record if it is still at `version` (0: there is none) and gives the new version, which
    * is higher than any that this key ever had; else gives nothing. It must have reached the store before
    * it is answered. `due` is when somebody should renew the grant though nobody asks for it: for a store
-   * that can find records by that.
+   * that can find records by that. `until` is when the record ends: from then on there is none, and the store may
+   * delete it. One that does not keeps sessions that nobody signs out of.
    */
-  save(key: string, record: string, version: number, due?: Date): MaybePromise<number | undefined | null>
+  save(key: string, record: string, version: number, due?: Date, until?: Date): MaybePromise<number | undefined | null>
   /**
    * Takes the lease in the name of `holder` for `ms`, unless another holds it; 0 gives it back. Gives
    * for how many milliseconds another still holds it, or nothing. A lease ends by itself after `ms`.
@@ -47,7 +48,7 @@ export class FileStore implements Store {
   /** The folder is made (0700) if it is not there. */
   constructor(path: string | URL, options?: FileOptions)
   load(key: string): Promise<StoredRecord | undefined>
-  save(key: string, record: string, version: number, due?: Date): Promise<number | undefined>
+  save(key: string, record: string, version: number, due?: Date, until?: Date): Promise<number | undefined>
   lease(key: string, holder: string, ms: number): Promise<number | undefined>
   /** Removes a record and its lease, whatever is in them; whether there was one. */
   remove(key: string): Promise<boolean>
@@ -77,7 +78,7 @@ export class SqliteStore implements Store {
   /** The file is made if it is not there, and its folder (0700) too. */
   constructor(path: string | URL, options?: FileOptions)
   load(key: string): Promise<StoredRecord | undefined>
-  save(key: string, record: string, version: number, due?: Date): Promise<number | undefined>
+  save(key: string, record: string, version: number, due?: Date, until?: Date): Promise<number | undefined>
   lease(key: string, holder: string, ms: number): Promise<number | undefined>
   /** Removes a record and its lease; whether there was a record. */
   remove(key: string): Promise<boolean>
@@ -92,7 +93,7 @@ export class SqliteStore implements Store {
 export class Memory implements Store {
   constructor()
   load(key: string): Promise<StoredRecord | undefined>
-  save(key: string, record: string, version: number, due?: Date): Promise<number | undefined>
+  save(key: string, record: string, version: number, due?: Date, until?: Date): Promise<number | undefined>
   lease(key: string, holder: string, ms: number): Promise<number | undefined>
   /** Removes a record and its lease; whether there was a record. */
   remove(key: string): Promise<boolean>
@@ -115,7 +116,7 @@ export class RedisStore implements Store {
    */
   constructor(url: string | URL, options?: RedisOptions)
   load(key: string): Promise<StoredRecord | undefined>
-  save(key: string, record: string, version: number, due?: Date): Promise<number | undefined>
+  save(key: string, record: string, version: number, due?: Date, until?: Date): Promise<number | undefined>
   lease(key: string, holder: string, ms: number): Promise<number | undefined>
   /** Removes a record and its lease; whether there was either. */
   remove(key: string): Promise<boolean>
@@ -149,7 +150,7 @@ export class PostgresStore implements Store {
   /** Makes the table of the records, unless it is there. */
   migrate(): Promise<void>
   load(key: string): Promise<StoredRecord | undefined>
-  save(key: string, record: string, version: number, due?: Date): Promise<number | undefined>
+  save(key: string, record: string, version: number, due?: Date, until?: Date): Promise<number | undefined>
   lease(key: string, holder: string, ms: number): Promise<number | undefined>
   /** Removes a record and its lease; whether there was a record. */
   remove(key: string): Promise<boolean>
@@ -222,7 +223,7 @@ export class Sealed implements Store {
    */
   constructor(store: Store, key: Uint8Array | string | Key | KeySource, options?: SealOptions)
   load(key: string): Promise<StoredRecord | undefined>
-  save(key: string, record: string, version: number, due?: Date): Promise<number | undefined>
+  save(key: string, record: string, version: number, due?: Date, until?: Date): Promise<number | undefined>
   lease(key: string, holder: string, ms: number): Promise<number | undefined>
   /**
    * Seals every record anew that is not sealed with the current key, beside workers who go on. When

@@ -42,18 +42,22 @@ export class User implements Identity {
   readonly until: Date
   /** What was granted. */
   readonly scope: readonly string[]
+  /** Whose people the provider signs in, where the site has tenants. */
+  readonly tenant: string | undefined
   /** `name`, else `preferred_username`, else the subject. */
   readonly name: string
   /** `email`, which may be unverified. */
   readonly email: string | undefined
   /**
    * `fetch` with this person's access token, renewed if need be: one renewal for all who ask at once, in all processes
-   * that share the store. To `apiOrigins` only. `web.setup` without a store; an error whose advice is `reauthorize` where
-   * the person has to sign in again.
+   * that share the store. To `apiOrigins` only. `web.setup` without tokens; an error whose advice is `reauthorize` where
+   * the person has to sign in again: the session is over then, too.
    */
   fetch(input: string | URL | Request, init?: ApiRequestInit): Promise<Response>
-  /** This person's tokens, fresh now; `web.setup` without a store. */
+  /** This person's tokens, fresh now; `web.setup` without any. */
   token(options?: CallOptions): Promise<Tokens>
+  /** Ends this session, wherever it is used, and its grant. One that lives in its cookie alone cannot be ended so. */
+  end(): Promise<void>
   /** The session as plain data, in the words of the protocol: times in Unix seconds, and no token. */
   toJSON(): { readonly [name: string]: Json }
 }
@@ -73,6 +77,8 @@ export interface Need {
   maxAge?: number | undefined
   /** To have granted each of these. */
   scope?: string | readonly string[] | undefined
+  /** To have signed in with a provider of this tenant: a page of one tenant is never seen with a session of another. */
+  tenant?: string | undefined
 }
 
 /** What a person, or a script, is told of what went wrong. */
@@ -107,6 +113,8 @@ export interface ProviderOptions {
   parameters?: Readonly<Record<string, string>> | undefined
   /** The path of its callback: `/auth/callback`, with the id behind it where there are several providers. */
   callback?: string | undefined
+  /** Whose people sign in there, where the site has tenants: see `tenant` of {@link Need}. */
+  tenant?: string | undefined
   /** How the provider sends people back: `query` unless set. */
   callbackMode?: 'query' | 'form_post' | undefined
   /** Where `user.fetch` may send tokens: any URL of each origin, in place of the preset's API. */
@@ -119,10 +127,40 @@ export interface NamedProvider extends ProviderOptions {
   id: string
 }
 
+/** A provider that was looked up. Its callback is `/auth/callback/{id}`. */
+export interface FoundProvider extends Omit<NamedProvider, 'callback' | 'client'> {
+  client: Client
+}
+
+/** Which provider is wanted. The one that is given has to be what is said here, or it is not taken. */
+export interface ProviderAsk {
+  /** The one of this id: of a callback, a session, or a choice. */
+  readonly id: string | undefined
+  /** One of this issuer. */
+  readonly issuer: string | undefined
+  /** One of this tenant. */
+  readonly tenant: string | undefined
+  /** The `Host` that was opened, where nothing of that is said. */
+  readonly host: string
+  /** The path of the page. */
+  readonly path: string
+}
+
 /** What a site is like, whoever people sign in with. */
 export interface SiteSettings {
   /** Where sessions live, and their tokens; without it, in a sealed cookie that has no tokens. */
   store?: Store | undefined
+  /**
+   * What sessions are: `store` with a store, else `identity` unless set. `access_token` has the access token in the sealed
+   * cookie and no refresh token: once it is over, pages lead to the provider and back without anybody being asked, and
+   * scripts get 401.
+   */
+  keep?: 'identity' | 'access_token' | 'store' | undefined
+  /**
+   * Looks up the providers that are not in the settings: tenants that come and go. It is asked at each request that needs
+   * one, so keep clients at hand. What it throws is what the handler throws.
+   */
+  provider?: ((ask: ProviderAsk, request: any) => MaybePromise<FoundProvider | undefined | void>) | undefined
   /** What a page takes where its handler says nothing: `open` unless set. `quiet` looks once, silently, at the provider. */
   access?: 'open' | 'quiet' | 'signed_in' | undefined
   /**
@@ -158,7 +196,7 @@ export interface SiteSettings {
   claims?: Iterable<string> | undefined
   /**
    * APIs that pages of the site may call with the person's token, which they never see: `{prefix}/api/{name}/…`, for `GET`
-   * unless methods are named. They need a store; `sameSite: 'strict'` is the better choice then. A body is 10 MiB at most.
+   * unless methods are named. They need tokens; `sameSite: 'strict'` is the better choice then. A body is 10 MiB at most.
    */
   api?: Readonly<Record<string, string | URL | { url: string | URL; methods?: Iterable<string> | undefined }>> | undefined
   /** `loopback_http` allows plain http to loopback addresses, for tests. */
@@ -182,6 +220,7 @@ export interface SiteBase extends SiteSettings {
 export type SiteOptions =
   | (SiteBase & ProviderOptions & { id?: string | undefined; providers?: undefined })
   | (SiteBase & { providers: readonly NamedProvider[] })
+  | (SiteBase & { provider: NonNullable<SiteSettings['provider']>; providers?: undefined })
 
 export interface FromEnvOptions extends SiteSettings, Omit<ProviderOptions, 'client'> {
   /** Looked into in place of `process.env`. */

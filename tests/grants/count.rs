@@ -7,7 +7,7 @@ use std::time::Duration;
 use oauth_core::Secret;
 use oauth_core::moment::UnixTime;
 use oauth_session::Store;
-use oauth_session::store::{Answer, Entry, Lease, Page, PostgresStore, Saved};
+use oauth_session::store::{Answer, Entry, Lease, Page, PostgresStore, Saved, Times};
 
 /// A store that counts what it is asked for.
 pub(crate) struct Counting {
@@ -68,10 +68,10 @@ impl Store for Counting {
         key: &'a str,
         record: &'a Secret<String>,
         version: u64,
-        due: Option<UnixTime>,
+        times: Times,
     ) -> Answer<'a, Saved> {
         self.saves.fetch_add(1, Ordering::Relaxed);
-        self.store.save(key, record, version, due)
+        self.store.save(key, record, version, times)
     }
 
     fn lease<'a>(&'a self, key: &'a str, holder: &'a str, ttl: Duration) -> Answer<'a, Lease> {

@@ -4,7 +4,6 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use oauth_core::Secret;
-use oauth_core::moment::UnixTime;
 use oauth_reqwest::oauth_session::Store;
 use oauth_reqwest::oauth_session::store::{Answer, Entry, Lease, Saved};
 use serde::{Deserialize, Serialize};
@@ -86,14 +85,14 @@ impl Store for Telling {
         key: &'a str,
         record: &'a Secret<String>,
         version: u64,
-        due: Option<UnixTime>,
+        times: Times,
     ) -> Answer<'a, Saved> {
         Box::pin(async move {
             let before = self.hold();
             if before == Hold::Lease {
                 self.tell(Hold::Mark);
             }
-            let saved = self.store.save(key, record, version, due).await;
+            let saved = self.store.save(key, record, version, times).await;
             match (before, &saved) {
                 (Hold::Mark, Ok(Saved::At(_))) | (Hold::Lease, Ok(Saved::Conflict)) => {
                     self.tell(Hold::Lease);

@@ -14,7 +14,9 @@ function asked(who, methods, object) {
 async function answer(question, who, methods, object) {
   const { ask } = question
   try {
-    question.answer(await methods[ask.verb](object, ask))
+    const given = await methods[ask.verb](object, ask)
+    if (given.setup) question.answerProvider(given.setup)
+    else question.answer(given)
   } catch (error) {
     const failure = failureOf(error)
     if (failure) question.failedWith(failure)
@@ -24,12 +26,13 @@ async function answer(question, who, methods, object) {
 }
 
 const some = (value) => value ?? undefined
+const dateOf = (ms) => (typeof ms === 'number' ? new Date(ms) : undefined)
 
 const ofStore = {
   load: async (store, { key }) => some(await verbs.load(store, key)) ?? {},
-  save: async (store, { key, record, version, due }) => {
-    const date = typeof due === 'number' ? new Date(due) : undefined
-    return { version: some(await verbs.save(store, key, { record, version, due: date })) }
+  save: async (store, { key, record, version, due, until }) => {
+    const task = { record, version, due: dateOf(due), until: dateOf(until) }
+    return { version: some(await verbs.save(store, key, task)) }
   },
   lease: async (store, { key, holder, ms }) => ({ ms: await verbs.lease(store, key, { holder, ms }) }),
   remove: async (store, { key }) => {
@@ -60,7 +63,13 @@ const ofOpen = { open: async (open, { key: url }) => {
   return {}
 } }
 
-const ofAdmit = { admit: (admit, { record, key: id }) => admit(JSON.parse(record), id) }
+const ofSite = {
+  admit: ({ admit }, { record, key: id }) => admit(JSON.parse(record), id),
+  provider: async ({ find }, { record, key: id }) => {
+    const setup = await find(JSON.parse(record), id)
+    return setup === undefined ? { absent: true } : { setup }
+  },
+}
 
 const ofAssertion = { assertion: async (read) => ({ assertion: await read() }) }
 
@@ -76,7 +85,7 @@ const answersOfAssertion = (read) => asked('assertion function', ofAssertion, re
 /** What shows a page to a person. */
 const answersOfOpen = (open) => asked('open function', ofOpen, open)
 
-/** What says whether a person is let in. */
-const answersOfAdmit = (admit) => asked('admit function', ofAdmit, admit)
+/** What says whether a person is let in, and who people sign in with. */
+const answersOfSite = (site) => asked('site', ofSite, site)
 
-module.exports = { answersOfAdmit, answersOfAssertion, answersOfOpen, answersOfStore, answersOfSource }
+module.exports = { answersOfAssertion, answersOfOpen, answersOfSite, answersOfSource, answersOfStore }

@@ -262,8 +262,8 @@ const verbs = {
     }
     return entry
   },
-  async save(store, key, { record, version, due }) {
-    const saved = (await store.save(key, record, version, due)) ?? undefined
+  async save(store, key, { record, version, due, until }) {
+    const saved = (await store.save(key, record, version, due, until)) ?? undefined
     if (saved !== undefined && !isVersion(saved)) throw new TypeError('save gives the new version, or nothing')
     return saved
   },

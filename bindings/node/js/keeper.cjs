@@ -9,6 +9,8 @@ const { Tokens, nativeTokens, toldTokens, tokensOf } = require('./tokens.cjs')
 const ask = (known, at, refused, held) => known.ask(at, refused, held)
 const askAlone = (known, at, refused, held) => known.askAlone(at, refused, held)
 
+const dateOf = (ms) => (typeof ms === 'number' ? new Date(ms) : undefined)
+
 /** What to do next. `console.log` does not show what is saved. */
 class Task {
   constructor(members) {
@@ -138,10 +140,10 @@ class Keeper {
 
   #step(answer) {
     const at = momentOf(this.#moment)
-    const { kind, holder, ms, record, version, due, exchange, tokens } = lifted(() => answer(this.#known, at))
+    const { kind, holder, ms, record, version, due, until, exchange, tokens } = lifted(() => answer(this.#known, at))
     switch (kind) {
       case 'lease': return new Task({ kind, holder, ms })
-      case 'save': return new Task({ kind, record, version, due: typeof due === 'number' ? new Date(due) : undefined })
+      case 'save': return new Task({ kind, record, version, due: dateOf(due), until: dateOf(until) })
       case 'run': return new Task({ kind, exchange: new Exchange(exchange, tokensOf, this.#moment, this.#assertion) })
       case 'wait': return new Task({ kind, ms })
       case 'over': return new Task({ kind, tokens: this.#held(tokens) })

@@ -42,9 +42,9 @@ class NativeStore {
     return record === undefined || record === null ? undefined : { version, record }
   }
 
-  async save(key, record, version, due) {
-    const ms = due === undefined || due === null ? undefined : time(due)
-    return (await asked(this, (store) => store.save(key, record, version, ms))).version ?? undefined
+  async save(key, record, version, due, until) {
+    const times = [due, until].map((date) => (date === undefined || date === null ? undefined : time(date)))
+    return (await asked(this, (store) => store.save(key, record, version, ...times))).version ?? undefined
   }
 
   async lease(key, holder, ms) {

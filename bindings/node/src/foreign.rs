@@ -14,12 +14,14 @@ use oauth_core::Secret;
 use oauth_core::error::{Cause, Error, Misuse};
 use oauth_core::moment::UnixTime;
 use oauth_session::store::seal::{DataKey, Key, KeySource};
-use oauth_session::store::{Answer, Entry, Lease, Page, Saved, Store};
+use oauth_session::store::{Answer, Entry, Lease, Page, Saved, Store, Times, remove_by_saving};
+use oauth_web::Provider;
 use tokio::sync::oneshot;
 
 use crate::keys::key;
 use crate::runtime::millis;
 use crate::store::{NativeFailure, whole};
+use crate::web::NativeSiteSetup;
 
 /// How long an object of JavaScript's may take.
 const PATIENCE: Duration = Duration::from_secs(30);
@@ -28,7 +30,8 @@ const PATIENCE: Duration = Duration::from_secs(30);
 #[napi(object, object_from_js = false)]
 #[derive(Clone, Default)]
 pub struct NativeAsk {
-    /// A verb of a store, `data_key`, `unwrap_key`, `assertion`, `open` or `admit`.
+    /// A verb of a store, `data_key`, `unwrap_key`, `assertion`, `open`, `admit` or
+    /// `provider`.
     pub verb: &'static str,
     /// The name of a record, or the id of a key.
     pub key: String,
@@ -42,6 +45,8 @@ pub struct NativeAsk {
     pub ms: Option<f64>,
     /// When the record is due, or before when, in milliseconds since 1970.
     pub due: Option<f64>,
+    /// When the record ends, likewise.
+    pub until: Option<f64>,
     /// How many are wanted.
     pub limit: Option<u32>,
     /// What the page before ended with.
@@ -82,6 +87,8 @@ type Told = std::result::Result<Reply, Error>;
 pub(crate) struct Reply {
     pub(crate) said: NativeReply,
     key: Option<std::result::Result<Key, Error>>,
+    /// Whom people sign in with.
+    pub(crate) provider: Option<Provider>,
 }
 
 /// A question, and where its answer goes. One that nobody answers is dropped, and told as lost.
@@ -103,7 +110,21 @@ impl NativeQuestion {
     #[napi]
     pub fn answer(&self, mut reply: NativeReply) {
         let key = reply.key.take().map(key);
-        self.tell(Ok(Reply { said: reply, key }));
+        self.tell(Ok(Reply {
+            said: reply,
+            key,
+            provider: None,
+        }));
+    }
+
+    /// The answer is the provider of this setup.
+    #[napi]
+    pub fn answer_provider(&self, setup: &NativeSiteSetup) {
+        self.tell(Ok(Reply {
+            said: NativeReply::default(),
+            key: None,
+            provider: setup.last(),
+        }));
     }
 
     /// There is none, for what one of our own stores said.
@@ -211,14 +232,15 @@ impl Store for Foreign {
         key: &'a str,
         record: &'a Secret<String>,
         version: u64,
-        due: Option<UnixTime>,
+        times: Times,
     ) -> Answer<'a, Saved> {
         Box::pin(async move {
             let ask = NativeAsk {
                 record: Some(record.expose().clone()),
                 // Versions stay below 2^53.
                 version: Some(version as f64),
-                due: due.map(millis_of),
+                due: times.due.map(millis_of),
+                until: times.until.map(millis_of),
                 ..ask("save", key)
             };
             let version = self.ask(ask).await?.said.version;
@@ -243,7 +265,7 @@ impl Store for Foreign {
             let said = self.ask(ask("remove", key)).await?.said;
             match said.absent {
                 // Three verbs are enough to remove a record.
-                Some(true) => ThreeVerbs(self).remove(key).await,
+                Some(true) => remove_by_saving(self, key).await,
                 _ => Ok(said.removed.unwrap_or_default()),
             }
         })
@@ -282,33 +304,10 @@ impl Store for Foreign {
     }
 }
 
-/// A store that removes as any store can.
-struct ThreeVerbs<'f>(&'f Foreign);
-
-impl Store for ThreeVerbs<'_> {
-    fn load<'a>(&'a self, key: &'a str) -> Answer<'a, Option<Entry>> {
-        self.0.load(key)
-    }
-
-    fn save<'a>(
-        &'a self,
-        key: &'a str,
-        record: &'a Secret<String>,
-        version: u64,
-        due: Option<UnixTime>,
-    ) -> Answer<'a, Saved> {
-        self.0.save(key, record, version, due)
-    }
-
-    fn lease<'a>(&'a self, key: &'a str, holder: &'a str, ttl: Duration) -> Answer<'a, Lease> {
-        self.0.lease(key, holder, ttl)
-    }
-}
-
 impl KeySource for Foreign {
     fn data_key(&self) -> Answer<'_, DataKey> {
         Box::pin(async {
-            let Reply { said, key } = self.ask(ask("data_key", "")).await?;
+            let Reply { said, key, .. } = self.ask(ask("data_key", "")).await?;
             let none = || Error::from(Misuse::Setup).about("dataKey gives { id, key }");
             let (id, key) = said.id.zip(key).ok_or_else(none)?;
             Ok(DataKey::new(id, key?))

@@ -65,6 +65,8 @@ pub struct NativeTask {
     pub version: Option<f64>,
     /// When it wants to be renewed, in milliseconds since 1970.
     pub due: Option<f64>,
+    /// When nobody needs it any more, likewise.
+    pub until: Option<f64>,
     /// What to run.
     pub exchange: Option<NativeExchange>,
     /// The end.
@@ -460,8 +462,10 @@ fn task(task: Task) -> NativeTask {
             record,
             version,
             due,
+            until,
         } => NativeTask {
             due: due.map(millis_of),
+            until: until.map(millis_of),
             record: Some(record.expose().clone()),
             // Versions count renewals: they stay far below 2^53.
             version: Some(version as f64),

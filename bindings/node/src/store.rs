@@ -8,7 +8,7 @@ use napi_derive::napi;
 use oauth_core::moment::UnixTime;
 use oauth_core::{Error, Secret};
 use oauth_session::store::seal::Resealed;
-use oauth_session::store::{self, Access, Answer, Lease, Saved, Store};
+use oauth_session::store::{self, Access, Answer, Lease, Saved, Store, Times};
 
 use crate::error::{fail, text};
 use crate::foreign::{Foreign, Handler};
@@ -241,10 +241,12 @@ impl NativeStore {
         record: String,
         version: f64,
         due: Option<f64>,
+        until: Option<f64>,
     ) -> Result<Object<'env>> {
-        let (record, due) = (Secret::new(record), due.map(seconds));
+        let (due, until) = (due.map(seconds), until.map(seconds));
+        let (record, times) = (Secret::new(record), Times { due, until });
         self.ask(env, move |store| async move {
-            let saved = store.save(&key, &record, whole(version), due).await?;
+            let saved = store.save(&key, &record, whole(version), times).await?;
             Ok(NativeAnswer {
                 version: match saved {
                     Saved::At(version) => Some(version as f64),

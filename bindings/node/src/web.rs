@@ -13,7 +13,8 @@ use oauth_reqwest::Driver;
 use oauth_seal::{Key, Keys};
 use oauth_session::Store;
 use oauth_web::{
-    CallbackMode, Config, IdentityEndpoint, Provider, SameSite, Site, Upstream, testing_key,
+    CallbackMode, Config, IdentityEndpoint, Keep, Lookup, Provider, SameSite, Site, Upstream,
+    testing_key,
 };
 use oauth_web_tower::Host;
 
@@ -44,6 +45,8 @@ pub struct NativeSiteProvider {
     pub callback: Option<String>,
     /// `query` or `form_post`.
     pub callback_mode: Option<String>,
+    /// Whose people sign in there.
+    pub tenant: Option<String>,
 }
 
 /// Where a provider without OpenID Connect says who a person is.
@@ -97,6 +100,10 @@ pub struct NativeSiteOptions {
     pub claims: Option<Vec<String>>,
     /// The APIs that pages may call.
     pub api: Vec<NativeUpstream>,
+    /// `identity`, `access_token` or `store`.
+    pub keep: Option<String>,
+    /// Whether providers are looked up.
+    pub looks_up: bool,
 }
 
 /// A site in the making.
@@ -159,18 +166,31 @@ impl NativeSiteSetup {
 }
 
 impl NativeSiteSetup {
+    /// The provider that was given last.
+    pub(crate) fn last(&self) -> Option<Provider> {
+        self.providers.last().cloned()
+    }
+
     fn config(&self, given: NativeSiteOptions, in_store: bool) -> Result<Config> {
-        let mut providers = self.providers.iter().cloned();
         let mut urls = urls(given.base_urls)?.into_iter();
-        let (Some(url), Some(provider)) = (urls.next(), providers.next()) else {
-            return Err(invalid("a site has a baseUrl and a provider"));
+        let Some(url) = urls.next() else {
+            return Err(invalid("a site has a baseUrl"));
         };
-        let mut config = Config::new(url, self.keys.clone(), provider);
-        if in_store {
-            config = config.in_store();
+        let mut config = Config::without_providers(url, self.keys.clone());
+        match (given.keep.as_deref(), in_store) {
+            (None | Some("store"), true) => config = config.in_store(),
+            (None | Some("identity"), false) => {}
+            (Some("access_token"), false) => config.keep = Keep::AccessToken,
+            _ => {
+                let what = "keep is store with a store, and identity or access_token without";
+                return Err(invalid(what));
+            }
+        }
+        if given.looks_up {
+            config.lookup = Lookup::Asked;
         }
         config.base_urls.extend(urls);
-        config.providers.extend(providers);
+        config.providers.clone_from(&self.providers);
         config.transport = transport(given.loopback);
         set(&mut config.name, given.name);
         set(&mut config.prefix, given.prefix);
@@ -222,6 +242,7 @@ fn provider(client: &NativeClient, given: NativeSiteProvider) -> Result<Provider
     }
     provider.parameters = given.parameters;
     provider.callback = given.callback;
+    provider.tenant = given.tenant;
     provider.callback_mode = match given.callback_mode.as_deref() {
         None | Some("query") => CallbackMode::Query,
         Some("form_post") => CallbackMode::FormPost,

@@ -8,12 +8,15 @@ use napi::Result;
 use napi::bindgen_prelude::{Env, Object, Uint8Array};
 use napi_derive::napi;
 use oauth_core::error::{Cause, Error, Misuse};
-use oauth_web::{Access, Admission, Identity, MAX_FORM, Need, Note, Reply, Request, Session};
+use oauth_web::{
+    Access, Admission, Ask, Identity, MAX_FORM, Need, Note, Provider, Reply, Request, Session,
+};
 use oauth_web_tower::{Host, Outcome};
 
 use crate::error::invalid;
 use crate::foreign::{Foreign, NativeAsk};
 use crate::runtime::promise;
+use crate::tokens::NativeTokens;
 use crate::web_forward::{NativeForward, NativeStream};
 
 /// A request, as the person's browser sent it.
@@ -46,6 +49,8 @@ pub struct NativeWebNeed {
     pub max_age: Option<f64>,
     /// Names.
     pub scope: Option<Vec<String>>,
+    /// Whose people.
+    pub tenant: Option<String>,
 }
 
 /// How a visit ended.
@@ -64,12 +69,41 @@ pub(crate) struct NativeVisited {
     pub session: Option<String>,
     /// Whose tokens the store has.
     pub grant: Option<String>,
+    /// The session, where it has tokens.
+    pub held: Option<NativeWebSession>,
     /// The body to send, in place of a text.
     pub stream: Option<NativeStream>,
     /// A call to be passed on.
     pub forward: Option<NativeForward>,
     /// For the log: codes and details.
     pub notes: Vec<(String, String)>,
+}
+
+/// A session that has tokens.
+#[napi]
+pub struct NativeWebSession {
+    host: Host,
+    session: Arc<Session>,
+}
+
+#[napi]
+impl NativeWebSession {
+    /// The access token that is in its cookie.
+    #[napi(getter)]
+    pub fn tokens(&self) -> Option<NativeTokens> {
+        let tokens = self.session.tokens()?;
+        Some(NativeTokens(Arc::clone(tokens)))
+    }
+
+    /// Ends it, wherever it is used, and its grant.
+    #[napi(ts_return_type = "Promise<void>")]
+    pub fn end<'env>(&self, env: &'env Env) -> Result<Object<'env>> {
+        let (host, session) = (self.host.clone(), Arc::clone(&self.session));
+        promise(env, async move {
+            host.drive(host.site().end(session)).await?;
+            Ok(())
+        })
+    }
 }
 
 /// A site whose people sign in.
@@ -165,17 +199,31 @@ impl NativeSite {
             let mut notes = notes.lock().unwrap_or_else(PoisonError::into_inner);
             notes.push(note);
         });
-        let Some(admit) = self.admit.clone() else {
+        let Some(asked) = self.admit.clone() else {
             return host;
         };
+        let failed = move |error: Error| {
+            let mut failure = failure.lock().unwrap_or_else(PoisonError::into_inner);
+            *failure = Some(error);
+        };
+        let (finds, named, fails) = (Arc::clone(&asked), id.clone(), failed.clone());
         host.admit(move |identity| {
-            let (admit, id, failure) = (Arc::clone(&admit), id.clone(), Arc::clone(&failure));
+            let (admit, id, failed) = (Arc::clone(&asked), id.clone(), failed.clone());
             async move {
-                asked(&admit, id, &identity).await.unwrap_or_else(|error| {
-                    let mut failure = failure.lock().unwrap_or_else(PoisonError::into_inner);
-                    *failure = Some(error);
-                    Admission::Refused(String::new())
-                })
+                self::asked(&admit, id, &identity)
+                    .await
+                    .unwrap_or_else(|error| {
+                        failed(error);
+                        Admission::Refused(String::new())
+                    })
+            }
+        })
+        .providers(move |ask| {
+            let (find, id, failed) = (Arc::clone(&finds), named.clone(), fails.clone());
+            async move {
+                found(&find, id, &ask)
+                    .await
+                    .inspect_err(|error| failed(error.clone()))
             }
         })
     }
@@ -183,6 +231,24 @@ impl NativeSite {
 
 fn taken<T: Default>(shared: &Mutex<T>) -> T {
     std::mem::take(&mut shared.lock().unwrap_or_else(PoisonError::into_inner))
+}
+
+/// The provider that the application knows.
+async fn found(
+    find: &Foreign,
+    id: String,
+    ask: &Ask,
+) -> std::result::Result<Option<Provider>, Error> {
+    let asked = serde_json::json!({
+        "id": ask.id, "issuer": ask.issuer, "tenant": ask.tenant, "host": ask.host, "path": ask.path,
+    });
+    let said = find.ask(NativeAsk {
+        verb: "provider",
+        key: id,
+        record: Some(asked.to_string()),
+        ..NativeAsk::default()
+    });
+    Ok(said.await?.provider)
 }
 
 /// Whom the application lets in.
@@ -222,6 +288,7 @@ fn json(value: &impl serde::Serialize) -> std::result::Result<String, Error> {
 fn need(given: NativeWebNeed) -> Result<Need> {
     let mut need = Need::acr(given.acr.unwrap_or_default());
     need.scope = given.scope.unwrap_or_default();
+    need.tenant = given.tenant;
     need.max_age = match given.max_age {
         None => None,
         Some(age) if age.is_finite() && age >= 0.0 => Some(age as u64),
@@ -261,7 +328,9 @@ pub(crate) fn told(
             forward: Some(NativeForward::new(host.clone(), request, *forward)),
             ..NativeVisited::default()
         },
-        Outcome::Pass(session) => session.as_deref().map(passed).unwrap_or_default(),
+        Outcome::Pass(session) => session
+            .map(|session| passed(host, session))
+            .unwrap_or_default(),
     };
     NativeVisited {
         notes: notes.collect(),
@@ -301,7 +370,7 @@ fn answered(reply: Reply) -> NativeVisited {
     }
 }
 
-fn passed(session: &Session) -> NativeVisited {
+fn passed(host: &Host, session: Arc<Session>) -> NativeVisited {
     // An identity token of the session's is for the provider alone.
     let shown = serde_json::json!({
         "identity": session.identity,
@@ -309,12 +378,17 @@ fn passed(session: &Session) -> NativeVisited {
         "started_at": session.started_at,
         "until": session.until,
         "scope": session.scope,
+        "tenant": session.tenant,
     });
+    let grant = session.grant();
+    let has_tokens = grant.is_some() || session.tokens().is_some();
     NativeVisited {
         session: Some(shown.to_string()),
-        grant: session
-            .grant()
-            .and_then(|grant| grant.subject().map(str::to_owned)),
+        grant: grant.and_then(|grant| grant.subject().map(str::to_owned)),
+        held: has_tokens.then(|| NativeWebSession {
+            host: host.clone(),
+            session,
+        }),
         ..NativeVisited::default()
     }
 }

@@ -105,6 +105,8 @@ export class Twin {
   /** What ID tokens say from now on; `null` is not said. */
   claim(name, value) { return this.#control('claim', { name, value }) }
   expire() { return this.#control('expire', {}) }
+  /** Every grant, with all of its tokens. */
+  revoke() { return this.#control('revoke', {}) }
   forgetClient(clientId) { return this.#control('forget_client', { client_id: clientId }) }
   withholdRefreshTokens() { return this.#control('withhold_refresh_tokens', {}) }
   deny() { return this.#control('deny', {}) }

@@ -274,3 +274,82 @@ test('APIs and providers without OpenID Connect are set up', async () => {
   const { user } = await site.handle(page('/', { cookie: await signedIn(site) }))
   assert.deepEqual([user.subject, user.name], [clientId, 'read'])
 })
+
+test('records of a store of one’s own end with their sessions', async () => {
+  const records = new Map()
+  const ends = new Set()
+  const store = {
+    load: (name) => records.get(name),
+    save(name, record, version, _due, until) {
+      if ((records.get(name)?.version ?? 0) !== version) return
+      ends.add(until?.getTime())
+      records.set(name, { version: version + 1, record })
+      return version + 1
+    },
+    lease: () => {},
+  }
+  const site = at({ store })
+  const cookie = await signedIn(site)
+  const { user } = await site.handle(page('/', { cookie }))
+  assert.deepEqual([...ends], [user.until.getTime()], 'the record, the grant, and the person’s list')
+  await user.end()
+  assert.equal((await site.handle(page('/', { cookie }))).user, undefined)
+  assert.ok([...records.values()].every(({ record }) => record === ''))
+})
+
+test('a grant that is over ends the session', async () => {
+  const site = at({ store: new core.Memory(), apiOrigins: [twin.base], transport })
+  const cookie = await signedIn(site)
+  const { user } = await site.handle(page('/', { cookie }))
+  assert.equal((await user.fetch(`${twin.base}/api/echo`)).status, 200)
+  assert.ok((await site.handle(page('/', { cookie }))).user)
+  await twin.revoke()
+  assert.equal((await rejection(user.fetch(`${twin.base}/api/echo`))).advice, 'reauthorize')
+  assert.equal((await site.handle(page('/', { cookie }))).user, undefined)
+})
+
+test('an access token is in the cookie, and nothing else', async () => {
+  assert.throws(() => at({ keep: 'access_token' }), { code: 'web.setup' }, 'offline_access')
+  assert.throws(() => at({ keep: 'access_token', store: new core.Memory(), scope: 'openid read' }), /keep/)
+  const site = at({ keep: 'access_token', scope: 'openid read', apiOrigins: [twin.base], transport })
+  const cookie = await signedIn(site)
+  const { user } = await site.handle(page('/', { cookie }))
+  const { accessToken, refreshToken } = await user.token()
+  assert.equal(refreshToken, undefined)
+  assert.ok(![cookie, JSON.stringify(user), inspect(user)].some((text) => text.includes(accessToken)))
+  assert.equal((await user.fetch(`${twin.base}/api/echo`)).status, 200)
+  await user.fetch('https://elsewhere.example/').then(() => assert.fail('it goes nowhere else'), () => {})
+})
+
+test('tenants are looked up while the site runs', async () => {
+  const tenants = new Map()
+  const asks = []
+  const provider = async (ask, request) => {
+    asks.push({ ...ask, request })
+    return tenants.get(ask.id ?? ask.tenant ?? ask.path.split('/')[2])
+  }
+  const site = new Site({ baseUrl, key, provider, store: new core.Memory() })
+  for (const id of ['acme', 'globex']) {
+    await twin.register(`${baseUrl}/auth/callback/${id}`)
+    tenants.set(id, { id, client, tenant: id, scope: 'openid read' })
+  }
+  const open = (id, headers) => site.handle(page(`/t/${id}/me`, headers), { access: 'signed_in', need: { tenant: id } })
+  const begun = await open('acme')
+  const flow = begun.headers.getSetCookie().map(pair).join('; ')
+  const { url } = await new Browser().open(begun.headers.get('location'), { until: ({ origin }) => origin === baseUrl })
+  const back = await site.page(page(url.href.slice(baseUrl.length), { cookie: flow }))
+  const cookie = back.headers.getSetCookie().filter((field) => !/max-age=0/i.test(field)).map(pair).join('; ')
+  const { user } = await open('acme', { cookie })
+  assert.deepEqual([user.tenant, user.provider], ['acme', 'acme'])
+  assert.ok((await user.token()).accessToken)
+  assert.ok(asks.every(({ request }) => request instanceof Request))
+  // The page of another tenant is for its own people.
+  assert.match((await open('globex', { cookie })).headers.get('location'), /callback%2Fglobex/)
+  // Another process knows the session, and not yet the provider.
+  const other = new Site({ baseUrl, key, provider, store: new core.Memory() })
+  assert.match((await other.handle(page('/t/globex/'), { access: 'signed_in' })).headers.get('location'), /callback%2Fglobex/)
+  assert.match((await site.handle(page('/t/initech/'), { access: 'signed_in' })).headers.get('location'), /^\/auth\/login/)
+  // What the hook throws comes out as it went in.
+  const broken = new Site({ baseUrl, key, provider: () => { throw new Error('no database') } })
+  assert.match((await rejection(broken.handle(page('/'), { access: 'signed_in' }))).message, /no database/)
+})

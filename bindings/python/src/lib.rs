@@ -36,6 +36,7 @@ mod twins;
 mod value;
 mod verbs;
 mod web;
+mod web_forward;
 mod web_reply;
 mod web_session;
 mod web_visit;
@@ -99,9 +100,11 @@ mod _native {
     #[pymodule_export]
     use super::web::{Provider, WebSite, testing_key};
     #[pymodule_export]
+    use super::web_forward::{Forward, Streamed};
+    #[pymodule_export]
     use super::web_reply::{Problem, Reply};
     #[pymodule_export]
-    use super::web_session::{Identity, Session};
+    use super::web_session::{Ask, Identity, Session};
     #[pymodule_export]
     use super::web_visit::Visit;
 

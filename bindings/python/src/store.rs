@@ -5,13 +5,13 @@ use std::time::Duration;
 
 use oauth_core::Secret;
 use oauth_core::error::{Cause, Error, Misuse};
-use oauth_core::moment::UnixTime;
-use oauth_session::store::{self, Answer, Entry, Lease, Page, Saved};
+use oauth_session::store::{self, Answer, Entry, Lease, Page, Saved, Times, remove_by_saving};
 use pyo3::exceptions::{PyTypeError, PyValueError};
 use pyo3::prelude::*;
+use pyo3::types::PyDict;
 
 use crate::stores::{self, Opened};
-use crate::{errors, runtime};
+use crate::{errors, runtime, value};
 
 /// How long a store of Python's may take, or whoever holds keys.
 const PATIENCE: Duration = Duration::from_secs(30);
@@ -20,7 +20,7 @@ const PATIENCE: Duration = Duration::from_secs(30);
 #[derive(Clone)]
 pub(crate) enum Store {
     Native(Arc<Opened>),
-    Foreign(Arc<Py<PyAny>>),
+    Foreign(Foreign),
 }
 
 impl Store {
@@ -28,7 +28,7 @@ impl Store {
     pub(crate) fn here(&self, py: Python<'_>) -> PyResult<Arc<dyn store::Store>> {
         Ok(match self {
             Self::Native(opened) => opened.here(py)?,
-            Self::Foreign(object) => Arc::new(Foreign(Arc::clone(object))),
+            Self::Foreign(foreign) => Arc::new(foreign.clone()),
         })
     }
 }
@@ -49,12 +49,44 @@ impl<'a, 'py> FromPyObject<'a, 'py> for Store {
                 return Err(PyTypeError::new_err(text));
             }
         }
-        Ok(Self::Foreign(Arc::new(object.to_owned().unbind())))
+        Ok(Self::Foreign(Foreign {
+            saving: Saving::of(&object)?,
+            object: Arc::new(object.to_owned().unbind()),
+        }))
     }
 }
 
 /// A store written in Python. Its methods are called on a thread that may block.
-struct Foreign(Arc<Py<PyAny>>);
+#[derive(Clone)]
+pub(crate) struct Foreign {
+    object: Arc<Py<PyAny>>,
+    saving: Saving,
+}
+
+/// What its save takes.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Saving {
+    Record,
+    /// Also until, when the record ends.
+    RecordUntil,
+}
+
+impl Saving {
+    fn of(store: &Bound<'_, PyAny>) -> PyResult<Self> {
+        let py = store.py();
+        let signature = py
+            .import("inspect")?
+            .call_method1("signature", (store.getattr("save")?,));
+        // What is not written in Python may have none that can be read.
+        let Ok(signature) = signature else {
+            return Ok(Self::Record);
+        };
+        match signature.getattr("parameters")?.contains("until")? {
+            true => Ok(Self::RecordUntil),
+            false => Ok(Self::Record),
+        }
+    }
+}
 
 impl Foreign {
     /// Calls a method, and reads what it gives.
@@ -62,7 +94,7 @@ impl Foreign {
         &self,
         call: impl FnOnce(&Bound<'_, PyAny>) -> PyResult<T> + Send + 'static,
     ) -> Answer<'_, T> {
-        ask("store", &self.0, call)
+        ask("store", &self.object, call)
     }
 }
 
@@ -119,13 +151,20 @@ impl store::Store for Foreign {
         key: &'a str,
         record: &'a Secret<String>,
         version: u64,
-        // They have three verbs: nobody asks them what is due.
-        _: Option<UnixTime>,
+        times: Times,
     ) -> Answer<'a, Saved> {
         let (key, record) = (key.to_owned(), record.clone());
+        // Nobody asks them what is due.
+        let until = times.until.filter(|_| self.saving == Saving::RecordUntil);
         self.call(move |store| {
+            let py = store.py();
             let arguments = (key, record.expose().as_str(), version);
-            let saved: Option<u64> = store.call_method1("save", arguments)?.extract()?;
+            let named = PyDict::new(py);
+            if let Some(until) = until {
+                named.set_item("until", value::of_time(py, until)?)?;
+            }
+            let saved = store.call_method("save", arguments, Some(&named))?;
+            let saved: Option<u64> = saved.extract()?;
             Ok(saved.map_or(Saved::Conflict, Saved::At))
         })
     }
@@ -145,18 +184,16 @@ impl store::Store for Foreign {
     }
 
     fn remove<'a>(&'a self, key: &'a str) -> Answer<'a, bool> {
-        let key = key.to_owned();
+        let (key, named) = (key.to_owned(), key.to_owned());
         let removed = self.call(move |store| match store.getattr_opt("remove")? {
-            Some(remove) => remove.call1((key,))?.extract().map(Some),
+            Some(remove) => remove.call1((named,))?.extract().map(Some),
             None => Ok(None),
         });
         Box::pin(async move {
-            let none = || {
-                Error::from(Misuse::Setup)
-                    .at_endpoint("store")
-                    .about("the store has no method remove")
-            };
-            removed.await?.ok_or_else(none)
+            match removed.await? {
+                Some(was_there) => Ok(was_there),
+                None => remove_by_saving(self, &key).await,
+            }
         })
     }
 

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use oauth_core::Secret;
 use oauth_core::error::Misuse;
-use oauth_session::store::{self, Access, Entry, Lease, Saved, StoreUrl};
+use oauth_session::store::{self, Access, Entry, Lease, Saved, StoreUrl, Times};
 use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
 use pyo3::{PyClass, PyClassInitializer};
@@ -96,8 +96,8 @@ impl NativeStore {
     /// Saves the record if it is still at this version: the new version, or None.
     ///
     /// Version 0 is for a key that has none. due is when somebody should renew it, as a Unix
-    /// time in seconds or an aware datetime, for due().
-    #[pyo3(signature = (key, record, version, /, due = None))]
+    /// time in seconds or an aware datetime, for due(). until is when it ends: then there is none.
+    #[pyo3(signature = (key, record, version, /, due = None, until = None))]
     fn save(
         &self,
         py: Python<'_>,
@@ -105,11 +105,14 @@ impl NativeStore {
         record: String,
         version: u64,
         due: Option<Bound<'_, PyAny>>,
+        until: Option<Bound<'_, PyAny>>,
     ) -> PyResult<Py<PyAny>> {
         let due = due.map(|due| value::to_time(&due)).transpose()?;
+        let until = until.map(|until| value::to_time(&until)).transpose()?;
+        let times = Times { due, until };
         let (store, record) = (self.0.here(py)?, secret(record));
         let work = async move {
-            let saved = store.save(&key, &record, version, due).await?;
+            let saved = store.save(&key, &record, version, times).await?;
             Ok(Answer::value(match saved {
                 Saved::At(version) => Some(version),
                 Saved::Conflict => None,

@@ -58,22 +58,29 @@ impl Lease {
 ///
 /// Version 0 is for none.
 ///
-/// due is a Unix time in seconds or an aware datetime. Made by hand, it is for tests of a
+/// due and until are Unix times in seconds or aware datetimes. Made by hand, it is for tests of a
 /// driver of yours.
 #[pyclass(frozen, module = "oauth_core")]
 pub(crate) struct Save(
     pub(crate) oauth_core::Secret<String>,
     pub(crate) u64,
     pub(crate) Option<oauth_core::moment::UnixTime>,
+    pub(crate) Option<oauth_core::moment::UnixTime>,
 );
 
 #[pymethods]
 impl Save {
     #[new]
-    #[pyo3(signature = (record, version, /, due = None))]
-    fn new(record: String, version: u64, due: Option<Bound<'_, PyAny>>) -> PyResult<Self> {
+    #[pyo3(signature = (record, version, /, due = None, until = None))]
+    fn new(
+        record: String,
+        version: u64,
+        due: Option<Bound<'_, PyAny>>,
+        until: Option<Bound<'_, PyAny>>,
+    ) -> PyResult<Self> {
         let due = due.map(|due| value::to_time(&due)).transpose()?;
-        Ok(Self(secret(record), version, due))
+        let until = until.map(|until| value::to_time(&until)).transpose()?;
+        Ok(Self(secret(record), version, due, until))
     }
 
     /// What to save: a secret.
@@ -92,6 +99,12 @@ impl Save {
     #[getter]
     fn due<'py>(&self, py: Python<'py>) -> PyResult<Option<Bound<'py, PyAny>>> {
         self.2.map(|due| value::of_time(py, due)).transpose()
+    }
+
+    /// When nobody needs it any more, in UTC, for a store that lets records end.
+    #[getter]
+    fn until<'py>(&self, py: Python<'py>) -> PyResult<Option<Bound<'py, PyAny>>> {
+        self.3.map(|until| value::of_time(py, until)).transpose()
     }
 
     fn __repr__(&self) -> String {

@@ -7,7 +7,7 @@ use http::{HeaderMap, HeaderName, HeaderValue, Method};
 use oauth_core::scope::Scope;
 use oauth_core::url::Url;
 use oauth_seal::Keys;
-use oauth_web::{Access, CallbackMode, Config, Need, Request, SameSite};
+use oauth_web::{Access, CallbackMode, Config, Keep, Lookup, Need, Request, SameSite, Upstream};
 use oauth_web_tower::Host;
 use pyo3::exceptions::{PyTypeError, PyValueError};
 use pyo3::prelude::*;
@@ -20,6 +20,7 @@ use crate::process::PerProcess;
 use crate::server::read_transport;
 use crate::store::Store;
 use crate::value::{Fields, Pairs};
+use crate::web_session::Session;
 use crate::web_visit::Visit;
 use crate::{errors, runtime};
 
@@ -29,10 +30,10 @@ use crate::{errors, runtime};
 /// unless it is given. scope has to contain openid. extra are more parameters of the authorization request. callback is
 /// where the provider sends people back to, a path below the site's root; unless it is given {prefix}/callback, and
 /// {prefix}/callback/{id} where there are several providers. With callback_mode "form_post" they come back with a
-/// form, which browsers post over https alone.
+/// form, which browsers post over https alone. tenant is whose people sign in there, where a site has tenants.
 #[pyclass(frozen, module = "oauth_core.web")]
 pub(crate) struct Provider {
-    provider: oauth_web::Provider,
+    pub(crate) provider: oauth_web::Provider,
     client: Py<Client>,
 }
 
@@ -58,7 +59,7 @@ impl<'a, 'py> FromPyObject<'a, 'py> for Several {
 impl Provider {
     #[new]
     #[pyo3(signature = (client, /, *, id = "main", title = None, scope = None, extra = None, callback = None,
-                        callback_mode = "query"))]
+                        callback_mode = "query", tenant = None))]
     #[allow(clippy::too_many_arguments, reason = "they are keywords in Python")]
     fn new(
         py: Python<'_>,
@@ -69,6 +70,7 @@ impl Provider {
         extra: Option<Pairs>,
         callback: Option<String>,
         callback_mode: &str,
+        tenant: Option<String>,
     ) -> PyResult<Self> {
         let scope = scope.map_or_else(|| "openid profile email".to_owned(), |s| s.0.join(" "));
         let made = || {
@@ -81,6 +83,7 @@ impl Provider {
         }
         provider.parameters = extra.map(|extra| extra.0).unwrap_or_default();
         provider.callback = callback;
+        provider.tenant = tenant;
         provider.callback_mode = match callback_mode {
             "query" => CallbackMode::Query,
             "form_post" => CallbackMode::FormPost,
@@ -146,7 +149,7 @@ impl WebSite {
     #[pyo3(signature = (providers, base_urls, key, *, old_keys = Vec::new(), store = None, name = None, prefix = None,
                         lifetime = None, idle = None, flow_lifetime = None, flows = None, same_site = "lax",
                         home = None, return_origins = Vec::new(), claims = None, transport = "https",
-                        network = None))]
+                        network = None, keep = None, api = Vec::new(), lookup = "fixed"))]
     #[allow(clippy::too_many_arguments, reason = "they are keywords in Python")]
     fn new(
         py: Python<'_>,
@@ -167,15 +170,23 @@ impl WebSite {
         claims: Option<Vec<String>>,
         transport: &str,
         network: Option<&Bound<'_, Network>>,
+        keep: Option<&str>,
+        api: Vec<(String, String, Vec<String>)>,
+        lookup: &str,
     ) -> PyResult<Self> {
         let raise = |error| errors::raise(py, &error);
         let urls = |texts: Vec<String>| -> PyResult<Vec<Url>> {
             let urls = texts.iter().map(|text| Url::parse(text).map_err(raise));
             urls.collect()
         };
-        let Some(first) = providers.first() else {
-            return Err(PyTypeError::new_err("a site has at least one provider"));
+        let lookup = match lookup {
+            "fixed" => Lookup::Fixed,
+            "asked" => Lookup::Asked,
+            _ => return Err(PyValueError::new_err("lookup is fixed or asked")),
         };
+        if providers.is_empty() && lookup == Lookup::Fixed {
+            return Err(PyTypeError::new_err("a site has at least one provider"));
+        }
         let base_urls = urls(base_urls.0)?;
         let base_url = base_urls.first().cloned();
         let base_url = base_url.ok_or_else(|| PyTypeError::new_err("a site has a base URL"))?;
@@ -183,9 +194,25 @@ impl WebSite {
         for old in old_keys {
             keys = keys.also(old.0.map_err(raise)?);
         }
-        let mut config = Config::new(base_url, keys, first.provider.clone());
-        if store.is_some() {
-            config = config.in_store();
+        let mut config = Config::without_providers(base_url, keys);
+        config.lookup = lookup;
+        match (keep, store.is_some()) {
+            (None | Some("store"), true) => config = config.in_store(),
+            (None | Some("identity"), false) => {}
+            (Some("access_token"), false) => config.keep = Keep::AccessToken,
+            _ => {
+                let what = "keep is store with a store, and identity or access_token without";
+                return Err(PyValueError::new_err(what));
+            }
+        }
+        for (name, url, methods) in api {
+            let upstream = Upstream::new(name, Url::parse(&url).map_err(raise)?);
+            let methods = methods
+                .iter()
+                .map(|name| Method::from_bytes(name.as_bytes()));
+            let methods: Result<Vec<_>, _> = methods.collect();
+            let methods = methods.map_err(|_| PyValueError::new_err("a method is a token"))?;
+            config.api.push(upstream.methods(methods));
         }
         config.base_urls = base_urls;
         config.transport = read_transport(transport)?;
@@ -216,9 +243,9 @@ impl WebSite {
             "strict" => SameSite::Strict,
             _ => return Err(PyValueError::new_err("same_site is lax or strict")),
         };
-        let line = match network {
-            Some(network) => Line::new(Some(network.get()), None)?,
-            None => Arc::clone(&first.client.get().us.line),
+        let line = match (network, providers.first()) {
+            (None, Some(first)) => Arc::clone(&first.client.get().us.line),
+            (network, _) => Line::new(network.map(Bound::get), None)?,
         };
         Ok(Self {
             site: oauth_web::Site::new(config).map_err(raise)?,
@@ -239,7 +266,7 @@ impl WebSite {
 
     /// Begins a request.
     #[pyo3(signature = (method, host, target, headers, form = None, *, access = "open", acr = Vec::new(),
-                        max_age = None, scope = Vec::new()))]
+                        max_age = None, scope = Vec::new(), tenant = None))]
     #[allow(clippy::too_many_arguments, reason = "they are keywords in Python")]
     fn begin(
         &self,
@@ -253,6 +280,7 @@ impl WebSite {
         acr: Vec<String>,
         max_age: Option<u64>,
         scope: Vec<String>,
+        tenant: Option<String>,
     ) -> PyResult<Visit> {
         if form
             .as_ref()
@@ -271,17 +299,32 @@ impl WebSite {
         let mut need = Need::acr(acr);
         need.max_age = max_age;
         need.scope = scope;
+        need.tenant = tenant;
         let access = match access {
             "open" => Access::Open,
             "quiet" => Access::Quiet,
             "signed_in" => Access::SignedIn,
             _ => return Err(PyValueError::new_err("access is open, quiet or signed_in")),
         };
+        let seen = request.clone();
         let visit = match need == Need::default() {
             true => self.site.visit(request, access),
             false => self.site.challenge(request, need),
         };
-        Ok(Visit::new(self.host(py)?, visit))
+        Ok(Visit::new(self.host(py)?, visit, seen))
+    }
+
+    /// Ends a session, wherever it is used, and its grant: a visit that ends with None.
+    fn end(&self, py: Python<'_>, session: &Session) -> PyResult<Visit> {
+        let nobody = Request {
+            method: Method::GET,
+            host: String::new(),
+            target: "/".to_owned(),
+            headers: HeaderMap::new(),
+            form: None,
+        };
+        let visit = self.site.end(Arc::clone(&session.0));
+        Ok(Visit::new(self.host(py)?, visit, nobody))
     }
 
     /// Begins a visit that signs somebody in for a test, and ends in a Reply that sets the cookies.

@@ -19,15 +19,20 @@ pub(crate) struct Reply {
 #[pyclass(frozen, module = "oauth_core.web")]
 pub(crate) struct Problem(oauth_web::Problem);
 
+/// Pairs of names and values.
+pub(crate) fn fields(headers: &http::HeaderMap) -> Vec<(String, String)> {
+    let pairs = headers.iter().map(|(name, value)| {
+        let value = value.as_bytes().iter().map(|&byte| char::from(byte));
+        (name.as_str().to_owned(), value.collect())
+    });
+    pairs.collect()
+}
+
 impl Reply {
     pub(crate) fn of(reply: oauth_web::Reply) -> Self {
-        let headers = reply.headers.iter().map(|(name, value)| {
-            let value = value.as_bytes().iter().map(|&byte| char::from(byte));
-            (name.as_str().to_owned(), value.collect())
-        });
         Self {
             status: reply.status.as_u16(),
-            headers: headers.collect(),
+            headers: fields(&reply.headers),
             body: reply.body,
             problem: reply.problem,
             signed_out: reply.signed_out.map(|identity| *identity),

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use pyo3::prelude::*;
 use pyo3::types::PyDict;
 
+use crate::tokens::Tokens;
 use crate::value;
 
 /// Whom a provider vouched for. A person is an issuer and a subject, and not an address.
@@ -62,6 +63,62 @@ impl Identity {
     }
 }
 
+/// Which provider is wanted. The one that is given has to be what is said here, or it is not taken.
+#[pyclass(frozen, module = "oauth_core.web")]
+pub(crate) struct Ask(pub(crate) oauth_web::Ask);
+
+#[pymethods]
+impl Ask {
+    #[new]
+    #[pyo3(signature = (*, id = None, issuer = None, tenant = None, host = String::new(), path = String::new()))]
+    fn new(
+        id: Option<String>,
+        issuer: Option<String>,
+        tenant: Option<String>,
+        host: String,
+        path: String,
+    ) -> Self {
+        let mut ask = oauth_web::Ask::default();
+        (ask.id, ask.issuer, ask.tenant) = (id, issuer, tenant);
+        (ask.host, ask.path) = (host, path);
+        Self(ask)
+    }
+
+    /// The provider of this name: of a callback, a session, or a choice.
+    #[getter]
+    fn id(&self) -> Option<&str> {
+        self.0.id.as_deref()
+    }
+
+    /// One of this issuer.
+    #[getter]
+    fn issuer(&self) -> Option<&str> {
+        self.0.issuer.as_deref()
+    }
+
+    /// One of this tenant.
+    #[getter]
+    fn tenant(&self) -> Option<&str> {
+        self.0.tenant.as_deref()
+    }
+
+    /// The Host that was opened, where nothing of that is said.
+    #[getter]
+    fn host(&self) -> &str {
+        &self.0.host
+    }
+
+    /// The path of the page, root path included.
+    #[getter]
+    fn path(&self) -> &str {
+        &self.0.path
+    }
+
+    fn __repr__(&self) -> String {
+        format!("<oauth_core.web.Ask of {:?}>", self.0.id)
+    }
+}
+
 /// A session: who is signed in, and until when. It holds no token.
 #[pyclass(frozen, module = "oauth_core.web")]
 pub(crate) struct Session(pub(crate) Arc<oauth_web::Session>);
@@ -96,6 +153,19 @@ impl Session {
     #[getter]
     fn scope(&self) -> Vec<&str> {
         self.0.scope.split_whitespace().collect()
+    }
+
+    /// Whose people the provider signs in, where a site has tenants.
+    #[getter]
+    fn tenant(&self) -> Option<&str> {
+        self.0.tenant.as_deref()
+    }
+
+    /// The access token that it has in its cookie, of a site with keep="access_token".
+    #[getter]
+    fn tokens(&self) -> Option<Tokens> {
+        let tokens = self.0.tokens()?;
+        Some(Tokens::of(Arc::clone(tokens)))
     }
 
     /// Whose tokens the store keeps for it, as client.source(subject=...) names it; None where there is no store.

@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::task::{Context, Poll, Waker};
 
 use oauth_core::error::{Error, Misuse};
-use oauth_web::{Admission, Identity};
+use oauth_web::{Admission, Ask, Identity, Request};
 use oauth_web_tower::{Host, Outcome};
 use pyo3::IntoPyObjectExt as _;
 use pyo3::exceptions::PyTypeError;
@@ -13,49 +13,80 @@ use pyo3::prelude::*;
 use serde_json::{Map, Value};
 use tokio::sync::oneshot;
 
+use crate::runtime;
 use crate::twins::twins;
+use crate::web::Provider;
+use crate::web_forward::Forward;
 use crate::web_reply::Reply;
 use crate::web_session::{self, Session};
 use crate::work::{Answer, Work};
-use crate::{errors, runtime};
 
 type Driving = Pin<Box<dyn Future<Output = Result<Outcome, Error>> + Send>>;
 
 /// One request of a site.
 ///
-/// It is resumed until it ends in a Reply, to be sent, or in a Session or None: then it is the application's turn. Where
-/// somebody signs in it halts with their Identity, and wants to be told whom to let in.
+/// It is resumed until it ends in a Reply, to be sent, in a Forward, to be passed on, or in a Session or None: then it is
+/// the application's turn. Where somebody signs in it halts with their Identity, and wants to be told whom to let in; with
+/// an Ask it wants a Provider.
 #[pyclass(frozen, module = "oauth_core")]
 pub(crate) struct Visit(Arc<Mutex<State>>);
 
+type Asking = Arc<Mutex<Option<Asked>>>;
+
+struct Drive {
+    driving: Driving,
+    asking: Asking,
+    request: Request,
+    host: Host,
+}
+
 enum State {
-    Driving(Driving, Arc<Mutex<Option<Asked>>>),
-    Halted(
-        Driving,
-        Arc<Mutex<Option<Asked>>>,
-        oneshot::Sender<Admission>,
-    ),
+    Driving(Box<Drive>),
+    Halted(Box<Drive>, Tell),
     Refused(Box<Reply>),
     Over,
 }
 
-/// Whom to let in, and where to say so.
-struct Asked {
-    identity: Identity,
-    tell: oneshot::Sender<Admission>,
+/// What the application is asked, and where to say it.
+enum Asked {
+    Admission(Identity, oneshot::Sender<Admission>),
+    Provider(Ask, oneshot::Sender<Option<oauth_web::Provider>>),
+}
+
+enum Tell {
+    Admission(oneshot::Sender<Admission>),
+    Provider(oneshot::Sender<Option<oauth_web::Provider>>),
+}
+
+/// What the application says.
+struct Told {
+    admission: Admission,
+    provider: Option<oauth_web::Provider>,
 }
 
 impl Visit {
-    pub(crate) fn new(host: Host, visit: oauth_web::Visit) -> Self {
-        let asked = Arc::new(Mutex::new(None));
-        let asks = Arc::clone(&asked);
-        let host = host.admit(move |identity| {
-            let (tell, told) = oneshot::channel();
-            *lock(&asks) = Some(Asked { identity, tell });
-            async move { told.await.unwrap_or_default() }
-        });
-        let driving = Box::pin(async move { host.drive(visit).await });
-        Self(Arc::new(Mutex::new(State::Driving(driving, asked))))
+    pub(crate) fn new(host: Host, visit: oauth_web::Visit, request: Request) -> Self {
+        let asking: Asking = Arc::default();
+        let (admits, looks) = (Arc::clone(&asking), Arc::clone(&asking));
+        let host = host
+            .admit(move |identity| {
+                let (tell, told) = oneshot::channel();
+                *lock(&admits) = Some(Asked::Admission(identity, tell));
+                async move { told.await.unwrap_or_default() }
+            })
+            .providers(move |ask| {
+                let (tell, told) = oneshot::channel();
+                *lock(&looks) = Some(Asked::Provider(ask, tell));
+                async move { Ok(told.await.unwrap_or_default()) }
+            });
+        let driver = host.clone();
+        let drive = Drive {
+            driving: Box::pin(async move { driver.drive(visit).await }),
+            asking,
+            request,
+            host,
+        };
+        Self(Arc::new(Mutex::new(State::Driving(Box::new(drive)))))
     }
 
     /// One whose form is larger than any that the site reads.
@@ -64,7 +95,7 @@ impl Visit {
         Self(Arc::new(Mutex::new(State::Refused(reply))))
     }
 
-    fn resuming(&self, told: Option<Admission>) -> PyResult<Work> {
+    fn resuming(&self, told: Option<Told>) -> PyResult<Work> {
         if let Some(told) = told {
             lock(&self.0).tell(told);
         }
@@ -90,12 +121,15 @@ impl Visit {
 }
 
 impl State {
-    fn tell(&mut self, told: Admission) {
+    fn tell(&mut self, told: Told) {
         *self = match std::mem::replace(self, Self::Over) {
-            Self::Halted(driving, asked, tell) => {
+            Self::Halted(drive, tell) => {
                 // It is waited for, as long as there is a visit.
-                let _ = tell.send(told);
-                Self::Driving(driving, asked)
+                match tell {
+                    Tell::Admission(tell) => drop(tell.send(told.admission)),
+                    Tell::Provider(tell) => drop(tell.send(told.provider)),
+                }
+                Self::Driving(drive)
             }
             other => other,
         };
@@ -103,17 +137,26 @@ impl State {
 
     fn poll(&mut self, context: &mut Context<'_>) -> Poll<Result<Answer, Error>> {
         let (state, polled) = match std::mem::replace(self, Self::Over) {
-            Self::Driving(mut driving, asked) => match driving.as_mut().poll(context) {
-                Poll::Ready(outcome) => (Self::Over, Poll::Ready(outcome.map(ended))),
+            Self::Driving(mut drive) => match drive.driving.as_mut().poll(context) {
+                Poll::Ready(outcome) => {
+                    let Drive { request, host, .. } = *drive;
+                    let ended = outcome.map(|outcome| ended(outcome, host, request));
+                    (Self::Over, Poll::Ready(ended))
+                }
                 Poll::Pending => {
-                    let halted = lock(&asked).take();
-                    match halted {
-                        Some(Asked { identity, tell }) => {
-                            let identity = web_session::Identity(identity);
-                            let answer = Ok(Answer::value(identity));
-                            (Self::Halted(driving, asked, tell), Poll::Ready(answer))
+                    let asked = lock(&drive.asking).take();
+                    match asked {
+                        Some(Asked::Admission(identity, tell)) => {
+                            let answer = Ok(Answer::value(web_session::Identity(identity)));
+                            let tell = Tell::Admission(tell);
+                            (Self::Halted(drive, tell), Poll::Ready(answer))
                         }
-                        None => (Self::Driving(driving, asked), Poll::Pending),
+                        Some(Asked::Provider(ask, tell)) => {
+                            let answer = Ok(Answer::value(web_session::Ask(ask)));
+                            let tell = Tell::Provider(tell);
+                            (Self::Halted(drive, tell), Poll::Ready(answer))
+                        }
+                        None => (Self::Driving(drive), Poll::Pending),
                     }
                 }
             },
@@ -126,13 +169,12 @@ impl State {
     }
 }
 
-fn ended(outcome: Outcome) -> Answer {
+pub(crate) fn ended(outcome: Outcome, host: Host, request: Request) -> Answer {
     Answer::Value(Box::new(move |py| match outcome {
         Outcome::Respond(reply) => Reply::of(reply).into_py_any(py),
         Outcome::Pass(Some(session)) => Session(session).into_py_any(py),
         Outcome::Pass(None) => Ok(py.None()),
-        // Only of a site that passes calls on to APIs, which none of this package does.
-        Outcome::Forward(_) => Err(errors::raise(py, &Misuse::NotSupported.into())),
+        Outcome::Forward(forward) => Forward::new(host, request, *forward).into_py_any(py),
     }))
 }
 
@@ -140,13 +182,29 @@ fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-fn admission(
+fn told(
     py: Python<'_>,
     local: Option<&Bound<'_, PyAny>>,
     refused: Option<String>,
-) -> PyResult<Option<Admission>> {
+    provider: Option<&Bound<'_, Provider>>,
+) -> PyResult<Option<Told>> {
+    let nothing = Told {
+        admission: Admission::default(),
+        provider: None,
+    };
+    if let Some(provider) = provider {
+        let provider = Some(provider.get().provider.clone());
+        return Ok(Some(Told {
+            provider,
+            ..nothing
+        }));
+    }
     if let Some(reason) = refused {
-        return Ok(Some(Admission::Refused(reason)));
+        let admission = Admission::Refused(reason);
+        return Ok(Some(Told {
+            admission,
+            ..nothing
+        }));
     }
     let Some(local) = local else { return Ok(None) };
     let text: String = py
@@ -155,18 +213,23 @@ fn admission(
         .extract()?;
     let map: Option<Map<String, Value>> = oauth_core::json::from_text(&text);
     let map = map.ok_or_else(|| PyTypeError::new_err("what is added to a session is a dict"))?;
-    Ok(Some(Admission::In(map)))
+    let admission = Admission::In(map);
+    Ok(Some(Told {
+        admission,
+        ..nothing
+    }))
 }
 
 twins! {
     impl Visit {
-        /// Goes on until it ends, or halts with an Identity.
+        /// Goes on until it ends, or halts with an Identity or an Ask.
         ///
-        /// After that local is what the application adds to the session, as json.dumps takes it, or refused the reason
-        /// why it does not let the person in, which the person sees. misuse.* for what a host does wrong.
-        #[pyo3(signature = (local = None, *, refused = None))]
-        fn resume / aresume(self, py, local: Option<&Bound<'_, PyAny>>, refused: Option<String>) {
-            self.resuming(admission(py, local, refused)?)
+        /// After an Identity local is what the application adds to the session, as json.dumps takes it, or refused the
+        /// reason why it does not let the person in, which the person sees. After an Ask provider is the one that is asked
+        /// for; local={} says that there is none. misuse.* for what a host does wrong.
+        #[pyo3(signature = (local = None, *, refused = None, provider = None))]
+        fn resume / aresume(self, py, local: Option<&Bound<'_, PyAny>>, refused: Option<String>, provider: Option<&Bound<'_, Provider>>) {
+            self.resuming(told(py, local, refused, provider)?)
         }
     }
 }

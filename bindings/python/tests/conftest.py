@@ -74,6 +74,10 @@ class Twin:
     def expire(self) -> None:
         self._ask("expire", {})
 
+    def revoke(self) -> None:
+        """Every grant, with all of its tokens."""
+        self._ask("revoke", {})
+
     def register(self, redirect_uri: str) -> None:
         self._ask("register", {"redirect_uri": redirect_uri})
 

@@ -18,6 +18,7 @@ from web_checks import WHO, running
 import oauth_core
 from oauth_core.stores import Memory, SqliteStore
 from oauth_core.web import (
+    Ask,
     Identity,
     Need,
     Provider,
@@ -77,12 +78,155 @@ def test_settings_that_are_not_safe_are_refused(client: oauth_core.Client) -> No
         with pytest.raises(oauth_core.Misuse) as caught:
             site(client, **settings)
         assert caught.value.code == code, settings
+    for keep, store in (("store", None), ("access_token", Memory()), ("tokens", None)):
+        with pytest.raises(ValueError, match="keep"):
+            site(client, keep=keep, store=store)
+    with pytest.raises(oauth_core.Misuse, match="offline_access"):
+        site(client, keep="access_token", providers=[Provider(client, scope="openid offline_access")])
 
-    class Forgetful:
-        load = save = lease = print
 
-    with pytest.raises(TypeError, match="remove"):
-        site(client, store=Forgetful())
+class ThreeVerbs:
+    """A store of one's own: three methods, and until where it is wanted."""
+
+    def __init__(self) -> None:
+        self.records: dict[str, tuple[int, str]] = {}
+        self.ends: list[Any] = []
+
+    def load(self, key: str, /) -> tuple[int, str] | None:
+        return self.records.get(key)
+
+    def save(self, key: str, record: str, version: int, /, until: Any = None) -> int | None:
+        if self.records.get(key, (0, ""))[0] != version:
+            return None
+        self.ends.append(until)
+        self.records[key] = (version + 1, record)
+        return version + 1
+
+    def lease(self, key: str, holder: str, seconds: float, /) -> float | None:
+        return None
+
+
+def test_three_verbs_keep_sessions_and_are_told_when_they_end(
+    generic: Twin, client: oauth_core.Client
+) -> None:
+    generic.register(f"{BASE}/auth/callback")
+    store = ThreeVerbs()
+    web = site(client, store=store, providers=[Provider(client, scope="openid read")])
+    cookie, user = sign_in(web)
+    assert set(store.ends) == {user.until}, "the record, the grant, and the person's list"
+    web.end(user)
+    assert web.visit(asked("/", headers=[*PAGE, ("cookie", cookie)])) is None
+    assert [record for _, record in store.records.values()] == [""] * 3
+
+
+def sign_in(web: Site, target: str = "/me", need: Need = Need()) -> tuple[str, User]:
+    """Somebody signs in: the cookie from then on, and who it is."""
+    callback, cookies = signed_in(web.visit(asked(target), "signed_in", need))
+    done = web.visit(asked(callback, headers=[*PAGE, ("cookie", cookies)]))
+    assert isinstance(done, Reply) and done.status == 303, done.body
+    cookie = "; ".join(pair.split(";")[0] for name, pair in done.headers if name == "set-cookie")
+    user = web.visit(asked(target, headers=[*PAGE, ("cookie", cookie)]), "signed_in", need)
+    assert isinstance(user, User), user
+    return cookie, user
+
+
+def test_an_access_token_is_in_the_cookie_and_nothing_else(
+    generic: Twin, client: oauth_core.Client
+) -> None:
+    generic.register(f"{BASE}/auth/callback")
+    web = site(client, keep="access_token", providers=[Provider(client, scope="openid read")])
+    cookie, user = sign_in(web)
+    assert user.session.grant is None and user.session.tokens is not None
+    assert user.session.tokens.refresh_token is None
+    assert user.session.tokens.access_token not in cookie + repr(user.session)
+    assert user.fetch(f"{generic.base}/api/echo").status == 200
+    with pytest.raises(oauth_core.Misuse, match="store"):
+        _ = user.source
+
+
+def test_a_grant_that_is_over_ends_the_session(generic: Twin, client: oauth_core.Client) -> None:
+    generic.register(f"{BASE}/auth/callback")
+    scope = "openid read offline_access"
+    web = site(client, store=Memory(), providers=[Provider(client, scope=scope)])
+    cookie, user = sign_in(web)
+    headers = [*PAGE, ("cookie", cookie)]
+    assert user.fetch(f"{generic.base}/api/echo", origins=[generic.base]).status == 200
+    assert isinstance(web.visit(asked("/", headers=headers)), User)
+    generic.revoke()
+    with pytest.raises(oauth_core.OAuthError) as caught:
+        user.fetch(f"{generic.base}/api/echo", origins=[generic.base])
+    assert caught.value.advice == "reauthorize"
+    assert web.visit(asked("/", headers=headers)) is None
+
+    async def once_more() -> None:
+        cookie, user = sign_in(web)
+        generic.revoke()
+        with pytest.raises(oauth_core.OAuthError):
+            await user.afetch(f"{generic.base}/api/echo", origins=[generic.base])
+        headers = [*PAGE, ("cookie", cookie)]
+        assert await web.avisit(asked("/", headers=headers)) is None
+
+    asyncio.run(once_more())
+
+
+def test_tenants_are_looked_up_while_the_site_runs(generic: Twin, client: oauth_core.Client) -> None:
+    store = Memory()
+    web = site(client, providers=[], lookup="asked", store=store)
+    tenants: dict[str, Provider] = {}
+    asks: list[Ask] = []
+
+    @web.provider
+    def provider(ask: Ask) -> Provider | None:
+        asks.append(ask)
+        return tenants.get(ask.id or ask.tenant or ask.path.split("/")[2])
+
+    for name in ("acme", "globex"):
+        generic.register(f"{BASE}/auth/callback/{name}")
+        tenants[name] = Provider(client, id=name, scope="openid read", tenant=name)
+    acme, globex = Need(tenant="acme"), Need(tenant="globex")
+    cookie, user = sign_in(web, "/t/acme/me", acme)
+    assert user.tenant == "acme" and user.provider == "acme"
+    assert {(ask.id, ask.tenant) for ask in asks} == {(None, "acme"), ("acme", None)}
+    assert user.source.token().access_token
+    # Another process knows the session, and not yet the provider.
+    elsewhere = site(client, providers=[], lookup="asked", store=store)
+    elsewhere.provider(provider)
+    assert elsewhere.sessions("acme") and elsewhere.sessions("acme") is elsewhere.sessions("acme")
+    with pytest.raises(oauth_core.Misuse, match="no such provider"):
+        elsewhere.sessions("initech")
+    # The page of another tenant is for its own people.
+    other = asked("/t/globex/me", headers=[*PAGE, ("cookie", cookie)])
+    sent = web.visit(other, "signed_in", globex)
+    assert isinstance(sent, Reply) and "callback%2Fglobex" in dict(sent.headers)["location"]
+    # Where nothing else is said, the page tells; and there may be none.
+    sent = web.visit(asked("/t/globex/"), "signed_in")
+    assert isinstance(sent, Reply) and "callback%2Fglobex" in dict(sent.headers)["location"]
+    sent = web.visit(asked("/t/initech/"), "signed_in")
+    assert isinstance(sent, Reply) and "/auth/login" in dict(sent.headers)["location"]
+
+
+def test_keys_rotate(generic: Twin) -> None:
+    environ = {**web_settings(generic), "OAUTH_KEY": f"{KEY}"}
+    generic.register(f"{environ['OAUTH_BASE_URL']}/auth/callback")
+    old = Site.from_env(environ=environ, transport="loopback_http")
+    cookie = cookie_of(old, environ["OAUTH_BASE_URL"])
+    new = base64.urlsafe_b64encode(b"n" * 32).decode().rstrip("=")
+    for text, is_open in ((f"{new}, {KEY}", True), (f"{new} {KEY}", True), (new, False)):
+        environ["OAUTH_KEY"] = text
+        web = Site.from_env(environ=environ, transport="loopback_http")
+        request = Request("GET", "shop.example", "/", [*PAGE, ("cookie", cookie)])
+        assert isinstance(web.visit(request), User) is is_open
+
+
+def cookie_of(web: Site, base: str) -> str:
+    request = Request("GET", "shop.example", "/me", PAGE)
+    sent = web.visit(request, "signed_in")
+    assert isinstance(sent, Reply)
+    flows = "; ".join(pair.split(";")[0] for name, pair in sent.headers if name == "set-cookie")
+    callback = approve(dict(sent.headers)["location"]).removeprefix(base)
+    done = web.visit(Request("GET", "shop.example", callback, [*PAGE, ("cookie", flows)]))
+    assert isinstance(done, Reply) and done.status == 303, done.body
+    return "; ".join(pair.split(";")[0] for name, pair in done.headers if name == "set-cookie")
 
 
 def test_a_coroutine_of_the_hook_runs_in_the_loop_of_the_request(

@@ -234,6 +234,40 @@ def fifty_fetches_at_expiry(app: App) -> None:
         assert app.twin.counters["token_requests"] - before == 1
 
 
+def pages_call_an_api(app: App) -> None:
+    """With a token that they never see; only where tokens are kept."""
+    own = {"x-csrf-protection": "1", "accept": "*/*"}
+    with app.browser() as ann:
+        assert ann.get("/auth/api/twin/echo", headers=own).status_code == 401
+        ann.get("/me")
+        assert ann.get("/auth/api/twin/echo", headers={"accept": "*/*"}).status_code == 403
+        reply = ann.get("/auth/api/twin/echo?x=1", headers=own)
+        assert reply.status_code == 200, reply.text
+        assert "sandbox" in reply.headers["content-security-policy"]
+        assert reply.headers["cache-control"] == "no-store"
+        posted = ann.post("/auth/api/twin/echo", headers={**own, "origin": app.base}, content=b"a" * 100_000)
+        # The API has answered: it wants another scope for that.
+        assert posted.status_code == 403 and posted.json() == {"error": "insufficient_scope"}
+        assert ann.delete("/auth/api/twin/echo", headers={**own, "origin": app.base}).status_code == 405
+        assert ann.get("/auth/api/twin/..%2fx", headers=own).status_code == 400
+        large = ann.post(
+            "/auth/api/twin/echo", headers={**own, "origin": app.base}, content=b"a" * (10 * 2**20 + 1)
+        )
+        assert large.status_code == 413
+
+
+def a_grant_that_is_over_ends_the_session(app: App) -> None:
+    """Only where tokens are kept."""
+    own = {"x-csrf-protection": "1", "accept": "*/*"}
+    with app.browser() as ann:
+        for call, headers in (("/fetch", {}), ("/auth/api/twin/echo", own)):
+            ann.get("/me")
+            assert ann.get(call, headers=headers).status_code == 200
+            app.twin.revoke()
+            assert ann.get(call, headers=headers).status_code in (401, 500)
+            assert ann.get("/").text == "Hello, stranger", call
+
+
 CHECKS: dict[str, Any] = {
     check.__name__: check
     for check in (
@@ -250,4 +284,5 @@ CHECKS: dict[str, Any] = {
         a_form_too_large_is_not_read,
     )
 }
-STORED = {**CHECKS, "fifty_fetches_at_expiry": fifty_fetches_at_expiry}
+WITH_TOKENS = (fifty_fetches_at_expiry, pages_call_an_api, a_grant_that_is_over_ends_the_session)
+STORED = {**CHECKS, **{check.__name__: check for check in WITH_TOKENS}}

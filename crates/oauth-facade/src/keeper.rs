@@ -147,6 +147,8 @@ pub enum Task {
         version: u64,
         /// When it wants to be renewed, for a store that can find records by that.
         due: Option<UnixTime>,
+        /// When nobody needs it any more, if that is known.
+        until: Option<UnixTime>,
     },
     /// Run this to its end, whatever that is; then [`Keeper::flown`].
     Run(Machine),
@@ -428,10 +430,12 @@ impl Keeper {
                 record,
                 version,
                 due,
+                until,
             } => Task::Save {
                 record,
                 version,
                 due,
+                until,
             },
             keeper::Step::Run(exchange) => {
                 let flight = Flight::default();

@@ -15,6 +15,12 @@ pub mod signing_in {}
 #[doc = include_str!("../chapters/web_node.md")]
 pub mod web_node {}
 
+#[doc = include_str!("../chapters/web_python.md")]
+pub mod web_python {}
+
+#[doc = include_str!("../chapters/web_rust.md")]
+pub mod web_rust {}
+
 #[doc = include_str!("../chapters/client_keys.md")]
 pub mod client_keys {}
 

@@ -7,7 +7,7 @@
 use oauth_core::error::Error;
 use oauth_core::flow::connect::Connection;
 
-use crate::store::{CONNECTIONS, Saved, Store};
+use crate::store::{CONNECTIONS, Saved, Store, Times};
 
 /// A connection, at the version of its record; 0 without one.
 #[derive(Debug, Clone)]
@@ -44,7 +44,10 @@ pub async fn save<S: Store + ?Sized>(
     version: u64,
 ) -> Result<Option<u64>, Error> {
     let text = connection.to_json()?;
-    match store.save(&record_of(key), &text, version, None).await? {
+    match store
+        .save(&record_of(key), &text, version, Times::NONE)
+        .await?
+    {
         Saved::At(version) => Ok(Some(version)),
         Saved::Conflict => Ok(None),
     }

@@ -12,7 +12,7 @@ use oauth_core::jose::Alg;
 use oauth_crypto::DpopKey as StoredKey;
 use serde::{Deserialize, Serialize};
 
-use crate::store::{DPOP_KEYS, ENDPOINT, Entry, Saved, Store};
+use crate::store::{DPOP_KEYS, ENDPOINT, Entry, Saved, Store, Times};
 
 /// The longest name of a key, in bytes.
 const MAX_NAME: usize = 48;
@@ -76,7 +76,7 @@ pub async fn private<S: Store + ?Sized>(
             None => make(alg)?,
         };
         // Nobody gets a key that is not stored: its tokens would be lost with this process.
-        match store.save(&record, &text, version, None).await? {
+        match store.save(&record, &text, version, Times::NONE).await? {
             Saved::At(_) => return Ok(key),
             Saved::Conflict => made = Some((key, text)),
         }

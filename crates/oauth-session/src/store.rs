@@ -92,9 +92,10 @@ pub trait Store: Send + Sync {
     /// removed; [`remove`](Self::remove) saves one. The store keeps it like any other, and may delete it
     /// after 30 days. An absent record is lost, not removed: a worker that has it restores it.
     ///
-    /// `due` is when the grant should be renewed though nobody asks for it, and replaces the time given
-    /// before. It is for [`due`](Self::due), and in the clear, so that a store need not parse records; a
-    /// store without that verb ignores it.
+    /// The times replace those given before, and are in the clear, so that a store need not parse records.
+    /// [`Times::due`] is for [`due`](Self::due), and a store without that verb ignores it. At [`Times::until`], by the
+    /// store's clock, the record ends: it is absent from then on, and the store deletes it in its time, but for a lease
+    /// that still runs. A store that cannot do that keeps the record, which costs room and nothing else.
     ///
     /// Once this has returned, the record survives a crash of the process, and of the machine as far as
     /// the store promises that.
@@ -103,7 +104,7 @@ pub trait Store: Send + Sync {
         key: &'a str,
         record: &'a Secret<String>,
         version: u64,
-        due: Option<UnixTime>,
+        times: Times,
     ) -> Answer<'a, Saved>;
 
     /// Takes the lease of the key for `holder` and `ttl`, unless another holds it; a `ttl` of zero releases
@@ -120,26 +121,14 @@ pub trait Store: Send + Sync {
     /// The stores of this crate also remove records that cannot be read, and release the lease. The
     /// default loads and saves until no other worker interferes.
     fn remove<'a>(&'a self, key: &'a str) -> Answer<'a, bool> {
-        Box::pin(async move {
-            for _ in 0..REMOVALS {
-                let entry = self.load(key).await?;
-                let was_there = entry.as_ref().is_some_and(|entry| !entry.is_removed());
-                let version = entry.map_or(0, |entry| entry.version);
-                let empty = Secret::new(String::new());
-                if let Saved::At(_) = self.save(key, &empty, version, None).await? {
-                    return Ok(was_there);
-                }
-            }
-            let busy = "others keep saving the record";
-            Err(Error::lost(Cause::unsent(busy)).at_endpoint(ENDPOINT))
-        })
+        Box::pin(remove_by_saving(self, key))
     }
 
     /// Lists the keys of records, page by page: the first page without a cursor, each later one with the
     /// [`Page::next`] of the one before. Removed records are not listed.
     ///
     /// A record that exists from the first page to the last is listed at least once, and maybe twice. One
-    /// that is added or removed meanwhile may be listed or not. The keys come in no order.
+    /// that is added or removed meanwhile may be listed or not, and so may one that has ended. The keys come in no order.
     ///
     /// # Errors
     /// `misuse.not_supported` of a store that cannot list, which is the default.
@@ -157,6 +146,69 @@ pub trait Store: Send + Sync {
         let _ = (before, limit);
         not_supported("due")
     }
+}
+
+/// The times of a record, which a store is told with each save of it.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Times {
+    /// When the grant should be renewed though nobody asks for it.
+    pub due: Option<UnixTime>,
+    /// When nobody needs the record any more.
+    pub until: Option<UnixTime>,
+}
+
+impl Times {
+    /// Nobody renews the record, and it does not end.
+    pub const NONE: Self = Self {
+        due: None,
+        until: None,
+    };
+
+    /// It should be renewed then.
+    pub const fn due(due: UnixTime) -> Self {
+        Self {
+            due: Some(due),
+            ..Self::NONE
+        }
+    }
+
+    /// It ends then.
+    pub const fn until(until: UnixTime) -> Self {
+        Self {
+            until: Some(until),
+            ..Self::NONE
+        }
+    }
+
+    /// Whether the record has ended by the clock of this machine.
+    fn is_over(&self) -> bool {
+        self.until.is_some_and(is_past)
+    }
+}
+
+/// Whether this time has come, by the clock of this machine.
+fn is_past(until: UnixTime) -> bool {
+    let now = SystemTime::now().duration_since(UNIX_EPOCH);
+    until.as_secs() <= now.map_or(0, |now| now.as_secs())
+}
+
+/// [`Store::remove`] by its other verbs, for a store that has no removal of its own: loads and saves until no other
+/// worker interferes.
+///
+/// # Errors
+/// As the verbs; `lost` if others never stop.
+pub async fn remove_by_saving<S: Store + ?Sized>(store: &S, key: &str) -> Result<bool, Error> {
+    for _ in 0..REMOVALS {
+        let entry = store.load(key).await?;
+        let was_there = entry.as_ref().is_some_and(|entry| !entry.is_removed());
+        let version = entry.map_or(0, |entry| entry.version);
+        let empty = Secret::new(String::new());
+        if let Saved::At(_) = store.save(key, &empty, version, Times::NONE).await? {
+            return Ok(was_there);
+        }
+    }
+    let busy = "others keep saving the record";
+    Err(Error::lost(Cause::unsent(busy)).at_endpoint(ENDPOINT))
 }
 
 /// One page of the keys of a store's records.
@@ -208,9 +260,9 @@ impl<S: Store + ?Sized> Store for Arc<S> {
         key: &'a str,
         record: &'a Secret<String>,
         version: u64,
-        due: Option<UnixTime>,
+        times: Times,
     ) -> Answer<'a, Saved> {
-        (**self).save(key, record, version, due)
+        (**self).save(key, record, version, times)
     }
 
     fn lease<'a>(&'a self, key: &'a str, holder: &'a str, ttl: Duration) -> Answer<'a, Lease> {

@@ -13,7 +13,7 @@ use std::time::Duration;
 use oauth_core::Secret;
 use oauth_session::Store;
 use oauth_session::store::{
-    Access, FileStore, KeyringStore, PostgresStore, RedisStore, Saved, SqliteStore, contract,
+    Access, FileStore, KeyringStore, PostgresStore, RedisStore, Saved, SqliteStore, Times, contract,
 };
 
 type Outcome<T> = Result<T, Box<dyn Error>>;
@@ -63,7 +63,9 @@ async fn run() -> Outcome<()> {
             let record = Secret::from(*text);
             println!(
                 "{:?}",
-                store.save(key, &record, version.parse()?, None).await?
+                store
+                    .save(key, &record, version.parse()?, Times::NONE)
+                    .await?
             );
         }
         ["remove", key] => {
@@ -106,7 +108,7 @@ async fn add_one(store: &dyn Store, key: &str) -> Outcome<u64> {
             Some(entry) => (entry.version, entry.record.expose().parse::<u64>()?),
         };
         let next = Secret::new((count + 1).to_string());
-        if let Saved::At(_) = store.save(key, &next, version, None).await? {
+        if let Saved::At(_) = store.save(key, &next, version, Times::NONE).await? {
             return Ok(count + 1);
         }
     }

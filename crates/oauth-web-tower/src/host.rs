@@ -7,17 +7,21 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use http::Response;
-use oauth_core::error::{Error, Misuse};
+use oauth_core::error::{Advice, Error, Misuse, ValidationFailure};
 use oauth_core::flow::resource::{OnLimit, Resource};
 use oauth_core::protected_resource::ResourceIdentifier;
-use oauth_core::{Moment, danger};
+use oauth_core::{Client, Moment, Tokens, danger};
 use oauth_reqwest::{Authorized, Driver, reqwest};
-use oauth_session::Store;
+use oauth_session::store::{Answer, Times};
+use oauth_session::{FixedToken, Store, Token, TokenSource};
 use oauth_web::{
-    Admission, Event, Forward, Identity, Keep, Note, Reply, Session, Site, Step, Visit,
+    Admission, Ask, Event, Forward, Identity, Keep, Note, Provider, Reply, Session, Site, Step,
+    Visit,
 };
 
 type Admitting = Pin<Box<dyn Future<Output = Admission> + Send>>;
+type LookedUp = Result<Option<Provider>, Error>;
+type Looking = Pin<Box<dyn Future<Output = LookedUp> + Send>>;
 
 /// Drives the visits of a site: one for an application. Cheap to clone.
 #[derive(Clone)]
@@ -26,6 +30,7 @@ pub struct Host {
     driver: Driver,
     store: Option<Arc<dyn Store>>,
     admit: Option<Arc<dyn Fn(Identity) -> Admitting + Send + Sync>>,
+    providers: Option<Arc<dyn Fn(Ask) -> Looking + Send + Sync>>,
     log: Option<Arc<dyn Fn(Note) + Send + Sync>>,
 }
 
@@ -68,6 +73,7 @@ impl Host {
             driver,
             store,
             admit: None,
+            providers: None,
             log: None,
         }
     }
@@ -80,6 +86,19 @@ impl Host {
         A: Future<Output = Admission> + Send + 'static,
     {
         self.admit = Some(Arc::new(move |identity| Box::pin(admit(identity))));
+        self
+    }
+
+    /// Looks up the providers that are not in the settings, of a site whose settings say so
+    /// ([`Lookup::Asked`](oauth_web::Lookup::Asked)): tenants of a database. It is asked at each request that needs one;
+    /// keep clients at hand, for each has keys and nonces of its own.
+    #[must_use]
+    pub fn providers<F, A>(mut self, look: F) -> Self
+    where
+        F: Fn(Ask) -> A + Send + Sync + 'static,
+        A: Future<Output = LookedUp> + Send + 'static,
+    {
+        self.providers = Some(Arc::new(move |ask| Box::pin(look(ask))));
         self
     }
 
@@ -115,6 +134,10 @@ impl Host {
                     tokio::time::sleep(pause).await;
                     Event::Elapsed
                 }
+                Step::Provider(ask) => match self.look_up(*ask).await {
+                    Ok(provider) => Event::Provider(provider.map(Box::new)),
+                    Err(error) => Event::Failed(error),
+                },
                 Step::Admit(identity) => Event::Admitted(match &self.admit {
                     Some(admit) => admit(*identity).await,
                     None => Admission::default(),
@@ -147,11 +170,7 @@ impl Host {
         forward: Forward,
         body: Bytes,
     ) -> Result<Response<reqwest::Body>, Error> {
-        let setup = || Error::from(Misuse::WebSetup);
-        let (provider, grant) = (&forward.session.identity.provider, forward.session.grant());
-        let client = self.site.client(provider).ok_or_else(setup)?;
-        let (grant, store) = grant.zip(self.store.clone()).ok_or_else(setup)?;
-        let source = oauth_session::Session::of_grant(self.driver.clone(), client, grant, store);
+        let source = self.source_of(&forward.client, Arc::clone(&forward.session))?;
         let url = forward.resource.as_str();
         let resource = match forward.resource.scheme() {
             // The site's settings say that this may be.
@@ -174,6 +193,54 @@ impl Host {
         Ok(response)
     }
 
+    /// The tokens of whoever is signed in, kept fresh: one renewal, however many requests and workers want one. Once their
+    /// grant is over, so is the session (RFC 10017 section 6.1.2.2).
+    ///
+    /// # Errors
+    /// `web.setup` where sessions have no tokens, `web.unknown_provider`, and what the provider's look-up fails with.
+    pub async fn source(&self, session: Arc<Session>) -> Result<SessionSource, Error> {
+        let id = &session.identity.provider;
+        let client = match self.site.client(id) {
+            Some(client) => client.clone(),
+            None => {
+                let mut ask = Ask::default();
+                ask.id = Some(id.clone());
+                let found = self.look_up(ask).await?.filter(|found| found.id == *id);
+                let found = found.ok_or(ValidationFailure::WebUnknownProvider)?;
+                found.client
+            }
+        };
+        self.source_of(&client, session)
+    }
+
+    fn source_of(&self, client: &Client, session: Arc<Session>) -> Result<SessionSource, Error> {
+        let tokens: Arc<dyn TokenSource> = match (session.grant(), &self.store, session.tokens()) {
+            (Some(grant), Some(store), _) => Arc::new(oauth_session::Session::of_grant(
+                self.driver.clone(),
+                client,
+                grant,
+                Arc::clone(store),
+            )),
+            (_, _, Some(tokens)) => Arc::new(FixedToken::of_tokens((**tokens).clone())),
+            _ => {
+                let why = "who signed in is kept, and no tokens";
+                return Err(Error::from(Misuse::WebSetup).about(why));
+            }
+        };
+        Ok(SessionSource {
+            tokens,
+            session,
+            host: self.clone(),
+        })
+    }
+
+    async fn look_up(&self, ask: Ask) -> LookedUp {
+        match &self.providers {
+            Some(look) => look(ask).await,
+            None => Ok(None),
+        }
+    }
+
     /// What the store says.
     async fn ask(&self, step: Step) -> Result<Event, Error> {
         let store = self.store.as_ref();
@@ -188,7 +255,11 @@ impl Host {
                 record,
                 version,
                 due,
-            } => Event::Saved(store.save(&key, &record, version, due).await?),
+                until,
+            } => {
+                let times = Times { due, until };
+                Event::Saved(store.save(&key, &record, version, times).await?)
+            }
             Step::Remove { key } => {
                 store.remove(&key).await?;
                 Event::Removed
@@ -198,10 +269,47 @@ impl Host {
             | Step::Pass(_)
             | Step::Run(_)
             | Step::Wait(_)
+            | Step::Provider(_)
             | Step::Admit(_) => {
                 return Err(Misuse::OutOfOrder.into());
             }
         })
+    }
+}
+
+/// The tokens of a session.
+#[derive(Clone)]
+pub struct SessionSource {
+    tokens: Arc<dyn TokenSource>,
+    session: Arc<Session>,
+    host: Host,
+}
+
+impl TokenSource for SessionSource {
+    fn token<'a>(&'a self, refused: Option<&'a Tokens>) -> Answer<'a, Token> {
+        Box::pin(async move {
+            let token = self.tokens.token(refused).await;
+            if let Err(error) = &token
+                && error.advice() == Advice::Reauthorize
+            {
+                let ended = self.host.site.end(Arc::clone(&self.session));
+                // What fails is in the log, and the caller is told of the tokens.
+                let _ = self.host.drive(ended).await;
+            }
+            token
+        })
+    }
+
+    fn refuse(&self, refused: &Tokens) {
+        self.tokens.refuse(refused);
+    }
+}
+
+impl fmt::Debug for SessionSource {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("SessionSource")
+            .field("session", &self.session)
+            .finish_non_exhaustive()
     }
 }
 

@@ -38,7 +38,7 @@ pub struct Guarded<S> {
 pub struct Visited {
     /// The session, if somebody is signed in.
     pub session: Option<Arc<Session>>,
-    host: Host,
+    pub(crate) host: Host,
     /// As it came: routers cut off what they have matched.
     uri: Uri,
 }

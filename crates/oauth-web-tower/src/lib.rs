@@ -7,7 +7,7 @@ mod layer;
 #[cfg(feature = "axum")]
 mod user;
 
-pub use host::{Host, Outcome};
+pub use host::{Host, Outcome, SessionSource};
 pub use layer::{Guarded, GuardedBody, MAX_FORWARDED, SignIn, Visited};
 #[cfg(feature = "axum")]
 pub use user::{Needs, Rejection, StepUp, User};

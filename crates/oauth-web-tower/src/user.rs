@@ -12,13 +12,18 @@ use http::StatusCode;
 use http::request::Parts;
 use oauth_web::{Need, Reply, Session};
 
-use crate::host::Outcome;
+use oauth_core::error::Error;
+
+use crate::host::{Host, Outcome, SessionSource};
 use crate::layer::{Visited, plain, response};
 
 /// Who is signed in. A handler that takes one is never called without: people are sent to sign in, and scripts
 /// are told. `Option<User>` is for pages that everybody may see.
 #[derive(Debug, Clone)]
-pub struct User(Arc<Session>);
+pub struct User {
+    session: Arc<Session>,
+    host: Host,
+}
 
 /// What is sent instead of calling the handler.
 #[derive(Debug)]
@@ -32,7 +37,15 @@ pub enum Rejection {
 impl User {
     /// The session.
     pub const fn session(&self) -> &Arc<Session> {
-        &self.0
+        &self.session
+    }
+
+    /// The tokens of this person, kept fresh; once their grant is over, the session ends as well.
+    ///
+    /// # Errors
+    /// Those of [`Host::source`].
+    pub async fn source(&self) -> Result<SessionSource, Error> {
+        self.host.source(Arc::clone(&self.session)).await
     }
 
     /// Whoever is signed in and has done what is needed, for extractors and middleware of your own.
@@ -43,13 +56,18 @@ impl User {
         Self::of(parts, Some(need)).await
     }
 
+    fn new(session: Arc<Session>, visited: &Visited) -> Self {
+        let host = visited.host.clone();
+        Self { session, host }
+    }
+
     async fn of(parts: &Parts, need: Option<Need>) -> Result<Self, Rejection> {
         let visited = parts.extensions.get::<Visited>().ok_or(Rejection::Setup)?;
         if let (Some(session), None) = (&visited.session, &need) {
-            return Ok(Self(Arc::clone(session)));
+            return Ok(Self::new(Arc::clone(session), visited));
         }
         match visited.require(parts, need).await {
-            Ok(Outcome::Pass(Some(session))) => Ok(Self(session)),
+            Ok(Outcome::Pass(Some(session))) => Ok(Self::new(session, visited)),
             Ok(Outcome::Respond(reply)) => Err(Rejection::Reply(Box::new(reply))),
             Ok(Outcome::Pass(None) | Outcome::Forward(_)) | Err(_) => Err(Rejection::Setup),
         }
@@ -104,7 +122,7 @@ impl Deref for User {
     type Target = Session;
 
     fn deref(&self) -> &Session {
-        &self.0
+        &self.session
     }
 }
 
@@ -121,9 +139,7 @@ impl<S: Sync> OptionalFromRequestParts<S> for User {
 
     async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Option<Self>, Infallible> {
         let visited = parts.extensions.get::<Visited>();
-        Ok(visited
-            .and_then(|visited| visited.session.clone())
-            .map(Self))
+        Ok(visited.and_then(|visited| Some(Self::new(visited.session.clone()?, visited))))
     }
 }
 

@@ -10,7 +10,7 @@ use oauth_core::url::{Transport, Url};
 use oauth_core::{Client, ClientAuth, ClientId, Secret, danger, quirk::Rules};
 use oauth_reqwest::{Driver, ProcessEnvironment};
 use oauth_session::store::Memory;
-use oauth_session::{Session, Store};
+use oauth_session::{Store, TokenSource as _};
 use oauth_testkit::{Served, Twin};
 use oauth_web::{Access, Admission, Config, Need, Provider, Site, Upstream};
 use oauth_web_tower::{Host, Needs, SignIn, StepUp, User};
@@ -19,7 +19,11 @@ struct Shop {
     base: String,
     twin: Served,
     log: Arc<Mutex<Vec<String>>>,
+    /// That somebody has come to the slow page, and that it may answer.
+    slow: Slow,
 }
+
+type Slow = Arc<(tokio::sync::Notify, tokio::sync::Notify)>;
 
 async fn shop(access: Access, stored: bool) -> Shop {
     let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
@@ -50,7 +54,7 @@ async fn shop(access: Access, stored: bool) -> Shop {
         true => Host::with_store(
             Site::new(with_api(config.in_store(), twin.base())).unwrap(),
             driver.clone(),
-            Arc::clone(&store),
+            store,
         ),
         false => Host::new(Site::new(config).unwrap(), driver.clone()).unwrap(),
     };
@@ -62,21 +66,43 @@ async fn shop(access: Access, stored: bool) -> Shop {
             lines.lock().unwrap().push(line);
         })
         .admit(async |_| Admission::In([("cart".to_owned(), 3.into())].into_iter().collect()));
-    let token = move |user: User| {
-        let grant = user.grant().unwrap();
-        let session = Session::of_grant(driver.clone(), &client, grant, Arc::clone(&store));
-        async move { session.token().await.unwrap().access_token.expose().clone() }
+    let token = async |user: User| {
+        let token = user.source().await.unwrap().token(None).await;
+        token.unwrap().access_token.expose().clone()
+    };
+    // As if an API had refused the first.
+    let another = async |user: User| {
+        let source = user.source().await.unwrap();
+        let first = source.token(None).await.unwrap();
+        match source.token(Some(&first)).await {
+            Ok(_) => "another".to_owned(),
+            Err(error) => error.advice().as_str().to_owned(),
+        }
+    };
+    let slow: Slow = Arc::default();
+    let gate = Arc::clone(&slow);
+    let late = async move |user: User| {
+        gate.0.notify_one();
+        gate.1.notified().await;
+        user.identity.subject.clone()
     };
     let app = Router::new()
         .route("/", get(index))
+        .route("/slow", get(late))
         .route("/me", get(me))
         .route("/cart", post(me))
         .route("/pay", get(pay))
         .route("/token", get(token))
+        .route("/another", get(another))
         .nest("/deep", Router::new().route("/me", get(me)))
         .layer(SignIn::new(host).access(access));
     tokio::spawn(async move { axum::serve(listener, app).await });
-    Shop { base, twin, log }
+    Shop {
+        base,
+        twin,
+        log,
+        slow,
+    }
 }
 
 fn with_api(mut config: Config, twin: &str) -> Config {
@@ -307,4 +333,54 @@ async fn a_variable_that_is_missing_is_named_before_anything_is_asked() {
     let error = out_of(all).await.unwrap_err();
     assert_eq!(error.code(), "misuse.setup");
     assert!(twin.with(|twin| twin.log().is_empty()));
+}
+
+/// The application's own call finds that the grant is over: so is the session, whoever asks next.
+#[tokio::test]
+async fn a_grant_that_is_over_ends_the_session() {
+    let shop = shop(Access::Open, true).await;
+    let ann = browser();
+    assert_eq!(shop.open(&ann, "/another").await.1, "another");
+    assert_eq!(shop.open(&ann, "/").await.1, "Hello, Ann");
+    shop.twin.with(Twin::revoke_all);
+    assert_eq!(shop.open(&ann, "/another").await.1, "reauthorize");
+    assert_eq!(shop.open(&ann, "/").await.1, "Hello, stranger");
+}
+
+/// Tokens that are over, and fifty calls at once: one renewal, and none is refused although refresh tokens rotate.
+#[tokio::test(flavor = "multi_thread")]
+async fn fifty_fetches_at_expiry_cost_one_refresh() {
+    let shop = shop(Access::Open, true).await;
+    let ann = browser();
+    shop.open(&ann, "/me").await;
+    shop.twin.with(Twin::expire_access_tokens);
+    let before = shop.twin.with(|twin| twin.counters().refreshes);
+    let calls = (0..50).map(|_| {
+        let call = ann.get(format!("{}/auth/api/twin/echo", shop.base));
+        call.header("x-csrf-protection", "1").send()
+    });
+    let calls: Vec<_> = calls.map(tokio::spawn).collect();
+    for call in calls {
+        assert_eq!(call.await.unwrap().unwrap().status(), 200);
+    }
+    let after = shop.twin.with(|twin| twin.counters().refreshes);
+    assert_eq!(after - before, 1);
+}
+
+/// A response of the application's that comes after the logout brings nothing of the session back.
+#[tokio::test]
+async fn late_response_restores_no_session() {
+    let shop = shop(Access::Open, false).await;
+    let ann = browser();
+    shop.open(&ann, "/me").await;
+    let slow = ann.get(format!("{}/slow", shop.base)).send();
+    let slow = tokio::spawn(slow);
+    shop.slow.0.notified().await;
+    let out = ann.post(format!("{}/auth/logout?return_to=/", shop.base));
+    out.header("origin", &shop.base).send().await.unwrap();
+    shop.slow.1.notify_one();
+    let late = slow.await.unwrap().unwrap();
+    assert_eq!(late.status(), 200);
+    assert!(late.headers().get("set-cookie").is_none());
+    assert_eq!(shop.open(&ann, "/").await.1, "Hello, stranger");
 }

@@ -1,5 +1,6 @@
 //! The settings of a site.
 
+use std::fmt;
 use std::time::Duration;
 
 use http::Method;
@@ -48,8 +49,20 @@ pub struct Config {
     /// The claims that a session keeps of those the provider vouched for.
     pub claims: Vec<String>,
     /// APIs that pages of the site may call with the person's token, at `{prefix}/api/{name}/`. They need
-    /// [`Keep::Store`]. [`SameSite::Strict`] is the better choice then.
+    /// [`Keep::Store`] or [`Keep::AccessToken`]. [`SameSite::Strict`] is the better choice then.
     pub api: Vec<Upstream>,
+    /// Whether the host knows more providers than these: [`Lookup::Fixed`] unless set.
+    pub lookup: Lookup,
+}
+
+/// Where a site's providers are known from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Lookup {
+    /// From [`Config::providers`] alone.
+    Fixed,
+    /// The host is asked for those that are not there ([`Step::Provider`](crate::Step::Provider)): tenants that come and
+    /// go. Each provider has a callback of its own then, `{prefix}/callback/{id}`, however few there are.
+    Asked,
 }
 
 /// An API that pages of the site may call with the person's token, which they never see.
@@ -71,6 +84,10 @@ pub enum Keep {
     /// Who signed in, in a sealed cookie. It has no tokens, and cannot be ended from elsewhere: a stolen copy
     /// lives until its end.
     Identity,
+    /// As [`Identity`](Self::Identity), with the access token of the login beside it, for those who have no store. No
+    /// refresh token is kept: several requests at once would spend it twice. Once the token is over, a page leads to the
+    /// provider and back without anybody being asked, and a script gets 401. Signing out revokes it.
+    AccessToken,
     /// In a store; the cookie holds a handle. Tokens are kept and renewed in the store, and sessions end at once,
     /// everywhere.
     Store,
@@ -104,6 +121,8 @@ pub struct Provider {
     pub id: String,
     /// What people call it, on the page where they choose; the id unless set.
     pub title: String,
+    /// Whose people sign in there, if the site has tenants: see [`Need::tenant`](crate::Need::tenant).
+    pub tenant: Option<String>,
     /// The client that is registered there.
     pub client: Client,
     /// What is asked for: `openid` unless set, which it has to contain unless there is an identity endpoint.
@@ -133,13 +152,21 @@ impl Config {
     /// A site at this URL, whose people sign in with this provider.
     pub fn new(base_url: Url, keys: Keys, provider: Provider) -> Self {
         Self {
+            providers: vec![provider],
+            ..Self::without_providers(base_url, keys)
+        }
+    }
+
+    /// A site at this URL; providers are to be added, or looked up ([`lookup`](Self::lookup)).
+    pub fn without_providers(base_url: Url, keys: Keys) -> Self {
+        Self {
             base_urls: vec![base_url],
             transport: Transport::Https,
             keys,
             keep: Keep::Identity,
             name: "session".to_owned(),
             prefix: "/auth".to_owned(),
-            providers: vec![provider],
+            providers: Vec::new(),
             lifetime: Duration::from_secs(8 * 3600),
             idle: None,
             flow_lifetime: Duration::from_secs(15 * 60),
@@ -148,6 +175,7 @@ impl Config {
             home: "/".to_owned(),
             return_origins: Vec::new(),
             api: Vec::new(),
+            lookup: Lookup::Fixed,
             claims: [
                 "name",
                 "preferred_username",
@@ -171,11 +199,21 @@ impl Config {
 
     /// Where the callbacks of a provider arrive: a path below the root path.
     pub(crate) fn callback(&self, provider: &Provider) -> String {
-        match (&provider.callback, self.providers.len()) {
+        let is_only = self.lookup == Lookup::Fixed && self.providers.len() == 1;
+        match (&provider.callback, is_only) {
             (Some(path), _) => path.clone(),
-            (None, 1) => format!("{}/callback", self.prefix),
-            (None, _) => format!("{}/callback/{}", self.prefix, provider.id),
+            (None, true) => format!("{}/callback", self.prefix),
+            (None, false) => format!("{}/callback/{}", self.prefix, provider.id),
         }
+    }
+
+    /// Whether this path below the root path is a callback.
+    pub(crate) fn is_callback(&self, path: &str) -> bool {
+        let mut fixed = self.providers.iter();
+        let named = |rest: &str| rest.strip_prefix("/callback/").is_some_and(is_name);
+        let below = path.strip_prefix(self.prefix.as_str());
+        fixed.any(|one| self.callback(one) == path)
+            || self.lookup == Lookup::Asked && below.is_some_and(named)
     }
 
     pub(crate) fn check(&self) -> Result<(), Error> {
@@ -221,8 +259,8 @@ impl Config {
     }
 
     fn check_api(&self) -> Result<(), Error> {
-        if !self.api.is_empty() && self.keep != Keep::Store {
-            return Err(setup("api: tokens are kept in a store only"));
+        if !self.api.is_empty() && self.keep == Keep::Identity {
+            return Err(setup("api: who signed in is kept, and no tokens"));
         }
         for (at, upstream) in self.api.iter().enumerate() {
             upstream.url.require(self.transport)?;
@@ -238,36 +276,53 @@ impl Config {
     }
 
     fn check_providers(&self) -> Result<(), Error> {
-        if self.providers.is_empty() {
+        if self.providers.is_empty() && self.lookup == Lookup::Fixed {
             return Err(setup("providers: there is none"));
         }
         for (at, provider) in self.providers.iter().enumerate() {
             let others = || self.providers.iter().skip(at + 1);
-            if !is_name(&provider.id) || others().any(|other| other.id == provider.id) {
-                return Err(setup("providers: an id is no name, or is there twice"));
+            if others().any(|other| other.id == provider.id) {
+                return Err(setup("providers: an id is there twice"));
             }
             // Mix-up (RFC 9700 section 2.1): the redirect URI tells whose callback arrives.
             let callback = self.callback(provider);
             if others().any(|other| self.callback(other) == callback) {
                 return Err(setup("providers: two have one callback"));
             }
-            if !is_path(&callback) {
-                return Err(setup(
-                    "providers: a callback is a path such as /auth/callback",
-                ));
-            }
-            match (&provider.identity, provider.scope.contains("openid")) {
-                (None, true) => {}
-                (None, false) => return Err(setup("providers: the scope has to contain openid")),
-                (Some(_), true) => return Err(setup("providers: openid, or an identity endpoint")),
-                (Some(identity), false) => identity.url.require(self.transport)?,
-            }
-            let is_plain = self.base_urls.iter().any(|url| url.scheme() == "http");
-            if provider.callback_mode == CallbackMode::FormPost && is_plain {
-                return Err(setup(
-                    "providers: browsers keep no SameSite=None cookie of plain http",
-                ));
-            }
+            self.check_provider(provider)?;
+        }
+        Ok(())
+    }
+
+    /// One provider by itself.
+    ///
+    /// # Errors
+    /// `web.setup`
+    pub(crate) fn check_provider(&self, provider: &Provider) -> Result<(), Error> {
+        if !is_name(&provider.id) {
+            return Err(setup("providers: an id is no name"));
+        }
+        if !is_path(&self.callback(provider)) {
+            return Err(setup(
+                "providers: a callback is a path such as /auth/callback",
+            ));
+        }
+        match (&provider.identity, provider.scope.contains("openid")) {
+            (None, true) => {}
+            (None, false) => return Err(setup("providers: the scope has to contain openid")),
+            (Some(_), true) => return Err(setup("providers: openid, or an identity endpoint")),
+            (Some(identity), false) => identity.url.require(self.transport)?,
+        }
+        if self.keep == Keep::AccessToken && provider.scope.contains("offline_access") {
+            return Err(setup(
+                "providers: offline_access asks for a refresh token, which needs a store",
+            ));
+        }
+        let is_plain = self.base_urls.iter().any(|url| url.scheme() == "http");
+        if provider.callback_mode == CallbackMode::FormPost && is_plain {
+            return Err(setup(
+                "providers: browsers keep no SameSite=None cookie of plain http",
+            ));
         }
         Ok(())
     }
@@ -301,6 +356,7 @@ impl Provider {
         Ok(Self {
             title: id.clone(),
             id,
+            tenant: None,
             client,
             scope: Scope::parse("openid")?,
             parameters: Vec::new(),
@@ -332,6 +388,15 @@ impl Provider {
     pub fn scope(mut self, scope: Scope) -> Self {
         self.scope = scope;
         self
+    }
+}
+
+impl fmt::Debug for Provider {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Provider")
+            .field("id", &self.id)
+            .field("tenant", &self.tenant)
+            .finish_non_exhaustive()
     }
 }
 

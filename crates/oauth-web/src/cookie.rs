@@ -312,6 +312,9 @@ fn largest(plain: &[u8]) -> String {
     if let Some(identity) = session.get("identity") {
         members.extend(inner("claims", identity));
     }
+    if let Some(serde_json::Value::String(tokens)) = session.get("tokens") {
+        members.push(("the access token".to_owned(), tokens.len()));
+    }
     let largest = members.into_iter().max_by_key(|(_, bytes)| *bytes);
     let (name, bytes) = largest.unwrap_or_else(|| ("it".to_owned(), plain.len()));
     format!("{name} has {bytes} bytes; use a store")

@@ -6,7 +6,7 @@ use oauth_core::moment::UnixTime;
 use oauth_core::{AuthorizationRequest, Pending, Secret};
 use serde::{Deserialize, Serialize};
 
-use crate::config::{CallbackMode, Provider};
+use crate::config::{CallbackMode, Lookup, Provider};
 use crate::cookie::{Jar, Purpose, Sent};
 use crate::reply::Reply;
 use crate::session::Need;
@@ -53,6 +53,7 @@ pub(crate) struct Kept {
     pub(crate) name: String,
     pub(crate) flow: Flow,
     pub(crate) pending: Pending,
+    pub(crate) provider: Provider,
 }
 
 impl Flow {
@@ -137,24 +138,36 @@ pub(crate) async fn begin(turn: &Turn, wanted: Wanted<'_>) -> Result<Reply, Erro
 }
 
 /// The flow that a callback belongs to, without using it up; else why each that there is is not the one.
-pub(crate) fn find(turn: &Turn, callback: &str) -> Result<Result<Kept, Vec<String>>, Error> {
+pub(crate) async fn find(turn: &Turn, callback: &str) -> Result<Result<Kept, Vec<String>>, Error> {
     let mut why = Vec::new();
     for (name, opened) in flows(turn)? {
         match opened {
             Err(reason) => why.push(reason),
             Ok((flow, pending)) => {
-                let provider = turn.site.provider(&flow.provider);
-                let is_answered = provider
-                    .as_ref()
-                    .is_ok_and(|provider| provider.client.recognises(&pending, callback));
-                if is_answered {
-                    return Ok(Ok(Kept {
-                        name,
-                        flow,
-                        pending,
-                    }));
+                let provider = match turn.provider(&flow.provider).await {
+                    Ok(provider) => provider,
+                    Err(error) => {
+                        why.push(error.to_string());
+                        continue;
+                    }
+                };
+                if !provider.client.recognises(&pending, callback) {
+                    why.push("the state is another".to_owned());
+                    continue;
                 }
-                why.push("the state is another".to_owned());
+                // Mix-up (RFC 9700 section 4.4.2.2): each provider has a redirect URI of its own.
+                let (config, place) = (turn.config(), turn.place()?);
+                let path = format!("{}{}", place.root, config.callback(&provider));
+                if turn.request.path() != path {
+                    why.push("the callback is another provider's".to_owned());
+                    continue;
+                }
+                return Ok(Ok(Kept {
+                    name,
+                    flow,
+                    pending,
+                    provider,
+                }));
             }
         }
     }
@@ -226,7 +239,11 @@ const fn sent(provider: &Provider) -> Sent {
 fn ended(turn: &Turn) -> Sent {
     let mut providers = turn.config().providers.iter();
     let posts = providers.any(|provider| provider.callback_mode == CallbackMode::FormPost);
-    match posts {
+    // Those that are looked up may be any.
+    let is_secure = turn
+        .place()
+        .is_ok_and(|place| place.url.scheme() == "https");
+    match posts || turn.config().lookup == Lookup::Asked && is_secure {
         true => Sent::None,
         false => Sent::Lax,
     }

@@ -9,6 +9,7 @@ use http::header::{
     TRANSFER_ENCODING, UPGRADE, WWW_AUTHENTICATE, X_CONTENT_TYPE_OPTIONS,
 };
 use http::{HeaderMap, HeaderName, HeaderValue, Method};
+use oauth_core::Client;
 use oauth_core::url::Url;
 
 use crate::request::PROTECTION_HEADER;
@@ -63,8 +64,10 @@ pub struct Forward {
     pub headers: HeaderMap,
     /// The API's own URL: the token may be shown beneath it and nowhere else.
     pub resource: Url,
-    /// Whose token.
+    /// Whose token: [`Session::grant`] in the store, or [`Session::tokens`].
     pub session: Arc<Session>,
+    /// The client that the tokens are of.
+    pub client: Client,
 }
 
 impl Forward {

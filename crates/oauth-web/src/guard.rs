@@ -3,12 +3,12 @@
 use http::{Method, StatusCode};
 use oauth_core::error::{Error, ValidationFailure};
 
-use crate::config::{Access, SameSite};
+use crate::config::{Access, Keep, SameSite};
 use crate::flow::{self, Kind, Wanted};
 use crate::html;
 use crate::reply::{Reader, Reply};
 use crate::request::Origin;
-use crate::session::Need;
+use crate::session::{Need, Session};
 use crate::tries::Tries;
 use crate::turn::Turn;
 use crate::visit::End;
@@ -20,9 +20,16 @@ pub(crate) async fn guard(turn: &Turn, access: Access, need: Option<Need>) -> Re
     turn.require_own()?;
     let why = match who::session(turn).await? {
         Found::Session(session) => {
+            let is_kept = turn.config().keep == Keep::AccessToken;
+            if is_kept
+                && session.is_stale(turn.desk.now())
+                && let Some(reply) = renewed(turn, access, &session).await?
+            {
+                return Ok(End::Respond(reply));
+            }
             return match need.filter(|need| !session.suffices(need, turn.desk.now())) {
                 None => Ok(End::Pass(Some((*session).into()))),
-                Some(need) => step_up(turn, &session.identity.provider, need).await,
+                Some(need) => step_up(turn, &session, need).await,
             };
         }
         Found::Nobody(why) => why,
@@ -32,9 +39,10 @@ pub(crate) async fn guard(turn: &Turn, access: Access, need: Option<Need>) -> Re
     }
     match access {
         Access::Quiet if is_looked_at_once(turn)? => {
+            let provider = turn.first_provider().await?;
             let wanted = Wanted {
                 kind: Kind::Check,
-                ..Wanted::login(turn.first_provider()?, turn.this_page()?)
+                ..Wanted::login(&provider, turn.this_page()?)
             };
             return Ok(End::Respond(flow::begin(turn, wanted).await?));
         }
@@ -52,11 +60,11 @@ pub(crate) async fn guard(turn: &Turn, access: Access, need: Option<Need>) -> Re
     let again = Tries::of(turn)?.again(&why)?;
     let tried = again.map(|tries| tries.cookie(turn)).transpose()?;
     // With a choice to make, the login page shows it.
-    let reply = match turn.only_provider() {
+    let reply = match turn.chosen(need.as_ref()).await? {
         Some(provider) => {
             let wanted = Wanted {
                 need,
-                ..Wanted::login(provider, turn.this_page()?)
+                ..Wanted::login(&provider, turn.this_page()?)
             };
             flow::begin(turn, wanted).await?
         }
@@ -75,30 +83,62 @@ fn signed_out(turn: &Turn) -> Result<Reply, Error> {
     Ok(Reply::problem(&error, Reader::Script, Some(login)))
 }
 
-async fn step_up(turn: &Turn, provider: &str, need: Need) -> Result<End, Error> {
-    if turn.request.is_navigation() {
+/// The access token in the cookie is over. A page leads to the provider and back, and nobody is asked; a script is
+/// told. Nothing where the session is good enough as it is: who it is of has not changed.
+async fn renewed(turn: &Turn, access: Access, session: &Session) -> Result<Option<Reply>, Error> {
+    let request = &turn.request;
+    match (access, request.is_navigation()) {
+        (Access::Open, _) | (Access::Quiet, false) => return Ok(None),
+        (Access::SignedIn, false) => return signed_out(turn).map(Some),
+        (Access::Quiet | Access::SignedIn, true) => {}
+    }
+    // A form that a person has filled in is not lost for it.
+    if request.method != Method::GET {
+        return Ok(None);
+    }
+    let provider = turn.provider(&session.identity.provider).await?;
+    let wanted = Wanted::login(&provider, turn.this_page()?);
+    let kind = match turn.has_cookie(&turn.jar()?.named("quiet")) {
+        false => Kind::Check,
+        // Nobody is signed in there any more.
+        true if access == Access::SignedIn => Kind::Login,
+        true => return Ok(None),
+    };
+    let again = Tries::of(turn)?.again("its access token is over")?;
+    let tried = again.map(|tries| tries.cookie(turn)).transpose()?;
+    let reply = flow::begin(turn, Wanted { kind, ..wanted }).await?;
+    Ok(Some(reply.cookies(tried)))
+}
+
+async fn step_up(turn: &Turn, session: &Session, need: Need) -> Result<End, Error> {
+    // Somebody of another tenant signs in there, and with no provider of this one.
+    let is_tenants = need.tenant.is_none() || need.tenant == session.tenant;
+    let provider = match is_tenants {
+        true => Some(turn.provider(&session.identity.provider).await?),
+        false => turn.chosen(Some(&need)).await?,
+    };
+    if let (true, Some(provider)) = (turn.request.is_navigation(), &provider) {
         let wanted = Wanted {
             need: Some(need),
-            ..Wanted::login(turn.site.provider(provider)?, turn.this_page()?)
+            ..Wanted::login(provider, turn.this_page()?)
         };
         return Ok(End::Respond(flow::begin(turn, wanted).await?));
     }
     let acr = need.acr.join(" ");
     let max_age = need.max_age.map(|age| age.to_string());
-    let mut parameters = vec![("provider", provider)];
-    if !acr.is_empty() {
-        parameters.push(("acr_values", &acr));
-    }
-    if let Some(max_age) = &max_age {
-        parameters.push(("max_age", max_age));
-    }
+    let texts = [
+        ("provider", provider.map(|provider| provider.id)),
+        ("acr_values", Some(acr).filter(|acr| !acr.is_empty())),
+        ("max_age", max_age),
+    ];
+    let parameters = texts.iter();
+    let parameters: Vec<_> = parameters
+        .filter_map(|(name, text)| Some((*name, text.as_deref()?)))
+        .collect();
     let login = turn.page("login", &parameters)?;
     let error = ValidationFailure::WebStepUp.into();
-    Ok(End::Respond(Reply::problem(
-        &error,
-        Reader::Script,
-        Some(login),
-    )))
+    let reply = Reply::problem(&error, turn.reader(), Some(login));
+    Ok(End::Respond(reply))
 }
 
 /// A link from another site comes without a `SameSite=Strict` cookie: the page asks for itself once, and then comes

@@ -21,7 +21,7 @@ mod turn;
 mod visit;
 mod who;
 
-pub use config::{Access, CallbackMode, Config, Keep, Provider, SameSite, Upstream};
+pub use config::{Access, CallbackMode, Config, Keep, Lookup, Provider, SameSite, Upstream};
 pub use forward::Forward;
 pub use person::IdentityEndpoint;
 pub use reply::{Problem, Reply};
@@ -29,4 +29,4 @@ pub use request::{MAX_FORM, PROTECTION_HEADER, Request};
 pub use session::{Identity, Need, Session};
 pub use site::Site;
 pub use testing::testing_key;
-pub use visit::{Admission, Event, Landed, Note, Step, Visit};
+pub use visit::{Admission, Ask, Event, Landed, Note, Step, Visit};

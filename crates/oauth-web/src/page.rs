@@ -9,6 +9,8 @@ mod session;
 mod signed_out;
 mod testing;
 
+use std::sync::Arc;
+
 use http::{HeaderValue, Method};
 use oauth_core::error::{Error, ValidationFailure};
 
@@ -16,7 +18,7 @@ use crate::config::Access;
 use crate::guard::guard;
 use crate::place::Page;
 use crate::reply::Reply;
-use crate::session::Need;
+use crate::session::{Need, Session};
 use crate::turn::Turn;
 use crate::visit::End;
 
@@ -38,6 +40,14 @@ pub(crate) async fn answer(turn: Turn, access: Access, need: Option<Need>) -> Re
 /// `web.setup` under another key, `web.unknown_provider`, `web.session_too_large`, and what the store fails with.
 pub(crate) async fn test(turn: Turn, identity: crate::session::Identity) -> Result<End, Error> {
     testing::sign_in(turn, identity).await
+}
+
+/// Ends this session, without a request.
+///
+/// # Errors
+/// What only a host does wrong.
+pub(crate) async fn end(turn: Turn, session: Arc<Session>) -> Result<End, Error> {
+    Ok(api::end(&turn, &session).await)
 }
 
 /// Ends a session whose tokens are over.

@@ -81,11 +81,7 @@ impl Inner {
             return Page::Application;
         };
         let config = &self.config;
-        if config
-            .providers
-            .iter()
-            .any(|one| config.callback(one) == path)
-        {
+        if config.is_callback(path) {
             return Page::Callback;
         }
         let Some(page) = path.strip_prefix(config.prefix.as_str()) else {

@@ -12,7 +12,7 @@ use serde::{Deserialize, Serialize};
 use crate::config::Provider;
 use crate::session::{self, Identity, Session};
 use crate::turn::Turn;
-use crate::visit::{Fruit, mixed_up};
+use crate::visit::{Fruit, Times, mixed_up};
 
 /// How many sessions of a person are remembered: the oldest are not ended by the provider any more.
 const MOST: usize = 64;
@@ -31,6 +31,9 @@ pub(crate) struct Handle {
 #[derive(Debug, Default, Serialize, Deserialize)]
 struct People {
     sessions: Vec<Listed>,
+    /// When the last of them ends: whoever seals records anew finds it here.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    until: Option<UnixTime>,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -64,7 +67,8 @@ pub(crate) async fn load(turn: &Turn, handle: &Handle) -> Result<Option<Session>
             ..session.clone()
         };
         // Another request writes the same, or the next one will.
-        let saved = turn.desk.save(&key, text(&seen), entry.version, None).await;
+        let (desk, times) = (&turn.desk, Times::until(session.until));
+        let saved = desk.save(&key, text(&seen), entry.version, times).await;
         if let Err(error) = saved {
             turn.desk.note_error(&error);
         }
@@ -91,7 +95,7 @@ pub(crate) async fn begin(
     };
     let client = &provider.client;
     if let Some(tokens) = tokens {
-        keep(turn, client, &key, tokens).await?;
+        keep(turn, client, &key, tokens, session.until).await?;
     }
     if let Err(error) = list_and_save(turn, client, &key, &session).await {
         // No tokens without a session.
@@ -128,7 +132,8 @@ async fn list_and_save(
         })
         .await?;
     }
-    match turn.desk.save(key, text(session), 0, None).await? {
+    let times = Times::until(session.until);
+    match turn.desk.save(key, text(session), 0, times).await? {
         Saved::At(_) => Ok(()),
         Saved::Conflict => Err(contended()),
     }
@@ -137,11 +142,22 @@ async fn list_and_save(
 /// Ends a session and its grant: the record first, then the tokens, which are revoked. What a renewal brings that
 /// is under way elsewhere is revoked by whoever runs it. The ID token, for the logout at the provider.
 pub(crate) async fn end(turn: &Turn, session: &Session) -> Option<Secret<String>> {
-    let key = session.key.as_deref()?;
+    let Some(key) = session.key.as_deref() else {
+        if let Some(tokens) = session
+            .tokens()
+            .filter(|_| !session.is_stale(turn.desk.now()))
+        {
+            revoke_of(turn, session, tokens).await;
+        }
+        return session.id_token_hint();
+    };
     if let Err(error) = turn.desk.remove(key).await {
         turn.desk.note_error(&error);
     }
-    let provider = turn.site.provider(&session.identity.provider).ok()?;
+    let provider = turn.provider(&session.identity.provider).await;
+    let provider = provider
+        .map_err(|error| turn.desk.note_error(&error))
+        .ok()?;
     for name in people(&provider.client, &session.identity) {
         let gone = change(turn, &name, |people| {
             people.sessions.retain(|listed| listed.key != key);
@@ -156,6 +172,27 @@ pub(crate) async fn end(turn: &Turn, session: &Session) -> Option<Secret<String>
             turn.desk.note_error(&error);
             None
         }
+    }
+}
+
+/// Revokes the token of a session that has no record.
+async fn revoke_of(turn: &Turn, session: &Session, tokens: &Tokens) {
+    match turn.provider(&session.identity.provider).await {
+        Ok(provider) => revoke(turn, &provider.client, tokens).await,
+        Err(error) => turn.desk.note_error(&error),
+    }
+}
+
+/// Revokes these tokens (RFC 7009), where the provider can; that it failed is told to the log.
+async fn revoke(turn: &Turn, client: &Client, tokens: &Tokens) {
+    if client.server().endpoint(EndpointKind::Revocation).is_err() {
+        return;
+    }
+    let revoked = turn
+        .desk
+        .run(client.revoke(Revocation::of(tokens)), |()| Fruit::Revoked);
+    if let Err(error) = revoked.await {
+        turn.desk.note_error(&error);
     }
 }
 
@@ -179,8 +216,16 @@ pub(crate) async fn sessions_of(
 }
 
 /// Saves the tokens of a login as the grant of this session.
-async fn keep(turn: &Turn, client: &Client, key: &str, tokens: Tokens) -> Result<(), Error> {
-    let mut keeper = client.keeper(session::grant(key)).shared();
+async fn keep(
+    turn: &Turn,
+    client: &Client,
+    key: &str,
+    tokens: Tokens,
+    until: UnixTime,
+) -> Result<(), Error> {
+    // No grant outlives its session.
+    let keeper = client.keeper(session::grant(key)).shared();
+    let mut keeper = keeper.until(until);
     keeper.replace(&turn.desk.at(), tokens)?;
     if !keeper.save_again() {
         return Ok(());
@@ -199,8 +244,10 @@ async fn keep(turn: &Turn, client: &Client, key: &str, tokens: Tokens) -> Result
                 record: text,
                 version,
                 due,
+                until,
             } => {
-                let saved = turn.desk.save(&record, text, version, due).await;
+                let times = Times { due, until };
+                let saved = turn.desk.save(&record, text, version, times).await;
                 saved.map(keeper::Event::Saved)
             }
             keeper::Step::Wait(pause) => {
@@ -244,14 +291,7 @@ async fn forget(turn: &Turn, client: &Client, key: &str) -> Result<Option<Secret
     let Some(tokens) = keeper.tokens().cloned() else {
         return Ok(None);
     };
-    if client.server().endpoint(EndpointKind::Revocation).is_ok() {
-        let revoked = turn
-            .desk
-            .run(client.revoke(Revocation::of(&tokens)), |()| Fruit::Revoked);
-        if let Err(error) = revoked.await {
-            turn.desk.note_error(&error);
-        }
-    }
+    revoke(turn, client, &tokens).await;
     Ok(tokens.id_token.clone())
 }
 
@@ -262,13 +302,16 @@ async fn change(turn: &Turn, name: &str, change: impl Fn(&mut People)) -> Result
         let version = entry.as_ref().map_or(0, |entry| entry.version);
         let mut people = entry.as_ref().map(listed).unwrap_or_default();
         change(&mut people);
-        let record = match people.sessions.is_empty() {
+        let until = people.sessions.iter().map(|listed| listed.until).max();
+        people.until = until;
+        let record = match until {
             // A removed record, and not an absent one: its version goes on.
-            true if version == 0 => return Ok(()),
-            true => String::new(),
-            false => serde_json::to_string(&people).unwrap_or_default(),
+            None if version == 0 => return Ok(()),
+            None => String::new(),
+            Some(_) => serde_json::to_string(&people).unwrap_or_default(),
         };
-        let saved = turn.desk.save(name, Secret::new(record), version, None);
+        let times = Times { due: None, until };
+        let saved = turn.desk.save(name, Secret::new(record), version, times);
         if let Saved::At(_) = saved.await? {
             return Ok(());
         }

@@ -1,12 +1,14 @@
 //! Who is signed in.
 
 use std::fmt;
+use std::sync::Arc;
 use std::time::Duration;
 
-use oauth_core::Secret;
 use oauth_core::flow::keeper::GrantId;
 use oauth_core::moment::UnixTime;
+use oauth_core::token::Freshness;
 use oauth_core::token::id_token::IdToken;
+use oauth_core::{Secret, Tokens};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
@@ -37,7 +39,7 @@ pub struct Identity {
 }
 
 /// A session: who is signed in, and until when. It holds no token that a page could use.
-#[derive(Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Serialize, Deserialize)]
 #[non_exhaustive]
 pub struct Session {
     /// Who signed in.
@@ -49,6 +51,9 @@ pub struct Session {
     pub started_at: UnixTime,
     /// When it ends.
     pub until: UnixTime,
+    /// Whose people the provider signs in, if the site has tenants.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub tenant: Option<String>,
     /// What was granted, in words of the provider: names with spaces between.
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub scope: String,
@@ -61,6 +66,9 @@ pub struct Session {
     /// Tells the provider whose session to end. It signs nobody in.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) id_token: Option<String>,
+    /// The access token of a session that has it in its cookie; it stands in nothing else that is written of the session.
+    #[serde(skip)]
+    pub(crate) tokens: Option<Arc<Tokens>>,
 }
 
 /// What an application wants of a person, beyond being signed in (RFC 9470).
@@ -76,6 +84,10 @@ pub struct Need {
     /// To have granted each of these.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub scope: Vec<String>,
+    /// To have signed in with a provider of this tenant ([`Provider::tenant`](crate::Provider::tenant)): a page of one
+    /// tenant is never seen with the session of another.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub tenant: Option<String>,
 }
 
 impl Identity {
@@ -129,9 +141,22 @@ impl Session {
         Some(grant(key))
     }
 
+    /// The tokens that the session has in its cookie, of a site under [`Keep::AccessToken`](crate::Keep::AccessToken):
+    /// an access token, for as long as it is good.
+    pub const fn tokens(&self) -> Option<&Arc<Tokens>> {
+        self.tokens.as_ref()
+    }
+
     /// Whether the person has done what is needed.
     pub fn suffices(&self, need: &Need, now: UnixTime) -> bool {
-        need.is_met(&self.identity, &self.scope, now)
+        let tenant = self.tenant.as_deref();
+        need.is_met(&self.identity, tenant, &self.scope, now)
+    }
+
+    /// Whether its access token is over, or it has none.
+    pub(crate) fn is_stale(&self, now: UnixTime) -> bool {
+        let tokens = self.tokens.as_ref();
+        tokens.is_none_or(|tokens| tokens.freshness(now, Duration::ZERO) == Freshness::Stale)
     }
 
     pub(crate) fn is_over(&self, now: UnixTime, idle: Option<Duration>) -> bool {
@@ -156,6 +181,14 @@ impl Need {
         }
     }
 
+    /// Somebody of this tenant.
+    pub fn tenant(tenant: impl Into<String>) -> Self {
+        Self {
+            tenant: Some(tenant.into()),
+            ..Self::default()
+        }
+    }
+
     /// A login within these last seconds.
     #[must_use]
     pub const fn within(mut self, max_age: u64) -> Self {
@@ -164,7 +197,14 @@ impl Need {
     }
 
     /// Judged on what the provider vouched for, and not on what it was asked: providers may ignore the wish.
-    pub(crate) fn is_met(&self, identity: &Identity, granted: &str, now: UnixTime) -> bool {
+    pub(crate) fn is_met(
+        &self,
+        identity: &Identity,
+        tenant: Option<&str>,
+        granted: &str,
+        now: UnixTime,
+    ) -> bool {
+        let is_tenants = self.tenant.is_none() || self.tenant.as_deref() == tenant;
         let acr = identity.acr.as_deref();
         let has_acr =
             self.acr.is_empty() || self.acr.iter().any(|wanted| acr == Some(wanted.as_str()));
@@ -174,7 +214,7 @@ impl Need {
                 .is_some_and(|at| now.since(at).as_secs() <= age.saturating_add(SKEW))
         });
         let has_scope = |name: &String| granted.split(' ').any(|granted| granted == name);
-        has_acr && is_recent && self.scope.iter().all(has_scope)
+        is_tenants && has_acr && is_recent && self.scope.iter().all(has_scope)
     }
 }
 

@@ -11,7 +11,7 @@ use crate::config::{Access, Config, Keep};
 use crate::page;
 use crate::place::{Inner, Page};
 use crate::request::Request;
-use crate::session::{Identity, Need};
+use crate::session::{Identity, Need, Session};
 use crate::turn::Turn;
 use crate::visit::Visit;
 
@@ -48,16 +48,17 @@ impl Site {
     /// [`testing_key`](crate::testing_key), `web.unknown_provider`, `web.session_too_large`, and what a store fails with.
     pub fn testing(&self, identity: Identity) -> Visit {
         let site = Arc::clone(&self.0);
-        let host = site.places.first().map(|place| place.origin.clone());
-        let host = host.unwrap_or_default();
-        let request = Request {
-            method: Method::GET,
-            host: host.split("://").last().unwrap_or_default().to_owned(),
-            target: "/".to_owned(),
-            headers: http::HeaderMap::new(),
-            form: None,
-        };
+        let request = self.nobodys();
         Visit::new(move |desk| page::test(Turn::new(site, request, desk), identity))
+    }
+
+    /// Ends a session, wherever it is used: its record, and its grant, which is revoked. Whoever comes with its cookie is
+    /// nobody then; a session that lives in its cookie alone cannot be ended so, and only its token is revoked. It ends
+    /// without a session.
+    pub fn end(&self, session: Arc<Session>) -> Visit {
+        let site = Arc::clone(&self.0);
+        let request = self.nobodys();
+        Visit::new(move |desk| page::end(Turn::new(site, request, desk), session))
     }
 
     /// Ends the session of a request whose tokens turned out to be over, with advice `reauthorize`: the answer is 401.
@@ -66,7 +67,20 @@ impl Site {
         Visit::new(move |desk| page::over(Turn::new(site, request, desk)))
     }
 
-    /// The client of a provider, for the tokens of a session.
+    /// A request that no browser has sent.
+    fn nobodys(&self) -> Request {
+        let host = self.0.places.first().map(|place| place.origin.clone());
+        let host = host.unwrap_or_default();
+        Request {
+            method: Method::GET,
+            host: host.split("://").last().unwrap_or_default().to_owned(),
+            target: "/".to_owned(),
+            headers: http::HeaderMap::new(),
+            form: None,
+        }
+    }
+
+    /// The client of a provider of the settings, for the tokens of a session.
     pub fn client(&self, provider: &str) -> Option<&Client> {
         let provider = self.0.provider(provider).ok()?;
         Some(&provider.client)

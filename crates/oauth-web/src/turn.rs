@@ -6,13 +6,14 @@ use http::StatusCode;
 use oauth_core::error::{Error, ValidationFailure};
 use oauth_core::form::Form;
 
-use crate::config::{Config, Provider, SameSite};
+use crate::config::{Config, Lookup, Provider, SameSite};
 use crate::cookie::{self, Jar, Sent};
 use crate::place::{Inner, Place};
 use crate::reply::{Reader, Reply};
 use crate::request::{Origin, Request};
+use crate::session::Need;
 use crate::target;
-use crate::visit::Desk;
+use crate::visit::{Ask, Desk};
 
 pub(crate) struct Turn {
     pub(crate) site: Arc<Inner>,
@@ -53,18 +54,84 @@ impl Turn {
         &self.site.config
     }
 
-    /// The provider, where there is but one.
-    pub(crate) fn only_provider(&self) -> Option<&Provider> {
-        match self.config().providers.as_slice() {
-            [provider] => Some(provider),
-            _ => None,
+    /// The provider of this id.
+    ///
+    /// # Errors
+    /// `web.unknown_provider`, and what its host fails with.
+    pub(crate) async fn provider(&self, id: &str) -> Result<Provider, Error> {
+        let id = Some(id.to_owned());
+        let found = self
+            .find(Ask {
+                id,
+                ..Ask::default()
+            })
+            .await?;
+        found.ok_or_else(|| ValidationFailure::WebUnknownProvider.into())
+    }
+
+    /// The one that a person signs in with, if that is settled: by what the page needs, or because there is no choice.
+    pub(crate) async fn chosen(&self, need: Option<&Need>) -> Result<Option<Provider>, Error> {
+        let tenant = need.and_then(|need| need.tenant.clone());
+        self.find(Ask {
+            tenant,
+            ..Ask::default()
+        })
+        .await
+    }
+
+    /// The first of those that people sign in with, unless they choose another.
+    pub(crate) async fn first_provider(&self) -> Result<Provider, Error> {
+        match self.config().providers.first() {
+            Some(first) => Ok(first.clone()),
+            None => {
+                let chosen = self.chosen(None).await?;
+                chosen.ok_or_else(|| ValidationFailure::WebUnknownProvider.into())
+            }
         }
     }
 
-    /// The one that people sign in with unless they choose another.
-    pub(crate) fn first_provider(&self) -> Result<&Provider, Error> {
-        let first = self.config().providers.first();
-        first.ok_or_else(|| ValidationFailure::WebUnknownProvider.into())
+    /// What is asked for, of the providers of the settings or of the host's.
+    pub(crate) async fn find(&self, ask: Ask) -> Result<Option<Provider>, Error> {
+        let config = self.config();
+        let issuer = |provider: &Provider| provider.client.server().issuer().as_str().to_owned();
+        let is_it = |provider: &&Provider| {
+            ask.id.as_ref().is_none_or(|id| *id == provider.id)
+                && ask
+                    .issuer
+                    .as_ref()
+                    .is_none_or(|wanted| *wanted == issuer(provider))
+                && (ask.tenant.is_none() || ask.tenant == provider.tenant)
+        };
+        let mut fixed = config.providers.iter().filter(is_it);
+        let (first, second) = (fixed.next(), fixed.next());
+        let is_named = ask.id.is_some() || ask.issuer.is_some();
+        match (first, second, config.lookup) {
+            (Some(first), _, _) if is_named => return Ok(Some(first.clone())),
+            (Some(first), None, Lookup::Fixed) => return Ok(Some(first.clone())),
+            (_, _, Lookup::Fixed) => return Ok(None),
+            (_, _, Lookup::Asked) => {}
+        }
+        let path = match ask.path.is_empty() {
+            true => self.request.path().to_owned(),
+            false => ask.path.clone(),
+        };
+        let host = self.request.host.clone();
+        let asked = Ask {
+            host,
+            path,
+            ..ask.clone()
+        };
+        let Some(found) = self.desk.provider(asked).await? else {
+            return Ok(None);
+        };
+        // Another than the one that was asked for would be another tenant's session.
+        let is_fixed = config.providers.iter().any(|fixed| fixed.id == found.id);
+        if !is_it(&&found) || is_fixed || found.callback.is_some() {
+            let why = "the host gave another provider than the one it was asked for";
+            return Err(Error::from(ValidationFailure::WebUnknownProvider).about(why));
+        }
+        config.check_provider(&found)?;
+        Ok(Some(found))
     }
 
     pub(crate) fn jar(&self) -> Result<&Jar, Error> {

@@ -21,6 +21,7 @@ use oauth_core::token::logout_token::LogoutToken;
 use oauth_core::{Secret, Tokens};
 use serde_json::{Map, Value};
 
+use crate::config::Provider;
 use crate::forward::Forward;
 use crate::reply::Reply;
 use crate::session::{Identity, Session};
@@ -61,6 +62,8 @@ pub enum Step {
         version: u64,
         /// When tokens in it should be renewed, as `Store::save` of `oauth-session` takes it.
         due: Option<UnixTime>,
+        /// When nobody needs it any more: a store that lets records end deletes it then.
+        until: Option<UnixTime>,
     },
     /// Remove a record. Answer with [`Event::Removed`].
     Remove {
@@ -71,6 +74,9 @@ pub enum Step {
     Wait(Duration),
     /// Run this, as any exchange. Answer with [`Event::Landed`].
     Run(Boxed<Landed>),
+    /// Look up a provider, at a site whose settings say so ([`Lookup::Asked`](crate::Lookup::Asked)). Answer with
+    /// [`Event::Provider`].
+    Provider(Box<Ask>),
     /// Decide whether to let this person in, and with what in the session. Answer with [`Event::Admitted`]. A host
     /// without an opinion answers [`Admission::default`].
     Admit(Box<Identity>),
@@ -102,8 +108,26 @@ pub enum Event {
     Elapsed,
     /// The outcome of the exchange of [`Step::Run`].
     Landed(Result<Landed, Error>),
+    /// The provider, or that there is none.
+    Provider(Option<Box<Provider>>),
     /// The application's decision.
     Admitted(Admission),
+}
+
+/// Which provider is wanted. The one that is given has to be what is said here, or it is not taken.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Ask {
+    /// The one of this id: of a callback, a session, or a choice.
+    pub id: Option<String>,
+    /// One of this issuer, which has begun a sign-in by itself (OpenID Connect Core section 4).
+    pub issuer: Option<String>,
+    /// One of this tenant.
+    pub tenant: Option<String>,
+    /// Where nothing of that is said: the `Host` that a person has opened,
+    pub host: String,
+    /// and the path of the page, root path included.
+    pub path: String,
 }
 
 /// Whether the application lets a person in.
@@ -170,6 +194,20 @@ enum State {
     Fresh(Talk),
     Asked(Talk),
     Over,
+}
+
+/// When a record is due, and when it ends.
+#[derive(Default)]
+pub(crate) struct Times {
+    pub(crate) due: Option<UnixTime>,
+    pub(crate) until: Option<UnixTime>,
+}
+
+impl Times {
+    pub(crate) const fn until(until: UnixTime) -> Self {
+        let (due, until) = (None, Some(until));
+        Self { due, until }
+    }
 }
 
 /// What lies between a visit and the page that it asks: one question, one answer.
@@ -307,13 +345,15 @@ impl Desk {
         key: &str,
         record: Secret<String>,
         version: u64,
-        due: Option<UnixTime>,
+        times: Times,
     ) -> Result<Saved, Error> {
+        let Times { due, until } = times;
         let step = Step::Save {
             key: key.to_owned(),
             record,
             version,
             due,
+            until,
         };
         match self.ask(step).await {
             Event::Saved(saved) => Ok(saved),
@@ -348,6 +388,13 @@ impl Desk {
         let exchange = exchange.and_then(move |_, output| Ok(Landed(fruit(output))));
         match self.ask(Step::Run(exchange.boxed())).await {
             Event::Landed(landed) => landed.map(|landed| landed.0),
+            event => Err(unexpected(event)),
+        }
+    }
+
+    pub(crate) async fn provider(&self, ask: Ask) -> Result<Option<Provider>, Error> {
+        match self.ask(Step::Provider(Box::new(ask))).await {
+            Event::Provider(provider) => Ok(provider.map(|provider| *provider)),
             event => Err(unexpected(event)),
         }
     }
@@ -402,6 +449,7 @@ impl fmt::Debug for Step {
             Self::Remove { key } => f.debug_struct("Remove").field("key", key).finish(),
             Self::Wait(pause) => f.debug_tuple("Wait").field(pause).finish(),
             Self::Run(_) => f.write_str("Run(..)"),
+            Self::Provider(ask) => f.debug_tuple("Provider").field(ask).finish(),
             Self::Admit(identity) => f.debug_tuple("Admit").field(identity).finish(),
             Self::Forward(forward) => f.debug_tuple("Forward").field(forward).finish(),
             Self::Respond(reply) => f.debug_tuple("Respond").field(reply).finish(),

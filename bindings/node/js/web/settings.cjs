@@ -52,9 +52,9 @@ function fromEnvironment({ env, clientOptions = {}, ...options }) {
   return { baseUrl: variables.OAUTH_BASE_URL, key, oldKeys, ...site, store, providers: [provider] }
 }
 
-/** The providers of a site: several, or one whose settings are the site's own. */
-function providersOf({ providers, client, id = 'login', title, scope, identity, parameters, callback, callbackMode, apiOrigins }) {
-  const given = providers ?? [{ id, title, client, scope, identity, parameters, callback, callbackMode, apiOrigins }]
+/** The providers of a site: several, or one whose settings are the site's own; none where they are looked up. */
+function providersOf({ provider, providers, client, id = 'login', title, scope, identity, parameters, callback, callbackMode, apiOrigins }) {
+  const given = providers ?? (provider !== undefined && client === undefined ? [] : undefined) ?? [{ id, title, client, scope, identity, parameters, callback, callbackMode, apiOrigins }]
   return given.map((provider) => {
     if (!(provider.client instanceof Client) && typeof provider.client !== 'function') {
       throw new TypeError('client must be a Client, or a function that gives one')
@@ -82,6 +82,7 @@ function upstream(name, given) {
 /** The settings as the addon takes them. */
 function nativeOptions({
   baseUrl, transport, name, prefix, lifetimeMs, idleMs, flowLifetimeMs, flows, sameSite, home, returnOrigins, claims, api = {},
+  keep, provider,
 }) {
   return {
     baseUrls: [baseUrl].flat().map(String),
@@ -97,6 +98,8 @@ function nativeOptions({
     returnOrigins: texts(returnOrigins),
     claims: texts(claims),
     api: Object.entries(api).map(([name, given]) => upstream(name, given)),
+    keep,
+    looksUp: provider !== undefined,
   }
 }
 
@@ -112,10 +115,10 @@ function nativeSetup({ key, oldKeys = [] }, providers, clients) {
   if (key === undefined) throw new TypeError('a site needs a key: 32 bytes, their text, or a Key')
   const made = key === TESTING ? native.NativeSiteSetup.forTests() : native.NativeSiteSetup.of(nativeKey(key))
   for (const old of oldKeys) made.also(nativeKey(old))
-  for (const [at, { id, title, scope, identity, parameters = {}, callback, callbackMode }] of providers.entries()) {
+  for (const [at, { id, title, scope, identity, parameters = {}, callback, callbackMode, tenant }] of providers.entries()) {
     const pairs = Object.entries(parameters).map(([name, value]) => [name, String(value)])
     const asked = scope ?? (identity ? '' : 'openid profile email')
-    const given = { id, title, scope: names(asked), identity: identityEndpoint(identity), parameters: pairs, callback, callbackMode }
+    const given = { id, title, scope: names(asked), identity: identityEndpoint(identity), parameters: pairs, callback, callbackMode, tenant }
     lifted(() => made.provider(nativeClient(clients[at]), given))
   }
   return made

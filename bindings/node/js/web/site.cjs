@@ -4,11 +4,13 @@ const { channel } = require('node:diagnostics_channel')
 const { inspect } = require('node:util')
 const { Client } = require('../client.cjs')
 const { lift, lifted } = require('../errors.cjs')
-const { answersOfAdmit } = require('../foreign.cjs')
+const { fixedToken } = require('../fixed.cjs')
+const { answersOfSite } = require('../foreign.cjs')
 const { checkStore } = require('../keep.cjs')
 const { nativeNetwork } = require('../network.cjs')
 const { Sessions } = require('../sessions.cjs')
 const { inner } = require('../stores.cjs')
+const { Tokens } = require('../tokens.cjs')
 const { TOO_LARGE } = require('./body.cjs')
 const { Refuse, User, identityOf } = require('./user.cjs')
 const { requiredOf } = require('./required.cjs')
@@ -54,12 +56,12 @@ class Site {
   #visiting = new Map()
   #visits = 0
   #apis = new WeakMap()
-  #sessions
+  #people = new Map()
   #known = new WeakMap()
 
   constructor(options = {}) {
-    const { access = 'open', admit, errorPage, log, store, network } = options
-    for (const [name, hook] of Object.entries({ admit, errorPage, log })) {
+    const { access = 'open', admit, errorPage, log, provider, store, network } = options
+    for (const [name, hook] of Object.entries({ admit, errorPage, log, provider })) {
       if (hook !== undefined && typeof hook !== 'function') throw new TypeError(`${name} must be a function`)
     }
     if (!ACCESS.includes(access)) throw new TypeError(`access must be one of ${ACCESS.join(', ')}`)
@@ -80,27 +82,35 @@ class Site {
   }
 
   #build(clients) {
-    const { admit, kept, line } = this.#options
-    const asked = admit && answersOfAdmit((identity, id) => this.#admit(identity, id))
+    const { admit, kept, line, provider } = this.#options
+    const ours = { admit: (identity, id) => this.#admit(identity, id), find: (ask, id) => this.#find(ask, id) }
+    const asked = admit || provider ? answersOfSite(ours) : undefined
     const made = nativeSetup(this.#options, this.#providers, clients)
     return lifted(() => made.site(nativeOptions(this.#options), asked, kept, line))
   }
 
   #take(clients) {
-    const { store } = this.#options
-    this.#sessions = store && clients.map((client) => new Sessions(client, store))
+    this.#providers.forEach((provider, at) => this.#know({ ...provider, client: clients[at] }))
     return (this.#made = this.#native)
+  }
+
+  /** A provider, and the sessions of its people. */
+  #know(provider) {
+    const { store } = this.#options
+    const before = this.#people.get(provider.id)
+    if (before?.provider.client === provider.client) return
+    this.#people.set(provider.id, { provider, sessions: store && new Sessions(provider.client, store) })
   }
 
   /** The site whose clients are known; the providers are asked once, and again if they did not answer. */
   #ready() {
-    return (this.#made ??= this.#find().catch((error) => {
+    return (this.#made ??= this.#ask().catch((error) => {
       this.#made = undefined
       throw error
     }))
   }
 
-  async #find() {
+  async #ask() {
     const clients = await Promise.all(this.#providers.map(({ client }) => (client instanceof Client ? client : client())))
     this.#native = this.#build(clients)
     return this.#take(clients)
@@ -166,13 +176,13 @@ class Site {
     NOTES.publish({ code, detail })
   }
 
-  async #told({ status, headers, body, problem, session, grant, notes, stream }) {
+  async #told({ status, headers, body, problem, session, grant, held, notes, stream }) {
     for (const [code, detail] of notes) this.#note(code, detail)
     if (stream) return { reply: { status, headers, body: streamOf(stream, status) } }
     if (typeof status === 'number') return { reply: await this.#reply({ status, headers, body, problem }) }
     if (typeof session !== 'string') return { user: undefined }
     const known = JSON.parse(session)
-    return { user: new User(known, () => this.#apiOf(known.identity.provider, grant)) }
+    return { user: new User(known, () => this.#apiOf(known.identity.provider, grant, held), () => held?.end()) }
   }
 
   async #reply({ status, headers, body, problem: text }) {
@@ -185,30 +195,54 @@ class Site {
     return { status, headers: [...others, ['content-type', 'text/html; charset=utf-8']], body: page, problem }
   }
 
-  async #admit(identity, id) {
-    const visit = this.#visiting.get(id)
-    try {
-      const said = await this.#options.admit(identityOf(identity), visit?.request)
+  #admit(identity, id) {
+    return this.#own(id, async (request) => {
+      const said = await this.#options.admit?.(identityOf(identity), request)
       if (said instanceof Refuse) return { refused: said.reason }
       if (said === undefined || said === null) return {}
       if (typeof said !== 'object' || Array.isArray(said)) throw new TypeError('admit gives an object, nothing, or a Refuse')
       return { record: JSON.stringify(said) }
+    })
+  }
+
+  /** The provider that the application knows, as the addon takes it. */
+  #find(ask, id) {
+    return this.#own(id, async (request) => {
+      const named = Object.entries(ask).map(([name, value]) => [name, value ?? undefined])
+      const found = (await this.#options.provider?.(Object.fromEntries(named), request)) ?? undefined
+      if (found === undefined) return undefined
+      if (!(found.client instanceof Client)) throw new TypeError('provider gives { id, client, ... }, or nothing')
+      this.#know(found)
+      return nativeSetup(this.#options, [found], [found.client])
+    })
+  }
+
+  /** What the application's own function throws comes out as it went in. */
+  async #own(id, ask) {
+    const visit = this.#visiting.get(id)
+    try {
+      return await ask(visit?.request)
     } catch (error) {
-      // What the application's own function threw comes out as it went in.
       if (visit) visit.failure = { error }
       throw error
     }
   }
 
   /** The API of a provider with one person's tokens. */
-  #apiOf(provider, grant) {
-    const at = this.#providers.findIndex(({ id }) => id === provider)
-    if (typeof grant !== 'string' || at < 0) throw setup('tokens are kept in a store only')
-    const source = this.#sessions[at].get(grant)
-    if (!this.#apis.has(source)) {
-      const { apiOrigins: origins } = this.#providers[at]
-      this.#apis.set(source, source.api({ origins }))
+  async #apiOf(id, grant, held) {
+    // Another process may have looked it up.
+    if (held && !this.#people.has(id)) await this.#find({ id, host: '', path: '/' })
+    const { provider, sessions } = this.#people.get(id) ?? {}
+    if (!held || !provider) throw setup('who signed in is kept, and no tokens')
+    const { apiOrigins: origins, client } = provider
+    if (typeof grant !== 'string') {
+      const { accessToken, expiresAt } = new Tokens(held.tokens)
+      const { transport, network } = this.#options
+      const source = fixedToken(accessToken, { origins: origins ?? client.server, expiresAt, transport, network })
+      return { source, api: source.api({ origins }) }
     }
+    const source = sessions.get(grant)
+    if (!this.#apis.has(source)) this.#apis.set(source, source.api({ origins }))
     return { source, api: this.#apis.get(source) }
   }
 

@@ -14,13 +14,15 @@ function identityOf({ provider, issuer, subject, sid, auth_time: authTime, acr, 
 /** Who is signed in. */
 class User {
   #apiOf
+  #end
   #session
 
-  constructor(session, apiOf) {
-    const { identity, local = {}, started_at: startedAt, until, scope = '' } = session
+  constructor(session, apiOf, end) {
+    const { identity, local = {}, started_at: startedAt, until, scope = '', tenant } = session
     Object.assign(this, identityOf(identity), {
-      local, startedAt: date(startedAt), until: date(until), scope: scope.split(' ').filter(Boolean),
+      local, startedAt: date(startedAt), until: date(until), scope: scope.split(' ').filter(Boolean), tenant: tenant ?? undefined,
     })
+    this.#end = end
     this.#session = session
     this.#apiOf = apiOf
     Object.freeze(refused(this))
@@ -39,12 +41,27 @@ class User {
 
   /** `fetch` with this person's access token, renewed if need be, to the origins of the provider's API only. */
   async fetch(input, init) {
-    return this.#apiOf().api.fetch(input, init)
+    return this.#calling(({ api }) => api.fetch(input, init))
   }
 
   /** This person's tokens, fresh now. */
   async token(options) {
-    return this.#apiOf().source.token(options)
+    return this.#calling(({ source }) => source.token(options))
+  }
+
+  /** Ends this person's session, wherever it is used, and its grant; one that lives in its cookie alone stays. */
+  async end() {
+    await this.#end()
+  }
+
+  /** Once the grant is over, so is the session. */
+  async #calling(call) {
+    try {
+      return await call(await this.#apiOf())
+    } catch (error) {
+      if (error?.advice === 'reauthorize') await this.#end()
+      throw error
+    }
   }
 
   /** The session as plain data, in the words of the protocol. */

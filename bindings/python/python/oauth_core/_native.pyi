@@ -16,6 +16,7 @@ from .stores import KeySource, Store
 
 __all__ = [
     "Api",
+    "Ask",
     "Call",
     "Client",
     "ClientAuth",
@@ -31,6 +32,7 @@ __all__ = [
     "FileStore",
     "FixedToken",
     "Flow",
+    "Forward",
     "GrantSource",
     "Identity",
     "Introspecting",
@@ -65,6 +67,7 @@ __all__ = [
     "Sign",
     "Sleep",
     "SqliteStore",
+    "Streamed",
     "TlsClientAuth",
     "Tokens",
     "Turn",
@@ -1085,12 +1088,13 @@ class Provider:
     unless it is given. scope has to contain openid. extra are more parameters of the authorization request. callback is
     where the provider sends people back to, a path below the site's root; unless it is given {prefix}/callback, and
     {prefix}/callback/{id} where there are several providers. With callback_mode "form_post" they come back with a
-    form, which browsers post over https alone.
+    form, which browsers post over https alone. tenant is whose people sign in there, where a site has tenants.
     """
     def __new__(
         cls, client: Client, /, *, id: str = "main", title: str | None = None,
         scope: str | Iterable[str] | None = None, extra: Mapping[str, str] | None = None,
         callback: str | None = None, callback_mode: Literal["query", "form_post"] = "query",
+        tenant: str | None = None,
     ) -> Self: ...
     @property
     def id(self) -> str:
@@ -1109,6 +1113,9 @@ class WebSite:
         same_site: Literal["lax", "strict"] = "lax", home: str | None = None,
         return_origins: Sequence[str] = ..., claims: Sequence[str] | None = None,
         transport: _Transport = "https", network: Network | None = None,
+        keep: Literal["identity", "access_token", "store"] | None = None,
+        api: Sequence[tuple[str, str, Sequence[str]]] = ...,
+        lookup: Literal["fixed", "asked"] = "fixed",
     ) -> Self: ...
     def reads_form(self, method: str, path: str) -> bool:
         """Whether the body of such a request is for the site.
@@ -1119,7 +1126,7 @@ class WebSite:
     def begin(
         self, method: str, host: str, target: str, headers: _Fields, form: bytes | None = None,
         *, access: _Access = "open", acr: Sequence[str] = ..., max_age: int | None = None,
-        scope: Sequence[str] = ...,
+        scope: Sequence[str] = ..., tenant: str | None = None,
     ) -> Visit:
         """Begins a request."""
     def testing(self, identity: str) -> Visit:
@@ -1128,26 +1135,80 @@ class WebSite:
         identity is a JSON object of provider, issuer, subject, and perhaps sid, auth_time, acr, claims. web.setup
         unless the site seals with the testing key.
         """
-
+    def end(self, session: Session) -> Visit:
+        """Ends a session, wherever it is used, and its grant: a visit that ends with None."""
 @final
 class Visit:
     """One request of a site.
 
-    It is resumed until it ends in a Reply, to be sent, or in a Session or None: then it is the application's turn. Where
-    somebody signs in it halts with their Identity, and wants to be told whom to let in.
+    It is resumed until it ends in a Reply, to be sent, in a Forward, to be passed on, or in a Session or None: then it is
+    the application's turn. Where somebody signs in it halts with their Identity, and wants to be told whom to let in; with
+    an Ask it wants a Provider.
     """
     def resume(
-        self, local: Mapping[str, Any] | None = None, *, refused: str | None = None
-    ) -> Reply | Session | Identity | None:
-        """Goes on until it ends, or halts with an Identity.
+        self, local: Mapping[str, Any] | None = None, *, refused: str | None = None,
+        provider: Provider | None = None,
+    ) -> Reply | Forward | Session | Identity | Ask | None:
+        """Goes on until it ends, or halts with an Identity or an Ask.
 
-        After that local is what the application adds to the session, as json.dumps takes it, or refused the reason
-        why it does not let the person in, which the person sees. misuse.* for what a host does wrong.
+        After an Identity local is what the application adds to the session, as json.dumps takes it, or refused the
+        reason why it does not let the person in, which the person sees. After an Ask provider is the one that is asked
+        for; local={} says that there is none. misuse.* for what a host does wrong.
         """
     def aresume(
-        self, local: Mapping[str, Any] | None = None, *, refused: str | None = None
-    ) -> _Later[Reply | Session | Identity | None]:
+        self, local: Mapping[str, Any] | None = None, *, refused: str | None = None,
+        provider: Provider | None = None,
+    ) -> _Later[Reply | Forward | Session | Identity | Ask | None]:
         """resume(), in a coroutine."""
+@final
+class Forward:
+    """A call to an API, to be passed on with the person's token."""
+    @property
+    def limit(self) -> int:
+        """How many bytes of the body are passed on at most."""
+    def send(self, body: bytes, /) -> Streamed | Reply:
+        """Passes it on with this body, once: a Streamed; a Reply where the tokens of the session are over (401), the body
+        is larger than limit (413), or the API cannot be reached (502).
+
+        misuse.over the second time.
+        """
+    def asend(self, body: bytes, /) -> _Later[Streamed | Reply]:
+        """send(), in a coroutine."""
+@final
+class Streamed:
+    """What an API says: status and headers, and the body bit by bit."""
+    @property
+    def status(self) -> int:
+        """The status."""
+    @property
+    def headers(self) -> list[tuple[str, str]]:
+        """Pairs of names and values."""
+    def chunk(self) -> bytes | None:
+        """The next bytes; None at the end."""
+    def achunk(self) -> _Later[bytes | None]:
+        """chunk(), in a coroutine."""
+@final
+class Ask:
+    """A request as Python asks for it."""
+    def __new__(
+        cls, *, id: str | None = None, issuer: str | None = None, tenant: str | None = None,
+        host: str = "", path: str = "",
+    ) -> Self: ...
+    @property
+    def id(self) -> str | None:
+        """The provider of this name: of a callback, a session, or a choice."""
+    @property
+    def issuer(self) -> str | None:
+        """One of this issuer."""
+    @property
+    def tenant(self) -> str | None:
+        """One of this tenant."""
+    @property
+    def host(self) -> str:
+        """The Host that was opened, where nothing of that is said."""
+    @property
+    def path(self) -> str:
+        """The path of the page, root path included."""
 @final
 class Identity:
     """Whom a provider vouched for. A person is an issuer and a subject, and not an address."""
@@ -1190,6 +1251,12 @@ class Session:
     @property
     def scope(self) -> list[str]:
         """What was granted."""
+    @property
+    def tenant(self) -> str | None:
+        """Whose people the provider signs in, where a site has tenants."""
+    @property
+    def tokens(self) -> Tokens | None:
+        """The access token that it has in its cookie, of a site with keep="access_token"."""
     @property
     def grant(self) -> str | None:
         """Whose tokens the store keeps for it, as client.source(subject=...) names it; None where there is no store."""
@@ -1883,10 +1950,13 @@ class Save:
 
     Version 0 is for none.
 
-    due is a Unix time in seconds or an aware datetime. Made by hand, it is for tests of a
+    due and until are Unix times in seconds or aware datetimes. Made by hand, it is for tests of a
     driver of yours.
     """
-    def __new__(cls, record: str, version: int, /, due: float | datetime | None = None) -> Self: ...
+    def __new__(
+        cls, record: str, version: int, /, due: float | datetime | None = None,
+        until: float | datetime | None = None,
+    ) -> Self: ...
     @property
     def record(self) -> str:
         """What to save: a secret."""
@@ -1896,6 +1966,9 @@ class Save:
     @property
     def due(self) -> datetime | None:
         """When it wants to be renewed, in UTC, for a store that can find records by that."""
+    @property
+    def until(self) -> datetime | None:
+        """When nobody needs it any more, in UTC, for a store that lets records end."""
 @disjoint_base
 class NativeStore:
     """A store of ours: its verbs, which block without Python's lock.
@@ -1906,12 +1979,13 @@ class NativeStore:
     def load(self, key: str, /) -> tuple[int, str] | None:
         """The version of the record and the record, a secret; None if there is none."""
     def save(
-        self, key: str, record: str, version: int, /, due: float | datetime | None = None
+        self, key: str, record: str, version: int, /, due: float | datetime | None = None,
+        until: float | datetime | None = None,
     ) -> int | None:
         """Saves the record if it is still at this version: the new version, or None.
 
         Version 0 is for a key that has none. due is when somebody should renew it, as a Unix
-        time in seconds or an aware datetime, for due().
+        time in seconds or an aware datetime, for due(). until is when it ends: then there is none.
         """
     def lease(self, key: str, holder: str, seconds: float, /) -> float | None:
         """Takes the lease in this name for so many seconds, or for 0 gives it back.

@@ -44,6 +44,10 @@ class Store(Protocol):
 
         Gives the new version, which is higher than any that this key ever had. The record must have
         reached the store by then.
+
+        A method with a parameter ``until`` is told by that name when the record ends, if it does: a
+        datetime in UTC. From then on there is none, and the store may delete it. Without it the store
+        keeps sessions that nobody signs out of.
         """
 
     def lease(self, key: str, holder: str, seconds: float, /) -> float | None:

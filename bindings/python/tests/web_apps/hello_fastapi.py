@@ -10,8 +10,10 @@ from oauth_core.web import Identity, Problem
 from oauth_core.web.fastapi import Refuse, Site, User
 
 app = FastAPI(default_response_class=PlainTextResponse)
-site = Site.from_env(app, scope="openid read offline_access", transport="loopback_http")
 API = os.environ["OAUTH_ISSUER"]
+# Pages call it with a token that they never see, where there are tokens.
+PAGES = {"twin": (f"{API}/api", ["GET", "POST"])} if "OAUTH_STORE" in os.environ else None
+site = Site.from_env(app, scope="openid read offline_access", transport="loopback_http", api=PAGES)
 
 
 @site.admit

@@ -167,6 +167,8 @@ pub struct Keeper {
     upkeep_done: UpkeepDone,
     /// Whether no new renewal may begin.
     is_drained: bool,
+    /// When nobody needs the next login any more.
+    until: Option<UnixTime>,
 }
 
 /// Where the record is kept.
@@ -218,6 +220,7 @@ impl Keeper {
             has_waiters: false,
             upkeep_done: UpkeepDone::default(),
             is_drained: false,
+            until: None,
         }
     }
 
@@ -265,6 +268,15 @@ impl Keeper {
             self.version = 0;
         }
         self.storage = Storage::Shared;
+        self
+    }
+
+    /// The logins that are saved from now on are of something that ends then, as a session of a web application does.
+    /// The record says so, each save of it tells the store ([`Step::Save`]), by whichever worker, and a store that lets
+    /// records end lets go of it.
+    #[must_use]
+    pub const fn until(mut self, until: UnixTime) -> Self {
+        self.until = Some(until);
         self
     }
 
@@ -458,7 +470,7 @@ impl Keeper {
         if self.record.login.as_ref() == Some(&login.id) {
             return;
         }
-        let record = login.record();
+        let record = login.record(self.until);
         self.adopt(at, record, self.version);
         self.backoff.clear();
         if self.storage == Storage::Local {

@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex};
 
 use oauth_core::flow::connect::{ConnectRequest, Identities, Way};
 use oauth_core::{ClientAuth, ClientId, ClientMetadata, Error, Scope, danger};
-use oauth_reqwest::oauth_session::store::{FileStore, Memory};
+use oauth_reqwest::oauth_session::store::{FileStore, Memory, Times};
 use oauth_reqwest::oauth_session::{Store, TokenSource as _};
 use oauth_reqwest::{AddressPolicy, Driver, Options, ResourceConnection, reqwest};
 use oauth_testkit::Served;
@@ -316,7 +316,10 @@ async fn an_api_that_has_moved_is_registered_at_its_new_server() {
     let mut old: serde_json::Value = serde_json::from_str(&old).unwrap();
     old["found_at"] = 0.into();
     let old = oauth_core::Secret::new(old.to_string());
-    store.save(key, &old, entry.version, None).await.unwrap();
+    store
+        .save(key, &old, entry.version, Times::NONE)
+        .await
+        .unwrap();
 
     let second = connection(&served, &person, store);
     assert_eq!(echoed(&second, &served).await.0, 200);

@@ -8,7 +8,7 @@ use oauth_core::error::{Cause, Error};
 use oauth_core::moment::UnixTime;
 use oauth_core::token::step_up::StepUp;
 use oauth_core::{ClientMetadata, Scope, Secret, Tokens, danger};
-use oauth_reqwest::oauth_session::store::{Answer, Entry, Lease, Memory, Saved};
+use oauth_reqwest::oauth_session::store::{Answer, Entry, Lease, Memory, Saved, Times};
 use oauth_reqwest::oauth_session::{FixedToken, Store, Token, connections};
 use oauth_reqwest::{
     AddressPolicy, Authorized, Driver, Options, ResourceConnection, TokenSource, reqwest,
@@ -84,18 +84,20 @@ impl Store for Troubled {
         key: &'a str,
         record: &'a Secret<String>,
         version: u64,
-        due: Option<UnixTime>,
+        times: Times,
     ) -> Answer<'a, Saved> {
         let trouble = self.trouble.lock().unwrap().take();
         Box::pin(async move {
             match trouble {
                 Some(Trouble::Broken) => return Err(Error::lost(Cause::unsent("out of order"))),
                 Some(Trouble::Overtaken(theirs)) => {
-                    self.inner.save(key, &theirs, version, None).await?;
+                    self.inner.save(key, &theirs, version, Times::NONE).await?;
                 }
                 None => {}
             }
-            self.inner.save(key, record, version, due).await
+            self.inner
+                .save(key, record, version, Times { due, until: None })
+                .await
         })
     }
 

@@ -15,7 +15,7 @@ use super::{Inner, Outcome, Renewal, Shared, SharedRenewal, State, task_stopped}
 use crate::clock::{self, now};
 use crate::fault_points;
 use crate::observe::Notice;
-use crate::store::Store;
+use crate::store::{Store, Times};
 
 /// The timeout of a store operation. The stores of this crate time out sooner, and a lease is
 /// hardly longer.
@@ -247,9 +247,12 @@ impl Inner {
                     record,
                     version,
                     due,
+                    until,
                 } => {
                     fault_points::at("session.save");
-                    let saved = store.save(key, &record, version, due).await;
+                    let saved = store
+                        .save(key, &record, version, Times { due, until })
+                        .await;
                     fault_points::at("session.saved");
                     saved.map(Event::Saved)
                 }

@@ -12,7 +12,8 @@ use serde::{Deserialize, Serialize};
 
 use super::folder::{Folder, Locked};
 use super::{
-    Access, Answer, ENDPOINT, Entry, Lease, PAGE, Page, Saved, Store, malformed, millis, next,
+    Access, Answer, ENDPOINT, Entry, Lease, PAGE, Page, Saved, Store, Times, malformed, millis,
+    next,
 };
 
 /// What a record's file says it is.
@@ -25,7 +26,8 @@ pub(super) const RECORD: &str = "json";
 ///
 /// A record is JSON, `{"format": "oauth-core grant 1", "version": 3, "record": "..."}`, in a file
 /// that only its owner may read (0600). Where it is known when the grant should be renewed, that stands
-/// there too, as `"due"` in seconds since 1970: to find what is due, every file is read. It is replaced as a whole: written beside, forced to the
+/// there too, as `"due"` in seconds since 1970: to find what is due, every file is read. So does `"until"`, when it
+/// ends: some that have are deleted as others begin. It is replaced as a whole: written beside, forced to the
 /// disk, renamed. So a process killed anywhere, and a machine that loses its power, leave the old
 /// record or the new one. Between two of its verbs a store holds nothing open.
 ///
@@ -57,6 +59,8 @@ struct Writing<'a> {
     version: u64,
     #[serde(skip_serializing_if = "Option::is_none")]
     due: Option<UnixTime>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    until: Option<UnixTime>,
     record: &'a str,
 }
 
@@ -67,7 +71,22 @@ struct Reading {
     version: u64,
     #[serde(default)]
     due: Option<UnixTime>,
+    #[serde(default)]
+    until: Option<UnixTime>,
     record: String,
+}
+
+/// What a file holds.
+pub(super) struct Kept {
+    pub(super) entry: Entry,
+    pub(super) times: Times,
+}
+
+impl Kept {
+    /// The entry, unless it has ended.
+    pub(super) fn live(self) -> Option<Entry> {
+        (!self.times.is_over()).then_some(self.entry)
+    }
 }
 
 impl FileStore {
@@ -115,41 +134,48 @@ impl FileStore {
 }
 
 fn read(locked: &Locked<'_>) -> Result<Option<Entry>, Error> {
-    let bytes = locked.read(RECORD)?;
-    let entry = bytes.map(|bytes| decoded(&bytes, &locked.name(RECORD)));
-    Ok(locked.removed()?.newer_than(entry.transpose()?))
+    Ok(kept(locked)?.and_then(Kept::live))
 }
 
-/// When the grant of this record should be renewed: one that cannot be read tells whoever asks for it.
-fn due(bytes: &Secret<Vec<u8>>) -> Option<UnixTime> {
-    let stored: Reading = serde_json::from_slice(bytes.expose()).ok()?;
-    let is_removed = Secret::new(stored.record).expose().is_empty();
-    stored.due.filter(|_| !is_removed)
+/// What is there, if it has ended too.
+fn kept(locked: &Locked<'_>) -> Result<Option<Kept>, Error> {
+    let bytes = locked.read(RECORD)?;
+    let kept = bytes.map(|bytes| decoded(&bytes, &locked.name(RECORD)));
+    Ok(locked.removed()?.newer_than(kept.transpose()?))
+}
+
+/// The times of a record: one that cannot be read tells whoever asks for it.
+fn times(bytes: &Secret<Vec<u8>>) -> Option<Times> {
+    let kept = decoded(bytes, RECORD).ok()?;
+    (!kept.entry.is_removed()).then_some(kept.times)
 }
 
 fn save(
     locked: &Locked<'_>,
     record: &Secret<String>,
     version: u64,
-    due: Option<UnixTime>,
+    times: Times,
 ) -> Result<Saved, Error> {
-    let stored = read(locked)?.map_or(0, |entry| entry.version);
-    let Some(next) = next(version).filter(|_| stored == version) else {
+    let kept = kept(locked)?;
+    // The version of what has ended is not given twice.
+    let last = kept.as_ref().map_or(0, |kept| kept.entry.version);
+    let stored = kept.and_then(Kept::live).map_or(0, |entry| entry.version);
+    let Some(next) = next(last).filter(|_| stored == version) else {
         return Ok(Saved::Conflict);
     };
     // A file that says so is what removal leaves behind, and what scans do not count.
     if record.expose().is_empty() {
-        let next = locked.mark_removed(version)?;
+        let next = locked.mark_removed(last)?;
         locked.remove(RECORD)?;
         return Ok(Saved::At(next));
     }
-    locked.write(RECORD, &encoded(record, next, due)?)?;
+    locked.write(RECORD, &encoded(record, next, times)?)?;
     locked.unmark_removed()?;
     Ok(Saved::At(next))
 }
 
-/// The entry in the file of this name.
-pub(super) fn decoded(bytes: &Secret<Vec<u8>>, name: &str) -> Result<Entry, Error> {
+/// What the file of this name holds.
+pub(super) fn decoded(bytes: &Secret<Vec<u8>>, name: &str) -> Result<Kept, Error> {
     let broken = |what: &str| malformed(&format!("{name}: {what}"));
     let stored: Reading =
         serde_json::from_slice(bytes.expose()).map_err(|_| broken("not a record"))?;
@@ -157,26 +183,33 @@ pub(super) fn decoded(bytes: &Secret<Vec<u8>>, name: &str) -> Result<Entry, Erro
     if stored.format != FORMAT || stored.version == 0 {
         return Err(broken("another format"));
     }
-    Ok(Entry {
-        version: stored.version,
-        record,
+    Ok(Kept {
+        entry: Entry {
+            version: stored.version,
+            record,
+        },
+        times: Times {
+            due: stored.due,
+            until: stored.until,
+        },
     })
 }
 
 pub(super) fn encoded(
     record: &Secret<String>,
     version: u64,
-    due: Option<UnixTime>,
+    times: Times,
 ) -> Result<Secret<Vec<u8>>, Error> {
     let writing = Writing {
         format: FORMAT,
         version,
-        due,
+        due: times.due,
+        until: times.until,
         record: record.expose(),
     };
     // Room for all of it, so that no copy is left behind by growing: a record is JSON in JSON, with
     // a backslash before every quote.
-    let mut bytes = Vec::with_capacity(2 * record.expose().len() + 130);
+    let mut bytes = Vec::with_capacity(2 * record.expose().len() + 160);
     serde_json::to_writer(&mut bytes, &writing).map_err(|_| malformed("record"))?;
     Ok(Secret::new(bytes))
 }
@@ -191,10 +224,19 @@ impl Store for FileStore {
         key: &'a str,
         record: &'a Secret<String>,
         version: u64,
-        due: Option<UnixTime>,
+        times: Times,
     ) -> Answer<'a, Saved> {
         let record = record.clone();
-        Box::pin(self.work(key, move |locked| save(locked, &record, version, due)))
+        let saved = self.work(key, move |locked| save(locked, &record, version, times));
+        Box::pin(async move {
+            let saved = saved.await?;
+            // Sessions that begin are the ones that end: each takes some that have with it.
+            if version == 0 && times.until.is_some() {
+                let folder = Arc::clone(&self.0);
+                blocking(move || folder.sweep_ended()).await?;
+            }
+            Ok(saved)
+        })
     }
 
     fn lease<'a>(&'a self, key: &'a str, holder: &'a str, ttl: Duration) -> Answer<'a, Lease> {
@@ -207,9 +249,11 @@ impl Store for FileStore {
             let work = self.work(key, |locked| {
                 locked.remove_lease()?;
                 // One that cannot be read is gone all the same.
-                let version = read(locked).ok().flatten().map_or(0, |entry| entry.version);
+                let kept = kept(locked).ok().flatten();
+                let version = kept.as_ref().map_or(0, |kept| kept.entry.version);
+                let is_over = kept.is_some_and(|kept| kept.times.is_over());
                 locked.mark_removed(version)?;
-                locked.remove(RECORD)
+                Ok(locked.remove(RECORD)? && !is_over)
             });
             let was_there = work.await?;
             let folder = Arc::clone(&self.0);
@@ -238,7 +282,9 @@ impl Store for FileStore {
             for key in folder.keys(RECORD)? {
                 // Files are replaced as a whole, so no lock is needed to read one.
                 let bytes = folder.read(&key, RECORD)?;
-                let due = bytes.as_ref().and_then(due);
+                let times = bytes.as_ref().and_then(times);
+                let due = times.filter(|times| !times.is_over());
+                let due = due.and_then(|times| times.due);
                 found.extend(due.filter(|due| *due < before).map(|due| (due, key)));
             }
             found.sort();

@@ -1,6 +1,7 @@
 //! The directory of a file store: small files that several processes read and write. Each key is
 //! guarded by one of sixteen lock files.
 
+mod ended;
 pub(super) mod fault_points;
 pub(super) mod lease;
 pub(super) mod ownership;
@@ -9,6 +10,7 @@ mod removed;
 use std::fs::{self, File, OpenOptions, TryLockError};
 use std::io::{self, Read as _, Write as _};
 use std::path::{Path, PathBuf};
+use std::sync::atomic::AtomicUsize;
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -35,6 +37,8 @@ const TEMP: &str = "tmp";
 pub(super) struct Folder {
     path: PathBuf,
     trusted: Trusted,
+    /// Which records were looked at whether they have ended.
+    swept: AtomicUsize,
 }
 
 /// The files of one key, while nobody else has them.
@@ -49,7 +53,11 @@ impl Folder {
         // As long as it is relative, it means another folder after a change of directory.
         let path = std::path::absolute(&path).map_err(|error| failed("the folder", error))?;
         let trusted = make(&path, access)?;
-        Ok(Self { path, trusted })
+        Ok(Self {
+            path,
+            trusted,
+            swept: AtomicUsize::new(0),
+        })
     }
 
     /// Locks the key: waits until no other worker has it.

@@ -13,11 +13,10 @@ use std::time::Duration;
 use keyring_core::{CredentialStore, Entry as Item, Error as KeyringError};
 use oauth_core::Secret;
 use oauth_core::error::{Cause, Error, Misuse};
-use oauth_core::moment::UnixTime;
 
-use super::file::{blocking, decoded, encoded};
+use super::file::{Kept, blocking, decoded, encoded};
 use super::folder::{Folder, Locked};
-use super::{Access, Answer, ENDPOINT, Entry, Lease, Saved, Store, malformed, millis, next};
+use super::{Access, Answer, ENDPOINT, Entry, Lease, Saved, Store, Times, malformed, millis, next};
 
 /// How long connecting to the keyring may take.
 const PATIENCE: Duration = Duration::from_secs(5);
@@ -178,12 +177,17 @@ fn platform() -> Result<Arc<CredentialStore>, KeyringError> {
 }
 
 fn read(locked: &Locked<'_>, item: &Item) -> Result<Option<Entry>, Error> {
-    let entry = match item.get_secret() {
+    Ok(kept(locked, item)?.and_then(Kept::live))
+}
+
+/// What is there, if it has ended too: nobody deletes that, for the items of a keyring cannot be listed.
+fn kept(locked: &Locked<'_>, item: &Item) -> Result<Option<Kept>, Error> {
+    let kept = match item.get_secret() {
         Ok(bytes) => Some(decoded(&Secret::new(bytes), "the keyring")?),
         Err(KeyringError::NoEntry) => None,
         Err(error) => return Err(failed(error)),
     };
-    Ok(locked.removed()?.newer_than(entry))
+    Ok(locked.removed()?.newer_than(kept))
 }
 
 fn save(
@@ -191,12 +195,17 @@ fn save(
     item: &Item,
     record: &Secret<String>,
     version: u64,
+    times: Times,
 ) -> Result<Saved, Error> {
-    let stored = read(locked, item)?.map_or(0, |entry| entry.version);
-    let Some(next) = next(version).filter(|_| stored == version) else {
+    let kept = kept(locked, item)?;
+    // The version of what has ended is not given twice.
+    let last = kept.as_ref().map_or(0, |kept| kept.entry.version);
+    let stored = kept.and_then(Kept::live).map_or(0, |entry| entry.version);
+    let Some(next) = next(last).filter(|_| stored == version) else {
         return Ok(Saved::Conflict);
     };
-    let bytes = encoded(record, next, None)?;
+    // Nobody asks a keyring what is due.
+    let bytes = encoded(record, next, Times { due: None, ..times })?;
     item.set_secret(bytes.expose()).map_err(failed)?;
     locked.unmark_removed()?;
     Ok(Saved::At(next))
@@ -212,11 +221,11 @@ impl Store for KeyringStore {
         key: &'a str,
         record: &'a Secret<String>,
         version: u64,
-        _: Option<UnixTime>,
+        times: Times,
     ) -> Answer<'a, Saved> {
         let record = record.clone();
         Box::pin(self.work(key, move |locked, item| {
-            save(locked, item, &record, version)
+            save(locked, item, &record, version, times)
         }))
     }
 
@@ -231,8 +240,8 @@ impl Store for KeyringStore {
             let work = self.work(key, |locked, item| {
                 locked.remove_lease()?;
                 // One that cannot be read is gone all the same.
-                let entry = read(locked, item).ok().flatten();
-                locked.mark_removed(entry.map_or(0, |entry| entry.version))?;
+                let kept = kept(locked, item).ok().flatten();
+                locked.mark_removed(kept.map_or(0, |kept| kept.entry.version))?;
                 match item.delete_credential() {
                     Ok(()) => Ok(true),
                     Err(KeyringError::NoEntry) => Ok(false),

@@ -1,6 +1,6 @@
 //! The store in the memory of one process.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::ops::Bound;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -9,18 +9,30 @@ use std::time::{Duration, Instant};
 use oauth_core::Secret;
 use oauth_core::moment::UnixTime;
 
-use super::{Answer, Entry, LONGEST, Lease, PAGE, Page, Saved, Store, is_forgotten, next};
+use super::{
+    Answer, Entry, LONGEST, Lease, PAGE, Page, Saved, Store, Times, is_forgotten, is_past, next,
+};
 
 /// Records in the memory of this process, for all its threads and tasks. Clones share them.
 ///
 /// To find what is due takes a look at every record.
 #[derive(Clone, Default)]
-pub struct Memory(Arc<Mutex<BTreeMap<String, Grant>>>);
+pub struct Memory(Arc<Mutex<Records>>);
+
+#[derive(Default)]
+struct Records {
+    grants: BTreeMap<String, Grant>,
+    /// When records end; some may have another end by now.
+    ends: BTreeSet<(UnixTime, String)>,
+}
+
+/// How many records that have ended are deleted as another begins.
+const SWEPT: usize = 16;
 
 #[derive(Default)]
 struct Grant {
     entry: Option<Entry>,
-    due: Option<UnixTime>,
+    times: Times,
     lease: Option<Held>,
 }
 
@@ -35,31 +47,58 @@ impl Memory {
         Self::default()
     }
 
-    fn grants(&self) -> MutexGuard<'_, BTreeMap<String, Grant>> {
+    fn records(&self) -> MutexGuard<'_, Records> {
         // Each verb changes one value in one assignment, so a panic leaves no partial change.
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
+impl Records {
+    /// Deletes some of what has ended.
+    fn sweep(&mut self) {
+        for _ in 0..SWEPT {
+            let Some((until, key)) = self.ends.pop_first() else {
+                return;
+            };
+            if !is_past(until) {
+                self.ends.insert((until, key));
+                return;
+            }
+            if self.grants.get(&key).is_some_and(Grant::is_forgotten) {
+                self.grants.remove(&key);
+            }
+        }
+    }
+}
+
 impl Grant {
-    fn save(&mut self, record: &Secret<String>, version: u64, due: Option<UnixTime>) -> Saved {
-        let stored = self.entry.as_ref().map_or(0, |entry| entry.version);
-        let Some(version) = next(version).filter(|_| stored == version) else {
+    fn save(&mut self, record: &Secret<String>, version: u64, times: Times) -> Saved {
+        // What has ended is absent, and its version is not given twice all the same.
+        let last = self.entry.as_ref().map_or(0, |entry| entry.version);
+        let stored = self.entry().map_or(0, |entry| entry.version);
+        let Some(version) = next(last).filter(|_| stored == version) else {
             return Saved::Conflict;
         };
         let record = record.clone();
         self.entry = Some(Entry { version, record });
-        self.due = due;
+        self.times = times;
         Saved::At(version)
     }
 
+    /// What is there, unless it has ended.
+    fn entry(&self) -> Option<&Entry> {
+        self.entry.as_ref().filter(|_| !self.times.is_over())
+    }
+
     fn is_there(&self) -> bool {
-        self.entry.as_ref().is_some_and(|entry| !entry.is_removed())
+        self.entry().is_some_and(|entry| !entry.is_removed())
     }
 
     fn is_forgotten(&self) -> bool {
         let version = self.entry.as_ref().map_or(0, |entry| entry.version);
-        !self.is_there() && self.lease.is_none() && is_forgotten(version)
+        let is_forgotten = self.times.is_over() || !self.is_there() && is_forgotten(version);
+        let now = Instant::now();
+        is_forgotten && self.lease.as_ref().is_none_or(|held| held.until <= now)
     }
 
     fn lease(&mut self, holder: &str, ttl: Duration, now: Instant) -> Lease {
@@ -84,7 +123,14 @@ impl Grant {
 
 impl Store for Memory {
     fn load<'a>(&'a self, key: &'a str) -> Answer<'a, Option<Entry>> {
-        Box::pin(async move { Ok(self.grants().get(key).and_then(|grant| grant.entry.clone())) })
+        Box::pin(async move {
+            Ok(self
+                .records()
+                .grants
+                .get(key)
+                .and_then(Grant::entry)
+                .cloned())
+        })
     }
 
     fn save<'a>(
@@ -92,32 +138,36 @@ impl Store for Memory {
         key: &'a str,
         record: &'a Secret<String>,
         version: u64,
-        due: Option<UnixTime>,
+        times: Times,
     ) -> Answer<'a, Saved> {
         Box::pin(async move {
-            let mut grants = self.grants();
-            let grant = grants.entry(key.to_owned()).or_default();
-            Ok(grant.save(record, version, due))
+            let mut records = self.records();
+            if let Some(until) = times.until {
+                records.sweep();
+                records.ends.insert((until, key.to_owned()));
+            }
+            let grant = records.grants.entry(key.to_owned()).or_default();
+            Ok(grant.save(record, version, times))
         })
     }
 
     fn lease<'a>(&'a self, key: &'a str, holder: &'a str, ttl: Duration) -> Answer<'a, Lease> {
         Box::pin(async move {
-            let mut grants = self.grants();
-            let grant = grants.entry(key.to_owned()).or_default();
+            let mut records = self.records();
+            let grant = records.grants.entry(key.to_owned()).or_default();
             Ok(grant.lease(holder, ttl, Instant::now()))
         })
     }
 
     fn remove<'a>(&'a self, key: &'a str) -> Answer<'a, bool> {
         Box::pin(async move {
-            let mut grants = self.grants();
-            grants.retain(|_, grant| !grant.is_forgotten());
-            let grant = grants.entry(key.to_owned()).or_default();
+            let mut records = self.records();
+            records.grants.retain(|_, grant| !grant.is_forgotten());
+            let grant = records.grants.entry(key.to_owned()).or_default();
             let was_there = grant.is_there();
             grant.lease = None;
-            let version = grant.entry.as_ref().map_or(0, |entry| entry.version);
-            grant.save(&Secret::new(String::new()), version, None);
+            let version = grant.entry().map_or(0, |entry| entry.version);
+            grant.save(&Secret::new(String::new()), version, Times::NONE);
             Ok(was_there)
         })
     }
@@ -125,8 +175,9 @@ impl Store for Memory {
     fn scan<'a>(&'a self, cursor: Option<&'a str>) -> Answer<'a, Page> {
         Box::pin(async move {
             let after = cursor.map_or(Bound::Unbounded, Bound::Excluded);
-            let grants = self.grants();
-            let there = grants
+            let records = self.records();
+            let there = records
+                .grants
                 .range::<str, _>((after, Bound::Unbounded))
                 .filter(|(_, grant)| grant.is_there());
             let keys: Vec<String> = there.map(|(key, _)| key.clone()).take(PAGE).collect();
@@ -137,10 +188,13 @@ impl Store for Memory {
 
     fn due<'a>(&'a self, before: UnixTime, limit: usize) -> Answer<'a, Vec<String>> {
         Box::pin(async move {
-            let grants = self.grants();
-            let mut due: Vec<_> = grants
+            let records = self.records();
+            let mut due: Vec<_> = records
+                .grants
                 .iter()
-                .filter_map(|(key, grant)| Some((grant.due.filter(|_| grant.is_there())?, key)))
+                .filter_map(|(key, grant)| {
+                    Some((grant.times.due.filter(|_| grant.is_there())?, key))
+                })
                 .filter(|(due, _)| *due < before)
                 .collect();
             due.sort();

@@ -20,7 +20,8 @@ use tokio_postgres::types::{ToSql, Type};
 use tokio_postgres::{Config, Row};
 
 use super::{
-    Answer, ENDPOINT, Entry, Lease, PAGE, Page, REMOVAL_SHOWS, Saved, Store, malformed, micros,
+    Answer, ENDPOINT, Entry, Lease, PAGE, Page, REMOVAL_SHOWS, Saved, Store, Times, malformed,
+    micros,
 };
 use tls::Tls;
 
@@ -34,7 +35,17 @@ const CONNECTIONS: usize = 4;
 /// Any number, so long as nobody else's is the same.
 const MIGRATION: i64 = 0x6f61_7574_6863_6f72;
 
-const LOAD: &str = "select version, record from oauth_core_grant where key = $1 and version > 0";
+/// What has not ended.
+macro_rules! live {
+    () => {
+        "(ends is null or ends > extract(epoch from clock_timestamp()))"
+    };
+}
+
+const LOAD: &str = concat!(
+    "select version, record from oauth_core_grant where key = $1 and version > 0 and ",
+    live!()
+);
 
 /// The server's clock in microseconds since 1970.
 macro_rules! now {
@@ -43,18 +54,28 @@ macro_rules! now {
     };
 }
 
-/// A row at version 0 has a lease only.
+/// A row at version 0 has a lease only, and one that has ended is as absent.
 const CREATE: &str = concat!(
-    "insert into oauth_core_grant as stored (key, version, record, due) values ($1, ",
+    "insert into oauth_core_grant as stored (key, version, record, due, ends) values ($1, ",
     now!(),
-    ", $2, $3) on conflict (key) do update set version = excluded.version, record = excluded.record, \
-    due = excluded.due where stored.version = 0 returning version"
+    ", $2, $3, $4) on conflict (key) do update \
+    set version = greatest(stored.version + 1, excluded.version), record = excluded.record, \
+        due = excluded.due, ends = excluded.ends \
+    where stored.version = 0 or stored.ends <= extract(epoch from clock_timestamp()) returning version"
 );
+
+/// As many as this of what has ended go as another begins; not those whose lease runs.
+const END: &str = "delete from oauth_core_grant where key in ( \
+    select key from oauth_core_grant where ends <= extract(epoch from clock_timestamp()) \
+        and (until is null or until <= clock_timestamp()) \
+    order by ends limit 16 for update skip locked)";
 
 const REPLACE: &str = concat!(
     "update oauth_core_grant set version = greatest(version + 1, ",
     now!(),
-    "), record = $2, due = $3 where key = $1 and version = $4 returning version"
+    "), record = $2, due = $3, ends = $4 where key = $1 and version = $5 and ",
+    live!(),
+    " returning version"
 );
 
 const SCAN: &str = "select key from oauth_core_grant \
@@ -85,7 +106,7 @@ const REMOVE: &str = concat!(
     "with removed as ( \
         update oauth_core_grant set version = greatest(version + 1, ",
     now!(),
-    "), record = '', due = null, holder = null, until = null \
+    "), record = '', due = null, ends = null, holder = null, until = null \
         where key = $1 and record <> '' returning 1), \
     marked as ( \
         insert into oauth_core_grant as stored (key, version, record) \
@@ -306,25 +327,34 @@ impl Store for PostgresStore {
         key: &'a str,
         record: &'a Secret<String>,
         version: u64,
-        due: Option<UnixTime>,
+        times: Times,
     ) -> Answer<'a, Saved> {
         Box::pin(async move {
             let record = record.expose();
             // What was removed is not due.
-            let due = due.filter(|_| !record.is_empty()).map(seconds);
+            let due = times.due.filter(|_| !record.is_empty()).map(seconds);
+            let ends = times.until.filter(|_| !record.is_empty()).map(seconds);
             let rows = match i64::try_from(version) {
                 // No record ever gets there.
                 Err(_) | Ok(i64::MAX) => return Ok(Saved::Conflict),
                 Ok(0) => {
-                    let parameters: [Parameter<'_>; 3] =
-                        [(&key, Type::TEXT), (record, Type::TEXT), (&due, Type::INT8)];
-                    self.query(CREATE, &parameters).await?
-                }
-                Ok(version) => {
+                    if ends.is_some() {
+                        self.again(END, &[]).await?;
+                    }
                     let parameters: [Parameter<'_>; 4] = [
                         (&key, Type::TEXT),
                         (record, Type::TEXT),
                         (&due, Type::INT8),
+                        (&ends, Type::INT8),
+                    ];
+                    self.query(CREATE, &parameters).await?
+                }
+                Ok(version) => {
+                    let parameters: [Parameter<'_>; 5] = [
+                        (&key, Type::TEXT),
+                        (record, Type::TEXT),
+                        (&due, Type::INT8),
+                        (&ends, Type::INT8),
                         (&version, Type::INT8),
                     ];
                     self.query(REPLACE, &parameters).await?

@@ -15,7 +15,8 @@ use redis::{
 };
 
 use super::{
-    Answer, ENDPOINT, Entry, Lease, PAGE, Page, REMOVAL_SHOWS, Saved, Store, malformed, micros,
+    Answer, ENDPOINT, Entry, Lease, PAGE, Page, REMOVAL_SHOWS, Saved, Store, Times, malformed,
+    micros,
 };
 use address::Address;
 use connection::{Connections, Link, Numbered, is_broken, is_elsewhere};
@@ -35,7 +36,8 @@ static LEASE: LazyLock<Script> = LazyLock::new(|| Script::new(include_str!("redi
 /// A store in Redis 5 or newer, or a compatible server.
 ///
 /// Each key is a hash of `version`, `record`, `holder` and `until` (of the lease, in microseconds of
-/// the server's clock). Beside them, a sorted set has all names by when they are due. The verbs are
+/// the server's clock). Beside them, a sorted set has all names by when they are due,
+/// and another those of records that end by when they do (`PEXPIREAT`). The verbs are
 /// reads and scripts. Clones share one connection, which is made when it is first needed, and belongs
 /// to the tokio runtime it was first used in. It is left, and another made, when it breaks or gives no
 /// answer, and when the server says that it is not the one to ask: `READONLY` after a failover,
@@ -131,6 +133,11 @@ impl RedisStore {
     /// The index of a place. No record can have its name, for no key holds a U+0000.
     fn index(&self, place: u32) -> String {
         format!("{}\0due", self.before(place))
+    }
+
+    /// When the records of a place end: the server deletes those by itself, and not their names in the index.
+    fn ends(&self, place: u32) -> String {
+        format!("{}\0ends", self.before(place))
     }
 
     fn places(&self) -> u32 {
@@ -248,15 +255,20 @@ impl Store for RedisStore {
         key: &'a str,
         record: &'a Secret<String>,
         version: u64,
-        due: Option<UnixTime>,
+        times: Times,
     ) -> Answer<'a, Saved> {
         Box::pin(async move {
             let name = self.name(key);
-            let due = due.map_or_else(|| "+inf".to_owned(), |due| due.as_secs().to_string());
+            let seconds = |time: Option<UnixTime>, none: &str| {
+                time.map_or_else(|| none.to_owned(), |time| time.as_secs().to_string())
+            };
             let mut script = SAVE.key(&name);
             script.key(self.index(place_of(key)));
-            script.arg(version).arg(record.expose()).arg(due);
+            script.key(self.ends(place_of(key)));
+            script.arg(version).arg(record.expose());
+            script.arg(seconds(times.due, "+inf"));
             script.arg(key).arg(removal_shows());
+            script.arg(seconds(times.until, ""));
             let (saved, used) = self.ask(Twice::Undone, Query::Script(script)).await?;
             let Some(version): Option<String> = saved else {
                 return Ok(Saved::Conflict);
@@ -283,6 +295,7 @@ impl Store for RedisStore {
             let name = self.name(key);
             let mut script = REMOVE.key(&name);
             script.key(self.index(place_of(key)));
+            script.key(self.ends(place_of(key)));
             script.arg(removal_shows()).arg(key);
             let (was_there, used) = self.ask(Twice::Undone, Query::Script(script)).await?;
             self.replicated(used, &name).await?;

@@ -12,7 +12,7 @@ use oauth_core::error::{Error, Misuse, ValidationFailure};
 use oauth_core::flow::keeper::GrantSummary;
 use oauth_core::moment::UnixTime;
 
-use super::{Answer, ENDPOINT, Entry, Lease, Page, Saved, Store};
+use super::{Answer, ENDPOINT, Entry, Lease, Page, Saved, Store, Times};
 pub use keys::Keys;
 use keys::{Opened, is_sealed};
 pub use oauth_seal::Key;
@@ -141,10 +141,11 @@ impl<S: Store> Sealed<S> {
                 .seal(name, stored, &opened.record, entry.version)
                 .await?;
             // What the store was told when it was saved is not told by it.
-            let due = GrantSummary::read(&opened.record)
-                .ok()
-                .and_then(|summary| summary.due);
-            let saved = self.store.save(stored, &sealed, entry.version, due).await?;
+            let times = times(&opened.record);
+            let saved = self
+                .store
+                .save(stored, &sealed, entry.version, times)
+                .await?;
             if saved != Saved::Conflict {
                 return Ok(true);
             }
@@ -190,6 +191,24 @@ impl<S: Store> Sealed<S> {
     }
 }
 
+/// The times that a record says itself: a grant, and whatever else ends.
+fn times(record: &Secret<String>) -> Times {
+    #[derive(serde::Deserialize)]
+    struct Ending {
+        until: UnixTime,
+    }
+    match GrantSummary::read(record) {
+        Ok(summary) => Times {
+            due: summary.due,
+            until: summary.until,
+        },
+        Err(_) => {
+            let ending = serde_json::from_str::<Ending>(record.expose());
+            ending.map_or(Times::NONE, |ending| Times::until(ending.until))
+        }
+    }
+}
+
 fn is_unopened(error: &Error) -> bool {
     error.code() == Error::from(ValidationFailure::StoredSealed).code()
 }
@@ -224,16 +243,16 @@ impl<S: Store> Store for Sealed<S> {
         key: &'a str,
         record: &'a Secret<String>,
         version: u64,
-        due: Option<UnixTime>,
+        times: Times,
     ) -> Answer<'a, Saved> {
         Box::pin(async move {
             let stored = self.stored(key)?;
             // That there is nothing left is no secret, and the store itself has to see it.
             if record.expose().is_empty() {
-                return self.store.save(&stored, record, version, due).await;
+                return self.store.save(&stored, record, version, times).await;
             }
             let sealed = self.keys.seal(key, &stored, record, version).await?;
-            self.store.save(&stored, &sealed, version, due).await
+            self.store.save(&stored, &sealed, version, times).await
         })
     }
 

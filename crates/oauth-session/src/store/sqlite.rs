@@ -15,7 +15,8 @@ use rusqlite::{OptionalExtension as _, Transaction, params};
 use super::file::blocking;
 use super::folder::lease::{Change, Held, clock, decide};
 use super::{
-    Access, Answer, Entry, Lease, PAGE, Page, REMOVAL_SHOWS, Saved, Store, malformed, millis, next,
+    Access, Answer, Entry, Lease, PAGE, Page, REMOVAL_SHOWS, Saved, Store, Times, malformed,
+    millis, next,
 };
 use database::{Database, Keeping};
 
@@ -42,11 +43,17 @@ use database::{Database, Keeping};
 #[derive(Clone)]
 pub struct SqliteStore(Arc<Database>);
 
-const LOAD: &str = "select version, record from oauth_core_grant where key = ?1 and version > 0";
+const LOAD: &str =
+    "select version, record, ends from oauth_core_grant where key = ?1 and version > 0";
 
-const SAVE: &str = "insert into oauth_core_grant (key, version, record, due) values (?1, ?2, ?3, ?4) \
-    on conflict (key) do update \
-    set version = excluded.version, record = excluded.record, due = excluded.due";
+const SAVE: &str = "insert into oauth_core_grant (key, version, record, due, ends) \
+    values (?1, ?2, ?3, ?4, ?5) on conflict (key) do update \
+    set version = excluded.version, record = excluded.record, due = excluded.due, ends = excluded.ends";
+
+/// As many as this of what has ended go as another begins; not those whose lease runs.
+const END: &str = "delete from oauth_core_grant where key in ( \
+    select key from oauth_core_grant where ends <= ?1 and (until is null or until <= ?2) \
+    order by ends limit 16)";
 
 const LEASE: &str = "insert into oauth_core_grant (key, holder, taken_at, until) \
     values (?1, ?2, ?3, ?4) on conflict (key) do update \
@@ -140,10 +147,34 @@ impl From<Error> for Failure {
     }
 }
 
-fn load(work: &Transaction<'_>, key: &str) -> rusqlite::Result<Option<(i64, Secret<String>)>> {
+/// What a row holds, if it has ended too.
+struct Row {
+    version: u64,
+    record: Secret<String>,
+    times: Times,
+}
+
+fn row(work: &Transaction<'_>, key: &str) -> rusqlite::Result<Option<Row>> {
     let mut statement = work.prepare(LOAD)?;
-    let row = statement.query_row([key], |row| Ok((row.get(0)?, Secret::new(row.get(1)?))));
+    let row = statement.query_row([key], |row| {
+        let ends: Option<i64> = row.get(2)?;
+        let until = ends.map(|ends| UnixTime::from_secs(ends.cast_unsigned()));
+        Ok(Row {
+            version: row.get::<_, i64>(0)?.cast_unsigned(),
+            record: Secret::new(row.get(1)?),
+            times: Times { due: None, until },
+        })
+    });
     row.optional()
+}
+
+fn load(work: &Transaction<'_>, key: &str) -> rusqlite::Result<Option<Entry>> {
+    let live = row(work, key)?.filter(|row| !row.times.is_over());
+    Ok(live.map(
+        |Row {
+             version, record, ..
+         }| Entry { version, record },
+    ))
 }
 
 fn save(
@@ -151,16 +182,26 @@ fn save(
     key: &str,
     record: &Secret<String>,
     version: u64,
-    due: Option<UnixTime>,
+    times: Times,
 ) -> Result<Saved, Failure> {
-    let stored = load(work, key)?.map_or(0, |(version, _)| version.cast_unsigned());
-    let Some(next) = next(version).filter(|_| stored == version) else {
+    let row = row(work, key)?;
+    // The version of what has ended is not given twice.
+    let last = row.as_ref().map_or(0, |row| row.version);
+    let live = row.filter(|row| !row.times.is_over());
+    let stored = live.map_or(0, |row| row.version);
+    let Some(next) = next(last).filter(|_| stored == version) else {
         return Ok(Saved::Conflict);
     };
+    if let (0, Some(_)) = (version, times.until) {
+        let now = clock()?;
+        let seconds = (now / 1000).cast_signed();
+        work.prepare(END)?.execute([seconds, now.cast_signed()])?;
+    }
     // What was removed is not due.
-    let due = due.filter(|_| !record.expose().is_empty()).map(seconds);
+    let kept = |time: Option<UnixTime>| time.filter(|_| !record.expose().is_empty()).map(seconds);
+    let (due, ends) = (kept(times.due), kept(times.until));
     let mut statement = work.prepare(SAVE)?;
-    statement.execute(params![key, next.cast_signed(), record.expose(), due])?;
+    statement.execute(params![key, next.cast_signed(), record.expose(), due, ends])?;
     Ok(Saved::At(next))
 }
 
@@ -193,11 +234,9 @@ fn remove(work: &Transaction<'_>, key: &str) -> Result<bool, Failure> {
     let oldest = version.saturating_sub(oldest).cast_signed();
     work.prepare(FORGET)?.execute([oldest])?;
     let stored = load(work, key)?;
-    let was_there = stored
-        .as_ref()
-        .is_some_and(|(_, record)| !record.expose().is_empty());
-    let version = stored.map_or(0, |(version, _)| version.cast_unsigned());
-    save(work, key, &Secret::new(String::new()), version, None)?;
+    let was_there = stored.as_ref().is_some_and(|entry| !entry.is_removed());
+    let version = stored.map_or(0, |entry| entry.version);
+    save(work, key, &Secret::new(String::new()), version, Times::NONE)?;
     work.prepare(GIVE_BACK)?.execute([key])?;
     Ok(was_there)
 }
@@ -223,13 +262,7 @@ fn counted(limit: usize) -> i64 {
 impl Store for SqliteStore {
     fn load<'a>(&'a self, key: &'a str) -> Answer<'a, Option<Entry>> {
         let key = key.to_owned();
-        Box::pin(async move {
-            let stored = self.read(move |work| load(work, &key)).await?;
-            Ok(stored.map(|(version, record)| Entry {
-                version: version.cast_unsigned(),
-                record,
-            }))
-        })
+        Box::pin(async move { self.read(move |work| load(work, &key)).await })
     }
 
     fn save<'a>(
@@ -237,10 +270,10 @@ impl Store for SqliteStore {
         key: &'a str,
         record: &'a Secret<String>,
         version: u64,
-        due: Option<UnixTime>,
+        times: Times,
     ) -> Answer<'a, Saved> {
         let (key, record) = (key.to_owned(), record.clone());
-        Box::pin(self.write(move |work| save(work, &key, &record, version, due)))
+        Box::pin(self.write(move |work| save(work, &key, &record, version, times)))
     }
 
     fn lease<'a>(&'a self, key: &'a str, holder: &'a str, ttl: Duration) -> Answer<'a, Lease> {

@@ -14,11 +14,12 @@ use oauth_core::exchange::{Boxed, Exchange as _, Input, Step};
 use oauth_core::flow::keeper::GrantId;
 use oauth_core::issuer::Issuer;
 use oauth_core::jose::{Alg, PublicJwk};
-use oauth_core::moment::UnixTime;
 use oauth_core::server::{EndpointKind, Server};
 use oauth_core::{Client, ClientAuth, ClientId, Moment, Secret, Tokens};
 use oauth_session::store::seal::Keys;
-use oauth_session::store::{Answer, Entry, FileStore, Lease, Memory, Saved, Sealed, SqliteStore};
+use oauth_session::store::{
+    Answer, Entry, FileStore, Lease, Memory, Saved, Sealed, SqliteStore, Times,
+};
 use oauth_session::{Drive, Session, Sessions, Store, dpop_key};
 use serde_json::Value;
 
@@ -124,7 +125,7 @@ async fn what_cannot_be_a_key_is_refused() {
             .expect("loaded")
             .map_or(version, |it| it.version);
         store
-            .save("dpop-key:api", &text, version, None)
+            .save("dpop-key:api", &text, version, Times::NONE)
             .await
             .expect("saved");
         assert_eq!(
@@ -148,7 +149,7 @@ impl Store for Contended {
         _: &'a str,
         _: &'a Secret<String>,
         _: u64,
-        _: Option<UnixTime>,
+        _: Times,
     ) -> Answer<'a, Saved> {
         Box::pin(async { Ok(Saved::Conflict) })
     }

@@ -7,9 +7,8 @@ use std::time::Duration;
 
 use oauth_core::error::{Cause, Delivery, Error};
 use oauth_core::exchange::Boxed;
-use oauth_core::moment::UnixTime;
 use oauth_core::{Secret, Tokens};
-use oauth_session::store::{Answer, Entry, Lease, Memory, Saved};
+use oauth_session::store::{Answer, Entry, Lease, Memory, Saved, Times};
 use oauth_session::{Drive, Session, Store};
 use tokio::time::{Instant, sleep};
 
@@ -117,9 +116,9 @@ impl Store for Leases {
         key: &'a str,
         record: &'a Secret<String>,
         version: u64,
-        due: Option<UnixTime>,
+        times: Times,
     ) -> Answer<'a, Saved> {
-        self.answer(self.memory.save(key, record, version, due))
+        self.answer(self.memory.save(key, record, version, times))
     }
 
     fn lease<'a>(&'a self, key: &'a str, holder: &'a str, ttl: Duration) -> Answer<'a, Lease> {

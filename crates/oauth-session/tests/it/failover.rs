@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use oauth_core::Secret;
 use oauth_core::moment::UnixTime;
 use oauth_session::Store;
-use oauth_session::store::{Lease, RedisStore, Saved, contract};
+use oauth_session::store::{Lease, RedisStore, Saved, Times, contract};
 use tokio::net::{TcpListener, TcpStream};
 
 use crate::nodes::{Cluster, Replicated, Watched, until};
@@ -23,7 +23,9 @@ fn store(url: &str) -> RedisStore {
 }
 
 async fn save(store: &RedisStore, text: &str, version: u64) -> Result<Saved, oauth_core::Error> {
-    store.save(KEY, &Secret::from(text), version, None).await
+    store
+        .save(KEY, &Secret::from(text), version, Times::NONE)
+        .await
 }
 
 /// Saves as often as it takes while servers change places: the new version. No try of one that is told
@@ -204,7 +206,17 @@ async fn a_cluster_divides_the_records() {
     let due = |number: u64| Some(UnixTime::from_secs(1000 - number));
     for number in 0..60 {
         let (key, record) = (format!("key-{number}"), Secret::from("text"));
-        let saved = store.save(&key, &record, 0, due(number)).await;
+        let saved = store
+            .save(
+                &key,
+                &record,
+                0,
+                Times {
+                    due: due(number),
+                    until: None,
+                },
+            )
+            .await;
         version(saved.expect("saved"));
     }
     assert!(cluster.sizes().iter().all(|size| *size > 5));

@@ -11,7 +11,7 @@ use std::time::Duration;
 use oauth_core::Secret;
 use oauth_core::error::Error;
 use oauth_session::Store;
-use oauth_session::store::{FAULT_POINTS, FileStore, Lease, Saved, contract};
+use oauth_session::store::{FAULT_POINTS, FileStore, Lease, Saved, Times, contract};
 
 use crate::workers::{hammer, version, worker};
 
@@ -63,7 +63,9 @@ async fn load(store: &FileStore) -> Result<Option<(u64, String)>, Error> {
 }
 
 async fn save(store: &FileStore, text: &str, version: u64) -> Result<Saved, Error> {
-    store.save(KEY, &Secret::from(text), version, None).await
+    store
+        .save(KEY, &Secret::from(text), version, Times::NONE)
+        .await
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -110,7 +112,7 @@ async fn records_are_listed_and_removed() {
     assert!(store.list().await.expect("a list").is_empty());
     for key in ["b/../c", "A", KEY] {
         store
-            .save(key, &Secret::from("text"), 0, None)
+            .save(key, &Secret::from("text"), 0, Times::NONE)
             .await
             .expect("saved");
     }

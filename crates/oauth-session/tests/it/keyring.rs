@@ -15,7 +15,7 @@ use oauth_core::Secret;
 use oauth_core::error::Error;
 use oauth_session::Store;
 use oauth_session::store::seal::Key;
-use oauth_session::store::{Entry, KeyringStore, Lease, Saved, contract};
+use oauth_session::store::{Entry, KeyringStore, Lease, Saved, Times, contract};
 
 const KEY: &str = "a-key";
 const MINUTE: Duration = Duration::from_secs(60);
@@ -173,7 +173,9 @@ async fn load(store: &KeyringStore) -> Result<Option<Entry>, Error> {
 }
 
 async fn save(store: &KeyringStore, text: &str, version: u64) -> Result<Saved, Error> {
-    store.save(KEY, &Secret::from(text), version, None).await
+    store
+        .save(KEY, &Secret::from(text), version, Times::NONE)
+        .await
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -9,7 +9,7 @@ use oauth_core::error::{Cause, Error, Misuse};
 use oauth_core::moment::UnixTime;
 use oauth_core::{Moment, Secret};
 use oauth_session::store::seal::{DataKey, Key, KeySource, Keys};
-use oauth_session::store::{Answer, Entry, Memory, Saved, Sealed, contract};
+use oauth_session::store::{Answer, Entry, Memory, Saved, Sealed, Times, contract};
 use oauth_session::{Store, simulated};
 use tokio::sync::Semaphore;
 
@@ -111,7 +111,9 @@ async fn read(store: &impl Store, name: &str) -> Result<String, Error> {
 /// Saves over whatever is there.
 async fn put(store: &impl Store, name: &str, text: &str) -> Result<(), Error> {
     let version = store.load(name).await?.map_or(0, |entry| entry.version);
-    let saved = store.save(name, &Secret::from(text), version, None).await?;
+    let saved = store
+        .save(name, &Secret::from(text), version, Times::NONE)
+        .await?;
     assert_ne!(saved, Saved::Conflict);
     Ok(())
 }
@@ -127,7 +129,9 @@ async fn forge(memory: &Memory, name: &str, id: &str) {
     let forged = format!(r#"{{"format":"oauth-core sealed 2","key":"{id}{rest}"#);
     let version = memory.load(name).await.expect("loaded");
     let version = version.map_or(0, |entry| entry.version);
-    let saved = memory.save(name, &Secret::new(forged), version, None).await;
+    let saved = memory
+        .save(name, &Secret::new(forged), version, Times::NONE)
+        .await;
     assert_ne!(saved.expect("saved"), Saved::Conflict);
 }
 
@@ -227,7 +231,7 @@ async fn a_failure_costs_no_record_and_is_not_kept() {
     ] {
         kms.fails(trouble);
         let (new, version) = (Secret::from("new"), before.version);
-        let save = store.save(NAME, &new, version, None);
+        let save = store.save(NAME, &new, version, Times::NONE);
         for error in [
             read(&store, NAME).await.expect_err("no key"),
             save.await.expect_err("no key"),

@@ -4,6 +4,7 @@ mod bus;
 mod contract;
 mod dpop;
 mod drive;
+mod ends;
 mod failover;
 mod file;
 #[cfg(unix)]

@@ -6,7 +6,7 @@ use std::time::Duration;
 use oauth_core::Secret;
 use oauth_core::moment::UnixTime;
 use oauth_session::Store;
-use oauth_session::store::{Answer, Entry, FileStore, Lease, Memory, Saved, contract};
+use oauth_session::store::{Answer, Entry, FileStore, Lease, Memory, Saved, Times, contract};
 
 use crate::session::{Rotating, of_ann, person};
 
@@ -24,9 +24,9 @@ impl Store for Small {
         key: &'a str,
         record: &'a Secret<String>,
         version: u64,
-        due: Option<UnixTime>,
+        times: Times,
     ) -> Answer<'a, Saved> {
-        self.0.save(key, record, version, due)
+        self.0.save(key, record, version, times)
     }
 
     fn lease<'a>(&'a self, key: &'a str, holder: &'a str, ttl: Duration) -> Answer<'a, Lease> {

@@ -6,7 +6,7 @@ use std::time::Duration;
 use deadpool_postgres::{Manager, Pool};
 use oauth_core::Secret;
 use oauth_session::Store;
-use oauth_session::store::{PostgresStore, contract};
+use oauth_session::store::{PostgresStore, Times, contract};
 
 use crate::postgres::migrate;
 use crate::servers::Server;
@@ -61,7 +61,7 @@ async fn many_processes_behind_pgbouncer_lose_nothing() {
 async fn a_pgbouncer_that_comes_back_is_found() {
     let mut pooled = Pooled::start().await;
     let store = pooled.store();
-    let saved = store.save(KEY, &Secret::from("text"), 0, None).await;
+    let saved = store.save(KEY, &Secret::from("text"), 0, Times::NONE).await;
     let first = version(saved.expect("saved"));
     pooled.bouncer.stop();
     let error = store.load(KEY).await.expect_err("nobody there");

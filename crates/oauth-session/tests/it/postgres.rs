@@ -6,7 +6,7 @@ use std::time::Duration;
 use oauth_core::Secret;
 use oauth_core::error::{Delivery, Error};
 use oauth_session::Store;
-use oauth_session::store::{Lease, PostgresStore, Saved, contract};
+use oauth_session::store::{Lease, PostgresStore, Saved, Times, contract};
 
 use crate::servers::{PASSWORD, Server};
 use crate::workers::{hammer, version, worker};
@@ -39,7 +39,9 @@ pub(crate) async fn migrate(store: &PostgresStore) {
 }
 
 async fn save(store: &PostgresStore, text: &str, version: u64) -> Result<Saved, Error> {
-    store.save(KEY, &Secret::from(text), version, None).await
+    store
+        .save(KEY, &Secret::from(text), version, Times::NONE)
+        .await
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -7,8 +7,7 @@ use std::time::Duration;
 use oauth_core::Secret;
 use oauth_core::error::{Cause, Error};
 use oauth_core::flow::keeper::{Entry, Lease, Saved};
-use oauth_core::moment::UnixTime;
-use oauth_session::store::{Answer, Memory};
+use oauth_session::store::{Answer, Memory, Times};
 use oauth_session::{Drive, Session, Store, observe::Counters};
 
 use crate::session::{Rotating, of_ann, person};
@@ -37,11 +36,11 @@ impl Store for Mounted {
         key: &'a str,
         record: &'a Secret<String>,
         version: u64,
-        due: Option<UnixTime>,
+        times: Times,
     ) -> Answer<'a, Saved> {
         match self.refuses() {
             Some(refusal) => refusal,
-            None => self.memory.save(key, record, version, due),
+            None => self.memory.save(key, record, version, times),
         }
     }
 

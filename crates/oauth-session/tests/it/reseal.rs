@@ -8,7 +8,7 @@ use oauth_core::Secret;
 use oauth_core::moment::UnixTime;
 use oauth_session::Store;
 use oauth_session::store::seal::{Key, Keys};
-use oauth_session::store::{Memory, Saved, Sealed, SqliteStore, contract};
+use oauth_session::store::{Memory, Saved, Sealed, SqliteStore, Times, contract};
 
 use crate::session::{Rotating, of_ann, person};
 use crate::workers::version;
@@ -20,7 +20,9 @@ const NAMES: [u8; 32] = [3; 32];
 async fn save(store: &dyn Store, name: &str, text: &str) -> u64 {
     let entry = store.load(name).await.ok().flatten();
     let version = entry.map_or(0, |entry| entry.version);
-    let saved = store.save(name, &Secret::from(text), version, None).await;
+    let saved = store
+        .save(name, &Secret::from(text), version, Times::NONE)
+        .await;
     self::version(saved.expect("saved"))
 }
 
@@ -182,7 +184,15 @@ async fn hidden_names_are_seen_with_the_key_only() {
     assert!(new.remove("anna").await.expect("removed"));
     let due = UnixTime::from_secs(9);
     let (record, early) = (Secret::from("text"), Some(UnixTime::from_secs(1)));
-    let saved = new.save("ben", &record, 0, early);
+    let saved = new.save(
+        "ben",
+        &record,
+        0,
+        Times {
+            due: early,
+            until: None,
+        },
+    );
     assert_ne!(saved.await.expect("saved"), Saved::Conflict);
     assert_eq!(new.due(due, 9).await.expect("told"), ["ben"]);
     assert!(!format!("{new:?}").contains("[3, 3"));

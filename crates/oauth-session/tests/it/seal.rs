@@ -5,10 +5,11 @@ use std::time::Duration;
 
 use oauth_core::Secret;
 use oauth_core::error::Error;
-use oauth_core::moment::UnixTime;
 use oauth_session::Store;
 use oauth_session::store::seal::{Key, Keys};
-use oauth_session::store::{Answer, Entry, FileStore, Lease, Memory, Saved, Sealed, contract};
+use oauth_session::store::{
+    Answer, Entry, FileStore, Lease, Memory, Saved, Sealed, Times, contract,
+};
 
 const NAME: &str = "a-key";
 const TEXT: &str = r#"{"access_token":"S3CR3T"}"#;
@@ -30,7 +31,9 @@ async fn open(memory: &Memory, keys: Keys) -> Result<String, Error> {
 async fn put(store: &impl Store, name: &str, text: &str) {
     let version = store.load(name).await;
     let version = version.ok().flatten().map_or(0, |entry| entry.version);
-    let saved = store.save(name, &Secret::from(text), version, None).await;
+    let saved = store
+        .save(name, &Secret::from(text), version, Times::NONE)
+        .await;
     assert_ne!(saved.expect("saved"), Saved::Conflict);
 }
 
@@ -257,9 +260,9 @@ impl Store for Older {
         key: &'a str,
         record: &'a Secret<String>,
         version: u64,
-        due: Option<UnixTime>,
+        times: Times,
     ) -> Answer<'a, Saved> {
-        self.0.save(key, record, version, due)
+        self.0.save(key, record, version, times)
     }
 
     fn lease<'a>(&'a self, key: &'a str, holder: &'a str, ttl: Duration) -> Answer<'a, Lease> {

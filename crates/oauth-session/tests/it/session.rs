@@ -13,10 +13,9 @@ use oauth_core::error::{Cause, Error};
 use oauth_core::exchange::Boxed;
 use oauth_core::flow::keeper::GrantId;
 use oauth_core::issuer::Issuer;
-use oauth_core::moment::UnixTime;
 use oauth_core::server::{EndpointKind, Server};
 use oauth_core::{Client, ClientAuth, ClientId, Moment, Scope, Secret, Tokens};
-use oauth_session::store::{Answer, Entry, Lease, Memory, Saved};
+use oauth_session::store::{Answer, Entry, Lease, Memory, Saved, Times};
 use oauth_session::{Drive, FixedToken, Session, Store, TokenSource, blocking};
 
 /// Hands out one token after the other, and counts them.
@@ -66,7 +65,7 @@ impl Store for Silent {
         _: &'a str,
         _: &'a Secret<String>,
         _: u64,
-        _: Option<UnixTime>,
+        _: Times,
     ) -> Answer<'a, Saved> {
         Box::pin(pending())
     }

@@ -11,7 +11,7 @@ use oauth_core::issuer::Issuer;
 use oauth_core::moment::UnixTime;
 use oauth_core::server::{EndpointKind, Server};
 use oauth_core::{Client, ClientAuth, ClientId, Moment, Secret, Tokens};
-use oauth_session::store::{Answer, Memory};
+use oauth_session::store::{Answer, Memory, Times};
 use oauth_session::{Drive, Session, Sessions, Store, simulated};
 use tokio::time::{Instant, sleep};
 
@@ -167,7 +167,7 @@ pub(crate) async fn stale(server: &Rotating, store: &dyn Store, count: usize) {
         assert_ne!(aged.expose(), record.expose());
         let due = Some(old.after(Duration::from_secs(3600)));
         store
-            .save(&keeper.key(), &aged, 0, due)
+            .save(&keeper.key(), &aged, 0, Times { due, until: None })
             .await
             .expect("saved");
     }
@@ -268,7 +268,7 @@ async fn a_list_shows_the_grants_of_this_client() {
     sessions.log_out(&person(7)).await.expect("logged out");
     let garbled = Secret::from("S3CR3T");
     store
-        .save("garbled", &garbled, 0, None)
+        .save("garbled", &garbled, 0, Times::NONE)
         .await
         .expect("saved");
     let other = client("other").keeper(GrantId::client());

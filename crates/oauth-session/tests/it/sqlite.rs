@@ -9,7 +9,7 @@ use oauth_core::Secret;
 use oauth_core::error::Error;
 use oauth_core::moment::UnixTime;
 use oauth_session::Store;
-use oauth_session::store::{Saved, SqliteStore, contract};
+use oauth_session::store::{Saved, SqliteStore, Times, contract};
 
 use crate::workers::{hammer, version, worker};
 
@@ -49,7 +49,9 @@ impl Place {
 }
 
 async fn save(store: &SqliteStore, text: &str, version: u64) -> Result<Saved, Error> {
-    store.save(KEY, &Secret::from(text), version, None).await
+    store
+        .save(KEY, &Secret::from(text), version, Times::NONE)
+        .await
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -243,7 +245,10 @@ async fn no_record_is_read_to_find_what_is_due() {
     let store = place.store();
     let due = Some(UnixTime::from_secs(7));
     let record = Secret::from("text");
-    store.save(KEY, &record, 0, due).await.expect("saved");
+    store
+        .save(KEY, &record, 0, Times { due, until: None })
+        .await
+        .expect("saved");
     let other = place.other();
     for query in [
         "select key from oauth_core_grant where due < 9 order by due, key limit 5",

@@ -12,7 +12,7 @@ use oauth_core::moment::UnixTime;
 use oauth_core::server::{EndpointKind, Server};
 use oauth_core::{Client, ClientAuth, ClientId, Moment, Tokens};
 use oauth_session::observe::{Notice, Observe};
-use oauth_session::store::{Answer, Memory, Saved};
+use oauth_session::store::{Answer, Memory, Saved, Times};
 use oauth_session::{Drive, Session, Sessions, Store as _};
 use tokio::time::sleep;
 
@@ -179,7 +179,7 @@ async fn put(store: &Memory, subject: &str, tokens: Tokens) {
     let key = session.key().expect("a key").to_owned();
     let entry = scratch.load(&key).await.expect("read").expect("a record");
     let due = UnixTime::from_secs(now() - 60);
-    let saved = store.save(&key, &entry.record, 0, Some(due)).await;
+    let saved = store.save(&key, &entry.record, 0, Times::due(due)).await;
     assert!(matches!(saved, Ok(Saved::At(_))), "{saved:?}");
 }
 

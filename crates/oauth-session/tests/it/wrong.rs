@@ -8,13 +8,17 @@ use std::time::Duration;
 use oauth_core::Secret;
 use oauth_core::error::{Cause, Error};
 use oauth_core::moment::UnixTime;
-use oauth_session::store::{Answer, Entry, Lease, Memory, Page, Saved, Store};
+use oauth_session::store::{Answer, Entry, Lease, Memory, Page, Saved, Store, Times};
 
 /// In which way a store is wrong.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Way {
     /// Whoever saves wins.
     IgnoresVersion,
+    /// What has an end is over.
+    EndsAtOnce,
+    /// What has ended is not told, and in the way all the same.
+    HidesEnded,
     /// Looks at the version, and saves later.
     LooksThenSaves,
     /// Each record's versions are counted from 1.
@@ -113,6 +117,8 @@ pub(crate) fn ways() -> Vec<(Way, &'static [&'static str])> {
         (Way::RemovesNothing, &["a removal ends what there is"]),
         (Way::ScansOnePage, &["a scan tells of every record"]),
         (Way::ForgetsDue, &["what is due is told in order"]),
+        (Way::EndsAtOnce, &["a record stays until its end"]),
+        (Way::HidesEnded, &["a record that has ended is absent"]),
         (Way::TurnsDueAround, &["what is due is told in order"]),
         (Way::Fails, &["nothing is there at first"]),
     ]
@@ -186,6 +192,14 @@ impl Store for Wrong {
                     record: Secret::from("{}"),
                 }))),
                 _ if self.counts() => Ok(self.counts.lock().expect("no panic").get(key).cloned()),
+                Way::HidesEnded => {
+                    let is_hidden = self
+                        .counts
+                        .lock()
+                        .expect("no panic")
+                        .contains_key(&self.key(key));
+                    Ok(entry.filter(|_| !is_hidden))
+                }
                 _ => Ok(entry),
             }
         })
@@ -196,18 +210,28 @@ impl Store for Wrong {
         key: &'a str,
         record: &'a Secret<String>,
         version: u64,
-        due: Option<UnixTime>,
+        times: Times,
     ) -> Answer<'a, Saved> {
         Box::pin(async move {
             let key = self.key(key);
-            let due = due.filter(|_| self.way != Way::ForgetsDue);
+            let mut times = times;
+            times.due = times.due.filter(|_| self.way != Way::ForgetsDue);
             match self.way {
+                Way::EndsAtOnce => {
+                    times.until = times.until.map(|_| UnixTime::from_secs(0));
+                }
+                Way::HidesEnded if times.until == Some(UnixTime::from_secs(1)) => {
+                    times.until = None;
+                    let mut counts = self.counts.lock().expect("no panic");
+                    let record = record.clone();
+                    counts.insert(key.clone(), Entry { version, record });
+                }
                 _ if self.counts() => return Ok(self.count(&key, record, version)),
                 Way::CutsRecords => {
                     let cut: String = record.expose().chars().take(4000).collect();
                     return self
                         .memory
-                        .save(&key, &Secret::new(cut), version, due)
+                        .save(&key, &Secret::new(cut), version, times)
                         .await;
                 }
                 Way::SaveEndsLease => {
@@ -216,7 +240,7 @@ impl Store for Wrong {
                 _ => {}
             }
             if !matches!(self.way, Way::IgnoresVersion | Way::LooksThenSaves) {
-                return self.memory.save(&key, record, version, due).await;
+                return self.memory.save(&key, record, version, times).await;
             }
             let stored = self.memory.load(&key).await?;
             let stored = stored.map_or(0, |entry| entry.version);
@@ -228,7 +252,7 @@ impl Store for Wrong {
             loop {
                 let now = self.memory.load(&key).await?;
                 let now = now.map_or(0, |entry| entry.version);
-                if let Saved::At(version) = self.memory.save(&key, record, now, due).await? {
+                if let Saved::At(version) = self.memory.save(&key, record, now, times).await? {
                     return Ok(Saved::At(version));
                 }
             }
@@ -254,7 +278,7 @@ impl Store for Wrong {
                 }
                 Way::LeaseIsRecord if !ttl.is_zero() => {
                     let record = Secret::from(holder);
-                    self.memory.save(&key, &record, 0, None).await?;
+                    self.memory.save(&key, &record, 0, Times::NONE).await?;
                     self.memory.lease(&key, holder, ttl).await
                 }
                 _ => self.memory.lease(&key, holder, ttl).await,

@@ -233,6 +233,10 @@ fn respond(
             twin.expire_access_tokens();
             Ok(json!({}))
         }
+        (&Method::POST, "revoke") => {
+            twin.revoke_all();
+            Ok(json!({}))
+        }
         (&Method::POST, "withhold_refresh_tokens") => {
             twin.withhold_refresh_tokens();
             Ok(json!({}))

@@ -3,10 +3,11 @@
 use oauth_core::error::{Error, ValidationFailure};
 use oauth_core::url::Url;
 
-use crate::config::Upstream;
+use crate::config::{Keep, Upstream};
 use crate::forward::{self, Forward};
 use crate::reply::{Reader, Reply};
 use crate::request::Origin;
+use crate::session::Session;
 use crate::turn::Turn;
 use crate::visit::End;
 use crate::who::{self, Found};
@@ -32,13 +33,25 @@ pub(crate) async fn api(turn: &Turn, name: &str) -> Result<End, Error> {
         Found::Session(session) => session,
         Found::Nobody(_) => return signed_out(turn),
     };
+    if turn.config().keep == Keep::AccessToken && session.is_stale(turn.desk.now()) {
+        // Who it is of has not changed: the session stays.
+        return Ok(End::Respond(told(turn)?));
+    }
+    let provider = turn.provider(&session.identity.provider).await?;
     Ok(End::Forward(Box::new(Forward {
         method: request.method.clone(),
         url,
         headers: forward::sent(&request.headers),
         resource: upstream.url.clone(),
+        client: provider.client,
         session: (*session).into(),
     })))
+}
+
+/// The tokens of this session are over, or the application ends it.
+pub(crate) async fn end(turn: &Turn, session: &Session) -> End {
+    crate::record::end(turn, session).await;
+    End::Pass(None)
 }
 
 /// The tokens of a session are over: so is the session (RFC 10017 section 6.1.2.2).
@@ -50,9 +63,14 @@ pub(crate) async fn over(turn: &Turn) -> Result<End, Error> {
 }
 
 fn signed_out(turn: &Turn) -> Result<End, Error> {
+    Ok(End::Respond(told(turn)?.cookies(turn.end_session()?)))
+}
+
+/// That nobody is signed in, or not any more.
+fn told(turn: &Turn) -> Result<Reply, Error> {
     let error = ValidationFailure::WebSignedOut.into();
-    let reply = Reply::problem(&error, Reader::Script, Some(turn.page("login", &[])?));
-    Ok(End::Respond(reply.cookies(turn.end_session()?)))
+    let login = turn.page("login", &[])?;
+    Ok(Reply::problem(&error, Reader::Script, Some(login)))
 }
 
 /// Where a request goes: beneath the API's own URL, and nowhere that two servers could read differently.

@@ -5,9 +5,11 @@ use std::sync::Arc;
 use http::Method;
 use oauth_core::error::{Error, ProtocolViolation, ValidationFailure};
 use oauth_core::flow::redeem::Login;
+use oauth_core::token::TokenType;
+use oauth_core::{Secret, Tokens};
 use serde_json::Map;
 
-use crate::config::{Keep, Provider};
+use crate::config::{Keep, Provider, setup};
 use crate::cookie::Sent;
 use crate::flow::{self, Flow, Kept, Kind};
 use crate::person::Asked;
@@ -17,7 +19,7 @@ use crate::session::{Identity, Session};
 use crate::tries::Tries;
 use crate::turn::Turn;
 use crate::visit::{Admission, Fruit, mixed_up};
-use crate::who::{self, Found};
+use crate::who::{self, Carried, Found};
 
 /// For how long nobody is looked for again at a provider where nobody is signed in, in seconds.
 const QUIET: u64 = 5 * 60;
@@ -28,13 +30,13 @@ pub(crate) async fn callback(turn: &Turn) -> Result<Reply, Error> {
         name,
         flow,
         pending,
-    } = match flow::find(turn, &arrived)? {
+        provider,
+    } = match flow::find(turn, &arrived).await? {
         Ok(kept) => kept,
         Err(why) => return unknown(turn, &why).await,
     };
     // Whatever comes of it, it is used up.
     let ended = flow::end(turn, &name)?;
-    let provider = turn.site.provider(&flow.provider)?;
     let login = match provider.client.redeem(pending, &arrived) {
         Ok(redeemed) => {
             let landed = turn
@@ -49,7 +51,7 @@ pub(crate) async fn callback(turn: &Turn) -> Result<Reply, Error> {
         Err(error) => Err(error),
     };
     let reply = match login {
-        Ok(login) => signed_in(turn, provider, &flow, login).await,
+        Ok(login) => signed_in(turn, &provider, &flow, login).await,
         Err(error) => Err(error),
     };
     let reply = match reply {
@@ -87,8 +89,8 @@ async fn signed_in(
     let identity = identity(turn, provider, &login).await?;
     let scope = login.tokens.scope.as_str().to_owned();
     let now = turn.desk.now();
-    let need = flow.need.as_ref();
-    if need.is_some_and(|need| !need.is_met(&identity, &scope, now)) {
+    let (need, tenant) = (flow.need.as_ref(), provider.tenant.as_deref());
+    if need.is_some_and(|need| !need.is_met(&identity, tenant, &scope, now)) {
         return Err(ValidationFailure::WebStepUpFailed.into());
     }
     let id_token = login.id_token.as_ref();
@@ -113,14 +115,20 @@ async fn signed_in(
         key: None,
         seen_at: None,
         id_token: None,
+        tenant: provider.tenant.clone(),
+        tokens: None,
     };
     let old = who::session(turn).await;
     let cookies = match turn.config().keep {
         Keep::Identity => sealed(turn, session, text)?,
+        Keep::AccessToken => {
+            let tokens = Some(Arc::new(carried(login.tokens)?));
+            sealed(turn, Session { tokens, ..session }, text)?
+        }
         Keep::Store => record::begin(turn, provider, session, Some(login.tokens)).await?,
     };
     // Another person may have been signed in at this browser; and a session that somebody planted is gone.
-    if let (Ok(Found::Session(old)), Keep::Store) = (old, turn.config().keep) {
+    if let Ok(Found::Session(old)) = old {
         record::end(turn, &old).await;
     }
     let tried = Tries::of(turn)?.signed_in(now).cookie(turn)?;
@@ -147,6 +155,17 @@ async fn identity(turn: &Turn, provider: &Provider, login: &Login) -> Result<Ide
     }
 }
 
+/// What a cookie keeps of the tokens: no refresh token, for requests that come at once would each spend it, and
+/// nothing that no API is shown.
+fn carried(tokens: Tokens) -> Result<Tokens, Error> {
+    if tokens.token_type != TokenType::Bearer {
+        return Err(setup("keep: a token that is bound to a key needs a store"));
+    }
+    let mut tokens = tokens;
+    (tokens.refresh_token, tokens.id_token) = (None, None);
+    Ok(tokens)
+}
+
 /// With the claims that a session keeps.
 fn kept(turn: &Turn, identity: Identity) -> Identity {
     let wanted = &turn.config().claims;
@@ -162,8 +181,13 @@ pub(crate) fn sealed(
     id_token: Option<String>,
 ) -> Result<Vec<String>, Error> {
     let jar = turn.jar()?;
+    let keep = turn.config().keep;
     let plain = |session: &Session| {
-        oauth_core::Secret::new(serde_json::to_vec(session).unwrap_or_default())
+        let written = match keep {
+            Keep::AccessToken => serde_json::to_vec(&Carried::of(session.clone())),
+            Keep::Identity | Keep::Store => serde_json::to_vec(session),
+        };
+        Secret::new(written.unwrap_or_default())
     };
     let without = plain(&session);
     let with = plain(&Session {

@@ -17,13 +17,13 @@ pub(crate) async fn check(turn: &Turn) -> Result<Reply, Error> {
         return Ok(Turn::go(&return_to, []));
     }
     let provider = match (request.query("provider"), who::session(turn).await?) {
-        (Some(id), _) => turn.site.provider(&id)?,
-        (None, Found::Session(session)) => turn.site.provider(&session.identity.provider)?,
-        (None, Found::Nobody(_)) => turn.first_provider()?,
+        (Some(id), _) => turn.provider(&id).await?,
+        (None, Found::Session(session)) => turn.provider(&session.identity.provider).await?,
+        (None, Found::Nobody(_)) => turn.first_provider().await?,
     };
     let wanted = Wanted {
         kind: Kind::Check,
-        ..Wanted::login(provider, return_to)
+        ..Wanted::login(&provider, return_to)
     };
     flow::begin(turn, wanted).await
 }

@@ -11,6 +11,7 @@ use crate::reply::{Reader, Reply};
 use crate::session::Need;
 use crate::tries::Tries;
 use crate::turn::Turn;
+use crate::visit::Ask;
 use crate::who::{self, Found};
 
 /// The longest hint that is passed on, in bytes.
@@ -43,7 +44,7 @@ pub(crate) async fn login(turn: &Turn) -> Result<Reply, Error> {
         // `none` is the check's.
         ["login", "consent", "select_account", "create"].contains(&prompt.as_str())
     });
-    let Some(provider) = chosen(turn)? else {
+    let Some(provider) = chosen(turn, &return_to).await? else {
         let kept = [
             ("return_to", Some(return_to)),
             ("login_hint", hint),
@@ -61,23 +62,34 @@ pub(crate) async fn login(turn: &Turn) -> Result<Reply, Error> {
         need: need(turn),
         login_hint: hint,
         prompt,
-        ..Wanted::login(provider, return_to)
+        ..Wanted::login(&provider, return_to)
     };
     flow::begin(turn, wanted).await
 }
 
 /// Whom the person signs in with, if that is settled.
-fn chosen(turn: &Turn) -> Result<Option<&Provider>, Error> {
+async fn chosen(turn: &Turn, return_to: &str) -> Result<Option<Provider>, Error> {
     if let Some(id) = turn.request.parameter("provider") {
-        return turn.site.provider(&id).map(Some);
+        return turn.provider(&id).await.map(Some);
     }
     if let Some(issuer) = turn.request.parameter("iss") {
-        let mut providers = turn.config().providers.iter();
-        let named = providers.find(|provider| provider.client.server().issuer().as_str() == issuer);
+        let issuer = Some(issuer).filter(|issuer| issuer.len() <= MAX_HINT);
+        let ask = Ask {
+            issuer: Some(issuer.ok_or(ValidationFailure::WebUnknownProvider)?),
+            ..Ask::default()
+        };
+        let named = turn.find(ask).await?;
         let named = named.ok_or(ValidationFailure::WebUnknownProvider)?;
         return Ok(Some(named));
     }
-    Ok(turn.only_provider())
+    // The page that the person wants says more than this one.
+    let path = return_to.split(['?', '#']).next().unwrap_or_default();
+    let path = Some(path).filter(|path| path.starts_with('/'));
+    let ask = Ask {
+        path: path.unwrap_or_default().to_owned(),
+        ..Ask::default()
+    };
+    turn.find(ask).await
 }
 
 /// What a page that fetches was told to ask for. Anybody may ask for more; nobody gets less by it.
@@ -88,7 +100,7 @@ fn need(turn: &Turn) -> Option<Need> {
     let need = Need {
         acr: acr.split_whitespace().take(8).map(str::to_owned).collect(),
         max_age: max_age.and_then(|age| age.parse().ok()),
-        scope: Vec::new(),
+        ..Need::default()
     };
     (need != Need::default()).then_some(need)
 }

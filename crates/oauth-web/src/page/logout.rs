@@ -8,7 +8,7 @@ use oauth_core::redirect_uri::RedirectUri;
 use oauth_core::server::EndpointKind;
 use serde::{Deserialize, Serialize};
 
-use crate::config::{Keep, Provider};
+use crate::config::Provider;
 use crate::cookie::{Purpose, Sent};
 use crate::html;
 use crate::record;
@@ -52,24 +52,33 @@ async fn leave(turn: &Turn, left: &mut Option<Identity>) -> Result<Reply, Error>
     }
     // Whatever the store or the provider do: this browser has no session any more.
     let ended = turn.end_session()?;
-    let (provider, id_token) = match who::session(turn).await {
-        Ok(Found::Session(session)) => {
-            *left = Some(session.identity.clone());
-            let id_token = match turn.config().keep {
-                Keep::Identity => session.id_token_hint(),
-                Keep::Store => record::end(turn, &session).await,
-            };
-            let provider = turn.site.provider(&session.identity.provider).ok();
-            (provider, id_token)
-        }
-        Ok(Found::Nobody(_)) => (turn.only_provider(), None),
+    let session = match who::session(turn).await {
+        Ok(Found::Session(session)) => Some(session),
+        Ok(Found::Nobody(_)) => None,
         Err(error) if super::is_hosts(&error) => return Err(error),
         Err(error) => {
             turn.desk.note_error(&error);
-            (turn.only_provider(), None)
+            None
         }
     };
-    let away = provider.map(|provider| away(turn, provider, id_token, &return_to));
+    let mut id_token = None;
+    let provider = match &session {
+        Some(session) => {
+            *left = Some(session.identity.clone());
+            id_token = record::end(turn, session).await;
+            turn.provider(&session.identity.provider).await.map(Some)
+        }
+        None => turn.chosen(None).await,
+    };
+    let provider = match provider {
+        Err(error) if super::is_hosts(&error) => return Err(error),
+        Err(error) => {
+            turn.desk.note_error(&error);
+            None
+        }
+        Ok(provider) => provider,
+    };
+    let away = provider.map(|provider| away(turn, &provider, id_token, &return_to));
     let (url, leaving) = match away {
         Some(Ok(Some(away))) => away,
         Some(Ok(None)) | None => return Ok(Turn::go(&return_to, ended)),

@@ -14,7 +14,7 @@ use crate::record;
 use crate::reply::{Reader, Reply};
 use crate::session::Session;
 use crate::turn::Turn;
-use crate::visit::{Fruit, mixed_up};
+use crate::visit::{Fruit, Times, mixed_up};
 
 pub(crate) async fn back_channel(turn: &Turn, id: Option<String>) -> Result<Reply, Error> {
     match token(turn, id).await {
@@ -28,7 +28,7 @@ pub(crate) async fn back_channel(turn: &Turn, id: Option<String>) -> Result<Repl
 }
 
 async fn token(turn: &Turn, id: Option<String>) -> Result<(), Error> {
-    let provider = provider(turn, id)?;
+    let provider = provider(turn, id).await?;
     let token = turn.request.form_text().is_some();
     let token = turn
         .request
@@ -61,14 +61,16 @@ async fn token(turn: &Turn, id: Option<String>) -> Result<(), Error> {
     }
     // Last of all: should the store have failed before, the provider may send it again. Of two that come at once,
     // both end the same sessions.
-    let until = token.forget_at().as_secs();
-    let record = Secret::new(format!("{{\"until\":{until}}}"));
-    turn.desk.save(&known, record, 0, None).await?;
+    let until = token.forget_at();
+    let record = Secret::new(format!("{{\"until\":{}}}", until.as_secs()));
+    turn.desk
+        .save(&known, record, 0, Times::until(until))
+        .await?;
     Ok(())
 }
 
 pub(crate) async fn front_channel(turn: &Turn, id: Option<String>) -> Result<Reply, Error> {
-    let provider = provider(turn, id)?;
+    let provider = provider(turn, id).await?;
     let issuer = provider.client.server().issuer();
     let request = FrontChannelLogout::parse(&turn.request.target)?;
     if let (Some(named), Some(sid)) = (turn.request.query("iss"), turn.request.query("sid")) {
@@ -93,16 +95,16 @@ pub(crate) async fn front_channel(turn: &Turn, id: Option<String>) -> Result<Rep
     Ok(reply)
 }
 
-fn provider(turn: &Turn, id: Option<String>) -> Result<&Provider, Error> {
+async fn provider(turn: &Turn, id: Option<String>) -> Result<Provider, Error> {
     if turn.config().keep != Keep::Store {
         let why = "sessions without a store cannot be ended from elsewhere";
         return Err(Error::from(Misuse::WebSetup).about(why));
     }
-    match (id, turn.only_provider()) {
-        (Some(id), _) => turn.site.provider(&id),
-        (None, Some(provider)) => Ok(provider),
-        (None, None) => Err(ValidationFailure::WebUnknownProvider.into()),
-    }
+    let found = match id {
+        Some(id) => return turn.provider(&id).await,
+        None => turn.chosen(None).await?,
+    };
+    found.ok_or_else(|| ValidationFailure::WebUnknownProvider.into())
 }
 
 fn ended(session: &Session) -> Ended {

@@ -1,6 +1,9 @@
 //! Somebody is signed in for a test, without a provider.
 
+use std::sync::Arc;
+
 use http::StatusCode;
+use oauth_core::Tokens;
 use oauth_core::error::Error;
 
 use super::callback;
@@ -17,7 +20,7 @@ pub(crate) async fn sign_in(turn: Turn, identity: Identity) -> Result<End, Error
             "keys: nobody is signed in for a test under another than the testing key",
         ));
     }
-    let provider = turn.site.provider(&identity.provider)?;
+    let provider = turn.provider(&identity.provider).await?;
     let now = turn.desk.now();
     let session = Session {
         identity,
@@ -28,10 +31,14 @@ pub(crate) async fn sign_in(turn: Turn, identity: Identity) -> Result<End, Error
         key: None,
         seen_at: None,
         id_token: None,
+        tenant: provider.tenant.clone(),
+        // It opens nothing, and does not end.
+        tokens: (turn.config().keep == Keep::AccessToken)
+            .then(|| Arc::new(Tokens::bearer("a token of a test"))),
     };
     let cookies = match turn.config().keep {
-        Keep::Identity => callback::sealed(&turn, session, None)?,
-        Keep::Store => crate::record::begin(&turn, provider, session, None).await?,
+        Keep::Identity | Keep::AccessToken => callback::sealed(&turn, session, None)?,
+        Keep::Store => crate::record::begin(&turn, &provider, session, None).await?,
     };
     let reply = Reply::empty(StatusCode::NO_CONTENT).cookies(cookies);
     Ok(End::Respond(reply))

@@ -157,7 +157,7 @@ fn an_old_browser_is_judged_by_origin_and_a_program_by_a_header() {
 }
 
 #[test]
-fn a_planted_cookie_does_not_hide_the_good_one() {
+fn cookie_planted_twice_does_not_hide_the_good_one() {
     let (mut world, mut ann, mut eve) = (World::new(), Browser::new(), Browser::new());
     ann.open(&mut world, "/me").session();
     eve.open(&mut world, "/me").session();
@@ -219,7 +219,7 @@ fn a_flow_is_never_taken_for_a_session_nor_one_sites_cookie_for_anothers() {
 }
 
 #[test]
-fn no_header_decides_where_the_site_is() {
+fn forged_host_or_scheme_decides_nothing() {
     let (mut world, mut ann) = (World::new(), Browser::new());
     let mut request = ann.request(&world, Method::GET, "/me", From::Typed);
     request.host = "evil.example".to_owned();

@@ -18,7 +18,7 @@ fn arrive(world: &mut World, browser: &mut Browser, callback: &str) -> oauth_web
 }
 
 #[test]
-fn the_back_button_leads_home() {
+fn callback_again_leads_home() {
     let (mut world, mut ann) = (World::new(), Browser::new());
     let callback = callback(&mut world, &mut ann, "/me");
     assert_eq!(location(&arrive(&mut world, &mut ann, &callback)), "/me");
@@ -27,7 +27,7 @@ fn the_back_button_leads_home() {
 }
 
 #[test]
-fn a_bookmarked_login_page_signs_in_all_the_same() {
+fn bookmarked_login_signs_in_all_the_same() {
     let (mut world, mut ann) = (World::new(), Browser::new());
     let old = callback(&mut world, &mut Browser::new(), "/me");
     let ended = oauth_web_reply(arrive(&mut world, &mut ann, &old));
@@ -39,7 +39,7 @@ fn oauth_web_reply(reply: oauth_web::Reply) -> crate::world::Ended {
 }
 
 #[test]
-fn a_strangers_callback_signs_nobody_in() {
+fn state_of_another_browser_signs_nobody_in() {
     let (mut world, mut ann, mut eve) = (World::new(), Browser::new(), Browser::new());
     let eves = callback(&mut world, &mut eve, "/me");
     callback(&mut world, &mut ann, "/me");
@@ -53,7 +53,7 @@ fn a_strangers_callback_signs_nobody_in() {
 }
 
 #[test]
-fn the_log_names_the_part_that_is_missing() {
+fn missing_parts_are_named_in_the_log() {
     let (mut world, mut ann) = (World::new(), Browser::new());
     let lost = callback(&mut world, &mut ann, "/me");
     arrive(&mut world, &mut Browser::new(), &lost);
@@ -114,7 +114,7 @@ fn without_cookies_nobody_goes_round_in_circles() {
 }
 
 #[test]
-fn a_bare_callback_or_a_refusal_is_a_page_and_no_fault_of_the_site() {
+fn callback_bare_or_refused_is_a_page_and_no_fault_of_the_site() {
     let (mut world, mut ann) = (World::new(), Browser::new());
     let reply = arrive(&mut world, &mut ann, "/auth/callback");
     assert_eq!(location(&reply), "/auth/login?again=1");
@@ -151,8 +151,28 @@ fn a_callback_without_a_code_or_with_anothers_issuer_signs_nobody_in() {
     }
 }
 
+/// The fields of the form that the provider has the browser post.
+pub(crate) fn posted(world: &mut World, url: &str) -> Vec<(String, String)> {
+    let request = http::Request::get(url).body(bytes::Bytes::new());
+    let page = world.provider.send(request.unwrap());
+    let page = String::from_utf8(page.body().to_vec()).unwrap();
+    let fields = page.split("name=\"").skip(1);
+    let fields = fields.map(|rest| {
+        let (name, rest) = rest.split_once("\" value=\"").unwrap();
+        (name.to_owned(), rest.split('"').next().unwrap().to_owned())
+    });
+    fields.collect()
+}
+
+pub(crate) fn pairs(fields: &[(String, String)]) -> Vec<(&str, &str)> {
+    let pairs = fields.iter();
+    pairs
+        .map(|(name, value)| (name.as_str(), value.as_str()))
+        .collect()
+}
+
 #[test]
-fn a_form_is_posted_from_the_provider() {
+fn form_post_keeps_the_cookie() {
     let mut world = World::with(|mut config| {
         config.providers[0].callback_mode = CallbackMode::FormPost;
         config
@@ -160,27 +180,16 @@ fn a_form_is_posted_from_the_provider() {
     let mut ann = Browser::new();
     let url = location(&ann.get(&mut world, "/me").reply());
     assert!(url.contains("response_mode=form_post"));
-    let page = world
-        .provider
-        .send(http::Request::get(&url).body(bytes::Bytes::new()).unwrap());
-    let page = String::from_utf8(page.body().to_vec()).unwrap();
-    let fields: Vec<_> = page
-        .split("name=\"")
-        .skip(1)
-        .map(|rest| {
-            let (name, rest) = rest.split_once("\" value=\"").unwrap();
-            (name, rest.split('"').next().unwrap())
-        })
-        .collect();
+    let fields = posted(&mut world, &url);
     let mut request = ann.request(&world, Method::POST, "/auth/callback", From::Elsewhere);
-    form(&mut request, &fields);
+    form(&mut request, &pairs(&fields));
     let reply = ann.send(&mut world, request, Access::SignedIn).reply();
     assert_eq!(location(&reply), "/me");
     assert_eq!(ann.flows(), 0);
     ann.click(&mut world, "/me").session();
     // Again: no cookie of the session comes with it, but with the next page.
     let mut request = ann.request(&world, Method::POST, "/auth/callback", From::Elsewhere);
-    form(&mut request, &fields);
+    form(&mut request, &pairs(&fields));
     let ended = ann.send(&mut world, request, Access::SignedIn);
     assert_eq!(location(&ended.reply()), "/auth/login?again=1");
     assert_eq!(

@@ -7,7 +7,7 @@ use oauth_web::Access;
 use crate::world::{Browser, From, SESSION, TWIN, World, location};
 
 #[test]
-fn whoever_signs_out_is_signed_out_at_the_provider_too_and_comes_back() {
+fn rp_logout_signs_out_at_the_provider_too_and_comes_back() {
     for mut world in [World::new(), World::in_store()] {
         let mut ann = Browser::new();
         ann.open(&mut world, "/me").session();

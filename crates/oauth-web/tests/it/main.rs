@@ -1,8 +1,11 @@
 //! Whole sign-ins: virtual browsers with real jars, a site, a store in memory and the twin, without a socket.
 
+mod access_token;
 mod apis;
 mod attacks;
 mod callbacks;
+mod complaints;
+mod ends;
 mod interleaved;
 mod logout;
 mod made_up;
@@ -10,4 +13,5 @@ mod settings;
 mod sign_in;
 mod step_up;
 mod stored;
+mod tenants;
 mod world;

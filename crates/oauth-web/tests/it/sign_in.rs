@@ -84,7 +84,7 @@ fn two_tabs_sign_in_side_by_side() {
 }
 
 #[test]
-fn of_thirty_abandoned_tabs_four_stay() {
+fn thirty_abandoned_tabs_leave_four() {
     let (mut world, mut ann) = (World::new(), Browser::new());
     let mut last = String::new();
     for tab in 0..30 {
@@ -99,7 +99,7 @@ fn of_thirty_abandoned_tabs_four_stay() {
 }
 
 #[test]
-fn a_script_is_told_and_never_sent_elsewhere() {
+fn fetch_gets_401_and_is_never_sent_elsewhere() {
     let (mut world, mut ann) = (World::new(), Browser::new());
     let reply = ann.fetch(&mut world, Method::GET, "/api/cart").reply();
     assert_eq!(reply.status, StatusCode::UNAUTHORIZED);
@@ -111,7 +111,7 @@ fn a_script_is_told_and_never_sent_elsewhere() {
 }
 
 #[test]
-fn looking_ahead_begins_nothing() {
+fn prefetch_begins_nothing() {
     let (mut world, mut ann) = (World::new(), Browser::new());
     for (name, value) in [
         ("sec-purpose", "prefetch"),
@@ -171,7 +171,7 @@ fn the_application_decides_whom_it_lets_in() {
 }
 
 #[test]
-fn keys_change_while_people_are_signed_in() {
+fn key_rotation_while_people_are_signed_in() {
     let (mut world, mut ann) = (World::new(), Browser::new());
     ann.open(&mut world, "/me").session();
     let under_way = location(&ann.get(&mut world, "/auth/login?return_to=/x").reply());
@@ -219,7 +219,7 @@ fn what_does_not_fit_into_one_cookie_is_in_two_and_leaves_nothing_behind() {
 }
 
 #[test]
-fn claims_that_are_too_large_are_named_at_the_login() {
+fn big_claims_are_named_at_the_login() {
     let (mut world, mut ann) = (World::new(), Browser::new());
     world.provider.twin().set_claim("picture", "p".repeat(7000));
     let reply = ann.open(&mut world, "/me").reply();
@@ -237,7 +237,7 @@ fn claims_that_are_too_large_are_named_at_the_login() {
 }
 
 #[test]
-fn a_link_from_elsewhere_hops_once_where_cookies_are_strict() {
+fn strict_hop_is_taken_once() {
     let mut world = World::with(|mut config| {
         config.same_site = SameSite::Strict;
         config
@@ -259,7 +259,7 @@ fn a_link_from_elsewhere_hops_once_where_cookies_are_strict() {
 }
 
 #[test]
-fn ten_tabs_at_once_are_no_loop_and_sessions_that_vanish_are() {
+fn loop_breaker_leaves_ten_tabs_alone_and_ends_a_loop() {
     let (mut world, mut ann) = (World::new(), Browser::new());
     for tab in 0..10 {
         assert!(ann.get(&mut world, &format!("/{tab}")).is_status(303));

@@ -48,6 +48,9 @@ fn a_session_that_nobody_uses_ends_and_one_in_use_does_not() {
     }
     world.advance(7200);
     assert!(ann.click(&mut world, "/me").is_status(303));
+    // Its tokens are of no use to anybody.
+    assert!(world.records().is_empty());
+    assert_eq!(world.provider.twin().counters().revocations, 1);
 }
 
 #[test]
@@ -108,7 +111,7 @@ fn told(world: &mut World, token: &str) -> oauth_web::Reply {
 }
 
 #[test]
-fn the_provider_ends_sessions_and_a_token_is_taken_once() {
+fn backchannel_logout_then_login_and_a_token_is_taken_once() {
     let mut world = World::in_store();
     world.provider.twin().set_claim("sid", "one");
     let (mut ann, mut other) = (Browser::new(), Browser::new());
@@ -140,7 +143,7 @@ fn the_provider_ends_sessions_and_a_token_is_taken_once() {
 }
 
 #[test]
-fn a_logout_token_that_is_not_good_ends_nothing() {
+fn backchannel_token_that_is_not_good_ends_nothing() {
     let (mut world, mut ann) = (World::in_store(), Browser::new());
     world.provider.twin().set_claim("sid", "one");
     ann.open(&mut world, "/me").session();

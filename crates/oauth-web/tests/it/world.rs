@@ -10,13 +10,14 @@ use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode};
 use oauth_core::error::{Cause, Error};
 use oauth_core::flow::keeper::{Entry, Lease, Saved};
 use oauth_core::issuer::Issuer;
+use oauth_core::moment::UnixTime;
 use oauth_core::scope::Scope;
 use oauth_core::url::Url;
 use oauth_core::{Client, ClientAuth, ClientId, Secret, discover};
 use oauth_seal::Keys;
 use oauth_testkit::{Twin, TwinDriver};
 use oauth_web::{
-    Access, Admission, Config, Event, Forward, Identity, Need, Note, Provider, Reply, Request,
+    Access, Admission, Ask, Config, Event, Forward, Identity, Need, Note, Provider, Reply, Request,
     Session, Site, Step, Visit,
 };
 
@@ -43,6 +44,11 @@ pub(crate) struct World {
     pub(crate) saves_left: Option<usize>,
     pub(crate) notes: Vec<Note>,
     pub(crate) admission: Box<dyn Fn(&Identity) -> Admission>,
+    /// The providers that only the host knows, and what it was asked.
+    pub(crate) directory: Vec<Provider>,
+    pub(crate) asked: Vec<Ask>,
+    /// When records end.
+    ends: BTreeMap<String, UnixTime>,
     versions: u64,
 }
 
@@ -104,6 +110,9 @@ impl World {
             saves_left: None,
             notes: Vec::new(),
             admission: Box::new(|_| Admission::default()),
+            directory: Vec::new(),
+            asked: Vec::new(),
+            ends: BTreeMap::new(),
             versions: 0,
         }
     }
@@ -116,6 +125,7 @@ impl World {
 
     pub(crate) fn advance(&mut self, seconds: u64) {
         self.provider.advance(Duration::from_secs(seconds));
+        self.sweep();
     }
 
     pub(crate) fn visit(&mut self, request: Request, access: Access, need: Option<Need>) -> Ended {
@@ -153,6 +163,7 @@ impl World {
             }
             _ => false,
         };
+        self.sweep();
         if is_of_store && (self.is_store_down || is_full) {
             return Ok(Event::Failed(down()));
         }
@@ -163,11 +174,12 @@ impl World {
                 key,
                 record,
                 version,
+                until,
                 ..
-            } => Event::Saved(self.save(&key, record, version)),
+            } => Event::Saved(self.save(&key, record, version, until)),
             Step::Remove { key } => {
                 let version = self.store.get(&key).map_or(0, |entry| entry.version);
-                self.save(&key, Secret::new(String::new()), version);
+                self.save(&key, Secret::new(String::new()), version, None);
                 Event::Removed
             }
             Step::Wait(pause) => {
@@ -175,6 +187,11 @@ impl World {
                 Event::Elapsed
             }
             Step::Run(exchange) => Event::Landed(self.provider.run(exchange)),
+            Step::Provider(ask) => {
+                let provider = self.looked_up(&ask);
+                self.asked.push(*ask);
+                Event::Provider(provider.map(Box::new))
+            }
             Step::Admit(identity) => Event::Admitted((self.admission)(&identity)),
             Step::Respond(reply) => return Err(Box::new(Ended::Reply(reply))),
             Step::Pass(session) => return Err(Box::new(Ended::Passed(session))),
@@ -182,7 +199,45 @@ impl World {
         })
     }
 
-    fn save(&mut self, key: &str, record: Secret<String>, version: u64) -> Saved {
+    /// What the application's database says: by id, by issuer, by tenant, or by the first part of the path.
+    fn looked_up(&self, ask: &Ask) -> Option<Provider> {
+        let tenant = ask.path.strip_prefix("/t/").unwrap_or_default();
+        let tenant = tenant.split('/').next().unwrap_or_default();
+        let mut known = self.directory.iter();
+        let found = known.find(|provider| match ask {
+            Ask { id: Some(id), .. } => provider.id == *id,
+            Ask {
+                issuer: Some(issuer),
+                ..
+            } => provider.client.server().issuer().as_str() == issuer,
+            Ask {
+                tenant: Some(_), ..
+            } => provider.tenant == ask.tenant,
+            _ => provider.tenant.as_deref() == Some(tenant),
+        });
+        found.cloned()
+    }
+
+    /// Records end by the provider's clock.
+    fn sweep(&mut self) {
+        let now = self.provider.now();
+        let (store, ends) = (&mut self.store, &mut self.ends);
+        ends.retain(|key, until| {
+            let is_over = *until <= now;
+            if is_over {
+                store.remove(key);
+            }
+            !is_over
+        });
+    }
+
+    fn save(
+        &mut self,
+        key: &str,
+        record: Secret<String>,
+        version: u64,
+        until: Option<UnixTime>,
+    ) -> Saved {
         assert!(key.len() <= 60, "{key}");
         let current = self.store.get(key).map_or(0, |entry| entry.version);
         if current != version {
@@ -190,6 +245,10 @@ impl World {
         }
         self.versions += 1;
         let version = self.versions;
+        match until {
+            Some(until) => self.ends.insert(key.to_owned(), until),
+            None => self.ends.remove(key),
+        };
         let entry = Entry { version, record };
         self.store.insert(key.to_owned(), entry);
         Saved::At(version)

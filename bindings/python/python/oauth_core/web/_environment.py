@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import re
 from typing import Any, Callable, Mapping, Sequence
 
 from .. import stores
@@ -29,12 +28,13 @@ def settings(environ: Mapping[str, str] | None, given: dict[str, Any]) -> dict[s
     if made.get("base_url") is None:
         made["base_url"] = variables.get("OAUTH_BASE_URL") or _missing("OAUTH_BASE_URL")
     if made.get("key") is None:
-        text = variables.get("OAUTH_KEY") or _missing("OAUTH_KEY")
-        made["key"], *old = [key for key in re.split(r"[\s,]+", text) if key] or [text]
-        made["old_keys"] = [*made.get("old_keys", ()), *old]
+        made["key"] = variables.get("OAUTH_KEY") or _missing("OAUTH_KEY")
+    # The current one, and those before it that still open what they sealed.
+    if isinstance(made["key"], str) and made.get("old_keys") is None:
+        made["key"], *made["old_keys"] = made["key"].replace(",", " ").split() or [""]
     url = variables.get("OAUTH_STORE")
     if made.get("store") is None and url:
-        made["store"] = store(url, made["key"], made.get("old_keys", ()))
+        made["store"] = store(url, made["key"], made.get("old_keys") or ())
     if made.get("providers") is None:
         line = {name: made[name] for name in ("transport", "network") if name in made}
         client = Client.from_env(environ=environ, **line)

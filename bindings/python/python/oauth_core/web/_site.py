@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from typing import (
     TYPE_CHECKING,
     Any,
@@ -16,10 +17,11 @@ from typing import (
     Sequence,
     TypeVar,
     Union,
+    cast,
 )
 
 from .._bridge import settled
-from .._native import MAX_FORM, Identity, Reply, Sessions, Visit, WebSite
+from .._native import MAX_FORM, Ask, Forward, Identity, Reply, Sessions, Visit, WebSite
 from ..errors import Misuse
 from ._environment import settings
 from ._user import User
@@ -30,14 +32,16 @@ if TYPE_CHECKING:
     from .._native import Network, Problem, Provider
     from ..stores import Key, Store
 
-__all__ = ["MAX_FORM", "Access", "Ended", "Need", "Refuse", "Request", "Site"]
+__all__ = ["MAX_FORM", "Access", "Ended", "Forward", "Need", "Refuse", "Request", "Site"]
 
 Access = Literal["open", "quiet", "signed_in"]
-Ended = Union[Reply, User, None]
+Ended = Union[Reply, Forward, User, None]
 Step = tuple[Callable[[Any], Any], Any]
 Local = Optional[Mapping[str, Any]]
 Admit: TypeAlias = "Callable[[Identity], Union[Local, Awaitable[Local]]]"
 ErrorPage: TypeAlias = "Callable[[Problem], Union[str, Awaitable[str]]]"
+Find: TypeAlias = "Callable[[Ask], Union[Optional[Provider], Awaitable[Optional[Provider]]]]"
+Upstream: TypeAlias = "Union[str, tuple[str, Sequence[str]]]"
 SignedOut: TypeAlias = "Callable[[Identity], object]"
 _Hook = TypeVar("_Hook", bound=Callable[..., Any])
 
@@ -65,6 +69,7 @@ class Need(NamedTuple):
     acr: Sequence[str] = ()
     max_age: int | None = None
     scope: Sequence[str] = ()
+    tenant: str | None = None
 
 
 NOTHING = Need()
@@ -76,8 +81,12 @@ class Site:
     ``providers`` are those people sign in with, at least one. ``base_url`` is where people reach the site, root path
     included, or several that are one site; a request's ``Host`` at most chooses one. ``key`` seals the cookies: a
     ``stores.Key``, 32 bytes, or their text as ``oauth key`` prints it; ``old_keys`` open what they sealed. With a ``store``
-    sessions live in there, with fresh tokens, and end everywhere at once; it has to have ``remove``. Without, a session is
-    who signed in, in a cookie.
+    sessions live in there, with fresh tokens, and end everywhere at once. Without, a session is who signed in, in a cookie;
+    with ``keep="access_token"`` the access token is in there too, and nothing renews it but a sign-in that asks nobody.
+
+    ``api`` are APIs that the site's pages may call at ``/auth/api/{name}/``, with a token that they never see: each a URL,
+    or a URL and the methods that are allowed instead of ``GET``. With ``lookup="asked"`` the hook ``provider`` knows more
+    providers than ``providers``, which may be none: tenants that come and go.
 
     ``name`` names the cookies, ``prefix`` is where the site's own pages are (``/auth``). ``lifetime``, ``idle`` and
     ``flow_lifetime`` (of a sign-in under way) are seconds. ``flows`` is how many sign-ins a browser may have under way.
@@ -107,9 +116,10 @@ class Site:
         claims: Sequence[str] | None = None,
         transport: Literal["https", "loopback_http"] = "https",
         network: Network | None = None,
+        keep: Literal["identity", "access_token", "store"] | None = None,
+        api: Mapping[str, Upstream] | None = None,
+        lookup: Literal["fixed", "asked"] = "fixed",
     ) -> None:
-        if store is not None and not callable(getattr(store, "remove", None)):
-            raise TypeError("a store of sessions has a method remove; this has none")
         self._site = WebSite(
             list(providers),
             base_url,
@@ -128,14 +138,19 @@ class Site:
             claims=None if claims is None else list(claims),
             transport=transport,
             network=network,
+            keep=keep,
+            api=[_upstream(name, given) for name, given in (api or {}).items()],
+            lookup=lookup,
         )
+        self.transport: Literal["https", "loopback_http"] = transport
+        self.network = network
         self._admit: Admit | None = None
         self._error_page: ErrorPage | None = None
         self._signed_out: SignedOut | None = None
-        self._provider = providers[0].id
+        self._find: Find | None = None
+        self._store = store
+        self._known = {one.id: one for one in providers}
         self._grants: dict[str, Sessions] = {}
-        if store is not None:
-            self._grants = {one.id: Sessions(one.client, store) for one in providers}
 
     @classmethod
     def from_env(cls, *app: Any, environ: Mapping[str, str] | None = None, **settings_: Any) -> Self:
@@ -166,21 +181,48 @@ class Site:
         self._signed_out = hook
         return hook
 
+    def provider(self, hook: _Hook) -> _Hook:
+        """Has ``hook(ask)`` look up the providers that are not in the settings (``lookup="asked"``): it gives a ``Provider``
+        or None. It is asked at each request that needs one, so clients are kept at hand; it may be a coroutine function
+        where ``admit`` may."""
+        self._find = hook
+        return hook
+
     def sessions(self, provider: str) -> Sessions:
         """The grants of everybody who signed in with this provider; ``misuse.setup`` without a store."""
-        if provider not in self._grants:
+        if self._store is None:
             raise Misuse("sessions have tokens only where the site has a store", code="misuse.setup")
+        if provider not in self._known and self._find:
+            self._take(settled(self._find(Ask(id=provider))))
+        if provider not in self._known:
+            raise Misuse("there is no such provider", code="web.unknown_provider")
+        if provider not in self._grants:
+            self._grants[provider] = Sessions(self._known[provider].client, self._store)
         return self._grants[provider]
 
-    @property
-    def provider(self) -> str:
-        """The name of the first provider."""
-        return self._provider
-
-    def testing(self, identity: str) -> Reply:
+    def testing(self, identity: Mapping[str, Any]) -> Reply:
         """A reply that signs somebody in for a test: ``oauth_core.web.testing`` is the way to it."""
-        reply: Reply = settled(self._site.testing(identity).resume())
-        return reply
+        who = {"provider": next(iter(self._known)), **identity}
+        reply: Any = self._driven(self._site.testing(json.dumps(who)))
+        return cast(Reply, reply)
+
+    async def look_up(self, provider: str) -> None:
+        """Asks the hook for a provider that this process does not know yet, such as that of a session from elsewhere."""
+        if provider not in self._known and self._find:
+            given: Any = self._find(Ask(id=provider))
+            self._take(await given if hasattr(given, "__await__") else given)
+
+    def _take(self, found: Provider | None) -> None:
+        if found is not None:
+            self._known[found.id] = found
+
+    def end(self, user: User) -> None:
+        """Ends a session and its grant, wherever it is used. One that lives in its cookie alone cannot be ended so."""
+        self._driven(self._site.end(user.session))
+
+    async def aend(self, user: User) -> None:
+        """end(), in a coroutine."""
+        await self._adriven(self._site.end(user.session))
 
     def reads_form(self, method: str, target: str) -> bool:
         """Whether the body of such a request is the site's; adapters read ``MAX_FORM`` bytes and one more of it."""
@@ -192,7 +234,9 @@ class Site:
 
     def visit(self, request: Request, access: Access = "open", need: Need = NOTHING) -> Ended:
         """What to send; else it is the application's turn, with who is signed in."""
-        begun = self._begin(request, access, need)
+        return self._driven(self._begin(request, access, need))
+
+    def _driven(self, begun: Visit) -> Ended:
         steps = self._steps(lambda told: begun.resume(**told))
         answer: Any = None
         while True:
@@ -207,7 +251,9 @@ class Site:
 
     async def avisit(self, request: Request, access: Access = "open", need: Need = NOTHING) -> Ended:
         """visit(), in a coroutine."""
-        begun = self._begin(request, access, need)
+        return await self._adriven(self._begin(request, access, need))
+
+    async def _adriven(self, begun: Visit) -> Ended:
         steps = self._steps(lambda told: begun.aresume(**told))
         answer: Any = None
         while True:
@@ -222,16 +268,25 @@ class Site:
                 answer = refused
 
     def _begin(self, request: Request, access: Access, need: Need) -> Visit:
-        acr, max_age, scope = need
-        return self._site.begin(*request, access=access, acr=list(acr), max_age=max_age, scope=list(scope))
+        acr, max_age, scope, tenant = need
+        return self._site.begin(
+            *request, access=access, acr=list(acr), max_age=max_age, scope=list(scope), tenant=tenant
+        )
 
     def _steps(self, go_on: Callable[[dict[str, Any]], Any]) -> Generator[Step, Any, Ended]:
         """What is to be called, and with what; what it gives comes back."""
         ended = yield go_on, {}
-        while isinstance(ended, Identity):
+        while isinstance(ended, (Ask, Identity)):
+            if isinstance(ended, Ask):
+                found = (yield self._find, ended) if self._find else None
+                self._take(found)
+                ended = yield go_on, {"local": {}} if found is None else {"provider": found}
+                continue
             local = (yield self._admit, ended) if self._admit else None
             refused = isinstance(local, Refuse)
             ended = yield go_on, {"refused": str(local)} if refused else {"local": dict(local or {})}
+        if isinstance(ended, Forward):
+            return ended
         if not isinstance(ended, Reply):
             return User(self, ended) if ended else None
         who, problem = ended.signed_out, ended.problem
@@ -250,6 +305,11 @@ def somebody(ended: Ended) -> User:
     if isinstance(ended, User):
         return ended
     raise Misuse("the visit has not signed anybody in", code="misuse.out_of_order")
+
+
+def _upstream(name: str, given: Upstream) -> tuple[str, str, list[str]]:
+    url, methods = (given, ["GET"]) if isinstance(given, str) else given
+    return name, url, list(methods)
 
 
 def _ended(end: StopIteration) -> Ended:

@@ -5,10 +5,11 @@ from __future__ import annotations
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
-from ..errors import Misuse
+from .._native import fixed_token
+from ..errors import Misuse, OAuthError
 
 if TYPE_CHECKING:
-    from .._native import GrantSource, Identity, Response, Session
+    from .._native import FixedToken, GrantSource, Identity, Response, Session
     from ._site import Site
 
 __all__ = ["User"]
@@ -75,6 +76,11 @@ class User:
         return self.identity.auth_time
 
     @property
+    def tenant(self) -> str | None:
+        """Whose people the provider signs in, where the site has tenants."""
+        return self.session.tenant
+
+    @property
     def local(self) -> dict[str, Any]:
         """What the application added when it let the person in."""
         return self.session.local
@@ -96,12 +102,39 @@ class User:
         return self._site.sessions(self.provider).get(grant)
 
     def fetch(self, url: str, *, method: str = "GET", **options: Any) -> Response:
-        """Calls an API with the person's token; the options are those of ``GrantSource.request``."""
-        return self.source.request(method, url, **options)
+        """Calls an API with the person's token; the options are those of ``GrantSource.request``.
+
+        Once the grant is over (advice ``reauthorize``), so is the session: the next request finds nobody signed in.
+        """
+        try:
+            return self._caller(url, options).request(method, url, **options)
+        except OAuthError as error:
+            if error.advice == "reauthorize":
+                self._site.end(self)
+            raise
 
     async def afetch(self, url: str, *, method: str = "GET", **options: Any) -> Response:
         """fetch(), in a coroutine."""
-        return await self.source.arequest(method, url, **options)
+        await self._site.look_up(self.provider)
+        try:
+            return await self._caller(url, options).arequest(method, url, **options)
+        except OAuthError as error:
+            if error.advice == "reauthorize":
+                await self._site.aend(self)
+            raise
+
+    def _caller(self, url: str, options: dict[str, Any]) -> GrantSource | FixedToken:
+        tokens = self.session.tokens
+        if tokens is None:
+            return self.source
+        # It is in the cookie, and goes nowhere but where it is told to.
+        return fixed_token(
+            tokens.access_token,
+            origins=options.pop("origins", None) or [url],
+            expires_at=tokens.expires_at,
+            transport=self._site.transport,
+            network=self._site.network,
+        )
 
     def __repr__(self) -> str:
         return f"<oauth_core.web.User of {self.issuer}>"

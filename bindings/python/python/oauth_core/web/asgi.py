@@ -11,10 +11,10 @@ from typing import Any, Awaitable, Callable, MutableMapping
 from urllib.parse import quote
 
 from .._native import Reply
-from ._site import MAX_FORM, NOTHING, Access, Ended, Need, Request, Site, somebody
+from ._site import MAX_FORM, NOTHING, Access, Ended, Forward, Need, Request, Site, somebody
 from ._user import User
 
-__all__ = ["SignIn", "challenge", "reply", "somebody", "target_of", "user"]
+__all__ = ["SignIn", "challenge", "passed_on", "reply", "somebody", "target_of", "user"]
 
 Scope = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
@@ -42,6 +42,8 @@ class SignIn:
             return await self.app(scope, receive, send)
         request = await _request(self.site, scope, receive)
         ended = await self.site.avisit(request, self.access)
+        if isinstance(ended, Forward):
+            return await passed_on(ended, scope, receive, send)
         if isinstance(ended, Reply):
             return await reply(ended, scope, send)
         scope[VISIT] = (self.site, request, ended)
@@ -61,15 +63,29 @@ async def challenge(scope: Scope, need: Need = NOTHING) -> Ended:
     return await site.avisit(request, "signed_in", need)
 
 
+async def passed_on(forward: Forward, scope: Scope, receive: Receive, send: Send) -> None:
+    """Passes a page's call on to its API, and what that says back as it comes."""
+    answer = await forward.asend(await _body(receive, forward.limit))
+    if isinstance(answer, Reply):
+        return await reply(answer, scope, send)
+    await send({"type": "http.response.start", "status": answer.status, "headers": _fields(answer.headers)})
+    while (bits := await answer.achunk()) is not None:
+        await send({"type": "http.response.body", "body": bits, "more_body": True})
+    await send({"type": "http.response.body", "body": b""})
+
+
 async def reply(answer: Reply, scope: Scope, send: Send) -> None:
     """Sends a reply."""
     if scope["type"] == "websocket":
         # Before it is accepted: the server answers 403.
         return await send({"type": "websocket.close", "code": 1008})
-    headers = [(name.encode(), value.encode("latin-1")) for name, value in answer.headers]
-    headers.append((b"content-length", str(len(answer.body)).encode()))
+    headers = _fields([*answer.headers, ("content-length", str(len(answer.body)))])
     await send({"type": "http.response.start", "status": answer.status, "headers": headers})
     await send({"type": "http.response.body", "body": answer.body})
+
+
+def _fields(fields: list[tuple[str, str]]) -> list[tuple[bytes, bytes]]:
+    return [(name.encode(), value.encode("latin-1")) for name, value in fields]
 
 
 def _visit(scope: Scope) -> tuple[Site, Request, User | None]:
@@ -87,7 +103,7 @@ async def _request(site: Site, scope: Scope, receive: Receive) -> Request:
     target = target_of(scope)
     form = None
     if scope["type"] == "http" and site.reads_form(method, target):
-        form = await _body(receive)
+        form = await _body(receive, MAX_FORM)
     return Request(method, host, target, headers, form)
 
 
@@ -102,12 +118,12 @@ def target_of(scope: Scope) -> str:
     return f"{path}?{query}" if query else path
 
 
-async def _body(receive: Receive) -> bytes:
-    """The body, or its beginning where it is larger than any that the site reads."""
-    body = b""
-    while len(body) <= MAX_FORM:
+async def _body(receive: Receive, limit: int) -> bytes:
+    """The body, or its beginning where it is larger than so many bytes."""
+    body = bytearray()
+    while len(body) <= limit:
         message = await receive()
         body += message.get("body", b"")
         if not message.get("more_body", False):
             break
-    return body[: MAX_FORM + 1]
+    return bytes(body[: limit + 1])

@@ -55,11 +55,12 @@ class Site(Base):
         return _depends(current_user)
 
     def required(
-        self, *, acr: Sequence[str] = (), max_age: int | None = None, scope: Sequence[str] = ()
+        self, *, acr: Sequence[str] = (), max_age: int | None = None, scope: Sequence[str] = (),
+        tenant: str | None = None,
     ) -> Any:
         """A dependency of FastAPI: who is signed in, has authenticated in one of these ways (``acr``) and within
-        these last seconds, and has granted this scope (RFC 9470)."""
-        need = Need(tuple(acr), max_age, tuple(scope))
+        these last seconds, has granted this scope (RFC 9470), and is of this tenant."""
+        need = Need(tuple(acr), max_age, tuple(scope), tenant)
 
         async def user(request: starlette.requests.HTTPConnection) -> User:
             return await require(request, need)

@@ -16,12 +16,14 @@ import flask
 
 from .._native import Reply
 from . import wsgi
-from ._site import Access, Need, Refuse
+from ._site import Access, Forward, Need, Refuse
 from ._site import Site as Base
 from ._user import User
 
 if TYPE_CHECKING:
     from flask import Flask, Response
+
+    from .._native import Streamed
 
 __all__ = ["Refuse", "Site", "User"]
 
@@ -58,7 +60,8 @@ class Site(Base):
     def required(self, view: _View, /) -> _View: ...
     @overload
     def required(
-        self, *, acr: Sequence[str] = ..., max_age: int | None = ..., scope: Sequence[str] = ...
+        self, *, acr: Sequence[str] = ..., max_age: int | None = ..., scope: Sequence[str] = ...,
+        tenant: str | None = ...,
     ) -> Callable[[_View], _View]: ...
     def required(
         self,
@@ -67,10 +70,11 @@ class Site(Base):
         acr: Sequence[str] = (),
         max_age: int | None = None,
         scope: Sequence[str] = (),
+        tenant: str | None = None,
     ) -> Any:
         """Has a page called for whoever is signed in alone, has authenticated in one of these ways (``acr``) and within
-        these last seconds, and has granted this scope (RFC 9470)."""
-        need = Need(tuple(acr), max_age, tuple(scope))
+        these last seconds, has granted this scope (RFC 9470), and is of this tenant."""
+        need = Need(tuple(acr), max_age, tuple(scope), tenant)
 
         def guarded(view: Callable[..., Any]) -> Callable[..., Any]:
             @functools.wraps(view)
@@ -90,6 +94,9 @@ class Site(Base):
         environ = flask.request.environ
         request = wsgi.request_of(self, environ)
         ended = self.visit(request, self._access)
+        if isinstance(ended, Forward):
+            answer = wsgi.answered(ended, environ)
+            return _response(answer) if isinstance(answer, Reply) else _streamed(answer)
         if isinstance(ended, Reply):
             return _response(ended)
         environ[wsgi.VISIT] = (self, request, ended)
@@ -97,8 +104,15 @@ class Site(Base):
 
 
 def _response(reply: Reply) -> Response:
-    response = flask.Response(reply.body, reply.status)
+    return _with(flask.Response(reply.body, reply.status), reply.headers)
+
+
+def _streamed(answer: Streamed) -> Response:
+    return _with(flask.Response(wsgi.chunks(answer), answer.status), answer.headers)
+
+
+def _with(response: Response, headers: list[tuple[str, str]]) -> Response:
     del response.headers["Content-Type"]
-    for name, value in reply.headers:
+    for name, value in headers:
         response.headers.add(name, value)
     return response

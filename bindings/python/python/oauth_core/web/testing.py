@@ -9,7 +9,6 @@ no site takes it whose ``base_url`` others could reach.
 
 from __future__ import annotations
 
-import json
 from http.cookies import SimpleCookie
 from typing import TYPE_CHECKING, Any, Mapping, TypeVar
 
@@ -43,7 +42,7 @@ def cookies(
     unless the site seals with ``KEY``.
     """
     identity = {
-        "provider": provider or site.provider,
+        **({} if provider is None else {"provider": provider}),
         "issuer": issuer,
         "subject": subject,
         "sid": sid,
@@ -51,7 +50,7 @@ def cookies(
         "acr": acr,
         "claims": dict(claims or {}),
     }
-    reply = site.testing(json.dumps(identity))
+    reply = site.testing(identity)
     fields = [value.split(";", 1) for name, value in reply.headers if name == "set-cookie"]
     set_ = [pair for pair, attributes in fields if "max-age=0" not in attributes.lower().split("; ")]
     return dict(pair.split("=", 1) for pair in set_)

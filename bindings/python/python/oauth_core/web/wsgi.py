@@ -8,14 +8,29 @@
 from __future__ import annotations
 
 from http import HTTPStatus
-from typing import Any, Callable, Iterable
+from typing import TYPE_CHECKING, Any, Callable, Iterable, Iterator
 from urllib.parse import quote, urlsplit
 
 from .._native import Reply
-from ._site import MAX_FORM, NOTHING, Access, Ended, Need, Request, Site
+from ._site import MAX_FORM, NOTHING, Access, Ended, Forward, Need, Request, Site
 from ._user import User
 
-__all__ = ["SignIn", "challenge", "headers_of", "reply", "request_of", "target_of", "user"]
+if TYPE_CHECKING:
+    from .._native import Streamed
+
+__all__ = [
+    "SignIn",
+    "answered",
+    "body_of",
+    "challenge",
+    "chunks",
+    "headers_of",
+    "passed_on",
+    "reply",
+    "request_of",
+    "target_of",
+    "user",
+]
 
 Environ = dict[str, Any]
 StartResponse = Callable[..., Any]
@@ -40,6 +55,8 @@ class SignIn:
     def __call__(self, environ: Environ, start_response: StartResponse) -> Iterable[bytes]:
         request = request_of(self.site, environ)
         ended = self.site.visit(request, self.access)
+        if isinstance(ended, Forward):
+            return passed_on(ended, environ, start_response)
         if isinstance(ended, Reply):
             return reply(ended, start_response)
         environ[VISIT] = (self.site, request, ended)
@@ -63,14 +80,42 @@ def reply(answer: Reply, start_response: StartResponse) -> list[bytes]:
     """Sends a reply."""
     headers = [(name.title(), value) for name, value in answer.headers]
     headers.append(("Content-Length", str(len(answer.body))))
-    start_response(f"{answer.status} {HTTPStatus(answer.status).phrase}", headers)
+    start_response(_status(answer.status), headers)
     return [answer.body]
+
+
+def passed_on(forward: Forward, environ: Environ, start_response: StartResponse) -> Iterable[bytes]:
+    """Passes a page's call on to its API, and what that says back as it comes."""
+    answer = answered(forward, environ)
+    if isinstance(answer, Reply):
+        return reply(answer, start_response)
+    start_response(_status(answer.status), [(name.title(), value) for name, value in answer.headers])
+    return chunks(answer)
+
+
+def answered(forward: Forward, environ: Environ) -> Streamed | Reply:
+    """What the API says to a page's call."""
+    return forward.send(body_of(environ, forward.limit))
+
+
+def chunks(answer: Streamed) -> Iterator[bytes]:
+    """The body, as it comes."""
+    while (bits := answer.chunk()) is not None:
+        yield bits
+
+
+def _status(code: int) -> str:
+    try:
+        return f"{code} {HTTPStatus(code).phrase}"
+    except ValueError:
+        # An API may have its own.
+        return f"{code} -"
 
 
 def request_of(site: Site, environ: Environ) -> Request:
     """The request of an environment."""
     method, target = environ["REQUEST_METHOD"], target_of(environ)
-    form = _body(environ) if site.reads_form(method, target) else None
+    form = body_of(environ, MAX_FORM) if site.reads_form(method, target) else None
     return Request(method, environ.get("HTTP_HOST", ""), target, headers_of(environ), form)
 
 
@@ -102,14 +147,14 @@ def target_of(environ: Environ) -> str:
     return raw if f"{path}/".startswith(f"{root}/") else root + raw
 
 
-def _body(environ: Environ) -> bytes:
-    """The body, or its beginning where it is larger than any that the site reads."""
-    length = environ.get("CONTENT_LENGTH") or (MAX_FORM + 1 if environ.get("wsgi.input_terminated") else 0)
-    wanted = min(int(length), MAX_FORM + 1)
-    body = b""
+def body_of(environ: Environ, limit: int) -> bytes:
+    """The body, or its beginning where it is larger than so many bytes."""
+    length = environ.get("CONTENT_LENGTH") or (limit + 1 if environ.get("wsgi.input_terminated") else 0)
+    wanted = min(int(length), limit + 1)
+    body = bytearray()
     while len(body) < wanted:
         more = environ["wsgi.input"].read(wanted - len(body))
         if not more:
             break
         body += more
-    return body
+    return bytes(body)

@@ -145,6 +145,7 @@ impl Keeper {
                 (false, None) => None,
             },
             refusals,
+            until: self.record.until,
             ..Record::of(Arc::new(tokens))
         };
         let parent = match &self.unsaved {

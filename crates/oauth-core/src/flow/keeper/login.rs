@@ -7,7 +7,7 @@ use super::record::Record;
 use super::state::State;
 use super::{Entry, Keeper, Step, Unsaved};
 use crate::error::Misuse;
-use crate::moment::Moment;
+use crate::moment::{Moment, UnixTime};
 use crate::token::Tokens;
 
 /// The tokens of a new login.
@@ -36,8 +36,9 @@ impl Login {
         }
     }
 
-    pub(super) fn record(&self) -> Record {
+    pub(super) fn record(&self, until: Option<UnixTime>) -> Record {
         Record {
+            until,
             login: Some(self.id.clone()),
             renewals: Some(0),
             ..Record::of(Arc::clone(&self.tokens))
@@ -70,7 +71,7 @@ impl Keeper {
             return self.proceed(at);
         }
         login.over = over;
-        let (record, id) = (login.record(), login.id.clone());
+        let (record, id) = (login.record(self.until), login.id.clone());
         // Callers get the tokens of the login meanwhile: the known record may be older than the one just
         // read.
         self.adopt(at, record.clone(), version);

@@ -221,6 +221,8 @@ pub(super) struct Record {
     pub(super) pause: Option<Pause>,
     pub(super) suspicion: Option<Box<Suspicion>>,
     pub(super) refusals: Refusals,
+    /// When nobody needs it any more: it goes with the session it is of.
+    pub(super) until: Option<UnixTime>,
 }
 
 pub(super) struct Stored {
@@ -245,13 +247,15 @@ pub(super) struct Stored {
     pub(super) pause: Option<Pause>,
     pub(super) suspicion: Option<Box<Suspicion>>,
     pub(super) refusals: Refusals,
+    pub(super) until: Option<UnixTime>,
     pub(super) tokens: Option<StoredTokens>,
 }
 
 json_form! { Stored {
     version, issuer, client_id, token_endpoint, subject, scope, parameters: skip, dpop_jkt, dpop_nonce: skip,
     expires_at,
-    login, rotates, renewals: skip, attempt, ended, pause: skip, suspicion: skip, refusals: skip, tokens,
+    login, rotates, renewals: skip, attempt, ended, pause: skip, suspicion: skip, refusals: skip,
+    until: skip, tokens,
 } }
 json_form! { InFlightMarker { id, at, window: skip("lease") } }
 json_form! { Pause { since, seconds, status } }
@@ -333,6 +337,7 @@ impl Record {
             pause: self.pause.clone(),
             suspicion: self.suspicion.clone(),
             refusals: self.refusals.clone(),
+            until: self.until,
             tokens: tokens.map(Tokens::stored),
         };
         Secret::new(json::to_text(&stored))
@@ -375,6 +380,7 @@ impl Record {
             pause: stored.pause,
             suspicion: stored.suspicion,
             refusals: stored.refusals,
+            until: stored.until,
         })
     }
 }

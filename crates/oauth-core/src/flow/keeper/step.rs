@@ -71,6 +71,9 @@ pub enum Step {
         /// unused, where that is known. Nothing for a grant that has ended,
         /// or has no refresh token: it need not be renewed before somebody asks.
         due: Option<UnixTime>,
+        /// When nobody needs the record any more, for a store that lets records end: see
+        /// [`Keeper::until`](super::Keeper::until).
+        until: Option<UnixTime>,
     },
     /// Run this. Answer with [`Event::Completed`], also if every caller has gone.
     ///

@@ -32,6 +32,8 @@ pub struct GrantSummary {
     /// When it should be renewed, as the store was told by a worker without [`Policy::keep_alive`](super::Policy::keep_alive); see
     /// [`Step::Save`](super::Step::Save).
     pub due: Option<UnixTime>,
+    /// When nobody needs it any more; see [`Keeper::until`](super::Keeper::until).
+    pub until: Option<UnixTime>,
     /// Whether there is a refresh token.
     pub has_refresh_token: bool,
     /// When the refresh token ends if nobody uses it before, as far as the server said so.
@@ -69,6 +71,7 @@ impl GrantSummary {
             scope: tokens.map(|tokens| tokens.scope.clone()),
             expires_at: tokens.and_then(Tokens::expires_at),
             due: tokens.filter(|_| stored.ended.is_none()).and_then(due),
+            until: stored.until,
             has_refresh_token: tokens.is_some_and(|tokens| tokens.refresh_token.is_some()),
             refresh_token_use_by: tokens.and_then(Tokens::refresh_token_use_by),
             authorization_until: tokens.and_then(|tokens| tokens.authorization_until),

@@ -231,6 +231,7 @@ impl Keeper {
             },
             version,
             due: record.due(&self.policy),
+            until: record.until,
         }
     }
 

@@ -12,7 +12,7 @@ use oauth_core::moment::UnixTime;
 use tokio::sync::Barrier;
 use tokio::task::JoinSet;
 
-use crate::store::{Entry, Lease, Saved, Store};
+use crate::store::{Entry, Lease, Saved, Store, Times};
 
 /// Success of a case, or what happened instead.
 pub(super) type Verdict = Result<(), String>;
@@ -79,8 +79,22 @@ impl Harness {
         version: u64,
         due: Option<u64>,
     ) -> Result<Saved, String> {
-        let (record, due) = (Secret::from(text), due.map(UnixTime::from_secs));
-        let answer = self.store(worker).save(key, &record, version, due).await;
+        let due = due.map(UnixTime::from_secs);
+        let times = Times { due, until: None };
+        self.save_at(worker, key, text, version, times).await
+    }
+
+    /// The same with these times.
+    pub(super) async fn save_at(
+        &self,
+        worker: usize,
+        key: &str,
+        text: &str,
+        version: u64,
+        times: Times,
+    ) -> Result<Saved, String> {
+        let record = Secret::from(text);
+        let answer = self.store(worker).save(key, &record, version, times).await;
         answer.map_err(|error| format!("save at version {version}: {error}"))
     }
 

@@ -8,7 +8,7 @@ use zeroize::Zeroize as _;
 
 use super::KeyringStore;
 use crate::store::seal::Key;
-use crate::store::{ENDPOINT, Store as _, malformed};
+use crate::store::{ENDPOINT, Store as _, Times, malformed};
 
 impl KeyringStore {
     /// The key that the keyring has under this name, to seal what is too large for a keyring, or has to be
@@ -29,7 +29,7 @@ impl KeyringStore {
             }
             // Of several who find none, one saves; all take what is there then.
             let version = entry.map_or(0, |entry| entry.version);
-            self.save(name, &drawn()?, version, None).await?;
+            self.save(name, &drawn()?, version, Times::NONE).await?;
         }
     }
 }

@@ -1,4 +1,4 @@
--- KEYS: a record, and when the records of its place are due. ARGV: for how many milliseconds it is told
+-- KEYS: a record, and when the records of its place are due, and end. ARGV: for how many milliseconds it is told
 -- that it was removed, its name.
 -- 1 if there was anything else than that, 0 if not.
 local was_there = redis.call('EXISTS', KEYS[1])
@@ -14,4 +14,5 @@ redis.call('DEL', KEYS[1])
 redis.call('HSET', KEYS[1], 'version', string.format('%.0f', next), 'record', '')
 redis.call('PEXPIRE', KEYS[1], ARGV[1])
 redis.call('ZREM', KEYS[2], ARGV[2])
+redis.call('ZREM', KEYS[3], ARGV[2])
 return was_there

@@ -1,6 +1,6 @@
--- KEYS: a record, and when the records of its place are due. ARGV: the version it must have, what to
+-- KEYS: a record, and when the records of its place are due, and end. ARGV: the version it must have, what to
 -- save, when it is due in seconds (inf for never), its name, for how many milliseconds it is told that
--- it was removed.
+-- it was removed, when it ends in seconds (empty for never).
 -- The version it has now, as a text; nothing if it is at another version.
 -- Changes nothing, but only a primary does it: what a replica knows of versions and leases may be old.
 redis.call('HDEL', KEYS[1], '')
@@ -15,9 +15,23 @@ redis.call('HSET', KEYS[1], 'version', next, 'record', ARGV[2])
 if ARGV[2] == '' then
   redis.call('PEXPIRE', KEYS[1], ARGV[5])
   redis.call('ZREM', KEYS[2], ARGV[4])
-else
-  -- It may have been removed before.
-  redis.call('PERSIST', KEYS[1])
+  redis.call('ZREM', KEYS[3], ARGV[4])
+  return next
+end
+if ARGV[6] == '' then
   redis.call('ZADD', KEYS[2], ARGV[3], ARGV[4])
+  -- It may have been removed before, or had an end.
+  redis.call('PERSIST', KEYS[1])
+  redis.call('ZREM', KEYS[3], ARGV[4])
+else
+  -- Those whose records the server has deleted by now, a few at a time.
+  for _, name in ipairs(redis.call('ZRANGEBYSCORE', KEYS[3], '-inf', time[1], 'LIMIT', 0, 16)) do
+    redis.call('ZREM', KEYS[2], name)
+    redis.call('ZREM', KEYS[3], name)
+  end
+  redis.call('ZADD', KEYS[2], ARGV[3], ARGV[4])
+  redis.call('ZADD', KEYS[3], ARGV[6], ARGV[4])
+  -- Last: it may be over already.
+  redis.call('PEXPIREAT', KEYS[1], ARGV[6] .. '000')
 end
 return next

@@ -217,7 +217,7 @@ fn prepared(connection: &mut Connection) -> Result<(), Failure> {
     connection.execute_batch(
         "pragma journal_mode = wal; pragma synchronous = full; pragma secure_delete = on;",
     )?;
-    if version(connection)? == FORMAT {
+    if version(connection)? == FORMAT && has_ends(connection)? {
         return Ok(());
     }
     let work = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
@@ -229,8 +229,20 @@ fn prepared(connection: &mut Connection) -> Result<(), Failure> {
         }
         work.execute_batch(SCHEMA)?;
     }
+    if !has_ends(&work)? {
+        work.execute_batch(
+            "alter table oauth_core_grant add column ends integer; \
+            create index oauth_core_grant_ends on oauth_core_grant (ends) where ends is not null;",
+        )?;
+    }
     work.commit()?;
     Ok(())
+}
+
+/// Tables of earlier versions lack it, and those versions go on beside this one: they name their columns.
+fn has_ends(connection: &Connection) -> rusqlite::Result<bool> {
+    let column = "select count(*) from pragma_table_info('oauth_core_grant') where name = 'ends'";
+    connection.query_row(column, [], |row| Ok(row.get::<_, i64>(0)? > 0))
 }
 
 fn is_busy(error: &rusqlite::Error) -> bool {

@@ -7,6 +7,8 @@ create table if not exists oauth_core_grant (
     record text,
     -- When it should be renewed, in seconds since 1970; null if nobody has to.
     due integer,
+    -- When it ends, likewise; null if it does not.
+    ends integer,
     -- Who has the lease, since when and until when, in milliseconds since 1970.
     holder text,
     taken_at integer,
@@ -14,4 +16,5 @@ create table if not exists oauth_core_grant (
 ) strict, without rowid;
 create index if not exists oauth_core_grant_due on oauth_core_grant (due, key) where due is not null;
 create index if not exists oauth_core_grant_removed on oauth_core_grant (version) where record = '';
+create index if not exists oauth_core_grant_ends on oauth_core_grant (ends) where ends is not null;
 pragma user_version = 1;

@@ -163,7 +163,7 @@ fn a_folder_that_is_refused_is_named_and_that_of_all_users_is_not_to_be_changed(
     fs::create_dir(&folder).expect("made");
     for (wide, advice) in [(0o1777, "of your own below it"), (0o777, "chmod 700")] {
         set_mode(&folder, wide);
-        let error = FileStore::new(&folder).err().expect("refused").to_string();
+        let error = FileStore::new(&folder).expect_err("refused").to_string();
         assert!(error.contains(&*folder.to_string_lossy()), "{error}");
         assert!(error.contains(advice), "{error}");
         assert_eq!(mode(&folder), wide);

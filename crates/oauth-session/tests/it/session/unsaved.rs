@@ -35,11 +35,11 @@ impl Store for Failing {
         key: &'a str,
         record: &'a Secret<String>,
         version: u64,
-        due: Option<UnixTime>,
+        times: Times,
     ) -> Answer<'a, Saved> {
         match self.is_down() {
             true => Self::down(),
-            false => self.0.save(key, record, version, due),
+            false => self.0.save(key, record, version, times),
         }
     }
 

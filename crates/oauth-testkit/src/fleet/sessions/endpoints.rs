@@ -7,10 +7,10 @@ use bytes::Bytes;
 use oauth_core::error::{Cause, Error};
 use oauth_core::exchange::{Boxed, Exchange as _, Input, Step as Move};
 use oauth_core::flow::keeper::{Entry, Lease, Saved};
-use oauth_core::moment::{Moment, UnixTime};
+use oauth_core::moment::Moment;
 use oauth_core::{Secret, Tokens};
 use oauth_session::Drive;
-use oauth_session::store::Answer;
+use oauth_session::store::{Answer, Times};
 
 use super::super::fake_store::FakeStore as _;
 use super::super::net::{REFUSALS, refusal, status};
@@ -167,7 +167,7 @@ impl oauth_session::Store for Store {
         key: &'a str,
         record: &'a Secret<String>,
         version: u64,
-        _: Option<UnixTime>,
+        _: Times,
     ) -> Answer<'a, Saved> {
         let (line, key, record) = (&self.0, key.to_owned(), record.clone());
         let Line {

@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
-from typing import Any, Callable
+from typing import TYPE_CHECKING, Any, AsyncIterator, Callable
 
 from asgiref.sync import iscoroutinefunction, markcoroutinefunction, sync_to_async
-from django.http import HttpRequest, HttpResponse
+from django.http import HttpRequest, HttpResponse, StreamingHttpResponse
 from django.utils.functional import SimpleLazyObject
 
 from ..._native import Reply
 from .. import asgi, wsgi
-from .._site import MAX_FORM, Ended, Request, Site
+from .._site import MAX_FORM, Ended, Forward, Request, Site
 from .site import SERVED, site
+
+if TYPE_CHECKING:
+    from ..._native import Streamed
+
 
 class Middleware:
     """Signs people in before their requests reach a view. Its place is after Django's own for sessions and users.
@@ -36,11 +40,17 @@ class Middleware:
             return self._later(seen)
         SERVED.set((request, _at_once))
         ended = self.site.visit(seen.oauth_request, self.access)
+        if isinstance(ended, Forward):
+            answer = ended.send(request.read(ended.limit + 1))
+            return response(answer) if isinstance(answer, Reply) else streamed(answer, wsgi.chunks(answer))
         return response(ended) if isinstance(ended, Reply) else self.get_response(_seen_by(seen, ended))
 
     async def _later(self, request: Any) -> HttpResponse:
         SERVED.set((request, sync_to_async))
         ended = await self.site.avisit(request.oauth_request, self.access)
+        if isinstance(ended, Forward):
+            answer = await ended.asend(request.read(ended.limit + 1))
+            return response(answer) if isinstance(answer, Reply) else streamed(answer, _later_chunks(answer))
         if isinstance(ended, Reply):
             return response(ended)
         answer: HttpResponse = await self.get_response(_seen_by(request, ended))
@@ -67,7 +77,7 @@ def _seen_by(request: Any, ended: Ended) -> Any:
     from . import people
 
     request.oauth = ended
-    if ended is not None and not isinstance(ended, Reply):
+    if ended is not None and not isinstance(ended, (Forward, Reply)):
         identity = ended.identity
         request.user = SimpleLazyObject(lambda: people.user_of(identity))
 
@@ -76,6 +86,20 @@ def _seen_by(request: Any, ended: Ended) -> Any:
 
         request.auser = auser
     return request
+
+
+async def _later_chunks(answer: Streamed) -> AsyncIterator[bytes]:
+    while (bits := await answer.achunk()) is not None:
+        yield bits
+
+
+def streamed(answer: Streamed, body: Any) -> Any:
+    """What an API says, as Django passes it on."""
+    passed = StreamingHttpResponse(body, status=answer.status)
+    del passed.headers["Content-Type"]
+    for name, value in answer.headers:
+        passed.headers[name] = value
+    return passed
 
 
 def response(reply: Reply) -> HttpResponse:

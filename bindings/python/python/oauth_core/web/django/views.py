@@ -19,14 +19,16 @@ _View = TypeVar("_View", bound=Callable[..., Any])
 def required(view: _View, /) -> _View: ...
 @overload
 def required(
-    *, acr: Sequence[str] = ..., max_age: int | None = ..., scope: Sequence[str] = ...
+    *, acr: Sequence[str] = ..., max_age: int | None = ..., scope: Sequence[str] = ...,
+    tenant: str | None = ...,
 ) -> Callable[[_View], _View]: ...
 def required(
-    view: Any = None, *, acr: Sequence[str] = (), max_age: int | None = None, scope: Sequence[str] = ()
+    view: Any = None, *, acr: Sequence[str] = (), max_age: int | None = None, scope: Sequence[str] = (),
+    tenant: str | None = None,
 ) -> Any:
     """Has a view called for whoever is signed in alone, has authenticated in one of these ways (``acr``) and within
-    these last seconds, and has granted this scope (RFC 9470). ``@login_required`` is for the rest."""
-    need = Need(tuple(acr), max_age, tuple(scope))
+    these last seconds, has granted this scope (RFC 9470), and is of this tenant. ``@login_required`` is for the rest."""
+    need = Need(tuple(acr), max_age, tuple(scope), tenant)
 
     def guarded(view: Callable[..., Any]) -> Callable[..., Any]:
         @functools.wraps(view)

@@ -1,0 +1,161 @@
+//! Calls of a site's pages to an API, passed on with the person's token.
+
+use std::sync::{Arc, Mutex, PoisonError};
+
+use bytes::Bytes;
+use http::Response;
+use http_body_util::BodyExt as _;
+use oauth_core::error::{Advice, Cause, Error, Loss, Misuse};
+use oauth_reqwest::reqwest;
+use oauth_web::Request;
+use oauth_web_tower::Host;
+use pyo3::prelude::*;
+use pyo3::types::PyBytes;
+
+use crate::twins::twins;
+use crate::web_reply::{Reply, fields};
+use crate::web_visit::ended;
+use crate::work::{Answer, Work};
+
+/// The largest body of a call, in bytes: it is kept until the API has taken the token.
+const MAX_FORWARDED: usize = 10 << 20;
+
+/// A call to an API, to be passed on with the person's token.
+#[pyclass(frozen, module = "oauth_core")]
+pub(crate) struct Forward {
+    host: Host,
+    request: Request,
+    forward: Mutex<Option<oauth_web::Forward>>,
+}
+
+/// What an API says: status and headers, and the body bit by bit.
+#[pyclass(frozen, module = "oauth_core")]
+pub(crate) struct Streamed {
+    status: u16,
+    headers: Vec<(String, String)>,
+    body: Arc<tokio::sync::Mutex<Option<reqwest::Body>>>,
+}
+
+impl Forward {
+    pub(crate) const fn new(host: Host, request: Request, forward: oauth_web::Forward) -> Self {
+        Self {
+            host,
+            request,
+            forward: Mutex::new(Some(forward)),
+        }
+    }
+
+    fn sending(&self, body: Vec<u8>) -> Work {
+        let mut held = self.forward.lock().unwrap_or_else(PoisonError::into_inner);
+        let forward = held.take();
+        let (host, request) = (self.host.clone(), self.request.clone());
+        Work::new("forward", async move {
+            let forward = forward.ok_or(Misuse::Over)?;
+            if body.len() > MAX_FORWARDED {
+                return Ok(Answer::value(Reply::plain(413)));
+            }
+            match host.forward(forward, Bytes::from(body)).await {
+                Ok(response) => Ok(Answer::value(Streamed::of(response))),
+                // The grant has ended, and so the session.
+                Err(error) if error.advice() == Advice::Reauthorize => {
+                    let over = host.drive(host.site().tokens_over(request.clone())).await?;
+                    Ok(ended(over, host, request))
+                }
+                // The log has it; a page is told that the API was not reached.
+                Err(_) => Ok(Answer::value(Reply::plain(502))),
+            }
+        })
+    }
+}
+
+impl Streamed {
+    fn of(response: Response<reqwest::Body>) -> Self {
+        let (parts, body) = response.into_parts();
+        Self {
+            status: parts.status.as_u16(),
+            headers: fields(&parts.headers),
+            body: Arc::new(tokio::sync::Mutex::new(Some(body))),
+        }
+    }
+
+    fn reading(&self) -> Work {
+        let body = Arc::clone(&self.body);
+        Work::new("forward", async move {
+            let mut held = body.lock().await;
+            if let Some(body) = held.as_mut() {
+                while let Some(frame) = body.frame().await {
+                    let closed = |error: reqwest::Error| {
+                        let cause = Cause::unknown(error.without_url());
+                        Error::lost(cause.because(Loss::Closed))
+                    };
+                    if let Ok(bytes) = frame.map_err(closed)?.into_data() {
+                        let bits =
+                            move |py: Python<'_>| Ok(PyBytes::new(py, &bytes).into_any().unbind());
+                        return Ok(Answer::Value(Box::new(bits)));
+                    }
+                }
+            }
+            *held = None;
+            Ok(Answer::value(None::<u8>))
+        })
+    }
+}
+
+#[pymethods]
+impl Forward {
+    /// How many bytes of the body are passed on at most.
+    #[getter]
+    #[allow(clippy::unused_self, reason = "it is a property in Python")]
+    const fn limit(&self) -> usize {
+        MAX_FORWARDED
+    }
+
+    #[allow(clippy::unused_self, reason = "it is what Python asks for")]
+    fn __repr__(&self) -> &'static str {
+        "<oauth_core.Forward>"
+    }
+}
+
+#[pymethods]
+impl Streamed {
+    /// The status.
+    #[getter]
+    const fn status(&self) -> u16 {
+        self.status
+    }
+
+    /// Pairs of names and values.
+    #[getter]
+    fn headers(&self) -> Vec<(String, String)> {
+        self.headers.clone()
+    }
+
+    fn __repr__(&self) -> String {
+        format!("<oauth_core.Streamed {}>", self.status)
+    }
+}
+
+twins! {
+    impl Forward {
+        /// Passes it on with this body, once: a Streamed; a Reply where the tokens of the session are over (401), the body
+        /// is larger than limit (413), or the API cannot be reached (502).
+        ///
+        /// misuse.over the second time.
+        #[pyo3(signature = (body, /))]
+        fn send / asend(self, py, body: Vec<u8>) {
+            let _ = py;
+            Ok(self.sending(body))
+        }
+    }
+}
+
+twins! {
+    impl Streamed {
+        /// The next bytes; None at the end.
+        #[pyo3(signature = ())]
+        fn chunk / achunk(self, py) {
+            let _ = py;
+            Ok(self.reading())
+        }
+    }
+}

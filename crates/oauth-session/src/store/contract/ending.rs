@@ -1,0 +1,54 @@
+//! The contract cases for records that end.
+
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use oauth_core::moment::UnixTime;
+
+use super::harness::{Harness, Verdict, at};
+use crate::store::Times;
+
+/// How many records end, more than a store deletes at a time.
+const RECORDS: usize = 24;
+
+fn from_now(seconds: u64) -> UnixTime {
+    let now = SystemTime::now().duration_since(UNIX_EPOCH);
+    UnixTime::from_secs(now.map_or(0, |now| now.as_secs())).after(Duration::from_secs(seconds))
+}
+
+/// One that has ended already.
+const PAST: Times = Times::until(UnixTime::from_secs(1));
+
+pub(super) async fn stays(harness: &Harness) -> Verdict {
+    let key = harness.key("ending:stays");
+    let later = Times::until(from_now(3600));
+    let version = at(harness.save_at(0, &key, "text", 0, later).await?, 0)?;
+    harness.holds(&key, version, "text").await?;
+    // Those that end take nothing else with them.
+    for number in 0..RECORDS {
+        let other = harness.key(&format!("ending:other:{number}"));
+        at(harness.save_at(number, &other, "text", 0, PAST).await?, 0)?;
+    }
+    harness.holds(&key, version, "text").await?;
+    // The last save counts: it does not end any more.
+    let version = at(harness.save(1, &key, "again", version).await?, version)?;
+    harness.holds(&key, version, "again").await
+}
+
+pub(super) async fn absent(harness: &Harness) -> Verdict {
+    let key = harness.key("ending:absent");
+    let first = at(harness.save_at(0, &key, "text", 0, PAST).await?, 0)?;
+    let Some(entry) = harness.load(1, &key).await? else {
+        // As absent as any: nobody saves over it, and what begins does so at a version of its own.
+        harness.conflicts(&key, first).await?;
+        if harness.load(0, &key).await?.is_some() {
+            return Err("a record that has ended is there again".to_owned());
+        }
+        let again = harness.saved(&key, "again", 0).await?;
+        return match again > first {
+            true => harness.holds(&key, again, "again").await,
+            false => Err(format!("version {again} comes after {first}")),
+        };
+    };
+    // A store that lets none end has it whole.
+    harness.holds(&key, entry.version, "text").await
+}

@@ -1,0 +1,156 @@
+//! Records that end: every store of this crate lets go of them.
+
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use oauth_core::Secret;
+use oauth_core::moment::UnixTime;
+use oauth_session::Store;
+use oauth_session::store::seal::{Key, Keys};
+use oauth_session::store::{FileStore, Memory, Saved, Sealed, SqliteStore, Times};
+
+use crate::postgres::migrate;
+use crate::servers::Server;
+
+/// One that has ended.
+pub(crate) const PAST: Times = Times::until(UnixTime::from_secs(1));
+
+fn later() -> Times {
+    let now = SystemTime::now()
+        .duration_since(UNIX_EPOCH)
+        .expect("a clock");
+    Times::until(UnixTime::from_secs(now.as_secs()).after(Duration::from_secs(3600)))
+}
+
+async fn save(store: &dyn Store, key: &str, times: Times) -> u64 {
+    let saved = store.save(key, &Secret::from("text"), 0, times).await;
+    match saved.expect("saved") {
+        Saved::At(version) => version,
+        Saved::Conflict => panic!("a conflict at {key}"),
+    }
+}
+
+/// Forty sessions begin that are over, and one that is not.
+async fn records_end(store: &dyn Store) {
+    let version = save(store, "later", later()).await;
+    for number in 0..40 {
+        let key = format!("past-{number}");
+        let first = save(store, &key, PAST).await;
+        assert!(store.load(&key).await.expect("loaded").is_none(), "{key}");
+        let stale = store
+            .save(&key, &Secret::from("stale"), first, Times::NONE)
+            .await;
+        assert_eq!(stale.expect("an answer"), Saved::Conflict);
+        assert!(!store.remove("never").await.expect("removed"));
+    }
+    let later = store
+        .load("later")
+        .await
+        .expect("loaded")
+        .expect("a record");
+    assert_eq!(later.version, version);
+    // What was saved with another end, or none, does not go with the first.
+    let saved = store
+        .save("later", &Secret::from("text"), version, Times::NONE)
+        .await;
+    assert!(matches!(saved.expect("saved"), Saved::At(_)));
+    for number in 40..80 {
+        save(store, &format!("past-{number}"), PAST).await;
+    }
+    assert!(store.load("later").await.expect("loaded").is_some());
+}
+
+#[tokio::test]
+async fn in_memory() {
+    let store = Memory::new();
+    records_end(&store).await;
+    let names = store.scan(None).await.expect("a page").keys;
+    assert_eq!(names, ["later"]);
+}
+
+#[tokio::test]
+async fn in_files() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let store = FileStore::new(folder.path().join("store")).expect("a store");
+    records_end(&store).await;
+    let left = store.list().await.expect("names").len();
+    assert!(left < 40, "{left} of 81 are left");
+}
+
+#[tokio::test]
+async fn in_sqlite_also_in_tables_of_earlier_versions() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let path = folder.path().join("store/grants.db");
+    let store = SqliteStore::new(&path).expect("a store");
+    records_end(&store).await;
+    let other = rusqlite::Connection::open(&path).expect("a connection");
+    let count = || -> i64 {
+        let rows = "select count(*) from oauth_core_grant where record <> ''";
+        other
+            .query_row(rows, [], |row| row.get(0))
+            .expect("a count")
+    };
+    assert!(count() < 20, "{} of 81 are left", count());
+    // A table that was made before records could end.
+    let before = "drop index oauth_core_grant_ends; alter table oauth_core_grant drop column ends;";
+    other.execute_batch(before).expect("as before");
+    drop(store);
+    let store = SqliteStore::new(&path).expect("a store");
+    assert!(store.load("later").await.expect("loaded").is_some());
+    save(&store, "new", PAST).await;
+    assert!(store.load("new").await.expect("loaded").is_none());
+}
+
+#[tokio::test]
+async fn in_redis() {
+    let server = Server::redis();
+    let store = oauth_session::store::RedisStore::new(&server.redis_url()).expect("a store");
+    records_end(&store).await;
+    let client = redis::Client::open(server.redis_url()).expect("a client");
+    let mut connection = client
+        .get_multiplexed_async_connection()
+        .await
+        .expect("connected");
+    let count = async |key: &str, connection: &mut redis::aio::MultiplexedConnection| -> u64 {
+        let mut command = redis::cmd("ZCARD");
+        let name = format!("oauth-core:grant:\0{key}");
+        command
+            .arg(name)
+            .query_async(connection)
+            .await
+            .expect("a count")
+    };
+    assert!(count("due", &mut connection).await < 20);
+    assert!(count("ends", &mut connection).await < 20);
+    // The server deletes it by itself.
+    save(&store, "soon", later()).await;
+    let mut left = redis::cmd("PTTL");
+    left.arg("oauth-core:grant:soon");
+    let left: i64 = left.query_async(&mut connection).await.expect("a time");
+    assert!((3_500_000..=3_600_000).contains(&left), "{left} ms");
+}
+
+#[tokio::test]
+async fn in_postgres() {
+    let server = Server::postgres();
+    let store = oauth_session::store::PostgresStore::new(&server.postgres_url()).expect("a store");
+    migrate(&store).await;
+    records_end(&store).await;
+    let names = store.scan(None).await.expect("a page").keys;
+    assert!(names.len() < 20, "{} of 81 are left", names.len());
+}
+
+/// Who seals a record anew knows its end from the record alone.
+#[tokio::test]
+async fn what_is_sealed_anew_ends_as_before() {
+    let memory = Memory::new();
+    let (old, new) = (Key::new([1; 32]), Key::new([2; 32]));
+    let before = Sealed::new(memory.clone(), Keys::new(old.clone()));
+    let record = Secret::from("{\"until\":1}");
+    before
+        .save("session", &record, 0, later())
+        .await
+        .expect("saved");
+    let after = Sealed::new(memory.clone(), Keys::new(new).also(old));
+    assert_eq!(after.reseal().await.expect("sealed").count, 1);
+    assert!(memory.load("session").await.expect("loaded").is_none());
+}

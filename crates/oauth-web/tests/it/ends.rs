@@ -1,0 +1,70 @@
+//! Sessions end, and so do their grants and their records.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use http::Method;
+use oauth_core::Moment;
+use oauth_core::flow::keeper::{Decision, Event, Step};
+
+use crate::world::{Browser, Ended, World, location};
+
+#[test]
+fn sessions_that_nobody_signs_out_of_leave_no_records() {
+    let mut world = World::in_store();
+    for _ in 0..3 {
+        Browser::new().open(&mut world, "/me").session();
+    }
+    // Each has a record and a grant; the person's list is one.
+    assert_eq!(world.records().len(), 7);
+    world.advance(24 * 3600 - 1);
+    assert_eq!(world.records().len(), 7);
+    world.advance(1);
+    assert!(world.records().is_empty(), "{:?}", world.records().len());
+}
+
+#[test]
+fn whoever_renews_a_grant_tells_the_store_that_it_ends_with_its_session() {
+    let (mut world, mut ann) = (World::in_store(), Browser::new());
+    let session = ann.open(&mut world, "/me").session();
+    let client = world.config.providers[0].client.clone();
+    let mut keeper = client.keeper(session.grant().unwrap()).shared();
+    let entry = world.store[&keeper.key()].clone();
+    world.provider.advance(Duration::from_secs(3600));
+    let at = Moment::fixed(world.provider.now(), [4; 32]);
+    keeper.learn(&at, entry.clone()).unwrap();
+    assert!(matches!(keeper.ask(at.now(), None), Decision::Renew));
+    let mut event = Event::Begin;
+    let mut ends = Vec::new();
+    loop {
+        let at = world.provider.moment();
+        event = match keeper.resume(&at, event) {
+            Step::Load => Event::Loaded(Some(entry.clone())),
+            Step::Lease { .. } => Event::Leased(oauth_core::flow::keeper::Lease::Won),
+            Step::Save { version, until, .. } => {
+                ends.push(until);
+                Event::Saved(oauth_core::flow::keeper::Saved::At(version + 1))
+            }
+            Step::Run(exchange) => Event::Completed(world.provider.run(exchange)),
+            Step::Wait(_) => Event::Elapsed,
+            Step::Done(outcome) => {
+                outcome.unwrap();
+                break;
+            }
+        };
+    }
+    assert_eq!(ends, [Some(session.until), Some(session.until)]);
+}
+
+#[test]
+fn the_application_ends_a_session_wherever_it_is_used() {
+    let (mut world, mut ann) = (World::in_store(), Browser::new());
+    let session = ann.open(&mut world, "/me").session();
+    let visit = world.site.end(Arc::clone(&session));
+    assert!(matches!(world.drive(visit), Ended::Passed(None)));
+    assert!(world.records().is_empty());
+    assert_eq!(world.provider.twin().counters().revocations, 1);
+    let reply = ann.click(&mut world, "/me").reply();
+    assert!(location(&reply).starts_with(crate::world::TWIN));
+    assert!(ann.fetch(&mut world, Method::GET, "/me").is_status(401));
+}

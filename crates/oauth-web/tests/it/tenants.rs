@@ -1,0 +1,175 @@
+//! Tenants that come and go while the site runs: their providers are looked up.
+
+use http::Method;
+use oauth_core::Client;
+use oauth_core::scope::Scope;
+use oauth_web::{Access, CallbackMode, Config, Lookup, Need, Provider};
+
+use crate::callbacks::{pairs, posted};
+use crate::world::{Browser, Ended, From, SHOP, TWIN, World, code, form, location};
+
+/// A site of two tenants: both are clients of one provider, as the customers of a large one are.
+fn world(change: impl FnOnce(Config) -> Config) -> World {
+    let mut world = World::with(|config| {
+        let mut config = change(config);
+        config.lookup = Lookup::Asked;
+        config
+    });
+    for id in ["acme", "globex"] {
+        let uri = format!("{SHOP}/auth/callback/{id}");
+        world.provider.twin().register_redirect_uri(&uri);
+        let one = tenant(&world, id);
+        world.directory.push(one);
+    }
+    world.change(|config| config.providers.clear());
+    world
+}
+
+fn tenant(world: &World, id: &str) -> Provider {
+    let client: &Client = &world.config.providers[0].client;
+    let mut provider = Provider::new(id, client.clone()).unwrap();
+    provider.scope = Scope::parse("openid read").unwrap();
+    provider.tenant = Some(id.to_owned());
+    provider
+}
+
+fn needing(tenant: &str) -> Option<Need> {
+    Some(Need::tenant(tenant))
+}
+
+fn open(world: &mut World, browser: &mut Browser, tenant: &str) -> Ended {
+    let target = format!("/t/{tenant}/me");
+    let request = browser.request(world, Method::GET, &target, From::Typed);
+    browser.send_needing(world, request, Access::SignedIn, needing(tenant))
+}
+
+/// Signs in at this tenant.
+fn sign_in(world: &mut World, browser: &mut Browser, tenant: &str) {
+    let url = location(&open(world, browser, tenant).reply());
+    assert!(url.contains(&format!("callback%2F{tenant}")), "{url}");
+    let callback = Browser::provider(world, &url);
+    let request = browser.request(world, Method::GET, &callback, From::Elsewhere);
+    let back = location(&browser.send(world, request, Access::SignedIn).reply());
+    assert_eq!(back, format!("/t/{tenant}/me"));
+}
+
+#[test]
+fn tenant_from_database_signs_in_at_its_own_provider() {
+    let (mut world, mut ann) = (world(Config::in_store), Browser::new());
+    sign_in(&mut world, &mut ann, "acme");
+    let session = open(&mut world, &mut ann, "acme").session();
+    assert_eq!(session.tenant.as_deref(), Some("acme"));
+    assert_eq!(session.identity.provider, "acme");
+    // A tenant that is new, without a new start.
+    world
+        .provider
+        .twin()
+        .register_redirect_uri(&format!("{SHOP}/auth/callback/initech"));
+    let mut new = world.directory[0].clone();
+    (new.id, new.tenant) = ("initech".to_owned(), Some("initech".to_owned()));
+    world.directory.push(new);
+    let mut bob = Browser::new();
+    sign_in(&mut world, &mut bob, "initech");
+    open(&mut world, &mut bob, "initech").session();
+    // One that is gone.
+    world.directory.retain(|provider| provider.id != "initech");
+    let reply = open(&mut world, &mut Browser::new(), "initech").reply();
+    assert!(location(&reply).starts_with("/auth/login"));
+    // Where nothing else is said, the page tells.
+    let mut carl = Browser::new();
+    let url = location(&carl.get(&mut world, "/t/globex/me").reply());
+    assert!(url.starts_with(TWIN) && url.contains("callback%2Fglobex"));
+    let login = "/auth/login?return_to=/t/globex/me%3Fx";
+    let url = location(&carl.get(&mut world, login).reply());
+    assert!(url.starts_with(TWIN) && url.contains("callback%2Fglobex"));
+    assert!(
+        world
+            .asked
+            .iter()
+            .any(|ask| ask.path == "/t/globex/me" && ask.host == "shop.example")
+    );
+}
+
+#[test]
+fn tenant_from_database_no_session_of_another_tenant_is_taken() {
+    let (mut world, mut ann) = (world(|config| config), Browser::new());
+    sign_in(&mut world, &mut ann, "acme");
+    open(&mut world, &mut ann, "acme").session();
+    // The page of another tenant is for its own people.
+    let url = location(&open(&mut world, &mut ann, "globex").reply());
+    assert!(url.contains("callback%2Fglobex"), "{url}");
+    let mut request = ann.request(&world, Method::GET, "/t/globex/me", From::Own);
+    crate::world::put(&mut request.headers, "sec-fetch-mode", "cors");
+    crate::world::put(&mut request.headers, "sec-fetch-dest", "empty");
+    let told = ann.send_needing(&mut world, request, Access::SignedIn, needing("globex"));
+    let reply = told.reply();
+    assert_eq!(code(&reply), "web.step_up");
+    let sign_in = reply.problem.unwrap().sign_in.unwrap();
+    assert!(sign_in.ends_with("provider=globex"), "{sign_in}");
+    // What a sign-in elsewhere brings does not do, whoever sent the person there.
+    world.directory[1].tenant = Some("acme".to_owned());
+    let callback = Browser::provider(&mut world, &url);
+    let request = ann.request(&world, Method::GET, &callback, From::Elsewhere);
+    let reply = ann.send(&mut world, request, Access::SignedIn).reply();
+    assert_eq!(code(&reply), "web.step_up_failed");
+}
+
+#[test]
+fn tenant_from_database_no_mix_up() {
+    let (mut world, mut ann) = (world(|config| config), Browser::new());
+    let url = location(&open(&mut world, &mut ann, "acme").reply());
+    let callback = Browser::provider(&mut world, &url);
+    assert!(callback.starts_with("/auth/callback/acme?"));
+    // A provider that sends its own people's answers to the callback of another.
+    let elsewhere = callback.replacen("acme", "globex", 1);
+    let request = ann.request(&world, Method::GET, &elsewhere, From::Elsewhere);
+    let reply = ann.send(&mut world, request, Access::SignedIn).reply();
+    assert_eq!(location(&reply), "/auth/login?again=1");
+    // A form does not say where it was posted to; the request does.
+    world.directory[0].callback_mode = CallbackMode::FormPost;
+    let url = location(&open(&mut world, &mut ann, "acme").reply());
+    let fields = posted(&mut world, &url);
+    for (path, back) in [("globex", "/auth/login?again=1"), ("acme", "/t/acme/me")] {
+        let path = format!("/auth/callback/{path}");
+        let mut request = ann.request(&world, Method::POST, &path, From::Elsewhere);
+        form(&mut request, &pairs(&fields));
+        let reply = ann.send(&mut world, request, Access::SignedIn).reply();
+        assert_eq!(location(&reply), back);
+    }
+    let why = world.notes_of("web.callback_unknown");
+    assert!(why[1].contains("another provider's"), "{why:?}");
+    // The application's mistakes are nobody's session.
+    let mut wrong = world.directory[1].clone();
+    wrong.id = "acme".to_owned();
+    wrong.tenant = Some("globex".to_owned());
+    world.directory = vec![wrong];
+    let reply = open(&mut world, &mut ann, "globex").reply();
+    assert!(location(&reply).contains("callback%2Facme"));
+    world.directory[0].callback = Some("/elsewhere".to_owned());
+    let reply = open(&mut world, &mut ann, "globex").reply();
+    assert_eq!(code(&reply), "web.unknown_provider");
+}
+
+#[test]
+fn tenant_from_database_signs_out_at_its_own_provider_and_is_signed_out_by_it() {
+    let (mut world, mut ann) = (world(Config::in_store), Browser::new());
+    sign_in(&mut world, &mut ann, "acme");
+    let reply = ann.click(&mut world, "/auth/logout").reply();
+    assert!(location(&reply).starts_with(TWIN));
+    assert!(world.records().is_empty());
+    sign_in(&mut world, &mut ann, "acme");
+    let now = world.provider.now();
+    let token = world.provider.twin().logout_token(now, None).unwrap();
+    let mut provider = Browser::new();
+    let target = "/auth/backchannel-logout/acme";
+    let mut request = provider.request(&world, Method::POST, target, From::Elsewhere);
+    request.headers.clear();
+    form(&mut request, &[("logout_token", &token)]);
+    assert!(
+        provider
+            .send(&mut world, request, Access::Open)
+            .is_status(200)
+    );
+    let reply = open(&mut world, &mut ann, "acme").reply();
+    assert!(location(&reply).starts_with(TWIN));
+}
