@@ -313,6 +313,7 @@ impl ConnectRequest {
         let issuer = self.server_of(resource)?;
         let reach = self.reach(&issuer);
         let request = DiscoveryRequest::new(issuer).reach(reach);
+        let request = request.own_origin(self.resource().url().clone());
         let mut request = request.rules(self.rules.clone());
         request.transport = self.discovery.transport;
         Ok(Discovery::new(request))
