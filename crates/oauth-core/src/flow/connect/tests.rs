@@ -311,7 +311,10 @@ fn what_an_api_names_on_its_own_origin_may_be_where_the_api_is() {
                         200,
                         &format!(r#"{{"resource":"{api}/mcp","authorization_servers":["{api}"]}}"#),
                     ),
-                    false => json(200, &server(api, r#""jwks_uri":"http://127.0.0.1:22/keys","#)),
+                    false => json(
+                        200,
+                        &server(api, r#""jwks_uri":"http://127.0.0.1:22/keys","#),
+                    ),
                 })
             }
             Step::Done(connection) => break connection,
