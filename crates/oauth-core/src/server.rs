@@ -5,6 +5,7 @@ mod tests;
 
 use crate::address::Reach;
 use crate::error::{Error, Misuse, ProtocolViolation, ValidationFailure};
+use crate::grant::DEVICE_CODE;
 use crate::issuer::Issuer;
 use crate::json::{Json, Map, Object, Value};
 use crate::quirk::{Quirk, Rules, Strictness};
@@ -272,6 +273,13 @@ impl Server {
             Some(own) if own.same_origin(url) => Reach::Any,
             _ => self.reach,
         }
+    }
+
+    /// Whether it has logins on another device (RFC 8628), as far as its metadata say.
+    pub fn takes_device_logins(&self) -> bool {
+        let grants = self.list("grant_types_supported", &[DEVICE_CODE]);
+        self.endpoint(EndpointKind::DeviceAuthorization).is_ok()
+            && grants.iter().any(|grant| grant == DEVICE_CODE)
     }
 
     /// The endpoint of this kind.

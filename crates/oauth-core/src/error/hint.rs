@@ -143,6 +143,10 @@ const HINTS: &[(&str, &str)] = &[
         "give the client a secret or another way to authenticate",
     ),
     (
+        "identity_assertion.no_id_token",
+        "sign in at the identity provider again, with openid in the scope",
+    ),
+    (
         "grant.no_refresh_token",
         "the server issued none: request offline_access, or sign in again",
     ),

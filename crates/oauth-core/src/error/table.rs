@@ -323,6 +323,7 @@ table! {
         GrantNotExtension "grant.not_an_extension" GIVE_UP "an extension grant type must be an absolute URI"
         TokenExchange "token_exchange.malformed" GIVE_UP "a token exchange needs a subject token with its type, an actor token with its type or neither, and types that are URIs"
         IdentitySubject "identity_assertion.subject" GIVE_UP "an identity assertion is asked for with an ID token, a refresh token or a SAML assertion"
+        IdentityMissing "identity_assertion.no_id_token" REAUTHORIZE "the sign-in has no ID token that is good, and an identity provider vouches for nobody without one"
         IdentityAudience "identity_assertion.audience" GIVE_UP "an identity assertion is for exactly one server, named by its issuer"
         OutcomeUnknown "grant.outcome_unknown" REAUTHORIZE "the reply to the last refresh was lost, and the server revokes the grant if a refresh token is reused: sign in again"
         NoRefreshToken "grant.no_refresh_token" REAUTHORIZE "there is no refresh token"

@@ -11,6 +11,9 @@ use crate::form::Form;
 use crate::scope::Scope;
 use crate::secret::Secret;
 
+/// The grant's name.
+pub(crate) const DEVICE_CODE: &str = "urn:ietf:params:oauth:grant-type:device_code";
+
 /// The code that the server gave for the device, which is asked with until the person has agreed.
 #[derive(Debug, Clone)]
 pub struct DeviceCode {
@@ -28,7 +31,7 @@ impl DeviceCode {
 
 impl Grant for DeviceCode {
     fn grant_type(&self) -> &'static str {
-        "urn:ietf:params:oauth:grant-type:device_code"
+        DEVICE_CODE
     }
 
     fn purpose(&self) -> &'static str {
