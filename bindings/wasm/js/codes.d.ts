@@ -284,6 +284,7 @@ export type MisuseCode =
   | 'grant.not_an_extension'
   | 'token_exchange.malformed'
   | 'identity_assertion.subject'
+  | 'identity_assertion.no_id_token'
   | 'identity_assertion.audience'
   | 'grant.outcome_unknown'
   | 'grant.no_refresh_token'
