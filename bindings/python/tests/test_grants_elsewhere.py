@@ -430,8 +430,10 @@ def test_both_steps_of_an_identity_assertion_are_one_call(twins: dict[str, Twin]
 
     assert list(asyncio.run(once()).scope) == ["read"]
     # What comes from another server has no ID token.
-    with pytest.raises(ValueError, match="openid"):
+    with pytest.raises(oauth_core.OAuthError) as missing:
         oauth_core.identity_assertion_grant(us, tokens, there)
+    assert missing.value.code == "identity_assertion.no_id_token"
+    assert missing.value.advice == "reauthorize"
 
 
 def test_grants_that_the_server_does_not_know(

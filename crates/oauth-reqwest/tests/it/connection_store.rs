@@ -7,12 +7,13 @@ use std::time::Duration;
 use oauth_core::error::{Cause, Error};
 use oauth_core::moment::UnixTime;
 use oauth_core::token::step_up::StepUp;
-use oauth_core::{ClientMetadata, Scope, Secret, Tokens, danger};
+use oauth_core::{ClientMetadata, Scope, Secret, danger};
 use oauth_reqwest::oauth_session::store::{Answer, Entry, Lease, Memory, Saved};
-use oauth_reqwest::oauth_session::{FixedToken, Store, Token, connections};
+use oauth_reqwest::oauth_session::{Store, connections};
 use oauth_reqwest::{Authorized, ResourceConnection, TokenSource, reqwest};
 use oauth_testkit::Served;
 
+use crate::obliging::Obliging;
 use crate::support::{PATIENCE, browse, callback_of, driver, served};
 
 fn api(served: &Served) -> String {
@@ -227,33 +228,6 @@ async fn what_is_never_granted_costs_nothing() {
     assert_eq!(pages.load(Ordering::SeqCst), 2);
 }
 
-/// A person who always says yes, which is never enough.
-struct Obliging {
-    token: FixedToken,
-    asked: Arc<AtomicUsize>,
-}
-
-impl TokenSource for Obliging {
-    fn token<'a>(&'a self, refused: Option<&'a Tokens>) -> Answer<'a, Token> {
-        self.token.token(refused)
-    }
-
-    fn refuse(&self, refused: &Tokens) {
-        self.token.refuse(refused);
-    }
-
-    fn step_up<'a>(&'a self, _: &'a Tokens, _: &'a StepUp) -> Answer<'a, Option<Token>> {
-        let asked = self.asked.fetch_add(1, Ordering::SeqCst);
-        Box::pin(async move {
-            match asked {
-                // A test that fails has an end, too.
-                9.. => Ok(None),
-                _ => self.token.token(None).await.map(Some),
-            }
-        })
-    }
-}
-
 #[tokio::test]
 async fn a_request_asks_for_more_once() {
     let (served, pages) = (served(), Arc::default());
@@ -269,11 +243,7 @@ async fn a_request_asks_for_more_once() {
         Ok(())
     });
     let token = reader.token().await.unwrap();
-    let asked = Arc::default();
-    let source = Obliging {
-        token: FixedToken::new(token.access_token.expose().as_str()),
-        asked: Arc::clone(&asked),
-    };
+    let (source, asked) = Obliging::with(&token);
     let resource = danger::loopback_resource([served.base()]).unwrap();
     let api_of_all = Authorized::new(driver(), source, resource);
     for turn in 1..3 {

@@ -16,6 +16,7 @@ mod flows;
 mod listener;
 mod localhost;
 mod losses;
+mod obliging;
 mod possession;
 mod public;
 mod registered;
