@@ -298,6 +298,7 @@ table! {
         EnvironmentConflict "environment.conflict" GIVE_UP "environment variables that exclude each other are set"
         ClientFile "client_file.malformed" GIVE_UP "the client file is of no known kind, or one of its members is missing or wrong"
         ClientFileUnsupported "client_file.unsupported" GIVE_UP "the client file asks for what is not supported"
+        CibaPending "ciba.pending" GIVE_UP "the person is being asked just that already, and whoever is asked again and again agrees to anything"
         CibaHint "ciba.hint" GIVE_UP "a backchannel authentication request has exactly one of login_hint, login_hint_token and id_token_hint"
         CibaScope "ciba.openid_scope" GIVE_UP "a backchannel authentication request has openid in its scope"
         CibaBindingMessage "ciba.binding_message" GIVE_UP "a binding message is one to a hundred characters, none of them a control character"
