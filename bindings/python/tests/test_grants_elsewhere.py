@@ -286,7 +286,12 @@ def test_pushed_tokens_are_vouched_for(
     quick: Twin, client: oauth_core.Client, call: Callable[..., Any]
 ) -> None:
     quick.backchannel_delivery("push", "https://client.example/push")
-    request, other = (begun(call, client, delivery="push") for _ in range(2))
+    request = begun(call, client, delivery="push")
+    # Whoever is asked again and again agrees in the end.
+    with pytest.raises(oauth_core.Misuse) as pending:
+        begun(call, client, delivery="push")
+    assert pending.value.code == "ciba.pending"
+    other = begun(call, client, delivery="push", repeat="allowed")
     for _ in range(2):
         open_page(f"{quick.base}/authentication_device")
     pushed, foreign = quick.notifications()

@@ -259,6 +259,7 @@ export type MisuseCode =
   | 'environment.conflict'
   | 'client_file.malformed'
   | 'client_file.unsupported'
+  | 'ciba.pending'
   | 'ciba.hint'
   | 'ciba.openid_scope'
   | 'ciba.binding_message'

@@ -41,6 +41,7 @@ const hints = {
   'endpoint.missing': 'the server\'s metadata do not list this endpoint',
   'connect.client': 'let the client register itself, by giving it a name, or name the id of one that is registered there',
   'client_auth.secret_missing': 'give the client a secret or another way to authenticate',
+  'ciba.pending': 'wait for the answer, or allow to repeat it where the person wants that',
   'resource.origin_not_allowed': 'if the token may go there, add the origin to the allowed ones',
   'identity_assertion.no_id_token': 'sign in at the identity provider again, with openid in the scope',
   'grant.no_refresh_token': 'the server issued none: request offline_access, or sign in again',

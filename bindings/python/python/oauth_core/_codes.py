@@ -261,6 +261,7 @@ MisuseCode = Literal[
     "environment.conflict",
     "client_file.malformed",
     "client_file.unsupported",
+    "ciba.pending",
     "ciba.hint",
     "ciba.openid_scope",
     "ciba.binding_message",

@@ -110,6 +110,16 @@ pub struct BackchannelRequest {
     pub client_notification_token: Option<Secret<String>>,
 }
 
+impl Repeat {
+    /// `refused` or `allowed`.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Refused => "refused",
+            Self::Allowed => "allowed",
+        }
+    }
+}
+
 impl Delivery {
     /// `poll`, `ping` or `push`, as a client registers it.
     pub const fn as_str(self) -> &'static str {

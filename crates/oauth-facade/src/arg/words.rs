@@ -96,6 +96,9 @@ words! {
         "refused" => Repeat::Refused,
         "allowed" => Repeat::Allowed,
     }
+}
+
+words! {
     Delivery {
         "poll" => Delivery::Poll,
         "ping" => Delivery::Ping,
