@@ -266,6 +266,11 @@ fn what_the_challenge_says_is_followed() {
         let scopes = met(offline.clone(), members).outcome.unwrap().scope;
         assert_eq!(scopes.as_ref().map(Scope::as_str), Some(scope));
     }
+    // A client that acts for itself has nobody whose absence its tokens would outlast.
+    let by_hand = Identities::preregistered(issuer("https://one.example"), ClientId::new("id"));
+    let itself = offline.way(Way::ClientCredentials).identities(by_hand);
+    let scopes = met(itself, listed).outcome.unwrap().scope;
+    assert_eq!(scopes.as_ref().map(Scope::as_str), Some("a b"));
 }
 
 #[test]
