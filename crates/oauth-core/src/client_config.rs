@@ -4,7 +4,7 @@
 use std::sync::Arc;
 
 #[cfg(feature = "sha2")]
-use crate::flow::backchannel::asked::Asked;
+use crate::asked::Asked;
 use crate::http::header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE};
 use crate::http::{HeaderMap, HeaderName, HeaderValue};
 

@@ -9,12 +9,12 @@ mod tests;
 
 use crate::error::{Error, Misuse};
 use crate::extra::{Extra, MAX_EXTRA};
-use crate::grant::DEVICE_CODE;
 use crate::issuer::RedirectUri;
 use crate::json::form::json_words;
 use crate::json::{self, Json, JsonForm, Map, Object, Value};
 use crate::scope::Scope;
 use crate::secret::Secret;
+use crate::server::DEVICE_CODE;
 
 /// The grants that end at a redirect URI.
 const REDIRECT_GRANTS: [&str; 2] = [AUTHORIZATION_CODE, IMPLICIT];

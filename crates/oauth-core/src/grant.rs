@@ -25,7 +25,6 @@ use crate::token::{RefreshToken, TokenType};
 pub use authorization_code::AuthorizationCode;
 pub use ciba::Ciba;
 pub use client_credentials::ClientCredentials;
-pub(crate) use device_code::DEVICE_CODE;
 pub use device_code::DeviceCode;
 pub use extension::Extension;
 pub(crate) use id_jag::IdJag;

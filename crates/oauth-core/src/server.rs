@@ -5,12 +5,14 @@ mod tests;
 
 use crate::address::Reach;
 use crate::error::{Error, Misuse, ProtocolViolation, ValidationFailure};
-use crate::grant::DEVICE_CODE;
 use crate::issuer::Issuer;
 use crate::json::{Json, Map, Object, Value};
 use crate::quirk::{Quirk, Rules, Strictness};
 use crate::renewal::Renewal;
 use crate::url::{Flaw, Transport, Url};
+
+/// The grant of logins on another device (RFC 8628 section 3.4).
+pub(crate) const DEVICE_CODE: &str = "urn:ietf:params:oauth:grant-type:device_code";
 
 macro_rules! endpoints {
     ($($variant:ident $member:literal $text:literal)*) => {

@@ -5,6 +5,8 @@
 
 use std::time::Duration;
 
+pub use crate::asked::Repeat;
+
 use super::{Auth, Context, Endpoint, EndpointRequest, Reply};
 use crate::error::{Error, Misuse};
 use crate::form::Form;
@@ -70,16 +72,6 @@ pub struct BackchannelAuthentication {
     pub(crate) repeat: Repeat,
 }
 
-/// Whether a person may be asked what they are being asked already.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub enum Repeat {
-    /// That is an error, `ciba.pending`.
-    #[default]
-    Refused,
-    /// The caller knows that the person wants it: the first request was lost on the way to their device, for example.
-    Allowed,
-}
-
 /// How a client learns that the person has answered (section 5).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum Delivery {
@@ -108,16 +100,6 @@ pub struct BackchannelRequest {
     pub binding_message: Option<String>,
     /// With which the server will authenticate its notification.
     pub client_notification_token: Option<Secret<String>>,
-}
-
-impl Repeat {
-    /// `refused` or `allowed`.
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::Refused => "refused",
-            Self::Allowed => "allowed",
-        }
-    }
 }
 
 impl Delivery {

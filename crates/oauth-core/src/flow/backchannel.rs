@@ -29,7 +29,7 @@ use crate::secret::Secret;
 use crate::token::id_token::IdTokenChecks;
 
 #[cfg(feature = "sha2")]
-pub(crate) mod asked;
+mod asked;
 
 #[cfg(feature = "sha2")]
 pub(crate) use asked::begin;

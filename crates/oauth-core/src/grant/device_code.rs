@@ -10,9 +10,7 @@ use crate::error::Error;
 use crate::form::Form;
 use crate::scope::Scope;
 use crate::secret::Secret;
-
-/// The grant's name.
-pub(crate) const DEVICE_CODE: &str = "urn:ietf:params:oauth:grant-type:device_code";
+use crate::server::DEVICE_CODE;
 
 /// The code that the server gave for the device, which is asked with until the person has agreed.
 #[derive(Debug, Clone)]

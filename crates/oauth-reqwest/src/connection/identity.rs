@@ -3,11 +3,12 @@
 use std::sync::Arc;
 
 use oauth_core::error::{Error, Misuse};
-use oauth_core::flow::connect::Connection;
+use oauth_core::flow::connect::{Connection, Way};
 use oauth_core::flow::identity_assertion::IdentityAssertion;
 use oauth_core::{Client, Scope, Tokens};
 use oauth_session::TokenSource;
 
+use super::Settings;
 use crate::driver::Driver;
 
 /// Where the person has signed in, and how.
@@ -57,6 +58,21 @@ impl IdentityProvider {
     ) -> Result<IdentityAssertion, Error> {
         let request = connection.identity_request(login, more)?;
         driver.run(self.client.identity_assertion(request)).await
+    }
+}
+
+/// Who vouches, where tokens are had so.
+///
+/// # Errors
+/// `misuse.setup` if nobody was named.
+pub(super) fn provider(settings: &Settings) -> Result<Option<&IdentityProvider>, Error> {
+    match (settings.request.chosen_way(), &settings.identity) {
+        (Way::IdentityAssertion, None) => {
+            let why = "identity assertions are those of an identity provider: name it";
+            Err(Error::from(Misuse::Setup).about(why))
+        }
+        (Way::IdentityAssertion, provider) => Ok(provider.as_ref()),
+        _ => Ok(None),
     }
 }
 

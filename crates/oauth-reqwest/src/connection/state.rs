@@ -3,7 +3,7 @@
 use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
 
-use oauth_core::error::{Error, Misuse};
+use oauth_core::error::Error;
 use oauth_core::flow::connect::{Connection, Recovery, StepUpBudget, Way};
 use oauth_core::flow::identity_assertion::IdentityAssertion;
 use oauth_core::flow::keeper::GrantId;
@@ -18,7 +18,7 @@ use oauth_session::{Session, Token};
 use tokio::sync::Mutex;
 
 use super::Settings;
-use super::identity::IdentityProvider;
+use super::identity;
 use super::sign_in::{self, Occasion};
 use crate::loopback::Listener;
 
@@ -389,7 +389,7 @@ impl Connected {
         if self.connection.recovery(&error) != Some(Recovery::Authorize) {
             return Err(self.failure(error));
         }
-        if let Some(provider) = identity_provider(settings).map_err(Failure::Other)? {
+        if let Some(provider) = identity::provider(settings).map_err(Failure::Other)? {
             let (driver, nothing) = (&settings.driver, Scope::none());
             let assertion = provider.assertion(driver, &self.connection, &nothing).await;
             // What the identity provider says is nothing about the client of the API's server.
@@ -432,7 +432,7 @@ impl Connected {
         short: &Tokens,
         wanted: &StepUp,
     ) -> Result<Token, Error> {
-        if let Some(provider) = identity_provider(settings)? {
+        if let Some(provider) = identity::provider(settings)? {
             let more = wanted.scope.clone().unwrap_or_default();
             let assertion = provider.assertion(&settings.driver, &self.connection, &more);
             return self.redeem(settings, assertion.await?).await;
@@ -486,21 +486,6 @@ impl Connected {
     async fn keep(&self, tokens: Tokens) -> Result<Token, Error> {
         self.session.log_in(tokens).await?;
         self.session.token().await
-    }
-}
-
-/// Who vouches, where tokens are had so.
-///
-/// # Errors
-/// `misuse.setup` if nobody was named.
-fn identity_provider(settings: &Settings) -> Result<Option<&IdentityProvider>, Error> {
-    match (settings.request.chosen_way(), &settings.identity) {
-        (Way::IdentityAssertion, None) => {
-            let why = "identity assertions are those of an identity provider: name it";
-            Err(Error::from(Misuse::Setup).about(why))
-        }
-        (Way::IdentityAssertion, provider) => Ok(provider.as_ref()),
-        _ => Ok(None),
     }
 }
 
