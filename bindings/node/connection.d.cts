@@ -1,7 +1,7 @@
 // An API that is known by its URL alone, such as a server of the Model Context Protocol.
 import type { ApiRequestInit, LimitOptions, TokenSource } from './api.cjs'
 import type { ClientAuth } from './client-auth.cjs'
-import type { CallOptions, Network, Store, Tokens, Transport } from './index.cjs'
+import type { CallOptions, Client, DeviceCode, Network, Store, Tokens, Transport } from './index.cjs'
 import type { StepUp } from './registration.cjs'
 
 export interface ResourceConnectionOptions extends LimitOptions {
@@ -29,6 +29,24 @@ export interface ResourceConnectionOptions extends LimitOptions {
   person?: string | undefined
   /** Shows the URL to the person; by default it is printed on standard error, and opened in the system's browser. */
   open?: ((url: URL) => unknown) | undefined
+  /**
+   * The person enters a code on another device, if the server offers it (RFC 8628). Without `open` that is done by itself
+   * where there is no browser.
+   */
+  device?: boolean | undefined
+  /** Shows such a code; by default its prompt is printed on standard error. */
+  show?: ((code: DeviceCode) => unknown) | undefined
+  /**
+   * The client of an organisation's identity provider, which vouches for the person, who is sent nowhere
+   * (draft-ietf-oauth-identity-assertion-authz-grant, MCP's enterprise-managed authorization). `connect.way` where the
+   * API's server takes no such assertion.
+   */
+  identityProvider?: Client | undefined
+  /**
+   * The tokens of the person's sign-in there, with `openid`: `identityProvider.source(tokens)`, for example.
+   * `identity_assertion.no_id_token` where they have to sign in there again.
+   */
+  signIn?: TokenSource | undefined
   /** A redirect URI that is registered: a loopback address. By default a free port. */
   redirectUri?: string | undefined
   /** How long the person may take: 300 000 ms. */

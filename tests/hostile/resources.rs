@@ -1,6 +1,8 @@
 //! Attacks by an API, or by whoever answers in its place, on a client that asks it who issues its tokens: by the ids
 //! of the project's list of attacks on OAuth clients.
 
+use axum::routing::get;
+use axum::{Json, Router};
 use oauth_core::flow::connect::{ConnectRequest, Identities};
 use oauth_core::flow::resource::Resource;
 use oauth_core::flow::resource_discovery::ResourceDiscoveryRequest;
@@ -9,6 +11,8 @@ use oauth_core::url::Url;
 use oauth_core::{ClientId, Error, Scope, connect_resource, danger, discover_resource};
 use oauth_reqwest::{AddressPolicy, Authorized, Options, Session, Transport};
 use oauth_testkit::Fault;
+use serde_json::json;
+use tokio::net::TcpListener;
 
 use crate::Party;
 
@@ -84,6 +88,17 @@ async fn c3_a_challenge_does_not_lead_elsewhere() {
     assert_eq!((party.requests(PLACE), evil.requests(PLACE)), (0, 0));
 }
 
+/// An API on a port of its own, which names `issuer` as its server.
+async fn stranger(issuer: &str) -> ConnectRequest {
+    let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
+    let api = format!("http://{}/mcp", listener.local_addr().expect("its own"));
+    let document = json!({ "resource": api, "authorization_servers": [issuer] });
+    let place = "/.well-known/oauth-protected-resource/mcp";
+    let router = Router::new().route(place, get(async move || Json(document)));
+    tokio::spawn(async move { axum::serve(listener, router).await });
+    danger::loopback_connect_request(&api).expect("a request")
+}
+
 /// The authorization server that an API names may be anywhere: on this machine it is not asked, unless the caller
 /// has named it too, or says that any address will do.
 #[tokio::test]
@@ -91,21 +106,13 @@ async fn c3_a_server_that_an_api_names_is_not_asked_inside() {
     let party = Party::new().await;
     let issuer_place = "/.well-known/oauth-authorization-server";
     let before = party.requests(issuer_place);
-    let refused = party.driver.run(connect_resource(party.connecting())).await;
-    assert_eq!(code(refused), Some("lost.not_public"));
-    let fields = party.challenges().await;
-    let challenged = party
-        .connecting()
-        .challenge(fields.iter().map(Vec::as_slice));
-    let refused = party
-        .driver
-        .run(connect_resource(challenged.expect("its own")))
-        .await;
+    let request = stranger(party.served.base()).await;
+    let refused = party.driver.run(connect_resource(request.clone())).await;
     assert_eq!(code(refused), Some("lost.not_public"));
     assert_eq!(party.requests(issuer_place), before);
 
     let issuer = danger::loopback_issuer(party.served.base()).expect("an issuer");
-    let allowed = party.connecting().allow([issuer]);
+    let allowed = request.clone().allow([issuer]);
     let connection = party
         .driver
         .run(connect_resource(allowed))
@@ -115,10 +122,7 @@ async fn c3_a_server_that_an_api_names_is_not_asked_inside() {
     let any = Options::default().addresses(AddressPolicy::Any);
     let any = Transport::default().without_proxy().options(any);
     let any = any.driver().expect("a driver");
-    let connection = any
-        .run(connect_resource(party.connecting()))
-        .await
-        .expect("a way");
+    let connection = any.run(connect_resource(request)).await.expect("a way");
 
     // What it says of itself may lead inside as well: its token endpoint is held to the same.
     let client = party.client.clone();
@@ -133,6 +137,29 @@ async fn c3_a_server_that_an_api_names_is_not_asked_inside() {
         Some("lost.not_public")
     );
     assert_eq!(party.requests("/token"), 0);
+}
+
+/// What an API names on its own origin is where the caller goes already: a program in the making, with its server
+/// beside its API on one port of this machine, is met as it stands.
+#[tokio::test]
+async fn c3_an_origin_that_the_caller_named_is_asked_wherever_it_is() {
+    let party = Party::new().await;
+    let fields = party.challenges().await;
+    let request = party
+        .connecting()
+        .challenge(fields.iter().map(Vec::as_slice))
+        .expect("its own");
+    let connection = party.driver.run(connect_resource(request)).await;
+    let connection = connection.expect("a way");
+    let client = party.client.clone();
+    let named = oauth_core::Client::new(
+        connection.server,
+        client.client_id().clone(),
+        client.auth().clone(),
+    );
+    let exchange = named.expect("a client").client_credentials(Scope::none());
+    let _answered = party.driver.run(exchange).await;
+    assert_eq!(party.requests("/token"), 1);
 }
 
 /// A fake API: what another resource says is not used, and no token is asked for.

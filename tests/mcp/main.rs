@@ -3,6 +3,8 @@
 
 mod checks;
 mod deviations;
+#[path = "../../crates/oauth-reqwest/tests/it/obliging.rs"]
+mod obliging;
 mod plain_client;
 mod rmcp_client;
 #[path = "../interop/server_process.rs"]

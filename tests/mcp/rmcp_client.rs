@@ -6,10 +6,9 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread;
 use std::time::Duration;
 
-use oauth_core::token::step_up::StepUp;
-use oauth_core::{ClientMetadata, Tokens, danger};
-use oauth_reqwest::oauth_session::store::{Answer, FileStore, Memory};
-use oauth_reqwest::oauth_session::{FixedToken, Store, Token, TokenSource};
+use oauth_core::{ClientMetadata, danger};
+use oauth_reqwest::oauth_session::store::{FileStore, Memory};
+use oauth_reqwest::oauth_session::{FixedToken, Store};
 use oauth_reqwest::{AddressPolicy, Driver, Options, ResourceConnection, reqwest};
 use oauth_rmcp::{AuthorizedClient, error_of};
 use rmcp::model::CallToolRequestParams;
@@ -20,6 +19,7 @@ use rmcp::{RoleClient, ServiceError, ServiceExt as _};
 use serde_json::json;
 use tokio::runtime::Runtime;
 
+use crate::obliging::Obliging;
 use crate::plain_client::http;
 use crate::servers::Server;
 
@@ -250,43 +250,12 @@ pub(crate) fn a_revoked_token_of_another_source_is_told(server: Server) {
     assert_eq!(code, Some("grant.revoked"), "{failure:?}");
 }
 
-/// A person who always says yes, which is never enough.
-struct Obliging {
-    token: FixedToken,
-    asked: Arc<AtomicUsize>,
-}
-
-impl TokenSource for Obliging {
-    fn token<'a>(&'a self, refused: Option<&'a Tokens>) -> Answer<'a, Token> {
-        self.token.token(refused)
-    }
-
-    fn refuse(&self, refused: &Tokens) {
-        self.token.refuse(refused);
-    }
-
-    fn step_up<'a>(&'a self, _: &'a Tokens, _: &'a StepUp) -> Answer<'a, Option<Token>> {
-        let asked = self.asked.fetch_add(1, Ordering::SeqCst);
-        Box::pin(async move {
-            match asked {
-                // A test that fails has an end, too.
-                9.. => Ok(None),
-                _ => self.token.token(None).await.map(Some),
-            }
-        })
-    }
-}
-
 pub(crate) fn a_message_asks_for_more_once(server: Server) {
     let person = Person::new();
     let connection = person.connection(server.url(), Arc::new(Memory::new()));
     let token = person.runtime.block_on(connection.token()).expect("tokens");
     server.steer("require_scope/mcp:other");
-    let asked = Arc::default();
-    let source = Obliging {
-        token: FixedToken::new(token.access_token.expose().as_str()),
-        asked: Arc::clone(&asked),
-    };
+    let (source, asked) = Obliging::with(&token);
     let service = person.runtime.block_on(async {
         let client = AuthorizedClient::new(&connection).expect("a client");
         let config = StreamableHttpClientTransportConfig::with_uri(server.url());

@@ -64,6 +64,7 @@ const LAYERS: &[(&str, &[&str])] = &[
         "parties",
         &[
             "assertion",
+            "asked",
             "breaker",
             "protected_resource",
             "renewal",

@@ -271,7 +271,7 @@ function prompt(code) {
 async function identityAssertionGrant(identityProvider, tokens, client, { scope, resource, audience, extra, ...call } = {}) {
   const asked = { scope, resource, audience, extra }
   const { assertion } = await identityProvider.requestIdentityAssertion(
-    { ...asked, subjectToken: tokens.idToken, issuer: client.server.issuer }, call)
+    { ...asked, subjectToken: tokens.idToken ?? '', issuer: client.server.issuer }, call)
   return client.redeemIdentityAssertion({ assertion }, call)
 }
 
@@ -313,4 +313,4 @@ async function lifting(call) {
   }
 }
 
-module.exports = { Client, identityAssertionGrant, introspectingOf, lifting, login, nativeClient, openBrowser, show, sourceOf }
+module.exports = { Client, identityAssertionGrant, introspectingOf, lifting, login, nativeClient, openBrowser, prompt, show, sourceOf }

@@ -3,11 +3,11 @@
 const { inspect } = require('node:util')
 const native = require('./native.cjs')
 const { apiOfOne } = require('./api.cjs')
-const { lifting, show } = require('./client.cjs')
+const { lifting, nativeClient, prompt, show } = require('./client.cjs')
 const { ClientAuth } = require('./client-auth.cjs')
 const { lifted } = require('./errors.cjs')
 const { checkLimit, wait } = require('./exchange.cjs')
-const { answersOfOpen } = require('./foreign.cjs')
+const { answersOfPerson } = require('./foreign.cjs')
 const { lineOf } = require('./network.cjs')
 const { isLoopback } = require('./server.cjs')
 const { inner } = require('./stores.cjs')
@@ -26,10 +26,15 @@ class ResourceConnection {
 
   constructor(url, {
     clientName, clientMetadata, initialAccessToken, clientMetadataUrl, clientId, clientSecret, clientAuth, issuer, issuers,
-    grantType, store, person, open = show, redirectUri, timeoutMs = 300_000, wwwAuthenticate, transport, network,
-    ...options
+    grantType, store, person, open, device = false, show: shown = prompt, identityProvider, signIn, redirectUri,
+    timeoutMs = 300_000, wwwAuthenticate, transport, network, ...options
   } = {}) {
-    if (typeof open !== 'function') throw new TypeError('open must be a function')
+    for (const [name, given] of Object.entries({ open: open ?? show, show: shown })) {
+      if (typeof given !== 'function') throw new TypeError(`${name} must be a function`)
+    }
+    if ((identityProvider === undefined) !== (signIn === undefined)) {
+      throw new TypeError('identityProvider and signIn stand together')
+    }
     checkLimit(timeoutMs)
     const { read, ...auth } = ClientAuth.of(clientAuth)
     const given = {
@@ -45,6 +50,7 @@ class ResourceConnection {
       issuer,
       issuers: issuers === undefined ? undefined : [...issuers].map(String),
       grantType,
+      device: device ? 'always' : open === undefined ? 'where_no_browser' : undefined,
       person,
       redirectUri,
       patienceMs: timeoutMs,
@@ -52,8 +58,13 @@ class ResourceConnection {
     }
     const kept = store === undefined ? undefined : inner(store)
     const line = lineOf(network)
-    const shown = answersOfOpen((page) => this.#show(open, page))
-    const make = () => native.NativeConnection.to(given, shown, kept, line.network, read?.native)
+    const told = answersOfPerson({
+      open: (page) => this.#told(() => (open ?? show)(page)),
+      show: (code) => this.#told(() => shown(code)),
+      signIn: (refused) => this.#told(() => (refused === undefined ? signIn.token() : signIn.renew(refused))),
+    })
+    const provider = identityProvider === undefined ? undefined : nativeClient(identityProvider)
+    const make = () => native.NativeConnection.to(given, told, kept, line.network, read?.native, provider)
     this.#native = lifted(make)
     this.#url = given.url
     this.#options = { network, ...options }
@@ -93,9 +104,9 @@ class ResourceConnection {
     }
   }
 
-  async #show(open, page) {
+  async #told(tell) {
     try {
-      await open(page)
+      return await tell()
     } catch (error) {
       this.#failure = error
       throw error

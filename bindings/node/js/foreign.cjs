@@ -3,6 +3,8 @@
 const { failureOf } = require('./errors.cjs')
 const { textOf } = require('./exchange.cjs')
 const { verbs } = require('./keep.cjs')
+const { DeviceCode } = require('./ops.cjs')
+const { Tokens, nativeTokens } = require('./tokens.cjs')
 
 /** What hands the addon's questions to an object, and gives back what that says. */
 function asked(who, methods, object) {
@@ -58,10 +60,20 @@ const ofSource = {
   unwrap_key: async (source, { key: id }) => ({ key: some(await source.unwrapKey(id)) }),
 }
 
-const ofOpen = { open: async (open, { key: url }) => {
-  await open(new URL(url))
-  return {}
-} }
+const ofPerson = {
+  open: async (person, { key: url }) => {
+    await person.open(new URL(url))
+    return {}
+  },
+  show_code: async (person, { record: code }) => {
+    await person.show(DeviceCode.of(JSON.parse(code)))
+    return {}
+  },
+  sign_in: async (person, { record: refused }) => {
+    const tokens = await person.signIn(refused === undefined ? undefined : Tokens.deserialize(refused))
+    return { record: nativeTokens(tokens).serialize() }
+  },
+}
 
 const ofSite = {
   admit: ({ admit }, { record, key: id }) => admit(JSON.parse(record), id),
@@ -82,10 +94,10 @@ const answersOfSource = (source) => asked('key service', ofSource, source)
 /** What answers with a workload's token. */
 const answersOfAssertion = (read) => asked('assertion function', ofAssertion, read)
 
-/** What shows a page to a person. */
-const answersOfOpen = (open) => asked('open function', ofOpen, open)
+/** What shows a page or a code to a person, or has the tokens of their sign-in elsewhere. */
+const answersOfPerson = (person) => asked('open function', ofPerson, person)
 
 /** What says whether a person is let in, and who people sign in with. */
 const answersOfSite = (site) => asked('site', ofSite, site)
 
-module.exports = { answersOfAssertion, answersOfOpen, answersOfSite, answersOfSource, answersOfStore }
+module.exports = { answersOfAssertion, answersOfPerson, answersOfSite, answersOfSource, answersOfStore }

@@ -6,7 +6,7 @@
 const { authorizationOf, begin, nothing, perform, recordOf, tokensOf } = require('./op.cjs')
 const { Record } = require('./record.cjs')
 
-const FINGERPRINT = 'd66c987ecfb47a10'
+const FINGERPRINT = '0af25c91c48aaa95'
 
 /** What the server tells about a user (OpenID Connect Core section 5.1). */
 class UserClaims extends Record {
@@ -156,7 +156,7 @@ const operations = {
   clientCredentials: { number: 6, names: ['scope', 'resource', 'audience', 'extra'], finish: tokensOf },
   deviceAuthorization: { number: 7, names: ['purpose', 'scope', 'resource', 'audience', 'extra'], finish: recordOf(DeviceCode) },
   deviceLogin: { number: 8, names: ['deviceCode', 'expiresAt', 'interval', 'scope', 'resource', 'audience', 'extra'], finish: tokensOf },
-  backchannelAuthentication: { number: 9, names: ['loginHint', 'loginHintToken', 'idTokenHint', 'bindingMessage', 'userCode', 'requestedExpiry', 'acrValues', 'delivery', 'scope', 'resource', 'audience', 'extra'], finish: recordOf(BackchannelRequest) },
+  backchannelAuthentication: { number: 9, names: ['loginHint', 'loginHintToken', 'idTokenHint', 'bindingMessage', 'userCode', 'requestedExpiry', 'acrValues', 'delivery', 'repeat', 'scope', 'resource', 'audience', 'extra'], finish: recordOf(BackchannelRequest) },
   backchannelLogin: { number: 10, names: ['authReqId', 'expiresAt', 'interval', 'scope', 'resource', 'audience', 'extra'], finish: tokensOf },
   verifyPing: { number: 11, names: ['authReqId', 'clientNotificationToken', 'authorization', 'body'], finish: nothing },
   takePushed: { number: 12, names: ['authReqId', 'clientNotificationToken', 'authorization', 'body', 'scope', 'resource', 'audience', 'extra'], finish: tokensOf },

@@ -13,6 +13,8 @@ export type Push = 'where_required' | 'always'
 
 export type Delivery = 'poll' | 'ping' | 'push'
 
+export type Repeat = 'refused' | 'allowed'
+
 export type AccessTokenProfile = 'rfc9068' | 'keycloak' | 'entra' | 'auth0' | 'okta' | 'cognito'
 
 export type Replay = 'process' | 'caller'
@@ -203,6 +205,8 @@ export interface BackchannelAuthenticationArguments {
   acrValues?: readonly string[] | undefined
   /** How this client is registered to learn of the answer: by asking, unless you say. */
   delivery?: Delivery | undefined
+  /** Whether the person may be asked what this client is asking them already: refused unless you say, allowed. */
+  repeat?: Repeat | undefined
   /** What the tokens are for, as names of scopes. */
   scope?: Scope | undefined
   /** The resources the tokens are for, as absolute URIs (RFC 8707). */
@@ -847,8 +851,9 @@ export interface Operations {
    * Asks the server to ask a person on a device of theirs (CIBA Core section 7).
    * The person is named in exactly one way. Start one only for a person who is known to you and expects it, and one at
    * a time. The request is signed where the client signs its requests and the server takes such.
-   * `ciba.*` for what must not be asked, `endpoint.missing` if the server does not offer it,
-   * `client_auth.secret_missing` for a public client, `denied.*` if it refuses, `lost.*` if no answer arrives.
+   * `ciba.pending` while this client asks the person just that (RFC 10027 section 6.1.15), other `ciba.*` for what must
+   * not be asked, `endpoint.missing` if the server does not offer it, `client_auth.secret_missing` for a public client,
+   * `denied.*` if it refuses, `lost.*` if no answer arrives.
    * @param args.loginHint What the person is called at the server.
    * @param args.loginHintToken A token of somebody else that names the person.
    * @param args.idTokenHint An ID token of the person that this server gave before.
@@ -858,6 +863,8 @@ export interface Operations {
    * @param args.requestedExpiry For how many seconds the person should be able to answer.
    * @param args.acrValues How the person should authenticate, in order of preference.
    * @param args.delivery How this client is registered to learn of the answer: by asking, unless you say.
+   * @param args.repeat Whether the person may be asked what this client is asking them already: refused unless you say,
+   * allowed.
    * @param args.scope What the tokens are for, as names of scopes.
    * @param args.resource The resources the tokens are for, as absolute URIs (RFC 8707).
    * @param args.audience The audiences, as some servers name it.
@@ -1238,8 +1245,9 @@ export interface ExchangeOperations {
    * Asks the server to ask a person on a device of theirs (CIBA Core section 7).
    * The person is named in exactly one way. Start one only for a person who is known to you and expects it, and one at
    * a time. The request is signed where the client signs its requests and the server takes such.
-   * `ciba.*` for what must not be asked, `endpoint.missing` if the server does not offer it,
-   * `client_auth.secret_missing` for a public client, `denied.*` if it refuses, `lost.*` if no answer arrives.
+   * `ciba.pending` while this client asks the person just that (RFC 10027 section 6.1.15), other `ciba.*` for what must
+   * not be asked, `endpoint.missing` if the server does not offer it, `client_auth.secret_missing` for a public client,
+   * `denied.*` if it refuses, `lost.*` if no answer arrives.
    * @param args.loginHint What the person is called at the server.
    * @param args.loginHintToken A token of somebody else that names the person.
    * @param args.idTokenHint An ID token of the person that this server gave before.
@@ -1249,6 +1257,8 @@ export interface ExchangeOperations {
    * @param args.requestedExpiry For how many seconds the person should be able to answer.
    * @param args.acrValues How the person should authenticate, in order of preference.
    * @param args.delivery How this client is registered to learn of the answer: by asking, unless you say.
+   * @param args.repeat Whether the person may be asked what this client is asking them already: refused unless you say,
+   * allowed.
    * @param args.scope What the tokens are for, as names of scopes.
    * @param args.resource The resources the tokens are for, as absolute URIs (RFC 8707).
    * @param args.audience The audiences, as some servers name it.

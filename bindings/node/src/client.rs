@@ -261,7 +261,7 @@ pub struct NativeEndSession {
 
 /// This client, as one server knows it.
 #[napi]
-pub struct NativeClient(Client);
+pub struct NativeClient(pub(crate) Client);
 
 impl NativeClient {
     pub(crate) const fn facade(&self) -> &Client {

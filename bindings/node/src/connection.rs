@@ -5,26 +5,29 @@ use std::sync::Arc;
 use napi::Result;
 use napi::bindgen_prelude::{Env, Object};
 use napi_derive::napi;
-use oauth_core::error::{Cause, Error};
+use oauth_core::endpoint::device_authorization::DeviceCode;
+use oauth_core::error::{Cause, Error, Misuse};
 use oauth_core::issuer::RedirectUri;
 use oauth_core::json;
 use oauth_core::token::step_up::StepUp;
 use oauth_core::{Secret, Tokens};
-use oauth_facade::Connect;
-use oauth_reqwest::ResourceConnection;
-use oauth_session::{Token, TokenSource as _};
+use oauth_facade::{Connect, Record};
+use oauth_reqwest::{DeviceLogin, ResourceConnection};
+use oauth_session::store::Answer;
+use oauth_session::{Token, TokenSource};
 use tokio::runtime::Handle;
 
 use crate::api::NativeApi;
 use crate::assertion::NativeAssertionSource;
-use crate::client::{NativeAssertion, auth};
+use crate::client::{NativeAssertion, NativeClient, auth};
 use crate::error::{fail, invalid};
-use crate::foreign::{Foreign, Handler, NativeAsk};
+use crate::foreign::{Foreign, Handler, NativeAsk, ask};
 use crate::network::{NativeNetwork, over};
 use crate::runtime::{millis, promise, runtime};
 use crate::server::transport;
 use crate::store::NativeStore;
 use crate::tokens::NativeTokens;
+use crate::value;
 
 /// What is known of an API and of the client.
 #[napi(object, object_to_js = false)]
@@ -55,6 +58,8 @@ pub struct NativeConnect {
     pub issuers: Option<Vec<String>>,
     /// `authorization_code` or `client_credentials`.
     pub grant_type: Option<String>,
+    /// When the person enters a code on another device: `always` or `where_no_browser`.
+    pub device: Option<String>,
     /// Whose tokens they are.
     pub person: Option<String>,
     /// A redirect URI that is registered.
@@ -78,10 +83,11 @@ impl NativeConnection {
     #[napi(factory)]
     pub fn to(
         given: NativeConnect,
-        open: Handler<'_>,
+        person: Handler<'_>,
         store: Option<&NativeStore>,
         network: Option<&NativeNetwork>,
         function: Option<&NativeAssertionSource>,
+        identity_provider: Option<&NativeClient>,
     ) -> Result<Self> {
         let secret = given.client_secret.map(Secret::new);
         let chosen = given.client_auth.as_deref();
@@ -96,7 +102,10 @@ impl NativeConnection {
             client_id: given.client_id,
             issuer: given.issuer,
             issuers: given.issuers.unwrap_or_default(),
-            grant_type: given.grant_type,
+            grant_type: match identity_provider {
+                Some(_) => Some(Connect::IDENTITY_ASSERTION.to_owned()),
+                None => given.grant_type,
+            },
             challenges: given.challenges.unwrap_or_default(),
         };
         let request = connect.to_core().map_err(fail)?;
@@ -112,8 +121,21 @@ impl NativeConnection {
         if let Some(uri) = given.redirect_uri {
             connection = connection.redirect_uri(RedirectUri::parse(&uri).map_err(fail)?);
         }
-        let opener = Foreign::new("open function", &open)?;
-        let connection = connection.open(move |url| show(&opener, url.as_str()));
+        let device = match given.device.as_deref() {
+            Some("always") => Some(DeviceLogin::Always),
+            Some("where_no_browser") => Some(DeviceLogin::WhereNoBrowser),
+            _ => None,
+        };
+        let person = Arc::new(Person(Foreign::new("open function", &person)?));
+        if let Some(provider) = identity_provider {
+            let provider = provider.0.core().clone();
+            connection = connection.identity(provider, Arc::clone(&person));
+        }
+        if let Some(device) = device {
+            let (person, purpose) = (Arc::clone(&person), connect.purpose());
+            connection = connection.device(device, move |code| person.show_code(code, &purpose));
+        }
+        let connection = connection.open(move |url| person.show(ask("open", url.as_str())));
         Ok(Self {
             connection,
             connect,
@@ -177,20 +199,49 @@ fn told(token: Token) -> NativeTokens {
     NativeTokens(tokens)
 }
 
-/// Has JavaScript show a page. It blocks a thread of the runtime, and not the event loop's.
-fn show(opener: &Foreign, url: &str) -> std::result::Result<(), Error> {
-    let asked = opener.ask(NativeAsk {
-        verb: "open",
-        key: url.to_owned(),
-        ..NativeAsk::default()
-    });
-    let runtime = match Handle::try_current() {
-        Ok(runtime) => runtime,
-        Err(_) => runtime()?.handle().clone(),
-    };
-    let shown = tokio::task::block_in_place(|| runtime.block_on(asked));
-    shown.map(drop).map_err(|error| {
-        let why = std::error::Error::source(&error).map(ToString::to_string);
-        Error::lost(Cause::unsent(why.unwrap_or_else(|| error.to_string())))
-    })
+/// Whom JavaScript asks.
+struct Person(Foreign);
+
+impl Person {
+    fn show_code(&self, code: &DeviceCode, purpose: &str) -> std::result::Result<(), Error> {
+        let code = oauth_facade::DeviceCode::of(code.clone(), purpose);
+        let Record::Plain(_, members) = code.into() else {
+            return Err(Misuse::OutOfOrder.into());
+        };
+        self.show(NativeAsk {
+            record: Some(value::members(members)),
+            ..ask("show_code", "")
+        })
+    }
+
+    /// Has JavaScript show something. It blocks a thread of the runtime, and not the event loop's.
+    fn show(&self, what: NativeAsk) -> std::result::Result<(), Error> {
+        let asked = self.0.ask(what);
+        let runtime = match Handle::try_current() {
+            Ok(runtime) => runtime,
+            Err(_) => runtime()?.handle().clone(),
+        };
+        let shown = tokio::task::block_in_place(|| runtime.block_on(asked));
+        shown.map(drop).map_err(|error| {
+            let why = std::error::Error::source(&error).map(ToString::to_string);
+            Error::lost(Cause::unsent(why.unwrap_or_else(|| error.to_string())))
+        })
+    }
+}
+
+impl TokenSource for Person {
+    fn token<'a>(&'a self, refused: Option<&'a Tokens>) -> Answer<'a, Token> {
+        Box::pin(async move {
+            let asked = self.0.ask(NativeAsk {
+                record: refused.map(|refused| refused.to_json().expose().clone()),
+                ..ask("sign_in", "")
+            });
+            let said = asked.await?.said.record;
+            let tokens = Tokens::from_json(&said.unwrap_or_default())?;
+            Ok(Token::from(Arc::new(tokens)))
+        })
+    }
+
+    /// A connection asks for others, and refuses none beside that.
+    fn refuse(&self, _: &Tokens) {}
 }

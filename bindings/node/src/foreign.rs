@@ -30,12 +30,12 @@ const PATIENCE: Duration = Duration::from_secs(30);
 #[napi(object, object_from_js = false)]
 #[derive(Clone, Default)]
 pub struct NativeAsk {
-    /// A verb of a store, `data_key`, `unwrap_key`, `assertion`, `open`, `admit` or
+    /// A verb of a store, `data_key`, `unwrap_key`, `assertion`, `open`, `show_code`, `sign_in`, `admit` or
     /// `provider`.
     pub verb: &'static str,
     /// The name of a record, or the id of a key.
     pub key: String,
-    /// What to save.
+    /// What to save, the code to show, or the tokens that are no good.
     pub record: Option<String>,
     /// Over this version.
     pub version: Option<f64>,
@@ -59,7 +59,7 @@ pub struct NativeAsk {
 pub struct NativeReply {
     /// The version of the record that was read or saved.
     pub version: Option<f64>,
-    /// The record that was read.
+    /// The record that was read, or the tokens of a sign-in.
     pub record: Option<String>,
     /// For how many milliseconds another holds the lease.
     pub ms: Option<f64>,

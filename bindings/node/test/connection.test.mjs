@@ -4,15 +4,15 @@ import { mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import path from 'node:path'
 import { after, beforeEach, test } from 'node:test'
-import { core, rejection, twins } from './helper.mjs'
+import { core, listen, rejection, twins } from './helper.mjs'
 
-const { FileStore, Network, ResourceConnection, stepUp } = core
+const { FileStore, ResourceConnection, stepUp } = core
 
 const { generic: twin } = await twins()
 const { base } = twin
 const url = `${base}/api/echo`
-// The twin is on this machine, and named by its own API.
-const here = { transport: 'loopback_http', network: new Network({ addresses: 'any' }) }
+// The twin is on this machine, and is the server of its own API.
+const here = { transport: 'loopback_http' }
 
 let pages = []
 let before = 0
@@ -122,9 +122,21 @@ test('what the opener throws ends the login', async () => {
 
 test('nobody to be, and nobody to be asked', async () => {
   assert.equal((await rejection(connection({ clientName: undefined }).token())).code, 'connect.client')
-  // By default a URL of somebody else's leads to public addresses alone.
-  assert.equal((await rejection(connection({ network: undefined }).token())).code, 'lost.not_public')
   assert.throws(() => connection({ clientId: 'id' }), { code: 'misuse.setup' })
   assert.throws(() => connection({ grantType: 'password' }), { code: 'form.malformed_parameter' })
   assert.throws(() => connection({ open: 'firefox' }), TypeError)
+})
+
+test('what an API names elsewhere is not asked inside', async () => {
+  const stranger = await listen((request, reply) => {
+    const isPlace = request.url.startsWith('/.well-known/oauth-protected-resource')
+    reply.writeHead(isPlace ? 200 : 401, { 'content-type': 'application/json' })
+    reply.end(JSON.stringify({ resource: `${stranger}/mcp`, authorization_servers: [base] }))
+  })
+  const connected = (options) => new ResourceConnection(`${stranger}/mcp`, { clientName: 'Notes', open: person, ...here, ...options })
+  assert.equal((await rejection(connected().token())).code, 'lost.not_public')
+  assert.deepEqual([await registrations(), pages.length], [0, 0])
+  // Who names the server too, means it.
+  await connected({ issuers: [base] }).token()
+  assert.deepEqual([await registrations(), pages.length], [1, 1])
 })

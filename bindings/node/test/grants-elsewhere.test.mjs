@@ -145,9 +145,11 @@ for (const [way, options] of Object.entries(ways)) {
   test(`pushed tokens are vouched for: ${way}`, async () => {
     const client = await clientOf(twin, options)
     await twin.backchannelDelivery('push', 'https://client.example/push')
-    const begin = () => client.backchannelAuthentication({ loginHint: 'alice', delivery: 'push', scope })
+    const begin = (more) => client.backchannelAuthentication({ loginHint: 'alice', delivery: 'push', scope, ...more })
     const { authReqId, clientNotificationToken } = await begin()
-    await begin()
+    // Whoever is asked again and again agrees in the end.
+    assert.equal((await rejection(begin())).code, 'ciba.pending')
+    await begin({ repeat: 'allowed' })
     for (let count = 0; count < 2; count += 1) await openPage(`${twin.base}/authentication_device`)
     const [{ authorization, body }, foreign] = await twin.notifications()
     const judged = { authReqId, clientNotificationToken, authorization, scope }

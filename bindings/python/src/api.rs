@@ -61,6 +61,16 @@ impl<'a, 'py> FromPyObject<'a, 'py> for Source {
 }
 
 impl Source {
+    /// It, as the other halves of this package ask for its tokens, in this process.
+    pub(crate) fn shared(&self, py: Python<'_>) -> PyResult<Arc<dyn oauth_session::TokenSource>> {
+        Ok(match self {
+            Self::Grant(grant) => Arc::new(grant.get().native(py)?),
+            Self::Fixed(fixed, _) => Arc::new(fixed.clone()),
+            Self::Connection(connection) => Arc::new(connection.get().native(py)?),
+            Self::Foreign(object) => Arc::new(Foreign(Arc::clone(object))),
+        })
+    }
+
     /// Over what its own requests go, if it makes any.
     /// The API as this source's client calls it.
     pub(crate) fn calls(&self, api: oauth_facade::Api) -> Result<oauth_facade::Api, Error> {
@@ -286,19 +296,11 @@ impl Api {
     }
 
     fn authorized(&self, py: Python<'_>) -> PyResult<Authorized> {
-        let one = |source: &Source| -> PyResult<Arc<dyn oauth_session::TokenSource>> {
-            Ok(match source {
-                Source::Grant(grant) => Arc::new(grant.get().native(py)?),
-                Source::Fixed(fixed, _) => Arc::new(fixed.clone()),
-                Source::Connection(connection) => Arc::new(connection.get().native(py)?),
-                Source::Foreign(object) => Arc::new(Foreign(Arc::clone(object))),
-            })
-        };
         let sources = match &self.sources[..] {
-            [(TokenFor::Any, source)] => Sources::one(one(source)?),
-            [(TokenFor::Application, app)] => Sources::application(one(app)?),
-            [(TokenFor::User, user)] => Sources::user(one(user)?),
-            [(_, app), (_, user), ..] => Sources::application(one(app)?).with_user(one(user)?),
+            [(TokenFor::Any, source)] => Sources::one(source.shared(py)?),
+            [(TokenFor::Application, app)] => Sources::application(app.shared(py)?),
+            [(TokenFor::User, user)] => Sources::user(user.shared(py)?),
+            [(_, app), (_, user), ..] => Sources::application(app.shared(py)?).with_user(user.shared(py)?),
             [] => return Err(PyValueError::new_err("an API without a source")),
         };
         let driver = self.line.driver(py)?;

@@ -4,13 +4,13 @@ use std::sync::Arc;
 
 use oauth_core::error::Error;
 use oauth_facade::{
-    Args, Arrival, Auth, Authorize, EndSession, Introspecting as How, Keep, Machine,
+    Args, Arrival, Authorize, EndSession, Introspecting as How, Keep, Machine,
     Operation as _, Registration, arrival, operation_name,
 };
 use pyo3::exceptions::PyTypeError;
 use pyo3::prelude::*;
 
-use crate::client_auth::ClientAuth;
+use crate::client_auth::{self, ClientAuth};
 use crate::dpop::DpopKey;
 use crate::flow::Flow;
 use crate::keeper::Keeper;
@@ -166,14 +166,7 @@ impl Client {
             (id, stored) => (id, stored.map(secret)),
         };
         let own = client_auth.map(|auth| auth.get().0.clone());
-        let auth = match (client_auth, client_secret) {
-            (Some(_), Some(_)) => {
-                let both = "give either client_secret or client_auth, not both";
-                return Err(PyTypeError::new_err(both));
-            }
-            (Some(auth), None) => auth.get().0.clone(),
-            (None, secret) => Auth::Documented(secret.map(self::secret)),
-        };
+        let auth = client_auth::chosen(client_auth, client_secret)?;
         let ours = server.get().0.clone();
         let build = || {
             let mut client = match known {

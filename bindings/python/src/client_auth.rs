@@ -19,6 +19,24 @@ use crate::{errors, runtime, secret};
 #[pyclass(frozen, subclass, module = "oauth_core")]
 pub(crate) struct ClientAuth(pub(crate) Auth);
 
+/// How a client authenticates that is given one of both, or neither.
+///
+/// # Errors
+/// `TypeError` for both.
+pub(crate) fn chosen(
+    client_auth: Option<&Bound<'_, ClientAuth>>,
+    client_secret: Option<String>,
+) -> PyResult<Auth> {
+    match (client_auth, client_secret) {
+        (Some(_), Some(_)) => {
+            let both = "give either client_secret or client_auth, not both";
+            Err(PyTypeError::new_err(both))
+        }
+        (Some(auth), None) => Ok(auth.get().0.clone()),
+        (None, given) => Ok(Auth::Documented(given.map(secret))),
+    }
+}
+
 /// client_secret_post: id and secret in the form (RFC 6749 section 2.3.1).
 #[pyclass(frozen, extends = ClientAuth, module = "oauth_core")]
 pub(crate) struct ClientSecretPost;

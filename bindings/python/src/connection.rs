@@ -2,19 +2,21 @@
 
 use std::sync::Arc;
 
+use oauth_core::endpoint::device_authorization::DeviceCode;
 use oauth_core::error::{Cause, Error};
 use oauth_core::json;
 use oauth_core::token::step_up::StepUp;
 use oauth_core::url::Url;
-use oauth_facade::{Auth, Connect, OnLimit};
-use oauth_reqwest::{Authorized, ResourceConnection as Native};
+use oauth_facade::{Auth, Connect, OnLimit, Record};
+use oauth_reqwest::{Authorized, DeviceLogin, ResourceConnection as Native};
 use oauth_session::{Sources, TokenSource as _};
 use pyo3::exceptions::{PyTypeError, PyValueError};
 use pyo3::prelude::*;
 use pyo3::types::PyString;
 
-use crate::api::Ask;
-use crate::client_auth::ClientAuth;
+use crate::api::{Ask, Source};
+use crate::client::{Client, Us};
+use crate::client_auth::{self, ClientAuth};
 use crate::foreign::raised;
 use crate::network::{Line, Network, seconds};
 use crate::process::PerProcess;
@@ -26,7 +28,7 @@ use crate::twins::twins;
 use crate::value::Pairs;
 use crate::verbs::verbs;
 use crate::work::{Answer, Work};
-use crate::{errors, runtime, secret};
+use crate::{errors, runtime, secret, value};
 
 /// An API that is known by its URL alone, such as a server of the Model Context Protocol: a source of its tokens.
 ///
@@ -43,7 +45,17 @@ use crate::{errors, runtime, secret};
 ///
 /// issuers are the servers that may be asked, whichever others the API names (connect.server_not_allowed). grant_type
 /// is "authorization_code", or "client_credentials" for a client of its own. open shows a URL to the person, who has
-/// timeout seconds; by default it is printed on standard error, and opened in the system's browser. redirect_uri is a
+/// timeout seconds; by default it is printed on standard error, and opened in the system's browser. Where there is no
+/// browser, and always with device=True, the person enters a code on another device, if the server offers it (RFC
+/// 8628): show gets the code, and prints its prompt by default.
+///
+/// With identity_provider and sign_in nobody is sent anywhere: the client of an organisation's identity provider, and
+/// a source of the tokens of the person's sign-in there, with openid, such as client.source(tokens). The identity
+/// provider vouches for the person (draft-ietf-oauth-identity-assertion-authz-grant, MCP's enterprise-managed
+/// authorization): identity_assertion.no_id_token where they have to sign in there again, connect.way where the API's
+/// server takes no such assertion.
+///
+/// redirect_uri is a
 /// loopback address that is registered, otherwise a free port. www_authenticate are the values of an answer that was met
 /// already. Requests to a server that the API alone has named go to public addresses only, unless the network says
 /// otherwise (lost.not_public). connect.client where there is no client, and none may be registered.
@@ -54,6 +66,9 @@ pub(crate) struct ResourceConnection {
     store: Option<Store>,
     person: Option<String>,
     open: Option<Arc<Py<PyAny>>>,
+    device: Option<DeviceLogin>,
+    show: Option<Arc<Py<PyAny>>>,
+    identity: Option<(Arc<Us>, Source)>,
     redirect_uri: Option<oauth_core::issuer::RedirectUri>,
     patience: std::time::Duration,
     line: Arc<Line>,
@@ -81,6 +96,13 @@ impl ResourceConnection {
         }
         if let Some(uri) = &self.redirect_uri {
             native = native.redirect_uri(uri.clone());
+        }
+        if let Some((provider, sign_in)) = &self.identity {
+            native = native.identity(provider.client.core().clone(), sign_in.shared(py)?);
+        }
+        if let Some(device) = self.device {
+            let (show, purpose) = (self.show.clone(), self.connect.purpose());
+            native = native.device(device, move |code| show_code(show.clone(), code, &purpose));
         }
         let open = self.open.clone();
         Ok(native.open(move |url| show(open.clone(), url)))
@@ -126,7 +148,7 @@ impl ResourceConnection {
             let token = native.step_up(&short, &wanted).await?;
             Ok(match token {
                 Some(token) => Answer::Tokens(token.into_arc()),
-                None => Answer::Record(oauth_facade::Record::Nothing),
+                None => Answer::Record(Record::Nothing),
             })
         }))
     }
@@ -135,7 +157,7 @@ impl ResourceConnection {
         let native = self.native(py)?;
         Ok(Work::new("forget", async move {
             native.forget().await?;
-            Ok(Answer::Record(oauth_facade::Record::Nothing))
+            Ok(Answer::Record(Record::Nothing))
         }))
     }
 
@@ -148,27 +170,50 @@ impl ResourceConnection {
     }
 }
 
-/// Shows a page to the person, from the runtime's thread.
+/// Shows a page to the person.
 fn show(open: Option<Arc<Py<PyAny>>>, url: &Url) -> Result<(), Error> {
     let text = url.as_str().to_owned();
+    told(move |py| match &open {
+        Some(open) => open.call1(py, (text,)).map(drop),
+        None => usual(py, "_show", (text,)),
+    })
+}
+
+/// Shows a code to the person.
+fn show_code(
+    show: Option<Arc<Py<PyAny>>>,
+    code: &DeviceCode,
+    purpose: &str,
+) -> Result<(), Error> {
+    let code = Record::from(oauth_facade::DeviceCode::of(code.clone(), purpose));
+    told(move |py| {
+        let code = value::of_record(py, code)?;
+        match &show {
+            Some(show) => show.call1(py, (code,)).map(drop),
+            None => usual(py, "_prompt", (code,)),
+        }
+    })
+}
+
+/// Has Python tell the person something, from the runtime's thread.
+fn told(tell: impl FnOnce(Python<'_>) -> PyResult<()>) -> Result<(), Error> {
     tokio::task::block_in_place(|| {
         let mut answer = None;
         runtime::call_python(|py| {
-            let shown = match &open {
-                Some(open) => open.call1(py, (text,)).map(drop),
-                None => usual(py, text),
-            };
-            answer = Some(shown.map_err(|error| raised(py, error)));
+            answer = Some(tell(py).map_err(|error| raised(py, error)));
         });
         let closed = || Error::lost(Cause::unsent("the interpreter is shutting down"));
         answer.unwrap_or_else(|| Err(closed()))
     })
 }
 
-/// As every login of this package shows its page.
-fn usual(py: Python<'_>, url: String) -> PyResult<()> {
+/// As every login of this package tells it.
+fn usual<'py, A>(py: Python<'py>, function: &str, arguments: A) -> PyResult<()>
+where
+    A: pyo3::call::PyCallArgs<'py>,
+{
     let login = py.import("oauth_core._login")?;
-    login.call_method1("_show", (url,)).map(drop)
+    login.call_method1(function, arguments).map(drop)
 }
 
 #[pymethods]
@@ -177,8 +222,9 @@ impl ResourceConnection {
     #[pyo3(signature = (url, *, client_name = None, client_metadata = None, initial_access_token = None,
                         client_metadata_url = None, client_id = None, client_secret = None, client_auth = None,
                         issuer = None, issuers = None, grant_type = "authorization_code", store = None,
-                        person = None, open = None, redirect_uri = None, timeout = 300.0,
-                        www_authenticate = None, transport = "https", network = None))]
+                        person = None, open = None, device = false, show = None, identity_provider = None,
+                        sign_in = None, redirect_uri = None, timeout = 300.0, www_authenticate = None,
+                        transport = "https", network = None))]
     #[allow(clippy::too_many_arguments, reason = "they are keywords in Python")]
     fn new(
         py: Python<'_>,
@@ -196,20 +242,17 @@ impl ResourceConnection {
         store: Option<Store>,
         person: Option<String>,
         open: Option<Py<PyAny>>,
+        device: bool,
+        show: Option<Py<PyAny>>,
+        identity_provider: Option<&Bound<'_, Client>>,
+        sign_in: Option<Source>,
         redirect_uri: Option<&str>,
         timeout: f64,
         www_authenticate: Option<Vec<String>>,
         transport: &str,
         network: Option<&Bound<'_, Network>>,
     ) -> PyResult<Self> {
-        let auth = match (client_auth, client_secret) {
-            (Some(_), Some(_)) => {
-                let both = "give either client_secret or client_auth, not both";
-                return Err(PyTypeError::new_err(both));
-            }
-            (Some(auth), None) => auth.get().0.clone(),
-            (None, secret) => Auth::Documented(secret.map(self::secret)),
-        };
+        let auth = client_auth::chosen(client_auth, client_secret)?;
         let metadata = client_metadata.map(|metadata| {
             py.import("json")?
                 .call_method1("dumps", (metadata,))?
@@ -223,7 +266,23 @@ impl ResourceConnection {
         connect.client_id = client_id;
         connect.issuer = issuer;
         connect.issuers = issuers.unwrap_or_default();
-        connect.grant_type = Some(grant_type.to_owned());
+        let identity = match (identity_provider, sign_in) {
+            (Some(provider), Some(sign_in)) => Some((Arc::clone(&provider.get().us), sign_in)),
+            (None, None) => None,
+            _ => {
+                let both = "identity_provider and sign_in stand together";
+                return Err(PyTypeError::new_err(both));
+            }
+        };
+        connect.grant_type = Some(match identity {
+            Some(_) => Connect::IDENTITY_ASSERTION.to_owned(),
+            None => grant_type.to_owned(),
+        });
+        let device = match (device, &open) {
+            (true, _) => Some(DeviceLogin::Always),
+            (false, None) => Some(DeviceLogin::WhereNoBrowser),
+            (false, Some(_)) => None,
+        };
         connect.challenges = www_authenticate.unwrap_or_default();
         let redirect_uri = redirect_uri.map(oauth_core::issuer::RedirectUri::parse);
         let this = Self {
@@ -231,6 +290,9 @@ impl ResourceConnection {
             store,
             person,
             open: open.map(Arc::new),
+            device,
+            show: show.map(Arc::new),
+            identity,
             redirect_uri: redirect_uri
                 .transpose()
                 .map_err(|error| errors::raise(py, &error))?,

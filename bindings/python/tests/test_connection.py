@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import threading
 from collections.abc import Callable
 from typing import Any
@@ -12,7 +13,7 @@ import httpx
 import httpx2
 import pytest
 import requests
-from conftest import Twin, browse
+from conftest import Plain, Twin, browse, reply
 
 import oauth_core
 import oauth_core.aiohttp
@@ -21,8 +22,8 @@ import oauth_core.httpx2
 import oauth_core.requests
 import oauth_core.stores
 
-#: The twin is on this machine, and named by its own API.
-HERE: Any = {"transport": "loopback_http", "network": oauth_core.Network(addresses="any")}
+#: The twin is on this machine, and is the server of its own API.
+HERE: Any = {"transport": "loopback_http"}
 
 
 class Person:
@@ -211,7 +212,24 @@ def test_nobody_to_be(generic: Twin) -> None:
     with pytest.raises(oauth_core.Misuse) as raised:
         connection(generic, Person(), client_name=None).token()
     assert raised.value.code == "connect.client"
-    # By default a URL of somebody else's leads to public addresses alone.
+
+
+@pytest.mark.parametrize("addresses", ["public_where_marked", "any"])
+def test_what_an_api_names_elsewhere_is_not_asked_inside(generic: Twin, addresses: Any) -> None:
+    def answer(handler: Any) -> None:
+        place = handler.path.startswith("/.well-known/oauth-protected-resource")
+        document = {"resource": f"{api.base}/mcp", "authorization_servers": [generic.base]}
+        body = json.dumps(document).encode()
+        reply(200 if place else 401, body, content_type="application/json")(handler)
+
+    api, person = Plain(answer), Person()
+    network = oauth_core.Network(addresses=addresses)
+    options = {"client_name": "Notes", "open": person, **HERE, "network": network}
+    stranger = oauth_core.ResourceConnection(f"{api.base}/mcp", **options)
+    if addresses == "any":
+        assert stranger.token().access_token
+        return
     with pytest.raises(oauth_core.Lost) as lost:
-        connection(generic, Person(), network=None).token()
+        stranger.token()
     assert lost.value.code == "lost.not_public"
+    assert person.pages == []

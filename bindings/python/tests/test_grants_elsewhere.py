@@ -286,7 +286,12 @@ def test_pushed_tokens_are_vouched_for(
     quick: Twin, client: oauth_core.Client, call: Callable[..., Any]
 ) -> None:
     quick.backchannel_delivery("push", "https://client.example/push")
-    request, other = (begun(call, client, delivery="push") for _ in range(2))
+    request = begun(call, client, delivery="push")
+    # Whoever is asked again and again agrees in the end.
+    with pytest.raises(oauth_core.Misuse) as pending:
+        begun(call, client, delivery="push")
+    assert pending.value.code == "ciba.pending"
+    other = begun(call, client, delivery="push", repeat="allowed")
     for _ in range(2):
         open_page(f"{quick.base}/authentication_device")
     pushed, foreign = quick.notifications()
@@ -430,8 +435,10 @@ def test_both_steps_of_an_identity_assertion_are_one_call(twins: dict[str, Twin]
 
     assert list(asyncio.run(once()).scope) == ["read"]
     # What comes from another server has no ID token.
-    with pytest.raises(ValueError, match="openid"):
+    with pytest.raises(oauth_core.OAuthError) as missing:
         oauth_core.identity_assertion_grant(us, tokens, there)
+    assert missing.value.code == "identity_assertion.no_id_token"
+    assert missing.value.advice == "reauthorize"
 
 
 def test_grants_that_the_server_does_not_know(

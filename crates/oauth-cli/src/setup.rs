@@ -287,11 +287,15 @@ impl ServerArgs {
 
 /// Where requests go out: as the profile says, and before it the command line.
 pub(crate) fn net(profile: &Profile, global: &Global) -> Result<Net, Error> {
-    let tracer = Tracer {
+    Net::new(&transport(profile, global)?, tracer(global))
+}
+
+/// What is shown of requests.
+pub(crate) fn tracer(global: &Global) -> Tracer {
+    Tracer {
         is_on: global.trace,
         json: global.json,
-    };
-    Net::new(&transport(profile, global)?, tracer)
+    }
 }
 
 /// The certificates, the proxy and the limits of requests.

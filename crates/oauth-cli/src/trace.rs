@@ -10,6 +10,7 @@ use http::header::{AUTHORIZATION, CONTENT_TYPE, LOCATION, WWW_AUTHENTICATE};
 use http::{HeaderMap, Method, StatusCode, Uri};
 use oauth_core::error::{Cause, Error};
 use oauth_core::{Exchange, Input, Moment, Step, form};
+use oauth_reqwest::driver::Watched;
 use serde::Serialize;
 use serde_json::{Value, json};
 
@@ -316,6 +317,22 @@ impl Tracer {
             &format_args!("✗ no answer: {why}"),
             |_| json!({ "lost": why }),
         );
+    }
+
+    /// What a driver of others' sends and gets.
+    pub(crate) fn seen(self, what: Watched<'_>) {
+        match what {
+            Watched::Sent(request) => self.sent(&Sent::of(request)),
+            Watched::Received(reply) => {
+                self.received(&Received::new(
+                    reply.status(),
+                    reply.headers(),
+                    reply.body(),
+                ));
+            }
+            Watched::Lost(cause) => self.lost(cause),
+            _ => {}
+        }
     }
 
     fn show<T: fmt::Display>(self, item: &T, to_json: impl FnOnce(&T) -> Value) {

@@ -3,6 +3,8 @@
 
 use std::sync::Arc;
 
+#[cfg(feature = "sha2")]
+use crate::asked::Asked;
 use crate::http::header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE};
 use crate::http::{HeaderMap, HeaderName, HeaderValue};
 
@@ -52,6 +54,9 @@ pub(crate) struct Shared {
     pub(crate) keys: KeyCache,
     /// The logout tokens that were received.
     pub(crate) replays: Replays,
+    /// Whom the server was asked to ask.
+    #[cfg(feature = "sha2")]
+    pub(crate) asked: Asked,
 }
 
 /// What tokens are bound to beside a DPoP key.

@@ -14,6 +14,7 @@ use crate::json::form::json_words;
 use crate::json::{self, Json, JsonForm, Map, Object, Value};
 use crate::scope::Scope;
 use crate::secret::Secret;
+use crate::server::DEVICE_CODE;
 
 /// The grants that end at a redirect URI.
 const REDIRECT_GRANTS: [&str; 2] = [AUTHORIZATION_CODE, IMPLICIT];
@@ -173,6 +174,17 @@ impl ClientMetadata {
             application_type: Some(ApplicationType::Native),
             ..Self::default()
         }
+    }
+
+    /// With the grant of logins on another device (RFC 8628).
+    #[must_use]
+    pub fn device_logins(mut self) -> Self {
+        // To name a grant is to give up the default.
+        if self.grant_types.is_empty() && !self.redirect_uris.is_empty() {
+            self.grant_types.push(AUTHORIZATION_CODE.to_owned());
+        }
+        include(&mut self.grant_types, DEVICE_CODE);
+        self
     }
 
     /// With the grants of identity assertions: an ID-JAG is got by a token exchange at one server, and

@@ -70,6 +70,9 @@ pub trait Grant {
         None
     }
 
+    /// Learns what the server said to it.
+    fn answered(&self, _: &Context<'_>, _: Result<(), &Error>) {}
+
     /// Whether a person's tokens come of it, and not the client's own.
     fn is_of_person(&self) -> bool {
         true

@@ -8,6 +8,7 @@
 //! says why.
 
 pub mod address;
+mod asked;
 pub mod assertion;
 pub mod authorization_details;
 mod base64;

@@ -9,7 +9,7 @@
 //! | the issuer in a callback is compared whenever it is there | a server that names itself only sometimes can still be mixed up with another (RFC 9207 section 2.4) | none |
 //! | endpoints over `https` only | a bearer token on plain http is public | [`danger::loopback_server`], for loopback addresses |
 //! | redirects are never followed with credentials | a 307 repeats the body, secret and all, to whoever `Location` names | none |
-//! | what an API names leads to public addresses alone: its authorization server, the URL in its challenge | it may be meant for what only this machine can reach (RFC 9728 section 7.7); a request is marked with [`Reach::Public`], and the driver judges the address that it connects to | the driver's own option; name the server yourself |
+//! | what an API names leads to public addresses alone: its authorization server, unless that is of the origin that the caller named | it may be meant for what only this machine can reach (RFC 9728 section 7.7); a request is marked with [`Reach::Public`], and the driver judges the address that it connects to | the driver's own option; name the server yourself |
 //! | Basic is form-encoded (RFC 6749 section 2.3.1) | a secret with `%` or `+` is misread otherwise | [`Quirk::RawBasic`] |
 //! | a member that stands twice ends the reading | two parsers may each pick another | none |
 //! | slips that change nothing are read as meant: numbers as text, odd content types, a BOM | servers in use make them; refusing costs a login and protects nobody | [`Strictness::Strict`] |

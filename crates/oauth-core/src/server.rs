@@ -11,6 +11,9 @@ use crate::quirk::{Quirk, Rules, Strictness};
 use crate::renewal::Renewal;
 use crate::url::{Flaw, Transport, Url};
 
+/// The grant of logins on another device (RFC 8628 section 3.4).
+pub(crate) const DEVICE_CODE: &str = "urn:ietf:params:oauth:grant-type:device_code";
+
 macro_rules! endpoints {
     ($($variant:ident $member:literal $text:literal)*) => {
         /// The endpoints a server may have.
@@ -54,6 +57,7 @@ pub struct Server {
     issuer: Issuer,
     transport: Transport,
     reach: Reach,
+    own_origin: Option<Url>,
     rules: Rules,
     #[cfg(feature = "renewals")]
     renewals: Vec<Renewal>,
@@ -79,6 +83,7 @@ impl Server {
             issuer,
             transport: Transport::Https,
             reach: Reach::Any,
+            own_origin: None,
             rules: Rules::default(),
             #[cfg(feature = "renewals")]
             renewals: Vec::new(),
@@ -146,6 +151,14 @@ impl Server {
     #[must_use]
     pub const fn with_reach(mut self, reach: Reach) -> Self {
         self.reach = reach;
+        self
+    }
+
+    /// Excepts the origin of this URL, which the caller named, from what [`Self::with_reach`] says: what a stranger
+    /// names there leads nowhere that the caller does not go already, and over https its certificate says so.
+    #[must_use]
+    pub fn with_own_origin(mut self, url: Option<Url>) -> Self {
+        self.own_origin = url;
         self
     }
 
@@ -249,6 +262,26 @@ impl Server {
     /// Which addresses the requests to this server may be sent to.
     pub const fn reach(&self) -> Reach {
         self.reach
+    }
+
+    /// The URL whose origin the caller named, see [`Self::with_own_origin`].
+    pub const fn own_origin(&self) -> Option<&Url> {
+        self.own_origin.as_ref()
+    }
+
+    /// Which addresses a request to this URL may be sent to.
+    pub(crate) fn reach_of(&self, url: &Url) -> Reach {
+        match &self.own_origin {
+            Some(own) if own.same_origin(url) => Reach::Any,
+            _ => self.reach,
+        }
+    }
+
+    /// Whether it has logins on another device (RFC 8628), as far as its metadata say.
+    pub fn takes_device_logins(&self) -> bool {
+        let grants = self.list("grant_types_supported", &[DEVICE_CODE]);
+        self.endpoint(EndpointKind::DeviceAuthorization).is_ok()
+            && grants.iter().any(|grant| grant == DEVICE_CODE)
     }
 
     /// The endpoint of this kind.

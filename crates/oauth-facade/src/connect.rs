@@ -33,13 +33,25 @@ pub struct Connect {
     pub issuer: Option<String>,
     /// The servers that may be asked, whichever others the API names.
     pub issuers: Vec<String>,
-    /// `authorization_code`, or `client_credentials` for a client that acts for itself.
+    /// `authorization_code`, or `client_credentials` for a client that acts for itself, or
+    /// `urn:ietf:params:oauth:grant-type:jwt-bearer` where an identity provider vouches for a person.
     pub grant_type: Option<String>,
     /// The values of `WWW-Authenticate` of an answer that was met already.
     pub challenges: Vec<String>,
 }
 
 impl Connect {
+    /// The grant type of an identity assertion (draft-ietf-oauth-identity-assertion-authz-grant section 4.4).
+    pub const IDENTITY_ASSERTION: &str = "urn:ietf:params:oauth:grant-type:jwt-bearer";
+
+    /// What a person who enters a code agrees to, for its prompt.
+    pub fn purpose(&self) -> String {
+        match &self.client_name {
+            Some(name) => format!("let {name} use {}", self.url),
+            None => format!("use {}", self.url),
+        }
+    }
+
     /// To the API at this URL.
     pub fn new(url: impl Into<String>, transport: Transport) -> Self {
         Self {
@@ -93,8 +105,8 @@ impl Connect {
         let request = self.to_core()?;
         let api = resource::Api::new(Resource::beneath(request.resource()));
         Ok(match request.chosen_way() {
-            Way::AuthorizationCode => Api::from(api).asking_for_more(),
-            _ => api.into(),
+            Way::ClientCredentials => api.into(),
+            _ => Api::from(api).asking_for_more(),
         })
     }
 
@@ -102,6 +114,7 @@ impl Connect {
         match self.grant_type.as_deref() {
             None | Some("authorization_code") => Ok(Way::AuthorizationCode),
             Some("client_credentials") => Ok(Way::ClientCredentials),
+            Some(Self::IDENTITY_ASSERTION) => Ok(Way::IdentityAssertion),
             Some(_) => Err(Error::from(Misuse::ParameterValue).about("grant_type")),
         }
     }

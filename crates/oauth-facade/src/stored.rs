@@ -6,6 +6,7 @@ use oauth_core::json::{self, Named};
 use oauth_core::json::{Map, Value};
 use oauth_core::quirk::{Quirk, Rules};
 use oauth_core::server::EndpointKind;
+use oauth_core::url::Url;
 use oauth_core::{danger, issuer::Issuer, json_form};
 
 use crate::server::{Server, Transport};
@@ -42,6 +43,8 @@ pub(crate) struct Stored {
     loopback: bool,
     /// Whether its requests go to public addresses alone.
     public: bool,
+    /// A URL whose origin is excepted.
+    own_origin: Option<String>,
     rules: Rules,
     endpoints: Named<String>,
     metadata: Map<String, Value>,
@@ -49,7 +52,7 @@ pub(crate) struct Stored {
 }
 
 json_form! { Facts { title, api, public_clients, needs_registered_redirect_uris, secret_refused } }
-json_form! { Stored { version, issuer, loopback: skip, public: skip, rules, endpoints, metadata, preset } }
+json_form! { Stored { version, issuer, loopback: skip, public: skip, own_origin: skip, rules, endpoints, metadata, preset } }
 
 impl Stored {
     pub(crate) fn of(server: &Server) -> Result<Self, Error> {
@@ -67,6 +70,7 @@ impl Stored {
             issuer: server.issuer().to_owned(),
             loopback: core.transport() == Transport::LoopbackHttp,
             public: core.reach() == Reach::Public,
+            own_origin: core.own_origin().map(|url| url.origin()),
             rules: core.rules().clone(),
             endpoints: Named(endpoints.collect()),
             metadata,
@@ -96,7 +100,10 @@ impl Stored {
             oauth_core::server::Server::new(Issuer::parse(&self.issuer)?)
         };
         if self.public {
-            core = core.with_reach(Reach::Public);
+            let own = self.own_origin.as_deref().map(Url::parse);
+            core = core
+                .with_reach(Reach::Public)
+                .with_own_origin(own.transpose()?);
         }
         let mut metadata = self.metadata;
         metadata.insert("issuer".to_owned(), self.issuer.into());
@@ -162,6 +169,15 @@ mod tests {
     fn a_server_that_somebody_else_named_stays_one() {
         let issuer = Issuer::parse("https://as.example").expect("an issuer");
         let core = oauth_core::server::Server::new(issuer);
+        let own = Url::parse("https://mcp.example/mcp").expect("a URL");
+        let beside = core
+            .clone()
+            .with_reach(Reach::Public)
+            .with_own_origin(Some(own));
+        let text = Server::of(beside).to_json().expect("JSON");
+        let read = Server::from_json(&text).expect("a server").core;
+        let own = read.own_origin().map(Url::origin);
+        assert_eq!(own.as_deref(), Some("https://mcp.example"));
         for reach in [Reach::Any, Reach::Public] {
             let text = Server::of(core.clone().with_reach(reach)).to_json();
             let text = text.expect("JSON");

@@ -33,6 +33,24 @@ pub fn open_with(program: &str, url: &Url) -> Result<(), Error> {
     start(&mut Command::new(program), url)
 }
 
+/// Whether a page can be shown on this machine: not in an SSH session whose display is elsewhere, nor on a Unix other than
+/// macOS without a display or the system's opener.
+pub fn is_there() -> bool {
+    let is_set = |name: &str| std::env::var_os(name).is_some_and(|value| !value.is_empty());
+    is_shown(is_set) && (cfg!(any(target_os = "macos", windows)) || has_opener())
+}
+
+fn is_shown(is_set: impl Fn(&str) -> bool) -> bool {
+    let has_display = ["DISPLAY", "WAYLAND_DISPLAY"].into_iter().any(&is_set);
+    let is_remote = ["SSH_CONNECTION", "SSH_TTY"].into_iter().any(&is_set);
+    has_display || (cfg!(any(target_os = "macos", windows)) && !is_remote)
+}
+
+fn has_opener() -> bool {
+    let path = std::env::var_os("PATH").unwrap_or_default();
+    std::env::split_paths(&path).any(|folder| folder.join(PROGRAM.0).is_file())
+}
+
 fn start(command: &mut Command, url: &Url) -> Result<(), Error> {
     let child = apart(command)
         .arg(url.as_str())
@@ -71,4 +89,18 @@ fn apart(command: &mut Command) -> &mut Command {
 #[cfg(not(any(unix, windows)))]
 fn apart(command: &mut Command) -> &mut Command {
     command
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_page_is_shown_where_there_is_a_display() {
+        let among = |set: &'static [&str]| is_shown(move |name| set.contains(&name));
+        assert!(among(&["DISPLAY"]) && among(&["WAYLAND_DISPLAY", "SSH_TTY"]));
+        let has_a_desktop = cfg!(any(target_os = "macos", windows));
+        assert_eq!(among(&[]), has_a_desktop);
+        assert!(!among(&["SSH_CONNECTION"]) && !among(&["SSH_TTY"]));
+    }
 }

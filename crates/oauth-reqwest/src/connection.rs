@@ -1,5 +1,6 @@
 //! An API that was never met: from its URL alone to tokens that stay fresh, as the Model Context Protocol describes it.
 
+mod identity;
 mod sign_in;
 mod state;
 
@@ -7,22 +8,26 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
+use oauth_core::endpoint::device_authorization::DeviceCode;
 use oauth_core::error::Error;
-use oauth_core::flow::connect::ConnectRequest;
+use oauth_core::flow::connect::{ConnectRequest, Way};
 use oauth_core::flow::resource::Resource;
 use oauth_core::issuer::RedirectUri;
 use oauth_core::protected_resource::ResourceIdentifier;
 use oauth_core::server::Server;
 use oauth_core::token::step_up::StepUp;
 use oauth_core::url::Url;
-use oauth_core::{ClientAuth, Tokens};
+use oauth_core::{Client, ClientAuth, Tokens};
 use oauth_session::store::{Answer, Memory};
 use oauth_session::{Store, Token, TokenSource};
 
 use crate::authorized::Authorized;
 use crate::browser;
 use crate::driver::Driver;
+use identity::IdentityProvider;
 use state::State;
+
+pub use sign_in::DeviceLogin;
 
 /// How long a person may take to sign in, unless [`ResourceConnection::patience`] says otherwise.
 const PATIENCE: Duration = Duration::from_secs(300);
@@ -64,6 +69,7 @@ pub struct ResourceConnection {
 
 type Authenticate = Arc<dyn Fn(&Server) -> Result<ClientAuth, Error> + Send + Sync>;
 type Open = Arc<dyn Fn(&Url) -> Result<(), Error> + Send + Sync>;
+type ShowCode = Arc<dyn Fn(&DeviceCode) -> Result<(), Error> + Send + Sync>;
 
 #[derive(Clone)]
 struct Settings {
@@ -75,6 +81,8 @@ struct Settings {
     redirect_uri: Option<RedirectUri>,
     open: Open,
     patience: Duration,
+    device: Option<(DeviceLogin, ShowCode)>,
+    identity: Option<IdentityProvider>,
 }
 
 impl ResourceConnection {
@@ -91,6 +99,8 @@ impl ResourceConnection {
             redirect_uri: None,
             open: Arc::new(browser::open),
             patience: PATIENCE,
+            device: None,
+            identity: None,
         };
         Self {
             settings: Arc::new(settings),
@@ -151,6 +161,33 @@ impl ResourceConnection {
         self.with(|settings| settings.patience = patience)
     }
 
+    /// Has the person sign in with a code on another device, then or always, where the server offers that (RFC 8628). The
+    /// code is shown by this function, such as by its [prompt](DeviceCode::prompt); the server says how long the person
+    /// may take.
+    #[must_use]
+    pub fn device(
+        self,
+        login: DeviceLogin,
+        show: impl Fn(&DeviceCode) -> Result<(), Error> + Send + Sync + 'static,
+    ) -> Self {
+        self.with(|settings| settings.device = Some((login, Arc::new(show))))
+    }
+
+    /// Has the identity provider of an organization vouch for the person, who is sent nowhere
+    /// (draft-ietf-oauth-identity-assertion-authz-grant, MCP's enterprise-managed authorization).
+    ///
+    /// `sign_in` has the tokens of the person's sign-in to `client`, which the identity provider knows: a
+    /// [`Session`](oauth_session::Session) of a grant with `openid`, which renews them where the ID token has ended. For
+    /// each token of the API that ends, an assertion is asked for, and presented to the API's server, as the client that is
+    /// known there. `connect.way` if that one says of no identity assertions that it takes them.
+    #[must_use]
+    pub fn identity(self, client: Client, sign_in: impl TokenSource + 'static) -> Self {
+        self.with(|settings| {
+            settings.request = settings.request.clone().way(Way::IdentityAssertion);
+            settings.identity = Some(IdentityProvider::new(client, Arc::new(sign_in)));
+        })
+    }
+
     /// The API.
     pub fn resource(&self) -> &ResourceIdentifier {
         self.settings.request.resource()
@@ -204,7 +241,7 @@ impl TokenSource for ResourceConnection {
         self.state.refuse(refused);
     }
 
-    /// Asks the person, if it is a person's connection.
+    /// Asks the person, or for a wider scope their identity provider, if it is a person's connection.
     ///
     /// # Errors
     /// `step_up.repeated` if just that was asked for already, `step_up.limit` after two logins within an hour; those of

@@ -39,6 +39,31 @@ pub struct Driver {
     resolver: Resolver,
     options: Options,
     signer: Option<Signer>,
+    watch: Option<Watch>,
+}
+
+type Watch = Arc<dyn Fn(Watched<'_>) + Send + Sync>;
+
+/// What happens to the requests of exchanges, for a trace. All of it is secret: what a trace shows is to be chosen.
+#[derive(Clone, Copy)]
+#[non_exhaustive]
+pub enum Watched<'a> {
+    /// This is sent.
+    Sent(&'a http::Request<Bytes>),
+    /// This came back.
+    Received(&'a http::Response<Bytes>),
+    /// Nothing came back.
+    Lost(&'a Cause),
+}
+
+impl fmt::Debug for Watched<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Sent(_) => "Sent",
+            Self::Received(_) => "Received",
+            Self::Lost(_) => "Lost",
+        })
+    }
 }
 
 impl Driver {
@@ -81,6 +106,7 @@ impl Driver {
             resolver,
             options,
             signer: None,
+            watch: None,
         })
     }
 
@@ -123,6 +149,19 @@ impl Driver {
         self
     }
 
+    /// Tells this function of every request of an exchange, and of what comes back.
+    #[must_use]
+    pub fn watch(mut self, watch: impl Fn(Watched<'_>) + Send + Sync + 'static) -> Self {
+        self.watch = Some(Arc::new(watch));
+        self
+    }
+
+    fn watched(&self, what: Watched<'_>) {
+        if let Some(watch) = &self.watch {
+            watch(what);
+        }
+    }
+
     /// Runs an exchange to its end.
     ///
     /// # Errors
@@ -132,10 +171,15 @@ impl Driver {
         let mut input = Input::Begin;
         loop {
             input = match exchange.resume(&Moment::system()?, input)? {
-                Step::Send(request) => self
-                    .send(request)
-                    .await
-                    .map_or_else(Input::Lost, Input::Reply),
+                Step::Send(request) => {
+                    self.watched(Watched::Sent(&request));
+                    let sent = self.send(request).await;
+                    self.watched(match &sent {
+                        Ok(reply) => Watched::Received(reply),
+                        Err(cause) => Watched::Lost(cause),
+                    });
+                    sent.map_or_else(Input::Lost, Input::Reply)
+                }
                 Step::Sleep(pause) => {
                     time::sleep(pause).await;
                     Input::Elapsed

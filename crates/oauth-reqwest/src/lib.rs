@@ -68,7 +68,7 @@ pub use assertion_file::AssertionFile;
 pub use authorized::{Authorized, ResponseExt};
 #[cfg(feature = "providers")]
 pub use client::{client_from_env, client_from_file};
-pub use connection::ResourceConnection;
+pub use connection::{DeviceLogin, ResourceConnection};
 pub use driver::Driver;
 pub use environment::ProcessEnvironment;
 pub use oauth_session::{self, Session, TokenSource};

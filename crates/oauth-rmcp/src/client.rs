@@ -24,6 +24,9 @@ use crate::failure::{ByHttp, Outcome, Refusal, told};
 /// Names and values of header fields, as rmcp has them.
 type Fields = HashMap<HeaderName, HeaderValue>;
 
+/// What rmcp says of a request, whatever it is: its URL, a token, header fields.
+type Given = (Arc<str>, Option<String>, Fields);
+
 /// The transport of a client of the server that the connection is to. For settings of your own:
 /// [`AuthorizedClient::new`] and [`StreamableHttpClientTransport::with_client`].
 ///
@@ -100,13 +103,13 @@ impl AuthorizedClient {
     async fn authorized<T, F>(
         &self,
         method: Method,
-        parts: Parts,
+        given: Given,
         send: impl Fn(Arc<str>, Fields) -> F,
     ) -> Outcome<T>
     where
         F: Future<Output = ByHttp<T>>,
     {
-        let reply = self.replied(method, parts, send).await;
+        let reply = self.replied(method, given, send).await;
         let reply = reply.map_err(StreamableHttpError::Client)?;
         reply.map_err(|error| told(&self.driver, error))
     }
@@ -114,7 +117,7 @@ impl AuthorizedClient {
     async fn replied<T, F>(
         &self,
         method: Method,
-        Parts { uri, token, fields }: Parts,
+        (uri, token, fields): Given,
         send: impl Fn(Arc<str>, Fields) -> F,
     ) -> Result<ByHttp<T>, Error>
     where
@@ -184,13 +187,6 @@ impl AuthorizedClient {
     }
 }
 
-/// What rmcp says of a request, whatever it is.
-struct Parts {
-    uri: Arc<str>,
-    token: Option<String>,
-    fields: Fields,
-}
-
 impl fmt::Debug for AuthorizedClient {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("AuthorizedClient")
@@ -235,17 +231,13 @@ impl StreamableHttpClient for AuthorizedClient {
         custom_headers: Fields,
         limits: StreamableHttpResponseLimits,
     ) -> Outcome<StreamableHttpPostResponse> {
-        let parts = Parts {
-            uri,
-            token: auth_header,
-            fields: custom_headers,
-        };
         let send = |uri, fields| {
             let (message, session_id) = (message.clone(), session_id.clone());
             self.http
                 .post_message_with_response_limits(uri, message, session_id, None, fields, limits)
         };
-        self.authorized(Method::POST, parts, send).await
+        self.authorized(Method::POST, (uri, auth_header, custom_headers), send)
+            .await
     }
 
     async fn delete_session(
@@ -255,16 +247,12 @@ impl StreamableHttpClient for AuthorizedClient {
         auth_header: Option<String>,
         custom_headers: Fields,
     ) -> Outcome<()> {
-        let parts = Parts {
-            uri,
-            token: auth_header,
-            fields: custom_headers,
-        };
         let send = |uri, fields| {
             self.http
                 .delete_session(uri, session_id.clone(), None, fields)
         };
-        self.authorized(Method::DELETE, parts, send).await
+        self.authorized(Method::DELETE, (uri, auth_header, custom_headers), send)
+            .await
     }
 
     async fn get_stream(
@@ -275,16 +263,16 @@ impl StreamableHttpClient for AuthorizedClient {
         auth_header: Option<String>,
         custom_headers: Fields,
     ) -> Outcome<Events> {
-        let parts = Parts {
+        let limit = StreamableHttpResponseLimits::default().max_sse_event_size;
+        self.get_stream_with_max_sse_event_size(
             uri,
-            token: auth_header,
-            fields: custom_headers,
-        };
-        let send = |uri, fields| {
-            let (session_id, last) = (session_id.clone(), last_event_id.clone());
-            self.http.get_stream(uri, session_id, last, None, fields)
-        };
-        self.authorized(Method::GET, parts, send).await
+            session_id,
+            last_event_id,
+            auth_header,
+            custom_headers,
+            limit,
+        )
+        .await
     }
 
     async fn get_stream_with_max_sse_event_size(
@@ -296,11 +284,6 @@ impl StreamableHttpClient for AuthorizedClient {
         custom_headers: Fields,
         max_sse_event_size: usize,
     ) -> Outcome<Events> {
-        let parts = Parts {
-            uri,
-            token: auth_header,
-            fields: custom_headers,
-        };
         let send = |uri, fields| {
             let (session_id, last) = (session_id.clone(), last_event_id.clone());
             self.http.get_stream_with_max_sse_event_size(
@@ -312,6 +295,7 @@ impl StreamableHttpClient for AuthorizedClient {
                 max_sse_event_size,
             )
         };
-        self.authorized(Method::GET, parts, send).await
+        self.authorized(Method::GET, (uri, auth_header, custom_headers), send)
+            .await
     }
 }

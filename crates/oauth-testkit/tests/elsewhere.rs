@@ -8,7 +8,7 @@ use bytes::Bytes;
 use common::{get, json};
 use oauth_core::assertion::Assertion;
 use oauth_core::endpoint::backchannel_authentication::{
-    BackchannelAuthentication, BackchannelRequest, Delivery, Hint,
+    BackchannelAuthentication, BackchannelRequest, Delivery, Hint, Repeat,
 };
 use oauth_core::endpoint::device_authorization::{DeviceAuthorization, DeviceCode};
 use oauth_core::error::{Cause, Error};
@@ -267,7 +267,8 @@ fn pushed_tokens_are_vouched_for() {
         .twin()
         .set_backchannel_delivery(BackchannelDelivery::Push(uri));
     let mut begin = || {
-        let begun = client.authenticate_backchannel(ask(Delivery::Push));
+        let again = ask(Delivery::Push).repeat(Repeat::Allowed);
+        let begun = client.authenticate_backchannel(again);
         let begun = driver.run(begun).unwrap();
         let (authorization, body) = notification(&mut driver);
         (awaited(&begun), authorization, body)

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     ResponseMode = Literal["query", "fragment", "form_post", "jwt", "query.jwt", "fragment.jwt", "form_post.jwt"]
     Push = Literal["where_required", "always"]
     Delivery = Literal["poll", "ping", "push"]
+    Repeat = Literal["refused", "allowed"]
     AccessTokenProfile = Literal["rfc9068", "keycloak", "entra", "auth0", "okta", "cognito"]
     Replay = Literal["process", "caller"]
     ResourceMatch = Literal["identical", "parent"]
@@ -354,6 +355,7 @@ class ExchangeOperations:
         requested_expiry: int | None = None,
         acr_values: Sequence[str] | None = None,
         delivery: Delivery | None = None,
+        repeat: Repeat | None = None,
         scope: str | Iterable[str] | None = None,
         resource: Sequence[str] | None = None,
         audience: Sequence[str] | None = None,
@@ -366,6 +368,7 @@ class ExchangeOperations:
         expects it, and one at a time. The request is signed where the client signs its requests and
         the server takes such.
 
+        ciba.pending while this client asks the person just that (RFC 10027 section 6.1.15), other
         ciba.* for what must not be asked, endpoint.missing if the server does not offer it,
         client_auth.secret_missing for a public client, denied.* if it refuses, lost.* if no
         answer arrives.
@@ -381,6 +384,8 @@ class ExchangeOperations:
             acr_values: How the person should authenticate, in order of preference.
             delivery: How this client is registered to learn of the answer: by asking, unless
                 you say.
+            repeat: Whether the person may be asked what this client is asking them already:
+                refused unless you say, allowed.
             scope: What the tokens are for, as names of scopes.
             resource: The resources the tokens are for, as absolute URIs (RFC 8707).
             audience: The audiences, as some servers name it.
@@ -388,7 +393,7 @@ class ExchangeOperations:
             moment: For tests and replays: gives the Unix time in seconds and 32 random bytes,
                 at each step.
         """
-        answer: Exchange[BackchannelRequest] = self._begin(9, (login_hint, login_hint_token, id_token_hint, binding_message, user_code, requested_expiry, acr_values, delivery, scope, resource, audience, extra), moment)
+        answer: Exchange[BackchannelRequest] = self._begin(9, (login_hint, login_hint_token, id_token_hint, binding_message, user_code, requested_expiry, acr_values, delivery, repeat, scope, resource, audience, extra), moment)
         return answer
 
     def backchannel_login(

@@ -25,10 +25,11 @@ def identity_assertion_grant(
     by the organisation, and never taken from what a resource says. Call it again for new tokens: an assertion is
     good once. ``scope`` and ``resource`` are those of the other server.
 
-    ``ValueError`` if there is no ID token; ``Untrusted`` if it has ended: refresh the sign-in first.
+    ``identity_assertion.no_id_token`` if there is none; ``jwt.expired`` if it has ended: refresh the sign-in first. A
+    ``ResourceConnection`` does all of that for an API, and renews.
     """
     got = identity_provider.request_identity_assertion(
-        subject_token=_id_token(tokens), issuer=client.server.issuer, scope=scope, resource=resource
+        subject_token=tokens.id_token or "", issuer=client.server.issuer, scope=scope, resource=resource
     )
     return client.redeem_identity_assertion(assertion=got.assertion)
 
@@ -43,12 +44,7 @@ async def aidentity_assertion_grant(
 ) -> Tokens:
     """identity_assertion_grant(), in a coroutine."""
     got = await identity_provider.arequest_identity_assertion(
-        subject_token=_id_token(tokens), issuer=client.server.issuer, scope=scope, resource=resource
+        subject_token=tokens.id_token or "", issuer=client.server.issuer, scope=scope, resource=resource
     )
     return await client.aredeem_identity_assertion(assertion=got.assertion)
 
-
-def _id_token(tokens: Tokens) -> str:
-    if tokens.id_token is None:
-        raise ValueError("the sign-in has no ID token: ask for openid")
-    return tokens.id_token

@@ -10,6 +10,7 @@ from typing import Any, Callable, ClassVar, Literal, TypedDict, TypeVar, final, 
 from typing_extensions import Self, TypeAlias, disjoint_base
 
 from ._source import TokenSource
+from ._records import DeviceCode
 from .drive import Answer, Moment, Said, Step, Task
 from .errors import ErrorCode, OAuthError
 from .stores import KeySource, Store
@@ -1480,7 +1481,17 @@ class ResourceConnection:
 
     issuers are the servers that may be asked, whichever others the API names (connect.server_not_allowed). grant_type
     is "authorization_code", or "client_credentials" for a client of its own. open shows a URL to the person, who has
-    timeout seconds; by default it is printed on standard error, and opened in the system's browser. redirect_uri is a
+    timeout seconds; by default it is printed on standard error, and opened in the system's browser. Where there is no
+    browser, and always with device=True, the person enters a code on another device, if the server offers it (RFC
+    8628): show gets the code, and prints its prompt by default.
+
+    With identity_provider and sign_in nobody is sent anywhere: the client of an organisation's identity provider, and
+    a source of the tokens of the person's sign-in there, with openid, such as client.source(tokens). The identity
+    provider vouches for the person (draft-ietf-oauth-identity-assertion-authz-grant, MCP's enterprise-managed
+    authorization): identity_assertion.no_id_token where they have to sign in there again, connect.way where the API's
+    server takes no such assertion.
+
+    redirect_uri is a
     loopback address that is registered, otherwise a free port. www_authenticate are the values of an answer that was met
     already. Requests to a server that the API alone has named go to public addresses only, unless the network says
     otherwise (lost.not_public). connect.client where there is no client, and none may be registered.
@@ -1493,7 +1504,9 @@ class ResourceConnection:
         issuer: str | None = None, issuers: Sequence[str] | None = None,
         grant_type: Literal["authorization_code", "client_credentials"] = "authorization_code",
         store: Store | None = None, person: str | None = None,
-        open: Callable[[str], object] | None = None, redirect_uri: str | None = None,
+        open: Callable[[str], object] | None = None, device: bool = False,
+        show: Callable[[DeviceCode], object] | None = None, identity_provider: Client | None = None,
+        sign_in: TokenSource | None = None, redirect_uri: str | None = None,
         timeout: float = 300.0, www_authenticate: Sequence[str] | None = None,
         transport: _Transport = "https", network: Network | None = None,
     ) -> Self: ...

@@ -8,18 +8,18 @@ use oauth_core::flow::connect::{ConnectRequest, Identities, OfflineAccess, Way};
 use oauth_core::issuer::Issuer;
 use oauth_core::url::Url;
 use oauth_core::{ClientAuth, ClientId, ClientMetadata, Error, danger};
-use oauth_reqwest::{AddressPolicy, ResourceConnection};
+use oauth_reqwest::{AddressPolicy, DeviceLogin, ResourceConnection};
 use oauth_session::blocking::wait;
 use serde_json::json;
 
 use super::format::Format;
-use super::token;
+use super::{device, token};
 use crate::Global;
 use crate::browser::Browser;
 use crate::credential::ClientSecret;
 use crate::output::{Failure, Output, complain};
 use crate::profile::Profile;
-use crate::setup::transport;
+use crate::setup::{tracer, transport};
 use crate::token_store::TokenStore;
 
 pub(super) const EXAMPLES: &str = "\
@@ -28,11 +28,15 @@ Only the access token is printed, so that it can be used at once:
   oauth connect https://mcp.example/mcp --format curl | \\
     curl --config - https://mcp.example/mcp
   oauth connect https://mcp.example/mcp --client-id app --issuer https://as.example
+  oauth connect https://mcp.example/mcp --device
   oauth connect https://mcp.example/mcp --forget
 
 The API says who issues its tokens; this client registers itself there as a public one, or is the one that \
 --client-id or --client-metadata-url names; the browser shows the login. All of it is stored for all shells of \
 this user, and tokens that are over are renewed: the next time a good one is printed at once.
+
+Without a browser, as in a shell over SSH, and with --device a code is shown, to be entered on another \
+device, if the server offers that. --trace shows what is sent on the way to the token.
 
 Anybody may run an API that names any server: look at the page before you sign in. A server that the API alone has \
 named is asked at public addresses only, unless --allow-issuer or --issuer names it too. A client that the server \
@@ -76,6 +80,9 @@ pub(crate) struct Connect {
     /// Print the URL instead of opening a browser
     #[arg(long)]
     no_browser: bool,
+    /// Show a code to be entered on another device, and open nothing here (RFC 8628)
+    #[arg(long, conflicts_with_all = ["no_browser", "as_client"])]
+    device: bool,
     /// How many seconds to wait for the browser to come back
     #[arg(long, value_name = "SECONDS", default_value_t = 300)]
     timeout: u64,
@@ -89,9 +96,6 @@ pub(crate) struct Connect {
 
 impl Connect {
     pub(super) fn run(self, global: &Global, output: Output) -> Result<(), Failure> {
-        if global.trace {
-            output.note("--trace shows nothing of this command");
-        }
         let connection = self.connection(global, output)?;
         if self.forget {
             wait(connection.forget())??;
@@ -116,9 +120,18 @@ impl Connect {
             // Whoever names this machine means it.
             transport.options = transport.options.addresses(AddressPolicy::Any);
         }
-        let mut connection = ResourceConnection::new(transport.driver()?, self.request()?)
+        let tracer = tracer(global);
+        let driver = transport.driver()?.watch(move |what| tracer.seen(what));
+        let mut connection = ResourceConnection::new(driver, self.request()?)
             .patience(Duration::from_secs(self.timeout))
             .open(self.opener(output));
+        if let Some(login) = self.device_login() {
+            let purpose = format!("let {} use {}", self.name, self.url);
+            connection = connection.device(login, move |code| {
+                device::show(&purpose, code, output);
+                Ok(())
+            });
+        }
         if let Some(secret) = self.secret.source() {
             let secret = secret.read("the client secret", "use --client-secret-file")?;
             connection = connection.client_auth_at(move |server| {
@@ -130,6 +143,15 @@ impl Connect {
         match global.no_store {
             true => Ok(connection),
             false => Ok(connection.store(TokenStore::files()?.store())),
+        }
+    }
+
+    /// Whoever wants no browser opened here has one elsewhere.
+    fn device_login(&self) -> Option<DeviceLogin> {
+        match (self.device, self.no_browser) {
+            (true, _) => Some(DeviceLogin::Always),
+            (false, false) => Some(DeviceLogin::WhereNoBrowser),
+            (false, true) => None,
         }
     }
 

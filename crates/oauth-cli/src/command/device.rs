@@ -49,13 +49,18 @@ pub(super) fn sign_in(
 ) -> Result<Attended, Failure> {
     let code = setup.client.call(DeviceAuthorization::new(asked.clone()));
     let code = setup.net.run(code)?;
-    show(setup, &code, output);
+    let client = setup.client.client_id().as_str();
+    show(
+        &format!("let the client `{client}` act for you"),
+        &code,
+        output,
+    );
     let login = setup.net.run(setup.client.device_login(&code, asked))?;
     Ok((login, None))
 }
 
 /// Programs need it too: it is no result, but somebody has to enter it.
-fn show(setup: &Setup, code: &DeviceCode, output: Output) {
+pub(super) fn show(purpose: &str, code: &DeviceCode, output: Output) {
     let end = rfc3339(code.expires_at);
     let complete = code.verification_uri_complete.as_ref();
     if output.json {
@@ -67,11 +72,7 @@ fn show(setup: &Setup, code: &DeviceCode, output: Output) {
         }));
         return;
     }
-    let purpose = format!(
-        "let the client `{}` act for you",
-        setup.client.client_id().as_str()
-    );
-    complain(code.prompt(&purpose));
+    complain(code.prompt(purpose));
     if let Some(url) = complete
         && let Some(drawing) = drawing(url.as_str())
     {

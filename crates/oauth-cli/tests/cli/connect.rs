@@ -126,6 +126,46 @@ fn a_client_that_was_registered_by_hand_acts_for_itself() {
 }
 
 #[test]
+fn a_code_is_entered_on_another_device_and_the_trace_shows_no_secret() {
+    let (served, state) = (served(), folder("connect-device"));
+    served.with(|twin| twin.set_polling_interval(1));
+    let url = api(&served);
+    let command = [
+        "connect",
+        &url,
+        "--loopback-http",
+        "--device",
+        "--trace",
+        "--json",
+    ];
+    let mut run = oauth(&command).env("XDG_STATE_HOME", state.to_str().unwrap());
+    let mut child = run.command.stdin(Stdio::null()).spawn().unwrap();
+    let mut stderr = BufReader::new(child.stderr.take().unwrap());
+    let (mut said, mut code) = (String::new(), Value::Null);
+    while code.is_null() {
+        let start = said.len();
+        assert_ne!(stderr.read_line(&mut said).unwrap(), 0, "{said}");
+        let told: Value = serde_json::from_str(said[start..].trim()).unwrap_or_default();
+        if told["user_code"].is_string() {
+            code = told["verification_uri_complete"].clone();
+        }
+    }
+    get(code.as_str().unwrap());
+    stderr.read_to_string(&mut said).unwrap();
+    let mut stdout = String::new();
+    let mut out = child.stdout.take().unwrap();
+    out.read_to_string(&mut stdout).unwrap();
+    assert_eq!(child.wait().unwrap().code(), Some(0), "{said}");
+    let told: Value = serde_json::from_str(&stdout).unwrap();
+    let token = told["access_token"].as_str().unwrap();
+    assert_eq!(echoed(&served, token)["scope"], "read write offline_access");
+    for place in ["/api/echo", "/register", "/device_authorization", "/token"] {
+        assert!(said.contains(place), "{place}: {said}");
+    }
+    assert!(!said.contains(token), "{said}");
+}
+
+#[test]
 fn what_is_no_api_is_told() {
     let served = served();
     served.with(|twin| twin.inject(oauth_testkit::Fault::NoAuthorizationServer));

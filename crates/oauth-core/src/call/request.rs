@@ -311,7 +311,7 @@ impl Unsent {
         *request.method_mut() = self.method;
         *request.uri_mut() = uri;
         *request.headers_mut() = headers;
-        if config.server.reach() == Reach::Public {
+        if config.server.reach_of(&self.url) == Reach::Public {
             request.extensions_mut().insert(Reach::Public);
         }
         Ok((request, sent))

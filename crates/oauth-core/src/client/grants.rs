@@ -113,6 +113,7 @@ impl Client {
     /// the client signs its requests and the server takes such.
     ///
     /// # Errors
+    /// `ciba.pending` if the person has not answered the same question of this client or a clone of it yet,
     /// `endpoint.missing`, `client_auth.secret_missing` for a public client, `denied.*`; from the steps.
     pub fn authenticate_backchannel(
         &self,

@@ -5,6 +5,8 @@
 
 use std::time::Duration;
 
+pub use crate::asked::Repeat;
+
 use super::{Auth, Context, Endpoint, EndpointRequest, Reply};
 use crate::error::{Error, Misuse};
 use crate::form::Form;
@@ -55,8 +57,9 @@ impl Hint {
 
 /// What a person is to be asked.
 ///
-/// Start one only for a person who is known to you and expects it, and one at a time: a request that nobody expects
-/// is how people are worn down until they agree (RFC 10027).
+/// Start one only for a person who is known to you and expects it: a request that nobody expects is how people are worn
+/// down until they agree (RFC 10027). While one waits, a second one of the same client for the same is refused
+/// (`ciba.pending`), unless [`Self::repeat`] allows it.
 #[derive(Debug, Clone)]
 pub struct BackchannelAuthentication {
     hint: Hint,
@@ -66,6 +69,7 @@ pub struct BackchannelAuthentication {
     requested_expiry: Option<u64>,
     acr_values: Vec<String>,
     delivery: Delivery,
+    pub(crate) repeat: Repeat,
 }
 
 /// How a client learns that the person has answered (section 5).
@@ -127,6 +131,7 @@ impl BackchannelAuthentication {
             requested_expiry: None,
             acr_values: Vec::new(),
             delivery: Delivery::Poll,
+            repeat: Repeat::Refused,
         })
     }
 
@@ -170,6 +175,28 @@ impl BackchannelAuthentication {
     pub const fn delivery(mut self, delivery: Delivery) -> Self {
         self.delivery = delivery;
         self
+    }
+
+    /// Whether the person may be asked although they have not answered the same question yet: [`Repeat::Refused`] by
+    /// default (RFC 10027 section 6.1.15).
+    #[must_use]
+    pub const fn repeat(mut self, repeat: Repeat) -> Self {
+        self.repeat = repeat;
+        self
+    }
+
+    /// Person and purpose, hashed.
+    #[cfg(feature = "sha2")]
+    pub(crate) fn whom(&self, rules: &Rules) -> Result<String, Error> {
+        let mut purpose = Form::new();
+        push_scope(&mut purpose, &self.token_request.scope, rules);
+        self.token_request.fill(&mut purpose, rules)?;
+        let (kind, person) = match &self.hint {
+            Hint::Login(text) => ("login_hint", text),
+            Hint::LoginToken(token) => ("login_hint_token", token.expose()),
+            Hint::IdToken(token) => ("id_token_hint", token.expose()),
+        };
+        Ok(crate::base64::hashed([kind, person, purpose.as_str()]))
     }
 
     /// Whether the server notifies, and so needs a token to authenticate with.

@@ -48,6 +48,9 @@ impl Endpoint for Metadata {
             cx.server.rules().clone(),
             cx.server.transport(),
         )
-        .map(|server| server.with_reach(cx.server.reach()))
+        .map(|server| {
+            let own = cx.server.own_origin().cloned();
+            server.with_reach(cx.server.reach()).with_own_origin(own)
+        })
     }
 }

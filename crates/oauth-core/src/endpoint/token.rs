@@ -101,7 +101,9 @@ impl<G: Grant> Endpoint for Token<G> {
 
     fn read(&self, cx: &Context<'_>, reply: Reply<'_>) -> Result<Tokens, Error> {
         let is_refresh = self.grant.refresh_token().is_some();
-        tokens(&self.grant, &self.token_request, cx, reply).map_err(|error| match is_refresh {
+        let answer = tokens(&self.grant, &self.token_request, cx, reply);
+        self.grant.answered(cx, answer.as_ref().map(drop));
+        answer.map_err(|error| match is_refresh {
             true => error.of_refresh(),
             false => error,
         })

@@ -143,6 +143,14 @@ const HINTS: &[(&str, &str)] = &[
         "give the client a secret or another way to authenticate",
     ),
     (
+        "ciba.pending",
+        "wait for the answer, or allow to repeat it where the person wants that",
+    ),
+    (
+        "identity_assertion.no_id_token",
+        "sign in at the identity provider again, with openid in the scope",
+    ),
+    (
         "grant.no_refresh_token",
         "the server issued none: request offline_access, or sign in again",
     ),

@@ -28,8 +28,16 @@ use crate::moment::Moment;
 use crate::secret::Secret;
 use crate::token::id_token::IdTokenChecks;
 
+#[cfg(feature = "sha2")]
+mod asked;
+
+#[cfg(feature = "sha2")]
+pub(crate) use asked::begin;
+#[cfg(not(feature = "sha2"))]
+pub(crate) use begin_unasked as begin;
+
 /// Asks the server to ask.
-pub(crate) fn begin(
+pub(crate) fn begin_unasked(
     config: Arc<ClientConfig>,
     ask: BackchannelAuthentication,
 ) -> impl Exchange<Output = BackchannelRequest> + Send + use<> {
@@ -172,6 +180,8 @@ pub(crate) fn pushed(
             let cx = Context::new(&config, at);
             let tokens = token::tokens(&grant, &awaited.token_request, &cx, reply);
             let tokens = tokens.map_err(bad_request)?;
+            #[cfg(feature = "sha2")]
+            config.shared.asked.answered(&awaited.auth_req_id);
             let refresh_token = tokens.refresh_token.as_ref();
             let checks = IdTokenChecks {
                 auth_req_id: Some(awaited.auth_req_id),

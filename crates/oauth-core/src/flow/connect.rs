@@ -21,8 +21,9 @@ use crate::endpoint::resource_challenge::ResourceChallenge;
 use crate::error::{Error, Misuse, ProtocolViolation, ValidationFailure};
 use crate::exchange::{Boxed, Exchange, ExchangeExt as _, Ready};
 use crate::flow::discovery::{Discovery, DiscoveryRequest};
+use crate::flow::identity_assertion::IdentityAssertionRequest;
 use crate::flow::resource_discovery::{ResourceDiscovery, ResourceDiscoveryRequest};
-use crate::grant::TokenRequest;
+use crate::grant::{IdentitySubject, TokenRequest};
 use crate::issuer::{Issuer, RedirectUri};
 #[cfg(feature = "sha2")]
 use crate::json;
@@ -32,6 +33,7 @@ use crate::quirk::Rules;
 use crate::registered_client::RegisteredClient;
 use crate::scope::Scope;
 use crate::server::Server;
+use crate::token::Tokens;
 
 pub use client_choice::{BoundClient, ClientChoice, DynamicRegistration, Identities, Way};
 pub use extension::Extension;
@@ -51,7 +53,18 @@ pub struct ConnectRequest {
     rules: Rules,
     challenge: FirstChallenge,
     registration: Option<Registration>,
+    login: LoginBy,
     registered: Option<RegisteredClient>,
+}
+
+/// How a person signs in to a client that registers itself.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum LoginBy {
+    /// With the browser of this machine.
+    #[default]
+    Browser,
+    /// With a code on another device where the server has that (RFC 8628), for which the client is registered then.
+    Device,
 }
 
 /// Where the challenge of the API comes from.
@@ -118,6 +131,7 @@ impl ConnectRequest {
             rules: Rules::default(),
             challenge: FirstChallenge::Unknown,
             registration: None,
+            login: LoginBy::default(),
             registered: None,
         }
     }
@@ -164,6 +178,13 @@ impl ConnectRequest {
     #[must_use]
     pub fn register(mut self, registration: impl Into<Registration>) -> Self {
         self.registration = Some(registration.into());
+        self
+    }
+
+    /// How people sign in to a client that registers itself.
+    #[must_use]
+    pub const fn login_by(mut self, login: LoginBy) -> Self {
+        self.login = login;
         self
     }
 
@@ -313,6 +334,7 @@ impl ConnectRequest {
         let issuer = self.server_of(resource)?;
         let reach = self.reach(&issuer);
         let request = DiscoveryRequest::new(issuer).reach(reach);
+        let request = request.own_origin(self.resource().url().clone());
         let mut request = request.rules(self.rules.clone());
         request.transport = self.discovery.transport;
         Ok(Discovery::new(request))
@@ -334,7 +356,10 @@ impl ConnectRequest {
         };
         let scope = source.scope();
         let scope = match self.offline {
-            OfflineAccess::WhereListed if lists_offline_access(&server) => {
+            // Of the other ways none has a person whose absence it would outlast.
+            OfflineAccess::WhereListed
+                if self.way == Way::AuthorizationCode && lists_offline_access(&server) =>
+            {
                 let offline = Scope::collect(["offline_access"].into_iter());
                 Some(scope.unwrap_or_default().union(&offline))
             }
@@ -356,7 +381,7 @@ impl ConnectRequest {
 pub(crate) fn connect(
     request: ConnectRequest,
 ) -> impl Exchange<Output = Connection> + Send + use<> {
-    let registration = request.registration.clone();
+    let (registration, login) = (request.registration.clone(), request.login);
     let found = challenged(request).then(|_, request| {
         let resource = ResourceDiscovery::new(request.discovery.clone());
         Ok(resource.then(move |_, resource| {
@@ -364,7 +389,7 @@ pub(crate) fn connect(
             Ok(discovery.and_then(move |at, server| request.connection(at, resource, server)))
         }))
     });
-    found.then(|_, connection| Ok(registering::registered(connection, registration)))
+    found.then(move |_, connection| Ok(registering::registered(connection, registration, login)))
 }
 
 /// The request with the challenge of the API, if that is to be asked for.
@@ -420,7 +445,26 @@ impl Connection {
     /// # Errors
     /// `resource.syntax`.
     pub fn token_request(&self) -> Result<TokenRequest, Error> {
-        let scope = self.scope.clone().unwrap_or_default();
+        self.requesting(self.scope.clone().unwrap_or_default())
+    }
+
+    /// What to ask the identity provider for, at which the person has signed in with `login`, to get tokens for the
+    /// scope of the connection and `more` ([`Way::IdentityAssertion`]): for its server and no other.
+    ///
+    /// # Errors
+    /// `identity_assertion.no_id_token`, `resource.syntax`.
+    pub fn identity_request(
+        &self,
+        login: &Tokens,
+        more: &Scope,
+    ) -> Result<IdentityAssertionRequest, Error> {
+        let subject = IdentitySubject::of_login(login)?;
+        let scope = self.scope.clone().unwrap_or_default().union(more);
+        let issuer = self.server.issuer().as_str();
+        IdentityAssertionRequest::new(subject, issuer, self.requesting(scope)?)
+    }
+
+    fn requesting(&self, scope: Scope) -> Result<TokenRequest, Error> {
         TokenRequest::from(scope).resource(self.resource.resource.as_str())
     }
 }

@@ -53,6 +53,7 @@ pub struct DiscoveryRequest {
     prefer: Prefer,
     document: Option<Url>,
     reach: Reach,
+    own_origin: Option<Url>,
     pub(crate) transport: Transport,
 }
 
@@ -65,6 +66,7 @@ impl DiscoveryRequest {
             prefer: Prefer::default(),
             document: None,
             reach: Reach::Any,
+            own_origin: None,
             transport: Transport::Https,
         }
     }
@@ -106,6 +108,13 @@ impl DiscoveryRequest {
     #[must_use]
     pub const fn reach(mut self, reach: Reach) -> Self {
         self.reach = reach;
+        self
+    }
+
+    /// Excepts the origin of this URL, which the caller named, from [`Self::reach`].
+    #[must_use]
+    pub fn own_origin(mut self, url: Url) -> Self {
+        self.own_origin = Some(url);
         self
     }
 
@@ -158,7 +167,8 @@ impl Discovery {
         let server = Server::new(ask.issuer)
             .with_rules(ask.rules)
             .with_transport(ask.transport)
-            .with_reach(ask.reach);
+            .with_reach(ask.reach)
+            .with_own_origin(ask.own_origin);
         let config = Arc::new(ClientConfig::anonymous(server));
         let call = Self::ask(&config, place);
         Self {

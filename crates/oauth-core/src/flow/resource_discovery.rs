@@ -55,8 +55,8 @@ impl ResourceDiscoveryRequest {
     /// Asks where a challenge of the resource says, and nowhere else, if it says (section 5.1): `fields` are the
     /// values of `WWW-Authenticate`, of whose challenges any may have the parameter `resource_metadata`.
     ///
-    /// Whoever answers for the resource chooses this URL: it has to be of the resource's own origin, and its
-    /// requests are marked with [`Reach::Public`].
+    /// Whoever answers for the resource chooses this URL: it has to be of the resource's own origin, which the caller
+    /// named, and so leads to where the caller goes already, be it this machine or a network of one's own.
     ///
     /// # Errors
     /// `resource_metadata.url`.
@@ -112,16 +112,15 @@ impl ResourceDiscoveryRequest {
         &self.resource
     }
 
-    /// For a request to the resource itself, at the URL that the caller has named.
+    /// The resource in the place of an authorization server: nothing of it is used but who is asked, which is the origin
+    /// that the caller has named.
     pub(crate) fn stranger(&self) -> Result<Arc<ClientConfig>, Error> {
-        self.config(Reach::Any).map(Arc::new)
-    }
-
-    /// The resource in the place of an authorization server: nothing of it is used but who is asked.
-    fn config(&self, reach: Reach) -> Result<ClientConfig, Error> {
-        let origin = Issuer::parse_over(&self.resource.url().origin(), self.transport)?;
+        let url = self.resource.url();
+        let origin = Issuer::parse_over(&url.origin(), self.transport)?;
         let server = Server::new(origin).with_transport(self.transport);
-        Ok(ClientConfig::anonymous(server.with_reach(reach)))
+        let server = server.with_reach(Reach::Public);
+        let server = server.with_own_origin(Some(url.clone()));
+        Ok(Arc::new(ClientConfig::anonymous(server)))
     }
 }
 
@@ -247,11 +246,7 @@ impl Exchange for ResourceDiscovery {
     fn resume(&mut self, at: &Moment, input: Input) -> Result<Step<ProtectedResource>, Error> {
         match (std::mem::replace(&mut self.state, State::Over), input) {
             (State::Fresh, Input::Begin) => {
-                let reach = match &self.request.challenged {
-                    Some(_) => Reach::Public,
-                    None => Reach::Any,
-                };
-                let config = Arc::new(self.request.config(reach)?);
+                let config = self.request.stranger()?;
                 self.ask(at, config)
             }
             (State::Asking(config, call), input) => self.asked(at, config, call, input),

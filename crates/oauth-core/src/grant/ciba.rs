@@ -7,6 +7,8 @@ use std::borrow::Cow;
 use super::Grant;
 use crate::context::Context;
 use crate::error::Error;
+#[cfg(feature = "sha2")]
+use crate::error::{Denial, ServerError};
 use crate::form::Form;
 use crate::scope::Scope;
 use crate::secret::Secret;
@@ -38,6 +40,26 @@ impl Grant for Ciba {
     fn fill(&self, _: &Context<'_>, form: &mut Form) -> Result<(), Error> {
         form.push("auth_req_id", self.auth_req_id.expose());
         Ok(())
+    }
+
+    #[cfg(feature = "sha2")]
+    fn answered(&self, cx: &Context<'_>, answer: Result<(), &Error>) {
+        let denial = match answer {
+            Ok(()) => None,
+            Err(error) => Some(error.server_error().map(ServerError::denial)),
+        };
+        // The person has not answered yet, or the server is in trouble.
+        let is_open = match denial {
+            None => false,
+            Some(None) => true,
+            Some(Some(denial)) => !matches!(
+                denial,
+                Denial::AccessDenied | Denial::ExpiredToken | Denial::InvalidGrant
+            ),
+        };
+        if !is_open {
+            cx.identity.shared.asked.answered(&self.auth_req_id);
+        }
     }
 
     /// What was asked for with the authentication request; it is not said again.

@@ -10,6 +10,7 @@ use crate::error::Error;
 use crate::form::Form;
 use crate::scope::Scope;
 use crate::secret::Secret;
+use crate::server::DEVICE_CODE;
 
 /// The code that the server gave for the device, which is asked with until the person has agreed.
 #[derive(Debug, Clone)]
@@ -28,7 +29,7 @@ impl DeviceCode {
 
 impl Grant for DeviceCode {
     fn grant_type(&self) -> &'static str {
-        "urn:ietf:params:oauth:grant-type:device_code"
+        DEVICE_CODE
     }
 
     fn purpose(&self) -> &'static str {

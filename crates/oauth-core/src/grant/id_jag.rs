@@ -8,7 +8,7 @@ use crate::context::Context;
 use crate::error::{Error, Misuse};
 use crate::form::Form;
 use crate::secret::Secret;
-use crate::token::TokenType;
+use crate::token::{TokenType, Tokens};
 
 /// Whom the assertion is to be about.
 #[derive(Debug, Clone)]
@@ -25,14 +25,27 @@ impl IdentitySubject {
     /// By the name of the type: `id_token`, `refresh_token` or `saml2`.
     ///
     /// # Errors
-    /// `identity_assertion.subject` for any other: an access token says nothing of who somebody is.
+    /// `identity_assertion.subject` for any other: an access token says nothing of who somebody is;
+    /// `identity_assertion.no_id_token` for an empty one.
     pub fn of(token: Secret<String>, token_type: &str) -> Result<Self, Error> {
+        if token.expose().is_empty() {
+            return Err(Misuse::IdentityMissing.into());
+        }
         match token_type::identifier(token_type).as_str() {
             token_type::ID_TOKEN => Ok(Self::IdToken(token)),
             token_type::REFRESH_TOKEN => Ok(Self::RefreshToken(token)),
             token_type::SAML2 => Ok(Self::Saml2(token)),
             other => Err(Error::from(Misuse::IdentitySubject).about(other)),
         }
+    }
+
+    /// The ID token of a sign-in.
+    ///
+    /// # Errors
+    /// `identity_assertion.no_id_token` if it has none.
+    pub fn of_login(login: &Tokens) -> Result<Self, Error> {
+        let token = login.id_token.clone().ok_or(Misuse::IdentityMissing)?;
+        Ok(Self::IdToken(token))
     }
 }
 

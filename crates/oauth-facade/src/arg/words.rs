@@ -1,6 +1,6 @@
 //! Enums of the core that cross as words.
 
-use oauth_core::endpoint::backchannel_authentication::Delivery;
+use oauth_core::endpoint::backchannel_authentication::{Delivery, Repeat};
 use oauth_core::flow::authorization::{Push, ResponseMode, ResponseType};
 use oauth_core::protected_resource::ResourceMatch;
 use oauth_core::token::TokenKind;
@@ -88,6 +88,13 @@ words! {
     Push {
         "where_required" => Push::WhereRequired,
         "always" => Push::Always,
+    }
+}
+
+words! {
+    Repeat {
+        "refused" => Repeat::Refused,
+        "allowed" => Repeat::Allowed,
     }
 }
 

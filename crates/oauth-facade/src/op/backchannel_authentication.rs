@@ -1,7 +1,7 @@
 //! A person is asked on a device of theirs: `POST {backchannel_authentication_endpoint}` (CIBA Core section 7).
 
 use oauth_core::Secret;
-use oauth_core::endpoint::backchannel_authentication::{self as core, Delivery, Hint};
+use oauth_core::endpoint::backchannel_authentication::{self as core, Delivery, Hint, Repeat};
 use oauth_core::moment::UnixTime;
 
 use super::{arguments, outcome};
@@ -14,7 +14,7 @@ arguments! {
     /// The person is named in exactly one way. Start one only for a person who is known to you and expects it, and
     /// one at a time. The request is signed where the client signs its requests and the server takes such.
     ///
-    /// `ciba.*` for what must not be asked, `endpoint.missing` if the server does not offer it,
+    /// `ciba.pending` while this client asks the person just that (RFC 10027 section 6.1.15), other `ciba.*` for what must not be asked, `endpoint.missing` if the server does not offer it,
     /// `client_auth.secret_missing` for a public client, `denied.*` if it refuses, `lost.*` if no answer arrives.
     pub struct BackchannelAuthentication {
         /// What the person is called at the server.
@@ -33,6 +33,8 @@ arguments! {
         pub acr_values: Vec<String>,
         /// How this client is registered to learn of the answer: by asking, unless you say.
         pub delivery: Option<Delivery>,
+        /// Whether the person may be asked what this client is asking them already: refused unless you say, allowed.
+        pub repeat: Option<Repeat>,
         ..request: TokenRequest,
     }
 
@@ -40,7 +42,8 @@ arguments! {
         let hint = Hint::of(self.login_hint, self.login_hint_token, self.id_token_hint)?;
         let mut ask = core::BackchannelAuthentication::new(hint, self.request.to_core()?)?
             .acr_values(self.acr_values)
-            .delivery(self.delivery.unwrap_or_default());
+            .delivery(self.delivery.unwrap_or_default())
+            .repeat(self.repeat.unwrap_or_default());
         if let Some(text) = self.binding_message {
             ask = ask.binding_message(text)?;
         }

@@ -55,7 +55,8 @@ outcome! {
 }
 
 impl DeviceCode {
-    fn of(code: core::DeviceCode, purpose: &str) -> Self {
+    /// What the core says, with a prompt for this purpose.
+    pub fn of(code: core::DeviceCode, purpose: &str) -> Self {
         let text = |url: &oauth_core::url::Url| url.as_str().to_owned();
         Self {
             prompt: code.prompt(purpose),

@@ -1,11 +1,14 @@
 //! A person signs in for a connection.
 
+use oauth_core::endpoint::device_authorization::DeviceAuthorization;
 use oauth_core::error::Error;
-use oauth_core::flow::connect::{Connection, Way};
+use oauth_core::flow::connect::{Connection, LoginBy, Way};
+use oauth_core::grant::TokenRequest;
 use oauth_core::token::step_up::StepUp;
 use oauth_core::{AuthorizationRequest, Client, Tokens};
 
 use super::Settings;
+use crate::browser;
 use crate::loopback::Listener;
 
 /// What a login is made for.
@@ -40,6 +43,73 @@ pub(super) async fn registered_listener(
         Some(uri) => Listener::at(uri).await,
         None => Listener::bind().await,
     }
+}
+
+/// When a person signs in with a code on another device.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum DeviceLogin {
+    /// Where this machine has no browser to show ([`browser::is_there`]), and the server offers it.
+    WhereNoBrowser,
+    /// In any case.
+    Always,
+}
+
+impl DeviceLogin {
+    fn is_wanted(self) -> bool {
+        match self {
+            Self::WhereNoBrowser => !browser::is_there(),
+            Self::Always => true,
+        }
+    }
+}
+
+/// How a client that registers itself is to be registered.
+pub(super) fn login_by(settings: &Settings) -> LoginBy {
+    match &settings.device {
+        Some((device, _)) if device.is_wanted() => LoginBy::Device,
+        _ => LoginBy::Browser,
+    }
+}
+
+/// Has the person sign in with a code, if that is how; nothing if the browser is to show the login.
+pub(super) async fn with_code(
+    settings: &Settings,
+    connection: &Connection,
+    client: &Client,
+    occasion: Occasion<'_>,
+) -> Result<Option<Tokens>, Error> {
+    let Some((device, show)) = &settings.device else {
+        return Ok(None);
+    };
+    let takes_codes = *device == DeviceLogin::Always || client.server().takes_device_logins();
+    if !device.is_wanted() || !takes_codes {
+        return Ok(None);
+    }
+    let (driver, asked) = (&settings.driver, asked(connection, occasion)?);
+    let code = driver.run(client.call(DeviceAuthorization::new(asked.clone())));
+    let code = match code.await {
+        Ok(code) => code,
+        // This client may not: a browser elsewhere can do it.
+        Err(error) if *device == DeviceLogin::WhereNoBrowser && error.server_error().is_some() => {
+            return Ok(None);
+        }
+        Err(error) => return Err(error),
+    };
+    show(&code)?;
+    let login = driver.run(client.device_login(&code, asked)).await?;
+    Ok(Some(login.tokens))
+}
+
+/// What is asked for, with what the tokens were short of.
+fn asked(connection: &Connection, occasion: Occasion<'_>) -> Result<TokenRequest, Error> {
+    let mut asked = connection.token_request()?;
+    if let Occasion::Short(_, wanted) = occasion
+        && let Some(more) = &wanted.scope
+    {
+        asked.scope = asked.scope.union(more);
+    }
+    Ok(asked)
 }
 
 /// Has the person sign in, and returns their tokens.

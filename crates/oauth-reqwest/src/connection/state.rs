@@ -3,19 +3,22 @@
 use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
 
-use oauth_core::connect_resource;
 use oauth_core::error::Error;
 use oauth_core::flow::connect::{Connection, Recovery, StepUpBudget, Way};
+use oauth_core::flow::identity_assertion::IdentityAssertion;
 use oauth_core::flow::keeper::GrantId;
 use oauth_core::grant::TokenRequest;
 use oauth_core::moment::UnixTime;
 use oauth_core::token::step_up::StepUp;
-use oauth_core::{Client, RegisteredClient, Scope, Tokens};
+use oauth_core::{
+    Client, ClientId, RegisteredClient, Scope, Tokens, connect_resource, delete_registration,
+};
 use oauth_session::connections::{self, Kept};
 use oauth_session::{Session, Token};
 use tokio::sync::Mutex;
 
 use super::Settings;
+use super::identity;
 use super::sign_in::{self, Occasion};
 use crate::loopback::Listener;
 
@@ -173,6 +176,7 @@ async fn connect(
         request = request.registered(client)?;
     }
     // The API may have moved to another server, at which the client has to register.
+    request = request.login_by(sign_in::login_by(settings));
     let mut listener = sign_in::listener(settings).await?;
     if let Some(listener) = &listener {
         request = request.redirect_uri(listener.redirect_uri().clone());
@@ -196,10 +200,22 @@ async fn connect(
         // Another worker was faster: its client is used by all.
         None => {
             let theirs = connections::load(&*settings.store, &key).await?;
+            withdraw(settings, &connection, known.as_ref()).await;
             let connection = theirs.connection.unwrap_or(connection);
             let connected = Connected::new(settings, connection, theirs.version)?;
             Ok((state.publish(connected), None))
         }
+    }
+}
+
+/// Deletes the client that was registered just now, for nobody uses it, where the server lets it (RFC 7592 section 2.3).
+/// If that fails, nothing is lost but a record of the server's.
+async fn withdraw(settings: &Settings, connection: &Connection, known: Option<&ClientId>) {
+    let ours = connection.registration.as_ref();
+    let ours = ours.filter(|client| known != Some(&client.client_id));
+    if let Some(client) = ours {
+        let deleted = delete_registration(connection.server.clone(), client.clone());
+        let _ = settings.driver.run(deleted).await;
     }
 }
 
@@ -210,8 +226,10 @@ pub(super) async fn step_up(
     short: &Tokens,
     wanted: &StepUp,
 ) -> Result<Option<Token>, Error> {
-    if settings.request.chosen_way() != Way::AuthorizationCode {
-        return Ok(None);
+    match (settings.request.chosen_way(), &wanted.scope) {
+        (Way::AuthorizationCode, _) | (Way::IdentityAssertion, Some(_)) => {}
+        // A client that acts for itself has nobody to ask, and no identity provider makes another login of its own.
+        _ => return Ok(None),
     }
     let mut budget = state.flight.lock().await;
     let Some(connected) = state.connected() else {
@@ -371,6 +389,19 @@ impl Connected {
         if self.connection.recovery(&error) != Some(Recovery::Authorize) {
             return Err(self.failure(error));
         }
+        if let Some(provider) = identity::provider(settings).map_err(Failure::Other)? {
+            let (driver, nothing) = (&settings.driver, Scope::none());
+            let assertion = provider.assertion(driver, &self.connection, &nothing).await;
+            // What the identity provider says is nothing about the client of the API's server.
+            let assertion = assertion.map_err(Failure::Other)?;
+            let vouched = self.redeem(settings, assertion).await;
+            return vouched.map_err(|error| self.failure(error));
+        }
+        match self.enter_code(settings, Occasion::None).await {
+            Ok(Some(token)) => return Ok(token),
+            Ok(None) => {}
+            Err(error) => return Err(self.failure(error)),
+        }
         let listener = match listener {
             Some(listener) => listener,
             None => match sign_in::registered_listener(settings, &self.connection).await {
@@ -401,11 +432,19 @@ impl Connected {
         short: &Tokens,
         wanted: &StepUp,
     ) -> Result<Token, Error> {
+        if let Some(provider) = identity::provider(settings)? {
+            let more = wanted.scope.clone().unwrap_or_default();
+            let assertion = provider.assertion(&settings.driver, &self.connection, &more);
+            return self.redeem(settings, assertion.await?).await;
+        }
+        let occasion = Occasion::Short(short, wanted);
+        if let Some(token) = self.enter_code(settings, occasion).await? {
+            return Ok(token);
+        }
         let listener = match listener {
             Some(listener) => listener,
             None => sign_in::registered_listener(settings, &self.connection).await?,
         };
-        let occasion = Occasion::Short(short, wanted);
         self.sign_in(settings, listener, occasion).await
     }
 
@@ -417,6 +456,34 @@ impl Connected {
     ) -> Result<Token, Error> {
         let (connection, client) = (&self.connection, &self.client);
         let tokens = sign_in::sign_in(settings, listener, connection, client, occasion).await?;
+        self.keep(tokens).await
+    }
+
+    async fn enter_code(
+        &self,
+        settings: &Settings,
+        occasion: Occasion<'_>,
+    ) -> Result<Option<Token>, Error> {
+        let (connection, client) = (&self.connection, &self.client);
+        match sign_in::with_code(settings, connection, client, occasion).await? {
+            Some(tokens) => self.keep(tokens).await.map(Some),
+            None => Ok(None),
+        }
+    }
+
+    async fn redeem(
+        &self,
+        settings: &Settings,
+        assertion: IdentityAssertion,
+    ) -> Result<Token, Error> {
+        // What was granted stands in the assertion, and is not said again.
+        let redeemed = self
+            .client
+            .redeem_identity_assertion(assertion, TokenRequest::new());
+        self.keep(settings.driver.run(redeemed).await?).await
+    }
+
+    async fn keep(&self, tokens: Tokens) -> Result<Token, Error> {
         self.session.log_in(tokens).await?;
         self.session.token().await
     }

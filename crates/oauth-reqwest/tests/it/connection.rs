@@ -7,10 +7,10 @@ use oauth_core::flow::connect::{ConnectRequest, Identities, Way};
 use oauth_core::{ClientAuth, ClientId, ClientMetadata, Error, Scope, danger};
 use oauth_reqwest::oauth_session::store::{FileStore, Memory, Times};
 use oauth_reqwest::oauth_session::{Store, TokenSource as _};
-use oauth_reqwest::{AddressPolicy, Driver, Options, ResourceConnection, reqwest};
+use oauth_reqwest::{ResourceConnection, reqwest};
 use oauth_testkit::Served;
 
-use crate::support::{PATIENCE, browse, counters, driver_with, served};
+use crate::support::{PATIENCE, browse, counters, driver, served};
 
 /// A person who says yes at whatever page is opened, and how often one was.
 #[derive(Clone, Default)]
@@ -20,11 +20,6 @@ impl Person {
     fn times(&self) -> usize {
         self.0.load(Ordering::SeqCst)
     }
-}
-
-/// The twin is on this machine, and is named by its own API.
-fn anywhere() -> Driver {
-    driver_with(Options::default().addresses(AddressPolicy::Any))
 }
 
 fn api(served: &Served) -> String {
@@ -43,7 +38,7 @@ fn connection(served: &Served, person: &Person, store: Arc<dyn Store>) -> Resour
         tokio::spawn(browse(url.as_str().to_owned()));
         Ok(())
     };
-    ResourceConnection::new(anywhere(), request(served))
+    ResourceConnection::new(driver(), request(served))
         .store(store)
         .open(open)
         .patience(PATIENCE)
@@ -162,7 +157,7 @@ async fn what_the_api_wants_more_is_asked_of_the_person_once() {
         .challenge([br#"Bearer scope="read""#.as_slice()])
         .unwrap();
     let store = Arc::new(Memory::new());
-    let connection = ResourceConnection::new(anywhere(), request).store(store.clone());
+    let connection = ResourceConnection::new(driver(), request).store(store.clone());
     let connection = connection.open(move |url| {
         times.fetch_add(1, Ordering::SeqCst);
         seen.lock().unwrap().push(url.as_str().to_owned());
@@ -209,7 +204,7 @@ async fn a_client_that_is_registered_for_less_registers_anew() {
         .challenge([br#"Bearer scope="read""#.as_slice()])
         .unwrap();
     let times = Arc::clone(&person.0);
-    let connection = ResourceConnection::new(anywhere(), request).open(move |url| {
+    let connection = ResourceConnection::new(driver(), request).open(move |url| {
         times.fetch_add(1, Ordering::SeqCst);
         tokio::spawn(browse(url.as_str().to_owned()));
         Ok(())
@@ -246,8 +241,8 @@ async fn a_client_that_was_registered_by_hand_is_used_at_its_server() {
     let identities = Identities::preregistered(issuer, ClientId::new(id.as_str()));
     let request = danger::loopback_connect_request(&api(&served)).unwrap();
     let request = request.identities(identities).way(Way::ClientCredentials);
-    let connection = ResourceConnection::new(anywhere(), request)
-        .client_auth(ClientAuth::basic(secret.as_str()));
+    let connection =
+        ResourceConnection::new(driver(), request).client_auth(ClientAuth::basic(secret.as_str()));
     let (status, said) = echoed(&connection, &served).await;
     assert_eq!(
         (status, said["client_id"].as_str()),
@@ -260,7 +255,7 @@ async fn a_client_that_was_registered_by_hand_is_used_at_its_server() {
         ClientId::new(id),
     );
     let request = danger::loopback_connect_request(&api(&served)).unwrap();
-    let lost = ResourceConnection::new(anywhere(), request.identities(elsewhere));
+    let lost = ResourceConnection::new(driver(), request.identities(elsewhere));
     assert_eq!(code(lost.token().await), Err("connect.issuer"));
 }
 

@@ -7,20 +7,14 @@ use std::time::Duration;
 use oauth_core::error::{Cause, Error};
 use oauth_core::moment::UnixTime;
 use oauth_core::token::step_up::StepUp;
-use oauth_core::{ClientMetadata, Scope, Secret, Tokens, danger};
+use oauth_core::{ClientMetadata, Scope, Secret, danger};
 use oauth_reqwest::oauth_session::store::{Answer, Entry, Lease, Memory, Saved, Times};
-use oauth_reqwest::oauth_session::{FixedToken, Store, Token, connections};
-use oauth_reqwest::{
-    AddressPolicy, Authorized, Driver, Options, ResourceConnection, TokenSource, reqwest,
-};
+use oauth_reqwest::oauth_session::{Store, connections};
+use oauth_reqwest::{Authorized, ResourceConnection, TokenSource, reqwest};
 use oauth_testkit::Served;
 
-use crate::support::{PATIENCE, browse, callback_of, driver_with, served};
-
-/// The twin is on this machine, and is named by its own API.
-fn anywhere() -> Driver {
-    driver_with(Options::default().addresses(AddressPolicy::Any))
-}
+use crate::obliging::Obliging;
+use crate::support::{PATIENCE, browse, callback_of, driver, served};
 
 fn api(served: &Served) -> String {
     format!("{}/api/echo", served.base())
@@ -35,7 +29,7 @@ fn connection(
     let request = danger::loopback_connect_request(&api(served)).unwrap();
     let request = request.register(ClientMetadata::of_native_app("Notes"));
     let pages = Arc::clone(pages);
-    ResourceConnection::new(anywhere(), request)
+    ResourceConnection::new(driver(), request)
         .store(store)
         .patience(PATIENCE)
         .open(move |url| {
@@ -139,8 +133,9 @@ async fn of_two_workers_who_connect_at_once_one_has_its_client_used_by_both() {
         said["client_id"].as_str().unwrap().to_owned()
     };
     assert_eq!(said(&second).await, said(&first).await);
-    // It had registered before it knew.
-    assert_eq!(times(&served, "/register"), 2);
+    // It had registered before it knew, and leaves no client behind that nobody uses.
+    assert_eq!(times(&served, "/register"), 3);
+    assert_eq!(served.with(|twin| twin.registered_clients().len()), 1);
 }
 
 #[tokio::test]
@@ -183,7 +178,7 @@ async fn a_server_that_forgets_every_client_at_once_is_registered_at_twice() {
     let request = danger::loopback_connect_request(&api(&served)).unwrap();
     let request = request.register(ClientMetadata::of_native_app("Notes"));
     let (twin, times_shown) = (Arc::clone(&served), Arc::clone(&pages));
-    let connection = ResourceConnection::new(anywhere(), request).open(move |url| {
+    let connection = ResourceConnection::new(driver(), request).open(move |url| {
         times_shown.fetch_add(1, Ordering::SeqCst);
         let (url, twin) = (url.as_str().to_owned(), Arc::clone(&twin));
         tokio::spawn(async move {
@@ -216,7 +211,7 @@ async fn what_is_never_granted_costs_nothing() {
         .challenge([br#"Bearer scope="read""#.as_slice()])
         .unwrap();
     let shown = Arc::clone(&pages);
-    let connection = ResourceConnection::new(anywhere(), request).open(move |url| {
+    let connection = ResourceConnection::new(driver(), request).open(move |url| {
         shown.fetch_add(1, Ordering::SeqCst);
         tokio::spawn(browse(url.as_str().to_owned()));
         Ok(())
@@ -235,33 +230,6 @@ async fn what_is_never_granted_costs_nothing() {
     assert_eq!(pages.load(Ordering::SeqCst), 2);
 }
 
-/// A person who always says yes, which is never enough.
-struct Obliging {
-    token: FixedToken,
-    asked: Arc<AtomicUsize>,
-}
-
-impl TokenSource for Obliging {
-    fn token<'a>(&'a self, refused: Option<&'a Tokens>) -> Answer<'a, Token> {
-        self.token.token(refused)
-    }
-
-    fn refuse(&self, refused: &Tokens) {
-        self.token.refuse(refused);
-    }
-
-    fn step_up<'a>(&'a self, _: &'a Tokens, _: &'a StepUp) -> Answer<'a, Option<Token>> {
-        let asked = self.asked.fetch_add(1, Ordering::SeqCst);
-        Box::pin(async move {
-            match asked {
-                // A test that fails has an end, too.
-                9.. => Ok(None),
-                _ => self.token.token(None).await.map(Some),
-            }
-        })
-    }
-}
-
 #[tokio::test]
 async fn a_request_asks_for_more_once() {
     let (served, pages) = (served(), Arc::default());
@@ -271,19 +239,15 @@ async fn a_request_asks_for_more_once() {
         .challenge([br#"Bearer scope="read""#.as_slice()])
         .unwrap();
     let shown = Arc::<AtomicUsize>::clone(&pages);
-    let reader = ResourceConnection::new(anywhere(), request).open(move |url| {
+    let reader = ResourceConnection::new(driver(), request).open(move |url| {
         shown.fetch_add(1, Ordering::SeqCst);
         tokio::spawn(browse(url.as_str().to_owned()));
         Ok(())
     });
     let token = reader.token().await.unwrap();
-    let asked = Arc::default();
-    let source = Obliging {
-        token: FixedToken::new(token.access_token.expose().as_str()),
-        asked: Arc::clone(&asked),
-    };
+    let (source, asked) = Obliging::with(&token);
     let resource = danger::loopback_resource([served.base()]).unwrap();
-    let api_of_all = Authorized::new(anywhere(), source, resource);
+    let api_of_all = Authorized::new(driver(), source, resource);
     for turn in 1..3 {
         let reply = api_of_all.post(&api(&served)).body("x").send().await;
         assert_eq!(reply.unwrap().status(), 403);

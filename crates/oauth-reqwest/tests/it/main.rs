@@ -7,6 +7,7 @@ mod blocking;
 mod browser;
 mod connection;
 mod connection_store;
+mod connection_ways;
 mod custom_scheme;
 mod driver;
 #[cfg(feature = "blocking")]
@@ -15,6 +16,7 @@ mod flows;
 mod listener;
 mod localhost;
 mod losses;
+mod obliging;
 mod possession;
 mod public;
 mod registered;

@@ -6,7 +6,7 @@ use super::*;
 use crate::base64::{self, Alphabet, url_safe};
 use crate::client::Client;
 use crate::crypto::{Signer, SigningKey};
-use crate::endpoint::backchannel_authentication::{Delivery, Hint};
+use crate::endpoint::backchannel_authentication::{Delivery, Hint, Repeat};
 use crate::error::Cause;
 use crate::exchange::{Input, Step};
 use crate::jose::{Alg, KeySet};
@@ -233,4 +233,58 @@ fn pushed_tokens_are_taken_if_the_id_token_vouches_for_them_and_for_the_request(
     let mut stranger = client().take_pushed(awaited(), None, "{}".into());
     let refused = stranger.resume(&at(), Input::Begin);
     assert_eq!(code(refused.map(drop)), Err("ciba.notifier"));
+}
+
+/// RFC 10027 section 6.1.15: whoever is asked again and again agrees in the end.
+#[test]
+fn a_person_who_has_not_answered_is_not_asked_the_same_again() {
+    let client = client();
+    let answer = r#"{"auth_req_id":"1c2","expires_in":120}"#;
+    let begun = |ask, answer: &str| {
+        let asked = client.clone().authenticate_backchannel(ask);
+        code(answered(asked, json(200, answer)).map(|request| request.auth_req_id))
+    };
+    // One that failed has asked nobody.
+    let denied = client.authenticate_backchannel(ask());
+    let denied = answered(denied, json(400, r#"{"error":"unknown_user_id"}"#));
+    assert!(denied.is_err());
+    let name = begun(ask(), answer).unwrap();
+    assert_eq!(begun(ask(), answer).map(drop), Err("ciba.pending"));
+    // Somebody else, or something else, is another question; and the caller may know better.
+    let bob = BackchannelAuthentication::new(Hint::Login("bob".to_owned()), openid()).unwrap();
+    assert!(begun(bob, answer.replace("1c2", "2").as_str()).is_ok());
+    let scope = Scope::parse("openid pay").unwrap();
+    let pay = BackchannelAuthentication::new(Hint::Login("ann".to_owned()), scope).unwrap();
+    assert!(begun(pay, answer.replace("1c2", "3").as_str()).is_ok());
+    assert!(begun(ask().repeat(Repeat::Allowed), answer).is_ok());
+
+    let polled = |status, body: &str| {
+        let login = client.backchannel_login(name.clone(), openid(), None);
+        code(answered(login, json(status, body)).map(drop))
+    };
+    let pending = r#"{"error":"authorization_pending"}"#;
+    assert_eq!(polled(400, pending), Err("denied.authorization_pending"));
+    assert_eq!(begun(ask(), answer).map(drop), Err("ciba.pending"));
+    let no = r#"{"error":"access_denied"}"#;
+    assert_eq!(polled(400, no), Err("denied.access_denied"));
+    assert!(begun(ask(), answer).is_ok());
+
+    // Nobody waits for what has ended.
+    let late = Moment::fixed(UnixTime::from_secs(NOW + 120), [9; 32]);
+    let mut again = client.authenticate_backchannel(ask());
+    assert!(matches!(
+        again.resume(&late, Input::Begin),
+        Ok(Step::Send(_))
+    ));
+    let mut beside = client.authenticate_backchannel(ask());
+    assert_eq!(
+        code(beside.resume(&late, Input::Begin).map(drop)),
+        Err("ciba.pending")
+    );
+    drop(again);
+    let mut next = client.authenticate_backchannel(ask());
+    assert!(matches!(
+        next.resume(&late, Input::Begin),
+        Ok(Step::Send(_))
+    ));
 }

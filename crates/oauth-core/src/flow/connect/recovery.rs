@@ -9,7 +9,7 @@ use crate::error::{Advice, Error};
 pub enum Recovery {
     /// The server has forgotten the client: forget its registration, and connect again, once.
     Register,
-    /// The grant is over: the person signs in again.
+    /// The grant is over: the person signs in again, or their identity provider vouches for them anew.
     Authorize,
 }
 
@@ -24,7 +24,7 @@ impl Connection {
         if is_forgotten && self.registration.is_some() {
             return Some(Recovery::Register);
         }
-        let is_a_persons = self.way == Way::AuthorizationCode;
+        let is_a_persons = self.way != Way::ClientCredentials;
         (is_a_persons && error.advice() == Advice::Reauthorize).then_some(Recovery::Authorize)
     }
 }

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::{BoundClient, ClientChoice, Connection};
+use super::{BoundClient, ClientChoice, Connection, LoginBy};
 use crate::call::Call;
 use crate::client_config::ClientConfig;
 use crate::endpoint::registration::Registration;
@@ -13,12 +13,17 @@ use crate::scope::Scope;
 pub(super) fn registered(
     connection: Connection,
     registration: Option<Registration>,
+    login: LoginBy,
 ) -> Boxed<Connection> {
     let (ClientChoice::Register(_), Some(mut registration)) = (&connection.client, registration)
     else {
         return Ready::new(connection).boxed();
     };
     registration.metadata.scope = registered_scope(&connection, registration.metadata.scope);
+    // Servers refuse metadata with grants that they do not have.
+    if login == LoginBy::Device && connection.server.takes_device_logins() {
+        registration.metadata = registration.metadata.device_logins();
+    }
     let config = ClientConfig::anonymous(connection.server.clone());
     let asked = Call::new(Arc::new(config), registration);
     let known = asked.and_then(move |_, known| {

@@ -116,6 +116,7 @@ impl Connection {
             true => Reach::Public,
             false => Reach::Any,
         });
+        let server = server.with_own_origin(Some(resource.resource.url().clone()));
         let registration = stored.registration.as_ref();
         let registration =
             registration.map(|text| RegisteredClient::from_json(text.expose(), &server));

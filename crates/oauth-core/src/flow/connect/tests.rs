@@ -252,7 +252,7 @@ fn what_the_challenge_says_is_followed() {
     let met_so = met(challenged, "");
     assert_eq!(
         met_so.asked.first(),
-        Some(&("mcp.example".to_owned(), Reach::Public))
+        Some(&("mcp.example".to_owned(), Reach::Any))
     );
     let scope = met_so.outcome.unwrap().scope;
     assert_eq!(scope.as_ref().map(Scope::as_str), Some("a x"));
@@ -266,6 +266,11 @@ fn what_the_challenge_says_is_followed() {
         let scopes = met(offline.clone(), members).outcome.unwrap().scope;
         assert_eq!(scopes.as_ref().map(Scope::as_str), Some(scope));
     }
+    // A client that acts for itself has nobody whose absence its tokens would outlast.
+    let by_hand = Identities::preregistered(issuer("https://one.example"), ClientId::new("id"));
+    let itself = offline.way(Way::ClientCredentials).identities(by_hand);
+    let scopes = met(itself, listed).outcome.unwrap().scope;
+    assert_eq!(scopes.as_ref().map(Scope::as_str), Some("a b"));
 }
 
 #[test]
@@ -288,4 +293,57 @@ fn nobody_is_asked_again_and_again() {
     );
     assert_eq!(budget.next(Some(&scope("c"))).unwrap().as_str(), "a b c");
     assert_eq!(code(budget.next(Some(&scope("d")))), Err("step_up.limit"));
+}
+
+/// The way of developers: one program on one port of their own machine is the API and its server.
+#[test]
+fn what_an_api_names_on_its_own_origin_may_be_where_the_api_is() {
+    let api = "http://127.0.0.1:8080";
+    let request = crate::danger::loopback_connect_request(&format!("{api}/mcp")).unwrap();
+    let place = format!("{api}/.well-known/oauth-protected-resource/mcp");
+    let field = format!("Bearer resource_metadata=\"{place}\"");
+    let mut exchange = connect(request.challenge([field.as_bytes()]).unwrap());
+    let mut reaches = Vec::<Reach>::new();
+    let mut input = Input::Begin;
+    let connection = loop {
+        input = match exchange.resume(&at(), input).unwrap() {
+            Step::Send(request) => {
+                let reach = request.extensions().get().copied();
+                reaches.push(reach.unwrap_or_default());
+                let path = request.uri().path();
+                Input::Reply(match path.starts_with("/.well-known/oauth-protected") {
+                    true => json(
+                        200,
+                        &format!(r#"{{"resource":"{api}/mcp","authorization_servers":["{api}"]}}"#),
+                    ),
+                    false => json(
+                        200,
+                        &server(api, r#""jwks_uri":"http://127.0.0.1:22/keys","#),
+                    ),
+                })
+            }
+            Step::Done(connection) => break connection,
+            step => panic!("{step:?}"),
+        };
+    };
+    assert_eq!(reaches, [Reach::Any, Reach::Any]);
+    let identities = Identities::preregistered(connection.server.issuer().clone(), "id".into());
+    let client = identities.choose(Way::AuthorizationCode, &connection.server);
+    let known = Connection {
+        client: client.unwrap(),
+        ..connection
+    };
+    let kept = Connection::from_json(known.to_json().unwrap().expose()).unwrap();
+    for server in [&known.server, &kept.server] {
+        let of = |url: &str| server.reach_of(&url.parse().unwrap());
+        assert_eq!(of(&format!("{api}/token")), Reach::Any);
+        // Anything else is named by a stranger: another port, scheme, host.
+        for elsewhere in [
+            "http://127.0.0.1:22/keys",
+            "https://127.0.0.1:8080/token",
+            "http://127.0.0.2:8080/token",
+        ] {
+            assert_eq!(of(elsewhere), Reach::Public, "{elsewhere}");
+        }
+    }
 }

@@ -1,13 +1,14 @@
 //! The tokens of the other server, and how they are renewed: the same assertion while it is good and was not used, a new
 //! one for the ID token, a new ID token for the refresh token, and at last a person (section 4.4.3).
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError, Weak};
+use std::time::Duration;
 
 use super::{IdentityAssertion, IdentityAssertionRequest, redeem, request};
 use crate::call::Call;
 use crate::client_config::ClientConfig;
 use crate::endpoint::token::Token;
-use crate::error::{Denial, Error, Misuse, ServerError};
+use crate::error::{Cause, Denial, Error, Misuse, ServerError};
 use crate::exchange::{Boxed, Exchange, Input, Step, passed};
 use crate::grant::{IdentitySubject, Refresh, TokenRequest};
 use crate::jose::Unverified;
@@ -33,7 +34,19 @@ struct Known {
     id_token: Option<Secret<String>>,
     refresh_token: Option<RefreshToken>,
     assertion: Option<IdentityAssertion>,
+    /// Alive while some run spends the refresh token.
+    refreshing: Weak<Flight>,
 }
+
+/// The one refresh at a time: whoever holds it makes it, and dropping it is its end.
+#[derive(Debug)]
+struct Flight;
+
+/// How long it takes to look again for a sign-in that another run is refreshing.
+const POLL: Duration = Duration::from_millis(100);
+
+/// How often that is done: for longer than the longest request.
+pub(super) const LOOKS: u16 = 600;
 
 impl IdentityAccess {
     pub(crate) fn new(
@@ -50,14 +63,16 @@ impl IdentityAccess {
                 id_token: login.id_token.clone(),
                 refresh_token: login.refresh_token.clone(),
                 assertion: None,
+                refreshing: Weak::new(),
             }),
         }))
     }
 
     /// Gets tokens of the other server. Each assertion is presented once.
     ///
-    /// One at a time: two that run at once may both spend the refresh token of the sign-in, which a server that
-    /// replaces refresh tokens takes for theft.
+    /// Of several that run at once one refreshes the sign-in, and the others wait for it: a server that replaces refresh
+    /// tokens takes one that comes twice for theft. That holds for the clones of one access; where several processes
+    /// share a sign-in, ask a session for its ID token.
     ///
     /// # Errors
     /// `grant.no_refresh_token` if the person has to sign in again at the identity provider, `denied.*` of either
@@ -68,6 +83,7 @@ impl IdentityAccess {
             of: self.clone(),
             state: State::Fresh,
             presented: Presented::New,
+            looks: 0,
         }
     }
 
@@ -100,13 +116,28 @@ impl IdentityAccess {
             Some(id_token) if !has_ended(&id_token, now) => {
                 Ok(State::Exchanging(self.request(id_token)?))
             }
-            _ => {
-                let refresh = Refresh::new(known.refresh_token.ok_or(Misuse::NoRefreshToken)?);
-                let token = Token::new(refresh, TokenRequest::new());
-                let idp = Arc::clone(&self.0.identity_provider);
-                Ok(State::Refreshing(Box::new(Call::new(idp, token))))
-            }
+            _ => match self.flight() {
+                Some((flight, refresh_token)) => {
+                    let refresh = Refresh::new(refresh_token.ok_or(Misuse::NoRefreshToken)?);
+                    let token = Token::new(refresh, TokenRequest::new());
+                    let idp = Arc::clone(&self.0.identity_provider);
+                    Ok(State::Refreshing(Box::new(Call::new(idp, token)), flight))
+                }
+                None => Ok(State::Waiting),
+            },
         }
+    }
+
+    /// The right to spend the refresh token, unless another run has it. Both are taken under one lock.
+    fn flight(&self) -> Option<(Arc<Flight>, Option<RefreshToken>)> {
+        let known = self.0.known.lock();
+        let mut known = known.unwrap_or_else(PoisonError::into_inner);
+        if known.refreshing.strong_count() > 0 {
+            return None;
+        }
+        let flight = Arc::new(Flight);
+        known.refreshing = Arc::downgrade(&flight);
+        Some((flight, known.refresh_token.clone()))
     }
 
     fn request(&self, id_token: Secret<String>) -> Result<Boxed<IdentityAssertion>, Error> {
@@ -140,6 +171,7 @@ struct Access {
     of: IdentityAccess,
     state: State,
     presented: Presented,
+    looks: u16,
 }
 
 /// Where the assertion comes from that is presented.
@@ -153,7 +185,9 @@ enum Presented {
 
 enum State {
     Fresh,
-    Refreshing(Boxed<Tokens>),
+    /// Another run refreshes the sign-in.
+    Waiting,
+    Refreshing(Boxed<Tokens>, Arc<Flight>),
     Exchanging(Boxed<IdentityAssertion>),
     Redeeming(Boxed<Tokens>),
     Over,
@@ -162,7 +196,15 @@ enum State {
 impl Access {
     fn enter(&mut self, at: &Moment, mut state: State) -> Result<Step<Tokens>, Error> {
         match &mut state {
-            State::Refreshing(exchange) => {
+            State::Waiting if self.looks < LOOKS => {
+                self.looks += 1;
+                self.state = State::Waiting;
+                Ok(Step::Sleep(POLL))
+            }
+            State::Waiting => Err(Error::lost(Cause::unsent_as(
+                "another run still refreshes the sign-in",
+            ))),
+            State::Refreshing(exchange, _) => {
                 let step = exchange.resume(at, Input::Begin)?;
                 self.refreshed(at, state, step)
             }
@@ -250,17 +292,17 @@ impl Exchange for Access {
 
     fn resume(&mut self, at: &Moment, input: Input) -> Result<Step<Tokens>, Error> {
         match (std::mem::replace(&mut self.state, State::Over), input) {
-            (State::Fresh, Input::Begin) => {
+            (State::Fresh, Input::Begin) | (State::Waiting, Input::Elapsed) => {
                 let next = self.of.next(at.now())?;
                 if let State::Redeeming(_) = next {
                     self.presented = Presented::Kept;
                 }
                 self.enter(at, next)
             }
-            (State::Fresh, _) => Err(Misuse::OutOfOrder.into()),
-            (State::Refreshing(mut exchange), input) => {
+            (State::Fresh | State::Waiting, _) => Err(Misuse::OutOfOrder.into()),
+            (State::Refreshing(mut exchange, flight), input) => {
                 let step = exchange.resume(at, input)?;
-                self.refreshed(at, State::Refreshing(exchange), step)
+                self.refreshed(at, State::Refreshing(exchange, flight), step)
             }
             (State::Exchanging(mut exchange), input) => {
                 let step = exchange.resume(at, input)?;

@@ -7,6 +7,7 @@
 
 use serde_json::json as value;
 
+use super::access::LOOKS;
 use super::*;
 use crate::base64::url_safe;
 use crate::client::Client;
@@ -167,6 +168,65 @@ fn an_id_token_that_has_ended_is_refreshed_and_without_a_refresh_token_a_person_
     let (asked, tokens) = play(access.tokens(), &ended, &[]);
     assert_eq!(asked, Vec::<String>::new());
     assert_eq!(tokens.map(drop), Err("grant.no_refresh_token"));
+}
+
+/// A server that replaces refresh tokens ends the family of one that comes twice.
+#[test]
+fn of_two_runs_at_once_one_spends_the_refresh_token() {
+    let at = |seconds| Moment::fixed(UnixTime::from_secs(NOW + seconds), [9; 32]);
+    let claims = |from: u64, to: u64| {
+        let (iat, exp) = (NOW + from, NOW + to);
+        let iss = "https://as.example";
+        jwt(
+            "JWT",
+            &value!({ "iss": iss, "aud": "id", "sub": "u", "iat": iat, "exp": exp }),
+        )
+    };
+    let access = client().identity_access(&login(&claims(0, 300)), &other(), Scope::none());
+    let refreshed = value!({ "access_token": "b", "token_type": "Bearer", "refresh_token": "r2",
+        "id_token": claims(301, 900) });
+    let (mut first, mut second) = (access.tokens(), access.clone().tokens());
+    let step = first.resume(&at(301), Input::Begin);
+    assert!(matches!(step, Ok(Step::Send(_))));
+    for input in [Input::Begin, Input::Elapsed] {
+        let step = second.resume(&at(301), input);
+        assert!(matches!(step, Ok(Step::Sleep(_))), "{step:?}");
+    }
+    let reply = Input::Reply(json(200, &refreshed.to_string()));
+    let step = first.resume(&at(301), reply);
+    assert!(matches!(step, Ok(Step::Send(_))), "{step:?}");
+    // The ID token that came is good for both.
+    let asked = match second.resume(&at(301), Input::Elapsed) {
+        Ok(Step::Send(request)) => String::from_utf8(request.body().to_vec()).unwrap(),
+        step => panic!("{step:?}"),
+    };
+    assert!(asked.contains("token-exchange"), "{asked}");
+
+    // One that is given up leaves the next its turn.
+    let (mut third, mut fourth) = (access.tokens(), access.tokens());
+    assert!(matches!(
+        third.resume(&at(901), Input::Begin),
+        Ok(Step::Send(_))
+    ));
+    assert!(matches!(
+        fourth.resume(&at(901), Input::Begin),
+        Ok(Step::Sleep(_))
+    ));
+    drop(third);
+    let asked = match fourth.resume(&at(901), Input::Elapsed) {
+        Ok(Step::Send(request)) => String::from_utf8(request.body().to_vec()).unwrap(),
+        step => panic!("{step:?}"),
+    };
+    assert!(asked.contains("refresh_token=r2"), "{asked}");
+    // Nobody waits for ever.
+    let mut fifth = access.tokens();
+    let mut step = fifth.resume(&at(901), Input::Begin);
+    let mut looks = 0;
+    while let Ok(Step::Sleep(_)) = step {
+        looks += 1;
+        step = fifth.resume(&at(901), Input::Elapsed);
+    }
+    assert_eq!((looks, code(step).map(drop)), (LOOKS, Err("lost.unsent")));
 }
 
 #[test]

@@ -120,7 +120,7 @@ fn the_resources_own_place_is_asked_and_the_origins_where_a_parent_will_do() {
 }
 
 #[test]
-fn a_challenge_says_where_and_its_request_goes_to_public_addresses_alone() {
+fn a_challenge_says_where_on_the_origin_that_the_caller_named() {
     let place = "https://r.example/.well-known/oauth-protected-resource/x";
     for field in [
         format!("Bearer resource_metadata=\"{place}\""),
@@ -130,7 +130,7 @@ fn a_challenge_says_where_and_its_request_goes_to_public_addresses_alone() {
         format!("Other resource_metadata=\"{place}\""),
     ] {
         let found = found(challenged(&field).unwrap(), vec![json(200, GOOD)]);
-        assert_eq!(found.places, [(place.to_owned(), Reach::Public)], "{field}");
+        assert_eq!(found.places, [(place.to_owned(), Reach::Any)], "{field}");
         assert_eq!(found.code(), Ok(()), "{field}");
     }
     // It is about the URL that was asked, not about what its place is built from (section 3.3).

@@ -23,6 +23,15 @@ fn connected(
     request: ConnectRequest,
     challenge: Response<Bytes>,
 ) -> (Vec<(String, String)>, Result<Connection, Error>) {
+    connected_at(request, challenge, DCR)
+}
+
+/// The same at a server whose metadata say this.
+fn connected_at(
+    request: ConnectRequest,
+    challenge: Response<Bytes>,
+    members: &str,
+) -> (Vec<(String, String)>, Result<Connection, Error>) {
     let mut exchange = connect(request);
     let (mut asked, mut input) = (Vec::new(), Input::Begin);
     let outcome = loop {
@@ -33,7 +42,7 @@ fn connected(
                     "GET https://mcp.example/mcp" => challenge.clone(),
                     "POST https://one.example/register" => json(201, CREATED),
                     _ if line.contains("mcp.example") => json(200, RESOURCE),
-                    _ => json(200, &server("https://one.example", DCR)),
+                    _ => json(200, &server("https://one.example", members)),
                 };
                 let body = String::from_utf8(request.body().to_vec()).unwrap();
                 asked.push((line, body));
@@ -136,6 +145,22 @@ fn a_client_is_registered_for_what_it_will_ask_for() {
     let (asked, _) = connected(request, json(200, ""));
     let body = &asked.last().unwrap().1;
     assert!(body.contains(r#""scope":"a b mine""#), "{body}");
+}
+
+#[test]
+fn a_client_is_registered_for_codes_where_the_server_has_them() {
+    let device = r#""device_authorization_endpoint":"https://one.example/device","#;
+    let others = r#""grant_types_supported":["authorization_code"],"#;
+    let grants = |login, members: &str| {
+        let request = ask().register(Registration::new(metadata()));
+        let members = format!("{DCR}{members}");
+        let (asked, _) = connected_at(request.login_by(login), json(200, ""), &members);
+        asked.last().unwrap().1.contains("device_code")
+    };
+    assert!(grants(LoginBy::Device, device));
+    assert!(!grants(LoginBy::Browser, device));
+    assert!(!grants(LoginBy::Device, ""));
+    assert!(!grants(LoginBy::Device, &format!("{device}{others}")));
 }
 
 #[test]

@@ -1,0 +1,93 @@
+// Ways of a connection without a browser: a code on another device, an identity provider, a client of its own.
+import assert from 'node:assert/strict'
+import { test } from 'node:test'
+import { callbackOf, core, rejection, twins } from './helper.mjs'
+
+const { Client, ResourceConnection, discover } = core
+
+const { generic: twin, 'identity-provider': idp } = await twins()
+await twin.pollingInterval(1)
+const redirectUri = 'https://app.example/callback'
+
+const nobody = (url) => { throw new Error(`nobody is to be sent to ${url}`) }
+const connection = (options) => new ResourceConnection(`${twin.base}/api/echo`,
+  { open: nobody, timeoutMs: 30_000, transport: 'loopback_http', ...options })
+
+/** As the client that the twin knows from the start. */
+async function known(options) {
+  const { clientId, clientSecret } = await twin.client()
+  return connection({ clientId, clientSecret, issuer: twin.base, ...options })
+}
+
+test('a person enters a code on another device', async () => {
+  const codes = []
+  const show = (code) => {
+    codes.push(code)
+    fetch(code.verificationUriComplete).catch(() => {})
+  }
+  const api = connection({ clientName: 'Notes', device: true, show })
+  assert.equal((await api.fetch(api.url)).status, 200)
+  assert.equal(codes.length, 1)
+  assert(codes[0] instanceof core.DeviceCode)
+  assert(codes[0].prompt.includes(`let Notes use ${api.url}`), codes[0].prompt)
+  // Its tokens are renewed as any others.
+  await twin.expire()
+  assert.equal((await api.fetch(api.url)).status, 200)
+  assert.equal(codes.length, 1)
+})
+
+test('what shows the code may fail', async () => {
+  const screen = new RangeError('no screen')
+  const show = () => { throw screen }
+  const api = connection({ clientName: 'Notes', device: true, show })
+  assert.equal(await rejection(api.token()), screen)
+  assert.throws(() => connection({ device: true, show: 1 }), /show must be a function/)
+})
+
+/** A client of the identity provider, and the tokens of a person who signs in to it. */
+async function signedIn() {
+  const { clientId, clientSecret, issuer } = await idp.client()
+  await idp.vouchTo(twin.base, (await twin.client()).clientId)
+  await twin.trustIdentityProvider(idp.base)
+  const server = await discover(issuer, { transport: 'loopback_http' })
+  const client = new Client(server, { clientId, clientSecret })
+  const { url, flow } = client.authorize({ redirectUri, scope: 'openid read' })
+  return { client, login: await client.redeem(flow, await callbackOf(url, redirectUri)) }
+}
+
+test('an identity provider vouches for a person, who is sent nowhere', async () => {
+  const { client, login } = await signedIn()
+  const own = { token: async () => login, renew: nobody, invalidate: nobody }
+  for (const signIn of [client.source(login), own]) {
+    const api = await known({ identityProvider: client, signIn })
+    const { scope } = await (await api.fetch(api.url)).json()
+    assert.equal(scope, 'read write')
+    // Each token costs an assertion of its own, and nobody is asked.
+    await twin.expire()
+    const before = (await twin.counters()).token_requests
+    assert.equal((await api.fetch(api.url)).status, 200)
+    assert.equal((await twin.counters()).token_requests, before + 1)
+  }
+})
+
+test('without an ID token nobody is vouched for', async () => {
+  const { client, login } = await signedIn()
+  const signIn = client.clientCredentials({ scope: 'read' })
+  const api = await known({ identityProvider: client, signIn })
+  const missing = await rejection(api.token())
+  assert.deepEqual([missing.code, missing.advice], ['identity_assertion.no_id_token', 'reauthorize'])
+  const grant = core.identityAssertionGrant(client, await signIn.token(), client)
+  assert.equal((await rejection(grant)).code, 'identity_assertion.no_id_token')
+
+  const gone = new Error('the directory is down')
+  const broken = { token: async () => { throw gone }, renew: nobody, invalidate: nobody }
+  assert.equal(await rejection((await known({ identityProvider: client, signIn: broken })).token()), gone)
+  await assert.rejects(known({ signIn: client.source(login) }), /stand together/)
+})
+
+test('a client acts for itself', async () => {
+  const api = await known({ grantType: 'client_credentials' })
+  assert.equal((await api.fetch(api.url)).status, 200)
+  await twin.expire()
+  assert.equal((await api.fetch(api.url)).status, 200)
+})

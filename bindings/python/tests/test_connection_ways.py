@@ -1,0 +1,131 @@
+"""Ways of a connection without a browser: a code on another device, an identity provider, a client of its own."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+import urllib.request
+from typing import Any
+
+import pytest
+from conftest import Twin, generic_client
+
+import oauth_core
+
+
+def nobody(url: str) -> None:
+    raise AssertionError(f"nobody is to be sent to {url}")
+
+
+def connection(twin: Twin, **options: Any) -> oauth_core.ResourceConnection:
+    options = {"open": nobody, "timeout": 30.0, "transport": "loopback_http", **options}
+    return oauth_core.ResourceConnection(f"{twin.base}/api/echo", **options)
+
+
+def known(twin: Twin, **options: Any) -> oauth_core.ResourceConnection:
+    """As the client that the twin knows from the start."""
+    known = {name: twin.data[name] for name in ("client_id", "client_secret")}
+    return connection(twin, issuer=twin.base, **known, **options)
+
+
+class Person:
+    """Somebody who enters a code at once, on another device."""
+
+    def __init__(self) -> None:
+        self.codes: list[oauth_core.DeviceCode] = []
+
+    def __call__(self, code: oauth_core.DeviceCode) -> None:
+        self.codes.append(code)
+        page = code.verification_uri_complete
+        threading.Thread(target=lambda: urllib.request.urlopen(str(page)).close()).start()
+
+
+@pytest.mark.parametrize("way", ["blocking", "asyncio"])
+def test_a_person_enters_a_code_on_another_device(generic: Twin, way: str) -> None:
+    generic.polling_interval(1)
+    person = Person()
+    api = connection(generic, client_name="Notes", device=True, show=person)
+    tokens = api.token() if way == "blocking" else asyncio.run(api.atoken())
+    assert "read" in tokens.scope
+    [code] = person.codes
+    assert f"let Notes use {api.url}" in code.prompt
+    # Its tokens are renewed as any others.
+    generic.expire()
+    assert api.get(api.url).status == 200
+    assert len(person.codes) == 1
+
+
+def test_what_shows_the_code_may_fail(generic: Twin) -> None:
+    def broken(code: oauth_core.DeviceCode) -> None:
+        raise LookupError("no screen")
+
+    api = connection(generic, client_name="Notes", device=True, show=broken)
+    with pytest.raises(LookupError, match="no screen"):
+        api.token()
+
+
+class SignIn:
+    """A source of one's own, of a sign-in at the identity provider."""
+
+    def __init__(self, tokens: oauth_core.Tokens) -> None:
+        self.tokens = tokens
+        self.asked = 0
+
+    def token(self) -> oauth_core.Tokens:
+        self.asked += 1
+        return self.tokens
+
+    def renew(self, tokens: oauth_core.Tokens) -> oauth_core.Tokens:
+        raise AssertionError("the ID token is good")
+
+    def invalidate(self, tokens: oauth_core.Tokens) -> None:
+        raise AssertionError("nothing is wrong with it")
+
+
+def trusting(twins: dict[str, Twin]) -> tuple[Twin, Twin]:
+    idp, served = twins["identity-provider"], twins["generic"]
+    idp.vouch_to(served.base, served.data["client_id"])
+    served.trust_identity_provider(idp.base)
+    return idp, served
+
+
+@pytest.mark.parametrize("kept", ["by us", "elsewhere"])
+def test_an_identity_provider_vouches_for_a_person(twins: dict[str, Twin], kept: str) -> None:
+    idp, served = trusting(twins)
+    client = generic_client(idp)
+    login = idp.signed_in(client)
+    sign_in = client.source(login) if kept == "by us" else SignIn(login)
+    api = known(served, identity_provider=client, sign_in=sign_in)
+    assert api.get(api.url).raise_for_status().json()["scope"] == "read write"
+    # Each token costs an assertion of its own, and nobody is asked.
+    served.expire()
+    before = served.counters["token_requests"]
+    assert asyncio.run(api.aget(api.url)).status == 200
+    assert served.counters["token_requests"] == before + 1
+
+
+def test_without_an_id_token_nobody_is_vouched_for(twins: dict[str, Twin]) -> None:
+    idp, served = trusting(twins)
+    client = generic_client(idp)
+    nameless = client.client_credentials(scope="read")
+    api = known(served, identity_provider=client, sign_in=nameless)
+    with pytest.raises(oauth_core.OAuthError) as missing:
+        api.token()
+    assert missing.value.code == "identity_assertion.no_id_token"
+
+    def gone() -> oauth_core.Tokens:
+        raise ConnectionAbortedError("the directory is down")
+
+    broken = SignIn(idp.signed_in(client))
+    broken.token = gone  # type: ignore[method-assign]
+    with pytest.raises(ConnectionAbortedError, match="directory"):
+        known(served, identity_provider=client, sign_in=broken).token()
+    with pytest.raises(TypeError, match="stand together"):
+        known(served, identity_provider=client)
+
+
+def test_a_client_acts_for_itself(generic: Twin) -> None:
+    api = known(generic, grant_type="client_credentials")
+    assert api.get(api.url).status == 200
+    generic.expire()
+    assert api.get(api.url).status == 200

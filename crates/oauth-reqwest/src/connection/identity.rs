@@ -1,0 +1,82 @@
+//! The identity provider of an organization vouches for a person, who is sent nowhere.
+
+use std::sync::Arc;
+
+use oauth_core::error::{Error, Misuse};
+use oauth_core::flow::connect::{Connection, Way};
+use oauth_core::flow::identity_assertion::IdentityAssertion;
+use oauth_core::{Client, Scope, Tokens};
+use oauth_session::TokenSource;
+
+use super::Settings;
+use crate::driver::Driver;
+
+/// Where the person has signed in, and how.
+#[derive(Clone)]
+pub(super) struct IdentityProvider {
+    client: Client,
+    sign_in: Arc<dyn TokenSource>,
+}
+
+impl IdentityProvider {
+    pub(super) const fn new(client: Client, sign_in: Arc<dyn TokenSource>) -> Self {
+        Self { client, sign_in }
+    }
+
+    /// Has it vouch for the person at the server of the connection, for its scope and `more`.
+    ///
+    /// # Errors
+    /// `identity_assertion.no_id_token` if the person has to sign in again there; those of the sign-in and of
+    /// [`Client::identity_assertion`].
+    pub(super) async fn assertion(
+        &self,
+        driver: &Driver,
+        connection: &Connection,
+        more: &Scope,
+    ) -> Result<IdentityAssertion, Error> {
+        let login = self.sign_in.token(None).await?;
+        match self.vouch(driver, connection, &login, more).await {
+            // It may end before what came with it. Whoever keeps the sign-in renews it, once for all who ask.
+            Err(error) if is_over(&error) => {
+                let login = self.sign_in.token(Some(&login)).await?;
+                let vouched = self.vouch(driver, connection, &login, more).await;
+                vouched.map_err(|error| match is_over(&error) {
+                    true => Misuse::IdentityMissing.into(),
+                    false => error,
+                })
+            }
+            vouched => vouched,
+        }
+    }
+
+    async fn vouch(
+        &self,
+        driver: &Driver,
+        connection: &Connection,
+        login: &Tokens,
+        more: &Scope,
+    ) -> Result<IdentityAssertion, Error> {
+        let request = connection.identity_request(login, more)?;
+        driver.run(self.client.identity_assertion(request)).await
+    }
+}
+
+/// Who vouches, where tokens are had so.
+///
+/// # Errors
+/// `misuse.setup` if nobody was named.
+pub(super) fn provider(settings: &Settings) -> Result<Option<&IdentityProvider>, Error> {
+    match (settings.request.chosen_way(), &settings.identity) {
+        (Way::IdentityAssertion, None) => {
+            let why = "identity assertions are those of an identity provider: name it";
+            Err(Error::from(Misuse::Setup).about(why))
+        }
+        (Way::IdentityAssertion, provider) => Ok(provider.as_ref()),
+        _ => Ok(None),
+    }
+}
+
+/// Whether the ID token has ended: then nobody was shown it.
+fn is_over(error: &Error) -> bool {
+    error.code() == "jwt.expired"
+}

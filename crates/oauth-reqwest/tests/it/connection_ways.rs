@@ -1,0 +1,216 @@
+//! Ways of a connection without a browser: a code on another device, an identity provider, a client of its own.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use oauth_core::endpoint::device_authorization::DeviceCode;
+use oauth_core::flow::connect::{ConnectRequest, Identities, Way};
+use oauth_core::{
+    AuthorizationRequest, Client, ClientAuth, ClientId, ClientMetadata, Error, Scope, Tokens,
+    danger,
+};
+use oauth_reqwest::loopback::Listener;
+use oauth_reqwest::oauth_session::store::{Answer, Memory};
+use oauth_reqwest::oauth_session::{FixedToken, Session, Token, TokenSource};
+use oauth_reqwest::{DeviceLogin, ResourceConnection};
+use oauth_testkit::Served;
+
+use crate::support::{PATIENCE, browse, confidential, counters, discovered, driver, served};
+
+fn api(served: &Served) -> String {
+    format!("{}/api/echo", served.base())
+}
+
+fn request(served: &Served) -> ConnectRequest {
+    danger::loopback_connect_request(&api(served)).unwrap()
+}
+
+/// As the client that the twin knows from the start.
+fn known(served: &Served, way: Way) -> ConnectRequest {
+    let issuer = danger::loopback_issuer(served.base()).unwrap();
+    let id = served.with(|twin| ClientId::new(twin.client_id()));
+    let identities = Identities::preregistered(issuer, id);
+    request(served).identities(identities).way(way)
+}
+
+fn auth(served: &Served) -> ClientAuth {
+    served.with(|twin| ClientAuth::basic(twin.client_secret()))
+}
+
+fn nobody(url: &oauth_core::url::Url) -> Result<(), Error> {
+    panic!("nobody is to be sent to {}", url.as_str());
+}
+
+async fn status(connection: &ResourceConnection, served: &Served) -> u16 {
+    let reply = connection.authorized().get(&api(served)).send().await;
+    reply.unwrap().status().as_u16()
+}
+
+/// A person who enters a code at once, on another device.
+fn enters(times: Arc<AtomicUsize>) -> impl Fn(&DeviceCode) -> Result<(), Error> + Send + Sync {
+    move |code| {
+        times.fetch_add(1, Ordering::SeqCst);
+        let page = code.verification_uri_complete.clone().unwrap();
+        tokio::spawn(async move { oauth_reqwest::reqwest::get(page.as_str()).await.unwrap() });
+        Ok(())
+    }
+}
+
+#[tokio::test]
+async fn a_person_enters_a_code_on_another_device() {
+    let (served, times) = (served(), Arc::<AtomicUsize>::default());
+    served.with(|twin| twin.set_polling_interval(1));
+    let request = request(&served).register(ClientMetadata::of_native_app("Notes"));
+    let connection = ResourceConnection::new(driver(), request)
+        .open(nobody)
+        .device(DeviceLogin::Always, enters(Arc::clone(&times)));
+    assert_eq!(status(&connection, &served).await, 200);
+    assert_eq!(times.load(Ordering::SeqCst), 1);
+    // The client was registered for it, and its tokens are renewed as any others.
+    served.with(|twin| twin.expire_access_tokens());
+    assert_eq!(status(&connection, &served).await, 200);
+    assert_eq!(times.load(Ordering::SeqCst), 1);
+}
+
+/// A sign-in at the identity provider.
+async fn signed_in(idp: &Served) -> (Client, Tokens) {
+    let server = discovered(&driver(), idp).await;
+    let known = confidential(idp);
+    let client = Client::new(server, known.client_id().clone(), known.auth().clone()).unwrap();
+    let listener = Listener::bind().await.unwrap();
+    let ask = AuthorizationRequest::new(listener.redirect_uri().clone());
+    let ask = ask.scope(Scope::parse("openid offline_access").unwrap());
+    let open = |url: &oauth_core::url::Url| {
+        tokio::spawn(browse(url.as_str().to_owned()));
+        Ok(())
+    };
+    let driver = driver();
+    let login = listener.login(&driver, &client, ask, open, PATIENCE);
+    let tokens = login.await.unwrap().tokens;
+    (client, tokens)
+}
+
+/// The API's twin takes what the identity provider says.
+async fn trusting(idp: &Served) -> Served {
+    let served = served();
+    let keys = oauth_reqwest::reqwest::get(format!("{}/jwks", idp.base())).await;
+    let keys = keys.unwrap().text().await.unwrap();
+    let keys = serde_json::from_str(&keys).unwrap();
+    let client_id = served.with(|twin| {
+        twin.trust_identity_provider(idp.base(), &keys).unwrap();
+        twin.client_id().to_owned()
+    });
+    let base = served.base().to_owned();
+    idp.with(|twin| twin.vouch_to(&base, &client_id));
+    served
+}
+
+/// {"alg":"RS256"}, {"exp":1,"aud":"twin-client"} and a signature that nobody verifies.
+const ENDED: &str = "eyJhbGciOiJSUzI1NiJ9.eyJleHAiOjEsImF1ZCI6InR3aW4tY2xpZW50In0.c2ln";
+
+/// A sign-in whose ID token has ended, and how often it was renewed.
+struct SignIn {
+    ended: Tokens,
+    good: Tokens,
+    renewed: Arc<AtomicUsize>,
+}
+
+impl SignIn {
+    fn new(good: Tokens, renewed: &Arc<AtomicUsize>) -> Self {
+        let mut ended = good.clone();
+        ended.id_token = Some(ENDED.to_owned().into());
+        Self {
+            ended,
+            good,
+            renewed: Arc::clone(renewed),
+        }
+    }
+}
+
+impl TokenSource for SignIn {
+    fn token<'a>(&'a self, refused: Option<&'a Tokens>) -> Answer<'a, Token> {
+        let tokens = match refused {
+            None => &self.ended,
+            Some(_) => {
+                self.renewed.fetch_add(1, Ordering::SeqCst);
+                &self.good
+            }
+        };
+        let tokens = Arc::new(tokens.clone());
+        Box::pin(async move { Ok(Token::from(tokens)) })
+    }
+
+    fn refuse(&self, _: &Tokens) {}
+}
+
+#[tokio::test]
+async fn an_identity_provider_vouches_for_a_person_who_is_sent_nowhere() {
+    let idp = served();
+    let served = trusting(&idp).await;
+    let (client, login) = signed_in(&idp).await;
+    let session = Session::refreshing(driver(), &client, login.clone());
+    let store = Arc::new(Memory::new());
+    let connection = |sign_in: Arc<dyn TokenSource>| {
+        ResourceConnection::new(driver(), known(&served, Way::default()))
+            .client_auth(auth(&served))
+            .open(nobody)
+            .store(store.clone())
+            .identity(client.clone(), sign_in)
+    };
+    let first = connection(Arc::new(session.unwrap()));
+    assert_eq!(status(&first, &served).await, 200);
+    // The next run has the tokens of this one.
+    let before = counters(&served).token_requests;
+    assert_eq!(
+        status(&connection(Arc::new(FixedToken::new("x"))), &served).await,
+        200
+    );
+    assert_eq!(counters(&served).token_requests, before);
+    // Of a token that has ended another assertion makes a new one.
+    served.with(|twin| twin.expire_access_tokens());
+    assert_eq!(status(&first, &served).await, 200);
+    assert_eq!(counters(&served).token_requests, before + 1);
+
+    // An ID token that has ended is renewed by whoever keeps the sign-in, and shown to nobody.
+    let renewed = Arc::default();
+    served.with(|twin| twin.expire_access_tokens());
+    let second = connection(Arc::new(SignIn::new(login, &renewed)));
+    assert_eq!(status(&second, &served).await, 200);
+    assert_eq!(renewed.load(Ordering::SeqCst), 1);
+}
+
+#[tokio::test]
+async fn without_an_id_token_nobody_is_vouched_for() {
+    let idp = served();
+    let served = trusting(&idp).await;
+    let (client, mut login) = signed_in(&idp).await;
+    login.id_token = None;
+    let of = |sign_in: Arc<dyn TokenSource>| {
+        ResourceConnection::new(driver(), known(&served, Way::default()))
+            .client_auth(auth(&served))
+            .open(nobody)
+            .identity(client.clone(), sign_in)
+    };
+    let plain = Session::refreshing(driver(), &client, login.clone());
+    let refused = of(Arc::new(plain.unwrap())).token().await.unwrap_err();
+    assert_eq!(refused.code(), "identity_assertion.no_id_token");
+    // One that has ended, and that a renewal does not replace, is as good as none.
+    let mut ended = SignIn::new(login, &Arc::default());
+    ended.good = ended.ended.clone();
+    let refused = of(Arc::new(ended)).token().await.unwrap_err();
+    assert_eq!(refused.code(), "identity_assertion.no_id_token");
+    let nobody = ResourceConnection::new(driver(), known(&served, Way::IdentityAssertion));
+    let refused = nobody.client_auth(auth(&served)).token().await.unwrap_err();
+    assert_eq!(refused.code(), "misuse.setup");
+}
+
+#[tokio::test]
+async fn a_client_acts_for_itself() {
+    let served = served();
+    let connection = ResourceConnection::new(driver(), known(&served, Way::ClientCredentials))
+        .client_auth(auth(&served))
+        .open(nobody);
+    assert_eq!(status(&connection, &served).await, 200);
+    served.with(|twin| twin.expire_access_tokens());
+    assert_eq!(status(&connection, &served).await, 200);
+}
