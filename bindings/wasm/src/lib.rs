@@ -8,6 +8,7 @@
 mod api;
 mod client;
 mod error;
+mod js;
 mod keeper;
 mod machine;
 mod server;
