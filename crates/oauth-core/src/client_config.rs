@@ -3,6 +3,8 @@
 
 use std::sync::Arc;
 
+use crate::IS_PAGE;
+
 use crate::http::header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE};
 use crate::http::{HeaderMap, HeaderName, HeaderValue};
 
@@ -113,11 +115,14 @@ impl ClientConfig {
         auth: ClientAuth,
     ) -> Result<Self, Error> {
         client_id.check()?;
+        if IS_PAGE && !matches!(auth.0, Method::None | Method::Unnamed) {
+            return Err(Misuse::SecretNotAllowed.into());
+        }
         if let Some(jwt) = auth.jwt() {
             jwt.check(&server)?;
         }
         let basic = match &auth.0 {
-            Method::Basic(secret) => Some(client_auth::basic(
+            Method::Basic(secret) if !IS_PAGE => Some(client_auth::basic(
                 client_id.as_str(),
                 secret.expose(),
                 server.rules(),
@@ -177,7 +182,7 @@ impl ClientConfig {
     /// for clients that authenticate with one.
     pub(crate) fn basic(&self, purpose: &str) -> Option<&HeaderValue> {
         let basic = self.basic.as_ref();
-        basic.filter(|_| !self.server.rules().wants_body_credentials(purpose))
+        basic.filter(|_| !IS_PAGE && !self.server.rules().wants_body_credentials(purpose))
     }
 
     /// Writes id and credentials into a form. `signed` is the JWT that the client makes for each request.
@@ -235,15 +240,14 @@ impl ClientConfig {
 
     /// Whether its connections show a certificate (RFC 8705).
     pub(crate) const fn shows_certificate(&self) -> bool {
-        matches!(self.auth.0, Method::Tls(_))
+        !IS_PAGE && matches!(self.auth.0, Method::Tls(_))
             || matches!(self.token_binding, TokenBinding::Certificate)
     }
 
     /// How authorization requests are signed: as was said, or with the key of `private_key_jwt` where the server or
     /// the profile wants them signed.
     pub(crate) fn request_signing(&self) -> Option<RequestSigning> {
-        // Without the hash there is a page around, whose client has no key that a server knows.
-        if cfg!(not(feature = "sha2")) {
+        if IS_PAGE {
             return None;
         }
         let is_wanted = || {

@@ -14,6 +14,7 @@ use super::{
     AuthorizationRequest, FlowEntropy, HostGeneratedValues, Pending, profile, request_object,
     step_up,
 };
+use crate::IS_PAGE;
 use crate::call::Call;
 use crate::client_config::ClientConfig;
 use crate::crypto::SigningKey;
@@ -139,8 +140,8 @@ impl Begin {
         };
         let Prepared { form, pending } = ask.prepare(&config, at.now(), &entropy(at, values)?)?;
         let Some(signing) = config.request_signing() else {
-            if config.request_encryption.is_some() {
-                let why = "a request is signed before it is encrypted";
+            if config.request_encryption.is_some() || config.request_signing.is_some() {
+                let why = "a request is signed before it is encrypted, and neither in a page";
                 return Err(Error::from(Misuse::Setup).about(why));
             }
             return match way {
@@ -353,6 +354,8 @@ impl Exchange for Begin {
                 let (ask, values) = *ask;
                 self.begin(at, ask, values.as_ref()).map_err(at_endpoint)
             }
+            // No request is signed there.
+            (State::Signing(_) | State::Sealing(_), _) if IS_PAGE => Err(Misuse::Over.into()),
             (State::Signing(signing), Input::Signed(signature)) => {
                 let object = signing.key.finish(&signing.input, &signature);
                 object
