@@ -14,3 +14,8 @@ mod machine;
 mod server;
 mod tokens;
 mod value;
+
+/// Small in code, and in constant time.
+#[cfg(target_family = "wasm")]
+#[global_allocator]
+static ALLOCATOR: rlsf::SmallGlobalTlsf = rlsf::SmallGlobalTlsf::new();
