@@ -303,7 +303,8 @@ impl ClientConfig {
 
     /// Whether UserInfo responses are registered to come as JWTs.
     pub(crate) const fn has_userinfo_jwt(&self) -> bool {
-        self.userinfo_algs.is_some() || self.userinfo_encryption.is_some()
+        // A page registers for none.
+        !IS_PAGE && (self.userinfo_algs.is_some() || self.userinfo_encryption.is_some())
     }
 
     /// Whether the client may use this redirect URI: one of the configured list covers it, or no list is

@@ -128,6 +128,9 @@ impl Begin {
         let way = match (ask.is_pushed(&config), ask.request_uri.take()) {
             (true, None) => Way::Pushed,
             (false, None) => Way::Browser,
+            (false, Some(_)) if IS_PAGE => {
+                return Err(Error::from(Misuse::KeyMissing).about("request_uri"));
+            }
             (false, Some(url)) => {
                 request_object::check_reference(&url, &config.server)?;
                 Way::Reference(url)
