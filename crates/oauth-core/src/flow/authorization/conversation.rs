@@ -143,8 +143,11 @@ impl Begin {
         };
         let Prepared { form, pending } = ask.prepare(&config, at.now(), &entropy(at, values)?)?;
         let Some(signing) = config.request_signing() else {
-            if config.request_encryption.is_some() || config.request_signing.is_some() {
-                let why = "a request is signed before it is encrypted, and neither in a page";
+            if IS_PAGE && config.request_signing.is_some() {
+                return Err(Error::from(Misuse::Setup).about("a page signs no requests"));
+            }
+            if config.request_encryption.is_some() {
+                let why = "a request is signed before it is encrypted";
                 return Err(Error::from(Misuse::Setup).about(why));
             }
             return match way {
