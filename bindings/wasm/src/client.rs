@@ -1,6 +1,5 @@
 //! The client: always a public one.
 
-use js_sys::Array;
 use oauth_facade::{
     Auth, Authorize, Begun, EndSession, HostGeneratedValues, Operation as _, Pending, Secret,
     TokenRequest, Url, return_target,
@@ -36,7 +35,7 @@ impl Client {
         server: &Server,
         client_id: &str,
         redirect_uri: String,
-        ask: &Array,
+        ask: Vec<JsValue>,
         profile: Option<String>,
         dpop: Option<String>,
     ) -> Result<Self, JsValue> {
@@ -64,7 +63,7 @@ impl Client {
         nonce: &str,
         verifier: &str,
         challenge: &str,
-        given: &Array,
+        given: Vec<JsValue>,
     ) -> Result<Machine, JsValue> {
         let ask = Authorize::read(&mut arguments(given)).map_err(refused)?;
         HostGeneratedValues::new(state, nonce, verifier, challenge)
@@ -99,7 +98,7 @@ impl Client {
     }
 
     /// Begins the operation of this number; `js/ops.js` knows them.
-    pub fn begin(&self, number: u32, given: &Array) -> Result<Machine, JsValue> {
+    pub fn begin(&self, number: u32, given: Vec<JsValue>) -> Result<Machine, JsValue> {
         let machine = self.0.begin_in_browser(number, arguments(given));
         machine.map(Machine::of).map_err(refused)
     }

@@ -3,9 +3,10 @@
 use std::cell::RefCell;
 use std::error::Error as _;
 
-use js_sys::Function;
 use oauth_facade::{Cause, Error, ErrorRecord, Loss, Misuse, ProtocolViolation, ValidationFailure};
 use wasm_bindgen::prelude::*;
+
+use crate::js::Function;
 
 thread_local! {
     /// Makes an error of a record's JSON; named once, before anything else is called.
@@ -24,7 +25,7 @@ pub(crate) fn fail(error: Error) -> JsValue {
     let record = JsValue::from_str(&ErrorRecord::from(&error).to_json(cause));
     let made = CLASS.with_borrow(|make| {
         let make = make.as_ref()?;
-        make.call1(&JsValue::NULL, &record).ok()
+        make.call(&JsValue::NULL, &record).ok()
     });
     made.unwrap_or(record)
 }

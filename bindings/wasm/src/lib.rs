@@ -8,8 +8,14 @@
 mod api;
 mod client;
 mod error;
+mod js;
 mod keeper;
 mod machine;
 mod server;
 mod tokens;
 mod value;
+
+/// Small in code, and in constant time.
+#[cfg(target_family = "wasm")]
+#[global_allocator]
+static ALLOCATOR: rlsf::SmallGlobalTlsf = rlsf::SmallGlobalTlsf::new();

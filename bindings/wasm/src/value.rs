@@ -2,19 +2,19 @@
 
 use std::sync::Arc;
 
-use js_sys::{Array, Function, Object, Reflect, TypeError};
 use oauth_facade::{Arg, Args, Refused, TokenRequest, Tokens};
 use wasm_bindgen::prelude::*;
 
 use crate::error::fail;
+use crate::js::{Object, TypeError, elements};
 
 /// The arguments of an operation, in the order of its description.
-pub(crate) fn arguments(given: &Array) -> Args {
+pub(crate) fn arguments(given: Vec<JsValue>) -> Args {
     Args::from(list(given))
 }
 
 /// What tokens are for: scope, resource, audience and extra.
-pub(crate) fn token_request(given: &Array) -> Result<TokenRequest, JsValue> {
+pub(crate) fn token_request(given: Vec<JsValue>) -> Result<TokenRequest, JsValue> {
     TokenRequest::read(&mut arguments(given)).map_err(refused)
 }
 
@@ -26,8 +26,8 @@ pub(crate) fn refused(refused: Refused) -> JsValue {
     }
 }
 
-fn list(array: &Array) -> Vec<Arg> {
-    array.iter().map(arg).collect()
+fn list(values: Vec<JsValue>) -> Vec<Arg> {
+    values.into_iter().map(arg).collect()
 }
 
 fn arg(value: JsValue) -> Arg {
@@ -43,25 +43,23 @@ fn arg(value: JsValue) -> Arg {
     if let Some(text) = value.as_string() {
         return Arg::Text(text.into());
     }
-    if let Some(array) = value.dyn_ref::<Array>() {
-        return Arg::List(list(array));
-    }
-    if let Some(tokens) = tokens(&value) {
-        return Arg::Tokens(Arc::new(tokens));
+    if value.is_array() {
+        return Arg::List(list(elements(&value)));
     }
     let Some(object) = value.dyn_ref::<Object>() else {
         return Arg::Other;
     };
+    if let Some(tokens) = tokens(object) {
+        return Arg::Tokens(Arc::new(tokens));
+    }
     let pairs = Object::entries(object).into_iter().filter_map(|pair| {
-        let pair = Array::from(&pair);
-        Some((pair.get(0).as_string()?, arg(pair.get(1))))
+        let mut pair = elements(&pair).into_iter();
+        Some((pair.next()?.as_string()?, arg(pair.next()?)))
     });
     Arg::Pairs(pairs.collect())
 }
 
 /// A copy of a handle of this module: taken by itself, it would be of no more use to the page.
-fn tokens(value: &JsValue) -> Option<Tokens> {
-    let to_json = Reflect::get(value, &"toJson".into()).ok()?;
-    let text = to_json.dyn_ref::<Function>()?.call0(value).ok()?;
-    Tokens::from_json(&text.as_string()?).ok()
+fn tokens(value: &Object) -> Option<Tokens> {
+    Tokens::from_json(&value.to_json().ok()?.as_string()?).ok()
 }

@@ -13,6 +13,7 @@ use std::sync::Arc;
 use crate::http::{Request, Response};
 use bytes::Bytes;
 
+use crate::IS_PAGE;
 use crate::client_auth::Remote;
 use crate::client_config::ClientConfig;
 use crate::crypto::SigningKey;
@@ -132,6 +133,8 @@ impl Run {
                 let request = request.signed(due, &key, &job, &signature)?;
                 self.sign_and_send(at, request)
             }
+            // No JWT authenticates the client there.
+            (State::Fetching(..), _) if IS_PAGE => Err(Misuse::Over.into()),
             (State::Fetching(mut request, _), Input::Reply(reply)) => {
                 request.receive(&self.config, at, &reply)?;
                 self.sign_and_send(at, *request)

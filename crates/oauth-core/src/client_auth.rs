@@ -10,6 +10,8 @@ mod tests;
 
 use std::sync::Arc;
 
+use crate::IS_PAGE;
+
 use crate::http::HeaderValue;
 
 use crate::base64::{self, Alphabet};
@@ -120,12 +122,13 @@ impl ClientAuth {
 
     /// Whether the client can prove who it is.
     pub const fn is_confidential(&self) -> bool {
-        !matches!(self.0, Method::None | Method::Unnamed)
+        !IS_PAGE && !matches!(self.0, Method::None | Method::Unnamed)
     }
 
     /// The shared secret, to keep it out of URLs and error texts.
     pub(crate) fn secret(&self) -> Option<&str> {
         match &self.0 {
+            _ if IS_PAGE => None,
             Method::Basic(secret) | Method::Post(secret) => Some(secret.expose()),
             Method::Jwt(jwt) => jwt.secret(),
             Method::None | Method::Unnamed | Method::Tls(_) => None,
@@ -146,7 +149,7 @@ impl ClientAuth {
     /// The method's JWTs, if it has such.
     pub(crate) fn jwt(&self) -> Option<&dyn ClientJwt> {
         match &self.0 {
-            Method::Jwt(jwt) => Some(&**jwt),
+            Method::Jwt(jwt) if !IS_PAGE => Some(&**jwt),
             _ => None,
         }
     }
@@ -154,9 +157,9 @@ impl ClientAuth {
     /// Writes who the client is into a form, in one way only (RFC 6749 section 2.3). `jwt` is that of the
     /// request, if the method has such.
     pub(crate) fn write(&self, client_id: (&str, &str), jwt: Option<&str>, form: &mut Form) {
-        match (&self.0, jwt) {
-            (Method::Jwt(method), Some(jwt)) => method.write(client_id, jwt, form),
-            (Method::Unnamed, _) => {}
+        match (self.jwt(), jwt) {
+            (Some(method), Some(jwt)) => method.write(client_id, jwt, form),
+            _ if matches!(self.0, Method::Unnamed) => {}
             _ => {
                 let (parameter, id) = client_id;
                 form.push(parameter, id);

@@ -3,6 +3,7 @@
 
 use std::sync::Arc;
 
+use crate::IS_PAGE;
 #[cfg(feature = "sha2")]
 use crate::asked::Asked;
 use crate::http::header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE};
@@ -118,11 +119,14 @@ impl ClientConfig {
         auth: ClientAuth,
     ) -> Result<Self, Error> {
         client_id.check()?;
+        if IS_PAGE && !matches!(auth.0, Method::None | Method::Unnamed) {
+            return Err(Misuse::SecretNotAllowed.into());
+        }
         if let Some(jwt) = auth.jwt() {
             jwt.check(&server)?;
         }
         let basic = match &auth.0 {
-            Method::Basic(secret) => Some(client_auth::basic(
+            Method::Basic(secret) if !IS_PAGE => Some(client_auth::basic(
                 client_id.as_str(),
                 secret.expose(),
                 server.rules(),
@@ -182,7 +186,7 @@ impl ClientConfig {
     /// for clients that authenticate with one.
     pub(crate) fn basic(&self, purpose: &str) -> Option<&HeaderValue> {
         let basic = self.basic.as_ref();
-        basic.filter(|_| !self.server.rules().wants_body_credentials(purpose))
+        basic.filter(|_| !IS_PAGE && !self.server.rules().wants_body_credentials(purpose))
     }
 
     /// Writes id and credentials into a form. `signed` is the JWT that the client makes for each request.
@@ -240,15 +244,14 @@ impl ClientConfig {
 
     /// Whether its connections show a certificate (RFC 8705).
     pub(crate) const fn shows_certificate(&self) -> bool {
-        matches!(self.auth.0, Method::Tls(_))
+        !IS_PAGE && matches!(self.auth.0, Method::Tls(_))
             || matches!(self.token_binding, TokenBinding::Certificate)
     }
 
     /// How authorization requests are signed: as was said, or with the key of `private_key_jwt` where the server or
     /// the profile wants them signed.
     pub(crate) fn request_signing(&self) -> Option<RequestSigning> {
-        // Without the hash there is a page around, whose client has no key that a server knows.
-        if cfg!(not(feature = "sha2")) {
+        if IS_PAGE {
             return None;
         }
         let is_wanted = || {
@@ -304,7 +307,8 @@ impl ClientConfig {
 
     /// Whether UserInfo responses are registered to come as JWTs.
     pub(crate) const fn has_userinfo_jwt(&self) -> bool {
-        self.userinfo_algs.is_some() || self.userinfo_encryption.is_some()
+        // A page registers for none.
+        !IS_PAGE && (self.userinfo_algs.is_some() || self.userinfo_encryption.is_some())
     }
 
     /// Whether the client may use this redirect URI: one of the configured list covers it, or no list is

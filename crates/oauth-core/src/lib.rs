@@ -70,6 +70,10 @@ pub use ::http;
 #[allow(dead_code, unreachable_pub)] // the page's own parts, tested where tests run
 mod page_http;
 
+/// Whether this is built for a page, with the feature `js`. Its client is a public one, whose one key is that of
+/// its proofs, and its tokens are those of a person: the code for any other is not linked.
+pub(crate) const IS_PAGE: bool = cfg!(all(feature = "js", target_family = "wasm"));
+
 pub use client::{
     Client, connect_resource, delete_registration, discover, discover_resource, discover_with,
     read_registration, register, update_registration,

@@ -7,12 +7,13 @@
 //! says). The workspace's tests hold it against `url::Url`. The
 //! full `url` crate would bring 25 crates of Unicode tables, and 65 kB (brotli) to the browser.
 
+mod ipv6;
 #[cfg(test)]
 mod tests;
 
 use std::fmt;
 use std::hash::{Hash, Hasher};
-use std::net::{Ipv4Addr, Ipv6Addr};
+use std::net::Ipv4Addr;
 use std::str::FromStr;
 use std::sync::{Arc, OnceLock};
 
@@ -190,7 +191,7 @@ impl Url {
             .strip_prefix('[')
             .and_then(|host| host.strip_suffix(']'))
         {
-            Some(address) => address.parse::<Ipv6Addr>().is_ok_and(|v6| v6.is_loopback()),
+            Some(address) => address == "::1",
             None => host.parse::<Ipv4Addr>().is_ok_and(|v4| v4.is_loopback()),
         }
     }
@@ -318,9 +319,7 @@ fn is_host(name: &str) -> bool {
     if let Some(rest) = name.strip_prefix('[') {
         // One spelling only, so that equal addresses are equal texts.
         let address = rest.strip_suffix(']').unwrap_or_default();
-        return address.parse::<Ipv6Addr>().is_ok_and(|v6| {
-            v6.to_ipv4_mapped().is_none() && v6.to_string() == address.to_ascii_lowercase()
-        });
+        return ipv6::is_canonical(address);
     }
     let labels_are_plain = name.len() <= 253
         && name.split('.').all(|label| {

@@ -53,11 +53,17 @@ macro_rules! table {
 
             /// The stable code.
             pub const fn code(self) -> &'static str {
+                if $crate::IS_PAGE {
+                    return $crate::error::table::line(concat!($($code, "\n"),*), self as usize);
+                }
                 match self { $(Self::$variant => $code),* }
             }
 
             /// One sentence for people.
             pub const fn text(self) -> &'static str {
+                if $crate::IS_PAGE {
+                    return $crate::error::table::line(concat!($($text, "\n"),*), self as usize);
+                }
                 match self { $(Self::$variant => $text),* }
             }
 
@@ -69,6 +75,24 @@ macro_rules! table {
     };
 }
 pub(super) use table;
+
+/// The line of this number, from 0. A page looks for a row's words like this: where each begins is not in its module.
+pub(super) const fn line(lines: &'static str, number: usize) -> &'static str {
+    let (mut rest, mut number) = (lines, number);
+    loop {
+        let (mut bytes, mut end) = (rest.as_bytes(), 0);
+        while let [byte, after @ ..] = bytes
+            && *byte != b'\n'
+        {
+            (bytes, end) = (after, end + 1);
+        }
+        let (line, after) = rest.split_at(end);
+        if number == 0 || after.is_empty() {
+            return line;
+        }
+        (rest, number) = (after.split_at(1).1, number - 1);
+    }
+}
 
 table! {
     /// How a reply or a callback broke the protocol.

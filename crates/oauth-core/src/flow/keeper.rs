@@ -112,6 +112,7 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
+use crate::IS_PAGE;
 use crate::client_config::ClientConfig;
 use crate::error::{Error, ValidationFailure};
 use crate::grant::unnamed;
@@ -287,7 +288,7 @@ impl Keeper {
 
     /// Whether the client renews it in its own name, and not with a refresh token.
     const fn is_clients(&self) -> bool {
-        matches!(self.id.owner, GrantOwner::Client)
+        !IS_PAGE && matches!(self.id.owner, GrantOwner::Client)
     }
 
     /// The name of the record in a store: a hash of the issuer, the client and the [`GrantId`]. A

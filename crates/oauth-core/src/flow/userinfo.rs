@@ -8,6 +8,7 @@ mod tests;
 
 use std::sync::Arc;
 
+use crate::IS_PAGE;
 use crate::call::Call;
 use crate::client_config::ClientConfig;
 use crate::endpoint::Endpoint as _;
@@ -29,6 +30,7 @@ pub(crate) fn userinfo(
     let call = Call::new(Arc::clone(&config), UserInfo { tokens });
     call.then(move |_, response| match response {
         Response::Plain(claims) => Ok(Ready::new(claims).boxed()),
+        Response::Jwt(_) if IS_PAGE => Err(ValidationFailure::UserinfoNotSigned.into()),
         Response::Jwt(token) => of_token(config, token),
     })
     .and_then(move |_, claims| compare(claims, &subject).map_err(told))

@@ -13,7 +13,8 @@ fn nearest(text: &str) -> f64 {
 
 #[cfg(all(feature = "js", target_family = "wasm"))]
 fn nearest(text: &str) -> f64 {
-    js_sys::parse_float(text)
+    // Unary `+`, which reads all that JSON allows.
+    wasm_bindgen::JsValue::from_str(text).unchecked_into_f64()
 }
 
 /// The shortest text of this number, with a point or an exponent: it is read again as what it was.
@@ -24,9 +25,9 @@ pub(crate) fn write(number: f64, out: &mut String) {
 
 #[cfg(all(feature = "js", target_family = "wasm"))]
 pub(crate) fn write(number: f64, out: &mut String) {
-    let text = String::from(&js_sys::JsString::from(
-        js_sys::Object::from(js_sys::Number::from(number)).to_string(),
-    ));
+    // A number plus a text is the number as text.
+    let text = wasm_bindgen::JsValue::from_f64(number) + wasm_bindgen::JsValue::from_str("");
+    let text = text.as_string().unwrap_or_default();
     out.push_str(&text);
     if !text.contains(['.', 'e']) {
         out.push_str(".0");

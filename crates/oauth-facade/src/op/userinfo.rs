@@ -6,7 +6,6 @@ use oauth_core::Tokens;
 use oauth_core::extra::Extra;
 use oauth_core::jose::Claims;
 use oauth_core::moment::UnixTime;
-use oauth_core::token::standard_claims::StandardClaims;
 
 use super::{arguments, outcome};
 use crate::arg::Personal;
@@ -29,7 +28,11 @@ arguments! {
 
     fn start(self, client: &Client) -> Result<Machine, Error> {
         let Self { tokens, subject } = self;
-        Ok(Machine::of::<_, UserClaims>(client.core().userinfo(tokens, subject)))
+        let userinfo = client.core().userinfo(tokens, subject);
+        #[cfg(target_family = "wasm")]
+        return Ok(Machine::of::<_, PageClaims>(userinfo));
+        #[cfg(not(target_family = "wasm"))]
+        Ok(Machine::of::<_, UserClaims>(userinfo))
     }
 }
 
@@ -85,11 +88,7 @@ outcome! {
 impl From<Claims> for UserClaims {
     fn from(claims: Claims) -> Self {
         let own = |text: Option<&str>| text.map(|text| Personal(text.to_owned()));
-        // A page is given `claims` alone.
-        let user = match cfg!(target_family = "wasm") {
-            true => StandardClaims::default(),
-            false => claims.standard(),
-        };
+        let user = claims.standard();
         Self {
             subject: claims
                 .text("sub")
@@ -117,5 +116,24 @@ impl From<Claims> for UserClaims {
             updated_at: user.updated_at,
             claims: Extra::from(claims.as_map().clone()),
         }
+    }
+}
+
+/// What of a [`UserClaims`] a page is given: `claims` alone.
+#[cfg(target_family = "wasm")]
+struct PageClaims(Claims);
+
+#[cfg(target_family = "wasm")]
+impl From<Claims> for PageClaims {
+    fn from(claims: Claims) -> Self {
+        Self(claims)
+    }
+}
+
+#[cfg(target_family = "wasm")]
+impl From<PageClaims> for crate::record::Record {
+    fn from(claims: PageClaims) -> Self {
+        let claims = crate::arg::Field::write(Extra::from(claims.0.as_map().clone()));
+        Self::Plain("UserClaims", vec![claims])
     }
 }

@@ -14,6 +14,7 @@ use super::{
     AuthorizationRequest, FlowEntropy, HostGeneratedValues, Pending, profile, request_object,
     step_up,
 };
+use crate::IS_PAGE;
 use crate::call::Call;
 use crate::client_config::ClientConfig;
 use crate::crypto::SigningKey;
@@ -127,6 +128,9 @@ impl Begin {
         let way = match (ask.is_pushed(&config), ask.request_uri.take()) {
             (true, None) => Way::Pushed,
             (false, None) => Way::Browser,
+            (false, Some(_)) if IS_PAGE => {
+                return Err(Error::from(Misuse::KeyMissing).about("request_uri"));
+            }
             (false, Some(url)) => {
                 request_object::check_reference(&url, &config.server)?;
                 Way::Reference(url)
@@ -139,6 +143,9 @@ impl Begin {
         };
         let Prepared { form, pending } = ask.prepare(&config, at.now(), &entropy(at, values)?)?;
         let Some(signing) = config.request_signing() else {
+            if IS_PAGE && config.request_signing.is_some() {
+                return Err(Error::from(Misuse::Setup).about("a page signs no requests"));
+            }
             if config.request_encryption.is_some() {
                 let why = "a request is signed before it is encrypted";
                 return Err(Error::from(Misuse::Setup).about(why));
@@ -353,6 +360,8 @@ impl Exchange for Begin {
                 let (ask, values) = *ask;
                 self.begin(at, ask, values.as_ref()).map_err(at_endpoint)
             }
+            // No request is signed there.
+            (State::Signing(_) | State::Sealing(_), _) if IS_PAGE => Err(Misuse::Over.into()),
             (State::Signing(signing), Input::Signed(signature)) => {
                 let object = signing.key.finish(&signing.input, &signature);
                 object

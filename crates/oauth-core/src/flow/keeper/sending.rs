@@ -7,7 +7,7 @@ use super::record::{GrantEnd, InFlightMarker, Record};
 use super::send_deadline::SendDeadline;
 use super::state::State;
 use super::suspicion::Suspicion;
-use super::{GrantOwner, Keeper, Reuse, Step, Storage};
+use super::{Keeper, Reuse, Step, Storage};
 use crate::call::Call;
 use crate::endpoint::token::Token;
 use crate::error::{Cause, Error, Misuse};
@@ -90,17 +90,15 @@ impl Keeper {
     pub(super) fn exchange(&self) -> Result<Boxed<Tokens>, Error> {
         let config = Arc::clone(&self.config);
         let mut token_request = self.id.token_request.clone();
-        match &self.id.owner {
-            GrantOwner::Client => Ok(signing::own(config, token_request)),
-            GrantOwner::Person(_) => {
-                let tokens = self.record.tokens.as_ref();
-                let token = tokens.and_then(|tokens| tokens.refresh_token.clone());
-                let grant = Refresh::new(token.ok_or(Misuse::NoRefreshToken)?);
-                // All that was granted, which may not be what was asked for.
-                token_request.scope = Scope::none();
-                Ok(Call::new(config, Token::new(grant, token_request)).boxed())
-            }
+        if self.is_clients() {
+            return Ok(signing::own(config, token_request));
         }
+        let tokens = self.record.tokens.as_ref();
+        let token = tokens.and_then(|tokens| tokens.refresh_token.clone());
+        let grant = Refresh::new(token.ok_or(Misuse::NoRefreshToken)?);
+        // All that was granted, which may not be what was asked for.
+        token_request.scope = Scope::none();
+        Ok(Call::new(config, Token::new(grant, token_request)).boxed())
     }
 
     /// Saves the in-flight marker.

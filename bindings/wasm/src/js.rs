@@ -1,0 +1,38 @@
+//! What is asked of JavaScript itself. No more is declared than is used: `js-sys` would bring along what its
+//! closures are called by.
+
+use wasm_bindgen::prelude::*;
+
+#[wasm_bindgen]
+extern "C" {
+    /// Anything with members.
+    pub(crate) type Object;
+
+    /// Its own members, each an array of its name and its value.
+    #[wasm_bindgen(static_method_of = Object)]
+    pub(crate) fn entries(object: &Object) -> Vec<JsValue>;
+
+    /// What may be a handle of this module: its text, if it has one.
+    #[wasm_bindgen(method, catch, js_name = toJson)]
+    pub(crate) fn to_json(this: &Object) -> Result<JsValue, JsValue>;
+
+    /// The elements of an array.
+    #[wasm_bindgen(js_namespace = Array, js_name = from)]
+    pub(crate) fn elements(array: &JsValue) -> Vec<JsValue>;
+
+    /// What an argument of the wrong type is answered with.
+    pub(crate) type TypeError;
+
+    #[wasm_bindgen(constructor)]
+    pub(crate) fn new(message: &str) -> TypeError;
+
+    /// A function of one argument.
+    pub(crate) type Function;
+
+    #[wasm_bindgen(method, catch)]
+    pub(crate) fn call(
+        this: &Function,
+        receiver: &JsValue,
+        argument: &JsValue,
+    ) -> Result<JsValue, JsValue>;
+}

@@ -1,0 +1,97 @@
+//! The one spelling of an IPv6 address (RFC 5952 section 4). It is told by its text alone: Rust's library would
+//! read the address and write it again, and a page would load the code for both.
+
+use std::iter;
+
+/// Whether this is the one spelling of an address, in either case. One with an IPv4 address inside
+/// (`::ffff:192.0.2.1`) is none: it is another name of that address.
+pub(super) fn is_canonical(text: &str) -> bool {
+    let (before, after) = match text.split_once("::") {
+        Some((before, after)) => (before, Some(after)),
+        None => (text, None),
+    };
+    let after = after.map(groups);
+    let (length, zeros) = measured(groups(before));
+    let Some(after) = after else {
+        return length == 8 && zeros < 2 && groups(before).all(is_group);
+    };
+    let (length_after, zeros_after) = measured(after.clone());
+    let hidden = 8usize.saturating_sub(length + length_after);
+    // It stands for the longest run of zeros, for the first of those that are as long, and for all of it.
+    let is_longest = hidden >= 2 && zeros < hidden && zeros_after <= hidden;
+    let is_whole = groups(before).last() != Some("0") && after.clone().next() != Some("0");
+    let is_mapped = hidden == 5
+        && length == 0
+        && after
+            .clone()
+            .next()
+            .is_some_and(|first| first.eq_ignore_ascii_case("ffff"));
+    is_longest && is_whole && !is_mapped && groups(before).chain(after).all(is_group)
+}
+
+/// The groups of one side of the address; none where it is empty.
+fn groups(side: &str) -> impl Iterator<Item = &str> + Clone {
+    let mut rest = (!side.is_empty()).then_some(side);
+    iter::from_fn(move || {
+        let side = rest?;
+        let end = side.bytes().position(|byte| byte == b':');
+        rest = end.and_then(|end| side.get(end + 1..));
+        side.get(..end.unwrap_or(side.len()))
+    })
+}
+
+/// How many there are, and how many zeros in a row at most.
+fn measured<'a>(groups: impl Iterator<Item = &'a str>) -> (usize, usize) {
+    let (mut length, mut zeros, mut longest) = (0, 0, 0);
+    for group in groups {
+        length += 1;
+        zeros = if group == "0" { zeros + 1 } else { 0 };
+        longest = longest.max(zeros);
+    }
+    (length, longest)
+}
+
+fn is_group(group: &str) -> bool {
+    let has_place = (1..=4).contains(&group.len()) && (group == "0" || !group.starts_with('0'));
+    has_place && group.bytes().all(|byte| byte.is_ascii_hexdigit())
+}
+
+#[cfg(test)]
+mod tests {
+    use std::net::Ipv6Addr;
+
+    use proptest::prelude::*;
+
+    use super::*;
+
+    /// What Rust's library writes for what it reads.
+    fn by_library(text: &str) -> bool {
+        text.parse::<Ipv6Addr>().is_ok_and(|v6| {
+            v6.to_ipv4_mapped().is_none() && v6.to_string() == text.to_ascii_lowercase()
+        })
+    }
+
+    fn address() -> impl Strategy<Value = Ipv6Addr> {
+        let group = prop_oneof![
+            4 => Just(0_u16),
+            1 => Just(0xffff),
+            1 => 0..=0x1f_u16,
+            1 => any::<u16>()
+        ];
+        proptest::array::uniform8(group).prop_map(Ipv6Addr::from)
+    }
+
+    proptest! {
+        #[test]
+        fn the_one_spelling_of_each_address_is_known(address in address()) {
+            let is_mapped = address.to_ipv4_mapped().is_some();
+            prop_assert_eq!(is_canonical(&address.to_string()), !is_mapped);
+            prop_assert_eq!(is_canonical(&address.to_string().to_uppercase()), !is_mapped);
+        }
+
+        #[test]
+        fn no_other_text_is_one(text in "(::)?((0|00|1|ffff|1a2B|12345|1\\.2|g|)(::?|)){0,9}") {
+            prop_assert_eq!(is_canonical(&text), by_library(&text), "{}", text);
+        }
+    }
+}
