@@ -201,6 +201,17 @@ impl Nonces {
         entry.map(|entry| entry.nonce.clone())
     }
 
+    /// The newest nonces of this side by their origins, so many at most, oldest first.
+    pub(crate) fn newest(&self, side: Side, count: usize) -> Vec<(String, String)> {
+        let entries = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let of_side = entries.iter().filter(|entry| entry.side == side);
+        let skipped = of_side.clone().count().saturating_sub(count);
+        let newest = of_side.skip(skipped);
+        newest
+            .map(|entry| (entry.origin.clone(), entry.nonce.clone()))
+            .collect()
+    }
+
     /// Takes a nonce that was stored, unless a newer one is known.
     pub(crate) fn suggest(&self, side: Side, url: &Url, nonce: &str) {
         if is_nonce(&nonce) && self.of(side, url).is_none() {
