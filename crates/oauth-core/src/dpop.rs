@@ -113,15 +113,15 @@ impl DpopKey {
         let mut claims = String::with_capacity(256);
         let mut members = Members::of(&mut claims);
         if let Some(token) = proof.token {
-            members.text("ath", &hash(token));
+            letters(&hash(token), members.next("ath"));
         }
         members.text("htm", proof.method);
         // Nobody can ask for an empty path (RFC 9112 section 3.2.1).
         let path = Some(proof.url.path()).filter(|path| !path.is_empty());
-        let url = format!("{}{}", proof.url.origin(), path.unwrap_or("/"));
+        let url = [proof.url.origin_text(), path.unwrap_or("/")].concat();
         members.text("htu", &url);
         members.number("iat", proof.issued_at.as_secs());
-        members.text("jti", &at.token("dpop jti")?);
+        letters(&at.draw("dpop jti")?, members.next("jti"));
         if let Some(nonce) = &proof.nonce {
             members.text("nonce", nonce);
         }
@@ -150,9 +150,17 @@ fn header(key: &SigningKey, public: &PublicJwk) -> String {
 /// `ath`: "the base64url-encoded SHA-256 hash of the ASCII encoding of the associated access token's
 /// value" (section 4.2)
 #[cfg(feature = "sha2")]
-fn hash(token: &Secret<String>) -> String {
+fn hash(token: &Secret<String>) -> [u8; 32] {
     use sha2::{Digest as _, Sha256};
-    base64::url_safe(Sha256::digest(token.expose()))
+    Sha256::digest(token.expose()).into()
+}
+
+/// Bytes as a JSON text of base64url.
+#[cfg(feature = "sha2")]
+fn letters(bytes: &[u8], out: &mut String) {
+    out.push('"');
+    base64::append(bytes, Alphabet::UrlSafe, out);
+    out.push('"');
 }
 
 /// The request that a proof is for.
@@ -193,7 +201,7 @@ struct Entry {
 impl Nonces {
     /// The newest nonce of this server.
     pub(crate) fn of(&self, side: Side, url: &Url) -> Option<String> {
-        let origin = url.origin();
+        let origin = url.origin_text();
         let entries = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let entry = entries
             .iter()
@@ -221,7 +229,7 @@ impl Nonces {
 
     /// Keeps the nonce of a reply, if there is one.
     pub(crate) fn keep(&self, side: Side, url: &Url, nonce: &str) {
-        let origin = url.origin();
+        let origin = url.origin_text();
         let mut entries = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         entries.retain(|entry| entry.side != side || entry.origin != origin);
         if entries.len() >= MAX_NONCES {
@@ -229,7 +237,7 @@ impl Nonces {
         }
         entries.push_back(Entry {
             side,
-            origin,
+            origin: origin.to_owned(),
             nonce: nonce.to_owned(),
         });
     }

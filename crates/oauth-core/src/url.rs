@@ -168,11 +168,16 @@ impl Url {
     /// Scheme, host and port in one normal form (RFC 6454 section 6.2): two URLs are of one
     /// origin exactly if these texts are equal.
     pub fn origin(&self) -> String {
-        let (scheme, host, port) = (self.scheme(), self.host(), self.port());
-        match (scheme, port) {
-            ("https", 443) | ("http", 80) => format!("{scheme}://{host}"),
-            _ => format!("{scheme}://{host}:{port}"),
-        }
+        self.origin_text().to_owned()
+    }
+
+    /// The same where it stands: a port has one spelling, and is left out if the scheme implies it.
+    pub(crate) fn origin_text(&self) -> &str {
+        let end = match (self.scheme(), self.port()) {
+            ("https", 443) | ("http", 80) => self.port,
+            _ => self.path,
+        };
+        self.text.get(..end).unwrap_or_default()
     }
 
     /// Whether both URLs have one scheme, host and port.

@@ -281,11 +281,7 @@ fn an_acknowledgement_that_lacks_something_is_none() {
         desk.bank.tls.with(|twin| twin.inject(fault));
         let (seen, asked, polled) = desk.ended(desk.poll());
         row(&module(name), member, Some("reply.shape"), seen);
-        assert_eq!(
-            (seen, asked, polled),
-            (Some("reply.shape"), 1, 0),
-            "{name}"
-        );
+        assert_eq!((seen, asked, polled), (Some("reply.shape"), 1, 0), "{name}");
     }
 }
 
@@ -295,7 +291,10 @@ fn a_request_that_is_refused_is_not_polled_for() {
     for (name, error) in [
         ("invalid-unknown-user-id-test", "unknown_user_id"),
         ("invalid-id-token-hint-test", "invalid_id_token_hint"),
-        ("invalid-request-expired-id-token-test", "expired_id_token_hint"),
+        (
+            "invalid-request-expired-id-token-test",
+            "expired_id_token_hint",
+        ),
     ] {
         let desk = Desk::new();
         let fault = Fault::Refusal {
@@ -306,7 +305,11 @@ fn a_request_that_is_refused_is_not_polled_for() {
         assert_eq!(said(&login), Some(error));
         let (seen, asked, polled) = desk.ended(login);
         row(&module(name), error, Some("denied.other"), seen);
-        assert_eq!((seen, asked, polled), (Some("denied.other"), 1, 0), "{name}");
+        assert_eq!(
+            (seen, asked, polled),
+            (Some("denied.other"), 1, 0),
+            "{name}"
+        );
     }
     // The server's own word for a person it does not know.
     let refused = Desk::new().ask("bob", Delivery::Poll);

@@ -332,7 +332,10 @@ impl Record {
             dpop_jkt: id.dpop_jkt.clone(),
             dpop_nonce: id.dpop_jkt.as_ref().and_then(|_| nonce(config)),
             resource_nonces: match &id.dpop_jkt {
-                Some(_) => config.shared.nonces.newest(Side::ResourceServer, RESOURCE_NONCES),
+                Some(_) => config
+                    .shared
+                    .nonces
+                    .newest(Side::ResourceServer, RESOURCE_NONCES),
                 None => Vec::new(),
             },
             expires_at: tokens.and_then(Tokens::expires_at),

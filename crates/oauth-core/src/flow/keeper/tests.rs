@@ -310,9 +310,18 @@ fn the_nonces_of_apis_survive_a_restart() {
     let nonces = &after.shared.nonces;
     nonces.keep(Side::ResourceServer, &url(5), "newer");
     Record::read(text.expose(), &after, &bound).unwrap();
-    let known: Vec<_> = (0..6).map(|n| nonces.of(Side::ResourceServer, &url(n))).collect();
+    let known: Vec<_> = (0..6)
+        .map(|n| nonces.of(Side::ResourceServer, &url(n)))
+        .collect();
     let known: Vec<_> = known.iter().map(Option::as_deref).collect();
-    let newest = [None, None, Some("n2"), Some("n3"), Some("n4"), Some("newer")];
+    let newest = [
+        None,
+        None,
+        Some("n2"),
+        Some("n3"),
+        Some("n4"),
+        Some("newer"),
+    ];
     assert_eq!(known, newest);
     assert_eq!(nonces.of(Side::AuthorizationServer, &url(2)), None);
     let bearer = Record::default().to_json(&before, &person());
