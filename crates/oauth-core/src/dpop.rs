@@ -40,6 +40,9 @@ pub(crate) const USE_NONCE: &str = "use_dpop_nonce";
 
 /// The longest nonce that is kept, in bytes.
 const MAX_NONCE: usize = 1024;
+/// Room for most signatures, in letters.
+#[cfg(feature = "sha2")]
+const SIGNATURE: usize = 88;
 /// The largest number of nonces that are kept.
 const MAX_NONCES: usize = 64;
 
@@ -118,8 +121,7 @@ impl DpopKey {
         members.text("htm", proof.method);
         // Nobody can ask for an empty path (RFC 9112 section 3.2.1).
         let path = Some(proof.url.path()).filter(|path| !path.is_empty());
-        let url = [proof.url.origin_text(), path.unwrap_or("/")].concat();
-        members.text("htu", &url);
+        members.texts("htu", &[proof.url.origin_text(), path.unwrap_or("/")]);
         members.number("iat", proof.issued_at.as_secs());
         letters(&at.draw("dpop jti")?, members.next("jti"));
         if let Some(nonce) = &proof.nonce {
@@ -127,7 +129,8 @@ impl DpopKey {
         }
         members.end();
         let header = &self.0.header;
-        let mut input = String::with_capacity(header.len() + claims.len().div_ceil(3) * 4);
+        let letters = claims.len().div_ceil(3) * 4;
+        let mut input = String::with_capacity(header.len() + letters + SIGNATURE);
         input.push_str(header);
         base64::append(claims.as_bytes(), Alphabet::UrlSafe, &mut input);
         Ok(input)

@@ -106,12 +106,13 @@ impl Url {
         if has_dot_segment(whole_path) || !escapes_are_whole(tail) {
             return Err(Flaw::Form);
         }
-        let mut text = text.to_owned();
-        if let Some(front) = text.get_mut(..path) {
-            front.make_ascii_lowercase();
-        }
+        let front = text.get(..path).unwrap_or_default();
+        let text = match front.bytes().any(|b| b.is_ascii_uppercase()) {
+            true => Arc::from(front.to_ascii_lowercase() + tail),
+            false => Arc::from(text),
+        };
         Ok(Self {
-            text: text.into(),
+            text,
             uri: Arc::default(),
             host,
             port: host + name.len(),
