@@ -122,7 +122,6 @@ impl SigningKey {
     ///
     /// # Errors
     /// Those of [`Self::sign`].
-    #[cfg(feature = "sha2")]
     pub(crate) fn sign_in_place(&self, signing_input: &mut String) -> Result<bool, Error> {
         let Some(signer) = &self.signer else {
             return Ok(false);
