@@ -7,7 +7,7 @@ import path from 'node:path'
 import { test } from 'node:test'
 import { Browser, core, fapiProvider, oidcProvider, root } from './helper.mjs'
 
-const { Client, DpopKey, FileStore, Network, discover, privateKeyJwt } = core
+const { Client, DpopKey, FileStore, Network, Server, discover, privateKeyJwt } = core
 const redirectUri = 'http://127.0.0.1/callback'
 const tls = JSON.parse(readFileSync(path.join(root, 'tests/interop/oidc-provider/tls.json')))
 
@@ -61,5 +61,31 @@ test('tokens are bound to a certificate', async () => {
     // Nobody else gets one: the alias asks for the certificate.
     const other = new Client(server, { ...bound, network: hidden })
     await assert.rejects(other.clientCredentials({ scope: 'read' }).token(), { kind: 'lost' })
+  }
+})
+
+/** The vectors of `htu` that the core reads from nobody: `URL` has made them plain before (RFC 9449 section 4.2). */
+test('a proof names the URL as fetch writes it', async () => {
+  const named = []
+  const claims = (proof) => JSON.parse(Buffer.from(proof.split('.')[1], 'base64url'))
+  const fetch = async (url, { headers }) => {
+    const proof = new Headers(headers).get('dpop')
+    if (String(url).startsWith('https://as.example/')) {
+      return Response.json({ access_token: 'a', token_type: 'DPoP', expires_in: 600 })
+    }
+    named.push(claims(proof).htu)
+    return new Response('{}')
+  }
+  const server = Server.fromMetadata('https://as.example', { issuer: 'https://as.example', token_endpoint: 'https://as.example/token' })
+  const client = new Client(server, { clientId: 'id', clientSecret: 's'.repeat(32), dpopKey: DpopKey.generate(), fetch })
+  for (const [url, htu] of [
+    ['https://server.example.com/a/../b', 'https://server.example.com/b'],
+    ['https://b\u00fccher.example/x', 'https://xn--bcher-kva.example/x'],
+    ['https://SERVER.example.com:443/Token?a=b#c', 'https://server.example.com/Token'],
+    ['https://server.example.com', 'https://server.example.com/'],
+  ]) {
+    const source = client.clientCredentials({ origins: [new URL(htu).origin] })
+    assert.equal((await source.fetch(url)).status, 200)
+    assert.equal(named.pop(), htu)
   }
 })

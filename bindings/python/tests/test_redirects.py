@@ -115,3 +115,28 @@ def test_another_origin_gets_no_token(plain: Start, way: str) -> None:
     answered = WAYS[way](source_of(place.base, "DPoP"), place.base, "GET", f"{place.base}/a", b"")
     assert answered.status_code == 401
     assert [headers.get("authorization") for _, _, headers, _ in elsewhere.seen] == [None]
+
+
+@pytest.mark.parametrize(
+    ("url", "htu"),
+    [
+        ("https://server.example.com/a/../b", "https://server.example.com/b"),
+        ("https://bücher.example/x", "https://xn--bcher-kva.example/x"),
+        ("https://SERVER.example.com:443/Token?a=b#c", "https://server.example.com/Token"),
+        ("https://server.example.com", "https://server.example.com/"),
+    ],
+)
+def test_a_proof_names_the_url_as_the_client_writes_it(plain: Start, url: str, htu: str) -> None:
+    """The vectors of ``htu`` that the core reads from nobody: httpx has made them plain before (RFC 9449 4.2)."""
+    source = source_of(plain(api("DPoP")).base, "DPoP")
+    named: list[str] = []
+
+    def answer(request: httpx.Request) -> httpx.Response:
+        claims = jwt.decode(request.headers["dpop"], options={"verify_signature": False})
+        named.append(claims["htu"])
+        return httpx.Response(200)
+
+    attached = oauth_core.httpx.Auth(source, origins=[urlsplit(htu)._replace(path="").geturl()])
+    with httpx.Client(auth=attached, transport=httpx.MockTransport(answer)) as http:
+        assert http.get(url).status_code == 200
+    assert named == [htu]

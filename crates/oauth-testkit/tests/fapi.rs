@@ -472,3 +472,41 @@ fn what_is_granted_is_said_and_narrowed() {
     assert_eq!(said["cnf"]["jkt"], key.public_jwk().thumbprint());
     assert_eq!(said["authorization_details"][0]["type"], "payment");
 }
+
+#[test]
+fn a_backchannel_request_is_signed_by_the_client() {
+    let mut driver = bank();
+    let path = "/backchannel_authentication";
+    let ask = |driver: &mut TwinDriver, request: Option<Value>| {
+        let auth = assertion(driver, json!({}));
+        let claims = json!({
+            "iss": "twin-client", "aud": BASE, "iat": NOW, "nbf": NOW, "exp": NOW + 60, "jti": unique(),
+            "scope": "openid read", "login_hint": "alice",
+        });
+        let key = client_key(driver);
+        let signed =
+            request.map(|with| jwt(&key, json!({ "alg": "ES256" }), changed(claims, with)));
+        let mut form = vec![
+            ("client_assertion_type", JWT_BEARER),
+            ("client_assertion", &*auth),
+        ];
+        form.extend(signed.as_deref().map(|signed| ("request", signed)));
+        if signed.is_none() {
+            form.extend([("scope", "openid read"), ("login_hint", "alice")]);
+        }
+        post(driver, path, &form)
+    };
+    // Not before it is told to.
+    assert_eq!(ask(&mut driver, Some(json!({}))).status(), 404);
+    driver.twin().take_backchannel_requests();
+    let reply = ask(&mut driver, Some(json!({})));
+    assert_eq!(reply.status(), 200);
+    assert!(json(&reply)["auth_req_id"].is_string());
+    refused(&ask(&mut driver, None), 400, "invalid_request");
+    for with in [
+        json!({ "iss": "another" }),
+        json!({ "aud": "https://elsewhere.test" }),
+    ] {
+        refused(&ask(&mut driver, Some(with)), 400, "invalid_request");
+    }
+}

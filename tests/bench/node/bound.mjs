@@ -27,9 +27,7 @@ function attached(options) {
   }
   const server = Server.fromMetadata(ISSUER, { issuer: ISSUER, token_endpoint: `${ISSUER}/token` })
   const client = new Client(server, { clientId: 'c', clientSecret: 's3cr3t', fetch, ...options })
-  const source = client.clientCredentials()
-  const api = source.fetch({ origins: [API] })
-  return { api, heard }
+  return { source: client.clientCredentials({ origins: [API] }), heard }
 }
 
 const bound = attached({ dpopKey: DpopKey.generate() })
@@ -44,8 +42,8 @@ const batch = (work) => async () => {
   return cpu / BATCH
 }
 const sides = {
-  [OURS]: batch((url) => bound.api(url)),
-  [BEARER]: batch((url) => plain.api(url)),
+  [OURS]: batch((url) => bound.source.fetch(url)),
+  [BEARER]: batch((url) => plain.source.fetch(url)),
   [RAW]: batch(() => sign('sha256', input, { key, dsaEncoding: 'ieee-p1363' })),
 }
 const results = await inTurns(sides, 41)

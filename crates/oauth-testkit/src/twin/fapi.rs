@@ -202,8 +202,9 @@ pub(super) fn decrypted(text: &str) -> Result<String, &'static str> {
 
 impl Twin {
     /// A server of FAPI 2.0 (Security Profile and Message Signing, Final), with everything that the
-    /// [`generic`](Self::generic) one has but device codes, backchannel requests, exchanges, assertions, passwords
-    /// and public clients.
+    /// [`generic`](Self::generic) one has but device codes, backchannel requests (see
+    /// [`take_backchannel_requests`](Self::take_backchannel_requests)), exchanges, assertions, passwords and public
+    /// clients.
     ///
     /// - `/par` is the way for authorization requests; they may be request objects, signed, and encrypted to the
     ///   server's key on wish (ECDH-ES with A256GCM);
