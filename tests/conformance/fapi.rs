@@ -1,9 +1,10 @@
 //! The program with the arguments of the FAPI 2.0 plans, against a server behind TLS.
 
 use std::path::PathBuf;
-use std::process::Command;
+use std::process::{Command, Stdio};
 
-use oauth_testkit::twin::IdTokenFlaw;
+use oauth_core::Moment;
+use oauth_testkit::twin::{BackchannelDelivery, IdTokenFlaw};
 use oauth_testkit::{Fault, MutualTls};
 use serde_json::Value;
 
@@ -30,6 +31,29 @@ impl Bank {
     }
 
     fn run(&self, more: &[&str]) -> (i32, Value) {
+        let output = self.command(more).output().expect("the program");
+        ended(&output)
+    }
+
+    /// The same with a person who answers as soon as they are asked; `notify` is told then.
+    fn run_elsewhere(&self, more: &[&str], notify: impl FnOnce(&Self)) -> (i32, Value) {
+        let mut command = self.command(more);
+        command.stdout(Stdio::piped()).stderr(Stdio::piped());
+        let mut program = command.spawn().expect("the program");
+        let now = || Moment::system().expect("a clock").now();
+        while !self.tls.with(|twin| twin.answer_backchannel(now())) {
+            let status = program.try_wait().expect("a program");
+            if status.is_some() {
+                // Nobody was asked.
+                return ended(&program.wait_with_output().expect("an end"));
+            }
+            std::thread::yield_now();
+        }
+        notify(self);
+        ended(&program.wait_with_output().expect("an end"))
+    }
+
+    fn command(&self, more: &[&str]) -> Command {
         // Where a certificate has to be shown, and where none is.
         let api = match more.contains(&"--client-cert") {
             true => format!("{}/api/echo", self.tls.mutual),
@@ -45,18 +69,29 @@ impl Bank {
             .env("SSL_CERT_FILE", self.folder.join("ca.pem"))
             .env("NO_PROXY", "127.0.0.1")
             .current_dir(&self.folder);
-        let output = command.output().expect("the program");
-        let stdout = String::from_utf8(output.stdout).expect("text");
-        let record = serde_json::from_str(stdout.trim());
-        let shown = String::from_utf8_lossy(&output.stderr);
-        let record = record.unwrap_or_else(|why| panic!("{why}: {stdout} {shown}"));
-        (output.status.code().expect("a code"), record)
+        command
     }
+}
+
+fn ended(output: &std::process::Output) -> (i32, Value) {
+    let stdout = String::from_utf8_lossy(&output.stdout);
+    let record = serde_json::from_str(stdout.trim());
+    let shown = String::from_utf8_lossy(&output.stderr);
+    let record = record.unwrap_or_else(|why| panic!("{why}: {stdout} {shown}"));
+    (output.status.code().expect("a code"), record)
 }
 
 const KEY: [&str; 4] = ["--key", "client.jwk", "--key-alg", "ES256"];
 const CERTIFICATE: [&str; 2] = ["--client-cert", "client.pem"];
 const DPOP: [&str; 2] = ["--bind", "dpop"];
+const ELSEWHERE: [&str; 6] = [
+    "--scope",
+    "openid read",
+    "--backchannel",
+    "alice",
+    "--binding-message",
+    "W4SCT",
+];
 const SECURITY: [&str; 4] = ["--scope", "openid read", "--profile", "security"];
 const SIGNING: [&str; 6] = [
     "--scope",
@@ -110,5 +145,56 @@ fn message_signing_goes_all_the_way_and_stops_at_a_flaw() {
             .with(|twin| twin.inject(Fault::ResponseJwt { flaw }));
         let (code, record) = bank.run(&arguments);
         assert_eq!((code, &record["error"]["code"]), (1, &wanted.into()));
+    }
+}
+
+/// The arguments of FAPI-CIBA's plan, by polling and by a ping.
+#[test]
+fn a_person_is_asked_elsewhere() {
+    let arguments = [
+        &KEY[..],
+        &CERTIFICATE,
+        &["--bind", "certificate"],
+        &ELSEWHERE,
+    ]
+    .concat();
+    let bank = || {
+        let bank = Bank::new("ciba");
+        bank.tls.with(|twin| {
+            twin.bind_to_certificates();
+            twin.take_backchannel_requests();
+            twin.set_polling_interval(1);
+        });
+        bank
+    };
+    let (code, record) = bank().run_elsewhere(&arguments, |_| ());
+    let reached = (code, &record["stage"]);
+    assert_eq!(reached, (0, &"resource".into()), "{record}");
+
+    let free = std::net::TcpListener::bind("127.0.0.1:0").expect("a port");
+    let address = free.local_addr().expect("an address").to_string();
+    drop(free);
+    let arguments = [&arguments[..], &["--notified-at", &address]].concat();
+    for (suffix, stage, status) in [("", "resource", 204), ("1", "backchannel", 401)] {
+        let bank = bank();
+        let place = format!("http://{address}/ping").parse().expect("a URL");
+        bank.tls
+            .with(|twin| twin.set_backchannel_delivery(BackchannelDelivery::Ping(place)));
+        let (code, record) = bank.run_elsewhere(&arguments, |bank| {
+            let told = bank.tls.with(|twin| twin.take_notifications());
+            let ping = told.into_iter().next().expect("a ping");
+            let given = ping.headers()["authorization"].to_str().expect("text");
+            let client = reqwest::blocking::Client::builder().no_proxy().build();
+            let post = client.expect("a client").post(ping.uri().to_string());
+            let post = post.header("authorization", format!("{given}{suffix}"));
+            let reply = post.body(ping.body().clone()).send().expect("a reply");
+            assert_eq!(reply.status(), status);
+        });
+        assert_eq!(record["stage"], stage, "{record}");
+        let wanted = match suffix {
+            "" => (0, Value::Null),
+            _ => (1, "ciba.notifier".into()),
+        };
+        assert_eq!((code, record["error"]["code"].clone()), wanted);
     }
 }

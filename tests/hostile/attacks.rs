@@ -2,9 +2,12 @@
 
 use std::sync::Arc;
 
+use oauth_core::exchange::{self, Exchange as _, Input};
 use oauth_core::flow::authorization::ResponseMode;
 use oauth_core::flow::keeper::GrantId;
+use oauth_core::flow::poll::Pace;
 use oauth_core::flow::resource::{Api, Clock, Event, Resource, ResourceRequest, Step};
+use oauth_core::grant::Ciba;
 use oauth_core::issuer::RedirectUri;
 use oauth_core::{AuthorizationRequest, Moment, Scope};
 use oauth_crypto::DpopKey;
@@ -31,6 +34,23 @@ fn a1_a_response_of_another_flow_ends_none() {
     let refused = bank.client.redeem(ours.pending, &callback).err();
     assert_eq!(refused.map(|e| e.code()), Some("callback.state"));
     assert_eq!(bank.requests("/token"), 0);
+}
+
+/// Weak randomness: what protects a flow is the system's, 256 bits of it, and of that flow alone.
+#[test]
+fn a3_nothing_of_a_flow_is_drawn_twice() {
+    let bank = Bank::of(USUAL);
+    let mut seen = std::collections::HashSet::new();
+    for _ in 0..20 {
+        let begun = bank.driver.run(bank.client.begin_authorization(bank.ask()));
+        let flow = begun.expect("a flow").pending.to_json();
+        let flow: serde_json::Value = serde_json::from_str(flow.expose()).expect("JSON");
+        for member in ["state", "nonce", "code_verifier"] {
+            let drawn = flow[member].as_str().expect(member).to_owned();
+            assert_eq!(drawn.len(), 43, "{member}");
+            assert!(seen.insert(drawn), "{member}");
+        }
+    }
 }
 
 /// Code injection: a code of somebody else's flow is of no use, for its verifier is not in it.
@@ -223,6 +243,107 @@ fn c8_an_assertion_names_the_issuer_and_nobody_else() {
         assert_eq!(claims["aud"], bank.tls.base.as_str());
     }
 }
+
+/// Header injection: neither a token nor a nonce brings a header field of its own.
+#[test]
+fn c12_what_a_server_hands_out_ends_no_line() {
+    let bank = Bank::of(USUAL);
+    let tokens = bank.sign_in().expect("a login").tokens;
+    let url = format!("{}/api/echo", bank.tls.mutual);
+    let api = || {
+        let api = Api::new(Resource::new([bank.tls.mutual.as_str()]).expect("an origin"));
+        api.with_dpop(&bank.client).expect("a key")
+    };
+    for text in ["a\r\nx-admin: 1", "a\nb", "a b", "a\0b"] {
+        let mut forged = tokens.clone();
+        forged.access_token = text.into();
+        let mut request = ResourceRequest::new(&api(), http::Method::GET, &url);
+        request.resume(&alone(), Event::Begin).expect("a step");
+        let step = request.resume(&alone(), Event::Token(&Arc::new(forged)));
+        let refused = step.err().map(|error| error.code());
+        assert_eq!(refused, Some("token.not_token68"), "{text:?}");
+    }
+    let tokens = Arc::new(tokens);
+    for nonce in ["a b", "a\"b", "a\\b", "a\tb"] {
+        let sent = refused_by_nonce(&api(), &url, &tokens, |_| nonce.to_owned());
+        // It is no nonce, and so no reason to ask again.
+        assert_eq!(sent, 1, "{nonce:?}");
+    }
+}
+
+/// How often a request is sent to an API that wants another nonce each time.
+fn refused_by_nonce(
+    api: &Api,
+    url: &str,
+    tokens: &Arc<oauth_core::Tokens>,
+    nonce: impl Fn(usize) -> String,
+) -> usize {
+    let mut request = ResourceRequest::new(api, http::Method::GET, url);
+    let (mut sent, mut headers) = (0, http::HeaderMap::new());
+    let mut step = request.resume(&alone(), Event::Begin);
+    loop {
+        step = match step.expect("a step") {
+            Step::Token(_) | Step::Renew(_) => request.resume(&alone(), Event::Token(tokens)),
+            Step::Send { .. } => {
+                sent += 1;
+                let challenge = "DPoP error=\"use_dpop_nonce\"".parse();
+                headers.insert("www-authenticate", challenge.expect("a value"));
+                headers.insert("dpop-nonce", nonce(sent).parse().expect("a value"));
+                let status = http::StatusCode::UNAUTHORIZED;
+                request.resume(&alone(), Event::Reply(status, &headers))
+            }
+            Step::Done => return sent,
+            step => panic!("{step:?}"),
+        };
+    }
+}
+
+/// Retry storms: a server that always wants another nonce is asked twice, and one that names no pause is not asked
+/// at once.
+#[test]
+fn c13_nobody_is_asked_for_ever() {
+    let bank = Bank::of(USUAL);
+    let tokens = Arc::new(bank.sign_in().expect("a login").tokens);
+    let url = format!("{}/api/echo", bank.tls.mutual);
+    let api = Api::new(Resource::new([bank.tls.mutual.as_str()]).expect("an origin"));
+    let api = api.with_dpop(&bank.client).expect("a key");
+    let sent = refused_by_nonce(&api, &url, &tokens, |number| format!("n{number}"));
+    assert_eq!(sent, 2);
+
+    let read = Scope::parse("read").expect("a scope");
+    let mut exchange = bank.client.client_credentials(read);
+    let (mut asked, mut input) = (0, Input::Begin);
+    let refused = loop {
+        let at = Moment::system().expect("a clock");
+        input = match exchange.resume(&at, input) {
+            Ok(exchange::Step::Send(_)) => {
+                asked += 1;
+                let reply = http::Response::builder()
+                    .status(400)
+                    .header("content-type", "application/json")
+                    .header("dpop-nonce", format!("n{asked}"));
+                Input::Reply(
+                    reply
+                        .body(r#"{"error":"use_dpop_nonce"}"#.into())
+                        .expect("a reply"),
+                )
+            }
+            Ok(step) => panic!("{step:?}"),
+            Err(error) => break error,
+        };
+    };
+    assert_eq!((asked, refused.code()), (2, "denied.use_dpop_nonce"));
+
+    let pace = Pace {
+        interval: 0,
+        expires_at: Moment::system().expect("a clock").now().after(HOUR),
+    };
+    let mut poll = bank.client.poll(Ciba::new("1c2"), Scope::none(), pace);
+    let first = poll.resume(&Moment::system().expect("a clock"), Input::Begin);
+    assert!(matches!(first, Ok(exchange::Step::Sleep(pause)) if pause >= HOUR / 3600));
+}
+
+const HOUR: std::time::Duration = std::time::Duration::from_secs(3600);
 
 /// A wrong token from a cache: what grants are kept by tells apart who, for what, and bound to which key.
 #[test]

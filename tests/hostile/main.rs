@@ -33,6 +33,7 @@ fn module(flaw: IdTokenFlaw) -> &'static str {
         IdTokenFlaw::MissingIssuedAt => "oidcc-client-test-missing-iat",
         IdTokenFlaw::MissingExpiry => "fapi2-...-test-invalid-missing-exp",
         IdTokenFlaw::Expired => "fapi2-...-test-invalid-expired-exp",
+        IdTokenFlaw::IssuedLongAgo => "fapi-ciba-id1-client-iat-is-week-in-past-test",
         IdTokenFlaw::WrongNonce => "oidcc-client-test-nonce-invalid",
         IdTokenFlaw::MissingNonce => "fapi2-...-test-invalid-missing-nonce",
         IdTokenFlaw::WrongAccessTokenHash => "oidcc-client-test-invalid-athash",
@@ -89,6 +90,8 @@ fn expected(flaw: IdTokenFlaw) -> Option<&'static str> {
         IdTokenFlaw::WrongCodeHash | IdTokenFlaw::MissingCodeHash => return None,
         // Nobody asked when the person authenticated.
         IdTokenFlaw::MissingAuthTime | IdTokenFlaw::OldAuthTime => return None,
+        // The nonce tells that it is of this login.
+        IdTokenFlaw::IssuedLongAgo => return None,
         // Nobody knows yet who it should be.
         IdTokenFlaw::OtherSubject => return None,
         _ => "a flaw that has no row here",

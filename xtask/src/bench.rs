@@ -35,6 +35,7 @@ pub(crate) fn bindings(file: Option<&Path>) -> Outcome {
         "imports.py",
         "url.py",
         "attach.py",
+        "bound.py",
         "tokens.py",
         "grants.py",
     ] {
@@ -51,6 +52,7 @@ pub(crate) fn bindings(file: Option<&Path>) -> Outcome {
     let node = [
         node("node/stub.mjs", &[]),
         node("node/tokens.mjs", &[]),
+        node("node/bound.mjs", &[]),
         node("node/grants.mjs", &[]),
         node("browser/bytes.mjs", &[wasm::module()]),
         node("sizes.mjs", &[python::dist()]),

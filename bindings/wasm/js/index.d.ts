@@ -108,6 +108,11 @@ export interface SignInOptions extends Omit<
    * or a URL of it; anything else is refused with `return_target.refused`.
    */
   returnTo?: string
+  /**
+   * Of a `stepUp`: the session whose token was not enough. What was granted is asked for again, and a wish that its
+   * login was made for already is not asked twice (`step_up.repeated`).
+   */
+  session?: Session
   /** Gives up; a popup is closed. */
   signal?: AbortSignal
 }
@@ -125,9 +130,9 @@ export type Observed =
   | { kind: 'end' }
 
 /**
- * What the reply of an API wants of the person (RFC 9470), for `signIn` as `stepUp`: another login, or a wider scope;
- * `undefined` if no other login would help. The reply has to let the page read its `WWW-Authenticate` (CORS). Ask for
- * what `session.scope` has as well.
+ * What the reply of an API wants of the person (RFC 9470), for `signIn` as `stepUp`, with the `session` whose token was
+ * not enough: another login, or a wider scope; `undefined` if no other login would help. The reply has to let the page
+ * read its `WWW-Authenticate` (CORS).
  */
 export function stepUp(response: Pick<Response, 'status' | 'headers'>): Promise<Record<string, unknown> | undefined>
 

@@ -15,6 +15,9 @@ const KEPT = 'oauth-core:session:'
 /** A record that was removed, as the keeper knows it. */
 const REMOVED = ''
 
+/** The tokens of a session, for this package alone. */
+export let tokensOf
+
 /** The tokens of one sign-in. Made by `signIn`, `handleCallback` and `restore`. */
 export class Session {
   #context
@@ -41,6 +44,10 @@ export class Session {
     const adopt = (given) => this.#adopt(given)
     const ended = (sid) => (sid === this.#sid ? this.#forget() : undefined)
     this.#tabs = config.tabs === false ? new Alone() : new Tabs(name, { share, adopt, ended })
+  }
+
+  static {
+    tokensOf = (session) => session.#keeper?.tokens()
   }
 
   static async of(context, tokens, waiting) {

@@ -9,14 +9,15 @@ import { needPage } from './page.js'
 import { keep } from './pending.js'
 import * as popups from './popup.js'
 import { run } from './run.js'
-import { begin } from './session.js'
+import { begin, tokensOf } from './session.js'
 
 /**
  * Signs the person in. By redirect, the page leaves and `handleCallback` goes on; by popup, the
  * session is the result.
  */
 export async function signIn(given, options = {}) {
-  const { mode = 'redirect', returnTo, signal, ...asked } = options
+  const { mode = 'redirect', returnTo, signal, session, ...asked } = options
+  const tokens = session && tokensOf(session)
   needPage()
   // A popup opened later than the click would be blocked.
   const popup = mode === 'popup' ? popups.open() : undefined
@@ -32,7 +33,7 @@ export async function signIn(given, options = {}) {
     if (returnTo !== undefined) wasm.checkReturnTarget(returnTo, origin)
     const { redirectUri, responseType, responseMode, resource, audience, tokenExtra } = config
     const everywhere = { redirectUri, responseType, responseMode, resource, audience, tokenExtra }
-    const machine = beginAuthorization(client, await drawn(), { ...asked, ...everywhere })
+    const machine = beginAuthorization(client, await drawn(), { ...asked, tokens, ...everywhere })
     const started = (await run(machine, { ...config, signal })).authorization()
     const { url, pending, state } = started
     started.free()

@@ -82,6 +82,26 @@ test('what an API wants is asked for', async () => {
   assert.deepEqual([asked.acr_values, asked.max_age, asked.scope], ['urn:mfa', '0', 'openid read'])
 })
 
+test('what a login was made for is not asked for again', async () => {
+  const page = await us.page()
+  const config = us.configs.oidc
+  const stepUp = { scope: 'openid' }
+  await toCallback(us, page, config, { scope: 'openid', stepUp })
+  assert.deepEqual(await handle(page, config), { value: true })
+  const told = await page.evaluate(([config, stepUp]) => {
+    const asked = { scope: 'openid', stepUp, session }
+    return web.signIn(config, asked).catch((error) => error.code)
+  }, [config, stepUp])
+  assert.equal(told, 'step_up.repeated')
+  // Something else may be, with what was granted.
+  const urls = opened()
+  const more = { acr_values: ['urn:mfa'] }
+  await page.evaluate(([config, stepUp]) => void web.signIn(config, { scope: '', stepUp, session }), [config, more])
+  await page.waitForRequest((request) => new URL(request.url()).pathname === '/auth')
+  const asked = Object.fromEntries(urls[0].searchParams)
+  assert.deepEqual([asked.acr_values, asked.scope], ['urn:mfa', 'openid'])
+})
+
 /** What goes to the server and to the API, with its proof taken apart. */
 function proofs() {
   const seen = []

@@ -118,6 +118,20 @@ impl SigningKey {
         self.finish(signing_input, &signature).map(Some)
     }
 
+    /// The same where the input stands, and whether it was signed: with a key of the host's it is left alone.
+    ///
+    /// # Errors
+    /// Those of [`Self::sign`].
+    pub(crate) fn sign_in_place(&self, signing_input: &mut String) -> Result<bool, Error> {
+        let Some(signer) = &self.signer else {
+            return Ok(false);
+        };
+        let signature = signer.sign(signing_input.as_bytes()).map_err(Error::lost)?;
+        self.check(&signature)?;
+        jose::append_signature(signing_input, &signature);
+        Ok(true)
+    }
+
     /// The JWS of this input, with the signature that the host made.
     ///
     /// # Errors
@@ -127,6 +141,13 @@ impl SigningKey {
         signing_input: &str,
         signature: &Bytes,
     ) -> Result<Secret<String>, Error> {
+        self.check(signature)?;
+        Ok(jose::compact(signing_input, signature))
+    }
+
+    /// # Errors
+    /// `client_auth.signature_length`.
+    fn check(&self, signature: &[u8]) -> Result<(), Error> {
         if self
             .alg
             .signature_bytes()
@@ -137,7 +158,7 @@ impl SigningKey {
             let detail = format!("{} makes {wanted} bytes", self.alg.as_str());
             return Err(Error::from(Misuse::SignatureLength).about(&detail));
         }
-        Ok(jose::compact(signing_input, signature))
+        Ok(())
     }
 }
 

@@ -40,6 +40,9 @@ pub(crate) const USE_NONCE: &str = "use_dpop_nonce";
 
 /// The longest nonce that is kept, in bytes.
 const MAX_NONCE: usize = 1024;
+/// Room for most signatures, in letters.
+#[cfg(feature = "sha2")]
+const SIGNATURE: usize = 88;
 /// The largest number of nonces that are kept.
 const MAX_NONCES: usize = 64;
 
@@ -113,21 +116,21 @@ impl DpopKey {
         let mut claims = String::with_capacity(256);
         let mut members = Members::of(&mut claims);
         if let Some(token) = proof.token {
-            members.text("ath", &hash(token));
+            letters(&hash(token), members.next("ath"));
         }
         members.text("htm", proof.method);
         // Nobody can ask for an empty path (RFC 9112 section 3.2.1).
         let path = Some(proof.url.path()).filter(|path| !path.is_empty());
-        let url = format!("{}{}", proof.url.origin(), path.unwrap_or("/"));
-        members.text("htu", &url);
+        members.texts("htu", &[proof.url.origin_text(), path.unwrap_or("/")]);
         members.number("iat", proof.issued_at.as_secs());
-        members.text("jti", &at.token("dpop jti")?);
+        letters(&at.draw("dpop jti")?, members.next("jti"));
         if let Some(nonce) = &proof.nonce {
             members.text("nonce", nonce);
         }
         members.end();
         let header = &self.0.header;
-        let mut input = String::with_capacity(header.len() + claims.len().div_ceil(3) * 4);
+        let letters = claims.len().div_ceil(3) * 4;
+        let mut input = String::with_capacity(header.len() + letters + SIGNATURE);
         input.push_str(header);
         base64::append(claims.as_bytes(), Alphabet::UrlSafe, &mut input);
         Ok(input)
@@ -150,9 +153,17 @@ fn header(key: &SigningKey, public: &PublicJwk) -> String {
 /// `ath`: "the base64url-encoded SHA-256 hash of the ASCII encoding of the associated access token's
 /// value" (section 4.2)
 #[cfg(feature = "sha2")]
-fn hash(token: &Secret<String>) -> String {
+fn hash(token: &Secret<String>) -> [u8; 32] {
     use sha2::{Digest as _, Sha256};
-    base64::url_safe(Sha256::digest(token.expose()))
+    Sha256::digest(token.expose()).into()
+}
+
+/// Bytes as a JSON text of base64url.
+#[cfg(feature = "sha2")]
+fn letters(bytes: &[u8], out: &mut String) {
+    out.push('"');
+    base64::append(bytes, Alphabet::UrlSafe, out);
+    out.push('"');
 }
 
 /// The request that a proof is for.
@@ -193,12 +204,23 @@ struct Entry {
 impl Nonces {
     /// The newest nonce of this server.
     pub(crate) fn of(&self, side: Side, url: &Url) -> Option<String> {
-        let origin = url.origin();
+        let origin = url.origin_text();
         let entries = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let entry = entries
             .iter()
             .find(|entry| entry.side == side && entry.origin == origin);
         entry.map(|entry| entry.nonce.clone())
+    }
+
+    /// The newest nonces of this side by their origins, so many at most, oldest first.
+    pub(crate) fn newest(&self, side: Side, count: usize) -> Vec<(String, String)> {
+        let entries = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let of_side = entries.iter().filter(|entry| entry.side == side);
+        let skipped = of_side.clone().count().saturating_sub(count);
+        let newest = of_side.skip(skipped);
+        newest
+            .map(|entry| (entry.origin.clone(), entry.nonce.clone()))
+            .collect()
     }
 
     /// Takes a nonce that was stored, unless a newer one is known.
@@ -210,7 +232,7 @@ impl Nonces {
 
     /// Keeps the nonce of a reply, if there is one.
     pub(crate) fn keep(&self, side: Side, url: &Url, nonce: &str) {
-        let origin = url.origin();
+        let origin = url.origin_text();
         let mut entries = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         entries.retain(|entry| entry.side != side || entry.origin != origin);
         if entries.len() >= MAX_NONCES {
@@ -218,7 +240,7 @@ impl Nonces {
         }
         entries.push_back(Entry {
             side,
-            origin,
+            origin: origin.to_owned(),
             nonce: nonce.to_owned(),
         });
     }

@@ -130,7 +130,12 @@ pub(crate) fn signing_input(header: &str, claims: &str) -> String {
 pub(crate) fn compact(signing_input: &str, signature: &[u8]) -> Secret<String> {
     let mut text = String::with_capacity(signing_input.len() + 1 + signature.len() * 4 / 3 + 4);
     text.push_str(signing_input);
-    text.push('.');
-    base64::append(signature, Alphabet::UrlSafe, &mut text);
+    append_signature(&mut text, signature);
     Secret::new(text)
+}
+
+/// The last part of a compact serialization.
+pub(crate) fn append_signature(signing_input: &mut String, signature: &[u8]) {
+    signing_input.push('.');
+    base64::append(signature, Alphabet::UrlSafe, signing_input);
 }

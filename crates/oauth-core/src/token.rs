@@ -430,7 +430,7 @@ pub(crate) fn authorization(
     if is_empty || !text.bytes().all(|b| b.is_ascii_graphic()) {
         return Err(Misuse::TokenNotToken68.into());
     }
-    client_auth::header_value(format!("{scheme} {text}"))
+    client_auth::header_value([scheme, " ", text].concat())
 }
 
 /// Tokens as they are stored.

@@ -88,7 +88,8 @@ impl Url {
         if !rest.bytes().all(is_plain) {
             return Err(Flaw::Form);
         }
-        let authority = rest.split(['/', '?', '#']).next().unwrap_or_default();
+        let end = rest.bytes().position(|b| matches!(b, b'/' | b'?' | b'#'));
+        let authority = end.and_then(|end| rest.get(..end)).unwrap_or(rest);
         if authority.contains('@') {
             return Err(Flaw::Userinfo);
         }
@@ -106,12 +107,13 @@ impl Url {
         if has_dot_segment(whole_path) || !escapes_are_whole(tail) {
             return Err(Flaw::Form);
         }
-        let mut text = text.to_owned();
-        if let Some(front) = text.get_mut(..path) {
-            front.make_ascii_lowercase();
-        }
+        let front = text.get(..path).unwrap_or_default();
+        let text = match front.bytes().any(|b| b.is_ascii_uppercase()) {
+            true => Arc::from(front.to_ascii_lowercase() + tail),
+            false => Arc::from(text),
+        };
         Ok(Self {
-            text: text.into(),
+            text,
             uri: Arc::default(),
             host,
             port: host + name.len(),
@@ -169,11 +171,16 @@ impl Url {
     /// Scheme, host and port in one normal form (RFC 6454 section 6.2): two URLs are of one
     /// origin exactly if these texts are equal.
     pub fn origin(&self) -> String {
-        let (scheme, host, port) = (self.scheme(), self.host(), self.port());
-        match (scheme, port) {
-            ("https", 443) | ("http", 80) => format!("{scheme}://{host}"),
-            _ => format!("{scheme}://{host}:{port}"),
-        }
+        self.origin_text().to_owned()
+    }
+
+    /// The same where it stands: a port has one spelling, and is left out if the scheme implies it.
+    pub(crate) fn origin_text(&self) -> &str {
+        let end = match (self.scheme(), self.port()) {
+            ("https", 443) | ("http", 80) => self.port,
+            _ => self.path,
+        };
+        self.text.get(..end).unwrap_or_default()
     }
 
     /// Whether both URLs have one scheme, host and port.
@@ -302,8 +309,10 @@ impl fmt::Debug for Url {
 
 /// The characters of RFC 3986. A parser of the URL Standard leaves each of them unchanged, except an
 /// apostrophe in a query, which it escapes.
-pub(crate) fn is_plain(byte: u8) -> bool {
-    byte.is_ascii_alphanumeric() || b"-._~:/?#[]@!$&()*+,;=%'|".contains(&byte)
+pub(crate) const fn is_plain(byte: u8) -> bool {
+    // Ranges, and not a list to be searched: every URL comes by here.
+    matches!(byte,
+        b'A'..=b'Z' | b'a'..=b'z' | b'!' | b'#'..=b';' | b'=' | b'?' | b'@' | b'[' | b']' | b'_' | b'|' | b'~')
 }
 
 fn split_port(authority: &str) -> Option<(&str, &str)> {

@@ -3,6 +3,7 @@
 use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::time::Duration;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
@@ -156,6 +157,11 @@ impl MutualTls {
     /// Looks at the twin, or changes it, while it serves. Requests wait until `f` returns.
     pub fn with<T>(&self, f: impl FnOnce(&mut Twin) -> T) -> T {
         self.twin.with(f)
+    }
+
+    /// Lets the twin's clock run this much further ahead of the system's.
+    pub fn advance(&self, by: Duration) {
+        self.twin.advance(by);
     }
 }
 

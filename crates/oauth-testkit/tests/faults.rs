@@ -209,3 +209,16 @@ fn a_fault_waits_for_a_reply_it_can_break_and_can_be_cleared() {
     driver.twin().clear_faults();
     assert!(json(&post(&mut driver, "/token", &FORM)).is_object());
 }
+
+#[test]
+fn a_member_is_missing_or_the_server_refuses() {
+    let member = "scope".to_owned();
+    let reply = reply_with(Fault::WithoutMember { member });
+    let said = json(&reply);
+    assert!(reply.status() == 200 && said.get("scope").is_none());
+    assert!(said["access_token"].is_string());
+    let reply = reply_with(Fault::Refusal {
+        error: "temporarily_unavailable".to_owned(),
+    });
+    refused(&reply, 400, "temporarily_unavailable");
+}

@@ -69,6 +69,14 @@ fn read(path: &Path) -> Result<String, Error> {
     read.map_err(|why| Error::from(Misuse::Setup).about(&format!("{}: {why}", path.display())))
 }
 
+/// The client signs its requests, if it has a key.
+pub(crate) fn signing_requests(client: Client) -> Client {
+    match client.auth().signing_key().cloned() {
+        Some(key) => client.with_request_signing(RequestSigning::new(key)),
+        None => client,
+    }
+}
+
 impl Fapi {
     /// How the client authenticates, if it has no secret.
     pub(crate) fn auth(&self, server: &Server) -> Result<Option<ClientAuth>, Error> {
@@ -97,13 +105,11 @@ impl Fapi {
         let Some(plan) = self.profile else {
             return Ok(client);
         };
-        let signing = client.auth().signing_key().cloned();
-        Ok(match (plan, signing) {
-            (Plan::Security, _) => client.with_profile(Profile::Fapi2Security),
-            (Plan::MessageSigning, Some(key)) => client
-                .with_request_signing(RequestSigning::new(key))
-                .with_profile(Profile::Fapi2MessageSigning),
-            (Plan::MessageSigning, None) => client.with_profile(Profile::Fapi2MessageSigning),
+        Ok(match plan {
+            Plan::Security => client.with_profile(Profile::Fapi2Security),
+            Plan::MessageSigning => {
+                signing_requests(client).with_profile(Profile::Fapi2MessageSigning)
+            }
         })
     }
 

@@ -6,6 +6,7 @@
 //! and 2 if the command is not right. Nothing is requested that the flow does not need.
 
 mod browser;
+mod ciba;
 mod fapi;
 mod form;
 mod party;
@@ -35,8 +36,8 @@ struct Cli {
     #[arg(long, default_value = "openid")]
     scope: String,
     /// The redirect URI as it is registered; nothing listens there
-    #[arg(long, value_name = "URI")]
-    redirect_uri: String,
+    #[arg(long, value_name = "URI", required_unless_present = "backchannel")]
+    redirect_uri: Option<String>,
     /// What the authorization response brings
     #[arg(long, value_enum, default_value = "code")]
     response_type: Type,
@@ -66,6 +67,8 @@ struct Cli {
     loopback_http: bool,
     #[command(flatten)]
     fapi: fapi::Fapi,
+    #[command(flatten)]
+    ciba: ciba::Ciba,
 }
 
 /// How a client with a secret authenticates.
@@ -105,6 +108,9 @@ enum Stage {
     Keys,
     /// The authorization response; no token request is made
     Authorization,
+    /// The person who is asked elsewhere: the request, and a ping
+    #[value(skip)]
+    Backchannel,
     /// Tokens, and a verified ID token
     #[value(skip)]
     Token,
@@ -125,6 +131,7 @@ impl Stage {
             Self::Discovery => "discovery",
             Self::Keys => "keys",
             Self::Authorization => "authorization",
+            Self::Backchannel => "backchannel",
             Self::Token => "token",
             Self::Refresh => "refresh",
             Self::Userinfo => "userinfo",

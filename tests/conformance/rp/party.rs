@@ -1,5 +1,6 @@
 //! The relying party.
 
+use std::ops::ControlFlow;
 use std::sync::Arc;
 
 use oauth_core::client_auth::Credentials;
@@ -7,6 +8,7 @@ use oauth_core::endpoint::jwks::Jwks;
 use oauth_core::error::{Error, Misuse};
 use oauth_core::flow::authorization::{ResponseMode, ResponseType};
 use oauth_core::flow::discovery::DiscoveryRequest;
+use oauth_core::flow::redeem::Login;
 use oauth_core::issuer::{Issuer, RedirectUri, WellKnown};
 use oauth_core::jose::{Alg, Claims, Unverified};
 use oauth_core::server::Server;
@@ -19,6 +21,7 @@ use reqwest::blocking::ClientBuilder;
 use serde_json::{Value, json};
 
 use crate::browser::Browser;
+use crate::fapi;
 use crate::{Cli, Ended, Method, Mode, Stage, Type};
 
 /// A client that knows its server.
@@ -63,22 +66,43 @@ impl Party {
 
     /// Signs a person in.
     pub(crate) fn log_in(&self, cli: &Cli) -> Result<Value, Ended> {
+        let login = match &cli.ciba.backchannel {
+            Some(hint) => {
+                let scope = Scope::parse(&cli.scope).map_err(Stage::Backchannel.failed())?;
+                let sign_in = cli.ciba.sign_in(hint, &self.driver, &self.client, scope);
+                ControlFlow::Continue(sign_in?)
+            }
+            None => self.by_browser(cli)?,
+        };
+        match login {
+            ControlFlow::Continue(login) => self.use_tokens(cli, login),
+            ControlFlow::Break(record) => Ok(record),
+        }
+    }
+
+    /// Signs a person in by a browser, unless it is said to stop before.
+    fn by_browser(&self, cli: &Cli) -> Result<ControlFlow<Value, Login>, Ended> {
         let failed = Stage::Authorization.failed();
         let ask = request(cli).map_err(&failed)?;
         let begun = self.driver.run(self.client.begin_authorization(ask));
         let begun = begun.map_err(&failed)?;
-        let visited = self.browser.visit(begun.url.as_str(), &cli.redirect_uri);
+        let visited = self.browser.visit(begun.url.as_str(), redirect_uri(cli));
         let callback = visited.map_err(|why| Stage::Authorization.lost(why))?;
         if cli.stop_after == Some(Stage::Authorization) {
             let is_ours = begun.pending.recognises(&callback);
-            return Ok(json!({
+            return Ok(ControlFlow::Break(json!({
                 "stage": Stage::Authorization.as_str(), "recognised": is_ours, "error": null,
-            }));
+            })));
         }
         // What is wrong with the callback is found before anything is sent.
         let redeem = self.client.redeem(begun.pending, &callback);
         let redeem = redeem.map_err(&failed)?;
         let login = self.driver.run(redeem).map_err(Stage::Token.failed())?;
+        Ok(ControlFlow::Continue(login))
+    }
+
+    /// What is asked for with the tokens of a login.
+    fn use_tokens(&self, cli: &Cli, login: Login) -> Result<Value, Ended> {
         let mut record = json!({
             "stage": Stage::Token.as_str(), "claims": null, "refreshed": null, "userinfo": null,
             "error": null,
@@ -147,6 +171,10 @@ fn client(cli: &Cli, server: Server) -> Result<Client, Error> {
     };
     let client = Client::new(server, ClientId::new(&*cli.client_id), auth)?;
     let client = cli.fapi.apply(client)?;
+    let client = match &cli.ciba.backchannel {
+        Some(_) => fapi::signing_requests(client),
+        None => client,
+    };
     if cli.id_token_algs.is_empty() {
         return Ok(client);
     }
@@ -157,8 +185,13 @@ fn client(cli: &Cli, server: Server) -> Result<Client, Error> {
     Ok(client.with_id_token_algs(algs.collect::<Result<Vec<_>, _>>()?))
 }
 
+/// It is there unless the person is asked elsewhere.
+fn redirect_uri(cli: &Cli) -> &str {
+    cli.redirect_uri.as_deref().unwrap_or_default()
+}
+
 fn request(cli: &Cli) -> Result<AuthorizationRequest, Error> {
-    let redirect_uri = RedirectUri::parse(&cli.redirect_uri)?;
+    let redirect_uri = RedirectUri::parse(redirect_uri(cli))?;
     let mut ask = AuthorizationRequest::new(redirect_uri).scope(Scope::parse(&cli.scope)?);
     ask.extra.clone_from(&cli.parameters);
     let ask = ask.response_type(match cli.response_type {

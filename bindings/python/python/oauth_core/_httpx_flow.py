@@ -11,6 +11,10 @@ if TYPE_CHECKING:
     from ._source import TokenSource
 
 
+# How often a request is asked for again where a redirect has led it.
+_MAX_HOPS = 10
+
+
 class Held:
     """Headers that send an ``Authorization`` which copies of them do not have.
 
@@ -40,47 +44,49 @@ class Flow(Attacher):
     # Nearly always the token is at hand and the reply is the caller's: such a step asks for no more.
 
     def sync_auth_flow(self, request: Any) -> Generator[Any, Any, None]:
-        call = self._call(request)
+        call, hops = self._call(request), 0
         name, value = call.begin()
         if name != "send":
             name, value = self._act(call, (name, value))
         while name == "send":
             self._attach(call, request, value)
             response = yield request
-            if response.request is request or _is_ours(value, response):
+            if response.request is request or _is_ours(call, value, response):
                 name, value = call.reply(response.status_code, response.headers.raw)
                 if name == "peek":
                     short = self._is_short(response.headers, value)
                     name, value = call.body(response.read() if short else b"")
                 if name == "done":
                     return
-            elif self._is_over(call, request, response):
+            elif hops == _MAX_HOPS or self._is_over(call, request, response):
                 return
             else:
-                request = response.request
+                hops += 1
+                request = _unsigned(response.request)
                 call = self._call(request)
                 name, value = call.begin()
             name, value = self._act(call, (name, value))
 
     async def async_auth_flow(self, request: Any) -> AsyncGenerator[Any, Any]:
-        call = self._call(request)
+        call, hops = self._call(request), 0
         name, value = call.begin()
         if name != "send":
             name, value = await self._aact(call, (name, value))
         while name == "send":
             self._attach(call, request, value)
             response = yield request
-            if response.request is request or _is_ours(value, response):
+            if response.request is request or _is_ours(call, value, response):
                 name, value = call.reply(response.status_code, response.headers.raw)
                 if name == "peek":
                     short = self._is_short(response.headers, value)
                     name, value = call.body(await response.aread() if short else b"")
                 if name == "done":
                     return
-            elif self._is_over(call, request, response):
+            elif hops == _MAX_HOPS or self._is_over(call, request, response):
                 return
             else:
-                request = response.request
+                hops += 1
+                request = _unsigned(response.request)
                 call = self._call(request)
                 name, value = call.begin()
             name, value = await self._aact(call, (name, value))
@@ -108,22 +114,34 @@ class Flow(Attacher):
             request.headers = headers
 
     def _is_over(self, call: Call, sent: Any, response: Any) -> bool:
-        """Whether the reply to a redirect, which httpx has followed without the token, is the end.
+        """Whether the reply to a redirect, which httpx has followed by itself, is the end.
 
-        Where routes have owners, one that stayed with its owner has to be asked for again, with it.
+        Where routes have owners it has followed without the token, and one that stayed with its owner has to be
+        asked for again, with it. A token that is bound to a key went along with the proof of another URL, and has to
+        be shown again with one of its own.
         """
         led_to = response.request
         passed = (*(before.request for before in response.history), led_to)
-        if call.owner == "any" or any(_origin(one) != _origin(sent) for one in passed):
+        if any(_origin(one) != _origin(sent) for one in passed):
             return True
+        if call.owner == "any":
+            return call.proof is None or response.status_code != 401
         # Tells the core where it led, which refuses another owner's route.
         call.reply(302, [(b"location", str(led_to.url).encode())])
         return bool(response.is_success and led_to.method not in ("GET", "HEAD", "OPTIONS"))
 
 
-def _is_ours(value: str, response: Any) -> bool:
-    """Whether the reply is to where the request was led with its token."""
-    return bool(response.request.headers.get("authorization") == value)
+def _is_ours(call: Call, value: str, response: Any) -> bool:
+    """Whether the reply is to where the request was led with its token, and with all that it takes."""
+    led = response.request.headers.get("authorization") == value
+    return bool(led and (call.proof is None or response.status_code != 401))
+
+
+def _unsigned(request: Any) -> Any:
+    """The request without what was copied from the one before it."""
+    for name in ("authorization", "dpop"):
+        request.headers.pop(name, None)
+    return request
 
 
 def _origin(request: Any) -> tuple[Any, ...]:

@@ -27,6 +27,8 @@ class Auth(Attacher, requests.auth.AuthBase):
     is sent. A redirect to another origin is followed without the token, one to another owner's route
     is refused (``resource.redirect``). A body that streams cannot
     be sent twice: its 401 is handed back, and the token is forgotten.
+    requests follows a redirect with the proof of possession of the first URL: where that is answered
+    401, the request is sent there once more, with a proof of its own.
     """
 
     def __init__(
@@ -35,17 +37,25 @@ class Auth(Attacher, requests.auth.AuthBase):
         super().__init__(source, origins)
 
     def __call__(self, r: requests.PreparedRequest) -> requests.PreparedRequest:
-        body = r.body.encode() if isinstance(r.body, str) else r.body
-        body = body if isinstance(body, bytes) else None
-        once = not _is_at_hand(r)
-        call = self._begin(r.method or "GET", r.url or "", r.headers.items(), body, once)
-        _, sent = self._act(call, call.begin())
+        call, sent = self._opened(r, r.headers)
+        current = r
         r.headers["Authorization"] = sent
         _prove(r, call)
 
         def go_on(response: requests.Response, **options: Any) -> requests.Response:
-            nonlocal sent
+            nonlocal call, sent, current
+            led = response.request
             # requests takes the header off when it follows a redirect to another host.
+            if led is not current and led.headers.get("Authorization") == sent:
+                # Within the host it copies it, and the proof of what it was led from.
+                call, sent = self._opened(led, {**led.headers, "Authorization": None, "DPoP": None})
+                if call.proof is not None and response.status_code == 401:
+                    response.content  # noqa: B018
+                    response.close()
+                    response = self._again(response, call, sent, options)
+                else:
+                    led.headers["Authorization"] = sent
+                current = response.request
             while response.request.headers.get("Authorization") == sent:
                 try:
                     step = call.reply(response.status_code, response.headers.items())
@@ -67,10 +77,22 @@ class Auth(Attacher, requests.auth.AuthBase):
                     return response
                 sent = value
                 response = self._again(response, call, sent, options)
+                current = response.request
             return response
 
         _untyped(r).register_hook("response", go_on)
         return r
+
+    def _opened(self, request: requests.PreparedRequest, fields: Any) -> tuple[Call, str]:
+        """The steps of this request with these header fields, and its ``Authorization``."""
+        given = request.body
+        given = given.encode() if isinstance(given, str) else given
+        body = given if isinstance(given, bytes) else None
+        headers = [field for field in fields.items() if field[1] is not None]
+        once = not _is_at_hand(request)
+        call = self._begin(request.method or "GET", request.url or "", headers, body, once)
+        _, sent = self._act(call, call.begin())
+        return call, sent
 
     def _again(
         self, response: requests.Response, call: Call, header: str, options: dict[str, Any]

@@ -31,7 +31,7 @@ enum Difference {
 impl Clocks {
     /// The time by the clock of this server.
     pub(crate) fn there(&self, side: Side, url: &Url, now: UnixTime) -> UnixTime {
-        let origin = url.origin();
+        let origin = url.origin_text();
         let known = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let found = known
             .iter()
@@ -60,13 +60,13 @@ impl Clocks {
             true => Difference::Ahead(there.since(now)),
             false => Difference::Behind(now.since(there)),
         };
-        let origin = url.origin();
+        let origin = url.origin_text();
         let mut known = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         known.retain(|(known, of, _)| *known != side || *of != origin);
         if known.len() >= MAX_NONCES {
             known.pop_front();
         }
-        known.push_back((side, origin, difference));
+        known.push_back((side, origin.to_owned(), difference));
         true
     }
 }

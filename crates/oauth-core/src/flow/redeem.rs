@@ -22,6 +22,10 @@ use crate::token::id_token::{IdToken, IdTokenChecks};
 use crate::token::step_up::{Answered, StepUp};
 use crate::token::{Tokens, Warning};
 
+/// How old an ID token may be that was asked for without a nonce: nothing but its `iat` tells that it is of this
+/// sign-in ("issued too far away from the current time", section 3.1.3.7, item 10).
+const WITHOUT_NONCE: Duration = Duration::from_secs(24 * 60 * 60);
+
 /// What a sign-in leaves behind.
 #[derive(Debug, Clone)]
 #[non_exhaustive]
@@ -170,6 +174,7 @@ impl Expected {
             nonce: self.nonce.clone(),
             requested_at: Some(self.requested_at),
             max_age: self.max_age,
+            max_token_age: self.nonce.is_none().then_some(WITHOUT_NONCE),
             ..IdTokenChecks::default()
         }
     }

@@ -34,9 +34,20 @@ impl<'o> Members<'o> {
         string(text, self.next(name));
     }
 
+    /// The next member: a text in parts.
+    #[cfg(feature = "sha2")]
+    pub(crate) fn texts(&mut self, name: &str, parts: &[&str]) {
+        let out = self.next(name);
+        out.push('"');
+        for part in parts {
+            inside(part, out);
+        }
+        out.push('"');
+    }
+
     /// The next member: a whole number.
     pub fn number(&mut self, name: &str, number: u64) {
-        self.next(name).push_str(&number.to_string());
+        digits(number, self.next(name));
     }
 
     /// Closes the object.
@@ -60,13 +71,27 @@ pub(crate) fn list<T>(items: &[T], out: &mut String, write: impl Fn(&T, &mut Str
 /// Writes a text, and escapes what has to be escaped.
 pub(crate) fn string(text: &str, out: &mut String) {
     out.push('"');
+    inside(text, out);
+    out.push('"');
+}
+
+/// Writes what stands between the quotation marks.
+fn inside(text: &str, out: &mut String) {
     // Nearly every text goes as it is, which is told faster of bytes.
     let is_plain = |b: u8| b >= 0x20 && b != b'"' && b != b'\\';
     match text.bytes().all(is_plain) {
         true => out.push_str(text),
         false => escaped(text, out),
     }
-    out.push('"');
+}
+
+/// Writes a number, without a text of its own.
+fn digits(number: u64, out: &mut String) {
+    let (before, last) = (number / 10, number % 10);
+    if before > 0 {
+        digits(before, out);
+    }
+    out.push(char::from(b'0' + last as u8));
 }
 
 fn escaped(text: &str, out: &mut String) {

@@ -13,9 +13,10 @@ use super::authority::{Authority, Grant};
 use super::authorize::SUBJECT;
 use super::awaited::{Approval, Awaited};
 use super::client_auth::Client;
-use super::id_token;
+use super::jwt::Jwt;
 use super::token::{USERNAME, well_formed};
 use super::wire::{self, Ask, Pairs, Reply, find};
+use super::{fapi, id_token};
 
 pub(super) const GRANT: &str = "urn:openid:params:grant-type:ciba";
 /// The purpose of authenticating at this endpoint.
@@ -83,10 +84,14 @@ fn opened(
     client: &Client,
 ) -> Result<Pairs, Refusal> {
     let form = ask.form.clone().unwrap_or_default();
-    let Some(object) = find(&form, "request") else {
-        return Ok(form);
-    };
     let wrong = |why| ("invalid_request", why);
+    let is_fapi = authority.rules.fapi.is_some();
+    let Some(object) = find(&form, "request") else {
+        return match is_fapi {
+            true => Err(wrong("this server takes signed requests alone")),
+            false => Ok(form),
+        };
+    };
     let is_about_the_client = |name: &str| name.starts_with("client_") || name == "request";
     if form
         .iter()
@@ -94,10 +99,16 @@ fn opened(
     {
         return Err(wrong("a parameter stands beside the signed request"));
     }
-    let jwt = authority
-        .trust
-        .signed_by(&client.id, object)
-        .map_err(wrong)?;
+    let jwt = match is_fapi {
+        true => fapi::client_public_key()
+            .and_then(|key| Jwt::verified(object, &key, fapi::ALGS))
+            .and_then(|jwt| match jwt.text("iss") == Some(&*client.id) {
+                true => Ok(jwt),
+                false => Err("iss is somebody else"),
+            }),
+        false => authority.trust.signed_by(&client.id, object),
+    };
+    let jwt = jwt.map_err(wrong)?;
     if jwt.text("aud") != Some(&authority.rules.issuer) {
         return Err(wrong("aud of a signed request is the issuer"));
     }

@@ -8,14 +8,21 @@ use oauth_crypto::{DecryptionKey, PrivateKey};
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-use super::Twin;
 use super::generic::{self, SCOPES};
 use super::rules::{Accepts, Basic, Paths, Rotation, Rules};
 use super::token::{AUTHORIZATION_CODE, CLIENT_CREDENTIALS, REFRESH_TOKEN};
+use super::{Twin, ciba};
 
 /// The algorithms that its clients may sign with (FAPI 2.0 Security Profile section 5.4.1).
 pub(super) const ALGS: &[Alg] = &[Alg::Ps256, Alg::Es256, Alg::EdDsa, Alg::Ed25519];
 const GRANTS: &[&str] = &[AUTHORIZATION_CODE, REFRESH_TOKEN, CLIENT_CREDENTIALS];
+/// With backchannel requests.
+const MORE_GRANTS: &[&str] = &[
+    AUTHORIZATION_CODE,
+    REFRESH_TOKEN,
+    CLIENT_CREDENTIALS,
+    ciba::GRANT,
+];
 /// The types of its permissions.
 const DETAILS: &[&str] = &["payment", "account"];
 
@@ -195,8 +202,9 @@ pub(super) fn decrypted(text: &str) -> Result<String, &'static str> {
 
 impl Twin {
     /// A server of FAPI 2.0 (Security Profile and Message Signing, Final), with everything that the
-    /// [`generic`](Self::generic) one has but device codes, backchannel requests, exchanges, assertions, passwords
-    /// and public clients.
+    /// [`generic`](Self::generic) one has but device codes, backchannel requests (see
+    /// [`take_backchannel_requests`](Self::take_backchannel_requests)), exchanges, assertions, passwords and public
+    /// clients.
     ///
     /// - `/par` is the way for authorization requests; they may be request objects, signed, and encrypted to the
     ///   server's key on wish (ECDH-ES with A256GCM);
@@ -277,6 +285,28 @@ impl Twin {
             fapi.signed_only = true;
         }
         self.authority.rules.metadata.1["require_signed_request_object"] = true.into();
+    }
+
+    /// The FAPI twin takes backchannel requests, too, as FAPI-CIBA (section 5.2.2) has them: signed by
+    /// [`client_key`](Self::client_key), and answered by polling or a ping. Its clients read that in the metadata.
+    pub fn take_backchannel_requests(&mut self) {
+        let rules = &mut self.authority.rules;
+        let Some(fapi) = &rules.fapi else { return };
+        let (endpoint, page) = ("/backchannel_authentication", "/authentication_device");
+        rules.paths.backchannel = endpoint.to_owned();
+        rules.paths.backchannel_page = page.to_owned();
+        rules.grants = (MORE_GRANTS, &[]);
+        let algs: Vec<&str> = ALGS.iter().map(|alg| alg.as_str()).collect();
+        let document = &mut rules.metadata.1;
+        document["grant_types_supported"] = json!(MORE_GRANTS);
+        document["backchannel_authentication_endpoint"] =
+            format!("{}{endpoint}", rules.issuer).into();
+        document["backchannel_token_delivery_modes_supported"] = json!(["poll", "ping"]);
+        document["backchannel_authentication_request_signing_alg_values_supported"] = json!(algs);
+        if !fapi.mutual_base.is_empty() {
+            document["mtls_endpoint_aliases"]["backchannel_authentication_endpoint"] =
+                format!("{}{endpoint}", fapi.mutual_base).into();
+        }
     }
 
     /// The FAPI twin takes requests through the browser, too.

@@ -75,6 +75,18 @@ pub enum Fault {
         #[serde(default = "one_gibibyte")]
         expanded: u64,
     },
+    /// The request is carried out; its JSON reply lacks a member. It waits for a reply that has it.
+    WithoutMember {
+        /// Which; `expires_in` by default.
+        #[serde(default = "expires_in")]
+        member: String,
+    },
+    /// The server refuses with this error and status 400, and carries nothing out.
+    Refusal {
+        /// The error code; `invalid_request` by default.
+        #[serde(default = "invalid_request")]
+        error: String,
+    },
     /// The request is carried out; the ID token of its reply is not as it should be.
     IdToken {
         /// In what way; `wrong_nonce` by default.
@@ -166,6 +178,8 @@ impl Fault {
         "wrong_content_type",
         "nested_json",
         "gzip_bomb",
+        "without_member",
+        "refusal",
         "id_token",
         "id_token_in_callback",
         "response_jwt",
@@ -201,6 +215,8 @@ impl Fault {
             Self::WrongContentType => "wrong_content_type",
             Self::NestedJson { .. } => "nested_json",
             Self::GzipBomb { .. } => "gzip_bomb",
+            Self::WithoutMember { .. } => "without_member",
+            Self::Refusal { .. } => "refusal",
             Self::IdToken { .. } => "id_token",
             Self::IdTokenInCallback { .. } => "id_token_in_callback",
             Self::ResponseJwt { .. } => "response_jwt",
@@ -276,6 +292,7 @@ impl Fault {
                 );
                 wire::with(body, CONTENT_ENCODING, "gzip")
             }
+            Self::Refusal { error } => wire::refusal(error, "by a fault"),
             _ => return None,
         })
     }
@@ -286,6 +303,7 @@ impl Fault {
             Self::TruncatedJson | Self::DuplicateMember | Self::WrongContentType => {
                 reply.body().starts_with(b"{\"")
             }
+            Self::WithoutMember { member } => without(reply, member).is_some(),
             Self::IdToken { flaw } => flaw.spoil(reply.body()).is_some(),
             Self::WrongIssuerInMetadata => changed(reply, "issuer", other_case).is_some(),
             Self::TokenTypeCase | Self::BearerTokenType => {
@@ -322,6 +340,11 @@ impl Fault {
             Self::TruncatedJson => {
                 let half = reply.body().len() / 2;
                 *reply.body_mut() = reply.body().slice(..half);
+            }
+            Self::WithoutMember { member } => {
+                if let Some(body) = without(reply, member) {
+                    *reply.body_mut() = body.into();
+                }
             }
             Self::IdToken { flaw } => {
                 if let Some(spoiled) = flaw.spoil(reply.body()) {
@@ -413,6 +436,13 @@ fn replace(reply: &mut Reply, name: &str, change: fn(&str) -> String) {
     }
 }
 
+/// The JSON of a reply without one of its members; `None` if it has no such member.
+fn without(reply: &Reply, name: &str) -> Option<Vec<u8>> {
+    let mut value: serde_json::Value = serde_json::from_slice(reply.body()).ok()?;
+    value.as_object_mut()?.remove(name)?;
+    Some(value.to_string().into_bytes())
+}
+
 /// `{"a":1}` as `{"a":1,"a":"another"}`.
 fn twice(body: &Bytes) -> Bytes {
     let text = String::from_utf8_lossy(body);
@@ -423,6 +453,12 @@ fn twice(body: &Bytes) -> Bytes {
     doubled.into()
 }
 
+fn expires_in() -> String {
+    "expires_in".to_owned()
+}
+fn invalid_request() -> String {
+    "invalid_request".to_owned()
+}
 fn wrong_nonce() -> IdTokenFlaw {
     IdTokenFlaw::WrongNonce
 }

@@ -192,6 +192,8 @@ pub enum IdTokenFlaw {
     MissingExpiry,
     /// `exp` lies ten minutes back.
     Expired,
+    /// `iat` lies a week back, which is a fault where no nonce tells when it was asked for.
+    IssuedLongAgo,
     /// The nonce of another flow.
     WrongNonce,
     /// There is no nonce.
@@ -235,6 +237,7 @@ impl IdTokenFlaw {
         Self::MissingIssuedAt,
         Self::MissingExpiry,
         Self::Expired,
+        Self::IssuedLongAgo,
         Self::WrongNonce,
         Self::MissingNonce,
         Self::WrongAccessTokenHash,
@@ -258,6 +261,10 @@ impl IdTokenFlaw {
         });
         let (mut header, mut claims) = (parts.next()?, parts.next()?);
         let longer = |value: &Value| format!("{}1", value.as_str().unwrap_or_default()).into();
+        let earlier = |time: &Value, seconds| {
+            let time = time.as_u64().unwrap_or_default();
+            time.saturating_sub(seconds).into()
+        };
         let remove = |claims: &mut Value, name: &str| {
             claims
                 .as_object_mut()
@@ -275,13 +282,8 @@ impl IdTokenFlaw {
             Self::ListedAudience => claims["aud"] = json!([claims["aud"]]),
             Self::MissingIssuedAt => remove(&mut claims, "iat"),
             Self::MissingExpiry => remove(&mut claims, "exp"),
-            Self::Expired => {
-                claims["exp"] = claims["iat"]
-                    .as_u64()
-                    .unwrap_or_default()
-                    .saturating_sub(600)
-                    .into()
-            }
+            Self::Expired => claims["exp"] = earlier(&claims["iat"], 600),
+            Self::IssuedLongAgo => claims["iat"] = earlier(&claims["iat"], 7 * 86_400),
             Self::WrongNonce => claims["nonce"] = "another".into(),
             Self::MissingNonce => remove(&mut claims, "nonce"),
             Self::WrongAccessTokenHash => claims["at_hash"] = "X6ipxQXY1JKDUUzqjvn72w".into(),
@@ -290,13 +292,7 @@ impl IdTokenFlaw {
             Self::NoKeyId => remove(&mut header, "kid"),
             Self::ForeignType => header["typ"] = "at+jwt".into(),
             Self::MissingAuthTime => remove(&mut claims, "auth_time"),
-            Self::OldAuthTime => {
-                claims["auth_time"] = claims["iat"]
-                    .as_u64()
-                    .unwrap_or_default()
-                    .saturating_sub(3600)
-                    .into()
-            }
+            Self::OldAuthTime => claims["auth_time"] = earlier(&claims["iat"], 3600),
             Self::Unsigned => return unsigned(&claims, header["kid"].as_str()?),
             Self::OtherAlgorithm => {
                 let other = match header["alg"] == "PS256" {

@@ -19,6 +19,10 @@ use crate::scope::Scope;
 use crate::secret::Secret;
 use crate::server::EndpointKind;
 use crate::token::{Stored as StoredTokens, Tokens};
+use crate::url::Url;
+
+/// How many nonces of APIs are stored with a grant.
+const RESOURCE_NONCES: usize = 4;
 
 /// The format of a stored record.
 const FORMAT: u32 = 1;
@@ -237,6 +241,9 @@ pub(super) struct Stored {
     pub(super) dpop_jkt: Option<String>,
     /// The newest nonce of the token endpoint: the first request after a restart has it (RFC 9449 section 8).
     pub(super) dpop_nonce: Option<String>,
+    /// The newest nonces of APIs, by their origins, oldest first (section 9). A new one alone is no reason to store
+    /// anything: without it an API is asked twice, once.
+    pub(super) resource_nonces: Vec<(String, String)>,
     /// For people and tools that read a store; the member of the tokens is the one that counts.
     pub(super) expires_at: Option<UnixTime>,
     pub(super) login: Option<String>,
@@ -253,7 +260,7 @@ pub(super) struct Stored {
 
 json_form! { Stored {
     version, issuer, client_id, token_endpoint, subject, scope, parameters: skip, dpop_jkt, dpop_nonce: skip,
-    expires_at,
+    resource_nonces: skip, expires_at,
     login, rotates, renewals: skip, attempt, ended, pause: skip, suspicion: skip, refusals: skip,
     until: skip, tokens,
 } }
@@ -328,6 +335,13 @@ impl Record {
             parameters: id.token_request.pairs(),
             dpop_jkt: id.dpop_jkt.clone(),
             dpop_nonce: id.dpop_jkt.as_ref().and_then(|_| nonce(config)),
+            resource_nonces: match &id.dpop_jkt {
+                Some(_) => config
+                    .shared
+                    .nonces
+                    .newest(Side::ResourceServer, RESOURCE_NONCES),
+                None => Vec::new(),
+            },
             expires_at: tokens.and_then(Tokens::expires_at),
             login: self.login.clone(),
             rotates: self.rotates,
@@ -369,6 +383,12 @@ impl Record {
         if let (Some(nonce), Some(url)) = (&stored.dpop_nonce, config.token_url()) {
             let nonces = &config.shared.nonces;
             nonces.suggest(Side::AuthorizationServer, url, nonce);
+        }
+        for (origin, nonce) in stored.resource_nonces.iter().take(RESOURCE_NONCES) {
+            if let Ok(url) = Url::parse(origin) {
+                let nonces = &config.shared.nonces;
+                nonces.suggest(Side::ResourceServer, &url, nonce);
+            }
         }
         Ok(Self {
             tokens: tokens.map(Arc::new),

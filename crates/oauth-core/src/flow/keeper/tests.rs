@@ -293,3 +293,37 @@ fn the_nonce_of_a_bound_grant_survives_a_restart() {
     assert_eq!(kept(&person(), None, Some("n1")), None);
     assert_eq!(kept(&bound, None, Some("a b")), None);
 }
+
+/// So are those of APIs, the newest few of them.
+#[test]
+fn the_nonces_of_apis_survive_a_restart() {
+    use crate::dpop::Side;
+    let url = |n: usize| crate::url::Url::parse(&format!("https://api{n}.example/a")).unwrap();
+    let bound = person().with_dpop_jkt("jkt");
+    let before = config();
+    for n in 0..6 {
+        let nonces = &before.shared.nonces;
+        nonces.keep(Side::ResourceServer, &url(n), &format!("n{n}"));
+    }
+    let text = Record::default().to_json(&before, &bound);
+    let after = config();
+    let nonces = &after.shared.nonces;
+    nonces.keep(Side::ResourceServer, &url(5), "newer");
+    Record::read(text.expose(), &after, &bound).unwrap();
+    let known: Vec<_> = (0..6)
+        .map(|n| nonces.of(Side::ResourceServer, &url(n)))
+        .collect();
+    let known: Vec<_> = known.iter().map(Option::as_deref).collect();
+    let newest = [
+        None,
+        None,
+        Some("n2"),
+        Some("n3"),
+        Some("n4"),
+        Some("newer"),
+    ];
+    assert_eq!(known, newest);
+    assert_eq!(nonces.of(Side::AuthorizationServer, &url(2)), None);
+    let bearer = Record::default().to_json(&before, &person());
+    assert!(!bearer.expose().contains("nonce"));
+}

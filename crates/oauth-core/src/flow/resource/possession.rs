@@ -61,15 +61,13 @@ impl Possession {
         url: &Url,
         token: &Secret<String>,
     ) -> Result<ProofStep, Error> {
-        let input = self.signing_input(at, method, url, token)?;
+        let mut input = self.signing_input(at, method, url, token)?;
         let key = self.key.signing_key();
-        Ok(match key.sign(&input)? {
-            Some(jws) => ProofStep::Ready(client_auth::header_value(jws.take())?),
-            None => {
-                let (key, job) = (key.clone(), key.job(input.clone()));
-                ProofStep::Sign(job, UnsignedProof { key, input })
-            }
-        })
+        if key.sign_in_place(&mut input)? {
+            return client_auth::header_value(input).map(ProofStep::Ready);
+        }
+        let (key, job) = (key.clone(), key.job(input.clone()));
+        Ok(ProofStep::Sign(job, UnsignedProof { key, input }))
     }
 
     #[cfg(feature = "sha2")]

@@ -241,7 +241,7 @@ impl ResourceRequest {
                 self.api.resource.check(url)?;
                 let owner = self.api.owner(url)?;
                 if self.on_limit != OnLimit::HandBack {
-                    self.ticket = Some(self.api.limiter.ticket(&url.origin()));
+                    self.ticket = Some(self.api.limiter.ticket(url.origin_text()));
                 }
                 self.queue(at, owner, false)
             }

@@ -1,0 +1,91 @@
+// Tokens that are bound, against npm's oidc-provider: over a restart, and to a certificate.
+import assert from 'node:assert/strict'
+import { X509Certificate, createHash } from 'node:crypto'
+import { mkdtempSync, readFileSync, rmSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import path from 'node:path'
+import { test } from 'node:test'
+import { Browser, core, fapiProvider, oidcProvider, root } from './helper.mjs'
+
+const { Client, DpopKey, FileStore, Network, Server, discover, privateKeyJwt } = core
+const redirectUri = 'http://127.0.0.1/callback'
+const tls = JSON.parse(readFileSync(path.join(root, 'tests/interop/oidc-provider/tls.json')))
+
+/** Key, tokens and nonces are stored: nothing else is left of the first process. */
+test('a bound grant goes on after a restart', async (t) => {
+  const folder = mkdtempSync(path.join(tmpdir(), 'bound-'))
+  t.after(() => rmSync(folder, { recursive: true }))
+  const { issuer, clients } = await fapiProvider({ ACCESS_TOKEN_SECONDS: '1' })
+  const clientAuth = privateKeyJwt(clients.security.private_key, { alg: 'ES256' })
+  const started = async () => {
+    const store = new FileStore(folder)
+    const server = await discover(issuer, { transport: 'loopback_http' })
+    const dpopKey = await DpopKey.open(store, 'bank')
+    const client = new Client(server, { clientId: 'security', clientAuth, dpopKey, profile: 'fapi2_security' })
+    return { client, source: client.source(undefined, { store, subject: 'ann', origins: [issuer] }) }
+  }
+  const counters = async () => (await fetch(`${issuer}/_counters`)).json()
+  const who = async (source) => (await (await source.fetch(`${issuer}/me`)).json()).sub
+
+  const { client, source } = await started()
+  const { url, flow } = await client.beginAuthorization({ redirectUri, scope: 'openid offline_access' })
+  const callback = (await new Browser(({ href }) => href.startsWith(redirectUri)).open(url)).url
+  await source.logIn(await client.redeem(flow, callback))
+  assert.equal(await who(source), 'somebody')
+  await new Promise((wake) => setTimeout(wake, 1100))
+  const before = await counters()
+  assert.equal(await who((await started()).source), 'somebody')
+  const after = await counters()
+  // The first renewal has a nonce already: a refresh token may be spent by a request that lacks one.
+  assert.deepEqual(after, { ...before, refreshes: before.refreshes + 1 })
+  assert.equal(after.refused, 0)
+})
+
+test('tokens are bound to a certificate', async () => {
+  const { issuer } = await oidcProvider({ TLS: JSON.stringify(tls) })
+  const shown = new Network({ onlyCa: tls.ca, clientCertificate: tls.client, clientKey: tls.client_key })
+  const hidden = new Network({ onlyCa: tls.ca })
+  const server = await discover(issuer, { network: shown })
+  const { raw } = new X509Certificate(tls.client)
+  const thumbprint = createHash('sha256').update(raw).digest('base64url')
+  for (const [clientId, clientAuth] of [
+    ['tls-pki', 'tls_client_auth'],
+    ['tls-self-signed', 'self_signed_tls_client_auth'],
+  ]) {
+    const bound = { clientId, clientAuth, tlsClientCertificateBoundAccessTokens: true }
+    const client = new Client(server, { ...bound, network: shown })
+    const { accessToken: token } = await client.clientCredentials({ scope: 'read' }).token()
+    const state = await client.introspect({ token })
+    assert.deepEqual([state.active, state.extra.cnf], [true, { 'x5t#S256': thumbprint }])
+    await client.revoke({ token })
+    // Nobody else gets one: the alias asks for the certificate.
+    const other = new Client(server, { ...bound, network: hidden })
+    await assert.rejects(other.clientCredentials({ scope: 'read' }).token(), { kind: 'lost' })
+  }
+})
+
+/** The vectors of `htu` that the core reads from nobody: `URL` has made them plain before (RFC 9449 section 4.2). */
+test('a proof names the URL as fetch writes it', async () => {
+  const named = []
+  const claims = (proof) => JSON.parse(Buffer.from(proof.split('.')[1], 'base64url'))
+  const fetch = async (url, { headers }) => {
+    const proof = new Headers(headers).get('dpop')
+    if (String(url).startsWith('https://as.example/')) {
+      return Response.json({ access_token: 'a', token_type: 'DPoP', expires_in: 600 })
+    }
+    named.push(claims(proof).htu)
+    return new Response('{}')
+  }
+  const server = Server.fromMetadata('https://as.example', { issuer: 'https://as.example', token_endpoint: 'https://as.example/token' })
+  const client = new Client(server, { clientId: 'id', clientSecret: 's'.repeat(32), dpopKey: DpopKey.generate(), fetch })
+  for (const [url, htu] of [
+    ['https://server.example.com/a/../b', 'https://server.example.com/b'],
+    ['https://b\u00fccher.example/x', 'https://xn--bcher-kva.example/x'],
+    ['https://SERVER.example.com:443/Token?a=b#c', 'https://server.example.com/Token'],
+    ['https://server.example.com', 'https://server.example.com/'],
+  ]) {
+    const source = client.clientCredentials({ origins: [new URL(htu).origin] })
+    assert.equal((await source.fetch(url)).status, 200)
+    assert.equal(named.pop(), htu)
+  }
+})

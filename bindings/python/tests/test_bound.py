@@ -1,0 +1,95 @@
+"""Tokens that are bound, against npm's oidc-provider: over a restart, and to a certificate."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import json
+import ssl
+import time
+import urllib.request
+from pathlib import Path
+from typing import Any
+
+import pytest
+from conftest import ROOT, process
+from test_identity import CALLBACK, Browser
+
+import oauth_core
+import oauth_core.stores
+
+FOLDER = ROOT / "tests/interop/oidc-provider"
+TLS = json.loads((FOLDER / "tls.json").read_text())
+
+
+def test_a_bound_grant_goes_on_after_a_restart(tmp_path: Path) -> None:
+    """Key, tokens and nonces are stored: nothing else is left of the first process."""
+    with process(["env", "ACCESS_TOKEN_SECONDS=1", "node", "fapi.mjs"], FOLDER) as said:
+        issuer, key = said["issuer"], said["clients"]["security"]["private_key"]
+
+        def started() -> tuple[oauth_core.Client, oauth_core.GrantSource]:
+            store = oauth_core.stores.FileStore(tmp_path)
+            client = oauth_core.Client(
+                oauth_core.discover(issuer, transport="loopback_http"),
+                client_id="security",
+                client_auth=oauth_core.PrivateKeyJwt(key, alg="ES256"),
+                dpop_key=oauth_core.DpopKey.open(store, "bank"),
+                profile="fapi2_security",
+            )
+            return client, client.source(store=store, subject="ann")
+
+        def counters() -> Any:
+            with urllib.request.urlopen(f"{issuer}/_counters") as reply:
+                return json.load(reply)
+
+        def who(source: oauth_core.GrantSource) -> Any:
+            return source.get(f"{issuer}/me", origins=[issuer]).json()["sub"]
+
+        client, source = started()
+        flow = client.begin_authorization(redirect_uri=CALLBACK, scope="openid offline_access")
+        source.log_in(client.redeem(flow, Browser().open(flow.url)))
+        assert who(source) == "somebody"
+        time.sleep(1.1)
+        before = counters()
+        source = started()[1]
+        assert who(source) == "somebody"
+        after = counters()
+        assert after["refreshes"] == before["refreshes"] + 1
+        # The first renewal has a nonce already: a refresh token may be spent by a request that lacks one.
+        assert after["use_dpop_nonce"] == before["use_dpop_nonce"]
+        assert after["refused"] == before["refused"] == 0
+
+
+@pytest.mark.parametrize(
+    ("which", "auth"),
+    [
+        ("tls-pki", oauth_core.TlsClientAuth),
+        ("tls-self-signed", oauth_core.SelfSignedTlsClientAuth),
+    ],
+)
+def test_tokens_are_bound_to_a_certificate(which: str, auth: Any) -> None:
+    with process(["env", f"TLS={json.dumps(TLS)}", "node", "server.mjs"], FOLDER) as said:
+        shown = oauth_core.Network(
+            only_ca=TLS["ca"], client_certificate=TLS["client"], client_key=TLS["client_key"]
+        )
+        hidden = oauth_core.Network(only_ca=TLS["ca"])
+        server = oauth_core.discover(said["issuer"], network=shown)
+
+        def client(network: oauth_core.Network) -> oauth_core.Client:
+            return oauth_core.Client(
+                server,
+                client_id=which,
+                client_auth=auth(),
+                tls_client_certificate_bound_access_tokens=True,
+                network=network,
+            )
+
+        token = client(shown).client_credentials(scope="read").token().access_token
+        state = client(shown).introspect(token=token)
+        der = ssl.PEM_cert_to_DER_cert(TLS["client"])
+        thumbprint = base64.urlsafe_b64encode(hashlib.sha256(der).digest()).rstrip(b"=").decode()
+        assert state.active and state.extra["cnf"] == {"x5t#S256": thumbprint}
+        client(shown).revoke(token=token)
+        # Nobody else gets one: the alias asks for the certificate.
+        with pytest.raises(oauth_core.Lost):
+            client(hidden).client_credentials(scope="read").token()

@@ -1,0 +1,142 @@
+"""Redirects that httpx and requests follow by themselves, with tokens that are bound to a key."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import Callable
+from typing import Any
+from urllib.parse import urlsplit
+
+import httpx
+import jwt
+import pytest
+import requests
+from conftest import Answer, Plain, reply
+
+import oauth_core
+import oauth_core.httpx
+import oauth_core.requests
+
+Start = Callable[[Answer], Plain]
+
+
+def said(status: int, body: object, **headers: str) -> Answer:
+    return reply(status, json.dumps(body).encode(), content_type="application/json", **headers)
+
+
+def api(kind: str) -> Answer:
+    """A token endpoint and an API that leads on from place to place, and looks at the proof at the last."""
+
+    def answer(handler: Any) -> None:
+        if handler.path == "/token":
+            told = said(200, {"access_token": "a~t", "token_type": kind, "expires_in": 600})
+        elif handler.path.startswith("/on"):
+            told = reply(307, location=handler.path[3:])
+        else:
+            proof = handler.headers.get("DPoP")
+            claims = jwt.decode(proof, options={"verify_signature": False}) if proof else {}
+            is_good = kind == "Bearer" or urlsplit(claims["htu"]).path == handler.path
+            challenge = {"WWW-Authenticate": 'DPoP error="invalid_dpop_proof"'}
+            told = said(200, {"well": True}) if is_good else said(401, {}, **challenge)
+        told(handler)
+
+    return answer
+
+
+def source_of(base: str, kind: str) -> Any:
+    metadata = {"issuer": base, "token_endpoint": f"{base}/token"}
+    server = oauth_core.Server.from_metadata(base, metadata, transport="loopback_http")
+    key = oauth_core.DpopKey.generate() if kind == "DPoP" else None
+    auth = oauth_core.ClientSecretBasic("s" * 32)
+    return oauth_core.Client(server, client_id="id", client_auth=auth, dpop_key=key).client_credentials()
+
+
+def by_httpx(source: Any, base: str, method: str, url: str, body: bytes) -> Any:
+    attached = oauth_core.httpx.Auth(source, origins=[base])
+    with httpx.Client(auth=attached, follow_redirects=True) as http:
+        return http.request(method, url, content=body)
+
+
+def by_async_httpx(source: Any, base: str, method: str, url: str, body: bytes) -> Any:
+    async def asked() -> Any:
+        attached = oauth_core.httpx.Auth(source, origins=[base])
+        async with httpx.AsyncClient(auth=attached, follow_redirects=True) as http:
+            return await http.request(method, url, content=body)
+
+    return asyncio.run(asked())
+
+
+def by_requests(source: Any, base: str, method: str, url: str, body: bytes) -> Any:
+    attached = oauth_core.requests.Auth(source, origins=[base])
+    return requests.request(method, url, data=body, auth=attached, timeout=30)
+
+
+WAYS = {"httpx": by_httpx, "httpx async": by_async_httpx, "requests": by_requests}
+
+
+@pytest.mark.parametrize("way", WAYS)
+@pytest.mark.parametrize("kind", ["Bearer", "DPoP"])
+def test_where_a_redirect_leads_gets_a_proof_of_its_own(plain: Start, kind: str, way: str) -> None:
+    place = plain(api(kind))
+    source = source_of(place.base, kind)
+    for method, body in (("GET", b""), ("POST", b"x")):
+        place.seen.clear()
+        answered = WAYS[way](source, place.base, method, f"{place.base}/on/on/end", body)
+        assert answered.status_code == 200
+        ends = [(seen[0], seen[3]) for seen in place.seen if seen[1] == "/end"]
+        # Refused once, for the proof of the first URL that a client of redirects takes along.
+        assert ends == [(method, body)] * (2 if kind == "DPoP" else 1)
+
+
+@pytest.mark.parametrize("way", WAYS)
+def test_a_token_that_is_over_is_renewed_where_a_redirect_led(plain: Start, way: str) -> None:
+    over = [True]
+
+    def answer(handler: Any) -> None:
+        if handler.path == "/end" and over[0]:
+            over[0] = False
+            reply(401, www_authenticate='Bearer error="invalid_token"')(handler)
+        else:
+            api("Bearer")(handler)
+
+    place = plain(answer)
+    answered = WAYS[way](source_of(place.base, "Bearer"), place.base, "GET", f"{place.base}/on/end", b"")
+    assert answered.status_code == 200
+    assert [path for _, path, _, _ in place.seen].count("/token") == 2
+
+
+@pytest.mark.parametrize("way", WAYS)
+def test_another_origin_gets_no_token(plain: Start, way: str) -> None:
+    elsewhere = plain(said(401, {}))
+    lead = reply(302, location=f"{elsewhere.base}/end")
+    bank = api("DPoP")
+    place = plain(lambda handler: (bank if handler.path == "/token" else lead)(handler))
+    answered = WAYS[way](source_of(place.base, "DPoP"), place.base, "GET", f"{place.base}/a", b"")
+    assert answered.status_code == 401
+    assert [headers.get("authorization") for _, _, headers, _ in elsewhere.seen] == [None]
+
+
+@pytest.mark.parametrize(
+    ("url", "htu"),
+    [
+        ("https://server.example.com/a/../b", "https://server.example.com/b"),
+        ("https://bücher.example/x", "https://xn--bcher-kva.example/x"),
+        ("https://SERVER.example.com:443/Token?a=b#c", "https://server.example.com/Token"),
+        ("https://server.example.com", "https://server.example.com/"),
+    ],
+)
+def test_a_proof_names_the_url_as_the_client_writes_it(plain: Start, url: str, htu: str) -> None:
+    """The vectors of ``htu`` that the core reads from nobody: httpx has made them plain before (RFC 9449 4.2)."""
+    source = source_of(plain(api("DPoP")).base, "DPoP")
+    named: list[str] = []
+
+    def answer(request: httpx.Request) -> httpx.Response:
+        claims = jwt.decode(request.headers["dpop"], options={"verify_signature": False})
+        named.append(claims["htu"])
+        return httpx.Response(200)
+
+    attached = oauth_core.httpx.Auth(source, origins=[urlsplit(htu)._replace(path="").geturl()])
+    with httpx.Client(auth=attached, transport=httpx.MockTransport(answer)) as http:
+        assert http.get(url).status_code == 200
+    assert named == [htu]

@@ -1,0 +1,98 @@
+"""What a cached token that is bound to a key costs a request of httpx more than a cached bearer token (RFC 9449).
+
+Beside it, the bare signature of the proof. The transport answers at once.
+"""
+
+from __future__ import annotations
+
+import json
+import threading
+from collections.abc import Callable
+from http.server import BaseHTTPRequestHandler, HTTPServer
+from typing import Any
+
+import httpx
+from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.asymmetric import ec
+from harness import OURS, cpu_of, figure, in_turns, medians, over
+
+import oauth_core
+import oauth_core.httpx
+
+API = "https://api.example"
+URLS = [f"{API}/v1/items/{n}?page={n * 7}&per_page=50" for n in range(200)]
+RAW = "cryptography, the signature alone"
+BEARER = "a bearer token"
+ROUNDS = 41
+#: In microseconds over the signature.
+ABOVE_RAW = 5
+
+
+class TokenEndpoint(BaseHTTPRequestHandler):
+    """Gives whoever shows a proof a token that is bound."""
+
+    def do_POST(self) -> None:
+        self.rfile.read(int(self.headers["content-length"]))
+        kind = "DPoP" if self.headers.get("dpop") else "Bearer"
+        body = json.dumps({"access_token": "2YotnFZFEjr1zCsicMWpAA", "token_type": kind, "expires_in": 3600}).encode()
+        self.send_response(200)
+        self.send_header("content-type", "application/json")
+        self.send_header("content-length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)
+
+    def log_message(self, *_: Any) -> None:
+        pass
+
+
+def attached(base: str, **options: Any) -> tuple[httpx.Client, list[httpx.Headers]]:
+    """A client of the API, and what it sent first."""
+    metadata = {"issuer": base, "token_endpoint": f"{base}/token"}
+    server = oauth_core.Server.from_metadata(base, metadata, transport="loopback_http")
+    secret = oauth_core.ClientSecretPost("s3cr3t")
+    source = oauth_core.Client(server, client_id="c", client_auth=secret, **options).client_credentials()
+    heard: list[httpx.Headers] = []
+
+    def answer(request: httpx.Request) -> httpx.Response:
+        if not heard:
+            heard.append(request.headers)
+        return httpx.Response(200, headers={"content-length": "2"}, content=b"{}")
+
+    auth = oauth_core.httpx.Auth(source, origins=[API])
+    return httpx.Client(auth=auth, transport=httpx.MockTransport(answer)), heard
+
+
+def requests(client: httpx.Client) -> Callable[[int], float]:
+    return lambda _: cpu_of(lambda: [client.get(url) for url in URLS]) / len(URLS) * 1e6
+
+
+def signatures(_: int) -> float:
+    return cpu_of(lambda: [KEY.sign(INPUT, HASH) for _ in URLS]) / len(URLS) * 1e6
+
+
+KEY = ec.generate_private_key(ec.SECP256R1())
+HASH = ec.ECDSA(hashes.SHA256())
+#: As long as what a proof signs.
+INPUT = b"x" * 520
+
+
+def main() -> None:
+    server = HTTPServer(("127.0.0.1", 0), TokenEndpoint)
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    base = f"http://127.0.0.1:{server.server_address[1]}"
+    bound, heard = attached(base, dpop_key=oauth_core.DpopKey.generate())
+    plain, heard_plain = attached(base)
+    sides = {OURS: requests(bound), BEARER: requests(plain), RAW: signatures}
+    for run in sides.values():
+        run(0)
+    assert heard[0]["authorization"].startswith("DPoP ") and heard[0]["dpop"].count(".") == 2
+    assert heard_plain[0]["authorization"].startswith("Bearer ") and "dpop" not in heard_plain[0]
+    results = in_turns(sides, rounds=ROUNDS)
+    added = over({name: results[name] for name in (OURS, BEARER)}, BEARER)
+    raw = medians(results)[RAW]
+    what = "Python: attach a cached token that is bound to a key, httpx, ES256"
+    figure(what, "us CPU more than a bearer token", {OURS: added[OURS], RAW: raw}, budget=raw + ABOVE_RAW)
+    server.shutdown()
+
+
+main()

@@ -1,0 +1,128 @@
+//! A person who is asked on a device of theirs (CIBA), in place of a browser.
+
+use std::io;
+use std::net::{SocketAddr, TcpListener};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use axum::Router;
+use axum::routing::post;
+use bytes::Bytes;
+use clap::Args;
+use http::header::AUTHORIZATION;
+use http::{HeaderMap, StatusCode};
+use oauth_core::endpoint::backchannel_authentication::{BackchannelAuthentication, Delivery, Hint};
+use oauth_core::error::{Error, Misuse};
+use oauth_core::flow::backchannel::AwaitedRequest;
+use oauth_core::flow::poll::Pace;
+use oauth_core::flow::redeem::Login;
+use oauth_core::{Client, Scope};
+use oauth_reqwest::blocking::Driver;
+use tokio::sync::Notify;
+
+use crate::{Ended, Stage};
+
+/// Whom to ask, and how to learn of the answer.
+#[derive(Debug, Args)]
+pub(crate) struct Ciba {
+    /// Ask the person of this login hint on a device of theirs, in place of a browser
+    #[arg(long, value_name = "HINT")]
+    pub(crate) backchannel: Option<String>,
+    /// What both devices show
+    #[arg(long, value_name = "TEXT", requires = "backchannel")]
+    binding_message: Option<String>,
+    /// Wait for a ping at this address of this machine, in place of polling
+    #[arg(long, value_name = "ADDRESS:PORT", requires = "backchannel")]
+    notified_at: Option<SocketAddr>,
+}
+
+impl Ciba {
+    /// Asks this person, and waits.
+    pub(crate) fn sign_in(
+        &self,
+        hint: &str,
+        driver: &Driver,
+        client: &Client,
+        scope: Scope,
+    ) -> Result<Login, Ended> {
+        let failed = Stage::Backchannel.failed();
+        let ask = self.request(hint, scope.clone()).map_err(&failed)?;
+        // Before anybody can come.
+        let door = self.notified_at.map(TcpListener::bind).transpose();
+        let door = door.map_err(setup).map_err(&failed)?;
+        let begun = driver.run(client.authenticate_backchannel(ask));
+        let begun = begun.map_err(&failed)?;
+        let pace = match (door, begun.client_notification_token) {
+            (Some(door), Some(client_notification_token)) => {
+                let awaited = AwaitedRequest {
+                    auth_req_id: begun.auth_req_id.clone(),
+                    client_notification_token,
+                    token_request: scope.clone().into(),
+                };
+                let longest = Duration::from_secs(begun.expires_in);
+                let pinged = wait(door, awaited, longest).map_err(setup);
+                pinged.and_then(|judged| judged).map_err(&failed)?;
+                None
+            }
+            _ => Some(Pace {
+                interval: begun.interval,
+                expires_at: begun.expires_at,
+            }),
+        };
+        let login = client.backchannel_login(begun.auth_req_id, scope, pace);
+        driver.run(login).map_err(Stage::Token.failed())
+    }
+
+    fn request(&self, hint: &str, scope: Scope) -> Result<BackchannelAuthentication, Error> {
+        let ask = BackchannelAuthentication::new(Hint::Login(hint.to_owned()), scope)?;
+        let ask = match &self.binding_message {
+            Some(text) => ask.binding_message(text)?,
+            None => ask,
+        };
+        Ok(match self.notified_at {
+            Some(_) => ask.delivery(Delivery::Ping),
+            None => ask,
+        })
+    }
+}
+
+fn setup(why: io::Error) -> Error {
+    Error::from(Misuse::Setup).about(&why.to_string())
+}
+
+/// The first notification that comes, and what to make of it: whoever sent it is told.
+fn wait(
+    door: TcpListener,
+    awaited: AwaitedRequest,
+    longest: Duration,
+) -> io::Result<Result<(), Error>> {
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()?;
+    let judged = Arc::new(Mutex::new(None));
+    let came = Arc::new(Notify::new());
+    let answer = {
+        let (judged, came) = (Arc::clone(&judged), Arc::clone(&came));
+        async move |headers: HeaderMap, body: Bytes| {
+            let given = headers.get(AUTHORIZATION);
+            let verdict = awaited.pinged(given.and_then(|field| field.to_str().ok()), &body);
+            let status = match &verdict {
+                Ok(()) => 204,
+                Err(error) => error.refusal().map_or(400, |refusal| refusal.status),
+            };
+            *judged.lock().unwrap_or_else(PoisonError::into_inner) = Some(verdict);
+            came.notify_one();
+            StatusCode::from_u16(status).unwrap_or(StatusCode::BAD_REQUEST)
+        }
+    };
+    door.set_nonblocking(true)?;
+    runtime.block_on(async {
+        let door = tokio::net::TcpListener::from_std(door)?;
+        let served = axum::serve(door, Router::new().fallback(post(answer)));
+        let served = served.with_graceful_shutdown(async move { came.notified().await });
+        let ended = tokio::time::timeout(longest, served.into_future()).await;
+        ended.map_err(|_| io::Error::other("nobody has notified this client"))?
+    })?;
+    let judged = judged.lock().unwrap_or_else(PoisonError::into_inner).take();
+    judged.ok_or_else(|| io::Error::other("nobody has notified this client"))
+}

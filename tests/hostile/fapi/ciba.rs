@@ -1,0 +1,434 @@
+//! The client modules of OpenID's plan for FAPI-CIBA (`fapi-ciba-id1-client-test-plan`), over TLS: people who are
+//! asked on a device of theirs, by signed requests, and answers by polling and by a ping.
+//!
+//! After a faulty answer nothing more is asked for. Nobody waits: a pause moves both clocks.
+
+use std::cell::{Cell, RefCell};
+use std::time::Duration;
+
+use bytes::Bytes;
+use oauth_core::endpoint::backchannel_authentication::{
+    BackchannelAuthentication, BackchannelRequest, Delivery, Hint,
+};
+use oauth_core::error::Cause;
+use oauth_core::exchange::{Exchange, Input, Step};
+use oauth_core::flow::backchannel::AwaitedRequest;
+use oauth_core::flow::poll::Pace;
+use oauth_core::flow::redeem::Login;
+use oauth_core::moment::UnixTime;
+use oauth_core::{Error, Moment, Profile, Scope};
+use oauth_testkit::Fault;
+use oauth_testkit::twin::{BackchannelDelivery, IdTokenFlaw};
+
+use super::{Bank, By, USUAL, Variant};
+use crate::row;
+
+const BACKCHANNEL: &str = "/backchannel_authentication";
+const NOTIFIED: &str = "https://app.example/notified";
+
+/// The bank, and what happens while its client waits.
+struct Desk {
+    bank: Bank,
+    ahead: Cell<Duration>,
+    pauses: RefCell<Vec<u64>>,
+    /// After how many pauses the person answers.
+    answers_after: usize,
+}
+
+/// One request on its own.
+struct Sent(Option<http::Request<Bytes>>);
+
+impl Exchange for Sent {
+    type Output = Input;
+
+    fn resume(&mut self, _: &Moment, input: Input) -> Result<Step<Input>, Error> {
+        Ok(match self.0.take() {
+            Some(request) => Step::Send(request),
+            None => Step::Done(input),
+        })
+    }
+}
+
+impl Desk {
+    fn of(variant: Variant) -> Self {
+        let (tls, driver) = Bank::doors(variant);
+        tls.with(|twin| twin.take_backchannel_requests());
+        let client = super::client(&tls, &driver, variant).expect("a client");
+        Self {
+            bank: Bank {
+                tls,
+                driver,
+                client,
+                scope: variant.scope,
+            },
+            ahead: Cell::default(),
+            pauses: RefCell::default(),
+            answers_after: 1,
+        }
+    }
+
+    /// With tokens that are bound to a certificate, as the plan has them.
+    fn new() -> Self {
+        Self::of(of(By::Key, By::Certificate))
+    }
+
+    fn now(&self) -> UnixTime {
+        let now = Moment::system().expect("a clock").now();
+        now.after(self.ahead.get())
+    }
+
+    fn run<E: Exchange>(&self, mut exchange: E) -> Result<E::Output, Error> {
+        let mut input = Input::Begin;
+        loop {
+            let mut seed = [0; 32];
+            getrandom::fill(&mut seed).expect("chance");
+            let at = Moment::fixed(self.now(), seed);
+            input = match exchange.resume(&at, input)? {
+                Step::Send(request) => self.bank.driver.run(Sent(Some(request)))?,
+                Step::Sleep(pause) => self.pause(pause),
+                Step::Sign(_) => Input::Lost(Cause::unsent("every key is at hand")),
+                Step::Verify(job) => Input::Verified(oauth_crypto::verify(&job)),
+                Step::Done(output) => return Ok(output),
+            };
+        }
+    }
+
+    fn pause(&self, pause: Duration) -> Input {
+        self.pauses.borrow_mut().push(pause.as_secs());
+        self.ahead.set(self.ahead.get() + pause);
+        self.bank.tls.advance(pause);
+        if self.pauses.borrow().len() == self.answers_after {
+            self.answer();
+        }
+        Input::Elapsed
+    }
+
+    fn answer(&self) {
+        let now = self.now();
+        assert!(self.bank.tls.with(|twin| twin.answer_backchannel(now)));
+    }
+
+    fn ask(&self, hint: &str, delivery: Delivery) -> Result<BackchannelRequest, Error> {
+        let hint = Hint::Login(hint.to_owned());
+        let ask = BackchannelAuthentication::new(hint, scope())?.binding_message("W4SCT")?;
+        let begin = self
+            .bank
+            .client
+            .authenticate_backchannel(ask.delivery(delivery));
+        self.run(begin)
+    }
+
+    /// From the request to the tokens, by polling.
+    fn poll(&self) -> Result<Login, Error> {
+        let begun = self.ask("alice", Delivery::Poll)?;
+        let pace = Pace {
+            interval: begun.interval,
+            expires_at: begun.expires_at,
+        };
+        let client = &self.bank.client;
+        self.run(client.backchannel_login(begun.auth_req_id, scope(), Some(pace)))
+    }
+
+    /// The same by a ping, in whose `Authorization` something may be changed on the way.
+    fn ping(&self, change: fn(&str) -> String) -> Result<Login, Error> {
+        let delivery = BackchannelDelivery::Ping(NOTIFIED.parse().expect("a URL"));
+        self.bank
+            .tls
+            .with(|twin| twin.set_backchannel_delivery(delivery));
+        let begun = self.ask("alice", Delivery::Ping)?;
+        let awaited = AwaitedRequest {
+            auth_req_id: begun.auth_req_id.clone(),
+            client_notification_token: begun.client_notification_token.expect("a token"),
+            token_request: scope().into(),
+        };
+        self.answer();
+        let told = self.bank.tls.with(|twin| twin.take_notifications());
+        let [ping] = told.as_slice() else {
+            panic!("{} notifications", told.len())
+        };
+        let authorization = ping.headers()["authorization"].to_str().expect("text");
+        awaited.pinged(Some(&change(authorization)), ping.body())?;
+        let client = &self.bank.client;
+        self.run(client.backchannel_login(begun.auth_req_id, scope(), None))
+    }
+
+    /// What becomes of it, and how many requests went to the endpoints.
+    fn ended(&self, login: Result<Login, Error>) -> (Option<&'static str>, usize, usize) {
+        let code = login.err().map(|error| error.code());
+        let requests = |path| self.bank.requests(path);
+        assert_eq!(requests("/api/echo"), 0);
+        (code, requests(BACKCHANNEL), requests("/token"))
+    }
+}
+
+fn scope() -> Scope {
+    Scope::parse("openid read").expect("a scope")
+}
+
+fn of(auth: By, sender: By) -> Variant {
+    Variant {
+        // Its clients sign requests.
+        profile: Profile::Fapi2MessageSigning,
+        auth,
+        sender,
+        ..USUAL
+    }
+}
+
+fn module(name: &str) -> String {
+    format!("fapi-ciba-id1-client-{name}")
+}
+
+/// `test`, in every variant, and `refresh-token-test`: the API answers 401, twice.
+#[test]
+fn every_variant_signs_in_calls_and_renews() {
+    for auth in [By::Key, By::Certificate] {
+        for sender in [By::Key, By::Certificate] {
+            for by_ping in [false, true] {
+                let desk = Desk::of(of(auth, sender));
+                let login = match by_ping {
+                    true => desk.ping(str::to_owned),
+                    false => desk.poll(),
+                };
+                let login = login.unwrap_or_else(|why| panic!("{auth:?} {sender:?}: {why}"));
+                assert!(login.id_token.is_some());
+                assert_eq!(
+                    *desk.pauses.borrow(),
+                    if by_ping { vec![] } else { vec![5] }
+                );
+                only_a_signed_request_is_sent(&desk);
+                let bank = &desk.bank;
+                let api = bank.api(login.tokens).expect("an API");
+                assert_eq!(bank.call(&api), Ok(200), "{auth:?} {sender:?}");
+                for refreshes in 1..=2 {
+                    bank.tls.with(|twin| twin.expire_access_tokens());
+                    assert_eq!(bank.call(&api), Ok(200), "{auth:?} {sender:?}");
+                    let counted = bank.tls.with(|twin| twin.counters().refreshes);
+                    assert_eq!(counted, refreshes, "{auth:?} {sender:?}");
+                }
+            }
+        }
+    }
+    row(&module("test"), "none", None, None);
+    row(&module("refresh-token-test"), "401", None, None);
+}
+
+/// CIBA Core section 7.1.1: beside the client's own authentication there is the signed request, and nothing else.
+fn only_a_signed_request_is_sent(desk: &Desk) {
+    desk.bank.tls.with(|twin| {
+        let asked = twin.log().iter().find(|entry| entry.path == BACKCHANNEL);
+        let asked = asked.expect("a request");
+        let names = asked.form.iter().map(|(name, _)| name.as_str());
+        let names: Vec<_> = names.filter(|name| !name.starts_with("client_")).collect();
+        assert_eq!(names, ["request"]);
+    });
+}
+
+/// `valid-aud-as-array-test`, `no-scope-in-token-endpoint-response-test`
+#[test]
+fn what_is_no_flaw_is_taken() {
+    let flaw = IdTokenFlaw::ListedAudience;
+    let member = "scope".to_owned();
+    for (name, fault) in [
+        ("valid-aud-as-array-test", Fault::IdToken { flaw }),
+        (
+            "no-scope-in-token-endpoint-response-test",
+            Fault::WithoutMember { member },
+        ),
+    ] {
+        let desk = Desk::new();
+        desk.bank.tls.with(|twin| twin.inject(fault));
+        let (seen, ..) = desk.ended(desk.poll());
+        row(&module(name), "none", None, seen);
+        assert_eq!(seen, None, "{name}");
+        let faults = desk.bank.tls.with(|twin| {
+            let log = twin.log().iter();
+            log.filter(|entry| entry.fault.is_some()).count()
+        });
+        assert_eq!(faults, 1, "{name}");
+    }
+}
+
+/// `respects-interval-test`, `slow-down-test`
+#[test]
+fn the_pace_is_the_servers() {
+    let mut desk = Desk::new();
+    desk.bank.tls.with(|twin| twin.set_polling_interval(31));
+    desk.answers_after = 2;
+    let (seen, ..) = desk.ended(desk.poll());
+    row(&module("respects-interval-test"), "interval 31", None, seen);
+    assert_eq!((seen, &*desk.pauses.borrow()), (None, &vec![31, 31]));
+
+    let mut desk = Desk::new();
+    desk.bank.tls.with(|twin| twin.inject(Fault::SlowDown));
+    desk.answers_after = 2;
+    let (seen, ..) = desk.ended(desk.poll());
+    row(&module("slow-down-test"), "slow_down", None, seen);
+    assert_eq!((seen, &*desk.pauses.borrow()), (None, &vec![5, 10]));
+}
+
+/// `invalid-missing-authreqid-test`, `invalid-missing-expiresin-test`
+#[test]
+fn an_acknowledgement_that_lacks_something_is_none() {
+    for (name, member) in [
+        ("invalid-missing-authreqid-test", "auth_req_id"),
+        ("invalid-missing-expiresin-test", "expires_in"),
+    ] {
+        let desk = Desk::new();
+        let fault = Fault::WithoutMember {
+            member: member.to_owned(),
+        };
+        desk.bank.tls.with(|twin| twin.inject(fault));
+        let (seen, asked, polled) = desk.ended(desk.poll());
+        row(&module(name), member, Some("reply.shape"), seen);
+        assert_eq!((seen, asked, polled), (Some("reply.shape"), 1, 0), "{name}");
+    }
+}
+
+/// `invalid-unknown-user-id-test`, `invalid-id-token-hint-test`, `invalid-request-expired-id-token-test`
+#[test]
+fn a_request_that_is_refused_is_not_polled_for() {
+    for (name, error) in [
+        ("invalid-unknown-user-id-test", "unknown_user_id"),
+        ("invalid-id-token-hint-test", "invalid_id_token_hint"),
+        (
+            "invalid-request-expired-id-token-test",
+            "expired_id_token_hint",
+        ),
+    ] {
+        let desk = Desk::new();
+        let fault = Fault::Refusal {
+            error: error.to_owned(),
+        };
+        desk.bank.tls.with(|twin| twin.inject(fault));
+        let login = desk.poll();
+        assert_eq!(said(&login), Some(error));
+        let (seen, asked, polled) = desk.ended(login);
+        row(&module(name), error, Some("denied.other"), seen);
+        assert_eq!(
+            (seen, asked, polled),
+            (Some("denied.other"), 1, 0),
+            "{name}"
+        );
+    }
+    // The server's own word for a person it does not know.
+    let refused = Desk::new().ask("bob", Delivery::Poll);
+    assert_eq!(said(&refused), Some("unknown_user_id"));
+}
+
+/// The server's own word for what went wrong.
+fn said<T>(outcome: &Result<T, Error>) -> Option<&str> {
+    let error = outcome.as_ref().err()?;
+    error.server_error()?.error()
+}
+
+/// `invalid-request-test`, `invalid-access-denied-test`, `invalid-expired-token-test`
+#[test]
+fn an_answer_that_ends_it_is_the_last() {
+    for (name, error) in [
+        ("invalid-request-test", "invalid_request"),
+        ("invalid-access-denied-test", "access_denied"),
+        ("invalid-expired-token-test", "expired_token"),
+    ] {
+        let desk = Desk::new();
+        let begun = desk.ask("alice", Delivery::Poll).expect("a request");
+        let fault = Fault::Refusal {
+            error: error.to_owned(),
+        };
+        desk.bank.tls.with(|twin| twin.inject(fault));
+        let pace = Pace {
+            interval: begun.interval,
+            expires_at: begun.expires_at,
+        };
+        let client = &desk.bank.client;
+        let login = desk.run(client.backchannel_login(begun.auth_req_id, scope(), Some(pace)));
+        let (seen, asked, polled) = desk.ended(login);
+        let wanted = format!("denied.{error}");
+        row(&module(name), error, Some(&wanted), seen);
+        assert_eq!((seen, asked, polled), (Some(&*wanted), 1, 1), "{name}");
+    }
+}
+
+/// `invalid-iss-test` and its kin: the tokens are thrown away, and none are asked for again.
+#[test]
+fn every_flaw_of_an_id_token_is_found() {
+    for (name, flaw, wanted) in [
+        ("invalid-iss", IdTokenFlaw::WrongIssuer, "jwt.issuer"),
+        (
+            "invalid-missing-iss",
+            IdTokenFlaw::MissingIssuer,
+            "jwt.missing_claim",
+        ),
+        ("invalid-aud", IdTokenFlaw::WrongAudience, "jwt.audience"),
+        (
+            "invalid-missing-aud",
+            IdTokenFlaw::MissingAudience,
+            "jwt.missing_claim",
+        ),
+        (
+            "invalid-secondary-aud",
+            IdTokenFlaw::ForeignAudience,
+            "jwt.untrusted_audience",
+        ),
+        (
+            "invalid-signature",
+            IdTokenFlaw::BrokenSignature,
+            "jws.bad_signature",
+        ),
+        (
+            "invalid-null-alg",
+            IdTokenFlaw::Unsigned,
+            "jws.alg_not_allowed",
+        ),
+        (
+            "invalid-alternate-alg",
+            IdTokenFlaw::OtherAlgorithm,
+            "jws.alg_not_allowed",
+        ),
+        ("invalid-expired-exp", IdTokenFlaw::Expired, "jwt.expired"),
+        (
+            "invalid-missing-exp",
+            IdTokenFlaw::MissingExpiry,
+            "jwt.missing_claim",
+        ),
+        (
+            "iat-is-week-in-past",
+            IdTokenFlaw::IssuedLongAgo,
+            "jwt.too_old",
+        ),
+    ] {
+        for by_ping in [false, true] {
+            let desk = Desk::new();
+            desk.bank
+                .tls
+                .with(|twin| twin.inject(Fault::IdToken { flaw }));
+            let login = match by_ping {
+                true => desk.ping(str::to_owned),
+                false => desk.poll(),
+            };
+            let (seen, asked, polled) = desk.ended(login);
+            let name = module(&format!("{name}-test"));
+            row(&name, &format!("{flaw:?}"), Some(wanted), seen);
+            assert_eq!((seen, asked, polled), (Some(wanted), 1, 1), "{flaw:?}");
+        }
+    }
+}
+
+/// `ping-with-invalid-bearer-token-test`: the tokens are not asked for.
+#[test]
+fn a_ping_of_anybody_is_refused() {
+    for change in [
+        (|given| format!("{given}1")) as fn(&str) -> String,
+        |given| given.replacen("Bearer", "Basic", 1),
+        |_| String::new(),
+    ] {
+        let desk = Desk::new();
+        let (seen, asked, polled) = desk.ended(desk.ping(change));
+        let (name, wanted) = (
+            module("ping-with-invalid-bearer-token-test"),
+            "ciba.notifier",
+        );
+        row(&name, "bearer token", Some(wanted), seen);
+        assert_eq!((seen, asked, polled), (Some(wanted), 1, 0));
+    }
+}
