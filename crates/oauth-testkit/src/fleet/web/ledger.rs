@@ -1,0 +1,349 @@
+//! What everybody has seen and done, as nobody in the fleet can know it.
+
+use std::collections::BTreeMap;
+
+use oauth_core::Tokens;
+use oauth_web::Session;
+use serde_json::Value;
+
+use super::super::fake_store::FakeStore as _;
+use super::browser::{Kind, Sender, Shown};
+use super::network::short;
+use super::simulation::{Simulation, Visiting, Work};
+use super::{Breach, WebRule};
+
+#[derive(Default)]
+pub(super) struct Ledger {
+    logins: Vec<Login>,
+    /// Logins by their codes.
+    codes: BTreeMap<String, usize>,
+    /// Logins by the tokens that came of them.
+    tokens: BTreeMap<String, usize>,
+    /// Sessions by their names.
+    sessions: BTreeMap<String, Known>,
+    /// Sessions by the values of their cookies.
+    cookies: BTreeMap<String, String>,
+    sids: u64,
+    /// Leases of token requests that are under way, by the grants' records: the task, and until when.
+    pub(super) flights: BTreeMap<String, BTreeMap<u64, u64>>,
+}
+
+/// Somebody has said yes at the provider.
+struct Login {
+    person: usize,
+    sid: u64,
+    refresh: Vec<String>,
+    /// Whether something went wrong with it that excuses what is left of it at the provider.
+    is_spoiled: bool,
+}
+
+/// A session that was stored.
+struct Known {
+    login: usize,
+    grant: String,
+    saved_at: u64,
+    /// Since when nobody may find it.
+    ended_at: Option<u64>,
+    /// When its tokens were taken away.
+    grant_removed_at: Option<u64>,
+}
+
+fn breach<T>(rule: WebRule, text: String) -> Result<T, Breach> {
+    Err(Breach(rule, text))
+}
+
+impl Ledger {
+    pub(super) const fn next_sid(&mut self) -> u64 {
+        self.sids += 1;
+        self.sids
+    }
+
+    pub(super) fn approved(&mut self, code: String, person: usize, sid: u64) {
+        self.codes.insert(code, self.logins.len());
+        self.logins.push(Login {
+            person,
+            sid,
+            refresh: Vec::new(),
+            is_spoiled: false,
+        });
+    }
+
+    pub(super) fn login_of(&self, code: &str) -> Option<usize> {
+        self.codes.get(code).copied()
+    }
+
+    pub(super) fn person(&self, login: usize) -> Option<(usize, u64)> {
+        let login = self.logins.get(login)?;
+        Some((login.person, login.sid))
+    }
+
+    /// Which login a form to the provider is of.
+    pub(super) fn whose(&self, form: &[(String, String)]) -> Option<usize> {
+        form.iter().find_map(|(name, value)| match name.as_str() {
+            "code" => self.login_of(value),
+            "refresh_token" | "token" => self.tokens.get(value).copied(),
+            _ => None,
+        })
+    }
+
+    pub(super) fn issued(&mut self, login: usize, body: &[u8]) {
+        let reply: Value = serde_json::from_slice(body).unwrap_or_default();
+        for name in ["access_token", "refresh_token"] {
+            if let Some(token) = reply[name].as_str() {
+                self.tokens.insert(token.to_owned(), login);
+                if name == "refresh_token" {
+                    self.logins[login].refresh.push(token.to_owned());
+                }
+            }
+        }
+    }
+
+    pub(super) fn began(&mut self, key: &str, grant: String, login: usize, now: u64) {
+        let known = Known {
+            login,
+            grant,
+            saved_at: now,
+            ended_at: None,
+            grant_removed_at: None,
+        };
+        self.sessions.insert(key.to_owned(), known);
+    }
+
+    pub(super) fn removed(&mut self, record: &str, now: u64) {
+        for known in self.sessions.values_mut() {
+            if known.grant == record {
+                known.grant_removed_at = Some(now);
+            }
+        }
+    }
+
+    /// A cookie of a session was given out.
+    pub(super) fn given(&mut self, value: String, session: &str) {
+        self.cookies.insert(value, session.to_owned());
+    }
+
+    pub(super) fn session_of(&self, cookie: &str) -> Option<String> {
+        self.cookies.get(cookie).cloned()
+    }
+
+    pub(super) fn end(&mut self, session: &str, now: u64) {
+        if let Some(known) = self.sessions.get_mut(session) {
+            known.ended_at.get_or_insert(now);
+        }
+    }
+
+    /// A logout token was taken that came at this time.
+    fn end_all(&mut self, person: usize, sid: u64, since: u64, now: u64) {
+        for known in self.sessions.values_mut() {
+            let login = &self.logins[known.login];
+            if (login.person, login.sid) == (person, sid) && known.saved_at < since {
+                known.ended_at.get_or_insert(now);
+            }
+        }
+    }
+
+    pub(super) fn spoil(&mut self, login: usize) {
+        if let Some(login) = self.logins.get_mut(login) {
+            login.is_spoiled = true;
+        }
+    }
+
+    /// Whatever this works on may be left at the provider.
+    pub(super) fn failed(&mut self, work: &Work) {
+        match work {
+            Work::Visit(visiting) => {
+                let sent = visiting
+                    .sent
+                    .as_ref()
+                    .and_then(|key| self.sessions.get(key));
+                let sent = sent.map(|known| known.login);
+                for login in sent.into_iter().chain(visiting.login) {
+                    self.spoil(login);
+                }
+                if let Sender::Provider { person, sid, .. } = visiting.tab.from {
+                    for login in &mut self.logins {
+                        login.is_spoiled |= (login.person, login.sid) == (person, sid);
+                    }
+                }
+            }
+            Work::Renewal(renewing) => {
+                if let Some(known) = self.sessions.get(&renewing.key) {
+                    self.spoil(known.login);
+                }
+            }
+        }
+    }
+
+    /// A worker has died over this.
+    pub(super) fn cut_short(&mut self, work: &Work) {
+        self.failed(work);
+        self.land(work);
+    }
+
+    fn land(&mut self, work: &Work) {
+        if let Work::Renewal(renewing) = work {
+            // Whoever is dead sends nothing more, and its lease runs out by itself.
+            self.flights.remove(&renewing.record);
+        }
+    }
+
+    /// A token request leaves: no other of this grant may be under way whose lease still runs.
+    pub(super) fn depart(
+        &mut self,
+        record: &str,
+        task: u64,
+        until: u64,
+        now: u64,
+    ) -> Result<(), Breach> {
+        let flights = self.flights.entry(record.to_owned()).or_default();
+        let other = flights.iter().find(|(_, until)| now < **until);
+        if let Some((other, until)) = other {
+            let text = format!("{task} renews the grant while {other} has its lease until {until}");
+            return breach(WebRule::OneRenewal, text);
+        }
+        flights.insert(task, until);
+        Ok(())
+    }
+}
+
+impl Simulation {
+    /// The site passes somebody on.
+    pub(super) fn check_pass(&self, visiting: &Visiting, session: &Session) -> Result<(), Breach> {
+        let key = session_key(session).unwrap_or_default();
+        let Some(known) = self.ledger.sessions.get(&key) else {
+            return breach(WebRule::Person, "a session that nobody began".to_owned());
+        };
+        if visiting.sent.as_deref() != Some(key.as_str()) {
+            let text = format!("session {} is of another cookie", short(&key));
+            return breach(WebRule::Person, text);
+        }
+        let person = self.ledger.logins[known.login].person;
+        if session.identity.subject != format!("person-{person}") {
+            let text = format!("person {person} is seen as {}", session.identity.subject);
+            return breach(WebRule::Person, text);
+        }
+        let is_before = |end: Option<u64>| end.is_some_and(|end| end < visiting.began);
+        if is_before(known.ended_at) {
+            let text = format!("session {} is found after its end", short(&key));
+            return breach(WebRule::SignedOut, text);
+        }
+        if is_before(known.grant_removed_at) {
+            let text = format!("session {} is found without its tokens", short(&key));
+            return breach(WebRule::SignedOut, text);
+        }
+        Ok(())
+    }
+
+    /// A page of this session gets these tokens.
+    pub(super) fn check_token(&self, session: &Session, tokens: &Tokens) -> Result<(), Breach> {
+        let key = session_key(session).unwrap_or_default();
+        let token = tokens.access_token.expose();
+        let login = self.ledger.tokens.get(token);
+        let known = self.ledger.sessions.get(&key);
+        match login.copied() == known.map(|known| known.login) && login.is_some() {
+            true => Ok(()),
+            false => breach(WebRule::Person, "the token is of another login".to_owned()),
+        }
+    }
+
+    /// What has ended, once a visit was answered.
+    pub(super) fn write_down(&mut self, visiting: &Visiting, status: u16) {
+        let now = self.now;
+        let is_good = !visiting.has_failed;
+        let path = visiting.tab.path();
+        match (path, visiting.tab.from) {
+            ("/auth/logout", _) if status == 303 => {
+                if let Some(key) = visiting.sent.as_ref().filter(|_| is_good) {
+                    self.report.logouts += 1;
+                    self.ledger.end(key, now);
+                }
+            }
+            ("/auth/backchannel-logout", Sender::Provider { person, sid, .. }) if status == 200 => {
+                self.report.logout_tokens += 1;
+                if is_good {
+                    self.ledger.end_all(person, sid, visiting.began, now);
+                }
+            }
+            ("/auth/callback", _) if visiting.begun.is_some() && status == 303 => {
+                self.report.logins += 1;
+                if let Some(key) = visiting.sent.as_ref().filter(|_| is_good) {
+                    self.ledger.end(key, now);
+                }
+            }
+            _ if visiting.is_over => {
+                self.report.over += 1;
+                if let Some(key) = visiting.sent.as_ref().filter(|_| is_good) {
+                    self.ledger.end(key, now);
+                }
+            }
+            _ => {}
+        }
+    }
+
+    /// Each person signs in once more, uses a token, and signs out.
+    pub(super) fn last_round(&mut self) -> Result<(), Breach> {
+        for person in 0..self.people {
+            self.now += 70_000;
+            self.change_person(0, person);
+            self.browsers[0].last = None;
+            self.open(0, 0, "/auth/login?return_to=/me", Kind::Typed);
+            self.run_dry()?;
+            self.expect(&Shown::Page(person))?;
+            self.open(0, 0, "/data", Kind::Fetch);
+            self.run_dry()?;
+            self.expect(&Shown::Page(person))?;
+            self.open(0, 0, "/auth/logout", Kind::Click);
+            self.run_dry()?;
+            self.open(0, 0, "/data", Kind::Fetch);
+            self.run_dry()?;
+            self.expect(&Shown::Status(401))?;
+        }
+        Ok(())
+    }
+
+    fn expect(&mut self, wanted: &Shown) -> Result<(), Breach> {
+        let shown = self.browsers[0].last.take();
+        match shown.as_ref() == Some(wanted) {
+            true => Ok(()),
+            false => breach(
+                WebRule::Answered,
+                format!("{shown:?} is shown instead of {wanted:?}"),
+            ),
+        }
+    }
+
+    /// Nothing is left of what is over.
+    pub(super) fn check_end(&mut self) -> Result<(), Breach> {
+        let at = self.unix();
+        let sessions = std::mem::take(&mut self.ledger.sessions);
+        for (key, known) in &sessions {
+            let is_there = |record: &str, store: &mut super::super::fake_store::PlainStore| {
+                store.load(record).is_some_and(|entry| !entry.is_removed())
+            };
+            let (session, grant) = (
+                is_there(key, &mut self.store),
+                is_there(&known.grant, &mut self.store),
+            );
+            if grant && !session {
+                let text = format!("the grant of session {} outlives it", short(key));
+                return breach(WebRule::Outlives, text);
+            }
+            let login = &self.ledger.logins[known.login];
+            let is_live = login
+                .refresh
+                .iter()
+                .any(|token| self.twin.honours(at, token));
+            if known.ended_at.is_some() && is_live && !login.is_spoiled {
+                let text = format!("the tokens of session {} are still good", short(key));
+                return breach(WebRule::Outlives, text);
+            }
+        }
+        Ok(())
+    }
+}
+
+/// The name of a session, as that of its grant says it.
+pub(super) fn session_key(session: &Session) -> Option<String> {
+    let grant = session.grant()?;
+    grant.subject()?.strip_prefix("web:").map(str::to_owned)
+}
