@@ -62,7 +62,14 @@ async fn leave(turn: &Turn, left: &mut Option<Identity>) -> Result<Reply, Error>
             let provider = turn.site.provider(&session.identity.provider).ok();
             (provider, id_token)
         }
-        Ok(Found::Nobody(_)) => (turn.only_provider(), None),
+        Ok(Found::Nobody(_)) => {
+            if turn.config().keep == Keep::Store
+                && let Err(error) = record::forget_left(turn).await
+            {
+                turn.desk.note_error(&error);
+            }
+            (turn.only_provider(), None)
+        }
         Err(error) if super::is_hosts(&error) => return Err(error),
         Err(error) => {
             turn.desk.note_error(&error);

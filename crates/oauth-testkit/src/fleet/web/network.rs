@@ -125,7 +125,9 @@ impl Simulation {
                 if let Some(entry) = self.store.load(&key).filter(|entry| !entry.is_removed()) {
                     let nothing = Secret::new(String::new());
                     self.store.save(&key, &nothing, entry.version);
-                    self.ledger.removed(&key, self.now);
+                    if self.is_answered(id) {
+                        self.ledger.removed(&key, self.now);
+                    }
                 }
                 Stored::Removed
             }
@@ -134,6 +136,12 @@ impl Simulation {
             let back = self.rng.between(1, 15);
             self.answer(id, back, Answer::Stored(done));
         }
+    }
+
+    /// Whether store and provider have given this visit all their answers so far.
+    fn is_answered(&self, id: u64) -> bool {
+        let work = self.tasks.get(&id).map(|task| &task.work);
+        matches!(work, Some(Work::Visit(visiting)) if !visiting.has_failed)
     }
 
     fn stored(&mut self, id: u64, key: &str, record: &Secret<String>, version: u64) {
