@@ -21,8 +21,9 @@
 //!    token, or to a login that took the session's place, does not find the session, whatever copy of the cookie it
 //!    has. Nor does any find a session whose tokens have been taken away before.
 //!    *Excused*: an end that the store did not answer to.
-//! 3. **One renewal** ([`WebRule::OneRenewal`]): no refresh token is sent while the lease of another request for the
-//!    same grant still runs.
+//! 3. **One renewal** ([`WebRule::OneRenewal`]): a refresh token is sent under a lease that the store has given, and
+//!    not while the lease of another request for the same grant still runs.
+//!    *Excused*: a refresh token that was never replaced yet, while the store is silent.
 //! 4. **Outlives** ([`WebRule::Outlives`]): once nothing goes wrong any more, and each person has signed in once
 //!    more, no grant is stored whose session is not; and where nothing went wrong with it, none that is over is good
 //!    at the provider.

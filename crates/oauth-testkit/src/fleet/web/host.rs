@@ -290,6 +290,7 @@ impl Simulation {
             leased_until: 0,
             is_sent: false,
             extension: None,
+            has_failed: false,
         };
         self.begin(worker, Work::Renewal(Box::new(renewing)));
     }
@@ -312,8 +313,7 @@ impl Simulation {
                 };
                 if matches!(input, Input::Begin) && !renewing.is_sent {
                     renewing.is_sent = true;
-                    let until = renewing.leased_until;
-                    self.ledger.depart(&renewing.record, id, until, self.now)?;
+                    self.ledger.depart(&renewing, id, self.now)?;
                 }
                 let record = renewing.record.clone();
                 self.keep(id, worker, Work::Renewal(renewing));

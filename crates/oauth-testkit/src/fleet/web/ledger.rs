@@ -1,6 +1,6 @@
 //! What everybody has seen and done, as nobody in the fleet can know it.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use oauth_core::Tokens;
 use oauth_web::Session;
@@ -8,7 +8,7 @@ use serde_json::Value;
 
 use super::browser::{Kind, Sender, Shown};
 use super::network::short;
-use super::simulation::{Simulation, Visiting, Work};
+use super::simulation::{Renewing, Simulation, Visiting, Work};
 use super::{Breach, WebRule};
 
 #[derive(Default)]
@@ -25,6 +25,8 @@ pub(super) struct Ledger {
     sids: u64,
     /// Leases of token requests that are under way, by the grants' records: the task, and until when.
     pub(super) flights: BTreeMap<String, BTreeMap<u64, u64>>,
+    /// Those that the store has given a lease to.
+    holders: BTreeSet<String>,
 }
 
 /// Somebody has said yes at the provider.
@@ -186,21 +188,30 @@ impl Ledger {
         }
     }
 
-    /// A token request leaves: no other of this grant may be under way whose lease still runs.
+    /// The store has given a lease to this holder.
+    pub(super) fn leased(&mut self, holder: String) {
+        self.holders.insert(holder);
+    }
+
+    /// A token request leaves: under a lease, and no other of this grant is under way whose lease still runs.
     pub(super) fn depart(
         &mut self,
-        record: &str,
+        renewing: &Renewing,
         task: u64,
-        until: u64,
         now: u64,
     ) -> Result<(), Breach> {
-        let flights = self.flights.entry(record.to_owned()).or_default();
+        // A refresh token that was never replaced yet is sent while the store is silent.
+        if !self.holders.contains(&renewing.holder) && !renewing.has_failed {
+            let text = format!("{task} renews a grant without a lease");
+            return breach(WebRule::OneRenewal, text);
+        }
+        let flights = self.flights.entry(renewing.record.clone()).or_default();
         let other = flights.iter().find(|(_, until)| now < **until);
         if let Some((other, until)) = other {
             let text = format!("{task} renews the grant while {other} has its lease until {until}");
             return breach(WebRule::OneRenewal, text);
         }
-        flights.insert(task, until);
+        flights.insert(task, renewing.leased_until);
         Ok(())
     }
 }

@@ -88,8 +88,9 @@ impl Simulation {
     fn fail(&mut self, id: u64, after: u64) {
         self.report.store_faults += 1;
         if let Some(task) = self.tasks.get_mut(&id) {
-            if let Work::Visit(visiting) = &mut task.work {
-                visiting.has_failed = true;
+            match &mut task.work {
+                Work::Visit(visiting) => visiting.has_failed = true,
+                Work::Renewal(renewing) => renewing.has_failed = true,
             }
             self.ledger.failed(&task.work);
         }
@@ -106,7 +107,11 @@ impl Simulation {
         let done = match order {
             Order::Load(key) => Stored::Loaded(self.store.load(&key)),
             Order::Lease(key, holder, ttl) => {
-                Stored::Leased(self.store.lease(now, &key, &holder, ttl))
+                let lease = self.store.lease(now, &key, &holder, ttl);
+                if lease == Lease::Won {
+                    self.ledger.leased(holder);
+                }
+                Stored::Leased(lease)
             }
             Order::Extend(key, holder, ttl) => {
                 let lease = self.store.lease(now, &key, &holder, ttl);

@@ -129,6 +129,8 @@ pub(super) struct Renewing {
     /// Whether its token request is on its way.
     pub(super) is_sent: bool,
     pub(super) extension: Option<LeaseExtension>,
+    /// Whether the store once gave no answer.
+    pub(super) has_failed: bool,
 }
 
 pub(super) enum Event {
