@@ -2,6 +2,7 @@
 
 mod host;
 mod layer;
+mod pool;
 #[cfg(feature = "axum")]
 mod user;
 
