@@ -56,7 +56,8 @@ impl Pool {
             }
         };
         clients.insert(0, (name, sessions.clone()));
-        let left = clients.split_off(clients.len().min(CLIENTS));
+        let kept = clients.len().min(CLIENTS);
+        let left = clients.split_off(kept);
         drop(clients);
         // Dropping them may take a while: not under the lock.
         drop(left);

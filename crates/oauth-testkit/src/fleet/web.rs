@@ -17,9 +17,9 @@
 //! # What must hold
 //! 1. **Person** ([`WebRule::Person`]): whoever is passed to the application is the person who signed in at the
 //!    provider for the very cookie that was sent, and the tokens are of that login.
-//! 2. **Signed out** ([`WebRule::SignedOut`]): a request that comes after the answer to a logout, or to a logout
-//!    token, or to a login that took the session's place, does not find the session, whatever copy of the cookie it
-//!    has. Nor does any find a session whose tokens have been taken away before.
+//! 2. **Signed out** ([`WebRule::SignedOut`]): a request that comes after the answer to a logout, or to a login that
+//!    took the session's place, or to a logout token that came when the session was listed, stored or not, does not find
+//!    it, whatever copy of the cookie it has. Nor does any find a session whose tokens have been taken away before.
 //!    *Excused*: an end that the store did not answer to.
 //! 3. **One renewal** ([`WebRule::OneRenewal`]): a refresh token is sent under a lease that the store has given, and
 //!    not while the lease of another request for the same grant still runs.

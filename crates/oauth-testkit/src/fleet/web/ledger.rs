@@ -22,6 +22,10 @@ pub(super) struct Ledger {
     sessions: BTreeMap<String, Known>,
     /// Sessions by the values of their cookies.
     cookies: BTreeMap<String, String>,
+    /// When each session was listed, in each of the records where the provider finds it.
+    listed: BTreeMap<String, BTreeMap<String, u64>>,
+    /// Of which sessions of its own it has told, and when.
+    told: Vec<((usize, u64), u64)>,
     sids: u64,
     /// Leases of token requests that are under way, by the grants' records: the task, and until when.
     pub(super) flights: BTreeMap<String, BTreeMap<u64, u64>>,
@@ -42,7 +46,8 @@ struct Login {
 struct Known {
     login: usize,
     grant: String,
-    saved_at: u64,
+    /// When it was listed wherever the provider finds it.
+    listed_at: u64,
     /// Since when nobody may find it.
     ended_at: Option<u64>,
     /// When its tokens were taken away.
@@ -100,11 +105,17 @@ impl Ledger {
     }
 
     pub(super) fn began(&mut self, key: &str, grant: String, login: usize, now: u64) {
+        let listed = self.listed.get(key).into_iter().flatten();
+        let listed_at = listed.map(|(_, at)| *at).max().unwrap_or(now);
+        let whose = self.person(login);
+        let mut told = self.told.iter();
+        // It was signed out before it was stored.
+        let is_told = told.any(|(of, since)| Some(*of) == whose && listed_at < *since);
         let known = Known {
             login,
             grant,
-            saved_at: now,
-            ended_at: None,
+            listed_at,
+            ended_at: is_told.then_some(now),
             grant_removed_at: None,
         };
         self.sessions.insert(key.to_owned(), known);
@@ -133,11 +144,23 @@ impl Ledger {
         }
     }
 
+    /// Sessions are listed in the record of this name.
+    pub(super) fn list(&mut self, name: &str, record: &str, now: u64) {
+        let list: Value = serde_json::from_str(record).unwrap_or_default();
+        for listed in list["sessions"].as_array().into_iter().flatten() {
+            if let Some(key) = listed["key"].as_str() {
+                let lists = self.listed.entry(key.to_owned()).or_default();
+                lists.entry(name.to_owned()).or_insert(now);
+            }
+        }
+    }
+
     /// A logout token was taken that came at this time.
     fn end_all(&mut self, person: usize, sid: u64, since: u64, now: u64) {
+        self.told.push(((person, sid), since));
         for known in self.sessions.values_mut() {
             let login = &self.logins[known.login];
-            if (login.person, login.sid) == (person, sid) && known.saved_at < since {
+            if (login.person, login.sid) == (person, sid) && known.listed_at < since {
                 known.ended_at.get_or_insert(now);
             }
         }

@@ -151,6 +151,9 @@ impl Simulation {
 
     fn stored(&mut self, id: u64, key: &str, record: &Secret<String>, version: u64) {
         let now = self.now;
+        if record.expose().contains("\"since\"") {
+            self.ledger.list(key, record.expose(), now);
+        }
         if let Some(task) = self.tasks.get_mut(&id)
             && let Work::Visit(visiting) = &mut task.work
             && version == 0
