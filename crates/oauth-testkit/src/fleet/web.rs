@@ -37,11 +37,16 @@ mod browser;
 mod host;
 mod ledger;
 mod network;
+mod orders;
+mod rules;
 mod simulation;
+mod state;
+mod tab;
+mod task;
 
 use std::fmt;
 
-use simulation::Simulation;
+use state::Simulation;
 
 /// One history of a fleet of web servers.
 #[derive(Debug, Clone, Copy)]

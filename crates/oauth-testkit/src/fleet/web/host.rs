@@ -5,26 +5,16 @@ use std::sync::Arc;
 use oauth_core::Tokens;
 use oauth_core::error::{Advice, Error};
 use oauth_core::exchange::Input;
-use oauth_core::flow::keeper::{self, Decision, GrantId, Keeper, Lease};
+use oauth_core::flow::keeper::{self, Decision, Lease};
 use oauth_core::moment::Moment;
 use oauth_web::{Admission, Event as Told, Reply, Session, Step};
 
-use super::browser::{Sender, Shown, session_set};
-use super::ledger::session_key;
-use super::network::{Order, REQUEST_TIMEOUT};
-use super::simulation::{Answer, Event, Renewing, Simulation, Slot, Task, Visiting, Work, Worker};
+use super::orders::Order;
+use super::rules::session_key;
+use super::state::{Event, Simulation, Slot};
+use super::tab::{Sender, Shown, session_set};
+use super::task::{Answer, Answered, Renewing, Task, Visiting, Work};
 use super::{Breach, WebFlaw, WebRule};
-
-impl Worker {
-    /// The keeper of a session's grant.
-    pub(super) fn grant(&self, session: &str) -> Keeper {
-        let keeper = self
-            .client
-            .keeper(GrantId::person(format!("web:{session}")));
-        let longest = std::time::Duration::from_millis(REQUEST_TIMEOUT);
-        keeper.with_longest_request(longest).shared()
-    }
-}
 
 impl Simulation {
     /// An answer comes to a task.
@@ -173,7 +163,7 @@ impl Simulation {
         reply: &Reply,
     ) -> Result<(), Breach> {
         for key in std::mem::take(&mut visiting.put_off) {
-            self.carry_out(0, Order::Remove(key), super::simulation::Answered::No);
+            self.carry_out(0, Order::Remove(key), Answered::No);
         }
         if let (Some(value), Some(key)) = (session_set(reply), &visiting.begun) {
             self.ledger.given(value, key);
@@ -415,10 +405,7 @@ impl Simulation {
         let order = Order::Extend(record, extension.holder, extension.ttl);
         let fails = self.odds.store_fails + self.odds.store_mute;
         if !self.rng.chance(fails) {
-            self.post(
-                there,
-                Event::Store(id, order, super::simulation::Answered::No),
-            );
+            self.post(there, Event::Store(id, order, Answered::No));
         }
         self.post(every, Event::Extend(id));
     }
