@@ -12,12 +12,10 @@ use oauth_core::flow::resource::{OnLimit, Resource};
 use oauth_core::protected_resource::ResourceIdentifier;
 use oauth_core::{Moment, danger};
 use oauth_reqwest::{Authorized, Driver, reqwest};
-use oauth_session::{Sessions, Store};
+use oauth_session::Store;
 use oauth_web::{
     Admission, Event, Forward, Identity, Keep, Note, Reply, Session, Site, Step, Visit,
 };
-
-use crate::pool::Pool;
 
 type Admitting = Pin<Box<dyn Future<Output = Admission> + Send>>;
 
@@ -27,7 +25,6 @@ pub struct Host {
     site: Site,
     driver: Driver,
     store: Option<Arc<dyn Store>>,
-    pool: Arc<Pool>,
     admit: Option<Arc<dyn Fn(Identity) -> Admitting + Send + Sync>>,
     log: Option<Arc<dyn Fn(Note) + Send + Sync>>,
 }
@@ -70,7 +67,6 @@ impl Host {
             site,
             driver,
             store,
-            pool: Arc::default(),
             admit: None,
             log: None,
         }
@@ -84,17 +80,6 @@ impl Host {
         A: Future<Output = Admission> + Send + 'static,
     {
         self.admit = Some(Arc::new(move |identity| Box::pin(admit(identity))));
-        self
-    }
-
-    /// Settings of the grants whose tokens a store keeps, of each client: how many are held in memory, how many
-    /// renewals may be under way at once. `host.sessions(|sessions| sessions.capacity(50_000).at_once(20))`
-    #[must_use]
-    pub fn sessions(
-        mut self,
-        settings: impl Fn(Sessions) -> Sessions + Send + Sync + 'static,
-    ) -> Self {
-        self.pool = Arc::new(Pool::with(Arc::new(settings)));
         self
     }
 
@@ -166,7 +151,7 @@ impl Host {
         let (provider, grant) = (&forward.session.identity.provider, forward.session.grant());
         let client = self.site.client(provider).ok_or_else(setup)?;
         let (grant, store) = grant.zip(self.store.clone()).ok_or_else(setup)?;
-        let source = self.pool.source(&self.driver, client, &grant, &store);
+        let source = oauth_session::Session::of_grant(self.driver.clone(), client, grant, store);
         let url = forward.resource.as_str();
         let resource = match forward.resource.scheme() {
             // The site's settings say that this may be.
