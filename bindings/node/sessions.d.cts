@@ -16,6 +16,11 @@ export interface SessionsOptions {
   capacity?: number | undefined
   /** How many renewals may begin in a second, whoever asks for them: 0 is no limit. */
   perSecond?: number | undefined
+  /**
+   * How many renewals may be under way at once at the client's issuer, from the lease to the stored tokens: 0 is no
+   * limit. One that waits for another worker is not counted.
+   */
+  atOnce?: number | undefined
   /** Called with new tokens, and waited for, before any caller sees them. */
   onRenewed?: ((subject: string | undefined, tokens: Tokens) => unknown) | undefined
   /** Called when a grant is over, and its person has to log in again. */

@@ -11,6 +11,8 @@
 //! Some rounds are of tokens that are bound to a DPoP key: the workers share it in their store, and the server checks
 //! each proof, its nonce, that it comes once, and that token and proof are of one key.
 //!
+//! Web servers are killed as well, in the midst of what browsers do at them: see `web`.
+//!
 //! One thing is excused: a worker killed between the marker of a refresh token and the reply takes the
 //! token's fate along, and this server is known to end a grant rather than to take a token twice. So
 //! the others wait until nobody can come back with the reply (27 s here), and a person logs in.
@@ -32,6 +34,9 @@ mod server_process;
 mod servers;
 mod tally;
 mod waits;
+mod web;
+mod web_browser;
+mod web_worker;
 mod worker;
 
 use std::path::PathBuf;
@@ -71,6 +76,9 @@ enum Command {
     /// One token, for a test that kills this process on the way to it
     #[command(hide = true)]
     Once { work: String },
+    /// One web server, whose people sign in
+    #[command(hide = true)]
+    Serve { work: String },
     /// One worker of the library `oauth2`
     #[command(hide = true)]
     #[command(name = "peer")]
@@ -143,6 +151,10 @@ fn main() -> ExitCode {
     match &cli.command {
         Some(Command::Work { work }) => return ended(worker::run(&read(work))),
         Some(Command::Hold { work }) => return ended(worker::hold(&read(work))),
+        Some(Command::Serve { work }) => {
+            let work = serde_json::from_str(work).expect("what web servers are told");
+            return ended(web_worker::run(&work));
+        }
         Some(Command::Once { work }) => {
             println!("{}", worker::once(&read(work)));
             return ExitCode::SUCCESS;
@@ -158,6 +170,20 @@ fn main() -> ExitCode {
     let (mut passed, mut failed) = (0, 0);
     println!("{:<44} {}", "", Tally::HEAD);
     for round in Round::all() {
+        if !is_asked(round.name) {
+            continue;
+        }
+        let (tally, wrong) = round.run(length);
+        println!("{:<44} {tally}", round.name);
+        for what in &wrong {
+            println!("    {what}");
+        }
+        match wrong.is_empty() {
+            true => passed += 1,
+            false => failed += 1,
+        }
+    }
+    for round in web::all() {
         if !is_asked(round.name) {
             continue;
         }

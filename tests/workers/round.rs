@@ -31,7 +31,7 @@ pub(crate) struct Round {
 }
 
 #[derive(Clone, Copy)]
-enum Kind {
+pub(crate) enum Kind {
     File,
     Sqlite,
     Redis,
@@ -43,14 +43,14 @@ enum Kind {
 }
 
 /// What a place needs as long as it is in use.
-enum Servers {
+pub(crate) enum Servers {
     None,
     Some { _running: Vec<Server> },
     Watched(Watched),
 }
 
 impl Kind {
-    fn place(self, folder: &Path) -> (Place, Servers) {
+    pub(crate) fn place(self, folder: &Path) -> (Place, Servers) {
         let running = |servers| Servers::Some { _running: servers };
         match self {
             Self::File => (Place::File(folder.join("grants")), Servers::None),

@@ -166,7 +166,7 @@ async fn session_over(
 /// How long a token request takes at most.
 pub(crate) const LONGEST_REQUEST: Duration = Duration::from_secs(2);
 
-async fn store(place: &Place) -> Result<Arc<dyn Store>, Error> {
+pub(crate) async fn store(place: &Place) -> Result<Arc<dyn Store>, Error> {
     Ok(match place {
         Place::File(folder) => Arc::new(FileStore::new(folder)?),
         Place::Sqlite(path) => Arc::new(SqliteStore::new(path)?),

@@ -86,6 +86,8 @@ pub(crate) enum Host {
     Model,
     /// The sessions that ship.
     Real,
+    /// Web servers, and people with browsers.
+    Web,
 }
 
 /// Which histories of fleets.
@@ -120,6 +122,7 @@ pub(crate) fn fleet(host: Host, which: &Seeds) -> Outcome {
     command.arg(match host {
         Host::Model => "--host=model",
         Host::Real => "--host=real",
+        Host::Web => "--host=web",
     });
     let Seeds { seeds, from, seed } = which;
     match seed {
@@ -135,6 +138,7 @@ fn some_fleets() -> Outcome {
     let model = fleet(Host::Model, &Seeds::first(20_000));
     model
         .and(fleet(Host::Real, &Seeds::first(1_000)))
+        .and(fleet(Host::Web, &Seeds::first(1_000)))
         .and(search(None, None))
 }
 

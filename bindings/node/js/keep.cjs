@@ -160,9 +160,9 @@ function tell(job, keeper, what, more = {}) {
 
 /** Does what the keeper says, to the end: the tokens, and whether they are new. */
 async function carried(keeper, job) {
-  const { store, run, turn } = job
+  const { store, run } = job
+  const turn = job.turn?.()
   let isNew = false
-  let hasTurn = turn === undefined
   try {
     let task = keeper.begin()
     while (task.kind !== 'over') {
@@ -172,14 +172,12 @@ async function carried(keeper, job) {
         stop()
         task = keeper.flown()
       } else if (task.kind === 'wait') {
+        turn?.stepAside()
         await pause(task.ms)
         task = keeper.elapsed()
       } else {
         if (store === undefined) throw new TypeError('this keeper is shared, so it needs a store')
-        if (task.kind === 'lease' && task.ms > 0 && !hasTurn) {
-          hasTurn = true
-          await turn()
-        }
+        if (task.kind === 'lease' && task.ms > 0) await turn?.come()
         const answer = await asked(store, keeper, task, job)
         task = answer(keeper)
       }
@@ -189,6 +187,8 @@ async function carried(keeper, job) {
     // After the last task this changes nothing.
     keeper.abandon()
     throw error
+  } finally {
+    turn?.stepAside()
   }
 }
 

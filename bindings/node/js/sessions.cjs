@@ -8,6 +8,7 @@ const { lift, lifted, notSupported, overdue } = require('./errors.cjs')
 const { checkLimit, pause } = require('./exchange.cjs')
 const { checkStore, drainSome } = require('./keep.cjs')
 const { asking } = require('./op.cjs')
+const { paced } = require('./pace.cjs')
 const { GrantSource } = require('./source.cjs')
 const { asyncDispose } = require('./value.cjs')
 
@@ -50,14 +51,14 @@ class Sessions {
   #counters = Object.fromEntries(COUNTED.map((what) => [what, 0]))
 
   constructor(client, store, options = {}) {
-    const { reuse, leaseMs, keepAliveMs, noticeMs, capacity = 10_000, perSecond = 0, ...hooks } = options
+    const { reuse, leaseMs, keepAliveMs, noticeMs, capacity = 10_000, perSecond = 0, atOnce = 0, ...hooks } = options
     const { onRenewed, onEnded, onAuthorizationEnds } = hooks
     if (!(client instanceof Client)) throw new TypeError('client must be a Client')
     if (checkStore(store) === undefined) throw new TypeError('sessions need a store')
     for (const [name, hook] of Object.entries({ onRenewed, onEnded, onAuthorizationEnds })) {
       if (hook !== undefined && typeof hook !== 'function') throw new TypeError(`${name} must be a function`)
     }
-    for (const [name, count] of Object.entries({ capacity, perSecond })) {
+    for (const [name, count] of Object.entries({ capacity, perSecond, atOnce })) {
       if (!(Number.isSafeInteger(count) && count >= 0)) throw new TypeError(`${name} must be a whole number`)
     }
     this.#client = client
@@ -65,7 +66,7 @@ class Sessions {
     this.#keep = { reuse, leaseMs, keepAliveMs, noticeMs }
     this.#capacity = capacity
     this.#hooks = { onRenewed, onEnded, onAuthorizationEnds }
-    this.#turn = perSecond > 0 ? pace(1000 / perSecond) : undefined
+    this.#turn = paced({ perSecond, atOnce })
   }
 
   /** The source of one grant: this person's, or the client's own. All who get the same share one. */
@@ -272,17 +273,6 @@ class Sessions {
 
   [inspect.custom](depth, options) {
     return `Sessions ${inspect({ issuer: this.#client.server.issuer }, options)}`
-  }
-}
-
-/** A turn after each gap, in the order of asking. */
-function pace(gap) {
-  let next = 0
-  return async () => {
-    const now = performance.now()
-    const turn = Math.max(now, next)
-    next = turn + gap
-    await pause(turn - now)
   }
 }
 

@@ -105,6 +105,46 @@ test('renewals begin at the pace that was asked for', async (t) => {
   assert.ok(one > 900 && two > 1900, `${asked}`)
 })
 
+test('no more renewals are under way at once than may be', async () => {
+  // A store that tells how many hold a lease.
+  class Counting extends Memory {
+    held = new Map()
+    most = 0
+    async lease(key, holder, ms) {
+      const left = await super.lease(key, holder, ms)
+      if (!(left > 0)) {
+        if (ms > 0) this.held.set(key, holder)
+        else this.held.delete(key)
+        this.most = Math.max(this.most, this.held.size)
+      }
+      return left
+    }
+  }
+  for (const [atOnce, most] of [[2, 2], [0, 6]]) {
+    const store = new Counting()
+    const sessions = new Sessions(client, store, { atOnce })
+    const logins = []
+    for (let number = 0; number < 6; number += 1) logins.push(await aLogin())
+    for (const [number, tokens] of logins.entries()) await sessions.logIn(`person-${number}`, tokens)
+    const renewed = await Promise.all(logins.map((tokens, number) => sessions.get(`person-${number}`).renew(tokens)))
+    assert.equal(new Set(renewed.map((tokens) => tokens.accessToken)).size, 6)
+    assert.equal(store.most, most)
+  }
+})
+
+test('who waits for another worker keeps nobody from renewing', async () => {
+  const store = new Memory()
+  const sessions = new Sessions(client, store, { atOnce: 1 })
+  const logins = [await aLogin(), await aLogin()]
+  for (const [number, tokens] of logins.entries()) await sessions.logIn(`person-${number}`, tokens)
+  const { key } = sessions.get('person-0')
+  await store.lease(key, 'another', 60_000)
+  const waiting = sessions.get('person-0').renew(logins[0])
+  await sessions.get('person-1').renew(logins[1])
+  await store.lease(key, 'another', 0)
+  await waiting
+})
+
 test('a logout that cannot revoke says so, and removes the record', async () => {
   const sessions = new Sessions(client, new Memory())
   await sessions.logIn('ann', await aLogin())
@@ -282,7 +322,7 @@ test('a store of one\'s own that cannot list says so', async () => {
   for (const call of [() => sessions.list(), () => sessions.renewIdle(1000)]) {
     await assert.rejects(call(), { name: 'Misuse', code: 'misuse.not_supported' })
   }
-  for (const options of [{ capacity: -1 }, { perSecond: 0.5 }, { onEnded: 'hook' }]) {
+  for (const options of [{ capacity: -1 }, { perSecond: 0.5 }, { atOnce: -1 }, { onEnded: 'hook' }]) {
     assert.throws(() => new Sessions(client, store, options), TypeError)
   }
   assert.throws(() => new Sessions(client), TypeError)

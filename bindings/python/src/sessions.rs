@@ -28,7 +28,8 @@ use crate::{errors, runtime, value};
 /// Each costs memory while somebody uses it only. Beyond capacity, those that nobody uses
 /// are dropped, and read from the store when they are asked for again. reuse, lease and
 /// keep_alive (seconds) are those of client.source(). At most per_second renewals begin in a
-/// second, 0 is no limit. on_renewed(subject, tokens) and on_ended(subject, error) are called
+/// second, and at most at_once are under way at the client's issuer, from the lease to the stored
+/// tokens; 0 is no limit. on_renewed(subject, tokens) and on_ended(subject, error) are called
 /// in a thread of the library, and so is on_authorization_ends(subject, end) once, notice
 /// seconds before a person's authorization ends, a week unless you say: only the person can
 /// extend it. Use it in a with or async with block, or end it with close().
@@ -42,6 +43,7 @@ pub(crate) struct Shared {
     keep: Keep,
     capacity: usize,
     per_second: u32,
+    at_once: usize,
     hooks: Hooks,
     here: PerProcess<oauth_session::Sessions>,
 }
@@ -67,6 +69,7 @@ impl Shared {
             .policy(policy)
             .capacity(self.capacity)
             .per_second(self.per_second)
+            .at_once(self.at_once)
             .observe(Logged);
         let sessions = match self.hooks.on_renewed.clone() {
             None => sessions,
@@ -148,8 +151,8 @@ impl Observe for Logged {
 impl Sessions {
     #[new]
     #[pyo3(signature = (client, store, *, reuse = None, lease = None, keep_alive = None,
-                        notice = None, capacity = 10_000, per_second = 0, on_renewed = None,
-                        on_ended = None, on_authorization_ends = None))]
+                        notice = None, capacity = 10_000, per_second = 0, at_once = 0,
+                        on_renewed = None, on_ended = None, on_authorization_ends = None))]
     #[allow(clippy::too_many_arguments, reason = "they are keywords in Python")]
     fn new(
         py: Python<'_>,
@@ -161,6 +164,7 @@ impl Sessions {
         notice: Option<f64>,
         capacity: usize,
         per_second: u32,
+        at_once: usize,
         on_renewed: Option<Py<PyAny>>,
         on_ended: Option<Py<PyAny>>,
         on_authorization_ends: Option<Py<PyAny>>,
@@ -177,6 +181,7 @@ impl Sessions {
             },
             capacity,
             per_second,
+            at_once,
             hooks: Hooks {
                 on_renewed: on_renewed.map(Arc::new),
                 on_ended: on_ended.map(Arc::new),

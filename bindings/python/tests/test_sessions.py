@@ -12,6 +12,7 @@ from typing import Any
 
 import pytest
 from conftest import CALLBACK, Twin, approve
+from test_store import Memory
 
 import oauth_core
 from oauth_core import stores
@@ -151,6 +152,41 @@ def test_renewals_have_a_pace(generic: Twin, client: oauth_core.Client) -> None:
         renew = pool.map(lambda n: sessions.get(f"person-{n}").renew(logins[n]), range(5))
         assert len({tokens.access_token for tokens in renew}) == 5
     assert generic.counters["refreshes"] == 5
+
+
+@pytest.mark.parametrize("at_once, least", [(2, 2), (0, 3)])
+def test_renewals_at_once_are_limited(
+    client: oauth_core.Client, at_once: int, least: int
+) -> None:
+    class Counting(Memory):
+        """A store that tells how many held a lease at once."""
+
+        def __init__(self) -> None:
+            super().__init__()
+            self.held: set[str] = set()
+            self.most = 0
+
+        def lease(self, key: str, holder: str, seconds: float, /) -> float | None:
+            left = super().lease(key, holder, seconds)
+            if left is None:
+                (self.held.add if seconds > 0 else self.held.discard)(key)
+                self.most = max(self.most, len(self.held))
+            return left
+
+    store = Counting()
+    sessions = oauth_core.Sessions(client, store, at_once=at_once)
+    logins = [a_login(client) for _ in range(6)]
+    for number, tokens in enumerate(logins):
+        sessions.log_in(f"person-{number}", tokens)
+
+    async def renew_all() -> list[oauth_core.Tokens]:
+        sources = [sessions.get(f"person-{number}") for number in range(6)]
+        return await asyncio.gather(
+            *(source.arenew(tokens) for source, tokens in zip(sources, logins, strict=True))
+        )
+
+    assert len({tokens.access_token for tokens in asyncio.run(renew_all())}) == 6
+    assert store.most == 2 if at_once else store.most >= least
 
 
 def test_all_are_drained(client: oauth_core.Client) -> None:

@@ -1,29 +1,82 @@
-//! Limits how many renewals begin per second.
+//! Limits how many renewals begin per second, and how many are under way at once.
 
 use std::num::NonZeroU32;
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::{Instant, sleep_until};
 
-/// A limit that spaces renewals evenly.
+/// Limits that all renewals of a client share.
+#[derive(Clone, Default)]
 pub(crate) struct Pace {
+    even: Option<Arc<Even>>,
+    at_once: Option<Arc<Semaphore>>,
+}
+
+/// A limit that spaces renewals evenly.
+struct Even {
     gap: Duration,
     next: Mutex<Option<Instant>>,
 }
 
+/// What one renewal has of the limits.
+pub(crate) struct Turn {
+    pace: Pace,
+    /// It is counted once, however often it requests the lease.
+    is_counted: bool,
+    place: Option<OwnedSemaphorePermit>,
+}
+
 impl Pace {
-    /// A limit of so many renewals per second; nothing for 0.
-    pub(crate) fn new(per_second: u32) -> Option<Self> {
-        let per_second = NonZeroU32::new(per_second)?;
-        Some(Self {
-            gap: Duration::from_secs(1) / per_second.get(),
-            next: Mutex::default(),
-        })
+    /// So many renewals per second; any number for 0.
+    pub(crate) fn per_second(&mut self, renewals: u32) {
+        let renewals = NonZeroU32::new(renewals);
+        self.even = renewals.map(|renewals| {
+            Arc::new(Even {
+                gap: Duration::from_secs(1) / renewals.get(),
+                next: Mutex::default(),
+            })
+        });
     }
 
-    /// Waits for the next turn. A turn whose caller is cancelled is lost.
-    pub(crate) async fn turn(&self) {
+    /// So many renewals at once; any number for 0.
+    pub(crate) fn at_once(&mut self, renewals: usize) {
+        let renewals = renewals.min(Semaphore::MAX_PERMITS);
+        self.at_once = (renewals > 0).then(|| Arc::new(Semaphore::new(renewals)));
+    }
+
+    /// For one renewal.
+    pub(crate) fn turn(&self) -> Turn {
+        Turn {
+            pace: self.clone(),
+            is_counted: false,
+            place: None,
+        }
+    }
+}
+
+impl Turn {
+    /// Waits until the renewal may take a lease. A turn whose caller is cancelled is lost.
+    pub(crate) async fn come(&mut self) {
+        if let (Some(at_once), None) = (&self.pace.at_once, &self.place) {
+            // It is never closed.
+            self.place = Arc::clone(at_once).acquire_owned().await.ok();
+        }
+        if let (Some(even), false) = (&self.pace.even, self.is_counted) {
+            self.is_counted = true;
+            even.turn().await;
+        }
+    }
+
+    /// Others may go on while this renewal waits for another worker.
+    pub(crate) fn step_aside(&mut self) {
+        self.place = None;
+    }
+}
+
+impl Even {
+    async fn turn(&self) {
         let turn = {
             let mut next = self.next.lock().unwrap_or_else(PoisonError::into_inner);
             let now = Instant::now();

@@ -9,7 +9,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use clap::Parser;
-use oauth_testkit::fleet::{Flaw, Fleet, Report, Sessions, Setup, Violation};
+use oauth_testkit::fleet::{Flaw, Fleet, Report, Sessions, Setup, Web, WebFlaw, WebReport};
 
 /// Runs histories of fleets.
 #[derive(Parser)]
@@ -26,10 +26,10 @@ struct Options {
     /// Whose hosts run the keepers.
     #[arg(long, value_enum, default_value = "model")]
     host: Host,
-    /// A mistake in the model's hosts: no-lease, save-after-hand-out, no-fencing, retry-lost-reply,
-    /// drop-on-cancel or no-extension.
-    #[arg(long, value_parser = flaw)]
-    flaw: Option<Flaw>,
+    /// A mistake in the hosts. Of the model: no-lease, save-after-hand-out, no-fencing, retry-lost-reply,
+    /// drop-on-cancel or no-extension; of the web servers: session-last, same-handle, no-lease or grant-kept.
+    #[arg(long)]
+    flaw: Option<String>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
@@ -38,6 +38,8 @@ enum Host {
     Model,
     /// The sessions that ship.
     Real,
+    /// Web servers, and people with browsers.
+    Web,
 }
 
 impl Host {
@@ -45,20 +47,75 @@ impl Host {
         match self {
             Self::Model => "model",
             Self::Real => "real",
+            Self::Web => "web",
         }
     }
 
-    fn run(self, seed: u64, flaw: Option<Flaw>) -> Result<Report, Violation> {
-        let setup = Setup::drawn(seed);
-        let setup = flaw.map_or(setup.clone(), |flaw| setup.with_flaw(flaw));
-        match self {
-            Self::Model => Fleet::new(seed, setup).run(),
-            Self::Real => Sessions::new(seed, setup).run(),
+    /// The hosts, with this mistake.
+    fn with(self, flaw: Option<&str>) -> Result<Hosts, String> {
+        let none = || "these hosts have no such flaw".to_owned();
+        match (self, flaw) {
+            (Self::Model, flaw) => Ok(Hosts::Model(flaw.map(model_flaw).transpose()?)),
+            (Self::Real, None) => Ok(Hosts::Real),
+            (Self::Real, Some(_)) => Err(none()),
+            (Self::Web, None) => Ok(Hosts::Web(None)),
+            (Self::Web, Some(name)) => {
+                let mut all = WebFlaw::ALL.iter();
+                let found = all.find(|(known, _)| *known == name);
+                found
+                    .map(|(_, flaw)| Hosts::Web(Some(*flaw)))
+                    .ok_or_else(none)
+            }
         }
     }
 }
 
-fn flaw(name: &str) -> Result<Flaw, String> {
+#[derive(Debug, Clone, Copy)]
+enum Hosts {
+    Model(Option<Flaw>),
+    Real,
+    Web(Option<WebFlaw>),
+}
+
+/// What happened in histories.
+#[derive(Debug, Default)]
+struct Sum {
+    fleets: Report,
+    web: WebReport,
+}
+
+impl Hosts {
+    /// Runs a history and counts it.
+    fn run(self, seed: u64, sum: &Mutex<Sum>) -> Result<(), String> {
+        let setup = Setup::drawn(seed);
+        let report = match self {
+            Self::Model(flaw) => {
+                let setup = flaw.map_or(setup.clone(), |flaw| setup.with_flaw(flaw));
+                Fleet::new(seed, setup)
+                    .run()
+                    .map_err(|broken| broken.to_string())?
+            }
+            Self::Real => Sessions::new(seed, setup)
+                .run()
+                .map_err(|broken| broken.to_string())?,
+            Self::Web(flaw) => {
+                let web = Web::new(seed);
+                let web = flaw.map_or(web, |flaw| web.with_flaw(flaw));
+                let report = web.run().map_err(|broken| broken.to_string())?;
+                if let Ok(mut sum) = sum.lock() {
+                    sum.web.add(&report);
+                }
+                return Ok(());
+            }
+        };
+        if let Ok(mut sum) = sum.lock() {
+            sum.fleets.add(&report);
+        }
+        Ok(())
+    }
+}
+
+fn model_flaw(name: &str) -> Result<Flaw, String> {
     Ok(match name {
         "no-lease" => Flaw::NoLease,
         "save-after-hand-out" => Flaw::SaveAfterHandOut,
@@ -77,12 +134,20 @@ struct Shared {
     /// No seed from this one on is of interest.
     end: AtomicU64,
     done: AtomicU64,
-    sum: Mutex<Report>,
-    first: Mutex<Option<Violation>>,
+    sum: Mutex<Sum>,
+    /// The seed of the first history that broke a rule, and what it tells.
+    first: Mutex<Option<(u64, String)>>,
 }
 
 fn main() -> ExitCode {
     let options = Options::parse();
+    let hosts = match options.host.with(options.flaw.as_deref()) {
+        Ok(hosts) => hosts,
+        Err(why) => {
+            eprintln!("{why}");
+            return ExitCode::FAILURE;
+        }
+    };
     let shared = Shared::default();
     let (from, to) = match options.seed {
         Some(seed) => (seed, seed.saturating_add(1)),
@@ -94,7 +159,7 @@ fn main() -> ExitCode {
     let threads = thread::available_parallelism().map_or(1, usize::from);
     thread::scope(|scope| {
         let workers: Vec<_> = (0..threads)
-            .map(|_| scope.spawn(|| work(&shared, options.host, options.flaw)))
+            .map(|_| scope.spawn(|| work(&shared, hosts)))
             .collect();
         let mut shown = Instant::now();
         while workers.iter().any(|worker| !worker.is_finished()) {
@@ -109,20 +174,22 @@ fn main() -> ExitCode {
     let done = shared.done.load(Ordering::Relaxed);
     let first = shared.first.lock().map_or(None, |mut first| first.take());
     let seconds = start.elapsed().as_secs_f64();
+    let counted = shared.sum.lock().map_or(String::new(), |sum| match hosts {
+        Hosts::Web(_) => format!("{:?}", sum.web),
+        Hosts::Model(_) | Hosts::Real => format!("{:?}", sum.fleets),
+    });
     println!(
-        "{done} histories in {seconds:.1} s, {:.0} a second; {:?}",
+        "{done} histories in {seconds:.1} s, {:.0} a second; {counted}",
         done as f64 / seconds,
-        shared.sum.lock().map_or(Report::default(), |sum| *sum)
     );
     match first {
-        Some(violation) => {
-            println!("{violation}");
+        Some((seed, told)) => {
+            println!("{told}");
             println!(
-                "again: cargo xtask test fleet --host {} --seed {}",
+                "again: cargo xtask test fleet --host {} --seed {seed}",
                 options.host.name(),
-                violation.seed
             );
-            println!("{} passed, 1 failed", violation.seed - from);
+            println!("{} passed, 1 failed", seed - from);
             ExitCode::FAILURE
         }
         None => {
@@ -132,28 +199,21 @@ fn main() -> ExitCode {
     }
 }
 
-fn work(shared: &Shared, host: Host, flaw: Option<Flaw>) {
+fn work(shared: &Shared, hosts: Hosts) {
     loop {
         let seed = shared.next.fetch_add(1, Ordering::Relaxed);
         if seed >= shared.end.load(Ordering::Relaxed) {
             return;
         }
-        let result = host.run(seed, flaw);
+        let result = hosts.run(seed, &shared.sum);
         shared.done.fetch_add(1, Ordering::Relaxed);
-        match result {
-            Ok(report) => {
-                if let Ok(mut sum) = shared.sum.lock() {
-                    sum.add(&report);
-                }
-            }
-            Err(violation) => {
-                // The lowest seed is the one to look at: the other threads finish theirs.
-                shared.end.fetch_min(seed, Ordering::Relaxed);
-                if let Ok(mut first) = shared.first.lock()
-                    && first.as_ref().is_none_or(|first| seed < first.seed)
-                {
-                    *first = Some(violation);
-                }
+        if let Err(told) = result {
+            // The lowest seed is the one to look at: the other threads finish theirs.
+            shared.end.fetch_min(seed, Ordering::Relaxed);
+            if let Ok(mut first) = shared.first.lock()
+                && first.as_ref().is_none_or(|(first, _)| seed < *first)
+            {
+                *first = Some((seed, told));
             }
         }
     }

@@ -120,6 +120,8 @@ mod simulation;
 mod slot;
 mod stored;
 mod trace;
+#[cfg(feature = "web")]
+mod web;
 mod worker;
 
 use std::fmt;
@@ -131,6 +133,8 @@ pub use search::{Found, Search};
 #[cfg(feature = "sessions")]
 pub use sessions::Sessions;
 pub use setup::{Flaw, Odds, Setup};
+#[cfg(feature = "web")]
+pub use web::{Web, WebFlaw, WebReport, WebRule, WebViolation};
 
 /// One history of one fleet.
 #[derive(Debug, Clone)]

@@ -1,8 +1,11 @@
 //! Sessions in a store: the cookie holds a handle, and the store what it stands for. Whoever reads the store cannot
 //! make the cookie.
 
+use std::sync::Arc;
+use std::time::Duration;
+
 use oauth_core::endpoint::revocation::Revocation;
-use oauth_core::error::{Cause, Error, Loss};
+use oauth_core::error::{Cause, Error, Loss, ValidationFailure};
 use oauth_core::flow::keeper::{self, Entry, Saved};
 use oauth_core::moment::UnixTime;
 use oauth_core::server::EndpointKind;
@@ -20,14 +23,24 @@ const MOST: usize = 64;
 /// How often a record is saved over that others save as well.
 const ATTEMPTS: u32 = 8;
 
+/// How often a store is asked to remove a session that does not say that it has: its person was told that it is over.
+const REMOVALS: u32 = 3;
+
+/// How long a sign-in takes at most from when its session is listed until that is stored, or never will be.
+const LANDING: Duration = Duration::from_secs(5 * 60);
+
 /// What the cookie holds.
 #[derive(Serialize, Deserialize)]
 pub(crate) struct Handle {
     handle: String,
     until: UnixTime,
+    /// Whose tokens there are, should the session be gone and they not.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    provider: Option<String>,
 }
 
-/// The sessions of a person, or of one session at the provider.
+/// The sessions of a person, or of one session at the provider. A session is listed before its tokens are stored, and
+/// until they are gone: whatever a worker was doing when it died, somebody comes by here and does the rest.
 #[derive(Debug, Default, Serialize, Deserialize)]
 struct People {
     sessions: Vec<Listed>,
@@ -40,6 +53,13 @@ struct People {
 struct Listed {
     key: String,
     until: UnixTime,
+    /// Since when it is listed.
+    #[serde(default = "long_ago")]
+    since: UnixTime,
+}
+
+const fn long_ago() -> UnixTime {
+    UnixTime::from_secs(0)
 }
 
 impl Handle {
@@ -76,7 +96,7 @@ pub(crate) async fn load(turn: &Turn, handle: &Handle) -> Result<Option<Session>
     Ok(Some(session))
 }
 
-/// Begins a session: its tokens, where it is found by the provider, and last itself.
+/// Begins a session: it is listed where the provider finds it, then come its tokens, and last itself.
 pub(crate) async fn begin(
     turn: &Turn,
     provider: &Provider,
@@ -87,6 +107,7 @@ pub(crate) async fn begin(
     let handle = Handle {
         handle: oauth_seal::base64url(&at.draw("oauth-web handle")?),
         until: session.until,
+        provider: Some(provider.id.clone()),
     };
     let key = handle.key();
     let session = Session {
@@ -94,15 +115,16 @@ pub(crate) async fn begin(
         ..session
     };
     let client = &provider.client;
-    if let Some(tokens) = tokens {
-        keep(turn, client, &key, tokens, session.until).await?;
-    }
-    if let Err(error) = list_and_save(turn, client, &key, &session).await {
-        // No tokens without a session.
-        if let Err(left) = forget(turn, client, &key).await {
-            turn.desk.note_error(&left);
+    let left = match store(turn, client, &key, &session, tokens.clone()).await {
+        Ok(left) => left,
+        Err(error) => {
+            // No tokens without a session. It stays listed: what the store did not answer to it may do yet.
+            take_back(turn, client, &key, tokens).await;
+            return Err(error);
         }
-        return Err(error);
+    };
+    for listed in left {
+        clear(turn, client, &session.identity, &listed).await;
     }
     let plain = Secret::new(serde_json::to_vec(&handle).unwrap_or_default());
     let seconds = turn.config().lifetime.as_secs();
@@ -112,30 +134,69 @@ pub(crate) async fn begin(
     jar.set_session(&at, &turn.cookies, plain.expose(), seconds, sent)
 }
 
-async fn list_and_save(
+/// Lists a session. Those of the same person that have been listed for so long that they are stored, or left behind.
+async fn list(
     turn: &Turn,
     client: &Client,
     key: &str,
     session: &Session,
-) -> Result<(), Error> {
-    let listed = Listed {
+) -> Result<Vec<Listed>, Error> {
+    let new = Listed {
         key: key.to_owned(),
         until: session.until,
+        since: turn.desk.now(),
     };
+    let mut left = None;
     for name in people(client, &session.identity) {
-        let now = turn.desk.now();
-        change(turn, &name, |people| {
-            people.sessions.retain(|listed| now < listed.until);
-            people.sessions.push(listed.clone());
+        let people = change(turn, &name, |people| {
+            people.sessions.push(new.clone());
             let surplus = people.sessions.len().saturating_sub(MOST);
             people.sessions.drain(..surplus);
         })
         .await?;
+        left.get_or_insert(people.sessions);
+    }
+    let is_settled = |listed: &Listed| new.since.since(listed.since) >= LANDING;
+    let left = left.unwrap_or_default().into_iter();
+    Ok(left.filter(is_settled).collect())
+}
+
+/// Stores a session: it is listed, then come its tokens, then itself. What [`list`] found.
+async fn store(
+    turn: &Turn,
+    client: &Client,
+    key: &str,
+    session: &Session,
+    tokens: Option<Tokens>,
+) -> Result<Vec<Listed>, Error> {
+    let left = list(turn, client, key, session).await?;
+    if let Some(tokens) = tokens {
+        keep(turn, client, key, tokens, session.until).await?;
     }
     let times = Times::until(session.until);
-    match turn.desk.save(key, text(session), 0, times).await? {
-        Saved::At(_) => Ok(()),
-        Saved::Conflict => Err(contended()),
+    if turn.desk.save(key, text(session), 0, times).await? == Saved::Conflict {
+        return Err(contended());
+    }
+    // Whom the provider has signed out meanwhile is not listed any more.
+    for name in people(client, &session.identity) {
+        let entry = turn.desk.load(&name).await?;
+        let people = entry.as_ref().map(listed).unwrap_or_default();
+        if !people.sessions.iter().any(|listed| listed.key == key) {
+            turn.desk.remove(key).await?;
+            return Err(ValidationFailure::WebSignedOut.into());
+        }
+    }
+    Ok(left)
+}
+
+/// The tokens of a login that has come to nothing, stored or not.
+async fn take_back(turn: &Turn, client: &Client, key: &str, tokens: Option<Tokens>) {
+    let forgotten = forget(turn, client, key).await;
+    if let Err(error) = &forgotten {
+        turn.desk.note_error(error);
+    }
+    if let (Ok(None) | Err(_), Some(tokens)) = (forgotten, tokens) {
+        revoke(turn, client, &tokens).await;
     }
 }
 
@@ -151,27 +212,59 @@ pub(crate) async fn end(turn: &Turn, session: &Session) -> Option<Secret<String>
         }
         return session.id_token_hint();
     };
-    if let Err(error) = turn.desk.remove(key).await {
+    for attempt in 1.. {
+        let Err(error) = turn.desk.remove(key).await else {
+            break;
+        };
         turn.desk.note_error(&error);
+        if attempt == REMOVALS {
+            break;
+        }
     }
     let provider = turn.provider(&session.identity.provider).await;
     let provider = provider
         .map_err(|error| turn.desk.note_error(&error))
         .ok()?;
-    for name in people(&provider.client, &session.identity) {
-        let gone = change(turn, &name, |people| {
-            people.sessions.retain(|listed| listed.key != key);
-        });
-        if let Err(error) = gone.await {
-            turn.desk.note_error(&error);
+    finish(turn, &provider.client, key, &session.identity).await
+}
+
+/// Does what is to be done once a session is gone. It is listed until its tokens are gone as well.
+async fn finish(
+    turn: &Turn,
+    client: &Client,
+    key: &str,
+    identity: &Identity,
+) -> Option<Secret<String>> {
+    let forgotten = forget(turn, client, key).await;
+    let mut outcome = forgotten.as_ref().map(drop).map_err(Clone::clone);
+    for name in people(client, identity) {
+        if outcome.is_ok() {
+            outcome = delist(turn, &name, key).await;
         }
     }
-    match forget(turn, &provider.client, key).await {
-        Ok(id_token) => id_token,
-        Err(error) => {
-            turn.desk.note_error(&error);
-            None
-        }
+    if let Err(error) = outcome {
+        turn.desk.note_error(&error);
+    }
+    forgotten.ok().flatten()?.id_token.clone()
+}
+
+async fn delist(turn: &Turn, name: &str, key: &str) -> Result<(), Error> {
+    let is_other = |listed: &Listed| listed.key != key;
+    let changed = change(turn, name, |people| people.sessions.retain(is_other));
+    changed.await.map(drop)
+}
+
+/// What is left of a session that is over, or of which a worker that died has stored but a part.
+async fn clear(turn: &Turn, client: &Client, identity: &Identity, listed: &Listed) {
+    let entry = turn.desk.load(&listed.key).await;
+    let session = match &entry {
+        Ok(entry) => entry.as_ref().and_then(|entry| read(&listed.key, entry)),
+        Err(error) => return turn.desk.note_error(error),
+    };
+    match session {
+        Some(session) if !session.is_over(turn.desk.now(), turn.config().idle) => {}
+        Some(session) => drop(end(turn, &session).await),
+        None => drop(finish(turn, client, &listed.key, identity).await),
     }
 }
 
@@ -183,36 +276,65 @@ async fn revoke_of(turn: &Turn, session: &Session, tokens: &Tokens) {
     }
 }
 
-/// Revokes these tokens (RFC 7009), where the provider can; that it failed is told to the log.
-async fn revoke(turn: &Turn, client: &Client, tokens: &Tokens) {
-    if client.server().endpoint(EndpointKind::Revocation).is_err() {
-        return;
-    }
-    let revoked = turn
-        .desk
-        .run(client.revoke(Revocation::of(tokens)), |()| Fruit::Revoked);
-    if let Err(error) = revoked.await {
-        turn.desk.note_error(&error);
-    }
+/// The tokens of a session that is gone, by the cookie of this request: whoever ended it may have died before they
+/// were.
+pub(crate) async fn forget_left(turn: &Turn) -> Result<(), Error> {
+    let Ok(handle) = turn.jar()?.session::<Handle>(&turn.cookies) else {
+        return Ok(());
+    };
+    let Some(id) = &handle.provider else {
+        return Ok(());
+    };
+    let provider = turn.provider(id).await?;
+    forget(turn, &provider.client, &handle.key()).await.map(drop)
 }
 
-/// The sessions that a person has, or those that belong to one session at the provider.
-pub(crate) async fn sessions_of(
+/// Ends the sessions that a person has, or those that belong to one session at the provider, as far as they are meant.
+/// One that is listed and not stored yet is listed no more, by which its sign-in learns of it.
+///
+/// # Errors
+/// What the store fails with.
+pub(crate) async fn end_all(
     turn: &Turn,
     client: &Client,
-    kind: &str,
-    value: &str,
-) -> Result<Vec<Session>, Error> {
+    (kind, value): (&str, &str),
+    unstored: Unstored,
+    is_meant: impl Fn(&Session) -> bool,
+) -> Result<(), Error> {
     let name = person(client, kind, value);
     let Some(entry) = turn.desk.load(&name).await? else {
-        return Ok(Vec::new());
+        return Ok(());
     };
-    let mut sessions = Vec::new();
     for listed in listed(&entry).sessions {
-        let entry = turn.desk.load(&listed.key).await?;
-        sessions.extend(entry.and_then(|entry| read(&listed.key, &entry)));
+        let key = listed.key.as_str();
+        let mut session = turn
+            .desk
+            .load(key)
+            .await?
+            .and_then(|entry| read(key, &entry));
+        if session.is_none() && unstored == Unstored::Meant {
+            delist(turn, &name, key).await?;
+            session = turn
+                .desk
+                .load(key)
+                .await?
+                .and_then(|entry| read(key, &entry));
+            if session.is_none() {
+                forget(turn, client, key).await?;
+            }
+        }
+        if let Some(session) = session.filter(|session| is_meant(session)) {
+            end(turn, &session).await;
+        }
     }
-    Ok(sessions)
+    Ok(())
+}
+
+/// Whether sessions of a list that are not stored yet are meant as well.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Unstored {
+    Meant,
+    Unknown,
 }
 
 /// Saves the tokens of a login as the grant of this session.
@@ -277,8 +399,8 @@ async fn keep(
     }
 }
 
-/// Removes the grant of this session, and revokes its tokens.
-async fn forget(turn: &Turn, client: &Client, key: &str) -> Result<Option<Secret<String>>, Error> {
+/// Removes the grant of this session, and revokes its tokens: these, if there were any.
+async fn forget(turn: &Turn, client: &Client, key: &str) -> Result<Option<Arc<Tokens>>, Error> {
     let mut keeper = client.keeper(session::grant(key)).shared();
     let record = keeper.key();
     let entry = turn.desk.load(&record).await?;
@@ -292,11 +414,21 @@ async fn forget(turn: &Turn, client: &Client, key: &str) -> Result<Option<Secret
         return Ok(None);
     };
     revoke(turn, client, &tokens).await;
-    Ok(tokens.id_token.clone())
+    Ok(Some(tokens))
 }
 
-/// Changes a list that others may change as well.
-async fn change(turn: &Turn, name: &str, change: impl Fn(&mut People)) -> Result<(), Error> {
+async fn revoke(turn: &Turn, client: &Client, tokens: &Tokens) {
+    if client.server().endpoint(EndpointKind::Revocation).is_err() {
+        return;
+    }
+    let revoked = client.revoke(Revocation::of(tokens));
+    if let Err(error) = turn.desk.run(revoked, |()| Fruit::Revoked).await {
+        turn.desk.note_error(&error);
+    }
+}
+
+/// Changes a list that others may change as well; the list as it is then.
+async fn change(turn: &Turn, name: &str, change: impl Fn(&mut People)) -> Result<People, Error> {
     for _ in 0..ATTEMPTS {
         let entry = turn.desk.load(name).await?;
         let version = entry.as_ref().map_or(0, |entry| entry.version);
@@ -306,14 +438,14 @@ async fn change(turn: &Turn, name: &str, change: impl Fn(&mut People)) -> Result
         people.until = until;
         let record = match until {
             // A removed record, and not an absent one: its version goes on.
-            None if version == 0 => return Ok(()),
+            None if version == 0 => return Ok(people),
             None => String::new(),
             Some(_) => serde_json::to_string(&people).unwrap_or_default(),
         };
         let times = Times { due: None, until };
         let saved = turn.desk.save(name, Secret::new(record), version, times);
         if let Saved::At(_) = saved.await? {
-            return Ok(());
+            return Ok(people);
         }
     }
     Err(contended())

@@ -194,7 +194,7 @@ export async function kept(client: Client, store: Store, signal: AbortSignal): P
 
 export async function many(client: Client, store: Store, tokens: Tokens, signal: AbortSignal): Promise<number> {
   await new Sessions(client, store)[Symbol.asyncDispose]()
-  const sessions = new Sessions(client, store, { capacity: 10, perSecond: 5, onEnded: (subject, error) => [subject, error.code] })
+  const sessions = new Sessions(client, store, { capacity: 10, perSecond: 5, atOnce: 2, onEnded: (subject, error) => [subject, error.code] })
   await sessions.logIn('ann', tokens)
   const source: GrantSource = sessions.get('ann', { scope: ['read'] })
   const { grants, next } = await sessions.list()

@@ -979,7 +979,8 @@ class Sessions:
     Each costs memory while somebody uses it only. Beyond capacity, those that nobody uses
     are dropped, and read from the store when they are asked for again. reuse, lease and
     keep_alive (seconds) are those of client.source(). At most per_second renewals begin in a
-    second, 0 is no limit. on_renewed(subject, tokens) and on_ended(subject, error) are called
+    second, and at most at_once are under way at the client's issuer, from the lease to the stored
+    tokens; 0 is no limit. on_renewed(subject, tokens) and on_ended(subject, error) are called
     in a thread of the library, and so is on_authorization_ends(subject, end) once, notice
     seconds before a person's authorization ends, a week unless you say: only the person can
     extend it. Use it in a with or async with block, or end it with close().
@@ -988,6 +989,7 @@ class Sessions:
         cls, client: Client, store: Store, *, reuse: _Reuse | None = None,
         lease: float | None = None, keep_alive: float | None = None,
         notice: float | None = None, capacity: int = 10_000, per_second: int = 0,
+        at_once: int = 0,
         on_renewed: Callable[[str | None, Tokens], object] | None = None,
         on_ended: Callable[[str | None, OAuthError], object] | None = None,
         on_authorization_ends: Callable[[str | None, datetime], object] | None = None,

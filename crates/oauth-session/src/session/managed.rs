@@ -11,9 +11,9 @@ use crate::store::Store;
 
 impl Session {
     /// Limits its renewals to this pace. For a session that has not been handed out.
-    pub(crate) fn paced(mut self, pace: Arc<Pace>) -> Self {
+    pub(crate) fn paced(mut self, pace: Pace) -> Self {
         if let Some(session) = Arc::get_mut(&mut self.0) {
-            session.pace = Some(pace);
+            session.pace = pace;
         }
         self
     }

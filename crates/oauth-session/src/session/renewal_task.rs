@@ -60,8 +60,7 @@ impl RenewalTask {
 
     async fn run(mut self) {
         let (mut event, mut is_new) = (Event::Begin, false);
-        // Each renewal is counted once by the rate limit, however often it requests the lease.
-        let mut pace = self.session.pace.clone();
+        let mut turn = self.session.pace.turn();
         loop {
             let at = match clock::moment() {
                 Ok(at) => at,
@@ -80,6 +79,7 @@ impl RenewalTask {
                     Event::Completed(outcome)
                 }
                 Step::Wait(pause) => {
+                    turn.step_aside();
                     tokio::time::sleep(pause).await;
                     Event::Elapsed
                 }
@@ -89,8 +89,8 @@ impl RenewalTask {
                 }
                 step => {
                     let takes = matches!(&step, Step::Lease { ttl, .. } if !ttl.is_zero());
-                    if takes && let Some(pace) = pace.take() {
-                        pace.turn().await;
+                    if takes {
+                        turn.come().await;
                     }
                     self.session.store_step(step).await
                 }

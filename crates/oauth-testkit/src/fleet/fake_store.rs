@@ -35,6 +35,18 @@ pub(super) struct PlainStore {
     given: u64,
 }
 
+#[cfg(feature = "web")]
+impl PlainStore {
+    /// What is stored and not removed, in no order.
+    pub(super) fn all(&self) -> impl Iterator<Item = (&str, &str)> {
+        let last = self.records.iter().filter_map(|(key, saved)| {
+            let record = saved.last()?.record.expose();
+            Some((key.as_str(), record.as_str()))
+        });
+        last.filter(|(_, record)| !record.is_empty())
+    }
+}
+
 impl FakeStore for PlainStore {
     fn load(&mut self, key: &str) -> Option<Entry> {
         self.records.get(key)?.last().cloned()

@@ -241,7 +241,7 @@ fn approve(
     let code = authority.mint(at, "code");
     let grant = Grant {
         client_id: client_id.to_owned(),
-        subject: Some(SUBJECT.to_owned()),
+        subject: Some(authority.person.subject(ask.query("login_hint"))),
         scope: checked.scope,
         family: authority.new_family(),
         nonce: ask.query("nonce").map(str::to_owned),

@@ -85,8 +85,8 @@ impl LogoutTokenFlaw {
 }
 
 impl Twin {
-    /// A logout token for the confidential client, about the person who approves every authorization, and the session
-    /// that [`set_claim`](Self::set_claim) calls `sid`, if it does; `None`
+    /// A logout token for the confidential client, about the person who approves every authorization, or whom
+    /// [`set_claim`](Self::set_claim) calls `sub`, and the session that it calls `sid`, if it does; `None`
     /// where the system has no ID tokens.
     pub fn logout_token(&mut self, at: UnixTime, flaw: Option<LogoutTokenFlaw>) -> Option<String> {
         let authority = &mut self.authority;
@@ -102,8 +102,10 @@ impl Twin {
             "sub": SUBJECT,
             "events": { EVENT: {} },
         });
-        if let Some(sid) = authority.person.claim("sid") {
-            claims["sid"] = sid.clone();
+        for name in ["sub", "sid"] {
+            if let Some(value) = authority.person.claim(name) {
+                claims[name] = value.clone();
+            }
         }
         if let Some(flaw) = flaw {
             flaw.spoil(&mut claims);

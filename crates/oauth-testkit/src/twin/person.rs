@@ -1,13 +1,18 @@
 //! The person who approves every authorization: signed in or not, and what ID tokens say of them.
 
+use std::collections::BTreeSet;
+
 use serde_json::{Map, Value};
 
 use super::Twin;
+use super::authorize::SUBJECT;
 
 #[derive(Debug, Default)]
 pub(super) struct Person {
     is_signed_out: bool,
     claims: Map<String, Value>,
+    /// The subjects of others who have accounts here.
+    others: BTreeSet<String>,
 }
 
 impl Person {
@@ -21,6 +26,12 @@ impl Person {
         }
         self.is_signed_out = false;
         Ok(())
+    }
+
+    /// Whose authorization a request with this hint is.
+    pub(super) fn subject(&self, login_hint: Option<&str>) -> String {
+        let known = login_hint.filter(|hint| self.others.contains(*hint));
+        known.unwrap_or(SUBJECT).to_owned()
     }
 
     pub(super) const fn sign_out(&mut self) {
@@ -53,6 +64,12 @@ impl Twin {
             .person
             .claims
             .insert(name.to_owned(), value.into());
+    }
+
+    /// Gives somebody else an account: an authorization request whose `login_hint` is this subject is approved by
+    /// them.
+    pub fn add_person(&mut self, subject: &str) {
+        self.authority.person.others.insert(subject.to_owned());
     }
 
     /// Signs the person out at this server, as its logout page does: `prompt=none` is refused with `login_required`

@@ -8,7 +8,7 @@ use oauth_core::redirect_uri::RedirectUri;
 use oauth_core::server::EndpointKind;
 use serde::{Deserialize, Serialize};
 
-use crate::config::Provider;
+use crate::config::{Keep, Provider};
 use crate::cookie::{Purpose, Sent};
 use crate::html;
 use crate::record;
@@ -54,7 +54,14 @@ async fn leave(turn: &Turn, left: &mut Option<Identity>) -> Result<Reply, Error>
     let ended = turn.end_session()?;
     let session = match who::session(turn).await {
         Ok(Found::Session(session)) => Some(session),
-        Ok(Found::Nobody(_)) => None,
+        Ok(Found::Nobody(_)) => {
+            if turn.config().keep == Keep::Store
+                && let Err(error) = record::forget_left(turn).await
+            {
+                turn.desk.note_error(&error);
+            }
+            None
+        }
         Err(error) if super::is_hosts(&error) => return Err(error),
         Err(error) => {
             turn.desk.note_error(&error);

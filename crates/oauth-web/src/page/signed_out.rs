@@ -10,7 +10,7 @@ use oauth_core::flow::logout::{FrontChannelLogout, Session as Ended};
 use oauth_core::token::logout_token::{LogoutTokenChecks, Replay};
 
 use crate::config::{Keep, Provider};
-use crate::record;
+use crate::record::{self, Unstored};
 use crate::reply::{Reader, Reply};
 use crate::session::Session;
 use crate::turn::Turn;
@@ -51,13 +51,19 @@ async fn token(turn: &Turn, id: Option<String>) -> Result<(), Error> {
         return Err(ValidationFailure::LogoutTokenReplayed.into());
     }
     // A session whose login named no `sid` may be the one.
-    let named = [("sid", token.sid()), ("sub", token.subject())];
-    for (kind, value) in named {
+    let of_person = match token.sid() {
+        Some(_) => Unstored::Unknown,
+        None => Unstored::Meant,
+    };
+    let named = [
+        ("sid", token.sid(), Unstored::Meant),
+        ("sub", token.subject(), of_person),
+    ];
+    for (kind, value, unstored) in named {
         let Some(value) = value else { continue };
-        let listed = record::sessions_of(turn, &provider.client, kind, value).await?;
-        for session in listed.iter().filter(|session| token.ends(&ended(session))) {
-            record::end(turn, session).await;
-        }
+        let is_meant = |session: &Session| token.ends(&ended(session));
+        let client = &provider.client;
+        record::end_all(turn, client, (kind, value), unstored, is_meant).await?;
     }
     // Last of all: should the store have failed before, the provider may send it again. Of two that come at once,
     // both end the same sessions.
@@ -77,13 +83,9 @@ pub(crate) async fn front_channel(turn: &Turn, id: Option<String>) -> Result<Rep
         if named != issuer.as_str() {
             return Err(ValidationFailure::JwtIssuer.into());
         }
-        let listed = record::sessions_of(turn, &provider.client, "sid", &sid).await?;
-        for session in listed
-            .iter()
-            .filter(|session| request.ends(&ended(session)))
-        {
-            record::end(turn, session).await;
-        }
+        let is_meant = |session: &Session| request.ends(&ended(session));
+        let (client, of_sid) = (&provider.client, ("sid", sid.as_str()));
+        record::end_all(turn, client, of_sid, Unstored::Meant, is_meant).await?;
     }
     let mut reply = Reply::empty(StatusCode::OK);
     reply.put(CONTENT_TYPE, "text/html; charset=utf-8");

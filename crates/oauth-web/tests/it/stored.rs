@@ -3,7 +3,7 @@
 use http::{Method, StatusCode};
 use oauth_core::moment::Moment;
 use oauth_testkit::twin::LogoutTokenFlaw;
-use oauth_web::Access;
+use oauth_web::{Access, Event, Visit};
 
 use crate::world::{Browser, From, SESSION, TWIN, World, code, form, location};
 
@@ -84,17 +84,133 @@ fn a_store_that_is_away_while_somebody_signs_in_is_what_is_told() {
 
 #[test]
 fn no_tokens_are_left_where_no_session_could_be_saved() {
+    // Nothing is saved; the list; and the grant as well.
+    for saves in 0..3 {
+        let (mut world, mut ann) = (World::in_store(), Browser::new());
+        let url = location(&ann.get(&mut world, "/me").reply());
+        let callback = Browser::provider(&mut world, &url);
+        world.saves_left = Some(saves);
+        let request = ann.request(&world, Method::GET, &callback, From::Elsewhere);
+        let reply = ann.send(&mut world, request, Access::SignedIn).reply();
+        assert_eq!(reply.status, StatusCode::SERVICE_UNAVAILABLE);
+        assert!(ann.cookie(SESSION).is_none());
+        assert_eq!(kinds(&world), (0, 0));
+        assert_eq!(world.provider.twin().counters().revocations, 1);
+    }
+}
+
+/// How many sessions and how many grants are stored.
+fn kinds(world: &World) -> (usize, usize) {
+    let records = world.records();
+    let count = |part: &str| {
+        records
+            .iter()
+            .filter(|record| record.contains(part))
+            .count()
+    };
+    (count("\"started_at\""), count("\"refresh_token\""))
+}
+
+/// Drives a visit, and stops before this step of it: its worker has died.
+fn die(world: &mut World, mut visit: Visit, is_last: impl Fn(&World) -> bool) {
+    let mut event = Event::Begin;
+    for _ in 0..100 {
+        event = match world.step(&mut visit, event) {
+            Ok(next) => next,
+            Err(ended) => panic!("{ended:?}"),
+        };
+        if is_last(world) {
+            return;
+        }
+    }
+    panic!("it does not come to that");
+}
+
+#[test]
+fn what_a_worker_left_behind_that_died_in_a_logout_goes_at_the_next() {
+    let (mut world, mut ann) = (World::in_store(), Browser::new());
+    ann.open(&mut world, "/me").session();
+    assert_eq!(kinds(&world), (1, 1));
+    let request = ann.request(&world, Method::GET, "/auth/logout", From::Own);
+    let visit = world.site.visit(request, Access::SignedIn);
+    die(&mut world, visit, |world| kinds(world) == (0, 1));
+    // The browser got no answer: it asks again.
+    ann.click(&mut world, "/auth/logout");
+    assert_eq!(kinds(&world), (0, 0));
+    assert_eq!(world.provider.twin().counters().revocations, 1);
+}
+
+#[test]
+fn what_a_worker_left_behind_that_died_goes_when_the_person_signs_in_again() {
     let (mut world, mut ann) = (World::in_store(), Browser::new());
     let url = location(&ann.get(&mut world, "/me").reply());
     let callback = Browser::provider(&mut world, &url);
-    // The grant is saved, and nothing after it.
-    world.saves_left = Some(1);
     let request = ann.request(&world, Method::GET, &callback, From::Elsewhere);
-    let reply = ann.send(&mut world, request, Access::SignedIn).reply();
-    assert_eq!(reply.status, StatusCode::SERVICE_UNAVAILABLE);
+    let visit = world.site.visit(request, Access::SignedIn);
+    die(&mut world, visit, |world| kinds(world) == (0, 1));
+    // Another may still be at it: so soon, nobody takes its tokens away.
+    let mut other = Browser::new();
+    other.open(&mut world, "/me").session();
+    assert_eq!(kinds(&world), (1, 2));
+    world.advance(5 * 60);
+    let mut third = Browser::new();
+    third.open(&mut world, "/me").session();
+    other.click(&mut world, "/me").session();
+    assert_eq!(kinds(&world), (2, 2));
+    // Nor is anything left of what is over.
+    world.advance(3 * 3600);
+    third.open(&mut world, "/me").session();
+    assert_eq!(kinds(&world), (1, 1));
+    assert_eq!(world.provider.twin().counters().revocations, 3);
+}
+
+#[test]
+fn who_is_signed_out_by_the_provider_while_signing_in_is_not_signed_in() {
+    let (mut world, mut ann) = (World::in_store(), Browser::new());
+    world.provider.twin().set_claim("sid", "one");
+    let url = location(&ann.get(&mut world, "/me").reply());
+    let callback = Browser::provider(&mut world, &url);
+    let request = ann.request(&world, Method::GET, &callback, From::Elsewhere);
+    let mut visit = world.site.visit(request, Access::SignedIn);
+    let mut event = Event::Begin;
+    while kinds(&world) != (0, 1) {
+        event = world.step(&mut visit, event).unwrap();
+    }
+    let now = world.provider.now();
+    let token = world.provider.twin().logout_token(now, None).unwrap();
+    assert_eq!(told(&mut world, &token).status, StatusCode::OK);
+    let reply = loop {
+        match world.step(&mut visit, event) {
+            Ok(next) => event = next,
+            Err(ended) => break ended.reply(),
+        }
+    };
+    assert_eq!(
+        (reply.status.as_u16(), code(&reply)),
+        (401, "web.signed_out")
+    );
+    ann.keep(&world, &reply);
     assert!(ann.cookie(SESSION).is_none());
-    assert!(world.records().is_empty());
-    assert_eq!(world.provider.twin().counters().revocations, 1);
+    assert_eq!(kinds(&world), (0, 0));
+}
+
+#[test]
+fn a_store_that_does_not_answer_at_once_is_asked_again_to_end_a_session() {
+    let (mut world, mut ann) = (World::in_store(), Browser::new());
+    ann.open(&mut world, "/me").session();
+    let copy = ann.clone();
+    let request = ann.request(&world, Method::GET, "/auth/logout", From::Own);
+    let mut visit = world.site.visit(request, Access::SignedIn);
+    let mut event = world.step(&mut visit, Event::Begin).unwrap();
+    world.is_store_down = true;
+    event = world.step(&mut visit, event).unwrap();
+    assert!(matches!(event, Event::Failed(_)));
+    world.is_store_down = false;
+    while let Ok(next) = world.step(&mut visit, event) {
+        event = next;
+    }
+    assert!(copy.clone().click(&mut world, "/me").is_status(303));
+    assert_eq!(kinds(&world), (0, 0));
 }
 
 fn told(world: &mut World, token: &str) -> oauth_web::Reply {

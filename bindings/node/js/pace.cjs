@@ -1,0 +1,59 @@
+'use strict'
+
+const { pause } = require('./exchange.cjs')
+
+/**
+ * Limits that all renewals of some grants share: how many begin in a second, and how many are under way at once; 0 is
+ * no limit. Gives what makes one renewal's turn of them.
+ */
+function paced({ perSecond, atOnce }) {
+  const even = perSecond > 0 ? evenly(1000 / perSecond) : undefined
+  const places = atOnce > 0 ? placesFor(atOnce) : undefined
+  return () => {
+    let isCounted = false
+    let leave
+    return {
+      /** Waits until the renewal may take a lease. It is counted once, however often it does. */
+      async come() {
+        leave ??= await places?.()
+        if (isCounted) return
+        isCounted = true
+        await even?.()
+      },
+      /** Others may go on: it is over, or waits for another worker. */
+      stepAside() {
+        leave?.()
+        leave = undefined
+      },
+    }
+  }
+}
+
+/** A turn after each gap, in the order of asking. */
+function evenly(gap) {
+  let next = 0
+  return async () => {
+    const now = performance.now()
+    const turn = Math.max(now, next)
+    next = turn + gap
+    await pause(turn - now)
+  }
+}
+
+/** So many places, in the order of asking; each is given back by what it resolves to. */
+function placesFor(count) {
+  let free = count
+  const waiting = []
+  const leave = () => {
+    const next = waiting.shift()
+    if (next) next(leave)
+    else free += 1
+  }
+  return () => {
+    if (free === 0) return new Promise((take) => waiting.push(take))
+    free -= 1
+    return Promise.resolve(leave)
+  }
+}
+
+module.exports = { paced }

@@ -1,0 +1,237 @@
+//! What everybody has seen and done, as nobody in the fleet can know it.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use serde_json::Value;
+
+use super::tab::Sender;
+use super::task::{Renewing, Work};
+use super::{Breach, WebRule};
+
+#[derive(Default)]
+pub(super) struct Ledger {
+    pub(super) logins: Vec<Login>,
+    /// Logins by their codes.
+    pub(super) codes: BTreeMap<String, usize>,
+    /// Logins by the tokens that came of them.
+    pub(super) tokens: BTreeMap<String, usize>,
+    /// Sessions by their names.
+    pub(super) sessions: BTreeMap<String, Known>,
+    /// Sessions by the values of their cookies.
+    pub(super) cookies: BTreeMap<String, String>,
+    /// When each session was listed, in each of the records where the provider finds it.
+    pub(super) listed: BTreeMap<String, BTreeMap<String, u64>>,
+    /// Of which sessions of its own it has told, and when.
+    pub(super) told: Vec<((usize, u64), u64)>,
+    pub(super) sids: u64,
+    /// Leases of token requests that are under way, by the grants' records: the task, and until when.
+    pub(super) flights: BTreeMap<String, BTreeMap<u64, u64>>,
+    /// Those that the store has given a lease to.
+    pub(super) holders: BTreeSet<String>,
+}
+
+/// Somebody has said yes at the provider.
+pub(super) struct Login {
+    pub(super) person: usize,
+    pub(super) sid: u64,
+    pub(super) refresh: Vec<String>,
+    /// Whether something went wrong with it that excuses what is left of it at the provider.
+    pub(super) is_spoiled: bool,
+}
+
+/// A session that was stored.
+pub(super) struct Known {
+    pub(super) login: usize,
+    pub(super) grant: String,
+    /// When it was listed wherever the provider finds it.
+    pub(super) listed_at: u64,
+    /// Since when nobody may find it.
+    pub(super) ended_at: Option<u64>,
+    /// When its tokens were taken away.
+    pub(super) grant_removed_at: Option<u64>,
+}
+
+pub(super) fn breach<T>(rule: WebRule, text: String) -> Result<T, Breach> {
+    Err(Breach(rule, text))
+}
+
+impl Ledger {
+    pub(super) const fn next_sid(&mut self) -> u64 {
+        self.sids += 1;
+        self.sids
+    }
+
+    pub(super) fn approved(&mut self, code: String, person: usize, sid: u64) {
+        self.codes.insert(code, self.logins.len());
+        self.logins.push(Login {
+            person,
+            sid,
+            refresh: Vec::new(),
+            is_spoiled: false,
+        });
+    }
+
+    pub(super) fn login_of(&self, code: &str) -> Option<usize> {
+        self.codes.get(code).copied()
+    }
+
+    pub(super) fn person(&self, login: usize) -> Option<(usize, u64)> {
+        let login = self.logins.get(login)?;
+        Some((login.person, login.sid))
+    }
+
+    /// Which login a form to the provider is of.
+    pub(super) fn whose(&self, form: &[(String, String)]) -> Option<usize> {
+        form.iter().find_map(|(name, value)| match name.as_str() {
+            "code" => self.login_of(value),
+            "refresh_token" | "token" => self.tokens.get(value).copied(),
+            _ => None,
+        })
+    }
+
+    pub(super) fn issued(&mut self, login: usize, body: &[u8]) {
+        let reply: Value = serde_json::from_slice(body).unwrap_or_default();
+        for name in ["access_token", "refresh_token"] {
+            if let Some(token) = reply[name].as_str() {
+                self.tokens.insert(token.to_owned(), login);
+                if name == "refresh_token" {
+                    self.logins[login].refresh.push(token.to_owned());
+                }
+            }
+        }
+    }
+
+    pub(super) fn began(&mut self, key: &str, grant: String, login: usize, now: u64) {
+        let listed = self.listed.get(key).into_iter().flatten();
+        let listed_at = listed.map(|(_, at)| *at).max().unwrap_or(now);
+        let whose = self.person(login);
+        let mut told = self.told.iter();
+        // It was signed out before it was stored.
+        let is_told = told.any(|(of, since)| Some(*of) == whose && listed_at < *since);
+        let known = Known {
+            login,
+            grant,
+            listed_at,
+            ended_at: is_told.then_some(now),
+            grant_removed_at: None,
+        };
+        self.sessions.insert(key.to_owned(), known);
+    }
+
+    pub(super) fn removed(&mut self, record: &str, now: u64) {
+        for known in self.sessions.values_mut() {
+            if known.grant == record {
+                known.grant_removed_at = Some(now);
+            }
+        }
+    }
+
+    /// A cookie of a session was given out.
+    pub(super) fn given(&mut self, value: String, session: &str) {
+        self.cookies.insert(value, session.to_owned());
+    }
+
+    pub(super) fn session_of(&self, cookie: &str) -> Option<String> {
+        self.cookies.get(cookie).cloned()
+    }
+
+    pub(super) fn end(&mut self, session: &str, now: u64) {
+        if let Some(known) = self.sessions.get_mut(session) {
+            known.ended_at.get_or_insert(now);
+        }
+    }
+
+    /// Sessions are listed in the record of this name.
+    pub(super) fn list(&mut self, name: &str, record: &str, now: u64) {
+        let list: Value = serde_json::from_str(record).unwrap_or_default();
+        for listed in list["sessions"].as_array().into_iter().flatten() {
+            if let Some(key) = listed["key"].as_str() {
+                let lists = self.listed.entry(key.to_owned()).or_default();
+                lists.entry(name.to_owned()).or_insert(now);
+            }
+        }
+    }
+
+    /// A logout token was taken that came at this time.
+    pub(super) fn end_all(&mut self, person: usize, sid: u64, since: u64, now: u64) {
+        self.told.push(((person, sid), since));
+        for known in self.sessions.values_mut() {
+            let login = &self.logins[known.login];
+            if (login.person, login.sid) == (person, sid) && known.listed_at < since {
+                known.ended_at.get_or_insert(now);
+            }
+        }
+    }
+
+    pub(super) fn spoil(&mut self, login: usize) {
+        if let Some(login) = self.logins.get_mut(login) {
+            login.is_spoiled = true;
+        }
+    }
+
+    /// Whatever this works on may be left at the provider.
+    pub(super) fn failed(&mut self, work: &Work) {
+        match work {
+            Work::Visit(visiting) => {
+                let sent = visiting
+                    .sent
+                    .as_ref()
+                    .and_then(|key| self.sessions.get(key));
+                let sent = sent.map(|known| known.login);
+                for login in sent.into_iter().chain(visiting.login) {
+                    self.spoil(login);
+                }
+                if let Sender::Provider { person, sid, .. } = visiting.tab.from {
+                    for login in &mut self.logins {
+                        login.is_spoiled |= (login.person, login.sid) == (person, sid);
+                    }
+                }
+            }
+            Work::Renewal(renewing) => {
+                if let Some(known) = self.sessions.get(&renewing.key) {
+                    self.spoil(known.login);
+                }
+            }
+        }
+    }
+
+    /// A worker has died over this.
+    pub(super) fn cut_short(&mut self, work: &Work) {
+        self.failed(work);
+        self.land(work);
+    }
+
+    fn land(&mut self, work: &Work) {
+        if let Work::Renewal(renewing) = work {
+            // Whoever is dead sends nothing more, and its lease runs out by itself.
+            self.flights.remove(&renewing.record);
+        }
+    }
+
+    /// The store has given a lease to this holder.
+    pub(super) fn leased(&mut self, holder: String) {
+        self.holders.insert(holder);
+    }
+
+    /// A token request leaves: under a lease, and no other of this grant is under way whose lease still runs.
+    pub(super) fn depart(
+        &mut self,
+        renewing: &Renewing,
+        task: u64,
+        now: u64,
+    ) -> Result<(), Breach> {
+        // A refresh token that was never replaced yet is sent while the store is silent.
+        if !self.holders.contains(&renewing.holder) && !renewing.has_failed {
+            let text = format!("{task} renews a grant without a lease");
+            return breach(WebRule::OneRenewal, text);
+        }
+        let flights = self.flights.entry(renewing.record.clone()).or_default();
+        let other = flights.iter().find(|(_, until)| now < **until);
+        if let Some((other, until)) = other {
+            let text = format!("{task} renews the grant while {other} has its lease until {until}");
+            return breach(WebRule::OneRenewal, text);
+        }
+        flights.insert(task, renewing.leased_until);
+        Ok(())
+    }
+}

@@ -1,0 +1,213 @@
+//! The store and the provider, and what gets lost on the way to them.
+
+use std::time::Duration;
+
+use bytes::Bytes;
+use http::Response;
+use oauth_core::Secret;
+use oauth_core::error::{Cause, Error};
+use oauth_core::exchange::{Boxed, Input, Step as Move};
+use oauth_core::flow::keeper::{Lease, Saved};
+
+use super::super::fake_store::FakeStore as _;
+use super::WebFlaw;
+use super::orders::{Order, REQUEST_TIMEOUT, STORE_TIMEOUT, Stored, short};
+use super::state::{Event, Simulation};
+use super::task::{Answer, Answered, Work};
+
+impl Simulation {
+    /// A task asks the store.
+    pub(super) fn order(&mut self, id: u64, order: Order) {
+        if self.flaw == Some(WebFlaw::NoLease) && matches!(order, Order::Lease(..)) {
+            return self.answer(id, 1, Answer::Stored(Stored::Leased(Lease::Won)));
+        }
+        let there = match self.rng.index(20) {
+            0 => self.rng.between(20, 900),
+            _ => self.rng.between(1, 15),
+        };
+        let odds = self.odds;
+        if self.rng.chance(odds.store_fails) {
+            self.fail(id, there);
+        } else if self.rng.chance(odds.store_mute) {
+            self.post(there, Event::Store(id, order, Answered::No));
+            self.fail(id, STORE_TIMEOUT);
+        } else if self.rng.chance(odds.store_late) {
+            let late = self.rng.between(STORE_TIMEOUT, 10_000);
+            self.post(late, Event::Store(id, order, Answered::No));
+            self.fail(id, STORE_TIMEOUT);
+        } else {
+            self.post(there, Event::Store(id, order, Answered::Yes));
+        }
+    }
+
+    fn fail(&mut self, id: u64, after: u64) {
+        self.report.store_faults += 1;
+        if let Some(task) = self.tasks.get_mut(&id) {
+            match &mut task.work {
+                Work::Visit(visiting) => visiting.has_failed = true,
+                Work::Renewal(renewing) => renewing.has_failed = true,
+            }
+            self.ledger.failed(&task.work);
+        }
+        self.answer(id, after, Answer::Stored(Stored::Failed));
+    }
+
+    pub(super) fn answer(&mut self, id: u64, after: u64, answer: Answer) {
+        self.post(after, Event::Answer(id, answer));
+    }
+
+    /// The store does what it was asked, though whoever asked may be dead by now.
+    pub(super) fn carry_out(&mut self, id: u64, order: Order, answered: Answered) {
+        let now = Duration::from_millis(self.now);
+        let done = match order {
+            Order::Load(key) => Stored::Loaded(self.store.load(&key)),
+            Order::Lease(key, holder, ttl) => {
+                let lease = self.store.lease(now, &key, &holder, ttl);
+                if lease == Lease::Won {
+                    self.ledger.leased(holder);
+                }
+                Stored::Leased(lease)
+            }
+            Order::Extend(key, holder, ttl) => {
+                let lease = self.store.lease(now, &key, &holder, ttl);
+                return self.extended(id, lease, ttl);
+            }
+            Order::Save(key, record, version) => {
+                let saved = self.store.save(&key, &record, version);
+                if let Saved::At(_) = saved {
+                    self.note(|| format!("{id} has saved {}", short(&key)));
+                    self.stored(id, &key, &record, version);
+                }
+                Stored::Saved(saved)
+            }
+            Order::Remove(key) => {
+                self.note(|| format!("{id} has removed {}", short(&key)));
+                if let Some(entry) = self.store.load(&key).filter(|entry| !entry.is_removed()) {
+                    let nothing = Secret::new(String::new());
+                    self.store.save(&key, &nothing, entry.version);
+                    if self.is_answered(id) {
+                        self.ledger.removed(&key, self.now);
+                    }
+                }
+                Stored::Removed
+            }
+        };
+        if answered == Answered::Yes {
+            let back = self.rng.between(1, 15);
+            self.answer(id, back, Answer::Stored(done));
+        }
+    }
+
+    /// Whether store and provider have given this visit all their answers so far.
+    fn is_answered(&self, id: u64) -> bool {
+        let work = self.tasks.get(&id).map(|task| &task.work);
+        matches!(work, Some(Work::Visit(visiting)) if !visiting.has_failed)
+    }
+
+    fn stored(&mut self, id: u64, key: &str, record: &Secret<String>, version: u64) {
+        let now = self.now;
+        if record.expose().contains("\"since\"") {
+            self.ledger.list(key, record.expose(), now);
+        }
+        if let Some(task) = self.tasks.get_mut(&id)
+            && let Work::Visit(visiting) = &mut task.work
+            && version == 0
+            && record.expose().contains("\"started_at\"")
+            && let Some(login) = visiting.login
+        {
+            let grant = self.workers[task.worker].grant(key).key();
+            visiting.begun = Some(key.to_owned());
+            self.ledger.began(key, grant, login, now);
+        }
+    }
+
+    /// Takes an exchange further; its outcome, once it is over.
+    pub(super) fn fly<T: Send + 'static>(
+        &mut self,
+        id: u64,
+        exchange: &mut Boxed<T>,
+        input: Input,
+    ) -> Option<Result<T, Error>> {
+        let at = self.moment();
+        match oauth_core::Exchange::resume(exchange, &at, input) {
+            Ok(Move::Send(request)) => self.send(id, request),
+            Ok(Move::Sleep(pause)) => {
+                let pause = u64::try_from(pause.as_millis()).unwrap_or(u64::MAX);
+                self.answer(id, pause, Answer::Net(Input::Elapsed));
+            }
+            Ok(Move::Verify(job)) => {
+                let verified = Input::Verified(oauth_crypto::verify(&job));
+                self.answer(id, 1, Answer::Net(verified));
+            }
+            Ok(Move::Sign(_)) => {
+                let lost = Input::Lost(Cause::unsent("this worker holds no keys"));
+                self.answer(id, 1, Answer::Net(lost));
+            }
+            Ok(Move::Done(output)) => return Some(Ok(output)),
+            Err(error) => return Some(Err(error)),
+        }
+        None
+    }
+
+    fn send(&mut self, id: u64, request: http::Request<Bytes>) {
+        let there = match self.rng.index(10) {
+            0 => self.rng.between(500, 7_000),
+            _ => self.rng.between(5, 200),
+        };
+        let odds = self.odds;
+        let lost = |text| Answer::Net(Input::Lost(Cause::unknown(text)));
+        if self.rng.chance(odds.unsent) {
+            self.lose(id);
+            let unsent = Input::Lost(Cause::unsent("there is no connection"));
+            self.answer(id, there, Answer::Net(unsent));
+        } else if self.rng.chance(odds.lost_request) {
+            self.lose(id);
+            self.answer(id, REQUEST_TIMEOUT, lost("the request was lost"));
+        } else if self.rng.chance(odds.lost_reply) {
+            self.lose(id);
+            self.post(there, Event::Provider(id, request, Answered::No));
+            self.answer(id, REQUEST_TIMEOUT, lost("the reply was lost"));
+        } else {
+            self.post(there, Event::Provider(id, request, Answered::Yes));
+        }
+    }
+
+    fn lose(&mut self, id: u64) {
+        self.report.network_faults += 1;
+        if let Some(task) = self.tasks.get_mut(&id) {
+            if let Work::Visit(visiting) = &mut task.work {
+                visiting.has_failed = true;
+            }
+            self.ledger.failed(&task.work);
+        }
+    }
+
+    /// The provider answers, though whoever asked may be dead by now.
+    pub(super) fn reach_provider(
+        &mut self,
+        id: u64,
+        request: http::Request<Bytes>,
+        answered: Answered,
+    ) {
+        let path = request.uri().path().to_owned();
+        let form: Vec<(String, String)> =
+            serde_urlencoded::from_bytes(request.body()).unwrap_or_default();
+        let login = self.ledger.whose(&form);
+        if let Some((person, sid)) = login.and_then(|login| self.ledger.person(login)) {
+            self.speak_of(person, sid);
+        }
+        let at = self.moment();
+        let reply: Response<Bytes> = self.twin.answer(&at, request);
+        if let (Some(login), "/token") = (login, path.as_str()) {
+            self.ledger.issued(login, reply.body());
+        }
+        let status = reply.status().as_u16();
+        self.note(|| format!("the provider answers {path} of {id} with {status}"));
+        if answered == Answered::Yes {
+            let back = self.rng.between(5, 200);
+            self.answer(id, back, Answer::Net(Input::Reply(reply)));
+        } else if let Some(login) = login {
+            self.ledger.spoil(login);
+        }
+    }
+}

@@ -1,0 +1,149 @@
+//! The rules, and what visits that were answered have ended.
+
+use oauth_core::Tokens;
+use oauth_web::Session;
+
+use super::ledger::breach;
+use super::orders::short;
+use super::state::Simulation;
+use super::tab::{Kind, Sender, Shown};
+use super::task::Visiting;
+use super::{Breach, WebRule};
+
+impl Simulation {
+    /// The site passes somebody on.
+    pub(super) fn check_pass(&self, visiting: &Visiting, session: &Session) -> Result<(), Breach> {
+        let key = session_key(session).unwrap_or_default();
+        let Some(known) = self.ledger.sessions.get(&key) else {
+            return breach(WebRule::Person, "a session that nobody began".to_owned());
+        };
+        if visiting.sent.as_deref() != Some(key.as_str()) {
+            let text = format!("session {} is of another cookie", short(&key));
+            return breach(WebRule::Person, text);
+        }
+        let person = self.ledger.logins[known.login].person;
+        if session.identity.subject != format!("person-{person}") {
+            let text = format!("person {person} is seen as {}", session.identity.subject);
+            return breach(WebRule::Person, text);
+        }
+        let is_before = |end: Option<u64>| end.is_some_and(|end| end < visiting.began);
+        if is_before(known.ended_at) {
+            let text = format!("session {} is found after its end", short(&key));
+            return breach(WebRule::SignedOut, text);
+        }
+        if is_before(known.grant_removed_at) {
+            let text = format!("session {} is found without its tokens", short(&key));
+            return breach(WebRule::SignedOut, text);
+        }
+        Ok(())
+    }
+
+    /// A page of this session gets these tokens.
+    pub(super) fn check_token(&self, session: &Session, tokens: &Tokens) -> Result<(), Breach> {
+        let key = session_key(session).unwrap_or_default();
+        let token = tokens.access_token.expose();
+        let login = self.ledger.tokens.get(token);
+        let known = self.ledger.sessions.get(&key);
+        match login.copied() == known.map(|known| known.login) && login.is_some() {
+            true => Ok(()),
+            false => breach(WebRule::Person, "the token is of another login".to_owned()),
+        }
+    }
+
+    /// What has ended, once a visit was answered.
+    pub(super) fn write_down(&mut self, visiting: &Visiting, status: u16) {
+        let now = self.now;
+        let is_good = !visiting.has_failed;
+        let path = visiting.tab.path();
+        match (path, visiting.tab.from) {
+            ("/auth/logout", _) if status == 303 => {
+                if let Some(key) = visiting.sent.as_ref().filter(|_| is_good) {
+                    self.report.logouts += 1;
+                    self.ledger.end(key, now);
+                }
+            }
+            ("/auth/backchannel-logout", Sender::Provider { person, sid, .. }) if status == 200 => {
+                self.report.logout_tokens += 1;
+                if is_good {
+                    self.ledger.end_all(person, sid, visiting.began, now);
+                }
+            }
+            ("/auth/callback", _) if visiting.begun.is_some() && status == 303 => {
+                self.report.logins += 1;
+                if let Some(key) = visiting.sent.as_ref().filter(|_| is_good) {
+                    self.ledger.end(key, now);
+                }
+            }
+            _ if visiting.is_over => {
+                self.report.over += 1;
+                if let Some(key) = visiting.sent.as_ref().filter(|_| is_good) {
+                    self.ledger.end(key, now);
+                }
+            }
+            _ => {}
+        }
+    }
+
+    /// Each person signs in once more, uses a token, and signs out.
+    pub(super) fn last_round(&mut self) -> Result<(), Breach> {
+        for person in 0..self.people {
+            self.now += 70_000;
+            self.change_person(0, person);
+            self.browsers[0].last = None;
+            self.open(0, 0, "/auth/login?return_to=/me", Kind::Typed);
+            self.run_dry()?;
+            self.expect(&Shown::Page(person))?;
+            self.open(0, 0, "/data", Kind::Fetch);
+            self.run_dry()?;
+            self.expect(&Shown::Page(person))?;
+            self.open(0, 0, "/auth/logout", Kind::Click);
+            self.run_dry()?;
+            self.open(0, 0, "/data", Kind::Fetch);
+            self.run_dry()?;
+            self.expect(&Shown::Status(401))?;
+        }
+        Ok(())
+    }
+
+    fn expect(&mut self, wanted: &Shown) -> Result<(), Breach> {
+        let shown = self.browsers[0].last.take();
+        match shown.as_ref() == Some(wanted) {
+            true => Ok(()),
+            false => breach(
+                WebRule::Answered,
+                format!("{shown:?} is shown instead of {wanted:?}"),
+            ),
+        }
+    }
+
+    /// By now all sessions are over: nothing is left of them.
+    pub(super) fn check_end(&mut self) -> Result<(), Breach> {
+        let grants = self.store.all();
+        let mut grants = grants.filter(|(_, record)| record.contains("\"refresh_token\""));
+        // The same one in each run of a history.
+        if let Some(left) = grants.by_ref().map(|(key, _)| key).min() {
+            let mut sessions = self.ledger.sessions.iter();
+            let of = sessions.find(|(_, known)| known.grant == left);
+            let of = of.map_or("none", |(key, _)| short(key));
+            let text = format!("grant {} of session {of} outlives it", short(left));
+            return breach(WebRule::Outlives, text);
+        }
+        let at = self.unix();
+        for (key, known) in &self.ledger.sessions {
+            let login = &self.ledger.logins[known.login];
+            let mut tokens = login.refresh.iter();
+            let is_live = tokens.any(|token| self.twin.honours(at, token));
+            if known.ended_at.is_some() && is_live && !login.is_spoiled {
+                let text = format!("the tokens of session {} are still good", short(key));
+                return breach(WebRule::Outlives, text);
+            }
+        }
+        Ok(())
+    }
+}
+
+/// The name of a session, as that of its grant says it.
+pub(super) fn session_key(session: &Session) -> Option<String> {
+    let grant = session.grant()?;
+    grant.subject()?.strip_prefix("web:").map(str::to_owned)
+}

@@ -1,0 +1,146 @@
+//! The events of a history, one after the other.
+
+use super::state::{Event, Odds, Simulation, Worker};
+use super::task::Work;
+use super::{Breach, WebRule};
+
+/// How long a worker that dies is away at most, in milliseconds.
+const AWAY: u64 = 20_000;
+
+/// When sessions that a dead worker has left half begun may be cleaned up, in milliseconds.
+const LEFT_BEHIND: u64 = 400_000;
+
+impl Simulation {
+    pub(super) fn run(&mut self) -> Result<(), Breach> {
+        let trouble = self.rng.between(200_000, 700_000);
+        for browser in 0..self.browsers.len() {
+            let after = self.rng.between(0, 5_000);
+            self.post(after, Event::Act(browser));
+        }
+        self.run_until(trouble)?;
+        self.note(|| "from now on nothing goes wrong".to_owned());
+        self.odds = Odds::default();
+        self.queue
+            .retain(|_, event| !matches!(event, Event::Act(_)));
+        self.run_dry()?;
+        self.now += LEFT_BEHIND;
+        self.last_round()?;
+        self.check_end()
+    }
+
+    fn run_until(&mut self, end: u64) -> Result<(), Breach> {
+        while self
+            .queue
+            .first_key_value()
+            .is_some_and(|((at, _), _)| *at < end)
+        {
+            self.happen_next()?;
+        }
+        self.now = self.now.max(end);
+        Ok(())
+    }
+
+    /// Until nothing is under way.
+    pub(super) fn run_dry(&mut self) -> Result<(), Breach> {
+        let limit = self.now + 600_000;
+        while !self.queue.is_empty() {
+            self.happen_next()?;
+            if self.now > limit {
+                let text = "something goes on for ever".to_owned();
+                return Err(Breach(WebRule::Answered, text));
+            }
+        }
+        match self.tasks.is_empty() {
+            true => Ok(()),
+            false => Err(Breach(WebRule::Answered, "somebody waits".to_owned())),
+        }
+    }
+
+    fn happen_next(&mut self) -> Result<(), Breach> {
+        let Some(((at, _), event)) = self.queue.pop_first() else {
+            return Ok(());
+        };
+        self.now = self.now.max(at);
+        self.happen(event)
+    }
+
+    fn happen(&mut self, event: Event) -> Result<(), Breach> {
+        match event {
+            Event::Act(browser) => {
+                self.act(browser);
+                Ok(())
+            }
+            Event::Request(tab) => {
+                self.arrive(tab);
+                Ok(())
+            }
+            Event::Restart(worker) => {
+                self.workers[worker].is_up = true;
+                self.note(|| format!("worker {worker} is back"));
+                Ok(())
+            }
+            Event::Store(id, order, answered) => {
+                self.carry_out(id, order, answered);
+                Ok(())
+            }
+            Event::Provider(id, request, answered) => {
+                self.reach_provider(id, request, answered);
+                Ok(())
+            }
+            Event::Extend(id) => {
+                self.extend(id);
+                Ok(())
+            }
+            Event::Answer(id, answer) => {
+                let Some(task) = self.tasks.get(&id) else {
+                    return Ok(());
+                };
+                if self.rng.chance(self.odds.crash) {
+                    self.crash(task.worker);
+                    return Ok(());
+                }
+                if self.stalls(id) {
+                    let pause = self.rng.between(5_000, 60_000);
+                    self.post(pause, Event::Answer(id, answer));
+                    return Ok(());
+                }
+                self.proceed(id, answer)
+            }
+        }
+    }
+
+    /// Requests that are on their way are given up in time, whoever stands still.
+    fn stalls(&mut self, id: u64) -> bool {
+        let is_flying = matches!(
+            self.tasks.get(&id).map(|task| &task.work),
+            Some(Work::Renewal(renewing)) if renewing.exchange.is_some()
+        );
+        let stalls = !is_flying && self.rng.chance(self.odds.stall);
+        self.report.stalls += u64::from(stalls);
+        stalls
+    }
+
+    fn crash(&mut self, worker: usize) {
+        self.note(|| format!("worker {worker} dies"));
+        self.report.crashes += 1;
+        let dead: Vec<u64> = self
+            .tasks
+            .iter()
+            .filter(|(_, task)| task.worker == worker)
+            .map(|(id, _)| *id)
+            .collect();
+        for id in dead {
+            self.report.cut_short += 1;
+            let Some(task) = self.tasks.remove(&id) else {
+                continue;
+            };
+            self.ledger.cut_short(&task.work);
+        }
+        let away = self.rng.between(100, AWAY);
+        self.workers[worker] = Worker {
+            is_up: false,
+            ..Worker::new()
+        };
+        self.post(away, Event::Restart(worker));
+    }
+}

@@ -1,0 +1,225 @@
+//! The state of a history: one queue of events, one clock, one seed.
+
+use std::collections::BTreeMap;
+use std::sync::OnceLock;
+use std::time::Duration;
+
+use oauth_core::flow::keeper::{GrantId, Keeper};
+use oauth_core::issuer::Issuer;
+use oauth_core::moment::{Moment, UnixTime};
+use oauth_core::scope::Scope;
+use oauth_core::server::Server;
+use oauth_core::url::Url;
+use oauth_core::{Client, ClientAuth, ClientId, discover};
+use oauth_seal::Keys;
+use oauth_web::{Config, Provider, Site};
+
+use super::super::fake_store::PlainStore;
+use super::super::rng::Rng;
+use super::ledger::Ledger;
+use super::orders::{Order, REQUEST_TIMEOUT};
+use super::tab::{Browser, Tab};
+use super::task::{Answer, Answered, Task, Work};
+use super::{WebFlaw, WebReport};
+use crate::twin::Twin;
+use crate::twin_driver::TwinDriver;
+
+pub(super) const SHOP: &str = "https://shop.example";
+pub(super) const PROVIDER: &str = "https://as.example";
+const START: u64 = 1_750_000_000;
+
+/// For how long a session may lie unused, and how long it lives, in seconds.
+const IDLE: u64 = 240;
+const LIFETIME: u64 = 500;
+
+pub(super) struct Simulation {
+    pub(super) rng: Rng,
+    pub(super) flaw: Option<WebFlaw>,
+    /// Milliseconds since the beginning.
+    pub(super) now: u64,
+    pub(super) queue: BTreeMap<(u64, u64), Event>,
+    posted: u64,
+    pub(super) odds: Odds,
+    pub(super) twin: Twin,
+    pub(super) store: PlainStore,
+    pub(super) workers: Vec<Worker>,
+    pub(super) browsers: Vec<Browser>,
+    pub(super) people: usize,
+    pub(super) tasks: BTreeMap<u64, Task>,
+    next_task: u64,
+    pub(super) ledger: Ledger,
+    pub(super) report: WebReport,
+    pub(super) transcript: Option<Vec<String>>,
+}
+
+/// How often things go wrong, in ten-thousandths; nothing does once it is calm.
+#[derive(Debug, Default, Clone, Copy)]
+pub(super) struct Odds {
+    pub(super) crash: u32,
+    pub(super) stall: u32,
+    pub(super) unsent: u32,
+    pub(super) lost_request: u32,
+    pub(super) lost_reply: u32,
+    pub(super) store_fails: u32,
+    pub(super) store_mute: u32,
+    pub(super) store_late: u32,
+}
+
+pub(super) struct Worker {
+    pub(super) is_up: bool,
+    pub(super) site: Site,
+    pub(super) client: Client,
+    /// The grants of sessions, by the names of those.
+    pub(super) grants: BTreeMap<String, Slot>,
+}
+
+pub(super) struct Slot {
+    pub(super) keeper: Keeper,
+    /// The pages that wait for its renewal.
+    pub(super) waiting: Vec<u64>,
+}
+
+pub(super) enum Event {
+    /// A browser sends a request.
+    Request(Tab),
+    /// A person does something.
+    Act(usize),
+    /// An answer comes to a task.
+    Answer(u64, Answer),
+    /// An order comes to the store.
+    Store(u64, Order, Answered),
+    /// A request comes to the provider.
+    Provider(u64, http::Request<bytes::Bytes>, Answered),
+    /// The lease of a renewal is taken anew.
+    Extend(u64),
+    Restart(usize),
+}
+
+impl Simulation {
+    pub(super) fn new(seed: u64, flaw: Option<WebFlaw>, transcript: Option<Vec<String>>) -> Self {
+        let mut rng = Rng::new(seed);
+        let mut twin = twin();
+        twin.set_access_token_lifetime(rng.pick(&[60, 60, 120, 300]));
+        let odds = Odds::drawn(&mut rng);
+        let workers = rng.pick(&[1, 2, 2, 3, 4]);
+        let workers = (0..workers).map(|_| Worker::new()).collect();
+        let people = rng.pick(&[1, 2, 2, 3]);
+        let browsers = rng.pick(&[1, 2, 2, 3]);
+        let browsers = (0..browsers).map(|at| Browser::new(at % people)).collect();
+        Self {
+            rng,
+            flaw,
+            now: 0,
+            queue: BTreeMap::new(),
+            posted: 0,
+            odds,
+            twin,
+            store: PlainStore::default(),
+            workers,
+            browsers,
+            people,
+            tasks: BTreeMap::new(),
+            next_task: 0,
+            ledger: Ledger::default(),
+            report: WebReport::default(),
+            transcript,
+        }
+    }
+
+    pub(super) fn begin(&mut self, worker: usize, work: Work) -> u64 {
+        self.next_task += 1;
+        let id = self.next_task;
+        self.tasks.insert(id, Task { worker, work });
+        let after = self.rng.between(0, 3);
+        self.post(after, Event::Answer(id, Answer::Begin));
+        id
+    }
+
+    pub(super) fn post(&mut self, after: u64, event: Event) {
+        self.posted += 1;
+        self.queue.insert((self.now + after, self.posted), event);
+    }
+
+    pub(super) fn unix(&self) -> UnixTime {
+        UnixTime::from_secs(START + self.now / 1000)
+    }
+
+    pub(super) fn moment(&mut self) -> Moment {
+        Moment::fixed(self.unix(), self.rng.seed())
+    }
+
+    pub(super) fn note(&mut self, text: impl FnOnce() -> String) {
+        let now = self.now;
+        if let Some(transcript) = &mut self.transcript {
+            transcript.push(format!("{:>9.3}  {}", now as f64 / 1000.0, text()));
+        }
+    }
+}
+
+impl Odds {
+    fn drawn(rng: &mut Rng) -> Self {
+        let mut some = |rare: u32, frequent: u32| match rng.index(4) {
+            0 | 1 => 0,
+            2 => rare,
+            _ => frequent,
+        };
+        Self {
+            crash: some(15, 150),
+            stall: some(10, 100),
+            unsent: some(200, 1500),
+            lost_request: some(200, 1500),
+            lost_reply: some(200, 1500),
+            store_fails: some(50, 500),
+            store_mute: some(50, 500),
+            store_late: some(50, 500),
+        }
+    }
+}
+
+impl Worker {
+    pub(super) fn new() -> Self {
+        let twin = twin();
+        let auth = ClientAuth::basic(twin.client_secret());
+        let id = ClientId::new(twin.client_id());
+        let client = Client::new(server(), id, auth).expect("a client that is registered");
+        let provider = Provider::new("twin", client.clone())
+            .expect("a provider")
+            .scope(Scope::parse("openid read offline_access").expect("a scope"));
+        let base_url = Url::parse(SHOP).expect("a URL");
+        let mut config = Config::new(base_url, Keys::new([7; 32]), provider).in_store();
+        config.idle = Some(Duration::from_secs(IDLE));
+        config.lifetime = Duration::from_secs(LIFETIME);
+        Self {
+            is_up: true,
+            site: Site::new(config).expect("good settings"),
+            client,
+            grants: BTreeMap::new(),
+        }
+    }
+
+    /// The keeper of a session's grant.
+    pub(super) fn grant(&self, session: &str) -> Keeper {
+        let keeper = self
+            .client
+            .keeper(GrantId::person(format!("web:{session}")));
+        let longest = std::time::Duration::from_millis(REQUEST_TIMEOUT);
+        keeper.with_longest_request(longest).shared()
+    }
+}
+
+fn twin() -> Twin {
+    let mut twin = Twin::generic(PROVIDER);
+    twin.register_redirect_uri(&format!("{SHOP}/auth/callback"));
+    twin
+}
+
+/// What the provider says of itself, which is the same in each history.
+fn server() -> Server {
+    static SERVER: OnceLock<Server> = OnceLock::new();
+    let server = SERVER.get_or_init(|| {
+        let issuer = Issuer::parse(PROVIDER).expect("an issuer");
+        let mut driver = TwinDriver::new(twin());
+        driver.run(discover(issuer)).expect("the twin's metadata")
+    });
+    server.clone()
+}

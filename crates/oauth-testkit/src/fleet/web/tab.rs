@@ -1,0 +1,201 @@
+//! Browsers, their cookies, and the requests of their tabs.
+
+use bytes::Bytes;
+use http::header::{COOKIE, SET_COOKIE};
+use http::{HeaderMap, HeaderName, HeaderValue, Method};
+use oauth_web::{Reply, Request};
+
+pub(super) const SESSION: &str = "__Host-Http-session";
+
+/// A browser, and who sits before it.
+pub(super) struct Browser {
+    pub(super) person: usize,
+    /// The session at the provider, of which each has a number.
+    pub(super) sid: Option<u64>,
+    pub(super) jar: Jar,
+    /// What somebody has copied from it.
+    pub(super) copy: Option<Jar>,
+    /// How its last page ended.
+    pub(super) last: Option<Shown>,
+}
+
+/// Cookies: name, value, and their end in seconds.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Jar(Vec<(String, String, u64)>);
+
+/// What a browser shows at the end.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Shown {
+    /// The application's page, for this person.
+    Page(usize),
+    /// The page for everybody.
+    Home,
+    /// Another answer.
+    Status(u16),
+    /// The worker died.
+    Nothing,
+}
+
+/// A request of a browser, or of the provider.
+#[derive(Clone)]
+pub(super) struct Tab {
+    pub(super) from: Sender,
+    pub(super) target: String,
+    pub(super) kind: Kind,
+    pub(super) hops: u32,
+    /// The request, once it was sent.
+    pub(super) request: Option<Request>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Sender {
+    Browser(usize),
+    /// Cookies that were copied from a browser.
+    Copy(usize),
+    /// The provider, about this session there, so many times before.
+    Provider {
+        person: usize,
+        sid: u64,
+        tries: u32,
+    },
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Kind {
+    /// Somebody opens an address.
+    Typed,
+    /// Somebody clicks on a page of the site.
+    Click,
+    /// A script fetches.
+    Fetch,
+    /// The browser comes back from the provider.
+    Elsewhere,
+    /// A logout token is posted.
+    Post,
+}
+
+impl Browser {
+    pub(super) fn new(person: usize) -> Self {
+        Self {
+            person,
+            sid: None,
+            jar: Jar::default(),
+            copy: None,
+            last: None,
+        }
+    }
+}
+
+impl Jar {
+    pub(super) fn line(&self, now: u64) -> Option<String> {
+        let good = self.0.iter().filter(|(_, _, until)| now < *until);
+        let pairs: Vec<_> = good
+            .map(|(name, value, _)| format!("{name}={value}"))
+            .collect();
+        (!pairs.is_empty()).then(|| pairs.join("; "))
+    }
+
+    pub(super) fn session(&self, now: u64) -> Option<&str> {
+        let mut all = self.0.iter();
+        all.find(|(name, _, until)| name == SESSION && now < *until)
+            .map(|(_, value, _)| value.as_str())
+    }
+
+    pub(super) fn keep(&mut self, now: u64, reply: &Reply) {
+        for (name, value, age) in cookies(reply) {
+            self.0.retain(|(known, _, _)| *known != name);
+            if age > 0 {
+                self.0.push((name, value, now + age));
+            }
+        }
+    }
+}
+
+/// The cookies that a reply sets: name, value, seconds.
+fn cookies(reply: &Reply) -> Vec<(String, String, u64)> {
+    let lines = reply.headers.get_all(SET_COOKIE).iter();
+    let read = lines.filter_map(|line| {
+        let mut parts = line.to_str().ok()?.split("; ");
+        let (name, value) = parts.next()?.split_once('=')?;
+        let age = parts.find_map(|part| part.strip_prefix("Max-Age="))?;
+        Some((name.to_owned(), value.to_owned(), age.parse().ok()?))
+    });
+    read.collect()
+}
+
+/// The session's cookie that a reply sets, if it sets one.
+pub(super) fn session_set(reply: &Reply) -> Option<String> {
+    let mut all = cookies(reply).into_iter();
+    all.find(|(name, _, age)| name == SESSION && *age > 0)
+        .map(|(_, value, _)| value)
+}
+
+impl Tab {
+    pub(super) fn new(from: Sender, target: &str, kind: Kind) -> Self {
+        Self {
+            from,
+            target: target.to_owned(),
+            kind,
+            hops: 0,
+            request: None,
+        }
+    }
+
+    pub(super) fn path(&self) -> &str {
+        self.target.split('?').next().unwrap_or_default()
+    }
+
+    pub(super) fn request(&self, cookies: Option<String>, form: Option<Bytes>) -> Request {
+        let mut headers = HeaderMap::new();
+        let mut put = |name: HeaderName, value: &str| {
+            if let Ok(value) = HeaderValue::from_str(value) {
+                headers.insert(name, value);
+            }
+        };
+        if let Some(cookies) = cookies {
+            put(COOKIE, &cookies);
+        }
+        let (site, mode, dest) = match self.kind {
+            Kind::Typed => ("none", "navigate", "document"),
+            Kind::Click => ("same-origin", "navigate", "document"),
+            Kind::Fetch => ("same-origin", "cors", "empty"),
+            Kind::Elsewhere => ("cross-site", "navigate", "document"),
+            Kind::Post => ("", "", ""),
+        };
+        if self.kind != Kind::Post {
+            put(HeaderName::from_static("sec-fetch-site"), site);
+            put(HeaderName::from_static("sec-fetch-mode"), mode);
+            put(HeaderName::from_static("sec-fetch-dest"), dest);
+        }
+        Request {
+            method: match self.kind {
+                Kind::Post => Method::POST,
+                _ => Method::GET,
+            },
+            host: "shop.example".to_owned(),
+            target: self.target.clone(),
+            headers,
+            form,
+        }
+    }
+}
+
+impl Kind {
+    /// Of a redirect by the site itself.
+    pub(super) const fn next(self) -> Self {
+        match self {
+            Self::Elsewhere => Self::Elsewhere,
+            _ => Self::Click,
+        }
+    }
+}
+
+/// A parameter of a URL's query.
+pub(super) fn parameter(url: &str, name: &str) -> Option<String> {
+    let (_, query) = url.split_once('?')?;
+    let pairs: Vec<(String, String)> = serde_urlencoded::from_str(query).ok()?;
+    let mut pairs = pairs.into_iter();
+    pairs
+        .find(|(known, _)| known == name)
+        .map(|(_, value)| value)
+}

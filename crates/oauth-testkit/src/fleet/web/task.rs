@@ -1,0 +1,71 @@
+//! Visits and renewals that are under way.
+
+use oauth_core::Tokens;
+use oauth_core::exchange::{Boxed, Input};
+use oauth_core::flow::keeper::LeaseExtension;
+use oauth_web::{Landed, Session, Visit};
+
+use super::orders::Stored;
+use super::tab::Tab;
+
+/// What a worker has under way.
+pub(super) struct Task {
+    pub(super) worker: usize,
+    pub(super) work: Work,
+}
+
+pub(super) enum Work {
+    Visit(Box<Visiting>),
+    Renewal(Box<Renewing>),
+}
+
+pub(super) struct Visiting {
+    pub(super) visit: Visit,
+    pub(super) tab: Tab,
+    pub(super) exchange: Option<Boxed<Landed>>,
+    /// When it began.
+    pub(super) began: u64,
+    /// The session whose cookie was sent.
+    pub(super) sent: Option<String>,
+    /// Which login its code is of.
+    pub(super) login: Option<usize>,
+    /// The session that it has begun.
+    pub(super) begun: Option<String>,
+    /// Who is passed on, and waits for a token.
+    pub(super) session: Option<Session>,
+    /// Whether it ends the session because its tokens are over.
+    pub(super) is_over: bool,
+    /// Whether the store, or the provider, once gave no answer.
+    pub(super) has_failed: bool,
+    /// What a flawed host removes at the end.
+    pub(super) put_off: Vec<String>,
+}
+
+pub(super) struct Renewing {
+    /// The session whose grant it is.
+    pub(super) key: String,
+    pub(super) record: String,
+    pub(super) exchange: Option<Boxed<Tokens>>,
+    pub(super) holder: String,
+    /// Until when it believes to have the lease.
+    pub(super) leased_until: u64,
+    /// Whether its token request is on its way.
+    pub(super) is_sent: bool,
+    pub(super) extension: Option<LeaseExtension>,
+    /// Whether the store once gave no answer.
+    pub(super) has_failed: bool,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Answered {
+    Yes,
+    No,
+}
+
+pub(super) enum Answer {
+    Begin,
+    Stored(Stored),
+    Net(Input),
+    Elapsed,
+    Admitted,
+}

@@ -1,0 +1,274 @@
+//! A person with a browser, at web servers that are killed.
+
+use std::collections::BTreeMap;
+use std::sync::mpsc::Sender;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+use reqwest::blocking::{Client, Response};
+use reqwest::header::{LOCATION, SET_COOKIE};
+use serde_json::Value;
+
+use crate::web::Count;
+
+/// What all browsers share.
+pub(crate) struct Street {
+    pub(crate) base: String,
+    pub(crate) provider: String,
+    /// Where the servers are that are alive, or were until just now.
+    pub(crate) ports: Mutex<Vec<u16>>,
+    pub(crate) count: Mutex<Count>,
+    /// Hears which server is about to do something that it can be killed over.
+    pub(crate) begins: Sender<u16>,
+}
+
+impl Street {
+    pub(crate) fn count(&self, change: impl FnOnce(&mut Count)) {
+        change(&mut self.count.lock().unwrap_or_else(PoisonError::into_inner));
+    }
+
+    pub(crate) fn ports(&self) -> Vec<u16> {
+        let ports = self.ports.lock().unwrap_or_else(PoisonError::into_inner);
+        ports.clone()
+    }
+}
+
+pub(crate) struct Browser {
+    street: Arc<Street>,
+    person: String,
+    http: Client,
+    jar: Jar,
+    turn: usize,
+}
+
+type Jar = BTreeMap<String, String>;
+
+/// How a request is made.
+#[derive(Clone, Copy)]
+enum From {
+    Typed,
+    Click,
+    Fetch,
+    Elsewhere,
+}
+
+/// What came back; nothing if the server was killed.
+struct Answer {
+    status: u16,
+    location: Option<String>,
+    body: String,
+}
+
+impl Browser {
+    pub(crate) fn new(street: &Arc<Street>, person: String, turn: usize) -> Self {
+        let http = Client::builder()
+            .no_proxy()
+            .redirect(reqwest::redirect::Policy::none())
+            .timeout(Duration::from_secs(10))
+            .build();
+        Self {
+            street: Arc::clone(street),
+            person,
+            http: http.expect("a browser"),
+            jar: Jar::new(),
+            turn,
+        }
+    }
+
+    /// Signs in, uses the session for a while, and signs out, again and again; out at the end.
+    pub(crate) fn live(&mut self, until: Instant) {
+        while Instant::now() < until {
+            if !self.sign_in() {
+                continue;
+            }
+            for _ in 0..4 + self.turn % 5 {
+                self.look();
+                self.call();
+                std::thread::sleep(Duration::from_millis(120));
+            }
+            self.sign_out();
+        }
+        self.sign_out();
+    }
+
+    fn sign_in(&mut self) -> bool {
+        let url = format!("/auth/login?return_to=/me&login_hint={}", self.person);
+        let Some(answer) = self.open(&url, From::Typed) else {
+            return false;
+        };
+        let is_in = answer.status == 200 && answer.body == self.person;
+        self.check(&answer);
+        self.street.count(|count| count.logins += u64::from(is_in));
+        is_in
+    }
+
+    /// The page that says who is there.
+    fn look(&mut self) {
+        if let Some(answer) = self.send("/me", From::Fetch) {
+            self.check(&answer);
+            let is_seen = answer.status == 200;
+            self.street.count(|count| count.seen += u64::from(is_seen));
+        }
+    }
+
+    fn check(&self, answer: &Answer) {
+        if answer.status == 200 && answer.body != self.person {
+            let wrong = format!("{} is seen as {}", self.person, answer.body);
+            self.street.count(|count| count.wrong.push(wrong));
+        }
+    }
+
+    /// The API, with the person's token: it says whose that is.
+    fn call(&mut self) {
+        let Some(answer) = self.send("/auth/api/twin/echo", From::Fetch) else {
+            return;
+        };
+        if answer.status != 200 {
+            return self.street.count(|count| count.refused += 1);
+        }
+        let said: Value = serde_json::from_str(&answer.body).unwrap_or_default();
+        if said["sub"] != self.person.as_str() {
+            let wrong = format!("{} has the token of {}", self.person, said["sub"]);
+            self.street.count(|count| count.wrong.push(wrong));
+        }
+        self.street.count(|count| count.calls += 1);
+    }
+
+    /// Clicks until there is an answer; then no copy of the cookies is good anywhere.
+    pub(crate) fn sign_out(&mut self) {
+        let copy = self.jar.clone();
+        let begun = Instant::now();
+        let mut clicks = 0;
+        let answer = loop {
+            clicks += 1;
+            match self.send("/auth/logout", From::Click) {
+                Some(answer) if answer.status == 303 => break answer,
+                _ if begun.elapsed() > Duration::from_secs(20) => {
+                    let wrong = format!("{} cannot sign out", self.person);
+                    return self.street.count(|count| count.wrong.push(wrong));
+                }
+                // Its server was killed.
+                _ => {}
+            }
+        };
+        self.street.count(|count| {
+            count.logouts += 1;
+            count.logouts_again += u64::from(clicks > 1);
+        });
+        let mine = std::mem::replace(&mut self.jar, copy);
+        for port in self.street.ports() {
+            if let Some(answer) = self.send_to(port, "/me", From::Fetch)
+                && answer.status == 200
+            {
+                let wrong = format!("{} is signed in after the logout", self.person);
+                self.street.count(|count| count.wrong.push(wrong));
+            }
+        }
+        self.jar = mine;
+        if let Some(location) = answer.location {
+            self.follow(location);
+        }
+    }
+
+    fn open(&mut self, target: &str, from: From) -> Option<Answer> {
+        let answer = self.send(target, from)?;
+        match &answer.location {
+            Some(location) => self.follow(location.clone()),
+            None => Some(answer),
+        }
+    }
+
+    fn follow(&mut self, mut location: String) -> Option<Answer> {
+        let mut from = From::Click;
+        for _ in 0..12 {
+            let answer = match location.starts_with(&self.street.provider) {
+                true => {
+                    from = From::Elsewhere;
+                    self.http.get(&location).send().ok().map(Answer::of)?
+                }
+                false => {
+                    let own = location.strip_prefix(&self.street.base);
+                    let own = own.unwrap_or(&location).to_owned();
+                    self.send(&own, from)?
+                }
+            };
+            match answer.location.clone() {
+                Some(next) => location = next,
+                None => return Some(answer),
+            }
+        }
+        None
+    }
+
+    /// A request to one server after the other.
+    fn send(&mut self, target: &str, from: From) -> Option<Answer> {
+        let ports = self.street.ports();
+        self.turn += 1;
+        let port = ports.get(self.turn % ports.len().max(1)).copied();
+        let Some(port) = port else {
+            std::thread::sleep(Duration::from_millis(50));
+            return None;
+        };
+        self.send_to(port, target, from)
+    }
+
+    fn send_to(&mut self, port: u16, target: &str, from: From) -> Option<Answer> {
+        let (site, mode, dest) = match from {
+            From::Typed => ("none", "navigate", "document"),
+            From::Click => ("same-origin", "navigate", "document"),
+            From::Fetch => ("same-origin", "cors", "empty"),
+            From::Elsewhere => ("cross-site", "navigate", "document"),
+        };
+        let cookies: Vec<_> = self
+            .jar
+            .iter()
+            .map(|(name, value)| format!("{name}={value}"))
+            .collect();
+        let request = self
+            .http
+            .get(format!("http://127.0.0.1:{port}{target}"))
+            .header("sec-fetch-site", site)
+            .header("sec-fetch-mode", mode)
+            .header("sec-fetch-dest", dest)
+            .header("x-csrf-protection", "1")
+            .header("cookie", cookies.join("; "));
+        if ["/auth/callback", "/auth/logout", "/auth/api"]
+            .iter()
+            .any(|page| target.starts_with(page))
+        {
+            // Once the round is over nobody listens.
+            let _ = self.street.begins.send(port);
+        }
+        let Ok(response) = request.send() else {
+            self.street.count(|count| count.cut_short += 1);
+            return None;
+        };
+        self.keep(&response);
+        Some(Answer::of(response))
+    }
+
+    fn keep(&mut self, response: &Response) {
+        for line in response.headers().get_all(SET_COOKIE) {
+            let mut parts = line.to_str().unwrap_or_default().split("; ");
+            let Some((name, value)) = parts.next().and_then(|pair| pair.split_once('=')) else {
+                continue;
+            };
+            match parts.any(|part| part == "Max-Age=0") {
+                true => self.jar.remove(name),
+                false => self.jar.insert(name.to_owned(), value.to_owned()),
+            };
+        }
+    }
+}
+
+impl Answer {
+    fn of(response: Response) -> Self {
+        let location = response.headers().get(LOCATION);
+        let location = location.and_then(|location| location.to_str().ok());
+        Self {
+            status: response.status().as_u16(),
+            location: location.map(str::to_owned),
+            body: response.text().unwrap_or_default(),
+        }
+    }
+}
