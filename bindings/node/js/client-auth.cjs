@@ -1,6 +1,6 @@
 'use strict'
 
-const native = require('./native.cjs')
+const native = require('#native')
 const { lifted } = require('./errors.cjs')
 const { textOf, wait } = require('./exchange.cjs')
 const { answersOfAssertion } = require('./foreign.cjs')

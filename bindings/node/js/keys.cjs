@@ -1,7 +1,7 @@
 'use strict'
 
-const { inspect } = require('node:util')
-const native = require('./native.cjs')
+const { inspect } = require('#host')
+const native = require('#native')
 const { lift, lifted } = require('./errors.cjs')
 const { answersOfSource } = require('./foreign.cjs')
 const { pathOf } = require('./paths.cjs')

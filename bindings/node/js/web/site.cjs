@@ -1,7 +1,6 @@
 'use strict'
 
-const { channel } = require('node:diagnostics_channel')
-const { inspect } = require('node:util')
+const { channel, inspect, isShared } = require('#host')
 const { Client } = require('../client.cjs')
 const { lift, lifted } = require('../errors.cjs')
 const { answersOfAdmit } = require('../foreign.cjs')
@@ -42,6 +41,11 @@ function streamOf(stream, status) {
       stream.cancel()
     },
   }, { highWaterMark: 0 })
+}
+
+/** The tokens of people; where requests cannot wait for each other, each finds them in the store. */
+function grantsOf(client, store) {
+  return isShared ? new Sessions(client, store) : { get: (grant) => new Sessions(client, store).get(grant) }
 }
 
 /** A site whose people sign in: one for an application. */
@@ -88,12 +92,13 @@ class Site {
 
   #take(clients) {
     const { store } = this.#options
-    this.#sessions = store && clients.map((client) => new Sessions(client, store))
+    this.#sessions = store && clients.map((client) => grantsOf(client, store))
     return (this.#made = this.#native)
   }
 
   /** The site whose clients are known; the providers are asked once, and again if they did not answer. */
   #ready() {
+    if (!isShared) return this.#made ?? this.#find()
     return (this.#made ??= this.#find().catch((error) => {
       this.#made = undefined
       throw error
@@ -153,7 +158,7 @@ class Site {
     const given = await body?.(forward.limit)
     if (given === TOO_LARGE) return { reply: { status: 413, headers: [], body: '' } }
     try {
-      return await this.#told(await lifted(() => forward.send(given)))
+      return await this.#told(await lifted(() => forward.send(given, (provider, grant) => this.#apiOf(provider, grant).source)))
     } catch (error) {
       const { code, message } = lift(error)
       this.#note(code, message)
