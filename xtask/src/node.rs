@@ -11,6 +11,7 @@ use crate::parity;
 use crate::setup;
 use crate::shell::{Outcome, cargo, counted, root, step, target};
 use crate::vectors::{self, Lang};
+use crate::wasm;
 
 /// Builds the package as it is published, and runs its tests against what users would install.
 pub(crate) fn suite() -> Outcome {
@@ -20,7 +21,7 @@ pub(crate) fn suite() -> Outcome {
     }
     ["esm", "cjs"]
         .iter()
-        .map(|modules| tests(&project(), modules))
+        .map(|modules| tests(&project(), modules, &[]))
         .chain(
             ["node", "dom"]
                 .iter()
@@ -29,6 +30,15 @@ pub(crate) fn suite() -> Outcome {
         .fold(installed, Outcome::and)
         .and(packages::node())
         .and(vectors::own(Lang::Node))
+}
+
+/// The checks of a sign-in in the runtimes beside Node.js. Part of [`suite`].
+pub(crate) fn edge() -> Outcome {
+    let installed = installed();
+    if installed.failed > 0 {
+        return installed;
+    }
+    installed.and(tests(&project(), "esm", &[EDGE]))
 }
 
 /// The package, in an empty project.
@@ -66,6 +76,17 @@ fn package() -> PathBuf {
 
 /// The same without the tools of the tests.
 pub(crate) fn build() -> Outcome {
+    wasm::edge().and(addon()).and(sizes())
+}
+
+/// What a Worker is made of.
+fn sizes() -> Outcome {
+    let mut node = Command::new("node");
+    node.arg("sizes.mjs").current_dir(package());
+    step("sizes", &mut node)
+}
+
+fn addon() -> Outcome {
     let mut node = Command::new("node");
     node.arg("build.mjs").current_dir(package());
     node.env("CARGO_TARGET_DIR", target());
@@ -88,15 +109,24 @@ fn pack(project: &Path) -> io::Result<Outcome> {
     Ok(installed)
 }
 
-/// All tests, with the package loaded by `import` or by `require`.
-fn tests(project: &Path, modules: &str) -> Outcome {
+/// What is tested in other runtimes than Node.js, where applications are modules.
+const EDGE: &str = "web-edge.test.";
+
+/// The tests whose file has one of these in its name, or all of them, with the package loaded by `import` or by
+/// `require`.
+fn tests(project: &Path, modules: &str, only: &[&str]) -> Outcome {
     let found = files(&project.join("test")).unwrap_or_default();
-    let found = found
-        .iter()
-        .filter(|file| file.to_string_lossy().contains(".test."));
+    let is_wanted = |file: &&PathBuf| {
+        let name = file.to_string_lossy();
+        let is_chosen = only.is_empty() || only.iter().any(|only| name.contains(only));
+        name.contains(".test.") && is_chosen && !(modules == "cjs" && name.contains(EDGE))
+    };
+    let found = found.iter().filter(is_wanted);
     let mut node = Command::new("node");
-    node.arg("--test")
-        .args(reporters(&format!("node-{modules}")));
+    node.arg("--test").args(reporters(&match only {
+        [] => format!("node-{modules}"),
+        _ => "node-edge".to_owned(),
+    }));
     node.args(found).current_dir(project);
     node.env("OAUTH_CORE_MODULES", modules);
     node.env("OAUTH_CORE_ROOT", root());

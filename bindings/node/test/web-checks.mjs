@@ -137,6 +137,17 @@ export const checks = [
     assert.notEqual(next.searchParams.get('state'), url.searchParams.get('state'))
     assert.equal((await other.open(`${base}/`)).text, 'Hello, stranger')
   }],
+  ['an ID token that is not what it claims to be signs nobody in', async ({ open, twin }) => {
+    const { base } = await open()
+    for (const [flaw, code] of [['broken_signature', 'jws.bad_signature'], ['wrong_access_token_hash', 'id_token.at_hash']]) {
+      const ann = new Browser()
+      await twin.fault('id_token', { flaw })
+      const { status, text } = await ann.open(`${base}/me`)
+      assert.equal(status, 400, flaw)
+      assert.ok(text.includes(code), flaw)
+      assert.equal((await ann.open(`${base}/`)).text, 'Hello, stranger', flaw)
+    }
+  }],
   ['fifty fetches with an expired token cost one refresh', async ({ open, twin }) => {
     const shop = await open({ stored: true })
     const ann = await signedIn(shop)
