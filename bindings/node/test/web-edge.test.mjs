@@ -1,6 +1,7 @@
 // Every check of a sign-in in the runtimes beside Node.js: Workers, with the machine in WebAssembly; Deno and Bun, with the addon.
+import assert from 'node:assert/strict'
 import { spawn } from 'node:child_process'
-import { readFileSync } from 'node:fs'
+import { readFileSync, writeFileSync } from 'node:fs'
 import { createServer } from 'node:net'
 import { createRequire } from 'node:module'
 import path from 'node:path'
@@ -8,7 +9,7 @@ import { createInterface } from 'node:readline'
 import { after, test } from 'node:test'
 import { root, twins } from './helper.mjs'
 import { install } from './web-apps.mjs'
-import { checks } from './web-checks.mjs'
+import { Browser, checks } from './web-checks.mjs'
 
 const place = path.join(root, 'tests/web/edge')
 const tools = createRequire(path.join(place, 'package.json'))
@@ -26,7 +27,7 @@ async function freePort() {
 }
 
 /** A Worker, bundled as wrangler does it: its modules in one file, and those of WebAssembly beside it. */
-async function bundled(entry) {
+async function bundled(contents) {
   const beside = new Map()
   const wasm = {
     name: 'wasm',
@@ -39,29 +40,41 @@ async function bundled(entry) {
     },
   }
   const { outputFiles: [script] } = await build({
-    entryPoints: [path.join(place, entry)], bundle: true, write: false, format: 'esm', target: 'es2024', platform: 'browser',
+    stdin: { contents, resolveDir: place }, bundle: true, write: false, format: 'esm', target: 'es2024', platform: 'browser',
     conditions: ['workerd', 'worker', 'browser'], external: ['cloudflare:*'], plugins: [wasm], nodePaths: [path.join(place, 'node_modules')],
   })
   const modules = [...beside].map(([file, contents]) => ({ type: 'CompiledWasm', path: file, contents }))
   return [{ type: 'ESModule', path: 'worker.mjs', contents: script.text }, ...modules]
 }
 
-const worker = await bundled('worker.mjs')
+const chapter = path.join(root, 'crates/oauth-guide/chapters/web_node.md')
+/** Code of a page, for one runtime. */
+const snippets = (file, kind) => [...readFileSync(file, 'utf8').matchAll(new RegExp(`^\`\`\`${kind}\\n([^]*?)^\`\`\`$`, 'gm'))].map(([, code]) => code)
+/** The settings of the guide, which are wrangler's. */
+const wrangler = JSON.parse(snippets(chapter, 'jsonc')[0].replaceAll(/ \/\/.*$/gm, ''))
 
-/** Serves the application in workerd. */
-async function workerd(port, settings) {
+/** Serves a Worker in workerd. */
+async function served(port, modules, bindings) {
+  const objects = wrangler.durable_objects.bindings.map(({ name, class_name: className }) => [name, { className, useSQLite: true }])
   const server = new Miniflare({
-    host: '127.0.0.1', port, modules: worker, compatibilityDate: '2026-07-01', bindings: { SETTINGS: settings },
-    durableObjects: { RECORDS: { className: 'StoredRecord', useSQLite: true } },
+    host: '127.0.0.1', port, modules, bindings, compatibilityDate: wrangler.compatibility_date,
+    ...(modules[0].contents.includes('StoredRecord') && { durableObjects: Object.fromEntries(objects) }),
   })
   await server.ready
   return () => server.dispose()
 }
 
+const worker = await bundled("export * from './worker.mjs'; export { default } from './worker.mjs'")
+
+/** Serves the application in workerd. */
+const workerd = (port, settings) => served(port, worker, { SETTINGS: settings })
+
 /** Serves the application in a program of its own. */
-const program = (name, ...args) => async (port, settings) => {
+const program = (name, ...args) => (port, settings) => started(name, [...args, 'serve.mjs', String(port), JSON.stringify(settings)])
+
+async function started(name, args, env = {}) {
   const command = path.join(place, 'node_modules/.bin', name)
-  const child = spawn(command, [...args, 'serve.mjs', String(port), JSON.stringify(settings)], { cwd: place, stdio: ['ignore', 'pipe', 'inherit'] })
+  const child = spawn(command, args, { cwd: place, env: { ...process.env, ...env }, stdio: ['ignore', 'pipe', 'inherit'] })
   const ended = new Promise((done) => child.once('exit', done))
   await new Promise((done, fail) => {
     child.once('error', fail)
@@ -103,6 +116,51 @@ for (const [runtime, start] of Object.entries(runtimes)) {
       })
     }
   }
+}
+
+/** Settings of a client of the twin, whose people come back here. */
+async function environment(base) {
+  await twin.register(`${base}/auth/callback`)
+  return {
+    ...wrangler.vars, OAUTH_ISSUER: twin.base, OAUTH_CLIENT_ID: clientId, OAUTH_CLIENT_SECRET: clientSecret, OAUTH_BASE_URL: base,
+    OAUTH_KEY: Buffer.alloc(32, 7).toString('base64url'),
+  }
+}
+
+/** The twin is on this machine. */
+const here = (code) => code.replace('Site.fromEnv({', "Site.fromEnv({ transport: 'loopback_http',")
+
+const ANN = 'user-248289761001'
+const readme = path.join(root, 'bindings/node/README.md')
+const pages = [...snippets(chapter, 'js worker'), ...snippets(readme, 'js worker')]
+const said = [
+  { '/': `Hello, ${ANN}` },
+  { '/': 'Hello, stranger', '/orders': 'The API says 200' },
+  { '/': 'Hello, stranger', '/auth/login': `Hello, ${ANN}` },
+]
+
+test('there are as many Workers in the documentation as answers', () => assert.equal(pages.length, said.length))
+
+for (const [index, code] of pages.entries()) {
+  test(`the documentation's Worker ${index + 1}`, async (context) => {
+    const port = await freePort()
+    const base = `http://127.0.0.1:${port}`
+    context.after(await served(port, await bundled(here(code)), await environment(base)))
+    const ann = new Browser()
+    for (const [page, text] of Object.entries(said[index])) assert.equal((await ann.open(base + page)).text, text)
+  })
+}
+
+for (const [kind, ...args] of [['bun', 'run'], ['deno', 'run', '--no-lock', '--allow-net', '--allow-env', '--allow-read', '--allow-ffi', '--allow-sys']]) {
+  test(`the documentation's program for ${kind}`, async (context) => {
+    const [code] = snippets(chapter, `js ${kind}`)
+    const port = await freePort()
+    const base = `http://127.0.0.1:${port}`
+    const file = path.join(place, `node_modules/.${kind}-example.mjs`)
+    writeFileSync(file, `${here(code).replace('port: 3000', `port: ${port}`)}\nconsole.log('{}')\n`)
+    context.after(await started(kind, [...args, file], await environment(base)))
+    assert.equal((await new Browser().open(base)).text, `Hello, ${ANN}`)
+  })
 }
 
 // What the documentation says of runtimes is what this prints.
