@@ -21,13 +21,14 @@ pub(crate) fn suite() -> Outcome {
     }
     ["esm", "cjs"]
         .iter()
-        .map(|modules| tests(&project(), modules, &[]))
+        .map(|modules| tests(&project(), modules))
         .chain(
             ["node", "dom"]
                 .iter()
                 .map(|types| compile(&project(), types)),
         )
         .fold(installed, Outcome::and)
+        .and(edge_tests())
         .and(packages::node())
         .and(vectors::own(Lang::Node))
 }
@@ -38,7 +39,7 @@ pub(crate) fn edge() -> Outcome {
     if installed.failed > 0 {
         return installed;
     }
-    installed.and(tests(&project(), "esm", &[EDGE]))
+    installed.and(edge_tests())
 }
 
 /// The package, in an empty project.
@@ -112,27 +113,33 @@ fn pack(project: &Path) -> io::Result<Outcome> {
 /// What is tested in other runtimes than Node.js, where applications are modules.
 const EDGE: &str = "web-edge.test.";
 
-/// The tests whose file has one of these in its name, or all of them, with the package loaded by `import` or by
-/// `require`.
-fn tests(project: &Path, modules: &str, only: &[&str]) -> Outcome {
+/// All other tests, with the package loaded by `import` or by `require`.
+fn tests(project: &Path, modules: &str) -> Outcome {
+    let run = format!("node-{modules}");
+    tests_of(project, &run, modules, |name| !name.contains(EDGE))
+}
+
+fn edge_tests() -> Outcome {
+    tests_of(&project(), "node-edge", "esm", |name| name.contains(EDGE))
+}
+
+/// The tests in these files.
+fn tests_of(project: &Path, run: &str, modules: &str, is_wanted: impl Fn(&str) -> bool) -> Outcome {
     let found = files(&project.join("test")).unwrap_or_default();
-    let is_wanted = |file: &&PathBuf| {
+    let found = found.iter().filter(|file| {
         let name = file.to_string_lossy();
-        let is_chosen = only.is_empty() || only.iter().any(|only| name.contains(only));
-        name.contains(".test.") && is_chosen && !(modules == "cjs" && name.contains(EDGE))
-    };
-    let found = found.iter().filter(is_wanted);
+        name.contains(".test.") && is_wanted(&name)
+    });
     let mut node = Command::new("node");
-    node.arg("--test").args(reporters(&match only {
-        [] => format!("node-{modules}"),
-        _ => "node-edge".to_owned(),
-    }));
-    node.args(found).current_dir(project);
+    node.arg("--test")
+        .args(reporters(run))
+        .args(found)
+        .current_dir(project);
     node.env("OAUTH_CORE_MODULES", modules);
     node.env("OAUTH_CORE_ROOT", root());
     node.env("CARGO_TARGET_DIR", target());
     node.env("CARGO", cargo().get_program());
-    counted(&format!("node --test ({modules})"), &mut node, node_count)
+    counted(&format!("node --test ({run})"), &mut node, node_count)
 }
 
 /// The types, with Node's own and with a browser's.
