@@ -50,7 +50,7 @@ const isSource = (value) => typeof value?.dataKey === 'function' && typeof value
 function nativeKeys(current, old) {
   if (!Array.isArray(old)) throw new TypeError('old is an array of keys')
   const { NativeKeys } = native
-  const keys = isSource(current) ? NativeKeys.ofSource(answersOfSource(current)) : NativeKeys.of(nativeKey(current))
+  const keys = lifted(() => (isSource(current) ? NativeKeys.ofSource(answersOfSource(current)) : NativeKeys.of(nativeKey(current))))
   for (const key of old) isSource(key) ? keys.alsoOfSource(answersOfSource(key)) : keys.also(nativeKey(key))
   return keys
 }

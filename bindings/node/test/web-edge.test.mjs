@@ -163,5 +163,33 @@ for (const [kind, ...args] of [['bun', 'run'], ['deno', 'run', '--no-lock', '--a
   })
 }
 
+test('what is not there in a Worker says so', async (context) => {
+  const code = `
+    import * as core from 'oauth-core'
+    const server = core.Server.fromMetadata('https://login.example', { issuer: 'https://login.example', token_endpoint: 'https://login.example/token' })
+    const uses = {
+      memory: () => new core.Memory(),
+      redis: () => new core.RedisStore('redis://localhost'),
+      sealed: () => new core.Sealed({ load() {}, save() {}, lease() {} }, new Uint8Array(32)),
+      network: () => new core.Network(),
+      key: () => new core.Client(server, { clientId: 'id', clientAuth: core.privateKeyJwt('a key') }),
+      certificate: () => new core.Client(server, { clientId: 'id', clientAuth: 'tls_client_auth' }),
+      file: () => core.Client.fromFile('client.json'),
+      login: () => core.login(new core.Client(server, { clientId: 'id', clientAuth: 'none' })),
+    }
+    const code = async (use) => { try { await use(); return 'nothing' } catch (error) { return error.code ?? String(error) } }
+    export default { async fetch() {
+      const said = {}
+      for (const [name, use] of Object.entries(uses)) said[name] = await code(use)
+      return Response.json(said)
+    } }
+  `
+  const port = await freePort()
+  context.after(await served(port, await bundled(code), {}))
+  const said = await (await fetch(`http://127.0.0.1:${port}/`)).json()
+  assert.equal(Object.keys(said).length, 8)
+  assert.deepEqual([...new Set(Object.values(said))], ['misuse.setup'], JSON.stringify(said))
+})
+
 // What the documentation says of runtimes is what this prints.
 if (process.env.OAUTH_CORE_TABLE) after(() => console.table(table))

@@ -26,6 +26,8 @@ export const listen = absent('a login with a browser').listen
 export const openBrowser = absent('a browser').open
 export const keyOfKeyring = absent('a keyring').key
 export const publicJwks = absent('a private key').publicJwks
+export const postgresSchema = absent('PostgreSQL').schema
+wasm.NativeSettings.fromFile = absent('a file').open
 
 export class NativeClient {
   constructor(server, options, assertion, settings) {
