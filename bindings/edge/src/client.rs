@@ -53,7 +53,7 @@ fn by_name(chosen: Option<&str>, secret: Option<Secret<String>>) -> Result<Auth,
 
 fn elsewhere(what: &str) -> JsValue {
     let why = format!("{what}: not in an edge runtime");
-    fail(Error::from(Misuse::Setup).about(&why))
+    fail(Error::from(Misuse::NotSupported).about(&why))
 }
 
 /// This client, as one server knows it.

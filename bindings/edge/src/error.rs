@@ -62,7 +62,7 @@ pub fn not_supported_error(verb: &str) -> String {
 #[wasm_bindgen(js_name = elsewhereError)]
 pub fn elsewhere_error(what: &str) -> String {
     let why = format!("{what} is not there in an edge runtime");
-    text(&Error::from(Misuse::Setup).about(&why))
+    text(&Error::from(Misuse::NotSupported).about(&why))
 }
 
 /// The error of environment variables that are not set.

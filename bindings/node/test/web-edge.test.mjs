@@ -188,7 +188,7 @@ test('what is not there in a Worker says so', async (context) => {
   context.after(await served(port, await bundled(code), {}))
   const said = await (await fetch(`http://127.0.0.1:${port}/`)).json()
   assert.equal(Object.keys(said).length, 8)
-  assert.deepEqual([...new Set(Object.values(said))], ['misuse.setup'], JSON.stringify(said))
+  assert.deepEqual([...new Set(Object.values(said))], ['misuse.not_supported'], JSON.stringify(said))
 })
 
 // What the documentation says of runtimes is what this prints.
