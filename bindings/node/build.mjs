@@ -4,8 +4,10 @@
 //   node build.mjs                     for this machine
 //   node build.mjs --target TRIPLE     for another; `--zig` builds with cargo-zigbuild, for an old glibc or musl
 //   node build.mjs --main              the main package alone
+//
+// What runs in Workers is built before: cargo xtask build edge.
 import { execFileSync } from 'node:child_process'
-import { copyFileSync, cpSync, mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { copyFileSync, cpSync, existsSync, mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { fileURLToPath } from 'node:url'
 import { join, resolve } from 'node:path'
 import { parseArgs } from 'node:util'
@@ -71,6 +73,7 @@ function native() {
   for (const to of [join(here, 'native'), place]) copyFileSync(library, join(to, file))
 }
 
+if (!existsSync(join(here, 'edge/oauth_core_edge_bg.wasm'))) throw new Error('cargo xtask build edge comes first')
 if (!wanted.main) native()
 const halves = Object.keys(targets).map((name) => [`oauth-core-${name}`, main.version])
 const place = folder({ ...main, optionalDependencies: Object.fromEntries(halves) })

@@ -7,8 +7,8 @@ import type { ClientOptions } from './index.cjs'
  */
 export interface ConfiguredOptions
   extends Omit<ClientOptions, 'clientId' | 'clientSecret' | 'clientAuth' | 'registered'> {
-  /** Looked into in place of `process.env`. */
-  env?: Record<string, string | undefined> | undefined
+  /** Looked into in place of `process.env`: of a Worker, its `env`, where what is no text, number or flag is left alone. */
+  env?: object | undefined
   /** Plain http is allowed to a literal loopback address, for tests. */
   transport?: 'https' | 'loopback_http' | undefined
   /** Gives up the search for an issuer's metadata. */

@@ -223,8 +223,8 @@ export type SiteOptions =
   | (SiteBase & { provider: NonNullable<SiteSettings['provider']>; providers?: undefined })
 
 export interface FromEnvOptions extends SiteSettings, Omit<ProviderOptions, 'client'> {
-  /** Looked into in place of `process.env`. */
-  env?: Record<string, string | undefined> | undefined
+  /** Looked into in place of `process.env`: of a Worker, its `env`, where what is no text, number or flag is left alone. */
+  env?: object | undefined
   /** What else the client is made with. */
   clientOptions?: ConfiguredOptions | undefined
 }

@@ -15,10 +15,14 @@ const binding = (name) => fileURLToPath(new URL(`../../bindings/${name}`, import
 const wheel = only(process.argv[2], '.whl')
 const addon = only(binding('node/native'), '.node')
 const module = only(binding('wasm/pkg'), '.wasm')
+const edge = only(binding('node/edge'), '_bg.wasm')
 figure('Sizes', 'bytes', {
   'Python wheel': wheel.length,
   'Node.js addon': addon.length,
   'Node.js addon, gzip as npm packs it': gzipSync(addon, { level: 9 }).length,
+  'Workers module': edge.length,
+  'Workers module, gzip -9': gzipSync(edge, { level: 9 }).length,
+  'Workers module, brotli 11': brotliCompressSync(edge).length,
   'browser module': module.length,
   'browser module, gzip -9': gzipSync(module, { level: 9 }).length,
   'browser module, brotli 11': brotliCompressSync(module).length,

@@ -119,6 +119,8 @@ enum Suite {
     },
     /// The Node.js package, as it is published.
     Node,
+    /// Signing in to applications on workerd, Deno and Bun. Part of `node`.
+    Edge,
     /// The Python package, as it is published.
     Python,
     /// The browser package, in Chromium.
@@ -182,6 +184,8 @@ enum Bench {
 enum Package {
     /// For Node.js: `bindings/node/npm`, the main package and the one for this platform.
     Node,
+    /// The part of it for Workers and edge runtimes, which is the same for all platforms: `bindings/node/edge`.
+    Edge,
     /// For Python: `target/python/dist`, the wheel and the source distribution.
     Python,
     /// For browsers: `bindings/wasm`.
@@ -228,6 +232,9 @@ fn main() -> ExitCode {
             suite: Some(Suite::Node),
         } => suites::prepared(node::suite),
         Command::Test {
+            suite: Some(Suite::Edge),
+        } => setup::edge().and(node::edge()),
+        Command::Test {
             suite: Some(Suite::Python),
         } => suites::prepared(python::suite),
         Command::Test {
@@ -248,6 +255,9 @@ fn main() -> ExitCode {
         Command::Build {
             package: Package::Node,
         } => node::build(),
+        Command::Build {
+            package: Package::Edge,
+        } => wasm::edge(),
         Command::Build {
             package: Package::Python,
         } => python::installed(),

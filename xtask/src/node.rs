@@ -11,6 +11,7 @@ use crate::parity;
 use crate::setup;
 use crate::shell::{Outcome, cargo, counted, root, step, target};
 use crate::vectors::{self, Lang};
+use crate::wasm;
 
 /// Builds the package as it is published, and runs its tests against what users would install.
 pub(crate) fn suite() -> Outcome {
@@ -27,8 +28,18 @@ pub(crate) fn suite() -> Outcome {
                 .map(|types| compile(&project(), types)),
         )
         .fold(installed, Outcome::and)
+        .and(edge_tests())
         .and(packages::node())
         .and(vectors::own(Lang::Node))
+}
+
+/// The checks of a sign-in in the runtimes beside Node.js. Part of [`suite`].
+pub(crate) fn edge() -> Outcome {
+    let installed = installed();
+    if installed.failed > 0 {
+        return installed;
+    }
+    installed.and(edge_tests())
 }
 
 /// The package, in an empty project.
@@ -66,6 +77,17 @@ fn package() -> PathBuf {
 
 /// The same without the tools of the tests.
 pub(crate) fn build() -> Outcome {
+    wasm::edge().and(addon()).and(sizes())
+}
+
+/// What a Worker is made of.
+fn sizes() -> Outcome {
+    let mut node = Command::new("node");
+    node.arg("sizes.mjs").current_dir(package());
+    step("sizes", &mut node)
+}
+
+fn addon() -> Outcome {
     let mut node = Command::new("node");
     node.arg("build.mjs").current_dir(package());
     node.env("CARGO_TARGET_DIR", target());
@@ -88,21 +110,36 @@ fn pack(project: &Path) -> io::Result<Outcome> {
     Ok(installed)
 }
 
-/// All tests, with the package loaded by `import` or by `require`.
+/// What is tested in other runtimes than Node.js, where applications are modules.
+const EDGE: &str = "web-edge.test.";
+
+/// All other tests, with the package loaded by `import` or by `require`.
 fn tests(project: &Path, modules: &str) -> Outcome {
+    let run = format!("node-{modules}");
+    tests_of(project, &run, modules, |name| !name.contains(EDGE))
+}
+
+fn edge_tests() -> Outcome {
+    tests_of(&project(), "node-edge", "esm", |name| name.contains(EDGE))
+}
+
+/// The tests in these files.
+fn tests_of(project: &Path, run: &str, modules: &str, is_wanted: impl Fn(&str) -> bool) -> Outcome {
     let found = files(&project.join("test")).unwrap_or_default();
-    let found = found
-        .iter()
-        .filter(|file| file.to_string_lossy().contains(".test."));
+    let found = found.iter().filter(|file| {
+        let name = file.to_string_lossy();
+        name.contains(".test.") && is_wanted(&name)
+    });
     let mut node = Command::new("node");
     node.arg("--test")
-        .args(reporters(&format!("node-{modules}")));
-    node.args(found).current_dir(project);
+        .args(reporters(run))
+        .args(found)
+        .current_dir(project);
     node.env("OAUTH_CORE_MODULES", modules);
     node.env("OAUTH_CORE_ROOT", root());
     node.env("CARGO_TARGET_DIR", target());
     node.env("CARGO", cargo().get_program());
-    counted(&format!("node --test ({modules})"), &mut node, node_count)
+    counted(&format!("node --test ({run})"), &mut node, node_count)
 }
 
 /// The types, with Node's own and with a browser's.

@@ -98,9 +98,14 @@ fn mcp() -> Outcome {
 /// The frameworks of web applications that people sign in to.
 fn web() -> Outcome {
     let place = root().join("tests/web");
-    let frameworks = ["node", "next", "sveltekit"].into_iter();
+    let frameworks = ["node", "next", "sveltekit", "edge"].into_iter();
     let installed = frameworks.map(|name| npm_ci(&place.join(name)));
     installed.fold(Outcome::of(true), Outcome::and)
+}
+
+/// What signing in on other runtimes than Node.js is tested with.
+pub(crate) fn edge() -> Outcome {
+    node().and(npm_ci(&root().join("tests/web/edge")))
 }
 
 /// Builds the MCP server that is made with the SDK for Rust, for tests in other languages, which would otherwise wait

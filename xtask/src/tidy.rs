@@ -101,6 +101,7 @@ const CRATES: &[&[&str]] = &[
         "oauth-cli",
         "oauth-guide",
         "oauth-tests",
+        "oauth-core-edge",
         "oauth-core-node",
         "oauth-python",
         "oauth-core-web",

@@ -85,22 +85,37 @@ fn prepared() -> Outcome {
 /// Builds the package where it lies.
 pub(crate) fn built() -> Outcome {
     let Some(compiler) = compiler() else {
-        println!(
-            "no compiler for {TARGET}: rustup target add {TARGET}, or on Debian, as root: \
-             apt-get install {}",
-            COMPILER.join(" ")
-        );
-        return Outcome::of(false);
+        return no_compiler();
     };
-    build(&compiler).and(codegen::run(true))
+    build(&compiler, "oauth-core-web", &package().join("pkg")).and(codegen::run(true))
+}
+
+/// The half of the package for Node.js that runs where no addon can.
+pub(crate) fn edge() -> Outcome {
+    let Some(compiler) = compiler() else {
+        return no_compiler();
+    };
+    let folder = root().join("bindings/node/edge");
+    build(&compiler, "oauth-core-edge", &folder)
+}
+
+fn no_compiler() -> Outcome {
+    println!(
+        "no compiler for {TARGET}: rustup target add {TARGET}, or on Debian, as root: \
+         apt-get install {}",
+        COMPILER.join(" ")
+    );
+    Outcome::of(false)
 }
 
 /// The module as cargo leaves it, with the names of its functions.
 pub(crate) fn module() -> PathBuf {
-    target()
-        .join("wasm")
-        .join(TARGET)
-        .join("wasm/oauth_core_web.wasm")
+    module_of("oauth-core-web")
+}
+
+fn module_of(name: &str) -> PathBuf {
+    let file = format!("wasm/{}.wasm", name.replace('-', "_"));
+    target().join("wasm").join(TARGET).join(file)
 }
 
 fn package() -> PathBuf {
@@ -150,7 +165,8 @@ fn browser() -> Outcome {
     Outcome::of(false)
 }
 
-fn build(compiler: &Compiler) -> Outcome {
+/// Builds this crate, and writes the JavaScript around it into a folder.
+fn build(compiler: &Compiler, name: &str, folder: &Path) -> Outcome {
     let place = target().join("wasm");
     let mut command = match compiler {
         Compiler::Own => cargo(),
@@ -183,13 +199,11 @@ fn build(compiler: &Compiler) -> Outcome {
         "--config=target.{TARGET}.rustflags=['--cfg', 'sha2_backend_soft=\"compact\"']"
     ));
     command.args(["build", "--quiet", "--profile", "wasm", "--target", TARGET]);
-    command
-        .args(["-p", "oauth-core-web"])
-        .env("CARGO_TARGET_DIR", &place);
-    let built = step("cargo build (wasm)", &mut command);
+    command.args(["-p", name]).env("CARGO_TARGET_DIR", &place);
+    let built = step(&format!("cargo build ({name})"), &mut command);
     built.and(helper(
         "wasm-bindgen",
-        &["bind".as_ref(), &module(), &package().join("pkg")],
+        &["bind".as_ref(), &module_of(name), folder],
     ))
 }
 

@@ -1,6 +1,6 @@
 'use strict'
 
-const native = require('./native.cjs')
+const native = require('#native')
 const { lifted } = require('./errors.cjs')
 const { textOf, wait } = require('./exchange.cjs')
 const { answersOfAssertion } = require('./foreign.cjs')
@@ -144,10 +144,13 @@ function workloadIdentity(platform, { path, variable, audience, clientId, exchan
   return new ClientAuth({ method: 'workload', source: '', audience, clientId, workload })
 }
 
+/** What a variable can be; beside them, Workers have databases and the like in their `env`. */
+const PLAIN = ['string', 'number', 'boolean']
+
 /** Variables as the addon takes them: those that are not set are not there. */
 function variablesOf(env) {
   if (env === undefined) return undefined
-  return Object.fromEntries(Object.entries(env).filter(([, value]) => value !== undefined).map(([name, value]) => [name, String(value)]))
+  return Object.fromEntries(Object.entries(env).filter(([, value]) => PLAIN.includes(typeof value)).map(([name, value]) => [name, String(value)]))
 }
 
 module.exports = {

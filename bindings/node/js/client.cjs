@@ -1,9 +1,9 @@
 'use strict'
 
+const { inspect } = require('#host')
 const { ClientAuth, variablesOf } = require('./client-auth.cjs')
-const { inspect } = require('node:util')
 const { DpopKey } = require('./dpop.cjs')
-const native = require('./native.cjs')
+const native = require('#native')
 const { OAuthError, lift, lifted } = require('./errors.cjs')
 const { Exchange, checkLimit, momentOf, perform: run, wait } = require('./exchange.cjs')
 const { checkStore } = require('./keep.cjs')

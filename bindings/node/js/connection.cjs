@@ -1,7 +1,7 @@
 'use strict'
 
-const { inspect } = require('node:util')
-const native = require('./native.cjs')
+const { inspect } = require('#host')
+const native = require('#native')
 const { apiOfOne } = require('./api.cjs')
 const { lifting, nativeClient, prompt, show } = require('./client.cjs')
 const { ClientAuth } = require('./client-auth.cjs')

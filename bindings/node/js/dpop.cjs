@@ -1,7 +1,7 @@
 'use strict'
 
-const { inspect } = require('node:util')
-const native = require('./native.cjs')
+const { inspect } = require('#host')
+const native = require('#native')
 const { lifted } = require('./errors.cjs')
 const { dpopKeyOf } = require('./stores.cjs')
 

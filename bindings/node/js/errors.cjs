@@ -1,6 +1,6 @@
 'use strict'
 
-const native = require('./native.cjs')
+const native = require('#native')
 
 /** What went wrong in a conversation, and whose fault it was. `code` is the same in every language. */
 class OAuthError extends Error {

@@ -1,9 +1,10 @@
 'use strict'
 
-const { inspect } = require('node:util')
-const native = require('./native.cjs')
+const { idle, inspect, joined } = require('#host')
+const native = require('#native')
 const { late, lift, lifted, OAuthError } = require('./errors.cjs')
 const { lossOf } = require('./loss.cjs')
+const { verified } = require('./verify.cjs')
 
 /** What is read of a reply, in bytes. */
 const LIMIT = 1 << 20
@@ -59,6 +60,7 @@ function stepOf(raw, finish) {
     const request = requestOf(raw)
     return new Step({ kind: 'send', ...request, body: new TextEncoder().encode(request.body) })
   }
+  if ('job' in raw) throw new TypeError('what is to be verified here, only run() can: give it this exchange')
   return new Step('alg' in raw ? { kind: 'sign', ...raw } : { kind: 'done', value: finish(raw) })
 }
 
@@ -201,7 +203,7 @@ async function bodyOf({ headers, body }) {
     }
     chunks.push(value)
   }
-  return chunks.length === 1 ? chunks[0] : Buffer.concat(chunks)
+  return chunks.length === 1 ? chunks[0] : joined(chunks)
 }
 
 /** The same of a stream that is no web stream. */
@@ -213,7 +215,7 @@ async function wholeOf(stream) {
     if (size > LIMIT) return TOO_LARGE
     chunks.push(chunk)
   }
-  return Buffer.concat(chunks)
+  return joined(chunks)
 }
 
 const expire = (stop) => stop.abort(new DOMException('no answer in time', 'TimeoutError'))
@@ -255,7 +257,7 @@ function pause(ms, signal, { isIdle = false } = {}) {
       wake()
     }, Math.min(Math.ceil(ms), MAX_TIMER))
     // The process may end meanwhile.
-    if (isIdle) timer.unref()
+    if (isIdle) idle(timer)
     signal?.addEventListener('abort', end, { once: true })
   })
 }
@@ -280,6 +282,11 @@ async function run(exchange, { fetch = globalThis.fetch, send = sendOver(fetch),
       } else if (typeof step === 'number') {
         await pause(Math.min(step, Math.max(left, 0)), signal)
         step = await toldReady(talk, elapsed, signal)
+      } else if ('job' in step) {
+        const isGood = await verified(step).catch((error) => ({ error }))
+        step = typeof isGood === 'boolean'
+          ? told(talk, (known, at) => known.verified(at, isGood))
+          : told(talk, ...losing(isGood.error, 'unknown'))
       } else if ('alg' in step) {
         const job = stepOf(step)
         const signature = await Promise.resolve().then(() => sign(job)).catch((error) => ({ error }))

@@ -1,8 +1,7 @@
 'use strict'
 
-const { fileURLToPath } = require('node:url')
-const { inspect } = require('node:util')
-const native = require('./native.cjs')
+const { fileURLToPath, inspect } = require('#host')
+const native = require('#native')
 const { Source } = require('./api.cjs')
 const { lift, lifted } = require('./errors.cjs')
 const { checkLimit, wait } = require('./exchange.cjs')

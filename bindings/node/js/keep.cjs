@@ -1,13 +1,13 @@
 'use strict'
 
-const diagnostics = require('node:diagnostics_channel')
+const { channel: channelOf, idle } = require('#host')
 const { checkLimit, pause, run, wait } = require('./exchange.cjs')
 
 /** How long a store may take, in milliseconds. */
 const PATIENCE = 30_000
 
 /** What happens to grants, for whoever subscribes: `{ grant, what, error, ms }`, no secret among it. */
-const channel = diagnostics.channel('oauth-core:grant')
+const channel = channelOf('oauth-core:grant')
 
 /** The renewals under way. */
 const flights = new WeakMap()
@@ -74,7 +74,7 @@ function lookAfter(keeper, job) {
     if (keeper && job) upkeep(keeper, job)
   }, Math.min(ms, LONGEST_SLEEP))
   // It must not keep the process from ending.
-  alarm.unref()
+  idle(alarm)
   alarms.set(keeper, alarm)
 }
 
@@ -202,7 +202,7 @@ function extended(keeper, job) {
     clearInterval(timer)
     tell(job, keeper, 'lease_lost')
   }, every)
-  timer.unref()
+  idle(timer)
   return () => clearInterval(timer)
 }
 

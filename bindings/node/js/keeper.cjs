@@ -1,7 +1,7 @@
 'use strict'
 
-const { inspect } = require('node:util')
-const native = require('./native.cjs')
+const { inspect } = require('#host')
+const native = require('#native')
 const { failed, failureOf, lifted } = require('./errors.cjs')
 const { Exchange, momentOf, textOf } = require('./exchange.cjs')
 const { Tokens, nativeTokens, toldTokens, tokensOf } = require('./tokens.cjs')

@@ -1,7 +1,7 @@
 'use strict'
 
-const { inspect } = require('node:util')
-const native = require('./native.cjs')
+const { inspect } = require('#host')
+const native = require('#native')
 const { lift, lifted } = require('./errors.cjs')
 const { answersOfSource } = require('./foreign.cjs')
 const { pathOf } = require('./paths.cjs')
@@ -50,7 +50,7 @@ const isSource = (value) => typeof value?.dataKey === 'function' && typeof value
 function nativeKeys(current, old) {
   if (!Array.isArray(old)) throw new TypeError('old is an array of keys')
   const { NativeKeys } = native
-  const keys = isSource(current) ? NativeKeys.ofSource(answersOfSource(current)) : NativeKeys.of(nativeKey(current))
+  const keys = lifted(() => (isSource(current) ? NativeKeys.ofSource(answersOfSource(current)) : NativeKeys.of(nativeKey(current))))
   for (const key of old) isSource(key) ? keys.alsoOfSource(answersOfSource(key)) : keys.also(nativeKey(key))
   return keys
 }

@@ -1,8 +1,7 @@
 'use strict'
 
-const { fileURLToPath } = require('node:url')
-const { inspect } = require('node:util')
-const native = require('./native.cjs')
+const { fetch: usual, fileURLToPath, inspect } = require('#host')
+const native = require('#native')
 const { lift, lifted } = require('./errors.cjs')
 const { checkLimit, sendOver } = require('./exchange.cjs')
 
@@ -24,7 +23,8 @@ function lineOf(network, fetch, send) {
   if ([network, fetch, send].filter((given) => given !== undefined).length > 1) {
     throw new TypeError('give one of network, fetch and send')
   }
-  return { network: nativeNetwork(network), send: send ?? (fetch && sendOver(fetch)), apiFetch: fetch ?? network?.fetch }
+  const over = fetch ?? usual
+  return { network: nativeNetwork(network), send: send ?? (over && sendOver(over)), apiFetch: fetch ?? network?.fetch }
 }
 
 /** PEM, or where it stands. */

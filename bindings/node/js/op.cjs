@@ -2,7 +2,7 @@
 
 // What the operations of ops.cjs share.
 
-const native = require('./native.cjs')
+const native = require('#native')
 const { lifted } = require('./errors.cjs')
 const { Exchange } = require('./exchange.cjs')
 const { Flow, Tokens, nativeTokens, tokensOf } = require('./tokens.cjs')

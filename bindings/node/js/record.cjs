@@ -1,6 +1,6 @@
 'use strict'
 
-const { inspect } = require('node:util')
+const { inspect } = require('#host')
 const { dateOf, refuseClones } = require('./value.cjs')
 
 /** Plain members that do not change. What is secret is read by name alone: nothing that walks over members meets it. */

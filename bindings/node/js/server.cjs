@@ -1,7 +1,7 @@
 'use strict'
 
-const { inspect } = require('node:util')
-const native = require('./native.cjs')
+const { inspect } = require('#host')
+const native = require('#native')
 const { Source, apiOf, checkSource } = require('./api.cjs')
 const { lifted } = require('./errors.cjs')
 const { Exchange, perform } = require('./exchange.cjs')

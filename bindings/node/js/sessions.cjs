@@ -1,8 +1,7 @@
 'use strict'
 
-const { randomUUID } = require('node:crypto')
-const { inspect } = require('node:util')
-const native = require('./native.cjs')
+const { inspect } = require('#host')
+const native = require('#native')
 const { Client, sourceOf } = require('./client.cjs')
 const { lift, lifted, notSupported, overdue } = require('./errors.cjs')
 const { checkLimit, pause } = require('./exchange.cjs')
@@ -137,7 +136,7 @@ class Sessions {
   }
 
   async #lease(key) {
-    const holder = randomUUID().replaceAll('-', '')
+    const holder = crypto.randomUUID().replaceAll('-', '')
     const start = performance.now()
     for (;;) {
       const held = (await this.#store.lease(key, holder, PATIENCE)) ?? 0

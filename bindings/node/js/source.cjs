@@ -1,6 +1,6 @@
 'use strict'
 
-const { inspect } = require('node:util')
+const { inspect } = require('#host')
 const { Source } = require('./api.cjs')
 const { checkLimit, perform, wait } = require('./exchange.cjs')
 const { drainSome, fresh, launched, upkeep } = require('./keep.cjs')

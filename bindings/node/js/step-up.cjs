@@ -1,6 +1,6 @@
 'use strict'
 
-const native = require('./native.cjs')
+const native = require('#native')
 const { lifted } = require('./errors.cjs')
 
 /** What the reply of an API wants of the person (RFC 9470, RFC 6750 section 3.1). */

@@ -1,7 +1,7 @@
 'use strict'
 
-const { inspect } = require('node:util')
-const native = require('./native.cjs')
+const { inspect } = require('#host')
+const native = require('#native')
 const { failed, lift, lifted } = require('./errors.cjs')
 const { checkLimit } = require('./exchange.cjs')
 const { answersOfStore } = require('./foreign.cjs')

@@ -1,6 +1,6 @@
 'use strict'
 
-const { inspect } = require('node:util')
+const { inspect } = require('#host')
 const { Client, introspectingOf } = require('./client.cjs')
 
 /** What a route can need beyond what its API needs. */

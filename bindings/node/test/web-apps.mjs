@@ -5,38 +5,16 @@ import { createRequire } from 'node:module'
 import path from 'node:path'
 import { after } from 'node:test'
 import { root } from './helper.mjs'
+import { called, hello, hono as fetchHono, put, standard as fetchStandard, whose } from './web-fetch-apps.mjs'
 
 const here = createRequire(import.meta.url)
 const tools = createRequire(path.join(root, 'tests/web/node/package.json'))
 
-const hello = (user) => `Hello, ${user?.name ?? 'stranger'}`
-const whose = (user) => `${user.subject} has ${user.local.cart}`
-const put = (user, body) => `${user.subject} puts ${body}`
-/** The status of an API that is called with the person's token, or the code of the error. */
-const called = (api) => (user) => user.fetch(api).then(({ status }) => String(status), ({ code }) => code)
-
 /** The standard handler, behind a server that gives requests of the Fetch standard. */
-function standard(site, { api }) {
+function standard(site, options) {
   const { getRequestListener } = tools('@hono/node-server')
-  const pages = {
-    'GET /': async (request, user) => hello(user),
-    'GET /me': async (request) => whose(await site.required(request)),
-    'GET /deep/me': async (request) => whose(await site.required(request)),
-    'POST /cart': async (request) => put(await site.required(request), await request.text()),
-    'GET /pay': async (request) => (await site.required(request, { acr: ['mfa'] })).acr,
-    'GET /call': async (request) => called(api)(await site.required(request)),
-  }
-  const serve = site.wrap(async (request, user) => {
-    const page = pages[`${request.method} ${new URL(request.url).pathname}`]
-    try {
-      return page ? new Response(await page(request, user)) : new Response('nothing here', { status: 404 })
-    } catch (thrown) {
-      // As loaders do.
-      if (thrown instanceof Response) return thrown
-      throw thrown
-    }
-  })
-  return getRequestListener(serve, { overrideGlobalObjects: false, errorHandler: () => new Response('failed', { status: 500 }) })
+  const errorHandler = () => new Response('failed', { status: 500 })
+  return getRequestListener(fetchStandard(site, options), { overrideGlobalObjects: false, errorHandler })
 }
 
 /** No framework at all. */
@@ -64,20 +42,10 @@ function http(site, { api }) {
   }
 }
 
-function hono(site, { api }) {
+function hono(site, options) {
   const { Hono } = tools('hono')
   const { getRequestListener } = tools('@hono/node-server')
-  const deep = new Hono().get('/me', site.required, (c) => c.text(whose(c.var.user)))
-  const app = new Hono()
-  app.use(site.hono())
-  app.get('/', (c) => c.text(hello(c.var.user)))
-  app.get('/me', site.required, (c) => c.text(whose(c.var.user)))
-  app.post('/cart', site.required, async (c) => c.text(put(c.var.user, await c.req.text())))
-  app.get('/pay', site.required({ acr: ['mfa'] }), (c) => c.text(c.var.user.acr))
-  app.get('/call', site.required, async (c) => c.text(await called(api)(c.var.user)))
-  app.route('/deep', deep)
-  app.onError((_, c) => c.text('failed', 500))
-  return getRequestListener(app.fetch, { overrideGlobalObjects: false })
+  return getRequestListener(fetchHono(Hono)(site, options), { overrideGlobalObjects: false })
 }
 
 /** Both majors; the newer one with a parser that reads forms before the site does. */
@@ -149,7 +117,7 @@ export function install(place) {
   const from = path.dirname(here.resolve('oauth-core/package.json'))
   const to = path.join(place, 'node_modules/oauth-core')
   rmSync(to, { recursive: true, force: true })
-  for (const part of ['package.json', 'js', 'native']) {
+  for (const part of ['package.json', 'edge', 'js', 'native']) {
     if (existsSync(path.join(from, part))) cpSync(path.join(from, part), path.join(to, part), { recursive: true })
   }
   const half = `oauth-core-${here(path.join(from, 'js/platform.cjs')).platform()}`

@@ -16,7 +16,7 @@ for (const [framework, make] of Object.entries(apps)) {
   for (const [what, check] of checks) {
     test(`${what}: ${framework}`, async () => {
       table[what][framework] = 'no'
-      await check({ open, twin, Refuse: web.Refuse })
+      await check({ open, twin })
       table[what][framework] = 'yes'
     })
   }

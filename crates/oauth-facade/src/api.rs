@@ -6,13 +6,14 @@ mod step_up;
 use std::time::Duration;
 
 use bytes::Bytes;
-use oauth_core::Tokens;
 use oauth_core::error::{Error, Misuse};
 use oauth_core::exchange::SigningJob;
 use oauth_core::flow::resource::{self, Allowance, Clock, Event, OnLimit, TokenFor};
 use oauth_core::http::{HeaderValue, Method, StatusCode};
+use oauth_core::protected_resource::ResourceIdentifier;
 #[cfg(feature = "connect")]
 use oauth_core::token::step_up::StepUp;
+use oauth_core::{Tokens, danger};
 
 use crate::resource::{Attachment, Resource, headers};
 use crate::server::Server;
@@ -106,6 +107,19 @@ impl Api {
     pub fn new(origins: &[String], transport: crate::Transport) -> Result<Self, Error> {
         let resource = crate::Resource::new(origins, transport)?;
         Ok(resource::Api::new(resource.core().clone()).into())
+    }
+
+    /// The API beneath this URL, with one source for all of it: the token may be shown there, and nowhere else of the
+    /// origin.
+    ///
+    /// # Errors
+    /// `url.*`.
+    pub fn beneath(url: &str, transport: crate::Transport) -> Result<Self, Error> {
+        let resource = match transport {
+            crate::Transport::Https => ResourceIdentifier::parse(url)?,
+            crate::Transport::LoopbackHttp => danger::loopback_resource_identifier(url)?,
+        };
+        Ok(resource::Api::new(resource::Resource::beneath(&resource)).into())
     }
 
     /// The same, with these rules for what says that a token has ended, in place of the preset's: a JSON list,

@@ -3,7 +3,7 @@
 use oauth_core::client_auth::{Certificate, ClientAuth, Credentials, FederatedAssertion};
 use oauth_core::error::Error;
 use oauth_core::{Secret, server};
-#[cfg(all(feature = "crypto", feature = "providers"))]
+#[cfg(feature = "providers")]
 use oauth_core::{client_auth::ClientIdParameter, workload::SubjectToken};
 
 /// How the client authenticates.
@@ -29,10 +29,10 @@ pub enum Auth {
     #[cfg(all(feature = "crypto", feature = "providers"))]
     ServiceAccount(Secret<String>, Option<String>),
     /// As a client file or environment variables say.
-    #[cfg(all(feature = "crypto", feature = "providers"))]
+    #[cfg(feature = "providers")]
     Settings(Box<oauth_providers::ClientSettings>),
     /// A workload's token, which is exchanged for the client's own tokens; and whether the client is named.
-    #[cfg(all(feature = "crypto", feature = "providers"))]
+    #[cfg(feature = "providers")]
     Exchange(SubjectToken, ClientIdParameter),
     /// A workload's token.
     Federated(FederatedAssertion),
@@ -87,12 +87,12 @@ impl Auth {
             Self::SecretJwt(jwt) => ClientAuth::assertion(jwt.assertion()?),
             #[cfg(feature = "crypto")]
             Self::PrivateKeyJwt(jwt) => ClientAuth::assertion(jwt.assertion(server)?),
-            #[cfg(all(feature = "crypto", feature = "providers"))]
+            #[cfg(feature = "providers")]
             Self::Exchange(_, ClientIdParameter::Sent) => ClientAuth::none(),
             #[cfg(all(feature = "crypto", feature = "providers"))]
-            Self::ServiceAccount(..) | Self::Settings(_) | Self::Exchange(..) => {
-                ClientAuth::unnamed()
-            }
+            Self::ServiceAccount(..) => ClientAuth::unnamed(),
+            #[cfg(feature = "providers")]
+            Self::Settings(_) | Self::Exchange(..) => ClientAuth::unnamed(),
             Self::Federated(assertion) => ClientAuth::federated(assertion),
             Self::Tls(certificate) => ClientAuth::tls(certificate),
         })

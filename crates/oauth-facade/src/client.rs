@@ -78,11 +78,11 @@ impl Client {
             Auth::ServiceAccount(file, subject) => {
                 return Self::of_service_account(server, client_id, &file, subject);
             }
-            #[cfg(all(feature = "crypto", feature = "providers"))]
+            #[cfg(feature = "providers")]
             Auth::Settings(settings) => {
                 return crate::settings::client(server, client_id, &settings).map(Self::from);
             }
-            #[cfg(all(feature = "crypto", feature = "providers"))]
+            #[cfg(feature = "providers")]
             Auth::Exchange(subject, named) => {
                 let auth = Auth::Exchange(subject.clone(), named).at(&server.core)?;
                 let client = oauth_core::Client::new(server.core.clone(), id, auth)?;

@@ -24,7 +24,7 @@ mod renewal;
 mod request;
 mod resource;
 mod server;
-#[cfg(all(feature = "crypto", feature = "providers"))]
+#[cfg(feature = "providers")]
 mod settings;
 mod stored;
 mod waiting;
@@ -63,7 +63,7 @@ pub use registration::Registration;
 pub use request::TokenRequest;
 pub use resource::{Attachment, Resource, step_up};
 pub use server::{Discover, Prefer, Server, Transport};
-#[cfg(all(feature = "crypto", feature = "providers"))]
+#[cfg(feature = "providers")]
 pub use settings::{Settings, SettingsServer, Workload};
 
 // The types of the core that this crate's functions take and give.

@@ -4,10 +4,12 @@ use std::sync::Arc;
 
 use oauth_core::Client;
 use oauth_core::client_auth::ClientIdParameter;
+use oauth_core::crypto::SigningKey;
 use oauth_core::error::{Error, Misuse};
 use oauth_core::workload::Environment;
+#[cfg(feature = "crypto")]
 use oauth_crypto::PrivateKey;
-use oauth_providers::{ClientSettings, Platform, ServerSettings};
+use oauth_providers::{ClientSettings, KeyText, Platform, ServerSettings};
 
 use crate::auth::Auth;
 use crate::server::{Server, Transport};
@@ -91,10 +93,20 @@ pub(crate) fn client(
         let why = "these settings are of another client";
         return Err(Error::from(Misuse::Setup).about(why));
     }
-    settings.client(server.core.clone(), |server, key| {
-        let read = PrivateKey::read_for(server, key.text.expose(), key.alg)?;
-        Ok(read.signing_key(key.kid))
-    })
+    settings.client(server.core.clone(), signing_key)
+}
+
+#[cfg(feature = "crypto")]
+fn signing_key(server: &oauth_core::server::Server, key: KeyText<'_>) -> Result<SigningKey, Error> {
+    let read = PrivateKey::read_for(server, key.text.expose(), key.alg)?;
+    Ok(read.signing_key(key.kid))
+}
+
+/// Keys are not read here: there is nothing that could sign with one.
+#[cfg(not(feature = "crypto"))]
+fn signing_key(_: &oauth_core::server::Server, _: KeyText<'_>) -> Result<SigningKey, Error> {
+    let why = "no private key signs here: a client secret, or a workload's token";
+    Err(Error::from(Misuse::Setup).about(why))
 }
 
 /// The identity of a workload.

@@ -172,3 +172,18 @@ fn an_allowance_of_ones_own_is_kept_too() {
     let error = second.begin(&at(1)).unwrap_err();
     assert_eq!(error.advice().after(), Some(Duration::from_secs(4)));
 }
+
+#[test]
+fn an_api_beneath_a_url_is_no_more_of_its_origin() {
+    let api = Api::beneath("https://shop.example/orders", Transport::Https).unwrap();
+    assert_eq!(api.owner("https://shop.example/orders/7").unwrap(), "any");
+    let refused = |url| api.owner(url).unwrap_err().code();
+    for beside in ["https://shop.example/", "https://shop.example/ordersX"] {
+        assert_eq!(refused(beside), "resource.not_covered", "{beside}");
+    }
+    let elsewhere = refused("https://other.example/orders");
+    assert_eq!(elsewhere, "resource.origin_not_allowed");
+    let plain = Api::beneath("http://shop.example/orders", Transport::Https).unwrap_err();
+    assert_eq!(plain.code(), "url.insecure");
+    assert!(Api::beneath("http://127.0.0.1:1/orders", Transport::LoopbackHttp).is_ok());
+}

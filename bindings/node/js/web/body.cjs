@@ -1,5 +1,7 @@
 'use strict'
 
+const { joined } = require('#host')
+
 /** What a body is in place of one that is longer than the site reads. */
 const TOO_LARGE = Symbol('too large')
 
@@ -12,7 +14,7 @@ async function gathered(stream, limit) {
     if (length > limit) return TOO_LARGE
     chunks.push(chunk)
   }
-  return new Uint8Array(Buffer.concat(chunks))
+  return new Uint8Array(joined(chunks))
 }
 
 /** The body of a request of `node:http`, though a parser may have read it before. */

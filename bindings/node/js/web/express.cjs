@@ -2,7 +2,7 @@
 
 // Express 4 and 5, Connect, and plain `node:http`: all call with a request, a response, and who is next.
 
-const { pipeline } = require('node:stream')
+const { pipeline } = require('#host')
 const { bodyOf } = require('./body.cjs')
 const { signedIn } = require('./need.cjs')
 

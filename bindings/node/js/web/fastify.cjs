@@ -1,6 +1,6 @@
 'use strict'
 
-const { Readable } = require('node:stream')
+const { Readable } = require('#host')
 const { bodyOf } = require('./body.cjs')
 const { fieldsOf } = require('./express.cjs')
 const { signedIn } = require('./need.cjs')

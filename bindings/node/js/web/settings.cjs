@@ -2,7 +2,8 @@
 
 // What a site is made of, given or in environment variables.
 
-const native = require('../native.cjs')
+const { environment } = require('#host')
+const native = require('#native')
 const { Client, nativeClient } = require('../client.cjs')
 const { variablesOf } = require('../client-auth.cjs')
 const { lift, lifted } = require('../errors.cjs')
@@ -37,7 +38,7 @@ function storeAt(text) {
 
 /** Options of a site out of environment variables; what is missing is named at once. */
 function fromEnvironment({ env, clientOptions = {}, ...options }) {
-  const variables = variablesOf(env ?? process.env)
+  const variables = variablesOf(env ?? environment())
   const missing = NEEDED.filter((name) => !variables[name])
   if (missing.length > 0) throw lift(new Error(native.missingVariablesError(missing.join(', '))))
   const { transport, network } = options

@@ -1,7 +1,6 @@
 'use strict'
 
-const { channel } = require('node:diagnostics_channel')
-const { inspect } = require('node:util')
+const { channel, inspect, isShared } = require('#host')
 const { Client } = require('../client.cjs')
 const { lift, lifted } = require('../errors.cjs')
 const { fixedToken } = require('../fixed.cjs')
@@ -44,6 +43,11 @@ function streamOf(stream, status) {
       stream.cancel()
     },
   }, { highWaterMark: 0 })
+}
+
+/** The tokens of people; where requests cannot wait for each other, each finds them in the store. */
+function grantsOf(client, store) {
+  return isShared ? new Sessions(client, store) : { get: (grant) => new Sessions(client, store).get(grant) }
 }
 
 /** A site whose people sign in: one for an application. */
@@ -99,11 +103,12 @@ class Site {
     const { store } = this.#options
     const before = this.#people.get(provider.id)
     if (before?.provider.client === provider.client) return
-    this.#people.set(provider.id, { provider, sessions: store && new Sessions(provider.client, store) })
+    this.#people.set(provider.id, { provider, sessions: store && grantsOf(provider.client, store) })
   }
 
   /** The site whose clients are known; the providers are asked once, and again if they did not answer. */
   #ready() {
+    if (!isShared) return this.#made ?? this.#ask()
     return (this.#made ??= this.#ask().catch((error) => {
       this.#made = undefined
       throw error
@@ -163,7 +168,7 @@ class Site {
     const given = await body?.(forward.limit)
     if (given === TOO_LARGE) return { reply: { status: 413, headers: [], body: '' } }
     try {
-      return await this.#told(await lifted(() => forward.send(given)))
+      return await this.#told(await lifted(() => forward.send(given, (id, grant) => this.#people.get(id)?.sessions?.get(grant))))
     } catch (error) {
       const { code, message } = lift(error)
       this.#note(code, message)

@@ -1,6 +1,6 @@
 'use strict'
 
-const { inspect } = require('node:util')
+const { inspect } = require('#host')
 const { dateOf, refuseClones } = require('../value.cjs')
 
 const notCloned = () => 'a User belongs to the request it came with: hand over what you need of it'

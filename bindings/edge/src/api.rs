@@ -1,0 +1,208 @@
+//! The requests that tokens are attached to: the decisions.
+
+use js_sys::{Array, Object, Uint8Array};
+use oauth_core::error::{Error, Misuse};
+use oauth_facade::{
+    Allowance, Api, ApiCall, Attachment, Call, CallStep, Clock, Keeping, OnLimit, Once,
+};
+use serde::Deserialize;
+use serde_json::json;
+use wasm_bindgen::prelude::*;
+
+use crate::client::{NativeClient, owner};
+use crate::error::{fail, invalid};
+use crate::moment::clock;
+use crate::plain::{member, millis, object, read, to_millis};
+use crate::server::{NativeServer, transport};
+use crate::tokens::NativeTokens;
+
+/// So many requests in so many seconds.
+#[derive(Deserialize)]
+struct Allowed {
+    requests: u32,
+    seconds: u32,
+}
+
+fn allowance(given: &JsValue) -> Result<Option<Allowance>, JsValue> {
+    if given.is_undefined() {
+        return Ok(None);
+    }
+    let allowed: Allowed = read(given, "an allowance is { requests, seconds }")?;
+    Ok(Some(Allowance::new(allowed.requests, allowed.seconds)))
+}
+
+/// An API; whoever calls it through this shares what is known of its limits.
+#[wasm_bindgen]
+pub struct NativeApi(Api);
+
+#[wasm_bindgen]
+impl NativeApi {
+    /// The API of a server's preset, or of that server at other origins.
+    #[wasm_bindgen(js_name = ofServer)]
+    pub fn of_server(
+        server: &NativeServer,
+        origins: Option<Vec<String>>,
+        owners: Vec<String>,
+        is_documented: bool,
+        allowed: &JsValue,
+    ) -> Result<Self, JsValue> {
+        let owners = owners.iter().map(|name| owner(name));
+        let owners = owners.collect::<Result<Vec<_>, _>>()?;
+        let keeping = match (is_documented, allowance(allowed)?) {
+            (true, _) => Keeping::Documented,
+            (false, Some(allowance)) => Keeping::Allowance(allowance),
+            (false, None) => Keeping::Nothing,
+        };
+        let api = server.0.api(origins.as_deref(), &owners, keeping);
+        api.map(Self).map_err(fail)
+    }
+
+    /// An API that is known by its origins alone.
+    pub fn at(origins: Vec<String>, loopback: bool, allowed: &JsValue) -> Result<Self, JsValue> {
+        let api = Api::new(&origins, transport(loopback)).map_err(fail)?;
+        Ok(Self(match allowance(allowed)? {
+            Some(allowance) => api.keeping(allowance),
+            None => api,
+        }))
+    }
+
+    /// An API beneath this URL, and nothing else of its origin.
+    pub fn beneath(url: &str, loopback: bool) -> Result<Self, JsValue> {
+        Api::beneath(url, transport(loopback))
+            .map(Self)
+            .map_err(fail)
+    }
+
+    /// The same API, as this client calls it.
+    #[wasm_bindgen(js_name = calledBy)]
+    pub fn called_by(&self, client: &NativeClient) -> Result<Self, JsValue> {
+        let api = self.0.clone().called_by(client.facade());
+        api.map(Self).map_err(fail)
+    }
+
+    /// The same API, with these rules for what says that a token has ended: a JSON list.
+    #[wasm_bindgen(js_name = withEndedTokens)]
+    pub fn with_ended_tokens(&self, rules: &str) -> Result<Self, JsValue> {
+        let api = self.0.clone().with_ended_tokens(rules);
+        api.map(Self).map_err(fail)
+    }
+
+    /// Whose token a request to this URL gets.
+    pub fn owner(&self, url: &str) -> Result<String, JsValue> {
+        self.0.owner(url).map(str::to_owned).map_err(fail)
+    }
+
+    /// A request.
+    pub fn call(&self, request: &JsValue) -> Result<NativeCall, JsValue> {
+        #[derive(Deserialize)]
+        #[serde(rename_all = "camelCase")]
+        struct Asked {
+            method: String,
+            url: String,
+            headers: Vec<(String, String)>,
+            rate_limit: String,
+            longest_wait_ms: f64,
+        }
+        let body = member(request, "body").and_then(|body| body.dyn_into::<Uint8Array>().ok());
+        let body = body.map(|body| body.to_vec());
+        let plain = Object::assign(&Object::new(), request.unchecked_ref());
+        let plain = crate::plain::with(plain, "body", JsValue::UNDEFINED);
+        let asked: Asked = read(&plain, "a request is { method, url, headers, body }")?;
+        let on_limit = match asked.rate_limit.as_str() {
+            "error" => OnLimit::Fail,
+            "wait" => OnLimit::Wait {
+                longest: millis(asked.longest_wait_ms),
+            },
+            "pass" => OnLimit::HandBack,
+            _ => return Err(invalid("rateLimit is error, wait or pass")),
+        };
+        let call = Call {
+            method: &asked.method,
+            request: Attachment {
+                url: &asked.url,
+                headers: &asked.headers,
+                body: body.as_deref(),
+            },
+            once: match body {
+                Some(_) => Once::No,
+                None => Once::Yes,
+            },
+            on_limit,
+            ..Call::default()
+        };
+        let call = ApiCall::new(&self.0, &call).map_err(fail)?;
+        Ok(NativeCall(Some(call)))
+    }
+}
+
+/// One request, with all its repetitions.
+#[wasm_bindgen]
+pub struct NativeCall(Option<ApiCall>);
+
+#[wasm_bindgen]
+impl NativeCall {
+    /// Begins.
+    pub fn begin(&mut self) -> Result<Object, JsValue> {
+        self.step(ApiCall::begin)
+    }
+
+    /// The pause is over.
+    pub fn elapsed(&mut self) -> Result<Object, JsValue> {
+        self.step(ApiCall::elapsed)
+    }
+
+    /// The token that was asked for.
+    pub fn token(&mut self, tokens: &NativeTokens) -> Result<Object, JsValue> {
+        self.step(|call, at| call.token(at, &tokens.0))
+    }
+
+    /// The head of the reply.
+    pub fn reply(&mut self, status: u16, headers: &Array) -> Result<Object, JsValue> {
+        let headers: Vec<(String, String)> = read(headers, "headers are names and values")?;
+        self.step(|call, at| call.reply(at, status, &headers))
+    }
+
+    /// The beginning of the body; empty if it cannot be had.
+    pub fn body(&mut self, body: Vec<u8>) -> Result<Object, JsValue> {
+        self.step(|call, at| call.body(at, &body))
+    }
+
+    /// Gives its place in the queue to the next.
+    pub fn close(&mut self) {
+        self.0 = None;
+    }
+
+    fn step(
+        &mut self,
+        answer: impl FnOnce(&mut ApiCall, &Clock) -> Result<CallStep, Error>,
+    ) -> Result<Object, JsValue> {
+        let call = self.0.as_mut().ok_or_else(|| fail(Misuse::Over.into()))?;
+        answer(call, &clock()).and_then(step).map_err(fail)
+    }
+}
+
+/// What to do next; which members there are depends on `kind`.
+fn step(step: CallStep) -> Result<Object, Error> {
+    let kind = |kind: &str| ("kind", json!(kind));
+    Ok(match step {
+        CallStep::Wait(pause) => object(&[kind("wait"), ("ms", json!(to_millis(pause)))]),
+        CallStep::Token(owner) => object(&[kind("token"), ("owner", json!(owner))]),
+        CallStep::Renew(owner) => object(&[kind("renew"), ("owner", json!(owner))]),
+        CallStep::Send {
+            url,
+            authorization,
+            dpop,
+        } => object(&[
+            kind("send"),
+            ("url", json!(url)),
+            ("authorization", json!(authorization)),
+            ("dpop", json!(dpop)),
+        ]),
+        CallStep::Peek(limit) => object(&[kind("peek"), ("limit", json!(limit))]),
+        // Only a source that asks for more has these.
+        CallStep::Done | CallStep::StepUp(_) => object(&[kind("done")]),
+        CallStep::DoneRefused => object(&[kind("done_refused")]),
+        // A client here has no key.
+        CallStep::Sign(_) => return Err(Misuse::KeyMissing.into()),
+    })
+}

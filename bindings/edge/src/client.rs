@@ -1,0 +1,273 @@
+//! The client: texts in, conversations out.
+
+use std::collections::BTreeMap;
+
+use js_sys::{Array, Object};
+use oauth_core::Secret;
+use oauth_core::error::{Error, Misuse};
+use oauth_facade::{Auth, Authorize, Client, EndSession, Flow, Introspecting, Operation as _};
+use serde::Deserialize;
+use wasm_bindgen::prelude::*;
+
+use crate::error::{fail, invalid};
+use crate::exchange::{NativeExchange, authorization};
+use crate::keeper::NativeKeeper;
+use crate::moment::moment;
+use crate::plain::read;
+use crate::server::NativeServer;
+use crate::settings::NativeSettings;
+use crate::value::{arguments, refused, token_request};
+
+/// What a client is made of. Members that need algorithms are not known here, and refused.
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+struct Options {
+    client_id: Option<String>,
+    client_secret: Option<String>,
+    client_auth: Option<String>,
+    redirect_uris: Option<Vec<String>>,
+    #[serde(default)]
+    headers: BTreeMap<String, String>,
+    id_token_signed_response_alg: Option<String>,
+    trusted_audiences: Option<Vec<String>>,
+    profile: Option<String>,
+}
+
+/// The method of this registered name, or the documented one.
+fn by_name(chosen: Option<&str>, secret: Option<Secret<String>>) -> Result<Auth, JsValue> {
+    let with = |auth: fn(Secret<String>) -> Auth, secret: Option<Secret<String>>| {
+        let secret = secret.ok_or_else(|| fail(Misuse::SecretMissing.into()))?;
+        Ok(auth(secret))
+    };
+    match (chosen, secret) {
+        (None, secret) => Ok(Auth::Documented(secret)),
+        (Some("none"), None) => Ok(Auth::None),
+        (Some("none"), Some(_)) => Err(fail(Misuse::SecretNotAllowed.into())),
+        (Some("client_secret_basic"), secret) => with(Auth::Basic, secret),
+        (Some("client_secret_post"), secret) => with(Auth::Post, secret),
+        (Some(_), _) => Err(elsewhere(
+            "clientAuth other than client_secret_basic, client_secret_post and none",
+        )),
+    }
+}
+
+fn elsewhere(what: &str) -> JsValue {
+    let why = format!("{what}: not in an edge runtime");
+    fail(Error::from(Misuse::NotSupported).about(&why))
+}
+
+/// This client, as one server knows it.
+#[wasm_bindgen]
+pub struct NativeClient(Client);
+
+impl NativeClient {
+    pub(crate) const fn facade(&self) -> &Client {
+        &self.0
+    }
+}
+
+fn made(server: &NativeServer, given: &JsValue, settings: Option<Auth>) -> Result<Client, JsValue> {
+    let wrong = "an option of this client is not known in an edge runtime, or of another type";
+    let options: Options = read(given, wrong)?;
+    let secret = options.client_secret.map(Secret::new);
+    let auth = match settings {
+        Some(auth) => auth,
+        None => by_name(options.client_auth.as_deref(), secret)?,
+    };
+    let mut client = match options.client_id {
+        Some(id) => Client::new(&server.0, &id, auth).map_err(fail)?,
+        None => Client::unregistered(&server.0),
+    };
+    if let Some(uris) = options.redirect_uris {
+        client = client.with_redirect_uris(&uris).map_err(fail)?;
+    }
+    if let Some(alg) = options.id_token_signed_response_alg {
+        client = client
+            .with_id_token_signed_response_alg(&alg)
+            .map_err(fail)?;
+    }
+    if let Some(audiences) = options.trusted_audiences {
+        client = client.with_trusted_audiences(audiences);
+    }
+    if let Some(name) = &options.profile {
+        client = client.with_profile(name).map_err(fail)?;
+    }
+    for (name, value) in options.headers {
+        client = client.with_header(&name, &value).map_err(fail)?;
+    }
+    Ok(client)
+}
+
+#[wasm_bindgen]
+impl NativeClient {
+    /// A client of `server`.
+    pub fn of(server: &NativeServer, options: &JsValue) -> Result<Self, JsValue> {
+        made(server, options, None).map(Self)
+    }
+
+    /// The same, which authenticates as its settings say.
+    #[wasm_bindgen(js_name = ofSettings)]
+    pub fn of_settings(
+        server: &NativeServer,
+        options: &JsValue,
+        settings: &NativeSettings,
+    ) -> Result<Self, JsValue> {
+        made(server, options, Some(settings.0.auth())).map(Self)
+    }
+
+    /// The client id; empty if there is none yet.
+    #[wasm_bindgen(getter, js_name = clientId)]
+    pub fn client_id(&self) -> String {
+        self.0.core().client_id().as_str().to_owned()
+    }
+
+    /// An authorization for which nothing has to be sent.
+    pub fn authorize(&self, given: &Array, at: &JsValue) -> Result<Object, JsValue> {
+        let ask = Authorize::read(&mut arguments(given)).map_err(refused)?;
+        let begun = self.0.authorize(&moment(at)?, &ask).map_err(fail)?;
+        Ok(authorization(begun))
+    }
+
+    /// Signs a person out at the server: the URL to open.
+    #[wasm_bindgen(js_name = endSessionUrl)]
+    pub fn end_session_url(&self, given: &JsValue) -> Result<String, JsValue> {
+        #[derive(Deserialize)]
+        #[serde(rename_all = "camelCase")]
+        struct Asked {
+            id_token_hint: Option<String>,
+            logout_hint: Option<String>,
+            post_logout_redirect_uri: Option<String>,
+            state: Option<String>,
+            ui_locales: Option<String>,
+        }
+        let asked: Asked = read(given, "how to sign out is said in texts")?;
+        let ask = EndSession {
+            id_token_hint: asked.id_token_hint.map(Secret::new),
+            logout_hint: asked.logout_hint,
+            post_logout_redirect_uri: asked.post_logout_redirect_uri,
+            state: asked.state.map(Secret::new),
+            ui_locales: asked.ui_locales,
+        };
+        self.0.end_session_url(ask).map_err(fail)
+    }
+
+    /// The server's public keys that are known, to store.
+    #[wasm_bindgen(js_name = exportKeys)]
+    pub fn export_keys(&self) -> Option<String> {
+        self.0.export_keys()
+    }
+
+    /// Knows the keys that were exported, unless newer ones are known.
+    #[wasm_bindgen(js_name = importKeys)]
+    pub fn import_keys(&self, text: &str) -> Result<(), JsValue> {
+        self.0.import_keys(text).map_err(fail)
+    }
+
+    /// Judges a callback that arrived in this context and in this person's session, and redeems its code, for some of the
+    /// resources or for all.
+    pub fn redeem(
+        &self,
+        flow: &NativeFlow,
+        callback: &str,
+        resource: Option<Vec<String>>,
+        context: Option<String>,
+        user: Option<String>,
+    ) -> Result<NativeExchange, JsValue> {
+        let arrival = oauth_facade::arrival(context, user);
+        let machine = flow
+            .0
+            .redeem_at(&self.0, callback, resource.as_deref(), arrival);
+        machine.map(NativeExchange::new).map_err(fail)
+    }
+
+    /// Begins the operation of this number; `js/ops.cjs` knows them.
+    pub fn begin(&self, number: u32, given: &Array) -> Result<NativeExchange, JsValue> {
+        let machine = self.0.begin(number, arguments(given));
+        machine.map(NativeExchange::new).map_err(refused)
+    }
+
+    /// The same client, which asks about the access tokens that it is shown.
+    pub fn introspecting(&self, how: &Array) -> Result<Self, JsValue> {
+        let how = Introspecting::read(&mut arguments(how)).map_err(refused)?;
+        self.0.introspecting(how).map(Self).map_err(fail)
+    }
+
+    /// One grant, kept fresh: of the client's own, or of a person's.
+    pub fn keep(
+        &self,
+        at: &JsValue,
+        grant_type: &str,
+        tokens: &JsValue,
+        ask: &Array,
+        keep: &JsValue,
+    ) -> Result<NativeKeeper, JsValue> {
+        let request = token_request(ask)?;
+        NativeKeeper::new(&self.0, &moment(at)?, grant_type, tokens, request, keep)
+    }
+}
+
+/// A flow, which is redeemed once.
+#[wasm_bindgen]
+pub struct NativeFlow(Flow);
+
+#[wasm_bindgen]
+impl NativeFlow {
+    /// Reads a stored flow.
+    pub fn parse(text: &str) -> Result<Self, JsValue> {
+        Flow::parse(text).map(Self).map_err(fail)
+    }
+
+    /// The key to find this flow by.
+    #[wasm_bindgen(getter)]
+    pub fn state(&self) -> String {
+        self.0.state().expose().clone()
+    }
+
+    /// Who the person was sent to.
+    #[wasm_bindgen(getter)]
+    pub fn issuer(&self) -> String {
+        self.0.issuer().to_owned()
+    }
+
+    /// Where the callback must arrive.
+    #[wasm_bindgen(getter, js_name = redirectUri)]
+    pub fn redirect_uri(&self) -> String {
+        self.0.redirect_uri().to_owned()
+    }
+
+    /// Unix seconds.
+    #[wasm_bindgen(getter, js_name = startedAt)]
+    #[expect(clippy::cast_precision_loss, reason = "exact for eons")]
+    pub fn started_at(&self) -> f64 {
+        self.0.started_at().as_secs() as f64
+    }
+
+    /// Whether a callback is this flow's.
+    pub fn recognises(&self, callback: &str) -> bool {
+        self.0.recognises(callback)
+    }
+
+    /// The flow as text, while it can be redeemed.
+    #[wasm_bindgen(js_name = toJson)]
+    pub fn to_json(&self) -> Result<String, JsValue> {
+        let text = self.0.to_json().map_err(fail)?;
+        Ok(text.expose().clone())
+    }
+}
+
+/// What a reply of an API wants of the person, as JSON.
+#[wasm_bindgen(js_name = stepUp)]
+pub fn step_up(status: u16, challenges: Vec<String>) -> Result<JsValue, JsValue> {
+    let wanted = oauth_facade::step_up(status, &challenges).map_err(fail)?;
+    Ok(wanted.map_or(JsValue::NULL, JsValue::from))
+}
+
+/// An owner of tokens by its name.
+pub(crate) fn owner(name: &str) -> Result<oauth_facade::TokenFor, JsValue> {
+    match name {
+        "application" => Ok(oauth_facade::TokenFor::Application),
+        "user" => Ok(oauth_facade::TokenFor::User),
+        "any" => Ok(oauth_facade::TokenFor::Any),
+        _ => Err(invalid("an owner is application, user or any")),
+    }
+}

@@ -1,0 +1,95 @@
+//! Errors, as one line of JSON that `js/errors.cjs` turns into classes.
+
+use std::error::Error as _;
+
+use oauth_core::error::{Cause, Error, Loss, Misuse};
+use oauth_facade::{ErrorRecord, for_doubles};
+use serde_json::{Value, json};
+use wasm_bindgen::prelude::*;
+
+/// What the text of such an error begins with; any other is a plain one.
+const MARK: &str = "oauth-core:";
+
+/// An error of a conversation, on its way to JavaScript.
+pub(crate) fn fail(error: Error) -> JsValue {
+    js_sys::Error::new(&text(&error)).into()
+}
+
+/// The same as its text alone.
+fn text(error: &Error) -> String {
+    format!("{MARK}{}", record(error))
+}
+
+/// An argument of the wrong type or value.
+pub(crate) fn invalid(what: &str) -> JsValue {
+    js_sys::TypeError::new(what).into()
+}
+
+/// What a store gave no answer with, or a renewal ended with.
+#[wasm_bindgen]
+pub struct NativeFailure(pub(crate) Error);
+
+#[wasm_bindgen]
+impl NativeFailure {
+    /// Its text, as of any other error.
+    #[wasm_bindgen(getter)]
+    pub fn text(&self) -> String {
+        text(&self.0)
+    }
+}
+
+/// The error of a caller's timeout that JavaScript keeps.
+#[wasm_bindgen(js_name = lateError)]
+pub fn late_error() -> String {
+    let late = Cause::unknown("no answer in time");
+    text(&Error::lost(late.because(Loss::Timeout)))
+}
+
+/// The error of a wait that JavaScript gave up.
+#[wasm_bindgen(js_name = overdueError)]
+pub fn overdue_error(what: String) -> String {
+    text(&Error::lost(Cause::unknown(what)))
+}
+
+/// The error of a store that has no such method.
+#[wasm_bindgen(js_name = notSupportedError)]
+pub fn not_supported_error(verb: &str) -> String {
+    let error = Error::from(Misuse::NotSupported).at_endpoint("store");
+    text(&error.about(verb))
+}
+
+/// The error of what is not there in an edge runtime.
+#[wasm_bindgen(js_name = elsewhereError)]
+pub fn elsewhere_error(what: &str) -> String {
+    let why = format!("{what} is not there in an edge runtime");
+    text(&Error::from(Misuse::NotSupported).about(&why))
+}
+
+/// The error of environment variables that are not set.
+#[wasm_bindgen(js_name = missingVariablesError)]
+pub fn missing_variables_error(names: &str) -> String {
+    text(&Error::from(Misuse::EnvironmentMissing).about(names))
+}
+
+/// The error of settings that lack something, or contradict themselves.
+#[wasm_bindgen(js_name = webSetupError)]
+pub fn web_setup_error(what: &str) -> String {
+    text(&Error::from(Misuse::WebSetup).about(what))
+}
+
+fn record(error: &Error) -> Value {
+    // A struct of texts and numbers always serializes.
+    let mut record =
+        for_doubles(serde_json::to_value(ErrorRecord::from(error)).unwrap_or_default());
+    let mut causes = Vec::new();
+    let mut next = error.source();
+    while let Some(cause) = next {
+        causes.push(cause.to_string());
+        next = cause.source();
+    }
+    causes.dedup();
+    if let (Value::Object(members), false) = (&mut record, causes.is_empty()) {
+        members.insert("cause".to_owned(), json!(causes.join(": ")));
+    }
+    record
+}

@@ -1,0 +1,260 @@
+//! Conversations, step by step for the driver in JavaScript.
+
+use js_sys::{Array, Object, Uint8Array};
+use oauth_core::error::{Cause, Error, Loss, Misuse};
+use oauth_core::exchange::{READ, VerificationJob, VerificationKey};
+use oauth_core::moment::Moment;
+use oauth_facade::{Begun, Machine, Outgoing, Record, Reply, Turn};
+use serde_json::json;
+use wasm_bindgen::prelude::*;
+
+use crate::error::{fail, invalid};
+use crate::moment::moment;
+use crate::plain::{object, to_millis, with};
+use crate::server::NativeServer;
+use crate::tokens::told;
+use crate::value;
+use crate::visit::Flight;
+
+/// One conversation. A step is as little as there is to say: a request as one text, a pause in milliseconds, something to
+/// sign or to verify, or the end; of one that has tokens, what [`told`] says.
+///
+/// A request is its method, its URL, and names and values in turn, each on a line of its own; an empty line; and the body.
+#[wasm_bindgen]
+pub struct NativeExchange {
+    machine: Option<Machine>,
+    /// Of a visit: it has to know how the exchange ended.
+    flight: Option<Flight>,
+}
+
+impl NativeExchange {
+    pub(crate) const fn new(machine: Machine) -> Self {
+        Self {
+            machine: Some(machine),
+            flight: None,
+        }
+    }
+
+    pub(crate) const fn of_visit(machine: Machine, flight: Flight) -> Self {
+        Self {
+            machine: Some(machine),
+            flight: Some(flight),
+        }
+    }
+
+    fn step(
+        &mut self,
+        at: &JsValue,
+        answer: impl FnOnce(&mut Machine, &Moment) -> Result<Turn, Error>,
+    ) -> Result<JsValue, JsValue> {
+        let machine = self.machine.as_mut();
+        let machine = machine.ok_or_else(|| fail(Misuse::Over.into()))?;
+        // It stays: what comes after its end is its own to refuse, for it knows its endpoint.
+        match answer(machine, &moment(at)?) {
+            Ok(turn) => step(turn),
+            Err(error) => {
+                if let Some(flight) = &self.flight {
+                    flight.failed(error.clone());
+                }
+                Err(fail(error))
+            }
+        }
+    }
+}
+
+#[wasm_bindgen]
+impl NativeExchange {
+    /// The first step. `at`, here and below, is the host's own moment, if it has one.
+    pub fn begin(&mut self, at: &JsValue) -> Result<JsValue, JsValue> {
+        self.step(at, Machine::begin)
+    }
+
+    /// The server answered. Of the header fields, those of [`read_fields`] are looked at: names and values in turn, with
+    /// line breaks between.
+    pub fn reply(
+        &mut self,
+        at: &JsValue,
+        status: u16,
+        fields: &str,
+        body: &JsValue,
+    ) -> Result<JsValue, JsValue> {
+        let mut headers = Vec::new();
+        let mut fields = fields.split('\n');
+        while let (Some(name), Some(value)) = (fields.next(), fields.next()) {
+            headers.push((name.to_owned(), latin1(value)));
+        }
+        let body = match (body.as_string(), body.dyn_ref::<Uint8Array>()) {
+            (Some(text), _) => text.into_bytes(),
+            (None, Some(bytes)) => bytes.to_vec(),
+            (None, None) => return Err(invalid("a body is a text or bytes")),
+        };
+        let reply = Reply {
+            status,
+            headers,
+            body,
+        };
+        self.step(at, |machine, at| machine.reply(at, reply))
+    }
+
+    /// No answer arrived: `unsent`, `unknown` or `too_large`; and why, where that is known.
+    pub fn lost(
+        &mut self,
+        at: &JsValue,
+        reason: String,
+        reach: &str,
+        loss: Option<String>,
+    ) -> Result<JsValue, JsValue> {
+        let cause = match reach {
+            "unsent" => Cause::unsent(reason),
+            "unknown" => Cause::unknown(reason),
+            "too_large" => Cause::too_large(),
+            _ => return Err(invalid("reach is unsent, unknown or too_large")),
+        };
+        let cause = match loss.as_deref() {
+            None => cause,
+            Some("dns") => cause.because(Loss::Dns),
+            Some("connect") => cause.because(Loss::Connect),
+            Some("tls") => cause.because(Loss::Tls),
+            Some("proxy") => cause.because(Loss::Proxy),
+            Some("timeout") => cause.because(Loss::Timeout),
+            Some("closed") => cause.because(Loss::Closed),
+            Some(_) => {
+                return Err(invalid(
+                    "loss is dns, connect, tls, proxy, timeout or closed",
+                ));
+            }
+        };
+        self.step(at, |machine, at| machine.lost(at, cause))
+    }
+
+    /// The pause is over.
+    pub fn elapsed(&mut self, at: &JsValue) -> Result<JsValue, JsValue> {
+        self.step(at, Machine::elapsed)
+    }
+
+    /// The signature.
+    pub fn signed(&mut self, at: &JsValue, signature: Vec<u8>) -> Result<JsValue, JsValue> {
+        self.step(at, |machine, at| machine.signed(at, signature))
+    }
+
+    /// Whether what was to be verified is good.
+    pub fn verified(&mut self, at: &JsValue, is_good: bool) -> Result<JsValue, JsValue> {
+        self.step(at, |machine, at| machine.verified(at, is_good))
+    }
+
+    /// Ends it here.
+    pub fn cancel(&mut self) {
+        self.machine = None;
+    }
+}
+
+fn step(turn: Turn) -> Result<JsValue, JsValue> {
+    Ok(match turn {
+        Turn::Send(request) => text(&request)?.into(),
+        Turn::Sleep(pause) => to_millis(pause).into(),
+        Turn::Sign(job) => {
+            let signing = object(&[("keyId", json!(job.key_id)), ("alg", json!(job.alg))]);
+            with(signing, "signingInput", bytes(&job.signing_input)).into()
+        }
+        Turn::Verify(job) => verifying(&job).into(),
+        Turn::Done(record) => done(record).into(),
+    })
+}
+
+fn bytes(bytes: &[u8]) -> Uint8Array {
+    Uint8Array::from(bytes)
+}
+
+/// Something to verify: of a signature its algorithm, its key as a JWK or the bytes of a secret, what was signed and the
+/// signature; of a hash its name, what is hashed, and the half that is claimed.
+fn verifying(job: &VerificationJob) -> Object {
+    match job {
+        VerificationJob::Signature {
+            alg,
+            key,
+            signing_input,
+            signature,
+        } => {
+            let known = [("job", json!("signature")), ("verifies", json!(alg))];
+            let job = match key {
+                VerificationKey::Public(key) => {
+                    let [job, alg] = known;
+                    object(&[job, alg, ("jwk", json!(key.to_json()))])
+                }
+                VerificationKey::Secret(secret) => {
+                    with(object(&known), "secret", bytes(secret.expose()))
+                }
+                _ => object(&known),
+            };
+            let job = with(job, "input", bytes(signing_input));
+            with(job, "signature", bytes(signature))
+        }
+        VerificationJob::HalfHash { hash, value, half } => object(&[
+            ("job", json!("half_hash")),
+            ("hash", json!(hash)),
+            ("value", json!(value.expose())),
+            ("half", json!(half)),
+        ]),
+    }
+}
+
+/// A request as one text. No field can hold a line break, and every body of ours is a text.
+fn text(request: &Outgoing) -> Result<String, JsValue> {
+    let body = std::str::from_utf8(&request.body);
+    let body = body.map_err(|_| invalid("the body of a request is no text"))?;
+    let mut text = String::new();
+    let fields = request.headers.iter();
+    let lines = [&request.method, &request.url].into_iter();
+    for line in lines.chain(fields.flat_map(|(name, value)| [name, value])) {
+        text.push_str(line);
+        text.push('\n');
+    }
+    text.push('\n');
+    text.push_str(body);
+    Ok(text)
+}
+
+/// The end; there is one member at most, or tokens and claims.
+fn done(record: Record) -> Object {
+    let texts = |texts: Vec<String>| texts.into_iter().map(JsValue::from).collect::<Array>();
+    match record {
+        Record::Tokens(tokens) => with(Object::new(), "tokens", texts(told(&tokens))),
+        Record::Login(login) => {
+            let claims = login.id_token.as_ref();
+            let claims = claims.map(|token| token.claims().to_json());
+            let end = object(&[("claims", json!(claims))]);
+            with(end, "tokens", texts(told(&login.tokens)))
+        }
+        Record::Plain(_, members) => object(&[("members", json!(value::members(members)))]),
+        Record::Authorization(begun) => with(Object::new(), "authorization", authorization(*begun)),
+        Record::Server(server) => with(Object::new(), "server", NativeServer(*server)),
+        Record::Nothing => Object::new(),
+    }
+}
+
+/// Where to send the person, and what to keep meanwhile.
+pub(crate) fn authorization(begun: Begun) -> Object {
+    object(&[
+        ("url", json!(begun.url)),
+        ("flow", json!(begun.pending.to_json().expose())),
+        ("expiresIn", json!(begun.expires_in)),
+        (
+            "requestObject",
+            json!(begun.request_object.as_ref().map(|object| object.expose())),
+        ),
+    ])
+}
+
+/// The header fields of a reply that are looked at.
+#[wasm_bindgen(js_name = readFields)]
+pub fn read_fields() -> Vec<String> {
+    let fields = READ.into_iter();
+    fields.map(|name| name.as_str().to_owned()).collect()
+}
+
+/// A field value as `fetch` tells it, one character for each byte. Whatever else it holds cannot have come from a wire, and
+/// is refused further down.
+pub(crate) fn latin1(value: &str) -> Vec<u8> {
+    let bytes = value.chars();
+    bytes.map(|c| u8::try_from(c).unwrap_or(b'\0')).collect()
+}

@@ -1,0 +1,365 @@
+//! The life of one grant: the decisions. The waiting, and the store, are the event loop's.
+
+use std::sync::Arc;
+
+use js_sys::Object;
+use oauth_core::flow::keeper::GrantSummary;
+use oauth_core::moment::Moment;
+use oauth_core::{Error, Secret};
+use oauth_facade::{Ask, Client, Keep, Keeper, Task, TokenRequest, Upkeep};
+use serde::Deserialize;
+use serde_json::json;
+use wasm_bindgen::prelude::*;
+
+use crate::error::{NativeFailure, fail};
+use crate::exchange::NativeExchange;
+use crate::moment::moment;
+use crate::plain::{millis, millis_of, object, read, to_millis, whole, with};
+use crate::tokens::{self, NativeTokens};
+
+/// How a grant is kept, and which one it is.
+#[derive(Default, Deserialize)]
+#[serde(default, rename_all = "camelCase")]
+struct Kept {
+    shared: bool,
+    subject: Option<String>,
+    reuse: Option<String>,
+    lease_ms: Option<f64>,
+    longest_request_ms: Option<f64>,
+    keep_alive_ms: Option<f64>,
+    notice_ms: Option<f64>,
+}
+
+/// Reads what may be shown off a record.
+#[wasm_bindgen]
+pub fn outline(record: String) -> Result<Object, JsValue> {
+    let outline = GrantSummary::read(&Secret::new(record)).map_err(fail)?;
+    let parameters = &outline.id.token_request;
+    let named = |name| -> Vec<String> {
+        let values = parameters.named(name);
+        values.map(|value| value.expose().clone()).collect()
+    };
+    let (resource, audience) = (named("resource"), named("audience"));
+    let extra = parameters.without(&["resource", "audience"]);
+    let extra = extra.iter().map(|(name, value)| (name, value.expose()));
+    Ok(object(&[
+        ("issuer", json!(outline.issuer)),
+        ("clientId", json!(outline.client_id)),
+        ("subject", json!(outline.id.subject())),
+        ("scope", json!(parameters.scope.as_str())),
+        ("resource", json!(resource)),
+        ("audience", json!(audience)),
+        ("extra", json!(extra.collect::<Vec<_>>())),
+        (
+            "granted",
+            json!(outline.scope.as_ref().map(|scope| scope.as_str())),
+        ),
+        ("expiresAt", json!(outline.expires_at.map(millis_of))),
+        ("hasRefreshToken", json!(outline.has_refresh_token)),
+        (
+            "refreshTokenUseBy",
+            json!(outline.refresh_token_use_by.map(millis_of)),
+        ),
+        (
+            "authorizationUntil",
+            json!(outline.authorization_until.map(millis_of)),
+        ),
+        ("ended", json!(outline.ended.map(|error| error.code()))),
+    ]))
+}
+
+/// One grant, kept fresh.
+#[wasm_bindgen]
+pub struct NativeKeeper(Arc<Keeper>);
+
+impl NativeKeeper {
+    pub(crate) fn new(
+        client: &Client,
+        at: &Moment,
+        grant_type: &str,
+        tokens: &JsValue,
+        request: TokenRequest,
+        given: &JsValue,
+    ) -> Result<Self, JsValue> {
+        let kept: Kept = read(
+            given,
+            "how a grant is kept: times in milliseconds, and texts",
+        )?;
+        let is_shared = kept.shared;
+        let keep = Keep {
+            subject: kept.subject,
+            request,
+            reuse: kept.reuse,
+            lease: kept.lease_ms.map(millis),
+            longest_request: kept.longest_request_ms.map(millis),
+            keep_alive: kept.keep_alive_ms.map(millis),
+            notice: kept.notice_ms.map(millis),
+        };
+        let keeper = Keeper::of_grant(client, at, grant_type, tokens::of(tokens), &keep);
+        let keeper = keeper.and_then(|keeper| match is_shared {
+            true => keeper.shared(),
+            false => Ok(keeper),
+        });
+        Ok(Self(Arc::new(keeper.map_err(fail)?)))
+    }
+
+    fn turn(
+        &self,
+        at: &Moment,
+        refused: &JsValue,
+        held: &JsValue,
+    ) -> Result<(&'static str, Object), JsValue> {
+        let refused = tokens::of(refused);
+        let ask = self.0.ask(at, refused.as_ref()).map_err(fail)?;
+        let (kind, tokens) = match ask {
+            Ask::HandOut(tokens) => ("hand_out", Some(tokens)),
+            Ask::HandOutAndRenew(tokens) => ("hand_out_and_renew", Some(tokens)),
+            Ask::Renew => ("renew", None),
+            Ask::Follow => ("follow", None),
+        };
+        let held = tokens::of(held);
+        let is_held = tokens.as_ref().zip(held.as_ref());
+        let is_held = is_held.is_some_and(|(tokens, held)| tokens::are_same(tokens, held));
+        let turn = object(&[("kind", json!(kind)), ("held", json!(is_held))]);
+        let turn = match tokens.filter(|_| !is_held) {
+            Some(tokens) => with(turn, "tokens", NativeTokens(tokens)),
+            None => turn,
+        };
+        Ok((kind, turn))
+    }
+
+    fn step(
+        &self,
+        at: &JsValue,
+        answer: impl FnOnce(&Keeper, &Moment) -> Result<Task, Error>,
+    ) -> Result<Object, JsValue> {
+        answer(&self.0, &moment(at)?).map(task).map_err(fail)
+    }
+}
+
+fn told(upkeep: &Upkeep) -> Object {
+    let ends = match upkeep {
+        Upkeep::AuthorizationEnds(end) => Some(millis_of(*end)),
+        _ => None,
+    };
+    object(&[("ends", json!(ends))])
+}
+
+/// Each method that decides by the time takes a moment first.
+#[wasm_bindgen]
+impl NativeKeeper {
+    /// The name of the record in a store.
+    #[wasm_bindgen(getter)]
+    pub fn key(&self) -> String {
+        self.0.key()
+    }
+
+    /// One caller asks for a token, knowing perhaps of one that was refused, and holding perhaps the one that is good.
+    pub fn ask(&self, at: &JsValue, refused: &JsValue, held: &JsValue) -> Result<Object, JsValue> {
+        self.turn(&moment(at)?, refused, held).map(|(_, turn)| turn)
+    }
+
+    /// The same of a grant that is not shared: whoever is to renew has the renewal as one exchange.
+    #[wasm_bindgen(js_name = askAlone)]
+    pub fn ask_alone(
+        &self,
+        at: &JsValue,
+        refused: &JsValue,
+        held: &JsValue,
+    ) -> Result<Object, JsValue> {
+        let at = moment(at)?;
+        let (kind, turn) = self.turn(&at, refused, held)?;
+        Ok(match kind {
+            "renew" | "hand_out_and_renew" => {
+                with(turn, "exchange", NativeExchange::new(self.0.renewal(&at)))
+            }
+            _ => turn,
+        })
+    }
+
+    /// Forgets exactly this token.
+    pub fn refuse(&self, refused: &NativeTokens) {
+        self.0.refuse(&refused.0);
+    }
+
+    /// Takes the tokens of a new login.
+    pub fn replace(&self, at: &JsValue, tokens: &NativeTokens) -> Result<(), JsValue> {
+        let replaced = self.0.replace(&moment(at)?, (*tokens.0).clone());
+        replaced.map_err(fail)
+    }
+
+    /// Takes over a record that the store told of by itself.
+    pub fn learn(&self, at: &JsValue, version: f64, record: String) -> Result<(), JsValue> {
+        let record = Secret::new(record);
+        let learned = self.0.learn(&moment(at)?, whole(version), record);
+        learned.map_err(fail)
+    }
+
+    /// The newest tokens there are, good or not.
+    #[wasm_bindgen(getter)]
+    pub fn tokens(&self) -> Option<NativeTokens> {
+        self.0.tokens().map(NativeTokens)
+    }
+
+    /// Whether the store has the newest tokens.
+    #[wasm_bindgen(getter, js_name = isStored)]
+    pub fn is_stored(&self) -> bool {
+        self.0.is_stored()
+    }
+
+    /// Whether the record is looked at to put a new login in its place.
+    #[wasm_bindgen(getter, js_name = isEntering)]
+    pub fn is_entering(&self) -> bool {
+        self.0.is_entering()
+    }
+
+    /// How the grant stands.
+    #[wasm_bindgen(getter)]
+    pub fn standing(&self) -> String {
+        self.0.standing().to_owned()
+    }
+
+    /// What the last attempt failed with, if it did.
+    #[wasm_bindgen(getter)]
+    pub fn trouble(&self) -> Option<NativeFailure> {
+        self.0.trouble().map(NativeFailure)
+    }
+
+    /// The lease to take anew while an exchange runs.
+    #[wasm_bindgen(js_name = leaseExtension)]
+    pub fn lease_extension(&self) -> Option<Object> {
+        let (holder, ttl, every) = self.0.lease_extension()?;
+        Some(object(&[
+            ("holder", json!(holder)),
+            ("ms", json!(to_millis(ttl))),
+            ("every", json!(to_millis(every))),
+        ]))
+    }
+
+    /// In how many milliseconds to try again to store what is not stored yet.
+    #[wasm_bindgen(js_name = retryAfter)]
+    pub fn retry_after(&self, at: &JsValue) -> Result<Option<f64>, JsValue> {
+        Ok(self.0.retry_after(&moment(at)?).map(to_millis))
+    }
+
+    /// In how many milliseconds `upkeep` has something to say.
+    #[wasm_bindgen(js_name = upkeepAfter)]
+    pub fn upkeep_after(&self, at: &JsValue) -> Result<Option<f64>, JsValue> {
+        Ok(self.0.upkeep_after(&moment(at)?).map(to_millis))
+    }
+
+    /// What is to be done for the grant now though nobody asks, if anything.
+    pub fn upkeep(&self, at: &JsValue) -> Result<Option<Object>, JsValue> {
+        Ok(self.0.upkeep(&moment(at)?).map(|upkeep| told(&upkeep)))
+    }
+
+    /// The same of a grant that is not shared: the renewal is one exchange.
+    #[wasm_bindgen(js_name = upkeepAlone)]
+    pub fn upkeep_alone(&self, at: &JsValue) -> Result<Option<Object>, JsValue> {
+        let at = moment(at)?;
+        Ok(self.0.upkeep(&at).map(|upkeep| match &upkeep {
+            Upkeep::AuthorizationEnds(_) => told(&upkeep),
+            _ => {
+                let renewal = NativeExchange::new(self.0.renewal(&at));
+                with(told(&upkeep), "exchange", renewal)
+            }
+        }))
+    }
+
+    /// Whether there is something to store: then begin.
+    #[wasm_bindgen(js_name = saveAgain)]
+    pub fn save_again(&self) -> bool {
+        self.0.save_again()
+    }
+
+    /// Renews nothing from here on.
+    pub fn drain(&self) {
+        self.0.drain();
+    }
+
+    /// The event loop gives up in the midst of a renewal.
+    pub fn abandon(&self, at: &JsValue) -> Result<(), JsValue> {
+        self.0.abandon(&moment(at)?);
+        Ok(())
+    }
+
+    /// The first task of a renewal.
+    pub fn begin(&self, at: &JsValue) -> Result<Object, JsValue> {
+        self.step(at, Keeper::begin)
+    }
+
+    /// The record and its version; neither if there is none.
+    pub fn loaded(
+        &self,
+        at: &JsValue,
+        version: Option<f64>,
+        record: Option<String>,
+    ) -> Result<Object, JsValue> {
+        let entry = version.zip(record);
+        let entry = entry.map(|(version, record)| (whole(version), Secret::new(record)));
+        self.step(at, |keeper, at| keeper.loaded(at, entry))
+    }
+
+    /// For how many milliseconds another holds the lease; 0 if it was won.
+    pub fn leased(&self, at: &JsValue, held_ms: f64) -> Result<Object, JsValue> {
+        let held = (held_ms > 0.0).then(|| millis(held_ms));
+        self.step(at, |keeper, at| keeper.leased(at, held))
+    }
+
+    /// The new version, or nothing if the record was at another.
+    pub fn saved(&self, at: &JsValue, version: Option<f64>) -> Result<Object, JsValue> {
+        self.step(at, |keeper, at| keeper.saved(at, version.map(whole)))
+    }
+
+    /// The exchange was run to its end, or dropped.
+    pub fn flown(&self, at: &JsValue) -> Result<Object, JsValue> {
+        self.step(at, Keeper::flown)
+    }
+
+    /// The pause is over.
+    pub fn elapsed(&self, at: &JsValue) -> Result<Object, JsValue> {
+        self.step(at, Keeper::elapsed)
+    }
+
+    /// The store gave no answer.
+    pub fn failed(&self, at: &JsValue, why: &str) -> Result<Object, JsValue> {
+        self.step(at, |keeper, at| keeper.failed(at, why))
+    }
+
+    /// One of our stores gave no answer.
+    #[wasm_bindgen(js_name = failedWith)]
+    pub fn failed_with(&self, at: &JsValue, failure: &NativeFailure) -> Result<Object, JsValue> {
+        let error = failure.0.clone();
+        self.step(at, |keeper, at| keeper.failed_with(at, error))
+    }
+}
+
+/// What the event loop is to do next; which members there are depends on `kind`.
+fn task(task: Task) -> Object {
+    let kind = |kind: &str| ("kind", json!(kind));
+    match task {
+        Task::Load => object(&[kind("load")]),
+        Task::Lease { holder, ttl } => object(&[
+            kind("lease"),
+            ("holder", json!(holder)),
+            ("ms", json!(to_millis(ttl))),
+        ]),
+        Task::Save {
+            record,
+            version,
+            due,
+        } => object(&[
+            kind("save"),
+            ("due", json!(due.map(millis_of))),
+            ("record", json!(record.expose())),
+            ("version", json!(version)),
+        ]),
+        Task::Run(machine) => with(
+            object(&[kind("run")]),
+            "exchange",
+            NativeExchange::new(machine),
+        ),
+        Task::Wait(pause) => object(&[kind("wait"), ("ms", json!(to_millis(pause)))]),
+        Task::Over(tokens) => with(object(&[kind("over")]), "tokens", NativeTokens(tokens)),
+    }
+}

@@ -1,0 +1,31 @@
+//! Keys to seal with.
+
+use js_sys::Uint8Array;
+use oauth_core::Secret;
+use oauth_seal::Key;
+use wasm_bindgen::prelude::*;
+
+use crate::error::{fail, invalid};
+
+/// One key.
+#[wasm_bindgen]
+pub struct NativeKey(pub(crate) Key);
+
+#[wasm_bindgen]
+impl NativeKey {
+    /// The key of these bytes, or of their text.
+    pub fn of(given: &JsValue) -> Result<Self, JsValue> {
+        let key = match (given.as_string(), given.dyn_ref::<Uint8Array>()) {
+            (Some(text), _) => Key::parse(&Secret::new(text)),
+            (None, Some(bytes)) => Key::from_slice(Secret::new(bytes.to_vec()).expose()),
+            (None, None) => return Err(invalid("a key is bytes or a text")),
+        };
+        key.map(Self).map_err(fail)
+    }
+
+    /// Its name, which says nothing about it.
+    #[wasm_bindgen(getter)]
+    pub fn id(&self) -> String {
+        self.0.id().to_owned()
+    }
+}

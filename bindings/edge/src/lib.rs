@@ -1,0 +1,25 @@
+//! The module behind the npm package `oauth-core` where no addon can be loaded: Workers and edge runtimes. Its classes are
+//! those of the addon, so that all the JavaScript of the package is one.
+
+mod api;
+mod client;
+mod error;
+mod exchange;
+mod keeper;
+mod keys;
+mod moment;
+mod plain;
+mod server;
+mod settings;
+mod site;
+mod tokens;
+mod value;
+mod visit;
+
+use wasm_bindgen::prelude::*;
+
+/// What both halves of the package agree on.
+#[wasm_bindgen]
+pub fn fingerprint() -> String {
+    format!("{:016x}", oauth_facade::FINGERPRINT)
+}

@@ -1,0 +1,50 @@
+//! Time and randomness: the host's own moment, or WebCrypto's bytes and the clock of JavaScript.
+
+use std::time::Duration;
+
+use js_sys::{Date, Uint8Array};
+use oauth_core::moment::{Moment, UnixTime};
+use oauth_facade::Clock;
+use wasm_bindgen::prelude::*;
+
+use crate::error::invalid;
+use crate::plain::{member, whole};
+
+#[wasm_bindgen]
+extern "C" {
+    #[wasm_bindgen(js_namespace = crypto, js_name = getRandomValues)]
+    fn fill(bytes: &mut [u8]);
+
+    #[wasm_bindgen(js_namespace = performance, js_name = now)]
+    fn monotonic() -> f64;
+}
+
+/// `{ now, seed }` as the host brought it, or this moment.
+pub(crate) fn moment(own: &JsValue) -> Result<Moment, JsValue> {
+    if own.is_undefined() || own.is_null() {
+        return Ok(here());
+    }
+    let seed = member(own, "seed").and_then(|seed| seed.dyn_into::<Uint8Array>().ok());
+    let seed = seed.and_then(|seed| <[u8; 32]>::try_from(seed.to_vec()).ok());
+    let seed = seed.ok_or_else(|| invalid("a moment is { now, seed }, its seed 32 bytes"))?;
+    let now = member(own, "now").and_then(|now| now.as_f64());
+    let now = now.filter(|now| now.is_finite() && *now >= 0.0);
+    let now = now.ok_or_else(|| invalid("a moment's now is a number of seconds since 1970"))?;
+    Ok(Moment::fixed(UnixTime::from_secs(whole(now)), seed))
+}
+
+/// This moment.
+pub(crate) fn here() -> Moment {
+    let mut seed = [0; 32];
+    fill(&mut seed);
+    Moment::fixed(UnixTime::from_secs(whole(Date::now() / 1000.0)), seed)
+}
+
+/// The same with the clock that is never set.
+pub(crate) fn clock() -> Clock {
+    let elapsed = Duration::try_from_secs_f64(monotonic() / 1000.0);
+    Clock {
+        moment: here(),
+        elapsed: elapsed.unwrap_or_default(),
+    }
+}

@@ -1,0 +1,73 @@
+//! Plain objects on their way to and from JavaScript, as JSON: absent members are absent.
+
+use std::time::Duration;
+
+use js_sys::{JSON, Object, Reflect};
+use oauth_core::moment::UnixTime;
+use serde::de::DeserializeOwned;
+use serde_json::{Map, Value};
+use wasm_bindgen::prelude::*;
+
+use crate::error::invalid;
+
+/// An object with members of plain data.
+pub(crate) fn read<T: DeserializeOwned>(given: &JsValue, what: &str) -> Result<T, JsValue> {
+    let text = JSON::stringify(given).ok();
+    let text = text.and_then(|text| text.as_string());
+    // An error of serde quotes what was given, which may be a secret.
+    let value = text.and_then(|text| serde_json::from_str(&text).ok());
+    value.ok_or_else(|| invalid(what))
+}
+
+/// The same on the way out, without the members that are nothing.
+pub(crate) fn object(members: &[(&str, Value)]) -> Object {
+    let members = members.iter().filter(|(_, value)| !value.is_null());
+    let members: Map<_, _> = members
+        .map(|(name, value)| ((*name).to_owned(), value.clone()))
+        .collect();
+    let made = JSON::parse(&Value::Object(members).to_string());
+    made.ok()
+        .and_then(|made| made.dyn_into().ok())
+        .unwrap_or_default()
+}
+
+/// The same with a member of another kind.
+pub(crate) fn with(object: Object, name: &str, value: impl Into<JsValue>) -> Object {
+    // A plain object takes any member.
+    let _ = Reflect::set(&object, &name.into(), &value.into());
+    object
+}
+
+/// A member, if there is one.
+pub(crate) fn member(object: &JsValue, name: &str) -> Option<JsValue> {
+    let value = Reflect::get(object, &name.into()).ok()?;
+    (!value.is_undefined() && !value.is_null()).then_some(value)
+}
+
+/// Milliseconds of JavaScript; what is no pause is none.
+pub(crate) fn millis(value: f64) -> Duration {
+    Duration::try_from_secs_f64(value / 1000.0).unwrap_or(Duration::MAX)
+}
+
+pub(crate) fn to_millis(pause: Duration) -> f64 {
+    pause.as_secs_f64() * 1000.0
+}
+
+/// In milliseconds since 1970.
+#[expect(clippy::cast_precision_loss, reason = "exact for eons")]
+pub(crate) fn millis_of(time: UnixTime) -> f64 {
+    time.as_secs() as f64 * 1000.0
+}
+
+/// A version, or seconds, as JavaScript tells them.
+#[expect(
+    clippy::cast_possible_truncation,
+    clippy::cast_sign_loss,
+    reason = "versions stay below 2^53, and the cast saturates"
+)]
+pub(crate) fn whole(number: f64) -> u64 {
+    match number.is_finite() && number >= 0.0 {
+        true => number as u64,
+        false => u64::MAX,
+    }
+}

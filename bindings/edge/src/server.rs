@@ -1,0 +1,100 @@
+//! Servers, by name, by metadata, or found by discovery.
+
+use oauth_facade::{Discover, Prefer, Server, Transport};
+use oauth_providers::{Choices, Provider};
+use wasm_bindgen::prelude::*;
+
+use crate::error::{fail, invalid};
+use crate::exchange::NativeExchange;
+use crate::plain::read;
+
+/// One authorization server.
+#[wasm_bindgen]
+pub struct NativeServer(pub(crate) Server);
+
+#[wasm_bindgen]
+impl NativeServer {
+    /// A preset by `name`, or the one that is written in `toml`.
+    #[wasm_bindgen(js_name = fromProvider)]
+    pub fn from_provider(
+        name: Option<String>,
+        toml: Option<String>,
+        variables: &JsValue,
+        options: Vec<String>,
+        loopback: Option<String>,
+    ) -> Result<Self, JsValue> {
+        let provider = match toml {
+            Some(text) => Provider::from_toml(&text),
+            None => oauth_providers::provider(&name.unwrap_or_default()),
+        };
+        let choices = Choices {
+            variables: read(variables, "variables are texts by their names")?,
+            options,
+            loopback,
+        };
+        provider
+            .and_then(|provider| provider.with_choices(&choices))
+            .and_then(Server::from_provider)
+            .map(Self)
+            .map_err(fail)
+    }
+
+    /// A server by its metadata document.
+    #[wasm_bindgen(js_name = fromMetadata)]
+    pub fn from_metadata(issuer: &str, metadata: &str, loopback: bool) -> Result<Self, JsValue> {
+        Server::from_metadata(issuer, metadata, transport(loopback))
+            .map(Self)
+            .map_err(fail)
+    }
+
+    /// Who the server is.
+    #[wasm_bindgen(getter)]
+    pub fn issuer(&self) -> String {
+        self.0.issuer().to_owned()
+    }
+
+    /// What it says about itself, as JSON.
+    #[wasm_bindgen(getter)]
+    pub fn metadata(&self) -> String {
+        self.0.metadata()
+    }
+
+    /// The origins of the preset's API.
+    #[wasm_bindgen(js_name = apiOrigins)]
+    pub fn api_origins(&self) -> Result<Vec<String>, JsValue> {
+        let provider = self.0.provider();
+        provider.map_or_else(|| Ok(Vec::new()), |known| known.api_origins().map_err(fail))
+    }
+}
+
+/// The names of the presets.
+#[wasm_bindgen(js_name = providerNames)]
+pub fn provider_names() -> Vec<String> {
+    oauth_providers::names().map(str::to_owned).collect()
+}
+
+/// Fetches the metadata of an issuer.
+#[wasm_bindgen]
+pub fn discovery(
+    issuer: &str,
+    loopback: bool,
+    prefer: Option<String>,
+) -> Result<NativeExchange, JsValue> {
+    let wrong = || invalid("prefer is oauth or openid");
+    let prefer = prefer.map(|name| Prefer::named(&name).ok_or_else(wrong));
+    let how = Discover {
+        prefer: prefer.transpose()?.unwrap_or_default(),
+        ..Discover::default()
+    };
+    Server::discover_with(issuer, transport(loopback), how)
+        .map(NativeExchange::new)
+        .map_err(fail)
+}
+
+pub(crate) const fn transport(loopback: bool) -> Transport {
+    if loopback {
+        Transport::LoopbackHttp
+    } else {
+        Transport::Https
+    }
+}

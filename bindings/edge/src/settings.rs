@@ -1,0 +1,114 @@
+//! Clients out of environment variables: those that are given, for there is no process to have any.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::sync::Arc;
+
+use oauth_core::Secret;
+use oauth_core::error::Cause;
+use oauth_facade::{Environment, Settings, SettingsServer};
+use wasm_bindgen::prelude::*;
+
+use crate::error::fail;
+use crate::plain::read;
+use crate::server::{NativeServer, transport};
+
+/// Variables that were handed over, and no files.
+struct Variables(BTreeMap<String, Secret<String>>);
+
+impl Environment for Variables {
+    fn variable(&self, name: &str) -> Option<Secret<String>> {
+        self.0.get(name).cloned()
+    }
+
+    fn file(&self, path: &str) -> Result<Secret<String>, Cause> {
+        Err(Cause::unsent(format!("{path}: there are no files here")))
+    }
+}
+
+impl fmt::Debug for Variables {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_set().entries(self.0.keys()).finish()
+    }
+}
+
+/// What a client is made of.
+#[wasm_bindgen]
+pub struct NativeSettings(pub(crate) Settings);
+
+#[wasm_bindgen]
+impl NativeSettings {
+    /// Out of these environment variables.
+    #[wasm_bindgen(js_name = fromEnv)]
+    pub fn from_env(env: &JsValue) -> Result<Self, JsValue> {
+        let settings = Settings::from_env(environment(env)?);
+        settings.map(Self).map_err(fail)
+    }
+
+    /// Out of the text of a client file.
+    #[wasm_bindgen(js_name = fromJson)]
+    pub fn from_json(text: String, env: &JsValue) -> Result<Self, JsValue> {
+        let text = Secret::new(text);
+        let settings = Settings::from_json(text.expose(), environment(env)?);
+        settings.map(Self).map_err(fail)
+    }
+
+    /// The client's name at the server.
+    #[wasm_bindgen(getter, js_name = clientId)]
+    pub fn client_id(&self) -> String {
+        self.0.client_id().to_owned()
+    }
+
+    /// Those registered, if any are named.
+    #[wasm_bindgen(getter, js_name = redirectUris)]
+    pub fn redirect_uris(&self) -> Option<Vec<String>> {
+        let uris = self.0.redirect_uris();
+        (!uris.is_empty()).then(|| uris.to_vec())
+    }
+
+    /// The server, or the issuer whose metadata are to be fetched.
+    pub fn server(&self, loopback: bool) -> Result<NativeSettingsServer, JsValue> {
+        Ok(match self.0.server(transport(loopback)).map_err(fail)? {
+            SettingsServer::Known(server) => NativeSettingsServer {
+                known: Some(*server),
+                issuer: None,
+            },
+            SettingsServer::Issuer(issuer) => NativeSettingsServer {
+                known: None,
+                issuer: Some(issuer),
+            },
+        })
+    }
+}
+
+/// The server of a client's settings.
+#[wasm_bindgen]
+pub struct NativeSettingsServer {
+    known: Option<oauth_facade::Server>,
+    issuer: Option<String>,
+}
+
+#[wasm_bindgen]
+impl NativeSettingsServer {
+    /// It is known.
+    #[wasm_bindgen(getter)]
+    pub fn known(&self) -> Option<NativeServer> {
+        self.known.clone().map(NativeServer)
+    }
+
+    /// The metadata of this issuer have to be fetched.
+    #[wasm_bindgen(getter)]
+    pub fn issuer(&self) -> Option<String> {
+        self.issuer.clone()
+    }
+}
+
+fn environment(env: &JsValue) -> Result<Arc<dyn Environment>, JsValue> {
+    let given: Option<BTreeMap<String, String>> = match env.is_undefined() {
+        true => None,
+        false => read(env, "variables are texts by their names")?,
+    };
+    let pairs = given.into_iter().flatten();
+    let secret = pairs.map(|(name, value)| (name, Secret::new(value)));
+    Ok(Arc::new(Variables(secret.collect())))
+}

@@ -1,0 +1,98 @@
+//! Tokens, read by JavaScript member by member.
+
+use std::sync::Arc;
+
+use js_sys::{Function, Reflect};
+use oauth_core::moment::UnixTime;
+use oauth_facade::for_doubles;
+use serde_json::json;
+use wasm_bindgen::prelude::*;
+
+use crate::error::fail;
+use crate::plain::whole;
+
+/// Tokens in texts alone, of which JavaScript makes more when somebody asks: the access token, what
+/// [`NativeTokens::serialize`] says, and the codes of the warnings, which are not stored.
+pub(crate) fn told(tokens: &oauth_core::Tokens) -> Vec<String> {
+    let warnings = tokens.warnings.iter().map(|warning| warning.code());
+    let texts = [
+        tokens.access_token.expose().clone(),
+        tokens.to_json().expose().clone(),
+    ];
+    let texts = texts.into_iter();
+    texts.chain(warnings.map(str::to_owned)).collect()
+}
+
+/// A copy of the tokens that an object is: taken by itself, it would be of no more use to JavaScript.
+pub(crate) fn of(value: &JsValue) -> Option<oauth_core::Tokens> {
+    let serialize = Reflect::get(value, &"serialize".into()).ok()?;
+    let text = serialize.dyn_ref::<Function>()?.call0(value).ok()?;
+    oauth_core::Tokens::from_json(&text.as_string()?).ok()
+}
+
+/// The tokens of one grant.
+#[wasm_bindgen]
+pub struct NativeTokens(pub(crate) Arc<oauth_core::Tokens>);
+
+/// Whether these are the same tokens.
+pub(crate) fn are_same(one: &oauth_core::Tokens, other: &oauth_core::Tokens) -> bool {
+    let is_same_refresh = match (&one.refresh_token, &other.refresh_token) {
+        (Some(one), Some(other)) => one.secret().matches(other.secret().expose()),
+        (None, None) => true,
+        _ => false,
+    };
+    is_same_refresh && one.access_token.matches(other.access_token.expose())
+}
+
+#[wasm_bindgen]
+impl NativeTokens {
+    /// Whether these are the same tokens.
+    #[wasm_bindgen(js_name = isSame)]
+    pub fn is_same(&self, other: &NativeTokens) -> bool {
+        are_same(&self.0, &other.0)
+    }
+
+    /// A token that no grant brought; `expires_at` in Unix seconds.
+    pub fn bearer(text: String, expires_at: Option<f64>) -> Self {
+        let tokens = oauth_core::Tokens::bearer(text);
+        Self(Arc::new(match expires_at {
+            Some(end) => tokens.expiring_at(UnixTime::from_secs(whole(end))),
+            None => tokens,
+        }))
+    }
+
+    /// Reads what `serialize` wrote.
+    pub fn deserialize(text: &str) -> Result<Self, JsValue> {
+        let tokens = oauth_core::Tokens::from_json(text).map_err(fail)?;
+        Ok(Self(Arc::new(tokens)))
+    }
+
+    /// Everything needed to go on after a restart.
+    pub fn serialize(&self) -> String {
+        self.0.to_json().expose().clone()
+    }
+
+    /// The members as one JSON object; times are Unix seconds.
+    pub fn members(&self) -> String {
+        let tokens = &self.0;
+        let refresh_token = tokens.refresh_token.as_ref();
+        let warnings = tokens.warnings.iter().map(|warning| warning.code());
+        let members = json!({
+            "accessToken": tokens.access_token.expose(),
+            "tokenType": tokens.token_type.as_str(),
+            "receivedAt": tokens.received_at.as_secs(),
+            "expiresIn": tokens.expires_in,
+            "expiresAt": tokens.expires_at().map(UnixTime::as_secs),
+            "refreshTokenUseBy": tokens.refresh_token_use_by().map(UnixTime::as_secs),
+            "authorizationUntil": tokens.authorization_until.map(UnixTime::as_secs),
+            "scope": tokens.scope.iter().collect::<Vec<_>>(),
+            "refreshToken": refresh_token.map(|token| token.secret().expose()),
+            "idToken": tokens.id_token.as_ref().map(|token| token.expose()),
+            "extra": for_doubles(tokens.extra.as_map().clone().into()),
+            "warnings": warnings.collect::<Vec<_>>(),
+            "issuer": tokens.issuer(),
+            "clientId": tokens.client_id(),
+        });
+        members.to_string()
+    }
+}

@@ -1,0 +1,109 @@
+//! Plain values on their way from JavaScript.
+
+use std::sync::Arc;
+
+use js_sys::{Array, Date, Object};
+use oauth_core::moment::UnixTime;
+use oauth_facade::{Arg, Args, Refused, TokenRequest, for_doubles};
+use serde_json::{Value, json};
+use wasm_bindgen::prelude::*;
+
+use crate::error::{fail, invalid};
+use crate::plain::whole;
+use crate::tokens;
+
+/// The arguments of an operation, in the order of its description.
+pub(crate) fn arguments(given: &Array) -> Args {
+    Args::from(list(given))
+}
+
+/// What tokens are for: scope, resource, audience and extra.
+pub(crate) fn token_request(given: &Array) -> Result<TokenRequest, JsValue> {
+    TokenRequest::read(&mut arguments(given)).map_err(refused)
+}
+
+/// What tokens are for, as a text that is the same however it was said.
+#[wasm_bindgen(js_name = requestKey)]
+pub fn request_key(given: &Array) -> Result<String, JsValue> {
+    let request = token_request(given)?;
+    let sorted = |mut names: Vec<String>| {
+        names.sort_unstable();
+        names
+    };
+    let scope = request.scope.iter().map(str::to_owned).collect();
+    let extra = request.extra.iter();
+    let mut extra: Vec<_> = extra.map(|(name, value)| (name, value.expose())).collect();
+    extra.sort_unstable();
+    let named = [scope, request.resource, request.audience].map(sorted);
+    Ok(json!([named, extra]).to_string())
+}
+
+/// Why an operation did not begin.
+pub(crate) fn refused(refused: Refused) -> JsValue {
+    match refused {
+        Refused::Argument(mismatch) => invalid(&mismatch.in_camel_case()),
+        Refused::Call(error) => fail(error),
+    }
+}
+
+/// The members of a record as one JSON array: parsing it is cheaper than as many crossings.
+pub(crate) fn members(members: Vec<Arg>) -> String {
+    Value::Array(members.into_iter().map(json_of).collect()).to_string()
+}
+
+fn json_of(arg: Arg) -> Value {
+    match arg {
+        // Tokens have a record of their own.
+        Arg::Null | Arg::Tokens(_) | Arg::Other => Value::Null,
+        Arg::Bool(flag) => flag.into(),
+        Arg::Number(number) => number.into(),
+        Arg::Text(text) => text.expose().clone().into(),
+        Arg::Names(names) => names.iter().collect(),
+        Arg::List(list) => list.into_iter().map(json_of).collect(),
+        Arg::Pairs(pairs) => pairs
+            .into_iter()
+            .map(|(name, value)| (name, json_of(value)))
+            .collect(),
+        Arg::Time(time) => json!(time.as_secs()),
+        Arg::Json(value) => for_doubles(value),
+    }
+}
+
+fn list(array: &Array) -> Vec<Arg> {
+    array.iter().map(arg).collect()
+}
+
+fn arg(value: JsValue) -> Arg {
+    if value.is_null() || value.is_undefined() {
+        return Arg::Null;
+    }
+    if let Some(flag) = value.as_bool() {
+        return Arg::Bool(flag);
+    }
+    if let Some(number) = value.as_f64() {
+        return Arg::Number(number);
+    }
+    if let Some(text) = value.as_string() {
+        return Arg::Text(text.into());
+    }
+    if let Some(array) = value.dyn_ref::<Array>() {
+        return Arg::List(list(array));
+    }
+    if let Some(date) = value.dyn_ref::<Date>() {
+        let ms = Some(date.get_time()).filter(|ms| ms.is_finite() && *ms >= 0.0);
+        let time = ms.map(|ms| Arg::Time(UnixTime::from_secs(whole(ms / 1000.0))));
+        return time.unwrap_or(Arg::Other);
+    }
+    if let Some(tokens) = tokens::of(&value) {
+        return Arg::Tokens(Arc::new(tokens));
+    }
+    // One without a prototype is no instance of anything.
+    let Some(object) = Object::try_from(&value) else {
+        return Arg::Other;
+    };
+    let pairs = Object::entries(object).into_iter().filter_map(|pair| {
+        let pair = Array::from(&pair);
+        Some((pair.get(0).as_string()?, arg(pair.get(1))))
+    });
+    Arg::Pairs(pairs.collect())
+}

@@ -1,0 +1,397 @@
+//! Sign-in for web applications: requests, each a visit that JavaScript drives.
+
+use std::sync::{Arc, Mutex, PoisonError};
+
+use bytes::Bytes;
+use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode};
+use js_sys::{Object, Uint8Array};
+use oauth_core::Secret;
+use oauth_core::error::{Cause, Error, Misuse};
+use oauth_core::exchange::ExchangeExt as _;
+use oauth_core::flow::keeper::{Entry, Lease, Saved};
+use oauth_facade::{Machine, Record};
+use oauth_web::{
+    Access, Admission, Event, Forward, Landed, Need, Reply, Request, Session, Site, Step, Visit,
+};
+use serde::Deserialize;
+use serde_json::{Value, json};
+use wasm_bindgen::prelude::*;
+
+use crate::api::NativeApi;
+use crate::error::{NativeFailure, fail, invalid};
+use crate::exchange::NativeExchange;
+use crate::moment::here;
+use crate::plain::{member, millis, millis_of, object, read, to_millis, whole, with};
+
+/// How the exchange of a visit ended.
+#[derive(Clone, Default)]
+pub(crate) struct Flight(Arc<Mutex<Option<Result<Landed, Error>>>>);
+
+impl Flight {
+    fn ended(&self, how: Result<Landed, Error>) {
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = Some(how);
+    }
+
+    pub(crate) fn failed(&self, error: Error) {
+        self.ended(Err(error));
+    }
+
+    /// A driver that gave up has no end to tell.
+    fn landed(&self) -> Result<Landed, Error> {
+        let mut held = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let dropped = || Error::lost(Cause::unknown("the exchange was given up"));
+        held.take().unwrap_or_else(|| Err(dropped()))
+    }
+}
+
+/// A request, and what the page takes from those who are not signed in.
+#[derive(Deserialize)]
+struct Given {
+    method: String,
+    host: String,
+    target: String,
+    headers: Vec<(String, String)>,
+    access: String,
+}
+
+/// What a page wants of a person.
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct GivenNeed {
+    acr: Option<Vec<String>>,
+    max_age: Option<f64>,
+    scope: Option<Vec<String>>,
+}
+
+pub(crate) fn request(given: &JsValue) -> Result<(Request, Access), JsValue> {
+    let form = member(given, "form").and_then(|form| form.dyn_into::<Uint8Array>().ok());
+    let plain = Object::assign(&Object::new(), given.unchecked_ref());
+    let plain = with(plain, "form", JsValue::UNDEFINED);
+    let given: Given = read(&plain, "a request is { method, host, target, headers }")?;
+    let access = match given.access.as_str() {
+        "open" => Access::Open,
+        "quiet" => Access::Quiet,
+        "signed_in" => Access::SignedIn,
+        _ => return Err(invalid("access is open, quiet or signed_in")),
+    };
+    let request = Request {
+        method: Method::from_bytes(given.method.as_bytes())
+            .map_err(|_| invalid("method is no HTTP method"))?,
+        host: given.host,
+        target: given.target,
+        headers: fields(&given.headers),
+        form: form.map(|form| Bytes::from(form.to_vec())),
+    };
+    Ok((request, access))
+}
+
+pub(crate) fn need(given: &JsValue) -> Result<Option<Need>, JsValue> {
+    let Some(given) = member(given, "need") else {
+        return Ok(None);
+    };
+    let given: GivenNeed = read(&given, "a page needs acr, maxAge and scope")?;
+    let mut need = Need::acr(given.acr.unwrap_or_default());
+    need.scope = given.scope.unwrap_or_default();
+    need.max_age = match given.max_age {
+        None => None,
+        Some(age) if age.is_finite() && age >= 0.0 => Some(whole(age)),
+        Some(_) => return Err(invalid("maxAge is a number of seconds")),
+    };
+    Ok(Some(need))
+}
+
+/// Fields that are none are left out: no browser sends them.
+fn fields(pairs: &[(String, String)]) -> HeaderMap {
+    let fields = pairs.iter().filter_map(|(name, value)| {
+        let name = HeaderName::from_bytes(name.as_bytes()).ok()?;
+        // Bytes are read as the characters of Latin-1.
+        let bytes: Option<Vec<u8>> = value.chars().map(|byte| u8::try_from(byte).ok()).collect();
+        let bytes = bytes.unwrap_or_else(|| value.as_bytes().to_vec());
+        Some((name, HeaderValue::from_bytes(&bytes).ok()?))
+    });
+    let mut map = HeaderMap::new();
+    for (name, value) in fields {
+        map.append(name, value);
+    }
+    map
+}
+
+/// One request, to be answered or passed on. Each method answers the step before it, and tells the next.
+#[wasm_bindgen]
+pub struct NativeVisit {
+    site: Site,
+    visit: Visit,
+    request: Option<Request>,
+    flight: Flight,
+    notes: Vec<(String, String)>,
+}
+
+impl NativeVisit {
+    pub(crate) fn new(site: &Site, visit: Visit, request: Option<Request>) -> Self {
+        Self {
+            site: site.clone(),
+            visit,
+            request,
+            flight: Flight::default(),
+            notes: Vec::new(),
+        }
+    }
+
+    fn resume(&mut self, event: Event) -> Result<Object, JsValue> {
+        let step = self.visit.resume(&here(), event);
+        let notes = self.visit.notes().into_iter();
+        self.notes
+            .extend(notes.map(|note| (note.code.to_owned(), note.detail)));
+        let kind = |kind: &str| ("kind", json!(kind));
+        Ok(match step.map_err(fail)? {
+            Step::Load { key } => object(&[kind("load"), ("key", json!(key))]),
+            Step::Lease { key, holder, ttl } => object(&[
+                kind("lease"),
+                ("key", json!(key)),
+                ("holder", json!(holder)),
+                ("ms", json!(to_millis(ttl))),
+            ]),
+            Step::Save {
+                key,
+                record,
+                version,
+                due,
+            } => object(&[
+                kind("save"),
+                ("key", json!(key)),
+                ("record", json!(record.expose())),
+                ("version", json!(version)),
+                ("due", json!(due.map(millis_of))),
+            ]),
+            Step::Remove { key } => object(&[kind("remove"), ("key", json!(key))]),
+            Step::Wait(pause) => object(&[kind("wait"), ("ms", json!(to_millis(pause)))]),
+            Step::Admit(identity) => object(&[
+                kind("admit"),
+                ("record", json!(json!(identity).to_string())),
+            ]),
+            Step::Run(exchange) => {
+                let flight = self.flight.clone();
+                let landed = exchange.and_then(move |_, landed| {
+                    flight.ended(Ok(landed));
+                    Ok(Record::Nothing)
+                });
+                let known = NativeExchange::of_visit(Machine::new(landed), self.flight.clone());
+                with(object(&[kind("run")]), "exchange", known)
+            }
+            Step::Respond(reply) => self.end(&answered(&reply), None),
+            Step::Pass(session) => {
+                let passed = session.as_deref().map(passed).unwrap_or_default();
+                self.end(&passed, None)
+            }
+            Step::Forward(forward) => self.end(&[], Some(*forward)),
+        })
+    }
+
+    fn end(&mut self, members: &[(&str, Value)], forward: Option<Forward>) -> Object {
+        let notes = ("notes", json!(std::mem::take(&mut self.notes)));
+        let told = object(&[members, &[notes]].concat());
+        let told = match forward {
+            None => told,
+            Some(forward) => {
+                let (site, request) = (self.site.clone(), self.request.clone());
+                let forward = NativeForward {
+                    site,
+                    request,
+                    forward,
+                };
+                with(told, "forward", forward)
+            }
+        };
+        with(object(&[("kind", json!("end"))]), "told", told)
+    }
+}
+
+#[wasm_bindgen]
+impl NativeVisit {
+    /// The first step.
+    pub fn begin(&mut self) -> Result<Object, JsValue> {
+        self.resume(Event::Begin)
+    }
+
+    /// The record and its version; neither if there is none.
+    pub fn loaded(
+        &mut self,
+        version: Option<f64>,
+        record: Option<String>,
+    ) -> Result<Object, JsValue> {
+        let entry = version.zip(record).map(|(version, record)| Entry {
+            version: whole(version),
+            record: Secret::new(record),
+        });
+        self.resume(Event::Loaded(entry))
+    }
+
+    /// For how many milliseconds another holds the lease; 0 if it was won.
+    pub fn leased(&mut self, held_ms: f64) -> Result<Object, JsValue> {
+        self.resume(Event::Leased(match held_ms > 0.0 {
+            true => Lease::Held(millis(held_ms)),
+            false => Lease::Won,
+        }))
+    }
+
+    /// The new version, or nothing if the record was at another.
+    pub fn saved(&mut self, version: Option<f64>) -> Result<Object, JsValue> {
+        let saved = version.map_or(Saved::Conflict, |version| Saved::At(whole(version)));
+        self.resume(Event::Saved(saved))
+    }
+
+    /// The record is gone.
+    pub fn removed(&mut self) -> Result<Object, JsValue> {
+        self.resume(Event::Removed)
+    }
+
+    /// The store gave no answer.
+    pub fn failed(&mut self, why: &str) -> Result<Object, JsValue> {
+        let lost = Error::lost(Cause::unknown(why.to_owned()));
+        self.resume(Event::Failed(oauth_facade::of_store(lost)))
+    }
+
+    /// One of our stores gave no answer.
+    #[wasm_bindgen(js_name = failedWith)]
+    pub fn failed_with(&mut self, failure: &NativeFailure) -> Result<Object, JsValue> {
+        let error = oauth_facade::of_store(failure.0.clone());
+        self.resume(Event::Failed(error))
+    }
+
+    /// There is no store.
+    #[wasm_bindgen(js_name = hasNone)]
+    pub fn has_none(&mut self) -> Result<Object, JsValue> {
+        let none = Error::from(Misuse::NotSupported).at_endpoint("store");
+        self.resume(Event::Failed(none))
+    }
+
+    /// The pause is over.
+    pub fn elapsed(&mut self) -> Result<Object, JsValue> {
+        self.resume(Event::Elapsed)
+    }
+
+    /// The exchange has ended: how, it has left here.
+    pub fn landed(&mut self) -> Result<Object, JsValue> {
+        let landed = self.flight.landed();
+        self.resume(Event::Landed(landed))
+    }
+
+    /// The person is let in, with this in the session: an object as JSON, or nothing.
+    pub fn admitted(&mut self, local: Option<String>) -> Result<Object, JsValue> {
+        let local = local.map(|local| serde_json::from_str(&local)).transpose();
+        let local = local.map_err(|_| invalid("admit gives an object, nothing, or a Refuse"))?;
+        let admission = local.map(Admission::In).unwrap_or_default();
+        self.resume(Event::Admitted(admission))
+    }
+
+    /// The person is not.
+    pub fn refused(&mut self, why: String) -> Result<Object, JsValue> {
+        self.resume(Event::Admitted(Admission::Refused(why)))
+    }
+}
+
+fn head(status: StatusCode, headers: &HeaderMap) -> Vec<(&'static str, Value)> {
+    let text = |value: &HeaderValue| String::from_utf8_lossy(value.as_bytes()).into_owned();
+    let headers = headers.iter();
+    let headers: Vec<_> = headers
+        .map(|(name, value)| (name.as_str().to_owned(), text(value)))
+        .collect();
+    vec![
+        ("status", json!(status.as_u16())),
+        ("headers", json!(headers)),
+    ]
+}
+
+fn answered(reply: &Reply) -> Vec<(&'static str, Value)> {
+    let problem = reply.problem.as_ref().map(|problem| {
+        json!({
+            "code": problem.code,
+            "title": problem.title,
+            "detail": problem.detail,
+            "signIn": problem.sign_in,
+        })
+        .to_string()
+    });
+    let mut members = head(reply.status, &reply.headers);
+    members.extend([("problem", json!(problem)), ("body", json!(reply.body))]);
+    members
+}
+
+fn passed(session: &Session) -> Vec<(&'static str, Value)> {
+    // An identity token of the session's is for the provider alone.
+    let shown = json!({
+        "identity": session.identity,
+        "local": session.local,
+        "started_at": session.started_at,
+        "until": session.until,
+        "scope": session.scope,
+    });
+    vec![
+        ("session", json!(shown.to_string())),
+        ("grant", json!(grant(session))),
+    ]
+}
+
+fn grant(session: &Session) -> Option<String> {
+    let grant = session.grant()?;
+    grant.subject().map(str::to_owned)
+}
+
+/// A call to be passed on.
+#[wasm_bindgen]
+pub struct NativeForward {
+    site: Site,
+    request: Option<Request>,
+    forward: Forward,
+}
+
+#[wasm_bindgen]
+impl NativeForward {
+    /// The method, where to, the header fields, whose token, and with whom they signed in.
+    #[wasm_bindgen(getter)]
+    pub fn call(&self) -> Object {
+        let Forward {
+            method,
+            url,
+            headers,
+            session,
+            ..
+        } = &self.forward;
+        let text = |value: &HeaderValue| value.to_str().ok().map(str::to_owned);
+        let headers = headers.iter();
+        let headers: Vec<_> = headers
+            .filter_map(|(name, value)| Some((name.as_str().to_owned(), text(value)?)))
+            .collect();
+        object(&[
+            ("method", json!(method.as_str())),
+            ("url", json!(url.as_str())),
+            ("headers", json!(headers)),
+            ("grant", json!(grant(session))),
+            ("provider", json!(session.identity.provider)),
+        ])
+    }
+
+    /// The API beneath whose URL the token may be shown.
+    pub fn api(&self) -> Result<NativeApi, JsValue> {
+        let resource = &self.forward.resource;
+        // The site's settings say that this may be.
+        NativeApi::beneath(resource.as_str(), resource.scheme() == "http")
+    }
+
+    /// The header fields of the response that are passed on.
+    #[wasm_bindgen(js_name = responseHeaders)]
+    pub fn response_headers(&self, given: &JsValue) -> Result<Object, JsValue> {
+        let given: Vec<(String, String)> = read(given, "headers are names and values")?;
+        let headers = Forward::response_headers(&fields(&given));
+        Ok(object(&head(StatusCode::OK, &headers)))
+    }
+
+    /// The visit that ends the session of this request: its tokens are over.
+    #[wasm_bindgen(js_name = tokensOver)]
+    pub fn tokens_over(&self) -> Result<NativeVisit, JsValue> {
+        let request = self.request.clone();
+        let request = request.ok_or_else(|| fail(Misuse::OutOfOrder.into()))?;
+        let visit = self.site.tokens_over(request);
+        Ok(NativeVisit::new(&self.site, visit, None))
+    }
+}

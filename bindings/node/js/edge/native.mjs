@@ -1,0 +1,88 @@
+// What the addon is elsewhere: classes of WebAssembly, and on top of them what waits for requests and stores.
+import * as wasm from '../../edge/oauth_core_edge.js'
+import { NativeSite, asked } from './visit.cjs'
+
+export {
+  NativeApi, NativeExchange, NativeFlow, NativeKeeper, NativeKey, NativeServer, NativeSettings, NativeTokens,
+  discovery, fingerprint, lateError, missingVariablesError, notSupportedError, outline, overdueError, providerNames,
+  readFields, requestKey, stepUp, webSetupError,
+} from '../../edge/oauth_core_edge.js'
+
+const elsewhere = (what) => new Error(wasm.elsewhereError(what))
+
+/** Whatever is asked of it, it is not there. */
+const absent = (what) => new Proxy(class {}, {
+  construct() { throw elsewhere(what) },
+  get: () => () => { throw elsewhere(what) },
+})
+
+export const NativeAssertionSource = absent('an assertion function')
+export const NativeConnection = absent('a ResourceConnection')
+export const NativeDpopKey = absent('a DpopKey')
+export const NativeFixedToken = absent('a fixed token')
+export const NativeKeys = absent('a store that is sealed')
+export const NativeNetwork = absent('a Network')
+export const listen = absent('a login with a browser').listen
+export const openBrowser = absent('a browser').open
+export const keyOfKeyring = absent('a keyring').key
+export const publicJwks = absent('a private key').publicJwks
+export const postgresSchema = absent('PostgreSQL').schema
+wasm.NativeSettings.fromFile = absent('a file').open
+
+export class NativeClient {
+  constructor(server, options, assertion, settings) {
+    if (options.assertion !== undefined) throw elsewhere('a client that proves by more than a secret who it is')
+    return settings === undefined ? wasm.NativeClient.of(server, options) : wasm.NativeClient.ofSettings(server, options, settings)
+  }
+}
+
+/** A store that is written in JavaScript. */
+export class NativeStore {
+  #handler
+
+  constructor(handler) {
+    this.#handler = handler
+  }
+
+  static foreign(handler) {
+    return new NativeStore(handler)
+  }
+
+  /** What it answers, or `{ why }` or `{ failure }`. */
+  ask(question) {
+    return asked('store', this.#handler, question)
+  }
+}
+for (const kind of ['file', 'memory', 'postgres', 'redis', 'sqlite']) NativeStore[kind] = absent(`a store of this package (${kind})`).open
+
+/** JSON has no word for a time without end. */
+const finite = (ms) => (ms === Infinity ? Number.MAX_VALUE : ms)
+
+export class NativeSiteSetup {
+  #known
+
+  constructor(known) {
+    this.#known = known
+  }
+
+  static of(key) {
+    return new NativeSiteSetup(wasm.NativeSiteSetup.of(key))
+  }
+
+  static forTests() {
+    return new NativeSiteSetup(wasm.NativeSiteSetup.forTests())
+  }
+
+  also(key) {
+    this.#known.also(key)
+  }
+
+  provider(client, given) {
+    this.#known.provider(client, given)
+  }
+
+  site({ lifetimeMs, idleMs, flowLifetimeMs, ...options }, admit, store) {
+    const times = { lifetimeMs: finite(lifetimeMs), idleMs: finite(idleMs), flowLifetimeMs: finite(flowLifetimeMs) }
+    return new NativeSite(this.#known.site({ ...options, ...times }, store !== undefined), { admit, store, overdue: wasm.overdueError })
+  }
+}

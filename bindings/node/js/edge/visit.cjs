@@ -1,0 +1,163 @@
+'use strict'
+
+// Drives the visits of a site: what the machine asks for is done here, with `fetch` and a store in JavaScript.
+
+/** How long a store, or the application, may take to answer, in milliseconds. */
+const PATIENCE = 30_000
+
+/** The largest body of a call, in bytes: it is kept until the API has taken the token. */
+const MAX_FORWARDED = 10 << 20
+
+/** How often an empty record is tried to be saved, where others save too. */
+const REMOVALS = 16
+
+/** What an object says to a question: its answer, `{ failure }` of one of our own, or `{ why }` there is none. */
+async function asked(who, handler, ask) {
+  let timer
+  const late = new Promise((done) => {
+    timer = setTimeout(done, PATIENCE, { why: `the ${who} did not answer in time` })
+  })
+  const said = new Promise((done) => {
+    handler({ ask, answer: done, failedWith: (failure) => done({ failure }), failed: (why) => done({ why }) })
+  })
+  return Promise.race([said, late]).finally(() => clearTimeout(timer))
+}
+
+/** What the store says, told to the visit. */
+async function stored(visit, { store }, ask, tell) {
+  if (store === undefined) return visit.hasNone()
+  const said = await ask(store)
+  if (said.failure !== undefined) return visit.failedWith(said.failure)
+  return said.why === undefined ? tell(said) : visit.failed(said.why)
+}
+
+/** Three verbs are enough to remove a record: an empty one says that it was. */
+async function removed(store, key) {
+  const said = await store.ask({ verb: 'remove', key })
+  if (said.absent !== true) return said
+  for (let tries = 0; tries < REMOVALS; tries += 1) {
+    const { version = 0, failure, why } = await store.ask({ verb: 'load', key })
+    if (failure !== undefined || why !== undefined) return { failure, why }
+    const saved = await store.ask({ verb: 'save', key, record: '', version })
+    if (saved.version !== undefined || saved.failure !== undefined || saved.why !== undefined) return saved
+  }
+  return { why: 'others keep saving the record' }
+}
+
+/** What becomes of each step. */
+const steps = {
+  load(visit, { key }, host) {
+    return stored(visit, host, (store) => store.ask({ verb: 'load', key }), ({ version, record }) => visit.loaded(version, record))
+  },
+  lease(visit, { key, holder, ms }, host) {
+    return stored(visit, host, (store) => store.ask({ verb: 'lease', key, holder, ms }), ({ ms = 0 }) => visit.leased(ms))
+  },
+  save(visit, { key, record, version, due }, host) {
+    const ask = { verb: 'save', key, record, version, due }
+    return stored(visit, host, (store) => store.ask(ask), ({ version }) => visit.saved(version))
+  },
+  remove(visit, { key }, host) {
+    return stored(visit, host, (store) => removed(store, key), () => visit.removed())
+  },
+  async wait(visit, { ms }) {
+    const { pause } = require('../exchange.cjs')
+    await pause(ms)
+    return visit.elapsed()
+  },
+  async run(visit, { exchange }) {
+    const { Exchange, run } = require('../exchange.cjs')
+    // How it ended the visit knows from the machine itself.
+    await run(new Exchange(exchange, () => undefined)).catch(() => {})
+    exchange.free()
+    return visit.landed()
+  },
+  async admit(visit, { record }, { admit, id, overdue }) {
+    if (admit === undefined) return visit.admitted()
+    const said = await asked('admit function', admit, { verb: 'admit', key: id, record })
+    // The application has not decided: that is no refusal.
+    if (said.why !== undefined) throw new Error(overdue(said.why))
+    return said.refused === undefined ? visit.admitted(said.record) : visit.refused(said.refused)
+  },
+}
+
+/** Drives a visit to its end. */
+async function driven(visit, host) {
+  try {
+    let step = visit.begin()
+    while (step.kind !== 'end') step = await steps[step.kind](visit, step, host)
+    const { forward, ...told } = step.told
+    return forward === undefined ? told : { ...told, forward: new Forward(forward, host) }
+  } finally {
+    visit.free()
+  }
+}
+
+/** A call to be passed on. */
+class Forward {
+  #known
+  #host
+
+  constructor(known, host) {
+    this.#known = known
+    this.#host = host
+  }
+
+  get limit() {
+    return MAX_FORWARDED
+  }
+
+  /** Passes it on with this body, once: what to send, its body bit by bit. `sourceOf` has the tokens of a grant. */
+  async send(body, sourceOf) {
+    const { apiOfOne } = require('../api.cjs')
+    const { method, url, headers, provider, grant } = this.#known.call
+    // What the API says of a pause is the page's to heed.
+    const api = apiOfOne(this.#known.api(), sourceOf(provider, grant), { rateLimit: 'pass' })
+    let reply
+    try {
+      reply = await api.fetch(url, { method, headers, body: body?.length > 0 ? body : undefined })
+    } catch (error) {
+      // The grant has ended, and so the session.
+      if (error?.advice === 'reauthorize') return driven(this.#known.tokensOver(), this.#host)
+      throw error
+    }
+    // What is read of it has been unpacked.
+    const fields = [...reply.headers].filter(([name]) => name !== 'content-encoding')
+    const reader = reply.body?.getReader()
+    const stream = {
+      chunk: async () => (await reader?.read())?.value,
+      cancel: () => reader?.cancel().catch(() => {}),
+    }
+    return { status: reply.status, headers: this.#known.responseHeaders(fields).headers, stream, notes: [] }
+  }
+}
+
+/** A site whose people sign in. */
+class NativeSite {
+  #known
+  #host
+
+  constructor(known, host) {
+    this.#known = known
+    this.#host = host
+  }
+
+  owns(path) {
+    return this.#known.owns(path)
+  }
+
+  formLimit(method, path) {
+    return this.#known.formLimit(method, path)
+  }
+
+  /** What becomes of a request. */
+  async visit(given) {
+    return driven(this.#known.visit(given), { ...this.#host, id: given.id })
+  }
+
+  /** Somebody is signed in for a test: the answer sets the cookies. */
+  async testing(identity) {
+    return driven(this.#known.testing(identity), this.#host)
+  }
+}
+
+module.exports = { NativeSite, asked }

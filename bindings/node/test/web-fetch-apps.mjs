@@ -1,0 +1,50 @@
+// The application for people who sign in, where requests are those of the Fetch standard: it runs in any runtime.
+
+export const hello = (user) => `Hello, ${user?.name ?? 'stranger'}`
+export const whose = (user) => `${user.subject} has ${user.local.cart}`
+export const put = (user, body) => `${user.subject} puts ${body}`
+/** The status of an API that is called with the person's token, or the code of the error. */
+export const called = (api) => (user) => user.fetch(api).then(({ status }) => String(status), ({ code }) => code)
+
+/** What the application says to somebody who comes, by what a check calls it. */
+export const admissions = ({ Refuse }) => ({
+  cart: () => ({ cart: 3 }),
+  closed: ({ subject, claims }, request) => new Refuse(`this shop is closed to ${subject}, ${claims.name}, ${request !== undefined}`),
+  broken: () => { throw new Error('the database is away') },
+})
+
+/** The standard handler. */
+export function standard(site, { api }) {
+  const pages = {
+    'GET /': async (request, user) => hello(user),
+    'GET /me': async (request) => whose(await site.required(request)),
+    'GET /deep/me': async (request) => whose(await site.required(request)),
+    'POST /cart': async (request) => put(await site.required(request), await request.text()),
+    'GET /pay': async (request) => (await site.required(request, { acr: ['mfa'] })).acr,
+    'GET /call': async (request) => called(api)(await site.required(request)),
+  }
+  return site.wrap(async (request, user) => {
+    const page = pages[`${request.method} ${new URL(request.url).pathname}`]
+    try {
+      return page ? new Response(await page(request, user)) : new Response('nothing here', { status: 404 })
+    } catch (thrown) {
+      // As loaders do.
+      if (thrown instanceof Response) return thrown
+      throw thrown
+    }
+  })
+}
+
+export const hono = (Hono) => (site, { api }) => {
+  const deep = new Hono().get('/me', site.required, (c) => c.text(whose(c.var.user)))
+  const app = new Hono()
+  app.use(site.hono())
+  app.get('/', (c) => c.text(hello(c.var.user)))
+  app.get('/me', site.required, (c) => c.text(whose(c.var.user)))
+  app.post('/cart', site.required, async (c) => c.text(put(c.var.user, await c.req.text())))
+  app.get('/pay', site.required({ acr: ['mfa'] }), (c) => c.text(c.var.user.acr))
+  app.get('/call', site.required, async (c) => c.text(await called(api)(c.var.user)))
+  app.route('/deep', deep)
+  app.onError((_, c) => c.text('failed', 500))
+  return app.fetch
+}
