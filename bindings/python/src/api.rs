@@ -300,7 +300,9 @@ impl Api {
             [(TokenFor::Any, source)] => Sources::one(source.shared(py)?),
             [(TokenFor::Application, app)] => Sources::application(app.shared(py)?),
             [(TokenFor::User, user)] => Sources::user(user.shared(py)?),
-            [(_, app), (_, user), ..] => Sources::application(app.shared(py)?).with_user(user.shared(py)?),
+            [(_, app), (_, user), ..] => {
+                Sources::application(app.shared(py)?).with_user(user.shared(py)?)
+            }
             [] => return Err(PyValueError::new_err("an API without a source")),
         };
         let driver = self.line.driver(py)?;

@@ -4,8 +4,8 @@ use std::sync::Arc;
 
 use oauth_core::error::Error;
 use oauth_facade::{
-    Args, Arrival, Authorize, EndSession, Introspecting as How, Keep, Machine,
-    Operation as _, Registration, arrival, operation_name,
+    Args, Arrival, Authorize, EndSession, Introspecting as How, Keep, Machine, Operation as _,
+    Registration, arrival, operation_name,
 };
 use pyo3::exceptions::PyTypeError;
 use pyo3::prelude::*;

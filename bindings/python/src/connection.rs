@@ -180,11 +180,7 @@ fn show(open: Option<Arc<Py<PyAny>>>, url: &Url) -> Result<(), Error> {
 }
 
 /// Shows a code to the person.
-fn show_code(
-    show: Option<Arc<Py<PyAny>>>,
-    code: &DeviceCode,
-    purpose: &str,
-) -> Result<(), Error> {
+fn show_code(show: Option<Arc<Py<PyAny>>>, code: &DeviceCode, purpose: &str) -> Result<(), Error> {
     let code = Record::from(oauth_facade::DeviceCode::of(code.clone(), purpose));
     told(move |py| {
         let code = value::of_record(py, code)?;

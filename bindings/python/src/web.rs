@@ -316,15 +316,8 @@ impl WebSite {
 
     /// Ends a session, wherever it is used, and its grant: a visit that ends with None.
     fn end(&self, py: Python<'_>, session: &Session) -> PyResult<Visit> {
-        let nobody = Request {
-            method: Method::GET,
-            host: String::new(),
-            target: "/".to_owned(),
-            headers: HeaderMap::new(),
-            form: None,
-        };
         let visit = self.site.end(Arc::clone(&session.0));
-        Ok(Visit::new(self.host(py)?, visit, nobody))
+        Ok(Visit::new(self.host(py)?, visit, of_nobody()))
     }
 
     /// Begins a visit that signs somebody in for a test, and ends in a Reply that sets the cookies.
@@ -334,7 +327,8 @@ impl WebSite {
     fn testing(&self, py: Python<'_>, identity: &str) -> PyResult<Visit> {
         let wrong = || PyTypeError::new_err("identity is that of somebody");
         let identity = serde_json::from_str(identity).map_err(|_| wrong())?;
-        Ok(Visit::new(self.host(py)?, self.site.testing(identity)))
+        let visit = self.site.testing(identity);
+        Ok(Visit::new(self.host(py)?, visit, of_nobody()))
     }
 
     fn __repr__(&self) -> String {
@@ -346,6 +340,17 @@ impl WebSite {
 #[pyfunction]
 pub(crate) fn testing_key() -> Key {
     Key::of(oauth_web::testing_key())
+}
+
+/// The request of a visit that no browser has sent.
+fn of_nobody() -> Request {
+    Request {
+        method: Method::GET,
+        host: String::new(),
+        target: "/".to_owned(),
+        headers: HeaderMap::new(),
+        form: None,
+    }
 }
 
 /// Fields that HTTP does not know are nobody's.

@@ -5,6 +5,7 @@
 
 mod redact;
 mod request;
+mod sent;
 #[cfg(test)]
 mod tests;
 
@@ -24,7 +25,8 @@ use crate::moment::Moment;
 use crate::secret::Secret;
 use crate::workload;
 
-use request::{Due, Needs, Sent, Unsent};
+use request::{Due, Needs, Unsent};
+use sent::Sent;
 
 /// One endpoint, called once.
 #[derive(Debug)]
@@ -159,7 +161,7 @@ impl Run {
             }
             (State::Signing(_), Input::Lost(cause)) => Err(Error::lost(cause)),
             (State::Waiting(sent), Input::Lost(cause)) => {
-                Err(Error::lost(cause).at_origin_of(sent.url()))
+                Err(Error::lost(cause).at_origin(&sent.origin()))
             }
             (State::Over, _) => Err(Misuse::Over.into()),
             _ => Err(Misuse::OutOfOrder.into()),

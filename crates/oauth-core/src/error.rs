@@ -17,7 +17,6 @@ use std::time::Duration;
 use serde::ser::{Serialize, SerializeStruct as _, Serializer};
 
 use crate::secret::Secret;
-use crate::url::Url;
 
 pub use cause::{Cause, Delivery};
 pub use class::{Class, Row};
@@ -111,11 +110,11 @@ impl Error {
 
     /// Names the origin that gave no answer, of an error that is about nothing else: never a path or a query.
     #[must_use]
-    pub fn at_origin_of(mut self, url: &Url) -> Self {
-        if let (Kind::Lost(_), None) = (&self.0.kind, &self.0.detail) {
-            self.0.detail = Some(url.origin().into_boxed_str());
+    pub fn at_origin(self, origin: &str) -> Self {
+        match (&self.0.kind, &self.0.detail) {
+            (Kind::Lost(_), None) => self.about(origin),
+            _ => self,
         }
-        self
     }
 
     /// Adds the name of the member, parameter or value at fault; never a secret. Control

@@ -286,7 +286,9 @@ pub(crate) async fn forget_left(turn: &Turn) -> Result<(), Error> {
         return Ok(());
     };
     let provider = turn.provider(id).await?;
-    forget(turn, &provider.client, &handle.key()).await.map(drop)
+    forget(turn, &provider.client, &handle.key())
+        .await
+        .map(drop)
 }
 
 /// Ends the sessions that a person has, or those that belong to one session at the provider, as far as they are meant.

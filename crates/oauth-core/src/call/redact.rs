@@ -3,7 +3,7 @@
 
 use std::borrow::Cow;
 
-use super::request::Sent;
+use super::sent::Sent;
 use crate::client_config::ClientConfig;
 use crate::form;
 use crate::json::{self, Json};

@@ -1,24 +1,23 @@
 //! A request on its way: its URL, its signatures, its credentials. Nothing here is generic, so that it is
 //! compiled once and not for every endpoint.
 
-use std::fmt;
 use std::sync::Arc;
 
-use crate::http::header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE, WWW_AUTHENTICATE};
-use crate::http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode};
+use crate::http::header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE};
+use crate::http::{HeaderMap, HeaderValue, Method, Request, Response};
 use bytes::Bytes;
 
+use super::sent::Sent;
 use crate::address::Reach;
-use crate::challenge;
-use crate::client_auth::{self, Made, Origin, Remote, RequestFacts};
+use crate::client_auth::{self, Made, Remote, RequestFacts};
 use crate::client_config::ClientConfig;
 use crate::crypto::SigningKey;
 use crate::dpop::{self, Side};
-use crate::endpoint::{Auth, Body, EndpointRequest, MAX_REPLY, ProofOfPossession, Target};
+use crate::endpoint::{Auth, Body, EndpointRequest, ProofOfPossession, Target};
 use crate::error::{Error, Misuse, ProtocolViolation, ValidationFailure};
 use crate::exchange::SigningJob;
 use crate::form::{self, Form};
-use crate::json::{self, Json};
+use crate::json;
 use crate::moment::Moment;
 use crate::secret::{self, Secret};
 use crate::token::{self, TokenType, Tokens};
@@ -55,24 +54,6 @@ pub(super) enum Needs {
     Signature(SigningJob, SigningKey),
     /// Somebody else answers this.
     Answer(Box<Request<Bytes>>, Remote),
-}
-
-/// What of a request is needed once it has gone out.
-pub(super) struct Sent {
-    /// What it carried, be it in the URL.
-    pub(super) body: Bytes,
-    pub(super) authorization: Option<HeaderValue>,
-    pub(super) client_jwt: Option<Secret<String>>,
-    /// Where it went, for those who may have to ask again.
-    url: Url,
-    proved: Option<Side>,
-}
-
-impl fmt::Debug for Sent {
-    /// Its body holds secrets.
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Sent").finish_non_exhaustive()
-    }
 }
 
 impl Unsent {
@@ -311,7 +292,7 @@ impl Unsent {
         *request.method_mut() = self.method;
         *request.uri_mut() = uri;
         *request.headers_mut() = headers;
-        if config.server.reach_of(&self.url) == Reach::Public {
+        if config.server.reach_of(&sent.url) == Reach::Public {
             request.extensions_mut().insert(Reach::Public);
         }
         Ok((request, sent))
@@ -345,103 +326,6 @@ impl Unsent {
         let signed = self.client_jwt.as_ref();
         config.name(form, signed.map(|jwt| jwt.expose().as_str()));
         Ok(())
-    }
-}
-
-impl Sent {
-    /// Where it went.
-    pub(super) const fn url(&self) -> &Url {
-        &self.url
-    }
-
-    /// The workload's token, if the server refused the one that was sent and it has been replaced meanwhile.
-    pub(super) fn replaced(
-        &self,
-        config: &ClientConfig,
-        at: &Moment,
-        reply: &Response<Bytes>,
-    ) -> Option<Secret<String>> {
-        let jwt = config.auth.jwt()?;
-        let sent = self.client_jwt.as_ref()?;
-        let is_refused = error_code(reply).as_deref() == Some("invalid_client");
-        if jwt.origin() == Origin::Own || !is_refused {
-            return None;
-        }
-        // If none is to be had now, the refusal says more.
-        let Ok(Made::Ready(current)) = jwt.make(&facts(config, &self.url, at)) else {
-            return None;
-        };
-        (!sent.matches(current.expose())).then_some(current)
-    }
-
-    /// Takes the server's time out of a reply that refused the proof, and says whether it was made by another.
-    pub(super) fn corrects_clock(
-        &self,
-        config: &ClientConfig,
-        at: &Moment,
-        reply: &Response<Bytes>,
-    ) -> bool {
-        let Some(side) = self.proved else {
-            return false;
-        };
-        let clocks = &config.shared.clocks;
-        refuses(reply, dpop::INVALID_PROOF)
-            && clocks.learn(side, &self.url, reply.headers(), at.now())
-    }
-
-    /// Takes the nonce out of a reply, and says whether the server refused the request for want of it.
-    ///
-    /// # Errors
-    /// `dpop.nonce`.
-    pub(super) fn learn(
-        &self,
-        config: &ClientConfig,
-        reply: &Response<Bytes>,
-    ) -> Result<bool, Error> {
-        let Some(side) = self.proved else {
-            return Ok(false);
-        };
-        let Some(nonce) = dpop::nonce(reply.headers())? else {
-            return Ok(false);
-        };
-        config.shared.nonces.keep(side, &self.url, nonce);
-        Ok(refuses(reply, dpop::USE_NONCE))
-    }
-}
-
-/// Whether a proof was refused with this error: "400 (Bad Request) ... error ... use_dpop_nonce" (RFC 9449 section
-/// 8), and a 401 with a challenge at resource servers (section 9). Some servers mix the two.
-fn refuses(reply: &Response<Bytes>, error: &str) -> bool {
-    if !matches!(
-        reply.status(),
-        StatusCode::BAD_REQUEST | StatusCode::UNAUTHORIZED
-    ) {
-        return false;
-    }
-    let fields = reply.headers().get_all(WWW_AUTHENTICATE).iter();
-    let (challenges, _) = challenge::readable_fields(fields.map(HeaderValue::as_bytes));
-    let is_asked = |challenge: &challenge::Challenge| {
-        challenge.scheme == dpop::DPOP && challenge.param("error") == Some(error)
-    };
-    if challenges.iter().any(is_asked) {
-        return true;
-    }
-    error_code(reply).as_deref() == Some(error)
-}
-
-/// The `error` of a refusal (RFC 6749 section 5.2).
-fn error_code(reply: &Response<Bytes>) -> Option<String> {
-    let is_refusal = matches!(
-        reply.status(),
-        StatusCode::BAD_REQUEST | StatusCode::UNAUTHORIZED
-    );
-    if !is_refusal || reply.body().len() > MAX_REPLY {
-        return None;
-    }
-    let text = std::str::from_utf8(reply.body()).ok()?;
-    match json::parse(text) {
-        Ok(Json::Object(object)) => object.get("error")?.as_str().map(str::to_owned),
-        _ => None,
     }
 }
 
@@ -479,7 +363,11 @@ fn needs_proof(config: &ClientConfig, tokens: &Arc<Tokens>) -> Result<bool, Erro
     }
 }
 
-const fn facts<'a>(config: &'a ClientConfig, url: &'a Url, at: &'a Moment) -> RequestFacts<'a> {
+pub(super) const fn facts<'a>(
+    config: &'a ClientConfig,
+    url: &'a Url,
+    at: &'a Moment,
+) -> RequestFacts<'a> {
     RequestFacts {
         server: &config.server,
         client_id: &config.client_id,

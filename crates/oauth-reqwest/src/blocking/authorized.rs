@@ -209,7 +209,7 @@ impl Request<'_> {
                     };
                     let request = request.map_err(|error| Error::lost(loss::lost(error)))?;
                     let sent = us.driver.call(request, outgoing.timeout);
-                    let sent = sent.map_err(|cause| Error::lost(cause).at_origin_of(&url));
+                    let sent = sent.map_err(|cause| Error::lost(cause).at_origin(&url.origin()));
                     let reply = response.insert(sent?);
                     let event = Event::Reply(reply.status(), reply.headers());
                     outgoing.request.resume(&Clock::system()?, event)?

@@ -106,14 +106,14 @@ fn without_a_store_a_login_before_the_first_step_spares_the_renewal() {
 fn what_was_learned_from_the_store_is_no_login() {
     let login = Login::new("one".to_owned(), Arc::new(tokens(1)));
     let mut store = TestStore::new();
-    store.put(&login.record());
+    store.put(&login.record(None));
     let mut keeper = keeper();
     let entry = store.entry.clone().unwrap();
     keeper.learn(&store.at(), entry).unwrap();
     // Another worker renews meanwhile.
     store.put(&Record {
         tokens: Some(Arc::new(tokens_from(2, START + 10))),
-        ..login.record()
+        ..login.record(None)
     });
     let mut keeper = keeper.shared();
     assert!(keeper.is_stored());

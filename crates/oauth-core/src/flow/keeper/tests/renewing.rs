@@ -232,7 +232,7 @@ fn what_was_sent_after_a_login_does_not_replace_it() {
         let mut store = stale(&mut keeper);
         assert!(matches!(store.go(&mut keeper, Event::Begin), Step::Run(_)));
         let login = Login::new("elsewhere".to_owned(), Arc::new(tokens_from(5, store.now)));
-        store.put(&login.record());
+        store.put(&login.record(None));
         let late = tokens_from(2, store.now + 1);
         assert_eq!(got(store.complete(&mut keeper, Ok(late))), "a5");
         assert_eq!(access(store.record().tokens.as_ref().unwrap()), "a5");

@@ -1,0 +1,133 @@
+//! What a request leaves behind until its reply has come: what has to be redacted, and what a reply is learnt from.
+
+use std::fmt;
+
+use crate::http::header::WWW_AUTHENTICATE;
+use crate::http::{HeaderValue, Response, StatusCode};
+use bytes::Bytes;
+
+use super::request::facts;
+use crate::challenge;
+use crate::client_auth::{Made, Origin};
+use crate::client_config::ClientConfig;
+use crate::dpop::{self, Side};
+use crate::endpoint::MAX_REPLY;
+use crate::error::Error;
+use crate::json::{self, Json};
+use crate::moment::Moment;
+use crate::secret::Secret;
+use crate::url::Url;
+/// What of a request is needed once it has gone out.
+pub(super) struct Sent {
+    /// What it carried, be it in the URL.
+    pub(super) body: Bytes,
+    pub(super) authorization: Option<HeaderValue>,
+    pub(super) client_jwt: Option<Secret<String>>,
+    /// Where it went, for those who may have to ask again.
+    pub(super) url: Url,
+    pub(super) proved: Option<Side>,
+}
+
+impl fmt::Debug for Sent {
+    /// Its body holds secrets.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Sent").finish_non_exhaustive()
+    }
+}
+
+impl Sent {
+    /// Where it went.
+    pub(super) fn origin(&self) -> String {
+        self.url.origin()
+    }
+
+    /// The workload's token, if the server refused the one that was sent and it has been replaced meanwhile.
+    pub(super) fn replaced(
+        &self,
+        config: &ClientConfig,
+        at: &Moment,
+        reply: &Response<Bytes>,
+    ) -> Option<Secret<String>> {
+        let jwt = config.auth.jwt()?;
+        let sent = self.client_jwt.as_ref()?;
+        let is_refused = error_code(reply).as_deref() == Some("invalid_client");
+        if jwt.origin() == Origin::Own || !is_refused {
+            return None;
+        }
+        // If none is to be had now, the refusal says more.
+        let Ok(Made::Ready(current)) = jwt.make(&facts(config, &self.url, at)) else {
+            return None;
+        };
+        (!sent.matches(current.expose())).then_some(current)
+    }
+
+    /// Takes the server's time out of a reply that refused the proof, and says whether it was made by another.
+    pub(super) fn corrects_clock(
+        &self,
+        config: &ClientConfig,
+        at: &Moment,
+        reply: &Response<Bytes>,
+    ) -> bool {
+        let Some(side) = self.proved else {
+            return false;
+        };
+        let clocks = &config.shared.clocks;
+        refuses(reply, dpop::INVALID_PROOF)
+            && clocks.learn(side, &self.url, reply.headers(), at.now())
+    }
+
+    /// Takes the nonce out of a reply, and says whether the server refused the request for want of it.
+    ///
+    /// # Errors
+    /// `dpop.nonce`.
+    pub(super) fn learn(
+        &self,
+        config: &ClientConfig,
+        reply: &Response<Bytes>,
+    ) -> Result<bool, Error> {
+        let Some(side) = self.proved else {
+            return Ok(false);
+        };
+        let Some(nonce) = dpop::nonce(reply.headers())? else {
+            return Ok(false);
+        };
+        config.shared.nonces.keep(side, &self.url, nonce);
+        Ok(refuses(reply, dpop::USE_NONCE))
+    }
+}
+
+/// Whether a proof was refused with this error: "400 (Bad Request) ... error ... use_dpop_nonce" (RFC 9449 section
+/// 8), and a 401 with a challenge at resource servers (section 9). Some servers mix the two.
+fn refuses(reply: &Response<Bytes>, error: &str) -> bool {
+    if !matches!(
+        reply.status(),
+        StatusCode::BAD_REQUEST | StatusCode::UNAUTHORIZED
+    ) {
+        return false;
+    }
+    let fields = reply.headers().get_all(WWW_AUTHENTICATE).iter();
+    let (challenges, _) = challenge::readable_fields(fields.map(HeaderValue::as_bytes));
+    let is_asked = |challenge: &challenge::Challenge| {
+        challenge.scheme == dpop::DPOP && challenge.param("error") == Some(error)
+    };
+    if challenges.iter().any(is_asked) {
+        return true;
+    }
+    error_code(reply).as_deref() == Some(error)
+}
+
+/// The `error` of a refusal (RFC 6749 section 5.2).
+fn error_code(reply: &Response<Bytes>) -> Option<String> {
+    let is_refusal = matches!(
+        reply.status(),
+        StatusCode::BAD_REQUEST | StatusCode::UNAUTHORIZED
+    );
+    if !is_refusal || reply.body().len() > MAX_REPLY {
+        return None;
+    }
+    let text = std::str::from_utf8(reply.body()).ok()?;
+    match json::parse(text) {
+        Ok(Json::Object(object)) => object.get("error")?.as_str().map(str::to_owned),
+        _ => None,
+    }
+}
