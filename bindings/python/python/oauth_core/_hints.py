@@ -42,7 +42,7 @@ HINTS: dict[str, str] = {
     "endpoint.missing": "the server's metadata do not list this endpoint",
     "connect.client": "let the client register itself, by giving it a name, or name the id of one that is registered there",
     "client_auth.secret_missing": "give the client a secret or another way to authenticate",
-    "resource.origin_not_allowed": "if the token may go there, add the origin to the allowed ones",
+    "resource.origin_not_allowed": "if the token may go there, name the origin in `origins`, where the request is sent or the API made",
     "grant.no_refresh_token": "the server issued none: request offline_access, or sign in again",
     "grant.expired": "create a new token where this one was created",
     "web.session_too_large": "keep fewer claims in the session, or keep sessions in a store",

@@ -10,4 +10,5 @@ mod settings;
 mod sign_in;
 mod step_up;
 mod stored;
+mod unready;
 mod world;

@@ -20,8 +20,9 @@ from typing import (
 
 from .._bridge import settled
 from .._native import MAX_FORM, Identity, Reply, Sessions, Visit, WebSite
-from ..errors import Misuse
+from ..errors import OAuthError, misuse
 from ._environment import settings
+from ._later import Later, awaited, waited
 from ._user import User
 
 if TYPE_CHECKING:
@@ -90,7 +91,7 @@ class Site:
     def __init__(
         self,
         *,
-        providers: Sequence[Provider],
+        providers: Sequence[Provider | Later],
         base_url: str | Sequence[str],
         key: str | bytes | Key,
         old_keys: Sequence[str | bytes | Key] = (),
@@ -110,32 +111,52 @@ class Site:
     ) -> None:
         if store is not None and not callable(getattr(store, "remove", None)):
             raise TypeError("a store of sessions has a method remove; this has none")
-        self._site = WebSite(
-            list(providers),
-            base_url,
-            key,
-            old_keys=list(old_keys),
-            store=store,
-            name=name,
-            prefix=prefix,
-            lifetime=lifetime,
-            idle=idle,
-            flow_lifetime=flow_lifetime,
-            flows=flows,
-            same_site=same_site,
-            home=home,
-            return_origins=list(return_origins),
-            claims=None if claims is None else list(claims),
-            transport=transport,
-            network=network,
-        )
+
+        def made(known: Sequence[Provider]) -> WebSite:
+            return WebSite(
+                list(known),
+                base_url,
+                key,
+                old_keys=list(old_keys),
+                store=store,
+                name=name,
+                prefix=prefix,
+                lifetime=lifetime,
+                idle=idle,
+                flow_lifetime=flow_lifetime,
+                flows=flows,
+                same_site=same_site,
+                home=home,
+                return_origins=list(return_origins),
+                claims=None if claims is None else list(claims),
+                transport=transport,
+                network=network,
+            )
+
+        def take(known: Sequence[Provider]) -> None:
+            self._site = made(known)
+            if store is not None:
+                self._grants = {one.id: Sessions(one.client, store) for one in known}
+
+        self._grants: dict[str, Sessions] = {}
+        self._prefix = prefix or "/auth"
+        self._later: Later | None = None
+        ready: list[Provider] = []
+        for one in providers:
+            if isinstance(one, Later):
+                self._later = one
+                one.on_known(lambda provider: take([provider]))
+            ready.append(one.stand_in if isinstance(one, Later) else one)
+        if self._later is None:
+            take(ready)
+        else:
+            # All settings are judged now.
+            self._site = made(ready)
         self._admit: Admit | None = None
         self._error_page: ErrorPage | None = None
         self._signed_out: SignedOut | None = None
-        self._provider = providers[0].id
-        self._grants: dict[str, Sessions] = {}
-        if store is not None:
-            self._grants = {one.id: Sessions(one.client, store) for one in providers}
+        self._provider = ready[0].id
+        self._is_stored = store is not None
 
     @classmethod
     def from_env(cls, *app: Any, environ: Mapping[str, str] | None = None, **settings_: Any) -> Self:
@@ -144,7 +165,9 @@ class Site:
         The client's variables are those of ``Client.from_env``: ``OAUTH_ISSUER`` or ``OAUTH_PROVIDER``,
         ``OAUTH_CLIENT_ID``, ``OAUTH_CLIENT_SECRET``. ``OAUTH_BASE_URL``, ``OAUTH_KEY``, and ``OAUTH_STORE``, a URL
         (``redis://``, ``postgres://``, ``sqlite:///path``, ``file:///folder``), are the site's. ``scope`` and ``extra`` are
-        those of ``Provider``. ``environment.missing`` names a variable that is needed.
+        those of ``Provider``. ``environment.missing`` names all variables that are needed and not set; what is wrong with
+        one says which. The provider is asked for its metadata when somebody first signs in: until it answers, sign-ins are
+        503 and every other page is there.
         """
         return cls(*app, **settings(environ, settings_))
 
@@ -167,10 +190,36 @@ class Site:
         return hook
 
     def sessions(self, provider: str) -> Sessions:
-        """The grants of everybody who signed in with this provider; ``misuse.setup`` without a store."""
+        """The grants of everybody who signed in with this provider; ``web.setup`` without a store."""
+        if not self._is_stored:
+            raise misuse("web.setup", "sessions have tokens only where the site has a store")
+        if self._is_pending():
+            self._raise(waited(self._asked().provider()))
         if provider not in self._grants:
-            raise Misuse("sessions have tokens only where the site has a store", code="misuse.setup")
+            raise misuse("web.setup", "there is no provider of this name")
         return self._grants[provider]
+
+    async def aready(self) -> None:
+        """Waits until the provider is known; raises what it failed with."""
+        if self._is_pending():
+            self._raise(await awaited(self._asked().provider()))
+
+    def sign_out(self, request: Request) -> Reply:
+        """Ends the session of a request, and its grant, for an application with a logout of its own.
+
+        The ``set-cookie`` fields of the reply are to be sent with the application's response. The person stays signed in at
+        the provider; a form that posts to ``/auth/logout`` ends that too.
+        """
+        _, host, target, headers, _ = request
+        reply: Reply = settled(self._site.end(host, target, headers).resume())
+        return reply
+
+    async def asign_out(self, request: Request) -> Reply:
+        """sign_out(), in a coroutine."""
+        _, host, target, headers, _ = request
+        reply = await self._site.end(host, target, headers).aresume()
+        assert isinstance(reply, Reply)
+        return reply
 
     @property
     def provider(self) -> str:
@@ -192,8 +241,7 @@ class Site:
 
     def visit(self, request: Request, access: Access = "open", need: Need = NOTHING) -> Ended:
         """What to send; else it is the application's turn, with who is signed in."""
-        begun = self._begin(request, access, need)
-        steps = self._steps(lambda told: begun.resume(**told))
+        steps = self._steps(request, access, need, "resume", waited)
         answer: Any = None
         while True:
             try:
@@ -207,8 +255,7 @@ class Site:
 
     async def avisit(self, request: Request, access: Access = "open", need: Need = NOTHING) -> Ended:
         """visit(), in a coroutine."""
-        begun = self._begin(request, access, need)
-        steps = self._steps(lambda told: begun.aresume(**told))
+        steps = self._steps(request, access, need, "aresume", awaited)
         answer: Any = None
         while True:
             try:
@@ -225,13 +272,51 @@ class Site:
         acr, max_age, scope = need
         return self._site.begin(*request, access=access, acr=list(acr), max_age=max_age, scope=list(scope))
 
-    def _steps(self, go_on: Callable[[dict[str, Any]], Any]) -> Generator[Step, Any, Ended]:
+    def _is_pending(self) -> bool:
+        return self._later is not None and not self._later.is_known
+
+    def _asked(self) -> Later:
+        assert self._later is not None
+        return self._later
+
+    @staticmethod
+    def _raise(error: BaseException | None) -> None:
+        if error is not None:
+            raise error
+
+    def _steps(
+        self, request: Request, access: Access, need: Need, resume: str, wait: Callable[[Any], Any]
+    ) -> Generator[Step, Any, Ended]:
         """What is to be called, and with what; what it gives comes back."""
-        ended = yield go_on, {}
+        if self._is_pending():
+            later = self._asked()
+            if access == "quiet":
+                # The page is not held: who is there is looked up once that can be asked.
+                access = "open"
+                later.provider()
+            if not self.owns(request.target):
+                ended = yield from self._visited(self._begin(request, access, need), resume)
+                if not (isinstance(ended, Reply) and later.leads_to(ended)):
+                    return ended
+            error = yield wait, later.provider()
+            if error is not None and not self._is_logout(request):
+                if not isinstance(error, OAuthError):
+                    raise error
+                method, host, target, headers, _ = request
+                failed = self._site.failed(error, method, host, target, headers)
+                return (yield from self._visited(failed, resume))
+        return (yield from self._visited(self._begin(request, access, need), resume))
+
+    def _is_logout(self, request: Request) -> bool:
+        """A session ends here whether the provider is there or not."""
+        return request.target.partition("?")[0].endswith(f"{self._prefix}/logout")
+
+    def _visited(self, visit: Visit, resume: str) -> Generator[Step, Any, Ended]:
+        go_on = getattr(visit, resume)
+        ended = yield lambda told: go_on(**told), {}
         while isinstance(ended, Identity):
-            local = (yield self._admit, ended) if self._admit else None
-            refused = isinstance(local, Refuse)
-            ended = yield go_on, {"refused": str(local)} if refused else {"local": dict(local or {})}
+            answer = (yield self._admit, ended) if self._admit else None
+            ended = yield lambda told: go_on(**told), _decided(answer)
         if not isinstance(ended, Reply):
             return User(self, ended) if ended else None
         who, problem = ended.signed_out, ended.problem
@@ -245,11 +330,20 @@ class Site:
         return repr(self._site)
 
 
+def _decided(answer: Any) -> dict[str, Any]:
+    """What ``admit`` said, and nothing that could be read as either: a False lets nobody in."""
+    if isinstance(answer, Refuse):
+        return {"refused": str(answer)}
+    if answer is None or isinstance(answer, Mapping):
+        return {"local": dict(answer or {})}
+    raise TypeError(f"admit gives a dict, None or a Refuse, and has given a {type(answer).__name__}: nobody is let in")
+
+
 def somebody(ended: Ended) -> User:
     """Who is signed in, of a visit that is not passed on without anybody."""
     if isinstance(ended, User):
         return ended
-    raise Misuse("the visit has not signed anybody in", code="misuse.out_of_order")
+    raise misuse("misuse.out_of_order", "the visit has not signed anybody in")
 
 
 def _ended(end: StopIteration) -> Ended:

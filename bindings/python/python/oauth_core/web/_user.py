@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
-from ..errors import Misuse
+from ..errors import misuse
 
 if TYPE_CHECKING:
     from .._native import GrantSource, Identity, Response, Session
@@ -88,11 +88,12 @@ class User:
     def source(self) -> GrantSource:
         """The person's tokens, kept fresh: one renewal, however many requests and workers want one.
 
-        Only where the site has a store (``misuse.setup``).
+        Only where the site has a store (``web.setup``). It waits for the provider's metadata, where nobody has needed
+        them yet.
         """
         grant = self.session.grant
         if grant is None:
-            raise Misuse("a session has tokens only where the site has a store", code="misuse.setup")
+            raise misuse("web.setup", "a session has tokens only where the site has a store")
         return self._site.sessions(self.provider).get(grant)
 
     def fetch(self, url: str, *, method: str = "GET", **options: Any) -> Response:
@@ -101,6 +102,7 @@ class User:
 
     async def afetch(self, url: str, *, method: str = "GET", **options: Any) -> Response:
         """fetch(), in a coroutine."""
+        await self._site.aready()
         return await self.source.arequest(method, url, **options)
 
     def __repr__(self) -> str:

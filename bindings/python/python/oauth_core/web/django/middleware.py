@@ -5,19 +5,25 @@ from __future__ import annotations
 from typing import Any, Callable
 
 from asgiref.sync import iscoroutinefunction, markcoroutinefunction, sync_to_async
+from django.conf import settings
+from django.core.exceptions import ImproperlyConfigured
 from django.http import HttpRequest, HttpResponse
+from django.utils.cache import patch_vary_headers
 from django.utils.functional import SimpleLazyObject
+from django.utils.module_loading import import_string
 
 from ..._native import Reply
 from .. import asgi, wsgi
 from .._site import MAX_FORM, Ended, Request, Site
 from .site import SERVED, site
 
+
 class Middleware:
     """Signs people in before their requests reach a view. Its place is after Django's own for sessions and users.
 
     ``request.oauth`` is the ``User`` of this package, or None; ``request.user`` is Django's. Whoever is signed in with a
-    password of Django's stays so.
+    password of Django's stays so. A view that calls ``logout``, or ``login`` for another user, as the admin does, ends
+    the session of this package too, and its grant.
     """
 
     sync_capable = True
@@ -25,6 +31,10 @@ class Middleware:
 
     def __init__(self, get_response: Callable[[HttpRequest], Any]) -> None:
         self.get_response = get_response
+        wrong = misplaced()
+        if wrong:
+            # Elsewhere a person who has signed in would be nobody again at once, and be sent to sign in.
+            raise ImproperlyConfigured(wrong)
         self.site, self.access = site()
         if iscoroutinefunction(get_response):  # pyright: ignore[reportDeprecated]
             markcoroutinefunction(self)
@@ -36,7 +46,10 @@ class Middleware:
             return self._later(seen)
         SERVED.set((request, _at_once))
         ended = self.site.visit(seen.oauth_request, self.access)
-        return response(ended) if isinstance(ended, Reply) else self.get_response(_seen_by(seen, ended))
+        if isinstance(ended, Reply):
+            return response(ended)
+        answer: HttpResponse = self.get_response(_seen_by(seen, ended))
+        return _ending(answer, self.site.sign_out(seen.oauth_request)) if seen.oauth_left else answer
 
     async def _later(self, request: Any) -> HttpResponse:
         SERVED.set((request, sync_to_async))
@@ -44,7 +57,28 @@ class Middleware:
         if isinstance(ended, Reply):
             return response(ended)
         answer: HttpResponse = await self.get_response(_seen_by(request, ended))
-        return answer
+        if not request.oauth_left:
+            return answer
+        return _ending(answer, await self.site.asign_out(request.oauth_request))
+
+
+def misplaced() -> str | None:
+    """What is wrong with the middleware's place, if anything is."""
+    from django.contrib.auth.middleware import AuthenticationMiddleware
+    from django.contrib.sessions.middleware import SessionMiddleware
+
+    names: list[str] = list(settings.MIDDLEWARE)
+    classes = [(name, import_string(name)) for name in names]
+    ours = next((at for at, (_, one) in enumerate(classes) if _is_a(one, Middleware)), len(classes))
+    needed = (SessionMiddleware, AuthenticationMiddleware)
+    late = [name for name, one in classes[ours + 1 :] if any(_is_a(one, kind) for kind in needed)]
+    if not late:
+        return None
+    return f"{names[ours]} has to stand behind {' and '.join(late)} in MIDDLEWARE"
+
+
+def _is_a(one: Any, kind: type) -> bool:
+    return isinstance(one, type) and issubclass(one, kind)
 
 
 def _at_once(function: Callable[..., Any]) -> Callable[..., Any]:
@@ -67,6 +101,7 @@ def _seen_by(request: Any, ended: Ended) -> Any:
     from . import people
 
     request.oauth = ended
+    request.oauth_left = False
     if ended is not None and not isinstance(ended, Reply):
         identity = ended.identity
         request.user = SimpleLazyObject(lambda: people.user_of(identity))
@@ -76,6 +111,15 @@ def _seen_by(request: Any, ended: Ended) -> Any:
 
         request.auser = auser
     return request
+
+
+def _ending(answer: HttpResponse, reply: Reply) -> HttpResponse:
+    """The response of a view that has signed the person out: the one that has cookies of the site's."""
+    for name, value in reply.headers:
+        if name == "set-cookie":
+            answer.cookies.load(value)
+    patch_vary_headers(answer, ["Cookie"])
+    return answer
 
 
 def response(reply: Reply) -> HttpResponse:
