@@ -59,6 +59,7 @@ if not settings.configured:
     )
     django.setup()
 
+from django.contrib.auth import logout  # noqa: E402
 from django.contrib.auth.decorators import login_required  # noqa: E402
 from django.contrib.auth.signals import user_logged_in, user_logged_out  # noqa: E402
 from django.core.asgi import get_asgi_application  # noqa: E402
@@ -119,6 +120,11 @@ def signals(_: HttpRequest) -> HttpResponse:
     return HttpResponse(" ".join(SIGNALS))
 
 
+def leave(request: HttpRequest) -> HttpResponse:
+    logout(request)
+    return HttpResponse("bye")
+
+
 def disable(request: HttpRequest, is_active: int) -> HttpResponse:
     people = Person.objects.select_related("user").all()
     for person in people:
@@ -135,6 +141,7 @@ urlpatterns = [
     path("pay", pay),
     path("fetch", fetch),
     path("signals", signals),
+    path("leave", leave),
     path("disable/<int:is_active>", disable),
 ]
 application = get_asgi_application()

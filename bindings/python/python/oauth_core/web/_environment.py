@@ -70,7 +70,8 @@ def store(url: str, key: Any, old_keys: Sequence[Any]) -> stores.Store:
         kind, place = store_url(url)
     except Misuse as error:
         # The URL may hold a password.
-        raise misuse("web.setup", f"OAUTH_STORE is not the URL of a store: {_plain(error)}") from error
+        kinds = _plain(error).partition("not the URL of a store: ")[2]
+        raise misuse("web.setup", f"OAUTH_STORE is not the URL of a store: {kinds}".rstrip(": ")) from error
     sealing = _checked(key, "OAUTH_KEY")
     return stores.Sealed(_OPEN[kind](place), sealing, old=[_checked(old, "OAUTH_KEY") for old in old_keys])
 

@@ -7,7 +7,7 @@ import os
 import threading
 import time
 from concurrent.futures import Future
-from typing import Any, Callable
+from typing import TYPE_CHECKING, Any, Callable, Optional
 
 from .._client import Client
 from .._configured import made
@@ -22,6 +22,12 @@ TIMEOUT = 10.0
 """For how many seconds a provider may be silent, unless a network says otherwise: sign-ins wait, and other pages do not."""
 
 
+if TYPE_CHECKING:
+    Outcome = Future[Optional[BaseException]]
+else:
+    Outcome = Future
+
+
 class Later:
     """A provider that is not known yet, and what stands in for it: good for whoever does not sign in or out."""
 
@@ -33,7 +39,7 @@ class Later:
         self._line = line
         self._asked = asked
         self._lock = threading.Lock()
-        self._fetch: tuple[int, Future[Provider]] | None = None
+        self._fetch: tuple[int, Outcome] | None = None
         self._pause_until = 0.0
         self._take: Callable[[Provider], None] = lambda _: None
         self.is_known = False
@@ -52,25 +58,25 @@ class Later:
         """Whether a reply of the stand-in's sends somebody to the provider: it is not to be sent."""
         return any(name == "location" and value.startswith(self._door) for name, value in reply.headers)
 
-    def provider(self) -> Future[Provider]:
-        """The provider: one fetch for all who wait, and another one some time after it has failed."""
+    def fetched(self) -> Outcome:
+        """Asks the provider, unless somebody does: one fetch for all who wait, and another one some time after a failure."""
         with self._lock:
             if self._fetch is not None:
                 process, future = self._fetch
                 # A child of the process has none of its threads.
                 if process == os.getpid() and not self._is_over(future):
                     return future
-            future = Future[Provider]()
+            future = Outcome()
             # Whoever stops waiting stops nobody else's.
             future.set_running_or_notify_cancel()
             self._fetch = (os.getpid(), future)
         threading.Thread(target=self._find, args=(future,), name="oauth_core metadata", daemon=True).start()
         return future
 
-    def _is_over(self, future: Future[Provider]) -> bool:
-        return future.done() and future.exception() is not None and self.now() >= self._pause_until
+    def _is_over(self, future: Outcome) -> bool:
+        return future.done() and future.result() is not None and self.now() >= self._pause_until
 
-    def _find(self, future: Future[Provider]) -> None:
+    def _find(self, future: Outcome) -> None:
         line = {name: value for name, value in self._line.items() if value is not None}
         if "network" not in line:
             line["timeout"] = TIMEOUT
@@ -81,17 +87,16 @@ class Later:
             self._take(provider)
         except BaseException as error:
             self._pause_until = self.now() + PAUSE
-            return future.set_exception(error)
+            return future.set_result(error)
         self.is_known = True
-        future.set_result(provider)
+        future.set_result(None)
 
 
-def waited(future: Future[Provider]) -> BaseException | None:
-    """Why there is none, once that is known."""
-    return future.exception()
+def waited(future: Outcome) -> BaseException | None:
+    """What it failed with, once that is known; None where the provider is known now."""
+    return future.result()
 
 
-async def awaited(future: Future[Provider]) -> BaseException | None:
+async def awaited(future: Outcome) -> BaseException | None:
     """waited(), in a coroutine."""
-    await asyncio.wait([asyncio.wrap_future(future)])
-    return future.exception()
+    return await asyncio.wrap_future(future)

@@ -117,7 +117,7 @@ class Site:
                 list(known),
                 base_url,
                 key,
-                old_keys=list(old_keys),
+                old_keys=old_keys,
                 store=store,
                 name=name,
                 prefix=prefix,
@@ -127,8 +127,8 @@ class Site:
                 flows=flows,
                 same_site=same_site,
                 home=home,
-                return_origins=list(return_origins),
-                claims=None if claims is None else list(claims),
+                return_origins=return_origins,
+                claims=claims,
                 transport=transport,
                 network=network,
             )
@@ -194,7 +194,7 @@ class Site:
         if not self._is_stored:
             raise misuse("web.setup", "sessions have tokens only where the site has a store")
         if self._is_pending():
-            self._raise(waited(self._asked().provider()))
+            self._raise(waited(self._asked().fetched()))
         if provider not in self._grants:
             raise misuse("web.setup", "there is no provider of this name")
         return self._grants[provider]
@@ -202,7 +202,7 @@ class Site:
     async def aready(self) -> None:
         """Waits until the provider is known; raises what it failed with."""
         if self._is_pending():
-            self._raise(await awaited(self._asked().provider()))
+            self._raise(await awaited(self._asked().fetched()))
 
     def sign_out(self, request: Request) -> Reply:
         """Ends the session of a request, and its grant, for an application with a logout of its own.
@@ -293,12 +293,12 @@ class Site:
             if access == "quiet":
                 # The page is not held: who is there is looked up once that can be asked.
                 access = "open"
-                later.provider()
+                later.fetched()
             if not self.owns(request.target):
                 ended = yield from self._visited(self._begin(request, access, need), resume)
                 if not (isinstance(ended, Reply) and later.leads_to(ended)):
                     return ended
-            error = yield wait, later.provider()
+            error = yield wait, later.fetched()
             if error is not None and not self._is_logout(request):
                 if not isinstance(error, OAuthError):
                     raise error
