@@ -1091,7 +1091,7 @@ class Provider:
     form, which browsers post over https alone.
     """
     def __new__(
-        cls, client: Client, /, *, id: str = "main", title: str | None = None,
+        cls, client: Client, /, *, id: str = "login", title: str | None = None,
         scope: str | Iterable[str] | None = None, extra: Mapping[str, str] | None = None,
         callback: str | None = None, callback_mode: Literal["query", "form_post"] = "query",
     ) -> Self: ...

@@ -70,7 +70,7 @@ pub(super) fn read(environment: &Arc<dyn Environment>) -> Result<ClientSettings,
     let platform = platform.as_deref().map(Platform::named).transpose()?;
     let is_azure = platform == Some(Platform::Azure);
     let unset = missing_of(environment);
-    if !unset.is_empty() {
+    if unset.len() > 1 {
         return Err(missing(&unset.join(", ")));
     }
     let place = variables.place(is_azure)?;

@@ -26,7 +26,7 @@ def settings(environ: Mapping[str, str] | None, given: dict[str, Any]) -> dict[s
     """What was given, and the rest out of the environment: all that is missing is named. Nothing is sent."""
     variables = os.environ if environ is None else environ
     found = dict(given)
-    asked = {name: found.pop(name) for name in ("scope", "extra") if name in found}
+    asked: dict[str, Any] = {name: found.pop(name) for name in ("scope", "extra") if name in found}
     own = {"base_url": "OAUTH_BASE_URL", "key": "OAUTH_KEY"}
     wanted = {argument: name for argument, name in own.items() if found.get(argument) is None}
     missing = [] if found.get("providers") is not None else ClientSettings.missing_from_env(environ)
@@ -41,7 +41,7 @@ def settings(environ: Mapping[str, str] | None, given: dict[str, Any]) -> dict[s
         found["key"], *old = [key for key in re.split(r"[\s,]+", text) if key] or [text]
         found["old_keys"] = [*found.get("old_keys", ()), *old]
     if found.get("providers") is None:
-        line = {name: found[name] for name in ("transport", "network") if name in found}
+        line: dict[str, Any] = {name: found[name] for name in ("transport", "network") if name in found}
         found["providers"] = [provider(environ, line, asked)]
     url = variables.get("OAUTH_STORE")
     if found.get("store") is None and url:

@@ -136,7 +136,7 @@ class Site:
         def take(known: Sequence[Provider]) -> None:
             self._site = made(known)
             if store is not None:
-                self._grants = {one.id: Sessions(one.client, store) for one in known}
+                self._grants.update({one.id: Sessions(one.client, store) for one in known})
 
         self._grants: dict[str, Sessions] = {}
         self._prefix = prefix or "/auth"

@@ -22,8 +22,10 @@ def sign_in(request: HttpRequest, identity: Identity, admit: Any, given: Any) ->
     if given is None:
         person = made(identity)
     else:
-        who = {"issuer": identity.issuer, "subject": identity.subject}
-        person, _ = Person.objects.update_or_create(defaults={"user": given(identity)}, **who)
+        found = {"user": given(identity)}
+        person, _ = Person.objects.update_or_create(
+            defaults=found, issuer=identity.issuer, subject=identity.subject
+        )
     user: Any = person.user
     if not user.is_active:
         raise Refuse("This account is not active.")
