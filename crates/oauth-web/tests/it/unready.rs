@@ -2,6 +2,7 @@
 
 use http::Method;
 use oauth_core::error::{Cause, Error, Misuse, ValidationFailure};
+use oauth_core::url::Url;
 
 use crate::world::{Browser, From, World, code};
 
@@ -11,7 +12,7 @@ fn down() -> Error {
 
 #[test]
 fn a_provider_that_is_down_is_a_503_and_a_way_to_try_again() {
-    let (mut world, ann) = (World::new(), Browser::new());
+    let (mut world, mut ann) = (World::new(), Browser::new());
     let request = ann.request(&world, Method::GET, "/me?tab=2", From::Typed);
     let visit = world.site.failed(request, down());
     let reply = world.drive(visit).reply();
@@ -27,7 +28,7 @@ fn a_provider_that_is_down_is_a_503_and_a_way_to_try_again() {
 
 #[test]
 fn scripts_are_told_in_json_and_the_login_page_keeps_its_target() {
-    let (mut world, ann) = (World::new(), Browser::new());
+    let (mut world, mut ann) = (World::new(), Browser::new());
     let mut request = ann.request(
         &world,
         Method::GET,
@@ -51,7 +52,7 @@ fn whose_fault_it_is_decides_the_status() {
         (ValidationFailure::MetadataIssuer.into(), 502, true),
         (Misuse::SecretMissing.into(), 500, false),
     ] {
-        let (mut world, ann) = (World::new(), Browser::new());
+        let (mut world, mut ann) = (World::new(), Browser::new());
         let request = ann.request(&world, Method::GET, "/me", From::Typed);
         let visit = world.site.failed(request, error);
         let reply = world.drive(visit).reply();
@@ -62,7 +63,11 @@ fn whose_fault_it_is_decides_the_status() {
 
 #[test]
 fn hosts_of_others_learn_nothing() {
-    let (mut world, ann) = (World::new(), Browser::new());
+    let (mut world, mut ann) = (World::new(), Browser::new());
+    world.change(|config| {
+        let other = Url::parse("https://other.example").unwrap();
+        config.base_urls.push(other);
+    });
     let mut request = ann.request(&world, Method::GET, "/me", From::Typed);
     request.host = "evil.example".to_owned();
     let visit = world.site.failed(request, down());

@@ -100,7 +100,10 @@ fn whoever_needs_more_learns_all_that_is_missing() {
     };
     let id = ("OAUTH_CLIENT_ID", "c");
     let azure = ("OAUTH_WORKLOAD", "azure");
-    assert_eq!(missing(&[]), ["OAUTH_ISSUER or OAUTH_PROVIDER", "OAUTH_CLIENT_ID"]);
+    assert_eq!(
+        missing(&[]),
+        ["OAUTH_ISSUER or OAUTH_PROVIDER", "OAUTH_CLIENT_ID"]
+    );
     assert_eq!(missing(&[id]), ["OAUTH_ISSUER or OAUTH_PROVIDER"]);
     assert_eq!(missing(&[azure]), ["OAUTH_CLIENT_ID"]);
     assert!(missing(&[azure, ("AZURE_CLIENT_ID", "c")]).is_empty());
