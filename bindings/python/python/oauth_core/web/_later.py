@@ -19,7 +19,7 @@ PAUSE = 5.0
 """For how many seconds after a failure nobody asks again; meanwhile all are told of it."""
 
 TIMEOUT = 10.0
-"""For how many seconds a provider may be silent, unless a network says otherwise: sign-ins wait, and other pages do not."""
+"""For how many seconds a provider may be silent, unless a network says otherwise: sign-ins wait, other pages do not."""
 
 
 if TYPE_CHECKING:
@@ -59,7 +59,7 @@ class Later:
         return any(name == "location" and value.startswith(self._door) for name, value in reply.headers)
 
     def fetched(self) -> Outcome:
-        """Asks the provider, unless somebody does: one fetch for all who wait, and another one some time after a failure."""
+        """Asks the provider, unless somebody does: one fetch for all who wait, and another some time after a failure."""
         with self._lock:
             if self._fetch is not None:
                 process, future = self._fetch

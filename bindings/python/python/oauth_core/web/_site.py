@@ -80,12 +80,12 @@ class Site:
     sessions live in there, with fresh tokens, and end everywhere at once; it has to have ``remove``. Without, a session is
     who signed in, in a cookie.
 
-    ``name`` names the cookies, ``prefix`` is where the site's own pages are (``/auth``). ``lifetime``, ``idle`` and
-    ``flow_lifetime`` (of a sign-in under way) are seconds. ``flows`` is how many sign-ins a browser may have under way.
-    ``same_site`` is ``lax`` or ``strict``. ``home`` is where people go who asked for no page, ``return_origins`` are other
-    origins they may return to. ``claims`` are those that a session keeps. ``transport="loopback_http"`` allows plain http
-    on loopback addresses. ``network`` is that of the first provider's client unless it is given. ``web.setup`` for settings
-    that contradict themselves, ``url.insecure``.
+    ``name`` names the cookies (``oauth-session``), ``prefix`` is where the site's own pages are (``/auth``).
+    ``lifetime``, ``idle`` and ``flow_lifetime`` (of a sign-in under way) are seconds. ``flows`` is how many sign-ins a
+    browser may have under way. ``same_site`` is ``lax`` or ``strict``. ``home`` is where people go who asked for no
+    page, ``return_origins`` are other origins they may return to. ``claims`` are those that a session keeps.
+    ``transport="loopback_http"`` allows plain http on loopback addresses. ``network`` is that of the first provider's
+    client unless it is given. ``web.setup`` for settings that contradict themselves, ``url.insecure``.
     """
 
     def __init__(
