@@ -334,8 +334,9 @@ def _decided(answer: Any) -> dict[str, Any]:
     """What ``admit`` said, and nothing that could be read as either: a False lets nobody in."""
     if isinstance(answer, Refuse):
         return {"refused": str(answer)}
+    local: Any = answer
     if answer is None or isinstance(answer, Mapping):
-        return {"local": dict(answer or {})}
+        return {"local": dict(local or {})}
     raise TypeError(f"admit gives a dict, None or a Refuse, and has given a {type(answer).__name__}: nobody is let in")
 
 
