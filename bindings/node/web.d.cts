@@ -172,7 +172,7 @@ export interface SiteSettings {
   errorPage?: ((problem: Problem & { readonly status: number }) => MaybePromise<string>) | undefined
   /** Gets what is worth a line in the log, as does the channel `oauth-core:web` of `node:diagnostics_channel`. */
   log?: ((note: Note) => void) | undefined
-  /** Names the cookies: `session` unless set. */
+  /** Names the cookies: `oauth-session` unless set. */
   name?: string | undefined
   /** Where the site's own pages are: `/auth` unless set. */
   prefix?: string | undefined

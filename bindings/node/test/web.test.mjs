@@ -113,7 +113,7 @@ test('an error page of one’s own keeps status and cookies, and the log says wh
   assert.equal(refused.headers.get('content-type'), 'text/html; charset=utf-8')
   assert.equal(refused.headers.get('cache-control'), 'no-store')
   assert.equal(refused.headers.get('content-security-policy'), null)
-  const forged = { cookie: '__Host-Http-session=1.x.forged' }
+  const forged = { cookie: '__Host-Http-oauth-session=1.x.forged' }
   await site.handle(page('/me', forged), { access: 'signed_in' })
   assert.ok(notes.some(({ code, detail }) => code === 'web.signed_out' && /session/.test(detail)), inspect(notes))
   assert.deepEqual(heard.filter(({ code }) => code === 'web.signed_out').length, notes.filter(({ code }) => code === 'web.signed_out').length)

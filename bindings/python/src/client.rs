@@ -163,6 +163,11 @@ impl Client {
                 let both = "give either client_secret or registered, not both";
                 return Err(PyTypeError::new_err(both));
             }
+            // A variable of the environment that is not set, most often.
+            (None, None) if client_secret.is_some() || client_auth.is_some() => {
+                let none = "client_id is missing, or None: client_secret and client_auth are those of a client with an id";
+                return Err(PyTypeError::new_err(none));
+            }
             (id, stored) => (id, stored.map(secret)),
         };
         let own = client_auth.map(|auth| auth.get().0.clone());

@@ -92,6 +92,9 @@ pub(crate) fn log(py: Python<'_>, level: &str, text: &str) {
         let logger = LOGGER.get_or_try_init(py, || {
             let logging = py.import("logging")?;
             let logger = logging.call_method1("getLogger", ("oauth_core",))?;
+            // Whoever has configured no logging gets no lines on stderr: what has to be known is raised as well.
+            let nowhere = logging.call_method0("NullHandler")?;
+            logger.call_method1("addHandler", (nowhere,))?;
             Ok::<_, PyErr>(logger.unbind())
         })?;
         logger.call_method1(py, level, (text,)).map(drop)

@@ -86,8 +86,8 @@ twins! {
 /// env names an environment variable, file a path, and callback a function that gives the
 /// text; each is read anew whenever a token is asked for. origins is where the token may be
 /// sent: URLs, or a server with a preset. expires_at, a Unix time in seconds or an aware
-/// datetime, is when it is known to end. url.* for an origin that is none, TypeError unless
-/// exactly one place is given.
+/// datetime, is when it is known to end. url.* for an origin that is none,
+/// token.unreadable for an empty text, TypeError unless exactly one place is given.
 #[pyfunction]
 #[pyo3(signature = (token = None, *, env = None, file = None, callback = None, origins,
                     expires_at = None, transport = "https", network = None))]
@@ -103,6 +103,7 @@ pub(crate) fn fixed_token<'py>(
     transport: &str,
     network: Option<&Bound<'py, Network>>,
 ) -> PyResult<Bound<'py, FixedToken>> {
+    let is_text = token.is_some();
     let fixed = match (token, env, file, callback) {
         (Some(token), None, None, None) => oauth_session::FixedToken::new(secret(token)),
         (None, Some(name), None, None) => {
@@ -124,6 +125,12 @@ pub(crate) fn fixed_token<'py>(
             return Err(PyTypeError::new_err(text));
         }
     };
+    // What reading it would say is said at once, where it is a text at hand.
+    if is_text {
+        fixed
+            .read(None)
+            .map_err(|error| errors::raise(py, &error))?;
+    }
     let fixed = match expires_at {
         Some(end) => fixed.expiring_at(value::to_time(&end)?),
         None => fixed,

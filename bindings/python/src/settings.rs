@@ -26,6 +26,13 @@ impl ClientSettings {
         read(py, Settings::from_env(environment(environ)))
     }
 
+    /// The variables that every client needs, and that are not set.
+    #[staticmethod]
+    #[pyo3(signature = (environ, /))]
+    fn missing_from_env(environ: Option<Pairs>) -> Vec<String> {
+        Settings::missing_from_env(&environment(environ))
+    }
+
     /// Out of a client file.
     #[staticmethod]
     #[pyo3(signature = (path, environ, /))]

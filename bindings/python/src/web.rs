@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use http::{HeaderMap, HeaderName, HeaderValue, Method};
+use oauth_core::error::{Error, Kind, Misuse};
 use oauth_core::scope::Scope;
 use oauth_core::url::Url;
 use oauth_seal::Keys;
@@ -58,7 +59,7 @@ impl<'a, 'py> FromPyObject<'a, 'py> for Several {
 #[pymethods]
 impl Provider {
     #[new]
-    #[pyo3(signature = (client, /, *, id = "main", title = None, scope = None, extra = None, callback = None,
+    #[pyo3(signature = (client, /, *, id = "login", title = None, scope = None, extra = None, callback = None,
                         callback_mode = "query", tenant = None))]
     #[allow(clippy::too_many_arguments, reason = "they are keywords in Python")]
     fn new(
@@ -175,10 +176,12 @@ impl WebSite {
         lookup: &str,
     ) -> PyResult<Self> {
         let raise = |error| errors::raise(py, &error);
-        let urls = |texts: Vec<String>| -> PyResult<Vec<Url>> {
-            let urls = texts.iter().map(|text| Url::parse(text).map_err(raise));
-            urls.collect()
+        let urls = |name: &str, texts: Vec<String>| -> PyResult<Vec<Url>> {
+            let urls = texts.iter().map(|text| Url::parse(text));
+            urls.collect::<Result<_, _>>()
+                .map_err(|error| raise(named(name, error)))
         };
+        let transport = read_transport(transport)?;
         let lookup = match lookup {
             "fixed" => Lookup::Fixed,
             "asked" => Lookup::Asked,
@@ -187,12 +190,16 @@ impl WebSite {
         if providers.is_empty() && lookup == Lookup::Fixed {
             return Err(PyTypeError::new_err("a site has at least one provider"));
         }
-        let base_urls = urls(base_urls.0)?;
+        let base_urls = urls(BASE_URL, base_urls.0)?;
+        for url in &base_urls {
+            let allowed = url.require(transport);
+            allowed.map_err(|error| raise(named(BASE_URL, error)))?;
+        }
         let base_url = base_urls.first().cloned();
         let base_url = base_url.ok_or_else(|| PyTypeError::new_err("a site has a base URL"))?;
-        let mut keys = Keys::new(key.0.map_err(raise)?);
+        let mut keys = Keys::new(key.0.map_err(|error| raise(named(KEY, error)))?);
         for old in old_keys {
-            keys = keys.also(old.0.map_err(raise)?);
+            keys = keys.also(old.0.map_err(|error| raise(named("old_keys", error)))?);
         }
         let mut config = Config::without_providers(base_url, keys);
         config.lookup = lookup;
@@ -215,7 +222,7 @@ impl WebSite {
             config.api.push(upstream.methods(methods));
         }
         config.base_urls = base_urls;
-        config.transport = read_transport(transport)?;
+        config.transport = transport;
         config.providers = providers.iter().map(|one| one.provider.clone()).collect();
         let set = |place: &mut Duration, given: Option<f64>| -> PyResult<()> {
             if let Some(given) = given {
@@ -237,7 +244,7 @@ impl WebSite {
         }
         config.flows = flows.unwrap_or(config.flows);
         config.claims = claims.unwrap_or_else(|| std::mem::take(&mut config.claims));
-        config.return_origins = urls(return_origins)?;
+        config.return_origins = urls("return_origins", return_origins)?;
         config.same_site = match same_site {
             "lax" => SameSite::Lax,
             "strict" => SameSite::Strict,
@@ -288,14 +295,7 @@ impl WebSite {
         {
             return Ok(Visit::too_large());
         }
-        let method = Method::from_bytes(method.as_bytes());
-        let request = Request {
-            method: method.map_err(|_| PyValueError::new_err("method is a token"))?,
-            host,
-            target,
-            headers: header_map(headers),
-            form: form.map(Into::into),
-        };
+        let request = request(method, host, target, headers, form)?;
         let mut need = Need::acr(acr);
         need.max_age = max_age;
         need.scope = scope;
@@ -317,7 +317,38 @@ impl WebSite {
     /// Ends a session, wherever it is used, and its grant: a visit that ends with None.
     fn end(&self, py: Python<'_>, session: &Session) -> PyResult<Visit> {
         let visit = self.site.end(Arc::clone(&session.0));
-        Ok(Visit::new(self.host(py)?, visit, of_nobody()))
+        Ok(Visit::new(self.host(py)?, visit, of_nobody()?))
+    }
+
+    /// Begins a visit that ends the session of a request, and its grant, and ends in a Reply whose cookies are to be set.
+    fn sign_out(
+        &self,
+        py: Python<'_>,
+        host: String,
+        target: String,
+        headers: Fields,
+    ) -> PyResult<Visit> {
+        let request = request("GET", host, target, headers, None)?;
+        let visit = self.site.tokens_over(request.clone());
+        Ok(Visit::new(self.host(py)?, visit, request))
+    }
+
+    /// Begins a visit that ends in a Reply with what kept the site from being ready, an OAuthError.
+    fn failed(
+        &self,
+        py: Python<'_>,
+        error: &Bound<'_, PyAny>,
+        method: &str,
+        host: String,
+        target: String,
+        headers: Fields,
+    ) -> PyResult<Visit> {
+        let Some(known) = errors::known(error) else {
+            return Err(PyErr::from_value(error.clone()));
+        };
+        let request = request(method, host, target, headers, None)?;
+        let visit = self.site.failed(request.clone(), known);
+        Ok(Visit::new(self.host(py)?, visit, request))
     }
 
     /// Begins a visit that signs somebody in for a test, and ends in a Reply that sets the cookies.
@@ -328,7 +359,7 @@ impl WebSite {
         let wrong = || PyTypeError::new_err("identity is that of somebody");
         let identity = serde_json::from_str(identity).map_err(|_| wrong())?;
         let visit = self.site.testing(identity);
-        Ok(Visit::new(self.host(py)?, visit, of_nobody()))
+        Ok(Visit::new(self.host(py)?, visit, of_nobody()?))
     }
 
     fn __repr__(&self) -> String {
@@ -342,15 +373,42 @@ pub(crate) fn testing_key() -> Key {
     Key::of(oauth_web::testing_key())
 }
 
+/// Arguments, and the variables that they may be of.
+const BASE_URL: &str = "base_url (OAUTH_BASE_URL)";
+const KEY: &str = "key (OAUTH_KEY)";
+
+/// The error, which says whose value it is about.
+fn named(name: &str, error: Error) -> Error {
+    let detail = match (error.kind(), error.detail()) {
+        (Kind::Misuse(Misuse::InsecureTransport), Some(url)) => {
+            format!("{name}: {url}; transport=\"loopback_http\" is for tests on this machine")
+        }
+        (_, Some(detail)) => format!("{name}: {detail}"),
+        (_, None) => name.to_owned(),
+    };
+    error.about(&detail)
+}
+
+fn request(
+    method: &str,
+    host: String,
+    target: String,
+    headers: Fields,
+    form: Option<Vec<u8>>,
+) -> PyResult<Request> {
+    let method = Method::from_bytes(method.as_bytes());
+    Ok(Request {
+        method: method.map_err(|_| PyValueError::new_err("method is a token"))?,
+        host,
+        target,
+        headers: header_map(headers),
+        form: form.map(Into::into),
+    })
+}
+
 /// The request of a visit that no browser has sent.
-fn of_nobody() -> Request {
-    Request {
-        method: Method::GET,
-        host: String::new(),
-        target: "/".to_owned(),
-        headers: HeaderMap::new(),
-        form: None,
-    }
+fn of_nobody() -> PyResult<Request> {
+    request("GET", String::new(), "/".to_owned(), Fields(Vec::new()), None)
 }
 
 /// Fields that HTTP does not know are nobody's.

@@ -46,6 +46,54 @@ def test_fastapi(client: oauth_core.Client) -> None:
         assert other.get("/pay").json() == "bob"
 
 
+def test_a_mounted_application_is_guarded_too(client: oauth_core.Client) -> None:
+    app, mounted = fastapi.FastAPI(), fastapi.FastAPI()
+    site = for_fastapi.Site(app, **settings(client))
+
+    async def me(user: User = site.user) -> str:
+        return user.subject
+
+    mounted.get("/me")(me)
+    app.mount("/v1", mounted)
+    with TestClient(app, base_url=BASE, follow_redirects=False) as browser:
+        assert browser.get("/v1/me").json()["code"] == "web.signed_out"
+        page = browser.get("/v1/me", headers={"accept": "text/html"})
+        assert page.status_code == 303 and "/authorize?" in page.headers["location"]
+        assert len(page.headers.get_list("set-cookie")) >= 1
+        testing.sign_in(browser, site, "ann")
+        assert browser.get("/v1/me").json() == "ann"
+
+
+def test_flask_with_a_factory(client: oauth_core.Client) -> None:
+    site = for_flask.Site(**settings(client))
+
+    def create_app() -> flask.Flask:
+        app = flask.Flask(__name__)
+        app.add_url_rule("/me", view_func=site.required(lambda: str(site.user.subject)))
+        site.init_app(app)
+        return app
+
+    first, second = create_app(), create_app()
+    assert first.test_client().get("/me").status_code == 401
+    assert testing.sign_in(second.test_client(), site, "ann").get("/me").text == "ann"
+
+
+def test_the_sessions_of_frameworks_keep_their_name(client: oauth_core.Client) -> None:
+    """flask.session and Starlette's SessionMiddleware call their cookie so."""
+    app = flask.Flask(__name__)
+    app.secret_key = "of the test"
+    site = for_flask.Site(app, **settings(client))
+
+    @app.get("/cart")
+    @site.required
+    def cart() -> str:
+        flask.session["cart"] = flask.session.get("cart", 0) + 1
+        return f"{site.user.subject} {flask.session['cart']}"
+
+    browser = testing.sign_in(app.test_client(), site, "ann")
+    assert [browser.get("/cart").text for _ in range(2)] == ["ann 1", "ann 2"]
+
+
 def test_flask(client: oauth_core.Client) -> None:
     app = flask.Flask(__name__)
     site = for_flask.Site(app, **settings(client))

@@ -152,10 +152,11 @@ def sign_out(app: App) -> None:
     with app.browser() as ann:
         ann.get("/me")
         jar = dict(ann.cookies)
+        assert "oauth-session" in jar
         assert "method=post" in ann.get("/auth/logout").text
         out = ann.post("/auth/logout?return_to=/", headers={"origin": app.base})
         assert out.text == "Hello, stranger" and out.url.path == "/"
-        assert "session" not in dict(ann.cookies)
+        assert "oauth-session" not in dict(ann.cookies)
     if app.is_stored:
         with app.browser() as thief:
             thief.cookies.update(jar)

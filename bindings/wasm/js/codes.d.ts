@@ -257,6 +257,7 @@ export type MisuseCode =
   | 'workload.setup'
   | 'environment.missing'
   | 'environment.conflict'
+  | 'client_file.unreadable'
   | 'client_file.malformed'
   | 'client_file.unsupported'
   | 'ciba.pending'

@@ -52,6 +52,11 @@ impl Settings {
         ClientSettings::from_env(&environment).map(Self)
     }
 
+    /// As [`ClientSettings::missing_from_env`].
+    pub fn missing_from_env(environment: &Arc<dyn Environment>) -> Vec<String> {
+        ClientSettings::missing_from_env(environment)
+    }
+
     /// The client's name at the server.
     pub fn client_id(&self) -> &str {
         self.0.client_id()

@@ -13,7 +13,7 @@ use std::sync::Arc;
 
 use oauth_core::client_auth::{ClientAssertion, Credentials, FederatedAssertion};
 use oauth_core::crypto::SigningKey;
-use oauth_core::error::{Error, Misuse};
+use oauth_core::error::{Cause, Error, Misuse};
 use oauth_core::issuer::{Issuer, RedirectUri};
 use oauth_core::jose::Alg;
 use oauth_core::server::Server;
@@ -134,9 +134,11 @@ impl ClientSettings {
     /// Reads a client file.
     ///
     /// # Errors
-    /// `lost.unsent` for one that cannot be read, and those of [`Self::from_json`].
+    /// `client_file.unreadable` for one that cannot be read, and those of [`Self::from_json`].
     pub fn from_file(path: &str, environment: &Arc<dyn Environment>) -> Result<Self, Error> {
-        let text = environment.file(path).map_err(Error::lost)?;
+        let text = environment
+            .file(path)
+            .map_err(|why| unreadable(path, why))?;
         Self::from_json(text.expose(), environment)
     }
 
@@ -165,9 +167,15 @@ impl ClientSettings {
     ///
     /// # Errors
     /// `environment.missing` and `environment.conflict`, which name the variables and never their values;
-    /// `lost.unsent` for a file that cannot be read; `provider.*`, `workload.setup`, and those of [`Self::from_json`].
+    /// `client_file.unreadable` for a file that cannot be read; `provider.*`, `workload.setup`, and those of [`Self::from_json`].
     pub fn from_env(environment: &Arc<dyn Environment>) -> Result<Self, Error> {
         environment::read(environment)
+    }
+
+    /// The variables that [`Self::from_env`] needs of every client, and that are not set; none where a client file has
+    /// all. Whoever needs more of the environment names all at once.
+    pub fn missing_from_env(environment: &Arc<dyn Environment>) -> Vec<String> {
+        environment::missing_of(environment)
     }
 
     /// The client's name at the server; of a service account its `client_email`, of an external account its audience.
@@ -286,6 +294,13 @@ fn preset(name: &str, variables: BTreeMap<String, String>) -> Result<Place, Erro
 /// `client_file.malformed`, of this member.
 fn malformed(member: &str) -> Error {
     Error::from(Misuse::ClientFile).about(member)
+}
+
+/// `client_file.unreadable`.
+fn unreadable(path: &str, why: Cause) -> Error {
+    Error::from(Misuse::ClientFileUnreadable)
+        .about(path)
+        .caused_by(why)
 }
 
 /// `client_file.unsupported`.

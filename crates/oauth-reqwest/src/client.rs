@@ -39,7 +39,7 @@ pub fn client_from_env() -> Result<Boxed<Client>, Error> {
 /// The client of this [client file](ClientSettings::from_json).
 ///
 /// # Errors
-/// As [`client_from_env`], and `lost.unsent` for a file that cannot be read.
+/// As [`client_from_env`], and `client_file.unreadable`.
 pub fn client_from_file(path: &str) -> Result<Boxed<Client>, Error> {
     let environment: Arc<dyn Environment> = Arc::new(ProcessEnvironment::new());
     let settings = ClientSettings::from_file(path, &environment)?;

@@ -103,10 +103,16 @@ impl FixedToken {
     /// `token.unreadable`, `grant.expired`, `grant.revoked`, and the callback's.
     pub fn read(&self, refused: Option<&Tokens>) -> Result<Arc<Tokens>, Error> {
         let tokens = match &self.place {
-            Place::Here(tokens) => Arc::clone(tokens),
+            Place::Here(tokens) => match tokens.access_token.expose().is_empty() {
+                true => return Err(empty("a text")),
+                false => Arc::clone(tokens),
+            },
             Place::Variable(name) => self.tokens(variable(name)?),
             Place::File(path) => self.tokens(file(path)?),
-            Place::Callback(callback) => self.tokens(callback()?),
+            Place::Callback(callback) => match callback()? {
+                token if token.expose().is_empty() => return Err(empty("a callback")),
+                token => self.tokens(token),
+            },
         };
         tokens.check_fixed(UnixTime::system()?, refused)?;
         Ok(tokens)
@@ -156,9 +162,13 @@ fn file(path: &std::path::Path) -> Result<Secret<String>, Error> {
 fn trimmed(text: String, name: &str) -> Result<Secret<String>, Error> {
     let whole = Secret::new(text);
     match whole.expose().trim() {
-        "" => Err(unreadable(name).caused_by(Cause::unsent("it is empty"))),
+        "" => Err(empty(name)),
         token => Ok(Secret::new(token.to_owned())),
     }
+}
+
+fn empty(name: &str) -> Error {
+    unreadable(name).caused_by(Cause::unsent("it is empty"))
 }
 
 fn unreadable(name: &str) -> Error {
@@ -211,6 +221,18 @@ mod tests {
         assert_eq!(code(source.read(Some(&token))), "grant.revoked");
         // It may have been one server's whim.
         assert_eq!(text(&source.read(None).unwrap()), "a");
+    }
+
+    #[test]
+    fn an_empty_text_is_no_token() {
+        let callback = FixedToken::from_fn(|| Ok(String::new().into()));
+        for (source, place) in [(FixedToken::new(""), "a text"), (callback, "a callback")] {
+            let error = source.read(None).unwrap_err();
+            assert_eq!(
+                (error.code(), error.detail()),
+                ("token.unreadable", Some(place))
+            );
+        }
     }
 
     #[test]

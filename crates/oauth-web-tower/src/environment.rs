@@ -31,7 +31,7 @@ impl Host {
     /// | `OAUTH_STORE` | optional: the store that sessions live in, as a [`StoreUrl`]; what is in it is sealed with the same keys |
     ///
     /// # Errors
-    /// `environment.missing`, which names the variable; `misuse.setup` and `misuse.not_supported` for the store;
+    /// `environment.missing`, which names all that are needed and not set; `misuse.setup` and `misuse.not_supported` for the store;
     /// `web.setup`; `url.*`; those of the client.
     pub async fn from_env() -> Result<Self, Error> {
         let driver = Driver::new(reqwest::Client::builder())?;
@@ -54,15 +54,22 @@ impl Host {
             let value = environment.variable(name);
             value.filter(|value| !value.expose().is_empty())
         };
-        let needed = |name: &str| {
-            optional(name).ok_or_else(|| Error::from(Misuse::EnvironmentMissing).about(name))
-        };
         // What is missing or malformed is said before anything is asked of the provider.
-        let base_url = Url::parse(needed(BASE_URL)?.expose())?;
-        let keys = Keys::parse(&needed(KEY)?)?;
-        let store = optional(STORE)
-            .map(|url| StoreUrl::parse(url.expose())?.open())
-            .transpose()?;
+        let mut missing = ClientSettings::missing_from_env(&environment);
+        let own = [BASE_URL, KEY].into_iter();
+        missing.extend(
+            own.filter(|name| optional(name).is_none())
+                .map(str::to_owned),
+        );
+        let (Some(base_url), Some(keys), []) = (optional(BASE_URL), optional(KEY), &*missing)
+        else {
+            return Err(Error::from(Misuse::EnvironmentMissing).about(&missing.join(", ")));
+        };
+        let base_url = Url::parse(base_url.expose()).map_err(|error| named(BASE_URL, error))?;
+        let keys = Keys::parse(&keys).map_err(|error| named(KEY, error))?;
+        let store = optional(STORE).map(|url| StoreUrl::parse(url.expose())?.open());
+        // What it says of a URL holds no password.
+        let store = store.transpose()?;
         let settings = ClientSettings::from_env(&environment)?;
         let client = driver.run(connect(settings, transport)?).await?;
         let id = optional(PROVIDER).map_or_else(|| "login".to_owned(), |id| id.expose().clone());
@@ -79,6 +86,15 @@ impl Host {
             None => Self::new(Site::new(change(config))?, driver)?,
         })
     }
+}
+
+/// The error, which says whose value it is about.
+fn named(name: &str, error: Error) -> Error {
+    let detail = match error.detail() {
+        Some(detail) => format!("{name}: {detail}"),
+        None => name.to_owned(),
+    };
+    error.about(&detail)
 }
 
 /// The same keys for a sealed store.

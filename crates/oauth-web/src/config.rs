@@ -26,7 +26,8 @@ pub struct Config {
     pub keys: Keys,
     /// Where sessions live.
     pub keep: Keep,
-    /// Names the cookies: letters, digits, `-` and `_`; `session` unless set. Two sites of one host need two names.
+    /// Names the cookies: letters, digits, `-` and `_`; `oauth-session` unless set, for `session` is what frameworks call
+    /// one of their own. Two sites of one host need two names.
     pub name: String,
     /// Where the site's own pages are, below the root path: `/auth` unless set.
     pub prefix: String,
@@ -164,7 +165,7 @@ impl Config {
             transport: Transport::Https,
             keys,
             keep: Keep::Identity,
-            name: "session".to_owned(),
+            name: "oauth-session".to_owned(),
             prefix: "/auth".to_owned(),
             providers: Vec::new(),
             lifetime: Duration::from_secs(8 * 3600),

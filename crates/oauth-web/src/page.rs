@@ -62,6 +62,25 @@ pub(crate) async fn over(turn: Turn) -> Result<End, Error> {
     }
 }
 
+/// Tells whoever sent a request that the host is not ready, and how to try again.
+///
+/// # Errors
+/// `web.not_found` for another site's host.
+pub(crate) async fn unready(turn: Turn, error: Error) -> Result<End, Error> {
+    turn.desk.note_error(&error);
+    let is_own = match turn.place() {
+        Ok(place) => turn.site.page(place, &turn.request) != Page::Application,
+        Err(error) => return Ok(End::Respond(failed(&turn, &error, None))),
+    };
+    // Whoever asked for a page comes back to it.
+    let return_to = match is_own {
+        true => turn.return_to(turn.request.parameter("return_to").as_deref()),
+        false => turn.this_page(),
+    };
+    let login = turn.page("login", &[("return_to", &return_to?)])?;
+    Ok(End::Respond(Reply::unready(&error, turn.reader(), login)))
+}
+
 /// What is said of an error: the whole of it to the log, and its code and a sentence to whoever sent the request.
 pub(crate) fn failed(turn: &Turn, error: &Error, return_to: Option<&str>) -> Reply {
     turn.desk.note_error(error);

@@ -1,10 +1,11 @@
 //! What the site answers.
 
 use std::fmt;
+use std::time::Duration;
 
 use http::header::{
-    CACHE_CONTROL, CONTENT_SECURITY_POLICY, CONTENT_TYPE, LOCATION, REFERRER_POLICY, SET_COOKIE,
-    VARY, WWW_AUTHENTICATE, X_CONTENT_TYPE_OPTIONS,
+    CACHE_CONTROL, CONTENT_SECURITY_POLICY, CONTENT_TYPE, LOCATION, REFERRER_POLICY, RETRY_AFTER,
+    SET_COOKIE, VARY, WWW_AUTHENTICATE, X_CONTENT_TYPE_OPTIONS,
 };
 use http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
 use oauth_core::error::{Error, Kind};
@@ -12,6 +13,9 @@ use serde_json::json;
 
 use crate::html;
 use crate::session::Identity;
+
+/// When a provider that was down is worth another try, unless it says so itself.
+const NEXT_TRY: Duration = Duration::from_secs(5);
 
 /// A response, to be sent as it is. No cache may keep it.
 #[derive(Clone)]
@@ -109,8 +113,26 @@ impl Reply {
 
     /// What went wrong: a page, or `application/problem+json` (RFC 9457).
     pub(crate) fn problem(error: &Error, reader: Reader, sign_in: Option<String>) -> Self {
+        Self::told(status(error), error, reader, sign_in)
+    }
+
+    /// That a provider could not be asked: its fault, or the host's own.
+    pub(crate) fn unready(error: &Error, reader: Reader, sign_in: String) -> Self {
+        let status = match error.kind() {
+            Kind::Lost(_) => StatusCode::SERVICE_UNAVAILABLE,
+            Kind::Misuse(_) => StatusCode::INTERNAL_SERVER_ERROR,
+            _ => StatusCode::BAD_GATEWAY,
+        };
+        let mut reply = Self::told(status, error, reader, Some(sign_in));
+        if status != StatusCode::INTERNAL_SERVER_ERROR {
+            let pause = error.retry_after().unwrap_or(NEXT_TRY);
+            reply.put(RETRY_AFTER, &pause.as_secs().max(1).to_string());
+        }
+        reply
+    }
+
+    fn told(status: StatusCode, error: &Error, reader: Reader, sign_in: Option<String>) -> Self {
         let problem = Problem::of(error, sign_in);
-        let status = status(error);
         let mut reply = match reader {
             Reader::Person => Self::page(status, &problem.title, &problem.html()),
             Reader::Script => {

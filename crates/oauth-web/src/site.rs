@@ -80,6 +80,14 @@ impl Site {
         }
     }
 
+    /// Answers a request of a host that could not make ready what the site needs, such as the metadata of a provider that
+    /// is down: a page, or problem details for scripts, of status 503, or 502 where the provider answered what it must
+    /// not; of 500 for an error of the host's own.
+    pub fn failed(&self, request: Request, error: Error) -> Visit {
+        let site = Arc::clone(&self.0);
+        Visit::new(move |desk| page::unready(Turn::new(site, request, desk), error))
+    }
+
     /// The client of a provider of the settings, for the tokens of a session.
     pub fn client(&self, provider: &str) -> Option<&Client> {
         let provider = self.0.provider(provider).ok()?;

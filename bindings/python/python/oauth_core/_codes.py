@@ -259,6 +259,7 @@ MisuseCode = Literal[
     "workload.setup",
     "environment.missing",
     "environment.conflict",
+    "client_file.unreadable",
     "client_file.malformed",
     "client_file.unsupported",
     "ciba.pending",

@@ -9,7 +9,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     import os
     from collections.abc import Mapping
-    from typing import Any, Literal
+    from typing import Any, Literal, TypeVar
 
     from typing_extensions import Self
 
@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     Transport = Literal["https", "loopback_http"]
     Environ = Mapping[str, str] | None
     Place = str | os.PathLike[str]
+    _Made = TypeVar("_Made", bound="Configured")
 
 
 class Configured:
@@ -40,8 +41,8 @@ class Configured:
 
         The metadata of an issuer are fetched. ``environ`` is looked into in place of ``os.environ``, and ``options``
         are those of ``Client``. ``environment.missing`` and ``environment.conflict`` name the variables and never
-        their values; ``client_file.*``, ``provider.*``, ``workload.setup``, ``lost.unsent`` for a file that cannot be
-        read, and those of ``discover``.
+        their values; ``client_file.*``, ``provider.*``, ``workload.setup``, ``client_file.unreadable``, and those of
+        ``discover``.
         """
         return cls._configured(ClientSettings.from_env(environ), transport, options)
 
@@ -93,21 +94,22 @@ class Configured:
         server, issuer = settings.server(transport)
         if server is None:
             server = discover(issuer, transport=transport, **_of_line(options))
-        return cls._made(settings, server, options)
+        return made(cls, settings, server, options)
 
     @classmethod
     async def _aconfigured(cls, settings: ClientSettings, transport: Transport, options: dict[str, Any]) -> Self:
         server, issuer = settings.server(transport)
         if server is None:
             server = await adiscover(issuer, transport=transport, **_of_line(options))
-        return cls._made(settings, server, options)
+        return made(cls, settings, server, options)
 
-    @classmethod
-    def _made(cls, settings: ClientSettings, server: Server, options: dict[str, Any]) -> Self:
-        client_id, client_auth, redirect_uris = settings.arguments()
-        if redirect_uris:
-            options = {"redirect_uris": redirect_uris, **options}
-        return cls(server, client_id=client_id, client_auth=client_auth, **options)  # type: ignore[call-arg]
+
+def made(cls: type[_Made], settings: ClientSettings, server: Server, options: dict[str, Any]) -> _Made:
+    """The client of these settings at this server."""
+    client_id, client_auth, redirect_uris = settings.arguments()
+    if redirect_uris:
+        options = {"redirect_uris": redirect_uris, **options}
+    return cls(server, client_id=client_id, client_auth=client_auth, **options)  # type: ignore[call-arg]
 
 
 def _of_line(options: dict[str, Any]) -> dict[str, Any]:

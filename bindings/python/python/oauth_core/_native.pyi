@@ -174,8 +174,8 @@ def fixed_token(
     env names an environment variable, file a path, and callback a function that gives the
     text; each is read anew whenever a token is asked for. origins is where the token may be
     sent: URLs, or a server with a preset. expires_at, a Unix time in seconds or an aware
-    datetime, is when it is known to end. url.* for an origin that is none, TypeError unless
-    exactly one place is given.
+    datetime, is when it is known to end. url.* for an origin that is none,
+    token.unreadable for an empty text, TypeError unless exactly one place is given.
     """
 def discover(
     issuer: str, *, transport: _Transport = "https", prefer: Literal["oauth", "openid"] = "oauth",
@@ -387,6 +387,9 @@ class ClientSettings:
     @staticmethod
     def from_env(environ: Mapping[str, str] | None, /) -> ClientSettings:
         """Out of environment variables: those of the process, or these."""
+    @staticmethod
+    def missing_from_env(environ: Mapping[str, str] | None, /) -> list[str]:
+        """The variables that every client needs, and that are not set."""
     @staticmethod
     def from_file(path: _Place, environ: Mapping[str, str] | None, /) -> ClientSettings:
         """Out of a client file."""
@@ -1094,7 +1097,7 @@ class Provider:
     form, which browsers post over https alone. tenant is whose people sign in there, where a site has tenants.
     """
     def __new__(
-        cls, client: Client, /, *, id: str = "main", title: str | None = None,
+        cls, client: Client, /, *, id: str = "login", title: str | None = None,
         scope: str | Iterable[str] | None = None, extra: Mapping[str, str] | None = None,
         callback: str | None = None, callback_mode: Literal["query", "form_post"] = "query",
         tenant: str | None = None,
@@ -1132,6 +1135,12 @@ class WebSite:
         scope: Sequence[str] = ..., tenant: str | None = None,
     ) -> Visit:
         """Begins a request."""
+    def end(self, host: str, target: str, headers: _Fields) -> Visit:
+        """Begins a visit that ends the session of a request, and its grant, and ends in a Reply whose cookies are to be set."""
+    def failed(
+        self, error: OAuthError, method: str, host: str, target: str, headers: _Fields
+    ) -> Visit:
+        """Begins a visit that ends in a Reply with what kept the site from being ready, an OAuthError."""
     def testing(self, identity: str) -> Visit:
         """Begins a visit that signs somebody in for a test, and ends in a Reply that sets the cookies.
 

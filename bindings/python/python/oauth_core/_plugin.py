@@ -21,6 +21,8 @@ class Attacher:
 
     def __init__(self, source: TokenSource | Api, origins: Sequence[str] | None) -> None:
         self.source = source
+        if isinstance(origins, str):
+            raise TypeError("origins is a list of URLs, and not one text")
         if not isinstance(source, Api):
             source = Api(source, origins=None if origins is None else list(origins))
         elif origins is not None:

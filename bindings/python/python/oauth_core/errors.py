@@ -161,6 +161,11 @@ CLASSES: dict[str, type[OAuthError]] = {
 # end of what is generated
 
 
+def misuse(code: MisuseCode, text: str) -> Misuse:
+    """An error of this half, as the other half's are: the text ends with the code."""
+    return Misuse(f"{text} [{code}]", code=code)
+
+
 class TransportError(Exception):
     """Why no answer arrived, in the transport's words; never a URL."""
 

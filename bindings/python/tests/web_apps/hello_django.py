@@ -61,6 +61,7 @@ if not settings.configured:
     )
     django.setup()
 
+from django.contrib.auth import logout  # noqa: E402
 from django.contrib.auth.decorators import login_required  # noqa: E402
 from django.contrib.auth.signals import user_logged_in, user_logged_out  # noqa: E402
 from django.core.asgi import get_asgi_application  # noqa: E402
@@ -121,6 +122,11 @@ def signals(_: HttpRequest) -> HttpResponse:
     return HttpResponse(" ".join(SIGNALS))
 
 
+def leave(request: HttpRequest) -> HttpResponse:
+    logout(request)
+    return HttpResponse("bye")
+
+
 def disable(request: HttpRequest, is_active: int) -> HttpResponse:
     people = Person.objects.select_related("user").all()
     for person in people:
@@ -137,6 +143,7 @@ urlpatterns = [
     path("pay", pay),
     path("fetch", fetch),
     path("signals", signals),
+    path("leave", leave),
     path("disable/<int:is_active>", disable),
 ]
 application = get_asgi_application()

@@ -53,9 +53,9 @@ pub(crate) struct TestSession {
     /// The provider's name in the application's settings
     #[arg(long, value_name = "ID", default_value = "login")]
     provider: String,
-    /// What the application's settings name its cookies
-    #[arg(long, value_name = "NAME", default_value = "session")]
-    cookie_name: String,
+    /// What the application's settings name its cookies, if they do
+    #[arg(long, value_name = "NAME")]
+    cookie_name: Option<String>,
     /// The store that the application keeps sessions in, as its OAUTH_STORE has it
     #[arg(long, value_name = "URL")]
     store: Option<String>,
@@ -136,7 +136,9 @@ impl TestSession {
         let provider = Provider::new(self.provider.as_str(), client)?;
         let mut config = Config::new(url, Keys::new(testing_key()), provider);
         config.transport = Transport::LoopbackHttp;
-        config.name.clone_from(&self.cookie_name);
+        if let Some(name) = &self.cookie_name {
+            config.name.clone_from(name);
+        }
         let driver = Driver::new(reqwest::Client::builder())?;
         let Some(store) = &self.store else {
             return Host::new(Site::new(config)?, driver);

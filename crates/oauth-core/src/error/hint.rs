@@ -136,7 +136,7 @@ const HINTS: &[(&str, &str)] = &[
     ),
     (
         "resource.origin_not_allowed",
-        "if the token may go there, add the origin to the allowed ones",
+        "if the token may go there, name the origin in `origins`, where the request is sent or the API made",
     ),
     (
         "client_auth.secret_missing",

@@ -8,7 +8,7 @@ use oauth_core::client_auth::FederatedAssertion;
 use oauth_core::error::{Error, Misuse};
 use oauth_core::workload::{CredentialSource, Environment, TokenFormat, WorkloadToken};
 
-use super::{ClientSettings, Credential, Place, preset};
+use super::{ClientSettings, Credential, Place, preset, unreadable};
 use crate::workload::present;
 use crate::{Platform, Workload};
 
@@ -42,6 +42,7 @@ const COMPANIONS: [(&str, &[&str]); 5] = [
 const AZURE_CLIENT_ID: &str = "AZURE_CLIENT_ID";
 const AZURE_TENANT_ID: &str = "AZURE_TENANT_ID";
 const AZURE_AUTHORITY_HOST: &str = "AZURE_AUTHORITY_HOST";
+const AZURE: &str = "azure";
 const ENTRA: &str = "microsoft-entra";
 
 pub(super) fn read(environment: &Arc<dyn Environment>) -> Result<ClientSettings, Error> {
@@ -68,11 +69,12 @@ pub(super) fn read(environment: &Arc<dyn Environment>) -> Result<ClientSettings,
     let platform = variables.get(WORKLOAD);
     let platform = platform.as_deref().map(Platform::named).transpose()?;
     let is_azure = platform == Some(Platform::Azure);
+    let unset = missing_of(environment);
+    if unset.len() > 1 {
+        return Err(missing(&unset.join(", ")));
+    }
     let place = variables.place(is_azure)?;
-    let client_id = match variables.get(CLIENT_ID) {
-        None if is_azure => variables.get(AZURE_CLIENT_ID),
-        given => given,
-    };
+    let client_id = variables.client_id(is_azure);
     let client_id = client_id.ok_or_else(|| missing(CLIENT_ID))?;
     let uris = variables.get(REDIRECT_URIS).unwrap_or_default();
     Ok(ClientSettings {
@@ -81,6 +83,20 @@ pub(super) fn read(environment: &Arc<dyn Environment>) -> Result<ClientSettings,
         credential: variables.credential(environment, platform)?,
         redirect_uris: uris.split_whitespace().map(str::to_owned).collect(),
     })
+}
+
+/// What every client needs, and is not set.
+pub(super) fn missing_of(environment: &Arc<dyn Environment>) -> Vec<String> {
+    let variables = Variables(&**environment);
+    if variables.has(CLIENT_FILE) {
+        return Vec::new();
+    }
+    let is_azure = variables.get(WORKLOAD).as_deref() == Some(AZURE);
+    let is_placed = is_azure || variables.has(ISSUER) || variables.has(PROVIDER);
+    let place = (!is_placed).then(|| format!("{ISSUER} or {PROVIDER}"));
+    let client_id = variables.client_id(is_azure);
+    let client_id = client_id.is_none().then(|| CLIENT_ID.to_owned());
+    place.into_iter().chain(client_id).collect()
 }
 
 struct Variables<'a>(&'a dyn Environment);
@@ -92,6 +108,13 @@ impl Variables<'_> {
 
     fn has(&self, name: &str) -> bool {
         self.get(name).is_some()
+    }
+
+    fn client_id(&self, is_azure: bool) -> Option<String> {
+        match self.get(CLIENT_ID) {
+            None if is_azure => self.get(AZURE_CLIENT_ID),
+            given => given,
+        }
     }
 
     /// Which of two would win is nobody's to guess.
@@ -188,7 +211,8 @@ impl Variables<'_> {
 
     /// A file's text without the line break that editors end it with.
     fn file(&self, path: &str) -> Result<Secret<String>, Error> {
-        let text = self.0.file(path).map_err(Error::lost)?;
+        let text = self.0.file(path);
+        let text = text.map_err(|why| unreadable(path, why))?;
         Ok(Secret::from(text.expose().trim_end_matches(['\r', '\n'])))
     }
 }

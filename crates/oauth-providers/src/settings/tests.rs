@@ -250,7 +250,9 @@ fn what_is_no_client_file_is_refused_and_not_shown() {
         assert_eq!(refused(read(&file)).0, "client_file.unsupported");
     }
     let gone = ClientSettings::from_file("gone.json", &environment);
-    assert_eq!(refused(gone).0, "lost.unsent");
+    let (code, told) = refused(gone);
+    assert_eq!(code, "client_file.unreadable");
+    assert!(told.contains("gone.json"), "{told}");
 }
 
 fn external(changes: &Value) -> Value {

@@ -14,4 +14,5 @@ mod sign_in;
 mod step_up;
 mod stored;
 mod tenants;
+mod unready;
 mod world;

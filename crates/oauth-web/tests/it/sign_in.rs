@@ -407,7 +407,7 @@ fn this_machine_does_without_https_by_name() {
     let reply = ann.get(&mut world, "/me").reply();
     let cookie = reply.headers["set-cookie"].to_str().unwrap();
     assert!(
-        cookie.starts_with("session-flow-") && !cookie.contains("Secure"),
+        cookie.starts_with("oauth-session-flow-") && !cookie.contains("Secure"),
         "{cookie}"
     );
     assert!(SHOP.starts_with("https"));

@@ -515,7 +515,7 @@ impl Browser {
     }
 }
 
-pub(crate) const SESSION: &str = "__Host-Http-session";
+pub(crate) const SESSION: &str = "__Host-Http-oauth-session";
 
 pub(crate) fn put(headers: &mut HeaderMap, name: &str, value: &str) {
     let name = HeaderName::from_bytes(name.as_bytes()).unwrap();

@@ -7,8 +7,10 @@ from typing import Any, Callable, Mapping, Sequence
 
 from .. import stores
 from .._client import Client
-from .._native import Provider, store_url
-from ..errors import Misuse
+from .._configured import made
+from .._native import ClientSettings, Provider, store_url
+from ..errors import Misuse, misuse
+from ._later import Later
 
 _OPEN: dict[str, Callable[[str], stores.Store]] = {
     "file": stores.FileStore,
@@ -20,26 +22,46 @@ _OPEN: dict[str, Callable[[str], stores.Store]] = {
 
 
 def settings(environ: Mapping[str, str] | None, given: dict[str, Any]) -> dict[str, Any]:
-    """What was given, and the rest out of the environment: whatever is missing is named."""
+    """What was given, and the rest out of the environment: all that is missing is named. Nothing is sent."""
     variables = os.environ if environ is None else environ
-    made = dict(given)
-    scope, extra = made.pop("scope", None), made.pop("extra", None)
-    # They are of the cheap sort: before anything is asked of the provider.
-    if made.get("base_url") is None:
-        made["base_url"] = variables.get("OAUTH_BASE_URL") or _missing("OAUTH_BASE_URL")
-    if made.get("key") is None:
-        made["key"] = variables.get("OAUTH_KEY") or _missing("OAUTH_KEY")
+    found = dict(given)
+    asked: dict[str, Any] = {name: found.pop(name) for name in ("scope", "extra") if name in found}
+    own = {"base_url": "OAUTH_BASE_URL", "key": "OAUTH_KEY"}
+    wanted = {argument: name for argument, name in own.items() if found.get(argument) is None}
+    missing = [] if found.get("providers") is not None else ClientSettings.missing_from_env(environ)
+    missing += [name for name in wanted.values() if not variables.get(name)]
+    if missing:
+        text = f"an environment variable that is needed is not set: {', '.join(missing)}"
+        raise misuse("environment.missing", text)
+    if "base_url" in wanted:
+        found["base_url"] = variables["OAUTH_BASE_URL"]
+    if "key" in wanted:
+        found["key"] = variables["OAUTH_KEY"]
     # The current one, and those before it that still open what they sealed.
-    if isinstance(made["key"], str) and made.get("old_keys") is None:
-        made["key"], *made["old_keys"] = made["key"].replace(",", " ").split() or [""]
+    if isinstance(found["key"], str) and found.get("old_keys") is None:
+        found["key"], *found["old_keys"] = found["key"].replace(",", " ").split() or [""]
+    if found.get("providers") is None:
+        line: dict[str, Any] = {name: found[name] for name in ("transport", "network") if name in found}
+        found["providers"] = [provider(environ, line, asked)]
     url = variables.get("OAUTH_STORE")
-    if made.get("store") is None and url:
-        made["store"] = store(url, made["key"], made.get("old_keys") or ())
-    if made.get("providers") is None:
-        line = {name: made[name] for name in ("transport", "network") if name in made}
-        client = Client.from_env(environ=environ, **line)
-        made["providers"] = [Provider(client, scope=scope, extra=extra)]
-    return made
+    if found.get("store") is None and url:
+        found["store"] = store(url, found["key"], found.get("old_keys") or ())
+    return found
+
+
+def provider(
+    environ: Mapping[str, str] | None, line: dict[str, Any], asked: dict[str, Any]
+) -> Provider | Later:
+    """The provider of the environment; one whose metadata have to be fetched is asked when somebody comes."""
+    client = ClientSettings.from_env(environ)
+    try:
+        server, issuer = client.server(line.get("transport", "https"))
+        if server is None:
+            return Later(client, issuer, line, asked)
+    except Misuse as error:
+        raise _of_issuer(error) from error
+    options = {"network": line["network"]} if "network" in line else {}
+    return Provider(made(Client, client, server, options), **asked)
 
 
 def store(url: str, key: Any, old_keys: Sequence[Any]) -> stores.Store:
@@ -48,9 +70,27 @@ def store(url: str, key: Any, old_keys: Sequence[Any]) -> stores.Store:
         kind, place = store_url(url)
     except Misuse as error:
         # The URL may hold a password.
-        raise Misuse("OAUTH_STORE is not the URL of a store", code=error.code) from error
-    return stores.Sealed(_OPEN[kind](place), key, old=list(old_keys))
+        kinds = _plain(error).partition("not the URL of a store: ")[2]
+        raise misuse("web.setup", f"OAUTH_STORE is not the URL of a store: {kinds}".rstrip(": ")) from error
+    sealing = _checked(key, "OAUTH_KEY")
+    return stores.Sealed(_OPEN[kind](place), sealing, old=[_checked(old, "OAUTH_KEY") for old in old_keys])
 
 
-def _missing(variable: str) -> str:
-    raise Misuse(f"an environment variable that is needed is not set: {variable}", code="environment.missing")
+def _checked(key: Any, variable: str) -> Any:
+    """A key, or an error that says where it is from."""
+    try:
+        return key if isinstance(key, stores.Key) else stores.Key(key)
+    except Misuse as error:
+        raise misuse(error.code, f"{variable}: {_plain(error)}") from error
+
+
+def _of_issuer(error: Misuse) -> Misuse:
+    text = f"OAUTH_ISSUER: {_plain(error)}"
+    if error.code == "issuer.not_https":
+        text += '; transport="loopback_http" is for tests on this machine'
+    return misuse(error.code, text)
+
+
+def _plain(error: Misuse) -> str:
+    """What an error says, without its code."""
+    return str(error).rsplit(" [", 1)[0]

@@ -22,8 +22,9 @@ from typing import (
 
 from .._bridge import settled
 from .._native import MAX_FORM, Ask, Forward, Identity, Reply, Sessions, Visit, WebSite
-from ..errors import Misuse
+from ..errors import OAuthError, misuse
 from ._environment import settings
+from ._later import Later, awaited, waited
 from ._user import User
 
 if TYPE_CHECKING:
@@ -88,12 +89,12 @@ class Site:
     or a URL and the methods that are allowed instead of ``GET``. With ``lookup="asked"`` the hook ``provider`` knows more
     providers than ``providers``, which may be none: tenants that come and go.
 
-    ``name`` names the cookies, ``prefix`` is where the site's own pages are (``/auth``). ``lifetime``, ``idle`` and
-    ``flow_lifetime`` (of a sign-in under way) are seconds. ``flows`` is how many sign-ins a browser may have under way.
-    ``same_site`` is ``lax`` or ``strict``. ``home`` is where people go who asked for no page, ``return_origins`` are other
-    origins they may return to. ``claims`` are those that a session keeps. ``transport="loopback_http"`` allows plain http
-    on loopback addresses. ``network`` is that of the first provider's client unless it is given. ``web.setup`` for settings
-    that contradict themselves, ``url.insecure``.
+    ``name`` names the cookies (``oauth-session``), ``prefix`` is where the site's own pages are (``/auth``).
+    ``lifetime``, ``idle`` and ``flow_lifetime`` (of a sign-in under way) are seconds. ``flows`` is how many sign-ins a
+    browser may have under way. ``same_site`` is ``lax`` or ``strict``. ``home`` is where people go who asked for no
+    page, ``return_origins`` are other origins they may return to. ``claims`` are those that a session keeps.
+    ``transport="loopback_http"`` allows plain http on loopback addresses. ``network`` is that of the first provider's
+    client unless it is given. ``web.setup`` for settings that contradict themselves, ``url.insecure``.
     """
 
     def __init__(
@@ -120,37 +121,53 @@ class Site:
         api: Mapping[str, Upstream] | None = None,
         lookup: Literal["fixed", "asked"] = "fixed",
     ) -> None:
-        self._site = WebSite(
-            list(providers),
-            base_url,
-            key,
-            old_keys=list(old_keys),
-            store=store,
-            name=name,
-            prefix=prefix,
-            lifetime=lifetime,
-            idle=idle,
-            flow_lifetime=flow_lifetime,
-            flows=flows,
-            same_site=same_site,
-            home=home,
-            return_origins=list(return_origins),
-            claims=None if claims is None else list(claims),
-            transport=transport,
-            network=network,
-            keep=keep,
-            api=[_upstream(name, given) for name, given in (api or {}).items()],
-            lookup=lookup,
-        )
+        def made(known: Sequence[Provider]) -> WebSite:
+            return WebSite(
+                list(known),
+                base_url,
+                key,
+                old_keys=list(old_keys),
+                store=store,
+                name=name,
+                prefix=prefix,
+                lifetime=lifetime,
+                idle=idle,
+                flow_lifetime=flow_lifetime,
+                flows=flows,
+                same_site=same_site,
+                home=home,
+                return_origins=list(return_origins),
+                claims=None if claims is None else list(claims),
+                transport=transport,
+                network=network,
+                keep=keep,
+                api=[_upstream(name, given) for name, given in (api or {}).items()],
+                lookup=lookup,
+            )
+
+        def take(known: Sequence[Provider]) -> None:
+            self._site = made(known)
+            self._known.update({one.id: one for one in known})
+
         self.transport: Literal["https", "loopback_http"] = transport
         self.network = network
+        self._prefix = prefix or "/auth"
         self._admit: Admit | None = None
         self._error_page: ErrorPage | None = None
         self._signed_out: SignedOut | None = None
         self._find: Find | None = None
         self._store = store
-        self._known = {one.id: one for one in providers}
+        self._known: dict[str, Provider] = {}
         self._grants: dict[str, Sessions] = {}
+        self._later: Later | None = None
+        ready: list[Provider] = []
+        for one in providers:
+            if isinstance(one, Later):
+                self._later = one
+                one.on_known(lambda provider: take([provider]))
+            ready.append(one.stand_in if isinstance(one, Later) else one)
+        # All settings are judged now, also where the provider is not known yet.
+        take(ready)
 
     @classmethod
     def from_env(cls, *app: Any, environ: Mapping[str, str] | None = None, **settings_: Any) -> Self:
@@ -159,7 +176,9 @@ class Site:
         The client's variables are those of ``Client.from_env``: ``OAUTH_ISSUER`` or ``OAUTH_PROVIDER``,
         ``OAUTH_CLIENT_ID``, ``OAUTH_CLIENT_SECRET``. ``OAUTH_BASE_URL``, ``OAUTH_KEY``, and ``OAUTH_STORE``, a URL
         (``redis://``, ``postgres://``, ``sqlite:///path``, ``file:///folder``), are the site's. ``scope`` and ``extra`` are
-        those of ``Provider``. ``environment.missing`` names a variable that is needed.
+        those of ``Provider``. ``environment.missing`` names all variables that are needed and not set; what is wrong with
+        one says which. The provider is asked for its metadata when somebody first signs in: until it answers, sign-ins are
+        503 and every other page is there.
         """
         return cls(*app, **settings(environ, settings_))
 
@@ -189,25 +208,24 @@ class Site:
         return hook
 
     def sessions(self, provider: str) -> Sessions:
-        """The grants of everybody who signed in with this provider; ``misuse.setup`` without a store."""
+        """The grants of everybody who signed in with this provider; ``web.setup`` without a store."""
         if self._store is None:
-            raise Misuse("sessions have tokens only where the site has a store", code="misuse.setup")
+            raise misuse("web.setup", "sessions have tokens only where the site has a store")
+        if self._is_pending():
+            self._raise(waited(self._asked().fetched()))
         if provider not in self._known and self._find:
             self._take(settled(self._find(Ask(id=provider))))
         if provider not in self._known:
-            raise Misuse("there is no such provider", code="web.unknown_provider")
+            raise misuse("web.unknown_provider", "there is no such provider")
         if provider not in self._grants:
             self._grants[provider] = Sessions(self._known[provider].client, self._store)
         return self._grants[provider]
 
-    def testing(self, identity: Mapping[str, Any]) -> Reply:
-        """A reply that signs somebody in for a test: ``oauth_core.web.testing`` is the way to it."""
-        who = {"provider": next(iter(self._known)), **identity}
-        reply: Any = self._driven(self._site.testing(json.dumps(who)))
-        return cast(Reply, reply)
-
     async def look_up(self, provider: str) -> None:
-        """Asks the hook for a provider that this process does not know yet, such as that of a session from elsewhere."""
+        """Waits until a provider is known, and asks the hook for one that this process has not seen yet, such as that of
+        a session from elsewhere."""
+        if self._is_pending():
+            self._raise(await awaited(self._asked().fetched()))
         if provider not in self._known and self._find:
             given: Any = self._find(Ask(id=provider))
             self._take(await given if hasattr(given, "__await__") else given)
@@ -218,11 +236,33 @@ class Site:
 
     def end(self, user: User) -> None:
         """Ends a session and its grant, wherever it is used. One that lives in its cookie alone cannot be ended so."""
-        self._driven(self._site.end(user.session))
+        self._driven(self._told(self._site.end(user.session), "resume"))
 
     async def aend(self, user: User) -> None:
         """end(), in a coroutine."""
-        await self._adriven(self._site.end(user.session))
+        await self._adriven(self._told(self._site.end(user.session), "aresume"))
+
+    def sign_out(self, request: Request) -> Reply:
+        """Ends the session of a request, and its grant, for an application with a logout of its own.
+
+        The ``set-cookie`` fields of the reply are to be sent with the application's response. The person stays signed in at
+        the provider; a form that posts to ``/auth/logout`` ends that too.
+        """
+        _, host, target, headers, _ = request
+        ended = self._driven(self._told(self._site.sign_out(host, target, headers), "resume"))
+        return cast(Reply, ended)
+
+    async def asign_out(self, request: Request) -> Reply:
+        """sign_out(), in a coroutine."""
+        _, host, target, headers, _ = request
+        ended = await self._adriven(self._told(self._site.sign_out(host, target, headers), "aresume"))
+        return cast(Reply, ended)
+
+    def testing(self, identity: Mapping[str, Any]) -> Reply:
+        """A reply that signs somebody in for a test: ``oauth_core.web.testing`` is the way to it."""
+        who = {"provider": next(iter(self._known), None), **identity}
+        ended = self._driven(self._told(self._site.testing(json.dumps(who)), "resume"))
+        return cast(Reply, ended)
 
     def reads_form(self, method: str, target: str) -> bool:
         """Whether the body of such a request is the site's; adapters read ``MAX_FORM`` bytes and one more of it."""
@@ -234,16 +274,15 @@ class Site:
 
     def visit(self, request: Request, access: Access = "open", need: Need = NOTHING) -> Ended:
         """What to send; else it is the application's turn, with who is signed in."""
-        return self._driven(self._begin(request, access, need))
+        return self._driven(self._steps(request, access, need, "resume", waited))
 
-    def _driven(self, begun: Visit) -> Ended:
-        steps = self._steps(lambda told: begun.resume(**told))
+    def _driven(self, steps: Generator[Step, Any, Any]) -> Any:
         answer: Any = None
         while True:
             try:
                 call, argument = steps.send(answer)
             except StopIteration as end:
-                return _ended(end)
+                return end.value
             try:
                 answer = settled(call(argument))
             except Refuse as refused:
@@ -251,16 +290,16 @@ class Site:
 
     async def avisit(self, request: Request, access: Access = "open", need: Need = NOTHING) -> Ended:
         """visit(), in a coroutine."""
-        return await self._adriven(self._begin(request, access, need))
+        ended: Ended = await self._adriven(self._steps(request, access, need, "aresume", awaited))
+        return ended
 
-    async def _adriven(self, begun: Visit) -> Ended:
-        steps = self._steps(lambda told: begun.aresume(**told))
+    async def _adriven(self, steps: Generator[Step, Any, Any]) -> Any:
         answer: Any = None
         while True:
             try:
                 call, argument = steps.send(answer)
             except StopIteration as end:
-                return _ended(end)
+                return end.value
             try:
                 answer = call(argument)
                 answer = await answer if hasattr(answer, "__await__") else answer
@@ -273,18 +312,61 @@ class Site:
             *request, access=access, acr=list(acr), max_age=max_age, scope=list(scope), tenant=tenant
         )
 
-    def _steps(self, go_on: Callable[[dict[str, Any]], Any]) -> Generator[Step, Any, Ended]:
+    def _is_pending(self) -> bool:
+        return self._later is not None and not self._later.is_known
+
+    def _asked(self) -> Later:
+        assert self._later is not None
+        return self._later
+
+    @staticmethod
+    def _raise(error: BaseException | None) -> None:
+        if error is not None:
+            raise error
+
+    def _steps(
+        self, request: Request, access: Access, need: Need, resume: str, wait: Callable[[Any], Any]
+    ) -> Generator[Step, Any, Ended]:
         """What is to be called, and with what; what it gives comes back."""
-        ended = yield go_on, {}
+        if self._is_pending():
+            later = self._asked()
+            if access == "quiet":
+                # The page is not held: who is there is looked up once that can be asked.
+                access = "open"
+                later.fetched()
+            if not self.owns(request.target):
+                ended = yield from self._visited(self._begin(request, access, need), resume)
+                if not (isinstance(ended, Reply) and later.leads_to(ended)):
+                    return ended
+            error = yield wait, later.fetched()
+            if error is not None and not self._is_logout(request):
+                if not isinstance(error, OAuthError):
+                    raise error
+                method, host, target, headers, _ = request
+                failed = self._site.failed(error, method, host, target, headers)
+                return (yield from self._visited(failed, resume))
+        return (yield from self._visited(self._begin(request, access, need), resume))
+
+    def _is_logout(self, request: Request) -> bool:
+        """A session ends here whether the provider is there or not."""
+        return request.target.partition("?")[0].endswith(f"{self._prefix}/logout")
+
+    def _told(self, visit: Visit, resume: str) -> Generator[Step, Any, Any]:
+        """What a visit ends in, once it was told what it asked of the application."""
+        go_on = getattr(visit, resume)
+        ended = yield lambda told: go_on(**told), {}
         while isinstance(ended, (Ask, Identity)):
             if isinstance(ended, Ask):
                 found = (yield self._find, ended) if self._find else None
                 self._take(found)
-                ended = yield go_on, {"local": {}} if found is None else {"provider": found}
-                continue
-            local = (yield self._admit, ended) if self._admit else None
-            refused = isinstance(local, Refuse)
-            ended = yield go_on, {"refused": str(local)} if refused else {"local": dict(local or {})}
+                told: dict[str, Any] = {"local": {}} if found is None else {"provider": found}
+            else:
+                told = _decided((yield self._admit, ended) if self._admit else None)
+            ended = yield lambda told: go_on(**told), told
+        return ended
+
+    def _visited(self, visit: Visit, resume: str) -> Generator[Step, Any, Ended]:
+        ended = yield from self._told(visit, resume)
         if isinstance(ended, Forward):
             return ended
         if not isinstance(ended, Reply):
@@ -300,18 +382,23 @@ class Site:
         return repr(self._site)
 
 
+def _decided(answer: Any) -> dict[str, Any]:
+    """What ``admit`` said, and nothing that could be read as either: a False lets nobody in."""
+    if isinstance(answer, Refuse):
+        return {"refused": str(answer)}
+    local: Any = answer
+    if answer is None or isinstance(answer, Mapping):
+        return {"local": dict(local or {})}
+    raise TypeError(f"admit gives a dict, None or a Refuse, and has given a {type(answer).__name__}: nobody is let in")
+
+
 def somebody(ended: Ended) -> User:
     """Who is signed in, of a visit that is not passed on without anybody."""
     if isinstance(ended, User):
         return ended
-    raise Misuse("the visit has not signed anybody in", code="misuse.out_of_order")
+    raise misuse("misuse.out_of_order", "the visit has not signed anybody in")
 
 
 def _upstream(name: str, given: Upstream) -> tuple[str, str, list[str]]:
     url, methods = (given, ["GET"]) if isinstance(given, str) else given
     return name, url, list(methods)
-
-
-def _ended(end: StopIteration) -> Ended:
-    ended: Ended = end.value
-    return ended

@@ -6,7 +6,7 @@ from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 from .._native import fixed_token
-from ..errors import Misuse, OAuthError
+from ..errors import OAuthError, misuse
 
 if TYPE_CHECKING:
     from .._native import FixedToken, GrantSource, Identity, Response, Session
@@ -94,11 +94,12 @@ class User:
     def source(self) -> GrantSource:
         """The person's tokens, kept fresh: one renewal, however many requests and workers want one.
 
-        Only where the site has a store (``misuse.setup``).
+        Only where the site has a store (``web.setup``). It waits for the provider's metadata, where nobody has needed
+        them yet.
         """
         grant = self.session.grant
         if grant is None:
-            raise Misuse("a session has tokens only where the site has a store", code="misuse.setup")
+            raise misuse("web.setup", "a session has tokens only where the site has a store")
         return self._site.sessions(self.provider).get(grant)
 
     def fetch(self, url: str, *, method: str = "GET", **options: Any) -> Response:

@@ -114,7 +114,9 @@ def target_of(scope: Scope) -> str:
     root = quote(scope.get("root_path", "").rstrip("/"))
     if not f"{path}/".startswith(f"{root}/"):
         path = root + path
-    query = scope.get("query_string", b"").decode("latin-1")
+    query = scope.get("query_string", b"")
+    # Of a test client it may be a text.
+    query = query if isinstance(query, str) else query.decode("latin-1")
     return f"{path}?{query}" if query else path
 
 

@@ -77,6 +77,10 @@ async def require(request: starlette.requests.HTTPConnection, need: Need = NOTHI
     """Who is signed in and has done what is needed, for handlers of Starlette: it goes past them otherwise."""
     ended = await asgi.challenge(request.scope, need)
     if isinstance(ended, Reply):
+        # A mounted application has handlers of its own, which know nothing of the site: it learns of this one here.
+        handlers = request.scope.get("starlette.exception_handlers")
+        if handlers is not None:
+            handlers[0].setdefault(Answered, _answer)
         raise Answered(ended)
     return asgi.somebody(ended)
 

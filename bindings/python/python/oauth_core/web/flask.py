@@ -33,13 +33,18 @@ _View = TypeVar("_View", bound=Callable[..., Any])
 class Site(Base):
     """The site of an application of Flask; the settings are those of ``oauth_core.web.Site``.
 
-    ``access`` is what all pages take; a page that wants somebody says so itself, with ``required``. Hooks are called in
+    Without an application it waits for ``init_app``, as an application factory has it. ``access`` is what all pages take; a page that wants somebody says so itself, with ``required``. Hooks are called in
     the context of the request.
     """
 
-    def __init__(self, app: Flask, *, access: Access = "open", **settings: Any) -> None:
+    def __init__(self, app: Flask | None = None, *, access: Access = "open", **settings: Any) -> None:
         super().__init__(**settings)
         self._access: Access = access
+        if app is not None:
+            self.init_app(app)
+
+    def init_app(self, app: Flask) -> None:
+        """Signs the people of this application in."""
         # Before whatever else looks at a request.
         app.before_request_funcs.setdefault(None, []).insert(0, self._before)
 

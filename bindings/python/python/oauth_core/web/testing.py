@@ -58,14 +58,15 @@ def cookies(
 
 def sign_in(client: _Client, site: Site, subject: str, **identity: Any) -> _Client:
     """Has the client of a test come with ``cookies()``, as the person's browser would. It is given back."""
-    jar = getattr(client, "cookies", None)
+    known: Any = client
+    jar = getattr(known, "cookies", None)
     for name, value in cookies(site, subject, **identity).items():
         if isinstance(jar, SimpleCookie):  # Django
             jar[name] = value
         elif jar is not None:  # httpx, Starlette
             jar.set(name, value)
-        elif hasattr(client, "set_cookie"):  # Flask
-            client.set_cookie(name, value)
+        elif hasattr(known, "set_cookie"):  # Flask
+            known.set_cookie(name, value)
         else:
             raise TypeError("no client of a test that is known: give it what cookies() returns")
     return client

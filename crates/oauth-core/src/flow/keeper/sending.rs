@@ -94,7 +94,8 @@ impl Keeper {
             return Ok(signing::own(config, token_request));
         }
         let tokens = self.record.tokens.as_ref();
-        let token = tokens.and_then(|tokens| tokens.refresh_token.clone());
+        let nobody = || Error::from(Misuse::NoRefreshToken).about("nobody has logged in");
+        let token = tokens.ok_or_else(nobody)?.refresh_token.clone();
         let grant = Refresh::new(token.ok_or(Misuse::NoRefreshToken)?);
         // All that was granted, which may not be what was asked for.
         token_request.scope = Scope::none();

@@ -61,7 +61,7 @@ fn a_variable_that_is_missing_is_named() {
     let issuer = ("OAUTH_ISSUER", "https://as.example");
     let id = ("OAUTH_CLIENT_ID", "c");
     for (all, named) in [
-        (vec![], "OAUTH_ISSUER or OAUTH_PROVIDER"),
+        (vec![], "OAUTH_ISSUER or OAUTH_PROVIDER, OAUTH_CLIENT_ID"),
         (vec![issuer], "OAUTH_CLIENT_ID"),
         (vec![issuer, ("OAUTH_CLIENT_ID", " ")], "OAUTH_CLIENT_ID"),
         (
@@ -90,6 +90,25 @@ fn a_variable_that_is_missing_is_named() {
         assert_eq!(code, "environment.missing", "{told}");
         assert!(told.contains(named), "{told}");
     }
+}
+
+#[test]
+fn whoever_needs_more_learns_all_that_is_missing() {
+    let missing = |all: &[(&str, &str)]| {
+        let environment: Arc<dyn Environment> = Around::of(all);
+        ClientSettings::missing_from_env(&environment)
+    };
+    let id = ("OAUTH_CLIENT_ID", "c");
+    let azure = ("OAUTH_WORKLOAD", "azure");
+    assert_eq!(
+        missing(&[]),
+        ["OAUTH_ISSUER or OAUTH_PROVIDER", "OAUTH_CLIENT_ID"]
+    );
+    assert_eq!(missing(&[id]), ["OAUTH_ISSUER or OAUTH_PROVIDER"]);
+    assert_eq!(missing(&[azure]), ["OAUTH_CLIENT_ID"]);
+    assert!(missing(&[azure, ("AZURE_CLIENT_ID", "c")]).is_empty());
+    assert!(missing(&[id, ("OAUTH_PROVIDER", "google")]).is_empty());
+    assert!(missing(&[("OAUTH_CLIENT_FILE", "/c")]).is_empty());
 }
 
 #[test]

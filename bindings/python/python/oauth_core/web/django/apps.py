@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from django.apps import AppConfig
+from django.core import checks
 
 
 class OAuthCore(AppConfig):
@@ -12,3 +15,17 @@ class OAuthCore(AppConfig):
     label = "oauth_core"
     verbose_name = "Sign-in"
     default_auto_field = "django.db.models.BigAutoField"
+
+    def ready(self) -> None:
+        from . import people
+
+        people.listen()
+        checks.register(order)
+
+
+def order(app_configs: Any, **_: Any) -> list[checks.CheckMessage]:
+    """That the middleware stands where it sees Django's sessions and users."""
+    from .middleware import misplaced
+
+    wrong = misplaced()
+    return [checks.Error(wrong, id="oauth_core.E001")] if wrong else []

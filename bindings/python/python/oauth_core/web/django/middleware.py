@@ -5,8 +5,12 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, AsyncIterator, Callable
 
 from asgiref.sync import iscoroutinefunction, markcoroutinefunction, sync_to_async
+from django.conf import settings
+from django.core.exceptions import ImproperlyConfigured
 from django.http import HttpRequest, HttpResponse, StreamingHttpResponse
+from django.utils.cache import patch_vary_headers
 from django.utils.functional import SimpleLazyObject
+from django.utils.module_loading import import_string
 
 from ..._native import Reply
 from .. import asgi, wsgi
@@ -21,7 +25,8 @@ class Middleware:
     """Signs people in before their requests reach a view. Its place is after Django's own for sessions and users.
 
     ``request.oauth`` is the ``User`` of this package, or None; ``request.user`` is Django's. Whoever is signed in with a
-    password of Django's stays so.
+    password of Django's stays so. A view that calls ``logout``, or ``login`` for another user, as the admin does, ends
+    the session of this package too, and its grant.
     """
 
     sync_capable = True
@@ -29,6 +34,10 @@ class Middleware:
 
     def __init__(self, get_response: Callable[[HttpRequest], Any]) -> None:
         self.get_response = get_response
+        wrong = misplaced()
+        if wrong:
+            # Elsewhere a person who has signed in would be nobody again at once, and be sent to sign in.
+            raise ImproperlyConfigured(wrong)
         self.site, self.access = site()
         if iscoroutinefunction(get_response):  # pyright: ignore[reportDeprecated]
             markcoroutinefunction(self)
@@ -43,7 +52,10 @@ class Middleware:
         if isinstance(ended, Forward):
             answer = ended.send(request.read(ended.limit + 1))
             return response(answer) if isinstance(answer, Reply) else streamed(answer, wsgi.chunks(answer))
-        return response(ended) if isinstance(ended, Reply) else self.get_response(_seen_by(seen, ended))
+        if isinstance(ended, Reply):
+            return response(ended)
+        answer: HttpResponse = self.get_response(_seen_by(seen, ended))
+        return _ending(answer, self.site.sign_out(seen.oauth_request)) if seen.oauth_left else answer
 
     async def _later(self, request: Any) -> HttpResponse:
         SERVED.set((request, sync_to_async))
@@ -54,7 +66,28 @@ class Middleware:
         if isinstance(ended, Reply):
             return response(ended)
         answer: HttpResponse = await self.get_response(_seen_by(request, ended))
-        return answer
+        if not request.oauth_left:
+            return answer
+        return _ending(answer, await self.site.asign_out(request.oauth_request))
+
+
+def misplaced() -> str | None:
+    """What is wrong with the middleware's place, if anything is."""
+    from django.contrib.auth.middleware import AuthenticationMiddleware
+    from django.contrib.sessions.middleware import SessionMiddleware
+
+    names: list[str] = list(settings.MIDDLEWARE)
+    classes = [(name, import_string(name)) for name in names]
+    ours = next((at for at, (_, one) in enumerate(classes) if _is_a(one, Middleware)), len(classes))
+    needed = (SessionMiddleware, AuthenticationMiddleware)
+    late = [name for name, one in classes[ours + 1 :] if any(_is_a(one, kind) for kind in needed)]
+    if not late:
+        return None
+    return f"{names[ours]} has to stand behind {' and '.join(late)} in MIDDLEWARE"
+
+
+def _is_a(one: Any, kind: type) -> bool:
+    return isinstance(one, type) and issubclass(one, kind)
 
 
 def _at_once(function: Callable[..., Any]) -> Callable[..., Any]:
@@ -77,6 +110,7 @@ def _seen_by(request: Any, ended: Ended) -> Any:
     from . import people
 
     request.oauth = ended
+    request.oauth_left = False
     if ended is not None and not isinstance(ended, (Forward, Reply)):
         identity = ended.identity
         request.user = SimpleLazyObject(lambda: people.user_of(identity))
@@ -100,6 +134,15 @@ def streamed(answer: Streamed, body: Any) -> Any:
     for name, value in answer.headers:
         passed.headers[name] = value
     return passed
+
+
+def _ending(answer: HttpResponse, reply: Reply) -> HttpResponse:
+    """The response of a view that has signed the person out: the one that has cookies of the site's."""
+    for name, value in reply.headers:
+        if name == "set-cookie":
+            answer.cookies.load(value)
+    patch_vary_headers(answer, ["Cookie"])
+    return answer
 
 
 def response(reply: Reply) -> HttpResponse:

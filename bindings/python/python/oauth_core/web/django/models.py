@@ -24,4 +24,11 @@ class Person(models.Model):
         ]
 
     def __str__(self) -> str:
-        return f"{self.subject} of {self.issuer}"
+        return f"{self.name} of {self.issuer}"
+
+    @property
+    def name(self) -> str:
+        """What to call the person: of their user the full name, else the address, else the subject."""
+        user = self.user
+        full = getattr(user, "get_full_name", str)()
+        return full or getattr(user, "email", "") or self.subject

@@ -13,6 +13,7 @@ from django.http import HttpRequest
 from ..._native import Identity
 from .._site import Refuse
 from .models import Person
+from .site import SERVED
 
 
 def sign_in(request: HttpRequest, identity: Identity, admit: Any, given: Any) -> Any:
@@ -21,8 +22,10 @@ def sign_in(request: HttpRequest, identity: Identity, admit: Any, given: Any) ->
     if given is None:
         person = made(identity)
     else:
-        who = {"issuer": identity.issuer, "subject": identity.subject}
-        person, _ = Person.objects.update_or_create(defaults={"user": given(identity)}, **who)
+        found = {"user": given(identity)}
+        person, _ = Person.objects.update_or_create(
+            defaults=found, issuer=identity.issuer, subject=identity.subject
+        )
     user: Any = person.user
     if not user.is_active:
         raise Refuse("This account is not active.")
@@ -40,6 +43,31 @@ def sign_out(request: HttpRequest, identity: Identity) -> None:
     user_logged_out.send(sender=type(known) if known else get_user_model(), request=request, user=known)
     if hasattr(request, "session"):
         request.session.flush()
+
+
+def listen() -> None:
+    """Hears of whoever logs out, or logs in as somebody else, with Django's own functions in a view."""
+    user_logged_out.connect(_leave, dispatch_uid="oauth_core.out")
+    user_logged_in.connect(_change, dispatch_uid="oauth_core.in")
+
+
+def _leave(sender: Any, request: Any = None, **_: Any) -> None:
+    served = _served(request)
+    if served is not None:
+        served.oauth, served.oauth_left = None, True
+
+
+def _change(sender: Any, request: Any = None, user: Any = None, **_: Any) -> None:
+    served = _served(request)
+    if served is not None and user_of(served.oauth.identity).pk != getattr(user, "pk", None):
+        served.oauth, served.oauth_left = None, True
+
+
+def _served(request: Any) -> Any:
+    """The request that the middleware has passed on with somebody, if it is this one, however it is wrapped."""
+    served: Any = SERVED.get((None, None))[0]
+    is_this = served is not None and getattr(request, "META", None) is served.META
+    return served if is_this and getattr(served, "oauth", None) is not None else None
 
 
 def user_of(identity: Identity) -> Any:
@@ -63,8 +91,13 @@ def _user(identity: Any) -> Any:
     facts = f"{len(identity.issuer)}:{identity.issuer}{identity.subject}"
     name = hashlib.sha256(facts.encode()).hexdigest()[:32]
     user = model._default_manager.create_user(**{model.USERNAME_FIELD: name})
-    for field, claim in (("email", "email"), ("first_name", "given_name"), ("last_name", "family_name")):
-        text = identity.claims.get(claim)
+    claims = identity.claims
+    fields = {"email": "email", "first_name": "given_name", "last_name": "family_name"}
+    if not (claims.get("given_name") or claims.get("family_name")):
+        # Which word of it is which is nobody's to guess.
+        fields["first_name"] = "name"
+    for field, claim in fields.items():
+        text = claims.get(claim)
         if isinstance(text, str) and hasattr(user, field):
             setattr(user, field, text[: model._meta.get_field(field).max_length])
     user.save()

@@ -27,5 +27,5 @@ def sign_in(client: Client, subject: str, *, issuer: str = "https://as.invalid",
     """
     its, _ = site()
     _sign_in(client, its, subject, issuer=issuer, **identity)
-    claims = identity.get("claims") or {}
+    claims: dict[str, Any] = identity.get("claims") or {}
     return people.made(SimpleNamespace(issuer=issuer, subject=subject, claims=claims)).user

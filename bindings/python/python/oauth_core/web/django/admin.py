@@ -1,0 +1,33 @@
+"""People in the admin: whom a provider knows, and which user they are. Nothing of it is to be edited."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from django.contrib import admin
+from django.http import HttpRequest
+
+from .models import Person
+
+if TYPE_CHECKING:
+    Admin = admin.ModelAdmin[Person]
+else:
+    Admin = admin.ModelAdmin
+
+
+@admin.register(Person)
+class PersonAdmin(Admin):
+    """People who have signed in."""
+
+    list_display = ("name", "user", "issuer", "subject")
+    list_select_related = ("user",)
+    search_fields = ("subject", "issuer")
+    readonly_fields = ("issuer", "subject", "user")
+
+    def has_add_permission(self, request: HttpRequest) -> bool:
+        """A person is made when they sign in."""
+        return False
+
+    def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        """Whoever could change this could sign in as another."""
+        return False

@@ -1,0 +1,276 @@
+"""A site out of environment variables: it starts without its provider, and says which variable is wrong."""
+
+from __future__ import annotations
+
+import json
+import os
+import threading
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import Any
+
+import fastapi
+import pytest
+from fastapi.testclient import TestClient
+from servers import free_port, until
+
+import oauth_core
+from oauth_core.stores import Memory
+from oauth_core.web import Identity, Need, Provider, Reply, Request, Site, User, testing
+from oauth_core.web import fastapi as for_fastapi
+from oauth_core.web._later import PAUSE
+
+BASE = "http://127.0.0.1:8000"
+PAGE = [("accept", "text/html")]
+SECRET = "S3CR3T"
+
+
+def environ(issuer: str, **others: str) -> dict[str, str]:
+    return {
+        "OAUTH_ISSUER": issuer,
+        "OAUTH_CLIENT_ID": "shop",
+        "OAUTH_CLIENT_SECRET": SECRET,
+        "OAUTH_BASE_URL": BASE,
+        "OAUTH_KEY": "k" * 43,
+        **others,
+    }
+
+
+def started(issuer: str, **settings: Any) -> Site:
+    return Site.from_env(environ=environ(issuer), transport="loopback_http", **settings)
+
+
+def asked(target: str, *, method: str = "GET", headers: Any = PAGE) -> Request:
+    return Request(method, "127.0.0.1:8000", target, headers)
+
+
+def told(ended: Any) -> tuple[int, str]:
+    """Status and code of a reply."""
+    assert isinstance(ended, Reply), ended
+    is_problem = dict(ended.headers).get("content-type") == "application/problem+json"
+    if is_problem:
+        return ended.status, json.loads(ended.body)["code"]
+    return ended.status, ended.problem.code if ended.problem else ""
+
+
+class Door:
+    """The metadata of a provider, which can be held back."""
+
+    def __init__(self, port: int) -> None:
+        self.asked = 0
+        self.open = threading.Event()
+        self.issuer = f"http://127.0.0.1:{port}"
+
+
+@contextmanager
+def provider(port: int) -> Iterator[Door]:
+    door = Door(port)
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            door.asked += 1
+            door.open.wait(30)
+            places = {"authorization_endpoint": "authorize", "token_endpoint": "token", "jwks_uri": "keys"}
+            document = {name: f"{door.issuer}/{place}" for name, place in places.items()}
+            body = json.dumps({"issuer": door.issuer, **document}).encode()
+            self.send_response(200)
+            self.send_header("content-type", "application/json")
+            self.send_header("content-length", str(len(body)))
+            self.end_headers()
+            self.wfile.write(body)
+
+        def log_message(self, *_: Any) -> None:
+            pass
+
+    with ThreadingHTTPServer(("127.0.0.1", port), Handler) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        try:
+            yield door
+        finally:
+            door.open.set()
+            server.shutdown()
+
+
+def test_the_application_starts_while_its_provider_is_down() -> None:
+    port = free_port()
+    site = started(f"http://127.0.0.1:{port}")
+    clock = [0.0]
+    later = site._later
+    assert later is not None
+    later.now = lambda: clock[0]
+    assert site.visit(asked("/")) is None
+    assert told(site.visit(asked("/me", headers=[]), "signed_in")) == (401, "web.signed_out")
+    session = site.visit(asked("/auth/session", headers=[]))
+    assert isinstance(session, Reply) and session.status == 200
+    for target in ("/me", "/auth/login", "/auth/callback?code=a&state=b"):
+        assert told(site.visit(asked(target), "signed_in")) == (503, "lost.connect"), target
+    failed = site.visit(asked("/me?a=1"), "signed_in")
+    assert isinstance(failed, Reply) and dict(failed.headers)["retry-after"] == "5"
+    assert b"/auth/login?return_to=%2Fme%3Fa%3D1" in failed.body
+    with provider(port) as door:
+        door.open.set()
+        # Nobody asks at each request.
+        assert told(site.visit(asked("/me"), "signed_in")) == (503, "lost.connect")
+        assert door.asked == 0
+        clock[0] += PAUSE
+        sent = site.visit(asked("/me"), "signed_in")
+        assert isinstance(sent, Reply) and dict(sent.headers)["location"].startswith(f"{door.issuer}/authorize?")
+        asked_once = door.asked
+        assert isinstance(site.visit(asked("/auth/login")), Reply) and door.asked == asked_once
+
+
+def test_a_silent_provider_holds_no_page_and_is_asked_once() -> None:
+    with provider(free_port()) as door, ThreadPoolExecutor(8) as pool:
+        site = started(door.issuer)
+        sign_ins = [pool.submit(site.visit, asked("/me"), "signed_in") for _ in range(8)]
+        until(lambda: door.asked == 1, "nobody asks")
+        assert site.visit(asked("/")) is None
+        assert site.visit(asked("/"), "quiet") is None
+        assert not any(one.done() for one in sign_ins)
+        door.open.set()
+        replies = [one.result(30) for one in sign_ins]
+        assert {told(reply) for reply in replies} == {(303, "")}
+        assert door.asked == 1
+
+
+def test_a_coroutine_waits_without_holding_its_loop() -> None:
+    with provider(free_port()) as door:
+        app = fastapi.FastAPI()
+        site = for_fastapi.Site.from_env(app, environ=environ(door.issuer), transport="loopback_http")
+
+        @app.get("/")
+        async def index(user: User | None = site.optional_user) -> str:
+            # Whoever waits for the provider is let go by this page, in the same loop.
+            door.open.set()
+            return "everybody"
+
+        @app.get("/me")
+        async def me(user: User = site.user) -> str:
+            return user.subject
+
+        with TestClient(app, base_url=BASE, follow_redirects=False) as browser, ThreadPoolExecutor(1) as pool:
+            waiting = pool.submit(browser.get, "/me", headers=dict(PAGE))
+            until(lambda: door.asked == 1, "nobody asks")
+            assert browser.get("/").json() == "everybody"
+            assert waiting.result(30).status_code == 303
+
+
+def test_a_page_that_looks_who_is_there_looks_once_it_can() -> None:
+    with provider(free_port()) as door:
+        door.open.set()
+        site = started(door.issuer)
+        browser = [*PAGE, ("sec-fetch-mode", "navigate"), ("sec-fetch-site", "none")]
+
+        def looks() -> bool:
+            ended = site.visit(asked("/", headers=browser), "quiet")
+            return isinstance(ended, Reply) and "prompt=none" in dict(ended.headers)["location"]
+
+        assert not looks()
+        until(looks, "the provider is never asked")
+
+
+def signed_in(site: Site, **identity: Any) -> list[tuple[str, str]]:
+    cookies = testing.cookies(site, "ann", **identity)
+    return [*PAGE, ("cookie", "; ".join(f"{name}={value}" for name, value in cookies.items()))]
+
+
+@pytest.mark.parametrize("store", [None, Memory()])
+def test_whoever_is_signed_in_stays_so_while_the_provider_is_down(store: Any) -> None:
+    site = started(f"http://127.0.0.1:{free_port()}", key=testing.KEY, store=store)
+    headers = signed_in(site, acr="mfa")
+    user = site.visit(asked("/me", headers=headers), "signed_in")
+    assert isinstance(user, User) and user.subject == "ann"
+    assert isinstance(site.visit(asked("/pay", headers=headers), "signed_in", Need(acr=["mfa"])), User)
+    short = site.visit(asked("/pay", headers=headers), "signed_in", Need(acr=["pin"]))
+    assert told(short) == (503, "lost.connect")
+    with pytest.raises(oauth_core.OAuthError) as caught:
+        user.source
+    assert caught.value.code == ("web.setup" if store is None else "lost.connect")
+    # And can sign out.
+    out = site.visit(asked("/auth/logout", method="POST", headers=[*headers, ("origin", BASE)]))
+    assert isinstance(out, Reply) and out.status == 303 and out.signed_out
+    assert any(name == "set-cookie" and value.startswith("oauth-session=;") for name, value in out.headers)
+    if store is not None:
+        assert site.visit(asked("/me", headers=headers)) is None
+
+
+def test_a_child_process_asks_for_itself() -> None:
+    with provider(free_port()) as door:
+        site = started(door.issuer)
+        later = site._later
+        assert later is not None
+        first = later.fetched()
+        until(lambda: door.asked == 1, "nobody asks")
+        assert later.fetched() is first
+        later._fetch = (os.getpid() + 1, first)
+        assert later.fetched() is not first
+        door.open.set()
+
+
+def test_all_variables_that_are_missing_are_named_at_once() -> None:
+    with pytest.raises(oauth_core.Misuse) as caught:
+        Site.from_env(environ={"OAUTH_CLIENT_SECRET": SECRET})
+    text = str(caught.value)
+    for name in ("OAUTH_ISSUER or OAUTH_PROVIDER", "OAUTH_CLIENT_ID", "OAUTH_BASE_URL", "OAUTH_KEY"):
+        assert name in text
+    assert text.endswith("[environment.missing]") and caught.value.code == "environment.missing"
+    given = {"base_url": BASE, "key": "k" * 43}
+    with pytest.raises(oauth_core.Misuse) as caught:
+        Site.from_env(environ={"OAUTH_ISSUER": "https://as.example"}, **given)
+    assert "OAUTH_CLIENT_ID" in str(caught.value) and "OAUTH_KEY" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "code", "says"),
+    [
+        ("OAUTH_ISSUER", "http://127.0.0.1:8080", "issuer.not_https", 'transport="loopback_http"'),
+        ("OAUTH_ISSUER", "as.example", "issuer.not_absolute", "OAUTH_ISSUER"),
+        ("OAUTH_BASE_URL", "app.example", "url.syntax", "base_url"),
+        ("OAUTH_BASE_URL", BASE, "url.insecure", 'transport="loopback_http"'),
+        ("OAUTH_KEY", "q83vq83vq83vq83vq83vq83vq83vq83vq83vq83vq80=", "misuse.setup", "base64url"),
+        ("OAUTH_STORE", f"mysql://u:{SECRET}@h/d", "web.setup", "redis://"),
+    ],
+)
+def test_a_wrong_value_names_its_variable(name: str, value: str, code: str, says: str) -> None:
+    variables = environ("https://as.example", OAUTH_BASE_URL="https://app.example")
+    with pytest.raises(oauth_core.Misuse) as caught:
+        Site.from_env(environ={**variables, name: value})
+    text = str(caught.value)
+    assert name in text and says in text and text.endswith(f"[{code}]"), text
+    assert caught.value.code == code and SECRET not in text
+
+
+def test_a_key_that_is_wrong_is_named_before_a_store_is_opened() -> None:
+    variables = environ("https://as.example", OAUTH_KEY="short", OAUTH_STORE="memory:")
+    with pytest.raises(oauth_core.Misuse, match="OAUTH_KEY"):
+        Site.from_env(environ=variables)
+
+
+def test_only_a_dict_or_none_lets_somebody_in(client: oauth_core.Client) -> None:
+    from oauth_core.web._site import _decided
+
+    for answer in (False, True, 0, "", "no", [], ["a"]):
+        with pytest.raises(TypeError, match="admit"):
+            _decided(answer)
+    assert _decided(None) == {"local": {}} and _decided({"a": 1}) == {"local": {"a": 1}}
+    assert Provider(client).id == "login"
+
+
+def test_an_answer_that_is_no_answer_lets_nobody_in(generic: Any, client: oauth_core.Client) -> None:
+    from conftest import approve
+
+    generic.register(f"{BASE}/auth/callback")
+    site = Site(providers=[Provider(client)], base_url=BASE, key="k" * 43, transport="loopback_http")
+
+    @site.admit
+    def admit(_: Identity) -> Any:
+        return False
+
+    sent = site.visit(asked("/me"), "signed_in")
+    assert isinstance(sent, Reply)
+    cookies = "; ".join(value.split(";")[0] for name, value in sent.headers if name == "set-cookie")
+    callback = approve(dict(sent.headers)["location"]).removeprefix(BASE)
+    with pytest.raises(TypeError, match="has given a bool: nobody is let in"):
+        site.visit(asked(callback, headers=[*PAGE, ("cookie", cookies)]))
