@@ -7,7 +7,7 @@ use http::header::{
     VARY, WWW_AUTHENTICATE, X_CONTENT_TYPE_OPTIONS,
 };
 use http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
-use oauth_core::error::{Error, Kind};
+use oauth_core::error::{Advice, Error, Kind};
 use serde_json::json;
 
 use crate::html;
@@ -36,9 +36,9 @@ pub struct Reply {
 pub struct Problem {
     /// The code of the error table.
     pub code: &'static str,
-    /// One sentence.
+    /// One sentence. A person who can do nothing about it reads that sign-in does not work right now; the log has the rest.
     pub title: String,
-    /// More, where the application has given a reason, or the table knows what usually helps.
+    /// More, where the application has given a reason, or the reader can do something about it.
     pub detail: Option<String>,
     /// The page to sign in at, if that may help.
     pub sign_in: Option<String>,
@@ -109,7 +109,7 @@ impl Reply {
 
     /// What went wrong: a page, or `application/problem+json` (RFC 9457).
     pub(crate) fn problem(error: &Error, reader: Reader, sign_in: Option<String>) -> Self {
-        let problem = Problem::of(error, sign_in);
+        let problem = Problem::of(error, reader, sign_in);
         let status = status(error);
         let mut reply = match reader {
             Reader::Person => Self::page(status, &problem.title, &problem.html()),
@@ -158,13 +158,22 @@ impl Reply {
 }
 
 impl Problem {
-    fn of(error: &Error, sign_in: Option<String>) -> Self {
-        let row = error.kind().row();
+    fn of(error: &Error, reader: Reader, sign_in: Option<String>) -> Self {
+        let code = error.code();
+        let title = match reader {
+            Reader::Person if !is_of_person(error) => "sign-in does not work right now",
+            Reader::Person | Reader::Script => error.kind().row().text(),
+        };
+        let is_for_reader = match reader {
+            Reader::Person => ["web.callback_unknown", "callback.state"].contains(&code),
+            Reader::Script => code.starts_with("web."),
+        };
         Self {
-            code: error.code(),
-            title: sentence(row.text()),
-            // The error's own detail may quote what somebody sent: it is for the log.
-            detail: error.hint().map(sentence),
+            code,
+            title: sentence(title),
+            // The error's own detail may quote what somebody sent, and most hints are advice to whoever runs the site:
+            // both are for the log.
+            detail: error.hint().filter(|_| is_for_reader).map(sentence),
             sign_in,
         }
     }
@@ -189,6 +198,17 @@ impl Problem {
             }
         }
         json.to_string()
+    }
+}
+
+/// Whether it is about what a person has done, and not about the site, its settings or its provider.
+fn is_of_person(error: &Error) -> bool {
+    match error.kind() {
+        Kind::Misuse(_) | Kind::Lost(_) | Kind::Malformed(_) => false,
+        Kind::Denied(_) => {
+            error.advice() == Advice::Reauthorize || error.code() == "denied.access_denied"
+        }
+        _ => true,
     }
 }
 
