@@ -4,6 +4,7 @@ const { inspect } = require('node:util')
 const native = require('./native.cjs')
 const { late, lift, lifted, OAuthError } = require('./errors.cjs')
 const { lossOf } = require('./loss.cjs')
+const { optionsOf } = require('./options.cjs')
 
 /** What is read of a reply, in bytes. */
 const LIMIT = 1 << 20
@@ -261,7 +262,10 @@ function pause(ms, signal, { isIdle = false } = {}) {
 }
 
 /** Runs an exchange to its end over any `send`, or any `fetch`. */
-async function run(exchange, { fetch = globalThis.fetch, send = sendOver(fetch), sign, signal, timeoutMs, requestTimeoutMs = TIMEOUT } = {}) {
+async function run(exchange, options) {
+  const given = optionsOf('run', options)
+  const { fetch = globalThis.fetch, send = sendOver(fetch), sign, signal, timeoutMs, requestTimeoutMs = TIMEOUT } = given
+  if (!(exchange instanceof Exchange)) throw new TypeError('exchange must be an Exchange')
   const talk = talkOf(exchange)
   checkLimit(timeoutMs)
   checkLimit(requestTimeoutMs)
@@ -331,7 +335,8 @@ function wait(promise, { signal, timeoutMs }, leave = () => {}) {
 }
 
 /** Runs an exchange to its end: over the client's `send` if it has one, else natively. */
-async function perform(exchange, { send, network, requestTimeoutMs }, { signal, timeoutMs } = {}) {
+async function perform(exchange, { send, network, requestTimeoutMs }, call) {
+  const { signal, timeoutMs } = optionsOf('a call', call)
   checkLimit(timeoutMs)
   if (send) return run(exchange, { send, requestTimeoutMs, signal, timeoutMs })
   signal?.throwIfAborted()

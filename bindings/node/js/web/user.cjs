@@ -17,6 +17,7 @@ class User {
   #session
 
   constructor(session, apiOf) {
+    if (typeof session?.identity !== 'object') throw new TypeError('users come with requests')
     const { identity, local = {}, started_at: startedAt, until, scope = '' } = session
     Object.assign(this, identityOf(identity), {
       local, startedAt: date(startedAt), until: date(until), scope: scope.split(' ').filter(Boolean),
@@ -39,12 +40,12 @@ class User {
 
   /** `fetch` with this person's access token, renewed if need be, to the origins of the provider's API only. */
   async fetch(input, init) {
-    return this.#apiOf().api.fetch(input, init)
+    return (await this.#apiOf()).api.fetch(input, init)
   }
 
   /** This person's tokens, fresh now. */
   async token(options) {
-    return this.#apiOf().source.token(options)
+    return (await this.#apiOf()).source.token(options)
   }
 
   /** The session as plain data, in the words of the protocol. */
