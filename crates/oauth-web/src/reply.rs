@@ -245,3 +245,57 @@ impl fmt::Debug for Reply {
             .finish_non_exhaustive()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use oauth_core::error::{Cause, Misuse, ValidationFailure};
+
+    use super::*;
+
+    /// What this reader reads of an error.
+    fn read(error: &Error, reader: Reader) -> String {
+        Reply::problem(error, reader, None).body
+    }
+
+    #[test]
+    fn advice_for_whoever_runs_the_site_is_shown_to_nobody_else() {
+        let errors: [Error; 4] = [
+            Misuse::SecretMissing.into(),
+            Misuse::WebSessionTooLarge.into(),
+            Error::lost(Cause::unknown("secret.example").because(oauth_core::error::Loss::Connect)),
+            ValidationFailure::WebLoop.into(),
+        ];
+        for error in errors {
+            let hint = error.hint().map(sentence).unwrap_or_default();
+            assert!(!hint.is_empty(), "{error}");
+            let page = read(&error, Reader::Person);
+            assert!(!page.contains(&html::escape(&hint)), "{page}");
+            assert!(page.contains(error.code()), "{page}");
+            let is_of_site = !matches!(error.kind(), Kind::Untrusted(_));
+            assert_eq!(
+                page.contains("Sign-in does not work right now."),
+                is_of_site
+            );
+            // The log has it.
+            assert!(
+                crate::Note::of(&error)
+                    .detail
+                    .contains(error.hint().unwrap_or_default())
+            );
+        }
+        let script = read(&Misuse::SecretMissing.into(), Reader::Script);
+        assert!(!script.contains("detail"), "{script}");
+    }
+
+    #[test]
+    fn what_a_person_can_do_is_said() {
+        let page = read(
+            &ValidationFailure::WebCallbackUnknown.into(),
+            Reader::Person,
+        );
+        assert!(
+            page.contains("Sign in again") || page.contains("sign in again"),
+            "{page}"
+        );
+    }
+}

@@ -6,9 +6,16 @@ const { fromEnvironment } = require('./settings.cjs')
 const { Site: Plain } = require('./site.cjs')
 const { Refuse, User } = require('./user.cjs')
 
-/** What stands for variables that are not there while pages are built, when nobody can come. */
-const IN_A_BUILD = {
-  OAUTH_ISSUER: 'https://as.invalid', OAUTH_CLIENT_ID: 'build', OAUTH_CLIENT_SECRET: 'build', OAUTH_BASE_URL: 'https://build.invalid',
+/** Variables, with others for those that are not there while pages are built, when nobody can come. */
+function madeUp(variables) {
+  const { OAUTH_CLIENT_FILE: file, OAUTH_PROVIDER: provider } = variables
+  return {
+    OAUTH_BASE_URL: 'https://build.invalid',
+    OAUTH_KEY: randomBytes(32).toString('base64url'),
+    ...(file ? {} : { OAUTH_CLIENT_ID: 'build', OAUTH_CLIENT_SECRET: 'build' }),
+    ...(file || provider ? {} : { OAUTH_ISSUER: 'https://as.invalid' }),
+    ...Object.fromEntries(Object.entries(variables).filter(([, value]) => value)),
+  }
 }
 
 /** A site of Next.js: whoever is not signed in is led to the login page as Next.js does it. */
@@ -26,15 +33,8 @@ class Site extends Plain {
    * up. The server loads them anew, and says what is missing.
    */
   static fromEnv({ redirect, ...options } = {}) {
-    const variables = options.env ?? process.env
-    if (process.env.NEXT_PHASE !== 'phase-production-build') return this.#of(redirect, options)
-    const key = randomBytes(32).toString('base64url')
-    const made = { ...IN_A_BUILD, OAUTH_KEY: key, ...variables }
-    return this.#of(redirect, { ...options, env: variables.OAUTH_PROVIDER ? { ...made, OAUTH_ISSUER: undefined } : made })
-  }
-
-  static #of(redirect, options) {
-    return new this({ redirect, ...fromEnvironment(optionsOf('Site.fromEnv', options)) })
+    const env = process.env.NEXT_PHASE === 'phase-production-build' ? madeUp(options.env ?? process.env) : options.env
+    return new this({ redirect, ...fromEnvironment(optionsOf('Site.fromEnv', { ...options, env })) })
   }
 
   async leave(location) {
