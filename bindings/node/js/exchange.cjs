@@ -80,7 +80,9 @@ class Exchange {
     return this.#step(begin, failure)
   }
 
-  reply({ status, headers, body }) {
+  reply(reply) {
+    if (typeof reply !== 'object' || reply === null) throw new TypeError('reply must be { status, headers, body }')
+    const { status, headers, body } = reply
     const failure = isRefusal(status) ? this.#talk.assertion?.readAtOnce() : undefined
     return this.#step((known, at) => known.reply(at, status, fieldsOf(headers), body ?? ''), failure)
   }
@@ -92,7 +94,10 @@ class Exchange {
     return this.#step(elapsed, failure)
   }
 
-  signed(signature) { return this.#step(signed(signature)) }
+  signed(signature) {
+    if (!(signature instanceof Uint8Array)) throw new TypeError('signature must be bytes')
+    return this.#step(signed(signature))
+  }
 
   #step(answer, cause) { return stepOf(told(this.#talk, answer, cause), this.#talk.finish) }
 

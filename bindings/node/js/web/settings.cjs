@@ -57,8 +57,10 @@ function fromEnvironment({ env, clientOptions = {}, ...options }) {
   const settings = clientSettings(variables)
   const isLocal = isLoopback(transport)
   if (variables.OAUTH_ISSUER) {
-    const { issuer } = lifted(() => settings.server(isLocal))
-    read('OAUTH_ISSUER', 'not the https URL of an issuer', () => native.discovery(issuer ?? variables.OAUTH_ISSUER, isLocal, undefined))
+    read('OAUTH_ISSUER', 'not the https URL of an issuer', () => {
+      const { issuer } = settings.server(isLocal)
+      return native.discovery(issuer ?? variables.OAUTH_ISSUER, isLocal, undefined)
+    })
   }
   if (!URL.canParse(variables.OAUTH_BASE_URL)) throw setup('OAUTH_BASE_URL: not a URL')
   const [key, ...oldKeys] = variables.OAUTH_KEY.split(/[\s,]+/).filter(Boolean)
