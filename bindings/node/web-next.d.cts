@@ -11,5 +11,6 @@ export interface NextOptions {
 /** A site of Next.js: `required(await headers(), path)` leads whoever is not signed in to the login page. */
 export class Site extends Plain {
   constructor(options: SiteOptions & NextOptions)
+  /** As {@link Plain.fromEnv}; during `next build`, where no server runs, variables may be missing. */
   static fromEnv<T extends typeof Plain>(this: T, options?: FromEnvOptions & NextOptions): InstanceType<T>
 }

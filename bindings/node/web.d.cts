@@ -98,7 +98,10 @@ export interface Note {
 
 /** Who people sign in with. */
 export interface ProviderOptions {
-  /** As the provider knows the application, or what gives it once somebody comes: it is asked again where it throws. */
+  /**
+   * As the provider knows the application, or what gives it once somebody signs in. Where it throws an `OAuthError`, pages
+   * that need the provider answer 503, and it is asked again after five seconds.
+   */
   client: Client | (() => MaybePromise<Client>)
   /** What people call it, where they choose. */
   title?: string | undefined
@@ -294,7 +297,8 @@ export class Site {
    * A site out of `OAUTH_ISSUER` or `OAUTH_PROVIDER`, `OAUTH_CLIENT_ID`, `OAUTH_CLIENT_SECRET` (or what else
    * {@link Client.fromEnv} reads), `OAUTH_BASE_URL`, `OAUTH_KEY` (old keys behind it, with spaces between) and
    * `OAUTH_STORE` (a URL of redis, postgresql, sqlite, file or memory, optional; records are sealed with the key).
-   * `environment.missing` names at once what is not set. The provider is asked for its metadata when somebody comes.
+   * `environment.missing` names at once what is not set, `web.setup` a variable whose value is wrong. The provider is asked
+   * for its metadata when somebody signs in.
    */
   static fromEnv<T extends typeof Site>(this: T, options?: FromEnvOptions): InstanceType<T>
   /** The standard handler: a response to send, or who is there. */

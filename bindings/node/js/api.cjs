@@ -5,6 +5,8 @@ const native = require('#native')
 const { lifted } = require('./errors.cjs')
 const { checkLimit, pause } = require('./exchange.cjs')
 const { lineOf } = require('./network.cjs')
+const { initOf, optionsOf } = require('./options.cjs')
+const { checkInput, textOrUrl } = require('./paths.cjs')
 const { nativeTokens } = require('./tokens.cjs')
 
 /** How long a request waits at most for its turn, in milliseconds, if nothing else is said. */
@@ -30,12 +32,13 @@ class Api {
 
   /** Whose token a request to this URL carries. */
   owner(url) {
-    return lifted(() => this.#known.owner(String(url)))
+    return lifted(() => this.#known.owner(textOrUrl(url, 'url')))
   }
 
   /** `fetch` with the token of the route's owner. */
-  async fetch(input, init = {}) {
-    const { rateLimit = this.#limits.rateLimit, longestWaitMs = this.#limits.longestWaitMs, ...others } = init
+  async fetch(input, init) {
+    checkInput(input)
+    const { rateLimit = this.#limits.rateLimit, longestWaitMs = this.#limits.longestWaitMs, others } = initOf(init)
     const limits = checkLimits(rateLimit, longestWaitMs)
     // What `URL` makes one path of, such as `/a/../user`, another language may send as it is: all refuse it.
     if (typeof input === 'string' && !this.#sources.any) this.owner(input)
@@ -45,14 +48,14 @@ class Api {
     const send = ({ url, authorization, dpop }) => fetch(url, {
       ...rest(others),
       method,
-      headers: [...headers, ['authorization', authorization], ...(dpop ? [['dpop', dpop]] : [])],
+      headers: [...headers, ...(authorization ? [['authorization', authorization]] : []), ...(dpop ? [['dpop', dpop]] : [])],
       body: stream ?? (body.length > 0 ? body : undefined),
       ...(stream && { duplex: 'half' }),
       redirect: 'manual',
       signal,
     })
     const call = lifted(() => this.#known.call({ ...request, ...limits }))
-    return carried(call, { sources: this.#sources, send, onWait: this.#onWait, signal })
+    return carried(call, { sources: this.#sources, send, onWait: this.#onWait, signal, url: request.url })
   }
 
   [inspect.custom]() {
@@ -61,7 +64,7 @@ class Api {
 }
 
 /** Does what the rules say about a request, to the end: its reply. */
-async function carried(call, { sources, send, onWait, signal }) {
+async function carried(call, { sources, send, onWait, signal, url }) {
   let reply
   let tokens
   let owner
@@ -86,7 +89,15 @@ async function carried(call, { sources, send, onWait, signal }) {
         await drop(reply)
         owner = step.owner
         const source = sources[owner]
-        tokens = await (kind === 'token' ? source.token({ signal }) : source.renew(tokens, { signal }))
+        try {
+          tokens = await (kind === 'token' ? source.token({ signal }) : source.renew(tokens, { signal }))
+        } catch (error) {
+          // The rules have let the URL pass, and the API wants no token.
+          if (kind !== 'token' || error.code !== 'connect.not_protected') throw error
+          reply = await send({ url })
+          isOver = true
+          break
+        }
         step = lifted(() => call.token(nativeTokens(tokens)))
       } else if (kind === 'step_up') {
         await drop(reply)
@@ -227,7 +238,8 @@ class Source {
   }
 
   /** An API with this one source, and limits of its own. */
-  api(options = {}) {
+  api(given) {
+    const options = optionsOf('source.api', given)
     const sources = { any: checkSource(this, 'source') }
     const { fetch, ...usual } = this.#options
     const line = options.network === undefined ? { fetch } : {}

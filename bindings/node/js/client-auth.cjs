@@ -4,7 +4,8 @@ const native = require('#native')
 const { lifted } = require('./errors.cjs')
 const { textOf, wait } = require('./exchange.cjs')
 const { answersOfAssertion } = require('./foreign.cjs')
-const { pathOf } = require('./paths.cjs')
+const { optionsOf } = require('./options.cjs')
+const { checkText, pathOf } = require('./paths.cjs')
 
 /** How long a function may take to give a token, in milliseconds. */
 const PATIENCE = 30_000
@@ -105,40 +106,42 @@ class ClientAuth {
   }
 }
 
-function checkText(value, name) {
-  if (typeof value !== 'string') throw new TypeError(`${name} must be a text`)
-  return value
-}
-
 /** `private_key_jwt` (RFC 7523 section 2.2). */
-function privateKeyJwt(key, { alg, kid, certificateThumbprint, audience, passphrase } = {}) {
+function privateKeyJwt(key, options) {
+  const { alg, kid, certificateThumbprint, audience, passphrase } = optionsOf('privateKeyJwt', options)
+  if (passphrase !== undefined) checkText(passphrase, 'passphrase')
   const keys = (Array.isArray(key) ? key : [key]).map((key) => checkText(key, 'key'))
   return new ClientAuth({ method: 'private_key_jwt', source: '', keys, passphrase, alg, kid, certificateThumbprint, audience })
 }
 
 /** `client_secret_jwt` (RFC 7523 section 2.2). */
-function clientSecretJwt(secret, { alg, audience } = {}) {
+function clientSecretJwt(secret, options) {
+  const { alg, audience } = optionsOf('clientSecretJwt', options)
   return new ClientAuth({ method: 'client_secret_jwt', source: checkText(secret, 'secret'), alg, audience })
 }
 
 /** A service account of Google (RFC 7523 section 2.1). */
-function serviceAccount(file, { subject } = {}) {
+function serviceAccount(file, options) {
+  const { subject } = optionsOf('serviceAccount', options)
   return new ClientAuth({ method: 'service_account', source: checkText(file, 'file'), subject })
 }
 
 /** A workload's token in a file (RFC 7521 section 4.2). */
-function assertionFile(path, { audience, profile, clientId } = {}) {
+function assertionFile(path, options) {
+  const { audience, profile, clientId } = optionsOf('assertionFile', options)
   return new ClientAuth({ method: 'file', source: pathOf(path), audience, profile, clientId })
 }
 
 /** A workload's token that a function gives. */
-function assertionFunction(read, { audience, profile, clientId } = {}) {
+function assertionFunction(read, options) {
+  const { audience, profile, clientId } = optionsOf('assertionFunction', options)
   if (typeof read !== 'function') throw new TypeError('read must be a function that gives a token')
   return new ClientAuth({ method: 'function', source: '', audience, profile, clientId }, new AssertionFunction(read))
 }
 
 /** The identity of a workload, by the token that its platform gives it (RFC 7521 section 4.2). */
-function workloadIdentity(platform, { path, variable, audience, clientId, exchangeAudience, env } = {}) {
+function workloadIdentity(platform, options) {
+  const { path, variable, audience, clientId, exchangeAudience, env } = optionsOf('workloadIdentity', options)
   const place = path === undefined ? undefined : pathOf(path)
   const workload = { platform: checkText(platform, 'platform'), path: place, variable, exchangeAudience, env: variablesOf(env) }
   return new ClientAuth({ method: 'workload', source: '', audience, clientId, workload })
@@ -150,9 +153,10 @@ const PLAIN = ['string', 'number', 'boolean']
 /** Variables as the addon takes them: those that are not set are not there. */
 function variablesOf(env) {
   if (env === undefined) return undefined
+  if (typeof env !== 'object' || env === null) throw new TypeError('env must be an object of variables')
   return Object.fromEntries(Object.entries(env).filter(([, value]) => PLAIN.includes(typeof value)).map(([name, value]) => [name, String(value)]))
 }
 
 module.exports = {
-  ClientAuth, assertionFile, assertionFunction, clientSecretJwt, privateKeyJwt, serviceAccount, variablesOf, workloadIdentity,
+  ClientAuth, assertionFile, assertionFunction, checkText, clientSecretJwt, privateKeyJwt, serviceAccount, variablesOf, workloadIdentity,
 }

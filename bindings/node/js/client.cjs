@@ -1,7 +1,7 @@
 'use strict'
 
 const { inspect } = require('#host')
-const { ClientAuth, variablesOf } = require('./client-auth.cjs')
+const { ClientAuth, checkText, variablesOf } = require('./client-auth.cjs')
 const { DpopKey } = require('./dpop.cjs')
 const native = require('#native')
 const { OAuthError, lift, lifted } = require('./errors.cjs')
@@ -11,6 +11,7 @@ const { Keeper } = require('./keeper.cjs')
 const { lineOf } = require('./network.cjs')
 const { agree, asking, authorization, begin, exchangeOf, inOrder, perform, tokensOf } = require('./op.cjs')
 const { ExchangeOperations, FINGERPRINT, Operations, operations } = require('./ops.cjs')
+const { optionsOf } = require('./options.cjs')
 const { Server, discover, isLoopback, nativeServer } = require('./server.cjs')
 const { pathOf } = require('./paths.cjs')
 const { GrantSource } = require('./source.cjs')
@@ -29,15 +30,16 @@ class Exchanges extends ExchangeOperations {
     this.#assertion = assertion
   }
 
-  redeem(flow, callback, { resource, context, user, moment } = {}) {
+  redeem(flow, callback, options) {
+    const { resource, context, user, moment } = optionsOf('exchange.redeem', options)
     const known = nativeFlow(flow)
     const wanted = resource && [...resource].map(String)
     const exchange = lifted(() => this.#client.redeem(known, String(callback), wanted, context, user))
     return new Exchange(exchange, tokensOf, moment, this.#assertion)
   }
 
-  [begin](operation, args, { moment } = {}) {
-    return exchangeOf(this.#client, operation, args, moment, this.#assertion)
+  [begin](operation, args, options) {
+    return exchangeOf(this.#client, operation, args, options, this.#assertion)
   }
 }
 
@@ -82,13 +84,14 @@ class Client extends Operations {
   #assertion
   #id
 
-  constructor(server, {
-    clientId, registered: stored, clientSecret, clientAuth, redirectUris, headers = {}, idTokenSignedResponseAlg, trustedAudiences,
-    idTokenEncryptedResponseAlg, idTokenEncryptedResponseEnc, userinfoSignedResponseAlg,
-    userinfoEncryptedResponseAlg, userinfoEncryptedResponseEnc, decryptionKeys, timeoutMs, network, fetch, send,
-    ...registration
-  } = {}) {
+  constructor(server, given) {
     super()
+    const {
+      clientId, registered: stored, clientSecret, clientAuth, redirectUris, headers = {}, idTokenSignedResponseAlg, trustedAudiences,
+      idTokenEncryptedResponseAlg, idTokenEncryptedResponseEnc, userinfoSignedResponseAlg,
+      userinfoEncryptedResponseAlg, userinfoEncryptedResponseEnc, decryptionKeys, timeoutMs, network, fetch, send,
+      ...registration
+    } = optionsOf('Client', given)
     const known = nativeServer(server)
     const line = lineOf(network, fetch, send)
     const { read, settings, ...auth } = ClientAuth.of(clientAuth)
@@ -108,35 +111,39 @@ class Client extends Operations {
   }
 
   /** A client out of environment variables. */
-  static async fromEnv({ env, ...options } = {}) {
+  static async fromEnv(given) {
+    const { env, ...options } = optionsOf('Client.fromEnv', given)
     return configured(this, lifted(() => native.NativeSettings.fromEnv(variablesOf(env))), options)
   }
 
   /** A client out of a client file: Google's, Microsoft Entra's, or a plain one. */
-  static async fromFile(path, { env, ...options } = {}) {
+  static async fromFile(path, given) {
+    const { env, ...options } = optionsOf('Client.fromFile', given)
     return configured(this, lifted(() => native.NativeSettings.fromFile(pathOf(path), variablesOf(env))), options)
   }
 
   /** A client out of the text of a client file. */
-  static async fromJson(text, { env, ...options } = {}) {
-    return configured(this, lifted(() => native.NativeSettings.fromJson(String(text), variablesOf(env))), options)
+  static async fromJson(text, given) {
+    const { env, ...options } = optionsOf('Client.fromJson', given)
+    return configured(this, lifted(() => native.NativeSettings.fromJson(checkText(text, 'text'), variablesOf(env))), options)
   }
 
   get server() { return this.#server }
   get clientId() { return this.#id }
 
   /** A token for the client itself, kept fresh. */
-  clientCredentials(options = {}) {
-    return this.#source('client_credentials', undefined, options)
+  clientCredentials(options) {
+    return this.#source('client_credentials', undefined, optionsOf('clientCredentials', options))
   }
 
   /** Tokens of a person, kept fresh: from a login, or from the store. */
-  source(tokens, options = {}) {
-    return this.#source('refresh_token', tokens, options)
+  source(tokens, options) {
+    return this.#source('refresh_token', tokens, optionsOf('source', options))
   }
 
   /** One grant, kept fresh by a driver of your own. */
-  keeper(tokens, options = {}) {
+  keeper(tokens, given) {
+    const options = optionsOf('keeper', given)
     const { grantType = 'refresh_token', shared = true, longestRequestMs, moment } = options
     return this.#keep(tokens, grantType, { shared, longestRequestMs, moment }, options)
   }
@@ -183,14 +190,15 @@ class Client extends Operations {
   }
 
   /** Begins an authorization for which nothing has to be sent. */
-  authorize({ moment, ...args }) {
+  authorize({ moment, ...args } = {}) {
     const at = momentOf(moment)
     const given = inOrder(operations.beginAuthorization, args)
     return authorization(lifted(() => this.#native.authorize(given, at)))
   }
 
   /** Signs a person out at the server: the URL to open in the browser. */
-  endSessionUrl({ idTokenHint, logoutHint, postLogoutRedirectUri, state, uiLocales } = {}) {
+  endSessionUrl(options) {
+    const { idTokenHint, logoutHint, postLogoutRedirectUri, state, uiLocales } = optionsOf('endSessionUrl', options)
     const uri = postLogoutRedirectUri === undefined ? undefined : String(postLogoutRedirectUri)
     const asked = { idTokenHint, logoutHint, postLogoutRedirectUri: uri, state, uiLocales }
     return new URL(lifted(() => this.#native.endSessionUrl(asked)))
@@ -200,10 +208,11 @@ class Client extends Operations {
   exportKeys() { return this.#native.exportKeys() ?? undefined }
 
   /** Knows the keys that were exported, unless newer ones are known. */
-  importKeys(text) { lifted(() => this.#native.importKeys(String(text))) }
+  importKeys(text) { lifted(() => this.#native.importKeys(checkText(text, 'text'))) }
 
   /** Judges the callback and redeems its code. Every check runs; none can be left out. */
-  async redeem(flow, callback, { resource, context, user, ...call } = {}) {
+  async redeem(flow, callback, options) {
+    const { resource, context, user, ...call } = optionsOf('redeem', options)
     return run(this.exchange.redeem(flow, callback, { resource, context, user }), this.#transport, call)
   }
 
@@ -228,6 +237,7 @@ async function configured(Made, settings, { transport, signal, ...options }) {
 
 /** The login of native apps (RFC 8252): a loopback listener, the person's browser, the tokens; or a code elsewhere. */
 async function login(client, options = {}) {
+  if (!(client instanceof Client)) throw new TypeError('client must be a Client')
   if (options.device) return deviceLogin(client, options)
   const { open = show, paste, port = 0, path, redirectUri, timeoutMs = 300_000, signal, ...ask } = options
   signal?.throwIfAborted()
@@ -268,7 +278,11 @@ function prompt(code) {
  * Tokens of the server of `client` for somebody who has signed in at the identity provider: the assertion for it, then
  * the tokens for that.
  */
-async function identityAssertionGrant(identityProvider, tokens, client, { scope, resource, audience, extra, ...call } = {}) {
+async function identityAssertionGrant(identityProvider, tokens, client, options) {
+  const { scope, resource, audience, extra, ...call } = optionsOf('identityAssertionGrant', options)
+  if (!(identityProvider instanceof Client)) throw new TypeError('identityProvider must be a Client')
+  if (!(client instanceof Client)) throw new TypeError('client must be a Client')
+  nativeTokens(tokens)
   const asked = { scope, resource, audience, extra }
   const { assertion } = await identityProvider.requestIdentityAssertion(
     { ...asked, subjectToken: tokens.idToken ?? '', issuer: client.server.issuer }, call)
@@ -302,6 +316,7 @@ function show(url) {
 }
 
 function openBrowser(url) {
+  if (!(url instanceof URL)) throw new TypeError('url must be a URL')
   lifted(() => native.openBrowser(url.href))
 }
 

@@ -9,6 +9,8 @@ const { lifted } = require('./errors.cjs')
 const { checkLimit, wait } = require('./exchange.cjs')
 const { answersOfPerson } = require('./foreign.cjs')
 const { lineOf } = require('./network.cjs')
+const { optionsOf } = require('./options.cjs')
+const { textOrUrl } = require('./paths.cjs')
 const { isLoopback } = require('./server.cjs')
 const { inner } = require('./stores.cjs')
 const { Tokens, nativeTokens } = require('./tokens.cjs')
@@ -24,11 +26,12 @@ class ResourceConnection {
   #api
   #failure
 
-  constructor(url, {
-    clientName, clientMetadata, initialAccessToken, clientMetadataUrl, clientId, clientSecret, clientAuth, issuer, issuers,
-    grantType, store, person, open, device = false, show: shown = prompt, identityProvider, signIn, redirectUri,
-    timeoutMs = 300_000, wwwAuthenticate, transport, network, ...options
-  } = {}) {
+  constructor(url, settings) {
+    const {
+      clientName, clientMetadata, initialAccessToken, clientMetadataUrl, clientId, clientSecret, clientAuth, issuer, issuers,
+      grantType, store, person, open, device = false, show: shown = prompt, identityProvider, signIn, redirectUri,
+      timeoutMs = 300_000, wwwAuthenticate, transport, network, ...options
+    } = optionsOf('ResourceConnection', settings)
     for (const [name, given] of Object.entries({ open: open ?? show, show: shown })) {
       if (typeof given !== 'function') throw new TypeError(`${name} must be a function`)
     }
@@ -38,7 +41,7 @@ class ResourceConnection {
     checkLimit(timeoutMs)
     const { read, ...auth } = ClientAuth.of(clientAuth)
     const given = {
-      url: String(url),
+      url: textOrUrl(url, 'url'),
       loopback: isLoopback(transport),
       clientName,
       clientMetadata: clientMetadata === undefined ? undefined : JSON.stringify(clientMetadata),
@@ -93,7 +96,8 @@ class ResourceConnection {
     return this.#tokens(() => this.#native.stepUp(known, text), options)
   }
 
-  async #tokens(ask, { signal, timeoutMs } = {}) {
+  async #tokens(ask, options) {
+    const { signal, timeoutMs } = optionsOf('a call', options)
     signal?.throwIfAborted()
     checkLimit(timeoutMs)
     try {

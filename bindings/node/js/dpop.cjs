@@ -3,25 +3,30 @@
 const { inspect } = require('#host')
 const native = require('#native')
 const { lifted } = require('./errors.cjs')
+const { optionsOf } = require('./options.cjs')
+const { checkText } = require('./paths.cjs')
 const { dpopKeyOf } = require('./stores.cjs')
 
 /** A private key that tokens are bound to (RFC 9449). It shows its thumbprint, and nothing else. */
 class DpopKey {
   #native
 
-  constructor(key, { alg, passphrase } = {}) {
+  constructor(key, options) {
+    const { alg, passphrase } = optionsOf('DpopKey', options)
     if (key instanceof native.NativeDpopKey) this.#native = key
-    else this.#native = lifted(() => native.NativeDpopKey.read(String(key), alg, passphrase))
+    else this.#native = lifted(() => native.NativeDpopKey.read(checkText(key, 'key'), alg, passphrase))
   }
 
   /** A new key, in memory. */
-  static generate({ alg = 'ES256' } = {}) {
-    return new DpopKey(lifted(() => native.NativeDpopKey.generate(String(alg))))
+  static generate(options) {
+    const { alg = 'ES256' } = optionsOf('DpopKey.generate', options)
+    return new DpopKey(lifted(() => native.NativeDpopKey.generate(checkText(alg, 'alg'))))
   }
 
   /** The key of this name in a store, which workers share as they share tokens; made by whoever asks first. */
-  static async open(store, name, { alg = 'ES256' } = {}) {
-    return new DpopKey(await dpopKeyOf(store, String(name), String(alg)), { alg })
+  static async open(store, name, options) {
+    const { alg = 'ES256' } = optionsOf('DpopKey.open', options)
+    return new DpopKey(await dpopKeyOf(store, checkText(name, 'name'), checkText(alg, 'alg')), { alg })
   }
 
   get thumbprint() { return this.#native.thumbprint }

@@ -51,6 +51,10 @@ for (const known of [OAuthError, ...Object.values(classes)]) {
 }
 
 const MARK = 'oauth-core:'
+const ARGUMENT = 'oauth-core-argument:'
+
+/** What types of the addon are called here; of any other it is enough that the value is of none it takes. */
+const KINDS = { String: 'a text', bool: 'true or false', f64: 'a number', u32: 'a whole number', i64: 'a whole number' }
 
 /** A native error as the class it belongs to; `cause` is what the transport said, if it was ours. */
 function lift(error, cause) {
@@ -60,8 +64,22 @@ function lift(error, cause) {
     const under = cause ?? (record.cause === undefined ? undefined : new Error(record.cause))
     return new classes[record.kind](record, under === undefined ? undefined : { cause: under })
   }
-  // An argument the addon could not read.
-  return error?.code === 'InvalidArg' || /Expected$/.test(error?.code ?? '') ? new TypeError(text) : error
+  if (text.startsWith(ARGUMENT)) return new TypeError(text.slice(ARGUMENT.length))
+  return isOfAddon(error, text) ? unread(text) : error
+}
+
+/** Whether the addon could not read an argument, or what else its library says by itself. */
+function isOfAddon(error, text) {
+  const code = error?.code ?? ''
+  return code === 'InvalidArg' || code === 'GenericFailure' || /Expected$/.test(code) || /^Failed to /.test(text)
+}
+
+/** Such an error quotes the value, which may be a secret: its end alone is read, where the member and its type stand. */
+function unread(text) {
+  const [, type, member] = /`([\w<>]+)`(?: on \w+\.(\w+))?$/.exec(text) ?? []
+  const name = member ?? /^Missing field `(\w+)`$/.exec(text)?.[1] ?? 'an argument'
+  const wanted = Object.hasOwn(KINDS, type ?? '') ? `must be ${KINDS[type]}` : 'is of the wrong type'
+  return new TypeError(`${name} ${wanted}`)
 }
 
 /** Calls the addon, and throws what it throws as it should look. */

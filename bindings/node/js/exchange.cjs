@@ -4,6 +4,7 @@ const { idle, inspect, joined } = require('#host')
 const native = require('#native')
 const { late, lift, lifted, OAuthError } = require('./errors.cjs')
 const { lossOf } = require('./loss.cjs')
+const { optionsOf } = require('./options.cjs')
 const { verified } = require('./verify.cjs')
 
 /** What is read of a reply, in bytes. */
@@ -81,7 +82,9 @@ class Exchange {
     return this.#step(begin, failure)
   }
 
-  reply({ status, headers, body }) {
+  reply(reply) {
+    if (typeof reply !== 'object' || reply === null) throw new TypeError('reply must be { status, headers, body }')
+    const { status, headers, body } = reply
     const failure = isRefusal(status) ? this.#talk.assertion?.readAtOnce() : undefined
     return this.#step((known, at) => known.reply(at, status, fieldsOf(headers), body ?? ''), failure)
   }
@@ -93,7 +96,10 @@ class Exchange {
     return this.#step(elapsed, failure)
   }
 
-  signed(signature) { return this.#step(signed(signature)) }
+  signed(signature) {
+    if (!(signature instanceof Uint8Array)) throw new TypeError('signature must be bytes')
+    return this.#step(signed(signature))
+  }
 
   #step(answer, cause) { return stepOf(told(this.#talk, answer, cause), this.#talk.finish) }
 
@@ -263,7 +269,10 @@ function pause(ms, signal, { isIdle = false } = {}) {
 }
 
 /** Runs an exchange to its end over any `send`, or any `fetch`. */
-async function run(exchange, { fetch = globalThis.fetch, send = sendOver(fetch), sign, signal, timeoutMs, requestTimeoutMs = TIMEOUT } = {}) {
+async function run(exchange, options) {
+  const given = optionsOf('run', options)
+  const { fetch = globalThis.fetch, send = sendOver(fetch), sign, signal, timeoutMs, requestTimeoutMs = TIMEOUT } = given
+  if (!(exchange instanceof Exchange)) throw new TypeError('exchange must be an Exchange')
   const talk = talkOf(exchange)
   checkLimit(timeoutMs)
   checkLimit(requestTimeoutMs)
@@ -338,7 +347,8 @@ function wait(promise, { signal, timeoutMs }, leave = () => {}) {
 }
 
 /** Runs an exchange to its end: over the client's `send` if it has one, else natively. */
-async function perform(exchange, { send, network, requestTimeoutMs }, { signal, timeoutMs } = {}) {
+async function perform(exchange, { send, network, requestTimeoutMs }, call) {
+  const { signal, timeoutMs } = optionsOf('a call', call)
   checkLimit(timeoutMs)
   if (send) return run(exchange, { send, requestTimeoutMs, signal, timeoutMs })
   signal?.throwIfAborted()

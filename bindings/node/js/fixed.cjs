@@ -6,6 +6,7 @@ const { Source } = require('./api.cjs')
 const { lift, lifted } = require('./errors.cjs')
 const { checkLimit, wait } = require('./exchange.cjs')
 const { lineOf } = require('./network.cjs')
+const { optionsOf } = require('./options.cjs')
 const { Server, isLoopback, nativeServer } = require('./server.cjs')
 const { Tokens, nativeTokens, secondsOf } = require('./tokens.cjs')
 
@@ -63,7 +64,8 @@ class FixedToken extends Source {
     return this.#now(nativeTokens(refused), options)
   }
 
-  async #now(refused, { signal, timeoutMs } = {}) {
+  async #now(refused, options) {
+    const { signal, timeoutMs } = optionsOf('a call', options)
     signal?.throwIfAborted()
     checkLimit(timeoutMs)
     try {
@@ -84,7 +86,8 @@ class FixedToken extends Source {
 }
 
 /** A source of one token that was made by hand, or is kept fresh elsewhere. */
-function fixedToken(token, { origins = [], expiresAt, transport, network, fetch } = {}) {
+function fixedToken(token, options) {
+  const { origins = [], expiresAt, transport, network, fetch } = optionsOf('fixedToken', options)
   const read = readerOf(token, secondsOf(expiresAt))
   const line = { fetch: lineOf(network, fetch).apiFetch }
   if (origins instanceof Server) return new FixedToken(read, { server: nativeServer(origins) }, line)

@@ -2,6 +2,7 @@
 
 const { channel: channelOf, idle } = require('#host')
 const { checkLimit, pause, run, wait } = require('./exchange.cjs')
+const { optionsOf } = require('./options.cjs')
 
 /** How long a store may take, in milliseconds. */
 const PATIENCE = 30_000
@@ -215,7 +216,8 @@ async function drain(options) {
  * Ends in good order what is under way with some keepers: nothing is renewed from here on, what was sent is finished,
  * and what it has brought is stored.
  */
-async function drainSome(isOurs, { timeoutMs = 10_000, signal } = {}) {
+async function drainSome(isOurs, options) {
+  const { timeoutMs = 10_000, signal } = optionsOf('a call', options)
   checkLimit(timeoutMs)
   const ended = async () => {
     for (;;) {
@@ -311,8 +313,9 @@ function checkStore(store) {
 }
 
 /** Tokens that are fresh, over a store and a `fetch` of your own. */
-async function keep(keeper, options = {}) {
-  const { store, refused, onTokens, fetch, send, sign, requestTimeoutMs, signal, timeoutMs } = options
+async function keep(keeper, options) {
+  const { store, refused, onTokens, fetch, send, sign, requestTimeoutMs, signal, timeoutMs } = optionsOf('keep', options)
+  if (typeof keeper?.ask !== 'function') throw new TypeError('keeper must be a Keeper')
   signal?.throwIfAborted()
   checkLimit(timeoutMs)
   const job = { store: checkStore(store), onTokens, run: (exchange) => run(exchange, { fetch, send, sign, requestTimeoutMs }) }

@@ -84,7 +84,9 @@ class Keeper {
     lifted(() => this.#known.replace(at, taken))
   }
 
-  learn({ version, record }) {
+  learn(entry) {
+    if (typeof entry !== 'object' || entry === null) throw new TypeError('entry must be { version, record }')
+    const { version, record } = entry
     const at = momentOf(this.#moment)
     lifted(() => this.#known.learn(at, version, record))
   }

@@ -4,6 +4,7 @@ const { inspect } = require('#host')
 const native = require('#native')
 const { lift, lifted } = require('./errors.cjs')
 const { answersOfSource } = require('./foreign.cjs')
+const { optionsOf } = require('./options.cjs')
 const { pathOf } = require('./paths.cjs')
 
 const natives = new WeakMap()
@@ -15,7 +16,8 @@ class Key {
   }
 
   /** The key that the keyring has for this service under this name, made by whoever comes first. */
-  static async fromKeyring(folder, { service = 'oauth-core', name = 'seal' } = {}) {
+  static async fromKeyring(folder, options) {
+    const { service = 'oauth-core', name = 'seal' } = optionsOf('Key.fromKeyring', options)
     const path = pathOf(folder)
     try {
       const known = await native.keyOfKeyring(path, String(service), String(name))

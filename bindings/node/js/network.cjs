@@ -4,6 +4,8 @@ const { fetch: usual, fileURLToPath, inspect } = require('#host')
 const native = require('#native')
 const { lift, lifted } = require('./errors.cjs')
 const { checkLimit, sendOver } = require('./exchange.cjs')
+const { optionsOf } = require('./options.cjs')
+const { checkInput } = require('./paths.cjs')
 
 const natives = new WeakMap()
 
@@ -34,7 +36,10 @@ const pem = (place) => (place instanceof URL ? fileURLToPath(place) : place)
 class Network {
   #known
 
-  constructor({ ca, onlyCa, clientCertificate, clientKey, proxy, connectTimeoutMs, timeoutMs, userAgent, inFlightPerOrigin, addresses } = {}) {
+  constructor(options) {
+    const {
+      ca, onlyCa, clientCertificate, clientKey, proxy, connectTimeoutMs, timeoutMs, userAgent, inFlightPerOrigin, addresses,
+    } = optionsOf('Network', options)
     this.#known = lifted(() => new native.NativeNetwork({
       ca: pem(ca),
       onlyCa: pem(onlyCa),
@@ -53,6 +58,7 @@ class Network {
   }
 
   async #fetch(input, init) {
+    checkInput(input)
     const request = new Request(input, init)
     const body = request.body === null ? undefined : new Uint8Array(await request.arrayBuffer())
     const { signal } = request

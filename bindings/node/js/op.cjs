@@ -5,6 +5,7 @@
 const native = require('#native')
 const { lifted } = require('./errors.cjs')
 const { Exchange } = require('./exchange.cjs')
+const { only, optionsOf } = require('./options.cjs')
 const { Flow, Tokens, nativeTokens, tokensOf } = require('./tokens.cjs')
 
 /** The methods that a client has for them: one that runs to the end, and one that begins an exchange. */
@@ -35,12 +36,10 @@ function plain(value) {
 
 /** The arguments by their places: who names one that there is not has mistyped another. Those of `json` cross as texts. */
 function inOrder({ names, json = [] }, args = {}) {
-  if (typeof args !== 'object' || args === null || args instanceof Tokens) {
+  if (typeof args !== 'object' || args === null || Array.isArray(args) || args instanceof Tokens) {
     throw new TypeError(`the arguments are one object: ${names.join(', ')}`)
   }
-  for (const name of Object.keys(args)) {
-    if (!names.includes(name)) throw new TypeError(`${name}: there is no such argument`)
-  }
+  only(names, args, 'argument')
   return names.map((name) => {
     const isText = json.includes(name) && args[name] !== undefined
     return isText ? JSON.stringify(args[name]) : plain(args[name])
@@ -48,7 +47,8 @@ function inOrder({ names, json = [] }, args = {}) {
 }
 
 /** An exchange of this operation. */
-function exchangeOf(known, operation, args, moment, assertion) {
+function exchangeOf(known, operation, args, options, assertion) {
+  const { moment } = optionsOf('an exchange', options)
   const given = inOrder(operation, args)
   return new Exchange(lifted(() => known.begin(operation.number, given)), operation.finish, moment, assertion)
 }

@@ -9,4 +9,23 @@ const text = path instanceof URL ? fileURLToPath(path) : path
   return text
 }
 
-module.exports = { pathOf }
+/** A text as it was given, if it is one: what it is instead may be a secret, and is not shown. */
+function checkText(value, name) {
+  if (typeof value !== 'string') throw new TypeError(`${name} must be a text`)
+  return value
+}
+
+/** A text, or a URL as its text. */
+function textOrUrl(value, name) {
+  if (!(value instanceof URL) && typeof value !== 'string') throw new TypeError(`${name} must be a text or a URL`)
+  return String(value)
+}
+
+/** What `fetch` takes first, if it is that. */
+function checkInput(input) {
+  const isRequest = typeof input === 'object' && input !== null && typeof input.url === 'string'
+  if (!isRequest) textOrUrl(input, 'url')
+  return input
+}
+
+module.exports = { checkInput, checkText, pathOf, textOrUrl }

@@ -6,6 +6,8 @@ const { Source, apiOf, checkSource } = require('./api.cjs')
 const { lifted } = require('./errors.cjs')
 const { Exchange, perform } = require('./exchange.cjs')
 const { lineOf } = require('./network.cjs')
+const { optionsOf } = require('./options.cjs')
+const { checkText, textOrUrl } = require('./paths.cjs')
 
 const natives = new WeakMap()
 
@@ -26,10 +28,12 @@ class Server {
   }
 
   /** A server by a metadata document at hand (RFC 8414), which must be the issuer's own. */
-  static fromMetadata(issuer, metadata, { transport } = {}) {
+  static fromMetadata(issuer, metadata, options) {
+    const { transport } = optionsOf('Server.fromMetadata', options)
+    if (metadata === undefined) throw new TypeError('metadata must be a document')
     const loopback = isLoopback(transport)
     const text = typeof metadata === 'string' ? metadata : JSON.stringify(metadata)
-    return new Server(lifted(() => native.NativeServer.fromMetadata(String(issuer), text, loopback)))
+    return new Server(lifted(() => native.NativeServer.fromMetadata(textOrUrl(issuer, 'issuer'), text, loopback)))
   }
 
   get issuer() { return nativeServer(this).issuer }
@@ -38,7 +42,8 @@ class Server {
   get apiOrigins() { return lifted(() => nativeServer(this).apiOrigins()) }
 
   /** The preset's API, where each request carries the token of its route's owner. */
-  api({ app, user, ...options } = {}) {
+  api(given) {
+    const { app, user, ...options } = optionsOf('server.api', given)
     const sources = {}
     if (app !== undefined) sources.application = checkSource(app, 'app')
     if (user !== undefined) sources.user = checkSource(user, 'user')
@@ -59,13 +64,15 @@ function isLoopback(transport = 'https') {
 }
 
 /** A preset, by name. `loopback` moves it to a test server. */
-function provider(name, { variables = {}, options = [], loopback } = {}) {
-  return new Server(lifted(() => native.NativeServer.fromProvider(name, undefined, variables, options, loopback)))
+function provider(name, given) {
+  const { variables = {}, options = [], loopback } = optionsOf('provider', given)
+  return new Server(lifted(() => native.NativeServer.fromProvider(checkText(name, 'name'), undefined, variables, options, loopback)))
 }
 
 /** A provider of your own: the text of a provider file. */
-function providerFile(text, { variables = {}, options = [], loopback } = {}) {
-  return new Server(lifted(() => native.NativeServer.fromProvider(undefined, text, variables, options, loopback)))
+function providerFile(text, given) {
+  const { variables = {}, options = [], loopback } = optionsOf('providerFile', given)
+  return new Server(lifted(() => native.NativeServer.fromProvider(undefined, checkText(text, 'text'), variables, options, loopback)))
 }
 
 /** The names of the presets. */
@@ -74,14 +81,16 @@ function providers() {
 }
 
 /** Fetches what a server says about itself. */
-async function discover(issuer, { transport, prefer, network, fetch, send, ...call } = {}) {
+async function discover(issuer, options) {
+  const { transport, prefer, network, fetch, send, ...call } = optionsOf('discover', options)
   const line = lineOf(network, fetch, send)
   return perform(discovery(issuer, { transport, prefer }), { ...line, requestTimeoutMs: call.timeoutMs }, call)
 }
 
 /** The same as an exchange, for a driver of your own. */
-function discovery(issuer, { transport, prefer, moment } = {}) {
-  const exchange = lifted(() => native.discovery(String(issuer), isLoopback(transport), prefer))
+function discovery(issuer, options) {
+  const { transport, prefer, moment } = optionsOf('discovery', options)
+  const exchange = lifted(() => native.discovery(textOrUrl(issuer, 'issuer'), isLoopback(transport), prefer))
   return new Exchange(exchange, (raw) => new Server(raw.server), moment)
 }
 

@@ -7,6 +7,7 @@ const { lift, lifted, notSupported, overdue } = require('./errors.cjs')
 const { checkLimit, pause } = require('./exchange.cjs')
 const { checkStore, drainSome } = require('./keep.cjs')
 const { asking } = require('./op.cjs')
+const { optionsOf } = require('./options.cjs')
 const { paced } = require('./pace.cjs')
 const { GrantSource } = require('./source.cjs')
 const { asyncDispose } = require('./value.cjs')
@@ -49,8 +50,8 @@ class Sessions {
   })
   #counters = Object.fromEntries(COUNTED.map((what) => [what, 0]))
 
-  constructor(client, store, options = {}) {
-    const { reuse, leaseMs, keepAliveMs, noticeMs, capacity = 10_000, perSecond = 0, atOnce = 0, ...hooks } = options
+  constructor(client, store, options) {
+    const { reuse, leaseMs, keepAliveMs, noticeMs, capacity = 10_000, perSecond = 0, atOnce = 0, ...hooks } = optionsOf('Sessions', options)
     const { onRenewed, onEnded, onAuthorizationEnds } = hooks
     if (!(client instanceof Client)) throw new TypeError('client must be a Client')
     if (checkStore(store) === undefined) throw new TypeError('sessions need a store')
@@ -69,7 +70,8 @@ class Sessions {
   }
 
   /** The source of one grant: this person's, or the client's own. All who get the same share one. */
-  get(subject, { scope, resource, audience, extra } = {}) {
+  get(subject, options) {
+    const { scope, resource, audience, extra } = optionsOf('Sessions.get', options)
     const ask = { scope: typeof scope?.next === 'function' ? [...scope] : scope, resource, audience, extra }
     const asked = lifted(() => native.requestKey(asking(ask)))
     const key = JSON.stringify([subject ?? null, asked])

@@ -5,6 +5,7 @@ const { Source } = require('./api.cjs')
 const { checkLimit, perform, wait } = require('./exchange.cjs')
 const { drainSome, fresh, launched, upkeep } = require('./keep.cjs')
 const { Keeper } = require('./keeper.cjs')
+const { optionsOf } = require('./options.cjs')
 const { asyncDispose } = require('./value.cjs')
 
 /**
@@ -16,7 +17,7 @@ class GrantSource extends Source {
   #job
   #sessions
 
-  constructor(keeper, { transport, store, onTokens, onNotice, turn, origins, server, client, sessions }) {
+  constructor(keeper, { transport = {}, store, onTokens, onNotice, turn, origins, server, client, sessions } = {}) {
     if (!(keeper instanceof Keeper)) throw new TypeError('sources come from a client')
     if (onTokens !== undefined && typeof onTokens !== 'function') throw new TypeError('onTokens must be a function')
     super({ server, client }, { origins, fetch: transport.apiFetch })
@@ -69,7 +70,8 @@ class GrantSource extends Source {
     return this.#fresh(refused, options)
   }
 
-  async #fresh(refused, { signal, timeoutMs } = {}) {
+  async #fresh(refused, options) {
+    const { signal, timeoutMs } = optionsOf('a call', options)
     signal?.throwIfAborted()
     checkLimit(timeoutMs)
     return wait(fresh(this.#keeper, refused, this.#job), { signal, timeoutMs })

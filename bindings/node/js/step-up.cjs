@@ -4,7 +4,9 @@ const native = require('#native')
 const { lifted } = require('./errors.cjs')
 
 /** What the reply of an API wants of the person (RFC 9470, RFC 6750 section 3.1). */
-function stepUp({ status, headers }) {
+function stepUp(reply) {
+  if (typeof reply?.headers?.get !== 'function') throw new TypeError('reply must be a Response')
+  const { status, headers } = reply
   const field = headers.get('www-authenticate')
   const text = lifted(() => native.stepUp(status, field === null ? [] : [field]))
   if (text === null) return undefined

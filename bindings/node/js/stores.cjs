@@ -7,7 +7,8 @@ const { checkLimit } = require('./exchange.cjs')
 const { answersOfStore } = require('./foreign.cjs')
 const { checkStore } = require('./keep.cjs')
 const { nativeKey, nativeKeys } = require('./keys.cjs')
-const { pathOf } = require('./paths.cjs')
+const { optionsOf } = require('./options.cjs')
+const { pathOf, textOrUrl } = require('./paths.cjs')
 
 const natives = new WeakMap()
 
@@ -90,7 +91,8 @@ function ofGroup(access = 'owner') {
 class FileStore extends NativeStore {
   #path
 
-  constructor(path, { access } = {}) {
+  constructor(path, options) {
+    const { access } = optionsOf('FileStore', options)
     const text = pathOf(path)
     const isOfGroup = ofGroup(access)
     super(() => native.NativeStore.file(text, isOfGroup))
@@ -111,7 +113,8 @@ class FileStore extends NativeStore {
 class SqliteStore extends NativeStore {
   #path
 
-  constructor(path, { access } = {}) {
+  constructor(path, options) {
+    const { access } = optionsOf('SqliteStore', options)
     const text = pathOf(path)
     const isOfGroup = ofGroup(access)
     super(() => native.NativeStore.sqlite(text, isOfGroup))
@@ -136,12 +139,14 @@ class Memory extends NativeStore {
 
 /** Records in Redis, for machines that share a server. */
 class RedisStore extends NativeStore {
-  constructor(url, { prefix, timeoutMs, replicas } = {}) {
+  constructor(url, options) {
+    const { prefix, timeoutMs, replicas } = optionsOf('RedisStore', options)
+    const text = textOrUrl(url, 'url')
     checkLimit(timeoutMs)
     if (replicas !== undefined && !(Number.isSafeInteger(replicas) && replicas >= 0)) {
       throw new TypeError('replicas must be a whole number')
     }
-    super(() => native.NativeStore.redis(String(url), prefix, timeoutMs, replicas))
+    super(() => native.NativeStore.redis(text, prefix, timeoutMs, replicas))
   }
 
   // The URL holds a password.
@@ -157,9 +162,11 @@ class PostgresStore extends NativeStore {
     return native.postgresSchema()
   }
 
-  constructor(url, { timeoutMs } = {}) {
+  constructor(url, options) {
+    const { timeoutMs } = optionsOf('PostgresStore', options)
+    const text = textOrUrl(url, 'url')
     checkLimit(timeoutMs)
-    super(() => native.NativeStore.postgres(String(url), timeoutMs))
+    super(() => native.NativeStore.postgres(text, timeoutMs))
   }
 
   /** Makes the table of the records, unless it is there. */
@@ -175,7 +182,8 @@ class PostgresStore extends NativeStore {
 
 /** A store whose records only the holder of a key can read, or change unnoticed. */
 class Sealed extends NativeStore {
-  constructor(store, key, { old = [], names, plain = 'refuse' } = {}) {
+  constructor(store, key, options) {
+    const { old = [], names, plain = 'refuse' } = optionsOf('Sealed', options)
     if (plain !== 'refuse' && plain !== 'accept') throw new TypeError("plain must be 'refuse' or 'accept'")
     const keys = nativeKeys(key, old)
     const namesKey = names === undefined ? undefined : nativeKey(names)
@@ -193,4 +201,16 @@ class Sealed extends NativeStore {
   }
 }
 
-module.exports = { FileStore, Memory, PostgresStore, RedisStore, Sealed, SqliteStore, dpopKeyOf, inner }
+/** The store that the URL in a site's settings names. */
+class StoreAt extends NativeStore {
+  constructor(url) {
+    super(() => native.NativeStore.at(url))
+  }
+
+  // The URL may hold a password.
+  [inspect.custom]() {
+    return 'Store {}'
+  }
+}
+
+module.exports = { FileStore, Memory, PostgresStore, RedisStore, Sealed, SqliteStore, StoreAt, dpopKeyOf, inner }

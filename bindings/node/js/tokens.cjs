@@ -3,6 +3,8 @@
 const { inspect } = require('#host')
 const native = require('#native')
 const { lifted } = require('./errors.cjs')
+const { optionsOf } = require('./options.cjs')
+const { checkText, textOrUrl } = require('./paths.cjs')
 const { refuseClones } = require('./value.cjs')
 
 /** What the addon knows these tokens by. */
@@ -58,12 +60,13 @@ class Tokens {
   }
 
   /** A token that no grant brought, for sources of your own and for tests. */
-  static bearer(accessToken, { expiresAt } = {}) {
-    return new Tokens(lifted(() => native.NativeTokens.bearer(accessToken, secondsOf(expiresAt))))
+  static bearer(accessToken, options) {
+    const { expiresAt } = optionsOf('Tokens.bearer', options)
+    return new Tokens(lifted(() => native.NativeTokens.bearer(checkText(accessToken, 'accessToken'), secondsOf(expiresAt))))
   }
 
   static deserialize(text) {
-    return new Tokens(lifted(() => native.NativeTokens.deserialize(text)))
+    return new Tokens(lifted(() => native.NativeTokens.deserialize(checkText(text, 'text'))))
   }
 
   /** A member that is not told of by itself; what is made of it is the caller's to change. */
@@ -122,7 +125,7 @@ class Flow {
   #native
 
   constructor(text) {
-    this.#native = lifted(() => native.NativeFlow.parse(text))
+    this.#native = lifted(() => native.NativeFlow.parse(checkText(text, 'text')))
     refuseClones(this, () => 'a Flow is handed over as the text of serialize(), and read with Flow.deserialize')
   }
 
@@ -139,7 +142,7 @@ class Flow {
 
   /** Whether a callback carries this flow's state. One that does not must be turned away and the flow kept. */
   recognises(callback) {
-    return this.#native.recognises(String(callback))
+    return this.#native.recognises(textOrUrl(callback, 'callback'))
   }
 
   /** What to keep until the callback, where secrets belong. */

@@ -2,6 +2,7 @@
 
 const { inspect } = require('#host')
 const { Client, introspectingOf } = require('./client.cjs')
+const { only } = require('./options.cjs')
 
 /** What a route can need beyond what its API needs. */
 const NEEDS = ['scope', 'acrValues', 'maxAge']
@@ -16,12 +17,6 @@ const OF_JWTS = ['profile', 'algs', ...COMMON]
 function named(names, given) {
   const known = names.filter((name) => given[name] !== undefined)
   return Object.fromEntries(known.map((name) => [name, given[name]]))
-}
-
-/** A mistyped need would be none. */
-function only(names, given) {
-  const unknown = Object.keys(given).find((name) => !names.includes(name))
-  if (unknown !== undefined) throw new TypeError(`${unknown}: there is no such option`)
 }
 
 /** Verifies the access tokens of one server for one API. */

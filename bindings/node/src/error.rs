@@ -8,6 +8,9 @@ use serde_json::{Value, json};
 
 /// What the text of such an error begins with; any other is a plain one.
 const MARK: &str = "oauth-core:";
+/// What the text of an error about an argument begins with. Those that napi makes by itself quote the value, which may be
+/// a secret: JavaScript shows the text of none that is not marked.
+const ARGUMENT: &str = "oauth-core-argument:";
 
 /// An error of a conversation, on its way to JavaScript.
 pub(crate) fn fail(error: Error) -> napi::Error {
@@ -21,7 +24,7 @@ pub(crate) fn text(error: &Error) -> String {
 
 /// An argument of the wrong type or value.
 pub(crate) fn invalid(what: &str) -> napi::Error {
-    napi::Error::new(napi::Status::InvalidArg, what)
+    napi::Error::new(napi::Status::InvalidArg, format!("{ARGUMENT}{what}"))
 }
 
 /// What a wait that was given up ends with.

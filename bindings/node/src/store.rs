@@ -5,10 +5,11 @@ use std::sync::Arc;
 use napi::Result;
 use napi::bindgen_prelude::{Env, Object};
 use napi_derive::napi;
+use oauth_core::error::Misuse;
 use oauth_core::moment::UnixTime;
 use oauth_core::{Error, Secret};
 use oauth_session::store::seal::Resealed;
-use oauth_session::store::{self, Access, Answer, Lease, Saved, Store, Times};
+use oauth_session::store::{self, Access, Answer, Lease, Saved, Store, StoreUrl, Times};
 
 use crate::error::{fail, text};
 use crate::foreign::{Foreign, Handler};
@@ -55,6 +56,12 @@ impl Native for store::Sealed<Arc<dyn Native>> {
     fn reseal(&self) -> Option<Answer<'_, Resealed>> {
         Some(Box::pin(self.reseal()))
     }
+}
+
+/// A URL that names no store. It may hold a password, so nothing of it is shown.
+fn no_store() -> napi::Error {
+    let why = "OAUTH_STORE: not the URL of a store: redis://, postgresql://, sqlite:PATH, file:PATH or memory: is one";
+    fail(Error::from(Misuse::WebSetup).about(why))
 }
 
 /// Why a store gave no answer: an error that a keeper can be told as it is.
@@ -178,6 +185,28 @@ impl NativeStore {
             None => store::PostgresStore::new(&url),
         };
         Ok(Self(Arc::new(store.map_err(fail)?)))
+    }
+
+    /// The store of a site that this URL names.
+    #[napi(factory)]
+    pub fn at(url: String) -> Result<Self> {
+        let store: Arc<dyn Native> = match StoreUrl::parse(&url).map_err(|_| no_store())? {
+            StoreUrl::Redis(url) => {
+                Arc::new(store::RedisStore::new(url.expose()).map_err(|_| no_store())?)
+            }
+            StoreUrl::Postgres(url) => {
+                Arc::new(store::PostgresStore::new(url.expose()).map_err(|_| no_store())?)
+            }
+            StoreUrl::Sqlite(path) => {
+                Arc::new(store::SqliteStore::open(path, Access::Owner).map_err(fail)?)
+            }
+            StoreUrl::Files(path) => {
+                Arc::new(store::FileStore::open(path, Access::Owner).map_err(fail)?)
+            }
+            StoreUrl::Memory => Arc::new(store::Memory::new()),
+            _ => return Err(no_store()),
+        };
+        Ok(Self(store))
     }
 
     /// This store, its records sealed with the current key, and opened with the old ones too.

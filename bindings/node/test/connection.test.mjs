@@ -1,6 +1,7 @@
 // From the URL of an API alone to its answer.
 import assert from 'node:assert/strict'
 import { mkdtemp, rm } from 'node:fs/promises'
+import { createServer } from 'node:http'
 import { tmpdir } from 'node:os'
 import path from 'node:path'
 import { after, beforeEach, test } from 'node:test'
@@ -32,6 +33,26 @@ const connection = (options) =>
 const paths = async () => (await twin.log()).slice(before).map((entry) => entry.path)
 const registrations = async () => (await paths()).filter((place) => place === '/register').length
 const said = async (api, init) => (await api.fetch(url, init)).json()
+
+test('an API that asks for no authorization is called without a token', async () => {
+  const seen = []
+  const open = createServer((request, response) => {
+    seen.push([request.method, request.url, request.headers.authorization])
+    response.statusCode = request.url === '/mcp' ? 200 : 404
+    request.pipe(response)
+  })
+  await new Promise((done) => open.listen(0, '127.0.0.1', done))
+  after(() => {
+    open.closeAllConnections()
+    open.close()
+  })
+  const api = new ResourceConnection(`http://127.0.0.1:${open.address().port}/mcp`, { clientName: 'Notes', open: person, ...here })
+  assert.equal((await rejection(api.token())).code, 'connect.not_protected')
+  const reply = await api.fetch(new Request(api.url, { method: 'POST', body: 'hello' }))
+  assert.deepEqual([reply.status, await reply.text(), pages.length], [200, 'hello', 0])
+  assert.equal((await rejection(api.fetch(new URL('/elsewhere', api.url)))).code, 'resource.not_covered')
+  assert.ok(seen.every(([, , authorization]) => authorization === undefined))
+})
 
 test('the first call finds, registers and signs in', async () => {
   const api = connection()

@@ -74,7 +74,7 @@ test('a mistake is told by name and never by value', async () => {
     ['introspect', { token: 7 }, "argument 'token': a text is wanted, not a number"],
     ['introspect', { token: Buffer.from('S3CR3T') }, "argument 'token': a text is wanted, not a list"],
     ['revoke', { token: 't', hint: 'S3CR3T' }, "argument 'hint': one of \"access_token\" \"refresh_token\" is wanted, not another text"],
-    ['revoke', { tokn: 'S3CR3T' }, 'tokn: there is no such argument'],
+    ['revoke', { tokn: 'S3CR3T' }, 'tokn: there is no such argument; perhaps token'],
     ['revoke', 'S3CR3T', 'the arguments are one object: token, hint'],
     ['refresh', { tokens: 'S3CR3T' }, "argument 'tokens': Tokens is wanted, not a text"],
     ['password', { username: 'u', password: 'p', scope: 7 }, "argument 'scope': a text or a list of texts is wanted, not a number"],

@@ -248,10 +248,10 @@ test('an aborted resource request is aborted', async () => {
 })
 
 test('a preset knows its own origins', async () => {
-  const known = await socios.client()
+  const { clientId, clientSecret } = await socios.client()
   const preset = core.provider('socios', { loopback: socios.base })
   assert.deepEqual(preset.apiOrigins, [socios.base])
   assert.deepEqual(core.provider('socios').apiOrigins, ['https://api-public.socios.com'])
-  const source = new Client(preset, known).clientCredentials()
+  const source = new Client(preset, { clientId, clientSecret }).clientCredentials()
   await assert.rejects(source.fetch(`${twin.base}/`), { code: 'resource.origin_not_allowed' })
 })

@@ -1,5 +1,5 @@
 // One application for people who sign in, written for each framework.
-import { cpSync, existsSync, rmSync } from 'node:fs'
+import { cpSync, existsSync, readdirSync, rmSync } from 'node:fs'
 import { createServer } from 'node:http'
 import { createRequire } from 'node:module'
 import path from 'node:path'
@@ -120,6 +120,7 @@ export function install(place) {
   for (const part of ['package.json', 'edge', 'js', 'native']) {
     if (existsSync(path.join(from, part))) cpSync(path.join(from, part), path.join(to, part), { recursive: true })
   }
+  for (const part of readdirSync(from).filter((name) => /\.d\.[cm]ts$/.test(name))) cpSync(path.join(from, part), path.join(to, part))
   const half = `oauth-core-${here(path.join(from, 'js/platform.cjs')).platform()}`
   const beside = path.join(from, '..', half)
   if (existsSync(beside)) cpSync(beside, path.join(place, 'node_modules', half), { recursive: true })

@@ -13,6 +13,7 @@ const place = path.join(root, 'tests/web/next')
 const tools = createRequire(path.join(place, 'package.json'))
 
 install(place)
+// No variable of the site's is there: they are the server's.
 const quiet = { ...process.env, NEXT_TELEMETRY_DISABLED: '1' }
 await promisify(execFile)(process.execPath, [tools.resolve('next/dist/bin/next'), 'build'], { cwd: place, env: quiet })
 
@@ -22,7 +23,10 @@ const { clientId, clientSecret } = await twin.client()
 
 const base = await serve(async (url) => {
   await twin.register(`${url}/auth/callback`)
-  Object.assign(process.env, { BASE_URL: url, ISSUER: twin.base, CLIENT_ID: clientId, CLIENT_SECRET: clientSecret, NODE_ENV: 'production' })
+  Object.assign(process.env, {
+    OAUTH_BASE_URL: url, OAUTH_ISSUER: twin.base, OAUTH_CLIENT_ID: clientId, OAUTH_CLIENT_SECRET: clientSecret,
+    OAUTH_KEY: Buffer.alloc(32, 7).toString('base64url'), NODE_ENV: 'production',
+  })
   const app = tools('next')({ dev: false, dir: place, quiet: true })
   await app.prepare()
   after(() => app.close())

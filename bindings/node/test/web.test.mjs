@@ -47,9 +47,17 @@ test('what is missing is named at once', () => {
     const fails = { code: 'environment.missing', message: new RegExp(name) }
     assert.throws(() => Site.fromEnv({ env: { ...all, [name]: undefined } }), fails)
   }
-  assert.throws(() => Site.fromEnv({ env: {} }), /OAUTH_BASE_URL, OAUTH_KEY/)
-  const wrong = { ...all, OAUTH_STORE: 'mysql://ann:hunter2@host/db' }
-  assert.throws(() => Site.fromEnv({ env: wrong }), (error) => error.code === 'web.setup' && !/hunter2/.test(error.message))
+  assert.throws(() => Site.fromEnv({ env: {} }), /OAUTH_ISSUER, OAUTH_CLIENT_ID, OAUTH_BASE_URL, OAUTH_KEY/)
+  // One that is set and empty was not filled in.
+  const empty = { code: 'environment.missing', message: /OAUTH_CLIENT_SECRET/ }
+  assert.throws(() => Site.fromEnv({ env: { ...all, OAUTH_CLIENT_SECRET: '' } }), empty)
+  const wrong = {
+    OAUTH_STORE: 'mysql://ann:hunter2@host/db', OAUTH_ISSUER: 'hunter2', OAUTH_KEY: 'hunter2', OAUTH_BASE_URL: 'hunter2',
+  }
+  for (const [name, value] of Object.entries(wrong)) {
+    const fails = (error) => error.code === 'web.setup' && error.message.includes(name) && !/hunter2/.test(inspect(error))
+    assert.throws(() => Site.fromEnv({ env: { ...all, [name]: value } }), fails, name)
+  }
   for (const OAUTH_STORE of ['memory:', 'redis://localhost', 'postgresql://localhost/db']) Site.fromEnv({ env: { ...all, OAUTH_STORE } })
 })
 
@@ -70,8 +78,44 @@ test('settings that are not safe are refused at the start, and a provider is ask
   } })
   assert.throws(() => at({ client: async () => client, prefix: '/' }), { code: 'web.setup' })
   assert.equal(asked, 0)
-  assert.match((await rejection(site.handle(page('/')))).message, /away/)
-  await Promise.all([1, 2, 3].map(() => site.handle(page('/'))))
+  // A page for everybody asks nobody.
+  assert.deepEqual(await site.handle(page('/')), { user: undefined })
+  assert.equal(asked, 0)
+  assert.match((await rejection(site.handle(page('/auth/login')))).message, /away/)
+  await Promise.all([1, 2, 3].map(() => site.handle(page('/auth/login'))))
+  assert.equal(asked, 2)
+})
+
+test('a provider that is away takes no page but those that need it, and is asked once for all, and anew later', async (t) => {
+  const cookie = await signedIn(at())
+  const notes = []
+  let asked = 0
+  let isAway = true
+  const find = async () => {
+    asked += 1
+    return isAway ? core.discover('http://127.0.0.1:1', { transport }) : client
+  }
+  t.mock.timers.enable({ apis: ['Date'], now: Date.now() })
+  const errorPage = ({ code, status, detail }) => `mine: ${status} ${code} ${detail}`
+  const site = at({ client: find, errorPage, log: (note) => notes.push(note) })
+  for (const path of ['/', '/cart']) assert.deepEqual(await site.handle(page(path)), { user: undefined })
+  // A session in a cookie needs no metadata.
+  assert.equal((await site.handle(page('/me', { cookie }), { access: 'signed_in' })).user.name, 'Ann')
+  assert.equal(asked, 0)
+  const paths = ['/auth/login', '/auth/login', '/auth/callback?state=x&code=y']
+  for (const reply of await Promise.all(paths.map((path) => site.handle(page(path))))) {
+    assert.deepEqual([reply.status, await reply.text()], [503, 'mine: 503 lost.connect null'])
+    assert.equal(reply.headers.get('cache-control'), 'no-store')
+  }
+  const guarded = await site.handle(page('/me', { accept: '*/*' }), { access: 'signed_in' })
+  assert.equal(guarded.status, 503)
+  assert.deepEqual(await guarded.json(), { type: 'about:blank', title: 'Sign-in does not work right now.', status: 503, code: 'lost.connect' })
+  assert.equal(asked, 1)
+  assert.ok(notes.length === 4 && notes.every(({ code, detail }) => code === 'lost.connect' && /check host/.test(detail)))
+  isAway = false
+  assert.equal((await site.handle(page('/auth/login'))).status, 503)
+  t.mock.timers.tick(5_001)
+  assert.equal((await site.handle(page('/auth/login'))).status, 303)
   assert.equal(asked, 2)
 })
 

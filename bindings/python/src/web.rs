@@ -408,7 +408,13 @@ fn request(
 
 /// The request of a visit that no browser has sent.
 fn of_nobody() -> PyResult<Request> {
-    request("GET", String::new(), "/".to_owned(), Fields(Vec::new()), None)
+    request(
+        "GET",
+        String::new(),
+        "/".to_owned(),
+        Fields(Vec::new()),
+        None,
+    )
 }
 
 /// Fields that HTTP does not know are nobody's.

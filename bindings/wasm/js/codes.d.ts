@@ -229,6 +229,7 @@ export type MisuseCode =
   | 'step_up.limit'
   | 'connect.server_not_allowed'
   | 'connect.client'
+  | 'connect.not_protected'
   | 'connect.way'
   | 'authorization_details.malformed'
   | 'introspection.alg_not_supported'

@@ -8,7 +8,7 @@ use http::header::{
     SET_COOKIE, VARY, WWW_AUTHENTICATE, X_CONTENT_TYPE_OPTIONS,
 };
 use http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
-use oauth_core::error::{Error, Kind};
+use oauth_core::error::{Advice, Error, Kind};
 use serde_json::json;
 
 use crate::html;
@@ -40,9 +40,9 @@ pub struct Reply {
 pub struct Problem {
     /// The code of the error table.
     pub code: &'static str,
-    /// One sentence.
+    /// One sentence. A person who can do nothing about it reads that sign-in does not work right now; the log has the rest.
     pub title: String,
-    /// More, where the application has given a reason, or the table knows what usually helps.
+    /// More, where the application has given a reason, or the reader can do something about it.
     pub detail: Option<String>,
     /// The page to sign in at, if that may help.
     pub sign_in: Option<String>,
@@ -132,7 +132,7 @@ impl Reply {
     }
 
     fn told(status: StatusCode, error: &Error, reader: Reader, sign_in: Option<String>) -> Self {
-        let problem = Problem::of(error, sign_in);
+        let problem = Problem::of(error, reader, sign_in);
         let mut reply = match reader {
             Reader::Person => Self::page(status, &problem.title, &problem.html()),
             Reader::Script => {
@@ -180,13 +180,22 @@ impl Reply {
 }
 
 impl Problem {
-    fn of(error: &Error, sign_in: Option<String>) -> Self {
-        let row = error.kind().row();
+    fn of(error: &Error, reader: Reader, sign_in: Option<String>) -> Self {
+        let code = error.code();
+        let title = match reader {
+            Reader::Person if !is_of_person(error) => "sign-in does not work right now",
+            Reader::Person | Reader::Script => error.kind().row().text(),
+        };
+        let is_for_reader = match reader {
+            Reader::Person => ["web.callback_unknown", "callback.state"].contains(&code),
+            Reader::Script => code.starts_with("web."),
+        };
         Self {
-            code: error.code(),
-            title: sentence(row.text()),
-            // The error's own detail may quote what somebody sent: it is for the log.
-            detail: error.hint().map(sentence),
+            code,
+            title: sentence(title),
+            // The error's own detail may quote what somebody sent, and most hints are advice to whoever runs the site:
+            // both are for the log.
+            detail: error.hint().filter(|_| is_for_reader).map(sentence),
             sign_in,
         }
     }
@@ -211,6 +220,17 @@ impl Problem {
             }
         }
         json.to_string()
+    }
+}
+
+/// Whether it is about what a person has done, and not about the site, its settings or its provider.
+fn is_of_person(error: &Error) -> bool {
+    match error.kind() {
+        Kind::Misuse(_) | Kind::Lost(_) | Kind::Malformed(_) => false,
+        Kind::Denied(_) => {
+            error.advice() == Advice::Reauthorize || error.code() == "denied.access_denied"
+        }
+        _ => true,
     }
 }
 
@@ -245,5 +265,59 @@ impl fmt::Debug for Reply {
             .field("headers", &self.headers.keys().collect::<Vec<_>>())
             .field("problem", &self.problem)
             .finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use oauth_core::error::{Cause, Misuse, ValidationFailure};
+
+    use super::*;
+
+    /// What this reader reads of an error.
+    fn read(error: &Error, reader: Reader) -> String {
+        Reply::problem(error, reader, None).body
+    }
+
+    #[test]
+    fn advice_for_whoever_runs_the_site_is_shown_to_nobody_else() {
+        let errors: [Error; 4] = [
+            Misuse::SecretMissing.into(),
+            Misuse::WebSessionTooLarge.into(),
+            Error::lost(Cause::unknown("secret.example").because(oauth_core::error::Loss::Connect)),
+            ValidationFailure::WebLoop.into(),
+        ];
+        for error in errors {
+            let hint = error.hint().map(sentence).unwrap_or_default();
+            assert!(!hint.is_empty(), "{error}");
+            let page = read(&error, Reader::Person);
+            assert!(!page.contains(&html::escape(&hint)), "{page}");
+            assert!(page.contains(error.code()), "{page}");
+            let is_of_site = !matches!(error.kind(), Kind::Untrusted(_));
+            assert_eq!(
+                page.contains("Sign-in does not work right now."),
+                is_of_site
+            );
+            // The log has it.
+            assert!(
+                crate::Note::of(&error)
+                    .detail
+                    .contains(error.hint().unwrap_or_default())
+            );
+        }
+        let script = read(&Misuse::SecretMissing.into(), Reader::Script);
+        assert!(!script.contains("detail"), "{script}");
+    }
+
+    #[test]
+    fn what_a_person_can_do_is_said() {
+        let page = read(
+            &ValidationFailure::WebCallbackUnknown.into(),
+            Reader::Person,
+        );
+        assert!(
+            page.contains("Sign in again") || page.contains("sign in again"),
+            "{page}"
+        );
     }
 }

@@ -168,11 +168,15 @@ pub struct Note {
 }
 
 impl Note {
-    /// Of an error that a host met.
+    /// Of an error that a host met, with what usually helps.
     pub fn of(error: &Error) -> Self {
+        let detail = match error.hint() {
+            Some(hint) => format!("{error}; {hint}"),
+            None => error.to_string(),
+        };
         Self {
             code: error.code(),
-            detail: error.to_string(),
+            detail,
         }
     }
 }
@@ -303,7 +307,8 @@ impl Desk {
     }
 
     pub(crate) fn note_error(&self, error: &Error) {
-        self.note(error.code(), error.to_string());
+        let Note { code, detail } = Note::of(error);
+        self.note(code, detail);
     }
 
     async fn ask(&self, step: Step) -> Event {

@@ -1,11 +1,12 @@
 'use strict'
 
+const { optionsOf } = require('../options.cjs')
+
 const texts = (given) => (typeof given === 'string' ? given.split(' ') : [...given])
 
 /** What a page wants, as the addon takes it; who names what there is not has mistyped another. */
-function needOf({ acr = [], maxAge, scope = [], tenant, ...others }) {
-  const [unknown] = Object.keys(others)
-  if (unknown !== undefined) throw new TypeError(`${unknown}: a page needs acr, maxAge, scope and tenant`)
+function needOf(need) {
+  const { acr = [], maxAge, scope = [], tenant } = optionsOf('what a page needs', need)
   return { acr: texts(acr), maxAge, scope: texts(scope), tenant }
 }
 

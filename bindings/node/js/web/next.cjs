@@ -1,7 +1,22 @@
 'use strict'
 
+const { randomBytes } = require('node:crypto')
+const { optionsOf } = require('../options.cjs')
+const { fromEnvironment } = require('./settings.cjs')
 const { Site: Plain } = require('./site.cjs')
 const { Refuse, User } = require('./user.cjs')
+
+/** Variables, with others for those that are not there while pages are built, when nobody can come. */
+function madeUp(variables) {
+  const { OAUTH_CLIENT_FILE: file, OAUTH_PROVIDER: provider } = variables
+  return {
+    OAUTH_BASE_URL: 'https://build.invalid',
+    OAUTH_KEY: randomBytes(32).toString('base64url'),
+    ...(file ? {} : { OAUTH_CLIENT_ID: 'build', OAUTH_CLIENT_SECRET: 'build' }),
+    ...(file || provider ? {} : { OAUTH_ISSUER: 'https://as.invalid' }),
+    ...Object.fromEntries(Object.entries(variables).filter(([, value]) => value)),
+  }
+}
 
 /** A site of Next.js: whoever is not signed in is led to the login page as Next.js does it. */
 class Site extends Plain {
@@ -11,6 +26,15 @@ class Site extends Plain {
     if (redirect !== undefined && typeof redirect !== 'function') throw new TypeError('redirect must be a function')
     super(options)
     this.#redirect = redirect
+  }
+
+  /**
+   * `next build` loads modules where no server runs, and often without its variables: those that are missing there are made
+   * up. The server loads them anew, and says what is missing.
+   */
+  static fromEnv({ redirect, ...options } = {}) {
+    const env = process.env.NEXT_PHASE === 'phase-production-build' ? madeUp(options.env ?? process.env) : options.env
+    return new this({ redirect, ...fromEnvironment(optionsOf('Site.fromEnv', { ...options, env })) })
   }
 
   async leave(location) {

@@ -9,45 +9,65 @@ const { variablesOf } = require('../client-auth.cjs')
 const { lift, lifted } = require('../errors.cjs')
 const { checkLimit } = require('../exchange.cjs')
 const { nativeKey } = require('../keys.cjs')
+const { optionsOf } = require('../options.cjs')
 const { isLoopback, Server } = require('../server.cjs')
-const { FileStore, Memory, PostgresStore, RedisStore, Sealed, SqliteStore } = require('../stores.cjs')
+const { Sealed, StoreAt } = require('../stores.cjs')
 
 /** Variables that a site cannot be without; the client's own are read by the client. */
 const NEEDED = ['OAUTH_BASE_URL', 'OAUTH_KEY']
+const SECRETS = ['OAUTH_CLIENT_SECRET']
 
 /** The key for tests, which everybody has: no site that others could reach takes it. */
 const TESTING = 'testing'
 
 const setup = (what) => lift(new Error(native.webSetupError(what)))
 
-/** The store that a URL names. */
-function storeAt(text) {
-  const [scheme] = text.split(':', 1)
-  switch (scheme) {
-    case 'redis': case 'rediss': case 'valkey': case 'valkeys':
-    case 'redis+sentinel': case 'rediss+sentinel': case 'redis+cluster': case 'rediss+cluster':
-      return new RedisStore(text)
-    case 'postgres': case 'postgresql': return new PostgresStore(text)
-    case 'file': return new FileStore(new URL(text))
-    case 'sqlite': return new SqliteStore(text.replace(/^sqlite:(\/\/)?/, ''))
-    case 'memory': return new Memory()
-    // The URL may hold a password: its scheme is enough.
-    default: throw setup(`OAUTH_STORE: a URL of redis, postgresql, sqlite, file or memory, and not ${scheme}`)
+/** What the addon reads, or else an error that names the variable and shows nothing of its value. */
+function read(variable, what, call) {
+  try {
+    return call()
+  } catch {
+    throw setup(`${variable}: ${what}`)
   }
+}
+
+/** The settings of the client, with all that is missing named at once: the client's own variables and the site's. */
+function clientSettings(variables) {
+  // An empty secret is one that was left out, such as in a file that nobody has filled in.
+  const missing = [...NEEDED.filter((name) => !variables[name]), ...SECRETS.filter((name) => variables[name] === '')]
+  let settings
+  try {
+    settings = lifted(() => native.NativeSettings.fromEnv(variables))
+  } catch (error) {
+    if (error.code !== 'environment.missing') throw error
+    if (variables.OAUTH_CLIENT_FILE) throw error
+    const own = variables.OAUTH_PROVIDER ? ['OAUTH_CLIENT_ID'] : ['OAUTH_ISSUER', 'OAUTH_CLIENT_ID']
+    missing.unshift(...own.filter((name) => !variables[name]))
+    if (missing.length === 0) throw error
+  }
+  if (missing.length > 0) throw lift(new Error(native.missingVariablesError(missing.join(', '))))
+  return settings
 }
 
 /** Options of a site out of environment variables; what is missing is named at once. */
 function fromEnvironment({ env, clientOptions = {}, ...options }) {
   const variables = variablesOf(env ?? environment())
-  const missing = NEEDED.filter((name) => !variables[name])
-  if (missing.length > 0) throw lift(new Error(native.missingVariablesError(missing.join(', '))))
   const { transport, network } = options
   const line = { env, transport, network, ...clientOptions }
-  // Read now, so that what is missing is said at the start; asked for its metadata when somebody comes.
-  lifted(() => native.NativeSettings.fromEnv(variables))
+  // Read now, so that what is missing or wrong is said at the start; asked for its metadata when somebody comes.
+  const settings = clientSettings(variables)
+  const isLocal = isLoopback(transport)
+  if (variables.OAUTH_ISSUER) {
+    read('OAUTH_ISSUER', 'not the https URL of an issuer', () => {
+      const { issuer } = settings.server(isLocal)
+      return native.discovery(issuer ?? variables.OAUTH_ISSUER, isLocal, undefined)
+    })
+  }
+  if (!URL.canParse(variables.OAUTH_BASE_URL)) throw setup('OAUTH_BASE_URL: not a URL')
   const [key, ...oldKeys] = variables.OAUTH_KEY.split(/[\s,]+/).filter(Boolean)
+  if (key !== TESTING) read('OAUTH_KEY', 'a key is 32 bytes in base64url', () => [key, ...oldKeys].map(nativeKey))
   const id = variables.OAUTH_PROVIDER ?? 'login'
-  const store = options.store ?? (variables.OAUTH_STORE && new Sealed(storeAt(variables.OAUTH_STORE), key, { old: oldKeys }))
+  const store = options.store ?? (variables.OAUTH_STORE && new Sealed(new StoreAt(variables.OAUTH_STORE), key, { old: oldKeys }))
   const { scope, identity, title, parameters, callback, callbackMode, apiOrigins, ...site } = options
   const provider = { id, scope, identity, title, parameters, callback, callbackMode, apiOrigins, client: () => Client.fromEnv(line) }
   return { baseUrl: variables.OAUTH_BASE_URL, key, oldKeys, ...site, store, providers: [provider] }
@@ -56,7 +76,8 @@ function fromEnvironment({ env, clientOptions = {}, ...options }) {
 /** The providers of a site: several, or one whose settings are the site's own; none where they are looked up. */
 function providersOf({ provider, providers, client, id = 'login', title, scope, identity, parameters, callback, callbackMode, apiOrigins }) {
   const given = providers ?? (provider !== undefined && client === undefined ? [] : undefined) ?? [{ id, title, client, scope, identity, parameters, callback, callbackMode, apiOrigins }]
-  return given.map((provider) => {
+  return given.map((named) => {
+    const provider = optionsOf('a provider of a site', named)
     if (!(provider.client instanceof Client) && typeof provider.client !== 'function') {
       throw new TypeError('client must be a Client, or a function that gives one')
     }
@@ -76,7 +97,7 @@ const names = (scope) => (typeof scope === 'string' ? scope : [...scope].join(' 
 
 /** An API by its name: a URL, or one with the methods that pages may use. */
 function upstream(name, given) {
-  const { url, methods } = typeof given === 'string' || given instanceof URL ? { url: given } : given
+  const { url, methods } = typeof given === 'string' || given instanceof URL ? { url: given } : optionsOf('an API of a site', given)
   return { name, url: String(url), methods: texts(methods) }
 }
 
@@ -107,7 +128,7 @@ function nativeOptions({
 /** Where a provider without OpenID Connect says who a person is. */
 function identityEndpoint(given) {
   if (given === undefined) return undefined
-  const { url, subject, claims = {} } = given
+  const { url, subject, claims = {} } = optionsOf('identity of a provider', given)
   return { url: String(url), subject, claims: Object.entries(claims) }
 }
 

@@ -2,14 +2,17 @@
 
 const { channel, inspect, isShared } = require('#host')
 const { Client } = require('../client.cjs')
-const { lift, lifted } = require('../errors.cjs')
+const { OAuthError, lift, lifted } = require('../errors.cjs')
+const { wait } = require('../exchange.cjs')
 const { fixedToken } = require('../fixed.cjs')
 const { answersOfSite } = require('../foreign.cjs')
 const { checkStore } = require('../keep.cjs')
 const { nativeNetwork } = require('../network.cjs')
+const { optionsOf } = require('../options.cjs')
 const { Sessions } = require('../sessions.cjs')
 const { inner } = require('../stores.cjs')
 const { Tokens } = require('../tokens.cjs')
+const { PATIENCE, PAUSE, awayReply } = require('./away.cjs')
 const { TOO_LARGE } = require('./body.cjs')
 const { Refuse, User, identityOf } = require('./user.cjs')
 const { requiredOf } = require('./required.cjs')
@@ -56,14 +59,17 @@ class Site {
   #providers
   #native
   /** The same, of clients that are known: there at once, or once the providers have been asked. */
-  #made
+  #site
+  #finding
+  #failed
   #visiting = new Map()
   #visits = 0
   #apis = new WeakMap()
   #people = new Map()
   #known = new WeakMap()
 
-  constructor(options = {}) {
+  constructor(given) {
+    const options = optionsOf('Site', given)
     const { access = 'open', admit, errorPage, log, provider, store, network } = options
     for (const [name, hook] of Object.entries({ admit, errorPage, log, provider })) {
       if (hook !== undefined && typeof hook !== 'function') throw new TypeError(`${name} must be a function`)
@@ -81,8 +87,8 @@ class Site {
   }
 
   /** A site out of environment variables. */
-  static fromEnv(options = {}) {
-    return new this(fromEnvironment(options))
+  static fromEnv(options) {
+    return new this(fromEnvironment(optionsOf('Site.fromEnv', options)))
   }
 
   #build(clients) {
@@ -95,7 +101,8 @@ class Site {
 
   #take(clients) {
     this.#providers.forEach((provider, at) => this.#know({ ...provider, client: clients[at] }))
-    return (this.#made = this.#native)
+    this.#failed = undefined
+    return (this.#site = this.#native)
   }
 
   /** A provider, and the sessions of its people. */
@@ -106,13 +113,19 @@ class Site {
     this.#people.set(provider.id, { provider, sessions: store && grantsOf(provider.client, store) })
   }
 
-  /** The site whose clients are known; the providers are asked once, and again if they did not answer. */
-  #ready() {
-    if (!isShared) return this.#made ?? this.#ask()
-    return (this.#made ??= this.#ask().catch((error) => {
-      this.#made = undefined
+  /** The site whose clients are known; the providers are asked once for all who wait, and again later if they did not answer. */
+  async #ready() {
+    if (this.#site !== undefined) return this.#site
+    const { at, error } = this.#failed ?? {}
+    if (at !== undefined && Math.abs(Date.now() - at) < PAUSE) throw error
+    const finding = isShared ? (this.#finding ??= this.#ask().finally(() => (this.#finding = undefined))) : this.#ask()
+    try {
+      return await wait(finding, { timeoutMs: PATIENCE })
+    } catch (error) {
+      // What the application's own function threw is its own matter.
+      if (error instanceof OAuthError) this.#failed = { at: Date.now(), error }
       throw error
-    }))
+    }
   }
 
   async #ask() {
@@ -148,12 +161,28 @@ class Site {
     const limit = this.#native.formLimit(method, full.split('?', 1)[0])
     const form = limit > 0 ? await body?.(limit) : undefined
     if (form === TOO_LARGE) return { reply: { status: 413, headers: [], body: '' } }
-    const site = await this.#ready()
+    const seen = { method, host: host ?? '', target: full, headers: [...headers], form, access, need }
+    // Whoever is signed in, and a page for everybody, needs no provider.
+    if (this.#site === undefined && need === undefined && !this.#native.owns(full.split('?', 1)[0])) {
+      const told = await this.#visited(this.#native, { ...seen, access: 'open' }, request, body)
+      if (access === 'open' || told.reply || told.user) return told
+    }
+    let site
+    try {
+      site = await this.#ready()
+    } catch (error) {
+      if (!(error instanceof OAuthError)) throw error
+      this.#note(error.code, error.hint === undefined ? error.message : `${error.message}; ${error.hint}`)
+      return { reply: await this.#reply(awayReply(error.code, seen.headers)) }
+    }
+    return this.#visited(site, seen, request, body)
+  }
+
+  async #visited(site, seen, request, body) {
     const id = String((this.#visits += 1))
     this.#visiting.set(id, { request })
     try {
-      const given = { id, method, host: host ?? '', target: full, headers: [...headers], form, access, need }
-      const told = await lifted(() => site.visit(given))
+      const told = await lifted(() => site.visit({ id, ...seen }))
       return await (told.forward ? this.#forwarded(told.forward, body) : this.#told(told))
     } catch (error) {
       const { failure } = this.#visiting.get(id)
@@ -235,6 +264,7 @@ class Site {
 
   /** The API of a provider with one person's tokens. */
   async #apiOf(id, grant, held) {
+    if (held) await this.#ready()
     // Another process may have looked it up.
     if (held && !this.#people.has(id)) await this.#find({ id, host: '', path: '/' })
     const { provider, sessions } = this.#people.get(id) ?? {}
@@ -254,7 +284,10 @@ class Site {
   /**
    * Signs somebody in for a test: the `Cookie` of requests from then on. No provider is asked, and there are no tokens.
    */
-  async testing({ subject, provider = this.#providers[0].id, issuer = 'https://as.invalid', claims = {}, acr, authTime, sid } = {}) {
+  async testing(somebody) {
+    const given = optionsOf('site.testing', somebody)
+    const { subject, provider = this.#providers[0].id, issuer = 'https://as.invalid', claims = {}, acr, authTime, sid } = given
+    if (subject === undefined) throw new TypeError('subject must be a text: who is signed in')
     const identity = { provider, issuer, subject: String(subject), claims, acr, sid, auth_time: authTime && Math.floor(authTime / 1000) }
     const site = await this.#ready()
     const { headers } = await lifted(() => site.testing(JSON.stringify(identity))).catch((error) => {
@@ -274,11 +307,11 @@ class Site {
   }
 
   /** The standard handler: a response to send, or who is there. */
-  handle(request, options) { return standard.handle(this, request, options) }
+  async handle(request, options) { return standard.handle(this, request, optionsOf('site.handle', options)) }
   /** The site's own pages, as route handlers. */
   get routes() { return { GET: this.page, POST: this.page } }
   /** A handler of requests behind the site. */
-  wrap(handler, options) { return standard.wrap(this, handler, options) }
+  wrap(handler, options) { return standard.wrap(this, handler, optionsOf('site.handle', options)) }
   /** Middleware for Hono. */
   hono() { return hono.middleware(this) }
   /** Middleware for Express, Connect, and `node:http`. */

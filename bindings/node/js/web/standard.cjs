@@ -28,6 +28,7 @@ function responseOf({ status, headers, body }) {
 
 /** A response to send, or who is there. */
 async function handle(site, request, options) {
+  if (!isRequest(request)) throw new TypeError('request must be a Request')
   const { reply, user } = await site.visit(seen(request), { ...options, request })
   return reply ? responseOf(reply) : { user }
 }
@@ -35,7 +36,7 @@ async function handle(site, request, options) {
 /** The site's own pages alone. */
 async function page(site, given) {
   // Loaders and actions are called with it inside.
-  const outcome = await handle(site, isRequest(given) ? given : given.request)
+  const outcome = await handle(site, isRequest(given) ? given : given?.request)
   return outcome instanceof Response ? outcome : new Response(null, { status: 404 })
 }
 

@@ -1,5 +1,6 @@
 'use strict'
 
+const { optionsOf } = require('../options.cjs')
 const { handle: visited, ledTo } = require('./standard.cjs')
 
 /** Whether one of these paths is this page, or above it. */
@@ -14,7 +15,8 @@ async function led(site, { request, url }) {
 }
 
 /** The `handle` hook: `protect` names what is for people who are signed in. */
-function handle(site, { protect = [] } = {}) {
+function handle(site, options) {
+  const { protect = [] } = optionsOf('site.sveltekit', options)
   const isProtected = typeof protect === 'function' ? protect : isBelow([protect].flat())
   return async ({ event, resolve }) => {
     const isFor = isProtected(event)

@@ -18,6 +18,7 @@ class User {
   #session
 
   constructor(session, apiOf, end) {
+    if (typeof session?.identity !== 'object') throw new TypeError('users come with requests')
     const { identity, local = {}, started_at: startedAt, until, scope = '', tenant } = session
     Object.assign(this, identityOf(identity), {
       local, startedAt: date(startedAt), until: date(until), scope: scope.split(' ').filter(Boolean), tenant: tenant ?? undefined,

@@ -231,6 +231,7 @@ MisuseCode = Literal[
     "step_up.limit",
     "connect.server_not_allowed",
     "connect.client",
+    "connect.not_protected",
     "connect.way",
     "authorization_details.malformed",
     "introspection.alg_not_supported",

@@ -14,10 +14,20 @@ pub(crate) struct ResourceChallenge {
     pub(crate) resource: Url,
 }
 
+/// With what an API answers a stranger.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Answered {
+    /// The values of `WWW-Authenticate`; none if it says nothing about tokens.
+    Challenge(Vec<Vec<u8>>),
+    /// With what was asked for, or with what else to ask for: it serves strangers.
+    Served,
+    /// With nothing that says whether it wants a token.
+    Nothing,
+}
+
 impl Endpoint for ResourceChallenge {
     const NAME: &'static str = "resource";
-    /// The values of `WWW-Authenticate`; none if the API says nothing about tokens.
-    type Output = Vec<Vec<u8>>;
+    type Output = Answered;
 
     /// An API that wants no token of those who ask for JSON must not begin an event stream, which would never end.
     fn request(&self, _: &Context<'_>) -> Result<EndpointRequest, Error> {
@@ -25,10 +35,16 @@ impl Endpoint for ResourceChallenge {
     }
 
     fn read(&self, _: &Context<'_>, reply: Reply<'_>) -> Result<Self::Output, Error> {
-        if reply.status() != StatusCode::UNAUTHORIZED {
-            return Ok(Vec::new());
-        }
         let fields = reply.headers().get_all(WWW_AUTHENTICATE).iter();
-        Ok(fields.map(|field| field.as_bytes().to_vec()).collect())
+        let fields: Vec<_> = fields.map(|field| field.as_bytes().to_vec()).collect();
+        let status = reply.status();
+        Ok(match status {
+            StatusCode::UNAUTHORIZED => Answered::Challenge(fields),
+            StatusCode::METHOD_NOT_ALLOWED | StatusCode::NOT_ACCEPTABLE if fields.is_empty() => {
+                Answered::Served
+            }
+            _ if status.is_success() && fields.is_empty() => Answered::Served,
+            _ => Answered::Nothing,
+        })
     }
 }

@@ -292,6 +292,7 @@ table! {
         StepUpLimit "step_up.limit" GIVE_UP "the API wants more again and again: as many authorizations as may be were made for it"
         ConnectServer "connect.server_not_allowed" GIVE_UP "none of the authorization servers that the API names is an allowed one"
         ConnectClient "connect.client" GIVE_UP "no client is known at the API's authorization server, and none was registered"
+        ConnectOpen "connect.not_protected" GIVE_UP "the API asks for no authorization, and says nothing about any: call it without tokens"
         ConnectWay "connect.way" GIVE_UP "the authorization server does not offer this way to get tokens"
         AuthorizationDetails "authorization_details.malformed" GIVE_UP "authorization_details are not as RFC 9396 section 2 describes them"
         IntrospectionAlg "introspection.alg_not_supported" GIVE_UP "the server does not protect introspection responses by these algorithms"

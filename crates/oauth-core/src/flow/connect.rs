@@ -5,6 +5,7 @@
 
 mod client_choice;
 mod extension;
+mod open;
 mod recovery;
 mod registering;
 mod scope;
@@ -17,7 +18,7 @@ use crate::call::Call;
 use crate::challenge;
 use crate::client_metadata::ID_JAG;
 use crate::endpoint::registration::Registration;
-use crate::endpoint::resource_challenge::ResourceChallenge;
+use crate::endpoint::resource_challenge::{Answered, ResourceChallenge};
 use crate::error::{Error, Misuse, ProtocolViolation, ValidationFailure};
 use crate::exchange::{Boxed, Exchange, ExchangeExt as _, Ready};
 use crate::flow::discovery::{Discovery, DiscoveryRequest};
@@ -76,6 +77,8 @@ enum FirstChallenge {
     Ask,
     /// The caller has met it.
     Met,
+    /// The API was asked, and serves strangers.
+    Served,
 }
 
 /// Whether tokens are wanted that last without the person.
@@ -383,7 +386,10 @@ pub(crate) fn connect(
 ) -> impl Exchange<Output = Connection> + Send + use<> {
     let (registration, login) = (request.registration.clone(), request.login);
     let found = challenged(request).then(|_, request| {
-        let resource = ResourceDiscovery::new(request.discovery.clone());
+        let resource = open::Described {
+            discovery: ResourceDiscovery::new(request.discovery.clone()),
+            is_served: request.challenge == FirstChallenge::Served,
+        };
         Ok(resource.then(move |_, resource| {
             let discovery = request.discovery_of(&resource)?;
             Ok(discovery.and_then(move |at, server| request.connection(at, resource, server)))
@@ -400,9 +406,20 @@ fn challenged(request: ConnectRequest) -> Boxed<ConnectRequest> {
     let asked = request.discovery.stranger();
     Ready::new(())
         .then(move |_, ()| {
+            let mut request = request;
             let resource = request.resource().url().clone();
             let call = Call::new(asked?, ResourceChallenge { resource });
-            Ok(call.and_then(move |_, fields| request.challenge(fields.iter().map(Vec::as_slice))))
+            Ok(call.and_then(move |_, answered| {
+                let fields = match answered {
+                    Answered::Challenge(fields) => fields,
+                    Answered::Nothing => Vec::new(),
+                    Answered::Served => {
+                        request.challenge = FirstChallenge::Served;
+                        return Ok(request);
+                    }
+                };
+                request.challenge(fields.iter().map(Vec::as_slice))
+            }))
         })
         .boxed()
 }

@@ -347,3 +347,39 @@ fn what_an_api_names_on_its_own_origin_may_be_where_the_api_is() {
         }
     }
 }
+
+/// What comes of an API that answers a stranger with this status, and has no metadata.
+fn undescribed(status: u16) -> Result<Connection, Error> {
+    let mut exchange = connect(ask().asking_for_challenge());
+    let mut input = Input::Begin;
+    loop {
+        input = match exchange.resume(&at(), input) {
+            Ok(Step::Send(request)) if request.uri().path() == "/mcp" => {
+                Input::Reply(json(status, "{}"))
+            }
+            Ok(Step::Send(_)) => Input::Reply(json(404, "{}")),
+            Ok(Step::Done(connection)) => break Ok(connection),
+            Ok(step) => panic!("{step:?}"),
+            Err(error) => break Err(error),
+        }
+    }
+}
+
+#[test]
+fn an_api_that_serves_strangers_and_says_nothing_wants_no_tokens() {
+    for status in [200, 204, 405, 406] {
+        assert_eq!(
+            code(undescribed(status).map(drop)),
+            Err("connect.not_protected"),
+            "{status}"
+        );
+    }
+    // It wants a token, is not there, or has said nothing.
+    for status in [401, 403, 404, 500] {
+        assert_eq!(
+            code(undescribed(status).map(drop)),
+            Err("denied.http_status"),
+            "{status}"
+        );
+    }
+}

@@ -1,0 +1,146 @@
+'use strict'
+
+// What each call takes by name. Whoever names an option that there is not has mistyped another, and that may be one that
+// guards: it is never ignored.
+
+const REQUEST = ['scope', 'resource', 'audience', 'extra']
+const CALL = ['signal', 'timeoutMs']
+const LINE = ['network', 'fetch', 'send']
+const API = ['origins', 'allowance', 'endedTokens', 'onWait', 'rateLimit', 'longestWaitMs', 'network', 'fetch']
+const KEPT = ['subject', 'reuse', 'leaseMs', 'keepAliveMs', 'noticeMs']
+const SOURCE = [...REQUEST, ...KEPT, 'store', 'onTokens', 'onNotice', 'origins']
+const ASSERTION = ['audience', 'profile', 'clientId']
+const PRESET = ['variables', 'options', 'loopback']
+
+/** What a client is made with, whoever has configured it. */
+const CLIENT = [
+  'redirectUris', 'headers', 'idTokenSignedResponseAlg', 'trustedAudiences', 'idTokenEncryptedResponseAlg',
+  'idTokenEncryptedResponseEnc', 'userinfoSignedResponseAlg', 'userinfoEncryptedResponseAlg', 'userinfoEncryptedResponseEnc',
+  'decryptionKeys', 'authorizationSignedResponseAlg', 'authorizationEncryptedResponseAlg', 'authorizationEncryptedResponseEnc',
+  'requestObjectSigningAlg', 'requestObjectSigningKey', 'requestObjectEncryptionAlg', 'requestObjectEncryptionEnc',
+  'tlsClientCertificateBoundAccessTokens', 'profile', 'dpopKey', 'timeoutMs', ...LINE,
+]
+const CONFIGURED = [...CLIENT, 'env', 'transport', 'signal']
+
+const PROVIDER = ['title', 'scope', 'identity', 'parameters', 'callback', 'callbackMode', 'apiOrigins', 'tenant']
+const SETTINGS = [
+  'store', 'access', 'admit', 'errorPage', 'log', 'name', 'prefix', 'rootPath', 'lifetimeMs', 'idleMs', 'flowLifetimeMs', 'flows',
+  'sameSite', 'home', 'returnOrigins', 'claims', 'api', 'keep', 'provider', 'transport', 'network',
+]
+
+const OPTIONS = {
+  Client: ['clientId', 'registered', 'clientSecret', 'clientAuth', ...CLIENT],
+  'Client.fromEnv': CONFIGURED,
+  'Client.fromFile': CONFIGURED,
+  'Client.fromJson': CONFIGURED,
+  'Server.fromMetadata': ['transport'],
+  provider: PRESET,
+  providerFile: PRESET,
+  discover: ['transport', 'prefer', ...LINE, ...CALL],
+  discovery: ['transport', 'prefer', 'moment'],
+  Network: [
+    'ca', 'onlyCa', 'clientCertificate', 'clientKey', 'proxy', 'connectTimeoutMs', 'timeoutMs', 'userAgent', 'inFlightPerOrigin',
+    'addresses',
+  ],
+  clientCredentials: SOURCE,
+  source: SOURCE,
+  keeper: [...REQUEST, ...KEPT, 'grantType', 'shared', 'longestRequestMs', 'moment'],
+  endSessionUrl: ['idTokenHint', 'logoutHint', 'postLogoutRedirectUri', 'state', 'uiLocales'],
+  redeem: ['resource', 'context', 'user', ...CALL],
+  'exchange.redeem': ['resource', 'context', 'user', 'moment'],
+  'a call': CALL,
+  'an exchange': ['moment'],
+  identityAssertionGrant: [...REQUEST, ...CALL],
+  run: ['fetch', 'send', 'sign', 'requestTimeoutMs', ...CALL],
+  keep: ['store', 'refused', 'onTokens', 'fetch', 'send', 'sign', 'requestTimeoutMs', ...CALL],
+  'source.api': API,
+  'server.api': ['app', 'user', ...API],
+  fixedToken: ['origins', 'expiresAt', 'transport', 'network', 'fetch'],
+  'Tokens.bearer': ['expiresAt'],
+  ResourceConnection: [
+    'clientName', 'clientMetadata', 'initialAccessToken', 'clientMetadataUrl', 'clientId', 'clientSecret', 'clientAuth', 'issuer',
+    'issuers', 'grantType', 'store', 'person', 'open', 'device', 'show', 'identityProvider', 'signIn', 'redirectUri', 'timeoutMs', 'wwwAuthenticate', 'transport', 'network',
+    'onWait', 'rateLimit', 'longestWaitMs',
+  ],
+  Sessions: [
+    'reuse', 'leaseMs', 'keepAliveMs', 'noticeMs', 'capacity', 'perSecond', 'atOnce', 'onRenewed', 'onEnded', 'onAuthorizationEnds',
+  ],
+  'Sessions.get': REQUEST,
+  FileStore: ['access'],
+  SqliteStore: ['access'],
+  RedisStore: ['prefix', 'timeoutMs', 'replicas'],
+  PostgresStore: ['timeoutMs'],
+  Sealed: ['old', 'names', 'plain'],
+  'Key.fromKeyring': ['service', 'name'],
+  DpopKey: ['alg', 'passphrase'],
+  'DpopKey.generate': ['alg'],
+  'DpopKey.open': ['alg'],
+  privateKeyJwt: ['alg', 'kid', 'certificateThumbprint', 'audience', 'passphrase'],
+  clientSecretJwt: ['alg', 'audience'],
+  serviceAccount: ['subject'],
+  assertionFile: ASSERTION,
+  assertionFunction: ASSERTION,
+  workloadIdentity: ['path', 'variable', 'audience', 'clientId', 'exchangeAudience', 'env'],
+  Site: ['baseUrl', 'key', 'oldKeys', 'providers', 'client', 'id', ...PROVIDER, ...SETTINGS],
+  'Site.fromEnv': ['env', 'clientOptions', ...PROVIDER, ...SETTINGS],
+  'a provider of a site': ['id', 'client', ...PROVIDER],
+  'identity of a provider': ['url', 'subject', 'claims'],
+  'an API of a site': ['url', 'methods'],
+  'what a page needs': ['acr', 'maxAge', 'scope', 'tenant'],
+  'site.handle': ['access', 'need'],
+  'site.sveltekit': ['protect'],
+  'site.testing': ['subject', 'provider', 'issuer', 'claims', 'acr', 'authTime', 'sid'],
+}
+
+/** What is said once for an API, and by mistake for a single request to it. */
+const OF_API = API.filter((name) => !['rateLimit', 'longestWaitMs'].includes(name))
+
+/** How many letters have to change for the one to become the other (Levenshtein's distance). */
+function distance(one, other) {
+  let row = Array.from({ length: other.length + 1 }, (_, at) => at)
+  for (const [at, letter] of [...one].entries()) {
+    const next = [at + 1]
+    for (const [column, wanted] of [...other].entries()) {
+      next.push(Math.min(next[column] + 1, row[column + 1] + 1, row[column] + (letter === wanted ? 0 : 1)))
+    }
+    row = next
+  }
+  return row.at(-1)
+}
+
+/** The name that was meant, if one is near. */
+function nearest(name, names) {
+  const [[best, steps] = []] = names
+    .map((known) => [known, distance(name.slice(0, 64).toLowerCase(), known.toLowerCase())])
+    .sort(([, one], [, other]) => one - other)
+  return steps <= Math.max(2, Math.floor(name.length / 3)) ? best : undefined
+}
+
+/** Refuses names that there are not: `what` they are the names of. */
+function only(names, given, what = 'option') {
+  const unknown = Object.keys(given).find((name) => !names.includes(name))
+  if (unknown === undefined) return given
+  const meant = nearest(unknown, names)
+  const instead = meant === undefined ? `there ${names.length > 1 ? 'are' : 'is'} ${names.join(', ')}` : `perhaps ${meant}`
+  throw new TypeError(`${unknown.slice(0, 64)}: there is no such ${what}; ${instead}`)
+}
+
+/** Options as they were given, if they are some of this call. */
+function optionsOf(call, given = {}) {
+  const names = OPTIONS[call]
+  const isObject = typeof given === 'object' && given !== null && !Array.isArray(given) && !ArrayBuffer.isView(given)
+  if (!isObject) throw new TypeError(`the options of ${call} are one object: ${names.join(', ')}`)
+  return only(names, given)
+}
+
+/** What is given beside the URL of one request. What is none of ours belongs to `fetch`, which has options of its own. */
+function initOf({ rateLimit, longestWaitMs, ...others } = {}) {
+  for (const name of Object.keys(others)) {
+    if (OF_API.includes(name)) throw new TypeError(`${name}: there is no such option of one request; give it to api`)
+    const meant = ['rateLimit', 'longestWaitMs'].find((known) => distance(name.toLowerCase(), known.toLowerCase()) <= 2)
+    if (meant !== undefined) throw new TypeError(`${name}: there is no such option; perhaps ${meant}`)
+  }
+  return { rateLimit, longestWaitMs, others }
+}
+
+module.exports = { OPTIONS, initOf, only, optionsOf }

@@ -1,0 +1,195 @@
+// Arguments of the wrong type, and none at all: errors name what is wrong, and show nothing of it, for it may be a secret.
+import assert from 'node:assert/strict'
+import { createRequire } from 'node:module'
+import path from 'node:path'
+import { test } from 'node:test'
+import { inspect } from 'node:util'
+import { asCommonJs, core, serverAt } from './helper.mjs'
+
+const here = createRequire(import.meta.url)
+const load = asCommonJs ? here : (name) => import(name)
+const web = await load('oauth-core/web')
+const inside = (file) => here(path.join(path.dirname(here.resolve('oauth-core/package.json')), 'js', file))
+const { OPTIONS } = inside('options.cjs')
+const { operations } = inside('ops.cjs')
+
+const NUMBER = 73502194
+const TEXT = 'hunter2'
+/** What is no text, and holds a secret. */
+const HOSTILE = {
+  number: () => NUMBER,
+  object: () => ({ value: TEXT }),
+  array: () => [TEXT],
+  bytes: () => Buffer.from(TEXT),
+  'String object': () => new String(TEXT),
+  'a method': () => ({ value: TEXT, toString: () => { throw new Error('no text') } }),
+}
+const SHOWN = [String(NUMBER), TEXT, '104,117,110', '68 75 6e 74']
+
+const server = serverAt('http://127.0.0.1:1')
+const client = new core.Client(server, { clientId: 'id', clientSecret: 's', timeoutMs: 2000 })
+const store = new core.Memory()
+const tokens = core.Tokens.bearer('token')
+const base = { baseUrl: 'https://shop.example', key: Buffer.alloc(32, 7), client }
+const site = new web.Site(base)
+const { flow } = client.authorize({ redirectUri: 'https://app.example/cb' })
+const fixed = core.fixedToken('x', { origins: ['https://api.example'] })
+
+/** One of each class that people call methods of. */
+const objects = {
+  client, server, tokens, flow, store, site, fixed,
+  exchange: client.exchange, keeper: client.keeper(undefined, { grantType: 'client_credentials', shared: false }), source: client.clientCredentials(),
+  sessions: new core.Sessions(client, store), api: fixed.api(), sealed: new core.Sealed(store, Buffer.alloc(32, 1)),
+  verifier: new core.AccessTokenVerifier(server, { audience: 'https://api.example' }),
+  connection: new core.ResourceConnection('https://127.0.0.1:1/', { clientName: 'x', open: () => {} }),
+  key: core.DpopKey.generate(), auth: core.clientSecretJwt('x'), network: new core.Network(),
+  conversation: client.exchange.revoke({ token: 'x' }),
+}
+
+const methods = (value) => {
+  const found = new Set()
+  for (let at = value; at && at !== Object.prototype && at !== Function.prototype; at = Object.getPrototypeOf(at)) {
+    for (const [name, { value: member }] of Object.entries(Object.getOwnPropertyDescriptors(at))) {
+      if (typeof member === 'function' && name !== 'constructor') found.add(name)
+    }
+  }
+  return [...found]
+}
+
+/** Everything that can be called, by its name: `(...args) => …`. */
+const callable = []
+for (const [name, value] of Object.entries({ ...core, ...web })) {
+  if (typeof value !== 'function') continue
+  const isClass = /^class /.test(Function.prototype.toString.call(value))
+  callable.push([name, isClass ? (...args) => new value(...args) : value])
+  if (!isClass) continue
+  for (const member of methods(value)) if (Object.hasOwn(value, member)) callable.push([`${name}.${member}`, (...args) => value[member](...args)])
+}
+for (const [name, object] of Object.entries(objects)) {
+  for (const member of methods(object)) callable.push([`${name}.${member}`, (...args) => object[member](...args)])
+}
+
+/** What hands on what others say, or is called by others with objects of theirs; and what waits for a person. */
+const LEFT = /^(Record|GrantSource\..*|.*\.notCloned|site\.(leave|remember|remembered|required|fastify|page|visit|wrap)|.*Error|Denied|Malformed|Untrusted|Lost|Misuse)$/
+
+/** How the language itself, and the addon's library, speak of what they did not expect. */
+const UNNAMED = /Cannot (read|destructure|use|convert)|is not (a function|iterable)|Failed to |an argument is|Invalid URL/
+
+async function thrown(call) {
+  try {
+    const value = call()
+    await Promise.race([value, new Promise((done) => setTimeout(done, 3000).unref())])
+  } catch (error) {
+    return { error }
+  }
+  return undefined
+}
+
+/** What an error shows, if it shows something. */
+function* shows(outcome, what) {
+  if (outcome === undefined) return
+  const { error } = outcome
+  for (let at = error, depth = 0; at !== undefined && depth < 9; at = at?.cause, depth += 1) {
+    const said = [String(at), at?.message, at?.stack, inspect(at, { depth: 9, showHidden: true })].join('\n')
+    for (const secret of SHOWN) if (said.includes(secret)) yield `${what} shows ${secret}: ${at?.message}`
+  }
+}
+
+test('no error of a call shows what was given in the place of a text', async () => {
+  const found = []
+  for (const [name, call] of callable) {
+    if (LEFT.test(name)) continue
+    for (const [kind, make] of Object.entries(HOSTILE)) {
+      for (const args of [[make()], [make(), make()], [make(), make(), make()], [undefined, make()]]) {
+        found.push(...shows(await thrown(() => call(...args)), `${name}(${args.length} × ${kind})`))
+      }
+    }
+  }
+  assert.deepEqual(found, [])
+})
+
+/** Where a list of texts is right, an error may name one of them. */
+const LISTS = /^(scope|resource|audience|acrValues|uiLocales|prompt|origins|issuers|returnOrigins|apiOrigins|claims|methods|acr|baseUrl|endedTokens|options)$/
+const kinds = (name) => Object.entries(HOSTILE).filter(([kind]) => kind !== 'array' || !LISTS.test(name))
+
+/** The calls whose options are walked over, with what comes before them. */
+const withOptions = {
+  Client: (options) => new core.Client(server, { clientId: 'id', ...options }).exchange.clientCredentials?.().begin(),
+  Network: (options) => new core.Network(options),
+  clientCredentials: (options) => client.clientCredentials(options),
+  source: (options) => client.source(undefined, { store, subject: 'ann', ...options }),
+  keeper: (options) => client.keeper(undefined, { grantType: 'client_credentials', shared: false, ...options }),
+  endSessionUrl: (options) => client.endSessionUrl(options),
+  'exchange.redeem': (options) => client.exchange.redeem(flow, 'https://app.example/cb?code=x&state=y', options),
+  discovery: (options) => core.discovery('https://as.example', options),
+  provider: (options) => core.provider('uservoice', options),
+  'source.api': (options) => fixed.api(options),
+  'server.api': (options) => server.api(options),
+  fixedToken: (options) => core.fixedToken('x', options),
+  'Tokens.bearer': (options) => core.Tokens.bearer('x', options),
+  ResourceConnection: (options) => new core.ResourceConnection('https://api.example', { clientName: 'x', ...options }),
+  Sessions: (options) => new core.Sessions(client, store, options),
+  'Sessions.get': (options) => new core.Sessions(client, store).get('ann', options),
+  RedisStore: (options) => new core.RedisStore('redis://127.0.0.1', options),
+  PostgresStore: (options) => new core.PostgresStore('postgresql://127.0.0.1/x', options),
+  Sealed: (options) => new core.Sealed(store, Buffer.alloc(32), options),
+  DpopKey: (options) => new core.DpopKey('x', options),
+  'DpopKey.generate': (options) => core.DpopKey.generate(options),
+  privateKeyJwt: (options) => new core.Client(server, { clientId: 'id', clientAuth: core.privateKeyJwt('x', options) }),
+  clientSecretJwt: (options) => new core.Client(server, { clientId: 'id', clientAuth: core.clientSecretJwt('x', options) }),
+  serviceAccount: (options) => new core.Client(server, { clientId: 'id', clientAuth: core.serviceAccount('{}', options) }),
+  assertionFile: (options) => new core.Client(server, { clientId: 'id', clientAuth: core.assertionFile('x', options) }),
+  workloadIdentity: (options) => new core.Client(server, { clientId: 'id', clientAuth: core.workloadIdentity('github_actions', options) }),
+  Site: (options) => new web.Site({ ...base, ...options }),
+  'identity of a provider': (options) => new web.Site({ ...base, identity: { url: 'https://a.example', subject: 'id', ...options } }),
+  'an API of a site': (options) => new web.Site({ ...base, store, api: { a: { url: 'https://a.example', ...options } } }),
+  'what a page needs': (options) => site.required(new Request('https://shop.example/'), options),
+  'site.testing': (options) => site.testing({ subject: 'ann', ...options }),
+}
+
+test('no error of an option shows what was given', async () => {
+  const found = []
+  for (const [name, call] of Object.entries(withOptions)) {
+    for (const option of OPTIONS[name]) {
+      for (const [kind, make] of kinds(option)) {
+        found.push(...shows(await thrown(() => call({ [option]: make() })), `${name} { ${option}: ${kind} }`))
+      }
+    }
+  }
+  assert.deepEqual(found, [])
+})
+
+test('no error of an argument of an operation shows what was given', async () => {
+  const found = []
+  for (const [name, { names }] of Object.entries(operations)) {
+    for (const argument of names) {
+      for (const [kind, make] of kinds(argument)) {
+        found.push(...shows(await thrown(() => client.exchange[name]?.({ [argument]: make() })), `${name} { ${argument}: ${kind} }`))
+      }
+    }
+  }
+  assert.deepEqual(found, [])
+})
+
+test('what is of the wrong type is named', () => {
+  const fails = (call, message) => assert.throws(call, { name: 'TypeError', message })
+  fails(() => new core.Client(server, { clientId: 'a', clientSecret: NUMBER }), 'clientSecret must be a text')
+  fails(() => new core.Client(server, { clientId: { value: TEXT } }), 'clientId must be a text')
+  fails(() => core.Tokens.deserialize({ access_token: TEXT }), 'text must be a text')
+  fails(() => core.Tokens.bearer(NUMBER), 'accessToken must be a text')
+  fails(() => core.Flow.deserialize(NUMBER), 'text must be a text')
+  fails(() => core.privateKeyJwt('x', { passphrase: NUMBER }), 'passphrase must be a text')
+  fails(() => client.exchange.password({ username: 'ann', password: NUMBER }), /^argument 'password': a text is wanted, not a number$/)
+})
+
+test('what is missing is named, by an error of ours', async () => {
+  const found = []
+  for (const [name, call] of callable) {
+    if (LEFT.test(name)) continue
+    const { error } = (await thrown(() => call())) ?? {}
+    if (error === undefined || error.name === 'AbortError') continue
+    const isNamed = (error instanceof TypeError || error instanceof core.OAuthError) && !UNNAMED.test(error.message)
+    if (!isNamed) found.push(`${name}(): ${error}`)
+  }
+  assert.deepEqual(found, [])
+})

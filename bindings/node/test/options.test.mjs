@@ -1,0 +1,118 @@
+// What is mistyped is never left out, whatever call it is given to.
+import assert from 'node:assert/strict'
+import { createRequire } from 'node:module'
+import path from 'node:path'
+import { test } from 'node:test'
+import { asCommonJs, core, serverAt } from './helper.mjs'
+
+const here = createRequire(import.meta.url)
+const web = asCommonJs ? here('oauth-core/web') : await import('oauth-core/web')
+const inside = (file) => here(path.join(path.dirname(here.resolve('oauth-core/package.json')), 'js', file))
+const { OPTIONS } = inside('options.cjs')
+const { Tokens } = core
+
+const server = serverAt('http://127.0.0.1:1')
+const client = new core.Client(server, { clientId: 'id' })
+const store = new core.Memory()
+const base = { baseUrl: 'https://shop.example', key: Buffer.alloc(32, 7), client }
+const site = new web.Site(base)
+const tokens = Tokens.bearer('token')
+const { flow } = client.authorize({ redirectUri: 'https://app.example/cb' })
+const callback = 'https://app.example/cb'
+
+/** Each call of the table, with these options. */
+const calls = {
+  Client: (options) => new core.Client(server, options),
+  'Client.fromEnv': (options) => core.Client.fromEnv(options),
+  'Client.fromFile': (options) => core.Client.fromFile('none', options),
+  'Client.fromJson': (options) => core.Client.fromJson('{}', options),
+  'Server.fromMetadata': (options) => core.Server.fromMetadata('https://as.example', {}, options),
+  provider: (options) => core.provider('socios', options),
+  providerFile: (options) => core.providerFile('', options),
+  discover: (options) => core.discover('https://as.example', options),
+  discovery: (options) => core.discovery('https://as.example', options),
+  Network: (options) => new core.Network(options),
+  clientCredentials: (options) => client.clientCredentials(options),
+  source: (options) => client.source(undefined, options),
+  keeper: (options) => client.keeper(undefined, options),
+  endSessionUrl: (options) => client.endSessionUrl(options),
+  redeem: (options) => client.redeem(flow, callback, options),
+  'exchange.redeem': (options) => client.exchange.redeem(flow, callback, options),
+  'a call': (options) => client.revoke({ token: 'x' }, options),
+  'an exchange': (options) => client.exchange.revoke({ token: 'x' }, options),
+  identityAssertionGrant: (options) => core.identityAssertionGrant(client, tokens, client, options),
+  run: (options) => core.run(client.exchange.revoke({ token: 'x' }), options),
+  keep: (options) => core.keep(client.keeper(undefined, { grantType: 'client_credentials', shared: false }), options),
+  'source.api': (options) => client.clientCredentials().api(options),
+  'server.api': (options) => server.api(options),
+  fixedToken: (options) => core.fixedToken('x', options),
+  'Tokens.bearer': (options) => Tokens.bearer('x', options),
+  ResourceConnection: (options) => new core.ResourceConnection('https://api.example', options),
+  Sessions: (options) => new core.Sessions(client, store, options),
+  'Sessions.get': (options) => new core.Sessions(client, store).get('ann', options),
+  FileStore: (options) => new core.FileStore('none', options),
+  SqliteStore: (options) => new core.SqliteStore('none', options),
+  RedisStore: (options) => new core.RedisStore('redis://127.0.0.1', options),
+  PostgresStore: (options) => new core.PostgresStore('postgresql://127.0.0.1/x', options),
+  Sealed: (options) => new core.Sealed(store, Buffer.alloc(32), options),
+  'Key.fromKeyring': (options) => core.Key.fromKeyring('none', options),
+  DpopKey: (options) => new core.DpopKey('x', options),
+  'DpopKey.generate': (options) => core.DpopKey.generate(options),
+  'DpopKey.open': (options) => core.DpopKey.open(store, 'x', options),
+  privateKeyJwt: (options) => core.privateKeyJwt('x', options),
+  clientSecretJwt: (options) => core.clientSecretJwt('x', options),
+  serviceAccount: (options) => core.serviceAccount('{}', options),
+  assertionFile: (options) => core.assertionFile('x', options),
+  assertionFunction: (options) => core.assertionFunction(() => 'x', options),
+  workloadIdentity: (options) => core.workloadIdentity('github_actions', options),
+  Site: (options) => new web.Site({ ...base, ...options }),
+  'Site.fromEnv': (options) => web.Site.fromEnv(options),
+  'a provider of a site': (options) => new web.Site({ ...base, client: undefined, providers: [{ id: 'a', client, ...options }] }),
+  'identity of a provider': (options) => new web.Site({ ...base, identity: { url: 'https://a.example', subject: 'id', ...options } }),
+  'an API of a site': (options) => new web.Site({ ...base, store, api: { a: { url: 'https://a.example', ...options } } }),
+  'what a page needs': (options) => site.required(options),
+  'site.handle': (options) => site.handle(new Request('https://shop.example/'), options),
+  'site.sveltekit': (options) => site.sveltekit(options),
+  'site.testing': (options) => site.testing(options),
+}
+/** Those whose options are members of something else. */
+const INNER = ['Site', 'a provider of a site', 'identity of a provider', 'an API of a site', 'what a page needs']
+
+const thrown = async (call) => {
+  try {
+    await call()
+  } catch (error) {
+    return error
+  }
+  return undefined
+}
+
+test('each call of the table is called here', () => assert.deepEqual(Object.keys(calls).sort(), Object.keys(OPTIONS).sort()))
+
+for (const [name, call] of Object.entries(calls)) {
+  test(`${name}: an option that there is not is named, and the one that was meant`, async () => {
+    const [first] = OPTIONS[name]
+    const typo = `${first.slice(0, -1)}${first.at(-1).toUpperCase()}x`
+    for (const [given, said] of [['madeUpByNobody', /madeUpByNobody: there is no such option/], [typo, new RegExp(`^${typo}: .*${first}`)]]) {
+      const error = await thrown(() => call({ [given]: 1 }))
+      assert.ok(error instanceof TypeError, `${given}: ${error}`)
+      assert.match(error.message, said)
+    }
+    if (INNER.includes(name)) return
+    for (const given of ['hunter2', ['hunter2'], null, Buffer.from('hunter2')]) {
+      const error = await thrown(() => call(given))
+      assert.ok(error instanceof TypeError && error.message.startsWith('the options of'), String(error))
+      assert.doesNotMatch(error.message, /hunter2/)
+    }
+  })
+}
+
+test('arguments of operations, and options of one request to an API', async () => {
+  await assert.rejects(client.revoke({ tokn: 'x' }), { name: 'TypeError', message: 'tokn: there is no such argument; perhaps token' })
+  const source = core.fixedToken('x', { origins: ['https://api.example'], fetch: async (url, init) => Response.json(Object.keys(init)) })
+  await assert.rejects(source.fetch('https://api.example/', { origins: ['https://evil.example'] }), { name: 'TypeError', message: /^origins: / })
+  await assert.rejects(source.fetch('https://api.example/', { ratelimit: 'wait' }), { name: 'TypeError', message: /perhaps rateLimit/ })
+  // What is none of ours is the business of `fetch`.
+  const kept = await (await source.fetch('https://api.example/', { dispatcher: 1, next: {} })).json()
+  assert.ok(kept.includes('dispatcher') && kept.includes('next'))
+})
