@@ -43,7 +43,7 @@ module.exports = {
   'connect.client': 'let the client register itself, by giving it a name, or name the id of one that is registered there',
   'client_auth.secret_missing': 'give the client a secret or another way to authenticate',
   'ciba.pending': 'wait for the answer, or allow to repeat it where the person wants that',
-  'resource.origin_not_allowed': 'if the token may go there, add the origin to the allowed ones',
+  'resource.origin_not_allowed': 'if the token may go there, name the origin in `origins`, where the request is sent or the API made',
   'identity_assertion.no_id_token': 'sign in at the identity provider again, with openid in the scope',
   'grant.no_refresh_token': 'the server issued none: request offline_access, or sign in again',
   'grant.expired': 'create a new token where this one was created',

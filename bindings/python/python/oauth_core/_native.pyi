@@ -1135,7 +1135,7 @@ class WebSite:
         scope: Sequence[str] = ..., tenant: str | None = None,
     ) -> Visit:
         """Begins a request."""
-    def end(self, host: str, target: str, headers: _Fields) -> Visit:
+    def sign_out(self, host: str, target: str, headers: _Fields) -> Visit:
         """Begins a visit that ends the session of a request, and its grant, and ends in a Reply whose cookies are to be set."""
     def failed(
         self, error: OAuthError, method: str, host: str, target: str, headers: _Fields
@@ -1149,6 +1149,7 @@ class WebSite:
         """
     def end(self, session: Session) -> Visit:
         """Ends a session, wherever it is used, and its grant: a visit that ends with None."""
+
 @final
 class Visit:
     """One request of a site.
