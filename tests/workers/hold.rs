@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use oauth_core::Secret;
 use oauth_reqwest::oauth_session::Store;
-use oauth_reqwest::oauth_session::store::{Answer, Entry, Lease, Saved};
+use oauth_reqwest::oauth_session::store::{Answer, Entry, Lease, Saved, Times};
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 

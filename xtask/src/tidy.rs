@@ -46,6 +46,7 @@ const LAYERS: &[(&str, &[&str])] = &[
             "json_form",
             "value",
             "issuer",
+            "page",
             "quirk",
             "redirect_uri",
             "url",

@@ -348,9 +348,11 @@ fn task(task: Task) -> Object {
             record,
             version,
             due,
+            until,
         } => object(&[
             kind("save"),
             ("due", json!(due.map(millis_of))),
+            ("until", json!(until.map(millis_of))),
             ("record", json!(record.expose())),
             ("version", json!(version)),
         ]),

@@ -7,8 +7,8 @@ use oauth_core::scope::Scope;
 use oauth_core::url::Url;
 use oauth_seal::Keys;
 use oauth_web::{
-    CallbackMode, Config, IdentityEndpoint, Keep, MAX_FORM, Provider, SameSite, Site, Upstream,
-    testing_key,
+    CallbackMode, Config, IdentityEndpoint, Keep, Lookup, MAX_FORM, Provider, SameSite, Site,
+    Upstream, testing_key,
 };
 use serde::Deserialize;
 use wasm_bindgen::prelude::*;
@@ -31,6 +31,7 @@ struct GivenProvider {
     parameters: Vec<(String, String)>,
     callback: Option<String>,
     callback_mode: Option<String>,
+    tenant: Option<String>,
 }
 
 /// Where a provider without OpenID Connect says who a person is.
@@ -67,6 +68,9 @@ struct Options {
     claims: Option<Vec<String>>,
     #[serde(default)]
     api: Vec<GivenUpstream>,
+    keep: Option<String>,
+    #[serde(default)]
+    looks_up: bool,
 }
 
 /// A site in the making.
@@ -117,18 +121,31 @@ impl NativeSiteSetup {
 }
 
 impl NativeSiteSetup {
+    /// The provider that was given last.
+    pub(crate) fn last(&self) -> Option<Provider> {
+        self.providers.last().cloned()
+    }
+
     fn config(&self, given: Options, in_store: bool) -> Result<Config, JsValue> {
-        let mut providers = self.providers.iter().cloned();
         let mut urls = urls(&given.base_urls)?.into_iter();
-        let (Some(url), Some(provider)) = (urls.next(), providers.next()) else {
-            return Err(invalid("a site has a baseUrl and a provider"));
+        let Some(url) = urls.next() else {
+            return Err(invalid("a site has a baseUrl"));
         };
-        let mut config = Config::new(url, self.keys.clone(), provider);
-        if in_store {
-            config = config.in_store();
+        let mut config = Config::without_providers(url, self.keys.clone());
+        match (given.keep.as_deref(), in_store) {
+            (None | Some("store"), true) => config = config.in_store(),
+            (None | Some("identity"), false) => {}
+            (Some("access_token"), false) => config.keep = Keep::AccessToken,
+            _ => {
+                let what = "keep is store with a store, and identity or access_token without";
+                return Err(invalid(what));
+            }
+        }
+        if given.looks_up {
+            config.lookup = Lookup::Asked;
         }
         config.base_urls.extend(urls);
-        config.providers.extend(providers);
+        config.providers.clone_from(&self.providers);
         config.transport = transport(given.loopback);
         set(&mut config.name, given.name);
         set(&mut config.prefix, given.prefix);
@@ -179,6 +196,7 @@ fn provider(client: &NativeClient, given: GivenProvider) -> Result<Provider, JsV
     }
     provider.parameters = given.parameters;
     provider.callback = given.callback;
+    provider.tenant = given.tenant;
     provider.callback_mode = match given.callback_mode.as_deref() {
         None | Some("query") => CallbackMode::Query,
         Some("form_post") => CallbackMode::FormPost,

@@ -22,6 +22,8 @@ use crate::error::{NativeFailure, fail, invalid};
 use crate::exchange::NativeExchange;
 use crate::moment::here;
 use crate::plain::{member, millis, millis_of, object, read, to_millis, whole, with};
+use crate::site::NativeSiteSetup;
+use crate::tokens::NativeTokens;
 
 /// How the exchange of a visit ended.
 #[derive(Clone, Default)]
@@ -61,6 +63,7 @@ struct GivenNeed {
     acr: Option<Vec<String>>,
     max_age: Option<f64>,
     scope: Option<Vec<String>>,
+    tenant: Option<String>,
 }
 
 pub(crate) fn request(given: &JsValue) -> Result<(Request, Access), JsValue> {
@@ -89,9 +92,10 @@ pub(crate) fn need(given: &JsValue) -> Result<Option<Need>, JsValue> {
     let Some(given) = member(given, "need") else {
         return Ok(None);
     };
-    let given: GivenNeed = read(&given, "a page needs acr, maxAge and scope")?;
+    let given: GivenNeed = read(&given, "a page needs acr, maxAge, scope and tenant")?;
     let mut need = Need::acr(given.acr.unwrap_or_default());
     need.scope = given.scope.unwrap_or_default();
+    need.tenant = given.tenant;
     need.max_age = match given.max_age {
         None => None,
         Some(age) if age.is_finite() && age >= 0.0 => Some(whole(age)),
@@ -156,12 +160,14 @@ impl NativeVisit {
                 record,
                 version,
                 due,
+                until,
             } => object(&[
                 kind("save"),
                 ("key", json!(key)),
                 ("record", json!(record.expose())),
                 ("version", json!(version)),
                 ("due", json!(due.map(millis_of))),
+                ("until", json!(until.map(millis_of))),
             ]),
             Step::Remove { key } => object(&[kind("remove"), ("key", json!(key))]),
             Step::Wait(pause) => object(&[kind("wait"), ("ms", json!(to_millis(pause)))]),
@@ -169,6 +175,12 @@ impl NativeVisit {
                 kind("admit"),
                 ("record", json!(json!(identity).to_string())),
             ]),
+            Step::Provider(ask) => {
+                let asked = json!({
+                    "id": ask.id, "issuer": ask.issuer, "tenant": ask.tenant, "host": ask.host, "path": ask.path,
+                });
+                object(&[kind("provider"), ("record", json!(asked.to_string()))])
+            }
             Step::Run(exchange) => {
                 let flight = self.flight.clone();
                 let landed = exchange.and_then(move |_, landed| {
@@ -179,9 +191,14 @@ impl NativeVisit {
                 with(object(&[kind("run")]), "exchange", known)
             }
             Step::Respond(reply) => self.end(&answered(&reply), None),
-            Step::Pass(session) => {
-                let passed = session.as_deref().map(passed).unwrap_or_default();
-                self.end(&passed, None)
+            Step::Pass(None) => self.end(&[], None),
+            Step::Pass(Some(session)) => {
+                let told = self.end(&passed(&session), None);
+                let held = NativeWebSession {
+                    site: self.site.clone(),
+                    session,
+                };
+                with(told, "held", held)
             }
             Step::Forward(forward) => self.end(&[], Some(*forward)),
         })
@@ -284,6 +301,12 @@ impl NativeVisit {
         self.resume(Event::Admitted(admission))
     }
 
+    /// The provider that is known by then, in a setup of its own; or there is none.
+    pub fn provided(&mut self, setup: Option<NativeSiteSetup>) -> Result<Object, JsValue> {
+        let provider = setup.and_then(|setup| setup.last());
+        self.resume(Event::Provider(provider.map(Box::new)))
+    }
+
     /// The person is not.
     pub fn refused(&mut self, why: String) -> Result<Object, JsValue> {
         self.resume(Event::Admitted(Admission::Refused(why)))
@@ -325,6 +348,7 @@ fn passed(session: &Session) -> Vec<(&'static str, Value)> {
         "started_at": session.started_at,
         "until": session.until,
         "scope": session.scope,
+        "tenant": session.tenant,
     });
     vec![
         ("session", json!(shown.to_string())),
@@ -335,6 +359,35 @@ fn passed(session: &Session) -> Vec<(&'static str, Value)> {
 fn grant(session: &Session) -> Option<String> {
     let grant = session.grant()?;
     grant.subject().map(str::to_owned)
+}
+
+/// A session, which may have tokens.
+#[wasm_bindgen]
+pub struct NativeWebSession {
+    site: Site,
+    session: Arc<Session>,
+}
+
+#[wasm_bindgen]
+impl NativeWebSession {
+    /// Whether it has tokens, in its cookie or in the store.
+    #[wasm_bindgen(getter, js_name = hasTokens)]
+    pub fn has_tokens(&self) -> bool {
+        self.session.grant().is_some() || self.session.tokens().is_some()
+    }
+
+    /// The access token that is in its cookie.
+    #[wasm_bindgen(getter)]
+    pub fn tokens(&self) -> Option<NativeTokens> {
+        let tokens = self.session.tokens()?;
+        Some(NativeTokens(Arc::clone(tokens)))
+    }
+
+    /// The visit that ends it, wherever it is used, and its grant.
+    pub fn end(&self) -> NativeVisit {
+        let visit = self.site.end(Arc::clone(&self.session));
+        NativeVisit::new(&self.site, visit, None)
+    }
 }
 
 /// A call to be passed on.

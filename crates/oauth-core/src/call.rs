@@ -14,7 +14,6 @@ use std::sync::Arc;
 use crate::http::{Request, Response};
 use bytes::Bytes;
 
-use crate::IS_PAGE;
 use crate::client_auth::Remote;
 use crate::client_config::ClientConfig;
 use crate::crypto::SigningKey;
@@ -22,6 +21,7 @@ use crate::endpoint::{Context, Endpoint, EndpointRequest, Reply};
 use crate::error::{Error, Misuse};
 use crate::exchange::{Exchange, Input, SigningJob, Step};
 use crate::moment::Moment;
+use crate::page::IS_PAGE;
 use crate::secret::Secret;
 use crate::workload;
 

@@ -10,7 +10,7 @@ mod tests;
 
 use std::sync::Arc;
 
-use crate::IS_PAGE;
+use crate::page::IS_PAGE;
 
 use crate::http::HeaderValue;
 

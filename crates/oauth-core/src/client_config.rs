@@ -3,11 +3,11 @@
 
 use std::sync::Arc;
 
-use crate::IS_PAGE;
 #[cfg(feature = "sha2")]
 use crate::asked::Asked;
 use crate::http::header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE};
 use crate::http::{HeaderMap, HeaderName, HeaderValue};
+use crate::page::IS_PAGE;
 
 use crate::assertion::OwnTokens;
 use crate::breaker::Breaker;

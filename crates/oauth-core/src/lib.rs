@@ -41,6 +41,7 @@ pub mod jose;
 pub mod json;
 pub mod manual;
 pub mod moment;
+mod page;
 pub mod pkce;
 pub mod profile;
 pub mod protected_resource;
@@ -69,10 +70,6 @@ pub use ::http;
 #[path = "http.rs"]
 #[allow(dead_code, unreachable_pub)] // the page's own parts, tested where tests run
 mod page_http;
-
-/// Whether this is built for a page, with the feature `js`. Its client is a public one, whose one key is that of
-/// its proofs, and its tokens are those of a person: the code for any other is not linked.
-pub(crate) const IS_PAGE: bool = cfg!(all(feature = "js", target_family = "wasm"));
 
 pub use client::{
     Client, connect_resource, delete_registration, discover, discover_resource, discover_with,

@@ -81,6 +81,11 @@ export class NativeSiteSetup {
     this.#known.provider(client, given)
   }
 
+  /** The setup itself, which is gone with it: it was made for one question. */
+  given() {
+    return this.#known
+  }
+
   site({ lifetimeMs, idleMs, flowLifetimeMs, ...options }, admit, store) {
     const times = { lifetimeMs: finite(lifetimeMs), idleMs: finite(idleMs), flowLifetimeMs: finite(flowLifetimeMs) }
     return new NativeSite(this.#known.site({ ...options, ...times }, store !== undefined), { admit, store, overdue: wasm.overdueError })

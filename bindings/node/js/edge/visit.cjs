@@ -52,8 +52,8 @@ const steps = {
   lease(visit, { key, holder, ms }, host) {
     return stored(visit, host, (store) => store.ask({ verb: 'lease', key, holder, ms }), ({ ms = 0 }) => visit.leased(ms))
   },
-  save(visit, { key, record, version, due }, host) {
-    const ask = { verb: 'save', key, record, version, due }
+  save(visit, { key, record, version, due, until }, host) {
+    const ask = { verb: 'save', key, record, version, due, until }
     return stored(visit, host, (store) => store.ask(ask), ({ version }) => visit.saved(version))
   },
   remove(visit, { key }, host) {
@@ -78,6 +78,12 @@ const steps = {
     if (said.why !== undefined) throw new Error(overdue(said.why))
     return said.refused === undefined ? visit.admitted(said.record) : visit.refused(said.refused)
   },
+  async provider(visit, { record }, { admit, id, overdue }) {
+    if (admit === undefined) return visit.provided()
+    const said = await asked('provider function', admit, { verb: 'provider', key: id, record })
+    if (said.why !== undefined) throw new Error(overdue(said.why))
+    return visit.provided(said.setup?.given())
+  },
 }
 
 /** Drives a visit to its end. */
@@ -86,6 +92,8 @@ async function driven(visit, host) {
     let step = visit.begin()
     while (step.kind !== 'end') step = await steps[step.kind](visit, step, host)
     const { forward, ...told } = step.told
+    const { held } = step
+    if (held?.hasTokens) told.held = { tokens: held.tokens, end: () => driven(held.end(), host) }
     return forward === undefined ? told : { ...told, forward: new Forward(forward, host) }
   } finally {
     visit.free()

@@ -112,11 +112,11 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::IS_PAGE;
 use crate::client_config::ClientConfig;
 use crate::error::{Error, ValidationFailure};
 use crate::grant::unnamed;
 use crate::moment::{Moment, UnixTime};
+use crate::page::IS_PAGE;
 use crate::scope::Scope;
 use crate::secret::Secret;
 use crate::token::Tokens;

@@ -8,7 +8,6 @@ mod tests;
 
 use std::sync::Arc;
 
-use crate::IS_PAGE;
 use crate::call::Call;
 use crate::client_config::ClientConfig;
 use crate::endpoint::Endpoint as _;
@@ -18,6 +17,7 @@ use crate::exchange::{Boxed, Exchange, ExchangeExt as _, Ready};
 use crate::flow::verification::Verification;
 use crate::jose::{CLOCK_SKEW, Claims, Jws, Validity, opened};
 use crate::moment::UnixTime;
+use crate::page::IS_PAGE;
 use crate::secret::Secret;
 use crate::token::Tokens;
 

@@ -90,7 +90,7 @@ impl Store for Troubled {
                 None => {}
             }
             self.inner
-                .save(key, record, version, Times { due, until: None })
+                .save(key, record, version, times)
                 .await
         })
     }

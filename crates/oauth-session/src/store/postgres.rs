@@ -135,10 +135,9 @@ type Parameter<'a> = (&'a (dyn ToSql + Sync), Type);
 /// PgBouncer may stand between, in transaction mode too. The table is found as the connection's
 /// `search_path` says: [`SCHEMA`](Self::SCHEMA), which [`migrate`](Self::migrate) runs.
 ///
-/// Clones share up to four connections, or as many as [`with_connections`](Self::with_connections)
-/// says. A pool is more than a single shared connection where many grants are renewed at once, or a
-/// statement waits for a row; and it replaces what breaks, and what has become a standby. It belongs to
-/// the tokio runtime it is first used in.
+/// Clones share up to four connections, or as many as [`with_connections`](Self::with_connections) says. A pool is
+/// more than a single shared connection where many grants are renewed at once, or a statement waits for a row; and it
+/// replaces what breaks, and what has become a standby. It belongs to the tokio runtime it is first used in.
 ///
 /// A statement that has no answer in time is cancelled, so that none goes on waiting in the server for
 /// a row.

@@ -14,7 +14,6 @@ use super::{
     AuthorizationRequest, FlowEntropy, HostGeneratedValues, Pending, profile, request_object,
     step_up,
 };
-use crate::IS_PAGE;
 use crate::call::Call;
 use crate::client_config::ClientConfig;
 use crate::crypto::SigningKey;
@@ -25,6 +24,7 @@ use crate::exchange::{Exchange, Input, Step, passed};
 use crate::form::Form;
 use crate::jose::{Lookup, Unsigned};
 use crate::moment::Moment;
+use crate::page::IS_PAGE;
 use crate::secret::Secret;
 use crate::server::EndpointKind;
 use crate::url::Url;

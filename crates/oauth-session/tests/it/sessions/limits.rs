@@ -1,0 +1,85 @@
+//! How many renewals begin in a second, and how many are under way at once.
+
+use super::*;
+
+#[tokio::test(start_paused = true)]
+async fn renewals_begin_at_the_pace_that_was_asked_for() {
+    let (server, store) = (Rotating::default(), Arc::new(Memory::new()));
+    let sessions = sessions(&server, &store).per_second(10);
+    stale(&server, &*store, 50).await;
+    let tasks: Vec<_> = (0..50)
+        .map(|number| {
+            let sessions = sessions.clone();
+            tokio::spawn(async move { sessions.get(&person(number)).token().await })
+        })
+        .collect();
+    for task in tasks {
+        task.await.expect("no panic").expect("a token");
+    }
+    let mut at = server.0.at.lock().expect("no panic").clone();
+    at.sort_unstable();
+    for pair in at.windows(11) {
+        let [first, .., last] = pair else { continue };
+        assert!(
+            *last - *first >= Duration::from_millis(999),
+            "{:?}",
+            *last - *first
+        );
+    }
+    assert_eq!(at.len(), 50);
+}
+
+#[tokio::test(start_paused = true)]
+async fn no_more_renewals_are_under_way_at_once_than_may_be() {
+    let (server, store) = (Rotating::default(), Arc::new(Memory::new()));
+    let sessions = sessions(&server, &store).at_once(3);
+    stale(&server, &*store, 30).await;
+    let tasks: Vec<_> = (0..30)
+        .map(|number| {
+            let sessions = sessions.clone();
+            tokio::spawn(async move { sessions.get(&person(number)).token().await })
+        })
+        .collect();
+    for task in tasks {
+        task.await.expect("no panic").expect("a token");
+    }
+    // Each request takes a tenth of a second: the fourth begins after the end of the first.
+    let at = server.0.at.lock().expect("no panic").clone();
+    assert_eq!(at.len(), 30);
+    for four in at.windows(4) {
+        let [first, .., last] = four else { continue };
+        assert!(*last - *first >= Duration::from_millis(99));
+    }
+    let took = at.last().copied().zip(at.first().copied());
+    let took = took.map(|(last, first)| last - first);
+    // They do not wait for one another beyond that.
+    assert!(
+        took.is_some_and(|took| took < Duration::from_millis(1_200)),
+        "{took:?}"
+    );
+}
+
+#[tokio::test(start_paused = true)]
+async fn who_waits_for_another_worker_keeps_nobody_from_renewing() {
+    let (server, store) = (Rotating::default(), Arc::new(Memory::new()));
+    let sessions = sessions(&server, &store).at_once(1);
+    stale(&server, &*store, 2).await;
+    let held = sessions.get(&person(0));
+    let key = held.key().expect("a shared one").to_owned();
+    let minute = Duration::from_secs(60);
+    store.lease(&key, "another", minute).await.expect("a lease");
+    let waiting = tokio::spawn(async move { held.token().await });
+    tokio::task::yield_now().await;
+    let begun = Instant::now();
+    sessions.get(&person(1)).token().await.expect("a token");
+    assert!(
+        begun.elapsed() < Duration::from_secs(1),
+        "{:?}",
+        begun.elapsed()
+    );
+    store
+        .lease(&key, "another", Duration::ZERO)
+        .await
+        .expect("released");
+    waiting.await.expect("no panic").expect("a token");
+}
