@@ -89,9 +89,7 @@ impl Store for Troubled {
                 }
                 None => {}
             }
-            self.inner
-                .save(key, record, version, times)
-                .await
+            self.inner.save(key, record, version, times).await
         })
     }
 

@@ -5,7 +5,7 @@ use http::header::{COOKIE, SET_COOKIE};
 use http::{HeaderMap, HeaderName, HeaderValue, Method};
 use oauth_web::{Reply, Request};
 
-pub(super) const SESSION: &str = "__Host-Http-session";
+pub(super) const SESSION: &str = "__Host-Http-oauth-session";
 
 /// A browser, and who sits before it.
 pub(super) struct Browser {
