@@ -148,7 +148,7 @@ fn on_limit(rate_limit: &str, longest_wait: f64) -> PyResult<OnLimit> {
 
 /// A request as Python asks for it.
 #[derive(Default)]
-pub(crate) struct Ask<'a> {
+pub(crate) struct ApiRequest<'a> {
     pub(crate) method: &'a str,
     pub(crate) url: &'a str,
     pub(crate) headers: Option<Pairs>,
@@ -181,7 +181,7 @@ pub(crate) fn ruled(
 /// The longest wait where nothing else is said.
 const LONGEST: f64 = 300.0;
 
-impl Ask<'_> {
+impl ApiRequest<'_> {
     fn on_limit(&self, usual: OnLimit) -> PyResult<OnLimit> {
         let longest = match (self.longest_wait, usual) {
             (Some(longest), _) => longest,
@@ -320,7 +320,7 @@ impl Api {
         })
     }
 
-    fn calling(&self, py: Python<'_>, ask: Ask<'_>) -> PyResult<Work> {
+    fn calling(&self, py: Python<'_>, ask: ApiRequest<'_>) -> PyResult<Work> {
         ask.send(py, self.authorized(py)?, self.on_limit, &self.line)
     }
 }
@@ -461,7 +461,7 @@ twins! {
             rate_limit: Option<&str>,
             longest_wait: Option<f64>,
         ) {
-            let ask = Ask {
+            let ask = ApiRequest {
                 method,
                 url,
                 headers,
@@ -470,7 +470,7 @@ twins! {
                 timeout,
                 rate_limit,
                 longest_wait,
-                ..Ask::default()
+                ..ApiRequest::default()
             };
             self.calling(py, ask)
         }

@@ -14,7 +14,7 @@ use pyo3::exceptions::{PyTypeError, PyValueError};
 use pyo3::prelude::*;
 use pyo3::types::PyString;
 
-use crate::api::{Ask, Source};
+use crate::api::{ApiRequest, Source};
 use crate::client::{Client, Us};
 use crate::client_auth::{self, ClientAuth};
 use crate::foreign::raised;
@@ -161,7 +161,7 @@ impl ResourceConnection {
         }))
     }
 
-    fn calling(&self, py: Python<'_>, ask: Ask<'_>) -> PyResult<Work> {
+    fn calling(&self, py: Python<'_>, ask: ApiRequest<'_>) -> PyResult<Work> {
         let (sources, driver) = (Sources::one(self.native(py)?), self.line.driver(py)?);
         let api = self.api();
         let api = api.and_then(|api| Authorized::with_sources(driver, sources, api.core().clone()));
@@ -386,7 +386,7 @@ twins! {
             rate_limit: Option<&str>,
             longest_wait: Option<f64>,
         ) {
-            let ask = Ask {
+            let ask = ApiRequest {
                 method,
                 url,
                 headers,

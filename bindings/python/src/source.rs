@@ -13,7 +13,7 @@ use oauth_session::Sources;
 use pyo3::exceptions::PyRuntimeError;
 use pyo3::prelude::*;
 
-use crate::api::Ask;
+use crate::api::ApiRequest;
 use crate::client::Us;
 use crate::closing::{PATIENCE, closes, nothing};
 use crate::network::{Lazy, Line, seconds};
@@ -251,7 +251,7 @@ impl GrantSource {
         Arc::clone(&self.us.line)
     }
 
-    fn calling(&self, py: Python<'_>, ask: Ask<'_>) -> PyResult<Work> {
+    fn calling(&self, py: Python<'_>, ask: ApiRequest<'_>) -> PyResult<Work> {
         let api = self
             .api(ask.origins.as_deref(), Keeping::Nothing)
             .map_err(|error| errors::raise(py, &error))?;
@@ -401,7 +401,7 @@ twins! {
             rate_limit: Option<&str>,
             longest_wait: Option<f64>,
         ) {
-            let ask = Ask {
+            let ask = ApiRequest {
                 method,
                 url,
                 headers,

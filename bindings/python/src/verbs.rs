@@ -24,7 +24,7 @@ macro_rules! verb {
                     longest_wait: Option<f64>,
                 ) {
                     #[allow(clippy::needless_update, reason = "not every verb has every keyword")]
-                    let ask = Ask {
+                    let ask = ApiRequest {
                         method: $method,
                         url,
                         headers,
@@ -32,7 +32,7 @@ macro_rules! verb {
                         timeout,
                         rate_limit,
                         longest_wait,
-                        ..Ask::default()
+                        ..ApiRequest::default()
                     };
                     self.calling(py, ask)
                 }

@@ -233,7 +233,7 @@ def test_nobody_there(plain: Start) -> None:
     with pytest.raises(oauth_core.Lost) as caught:
         client.client_credentials().token()
     assert (caught.value.code, caught.value.advice) == ("lost.connect", "retry")
-    assert "127.0.0.1" not in str(caught.value)
+    assert "http://127.0.0.1:9: " in str(caught.value), "where to, and no path"
 
 
 def test_a_server_that_never_answers(generic: Twin) -> None:

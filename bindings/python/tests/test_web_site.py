@@ -123,7 +123,8 @@ def sign_in(web: Site, target: str = "/me", need: Need = Need()) -> tuple[str, U
     """Somebody signs in: the cookie from then on, and who it is."""
     callback, cookies = signed_in(web.visit(asked(target), "signed_in", need))
     done = web.visit(asked(callback, headers=[*PAGE, ("cookie", cookies)]))
-    assert isinstance(done, Reply) and done.status == 303, done.body
+    assert isinstance(done, Reply)
+    assert done.status == 303, done.body
     cookie = "; ".join(pair.split(";")[0] for name, pair in done.headers if name == "set-cookie")
     user = web.visit(asked(target, headers=[*PAGE, ("cookie", cookie)]), "signed_in", need)
     assert isinstance(user, User), user
@@ -225,7 +226,8 @@ def cookie_of(web: Site, base: str) -> str:
     flows = "; ".join(pair.split(";")[0] for name, pair in sent.headers if name == "set-cookie")
     callback = approve(dict(sent.headers)["location"]).removeprefix(base)
     done = web.visit(Request("GET", "shop.example", callback, [*PAGE, ("cookie", flows)]))
-    assert isinstance(done, Reply) and done.status == 303, done.body
+    assert isinstance(done, Reply)
+    assert done.status == 303, done.body
     return "; ".join(pair.split(";")[0] for name, pair in done.headers if name == "set-cookie")
 
 

@@ -239,8 +239,9 @@ def test_standard_client_files_are_recognised(tmp_path: Path) -> None:
     assert TENANT in oauth_core.Client.from_json(json.dumps(entra)).server.issuer
     for client in [google, oauth_core.Client.from_json(json.dumps(entra))]:
         assert HIDDEN not in repr(client)
-    with pytest.raises(oauth_core.Lost):
+    with pytest.raises(oauth_core.Misuse) as gone:
         oauth_core.Client.from_file(tmp_path / "gone.json")
+    assert gone.value.code == "client_file.unreadable"
 
 
 def test_what_is_wrong_is_named_and_no_secret_shown(generic: Twin) -> None:

@@ -20,15 +20,18 @@ from servers import free_port, listens, until
 APPS = Path(__file__).parent / "web_apps"
 WHO = "user-248289761001"
 
+# A busy machine may leave a connection idle for longer than uvicorn's five seconds, and reuse it as it closes.
+PATIENT = ["--timeout-keep-alive", "60"]
+
 # How their users start them.
 PROGRAMS = {
-    "fastapi-uvicorn": ["-m", "uvicorn", "hello_fastapi:app", "--port", "{port}"],
-    "asgi-uvicorn": ["-m", "uvicorn", "hello_asgi:app", "--port", "{port}"],
+    "fastapi-uvicorn": ["-m", "uvicorn", "hello_fastapi:app", "--port", "{port}", *PATIENT],
+    "asgi-uvicorn": ["-m", "uvicorn", "hello_asgi:app", "--port", "{port}", *PATIENT],
     "flask-run": ["-m", "flask", "--app", "hello_flask", "run", "--port", "{port}"],
     "flask-gunicorn": ["-m", "gunicorn", "hello_flask:app", "--threads", "60", "-b", "127.0.0.1:{port}"],
     "wsgi-waitress": ["-m", "waitress", "--threads", "60", "--listen", "127.0.0.1:{port}", "hello_wsgi:app"],
     "django-runserver": ["hello_django.py", "runserver", "--noreload", "127.0.0.1:{port}"],
-    "django-uvicorn": ["-m", "uvicorn", "hello_django:application", "--port", "{port}"],
+    "django-uvicorn": ["-m", "uvicorn", "hello_django:application", "--port", "{port}", *PATIENT],
     "django-gunicorn": ["-m", "gunicorn", "hello_django:wsgi", "--threads", "60", "-b", "127.0.0.1:{port}"],
 }
 

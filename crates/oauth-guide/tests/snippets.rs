@@ -13,12 +13,17 @@ const FENCES: &[&str] = &[
     "python",
     "js",
     "html",
+    // bindings/node/test/web-edge.test.mjs
+    "js bun",
+    "js deno",
+    "js worker",
     // Another library's code, to look at.
     "python before",
     "js before",
     // Commands, and files that are read elsewhere.
     "sh",
     "toml",
+    "jsonc",
 ];
 
 fn here(path: &str) -> PathBuf {

@@ -1202,10 +1202,10 @@ class Streamed:
         """chunk(), in a coroutine."""
 @final
 class Ask:
-    """A request as Python asks for it."""
+    """Which provider is wanted. The one that is given has to be what is said here, or it is not taken."""
     def __new__(
         cls, *, id: str | None = None, issuer: str | None = None, tenant: str | None = None,
-        host: str = "", path: str = "",
+        host: str = ..., path: str = ...,
     ) -> Self: ...
     @property
     def id(self) -> str | None:

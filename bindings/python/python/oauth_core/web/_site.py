@@ -100,7 +100,7 @@ class Site:
     def __init__(
         self,
         *,
-        providers: Sequence[Provider],
+        providers: Sequence[Provider | Later],
         base_url: str | Sequence[str],
         key: str | bytes | Key,
         old_keys: Sequence[str | bytes | Key] = (),
@@ -160,6 +160,7 @@ class Site:
         self._known: dict[str, Provider] = {}
         self._grants: dict[str, Sessions] = {}
         self._later: Later | None = None
+        self._site: WebSite
         ready: list[Provider] = []
         for one in providers:
             if isinstance(one, Later):
@@ -216,7 +217,7 @@ class Site:
         if provider not in self._known and self._find:
             self._take(settled(self._find(Ask(id=provider))))
         if provider not in self._known:
-            raise misuse("web.unknown_provider", "there is no such provider")
+            raise misuse("web.setup", "there is no provider of this name")
         if provider not in self._grants:
             self._grants[provider] = Sessions(self._known[provider].client, self._store)
         return self._grants[provider]
@@ -274,7 +275,8 @@ class Site:
 
     def visit(self, request: Request, access: Access = "open", need: Need = NOTHING) -> Ended:
         """What to send; else it is the application's turn, with who is signed in."""
-        return self._driven(self._steps(request, access, need, "resume", waited))
+        ended: Ended = self._driven(self._steps(request, access, need, "resume", waited))
+        return ended
 
     def _driven(self, steps: Generator[Step, Any, Any]) -> Any:
         answer: Any = None

@@ -50,8 +50,8 @@ class Middleware:
         SERVED.set((request, _at_once))
         ended = self.site.visit(seen.oauth_request, self.access)
         if isinstance(ended, Forward):
-            answer = ended.send(request.read(ended.limit + 1))
-            return response(answer) if isinstance(answer, Reply) else streamed(answer, wsgi.chunks(answer))
+            told = ended.send(request.read(ended.limit + 1))
+            return response(told) if isinstance(told, Reply) else streamed(told, wsgi.chunks(told))
         if isinstance(ended, Reply):
             return response(ended)
         answer: HttpResponse = self.get_response(_seen_by(seen, ended))
@@ -61,8 +61,8 @@ class Middleware:
         SERVED.set((request, sync_to_async))
         ended = await self.site.avisit(request.oauth_request, self.access)
         if isinstance(ended, Forward):
-            answer = await ended.asend(request.read(ended.limit + 1))
-            return response(answer) if isinstance(answer, Reply) else streamed(answer, _later_chunks(answer))
+            told = await ended.asend(request.read(ended.limit + 1))
+            return response(told) if isinstance(told, Reply) else streamed(told, _later_chunks(told))
         if isinstance(ended, Reply):
             return response(ended)
         answer: HttpResponse = await self.get_response(_seen_by(request, ended))
