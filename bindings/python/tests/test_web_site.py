@@ -193,7 +193,7 @@ def test_tenants_are_looked_up_while_the_site_runs(generic: Twin, client: oauth_
     elsewhere = site(client, providers=[], lookup="asked", store=store)
     elsewhere.provider(provider)
     assert elsewhere.sessions("acme") and elsewhere.sessions("acme") is elsewhere.sessions("acme")
-    with pytest.raises(oauth_core.Misuse, match="no such provider"):
+    with pytest.raises(oauth_core.Misuse, match="no provider of this name"):
         elsewhere.sessions("initech")
     # The page of another tenant is for its own people.
     other = asked("/t/globex/me", headers=[*PAGE, ("cookie", cookie)])

@@ -3,9 +3,10 @@
 import os
 from typing import Any, Optional
 
-from fastapi import FastAPI
+from fastapi import FastAPI, Request
 from fastapi.responses import PlainTextResponse
 
+from oauth_core import OAuthError
 from oauth_core.web import Identity, Problem
 from oauth_core.web.fastapi import Refuse, Site, User
 
@@ -51,6 +52,11 @@ def cart(user: User = site.user) -> str:
 @app.get("/pay")
 def pay(user: User = site.required(acr=["mfa"])) -> str:
     return f"paid by {user.acr}"
+
+
+@app.exception_handler(OAuthError)
+async def failed(_: Request, error: OAuthError) -> PlainTextResponse:
+    return PlainTextResponse(error.code, 500)
 
 
 @app.get("/fetch")

@@ -97,6 +97,8 @@ class Site:
     client unless it is given. ``web.setup`` for settings that contradict themselves, ``url.insecure``.
     """
 
+    _site: WebSite
+
     def __init__(
         self,
         *,
@@ -160,7 +162,6 @@ class Site:
         self._known: dict[str, Provider] = {}
         self._grants: dict[str, Sessions] = {}
         self._later: Later | None = None
-        self._site: WebSite
         ready: list[Provider] = []
         for one in providers:
             if isinstance(one, Later):
