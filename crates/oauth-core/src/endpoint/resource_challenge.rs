@@ -40,9 +40,8 @@ impl Endpoint for ResourceChallenge {
         let status = reply.status();
         Ok(match status {
             StatusCode::UNAUTHORIZED => Answered::Challenge(fields),
-            StatusCode::METHOD_NOT_ALLOWED | StatusCode::NOT_ACCEPTABLE if fields.is_empty() => {
-                Answered::Served
-            }
+            // Method Not Allowed, Not Acceptable.
+            status if matches!(status.as_u16(), 405 | 406) && fields.is_empty() => Answered::Served,
             _ if status.is_success() && fields.is_empty() => Answered::Served,
             _ => Answered::Nothing,
         })
