@@ -157,7 +157,7 @@ test('standard client files are recognised', async () => {
   const entra = await Client.fromJson(JSON.stringify({ clientId: 'c', clientSecret: HIDDEN, tenantId: TENANT }))
   assert.ok(entra.server.issuer.includes(TENANT))
   assert.ok(!inspect([google, entra], { depth: 9, showHidden: true }).includes(HIDDEN))
-  assert.equal((await rejection(Client.fromFile(join(folder, 'gone.json')))).code, 'lost.unsent')
+  assert.equal((await rejection(Client.fromFile(join(folder, 'gone.json')))).code, 'client_file.unreadable')
 })
 
 test('what is wrong is named, and no secret shown', async () => {
