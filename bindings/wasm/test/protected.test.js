@@ -84,7 +84,7 @@ test('what an API wants is asked for', async () => {
 
 test('what a login was made for is not asked for again', async () => {
   const page = await us.page()
-  const config = us.configs.oidc
+  const config = bound()
   const stepUp = { scope: 'openid' }
   await toCallback(us, page, config, { scope: 'openid', stepUp })
   assert.deepEqual(await handle(page, config), { value: true })
