@@ -1,4 +1,4 @@
-//! Any exchange, owned: five inputs, four steps.
+//! An exchange of any type behind one concrete type, for language bindings: plain values in and out.
 
 use std::fmt;
 use std::time::Duration;

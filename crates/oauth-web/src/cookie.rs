@@ -1,4 +1,5 @@
-//! Cookies: sealed, bounded, and ended on pages of the site only.
+//! Cookies: sealed, bounded, and ended on pages of the site only. What is sealed in them is in `record.rs`, `flow.rs`,
+//! `tries.rs` and `page/logout.rs`.
 
 use std::fmt::Write as _;
 

@@ -1,6 +1,7 @@
 //! `POST {registration_endpoint}`: make the client known to the server.
 //!
-//! RFC 7591 <https://www.rfc-editor.org/rfc/rfc7591#section-3>
+//! RFC 7591 <https://www.rfc-editor.org/rfc/rfc7591#section-3>. The members of the response are checked in
+//! `registered_client.rs`.
 
 #[cfg(test)]
 mod tests;

@@ -8,7 +8,7 @@ use crate::http::StatusCode;
 use crate::json::{Map, Value};
 use crate::url::Url;
 
-/// Fetches one document. Whose it is `flow::resource_discovery` checks.
+/// Fetches one document. Whose it is (RFC 9728 section 3.3) `ProtectedResource` checks.
 #[derive(Debug, Clone)]
 pub(crate) struct ResourceMetadata {
     pub(crate) place: Url,

@@ -91,7 +91,7 @@ impl Jws {
         super::compact(input, &self.signature)
     }
 
-    /// Whether `typ` is one of these, or absent where `may_be_absent`. A name without a slash stands for
+    /// Whether `typ` is one of these, or absent. A name without a slash stands for
     /// `application/` and itself (RFC 7515 section 4.1.9), in any case.
     pub(crate) fn has_type(&self, wanted: &[&str]) -> bool {
         let Some(typ) = &self.typ else {
