@@ -94,4 +94,20 @@ mod tests {
             prop_assert_eq!(is_canonical(&text), by_library(&text), "{}", text);
         }
     }
+
+    #[test]
+    fn of_two_runs_as_long_the_first_is_hidden() {
+        for (text, is_it) in [
+            ("1::2:0:0:3:4", true),
+            ("1:0:0:2::3:4", false),
+            ("1:0:0:2::3", true),
+            ("1::2:0:0:0:3", false),
+        ] {
+            assert_eq!(
+                (is_canonical(text), by_library(text)),
+                (is_it, is_it),
+                "{text}"
+            );
+        }
+    }
 }
