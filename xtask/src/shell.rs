@@ -3,6 +3,7 @@
 use std::io::{self, BufRead as _, BufReader, Read};
 use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
+use std::time::Instant;
 
 /// How many checks passed and failed.
 #[derive(Debug, Clone, Copy, Default)]
@@ -40,6 +41,24 @@ pub(crate) fn target() -> PathBuf {
     root().join(named.unwrap_or_else(|| "target".into()))
 }
 
+/// Says what is run now; the guard says how long it took, where that was long.
+fn announced(name: &str) -> Timed<'_> {
+    println!("== {name}");
+    Timed(name, Instant::now())
+}
+
+struct Timed<'a>(&'a str, Instant);
+
+impl Drop for Timed<'_> {
+    fn drop(&mut self) {
+        let Self(name, start) = self;
+        let seconds = start.elapsed().as_secs();
+        if seconds >= 10 {
+            println!("-- {name}: {seconds} s");
+        }
+    }
+}
+
 /// Cargo, as it was called, in the workspace's root.
 pub(crate) fn cargo() -> Command {
     let mut command = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
@@ -49,7 +68,7 @@ pub(crate) fn cargo() -> Command {
 
 /// Runs a program whose success is one check.
 pub(crate) fn step(name: &str, command: &mut Command) -> Outcome {
-    println!("== {name}");
+    let _timed = announced(name);
     match command.status() {
         Ok(status) if status.success() => Outcome::of(true),
         Ok(status) => {
@@ -79,7 +98,7 @@ pub(crate) fn counted(
     command: &mut Command,
     count: impl FnMut(&str) -> Option<Outcome>,
 ) -> Outcome {
-    println!("== {name}");
+    let _timed = announced(name);
     command.stdout(Stdio::piped());
     let started = command.spawn().and_then(|mut child| {
         let output = child.stdout.take().ok_or(io::ErrorKind::BrokenPipe)?;
@@ -100,7 +119,7 @@ pub(crate) fn counted_both(
     command: &mut Command,
     count: impl FnMut(&str) -> Option<Outcome>,
 ) -> Outcome {
-    println!("== {name}");
+    let _timed = announced(name);
     let started = io::pipe().and_then(|(output, input)| {
         let child = command.stdout(input.try_clone()?).stderr(input).spawn()?;
         Ok((child, output))
