@@ -18,8 +18,8 @@ fn oauth() -> Command {
             .args([
                 "build",
                 "--quiet",
-                "--package",
-                "oauth-cli",
+                "--bin",
+                "oauth",
                 "--message-format",
                 "json",
             ])

@@ -6,7 +6,7 @@ use crate::shell::{Outcome, cargo, step};
 /// Writes every generated file, or with `is_check` only compares and names those that are stale.
 pub(crate) fn run(is_check: bool) -> Outcome {
     let mut helper = cargo();
-    helper.args(["run", "--quiet", "-p", "xtask-codegen", "--"]);
+    helper.args(["run", "--quiet", "--bin", "xtask-codegen", "--"]);
     match is_check {
         true => step("codegen --check", helper.arg("--check")),
         false => step("codegen", &mut helper),

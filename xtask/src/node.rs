@@ -8,6 +8,7 @@ use std::process::Command;
 
 use crate::packages;
 use crate::parity;
+use crate::python;
 use crate::setup;
 use crate::shell::{Outcome, cargo, counted, root, step, target};
 use crate::vectors::{self, Lang};
@@ -15,7 +16,7 @@ use crate::wasm;
 
 /// Builds the package as it is published, and runs its tests against what users would install.
 pub(crate) fn suite() -> Outcome {
-    let installed = installed().and(setup::mcp_server());
+    let installed = installed().and(python::twins()).and(setup::mcp_server());
     if installed.failed > 0 {
         return installed;
     }
@@ -35,7 +36,7 @@ pub(crate) fn suite() -> Outcome {
 
 /// The checks of a sign-in in the runtimes beside Node.js. Part of [`suite`].
 pub(crate) fn edge() -> Outcome {
-    let installed = installed();
+    let installed = installed().and(python::twins());
     if installed.failed > 0 {
         return installed;
     }
@@ -131,12 +132,14 @@ fn tests_of(project: &Path, run: &str, modules: &str, is_wanted: impl Fn(&str) -
         name.contains(".test.") && is_wanted(&name)
     });
     let mut node = Command::new("node");
-    node.arg("--test")
+    // Most of them wait: for a server, for a lease that ends.
+    node.args(["--test", "--test-concurrency=2"])
         .args(reporters(run))
         .args(found)
         .current_dir(project);
     node.env("OAUTH_CORE_MODULES", modules);
     node.env("OAUTH_CORE_ROOT", root());
+    node.env("OAUTH_BUILT", target().join("debug"));
     node.env("CARGO_TARGET_DIR", target());
     node.env("CARGO", cargo().get_program());
     counted(&format!("node --test ({run})"), &mut node, node_count)

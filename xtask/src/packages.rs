@@ -59,14 +59,7 @@ pub(crate) fn version(tag: Option<&str>) -> Outcome {
 
 fn tests(name: &str, servers: &str) -> Outcome {
     let mut build = cargo();
-    build.args([
-        "build",
-        "--quiet",
-        "-p",
-        "oauth-testkit",
-        "--example",
-        servers,
-    ]);
+    build.args(["build", "--quiet", "--example", servers]);
     let ready = tools().and(step(servers, &mut build));
     let mut node = Command::new("node");
     node.args(["--test", "--test-timeout=300000"]);

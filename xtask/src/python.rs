@@ -141,9 +141,9 @@ pub(crate) fn dist() -> PathBuf {
 }
 
 /// The servers the tests talk to.
-fn twins() -> Outcome {
+pub(crate) fn twins() -> Outcome {
     let mut build = cargo();
-    build.args(["build", "--quiet", "-p", "oauth-testkit"]);
+    build.args(["build", "--quiet"]);
     step(
         "twins",
         build.args([
@@ -152,7 +152,7 @@ fn twins() -> Outcome {
             "--example",
             "tls",
             "--features",
-            "tls",
+            "oauth-testkit/tls",
         ]),
     )
 }

@@ -112,7 +112,7 @@ pub(crate) fn edge() -> Outcome {
 /// for the compiler where they wait for the server.
 pub(crate) fn mcp_server() -> Outcome {
     let mut build = cargo();
-    build.args(["build", "--quiet", "-p", "oauth-tests"]);
+    build.args(["build", "--quiet"]);
     step("mcp-server", build.args(["--bin", "mcp-server"]))
 }
 

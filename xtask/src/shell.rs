@@ -59,7 +59,9 @@ impl Drop for Timed<'_> {
     }
 }
 
-/// Cargo, as it was called, in the workspace's root.
+/// Cargo, as it was called, in the workspace's root. Programs are named to it by themselves, not with
+/// their package: that one alone would get its dependencies with fewer features than the tests have
+/// them with, and so a second time.
 pub(crate) fn cargo() -> Command {
     let mut command = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
     command.current_dir(root());

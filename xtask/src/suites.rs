@@ -164,7 +164,7 @@ pub(crate) fn hostile() -> Outcome {
 pub(crate) fn demo() -> Outcome {
     step(
         "demo",
-        cargo().args(["run", "--quiet", "-p", "oauth-cli", "--", "demo"]),
+        cargo().args(["run", "--quiet", "--bin", "oauth", "--", "demo"]),
     )
 }
 

@@ -74,7 +74,7 @@ pub(crate) fn own(lang: Lang) -> Outcome {
 
 fn judged(dir: Option<&Path>, lang: Lang) -> Outcome {
     let mut command = cargo();
-    command.args(["run", "--quiet", "-p", "oauth-tests", "--bin", "vectors"]);
+    command.args(["run", "--quiet", "--bin", "vectors"]);
     command.args(["--", "--lang", lang.name(), "--dir"]);
     match dir {
         // The command runs in the root, the folder was named from where the caller stands.

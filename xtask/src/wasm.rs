@@ -211,7 +211,7 @@ fn build(compiler: &Compiler, name: &str, folder: &Path) -> Outcome {
 fn helper(name: &str, args: &[&Path]) -> Outcome {
     let mut command = cargo();
     command
-        .args(["run", "--quiet", "-p", "xtask-wasm", "--"])
+        .args(["run", "--quiet", "--bin", "xtask-wasm", "--"])
         .args(args);
     step(name, &mut command)
 }
@@ -224,14 +224,7 @@ fn sizes() -> Outcome {
 
 fn tests() -> Outcome {
     let mut twins = cargo();
-    twins.args([
-        "build",
-        "--quiet",
-        "-p",
-        "oauth-testkit",
-        "--example",
-        "browser_twins",
-    ]);
+    twins.args(["build", "--quiet", "--example", "browser_twins"]);
     let built = step("browser_twins", &mut twins);
     let mut node = Command::new("node");
     node.args(["--test", "--test-concurrency=1", "--test-timeout=300000"]);

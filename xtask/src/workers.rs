@@ -23,7 +23,7 @@ pub(crate) fn run(seconds: u64, only: Option<&str>) -> Outcome {
         return peers;
     }
     let mut workers = cargo();
-    workers.args(["run", "--quiet", "-p", "oauth-tests", "--bin", "workers"]);
+    workers.args(["run", "--quiet", "--bin", "workers"]);
     workers.args(["--", "--seconds", &seconds.to_string(), "--python"]);
     workers.arg(environment().join("bin/python"));
     if let Some(only) = only {

@@ -31,8 +31,12 @@ async function start(command, args, cwd, environment = {}) {
   return JSON.parse(await Promise.race([line, failed]))
 }
 
+/** Where cargo has left the servers, when somebody has built them. */
+const built = process.env.OAUTH_BUILT
+
 /** A server of the test kit. */
 function example(name) {
+  if (built) return start(path.join(built, 'examples', name), [], root)
   const args = ['run', '--quiet', '-p', 'oauth-testkit', '--features', 'tls', '--example', name]
   return start(process.env.CARGO ?? 'cargo', args, root)
 }
@@ -68,7 +72,9 @@ export function mcpServer(sdk) {
   switch (sdk) {
     case 'python': return start(path.join(folder, '.venv/bin/python'), ['-B', 'server.py'], folder)
     case 'typescript': return start(process.execPath, ['server.mjs'], folder)
-    default: return start(process.env.CARGO ?? 'cargo', ['run', '--quiet', '-p', 'oauth-tests', '--bin', 'mcp-server'], root)
+    default: return built
+      ? start(path.join(built, 'mcp-server'), [], root)
+      : start(process.env.CARGO ?? 'cargo', ['run', '--quiet', '-p', 'oauth-tests', '--bin', 'mcp-server'], root)
   }
 }
 
