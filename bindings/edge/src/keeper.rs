@@ -6,7 +6,7 @@ use js_sys::Object;
 use oauth_core::flow::keeper::GrantSummary;
 use oauth_core::moment::Moment;
 use oauth_core::{Error, Secret};
-use oauth_facade::{Ask, Client, Keep, Keeper, Task, TokenRequest, Upkeep};
+use oauth_facade::{Client, Decision, Keep, Keeper, Task, TokenRequest, Upkeep};
 use serde::Deserialize;
 use serde_json::json;
 use wasm_bindgen::prelude::*;
@@ -112,10 +112,10 @@ impl NativeKeeper {
         let refused = tokens::of(refused);
         let ask = self.0.ask(at, refused.as_ref()).map_err(fail)?;
         let (kind, tokens) = match ask {
-            Ask::HandOut(tokens) => ("hand_out", Some(tokens)),
-            Ask::HandOutAndRenew(tokens) => ("hand_out_and_renew", Some(tokens)),
-            Ask::Renew => ("renew", None),
-            Ask::Follow => ("follow", None),
+            Decision::HandOut(tokens) => ("hand_out", Some(tokens)),
+            Decision::HandOutAndRenew(tokens) => ("hand_out_and_renew", Some(tokens)),
+            Decision::Renew => ("renew", None),
+            Decision::Follow => ("follow", None),
         };
         let held = tokens::of(held);
         let is_held = tokens.as_ref().zip(held.as_ref());

@@ -3,7 +3,7 @@
 const { inspect } = require('#host')
 const { Source } = require('./api.cjs')
 const { checkLimit, perform, wait } = require('./exchange.cjs')
-const { drainSome, fresh, launched, upkeep } = require('./keep.cjs')
+const { drainSome, fresh, launched, upkeep } = require('./renewal.cjs')
 const { Keeper } = require('./keeper.cjs')
 const { optionsOf } = require('./options.cjs')
 const { asyncDispose } = require('./value.cjs')

@@ -12,7 +12,7 @@ use oauth_session::store::seal::Resealed;
 use oauth_session::store::{self, Access, Answer, Lease, Saved, Store, StoreUrl, Times};
 
 use crate::error::{fail, text};
-use crate::foreign::{Foreign, Handler};
+use crate::js_callbacks::{Foreign, Handler};
 use crate::keys::{NativeKey, NativeKeys};
 use crate::runtime::{millis, promise};
 

@@ -12,7 +12,7 @@ use pyo3::exceptions::{PyTypeError, PyValueError};
 use pyo3::prelude::*;
 use pyo3::{PyClass, PyClassInitializer};
 
-use crate::foreign::raised_cause;
+use crate::custom_source::raised_cause;
 use crate::{errors, runtime, secret};
 
 /// How a client authenticates at the token endpoint (RFC 6749 section 2.3).

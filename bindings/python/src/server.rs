@@ -13,7 +13,7 @@ use pyo3::types::{PyString, PyTuple};
 use crate::api::{Api, Limits, Source, owned, ruled};
 use crate::errors;
 use crate::network::{Lazy, Line, Network};
-use crate::work::{Answer, Work};
+use crate::pending_call::{Answer, PendingCall};
 
 /// One authorization server: from provider(), discover() or Server.from_metadata().
 #[pyclass(frozen, module = "oauth_core")]
@@ -228,10 +228,10 @@ fn discovery(
     prefer: &str,
     timeout: Option<f64>,
     network: Option<&Bound<'_, Network>>,
-) -> PyResult<Work> {
+) -> PyResult<PendingCall> {
     let machine = found(issuer, transport, prefer)?.map_err(|error| errors::raise(py, &error))?;
     let driver = Lazy(Line::new(network.map(Bound::get), timeout)?);
-    Ok(Work::new("discover", async move {
+    Ok(PendingCall::new("discover", async move {
         driver.exchange(machine).await.map(Answer::Record)
     }))
 }

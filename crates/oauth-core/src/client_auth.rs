@@ -10,7 +10,7 @@ mod tests;
 
 use std::sync::Arc;
 
-use crate::page::IS_PAGE;
+use crate::browser_build::IS_BROWSER_BUILD;
 
 use crate::http::HeaderValue;
 
@@ -122,13 +122,13 @@ impl ClientAuth {
 
     /// Whether the client can prove who it is.
     pub const fn is_confidential(&self) -> bool {
-        !IS_PAGE && !matches!(self.0, Method::None | Method::Unnamed)
+        !IS_BROWSER_BUILD && !matches!(self.0, Method::None | Method::Unnamed)
     }
 
     /// The shared secret, to keep it out of URLs and error texts.
     pub(crate) fn secret(&self) -> Option<&str> {
         match &self.0 {
-            _ if IS_PAGE => None,
+            _ if IS_BROWSER_BUILD => None,
             Method::Basic(secret) | Method::Post(secret) => Some(secret.expose()),
             Method::Jwt(jwt) => jwt.secret(),
             Method::None | Method::Unnamed | Method::Tls(_) => None,
@@ -149,7 +149,7 @@ impl ClientAuth {
     /// The method's JWTs, if it has such.
     pub(crate) fn jwt(&self) -> Option<&dyn ClientJwt> {
         match &self.0 {
-            Method::Jwt(jwt) if !IS_PAGE => Some(&**jwt),
+            Method::Jwt(jwt) if !IS_BROWSER_BUILD => Some(&**jwt),
             _ => None,
         }
     }

@@ -10,7 +10,7 @@ mod tests;
 use crate::error::{Error, Misuse};
 use crate::extra::{Extra, MAX_EXTRA};
 use crate::issuer::RedirectUri;
-use crate::json::form::json_words;
+use crate::json::storage_form::json_words;
 use crate::json::{self, Json, JsonForm, Map, Object, Value};
 use crate::scope::Scope;
 use crate::secret::Secret;

@@ -11,7 +11,7 @@ mod jwk;
 mod jws;
 mod key_cache;
 mod key_set;
-mod replays;
+mod replay_cache;
 mod unverified;
 mod validity;
 
@@ -29,7 +29,7 @@ pub use jwk::PublicJwk;
 pub(crate) use jws::Jws;
 pub(crate) use key_cache::{KeyCache, Lookup, Unsigned};
 pub use key_set::KeySet;
-pub(crate) use replays::Replays;
+pub(crate) use replay_cache::ReplayCache;
 pub use unverified::Unverified;
 pub use validity::CLOCK_SKEW;
 pub(crate) use validity::Validity;

@@ -6,7 +6,7 @@
 use serde::{Deserialize, Serialize};
 
 use crate::json::Object;
-use crate::json::form::json_words;
+use crate::json::storage_form::json_words;
 use crate::json_form;
 use crate::scope::Scope;
 

@@ -266,13 +266,13 @@ pub struct ApiCall {
     #[cfg(feature = "connect")]
     on_step_up: OnStepUp,
     #[cfg(feature = "connect")]
-    wish: Option<Wish>,
+    wish: Option<StepUpRequirements>,
 }
 
 /// What a reply wants of the person, and the request to be made after that.
 #[cfg(feature = "connect")]
 #[derive(Debug)]
-struct Wish {
+struct StepUpRequirements {
     wanted: StepUp,
     again: resource::ResourceRequest,
 }

@@ -19,7 +19,7 @@ use crate::loss;
 use crate::peek;
 use oauth_session::{Sources, Token, TokenSource};
 
-pub(crate) use outgoing::{Outgoing, Parcel};
+pub(crate) use outgoing::{Outgoing, PreparedRequest};
 
 /// A hook that is called with each pause before it is waited for.
 pub(crate) type OnWait = Arc<dyn Fn(Duration) + Send + Sync>;
@@ -232,8 +232,8 @@ impl Request {
                     dpop,
                 } => {
                     let request = match outgoing.pack(&url, authorization, dpop)? {
-                        Parcel::Bytes(request) => request.try_into(),
-                        Parcel::Stream(request) => request.try_into(),
+                        PreparedRequest::Bytes(request) => request.try_into(),
+                        PreparedRequest::Stream(request) => request.try_into(),
                     };
                     let request = request.map_err(|error| Error::lost(loss::lost(error)))?;
                     let sent = us.driver.call(request, outgoing.timeout).await;

@@ -10,7 +10,7 @@ use oauth_core::scope::Scope;
 use oauth_core::url::{Transport, Url};
 use oauth_seal::Keys;
 
-use crate::person::IdentityEndpoint;
+use crate::identity_endpoint::IdentityEndpoint;
 use crate::testing;
 
 /// The settings of a site. [`Site::new`](crate::Site::new) checks them.

@@ -29,7 +29,7 @@ use crate::session::{Identity, Session};
 /// One request, to be answered or passed on.
 pub struct Visit {
     state: State,
-    desk: Desk,
+    io: Io,
 }
 
 /// What to do next.
@@ -72,11 +72,11 @@ pub enum Step {
     },
     /// Wait this long. Answer with [`Event::Elapsed`].
     Wait(Duration),
-    /// Run this, as any exchange. Answer with [`Event::Landed`].
-    Run(Boxed<Landed>),
+    /// Run this, as any exchange. Answer with [`Event::Completed`].
+    Run(Boxed<RunOutput>),
     /// Look up a provider, at a site whose settings say so ([`Lookup::Asked`](crate::Lookup::Asked)). Answer with
     /// [`Event::Provider`].
-    Provider(Box<Ask>),
+    Provider(Box<ProviderQuery>),
     /// Decide whether to let this person in, and with what in the session. Answer with [`Event::Admitted`]. A host
     /// without an opinion answers [`Admission::default`].
     Admit(Box<Identity>),
@@ -107,7 +107,7 @@ pub enum Event {
     /// The pause has passed.
     Elapsed,
     /// The outcome of the exchange of [`Step::Run`].
-    Landed(Result<Landed, Error>),
+    Completed(Result<RunOutput, Error>),
     /// The provider, or that there is none.
     Provider(Option<Box<Provider>>),
     /// The application's decision.
@@ -117,7 +117,7 @@ pub enum Event {
 /// Which provider is wanted. The one that is given has to be what is said here, or it is not taken.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 #[non_exhaustive]
-pub struct Ask {
+pub struct ProviderQuery {
     /// The one of this id: of a callback, a session, or a choice.
     pub id: Option<String>,
     /// One of this issuer, which has begun a sign-in by itself (OpenID Connect Core section 4).
@@ -146,9 +146,9 @@ impl Default for Admission {
 }
 
 /// What an exchange of a visit leaves behind. Hosts hand it back as it is.
-pub struct Landed(pub(crate) Fruit);
+pub struct RunOutput(pub(crate) ExchangeOutput);
 
-pub(crate) enum Fruit {
+pub(crate) enum ExchangeOutput {
     Begun(Box<Authorization>),
     Login(Box<Login>),
     Identity(Box<Identity>),
@@ -192,11 +192,11 @@ pub(crate) enum End {
     Forward(Box<Forward>),
 }
 
-type Talk = Pin<Box<dyn Future<Output = Result<End, Error>> + Send>>;
+type PageFuture = Pin<Box<dyn Future<Output = Result<End, Error>> + Send>>;
 
 enum State {
-    Fresh(Talk),
-    Asked(Talk),
+    Fresh(PageFuture),
+    Asked(PageFuture),
     Over,
 }
 
@@ -216,9 +216,9 @@ impl Times {
 
 /// What lies between a visit and the page that it asks: one question, one answer.
 #[derive(Clone)]
-pub(crate) struct Desk(Arc<Mutex<Papers>>);
+pub(crate) struct Io(Arc<Mutex<IoState>>);
 
-struct Papers {
+struct IoState {
     at: Moment,
     step: Option<Step>,
     event: Option<Event>,
@@ -229,19 +229,19 @@ struct Papers {
 const MOST_NOTES: usize = 32;
 
 impl Visit {
-    pub(crate) fn new<F>(talk: impl FnOnce(Desk) -> F) -> Self
+    pub(crate) fn new<F>(page: impl FnOnce(Io) -> F) -> Self
     where
         F: Future<Output = Result<End, Error>> + Send + 'static,
     {
-        let desk = Desk(Arc::new(Mutex::new(Papers {
+        let io = Io(Arc::new(Mutex::new(IoState {
             at: Moment::without_randomness(UnixTime::from_secs(0)),
             step: None,
             event: None,
             notes: VecDeque::new(),
         })));
         Self {
-            state: State::Fresh(Box::pin(talk(desk.clone()))),
-            desk,
+            state: State::Fresh(Box::pin(page(io.clone()))),
+            io,
         }
     }
 
@@ -252,26 +252,26 @@ impl Visit {
     /// What only a host does wrong: `misuse.out_of_order` for an event that does not answer the step before it,
     /// `misuse.over` after an end or an error, and `misuse.no_randomness`. Everything else becomes a response.
     pub fn resume(&mut self, at: &Moment, event: Event) -> Result<Step, Error> {
-        let mut talk = match (std::mem::replace(&mut self.state, State::Over), event) {
-            (State::Fresh(talk), Event::Begin) => talk,
-            (State::Asked(talk), event) if !matches!(event, Event::Begin) => {
-                self.desk.papers().event = Some(event);
-                talk
+        let mut page = match (std::mem::replace(&mut self.state, State::Over), event) {
+            (State::Fresh(page), Event::Begin) => page,
+            (State::Asked(page), event) if !matches!(event, Event::Begin) => {
+                self.io.state().event = Some(event);
+                page
             }
             (State::Over, _) => return Err(Misuse::Over.into()),
             _ => return Err(Misuse::OutOfOrder.into()),
         };
-        self.desk.papers().at = at.clone();
+        self.io.state().at = at.clone();
         let mut context = Context::from_waker(Waker::noop());
-        match talk.as_mut().poll(&mut context) {
+        match page.as_mut().poll(&mut context) {
             Poll::Ready(end) => Ok(match end? {
                 End::Respond(reply) => Step::Respond(reply),
                 End::Pass(session) => Step::Pass(session),
                 End::Forward(forward) => Step::Forward(forward),
             }),
             Poll::Pending => {
-                let step = self.desk.papers().step.take();
-                self.state = State::Asked(talk);
+                let step = self.io.state().step.take();
+                self.state = State::Asked(page);
                 step.ok_or_else(|| Misuse::OutOfOrder.into())
             }
         }
@@ -279,30 +279,30 @@ impl Visit {
 
     /// What is worth a line in the log so far. Each note is told once.
     pub fn notes(&mut self) -> Vec<Note> {
-        self.desk.papers().notes.drain(..).collect()
+        self.io.state().notes.drain(..).collect()
     }
 }
 
-impl Desk {
-    fn papers(&self) -> MutexGuard<'_, Papers> {
+impl Io {
+    fn state(&self) -> MutexGuard<'_, IoState> {
         // What is changed under it is whole at any time.
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// The moment of this step.
     pub(crate) fn at(&self) -> Moment {
-        self.papers().at.clone()
+        self.state().at.clone()
     }
 
     pub(crate) fn now(&self) -> UnixTime {
-        self.papers().at.now()
+        self.state().at.now()
     }
 
     pub(crate) fn note(&self, code: &'static str, detail: impl Into<String>) {
-        let mut papers = self.papers();
-        if papers.notes.len() < MOST_NOTES {
+        let mut state = self.state();
+        if state.notes.len() < MOST_NOTES {
             let detail = detail.into();
-            papers.notes.push_back(Note { code, detail });
+            state.notes.push_back(Note { code, detail });
         }
     }
 
@@ -312,11 +312,11 @@ impl Desk {
     }
 
     async fn ask(&self, step: Step) -> Event {
-        self.papers().step = Some(step);
+        self.state().step = Some(step);
         let mut is_asked = false;
         std::future::poll_fn(|_| match std::mem::replace(&mut is_asked, true) {
             false => Poll::Pending,
-            true => match self.papers().event.take() {
+            true => match self.state().event.take() {
                 Some(event) => Poll::Ready(event),
                 None => Poll::Pending,
             },
@@ -384,20 +384,20 @@ impl Desk {
     pub(crate) async fn run<E>(
         &self,
         exchange: E,
-        fruit: impl FnOnce(E::Output) -> Fruit + Send + 'static,
-    ) -> Result<Fruit, Error>
+        wrap: impl FnOnce(E::Output) -> ExchangeOutput + Send + 'static,
+    ) -> Result<ExchangeOutput, Error>
     where
         E: Exchange + Send + 'static,
         E::Output: Send,
     {
-        let exchange = exchange.and_then(move |_, output| Ok(Landed(fruit(output))));
+        let exchange = exchange.and_then(move |_, output| Ok(RunOutput(wrap(output))));
         match self.ask(Step::Run(exchange.boxed())).await {
-            Event::Landed(landed) => landed.map(|landed| landed.0),
+            Event::Completed(landed) => landed.map(|landed| landed.0),
             event => Err(unexpected(event)),
         }
     }
 
-    pub(crate) async fn provider(&self, ask: Ask) -> Result<Option<Provider>, Error> {
+    pub(crate) async fn provider(&self, ask: ProviderQuery) -> Result<Option<Provider>, Error> {
         match self.ask(Step::Provider(Box::new(ask))).await {
             Event::Provider(provider) => Ok(provider.map(|provider| *provider)),
             event => Err(unexpected(event)),
@@ -421,7 +421,7 @@ pub(crate) fn unexpected(event: Event) -> Error {
 }
 
 /// An exchange that left something else behind than it was asked for: a host mixed up two visits.
-pub(crate) fn mixed_up() -> Error {
+pub(crate) fn wrong_output() -> Error {
     Misuse::OutOfOrder.into()
 }
 
@@ -431,9 +431,9 @@ impl fmt::Debug for Visit {
     }
 }
 
-impl fmt::Debug for Landed {
+impl fmt::Debug for RunOutput {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("Landed(..)")
+        f.write_str("RunOutput(..)")
     }
 }
 

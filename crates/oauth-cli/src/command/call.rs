@@ -24,7 +24,7 @@ use super::refresh::renewed;
 use super::token::{self, GrantType};
 use crate::Global;
 use crate::api::api;
-use crate::fixed::FixedArgs;
+use crate::fixed_token::FixedArgs;
 use crate::net::{Net, header};
 use crate::output::{self, Failure, Output};
 use crate::profile::{Profile, Who};

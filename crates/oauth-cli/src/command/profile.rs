@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 
 use crate::Global;
 use crate::api::api;
-use crate::fixed::FixedArgs;
+use crate::fixed_token::FixedArgs;
 use crate::login_record::LoginRecord;
 use crate::output::{self, Failure, Output};
 use crate::profile::{File, Profile as Entry, StoreKind, Who};

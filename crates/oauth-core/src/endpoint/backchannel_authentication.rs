@@ -5,7 +5,7 @@
 
 use std::time::Duration;
 
-pub use crate::asked::Repeat;
+pub use crate::pending_backchannel::Repeat;
 
 use super::{Auth, Context, Endpoint, EndpointRequest, Reply};
 use crate::error::{Error, Misuse};

@@ -53,7 +53,7 @@ macro_rules! table {
 
             /// The stable code.
             pub const fn code(self) -> &'static str {
-                if $crate::page::IS_PAGE {
+                if $crate::browser_build::IS_BROWSER_BUILD {
                     return $crate::error::table::line(concat!($($code, "\n"),*), self as usize);
                 }
                 match self { $(Self::$variant => $code),* }
@@ -61,7 +61,7 @@ macro_rules! table {
 
             /// One sentence for people.
             pub const fn text(self) -> &'static str {
-                if $crate::page::IS_PAGE {
+                if $crate::browser_build::IS_BROWSER_BUILD {
                     return $crate::error::table::line(concat!($($text, "\n"),*), self as usize);
                 }
                 match self { $(Self::$variant => $text),* }

@@ -6,10 +6,10 @@
 
 mod api;
 #[cfg(feature = "ended-tokens")]
-mod ended;
+mod ended_token;
 #[cfg(not(feature = "ended-tokens"))]
-#[path = "resource/no_ended.rs"]
-mod ended;
+#[path = "resource/no_ended_token.rs"]
+mod ended_token;
 mod limiter;
 mod limits;
 mod possession;
@@ -36,7 +36,7 @@ use crate::url::{Transport, Url};
 
 pub use api::Api;
 #[cfg(feature = "ended-tokens")]
-pub use ended::EndedToken;
+pub use ended_token::EndedToken;
 pub use limiter::{Clock, RateLimiter};
 pub use limits::{Allowance, ResetField, ResetUnit};
 pub use request::ResourceRequest;

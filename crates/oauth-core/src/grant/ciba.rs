@@ -58,7 +58,10 @@ impl Grant for Ciba {
             ),
         };
         if !is_open {
-            cx.identity.shared.asked.answered(&self.auth_req_id);
+            cx.identity
+                .shared
+                .pending_backchannel
+                .answered(&self.auth_req_id);
         }
     }
 

@@ -9,7 +9,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::AccessTokenVerifier;
-use super::answer_cache::{AnswerCache, Claim, Look, TokenHash, Told, hash};
+use super::answer_cache::{AnswerCache, Lookup, LookupPermit, TokenHash, Told, hash};
 use crate::client_config::ClientConfig;
 use crate::endpoint::introspection::{ActiveToken, Introspection, SignedResponse, TokenState};
 use crate::error::{Error, Kind, Misuse, ProtocolViolation, Refusal, ValidationFailure};
@@ -86,7 +86,7 @@ enum State {
     /// Somebody else is asking. This is how often that was seen.
     Waiting(Secret<String>, u8),
     /// With the claim of whoever asks for others too.
-    Asked(Boxed<TokenState>, Option<Claim>),
+    Asked(Boxed<TokenState>, Option<LookupPermit>),
     Over,
 }
 
@@ -118,15 +118,15 @@ impl Introspected {
         let claim = match &self.asking.cache {
             None => None,
             Some(cache) => match cache.look(self.hash, at.now()) {
-                Look::Known(told, until) => {
+                Lookup::Known(told, until) => {
                     return self.judge(told, until, at.now()).map(Step::Done);
                 }
-                Look::Asked if looks < LOOKS => {
+                Lookup::Asked if looks < LOOKS => {
                     self.state = State::Waiting(token, looks + 1);
                     return Ok(Step::Sleep(POLL));
                 }
-                Look::Asked => None,
-                Look::New(claim) => Some(claim),
+                Lookup::Asked => None,
+                Lookup::New(claim) => Some(claim),
             },
         };
         let mut request = Introspection::new(token).hint(TokenKind::Access);
@@ -139,7 +139,7 @@ impl Introspected {
         &mut self,
         at: &Moment,
         mut asked: Boxed<TokenState>,
-        claim: Option<Claim>,
+        claim: Option<LookupPermit>,
         input: Input,
     ) -> Result<Step<AccessToken>, Error> {
         let step = match asked.resume(at, input).map_err(not_the_tokens)? {

@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use super::step_up::Wish;
+use super::step_up::StepUpRequirements;
 use super::{ResponseMode, ResponseType};
 use crate::authorization_details::AuthorizationDetails;
 use crate::error::Error;
@@ -45,7 +45,7 @@ pub struct AuthorizationRequest {
     pub user: Option<Secret<String>>,
     pub(crate) pkce: Pkce,
     /// What an API wants of the person.
-    pub(super) step_up: Option<Box<Wish>>,
+    pub(super) step_up: Option<Box<StepUpRequirements>>,
 }
 
 /// Whether an authorization request is pushed.

@@ -5,7 +5,7 @@ use crate::address::Reach;
 use crate::client_id::ClientId;
 use crate::error::{Error, Misuse};
 use crate::issuer::Issuer;
-use crate::json::form::json_words;
+use crate::json::storage_form::json_words;
 use crate::json::{self, Json, Map, Value};
 use crate::json_form;
 use crate::moment::UnixTime;

@@ -54,8 +54,8 @@
 //! # Ok::<(), Error>(())
 //! ```
 
-mod again;
 mod reply;
+mod retry;
 #[cfg(test)]
 mod tests;
 

@@ -17,7 +17,7 @@ use oauth_web::{Config, Provider, Site};
 use super::super::fake_store::PlainStore;
 use super::super::rng::Rng;
 use super::ledger::Ledger;
-use super::orders::{Order, REQUEST_TIMEOUT};
+use super::store_requests::{Order, REQUEST_TIMEOUT};
 use super::tab::{Browser, Tab};
 use super::task::{Answer, Answered, Task, Work};
 use super::{WebFlaw, WebReport};

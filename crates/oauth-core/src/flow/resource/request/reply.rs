@@ -4,7 +4,7 @@ use crate::error::{Error, ProtocolViolation};
 use crate::http::header::LOCATION;
 use crate::http::{HeaderMap, Method, StatusCode};
 
-use super::super::ended::{PEEK, Told};
+use super::super::ended_token::{PEEK, Told};
 use super::super::{Redirect, Verdict, verdict};
 use super::{Clock, MAX_HOPS, OnLimit, Presented, ResourceRequest, State, Step};
 use crate::call::Retry;
