@@ -1,4 +1,4 @@
-//! What a client authenticates with: a secret, a key, an assertion of somebody else, a certificate.
+//! Client credentials: a secret, a key, an assertion of another party, or a certificate.
 
 use std::path::{Path, PathBuf};
 

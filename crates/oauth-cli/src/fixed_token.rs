@@ -1,4 +1,4 @@
-//! A fixed token: named on the command line or by a profile, and used as it is.
+//! A fixed token, from the command line or a profile, used as it is.
 
 use oauth_session::FixedToken;
 

@@ -1,5 +1,5 @@
-//! Ctrl-C and SIGTERM while tokens are renewed: cut off, a renewal would lose the grant with servers
-//! that replace refresh tokens.
+//! Handles Ctrl-C and SIGTERM while tokens are renewed: an interrupted renewal would lose the grant at servers that
+//! rotate refresh tokens.
 
 use std::io;
 use std::sync::Once;

@@ -1,4 +1,4 @@
-//! The front door.
+//! [`Client`]: the entry point, with one method for each operation of a client at one server.
 
 mod grants;
 mod registered;

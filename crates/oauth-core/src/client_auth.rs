@@ -1,4 +1,4 @@
-//! How the client proves who it is (RFC 6749 section 2.3).
+//! Client authentication (RFC 6749 section 2.3).
 
 mod assertion;
 mod choice;

@@ -1,4 +1,4 @@
-//! Tokens bound to a key: proofs, and the nonces that servers want in them.
+//! DPoP (RFC 9449): keys, proofs, and the nonces that servers require in them.
 //!
 //! RFC 9449 <https://www.rfc-editor.org/rfc/rfc9449#section-4.2>
 //!

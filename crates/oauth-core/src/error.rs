@@ -1,4 +1,4 @@
-//! One error type: whose fault it is, a stable code, and what to do about it.
+//! The error type: whose fault it is, a stable code, and what to do about it.
 
 #![cfg_attr(doc, doc = include_str!("../ERRORS.md"))]
 

@@ -1,4 +1,5 @@
-//! The sans-IO contract: one call, one answer. This file is all a driver author reads.
+//! The sans-IO contract of [`Exchange`]: each call of `resume` takes an input and returns a step. Authors of drivers
+//! need to read this file only.
 
 mod compose;
 

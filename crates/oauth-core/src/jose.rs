@@ -1,4 +1,4 @@
-//! JSON Web Signatures and Encryption as texts, claims and public keys; no algorithms.
+//! JSON Web Signature and Encryption: serializations, claims and public keys. No algorithms are implemented here.
 //!
 //! RFC 7515 (JWS), RFC 7516 (JWE), RFC 7517 (JWK), RFC 7518 (JWA), RFC 7519 (JWT), RFC 7638 (thumbprints).
 

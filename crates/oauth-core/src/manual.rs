@@ -1,4 +1,4 @@
-//! Chapters for people who decide: the defaults and why, the threats, what to store and where.
+//! Chapters of documentation: the defaults and the reasons for them, the threats, what to store and where.
 //!
 //! # Defaults, and what each costs
 //!

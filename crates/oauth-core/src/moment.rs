@@ -1,4 +1,4 @@
-//! The two facts a step may not invent: the time, and fresh random bytes.
+//! [`Moment`]: the time and the random bytes that a caller passes to each step.
 
 use std::fmt;
 #[cfg(feature = "system")]

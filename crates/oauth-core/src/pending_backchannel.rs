@@ -1,4 +1,4 @@
-//! Whom a client has asked on a device of theirs, and who has not answered yet.
+//! The backchannel requests of a client that are pending: a person is not asked the same thing twice at once.
 //!
 //! Whoever is asked again and again agrees in the end, to be left alone: one request at a time for a person and a
 //! purpose (RFC 10027 section 6.1.15).

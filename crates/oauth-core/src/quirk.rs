@@ -1,4 +1,4 @@
-//! The closed list of named, opt-in deviations.
+//! Quirks: the closed list of named, opt-in deviations from the standards.
 //!
 //! Each row is one thing a deployed server does that a standard forbids. None is on by default,
 //! each has a vector that shows the default still refuses, and none weakens anything else.

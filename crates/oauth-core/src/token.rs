@@ -1,4 +1,4 @@
-//! What a grant leaves behind: tokens, bound to the server and client they belong to.
+//! [`Tokens`]: the tokens of a grant, bound to the server and client they belong to.
 
 pub mod access_token;
 pub mod id_token;

@@ -1,5 +1,5 @@
-//! JSON values as callers get them, and how they are written. In a page, with the feature `js`, small ones of
-//! our own.
+//! JSON values as callers see them, and their serialization. Builds for web pages, with the feature `js`, use small
+//! types of this crate.
 
 #[cfg(any(test, all(feature = "js", target_family = "wasm")))]
 #[cfg_attr(test, allow(dead_code, unreachable_pub))] // the page's own, tested where tests run

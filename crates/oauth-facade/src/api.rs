@@ -1,4 +1,5 @@
-//! Calling an API with another language's HTTP client: whose token, when, and what follows.
+//! Calls to an API with another language's HTTP client: which token to attach, when to send, and what to do with the
+//! reply.
 
 #[cfg(feature = "connect")]
 mod step_up;

@@ -1,4 +1,4 @@
-//! The client, with texts in and machines out.
+//! The client for language bindings: strings in, machines out.
 
 #[cfg(feature = "sha2")]
 use oauth_core::Moment;

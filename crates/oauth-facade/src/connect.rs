@@ -1,4 +1,4 @@
-//! An API that is known by its URL alone, for hosts that connect to it.
+//! Connections to APIs known by their URL alone, for language bindings.
 
 use oauth_core::client_auth::ClientAuth;
 use oauth_core::endpoint::registration::Registration;

@@ -1,4 +1,4 @@
-//! How an API asks about the tokens that it is shown (RFC 7662).
+//! The settings with which an API introspects the tokens of its callers (RFC 7662).
 
 use oauth_core::endpoint::introspection::SignedResponse;
 use oauth_core::error::{Error, Misuse};

@@ -1,4 +1,4 @@
-//! JSON for languages whose every number is a double.
+//! JSON for languages in which every number is a double.
 
 use oauth_core::json::Value;
 

@@ -1,4 +1,4 @@
-//! The life of one grant, for hosts in other languages: they have the store and run the exchanges.
+//! The keeper of one grant, for language bindings: the host provides the store and runs the exchanges.
 
 use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};

@@ -1,4 +1,4 @@
-//! What a conversation leaves behind, and what an error says, in plain data.
+//! The result of an exchange, and the members of an error, as plain data.
 
 use std::sync::Arc;
 

@@ -1,4 +1,4 @@
-//! Grants that wait for a person who is elsewhere.
+//! Grants that poll for a person's approval on another device.
 
 use oauth_core::error::Error;
 use oauth_core::flow::poll::Pace;

@@ -1,4 +1,4 @@
-//! A server by name, by metadata, or found by discovery.
+//! Servers: by name, by metadata, or by discovery.
 
 use oauth_core::error::{Error, Misuse};
 use oauth_core::flow::discovery::DiscoveryRequest;

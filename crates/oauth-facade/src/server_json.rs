@@ -1,4 +1,4 @@
-//! A server as JSON, for hosts that keep it or were given it.
+//! A server as JSON, for hosts that store one or were given its metadata.
 
 use oauth_core::address::Reach;
 use oauth_core::error::{Error, Misuse};

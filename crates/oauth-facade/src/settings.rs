@@ -1,4 +1,4 @@
-//! Clients out of client files and of environment variables, and the identities of workloads, in plain values.
+//! Clients from client files and environment variables, and workload identities, as plain values.
 
 use std::sync::Arc;
 

@@ -1,4 +1,4 @@
-//! A provider, ready to become a server and a client.
+//! [`Provider`]: a preset, from which a server and a client are built.
 
 mod known;
 

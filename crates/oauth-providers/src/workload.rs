@@ -1,4 +1,4 @@
-//! Where the platforms that run workloads put their tokens, as each documents it.
+//! Where each platform puts the tokens of its workloads, as it documents.
 //!
 //! | name | the token | documentation |
 //! |---|---|---|

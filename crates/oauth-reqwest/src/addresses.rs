@@ -1,5 +1,5 @@
-//! Which addresses a driver connects to: a URL that somebody else named must not lead to what only this machine
-//! can reach (RFC 9728 section 7.7).
+//! The address policy of a driver: a URL that a server or document supplied must not lead to addresses that only this
+//! machine can reach (RFC 9728 section 7.7).
 //!
 //! An address is judged after the name is resolved, and the very addresses that were judged are connected to, so
 //! that a name which resolves to another one a moment later gains nothing.

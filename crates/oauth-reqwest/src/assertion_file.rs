@@ -1,4 +1,4 @@
-//! A workload's token in a file, such as Kubernetes and SPIFFE helpers write it.
+//! A workload's token in a file, as Kubernetes and SPIFFE helpers write it.
 
 use std::path::PathBuf;
 

@@ -1,5 +1,5 @@
-//! A client for resource servers: it attaches the token, renews it after a 401, keeps the limits, and
-//! never takes the token to another origin.
+//! [`Authorized`]: a client for resource servers, which attaches the token, renews it after a 401, keeps to the rate
+//! limits, and never sends the token to another origin.
 
 mod outgoing;
 

@@ -1,4 +1,4 @@
-//! The same without `async`, over `reqwest::blocking`.
+//! The blocking API, over `reqwest::blocking`.
 //!
 //! None of it may be used, or dropped, inside an async runtime: `reqwest::blocking` panics there.
 

@@ -1,4 +1,5 @@
-//! An API that was never met: from its URL alone to tokens that stay fresh, as the Model Context Protocol describes it.
+//! [`ResourceConnection`]: connects to an API known by its URL alone, and keeps its tokens fresh, as the Model Context
+//! Protocol describes.
 
 mod identity;
 mod sign_in;

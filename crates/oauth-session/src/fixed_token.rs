@@ -1,4 +1,4 @@
-//! A source of one token, which was made by hand or is renewed elsewhere.
+//! A token source of one token, which was created by hand or is renewed elsewhere.
 
 use std::fmt;
 use std::path::PathBuf;

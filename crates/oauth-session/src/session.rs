@@ -1,4 +1,4 @@
-//! A session: drives one [`Keeper`] for many callers, and hands its outcomes to all that wait.
+//! A session: drives one [`Keeper`] for many callers, and gives its outcomes to all who wait.
 
 mod active;
 mod drive;

@@ -1,4 +1,4 @@
-//! Stores for the records of grants: three verbs that every store has, and three more for listing and
+//! [`Store`]: stores for the records of grants, with three required methods and three optional ones for listing and
 //! removing.
 //!
 //! | store | shared by | a lease runs by the clock of |

@@ -1,4 +1,4 @@
-//! The settings of a site.
+//! [`Config`]: the settings of a site.
 
 use std::fmt;
 use std::time::Duration;

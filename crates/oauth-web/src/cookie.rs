@@ -1,5 +1,5 @@
-//! Cookies: sealed, bounded, and ended on pages of the site only. What is sealed in them is in `record.rs`, `flow.rs`,
-//! `tries.rs` and `page/logout.rs`.
+//! Cookies: sealed, limited in size, and cleared on pages of the site only. Their contents are in `session_store.rs`,
+//! `login_flow.rs`, `login_loop.rs` and `page/logout.rs`.
 
 use std::fmt::Write as _;
 

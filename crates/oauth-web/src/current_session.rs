@@ -1,4 +1,4 @@
-//! Who is signed in, as the cookies of a request say, and the store.
+//! The session of a request: found by its cookies, and loaded from the store.
 
 use std::sync::Arc;
 

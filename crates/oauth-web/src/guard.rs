@@ -1,4 +1,4 @@
-//! The application's own pages: passed on, or sent to sign in.
+//! The guard of the application's own pages: passes a request on, or sends the person to sign in.
 
 use http::{Method, StatusCode};
 use oauth_core::error::{Error, ValidationFailure};

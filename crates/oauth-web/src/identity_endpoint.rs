@@ -1,4 +1,4 @@
-//! Who a person is at a provider without OpenID Connect: asked with the access token.
+//! The request for a person's identity at a provider without OpenID Connect, with the access token of the login.
 
 use std::sync::Arc;
 

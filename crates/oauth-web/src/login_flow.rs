@@ -1,4 +1,4 @@
-//! A sign-in under way: it lives in the browser alone, one cookie for each.
+//! Logins in progress: each is kept in the browser, in a sealed cookie of its own.
 
 use oauth_core::error::Error;
 use oauth_core::flow::authorization::ResponseMode;

@@ -1,4 +1,4 @@
-//! Whoever is sent to the provider, comes back and is sent there again, for ever, is told so instead.
+//! Detects login loops: a browser that signs in again and again without a session being accepted gets an error page.
 //!
 //! What is counted are sign-ins that succeeded, and not those that began: ten tabs that a browser opens at once
 //! begin ten, and that is no loop.

@@ -1,4 +1,4 @@
-//! The site's own pages.
+//! Requests to the pages of the site: dispatches each to its file in `page/`.
 
 mod api;
 mod callback;

@@ -1,4 +1,4 @@
-//! What the site answers.
+//! Responses of the site: pages, JSON, redirects and problems.
 
 use std::fmt;
 use std::time::Duration;

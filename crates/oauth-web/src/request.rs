@@ -1,4 +1,4 @@
-//! A request, as a host hands it over, and what it says about who sent it.
+//! A request as the host passes it in, and which site or page it came from.
 
 use std::fmt;
 

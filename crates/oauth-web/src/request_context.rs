@@ -1,4 +1,4 @@
-//! A request at a site: what every page needs.
+//! The context of a request: the site, the cookies and the base URL, as every page needs them.
 
 use std::sync::Arc;
 

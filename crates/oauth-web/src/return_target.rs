@@ -1,4 +1,4 @@
-//! Where people go afterwards: a page of the site, or of an origin that is listed (RFC 9700 section 4.11).
+//! The check of return targets: people return to a page of the site, or of a listed origin (RFC 9700 section 4.11).
 
 use std::borrow::Cow;
 use std::fmt::Write as _;

@@ -1,4 +1,4 @@
-//! Where people reach a site, and which of its pages a path is.
+//! The base URLs of a site, and the routes of its own pages below them.
 
 use oauth_core::error::{Error, ValidationFailure};
 use oauth_core::redirect_uri::RedirectUri;

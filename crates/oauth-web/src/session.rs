@@ -1,4 +1,4 @@
-//! Who is signed in.
+//! [`Session`]: who is signed in, how and until when.
 
 use std::fmt;
 use std::sync::Arc;

@@ -1,5 +1,5 @@
-//! Sessions in a store: the cookie holds a handle, and the store what it stands for. Whoever reads the store cannot
-//! make the cookie.
+//! Sessions in a store: the cookie holds a handle, and the record is stored under the hash of it. Read access to the
+//! store is not enough to forge the cookie.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -206,28 +206,24 @@ async fn take_back(context: &RequestContext, client: &Client, key: &str, tokens:
 /// Ends a session and its grant: the record first, then the tokens, which are revoked. What a renewal brings that
 /// is under way elsewhere is revoked by whoever runs it. The ID token, for the logout at the provider.
 pub(crate) async fn end(context: &RequestContext, session: &Session) -> Option<Secret<String>> {
+    let io = &context.io;
     let Some(key) = session.key.as_deref() else {
-        if let Some(tokens) = session
-            .tokens()
-            .filter(|_| !session.is_stale(context.io.now()))
-        {
+        if let Some(tokens) = session.tokens().filter(|_| !session.is_stale(io.now())) {
             revoke_of(context, session, tokens).await;
         }
         return session.id_token_hint();
     };
     for attempt in 1.. {
-        let Err(error) = context.io.remove(key).await else {
+        let Err(error) = io.remove(key).await else {
             break;
         };
-        context.io.note_error(&error);
+        io.note_error(&error);
         if attempt == REMOVALS {
             break;
         }
     }
     let provider = context.provider(&session.identity.provider).await;
-    let provider = provider
-        .map_err(|error| context.io.note_error(&error))
-        .ok()?;
+    let provider = provider.map_err(|error| io.note_error(&error)).ok()?;
     finish(context, &provider.client, key, &session.identity).await
 }
 
@@ -311,24 +307,17 @@ pub(crate) async fn end_all(
     unstored: Unstored,
     is_meant: impl Fn(&Session) -> bool,
 ) -> Result<(), Error> {
+    let io = &context.io;
     let name = index_name(client, kind, value);
-    let Some(entry) = context.io.load(&name).await? else {
+    let Some(entry) = io.load(&name).await? else {
         return Ok(());
     };
     for listed in listed(&entry).sessions {
         let key = listed.key.as_str();
-        let mut session = context
-            .io
-            .load(key)
-            .await?
-            .and_then(|entry| read(key, &entry));
+        let mut session = io.load(key).await?.and_then(|entry| read(key, &entry));
         if session.is_none() && unstored == Unstored::Meant {
             delist(context, &name, key).await?;
-            session = context
-                .io
-                .load(key)
-                .await?
-                .and_then(|entry| read(key, &entry));
+            session = io.load(key).await?.and_then(|entry| read(key, &entry));
             if session.is_none() {
                 forget(context, client, key).await?;
             }
@@ -355,21 +344,22 @@ async fn keep(
     tokens: Tokens,
     until: UnixTime,
 ) -> Result<(), Error> {
+    let io = &context.io;
     // No grant outlives its session.
     let keeper = client.keeper(session::grant(key)).shared();
     let mut keeper = keeper.until(until);
-    keeper.replace(&context.io.at(), tokens)?;
+    keeper.replace(&io.at(), tokens)?;
     if !keeper.save_again() {
         return Ok(());
     }
     let record = keeper.key();
     let mut event = keeper::Event::Begin;
     loop {
-        let step = keeper.resume(&context.io.at(), event);
+        let step = keeper.resume(&io.at(), event);
         let answer = match step {
-            keeper::Step::Load => context.io.load(&record).await.map(keeper::Event::Loaded),
+            keeper::Step::Load => io.load(&record).await.map(keeper::Event::Loaded),
             keeper::Step::Lease { holder, ttl } => {
-                let lease = context.io.lease(&record, holder, ttl).await;
+                let lease = io.lease(&record, holder, ttl).await;
                 lease.map(keeper::Event::Leased)
             }
             keeper::Step::Save {
@@ -379,18 +369,12 @@ async fn keep(
                 until,
             } => {
                 let times = Times { due, until };
-                let saved = context.io.save(&record, text, version, times).await;
+                let saved = io.save(&record, text, version, times).await;
                 saved.map(keeper::Event::Saved)
             }
-            keeper::Step::Wait(pause) => context
-                .io
-                .wait(pause)
-                .await
-                .map(|()| keeper::Event::Elapsed),
+            keeper::Step::Wait(pause) => io.wait(pause).await.map(|()| keeper::Event::Elapsed),
             keeper::Step::Run(exchange) => {
-                let landed = context
-                    .io
-                    .run(exchange, |tokens| ExchangeOutput::Tokens(Box::new(tokens)));
+                let landed = io.run(exchange, |tokens| ExchangeOutput::Tokens(Box::new(tokens)));
                 match landed.await {
                     Ok(ExchangeOutput::Tokens(tokens)) => Ok(keeper::Event::Completed(Ok(*tokens))),
                     Ok(_) => return Err(wrong_output()),

@@ -1,4 +1,4 @@
-//! A site: its settings, checked once.
+//! [`Site`]: a web application's sign-in, with its settings checked once.
 
 use std::fmt;
 use std::sync::Arc;

@@ -1,4 +1,4 @@
-//! A visit: one request, from its head to the response or the application's turn.
+//! A visit: the state machine of one request, from its head to the site's response or the application's.
 //!
 //! It is a value, like an exchange: it opens no socket, reads no clock and draws no randomness. Inside, a page is
 //! written as one asks questions, one after the other; each question is a [`Step`], and the [`Event`] its answer.

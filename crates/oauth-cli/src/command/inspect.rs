@@ -1,4 +1,4 @@
-//! `oauth inspect`: what a token says (RFC 7519), and which checks it passes.
+//! `oauth inspect`: prints the claims of a token (RFC 7519), and which checks it passes.
 
 mod checks;
 mod keys;

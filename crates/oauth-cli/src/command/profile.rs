@@ -1,4 +1,4 @@
-//! `oauth profile`: the profiles there are, new ones, and the end of one.
+//! `oauth profile`: lists, adds and removes profiles.
 
 use clap::{Args, Subcommand};
 use serde_json::{Value, json};

@@ -1,4 +1,4 @@
-//! `oauth token`: the token of a login, or client credentials (RFC 6749 section 4.4).
+//! `oauth token`: prints the token of a login, or one for the client (RFC 6749 section 4.4).
 
 use std::path::PathBuf;
 use std::sync::Arc;

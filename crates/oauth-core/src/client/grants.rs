@@ -1,4 +1,4 @@
-//! The ways to tokens that are more than one request, and need no browser here.
+//! Methods of [`Client`](super::Client) for grants that take more than one request and open no browser.
 
 use std::sync::Arc;
 

@@ -1,5 +1,5 @@
-//! How far the clocks of servers are from this one: a proof that is too old or too young is refused (RFC 9449
-//! section 11.1), and the refusal says what time it is there.
+//! The clock difference of each server: a proof that seems too old or too new is refused (RFC 9449 section 11.1), and
+//! the refusal carries the server's time.
 
 use std::collections::VecDeque;
 use std::sync::{Mutex, PoisonError};

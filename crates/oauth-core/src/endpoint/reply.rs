@@ -1,4 +1,4 @@
-//! Reading a reply: its status, its media type, and an OAuth error in whatever place it stands.
+//! Reads a reply: its status, its media type, and an OAuth error in the body or the header.
 
 use crate::http::header::CONTENT_TYPE;
 use crate::http::{HeaderMap, Response, StatusCode};

@@ -1,4 +1,4 @@
-//! What a server says when it says no (RFC 6749 sections 4.1.2.1 and 5.2, RFC 6750 section 3.1).
+//! OAuth error responses (RFC 6749 sections 4.1.2.1 and 5.2, RFC 6750 section 3.1).
 
 use std::fmt;
 use std::time::Duration;

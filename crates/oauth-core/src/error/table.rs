@@ -1,4 +1,4 @@
-//! The one table of codes. Every language's error classes and documentation come from it.
+//! The table of error codes, from which the error classes and documentation of every language are generated.
 
 use std::time::Duration;
 

@@ -1,4 +1,4 @@
-//! Exchanges made of exchanges.
+//! Combinators that build exchanges from other exchanges.
 
 use super::{Exchange, Input, Step};
 use crate::error::{Error, Misuse};

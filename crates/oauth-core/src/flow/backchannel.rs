@@ -1,5 +1,5 @@
-//! A person is asked on a device of theirs: the request, signed where that is agreed on, and what the server notifies
-//! of.
+//! Client-initiated backchannel authentication (CIBA): the request, signed where that is agreed on, and the
+//! notifications of the server.
 //!
 //! CIBA Core <https://openid.net/specs/openid-client-initiated-backchannel-authentication-core-1_0.html>, sections 7,
 //! 10.2 and 10.3

@@ -1,5 +1,5 @@
-//! From the URL of an API alone to what its tokens are asked for with: who issues them, which client asks, and for
-//! what.
+//! Connecting to an API known by its URL alone: finds its authorization server, the client to use there, and the scope
+//! to request.
 //!
 //! Model Context Protocol, Authorization (2025-11-25, 2026-07-28); RFC 9728 <https://www.rfc-editor.org/rfc/rfc9728>
 

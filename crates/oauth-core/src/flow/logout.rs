@@ -1,5 +1,4 @@
-//! The end of a session: asked for at the server by the person, or told by the server, through the back or
-//! the front channel.
+//! Logout: requested at the server by the person, or announced by the server through the back or front channel.
 //!
 //! OpenID Connect RP-Initiated Logout <https://openid.net/specs/openid-connect-rpinitiated-1_0.html>,
 //! Front-Channel Logout <https://openid.net/specs/openid-connect-frontchannel-1_0.html>, Back-Channel Logout

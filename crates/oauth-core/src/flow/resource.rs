@@ -1,4 +1,4 @@
-//! Using a token: where it may go, and what a refusal asks for (RFC 6750).
+//! Use of access tokens: the origins they may be sent to, and what a refusal requires (RFC 6750).
 //!
 //! Resource requests are not exchanges, for their bodies stream: a [`ResourceRequest`] decides what
 //! is done with one, and the host keeps it. Beneath it are two pure functions, one before the

@@ -1,5 +1,4 @@
-//! What the server tells about the user who signed in: asked for, decrypted, verified, and compared with the ID
-//! token.
+//! UserInfo: requested, decrypted, verified, and compared with the ID token.
 //!
 //! OpenID Connect Core <https://openid.net/specs/openid-connect-core-1_0.html#UserInfoResponse>
 

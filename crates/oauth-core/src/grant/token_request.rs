@@ -1,4 +1,4 @@
-//! What tokens are asked for: scope, resources, audiences, and a provider's own parameters.
+//! [`TokenRequest`]: the scope, resources, audiences and provider-specific parameters of a token request.
 
 use std::fmt;
 

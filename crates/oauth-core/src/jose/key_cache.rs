@@ -1,5 +1,5 @@
-//! The keys of a server, as all clones of a client know them: fetched when they are needed, kept for as long
-//! as the server says, and fetched again for a key that nobody knows, but not at an attacker's pace.
+//! The cache of a server's keys, shared by all clones of a client: fetched when needed, kept for as long as the server
+//! says, and fetched again for an unknown key, at a limited rate.
 
 #[cfg(test)]
 mod tests;

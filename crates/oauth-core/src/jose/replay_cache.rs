@@ -1,4 +1,4 @@
-//! The tokens that were received, for as long as they could be received again.
+//! The replay cache: remembers received tokens for as long as they could be accepted again.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, PoisonError};

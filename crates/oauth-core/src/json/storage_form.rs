@@ -1,4 +1,4 @@
-//! The form in which values of this library are stored: one object for a struct, a word for a choice.
+//! The JSON form in which values of this library are stored: an object for a struct, a string for an enum.
 
 use std::borrow::Cow;
 

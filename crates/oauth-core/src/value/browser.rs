@@ -1,4 +1,4 @@
-//! What this crate uses of serde_json's values, under the same names, for a page: objects of a handful of
+//! A small replacement for serde_json's values, under the same names, for builds for web pages: objects of a few
 //! members need no tree.
 
 /// Any JSON value.

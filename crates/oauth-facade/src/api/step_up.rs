@@ -1,4 +1,4 @@
-//! Replies that want more of the person than the token at hand has (RFC 9470).
+//! Replies that require more authentication than the current token has (RFC 9470).
 
 use oauth_core::error::{Error, Misuse};
 use oauth_core::flow::resource::Clock;

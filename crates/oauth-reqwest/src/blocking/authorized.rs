@@ -1,4 +1,4 @@
-//! A client for resource servers, for threads.
+//! A client for resource servers, without `async`.
 
 use std::fmt;
 use std::sync::Arc;

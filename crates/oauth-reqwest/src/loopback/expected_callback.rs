@@ -1,4 +1,4 @@
-//! Who is waited for: a person on the way back from a login, or from a logout.
+//! The callback that a listener waits for: of a login, or of a logout.
 
 use oauth_core::flow::logout;
 use oauth_core::issuer::RedirectUri;

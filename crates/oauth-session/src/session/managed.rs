@@ -1,4 +1,4 @@
-//! The parts of a session that [`Sessions`](crate::Sessions) needs.
+//! The parts of a session that [`Sessions`](crate::Sessions) uses.
 
 use std::sync::Arc;
 

@@ -1,4 +1,4 @@
-//! What a session does for its grant though nobody asks for a token: it keeps an idle grant alive, and tells that an
+//! Upkeep of a session whose token nobody requests: keeps an idle grant alive, and gives notice before an
 //! authorization ends.
 
 use std::sync::{Arc, Weak};

@@ -1,4 +1,4 @@
-//! A store named by one line of text, as environment variables and configuration files have it.
+//! [`StoreUrl`]: a store named by a URL, as in environment variables and configuration files.
 
 #[cfg(any(feature = "file", feature = "sqlite"))]
 use std::path::PathBuf;

@@ -1,4 +1,5 @@
-//! `{prefix}/api/{name}/{rest}`: a page calls an API with the person's token, and never sees it (RFC 10017 section 6.1).
+//! `{prefix}/api/{name}/{rest}`: a page calls an API with the person's token, which it never sees (RFC 10017 section
+//! 6.1).
 
 use oauth_core::error::{Error, ValidationFailure};
 use oauth_core::url::Url;

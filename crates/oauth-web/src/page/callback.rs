@@ -1,4 +1,5 @@
-//! The callback: judged, redeemed, verified; then there is a session.
+//! The redirect URI: checks the authorization response, redeems the code, verifies the ID token and begins the
+//! session.
 
 use std::sync::Arc;
 

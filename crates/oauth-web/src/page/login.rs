@@ -1,5 +1,5 @@
-//! `GET {prefix}/login`: sends a person to a provider; with several and no choice, shows them. It is also where
-//! somebody else may begin a sign-in (OpenID Connect Core section 4).
+//! `GET {prefix}/login`: sends the person to a provider, or shows a choice of several. Another site may begin a
+//! sign-in here as well (OpenID Connect Core section 4).
 
 use http::StatusCode;
 use oauth_core::error::{Error, ValidationFailure};

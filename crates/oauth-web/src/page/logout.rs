@@ -1,4 +1,5 @@
-//! The end of a session: here first, then the tokens, then at the provider (OpenID Connect RP-Initiated Logout).
+//! Logout: ends the session here, revokes its tokens, and continues at the provider (OpenID Connect RP-Initiated
+//! Logout).
 
 use http::{Method, StatusCode};
 use oauth_core::Secret;

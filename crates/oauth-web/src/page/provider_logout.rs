@@ -1,6 +1,5 @@
-//! The provider says that somebody was signed out there: by a token that it posts (OpenID Connect Back-Channel
-//! Logout), or by a frame that it has the browser load (Front-Channel Logout). Only sessions in a store can be ended
-//! from elsewhere.
+//! Logout announced by the provider: by a token that it posts (OpenID Connect Back-Channel Logout), or by a frame that
+//! it loads in the browser (Front-Channel Logout). Only sessions in a store can be ended this way.
 
 use http::StatusCode;
 use http::header::{CONTENT_SECURITY_POLICY, CONTENT_TYPE};

@@ -1,4 +1,4 @@
-//! `GET {prefix}/session`: what a page may know of who is signed in. Never a token.
+//! `GET {prefix}/session`: what a page's script may know of the session. Never a token.
 
 use http::StatusCode;
 use oauth_core::error::{Error, ValidationFailure};

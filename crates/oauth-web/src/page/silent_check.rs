@@ -1,4 +1,4 @@
-//! `GET {prefix}/check`: signs whoever is signed in at the provider in here, without asking anybody anything.
+//! `GET {prefix}/check`: signs in whoever has a session at the provider, without any prompt.
 
 use oauth_core::error::Error;
 

@@ -1,4 +1,4 @@
-//! Somebody is signed in for a test, without a provider.
+//! Signs somebody in for a test, without a provider.
 
 use std::sync::Arc;
 

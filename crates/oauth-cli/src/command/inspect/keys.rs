@@ -1,4 +1,4 @@
-//! The signature of a token, and what the library says of an ID token or an access token as a whole.
+//! Checks the signature of a token, then verifies it as an ID token or an access token.
 
 use std::path::{Path, PathBuf};
 

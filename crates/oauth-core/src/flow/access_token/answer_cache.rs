@@ -1,4 +1,4 @@
-//! What the server said of tokens, kept for a while.
+//! The cache of introspection responses.
 //!
 //! RFC 7662 <https://www.rfc-editor.org/rfc/rfc7662#section-4>
 

@@ -1,5 +1,4 @@
-//! Access tokens that say nothing to an API: their server is asked (RFC 7662), and what it said is kept for a
-//! while.
+//! Verification of opaque access tokens: the server is asked (RFC 7662), and its response is cached.
 
 #[cfg(test)]
 mod tests;

@@ -1,5 +1,5 @@
-//! An authorization as a conversation: the same whether the request is signed here, with the host or not at all,
-//! and whether the server has to be asked first or not.
+//! An authorization request as an exchange: the same whether the request is signed here, by the host or not at all,
+//! and whether it is pushed to the server first.
 //!
 //! RFC 9126 <https://www.rfc-editor.org/rfc/rfc9126#section-4>: a pushed request leaves `client_id` and
 //! `request_uri` in the URL.

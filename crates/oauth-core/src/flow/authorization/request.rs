@@ -1,4 +1,4 @@
-//! What is asked for in an authorization request.
+//! [`AuthorizationRequest`]: the parameters that a caller sets for an authorization request.
 
 use std::fmt;
 

@@ -1,4 +1,4 @@
-//! What an authorization response brings, and where it stands.
+//! Response types and response modes: what an authorization response contains, and where.
 
 use crate::json::storage_form::json_words;
 

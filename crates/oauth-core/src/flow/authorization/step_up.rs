@@ -1,4 +1,4 @@
-//! An authorization that answers what an API wants of the person.
+//! Authorization requests that satisfy a step-up challenge of an API.
 
 #[cfg(all(test, feature = "sha2"))]
 mod tests;

@@ -1,4 +1,4 @@
-//! Asking a person, unless they are being asked (RFC 10027 section 6.1.15).
+//! Begins a backchannel authentication, unless the same request is still pending (RFC 10027 section 6.1.15).
 
 use std::sync::Arc;
 

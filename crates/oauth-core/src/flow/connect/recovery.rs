@@ -1,4 +1,4 @@
-//! What helps where a connection gets no tokens any more.
+//! Recovery of a connection that no longer gets tokens.
 
 use super::{Connection, Way};
 use crate::error::{Advice, Error};

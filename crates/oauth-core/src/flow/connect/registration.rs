@@ -1,4 +1,4 @@
-//! Making the client known to a server that was just met (RFC 7591).
+//! Dynamic registration at a server that was just discovered (RFC 7591).
 
 use std::sync::Arc;
 

@@ -1,4 +1,4 @@
-//! A connection as a program keeps it, so that the next run asks nobody who the server is.
+//! The stored form of a connection, so that the next run does not repeat discovery.
 
 use super::{BoundClient, ClientChoice, Connection, Way};
 use crate::address::Reach;

@@ -1,4 +1,4 @@
-//! An API that serves strangers, and says nothing about authorization.
+//! APIs that answer without a token and publish nothing about authorization.
 
 use crate::error::{Error, Kind, Misuse};
 use crate::exchange::{Exchange, Input, Step};

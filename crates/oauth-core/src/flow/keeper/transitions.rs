@@ -101,11 +101,8 @@ impl Keeper {
                 self.version = version;
                 self.record.ended = None;
                 self.record.pause = None;
-                self.record.suspicion = self
-                    .record
-                    .suspicion
-                    .take()
-                    .map(UnconfirmedRefusal::without_pause);
+                let refusal = self.record.suspicion.take();
+                self.record.suspicion = refusal.map(UnconfirmedRefusal::without_pause);
                 self.marker_saved(at, marker)
             }
             // Another worker wrote after its lease expired, or a person logged in.

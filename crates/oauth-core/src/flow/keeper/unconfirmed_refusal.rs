@@ -1,4 +1,4 @@
-//! A refresh token that the server refuses without saying that its grant has ended.
+//! Refresh tokens that the server refuses without saying that the grant has ended.
 //!
 //! The client may be unknown for a minute, a person may have to confirm something, a firewall may have
 //! answered; or the token is dead, and this server has its own error for that. So a person is told to

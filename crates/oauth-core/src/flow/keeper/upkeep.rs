@@ -1,4 +1,4 @@
-//! What a grant needs though nobody asks for its token: an exchange before its refresh token ends unused, and a word
+//! Upkeep of a grant whose token nobody requests: refreshes it before an idle refresh token expires, and gives notice
 //! before a person's authorization ends.
 //!
 //! <https://datatracker.ietf.org/doc/html/draft-ietf-oauth-refresh-token-expiration-03#section-4.2>, section 9

@@ -1,4 +1,4 @@
-//! A resource server as its callers see it.
+//! [`Api`]: a resource server and the rules for its callers.
 
 use crate::http::HeaderName;
 

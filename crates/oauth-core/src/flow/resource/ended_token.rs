@@ -1,5 +1,5 @@
-//! How an API says that a token has ended, where it says so without a Bearer challenge: by a status alone, or by
-//! a code in a small JSON body, which may come with a 200.
+//! Rules for APIs that report an expired or revoked token without a Bearer challenge: by a status alone, or by a code
+//! in a small JSON body, which may come with a 200.
 //!
 //! RFC 6750 section 3.1 has a 401 with `invalid_token` for this, and that needs no rule. Some APIs answer 403 or
 //! 404, and some answer 200 with an error in the body, such as Slack (`{"ok":false,"error":"token_expired"}`).

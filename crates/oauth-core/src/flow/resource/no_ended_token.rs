@@ -1,5 +1,5 @@
-//! In place of `ended.rs` where the feature `ended-tokens` is off, as in browsers, for whose sake it can be: no API
-//! has a rule.
+//! Replaces `ended_token.rs` where the feature `ended-tokens` is off, as in builds for browsers: no API has such a
+//! rule.
 
 use crate::http::{HeaderMap, HeaderName, StatusCode};
 

@@ -1,4 +1,4 @@
-//! What a host does for a request to an API, and what it tells of it.
+//! The steps and events between a request to an API and its host.
 
 use std::time::Duration;
 

@@ -1,4 +1,4 @@
-//! Records that have ended: some are deleted as others begin.
+//! Deletes records that have ended, a few whenever a new one is created.
 
 use std::sync::atomic::Ordering;
 

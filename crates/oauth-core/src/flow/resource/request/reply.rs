@@ -1,4 +1,4 @@
-//! What follows from a reply: a renewal, a nonce, a pause, a redirect, or the end.
+//! Decides what follows a reply: a renewal, a nonce, a pause, a redirect, or the end.
 
 use crate::error::{Error, ProtocolViolation};
 use crate::http::header::LOCATION;

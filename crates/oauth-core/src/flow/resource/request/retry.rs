@@ -1,4 +1,4 @@
-//! A request that is made once more, from its beginning.
+//! Restarts a request from the beginning: once after a 401, once with a DPoP nonce.
 
 use super::{Body, ResourceRequest};
 use crate::http::{HeaderMap, StatusCode};
