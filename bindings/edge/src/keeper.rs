@@ -225,7 +225,7 @@ impl NativeKeeper {
         self.0.trouble().map(NativeFailure)
     }
 
-    /// The lease to take anew while an exchange runs.
+    /// The lease to extend while an exchange runs.
     #[wasm_bindgen(js_name = leaseExtension)]
     pub fn lease_extension(&self) -> Option<Object> {
         let (holder, ttl, every) = self.0.lease_extension()?;
@@ -316,7 +316,7 @@ impl NativeKeeper {
         self.step(at, Keeper::flown)
     }
 
-    /// The pause is over.
+    /// The pause has elapsed.
     pub fn elapsed(&self, at: &JsValue) -> Result<Object, JsValue> {
         self.step(at, Keeper::elapsed)
     }

@@ -282,7 +282,7 @@ impl NativeVisit {
         self.resume(Event::Failed(none))
     }
 
-    /// The pause is over.
+    /// The pause has elapsed.
     pub fn elapsed(&mut self) -> Result<Object, JsValue> {
         self.resume(Event::Elapsed)
     }
@@ -439,7 +439,7 @@ impl NativeForward {
         Ok(object(&head(StatusCode::OK, &headers)))
     }
 
-    /// The visit that ends the session of this request: its tokens are over.
+    /// The visit that ends the session of this request: its tokens have ended.
     #[wasm_bindgen(js_name = tokensOver)]
     pub fn tokens_over(&self) -> Result<NativeVisit, JsValue> {
         let request = self.request.clone();

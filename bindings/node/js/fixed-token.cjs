@@ -44,7 +44,7 @@ function readerOf(token, end) {
   return lifted(() => places[place](value, end))
 }
 
-/** One token that no grant brought. It is never renewed; what is no text at hand is read anew each time. */
+/** One token that no grant brought. It is never renewed; what is no text at hand is read again each time. */
 class FixedToken extends Source {
   #read
 

@@ -193,7 +193,7 @@ async function carried(keeper, job) {
   }
 }
 
-/** Takes the lease anew while a request runs, so that it can be short: what becomes of it changes nothing here. */
+/** Extends the lease while a request runs, so that it can be short; the outcome changes nothing here. */
 function extended(keeper, job) {
   const { holder, ms, every } = keeper.extension ?? {}
   if (holder === undefined || job.store === undefined) return () => {}

@@ -39,7 +39,7 @@ class GrantSource extends Source {
 
   /**
    * Ends this source in good order: no new renewal begins, one that was sent is finished, and what it has brought is
-   * stored. A token at hand is handed out until it is over.
+   * stored. A token at hand is handed out until it expires.
    */
   async drain(options) {
     this.#keeper.drain()

@@ -1,5 +1,5 @@
-//! Objects written in JavaScript: stores of one's own, and those who hold keys. They are asked from the
-//! runtime's thread and answer on the event loop, in their time.
+//! Objects written in JavaScript: custom stores, and those who hold keys. They are asked from the
+//! runtime's thread and answer on the event loop, when they are ready.
 
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;

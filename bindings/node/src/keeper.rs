@@ -319,7 +319,7 @@ impl NativeKeeper {
         self.0.trouble().map(NativeFailure)
     }
 
-    /// The lease to take anew while an exchange runs.
+    /// The lease to extend while an exchange runs.
     #[napi]
     pub fn lease_extension(&self) -> Option<NativeExtension> {
         let (holder, ttl, every) = self.0.lease_extension()?;
@@ -421,7 +421,7 @@ impl NativeKeeper {
         self.step(at, Keeper::flown)
     }
 
-    /// The pause is over.
+    /// The pause has elapsed.
     #[napi]
     pub fn elapsed(&self, at: Option<NativeMoment>) -> Result<NativeTask> {
         self.step(at, Keeper::elapsed)

@@ -1,4 +1,4 @@
-//! Stores of ours, as Python makes them. What a source does with one goes past Python.
+//! Built-in stores, as Python makes them. What a source does with one goes past Python.
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -50,7 +50,7 @@ pub(crate) fn store_url(py: Python<'_>, url: &str) -> PyResult<(&'static str, St
     }
 }
 
-/// A store of ours: its verbs, which block without Python's lock.
+/// A built-in store: its verbs, which block without Python's lock.
 ///
 /// Each is one step that no other worker comes between. Lost if the store cannot be
 /// reached: nobody knows then whether it was done.

@@ -72,7 +72,7 @@ pub(crate) struct PrivateKeyJwt;
 
 /// A workload's token in place of a key (RFC 7521 section 4.2): Kubernetes, GitHub Actions, SPIFFE.
 ///
-/// source is the path of a file, or a function that returns the token; it is read anew for each
+/// source is the path of a file, or a function that returns the token; it is read again for each
 /// request, and once more when the server refuses the token and it has been replaced meanwhile. The
 /// token must be made out to audience, which is the server's issuer unless it is given, and to nobody
 /// else: client_auth.assertion_audience. client_id says whether requests name the client too, as

@@ -40,7 +40,7 @@ use crate::{errors, runtime, secret, value};
 /// asked for with the API as their resource (RFC 8707), and sent nowhere but beneath its URL.
 ///
 /// With a store all of that happens once for all runs of all programs that share it; person tells apart whose tokens
-/// they are. A client that the server has forgotten is registered anew, once. Where the API wants a wider scope or
+/// they are. A client that the server has forgotten is registered again, once. Where the API wants a wider scope or
 /// another login, the person is asked, twice an hour at most (step_up.repeated, step_up.limit).
 ///
 /// issuers are the servers that may be asked, whichever others the API names (connect.server_not_allowed). grant_type

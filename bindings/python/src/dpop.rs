@@ -40,7 +40,7 @@ impl DpopKey {
         made(py, oauth_facade::DpopKey::generate(alg))
     }
 
-    /// The key of this name in a store, which workers share as they share tokens; made by whoever asks first.
+    /// The key of this name in a store, which workers share as they share tokens; made by anyone who asks first.
     ///
     /// store is one of oauth_core.stores, or an object with the methods of a store; without Sealed, the key is in it
     /// in the clear, as refresh tokens are. name has at most 48 bytes. key.algorithm if the stored key is for another

@@ -84,9 +84,9 @@ twins! {
 /// One token that no grant brought: this text, or what env, file or callback says.
 ///
 /// env names an environment variable, file a path, and callback a function that gives the
-/// text; each is read anew whenever a token is asked for. origins is where the token may be
+/// text; each is read again whenever a token is asked for. origins is where the token may be
 /// sent: URLs, or a server with a preset. expires_at, a Unix time in seconds or an aware
-/// datetime, is when it is known to end. url.* for an origin that is none,
+/// datetime, is when it is known to end. url.* for an invalid origin,
 /// token.unreadable for an empty text, TypeError unless exactly one place is given.
 #[pyfunction]
 #[pyo3(signature = (token = None, *, env = None, file = None, callback = None, origins,

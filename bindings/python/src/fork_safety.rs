@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use arc_swap::ArcSwapOption;
 
-/// A value made anew in every process that asks for it.
+/// A value of which each process makes its own.
 ///
 /// No lock: one that another thread held at the moment of a fork would stay locked in the child.
 pub(crate) struct PerProcess<T>(ArcSwapOption<Made<T>>);

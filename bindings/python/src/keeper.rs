@@ -80,7 +80,7 @@ impl Keeper {
         error.map(|error| errors::raise(py, &error))
     }
 
-    /// The lease to take anew while the Exchange of a renewal runs; None if none is held.
+    /// The lease to extend while the Exchange of a renewal runs; None if none is held.
     ///
     /// Its holder, for how many seconds to take it, and how many seconds to wait before each
     /// time.

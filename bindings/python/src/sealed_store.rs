@@ -24,7 +24,7 @@ use crate::store::Store;
 ///
 /// It seals and opens with key, and opens with the old ones too: a Key, 32 random bytes,
 /// their text in base64url without padding, of 43 characters, or a KeySource that is asked
-/// for keys. What an old key opened is sealed anew when it is saved next, or by reseal().
+/// for keys. What an old key opened is sealed again when it is saved next, or by reseal().
 /// names is a key that hides names, in a store that has no records yet; plain="accept"
 /// reads records that were never sealed.
 #[pyclass(frozen, extends = NativeStore, module = "oauth_core.stores")]
@@ -70,7 +70,7 @@ impl Sealed {
         NativeStore::with(py, open, Self(sealed))
     }
 
-    /// Seals every record anew that is not sealed with the current key.
+    /// Reseals every record that is not sealed with the current key.
     ///
     /// Other workers go on beside it.
     ///

@@ -79,7 +79,7 @@ impl Server {
     /// Each request gets the token of its route's owner, by the preset's rule; origins are
     /// where tokens may go instead of the preset's API. Requests go over network, or as those
     /// of the first source's client do. rate_limit, longest_wait (seconds), allowance,
-    /// ended_tokens and on_wait (called with seconds) are as for Api. url.* for an origin that is none.
+    /// ended_tokens and on_wait (called with seconds) are as for Api. url.* for an invalid origin.
     #[pyo3(signature = (*, app = None, user = None, origins = None, rate_limit = "error",
                         longest_wait = 300.0, allowance = None, ended_tokens = None, on_wait = None,
                         network = None))]

@@ -323,7 +323,7 @@ impl GrantSource {
 
     /// Where these tokens may be sent: these origins, or those of the server's preset.
     ///
-    /// For plug-ins. url.* for an origin that is none.
+    /// For plug-ins. url.* for an invalid origin.
     #[pyo3(signature = (origins = None))]
     fn resource(&self, py: Python<'_>, origins: Option<Vec<String>>) -> PyResult<Resource> {
         self.us
@@ -343,8 +343,8 @@ twins! {
         /// Tokens that are fresh now: those at hand, or new ones.
         ///
         /// timeout is how many seconds this caller waits, for ever unless it is given: then
-        /// lost.timeout. The renewal goes on for the others and for whoever asks next; nothing is
-        /// lost by it. Denied, with the advice "reauthorize" once the grant is over; Lost;
+        /// lost.timeout. The renewal goes on for the others and for anyone who asks next; nothing is
+        /// lost by it. Denied, with the advice "reauthorize" once the grant has ended; Lost;
         /// grant.no_refresh_token, grant.outcome_unknown; RuntimeError in an on_tokens hook, which
         /// would wait for itself.
         #[blocking(refuse_in_hook)]
@@ -376,7 +376,7 @@ twins! {
         /// Ends this source in good order, before the program ends.
         ///
         /// No new renewal begins, one that was sent is finished, and what it has brought is stored.
-        /// A token at hand is handed out until it is over; after that, lost.unsent. lost.timeout if
+        /// A token at hand is handed out until it expires; after that, lost.unsent. lost.timeout if
         /// that has not been done within timeout, in seconds. The interpreter does the same for all
         /// sources when it ends, for 5 s.
         #[pyo3(signature = (*, timeout = 10.0))]

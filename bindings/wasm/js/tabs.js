@@ -76,7 +76,7 @@ export class Tabs {
     this.#post({ type: 'tokens', share })
   }
 
-  /** Tells every tab that the session is over. */
+  /** Tells every tab that the session has ended. */
   end(sid) {
     this.#post({ type: 'out', sid })
   }

@@ -126,7 +126,7 @@ impl Keeper {
         self.0.flown(&moment(now, seed)).map(Task).map_err(fail)
     }
 
-    /// The pause is over.
+    /// The pause has elapsed.
     pub fn elapsed(&self, now: f64, seed: &[u8]) -> Result<Task, JsValue> {
         self.0.elapsed(&moment(now, seed)).map(Task).map_err(fail)
     }

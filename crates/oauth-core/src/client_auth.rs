@@ -67,14 +67,14 @@ impl ClientAuth {
         Self(Method::Post(secret.into()))
     }
 
-    /// A `client_secret` that is a JWT the client signs anew for each request, as Sign in with
+    /// A `client_secret` that is a JWT the client signs for each request, as Sign in with
     /// Apple asks. The key stays with the host: the exchange asks for it with
     /// [`crate::Step::Sign`].
     pub fn signed_secret(secret: SignedSecret) -> Self {
         Self(Method::Jwt(Arc::new(secret)))
     }
 
-    /// `private_key_jwt` or `client_secret_jwt`: an assertion signed anew for each request (RFC 7523
+    /// `private_key_jwt` or `client_secret_jwt`: a new assertion for each request (RFC 7523
     /// section 2.2). The client's own key signs it, in this process or with the host, which is asked with
     /// [`crate::Step::Sign`].
     ///
@@ -94,7 +94,7 @@ impl ClientAuth {
         Self(Method::Jwt(Arc::new(assertion)))
     }
 
-    /// The token of a workload in place of a key of the client's own (RFC 7521 section 4.2): read anew for
+    /// The token of a workload in place of a key of the client's own (RFC 7521 section 4.2): read again for
     /// each request, and once more when the server refuses it (`invalid_client`) and it has been replaced
     /// meanwhile. A service that hands it out is asked before each request, and not again.
     pub fn federated(assertion: FederatedAssertion) -> Self {

@@ -73,7 +73,7 @@ pub enum Step<T> {
     /// Verify this: the core has no algorithms. Answer with [`Input::Verified`] or [`Input::Lost`];
     /// `oauth_crypto::verify` does it in this process, `crypto.subtle` in a browser.
     Verify(VerificationJob),
-    /// The conversation is over.
+    /// The conversation has ended.
     Done(T),
 }
 
@@ -92,7 +92,7 @@ pub enum Input {
     Reply(crate::http::Response<Bytes>),
     /// No answer arrived, no signature was made, or the answer was too large to read.
     Lost(Cause),
-    /// The pause is over.
+    /// The pause has elapsed.
     Elapsed,
     /// The signature, in the form JWS uses for its algorithm (RFC 7518 section 3).
     Signed(Bytes),

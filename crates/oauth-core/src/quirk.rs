@@ -77,11 +77,11 @@ pub enum Quirk {
     /// seconds since the epoch (Strava: `expires_at`).
     ExpiresAtMember(String),
     /// Where a token response has no `refresh_token_timeout`, this member names for how many seconds the refresh token
-    /// is good while nobody uses it; 0 is for ever (Keycloak: `refresh_expires_in`, GitHub:
+    /// is good while nobody uses it; 0 is forever (Keycloak: `refresh_expires_in`, GitHub:
     /// `refresh_token_expires_in`).
     RefreshTokenTimeoutMember(String),
     /// Where a token response has no `authorization_expires_in`, this member names for how many seconds the
-    /// authorization lasts, whatever is renewed before; 0 is for ever (Google, LinkedIn, Microsoft Entra:
+    /// authorization lasts, whatever is renewed before; 0 is forever (Google, LinkedIn, Microsoft Entra:
     /// `refresh_token_expires_in`).
     AuthorizationExpiresInMember(String),
     /// `"scope": ""` says nothing about what was granted (Apigee). Elsewhere it says that nothing

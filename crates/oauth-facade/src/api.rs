@@ -319,7 +319,7 @@ impl ApiCall {
         self.resume(at, Event::Begin)
     }
 
-    /// The pause is over.
+    /// The pause has elapsed.
     ///
     /// # Errors
     /// As [`Self::begin`].

@@ -298,7 +298,7 @@ impl Keeper {
         self.state().keeper.trouble().cloned()
     }
 
-    /// The lease to take anew while the exchange of [`Task::Run`] runs: in this name, for so long, as
+    /// The lease to extend while the exchange of [`Task::Run`] runs: in this name, for so long, as
     /// often as the second time says. Nothing if none is held.
     pub fn lease_extension(&self) -> Option<(String, Duration, Duration)> {
         let extension = self.state().keeper.lease_extension()?;
@@ -396,7 +396,7 @@ impl Keeper {
         self.step(at, Event::Completed(outcome.unwrap_or_else(dropped)))
     }
 
-    /// The pause is over.
+    /// The pause has elapsed.
     ///
     /// # Errors
     /// As [`Self::begin`].

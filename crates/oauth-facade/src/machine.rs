@@ -101,7 +101,7 @@ impl Machine {
         self.step(at, Input::Lost(cause))
     }
 
-    /// The pause is over.
+    /// The pause has elapsed.
     ///
     /// # Errors
     /// As [`Self::begin`].

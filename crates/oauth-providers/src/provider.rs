@@ -246,7 +246,7 @@ impl Provider {
     }
 
     /// Its API: where tokens may go, whose token each route needs, and how it says that it is asked
-    /// too often. The documented allowance is kept to only on wish, by
+    /// too often. The documented allowance is kept to only on request, by
     /// [`Api::keeping`] and [`Self::rate_limit`].
     ///
     /// # Errors

@@ -93,7 +93,7 @@ impl Platform {
     }
 }
 
-/// The identity of a workload on one platform: its token, read anew each time, in place of a client secret.
+/// The identity of a workload on one platform: its token, read again each time, in place of a client secret.
 ///
 /// ```
 /// # use std::sync::Arc;

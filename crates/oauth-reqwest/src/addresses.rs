@@ -167,7 +167,7 @@ mod tests {
 
     use super::*;
 
-    /// Gives one answer after the other, the last for ever.
+    /// Gives one answer after the other, the last forever.
     struct Answers(Mutex<Vec<Vec<SocketAddr>>>);
 
     impl Resolve for Answers {

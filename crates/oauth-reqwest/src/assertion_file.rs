@@ -8,7 +8,7 @@ use oauth_core::error::Cause;
 
 use crate::environment;
 
-/// A workload's token in a file, read anew for each request.
+/// A workload's token in a file, read again for each request.
 ///
 /// ```
 /// use oauth_core::ClientAuth;

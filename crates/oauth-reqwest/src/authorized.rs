@@ -28,7 +28,7 @@ pub(crate) type OnWait = Arc<dyn Fn(Duration) + Send + Sync>;
 /// limits.
 ///
 /// An API whose routes belong to two owners gets two sources, and each request the token of its
-/// route; what it may not be asked too often is waited for, on wish:
+/// route; what it may not be asked too often is waited for, on request:
 ///
 /// ```no_run
 /// use std::time::Duration;

@@ -17,7 +17,7 @@ const MAX_LENGTH: u64 = 64 << 10;
 /// One token without a grant: made in a provider's console, put into an environment variable or a file
 /// by whoever runs the process, or returned by a callback.
 ///
-/// It is never renewed. What is not a text at hand is read anew each time, so that a file or a
+/// It is never renewed. What is not a text at hand is read again each time, so that a file or a
 /// variable may be changed under a running process. A 401 about the token ends the request with
 /// `grant.revoked`, unless another token stands there by then, which is tried once.
 ///
@@ -66,12 +66,12 @@ impl FixedToken {
         }
     }
 
-    /// The token in this environment variable, read anew each time.
+    /// The token in this environment variable, read again each time.
     pub fn from_env(variable: impl Into<String>) -> Self {
         Self::at(Place::Variable(variable.into()))
     }
 
-    /// The token in this file, read anew each time; white space around it is no part of it.
+    /// The token in this file, read again each time; white space around it is no part of it.
     pub fn from_file(path: impl Into<PathBuf>) -> Self {
         Self::at(Place::File(path.into()))
     }

@@ -14,8 +14,8 @@ use crate::request_context::RequestContext;
 use crate::session::{Need, Session};
 use crate::visit::End;
 
-/// Passes a request on, or does not, in this order: another site's form is refused; whoever is signed in is
-/// passed on; a page for everybody is; whoever opens a page signs in first; everything else is told so.
+/// Decides about a request, in this order: a form of another site is refused; a person who is signed in is passed on;
+/// a page for everybody is passed on; a person who opens a page is sent to sign in; any other request gets an error.
 pub(crate) async fn guard(
     context: &RequestContext,
     access: Access,
@@ -81,15 +81,15 @@ pub(crate) async fn guard(
     Ok(End::Respond(reply.cookies(ended).cookies(tried)))
 }
 
-/// 401, and never a redirect: a script could not follow it, and its target is no page.
+/// 401 and never a redirect: a script could not follow it.
 fn signed_out(context: &RequestContext) -> Result<Reply, Error> {
     let login = context.page("login", &[])?;
     let error = ValidationFailure::WebSignedOut.into();
     Ok(Reply::problem(&error, Reader::Script, Some(login)))
 }
 
-/// The access token in the cookie is over. A page leads to the provider and back, and nobody is asked; a script is
-/// told. Nothing where the session is good enough as it is: who it is of has not changed.
+/// Handles an expired access token in the cookie: a page redirects to the provider and back without a prompt, and a
+/// script gets an error. `None` if the session suffices without the token: the person is still the same.
 async fn renewed(
     context: &RequestContext,
     access: Access,
@@ -101,7 +101,7 @@ async fn renewed(
         (Access::SignedIn, false) => return signed_out(context).map(Some),
         (Access::Quiet | Access::SignedIn, true) => {}
     }
-    // A form that a person has filled in is not lost for it.
+    // A form that a person has filled in must not be lost.
     if request.method != Method::GET {
         return Ok(None);
     }
@@ -150,8 +150,8 @@ async fn step_up(context: &RequestContext, session: &Session, need: Need) -> Res
     Ok(End::Respond(reply))
 }
 
-/// A link from another site comes without a `SameSite=Strict` cookie: the page asks for itself once, and then comes
-/// from this site, whoever is signed in or not.
+/// A link from another site arrives without the `SameSite=Strict` cookie: the page requests itself once more, and
+/// that request comes from this site.
 fn hop(context: &RequestContext) -> Result<Option<Reply>, Error> {
     let request = &context.request;
     let is_cross = context.config().same_site == SameSite::Strict

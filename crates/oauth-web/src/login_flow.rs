@@ -13,10 +13,10 @@ use crate::request_context::RequestContext;
 use crate::session::Need;
 use crate::visit::{ExchangeOutput, wrong_output};
 
-/// How many cookies of flows are looked at.
+/// How many flow cookies of a request are read.
 const MOST: usize = 16;
 
-/// What is kept of a sign-in until its callback.
+/// The state of a login until its callback.
 #[derive(Serialize, Deserialize)]
 pub(crate) struct LoginFlow {
     pub(crate) provider: String,
@@ -28,17 +28,17 @@ pub(crate) struct LoginFlow {
     pending: String,
 }
 
-/// What a sign-in is for.
+/// The kind of a login.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub(crate) enum Kind {
     /// Somebody signs in.
     Login,
-    /// Whether somebody is signed in at the provider: nobody is asked.
+    /// A silent check whether there is a session at the provider (`prompt=none`).
     Check,
 }
 
-/// How a sign-in begins.
+/// The parameters of a new login.
 pub(crate) struct Wanted<'a> {
     pub(crate) provider: &'a Provider,
     pub(crate) return_to: String,
@@ -48,7 +48,7 @@ pub(crate) struct Wanted<'a> {
     pub(crate) prompt: Option<String>,
 }
 
-/// A flow of this browser, and its cookie.
+/// The flow that a callback belongs to, and the name of its cookie.
 pub(crate) struct FoundFlow {
     pub(crate) name: String,
     pub(crate) flow: LoginFlow,
@@ -139,7 +139,7 @@ pub(crate) async fn begin(context: &RequestContext, wanted: Wanted<'_>) -> Resul
     Ok(Reply::see_other(begun.url.as_str()).cookies(cookies))
 }
 
-/// The flow that a callback belongs to, without using it up; else why each that there is is not the one.
+/// Finds the flow that a callback belongs to, without consuming it; otherwise, why each flow does not match.
 pub(crate) async fn find(
     context: &RequestContext,
     callback: &str,
@@ -184,7 +184,7 @@ pub(crate) async fn find(
 
 type Opened = Result<(LoginFlow, Pending), String>;
 
-/// The flows of this browser that are still good, and why the others are not.
+/// The flows of this browser that are still valid, and why the others are not.
 fn flows(context: &RequestContext) -> Result<Vec<(String, Opened)>, Error> {
     let jar = context.jar()?;
     let prefix = jar.named("flow-");
@@ -208,8 +208,7 @@ fn open(context: &RequestContext, name: &str, value: &str) -> Opened {
     Ok((flow, pending))
 }
 
-/// The ends of the flows that are one too many once another begins: those that are not good first, then the
-/// oldest.
+/// Clears the cookies of flows beyond the limit when another begins: invalid ones first, then the oldest.
 fn surplus(context: &RequestContext) -> Result<Vec<String>, Error> {
     let jar = context.jar()?;
     let mut flows: Vec<_> = flows(context)?
@@ -224,7 +223,7 @@ fn surplus(context: &RequestContext) -> Result<Vec<String>, Error> {
         .collect())
 }
 
-/// The end of a flow's cookie.
+/// Clears the cookie of a flow.
 pub(crate) fn end(context: &RequestContext, name: &str) -> Result<String, Error> {
     Ok(context.jar()?.end(name, ended(context)))
 }
@@ -242,11 +241,11 @@ const fn same_site(provider: &Provider) -> CookieSameSite {
     }
 }
 
-/// A browser ends a cookie in the answer to a form from elsewhere only if it is such a cookie.
+/// The `SameSite` to clear a flow cookie with: in the response to a cross-site form, a browser accepts `None` only.
 fn ended(context: &RequestContext) -> CookieSameSite {
     let mut providers = context.config().providers.iter();
     let posts = providers.any(|provider| provider.callback_mode == CallbackMode::FormPost);
-    // Those that are looked up may be any.
+    // A provider that is looked up may use either mode.
     let is_secure = context
         .base_url()
         .is_ok_and(|base_url| base_url.url.scheme() == "https");

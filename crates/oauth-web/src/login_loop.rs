@@ -1,7 +1,7 @@
 //! Detects login loops: a browser that signs in again and again without a session being accepted gets an error page.
 //!
-//! What is counted are sign-ins that succeeded, and not those that began: ten tabs that a browser opens at once
-//! begin ten, and that is no loop.
+//! Only logins that succeeded are counted, not those that began: ten tabs opened at once begin ten logins, which is
+//! no loop.
 
 use oauth_core::error::{Error, ValidationFailure};
 use oauth_core::moment::UnixTime;
@@ -10,25 +10,25 @@ use serde::{Deserialize, Serialize};
 use crate::cookie::{CookieSameSite, Purpose};
 use crate::request_context::RequestContext;
 
-/// For how long they are remembered, in seconds.
+/// How long logins are remembered, in seconds.
 const WINDOW: u64 = 60;
 
-/// How many sign-ins may succeed within that time and leave no session.
+/// How many logins may succeed within that time without a session being accepted.
 const MOST: usize = 3;
 
-/// The longest reason that is remembered, in bytes.
+/// The longest reason that is stored, in bytes.
 const LONGEST: usize = 60;
 
-/// What happened in this browser lately.
+/// The recent logins of this browser.
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]
 pub(crate) struct RecentLogins {
-    /// When sign-ins succeeded.
+    /// When logins succeeded.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     signed_in: Vec<UnixTime>,
-    /// When one was begun anew for a callback that nobody waited for.
+    /// When a login was restarted because of a callback without a flow.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     restarted: Vec<UnixTime>,
-    /// Why sessions were not taken.
+    /// Why sessions were not accepted.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     refused: Vec<String>,
 }

@@ -57,7 +57,7 @@ pub(crate) async fn end(context: RequestContext, session: Arc<Session>) -> Resul
     Ok(api::end(&context, &session).await)
 }
 
-/// Ends a session whose tokens are over.
+/// Ends a session whose tokens have ended.
 ///
 /// # Errors
 /// What only a host does wrong.

@@ -44,7 +44,7 @@ pub(crate) struct Handle {
 #[derive(Debug, Default, Serialize, Deserialize)]
 struct SessionIndex {
     sessions: Vec<ListedSession>,
-    /// When the last of them ends: whoever seals records anew finds it here.
+    /// When the last of them ends: a reseal reads it here.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     until: Option<UnixTime>,
 }
@@ -253,7 +253,7 @@ async fn delist(context: &RequestContext, name: &str, key: &str) -> Result<(), E
     changed.await.map(drop)
 }
 
-/// What is left of a session that is over, or of which a worker that died has stored but a part.
+/// What is left of a session that has ended, or of which a worker that died has stored but a part.
 async fn clear(
     context: &RequestContext,
     client: &Client,

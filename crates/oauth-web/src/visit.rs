@@ -26,13 +26,13 @@ use crate::forward::Forward;
 use crate::reply::Reply;
 use crate::session::{Identity, Session};
 
-/// One request, to be answered or passed on.
+/// The state machine of one request, which ends with a response or passes the request on.
 pub struct Visit {
     state: State,
     io: Io,
 }
 
-/// What to do next.
+/// What a host does next.
 ///
 /// Exhaustive on purpose: a host that does not know a step must fail to compile.
 #[must_use]
@@ -46,7 +46,7 @@ pub enum Step {
     Lease {
         /// The key of the record.
         key: String,
-        /// Who takes it.
+        /// The new holder of the lease.
         holder: String,
         /// For how long; zero releases it.
         ttl: Duration,
@@ -60,9 +60,9 @@ pub enum Step {
         record: Secret<String>,
         /// The version it replaces.
         version: u64,
-        /// When tokens in it should be renewed, as `Store::save` of `oauth-session` takes it.
+        /// When its tokens should be renewed; passed to `Store::save` of `oauth-session`.
         due: Option<UnixTime>,
-        /// When nobody needs it any more: a store that lets records end deletes it then.
+        /// When it is no longer needed: a store that supports expiry deletes it then.
         until: Option<UnixTime>,
     },
     /// Remove a record. Answer with [`Event::Removed`].
@@ -72,70 +72,70 @@ pub enum Step {
     },
     /// Wait this long. Answer with [`Event::Elapsed`].
     Wait(Duration),
-    /// Run this, as any exchange. Answer with [`Event::Completed`].
+    /// Run this exchange. Answer with [`Event::Completed`].
     Run(Boxed<RunOutput>),
     /// Look up a provider, at a site whose settings say so ([`Lookup::Asked`](crate::Lookup::Asked)). Answer with
     /// [`Event::Provider`].
     Provider(Box<ProviderQuery>),
-    /// Decide whether to let this person in, and with what in the session. Answer with [`Event::Admitted`]. A host
-    /// without an opinion answers [`Admission::default`].
+    /// Decide whether to admit this person, and what to add to the session. Answer with [`Event::Admitted`]. A host
+    /// that admits everybody answers [`Admission::default`].
     Admit(Box<Identity>),
-    /// The end: pass this call on to its API, with the token of [`Forward::session`]. Its body is the host's to
-    /// stream.
+    /// The end: forward this call to its API, with the token of [`Forward::session`]. The host streams its body.
     Forward(Box<Forward>),
-    /// The end: send this.
+    /// The end: send this response.
     Respond(Reply),
-    /// The end: it is the application's turn, with the session if there is one. Nothing is added to its response.
+    /// The end: pass the request on to the application, with the session if there is one. Nothing is added to the
+    /// application's response.
     Pass(Option<Arc<Session>>),
 }
 
-/// What happened.
+/// The result of a step.
 #[derive(Debug)]
 pub enum Event {
-    /// Nothing yet: the first event of every visit.
+    /// The first event of every visit.
     Begin,
-    /// The record, or that there is none.
+    /// The record, if there is one.
     Loaded(Option<Entry>),
     /// The answer to [`Step::Lease`].
     Leased(Lease),
     /// The answer to [`Step::Save`].
     Saved(Saved),
-    /// The record is removed, or was not there.
+    /// The record was removed, or did not exist.
     Removed,
-    /// The store did not answer: the step may have taken effect or not.
+    /// The store failed: the step may or may not have taken effect.
     Failed(Error),
-    /// The pause has passed.
+    /// The pause has elapsed.
     Elapsed,
     /// The outcome of the exchange of [`Step::Run`].
     Completed(Result<RunOutput, Error>),
-    /// The provider, or that there is none.
+    /// The provider, if there is one.
     Provider(Option<Box<Provider>>),
     /// The application's decision.
     Admitted(Admission),
 }
 
-/// Which provider is wanted. The one that is given has to be what is said here, or it is not taken.
+/// A query for a provider. The host's answer must match all of it, or it is refused.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct ProviderQuery {
-    /// The one of this id: of a callback, a session, or a choice.
+    /// The id of the provider: from a callback, a session, or the person's choice.
     pub id: Option<String>,
-    /// One of this issuer, which has begun a sign-in by itself (OpenID Connect Core section 4).
+    /// The issuer, when it initiated the sign-in (OpenID Connect Core section 4).
     pub issuer: Option<String>,
-    /// One of this tenant.
+    /// The tenant.
     pub tenant: Option<String>,
-    /// Where nothing of that is said: the `Host` that a person has opened,
+    /// The `Host` of the request, if none of these is set,
     pub host: String,
     /// and the path of the page, root path included.
     pub path: String,
 }
 
-/// Whether the application lets a person in.
+/// Whether the application admits a person.
 #[derive(Debug, Clone)]
 pub enum Admission {
-    /// It does, with this in [`Session::local`].
+    /// The person is admitted, with this in [`Session::local`].
     In(Map<String, Value>),
-    /// It does not; the reason is shown to the person.
+    /// The person is refused, and shown this reason.
     Refused(String),
 }
 
@@ -145,7 +145,7 @@ impl Default for Admission {
     }
 }
 
-/// What an exchange of a visit leaves behind. Hosts hand it back as it is.
+/// The output of an exchange of a visit. Hosts pass it back unchanged.
 pub struct RunOutput(pub(crate) ExchangeOutput);
 
 pub(crate) enum ExchangeOutput {
@@ -157,18 +157,18 @@ pub(crate) enum ExchangeOutput {
     Revoked,
 }
 
-/// Something for the log: codes and reasons, never a cookie, a token or a name.
+/// A log entry: codes and reasons, never a cookie, a token or a name.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Note {
     /// A code of the error table.
     pub code: &'static str,
-    /// What exactly, in one line.
+    /// The details, in one line.
     pub detail: String,
 }
 
 impl Note {
-    /// Of an error that a host met, with what usually helps.
+    /// The note of an error that a host encountered, with its hint.
     pub fn of(error: &Error) -> Self {
         let detail = match error.hint() {
             Some(hint) => format!("{error}; {hint}"),
@@ -214,7 +214,7 @@ impl Times {
     }
 }
 
-/// What lies between a visit and the page that it asks: one question, one answer.
+/// The channel between a visit and its page: the page awaits the event that answers its step.
 #[derive(Clone)]
 pub(crate) struct Io(Arc<Mutex<IoState>>);
 
@@ -225,7 +225,7 @@ struct IoState {
     notes: VecDeque<Note>,
 }
 
-/// How many notes a visit makes.
+/// The most notes of one visit.
 const MOST_NOTES: usize = 32;
 
 impl Visit {
@@ -249,7 +249,7 @@ impl Visit {
     /// call a moment of its own.
     ///
     /// # Errors
-    /// What only a host does wrong: `misuse.out_of_order` for an event that does not answer the step before it,
+    /// Mistakes of the host only: `misuse.out_of_order` for an event that does not answer the previous step,
     /// `misuse.over` after an end or an error, and `misuse.no_randomness`. Everything else becomes a response.
     pub fn resume(&mut self, at: &Moment, event: Event) -> Result<Step, Error> {
         let mut page = match (std::mem::replace(&mut self.state, State::Over), event) {
@@ -277,7 +277,7 @@ impl Visit {
         }
     }
 
-    /// What is worth a line in the log so far. Each note is told once.
+    /// The log entries so far. Each is returned once.
     pub fn notes(&mut self) -> Vec<Note> {
         self.io.state().notes.drain(..).collect()
     }
@@ -285,7 +285,7 @@ impl Visit {
 
 impl Io {
     fn state(&self) -> MutexGuard<'_, IoState> {
-        // What is changed under it is whole at any time.
+        // The state is consistent whenever the lock is held, so a poisoned lock is usable.
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -412,7 +412,7 @@ impl Io {
     }
 }
 
-/// What a store failed with, or an event that answers another step.
+/// The error for a failed store, or for an event that answers another step.
 pub(crate) fn unexpected(event: Event) -> Error {
     match event {
         Event::Failed(error) => error,
@@ -420,7 +420,7 @@ pub(crate) fn unexpected(event: Event) -> Error {
     }
 }
 
-/// An exchange that left something else behind than it was asked for: a host mixed up two visits.
+/// The error for an output of another exchange: a host mixed up two visits.
 pub(crate) fn wrong_output() -> Error {
     Misuse::OutOfOrder.into()
 }

@@ -235,7 +235,7 @@ enum Source<'a> {
     Kept(Grant<'a>),
     /// A file that --save wrote.
     File(TokenFile, &'a Setup),
-    /// The server, each time anew.
+    /// The server, each time again.
     Own(TokenRequest, &'a Setup),
 }
 

@@ -50,7 +50,7 @@ impl Client {
         self
     }
 
-    /// Gets this client's own tokens in exchange for the token of a workload (RFC 8693), read anew each time, in place
+    /// Gets this client's own tokens in exchange for the token of a workload (RFC 8693), read again each time, in place
     /// of `client_credentials`: [`Self::client_credentials`], and the renewal of the client's own grant.
     #[cfg(not(all(feature = "js", target_family = "wasm")))]
     #[must_use]

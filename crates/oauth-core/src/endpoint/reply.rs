@@ -99,7 +99,7 @@ impl<'a> Reply<'a> {
         Error::from(ProtocolViolation::ReplyShape).about(member)
     }
 
-    /// Whole seconds, rounded up: whoever asks too early is told to slow down. A number in a text is one unless the
+    /// Whole seconds, rounded up: anyone who asks too early is told to slow down. A number in a text is one unless the
     /// rules are strict; nothing is where the member is not there.
     pub(crate) fn seconds(&self, object: &Object<'_>, member: &str) -> Result<Option<u64>, Error> {
         let read = match object.get(member) {

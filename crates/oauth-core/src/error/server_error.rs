@@ -242,7 +242,7 @@ impl ServerError {
         is_told || matches!(self.denial().advice(), Advice::Retry { .. })
     }
 
-    /// Whether the grant is over. Microsoft says `invalid_grant` too where a person only has to
+    /// Whether the grant has ended. Microsoft says `invalid_grant` too where a person only has to
     /// confirm something, and tells so in a member of its own.
     pub(crate) fn ends_the_grant(&self) -> bool {
         let suberror = self.extra().get("suberror").and_then(Value::as_str);

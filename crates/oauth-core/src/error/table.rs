@@ -11,7 +11,7 @@ pub enum Advice {
         /// The pause the server asked for, capped at five minutes.
         after: Option<Duration>,
     },
-    /// The grant is gone: a person (or the client's own credentials) must authorize anew.
+    /// The grant is gone: a person (or the client's own credentials) must authorize again.
     Reauthorize,
     /// Asking again changes nothing; configuration or code must change.
     GiveUp,

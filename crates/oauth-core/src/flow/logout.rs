@@ -37,7 +37,7 @@ pub struct LogoutRequest {
     pub logout_hint: Option<String>,
     /// Where to come back to; registered at the server as `post_logout_redirect_uris`.
     pub post_logout_redirect_uri: Option<RedirectUri>,
-    /// What comes back with the person, to be compared by [`check_return`]. Draw it anew for each logout.
+    /// What comes back with the person, to be compared by [`check_return`]. Draw it again for each logout.
     pub state: Option<Secret<String>>,
     /// Languages in order of preference (RFC 5646), with spaces.
     pub ui_locales: Option<String>,

@@ -63,7 +63,7 @@ pub(crate) enum Lookup {
 impl KeyCache {
     pub(crate) fn lookup(&self, now: UnixTime) -> Lookup {
         let state = self.state();
-        // A clock that was set back must not keep keys for ever.
+        // A clock that was set back must not keep keys forever.
         let is_sane = state.fetched_at.is_some_and(|at| at <= now.after(COOLDOWN));
         match (&state.set, state.fresh_until) {
             (Some(set), Some(until)) if now < until && is_sane => Lookup::Fresh(Arc::clone(set)),

@@ -22,7 +22,7 @@ use crate::url::Url;
 /// a certificate for.
 const LINK_LOCAL: &str = "169.254.169.254";
 
-/// A service that hands out a workload's token. It is asked anew each time one is needed.
+/// A service that hands out a workload's token. It is asked again each time one is needed.
 ///
 /// `Debug` shows neither the query of the URL nor the value of a header.
 #[derive(Clone)]

@@ -46,7 +46,7 @@ static LEASE: LazyLock<Script> = LazyLock::new(|| Script::new(include_str!("redi
 /// | URL | of |
 /// |---|---|
 /// | `redis://user:password@host:6379/0` | one server |
-/// | `redis+sentinel://user:password@host:26379,host/primary/0` | the primary that the sentinels name, at each connection anew; their own password as `?sentinel_password=` (and `sentinel_username`) |
+/// | `redis+sentinel://user:password@host:26379,host/primary/0` | the primary that the sentinels name, at each connection again; their own password as `?sentinel_password=` (and `sentinel_username`) |
 /// | `redis+cluster://user:password@host:6379,host` | a cluster; these nodes tell of the others |
 ///
 /// With the feature `redis-tls` also `rediss://`, `rediss+sentinel://` and `rediss+cluster://`, where
@@ -148,7 +148,7 @@ impl RedisStore {
     }
 
     async fn connection(&self) -> Result<Numbered, Error> {
-        // Others may be at it; this one waits for them, and not for ever.
+        // Others may be at it; this one waits for them, and not forever.
         let link = self.place.link(self.patience);
         match tokio::time::timeout(self.patience * 2, link).await {
             Ok(Ok(numbered)) => Ok(numbered),

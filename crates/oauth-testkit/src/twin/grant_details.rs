@@ -10,7 +10,7 @@ use super::authority::Authority;
 type Refusal = (&'static str, &'static str);
 
 impl Twin {
-    /// The scopes that there are from now on; whoever asks for none is granted the first.
+    /// The scopes that there are from now on; anyone who asks for none is granted the first.
     pub fn set_scopes(&mut self, scopes: &'static [&'static str]) {
         let rules = &mut self.authority.rules;
         rules.scopes = scopes;

@@ -55,7 +55,7 @@ pub(crate) async fn end(context: &RequestContext, session: &Session) -> End {
     End::Pass(None)
 }
 
-/// The tokens of a session are over: so is the session (RFC 10017 section 6.1.2.2).
+/// The tokens of a session have ended, and so has the session (RFC 10017 section 6.1.2.2).
 pub(crate) async fn over(context: &RequestContext) -> Result<End, Error> {
     if let Found::Session(session) = current_session::session(context).await? {
         crate::session_store::end(context, &session).await;

@@ -105,7 +105,7 @@ fn need(context: &RequestContext) -> Option<Need> {
     (need != Need::default()).then_some(need)
 }
 
-/// A callback came that nobody waited for. Once, the person signs in anew; a cookie that comes back, or does not,
+/// A callback came that nobody waited for. Once, the person signs in again; a cookie that comes back, or does not,
 /// tells whether that can work.
 async fn again(context: &RequestContext) -> Result<Reply, Error> {
     if let Found::Session(_) = current_session::session(context).await? {

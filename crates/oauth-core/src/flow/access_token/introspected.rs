@@ -84,7 +84,7 @@ enum State {
     Start(Secret<String>),
     /// Somebody else is asking. This is how often that was seen.
     Waiting(Secret<String>, u8),
-    /// With the claim of whoever asks for others too.
+    /// With the permit to ask on behalf of others.
     Asked(Boxed<TokenState>, Option<LookupPermit>),
     Over,
 }

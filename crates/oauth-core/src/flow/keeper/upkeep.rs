@@ -12,7 +12,7 @@ use crate::moment::UnixTime;
 use crate::token::Tokens;
 
 /// The shortest timeout of a refresh token that is kept alive. For a shorter one the server would get a request a
-/// minute for ever, for a grant that nobody uses.
+/// minute forever, for a grant that nobody uses.
 const SHORTEST_TIMEOUT: Duration = Duration::from_secs(60);
 
 /// The pause between two tries of this worker to keep a grant alive, where nothing names a longer one.
@@ -85,7 +85,7 @@ impl Keeper {
         let from = self.deadlines.keep_alive_at.filter(|_| !self.is_drained)?;
         let from = from.max(self.upkeep_done.not_before);
         let from = from.max(now.after(self.backoff.remaining(now)));
-        // A refresh token of unknown fate is not sent as long as the access token is good, which may be for ever.
+        // A refresh token of unknown fate is not sent as long as the access token is good, which may be forever.
         (from < UnixTime::from_secs(u64::MAX)).then_some(from)
     }
 

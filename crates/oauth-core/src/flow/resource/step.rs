@@ -64,7 +64,7 @@ pub enum Step {
 pub enum Event<'a> {
     /// Comes first.
     Begin,
-    /// The pause is over.
+    /// The pause has elapsed.
     Elapsed,
     /// The token that was asked for.
     Token(&'a Tokens),

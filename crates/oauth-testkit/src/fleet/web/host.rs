@@ -393,7 +393,7 @@ impl Simulation {
         Ok(())
     }
 
-    /// The request still runs: its lease is taken anew, and again after a while.
+    /// The request still runs: its lease is extended, and again after a while.
     pub(super) fn extend(&mut self, id: u64) {
         let Some(Work::Renewal(renewing)) = self.tasks.get(&id).map(|task| &task.work) else {
             return;
@@ -416,7 +416,7 @@ impl Simulation {
         self.post(every, Event::Extend(id));
     }
 
-    /// The lease of a request under way was taken anew, or was another's.
+    /// The lease of a request under way was extended, or was another worker's.
     pub(super) fn extended(&mut self, id: u64, lease: Lease, ttl: std::time::Duration) {
         let until = self.now + u64::try_from(ttl.as_millis()).unwrap_or_default();
         let Some(Work::Renewal(renewing)) = self.tasks.get(&id).map(|task| &task.work) else {

@@ -90,7 +90,7 @@ pub(super) enum Event {
     Store(u64, Order, Answered),
     /// A request comes to the provider.
     Provider(u64, http::Request<bytes::Bytes>, Answered),
-    /// The lease of a renewal is taken anew.
+    /// The lease of a renewal is extended.
     Extend(u64),
     Restart(usize),
 }

@@ -16,7 +16,7 @@ pub(super) enum Order {
     Lease(String, String, Duration),
     Save(String, Secret<String>, u64),
     Remove(String),
-    /// A lease is taken anew, and nobody waits for the answer.
+    /// A lease is extended, and nobody waits for the answer.
     Extend(String, String, Duration),
 }
 

@@ -33,7 +33,7 @@ pub(super) struct Visiting {
     pub(super) begun: Option<String>,
     /// Who is passed on, and waits for a token.
     pub(super) session: Option<Session>,
-    /// Whether it ends the session because its tokens are over.
+    /// Whether it ends the session because its tokens have ended.
     pub(super) is_over: bool,
     /// Whether the store, or the provider, once gave no answer.
     pub(super) has_failed: bool,
