@@ -126,7 +126,7 @@ export class GrantSource implements TokenSource {
   logIn(tokens: Tokens): Promise<void>
   /**
    * Ends this source in good order, before the process ends: no new renewal begins, one that was sent is
-   * finished, and what it has brought is stored. A token at hand is handed out until it is over. Rejects with
+   * finished, and what it has brought is stored. A token at hand is handed out until it expires. Rejects with
    * `Lost` if that takes longer than 10 000 ms, or what is said here.
    */
   drain(options?: CallOptions): Promise<void>
@@ -142,7 +142,7 @@ export class GrantSource implements TokenSource {
   api(options?: ApiOptions): Api
 }
 
-/** Where a token stands that was made by hand. All but a text are read anew each time. */
+/** Where a token stands that was made by hand. All but a text are read again each time. */
 export type FixedTokenPlace =
   | string
   /** In the environment variable of this name, of the process. */

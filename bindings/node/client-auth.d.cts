@@ -97,7 +97,7 @@ export function serviceAccount(file: string, options?: { subject?: string | unde
 
 /**
  * A workload's token in place of a key (RFC 7521 section 4.2), such as Kubernetes and SPIFFE helpers write
- * it. The file is read anew for each request, and once more when the server refuses the token and it has
+ * it. The file is read again for each request, and once more when the server refuses the token and it has
  * been replaced meanwhile. A request rejects with `client_auth.assertion_malformed`,
  * `client_auth.assertion_expired`, `client_auth.assertion_audience`, or `lost.unsent` where there is no
  * token.
@@ -106,7 +106,7 @@ export function assertionFile(path: string | URL, options?: AssertionOptions): C
 
 /**
  * The same where a function gives the token, or a promise of it: of a metadata service, or of another token endpoint. It is
- * called anew for each request, and once more when the server refuses the token. A request rejects with `lost.unsent`
+ * called again for each request, and once more when the server refuses the token. A request rejects with `lost.unsent`
  * where the function throws, with what it threw as `cause`, and where it takes longer than 30 seconds. A step that is taken
  * by hand, as `exchange.begin()`, cannot wait for a promise, and throws a `TypeError`: `run` can.
  */
@@ -132,7 +132,7 @@ export interface WorkloadOptions {
 
 /**
  * The identity of a workload, by the token that its platform gives it, in place of a key (RFC 7521 section 4.2). The token is
- * read anew for each request, or asked for anew where a service hands it out, as GitHub's does. A client throws
+ * read again for each request, or asked for again where a service hands it out, as GitHub's does. A client throws
  * `environment.missing`, which names the variable, and `workload.setup` for an unknown platform, or a path or variable that it
  * lacks or has no use for. A request rejects with `workload.refused`, `workload.malformed`, and as with {@link assertionFile}.
  */

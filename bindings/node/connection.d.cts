@@ -71,7 +71,7 @@ export interface ResourceConnectionOptions extends LimitOptions {
  * (RFC 9728), and its authorization server is found. The client is the one that was registered by hand, or a metadata
  * document, or registers itself. The person signs in with their browser, and the tokens are kept fresh from then on.
  * They are asked for with the API as their resource (RFC 8707), and sent nowhere but beneath its URL
- * (`resource.not_covered`). A client that the server has forgotten is registered anew, once. Where the API wants a
+ * (`resource.not_covered`). A client that the server has forgotten is registered again, once. Where the API wants a
  * wider scope or another login, the person is asked, twice an hour at most (`step_up.repeated`, `step_up.limit`).
  */
 export class ResourceConnection implements TokenSource {

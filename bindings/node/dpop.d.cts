@@ -11,7 +11,7 @@ export class DpopKey {
   /** A new key, in memory: tokens that are bound to it are of no use after a restart. */
   static generate(options?: { alg?: SigningAlg | undefined }): DpopKey
   /**
-   * The key of this name in a store, which workers share as they share tokens; made by whoever asks first. Without
+   * The key of this name in a store, which workers share as they share tokens; made by anyone who asks first. Without
    * `Sealed` it is in the store in the clear, as refresh tokens are. The name has at most 48 bytes. `key.algorithm` if
    * the stored key is for another algorithm: give a new key a new name.
    */

@@ -74,11 +74,11 @@ export class Keeper {
   readonly isStored: boolean
   /** Whether the record is looked at to put a new login in its place: then one that cannot be opened may go. */
   readonly isEntering: boolean
-  /** `suspect`: the server refuses the refresh token without saying that the grant is over. */
+  /** `suspect`: the server refuses the refresh token without saying that the grant has ended. */
   readonly standing: 'good' | 'suspect' | 'ended'
   /** Why the last renewal failed, if it did. Callers do not hear of it while their token lives. */
   readonly trouble: OAuthError | undefined
-  /** The lease to take anew, every so many milliseconds, while an exchange runs; nothing if none is held. */
+  /** The lease to extend, every so many milliseconds, while an exchange runs; nothing if none is held. */
   readonly extension: { holder: string; ms: number; every: number } | undefined
   /** In how many milliseconds to try again to store what is not stored yet; nothing if there is nothing. */
   readonly retryAfter: number | undefined
@@ -112,7 +112,7 @@ export class Keeper {
   saved(version?: number | undefined | null): Task
   flown(): Task
   elapsed(): Task
-  /** The store gave no answer, or threw. What a store of ours threw keeps its code. */
+  /** The store gave no answer, or threw. What a built-in store threw keeps its code. */
   failed(reason: unknown): Task
   /** Gives up the renewal under way, or the one a turn asked for. */
   abandon(): void

@@ -14,7 +14,7 @@ export interface SessionsOptions {
   noticeMs?: number | undefined
   /** How many are held in memory that nobody uses: 10 000. */
   capacity?: number | undefined
-  /** How many renewals may begin in a second, whoever asks for them: 0 is no limit. */
+  /** How many renewals may begin per second, whoever asks for them; 0 is no limit. */
   perSecond?: number | undefined
   /**
    * How many renewals may be under way at once at the client's issuer, from the lease to the stored tokens: 0 is no
@@ -23,7 +23,7 @@ export interface SessionsOptions {
   atOnce?: number | undefined
   /** Called with new tokens, and waited for, before any caller sees them. */
   onRenewed?: ((subject: string | undefined, tokens: Tokens) => unknown) | undefined
-  /** Called when a grant is over, and its person has to log in again. */
+  /** Called when a grant has ended, and its person has to log in again. */
   onEnded?: ((subject: string | undefined, error: OAuthError) => void) | undefined
   /** Called once when a person's authorization is about to end, which only the person can extend. */
   onAuthorizationEnds?: ((subject: string | undefined, end: Date) => void) | undefined

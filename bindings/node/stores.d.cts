@@ -226,7 +226,7 @@ export class Sealed implements Store {
   save(key: string, record: string, version: number, due?: Date, until?: Date): Promise<number | undefined>
   lease(key: string, holder: string, ms: number): Promise<number | undefined>
   /**
-   * Seals every record anew that is not sealed with the current key, beside workers who go on. When
+   * Reseals every record that is not sealed with the current key, beside workers who go on. When
    * nothing is `unopened`, the old keys can go.
    */
   reseal(): Promise<Resealed>
@@ -239,7 +239,7 @@ export class Sealed implements Store {
   #native
 }
 export interface SealOptions {
-  /** Keys that still open. What one of them opened is sealed anew with `key` when it is saved next. */
+  /** Keys that still open. What one of them opened is sealed again with `key` when it is saved next. */
   old?: readonly (Uint8Array | string | Key | KeySource)[] | undefined
   /** A key that hides names, in a store that has no records yet. It cannot be changed later. */
   names?: Uint8Array | string | Key | undefined

@@ -49,7 +49,7 @@ fn patches(only: Option<&str>) -> io::Result<Vec<PathBuf>> {
 }
 
 /// The tracked files as they are now. What is equal is left alone, so that cargo need not build it
-/// anew.
+/// again.
 fn copy(tree: &Path) -> io::Result<()> {
     let mut list = Command::new("git");
     list.args(["ls-files"]).current_dir(root());

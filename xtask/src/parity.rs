@@ -4,7 +4,7 @@
 //! for each cell, the tests that prove it, or says why there is nothing to prove. A cell whose tests
 //! did not all pass makes no table.
 
-mod record;
+mod results;
 mod table;
 
 use std::error::Error;
@@ -12,7 +12,7 @@ use std::fs;
 
 use crate::shell::{Outcome, root};
 
-pub(crate) use record::{Record, begin, forget};
+pub(crate) use results::{Record, begin, forget};
 
 /// What stands around the table in the README.
 const BEGIN: &str =
@@ -70,7 +70,7 @@ fn bring(is_check: bool) -> Result<(), Box<dyn Error>> {
     let wanted = fs::read_to_string(root().join("tests/parity.toml"))?;
     let operations = fs::read_to_string(root().join("tests/operations.json"))?;
     let table = table::of(&wanted, &operations, &|column, name| {
-        record::is_proved(column, name)
+        results::is_proved(column, name)
     })?;
     let readme = root().join("README.md");
     let now = fs::read_to_string(&readme)?;

@@ -46,7 +46,7 @@ const LAYERS: &[(&str, &[&str])] = &[
             "json_form",
             "value",
             "issuer",
-            "page",
+            "browser_build",
             "quirk",
             "redirect_uri",
             "url",
@@ -65,7 +65,7 @@ const LAYERS: &[(&str, &[&str])] = &[
         "parties",
         &[
             "assertion",
-            "asked",
+            "pending_backchannel",
             "breaker",
             "protected_resource",
             "renewal",

@@ -146,7 +146,7 @@ impl NativeCall {
         self.step(ApiCall::begin)
     }
 
-    /// The pause is over.
+    /// The pause has elapsed.
     pub fn elapsed(&mut self) -> Result<Object, JsValue> {
         self.step(ApiCall::elapsed)
     }

@@ -127,7 +127,7 @@ impl NativeExchange {
         self.step(at, |machine, at| machine.lost(at, cause))
     }
 
-    /// The pause is over.
+    /// The pause has elapsed.
     pub fn elapsed(&mut self, at: &JsValue) -> Result<JsValue, JsValue> {
         self.step(at, Machine::elapsed)
     }

@@ -6,7 +6,7 @@ use js_sys::Object;
 use oauth_core::flow::keeper::GrantSummary;
 use oauth_core::moment::Moment;
 use oauth_core::{Error, Secret};
-use oauth_facade::{Ask, Client, Keep, Keeper, Task, TokenRequest, Upkeep};
+use oauth_facade::{Client, Decision, Keep, Keeper, Task, TokenRequest, Upkeep};
 use serde::Deserialize;
 use serde_json::json;
 use wasm_bindgen::prelude::*;
@@ -112,10 +112,10 @@ impl NativeKeeper {
         let refused = tokens::of(refused);
         let ask = self.0.ask(at, refused.as_ref()).map_err(fail)?;
         let (kind, tokens) = match ask {
-            Ask::HandOut(tokens) => ("hand_out", Some(tokens)),
-            Ask::HandOutAndRenew(tokens) => ("hand_out_and_renew", Some(tokens)),
-            Ask::Renew => ("renew", None),
-            Ask::Follow => ("follow", None),
+            Decision::HandOut(tokens) => ("hand_out", Some(tokens)),
+            Decision::HandOutAndRenew(tokens) => ("hand_out_and_renew", Some(tokens)),
+            Decision::Renew => ("renew", None),
+            Decision::Follow => ("follow", None),
         };
         let held = tokens::of(held);
         let is_held = tokens.as_ref().zip(held.as_ref());
@@ -225,7 +225,7 @@ impl NativeKeeper {
         self.0.trouble().map(NativeFailure)
     }
 
-    /// The lease to take anew while an exchange runs.
+    /// The lease to extend while an exchange runs.
     #[wasm_bindgen(js_name = leaseExtension)]
     pub fn lease_extension(&self) -> Option<Object> {
         let (holder, ttl, every) = self.0.lease_extension()?;
@@ -316,7 +316,7 @@ impl NativeKeeper {
         self.step(at, Keeper::flown)
     }
 
-    /// The pause is over.
+    /// The pause has elapsed.
     pub fn elapsed(&self, at: &JsValue) -> Result<Object, JsValue> {
         self.step(at, Keeper::elapsed)
     }

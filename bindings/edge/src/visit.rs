@@ -11,7 +11,7 @@ use oauth_core::exchange::ExchangeExt as _;
 use oauth_core::flow::keeper::{Entry, Lease, Saved};
 use oauth_facade::{Machine, Record};
 use oauth_web::{
-    Access, Admission, Event, Forward, Landed, Need, Reply, Request, Session, Site, Step, Visit,
+    Access, Admission, Event, Forward, Need, Reply, Request, RunOutput, Session, Site, Step, Visit,
 };
 use serde::Deserialize;
 use serde_json::{Value, json};
@@ -27,10 +27,10 @@ use crate::tokens::NativeTokens;
 
 /// How the exchange of a visit ended.
 #[derive(Clone, Default)]
-pub(crate) struct Flight(Arc<Mutex<Option<Result<Landed, Error>>>>);
+pub(crate) struct SharedOutcome(Arc<Mutex<Option<Result<RunOutput, Error>>>>);
 
-impl Flight {
-    fn ended(&self, how: Result<Landed, Error>) {
+impl SharedOutcome {
+    fn ended(&self, how: Result<RunOutput, Error>) {
         *self.0.lock().unwrap_or_else(PoisonError::into_inner) = Some(how);
     }
 
@@ -39,7 +39,7 @@ impl Flight {
     }
 
     /// A driver that gave up has no end to tell.
-    fn landed(&self) -> Result<Landed, Error> {
+    fn landed(&self) -> Result<RunOutput, Error> {
         let mut held = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let dropped = || Error::lost(Cause::unknown("the exchange was given up"));
         held.take().unwrap_or_else(|| Err(dropped()))
@@ -126,7 +126,7 @@ pub struct NativeVisit {
     site: Site,
     visit: Visit,
     request: Option<Request>,
-    flight: Flight,
+    flight: SharedOutcome,
     notes: Vec<(String, String)>,
 }
 
@@ -136,7 +136,7 @@ impl NativeVisit {
             site: site.clone(),
             visit,
             request,
-            flight: Flight::default(),
+            flight: SharedOutcome::default(),
             notes: Vec::new(),
         }
     }
@@ -282,7 +282,7 @@ impl NativeVisit {
         self.resume(Event::Failed(none))
     }
 
-    /// The pause is over.
+    /// The pause has elapsed.
     pub fn elapsed(&mut self) -> Result<Object, JsValue> {
         self.resume(Event::Elapsed)
     }
@@ -290,7 +290,7 @@ impl NativeVisit {
     /// The exchange has ended: how, it has left here.
     pub fn landed(&mut self) -> Result<Object, JsValue> {
         let landed = self.flight.landed();
-        self.resume(Event::Landed(landed))
+        self.resume(Event::Completed(landed))
     }
 
     /// The person is let in, with this in the session: an object as JSON, or nothing.
@@ -439,7 +439,7 @@ impl NativeForward {
         Ok(object(&head(StatusCode::OK, &headers)))
     }
 
-    /// The visit that ends the session of this request: its tokens are over.
+    /// The visit that ends the session of this request: its tokens have ended.
     #[wasm_bindgen(js_name = tokensOver)]
     pub fn tokens_over(&self) -> Result<NativeVisit, JsValue> {
         let request = self.request.clone();

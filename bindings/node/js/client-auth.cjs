@@ -3,7 +3,7 @@
 const native = require('#native')
 const { lifted } = require('./errors.cjs')
 const { textOf, wait } = require('./exchange.cjs')
-const { answersOfAssertion } = require('./foreign.cjs')
+const { answersOfAssertion } = require('./callbacks.cjs')
 const { optionsOf } = require('./options.cjs')
 const { checkText, pathOf } = require('./paths.cjs')
 

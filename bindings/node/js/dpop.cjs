@@ -23,7 +23,7 @@ class DpopKey {
     return new DpopKey(lifted(() => native.NativeDpopKey.generate(checkText(alg, 'alg'))))
   }
 
-  /** The key of this name in a store, which workers share as they share tokens; made by whoever asks first. */
+  /** The key of this name in a store, which workers share as they share tokens; made by anyone who asks first. */
   static async open(store, name, options) {
     const { alg = 'ES256' } = optionsOf('DpopKey.open', options)
     return new DpopKey(await dpopKeyOf(store, checkText(name, 'name'), checkText(alg, 'alg')), { alg })

@@ -95,7 +95,7 @@ function lifted(call, cause) {
 
 const failures = new WeakMap()
 
-/** The error of a store of ours, which a keeper can be told as it is. */
+/** The error of a built-in store, which a keeper can be told as it is. */
 function failed(failure) {
   const raised = lift(new Error(failure.text))
   failures.set(raised, failure)

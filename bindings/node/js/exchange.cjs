@@ -308,7 +308,7 @@ async function run(exchange, options) {
       }
     }
   } finally {
-    // Whoever waits for this conversation learns that it is over.
+    // Whoever waits for this conversation learns that it has ended.
     if (!isOver) talk.known.cancel()
   }
 }

@@ -91,7 +91,7 @@ class Keeper {
     lifted(() => this.#known.learn(at, version, record))
   }
 
-  /** The lease to take anew while an exchange runs: `{ holder, ms, every }`. */
+  /** The lease to extend while an exchange runs: `{ holder, ms, every }`. */
   get extension() { return this.#known.leaseExtension() ?? undefined }
 
   /** In how many milliseconds to try again to store what is not stored yet. */

@@ -3,7 +3,7 @@
 const { inspect } = require('#host')
 const native = require('#native')
 const { lift, lifted } = require('./errors.cjs')
-const { answersOfSource } = require('./foreign.cjs')
+const { answersOfSource } = require('./callbacks.cjs')
 const { optionsOf } = require('./options.cjs')
 const { pathOf } = require('./paths.cjs')
 

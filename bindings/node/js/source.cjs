@@ -3,7 +3,7 @@
 const { inspect } = require('#host')
 const { Source } = require('./api.cjs')
 const { checkLimit, perform, wait } = require('./exchange.cjs')
-const { drainSome, fresh, launched, upkeep } = require('./keep.cjs')
+const { drainSome, fresh, launched, upkeep } = require('./renewal.cjs')
 const { Keeper } = require('./keeper.cjs')
 const { optionsOf } = require('./options.cjs')
 const { asyncDispose } = require('./value.cjs')
@@ -39,7 +39,7 @@ class GrantSource extends Source {
 
   /**
    * Ends this source in good order: no new renewal begins, one that was sent is finished, and what it has brought is
-   * stored. A token at hand is handed out until it is over.
+   * stored. A token at hand is handed out until it expires.
    */
   async drain(options) {
     this.#keeper.drain()

@@ -4,15 +4,15 @@ const { inspect } = require('#host')
 const native = require('#native')
 const { failed, lift, lifted } = require('./errors.cjs')
 const { checkLimit } = require('./exchange.cjs')
-const { answersOfStore } = require('./foreign.cjs')
-const { checkStore } = require('./keep.cjs')
+const { answersOfStore } = require('./callbacks.cjs')
+const { checkStore } = require('./renewal.cjs')
 const { nativeKey, nativeKeys } = require('./keys.cjs')
 const { optionsOf } = require('./options.cjs')
 const { pathOf, textOrUrl } = require('./paths.cjs')
 
 const natives = new WeakMap()
 
-/** Has a store of ours do something. */
+/** Has a built-in store do something. */
 const asked = (store, ask) => answered(() => ask(natives.get(store)))
 
 async function answered(ask) {
@@ -190,7 +190,7 @@ class Sealed extends NativeStore {
     super(() => inner(store).sealed(keys, namesKey, plain === 'accept'))
   }
 
-  /** Seals anew what is not sealed with the current key: how many, and what no key opens. */
+  /** Reseals what is not sealed with the current key: how many, and what no key opens. */
   async reseal() {
     const { count, keys } = await asked(this, (store) => store.reseal())
     return { count, unopened: keys }

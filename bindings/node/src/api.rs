@@ -168,7 +168,7 @@ impl NativeCall {
         self.step(ApiCall::begin)
     }
 
-    /// The pause is over.
+    /// The pause has elapsed.
     #[napi]
     pub fn elapsed(&mut self) -> Result<NativeCallStep> {
         self.step(ApiCall::elapsed)

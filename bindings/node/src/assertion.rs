@@ -9,7 +9,7 @@ use oauth_core::Secret;
 use oauth_core::error::{Cause, Error};
 use tokio::runtime::Handle;
 
-use crate::foreign::{Foreign, Handler, ask};
+use crate::js_callbacks::{Foreign, Handler, ask};
 
 const WHO: &str = "assertion function";
 

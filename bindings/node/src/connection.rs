@@ -21,7 +21,7 @@ use crate::api::NativeApi;
 use crate::assertion::NativeAssertionSource;
 use crate::client::{NativeAssertion, NativeClient, auth};
 use crate::error::{fail, invalid};
-use crate::foreign::{Foreign, Handler, NativeAsk, ask};
+use crate::js_callbacks::{Foreign, Handler, NativeAsk, ask};
 use crate::network::{NativeNetwork, over};
 use crate::runtime::{millis, promise, runtime};
 use crate::server::transport;

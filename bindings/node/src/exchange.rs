@@ -156,7 +156,7 @@ impl NativeExchange {
         self.step(at, |machine, at| machine.lost(at, cause))
     }
 
-    /// The pause is over.
+    /// The pause has elapsed.
     #[napi]
     pub fn elapsed(&mut self, at: Option<NativeMoment>) -> Result<NativeStep> {
         self.step(at, Machine::elapsed)

@@ -8,7 +8,7 @@ use napi_derive::napi;
 use oauth_core::flow::keeper::GrantSummary;
 use oauth_core::moment::{Moment, UnixTime};
 use oauth_core::{Error, Secret, Tokens};
-use oauth_facade::{Ask, Client, Keep, Keeper, Task, TokenRequest, Upkeep};
+use oauth_facade::{Client, Decision, Keep, Keeper, Task, TokenRequest, Upkeep};
 
 use crate::error::fail;
 use crate::exchange::{NativeExchange, NativeMoment, moment};
@@ -95,7 +95,7 @@ pub struct NativeExtension {
 
 /// What may be shown of a record.
 #[napi(object, object_from_js = false)]
-pub(crate) struct NativeOutline {
+pub(crate) struct NativeSummary {
     /// Who issued the tokens.
     pub issuer: String,
     /// To whom.
@@ -126,7 +126,7 @@ pub(crate) struct NativeOutline {
 
 /// Reads what may be shown off a record.
 #[napi]
-pub(crate) fn outline(record: String) -> Result<NativeOutline> {
+pub(crate) fn outline(record: String) -> Result<NativeSummary> {
     let outline = GrantSummary::read(&Secret::new(record)).map_err(fail)?;
     let parameters = &outline.id.token_request;
     let named = |name| {
@@ -135,7 +135,7 @@ pub(crate) fn outline(record: String) -> Result<NativeOutline> {
     };
     let (resource, audience) = (named("resource"), named("audience"));
     let extra = parameters.without(&["resource", "audience"]);
-    Ok(NativeOutline {
+    Ok(NativeSummary {
         issuer: outline.issuer,
         client_id: outline.client_id,
         subject: outline.id.subject().map(str::to_owned),
@@ -192,10 +192,10 @@ impl NativeKeeper {
     ) -> Result<NativeTurn> {
         let ask = self.0.ask(at, refused.map(|refused| &*refused.0));
         let (kind, tokens) = match ask.map_err(fail)? {
-            Ask::HandOut(tokens) => ("hand_out", Some(tokens)),
-            Ask::HandOutAndRenew(tokens) => ("hand_out_and_renew", Some(tokens)),
-            Ask::Renew => ("renew", None),
-            Ask::Follow => ("follow", None),
+            Decision::HandOut(tokens) => ("hand_out", Some(tokens)),
+            Decision::HandOutAndRenew(tokens) => ("hand_out_and_renew", Some(tokens)),
+            Decision::Renew => ("renew", None),
+            Decision::Follow => ("follow", None),
         };
         let is_held = |tokens: &Arc<Tokens>| held.is_some_and(|held| held.is(tokens));
         Ok(NativeTurn {
@@ -319,7 +319,7 @@ impl NativeKeeper {
         self.0.trouble().map(NativeFailure)
     }
 
-    /// The lease to take anew while an exchange runs.
+    /// The lease to extend while an exchange runs.
     #[napi]
     pub fn lease_extension(&self) -> Option<NativeExtension> {
         let (holder, ttl, every) = self.0.lease_extension()?;
@@ -421,7 +421,7 @@ impl NativeKeeper {
         self.step(at, Keeper::flown)
     }
 
-    /// The pause is over.
+    /// The pause has elapsed.
     #[napi]
     pub fn elapsed(&self, at: Option<NativeMoment>) -> Result<NativeTask> {
         self.step(at, Keeper::elapsed)

@@ -10,7 +10,7 @@ use oauth_session::store::KeyringStore;
 use oauth_session::store::seal::{Key, Keys};
 
 use crate::error::fail;
-use crate::foreign::{Foreign, Handler};
+use crate::js_callbacks::{Foreign, Handler};
 use crate::runtime::promise;
 
 /// A key as JavaScript gives it: its bytes, or their text.

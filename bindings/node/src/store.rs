@@ -1,4 +1,4 @@
-//! Stores of ours, as objects with the three methods of any other store.
+//! Built-in stores, as objects with the three methods of any other store.
 
 use std::sync::Arc;
 
@@ -12,7 +12,7 @@ use oauth_session::store::seal::Resealed;
 use oauth_session::store::{self, Access, Answer, Lease, Saved, Store, StoreUrl, Times};
 
 use crate::error::{fail, text};
-use crate::foreign::{Foreign, Handler};
+use crate::js_callbacks::{Foreign, Handler};
 use crate::keys::{NativeKey, NativeKeys};
 use crate::runtime::{millis, promise};
 
@@ -26,7 +26,7 @@ trait Native: Store {
     fn migrate(&self) -> Option<Answer<'_, ()>> {
         None
     }
-    /// Seals anew what another key sealed, of a store that seals.
+    /// Reseals what another key sealed, of a store that seals.
     fn reseal(&self) -> Option<Answer<'_, Resealed>> {
         None
     }
@@ -91,7 +91,7 @@ pub(crate) struct NativeAnswer {
     pub removed: Option<bool>,
     /// The keys of records.
     pub keys: Option<Vec<String>>,
-    /// How many records were sealed anew.
+    /// How many records were resealed.
     pub count: Option<f64>,
     /// What to ask for the next keys with.
     pub next: Option<String>,
@@ -99,7 +99,7 @@ pub(crate) struct NativeAnswer {
     pub failure: Option<NativeFailure>,
 }
 
-/// A store of ours.
+/// A built-in store.
 #[napi]
 pub struct NativeStore(Arc<dyn Native>);
 
@@ -330,7 +330,7 @@ impl NativeStore {
         })
     }
 
-    /// Seals anew what another key sealed: how many, and the keys of those that none opens.
+    /// Reseals what another key sealed: how many, and the keys of those that none opens.
     #[napi(ts_return_type = "Promise<NativeAnswer>")]
     pub fn reseal<'env>(&self, env: &'env Env) -> Result<Object<'env>> {
         self.ask(env, |store| async move {

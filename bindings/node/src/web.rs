@@ -20,7 +20,7 @@ use oauth_web_tower::Host;
 
 use crate::client::NativeClient;
 use crate::error::{fail, invalid};
-use crate::foreign::{Foreign, Handler};
+use crate::js_callbacks::{Foreign, Handler};
 use crate::keys::NativeKey;
 use crate::network::{NativeNetwork, over};
 use crate::runtime::millis;

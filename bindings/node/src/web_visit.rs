@@ -9,12 +9,13 @@ use napi::bindgen_prelude::{Env, Object, Uint8Array};
 use napi_derive::napi;
 use oauth_core::error::{Cause, Error, Misuse};
 use oauth_web::{
-    Access, Admission, Ask, Identity, MAX_FORM, Need, Note, Provider, Reply, Request, Session,
+    Access, Admission, Identity, MAX_FORM, Need, Note, Provider, ProviderQuery, Reply, Request,
+    Session,
 };
 use oauth_web_tower::{Host, Outcome};
 
 use crate::error::invalid;
-use crate::foreign::{Foreign, NativeAsk};
+use crate::js_callbacks::{Foreign, NativeAsk};
 use crate::runtime::promise;
 use crate::tokens::NativeTokens;
 use crate::web_forward::{NativeForward, NativeStream};
@@ -237,7 +238,7 @@ fn taken<T: Default>(shared: &Mutex<T>) -> T {
 async fn found(
     find: &Foreign,
     id: String,
-    ask: &Ask,
+    ask: &ProviderQuery,
 ) -> std::result::Result<Option<Provider>, Error> {
     let asked = serde_json::json!({
         "id": ask.id, "issuer": ask.issuer, "tenant": ask.tenant, "host": ask.host, "path": ask.path,

@@ -47,7 +47,7 @@ for (const [transport, more] of Object.entries({ native: {}, fetch: { fetch } })
       const client = new Client(server, { clientId: 'key-ES256', clientAuth, ...more })
       const { accessToken: token } = await client.clientCredentials({ scope: 'read' }).token()
       assert.equal((await client.introspect({ token })).clientId, 'key-ES256')
-      // Read anew for each request.
+      // Read again for each request.
       assert.equal(calls, 2)
     })
   }

@@ -1,4 +1,4 @@
-// A token that somebody made by hand: used as it is, never renewed, read anew.
+// A token that somebody made by hand: used as it is, never renewed, read again.
 import assert from 'node:assert/strict'
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'

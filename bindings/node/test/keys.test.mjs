@@ -1,4 +1,4 @@
-// Keys that somebody else holds: a key management service, or the keyring; and stores of one's own under them.
+// Keys that somebody else holds: a key management service, or the keyring; and custom stores under them.
 import assert from 'node:assert/strict'
 import { execFile, spawn } from 'node:child_process'
 import { randomBytes } from 'node:crypto'
@@ -47,7 +47,7 @@ class Kms {
   }
 }
 
-/** A store of one's own that can do all that a store of ours can. */
+/** A custom store that can do all that a built-in store can. */
 class Whole extends Memory {
   due_ = new Map()
 

@@ -122,7 +122,7 @@ for (const name of SERVERS) {
     assert.equal(answers[0], answers[1])
     assert.equal(server.pages, 2)
     await server.within({ fetch: api.fetch }, async (client) => {
-      // One that never has enough is not asked for for ever.
+      // One that never has enough is not asked for forever.
       await server.steer('require_scope/mcp:other')
       const pages = []
       let failure

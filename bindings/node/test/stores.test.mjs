@@ -1,4 +1,4 @@
-// Stores of ours, shared by real threads and processes.
+// Built-in stores, shared by real threads and processes.
 import assert from 'node:assert/strict'
 import { fork } from 'node:child_process'
 import cluster from 'node:cluster'

@@ -11,18 +11,18 @@ use oauth_session::{FixedToken, Sources};
 use pyo3::exceptions::{PyTypeError, PyValueError};
 use pyo3::prelude::*;
 
-use crate::call::Call;
 use crate::connection::ResourceConnection;
-use crate::foreign::Foreign;
+use crate::custom_source::Foreign;
+use crate::http_methods::verbs;
 use crate::network::{Line, Network, seconds};
+use crate::pending_call::{Answer, PendingCall};
+use crate::plugin_request::Call;
 use crate::response::Response;
 use crate::server;
 use crate::source::{GrantSource, refuse_in_hook};
-use crate::twins::twins;
+use crate::sync_async::twins;
 use crate::value::{Fields, Pairs};
-use crate::verbs::verbs;
-use crate::work::{Answer, Work};
-use crate::{errors, fixed, runtime};
+use crate::{errors, fixed_token, runtime};
 
 /// A source of tokens as Python hands it over.
 pub(crate) enum Source {
@@ -42,7 +42,7 @@ impl<'a, 'py> FromPyObject<'a, 'py> for Source {
         if let Ok(grant) = object.cast::<GrantSource>() {
             return Ok(Self::Grant(grant.to_owned().unbind()));
         }
-        if let Ok(fixed) = object.cast::<fixed::FixedToken>() {
+        if let Ok(fixed) = object.cast::<fixed_token::FixedToken>() {
             let line = Arc::clone(&fixed.as_super().get().line);
             return Ok(Self::Fixed(fixed.get().token.clone(), line));
         }
@@ -221,7 +221,7 @@ impl ApiRequest<'_> {
         api: Authorized,
         on_limit: OnLimit,
         line: &Line,
-    ) -> PyResult<Work> {
+    ) -> PyResult<PendingCall> {
         let on_limit = self.on_limit(on_limit)?;
         let (content, is_json) = self.body(py)?;
         let method = Method::from_bytes(self.method.as_bytes())
@@ -243,7 +243,7 @@ impl ApiRequest<'_> {
         }
         // Here, and not in the runtime's threads, for its place is that of the caller.
         let sending = request.timeout(timeout).send();
-        Ok(Work::new("request", async move {
+        Ok(PendingCall::new("request", async move {
             let response = sending.await?;
             // As long again for the body.
             tokio::time::timeout(timeout, Response::read(response))
@@ -320,7 +320,7 @@ impl Api {
         })
     }
 
-    fn calling(&self, py: Python<'_>, ask: ApiRequest<'_>) -> PyResult<Work> {
+    fn calling(&self, py: Python<'_>, ask: ApiRequest<'_>) -> PyResult<PendingCall> {
         ask.send(py, self.authorized(py)?, self.on_limit, &self.line)
     }
 }

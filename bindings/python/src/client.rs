@@ -10,30 +10,30 @@ use oauth_facade::{
 use pyo3::exceptions::PyTypeError;
 use pyo3::prelude::*;
 
+use crate::authorization::Flow;
 use crate::client_auth::{self, ClientAuth};
 use crate::dpop::DpopKey;
-use crate::flow::Flow;
 use crate::keeper::Keeper;
 use crate::moment::OwnMoment;
 use crate::network::{Lazy, Line, Network, seconds};
+use crate::pending_call::{Answer, PendingCall};
 use crate::request::token_request;
 use crate::server::Server;
 use crate::source::{GrantSource, Kept};
 use crate::store::Store;
+use crate::sync_async::twins;
 use crate::tokens::Tokens;
-use crate::twins::twins;
 use crate::value::{self, Given, Pairs};
-use crate::work::{Answer, Work};
 use crate::{errors, secret};
 
 /// What all calls and sources of one client share.
-pub(crate) struct Us {
+pub(crate) struct SharedClient {
     pub(crate) client: oauth_facade::Client,
     pub(crate) server: oauth_facade::Server,
     pub(crate) line: Arc<Line>,
 }
 
-impl Us {
+impl SharedClient {
     pub(crate) fn driver(&self) -> Lazy {
         Lazy(Arc::clone(&self.line))
     }
@@ -42,7 +42,7 @@ impl Us {
 /// The native half of oauth_core.Client.
 #[pyclass(frozen, subclass, module = "oauth_core")]
 pub(crate) struct Client {
-    pub(crate) us: Arc<Us>,
+    pub(crate) us: Arc<SharedClient>,
     server: Py<Server>,
 }
 
@@ -52,10 +52,10 @@ impl Client {
         py: Python<'_>,
         name: &'static str,
         machine: Result<Machine, Error>,
-    ) -> PyResult<Work> {
+    ) -> PyResult<PendingCall> {
         let machine = machine.map_err(|error| errors::raise(py, &error))?;
         let driver = self.us.driver();
-        Ok(Work::new(name, async move {
+        Ok(PendingCall::new(name, async move {
             driver.exchange(machine).await.map(Answer::Record)
         }))
     }
@@ -67,7 +67,7 @@ impl Client {
         callback: &str,
         resource: Option<Vec<String>>,
         arrival: Arrival,
-    ) -> PyResult<Work> {
+    ) -> PyResult<PendingCall> {
         let client = &self.us.client;
         let machine = flow
             .0
@@ -75,7 +75,12 @@ impl Client {
         self.work(py, "redeem", machine)
     }
 
-    fn operating(&self, py: Python<'_>, number: u32, arguments: Vec<Given>) -> PyResult<Work> {
+    fn operating(
+        &self,
+        py: Python<'_>,
+        number: u32,
+        arguments: Vec<Given>,
+    ) -> PyResult<PendingCall> {
         let machine = self.begin(py, number, arguments)?;
         self.work(py, operation_name(number), Ok(machine))
     }
@@ -201,7 +206,7 @@ impl Client {
             Ok(client)
         };
         let client = build().map_err(|error: Error| errors::raise(py, &error))?;
-        let us = Arc::new(Us {
+        let us = Arc::new(SharedClient {
             client,
             server: ours,
             line: Line::new(network.map(Bound::get), timeout)?,
@@ -437,7 +442,7 @@ impl Introspecting {
         let arguments: Vec<_> = arguments.into_iter().map(|given| given.0).collect();
         let how = How::read(&mut Args::from(arguments)).map_err(|why| value::refused(py, why))?;
         let asking = us.client.introspecting(how);
-        let us = Us {
+        let us = SharedClient {
             client: asking.map_err(|error| errors::raise(py, &error))?,
             server: us.server.clone(),
             line: Arc::clone(&us.line),

@@ -12,7 +12,7 @@ use pyo3::exceptions::{PyTypeError, PyValueError};
 use pyo3::prelude::*;
 use pyo3::{PyClass, PyClassInitializer};
 
-use crate::foreign::raised_cause;
+use crate::custom_source::raised_cause;
 use crate::{errors, runtime, secret};
 
 /// How a client authenticates at the token endpoint (RFC 6749 section 2.3).
@@ -72,7 +72,7 @@ pub(crate) struct PrivateKeyJwt;
 
 /// A workload's token in place of a key (RFC 7521 section 4.2): Kubernetes, GitHub Actions, SPIFFE.
 ///
-/// source is the path of a file, or a function that returns the token; it is read anew for each
+/// source is the path of a file, or a function that returns the token; it is read again for each
 /// request, and once more when the server refuses the token and it has been replaced meanwhile. The
 /// token must be made out to audience, which is the server's issuer unless it is given, and to nobody
 /// else: client_auth.assertion_audience. client_id says whether requests name the client too, as

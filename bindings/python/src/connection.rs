@@ -15,19 +15,19 @@ use pyo3::prelude::*;
 use pyo3::types::PyString;
 
 use crate::api::{ApiRequest, Source};
-use crate::client::{Client, Us};
+use crate::client::{Client, SharedClient};
 use crate::client_auth::{self, ClientAuth};
-use crate::foreign::raised;
+use crate::custom_source::raised;
+use crate::fork_safety::PerProcess;
+use crate::http_methods::verbs;
 use crate::network::{Line, Network, seconds};
-use crate::process::PerProcess;
+use crate::pending_call::{Answer, PendingCall};
 use crate::server::read_transport;
 use crate::source::refuse_in_hook;
 use crate::store::Store;
+use crate::sync_async::twins;
 use crate::tokens::Tokens;
-use crate::twins::twins;
 use crate::value::Pairs;
-use crate::verbs::verbs;
-use crate::work::{Answer, Work};
 use crate::{errors, runtime, secret, value};
 
 /// An API that is known by its URL alone, such as a server of the Model Context Protocol: a source of its tokens.
@@ -40,7 +40,7 @@ use crate::{errors, runtime, secret, value};
 /// asked for with the API as their resource (RFC 8707), and sent nowhere but beneath its URL.
 ///
 /// With a store all of that happens once for all runs of all programs that share it; person tells apart whose tokens
-/// they are. A client that the server has forgotten is registered anew, once. Where the API wants a wider scope or
+/// they are. A client that the server has forgotten is registered again, once. Where the API wants a wider scope or
 /// another login, the person is asked, twice an hour at most (step_up.repeated, step_up.limit).
 ///
 /// issuers are the servers that may be asked, whichever others the API names (connect.server_not_allowed). grant_type
@@ -68,7 +68,7 @@ pub(crate) struct ResourceConnection {
     open: Option<Arc<Py<PyAny>>>,
     device: Option<DeviceLogin>,
     show: Option<Arc<Py<PyAny>>>,
-    identity: Option<(Arc<Us>, Source)>,
+    identity: Option<(Arc<SharedClient>, Source)>,
     redirect_uri: Option<oauth_core::issuer::RedirectUri>,
     patience: std::time::Duration,
     line: Arc<Line>,
@@ -122,18 +122,23 @@ impl ResourceConnection {
         py: Python<'_>,
         refused: Option<&Tokens>,
         timeout: Option<f64>,
-    ) -> PyResult<Work> {
+    ) -> PyResult<PendingCall> {
         let limit = timeout.map(seconds).transpose()?;
         let native = self.native(py)?;
         let refused = refused.map(|refused| Arc::clone(&refused.0));
-        let work = Work::new("token", async move {
+        let work = PendingCall::new("token", async move {
             let token = native.token_other_than(refused.as_deref()).await;
             token.map(|token| Answer::Tokens(token.into_arc()))
         });
         Ok(work.within(limit))
     }
 
-    fn asking(&self, py: Python<'_>, short: &Tokens, wanted: &Bound<'_, PyAny>) -> PyResult<Work> {
+    fn asking(
+        &self,
+        py: Python<'_>,
+        short: &Tokens,
+        wanted: &Bound<'_, PyAny>,
+    ) -> PyResult<PendingCall> {
         let text: String = if wanted.is_instance_of::<PyString>() {
             wanted.extract()?
         } else {
@@ -144,7 +149,7 @@ impl ResourceConnection {
         let wanted: StepUp = json::from_text(&text)
             .ok_or_else(|| PyValueError::new_err("wanted is what step_up() gives"))?;
         let (native, short) = (self.native(py)?, Arc::clone(&short.0));
-        Ok(Work::new("step_up", async move {
+        Ok(PendingCall::new("step_up", async move {
             let token = native.step_up(&short, &wanted).await?;
             Ok(match token {
                 Some(token) => Answer::Tokens(token.into_arc()),
@@ -153,15 +158,15 @@ impl ResourceConnection {
         }))
     }
 
-    fn forgetting(&self, py: Python<'_>) -> PyResult<Work> {
+    fn forgetting(&self, py: Python<'_>) -> PyResult<PendingCall> {
         let native = self.native(py)?;
-        Ok(Work::new("forget", async move {
+        Ok(PendingCall::new("forget", async move {
             native.forget().await?;
             Ok(Answer::Record(Record::Nothing))
         }))
     }
 
-    fn calling(&self, py: Python<'_>, ask: ApiRequest<'_>) -> PyResult<Work> {
+    fn calling(&self, py: Python<'_>, ask: ApiRequest<'_>) -> PyResult<PendingCall> {
         let (sources, driver) = (Sources::one(self.native(py)?), self.line.driver(py)?);
         let api = self.api();
         let api = api.and_then(|api| Authorized::with_sources(driver, sources, api.core().clone()));

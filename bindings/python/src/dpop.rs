@@ -4,8 +4,8 @@ use oauth_core::error::Error;
 use pyo3::IntoPyObjectExt as _;
 use pyo3::prelude::*;
 
+use crate::pending_call::{Answer, PendingCall};
 use crate::store::Store;
-use crate::work::{Answer, Work};
 use crate::{errors, no_pickle, secret};
 
 /// A private key that tokens are bound to (RFC 9449): whoever steals one has no use for it.
@@ -40,7 +40,7 @@ impl DpopKey {
         made(py, oauth_facade::DpopKey::generate(alg))
     }
 
-    /// The key of this name in a store, which workers share as they share tokens; made by whoever asks first.
+    /// The key of this name in a store, which workers share as they share tokens; made by anyone who asks first.
     ///
     /// store is one of oauth_core.stores, or an object with the methods of a store; without Sealed, the key is in it
     /// in the clear, as refresh tokens are. name has at most 48 bytes. key.algorithm if the stored key is for another
@@ -91,10 +91,10 @@ impl DpopKey {
     }
 }
 
-fn opening(py: Python<'_>, store: &Store, name: String, alg: &str) -> PyResult<Work> {
+fn opening(py: Python<'_>, store: &Store, name: String, alg: &str) -> PyResult<PendingCall> {
     let alg = oauth_facade::dpop_alg(alg).map_err(|error| errors::raise(py, &error))?;
     let store = store.here(py)?;
-    Ok(Work::new("dpop_key.open", async move {
+    Ok(PendingCall::new("dpop_key.open", async move {
         let key = oauth_session::dpop_key::private(&*store, &name, alg).await?;
         let key = oauth_facade::DpopKey::of(key)?;
         let make = move |py: Python<'_>| DpopKey(key).into_py_any(py);

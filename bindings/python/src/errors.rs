@@ -6,7 +6,7 @@ use pyo3::prelude::*;
 use pyo3::sync::PyOnceLock;
 use pyo3::types::PyDict;
 
-use crate::foreign::Raised;
+use crate::custom_source::Raised;
 use crate::value;
 
 /// Where an exception of ours keeps the error it was made of.

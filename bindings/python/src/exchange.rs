@@ -10,8 +10,8 @@ use pyo3::exceptions::{PyException, PyStopIteration, PyTypeError};
 use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyTuple, PyType};
 
+use crate::authorization::Flow;
 use crate::client::Client;
-use crate::flow::Flow;
 use crate::moment::OwnMoment;
 use crate::server::found;
 use crate::value::Given;

@@ -6,14 +6,14 @@ use std::time::Duration;
 
 use oauth_core::Moment;
 use oauth_core::error::{Error, Misuse};
-use oauth_facade::{Ask, Keep, Task, Upkeep};
+use oauth_facade::{Decision, Keep, Task, Upkeep};
 use pyo3::exceptions::{PyException, PyStopIteration, PyTypeError, PyValueError};
 use pyo3::prelude::*;
 
-use crate::client::Us;
+use crate::client::SharedClient;
 use crate::exchange::{Exchange, Sleep, object, thrown};
 use crate::moment::OwnMoment;
-use crate::tasks::{Lease, Load, Save};
+use crate::store_tasks::{Lease, Load, Save};
 use crate::tokens::Tokens;
 use crate::{errors, secret, value};
 
@@ -32,7 +32,7 @@ struct Kept {
 impl Keeper {
     pub(crate) fn new(
         py: Python<'_>,
-        us: &Us,
+        us: &SharedClient,
         grant_type: &str,
         tokens: Option<&Tokens>,
         (keep, is_shared): (&Keep, bool),
@@ -80,7 +80,7 @@ impl Keeper {
         error.map(|error| errors::raise(py, &error))
     }
 
-    /// The lease to take anew while the Exchange of a renewal runs; None if none is held.
+    /// The lease to extend while the Exchange of a renewal runs; None if none is held.
     ///
     /// Its holder, for how many seconds to take it, and how many seconds to wait before each
     /// time.
@@ -100,10 +100,10 @@ impl Keeper {
         let refused = refused.map(|refused| &*refused.0);
         let ask = self.0.keeper.ask(&at, refused);
         let (kind, tokens) = match ask.map_err(|error| errors::raise(py, &error))? {
-            Ask::HandOut(tokens) => ("hand_out", Some(tokens)),
-            Ask::HandOutAndRenew(tokens) => ("hand_out_and_renew", Some(tokens)),
-            Ask::Renew => ("renew", None),
-            Ask::Follow => ("follow", None),
+            Decision::HandOut(tokens) => ("hand_out", Some(tokens)),
+            Decision::HandOutAndRenew(tokens) => ("hand_out_and_renew", Some(tokens)),
+            Decision::Renew => ("renew", None),
+            Decision::Follow => ("follow", None),
         };
         Ok(Turn { kind, tokens })
     }

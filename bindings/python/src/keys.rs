@@ -10,8 +10,8 @@ use pyo3::prelude::*;
 use pyo3::sync::PyOnceLock;
 use pyo3::types::PyBytes;
 
+use crate::pending_call::{Answer as Answered, PendingCall};
 use crate::store::ask;
-use crate::work::{Answer as Answered, Work};
 use crate::{errors, secret};
 
 /// A key to seal with. It shows its id, and nothing else.
@@ -55,7 +55,7 @@ impl Key {
             let key = keyring.seal_key(&name).await?;
             Ok(Answered::value(Self(key)))
         };
-        Work::new("key.from_keyring", work).wait(py)
+        PendingCall::new("key.from_keyring", work).wait(py)
     }
 
     /// Its name, which says nothing about it.

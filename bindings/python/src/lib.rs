@@ -2,45 +2,45 @@
 //! protocol: whatever it does is one call of `oauth-facade` or `oauth-reqwest`.
 
 mod api;
-mod call;
+mod authorization;
+mod built_in_stores;
 mod client;
 mod client_auth;
-mod closing;
 mod connection;
+mod context_managers;
+mod custom_source;
 mod dpop;
 mod errors;
 mod exchange;
-mod fixed;
-mod flow;
-mod foreign;
+mod fixed_token;
+mod fork_safety;
+mod http_methods;
 mod keeper;
 mod keys;
 mod loss;
 mod moment;
 mod network;
-mod process;
+mod pending_call;
+mod plugin_request;
 mod request;
 mod resource;
 mod response;
 mod runtime;
-mod sealed;
+mod sealed_store;
 mod server;
 mod sessions;
 mod settings;
 mod source;
 mod store;
-mod stores;
-mod tasks;
+mod store_tasks;
+mod sync_async;
 mod tokens;
-mod twins;
 mod value;
-mod verbs;
 mod web;
 mod web_forward;
 mod web_reply;
 mod web_session;
 mod web_visit;
-mod work;
 
 use pyo3::prelude::*;
 
@@ -51,7 +51,11 @@ mod _native {
     #[pymodule_export]
     use super::api::Api;
     #[pymodule_export]
-    use super::call::Call;
+    use super::authorization::{Flow, Listener};
+    #[pymodule_export]
+    use super::built_in_stores::{
+        FileStore, Memory, NativeStore, PostgresStore, RedisStore, SqliteStore, store_url,
+    };
     #[pymodule_export]
     use super::client::{Client, Introspecting};
     #[pymodule_export]
@@ -66,9 +70,7 @@ mod _native {
     #[pymodule_export]
     use super::exchange::{Exchange, Exchanges, Send, Sign, Sleep, discover_exchange};
     #[pymodule_export]
-    use super::fixed::{FixedToken, fixed_token};
-    #[pymodule_export]
-    use super::flow::{Flow, Listener};
+    use super::fixed_token::{FixedToken, fixed_token};
     #[pymodule_export]
     use super::keeper::{Keeper, Renewal, Turn};
     #[pymodule_export]
@@ -76,11 +78,13 @@ mod _native {
     #[pymodule_export]
     use super::network::Network;
     #[pymodule_export]
+    use super::plugin_request::Call;
+    #[pymodule_export]
     use super::resource::{Resource, step_up};
     #[pymodule_export]
     use super::response::Response;
     #[pymodule_export]
-    use super::sealed::Sealed;
+    use super::sealed_store::Sealed;
     #[pymodule_export]
     use super::server::{Server, adiscover, discover, provider, provider_file, providers};
     #[pymodule_export]
@@ -90,11 +94,7 @@ mod _native {
     #[pymodule_export]
     use super::source::GrantSource;
     #[pymodule_export]
-    use super::stores::{
-        FileStore, Memory, NativeStore, PostgresStore, RedisStore, SqliteStore, store_url,
-    };
-    #[pymodule_export]
-    use super::tasks::{Lease, Load, Save};
+    use super::store_tasks::{Lease, Load, Save};
     #[pymodule_export]
     use super::tokens::{Tokens, allow_pickling};
     #[pymodule_export]
@@ -104,7 +104,7 @@ mod _native {
     #[pymodule_export]
     use super::web_reply::{Problem, Reply};
     #[pymodule_export]
-    use super::web_session::{Ask, Identity, Session};
+    use super::web_session::{Identity, ProviderQuery, Session};
     #[pymodule_export]
     use super::web_visit::Visit;
 

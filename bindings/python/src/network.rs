@@ -13,7 +13,7 @@ use oauth_session::store::Answer as DriveAnswer;
 use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
 
-use crate::process::PerProcess;
+use crate::fork_safety::PerProcess;
 use crate::{errors, secret};
 
 /// Certificates, proxy and limits, of token requests and of calls to APIs alike.

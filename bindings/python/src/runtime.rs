@@ -14,7 +14,7 @@ use pyo3::prelude::*;
 use tokio::runtime::{Builder, Handle, Runtime};
 
 use crate::errors;
-use crate::process::PerProcess;
+use crate::fork_safety::PerProcess;
 
 static RUNTIME: PerProcess<Runtime> = PerProcess::new();
 /// Calls into Python from threads that are not Python's.

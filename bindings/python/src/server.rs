@@ -13,7 +13,7 @@ use pyo3::types::{PyString, PyTuple};
 use crate::api::{Api, Limits, Source, owned, ruled};
 use crate::errors;
 use crate::network::{Lazy, Line, Network};
-use crate::work::{Answer, Work};
+use crate::pending_call::{Answer, PendingCall};
 
 /// One authorization server: from provider(), discover() or Server.from_metadata().
 #[pyclass(frozen, module = "oauth_core")]
@@ -79,7 +79,7 @@ impl Server {
     /// Each request gets the token of its route's owner, by the preset's rule; origins are
     /// where tokens may go instead of the preset's API. Requests go over network, or as those
     /// of the first source's client do. rate_limit, longest_wait (seconds), allowance,
-    /// ended_tokens and on_wait (called with seconds) are as for Api. url.* for an origin that is none.
+    /// ended_tokens and on_wait (called with seconds) are as for Api. url.* for an invalid origin.
     #[pyo3(signature = (*, app = None, user = None, origins = None, rate_limit = "error",
                         longest_wait = 300.0, allowance = None, ended_tokens = None, on_wait = None,
                         network = None))]
@@ -228,10 +228,10 @@ fn discovery(
     prefer: &str,
     timeout: Option<f64>,
     network: Option<&Bound<'_, Network>>,
-) -> PyResult<Work> {
+) -> PyResult<PendingCall> {
     let machine = found(issuer, transport, prefer)?.map_err(|error| errors::raise(py, &error))?;
     let driver = Lazy(Line::new(network.map(Bound::get), timeout)?);
-    Ok(Work::new("discover", async move {
+    Ok(PendingCall::new("discover", async move {
         driver.exchange(machine).await.map(Answer::Record)
     }))
 }

@@ -10,17 +10,17 @@ use oauth_session::sessions::{Idle, Listed};
 use pyo3::prelude::*;
 use pyo3::types::{PyDict, PyList};
 
-use crate::client::{Client, Us};
-use crate::closing::{PATIENCE, closes, nothing};
+use crate::client::{Client, SharedClient};
+use crate::context_managers::{PATIENCE, closes, nothing};
+use crate::fork_safety::PerProcess;
 use crate::network::seconds;
-use crate::process::PerProcess;
+use crate::pending_call::{Answer, PendingCall};
 use crate::request::token_request;
 use crate::source::{GrantSource, refuse_in_hook, while_hooked};
 use crate::store::Store;
+use crate::sync_async::twins;
 use crate::tokens::Tokens;
-use crate::twins::twins;
 use crate::value::Given;
-use crate::work::{Answer, Work};
 use crate::{errors, runtime, value};
 
 /// The grants of a client: one for each person its store knows, and the client's own.
@@ -38,7 +38,7 @@ pub(crate) struct Sessions(Arc<Shared>);
 
 /// What all handles of the grants share.
 pub(crate) struct Shared {
-    pub(crate) us: Arc<Us>,
+    pub(crate) us: Arc<SharedClient>,
     store: Store,
     keep: Keep,
     capacity: usize,
@@ -306,14 +306,14 @@ twins! {
 }
 
 impl Sessions {
-    fn logging_in(&self, py: Python<'_>, id: GrantId, tokens: &Tokens) -> PyResult<Work> {
+    fn logging_in(&self, py: Python<'_>, id: GrantId, tokens: &Tokens) -> PyResult<PendingCall> {
         let (sessions, tokens) = (self.0.here(py)?, Arc::clone(&tokens.0));
         Ok(nothing("log_in", async move {
             sessions.log_in(&id, (*tokens).clone()).await
         }))
     }
 
-    fn logging_out(&self, py: Python<'_>, id: GrantId) -> PyResult<Work> {
+    fn logging_out(&self, py: Python<'_>, id: GrantId) -> PyResult<PendingCall> {
         let sessions = self.0.here(py)?;
         Ok(nothing(
             "log_out",
@@ -321,26 +321,26 @@ impl Sessions {
         ))
     }
 
-    fn draining(&self, py: Python<'_>, timeout: f64) -> PyResult<Work> {
+    fn draining(&self, py: Python<'_>, timeout: f64) -> PyResult<PendingCall> {
         let (sessions, limit) = (self.0.here(py)?, seconds(timeout)?);
         Ok(nothing("drain", async move { sessions.drain(limit).await }))
     }
 
-    fn closing(&self, py: Python<'_>) -> PyResult<Work> {
+    fn closing(&self, py: Python<'_>) -> PyResult<PendingCall> {
         self.draining(py, PATIENCE)
     }
 
-    fn listing(&self, py: Python<'_>, cursor: Option<String>) -> PyResult<Work> {
+    fn listing(&self, py: Python<'_>, cursor: Option<String>) -> PyResult<PendingCall> {
         let sessions = self.0.here(py)?;
-        Ok(Work::new("list", async move {
+        Ok(PendingCall::new("list", async move {
             let listed = sessions.list(cursor.as_deref()).await?;
             Ok(Answer::Value(Box::new(move |py| page(py, listed))))
         }))
     }
 
-    fn renewing_idle(&self, py: Python<'_>, unused: f64) -> PyResult<Work> {
+    fn renewing_idle(&self, py: Python<'_>, unused: f64) -> PyResult<PendingCall> {
         let (sessions, unused) = (self.0.here(py)?, seconds(unused)?);
-        Ok(Work::new("renew_idle", async move {
+        Ok(PendingCall::new("renew_idle", async move {
             let Idle {
                 renewed, failed, ..
             } = sessions.renew_idle(unused).await?;

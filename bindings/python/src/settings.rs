@@ -90,7 +90,7 @@ fn environment(environ: Option<Pairs>) -> Arc<dyn Environment> {
 /// The identity of a workload, by the token that its platform gives it: in place of a client secret.
 ///
 /// platform is kubernetes, spiffe (both with the path of a file), github_actions, gitlab_ci (with the name of a
-/// variable), aws, azure or gcp. The token is read anew for each request, or asked for anew where a service hands it
+/// variable), aws, azure or gcp. The token is read again for each request, or asked for again where a service hands it
 /// out, and must be made out to audience, which is the server's issuer unless it is given (for azure
 /// api://AzureADTokenExchange), and to nobody else. client_id says whether requests name the client too: they do for
 /// azure. With an exchange_audience the token is exchanged for the client's own tokens (RFC 8693), those of

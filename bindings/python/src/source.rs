@@ -14,18 +14,18 @@ use pyo3::exceptions::PyRuntimeError;
 use pyo3::prelude::*;
 
 use crate::api::ApiRequest;
-use crate::client::Us;
-use crate::closing::{PATIENCE, closes, nothing};
+use crate::client::SharedClient;
+use crate::context_managers::{PATIENCE, closes, nothing};
+use crate::fork_safety::PerProcess;
+use crate::http_methods::verbs;
 use crate::network::{Lazy, Line, seconds};
-use crate::process::PerProcess;
+use crate::pending_call::{Answer, PendingCall};
 use crate::resource::Resource;
 use crate::sessions::{self, Logged};
 use crate::store::Store;
+use crate::sync_async::twins;
 use crate::tokens::Tokens;
-use crate::twins::twins;
 use crate::value::Pairs;
-use crate::verbs::verbs;
-use crate::work::{Answer, Work};
 use crate::{errors, runtime};
 
 /// One grant, kept fresh: one token request, however many threads and tasks wait for it.
@@ -36,7 +36,7 @@ use crate::{errors, runtime};
 /// the program goes on.
 #[pyclass(frozen, module = "oauth_core")]
 pub(crate) struct GrantSource {
-    us: Arc<Us>,
+    us: Arc<SharedClient>,
     grant: Grant,
     kept: Kept,
     /// Whose limits all callers share.
@@ -74,7 +74,11 @@ thread_local! {
 }
 
 impl GrantSource {
-    pub(crate) fn client_credentials(py: Python<'_>, us: Arc<Us>, kept: Kept) -> PyResult<Self> {
+    pub(crate) fn client_credentials(
+        py: Python<'_>,
+        us: Arc<SharedClient>,
+        kept: Kept,
+    ) -> PyResult<Self> {
         let id = kept.keep.client_grant();
         id.map_err(|error| errors::raise(py, &error))?;
         Self::new(py, us, Grant::ClientCredentials, kept)
@@ -82,7 +86,7 @@ impl GrantSource {
 
     pub(crate) fn refreshing(
         py: Python<'_>,
-        us: Arc<Us>,
+        us: Arc<SharedClient>,
         tokens: Option<Arc<oauth_core::Tokens>>,
         kept: Kept,
     ) -> PyResult<Self> {
@@ -104,7 +108,7 @@ impl GrantSource {
         Self::new(py, us, grant, Kept::default())
     }
 
-    fn new(py: Python<'_>, us: Arc<Us>, grant: Grant, kept: Kept) -> PyResult<Self> {
+    fn new(py: Python<'_>, us: Arc<SharedClient>, grant: Grant, kept: Kept) -> PyResult<Self> {
         let api = us.server.api(None, &[TokenFor::Any], Keeping::Nothing);
         let api = api.and_then(|api| api.called_by(&us.client));
         let this = Self {
@@ -179,11 +183,11 @@ impl GrantSource {
         })
     }
 
-    fn fetching(&self, py: Python<'_>, timeout: Option<f64>) -> PyResult<Work> {
+    fn fetching(&self, py: Python<'_>, timeout: Option<f64>) -> PyResult<PendingCall> {
         let limit = timeout.map(seconds).transpose()?;
         let source = self.native(py)?;
         let cached = source.clone();
-        let work = Work::new("token", async move {
+        let work = PendingCall::new("token", async move {
             source
                 .token()
                 .await
@@ -195,10 +199,15 @@ impl GrantSource {
         }))
     }
 
-    fn renewing(&self, py: Python<'_>, dead: &Tokens, timeout: Option<f64>) -> PyResult<Work> {
+    fn renewing(
+        &self,
+        py: Python<'_>,
+        dead: &Tokens,
+        timeout: Option<f64>,
+    ) -> PyResult<PendingCall> {
         let limit = timeout.map(seconds).transpose()?;
         let (source, dead) = (self.native(py)?, Arc::clone(&dead.0));
-        let work = Work::new("renew", async move {
+        let work = PendingCall::new("renew", async move {
             source
                 .renew(&dead)
                 .await
@@ -207,12 +216,12 @@ impl GrantSource {
         Ok(work.within(limit))
     }
 
-    fn draining(&self, py: Python<'_>, timeout: f64) -> PyResult<Work> {
+    fn draining(&self, py: Python<'_>, timeout: f64) -> PyResult<PendingCall> {
         let (session, limit) = (self.native(py)?, seconds(timeout)?);
         Ok(nothing("drain", async move { session.drain(limit).await }))
     }
 
-    fn closing(&self, py: Python<'_>) -> PyResult<Work> {
+    fn closing(&self, py: Python<'_>) -> PyResult<PendingCall> {
         match &self.grant {
             // Whoever else has this grant goes on.
             Grant::OneOf(..) => {
@@ -223,7 +232,7 @@ impl GrantSource {
         }
     }
 
-    fn logging_in(&self, py: Python<'_>, tokens: &Tokens) -> PyResult<Work> {
+    fn logging_in(&self, py: Python<'_>, tokens: &Tokens) -> PyResult<PendingCall> {
         let (session, tokens) = (self.native(py)?, Arc::clone(&tokens.0));
         if let Grant::Refresh(login) = &self.grant {
             login.newest.store(Some(Arc::clone(&tokens)));
@@ -251,7 +260,7 @@ impl GrantSource {
         Arc::clone(&self.us.line)
     }
 
-    fn calling(&self, py: Python<'_>, ask: ApiRequest<'_>) -> PyResult<Work> {
+    fn calling(&self, py: Python<'_>, ask: ApiRequest<'_>) -> PyResult<PendingCall> {
         let api = self
             .api(ask.origins.as_deref(), Keeping::Nothing)
             .map_err(|error| errors::raise(py, &error))?;
@@ -314,7 +323,7 @@ impl GrantSource {
 
     /// Where these tokens may be sent: these origins, or those of the server's preset.
     ///
-    /// For plug-ins. url.* for an origin that is none.
+    /// For plug-ins. url.* for an invalid origin.
     #[pyo3(signature = (origins = None))]
     fn resource(&self, py: Python<'_>, origins: Option<Vec<String>>) -> PyResult<Resource> {
         self.us
@@ -334,8 +343,8 @@ twins! {
         /// Tokens that are fresh now: those at hand, or new ones.
         ///
         /// timeout is how many seconds this caller waits, for ever unless it is given: then
-        /// lost.timeout. The renewal goes on for the others and for whoever asks next; nothing is
-        /// lost by it. Denied, with the advice "reauthorize" once the grant is over; Lost;
+        /// lost.timeout. The renewal goes on for the others and for anyone who asks next; nothing is
+        /// lost by it. Denied, with the advice "reauthorize" once the grant has ended; Lost;
         /// grant.no_refresh_token, grant.outcome_unknown; RuntimeError in an on_tokens hook, which
         /// would wait for itself.
         #[blocking(refuse_in_hook)]
@@ -367,7 +376,7 @@ twins! {
         /// Ends this source in good order, before the program ends.
         ///
         /// No new renewal begins, one that was sent is finished, and what it has brought is stored.
-        /// A token at hand is handed out until it is over; after that, lost.unsent. lost.timeout if
+        /// A token at hand is handed out until it expires; after that, lost.unsent. lost.timeout if
         /// that has not been done within timeout, in seconds. The interpreter does the same for all
         /// sources when it ends, for 5 s.
         #[pyo3(signature = (*, timeout = 10.0))]

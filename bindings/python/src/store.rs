@@ -10,7 +10,7 @@ use pyo3::exceptions::{PyTypeError, PyValueError};
 use pyo3::prelude::*;
 use pyo3::types::PyDict;
 
-use crate::stores::{self, Opened};
+use crate::built_in_stores::{self, Opened};
 use crate::{errors, runtime, value};
 
 /// How long a store of Python's may take, or whoever holds keys.
@@ -37,7 +37,7 @@ impl<'a, 'py> FromPyObject<'a, 'py> for Store {
     type Error = PyErr;
 
     fn extract(object: Borrowed<'a, 'py, PyAny>) -> PyResult<Self> {
-        if let Some(opened) = stores::opened(&object) {
+        if let Some(opened) = built_in_stores::opened(&object) {
             return Ok(Self::Native(opened));
         }
         for verb in ["load", "save", "lease"] {

@@ -16,7 +16,7 @@ use pyo3::types::{
 };
 use serde_json::{Map, Value};
 
-use crate::flow::Flow;
+use crate::authorization::Flow;
 use crate::server::Server;
 use crate::{errors, secret, tokens};
 

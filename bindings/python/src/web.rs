@@ -15,9 +15,9 @@ use pyo3::prelude::*;
 use pyo3::types::PyString;
 
 use crate::client::Client;
+use crate::fork_safety::PerProcess;
 use crate::keys::{GivenKey, Key};
 use crate::network::{Line, Network, seconds};
-use crate::process::PerProcess;
 use crate::server::read_transport;
 use crate::store::Store;
 use crate::value::{Fields, Pairs};

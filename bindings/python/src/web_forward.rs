@@ -12,10 +12,10 @@ use oauth_web_tower::Host;
 use pyo3::prelude::*;
 use pyo3::types::PyBytes;
 
-use crate::twins::twins;
+use crate::pending_call::{Answer, PendingCall};
+use crate::sync_async::twins;
 use crate::web_reply::{Reply, fields};
 use crate::web_visit::ended;
-use crate::work::{Answer, Work};
 
 /// The largest body of a call, in bytes: it is kept until the API has taken the token.
 const MAX_FORWARDED: usize = 10 << 20;
@@ -45,11 +45,11 @@ impl Forward {
         }
     }
 
-    fn sending(&self, body: Vec<u8>) -> Work {
+    fn sending(&self, body: Vec<u8>) -> PendingCall {
         let mut held = self.forward.lock().unwrap_or_else(PoisonError::into_inner);
         let forward = held.take();
         let (host, request) = (self.host.clone(), self.request.clone());
-        Work::new("forward", async move {
+        PendingCall::new("forward", async move {
             let forward = forward.ok_or(Misuse::Over)?;
             if body.len() > MAX_FORWARDED {
                 return Ok(Answer::value(Reply::plain(413)));
@@ -78,9 +78,9 @@ impl Streamed {
         }
     }
 
-    fn reading(&self) -> Work {
+    fn reading(&self) -> PendingCall {
         let body = Arc::clone(&self.body);
-        Work::new("forward", async move {
+        PendingCall::new("forward", async move {
             let mut held = body.lock().await;
             if let Some(body) = held.as_mut() {
                 while let Some(frame) = body.frame().await {
@@ -137,7 +137,7 @@ impl Streamed {
 
 twins! {
     impl Forward {
-        /// Passes it on with this body, once: a Streamed; a Reply where the tokens of the session are over (401), the body
+        /// Passes it on with this body, once: a Streamed; a Reply where the tokens of the session have expired (401), the body
         /// is larger than limit (413), or the API cannot be reached (502).
         ///
         /// misuse.over the second time.

@@ -65,10 +65,10 @@ impl Identity {
 
 /// Which provider is wanted. The one that is given has to be what is said here, or it is not taken.
 #[pyclass(frozen, module = "oauth_core.web")]
-pub(crate) struct Ask(pub(crate) oauth_web::Ask);
+pub(crate) struct ProviderQuery(pub(crate) oauth_web::ProviderQuery);
 
 #[pymethods]
-impl Ask {
+impl ProviderQuery {
     #[new]
     #[pyo3(signature = (*, id = None, issuer = None, tenant = None, host = String::new(), path = String::new()))]
     fn new(
@@ -78,7 +78,7 @@ impl Ask {
         host: String,
         path: String,
     ) -> Self {
-        let mut ask = oauth_web::Ask::default();
+        let mut ask = oauth_web::ProviderQuery::default();
         (ask.id, ask.issuer, ask.tenant) = (id, issuer, tenant);
         (ask.host, ask.path) = (host, path);
         Self(ask)
@@ -115,7 +115,7 @@ impl Ask {
     }
 
     fn __repr__(&self) -> String {
-        format!("<oauth_core.web.Ask of {:?}>", self.0.id)
+        format!("<oauth_core.web.ProviderQuery of {:?}>", self.0.id)
     }
 }
 

@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::task::{Context, Poll, Waker};
 
 use oauth_core::error::{Error, Misuse};
-use oauth_web::{Admission, Ask, Identity, Request};
+use oauth_web::{Admission, Identity, ProviderQuery, Request};
 use oauth_web_tower::{Host, Outcome};
 use pyo3::IntoPyObjectExt as _;
 use pyo3::exceptions::PyTypeError;
@@ -13,13 +13,13 @@ use pyo3::prelude::*;
 use serde_json::{Map, Value};
 use tokio::sync::oneshot;
 
+use crate::pending_call::{Answer, PendingCall};
 use crate::runtime;
-use crate::twins::twins;
+use crate::sync_async::twins;
 use crate::web::Provider;
 use crate::web_forward::Forward;
 use crate::web_reply::Reply;
 use crate::web_session::{self, Session};
-use crate::work::{Answer, Work};
 
 type Driving = Pin<Box<dyn Future<Output = Result<Outcome, Error>> + Send>>;
 
@@ -27,7 +27,7 @@ type Driving = Pin<Box<dyn Future<Output = Result<Outcome, Error>> + Send>>;
 ///
 /// It is resumed until it ends in a Reply, to be sent, in a Forward, to be passed on, or in a Session or None: then it is
 /// the application's turn. Where somebody signs in it halts with their Identity, and wants to be told whom to let in; with
-/// an Ask it wants a Provider.
+/// a ProviderQuery it wants a Provider.
 #[pyclass(frozen, module = "oauth_core")]
 pub(crate) struct Visit(Arc<Mutex<State>>);
 
@@ -50,7 +50,7 @@ enum State {
 /// What the application is asked, and where to say it.
 enum Asked {
     Admission(Identity, oneshot::Sender<Admission>),
-    Provider(Ask, oneshot::Sender<Option<oauth_web::Provider>>),
+    Provider(ProviderQuery, oneshot::Sender<Option<oauth_web::Provider>>),
 }
 
 enum Tell {
@@ -95,13 +95,13 @@ impl Visit {
         Self(Arc::new(Mutex::new(State::Refused(reply))))
     }
 
-    fn resuming(&self, told: Option<Told>) -> PyResult<Work> {
+    fn resuming(&self, told: Option<Told>) -> PyResult<PendingCall> {
         if let Some(told) = told {
             lock(&self.0).tell(told);
         }
         let (state, first) = (Arc::clone(&self.0), Arc::clone(&self.0));
         let handle = runtime::handle()?;
-        let work = Work::new("visit", async move {
+        let work = PendingCall::new("visit", async move {
             std::future::poll_fn(|context| lock(&state).poll(context)).await
         });
         // Most requests are over at once: a session in a cookie takes microseconds to open.
@@ -152,7 +152,7 @@ impl State {
                             (Self::Halted(drive, tell), Poll::Ready(answer))
                         }
                         Some(Asked::Provider(ask, tell)) => {
-                            let answer = Ok(Answer::value(web_session::Ask(ask)));
+                            let answer = Ok(Answer::value(web_session::ProviderQuery(ask)));
                             let tell = Tell::Provider(tell);
                             (Self::Halted(drive, tell), Poll::Ready(answer))
                         }
@@ -222,10 +222,10 @@ fn told(
 
 twins! {
     impl Visit {
-        /// Goes on until it ends, or halts with an Identity or an Ask.
+        /// Goes on until it ends, or halts with an Identity or a ProviderQuery.
         ///
         /// After an Identity local is what the application adds to the session, as json.dumps takes it, or refused the
-        /// reason why it does not let the person in, which the person sees. After an Ask provider is the one that is asked
+        /// reason why it does not let the person in, which the person sees. After a ProviderQuery provider is the one that is asked
         /// for; local={} says that there is none. misuse.* for what a host does wrong.
         #[pyo3(signature = (local = None, *, refused = None, provider = None))]
         fn resume / aresume(self, py, local: Option<&Bound<'_, PyAny>>, refused: Option<String>, provider: Option<&Bound<'_, Provider>>) {

@@ -109,7 +109,7 @@ def test_what_a_tool_wants_more_is_asked_of_the_person_once(server: Server) -> N
     answers = called(api, "secret_tool", "secret_tool")
     assert len(set(answers)) == 1 and answers[0]
     assert server.pages == 2
-    # One that never has enough is not asked for for ever.
+    # One that never has enough is not asked for forever.
     server.steer("require_scope/mcp:other")
     with pytest.raises(BaseException) as raised:
         called(api, "secret_tool")

@@ -1,4 +1,4 @@
-"""Stores of ours, shared by real processes."""
+"""Built-in stores, shared by real processes."""
 
 from __future__ import annotations
 

@@ -21,7 +21,7 @@ TABLE = [
 
 @pytest.fixture(scope="module")
 def app(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[[str, str], App]]:
-    """The server that was asked for; one at a time, and not anew for each check."""
+    """The server that was asked for; one at a time, and not again for each check."""
     with process(example("twins"), ROOT) as bases, ExitStack() as stack:
         twin = Twin(bases["generic"])
         started: dict[tuple[str, str], App] = {}

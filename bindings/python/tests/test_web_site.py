@@ -18,7 +18,7 @@ from web_checks import WHO, running
 import oauth_core
 from oauth_core.stores import Memory, SqliteStore
 from oauth_core.web import (
-    Ask,
+    ProviderQuery,
     Identity,
     Need,
     Provider,
@@ -174,10 +174,10 @@ def test_tenants_are_looked_up_while_the_site_runs(generic: Twin, client: oauth_
     store = Memory()
     web = site(client, providers=[], lookup="asked", store=store)
     tenants: dict[str, Provider] = {}
-    asks: list[Ask] = []
+    asks: list[ProviderQuery] = []
 
     @web.provider
-    def provider(ask: Ask) -> Provider | None:
+    def provider(ask: ProviderQuery) -> Provider | None:
         asks.append(ask)
         return tenants.get(ask.id or ask.tenant or ask.path.split("/")[2])
 

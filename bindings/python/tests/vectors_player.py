@@ -94,7 +94,7 @@ class Party:
         return self.verifier
 
     def assertion(self) -> str:
-        """One after the other, the last for ever."""
+        """One after the other, the last forever."""
         token = self.assertions.pop(0) if len(self.assertions) > 1 else self.assertions[0]
         assert token is not None
         return token

@@ -1,6 +1,6 @@
 // Requests with a token: does what the module says about one, to the end.
 
-import { reasonOf } from './run.js'
+import { reasonOf } from './driver.js'
 
 const WAYS = ['error', 'wait', 'pass']
 /** The page's two clocks in seconds: the wall's, and the one that is never set. */

@@ -2,10 +2,10 @@
 
 import { prepare } from './config.js'
 import { shownPage } from './observe.js'
-import { needPage, needScope } from './page.js'
+import { needPage, needScope } from './environment.js'
 import { drop, find } from './pending.js'
 import { deliver } from './popup.js'
-import { run } from './run.js'
+import { run } from './driver.js'
 import { begin, resume } from './session.js'
 import { ready } from './wasm.js'
 

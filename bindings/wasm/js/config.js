@@ -2,7 +2,7 @@
 
 import { setupError } from './errors.js'
 import { providers } from './providers.js'
-import { run } from './run.js'
+import { run } from './driver.js'
 import { ready } from './wasm.js'
 
 /**

@@ -9,7 +9,7 @@ export {
   OAuthError,
   UntrustedError,
 } from './errors.js'
-export { fixedToken } from './fixed.js'
+export { fixedToken } from './fixed-token.js'
 export { providers } from './providers.js'
 export { Session } from './session.js'
 export { signIn } from './signin.js'

@@ -1,6 +1,6 @@
 // The popup: who opens it, and how its callback comes back.
 
-import { random } from './chance.js'
+import { random } from './random.js'
 
 const TYPE = 'oauth-core:callback'
 /**

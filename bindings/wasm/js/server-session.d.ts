@@ -37,7 +37,7 @@ export interface ServerSessionActions {
   signOut(options?: { returnTo?: string }): void
   /** `fetch` of the page's own origin, with the header `X-CSRF-Protection`. After a 401 nobody is signed in. */
   fetch(input: string | URL | Request, init?: RequestInit): Promise<Response>
-  /** Asks the server anew. */
+  /** Asks the server again. */
   refresh(): Promise<ServerSessionState>
 }
 

@@ -60,7 +60,7 @@ export class ServerSession {
     clearTimeout(this.#timer)
   }
 
-  /** Asks the server anew; all who ask at once make one request. */
+  /** Asks the server again; all who ask at once make one request. */
   async refresh() {
     await this.#ask()
     this.#channel?.postMessage(this.#who())

@@ -1,15 +1,15 @@
 // A signed-in person: tokens that stay fresh, and stay in memory.
 
 import { call } from './api.js'
-import { random } from './chance.js'
+import { random } from './random.js'
 import { origins } from './config.js'
 import { DeniedError, OAuthError } from './errors.js'
-import { keep, moment } from './keep.js'
+import { keep, moment } from './renewal.js'
 import { revoke, userinfo } from './ops.js'
-import { run } from './run.js'
+import { run } from './driver.js'
 import { storageOf } from './storage.js'
 import { Alone, Tabs } from './tabs.js'
-import { wait } from './wait.js'
+import { wait } from './caller-timeout.js'
 
 const KEPT = 'oauth-core:session:'
 /** A record that was removed, as the keeper knows it. */

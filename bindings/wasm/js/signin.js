@@ -1,14 +1,14 @@
 // Sending the person to the server: the page itself, or a popup.
 
-import { drawn } from './chance.js'
+import { drawn } from './random.js'
 import { prepare } from './config.js'
 import { setupError } from './errors.js'
 import { shownPage } from './observe.js'
 import { beginAuthorization } from './ops.js'
-import { needPage } from './page.js'
+import { needPage } from './environment.js'
 import { keep } from './pending.js'
 import * as popups from './popup.js'
-import { run } from './run.js'
+import { run } from './driver.js'
 import { begin, tokensOf } from './session.js'
 
 /**

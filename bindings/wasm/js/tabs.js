@@ -4,7 +4,7 @@
 // (Ricart and Agrawala, 1981): whoever wants to go on asks every other tab and waits for all to
 // agree; of two that want to, the earlier goes first.
 
-import { random } from './chance.js'
+import { random } from './random.js'
 
 /** How long to wait for other tabs' answers, in milliseconds. */
 const PATIENCE = 300
@@ -76,7 +76,7 @@ export class Tabs {
     this.#post({ type: 'tokens', share })
   }
 
-  /** Tells every tab that the session is over. */
+  /** Tells every tab that the session has ended. */
   end(sid) {
     this.#post({ type: 'out', sid })
   }

@@ -94,7 +94,7 @@ impl Call {
         self.step(step)
     }
 
-    /// The pause is over.
+    /// The pause has elapsed.
     pub fn elapsed(&mut self, now: f64, elapsed: f64) -> Result<String, JsValue> {
         let step = self.call.elapsed(&clock(now, elapsed));
         self.step(step)

@@ -1,6 +1,6 @@
 //! The life of one grant: the decisions. The store is the page's, and what other tabs tell it.
 
-use oauth_facade::{Ask, Keep, Moment, Secret, Task as Next};
+use oauth_facade::{Decision, Keep, Moment, Secret, Task as Next};
 use std::sync::Arc;
 use std::time::Duration;
 use wasm_bindgen::prelude::*;
@@ -17,7 +17,7 @@ pub struct Keeper(oauth_facade::Keeper);
 
 /// What a caller is to do.
 #[wasm_bindgen]
-pub struct Turn(Ask);
+pub struct Turn(Decision);
 
 /// What the page is to do next.
 #[wasm_bindgen]
@@ -126,7 +126,7 @@ impl Keeper {
         self.0.flown(&moment(now, seed)).map(Task).map_err(fail)
     }
 
-    /// The pause is over.
+    /// The pause has elapsed.
     pub fn elapsed(&self, now: f64, seed: &[u8]) -> Result<Task, JsValue> {
         self.0.elapsed(&moment(now, seed)).map(Task).map_err(fail)
     }
@@ -138,10 +138,10 @@ impl Turn {
     #[wasm_bindgen(getter)]
     pub fn kind(&self) -> String {
         let kind = match &self.0 {
-            Ask::HandOut(_) => "hand_out",
-            Ask::HandOutAndRenew(_) => "hand_out_and_renew",
-            Ask::Renew => "renew",
-            Ask::Follow => "follow",
+            Decision::HandOut(_) => "hand_out",
+            Decision::HandOutAndRenew(_) => "hand_out_and_renew",
+            Decision::Renew => "renew",
+            Decision::Follow => "follow",
         };
         kind.to_owned()
     }
@@ -149,10 +149,10 @@ impl Turn {
     /// What is handed out.
     pub fn tokens(self) -> Option<Tokens> {
         match self.0 {
-            Ask::HandOut(tokens) | Ask::HandOutAndRenew(tokens) => {
+            Decision::HandOut(tokens) | Decision::HandOutAndRenew(tokens) => {
                 Some(Tokens::of(Arc::unwrap_or_clone(tokens)))
             }
-            Ask::Renew | Ask::Follow => None,
+            Decision::Renew | Decision::Follow => None,
         }
     }
 }

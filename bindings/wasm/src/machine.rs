@@ -77,7 +77,7 @@ impl Machine {
         step(self.0.signed(&moment(now), signature))
     }
 
-    /// The pause is over.
+    /// The pause has elapsed.
     pub fn elapsed(&mut self, now: f64) -> Result<Step, JsValue> {
         step(self.0.elapsed(&moment(now)))
     }

@@ -1,7 +1,7 @@
 // The page that plays conversations: the package's own modules around its machines, without `fetch`.
 // It knows no protocol and no answer.
 
-import { hashed } from '/js/chance.js'
+import { hashed } from '/js/random.js'
 import { origins, prepare } from '/js/config.js'
 import { OAuthError, signIn, stepUp } from '/js/index.js'
 import * as operations from '/js/ops.js'

@@ -44,7 +44,7 @@ test('a worker restores a session from the storage it is given, renews it and en
   assert.equal((await us.generic.counters()).refreshes - start.refreshes, 1)
   const [kept] = value(await ask('kept'))
   assert.ok(kept.includes(second), 'what was renewed is kept')
-  // Started anew, it goes on from there.
+  // Started again, it goes on from there.
   assert.equal(value(await ask('restoreKept', config)), true)
   assert.equal(value(await ask('token')), second)
   await us.generic.expire()

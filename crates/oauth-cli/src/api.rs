@@ -1,4 +1,4 @@
-//! The API of a profile: which origins may get its tokens, and how it speaks of its limits.
+//! The API of a profile: the origins that may get its tokens, and its rate limit headers.
 
 use oauth_core::danger;
 use oauth_core::error::Error;

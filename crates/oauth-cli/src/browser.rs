@@ -1,4 +1,4 @@
-//! The person's browser, which over SSH is on another machine than this command.
+//! The person's browser, which over SSH runs on another machine than this command.
 
 use std::net::IpAddr;
 

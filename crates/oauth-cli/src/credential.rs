@@ -1,4 +1,4 @@
-//! What a client authenticates with: a secret, a key, an assertion of somebody else, a certificate.
+//! Client credentials: a secret, a key, an assertion of another party, or a certificate.
 
 use std::path::{Path, PathBuf};
 
@@ -160,7 +160,7 @@ pub(crate) struct CredentialArgs {
     /// `client_key_id`]
     #[arg(long, value_name = "KID", help_heading = "Client")]
     key_id: Option<String>,
-    /// Authenticate with the token of a workload in this file, read anew for each request [profile:
+    /// Authenticate with the token of a workload in this file, read again for each request [profile:
     /// `client_assertion_file`]
     #[arg(
         long, value_name = "FILE", help_heading = "Client", group = "credential",

@@ -1,4 +1,5 @@
-//! Files that a command makes: new ones, for this user alone, and there before what is to be in them.
+//! Creates files with secrets: new files, readable by this user only, with their permissions set before the content is
+//! written.
 
 use std::fs::{File, OpenOptions};
 use std::io::{self, Write as _};

@@ -15,11 +15,11 @@ use oauth_session::blocking::wait;
 use oauth_session::{Session, Token};
 
 use crate::Global;
-use crate::ending;
 use crate::login_record::LoginRecord;
 use crate::output::{Failure, Output};
 use crate::profile::{Profile, StoreKind, Who};
 use crate::setup::{Need, Plan, Setup};
+use crate::shutdown;
 use crate::token_request::TokenRequestArgs;
 use crate::token_store::TokenStore;
 
@@ -202,7 +202,7 @@ impl ProfileTokens {
 
     /// The grant, to be used. Its tokens are renewed when they have to be.
     pub(crate) fn open(&self, setup: &Setup, owner: Owner, output: Output) -> Grant<'_> {
-        ending::in_good_order(output);
+        shutdown::in_good_order(output);
         Grant {
             session: Session::shared(
                 setup.net.clone(),

@@ -1,5 +1,5 @@
-//! Where secrets come from: the environment, a file, stdin or a hidden prompt. Never argv, which
-//! every user of the machine can read.
+//! Sources of secrets: the environment, a file, stdin or a hidden prompt. Never argv, which every user of the machine
+//! can read.
 
 use std::io::{self, IsTerminal as _, Read as _};
 use std::path::{Path, PathBuf};

@@ -14,7 +14,7 @@ use oauth_reqwest::Transport;
 
 use crate::Global;
 use crate::credential::{Credential, CredentialArgs};
-use crate::fixed;
+use crate::fixed_token;
 use crate::key_file;
 use crate::net::Net;
 use crate::output::Failure;
@@ -107,7 +107,7 @@ impl Plan {
 
     /// Of a profile alone.
     pub(crate) fn of(profile: Profile, global: &Global) -> Result<Self, Failure> {
-        fixed::refuse(&profile)?;
+        fixed_token::refuse(&profile)?;
         let provider = provider_of(&profile)?;
         if provider.is_none() && profile.issuer.is_none() {
             return Err(no_server());

@@ -1,4 +1,4 @@
-//! The scope, resources and audiences that a token is requested for, from options and profiles.
+//! The scope, resources and audiences to request, from options and profiles.
 
 use std::collections::BTreeMap;
 

@@ -1,4 +1,4 @@
-//! Renders messages for people: all names, and only harmless values.
+//! Renders messages for `--trace`: all names, and only harmless values.
 //!
 //! A value is shown only if its name is on a list here. What is on no list could be a code, a
 //! token, a secret or somebody's name, so of that there is only the name.

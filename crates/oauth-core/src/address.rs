@@ -1,4 +1,5 @@
-//! Which addresses are public (RFC 6890), for requests whose URL somebody else named (RFC 9728 section 7.7).
+//! Classifies IP addresses as public or not (RFC 6890), for requests to URLs that a server or document supplied (RFC
+//! 9728 section 7.7).
 //!
 //! The core opens no connection: it marks such a request with [`Reach::Public`] in its extensions, and a driver
 //! judges each address by [`is_public`] before it connects to it, not before: a name may lead elsewhere by then.

@@ -1,4 +1,4 @@
-//! Assertions that the client signs itself to get tokens, as service accounts do.
+//! Assertions that the client signs itself to obtain tokens, as service accounts do.
 //!
 //! RFC 7523 <https://www.rfc-editor.org/rfc/rfc7523#section-3>, RFC 10070 (whose rule about the audience is for
 //! client authentication: of a grant the caller says which one the server wants)

@@ -1,4 +1,4 @@
-//! Fine-grained permissions: `authorization_details`, asked for and granted.
+//! Rich authorization requests: the `authorization_details` that a client requests and a server grants.
 //!
 //! RFC 9396 <https://www.rfc-editor.org/rfc/rfc9396#section-2>
 

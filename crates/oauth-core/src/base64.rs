@@ -1,4 +1,4 @@
-//! Base64 in both its alphabets (RFC 4648 sections 4 and 5).
+//! Base64 encoding and decoding, standard and URL-safe (RFC 4648 sections 4 and 5).
 
 /// The letters that end an alphabet.
 #[derive(Clone, Copy)]

@@ -1,4 +1,4 @@
-//! The circuit breaker that all grants of a client at one server share.
+//! The circuit breaker shared by all grants of a client at one server.
 //!
 //! Each grant backs off after its own failures. A process with a thousand grants would still send a
 //! thousand requests to a server that is down, and as many when it comes back: so once several grants in

@@ -14,6 +14,7 @@ use std::sync::Arc;
 use crate::http::{Request, Response};
 use bytes::Bytes;
 
+use crate::browser_build::IS_BROWSER_BUILD;
 use crate::client_auth::Remote;
 use crate::client_config::ClientConfig;
 use crate::crypto::SigningKey;
@@ -21,7 +22,6 @@ use crate::endpoint::{Context, Endpoint, EndpointRequest, Reply};
 use crate::error::{Error, Misuse};
 use crate::exchange::{Exchange, Input, SigningJob, Step};
 use crate::moment::Moment;
-use crate::page::IS_PAGE;
 use crate::secret::Secret;
 use crate::workload;
 
@@ -136,7 +136,7 @@ impl Run {
                 self.sign_and_send(at, request)
             }
             // No JWT authenticates the client there.
-            (State::Fetching(..), _) if IS_PAGE => Err(Misuse::Over.into()),
+            (State::Fetching(..), _) if IS_BROWSER_BUILD => Err(Misuse::Over.into()),
             (State::Fetching(mut request, _), Input::Reply(reply)) => {
                 request.receive(&self.config, at, &reply)?;
                 self.sign_and_send(at, *request)

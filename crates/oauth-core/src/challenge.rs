@@ -1,4 +1,4 @@
-//! `WWW-Authenticate`, with several challenges in one header (RFC 9110 section 11.6.1).
+//! Parser of `WWW-Authenticate`, with several challenges in one header (RFC 9110 section 11.6.1).
 //!
 //! What a challenge asks of the client is decided in `flow/resource/verdict.rs`.
 

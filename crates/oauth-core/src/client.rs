@@ -1,4 +1,4 @@
-//! The front door.
+//! [`Client`]: the entry point, with one method for each operation of a client at one server.
 
 mod grants;
 mod registered;
@@ -46,20 +46,20 @@ use crate::url::Url;
 
 pub use registered::{delete_registration, read_registration, register, update_registration};
 
-/// Fetches what a server says about itself (RFC 8414, OpenID Connect Discovery).
+/// Fetches a server's metadata (RFC 8414, OpenID Connect Discovery).
 ///
-/// Every well-known place of the issuer is tried in turn; the document must be the issuer's own.
+/// Every well-known URL of the issuer is tried in turn; the document must name this issuer.
 pub fn discover(issuer: Issuer) -> impl Exchange<Output = Server> + Send + use<> {
     Discovery::new(DiscoveryRequest::new(issuer))
 }
 
-/// [`discover`] with rules, an order of places, or a place of the caller's choice.
+/// [`discover`] with rules, an order of URLs, or a URL of the caller's choice.
 pub fn discover_with(ask: DiscoveryRequest) -> impl Exchange<Output = Server> + Send + use<> {
     Discovery::new(ask)
 }
 
-/// Fetches what a protected resource says about itself (RFC 9728): among other things, which authorization
-/// servers issue tokens for it. No redirect is followed, and the document must be the resource's own.
+/// Fetches the metadata of a protected resource (RFC 9728), which names the authorization servers that issue
+/// tokens for it. No redirect is followed, and the document must name this resource.
 ///
 /// # Errors
 /// From the steps `resource_metadata.*`; `reply.*`, `denied.*`.
@@ -69,8 +69,8 @@ pub fn discover_resource(
     ResourceDiscovery::new(ask)
 }
 
-/// Finds out how to get tokens for an API that was never met: what it says about itself, which server issues its
-/// tokens, which client asks, and for what. Nobody is registered and no token is asked for: that is the caller's.
+/// Finds out how to get tokens for an unknown API: its metadata, the server that issues its tokens, the client to
+/// use and the scope to request. No client is registered and no token is requested: that is left to the caller.
 ///
 /// # Errors
 /// From the steps those of [`discover_resource`] and [`discover`]; `connect.*`, `pkce.*`,
@@ -81,9 +81,9 @@ pub fn connect_resource(
     connect::connect(request)
 }
 
-/// This client, as one server knows it. Cheap to clone.
+/// A client of one authorization server. Cheap to clone.
 ///
-/// Nothing here opens a socket: what talks to the server is an [`Exchange`] for a driver to run.
+/// No method opens a socket: each request to the server is an [`Exchange`], which a driver runs.
 #[derive(Debug, Clone)]
 pub struct Client(Arc<ClientConfig>);
 
@@ -96,8 +96,8 @@ impl Client {
         ClientConfig::new(server, id, auth).map(|config| Self(Arc::new(config)))
     }
 
-    /// A client that this server does not know yet, for calls that name none: [`register`], and endpoints of
-    /// one's own. What is a client's is refused.
+    /// A client that is not registered at this server yet, for calls without a client id: [`register`], and custom
+    /// endpoints. Calls that need a client id are refused.
     ///
     /// # Errors
     /// None here. Whatever needs a client id ends with `client_auth.client_id`.
@@ -120,7 +120,7 @@ impl Client {
         Ok(self)
     }
 
-    /// Holds the redirect URIs registered for this client: any other is refused before a browser
+    /// Sets the redirect URIs registered for this client: any other is refused before a browser
     /// opens.
     #[must_use]
     pub fn with_redirect_uris(mut self, uris: impl IntoIterator<Item = RedirectUri>) -> Self {
@@ -161,7 +161,7 @@ impl Client {
         Ok((begun.url, begun.pending))
     }
 
-    /// Starts an authorization as a conversation: where the server requires it, or the request says so, the
+    /// Starts an authorization as an exchange: where the server requires it, or the request says so, the
     /// request is pushed to it first (RFC 9126); otherwise the first step is the last.
     ///
     /// # Errors
@@ -183,7 +183,7 @@ impl Client {
         Begin::new(Arc::clone(&self.0), ask, Some(values))
     }
 
-    /// [`Self::authorize`] with values that the host drew and hashed itself.
+    /// [`Self::authorize`] with values that the host generated and hashed itself.
     ///
     /// # Errors
     /// Those of [`Self::authorize`].
@@ -198,7 +198,7 @@ impl Client {
         Ok((begun.url, begun.pending))
     }
 
-    /// Judges the callback and, if it is this flow's, exchanges its code for tokens. With `openid` the ID
+    /// Checks the callback and, if it belongs to this flow, exchanges its code for tokens. With `openid` the ID
     /// token is verified, with the nonce of this flow.
     ///
     /// `callback` is the whole URL that was called, or the posted form. To turn away callbacks
@@ -237,16 +237,15 @@ impl Client {
         verification::id_token(Arc::clone(&self.0), token, checks)
     }
 
-    /// Verifies access tokens that are shown to `audience`, an API of this client's own, with the keys that this
-    /// client knows.
+    /// Verifies access tokens that callers present to `audience`, an API of this client's own, with the server's keys.
     pub fn access_token_verifier(&self, audience: impl Into<String>) -> AccessTokenVerifier {
         AccessTokenVerifier::of(Arc::clone(&self.0), audience.into())
     }
 
-    /// Verifies access tokens that are shown to `audience`, an API that is registered as this client, by asking
-    /// the server about each (RFC 7662): for tokens that say nothing by themselves, and to learn of revocations.
-    /// Where the server names no audience it vouches for it, as section 4 demands. Each token is a request,
-    /// unless [`AccessTokenVerifier::with_introspection_cache`] says otherwise.
+    /// Verifies access tokens that callers present to `audience`, an API that is registered as this client, by
+    /// introspection (RFC 7662): for opaque tokens, and to learn of revocations. If the server names no audience, it
+    /// vouches for it, as section 4 demands. Each token costs a request, unless
+    /// [`AccessTokenVerifier::with_introspection_cache`] is used.
     ///
     /// ```
     /// # use oauth_core::{Client, Error};
@@ -306,26 +305,26 @@ impl Client {
         Verification::new(Arc::clone(&self.0), token, allowed)
     }
 
-    /// Knows the server's public keys, such as those of another process ([`KeySet::to_json`]), as if they
+    /// Adds the server's public keys, such as those of another process ([`KeySet::to_json`]), as if they
     /// had been fetched `at` this time.
     pub fn keep_keys(&self, at: UnixTime, keys: KeySet) {
         self.0.shared.keys.keep(at, Arc::new(keys), None);
     }
 
-    /// The server's public keys that are known, to store.
+    /// The cached public keys of the server, to store them.
     pub fn keys(&self) -> Option<Arc<KeySet>> {
         self.0.shared.keys.known()
     }
 
-    /// The server's public keys that are known, as JSON, with when they were fetched and how long they are good:
-    /// stored, they spare a cold start or a new worker the request. They are no secret, but whoever can change
-    /// what is stored decides whose signatures are good: keep it where you alone write.
+    /// The cached public keys of the server as JSON, with when they were fetched and how long they are valid: stored,
+    /// they spare a cold start or a new worker the request. They are not secret, but anyone who can change them decides
+    /// whose signatures are accepted: store them where only you can write.
     pub fn export_keys(&self) -> Option<String> {
         let config = &self.0;
         config.shared.keys.export(config.server.issuer().as_str())
     }
 
-    /// Knows the keys that [`Self::export_keys`] wrote, unless newer ones are known.
+    /// Adds the keys that [`Self::export_keys`] wrote, unless newer ones are cached.
     ///
     /// # Errors
     /// `stored.malformed`; `stored.issuer` for the keys of another server.
@@ -335,8 +334,8 @@ impl Client {
         config.shared.keys.import(issuer, text)
     }
 
-    /// Spends a refresh token, for all that was granted. Where the server sends no new one, the tokens keep
-    /// the old. For less, or with parameters, there is [`Self::token`] with [`Refresh`].
+    /// Redeems a refresh token, for the whole scope that was granted. If the server sends no new one, the tokens keep
+    /// the old one. For a narrower scope, or with parameters, use [`Self::token`] with [`Refresh`].
     ///
     /// # Errors
     /// `denied.*`; for an ID token that does not continue the login's, `id_token.*`, `jws.*` and `jwt.*`. All
@@ -345,7 +344,7 @@ impl Client {
         self.token(Refresh::new(token.clone()), TokenRequest::new())
     }
 
-    /// A refresh token of this client that comes from elsewhere than [`Tokens`], such as another
+    /// A refresh token of this client that does not come from [`Tokens`], such as one from another
     /// program's store. `scope` is what it was granted for; empty if that is not known.
     pub fn refresh_token(&self, token: impl Into<Secret<String>>, scope: Scope) -> RefreshToken {
         RefreshToken {
@@ -365,8 +364,8 @@ impl Client {
         }
     }
 
-    /// Gets a token for the client itself. A [`Scope`] alone will do for what is `asked`; an empty one leaves
-    /// it to the server.
+    /// Gets a token for the client itself. `asked` may be a [`Scope`] alone; an empty one leaves the choice to the
+    /// server.
     pub fn client_credentials<R: Into<TokenRequest>>(
         &self,
         token_request: R,
@@ -383,8 +382,8 @@ impl Client {
         self.call(Token::new(grant, token_request.into()))
     }
 
-    /// Whether these tokens are this client's, of this server. Ask before a token out of a store is
-    /// sent anywhere: [`Self::refresh`] does so by itself, for a bare token nobody can.
+    /// Checks that these tokens belong to this client and this server. Call it before a token from a store is
+    /// sent anywhere: [`Self::refresh`] does so itself; for a bare token nothing can.
     ///
     /// # Errors
     /// `stored.issuer`.
@@ -396,9 +395,9 @@ impl Client {
         }
     }
 
-    /// Keeps the tokens of this grant fresh, in this process. How they are renewed follows from whose they
-    /// are, and what is asked for from the same value that names the grant. Where the client has a DPoP key, that
-    /// key is a part of the name: workers share tokens if they share the key, and only then.
+    /// Keeps the tokens of this grant fresh, in this process. The owner of the grant determines how they are renewed,
+    /// and the value that names the grant also determines what is requested. If the client has a DPoP key, that
+    /// key is part of the name: workers share tokens only if they share the key.
     pub fn keeper(&self, id: GrantId) -> Keeper {
         #[cfg(feature = "sha2")]
         let id = match &self.0.dpop {
@@ -408,12 +407,12 @@ impl Client {
         Keeper::new(Arc::clone(&self.0), id)
     }
 
-    /// Calls any endpoint, also one of your own.
+    /// Calls any endpoint, including a custom one.
     pub fn call<E: Endpoint>(&self, endpoint: E) -> Call<E> {
         Call::new(Arc::clone(&self.0), endpoint)
     }
 
-    /// Asks the server to forget a token: one out of [`Tokens`], or any other as a [`Revocation`].
+    /// Revokes a token: one from [`Tokens`], or any other as a [`Revocation`].
     pub fn revoke<R: Into<Revocation>>(
         &self,
         token: R,
@@ -421,7 +420,7 @@ impl Client {
         self.call(token.into())
     }
 
-    /// Asks the server about the user of a sign-in, whom the ID token calls `subject` (OpenID Connect Core
+    /// Requests the claims of the user who signed in, whom the ID token calls `subject` (OpenID Connect Core
     /// section 5.3). The response comes as it is registered: as JSON, or as a JWT that is decrypted and verified
     /// with the server's keys ([`Self::with_userinfo_algs`], [`Self::with_userinfo_encryption`]).
     ///
@@ -449,11 +448,11 @@ impl Client {
     }
 }
 
-// Here, for a client is made of flows, and no flow of clients.
+// Defined here because `client` builds on flows, and no flow may import `client`.
 #[cfg(feature = "sha2")]
 impl Api {
     /// Sends tokens that are bound to the DPoP key of `client` with a proof of that key (RFC 9449
-    /// section 7), and keeps the nonces that the API asks for, as all clones of the client do.
+    /// section 7), and shares the nonces of the API with all clones of the client.
     ///
     /// # Errors
     /// `key.missing` if the client has no such key.

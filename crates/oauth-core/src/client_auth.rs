@@ -1,4 +1,4 @@
-//! How the client proves who it is (RFC 6749 section 2.3).
+//! Client authentication (RFC 6749 section 2.3).
 
 mod assertion;
 mod choice;
@@ -10,7 +10,7 @@ mod tests;
 
 use std::sync::Arc;
 
-use crate::page::IS_PAGE;
+use crate::browser_build::IS_BROWSER_BUILD;
 
 use crate::http::HeaderValue;
 
@@ -67,14 +67,14 @@ impl ClientAuth {
         Self(Method::Post(secret.into()))
     }
 
-    /// A `client_secret` that is a JWT the client signs anew for each request, as Sign in with
+    /// A `client_secret` that is a JWT the client signs for each request, as Sign in with
     /// Apple asks. The key stays with the host: the exchange asks for it with
     /// [`crate::Step::Sign`].
     pub fn signed_secret(secret: SignedSecret) -> Self {
         Self(Method::Jwt(Arc::new(secret)))
     }
 
-    /// `private_key_jwt` or `client_secret_jwt`: an assertion signed anew for each request (RFC 7523
+    /// `private_key_jwt` or `client_secret_jwt`: a new assertion for each request (RFC 7523
     /// section 2.2). The client's own key signs it, in this process or with the host, which is asked with
     /// [`crate::Step::Sign`].
     ///
@@ -94,7 +94,7 @@ impl ClientAuth {
         Self(Method::Jwt(Arc::new(assertion)))
     }
 
-    /// The token of a workload in place of a key of the client's own (RFC 7521 section 4.2): read anew for
+    /// The token of a workload in place of a key of the client's own (RFC 7521 section 4.2): read again for
     /// each request, and once more when the server refuses it (`invalid_client`) and it has been replaced
     /// meanwhile. A service that hands it out is asked before each request, and not again.
     pub fn federated(assertion: FederatedAssertion) -> Self {
@@ -122,13 +122,13 @@ impl ClientAuth {
 
     /// Whether the client can prove who it is.
     pub const fn is_confidential(&self) -> bool {
-        !IS_PAGE && !matches!(self.0, Method::None | Method::Unnamed)
+        !IS_BROWSER_BUILD && !matches!(self.0, Method::None | Method::Unnamed)
     }
 
     /// The shared secret, to keep it out of URLs and error texts.
     pub(crate) fn secret(&self) -> Option<&str> {
         match &self.0 {
-            _ if IS_PAGE => None,
+            _ if IS_BROWSER_BUILD => None,
             Method::Basic(secret) | Method::Post(secret) => Some(secret.expose()),
             Method::Jwt(jwt) => jwt.secret(),
             Method::None | Method::Unnamed | Method::Tls(_) => None,
@@ -149,7 +149,7 @@ impl ClientAuth {
     /// The method's JWTs, if it has such.
     pub(crate) fn jwt(&self) -> Option<&dyn ClientJwt> {
         match &self.0 {
-            Method::Jwt(jwt) if !IS_PAGE => Some(&**jwt),
+            Method::Jwt(jwt) if !IS_BROWSER_BUILD => Some(&**jwt),
             _ => None,
         }
     }

@@ -3,22 +3,22 @@
 
 use std::sync::Arc;
 
-#[cfg(feature = "sha2")]
-use crate::asked::Asked;
+use crate::browser_build::IS_BROWSER_BUILD;
 use crate::http::header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE};
 use crate::http::{HeaderMap, HeaderName, HeaderValue};
-use crate::page::IS_PAGE;
+#[cfg(feature = "sha2")]
+use crate::pending_backchannel::PendingRequests;
 
 use crate::assertion::OwnTokens;
 use crate::breaker::Breaker;
 use crate::client_auth::{self, ClientAuth, Method};
 pub use crate::client_id::ClientId;
 use crate::crypto::SigningKey;
-use crate::dpop::{Clocks, DpopKey, Nonces};
+use crate::dpop::{DpopKey, Nonces, ServerClocks};
 use crate::error::{Error, Misuse};
 use crate::form::Form;
 use crate::issuer::RedirectUri;
-use crate::jose::{Alg, KeyCache, Opens, Replays};
+use crate::jose::{Alg, KeyCache, Opens, ReplayCache};
 use crate::profile::{Demand, Profile};
 use crate::request_encryption::Seals;
 use crate::request_signing::RequestSigning;
@@ -50,14 +50,14 @@ pub(crate) struct Shared {
     /// The newest DPoP nonces.
     pub(crate) nonces: Nonces,
     /// The clocks of those who get proofs.
-    pub(crate) clocks: Clocks,
+    pub(crate) clocks: ServerClocks,
     /// The server's public keys.
     pub(crate) keys: KeyCache,
     /// The logout tokens that were received.
-    pub(crate) replays: Replays,
+    pub(crate) replays: ReplayCache,
     /// Whom the server was asked to ask.
     #[cfg(feature = "sha2")]
-    pub(crate) asked: Asked,
+    pub(crate) pending_backchannel: PendingRequests,
 }
 
 /// What tokens are bound to beside a DPoP key.
@@ -119,14 +119,14 @@ impl ClientConfig {
         auth: ClientAuth,
     ) -> Result<Self, Error> {
         client_id.check()?;
-        if IS_PAGE && !matches!(auth.0, Method::None | Method::Unnamed) {
+        if IS_BROWSER_BUILD && !matches!(auth.0, Method::None | Method::Unnamed) {
             return Err(Misuse::SecretNotAllowed.into());
         }
         if let Some(jwt) = auth.jwt() {
             jwt.check(&server)?;
         }
         let basic = match &auth.0 {
-            Method::Basic(secret) if !IS_PAGE => Some(client_auth::basic(
+            Method::Basic(secret) if !IS_BROWSER_BUILD => Some(client_auth::basic(
                 client_id.as_str(),
                 secret.expose(),
                 server.rules(),
@@ -186,7 +186,7 @@ impl ClientConfig {
     /// for clients that authenticate with one.
     pub(crate) fn basic(&self, purpose: &str) -> Option<&HeaderValue> {
         let basic = self.basic.as_ref();
-        basic.filter(|_| !IS_PAGE && !self.server.rules().wants_body_credentials(purpose))
+        basic.filter(|_| !IS_BROWSER_BUILD && !self.server.rules().wants_body_credentials(purpose))
     }
 
     /// Writes id and credentials into a form. `signed` is the JWT that the client makes for each request.
@@ -244,14 +244,14 @@ impl ClientConfig {
 
     /// Whether its connections show a certificate (RFC 8705).
     pub(crate) const fn shows_certificate(&self) -> bool {
-        !IS_PAGE && matches!(self.auth.0, Method::Tls(_))
+        !IS_BROWSER_BUILD && matches!(self.auth.0, Method::Tls(_))
             || matches!(self.token_binding, TokenBinding::Certificate)
     }
 
     /// How authorization requests are signed: as was said, or with the key of `private_key_jwt` where the server or
     /// the profile wants them signed.
     pub(crate) fn request_signing(&self) -> Option<RequestSigning> {
-        if IS_PAGE {
+        if IS_BROWSER_BUILD {
             return None;
         }
         let is_wanted = || {
@@ -308,7 +308,7 @@ impl ClientConfig {
     /// Whether UserInfo responses are registered to come as JWTs.
     pub(crate) const fn has_userinfo_jwt(&self) -> bool {
         // A page registers for none.
-        !IS_PAGE && (self.userinfo_algs.is_some() || self.userinfo_encryption.is_some())
+        !IS_BROWSER_BUILD && (self.userinfo_algs.is_some() || self.userinfo_encryption.is_some())
     }
 
     /// Whether the client may use this redirect URI: one of the configured list covers it, or no list is

@@ -1,4 +1,4 @@
-//! A client id that is a URL: the document that lies there says what other clients register.
+//! Client ID metadata documents: the client id is a URL, and the document at it holds what other clients register.
 //!
 //! draft-ietf-oauth-client-id-metadata-document
 //! <https://datatracker.ietf.org/doc/draft-ietf-oauth-client-id-metadata-document/>

@@ -1,4 +1,4 @@
-//! What a client says about itself: when it registers, and in the document at its client id.
+//! Client metadata, as sent in a registration and published in a client ID metadata document.
 //!
 //! RFC 7591 section 2 <https://www.rfc-editor.org/rfc/rfc7591#section-2>, OpenID Connect Dynamic Client
 //! Registration section 2
@@ -10,7 +10,7 @@ mod tests;
 use crate::error::{Error, Misuse};
 use crate::extra::{Extra, MAX_EXTRA};
 use crate::issuer::RedirectUri;
-use crate::json::form::json_words;
+use crate::json::storage_form::json_words;
 use crate::json::{self, Json, JsonForm, Map, Object, Value};
 use crate::scope::Scope;
 use crate::secret::Secret;

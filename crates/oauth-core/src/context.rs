@@ -1,4 +1,4 @@
-//! What the authors of endpoints and grants may look at.
+//! The [`Context`] passed to implementations of endpoints and grants.
 
 use crate::client_config::ClientConfig;
 use crate::client_id::ClientId;

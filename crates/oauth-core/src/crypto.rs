@@ -1,4 +1,5 @@
-//! Keys that sign, in this process or with the host, and keys that decrypt or are encrypted to. No algorithms here.
+//! Signing keys, in this process or held by the host, and the interfaces of decryption and encryption. No algorithms
+//! are implemented here.
 
 use std::fmt;
 use std::sync::{Arc, Mutex, PoisonError};

@@ -1,11 +1,11 @@
-//! Tokens bound to a key: proofs, and the nonces that servers want in them.
+//! DPoP (RFC 9449): keys, proofs, and the nonces that servers require in them.
 //!
 //! RFC 9449 <https://www.rfc-editor.org/rfc/rfc9449#section-4.2>
 //!
 //! The retry after `use_dpop_nonce` is in `call.rs` (authorization server, section 8) and in
 //! `flow/resource/request.rs` (resource server, section 9).
 
-mod clocks;
+mod clock_skew;
 #[cfg(all(test, feature = "sha2"))]
 mod tests;
 
@@ -26,7 +26,7 @@ use crate::moment::{Moment, UnixTime};
 use crate::secret::Secret;
 use crate::url::Url;
 
-pub(crate) use clocks::{Clocks, INVALID_PROOF};
+pub(crate) use clock_skew::{INVALID_PROOF, ServerClocks};
 
 /// The name of both header fields, for proofs and for nonces, in lower case.
 pub const DPOP: &str = "dpop";

@@ -1,4 +1,4 @@
-//! One wire pair each: what to send, and how to read what comes back.
+//! The endpoints of an authorization server: one file each, with its request and how its response is read.
 //!
 //! An endpoint of your own is as short as those of this crate, and [`Client::call`] does the rest:
 //! client authentication, signatures, one retry for a DPoP nonce.

@@ -1,4 +1,4 @@
-//! One error type: whose fault it is, a stable code, and what to do about it.
+//! The error type: whose fault it is, a stable code, and what to do about it.
 
 #![cfg_attr(doc, doc = include_str!("../ERRORS.md"))]
 
@@ -40,7 +40,7 @@ struct Facts {
     is_final: bool,
     is_of_refresh: bool,
     is_of_suspect: bool,
-    /// For how long it is of no use to ask again, where whoever asks for others knows.
+    /// How long it is of no use to ask again, where that is known.
     pause: Option<Duration>,
     is_told_again: bool,
     /// Of a token that an API was shown.
@@ -189,7 +189,7 @@ impl Error {
     /// What a program should do next.
     pub fn advice(&self) -> Advice {
         match self.kind_advice() {
-            // The same request is not to be had: a person has to start anew.
+            // The same request is not to be had: a person has to start again.
             Advice::Retry { .. } if self.0.is_final => Advice::Reauthorize,
             Advice::Retry { after } => Advice::Retry {
                 after: self.0.pause.or(after),

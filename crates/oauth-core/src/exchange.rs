@@ -1,4 +1,5 @@
-//! The sans-IO contract: one call, one answer. This file is all a driver author reads.
+//! The sans-IO contract of [`Exchange`]: each call of `resume` takes an input and returns a step. Authors of drivers
+//! need to read this file only.
 
 mod compose;
 
@@ -18,7 +19,7 @@ use crate::secret::Secret;
 pub use compose::{Boxed, ExchangeExt};
 pub(crate) use compose::{OnceOnly, Ready, passed};
 
-/// The header fields of a reply that any exchange of this crate looks at: a host need not bring the others.
+/// The header fields of a reply that exchanges of this crate read: a host may leave out the others.
 pub const READ: [HeaderName; 7] = [
     CACHE_CONTROL,
     CONTENT_TYPE,
@@ -37,12 +38,12 @@ pub fn field_named(name: &[u8], fields: &[HeaderName]) -> Option<HeaderName> {
         .cloned()
 }
 
-/// One conversation with an authorization server, held as a value.
+/// A conversation with an authorization server, as a value.
 ///
-/// Tell it what happened; it answers with the one thing to do next. It opens no socket, reads no
+/// Each call takes what happened and returns the next thing to do. It opens no socket, reads no
 /// clock and draws no randomness: equal state, moment and input always give an equal step.
 pub trait Exchange {
-    /// What the conversation leaves behind once it is over.
+    /// The result of the conversation.
     type Output;
 
     /// Takes the next step.
@@ -61,48 +62,48 @@ pub trait Exchange {
 /// Exhaustive on purpose: a driver that does not know a step must fail to compile.
 #[must_use]
 pub enum Step<T> {
-    /// Send this, once, following no redirect. Answer with [`Input::Reply`] or [`Input::Lost`]. In its extensions
-    /// may be a [`SendBy`], and a [`Reach`](crate::address::Reach) for a URL that somebody else named.
+    /// Send this request once, and follow no redirect. Answer with [`Input::Reply`] or [`Input::Lost`]. Its extensions
+    /// may hold a [`SendBy`], and a [`Reach`](crate::address::Reach) if a server or document supplied the URL.
     Send(crate::http::Request<Bytes>),
     /// Wait this long. Answer with [`Input::Elapsed`].
     Sleep(Duration),
-    /// Sign this with a key that lives with the host. Answer with [`Input::Signed`] or
+    /// Sign this with a key of the host. Answer with [`Input::Signed`] or
     /// [`Input::Lost`].
     Sign(SigningJob),
-    /// Verify this: the core has no algorithms. Answer with [`Input::Verified`] or [`Input::Lost`];
+    /// Verify this: the core implements no algorithms. Answer with [`Input::Verified`] or [`Input::Lost`];
     /// `oauth_crypto::verify` does it in this process, `crypto.subtle` in a browser.
     Verify(VerificationJob),
-    /// The conversation is over.
+    /// The conversation has ended.
     Done(T),
 }
 
-/// In the extensions of a request: it must not leave after this time.
+/// In the extensions of a request: the time after which it must not be sent.
 ///
-/// A driver that lets requests wait for their turn looks at it when the turn has come, and answers with
-/// an unsent [`Input::Lost`] if it is too late: somebody else may send the same refresh token by then.
+/// A driver that queues requests checks it when the request's turn comes, and answers with an unsent
+/// [`Input::Lost`] if it is too late: another worker may send the same refresh token by then.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct SendBy(pub UnixTime);
 
 /// What happened.
 pub enum Input {
-    /// Nothing yet: the first input of every exchange.
+    /// The first input of every exchange.
     Begin,
     /// The server answered, with at most 1 MiB of body.
     Reply(crate::http::Response<Bytes>),
     /// No answer arrived, no signature was made, or the answer was too large to read.
     Lost(Cause),
-    /// The pause is over.
+    /// The pause has elapsed.
     Elapsed,
     /// The signature, in the form JWS uses for its algorithm (RFC 7518 section 3).
     Signed(Bytes),
-    /// Whether what was to be verified is good.
+    /// Whether the signature or hash is valid.
     Verified(bool),
 }
 
-/// Bytes to be signed with a key the host keeps (WebCrypto, KMS, HSM).
+/// Bytes to be signed with a key of the host (WebCrypto, KMS, HSM).
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct SigningJob {
-    /// The host's own name for the key.
+    /// The host's name for the key.
     pub key_id: String,
     /// The JWS algorithm (RFC 7518 section 3.1), such as `ES256`.
     pub alg: &'static str,
@@ -110,21 +111,21 @@ pub struct SigningJob {
     pub signing_input: Bytes,
 }
 
-/// What only an algorithm can tell: whether something is what it claims to be.
+/// A check that needs a cryptographic algorithm, which the host runs.
 #[derive(Clone)]
 pub enum VerificationJob {
-    /// Whether a signature is good.
+    /// Verify a signature.
     Signature {
         /// The JWS algorithm (RFC 7518 section 3.1), such as `RS256`.
         alg: &'static str,
-        /// What it is verified with.
+        /// The key to verify it with.
         key: VerificationKey,
         /// The JWS signing input (RFC 7515 section 5.2): two base64url texts and a dot.
         signing_input: Bytes,
         /// The signature, in the form of JWS (RFC 7518 section 3).
         signature: Bytes,
     },
-    /// Whether a text is the left half of a value's hash, in base64url (OpenID Connect Core section 3.1.3.6).
+    /// Verify that a claim is the left half of a value's hash, in base64url (OpenID Connect Core section 3.1.3.6).
     HalfHash {
         /// `SHA-256`, `SHA-384` or `SHA-512`.
         hash: &'static str,
@@ -135,13 +136,13 @@ pub enum VerificationJob {
     },
 }
 
-/// What a signature is verified with.
+/// The key that verifies a signature.
 #[derive(Clone)]
 #[non_exhaustive]
 pub enum VerificationKey {
     /// The signer's public key.
     Public(Arc<PublicJwk>),
-    /// The octets of a shared secret. They never come out of a key set.
+    /// The octets of a shared secret. They never come from a key set.
     Secret(Secret<Vec<u8>>),
 }
 
@@ -161,7 +162,7 @@ impl fmt::Debug for VerificationJob {
 }
 
 impl<T> fmt::Debug for Step<T> {
-    /// Method, URL without its query, header names; no header value, no body, no output.
+    /// Shows the method, the URL without its query, and the header names; no header value, body or output.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Send(request) => f

@@ -1,4 +1,4 @@
-//! What a server says beyond the standards.
+//! Members of a response that no standard defines.
 
 use std::fmt;
 

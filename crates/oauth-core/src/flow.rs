@@ -1,4 +1,4 @@
-//! Conversations that are more than one call, and the pure rules around them.
+//! Flows that take more than one request, and the pure rules around them.
 
 pub mod access_token;
 pub mod authorization;

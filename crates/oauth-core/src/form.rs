@@ -1,4 +1,4 @@
-//! `application/x-www-form-urlencoded`, written and read (RFC 6749 appendix B, URL Standard).
+//! Encoding and decoding of `application/x-www-form-urlencoded` (RFC 6749 appendix B, URL Standard).
 
 use std::borrow::Cow;
 use std::fmt;

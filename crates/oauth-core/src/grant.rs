@@ -1,4 +1,4 @@
-//! What can be exchanged for tokens: one file per grant type, each the parameters it sends.
+//! Grants: one file for each grant type, with the parameters it sends.
 
 mod authorization_code;
 mod ciba;

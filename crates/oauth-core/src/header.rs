@@ -1,4 +1,4 @@
-//! Header values that are secrets.
+//! Header values that hold secrets.
 
 use crate::error::{Error, Misuse};
 use crate::http::HeaderValue;

@@ -1,5 +1,5 @@
-//! What this crate uses of the `http` crate, under the same names, for a page: a few header fields whose
-//! names are known need neither its table of names nor its hash map.
+//! A small replacement for the parts of the `http` crate that this crate uses, under the same names, for builds for
+//! web pages: with a few known header fields, neither its table of names nor its hash map is needed.
 
 use std::borrow::Cow;
 use std::fmt;

@@ -1,4 +1,4 @@
-//! JSON Web Signatures and Encryption as texts, claims and public keys; no algorithms.
+//! JSON Web Signature and Encryption: serializations, claims and public keys. No algorithms are implemented here.
 //!
 //! RFC 7515 (JWS), RFC 7516 (JWE), RFC 7517 (JWK), RFC 7518 (JWA), RFC 7519 (JWT), RFC 7638 (thumbprints).
 
@@ -11,7 +11,7 @@ mod jwk;
 mod jws;
 mod key_cache;
 mod key_set;
-mod replays;
+mod replay_cache;
 mod unverified;
 mod validity;
 
@@ -29,7 +29,7 @@ pub use jwk::PublicJwk;
 pub(crate) use jws::Jws;
 pub(crate) use key_cache::{KeyCache, Lookup, Unsigned};
 pub use key_set::KeySet;
-pub(crate) use replays::Replays;
+pub(crate) use replay_cache::ReplayCache;
 pub use unverified::Unverified;
 pub use validity::CLOCK_SKEW;
 pub(crate) use validity::Validity;

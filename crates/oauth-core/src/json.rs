@@ -1,8 +1,8 @@
 //! A JSON reader with limits: size, depth, number of values, and no member twice (RFC 8259;
 //! SECURITY of parsers that disagree). Values borrow from the reply wherever they can.
 
-pub(crate) mod form;
 mod reader;
+pub(crate) mod storage_form;
 #[cfg(test)]
 mod tests;
 
@@ -15,7 +15,7 @@ use crate::form::Pairs;
 use crate::value::{number, writer};
 
 pub use crate::value::{Map, Members, Value, map_text, value_text};
-pub use form::{JsonForm, Named, from_text, to_text};
+pub use storage_form::{JsonForm, Named, from_text, to_text};
 
 /// The deepest nesting of a reply.
 pub const MAX_DEPTH: usize = 64;

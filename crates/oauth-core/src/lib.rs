@@ -8,11 +8,11 @@
 //! says why.
 
 pub mod address;
-mod asked;
 pub mod assertion;
 pub mod authorization_details;
 mod base64;
 mod breaker;
+mod browser_build;
 pub mod call;
 pub mod challenge;
 pub mod client;
@@ -41,7 +41,7 @@ pub mod jose;
 pub mod json;
 pub mod manual;
 pub mod moment;
-mod page;
+mod pending_backchannel;
 pub mod pkce;
 pub mod profile;
 pub mod protected_resource;

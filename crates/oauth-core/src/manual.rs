@@ -1,4 +1,4 @@
-//! Chapters for people who decide: the defaults and why, the threats, what to store and where.
+//! Chapters of documentation: the defaults and the reasons for them, the threats, what to store and where.
 //!
 //! # Defaults, and what each costs
 //!
@@ -33,7 +33,7 @@
 //! never in the URL and never under a key that another browser can name. With
 //! [`ResponseMode::FormPost`] the callback is a POST from another site, which carries no `Lax`
 //! cookie: give that one cookie `SameSite=None`, or keep the flow in a store under its state. A native
-//! application with a scheme of its own (`com.example.app:/callback`) is started anew by its callback, and
+//! application with a scheme of its own (`com.example.app:/callback`) is started again by its callback, and
 //! the process that began the flow never hears of it: keep flows in a folder that only this user may read,
 //! and let whichever process is called end the one that [`Pending::recognises`] its callback, once it has
 //! removed it. The example `custom_scheme` of `oauth-reqwest` does so. [`Tokens`] belong to a
@@ -57,7 +57,7 @@
 //! | a worker sleeps through its lease and wakes with a reply | it saves only on the version it read; if nobody has sent the token again, its tokens are the newest and are kept | nothing |
 //! | a worker dies while it renews | its lease is 10 s long, and extended while the request runs: others go on within seconds, and only send again a token of unknown fate after the longest request | a write of the store every 3 s of a slow request |
 //! | the token is near its end, and the store or the server hangs | a caller waits for a second, and has the token at hand as long as it is good | a token with little time left |
-//! | the store says for ever that another has saved | it is asked at growing intervals, and after eight of them the error is `lost.contended`; new tokens are handed out and stored later | some seconds |
+//! | the store says forever that another has saved | it is asked at growing intervals, and after eight of them the error is `lost.contended`; new tokens are handed out and stored later | some seconds |
 //! | the store fails when new tokens arrive | a few more tries, then they are handed out all the same and stored later; where it can be read and not written, the next refresh goes on from them | a crash before that costs a login |
 //! | a person logs out while a token is renewed | what comes then is revoked, and the record stays removed | a request |
 //! | the server says `invalid_grant` | the store is read once more, for a worker may have newer tokens; if not, the grant is over for all | one read |

@@ -1,4 +1,4 @@
-//! The two facts a step may not invent: the time, and fresh random bytes.
+//! [`Moment`]: the time and the random bytes that a caller passes to each step.
 
 use std::fmt;
 #[cfg(feature = "system")]
@@ -53,7 +53,7 @@ impl UnixTime {
         Self(self.0.saturating_sub(pause.as_secs()))
     }
 
-    /// How long after `earlier` this is; zero if it is not.
+    /// The time since `earlier`; zero if that is later.
     pub const fn since(self, earlier: Self) -> Duration {
         Duration::from_secs(self.0.saturating_sub(earlier.0))
     }
@@ -83,7 +83,7 @@ pub struct Moment {
 enum Seed {
     Given([u8; 32]),
     None,
-    /// Drawn when it is first asked for: most steps need the time only, and random bytes cost a system
+    /// Drawn on first use: most steps need the time only, and random bytes cost a system
     /// call.
     #[cfg(feature = "system")]
     System(OnceLock<[u8; 32]>),
@@ -162,7 +162,7 @@ impl Moment {
     pub fn ticket(&self) -> Result<String, Error> {
         #[cfg(feature = "sha2")]
         let from = self.draw("ticket")?;
-        // Without the hash no secret is ever made of a seed.
+        // Without the feature `sha2`, no secret is derived from a seed.
         #[cfg(not(feature = "sha2"))]
         let from = *self.seed()?;
         let number = from
@@ -237,7 +237,7 @@ mod tests {
         Ok(())
     }
 
-    /// Whatever is asked of a moment comes of one seed, also of a clone that was made afterwards.
+    /// All values of a moment come from one seed, including those of its clones.
     #[cfg(feature = "system")]
     #[test]
     fn random_bytes_are_drawn_once_and_when_they_are_asked_for() -> Result<(), Error> {

@@ -1,5 +1,5 @@
-//! Security profiles: one setting that refuses, before anything is sent, what a profile forbids, and turns on what
-//! it demands. A profile is data: clauses, each with one of the demands that this crate can check.
+//! Security profiles: one setting that refuses, before anything is sent, what a profile forbids, and enables what it
+//! requires. A profile is data: clauses, each with one of the demands that this crate can check.
 //!
 //! FAPI 2.0 Security Profile <https://openid.net/specs/fapi-security-profile-2_0-final.html>,
 //! FAPI 2.0 Message Signing <https://openid.net/specs/fapi-message-signing-2_0-final.html>,

@@ -1,4 +1,4 @@
-//! What one protected resource says about itself (RFC 9728), and the identifier by which it is compared (section 3.3).
+//! Protected resource metadata (RFC 9728), and the resource identifier and its comparison (section 3.3).
 
 #[cfg(test)]
 mod tests;

@@ -1,4 +1,4 @@
-//! The closed list of named, opt-in deviations.
+//! Quirks: the closed list of named, opt-in deviations from the standards.
 //!
 //! Each row is one thing a deployed server does that a standard forbids. None is on by default,
 //! each has a vector that shows the default still refuses, and none weakens anything else.
@@ -6,7 +6,7 @@
 use serde::{Deserialize, Serialize};
 
 use crate::json::Object;
-use crate::json::form::json_words;
+use crate::json::storage_form::json_words;
 use crate::json_form;
 use crate::scope::Scope;
 
@@ -77,11 +77,11 @@ pub enum Quirk {
     /// seconds since the epoch (Strava: `expires_at`).
     ExpiresAtMember(String),
     /// Where a token response has no `refresh_token_timeout`, this member names for how many seconds the refresh token
-    /// is good while nobody uses it; 0 is for ever (Keycloak: `refresh_expires_in`, GitHub:
+    /// is good while nobody uses it; 0 is forever (Keycloak: `refresh_expires_in`, GitHub:
     /// `refresh_token_expires_in`).
     RefreshTokenTimeoutMember(String),
     /// Where a token response has no `authorization_expires_in`, this member names for how many seconds the
-    /// authorization lasts, whatever is renewed before; 0 is for ever (Google, LinkedIn, Microsoft Entra:
+    /// authorization lasts, whatever is renewed before; 0 is forever (Google, LinkedIn, Microsoft Entra:
     /// `refresh_token_expires_in`).
     AuthorizationExpiresInMember(String),
     /// `"scope": ""` says nothing about what was granted (Apigee). Elsewhere it says that nothing

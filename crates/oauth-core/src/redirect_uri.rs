@@ -1,4 +1,4 @@
-//! The redirect URI (RFC 6749 section 3.1.2, RFC 8252 section 7), compared exactly; and where a user may go
+//! The redirect URI (RFC 6749 section 3.1.2, RFC 8252 section 7), compared exactly; and the check of URLs to return to
 //! after the login.
 
 #[cfg(test)]

@@ -1,4 +1,4 @@
-//! A client as a server has registered it: its id, its secrets, and what it was registered with.
+//! A registered client: its id, its secrets, and the metadata it was registered with.
 //!
 //! RFC 7591 section 3.2.1 <https://www.rfc-editor.org/rfc/rfc7591#section-3.2.1>, RFC 7592 section 3
 

@@ -1,5 +1,5 @@
-//! How a server renews tokens where that is no refresh (RFC 6749 section 6): the access token itself is sent, to
-//! an endpoint of its own and under names of its own, and another one comes back.
+//! Renewals that do not use a refresh token (RFC 6749 section 6): the access token itself is sent to a
+//! provider-specific endpoint, and another one is returned.
 //!
 //! Meta does so: a short-lived token is exchanged for a long-lived one, and that is renewed while it lasts.
 //! <https://developers.facebook.com/docs/threads/get-started/long-lived-tokens>

@@ -1,4 +1,4 @@
-//! How a client encrypts its signed authorization requests to the server (RFC 9101 section 4).
+//! The encryption of a client's authorization requests to the server (RFC 9101 section 4).
 //!
 //! The requests themselves are made in `flow/authorization/request_object.rs`.
 

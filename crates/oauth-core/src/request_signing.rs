@@ -1,4 +1,4 @@
-//! With which key a client signs its authorization requests (RFC 9101). The requests themselves are made in
+//! The key that signs a client's authorization requests (RFC 9101). The request objects are built in
 //! `flow/authorization/request_object.rs`.
 
 use crate::crypto::SigningKey;

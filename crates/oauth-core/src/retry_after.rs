@@ -1,4 +1,4 @@
-//! `Retry-After` (RFC 9110 section 10.2.3) and its relatives.
+//! `Retry-After` (RFC 9110 section 10.2.3) and related header fields.
 
 mod date;
 

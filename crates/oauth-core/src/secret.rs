@@ -1,4 +1,4 @@
-//! Text that must not be seen: redacted, zeroized on drop, compared in constant time.
+//! [`Secret`]: values that are redacted in `Debug`, zeroized on drop and compared in constant time.
 
 use std::fmt;
 

@@ -1,4 +1,4 @@
-//! What one authorization server says about itself (RFC 8414, OpenID Connect Discovery).
+//! [`Server`]: an authorization server and its metadata (RFC 8414, OpenID Connect Discovery).
 
 #[cfg(test)]
 mod tests;

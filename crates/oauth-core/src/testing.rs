@@ -1,4 +1,4 @@
-//! What the unit tests share.
+//! Helpers shared by the unit tests.
 #![allow(clippy::unwrap_used, clippy::panic)] // a test that fails says so
 
 use crate::http::{HeaderName, HeaderValue, Response, StatusCode};

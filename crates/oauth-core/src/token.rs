@@ -1,4 +1,4 @@
-//! What a grant leaves behind: tokens, bound to the server and client they belong to.
+//! [`Tokens`]: the tokens of a grant, bound to the server and client they belong to.
 
 pub mod access_token;
 pub mod id_token;
@@ -33,7 +33,7 @@ pub(crate) use refresh_token::Renews;
 /// The longest lifetime a token is given, in seconds: 136 years. Larger numbers saturate.
 pub const MAX_LIFETIME: u64 = u32::MAX as u64;
 
-/// The two kinds of token, for hints (RFC 7009 section 2.1).
+/// The two kinds of token, for `token_type_hint` (RFC 7009 section 2.1).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum TokenKind {
@@ -57,11 +57,11 @@ impl TokenKind {
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum TokenType {
-    /// Whoever holds it may use it (RFC 6750).
+    /// A bearer token: anyone who holds it can use it (RFC 6750).
     Bearer,
-    /// It is bound to a key, and goes with a proof of that key (RFC 9449).
+    /// A token bound to a key, sent with a proof of that key (RFC 9449).
     Dpop,
-    /// Another type, as it came: a grant of the caller's own has accepted it. It can be stored, and
+    /// Another type, unchanged, which a custom grant has accepted. Such a token can be stored, but
     /// not sent.
     Other(String),
 }
@@ -86,7 +86,7 @@ impl TokenType {
     }
 }
 
-/// What was odd about a reply that was understood all the same.
+/// A flaw of a reply that was accepted all the same.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Warning {
@@ -138,14 +138,14 @@ impl Warning {
 /// The member of a token response that names the type of what was issued.
 pub(crate) const ISSUED_TOKEN_TYPE: &str = "issued_token_type";
 
-/// How much life a token has left.
+/// Whether a token has expired or is about to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Freshness {
-    /// Good for at least the leeway asked for.
+    /// Valid for at least the given leeway.
     Fresh,
-    /// Over, or over within the leeway.
+    /// Expired, or about to expire within the leeway.
     Stale,
-    /// The server named no lifetime: only a 401 tells.
+    /// The server stated no lifetime: only a 401 shows that the token has expired.
     Unknown,
 }
 
@@ -157,7 +157,7 @@ pub struct Tokens {
     pub access_token: Secret<String>,
     /// How it is used.
     pub token_type: TokenType,
-    /// When the reply arrived.
+    /// When the token response arrived.
     pub received_at: UnixTime,
     /// The lifetime in seconds from then on, if the server named one.
     pub expires_in: Option<u64>,
@@ -165,7 +165,7 @@ pub struct Tokens {
     /// `authorization_expires_in` (draft-ietf-oauth-refresh-token-expiration-03 section 6.1). Only a person can
     /// extend it; it may have been extended elsewhere, or have ended before.
     pub authorization_until: Option<UnixTime>,
-    /// What was granted: as the server said, or as was asked for where it said nothing.
+    /// The granted scope: as the server stated it, or as requested if it stated none.
     pub scope: Scope,
     /// The refresh token: a new one, or on refresh the old one where the server sent none.
     pub refresh_token: Option<RefreshToken>,
@@ -175,7 +175,7 @@ pub struct Tokens {
     pub id_token: Option<Secret<String>>,
     /// Members RFC 6749 does not define.
     pub extra: Extra,
-    /// What was odd about the reply.
+    /// The flaws of the reply.
     pub warnings: Vec<Warning>,
     /// What the login was made for beyond the ordinary.
     pub(crate) answered: Option<Arc<Answered>>,

@@ -1,4 +1,4 @@
-//! The one URL parser: what is checked is what is sent.
+//! The URL parser: the URL that was checked is the URL that is sent.
 //!
 //! Two parsers that disagree on a host are a token leak. This one accepts a strict ASCII subset
 //! of RFC 3986 which `http::Uri` and the WHATWG URL Standard read alike, and refuses the rest:

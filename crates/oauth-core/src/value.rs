@@ -1,14 +1,14 @@
-//! JSON values as callers get them, and how they are written. In a page, with the feature `js`, small ones of
-//! our own.
+//! JSON values as callers see them, and their serialization. Builds for web pages, with the feature `js`, use small
+//! types of this crate.
 
-pub(crate) mod number;
 #[cfg(any(test, all(feature = "js", target_family = "wasm")))]
 #[cfg_attr(test, allow(dead_code, unreachable_pub))] // the page's own, tested where tests run
-mod page;
+mod browser;
+pub(crate) mod number;
 pub(crate) mod writer;
 
 #[cfg(all(feature = "js", target_family = "wasm"))]
-pub use page::{Map, Value};
+pub use browser::{Map, Value};
 #[cfg(not(all(feature = "js", target_family = "wasm")))]
 pub use serde_json::{Map, Value};
 pub use writer::Members;

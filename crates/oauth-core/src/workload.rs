@@ -1,4 +1,4 @@
-//! The token of a workload, which its platform gives it: where it comes from, as data. It is read anew each time it is
+//! The token of a workload, which its platform gives it: where it comes from, as data. It is read again each time it is
 //! needed, as a client assertion ([`FederatedAssertion`](crate::client_auth::FederatedAssertion)) or as the subject of
 //! a token exchange ([`Client::with_subject_token`](crate::Client::with_subject_token)).
 //!

@@ -1,4 +1,4 @@
-//! The keys of a client, of which one takes the place of another.
+//! The keys of a client, with rotation: the newest signs, and all are published.
 
 use oauth_core::client_auth::ClientAssertion;
 use oauth_core::error::Misuse;

@@ -1,4 +1,4 @@
-//! What the algorithms of JWE do (RFC 7518 sections 4 and 5), as far as decryption goes.
+//! The algorithms of JWE decryption (RFC 7518 sections 4 and 5).
 
 use aws_lc_rs::aead::{AES_128_GCM, AES_192_GCM, AES_256_GCM, Aad, LessSafeKey, Nonce, UnboundKey};
 use aws_lc_rs::cipher::{

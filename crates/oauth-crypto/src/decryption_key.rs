@@ -1,4 +1,4 @@
-//! Keys that decrypt: private ones from PEM and JWK, and shared secrets.
+//! Decryption keys: private keys from PEM and JWK, and shared secrets.
 
 use std::fmt;
 use std::sync::Arc;

@@ -1,4 +1,4 @@
-//! PEM (RFC 7468), and the one DER structure that a JWK has to be turned into.
+//! PEM (RFC 7468), and the DER structure that a JWK is converted to.
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;

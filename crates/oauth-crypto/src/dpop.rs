@@ -1,4 +1,4 @@
-//! Keys that tokens are bound to (RFC 9449), in this process.
+//! DPoP keys in this process (RFC 9449).
 
 use oauth_core::dpop;
 use oauth_core::error::{Error, Misuse};

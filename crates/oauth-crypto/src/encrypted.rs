@@ -1,4 +1,4 @@
-//! Private keys that a passphrase encrypts, such as `openssl genpkey -aes256` writes them.
+//! Private keys encrypted with a passphrase, such as those of `openssl genpkey -aes256`.
 //!
 //! RFC 8018 section 6.2 (PBES2), RFC 5958 section 3
 

@@ -1,4 +1,4 @@
-//! Private JWKs (RFC 7517), as far as their members go.
+//! Private JWKs (RFC 7517).
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;

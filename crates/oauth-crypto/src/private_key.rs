@@ -1,4 +1,4 @@
-//! Private keys: read from PEM and JWK, or made here.
+//! Private keys: parsed from PEM and JWK, or generated.
 
 use std::fmt;
 use std::sync::Arc;

@@ -1,4 +1,4 @@
-//! What the core asks to be verified.
+//! Signature verification, as the core requests it.
 
 use aws_lc_rs::constant_time::verify_slices_are_equal;
 use aws_lc_rs::signature::{

@@ -1,4 +1,5 @@
-//! Calling an API with another language's HTTP client: whose token, when, and what follows.
+//! Calls to an API with another language's HTTP client: which token to attach, when to send, and what to do with the
+//! reply.
 
 #[cfg(feature = "connect")]
 mod step_up;
@@ -266,13 +267,13 @@ pub struct ApiCall {
     #[cfg(feature = "connect")]
     on_step_up: OnStepUp,
     #[cfg(feature = "connect")]
-    wish: Option<Wish>,
+    wish: Option<StepUpRequirements>,
 }
 
 /// What a reply wants of the person, and the request to be made after that.
 #[cfg(feature = "connect")]
 #[derive(Debug)]
-struct Wish {
+struct StepUpRequirements {
     wanted: StepUp,
     again: resource::ResourceRequest,
 }
@@ -318,7 +319,7 @@ impl ApiCall {
         self.resume(at, Event::Begin)
     }
 
-    /// The pause is over.
+    /// The pause has elapsed.
     ///
     /// # Errors
     /// As [`Self::begin`].

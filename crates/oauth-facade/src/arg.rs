@@ -1,4 +1,4 @@
-//! Plain values: what a host hands over for an operation, and what it gets back.
+//! Plain values: the arguments that a host passes to an operation, and the results it gets.
 //!
 //! They cross in one list, in the order of the description, so that a binding has one reader and one
 //! writer whatever operations there are. Types and values are checked here, once for all hosts.

@@ -1,4 +1,4 @@
-//! Assertions that the client signs itself, out of plain values.
+//! Assertions that the client signs itself, from plain values.
 
 use oauth_core::Secret;
 use oauth_core::assertion::Assertion;

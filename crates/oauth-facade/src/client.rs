@@ -1,4 +1,4 @@
-//! The client, with texts in and machines out.
+//! The client for language bindings: strings in, machines out.
 
 #[cfg(feature = "sha2")]
 use oauth_core::Moment;
@@ -18,14 +18,14 @@ use oauth_core::jose::Alg;
 use oauth_core::jose::PublicJwk;
 use oauth_core::{ClientId, Pending, Profile, Secret};
 
-use crate::auth::Auth;
+use crate::client_auth::Auth;
 #[cfg(feature = "sha2")]
-use crate::introspecting::Introspecting;
+use crate::introspection::Introspecting;
 use crate::machine::Machine;
 use crate::op::{Authorize, Begun};
 use crate::request::TokenRequest;
 use crate::server::Server;
-use crate::stored::Facts;
+use crate::server_json::Facts;
 
 /// How to sign a person out at the server (OpenID Connect RP-Initiated Logout section 2).
 #[derive(Debug, Clone, Default)]

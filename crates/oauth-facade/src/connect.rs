@@ -1,4 +1,4 @@
-//! An API that is known by its URL alone, for hosts that connect to it.
+//! Connections to APIs known by their URL alone, for language bindings.
 
 use oauth_core::client_auth::ClientAuth;
 use oauth_core::endpoint::registration::Registration;
@@ -9,7 +9,7 @@ use oauth_core::issuer::Issuer;
 use oauth_core::{ClientId, ClientMetadata, Secret, danger, server};
 
 use crate::api::Api;
-use crate::auth::Auth;
+use crate::client_auth::Auth;
 use crate::server::{Transport, parse_issuer};
 
 /// What a host says of an API and of itself. What is empty is found out.

@@ -1,4 +1,4 @@
-//! Keys that tokens are bound to (RFC 9449), with texts in and out.
+//! DPoP keys (RFC 9449), as strings.
 
 use oauth_core::dpop;
 use oauth_core::error::{Error, Misuse};

@@ -1,4 +1,4 @@
-//! The life of one grant, for hosts in other languages: they have the store and run the exchanges.
+//! The keeper of one grant, for language bindings: the host provides the store and runs the exchanges.
 
 use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -37,10 +37,10 @@ pub struct Keeper(Mutex<State>);
 struct State {
     keeper: keeper::Keeper,
     /// What the exchange under way leaves behind.
-    flight: Option<Flight>,
+    flight: Option<ExchangeResult>,
 }
 
-type Flight = Arc<Mutex<Option<Result<Tokens, Error>>>>;
+type ExchangeResult = Arc<Mutex<Option<Result<Tokens, Error>>>>;
 
 /// What a host knows of a grant before it has seen a token of it, and how it wants it kept.
 #[derive(Debug, Clone, Default)]
@@ -116,7 +116,7 @@ impl Keep {
 
 /// What a caller is to do.
 #[derive(Debug)]
-pub enum Ask {
+pub enum Decision {
     /// Take these.
     HandOut(Arc<Tokens>),
     /// Take these, and renew beside: go on with [`Keeper::begin`].
@@ -238,12 +238,12 @@ impl Keeper {
     ///
     /// # Errors
     /// What there is to say if there is nothing to be had now.
-    pub fn ask(&self, at: &Moment, refused: Option<&Tokens>) -> Result<Ask, Error> {
+    pub fn ask(&self, at: &Moment, refused: Option<&Tokens>) -> Result<Decision, Error> {
         Ok(match self.state().keeper.ask(at.now(), refused) {
-            keeper::Decision::UseToken(tokens) => Ask::HandOut(tokens),
-            keeper::Decision::UseAndRenew(tokens) => Ask::HandOutAndRenew(tokens),
-            keeper::Decision::Renew => Ask::Renew,
-            keeper::Decision::Wait => Ask::Follow,
+            keeper::Decision::UseToken(tokens) => Decision::HandOut(tokens),
+            keeper::Decision::UseAndRenew(tokens) => Decision::HandOutAndRenew(tokens),
+            keeper::Decision::Renew => Decision::Renew,
+            keeper::Decision::Wait => Decision::Follow,
             keeper::Decision::Fail(error) => return Err(error),
         })
     }
@@ -298,7 +298,7 @@ impl Keeper {
         self.state().keeper.trouble().cloned()
     }
 
-    /// The lease to take anew while the exchange of [`Task::Run`] runs: in this name, for so long, as
+    /// The lease to extend while the exchange of [`Task::Run`] runs: in this name, for so long, as
     /// often as the second time says. Nothing if none is held.
     pub fn lease_extension(&self) -> Option<(String, Duration, Duration)> {
         let extension = self.state().keeper.lease_extension()?;
@@ -396,7 +396,7 @@ impl Keeper {
         self.step(at, Event::Completed(outcome.unwrap_or_else(dropped)))
     }
 
-    /// The pause is over.
+    /// The pause has elapsed.
     ///
     /// # Errors
     /// As [`Self::begin`].
@@ -438,9 +438,9 @@ impl Keeper {
                 until,
             },
             keeper::Step::Run(exchange) => {
-                let flight = Flight::default();
+                let flight = ExchangeResult::default();
                 state.flight = Some(Arc::clone(&flight));
-                Task::Run(Machine::new(Flown { exchange, flight }))
+                Task::Run(Machine::new(ReportingExchange { exchange, flight }))
             }
             keeper::Step::Wait(pause) => Task::Wait(pause),
             keeper::Step::Done(outcome) => Task::Over(outcome?),
@@ -469,12 +469,12 @@ impl fmt::Debug for Keeper {
 
 /// A token request that tells its keeper how it ended, whoever drives it: no error and no token
 /// has to come back through another language.
-struct Flown {
+struct ReportingExchange {
     exchange: Boxed<Tokens>,
-    flight: Flight,
+    flight: ExchangeResult,
 }
 
-impl Exchange for Flown {
+impl Exchange for ReportingExchange {
     type Output = Tokens;
 
     fn resume(&mut self, at: &Moment, input: Input) -> Result<Step<Tokens>, Error> {

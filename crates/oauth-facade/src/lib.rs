@@ -3,48 +3,48 @@
 mod api;
 mod arg;
 mod assertion;
-mod auth;
+mod authorization_flow;
 mod client;
+mod client_auth;
 #[cfg(feature = "connect")]
 mod connect;
-mod doubles;
 #[cfg(feature = "crypto")]
 mod dpop;
-mod flow;
-mod introspecting;
+mod introspection;
+mod json_numbers;
 mod keeper;
 mod machine;
 mod op;
+mod output;
+mod polling;
 mod preset;
-mod record;
-mod registered;
+mod registered_client;
 #[cfg(feature = "crypto")]
 mod registration;
 mod renewal;
 mod request;
 mod resource;
 mod server;
+mod server_json;
 #[cfg(feature = "providers")]
 mod settings;
-mod stored;
-mod waiting;
 
 pub use api::{Api, ApiCall, Call, CallStep, Keeping, Once, Redirects};
 pub use arg::{
     About, Arg, Args, Field, JsonText, Mismatch, Personal, Refused, Shape, Unfit, camel,
 };
-pub use auth::Auth;
-#[cfg(feature = "crypto")]
-pub use auth::{PrivateKeyJwt, SecretJwt};
+pub use authorization_flow::{Flow, arrival};
 pub use client::{Client, EndSession};
+pub use client_auth::Auth;
+#[cfg(feature = "crypto")]
+pub use client_auth::{PrivateKeyJwt, SecretJwt};
 #[cfg(feature = "connect")]
 pub use connect::Connect;
-pub use doubles::for_doubles;
 #[cfg(feature = "crypto")]
 pub use dpop::{DpopKey, named as dpop_alg};
-pub use flow::{Flow, arrival};
-pub use introspecting::Introspecting;
-pub use keeper::{Ask, Keep, Keeper, Task, of_store};
+pub use introspection::Introspecting;
+pub use json_numbers::for_doubles;
+pub use keeper::{Decision, Keep, Keeper, Task, of_store};
 pub use machine::{Machine, Outgoing, Reply, Turn};
 pub use op::{
     AccessToken, Authorize, BackchannelAuthentication, BackchannelLogin, BackchannelRequest, Begun,
@@ -56,8 +56,8 @@ pub use op::{
     TakePushed, TokenExchange, TokenState, UpdateRegistration, UserClaims, Userinfo,
     VerifyAccessToken, VerifyLogoutToken, VerifyPing, operation_name,
 };
+pub use output::{ErrorRecord, Record};
 pub use preset::Preset;
-pub use record::{ErrorRecord, Record};
 #[cfg(feature = "crypto")]
 pub use registration::Registration;
 pub use request::TokenRequest;

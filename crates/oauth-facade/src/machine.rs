@@ -11,7 +11,7 @@ use oauth_core::exchange::{
 use oauth_core::http::{HeaderValue, Response, StatusCode};
 use oauth_core::moment::Moment;
 
-use crate::record::Record;
+use crate::output::Record;
 
 /// One conversation. It is itself an [`Exchange`], so a native driver runs it too.
 pub struct Machine(Boxed<Record>);
@@ -101,7 +101,7 @@ impl Machine {
         self.step(at, Input::Lost(cause))
     }
 
-    /// The pause is over.
+    /// The pause has elapsed.
     ///
     /// # Errors
     /// As [`Self::begin`].

@@ -256,7 +256,7 @@ macro_rules! outcome {
             });
         }
 
-        impl From<$Name> for $crate::record::Record {
+        impl From<$Name> for $crate::output::Record {
             fn from(record: $Name) -> Self {
                 Self::Plain(
                     stringify!($Name),

@@ -12,7 +12,7 @@ use oauth_core::quirk::Quirk;
 use oauth_core::url::Url;
 
 use crate::server::Server;
-use crate::stored::Stored;
+use crate::server_json::Stored;
 
 /// One preset, its variables still open.
 #[derive(Debug, Clone)]
@@ -190,7 +190,7 @@ mod writing {
     use oauth_providers::{Provider, VariableKind};
 
     use super::{Error, Named, Preset, Server, Variable, refused};
-    use crate::stored::Stored;
+    use crate::server_json::Stored;
 
     impl Preset {
         /// What a page needs of this provider.

@@ -1,4 +1,4 @@
-//! How the server signs and encrypts what it tells a client, in plain values.
+//! The registered signing and encryption of responses, as plain values.
 
 #[cfg(test)]
 mod tests;

@@ -1,5 +1,5 @@
-//! The renewal of a grant that nobody shares, as one exchange: the host sends its requests, and needs no
-//! loop of its own.
+//! The renewal of a grant that is not shared, as one exchange: the host sends its requests, and needs no loop of its
+//! own.
 
 use std::ops::ControlFlow;
 use std::sync::Arc;

@@ -1,4 +1,4 @@
-//! What is asked for with a request for a token.
+//! The parameters of a token request, as plain values.
 
 use oauth_core::error::Error;
 use oauth_core::grant;

@@ -1,4 +1,4 @@
-//! Attaching a token to a request that another language's HTTP client sends.
+//! Attaches a token to a request that another language's HTTP client sends.
 
 use oauth_core::error::{Error, Misuse};
 use oauth_core::exchange::field_named;

@@ -1,4 +1,4 @@
-//! A server by name, by metadata, or found by discovery.
+//! Servers: by name, by metadata, or by discovery.
 
 use oauth_core::error::{Error, Misuse};
 use oauth_core::flow::discovery::DiscoveryRequest;
@@ -12,7 +12,7 @@ use oauth_providers::Provider;
 
 use crate::machine::Machine;
 use crate::resource::Resource;
-use crate::stored::{Facts, Stored, allows_secret_in_browser};
+use crate::server_json::{Facts, Stored, allows_secret_in_browser};
 
 pub use oauth_core::flow::discovery::Prefer;
 pub use oauth_core::url::Transport;

@@ -1,4 +1,4 @@
-//! Clients out of client files and of environment variables, and the identities of workloads, in plain values.
+//! Clients from client files and environment variables, and workload identities, as plain values.
 
 use std::sync::Arc;
 
@@ -11,7 +11,7 @@ use oauth_core::workload::Environment;
 use oauth_crypto::PrivateKey;
 use oauth_providers::{ClientSettings, KeyText, Platform, ServerSettings};
 
-use crate::auth::Auth;
+use crate::client_auth::Auth;
 use crate::server::{Server, Transport};
 
 /// What a client is made of, out of a client file or of environment variables.

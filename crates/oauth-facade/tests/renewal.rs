@@ -6,7 +6,7 @@ use oauth_core::Moment;
 use oauth_core::error::Cause;
 use oauth_core::moment::UnixTime;
 use oauth_facade::{
-    Ask, Auth, Client, Error, Keep, Keeper, Machine, Record, Reply, Server, Tokens, Turn,
+    Auth, Client, Decision, Error, Keep, Keeper, Machine, Record, Reply, Server, Tokens, Turn,
 };
 
 fn keeper() -> Arc<Keeper> {
@@ -50,7 +50,7 @@ fn ended(step: Result<Turn, Error>) -> Result<Arc<Tokens>, Error> {
 }
 
 fn must_renew(keeper: &Keeper, seconds: u64) -> bool {
-    matches!(keeper.ask(&at(seconds), None), Ok(Ask::Renew))
+    matches!(keeper.ask(&at(seconds), None), Ok(Decision::Renew))
 }
 
 #[test]
@@ -58,14 +58,14 @@ fn callers_wait_for_it_and_have_its_tokens() {
     let keeper = keeper();
     assert!(must_renew(&keeper, 0));
     let mut renewal = begun(&keeper, 0);
-    assert!(matches!(keeper.ask(&at(0), None), Ok(Ask::Follow)));
+    assert!(matches!(keeper.ask(&at(0), None), Ok(Decision::Follow)));
     let brought = ended(renewal.reply(&at(1), tokens("one"))).expect("tokens");
-    let Ok(Ask::HandOut(held)) = keeper.ask(&at(1), None) else {
+    let Ok(Decision::HandOut(held)) = keeper.ask(&at(1), None) else {
         panic!("no token at hand");
     };
     assert!(Arc::ptr_eq(&held, &brought));
     drop(renewal);
-    assert!(matches!(keeper.ask(&at(1), None), Ok(Ask::HandOut(_))));
+    assert!(matches!(keeper.ask(&at(1), None), Ok(Decision::HandOut(_))));
 }
 
 #[test]
@@ -116,7 +116,10 @@ fn beside_a_good_token_a_failure_costs_nobody_that_token() {
     let mut renewal = begun(&keeper, 0);
     let first = ended(renewal.reply(&at(0), tokens("one"))).expect("tokens");
     let mut near = 0;
-    while !matches!(keeper.ask(&at(near), None), Ok(Ask::HandOutAndRenew(_))) {
+    while !matches!(
+        keeper.ask(&at(near), None),
+        Ok(Decision::HandOutAndRenew(_))
+    ) {
         near += 1;
         assert!(near < 3600, "never renewed in time");
     }

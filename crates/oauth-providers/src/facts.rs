@@ -1,4 +1,4 @@
-//! What a provider file says beyond URLs.
+//! The facts of a provider file other than its URLs.
 
 pub use oauth_core::flow::resource::{Allowance, ResetUnit, TokenFor};
 use serde::Deserialize;

@@ -1,4 +1,4 @@
-//! The format of a provider file, and what must hold in one.
+//! The format of a provider file, and its validation.
 
 use std::collections::{BTreeMap, BTreeSet};
 

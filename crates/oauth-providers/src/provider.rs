@@ -1,4 +1,4 @@
-//! A provider, ready to become a server and a client.
+//! [`Provider`]: a preset, from which a server and a client are built.
 
 mod known;
 
@@ -246,7 +246,7 @@ impl Provider {
     }
 
     /// Its API: where tokens may go, whose token each route needs, and how it says that it is asked
-    /// too often. The documented allowance is kept to only on wish, by
+    /// too often. The documented allowance is kept to only on request, by
     /// [`Api::keeping`] and [`Self::rate_limit`].
     ///
     /// # Errors

@@ -1,5 +1,4 @@
-//! What a client is made of, out of a client file or of environment variables: the server, the client id, and what it
-//! authenticates with.
+//! [`ClientSettings`]: a client's server, id and credentials, from a client file or environment variables.
 
 mod connect;
 mod environment;

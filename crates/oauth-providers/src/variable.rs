@@ -1,4 +1,4 @@
-//! Typed template variables: what a value may look like.
+//! Typed template variables, and the values they accept.
 
 use oauth_core::quirk::Quirk;
 use oauth_core::url::Url;

@@ -1,4 +1,4 @@
-//! Where the platforms that run workloads put their tokens, as each documents it.
+//! Where each platform puts the tokens of its workloads, as it documents.
 //!
 //! | name | the token | documentation |
 //! |---|---|---|
@@ -93,7 +93,7 @@ impl Platform {
     }
 }
 
-/// The identity of a workload on one platform: its token, read anew each time, in place of a client secret.
+/// The identity of a workload on one platform: its token, read again each time, in place of a client secret.
 ///
 /// ```
 /// # use std::sync::Arc;

@@ -26,7 +26,7 @@ use oauth_reqwest::{Driver, Transport};
 /// A domain of the application's maker, backwards: nobody else has a reason to register it.
 pub(crate) const REDIRECT_URI: &str = "com.example.app:/callback";
 
-/// A person who has not come back by then begins anew.
+/// A person who has not come back by then begins again.
 const PATIENCE: Duration = Duration::from_secs(600);
 
 /// One installation of the application, as each of its processes finds it.

@@ -1,5 +1,5 @@
-//! Which addresses a driver connects to: a URL that somebody else named must not lead to what only this machine
-//! can reach (RFC 9728 section 7.7).
+//! The address policy of a driver: a URL that a server or document supplied must not lead to addresses that only this
+//! machine can reach (RFC 9728 section 7.7).
 //!
 //! An address is judged after the name is resolved, and the very addresses that were judged are connected to, so
 //! that a name which resolves to another one a moment later gains nothing.
@@ -167,7 +167,7 @@ mod tests {
 
     use super::*;
 
-    /// Gives one answer after the other, the last for ever.
+    /// Gives one answer after the other, the last forever.
     struct Answers(Mutex<Vec<Vec<SocketAddr>>>);
 
     impl Resolve for Answers {

@@ -1,4 +1,4 @@
-//! A workload's token in a file, such as Kubernetes and SPIFFE helpers write it.
+//! A workload's token in a file, as Kubernetes and SPIFFE helpers write it.
 
 use std::path::PathBuf;
 
@@ -8,7 +8,7 @@ use oauth_core::error::Cause;
 
 use crate::environment;
 
-/// A workload's token in a file, read anew for each request.
+/// A workload's token in a file, read again for each request.
 ///
 /// ```
 /// use oauth_core::ClientAuth;

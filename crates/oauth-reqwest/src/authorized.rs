@@ -1,5 +1,5 @@
-//! A client for resource servers: it attaches the token, renews it after a 401, keeps the limits, and
-//! never takes the token to another origin.
+//! [`Authorized`]: a client for resource servers, which attaches the token, renews it after a 401, keeps to the rate
+//! limits, and never sends the token to another origin.
 
 mod outgoing;
 
@@ -19,7 +19,7 @@ use crate::loss;
 use crate::peek;
 use oauth_session::{Sources, Token, TokenSource};
 
-pub(crate) use outgoing::{Outgoing, Parcel};
+pub(crate) use outgoing::{Outgoing, PreparedRequest};
 
 /// A hook that is called with each pause before it is waited for.
 pub(crate) type OnWait = Arc<dyn Fn(Duration) + Send + Sync>;
@@ -28,7 +28,7 @@ pub(crate) type OnWait = Arc<dyn Fn(Duration) + Send + Sync>;
 /// limits.
 ///
 /// An API whose routes belong to two owners gets two sources, and each request the token of its
-/// route; what it may not be asked too often is waited for, on wish:
+/// route; what it may not be asked too often is waited for, on request:
 ///
 /// ```no_run
 /// use std::time::Duration;
@@ -232,8 +232,8 @@ impl Request {
                     dpop,
                 } => {
                     let request = match outgoing.pack(&url, authorization, dpop)? {
-                        Parcel::Bytes(request) => request.try_into(),
-                        Parcel::Stream(request) => request.try_into(),
+                        PreparedRequest::Bytes(request) => request.try_into(),
+                        PreparedRequest::Stream(request) => request.try_into(),
                     };
                     let request = request.map_err(|error| Error::lost(loss::lost(error)))?;
                     let sent = us.driver.call(request, outgoing.timeout).await;

@@ -1,4 +1,4 @@
-//! The same without `async`, over `reqwest::blocking`.
+//! The blocking API, over `reqwest::blocking`.
 //!
 //! None of it may be used, or dropped, inside an async runtime: `reqwest::blocking` panics there.
 
@@ -157,7 +157,7 @@ impl Driver {
         let mut response = sent.map_err(|error| loss::lost_at(error, self.resolver.tried(&url)))?;
         let mut reply = CappedBody::begin(response.content_length())?;
         let mut chunk = [0; 8 << 10];
-        // reqwest measures each read by itself; a server that drips would be read for ever.
+        // reqwest measures each read by itself; a server that drips would be read forever.
         while start.elapsed() < self.options.timeout {
             match response.read(&mut chunk) {
                 Ok(0) => {

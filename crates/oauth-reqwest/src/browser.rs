@@ -1,4 +1,4 @@
-//! Opening a page in the person's browser.
+//! Opens a page in the person's browser.
 //!
 //! The URL is handed over as one argument of its own, never through a shell (CVE-2025-6514,
 //! RUSTSEC-2026-0257); that it is an `http` or `https` URL is in its type.

@@ -1,5 +1,4 @@
-//! A client out of environment variables or of a standard client file: server, client id, and what it authenticates
-//! with, without a line of code for each.
+//! Clients configured by environment variables or a standard client file: server, client id and credentials.
 //!
 //! ```no_run
 //! use oauth_core::Scope;

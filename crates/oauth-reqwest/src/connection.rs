@@ -1,4 +1,5 @@
-//! An API that was never met: from its URL alone to tokens that stay fresh, as the Model Context Protocol describes it.
+//! [`ResourceConnection`]: connects to an API known by its URL alone, and keeps its tokens fresh, as the Model Context
+//! Protocol describes.
 
 mod identity;
 mod sign_in;
@@ -37,7 +38,7 @@ const PATIENCE: Duration = Duration::from_secs(300);
 /// Nothing is asked before a token is wanted. Then the API is asked for its challenge, what it says about itself and
 /// who its server is; the client is the one that was registered by hand, or a metadata document, or registers itself;
 /// the person signs in; and the tokens are kept fresh from then on. With a [`Store`] all of that happens once for all
-/// runs of all programs that share it. Where the server has forgotten the client, it registers anew, once. Where the
+/// runs of all programs that share it. Where the server has forgotten the client, it registers again, once. Where the
 /// API wants a wider scope or another login, the person is asked, twice an hour at most.
 ///
 /// All tokens are asked for with the `resource` of the API (RFC 8707), and are sent nowhere but beneath its URL: two

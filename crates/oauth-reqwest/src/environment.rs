@@ -1,4 +1,4 @@
-//! Variables and files of this process, for workloads and client settings.
+//! Environment variables and files of this process, for workloads and client settings.
 
 use std::collections::BTreeMap;
 use std::fmt;

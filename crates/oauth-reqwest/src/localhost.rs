@@ -1,4 +1,4 @@
-//! `localhost`, which is this machine whatever a name server or a file of hosts says.
+//! A resolver that maps `localhost` to loopback addresses, whatever DNS or a hosts file says.
 
 use std::future::ready;
 use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};

@@ -6,8 +6,8 @@
 //! cookie and no CORS header. A callback of another flow is turned away, the program is told, and
 //! the wait goes on.
 
-mod awaited;
 mod connection;
+mod expected_callback;
 mod head;
 mod paste;
 mod sockets;
@@ -28,8 +28,8 @@ use tokio::task::{AbortHandle, JoinSet};
 use tokio::time;
 
 use crate::driver::Driver;
-use awaited::Awaited;
 use connection::{Answer, CallbackConnection};
+use expected_callback::ExpectedCallback;
 pub use paste::{Paste, Stray};
 use sockets::ListenerSockets;
 
@@ -203,10 +203,15 @@ impl Listener {
     /// # Errors
     /// `lost` if nobody comes within `patience`.
     pub async fn wait(self, pending: &Pending, patience: Duration) -> Result<String, Error> {
-        self.wait_for(Awaited::Login(pending), patience).await
+        self.wait_for(ExpectedCallback::Login(pending), patience)
+            .await
     }
 
-    async fn wait_for(mut self, awaited: Awaited<'_>, patience: Duration) -> Result<String, Error> {
+    async fn wait_for(
+        mut self,
+        awaited: ExpectedCallback<'_>,
+        patience: Duration,
+    ) -> Result<String, Error> {
         let mut strays = Strays::default();
         let accepted = time::timeout(patience, self.accept(awaited, &mut strays)).await;
         let Ok((connection, callback)) = accepted else {
@@ -233,14 +238,14 @@ impl Listener {
         patience: Duration,
     ) -> Result<(), Error> {
         let redirect_uri = self.redirect_uri.clone();
-        let awaited = Awaited::Logout(&redirect_uri, state);
+        let awaited = ExpectedCallback::Logout(&redirect_uri, state);
         self.wait_for(awaited, patience).await.map(|_| ())
     }
 
     /// Serves until the right callback comes. All other connections are dropped with the two sets.
     async fn accept(
         &mut self,
-        awaited: Awaited<'_>,
+        awaited: ExpectedCallback<'_>,
         strays: &mut Strays,
     ) -> (Option<(CallbackConnection, Answer)>, String) {
         let mut readers = JoinSet::new();

@@ -1,4 +1,4 @@
-//! The limits of a driver.
+//! The options of a driver: its limits.
 
 use std::time::Duration;
 

@@ -1,4 +1,4 @@
-//! The beginning of a body, which stays in it for whoever reads the reply.
+//! Reads the beginning of a response body and puts it back for the caller.
 
 use std::collections::VecDeque;
 use std::pin::Pin;

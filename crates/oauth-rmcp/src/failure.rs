@@ -1,4 +1,4 @@
-//! What a server's refusal is to `oauth-core`, and what a failure is to rmcp.
+//! Maps a server's refusals to `oauth-core`, and errors to rmcp.
 
 use std::borrow::Cow;
 use std::error::Error as StdError;

@@ -1,4 +1,4 @@
-//! A sealing key: what is sealed and opened with it.
+//! [`Key`]: a key that seals and opens texts.
 
 use std::fmt;
 

@@ -1,4 +1,4 @@
-//! Sealed texts, and the keys that open them: one that seals, and old ones.
+//! [`Keys`]: the current key, which seals, and older ones, which only open.
 
 use std::fmt;
 

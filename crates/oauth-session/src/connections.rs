@@ -26,7 +26,7 @@ pub async fn load<S: Store + ?Sized>(store: &S, key: &str) -> Result<Kept, Error
     let entry = store.load(&record_of(key)).await?;
     let text = entry.as_ref().filter(|entry| !entry.is_removed());
     Ok(Kept {
-        // What cannot be read is connected anew: it is known where from.
+        // What cannot be read is connected again: it is known where from.
         connection: text.and_then(|entry| Connection::from_json(entry.record.expose()).ok()),
         version: entry.map_or(0, |entry| entry.version),
     })

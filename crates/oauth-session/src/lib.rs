@@ -24,9 +24,9 @@ pub mod connections;
 #[cfg(feature = "dpop")]
 pub mod dpop_key;
 mod fault_points;
-mod fixed;
+mod fixed_token;
 pub mod observe;
-mod pace;
+mod renewal_limits;
 mod session;
 pub mod sessions;
 mod source;
@@ -34,7 +34,7 @@ pub mod store;
 
 #[cfg(feature = "simulated")]
 pub use clock::simulated;
-pub use fixed::FixedToken;
+pub use fixed_token::FixedToken;
 pub use observe::{Counters, Notice, Observe};
 pub use session::{Drive, Session, drain_all};
 pub use sessions::Sessions;

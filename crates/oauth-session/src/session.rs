@@ -1,4 +1,4 @@
-//! A session: drives one [`Keeper`] for many callers, and hands its outcomes to all that wait.
+//! A session: drives one [`Keeper`] for many callers, and gives its outcomes to all who wait.
 
 mod active;
 mod drive;
@@ -23,7 +23,7 @@ use tokio::time::{Instant, timeout_at};
 
 use crate::clock::{self, now};
 use crate::observe::Observe;
-use crate::pace::Pace;
+use crate::renewal_limits::RenewalLimits;
 use crate::source::{Cached, Token, TokenSource};
 use crate::store::{Answer, Store};
 
@@ -69,7 +69,7 @@ struct Inner {
     shared: Option<Shared>,
     on_tokens: OnceLock<Hook>,
     observer: OnceLock<Box<dyn Observe>>,
-    pace: Pace,
+    pace: RenewalLimits,
 }
 
 struct Shared {
@@ -169,7 +169,7 @@ impl Session {
             shared,
             on_tokens: OnceLock::new(),
             observer: OnceLock::new(),
-            pace: Pace::default(),
+            pace: RenewalLimits::default(),
         };
         inner.publish_at_first();
         Self(Arc::new(inner))

@@ -14,7 +14,7 @@ use oauth_core::moment::UnixTime;
 use oauth_core::{Client, Tokens};
 
 use crate::observe::{Counters, Notice, Observe};
-use crate::pace::Pace;
+use crate::renewal_limits::RenewalLimits;
 use crate::session::{Drive, Session, drain_each};
 use crate::store::{self, Store};
 
@@ -67,7 +67,7 @@ struct Inner {
 struct Options {
     policy: Policy,
     capacity: usize,
-    pace: Pace,
+    pace: RenewalLimits,
     on_renewed: Option<Renewed>,
     on_ended: Option<Ended>,
     on_authorization_ends: Option<Ends>,
@@ -100,7 +100,7 @@ impl Sessions {
             options: Options {
                 policy: Policy::default(),
                 capacity: CAPACITY,
-                pace: Pace::default(),
+                pace: RenewalLimits::default(),
                 on_renewed: None,
                 on_ended: None,
                 on_authorization_ends: None,

@@ -1,4 +1,4 @@
-//! Stores for the records of grants: three verbs that every store has, and three more for listing and
+//! [`Store`]: stores for the records of grants, with three required methods and three optional ones for listing and
 //! removing.
 //!
 //! | store | shared by | a lease runs by the clock of |
@@ -13,7 +13,6 @@
 //! [`StoreUrl`] opens one by its URL. `Sealed` (feature `seal`) encrypts what any of them keeps. `contract` (feature of that name) has
 //! the tests they pass, for your own store too.
 
-mod at;
 #[cfg(feature = "contract")]
 pub mod contract;
 #[cfg(feature = "file")]
@@ -31,6 +30,7 @@ mod redis;
 pub mod seal;
 #[cfg(feature = "sqlite")]
 mod sqlite;
+mod url;
 
 use std::future::Future;
 use std::pin::Pin;
@@ -41,7 +41,6 @@ use oauth_core::Secret;
 use oauth_core::error::{Cause, Error, Misuse};
 use oauth_core::moment::UnixTime;
 
-pub use at::StoreUrl;
 #[cfg(feature = "file")]
 pub use file::FileStore;
 #[cfg(feature = "faults")]
@@ -50,6 +49,7 @@ pub use folder::fault_points::POINTS as FAULT_POINTS;
 pub use folder::ownership::Access;
 pub use memory::Memory;
 pub use oauth_core::flow::keeper::{Entry, Lease, Saved};
+pub use url::StoreUrl;
 
 #[cfg(feature = "keyring")]
 pub use self::keyring::KeyringStore;

@@ -112,13 +112,13 @@ mod losses;
 mod net;
 mod rng;
 mod rules;
+mod save_rules;
 mod search;
 #[cfg(feature = "sessions")]
 mod sessions;
 mod setup;
 mod simulation;
 mod slot;
-mod stored;
 mod trace;
 #[cfg(feature = "web")]
 mod web;

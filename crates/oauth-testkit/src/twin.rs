@@ -3,31 +3,31 @@
 mod assertion;
 mod authority;
 mod authorize;
-mod awaited;
 mod ciba;
 mod client_auth;
 mod cors;
-mod detailed;
-mod exchange;
 mod fapi;
 mod faults;
 mod generic;
+mod grant_details;
 pub(crate) mod gzip;
 mod id_token;
 mod jwt;
 mod logout_token;
+mod pending_approval;
 mod person;
-mod place;
 mod registration;
 mod renewal;
 mod request_log;
 mod request_object;
+mod route;
 mod rules;
-mod sender;
+mod sender_constrained;
 mod socios;
 mod token;
+mod token_exchange;
 mod token_management;
-mod trust;
+mod trusted_issuers;
 mod usertesting;
 mod uservoice;
 pub(crate) mod wire;
@@ -49,8 +49,8 @@ pub use fapi::DpopNonces;
 pub use faults::{Delivery, Fault};
 pub use id_token::IdTokenFlaw;
 pub use logout_token::LogoutTokenFlaw;
-use place::Place;
 pub use request_log::{Counters, Entry};
+use route::Route;
 pub use rules::Rotation;
 
 /// An authorization server and its API: requests in, replies out, no sockets, no clock.
@@ -364,25 +364,25 @@ impl Twin {
         self.cors = Some(origin.to_owned());
     }
 
-    fn place(&self, path: &str) -> Place {
+    fn place(&self, path: &str) -> Route {
         let paths = &self.authority.rules.paths;
         let known = [
-            (&paths.authorize, Place::Authorize),
-            (&paths.token, Place::Token),
-            (&paths.revoke, Place::Revoke),
-            (&paths.introspect, Place::Introspect),
-            (&paths.device_authorization, Place::DeviceAuthorization),
-            (&paths.device_page, Place::DevicePage),
-            (&paths.backchannel, Place::Backchannel),
-            (&paths.backchannel_page, Place::BackchannelPage),
-            (&paths.keys, Place::Keys),
-            (&paths.userinfo, Place::Userinfo),
-            (&paths.logout, Place::Logout),
-            (&paths.pushed, Place::Pushed),
-            (&paths.registration, Place::Registration),
+            (&paths.authorize, Route::Authorize),
+            (&paths.token, Route::Token),
+            (&paths.revoke, Route::Revoke),
+            (&paths.introspect, Route::Introspect),
+            (&paths.device_authorization, Route::DeviceAuthorization),
+            (&paths.device_page, Route::DevicePage),
+            (&paths.backchannel, Route::Backchannel),
+            (&paths.backchannel_page, Route::BackchannelPage),
+            (&paths.keys, Route::Keys),
+            (&paths.userinfo, Route::Userinfo),
+            (&paths.logout, Route::Logout),
+            (&paths.pushed, Route::Pushed),
+            (&paths.registration, Route::Registration),
         ];
         if path.starts_with(generic::RESOURCE_METADATA) {
-            return Place::ResourceMetadata;
+            return Route::ResourceMetadata;
         }
         match known
             .into_iter()
@@ -397,16 +397,16 @@ impl Twin {
                 .iter()
                 .any(|known| known == path) =>
             {
-                Place::Metadata
+                Route::Metadata
             }
-            None if paths.is_of_client(path) => Place::ClientConfiguration,
-            None => Place::Api,
+            None if paths.is_of_client(path) => Route::ClientConfiguration,
+            None => Route::Api,
         }
     }
 
     /// Answers, with the next fault that matches.
-    fn faulty(&mut self, at: UnixTime, place: Place, ask: &Ask) -> (Reply, Option<&'static str>) {
-        let is_callback = place == Place::Authorize;
+    fn faulty(&mut self, at: UnixTime, place: Route, ask: &Ask) -> (Reply, Option<&'static str>) {
+        let is_callback = place == Route::Authorize;
         let next = self
             .faults
             .iter()
@@ -433,11 +433,11 @@ impl Twin {
     }
 
     /// Counts what was asked and answered, by whomever: a fault's 429 is a 429.
-    fn count(&mut self, place: Place, status: u16) {
+    fn count(&mut self, place: Route, status: u16) {
         let counters = &mut self.authority.counters;
         match place {
-            Place::Token => counters.token_requests += 1,
-            Place::Api => {
+            Route::Token => counters.token_requests += 1,
+            Route::Api => {
                 counters.api_calls += 1;
                 counters.api_401 += u64::from(status == 401);
                 counters.api_429 += u64::from(status == 429);
@@ -446,45 +446,45 @@ impl Twin {
         }
     }
 
-    fn work(&mut self, at: UnixTime, place: Place, ask: &Ask, fault: Option<&Fault>) -> Reply {
+    fn work(&mut self, at: UnixTime, place: Route, ask: &Ask, fault: Option<&Fault>) -> Reply {
         let reply = self.worked(at, place, ask, fault);
         let side = match place {
-            Place::Token | Place::Pushed => sender::Side::AuthorizationServer,
-            Place::Userinfo | Place::Api => sender::Side::ResourceServer,
+            Route::Token | Route::Pushed => sender_constrained::Side::AuthorizationServer,
+            Route::Userinfo | Route::Api => sender_constrained::Side::ResourceServer,
             _ => return reply,
         };
-        sender::tell_nonce(&mut self.authority, at, side, reply)
+        sender_constrained::tell_nonce(&mut self.authority, at, side, reply)
     }
 
-    fn worked(&mut self, at: UnixTime, place: Place, ask: &Ask, fault: Option<&Fault>) -> Reply {
+    fn worked(&mut self, at: UnixTime, place: Route, ask: &Ask, fault: Option<&Fault>) -> Reply {
         let authority = &mut self.authority;
         let is_get = ask.method == Method::GET;
         match place {
-            Place::Authorize => authorize::authorize(authority, at, ask, fault),
-            Place::Token => token::token(authority, at, ask),
-            Place::Pushed => request_object::push(authority, at, ask),
-            Place::Revoke => token_management::revoke(authority, at, ask),
-            Place::Introspect => token_management::introspect(authority, at, ask),
-            Place::DeviceAuthorization => {
+            Route::Authorize => authorize::authorize(authority, at, ask, fault),
+            Route::Token => token::token(authority, at, ask),
+            Route::Pushed => request_object::push(authority, at, ask),
+            Route::Revoke => token_management::revoke(authority, at, ask),
+            Route::Introspect => token_management::introspect(authority, at, ask),
+            Route::DeviceAuthorization => {
                 token_management::device_authorization(authority, at, ask, &self.base)
             }
-            Place::Api | Place::ResourceMetadata => (authority.rules.api)(authority, at, ask),
-            Place::ClientConfiguration => registration::configure(authority, at, ask),
-            Place::Registration if ask.method == Method::POST => {
+            Route::Api | Route::ResourceMetadata => (authority.rules.api)(authority, at, ask),
+            Route::ClientConfiguration => registration::configure(authority, at, ask),
+            Route::Registration if ask.method == Method::POST => {
                 registration::register(authority, at, ask)
             }
-            Place::Registration => wire::method_not_allowed("POST"),
-            Place::Backchannel => ciba::authenticate(authority, at, ask),
+            Route::Registration => wire::method_not_allowed("POST"),
+            Route::Backchannel => ciba::authenticate(authority, at, ask),
             _ if !is_get => wire::method_not_allowed("GET"),
-            Place::DevicePage => authorize::approve_device(authority, at, ask),
-            Place::BackchannelPage => ciba::page(authority, at, ask),
-            Place::Metadata => wire::json(200, &authority.rules.metadata.1),
-            Place::Keys if authority.rules.reply.id_token => {
+            Route::DevicePage => authorize::approve_device(authority, at, ask),
+            Route::BackchannelPage => ciba::page(authority, at, ask),
+            Route::Metadata => wire::json(200, &authority.rules.metadata.1),
+            Route::Keys if authority.rules.reply.id_token => {
                 wire::json(200, &id_token::keys(authority))
             }
-            Place::Keys => wire::json(200, &json!({ "keys": [] })),
-            Place::Userinfo => id_token::userinfo(authority, at, ask),
-            Place::Logout => authorize::end_session(authority, ask),
+            Route::Keys => wire::json(200, &json!({ "keys": [] })),
+            Route::Userinfo => id_token::userinfo(authority, at, ask),
+            Route::Logout => authorize::end_session(authority, ask),
         }
     }
 }

@@ -15,8 +15,8 @@ use oauth_reqwest::{Authorized, Driver, reqwest};
 use oauth_session::store::{Answer, Times};
 use oauth_session::{FixedToken, Store, Token, TokenSource};
 use oauth_web::{
-    Admission, Ask, Event, Forward, Identity, Keep, Note, Provider, Reply, Session, Site, Step,
-    Visit,
+    Admission, Event, Forward, Identity, Keep, Note, Provider, ProviderQuery, Reply, Session, Site,
+    Step, Visit,
 };
 
 type Admitting = Pin<Box<dyn Future<Output = Admission> + Send>>;
@@ -30,7 +30,7 @@ pub struct Host {
     driver: Driver,
     store: Option<Arc<dyn Store>>,
     admit: Option<Arc<dyn Fn(Identity) -> Admitting + Send + Sync>>,
-    providers: Option<Arc<dyn Fn(Ask) -> Looking + Send + Sync>>,
+    providers: Option<Arc<dyn Fn(ProviderQuery) -> Looking + Send + Sync>>,
     log: Option<Arc<dyn Fn(Note) + Send + Sync>>,
 }
 
@@ -95,7 +95,7 @@ impl Host {
     #[must_use]
     pub fn providers<F, A>(mut self, look: F) -> Self
     where
-        F: Fn(Ask) -> A + Send + Sync + 'static,
+        F: Fn(ProviderQuery) -> A + Send + Sync + 'static,
         A: Future<Output = LookedUp> + Send + 'static,
     {
         self.providers = Some(Arc::new(move |ask| Box::pin(look(ask))));
@@ -129,7 +129,7 @@ impl Host {
                 Step::Respond(reply) => return Ok(Outcome::Respond(reply)),
                 Step::Pass(session) => return Ok(Outcome::Pass(session)),
                 Step::Forward(forward) => return Ok(Outcome::Forward(forward)),
-                Step::Run(exchange) => Event::Landed(self.driver.run(exchange).await),
+                Step::Run(exchange) => Event::Completed(self.driver.run(exchange).await),
                 Step::Wait(pause) => {
                     tokio::time::sleep(pause).await;
                     Event::Elapsed
@@ -203,7 +203,7 @@ impl Host {
         let client = match self.site.client(id) {
             Some(client) => client.clone(),
             None => {
-                let mut ask = Ask::default();
+                let mut ask = ProviderQuery::default();
                 ask.id = Some(id.clone());
                 let found = self.look_up(ask).await?.filter(|found| found.id == *id);
                 let found = found.ok_or(ValidationFailure::WebUnknownProvider)?;
@@ -234,7 +234,7 @@ impl Host {
         })
     }
 
-    async fn look_up(&self, ask: Ask) -> LookedUp {
+    async fn look_up(&self, ask: ProviderQuery) -> LookedUp {
         match &self.providers {
             Some(look) => look(ask).await,
             None => Ok(None),

@@ -36,7 +36,7 @@ fn visit(
         let step = visit.resume(&provider.moment(), event)?;
         println!("  {step:?}");
         event = match step {
-            Step::Run(exchange) => Event::Landed(provider.run(exchange)),
+            Step::Run(exchange) => Event::Completed(provider.run(exchange)),
             Step::Admit(_) => Event::Admitted(Admission::default()),
             Step::Respond(reply) => return Ok(Some(reply)),
             Step::Pass(session) => {

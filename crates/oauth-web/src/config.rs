@@ -1,4 +1,4 @@
-//! The settings of a site.
+//! [`Config`]: the settings of a site.
 
 use std::fmt;
 use std::time::Duration;
@@ -10,59 +10,59 @@ use oauth_core::scope::Scope;
 use oauth_core::url::{Transport, Url};
 use oauth_seal::Keys;
 
-use crate::person::IdentityEndpoint;
+use crate::identity_endpoint::IdentityEndpoint;
 use crate::testing;
 
 /// The settings of a site. [`Site::new`](crate::Site::new) checks them.
 #[derive(Clone)]
 #[non_exhaustive]
 pub struct Config {
-    /// Where people reach the site, root path included, such as `https://shop.example`. The `Host` of a request at
-    /// most chooses one of them; nothing else of it is believed.
+    /// The URLs of the site, root path included, such as `https://shop.example`. The `Host` of a request selects one of
+    /// them, and is trusted for nothing else.
     pub base_urls: Vec<Url>,
-    /// Whether plain http is allowed, which it only ever is for loopback addresses and `localhost`.
+    /// Whether plain http is allowed; it is never allowed except for loopback addresses and `localhost`.
     pub transport: Transport,
-    /// What cookies are sealed with.
+    /// The keys that seal cookies.
     pub keys: Keys,
     /// Where sessions live.
     pub keep: Keep,
-    /// Names the cookies: letters, digits, `-` and `_`; `oauth-session` unless set, for `session` is what frameworks call
-    /// one of their own. Two sites of one host need two names.
+    /// The name of the cookies: letters, digits, `-` and `_`; `oauth-session` unless set, since frameworks use `session`
+    /// themselves. Two sites on one host need two names.
     pub name: String,
-    /// Where the site's own pages are, below the root path: `/auth` unless set.
+    /// The path of the site's own pages, below the root path: `/auth` unless set.
     pub prefix: String,
-    /// Who people sign in with, at least one.
+    /// The identity providers, at least one.
     pub providers: Vec<Provider>,
-    /// How long a session lives: 8 hours unless set, or 24 with [`Keep::Store`].
+    /// The lifetime of a session: 8 hours unless set, or 24 with [`Keep::Store`].
     pub lifetime: Duration,
-    /// How long a session may lie unused: 2 hours with [`Keep::Store`] unless set. Other sessions cannot tell.
+    /// The idle timeout of a session: 2 hours with [`Keep::Store`] unless set. Other sessions have none.
     pub idle: Option<Duration>,
     /// How long a person may take to sign in: 15 minutes unless set.
     pub flow_lifetime: Duration,
-    /// How many sign-ins a browser may have under way: 4 unless set. The oldest gives way.
+    /// How many sign-ins a browser may have in progress: 4 unless set. The oldest is dropped.
     pub flows: usize,
     /// `SameSite` of the session's cookie: [`SameSite::Lax`] unless set.
     pub same_site: SameSite,
-    /// Where people go who asked for no page, a path of the site: `/` unless set.
+    /// Where people go after signing in if they asked for no page, a path of the site: `/` unless set.
     pub home: String,
-    /// Other origins that people may return to, exactly these.
+    /// Other origins that people may return to, compared exactly.
     pub return_origins: Vec<Url>,
-    /// The claims that a session keeps of those the provider vouched for.
+    /// The claims of the ID token that a session keeps.
     pub claims: Vec<String>,
     /// APIs that pages of the site may call with the person's token, at `{prefix}/api/{name}/`. They need
     /// [`Keep::Store`] or [`Keep::AccessToken`]. [`SameSite::Strict`] is the better choice then.
     pub api: Vec<Upstream>,
-    /// Whether the host knows more providers than these: [`Lookup::Fixed`] unless set.
+    /// Whether the host is asked for further providers: [`Lookup::Fixed`] unless set.
     pub lookup: Lookup,
 }
 
-/// Where a site's providers are known from.
+/// Where a site's providers come from.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Lookup {
     /// From [`Config::providers`] alone.
     Fixed,
-    /// The host is asked for those that are not there ([`Step::Provider`](crate::Step::Provider)): tenants that come and
-    /// go. Each provider has a callback of its own then, `{prefix}/callback/{id}`, however few there are.
+    /// The host is asked for others ([`Step::Provider`](crate::Step::Provider)), such as those of tenants that come and
+    /// go. Each provider then has its own callback, `{prefix}/callback/{id}`, even if there is only one.
     Asked,
 }
 
@@ -72,9 +72,9 @@ pub enum Lookup {
 pub struct Upstream {
     /// Its name in the site's URLs: letters, digits, `-` and `_`.
     pub name: String,
-    /// Where it is: requests go beneath this URL.
+    /// The base URL of the API: all requests go below it.
     pub url: Url,
-    /// What may be asked of it; `GET` unless set.
+    /// The allowed methods; `GET` unless set.
     pub methods: Vec<Method>,
 }
 
@@ -82,15 +82,15 @@ pub struct Upstream {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Keep {
-    /// Who signed in, in a sealed cookie. It has no tokens, and cannot be ended from elsewhere: a stolen copy
-    /// lives until its end.
+    /// The identity alone, in a sealed cookie. There are no tokens, and the session cannot be ended from elsewhere: a
+    /// stolen copy is valid until it expires.
     Identity,
-    /// As [`Identity`](Self::Identity), with the access token of the login beside it, for those who have no store. No
-    /// refresh token is kept: several requests at once would spend it twice. Once the token is over, a page leads to the
-    /// provider and back without anybody being asked, and a script gets 401. Signing out revokes it.
+    /// As [`Identity`](Self::Identity), with the access token of the login in the cookie too, for sites without a store.
+    /// No refresh token is kept: concurrent requests would use it twice. Once the access token has expired, a page
+    /// redirects to the provider and back without a prompt, and a script gets 401. Signing out revokes it.
     AccessToken,
-    /// In a store; the cookie holds a handle. Tokens are kept and renewed in the store, and sessions end at once,
-    /// everywhere.
+    /// The session is in a store, and the cookie holds a handle. Tokens are kept and renewed in the store, and a session
+    /// can be ended everywhere at once.
     Store,
 }
 
@@ -103,49 +103,49 @@ pub enum SameSite {
     Strict,
 }
 
-/// What a page takes from those who are not signed in.
+/// Who may see a page.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Access {
-    /// Everybody may see it.
+    /// Everybody.
     Open,
-    /// Everybody may see it, and whoever is signed in at the provider is signed in here first, without being asked.
+    /// Everybody; people with a session at the provider are signed in here first, without a prompt.
     Quiet,
-    /// Whoever sees it is signed in.
+    /// Only people who are signed in.
     SignedIn,
 }
 
-/// Who people sign in with.
+/// An identity provider.
 #[derive(Clone)]
 #[non_exhaustive]
 pub struct Provider {
-    /// Its name in URLs and sessions: letters, digits, `-` and `_`.
+    /// Its id in URLs and sessions: letters, digits, `-` and `_`.
     pub id: String,
-    /// What people call it, on the page where they choose; the id unless set.
+    /// Its name on the page where people choose a provider; the id unless set.
     pub title: String,
-    /// Whose people sign in there, if the site has tenants: see [`Need::tenant`](crate::Need::tenant).
+    /// The tenant whose people it signs in, if the site has tenants: see [`Need::tenant`](crate::Need::tenant).
     pub tenant: Option<String>,
-    /// The client that is registered there.
+    /// The client registered at the provider.
     pub client: Client,
-    /// What is asked for: `openid` unless set, which it has to contain unless there is an identity endpoint.
+    /// The scope to request: `openid` unless set. It must contain `openid` unless there is an identity endpoint.
     pub scope: Scope,
-    /// More parameters of the authorization request.
+    /// Further parameters of the authorization request.
     pub parameters: Vec<(String, String)>,
-    /// Where the provider sends people back to, a path of the site below its root path. Unless set,
-    /// `/auth/callback`, and `/auth/callback/{id}` where there are several providers: each needs its own.
+    /// The path of the redirect URI, below the root path of the site. Unless set, `/auth/callback`, or
+    /// `/auth/callback/{id}` if there are several providers: each needs its own.
     pub callback: Option<String>,
-    /// Where it says who a person is, if it does not speak OpenID Connect.
+    /// The endpoint that identifies the person, if the provider does not support OpenID Connect.
     pub identity: Option<IdentityEndpoint>,
-    /// How it sends them back.
+    /// How the provider returns the authorization response.
     pub callback_mode: CallbackMode,
 }
 
-/// How a provider sends people back.
+/// How a provider returns the authorization response.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum CallbackMode {
-    /// With a query.
+    /// In the query.
     #[default]
     Query,
-    /// With a form that the browser posts (`form_post`): its flow cookies are `SameSite=None`.
+    /// In a form that the browser posts (`form_post`); its flow cookies are `SameSite=None`.
     FormPost,
 }
 
@@ -158,7 +158,7 @@ impl Config {
         }
     }
 
-    /// A site at this URL; providers are to be added, or looked up ([`lookup`](Self::lookup)).
+    /// A site at this URL; add providers, or have them looked up ([`lookup`](Self::lookup)).
     pub fn without_providers(base_url: Url, keys: Keys) -> Self {
         Self {
             base_urls: vec![base_url],
@@ -189,7 +189,7 @@ impl Config {
         }
     }
 
-    /// The same with sessions in a store, which live for 24 hours, and 2 unused.
+    /// Keeps sessions in a store: for 24 hours, or until 2 hours after the last use.
     #[must_use]
     pub const fn in_store(mut self) -> Self {
         self.keep = Keep::Store;
@@ -198,7 +198,7 @@ impl Config {
         self
     }
 
-    /// Where the callbacks of a provider arrive: a path below the root path.
+    /// The callback path of a provider, below the root path.
     pub(crate) fn callback(&self, provider: &Provider) -> String {
         let is_only = self.lookup == Lookup::Fixed && self.providers.len() == 1;
         match (&provider.callback, is_only) {
@@ -208,7 +208,7 @@ impl Config {
         }
     }
 
-    /// Whether this path below the root path is a callback.
+    /// Whether this path, below the root path, is a callback.
     pub(crate) fn is_callback(&self, path: &str) -> bool {
         let mut fixed = self.providers.iter();
         let named = |rest: &str| rest.strip_prefix("/callback/").is_some_and(is_name);
@@ -367,8 +367,8 @@ impl Provider {
         })
     }
 
-    /// A provider without OpenID Connect, which says at this endpoint who a person is. Nothing is asked for, unless
-    /// [`scope`](Self::scope) says so.
+    /// A provider without OpenID Connect, which identifies the person at this endpoint. No scope is requested unless set
+    /// with [`scope`](Self::scope).
     ///
     /// # Errors
     /// Never.
@@ -384,7 +384,7 @@ impl Provider {
         })
     }
 
-    /// Asks for this.
+    /// Requests this scope.
     #[must_use]
     pub fn scope(mut self, scope: Scope) -> Self {
         self.scope = scope;
@@ -410,7 +410,7 @@ fn is_name(text: &str) -> bool {
     (1..=32).contains(&text.len()) && text.bytes().all(is_plain)
 }
 
-/// A path that every router reads alike.
+/// Whether every router parses this path the same way.
 fn is_path(text: &str) -> bool {
     let is_plain = |byte: u8| byte.is_ascii_alphanumeric() || b"-_./~".contains(&byte);
     let is_segment = |segment: &str| !segment.is_empty() && segment != "." && segment != "..";

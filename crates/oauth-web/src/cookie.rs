@@ -1,5 +1,5 @@
-//! Cookies: sealed, bounded, and ended on pages of the site only. What is sealed in them is in `record.rs`, `flow.rs`,
-//! `tries.rs` and `page/logout.rs`.
+//! Cookies: sealed, limited in size, and cleared on pages of the site only. Their contents are in `session_store.rs`,
+//! `login_flow.rs`, `login_loop.rs` and `page/logout.rs`.
 
 use std::fmt::Write as _;
 
@@ -26,14 +26,14 @@ const MAX_COOKIES: usize = 400;
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Purpose {
     Session,
-    Flow,
-    Tries,
+    LoginFlow,
+    RecentLogins,
     Logout,
 }
 
 /// When a browser sends a cookie along.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Sent {
+pub(crate) enum CookieSameSite {
     Strict,
     Lax,
     /// Also with forms that other sites post.
@@ -51,7 +51,7 @@ pub(crate) struct Jar {
 
 /// Why a cookie was not taken, for the log.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) enum Untaken {
+pub(crate) enum Rejected {
     Absent,
     /// The first reason of those there were.
     Unopened(String),
@@ -61,8 +61,8 @@ impl Purpose {
     const fn as_str(self) -> &'static str {
         match self {
             Self::Session => "session",
-            Self::Flow => "flow",
-            Self::Tries => "tries",
+            Self::LoginFlow => "flow",
+            Self::RecentLogins => "tries",
             Self::Logout => "logout",
         }
     }
@@ -130,37 +130,43 @@ impl Jar {
         cookies: &[(String, String)],
         purpose: Purpose,
         name: &str,
-    ) -> Result<T, Untaken> {
-        let mut untaken = Untaken::Absent;
+    ) -> Result<T, Rejected> {
+        let mut rejected = Rejected::Absent;
         for value in values(cookies, name).take(MAX_TRIED) {
             match self.open(purpose, name, value) {
                 Ok(plain) => match serde_json::from_slice(plain.expose()) {
                     Ok(value) => return Ok(value),
-                    Err(_) => untaken.note("it does not read"),
+                    Err(_) => rejected.note("it does not read"),
                 },
-                Err(why) => untaken.note(&why),
+                Err(why) => rejected.note(&why),
             }
         }
-        Err(untaken)
+        Err(rejected)
     }
 
     /// A cookie with this value.
-    pub(crate) fn set(&self, name: &str, value: &str, seconds: u64, sent: Sent) -> String {
+    pub(crate) fn set(
+        &self,
+        name: &str,
+        value: &str,
+        seconds: u64,
+        same_site: CookieSameSite,
+    ) -> String {
         let mut text = format!("{name}={value}; Path=/; HttpOnly; Max-Age={seconds}");
         if self.is_secure {
             text.push_str("; Secure");
         }
-        text.push_str(match sent {
-            Sent::Strict => "; SameSite=Strict",
-            Sent::Lax => "; SameSite=Lax",
-            Sent::None => "; SameSite=None",
+        text.push_str(match same_site {
+            CookieSameSite::Strict => "; SameSite=Strict",
+            CookieSameSite::Lax => "; SameSite=Lax",
+            CookieSameSite::None => "; SameSite=None",
         });
         text
     }
 
     /// The end of a cookie.
-    pub(crate) fn end(&self, name: &str, sent: Sent) -> String {
-        self.set(name, "", 0, sent)
+    pub(crate) fn end(&self, name: &str, same_site: CookieSameSite) -> String {
+        self.set(name, "", 0, same_site)
     }
 
     /// The cookies of a session, which may be two; and the ends of those that are left over.
@@ -173,7 +179,7 @@ impl Jar {
         cookies: &[(String, String)],
         plain: &[u8],
         seconds: u64,
-        sent: Sent,
+        same_site: CookieSameSite,
     ) -> Result<Vec<String>, Error> {
         let name = self.name();
         let value = self.seal(at, Purpose::Session, name, plain)?;
@@ -185,7 +191,12 @@ impl Jar {
             return Err(Error::from(Misuse::WebSessionTooLarge).about(&largest(plain)));
         }
         let pair = |name: &str, count: usize, part: &str| {
-            self.set(name, &format!("{count}.{generation}.{part}"), seconds, sent)
+            self.set(
+                name,
+                &format!("{count}.{generation}.{part}"),
+                seconds,
+                same_site,
+            )
         };
         if value.len() > room {
             let (first, rest) = value.split_at(room);
@@ -193,7 +204,7 @@ impl Jar {
         }
         let mut set = vec![pair(name, 1, &value)];
         if values(cookies, &second).next().is_some() {
-            set.push(self.end(&second, sent));
+            set.push(self.end(&second, same_site));
         }
         Ok(set)
     }
@@ -212,13 +223,13 @@ impl Jar {
     pub(crate) fn session<T: serde::de::DeserializeOwned>(
         &self,
         cookies: &[(String, String)],
-    ) -> Result<T, Untaken> {
+    ) -> Result<T, Rejected> {
         let name = self.name();
-        let mut untaken = Untaken::Absent;
+        let mut rejected = Rejected::Absent;
         let mut tried = 0;
         for value in values(cookies, name).take(MAX_TRIED) {
             let Some((count, generation, part)) = chunk(value) else {
-                untaken.note("it is no session");
+                rejected.note("it is no session");
                 continue;
             };
             let whole: Vec<String> = match count {
@@ -232,31 +243,35 @@ impl Jar {
                 _ => Vec::new(),
             };
             if whole.is_empty() {
-                untaken.note("a part of it is missing");
+                rejected.note("a part of it is missing");
             }
             for text in whole {
                 tried += 1;
                 if tried > MAX_TRIED * 2 {
-                    return Err(untaken);
+                    return Err(rejected);
                 }
                 match self.open(Purpose::Session, name, &text) {
                     Ok(plain) => match serde_json::from_slice(plain.expose()) {
                         Ok(session) => return Ok(session),
-                        Err(_) => untaken.note("it does not read"),
+                        Err(_) => rejected.note("it does not read"),
                     },
-                    Err(why) => untaken.note(&why),
+                    Err(why) => rejected.note(&why),
                 }
             }
         }
-        Err(untaken)
+        Err(rejected)
     }
 
     /// The ends of the session's cookies, as far as the request has any.
-    pub(crate) fn end_session(&self, cookies: &[(String, String)], sent: Sent) -> Vec<String> {
+    pub(crate) fn end_session(
+        &self,
+        cookies: &[(String, String)],
+        same_site: CookieSameSite,
+    ) -> Vec<String> {
         [self.name().to_owned(), chunk_name(self.name())]
             .iter()
             .filter(|name| values(cookies, name).next().is_some())
-            .map(|name| self.end(name, sent))
+            .map(|name| self.end(name, same_site))
             .collect()
     }
 
@@ -268,7 +283,7 @@ impl Jar {
     }
 }
 
-impl Untaken {
+impl Rejected {
     fn note(&mut self, why: &str) {
         if *self == Self::Absent {
             *self = Self::Unopened(why.to_owned());

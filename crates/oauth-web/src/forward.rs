@@ -1,4 +1,4 @@
-//! A call to an API, to be passed on with the person's token.
+//! Calls to an API that the host forwards with the person's access token.
 
 use std::fmt;
 use std::sync::Arc;

@@ -1,128 +1,137 @@
-//! The application's own pages: passed on, or sent to sign in.
+//! The guard of the application's own pages: passes a request on, or sends the person to sign in.
 
 use http::{Method, StatusCode};
 use oauth_core::error::{Error, ValidationFailure};
 
 use crate::config::{Access, Keep, SameSite};
-use crate::flow::{self, Kind, Wanted};
+use crate::current_session::{self, Found};
 use crate::html;
+use crate::login_flow::{self, Kind, Wanted};
+use crate::login_loop::RecentLogins;
 use crate::reply::{Reader, Reply};
 use crate::request::Origin;
+use crate::request_context::RequestContext;
 use crate::session::{Need, Session};
-use crate::tries::Tries;
-use crate::turn::Turn;
 use crate::visit::End;
-use crate::who::{self, Found};
 
-/// Passes a request on, or does not, in this order: another site's form is refused; whoever is signed in is
-/// passed on; a page for everybody is; whoever opens a page signs in first; everything else is told so.
-pub(crate) async fn guard(turn: &Turn, access: Access, need: Option<Need>) -> Result<End, Error> {
-    turn.require_own()?;
-    let why = match who::session(turn).await? {
+/// Decides about a request, in this order: a form of another site is refused; a person who is signed in is passed on;
+/// a page for everybody is passed on; a person who opens a page is sent to sign in; any other request gets an error.
+pub(crate) async fn guard(
+    context: &RequestContext,
+    access: Access,
+    need: Option<Need>,
+) -> Result<End, Error> {
+    context.require_own()?;
+    let why = match current_session::session(context).await? {
         Found::Session(session) => {
-            let is_kept = turn.config().keep == Keep::AccessToken;
+            let is_kept = context.config().keep == Keep::AccessToken;
             if is_kept
-                && session.is_stale(turn.desk.now())
-                && let Some(reply) = renewed(turn, access, &session).await?
+                && session.is_stale(context.io.now())
+                && let Some(reply) = renewed(context, access, &session).await?
             {
                 return Ok(End::Respond(reply));
             }
-            return match need.filter(|need| !session.suffices(need, turn.desk.now())) {
+            return match need.filter(|need| !session.suffices(need, context.io.now())) {
                 None => Ok(End::Pass(Some((*session).into()))),
-                Some(need) => step_up(turn, &session, need).await,
+                Some(need) => step_up(context, &session, need).await,
             };
         }
         Found::Nobody(why) => why,
     };
-    if let Some(hop) = hop(turn)? {
+    if let Some(hop) = hop(context)? {
         return Ok(End::Respond(hop));
     }
     match access {
-        Access::Quiet if is_looked_at_once(turn)? => {
-            let provider = turn.first_provider().await?;
+        Access::Quiet if is_looked_at_once(context)? => {
+            let provider = context.first_provider().await?;
             let wanted = Wanted {
                 kind: Kind::Check,
-                ..Wanted::login(&provider, turn.this_page()?)
+                ..Wanted::login(&provider, context.this_page()?)
             };
-            return Ok(End::Respond(flow::begin(turn, wanted).await?));
+            return Ok(End::Respond(login_flow::begin(context, wanted).await?));
         }
         Access::Open | Access::Quiet => return Ok(End::Pass(None)),
         Access::SignedIn => {}
     }
-    if turn.has_cookie(turn.jar()?.name()) {
-        turn.desk
+    if context.has_cookie(context.jar()?.name()) {
+        context
+            .io
             .note("web.signed_out", format!("the session: {why}"));
     }
-    let ended = turn.end_session()?;
-    if !turn.request.is_navigation() {
-        return Ok(End::Respond(signed_out(turn)?.cookies(ended)));
+    let ended = context.end_session()?;
+    if !context.request.is_navigation() {
+        return Ok(End::Respond(signed_out(context)?.cookies(ended)));
     }
-    let again = Tries::of(turn)?.again(&why)?;
-    let tried = again.map(|tries| tries.cookie(turn)).transpose()?;
+    let again = RecentLogins::of(context)?.again(&why)?;
+    let tried = again.map(|tries| tries.cookie(context)).transpose()?;
     // With a choice to make, the login page shows it.
-    let reply = match turn.chosen(need.as_ref()).await? {
+    let reply = match context.chosen(need.as_ref()).await? {
         Some(provider) => {
             let wanted = Wanted {
                 need,
-                ..Wanted::login(&provider, turn.this_page()?)
+                ..Wanted::login(&provider, context.this_page()?)
             };
-            flow::begin(turn, wanted).await?
+            login_flow::begin(context, wanted).await?
         }
-        None => Turn::go(
-            &turn.page("login", &[("return_to", &turn.this_page()?)])?,
+        None => RequestContext::go(
+            &context.page("login", &[("return_to", &context.this_page()?)])?,
             [],
         ),
     };
     Ok(End::Respond(reply.cookies(ended).cookies(tried)))
 }
 
-/// 401, and never a redirect: a script could not follow it, and its target is no page.
-fn signed_out(turn: &Turn) -> Result<Reply, Error> {
-    let login = turn.page("login", &[])?;
+/// 401 and never a redirect: a script could not follow it.
+fn signed_out(context: &RequestContext) -> Result<Reply, Error> {
+    let login = context.page("login", &[])?;
     let error = ValidationFailure::WebSignedOut.into();
     Ok(Reply::problem(&error, Reader::Script, Some(login)))
 }
 
-/// The access token in the cookie is over. A page leads to the provider and back, and nobody is asked; a script is
-/// told. Nothing where the session is good enough as it is: who it is of has not changed.
-async fn renewed(turn: &Turn, access: Access, session: &Session) -> Result<Option<Reply>, Error> {
-    let request = &turn.request;
+/// Handles an expired access token in the cookie: a page redirects to the provider and back without a prompt, and a
+/// script gets an error. `None` if the session suffices without the token: the person is still the same.
+async fn renewed(
+    context: &RequestContext,
+    access: Access,
+    session: &Session,
+) -> Result<Option<Reply>, Error> {
+    let request = &context.request;
     match (access, request.is_navigation()) {
         (Access::Open, _) | (Access::Quiet, false) => return Ok(None),
-        (Access::SignedIn, false) => return signed_out(turn).map(Some),
+        (Access::SignedIn, false) => return signed_out(context).map(Some),
         (Access::Quiet | Access::SignedIn, true) => {}
     }
-    // A form that a person has filled in is not lost for it.
+    // A form that a person has filled in must not be lost.
     if request.method != Method::GET {
         return Ok(None);
     }
-    let provider = turn.provider(&session.identity.provider).await?;
-    let wanted = Wanted::login(&provider, turn.this_page()?);
-    let kind = match turn.has_cookie(&turn.jar()?.named("quiet")) {
+    let provider = context.provider(&session.identity.provider).await?;
+    let wanted = Wanted::login(&provider, context.this_page()?);
+    let kind = match context.has_cookie(&context.jar()?.named("quiet")) {
         false => Kind::Check,
         // Nobody is signed in there any more.
         true if access == Access::SignedIn => Kind::Login,
         true => return Ok(None),
     };
-    let again = Tries::of(turn)?.again("its access token is over")?;
-    let tried = again.map(|tries| tries.cookie(turn)).transpose()?;
-    let reply = flow::begin(turn, Wanted { kind, ..wanted }).await?;
+    let again = RecentLogins::of(context)?.again("its access token is over")?;
+    let tried = again.map(|tries| tries.cookie(context)).transpose()?;
+    let reply = login_flow::begin(context, Wanted { kind, ..wanted }).await?;
     Ok(Some(reply.cookies(tried)))
 }
 
-async fn step_up(turn: &Turn, session: &Session, need: Need) -> Result<End, Error> {
+async fn step_up(context: &RequestContext, session: &Session, need: Need) -> Result<End, Error> {
     // Somebody of another tenant signs in there, and with no provider of this one.
     let is_tenants = need.tenant.is_none() || need.tenant == session.tenant;
     let provider = match is_tenants {
-        true => Some(turn.provider(&session.identity.provider).await?),
-        false => turn.chosen(Some(&need)).await?,
+        true => Some(context.provider(&session.identity.provider).await?),
+        false => context.chosen(Some(&need)).await?,
     };
-    if let (true, Some(provider)) = (turn.request.is_navigation(), &provider) {
+    if let (true, Some(provider)) = (context.request.is_navigation(), &provider) {
         let wanted = Wanted {
             need: Some(need),
-            ..Wanted::login(provider, turn.this_page()?)
+            ..Wanted::login(provider, context.this_page()?)
         };
-        return Ok(End::Respond(flow::begin(turn, wanted).await?));
+        return Ok(End::Respond(login_flow::begin(context, wanted).await?));
     }
     let acr = need.acr.join(" ");
     let max_age = need.max_age.map(|age| age.to_string());
@@ -135,35 +144,35 @@ async fn step_up(turn: &Turn, session: &Session, need: Need) -> Result<End, Erro
     let parameters: Vec<_> = parameters
         .filter_map(|(name, text)| Some((*name, text.as_deref()?)))
         .collect();
-    let login = turn.page("login", &parameters)?;
+    let login = context.page("login", &parameters)?;
     let error = ValidationFailure::WebStepUp.into();
-    let reply = Reply::problem(&error, turn.reader(), Some(login));
+    let reply = Reply::problem(&error, context.reader(), Some(login));
     Ok(End::Respond(reply))
 }
 
-/// A link from another site comes without a `SameSite=Strict` cookie: the page asks for itself once, and then comes
-/// from this site, whoever is signed in or not.
-fn hop(turn: &Turn) -> Result<Option<Reply>, Error> {
-    let request = &turn.request;
-    let is_cross = turn.config().same_site == SameSite::Strict
+/// A link from another site arrives without the `SameSite=Strict` cookie: the page requests itself once more, and
+/// that request comes from this site.
+fn hop(context: &RequestContext) -> Result<Option<Reply>, Error> {
+    let request = &context.request;
+    let is_cross = context.config().same_site == SameSite::Strict
         && request.method == Method::GET
         && request.is_navigation()
         && request.header("sec-fetch-site").is_some()
-        && request.origin(&turn.place()?.origin) == Origin::Foreign
-        && !turn.has_cookie(turn.jar()?.name());
+        && request.origin(&context.base_url()?.origin) == Origin::Foreign
+        && !context.has_cookie(context.jar()?.name());
     if !is_cross {
         return Ok(None);
     }
     // Never the target as it came: `//elsewhere` would be read as another host.
-    let hop = html::hop(&turn.this_page()?);
+    let hop = html::hop(&context.this_page()?);
     Ok(Some(Reply::page(StatusCode::OK, "One moment", &hop)))
 }
 
 /// Only where browsers say what they are about: whoever keeps no cookies would be sent there each time.
-fn is_looked_at_once(turn: &Turn) -> Result<bool, Error> {
-    let request = &turn.request;
+fn is_looked_at_once(context: &RequestContext) -> Result<bool, Error> {
+    let request = &context.request;
     Ok(request.is_navigation()
         && request.method == Method::GET
         && request.header("sec-fetch-mode").is_some()
-        && !turn.has_cookie(&turn.jar()?.named("quiet")))
+        && !context.has_cookie(&context.jar()?.named("quiet")))
 }

@@ -1,4 +1,4 @@
-//! The built-in pages: plain, without scripts, styles or anything from elsewhere.
+//! HTML of the built-in pages: without scripts, styles or external resources.
 
 use std::fmt::Write as _;
 

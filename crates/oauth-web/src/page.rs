@@ -1,12 +1,12 @@
-//! The site's own pages.
+//! Requests to the pages of the site: dispatches each to its file in `page/`.
 
 mod api;
 mod callback;
-mod check;
 mod login;
 mod logout;
+mod provider_logout;
 mod session;
-mod signed_out;
+mod silent_check;
 mod testing;
 
 use std::sync::Arc;
@@ -16,20 +16,24 @@ use oauth_core::error::{Error, ValidationFailure};
 
 use crate::config::Access;
 use crate::guard::guard;
-use crate::place::Page;
 use crate::reply::Reply;
+use crate::request_context::RequestContext;
+use crate::routes::Route;
 use crate::session::{Need, Session};
-use crate::turn::Turn;
 use crate::visit::End;
 
 /// Answers a request, or passes it on.
 ///
 /// # Errors
 /// What only a host does wrong; everything else is an answer.
-pub(crate) async fn answer(turn: Turn, access: Access, need: Option<Need>) -> Result<End, Error> {
-    match route(&turn, access, need).await {
+pub(crate) async fn answer(
+    context: RequestContext,
+    access: Access,
+    need: Option<Need>,
+) -> Result<End, Error> {
+    match route(&context, access, need).await {
         Err(error) if is_hosts(&error) => Err(error),
-        Err(error) => Ok(End::Respond(failed(&turn, &error, None))),
+        Err(error) => Ok(End::Respond(failed(&context, &error, None))),
         end => end,
     }
 }
@@ -38,26 +42,29 @@ pub(crate) async fn answer(turn: Turn, access: Access, need: Option<Need>) -> Re
 ///
 /// # Errors
 /// `web.setup` under another key, `web.unknown_provider`, `web.session_too_large`, and what the store fails with.
-pub(crate) async fn test(turn: Turn, identity: crate::session::Identity) -> Result<End, Error> {
-    testing::sign_in(turn, identity).await
+pub(crate) async fn test(
+    context: RequestContext,
+    identity: crate::session::Identity,
+) -> Result<End, Error> {
+    testing::sign_in(context, identity).await
 }
 
 /// Ends this session, without a request.
 ///
 /// # Errors
 /// What only a host does wrong.
-pub(crate) async fn end(turn: Turn, session: Arc<Session>) -> Result<End, Error> {
-    Ok(api::end(&turn, &session).await)
+pub(crate) async fn end(context: RequestContext, session: Arc<Session>) -> Result<End, Error> {
+    Ok(api::end(&context, &session).await)
 }
 
-/// Ends a session whose tokens are over.
+/// Ends a session whose tokens have ended.
 ///
 /// # Errors
 /// What only a host does wrong.
-pub(crate) async fn over(turn: Turn) -> Result<End, Error> {
-    match api::over(&turn).await {
+pub(crate) async fn over(context: RequestContext) -> Result<End, Error> {
+    match api::over(&context).await {
         Err(error) if is_hosts(&error) => Err(error),
-        Err(error) => Ok(End::Respond(failed(&turn, &error, None))),
+        Err(error) => Ok(End::Respond(failed(&context, &error, None))),
         end => end,
     }
 }
@@ -66,51 +73,55 @@ pub(crate) async fn over(turn: Turn) -> Result<End, Error> {
 ///
 /// # Errors
 /// `web.not_found` for another site's host.
-pub(crate) async fn unready(turn: Turn, error: Error) -> Result<End, Error> {
-    turn.desk.note_error(&error);
-    let is_own = match turn.place() {
-        Ok(place) => turn.site.page(place, &turn.request) != Page::Application,
-        Err(error) => return Ok(End::Respond(failed(&turn, &error, None))),
+pub(crate) async fn unready(context: RequestContext, error: Error) -> Result<End, Error> {
+    context.io.note_error(&error);
+    let is_own = match context.base_url() {
+        Ok(base_url) => context.site.route(base_url, &context.request) != Route::Application,
+        Err(error) => return Ok(End::Respond(failed(&context, &error, None))),
     };
     // Whoever asked for a page comes back to it.
     let return_to = match is_own {
-        true => turn.return_to(turn.request.parameter("return_to").as_deref()),
-        false => turn.this_page(),
+        true => context.return_to(context.request.parameter("return_to").as_deref()),
+        false => context.this_page(),
     };
-    let login = turn.page("login", &[("return_to", &return_to?)])?;
-    Ok(End::Respond(Reply::unready(&error, turn.reader(), login)))
+    let login = context.page("login", &[("return_to", &return_to?)])?;
+    Ok(End::Respond(Reply::unready(
+        &error,
+        context.reader(),
+        login,
+    )))
 }
 
 /// What is said of an error: the whole of it to the log, and its code and a sentence to whoever sent the request.
-pub(crate) fn failed(turn: &Turn, error: &Error, return_to: Option<&str>) -> Reply {
-    turn.desk.note_error(error);
+pub(crate) fn failed(context: &RequestContext, error: &Error, return_to: Option<&str>) -> Reply {
+    context.io.note_error(error);
     let is_over = ["web.not_found", "web.method", "web.cross_site"].contains(&error.code());
     let parameters = return_to.map(|return_to| ("return_to", return_to));
-    let login = turn.page("login", parameters.as_slice());
+    let login = context.page("login", parameters.as_slice());
     let sign_in = login.ok().filter(|_| !is_over);
-    Reply::problem(error, turn.reader(), sign_in)
+    Reply::problem(error, context.reader(), sign_in)
 }
 
-async fn route(turn: &Turn, access: Access, need: Option<Need>) -> Result<End, Error> {
-    let place = turn.place()?;
-    let page = turn.site.page(place, &turn.request);
-    if page != Page::Application && turn.request.is_too_large() {
+async fn route(context: &RequestContext, access: Access, need: Option<Need>) -> Result<End, Error> {
+    let base_url = context.base_url()?;
+    let page = context.site.route(base_url, &context.request);
+    if page != Route::Application && context.request.is_too_large() {
         return Err(oauth_core::error::ProtocolViolation::CallbackTooLarge.into());
     }
     let allowed: &[Method] = match &page {
-        Page::Application => return guard(turn, access, need).await,
-        Page::Api(name) => return api::api(turn, name).await,
-        Page::Unknown => return Err(ValidationFailure::WebNotFound.into()),
-        Page::Login | Page::Logout | Page::Callback => &[Method::GET, Method::POST],
-        Page::BackChannel(_) => &[Method::POST],
-        Page::Check | Page::LoggedOut | Page::Session | Page::FrontChannel(_) => &[Method::GET],
+        Route::Application => return guard(context, access, need).await,
+        Route::Api(name) => return api::api(context, name).await,
+        Route::Unknown => return Err(ValidationFailure::WebNotFound.into()),
+        Route::Login | Route::Logout | Route::Callback => &[Method::GET, Method::POST],
+        Route::BackChannel(_) => &[Method::POST],
+        Route::Check | Route::LoggedOut | Route::Session | Route::FrontChannel(_) => &[Method::GET],
     };
-    if turn.request.method == Method::HEAD && allowed.contains(&Method::GET) {
+    if context.request.method == Method::HEAD && allowed.contains(&Method::GET) {
         // Whoever asks so looks ahead: links are previewed like that.
-        return Ok(End::Respond(Turn::ahead()));
+        return Ok(End::Respond(RequestContext::ahead()));
     }
-    if !allowed.contains(&turn.request.method) {
-        let mut reply = failed(turn, &ValidationFailure::WebMethod.into(), None);
+    if !allowed.contains(&context.request.method) {
+        let mut reply = failed(context, &ValidationFailure::WebMethod.into(), None);
         let allowed: Vec<_> = allowed.iter().map(Method::as_str).collect();
         if let Ok(allowed) = HeaderValue::from_str(&allowed.join(", ")) {
             reply.headers.insert(http::header::ALLOW, allowed);
@@ -118,15 +129,15 @@ async fn route(turn: &Turn, access: Access, need: Option<Need>) -> Result<End, E
         return Ok(End::Respond(reply));
     }
     let reply = match page {
-        Page::Login => login::login(turn).await,
-        Page::Callback => callback::callback(turn).await,
-        Page::Check => check::check(turn).await,
-        Page::Logout => logout::logout(turn).await,
-        Page::LoggedOut => logout::done(turn),
-        Page::Session => session::session(turn).await,
-        Page::BackChannel(provider) => signed_out::back_channel(turn, provider).await,
-        Page::FrontChannel(provider) => signed_out::front_channel(turn, provider).await,
-        Page::Api(_) | Page::Unknown | Page::Application => {
+        Route::Login => login::login(context).await,
+        Route::Callback => callback::callback(context).await,
+        Route::Check => silent_check::check(context).await,
+        Route::Logout => logout::logout(context).await,
+        Route::LoggedOut => logout::done(context),
+        Route::Session => session::session(context).await,
+        Route::BackChannel(provider) => provider_logout::back_channel(context, provider).await,
+        Route::FrontChannel(provider) => provider_logout::front_channel(context, provider).await,
+        Route::Api(_) | Route::Unknown | Route::Application => {
             Err(ValidationFailure::WebNotFound.into())
         }
     };

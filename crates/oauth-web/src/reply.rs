@@ -1,4 +1,4 @@
-//! What the site answers.
+//! Responses of the site: pages, JSON, redirects and problems.
 
 use std::fmt;
 use std::time::Duration;
@@ -14,7 +14,7 @@ use serde_json::json;
 use crate::html;
 use crate::session::Identity;
 
-/// When a provider that was down is worth another try, unless it says so itself.
+/// The pause before a provider that was down is tried again, unless it states one.
 const NEXT_TRY: Duration = Duration::from_secs(5);
 
 /// A response, to be sent as it is. No cache may keep it.
@@ -23,32 +23,33 @@ const NEXT_TRY: Duration = Duration::from_secs(5);
 pub struct Reply {
     /// The status.
     pub status: StatusCode,
-    /// All header fields; `Set-Cookie` may be there several times.
+    /// All header fields; `Set-Cookie` may occur several times.
     pub headers: HeaderMap,
     /// The body, in UTF-8.
     pub body: String,
-    /// What went wrong, for an error page of the application's own: it keeps status and header fields, but for
-    /// `Content-Type` and `Content-Security-Policy`.
+    /// What went wrong, for an application that renders its own error page: that page keeps the status and the header
+    /// fields, except `Content-Type` and `Content-Security-Policy`.
     pub problem: Option<Problem>,
-    /// Who has just signed out, for an application that keeps something of its own for them.
+    /// The person who has just signed out, for an application that stores something of its own for them.
     pub signed_out: Option<Box<Identity>>,
 }
 
-/// What a person, or a page's script, is told of what went wrong.
+/// What a person or a page's script is told about an error.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Problem {
     /// The code of the error table.
     pub code: &'static str,
-    /// One sentence. A person who can do nothing about it reads that sign-in does not work right now; the log has the rest.
+    /// One sentence. A person who can do nothing about the error reads that sign-in does not work right now; the log has
+    /// the rest.
     pub title: String,
-    /// More, where the application has given a reason, or the reader can do something about it.
+    /// More detail, if the application has given a reason, or the reader can do something about it.
     pub detail: Option<String>,
-    /// The page to sign in at, if that may help.
+    /// The login page, if signing in again may help.
     pub sign_in: Option<String>,
 }
 
-/// Who reads a problem.
+/// The reader of a problem.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Reader {
     Person,
@@ -74,12 +75,12 @@ impl Reply {
         }
     }
 
-    /// Nothing to show.
+    /// A response without a body.
     pub(crate) fn empty(status: StatusCode) -> Self {
         Self::new(status)
     }
 
-    /// Goes on there, by GET (RFC 9700 section 4.12).
+    /// A redirect that is followed with GET (RFC 9700 section 4.12).
     pub(crate) fn see_other(url: &str) -> Self {
         let mut reply = Self::new(StatusCode::SEE_OTHER);
         match HeaderValue::from_str(url) {
@@ -91,7 +92,7 @@ impl Reply {
         reply
     }
 
-    /// A page, of this HTML in its body.
+    /// A page with this HTML in its body.
     pub(crate) fn page(status: StatusCode, title: &str, body: &str) -> Self {
         let mut reply = Self::new(status);
         reply.put(CONTENT_TYPE, "text/html; charset=utf-8");
@@ -116,7 +117,7 @@ impl Reply {
         Self::told(status(error), error, reader, sign_in)
     }
 
-    /// That a provider could not be asked: its fault, or the host's own.
+    /// The response when a provider could not be reached: its fault, or the host's.
     pub(crate) fn unready(error: &Error, reader: Reader, sign_in: String) -> Self {
         let status = match error.kind() {
             Kind::Lost(_) => StatusCode::SERVICE_UNAVAILABLE,
@@ -168,7 +169,7 @@ impl Reply {
         }
     }
 
-    /// With these cookies too.
+    /// Adds these cookies.
     pub(crate) fn cookies(mut self, cookies: impl IntoIterator<Item = String>) -> Self {
         for cookie in cookies {
             if let Ok(cookie) = HeaderValue::from_str(&cookie) {
@@ -193,8 +194,8 @@ impl Problem {
         Self {
             code,
             title: sentence(title),
-            // The error's own detail may quote what somebody sent, and most hints are advice to whoever runs the site:
-            // both are for the log.
+            // The error's own detail may quote what was sent, and most hints are for the operator of the site: both are
+            // for the log.
             detail: error.hint().filter(|_| is_for_reader).map(sentence),
             sign_in,
         }
@@ -223,7 +224,7 @@ impl Problem {
     }
 }
 
-/// Whether it is about what a person has done, and not about the site, its settings or its provider.
+/// Whether the error is about what a person did, rather than the site, its settings or its provider.
 fn is_of_person(error: &Error) -> bool {
     match error.kind() {
         Kind::Misuse(_) | Kind::Lost(_) | Kind::Malformed(_) => false,
@@ -258,7 +259,7 @@ fn status(error: &Error) -> StatusCode {
 }
 
 impl fmt::Debug for Reply {
-    /// Status and names of header fields: the values hold cookies and states.
+    /// Shows the status and the names of header fields: their values hold cookies and states.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Reply")
             .field("status", &self.status)

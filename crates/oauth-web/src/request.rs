@@ -1,4 +1,4 @@
-//! A request, as a host hands it over, and what it says about who sent it.
+//! A request as the host passes it in, and which site or page it came from.
 
 use std::fmt;
 
@@ -7,22 +7,22 @@ use http::header::UPGRADE;
 use http::{HeaderMap, Method};
 use oauth_core::form;
 
-/// The largest form that the site reads, in bytes: hosts read no more of a body.
+/// The largest form body that the site reads, in bytes.
 pub const MAX_FORM: usize = 64 << 10;
 
 /// A header that scripts of other origins cannot send without being allowed to (RFC 10017 section 6.1.3.3). Any
 /// value will do.
 pub const PROTECTION_HEADER: &str = "x-csrf-protection";
 
-/// The largest target that is read, in bytes.
+/// The longest request target that is accepted, in bytes.
 const MAX_TARGET: usize = 64 << 10;
 
-/// A request.
+/// A request, as the host received it.
 #[derive(Clone)]
 pub struct Request {
     /// The method.
     pub method: Method,
-    /// `Host`, or `:authority`. It at most chooses one of the site's base URLs.
+    /// `Host`, or `:authority`. It selects one of the site's base URLs, and is used for nothing else.
     pub host: String,
     /// Path and query as they came, not decoded, root path included.
     pub target: String,
@@ -32,16 +32,16 @@ pub struct Request {
     pub form: Option<Bytes>,
 }
 
-/// Where a request comes from, as far as the browser says.
+/// The origin of a request, as far as the browser states it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Origin {
     /// A page of this site.
     Own,
-    /// Typed, bookmarked, or from another program.
+    /// The address bar, a bookmark, or another program.
     Person,
-    /// A page of another origin: one that shares the domain is another too.
+    /// A page of another origin, which includes other subdomains.
     Foreign,
-    /// It does not say.
+    /// Not stated.
     Unknown,
 }
 
@@ -55,13 +55,13 @@ impl Request {
         self.target.split(['?', '#']).next().unwrap_or_default()
     }
 
-    /// Parameters of the query; nothing of one that is no UTF-8. The first of each name counts.
+    /// The parameters of the query; empty if it is not valid UTF-8. The first of each name counts.
     pub(crate) fn query(&self, name: &str) -> Option<String> {
         let (_, query) = self.target.split_once('?')?;
         first(query, name)
     }
 
-    /// The parameter of the form, else of the query.
+    /// The parameter of this name in the form, or else in the query.
     pub(crate) fn parameter(&self, name: &str) -> Option<String> {
         let of_form = self.form_text().and_then(|text| first(text, name));
         of_form.or_else(|| self.query(name))
@@ -75,8 +75,8 @@ impl Request {
         self.headers.get(name)?.to_str().ok()
     }
 
-    /// A request that changes nothing (RFC 9110 section 9.2.1). One that opens a WebSocket may: browsers ask nobody
-    /// before they send it, from whichever page.
+    /// Whether the request is safe (RFC 9110 section 9.2.1). A WebSocket handshake is not: browsers send it from any page
+    /// without a preflight.
     pub(crate) fn is_safe(&self) -> bool {
         if self.headers.contains_key(UPGRADE) {
             return false;
@@ -87,7 +87,7 @@ impl Request {
         )
     }
 
-    /// A person opens a page: nothing else may be sent on to the provider, for scripts cannot follow.
+    /// Whether a person opens a page: only such a request is redirected to the provider, since scripts cannot follow.
     pub(crate) fn is_navigation(&self) -> bool {
         if self.is_prefetch() {
             return false;
@@ -101,7 +101,7 @@ impl Request {
         }
     }
 
-    /// The browser, or a framework's script, looks ahead: nobody has asked for the page yet.
+    /// Whether the browser or a framework prefetches a page that nobody has opened yet.
     pub(crate) fn is_prefetch(&self) -> bool {
         let says = |name: &str, word: &str| {
             self.header(name)
@@ -114,7 +114,7 @@ impl Request {
             || self.headers.contains_key("next-router-prefetch")
     }
 
-    /// Where it comes from: Fetch Metadata, else `Origin`.
+    /// The origin of the request: from Fetch Metadata, or else from `Origin`.
     pub(crate) fn origin(&self, own: &str) -> Origin {
         match self.header("sec-fetch-site") {
             Some("same-origin") => return Origin::Own,

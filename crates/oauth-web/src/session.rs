@@ -1,4 +1,4 @@
-//! Who is signed in.
+//! [`Session`]: who is signed in, how and until when.
 
 use std::fmt;
 use std::sync::Arc;
@@ -12,18 +12,18 @@ use oauth_core::{Secret, Tokens};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
-/// Whom a provider vouched for. A person is an issuer and a subject: an e-mail address may be unverified, and be
-/// another's tomorrow (OpenID Connect Core section 5.7).
+/// The identity that a provider vouched for. A person is identified by issuer and subject: an e-mail address may be
+/// unverified, and may belong to somebody else tomorrow (OpenID Connect Core section 5.7).
 #[derive(Clone, PartialEq, Serialize, Deserialize)]
 #[non_exhaustive]
 pub struct Identity {
-    /// The provider's name at the site.
+    /// The provider's id at the site.
     pub provider: String,
     /// `iss`
     pub issuer: String,
     /// `sub`
     pub subject: String,
-    /// `sid`: the session at the provider, if it has named one.
+    /// `sid`: the session at the provider, if it names one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub sid: Option<String>,
     /// `auth_time`: when the person authenticated, if the provider says.
@@ -32,8 +32,8 @@ pub struct Identity {
     /// `acr`: how the person authenticated, if the provider says.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub acr: Option<String>,
-    /// What else the provider vouched for: all claims where the application decides whom to let in; in a session
-    /// those of [`Config::claims`](crate::Config::claims).
+    /// The other claims: all of them when the application decides whether to admit the person, and those of
+    /// [`Config::claims`](crate::Config::claims) in a session.
     #[serde(default, skip_serializing_if = "Map::is_empty")]
     pub claims: Map<String, Value>,
 }
@@ -44,54 +44,54 @@ pub struct Identity {
 pub struct Session {
     /// Who signed in.
     pub identity: Identity,
-    /// What the application added when it let the person in.
+    /// What the application added when it admitted the person.
     #[serde(default, skip_serializing_if = "Map::is_empty")]
     pub local: Map<String, Value>,
     /// When it began.
     pub started_at: UnixTime,
     /// When it ends.
     pub until: UnixTime,
-    /// Whose people the provider signs in, if the site has tenants.
+    /// The tenant of the provider, if the site has tenants.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub tenant: Option<String>,
-    /// What was granted, in words of the provider: names with spaces between.
+    /// The granted scope, as the provider stated it: names separated by spaces.
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub scope: String,
-    /// The name of its record, of a session in a store.
+    /// The key of its record, if the session is in a store.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) key: Option<String>,
-    /// When it was used last, about.
+    /// Roughly when it was last used.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) seen_at: Option<UnixTime>,
-    /// Tells the provider whose session to end. It signs nobody in.
+    /// The ID token that tells the provider which session to end. It cannot be used to sign in.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) id_token: Option<String>,
-    /// The access token of a session that has it in its cookie; it stands in nothing else that is written of the session.
+    /// The access token, if the session keeps it in its cookie; it is serialized nowhere else.
     #[serde(skip)]
     pub(crate) tokens: Option<Arc<Tokens>>,
 }
 
-/// What an application wants of a person, beyond being signed in (RFC 9470).
+/// What a page requires beyond a session (RFC 9470).
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[non_exhaustive]
 pub struct Need {
-    /// One of these ways to authenticate, best first; any if there is none.
+    /// One of these `acr` values, the best first; any if empty.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub acr: Vec<String>,
-    /// To have authenticated within these last seconds.
+    /// The person must have authenticated within this many seconds.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub max_age: Option<u64>,
-    /// To have granted each of these.
+    /// Each of these must have been granted.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub scope: Vec<String>,
-    /// To have signed in with a provider of this tenant ([`Provider::tenant`](crate::Provider::tenant)): a page of one
-    /// tenant is never seen with the session of another.
+    /// The person must have signed in with a provider of this tenant ([`Provider::tenant`](crate::Provider::tenant)): a
+    /// session of one tenant never opens a page of another.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub tenant: Option<String>,
 }
 
 impl Identity {
-    /// Somebody, for a test.
+    /// An identity for a test.
     pub fn new(
         provider: impl Into<String>,
         issuer: impl Into<String>,
@@ -108,7 +108,7 @@ impl Identity {
         }
     }
 
-    /// Whom an ID token is about.
+    /// The identity in an ID token.
     pub(crate) fn of(provider: &str, id_token: &IdToken) -> Self {
         let claims = id_token.claims();
         let text = |name: &str| claims.text(name).ok().flatten().map(str::to_owned);
@@ -123,37 +123,37 @@ impl Identity {
         }
     }
 
-    /// Whether both are one person.
+    /// Whether both are the same person.
     pub fn is_same_person(&self, other: &Self) -> bool {
         self.issuer == other.issuer && self.subject == other.subject
     }
 
-    /// The claim of this name, if it is a text.
+    /// The claim of this name, if it is a string.
     pub fn text(&self, claim: &str) -> Option<&str> {
         self.claims.get(claim)?.as_str()
     }
 }
 
 impl Session {
-    /// Whose tokens the store keeps for this session; nothing where sessions have no tokens.
+    /// The grant whose tokens the store keeps for this session; `None` where sessions have no tokens.
     pub fn grant(&self) -> Option<GrantId> {
         let key = self.key.as_deref()?;
         Some(grant(key))
     }
 
-    /// The tokens that the session has in its cookie, of a site under [`Keep::AccessToken`](crate::Keep::AccessToken):
-    /// an access token, for as long as it is good.
+    /// The tokens in the session's cookie, at a site under [`Keep::AccessToken`](crate::Keep::AccessToken): an access
+    /// token, until it expires.
     pub const fn tokens(&self) -> Option<&Arc<Tokens>> {
         self.tokens.as_ref()
     }
 
-    /// Whether the person has done what is needed.
+    /// Whether the session meets this requirement.
     pub fn suffices(&self, need: &Need, now: UnixTime) -> bool {
         let tenant = self.tenant.as_deref();
         need.is_met(&self.identity, tenant, &self.scope, now)
     }
 
-    /// Whether its access token is over, or it has none.
+    /// Whether its access token has expired, or it has none.
     pub(crate) fn is_stale(&self, now: UnixTime) -> bool {
         let tokens = self.tokens.as_ref();
         tokens.is_none_or(|tokens| tokens.freshness(now, Duration::ZERO) == Freshness::Stale)
@@ -173,7 +173,7 @@ impl Session {
 }
 
 impl Need {
-    /// One of these ways to authenticate.
+    /// Requires one of these `acr` values.
     pub fn acr<T: Into<String>>(values: impl IntoIterator<Item = T>) -> Self {
         Self {
             acr: values.into_iter().map(Into::into).collect(),
@@ -181,7 +181,7 @@ impl Need {
         }
     }
 
-    /// Somebody of this tenant.
+    /// Requires a provider of this tenant.
     pub fn tenant(tenant: impl Into<String>) -> Self {
         Self {
             tenant: Some(tenant.into()),
@@ -189,14 +189,14 @@ impl Need {
         }
     }
 
-    /// A login within these last seconds.
+    /// Requires a login within this many seconds.
     #[must_use]
     pub const fn within(mut self, max_age: u64) -> Self {
         self.max_age = Some(max_age);
         self
     }
 
-    /// Judged on what the provider vouched for, and not on what it was asked: providers may ignore the wish.
+    /// Compares what the provider vouched for, not what was requested: providers may ignore the request.
     pub(crate) fn is_met(
         &self,
         identity: &Identity,
@@ -221,13 +221,13 @@ impl Need {
 /// How far the provider's clock may be from this one, in seconds.
 const SKEW: u64 = 60;
 
-/// Whose tokens are kept for the session of this name.
+/// The grant that belongs to the session of this key.
 pub(crate) fn grant(key: &str) -> GrantId {
     GrantId::person(format!("web:{key}"))
 }
 
 impl fmt::Debug for Identity {
-    /// What it says about a person is nobody else's business.
+    /// Claims are personal data, and are not shown.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Identity")
             .field("provider", &self.provider)

@@ -1,4 +1,4 @@
-//! A site: its settings, checked once.
+//! [`Site`]: a web application's sign-in, with its settings checked once.
 
 use std::fmt;
 use std::sync::Arc;
@@ -9,13 +9,13 @@ use oauth_core::error::Error;
 
 use crate::config::{Access, Config, Keep};
 use crate::page;
-use crate::place::{Inner, Page};
 use crate::request::Request;
+use crate::request_context::RequestContext;
+use crate::routes::{Inner, Route};
 use crate::session::{Identity, Need, Session};
-use crate::turn::Turn;
 use crate::visit::Visit;
 
-/// A site whose people sign in: one for an application. Cheap to clone.
+/// The sign-in of a web application. An application has one; it is cheap to clone.
 #[derive(Clone)]
 pub struct Site(Arc<Inner>);
 
@@ -29,47 +29,53 @@ impl Site {
         Ok(Self(Arc::new(Inner::new(config)?)))
     }
 
-    /// Begins a request: [`Visit::resume`] says what to do.
+    /// Begins to handle a request: [`Visit::resume`] gives the steps to take.
     pub fn visit(&self, request: Request, access: Access) -> Visit {
         let site = Arc::clone(&self.0);
-        Visit::new(move |desk| page::answer(Turn::new(site, request, desk), access, None))
+        Visit::new(move |io| page::answer(RequestContext::new(site, request, io), access, None))
     }
 
-    /// Begins a request whose page wants more than somebody who is signed in: another way to authenticate, or a
-    /// fresher login (RFC 9470). Passed on once the provider has vouched for it.
+    /// Begins to handle a request for a page that requires more than a session: another way to authenticate, or a
+    /// fresher login (RFC 9470). It is passed on once the provider has vouched for that.
     pub fn challenge(&self, request: Request, need: Need) -> Visit {
         let site = Arc::clone(&self.0);
         let access = Access::SignedIn;
-        Visit::new(move |desk| page::answer(Turn::new(site, request, desk), access, Some(need)))
+        Visit::new(move |io| {
+            page::answer(RequestContext::new(site, request, io), access, Some(need))
+        })
     }
 
-    /// Signs somebody in for a test: the answer, 204, sets the cookies, and no provider is asked. There are no tokens.
-    /// What fails is an error of [`Visit::resume`]: `web.setup` unless the site seals with
-    /// [`testing_key`](crate::testing_key), `web.unknown_provider`, `web.session_too_large`, and what a store fails with.
+    /// Signs somebody in for a test: the response, 204, sets the cookies, and no provider is involved. There are no
+    /// tokens. [`Visit::resume`] fails with `web.setup` unless the site seals with [`testing_key`](crate::testing_key),
+    /// with `web.unknown_provider`, `web.session_too_large`, or the store's error.
     pub fn testing(&self, identity: Identity) -> Visit {
         let site = Arc::clone(&self.0);
         let request = self.nobodys();
-        Visit::new(move |desk| page::test(Turn::new(site, request, desk), identity))
+        Visit::new(move |io| page::test(RequestContext::new(site, request, io), identity))
     }
 
-    /// Ends a session, wherever it is used: its record, and its grant, which is revoked. Whoever comes with its cookie is
-    /// nobody then; a session that lives in its cookie alone cannot be ended so, and only its token is revoked. It ends
-    /// without a session.
+    /// Ends a session everywhere: removes its record, and revokes its grant. Its cookie is not accepted afterwards. A
+    /// session that is kept in its cookie alone cannot be ended this way; only its token is revoked. The visit ends with
+    /// [`Step::Pass`](crate::Step::Pass) and no session.
     pub fn end(&self, session: Arc<Session>) -> Visit {
         let site = Arc::clone(&self.0);
         let request = self.nobodys();
-        Visit::new(move |desk| page::end(Turn::new(site, request, desk), session))
+        Visit::new(move |io| page::end(RequestContext::new(site, request, io), session))
     }
 
-    /// Ends the session of a request whose tokens turned out to be over, with advice `reauthorize`: the answer is 401.
+    /// Ends the session of a request whose grant turned out to have ended (advice `reauthorize`): the response is 401.
     pub fn tokens_over(&self, request: Request) -> Visit {
         let site = Arc::clone(&self.0);
-        Visit::new(move |desk| page::over(Turn::new(site, request, desk)))
+        Visit::new(move |io| page::over(RequestContext::new(site, request, io)))
     }
 
-    /// A request that no browser has sent.
+    /// A request that no browser sent.
     fn nobodys(&self) -> Request {
-        let host = self.0.places.first().map(|place| place.origin.clone());
+        let host = self
+            .0
+            .base_urls
+            .first()
+            .map(|base_url| base_url.origin.clone());
         let host = host.unwrap_or_default();
         Request {
             method: Method::GET,
@@ -85,46 +91,46 @@ impl Site {
     /// not; of 500 for an error of the host's own.
     pub fn failed(&self, request: Request, error: Error) -> Visit {
         let site = Arc::clone(&self.0);
-        Visit::new(move |desk| page::unready(Turn::new(site, request, desk), error))
+        Visit::new(move |io| page::unready(RequestContext::new(site, request, io), error))
     }
 
-    /// The client of a provider of the settings, for the tokens of a session.
+    /// The client of a configured provider, for the tokens of a session.
     pub fn client(&self, provider: &str) -> Option<&Client> {
         let provider = self.0.provider(provider).ok()?;
         Some(&provider.client)
     }
 
-    /// Where its sessions live.
+    /// Where sessions are kept.
     pub fn keep(&self) -> Keep {
         self.0.config.keep
     }
 
     /// Whether this path, root path included, is one of the site's own pages.
     pub fn owns(&self, path: &str) -> bool {
-        let places = self.0.places.iter();
-        places
-            .map(|place| self.0.page_at(place, path))
-            .any(|page| page != Page::Application)
+        let base_urls = self.0.base_urls.iter();
+        base_urls
+            .map(|base_url| self.0.route_at(base_url, path))
+            .any(|page| page != Route::Application)
     }
 
-    /// Whether the body of such a request is for the site: a host reads it, [`MAX_FORM`](crate::MAX_FORM) bytes at
-    /// most, and leaves every other one alone.
+    /// Whether the body of such a request is for the site: a host reads it, up to [`MAX_FORM`](crate::MAX_FORM) bytes,
+    /// and leaves all other bodies to the application.
     pub fn reads_form(&self, method: &Method, path: &str) -> bool {
-        let reads = |page: Page| {
+        let reads = |page: Route| {
             matches!(
                 page,
-                Page::Login | Page::Callback | Page::Logout | Page::BackChannel(_)
+                Route::Login | Route::Callback | Route::Logout | Route::BackChannel(_)
             )
         };
-        let places = self.0.places.iter();
-        let mut pages = places.map(|place| self.0.page_at(place, path));
+        let base_urls = self.0.base_urls.iter();
+        let mut pages = base_urls.map(|base_url| self.0.route_at(base_url, path));
         *method == Method::POST && pages.any(reads)
     }
 }
 
 impl fmt::Debug for Site {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let origins = self.0.places.iter().map(|place| &place.origin);
+        let origins = self.0.base_urls.iter().map(|base_url| &base_url.origin);
         f.debug_struct("Site")
             .field("origins", &origins.collect::<Vec<_>>())
             .field("keep", &self.0.config.keep)

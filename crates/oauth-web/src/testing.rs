@@ -1,4 +1,4 @@
-//! Tests of applications: somebody is signed in, and no provider was asked.
+//! Support for tests of applications: signs somebody in without a provider.
 
 use oauth_core::url::Url;
 use oauth_seal::Key;

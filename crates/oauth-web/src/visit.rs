@@ -1,4 +1,4 @@
-//! A visit: one request, from its head to the response or the application's turn.
+//! A visit: the state machine of one request, from its head to the site's response or the application's.
 //!
 //! It is a value, like an exchange: it opens no socket, reads no clock and draws no randomness. Inside, a page is
 //! written as one asks questions, one after the other; each question is a [`Step`], and the [`Event`] its answer.
@@ -26,13 +26,13 @@ use crate::forward::Forward;
 use crate::reply::Reply;
 use crate::session::{Identity, Session};
 
-/// One request, to be answered or passed on.
+/// The state machine of one request, which ends with a response or passes the request on.
 pub struct Visit {
     state: State,
-    desk: Desk,
+    io: Io,
 }
 
-/// What to do next.
+/// What a host does next.
 ///
 /// Exhaustive on purpose: a host that does not know a step must fail to compile.
 #[must_use]
@@ -46,7 +46,7 @@ pub enum Step {
     Lease {
         /// The key of the record.
         key: String,
-        /// Who takes it.
+        /// The new holder of the lease.
         holder: String,
         /// For how long; zero releases it.
         ttl: Duration,
@@ -60,9 +60,9 @@ pub enum Step {
         record: Secret<String>,
         /// The version it replaces.
         version: u64,
-        /// When tokens in it should be renewed, as `Store::save` of `oauth-session` takes it.
+        /// When its tokens should be renewed; passed to `Store::save` of `oauth-session`.
         due: Option<UnixTime>,
-        /// When nobody needs it any more: a store that lets records end deletes it then.
+        /// When it is no longer needed: a store that supports expiry deletes it then.
         until: Option<UnixTime>,
     },
     /// Remove a record. Answer with [`Event::Removed`].
@@ -72,70 +72,70 @@ pub enum Step {
     },
     /// Wait this long. Answer with [`Event::Elapsed`].
     Wait(Duration),
-    /// Run this, as any exchange. Answer with [`Event::Landed`].
-    Run(Boxed<Landed>),
+    /// Run this exchange. Answer with [`Event::Completed`].
+    Run(Boxed<RunOutput>),
     /// Look up a provider, at a site whose settings say so ([`Lookup::Asked`](crate::Lookup::Asked)). Answer with
     /// [`Event::Provider`].
-    Provider(Box<Ask>),
-    /// Decide whether to let this person in, and with what in the session. Answer with [`Event::Admitted`]. A host
-    /// without an opinion answers [`Admission::default`].
+    Provider(Box<ProviderQuery>),
+    /// Decide whether to admit this person, and what to add to the session. Answer with [`Event::Admitted`]. A host
+    /// that admits everybody answers [`Admission::default`].
     Admit(Box<Identity>),
-    /// The end: pass this call on to its API, with the token of [`Forward::session`]. Its body is the host's to
-    /// stream.
+    /// The end: forward this call to its API, with the token of [`Forward::session`]. The host streams its body.
     Forward(Box<Forward>),
-    /// The end: send this.
+    /// The end: send this response.
     Respond(Reply),
-    /// The end: it is the application's turn, with the session if there is one. Nothing is added to its response.
+    /// The end: pass the request on to the application, with the session if there is one. Nothing is added to the
+    /// application's response.
     Pass(Option<Arc<Session>>),
 }
 
-/// What happened.
+/// The result of a step.
 #[derive(Debug)]
 pub enum Event {
-    /// Nothing yet: the first event of every visit.
+    /// The first event of every visit.
     Begin,
-    /// The record, or that there is none.
+    /// The record, if there is one.
     Loaded(Option<Entry>),
     /// The answer to [`Step::Lease`].
     Leased(Lease),
     /// The answer to [`Step::Save`].
     Saved(Saved),
-    /// The record is removed, or was not there.
+    /// The record was removed, or did not exist.
     Removed,
-    /// The store did not answer: the step may have taken effect or not.
+    /// The store failed: the step may or may not have taken effect.
     Failed(Error),
-    /// The pause has passed.
+    /// The pause has elapsed.
     Elapsed,
     /// The outcome of the exchange of [`Step::Run`].
-    Landed(Result<Landed, Error>),
-    /// The provider, or that there is none.
+    Completed(Result<RunOutput, Error>),
+    /// The provider, if there is one.
     Provider(Option<Box<Provider>>),
     /// The application's decision.
     Admitted(Admission),
 }
 
-/// Which provider is wanted. The one that is given has to be what is said here, or it is not taken.
+/// A query for a provider. The host's answer must match all of it, or it is refused.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 #[non_exhaustive]
-pub struct Ask {
-    /// The one of this id: of a callback, a session, or a choice.
+pub struct ProviderQuery {
+    /// The id of the provider: from a callback, a session, or the person's choice.
     pub id: Option<String>,
-    /// One of this issuer, which has begun a sign-in by itself (OpenID Connect Core section 4).
+    /// The issuer, when it initiated the sign-in (OpenID Connect Core section 4).
     pub issuer: Option<String>,
-    /// One of this tenant.
+    /// The tenant.
     pub tenant: Option<String>,
-    /// Where nothing of that is said: the `Host` that a person has opened,
+    /// The `Host` of the request, if none of these is set,
     pub host: String,
     /// and the path of the page, root path included.
     pub path: String,
 }
 
-/// Whether the application lets a person in.
+/// Whether the application admits a person.
 #[derive(Debug, Clone)]
 pub enum Admission {
-    /// It does, with this in [`Session::local`].
+    /// The person is admitted, with this in [`Session::local`].
     In(Map<String, Value>),
-    /// It does not; the reason is shown to the person.
+    /// The person is refused, and shown this reason.
     Refused(String),
 }
 
@@ -145,10 +145,10 @@ impl Default for Admission {
     }
 }
 
-/// What an exchange of a visit leaves behind. Hosts hand it back as it is.
-pub struct Landed(pub(crate) Fruit);
+/// The output of an exchange of a visit. Hosts pass it back unchanged.
+pub struct RunOutput(pub(crate) ExchangeOutput);
 
-pub(crate) enum Fruit {
+pub(crate) enum ExchangeOutput {
     Begun(Box<Authorization>),
     Login(Box<Login>),
     Identity(Box<Identity>),
@@ -157,18 +157,18 @@ pub(crate) enum Fruit {
     Revoked,
 }
 
-/// Something for the log: codes and reasons, never a cookie, a token or a name.
+/// A log entry: codes and reasons, never a cookie, a token or a name.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Note {
     /// A code of the error table.
     pub code: &'static str,
-    /// What exactly, in one line.
+    /// The details, in one line.
     pub detail: String,
 }
 
 impl Note {
-    /// Of an error that a host met, with what usually helps.
+    /// The note of an error that a host encountered, with its hint.
     pub fn of(error: &Error) -> Self {
         let detail = match error.hint() {
             Some(hint) => format!("{error}; {hint}"),
@@ -192,11 +192,11 @@ pub(crate) enum End {
     Forward(Box<Forward>),
 }
 
-type Talk = Pin<Box<dyn Future<Output = Result<End, Error>> + Send>>;
+type PageFuture = Pin<Box<dyn Future<Output = Result<End, Error>> + Send>>;
 
 enum State {
-    Fresh(Talk),
-    Asked(Talk),
+    Fresh(PageFuture),
+    Asked(PageFuture),
     Over,
 }
 
@@ -214,34 +214,34 @@ impl Times {
     }
 }
 
-/// What lies between a visit and the page that it asks: one question, one answer.
+/// The channel between a visit and its page: the page awaits the event that answers its step.
 #[derive(Clone)]
-pub(crate) struct Desk(Arc<Mutex<Papers>>);
+pub(crate) struct Io(Arc<Mutex<IoState>>);
 
-struct Papers {
+struct IoState {
     at: Moment,
     step: Option<Step>,
     event: Option<Event>,
     notes: VecDeque<Note>,
 }
 
-/// How many notes a visit makes.
+/// The most notes of one visit.
 const MOST_NOTES: usize = 32;
 
 impl Visit {
-    pub(crate) fn new<F>(talk: impl FnOnce(Desk) -> F) -> Self
+    pub(crate) fn new<F>(page: impl FnOnce(Io) -> F) -> Self
     where
         F: Future<Output = Result<End, Error>> + Send + 'static,
     {
-        let desk = Desk(Arc::new(Mutex::new(Papers {
+        let io = Io(Arc::new(Mutex::new(IoState {
             at: Moment::without_randomness(UnixTime::from_secs(0)),
             step: None,
             event: None,
             notes: VecDeque::new(),
         })));
         Self {
-            state: State::Fresh(Box::pin(talk(desk.clone()))),
-            desk,
+            state: State::Fresh(Box::pin(page(io.clone()))),
+            io,
         }
     }
 
@@ -249,60 +249,60 @@ impl Visit {
     /// call a moment of its own.
     ///
     /// # Errors
-    /// What only a host does wrong: `misuse.out_of_order` for an event that does not answer the step before it,
+    /// Mistakes of the host only: `misuse.out_of_order` for an event that does not answer the previous step,
     /// `misuse.over` after an end or an error, and `misuse.no_randomness`. Everything else becomes a response.
     pub fn resume(&mut self, at: &Moment, event: Event) -> Result<Step, Error> {
-        let mut talk = match (std::mem::replace(&mut self.state, State::Over), event) {
-            (State::Fresh(talk), Event::Begin) => talk,
-            (State::Asked(talk), event) if !matches!(event, Event::Begin) => {
-                self.desk.papers().event = Some(event);
-                talk
+        let mut page = match (std::mem::replace(&mut self.state, State::Over), event) {
+            (State::Fresh(page), Event::Begin) => page,
+            (State::Asked(page), event) if !matches!(event, Event::Begin) => {
+                self.io.state().event = Some(event);
+                page
             }
             (State::Over, _) => return Err(Misuse::Over.into()),
             _ => return Err(Misuse::OutOfOrder.into()),
         };
-        self.desk.papers().at = at.clone();
+        self.io.state().at = at.clone();
         let mut context = Context::from_waker(Waker::noop());
-        match talk.as_mut().poll(&mut context) {
+        match page.as_mut().poll(&mut context) {
             Poll::Ready(end) => Ok(match end? {
                 End::Respond(reply) => Step::Respond(reply),
                 End::Pass(session) => Step::Pass(session),
                 End::Forward(forward) => Step::Forward(forward),
             }),
             Poll::Pending => {
-                let step = self.desk.papers().step.take();
-                self.state = State::Asked(talk);
+                let step = self.io.state().step.take();
+                self.state = State::Asked(page);
                 step.ok_or_else(|| Misuse::OutOfOrder.into())
             }
         }
     }
 
-    /// What is worth a line in the log so far. Each note is told once.
+    /// The log entries so far. Each is returned once.
     pub fn notes(&mut self) -> Vec<Note> {
-        self.desk.papers().notes.drain(..).collect()
+        self.io.state().notes.drain(..).collect()
     }
 }
 
-impl Desk {
-    fn papers(&self) -> MutexGuard<'_, Papers> {
-        // What is changed under it is whole at any time.
+impl Io {
+    fn state(&self) -> MutexGuard<'_, IoState> {
+        // The state is consistent whenever the lock is held, so a poisoned lock is usable.
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// The moment of this step.
     pub(crate) fn at(&self) -> Moment {
-        self.papers().at.clone()
+        self.state().at.clone()
     }
 
     pub(crate) fn now(&self) -> UnixTime {
-        self.papers().at.now()
+        self.state().at.now()
     }
 
     pub(crate) fn note(&self, code: &'static str, detail: impl Into<String>) {
-        let mut papers = self.papers();
-        if papers.notes.len() < MOST_NOTES {
+        let mut state = self.state();
+        if state.notes.len() < MOST_NOTES {
             let detail = detail.into();
-            papers.notes.push_back(Note { code, detail });
+            state.notes.push_back(Note { code, detail });
         }
     }
 
@@ -312,11 +312,11 @@ impl Desk {
     }
 
     async fn ask(&self, step: Step) -> Event {
-        self.papers().step = Some(step);
+        self.state().step = Some(step);
         let mut is_asked = false;
         std::future::poll_fn(|_| match std::mem::replace(&mut is_asked, true) {
             false => Poll::Pending,
-            true => match self.papers().event.take() {
+            true => match self.state().event.take() {
                 Some(event) => Poll::Ready(event),
                 None => Poll::Pending,
             },
@@ -384,20 +384,20 @@ impl Desk {
     pub(crate) async fn run<E>(
         &self,
         exchange: E,
-        fruit: impl FnOnce(E::Output) -> Fruit + Send + 'static,
-    ) -> Result<Fruit, Error>
+        wrap: impl FnOnce(E::Output) -> ExchangeOutput + Send + 'static,
+    ) -> Result<ExchangeOutput, Error>
     where
         E: Exchange + Send + 'static,
         E::Output: Send,
     {
-        let exchange = exchange.and_then(move |_, output| Ok(Landed(fruit(output))));
+        let exchange = exchange.and_then(move |_, output| Ok(RunOutput(wrap(output))));
         match self.ask(Step::Run(exchange.boxed())).await {
-            Event::Landed(landed) => landed.map(|landed| landed.0),
+            Event::Completed(landed) => landed.map(|landed| landed.0),
             event => Err(unexpected(event)),
         }
     }
 
-    pub(crate) async fn provider(&self, ask: Ask) -> Result<Option<Provider>, Error> {
+    pub(crate) async fn provider(&self, ask: ProviderQuery) -> Result<Option<Provider>, Error> {
         match self.ask(Step::Provider(Box::new(ask))).await {
             Event::Provider(provider) => Ok(provider.map(|provider| *provider)),
             event => Err(unexpected(event)),
@@ -412,7 +412,7 @@ impl Desk {
     }
 }
 
-/// What a store failed with, or an event that answers another step.
+/// The error for a failed store, or for an event that answers another step.
 pub(crate) fn unexpected(event: Event) -> Error {
     match event {
         Event::Failed(error) => error,
@@ -420,8 +420,8 @@ pub(crate) fn unexpected(event: Event) -> Error {
     }
 }
 
-/// An exchange that left something else behind than it was asked for: a host mixed up two visits.
-pub(crate) fn mixed_up() -> Error {
+/// The error for an output of another exchange: a host mixed up two visits.
+pub(crate) fn wrong_output() -> Error {
     Misuse::OutOfOrder.into()
 }
 
@@ -431,9 +431,9 @@ impl fmt::Debug for Visit {
     }
 }
 
-impl fmt::Debug for Landed {
+impl fmt::Debug for RunOutput {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("Landed(..)")
+        f.write_str("RunOutput(..)")
     }
 }
 

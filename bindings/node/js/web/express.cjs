@@ -4,7 +4,7 @@
 
 const { pipeline } = require('#host')
 const { bodyOf } = require('./body.cjs')
-const { signedIn } = require('./need.cjs')
+const { signedIn } = require('./requirements.cjs')
 
 const isCalled = (request, response, next) =>
   typeof next === 'function' && Array.isArray(request?.rawHeaders) && typeof response?.setHeader === 'function'

@@ -3,7 +3,7 @@
 const { Readable } = require('#host')
 const { bodyOf } = require('./body.cjs')
 const { fieldsOf } = require('./express.cjs')
-const { signedIn } = require('./need.cjs')
+const { signedIn } = require('./requirements.cjs')
 
 const isCalled = (request, reply) => Array.isArray(request?.raw?.rawHeaders) && typeof reply?.code === 'function'
 

@@ -1,6 +1,6 @@
 'use strict'
 
-const { signedIn } = require('./need.cjs')
+const { signedIn } = require('./requirements.cjs')
 const { handle } = require('./standard.cjs')
 
 const isCalled = (context, next) => typeof next === 'function' && typeof context?.req?.raw?.url === 'string'

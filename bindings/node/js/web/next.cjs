@@ -30,7 +30,7 @@ class Site extends Plain {
 
   /**
    * `next build` loads modules where no server runs, and often without its variables: those that are missing there are made
-   * up. The server loads them anew, and says what is missing.
+   * up. The server loads them again, and says what is missing.
    */
   static fromEnv({ redirect, ...options } = {}) {
     const env = process.env.NEXT_PHASE === 'phase-production-build' ? madeUp(options.env ?? process.env) : options.env

@@ -3,7 +3,7 @@
 const express = require('./express.cjs')
 const fastify = require('./fastify.cjs')
 const hono = require('./hono.cjs')
-const { needOf } = require('./need.cjs')
+const { needOf } = require('./requirements.cjs')
 const standard = require('./standard.cjs')
 
 /** By what they are called with; Fastify gives what Express does, and more. */

@@ -3,7 +3,7 @@
 // Requests and responses of the Fetch standard: Next.js, React Router, Bun, Deno, and whatever takes them.
 
 const { gathered } = require('./body.cjs')
-const { signedIn } = require('./need.cjs')
+const { signedIn } = require('./requirements.cjs')
 
 const isHeaders = (value) => typeof value?.get === 'function' && typeof value.entries === 'function' && value.url === undefined
 const isRequest = (value) => typeof value?.url === 'string' && typeof value.headers?.get === 'function'

@@ -55,7 +55,7 @@ class User {
     await this.#end()
   }
 
-  /** Once the grant is over, so is the session. */
+  /** Once the grant has ended, so has the session. */
   async #calling(call) {
     try {
       return await call(await this.#apiOf())

@@ -9,7 +9,7 @@ if TYPE_CHECKING:
 
 
 async def wait(start: Callable[[], tuple[Any, Future[Any] | None]]) -> Any:
-    """Begins native work and awaits it, unless it is over at once."""
+    """Begins native work and awaits it, unless it completes at once."""
     answer, future = start()
     return answer if future is None else await future
 

@@ -17,7 +17,6 @@ from .stores import KeySource, Store
 
 __all__ = [
     "Api",
-    "Ask",
     "Call",
     "Client",
     "ClientAuth",
@@ -50,6 +49,7 @@ __all__ = [
     "PrivateKeyJwt",
     "Problem",
     "Provider",
+    "ProviderQuery",
     "Public",
     "RedisStore",
     "Renewal",
@@ -1156,22 +1156,22 @@ class Visit:
 
     It is resumed until it ends in a Reply, to be sent, in a Forward, to be passed on, or in a Session or None: then it is
     the application's turn. Where somebody signs in it halts with their Identity, and wants to be told whom to let in; with
-    an Ask it wants a Provider.
+    a ProviderQuery it wants a Provider.
     """
     def resume(
         self, local: Mapping[str, Any] | None = None, *, refused: str | None = None,
         provider: Provider | None = None,
-    ) -> Reply | Forward | Session | Identity | Ask | None:
-        """Goes on until it ends, or halts with an Identity or an Ask.
+    ) -> Reply | Forward | Session | Identity | ProviderQuery | None:
+        """Goes on until it ends, or halts with an Identity or a ProviderQuery.
 
         After an Identity local is what the application adds to the session, as json.dumps takes it, or refused the
-        reason why it does not let the person in, which the person sees. After an Ask provider is the one that is asked
+        reason why it does not let the person in, which the person sees. After a ProviderQuery provider is the one that is asked
         for; local={} says that there is none. misuse.* for what a host does wrong.
         """
     def aresume(
         self, local: Mapping[str, Any] | None = None, *, refused: str | None = None,
         provider: Provider | None = None,
-    ) -> _Later[Reply | Forward | Session | Identity | Ask | None]:
+    ) -> _Later[Reply | Forward | Session | Identity | ProviderQuery | None]:
         """resume(), in a coroutine."""
 @final
 class Forward:
@@ -1201,7 +1201,7 @@ class Streamed:
     def achunk(self) -> _Later[bytes | None]:
         """chunk(), in a coroutine."""
 @final
-class Ask:
+class ProviderQuery:
     """Which provider is wanted. The one that is given has to be what is said here, or it is not taken."""
     def __new__(
         cls, *, id: str | None = None, issuer: str | None = None, tenant: str | None = None,

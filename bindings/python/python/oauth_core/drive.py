@@ -241,7 +241,7 @@ def _renewed(
         tokens: Tokens = done.value
         return tokens
     finally:
-        # Whatever ended this, the next caller can begin anew.
+        # Whatever ended this, the next caller can begin again.
         renewal.close()
 
 

@@ -24,7 +24,7 @@ class Auth(Flow, httpx2.Auth):
     ``auth``. A body that streams cannot be sent twice: its 401 is handed back, and the token is
     forgotten. A redirect that the client follows carries
     the token within the origin only; with an ``Api`` of two owners it is followed without one and
-    asked for anew, and one to another owner's route is refused (``resource.redirect``). A proof of
+    asked for again, and one to another owner's route is refused (``resource.redirect``). A proof of
     possession is of one URL: where a redirect led is asked for once more with another, if it answers
     401.
     Tokens are fetched by the source, with its own transport and timeout, never by the

@@ -1,4 +1,4 @@
-"""Tokens in pickles, for whoever asks for them by name.
+"""Tokens in pickles, for anyone who asks for them by name.
 
 A pickle goes where nobody looks for secrets: into the queue of a task runner, into caches and core
 dumps. So ``Tokens`` refuse to be pickled. Where every pickle is kept as secrets are, such as between

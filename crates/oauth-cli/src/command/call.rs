@@ -24,7 +24,7 @@ use super::refresh::renewed;
 use super::token::{self, GrantType};
 use crate::Global;
 use crate::api::api;
-use crate::fixed::FixedArgs;
+use crate::fixed_token::FixedArgs;
 use crate::net::{Net, header};
 use crate::output::{self, Failure, Output};
 use crate::profile::{Profile, Who};
@@ -235,7 +235,7 @@ enum Source<'a> {
     Kept(Grant<'a>),
     /// A file that --save wrote.
     File(TokenFile, &'a Setup),
-    /// The server, each time anew.
+    /// The server, each time again.
     Own(TokenRequest, &'a Setup),
 }
 

@@ -1,4 +1,4 @@
-//! `oauth completions`: what a shell needs to complete this command.
+//! `oauth completions`: completion scripts for shells.
 
 use clap::{Args, CommandFactory as _};
 use clap_complete::Shell;

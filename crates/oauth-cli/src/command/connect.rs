@@ -1,4 +1,4 @@
-//! `oauth connect`: a token of an API that is known by its URL alone (Model Context Protocol, RFC 9728).
+//! `oauth connect`: a token for an API known by its URL alone (Model Context Protocol, RFC 9728).
 
 use std::time::Duration;
 

@@ -1,4 +1,4 @@
-//! `oauth credential`: the tokens of profiles as the passwords that other programs ask a helper for.
+//! `oauth credential`: a credential helper, which gives other programs the tokens of profiles as passwords.
 //!
 //! A token is given for the origins of its profile alone, whatever the other program asks about.
 

@@ -1,4 +1,4 @@
-//! `oauth device`, `oauth login --device`: a login with a code that a person enters on another device (RFC 8628).
+//! `oauth device`, `oauth login --device`: a login with a code that the person enters on another device (RFC 8628).
 
 use std::io::{self, IsTerminal as _};
 

@@ -1,4 +1,4 @@
-//! `oauth discover`: what a server says about itself (RFC 8414, OpenID Connect Discovery), or an API (RFC 9728).
+//! `oauth discover`: prints the metadata of a server (RFC 8414, OpenID Connect Discovery) or of an API (RFC 9728).
 
 use clap::Args;
 use oauth_core::flow::resource_discovery::ResourceDiscoveryRequest;

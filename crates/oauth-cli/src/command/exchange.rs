@@ -1,4 +1,4 @@
-//! `oauth exchange`: one token for another (RFC 8693).
+//! `oauth exchange`: exchanges one token for another (RFC 8693).
 
 use clap::Args;
 use oauth_core::Secret;

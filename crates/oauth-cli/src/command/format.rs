@@ -1,4 +1,4 @@
-//! The forms of an access token that other programs take.
+//! The output formats of an access token for other programs.
 
 use clap::ValueEnum;
 use oauth_core::Tokens;

@@ -1,4 +1,4 @@
-//! `oauth inspect`: what a token says (RFC 7519), and which checks it passes.
+//! `oauth inspect`: prints the claims of a token (RFC 7519), and which checks it passes.
 
 mod checks;
 mod keys;
@@ -15,7 +15,7 @@ use oauth_core::{Moment, Secret};
 use serde_json::{Map, Value, json};
 
 use self::checks::{Check, SIGNATURE, Wanted};
-use self::keys::{Judge, KeySource};
+use self::keys::{KeySource, SignatureChecker};
 use crate::Global;
 use crate::output::{self, DIM, Failure, Output};
 use crate::secret_source::Source;
@@ -135,7 +135,13 @@ impl Inspect {
         let mut checks = Vec::new();
         if let Some(claims) = shown.claims() {
             if let Some(issuer) = wanted.judged_as_of(&keys) {
-                let judge = Judge::new(keys, shown.header(), issuer, self.loopback_http, global)?;
+                let judge = SignatureChecker::new(
+                    keys,
+                    shown.header(),
+                    issuer,
+                    self.loopback_http,
+                    global,
+                )?;
                 checks.extend(judge.verdicts(&token, &wanted)?);
             }
             checks.extend(wanted.check(shown.header(), claims, now));

@@ -1,4 +1,4 @@
-//! `oauth key`: keys that a client signs with (RFC 7517), made, published and named.
+//! `oauth key`: generates, publishes and names keys for clients (RFC 7517).
 
 use std::collections::BTreeSet;
 use std::fs::OpenOptions;

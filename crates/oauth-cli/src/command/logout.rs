@@ -1,4 +1,4 @@
-//! `oauth logout`: ends a login here, then at the server: its tokens (RFC 7009), and on wish the session
+//! `oauth logout`: ends a login here, then at the server: its tokens (RFC 7009), and on request the session
 //! of the browser (OpenID Connect RP-Initiated Logout).
 
 use std::time::Duration;

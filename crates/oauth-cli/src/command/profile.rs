@@ -1,11 +1,11 @@
-//! `oauth profile`: the profiles there are, new ones, and the end of one.
+//! `oauth profile`: lists, adds and removes profiles.
 
 use clap::{Args, Subcommand};
 use serde_json::{Value, json};
 
 use crate::Global;
 use crate::api::api;
-use crate::fixed::FixedArgs;
+use crate::fixed_token::FixedArgs;
 use crate::login_record::LoginRecord;
 use crate::output::{self, Failure, Output};
 use crate::profile::{File, Profile as Entry, StoreKind, Who};

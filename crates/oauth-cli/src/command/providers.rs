@@ -1,4 +1,4 @@
-//! `oauth providers`: the built-in providers.
+//! `oauth providers`: lists the built-in providers.
 
 use clap::Args;
 use oauth_providers::Provider;

@@ -1,4 +1,4 @@
-//! `oauth refresh`: renews a login, or spends a refresh token (RFC 6749 section 6).
+//! `oauth refresh`: renews a login, or redeems a refresh token (RFC 6749 section 6).
 
 use std::path::PathBuf;
 use std::sync::Arc;

@@ -1,4 +1,4 @@
-//! `oauth register`: makes a client known to a server (RFC 7591).
+//! `oauth register`: registers a client at a server (RFC 7591).
 
 use std::path::{Path, PathBuf};
 

@@ -1,4 +1,4 @@
-//! `oauth revoke`: asks the server to forget tokens (RFC 7009).
+//! `oauth revoke`: revokes tokens (RFC 7009).
 
 use clap::Args;
 use oauth_core::Tokens;

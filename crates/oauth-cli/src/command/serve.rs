@@ -1,4 +1,4 @@
-//! `oauth serve`: a test server on this machine.
+//! `oauth serve`: runs a test server on this machine.
 
 use clap::{Args, ValueEnum};
 use oauth_core::url::Url;

@@ -1,4 +1,4 @@
-//! `oauth status`: which tokens are stored, without the tokens.
+//! `oauth status`: lists the stored tokens, without showing them.
 
 use clap::Args;
 use oauth_core::error::Error;

@@ -1,4 +1,4 @@
-//! `oauth test-session`: somebody is signed in to a web application for a test, and no provider is asked.
+//! `oauth test-session`: creates a session of a web application for a test, without a provider.
 
 use std::path::PathBuf;
 use std::sync::Arc;

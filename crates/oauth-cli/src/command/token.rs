@@ -1,4 +1,4 @@
-//! `oauth token`: the token of a login, or client credentials (RFC 6749 section 4.4).
+//! `oauth token`: prints the token of a login, or one for the client (RFC 6749 section 4.4).
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -12,7 +12,7 @@ use serde_json::{Value, json};
 
 use super::format::Format;
 use crate::Global;
-use crate::fixed;
+use crate::fixed_token;
 use crate::output::{Failure, Output};
 use crate::profile::{Profile, Who};
 use crate::profile_tokens::{Choice, Owner, ProfileTokens};
@@ -142,7 +142,7 @@ impl Wanted {
         global: &Global,
         output: Output,
     ) -> Result<Arc<Tokens>, Failure> {
-        if let Some(fixed) = fixed::read_of(&profile)?
+        if let Some(fixed) = fixed_token::read_of(&profile)?
             && self.grant.is_none()
             && self.who.is_none()
         {

@@ -1,4 +1,4 @@
-//! `oauth userinfo`: what the server tells of the person who signed in (OpenID Connect Core section 5.3).
+//! `oauth userinfo`: prints the claims of the person who signed in (OpenID Connect Core section 5.3).
 
 use std::sync::Arc;
 

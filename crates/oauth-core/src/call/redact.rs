@@ -1,5 +1,4 @@
-//! What an error must not repeat: everything secret in the request, in each form in which a server may
-//! repeat it.
+//! Redaction of errors: removes every secret of the request, in each encoding in which a server may echo it.
 
 use std::borrow::Cow;
 

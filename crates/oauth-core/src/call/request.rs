@@ -1,5 +1,5 @@
-//! A request on its way: its URL, its signatures, its credentials. Nothing here is generic, so that it is
-//! compiled once and not for every endpoint.
+//! The request of a call: its URL, signatures and credentials. Nothing here is generic, so it is compiled once rather
+//! than once per endpoint.
 
 use std::sync::Arc;
 

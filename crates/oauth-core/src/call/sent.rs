@@ -1,4 +1,4 @@
-//! What a request leaves behind until its reply has come: what has to be redacted, and what a reply is learnt from.
+//! What is kept of a request until its reply arrives: the secrets to redact, and what is needed to read the reply.
 
 use std::fmt;
 

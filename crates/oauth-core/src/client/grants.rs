@@ -1,4 +1,4 @@
-//! The ways to tokens that are more than one request, and need no browser here.
+//! Methods of [`Client`](super::Client) for grants that take more than one request and open no browser.
 
 use std::sync::Arc;
 
@@ -26,10 +26,10 @@ use crate::workload::SubjectToken;
 
 impl Client {
     /// Gets tokens for an assertion that the client signs itself (RFC 7523 section 2.1), as service accounts do. For
-    /// one that somebody else has signed there is [`Self::token`] with [`grant::JwtBearer`].
+    /// an assertion of another party, use [`Self::token`] with [`grant::JwtBearer`].
     ///
     /// # Errors
-    /// `denied.invalid_grant` for one that the server does not believe, from the steps.
+    /// `denied.invalid_grant` for one that the server does not accept, from the steps.
     pub fn assert<R: Into<TokenRequest>>(
         &self,
         assertion: Assertion,
@@ -50,7 +50,7 @@ impl Client {
         self
     }
 
-    /// Gets this client's own tokens in exchange for the token of a workload (RFC 8693), read anew each time, in place
+    /// Gets this client's own tokens in exchange for the token of a workload (RFC 8693), read again each time, in place
     /// of `client_credentials`: [`Self::client_credentials`], and the renewal of the client's own grant.
     #[cfg(not(all(feature = "js", target_family = "wasm")))]
     #[must_use]
@@ -59,8 +59,8 @@ impl Client {
         self
     }
 
-    /// Asks for the tokens of a grant that waits for a person, at this pace, until there is an answer or the grant has
-    /// ended. Dropping the exchange gives up; the server is told nothing, for there is nothing to tell.
+    /// Polls for the tokens of a grant that waits for a person, at this pace, until it is answered or has expired.
+    /// Dropping the exchange stops polling; the server is not notified.
     pub fn poll<G: Grant + Clone + Send + 'static, R: Into<TokenRequest>>(
         &self,
         grant: G,
@@ -71,7 +71,7 @@ impl Client {
     }
 
     /// Waits until the person has entered the code of a device authorization response, and signs in (RFC 8628
-    /// section 3.4): `token_request` is what the code was asked for. With `openid` the ID token is verified.
+    /// section 3.4): `token_request` is what the code was requested for. With `openid` the ID token is verified.
     ///
     /// # Errors
     /// `denied.access_denied` if the person says no, `denied.expired_token` if nobody has answered in time, and
@@ -109,11 +109,11 @@ impl Client {
         redeem::without_browser(Arc::clone(&self.0), tokens, identity)
     }
 
-    /// Asks the server to ask a person, on a device of theirs (CIBA Core section 7). The request is signed where
-    /// the client signs its requests and the server takes such.
+    /// Asks the server to authenticate a person on their own device (CIBA Core section 7). The request is signed if
+    /// the client signs its requests and the server supports that.
     ///
     /// # Errors
-    /// `ciba.pending` if the person has not answered the same question of this client or a clone of it yet,
+    /// `ciba.pending` if the same request of this client or a clone of it is still pending,
     /// `endpoint.missing`, `client_auth.secret_missing` for a public client, `denied.*`; from the steps.
     pub fn authenticate_backchannel(
         &self,
@@ -137,7 +137,7 @@ impl Client {
         self.sign_in(grant::Ciba::new(auth_req_id), token_request, pace)
     }
 
-    /// Judges a ping (CIBA Core section 10.2), see [`AwaitedRequest::pinged`]; nothing is sent.
+    /// Verifies a ping (CIBA Core section 10.2), see [`AwaitedRequest::pinged`]; nothing is sent.
     ///
     /// # Errors
     /// `ciba.*`, `reply.*`.
@@ -164,8 +164,8 @@ impl Client {
         backchannel::pushed(Arc::clone(&self.0), awaited, authorization, body)
     }
 
-    /// Asks this server, an identity provider at which a person has signed in to this client, for an assertion that
-    /// another server takes (draft-ietf-oauth-identity-assertion-authz-grant section 4.3).
+    /// Requests an assertion for another server from this one, the identity provider at which a person has signed in to
+    /// this client (draft-ietf-oauth-identity-assertion-authz-grant section 4.3).
     ///
     /// # Errors
     /// `jwt.audience` and `jwt.expired` for an ID token that is not this client's or has ended, before anything is
@@ -178,7 +178,7 @@ impl Client {
         identity_assertion::request(Arc::clone(&self.0), request)
     }
 
-    /// Presents an assertion of an identity provider to this server, which it was made for (section 4.4).
+    /// Presents an assertion of an identity provider to this server, for which it was issued (section 4.4).
     ///
     /// # Errors
     /// `jwt.audience` for one that is for another server, and `jwt.expired`, before anything is sent; `denied.*`.
@@ -190,9 +190,8 @@ impl Client {
         identity_assertion::redeem(Arc::clone(&self.0), assertion, token_request.into())
     }
 
-    /// Access to the server of `client`, with the tokens of a sign-in at this one, for what is `asked` of it:
-    /// both steps, and their renewal. Which identity provider and which server, the organisation says, and never a
-    /// resource.
+    /// Access to the server of `client` with the tokens of a sign-in at this one, for what is `asked`: both steps, and
+    /// their renewal. The organization chooses the identity provider and the server; a resource never does.
     pub fn identity_access(
         &self,
         login: &Tokens,

@@ -1,4 +1,4 @@
-//! Clients that register themselves (RFC 7591, RFC 7592), or publish what they are (client ID metadata documents).
+//! Clients that register dynamically (RFC 7591, RFC 7592) or publish a client ID metadata document.
 
 #[cfg(test)]
 mod tests;

@@ -1,4 +1,4 @@
-//! What a client is registered with: how its tokens are bound, and how messages to and from it are signed and
+//! The registered properties of a client: how its tokens are bound, and how messages to and from it are signed and
 //! encrypted.
 
 use std::sync::Arc;

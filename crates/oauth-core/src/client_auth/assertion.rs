@@ -1,4 +1,4 @@
-//! `private_key_jwt` and `client_secret_jwt`: an assertion that the client signs anew for each request.
+//! `private_key_jwt` and `client_secret_jwt`: the client signs a new assertion for each request.
 //!
 //! RFC 7523 <https://www.rfc-editor.org/rfc/rfc7523#section-2.2>, as RFC 10070 restricts it: the
 //! audience is the issuer, as one text, and the type is explicit.

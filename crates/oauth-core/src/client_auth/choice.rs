@@ -1,5 +1,5 @@
-//! Which method of client authentication is used, by what the client has and what the server takes
-//! (RFC 8414 section 2).
+//! Selects the client authentication method from the client's credentials and the server's metadata (RFC 8414 section
+//! 2).
 
 use super::{ClientAssertion, ClientAuth, ClientJwt as _};
 use crate::error::{Error, Misuse};

@@ -1,5 +1,5 @@
-//! An assertion that somebody else has signed: the token of a workload (Kubernetes, GitHub Actions,
-//! SPIFFE), read anew for each request.
+//! Client authentication with an assertion signed by another party: the token of a workload (Kubernetes, GitHub
+//! Actions, SPIFFE), read again for each request.
 //!
 //! RFC 7521 <https://www.rfc-editor.org/rfc/rfc7521#section-4.2>
 

@@ -1,4 +1,4 @@
-//! What the methods have in common that authenticate with a JWT.
+//! Code shared by the methods that authenticate with a JWT.
 //!
 //! They stand behind a trait so that a build in which nobody makes such a method, as that of a page, does
 //! not hold their code.

@@ -1,5 +1,5 @@
-//! A client secret the client makes itself: a short-lived JWT, signed by a key of the host
-//! (Sign in with Apple, "Creating a client secret").
+//! Client secrets that are short-lived JWTs, signed by a key of the host (Sign in with Apple, "Creating a client
+//! secret").
 
 use super::{ClientJwt, Made, RequestFacts};
 use crate::crypto::SigningKey;

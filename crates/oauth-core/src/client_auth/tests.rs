@@ -239,7 +239,7 @@ fn workload(claims: &str) -> String {
 
 const GOOD: &str = r#"{"sub":"w","aud":["https://as.example"],"exp":1700000600}"#;
 
-/// A source whose every reading is the next of these, the last for ever.
+/// A source whose every reading is the next of these, the last forever.
 fn reading(texts: Vec<String>) -> (FederatedAssertion, Arc<AtomicUsize>) {
     let reads = Arc::new(AtomicUsize::new(0));
     let counted = Arc::clone(&reads);

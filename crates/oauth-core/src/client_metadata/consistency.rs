@@ -1,4 +1,5 @@
-//! Which metadata contradict one another (RFC 7591 section 2 and 2.1), and what must never be in them.
+//! Consistency checks of client metadata: members that contradict one another (RFC 7591 sections 2 and 2.1), and
+//! members that must not be sent.
 
 use super::{
     AUTHORIZATION_CODE, ApplicationType, CLIENT_INFORMATION, ClientMetadata, ID_JAG, IMPLICIT,

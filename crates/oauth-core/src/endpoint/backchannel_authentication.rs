@@ -1,11 +1,11 @@
-//! `POST {backchannel_authentication_endpoint}`: ask the server to ask a person, on a device of theirs.
+//! `POST {backchannel_authentication_endpoint}`: asks the server to authenticate a person on another device.
 //!
 //! CIBA Core <https://openid.net/specs/openid-client-initiated-backchannel-authentication-core-1_0.html#auth_request>,
 //! reply section 7.3
 
 use std::time::Duration;
 
-pub use crate::asked::Repeat;
+pub use crate::pending_backchannel::Repeat;
 
 use super::{Auth, Context, Endpoint, EndpointRequest, Reply};
 use crate::error::{Error, Misuse};

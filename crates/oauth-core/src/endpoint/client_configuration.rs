@@ -1,5 +1,4 @@
-//! `GET`, `PUT` and `DELETE {registration_client_uri}`: read, update and delete what the client is registered
-//! with.
+//! `GET`, `PUT` and `DELETE {registration_client_uri}`: reads, updates and deletes a client's registration.
 //!
 //! RFC 7592 <https://www.rfc-editor.org/rfc/rfc7592#section-2>
 

@@ -1,4 +1,4 @@
-//! `POST {device_authorization_endpoint}`: ask for a code that a person enters on another device.
+//! `POST {device_authorization_endpoint}`: requests a code for the person to enter on another device.
 //!
 //! RFC 8628 <https://www.rfc-editor.org/rfc/rfc8628#section-3.1>, reply section 3.2
 

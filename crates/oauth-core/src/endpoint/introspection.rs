@@ -1,4 +1,4 @@
-//! `POST {introspection_endpoint}`: ask the server whether a token is alive, and whose it is.
+//! `POST {introspection_endpoint}`: asks the server whether a token is active, and for its claims.
 //!
 //! RFC 7662 <https://www.rfc-editor.org/rfc/rfc7662#section-2>, and its signed responses
 //! <https://www.rfc-editor.org/rfc/rfc9701#section-4>

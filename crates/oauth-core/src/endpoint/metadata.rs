@@ -1,4 +1,4 @@
-//! `GET {issuer}/.well-known/...`: what the server says about itself.
+//! `GET {issuer}/.well-known/...`: fetches the server's metadata.
 //!
 //! RFC 8414 <https://www.rfc-editor.org/rfc/rfc8414#section-3>,
 //! OpenID Connect Discovery <https://openid.net/specs/openid-connect-discovery-1_0.html#ProviderConfig>

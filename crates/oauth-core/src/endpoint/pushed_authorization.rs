@@ -1,5 +1,5 @@
-//! `POST {pushed_authorization_request_endpoint}`: hand over an authorization request before the person
-//! is sent to the server.
+//! `POST {pushed_authorization_request_endpoint}`: sends the authorization request to the server before the person
+//! goes there.
 //!
 //! RFC 9126 <https://www.rfc-editor.org/rfc/rfc9126#section-2>
 

@@ -1,4 +1,4 @@
-//! `POST {registration_endpoint}`: make the client known to the server.
+//! `POST {registration_endpoint}`: registers the client.
 //!
 //! RFC 7591 <https://www.rfc-editor.org/rfc/rfc7591#section-3>. The members of the response are checked in
 //! `registered_client.rs`.

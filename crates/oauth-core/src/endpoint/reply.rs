@@ -1,4 +1,4 @@
-//! Reading a reply: its status, its media type, and an OAuth error in whatever place it stands.
+//! Reads a reply: its status, its media type, and an OAuth error in the body or the header.
 
 use crate::http::header::CONTENT_TYPE;
 use crate::http::{HeaderMap, Response, StatusCode};
@@ -99,7 +99,7 @@ impl<'a> Reply<'a> {
         Error::from(ProtocolViolation::ReplyShape).about(member)
     }
 
-    /// Whole seconds, rounded up: whoever asks too early is told to slow down. A number in a text is one unless the
+    /// Whole seconds, rounded up: anyone who asks too early is told to slow down. A number in a text is one unless the
     /// rules are strict; nothing is where the member is not there.
     pub(crate) fn seconds(&self, object: &Object<'_>, member: &str) -> Result<Option<u64>, Error> {
         let read = match object.get(member) {

@@ -1,4 +1,4 @@
-//! What an endpoint wants sent, before anything proves who sends it.
+//! The request of an endpoint, before client authentication or a token is added.
 
 use std::sync::Arc;
 

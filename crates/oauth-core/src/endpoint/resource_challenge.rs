@@ -1,4 +1,4 @@
-//! `GET {resource}` without a token: with what an API answers a stranger.
+//! `GET {resource}` without a token: reads the challenge of an API.
 //!
 //! RFC 9728 <https://www.rfc-editor.org/rfc/rfc9728#section-5>
 

@@ -1,4 +1,4 @@
-//! `GET {origin}/.well-known/oauth-protected-resource{path}`: what a protected resource says about itself.
+//! `GET {origin}/.well-known/oauth-protected-resource{path}`: fetches the metadata of a protected resource.
 //!
 //! RFC 9728 <https://www.rfc-editor.org/rfc/rfc9728#section-3>
 

@@ -1,4 +1,4 @@
-//! `POST {revocation_endpoint}`: ask the server to forget one token.
+//! `POST {revocation_endpoint}`: revokes a token.
 //!
 //! RFC 7009 <https://www.rfc-editor.org/rfc/rfc7009#section-2>
 

@@ -1,4 +1,4 @@
-//! `POST {token_endpoint}`: exchange a grant for tokens.
+//! `POST {token_endpoint}`: exchanges a grant for tokens.
 //!
 //! RFC 6749 <https://www.rfc-editor.org/rfc/rfc6749#section-3.2>, reply section 5.1
 

@@ -1,4 +1,4 @@
-//! `GET {userinfo_endpoint}`: what the server tells about the user who signed in.
+//! `GET {userinfo_endpoint}`: fetches the claims of the user who signed in.
 //!
 //! OpenID Connect Core <https://openid.net/specs/openid-connect-core-1_0.html#UserInfo>
 

@@ -1,5 +1,4 @@
-//! What a reply says went wrong where it is no OAuth error: whoever looks for the cause needs the
-//! server's own words.
+//! The server's own words from an error reply that is not an OAuth error, for whoever looks for the cause.
 
 use crate::http::Response;
 use crate::http::header::CONTENT_TYPE;

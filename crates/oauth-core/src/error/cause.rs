@@ -1,4 +1,4 @@
-//! Why no answer arrived.
+//! The cause of a lost request: why no answer arrived.
 
 use std::fmt;
 use std::sync::Arc;

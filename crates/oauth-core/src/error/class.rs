@@ -1,4 +1,4 @@
-//! The table as a whole: the five classes, and every row of each.
+//! The five classes of errors, and every row of the table in each.
 
 use serde::Serialize;
 

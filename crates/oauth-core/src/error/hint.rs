@@ -1,4 +1,4 @@
-//! What usually helps, for people: the same sentences in every language.
+//! Hints for people: what usually resolves an error, in the same sentences in every language.
 
 use super::{Error, Row};
 

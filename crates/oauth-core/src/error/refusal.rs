@@ -1,4 +1,4 @@
-//! What an API answers to a token that is not good enough.
+//! The response that an API sends when it refuses a token.
 
 use super::Error;
 

@@ -1,4 +1,4 @@
-//! What a server says when it says no (RFC 6749 sections 4.1.2.1 and 5.2, RFC 6750 section 3.1).
+//! OAuth error responses (RFC 6749 sections 4.1.2.1 and 5.2, RFC 6750 section 3.1).
 
 use std::fmt;
 use std::time::Duration;
@@ -242,7 +242,7 @@ impl ServerError {
         is_told || matches!(self.denial().advice(), Advice::Retry { .. })
     }
 
-    /// Whether the grant is over. Microsoft says `invalid_grant` too where a person only has to
+    /// Whether the grant has ended. Microsoft says `invalid_grant` too where a person only has to
     /// confirm something, and tells so in a member of its own.
     pub(crate) fn ends_the_grant(&self) -> bool {
         let suberror = self.extra().get("suberror").and_then(Value::as_str);

@@ -1,4 +1,4 @@
-//! The one table of codes. Every language's error classes and documentation come from it.
+//! The table of error codes, from which the error classes and documentation of every language are generated.
 
 use std::time::Duration;
 
@@ -11,7 +11,7 @@ pub enum Advice {
         /// The pause the server asked for, capped at five minutes.
         after: Option<Duration>,
     },
-    /// The grant is gone: a person (or the client's own credentials) must authorize anew.
+    /// The grant is gone: a person (or the client's own credentials) must authorize again.
     Reauthorize,
     /// Asking again changes nothing; configuration or code must change.
     GiveUp,
@@ -53,7 +53,7 @@ macro_rules! table {
 
             /// The stable code.
             pub const fn code(self) -> &'static str {
-                if $crate::page::IS_PAGE {
+                if $crate::browser_build::IS_BROWSER_BUILD {
                     return $crate::error::table::line(concat!($($code, "\n"),*), self as usize);
                 }
                 match self { $(Self::$variant => $code),* }
@@ -61,7 +61,7 @@ macro_rules! table {
 
             /// One sentence for people.
             pub const fn text(self) -> &'static str {
-                if $crate::page::IS_PAGE {
+                if $crate::browser_build::IS_BROWSER_BUILD {
                     return $crate::error::table::line(concat!($($text, "\n"),*), self as usize);
                 }
                 match self { $(Self::$variant => $text),* }

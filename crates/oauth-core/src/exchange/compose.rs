@@ -1,4 +1,4 @@
-//! Exchanges made of exchanges.
+//! Combinators that build exchanges from other exchanges.
 
 use super::{Exchange, Input, Step};
 use crate::error::{Error, Misuse};
@@ -9,7 +9,7 @@ pub type Boxed<T> = Box<dyn Exchange<Output = T> + Send>;
 
 /// Comfort for every exchange.
 pub trait ExchangeExt: Exchange + Sized {
-    /// Turns the output into something else, or into an error, once the conversation is over.
+    /// Turns the output into something else, or into an error, once the conversation has ended.
     fn and_then<U, F>(self, f: F) -> impl Exchange<Output = U> + use<Self, U, F>
     where
         F: FnOnce(&Moment, Self::Output) -> Result<U, Error>,

@@ -1,5 +1,4 @@
-//! For API servers: the verification of the access tokens that requests bring, and the answer to those that
-//! are not good enough.
+//! Verification of access tokens, for APIs, and the response to requests whose token is refused.
 //!
 //! RFC 9068 section 4, RFC 6750 section 3, RFC 9470 section 3
 

@@ -1,4 +1,4 @@
-//! The authorization code flow: the authorization request, and the check of its response.
+//! The authorization code flow: the authorization request, and the validation of its response.
 //!
 //! RFC 6749 section 4.1, RFC 7636 (PKCE), RFC 9101 (signed requests), RFC 9126 (pushed requests), RFC 9207
 //! (issuer in the callback), RFC 9700 section 2.1, JARM (signed responses).

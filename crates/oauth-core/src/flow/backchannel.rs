@@ -1,5 +1,5 @@
-//! A person is asked on a device of theirs: the request, signed where that is agreed on, and what the server notifies
-//! of.
+//! Client-initiated backchannel authentication (CIBA): the request, signed where that is agreed on, and the
+//! notifications of the server.
 //!
 //! CIBA Core <https://openid.net/specs/openid-client-initiated-backchannel-authentication-core-1_0.html>, sections 7,
 //! 10.2 and 10.3
@@ -29,10 +29,10 @@ use crate::secret::Secret;
 use crate::token::id_token::IdTokenChecks;
 
 #[cfg(feature = "sha2")]
-mod asked;
+mod begin;
 
 #[cfg(feature = "sha2")]
-pub(crate) use asked::begin;
+pub(crate) use begin::begin;
 #[cfg(not(feature = "sha2"))]
 pub(crate) use begin_unasked as begin;
 
@@ -181,7 +181,10 @@ pub(crate) fn pushed(
             let tokens = token::tokens(&grant, &awaited.token_request, &cx, reply);
             let tokens = tokens.map_err(bad_request)?;
             #[cfg(feature = "sha2")]
-            config.shared.asked.answered(&awaited.auth_req_id);
+            config
+                .shared
+                .pending_backchannel
+                .answered(&awaited.auth_req_id);
             let refresh_token = tokens.refresh_token.as_ref();
             let checks = IdTokenChecks {
                 auth_req_id: Some(awaited.auth_req_id),

@@ -1,17 +1,17 @@
-//! From the URL of an API alone to what its tokens are asked for with: who issues them, which client asks, and for
-//! what.
+//! Connecting to an API known by its URL alone: finds its authorization server, the client to use there, and the scope
+//! to request.
 //!
 //! Model Context Protocol, Authorization (2025-11-25, 2026-07-28); RFC 9728 <https://www.rfc-editor.org/rfc/rfc9728>
 
 mod client_choice;
 mod extension;
-mod open;
 mod recovery;
-mod registering;
+mod registration;
 mod scope;
 mod stored;
 #[cfg(test)]
 mod tests;
+mod unprotected;
 
 use crate::address::Reach;
 use crate::call::Call;
@@ -386,7 +386,7 @@ pub(crate) fn connect(
 ) -> impl Exchange<Output = Connection> + Send + use<> {
     let (registration, login) = (request.registration.clone(), request.login);
     let found = challenged(request).then(|_, request| {
-        let resource = open::Described {
+        let resource = unprotected::Described {
             discovery: ResourceDiscovery::new(request.discovery.clone()),
             is_served: request.challenge == FirstChallenge::Served,
         };
@@ -395,7 +395,7 @@ pub(crate) fn connect(
             Ok(discovery.and_then(move |at, server| request.connection(at, resource, server)))
         }))
     });
-    found.then(move |_, connection| Ok(registering::registered(connection, registration, login)))
+    found.then(move |_, connection| Ok(registration::registered(connection, registration, login)))
 }
 
 /// The request with the challenge of the API, if that is to be asked for.

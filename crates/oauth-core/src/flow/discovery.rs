@@ -1,4 +1,4 @@
-//! Finding a server's metadata from its issuer alone.
+//! Discovery of a server's metadata from its issuer (RFC 8414, OpenID Connect Discovery).
 //!
 //! RFC 8414 section 3.1 inserts the well-known part before the issuer's path, OpenID Connect
 //! Discovery appends it behind: each place is tried in turn until one has the document.

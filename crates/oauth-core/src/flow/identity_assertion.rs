@@ -1,5 +1,6 @@
-//! Access to another company's server with the sign-in that a person has already: the identity provider gives an
-//! assertion for that server, which gives a token for it. No browser is needed, and the identity provider decides.
+//! Identity assertion grants: access to another organization's server with an existing sign-in. The identity provider
+//! issues an assertion for that server, which exchanges it for a token. No browser is needed, and the identity
+//! provider decides.
 //!
 //! draft-ietf-oauth-identity-assertion-authz-grant
 //! <https://datatracker.ietf.org/doc/draft-ietf-oauth-identity-assertion-authz-grant/>; it is what MCP calls

@@ -1,4 +1,4 @@
-//! What the server says about a token: asked for, and verified where a signed response is agreed on.
+//! Token introspection, and the verification of signed responses where they are agreed on.
 //!
 //! RFC 9701 <https://www.rfc-editor.org/rfc/rfc9701#section-5>
 

@@ -51,8 +51,8 @@
 //! | `RevokeUnwanted` | `Run` | `ReleaseLease` | | `logout::what_comes_after_a_logout_is_revoked` |
 //! | `RecheckStore` | `Load` | newer tokens: `ReleaseLease`; else `SaveGrantEnd` | `ReleaseLease` | `failures::an_invalid_grant_is_the_end_only_if_no_other_has_a_newer_token`, `failures::nobody_is_told_to_log_in_while_the_store_is_silent` |
 //! | `SaveFailure` | `Save` | `ReleaseLease` | `ReleaseLease` | `failures::unsent_the_marker_is_removed`, `failures::a_pause_that_the_server_names_is_kept_by_all` |
-//! | `SaveSuspicion` | `Save` | `ReleaseLease`; conflict: `ResolveSuspicionConflict` | `ReleaseLease` | `suspicion::any_other_refusal_is_told_in_the_servers_words_and_ends_nothing`, `suspicion::nobody_is_told_to_log_in_before_all_can_know` |
-//! | `ResolveSuspicionConflict` | `Load` | the same refresh token: `SaveSuspicion`; else `ReleaseLease` | `ReleaseLease` | `suspicion::nobody_is_told_to_log_in_for_a_token_that_was_replaced_meanwhile` |
+//! | `SaveSuspicion` | `Save` | `ReleaseLease`; conflict: `ResolveSuspicionConflict` | `ReleaseLease` | `unconfirmed_refusal::any_other_refusal_is_told_in_the_servers_words_and_ends_nothing`, `unconfirmed_refusal::nobody_is_told_to_log_in_before_all_can_know` |
+//! | `ResolveSuspicionConflict` | `Load` | the same refresh token: `SaveSuspicion`; else `ReleaseLease` | `ReleaseLease` | `unconfirmed_refusal::nobody_is_told_to_log_in_for_a_token_that_was_replaced_meanwhile` |
 //! | `SaveGrantEnd` | `Save` | `ReleaseLease`; conflict: `RecheckStore` | `ReleaseLease` | `failures::an_invalid_grant_is_stored_and_asked_for_no_more_until_a_login`, `failures::nobody_is_told_to_log_in_if_the_record_changed_in_the_last_moment` |
 //! | `ReleaseUnneeded` | `Lease` for no time | done; somebody waits by now: `LoadBeforeLease` | likewise | `upkeep::who_asks_while_another_has_kept_the_grant_alive_gets_a_token` |
 //! | `ReleaseLease` | `Lease` for no time | done | done: the lease expires by itself | `storing::a_lease_whose_answer_was_lost_is_given_back` |
@@ -100,8 +100,8 @@ mod sending;
 mod state;
 mod step;
 mod summary;
-mod suspicion;
 mod transitions;
+mod unconfirmed_refusal;
 mod upkeep;
 
 #[cfg(test)]
@@ -112,11 +112,11 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
+use crate::browser_build::IS_BROWSER_BUILD;
 use crate::client_config::ClientConfig;
 use crate::error::{Error, ValidationFailure};
 use crate::grant::unnamed;
 use crate::moment::{Moment, UnixTime};
-use crate::page::IS_PAGE;
 use crate::scope::Scope;
 use crate::secret::Secret;
 use crate::token::Tokens;
@@ -288,7 +288,7 @@ impl Keeper {
 
     /// Whether the client renews it in its own name, and not with a refresh token.
     const fn is_clients(&self) -> bool {
-        !IS_PAGE && matches!(self.id.owner, GrantOwner::Client)
+        !IS_BROWSER_BUILD && matches!(self.id.owner, GrantOwner::Client)
     }
 
     /// The name of the record in a store: a hash of the issuer, the client and the [`GrantId`]. A

@@ -1,5 +1,4 @@
-//! The end of a session: asked for at the server by the person, or told by the server, through the back or
-//! the front channel.
+//! Logout: requested at the server by the person, or announced by the server through the back or front channel.
 //!
 //! OpenID Connect RP-Initiated Logout <https://openid.net/specs/openid-connect-rpinitiated-1_0.html>,
 //! Front-Channel Logout <https://openid.net/specs/openid-connect-frontchannel-1_0.html>, Back-Channel Logout
@@ -38,7 +37,7 @@ pub struct LogoutRequest {
     pub logout_hint: Option<String>,
     /// Where to come back to; registered at the server as `post_logout_redirect_uris`.
     pub post_logout_redirect_uri: Option<RedirectUri>,
-    /// What comes back with the person, to be compared by [`check_return`]. Draw it anew for each logout.
+    /// What comes back with the person, to be compared by [`check_return`]. Draw it again for each logout.
     pub state: Option<Secret<String>>,
     /// Languages in order of preference (RFC 5646), with spaces.
     pub ui_locales: Option<String>,

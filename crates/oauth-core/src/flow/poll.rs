@@ -1,4 +1,4 @@
-//! Asking for tokens again and again while a person agrees elsewhere: the device grant and CIBA.
+//! Polling for tokens while a person approves on another device: the device grant and CIBA.
 //!
 //! RFC 8628 <https://www.rfc-editor.org/rfc/rfc8628#section-3.5>, CIBA Core section 11
 //!

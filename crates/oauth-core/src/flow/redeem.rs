@@ -1,4 +1,4 @@
-//! A sign-in, from the code to the person: tokens, then the verified ID token.
+//! Redeems an authorization code: requests the tokens, then verifies the ID token.
 //!
 //! OpenID Connect Core <https://openid.net/specs/openid-connect-core-1_0.html#TokenResponse>
 

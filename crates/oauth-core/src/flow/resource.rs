@@ -1,15 +1,15 @@
-//! Using a token: where it may go, and what a refusal asks for (RFC 6750).
+//! Use of access tokens: the origins they may be sent to, and what a refusal requires (RFC 6750).
 //!
-//! Resource requests are not exchanges, for their bodies stream: a [`ResourceRequest`] decides what
-//! is done with one, and the host keeps it. Beneath it are two pure functions, one before the
+//! Requests to resources are not exchanges, because their bodies stream: a [`ResourceRequest`] decides what
+//! to do with a request, and the host holds it. Beneath it are two pure functions, one before the
 //! request and one after the reply.
 
 mod api;
 #[cfg(feature = "ended-tokens")]
-mod ended;
+mod ended_token;
 #[cfg(not(feature = "ended-tokens"))]
-#[path = "resource/no_ended.rs"]
-mod ended;
+#[path = "resource/no_ended_token.rs"]
+mod ended_token;
 mod limiter;
 mod limits;
 mod possession;
@@ -36,7 +36,7 @@ use crate::url::{Transport, Url};
 
 pub use api::Api;
 #[cfg(feature = "ended-tokens")]
-pub use ended::EndedToken;
+pub use ended_token::EndedToken;
 pub use limiter::{Clock, RateLimiter};
 pub use limits::{Allowance, ResetField, ResetUnit};
 pub use request::ResourceRequest;
@@ -46,11 +46,11 @@ pub use verdict::{
     Verdict, after, after_dpop, after_fields, may_be_about_the_token, refusal, step_up,
 };
 
-/// The header fields of a request that decide whether it may carry a token; a host that has its
-/// own idea of headers need not bring the others.
+/// The header fields of a request that decide whether it may carry a token; a host with its own header type may
+/// leave out the others.
 pub const READ_BEFORE: [HeaderName; 2] = [AUTHORIZATION, CONTENT_TYPE];
 
-/// The origins a token may be sent to, or the one resource beneath which, and nowhere else.
+/// The origins, or the one resource, that a token may be sent to.
 #[derive(Debug, Clone)]
 pub struct Resource {
     origins: Arc<[Url]>,
@@ -62,9 +62,9 @@ pub struct Resource {
 /// What to do with a redirect.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Redirect {
-    /// The same origin: go there, token and all.
+    /// The same origin: follow it, with the token.
     Follow(Url),
-    /// Another origin, another scheme or no URL: hand the reply to the caller as it is.
+    /// Another origin, another scheme or an invalid URL: return the reply to the caller unchanged.
     Refuse,
 }
 
@@ -93,12 +93,12 @@ impl Resource {
         })
     }
 
-    /// Allows what lies beneath this resource, and no more of its origin: several APIs on one origin, as servers of
-    /// the Model Context Protocol are, never get one another's tokens.
+    /// Allows URLs below this resource, and no others of its origin: several APIs on one origin, such as MCP servers,
+    /// never get one another's tokens.
     pub fn beneath(resource: &ResourceIdentifier) -> Self {
         Self {
             origins: Arc::from([resource.url().clone()]),
-            // Of whoever has read the identifier: plain http, if that was allowed.
+            // The identifier was checked when it was parsed: plain http, if that was allowed.
             transport: match resource.url().scheme() {
                 "http" => Transport::LoopbackHttp,
                 _ => Transport::Https,
@@ -124,8 +124,8 @@ impl Resource {
         }
     }
 
-    /// Puts the token into a request's `Authorization` header, once it is sure that it may go
-    /// there. `body` is the request's body, if it is at hand.
+    /// Sets the `Authorization` header of a request after checking that the token may be sent
+    /// there. `body` is the request's body, if available.
     ///
     /// # Errors
     /// `url.*`, and those of [`authorization`](Self::authorization).

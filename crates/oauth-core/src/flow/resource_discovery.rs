@@ -1,5 +1,4 @@
-//! Finding what a protected resource says about itself: where its challenge says, or else at its well-known
-//! places.
+//! Discovery of protected resource metadata: at the URL in its challenge, or else at its well-known URLs.
 //!
 //! RFC 9728 <https://www.rfc-editor.org/rfc/rfc9728#section-3.1>; the second place is that of the Model Context
 //! Protocol.

@@ -1,4 +1,4 @@
-//! One JWS, signed in this process or by the host; and the tokens for an assertion that is such a one.
+//! Signing of one JWS, in this process or by the host, and token requests whose grant is such an assertion.
 //!
 //! RFC 7523 <https://www.rfc-editor.org/rfc/rfc7523#section-2.1>
 

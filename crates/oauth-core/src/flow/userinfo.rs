@@ -1,5 +1,4 @@
-//! What the server tells about the user who signed in: asked for, decrypted, verified, and compared with the ID
-//! token.
+//! UserInfo: requested, decrypted, verified, and compared with the ID token.
 //!
 //! OpenID Connect Core <https://openid.net/specs/openid-connect-core-1_0.html#UserInfoResponse>
 
@@ -8,6 +7,7 @@ mod tests;
 
 use std::sync::Arc;
 
+use crate::browser_build::IS_BROWSER_BUILD;
 use crate::call::Call;
 use crate::client_config::ClientConfig;
 use crate::endpoint::Endpoint as _;
@@ -17,7 +17,6 @@ use crate::exchange::{Boxed, Exchange, ExchangeExt as _, Ready};
 use crate::flow::verification::Verification;
 use crate::jose::{CLOCK_SKEW, Claims, Jws, Validity, opened};
 use crate::moment::UnixTime;
-use crate::page::IS_PAGE;
 use crate::secret::Secret;
 use crate::token::Tokens;
 
@@ -30,7 +29,7 @@ pub(crate) fn userinfo(
     let call = Call::new(Arc::clone(&config), UserInfo { tokens });
     call.then(move |_, response| match response {
         Response::Plain(claims) => Ok(Ready::new(claims).boxed()),
-        Response::Jwt(_) if IS_PAGE => Err(ValidationFailure::UserinfoNotSigned.into()),
+        Response::Jwt(_) if IS_BROWSER_BUILD => Err(ValidationFailure::UserinfoNotSigned.into()),
         Response::Jwt(token) => of_token(config, token),
     })
     .and_then(move |_, claims| compare(claims, &subject).map_err(told))

@@ -1,4 +1,4 @@
-//! The verification of a signed token: its keys, its signature, and the hashes it holds.
+//! Verification of signed tokens: fetches the keys, checks the signature, and compares the hashes in the claims.
 //!
 //! Keys are fetched when none are known, and once more for a token that no known key has signed (OpenID
 //! Connect Core section 10.1.1): by one for all, while the others wait for them.

@@ -1,4 +1,4 @@
-//! `grant_type=authorization_code`: the person has agreed, and the callback brought a code.
+//! `grant_type=authorization_code`: the code from an authorization response.
 //!
 //! RFC 6749 <https://www.rfc-editor.org/rfc/rfc6749#section-4.1.3>, RFC 7636 section 4.5
 

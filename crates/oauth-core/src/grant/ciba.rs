@@ -1,4 +1,4 @@
-//! `grant_type=urn:openid:params:grant-type:ciba`: a person agrees on a device of theirs, asked by the server.
+//! `grant_type=urn:openid:params:grant-type:ciba`: a backchannel authentication request that a person has approved.
 //!
 //! CIBA Core <https://openid.net/specs/openid-client-initiated-backchannel-authentication-core-1_0.html#token_request>
 
@@ -58,7 +58,10 @@ impl Grant for Ciba {
             ),
         };
         if !is_open {
-            cx.identity.shared.asked.answered(&self.auth_req_id);
+            cx.identity
+                .shared
+                .pending_backchannel
+                .answered(&self.auth_req_id);
         }
     }
 

@@ -1,4 +1,4 @@
-//! `grant_type=client_credentials`: the client acts for itself.
+//! `grant_type=client_credentials`: a token for the client itself.
 //!
 //! RFC 6749 <https://www.rfc-editor.org/rfc/rfc6749#section-4.4>
 

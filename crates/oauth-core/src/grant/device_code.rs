@@ -1,4 +1,5 @@
-//! `grant_type=urn:ietf:params:oauth:grant-type:device_code`: a person agrees on another device.
+//! `grant_type=urn:ietf:params:oauth:grant-type:device_code`: a device code that a person has approved on another
+//! device.
 //!
 //! RFC 8628 <https://www.rfc-editor.org/rfc/rfc8628#section-3.4>
 

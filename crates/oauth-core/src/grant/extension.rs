@@ -1,4 +1,4 @@
-//! `grant_type=urn:...`: a grant this crate has no file for.
+//! `grant_type=urn:...`: any grant that this crate has no type for.
 //!
 //! RFC 6749 <https://www.rfc-editor.org/rfc/rfc6749#section-4.5>
 

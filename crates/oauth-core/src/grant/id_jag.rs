@@ -1,4 +1,4 @@
-//! A token exchange that asks for an identity assertion, to be presented to another server.
+//! Token exchange for an identity assertion, which is presented to another server.
 //!
 //! draft-ietf-oauth-identity-assertion-authz-grant
 //! <https://datatracker.ietf.org/doc/draft-ietf-oauth-identity-assertion-authz-grant/>, section 4.3

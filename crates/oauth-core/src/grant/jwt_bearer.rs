@@ -1,4 +1,4 @@
-//! `grant_type=urn:ietf:params:oauth:grant-type:jwt-bearer`: an assertion says for whom the token is.
+//! `grant_type=urn:ietf:params:oauth:grant-type:jwt-bearer`: a JWT assertion names the subject of the token.
 //!
 //! RFC 7523 <https://www.rfc-editor.org/rfc/rfc7523#section-2.1>, RFC 7521 section 4.1
 

@@ -1,4 +1,4 @@
-//! `grant_type=password`: a person's password in the client's hands.
+//! `grant_type=password`: the person's user name and password.
 //!
 //! RFC 6749 <https://www.rfc-editor.org/rfc/rfc6749#section-4.3>; forbidden by RFC 9700
 //! section 2.4, so it is made by [`crate::danger::password`] only.

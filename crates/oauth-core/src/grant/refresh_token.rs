@@ -1,4 +1,4 @@
-//! `grant_type=refresh_token`: a new access token for an old grant.
+//! `grant_type=refresh_token`: a new access token for an existing grant.
 //!
 //! RFC 6749 <https://www.rfc-editor.org/rfc/rfc6749#section-6>
 

@@ -1,4 +1,4 @@
-//! `grant_type=urn:ietf:params:oauth:grant-type:saml2-bearer`: a SAML assertion says for whom the token is.
+//! `grant_type=urn:ietf:params:oauth:grant-type:saml2-bearer`: a SAML assertion names the subject of the token.
 //!
 //! RFC 7522 <https://www.rfc-editor.org/rfc/rfc7522#section-2.1>
 

@@ -1,4 +1,4 @@
-//! `grant_type=urn:ietf:params:oauth:grant-type:token-exchange`: one token for another.
+//! `grant_type=urn:ietf:params:oauth:grant-type:token-exchange`: exchanges one token for another.
 //!
 //! RFC 8693 <https://www.rfc-editor.org/rfc/rfc8693#section-2.1>. The `issued_token_type` of the response is read in
 //! `endpoint/token.rs`.

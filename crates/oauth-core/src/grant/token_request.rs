@@ -1,4 +1,4 @@
-//! What tokens are asked for: scope, resources, audiences, and a provider's own parameters.
+//! [`TokenRequest`]: the scope, resources, audiences and provider-specific parameters of a token request.
 
 use std::fmt;
 
@@ -11,7 +11,7 @@ use crate::secret::Secret;
 
 /// What tokens are asked for, whatever the grant: a scope, the resources a token is for (RFC 8707), the
 /// audience as Auth0 and Ory Hydra name it, and whatever else a provider documents. The same value names
-/// the grant in a store, see [`GrantId`](crate::flow::keeper::GrantId): whoever asks for something else
+/// the grant in a store, see [`GrantId`](crate::flow::keeper::GrantId): anyone who asks for something else
 /// never gets its tokens.
 ///
 /// `Debug` shows names only of what is no scope, for some providers want keys there.

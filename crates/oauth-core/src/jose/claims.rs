@@ -1,4 +1,4 @@
-//! The claims of a JWT whose signature is good (RFC 7519 section 4).
+//! The claims of a JWT whose signature was verified (RFC 7519 section 4).
 
 use std::fmt;
 

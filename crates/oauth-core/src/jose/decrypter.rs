@@ -1,4 +1,4 @@
-//! The algorithms of JWE, and what they are given (RFC 7518 sections 4 and 5).
+//! The interface of JWE decryption: the algorithms, and their inputs (RFC 7518 sections 4 and 5).
 
 use std::fmt;
 

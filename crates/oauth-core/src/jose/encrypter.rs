@@ -1,4 +1,5 @@
-//! What encrypts to a public key, and what it is given (RFC 7516 section 5.1); no algorithms.
+//! The interface of JWE encryption to a public key, and its inputs (RFC 7516 section 5.1). No algorithms are
+//! implemented here.
 
 use std::fmt;
 

@@ -1,4 +1,4 @@
-//! How the tokens for a client are encrypted, and opening them.
+//! The encryption agreed on for responses to a client, and their decryption.
 
 use std::fmt;
 use std::sync::Arc;

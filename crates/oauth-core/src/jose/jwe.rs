@@ -1,4 +1,4 @@
-//! The compact serialization of JWE (RFC 7516 section 7.1), taken apart with suspicion; no algorithms.
+//! Strict parser of the compact serialization of JWE (RFC 7516 section 7.1). No algorithms are implemented here.
 //!
 //! What comes out of a JWE is decrypted and not verified: anybody may encrypt to a public key. So it is
 //! handed on as the text of a token, which is still to be verified.

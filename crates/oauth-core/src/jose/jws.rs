@@ -1,4 +1,4 @@
-//! The compact serialization (RFC 7515 section 7.1), taken apart with suspicion.
+//! Strict parser of the compact serialization of JWS (RFC 7515 section 7.1).
 
 use bytes::Bytes;
 

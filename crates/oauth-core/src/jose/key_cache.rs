@@ -1,5 +1,5 @@
-//! The keys of a server, as all clones of a client know them: fetched when they are needed, kept for as long
-//! as the server says, and fetched again for a key that nobody knows, but not at an attacker's pace.
+//! The cache of a server's keys, shared by all clones of a client: fetched when needed, kept for as long as the server
+//! says, and fetched again for an unknown key, at a limited rate.
 
 #[cfg(test)]
 mod tests;
@@ -63,7 +63,7 @@ pub(crate) enum Lookup {
 impl KeyCache {
     pub(crate) fn lookup(&self, now: UnixTime) -> Lookup {
         let state = self.state();
-        // A clock that was set back must not keep keys for ever.
+        // A clock that was set back must not keep keys forever.
         let is_sane = state.fetched_at.is_some_and(|at| at <= now.after(COOLDOWN));
         match (&state.set, state.fresh_until) {
             (Some(set), Some(until)) if now < until && is_sane => Lookup::Fresh(Arc::clone(set)),

@@ -1,4 +1,4 @@
-//! Key sets (RFC 7517 section 5): which of their keys a token may have been signed with, and which to encrypt to.
+//! Key sets (RFC 7517 section 5): selects the keys that may have signed a token, and the key to encrypt to.
 
 #[cfg(test)]
 mod tests;

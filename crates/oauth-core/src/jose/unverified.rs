@@ -1,4 +1,4 @@
-//! A token taken apart to be looked at.
+//! A token that is parsed for inspection, and not verified.
 
 use std::fmt;
 

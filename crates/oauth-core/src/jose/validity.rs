@@ -1,4 +1,4 @@
-//! When a token is valid (RFC 7519 sections 4.1.4 to 4.1.6), by clocks that may be apart.
+//! The validity period of a token (RFC 7519 sections 4.1.4 to 4.1.6), with tolerance for clock skew.
 
 use std::time::Duration;
 

@@ -1,4 +1,4 @@
-//! The reader itself: RFC 8259 to the letter, within limits.
+//! The JSON parser: RFC 8259 to the letter, within limits.
 
 use std::borrow::Cow;
 

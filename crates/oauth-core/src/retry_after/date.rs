@@ -1,4 +1,4 @@
-//! The HTTP date (RFC 9110 section 5.6.7), in its three forms.
+//! HTTP dates (RFC 9110 section 5.6.7), in their three formats.
 
 use crate::moment::UnixTime;
 

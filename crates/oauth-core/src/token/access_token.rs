@@ -1,4 +1,4 @@
-//! What an API is shown: an access token whose signature and claims are good.
+//! [`AccessToken`]: an access token whose signature and claims were verified by an API.
 //!
 //! RFC 9068 <https://www.rfc-editor.org/rfc/rfc9068#section-4>
 

@@ -1,4 +1,4 @@
-//! Who signed in: an ID token whose signature and claims are good.
+//! [`IdToken`]: an ID token whose signature and claims were verified.
 //!
 //! OpenID Connect Core <https://openid.net/specs/openid-connect-core-1_0.html#IDTokenValidation>
 

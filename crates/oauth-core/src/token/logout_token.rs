@@ -1,4 +1,4 @@
-//! That somebody was signed out at the server: a logout token whose signature and claims are good.
+//! [`LogoutToken`]: a logout token whose signature and claims were verified.
 //!
 //! OpenID Connect Back-Channel Logout <https://openid.net/specs/openid-connect-backchannel-1_0.html#Validation>
 

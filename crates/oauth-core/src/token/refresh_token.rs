@@ -1,4 +1,4 @@
-//! What a grant is renewed with.
+//! The refresh token, and the other secrets that renew a grant.
 
 use std::sync::Arc;
 

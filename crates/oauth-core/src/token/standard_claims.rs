@@ -1,4 +1,4 @@
-//! What is told of a person, in an ID token or by UserInfo.
+//! The standard claims about a person, from an ID token or UserInfo (OpenID Connect Core section 5.1).
 //!
 //! OpenID Connect Core <https://openid.net/specs/openid-connect-core-1_0.html#StandardClaims>
 

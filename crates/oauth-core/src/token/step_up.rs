@@ -1,4 +1,4 @@
-//! What an API wants of the person before it lets a request through, beyond the token at hand.
+//! [`StepUp`]: the authentication that an API requires beyond the current token.
 //!
 //! RFC 9470 <https://www.rfc-editor.org/rfc/rfc9470#section-3>, RFC 6750 section 3.1 (`insufficient_scope`)
 

@@ -1,5 +1,5 @@
-//! The one spelling of an IPv6 address (RFC 5952 section 4). It is told by its text alone: Rust's library would
-//! read the address and write it again, and a page would load the code for both.
+//! The canonical text of an IPv6 address (RFC 5952 section 4), produced from its text: Rust's standard library would
+//! parse and format it, and web pages would load the code for both.
 
 use std::iter;
 

@@ -1,5 +1,4 @@
-//! Numbers that are not whole, as text. A page's own way to read and to write them is as good as ours, and
-//! costs no tables.
+//! Text form of floating-point numbers. In a web page JavaScript parses and formats them, which needs no tables.
 
 /// The number nearest to a text that RFC 8259 allows; beyond the range of f64, the end of that range.
 pub(crate) fn read(text: &str) -> f64 {

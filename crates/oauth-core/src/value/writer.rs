@@ -1,4 +1,4 @@
-//! The writer: what serde_json would write, byte for byte, without its machinery.
+//! The JSON writer: the same bytes as serde_json, with less code.
 
 use super::{Map, Value, number};
 

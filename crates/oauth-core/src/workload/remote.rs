@@ -1,5 +1,5 @@
-//! `GET {url}`: a service of the platform that hands out the workload's token, such as GitHub's for Actions
-//! (`GET {ACTIONS_ID_TOKEN_REQUEST_URL}&audience=…`) and the metadata services of clouds.
+//! `GET {url}`: a platform service that issues the workload's token, such as GitHub's for Actions (`GET
+//! {ACTIONS_ID_TOKEN_REQUEST_URL}&audience=…`) and the metadata services of clouds.
 //!
 //! GitHub <https://docs.github.com/en/actions/reference/security/oidc>, Google
 //! <https://docs.cloud.google.com/compute/docs/instances/verifying-instance-identity>, credential sources of a URL
@@ -22,7 +22,7 @@ use crate::url::Url;
 /// a certificate for.
 const LINK_LOCAL: &str = "169.254.169.254";
 
-/// A service that hands out a workload's token. It is asked anew each time one is needed.
+/// A service that hands out a workload's token. It is asked again each time one is needed.
 ///
 /// `Debug` shows neither the query of the URL nor the value of a header.
 #[derive(Clone)]

@@ -1,11 +1,11 @@
-//! Replies that want more of the person than the token at hand has (RFC 9470).
+//! Replies that require more authentication than the current token has (RFC 9470).
 
 use oauth_core::error::{Error, Misuse};
 use oauth_core::flow::resource::Clock;
 use oauth_core::http::{HeaderMap, StatusCode};
 use oauth_core::json;
 
-use super::{Api, ApiCall, CallStep, OnStepUp, Wish};
+use super::{Api, ApiCall, CallStep, OnStepUp, StepUpRequirements};
 
 impl Api {
     /// Called with the tokens of a source that can ask the person for more where a reply wants that.
@@ -23,7 +23,7 @@ impl ApiCall {
             return false;
         }
         let wish = self.request.stepped_up(status, fields);
-        self.wish = wish.map(|(wanted, again)| Wish { wanted, again });
+        self.wish = wish.map(|(wanted, again)| StepUpRequirements { wanted, again });
         if self.wish.is_some() {
             self.on_step_up = OnStepUp::HandBack;
         }

@@ -1,4 +1,4 @@
-//! Enums of the core that cross as words.
+//! Enums of the core, as strings.
 
 use oauth_core::endpoint::backchannel_authentication::{Delivery, Repeat};
 use oauth_core::flow::authorization::{Push, ResponseMode, ResponseType};

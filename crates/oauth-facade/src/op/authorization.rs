@@ -16,7 +16,7 @@ use super::{Kind, Outcome, arguments};
 use crate::arg::JsonText;
 use crate::client::Client;
 use crate::machine::Machine;
-use crate::record::Record;
+use crate::output::Record;
 use crate::request::TokenRequest;
 
 arguments! {

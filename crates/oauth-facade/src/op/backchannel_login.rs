@@ -6,8 +6,8 @@ use oauth_core::moment::UnixTime;
 
 use super::arguments;
 use crate::machine::Machine;
+use crate::polling::Waiting;
 use crate::request::TokenRequest;
-use crate::waiting::Waiting;
 
 arguments! {
     /// Waits until the person has answered a backchannel request, and signs in (CIBA Core section 10.1).

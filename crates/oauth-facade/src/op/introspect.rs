@@ -7,7 +7,7 @@ use oauth_core::token::TokenKind;
 use oauth_core::{Scope, Secret};
 
 use super::{arguments, outcome};
-use crate::introspecting::signed_response;
+use crate::introspection::signed_response;
 use crate::machine::Machine;
 
 arguments! {

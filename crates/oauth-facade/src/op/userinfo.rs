@@ -131,7 +131,7 @@ impl From<Claims> for PageClaims {
 }
 
 #[cfg(target_family = "wasm")]
-impl From<PageClaims> for crate::record::Record {
+impl From<PageClaims> for crate::output::Record {
     fn from(claims: PageClaims) -> Self {
         let claims = crate::arg::Field::write(Extra::from(claims.0.as_map().clone()));
         Self::Plain("UserClaims", vec![claims])

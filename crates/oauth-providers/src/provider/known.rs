@@ -1,4 +1,4 @@
-//! What is known about a provider: what its file says, as it stands there.
+//! What a provider file states about its provider, unchanged.
 
 use oauth_core::error::Misuse;
 use oauth_core::flow::resource::Routes;

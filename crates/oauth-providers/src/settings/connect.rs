@@ -1,4 +1,4 @@
-//! From settings to a client: where the server's metadata have to be fetched, they are.
+//! From settings to a client; fetches the server's metadata where that is needed.
 
 use oauth_core::crypto::SigningKey;
 use oauth_core::error::{Error, Misuse};

@@ -23,7 +23,7 @@ pub(crate) struct Outgoing<S> {
 }
 
 /// A complete request for reqwest, with a body in memory or a stream.
-pub(crate) enum Parcel<S> {
+pub(crate) enum PreparedRequest<S> {
     Bytes(http::Request<Bytes>),
     Stream(http::Request<S>),
 }
@@ -80,7 +80,7 @@ impl<S> Outgoing<S> {
         url: &Url,
         authorization: HeaderValue,
         dpop: Option<HeaderValue>,
-    ) -> Result<Parcel<S>, Error> {
+    ) -> Result<PreparedRequest<S>, Error> {
         let mut request = http::Request::new(());
         *request.method_mut() = self.request.method().clone();
         *request.uri_mut() = url.as_str().parse().map_err(|_| Misuse::UrlSyntax)?;
@@ -92,11 +92,13 @@ impl<S> Outgoing<S> {
         }
         let (parts, ()) = request.into_parts();
         match (self.request.bytes(), self.stream.take()) {
-            (Some(bytes), _) => Ok(Parcel::Bytes(http::Request::from_parts(
+            (Some(bytes), _) => Ok(PreparedRequest::Bytes(http::Request::from_parts(
                 parts,
                 bytes.clone(),
             ))),
-            (None, Some(stream)) => Ok(Parcel::Stream(http::Request::from_parts(parts, stream))),
+            (None, Some(stream)) => Ok(PreparedRequest::Stream(http::Request::from_parts(
+                parts, stream,
+            ))),
             (None, None) => Err(Misuse::Over.into()),
         }
     }

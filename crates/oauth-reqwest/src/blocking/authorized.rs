@@ -1,4 +1,4 @@
-//! A client for resource servers, for threads.
+//! A client for resource servers, without `async`.
 
 use std::fmt;
 use std::sync::Arc;
@@ -10,7 +10,7 @@ use oauth_core::error::{Error, Misuse};
 use oauth_core::flow::resource::{Api, Clock, Event, OnLimit, Resource, Step};
 
 use super::Driver;
-use crate::authorized::{OnWait, Outgoing, Parcel};
+use crate::authorized::{OnWait, Outgoing, PreparedRequest};
 use crate::loss;
 use crate::peek::peek_blocking;
 use oauth_session::blocking::wait;
@@ -204,8 +204,8 @@ impl Request<'_> {
                     dpop,
                 } => {
                     let request = match outgoing.pack(&url, authorization, dpop)? {
-                        Parcel::Bytes(request) => request.try_into(),
-                        Parcel::Stream(request) => request.try_into(),
+                        PreparedRequest::Bytes(request) => request.try_into(),
+                        PreparedRequest::Stream(request) => request.try_into(),
                     };
                     let request = request.map_err(|error| Error::lost(loss::lost(error)))?;
                     let sent = us.driver.call(request, outgoing.timeout);

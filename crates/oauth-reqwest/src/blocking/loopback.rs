@@ -1,4 +1,4 @@
-//! The login of native apps, for programs without an async runtime.
+//! The login of native apps, without `async`.
 
 use std::time::Duration;
 

@@ -1,4 +1,4 @@
-//! The identity provider of an organization vouches for a person, who is sent nowhere.
+//! Sign-in with an organization's identity provider, which vouches for the person without a browser.
 
 use std::sync::Arc;
 

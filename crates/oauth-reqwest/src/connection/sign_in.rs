@@ -1,4 +1,4 @@
-//! A person signs in for a connection.
+//! Sign-in of a person for a connection.
 
 use oauth_core::endpoint::device_authorization::DeviceAuthorization;
 use oauth_core::error::Error;

@@ -1,4 +1,4 @@
-//! What is known of the API so far, and the one caller at a time who finds out more.
+//! The state of a connection, and the single caller that updates it.
 
 use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;

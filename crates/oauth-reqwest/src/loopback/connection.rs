@@ -6,7 +6,7 @@ use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 use tokio::time;
 
-use super::awaited::Awaited;
+use super::expected_callback::ExpectedCallback;
 use super::head::{self, Flaw, Head};
 
 /// How long writing the response may take, and waiting for the peer to close.
@@ -66,7 +66,7 @@ impl CallbackConnection {
     pub(super) fn judge(
         &self,
         host: &str,
-        awaited: Awaited<'_>,
+        awaited: ExpectedCallback<'_>,
     ) -> Result<(String, Answer), Answer> {
         let head = self.head.as_ref().map_err(|flaw| match flaw {
             Flaw::Malformed => Answer::Malformed,
@@ -92,9 +92,9 @@ impl CallbackConnection {
         if !awaited.recognises(&callback) {
             let is_stateless_refusal = has("error") && !has("state");
             return Err(match awaited {
-                Awaited::Login(_) if is_stateless_refusal => Answer::RefusedWithoutState,
-                Awaited::Login(_) => Answer::OtherFlow,
-                Awaited::Logout(..) => Answer::OtherLogout,
+                ExpectedCallback::Login(_) if is_stateless_refusal => Answer::RefusedWithoutState,
+                ExpectedCallback::Login(_) => Answer::OtherFlow,
+                ExpectedCallback::Logout(..) => Answer::OtherLogout,
             });
         }
         let answer = match has("error") {

@@ -3,7 +3,7 @@
 use oauth_core::Pending;
 use tokio::sync::mpsc;
 
-use super::awaited::Awaited;
+use super::expected_callback::ExpectedCallback;
 
 /// A way to hand a callback to a [`Listener`](super::Listener) that no browser can reach: over SSH
 /// the listener is on another machine, and the browser ends at an address that shows an error. That
@@ -20,7 +20,8 @@ impl Paste {
 
     /// The same for a callback of this flow only: whether it is one, and somebody waits for it.
     pub fn give_callback(&self, text: &str, pending: &Pending) -> bool {
-        callback(text, Awaited::Login(pending)).is_some_and(|callback| self.give(&callback))
+        callback(text, ExpectedCallback::Login(pending))
+            .is_some_and(|callback| self.give(&callback))
     }
 }
 
@@ -38,7 +39,7 @@ pub enum Stray {
 
 /// The callback in a pasted text. Address bars hide the scheme, and some people copy the query
 /// alone.
-pub(super) fn callback(text: &str, awaited: Awaited<'_>) -> Option<String> {
+pub(super) fn callback(text: &str, awaited: ExpectedCallback<'_>) -> Option<String> {
     let text = text.trim();
     let uri = awaited.redirect_uri();
     let query = text.strip_prefix('?').unwrap_or(text);

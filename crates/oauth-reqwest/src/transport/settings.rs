@@ -1,4 +1,4 @@
-//! A [`Transport`] in texts and numbers, as profiles and other languages write it.
+//! A [`Transport`] as strings and numbers, for profiles and other languages.
 
 use std::path::Path;
 use std::time::Duration;

@@ -136,7 +136,7 @@ async fn a_client_that_the_server_has_forgotten_registers_anew_once() {
     let clients = served.with(|twin| twin.registered_clients().len());
     assert_eq!((clients, person.times()), (1, 2));
 
-    // A server that forgets at once is not asked for ever.
+    // A server that forgets at once is not asked forever.
     served.with(|twin| twin.set_initial_access_token(Some("only by hand")));
     let id = said["client_id"].as_str().unwrap().to_owned();
     served.with(|twin| {

@@ -1,4 +1,4 @@
-//! Connections in stores that several workers share, or that fail; and what is asked once and not for ever.
+//! Connections in stores that several workers share, or that fail; and what is asked once and not forever.
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};

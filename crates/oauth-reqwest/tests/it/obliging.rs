@@ -15,7 +15,7 @@ pub(crate) struct Obliging {
 }
 
 impl Obliging {
-    /// With this token for ever; and how often more was asked for.
+    /// With this token forever; and how often more was asked for.
     pub(crate) fn with(token: &Tokens) -> (Self, Arc<AtomicUsize>) {
         let asked = Arc::default();
         let token = FixedToken::new(token.access_token.expose().as_str());

@@ -1,4 +1,4 @@
-//! The parts of a session that [`Sessions`](crate::Sessions) needs.
+//! The parts of a session that [`Sessions`](crate::Sessions) uses.
 
 use std::sync::Arc;
 
@@ -6,12 +6,12 @@ use oauth_core::error::Error;
 
 use super::{Inner, Session};
 use crate::observe::Notice;
-use crate::pace::Pace;
+use crate::renewal_limits::RenewalLimits;
 use crate::store::Store;
 
 impl Session {
     /// Limits its renewals to this pace. For a session that has not been handed out.
-    pub(crate) fn paced(mut self, pace: Pace) -> Self {
+    pub(crate) fn paced(mut self, pace: RenewalLimits) -> Self {
         if let Some(session) = Arc::get_mut(&mut self.0) {
             session.pace = pace;
         }

@@ -60,7 +60,7 @@ impl RenewalTask {
 
     async fn run(mut self) {
         let (mut event, mut is_new) = (Event::Begin, false);
-        let mut turn = self.session.pace.turn();
+        let mut turn = self.session.pace.permit();
         loop {
             let at = match clock::moment() {
                 Ok(at) => at,

@@ -1,4 +1,4 @@
-//! What a session does for its grant though nobody asks for a token: it keeps an idle grant alive, and tells that an
+//! Upkeep of a session whose token nobody requests: keeps an idle grant alive, and gives notice before an
 //! authorization ends.
 
 use std::sync::{Arc, Weak};
@@ -18,9 +18,9 @@ const LONGEST_SLEEP: Duration = Duration::from_secs(3600);
 
 /// The only task that looks after a session; another may take over when this is dropped. It keeps no session alive
 /// that nobody holds.
-struct LookingAfter(Weak<Inner>);
+struct UpkeepTask(Weak<Inner>);
 
-impl Drop for LookingAfter {
+impl Drop for UpkeepTask {
     fn drop(&mut self) {
         if let Some(session) = self.0.upgrade() {
             session.state().is_looked_after = false;
@@ -41,7 +41,7 @@ pub(super) fn look_after(runtime: &tokio::runtime::Handle, session: &Arc<Inner>)
         }
         state.is_looked_after = true;
     }
-    let looking = LookingAfter(Arc::downgrade(session));
+    let looking = UpkeepTask(Arc::downgrade(session));
     runtime.spawn(async move {
         while let Some(pause) = looking.pause() {
             tokio::time::sleep(pause).await;
@@ -57,7 +57,7 @@ pub(super) fn look_after(runtime: &tokio::runtime::Handle, session: &Arc<Inner>)
     });
 }
 
-impl LookingAfter {
+impl UpkeepTask {
     /// How long to sleep; nothing if there is nothing to do any more.
     fn pause(&self) -> Option<Duration> {
         let session = self.0.upgrade()?;

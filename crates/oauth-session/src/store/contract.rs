@@ -21,7 +21,7 @@
 //! [`scan`](Store::scan) and [`due`](Store::due) are checked of a store that has them: their cases hold
 //! for one that answers `misuse.not_supported`. So is the end of records: a store may keep them instead.
 
-mod ending;
+mod expiry;
 mod harness;
 mod lease;
 mod listing;
@@ -74,10 +74,10 @@ pub async fn check(stores: &[Arc<dyn Store>]) -> Vec<Report> {
         report("a removal ends what there is", listing::removal(&harness)).await,
         report("a scan tells of every record", listing::scan(&harness)).await,
         report("what is due is told in order", listing::due(&harness)).await,
-        report("a record stays until its end", ending::stays(&harness)).await,
+        report("a record stays until its end", expiry::stays(&harness)).await,
         report(
             "a record that has ended is absent",
-            ending::absent(&harness),
+            expiry::absent(&harness),
         )
         .await,
         report("all handles see one place", saving::shared(&harness)).await,

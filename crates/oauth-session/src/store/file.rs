@@ -34,12 +34,12 @@ pub(super) const RECORD: &str = "json";
 /// Each verb holds an operating system's lock on one of the folder's sixteen lock files, and no
 /// longer than that: it ends with the process, however that ends. A lease is a small file with the
 /// name of the holder, when it was taken, and when it expires by the machine's clock. If the clock was
-/// set back meanwhile, the lease begins anew when that is first seen, so that it neither expires early
-/// nor lasts for ever.
+/// set back meanwhile, the lease begins again when that is first seen, so that it neither expires early
+/// nor lasts forever.
 ///
 /// A file that is not of this store is refused, as is a file or folder that others could have written:
 /// - `stored.malformed`: a record that is cut, empty, or something else. It is not overwritten:
-///   [`remove`](Self::remove) it, and log in anew;
+///   [`remove`](Self::remove) it, and log in again;
 /// - `misuse.setup`: a symbolic link, another user's file, one that others may read or write (its
 ///   tokens may be known to them), a folder that others may write to, or that lies in one where
 ///   others could put another in its place. [`open`](Self::open) shares it with a group.
@@ -101,7 +101,7 @@ impl FileStore {
 
     /// As [`new`](Self::new), shared as `access` says. With [`Access::Group`] the files are made 0660
     /// and the folder 2770, and another's file is taken if it is of the folder's group. All others are
-    /// refused as ever.
+    /// refused as usual.
     ///
     /// # Errors
     /// As [`new`](Self::new); `misuse.setup` too if this process is not in the folder's group, if the
@@ -144,7 +144,7 @@ fn kept(locked: &Locked<'_>) -> Result<Option<Kept>, Error> {
     Ok(locked.removed()?.newer_than(kept.transpose()?))
 }
 
-/// The times of a record: one that cannot be read tells whoever asks for it.
+/// The times of a record: one that cannot be read tells anyone who asks for it.
 fn times(bytes: &Secret<Vec<u8>>) -> Option<Times> {
     let kept = decoded(bytes, RECORD).ok()?;
     (!kept.entry.is_removed()).then_some(kept.times)

@@ -1,11 +1,11 @@
 //! The directory of a file store: small files that several processes read and write. Each key is
 //! guarded by one of sixteen lock files.
 
-mod ended;
+mod expiry;
 pub(super) mod fault_points;
 pub(super) mod lease;
 pub(super) mod ownership;
-mod removed;
+mod tombstone;
 
 use std::fs::{self, File, OpenOptions, TryLockError};
 use std::io::{self, Read as _, Write as _};

@@ -46,7 +46,7 @@ static LEASE: LazyLock<Script> = LazyLock::new(|| Script::new(include_str!("redi
 /// | URL | of |
 /// |---|---|
 /// | `redis://user:password@host:6379/0` | one server |
-/// | `redis+sentinel://user:password@host:26379,host/primary/0` | the primary that the sentinels name, at each connection anew; their own password as `?sentinel_password=` (and `sentinel_username`) |
+/// | `redis+sentinel://user:password@host:26379,host/primary/0` | the primary that the sentinels name, at each connection again; their own password as `?sentinel_password=` (and `sentinel_username`) |
 /// | `redis+cluster://user:password@host:6379,host` | a cluster; these nodes tell of the others |
 ///
 /// With the feature `redis-tls` also `rediss://`, `rediss+sentinel://` and `rediss+cluster://`, where
@@ -68,7 +68,7 @@ pub struct RedisStore {
 
 /// After which errors a query may be sent again.
 #[derive(Clone, Copy, PartialEq, Eq)]
-enum Twice {
+enum Resend {
     /// Only an answer that nothing was done.
     Undone,
     /// That, and a connection that broke, as one does that nobody used for long.
@@ -148,7 +148,7 @@ impl RedisStore {
     }
 
     async fn connection(&self) -> Result<Numbered, Error> {
-        // Others may be at it; this one waits for them, and not for ever.
+        // Others may be at it; this one waits for them, and not forever.
         let link = self.place.link(self.patience);
         match tokio::time::timeout(self.patience * 2, link).await {
             Ok(Ok(numbered)) => Ok(numbered),
@@ -162,7 +162,7 @@ impl RedisStore {
     /// too that has answered.
     async fn ask<T: FromRedisValue>(
         &self,
-        twice: Twice,
+        twice: Resend,
         query: Query<'_>,
     ) -> Result<(T, Numbered), Error> {
         let mut is_first = true;
@@ -182,7 +182,7 @@ impl RedisStore {
                 self.place.leave(&used).await;
             }
             let may_ask =
-                is_elsewhere(&error) || (twice == Twice::Always && error.is_connection_dropped());
+                is_elsewhere(&error) || (twice == Resend::Always && error.is_connection_dropped());
             if !(is_first && may_ask) {
                 return Err(lost(&error));
             }
@@ -238,7 +238,7 @@ impl Store for RedisStore {
             let mut command = redis::cmd("HMGET");
             command.arg(self.name(key)).arg("version").arg("record");
             let read = Query::Command(command);
-            let (stored, _) = self.ask(Twice::Always, read).await?;
+            let (stored, _) = self.ask(Resend::Always, read).await?;
             let (Some(version), record): (Option<String>, Option<String>) = stored else {
                 return Ok(None);
             };
@@ -269,7 +269,7 @@ impl Store for RedisStore {
             script.arg(seconds(times.due, "+inf"));
             script.arg(key).arg(removal_shows());
             script.arg(seconds(times.until, ""));
-            let (saved, used) = self.ask(Twice::Undone, Query::Script(script)).await?;
+            let (saved, used) = self.ask(Resend::Undone, Query::Script(script)).await?;
             let Some(version): Option<String> = saved else {
                 return Ok(Saved::Conflict);
             };
@@ -283,7 +283,7 @@ impl Store for RedisStore {
         Box::pin(async move {
             let mut script = LEASE.key(self.name(key));
             script.arg(holder).arg(micros(ttl));
-            match self.ask(Twice::Always, Query::Script(script)).await? {
+            match self.ask(Resend::Always, Query::Script(script)).await? {
                 (0, _) => Ok(Lease::Won),
                 (rest, _) => Ok(Lease::Held(Duration::from_micros(rest))),
             }
@@ -297,7 +297,7 @@ impl Store for RedisStore {
             script.key(self.index(place_of(key)));
             script.key(self.ends(place_of(key)));
             script.arg(removal_shows()).arg(key);
-            let (was_there, used) = self.ask(Twice::Undone, Query::Script(script)).await?;
+            let (was_there, used) = self.ask(Resend::Undone, Query::Script(script)).await?;
             self.replicated(used, &name).await?;
             Ok(was_there)
         })
@@ -313,7 +313,7 @@ impl Store for RedisStore {
             let mut command = redis::cmd("ZSCAN");
             command.arg(self.index(place)).arg(at);
             command.arg("COUNT").arg(PAGE);
-            let (found, _) = self.ask(Twice::Always, Query::Command(command)).await?;
+            let (found, _) = self.ask(Resend::Always, Query::Command(command)).await?;
             let (at, found): (u64, Vec<(String, String)>) = found;
             let keys = found.into_iter().map(|(key, _)| key).collect();
             let (place, at) = match at {
@@ -335,7 +335,7 @@ impl Store for RedisStore {
                     .arg(format!("({}", before.as_secs()))
                     .arg("WITHSCORES");
                 command.arg("LIMIT").arg(0).arg(limit);
-                let (due, _) = self.ask(Twice::Always, Query::Command(command)).await?;
+                let (due, _) = self.ask(Resend::Always, Query::Command(command)).await?;
                 let due: Vec<(String, u64)> = due;
                 found.extend(due.into_iter().map(|(key, due)| (due, key)));
             }

@@ -93,7 +93,7 @@ impl<S: Store> Sealed<S> {
         &self.store
     }
 
-    /// Seals every record anew that is not sealed with the current key, beside workers who go on. Call it
+    /// Reseals every record that is not sealed with the current key, beside workers who go on. Call it
     /// when all of them seal with the current key; when nothing is unopened, the old keys can go.
     ///
     /// # Errors

@@ -29,7 +29,7 @@ use database::{Database, Keeping};
 /// it, `-wal` and `-shm`, and each commit is forced to the disk: a process killed anywhere, and a
 /// machine that loses its power, leave the old record or the new one. What is replaced or removed is
 /// overwritten. A worker that cannot write for 10 s because others do gets an error. A lease runs by the machine's
-/// clock, and begins anew if that was set back meanwhile. What was removed is forgotten after 30 days, at
+/// clock, and begins again if that was set back meanwhile. What was removed is forgotten after 30 days, at
 /// another removal.
 ///
 /// The file is made private (0600), and the folder (0700) if it is not there. A file that others could

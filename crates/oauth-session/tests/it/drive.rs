@@ -14,7 +14,7 @@ use tokio::time::{Instant, sleep};
 
 use crate::session::{of_ann, person};
 
-/// It takes so long for a request, or for ever, and says that it takes so long.
+/// It takes so long for a request, or forever, and says that it takes so long.
 #[derive(Clone)]
 struct Taking {
     takes: Option<u64>,

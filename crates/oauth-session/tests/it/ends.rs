@@ -139,7 +139,7 @@ async fn in_postgres() {
     assert!(names.len() < 20, "{} of 81 are left", names.len());
 }
 
-/// Who seals a record anew knows its end from the record alone.
+/// Whoever reseals a record knows its end from the record alone.
 #[tokio::test]
 async fn what_is_sealed_anew_ends_as_before() {
     let memory = Memory::new();

@@ -205,7 +205,7 @@ async fn a_key_is_drawn_once() {
     let key = Key::parse(&entry.record).expect("a key");
     assert_eq!(ids, [key.id()]);
 
-    // One that was removed is drawn anew, and what is none is left as it is.
+    // One that was removed is drawn again, and an invalid one is left as it is.
     assert!(mock.store().remove(KEY).await.expect("removed"));
     let again = mock.store().seal_key(KEY).await.expect("a key");
     assert_ne!(ids, [again.id()]);

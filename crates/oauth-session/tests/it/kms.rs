@@ -279,7 +279,7 @@ async fn made_up_ids_are_no_flood() {
     // would let a login take its place.
     assert_eq!(codes, [("lost.unsent", 937), ("stored.sealed", 63)].into());
     assert_eq!(kms.calls().1, 66);
-    // A caller that has its key is not held up, and the others are not for ever.
+    // A caller that has its key is not held up, and the others are not forever.
     assert_eq!(code(NAME).await, "lost.unsent");
     pass(start, Duration::from_secs(190));
     assert_eq!(read(&store, NAME).await.expect("opened"), TEXT);

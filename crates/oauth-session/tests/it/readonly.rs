@@ -52,7 +52,7 @@ impl Store for Mounted {
     }
 }
 
-/// [`Rotating`], and while it answers for the first time the store is mounted anew.
+/// [`Rotating`], and while it answers for the first time the store is mounted again.
 struct Mounting(Rotating, Mounted);
 
 impl Drive for Mounting {

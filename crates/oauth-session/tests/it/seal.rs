@@ -135,7 +135,7 @@ async fn a_key_can_be_changed() {
     let both = || Keys::new(NEW).also(OLD);
     assert_eq!(open(&memory, both()).await.expect("opened"), TEXT);
     assert!(open(&memory, Keys::new(NEW)).await.is_err());
-    // The next save seals it anew.
+    // The next save seals it again.
     seal(&memory, both()).await;
     assert_eq!(open(&memory, Keys::new(NEW)).await.expect("opened"), TEXT);
     assert!(open(&memory, Keys::new(OLD)).await.is_err());

@@ -212,7 +212,7 @@ impl Server {
         panic!("the server does not start: cargo xtask setup installs it\n{log}");
     }
 
-    /// Starts it anew where it was.
+    /// Starts it again where it was.
     pub(crate) fn start(&mut self) {
         assert!(self.try_start(), "the server does not start again");
     }

@@ -5,8 +5,8 @@ use std::sync::Arc;
 use oauth_core::Tokens;
 
 use super::ledger::Ledger;
+use super::save_rules::Over;
 use super::simulation::{Simulation, window};
-use super::stored::Over;
 
 /// Hours, in milliseconds.
 const HOUR: u64 = 3_600_000;

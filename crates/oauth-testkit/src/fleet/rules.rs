@@ -9,9 +9,9 @@ use oauth_core::error::{Advice, Error};
 use oauth_core::flow::keeper::Reuse;
 
 use super::ledger::{Send, Version};
+use super::save_rules::Over;
 use super::simulation::{Simulation, window};
 use super::slot::Held;
-use super::stored::Over;
 use super::{Breach, Rule};
 use crate::twin::Rotation;
 

@@ -37,10 +37,10 @@ mod browser;
 mod host;
 mod ledger;
 mod network;
-mod orders;
 mod rules;
 mod simulation;
 mod state;
+mod store_requests;
 mod tab;
 mod task;
 

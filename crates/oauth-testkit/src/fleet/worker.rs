@@ -310,7 +310,7 @@ impl Simulation {
         Ok(())
     }
 
-    /// The request still runs: the lease is taken anew, and again after a while.
+    /// The request still runs: the lease is extended, and again after a while.
     fn extend(&mut self, worker: usize, grant: usize, extension: LeaseExtension) {
         let slot = self.slot(worker, grant);
         if slot.flight.is_none() || slot.holder != extension.holder {
@@ -326,7 +326,7 @@ impl Simulation {
         self.mail(every, worker, grant, Mail::Extend(round, extension));
     }
 
-    /// The store has taken the lease anew, or another has it.
+    /// The store has extended the lease, or another worker holds it.
     pub(super) fn extended(
         &mut self,
         worker: usize,

@@ -8,8 +8,8 @@ use serde_json::Value;
 
 use super::authority::{Authority, Grant};
 use super::client_auth::Client;
-use super::exchange::ID_JAG_TYP;
 use super::jwt::Jwt;
+use super::token_exchange::ID_JAG_TYP;
 use super::wire::Ask;
 use super::workload;
 

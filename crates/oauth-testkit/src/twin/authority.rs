@@ -9,16 +9,16 @@ use oauth_core::moment::UnixTime;
 use serde_json::{Value, json};
 use sha2::{Digest as _, Sha256};
 
-use super::awaited::{Awaited, INTERVAL};
 use super::ciba::Backchannel;
 use super::id_token;
+use super::pending_approval::{Awaited, INTERVAL};
 use super::person::Person;
 use super::registration::Registrations;
 use super::request_log::Counters;
 use super::request_object::Pushed;
 use super::rules::{Rotation, Rules};
-use super::sender::Binding;
-use super::trust::Trust;
+use super::sender_constrained::Binding;
+use super::trusted_issuers::Trust;
 use super::wire::Ask;
 
 pub(super) struct Authority {

@@ -7,10 +7,10 @@ use oauth_core::moment::UnixTime;
 use serde_json::{Value, json};
 
 use super::authority::{Authority, Code, Grant, plus};
-use super::awaited::Approval;
-use super::detailed;
 use super::faults::Fault;
+use super::grant_details;
 use super::id_token::{self, IdTokenFlaw};
+use super::pending_approval::Approval;
 use super::request_object;
 use super::wire::{self, Ask, Reply, repeated};
 
@@ -325,8 +325,8 @@ fn checked(authority: &Authority, ask: &Ask, client_id: &str) -> Result<Checked,
     Ok(Checked {
         challenge,
         scope,
-        details: detailed::read(authority, ask.query("authorization_details"))?,
-        resources: detailed::resources(authority, Some(&ask.query))?,
+        details: grant_details::read(authority, ask.query("authorization_details"))?,
+        resources: grant_details::resources(authority, Some(&ask.query))?,
     })
 }
 

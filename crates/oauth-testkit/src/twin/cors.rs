@@ -7,11 +7,11 @@ use http::header::{
 };
 
 use super::wire::{self, Ask, Reply};
-use super::{Place, Twin};
+use super::{Route, Twin};
 
 impl Twin {
     /// The answer to a preflight of the allowed origin.
-    pub(super) fn preflight(&self, place: Place, ask: &Ask) -> Option<Reply> {
+    pub(super) fn preflight(&self, place: Route, ask: &Ask) -> Option<Reply> {
         let is_preflight = ask.method == Method::OPTIONS
             && ask.headers.contains_key(ACCESS_CONTROL_REQUEST_METHOD)
             && self.allowed(place, ask).is_some();
@@ -24,7 +24,7 @@ impl Twin {
     }
 
     /// Marks a reply as readable for the allowed origin.
-    pub(super) fn allow_origin(&self, place: Place, ask: &Ask, reply: &mut Reply) {
+    pub(super) fn allow_origin(&self, place: Route, ask: &Ask, reply: &mut Reply) {
         if let Some(origin) = self.allowed(place, ask) {
             let open = std::mem::take(reply);
             let open = wire::with(open, ACCESS_CONTROL_ALLOW_ORIGIN, origin);
@@ -34,10 +34,10 @@ impl Twin {
         }
     }
 
-    fn allowed(&self, place: Place, ask: &Ask) -> Option<&str> {
+    fn allowed(&self, place: Route, ask: &Ask) -> Option<&str> {
         let is_page = matches!(
             place,
-            Place::Authorize | Place::DevicePage | Place::BackchannelPage | Place::Logout
+            Route::Authorize | Route::DevicePage | Route::BackchannelPage | Route::Logout
         );
         let origin = self.cors.as_deref().filter(|_| !is_page)?;
         (ask.header(ORIGIN) == Some(origin)).then_some(origin)

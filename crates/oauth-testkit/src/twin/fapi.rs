@@ -207,7 +207,7 @@ impl Twin {
     /// clients.
     ///
     /// - `/par` is the way for authorization requests; they may be request objects, signed, and encrypted to the
-    ///   server's key on wish (ECDH-ES with A256GCM);
+    ///   server's key on request (ECDH-ES with A256GCM);
     /// - its client authenticates with `private_key_jwt`, signed by [`client_key`](Self::client_key); the audience
     ///   is the issuer, and nothing else;
     /// - PKCE with S256, always; `iss` in every response, which is signed (PS256) for the response modes of JARM;
@@ -270,7 +270,7 @@ impl Twin {
         }
     }
 
-    /// The FAPI twin binds tokens to the certificate of whoever asks for them, and not to a key (RFC 8705 section 3).
+    /// The FAPI twin binds tokens to the certificate of the client, and not to a key (RFC 8705 section 3).
     #[cfg(feature = "tls")]
     pub fn bind_to_certificates(&mut self) {
         let rules = &mut self.authority.rules;

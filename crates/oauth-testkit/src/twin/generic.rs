@@ -9,13 +9,13 @@ use oauth_core::moment::UnixTime;
 use serde_json::{Value, json};
 
 use super::authority::Authority;
-use super::exchange::ID_JAG;
 use super::rules::{Accepts, Basic, Paths, Rotation, Rules, Shape};
-use super::sender;
+use super::sender_constrained;
 use super::token::{AUTHORIZATION_CODE, CLIENT_CREDENTIALS, DEVICE_CODE, PASSWORD, REFRESH_TOKEN};
+use super::token_exchange::ID_JAG;
 use super::token_management::{DEVICE_AUTHORIZATION, INTROSPECTION, REVOCATION};
 use super::wire::{self, Ask, Reply};
-use super::{assertion, ciba, exchange, renewal, trust};
+use super::{assertion, ciba, renewal, token_exchange, trusted_issuers};
 
 const ECHO: &str = "/api/echo";
 
@@ -35,7 +35,7 @@ pub(super) const GRANTS: &[&str] = &[
     CLIENT_CREDENTIALS,
     PASSWORD,
     DEVICE_CODE,
-    exchange::GRANT,
+    token_exchange::GRANT,
     ciba::GRANT,
     assertion::GRANT,
 ];
@@ -56,7 +56,10 @@ const OF_MORE_GRANTS: [&str; 6] = [
 ];
 
 pub(super) fn rules(base: &str) -> Rules {
-    let algs: Vec<&str> = trust::ALGS.iter().map(|alg| alg.as_str()).collect();
+    let algs: Vec<&str> = trusted_issuers::ALGS
+        .iter()
+        .map(|alg| alg.as_str())
+        .collect();
     let document = json!({
         "issuer": base,
         "authorization_endpoint": format!("{base}/authorize"),
@@ -185,7 +188,7 @@ pub(super) fn api(authority: &mut Authority, at: UnixTime, ask: &Ask) -> Reply {
     } else {
         "write"
     };
-    let (grant, token) = match sender::holder(authority, at, ask, scope) {
+    let (grant, token) = match sender_constrained::holder(authority, at, ask, scope) {
         Ok(holder) => holder,
         Err(challenge) => return *challenge,
     };
@@ -227,6 +230,6 @@ fn resource_metadata(authority: &Authority, ask: &Ask, resource: &str) -> Reply 
         "bearer_methods_supported": ["header"],
         "resource_name": "The twin's API",
     });
-    sender::tell_binding(authority, &mut document);
+    sender_constrained::tell_binding(authority, &mut document);
     wire::json(200, &document)
 }

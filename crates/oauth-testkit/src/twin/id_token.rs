@@ -17,7 +17,7 @@ use sha2::{Digest as _, Sha256};
 use super::authority::{Authority, Grant};
 use super::fapi;
 use super::jwt::Jwt;
-use super::sender;
+use super::sender_constrained;
 use super::wire::{self, Ask, Reply};
 
 /// How long an ID token is good, in seconds.
@@ -147,7 +147,7 @@ fn sign_with(key: &PrivateKey, header: &Value, claims: &Value) -> Option<String>
 
 /// `GET {userinfo_endpoint}` (OpenID Connect Core section 5.3).
 pub(super) fn userinfo(authority: &mut Authority, at: UnixTime, ask: &Ask) -> Reply {
-    let (grant, _) = match sender::holder(authority, at, ask, "openid") {
+    let (grant, _) = match sender_constrained::holder(authority, at, ask, "openid") {
         Ok(holder) => holder,
         Err(challenge) => return *challenge,
     };

@@ -9,7 +9,7 @@ use super::authority::{Authority, plus};
 use super::authorize;
 use super::fapi;
 use super::jwt::Jwt;
-use super::sender::{self, Side};
+use super::sender_constrained::{self, Side};
 use super::token::well_formed;
 use super::wire::{self, Ask, Pairs, Reply, find, repeated};
 
@@ -31,7 +31,7 @@ pub(super) fn push(authority: &mut Authority, at: UnixTime, ask: &Ask) -> Reply 
         Err(reply) => return *reply,
     };
     let refused = |(error, why)| wire::refusal(error, why);
-    let jkt = match sender::proof(authority, at, ask, Side::AuthorizationServer, None) {
+    let jkt = match sender_constrained::proof(authority, at, ask, Side::AuthorizationServer, None) {
         Ok(jkt) => jkt,
         Err(problem) => return refused(problem),
     };

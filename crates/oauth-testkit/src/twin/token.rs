@@ -13,9 +13,9 @@ use super::authority::{Authority, Grant};
 use super::authorize::SUBJECT;
 use super::client_auth::Client;
 use super::rules::Rotation;
-use super::sender::{self, Binding};
+use super::sender_constrained::{self, Binding};
 use super::wire::{self, Ask, Reply, repeated};
-use super::{assertion, ciba, detailed, exchange};
+use super::{assertion, ciba, grant_details, token_exchange};
 
 pub(super) const AUTHORIZATION_CODE: &str = "authorization_code";
 pub(super) const REFRESH_TOKEN: &str = "refresh_token";
@@ -59,7 +59,7 @@ pub(super) fn token(authority: &mut Authority, at: UnixTime, ask: &Ask) -> Reply
     if !allowed.contains(&grant_type) || !is_registered {
         return wire::refusal("unauthorized_client", "this client may not use the grant");
     }
-    authority.binding = match sender::binding(authority, at, ask) {
+    authority.binding = match sender_constrained::binding(authority, at, ask) {
         Ok(binding) => binding,
         Err((error, why)) => return wire::refusal(error, why),
     };
@@ -71,7 +71,7 @@ pub(super) fn token(authority: &mut Authority, at: UnixTime, ask: &Ask) -> Reply
         DEVICE_CODE => device_code(authority, at, ask, &client),
         ciba::GRANT => ciba::token(authority, at, ask, &client),
         assertion::GRANT => assertion::token(authority, at, ask, client),
-        _ => exchange::token(authority, at, ask, client),
+        _ => token_exchange::token(authority, at, ask, client),
     };
     match answer {
         Ok(reply) => wire::unstored(200, &reply),
@@ -107,8 +107,8 @@ fn client_credentials(
         subject: None,
         scope,
         family: authority.new_family(),
-        details: detailed::read(authority, ask.form("authorization_details"))?,
-        resources: detailed::resources(authority, ask.form.as_deref())?,
+        details: grant_details::read(authority, ask.form("authorization_details"))?,
+        resources: grant_details::resources(authority, ask.form.as_deref())?,
         ..Grant::default()
     };
     // "A refresh token SHOULD NOT be included." (4.4.3)
@@ -121,7 +121,7 @@ fn authorization_code(
     ask: &Ask,
     client: &Client,
 ) -> Result<Value, Refusal> {
-    let asked = detailed::resources(authority, ask.form.as_deref())?;
+    let asked = grant_details::resources(authority, ask.form.as_deref())?;
     let given = ask
         .form("code")
         .ok_or(("invalid_request", "code is missing"))?;
@@ -199,7 +199,7 @@ fn refresh_token(
     ask: &Ask,
     client: &Client,
 ) -> Result<Value, Refusal> {
-    let asked = detailed::resources(authority, ask.form.as_deref())?;
+    let asked = grant_details::resources(authority, ask.form.as_deref())?;
     let given = ask
         .form("refresh_token")
         .ok_or(("invalid_request", "refresh_token is missing"))?;

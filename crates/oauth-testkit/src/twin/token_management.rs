@@ -8,8 +8,8 @@ use serde_json::{Value, json};
 
 use super::authority::{Authority, Device, Grant, Refresh};
 use super::authorize::SUBJECT;
-use super::awaited::Awaited;
-use super::sender::Binding;
+use super::pending_approval::Awaited;
+use super::sender_constrained::Binding;
 use super::token::{DEVICE_CODE, well_formed};
 use super::wire::{self, Ask, Reply};
 

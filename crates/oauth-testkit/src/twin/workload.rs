@@ -8,8 +8,8 @@ use serde_json::Value;
 
 use super::authority::{Authority, Grant};
 use super::client_auth::Client;
-use super::exchange;
 use super::jwt::Jwt;
+use super::token_exchange;
 use super::wire::Ask;
 
 /// A JWT as the subject of an exchange.
@@ -22,7 +22,7 @@ const KINDS: [&str; 2] = [
 /// A workload is known by its token alone: "client authentication ... allows additional authorization checks" (RFC
 /// 8693 section 2.1), and Google's exchange does without.
 pub(super) fn nobody(ask: &Ask, grant_type: &str) -> bool {
-    grant_type == exchange::GRANT && ask.form("subject_token_type") == Some(JWT)
+    grant_type == token_exchange::GRANT && ask.form("subject_token_type") == Some(JWT)
 }
 
 /// The confidential client, to which every workload of a registered platform is mapped. A platform gives out the same
@@ -65,7 +65,7 @@ pub(super) fn exchanged(
         subject: jwt.text("sub").map(str::to_owned),
         scope: scope.map_err(|why| ("invalid_scope", why))?,
         family: authority.new_family(),
-        resources: exchange::targets(ask)?,
+        resources: token_exchange::targets(ask)?,
         ..Grant::default()
     };
     Ok(authority.issue(at, grant, false))

@@ -1,43 +1,44 @@
-//! `{prefix}/api/{name}/{rest}`: a page calls an API with the person's token, and never sees it (RFC 10017 section 6.1).
+//! `{prefix}/api/{name}/{rest}`: a page calls an API with the person's token, which it never sees (RFC 10017 section
+//! 6.1).
 
 use oauth_core::error::{Error, ValidationFailure};
 use oauth_core::url::Url;
 
 use crate::config::{Keep, Upstream};
+use crate::current_session::{self, Found};
 use crate::forward::{self, Forward};
 use crate::reply::{Reader, Reply};
 use crate::request::Origin;
+use crate::request_context::RequestContext;
 use crate::session::Session;
-use crate::turn::Turn;
 use crate::visit::End;
-use crate::who::{self, Found};
 
-pub(crate) async fn api(turn: &Turn, name: &str) -> Result<End, Error> {
-    let request = &turn.request;
+pub(crate) async fn api(context: &RequestContext, name: &str) -> Result<End, Error> {
+    let request = &context.request;
     // On every request: a GET may have effects as well.
-    let is_own =
-        request.has_protection_header() && request.origin(&turn.place()?.origin) != Origin::Foreign;
+    let is_own = request.has_protection_header()
+        && request.origin(&context.base_url()?.origin) != Origin::Foreign;
     if !is_own {
         return Err(ValidationFailure::WebCrossSite.into());
     }
-    let mut upstreams = turn.config().api.iter();
+    let mut upstreams = context.config().api.iter();
     let upstream = upstreams.find(|upstream| upstream.name == name);
     let upstream = upstream.ok_or(ValidationFailure::WebNotFound)?;
     if !upstream.methods.contains(&request.method) {
         return Err(ValidationFailure::WebMethod.into());
     }
-    let prefix = turn.page(&format!("api/{name}"), &[])?;
+    let prefix = context.page(&format!("api/{name}"), &[])?;
     let rest = request.target.strip_prefix(&prefix).unwrap_or_default();
     let url = url(upstream, rest)?;
-    let session = match who::session(turn).await? {
+    let session = match current_session::session(context).await? {
         Found::Session(session) => session,
-        Found::Nobody(_) => return signed_out(turn),
+        Found::Nobody(_) => return signed_out(context),
     };
-    if turn.config().keep == Keep::AccessToken && session.is_stale(turn.desk.now()) {
+    if context.config().keep == Keep::AccessToken && session.is_stale(context.io.now()) {
         // Who it is of has not changed: the session stays.
-        return Ok(End::Respond(told(turn)?));
+        return Ok(End::Respond(told(context)?));
     }
-    let provider = turn.provider(&session.identity.provider).await?;
+    let provider = context.provider(&session.identity.provider).await?;
     Ok(End::Forward(Box::new(Forward {
         method: request.method.clone(),
         url,
@@ -49,27 +50,27 @@ pub(crate) async fn api(turn: &Turn, name: &str) -> Result<End, Error> {
 }
 
 /// The tokens of this session are over, or the application ends it.
-pub(crate) async fn end(turn: &Turn, session: &Session) -> End {
-    crate::record::end(turn, session).await;
+pub(crate) async fn end(context: &RequestContext, session: &Session) -> End {
+    crate::session_store::end(context, session).await;
     End::Pass(None)
 }
 
-/// The tokens of a session are over: so is the session (RFC 10017 section 6.1.2.2).
-pub(crate) async fn over(turn: &Turn) -> Result<End, Error> {
-    if let Found::Session(session) = who::session(turn).await? {
-        crate::record::end(turn, &session).await;
+/// The tokens of a session have ended, and so has the session (RFC 10017 section 6.1.2.2).
+pub(crate) async fn over(context: &RequestContext) -> Result<End, Error> {
+    if let Found::Session(session) = current_session::session(context).await? {
+        crate::session_store::end(context, &session).await;
     }
-    signed_out(turn)
+    signed_out(context)
 }
 
-fn signed_out(turn: &Turn) -> Result<End, Error> {
-    Ok(End::Respond(told(turn)?.cookies(turn.end_session()?)))
+fn signed_out(context: &RequestContext) -> Result<End, Error> {
+    Ok(End::Respond(told(context)?.cookies(context.end_session()?)))
 }
 
 /// That nobody is signed in, or not any more.
-fn told(turn: &Turn) -> Result<Reply, Error> {
+fn told(context: &RequestContext) -> Result<Reply, Error> {
     let error = ValidationFailure::WebSignedOut.into();
-    let login = turn.page("login", &[])?;
+    let login = context.page("login", &[])?;
     Ok(Reply::problem(&error, Reader::Script, Some(login)))
 }
 

@@ -1,4 +1,5 @@
-//! The callback: judged, redeemed, verified; then there is a session.
+//! The redirect URI: checks the authorization response, redeems the code, verifies the ID token and begins the
+//! session.
 
 use std::sync::Arc;
 
@@ -10,107 +11,111 @@ use oauth_core::{Secret, Tokens};
 use serde_json::Map;
 
 use crate::config::{Keep, Provider, setup};
-use crate::cookie::Sent;
-use crate::flow::{self, Flow, Kept, Kind};
-use crate::person::Asked;
-use crate::record;
+use crate::cookie::CookieSameSite;
+use crate::current_session::{self, CookieSession, Found};
+use crate::identity_endpoint::IdentityRequest;
+use crate::login_flow::{self, FoundFlow, Kind, LoginFlow};
+use crate::login_loop::RecentLogins;
 use crate::reply::Reply;
+use crate::request_context::RequestContext;
 use crate::session::{Identity, Session};
-use crate::tries::Tries;
-use crate::turn::Turn;
-use crate::visit::{Admission, Fruit, mixed_up};
-use crate::who::{self, Carried, Found};
+use crate::session_store;
+use crate::visit::{Admission, ExchangeOutput, wrong_output};
 
 /// For how long nobody is looked for again at a provider where nobody is signed in, in seconds.
 const QUIET: u64 = 5 * 60;
 
-pub(crate) async fn callback(turn: &Turn) -> Result<Reply, Error> {
-    let arrived = arrived(turn)?;
-    let Kept {
+pub(crate) async fn callback(context: &RequestContext) -> Result<Reply, Error> {
+    let arrived = arrived(context)?;
+    let FoundFlow {
         name,
         flow,
         pending,
         provider,
-    } = match flow::find(turn, &arrived).await? {
+    } = match login_flow::find(context, &arrived).await? {
         Ok(kept) => kept,
-        Err(why) => return unknown(turn, &why).await,
+        Err(why) => return unknown(context, &why).await,
     };
     // Whatever comes of it, it is used up.
-    let ended = flow::end(turn, &name)?;
+    let ended = login_flow::end(context, &name)?;
     let login = match provider.client.redeem(pending, &arrived) {
         Ok(redeemed) => {
-            let landed = turn
-                .desk
-                .run(redeemed, |login| Fruit::Login(Box::new(login)));
+            let landed = context
+                .io
+                .run(redeemed, |login| ExchangeOutput::Login(Box::new(login)));
             match landed.await {
-                Ok(Fruit::Login(login)) => Ok(*login),
-                Ok(_) => return Err(mixed_up()),
+                Ok(ExchangeOutput::Login(login)) => Ok(*login),
+                Ok(_) => return Err(wrong_output()),
                 Err(error) => Err(error),
             }
         }
         Err(error) => Err(error),
     };
     let reply = match login {
-        Ok(login) => signed_in(turn, &provider, &flow, login).await,
+        Ok(login) => signed_in(context, &provider, &flow, login).await,
         Err(error) => Err(error),
     };
     let reply = match reply {
         Err(error) if super::is_hosts(&error) => return Err(error),
         // Nobody asked for it, so nobody is told.
         Err(error) if flow.kind == Kind::Check => {
-            turn.desk.note_error(&error);
-            let jar = turn.jar()?;
-            let quiet = jar.set(&jar.named("quiet"), "1", QUIET, Sent::Lax);
-            Turn::go(&flow.return_to, [quiet])
+            context.io.note_error(&error);
+            let jar = context.jar()?;
+            let quiet = jar.set(&jar.named("quiet"), "1", QUIET, CookieSameSite::Lax);
+            RequestContext::go(&flow.return_to, [quiet])
         }
-        Err(error) => super::failed(turn, &error, Some(&flow.return_to)),
+        Err(error) => super::failed(context, &error, Some(&flow.return_to)),
         Ok(reply) => reply,
     };
     Ok(reply.cookies([ended]))
 }
 
 /// The whole URL, or the posted form.
-fn arrived(turn: &Turn) -> Result<String, Error> {
-    if turn.request.method == Method::POST {
-        let form = turn.request.form_text();
+fn arrived(context: &RequestContext) -> Result<String, Error> {
+    if context.request.method == Method::POST {
+        let form = context.request.form_text();
         let form = form.ok_or(ProtocolViolation::CallbackEncoding)?;
         return Ok(form.to_owned());
     }
-    Ok(format!("{}{}", turn.place()?.origin, turn.request.target))
+    Ok(format!(
+        "{}{}",
+        context.base_url()?.origin,
+        context.request.target
+    ))
 }
 
 /// Somebody signed in at the provider: the application lets them in, or does not.
 async fn signed_in(
-    turn: &Turn,
+    context: &RequestContext,
     provider: &Provider,
-    flow: &Flow,
+    flow: &LoginFlow,
     login: Login,
 ) -> Result<Reply, Error> {
-    let identity = identity(turn, provider, &login).await?;
+    let identity = identity(context, provider, &login).await?;
     let scope = login.tokens.scope.as_str().to_owned();
-    let now = turn.desk.now();
+    let now = context.io.now();
     let (need, tenant) = (flow.need.as_ref(), provider.tenant.as_deref());
     if need.is_some_and(|need| !need.is_met(&identity, tenant, &scope, now)) {
         return Err(ValidationFailure::WebStepUpFailed.into());
     }
     let id_token = login.id_token.as_ref();
     let text = id_token.map(|id_token| id_token.text().expose().clone());
-    let local = match turn.desk.admit(identity.clone()).await? {
+    let local = match context.io.admit(identity.clone()).await? {
         Admission::In(local) => local,
         Admission::Refused(reason) => {
             let error = Error::from(ValidationFailure::WebNotAdmitted);
             if flow.kind == Kind::Check {
                 return Err(error);
             }
-            let reply = super::failed(turn, &error, Some(&flow.return_to));
-            return Ok(reply.detailed(&reason, turn.reader()));
+            let reply = super::failed(context, &error, Some(&flow.return_to));
+            return Ok(reply.detailed(&reason, context.reader()));
         }
     };
     let session = Session {
-        identity: kept(turn, identity),
+        identity: kept(context, identity),
         local,
         started_at: now,
-        until: now.after(turn.config().lifetime),
+        until: now.after(context.config().lifetime),
         scope,
         key: None,
         seen_at: None,
@@ -118,40 +123,46 @@ async fn signed_in(
         tenant: provider.tenant.clone(),
         tokens: None,
     };
-    let old = who::session(turn).await;
-    let cookies = match turn.config().keep {
-        Keep::Identity => sealed(turn, session, text)?,
+    let old = current_session::session(context).await;
+    let cookies = match context.config().keep {
+        Keep::Identity => sealed(context, session, text)?,
         Keep::AccessToken => {
             let tokens = Some(Arc::new(carried(login.tokens)?));
-            sealed(turn, Session { tokens, ..session }, text)?
+            sealed(context, Session { tokens, ..session }, text)?
         }
-        Keep::Store => record::begin(turn, provider, session, Some(login.tokens)).await?,
+        Keep::Store => session_store::begin(context, provider, session, Some(login.tokens)).await?,
     };
     // Another person may have been signed in at this browser; and a session that somebody planted is gone.
     if let Ok(Found::Session(old)) = old {
-        record::end(turn, &old).await;
+        session_store::end(context, &old).await;
     }
-    let tried = Tries::of(turn)?.signed_in(now).cookie(turn)?;
-    Ok(Turn::go(&flow.return_to, cookies).cookies([tried]))
+    let tried = RecentLogins::of(context)?.signed_in(now).cookie(context)?;
+    Ok(RequestContext::go(&flow.return_to, cookies).cookies([tried]))
 }
 
 /// Whom the provider vouches for: by a verified ID token, or by its own endpoint where that is agreed on.
-async fn identity(turn: &Turn, provider: &Provider, login: &Login) -> Result<Identity, Error> {
+async fn identity(
+    context: &RequestContext,
+    provider: &Provider,
+    login: &Login,
+) -> Result<Identity, Error> {
     let Some(endpoint) = &provider.identity else {
         let id_token = login.id_token.as_ref();
         let id_token = id_token.ok_or(ProtocolViolation::IdTokenMissing)?;
         return Ok(Identity::of(&provider.id, id_token));
     };
-    let asked = provider.client.call(Asked {
+    let asked = provider.client.call(IdentityRequest {
         endpoint: endpoint.clone(),
         tokens: Arc::new(login.tokens.clone()),
         provider: provider.id.clone(),
         issuer: provider.client.server().issuer().as_str().to_owned(),
     });
-    let told = turn.desk.run(asked, |told| Fruit::Identity(Box::new(told)));
+    let told = context
+        .io
+        .run(asked, |told| ExchangeOutput::Identity(Box::new(told)));
     match told.await? {
-        Fruit::Identity(identity) => Ok(*identity),
-        _ => Err(mixed_up()),
+        ExchangeOutput::Identity(identity) => Ok(*identity),
+        _ => Err(wrong_output()),
     }
 }
 
@@ -167,8 +178,8 @@ fn carried(tokens: Tokens) -> Result<Tokens, Error> {
 }
 
 /// With the claims that a session keeps.
-fn kept(turn: &Turn, identity: Identity) -> Identity {
-    let wanted = &turn.config().claims;
+fn kept(context: &RequestContext, identity: Identity) -> Identity {
+    let wanted = &context.config().claims;
     let claims = identity.claims.into_iter();
     let claims: Map<_, _> = claims.filter(|(name, _)| wanted.contains(name)).collect();
     Identity { claims, ..identity }
@@ -176,15 +187,15 @@ fn kept(turn: &Turn, identity: Identity) -> Identity {
 
 /// A session in cookies; with the ID token for the logout at the provider, where there is room for it.
 pub(crate) fn sealed(
-    turn: &Turn,
+    context: &RequestContext,
     session: Session,
     id_token: Option<String>,
 ) -> Result<Vec<String>, Error> {
-    let jar = turn.jar()?;
-    let keep = turn.config().keep;
+    let jar = context.jar()?;
+    let keep = context.config().keep;
     let plain = |session: &Session| {
         let written = match keep {
-            Keep::AccessToken => serde_json::to_vec(&Carried::of(session.clone())),
+            Keep::AccessToken => serde_json::to_vec(&CookieSession::of(session.clone())),
             Keep::Identity | Keep::Store => serde_json::to_vec(session),
         };
         Secret::new(written.unwrap_or_default())
@@ -198,23 +209,26 @@ pub(crate) fn sealed(
         true => with,
         false => without,
     };
-    let seconds = turn.config().lifetime.as_secs();
-    let (at, sent) = (turn.desk.at(), turn.sent());
-    jar.set_session(&at, &turn.cookies, chosen.expose(), seconds, sent)
+    let seconds = context.config().lifetime.as_secs();
+    let (at, same_site) = (context.io.at(), context.same_site());
+    jar.set_session(&at, &context.cookies, chosen.expose(), seconds, same_site)
 }
 
 /// A callback that nobody waits for: the back button, a bookmark, a cookie that is gone, another's link. Which part
 /// is missing stands in the log alone.
-async fn unknown(turn: &Turn, why: &[String]) -> Result<Reply, Error> {
+async fn unknown(context: &RequestContext, why: &[String]) -> Result<Reply, Error> {
     let error = Error::from(ValidationFailure::WebCallbackUnknown).about(&why.join("; "));
-    if let Found::Session(_) = who::session(turn).await? {
-        turn.desk.note_error(&error);
-        return Ok(Turn::go(&turn.home()?, []));
+    if let Found::Session(_) = current_session::session(context).await? {
+        context.io.note_error(&error);
+        return Ok(RequestContext::go(&context.home()?, []));
     }
-    let has_error = turn.request.parameter("error").is_some();
-    if has_error || turn.request.method == Method::GET && !turn.request.is_navigation() {
-        return Ok(super::failed(turn, &error, None));
+    let has_error = context.request.parameter("error").is_some();
+    if has_error || context.request.method == Method::GET && !context.request.is_navigation() {
+        return Ok(super::failed(context, &error, None));
     }
-    turn.desk.note_error(&error);
-    Ok(Turn::go(&turn.page("login", &[("again", "1")])?, []))
+    context.io.note_error(&error);
+    Ok(RequestContext::go(
+        &context.page("login", &[("again", "1")])?,
+        [],
+    ))
 }

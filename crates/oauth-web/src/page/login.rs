@@ -1,50 +1,50 @@
-//! `GET {prefix}/login`: sends a person to a provider; with several and no choice, shows them. It is also where
-//! somebody else may begin a sign-in (OpenID Connect Core section 4).
+//! `GET {prefix}/login`: sends the person to a provider, or shows a choice of several. Another site may begin a
+//! sign-in here as well (OpenID Connect Core section 4).
 
 use http::StatusCode;
 use oauth_core::error::{Error, ValidationFailure};
 
 use crate::config::Provider;
-use crate::flow::{self, Wanted};
+use crate::current_session::{self, Found};
 use crate::html;
+use crate::login_flow::{self, Wanted};
+use crate::login_loop::RecentLogins;
 use crate::reply::{Reader, Reply};
+use crate::request_context::RequestContext;
 use crate::session::Need;
-use crate::tries::Tries;
-use crate::turn::Turn;
-use crate::visit::Ask;
-use crate::who::{self, Found};
+use crate::visit::ProviderQuery;
 
 /// The longest hint that is passed on, in bytes.
 const MAX_HINT: usize = 256;
 
-pub(crate) async fn login(turn: &Turn) -> Result<Reply, Error> {
-    let request = &turn.request;
+pub(crate) async fn login(context: &RequestContext) -> Result<Reply, Error> {
+    let request = &context.request;
     if request.is_prefetch() {
-        return Ok(Turn::ahead());
+        return Ok(RequestContext::ahead());
     }
     if !request.is_navigation() {
-        let login = turn.page("login", &[])?;
+        let login = context.page("login", &[])?;
         let error = ValidationFailure::WebSignedOut.into();
         return Ok(Reply::problem(&error, Reader::Script, Some(login)));
     }
     match request.query("again").as_deref() {
-        Some("1") => return again(turn).await,
-        Some("2") if !Tries::of(turn)?.is_restarted() => {
+        Some("1") => return again(context).await,
+        Some("2") if !RecentLogins::of(context)?.is_restarted() => {
             let cookies = "the browser sends no cookies back";
-            return Ok(nobody_waits(turn, cookies));
+            return Ok(nobody_waits(context, cookies));
         }
         _ => {}
     }
     let wanted = request.parameter("return_to");
     let wanted = wanted.or_else(|| request.parameter("target_link_uri"));
-    let return_to = turn.return_to(wanted.as_deref())?;
+    let return_to = context.return_to(wanted.as_deref())?;
     let hint = request.parameter("login_hint");
     let hint = hint.filter(|hint| hint.len() <= MAX_HINT);
     let prompt = request.parameter("prompt").filter(|prompt| {
         // `none` is the check's.
         ["login", "consent", "select_account", "create"].contains(&prompt.as_str())
     });
-    let Some(provider) = chosen(turn, &return_to).await? else {
+    let Some(provider) = chosen(context, &return_to).await? else {
         let kept = [
             ("return_to", Some(return_to)),
             ("login_hint", hint),
@@ -54,49 +54,49 @@ pub(crate) async fn login(turn: &Turn) -> Result<Reply, Error> {
             .into_iter()
             .filter_map(|(name, value)| Some((name, value?)))
             .collect();
-        let page = turn.page("login", &[])?;
-        let form = html::chooser(&turn.config().providers, &page, &kept);
+        let page = context.page("login", &[])?;
+        let form = html::chooser(&context.config().providers, &page, &kept);
         return Ok(Reply::page(StatusCode::OK, "Sign in", &form));
     };
     let wanted = Wanted {
-        need: need(turn),
+        need: need(context),
         login_hint: hint,
         prompt,
         ..Wanted::login(&provider, return_to)
     };
-    flow::begin(turn, wanted).await
+    login_flow::begin(context, wanted).await
 }
 
 /// Whom the person signs in with, if that is settled.
-async fn chosen(turn: &Turn, return_to: &str) -> Result<Option<Provider>, Error> {
-    if let Some(id) = turn.request.parameter("provider") {
-        return turn.provider(&id).await.map(Some);
+async fn chosen(context: &RequestContext, return_to: &str) -> Result<Option<Provider>, Error> {
+    if let Some(id) = context.request.parameter("provider") {
+        return context.provider(&id).await.map(Some);
     }
-    if let Some(issuer) = turn.request.parameter("iss") {
+    if let Some(issuer) = context.request.parameter("iss") {
         let issuer = Some(issuer).filter(|issuer| issuer.len() <= MAX_HINT);
-        let ask = Ask {
+        let ask = ProviderQuery {
             issuer: Some(issuer.ok_or(ValidationFailure::WebUnknownProvider)?),
-            ..Ask::default()
+            ..ProviderQuery::default()
         };
-        let named = turn.find(ask).await?;
+        let named = context.find(ask).await?;
         let named = named.ok_or(ValidationFailure::WebUnknownProvider)?;
         return Ok(Some(named));
     }
     // The page that the person wants says more than this one.
     let path = return_to.split(['?', '#']).next().unwrap_or_default();
     let path = Some(path).filter(|path| path.starts_with('/'));
-    let ask = Ask {
+    let ask = ProviderQuery {
         path: path.unwrap_or_default().to_owned(),
-        ..Ask::default()
+        ..ProviderQuery::default()
     };
-    turn.find(ask).await
+    context.find(ask).await
 }
 
 /// What a page that fetches was told to ask for. Anybody may ask for more; nobody gets less by it.
-fn need(turn: &Turn) -> Option<Need> {
-    let acr = turn.request.parameter("acr_values");
+fn need(context: &RequestContext) -> Option<Need> {
+    let acr = context.request.parameter("acr_values");
     let acr = acr.filter(|acr| acr.len() <= MAX_HINT).unwrap_or_default();
-    let max_age = turn.request.parameter("max_age");
+    let max_age = context.request.parameter("max_age");
     let need = Need {
         acr: acr.split_whitespace().take(8).map(str::to_owned).collect(),
         max_age: max_age.and_then(|age| age.parse().ok()),
@@ -105,21 +105,24 @@ fn need(turn: &Turn) -> Option<Need> {
     (need != Need::default()).then_some(need)
 }
 
-/// A callback came that nobody waited for. Once, the person signs in anew; a cookie that comes back, or does not,
+/// A callback came that nobody waited for. Once, the person signs in again; a cookie that comes back, or does not,
 /// tells whether that can work.
-async fn again(turn: &Turn) -> Result<Reply, Error> {
-    if let Found::Session(_) = who::session(turn).await? {
-        return Ok(Turn::go(&turn.home()?, []));
+async fn again(context: &RequestContext) -> Result<Reply, Error> {
+    if let Found::Session(_) = current_session::session(context).await? {
+        return Ok(RequestContext::go(&context.home()?, []));
     }
-    let tries = Tries::of(turn)?;
+    let tries = RecentLogins::of(context)?;
     if tries.is_restarted() {
-        return Ok(nobody_waits(turn, "a sign-in was begun anew just now"));
+        return Ok(nobody_waits(context, "a sign-in was begun anew just now"));
     }
-    let tried = tries.restarted(turn.desk.now()).cookie(turn)?;
-    Ok(Turn::go(&turn.page("login", &[("again", "2")])?, [tried]))
+    let tried = tries.restarted(context.io.now()).cookie(context)?;
+    Ok(RequestContext::go(
+        &context.page("login", &[("again", "2")])?,
+        [tried],
+    ))
 }
 
-fn nobody_waits(turn: &Turn, why: &str) -> Reply {
+fn nobody_waits(context: &RequestContext, why: &str) -> Reply {
     let error = Error::from(ValidationFailure::WebCallbackUnknown).about(why);
-    super::failed(turn, &error, None)
+    super::failed(context, &error, None)
 }

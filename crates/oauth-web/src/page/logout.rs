@@ -1,4 +1,5 @@
-//! The end of a session: here first, then the tokens, then at the provider (OpenID Connect RP-Initiated Logout).
+//! Logout: ends the session here, revokes its tokens, and continues at the provider (OpenID Connect RP-Initiated
+//! Logout).
 
 use http::{Method, StatusCode};
 use oauth_core::Secret;
@@ -9,14 +10,14 @@ use oauth_core::server::EndpointKind;
 use serde::{Deserialize, Serialize};
 
 use crate::config::{Keep, Provider};
-use crate::cookie::{Purpose, Sent};
+use crate::cookie::{CookieSameSite, Purpose};
+use crate::current_session::{self, Found};
 use crate::html;
-use crate::record;
 use crate::reply::Reply;
 use crate::request::Origin;
+use crate::request_context::RequestContext;
 use crate::session::Identity;
-use crate::turn::Turn;
-use crate::who::{self, Found};
+use crate::session_store;
 
 /// For how long a person may be away at the provider, in seconds.
 const AWAY: u64 = 10 * 60;
@@ -28,43 +29,43 @@ struct Leaving {
     return_to: String,
 }
 
-pub(crate) async fn logout(turn: &Turn) -> Result<Reply, Error> {
+pub(crate) async fn logout(context: &RequestContext) -> Result<Reply, Error> {
     let mut left = None;
-    let mut reply = leave(turn, &mut left).await?;
+    let mut reply = leave(context, &mut left).await?;
     reply.signed_out = left.map(Box::new);
     Ok(reply)
 }
 
-async fn leave(turn: &Turn, left: &mut Option<Identity>) -> Result<Reply, Error> {
-    let request = &turn.request;
-    turn.require_own()?;
+async fn leave(context: &RequestContext, left: &mut Option<Identity>) -> Result<Reply, Error> {
+    let request = &context.request;
+    context.require_own()?;
     if request.is_prefetch() {
-        return Ok(Turn::ahead());
+        return Ok(RequestContext::ahead());
     }
-    let return_to = turn.return_to(request.parameter("return_to").as_deref())?;
+    let return_to = context.return_to(request.parameter("return_to").as_deref())?;
     let is_clicked =
-        request.origin(&turn.place()?.origin) == Origin::Own && request.is_navigation();
+        request.origin(&context.base_url()?.origin) == Origin::Own && request.is_navigation();
     if request.method == Method::GET && !is_clicked {
         // A link from elsewhere signs nobody out, nor does a picture that somebody put into a page of ours.
-        let page = turn.page("logout", &[("return_to", &return_to)])?;
+        let page = context.page("logout", &[("return_to", &return_to)])?;
         let button = html::button(&page, "Sign out");
         return Ok(Reply::page(StatusCode::OK, "Sign out?", &button));
     }
     // Whatever the store or the provider do: this browser has no session any more.
-    let ended = turn.end_session()?;
-    let session = match who::session(turn).await {
+    let ended = context.end_session()?;
+    let session = match current_session::session(context).await {
         Ok(Found::Session(session)) => Some(session),
         Ok(Found::Nobody(_)) => {
-            if turn.config().keep == Keep::Store
-                && let Err(error) = record::forget_left(turn).await
+            if context.config().keep == Keep::Store
+                && let Err(error) = session_store::forget_left(context).await
             {
-                turn.desk.note_error(&error);
+                context.io.note_error(&error);
             }
             None
         }
         Err(error) if super::is_hosts(&error) => return Err(error),
         Err(error) => {
-            turn.desk.note_error(&error);
+            context.io.note_error(&error);
             None
         }
     };
@@ -72,35 +73,35 @@ async fn leave(turn: &Turn, left: &mut Option<Identity>) -> Result<Reply, Error>
     let provider = match &session {
         Some(session) => {
             *left = Some(session.identity.clone());
-            id_token = record::end(turn, session).await;
-            turn.provider(&session.identity.provider).await.map(Some)
+            id_token = session_store::end(context, session).await;
+            context.provider(&session.identity.provider).await.map(Some)
         }
-        None => turn.chosen(None).await,
+        None => context.chosen(None).await,
     };
     let provider = match provider {
         Err(error) if super::is_hosts(&error) => return Err(error),
         Err(error) => {
-            turn.desk.note_error(&error);
+            context.io.note_error(&error);
             None
         }
         Ok(provider) => provider,
     };
-    let away = provider.map(|provider| away(turn, &provider, id_token, &return_to));
+    let away = provider.map(|provider| away(context, &provider, id_token, &return_to));
     let (url, leaving) = match away {
         Some(Ok(Some(away))) => away,
-        Some(Ok(None)) | None => return Ok(Turn::go(&return_to, ended)),
+        Some(Ok(None)) | None => return Ok(RequestContext::go(&return_to, ended)),
         Some(Err(error)) => {
-            turn.desk.note_error(&error);
-            return Ok(Turn::go(&return_to, ended));
+            context.io.note_error(&error);
+            return Ok(RequestContext::go(&return_to, ended));
         }
     };
-    Ok(Turn::go(&url, ended).cookies([leaving]))
+    Ok(RequestContext::go(&url, ended).cookies([leaving]))
 }
 
 /// Where a person signs out at the provider, and the cookie to come back with; nothing where the provider has no
 /// such page.
 fn away(
-    turn: &Turn,
+    context: &RequestContext,
     provider: &Provider,
     id_token: Option<Secret<String>>,
     return_to: &str,
@@ -109,12 +110,12 @@ fn away(
     if server.endpoint(EndpointKind::EndSession).is_err() {
         return Ok(None);
     }
-    let at = turn.desk.at();
-    let place = turn.place()?;
+    let at = context.io.at();
+    let base_url = context.base_url()?;
     let done = format!(
         "{}{}",
-        place.origin,
-        place.page(turn.config(), "logout/done")
+        base_url.origin,
+        base_url.page(context.config(), "logout/done")
     );
     let mut request = LogoutRequest::returning_to(RedirectUri::parse(&done)?, &at)?;
     request.id_token_hint = id_token;
@@ -126,29 +127,32 @@ fn away(
             .unwrap_or_default(),
         return_to: return_to.to_owned(),
     };
-    let jar = turn.jar()?;
+    let jar = context.jar()?;
     let name = jar.named("out");
     let plain = serde_json::to_vec(&leaving).unwrap_or_default();
     let value = jar.seal(&at, Purpose::Logout, &name, &plain)?;
-    let cookie = jar.set(&name, &value, AWAY, Sent::Lax);
+    let cookie = jar.set(&name, &value, AWAY, CookieSameSite::Lax);
     Ok(Some((url.as_str().to_owned(), cookie)))
 }
 
 /// `GET {prefix}/logout/done`: back from the provider. Whoever comes without the state may have been sent by
 /// anybody, and sees a page.
-pub(crate) fn done(turn: &Turn) -> Result<Reply, Error> {
-    let jar = turn.jar()?;
+pub(crate) fn done(context: &RequestContext) -> Result<Reply, Error> {
+    let jar = context.jar()?;
     let name = jar.named("out");
-    let leaving = jar.read::<Leaving>(&turn.cookies, Purpose::Logout, &name);
+    let leaving = jar.read::<Leaving>(&context.cookies, Purpose::Logout, &name);
     if let Ok(leaving) = leaving {
-        match check_return(&turn.request.target, &Secret::new(leaving.state)) {
+        match check_return(&context.request.target, &Secret::new(leaving.state)) {
             Ok(()) => {
-                return Ok(Turn::go(&leaving.return_to, [jar.end(&name, Sent::Lax)]));
+                return Ok(RequestContext::go(
+                    &leaving.return_to,
+                    [jar.end(&name, CookieSameSite::Lax)],
+                ));
             }
-            Err(error) => turn.desk.note_error(&error),
+            Err(error) => context.io.note_error(&error),
         }
     }
-    let home = html::escape(&turn.home()?);
+    let home = html::escape(&context.home()?);
     let link = format!("<p><a href=\"{home}\">Go on</a>");
     Ok(Reply::page(StatusCode::OK, "You are signed out", &link))
 }

@@ -1,20 +1,20 @@
-//! `GET {prefix}/session`: what a page may know of who is signed in. Never a token.
+//! `GET {prefix}/session`: what a page's script may know of the session. Never a token.
 
 use http::StatusCode;
 use oauth_core::error::{Error, ValidationFailure};
 use serde_json::json;
 
+use crate::current_session::{self, Found};
 use crate::reply::Reply;
 use crate::request::Origin;
-use crate::turn::Turn;
-use crate::who::{self, Found};
+use crate::request_context::RequestContext;
 
-pub(crate) async fn session(turn: &Turn) -> Result<Reply, Error> {
-    if turn.request.origin(&turn.place()?.origin) == Origin::Foreign {
+pub(crate) async fn session(context: &RequestContext) -> Result<Reply, Error> {
+    if context.request.origin(&context.base_url()?.origin) == Origin::Foreign {
         return Err(ValidationFailure::WebCrossSite.into());
     }
-    let (login, logout) = (turn.page("login", &[])?, turn.page("logout", &[])?);
-    let value = match who::session(turn).await? {
+    let (login, logout) = (context.page("login", &[])?, context.page("logout", &[])?);
+    let value = match current_session::session(context).await? {
         Found::Session(session) => {
             let mut user = session.identity.claims.clone();
             user.insert("sub".to_owned(), session.identity.subject.clone().into());

@@ -1,4 +1,4 @@
-//! Somebody is signed in for a test, without a provider.
+//! Signs somebody in for a test, without a provider.
 
 use std::sync::Arc;
 
@@ -9,36 +9,36 @@ use oauth_core::error::Error;
 use super::callback;
 use crate::config::{Keep, setup};
 use crate::reply::Reply;
+use crate::request_context::RequestContext;
 use crate::session::{Identity, Session};
 use crate::testing;
-use crate::turn::Turn;
 use crate::visit::End;
 
-pub(crate) async fn sign_in(turn: Turn, identity: Identity) -> Result<End, Error> {
-    if !testing::is_key(turn.config().keys.current()) {
+pub(crate) async fn sign_in(context: RequestContext, identity: Identity) -> Result<End, Error> {
+    if !testing::is_key(context.config().keys.current()) {
         return Err(setup(
             "keys: nobody is signed in for a test under another than the testing key",
         ));
     }
-    let provider = turn.provider(&identity.provider).await?;
-    let now = turn.desk.now();
+    let provider = context.provider(&identity.provider).await?;
+    let now = context.io.now();
     let session = Session {
         identity,
         local: serde_json::Map::new(),
         started_at: now,
-        until: now.after(turn.config().lifetime),
+        until: now.after(context.config().lifetime),
         scope: provider.scope.as_str().to_owned(),
         key: None,
         seen_at: None,
         id_token: None,
         tenant: provider.tenant.clone(),
         // It opens nothing, and does not end.
-        tokens: (turn.config().keep == Keep::AccessToken)
+        tokens: (context.config().keep == Keep::AccessToken)
             .then(|| Arc::new(Tokens::bearer("a token of a test"))),
     };
-    let cookies = match turn.config().keep {
-        Keep::Identity | Keep::AccessToken => callback::sealed(&turn, session, None)?,
-        Keep::Store => crate::record::begin(&turn, &provider, session, None).await?,
+    let cookies = match context.config().keep {
+        Keep::Identity | Keep::AccessToken => callback::sealed(&context, session, None)?,
+        Keep::Store => crate::session_store::begin(&context, &provider, session, None).await?,
     };
     let reply = Reply::empty(StatusCode::NO_CONTENT).cookies(cookies);
     Ok(End::Respond(reply))

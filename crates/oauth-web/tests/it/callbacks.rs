@@ -94,7 +94,7 @@ fn without_cookies_nobody_goes_round_in_circles() {
     assert_eq!(code(&reply), "web.callback_unknown");
     assert!(world.log().contains("the browser sends no cookies back"));
     assert!(reply.problem.unwrap().sign_in.is_some());
-    // Whose flows alone vanish is sent anew once.
+    // Whose flows alone vanish is sent again once.
     let mut bob = Browser::new();
     for _ in 0..2 {
         let callback = callback(&mut world, &mut bob, "/me");

@@ -72,7 +72,7 @@ fn key_rotation_rolls_over_two_workers() {
             world.advance(61);
         }
     }
-    // Whoever signed in since does without the old key; before that, one signs in anew.
+    // Whoever signed in since does without the old key; before that, one signs in again.
     let last = worker(&world, Keys::new(new));
     at(&mut world, &last, &mut bob, "/me", From::Own).session();
     let reply = at(&mut world, &last, &mut ann, "/me", From::Own).reply();

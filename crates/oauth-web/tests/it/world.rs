@@ -19,8 +19,8 @@ use oauth_core::{Client, ClientAuth, ClientId, Secret, discover};
 use oauth_seal::Keys;
 use oauth_testkit::{Twin, TwinDriver};
 use oauth_web::{
-    Access, Admission, Ask, Config, Event, Forward, Identity, Need, Note, Provider, Reply, Request,
-    Session, Site, Step, Visit,
+    Access, Admission, Config, Event, Forward, Identity, Need, Note, Provider, ProviderQuery,
+    Reply, Request, Session, Site, Step, Visit,
 };
 
 pub(crate) const SHOP: &str = "https://shop.example";
@@ -48,7 +48,7 @@ pub(crate) struct World {
     pub(crate) admission: Box<dyn Fn(&Identity) -> Admission>,
     /// The providers that only the host knows, and what it was asked.
     pub(crate) directory: Vec<Provider>,
-    pub(crate) asked: Vec<Ask>,
+    pub(crate) asked: Vec<ProviderQuery>,
     /// When records end.
     ends: BTreeMap<String, UnixTime>,
     versions: u64,
@@ -188,7 +188,7 @@ impl World {
                 self.provider.advance(pause);
                 Event::Elapsed
             }
-            Step::Run(exchange) => Event::Landed(self.provider.run(exchange)),
+            Step::Run(exchange) => Event::Completed(self.provider.run(exchange)),
             Step::Provider(ask) => {
                 let provider = self.looked_up(&ask);
                 self.asked.push(*ask);
@@ -202,17 +202,17 @@ impl World {
     }
 
     /// What the application's database says: by id, by issuer, by tenant, or by the first part of the path.
-    fn looked_up(&self, ask: &Ask) -> Option<Provider> {
+    fn looked_up(&self, ask: &ProviderQuery) -> Option<Provider> {
         let tenant = ask.path.strip_prefix("/t/").unwrap_or_default();
         let tenant = tenant.split('/').next().unwrap_or_default();
         let mut known = self.directory.iter();
         let found = known.find(|provider| match ask {
-            Ask { id: Some(id), .. } => provider.id == *id,
-            Ask {
+            ProviderQuery { id: Some(id), .. } => provider.id == *id,
+            ProviderQuery {
                 issuer: Some(issuer),
                 ..
             } => provider.client.server().issuer().as_str() == issuer,
-            Ask {
+            ProviderQuery {
                 tenant: Some(_), ..
             } => provider.tenant == ask.tenant,
             _ => provider.tenant.as_deref() == Some(tenant),

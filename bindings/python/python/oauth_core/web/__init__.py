@@ -6,12 +6,12 @@ carry requests and responses; what is done with them is the same for all, and in
 
 from __future__ import annotations
 
-from .._native import Ask, Identity, Problem, Provider, Reply, Session
+from .._native import ProviderQuery, Identity, Problem, Provider, Reply, Session
 from ._site import Need, Refuse, Request, Site
 from ._user import User
 
 __all__ = [
-    "Ask",
+    "ProviderQuery",
     "Identity",
     "Need",
     "Problem",

@@ -21,7 +21,7 @@ from typing import (
 )
 
 from .._bridge import settled
-from .._native import MAX_FORM, Ask, Forward, Identity, Reply, Sessions, Visit, WebSite
+from .._native import MAX_FORM, ProviderQuery, Forward, Identity, Reply, Sessions, Visit, WebSite
 from ..errors import OAuthError, misuse
 from ._environment import settings
 from ._later import Later, awaited, waited
@@ -41,7 +41,7 @@ Step = tuple[Callable[[Any], Any], Any]
 Local = Optional[Mapping[str, Any]]
 Admit: TypeAlias = "Callable[[Identity], Union[Local, Awaitable[Local]]]"
 ErrorPage: TypeAlias = "Callable[[Problem], Union[str, Awaitable[str]]]"
-Find: TypeAlias = "Callable[[Ask], Union[Optional[Provider], Awaitable[Optional[Provider]]]]"
+Find: TypeAlias = "Callable[[ProviderQuery], Union[Optional[Provider], Awaitable[Optional[Provider]]]]"
 Upstream: TypeAlias = "Union[str, tuple[str, Sequence[str]]]"
 SignedOut: TypeAlias = "Callable[[Identity], object]"
 _Hook = TypeVar("_Hook", bound=Callable[..., Any])
@@ -216,7 +216,7 @@ class Site:
         if self._is_pending():
             self._raise(waited(self._asked().fetched()))
         if provider not in self._known and self._find:
-            self._take(settled(self._find(Ask(id=provider))))
+            self._take(settled(self._find(ProviderQuery(id=provider))))
         if provider not in self._known:
             raise misuse("web.setup", "there is no provider of this name")
         if provider not in self._grants:
@@ -229,7 +229,7 @@ class Site:
         if self._is_pending():
             self._raise(await awaited(self._asked().fetched()))
         if provider not in self._known and self._find:
-            given: Any = self._find(Ask(id=provider))
+            given: Any = self._find(ProviderQuery(id=provider))
             self._take(await given if hasattr(given, "__await__") else given)
 
     def _take(self, found: Provider | None) -> None:
@@ -358,8 +358,8 @@ class Site:
         """What a visit ends in, once it was told what it asked of the application."""
         go_on = getattr(visit, resume)
         ended = yield lambda told: go_on(**told), {}
-        while isinstance(ended, (Ask, Identity)):
-            if isinstance(ended, Ask):
+        while isinstance(ended, (ProviderQuery, Identity)):
+            if isinstance(ended, ProviderQuery):
                 found = (yield self._find, ended) if self._find else None
                 self._take(found)
                 told: dict[str, Any] = {"local": {}} if found is None else {"provider": found}

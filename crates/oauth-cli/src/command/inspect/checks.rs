@@ -1,4 +1,4 @@
-//! What a token has to say, one check for each rule, with the codes that the library has for them.
+//! The checks of a token, one for each rule, with the error codes of the library.
 //!
 //! Whoever is to be signed in, and what an API is shown, is judged by the library itself: see
 //! [`super::keys`]. Here each rule is looked at by itself, so that all that is wrong is seen at once.

@@ -1,4 +1,4 @@
-//! The signature of a token, and what the library says of an ID token or an access token as a whole.
+//! Checks the signature of a token, then verifies it as an ID token or an access token.
 
 use std::path::{Path, PathBuf};
 
@@ -36,13 +36,13 @@ pub(super) enum KeySource {
 }
 
 /// Whoever can tell whether a signature is good.
-pub(super) struct Judge {
+pub(super) struct SignatureChecker {
     server: Server,
-    road: Road,
+    road: KeyOrigin,
 }
 
 /// The way to the keys.
-enum Road {
+enum KeyOrigin {
     /// No request is made: whatever is asked for is this document.
     Document(Bytes),
     Net(Box<Net>),
@@ -50,7 +50,7 @@ enum Road {
     Supposed(Bytes),
 }
 
-impl Judge {
+impl SignatureChecker {
     pub(super) fn new(
         keys: KeySource,
         header: &Map<String, Value>,
@@ -61,11 +61,11 @@ impl Judge {
         Ok(match keys {
             KeySource::File(path) => Self {
                 server: with_keys_at_hand(issuer, loopback_http)?,
-                road: Road::Document(document(&path)?),
+                road: KeyOrigin::Document(document(&path)?),
             },
             KeySource::None => Self {
                 server: with_keys_at_hand(issuer, loopback_http)?,
-                road: Road::Supposed(supposed(header)),
+                road: KeyOrigin::Supposed(supposed(header)),
             },
             KeySource::Issuer => {
                 // The profile's network leads there, whatever server it is for.
@@ -74,7 +74,7 @@ impl Judge {
                 let net = net(&profile, global)?;
                 Self {
                     server: discover(&net, issuer, loopback_http)?,
-                    road: Road::Net(Box::new(net)),
+                    road: KeyOrigin::Net(Box::new(net)),
                 }
             }
         })
@@ -90,7 +90,7 @@ impl Judge {
         let algs = Alg::ALL.iter().copied().filter(|alg| !alg.is_symmetric());
         let algs: Vec<_> = algs.collect();
         let mut all = Vec::new();
-        if !matches!(self.road, Road::Supposed(_)) {
+        if !matches!(self.road, KeyOrigin::Supposed(_)) {
             let client = self.client(wanted)?;
             let signature = self.run(client.verify_signature(token.clone(), algs.clone()));
             all.push(Check {
@@ -121,7 +121,7 @@ impl Judge {
         wanted: &Wanted,
     ) -> Result<Check, Failure> {
         let client = match self.road {
-            Road::Net(_) => client,
+            KeyOrigin::Net(_) => client,
             // A key set alone does not say what the client is registered with.
             _ => client.with_id_token_algs(algs),
         };
@@ -155,7 +155,7 @@ impl Judge {
             _ => Ok(verified),
         });
         let condition = match self.road {
-            Road::Supposed(_) => ", if its signature is good",
+            KeyOrigin::Supposed(_) => ", if its signature is good",
             _ => "",
         };
         let accepted = verified.map(|verified| {
@@ -174,10 +174,10 @@ impl Judge {
 
     fn run<E: Exchange>(&self, mut exchange: E) -> Result<E::Output, Error> {
         let document = match &self.road {
-            Road::Net(net) => return net.run(exchange),
-            Road::Document(document) | Road::Supposed(document) => document,
+            KeyOrigin::Net(net) => return net.run(exchange),
+            KeyOrigin::Document(document) | KeyOrigin::Supposed(document) => document,
         };
-        let is_supposed = matches!(self.road, Road::Supposed(_));
+        let is_supposed = matches!(self.road, KeyOrigin::Supposed(_));
         let (at, mut input) = (Moment::system()?, Input::Begin);
         loop {
             input = match exchange.resume(&at, input)? {

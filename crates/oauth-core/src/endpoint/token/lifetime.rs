@@ -1,5 +1,5 @@
-//! How long what a token response brings is good: the access token, the refresh token while nobody uses it, and
-//! the person's authorization.
+//! The lifetimes in a token response: of the access token, of the unused refresh token, and of the person's
+//! authorization.
 //!
 //! <https://www.rfc-editor.org/rfc/rfc6749#section-5.1>,
 //! <https://datatracker.ietf.org/doc/html/draft-ietf-oauth-refresh-token-expiration-03#section-6.1>

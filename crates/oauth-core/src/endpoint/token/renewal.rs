@@ -1,4 +1,4 @@
-//! A token that is renewed with itself, at an endpoint of its own.
+//! Renewal of an access token with itself, at an endpoint of the provider's own.
 
 use crate::endpoint::{Auth, Body, EndpointRequest};
 use crate::error::{Error, Misuse};

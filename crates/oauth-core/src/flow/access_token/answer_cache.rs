@@ -1,4 +1,4 @@
-//! What the server said of tokens, kept for a while.
+//! The cache of introspection responses.
 //!
 //! RFC 7662 <https://www.rfc-editor.org/rfc/rfc7662#section-4>
 
@@ -23,23 +23,23 @@ pub(super) type Told = Option<Arc<ActiveToken>>;
 
 /// What is known of a token, or who finds out.
 #[derive(Debug)]
-pub(super) enum Look {
+pub(super) enum Lookup {
     /// The answer, and until when it may be used.
     Known(Told, UnixTime),
     /// Somebody else is asking.
     Asked,
     /// Whoever looked is to ask.
-    New(Claim),
+    New(LookupPermit),
 }
 
 /// The right to ask about a token, which ends with the question, however that ends.
 #[derive(Debug)]
-pub(super) struct Claim {
+pub(super) struct LookupPermit {
     cache: Arc<AnswerCache>,
     token: TokenHash,
 }
 
-impl Drop for Claim {
+impl Drop for LookupPermit {
     fn drop(&mut self) {
         self.cache.lock().asked.remove(&self.token);
     }
@@ -83,16 +83,16 @@ impl AnswerCache {
 
     /// What is known of a token. If that is nothing, the first to look asks, and the others wait for the answer;
     /// where no answer would be kept for them, everybody asks.
-    pub(super) fn look(self: &Arc<Self>, token: TokenHash, now: UnixTime) -> Look {
+    pub(super) fn look(self: &Arc<Self>, token: TokenHash, now: UnixTime) -> Lookup {
         let keeps_none = self.entries == 0 || self.max_age.is_zero();
         let mut state = self.lock();
         if let Some((told, until)) = state.get(&token, now) {
-            return Look::Known(told, until);
+            return Lookup::Known(told, until);
         }
         if !keeps_none && !state.asked.insert(token) {
-            return Look::Asked;
+            return Lookup::Asked;
         }
-        Look::New(Claim {
+        Lookup::New(LookupPermit {
             cache: Arc::clone(self),
             token,
         })
@@ -223,10 +223,10 @@ mod tests {
         assert!(!has(&none, "t", 100));
     }
 
-    fn claimed(look: Look) -> Option<Claim> {
+    fn claimed(look: Lookup) -> Option<LookupPermit> {
         match look {
-            Look::New(claim) => Some(claim),
-            Look::Known(..) | Look::Asked => None,
+            Lookup::New(claim) => Some(claim),
+            Lookup::Known(..) | Lookup::Asked => None,
         }
     }
 
@@ -236,21 +236,21 @@ mod tests {
         let look = |token: &str| cache.look(hash(token), at(100));
         let claim = claimed(look("t"));
         assert!(claim.is_some(), "nobody asks yet");
-        assert!(matches!(look("t"), Look::Asked));
-        assert!(matches!(look("other"), Look::New(_)));
+        assert!(matches!(look("t"), Lookup::Asked));
+        assert!(matches!(look("other"), Lookup::New(_)));
         // The question was given up.
         drop(claim);
         let claim = claimed(look("t"));
         assert!(claim.is_some(), "somebody else is to ask");
         cache.keep(hash("t"), active(None), at(100));
-        assert!(matches!(look("t"), Look::Known(Some(_), _)));
+        assert!(matches!(look("t"), Lookup::Known(Some(_), _)));
         drop(claim);
         assert!(cache.lock().asked.is_empty());
         for (max_age, entries) in [(Duration::ZERO, 3), (MINUTE, 0)] {
             let cache = Arc::new(AnswerCache::new(max_age, entries));
             let first = cache.look(hash("t"), at(100));
             let second = cache.look(hash("t"), at(100));
-            assert!(matches!((first, second), (Look::New(_), Look::New(_))));
+            assert!(matches!((first, second), (Lookup::New(_), Lookup::New(_))));
         }
     }
 }

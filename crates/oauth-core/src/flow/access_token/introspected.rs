@@ -1,5 +1,4 @@
-//! Access tokens that say nothing to an API: their server is asked (RFC 7662), and what it said is kept for a
-//! while.
+//! Verification of opaque access tokens: the server is asked (RFC 7662), and its response is cached.
 
 #[cfg(test)]
 mod tests;
@@ -9,7 +8,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::AccessTokenVerifier;
-use super::answer_cache::{AnswerCache, Claim, Look, TokenHash, Told, hash};
+use super::answer_cache::{AnswerCache, Lookup, LookupPermit, TokenHash, Told, hash};
 use crate::client_config::ClientConfig;
 use crate::endpoint::introspection::{ActiveToken, Introspection, SignedResponse, TokenState};
 use crate::error::{Error, Kind, Misuse, ProtocolViolation, Refusal, ValidationFailure};
@@ -85,8 +84,8 @@ enum State {
     Start(Secret<String>),
     /// Somebody else is asking. This is how often that was seen.
     Waiting(Secret<String>, u8),
-    /// With the claim of whoever asks for others too.
-    Asked(Boxed<TokenState>, Option<Claim>),
+    /// With the permit to ask on behalf of others.
+    Asked(Boxed<TokenState>, Option<LookupPermit>),
     Over,
 }
 
@@ -118,15 +117,15 @@ impl Introspected {
         let claim = match &self.asking.cache {
             None => None,
             Some(cache) => match cache.look(self.hash, at.now()) {
-                Look::Known(told, until) => {
+                Lookup::Known(told, until) => {
                     return self.judge(told, until, at.now()).map(Step::Done);
                 }
-                Look::Asked if looks < LOOKS => {
+                Lookup::Asked if looks < LOOKS => {
                     self.state = State::Waiting(token, looks + 1);
                     return Ok(Step::Sleep(POLL));
                 }
-                Look::Asked => None,
-                Look::New(claim) => Some(claim),
+                Lookup::Asked => None,
+                Lookup::New(claim) => Some(claim),
             },
         };
         let mut request = Introspection::new(token).hint(TokenKind::Access);
@@ -139,7 +138,7 @@ impl Introspected {
         &mut self,
         at: &Moment,
         mut asked: Boxed<TokenState>,
-        claim: Option<Claim>,
+        claim: Option<LookupPermit>,
         input: Input,
     ) -> Result<Step<AccessToken>, Error> {
         let step = match asked.resume(at, input).map_err(not_the_tokens)? {

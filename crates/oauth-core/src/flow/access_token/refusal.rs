@@ -1,4 +1,4 @@
-//! What an API answers to a token that is not good enough.
+//! Builds the response that an API sends when it refuses a token.
 //!
 //! RFC 6750 <https://www.rfc-editor.org/rfc/rfc6750#section-3>, RFC 9449 section 7.1, RFC 9470 section 3, RFC
 //! 9728 section 5.1

@@ -1,5 +1,5 @@
-//! The contexts of a client that is connected to several servers, tools or tenants: a flow that was begun in one of
-//! them, or by one person, must not end in another.
+//! The connection contexts of a client that serves several servers, tools or tenants: a flow begun in one of them, or
+//! by one person, must not end in another.
 //!
 //! <https://datatracker.ietf.org/doc/html/draft-ietf-oauth-security-topics-update-03#section-2.2.2>, section 2.3
 

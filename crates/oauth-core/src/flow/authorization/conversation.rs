@@ -1,5 +1,5 @@
-//! An authorization as a conversation: the same whether the request is signed here, with the host or not at all,
-//! and whether the server has to be asked first or not.
+//! An authorization request as an exchange: the same whether the request is signed here, by the host or not at all,
+//! and whether it is pushed to the server first.
 //!
 //! RFC 9126 <https://www.rfc-editor.org/rfc/rfc9126#section-4>: a pushed request leaves `client_id` and
 //! `request_uri` in the URL.
@@ -14,6 +14,7 @@ use super::{
     AuthorizationRequest, FlowEntropy, HostGeneratedValues, Pending, profile, request_object,
     step_up,
 };
+use crate::browser_build::IS_BROWSER_BUILD;
 use crate::call::Call;
 use crate::client_config::ClientConfig;
 use crate::crypto::SigningKey;
@@ -24,7 +25,6 @@ use crate::exchange::{Exchange, Input, Step, passed};
 use crate::form::Form;
 use crate::jose::{Lookup, Unsigned};
 use crate::moment::Moment;
-use crate::page::IS_PAGE;
 use crate::secret::Secret;
 use crate::server::EndpointKind;
 use crate::url::Url;
@@ -128,7 +128,7 @@ impl Begin {
         let way = match (ask.is_pushed(&config), ask.request_uri.take()) {
             (true, None) => Way::Pushed,
             (false, None) => Way::Browser,
-            (false, Some(_)) if IS_PAGE => {
+            (false, Some(_)) if IS_BROWSER_BUILD => {
                 return Err(Error::from(Misuse::KeyMissing).about("request_uri"));
             }
             (false, Some(url)) => {
@@ -143,7 +143,7 @@ impl Begin {
         };
         let Prepared { form, pending } = ask.prepare(&config, at.now(), &entropy(at, values)?)?;
         let Some(signing) = config.request_signing() else {
-            if IS_PAGE && config.request_signing.is_some() {
+            if IS_BROWSER_BUILD && config.request_signing.is_some() {
                 return Err(Error::from(Misuse::Setup).about("a page signs no requests"));
             }
             if config.request_encryption.is_some() {
@@ -361,7 +361,9 @@ impl Exchange for Begin {
                 self.begin(at, ask, values.as_ref()).map_err(at_endpoint)
             }
             // No request is signed there.
-            (State::Signing(_) | State::Sealing(_), _) if IS_PAGE => Err(Misuse::Over.into()),
+            (State::Signing(_) | State::Sealing(_), _) if IS_BROWSER_BUILD => {
+                Err(Misuse::Over.into())
+            }
             (State::Signing(signing), Input::Signed(signature)) => {
                 let object = signing.key.finish(&signing.input, &signature);
                 object

@@ -1,4 +1,4 @@
-//! Authorization responses as signed JWTs (JARM).
+//! Authorization responses that are signed JWTs (JARM).
 //!
 //! JWT Secured Authorization Response Mode <https://openid.net/specs/oauth-v2-jarm.html#section-2.4>
 

@@ -1,4 +1,4 @@
-//! The parameters of an authorization request (RFC 6749 section 4.1.1), checked and written.
+//! Validates and serializes the parameters of an authorization request (RFC 6749 section 4.1.1).
 
 use super::request::{AuthorizationRequest, Pkce, Push};
 use super::{Arrival, FlowEntropy, Pending, ResponseMode, ResponseType};

@@ -1,4 +1,4 @@
-//! What a profile makes of an authorization request.
+//! The requirements of a security profile for an authorization request.
 
 use super::ResponseType;
 use super::request::{AuthorizationRequest, Pkce};

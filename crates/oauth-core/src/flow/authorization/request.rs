@@ -1,8 +1,8 @@
-//! What is asked for in an authorization request.
+//! [`AuthorizationRequest`]: the parameters that a caller sets for an authorization request.
 
 use std::fmt;
 
-use super::step_up::Wish;
+use super::step_up::StepUpRequirements;
 use super::{ResponseMode, ResponseType};
 use crate::authorization_details::AuthorizationDetails;
 use crate::error::Error;
@@ -45,7 +45,7 @@ pub struct AuthorizationRequest {
     pub user: Option<Secret<String>>,
     pub(crate) pkce: Pkce,
     /// What an API wants of the person.
-    pub(super) step_up: Option<Box<Wish>>,
+    pub(super) step_up: Option<Box<StepUpRequirements>>,
 }
 
 /// Whether an authorization request is pushed.

@@ -1,4 +1,4 @@
-//! Signed authorization requests: the parameters as the claims of a JWT.
+//! Signed authorization requests (JAR): the parameters are the claims of a JWT.
 //!
 //! RFC 9101 <https://www.rfc-editor.org/rfc/rfc9101#section-4>
 

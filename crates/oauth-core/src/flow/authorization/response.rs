@@ -1,6 +1,6 @@
-//! What an authorization response brings, and where it stands.
+//! Response types and response modes: what an authorization response contains, and where.
 
-use crate::json::form::json_words;
+use crate::json::storage_form::json_words;
 
 macro_rules! modes {
     ($($(#[$meta:meta])* $variant:ident $name:literal $text:literal)*) => {

@@ -1,4 +1,4 @@
-//! An authorization that answers what an API wants of the person.
+//! Authorization requests that satisfy a step-up challenge of an API.
 
 #[cfg(all(test, feature = "sha2"))]
 mod tests;
@@ -14,7 +14,7 @@ use crate::token::step_up::{Answered, StepUp};
 
 /// What an API wants, and what the tokens that were not enough for it have.
 #[derive(Debug, Clone)]
-pub(crate) struct Wish {
+pub(crate) struct StepUpRequirements {
     pub(super) wanted: StepUp,
     granted: Scope,
     answered: Option<Arc<Answered>>,
@@ -29,7 +29,7 @@ impl AuthorizationRequest {
     /// again and again.
     #[must_use]
     pub fn step_up(mut self, wanted: StepUp, tokens: &Tokens) -> Self {
-        self.step_up = Some(Box::new(Wish {
+        self.step_up = Some(Box::new(StepUpRequirements {
             wanted,
             granted: tokens.scope.clone(),
             answered: tokens.answered.clone(),
@@ -46,7 +46,7 @@ pub(super) fn apply(request: &mut AuthorizationRequest, now: UnixTime) -> Result
     let Some(wish) = request.step_up.clone() else {
         return Ok(());
     };
-    let Wish {
+    let StepUpRequirements {
         wanted,
         granted,
         answered,

@@ -1,4 +1,4 @@
-//! Which client a server is asked as (Model Context Protocol, "Client Registration").
+//! Selects the client to use at a server (Model Context Protocol, "Client Registration").
 
 use crate::client_id::ClientId;
 use crate::error::{Error, Misuse, ValidationFailure};

@@ -1,4 +1,4 @@
-//! What a client of the Model Context Protocol declares as it begins.
+//! The authorization extensions that an MCP client declares when it initializes.
 
 /// An extension of the protocol's authorization, to be declared where it is configured and nowhere else.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

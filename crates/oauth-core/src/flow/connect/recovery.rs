@@ -1,4 +1,4 @@
-//! What helps where a connection gets no tokens any more.
+//! Recovery of a connection that no longer gets tokens.
 
 use super::{Connection, Way};
 use crate::error::{Advice, Error};
@@ -9,7 +9,7 @@ use crate::error::{Advice, Error};
 pub enum Recovery {
     /// The server has forgotten the client: forget its registration, and connect again, once.
     Register,
-    /// The grant is over: the person signs in again, or their identity provider vouches for them anew.
+    /// The grant has ended: the person signs in again, or their identity provider vouches for them again.
     Authorize,
 }
 

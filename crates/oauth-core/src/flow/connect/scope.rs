@@ -1,4 +1,5 @@
-//! Which scope to ask for, and how often to ask for more (Model Context Protocol, "Scope Selection Strategy").
+//! Selects the scope to request, and limits how often more is requested (Model Context Protocol, "Scope Selection
+//! Strategy").
 
 use crate::error::{Error, Misuse};
 use crate::scope::Scope;

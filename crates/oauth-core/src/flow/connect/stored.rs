@@ -1,11 +1,11 @@
-//! A connection as a program keeps it, so that the next run asks nobody who the server is.
+//! The stored form of a connection, so that the next run does not repeat discovery.
 
 use super::{BoundClient, ClientChoice, Connection, Way};
 use crate::address::Reach;
 use crate::client_id::ClientId;
 use crate::error::{Error, Misuse};
 use crate::issuer::Issuer;
-use crate::json::form::json_words;
+use crate::json::storage_form::json_words;
 use crate::json::{self, Json, Map, Value};
 use crate::json_form;
 use crate::moment::UnixTime;

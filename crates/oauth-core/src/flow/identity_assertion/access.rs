@@ -1,5 +1,5 @@
-//! The tokens of the other server, and how they are renewed: the same assertion while it is good and was not used, a new
-//! one for the ID token, a new ID token for the refresh token, and at last a person (section 4.4.3).
+//! The tokens of the other server, and their renewal: with the same assertion while it is valid and unused, then a new
+//! assertion for the ID token, then a new ID token for the refresh token, and finally a sign-in (section 4.4.3).
 
 use std::sync::{Arc, Mutex, PoisonError, Weak};
 use std::time::Duration;

@@ -218,7 +218,7 @@ fn of_two_runs_at_once_one_spends_the_refresh_token() {
         step => panic!("{step:?}"),
     };
     assert!(asked.contains("refresh_token=r2"), "{asked}");
-    // Nobody waits for ever.
+    // Nobody waits forever.
     let mut fifth = access.tokens();
     let mut step = fifth.resume(&at(901), Input::Begin);
     let mut looks = 0;

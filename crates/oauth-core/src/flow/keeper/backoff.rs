@@ -1,4 +1,4 @@
-//! Backoff: the pause after failed attempts, and after renewals that refusals of the token led to.
+//! Backoff: the pause after failed attempts, and after renewals that were caused by refused tokens.
 
 use std::time::Duration;
 

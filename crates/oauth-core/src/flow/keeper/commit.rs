@@ -1,5 +1,5 @@
-//! What follows a token request: new tokens are saved before any caller gets them; after a failure,
-//! the in-flight marker is cleared only if the server certainly did not process the request.
+//! The outcome of a token request: new tokens are saved before any caller gets them; after a failure, the in-flight
+//! marker is cleared only if the server certainly did not process the request.
 
 use std::sync::Arc;
 use std::time::Duration;

@@ -1,4 +1,4 @@
-//! The deadlines of a grant: when to refresh its access token ahead of time, when that is stale, when it expires;
+//! The deadlines of a grant: when to refresh its access token ahead of time, when the token is stale, when it expires,
 //! and when to exchange an idle refresh token.
 
 use std::time::Duration;

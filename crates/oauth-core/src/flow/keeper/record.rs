@@ -5,14 +5,14 @@ use std::time::Duration;
 
 use super::Policy;
 use super::backoff::Refusals;
-use super::suspicion::Suspicion;
+use super::unconfirmed_refusal::UnconfirmedRefusal;
 use super::upkeep::keep_alive;
 use crate::client_config::ClientConfig;
 use crate::dpop::Side;
 use crate::error::{Error, Misuse, ServerError, ValidationFailure};
 use crate::grant::TokenRequest;
 use crate::json;
-use crate::json::form::json_words;
+use crate::json::storage_form::json_words;
 use crate::json_form;
 use crate::moment::UnixTime;
 use crate::scope::Scope;
@@ -223,7 +223,7 @@ pub(super) struct Record {
     pub(super) in_flight: Option<InFlightMarker>,
     pub(super) ended: Option<GrantEnd>,
     pub(super) pause: Option<Pause>,
-    pub(super) suspicion: Option<Box<Suspicion>>,
+    pub(super) suspicion: Option<Box<UnconfirmedRefusal>>,
     pub(super) refusals: Refusals,
     /// When nobody needs it any more: it goes with the session it is of.
     pub(super) until: Option<UnixTime>,
@@ -252,7 +252,7 @@ pub(super) struct Stored {
     pub(super) attempt: Option<InFlightMarker>,
     pub(super) ended: Option<GrantEnd>,
     pub(super) pause: Option<Pause>,
-    pub(super) suspicion: Option<Box<Suspicion>>,
+    pub(super) suspicion: Option<Box<UnconfirmedRefusal>>,
     pub(super) refusals: Refusals,
     pub(super) until: Option<UnixTime>,
     pub(super) tokens: Option<StoredTokens>,

@@ -1,4 +1,4 @@
-//! The renewal of tokens that the store does not take.
+//! Renewal of tokens that the store fails to save.
 //!
 //! Only this worker has their refresh token, so no lease is needed to send it, and waiting for the store
 //! would only end a good grant. That holds as long as the store has their predecessor, and has answered

@@ -6,7 +6,7 @@ use std::time::Duration;
 use super::record::{GrantEnd, InFlightMarker, Record};
 use super::send_deadline::SendDeadline;
 use super::state::State;
-use super::suspicion::Suspicion;
+use super::unconfirmed_refusal::UnconfirmedRefusal;
 use super::{Keeper, Reuse, Step, Storage};
 use crate::call::Call;
 use crate::endpoint::token::Token;
@@ -113,7 +113,11 @@ impl Keeper {
             in_flight: Some(marker.clone()),
             ended: None,
             pause: None,
-            suspicion: self.record.suspicion.clone().map(Suspicion::without_pause),
+            suspicion: self
+                .record
+                .suspicion
+                .clone()
+                .map(UnconfirmedRefusal::without_pause),
             ..self.record.clone()
         };
         self.save(&marked, State::SaveMarker(marker))

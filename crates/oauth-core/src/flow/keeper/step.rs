@@ -12,40 +12,40 @@ use crate::token::Tokens;
 
 /// The answer to [`Keeper::ask`](super::Keeper::ask): what the caller is to do.
 ///
-/// Whoever drops [`UseAndRenew`](Self::UseAndRenew) or [`Renew`](Self::Renew) leaves the keeper busy
+/// A caller that drops [`UseAndRenew`](Self::UseAndRenew) or [`Renew`](Self::Renew) leaves the keeper busy
 /// with a renewal that nobody runs.
 #[must_use]
 #[derive(Debug)]
 pub enum Decision {
-    /// Take these: they are good.
+    /// Use these: they are valid.
     UseToken(Arc<Tokens>),
-    /// Take these, and renew them in the background: call [`Keeper::resume`](super::Keeper::resume) with
+    /// Use these, and renew them in the background: call [`Keeper::resume`](super::Keeper::resume) with
     /// [`Event::Begin`].
     UseAndRenew(Arc<Tokens>),
-    /// Renew, for this caller and all that come meanwhile: call
+    /// Renew, for this caller and all that join meanwhile: call
     /// [`Keeper::resume`](super::Keeper::resume) with
     /// [`Event::Begin`].
     Renew,
     /// Another caller renews: wait for its outcome.
     Wait,
-    /// There is no token now; the error says what to do.
+    /// There is no token; the error says what to do.
     Fail(Error),
 }
 
-/// Whether a grant is good. One that never existed, or was removed, counts as good.
+/// Whether a grant is valid. One that never existed, or was removed, counts as valid.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum Standing {
-    /// Nothing is known against it.
+    /// It is valid, as far as is known.
     #[default]
     Good,
-    /// The server refuses its refresh token without ending the grant: a person is told to log in, and the
-    /// token is tried again now and then.
+    /// The server refuses its refresh token without saying that the grant has ended: the person is told to log in, and
+    /// the token is tried again now and then.
     Suspect,
-    /// It has ended for all workers: a person has to log in.
+    /// It has ended for all workers: the person has to log in.
     Ended,
 }
 
-/// What the host is to do next.
+/// What the host does next.
 #[must_use]
 pub enum Step {
     /// Read the record. Answer with [`Event::Loaded`].
@@ -58,7 +58,7 @@ pub enum Step {
         /// For how long; zero releases the lease.
         ttl: Duration,
     },
-    /// Save the record if it is still at this version; 0 is the version of an absent one.
+    /// Save the record if the stored one is still at this version; 0 is the version of an absent one.
     /// Answer with [`Event::Saved`].
     Save {
         /// What to save.
@@ -75,7 +75,7 @@ pub enum Step {
         /// [`Keeper::until`](super::Keeper::until).
         until: Option<UnixTime>,
     },
-    /// Run this. Answer with [`Event::Completed`], also if every caller has gone.
+    /// Run this exchange. Answer with [`Event::Completed`], even if every caller has gone.
     ///
     /// It requests tokens; or it revokes tokens that were received after a logout, and returns an error in
     /// any case.
@@ -93,9 +93,9 @@ pub enum Step {
 )]
 #[derive(Debug)]
 pub enum Event {
-    /// Nothing yet.
+    /// The first event.
     Begin,
-    /// The record, or that there is none.
+    /// The record, if there is one.
     Loaded(Option<Entry>),
     /// The answer to [`Step::Lease`].
     Leased(Lease),
@@ -103,9 +103,9 @@ pub enum Event {
     Completed(Result<Tokens, Error>),
     /// The answer to [`Step::Save`].
     Saved(Saved),
-    /// The pause has passed.
+    /// The pause has elapsed.
     Elapsed,
-    /// The store did not answer: the step may have taken effect or not.
+    /// The store failed: the step may or may not have taken effect.
     Failed(Error),
 }
 
@@ -155,9 +155,9 @@ pub enum Saved {
 pub struct LeaseExtension {
     /// The holder that has it.
     pub holder: String,
-    /// How long it is taken, each time.
+    /// How long it is extended each time.
     pub ttl: Duration,
-    /// How long to wait before each time.
+    /// How long to wait before each extension.
     pub every: Duration,
 }
 

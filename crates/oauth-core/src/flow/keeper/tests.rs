@@ -12,7 +12,7 @@ mod reconcile;
 mod renew_unsaved;
 mod renewing;
 mod storing;
-mod suspicion;
+mod unconfirmed_refusal;
 mod upkeep;
 
 use super::*;

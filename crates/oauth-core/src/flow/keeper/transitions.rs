@@ -9,7 +9,7 @@ use super::reconcile::Reconciled;
 use super::record::{GrantEnd, Record};
 use super::sending::Verdict;
 use super::state::{Outcome, State};
-use super::suspicion::Suspicion;
+use super::unconfirmed_refusal::UnconfirmedRefusal;
 use super::{Entry, Event, Keeper, Lease, Saved, Step, Storage, Unsaved};
 use crate::error::{Cause, Error, Kind, Loss, Misuse};
 use crate::moment::{Moment, UnixTime};
@@ -101,7 +101,8 @@ impl Keeper {
                 self.version = version;
                 self.record.ended = None;
                 self.record.pause = None;
-                self.record.suspicion = self.record.suspicion.take().map(Suspicion::without_pause);
+                let refusal = self.record.suspicion.take();
+                self.record.suspicion = refusal.map(UnconfirmedRefusal::without_pause);
                 self.marker_saved(at, marker)
             }
             // Another worker wrote after its lease expired, or a person logged in.

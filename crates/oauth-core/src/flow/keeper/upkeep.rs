@@ -1,4 +1,4 @@
-//! What a grant needs though nobody asks for its token: an exchange before its refresh token ends unused, and a word
+//! Upkeep of a grant whose token nobody requests: refreshes it before an idle refresh token expires, and gives notice
 //! before a person's authorization ends.
 //!
 //! <https://datatracker.ietf.org/doc/html/draft-ietf-oauth-refresh-token-expiration-03#section-4.2>, section 9
@@ -12,7 +12,7 @@ use crate::moment::UnixTime;
 use crate::token::Tokens;
 
 /// The shortest timeout of a refresh token that is kept alive. For a shorter one the server would get a request a
-/// minute for ever, for a grant that nobody uses.
+/// minute forever, for a grant that nobody uses.
 const SHORTEST_TIMEOUT: Duration = Duration::from_secs(60);
 
 /// The pause between two tries of this worker to keep a grant alive, where nothing names a longer one.
@@ -85,7 +85,7 @@ impl Keeper {
         let from = self.deadlines.keep_alive_at.filter(|_| !self.is_drained)?;
         let from = from.max(self.upkeep_done.not_before);
         let from = from.max(now.after(self.backoff.remaining(now)));
-        // A refresh token of unknown fate is not sent as long as the access token is good, which may be for ever.
+        // A refresh token of unknown fate is not sent as long as the access token is good, which may be forever.
         (from < UnixTime::from_secs(u64::MAX)).then_some(from)
     }
 

@@ -1,10 +1,10 @@
-//! A resource server as its callers see it.
+//! [`Api`]: a resource server and the rules for its callers.
 
 use crate::http::HeaderName;
 
 #[cfg(feature = "ended-tokens")]
-use super::ended::EndedToken;
-use super::ended::EndedTokens;
+use super::ended_token::EndedToken;
+use super::ended_token::EndedTokens;
 use super::limiter::RateLimiter;
 use super::limits::{self, Allowance};
 use super::possession::Possession;

@@ -1,4 +1,4 @@
-//! Who may send a request when, where an API allows only so many.
+//! The rate limiter: decides when each request may be sent.
 
 #[cfg(test)]
 mod tests;

@@ -1,4 +1,4 @@
-//! What a resource server says about its limits, in a reply.
+//! Reads the rate limits that a resource server states in a reply.
 
 use std::time::Duration;
 

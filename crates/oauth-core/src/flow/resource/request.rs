@@ -1,6 +1,6 @@
-//! A request to a protected resource, as a state machine: waits for the rate limiter, asks for a
-//! token, renews it once after a 401 or what else the API's rules take for its end, repeats once with a DPoP nonce, follows redirects within the
-//! origin, and observes the pause of a 429 or 503.
+//! A request to a protected resource, as a state machine: waits for the rate limiter, asks for a token, renews it once
+//! after a 401 or another reply by which the API reports its end, repeats once with a DPoP nonce, follows redirects
+//! within the origin, and observes the pause of a 429 or 503.
 //!
 //! The host keeps the request itself, since its body may be a stream; this type decides what the
 //! host does next. The loop of a host is always the same:
@@ -54,8 +54,8 @@
 //! # Ok::<(), Error>(())
 //! ```
 
-mod again;
 mod reply;
+mod retry;
 #[cfg(test)]
 mod tests;
 

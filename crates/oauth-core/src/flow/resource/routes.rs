@@ -1,4 +1,4 @@
-//! Whose token a route needs, where an API tells its routes apart by a segment of their path.
+//! Routes of an API that belong to different token owners, told apart by a path segment.
 
 use crate::error::{Error, Misuse};
 use crate::url::Url;

@@ -1,4 +1,4 @@
-//! What a host does for a request to an API, and what it tells of it.
+//! The steps and events between a request to an API and its host.
 
 use std::time::Duration;
 
@@ -64,7 +64,7 @@ pub enum Step {
 pub enum Event<'a> {
     /// Comes first.
     Begin,
-    /// The pause is over.
+    /// The pause has elapsed.
     Elapsed,
     /// The token that was asked for.
     Token(&'a Tokens),

@@ -1,5 +1,5 @@
-//! What a reply of a protected resource asks of the client (RFC 6750 section 3.1, RFC 9470 section 3, RFC 9449
-//! section 9). The challenges in it are parsed in `challenge.rs`.
+//! The verdict on a reply of a protected resource: what it requires of the client (RFC 6750 section 3.1, RFC 9470
+//! section 3, RFC 9449 section 9). Its challenges are parsed in `challenge.rs`.
 
 use std::time::Duration;
 

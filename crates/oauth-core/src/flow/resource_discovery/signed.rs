@@ -1,4 +1,4 @@
-//! `signed_metadata`: values that an issuer whom the caller trusts has signed (RFC 9728 section 2.2).
+//! `signed_metadata`: values signed by an issuer that the caller trusts (RFC 9728 section 2.2).
 
 use std::collections::VecDeque;
 use std::sync::Arc;

@@ -1,4 +1,4 @@
-//! An access token of which its server says itself what it is: a text that tells an API nothing.
+//! Opaque access tokens that were verified by introspection.
 //!
 //! RFC 7662 <https://www.rfc-editor.org/rfc/rfc7662#section-2.2>
 

@@ -1,4 +1,4 @@
-//! How the access tokens of servers differ from RFC 9068, as data.
+//! Profiles of access tokens: how the tokens of some servers differ from RFC 9068, as data.
 
 use crate::error::{Error, ValidationFailure};
 use crate::jose::claims::malformed;

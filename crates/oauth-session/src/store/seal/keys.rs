@@ -27,7 +27,7 @@ const FIRST_FORMAT: &str = "oauth-core sealed 1";
 /// They are given, or asked for when they are needed: see [`KeySource`].
 ///
 /// To change a key that is given: give every process the new one as [`also`](Self::also), then make it the
-/// current one everywhere, with the old one as `also`. Each record is sealed anew with the current
+/// current one everywhere, with the old one as `also`. Each record is sealed again with the current
 /// key when it is saved next; [`Sealed::reseal`](super::Sealed::reseal) does it for all. When that
 /// has left none behind, the old key can go.
 #[derive(Clone)]

@@ -14,8 +14,8 @@ use oauth_session::store::{Answer, Times};
 
 use super::super::fake_store::FakeStore as _;
 use super::super::net::{REFUSALS, refusal, status};
+use super::super::save_rules::Over;
 use super::super::simulation::millis;
-use super::super::stored::Over;
 use super::caller;
 use super::simulation::{Shared, Simulation, lock};
 

@@ -9,9 +9,9 @@ use oauth_core::flow::keeper::{self, Decision, Lease};
 use oauth_core::moment::Moment;
 use oauth_web::{Admission, Event as Told, Reply, Session, Step};
 
-use super::orders::Order;
 use super::rules::session_key;
 use super::state::{Event, Simulation, Slot};
+use super::store_requests::Order;
 use super::tab::{Sender, Shown, session_set};
 use super::task::{Answer, Answered, Renewing, Task, Visiting, Work};
 use super::{Breach, WebFlaw, WebRule};
@@ -59,7 +59,7 @@ impl Simulation {
                     return odd("a visit has become a renewal");
                 };
                 return match landed {
-                    Some(landed) => self.told(id, worker, visiting, Told::Landed(landed)),
+                    Some(landed) => self.told(id, worker, visiting, Told::Completed(landed)),
                     None => {
                         visiting.exchange = Some(exchange);
                         self.keep(id, worker, Work::Visit(visiting));
@@ -93,7 +93,12 @@ impl Simulation {
                 visiting.exchange = Some(exchange);
                 if self.flaw == Some(WebFlaw::GrantKept) && visiting.tab.path() == "/auth/logout" {
                     let lost = oauth_core::error::Cause::unsent("this host revokes nothing");
-                    return self.told(id, worker, visiting, Told::Landed(Err(Error::lost(lost))));
+                    return self.told(
+                        id,
+                        worker,
+                        visiting,
+                        Told::Completed(Err(Error::lost(lost))),
+                    );
                 }
                 self.keep(id, worker, Work::Visit(visiting));
                 self.answer(id, 1, Answer::Net(Input::Begin));
@@ -388,7 +393,7 @@ impl Simulation {
         Ok(())
     }
 
-    /// The request still runs: its lease is taken anew, and again after a while.
+    /// The request still runs: its lease is extended, and again after a while.
     pub(super) fn extend(&mut self, id: u64) {
         let Some(Work::Renewal(renewing)) = self.tasks.get(&id).map(|task| &task.work) else {
             return;
@@ -411,7 +416,7 @@ impl Simulation {
         self.post(every, Event::Extend(id));
     }
 
-    /// The lease of a request under way was taken anew, or was another's.
+    /// The lease of a request under way was extended, or was another worker's.
     pub(super) fn extended(&mut self, id: u64, lease: Lease, ttl: std::time::Duration) {
         let until = self.now + u64::try_from(ttl.as_millis()).unwrap_or_default();
         let Some(Work::Renewal(renewing)) = self.tasks.get(&id).map(|task| &task.work) else {

@@ -11,8 +11,8 @@ use oauth_core::flow::keeper::{Lease, Saved};
 
 use super::super::fake_store::FakeStore as _;
 use super::WebFlaw;
-use super::orders::{Order, REQUEST_TIMEOUT, STORE_TIMEOUT, Stored, short};
 use super::state::{Event, Simulation};
+use super::store_requests::{Order, REQUEST_TIMEOUT, STORE_TIMEOUT, Stored, short};
 use super::task::{Answer, Answered, Work};
 
 impl Simulation {

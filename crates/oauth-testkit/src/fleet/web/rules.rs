@@ -4,8 +4,8 @@ use oauth_core::Tokens;
 use oauth_web::Session;
 
 use super::ledger::breach;
-use super::orders::short;
 use super::state::Simulation;
+use super::store_requests::short;
 use super::tab::{Kind, Sender, Shown};
 use super::task::Visiting;
 use super::{Breach, WebRule};

@@ -17,7 +17,7 @@ use oauth_web::{Config, Provider, Site};
 use super::super::fake_store::PlainStore;
 use super::super::rng::Rng;
 use super::ledger::Ledger;
-use super::orders::{Order, REQUEST_TIMEOUT};
+use super::store_requests::{Order, REQUEST_TIMEOUT};
 use super::tab::{Browser, Tab};
 use super::task::{Answer, Answered, Task, Work};
 use super::{WebFlaw, WebReport};
@@ -90,7 +90,7 @@ pub(super) enum Event {
     Store(u64, Order, Answered),
     /// A request comes to the provider.
     Provider(u64, http::Request<bytes::Bytes>, Answered),
-    /// The lease of a renewal is taken anew.
+    /// The lease of a renewal is extended.
     Extend(u64),
     Restart(usize),
 }

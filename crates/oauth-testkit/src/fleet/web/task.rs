@@ -3,9 +3,9 @@
 use oauth_core::Tokens;
 use oauth_core::exchange::{Boxed, Input};
 use oauth_core::flow::keeper::LeaseExtension;
-use oauth_web::{Landed, Session, Visit};
+use oauth_web::{RunOutput, Session, Visit};
 
-use super::orders::Stored;
+use super::store_requests::Stored;
 use super::tab::Tab;
 
 /// What a worker has under way.
@@ -22,7 +22,7 @@ pub(super) enum Work {
 pub(super) struct Visiting {
     pub(super) visit: Visit,
     pub(super) tab: Tab,
-    pub(super) exchange: Option<Boxed<Landed>>,
+    pub(super) exchange: Option<Boxed<RunOutput>>,
     /// When it began.
     pub(super) began: u64,
     /// The session whose cookie was sent.
@@ -33,7 +33,7 @@ pub(super) struct Visiting {
     pub(super) begun: Option<String>,
     /// Who is passed on, and waits for a token.
     pub(super) session: Option<Session>,
-    /// Whether it ends the session because its tokens are over.
+    /// Whether it ends the session because its tokens have ended.
     pub(super) is_over: bool,
     /// Whether the store, or the provider, once gave no answer.
     pub(super) has_failed: bool,

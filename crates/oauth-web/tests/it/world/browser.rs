@@ -81,7 +81,7 @@ impl Browser {
         ended
     }
 
-    /// The host found that the tokens of the session are over.
+    /// The host found that the tokens of the session have expired.
     pub(crate) fn end_over(&mut self, world: &mut World, request: Request) -> Reply {
         let visit = world.site.tokens_over(request);
         let reply = world.drive(visit).reply();

@@ -1,4 +1,4 @@
-"""Django: ``@login_required``, ``request.user``, permissions and the admin work as ever.
+"""Django: ``@login_required``, ``request.user``, permissions and the admin work as usual.
 
     INSTALLED_APPS += ["oauth_core.web.django"]
     MIDDLEWARE += ["oauth_core.web.django.Middleware"]

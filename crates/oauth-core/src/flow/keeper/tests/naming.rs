@@ -44,7 +44,7 @@ fn what_is_asked_for_names_a_grant_in_whatever_order_and_is_asked_for_again() {
     let all: std::collections::BTreeSet<_> = keys.iter().collect();
     assert_eq!(all.len(), keys.len());
     assert_eq!(named(&[b, a]).key(), named(&[a, b]).key());
-    // A record of one is none of the other, and read by whoever asks for the same.
+    // A record of one is none of the other, and read by anyone who asks for the same.
     let record = Record::of(Arc::new(tokens(1))).to_json(&config(), &asking_for(&[a, b]));
     let read = |id: GrantId| Record::read(record.expose(), &config(), &id).map(drop);
     assert!(read(asking_for(&[b, a])).is_ok());

@@ -185,7 +185,7 @@ fn the_end_of_the_authorization_is_told_once_and_again_when_it_was_extended() {
         (after(&store, &keeper), keeper.upkeep(store.now())),
         (None, None)
     );
-    // The same end, told anew with a second's difference by the next answer.
+    // The same end, told again with a second's difference by the next answer.
     store.put(&Record::of(Arc::new(idle(2, store.now, Some(end + 1)))));
     having_read(&mut store, &mut keeper);
     assert_eq!(keeper.upkeep(store.now()), None);

@@ -100,7 +100,7 @@ fn an_old_request_does_not_stretch_the_window() {
     assert_eq!(waits(&ticket(&limiter), 1_060), 60.0);
 }
 
-/// After a pause the server counts anew, and so do we.
+/// After a pause the server counts again, and so do we.
 #[test]
 fn a_window_begins_when_a_pause_is_over() {
     let limiter = RateLimiter::default();

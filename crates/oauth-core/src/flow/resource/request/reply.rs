@@ -1,10 +1,10 @@
-//! What follows from a reply: a renewal, a nonce, a pause, a redirect, or the end.
+//! Decides what follows a reply: a renewal, a nonce, a pause, a redirect, or the end.
 
 use crate::error::{Error, ProtocolViolation};
 use crate::http::header::LOCATION;
 use crate::http::{HeaderMap, Method, StatusCode};
 
-use super::super::ended::{PEEK, Told};
+use super::super::ended_token::{PEEK, Told};
 use super::super::{Redirect, Verdict, verdict};
 use super::{Clock, MAX_HOPS, OnLimit, Presented, ResourceRequest, State, Step};
 use crate::call::Retry;

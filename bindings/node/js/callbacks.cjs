@@ -1,0 +1,103 @@
+'use strict'
+
+const { failureOf } = require('./errors.cjs')
+const { textOf } = require('./exchange.cjs')
+const { verbs } = require('./renewal.cjs')
+const { DeviceCode } = require('./ops.cjs')
+const { Tokens, nativeTokens } = require('./tokens.cjs')
+
+/** What hands the addon's questions to an object, and gives back what that says. */
+function asked(who, methods, object) {
+  return (question) => {
+    answer(question, who, methods, object)
+  }
+}
+
+async function answer(question, who, methods, object) {
+  const { ask } = question
+  try {
+    const given = await methods[ask.verb](object, ask)
+    if (given.setup) question.answerProvider(given.setup)
+    else question.answer(given)
+  } catch (error) {
+    const failure = failureOf(error)
+    if (failure) question.failedWith(failure)
+    // What it says may hold an address with a password.
+    else question.failed(`the ${who} threw ${textOf(error)}`)
+  }
+}
+
+const some = (value) => value ?? undefined
+const dateOf = (ms) => (typeof ms === 'number' ? new Date(ms) : undefined)
+
+const ofStore = {
+  load: async (store, { key }) => some(await verbs.load(store, key)) ?? {},
+  save: async (store, { key, record, version, due, until }) => {
+    const task = { record, version, due: dateOf(due), until: dateOf(until) }
+    return { version: some(await verbs.save(store, key, task)) }
+  },
+  lease: async (store, { key, holder, ms }) => ({ ms: await verbs.lease(store, key, { holder, ms }) }),
+  remove: async (store, { key }) => {
+    if (typeof store.remove !== 'function') return { absent: true }
+    return { removed: Boolean(await store.remove(key)) }
+  },
+  scan: async (store, { cursor }) => {
+    if (typeof store.scan !== 'function') return { absent: true }
+    const { keys, next } = await store.scan(some(cursor))
+    return { keys, next: some(next) }
+  },
+  due: async (store, { due, limit }) => {
+    if (typeof store.due !== 'function') return { absent: true }
+    return { keys: await store.due(new Date(due), limit) }
+  },
+}
+
+const ofSource = {
+  data_key: async (source) => {
+    const { id, key } = await source.dataKey()
+    return { id, key }
+  },
+  unwrap_key: async (source, { key: id }) => ({ key: some(await source.unwrapKey(id)) }),
+}
+
+const ofPerson = {
+  open: async (person, { key: url }) => {
+    await person.open(new URL(url))
+    return {}
+  },
+  show_code: async (person, { record: code }) => {
+    await person.show(DeviceCode.of(JSON.parse(code)))
+    return {}
+  },
+  sign_in: async (person, { record: refused }) => {
+    const tokens = await person.signIn(refused === undefined ? undefined : Tokens.deserialize(refused))
+    return { record: nativeTokens(tokens).serialize() }
+  },
+}
+
+const ofSite = {
+  admit: ({ admit }, { record, key: id }) => admit(JSON.parse(record), id),
+  provider: async ({ find }, { record, key: id }) => {
+    const setup = await find(JSON.parse(record), id)
+    return setup === undefined ? { absent: true } : { setup }
+  },
+}
+
+const ofAssertion = { assertion: async (read) => ({ assertion: await read() }) }
+
+/** What answers for a store that is written in JavaScript. */
+const answersOfStore = (store) => asked('store', ofStore, store)
+
+/** What answers for whoever holds keys. */
+const answersOfSource = (source) => asked('key service', ofSource, source)
+
+/** What answers with a workload's token. */
+const answersOfAssertion = (read) => asked('assertion function', ofAssertion, read)
+
+/** What shows a page or a code to a person, or has the tokens of their sign-in elsewhere. */
+const answersOfPerson = (person) => asked('open function', ofPerson, person)
+
+/** What says whether a person is let in, and who people sign in with. */
+const answersOfSite = (site) => asked('site', ofSite, site)
+
+module.exports = { answersOfAssertion, answersOfPerson, answersOfSite, answersOfSource, answersOfStore }

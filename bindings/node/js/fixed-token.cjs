@@ -1,0 +1,97 @@
+'use strict'
+
+const { fileURLToPath, inspect } = require('#host')
+const native = require('#native')
+const { Source } = require('./api.cjs')
+const { lift, lifted } = require('./errors.cjs')
+const { checkLimit, wait } = require('./exchange.cjs')
+const { lineOf } = require('./network.cjs')
+const { optionsOf } = require('./options.cjs')
+const { Server, isLoopback, nativeServer } = require('./server.cjs')
+const { Tokens, nativeTokens, secondsOf } = require('./tokens.cjs')
+
+const { NativeFixedToken } = native
+
+/** How a token is read, from wherever it stands. */
+const places = {
+  text(token, end) {
+    const known = NativeFixedToken.text(token, end)
+    return (refused) => known.read(refused)
+  },
+  env(name, end) {
+    const known = NativeFixedToken.env(name, end)
+    return (refused) => known.read(refused)
+  },
+  file(path, end) {
+    const known = NativeFixedToken.file(path instanceof URL ? fileURLToPath(path) : path, end)
+    return (refused) => known.readFile(refused)
+  },
+  callback(ask, end) {
+    if (typeof ask !== 'function') throw new TypeError('callback must be a function')
+    return async (refused) => {
+      const token = await ask()
+      if (typeof token !== 'string') throw new TypeError('callback must give the text of a token')
+      return NativeFixedToken.text(token, end).read(refused)
+    }
+  },
+}
+
+function readerOf(token, end) {
+  const [[place, value] = [], ...more] = Object.entries(typeof token === 'string' ? { text: token } : token ?? {})
+  if (!Object.hasOwn(places, place ?? '') || more.length > 0) {
+    throw new TypeError('token must be a text, or one of { env }, { file } and { callback }')
+  }
+  return lifted(() => places[place](value, end))
+}
+
+/** One token that no grant brought. It is never renewed; what is no text at hand is read again each time. */
+class FixedToken extends Source {
+  #read
+
+  constructor(read, place, options) {
+    if (typeof read !== 'function') throw new TypeError('fixed tokens come from fixedToken')
+    super(place, options)
+    this.#read = read
+  }
+
+  /** The token that is there now. */
+  async token(options) {
+    return this.#now(undefined, options)
+  }
+
+  /** Another token, if one stands there by now. */
+  async renew(refused, options) {
+    return this.#now(nativeTokens(refused), options)
+  }
+
+  async #now(refused, options) {
+    const { signal, timeoutMs } = optionsOf('a call', options)
+    signal?.throwIfAborted()
+    checkLimit(timeoutMs)
+    try {
+      return new Tokens(await wait(Promise.resolve(this.#read(refused)), { signal, timeoutMs }))
+    } catch (error) {
+      throw lift(error)
+    }
+  }
+
+  /** Forgets nothing: what stands there is asked about again. */
+  invalidate(refused) {
+    nativeTokens(refused)
+  }
+
+  [inspect.custom]() {
+    return 'FixedToken {}'
+  }
+}
+
+/** A source of one token that was made by hand, or is kept fresh elsewhere. */
+function fixedToken(token, options) {
+  const { origins = [], expiresAt, transport, network, fetch } = optionsOf('fixedToken', options)
+  const read = readerOf(token, secondsOf(expiresAt))
+  const line = { fetch: lineOf(network, fetch).apiFetch }
+  if (origins instanceof Server) return new FixedToken(read, { server: nativeServer(origins) }, line)
+  return new FixedToken(read, { loopback: isLoopback(transport) }, { origins, ...line })
+}
+
+module.exports = { FixedToken, fixedToken }

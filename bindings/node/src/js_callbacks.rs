@@ -1,0 +1,320 @@
+//! Objects written in JavaScript: custom stores, and those who hold keys. They are asked from the
+//! runtime's thread and answer on the event loop, when they are ready.
+
+use std::sync::{Mutex, PoisonError};
+use std::time::Duration;
+
+use napi::Result;
+use napi::bindgen_prelude::{Either, Function, Uint8Array};
+use napi::threadsafe_function::{
+    ThreadsafeFunction, ThreadsafeFunctionCallMode, UnknownReturnValue,
+};
+use napi_derive::napi;
+use oauth_core::Secret;
+use oauth_core::error::{Cause, Error, Misuse};
+use oauth_core::moment::UnixTime;
+use oauth_session::store::seal::{DataKey, Key, KeySource};
+use oauth_session::store::{Answer, Entry, Lease, Page, Saved, Store, Times, remove_by_saving};
+use oauth_web::Provider;
+use tokio::sync::oneshot;
+
+use crate::keys::key;
+use crate::runtime::millis;
+use crate::store::{NativeFailure, whole};
+use crate::web::NativeSiteSetup;
+
+/// How long an object of JavaScript's may take.
+const PATIENCE: Duration = Duration::from_secs(30);
+
+/// What an object is asked; which members there are depends on the verb.
+#[napi(object, object_from_js = false)]
+#[derive(Clone, Default)]
+pub struct NativeAsk {
+    /// A verb of a store, `data_key`, `unwrap_key`, `assertion`, `open`, `show_code`, `sign_in`, `admit` or
+    /// `provider`.
+    pub verb: &'static str,
+    /// The name of a record, or the id of a key.
+    pub key: String,
+    /// What to save, the code to show, or the tokens that are no good.
+    pub record: Option<String>,
+    /// Over this version.
+    pub version: Option<f64>,
+    /// Who takes the lease.
+    pub holder: Option<String>,
+    /// For so long.
+    pub ms: Option<f64>,
+    /// When the record is due, or before when, in milliseconds since 1970.
+    pub due: Option<f64>,
+    /// When the record ends, likewise.
+    pub until: Option<f64>,
+    /// How many are wanted.
+    pub limit: Option<u32>,
+    /// What the page before ended with.
+    pub cursor: Option<String>,
+}
+
+/// What it answers; which members there are depends on the verb.
+#[napi(object, object_to_js = false)]
+#[derive(Default)]
+pub struct NativeReply {
+    /// The version of the record that was read or saved.
+    pub version: Option<f64>,
+    /// The record that was read, or the tokens of a sign-in.
+    pub record: Option<String>,
+    /// For how many milliseconds another holds the lease.
+    pub ms: Option<f64>,
+    /// Whether there was anything to remove.
+    pub removed: Option<bool>,
+    /// The keys of records.
+    pub keys: Option<Vec<String>>,
+    /// What to ask for the next keys with.
+    pub next: Option<String>,
+    /// The id of a key.
+    pub id: Option<String>,
+    /// A key.
+    pub key: Option<Either<Uint8Array, String>>,
+    /// The token of a workload.
+    pub assertion: Option<String>,
+    /// Why a person is not let in.
+    pub refused: Option<String>,
+    /// It has no such method.
+    pub absent: Option<bool>,
+}
+
+type Told = std::result::Result<Reply, Error>;
+
+/// What was answered, without what belongs to JavaScript.
+pub(crate) struct Reply {
+    pub(crate) said: NativeReply,
+    key: Option<std::result::Result<Key, Error>>,
+    /// Whom people sign in with.
+    pub(crate) provider: Option<Provider>,
+}
+
+/// A question, and where its answer goes. One that nobody answers is dropped, and told as lost.
+#[napi]
+pub struct NativeQuestion {
+    ask: NativeAsk,
+    tell: Mutex<Option<oneshot::Sender<Told>>>,
+}
+
+#[napi]
+impl NativeQuestion {
+    /// What is asked.
+    #[napi(getter)]
+    pub fn ask(&self) -> NativeAsk {
+        self.ask.clone()
+    }
+
+    /// This is the answer.
+    #[napi]
+    pub fn answer(&self, mut reply: NativeReply) {
+        let key = reply.key.take().map(key);
+        self.tell(Ok(Reply {
+            said: reply,
+            key,
+            provider: None,
+        }));
+    }
+
+    /// The answer is the provider of this setup.
+    #[napi]
+    pub fn answer_provider(&self, setup: &NativeSiteSetup) {
+        self.tell(Ok(Reply {
+            said: NativeReply::default(),
+            key: None,
+            provider: setup.last(),
+        }));
+    }
+
+    /// There is none, for what one of our own stores said.
+    #[napi]
+    pub fn failed_with(&self, failure: &NativeFailure) {
+        self.tell(Err(oauth_facade::of_store(failure.0.clone())));
+    }
+
+    /// There is none.
+    #[napi]
+    pub fn failed(&self, why: String) {
+        self.tell(Err(Error::lost(Cause::unknown(why))));
+    }
+
+    fn tell(&self, told: Told) {
+        let mut tell = self.tell.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(tell) = tell.take() {
+            // Whoever asked may have gone.
+            let _ = tell.send(told);
+        }
+    }
+}
+
+/// The function that is handed questions.
+pub(crate) type Handler<'a> = Function<'a, NativeQuestion, UnknownReturnValue>;
+
+/// Weak: that it can be asked keeps no process from ending.
+type Asked = ThreadsafeFunction<
+    NativeQuestion,
+    UnknownReturnValue,
+    NativeQuestion,
+    napi::Status,
+    false,
+    true,
+>;
+
+/// An object of JavaScript's.
+pub(crate) struct Foreign {
+    who: &'static str,
+    asked: Asked,
+}
+
+impl Foreign {
+    pub(crate) fn new(who: &'static str, handler: &Handler<'_>) -> Result<Self> {
+        let asked = handler.build_threadsafe_function().weak::<true>().build()?;
+        Ok(Self { who, asked })
+    }
+
+    pub(crate) async fn ask(&self, ask: NativeAsk) -> std::result::Result<Reply, Error> {
+        let (tell, told) = oneshot::channel();
+        let question = NativeQuestion {
+            ask,
+            tell: Mutex::new(Some(tell)),
+        };
+        let lost = |what: &str| {
+            let why = format!("the {} {what}", self.who);
+            Error::lost(Cause::unknown(why))
+        };
+        let mode = ThreadsafeFunctionCallMode::NonBlocking;
+        if self.asked.call(question, mode) != napi::Status::Ok {
+            return Err(lost("is of a thread that has ended"));
+        }
+        match tokio::time::timeout(PATIENCE, told).await {
+            Ok(Ok(told)) => told,
+            Ok(Err(_)) => Err(lost("was dropped")),
+            Err(_) => Err(lost("did not answer in time")),
+        }
+    }
+}
+
+pub(crate) fn ask(verb: &'static str, key: &str) -> NativeAsk {
+    NativeAsk {
+        verb,
+        key: key.to_owned(),
+        ..NativeAsk::default()
+    }
+}
+
+fn absent(verb: &str) -> Error {
+    Error::from(Misuse::NotSupported)
+        .at_endpoint("store")
+        .about(verb)
+}
+
+fn millis_of(time: UnixTime) -> f64 {
+    time.as_secs() as f64 * 1000.0
+}
+
+impl Store for Foreign {
+    fn load<'a>(&'a self, key: &'a str) -> Answer<'a, Option<Entry>> {
+        Box::pin(async move {
+            let said = self.ask(ask("load", key)).await?.said;
+            Ok(said
+                .version
+                .zip(said.record)
+                .map(|(version, record)| Entry {
+                    version: whole(version),
+                    record: Secret::new(record),
+                }))
+        })
+    }
+
+    fn save<'a>(
+        &'a self,
+        key: &'a str,
+        record: &'a Secret<String>,
+        version: u64,
+        times: Times,
+    ) -> Answer<'a, Saved> {
+        Box::pin(async move {
+            let ask = NativeAsk {
+                record: Some(record.expose().clone()),
+                // Versions stay below 2^53.
+                version: Some(version as f64),
+                due: times.due.map(millis_of),
+                until: times.until.map(millis_of),
+                ..ask("save", key)
+            };
+            let version = self.ask(ask).await?.said.version;
+            Ok(version.map_or(Saved::Conflict, |version| Saved::At(whole(version))))
+        })
+    }
+
+    fn lease<'a>(&'a self, key: &'a str, holder: &'a str, ttl: Duration) -> Answer<'a, Lease> {
+        Box::pin(async move {
+            let ask = NativeAsk {
+                holder: Some(holder.to_owned()),
+                ms: Some(ttl.as_secs_f64() * 1000.0),
+                ..ask("lease", key)
+            };
+            let held = self.ask(ask).await?.said.ms.filter(|ms| *ms > 0.0);
+            Ok(held.map_or(Lease::Won, |ms| Lease::Held(millis(ms))))
+        })
+    }
+
+    fn remove<'a>(&'a self, key: &'a str) -> Answer<'a, bool> {
+        Box::pin(async move {
+            let said = self.ask(ask("remove", key)).await?.said;
+            match said.absent {
+                // Three verbs are enough to remove a record.
+                Some(true) => remove_by_saving(self, key).await,
+                _ => Ok(said.removed.unwrap_or_default()),
+            }
+        })
+    }
+
+    fn scan<'a>(&'a self, cursor: Option<&'a str>) -> Answer<'a, Page> {
+        Box::pin(async move {
+            let ask = NativeAsk {
+                cursor: cursor.map(str::to_owned),
+                ..ask("scan", "")
+            };
+            let said = self.ask(ask).await?.said;
+            match said.absent {
+                Some(true) => Err(absent("scan")),
+                _ => Ok(Page {
+                    keys: said.keys.unwrap_or_default(),
+                    next: said.next,
+                }),
+            }
+        })
+    }
+
+    fn due<'a>(&'a self, before: UnixTime, limit: usize) -> Answer<'a, Vec<String>> {
+        Box::pin(async move {
+            let ask = NativeAsk {
+                due: Some(millis_of(before)),
+                limit: Some(u32::try_from(limit).unwrap_or(u32::MAX)),
+                ..ask("due", "")
+            };
+            let said = self.ask(ask).await?.said;
+            match said.absent {
+                Some(true) => Err(absent("due")),
+                _ => Ok(said.keys.unwrap_or_default()),
+            }
+        })
+    }
+}
+
+impl KeySource for Foreign {
+    fn data_key(&self) -> Answer<'_, DataKey> {
+        Box::pin(async {
+            let Reply { said, key, .. } = self.ask(ask("data_key", "")).await?;
+            let none = || Error::from(Misuse::Setup).about("dataKey gives { id, key }");
+            let (id, key) = said.id.zip(key).ok_or_else(none)?;
+            Ok(DataKey::new(id, key?))
+        })
+    }
+
+    fn unwrap_key<'a>(&'a self, id: &'a str) -> Answer<'a, Option<Key>> {
+        Box::pin(async move { self.ask(ask("unwrap_key", id)).await?.key.transpose() })
+    }
+}

@@ -1,0 +1,231 @@
+//! An authorization under way, and the listener for its callback.
+
+use std::sync::{Mutex, PoisonError};
+
+use oauth_core::Secret;
+use oauth_core::error::{Error, Misuse};
+use oauth_core::issuer::RedirectUri;
+use oauth_facade::Begun;
+use oauth_reqwest::loopback::{self, Paste};
+use pyo3::exceptions::{PyAttributeError, PyTypeError};
+use pyo3::prelude::*;
+
+use crate::network::seconds;
+use crate::pending_call::{Answer, PendingCall};
+use crate::sync_async::twins;
+use crate::{errors, no_pickle, runtime, value};
+
+/// An authorization under way: state, nonce and verifier inside. It can be redeemed once.
+///
+/// It holds secrets, so it cannot be pickled: store the text of serialize() in the person's
+/// session.
+#[pyclass(frozen, module = "oauth_core")]
+pub(crate) struct Flow(pub(crate) oauth_facade::Flow, Option<Start>);
+
+/// What a flow begins with.
+struct Start {
+    url: String,
+    expires_in: Option<u64>,
+    request_object: Option<Secret<String>>,
+}
+
+impl Flow {
+    /// With what it begins with.
+    pub(crate) fn begun(begun: Begun) -> Self {
+        let start = Start {
+            url: begun.url,
+            expires_in: begun.expires_in,
+            request_object: begun.request_object,
+        };
+        Self(oauth_facade::Flow::new(&begun.pending), Some(start))
+    }
+
+    fn start(&self) -> PyResult<&Start> {
+        self.1
+            .as_ref()
+            .ok_or_else(|| PyAttributeError::new_err("a stored flow has no URL any more"))
+    }
+}
+
+#[pymethods]
+impl Flow {
+    /// Where to send the person (RFC 6749 section 4.1.1).
+    ///
+    /// A flow that was stored has been sent already, and has none: AttributeError.
+    #[getter]
+    fn url(&self) -> PyResult<&str> {
+        Ok(&self.start()?.url)
+    }
+
+    /// For how many seconds the URL is good, if the server has said so (RFC 9126 section 2.2).
+    ///
+    /// AttributeError as for url.
+    #[getter]
+    fn expires_in(&self) -> PyResult<Option<u64>> {
+        Ok(self.start()?.expires_in)
+    }
+
+    /// What to serve at the request_uri of yours, before the person is sent (RFC 9101 section 5.2).
+    ///
+    /// None where there is no such request_uri; AttributeError as for url.
+    #[getter]
+    fn request_object(&self) -> PyResult<Option<&str>> {
+        let object = self.start()?.request_object.as_ref();
+        Ok(object.map(|object| object.expose().as_str()))
+    }
+
+    /// The issuer the person is sent to.
+    #[getter]
+    fn issuer(&self) -> &str {
+        self.0.issuer()
+    }
+
+    /// The key to find this flow by when several wait in one session.
+    ///
+    /// RFC 6749 section 10.12.
+    #[getter]
+    fn state(&self) -> &str {
+        self.0.state().expose()
+    }
+
+    /// Where the callback must come to.
+    #[getter]
+    fn redirect_uri(&self) -> &str {
+        self.0.redirect_uri()
+    }
+
+    /// When the flow began, in UTC, for whoever lets old ones lapse.
+    #[getter]
+    fn started_at<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyAny>> {
+        value::of_time(py, self.0.started_at())
+    }
+
+    /// Whether a callback carries this flow's state.
+    ///
+    /// False for any other, and once the flow has been redeemed. callback_url is the whole URL
+    /// or its query.
+    fn recognises(&self, callback_url: &str) -> bool {
+        self.0.recognises(callback_url)
+    }
+
+    /// What to keep until the callback, in the person's session. It holds secrets.
+    ///
+    /// misuse.over once the flow has been redeemed.
+    fn serialize(&self, py: Python<'_>) -> PyResult<String> {
+        let text = self.0.to_json().map(|text| text.expose().clone());
+        text.map_err(|error| errors::raise(py, &error))
+    }
+
+    /// Reads what serialize() wrote; stored.malformed for anything else.
+    #[staticmethod]
+    fn deserialize(py: Python<'_>, text: &str) -> PyResult<Self> {
+        let flow = oauth_facade::Flow::parse(text);
+        flow.map(|flow| Self(flow, None))
+            .map_err(|error| errors::raise(py, &error))
+    }
+
+    fn __repr__(&self) -> String {
+        format!("<oauth_core.Flow to {}>", self.0.issuer())
+    }
+
+    fn __reduce__(&self) -> PyResult<Py<PyAny>> {
+        no_pickle("a Flow")
+    }
+}
+
+/// Waits on a loopback address for one callback (RFC 8252 section 7.3).
+///
+/// At this port or a free one, and this path or /callback; or where redirect_uri leads,
+/// which is registered as a whole. misuse.setup if the port is taken, redirect_uri.refused
+/// for an address that is not loopback, TypeError for a redirect_uri with a port or path
+/// beside it.
+#[pyclass(frozen, module = "oauth_core")]
+pub(crate) struct Listener {
+    redirect_uri: String,
+    socket: Mutex<Option<loopback::Listener>>,
+    pasted: Paste,
+}
+
+#[pymethods]
+impl Listener {
+    #[new]
+    #[pyo3(signature = (*, port = 0, path = None, redirect_uri = None))]
+    fn new(
+        py: Python<'_>,
+        port: u16,
+        path: Option<&str>,
+        redirect_uri: Option<&str>,
+    ) -> PyResult<Self> {
+        if redirect_uri.is_some() && (port != 0 || path.is_some()) {
+            let text = "a redirect_uri has its port and its path: give none";
+            return Err(PyTypeError::new_err(text));
+        }
+        let handle = runtime::handle()?;
+        let bind = async {
+            let listener = match redirect_uri {
+                Some(uri) => loopback::Listener::at(&RedirectUri::parse(uri)?).await?,
+                None => loopback::Listener::bind_on(port).await?,
+            };
+            match path {
+                Some(path) => listener.at_path(path),
+                None => Ok(listener),
+            }
+        };
+        let bound = py.detach(|| handle.block_on(bind));
+        let mut socket = bound.map_err(|error| errors::raise(py, &error))?;
+        Ok(Self {
+            redirect_uri: socket.redirect_uri().as_str().to_owned(),
+            pasted: socket.paste(),
+            socket: Mutex::new(Some(socket)),
+        })
+    }
+
+    /// Hands over the address at which a browser ended that cannot reach this listener.
+    ///
+    /// A person pasted it, whole or its query. Whether it is a callback of this flow, and
+    /// somebody waits for it. misuse.over once the flow has been redeemed.
+    fn paste(&self, py: Python<'_>, flow: &Flow, text: &str) -> PyResult<bool> {
+        let pending = flow.0.pending();
+        let pending = pending.map_err(|error| errors::raise(py, &error))?;
+        Ok(self.pasted.give_callback(text, &pending))
+    }
+
+    /// Where the callback must come to: give it to authorize().
+    #[getter]
+    fn redirect_uri(&self) -> &str {
+        &self.redirect_uri
+    }
+
+    fn __repr__(&self) -> String {
+        format!("<oauth_core.Listener at {}>", self.redirect_uri)
+    }
+}
+
+twins! {
+    impl Listener {
+        /// Waits for the callback of this flow, and gives back its URL.
+        ///
+        /// timeout is in seconds; lost.timeout when it has run out. A callback of another flow is
+        /// answered with an error page, and the wait goes on. A listener waits once, then
+        /// misuse.over.
+        #[pyo3(signature = (flow, *, timeout = 300.0))]
+        fn callback / acallback(self, py, flow: &Flow, timeout: f64) {
+            self.waiting(py, flow, timeout)
+        }
+    }
+}
+
+impl Listener {
+    fn waiting(&self, py: Python<'_>, flow: &Flow, timeout: f64) -> PyResult<PendingCall> {
+        let patience = seconds(timeout)?;
+        let begin = || {
+            let pending = flow.0.pending()?;
+            let mut socket = self.socket.lock().unwrap_or_else(PoisonError::into_inner);
+            Ok((pending, socket.take().ok_or(Misuse::Over)?))
+        };
+        let (pending, socket) = begin().map_err(|error: Error| errors::raise(py, &error))?;
+        Ok(PendingCall::new("callback", async move {
+            socket.wait(&pending, patience).await.map(Answer::Text)
+        }))
+    }
+}

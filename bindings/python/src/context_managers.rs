@@ -1,0 +1,91 @@
+//! `with` and `async with`, from one definition for all classes that have something to finish.
+
+use std::future::pending;
+use std::sync::Arc;
+
+use oauth_core::Error;
+use oauth_facade::Record;
+use pyo3::prelude::*;
+
+use crate::pending_call::{Answer, PendingCall};
+
+/// How long leaving a `with` block waits, in seconds: as long as drain() does by default.
+pub(crate) const PATIENCE: f64 = 10.0;
+
+/// Work that leaves nothing behind.
+pub(crate) fn nothing(
+    name: &'static str,
+    work: impl Future<Output = Result<(), Error>> + Send + 'static,
+) -> PendingCall {
+    PendingCall::new(name, async move {
+        work.await?;
+        Ok(Answer::Record(Record::Nothing))
+    })
+}
+
+/// A coroutine that gives this object.
+pub(crate) fn entered(object: Bound<'_, PyAny>) -> PyResult<Bound<'_, PyAny>> {
+    let py = object.py();
+    let held = Arc::new(object.unbind());
+    let at_hand = move || {
+        let held = Arc::clone(&held);
+        Some(Ok(Answer::Value(Box::new(
+            move |py| Ok(held.clone_ref(py)),
+        ))))
+    };
+    PendingCall::new("enter", pending())
+        .unless(at_hand)
+        .later(py)
+}
+
+/// What makes a context manager of a class: `closing` is the work to be done at its end.
+macro_rules! closes {
+    ($class:ident, $what:literal) => {
+        $crate::sync_async::twins! {
+            impl $class {
+                #[doc = $what]
+                #[pyo3(signature = ())]
+                fn close / aclose(self, py) {
+                    self.closing(py)
+                }
+            }
+        }
+
+        #[pymethods]
+        impl $class {
+            const fn __enter__(this: PyRef<'_, Self>) -> PyRef<'_, Self> {
+                this
+            }
+
+            #[pyo3(signature = (kind, error, trace, /))]
+            fn __exit__(
+                &self,
+                py: Python<'_>,
+                kind: &Bound<'_, PyAny>,
+                error: &Bound<'_, PyAny>,
+                trace: &Bound<'_, PyAny>,
+            ) -> PyResult<Py<PyAny>> {
+                let _ = (kind, error, trace);
+                self.close(py)
+            }
+
+            fn __aenter__<'py>(this: &Bound<'py, Self>) -> PyResult<Bound<'py, PyAny>> {
+                $crate::context_managers::entered(this.clone().into_any())
+            }
+
+            #[pyo3(signature = (kind, error, trace, /))]
+            fn __aexit__<'py>(
+                &self,
+                py: Python<'py>,
+                kind: &Bound<'_, PyAny>,
+                error: &Bound<'_, PyAny>,
+                trace: &Bound<'_, PyAny>,
+            ) -> PyResult<Bound<'py, PyAny>> {
+                let _ = (kind, error, trace);
+                self.aclose(py)
+            }
+        }
+    };
+}
+
+pub(crate) use closes;

@@ -1,0 +1,164 @@
+//! One token that no grant brought.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use oauth_core::error::{Cause, Error};
+use oauth_facade::{Keeping, TokenFor, Transport};
+use pyo3::exceptions::PyTypeError;
+use pyo3::prelude::*;
+
+use crate::api::{Api, Limits, Source};
+use crate::custom_source::raised;
+use crate::network::{Line, Network, seconds};
+use crate::pending_call::{Answer, PendingCall};
+use crate::resource::Resource;
+use crate::server::{Server, read_transport};
+use crate::sync_async::twins;
+use crate::tokens::Tokens;
+use crate::{errors, runtime, secret, value};
+
+/// One token that no grant brought, never renewed: a source, and an API of its origins.
+///
+/// From fixed_token(). A 401 about it is grant.revoked, with the advice "reauthorize".
+#[pyclass(frozen, extends = Api, module = "oauth_core")]
+pub(crate) struct FixedToken {
+    pub(crate) token: oauth_session::FixedToken,
+    resource: oauth_facade::Resource,
+}
+
+impl FixedToken {
+    /// A callback may wait for another thread of Python's: so not in this one.
+    fn reading(&self, refused: Option<&Tokens>, timeout: Option<f64>) -> PyResult<PendingCall> {
+        let limit = timeout.map(seconds).transpose()?;
+        let token = self.token.clone();
+        let refused = refused.map(|refused| Arc::clone(&refused.0));
+        let work = PendingCall::new("token", async move {
+            let read = tokio::task::spawn_blocking(move || token.read(refused.as_deref()));
+            let stopped = |_| Error::lost(Cause::unknown("the work was stopped"));
+            read.await.map_err(stopped)?.map(Answer::Tokens)
+        });
+        Ok(work.within(limit))
+    }
+}
+
+#[pymethods]
+impl FixedToken {
+    /// Forgets nothing: what stands there is asked about again.
+    const fn invalidate(&self, tokens: &Tokens) {
+        let _ = tokens;
+    }
+
+    /// Where the token may be sent. For plug-ins.
+    fn resource(&self) -> Resource {
+        Resource(self.resource.clone())
+    }
+
+    fn __repr__(&self) -> &'static str {
+        "<oauth_core.FixedToken>"
+    }
+}
+
+twins! {
+    impl FixedToken {
+        /// The token that is there now.
+        ///
+        /// token.unreadable where there is none, grant.expired after its end; what a callback
+        /// raises comes out as it is. timeout is how many seconds this caller waits, for ever
+        /// unless it is given: then lost.timeout.
+        #[pyo3(signature = (*, timeout = None))]
+        fn token / atoken(self, py, timeout: Option<f64>) {
+            self.reading(None, timeout)
+        }
+
+        /// The token that is there now; grant.revoked if it is this one still.
+        ///
+        /// timeout and the other errors are those of token().
+        #[pyo3(signature = (tokens, *, timeout = None))]
+        fn renew / arenew(self, py, tokens: &Tokens, timeout: Option<f64>) {
+            self.reading(Some(tokens), timeout)
+        }
+    }
+}
+
+/// One token that no grant brought: this text, or what env, file or callback says.
+///
+/// env names an environment variable, file a path, and callback a function that gives the
+/// text; each is read again whenever a token is asked for. origins is where the token may be
+/// sent: URLs, or a server with a preset. expires_at, a Unix time in seconds or an aware
+/// datetime, is when it is known to end. url.* for an invalid origin,
+/// token.unreadable for an empty text, TypeError unless exactly one place is given.
+#[pyfunction]
+#[pyo3(signature = (token = None, *, env = None, file = None, callback = None, origins,
+                    expires_at = None, transport = "https", network = None))]
+#[allow(clippy::too_many_arguments, reason = "they are keywords in Python")]
+pub(crate) fn fixed_token<'py>(
+    py: Python<'py>,
+    token: Option<String>,
+    env: Option<String>,
+    file: Option<PathBuf>,
+    callback: Option<Py<PyAny>>,
+    origins: &Bound<'py, PyAny>,
+    expires_at: Option<Bound<'py, PyAny>>,
+    transport: &str,
+    network: Option<&Bound<'py, Network>>,
+) -> PyResult<Bound<'py, FixedToken>> {
+    let is_text = token.is_some();
+    let fixed = match (token, env, file, callback) {
+        (Some(token), None, None, None) => oauth_session::FixedToken::new(secret(token)),
+        (None, Some(name), None, None) => {
+            // What os.environ was changed to is the process's environment too.
+            oauth_session::FixedToken::from_env(name)
+        }
+        (None, None, Some(path), None) => oauth_session::FixedToken::from_file(path),
+        (None, None, None, Some(callback)) => oauth_session::FixedToken::from_fn(move || {
+            let mut answer = None;
+            runtime::call_python(|py| {
+                let given = callback.call0(py).and_then(|given| given.extract(py));
+                answer = Some(given.map(secret).map_err(|error| raised(py, error)));
+            });
+            let closed = || Error::lost(Cause::unknown("the interpreter is shutting down"));
+            answer.unwrap_or_else(|| Err(closed()))
+        }),
+        _ => {
+            let text = "give the token, or one of env, file and callback";
+            return Err(PyTypeError::new_err(text));
+        }
+    };
+    // What reading it would say is said at once, where it is a text at hand.
+    if is_text {
+        fixed
+            .read(None)
+            .map_err(|error| errors::raise(py, &error))?;
+    }
+    let fixed = match expires_at {
+        Some(end) => fixed.expiring_at(value::to_time(&end)?),
+        None => fixed,
+    };
+    let transport: Transport = read_transport(transport)?;
+    let made = match origins.cast::<Server>() {
+        Ok(server) => {
+            let server = &server.get().0;
+            let api = server.api(None, &[TokenFor::Any], Keeping::Nothing);
+            server
+                .resource(None)
+                .and_then(|resource| Ok((api?, resource)))
+        }
+        Err(_) => {
+            let origins: Vec<String> = origins.extract()?;
+            let api = oauth_facade::Api::new(&origins, transport);
+            oauth_facade::Resource::new(&origins, transport)
+                .and_then(|resource| Ok((api?, resource)))
+        }
+    };
+    let (api, resource) = made.map_err(|error| errors::raise(py, &error))?;
+    let limits = Limits::new("error", 0.0, None, None)?;
+    let line = Line::new(network.map(Bound::get), None)?;
+    let source = Source::Fixed(fixed.clone(), Arc::clone(&line));
+    let base = Api::new(api, vec![(TokenFor::Any, source)], line, limits);
+    let this = FixedToken {
+        token: fixed,
+        resource,
+    };
+    Bound::new(py, PyClassInitializer::from(base).add_subclass(this))
+}

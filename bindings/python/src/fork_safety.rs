@@ -1,0 +1,57 @@
+//! Values that belong to one process: threads and sockets do not survive `os.fork()`.
+
+use std::sync::Arc;
+
+use arc_swap::ArcSwapOption;
+
+/// A value of which each process makes its own.
+///
+/// No lock: one that another thread held at the moment of a fork would stay locked in the child.
+pub(crate) struct PerProcess<T>(ArcSwapOption<Made<T>>);
+
+struct Made<T> {
+    pid: u32,
+    value: T,
+}
+
+impl<T> PerProcess<T> {
+    pub(crate) const fn new() -> Self {
+        Self(ArcSwapOption::const_empty())
+    }
+
+    /// Whether there is a value of this process.
+    pub(crate) fn is_made(&self) -> bool {
+        let held = self.0.load();
+        held.as_ref()
+            .is_some_and(|made| made.pid == std::process::id())
+    }
+
+    /// The value of this process, made by `make` if there is none.
+    pub(crate) fn with<R, E>(
+        &self,
+        make: impl FnOnce() -> Result<T, E>,
+        read: impl FnOnce(&T) -> R,
+    ) -> Result<R, E> {
+        let pid = std::process::id();
+        let held = self.0.load_full();
+        if let Some(made) = held.as_ref().filter(|made| made.pid == pid) {
+            return Ok(read(&made.value));
+        }
+        let ours = Arc::new(Made {
+            pid,
+            value: make()?,
+        });
+        let before = self.0.compare_and_swap(&held, Some(Arc::clone(&ours)));
+        let is_ours = match (&*before, &held) {
+            (None, None) => true,
+            (Some(before), Some(held)) => Arc::ptr_eq(before, held),
+            _ => false,
+        };
+        if is_ours {
+            // The parent's: its threads are not here, so nothing of it may be dropped here.
+            std::mem::forget(held);
+        }
+        // If another thread was faster, its value is the one all use.
+        Ok(read(&self.0.load_full().unwrap_or(ours).value))
+    }
+}

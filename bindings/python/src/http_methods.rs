@@ -1,0 +1,61 @@
+//! The verbs of HTTP, from one definition for all classes that send requests, and for threads and
+//! tasks alike.
+
+/// One verb of a class: `calling` sends, and the fields in brackets are keywords of its own.
+macro_rules! verb {
+    ($class:ident, $method:literal, $verb:ident, $later:ident, [$($field:ident: $type:ty),*]) => {
+        $crate::sync_async::twins! {
+            impl $class {
+                #[doc = concat!(
+                    "request(\"", $method, "\", url): the reply, with the same keywords and errors.\n\n",
+                    "A status of 400 or above is no error by itself: see Response.raise_for_status()."
+                )]
+                #[blocking(refuse_in_hook)]
+                #[pyo3(signature = (url, *, headers = None, $($field = None,)* timeout = None,
+                                    rate_limit = None, longest_wait = None))]
+                fn $verb / $later(
+                    self,
+                    py,
+                    url: &str,
+                    headers: Option<Pairs>,
+                    $($field: $type,)*
+                    timeout: Option<f64>,
+                    rate_limit: Option<&str>,
+                    longest_wait: Option<f64>,
+                ) {
+                    #[allow(clippy::needless_update, reason = "not every verb has every keyword")]
+                    let ask = ApiRequest {
+                        method: $method,
+                        url,
+                        headers,
+                        $($field,)*
+                        timeout,
+                        rate_limit,
+                        longest_wait,
+                        ..ApiRequest::default()
+                    };
+                    self.calling(py, ask)
+                }
+            }
+        }
+    };
+}
+
+/// All verbs of a class: those that carry something have a body too.
+macro_rules! verbs {
+    ($class:ident, [$($own:ident: $type:ty),*]) => {
+        $crate::http_methods::verb!($class, "GET", get, aget, [$($own: $type),*]);
+        $crate::http_methods::verb!($class, "DELETE", delete, adelete, [$($own: $type),*]);
+        $crate::http_methods::verb!($class, "POST", post, apost, [
+            content: Option<Vec<u8>>, json: Option<Py<PyAny>> $(, $own: $type)*
+        ]);
+        $crate::http_methods::verb!($class, "PUT", put, aput, [
+            content: Option<Vec<u8>>, json: Option<Py<PyAny>> $(, $own: $type)*
+        ]);
+        $crate::http_methods::verb!($class, "PATCH", patch, apatch, [
+            content: Option<Vec<u8>>, json: Option<Py<PyAny>> $(, $own: $type)*
+        ]);
+    };
+}
+
+pub(crate) use {verb, verbs};

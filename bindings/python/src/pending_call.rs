@@ -1,0 +1,245 @@
+//! One piece of work, to be waited for by a thread or awaited by a task.
+
+use std::pin::Pin;
+use std::sync::mpsc::{RecvTimeoutError, sync_channel};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::task::{Context, Poll, Waker};
+use std::time::Duration;
+
+use oauth_core::Tokens;
+use oauth_core::error::{Cause, Error, Loss, Misuse};
+use oauth_facade::Record;
+use pyo3::IntoPyObjectExt as _;
+use pyo3::exceptions::PyRuntimeError;
+use pyo3::prelude::*;
+use pyo3::sync::PyOnceLock;
+use tokio::task::AbortHandle;
+
+use crate::response::Response;
+use crate::{errors, runtime, value};
+
+/// How often a waiting thread looks for signals.
+const LOOK: Duration = Duration::from_millis(100);
+
+/// What work leaves behind.
+pub(crate) enum Answer {
+    Record(Record),
+    Tokens(Arc<Tokens>),
+    Response(Response),
+    Text(String),
+    /// What this makes of it, once Python may be called.
+    Value(Make),
+}
+
+type Make = Box<dyn FnOnce(Python<'_>) -> PyResult<Py<PyAny>> + Send>;
+
+impl Answer {
+    /// A plain value.
+    pub(crate) fn value<T>(value: T) -> Self
+    where
+        T: for<'py> IntoPyObject<'py> + Send + 'static,
+    {
+        Self::Value(Box::new(move |py| value.into_py_any(py)))
+    }
+
+    pub(crate) fn into_python(self, py: Python<'_>) -> PyResult<Py<PyAny>> {
+        match self {
+            Self::Record(record) => value::of_record(py, record),
+            Self::Tokens(tokens) => value::of_tokens(py, tokens),
+            Self::Response(response) => Ok(Bound::new(py, response)?.into_any().unbind()),
+            Self::Text(text) => Ok(text.into_pyobject(py)?.into_any().unbind()),
+            Self::Value(make) => make(py),
+        }
+    }
+}
+
+type Outcome = Result<Answer, Error>;
+
+/// Work that has not begun. It runs on the runtime of this process, without Python's lock.
+pub(crate) struct PendingCall {
+    name: &'static str,
+    future: Pin<Box<dyn Future<Output = Outcome> + Send>>,
+    ready: Option<Ready>,
+}
+
+/// The answer, if it is at hand when it is asked for.
+type Ready = Box<dyn Fn() -> Option<Outcome> + Send>;
+
+impl PendingCall {
+    /// `name` is for the log.
+    pub(crate) fn new(
+        name: &'static str,
+        future: impl Future<Output = Outcome> + Send + 'static,
+    ) -> Self {
+        Self {
+            name,
+            future: Box::pin(future),
+            ready: None,
+        }
+    }
+
+    /// Often there is nothing to be done, for the answer is at hand: that is seen first.
+    pub(crate) fn unless(mut self, ready: impl Fn() -> Option<Outcome> + Send + 'static) -> Self {
+        self.ready = Some(Box::new(ready));
+        self
+    }
+
+    /// Lets the caller wait for so long at most, and then lets go of the work: what others wait for
+    /// too is not stopped by that.
+    pub(crate) fn within(mut self, limit: Option<Duration>) -> Self {
+        if let Some(limit) = limit {
+            let future = self.future;
+            self.future = Box::pin(async move {
+                let done = tokio::time::timeout(limit, future).await;
+                done.unwrap_or_else(|_| {
+                    let late = Cause::unknown("the caller waited no longer");
+                    Err(Error::lost(late.because(Loss::Timeout)))
+                })
+            });
+        }
+        self
+    }
+
+    /// Does the work while this thread waits; Ctrl-C ends the wait.
+    pub(crate) fn wait(self, py: Python<'_>) -> PyResult<Py<PyAny>> {
+        if let Some(outcome) = self.at_hand() {
+            return finish(py, None, outcome);
+        }
+        let runtime = runtime::handle()?;
+        let mut future = self.future;
+        // What waits for nothing, such as a token verified with keys at hand, is not worth another thread.
+        let begun = py.detach(|| {
+            let _inside = runtime.enter();
+            let mut nobody = Context::from_waker(Waker::noop());
+            let begun = future.as_mut().poll(&mut nobody);
+            runtime::stay_if_left_behind();
+            begun
+        });
+        if let Poll::Ready(outcome) = begun {
+            return finish(py, Some(self.name), outcome);
+        }
+        let (tell, told) = sync_channel(1);
+        let task = runtime.spawn(async move {
+            // Nobody may be left to hear it.
+            let _ = tell.send(future.await);
+        });
+        let told = Mutex::new(told);
+        loop {
+            let heard = py.detach(|| {
+                let told = told.lock().unwrap_or_else(PoisonError::into_inner);
+                let heard = told.recv_timeout(LOOK);
+                runtime::stay_if_left_behind();
+                heard
+            });
+            match heard {
+                Ok(outcome) => return finish(py, Some(self.name), outcome),
+                Err(RecvTimeoutError::Timeout) => {
+                    if let Err(signal) = py.check_signals() {
+                        task.abort();
+                        return Err(signal);
+                    }
+                }
+                Err(RecvTimeoutError::Disconnected) => {
+                    let lost = Cause::unknown("the work was stopped");
+                    return finish(py, Some(self.name), Err(Error::lost(lost)));
+                }
+            }
+        }
+    }
+
+    /// A coroutine that begins the work when it is first awaited.
+    pub(crate) fn later(self, py: Python<'_>) -> PyResult<Bound<'_, PyAny>> {
+        static WAIT: PyOnceLock<Py<PyAny>> = PyOnceLock::new();
+        let start = Bound::new(py, Start(Mutex::new(Some(self))))?;
+        WAIT.import(py, "oauth_core._bridge", "wait")?
+            .call1((start,))
+    }
+
+    fn at_hand(&self) -> Option<Outcome> {
+        self.ready.as_ref().and_then(|ready| ready())
+    }
+}
+
+fn finish(py: Python<'_>, name: Option<&str>, outcome: Outcome) -> PyResult<Py<PyAny>> {
+    if let Some(name) = name {
+        let code = outcome.as_ref().err().map_or("done", Error::code);
+        errors::log(py, "debug", &format!("{name}: {code}"));
+    }
+    match outcome {
+        Ok(answer) => answer.into_python(py),
+        Err(error) => Err(errors::raise(py, &error)),
+    }
+}
+
+/// The answer, or the future of it.
+type Begun = (Option<Py<PyAny>>, Option<Py<PyAny>>);
+
+/// Begins the work: gives back its answer if that is at hand, or else a future of the running loop.
+#[pyclass(frozen)]
+struct Start(Mutex<Option<PendingCall>>);
+
+#[pymethods]
+impl Start {
+    fn __call__(&self, py: Python<'_>) -> PyResult<Begun> {
+        static RUNNING: PyOnceLock<Py<PyAny>> = PyOnceLock::new();
+        runtime::refuse_if_closed()?;
+        let work = self.0.lock().unwrap_or_else(PoisonError::into_inner).take();
+        let work = work.ok_or_else(|| PyRuntimeError::new_err("already awaited"))?;
+        // Whatever runs this coroutine: what is at hand needs no loop.
+        if let Some(outcome) = work.at_hand() {
+            return Ok((Some(finish(py, None, outcome)?), None));
+        }
+        let running = RUNNING.import(py, "asyncio", "get_running_loop")?.call0();
+        let event_loop = running.map_err(|_| errors::raise(py, &no_loop(work.name)))?;
+        let future = event_loop.call_method0("create_future")?;
+        let ends = (event_loop.unbind(), future.clone().unbind());
+        let task = runtime::handle()?.spawn(async move {
+            let outcome = work.future.await;
+            runtime::call_python(move |py| hand_over(py, ends, work.name, outcome));
+        });
+        let abort = Bound::new(py, Abort(task.abort_handle()))?;
+        future.call_method1("add_done_callback", (abort,))?;
+        Ok((None, Some(future.unbind())))
+    }
+}
+
+/// Coroutines of trio, or that somebody runs by hand, cannot await a future of asyncio.
+fn no_loop(name: &str) -> Error {
+    let hint = format!(
+        "{name}: no running event loop of asyncio; under trio call the blocking method in a thread"
+    );
+    Error::from(Misuse::Setup).about(&hint)
+}
+
+/// Ends the task of a future that was cancelled; of any other it has ended already.
+#[pyclass(frozen)]
+struct Abort(AbortHandle);
+
+#[pymethods]
+impl Abort {
+    fn __call__(&self, _future: Bound<'_, PyAny>) {
+        self.0.abort();
+    }
+}
+
+/// Tells the loop's own thread.
+fn hand_over(
+    py: Python<'_>,
+    (event_loop, future): (Py<PyAny>, Py<PyAny>),
+    name: &str,
+    outcome: Outcome,
+) {
+    static COMPLETE: PyOnceLock<Py<PyAny>> = PyOnceLock::new();
+    let (answer, error) = match finish(py, Some(name), outcome) {
+        Ok(answer) => (Some(answer), None),
+        Err(error) => (None, Some(error.into_value(py))),
+    };
+    if let Ok(complete) = COMPLETE.import(py, "oauth_core._bridge", "complete") {
+        // A loop that is closed has nobody who waits.
+        let _ = event_loop.call_method1(
+            py,
+            "call_soon_threadsafe",
+            (complete, future, answer, error),
+        );
+    }
+}

@@ -1,0 +1,92 @@
+//! Stores whose records only the holder of a key can read.
+
+use std::sync::Arc;
+
+use oauth_session::store;
+use oauth_session::store::seal::Keys;
+use pyo3::PyClassInitializer;
+use pyo3::exceptions::PyValueError;
+use pyo3::prelude::*;
+
+use crate::built_in_stores::NativeStore;
+use crate::errors;
+use crate::fork_safety::PerProcess;
+use crate::keys::{Given, GivenKey, GivenKeys};
+use crate::pending_call::{Answer, PendingCall};
+use crate::store::Store;
+
+/// A store whose records only the holder of a key can read, or change unnoticed.
+///
+/// Versions, leases and when a grant is due are not hidden, and names only with names=.
+/// Whoever can write to the store can put an older record back. A record that cannot be
+/// opened is stored.sealed: its key is not given, it was changed or moved, or it was never
+/// sealed; a new login takes its place.
+///
+/// It seals and opens with key, and opens with the old ones too: a Key, 32 random bytes,
+/// their text in base64url without padding, of 43 characters, or a KeySource that is asked
+/// for keys. What an old key opened is sealed again when it is saved next, or by reseal().
+/// names is a key that hides names, in a store that has no records yet; plain="accept"
+/// reads records that were never sealed.
+#[pyclass(frozen, extends = NativeStore, module = "oauth_core.stores")]
+pub(crate) struct Sealed(OpenSealed);
+
+type OfStores = store::Sealed<Arc<dyn store::Store>>;
+type OpenSealed = Arc<dyn Fn(Python<'_>) -> PyResult<OfStores> + Send + Sync>;
+
+#[pymethods]
+impl Sealed {
+    #[new]
+    #[pyo3(signature = (store, key, /, *, old = Vec::new(), names = None, plain = "refuse"))]
+    fn new(
+        py: Python<'_>,
+        store: Store,
+        key: Given,
+        old: Vec<Given>,
+        names: Option<GivenKey>,
+        plain: &str,
+    ) -> PyResult<PyClassInitializer<Self>> {
+        let raise = |error| errors::raise(py, &error);
+        let keys = GivenKeys::new(py, key, old)?;
+        let of_process: PerProcess<Keys> = PerProcess::new();
+        let names = names.map(|names| names.0).transpose().map_err(raise)?;
+        let accepts_plain = match plain {
+            "refuse" => false,
+            "accept" => true,
+            _ => return Err(PyValueError::new_err("plain is \"refuse\" or \"accept\"")),
+        };
+        let sealed: OpenSealed = Arc::new(move |py| {
+            let keys = of_process.with(|| Ok::<_, PyErr>(keys.open()), Clone::clone)?;
+            let mut sealed = store::Sealed::new(store.here(py)?, keys);
+            if let Some(names) = &names {
+                sealed = sealed.hiding_names(names.clone());
+            }
+            Ok(match accepts_plain {
+                true => sealed.accepting_plain(),
+                false => sealed,
+            })
+        });
+        let opened = Arc::clone(&sealed);
+        let open = move |py: Python<'_>| Ok(Arc::new(opened(py)?) as Arc<dyn store::Store>);
+        NativeStore::with(py, open, Self(sealed))
+    }
+
+    /// Reseals every record that is not sealed with the current key.
+    ///
+    /// Other workers go on beside it.
+    ///
+    /// How many, and the names in the store of those that no key opens. When there are none,
+    /// the old keys can go.
+    fn reseal(&self, py: Python<'_>) -> PyResult<Py<PyAny>> {
+        let sealed = (self.0)(py)?;
+        let work = async move {
+            let done = sealed.reseal().await?;
+            Ok(Answer::value((done.count, done.unopened)))
+        };
+        PendingCall::new("store.reseal", work).wait(py)
+    }
+
+    #[allow(clippy::unused_self, reason = "it is what Python asks for")]
+    fn __repr__(&self) -> &'static str {
+        "<oauth_core.stores.Sealed>"
+    }
+}

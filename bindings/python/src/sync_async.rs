@@ -1,0 +1,38 @@
+//! Calls that wait, each from one definition for threads and for tasks.
+
+/// Methods of a class, each there twice: blocking under its first name, as a coroutine under its
+/// second. The block makes the work; what is named by `blocking` is asked first by those who block.
+macro_rules! twins {
+    (impl $class:ident { $(
+        $(#[doc = $text:expr])*
+        $(#[blocking($check:path)])?
+        #[pyo3(signature = $signature:tt)]
+        fn $name:ident / $later:ident($this:ident, $py:ident $(, $given:ident: $type:ty)* $(,)?) $work:block
+    )* }) => {
+        #[pymethods]
+        impl $class { $(
+            $(#[doc = $text])*
+            #[pyo3(signature = $signature)]
+            #[allow(clippy::too_many_arguments, reason = "they are keywords in Python")]
+            fn $name(&$this, $py: Python<'_> $(, $given: $type)*) -> PyResult<Py<PyAny>> {
+                $($check()?;)?
+                let begin = || -> PyResult<$crate::pending_call::PendingCall> { $work };
+                begin()?.wait($py)
+            }
+
+            #[doc = concat!(stringify!($name), "(), in a coroutine.")]
+            #[pyo3(signature = $signature)]
+            #[allow(clippy::too_many_arguments, reason = "they are keywords in Python")]
+            fn $later<'py>(
+                &$this,
+                $py: Python<'py>
+                $(, $given: $type)*
+            ) -> PyResult<Bound<'py, PyAny>> {
+                let begin = || -> PyResult<$crate::pending_call::PendingCall> { $work };
+                begin()?.later($py)
+            }
+        )* }
+    };
+}
+
+pub(crate) use twins;

@@ -1,0 +1,55 @@
+//! A fixed token, from the command line or a profile, used as it is.
+
+use oauth_session::FixedToken;
+
+use crate::output::Failure;
+use crate::profile::Profile;
+use crate::secret_source::{Source, secret_args};
+
+secret_args!(
+    /// Where a token stands that no grant of this command brings.
+    FixedArgs,
+    "token",
+    "token",
+    "Token",
+    "an access token, such as one made in a console,",
+    "token"
+);
+
+impl FixedArgs {
+    /// The token, if one is named here, or else by the profile.
+    pub(crate) fn read(self, profile: &Profile) -> Result<Option<FixedToken>, Failure> {
+        self.source()
+            .or_else(|| of_profile(profile))
+            .map(read)
+            .transpose()
+    }
+}
+
+/// The token that a profile names.
+pub(crate) fn read_of(profile: &Profile) -> Result<Option<FixedToken>, Failure> {
+    of_profile(profile).map(read).transpose()
+}
+
+/// That a profile has a token, where a client is needed.
+pub(crate) fn refuse(profile: &Profile) -> Result<(), Failure> {
+    match (of_profile(profile), &profile.name) {
+        (Some(_), Some(name)) if profile.client_id.is_none() => Err(Failure::usage(
+            "usage.fixed_token",
+            format_args!(
+                "profile `{name}` has a token that was made by hand: nothing renews or ends it here"
+            ),
+            "use it with oauth call and oauth token; make another where it was made",
+        )),
+        _ => Ok(()),
+    }
+}
+
+fn of_profile(profile: &Profile) -> Option<Source> {
+    Source::chosen(profile.token_env.as_ref(), profile.token_file.as_ref())
+}
+
+fn read(source: Source) -> Result<FixedToken, Failure> {
+    let options = "give it with --token-env VAR or --token-file PATH (- is stdin), or as `token_env` or `token_file` of a profile";
+    Ok(FixedToken::new(source.read("token", options)?))
+}

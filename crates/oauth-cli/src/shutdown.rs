@@ -1,0 +1,58 @@
+//! Handles Ctrl-C and SIGTERM while tokens are renewed: an interrupted renewal would lose the grant at servers that
+//! rotate refresh tokens.
+
+use std::io;
+use std::sync::Once;
+use std::time::Duration;
+
+use oauth_session::blocking::drain_all;
+use tokio::runtime::Builder;
+
+use crate::output::Output;
+
+/// How long a renewal is waited for.
+const PATIENCE: Duration = Duration::from_secs(10);
+
+/// What a shell calls the end by Ctrl-C.
+const INTERRUPTED: i32 = 130;
+
+/// From here on, a signal lets a renewal under way end first, and is obeyed then.
+pub(crate) fn in_good_order(output: Output) {
+    static WATCHED: Once = Once::new();
+    WATCHED.call_once(|| {
+        // Without a thread for it, signals end the command as they end any other.
+        let _ = std::thread::Builder::new()
+            .name("oauth-signals".to_owned())
+            .spawn(move || watch(output));
+    });
+}
+
+fn watch(output: Output) -> io::Result<()> {
+    let runtime = Builder::new_current_thread().enable_all().build()?;
+    let code = runtime.block_on(told())?;
+    if drain_all(Duration::from_millis(1)).is_err() {
+        output.note(format_args!(
+            "a renewal is finished first, for up to {} s: its tokens would be lost",
+            PATIENCE.as_secs()
+        ));
+        if let Err(error) = drain_all(PATIENCE) {
+            output.note(format_args!("it was not finished: {error}"));
+        }
+    }
+    std::process::exit(code)
+}
+
+#[cfg(unix)]
+async fn told() -> io::Result<i32> {
+    use tokio::signal::unix::{SignalKind, signal};
+    let mut terminated = signal(SignalKind::terminate())?;
+    tokio::select! {
+        interrupted = tokio::signal::ctrl_c() => interrupted.map(|()| INTERRUPTED),
+        _ = terminated.recv() => Ok(128 + SignalKind::terminate().as_raw_value()),
+    }
+}
+
+#[cfg(not(unix))]
+async fn told() -> io::Result<i32> {
+    tokio::signal::ctrl_c().await.map(|()| INTERRUPTED)
+}

@@ -1,0 +1,129 @@
+//! The clock difference of each server: a proof that seems too old or too new is refused (RFC 9449 section 11.1), and
+//! the refusal carries the server's time.
+
+use std::collections::VecDeque;
+use std::sync::{Mutex, PoisonError};
+use std::time::Duration;
+
+use super::{MAX_NONCES, Side};
+use crate::http::HeaderMap;
+use crate::http::header::DATE;
+use crate::moment::UnixTime;
+use crate::retry_after;
+use crate::url::Url;
+
+/// The error of a proof that was refused, for whatever reason (section 12.2).
+pub(crate) const INVALID_PROOF: &str = "invalid_dpop_proof";
+
+/// What a request takes on its way is no difference of clocks.
+const SAME: Duration = Duration::from_secs(5);
+
+/// The difference to the clock of each server that has refused a proof for it. Bounded: the oldest make room.
+#[derive(Debug, Default)]
+pub(crate) struct ServerClocks(Mutex<VecDeque<(Side, String, Difference)>>);
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Difference {
+    Ahead(Duration),
+    Behind(Duration),
+}
+
+impl ServerClocks {
+    /// The time by the clock of this server.
+    pub(crate) fn there(&self, side: Side, url: &Url, now: UnixTime) -> UnixTime {
+        let origin = url.origin_text();
+        let known = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let found = known
+            .iter()
+            .find(|(known, of, _)| *known == side && *of == origin);
+        match found {
+            Some((.., Difference::Ahead(by))) => now.after(*by),
+            Some((.., Difference::Behind(by))) => now.before(*by),
+            None => now,
+        }
+    }
+
+    /// Takes the `Date` of a reply that refused a proof, and says whether it was made by another time.
+    pub(crate) fn learn(&self, side: Side, url: &Url, headers: &HeaderMap, now: UnixTime) -> bool {
+        let mut fields = headers.get_all(DATE).iter();
+        let (Some(field), None) = (fields.next(), fields.next()) else {
+            return false;
+        };
+        let Some(there) = field.to_str().ok().and_then(retry_after::date) else {
+            return false;
+        };
+        let believed = self.there(side, url, now);
+        if there.since(believed).max(believed.since(there)) <= SAME {
+            return false;
+        }
+        let difference = match there >= now {
+            true => Difference::Ahead(there.since(now)),
+            false => Difference::Behind(now.since(there)),
+        };
+        let origin = url.origin_text();
+        let mut known = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        known.retain(|(known, of, _)| *known != side || *of != origin);
+        if known.len() >= MAX_NONCES {
+            known.pop_front();
+        }
+        known.push_back((side, origin.to_owned(), difference));
+        true
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)] // a test that fails says so
+
+    use super::*;
+
+    fn url(text: &str) -> Url {
+        Url::parse(text).unwrap()
+    }
+
+    fn at(seconds: u64) -> UnixTime {
+        UnixTime::from_secs(seconds)
+    }
+
+    fn dated(dates: &[&str]) -> HeaderMap {
+        let mut headers = HeaderMap::new();
+        for date in dates {
+            headers.append(DATE, date.parse().unwrap());
+        }
+        headers
+    }
+
+    #[test]
+    fn the_clock_of_each_server_is_its_own() {
+        let clocks = ServerClocks::default();
+        let (one, other) = (url("https://a.example/x"), url("https://b.example/x"));
+        let side = Side::AuthorizationServer;
+        // 784111777 seconds after the epoch.
+        let date = dated(&["Sun, 06 Nov 1994 08:49:37 GMT"]);
+        let now = at(784_111_777 + 100);
+        assert!(clocks.learn(side, &one, &date, now));
+        assert_eq!(clocks.there(side, &one, now), at(784_111_777));
+        assert_eq!(clocks.there(side, &one, at(784_111_977)), at(784_111_877));
+        assert_eq!(clocks.there(side, &other, now), now);
+        assert_eq!(clocks.there(Side::ResourceServer, &one, now), now);
+        // It is known by now, and so no reason to try again.
+        assert!(!clocks.learn(side, &one, &date, now));
+        let ahead = at(784_111_777 - 50);
+        assert!(clocks.learn(side, &other, &date, ahead));
+        assert_eq!(clocks.there(side, &other, ahead), at(784_111_777));
+    }
+
+    #[test]
+    fn what_says_nothing_of_a_clock_is_no_reason_to_try_again() {
+        let clocks = ServerClocks::default();
+        let (url, side) = (url("https://a.example/x"), Side::ResourceServer);
+        let near = dated(&["Sun, 06 Nov 1994 08:49:37 GMT"]);
+        for now in [784_111_772, 784_111_777, 784_111_782] {
+            assert!(!clocks.learn(side, &url, &near, at(now)), "{now}");
+        }
+        let twice = ["Sun, 06 Nov 1994 08:49:37 GMT"; 2];
+        for dates in [&[][..], &["yesterday"], &twice] {
+            assert!(!clocks.learn(side, &url, &dated(dates), at(1)), "{dates:?}");
+        }
+    }
+}

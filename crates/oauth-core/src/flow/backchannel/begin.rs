@@ -1,0 +1,59 @@
+//! Begins a backchannel authentication, unless the same request is still pending (RFC 10027 section 6.1.15).
+
+use std::sync::Arc;
+
+use super::begin_unasked;
+use crate::client_config::ClientConfig;
+use crate::endpoint::backchannel_authentication::{BackchannelAuthentication, BackchannelRequest};
+use crate::error::Error;
+use crate::exchange::{Boxed, Exchange, ExchangeExt as _, Input, Step};
+use crate::moment::Moment;
+use crate::pending_backchannel::Repeat;
+
+/// Asks the server to ask, unless the person is being asked just that.
+pub(crate) fn begin(config: Arc<ClientConfig>, ask: BackchannelAuthentication) -> Begin {
+    Begin {
+        whom: ask.whom(config.server.rules()),
+        repeat: ask.repeat,
+        inner: begin_unasked(Arc::clone(&config), ask).boxed(),
+        config,
+        is_begun: false,
+    }
+}
+
+pub(crate) struct Begin {
+    whom: Result<String, Error>,
+    repeat: Repeat,
+    inner: Boxed<BackchannelRequest>,
+    config: Arc<ClientConfig>,
+    /// Whether others wait for what comes of it.
+    is_begun: bool,
+}
+
+impl Exchange for Begin {
+    type Output = BackchannelRequest;
+
+    fn resume(&mut self, at: &Moment, input: Input) -> Result<Step<BackchannelRequest>, Error> {
+        let whom = self.whom.clone()?;
+        let asked = &self.config.shared.pending_backchannel;
+        if matches!(input, Input::Begin) && !self.is_begun {
+            asked.begin(&whom, self.repeat, at.now())?;
+            self.is_begun = true;
+        }
+        let step = self.inner.resume(at, input)?;
+        if let Step::Done(request) = &step {
+            asked.begun(&whom, &request.auth_req_id, request.expires_at);
+            self.is_begun = false;
+        }
+        Ok(step)
+    }
+}
+
+/// One that failed, or was given up, has asked nobody that anybody waits for.
+impl Drop for Begin {
+    fn drop(&mut self) {
+        if let (true, Ok(whom)) = (self.is_begun, &self.whom) {
+            self.config.shared.pending_backchannel.failed(whom);
+        }
+    }
+}

@@ -1,0 +1,51 @@
+//! Dynamic registration at a server that was just discovered (RFC 7591).
+
+use std::sync::Arc;
+
+use super::{BoundClient, ClientChoice, Connection, LoginBy};
+use crate::call::Call;
+use crate::client_config::ClientConfig;
+use crate::endpoint::registration::Registration;
+use crate::exchange::{Boxed, ExchangeExt as _, Ready};
+use crate::scope::Scope;
+
+/// The connection, with a client that is registered if it has to be and `registration` says how.
+pub(super) fn registered(
+    connection: Connection,
+    registration: Option<Registration>,
+    login: LoginBy,
+) -> Boxed<Connection> {
+    let (ClientChoice::Register(_), Some(mut registration)) = (&connection.client, registration)
+    else {
+        return Ready::new(connection).boxed();
+    };
+    registration.metadata.scope = registered_scope(&connection, registration.metadata.scope);
+    // Servers refuse metadata with grants that they do not have.
+    if login == LoginBy::Device && connection.server.takes_device_logins() {
+        registration.metadata = registration.metadata.device_logins();
+    }
+    let config = ClientConfig::anonymous(connection.server.clone());
+    let asked = Call::new(Arc::new(config), registration);
+    let known = asked.and_then(move |_, known| {
+        let client = ClientChoice::Registered(BoundClient {
+            issuer: connection.server.issuer().clone(),
+            client_id: known.client_id.clone(),
+        });
+        Ok(Connection {
+            client,
+            registration: Some(known),
+            ..connection
+        })
+    });
+    known.boxed()
+}
+
+/// What will be asked for, for servers refuse scopes that a client is not registered for; and what the metadata name,
+/// or else all that the API lists, for what may be asked for later.
+fn registered_scope(connection: &Connection, named: Option<Scope>) -> Option<Scope> {
+    let more = named.or_else(|| connection.resource.scopes_supported.clone());
+    match (&connection.scope, more) {
+        (Some(asked), Some(more)) => Some(asked.union(&more)),
+        (asked, more) => asked.clone().or(more),
+    }
+}

@@ -1,0 +1,343 @@
+//! Rules for APIs that report an expired or revoked token without a Bearer challenge: by a status alone, or by a code
+//! in a small JSON body, which may come with a 200.
+//!
+//! RFC 6750 section 3.1 has a 401 with `invalid_token` for this, and that needs no rule. Some APIs answer 403 or
+//! 404, and some answer 200 with an error in the body, such as Slack (`{"ok":false,"error":"token_expired"}`).
+
+use std::sync::Arc;
+
+use crate::error::{Error, Misuse};
+use crate::http::header::{CONTENT_LENGTH, CONTENT_TYPE};
+use crate::http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
+use crate::json::{self, Json};
+
+/// The most of a body that is looked at, in bytes: those that tell of a token are far shorter.
+pub(super) const PEEK: usize = 16 << 10;
+
+/// The header fields that decide whether a body is looked at.
+const READ: [HeaderName; 2] = [CONTENT_TYPE, CONTENT_LENGTH];
+
+/// One way in which an API says that a token has ended: a status, and members of a JSON body that all have to be
+/// there. A reply to which it fits is answered as a 401 about the token is: by one renewal, and the request again.
+///
+/// A rule that is too wide costs a renewal for each such reply; that is why one without members is for errors alone.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct EndedToken {
+    status: StatusCode,
+    members: Vec<Member>,
+}
+
+/// A member of the body, and the values of which it has one.
+#[derive(Debug, Clone, PartialEq, Eq)]
+struct Member {
+    path: Vec<String>,
+    values: Vec<String>,
+}
+
+impl EndedToken {
+    /// A reply of this status.
+    ///
+    /// # Errors
+    /// `misuse.setup` for one that is neither 2xx nor 4xx, and for 429, which is about a limit.
+    pub fn new(status: u16) -> Result<Self, Error> {
+        let known = StatusCode::from_u16(status).ok();
+        let known = known.filter(|status| status.is_success() || status.is_client_error());
+        let status = known
+            .filter(|status| *status != StatusCode::TOO_MANY_REQUESTS)
+            .ok_or_else(|| misfit(&format!("{status} is no status that tells of a token")))?;
+        Ok(Self {
+            status,
+            members: Vec::new(),
+        })
+    }
+
+    /// That the member at this path of the JSON body has one of these values. Names are separated by dots, as in
+    /// `error.code`; numbers and booleans are given as JSON writes them.
+    #[must_use]
+    pub fn member<V: Into<String>>(
+        mut self,
+        path: &str,
+        values: impl IntoIterator<Item = V>,
+    ) -> Self {
+        self.members.push(Member {
+            path: path.split('.').map(str::to_owned).collect(),
+            values: values.into_iter().map(Into::into).collect(),
+        });
+        self
+    }
+
+    /// Reads rules from a JSON list, as files and other languages have them:
+    /// `[{"status": 200, "body": {"ok": [false], "error": ["token_expired"]}}]`. `body` may be left out.
+    ///
+    /// # Errors
+    /// `misuse.setup`, naming what is wrong.
+    pub fn from_json(text: &str) -> Result<Vec<Self>, Error> {
+        let wrong = || misfit("a rule has `status`, and for `body` an object of lists");
+        let Ok(Json::Array(all)) = json::parse(text) else {
+            return Err(misfit("rules are a JSON list"));
+        };
+        let read = |rule: &Json<'_>| {
+            let Json::Object(rule) = rule else {
+                return Err(wrong());
+            };
+            let known = |name: &str| ["status", "body"].contains(&name);
+            let Some(Json::Unsigned(status)) = rule.get("status") else {
+                return Err(wrong());
+            };
+            if !rule.iter().all(|(name, _)| known(name)) {
+                return Err(wrong());
+            }
+            let status = u16::try_from(*status).map_err(|_| wrong())?;
+            match rule.get("body") {
+                None => Ok(Self::new(status)?),
+                Some(Json::Object(body)) => {
+                    body.iter()
+                        .try_fold(Self::new(status)?, |rule, (path, values)| {
+                            let Json::Array(values) = values else {
+                                return Err(wrong());
+                            };
+                            let values: Option<Vec<String>> =
+                                values.iter().map(Json::as_text).collect();
+                            Ok(rule.member(path, values.ok_or_else(wrong)?))
+                        })
+                }
+                Some(_) => Err(wrong()),
+            }
+        };
+        all.iter().map(read).collect()
+    }
+
+    /// Whether it says anything that a good reply does not.
+    fn check(&self) -> Result<(), Error> {
+        let is_said = |member: &Member| {
+            !member.values.is_empty() && !member.path.iter().any(String::is_empty)
+        };
+        if self.members.is_empty() && self.status.is_success() {
+            return Err(misfit(
+                "a 2xx alone says nothing of a token: name a member of its body",
+            ));
+        }
+        match self.members.iter().all(is_said) {
+            true => Ok(()),
+            false => Err(misfit("a member has a name and at least one value")),
+        }
+    }
+
+    fn fits(&self, body: &Json<'_>) -> bool {
+        self.members.iter().all(|member| {
+            let mut at = Some(body);
+            for name in &member.path {
+                at = match at {
+                    Some(Json::Object(object)) => object.get(name),
+                    _ => None,
+                };
+            }
+            let text = at.and_then(Json::as_text);
+            text.is_some_and(|text| member.values.contains(&text))
+        })
+    }
+}
+
+fn misfit(what: &str) -> Error {
+    Error::from(Misuse::Setup).about(&format!("ended tokens: {what}"))
+}
+
+/// The rules of one API.
+#[derive(Debug, Clone, Default)]
+pub(super) struct EndedTokens(Arc<[EndedToken]>);
+
+/// What the head of a reply says of the token.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Told {
+    /// It has ended.
+    Ended,
+    /// The body has to be looked at.
+    PerhapsInTheBody,
+    Nothing,
+}
+
+impl EndedTokens {
+    pub(super) fn new(rules: Vec<EndedToken>) -> Result<Self, Error> {
+        rules.iter().try_for_each(EndedToken::check)?;
+        Ok(Self(rules.into()))
+    }
+
+    /// The header field of this name, if it is looked at.
+    pub(super) fn field(&self, name: &[u8]) -> Option<HeaderName> {
+        match self.0.is_empty() {
+            true => None,
+            false => crate::exchange::field_named(name, &READ),
+        }
+    }
+
+    pub(super) fn by_head(&self, status: StatusCode, headers: &HeaderMap) -> Told {
+        let mut ours = self
+            .0
+            .iter()
+            .filter(|rule| rule.status == status)
+            .peekable();
+        if ours.peek().is_none() {
+            return Told::Nothing;
+        }
+        if ours.any(|rule| rule.members.is_empty()) {
+            return Told::Ended;
+        }
+        match is_json(headers) && is_short(headers) {
+            true => Told::PerhapsInTheBody,
+            false => Told::Nothing,
+        }
+    }
+
+    /// Of a body that is cut off nothing is known: it is no JSON.
+    pub(super) fn by_body(&self, status: StatusCode, body: &[u8]) -> bool {
+        let text = body.get(..PEEK.min(body.len())).unwrap_or_default();
+        let Some(body) = std::str::from_utf8(text)
+            .ok()
+            .and_then(|text| json::parse(text).ok())
+        else {
+            return false;
+        };
+        let mut ours = self.0.iter().filter(|rule| rule.status == status);
+        ours.any(|rule| rule.fits(&body))
+    }
+}
+
+/// `application/json`, or a type that is written in it (RFC 6839 section 3.1).
+fn is_json(headers: &HeaderMap) -> bool {
+    let value = headers
+        .get(CONTENT_TYPE)
+        .and_then(|value| value.to_str().ok());
+    let essence = value
+        .and_then(|value| value.split(';').next())
+        .unwrap_or_default();
+    let essence = essence.trim().to_ascii_lowercase();
+    essence == "application/json" || essence.ends_with("+json")
+}
+
+/// Whether it is not known to be longer than what is looked at.
+fn is_short(headers: &HeaderMap) -> bool {
+    let length = headers.get(CONTENT_LENGTH).map(HeaderValue::to_str);
+    match length {
+        None => true,
+        Some(length) => {
+            length.is_ok_and(|length| length.parse().is_ok_and(|length: usize| length <= PEEK))
+        }
+    }
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)] // a test that fails says so
+mod tests {
+    use super::*;
+
+    fn headers(kind: &'static str, length: Option<&'static str>) -> HeaderMap {
+        let mut headers = HeaderMap::new();
+        headers.insert(CONTENT_TYPE, HeaderValue::from_static(kind));
+        if let Some(length) = length {
+            headers.insert(CONTENT_LENGTH, HeaderValue::from_static(length));
+        }
+        headers
+    }
+
+    fn rules(text: &str) -> Result<EndedTokens, Error> {
+        EndedTokens::new(EndedToken::from_json(text)?)
+    }
+
+    #[test]
+    fn all_members_have_to_have_one_of_their_values() {
+        let slack = rules(
+            r#"[{"status":200,"body":{"ok":[false],"error":["token_expired","token_revoked"]}}]"#,
+        )
+        .unwrap();
+        let fits = |body: &str| slack.by_body(StatusCode::OK, body.as_bytes());
+        assert!(fits(r#"{"ok":false,"error":"token_expired"}"#));
+        assert!(fits(r#" {"error":"token_revoked","ok":false,"more":[1]} "#));
+        for other in [
+            r#"{"ok":false,"error":"ratelimited"}"#,
+            r#"{"ok":true,"error":"token_expired"}"#,
+            r#"{"error":"token_expired"}"#,
+            r#"{"ok":false,"error":["token_expired"]}"#,
+            r#"{"ok":false,"error":{"token_expired":1}}"#,
+            r#"[{"ok":false,"error":"token_expired"}]"#,
+            r#"{"ok":false,"error":"token_expired""#,
+            r#"{"ok":false,"error":"token_expired","error":"x"}"#,
+            "",
+            "\u{feff}{}",
+        ] {
+            assert!(!fits(other), "{other}");
+        }
+        let body = br#"{"ok":false,"error":"token_expired"}"#;
+        assert!(!slack.by_body(StatusCode::CREATED, body));
+        let meta = rules(r#"[{"status":400,"body":{"error.code":[190]}}]"#).unwrap();
+        assert!(meta.by_body(StatusCode::BAD_REQUEST, br#"{"error":{"code":190}}"#));
+        assert!(!meta.by_body(StatusCode::BAD_REQUEST, br#"{"error":{"code":4}}"#));
+        assert!(!meta.by_body(StatusCode::BAD_REQUEST, br#"{"error":190}"#));
+    }
+
+    #[test]
+    fn only_short_json_of_a_status_in_question_is_looked_at() {
+        let all = rules(r#"[{"status":200,"body":{"a":[1]}},{"status":404}]"#).unwrap();
+        let json = headers("application/json; charset=UTF-8", None);
+        assert_eq!(all.by_head(StatusCode::OK, &json), Told::PerhapsInTheBody);
+        assert_eq!(
+            all.by_head(StatusCode::NOT_FOUND, &HeaderMap::new()),
+            Told::Ended
+        );
+        assert_eq!(all.by_head(StatusCode::FORBIDDEN, &json), Told::Nothing);
+        let problem = headers("application/problem+json", Some("16384"));
+        assert_eq!(
+            all.by_head(StatusCode::OK, &problem),
+            Told::PerhapsInTheBody
+        );
+        for other in [
+            headers("application/json", Some("16385")),
+            headers("application/json", Some("many")),
+            headers("application/x-ndjson", None),
+            headers("text/event-stream", None),
+            headers("text/html", Some("1")),
+            HeaderMap::new(),
+        ] {
+            assert_eq!(
+                all.by_head(StatusCode::OK, &other),
+                Told::Nothing,
+                "{other:?}"
+            );
+        }
+        let mut long = br#"{"a":1,"b":""#.to_vec();
+        long.resize(PEEK, b' ');
+        long.extend(br#""}"#);
+        assert!(!all.by_body(StatusCode::OK, &long));
+    }
+
+    #[test]
+    fn a_rule_that_a_good_reply_fits_is_refused() {
+        for text in [
+            r#"[{"status":200}]"#,
+            r#"[{"status":200,"body":{}}]"#,
+            r#"[{"status":200,"body":{"a":[]}}]"#,
+            r#"[{"status":200,"body":{"a..b":[1]}}]"#,
+            r#"[{"status":200,"body":{"":[1]}}]"#,
+            r#"[{"status":200,"body":{"a":[{}]}}]"#,
+            r#"[{"status":200,"body":{"a":1}}]"#,
+            r#"[{"status":200,"body":[1]}]"#,
+            r#"[{"status":429}]"#,
+            r#"[{"status":302}]"#,
+            r#"[{"status":503}]"#,
+            r#"[{"status":99999}]"#,
+            r#"[{"status":"403"}]"#,
+            r#"[{"status":403,"headers":{}}]"#,
+            r#"[403]"#,
+            r#"{"status":403}"#,
+            "",
+        ] {
+            assert_eq!(rules(text).unwrap_err().code(), "misuse.setup", "{text}");
+        }
+        assert!(rules("[]").unwrap().field(b"content-type").is_none());
+        assert!(
+            rules(r#"[{"status":403}]"#)
+                .unwrap()
+                .field(b"Content-Type")
+                .is_some()
+        );
+    }
+}

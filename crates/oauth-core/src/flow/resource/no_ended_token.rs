@@ -1,0 +1,32 @@
+//! Replaces `ended_token.rs` where the feature `ended-tokens` is off, as in builds for browsers: no API has such a
+//! rule.
+
+use crate::http::{HeaderMap, HeaderName, StatusCode};
+
+pub(super) const PEEK: usize = 0;
+
+#[derive(Debug, Clone, Default)]
+pub(super) struct EndedTokens(());
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[allow(dead_code, reason = "only rules tell the others")]
+pub(super) enum Told {
+    Ended,
+    PerhapsInTheBody,
+    Nothing,
+}
+
+#[allow(clippy::unused_self, reason = "as of the rules that there are not")]
+impl EndedTokens {
+    pub(super) const fn field(&self, _: &[u8]) -> Option<HeaderName> {
+        None
+    }
+
+    pub(super) const fn by_head(&self, _: StatusCode, _: &HeaderMap) -> Told {
+        Told::Nothing
+    }
+
+    pub(super) const fn by_body(&self, _: StatusCode, _: &[u8]) -> bool {
+        false
+    }
+}

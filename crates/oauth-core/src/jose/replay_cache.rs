@@ -1,0 +1,86 @@
+//! The replay cache: remembers received tokens for as long as they could be accepted again.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::{Arc, Mutex, PoisonError};
+
+use crate::moment::UnixTime;
+
+/// The most tokens that are remembered. The one that ends first is forgotten for the one too many: who can
+/// issue so many could issue a new one as well, and to refuse a new logout would be worse than to carry out an
+/// old one twice.
+const CAPACITY: usize = 10_000;
+
+/// Names of tokens, each with the time from when on it need not be remembered.
+#[derive(Debug, Default)]
+pub(crate) struct ReplayCache(Mutex<State>);
+
+type Name = (String, String);
+
+#[derive(Debug, Default)]
+struct State {
+    known: BTreeMap<Arc<Name>, UnixTime>,
+    by_end: BTreeSet<(UnixTime, Arc<Name>)>,
+}
+
+impl ReplayCache {
+    /// Remembers a token until then. `false` if it is remembered already.
+    pub(crate) fn remember(&self, issuer: &str, jti: &str, until: UnixTime, now: UnixTime) -> bool {
+        let name = Arc::new((issuer.to_owned(), jti.to_owned()));
+        let mut state = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        while state.by_end.first().is_some_and(|(end, _)| *end <= now) {
+            state.forget_first();
+        }
+        if state.known.contains_key(&name) {
+            return false;
+        }
+        if state.known.len() >= CAPACITY {
+            state.forget_first();
+        }
+        state.known.insert(Arc::clone(&name), until);
+        state.by_end.insert((until, name));
+        true
+    }
+}
+
+impl State {
+    fn forget_first(&mut self) {
+        if let Some((_, name)) = self.by_end.pop_first() {
+            self.known.remove(&name);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn at(seconds: u64) -> UnixTime {
+        UnixTime::from_secs(seconds)
+    }
+
+    #[test]
+    fn a_name_is_known_until_its_end_and_at_its_issuer() {
+        let replays = ReplayCache::default();
+        assert!(replays.remember("a", "1", at(100), at(0)));
+        assert!(!replays.remember("a", "1", at(100), at(99)));
+        assert!(replays.remember("b", "1", at(100), at(99)));
+        assert!(replays.remember("a", "1", at(200), at(100)));
+        assert!(!replays.remember("a", "1", at(200), at(100)));
+    }
+
+    #[test]
+    fn of_too_many_the_one_that_ends_first_is_forgotten() {
+        let replays = ReplayCache::default();
+        let count = CAPACITY as u64;
+        for number in 0..=count {
+            assert!(replays.remember("a", &number.to_string(), at(1000 + number), at(0)));
+        }
+        assert_eq!(
+            replays.0.lock().map(|state| state.by_end.len()).ok(),
+            Some(CAPACITY)
+        );
+        assert!(!replays.remember("a", &count.to_string(), at(9999), at(0)));
+        assert!(!replays.remember("a", "1", at(9999), at(0)));
+        assert!(replays.remember("a", "0", at(9999), at(0)));
+    }
+}

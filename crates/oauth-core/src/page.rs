@@ -1,5 +1,0 @@
-//! What a build for a page leaves out.
-
-/// Whether this is built for a page, with the feature `js`. Its client is a public one, whose one key is that of
-/// its proofs, and its tokens are those of a person: the code for any other is not linked.
-pub(crate) const IS_PAGE: bool = cfg!(all(feature = "js", target_family = "wasm"));

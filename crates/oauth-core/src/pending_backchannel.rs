@@ -1,0 +1,100 @@
+//! The backchannel requests of a client that are pending: a person is not asked the same thing twice at once.
+//!
+//! Whoever is asked again and again agrees in the end, to be left alone: one request at a time for a person and a
+//! purpose (RFC 10027 section 6.1.15).
+
+/// Whether a person may be asked what they are being asked already.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Repeat {
+    /// That is an error, `ciba.pending`.
+    #[default]
+    Refused,
+    /// The caller knows that the person wants it: the first request was lost on the way to their device, for example.
+    Allowed,
+}
+
+impl Repeat {
+    /// `refused` or `allowed`.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Refused => "refused",
+            Self::Allowed => "allowed",
+        }
+    }
+}
+
+#[cfg(feature = "sha2")]
+pub(crate) use waiting::PendingRequests;
+
+#[cfg(feature = "sha2")]
+mod waiting {
+    use std::collections::BTreeMap;
+    use std::sync::{Mutex, PoisonError};
+    use std::time::Duration;
+
+    use super::Repeat;
+    use crate::base64::hashed;
+    use crate::error::{Error, Misuse};
+    use crate::moment::UnixTime;
+    use crate::secret::Secret;
+
+    /// The most that are remembered; the one that ends first is forgotten for the one too many.
+    const CAPACITY: usize = 10_000;
+
+    /// How long a request may take to be made.
+    const LONGEST: Duration = Duration::from_secs(120);
+
+    /// Who waits, by the hash of person and purpose. Nothing of either is kept.
+    #[derive(Debug, Default)]
+    pub(crate) struct PendingRequests(Mutex<BTreeMap<String, Waiting>>);
+
+    #[derive(Debug)]
+    struct Waiting {
+        /// The hash of the server's name for the request, once it has one.
+        request: Option<String>,
+        until: UnixTime,
+    }
+
+    impl PendingRequests {
+        pub(crate) fn begin(&self, whom: &str, repeat: Repeat, now: UnixTime) -> Result<(), Error> {
+            let mut all = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+            all.retain(|_, waiting| now < waiting.until);
+            if repeat == Repeat::Refused && all.contains_key(whom) {
+                return Err(Misuse::CibaPending.into());
+            }
+            if all.len() >= CAPACITY {
+                let first = all.iter().min_by_key(|(_, waiting)| waiting.until);
+                let first = first.map(|(whom, _)| whom.clone());
+                first.map(|whom| all.remove(&whom));
+            }
+            let until = now.after(LONGEST);
+            let request = None;
+            all.insert(whom.to_owned(), Waiting { request, until });
+            Ok(())
+        }
+
+        pub(crate) fn begun(&self, whom: &str, auth_req_id: &Secret<String>, until: UnixTime) {
+            let mut all = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+            if let Some(waiting) = all.get_mut(whom) {
+                waiting.request = Some(name(auth_req_id));
+                waiting.until = until;
+            }
+        }
+
+        pub(crate) fn failed(&self, whom: &str) {
+            let mut all = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+            all.remove(whom);
+        }
+
+        /// The person has answered, or the request is over.
+        pub(crate) fn answered(&self, auth_req_id: &Secret<String>) {
+            let request = Some(name(auth_req_id));
+            let mut all = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+            all.retain(|_, waiting| waiting.request != request);
+        }
+    }
+
+    fn name(auth_req_id: &Secret<String>) -> String {
+        hashed([auth_req_id.expose().as_str()])
+    }
+}

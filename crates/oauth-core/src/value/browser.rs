@@ -1,0 +1,254 @@
+//! A small replacement for serde_json's values, under the same names, for builds for web pages: objects of a few
+//! members need no tree.
+
+/// Any JSON value.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Value {
+    /// `null`
+    Null,
+    /// `true` or `false`
+    Bool(bool),
+    /// A number.
+    Number(Number),
+    /// A text.
+    String(String),
+    /// A list.
+    Array(Vec<Value>),
+    /// An object.
+    Object(Map<String, Value>),
+}
+
+/// A number, whole where it was written so.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Number(Exact);
+
+#[derive(Debug, Clone, Copy, PartialEq)]
+enum Exact {
+    Unsigned(u64),
+    Negative(i64),
+    Float(f64),
+}
+
+impl Number {
+    /// The number, if it is whole and not negative.
+    pub fn as_u64(&self) -> Option<u64> {
+        match self.0 {
+            Exact::Unsigned(number) => Some(number),
+            _ => None,
+        }
+    }
+
+    /// The number, if it is whole and an `i64` holds it.
+    pub fn as_i64(&self) -> Option<i64> {
+        match self.0 {
+            Exact::Unsigned(number) => number.try_into().ok(),
+            Exact::Negative(number) => Some(number),
+            Exact::Float(_) => None,
+        }
+    }
+
+    /// The number, if it is not whole.
+    pub fn as_f64(&self) -> Option<f64> {
+        match self.0 {
+            Exact::Float(number) => Some(number),
+            _ => None,
+        }
+    }
+}
+
+impl Value {
+    /// The text, if it is one.
+    pub fn as_str(&self) -> Option<&str> {
+        match self {
+            Self::String(text) => Some(text),
+            _ => None,
+        }
+    }
+
+    /// The boolean, if it is one.
+    pub fn as_bool(&self) -> Option<bool> {
+        match self {
+            Self::Bool(value) => Some(*value),
+            _ => None,
+        }
+    }
+
+    /// The object, if it is one.
+    pub fn as_object(&self) -> Option<&Map<String, Self>> {
+        match self {
+            Self::Object(members) => Some(members),
+            _ => None,
+        }
+    }
+
+    /// The list, if it is one.
+    pub fn as_array(&self) -> Option<&Vec<Self>> {
+        match self {
+            Self::Array(items) => Some(items),
+            _ => None,
+        }
+    }
+}
+
+macro_rules! from {
+    ($($type:ty: $given:ident => $value:expr),* $(,)?) => {$(
+        impl From<$type> for Value {
+            fn from($given: $type) -> Self {
+                $value
+            }
+        }
+    )*};
+}
+from! {
+    bool: flag => Self::Bool(flag),
+    u64: number => Self::Number(Number(Exact::Unsigned(number))),
+    i64: number => match u64::try_from(number) {
+        Ok(number) => number.into(),
+        Err(_) => Self::Number(Number(Exact::Negative(number))),
+    },
+    f64: number => Self::Number(Number(Exact::Float(number))),
+    &str: text => Self::String(text.to_owned()),
+    String: text => Self::String(text),
+}
+
+impl FromIterator<Self> for Value {
+    fn from_iter<I: IntoIterator<Item = Self>>(items: I) -> Self {
+        Self::Array(items.into_iter().collect())
+    }
+}
+
+/// An object: its members in the order of their names.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Map<K = String, V = Value>(Vec<(K, V)>);
+
+impl<K, V> Default for Map<K, V> {
+    fn default() -> Self {
+        Self(Vec::new())
+    }
+}
+
+impl Map<String, Value> {
+    /// No members.
+    pub const fn new() -> Self {
+        Self(Vec::new())
+    }
+
+    fn place(&self, name: &str) -> Result<usize, usize> {
+        self.0
+            .binary_search_by(|(known, _)| known.as_str().cmp(name))
+    }
+
+    /// The member of this name.
+    pub fn get(&self, name: &str) -> Option<&Value> {
+        let at = self.place(name).ok()?;
+        self.0.get(at).map(|(_, value)| value)
+    }
+
+    /// Whether there is a member of this name.
+    pub fn contains_key(&self, name: &str) -> bool {
+        self.place(name).is_ok()
+    }
+
+    /// Sets a member; gives the value it had.
+    pub fn insert(&mut self, name: String, value: Value) -> Option<Value> {
+        match self.place(&name) {
+            Ok(at) => {
+                let known = self.0.get_mut(at);
+                known.map(|(_, known)| std::mem::replace(known, value))
+            }
+            Err(at) => {
+                self.0.insert(at, (name, value));
+                None
+            }
+        }
+    }
+
+    /// Takes a member out.
+    pub fn remove(&mut self, name: &str) -> Option<Value> {
+        let at = self.place(name).ok()?;
+        Some(self.0.remove(at).1)
+    }
+
+    /// Keeps the members that `keeps` says yes to.
+    pub fn retain(&mut self, mut keeps: impl FnMut(&String, &mut Value) -> bool) {
+        self.0.retain_mut(|(name, value)| keeps(name, value));
+    }
+
+    /// Takes all members out.
+    pub fn clear(&mut self) {
+        self.0.clear();
+    }
+
+    /// Whether there are none.
+    pub const fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    /// The members in order.
+    pub fn iter(&self) -> impl Iterator<Item = (&String, &Value)> {
+        self.0.iter().map(|(name, value)| (name, value))
+    }
+
+    /// The names in order.
+    pub fn keys(&self) -> impl Iterator<Item = &String> {
+        self.0.iter().map(|(name, _)| name)
+    }
+}
+
+impl IntoIterator for Map<String, Value> {
+    type Item = (String, Value);
+    type IntoIter = std::vec::IntoIter<(String, Value)>;
+
+    fn into_iter(self) -> Self::IntoIter {
+        self.0.into_iter()
+    }
+}
+
+impl FromIterator<(String, Value)> for Map<String, Value> {
+    fn from_iter<I: IntoIterator<Item = (String, Value)>>(members: I) -> Self {
+        let mut map = Self::new();
+        for (name, value) in members {
+            map.insert(name, value);
+        }
+        map
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    proptest! {
+        /// serde_json's map does the same.
+        #[test]
+        fn members_are_set_found_and_removed(names in prop::collection::vec("[a-d]{0,2}", 0..12), gone in "[a-d]{0,2}") {
+            let (mut ours, mut theirs) = (Map::new(), serde_json::Map::new());
+            for (at, name) in names.iter().enumerate() {
+                let known = ours.insert(name.clone(), Value::from(at as u64)).is_some();
+                prop_assert_eq!(known, theirs.insert(name.clone(), at.into()).is_some());
+            }
+            prop_assert_eq!(ours.remove(&gone).is_some(), theirs.remove(&gone).is_some());
+            for name in &names {
+                let number = |value: &Value| match value {
+                    Value::Number(number) => number.as_u64(),
+                    _ => None,
+                };
+                prop_assert_eq!(ours.get(name).and_then(number), theirs.get(name).and_then(serde_json::Value::as_u64));
+            }
+            prop_assert!(ours.keys().eq(theirs.keys()));
+        }
+    }
+
+    #[test]
+    fn whole_numbers_are_kept_exactly() {
+        let number = |value: Value| match value {
+            Value::Number(number) => (number.as_u64(), number.as_i64(), number.as_f64()),
+            _ => (None, None, None),
+        };
+        assert_eq!(number(u64::MAX.into()), (Some(u64::MAX), None, None));
+        assert_eq!(number(7i64.into()), (Some(7), Some(7), None));
+        assert_eq!(number((-7i64).into()), (None, Some(-7), None));
+        assert_eq!(number(0.5.into()), (None, None, Some(0.5)));
+    }
+}

@@ -1,0 +1,74 @@
+//! The settings with which an API introspects the tokens of its callers (RFC 7662).
+
+use oauth_core::endpoint::introspection::SignedResponse;
+use oauth_core::error::{Error, Misuse};
+#[cfg(feature = "sha2")]
+use oauth_core::flow::access_token::AccessTokenVerifier;
+use oauth_core::jose::Alg;
+#[cfg(feature = "sha2")]
+use std::time::Duration;
+
+use crate::op::arguments;
+
+/// How many answers are kept, unless said.
+#[cfg(feature = "sha2")]
+const ENTRIES: u64 = 1000;
+
+arguments! {
+    /// How an API asks about tokens, and what it remembers.
+    pub struct Introspecting {
+        /// The algorithm of signed answers (RFC 9701), as registered: introspection_signed_response_alg. Plain
+        /// answers are then refused.
+        pub signed_response_alg: Option<String>,
+        /// The name that the server has for this API in the aud of a signed answer, if it is not the client id.
+        pub signed_response_audience: Option<String>,
+        /// For how many seconds an answer is believed, and never beyond the end of the token. Without it, each
+        /// call is a request.
+        pub cache_max_age: Option<u64>,
+        /// How many answers are kept at most: 1000 unless you say.
+        pub cache_entries: Option<u64>,
+    }
+}
+
+#[cfg(feature = "sha2")]
+impl Introspecting {
+    pub(crate) fn apply(self, verifier: AccessTokenVerifier) -> Result<AccessTokenVerifier, Error> {
+        let signed = signed_response(self.signed_response_alg, self.signed_response_audience)?;
+        let verifier = match signed {
+            Some(signed) => verifier.with_signed_introspection(signed),
+            None => verifier,
+        };
+        match (self.cache_max_age, self.cache_entries) {
+            (Some(seconds), entries) => {
+                let entries = usize::try_from(entries.unwrap_or(ENTRIES)).unwrap_or(usize::MAX);
+                let max_age = Duration::from_secs(seconds);
+                Ok(verifier.with_introspection_cache(max_age, entries))
+            }
+            (None, None) => Ok(verifier),
+            (None, Some(_)) => {
+                Err(Error::from(Misuse::Setup)
+                    .about("answers are kept for an age, and none is given"))
+            }
+        }
+    }
+}
+
+/// A signed answer, if one is registered.
+pub(crate) fn signed_response(
+    alg: Option<String>,
+    audience: Option<String>,
+) -> Result<Option<SignedResponse>, Error> {
+    let Some(name) = alg else {
+        return match audience {
+            None => Ok(None),
+            Some(_) => {
+                Err(Error::from(Misuse::Setup).about("an audience is that of a signed answer"))
+            }
+        };
+    };
+    let alg = Alg::named(&name).ok_or_else(|| Error::from(Misuse::KeyAlgorithm).about(&name))?;
+    let mut signed = SignedResponse::default();
+    signed.algs = vec![alg];
+    signed.audience = audience;
+    Ok(Some(signed))
+}

@@ -1,0 +1,57 @@
+//! JSON for languages in which every number is a double.
+
+use oauth_core::json::Value;
+
+/// The largest whole number up to which a double holds each (2^53 - 1).
+const SAFE: u64 = (1 << 53) - 1;
+
+/// `value` with every whole number that a double would round as a text of the same digits. A wrong id
+/// looks like a right one, and is found out late.
+pub fn for_doubles(value: Value) -> Value {
+    match value {
+        Value::Number(number) => {
+            let magnitude = number
+                .as_u64()
+                .or_else(|| number.as_i64().map(i64::unsigned_abs));
+            match magnitude {
+                Some(magnitude) if magnitude > SAFE => {
+                    let sign = if number.as_u64().is_none() { "-" } else { "" };
+                    Value::String(format!("{sign}{magnitude}"))
+                }
+                _ => Value::Number(number),
+            }
+        }
+        Value::Array(items) => items.into_iter().map(for_doubles).collect(),
+        Value::Object(members) => Value::Object(
+            members
+                .into_iter()
+                .map(|(name, value)| (name, for_doubles(value)))
+                .collect(),
+        ),
+        other => other,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn whole_numbers_that_a_double_would_round_are_texts() {
+        let given = json!({
+            "id": 17_841_400_000_000_001_u64,
+            "low": -9_007_199_254_740_993_i64,
+            "list": [9_007_199_254_740_991_u64, 9_007_199_254_740_992_u64],
+            "plain": [1.5, -1, "9007199254740993", true, null],
+        });
+        let exact = json!({
+            "id": "17841400000000001",
+            "low": "-9007199254740993",
+            "list": [9_007_199_254_740_991_u64, "9007199254740992"],
+            "plain": [1.5, -1, "9007199254740993", true, null],
+        });
+        assert_eq!(for_doubles(given), exact);
+    }
+}

@@ -1,0 +1,193 @@
+//! The result of an exchange, and the members of an error, as plain data.
+
+use std::sync::Arc;
+
+use oauth_core::Tokens;
+use oauth_core::error::{Class, Error, ServerError};
+use oauth_core::flow::redeem::Login;
+use oauth_core::json::{self, JsonForm as _, Members};
+use oauth_core::json::{Map, Value};
+
+use crate::arg::Arg;
+use crate::json_numbers::for_doubles;
+use crate::op::Begun;
+use crate::server::Server;
+
+/// The output of any conversation. A binding that forgets a case does not compile.
+#[derive(Debug)]
+pub enum Record {
+    /// Tokens of a grant.
+    Tokens(Arc<Tokens>),
+    /// Tokens of a sign-in, and who signed in.
+    Login(Box<Login>),
+    /// An authorization that has begun.
+    Authorization(Box<Begun>),
+    /// A server found by discovery.
+    Server(Box<Server>),
+    /// Any other outcome of an operation: its name, and its members in the order of the description.
+    Plain(&'static str, Vec<Arg>),
+    /// Nothing but that it is done.
+    Nothing,
+}
+
+impl Record {
+    /// The tokens, if that is what it is.
+    pub fn tokens(&self) -> Option<&Tokens> {
+        match self {
+            Self::Tokens(tokens) => Some(tokens),
+            Self::Login(login) => Some(&login.tokens),
+            Self::Authorization(_) | Self::Server(_) | Self::Plain(..) | Self::Nothing => None,
+        }
+    }
+}
+
+impl From<Tokens> for Record {
+    fn from(tokens: Tokens) -> Self {
+        Self::Tokens(Arc::new(tokens))
+    }
+}
+
+impl From<Arc<Tokens>> for Record {
+    fn from(tokens: Arc<Tokens>) -> Self {
+        Self::Tokens(tokens)
+    }
+}
+
+impl From<Login> for Record {
+    fn from(login: Login) -> Self {
+        Self::Login(Box::new(login))
+    }
+}
+
+impl From<()> for Record {
+    fn from((): ()) -> Self {
+        Self::Nothing
+    }
+}
+
+impl From<oauth_core::server::Server> for Record {
+    fn from(server: oauth_core::server::Server) -> Self {
+        Self::Server(Box::new(Server::of(server)))
+    }
+}
+
+/// An error in plain data.
+#[derive(Debug, Clone)]
+#[cfg_attr(
+    not(all(feature = "js", target_family = "wasm")),
+    derive(serde::Serialize)
+)]
+pub struct ErrorRecord {
+    /// Whose fault it is.
+    pub kind: Class,
+    /// The stable code.
+    pub code: &'static str,
+    /// One line for people.
+    pub message: String,
+    /// `retry`, `reauthorize` or `give_up`.
+    pub advice: &'static str,
+    /// Seconds to wait before asking again: the pause that the server named, or what is left of the
+    /// one that is kept after failures.
+    pub retry_after: Option<u64>,
+    /// Whether it is the error of the last attempt, told without another one.
+    pub told_again: bool,
+    /// The endpoint at work.
+    pub endpoint: Option<&'static str>,
+    /// The HTTP status of a refusal.
+    pub status: Option<u16>,
+    /// The OAuth `error` of a refusal.
+    pub error: Option<String>,
+    /// The `error_description` of a refusal.
+    pub error_description: Option<String>,
+    /// Members of a refusal that OAuth does not define.
+    pub extra: Map<String, Value>,
+    /// The HTTP status with which an API answers to the access token that met this error.
+    pub answer_status: Option<u16>,
+    /// The `WWW-Authenticate` with which it does.
+    pub challenge: Option<String>,
+}
+
+impl Record {
+    /// The member of a plain record that is JSON, for hosts that take nothing else of it.
+    pub fn json(&self) -> Option<String> {
+        let Self::Plain(_, members) = self else {
+            return None;
+        };
+        members.iter().find_map(|member| match member {
+            Arg::Json(value) => Some(json::value_text(value)),
+            _ => None,
+        })
+    }
+}
+
+impl ErrorRecord {
+    /// The record as JSON for languages whose every number is a double, with what the error came from.
+    pub fn to_json(&self, cause: Option<String>) -> String {
+        let mut out = String::new();
+        let mut members = Members::of(&mut out);
+        let own = |text: &str| text.to_owned();
+        own(self.kind.as_str()).write(members.next("kind"));
+        own(self.code).write(members.next("code"));
+        self.message.write(members.next("message"));
+        own(self.advice).write(members.next("advice"));
+        self.retry_after.write(members.next("retry_after"));
+        self.told_again.write(members.next("told_again"));
+        self.endpoint.map(own).write(members.next("endpoint"));
+        self.status.write(members.next("status"));
+        self.error.write(members.next("error"));
+        self.error_description
+            .write(members.next("error_description"));
+        let extra = for_doubles(Value::Object(self.extra.clone()));
+        members.next("extra").push_str(&json::value_text(&extra));
+        if self.answer_status.is_some() {
+            self.answer_status.write(members.next("answer_status"));
+            self.challenge.write(members.next("challenge"));
+        }
+        if cause.is_some() {
+            cause.write(members.next("cause"));
+        }
+        members.end();
+        out
+    }
+}
+
+impl ErrorRecord {
+    /// With what an API answers. Nobody shows tokens to a page, so its module does without.
+    #[cfg(feature = "crypto")]
+    fn answering(mut self, error: &Error) -> Self {
+        let refusal = error.refusal();
+        self.answer_status = refusal.map(|refusal| refusal.status);
+        self.challenge = refusal.and_then(|refusal| refusal.challenge.clone());
+        self
+    }
+
+    #[cfg(not(feature = "crypto"))]
+    const fn answering(self, _: &Error) -> Self {
+        self
+    }
+}
+
+impl From<&Error> for ErrorRecord {
+    fn from(error: &Error) -> Self {
+        let server = error.server_error();
+        let advice = error.advice();
+        Self {
+            kind: error.kind().row().class(),
+            code: error.code(),
+            message: error.to_string(),
+            advice: advice.as_str(),
+            retry_after: error.retry_after().map(|pause| pause.as_secs()),
+            told_again: error.is_told_again(),
+            endpoint: error.endpoint(),
+            status: server.and_then(ServerError::status),
+            error: server.and_then(ServerError::error).map(str::to_owned),
+            error_description: server.and_then(ServerError::description).map(str::to_owned),
+            extra: server
+                .map(|server| server.extra().clone())
+                .unwrap_or_default(),
+            answer_status: None,
+            challenge: None,
+        }
+        .answering(error)
+    }
+}

@@ -1,0 +1,43 @@
+//! Grants that poll for a person's approval on another device.
+
+use oauth_core::error::Error;
+use oauth_core::flow::poll::Pace;
+use oauth_core::grant::Grant;
+use oauth_core::moment::UnixTime;
+
+use crate::client::Client;
+use crate::machine::Machine;
+use crate::request::TokenRequest;
+
+/// How long to wait between two questions where nobody says, in seconds (RFC 8628 section 3.5).
+const INTERVAL: u64 = 5;
+
+/// How to wait for the person.
+pub(crate) struct Waiting(Option<Pace>);
+
+impl Waiting {
+    /// Until this time, with so many seconds between two questions.
+    pub(crate) fn until(expires_at: UnixTime, interval: Option<u64>) -> Self {
+        let interval = interval.unwrap_or(INTERVAL);
+        Self(Some(Pace {
+            interval,
+            expires_at,
+        }))
+    }
+
+    /// The person has answered.
+    pub(crate) const fn over() -> Self {
+        Self(None)
+    }
+
+    /// Signs the person in once they have answered.
+    pub(crate) fn sign_in<G: Grant + Clone + Send + 'static>(
+        self,
+        client: &Client,
+        grant: G,
+        request: &TokenRequest,
+    ) -> Result<Machine, Error> {
+        let login = client.core().sign_in(grant, request.to_core()?, self.0);
+        Ok(Machine::new(login))
+    }
+}

@@ -1,0 +1,140 @@
+//! Clients created from a stored registration (RFC 7591 section 3.2.1).
+
+use oauth_core::client_auth::Credentials;
+use oauth_core::error::{Error, Misuse};
+use oauth_core::{RegisteredClient, Secret};
+
+use crate::client::Client;
+use crate::client_auth::Auth;
+use crate::server::Server;
+
+impl Client {
+    /// A client as it was registered with `server`: with its id, its redirect URIs, the algorithm of its ID tokens,
+    /// and authenticated by its registered method. `own` is the key or the certificate, where the method is one of
+    /// those; a secret is the registration's.
+    ///
+    /// # Errors
+    /// `stored.malformed`; `stored.issuer` for a client of another server; `client_auth.no_usable_method` where
+    /// `own` is not what the method needs, `key.*`; `misuse.setup` for a secret that is not the registration's.
+    pub fn registered(
+        server: &Server,
+        stored: &Secret<String>,
+        own: Option<Auth>,
+    ) -> Result<Self, Error> {
+        let client = RegisteredClient::from_json(stored.expose(), &server.core)?;
+        let own = match own {
+            Some(own) => own.own_credentials(&server.core)?,
+            None => by_secret(&client)?,
+        };
+        oauth_core::Client::registered(server.core.clone(), &client, own).map(Self::from)
+    }
+}
+
+impl Auth {
+    /// A key or a certificate of the client's own.
+    fn own_credentials(self, server: &oauth_core::server::Server) -> Result<Credentials, Error> {
+        let mut own = Credentials::default();
+        match self {
+            #[cfg(feature = "crypto")]
+            Self::PrivateKeyJwt(jwt) => own.assertion = Some(jwt.assertion(server)?),
+            #[cfg(feature = "crypto")]
+            Self::SecretJwt(jwt) => own.assertion = Some(jwt.assertion()?),
+            Self::Tls(certificate) => own.certificate = Some(certificate),
+            _ => {
+                let why =
+                    "the registration says how the client authenticates, and has the secret for it";
+                return Err(Error::from(Misuse::Setup).about(why));
+            }
+        }
+        #[cfg(not(feature = "crypto"))]
+        let _ = server;
+        Ok(own)
+    }
+}
+
+/// What the registered secret is used for, where that is more than to be sent.
+#[cfg(feature = "crypto")]
+fn by_secret(client: &RegisteredClient) -> Result<Credentials, Error> {
+    let mut own = Credentials::default();
+    if client.metadata.auth_method() == "client_secret_jwt"
+        && let Some(secret) = client.client_secret.clone()
+    {
+        let alg = client.metadata.extra.get("token_endpoint_auth_signing_alg");
+        let jwt = crate::client_auth::SecretJwt {
+            secret,
+            alg: alg
+                .and_then(|alg| alg.as_str())
+                .unwrap_or("HS256")
+                .to_owned(),
+            audience: None,
+        };
+        own.assertion = Some(jwt.assertion()?);
+    }
+    Ok(own)
+}
+
+#[cfg(not(feature = "crypto"))]
+fn by_secret(_: &RegisteredClient) -> Result<Credentials, Error> {
+    Ok(Credentials::default())
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)] // a test that fails says so
+
+    use super::*;
+    use crate::client_auth::SecretJwt;
+    use crate::server::Transport;
+    use oauth_core::client_auth::Certificate;
+
+    fn made(method: &str, own: Option<Auth>) -> Result<&'static str, &'static str> {
+        let issuer = "https://as.example";
+        let metadata = format!(r#"{{"issuer":"{issuer}","token_endpoint":"{issuer}/token"}}"#);
+        let server = Server::from_metadata(issuer, &metadata, Transport::Https).unwrap();
+        let stored = format!(
+            r#"{{"version":1,"issuer":"{issuer}","client_id":"c","client_secret":"{}",
+            "client_secret_expires_at":0,"metadata":{{"redirect_uris":["https://app.example/cb"],
+            "token_endpoint_auth_method":"{method}"}}}}"#,
+            "s".repeat(32)
+        );
+        let client = Client::registered(&server, &Secret::new(stored), own);
+        let client = client.map_err(|error| error.code())?;
+        Ok(client.core().auth().name())
+    }
+
+    #[test]
+    fn the_registered_method_is_used_with_the_registered_secret() {
+        for method in [
+            "none",
+            "client_secret_basic",
+            "client_secret_post",
+            "client_secret_jwt",
+        ] {
+            assert_eq!(made(method, None), Ok(method));
+        }
+        let other = made("client_secret_basic", Some(Auth::Post("other".into())));
+        assert_eq!(other, Err("misuse.setup"));
+        let jwt = SecretJwt {
+            secret: "s".repeat(32).into(),
+            alg: "HS256".to_owned(),
+            audience: None,
+        };
+        let jwt = made("client_secret_jwt", Some(Auth::SecretJwt(jwt)));
+        assert_eq!(jwt, Ok("client_secret_jwt"));
+    }
+
+    #[test]
+    fn a_key_or_a_certificate_is_the_callers() {
+        assert_eq!(
+            made("tls_client_auth", None),
+            Err("client_auth.no_usable_method")
+        );
+        let own = |certificate| Some(Auth::Tls(certificate));
+        assert_eq!(
+            made("tls_client_auth", own(Certificate::Pki)),
+            Ok("tls_client_auth")
+        );
+        let another = made("tls_client_auth", own(Certificate::SelfSigned));
+        assert_eq!(another, Err("client_auth.no_usable_method"));
+    }
+}

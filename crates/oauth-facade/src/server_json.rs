@@ -1,0 +1,193 @@
+//! A server as JSON, for hosts that store one or were given its metadata.
+
+use oauth_core::address::Reach;
+use oauth_core::error::{Error, Misuse};
+use oauth_core::json::{self, Named};
+use oauth_core::json::{Map, Value};
+use oauth_core::quirk::{Quirk, Rules};
+use oauth_core::server::EndpointKind;
+use oauth_core::url::Url;
+use oauth_core::{danger, issuer::Issuer, json_form};
+
+use crate::server::{Server, Transport};
+
+/// What a preset says beyond its server.
+#[derive(Debug, Clone)]
+pub(crate) struct Facts {
+    pub(crate) title: String,
+    pub(crate) api: Vec<String>,
+    pub(crate) public_clients: bool,
+    pub(crate) needs_registered_redirect_uris: bool,
+    /// Why a page must not hold the client secret; nothing if it may.
+    pub(crate) secret_refused: Option<String>,
+}
+
+/// What is not known to be allowed is refused.
+pub(crate) fn allows_secret_in_browser(facts: Option<&Facts>) -> Result<(), Error> {
+    let reason = match facts {
+        None => "everyone who opens the page could read it",
+        Some(facts) => match &facts.secret_refused {
+            None => return Ok(()),
+            Some(reason) => reason,
+        },
+    };
+    Err(Error::from(Misuse::SecretNotAllowed).about(reason))
+}
+
+/// A server, member for member. Mutual TLS aliases are left out: where this is read, there are no
+/// client certificates.
+#[derive(Debug, Clone)]
+pub(crate) struct Stored {
+    version: u32,
+    issuer: String,
+    loopback: bool,
+    /// Whether its requests go to public addresses alone.
+    public: bool,
+    /// A URL whose origin is excepted.
+    own_origin: Option<String>,
+    rules: Rules,
+    endpoints: Named<String>,
+    metadata: Map<String, Value>,
+    preset: Option<Facts>,
+}
+
+json_form! { Facts { title, api, public_clients, needs_registered_redirect_uris, secret_refused } }
+json_form! { Stored { version, issuer, loopback: skip, public: skip, own_origin: skip, rules, endpoints, metadata, preset } }
+
+impl Stored {
+    pub(crate) fn of(server: &Server) -> Result<Self, Error> {
+        let core = &server.core;
+        let known = EndpointKind::ALL.iter();
+        let endpoints = known.filter_map(|kind| {
+            let url = core.endpoint(*kind).ok()?;
+            Some((kind.member().to_owned(), url.as_str().to_owned()))
+        });
+        let mut metadata = core.metadata().clone();
+        metadata.remove("issuer");
+        metadata.retain(|name, _| !EndpointKind::ALL.iter().any(|kind| kind.member() == name));
+        Ok(Self {
+            version: 1,
+            issuer: server.issuer().to_owned(),
+            loopback: core.transport() == Transport::LoopbackHttp,
+            public: core.reach() == Reach::Public,
+            own_origin: core.own_origin().map(|url| url.origin()),
+            rules: core.rules().clone(),
+            endpoints: Named(endpoints.collect()),
+            metadata,
+            preset: server.facts()?,
+        })
+    }
+
+    pub(crate) fn parse(text: &str) -> Result<Self, Error> {
+        let malformed = || Error::from(Misuse::StoredForm);
+        let stored: Self = json::from_text(text).ok_or_else(malformed)?;
+        if stored.version == 1 {
+            Ok(stored)
+        } else {
+            Err(malformed().about("version"))
+        }
+    }
+
+    pub(crate) fn to_json(&self) -> String {
+        json::to_text(self)
+    }
+
+    pub(crate) fn into_server(self) -> Result<Server, Error> {
+        let mut core = if self.loopback {
+            let issuer = danger::loopback_issuer(&self.issuer)?;
+            danger::loopback_server(oauth_core::server::Server::new(issuer))
+        } else {
+            oauth_core::server::Server::new(Issuer::parse(&self.issuer)?)
+        };
+        if self.public {
+            let own = self.own_origin.as_deref().map(Url::parse);
+            core = core
+                .with_reach(Reach::Public)
+                .with_own_origin(own.transpose()?);
+        }
+        let mut metadata = self.metadata;
+        metadata.insert("issuer".to_owned(), self.issuer.into());
+        for &kind in EndpointKind::ALL {
+            if let Some(url) = self.endpoints.get(kind.member()) {
+                core = core.with_endpoint(kind, url)?;
+                metadata.insert(kind.member().to_owned(), url.as_str().into());
+            }
+        }
+        let core = core.with_rules(self.rules).with_metadata(metadata);
+        Ok(Server::stored(core, self.preset))
+    }
+
+    pub(crate) fn allows_secret_in_browser(&self) -> Result<(), Error> {
+        allows_secret_in_browser(self.preset.as_ref())
+    }
+
+    pub(crate) fn add_quirks(&mut self, quirks: &[Quirk]) {
+        let known = &mut self.rules.quirks;
+        for quirk in quirks {
+            if !known.contains(quirk) {
+                known.push(quirk.clone());
+            }
+        }
+    }
+
+    /// Every URL, as `change` makes it.
+    pub(crate) fn rewritten(mut self, change: impl Fn(&str) -> String) -> Self {
+        self.issuer = change(&self.issuer);
+        let urls = self.endpoints.0.iter_mut().map(|(_, url)| url);
+        let api = self.preset.iter_mut().flat_map(|preset| &mut preset.api);
+        for url in urls.chain(api) {
+            *url = change(url);
+        }
+        for quirk in &mut self.rules.quirks {
+            if let Quirk::TenantIssuer(template) = quirk {
+                *template = change(template);
+            }
+        }
+        self
+    }
+
+    /// Every URL moved to this origin, where plain http is allowed.
+    pub(crate) fn moved(mut self, origin: &str) -> Self {
+        self.loopback = true;
+        let mut moved = self.rewritten(|url| {
+            let rest = url.split_once("://").map_or(url, |(_, rest)| rest);
+            let path = rest.find('/').and_then(|start| rest.get(start..));
+            format!("{origin}{}", path.unwrap_or_default())
+        });
+        if let Some(preset) = &mut moved.preset {
+            preset.api.dedup();
+        }
+        moved
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_server_that_somebody_else_named_stays_one() {
+        let issuer = Issuer::parse("https://as.example").expect("an issuer");
+        let core = oauth_core::server::Server::new(issuer);
+        let own = Url::parse("https://mcp.example/mcp").expect("a URL");
+        let beside = core
+            .clone()
+            .with_reach(Reach::Public)
+            .with_own_origin(Some(own));
+        let text = Server::of(beside).to_json().expect("JSON");
+        let read = Server::from_json(&text).expect("a server").core;
+        let own = read.own_origin().map(Url::origin);
+        assert_eq!(own.as_deref(), Some("https://mcp.example"));
+        for reach in [Reach::Any, Reach::Public] {
+            let text = Server::of(core.clone().with_reach(reach)).to_json();
+            let text = text.expect("JSON");
+            assert_eq!(
+                text.contains("\"public\""),
+                reach == Reach::Public,
+                "{text}"
+            );
+            let read = Server::from_json(&text).expect("a server");
+            assert_eq!(read.core.reach(), reach);
+        }
+    }
+}

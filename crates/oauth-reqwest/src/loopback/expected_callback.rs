@@ -1,0 +1,28 @@
+//! The callback that a listener waits for: of a login, or of a logout.
+
+use oauth_core::flow::logout;
+use oauth_core::issuer::RedirectUri;
+use oauth_core::{Pending, Secret};
+
+#[derive(Debug, Clone, Copy)]
+pub(super) enum ExpectedCallback<'a> {
+    Login(&'a Pending),
+    Logout(&'a RedirectUri, &'a Secret<String>),
+}
+
+impl<'a> ExpectedCallback<'a> {
+    pub(super) fn redirect_uri(self) -> &'a str {
+        match self {
+            Self::Login(pending) => pending.redirect_uri().as_str(),
+            Self::Logout(uri, _) => uri.as_str(),
+        }
+    }
+
+    /// Whether the URL that was called belongs to this flow.
+    pub(super) fn recognises(self, callback: &str) -> bool {
+        match self {
+            Self::Login(pending) => pending.recognises(callback),
+            Self::Logout(_, state) => logout::check_return(callback, state).is_ok(),
+        }
+    }
+}

@@ -1,0 +1,304 @@
+//! A token source of one token, which was created by hand or is renewed elsewhere.
+
+use std::fmt;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use oauth_core::error::{Cause, Error, Misuse};
+use oauth_core::moment::UnixTime;
+use oauth_core::{Secret, Tokens};
+
+use crate::source::{Token, TokenSource};
+use crate::store::Answer;
+
+/// The longest token that is read from a file, in bytes.
+const MAX_LENGTH: u64 = 64 << 10;
+
+/// One token without a grant: made in a provider's console, put into an environment variable or a file
+/// by whoever runs the process, or returned by a callback.
+///
+/// It is never renewed. What is not a text at hand is read again each time, so that a file or a
+/// variable may be changed under a running process. A 401 about the token ends the request with
+/// `grant.revoked`, unless another token stands there by then, which is tried once.
+///
+/// ```
+/// use oauth_session::{FixedToken, TokenSource};
+///
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> Result<(), oauth_core::Error> {
+/// let source = FixedToken::new("a-token-of-the-console");
+/// let token = source.token(None).await?;
+/// assert_eq!(token.access_token.expose(), "a-token-of-the-console");
+///
+/// let refused = source.token(Some(&token)).await.unwrap_err();
+/// assert_eq!((refused.code(), refused.advice().as_str()), ("grant.revoked", "reauthorize"));
+/// # Ok(())
+/// # }
+/// ```
+#[derive(Clone)]
+pub struct FixedToken {
+    place: Place,
+    end: Option<UnixTime>,
+}
+
+type Callback = dyn Fn() -> Result<Secret<String>, Error> + Send + Sync;
+
+#[derive(Clone)]
+enum Place {
+    Here(Arc<Tokens>),
+    Variable(String),
+    File(PathBuf),
+    Callback(Arc<Callback>),
+}
+
+impl FixedToken {
+    /// This token.
+    pub fn new(token: impl Into<Secret<String>>) -> Self {
+        Self::of_tokens(Tokens::bearer(token))
+    }
+
+    /// The access token of these tokens, whatever their grant.
+    pub fn of_tokens(tokens: Tokens) -> Self {
+        let end = tokens.expires_at();
+        Self {
+            end,
+            ..Self::at(Place::Here(Arc::new(tokens)))
+        }
+    }
+
+    /// The token in this environment variable, read again each time.
+    pub fn from_env(variable: impl Into<String>) -> Self {
+        Self::at(Place::Variable(variable.into()))
+    }
+
+    /// The token in this file, read again each time; white space around it is no part of it.
+    pub fn from_file(path: impl Into<PathBuf>) -> Self {
+        Self::at(Place::File(path.into()))
+    }
+
+    /// Whatever token `callback` gives, each time it is asked.
+    pub fn from_fn(
+        callback: impl Fn() -> Result<Secret<String>, Error> + Send + Sync + 'static,
+    ) -> Self {
+        Self::at(Place::Callback(Arc::new(callback)))
+    }
+
+    /// Sets the expiry of the token: afterwards requests fail with `grant.expired`, and nothing is sent.
+    #[must_use]
+    pub fn expiring_at(mut self, end: UnixTime) -> Self {
+        if let Place::Here(tokens) = &mut self.place {
+            *tokens = Arc::new(Tokens::clone(tokens).expiring_at(end));
+        }
+        self.end = Some(end);
+        self
+    }
+
+    const fn at(place: Place) -> Self {
+        Self { place, end: None }
+    }
+
+    /// The token that is there now, and not the one that was `refused`.
+    ///
+    /// # Errors
+    /// `token.unreadable`, `grant.expired`, `grant.revoked`, and the callback's.
+    pub fn read(&self, refused: Option<&Tokens>) -> Result<Arc<Tokens>, Error> {
+        let tokens = match &self.place {
+            Place::Here(tokens) => match tokens.access_token.expose().is_empty() {
+                true => return Err(empty("a text")),
+                false => Arc::clone(tokens),
+            },
+            Place::Variable(name) => self.tokens(variable(name)?),
+            Place::File(path) => self.tokens(file(path)?),
+            Place::Callback(callback) => match callback()? {
+                token if token.expose().is_empty() => return Err(empty("a callback")),
+                token => self.tokens(token),
+            },
+        };
+        tokens.check_fixed(UnixTime::system()?, refused)?;
+        Ok(tokens)
+    }
+
+    fn tokens(&self, token: Secret<String>) -> Arc<Tokens> {
+        let tokens = Tokens::bearer(token);
+        Arc::new(match self.end {
+            Some(end) => tokens.expiring_at(end),
+            None => tokens,
+        })
+    }
+}
+
+fn variable(name: &str) -> Result<Secret<String>, Error> {
+    match std::env::var(name) {
+        Ok(text) => trimmed(text, name),
+        Err(why) => Err(unreadable(name).caused_by(Cause::unsent(why_absent(&why)))),
+    }
+}
+
+/// What a variable holds that is no Unicode is not repeated.
+const fn why_absent(why: &std::env::VarError) -> &'static str {
+    match why {
+        std::env::VarError::NotPresent => "the environment variable is not set",
+        std::env::VarError::NotUnicode(_) => "the environment variable is no Unicode",
+    }
+}
+
+fn file(path: &std::path::Path) -> Result<Secret<String>, Error> {
+    use std::io::Read as _;
+    let name = path.display().to_string();
+    let read = || {
+        let mut text = String::new();
+        let file = std::fs::File::open(path)?;
+        file.take(MAX_LENGTH + 1).read_to_string(&mut text)?;
+        Ok(text)
+    };
+    let text =
+        read().map_err(|why: std::io::Error| unreadable(&name).caused_by(Cause::unsent(why)))?;
+    if text.len() as u64 > MAX_LENGTH {
+        return Err(unreadable(&name).caused_by(Cause::unsent("it is longer than 64 KiB")));
+    }
+    trimmed(text, &name)
+}
+
+fn trimmed(text: String, name: &str) -> Result<Secret<String>, Error> {
+    let whole = Secret::new(text);
+    match whole.expose().trim() {
+        "" => Err(empty(name)),
+        token => Ok(Secret::new(token.to_owned())),
+    }
+}
+
+fn empty(name: &str) -> Error {
+    unreadable(name).caused_by(Cause::unsent("it is empty"))
+}
+
+fn unreadable(name: &str) -> Error {
+    Error::from(Misuse::TokenUnreadable).about(name)
+}
+
+impl TokenSource for FixedToken {
+    fn token<'a>(&'a self, refused: Option<&'a Tokens>) -> Answer<'a, Token> {
+        Box::pin(std::future::ready(self.read(refused).map(Token::from)))
+    }
+
+    /// Forgets nothing: what stands there is asked about again.
+    fn refuse(&self, _: &Tokens) {}
+}
+
+impl fmt::Debug for FixedToken {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let place = match &self.place {
+            Place::Here(_) => "a text",
+            Place::Variable(name) => name,
+            Place::File(_) => "a file",
+            Place::Callback(_) => "a callback",
+        };
+        f.debug_struct("FixedToken")
+            .field("from", &place)
+            .field("expires_at", &self.end)
+            .finish()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Mutex;
+
+    use super::*;
+
+    fn code(read: Result<Arc<Tokens>, Error>) -> &'static str {
+        read.unwrap_err().code()
+    }
+
+    fn text(tokens: &Tokens) -> &str {
+        tokens.access_token.expose()
+    }
+
+    #[test]
+    fn a_text_is_handed_out_until_it_is_refused() {
+        let source = FixedToken::new("a");
+        let token = source.read(None).unwrap();
+        assert_eq!(text(&token), "a");
+        assert_eq!(code(source.read(Some(&token))), "grant.revoked");
+        // It may have been one server's whim.
+        assert_eq!(text(&source.read(None).unwrap()), "a");
+    }
+
+    #[test]
+    fn an_empty_text_is_no_token() {
+        let callback = FixedToken::from_fn(|| Ok(String::new().into()));
+        for (source, place) in [(FixedToken::new(""), "a text"), (callback, "a callback")] {
+            let error = source.read(None).unwrap_err();
+            assert_eq!(
+                (error.code(), error.detail()),
+                ("token.unreadable", Some(place))
+            );
+        }
+    }
+
+    #[test]
+    fn a_file_is_read_anew_each_time() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("token");
+        let source = FixedToken::from_file(&path);
+        assert_eq!(code(source.read(None)), "token.unreadable");
+        std::fs::write(&path, "  one\n").unwrap();
+        let one = source.read(None).unwrap();
+        assert_eq!(text(&one), "one");
+        assert_eq!(code(source.read(Some(&one))), "grant.revoked");
+        std::fs::write(&path, "two").unwrap();
+        assert_eq!(text(&source.read(Some(&one)).unwrap()), "two");
+        for bad in ["", " \n", &"x".repeat(64 << 10 | 1)] {
+            std::fs::write(&path, bad).unwrap();
+            assert_eq!(code(source.read(None)), "token.unreadable");
+        }
+        std::fs::write(&path, b"\xff").unwrap();
+        assert_eq!(code(source.read(None)), "token.unreadable");
+    }
+
+    #[test]
+    fn a_variable_that_is_not_set_is_named() {
+        let error = FixedToken::from_env("OAUTH_CORE_NO_SUCH")
+            .read(None)
+            .unwrap_err();
+        assert_eq!(error.code(), "token.unreadable");
+        assert_eq!(error.detail(), Some("OAUTH_CORE_NO_SUCH"));
+        // Every test process has this one.
+        let path = FixedToken::from_env("CARGO_MANIFEST_DIR")
+            .read(None)
+            .unwrap();
+        assert!(text(&path).contains("oauth-session"));
+    }
+
+    #[test]
+    fn a_callback_is_asked_each_time_and_its_error_is_told() {
+        let texts = Mutex::new(vec!["b", "a"]);
+        let source = FixedToken::from_fn(move || match texts.lock().unwrap().pop() {
+            Some(text) => Ok(text.into()),
+            None => Err(Misuse::NoRefreshToken.into()),
+        });
+        let first = source.read(None).unwrap();
+        assert_eq!(text(&first), "a");
+        assert_eq!(text(&source.read(Some(&first)).unwrap()), "b");
+        assert_eq!(code(source.read(None)), "grant.no_refresh_token");
+    }
+
+    #[test]
+    fn a_token_that_is_over_is_not_handed_out() {
+        let source = FixedToken::new("a");
+        let past = UnixTime::from_secs(1);
+        assert_eq!(
+            code(source.clone().expiring_at(past).read(None)),
+            "grant.expired"
+        );
+        let future = UnixTime::from_secs(40_000_000_000);
+        assert_eq!(text(&source.expiring_at(future).read(None).unwrap()), "a");
+        let over = FixedToken::of_tokens(Tokens::bearer("a").expiring_at(past));
+        assert_eq!(code(over.read(None)), "grant.expired");
+    }
+
+    #[test]
+    fn nothing_shows_the_token() {
+        let source = FixedToken::new("s3cret");
+        assert!(!format!("{source:?}").contains("s3cret"));
+    }
+}

@@ -1,0 +1,42 @@
+//! Deletes records that have ended, a few whenever a new one is created.
+
+use std::sync::atomic::Ordering;
+
+use oauth_core::error::Error;
+
+use super::Folder;
+use crate::store::file::{Kept, RECORD, decoded};
+
+/// How many records are looked at each time: as many begin as end, so that all of them are in their turn.
+const LOOKED_AT: usize = 16;
+
+impl Folder {
+    /// Deletes what has ended, of the next records in the order of their names.
+    pub(in crate::store) fn sweep_ended(&self) -> Result<(), Error> {
+        let keys = self.keys(RECORD)?;
+        if keys.is_empty() {
+            return Ok(());
+        }
+        let first = self.swept.fetch_add(LOOKED_AT, Ordering::Relaxed) % keys.len();
+        let looked_at = keys.iter().cycle().skip(first);
+        for key in looked_at.take(LOOKED_AT.min(keys.len())) {
+            // Files are replaced as a whole, so no lock is needed to read one. One that cannot be read is for those
+            // who ask for it.
+            let bytes = self.read(key, RECORD).ok().flatten();
+            let kept = bytes.and_then(|bytes| decoded(&bytes, RECORD).ok());
+            if !kept.is_some_and(|kept| kept.times.is_over()) {
+                continue;
+            }
+            let Some(locked) = self.try_lock(key)? else {
+                continue;
+            };
+            // It may have been saved again before the lock was taken.
+            let bytes = locked.read(RECORD)?;
+            let kept = bytes.map(|bytes| decoded(&bytes, RECORD)).transpose()?;
+            if kept.is_some_and(|kept: Kept| kept.times.is_over()) {
+                locked.remove(RECORD)?;
+            }
+        }
+        Ok(())
+    }
+}

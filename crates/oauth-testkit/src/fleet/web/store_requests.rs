@@ -1,0 +1,59 @@
+//! What is asked of the store, and what it says.
+
+use std::time::Duration;
+
+use oauth_core::Secret;
+use oauth_core::error::{Cause, Error};
+use oauth_core::flow::keeper::{self, Entry, Lease, Saved};
+use oauth_web::Event as Told;
+
+/// After so long a worker gives up on the store, and on the provider, in milliseconds.
+pub(super) const STORE_TIMEOUT: u64 = 2_000;
+pub(super) const REQUEST_TIMEOUT: u64 = 15_000;
+
+pub(super) enum Order {
+    Load(String),
+    Lease(String, String, Duration),
+    Save(String, Secret<String>, u64),
+    Remove(String),
+    /// A lease is extended, and nobody waits for the answer.
+    Extend(String, String, Duration),
+}
+
+pub(super) enum Stored {
+    Loaded(Option<Entry>),
+    Leased(Lease),
+    Saved(Saved),
+    Removed,
+    Failed,
+}
+
+impl Stored {
+    pub(super) fn of_visit(self) -> Told {
+        match self {
+            Self::Loaded(entry) => Told::Loaded(entry),
+            Self::Leased(lease) => Told::Leased(lease),
+            Self::Saved(saved) => Told::Saved(saved),
+            Self::Removed => Told::Removed,
+            Self::Failed => Told::Failed(silent()),
+        }
+    }
+
+    pub(super) fn of_keeper(self) -> keeper::Event {
+        match self {
+            Self::Loaded(entry) => keeper::Event::Loaded(entry),
+            Self::Leased(lease) => keeper::Event::Leased(lease),
+            Self::Saved(saved) => keeper::Event::Saved(saved),
+            Self::Removed | Self::Failed => keeper::Event::Failed(silent()),
+        }
+    }
+}
+
+fn silent() -> Error {
+    Error::lost(Cause::unknown("the store gives no answer")).at_endpoint("store")
+}
+
+/// The beginning of a record's name, for a transcript.
+pub(super) fn short(key: &str) -> &str {
+    key.get(..6).unwrap_or(key)
+}

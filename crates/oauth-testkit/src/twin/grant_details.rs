@@ -1,0 +1,77 @@
+//! What a grant is for, in detail: scopes, permissions, and resources.
+//!
+//! RFC 9396 section 2, RFC 8707 section 2
+
+use serde_json::{Value, json};
+
+use super::Twin;
+use super::authority::Authority;
+
+type Refusal = (&'static str, &'static str);
+
+impl Twin {
+    /// The scopes that there are from now on; anyone who asks for none is granted the first.
+    pub fn set_scopes(&mut self, scopes: &'static [&'static str]) {
+        let rules = &mut self.authority.rules;
+        rules.scopes = scopes;
+        rules.default_scope = scopes.first().copied();
+        rules.metadata.1["scopes_supported"] = json!(scopes);
+    }
+
+    /// Tokens are for the resources that are asked for from now on (RFC 8707), which introspection names (`aud`).
+    pub fn know_resources(&mut self) {
+        self.authority.knows_resources = true;
+    }
+}
+
+/// The permissions that are asked for; null where none are.
+pub(super) fn read(authority: &Authority, asked: Option<&str>) -> Result<Value, Refusal> {
+    let wrong = |why| ("invalid_authorization_details", why);
+    let (Some(text), Some(fapi)) = (asked, &authority.rules.fapi) else {
+        return Ok(Value::Null);
+    };
+    let asked: Value = serde_json::from_str(text).map_err(|_| wrong("they are no JSON"))?;
+    let details = asked.as_array().filter(|details| !details.is_empty());
+    let details = details.ok_or(wrong("they are an array of objects"))?;
+    let is_known = |detail: &Value| {
+        let kind = detail["type"].as_str();
+        kind.is_some_and(|kind| fapi.details.contains(&kind))
+    };
+    match details.iter().all(is_known) {
+        true => Ok(asked),
+        false => Err(wrong("a type that this server does not know")),
+    }
+}
+
+/// The resources that are asked for, as often as the parameter comes; none at a server that knows no resources.
+pub(super) fn resources(
+    authority: &Authority,
+    pairs: Option<&[(String, String)]>,
+) -> Result<Vec<String>, Refusal> {
+    match authority.knows_resources {
+        true => targets(pairs.unwrap_or_default()),
+        false => Ok(Vec::new()),
+    }
+}
+
+/// The resources that are named, as often as the parameter comes.
+pub(super) fn targets(pairs: &[(String, String)]) -> Result<Vec<String>, Refusal> {
+    let named = pairs.iter();
+    let named = named.filter(|(name, _)| name == "resource");
+    let resources: Vec<String> = named.map(|(_, value)| value.clone()).collect();
+    // "an absolute URI, as specified by Section 4.3 of [RFC3986]", which has no fragment.
+    let is_target = |one: &String| {
+        let scheme = one.split_once(':').map_or("", |(scheme, _)| scheme);
+        let is_scheme = |b: u8| b.is_ascii_alphanumeric() || b"+-.".contains(&b);
+        scheme.starts_with(|c: char| c.is_ascii_alphabetic())
+            && scheme.bytes().all(is_scheme)
+            && !one.contains('#')
+    };
+    match resources.iter().all(is_target) {
+        true => Ok(resources),
+        false => Err((
+            "invalid_target",
+            "a resource is an absolute URI without a fragment",
+        )),
+    }
+}

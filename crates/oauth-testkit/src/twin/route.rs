@@ -1,0 +1,23 @@
+//! The parts of a twin.
+
+/// Which part of the twin a path belongs to.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Route {
+    Authorize,
+    Token,
+    Revoke,
+    Introspect,
+    DeviceAuthorization,
+    DevicePage,
+    Backchannel,
+    BackchannelPage,
+    Metadata,
+    Keys,
+    Userinfo,
+    Logout,
+    Pushed,
+    Registration,
+    ClientConfiguration,
+    Api,
+    ResourceMetadata,
+}

@@ -1,0 +1,80 @@
+//! The session of a request: found by its cookies, and loaded from the store.
+
+use std::sync::Arc;
+
+use oauth_core::error::Error;
+use oauth_core::{Secret, Tokens};
+use serde::{Deserialize, Serialize};
+
+use crate::config::Keep;
+use crate::cookie::Rejected;
+use crate::request_context::RequestContext;
+use crate::session::Session;
+use crate::session_store;
+
+/// The session of a request.
+pub(crate) enum Found {
+    Session(Box<Session>),
+    /// Why there is none.
+    Nobody(String),
+}
+
+/// Who is signed in.
+///
+/// # Errors
+/// What the store fails with.
+pub(crate) async fn session(context: &RequestContext) -> Result<Found, Error> {
+    let jar = context.jar()?;
+    let now = context.io.now();
+    let found = match context.config().keep {
+        Keep::Identity => jar.session::<Session>(&context.cookies),
+        Keep::AccessToken => jar
+            .session::<CookieSession>(&context.cookies)
+            .map(CookieSession::session),
+        Keep::Store => match jar.session::<session_store::Handle>(&context.cookies) {
+            Ok(handle) => match session_store::load(context, &handle).await? {
+                Some(session) => Ok(session),
+                None => Err(Rejected::Unopened("the store has none such".to_owned())),
+            },
+            Err(rejected) => Err(rejected),
+        },
+    };
+    Ok(match found {
+        Ok(session) if session.is_over(now, context.config().idle) => {
+            // One that lay unused is still there, and so are its tokens.
+            if session.key.is_some() {
+                session_store::end(context, &session).await;
+            }
+            Found::Nobody("it is over".to_owned())
+        }
+        Ok(session) => Found::Session(Box::new(session)),
+        Err(rejected) => Found::Nobody(rejected.why().to_owned()),
+    })
+}
+
+/// What a cookie holds where it has the access token too.
+#[derive(Serialize, Deserialize)]
+pub(crate) struct CookieSession {
+    #[serde(flatten)]
+    session: Session,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    tokens: Option<String>,
+}
+
+impl CookieSession {
+    pub(crate) fn of(session: Session) -> Self {
+        let tokens = session.tokens.as_ref();
+        let tokens = tokens.map(|tokens| tokens.to_json().expose().clone());
+        Self { session, tokens }
+    }
+
+    fn session(self) -> Session {
+        // What does not read is over.
+        let tokens = self.tokens.map(Secret::new);
+        let tokens = tokens.and_then(|text| Tokens::from_json(text.expose()).ok());
+        Session {
+            tokens: tokens.map(Arc::new),
+            ..self.session
+        }
+    }
+}

@@ -1,0 +1,256 @@
+//! Logins in progress: each is kept in the browser, in a sealed cookie of its own.
+
+use oauth_core::error::Error;
+use oauth_core::flow::authorization::ResponseMode;
+use oauth_core::moment::UnixTime;
+use oauth_core::{AuthorizationRequest, Pending, Secret};
+use serde::{Deserialize, Serialize};
+
+use crate::config::{CallbackMode, Lookup, Provider};
+use crate::cookie::{CookieSameSite, Jar, Purpose};
+use crate::reply::Reply;
+use crate::request_context::RequestContext;
+use crate::session::Need;
+use crate::visit::{ExchangeOutput, wrong_output};
+
+/// How many flow cookies of a request are read.
+const MOST: usize = 16;
+
+/// The state of a login until its callback.
+#[derive(Serialize, Deserialize)]
+pub(crate) struct LoginFlow {
+    pub(crate) provider: String,
+    pub(crate) return_to: String,
+    pub(crate) kind: Kind,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) need: Option<Need>,
+    pub(crate) started_at: UnixTime,
+    pending: String,
+}
+
+/// The kind of a login.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub(crate) enum Kind {
+    /// Somebody signs in.
+    Login,
+    /// A silent check whether there is a session at the provider (`prompt=none`).
+    Check,
+}
+
+/// The parameters of a new login.
+pub(crate) struct Wanted<'a> {
+    pub(crate) provider: &'a Provider,
+    pub(crate) return_to: String,
+    pub(crate) kind: Kind,
+    pub(crate) need: Option<Need>,
+    pub(crate) login_hint: Option<String>,
+    pub(crate) prompt: Option<String>,
+}
+
+/// The flow that a callback belongs to, and the name of its cookie.
+pub(crate) struct FoundFlow {
+    pub(crate) name: String,
+    pub(crate) flow: LoginFlow,
+    pub(crate) pending: Pending,
+    pub(crate) provider: Provider,
+}
+
+impl LoginFlow {
+    fn plain(&self) -> Secret<Vec<u8>> {
+        Secret::new(serde_json::to_vec(self).unwrap_or_default())
+    }
+}
+
+impl<'a> Wanted<'a> {
+    pub(crate) const fn login(provider: &'a Provider, return_to: String) -> Self {
+        Self {
+            provider,
+            return_to,
+            kind: Kind::Login,
+            need: None,
+            login_hint: None,
+            prompt: None,
+        }
+    }
+}
+
+/// Sends the person to the provider.
+pub(crate) async fn begin(context: &RequestContext, wanted: Wanted<'_>) -> Result<Reply, Error> {
+    let (base_url, config) = (context.base_url()?, context.config());
+    let provider = wanted.provider;
+    let mut ask = AuthorizationRequest::new(base_url.redirect_uri(config, provider)?)
+        .scope(provider.scope.clone());
+    for (name, value) in &provider.parameters {
+        ask = ask.extra(name, value);
+    }
+    if provider.callback_mode == CallbackMode::FormPost {
+        ask = ask.response_mode(ResponseMode::FormPost);
+    }
+    if let Some(need) = &wanted.need {
+        let more = oauth_core::Scope::of(need.scope.iter().map(String::as_str))?;
+        ask = ask.scope(provider.scope.union(&more));
+        if !need.acr.is_empty() {
+            ask = ask.acr_values(need.acr.iter().map(String::as_str));
+        }
+        if let Some(max_age) = need.max_age {
+            ask = ask.max_age(max_age);
+        }
+    }
+    if let Some(hint) = &wanted.login_hint {
+        ask = ask.login_hint(hint);
+    }
+    match (wanted.kind, &wanted.prompt) {
+        (Kind::Check, _) => ask = ask.prompt("none"),
+        (Kind::Login, Some(prompt)) => ask = ask.prompt(prompt),
+        (Kind::Login, None) => {}
+    }
+    let begun = provider.client.begin_authorization(ask);
+    let begun = context
+        .io
+        .run(begun, |begun| ExchangeOutput::Begun(Box::new(begun)));
+    let ExchangeOutput::Begun(begun) = begun.await? else {
+        return Err(wrong_output());
+    };
+    let mut flow = LoginFlow {
+        provider: provider.id.clone(),
+        return_to: wanted.return_to,
+        kind: wanted.kind,
+        need: wanted.need,
+        started_at: context.io.now(),
+        pending: begun.pending.to_json().expose().clone(),
+    };
+    let name = cookie_name(context, begun.pending.state().expose())?;
+    let jar = context.jar()?;
+    let mut plain = flow.plain();
+    if !Jar::fits(&name, plain.expose().len()) {
+        context.io.note(
+            "return_target.refused",
+            "a return target is too long; home was taken",
+        );
+        flow.return_to = context.home()?;
+        plain = flow.plain();
+    }
+    let value = jar.seal(&context.io.at(), Purpose::LoginFlow, &name, plain.expose())?;
+    let same_site = same_site(provider);
+    let seconds = config.flow_lifetime.as_secs();
+    let mut cookies = surplus(context)?;
+    cookies.push(jar.set(&name, &value, seconds, same_site));
+    Ok(Reply::see_other(begun.url.as_str()).cookies(cookies))
+}
+
+/// Finds the flow that a callback belongs to, without consuming it; otherwise, why each flow does not match.
+pub(crate) async fn find(
+    context: &RequestContext,
+    callback: &str,
+) -> Result<Result<FoundFlow, Vec<String>>, Error> {
+    let mut why = Vec::new();
+    for (name, opened) in flows(context)? {
+        match opened {
+            Err(reason) => why.push(reason),
+            Ok((flow, pending)) => {
+                let provider = match context.provider(&flow.provider).await {
+                    Ok(provider) => provider,
+                    Err(error) => {
+                        why.push(error.to_string());
+                        continue;
+                    }
+                };
+                if !provider.client.recognises(&pending, callback) {
+                    why.push("the state is another".to_owned());
+                    continue;
+                }
+                // Mix-up (RFC 9700 section 4.4.2.2): each provider has a redirect URI of its own.
+                let (config, base_url) = (context.config(), context.base_url()?);
+                let path = format!("{}{}", base_url.root, config.callback(&provider));
+                if context.request.path() != path {
+                    why.push("the callback is another provider's".to_owned());
+                    continue;
+                }
+                return Ok(Ok(FoundFlow {
+                    name,
+                    flow,
+                    pending,
+                    provider,
+                }));
+            }
+        }
+    }
+    if why.is_empty() {
+        why.push("there is no cookie".to_owned());
+    }
+    Ok(Err(why))
+}
+
+type Opened = Result<(LoginFlow, Pending), String>;
+
+/// The flows of this browser that are still valid, and why the others are not.
+fn flows(context: &RequestContext) -> Result<Vec<(String, Opened)>, Error> {
+    let jar = context.jar()?;
+    let prefix = jar.named("flow-");
+    let ours = context.cookies.iter();
+    let ours = ours
+        .filter(|(name, _)| name.starts_with(&prefix))
+        .take(MOST);
+    let opened = ours.map(|(name, value)| (name.clone(), open(context, name, value)));
+    Ok(opened.collect())
+}
+
+fn open(context: &RequestContext, name: &str, value: &str) -> Opened {
+    let jar = context.jar().map_err(|error| error.to_string())?;
+    let plain = jar.open(Purpose::LoginFlow, name, value)?;
+    let flow: LoginFlow =
+        serde_json::from_slice(plain.expose()).map_err(|_| "it does not read".to_owned())?;
+    if context.io.now().since(flow.started_at) >= context.config().flow_lifetime {
+        return Err("it is expired".to_owned());
+    }
+    let pending = Pending::from_json(&flow.pending).map_err(|error| error.to_string())?;
+    Ok((flow, pending))
+}
+
+/// Clears the cookies of flows beyond the limit when another begins: invalid ones first, then the oldest.
+fn surplus(context: &RequestContext) -> Result<Vec<String>, Error> {
+    let jar = context.jar()?;
+    let mut flows: Vec<_> = flows(context)?
+        .into_iter()
+        .map(|(name, opened)| (opened.ok().map(|(flow, _)| flow.started_at), name))
+        .collect();
+    flows.sort();
+    let gone = (flows.len() + 1).saturating_sub(context.config().flows);
+    let gone = flows.iter().take(gone);
+    Ok(gone
+        .map(|(_, name)| jar.end(name, ended(context)))
+        .collect())
+}
+
+/// Clears the cookie of a flow.
+pub(crate) fn end(context: &RequestContext, name: &str) -> Result<String, Error> {
+    Ok(context.jar()?.end(name, ended(context)))
+}
+
+fn cookie_name(context: &RequestContext, state: &str) -> Result<String, Error> {
+    let hash = oauth_seal::digest("oauth-web flow 1", [state]);
+    let hash = hash.get(..8).unwrap_or(&hash);
+    Ok(context.jar()?.named(&format!("flow-{hash}")))
+}
+
+const fn same_site(provider: &Provider) -> CookieSameSite {
+    match provider.callback_mode {
+        CallbackMode::Query => CookieSameSite::Lax,
+        CallbackMode::FormPost => CookieSameSite::None,
+    }
+}
+
+/// The `SameSite` to clear a flow cookie with: in the response to a cross-site form, a browser accepts `None` only.
+fn ended(context: &RequestContext) -> CookieSameSite {
+    let mut providers = context.config().providers.iter();
+    let posts = providers.any(|provider| provider.callback_mode == CallbackMode::FormPost);
+    // A provider that is looked up may use either mode.
+    let is_secure = context
+        .base_url()
+        .is_ok_and(|base_url| base_url.url.scheme() == "https");
+    match posts || context.config().lookup == Lookup::Asked && is_secure {
+        true => CookieSameSite::None,
+        false => CookieSameSite::Lax,
+    }
+}

@@ -1,0 +1,92 @@
+//! Detects login loops: a browser that signs in again and again without a session being accepted gets an error page.
+//!
+//! Only logins that succeeded are counted, not those that began: ten tabs opened at once begin ten logins, which is
+//! no loop.
+
+use oauth_core::error::{Error, ValidationFailure};
+use oauth_core::moment::UnixTime;
+use serde::{Deserialize, Serialize};
+
+use crate::cookie::{CookieSameSite, Purpose};
+use crate::request_context::RequestContext;
+
+/// How long logins are remembered, in seconds.
+const WINDOW: u64 = 60;
+
+/// How many logins may succeed within that time without a session being accepted.
+const MOST: usize = 3;
+
+/// The longest reason that is stored, in bytes.
+const LONGEST: usize = 60;
+
+/// The recent logins of this browser.
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+pub(crate) struct RecentLogins {
+    /// When logins succeeded.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    signed_in: Vec<UnixTime>,
+    /// When a login was restarted because of a callback without a flow.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    restarted: Vec<UnixTime>,
+    /// Why sessions were not accepted.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    refused: Vec<String>,
+}
+
+impl RecentLogins {
+    pub(crate) fn of(context: &RequestContext) -> Result<Self, Error> {
+        let jar = context.jar()?;
+        let read = jar.read(&context.cookies, Purpose::RecentLogins, &jar.named("tries"));
+        let mut tries: Self = read.unwrap_or_default();
+        let now = context.io.now();
+        let is_late = |at: &UnixTime| now.since(*at).as_secs() < WINDOW;
+        tries.signed_in.retain(is_late);
+        tries.restarted.retain(is_late);
+        Ok(tries)
+    }
+
+    /// Whether the browser has sent this back.
+    pub(crate) fn is_restarted(&self) -> bool {
+        !self.restarted.is_empty()
+    }
+
+    pub(crate) fn signed_in(mut self, now: UnixTime) -> Self {
+        self.signed_in.push(now);
+        let surplus = self.signed_in.len().saturating_sub(MOST);
+        self.signed_in.drain(..surplus);
+        self
+    }
+
+    pub(crate) fn restarted(mut self, now: UnixTime) -> Self {
+        self.restarted = vec![now];
+        self
+    }
+
+    /// A sign-in is about to begin although others succeeded just now. What is to be remembered of that, if
+    /// anything.
+    ///
+    /// # Errors
+    /// `web.loop`, which says why each session was not taken.
+    pub(crate) fn again(mut self, why: &str) -> Result<Option<Self>, Error> {
+        if self.signed_in.is_empty() {
+            return Ok(None);
+        }
+        let why: String = why.chars().take(LONGEST).collect();
+        self.refused.push(why);
+        if self.signed_in.len() >= MOST {
+            let why = self.refused.join("; ");
+            return Err(Error::from(ValidationFailure::WebLoop).about(&why));
+        }
+        let surplus = self.refused.len().saturating_sub(MOST);
+        self.refused.drain(..surplus);
+        Ok(Some(self))
+    }
+
+    pub(crate) fn cookie(&self, context: &RequestContext) -> Result<String, Error> {
+        let jar = context.jar()?;
+        let name = jar.named("tries");
+        let plain = serde_json::to_vec(self).unwrap_or_default();
+        let value = jar.seal(&context.io.at(), Purpose::RecentLogins, &name, &plain)?;
+        Ok(jar.set(&name, &value, WINDOW, CookieSameSite::Lax))
+    }
+}

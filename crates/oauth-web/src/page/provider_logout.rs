@@ -1,0 +1,125 @@
+//! Logout announced by the provider: by a token that it posts (OpenID Connect Back-Channel Logout), or by a frame that
+//! it loads in the browser (Front-Channel Logout). Only sessions in a store can be ended this way.
+
+use http::StatusCode;
+use http::header::{CONTENT_SECURITY_POLICY, CONTENT_TYPE};
+use oauth_core::Secret;
+use oauth_core::error::{Error, Misuse, ProtocolViolation, ValidationFailure};
+use oauth_core::flow::logout::{FrontChannelLogout, Session as Ended};
+use oauth_core::token::logout_token::{LogoutTokenChecks, Replay};
+
+use crate::config::{Keep, Provider};
+use crate::reply::{Reader, Reply};
+use crate::request_context::RequestContext;
+use crate::session::Session;
+use crate::session_store::{self, Unstored};
+use crate::visit::{ExchangeOutput, Times, wrong_output};
+
+pub(crate) async fn back_channel(
+    context: &RequestContext,
+    id: Option<String>,
+) -> Result<Reply, Error> {
+    match token(context, id).await {
+        Ok(()) => Ok(Reply::empty(StatusCode::OK)),
+        Err(error) if super::is_hosts(&error) => Err(error),
+        Err(error) => {
+            context.io.note_error(&error);
+            Ok(Reply::problem(&error, Reader::Script, None))
+        }
+    }
+}
+
+async fn token(context: &RequestContext, id: Option<String>) -> Result<(), Error> {
+    let provider = provider(context, id).await?;
+    let token = context.request.form_text().is_some();
+    let token = context
+        .request
+        .parameter("logout_token")
+        .filter(|_| token)
+        .ok_or_else(|| Error::from(ProtocolViolation::LogoutShape).about("logout_token"))?;
+    let mut checks = LogoutTokenChecks::default();
+    checks.replay = Replay::Caller;
+    let verified = provider
+        .client
+        .verify_logout_token(Secret::new(token), checks);
+    let verified = context
+        .io
+        .run(verified, |token| ExchangeOutput::LoggedOut(Box::new(token)));
+    let ExchangeOutput::LoggedOut(token) = verified.await? else {
+        return Err(wrong_output());
+    };
+    let known = oauth_seal::digest("oauth-web jti 1", [token.issuer(), token.jti()]);
+    if context.io.load(&known).await?.is_some() {
+        return Err(ValidationFailure::LogoutTokenReplayed.into());
+    }
+    // A session whose login named no `sid` may be the one.
+    let of_person = match token.sid() {
+        Some(_) => Unstored::Unknown,
+        None => Unstored::Meant,
+    };
+    let named = [
+        ("sid", token.sid(), Unstored::Meant),
+        ("sub", token.subject(), of_person),
+    ];
+    for (kind, value, unstored) in named {
+        let Some(value) = value else { continue };
+        let is_meant = |session: &Session| token.ends(&ended(session));
+        let client = &provider.client;
+        session_store::end_all(context, client, (kind, value), unstored, is_meant).await?;
+    }
+    // Last of all: should the store have failed before, the provider may send it again. Of two that come at once,
+    // both end the same sessions.
+    let until = token.forget_at();
+    let record = Secret::new(format!("{{\"until\":{}}}", until.as_secs()));
+    context
+        .io
+        .save(&known, record, 0, Times::until(until))
+        .await?;
+    Ok(())
+}
+
+pub(crate) async fn front_channel(
+    context: &RequestContext,
+    id: Option<String>,
+) -> Result<Reply, Error> {
+    let provider = provider(context, id).await?;
+    let issuer = provider.client.server().issuer();
+    let request = FrontChannelLogout::parse(&context.request.target)?;
+    if let (Some(named), Some(sid)) = (context.request.query("iss"), context.request.query("sid")) {
+        if named != issuer.as_str() {
+            return Err(ValidationFailure::JwtIssuer.into());
+        }
+        let is_meant = |session: &Session| request.ends(&ended(session));
+        let (client, of_sid) = (&provider.client, ("sid", sid.as_str()));
+        session_store::end_all(context, client, of_sid, Unstored::Meant, is_meant).await?;
+    }
+    let mut reply = Reply::empty(StatusCode::OK);
+    reply.put(CONTENT_TYPE, "text/html; charset=utf-8");
+    let policy = format!(
+        "default-src 'none'; frame-ancestors {}",
+        issuer.url().origin()
+    );
+    reply.put(CONTENT_SECURITY_POLICY, &policy);
+    Ok(reply)
+}
+
+async fn provider(context: &RequestContext, id: Option<String>) -> Result<Provider, Error> {
+    if context.config().keep != Keep::Store {
+        let why = "sessions without a store cannot be ended from elsewhere";
+        return Err(Error::from(Misuse::WebSetup).about(why));
+    }
+    let found = match id {
+        Some(id) => return context.provider(&id).await,
+        None => context.chosen(None).await?,
+    };
+    found.ok_or_else(|| ValidationFailure::WebUnknownProvider.into())
+}
+
+fn ended(session: &Session) -> Ended {
+    let identity = &session.identity;
+    Ended::new(
+        &identity.issuer,
+        identity.subject.clone(),
+        identity.sid.clone(),
+    )
+}

@@ -1,0 +1,32 @@
+//! `GET {prefix}/check`: signs in whoever has a session at the provider, without any prompt.
+
+use oauth_core::error::Error;
+
+use crate::current_session::{self, Found};
+use crate::login_flow::{self, Kind, Wanted};
+use crate::reply::Reply;
+use crate::request_context::RequestContext;
+
+pub(crate) async fn check(context: &RequestContext) -> Result<Reply, Error> {
+    let request = &context.request;
+    if !request.is_navigation() {
+        return Ok(RequestContext::ahead());
+    }
+    let return_to = context.return_to(request.query("return_to").as_deref())?;
+    if context.has_cookie(&context.jar()?.named("quiet")) {
+        return Ok(RequestContext::go(&return_to, []));
+    }
+    let provider = match (
+        request.query("provider"),
+        current_session::session(context).await?,
+    ) {
+        (Some(id), _) => context.provider(&id).await?,
+        (None, Found::Session(session)) => context.provider(&session.identity.provider).await?,
+        (None, Found::Nobody(_)) => context.first_provider().await?,
+    };
+    let wanted = Wanted {
+        kind: Kind::Check,
+        ..Wanted::login(&provider, return_to)
+    };
+    login_flow::begin(context, wanted).await
+}

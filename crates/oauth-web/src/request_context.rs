@@ -1,0 +1,243 @@
+//! The context of a request: the site, the cookies and the base URL, as every page needs them.
+
+use std::sync::Arc;
+
+use http::StatusCode;
+use oauth_core::error::{Error, ValidationFailure};
+use oauth_core::form::Form;
+
+use crate::config::{Config, Lookup, Provider, SameSite};
+use crate::cookie::{self, CookieSameSite, Jar};
+use crate::reply::{Reader, Reply};
+use crate::request::{Origin, Request};
+use crate::return_target;
+use crate::routes::{BaseUrl, Inner};
+use crate::session::Need;
+use crate::visit::{Io, ProviderQuery};
+
+pub(crate) struct RequestContext {
+    pub(crate) site: Arc<Inner>,
+    pub(crate) request: Request,
+    pub(crate) cookies: Vec<(String, String)>,
+    pub(crate) io: Io,
+    base_url: Option<usize>,
+}
+
+impl RequestContext {
+    pub(crate) fn new(site: Arc<Inner>, request: Request, io: Io) -> Self {
+        let cookies = cookie::parse(&request.headers);
+        let base_url = site.base_url(&request.host).and_then(|found| {
+            let mut base_urls = site.base_urls.iter();
+            base_urls.position(|base_url| std::ptr::eq(base_url, found))
+        });
+        Self {
+            site,
+            request,
+            cookies,
+            io,
+            base_url,
+        }
+    }
+
+    /// The base URL of the request.
+    ///
+    /// # Errors
+    /// `web.not_found` for a host that is none of the site's.
+    pub(crate) fn base_url(&self) -> Result<&BaseUrl, Error> {
+        let base_url = self.base_url.and_then(|at| self.site.base_urls.get(at));
+        base_url.ok_or_else(|| {
+            Error::from(ValidationFailure::WebNotFound).about("the host is none of base_urls")
+        })
+    }
+
+    pub(crate) fn config(&self) -> &Config {
+        &self.site.config
+    }
+
+    /// The provider of this id.
+    ///
+    /// # Errors
+    /// `web.unknown_provider`, and what its host fails with.
+    pub(crate) async fn provider(&self, id: &str) -> Result<Provider, Error> {
+        let id = Some(id.to_owned());
+        let found = self
+            .find(ProviderQuery {
+                id,
+                ..ProviderQuery::default()
+            })
+            .await?;
+        found.ok_or_else(|| ValidationFailure::WebUnknownProvider.into())
+    }
+
+    /// The one that a person signs in with, if that is settled: by what the page needs, or because there is no choice.
+    pub(crate) async fn chosen(&self, need: Option<&Need>) -> Result<Option<Provider>, Error> {
+        let tenant = need.and_then(|need| need.tenant.clone());
+        self.find(ProviderQuery {
+            tenant,
+            ..ProviderQuery::default()
+        })
+        .await
+    }
+
+    /// The first of those that people sign in with, unless they choose another.
+    pub(crate) async fn first_provider(&self) -> Result<Provider, Error> {
+        match self.config().providers.first() {
+            Some(first) => Ok(first.clone()),
+            None => {
+                let chosen = self.chosen(None).await?;
+                chosen.ok_or_else(|| ValidationFailure::WebUnknownProvider.into())
+            }
+        }
+    }
+
+    /// What is asked for, of the providers of the settings or of the host's.
+    pub(crate) async fn find(&self, ask: ProviderQuery) -> Result<Option<Provider>, Error> {
+        let config = self.config();
+        let issuer = |provider: &Provider| provider.client.server().issuer().as_str().to_owned();
+        let is_it = |provider: &&Provider| {
+            ask.id.as_ref().is_none_or(|id| *id == provider.id)
+                && ask
+                    .issuer
+                    .as_ref()
+                    .is_none_or(|wanted| *wanted == issuer(provider))
+                && (ask.tenant.is_none() || ask.tenant == provider.tenant)
+        };
+        let mut fixed = config.providers.iter().filter(is_it);
+        let (first, second) = (fixed.next(), fixed.next());
+        let is_named = ask.id.is_some() || ask.issuer.is_some();
+        match (first, second, config.lookup) {
+            (Some(first), _, _) if is_named => return Ok(Some(first.clone())),
+            (Some(first), None, Lookup::Fixed) => return Ok(Some(first.clone())),
+            (_, _, Lookup::Fixed) => return Ok(None),
+            (_, _, Lookup::Asked) => {}
+        }
+        let path = match ask.path.is_empty() {
+            true => self.request.path().to_owned(),
+            false => ask.path.clone(),
+        };
+        let host = self.request.host.clone();
+        let asked = ProviderQuery {
+            host,
+            path,
+            ..ask.clone()
+        };
+        let Some(found) = self.io.provider(asked).await? else {
+            return Ok(None);
+        };
+        // Another than the one that was asked for would be another tenant's session.
+        let is_fixed = config.providers.iter().any(|fixed| fixed.id == found.id);
+        if !is_it(&&found) || is_fixed || found.callback.is_some() {
+            let why = "the host gave another provider than the one it was asked for";
+            return Err(Error::from(ValidationFailure::WebUnknownProvider).about(why));
+        }
+        config.check_provider(&found)?;
+        Ok(Some(found))
+    }
+
+    pub(crate) fn jar(&self) -> Result<&Jar, Error> {
+        Ok(&self.base_url()?.jar)
+    }
+
+    pub(crate) fn has_cookie(&self, name: &str) -> bool {
+        self.cookies.iter().any(|(known, _)| known == name)
+    }
+
+    pub(crate) fn reader(&self) -> Reader {
+        match self.request.is_navigation() {
+            true => Reader::Person,
+            false => Reader::Script,
+        }
+    }
+
+    /// How the session's cookie is sent.
+    pub(crate) fn same_site(&self) -> CookieSameSite {
+        match self.config().same_site {
+            SameSite::Lax => CookieSameSite::Lax,
+            SameSite::Strict => CookieSameSite::Strict,
+        }
+    }
+
+    /// One of the site's own pages, with these parameters.
+    pub(crate) fn page(&self, name: &str, parameters: &[(&str, &str)]) -> Result<String, Error> {
+        let mut url = self.base_url()?.page(self.config(), name);
+        let mut form = Form::new();
+        for (name, value) in parameters {
+            form.push(name, value);
+        }
+        if !form.is_empty() {
+            url.push('?');
+            url.push_str(form.as_str());
+        }
+        Ok(url)
+    }
+
+    /// The page that people go to who asked for none.
+    pub(crate) fn home(&self) -> Result<String, Error> {
+        Ok(format!("{}{}", self.base_url()?.root, self.config().home))
+    }
+
+    /// Where a person goes afterwards: as asked, if that is allowed, else home.
+    pub(crate) fn return_to(&self, wanted: Option<&str>) -> Result<String, Error> {
+        let base_url = self.base_url()?;
+        let pages = format!("{}{}", base_url.root, self.config().prefix);
+        let others = &self.config().return_origins;
+        let allowed =
+            wanted.and_then(|wanted| return_target::allowed(wanted, &base_url.url, &pages, others));
+        match (allowed, wanted) {
+            (Some(target), _) => Ok(target.to_owned()),
+            (None, Some(_)) => {
+                let detail = "a return target leads elsewhere; home was taken";
+                self.io.note("return_target.refused", detail);
+                self.home()
+            }
+            (None, None) => self.home(),
+        }
+    }
+
+    /// The page that was asked for, if people can come back to it.
+    pub(crate) fn this_page(&self) -> Result<String, Error> {
+        match self.request.is_safe() {
+            true => self.return_to(Some(&return_target::written_out(&self.request.target))),
+            false => self.home(),
+        }
+    }
+
+    /// The ends of a session's cookies, as far as there are any.
+    pub(crate) fn end_session(&self) -> Result<Vec<String>, Error> {
+        Ok(self.jar()?.end_session(&self.cookies, self.same_site()))
+    }
+
+    /// Nothing but what a page of this site sent, if it may change something (RFC 10017 section 6.1.3.3). Where the
+    /// browser does not say, a header that other sites cannot send has to stand there, unless there is no session
+    /// that could be abused.
+    ///
+    /// # Errors
+    /// `web.cross_site`
+    pub(crate) fn require_own(&self) -> Result<(), Error> {
+        if self.request.is_safe() {
+            return Ok(());
+        }
+        let base_url = self.base_url()?;
+        let is_own = match self.request.origin(&base_url.origin) {
+            Origin::Own | Origin::Person => true,
+            Origin::Foreign => false,
+            Origin::Unknown => {
+                self.request.has_protection_header() || !self.has_cookie(base_url.jar.name())
+            }
+        };
+        match is_own {
+            true => Ok(()),
+            false => Err(ValidationFailure::WebCrossSite.into()),
+        }
+    }
+
+    /// Goes on to another page, with these cookies.
+    pub(crate) fn go(url: &str, cookies: impl IntoIterator<Item = String>) -> Reply {
+        Reply::see_other(url).cookies(cookies)
+    }
+
+    /// Nothing: it was only looked ahead.
+    pub(crate) fn ahead() -> Reply {
+        Reply::empty(StatusCode::NO_CONTENT)
+    }
+}

@@ -1,0 +1,140 @@
+//! The check of return targets: people return to a page of the site, or of a listed origin (RFC 9700 section 4.11).
+
+use std::borrow::Cow;
+use std::fmt::Write as _;
+
+use oauth_core::form;
+use oauth_core::issuer::return_target;
+use oauth_core::url::Url;
+
+/// The longest return target, in bytes: it is kept in a cookie.
+const MAX_TARGET: usize = 2000;
+
+/// The return target, if people may be sent there: one of this site that is not a page of ours, or of another
+/// origin that is listed.
+pub(crate) fn allowed<'a>(
+    target: &'a str,
+    own: &Url,
+    pages: &str,
+    others: &[Url],
+) -> Option<&'a str> {
+    if target.is_empty() || target.len() > MAX_TARGET {
+        return None;
+    }
+    if let Ok(target) = return_target(target, own) {
+        return (!is_below(path(target), pages)).then_some(target);
+    }
+    let listed = others
+        .iter()
+        .any(|other| target.starts_with("https://") && return_target(target, other).is_ok());
+    listed.then_some(target)
+}
+
+/// A target as it came, with what browsers leave in a query and RFC 3986 does not allow there written out, such as
+/// braces.
+pub(crate) fn written_out(target: &str) -> Cow<'_, str> {
+    let is_allowed =
+        |byte: u8| byte.is_ascii_alphanumeric() || b"-._~:/?[]@!$&()*+,;=%'|".contains(&byte);
+    let Some((path, query)) = target.split_once('?') else {
+        return Cow::Borrowed(target);
+    };
+    if query.bytes().all(is_allowed) {
+        return Cow::Borrowed(target);
+    }
+    let mut written = format!("{path}?");
+    for byte in query.bytes() {
+        match is_allowed(byte) {
+            true => written.push(char::from(byte)),
+            false => {
+                let _ = write!(written, "%{byte:02X}");
+            }
+        }
+    }
+    Cow::Owned(written)
+}
+
+fn path(target: &str) -> &str {
+    let path = match target.split_once("://") {
+        Some((_, rest)) => rest.find('/').and_then(|at| rest.get(at..)).unwrap_or("/"),
+        None => target,
+    };
+    path.split(['?', '#']).next().unwrap_or_default()
+}
+
+/// Whether a path is one of our pages, also for a server that decodes before it looks.
+fn is_below(path: &str, pages: &str) -> bool {
+    let decoded = form::decode(path).unwrap_or(Cow::Borrowed(path));
+    let path = decoded.to_ascii_lowercase();
+    let pages = pages.to_ascii_lowercase();
+    path.strip_prefix(&pages)
+        .is_some_and(|rest| rest.is_empty() || rest.starts_with(['/', ';']))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn site() -> Url {
+        Url::parse("https://shop.example/app").expect("a URL")
+    }
+
+    fn others() -> Vec<Url> {
+        vec![Url::parse("https://docs.example").expect("a URL")]
+    }
+
+    fn is_allowed(target: &str) -> bool {
+        allowed(target, &site(), "/app/auth", &others()).is_some()
+    }
+
+    #[test]
+    fn pages_of_the_site_and_of_listed_origins_are() {
+        for target in [
+            "/app/me?tab=1",
+            "/",
+            "https://shop.example/app/me",
+            "https://docs.example/start",
+            "/app/author",
+        ] {
+            assert!(is_allowed(target), "{target}");
+        }
+    }
+
+    #[test]
+    fn what_leads_away_or_round_in_circles_is_not() {
+        for target in [
+            "",
+            "//evil.example",
+            "/\\evil.example",
+            "https://evil.example",
+            "https://docs.example.evil.example/",
+            "http://docs.example/",
+            "https://shop.example@evil.example/",
+            "javascript:alert(1)",
+            "me",
+            "/app/auth",
+            "/app/auth/logout",
+            "/app/%61uth/logout",
+            "/app/Auth/login?x",
+            "https://shop.example/app/auth/login",
+            "/app/../evil",
+            "/a\r\nSet-Cookie: x=y",
+        ] {
+            assert!(!is_allowed(target), "{target}");
+        }
+        assert!(!is_allowed(&format!("/{}", "a".repeat(2000))));
+    }
+
+    proptest::proptest! {
+        #[test]
+        fn a_browser_never_leaves_for_an_origin_that_is_not_listed(target in "[/\\\\:@.a-z?#%0-9-]{0,40}|https?://[a-z.@:/\\\\]{0,30}") {
+            if let Some(target) = allowed(&target, &site(), "/app/auth", &others()) {
+                let own = target.starts_with('/') && !target.starts_with("//") && !target.contains('\\');
+                let listed = ["https://shop.example", "https://docs.example"].iter().any(|origin| {
+                    target.strip_prefix(origin).is_some_and(|rest| rest.is_empty() || rest.starts_with(['/', '?', '#']))
+                        || target.strip_prefix(origin).is_some_and(|rest| rest.starts_with(":443"))
+                });
+                assert!(own || listed, "{target}");
+            }
+        }
+    }
+}

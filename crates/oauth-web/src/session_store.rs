@@ -1,0 +1,497 @@
+//! Sessions in a store: the cookie holds a handle, and the record is stored under the hash of it. Read access to the
+//! store is not enough to forge the cookie.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use oauth_core::endpoint::revocation::Revocation;
+use oauth_core::error::{Cause, Error, Loss, ValidationFailure};
+use oauth_core::flow::keeper::{self, Entry, Saved};
+use oauth_core::moment::UnixTime;
+use oauth_core::server::EndpointKind;
+use oauth_core::{Client, Secret, Tokens};
+use serde::{Deserialize, Serialize};
+
+use crate::config::Provider;
+use crate::request_context::RequestContext;
+use crate::session::{self, Identity, Session};
+use crate::visit::{ExchangeOutput, Times, wrong_output};
+
+/// How many sessions of a person are remembered: the oldest are not ended by the provider any more.
+const MOST: usize = 64;
+
+/// How often a record is saved over that others save as well.
+const ATTEMPTS: u32 = 8;
+
+/// How often a store is asked to remove a session that does not say that it has: its person was told that it is over.
+const REMOVALS: u32 = 3;
+
+/// How long a sign-in takes at most from when its session is listed until that is stored, or never will be.
+const MAX_LOGIN_TIME: Duration = Duration::from_secs(5 * 60);
+
+/// What the cookie holds.
+#[derive(Serialize, Deserialize)]
+pub(crate) struct Handle {
+    handle: String,
+    until: UnixTime,
+    /// Whose tokens there are, should the session be gone and they not.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    provider: Option<String>,
+}
+
+/// The sessions of a person, or of one session at the provider. A session is listed before its tokens are stored, and
+/// until they are gone: whatever a worker was doing when it died, somebody comes by here and does the rest.
+#[derive(Debug, Default, Serialize, Deserialize)]
+struct SessionIndex {
+    sessions: Vec<ListedSession>,
+    /// When the last of them ends: a reseal reads it here.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    until: Option<UnixTime>,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+struct ListedSession {
+    key: String,
+    until: UnixTime,
+    /// Since when it is listed.
+    #[serde(default = "long_ago")]
+    since: UnixTime,
+}
+
+const fn long_ago() -> UnixTime {
+    UnixTime::from_secs(0)
+}
+
+impl Handle {
+    fn key(&self) -> String {
+        oauth_seal::digest("oauth-web session 1", [self.handle.as_str()])
+    }
+}
+
+/// The session of a handle. That it is used is written down now and then.
+pub(crate) async fn load(
+    context: &RequestContext,
+    handle: &Handle,
+) -> Result<Option<Session>, Error> {
+    let key = handle.key();
+    let Some(entry) = context.io.load(&key).await? else {
+        return Ok(None);
+    };
+    let Some(session) = read(&key, &entry) else {
+        return Ok(None);
+    };
+    let now = context.io.now();
+    if let (Some(idle), Some(seen_at)) = (context.config().idle, session.seen_at)
+        && !session.is_over(now, Some(idle))
+        && now.since(seen_at) >= idle / 8
+    {
+        let seen = Session {
+            seen_at: Some(now),
+            ..session.clone()
+        };
+        // Another request writes the same, or the next one will.
+        let (io, times) = (&context.io, Times::until(session.until));
+        let saved = io.save(&key, text(&seen), entry.version, times).await;
+        if let Err(error) = saved {
+            context.io.note_error(&error);
+        }
+    }
+    Ok(Some(session))
+}
+
+/// Begins a session: it is listed where the provider finds it, then come its tokens, and last itself.
+pub(crate) async fn begin(
+    context: &RequestContext,
+    provider: &Provider,
+    session: Session,
+    tokens: Option<Tokens>,
+) -> Result<Vec<String>, Error> {
+    let at = context.io.at();
+    let handle = Handle {
+        handle: oauth_seal::base64url(&at.draw("oauth-web handle")?),
+        until: session.until,
+        provider: Some(provider.id.clone()),
+    };
+    let key = handle.key();
+    let session = Session {
+        seen_at: context.config().idle.map(|_| session.started_at),
+        ..session
+    };
+    let client = &provider.client;
+    let left = match store(context, client, &key, &session, tokens.clone()).await {
+        Ok(left) => left,
+        Err(error) => {
+            // No tokens without a session. It stays listed: what the store did not answer to it may do yet.
+            take_back(context, client, &key, tokens).await;
+            return Err(error);
+        }
+    };
+    for listed in left {
+        clear(context, client, &session.identity, &listed).await;
+    }
+    let plain = Secret::new(serde_json::to_vec(&handle).unwrap_or_default());
+    let seconds = context.config().lifetime.as_secs();
+    let jar = context.jar()?;
+    // The step may be another by now.
+    let (at, same_site) = (context.io.at(), context.same_site());
+    jar.set_session(&at, &context.cookies, plain.expose(), seconds, same_site)
+}
+
+/// Lists a session. Those of the same person that have been listed for so long that they are stored, or left behind.
+async fn list(
+    context: &RequestContext,
+    client: &Client,
+    key: &str,
+    session: &Session,
+) -> Result<Vec<ListedSession>, Error> {
+    let new = ListedSession {
+        key: key.to_owned(),
+        until: session.until,
+        since: context.io.now(),
+    };
+    let mut left = None;
+    for name in index_names(client, &session.identity) {
+        let index = change(context, &name, |index| {
+            index.sessions.push(new.clone());
+            let surplus = index.sessions.len().saturating_sub(MOST);
+            index.sessions.drain(..surplus);
+        })
+        .await?;
+        left.get_or_insert(index.sessions);
+    }
+    let is_settled = |listed: &ListedSession| new.since.since(listed.since) >= MAX_LOGIN_TIME;
+    let left = left.unwrap_or_default().into_iter();
+    Ok(left.filter(is_settled).collect())
+}
+
+/// Stores a session: it is listed, then come its tokens, then itself. What [`list`] found.
+async fn store(
+    context: &RequestContext,
+    client: &Client,
+    key: &str,
+    session: &Session,
+    tokens: Option<Tokens>,
+) -> Result<Vec<ListedSession>, Error> {
+    let left = list(context, client, key, session).await?;
+    if let Some(tokens) = tokens {
+        keep(context, client, key, tokens, session.until).await?;
+    }
+    let times = Times::until(session.until);
+    if context.io.save(key, text(session), 0, times).await? == Saved::Conflict {
+        return Err(contended());
+    }
+    // Whom the provider has signed out meanwhile is not listed any more.
+    for name in index_names(client, &session.identity) {
+        let entry = context.io.load(&name).await?;
+        let index = entry.as_ref().map(listed).unwrap_or_default();
+        if !index.sessions.iter().any(|listed| listed.key == key) {
+            context.io.remove(key).await?;
+            return Err(ValidationFailure::WebSignedOut.into());
+        }
+    }
+    Ok(left)
+}
+
+/// The tokens of a login that has come to nothing, stored or not.
+async fn take_back(context: &RequestContext, client: &Client, key: &str, tokens: Option<Tokens>) {
+    let forgotten = forget(context, client, key).await;
+    if let Err(error) = &forgotten {
+        context.io.note_error(error);
+    }
+    if let (Ok(None) | Err(_), Some(tokens)) = (forgotten, tokens) {
+        revoke(context, client, &tokens).await;
+    }
+}
+
+/// Ends a session and its grant: the record first, then the tokens, which are revoked. What a renewal brings that
+/// is under way elsewhere is revoked by whoever runs it. The ID token, for the logout at the provider.
+pub(crate) async fn end(context: &RequestContext, session: &Session) -> Option<Secret<String>> {
+    let io = &context.io;
+    let Some(key) = session.key.as_deref() else {
+        if let Some(tokens) = session.tokens().filter(|_| !session.is_stale(io.now())) {
+            revoke_of(context, session, tokens).await;
+        }
+        return session.id_token_hint();
+    };
+    for attempt in 1.. {
+        let Err(error) = io.remove(key).await else {
+            break;
+        };
+        io.note_error(&error);
+        if attempt == REMOVALS {
+            break;
+        }
+    }
+    let provider = context.provider(&session.identity.provider).await;
+    let provider = provider.map_err(|error| io.note_error(&error)).ok()?;
+    finish(context, &provider.client, key, &session.identity).await
+}
+
+/// Does what is to be done once a session is gone. It is listed until its tokens are gone as well.
+async fn finish(
+    context: &RequestContext,
+    client: &Client,
+    key: &str,
+    identity: &Identity,
+) -> Option<Secret<String>> {
+    let forgotten = forget(context, client, key).await;
+    let mut outcome = forgotten.as_ref().map(drop).map_err(Clone::clone);
+    for name in index_names(client, identity) {
+        if outcome.is_ok() {
+            outcome = delist(context, &name, key).await;
+        }
+    }
+    if let Err(error) = outcome {
+        context.io.note_error(&error);
+    }
+    forgotten.ok().flatten()?.id_token.clone()
+}
+
+async fn delist(context: &RequestContext, name: &str, key: &str) -> Result<(), Error> {
+    let is_other = |listed: &ListedSession| listed.key != key;
+    let changed = change(context, name, |index| index.sessions.retain(is_other));
+    changed.await.map(drop)
+}
+
+/// What is left of a session that has ended, or of which a worker that died has stored but a part.
+async fn clear(
+    context: &RequestContext,
+    client: &Client,
+    identity: &Identity,
+    listed: &ListedSession,
+) {
+    let entry = context.io.load(&listed.key).await;
+    let session = match &entry {
+        Ok(entry) => entry.as_ref().and_then(|entry| read(&listed.key, entry)),
+        Err(error) => return context.io.note_error(error),
+    };
+    match session {
+        Some(session) if !session.is_over(context.io.now(), context.config().idle) => {}
+        Some(session) => drop(end(context, &session).await),
+        None => drop(finish(context, client, &listed.key, identity).await),
+    }
+}
+
+/// Revokes the token of a session that has no record.
+async fn revoke_of(context: &RequestContext, session: &Session, tokens: &Tokens) {
+    match context.provider(&session.identity.provider).await {
+        Ok(provider) => revoke(context, &provider.client, tokens).await,
+        Err(error) => context.io.note_error(&error),
+    }
+}
+
+/// The tokens of a session that is gone, by the cookie of this request: whoever ended it may have died before they
+/// were.
+pub(crate) async fn forget_left(context: &RequestContext) -> Result<(), Error> {
+    let Ok(handle) = context.jar()?.session::<Handle>(&context.cookies) else {
+        return Ok(());
+    };
+    let Some(id) = &handle.provider else {
+        return Ok(());
+    };
+    let provider = context.provider(id).await?;
+    forget(context, &provider.client, &handle.key())
+        .await
+        .map(drop)
+}
+
+/// Ends the sessions that a person has, or those that belong to one session at the provider, as far as they are meant.
+/// One that is listed and not stored yet is listed no more, by which its sign-in learns of it.
+///
+/// # Errors
+/// What the store fails with.
+pub(crate) async fn end_all(
+    context: &RequestContext,
+    client: &Client,
+    (kind, value): (&str, &str),
+    unstored: Unstored,
+    is_meant: impl Fn(&Session) -> bool,
+) -> Result<(), Error> {
+    let io = &context.io;
+    let name = index_name(client, kind, value);
+    let Some(entry) = io.load(&name).await? else {
+        return Ok(());
+    };
+    for listed in listed(&entry).sessions {
+        let key = listed.key.as_str();
+        let mut session = io.load(key).await?.and_then(|entry| read(key, &entry));
+        if session.is_none() && unstored == Unstored::Meant {
+            delist(context, &name, key).await?;
+            session = io.load(key).await?.and_then(|entry| read(key, &entry));
+            if session.is_none() {
+                forget(context, client, key).await?;
+            }
+        }
+        if let Some(session) = session.filter(|session| is_meant(session)) {
+            end(context, &session).await;
+        }
+    }
+    Ok(())
+}
+
+/// Whether sessions of a list that are not stored yet are meant as well.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Unstored {
+    Meant,
+    Unknown,
+}
+
+/// Saves the tokens of a login as the grant of this session.
+async fn keep(
+    context: &RequestContext,
+    client: &Client,
+    key: &str,
+    tokens: Tokens,
+    until: UnixTime,
+) -> Result<(), Error> {
+    let io = &context.io;
+    // No grant outlives its session.
+    let keeper = client.keeper(session::grant(key)).shared();
+    let mut keeper = keeper.until(until);
+    keeper.replace(&io.at(), tokens)?;
+    if !keeper.save_again() {
+        return Ok(());
+    }
+    let record = keeper.key();
+    let mut event = keeper::Event::Begin;
+    loop {
+        let step = keeper.resume(&io.at(), event);
+        let answer = match step {
+            keeper::Step::Load => io.load(&record).await.map(keeper::Event::Loaded),
+            keeper::Step::Lease { holder, ttl } => {
+                let lease = io.lease(&record, holder, ttl).await;
+                lease.map(keeper::Event::Leased)
+            }
+            keeper::Step::Save {
+                record: text,
+                version,
+                due,
+                until,
+            } => {
+                let times = Times { due, until };
+                let saved = io.save(&record, text, version, times).await;
+                saved.map(keeper::Event::Saved)
+            }
+            keeper::Step::Wait(pause) => io.wait(pause).await.map(|()| keeper::Event::Elapsed),
+            keeper::Step::Run(exchange) => {
+                let landed = io.run(exchange, |tokens| ExchangeOutput::Tokens(Box::new(tokens)));
+                match landed.await {
+                    Ok(ExchangeOutput::Tokens(tokens)) => Ok(keeper::Event::Completed(Ok(*tokens))),
+                    Ok(_) => return Err(wrong_output()),
+                    Err(error) => Ok(keeper::Event::Completed(Err(error))),
+                }
+            }
+            keeper::Step::Done(outcome) => {
+                outcome?;
+                // A session whose tokens are nowhere is none.
+                return match keeper.is_stored() {
+                    true => Ok(()),
+                    // What the store failed with, where it did.
+                    false => Err(keeper.trouble().cloned().unwrap_or_else(contended)),
+                };
+            }
+        };
+        event = answer.unwrap_or_else(keeper::Event::Failed);
+    }
+}
+
+/// Removes the grant of this session, and revokes its tokens: these, if there were any.
+async fn forget(
+    context: &RequestContext,
+    client: &Client,
+    key: &str,
+) -> Result<Option<Arc<Tokens>>, Error> {
+    let mut keeper = client.keeper(session::grant(key)).shared();
+    let record = keeper.key();
+    let entry = context.io.load(&record).await?;
+    let Some(entry) = entry.filter(|entry| !entry.is_removed()) else {
+        return Ok(None);
+    };
+    let learnt = keeper.learn(&context.io.at(), entry);
+    context.io.remove(&record).await?;
+    learnt?;
+    let Some(tokens) = keeper.tokens().cloned() else {
+        return Ok(None);
+    };
+    revoke(context, client, &tokens).await;
+    Ok(Some(tokens))
+}
+
+async fn revoke(context: &RequestContext, client: &Client, tokens: &Tokens) {
+    if client.server().endpoint(EndpointKind::Revocation).is_err() {
+        return;
+    }
+    let revoked = client.revoke(Revocation::of(tokens));
+    if let Err(error) = context.io.run(revoked, |()| ExchangeOutput::Revoked).await {
+        context.io.note_error(&error);
+    }
+}
+
+/// Changes a list that others may change as well; the list as it is then.
+async fn change(
+    context: &RequestContext,
+    name: &str,
+    change: impl Fn(&mut SessionIndex),
+) -> Result<SessionIndex, Error> {
+    for _ in 0..ATTEMPTS {
+        let entry = context.io.load(name).await?;
+        let version = entry.as_ref().map_or(0, |entry| entry.version);
+        let mut index = entry.as_ref().map(listed).unwrap_or_default();
+        change(&mut index);
+        let until = index.sessions.iter().map(|listed| listed.until).max();
+        index.until = until;
+        let record = match until {
+            // A removed record, and not an absent one: its version goes on.
+            None if version == 0 => return Ok(index),
+            None => String::new(),
+            Some(_) => serde_json::to_string(&index).unwrap_or_default(),
+        };
+        let times = Times { due: None, until };
+        let saved = context.io.save(name, Secret::new(record), version, times);
+        if let Saved::At(_) = saved.await? {
+            return Ok(index);
+        }
+    }
+    Err(contended())
+}
+
+/// Where the sessions of this person are listed: by subject, and by the session at the provider.
+fn index_names(client: &Client, identity: &Identity) -> Vec<String> {
+    let by_subject = index_name(client, "sub", &identity.subject);
+    let by_sid = identity
+        .sid
+        .as_ref()
+        .map(|sid| index_name(client, "sid", sid));
+    std::iter::once(by_subject).chain(by_sid).collect()
+}
+
+fn index_name(client: &Client, kind: &str, value: &str) -> String {
+    let issuer = client.server().issuer().as_str();
+    let facts = [issuer, client.client_id().as_str(), kind, value];
+    oauth_seal::digest("oauth-web people 1", facts)
+}
+
+fn listed(entry: &Entry) -> SessionIndex {
+    serde_json::from_str(entry.record.expose()).unwrap_or_default()
+}
+
+fn read(key: &str, entry: &Entry) -> Option<Session> {
+    let session: Session = serde_json::from_str(entry.record.expose()).ok()?;
+    Some(Session {
+        key: Some(key.to_owned()),
+        ..session
+    })
+}
+
+fn text(session: &Session) -> Secret<String> {
+    let stored = Session {
+        key: None,
+        ..session.clone()
+    };
+    Secret::new(serde_json::to_string(&stored).unwrap_or_default())
+}
+
+fn contended() -> Error {
+    let cause = Cause::unsent("others keep saving the record").because(Loss::Contended);
+    Error::lost(cause).at_endpoint("store")
+}
