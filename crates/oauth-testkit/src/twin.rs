@@ -45,13 +45,13 @@ use rules::Rules;
 use wire::{Ask, Reply};
 
 pub use ciba::BackchannelDelivery;
-pub use fapi::DpopNonces;
 pub use faults::{Delivery, Fault};
 pub use id_token::IdTokenFlaw;
 pub use logout_token::LogoutTokenFlaw;
 use place::Place;
 pub use request_log::{Counters, Entry};
 pub use rules::Rotation;
+pub use sender::DpopNonces;
 
 /// An authorization server and its API: requests in, replies out, no sockets, no clock.
 ///

@@ -3,6 +3,7 @@
 //!
 //! Model Context Protocol, Authorization (2025-11-25, 2026-07-28); RFC 9728 <https://www.rfc-editor.org/rfc/rfc9728>
 
+mod binding;
 mod client_choice;
 mod extension;
 mod open;
@@ -368,7 +369,7 @@ impl ConnectRequest {
             }
             OfflineAccess::WhereListed | OfflineAccess::AsGiven => scope,
         };
-        Ok(Connection {
+        let connection = Connection {
             client,
             registration,
             found_at: at.now(),
@@ -376,7 +377,9 @@ impl ConnectRequest {
             scope,
             server,
             resource,
-        })
+        };
+        // A server whose proofs we cannot make is not told of the client.
+        connection.dpop_alg().map(|_| connection)
     }
 }
 
@@ -395,7 +398,7 @@ pub(crate) fn connect(
             Ok(discovery.and_then(move |at, server| request.connection(at, resource, server)))
         }))
     });
-    found.then(move |_, connection| Ok(registering::registered(connection, registration, login)))
+    found.then(move |_, connection| registering::registered(connection, registration, login))
 }
 
 /// The request with the challenge of the API, if that is to be asked for.
