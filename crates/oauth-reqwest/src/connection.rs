@@ -85,7 +85,6 @@ struct Settings {
     patience: Duration,
     device: Option<(DeviceLogin, ShowCode)>,
     identity: Option<IdentityProvider>,
-    dpop: Option<DpopKey>,
     proofs: Proofs,
 }
 
@@ -105,7 +104,6 @@ impl ResourceConnection {
             patience: PATIENCE,
             device: None,
             identity: None,
-            dpop: None,
             proofs: Proofs::default(),
         };
         Self {
@@ -199,10 +197,7 @@ impl ResourceConnection {
     /// it in the [store](Self::store), sealed where that is sealed.
     #[must_use]
     pub fn dpop(self, key: DpopKey) -> Self {
-        self.with(|settings| {
-            settings.request = settings.request.clone().dpop_bound();
-            settings.dpop = Some(key);
-        })
+        self.with(|settings| settings.request = settings.request.clone().dpop(key))
     }
 
     /// Tells these of the key of its tokens, once it is known: for requests to the API that others make

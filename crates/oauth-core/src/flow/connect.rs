@@ -18,6 +18,7 @@ use crate::address::Reach;
 use crate::call::Call;
 use crate::challenge;
 use crate::client_metadata::ID_JAG;
+use crate::dpop::DpopKey;
 use crate::endpoint::registration::Registration;
 use crate::endpoint::resource_challenge::{Answered, ResourceChallenge};
 use crate::error::{Error, Misuse, ProtocolViolation, ValidationFailure};
@@ -57,6 +58,7 @@ pub struct ConnectRequest {
     registration: Option<Registration>,
     login: LoginBy,
     registered: Option<RegisteredClient>,
+    dpop: Option<DpopKey>,
 }
 
 /// How a person signs in to a client that registers itself.
@@ -137,6 +139,7 @@ impl ConnectRequest {
             registration: None,
             login: LoginBy::default(),
             registered: None,
+            dpop: None,
         }
     }
 
@@ -379,7 +382,8 @@ impl ConnectRequest {
             resource,
         };
         // A server whose proofs we cannot make is not told of the client.
-        connection.dpop_alg().map(|_| connection)
+        connection.check_binding(self.dpop.as_ref())?;
+        Ok(connection)
     }
 }
 
@@ -387,7 +391,7 @@ impl ConnectRequest {
 pub(crate) fn connect(
     request: ConnectRequest,
 ) -> impl Exchange<Output = Connection> + Send + use<> {
-    let (registration, login) = (request.registration.clone(), request.login);
+    let (registration, login) = (request.registration(), request.login);
     let found = challenged(request).then(|_, request| {
         let resource = open::Described {
             discovery: ResourceDiscovery::new(request.discovery.clone()),

@@ -197,7 +197,7 @@ impl Connected {
 /// The key that the tokens are bound to: the caller's, or else, where the API demands one, that of this connection, which
 /// is kept beside it in the store.
 async fn key_of(settings: &Settings, connection: &Connection) -> Result<Option<DpopKey>, Error> {
-    if let Some(key) = &settings.dpop {
+    if let Some(key) = settings.request.dpop_key() {
         connection.check_dpop_key(key)?;
         return Ok(Some(key.clone()));
     }

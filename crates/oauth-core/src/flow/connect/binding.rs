@@ -2,6 +2,7 @@
 
 use super::{ConnectRequest, Connection};
 use crate::dpop::DpopKey;
+use crate::endpoint::registration::Registration;
 use crate::error::{Error, Misuse};
 use crate::jose::Alg;
 
@@ -21,14 +22,26 @@ const PREFERRED: [Alg; 8] = [
 const SERVER_ALGS: &str = "dpop_signing_alg_values_supported";
 
 impl ConnectRequest {
-    /// Registers the client for tokens that are bound to its DPoP key (RFC 9449 section 5.2), whatever the API demands,
-    /// if it registers itself.
+    /// With tokens that are bound to this key (RFC 9449), whether or not the API demands that: the client registers itself
+    /// so (section 5.2), and an API or a server that takes no proofs of such a key is not gone on with.
     #[must_use]
-    pub fn dpop_bound(mut self) -> Self {
-        if let Some(registration) = &mut self.registration {
+    pub fn dpop(mut self, key: DpopKey) -> Self {
+        self.dpop = Some(key);
+        self
+    }
+
+    /// The key that tokens are to be bound to, if the caller has one.
+    pub const fn dpop_key(&self) -> Option<&DpopKey> {
+        self.dpop.as_ref()
+    }
+
+    /// How the client registers itself, if it does.
+    pub(super) fn registration(&self) -> Option<Registration> {
+        let mut registration = self.registration.clone()?;
+        if self.dpop.is_some() {
             registration.metadata.dpop_bound_access_tokens = Some(true);
         }
-        self
+        Some(registration)
     }
 }
 
@@ -60,11 +73,20 @@ impl Connection {
         ours.map(Some).ok_or_else(none)
     }
 
-    /// Whether the API takes proofs of this key.
+    /// Whether the API and its server take proofs of this key.
     ///
     /// # Errors
     /// `key.algorithm`.
     pub fn check_dpop_key(&self, key: &DpopKey) -> Result<(), Error> {
-        key.check(self.resource.dpop_algs.as_deref())
+        key.check(self.resource.dpop_algs.as_deref())?;
+        key.check(self.server.named_list(SERVER_ALGS).as_deref())
+    }
+
+    /// Whether proofs of this key, or of one that is made for the API, will be taken.
+    pub(super) fn check_binding(&self, key: Option<&DpopKey>) -> Result<(), Error> {
+        match key {
+            Some(key) => self.check_dpop_key(key),
+            None => self.dpop_alg().map(drop),
+        }
     }
 }
