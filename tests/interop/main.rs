@@ -16,6 +16,7 @@ mod library;
 mod logout;
 mod mailbox;
 mod mutual_tls;
+mod nonces;
 mod oidc_provider;
 mod registration;
 mod rotation;
