@@ -26,7 +26,12 @@ const CALLERS: usize = 50;
 fn counted(server: &OidcProvider) -> [u64; 4] {
     let reply = reqwest::blocking::get(format!("{}/_counters", server.issuer()));
     let said: Value = reply.and_then(|reply| reply.json()).expect("counters");
-    let names = ["refreshes", "use_dpop_nonce", "use_dpop_nonce_at_api", "refused"];
+    let names = [
+        "refreshes",
+        "use_dpop_nonce",
+        "use_dpop_nonce_at_api",
+        "refused",
+    ];
     names.map(|name| said[name].as_u64().expect("a number"))
 }
 
