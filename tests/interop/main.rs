@@ -7,6 +7,7 @@ mod command;
 mod django;
 mod django_grants;
 mod django_identity;
+mod django_registration;
 mod django_resource;
 mod encryption;
 mod fapi;
