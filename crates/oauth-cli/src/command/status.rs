@@ -89,6 +89,8 @@ fn row(summary: &GrantSummary) -> Result<(String, String), Error> {
         ..
     } = summary;
     let (name, whose) = match summary.id.subject() {
+        // Of oauth connect, which has no profiles: the API says which it is.
+        Some("") => (client_id.clone(), "login"),
         Some(profile) => (profile.to_owned(), "login"),
         None => (client_id.clone(), "client's own"),
     };
@@ -147,7 +149,7 @@ fn state(summary: &GrantSummary, now: UnixTime) -> String {
 fn record(key: &str, summary: &GrantSummary) -> Value {
     json!({
         "key": key,
-        "profile": summary.id.subject(),
+        "profile": summary.id.subject().filter(|name| !name.is_empty()),
         "issuer": summary.issuer,
         "client_id": summary.client_id,
         "requested_scope": summary.id.token_request.scope.as_str(),
