@@ -184,7 +184,9 @@ impl Socios {
             _ => &self.application,
         };
         let Ok(Step::Send {
-            url, authorization, ..
+            url,
+            authorization: Some(authorization),
+            ..
         }) = request.resume(&now, Event::Token(tokens))
         else {
             panic!("it is sent");

@@ -1,6 +1,7 @@
 // An API that is known by its URL alone, such as a server of the Model Context Protocol.
 import type { ApiRequestInit, LimitOptions, TokenSource } from './api.cjs'
 import type { ClientAuth } from './client-auth.cjs'
+import type { DpopKey } from './dpop.cjs'
 import type { CallOptions, Client, DeviceCode, Network, Store, Tokens, Transport } from './index.cjs'
 import type { StepUp } from './registration.cjs'
 
@@ -47,6 +48,11 @@ export interface ResourceConnectionOptions extends LimitOptions {
    * `identity_assertion.no_id_token` where they have to sign in there again.
    */
   signIn?: TokenSource | undefined
+  /**
+   * The key that tokens are bound to (RFC 9449). Without it they are where the API demands that (RFC 9728): to a key that is
+   * made for it, and kept in `store`.
+   */
+  dpopKey?: DpopKey | undefined
   /** A redirect URI that is registered: a loopback address. By default a free port. */
   redirectUri?: string | undefined
   /** How long the person may take: 300 000 ms. */
@@ -81,13 +87,17 @@ export class ResourceConnection implements TokenSource {
   readonly url: string
   /**
    * Tokens that are fresh now: those at hand, or new ones, for which the person signs in if need be. Rejects with the
-   * errors of discovery, registration, login and token requests; `connect.client` where there is no client.
+   * errors of discovery, registration, login and token requests; `connect.client` where there is no client,
+   * `connect.not_protected` where the API asks for no authorization: `fetch` goes without a token there.
    */
   token(options?: CallOptions): Promise<Tokens>
   /** Tokens to take the place of some that the API refused; without a request if that has happened already. */
   renew(refused: Tokens, options?: CallOptions): Promise<Tokens>
-  /** Forgets exactly these tokens, for callers who want no others now. */
-  invalidate(refused: Tokens): void
+  /**
+   * Forgets exactly these tokens, for callers who want no others now; with none, that the API asked for no
+   * authorization.
+   */
+  invalidate(refused?: Tokens): void
   /**
    * Tokens that have what the API wants beyond these, for which the person signs in (RFC 9470); `undefined` for a
    * client that acts for itself, which has nobody to ask.

@@ -27,7 +27,7 @@ fn dpop() -> DpopKey {
     DpopKey::generate(Alg::Es256).expect("a key")
 }
 
-fn client(server: &OidcProvider, driver: &Driver, which: &str) -> Client {
+pub(crate) fn client(server: &OidcProvider, driver: &Driver, which: &str) -> Client {
     let found = server.discovered(driver).expect("metadata");
     let keys = ClientKeys::read([server.private_key(which)]).expect("keys");
     let assertion = keys.client_assertion(&found, Some(Alg::Es256));
@@ -35,11 +35,11 @@ fn client(server: &OidcProvider, driver: &Driver, which: &str) -> Client {
     Client::new(found, ClientId::new(which), auth).expect("a client")
 }
 
-fn bound(server: &OidcProvider, driver: &Driver, which: &str, key: &DpopKey) -> Client {
+pub(crate) fn bound(server: &OidcProvider, driver: &Driver, which: &str, key: &DpopKey) -> Client {
     client(server, driver, which).with_dpop(key.to_core().expect("a key"))
 }
 
-fn ask(scope: &str) -> AuthorizationRequest {
+pub(crate) fn ask(scope: &str) -> AuthorizationRequest {
     let ask = AuthorizationRequest::new(RedirectUri::parse(CALLBACK).expect("a URI"));
     ask.scope(Scope::parse(scope).expect("a scope"))
 }
@@ -50,7 +50,7 @@ fn begun(driver: &Driver, client: &Client, ask: AuthorizationRequest) -> Authori
 }
 
 /// A login in this browser, from the request to the tokens.
-fn sign_in(
+pub(crate) fn sign_in(
     browser: &Browser,
     driver: &Driver,
     client: &Client,

@@ -28,7 +28,12 @@ impl OidcProvider {
 
     /// For clients that ask for more: signed requests, tokens that are bound to a key.
     pub(crate) fn fapi() -> Self {
-        Self::start_script("fapi.mjs", &[])
+        Self::fapi_with(&[])
+    }
+
+    /// The same, with these environment variables.
+    pub(crate) fn fapi_with(environment: &[(&str, &str)]) -> Self {
+        Self::start_script("fapi.mjs", environment)
     }
 
     fn start_script(script: &str, environment: &[(&str, &str)]) -> Self {

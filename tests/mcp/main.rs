@@ -7,6 +7,7 @@ mod deviations;
 mod obliging;
 mod plain_client;
 mod rmcp_client;
+mod rmcp_elsewhere;
 #[path = "../interop/server_process.rs"]
 #[allow(dead_code, reason = "shared with the interoperability tests")]
 mod server_process;

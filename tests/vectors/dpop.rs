@@ -138,7 +138,7 @@ fn api_request(
     match request.resume(&clock(1), Event::Token(&tokens)) {
         Ok(CallStep::Send {
             url,
-            authorization,
+            authorization: Some(authorization),
             dpop,
         }) => Ok((url, authorization, dpop)),
         Ok(step) => Err(format!("{step:?}").into()),

@@ -156,6 +156,11 @@ impl NativeCall {
         self.step(|call, at| call.token(at, &tokens.0))
     }
 
+    /// There is no token, for the API asks for no authorization.
+    pub fn unprotected(&mut self) -> Result<Object, JsValue> {
+        self.step(ApiCall::unprotected)
+    }
+
     /// The head of the reply.
     pub fn reply(&mut self, status: u16, headers: &Array) -> Result<Object, JsValue> {
         let headers: Vec<(String, String)> = read(headers, "headers are names and values")?;

@@ -55,7 +55,7 @@ class Api {
       signal,
     })
     const call = lifted(() => this.#known.call({ ...request, ...limits }))
-    return carried(call, { sources: this.#sources, send, onWait: this.#onWait, signal, url: request.url })
+    return carried(call, { sources: this.#sources, send, onWait: this.#onWait, signal })
   }
 
   [inspect.custom]() {
@@ -64,7 +64,7 @@ class Api {
 }
 
 /** Does what the rules say about a request, to the end: its reply. */
-async function carried(call, { sources, send, onWait, signal, url }) {
+async function carried(call, { sources, send, onWait, signal }) {
   let reply
   let tokens
   let owner
@@ -88,17 +88,9 @@ async function carried(call, { sources, send, onWait, signal, url }) {
       } else if (kind === 'token' || kind === 'renew') {
         await drop(reply)
         owner = step.owner
-        const source = sources[owner]
-        try {
-          tokens = await (kind === 'token' ? source.token({ signal }) : source.renew(tokens, { signal }))
-        } catch (error) {
-          // The rules have let the URL pass, and the API wants no token.
-          if (kind !== 'token' || error.code !== 'connect.not_protected') throw error
-          reply = await send({ url })
-          isOver = true
-          break
-        }
-        step = lifted(() => call.token(nativeTokens(tokens)))
+        tokens = await given(sources[owner], kind, tokens, signal)
+        const known = tokens && nativeTokens(tokens)
+        step = lifted(() => (known ? call.token(known) : call.unprotected()))
       } else if (kind === 'step_up') {
         await drop(reply)
         await sources[step.owner].stepUp(tokens, call.wanted, { signal })
@@ -113,6 +105,18 @@ async function carried(call, { sources, send, onWait, signal, url }) {
     // Those who wait behind it go on.
     call.close()
     if (!isOver) await drop(reply)
+  }
+}
+
+/** The tokens of a source; nothing where its API asks for no authorization. */
+async function given(source, kind, refused, signal) {
+  // A request without a token was refused: the API asks for authorization by now.
+  if (kind === 'renew' && refused === undefined) source.invalidate()
+  try {
+    return await (refused === undefined ? source.token({ signal }) : source.renew(refused, { signal }))
+  } catch (error) {
+    if (error.code !== 'connect.not_protected') throw error
+    return undefined
   }
 }
 

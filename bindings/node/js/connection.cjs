@@ -5,6 +5,7 @@ const native = require('#native')
 const { apiOfOne } = require('./api.cjs')
 const { lifting, nativeClient, prompt, show } = require('./client.cjs')
 const { ClientAuth } = require('./client-auth.cjs')
+const { DpopKey } = require('./dpop.cjs')
 const { lifted } = require('./errors.cjs')
 const { checkLimit, wait } = require('./exchange.cjs')
 const { answersOfPerson } = require('./callbacks.cjs')
@@ -29,7 +30,7 @@ class ResourceConnection {
   constructor(url, settings) {
     const {
       clientName, clientMetadata, initialAccessToken, clientMetadataUrl, clientId, clientSecret, clientAuth, issuer, issuers,
-      grantType, store, person, open, device = false, show: shown = prompt, identityProvider, signIn, redirectUri,
+      grantType, store, person, open, device = false, show: shown = prompt, identityProvider, signIn, redirectUri, dpopKey,
       timeoutMs = 300_000, wwwAuthenticate, transport, network, ...options
     } = optionsOf('ResourceConnection', settings)
     for (const [name, given] of Object.entries({ open: open ?? show, show: shown })) {
@@ -67,7 +68,8 @@ class ResourceConnection {
       signIn: (refused) => this.#told(() => (refused === undefined ? signIn.token() : signIn.renew(refused))),
     })
     const provider = identityProvider === undefined ? undefined : nativeClient(identityProvider)
-    const make = () => native.NativeConnection.to(given, told, kept, line.network, read?.native, provider)
+    const key = dpopKey === undefined ? undefined : DpopKey.native(dpopKey)
+    const make = () => native.NativeConnection.to(given, told, kept, line.network, read?.native, provider, key)
     this.#native = lifted(make)
     this.#url = given.url
     this.#options = { network, ...options }
@@ -126,7 +128,7 @@ class ResourceConnection {
 
   /** Forgets exactly these tokens. */
   invalidate(refused) {
-    this.#native.invalidate(nativeTokens(refused))
+    this.#native.invalidate(refused === undefined ? undefined : nativeTokens(refused))
   }
 
   /** Forgets the tokens and the client, here and in the store: the next call begins from nothing. */

@@ -180,6 +180,12 @@ impl NativeCall {
         self.step(|call, at| call.token(at, &tokens.0))
     }
 
+    /// There is no token, for the API asks for no authorization.
+    #[napi]
+    pub fn unprotected(&mut self) -> Result<NativeCallStep> {
+        self.step(ApiCall::unprotected)
+    }
+
     /// The head of the reply.
     #[napi]
     pub fn reply(&mut self, status: u16, headers: Vec<(String, String)>) -> Result<NativeCallStep> {
@@ -259,7 +265,7 @@ fn step(step: CallStep) -> std::result::Result<NativeCallStep, Error> {
             dpop,
         } => NativeCallStep {
             url: Some(url),
-            authorization: Some(authorization),
+            authorization,
             dpop,
             ..of("send")
         },

@@ -7,6 +7,7 @@ use napi::bindgen_prelude::{Env, Object};
 use napi_derive::napi;
 use oauth_core::endpoint::device_authorization::DeviceCode;
 use oauth_core::error::{Cause, Error, Misuse};
+use oauth_core::flow::resource::Proofs;
 use oauth_core::issuer::RedirectUri;
 use oauth_core::json;
 use oauth_core::token::step_up::StepUp;
@@ -20,6 +21,7 @@ use tokio::runtime::Handle;
 use crate::api::NativeApi;
 use crate::assertion::NativeAssertionSource;
 use crate::client::{NativeAssertion, NativeClient, auth};
+use crate::dpop::NativeDpopKey;
 use crate::error::{fail, invalid};
 use crate::js_callbacks::{Foreign, Handler, NativeAsk, ask};
 use crate::network::{NativeNetwork, over};
@@ -88,6 +90,7 @@ impl NativeConnection {
         network: Option<&NativeNetwork>,
         function: Option<&NativeAssertionSource>,
         identity_provider: Option<&NativeClient>,
+        dpop_key: Option<&NativeDpopKey>,
     ) -> Result<Self> {
         let secret = given.client_secret.map(Secret::new);
         let chosen = given.client_auth.as_deref();
@@ -107,11 +110,16 @@ impl NativeConnection {
                 None => given.grant_type,
             },
             challenges: given.challenges.unwrap_or_default(),
+            proofs: Proofs::default(),
         };
         let request = connect.to_core().map_err(fail)?;
         let mut connection = ResourceConnection::new(over(network)?, request)
             .patience(millis(given.patience_ms))
-            .client_auth_at(auth.at_any());
+            .client_auth_at(auth.at_any())
+            .proofs(connect.proofs.clone());
+        if let Some(key) = dpop_key {
+            connection = connection.dpop(key.0.core().clone());
+        }
         if let Some(store) = store {
             connection = connection.store(store.shared());
         }
@@ -180,10 +188,13 @@ impl NativeConnection {
         })
     }
 
-    /// Forgets exactly these tokens.
+    /// Forgets exactly these tokens; with none, that the API asked for no authorization.
     #[napi]
-    pub fn invalidate(&self, refused: &NativeTokens) {
-        self.connection.refuse(&refused.0);
+    pub fn invalidate(&self, refused: Option<&NativeTokens>) {
+        match refused {
+            Some(refused) => self.connection.refuse(&refused.0),
+            None => self.connection.refused_without_token(),
+        }
     }
 
     /// Forgets the tokens and the client.

@@ -36,9 +36,13 @@ const said = async (api, init) => (await api.fetch(url, init)).json()
 
 test('an API that asks for no authorization is called without a token', async () => {
   const seen = []
+  let isProtected = false
   const open = createServer((request, response) => {
-    seen.push([request.method, request.url, request.headers.authorization])
-    response.statusCode = request.url === '/mcp' ? 200 : 404
+    const { method, url: place, headers: { authorization } } = request
+    seen.push([method, place, authorization])
+    const isMetadata = place.startsWith('/.well-known/oauth-protected-resource')
+    if (isProtected && isMetadata) return response.end(JSON.stringify({ resource: api.url, authorization_servers: [base] }))
+    response.statusCode = place !== '/mcp' ? 404 : isProtected && !authorization ? 401 : 200
     request.pipe(response)
   })
   await new Promise((done) => open.listen(0, '127.0.0.1', done))
@@ -46,12 +50,26 @@ test('an API that asks for no authorization is called without a token', async ()
     open.closeAllConnections()
     open.close()
   })
-  const api = new ResourceConnection(`http://127.0.0.1:${open.address().port}/mcp`, { clientName: 'Notes', open: person, ...here })
+  const place = `http://127.0.0.1:${open.address().port}/mcp`
+  const api = new ResourceConnection(place, { clientName: 'Notes', open: person, issuers: [base], ...here })
   assert.equal((await rejection(api.token())).code, 'connect.not_protected')
-  const reply = await api.fetch(new Request(api.url, { method: 'POST', body: 'hello' }))
-  assert.deepEqual([reply.status, await reply.text(), pages.length], [200, 'hello', 0])
+  const asked = seen.length
+  const post = async () => {
+    const reply = await api.fetch(new Request(api.url, { method: 'POST', body: 'hello' }))
+    assert.deepEqual([reply.status, await reply.text()], [200, 'hello'])
+  }
+  await post()
+  await post()
+  // What is known is not asked again.
+  assert.equal(seen.length, asked + 2)
   assert.equal((await rejection(api.fetch(new URL('/elsewhere', api.url)))).code, 'resource.not_covered')
   assert.ok(seen.every(([, , authorization]) => authorization === undefined))
+  assert.equal(pages.length, 0)
+  // One day it asks for authorization.
+  isProtected = true
+  await post()
+  assert.ok(seen.at(-1)[2].startsWith('Bearer '))
+  assert.equal(pages.length, 1)
 })
 
 test('the first call finds, registers and signs in', async () => {

@@ -43,10 +43,11 @@ function filledIn(page, answers) {
 
 /** Somebody with a browser, who fills in the forms of the server, and says yes. */
 class Person {
-  #browser = new Browser(isHome)
+  #browser
   #answers
 
-  constructor({ person }) {
+  constructor({ person }, isThere = isHome) {
+    this.#browser = new Browser(isThere)
     this.#answers = { ...person, allow: 'yes', action: 'accept' }
   }
 
@@ -162,6 +163,58 @@ test('device authorization', async () => {
   assert.equal(told.interval, 5)
   assert.ok(String(told.verificationUri).startsWith(issuer))
   assert.match(await person().visit(told.verificationUri, { user_code: told.userCode }), /Authorized/)
+})
+
+test('a device is let in by its person', async () => {
+  let page
+  const show = (code) => {
+    page = person().visit(code.verificationUri, { user_code: code.userCode })
+  }
+  const tokens = await core.login(client('device'), { scope: 'read', device: true, show })
+  assert.match(await page, /Authorized/)
+  assert.ok(tokens.scope.has('read') && tokens.refreshToken)
+})
+
+const metadata = { redirect_uris: [redirectUri], token_endpoint_auth_method: 'none', client_name: 'App' }
+const found = () => discover(issuer, { transport: 'loopback_http' })
+
+test('a registered client signs people in', async () => {
+  const server = await found()
+  for (const method of ['none', 'client_secret_basic']) {
+    const told = await new Client(server, {}).register({ metadata: { ...metadata, token_endpoint_auth_method: method } })
+    const us = new Client(server, { registered: told.stored })
+    const tokens = await person().signIn(us, 'read')
+    assert.equal(tokens.clientId, told.clientId)
+    assert.notEqual((await us.refresh({ tokens })).accessToken, tokens.accessToken)
+  }
+})
+
+test('a registration is read, updated and deleted', async () => {
+  const nobody = new Client(await found(), {})
+  const first = await nobody.register({ metadata })
+  const read = await nobody.readRegistration({ registered: first.stored })
+  assert.deepEqual([read.clientId, read.metadata.client_name], [first.clientId, 'App'])
+  const updated = await nobody.updateRegistration({ registered: read.stored, metadata: { ...metadata, client_name: 'New' } })
+  assert.equal(updated.metadata.client_name, 'New')
+  // The server has replaced the token.
+  await assert.rejects(nobody.readRegistration({ registered: read.stored }), { code: 'denied.invalid_token' })
+  await nobody.deleteRegistration({ registered: updated.stored })
+  await assert.rejects(nobody.readRegistration({ registered: updated.stored }), { code: 'denied.invalid_token' })
+})
+
+test('an API says who issues its tokens', async () => {
+  const api = new URL('/api', issuer).href
+  const told = await new Client(await found(), { clientId: 'id' }).resourceMetadata({ resource: api })
+  assert.deepEqual([told.resource, [...told.authorizationServers]], [api, [issuer]])
+  // From its URL alone to its answer, by a client that registers itself.
+  const isOurs = ({ port, hostname }) => hostname === '127.0.0.1' && port !== new URL(issuer).port
+  const open = async (page) => {
+    await fetch(await new Person(said, isOurs).visit(page))
+  }
+  const connection = new core.ResourceConnection(api, {
+    clientName: 'App', open: (page) => void open(page), timeoutMs: 60_000, transport: 'loopback_http',
+  })
+  assert.ok((await (await connection.fetch(api)).json()).scope)
 })
 
 test('keys are replaced while a client runs', async () => {

@@ -63,6 +63,15 @@ test('requests and responses are signed in every mode', async () => {
   assert.equal((await encrypted.redeem(flow, callback)).claims.sub, 'somebody')
 })
 
+test('a signed response is posted', async () => {
+  const us = client('browser', { requestObjectSigningAlg: 'ES256' })
+  const { url, flow } = us.authorize({ redirectUri, scope: 'openid read', responseMode: 'form_post.jwt' })
+  const { page } = await new Browser(isHome).open(url)
+  const [, response] = page.match(/name="response" value="([^"]*)"/)
+  assert.equal(response.split('.').length, 3)
+  assert.equal((await us.redeem(flow, `response=${response}`)).claims.sub, 'somebody')
+})
+
 test('requests are encrypted to the server', async () => {
   const signed = { requestObjectSigningAlg: 'ES256' }
   const hidden = { ...signed, requestObjectEncryptionAlg: 'ECDH-ES+A256KW', requestObjectEncryptionEnc: 'A256GCM' }

@@ -114,6 +114,12 @@ export class Twin {
   /** Every grant, with all of its tokens. */
   revoke() { return this.#control('revoke', {}) }
   forgetClient(clientId) { return this.#control('forget_client', { client_id: clientId }) }
+  /** Tokens are bound to keys from now on, and each proof wants another nonce. */
+  async requireDpop() {
+    await this.#control('require_dpop', {})
+    await this.rotateNonces('once')
+  }
+  rotateNonces(nonces) { return this.#control('dpop_nonces', { nonces }) }
   withholdRefreshTokens() { return this.#control('withhold_refresh_tokens', {}) }
   deny() { return this.#control('deny', {}) }
   rateLimit(requests, seconds) { return this.#control('rate_limit', { requests, seconds }) }

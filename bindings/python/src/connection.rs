@@ -18,6 +18,7 @@ use crate::api::{ApiRequest, Source};
 use crate::client::{Client, SharedClient};
 use crate::client_auth::{self, ClientAuth};
 use crate::custom_source::raised;
+use crate::dpop::DpopKey;
 use crate::fork_safety::PerProcess;
 use crate::http_methods::verbs;
 use crate::network::{Line, Network, seconds};
@@ -55,6 +56,10 @@ use crate::{errors, runtime, secret, value};
 /// authorization): identity_assertion.no_id_token where they have to sign in there again, connect.way where the API's
 /// server takes no such assertion.
 ///
+/// Tokens are bound to dpop_key, or, where the API demands that (RFC 9449, RFC 9728), to a key that is made for it and kept
+/// in the store. An API that asks for no authorization is called without a token; token() says so
+/// (connect.not_protected).
+///
 /// redirect_uri is a
 /// loopback address that is registered, otherwise a free port. www_authenticate are the values of an answer that was met
 /// already. Requests to a server that the API alone has named go to public addresses only, unless the network says
@@ -70,6 +75,7 @@ pub(crate) struct ResourceConnection {
     show: Option<Arc<Py<PyAny>>>,
     identity: Option<(Arc<SharedClient>, Source)>,
     redirect_uri: Option<oauth_core::issuer::RedirectUri>,
+    dpop: Option<oauth_facade::DpopKey>,
     patience: std::time::Duration,
     line: Arc<Line>,
     native: PerProcess<Native>,
@@ -87,7 +93,11 @@ impl ResourceConnection {
         let request = request.map_err(|error| errors::raise(py, &error))?;
         let mut native = Native::new(driver, request)
             .patience(self.patience)
-            .client_auth_at(self.auth.clone().at_any());
+            .client_auth_at(self.auth.clone().at_any())
+            .proofs(self.connect.proofs.clone());
+        if let Some(key) = &self.dpop {
+            native = native.dpop(key.core().clone());
+        }
         if let Some(store) = &self.store {
             native = native.store(store.here(py)?);
         }
@@ -224,7 +234,7 @@ impl ResourceConnection {
                         client_metadata_url = None, client_id = None, client_secret = None, client_auth = None,
                         issuer = None, issuers = None, grant_type = "authorization_code", store = None,
                         person = None, open = None, device = false, show = None, identity_provider = None,
-                        sign_in = None, redirect_uri = None, timeout = 300.0, www_authenticate = None,
+                        sign_in = None, redirect_uri = None, dpop_key = None, timeout = 300.0, www_authenticate = None,
                         transport = "https", network = None))]
     #[allow(clippy::too_many_arguments, reason = "they are keywords in Python")]
     fn new(
@@ -248,6 +258,7 @@ impl ResourceConnection {
         identity_provider: Option<&Bound<'_, Client>>,
         sign_in: Option<Source>,
         redirect_uri: Option<&str>,
+        dpop_key: Option<&Bound<'_, DpopKey>>,
         timeout: f64,
         www_authenticate: Option<Vec<String>>,
         transport: &str,
@@ -297,6 +308,7 @@ impl ResourceConnection {
             redirect_uri: redirect_uri
                 .transpose()
                 .map_err(|error| errors::raise(py, &error))?,
+            dpop: dpop_key.map(|key| key.get().0.clone()),
             patience: seconds(timeout)?,
             line: Line::new(network.map(Bound::get), None)?,
             native: PerProcess::new(),
@@ -315,9 +327,14 @@ impl ResourceConnection {
         &self.connect.url
     }
 
-    /// Forgets exactly these tokens, for callers who want no others now.
-    fn invalidate(&self, py: Python<'_>, tokens: &Tokens) -> PyResult<()> {
-        self.native(py)?.refuse(&tokens.0);
+    /// Forgets exactly these tokens, for callers who want no others now; with None, that the API asked for no
+    /// authorization.
+    fn invalidate(&self, py: Python<'_>, tokens: Option<&Tokens>) -> PyResult<()> {
+        let native = self.native(py)?;
+        match tokens {
+            Some(tokens) => native.refuse(&tokens.0),
+            None => native.refused_without_token(),
+        }
         Ok(())
     }
 

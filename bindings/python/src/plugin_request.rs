@@ -16,7 +16,7 @@ use crate::value::Fields;
 /// The steps of one request: pairs of a name and a value. For plug-ins.
 ///
 /// ("wait", seconds), ("token", source), ("renew", source), ("send", the Authorization
-/// header's value), ("peek", how many bytes of the body to look at), ("step_up", source),
+/// header's value, or None for no such header), ("peek", how many bytes of the body to look at), ("step_up", source),
 /// ("done", None) or ("refused", source). What has its token at hand is never asked for it.
 #[pyclass(frozen, module = "oauth_core")]
 pub(crate) struct Call {
@@ -134,6 +134,11 @@ impl Call {
             state.tokens = Some(Arc::clone(&tokens.0));
             state.call.token(at, &tokens.0)
         })
+    }
+
+    /// The step after a source had none, for its API asks for no authorization (connect.not_protected).
+    fn unprotected(&self, py: Python<'_>) -> PyResult<Said> {
+        self.step(py, |state, at| state.call.unprotected(at))
     }
 
     /// The step after a reply came, by its status and headers (pairs of names and values).

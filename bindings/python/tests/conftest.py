@@ -94,6 +94,14 @@ class Twin:
     def rate_limit(self, requests: int, seconds: int) -> None:
         self._ask("rate_limit", {"requests": requests, "seconds": seconds})
 
+    def require_dpop(self) -> None:
+        """Tokens are bound to keys from now on, and each proof wants another nonce."""
+        self._ask("require_dpop", {})
+        self.rotate_nonces("once")
+
+    def rotate_nonces(self, nonces: str | None = None) -> None:
+        self._ask("dpop_nonces", {"nonces": nonces})
+
     def forget_client(self, client_id: str) -> None:
         self._ask("forget_client", {"client_id": client_id})
 

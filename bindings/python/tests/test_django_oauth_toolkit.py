@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import http.cookiejar
 import json
+import threading
 import urllib.error
 import urllib.parse
 import urllib.request
@@ -18,6 +19,13 @@ import oauth_core
 
 CALLBACK = "http://127.0.0.1/callback"
 HOME = "http://127.0.0.1/signed-out"
+#: Where a login of this machine comes home to, at some port.
+LOOPBACK = "http://127.0.0.1:"
+REGISTRATION = {
+    "redirect_uris": [CALLBACK],
+    "token_endpoint_auth_method": "none",
+    "client_name": "App",
+}
 
 
 @pytest.fixture(scope="module")
@@ -77,7 +85,9 @@ class Form(HTMLParser):
 class Person:
     """Somebody with a browser, who fills in the forms of the server, and says yes."""
 
-    def __init__(self, said: Any) -> None:
+    def __init__(self, said: Any, *homes: str) -> None:
+        self.server = said["issuer"].removesuffix("/o")
+        self.homes = (CALLBACK, HOME, *homes)
         jar = urllib.request.HTTPCookieProcessor(http.cookiejar.CookieJar())
         self.opener = urllib.request.build_opener(jar, NoRedirect)
         self.answers = {**said["person"], "allow": "yes", "action": "accept"}
@@ -92,7 +102,7 @@ class Person:
             except urllib.error.HTTPError as reply:
                 assert reply.status == 302, reply.read().decode()
                 url, data = urllib.parse.urljoin(url, reply.headers["location"]), None
-                if url.startswith((CALLBACK, HOME)):
+                if url.startswith(self.homes) and not url.startswith(f"{self.server}/"):
                     return url
                 continue
             fields = Form(page, {**self.answers, **answers}).fields
@@ -215,6 +225,78 @@ def test_device_authorization(django: Any) -> None:
     assert told.interval == 5 and told.verification_uri.startswith(django["issuer"])
     page = Person(django).visit(told.verification_uri, user_code=told.user_code)
     assert "Authorized" in page
+
+
+def test_a_device_is_let_in_by_its_person(django: Any) -> None:
+    client, people = client_of(django, "device"), []
+
+    def show(code: oauth_core.DeviceCode) -> None:
+        answers = {"user_code": code.user_code}
+        person = threading.Thread(
+            target=Person(django).visit, args=(code.verification_uri,), kwargs=answers
+        )
+        person.start()
+        people.append(person)
+
+    tokens = oauth_core.login(client, scope="read", device=True, show=show)
+    assert tokens.scope == {"read"} and tokens.refresh_token
+    for person in people:
+        person.join()
+
+
+def test_a_registered_client_signs_people_in(django: Any) -> None:
+    server = oauth_core.discover(django["issuer"], transport="loopback_http")
+    for method in ("none", "client_secret_basic"):
+        asked = {**REGISTRATION, "token_endpoint_auth_method": method}
+        told = oauth_core.Client(server).register(metadata=asked)
+        assert isinstance(told, oauth_core.RegisteredClient)
+        client = oauth_core.Client(server, registered=told.stored)
+        tokens = Person(django).sign_in(client, "read")
+        assert tokens.client_id == told.client_id
+        assert client.refresh(tokens=tokens).access_token != tokens.access_token
+
+
+def test_a_registration_is_read_updated_and_deleted(django: Any) -> None:
+    server = oauth_core.discover(django["issuer"], transport="loopback_http")
+    nobody = oauth_core.Client(server)
+    first = nobody.register(metadata=REGISTRATION)
+    read = nobody.read_registration(registered=first.stored)
+    assert (read.client_id, read.metadata["client_name"]) == (first.client_id, "App")
+    renamed = {**REGISTRATION, "client_name": "New"}
+    updated = nobody.update_registration(registered=read.stored, metadata=renamed)
+    assert updated.metadata["client_name"] == "New"
+    # The server has replaced the token.
+    with pytest.raises(oauth_core.Denied) as spent:
+        nobody.read_registration(registered=read.stored)
+    assert refused(spent) == "denied.invalid_token"
+    nobody.delete_registration(registered=updated.stored)
+    with pytest.raises(oauth_core.Denied) as gone:
+        nobody.read_registration(registered=updated.stored)
+    assert refused(gone) == "denied.invalid_token"
+
+
+def test_an_api_says_who_issues_its_tokens(django: Any) -> None:
+    api = django["issuer"].removesuffix("/o") + "/api"
+    server = oauth_core.discover(django["issuer"], transport="loopback_http")
+    nobody = oauth_core.Client(server, client_id="id", client_auth=oauth_core.Public())
+    found = nobody.resource_metadata(resource=api)
+    assert (found.resource, list(found.authorization_servers)) == (api, [django["issuer"]])
+    # From its URL alone to its answer, by a client that registers itself.
+    people = []
+
+    def open_page(url: str) -> None:
+        def visit() -> None:
+            urllib.request.urlopen(Person(django, LOOPBACK).visit(url))
+
+        people.append(threading.Thread(target=visit))
+        people[-1].start()
+
+    connection = oauth_core.ResourceConnection(
+        api, client_name="App", open=open_page, timeout=60.0, transport="loopback_http"
+    )
+    assert connection.get(api).raise_for_status().json()["scope"]
+    for person in people:
+        person.join()
 
 
 def test_keys_are_replaced_while_clients_run(own_django: Any) -> None:

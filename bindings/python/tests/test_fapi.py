@@ -6,6 +6,7 @@ import asyncio
 import base64
 import hashlib
 import json
+import re
 import threading
 import time
 import urllib.parse
@@ -121,6 +122,17 @@ def test_requests_and_responses_are_signed_in_every_mode(provider: Any) -> None:
     callback = Browser().open(client_url(client, flow))
     assert callback.split("response=")[1].count(".") == 4
     assert signed_in(client.redeem(flow, callback)) == "somebody"
+
+
+def test_a_signed_response_is_posted(provider: Any) -> None:
+    client = client_of(provider, "browser", request_object_signing_alg="ES256")
+    flow = client.authorize(
+        redirect_uri=CALLBACK, scope="openid read", response_mode="form_post.jwt"
+    )
+    page = Browser().open(flow.url)
+    found = re.search(r'name="response" value="([^"]*)"', page)
+    assert found and found[1].count(".") == 2
+    assert signed_in(client.redeem(flow, f"response={found[1]}")) == "somebody"
 
 
 def test_requests_are_encrypted_to_the_server(provider: Any) -> None:

@@ -172,7 +172,8 @@ impl Call {
                 dpop,
                 ..
             } => {
-                (self.authorization, self.dpop) = (authorization, dpop);
+                // A page has no source that would go without a token.
+                (self.authorization, self.dpop) = (authorization.unwrap_or_default(), dpop);
                 "send"
             }
             // Only with rules, or a source that asks for more, which no API of a page has.

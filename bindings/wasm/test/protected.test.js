@@ -161,6 +161,32 @@ test('tokens are bound to a key that WebCrypto keeps to itself', async () => {
   assert.deepEqual(exported, ['InvalidAccessError'])
 })
 
+test('nonces that change while tokens are in use cost one request each', async () => {
+  const seen = proofs()
+  const config = bound()
+  const page = await us.page()
+  await toCallback(us, page, config, { scope: 'openid offline_access' })
+  assert.deepEqual(await handle(page, config), { value: true })
+  assert.equal(await me(page, config), 'somebody')
+  const steer = async (what) => assert.equal((await fetch(`${config.issuer}/_${what}`, { method: 'POST' })).status, 204)
+  const sent = async (end, work) => {
+    const count = () => seen.filter(({ url }) => url.endsWith(end)).length
+    const before = count()
+    await work()
+    return count() - before
+  }
+  await steer('nonces')
+  assert.equal(await sent('/me', async () => assert.equal(await me(page, config), 'somebody')), 2)
+  assert.equal(await sent('/me', async () => assert.equal(await me(page, config), 'somebody')), 1)
+  // So it is at the token endpoint, which has others: the token has ended, and several ask for it at once.
+  await steer('expire')
+  const several = () => page.evaluate(async (url) => {
+    const replies = await Promise.all(Array.from({ length: 10 }, () => session.fetch(url)))
+    return replies.map(({ status }) => status)
+  }, `${config.issuer}/me`)
+  assert.equal(await sent('/token', async () => assert.deepEqual(new Set(await several()), new Set([200]))), 2)
+})
+
 test('a later page, and two tabs that begin at once, have the same key', async () => {
   const seen = proofs()
   const config = bound()

@@ -26,7 +26,7 @@ use crate::flow::keeper::{GrantId, Keeper};
 use crate::flow::logout::LogoutRequest;
 use crate::flow::redeem::{self, Login};
 #[cfg(feature = "sha2")]
-use crate::flow::resource::Api;
+use crate::flow::resource::{Api, Proofs};
 use crate::flow::resource_discovery::{ResourceDiscovery, ResourceDiscoveryRequest};
 use crate::flow::signing;
 use crate::flow::userinfo;
@@ -458,5 +458,13 @@ impl Api {
     /// `key.missing` if the client has no such key.
     pub fn with_dpop(self, client: &Client) -> Result<Self, Error> {
         self.possessing(client.config())
+    }
+}
+
+#[cfg(feature = "sha2")]
+impl Proofs {
+    /// Are those of this client from now on, with the nonces that all its clones share; none if it has no key.
+    pub fn be_of_client(&self, client: &Client) {
+        self.be_of(client.config());
     }
 }

@@ -162,6 +162,13 @@ impl Api {
         Ok(Self { core, ..self })
     }
 
+    /// The same, with proofs of the key that its tokens will be bound to.
+    #[must_use]
+    pub fn with_proofs(self, proofs: resource::Proofs) -> Self {
+        let core = self.core.with_proofs(proofs);
+        Self { core, ..self }
+    }
+
     /// The same, with what the other knows of the limits; both learn from then on.
     #[must_use]
     pub fn sharing(self, other: &Self) -> Self {
@@ -233,9 +240,10 @@ pub enum Redirects {
 pub enum CallStep {
     /// Wait, then say [`ApiCall::elapsed`].
     Wait(Duration),
-    /// Get a token of this owner (`application`, `user` or `any`), then say [`ApiCall::token`].
+    /// Get a token of this owner (`application`, `user` or `any`), then say [`ApiCall::token`]. A source whose API asks
+    /// for no authorization has none (`connect.not_protected`): then say [`ApiCall::unprotected`].
     Token(&'static str),
-    /// The same, in place of the one that was refused.
+    /// The same, in place of the one that was refused. If there was none, the source is to hear that first.
     Renew(&'static str),
     /// Sign this with a key that lives with the host, then say [`ApiCall::signed`].
     Sign(SigningJob),
@@ -246,8 +254,8 @@ pub enum CallStep {
     Send {
         /// Where to.
         url: String,
-        /// The value of the header.
-        authorization: String,
+        /// The value of the header; none at an API that asks for no authorization.
+        authorization: Option<String>,
         /// The value of `DPoP`, where the token is bound to a key.
         dpop: Option<String>,
     },
@@ -335,6 +343,14 @@ impl ApiCall {
         self.resume(at, Event::Token(tokens))
     }
 
+    /// There is no token, for the API asks for no authorization: the request goes without.
+    ///
+    /// # Errors
+    /// As [`Self::begin`].
+    pub fn unprotected(&mut self, at: &Clock) -> Result<CallStep, Error> {
+        self.resume(at, Event::NoToken(Misuse::ConnectOpen.into()))
+    }
+
     /// The signature that was asked for, as JWS has it (RFC 7518 section 3).
     ///
     /// # Errors
@@ -390,7 +406,7 @@ impl ApiCall {
                 dpop,
             } => CallStep::Send {
                 url: url.as_str().to_owned(),
-                authorization: text(&authorization)?,
+                authorization: authorization.as_ref().map(text).transpose()?,
                 dpop: dpop.as_ref().map(text).transpose()?,
             },
             resource::Step::Peek(limit) => CallStep::Peek(limit),

@@ -4,7 +4,7 @@ use oauth_core::client_auth::ClientAuth;
 use oauth_core::endpoint::registration::Registration;
 use oauth_core::error::{Error, Misuse};
 use oauth_core::flow::connect::{ConnectRequest, Identities, OfflineAccess, Way};
-use oauth_core::flow::resource::{self, Resource};
+use oauth_core::flow::resource::{self, Proofs, Resource};
 use oauth_core::issuer::Issuer;
 use oauth_core::{ClientId, ClientMetadata, Secret, danger, server};
 
@@ -38,6 +38,8 @@ pub struct Connect {
     pub grant_type: Option<String>,
     /// The values of `WWW-Authenticate` of an answer that was met already.
     pub challenges: Vec<String>,
+    /// Those of the API's tokens, as the connection learns of them.
+    pub proofs: Proofs,
 }
 
 impl Connect {
@@ -66,6 +68,7 @@ impl Connect {
             issuers: Vec::new(),
             grant_type: None,
             challenges: Vec::new(),
+            proofs: Proofs::default(),
         }
     }
 
@@ -104,6 +107,7 @@ impl Connect {
     pub fn api(&self) -> Result<Api, Error> {
         let request = self.to_core()?;
         let api = resource::Api::new(Resource::beneath(request.resource()));
+        let api = api.with_proofs(self.proofs.clone());
         Ok(match request.chosen_way() {
             Way::ClientCredentials => api.into(),
             _ => Api::from(api).asking_for_more(),

@@ -66,6 +66,11 @@ impl DpopKey {
         Ok(Secret::new(self.private.to_pem()?.to_string()))
     }
 
+    /// The key, as clients and connections take it.
+    pub const fn core(&self) -> &dpop::DpopKey {
+        &self.core
+    }
+
     /// The client with tokens that are bound to this key.
     pub(crate) fn give_to(&self, client: Core) -> Core {
         client.with_dpop(self.core.clone())

@@ -66,7 +66,7 @@ fn a_request_is_steps_of_plain_texts() {
     let sent = request.token(&at(0), &Tokens::bearer("abc")).unwrap();
     let expected = CallStep::Send {
         url: USER_POLLS.to_owned(),
-        authorization: "Bearer abc".to_owned(),
+        authorization: Some("Bearer abc".to_owned()),
         dpop: None,
     };
     assert_eq!(sent, expected);

@@ -79,7 +79,7 @@ impl Authorized {
         Ok(Self::of(driver, sources, api))
     }
 
-    fn of(driver: Driver, sources: Sources, api: Api) -> Self {
+    pub(crate) fn of(driver: Driver, sources: Sources, api: Api) -> Self {
         Self {
             driver,
             sources,
@@ -214,12 +214,16 @@ impl Request {
                     outgoing.request.resume(&Clock::system()?, Event::Elapsed)?
                 }
                 Step::Token(owner) => {
-                    let token = us.sources.of(owner)?.token(None).await?;
-                    outgoing.attach(tokens.insert(token))?
+                    let given = us.sources.of(owner)?.token(None).await;
+                    outgoing.attach(&mut tokens, given)?
                 }
                 Step::Renew(owner) => {
-                    let token = us.sources.of(owner)?.token(tokens.as_deref()).await?;
-                    outgoing.attach(tokens.insert(token))?
+                    let source = us.sources.of(owner)?;
+                    if tokens.is_none() {
+                        source.refused_without_token();
+                    }
+                    let given = source.token(tokens.as_deref()).await;
+                    outgoing.attach(&mut tokens, given)?
                 }
                 Step::Sign(job) => {
                     let signature = us.driver.sign(job).await.map_err(Error::lost)?;
@@ -252,8 +256,10 @@ impl Request {
                 }
                 end @ (Step::Done | Step::DoneRefused) => {
                     let source = us.sources.of(outgoing.request.owner()?)?;
-                    if let (Step::DoneRefused, Some(token)) = (end, &tokens) {
-                        source.refuse(token);
+                    match (end, &tokens) {
+                        (Step::DoneRefused, Some(token)) => source.refuse(token),
+                        (Step::DoneRefused, None) => source.refused_without_token(),
+                        _ => {}
                     }
                     let reply = response.as_ref();
                     let again = reply.and_then(|r| outgoing.again(r.status(), r.headers()));

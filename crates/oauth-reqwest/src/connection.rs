@@ -1,6 +1,7 @@
 //! [`ResourceConnection`]: connects to an API known by its URL alone, and keeps its tokens fresh, as the Model Context
 //! Protocol describes.
 
+mod connected;
 mod identity;
 mod sign_in;
 mod state;
@@ -9,10 +10,11 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
+use oauth_core::dpop::DpopKey;
 use oauth_core::endpoint::device_authorization::DeviceCode;
 use oauth_core::error::Error;
 use oauth_core::flow::connect::{ConnectRequest, Way};
-use oauth_core::flow::resource::Resource;
+use oauth_core::flow::resource::{Api, Proofs, Resource};
 use oauth_core::issuer::RedirectUri;
 use oauth_core::protected_resource::ResourceIdentifier;
 use oauth_core::server::Server;
@@ -20,7 +22,7 @@ use oauth_core::token::step_up::StepUp;
 use oauth_core::url::Url;
 use oauth_core::{Client, ClientAuth, Tokens};
 use oauth_session::store::{Answer, Memory};
-use oauth_session::{Store, Token, TokenSource};
+use oauth_session::{Sources, Store, Token, TokenSource};
 
 use crate::authorized::Authorized;
 use crate::browser;
@@ -84,6 +86,7 @@ struct Settings {
     patience: Duration,
     device: Option<(DeviceLogin, ShowCode)>,
     identity: Option<IdentityProvider>,
+    proofs: Proofs,
 }
 
 impl ResourceConnection {
@@ -102,6 +105,7 @@ impl ResourceConnection {
             patience: PATIENCE,
             device: None,
             identity: None,
+            proofs: Proofs::default(),
         };
         Self {
             settings: Arc::new(settings),
@@ -189,6 +193,21 @@ impl ResourceConnection {
         })
     }
 
+    /// Has tokens that are bound to this key (RFC 9449). Without it they are where the API demands that
+    /// (`dpop_bound_access_tokens_required`, RFC 9728 section 2): to a key that is made for the connection, and kept beside
+    /// it in the [store](Self::store), sealed where that is sealed.
+    #[must_use]
+    pub fn dpop(self, key: DpopKey) -> Self {
+        self.with(|settings| settings.request = settings.request.clone().dpop(key))
+    }
+
+    /// Tells these of the key of its tokens, once it is known: for requests to the API that others make
+    /// ([`Api::with_proofs`]).
+    #[must_use]
+    pub fn proofs(self, proofs: Proofs) -> Self {
+        self.with(|settings| settings.proofs = proofs)
+    }
+
     /// The API.
     pub fn resource(&self) -> &ResourceIdentifier {
         self.settings.request.resource()
@@ -201,13 +220,23 @@ impl ResourceConnection {
 
     /// A client for the API, which asks for tokens when they are needed.
     pub fn authorized(&self) -> Authorized {
-        let resource = Resource::beneath(self.resource());
-        Authorized::new(self.settings.driver.clone(), self.clone(), resource)
+        Authorized::of(
+            self.settings.driver.clone(),
+            Sources::one(self.clone()),
+            self.api(),
+        )
+    }
+
+    /// What lies beneath the URL of the API, and no more of its origin, for requests with tokens of this connection.
+    pub fn api(&self) -> Api {
+        let api = Api::new(Resource::beneath(self.resource()));
+        api.with_proofs(self.settings.proofs.clone())
     }
 
     /// Tokens that are fresh now.
     ///
     /// # Errors
+    /// `connect.not_protected` where the API asks for no authorization: requests of [`Self::authorized`] go without then.
     /// Those of [`oauth_core::connect_resource`], of the login ([`Listener::login`](crate::loopback::Listener::login)),
     /// of the token requests and of the store.
     pub async fn token(&self) -> Result<Token, Error> {
@@ -240,6 +269,10 @@ impl TokenSource for ResourceConnection {
 
     fn refuse(&self, refused: &Tokens) {
         self.state.refuse(refused);
+    }
+
+    fn refused_without_token(&self) {
+        self.state.refused_without_token();
     }
 
     /// Asks the person, or for a wider scope their identity provider, if it is a person's connection.

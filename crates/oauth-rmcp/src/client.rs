@@ -7,8 +7,11 @@ use std::sync::Arc;
 use futures_core::stream::BoxStream;
 use http::header::AUTHORIZATION;
 use http::{HeaderMap, HeaderName, HeaderValue, Method};
+use oauth_core::dpop::{DPOP, DPOP_NONCE};
 use oauth_core::error::{Error, Misuse};
-use oauth_core::flow::resource::{Api, Clock, Event, OnLimit, Resource, ResourceRequest, Step};
+use oauth_core::flow::resource;
+use oauth_core::flow::resource::{Api, Clock, Event, OnLimit, ResourceRequest, Step, Verdict};
+use oauth_core::url::Url;
 use oauth_reqwest::oauth_session::Token;
 use oauth_reqwest::{Driver, ResourceConnection, TokenSource};
 use rmcp::model::ClientJsonRpcMessage;
@@ -20,6 +23,8 @@ use rmcp::transport::streamable_http_client::{
 use sse_stream::Sse;
 
 use crate::failure::{ByHttp, Outcome, Refusal, told};
+
+const PROOF: HeaderName = HeaderName::from_static(DPOP);
 
 /// Names and values of header fields, as rmcp has them.
 type Fields = HashMap<HeaderName, HeaderValue>;
@@ -80,14 +85,13 @@ impl AuthorizedClient {
     /// # Errors
     /// `lost` if no HTTP client can be made.
     pub fn new(connection: &ResourceConnection) -> Result<Self, Error> {
-        let resource = Resource::beneath(connection.resource());
         let url = connection.resource().url();
         let http = connection.driver().http_client(url)?;
         Ok(Self {
             http,
             driver: connection.driver().clone(),
             source: Arc::new(connection.clone()),
-            api: Api::new(resource),
+            api: connection.api(),
         })
     }
 
@@ -129,7 +133,7 @@ impl AuthorizedClient {
             let value = format!("Bearer {token}").parse();
             given.insert(AUTHORIZATION, value.map_err(|_| Misuse::HeaderValue)?);
         }
-        let mut request = ResourceRequest::new(&self.api, method, &uri)
+        let mut request = ResourceRequest::new(&self.api, method.clone(), &uri)
             .headers(given)
             .on_limit(OnLimit::HandBack)
             .without_redirects();
@@ -140,30 +144,49 @@ impl AuthorizedClient {
         loop {
             step = match step {
                 Step::Token(_) => {
-                    let token = tokens.insert(self.source.token(None).await?);
-                    request.resume(&Clock::system()?, Event::Token(token))?
+                    let given = self.source.token(None).await;
+                    request.resume(&Clock::system()?, told_of(&mut tokens, given))?
                 }
                 Step::Renew(_) => {
-                    let token = self.source.token(tokens.as_deref()).await?;
-                    request.resume(&Clock::system()?, Event::Token(tokens.insert(token)))?
+                    if tokens.is_none() {
+                        self.source.refused_without_token();
+                    }
+                    let given = self.source.token(tokens.as_deref()).await;
+                    request.resume(&Clock::system()?, told_of(&mut tokens, given))?
                 }
                 Step::Send {
-                    url, authorization, ..
+                    url,
+                    authorization,
+                    dpop,
                 } => {
                     let mut fields = fields.clone();
-                    fields.insert(AUTHORIZATION, authorization);
+                    let ours = [(AUTHORIZATION, authorization), (PROOF, dpop)];
+                    for (name, value) in ours {
+                        fields.extend(value.map(|value| (name, value)));
+                    }
+                    let shown: HeaderMap = [AUTHORIZATION, PROOF]
+                        .into_iter()
+                        .filter_map(|name| Some((name.clone(), fields.get(&name)?.clone())))
+                        .collect();
                     let sent = send(Arc::from(url.as_str()), fields).await;
                     refusal = match &sent {
                         Ok(_) => Refusal::none(),
                         Err(error) => Refusal::of(error),
                     };
+                    let verdict = resource::after_dpop(refusal.status, &refusal.fields);
+                    if shown.contains_key(PROOF) && verdict == Verdict::UseDpopNonce {
+                        let nonce = self.nonce(&method, &url, shown).await?;
+                        refusal.fields.extend(nonce);
+                    }
                     reply = Some(sent);
                     let event = Event::Reply(refusal.status, &refusal.fields);
                     request.resume(&Clock::system()?, event)?
                 }
                 end @ (Step::Done | Step::DoneRefused) => {
-                    if let (Step::DoneRefused, Some(token)) = (end, &tokens) {
-                        self.source.refuse(token);
+                    match (end, &tokens) {
+                        (Step::DoneRefused, Some(token)) => self.source.refuse(token),
+                        (Step::DoneRefused, None) => self.source.refused_without_token(),
+                        _ => {}
                     }
                     let again = match std::mem::replace(&mut has_asked, true) {
                         false => request.stepped_up(refusal.status, &refusal.fields),
@@ -178,12 +201,37 @@ impl AuthorizedClient {
                         return reply.ok_or_else(|| Misuse::OutOfOrder.into());
                     }
                 }
-                // This API has no allowance to wait for, no key to sign with, and no rules for bodies.
+                // This API has no allowance to wait for, no key of the host's, and no rules for bodies.
                 Step::Wait(_) | Step::Sign(_) | Step::Peek(_) => {
                     return Err(Misuse::OutOfOrder.into());
                 }
             };
         }
+    }
+}
+
+impl AuthorizedClient {
+    /// The nonce that the API wants in proofs (RFC 9449 section 9), of the refusal of which rmcp tells the challenge and no
+    /// other field: the same is shown once more, with no message, to be refused again.
+    async fn nonce(
+        &self,
+        method: &Method,
+        url: &Url,
+        shown: HeaderMap,
+    ) -> Result<Option<(HeaderName, HeaderValue)>, Error> {
+        let asked = self.http.request(method.clone(), url.as_str());
+        let reply = asked.headers(shown).send().await;
+        let reply = reply.map_err(|error| self.driver.lost(error))?;
+        let nonce = reply.headers().get(DPOP_NONCE);
+        Ok(nonce.map(|nonce| (HeaderName::from_static(DPOP_NONCE), nonce.clone())))
+    }
+}
+
+/// What a source has answered: the API may want no token.
+fn told_of(tokens: &mut Option<Token>, given: Result<Token, Error>) -> Event<'_> {
+    match given {
+        Ok(token) => Event::Token(tokens.insert(token)),
+        Err(error) => Event::NoToken(error),
     }
 }
 

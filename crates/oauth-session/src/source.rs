@@ -27,6 +27,10 @@ pub trait TokenSource: Send + Sync {
     /// Marks exactly this token as refused, for callers that do not want another one now.
     fn refuse(&self, refused: &Tokens);
 
+    /// Hears that the API has refused a request that went without a token, for this source had none
+    /// (`connect.not_protected`): it asks for authorization now.
+    fn refused_without_token(&self) {}
+
     /// Returns tokens that have what an API wants of the person beyond `short` ones (RFC 9470, RFC 6750
     /// `insufficient_scope`), if this source can ask the person. Most cannot, and the reply is the caller's.
     fn step_up<'a>(&'a self, short: &'a Tokens, wanted: &'a StepUp) -> Answer<'a, Option<Token>> {
@@ -42,6 +46,10 @@ impl<S: TokenSource + ?Sized> TokenSource for Arc<S> {
 
     fn refuse(&self, refused: &Tokens) {
         (**self).refuse(refused);
+    }
+
+    fn refused_without_token(&self) {
+        (**self).refused_without_token();
     }
 
     fn step_up<'a>(&'a self, short: &'a Tokens, wanted: &'a StepUp) -> Answer<'a, Option<Token>> {

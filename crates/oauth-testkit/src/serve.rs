@@ -15,7 +15,8 @@
 //! | `POST /_twin/claim` | has ID tokens say `{"name":"…","value":…}` from now on; `null` is not said |
 //! | `POST /_twin/initial_access_token` | lets nobody register a client but whoever has `{"token":"…"}`; without one, everybody |
 //! | `POST /_twin/forget_client` | forgets the registered client `{"client_id":"…"}` |
-//! | `POST /_twin/dpop_nonces` | makes the nonces told so far worthless; `{"nonces":"unasked"}`, `kept` or `once` says what is wanted of the next (FAPI) |
+//! | `POST /_twin/dpop_nonces` | makes the nonces told so far worthless; `{"nonces":"unasked"}`, `kept` or `once` says what is wanted of the next |
+//! | `POST /_twin/require_dpop` | binds tokens to the key of a DPoP proof from now on |
 //! | `POST /_twin/require_signed_requests` | takes no other authorization requests (FAPI) |
 //! | `POST /_twin/allow_unpushed_requests` | takes authorization requests through the browser, too (FAPI) |
 //! | `POST /_twin/register_assertion_key` | takes the assertions of `{"issuer":"…","jwk":{…}}` |

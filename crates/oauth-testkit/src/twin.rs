@@ -45,13 +45,13 @@ use rules::Rules;
 use wire::{Ask, Reply};
 
 pub use ciba::BackchannelDelivery;
-pub use fapi::DpopNonces;
 pub use faults::{Delivery, Fault};
 pub use id_token::IdTokenFlaw;
 pub use logout_token::LogoutTokenFlaw;
 pub use request_log::{Counters, Entry};
 use route::Route;
 pub use rules::Rotation;
+pub use sender_constrained::DpopNonces;
 
 /// An authorization server and its API: requests in, replies out, no sockets, no clock.
 ///

@@ -68,6 +68,9 @@ OAUTH2_PROVIDER = {
     "OIDC_RP_INITIATED_LOGOUT_ENABLED": True,
     "OAUTH2_VALIDATOR_CLASS": "claims.Validator",
     "OAUTH_DEVICE_VERIFICATION_URI": os.environ["DEVICE_PAGE"],
+    # Whoever likes registers a client.
+    "DCR_ENABLED": True,
+    "DCR_REGISTRATION_PERMISSION_CLASSES": ["oauth2_provider.dcr.AllowAllDCRPermission"],
     "SCOPES": {
         "openid": "Know who you are",
         "profile": "Know your name",

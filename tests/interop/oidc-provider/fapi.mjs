@@ -2,8 +2,10 @@
 // tokens that are bound to a key, permissions in detail. The person always agrees.
 //
 // DPoP proofs need a nonce of this server's, at the token endpoint and at UserInfo. Access tokens live for
-// ACCESS_TOKEN_SECONDS, 60 if it is not set. GET /_counters tells how often tokens were refreshed, and what was
-// refused. Pages of the origin in PAGE_ORIGIN, if it is set, may read its replies.
+// ACCESS_TOKEN_SECONDS, 60 if it is not set. GET /_counters tells how often tokens were refreshed, where proofs wanted
+// another nonce, and what else was refused. POST /_advance/60 puts the server's clock ahead by so many seconds: by time it
+// replaces its nonces, and takes those of a few minutes. POST /_nonces makes all of them worthless at once, POST /_expire
+// all access tokens. Pages of the origin in PAGE_ORIGIN, if it is set, may read its replies.
 //
 // Prints one line of JSON once it listens: {"issuer": ..., "clients": {...}}. Stops when its standard input closes.
 import { randomBytes } from 'node:crypto'
@@ -94,8 +96,13 @@ const clients = {
 }
 const registered = Object.entries(clients).map(([client_id, client]) => ({ client_id, ...client }))
 
-const counters = { refreshes: 0, refused: 0, use_dpop_nonce: 0 }
-const provider = new Provider(issuer, {
+const now = Date.now
+let ahead = 0
+Date.now = () => now() + ahead
+
+const counters = { refreshes: 0, refused: 0, use_dpop_nonce: 0, use_dpop_nonce_at_api: 0 }
+const issued = new Set()
+const configuration = {
   clients: registered,
   scopes: ['openid', 'offline_access', 'read'],
   jwks: { keys: [jwk(ec().privateKey, { kid: 'sig', use: 'sig' }), jwk(ec().privateKey, { kid: 'enc', use: 'enc' })] },
@@ -111,7 +118,6 @@ const provider = new Provider(issuer, {
     clientCredentials: { enabled: true },
     devInteractions: { enabled: false },
     encryption: { enabled: true },
-    dPoP: { enabled: true, nonceSecret: randomBytes(32), requireNonce: () => true },
     pushedAuthorizationRequests: { enabled: true },
     requestObjects: { enabled: true },
     ciba: elsewhereFeatures.ciba,
@@ -138,17 +144,37 @@ const provider = new Provider(issuer, {
   ttl: { AccessToken: Number(process.env.ACCESS_TOKEN_SECONDS ?? 60), ClientCredentials: 60, RefreshToken: 600, Grant: 600, Interaction: 60, Session: 600 },
   findAccount: (ctx, id) => ({ accountId: id, claims: () => ({ sub: id }) }),
   interactions: { url: (ctx, interaction) => `/interaction/${interaction.uid}` },
-})
-provider.on('grant.success', (ctx) => {
-  if (ctx.oidc.params.grant_type === 'refresh_token') counters.refreshes += 1
-})
-provider.on('grant.error', (ctx, error) => {
-  if (error.error === 'use_dpop_nonce') counters.use_dpop_nonce += 1
-  else counters.refused += 1
-})
+}
+
+/** A provider with nonces of its own. All of them share their keys, and what is stored. */
+function provide() {
+  const dPoP = { enabled: true, nonceSecret: randomBytes(32), requireNonce: () => true }
+  const provider = new Provider(issuer, { ...configuration, features: { ...configuration.features, dPoP } })
+  provider.on('access_token.saved', (token) => issued.add(token))
+  provider.on('grant.success', (ctx) => {
+    if (ctx.oidc.params.grant_type === 'refresh_token') counters.refreshes += 1
+  })
+  provider.on('grant.error', (ctx, error) => {
+    if (error.error === 'use_dpop_nonce') counters.use_dpop_nonce += 1
+    else counters.refused += 1
+  })
+  provider.on('userinfo.error', (ctx, error) => {
+    if (error.error === 'use_dpop_nonce') counters.use_dpop_nonce_at_api += 1
+  })
+  return { provider, answer: provider.callback() }
+}
+let current = provide()
+
+/** Does what a test asks of the server. */
+async function control(path) {
+  if (path === '/_nonces') current = provide()
+  else if (path === '/_expire') await Promise.all([...issued].map((token) => token.destroy()))
+  else ahead += Number(path.slice('/_advance/'.length)) * 1000
+}
 
 /** Logs in and agrees to whatever is asked, as a person with a browser would. */
 async function agree(request, response) {
+  const { provider } = current
   const { prompt, params, session, grantId } = await provider.interactionDetails(request, response)
   if (prompt.name === 'login') {
     return provider.interactionFinished(request, response, { login: { accountId: 'somebody' } })
@@ -163,16 +189,17 @@ async function agree(request, response) {
   return provider.interactionFinished(request, response, { consent }, { mergeWithLastSubmission: true })
 }
 
-const answer = provider.callback()
 server.on('request', (request, response) => {
   if (request.url === '/_counters') {
     response.writeHead(200, { 'content-type': 'application/json' }).end(JSON.stringify(counters))
   } else if (request.url.startsWith('/_answer/') && request.method === 'POST') {
-    answerElsewhere(provider, request, response)
+    answerElsewhere(current.provider, request, response)
+  } else if (/^\/_(nonces|expire|advance\/\d+)$/.test(request.url) && request.method === 'POST') {
+    control(request.url).then(() => response.writeHead(204).end(), (error) => response.writeHead(500).end(String(error)))
   } else if (request.url.startsWith('/interaction/')) {
     agree(request, response).catch((error) => response.writeHead(500).end(String(error)))
   } else {
-    answer(request, response)
+    current.answer(request, response)
   }
 })
 const keys = { private_key: JSON.stringify(jwk(signing.privateKey, { kid: 'theirs' })), decryption_key: jwk(opening.privateKey, { kid: 'for-them' }) }

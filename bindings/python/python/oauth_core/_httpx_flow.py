@@ -102,7 +102,9 @@ class Flow(Attacher):
             body = None
         return self._api.call(request.method, str(request.url), request.headers.raw, body, body is None)
 
-    def _attach(self, call: Call, request: Any, value: str) -> None:
+    def _attach(self, call: Call, request: Any, value: str | None) -> None:
+        if value is None:
+            return  # The API asks for no authorization.
         proof = call.proof
         if proof is not None:
             request.headers["dpop"] = proof
@@ -131,7 +133,7 @@ class Flow(Attacher):
         return bool(response.is_success and led_to.method not in ("GET", "HEAD", "OPTIONS"))
 
 
-def _is_ours(call: Call, value: str, response: Any) -> bool:
+def _is_ours(call: Call, value: str | None, response: Any) -> bool:
     """Whether the reply is to where the request was led with its token, and with all that it takes."""
     led = response.request.headers.get("authorization") == value
     return bool(led and (call.proof is None or response.status_code != 401))

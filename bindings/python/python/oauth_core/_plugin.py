@@ -6,6 +6,7 @@ import time
 from typing import TYPE_CHECKING, Any, Iterable, Sequence, Union
 
 from ._native import Api
+from .errors import Misuse
 
 if TYPE_CHECKING:
     from ._native import Call, Tokens
@@ -48,10 +49,15 @@ class Attacher:
                 self._api.waits(value)
                 time.sleep(value)
                 step = call.elapsed()
-            elif name == "token":
-                step = call.token(value.token())
-            elif name == "renew":
-                step = call.token(value.renew(call.tokens))
+            elif name in ("token", "renew"):
+                refused = _refused(name, value, call)
+                try:
+                    tokens = value.token() if refused is None else value.renew(refused)
+                except Misuse as error:
+                    _check_open(error)
+                    step = call.unprotected()
+                else:
+                    step = call.token(tokens)
             elif name == "step_up":
                 value.step_up(call.tokens, call.wanted)
                 step = call.asked()
@@ -71,10 +77,18 @@ class Attacher:
                 self._api.waits(value)
                 await asyncio.sleep(value)
                 step = call.elapsed()
-            elif name == "token":
-                step = call.token(await _awaited(value, "token"))
-            elif name == "renew":
-                step = call.token(await _awaited(value, "renew", call.tokens))
+            elif name in ("token", "renew"):
+                refused = _refused(name, value, call)
+                try:
+                    if refused is None:
+                        tokens = await _awaited(value, "token")
+                    else:
+                        tokens = await _awaited(value, "renew", refused)
+                except Misuse as error:
+                    _check_open(error)
+                    step = call.unprotected()
+                else:
+                    step = call.token(tokens)
             elif name == "step_up":
                 await value.astep_up(call.tokens, call.wanted)
                 step = call.asked()
@@ -86,6 +100,20 @@ class Attacher:
 
     def __repr__(self) -> str:
         return f"<{type(self).__module__}.{type(self).__qualname__} of {self.source!r}>"
+
+
+def _refused(name: str, source: Any, call: Call) -> Tokens | None:
+    """The tokens that are to be replaced, if there are any."""
+    if name == "renew" and call.tokens is None:
+        # A request without a token was refused: the API asks for authorization by now.
+        source.invalidate(None)
+    return call.tokens if name == "renew" else None
+
+
+def _check_open(error: Misuse) -> None:
+    """Raises the error again, unless it says that the API asks for no authorization."""
+    if error.code != "connect.not_protected":
+        raise error
 
 
 async def _awaited(source: Any, name: str, *arguments: Any) -> Tokens:

@@ -40,7 +40,8 @@ class Auth(Attacher):
         call = self._begin(request.method, str(request.url), headers, body, body is None)
         _, value = await self._aact(call, call.begin())
         while True:
-            request.headers["Authorization"] = value
+            if value is not None:  # Or the API asks for no authorization.
+                request.headers["Authorization"] = value
             proof = call.proof
             if proof is not None:
                 request.headers["DPoP"] = proof

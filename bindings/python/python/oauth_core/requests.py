@@ -39,14 +39,14 @@ class Auth(Attacher, requests.auth.AuthBase):
     def __call__(self, r: requests.PreparedRequest) -> requests.PreparedRequest:
         call, sent = self._opened(r, r.headers)
         current = r
-        r.headers["Authorization"] = sent
-        _prove(r, call)
+        _attach(r, call, sent)
 
         def go_on(response: requests.Response, **options: Any) -> requests.Response:
             nonlocal call, sent, current
             led = response.request
             # requests takes the header off when it follows a redirect to another host.
-            if led is not current and led.headers.get("Authorization") == sent:
+            is_led = sent is not None and led is not current
+            if is_led and led.headers.get("Authorization") == sent:
                 # Within the host it copies it, and the proof of what it was led from.
                 call, sent = self._opened(led, {**led.headers, "Authorization": None, "DPoP": None})
                 if call.proof is not None and response.status_code == 401:
@@ -54,9 +54,9 @@ class Auth(Attacher, requests.auth.AuthBase):
                     response.close()
                     response = self._again(response, call, sent, options)
                 else:
-                    led.headers["Authorization"] = sent
+                    _attach(led, call, sent)
                 current = response.request
-            while response.request.headers.get("Authorization") == sent:
+            while _is_ours(response.request, sent, current):
                 try:
                     step = call.reply(response.status_code, response.headers.items())
                     if step[0] == "peek":
@@ -83,7 +83,7 @@ class Auth(Attacher, requests.auth.AuthBase):
         _untyped(r).register_hook("response", go_on)
         return r
 
-    def _opened(self, request: requests.PreparedRequest, fields: Any) -> tuple[Call, str]:
+    def _opened(self, request: requests.PreparedRequest, fields: Any) -> tuple[Call, str | None]:
         """The steps of this request with these header fields, and its ``Authorization``."""
         given = request.body
         given = given.encode() if isinstance(given, str) else given
@@ -95,23 +95,31 @@ class Auth(Attacher, requests.auth.AuthBase):
         return call, sent
 
     def _again(
-        self, response: requests.Response, call: Call, header: str, options: dict[str, Any]
+        self, response: requests.Response, call: Call, header: str | None, options: dict[str, Any]
     ) -> requests.Response:
         request = response.request.copy()
         untyped = _untyped(request)
         cookies = _untyped(requests.cookies)
         cookies.extract_cookies_to_jar(untyped._cookies, response.request, response.raw)
         untyped.prepare_cookies(untyped._cookies)
-        request.headers["Authorization"] = header
-        _prove(request, call)
+        _attach(request, call, header)
         second: requests.Response = _untyped(response).connection.send(request, **options)
         second.history.append(response)
         second.request = request
         return second
 
 
-def _prove(request: requests.PreparedRequest, call: Call) -> None:
-    """Adds the proof of possession, of a token that is bound to a key (RFC 9449)."""
+def _is_ours(request: requests.PreparedRequest, sent: str | None, current: Any) -> bool:
+    """Whether the token is on it; without one, whether it is the request that was made."""
+    if sent is None:
+        return request is current
+    return request.headers.get("Authorization") == sent
+
+
+def _attach(request: requests.PreparedRequest, call: Call, header: str | None) -> None:
+    """Adds the token, and the proof of possession of one that is bound to a key (RFC 9449)."""
+    if header is not None:  # Or the API asks for no authorization.
+        request.headers["Authorization"] = header
     proof = call.proof
     if proof is not None:
         request.headers["DPoP"] = proof

@@ -319,7 +319,9 @@ impl Sending {
                         .as_str()
                         .parse()
                         .map_err(|_| Error::from(Misuse::UrlSyntax))?;
-                    parts.headers.insert(AUTHORIZATION, authorization);
+                    if let Some(value) = authorization {
+                        parts.headers.insert(AUTHORIZATION, value);
+                    }
                     if let Some(proof) = dpop {
                         parts.headers.insert(DPOP, proof);
                     }

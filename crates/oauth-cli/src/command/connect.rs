@@ -1,5 +1,6 @@
 //! `oauth connect`: a token for an API known by its URL alone (Model Context Protocol, RFC 9728).
 
+use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::Args;
@@ -17,6 +18,7 @@ use super::{device, token};
 use crate::Global;
 use crate::browser::Browser;
 use crate::credential::ClientSecret;
+use crate::key_file;
 use crate::output::{Failure, Output, complain};
 use crate::profile::Profile;
 use crate::setup::{tracer, transport};
@@ -68,6 +70,10 @@ pub(crate) struct Connect {
     /// Act for the client itself, and for no person
     #[arg(long, requires = "client_id", help_heading = "Client")]
     as_client: bool,
+    /// Have tokens bound to the private key in this file (RFC 9449), so that others can prove that they may use them; without
+    /// it the key of an API that demands one is kept with its tokens
+    #[arg(long, value_name = "FILE", help_heading = "Client")]
+    dpop_key: Option<PathBuf>,
     /// The server that knows --client-id
     #[arg(long, value_name = "URL", help_heading = "Server")]
     issuer: Option<String>,
@@ -131,6 +137,9 @@ impl Connect {
                 device::show(&purpose, code, output);
                 Ok(())
             });
+        }
+        if let Some(path) = &self.dpop_key {
+            connection = connection.dpop(key_file::dpop(path)?);
         }
         if let Some(secret) = self.secret.source() {
             let secret = secret.read("the client secret", "use --client-secret-file")?;

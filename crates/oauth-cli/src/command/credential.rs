@@ -131,15 +131,20 @@ fn username(said: Option<String>, profile: &Profile) -> String {
     said.unwrap_or_else(|| USERNAME.to_owned())
 }
 
+/// Whoever shows it without a proof is refused.
+pub(super) fn bound() -> Failure {
+    Failure::refused(
+        "credential.bound_token",
+        "the token is bound to a key, and no password",
+        "take a profile without dpop_key_file",
+    )
+}
+
 /// A token that is a password.
 fn password(profile: Profile, global: &Global, output: Output) -> Result<Arc<Tokens>, Failure> {
     let tokens = Wanted::default().of(profile, global, output)?;
     if !matches!(tokens.token_type, TokenType::Bearer) {
-        return Err(Failure::refused(
-            "credential.bound_token",
-            "the token is bound to a key, and no password",
-            "take a profile without dpop_key_file",
-        ));
+        return Err(bound());
     }
     // A line break would end the line of a protocol, and begin another one.
     match tokens.access_token.expose().chars().any(char::is_control) {

@@ -2,8 +2,10 @@
 
 use clap::ValueEnum;
 use oauth_core::Tokens;
+use oauth_core::token::TokenType;
 use serde_json::{Value, json};
 
+use super::credential::bound;
 use super::token;
 use crate::output::{self, Failure, Output};
 use crate::shell::quote;
@@ -69,6 +71,8 @@ impl Format {
             }
             Self::Json => output::print(token::record(tokens)),
             Self::Raw => output::print(token),
+            // kubectl would show it as a bearer token.
+            Self::ExecCredential if tokens.token_type != TokenType::Bearer => Err(bound()),
             Self::ExecCredential => output::print(exec_credential(tokens)),
         }
     }

@@ -89,6 +89,8 @@ fn row(summary: &GrantSummary) -> Result<(String, String), Error> {
         ..
     } = summary;
     let (name, whose) = match summary.id.subject() {
+        // Of oauth connect, which has no profiles: the API says which it is.
+        Some("") => (client_id.clone(), "login"),
         Some(profile) => (profile.to_owned(), "login"),
         None => (client_id.clone(), "client's own"),
     };
@@ -96,9 +98,27 @@ fn row(summary: &GrantSummary) -> Result<(String, String), Error> {
         Some(scope) => format!(" for {scope}"),
         None => String::new(),
     };
+    let places = places(summary);
     let state = state(summary, Moment::system()?.now());
-    let text = format!("{whose} at {issuer}{scope}, {state}");
+    let text = format!("{whose} at {issuer}{scope}{places}, {state}");
     Ok((name, text))
+}
+
+/// For which APIs the tokens were asked for, by which several of one client are told apart.
+fn places(summary: &GrantSummary) -> String {
+    let asked = |name| asked(summary, name).join(" ");
+    let places = [asked("resource"), asked("audience")];
+    let places: Vec<_> = places.iter().filter(|place| !place.is_empty()).collect();
+    places
+        .iter()
+        .map(|place| format!(" to be used at {place}"))
+        .collect()
+}
+
+/// The values of this parameter of the token request.
+fn asked<'a>(summary: &'a GrantSummary, name: &'a str) -> Vec<&'a str> {
+    let values = summary.id.token_request.named(name);
+    values.map(|value| value.expose().as_str()).collect()
 }
 
 fn state(summary: &GrantSummary, now: UnixTime) -> String {
@@ -129,11 +149,13 @@ fn state(summary: &GrantSummary, now: UnixTime) -> String {
 fn record(key: &str, summary: &GrantSummary) -> Value {
     json!({
         "key": key,
-        "profile": summary.id.subject(),
+        "profile": summary.id.subject().filter(|name| !name.is_empty()),
         "issuer": summary.issuer,
         "client_id": summary.client_id,
         "requested_scope": summary.id.token_request.scope.as_str(),
         "scope": summary.scope.as_ref().map(Scope::as_str),
+        "resource": asked(summary, "resource"),
+        "audience": asked(summary, "audience"),
         "expires_at": summary.expires_at.map(rfc3339),
         "refresh_token_present": summary.has_refresh_token,
         "refresh_token_use_by": summary.refresh_token_use_by.map(rfc3339),

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use clap::{Args, ValueEnum};
 use oauth_core::moment::UnixTime;
-use oauth_core::token::Warning;
+use oauth_core::token::{TokenType, Warning};
 use oauth_core::{Moment, Tokens};
 use serde_json::{Value, json};
 
@@ -256,6 +256,11 @@ pub(super) fn print(tokens: &Tokens, output: Output) -> Result<(), Failure> {
 /// Tells what was odd about the reply. That servers add scopes of their own to what was asked for is
 /// everyday life, and no warning: what was granted is said anyway.
 pub(super) fn warn(tokens: &Tokens, output: Output) {
+    if tokens.token_type == TokenType::Dpop {
+        output.note(
+            "the token is bound to a key: each request with it needs a proof of the key (DPoP)",
+        );
+    }
     for warning in &tokens.warnings {
         match warning {
             Warning::ScopeWidened => {

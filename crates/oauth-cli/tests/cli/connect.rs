@@ -95,7 +95,13 @@ fn the_first_shell_signs_in_and_the_next_prints_the_same_token() {
     let status = oauth(&["status", "--json"])
         .env("XDG_STATE_HOME", state)
         .run();
-    assert!(status.ok().matches("\"key\"").count() <= 1);
+    let grants = status.json()["grants"].clone();
+    assert_eq!(grants.as_array().map(Vec::len), Some(1), "{grants}");
+    assert_eq!(grants[0]["profile"], Value::Null);
+    assert_eq!(grants[0]["resource"][0], api(&served).as_str());
+    let status = oauth(&["status"]).env("XDG_STATE_HOME", state).run().ok();
+    let client = grants[0]["client_id"].as_str().unwrap();
+    assert!(status.starts_with(client), "{status}");
 
     let forgotten = connect(&served, state, &["--forget"]).run().ok();
     assert_eq!(forgotten.trim(), format!("forgotten: {}", api(&served)));
@@ -175,4 +181,30 @@ fn what_is_no_api_is_told() {
     assert!(failed.stderr.contains(code), "{}", failed.stderr);
     let failed = oauth(&["connect", "http://mcp.example/mcp"]).run();
     assert!(failed.stderr.contains("url.insecure"), "{}", failed.stderr);
+}
+
+#[test]
+fn tokens_of_an_api_that_demands_it_are_bound_to_a_key() {
+    let (served, state) = (served(), folder("connect-bound"));
+    served.with(|twin| twin.require_dpop());
+    let (key, state) = (state.join("key.pem"), state.to_str().unwrap());
+    let key = key.to_str().unwrap();
+    // Without a file it is made, and kept with the tokens.
+    let (code, stdout, stderr) = signed_in(connect(&served, state, &["--json"]));
+    assert_eq!(code, Some(0), "{stderr}");
+    let said: Value = serde_json::from_str(&stdout).unwrap();
+    assert_eq!(said["token_type"], "DPoP");
+    let again = connect(&served, state, &[]).run();
+    assert!(
+        again.stderr.contains("needs a proof of the key"),
+        "{}",
+        again.stderr
+    );
+    let first = again.stdout.trim().to_owned();
+    assert_eq!(first, said["access_token"].as_str().unwrap());
+    let made = oauth(&["key", "new", "--alg", "ES256", "--output", key]).run();
+    made.ok();
+    let (code, stdout, stderr) = signed_in(connect(&served, state, &["--dpop-key", key]));
+    assert_eq!(code, Some(0), "{stderr}");
+    assert_ne!(stdout.trim(), first);
 }

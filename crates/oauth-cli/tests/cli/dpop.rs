@@ -116,4 +116,15 @@ fn a_token_that_is_bound_to_a_key_is_no_password() {
     let done = bank.run(&["credential", "git", "get"]).stdin(&asked).run();
     says(&done, 1, &["error[credential.bound_token]"]);
     assert_eq!(done.stdout, "");
+    // Nor is it a bearer token, as which kubectl would show it.
+    let done = bank.run(&["token", "--format", "exec-credential"]).run();
+    says(&done, 1, &["error[credential.bound_token]"]);
+    assert_eq!(done.stdout, "");
+    let done = bank.run(&["token", "--format", "header"]).run();
+    assert!(done.stdout.starts_with("Authorization: DPoP "));
+    assert!(
+        done.stderr.contains("needs a proof of the key"),
+        "{}",
+        done.stderr
+    );
 }

@@ -205,3 +205,26 @@ fn a_stored_token_with_too_little_left_makes_way_for_a_new_one() {
     assert_eq!(token(&["--min-valid", "1900"]), second);
     assert_eq!(home.served.with(|twin| twin.counters().token_requests), 2);
 }
+
+#[test]
+fn tokens_of_one_client_are_told_apart_by_their_apis() {
+    let home = Home::new("status", "");
+    let one = "https://one.example/";
+    home.run(&["token", "--resource", one]).run().ok();
+    home.run(&["token", "--audience", "two"]).run().ok();
+    let said = home.run(&["status"]).run().ok();
+    for place in [one, "two"] {
+        let line = said
+            .lines()
+            .filter(|line| line.contains(&format!("to be used at {place},")));
+        assert_eq!(line.count(), 1, "{said}");
+    }
+    let said = home.run(&["status", "--json"]).run().json();
+    let grants = said["grants"].as_array().unwrap();
+    assert!(
+        grants
+            .iter()
+            .any(|grant| grant["resource"] == serde_json::json!([one])),
+        "{said}"
+    );
+}

@@ -3,6 +3,7 @@
 //!
 //! Model Context Protocol, Authorization (2025-11-25, 2026-07-28); RFC 9728 <https://www.rfc-editor.org/rfc/rfc9728>
 
+mod binding;
 mod client_choice;
 mod extension;
 mod recovery;
@@ -17,6 +18,7 @@ use crate::address::Reach;
 use crate::call::Call;
 use crate::challenge;
 use crate::client_metadata::ID_JAG;
+use crate::dpop::DpopKey;
 use crate::endpoint::registration::Registration;
 use crate::endpoint::resource_challenge::{Answered, ResourceChallenge};
 use crate::error::{Error, Misuse, ProtocolViolation, ValidationFailure};
@@ -56,6 +58,7 @@ pub struct ConnectRequest {
     registration: Option<Registration>,
     login: LoginBy,
     registered: Option<RegisteredClient>,
+    dpop: Option<DpopKey>,
 }
 
 /// How a person signs in to a client that registers itself.
@@ -136,6 +139,7 @@ impl ConnectRequest {
             registration: None,
             login: LoginBy::default(),
             registered: None,
+            dpop: None,
         }
     }
 
@@ -368,7 +372,7 @@ impl ConnectRequest {
             }
             OfflineAccess::WhereListed | OfflineAccess::AsGiven => scope,
         };
-        Ok(Connection {
+        let connection = Connection {
             client,
             registration,
             found_at: at.now(),
@@ -376,7 +380,10 @@ impl ConnectRequest {
             scope,
             server,
             resource,
-        })
+        };
+        // A server whose proofs we cannot make is not told of the client.
+        connection.check_binding(self.dpop.as_ref())?;
+        Ok(connection)
     }
 }
 
@@ -384,7 +391,7 @@ impl ConnectRequest {
 pub(crate) fn connect(
     request: ConnectRequest,
 ) -> impl Exchange<Output = Connection> + Send + use<> {
-    let (registration, login) = (request.registration.clone(), request.login);
+    let (registration, login) = (request.registration(), request.login);
     let found = challenged(request).then(|_, request| {
         let resource = unprotected::Described {
             discovery: ResourceDiscovery::new(request.discovery.clone()),
@@ -395,7 +402,7 @@ pub(crate) fn connect(
             Ok(discovery.and_then(move |at, server| request.connection(at, resource, server)))
         }))
     });
-    found.then(move |_, connection| Ok(registration::registered(connection, registration, login)))
+    found.then(move |_, connection| registration::registered(connection, registration, login))
 }
 
 /// The request with the challenge of the API, if that is to be asked for.

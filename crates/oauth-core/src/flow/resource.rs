@@ -39,6 +39,7 @@ pub use api::Api;
 pub use ended_token::EndedToken;
 pub use limiter::{Clock, RateLimiter};
 pub use limits::{Allowance, ResetField, ResetUnit};
+pub use possession::Proofs;
 pub use request::ResourceRequest;
 pub use routes::{Routes, TokenFor};
 pub use step::{Event, OnLimit, Step};

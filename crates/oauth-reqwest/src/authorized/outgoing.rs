@@ -9,9 +9,9 @@ use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode};
 use oauth_core::dpop::DPOP;
 use oauth_core::error::{Error, Misuse};
 use oauth_core::flow::resource::{Api, Clock, Event, OnLimit, ResourceRequest, Step};
-use oauth_core::token::Tokens;
 use oauth_core::token::step_up::StepUp;
 use oauth_core::url::Url;
+use oauth_session::Token;
 
 /// A request to a protected resource, with a body in memory or a stream that can be sent only once.
 pub(crate) struct Outgoing<S> {
@@ -71,21 +71,32 @@ impl<S> Outgoing<S> {
         self
     }
 
-    pub(crate) fn attach(&mut self, tokens: &Tokens) -> Result<Step, Error> {
-        self.request.resume(&Clock::system()?, Event::Token(tokens))
+    /// Goes on with the token that a source gave, or without one if the API wants none.
+    pub(crate) fn attach(
+        &mut self,
+        tokens: &mut Option<Token>,
+        given: Result<Token, Error>,
+    ) -> Result<Step, Error> {
+        let event = match given {
+            Ok(token) => Event::Token(tokens.insert(token)),
+            Err(error) => Event::NoToken(error),
+        };
+        self.request.resume(&Clock::system()?, event)
     }
 
     pub(crate) fn pack(
         &mut self,
         url: &Url,
-        authorization: HeaderValue,
+        authorization: Option<HeaderValue>,
         dpop: Option<HeaderValue>,
     ) -> Result<PreparedRequest<S>, Error> {
         let mut request = http::Request::new(());
         *request.method_mut() = self.request.method().clone();
         *request.uri_mut() = url.as_str().parse().map_err(|_| Misuse::UrlSyntax)?;
         *request.headers_mut() = self.request.header_map().clone();
-        request.headers_mut().insert(AUTHORIZATION, authorization);
+        if let Some(value) = authorization {
+            request.headers_mut().insert(AUTHORIZATION, value);
+        }
         if let Some(proof) = dpop {
             let name = HeaderName::from_static(DPOP);
             request.headers_mut().insert(name, proof);

@@ -186,12 +186,16 @@ impl Request<'_> {
                     outgoing.request.resume(&Clock::system()?, Event::Elapsed)?
                 }
                 Step::Token(owner) => {
-                    let token = wait(us.sources.of(owner)?.token(None))??;
-                    outgoing.attach(tokens.insert(token))?
+                    let given = wait(us.sources.of(owner)?.token(None))?;
+                    outgoing.attach(&mut tokens, given)?
                 }
                 Step::Renew(owner) => {
-                    let token = wait(us.sources.of(owner)?.token(tokens.as_deref()))??;
-                    outgoing.attach(tokens.insert(token))?
+                    let source = us.sources.of(owner)?;
+                    if tokens.is_none() {
+                        source.refused_without_token();
+                    }
+                    let given = wait(source.token(tokens.as_deref()))?;
+                    outgoing.attach(&mut tokens, given)?
                 }
                 Step::Sign(job) => {
                     let signature = us.driver.sign(job).map_err(Error::lost)?;
@@ -223,8 +227,10 @@ impl Request<'_> {
                 }
                 end @ (Step::Done | Step::DoneRefused) => {
                     let source = us.sources.of(outgoing.request.owner()?)?;
-                    if let (Step::DoneRefused, Some(token)) = (end, &tokens) {
-                        source.refuse(token);
+                    match (end, &tokens) {
+                        (Step::DoneRefused, Some(token)) => source.refuse(token),
+                        (Step::DoneRefused, None) => source.refused_without_token(),
+                        _ => {}
                     }
                     let reply = response.as_ref();
                     let again = reply.and_then(|r| outgoing.again(r.status(), r.headers()));

@@ -3,31 +3,30 @@
 use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
 
-use oauth_core::error::Error;
-use oauth_core::flow::connect::{Connection, Recovery, StepUpBudget, Way};
-use oauth_core::flow::identity_assertion::IdentityAssertion;
-use oauth_core::flow::keeper::GrantId;
-use oauth_core::grant::TokenRequest;
+use oauth_core::error::{Error, Kind, Misuse};
+use oauth_core::flow::connect::{Connection, StepUpBudget, Way};
 use oauth_core::moment::UnixTime;
 use oauth_core::token::step_up::StepUp;
 use oauth_core::{
-    Client, ClientId, RegisteredClient, Scope, Tokens, connect_resource, delete_registration,
+    ClientId, RegisteredClient, Scope, Tokens, connect_resource, delete_registration,
 };
 use oauth_session::connections::{self, Kept};
-use oauth_session::{Session, Token};
+use oauth_session::{Token, dpop_key};
 use tokio::sync::Mutex;
 
 use super::Settings;
-use super::identity;
-use super::sign_in::{self, Occasion};
+use super::connected::{Connected, Failure};
+use super::sign_in;
 use crate::loopback::Listener;
 
-/// After how long a person may be asked for more again.
+/// After how long a person may be asked for more again, and an API whether it wants no authorization still.
 const HOUR: Duration = Duration::from_secs(3600);
 
 #[derive(Default)]
 pub(super) struct State {
     connected: RwLock<Option<Arc<Connected>>>,
+    /// When the API has served a stranger, and said nothing about authorization.
+    open: RwLock<Option<UnixTime>>,
     /// Whoever holds it connects, signs in or asks for more; all others wait for what comes of it.
     flight: Mutex<Budget>,
 }
@@ -36,28 +35,14 @@ pub(super) struct State {
 #[derive(Default)]
 struct Budget(Option<(UnixTime, StepUpBudget)>);
 
-/// An API whose server and client are known.
-struct Connected {
-    connection: Connection,
-    version: u64,
-    client: Client,
-    session: Session,
-}
-
-/// Why there are no tokens.
-enum Failure {
-    /// Another registration would help.
-    OfClient(Error),
-    Other(Error),
-}
-
 impl State {
     fn connected(&self) -> Option<Arc<Connected>> {
         let connected = self.connected.read();
         connected.unwrap_or_else(PoisonError::into_inner).clone()
     }
 
-    fn publish(&self, connected: Connected) -> Arc<Connected> {
+    fn publish(&self, settings: &Settings, connected: Connected) -> Arc<Connected> {
+        settings.proofs.be_of_client(&connected.client);
         let connected = Arc::new(connected);
         let mut known = self
             .connected
@@ -72,6 +57,24 @@ impl State {
             .connected
             .write()
             .unwrap_or_else(PoisonError::into_inner) = None;
+    }
+
+    /// # Errors
+    /// `connect.not_protected` while the API is known to ask for no authorization.
+    fn check_protected(&self) -> Result<(), Error> {
+        let open = *self.open.read().unwrap_or_else(PoisonError::into_inner);
+        match open {
+            Some(at) if UnixTime::system()?.since(at) < HOUR => Err(Misuse::ConnectOpen.into()),
+            _ => Ok(()),
+        }
+    }
+
+    fn set_open(&self, at: Option<UnixTime>) {
+        *self.open.write().unwrap_or_else(PoisonError::into_inner) = at;
+    }
+
+    pub(super) fn refused_without_token(&self) {
+        self.set_open(None);
     }
 
     pub(super) fn refuse(&self, refused: &Tokens) {
@@ -93,8 +96,18 @@ pub(super) async fn tokens(
             settled => return settled,
         }
     }
+    state.check_protected()?;
     let _flight = state.flight.lock().await;
-    let (connected, listener) = known(settings, state).await?;
+    state.check_protected()?;
+    let (connected, listener) = match known(settings, state).await {
+        Ok(known) => known,
+        Err(error) => {
+            if matches!(error.kind(), Kind::Misuse(Misuse::ConnectOpen)) {
+                state.set_open(Some(UnixTime::system()?));
+            }
+            return Err(error);
+        }
+    };
     match connected.obtain(settings, refused, listener).await {
         Ok(token) => Ok(token),
         Err(Failure::Other(error)) => Err(error),
@@ -123,8 +136,8 @@ async fn known(
     match (connection, state.connected()) {
         (_, Some(connected)) if connected.version == version => Ok((connected, None)),
         (Some(connection), _) if connection.is_fresh(now) => {
-            let connected = Connected::new(settings, connection, version)?;
-            Ok((state.publish(connected), None))
+            let connected = Connected::new(settings, connection, version).await?;
+            Ok((state.publish(settings, connected), None))
         }
         (stale, _) => {
             let earlier = stale.map_or_else(Earlier::default, |stale| Earlier::of(stale, now));
@@ -194,16 +207,16 @@ async fn connect(
     let key = key(settings);
     match connections::save(&*settings.store, &key, &connection, version).await? {
         Some(version) => {
-            let connected = Connected::new(settings, connection, version)?;
-            Ok((state.publish(connected), listener))
+            let connected = Connected::new(settings, connection, version).await?;
+            Ok((state.publish(settings, connected), listener))
         }
         // Another worker was faster: its client is used by all.
         None => {
             let theirs = connections::load(&*settings.store, &key).await?;
             withdraw(settings, &connection, known.as_ref()).await;
             let connection = theirs.connection.unwrap_or(connection);
-            let connected = Connected::new(settings, connection, theirs.version)?;
-            Ok((state.publish(connected), None))
+            let connected = Connected::new(settings, connection, theirs.version).await?;
+            Ok((state.publish(settings, connected), None))
         }
     }
 }
@@ -281,12 +294,15 @@ async fn replace(
     match connections::save(&*settings.store, &key, &connection, version).await? {
         Some(version) => {
             let (client, session) = (known.client.clone(), known.session.clone());
-            state.publish(Connected {
-                connection,
-                version,
-                client,
-                session,
-            });
+            state.publish(
+                settings,
+                Connected {
+                    connection,
+                    version,
+                    client,
+                    session,
+                },
+            );
         }
         None => state.clear(),
     }
@@ -300,16 +316,21 @@ pub(super) async fn forget(settings: &Settings, state: &State) -> Result<(), Err
         Some(connected) => Some(connected),
         None => {
             let kept = connections::load(&*settings.store, &key(settings)).await?;
-            let connected = kept
-                .connection
-                .map(|connection| Connected::new(settings, connection, kept.version).map(Arc::new));
-            connected.transpose()?
+            match kept.connection {
+                Some(connection) => {
+                    let connected = Connected::new(settings, connection, kept.version).await?;
+                    Some(Arc::new(connected))
+                }
+                None => None,
+            }
         }
     };
     if let Some(grant) = connected.as_ref().and_then(|known| known.session.key()) {
         settings.store.remove(grant).await?;
     }
-    connections::remove(&*settings.store, &key(settings)).await?;
+    let key = key(settings);
+    connections::remove(&*settings.store, &key).await?;
+    dpop_key::remove(&*settings.store, &key).await?;
     state.clear();
     Ok(())
 }
@@ -331,161 +352,6 @@ impl Budget {
             None => budget.spend(),
             scope => budget.next(scope.as_ref()).map(drop),
         }
-    }
-}
-
-impl Connected {
-    fn new(settings: &Settings, connection: Connection, version: u64) -> Result<Self, Error> {
-        let auth = (settings.auth)(&connection.server)?;
-        let client = connection.client(auth)?;
-        // Of a wider scope it is the same grant.
-        let asked = connection.token_request()?;
-        let grant = match connection.way {
-            Way::ClientCredentials => GrantId::client().requesting(asked),
-            _ => {
-                let resource = TokenRequest::default();
-                let resource = resource.resource(connection.resource.resource.as_str())?;
-                GrantId::person(settings.person.as_str()).requesting(resource)
-            }
-        };
-        let store = Arc::clone(&settings.store);
-        let session = Session::of_grant(settings.driver.clone(), &client, grant, store);
-        Ok(Self {
-            connection,
-            version,
-            client,
-            session,
-        })
-    }
-
-    /// Whether the client is registered, and not for what is wanted.
-    fn lacks(&self, wanted: &StepUp) -> bool {
-        let registration = self.connection.registration.as_ref();
-        let registered = registration.and_then(|client| client.metadata.scope.as_ref());
-        match (registered, &wanted.scope) {
-            (Some(registered), Some(wanted)) => !registered.covers(wanted),
-            _ => false,
-        }
-    }
-
-    async fn tokens(&self, refused: Option<&Tokens>) -> Result<Token, Error> {
-        match refused {
-            None => self.session.token().await,
-            Some(refused) => self.session.renew(refused).await,
-        }
-    }
-
-    /// Tokens, for which the person signs in if need be.
-    async fn obtain(
-        &self,
-        settings: &Settings,
-        refused: Option<&Tokens>,
-        listener: Option<Listener>,
-    ) -> Result<Token, Failure> {
-        let error = match self.tokens(refused).await {
-            Ok(token) => return Ok(token),
-            Err(error) => error,
-        };
-        if self.connection.recovery(&error) != Some(Recovery::Authorize) {
-            return Err(self.failure(error));
-        }
-        if let Some(provider) = identity::provider(settings).map_err(Failure::Other)? {
-            let (driver, nothing) = (&settings.driver, Scope::none());
-            let assertion = provider.assertion(driver, &self.connection, &nothing).await;
-            // What the identity provider says is nothing about the client of the API's server.
-            let assertion = assertion.map_err(Failure::Other)?;
-            let vouched = self.redeem(settings, assertion).await;
-            return vouched.map_err(|error| self.failure(error));
-        }
-        match self.enter_code(settings, Occasion::None).await {
-            Ok(Some(token)) => return Ok(token),
-            Ok(None) => {}
-            Err(error) => return Err(self.failure(error)),
-        }
-        let listener = match listener {
-            Some(listener) => listener,
-            None => match sign_in::registered_listener(settings, &self.connection).await {
-                Ok(listener) => listener,
-                // Somebody else has its port. A client that registers itself can have another.
-                Err(error) if self.connection.registration.is_some() => {
-                    return Err(Failure::OfClient(error));
-                }
-                Err(error) => return Err(Failure::Other(error)),
-            },
-        };
-        let signed_in = self.sign_in(settings, listener, Occasion::None).await;
-        signed_in.map_err(|error| self.failure(error))
-    }
-
-    fn failure(&self, error: Error) -> Failure {
-        match self.connection.recovery(&error) {
-            Some(Recovery::Register) => Failure::OfClient(error),
-            _ => Failure::Other(error),
-        }
-    }
-
-    /// Tokens that have more, of the person.
-    async fn widen(
-        &self,
-        settings: &Settings,
-        listener: Option<Listener>,
-        short: &Tokens,
-        wanted: &StepUp,
-    ) -> Result<Token, Error> {
-        if let Some(provider) = identity::provider(settings)? {
-            let more = wanted.scope.clone().unwrap_or_default();
-            let assertion = provider.assertion(&settings.driver, &self.connection, &more);
-            return self.redeem(settings, assertion.await?).await;
-        }
-        let occasion = Occasion::Short(short, wanted);
-        if let Some(token) = self.enter_code(settings, occasion).await? {
-            return Ok(token);
-        }
-        let listener = match listener {
-            Some(listener) => listener,
-            None => sign_in::registered_listener(settings, &self.connection).await?,
-        };
-        self.sign_in(settings, listener, occasion).await
-    }
-
-    async fn sign_in(
-        &self,
-        settings: &Settings,
-        listener: Listener,
-        occasion: Occasion<'_>,
-    ) -> Result<Token, Error> {
-        let (connection, client) = (&self.connection, &self.client);
-        let tokens = sign_in::sign_in(settings, listener, connection, client, occasion).await?;
-        self.keep(tokens).await
-    }
-
-    async fn enter_code(
-        &self,
-        settings: &Settings,
-        occasion: Occasion<'_>,
-    ) -> Result<Option<Token>, Error> {
-        let (connection, client) = (&self.connection, &self.client);
-        match sign_in::with_code(settings, connection, client, occasion).await? {
-            Some(tokens) => self.keep(tokens).await.map(Some),
-            None => Ok(None),
-        }
-    }
-
-    async fn redeem(
-        &self,
-        settings: &Settings,
-        assertion: IdentityAssertion,
-    ) -> Result<Token, Error> {
-        // What was granted stands in the assertion, and is not said again.
-        let redeemed = self
-            .client
-            .redeem_identity_assertion(assertion, TokenRequest::new());
-        self.keep(settings.driver.run(redeemed).await?).await
-    }
-
-    async fn keep(&self, tokens: Tokens) -> Result<Token, Error> {
-        self.session.log_in(tokens).await?;
-        self.session.token().await
     }
 }
 

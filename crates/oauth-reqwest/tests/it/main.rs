@@ -6,6 +6,8 @@ mod authorized;
 mod blocking;
 mod browser;
 mod connection;
+mod connection_bound;
+mod connection_open;
 mod connection_store;
 mod connection_ways;
 mod custom_scheme;

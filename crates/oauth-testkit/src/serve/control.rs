@@ -172,6 +172,10 @@ fn respond(
             twin.rotate_dpop_nonces();
             Ok(json!({}))
         }
+        (&Method::POST, "require_dpop") => {
+            twin.require_dpop();
+            Ok(json!({}))
+        }
         (&Method::POST, "require_signed_requests") => {
             twin.require_signed_requests();
             Ok(json!({}))

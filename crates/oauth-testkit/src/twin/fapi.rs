@@ -5,11 +5,11 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use oauth_core::crypto::{Decrypter as _, DecryptionJob};
 use oauth_core::jose::{Alg, Curve, Enc, EphemeralKey, JweAlg, PublicJwk};
 use oauth_crypto::{DecryptionKey, PrivateKey};
-use serde::Deserialize;
 use serde_json::{Value, json};
 
 use super::generic::{self, SCOPES};
 use super::rules::{Accepts, Basic, Paths, Rotation, Rules};
+use super::sender_constrained::Sender;
 use super::token::{AUTHORIZATION_CODE, CLIENT_CREDENTIALS, REFRESH_TOKEN};
 use super::{Twin, ciba};
 
@@ -34,10 +34,8 @@ const DECRYPTION_KEY: &str = r#"{"kty":"EC","crv":"P-256","kid":"twin-enc-1","x"
 /// What FAPI 2.0 adds to the rules of a server.
 pub(super) struct Fapi {
     pub(super) client_auth: By,
-    pub(super) sender: By,
     /// Where clients show certificates; empty for nowhere.
     pub(super) mutual_base: String,
-    pub(super) nonces: DpopNonces,
     /// Requests come by the back channel.
     pub(super) pushed_only: bool,
     /// Requests come signed.
@@ -54,20 +52,6 @@ pub(super) enum By {
         expect(dead_code, reason = "only TLS has certificates")
     )]
     Certificate,
-}
-
-/// What a server wants of the nonces of DPoP proofs (RFC 9449 sections 8 and 9).
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize)]
-#[serde(rename_all = "snake_case")]
-#[non_exhaustive]
-pub enum DpopNonces {
-    /// A proof needs none.
-    Unasked,
-    /// A proof needs the newest one of the server, which stays good.
-    #[default]
-    Kept,
-    /// A proof needs one that was not used before: each reply tells the next.
-    Once,
 }
 
 pub(super) fn rules(base: &str) -> Rules {
@@ -124,11 +108,10 @@ pub(super) fn rules(base: &str) -> Rules {
         alg: Alg::Ps256,
         // "shall not use refresh token rotation" but for what cannot be helped (section 5.3.2.1).
         rotation: Rotation::Never,
+        sender: Some(Sender::by_key()),
         fapi: Some(Fapi {
             client_auth: By::Key,
-            sender: By::Key,
             mutual_base: String::new(),
-            nonces: DpopNonces::default(),
             pushed_only: true,
             signed_only: false,
             details: DETAILS,
@@ -229,18 +212,6 @@ impl Twin {
         }
     }
 
-    /// What the FAPI twin wants of nonces in DPoP proofs, at its token endpoint and at its API.
-    pub fn set_dpop_nonces(&mut self, nonces: DpopNonces) {
-        if let Some(fapi) = &mut self.authority.rules.fapi {
-            fapi.nonces = nonces;
-        }
-    }
-
-    /// The DPoP nonces that the FAPI twin has told are no longer good.
-    pub fn rotate_dpop_nonces(&mut self) {
-        self.authority.nonces = Default::default();
-    }
-
     /// Clients show certificates at this origin: the metadata names its aliases there (RFC 8705 section 5).
     #[cfg(feature = "tls")]
     pub(crate) fn set_mutual_tls(&mut self, base: &str) {
@@ -274,8 +245,10 @@ impl Twin {
     #[cfg(feature = "tls")]
     pub fn bind_to_certificates(&mut self) {
         let rules = &mut self.authority.rules;
-        let Some(fapi) = &mut rules.fapi else { return };
-        fapi.sender = By::Certificate;
+        let Some(sender) = &mut rules.sender else {
+            return;
+        };
+        sender.by = By::Certificate;
         rules.metadata.1["tls_client_certificate_bound_access_tokens"] = true.into();
     }
 

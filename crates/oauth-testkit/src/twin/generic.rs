@@ -132,6 +132,7 @@ pub(super) fn rules(base: &str) -> Rules {
         challenge_alias: false,
         names_issuer: true,
         alg: Alg::Rs256,
+        sender: None,
         fapi: None,
         reply: Shape {
             token_type: Some("Bearer"),

@@ -6,6 +6,7 @@ use serde_json::Value;
 
 use super::authority::Authority;
 use super::fapi::Fapi;
+use super::sender_constrained::Sender;
 use super::wire::{Ask, Reply};
 
 /// The facts of one system. The engine beside this file is the same for all.
@@ -36,6 +37,8 @@ pub(super) struct Rules {
     pub(super) names_issuer: bool,
     /// How ID tokens and signed responses are signed.
     pub(super) alg: Alg,
+    /// To what its tokens are bound, if they are.
+    pub(super) sender: Option<Sender>,
     /// What FAPI 2.0 adds.
     pub(super) fapi: Option<Fapi>,
     pub(super) reply: Shape,

@@ -7,14 +7,15 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use http::header::{AUTHORIZATION, HeaderName, WWW_AUTHENTICATE};
 use oauth_core::jose::PublicJwk;
 use oauth_core::moment::UnixTime;
+use serde::Deserialize;
 use serde_json::{Value, json};
 use sha2::{Digest as _, Sha256};
 
 use super::authority::{Authority, Grant};
-use super::fapi::{ALGS, By, DpopNonces};
-use super::generic;
+use super::fapi::{ALGS, By};
 use super::jwt::Jwt;
 use super::wire::{self, Ask, Reply};
+use super::{Twin, generic};
 
 const DPOP: HeaderName = HeaderName::from_static("dpop");
 const DPOP_NONCE: HeaderName = HeaderName::from_static("dpop-nonce");
@@ -28,6 +29,37 @@ pub(super) enum Binding {
     Key(String),
     /// The thumbprint of a certificate (`x5t#S256`).
     Certificate(String),
+}
+
+/// To what a server binds all of its tokens.
+#[derive(Clone, Copy)]
+pub(super) struct Sender {
+    pub(super) by: By,
+    pub(super) nonces: DpopNonces,
+}
+
+impl Sender {
+    /// To the key of a proof.
+    pub(super) fn by_key() -> Self {
+        Self {
+            by: By::Key,
+            nonces: DpopNonces::default(),
+        }
+    }
+}
+
+/// What a server wants of the nonces of DPoP proofs (RFC 9449 sections 8 and 9).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize)]
+#[serde(rename_all = "snake_case")]
+#[non_exhaustive]
+pub enum DpopNonces {
+    /// A proof needs none.
+    Unasked,
+    /// A proof needs the newest one of the server, which stays good.
+    #[default]
+    Kept,
+    /// A proof needs one that was not used before: each reply tells the next.
+    Once,
 }
 
 /// Whose nonces.
@@ -83,7 +115,7 @@ pub(super) fn proof(
     if jwt.text("ath") != hash.as_deref() {
         return Err(wrong("ath is of another token"));
     }
-    let nonces = authority.rules.fapi.as_ref().map(|fapi| fapi.nonces);
+    let nonces = authority.rules.sender.map(|sender| sender.nonces);
     if nonces.is_some_and(|nonces| nonces != DpopNonces::Unasked) {
         let known = &authority.nonces[side as usize];
         if known.is_empty() || jwt.text("nonce") != Some(known) {
@@ -108,7 +140,7 @@ pub(super) fn tell_nonce(
     side: Side,
     reply: Reply,
 ) -> Reply {
-    let nonces = authority.rules.fapi.as_ref().map(|fapi| fapi.nonces);
+    let nonces = authority.rules.sender.map(|sender| sender.nonces);
     if nonces.is_none_or(|nonces| nonces == DpopNonces::Unasked) {
         return reply;
     }
@@ -124,10 +156,10 @@ pub(super) fn binding(
     at: UnixTime,
     ask: &Ask,
 ) -> Result<Option<Binding>, Problem> {
-    let Some(fapi) = &authority.rules.fapi else {
+    let Some(sender) = authority.rules.sender else {
         return Ok(None);
     };
-    match fapi.sender {
+    match sender.by {
         By::Key => match proof(authority, at, ask, Side::AuthorizationServer, None)? {
             Some(jkt) => Ok(Some(Binding::Key(jkt))),
             None => Err((
@@ -158,11 +190,8 @@ pub(super) fn holder(
         .and_then(|field| field.split_once(' '));
     let count = ask.headers.get_all(AUTHORIZATION).iter().count();
     let given = given.filter(|_| count == 1);
-    let by_key = authority
-        .rules
-        .fapi
-        .as_ref()
-        .is_some_and(|fapi| fapi.sender == By::Key);
+    let sender = authority.rules.sender;
+    let by_key = sender.is_some_and(|sender| sender.by == By::Key);
     let wanted = if by_key { "DPoP" } else { "Bearer" };
     let token =
         given.and_then(|(scheme, token)| scheme.eq_ignore_ascii_case(wanted).then_some(token));
@@ -207,7 +236,7 @@ pub(super) fn holder(
 
 /// Says in the metadata of the API what its tokens are bound to (RFC 9728 section 2).
 pub(super) fn tell_binding(authority: &Authority, document: &mut Value) {
-    match authority.rules.fapi.as_ref().map(|fapi| fapi.sender) {
+    match authority.rules.sender.map(|sender| sender.by) {
         Some(By::Key) => {
             let algs: Vec<_> = ALGS.iter().map(|alg| alg.as_str()).collect();
             document["dpop_bound_access_tokens_required"] = true.into();
@@ -217,5 +246,28 @@ pub(super) fn tell_binding(authority: &Authority, document: &mut Value) {
             document["tls_client_certificate_bound_access_tokens"] = true.into();
         }
         None => {}
+    }
+}
+
+impl Twin {
+    /// Tokens are bound to the key of a DPoP proof from now on, as the FAPI twin's are anyway; server and API say so in
+    /// their metadata. See [`set_dpop_nonces`](Self::set_dpop_nonces).
+    pub fn require_dpop(&mut self) {
+        let rules = &mut self.authority.rules;
+        rules.sender = Some(Sender::by_key());
+        let algs: Vec<_> = ALGS.iter().map(|alg| alg.as_str()).collect();
+        rules.metadata.1["dpop_signing_alg_values_supported"] = json!(algs);
+    }
+
+    /// What a twin that binds tokens to keys wants of nonces in DPoP proofs, at its token endpoint and at its API.
+    pub fn set_dpop_nonces(&mut self, nonces: DpopNonces) {
+        if let Some(sender) = &mut self.authority.rules.sender {
+            sender.nonces = nonces;
+        }
+    }
+
+    /// The DPoP nonces that were told are no longer good.
+    pub fn rotate_dpop_nonces(&mut self) {
+        self.authority.nonces = Default::default();
     }
 }

@@ -81,6 +81,7 @@ fn shared(base: &str, id: &str) -> Rules {
         challenge_alias: false,
         names_issuer: true,
         alg: Alg::Rs256,
+        sender: None,
         fapi: None,
         reply: Shape {
             token_type: Some("Bearer"),

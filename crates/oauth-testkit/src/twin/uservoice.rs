@@ -43,6 +43,7 @@ pub(super) fn rules(base: &str) -> Rules {
         challenge_alias: true,
         names_issuer: false,
         alg: Alg::Rs256,
+        sender: None,
         fapi: None,
         reply: Shape {
             hex_digits: Some(16),

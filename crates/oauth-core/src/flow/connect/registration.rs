@@ -6,6 +6,7 @@ use super::{BoundClient, ClientChoice, Connection, LoginBy};
 use crate::call::Call;
 use crate::client_config::ClientConfig;
 use crate::endpoint::registration::Registration;
+use crate::error::Error;
 use crate::exchange::{Boxed, ExchangeExt as _, Ready};
 use crate::scope::Scope;
 
@@ -14,12 +15,15 @@ pub(super) fn registered(
     connection: Connection,
     registration: Option<Registration>,
     login: LoginBy,
-) -> Boxed<Connection> {
+) -> Result<Boxed<Connection>, Error> {
     let (ClientChoice::Register(_), Some(mut registration)) = (&connection.client, registration)
     else {
-        return Ready::new(connection).boxed();
+        return Ok(Ready::new(connection).boxed());
     };
     registration.metadata.scope = registered_scope(&connection, registration.metadata.scope);
+    if connection.dpop_alg()?.is_some() {
+        registration.metadata.dpop_bound_access_tokens = Some(true);
+    }
     // Servers refuse metadata with grants that they do not have.
     if login == LoginBy::Device && connection.server.takes_device_logins() {
         registration.metadata = registration.metadata.device_logins();
@@ -37,7 +41,7 @@ pub(super) fn registered(
             ..connection
         })
     });
-    known.boxed()
+    Ok(known.boxed())
 }
 
 /// What will be asked for, for servers refuse scopes that a client is not registered for; and what the metadata name,

@@ -7,7 +7,7 @@ use super::ended_token::EndedToken;
 use super::ended_token::EndedTokens;
 use super::limiter::RateLimiter;
 use super::limits::{self, Allowance};
-use super::possession::Possession;
+use super::possession::{Possession, Proofs};
 use super::{Resource, Routes, TokenFor};
 #[cfg(feature = "sha2")]
 use crate::client_config::ClientConfig;
@@ -23,7 +23,9 @@ pub struct Api {
     routes: Routes,
     owners: Owners,
     pub(super) limiter: RateLimiter,
-    pub(super) possession: Option<Possession>,
+    possession: Option<Possession>,
+    /// Where it is known only once there are tokens.
+    proofs: Option<Proofs>,
     pub(super) ended: EndedTokens,
 }
 
@@ -46,6 +48,7 @@ impl Api {
             owners: Owners::One,
             limiter: RateLimiter::default(),
             possession: None,
+            proofs: None,
             ended: EndedTokens::default(),
         }
     }
@@ -121,10 +124,22 @@ impl Api {
         Ok(self)
     }
 
+    /// Sends tokens that are bound to a key with proofs of the one that `proofs` will know by then.
+    #[must_use]
+    pub fn with_proofs(mut self, proofs: Proofs) -> Self {
+        self.proofs = Some(proofs);
+        self
+    }
+
+    pub(super) fn possession(&self) -> Option<Possession> {
+        let later = || self.proofs.as_ref().and_then(Proofs::possession);
+        self.possession.clone().or_else(later)
+    }
+
     /// The thumbprint of the key that proofs are made with, if there is one.
     #[cfg(feature = "sha2")]
     pub fn dpop_jkt(&self) -> Option<String> {
-        self.possession.as_ref().map(Possession::thumbprint)
+        self.possession().as_ref().map(Possession::thumbprint)
     }
 
     /// Where tokens may go.

@@ -2,7 +2,7 @@
 //!
 //! Without the feature `sha2` nothing makes a [`Possession`], for a proof holds a hash.
 
-use std::sync::Arc;
+use std::sync::{Arc, PoisonError, RwLock};
 
 use crate::http::{HeaderMap, HeaderValue};
 
@@ -23,6 +23,28 @@ use crate::url::Url;
 pub(super) struct Possession {
     key: DpopKey,
     shared: Arc<Shared>,
+}
+
+/// The DPoP key of an API's tokens, for those who call the API before it is known which client will have them. Cheap to
+/// clone; clones share what is known.
+#[derive(Debug, Clone, Default)]
+pub struct Proofs(Arc<RwLock<Option<Possession>>>);
+
+impl Proofs {
+    pub(super) fn possession(&self) -> Option<Possession> {
+        let known = self.0.read().unwrap_or_else(PoisonError::into_inner);
+        known.clone()
+    }
+
+    /// Those of this client from now on, with its nonces; none if it has no key.
+    #[cfg(feature = "sha2")]
+    pub(crate) fn be_of(&self, config: &ClientConfig) {
+        let mut known = self.0.write().unwrap_or_else(PoisonError::into_inner);
+        *known = config.dpop.clone().map(|key| Possession {
+            key,
+            shared: Arc::clone(&config.shared),
+        });
+    }
 }
 
 /// A proof, or what has to be signed to make it.

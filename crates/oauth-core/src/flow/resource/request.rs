@@ -12,7 +12,7 @@
 //! # use oauth_core::{Error, Tokens};
 //! # fn clock() -> Clock { Clock { moment: oauth_core::Moment::without_randomness(oauth_core::moment::UnixTime::from_secs(0)), elapsed: Duration::ZERO } }
 //! # fn source(refused: Option<&Tokens>) -> Result<Tokens, Error> { assert!(refused.is_none()); Ok(Tokens::bearer("t")) }
-//! # fn http(url: &str, token: &http::HeaderValue) -> (StatusCode, HeaderMap) { assert!(token.is_sensitive() && !url.is_empty()); (StatusCode::OK, HeaderMap::new()) }
+//! # fn http(url: &str, token: Option<&http::HeaderValue>) -> (StatusCode, HeaderMap) { assert!(token.is_some_and(http::HeaderValue::is_sensitive) && !url.is_empty()); (StatusCode::OK, HeaderMap::new()) }
 //! # fn forget(_: &Tokens) {}
 //! # fn sleep(_: Duration) {}
 //! let api = Api::new(Resource::new(["https://api.example"])?);
@@ -39,7 +39,7 @@
 //!         // Only of an API with a DPoP key that lives with the host.
 //!         Step::Sign(_job) => unreachable!(),
 //!         Step::Send { url, authorization, dpop: _ } => {
-//!             let (status, headers) = http(url.as_str(), &authorization);
+//!             let (status, headers) = http(url.as_str(), authorization.as_ref());
 //!             let reply = reply.insert((status, headers));
 //!             request.resume(&clock(), Event::Reply(reply.0, &reply.1))?
 //!         }
@@ -72,7 +72,7 @@ use super::possession::{ProofStep, UnsignedProof};
 use super::step::{Event, OnLimit, Step};
 use crate::call::Retry;
 use crate::dpop;
-use crate::error::{Error, Misuse, ServerError};
+use crate::error::{Error, Kind, Misuse, ServerError};
 use crate::token::{self, TokenType, Tokens};
 use crate::url::Url;
 
@@ -101,6 +101,8 @@ pub struct ResourceRequest {
 
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Presented {
+    /// Not at all: the API asks for no authorization.
+    Not,
     AsBearer,
     WithProof,
 }
@@ -250,9 +252,10 @@ impl ResourceRequest {
                 self.queue(at, owner, is_refused)
             }
             (State::Asking, Event::Token(tokens)) => self.present(at, tokens),
+            (State::Asking, Event::NoToken(why)) => self.go_without(why),
             (State::Signing(unsent), Event::Signed(signature)) => {
                 let proof = unsent.proof.signed(&signature)?;
-                self.send(unsent.url, unsent.authorization, Some(proof))
+                self.send(unsent.url, Some(unsent.authorization), Some(proof))
             }
             (State::Sent, Event::Reply(status, headers)) => self.reply(at, status, headers),
             (State::Peeking(status), Event::Body(body)) => self.peeked(at, status, body),
@@ -303,7 +306,7 @@ impl ResourceRequest {
         let url = self.url.clone()?;
         let body = self.bytes().map(|bytes| &**bytes);
         self.api.resource.may_carry(&url, &self.headers, body)?;
-        if let (TokenType::Dpop, Some(possession)) = (&tokens.token_type, &self.api.possession) {
+        if let (TokenType::Dpop, Some(possession)) = (&tokens.token_type, self.api.possession()) {
             if self.headers.contains_key(dpop::PROOF_FIELD) {
                 return Err(Misuse::TokenTwice.into());
             }
@@ -311,7 +314,7 @@ impl ResourceRequest {
             let authorization = token::authorization(&TokenType::Dpop, token)?;
             self.presented = Presented::WithProof;
             return match possession.prove(&at.moment, self.method.as_str(), &url, token)? {
-                ProofStep::Ready(proof) => self.send(url, authorization, Some(proof)),
+                ProofStep::Ready(proof) => self.send(url, Some(authorization), Some(proof)),
                 ProofStep::Sign(job, proof) => {
                     self.state = State::Signing(Box::new(Unsent {
                         url,
@@ -324,13 +327,25 @@ impl ResourceRequest {
         }
         self.presented = Presented::AsBearer;
         let authorization = super::bearer(tokens.bearer_token()?)?;
-        self.send(url, authorization, None)
+        self.send(url, Some(authorization), None)
+    }
+
+    /// Sends the request without a token, if that is what the API wants.
+    fn go_without(&mut self, why: Error) -> Result<Step, Error> {
+        if !matches!(why.kind(), Kind::Misuse(Misuse::ConnectOpen)) {
+            return Err(why);
+        }
+        let url = self.url.clone()?;
+        let body = self.bytes().map(|bytes| &**bytes);
+        self.api.resource.may_carry(&url, &self.headers, body)?;
+        self.presented = Presented::Not;
+        self.send(url, None, None)
     }
 
     fn send(
         &mut self,
         url: Url,
-        authorization: HeaderValue,
+        authorization: Option<HeaderValue>,
         dpop: Option<HeaderValue>,
     ) -> Result<Step, Error> {
         match self.body {

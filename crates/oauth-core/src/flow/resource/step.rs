@@ -6,6 +6,7 @@ use crate::http::{HeaderMap, HeaderValue, StatusCode};
 use bytes::Bytes;
 
 use super::TokenFor;
+use crate::error::Error;
 use crate::exchange::SigningJob;
 use crate::token::Tokens;
 use crate::url::Url;
@@ -33,9 +34,10 @@ pub enum OnLimit {
 pub enum Step {
     /// Wait; answer with [`Event::Elapsed`].
     Wait(Duration),
-    /// Get a token of this owner; answer with [`Event::Token`].
+    /// Get a token of this owner; answer with [`Event::Token`], or with [`Event::NoToken`].
     Token(TokenFor),
-    /// Get a token in place of the last one, which was refused; answer with [`Event::Token`].
+    /// Get a token in place of the last one, which was refused; answer with [`Event::Token`]. If there was none, then an API
+    /// that had asked for no authorization does now: tell the source, and ask it.
     Renew(TokenFor),
     /// Sign this for the proof of possession, with a key that lives with the host; answer with
     /// [`Event::Signed`], or drop the request if there is no signature.
@@ -45,8 +47,8 @@ pub enum Step {
     Send {
         /// Where to.
         url: Url,
-        /// The value of `Authorization`.
-        authorization: HeaderValue,
+        /// The value of `Authorization`; none at an API that asks for no authorization.
+        authorization: Option<HeaderValue>,
         /// The value of `DPoP`, where the token is bound to a key.
         dpop: Option<HeaderValue>,
     },
@@ -68,6 +70,9 @@ pub enum Event<'a> {
     Elapsed,
     /// The token that was asked for.
     Token(&'a Tokens),
+    /// There is no token, and this is why. If the API asks for no authorization (`connect.not_protected`), the request
+    /// goes without; otherwise the error comes back as it is.
+    NoToken(Error),
     /// The signature that was asked for, as JWS has it (RFC 7518 section 3).
     Signed(Bytes),
     /// The head of the reply.

@@ -18,6 +18,15 @@ fn metadata() -> ClientMetadata {
     metadata
 }
 
+/// What was asked by a client that registers itself, at an API that says this of itself.
+pub(super) fn registered_with(
+    request: ConnectRequest,
+    resource: &str,
+) -> (Vec<(String, String)>, Result<Connection, Error>) {
+    let request = request.register(Registration::new(metadata()));
+    told(request, json(200, ""), DCR, resource)
+}
+
 /// What was asked, as method, path and body; the API answers a stranger with `challenge`.
 fn connected(
     request: ConnectRequest,
@@ -32,6 +41,15 @@ fn connected_at(
     challenge: Response<Bytes>,
     members: &str,
 ) -> (Vec<(String, String)>, Result<Connection, Error>) {
+    told(request, challenge, members, RESOURCE)
+}
+
+fn told(
+    request: ConnectRequest,
+    challenge: Response<Bytes>,
+    members: &str,
+    resource: &str,
+) -> (Vec<(String, String)>, Result<Connection, Error>) {
     let mut exchange = connect(request);
     let (mut asked, mut input) = (Vec::new(), Input::Begin);
     let outcome = loop {
@@ -41,7 +59,7 @@ fn connected_at(
                 let reply = match line.as_str() {
                     "GET https://mcp.example/mcp" => challenge.clone(),
                     "POST https://one.example/register" => json(201, CREATED),
-                    _ if line.contains("mcp.example") => json(200, RESOURCE),
+                    _ if line.contains("mcp.example") => json(200, resource),
                     _ => json(200, &server("https://one.example", members)),
                 };
                 let body = String::from_utf8(request.body().to_vec()).unwrap();

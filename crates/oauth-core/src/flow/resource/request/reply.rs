@@ -35,7 +35,7 @@ impl ResourceRequest {
         }
         let can_repeat = self.bytes().is_some();
         let verdict = self.verdict(status, headers);
-        if let (Presented::WithProof, Some(possession)) = (self.presented, &self.api.possession) {
+        if let (Presented::WithProof, Some(possession)) = (self.presented, self.api.possession()) {
             // No other proof of this key would be taken.
             possession.check(verdict::refused_algs(status, headers).as_deref())?;
         }
@@ -117,14 +117,14 @@ impl ResourceRequest {
 
     pub(super) fn verdict(&self, status: StatusCode, headers: &HeaderMap) -> Verdict {
         match self.presented {
-            Presented::AsBearer => verdict::after(status, headers),
+            Presented::Not | Presented::AsBearer => verdict::after(status, headers),
             Presented::WithProof => verdict::after_dpop(status, headers),
         }
     }
 
     /// Whether the proof was refused for its time.
     fn corrects_clock(&mut self, at: &Clock, status: StatusCode, headers: &HeaderMap) -> bool {
-        let (Some(possession), Ok(url)) = (&self.api.possession, &self.url) else {
+        let (Some(possession), Ok(url)) = (self.api.possession(), &self.url) else {
             return false;
         };
         if (self.presented, self.clock) != (Presented::WithProof, Retry::Unused) {
@@ -140,7 +140,7 @@ impl ResourceRequest {
     /// Keeps the nonce of a reply, whatever its status ("200 OK" in RFC 9449 section 8.2), and says
     /// whether there is one.
     fn learn(&self, headers: &HeaderMap) -> bool {
-        match (self.presented, &self.api.possession, &self.url) {
+        match (self.presented, self.api.possession(), &self.url) {
             (Presented::WithProof, Some(possession), Ok(url)) => possession.learn(url, headers),
             _ => false,
         }

@@ -1,6 +1,6 @@
 //! Restarts a request from the beginning: once after a 401, once with a DPoP nonce.
 
-use super::{Body, ResourceRequest};
+use super::{Body, Presented, ResourceRequest};
 use crate::http::{HeaderMap, StatusCode};
 use crate::token::step_up::StepUp;
 
@@ -9,6 +9,10 @@ impl ResourceRequest {
     /// it was before it was sent, to be made once more after another authorization. `None` if none would help, or if
     /// the body cannot be sent again.
     pub fn stepped_up(&self, status: StatusCode, headers: &HeaderMap) -> Option<(StepUp, Self)> {
+        if self.presented == Presented::Not {
+            // There is nobody whose token would be short of anything.
+            return None;
+        }
         let wanted = self.verdict(status, headers).step_up()?;
         let Body::Bytes(bytes) = &self.body else {
             return None;

@@ -6,6 +6,8 @@
     clippy::float_cmp
 )] // a test that fails says so
 
+mod open;
+
 use std::time::Duration;
 
 use crate::http::header::{AUTHORIZATION, CONTENT_TYPE, LOCATION, RETRY_AFTER};

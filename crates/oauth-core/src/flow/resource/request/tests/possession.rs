@@ -65,7 +65,7 @@ fn moment(number: u8) -> Clock {
 #[track_caller]
 fn proved(step: Result<Step, Error>) -> Value {
     let Ok(Step::Send {
-        authorization,
+        authorization: Some(authorization),
         dpop: Some(dpop),
         ..
     }) = step

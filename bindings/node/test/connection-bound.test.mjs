@@ -1,0 +1,77 @@
+// APIs that take tokens alone that are bound to a key (RFC 9449), known by their URL.
+import assert from 'node:assert/strict'
+import { beforeEach, test } from 'node:test'
+import { core, rejection, twins } from './helper.mjs'
+
+const { DpopKey, Memory, ResourceConnection, Sealed } = core
+
+let twin
+let url
+let pages
+beforeEach(async () => {
+  twin = (await twins()).generic
+  await twin.requireDpop()
+  url = `${twin.base}/api/echo`
+  pages = 0
+})
+
+/** The connection of somebody who says yes at whatever page is opened. */
+function connection(options) {
+  const open = (page) => {
+    pages += 1
+    fetch(page).catch(() => {})
+  }
+  return new ResourceConnection(url, { clientName: 'Notes', open, timeoutMs: 30_000, transport: 'loopback_http', ...options })
+}
+
+const called = async (api) => (await api.fetch(url, { method: 'POST', body: 'hello' })).status
+const refreshes = async () => (await twin.counters()).refreshes
+
+test('tokens are bound where the API demands it', async () => {
+  const api = connection()
+  assert.equal(await called(api), 200)
+  assert.equal((await api.token()).tokenType, 'DPoP')
+  const { path, body } = (await twin.log()).find((entry) => entry.path === '/register')
+  assert.equal(JSON.parse(body).dpop_bound_access_tokens, true, path)
+  // The nonces that were told are worth nothing any more, at either side.
+  await twin.expire()
+  await twin.rotateNonces()
+  assert.equal(await called(api), 200)
+  await twin.expire()
+  await twin.rotateNonces()
+  const tokens = await api.token()
+  const renewed = await Promise.all(Array.from({ length: 50 }, () => api.renew(tokens)))
+  assert.equal(new Set(renewed.map(({ accessToken }) => accessToken)).size, 1)
+  assert.deepEqual([await refreshes(), pages], [2, 1])
+})
+
+test('the key is kept beside the connection, sealed where that is', async () => {
+  const memory = new Memory()
+  const store = new Sealed(memory, Buffer.alloc(32, 7))
+  assert.equal(await called(connection({ store })), 200)
+  // Another process: it has the grant, and the key that proves whose it is.
+  await twin.expire()
+  const second = connection({ store })
+  assert.equal(await called(second), 200)
+  assert.deepEqual([await refreshes(), pages], [1, 1])
+  const { keys } = await memory.scan()
+  const kept = async () => keys.filter((key) => key.startsWith('dpop-key:'))
+  const [key] = await kept()
+  const { record } = await memory.load(key)
+  assert.ok(!record.includes('PRIVATE KEY'))
+  assert.ok((await store.load(key)).record.includes('PRIVATE KEY'))
+  await second.forget()
+  assert.ok(!(await memory.load(key))?.record)
+})
+
+test('a key of the caller\'s is used, and not stored', async () => {
+  const store = new Memory()
+  assert.equal(await called(connection({ store, dpopKey: DpopKey.generate() })), 200)
+  const { keys } = await store.scan()
+  assert.ok(keys.length > 0 && !keys.some((key) => key.startsWith('dpop-key:')))
+  // The API takes no proofs of such a key.
+  const other = connection({ store, dpopKey: DpopKey.generate({ alg: 'ES384' }) })
+  assert.equal((await rejection(other.token())).code, 'key.algorithm')
+  assert.throws(() => connection({ dpopKey: {} }), /dpopKey is a DpopKey/)
+  assert.equal(pages, 1)
+})

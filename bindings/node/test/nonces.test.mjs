@@ -1,0 +1,64 @@
+// Bound tokens at npm's oidc-provider, whose nonces change while they are in use (RFC 9449 sections 8 and 9).
+import assert from 'node:assert/strict'
+import { test } from 'node:test'
+import { Browser, core, fapiProvider } from './helper.mjs'
+
+const { Client, DpopKey, discover, privateKeyJwt } = core
+const redirectUri = 'http://127.0.0.1/callback'
+const CALLERS = 50
+
+/** The server, its counters, and somebody who has signed in. */
+async function signedIn() {
+  const { issuer, clients } = await fapiProvider({ ACCESS_TOKEN_SECONDS: '600' })
+  const server = await discover(issuer, { transport: 'loopback_http' })
+  const clientAuth = privateKeyJwt(clients.security.private_key, { alg: 'ES256' })
+  const client = new Client(server, { clientId: 'security', clientAuth, dpopKey: DpopKey.generate() })
+  const { url, flow } = await client.beginAuthorization({ redirectUri, scope: 'openid offline_access', push: 'always' })
+  const home = await new Browser(({ href }) => href.startsWith(redirectUri)).open(url)
+  const tokens = await client.redeem(flow, home.url)
+  const source = client.source(tokens, { origins: [issuer] })
+  const steer = async (what) => assert.equal((await fetch(`${issuer}/_${what}`, { method: 'POST' })).status, 204)
+  const counts = async () => (await fetch(`${issuer}/_counters`)).json()
+  /** What `work` adds to the counters. */
+  const during = async (work) => {
+    const before = await counts()
+    await work()
+    const more = Object.entries(await counts()).map(([name, count]) => [name, count - before[name]])
+    return Object.fromEntries(more.filter(([, count]) => count !== 0))
+  }
+  const call = async () => assert.equal((await (await source.fetch(`${issuer}/me`)).json()).sub, 'somebody')
+  return { client, tokens, source, steer, during, call }
+}
+
+test('nonces change while tokens are in use', async () => {
+  const { client, tokens, source, steer, during, call } = await signedIn()
+  await call()
+  // By time: each reply tells the next one, and nobody is refused for longer than the first would have been good.
+  const sixMinutes = async () => {
+    for (let minute = 0; minute < 6; minute += 1) {
+      await steer('advance/60')
+      await call()
+    }
+  }
+  assert.deepEqual(await during(sixMinutes), {})
+  // At once: the first caller is told, and the second knows.
+  await steer('nonces')
+  assert.deepEqual(await during(call), { use_dpop_nonce_at_api: 1 })
+  assert.deepEqual(await during(() => client.userinfo({ tokens, subject: 'somebody' })), {})
+  // So it is at the token endpoint, which has others.
+  const renew = async () => source.renew(await source.token())
+  assert.deepEqual(await during(renew), { refreshes: 1, use_dpop_nonce: 1 })
+  assert.deepEqual(await during(renew), { refreshes: 1 })
+})
+
+test('fifty callers with new nonces make one refresh', async () => {
+  const { steer, during, call } = await signedIn()
+  await call()
+  await steer('nonces')
+  await steer('expire')
+  const crowd = () => Promise.all(Array.from({ length: CALLERS }, call))
+  const { use_dpop_nonce_at_api: told, ...others } = await during(crowd)
+  // One request asks for tokens, and is made once more with the nonce; each caller of the API is told once at most.
+  assert.ok(told >= 1 && told <= CALLERS, `${told}`)
+  assert.deepEqual(others, { refreshes: 1, use_dpop_nonce: 1 })
+})

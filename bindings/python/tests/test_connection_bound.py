@@ -1,0 +1,167 @@
+"""APIs that take tokens alone that are bound to a key (RFC 9449), and APIs that ask for none, known by their URL."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from http.server import BaseHTTPRequestHandler
+from typing import Any
+
+import aiohttp
+import httpx
+import httpx2
+import pytest
+import requests
+from conftest import Answer, Plain, Twin, reply
+from test_connection import HERE, Person, connection
+
+import oauth_core
+import oauth_core.aiohttp
+import oauth_core.httpx
+import oauth_core.httpx2
+import oauth_core.requests
+import oauth_core.stores
+
+
+def by_source(api: oauth_core.ResourceConnection) -> int:
+    return api.post(api.url, content=b"hello").status
+
+
+async def by_coroutine(api: oauth_core.ResourceConnection) -> int:
+    return (await api.apost(api.url, content=b"hello")).status
+
+
+def by_httpx(api: oauth_core.ResourceConnection) -> int:
+    with httpx.Client(auth=oauth_core.httpx.Auth(api)) as http:
+        return http.post(api.url, content=b"hello").status_code
+
+
+async def by_httpx2(api: oauth_core.ResourceConnection) -> int:
+    async with httpx2.AsyncClient(auth=oauth_core.httpx2.Auth(api)) as http:
+        return (await http.post(api.url, content=b"hello")).status_code
+
+
+def by_requests(api: oauth_core.ResourceConnection) -> int:
+    auth = oauth_core.requests.Auth(api)
+    return requests.post(api.url, data=b"hello", auth=auth, timeout=30).status_code
+
+
+async def by_aiohttp(api: oauth_core.ResourceConnection) -> int:
+    auth = oauth_core.aiohttp.Auth(api)
+    async with aiohttp.ClientSession(middlewares=[auth]) as http:
+        async with http.post(api.url, data=b"hello") as answer:
+            return answer.status
+
+
+WAYS: list[Callable[[oauth_core.ResourceConnection], Any]] = [
+    by_source,
+    by_coroutine,
+    by_httpx,
+    by_httpx2,
+    by_requests,
+    by_aiohttp,
+]
+
+
+def called(api: oauth_core.ResourceConnection, way: Callable[..., Any]) -> int:
+    answer = way(api)
+    status: int = asyncio.run(answer) if asyncio.iscoroutine(answer) else answer
+    return status
+
+
+def test_tokens_are_bound_where_the_api_demands_it(generic: Twin) -> None:
+    generic.require_dpop()
+    person = Person()
+    api = connection(generic, person)
+    for way in WAYS:
+        assert called(api, way) == 200, way
+        # The nonces that were told are worth nothing any more, at either side.
+        generic.rotate_nonces()
+    assert api.token().token_type == "DPoP"
+    assert json.loads(generic.entry("/register")["body"])["dpop_bound_access_tokens"] is True
+    generic.expire()
+    assert called(api, by_httpx) == 200
+    tokens = api.token()
+    with ThreadPoolExecutor(50) as threads:
+        renewed = threads.map(lambda _: api.renew(tokens).access_token, range(50))
+    assert len(set(renewed)) == 1
+    assert (generic.counters["refreshes"], len(person.pages)) == (2, 1)
+
+
+def test_the_key_is_kept_beside_the_connection(generic: Twin) -> None:
+    generic.require_dpop()
+    person, memory = Person(), oauth_core.stores.Memory()
+    store = oauth_core.stores.Sealed(memory, bytes(range(32)))
+    assert called(connection(generic, person, store=store), by_source) == 200
+    # Another process: it has the grant, and the key that proves whose it is.
+    generic.expire()
+    second = connection(generic, person, store=store)
+    assert called(second, by_requests) == 200
+    assert (generic.counters["refreshes"], len(person.pages)) == (1, 1)
+    (key,) = (key for key in memory.scan()[0] if key.startswith("dpop-key:"))
+    sealed, opened = memory.load(key), store.load(key)
+    assert sealed and "PRIVATE KEY" not in sealed.record
+    assert opened and "PRIVATE KEY" in opened.record
+    second.forget()
+    left = memory.load(key)
+    assert left is None or not left.record
+
+
+def test_a_key_of_the_callers_is_used_and_not_stored(generic: Twin) -> None:
+    generic.require_dpop()
+    person, store = Person(), oauth_core.stores.Memory()
+    key = oauth_core.DpopKey.generate()
+    assert called(connection(generic, person, store=store, dpop_key=key), by_source) == 200
+    keys, _ = store.scan()
+    assert keys and not [key for key in keys if key.startswith("dpop-key:")]
+    # The API takes no proofs of such a key.
+    other = oauth_core.DpopKey.generate("ES384")
+    with pytest.raises(oauth_core.Misuse) as error:
+        connection(generic, person, store=store, dpop_key=other).token()
+    assert error.value.code == "key.algorithm"
+    assert len(person.pages) == 1
+
+
+@pytest.mark.parametrize("way", WAYS)
+def test_an_api_that_asks_for_no_authorization_is_called_without_a_token(
+    generic: Twin, plain: Callable[[Answer], Plain], way: Callable[..., Any]
+) -> None:
+    is_protected = False
+
+    def answer(request: BaseHTTPRequestHandler) -> None:
+        is_metadata = request.path.startswith("/.well-known/oauth-protected-resource")
+        said = {"resource": api.url, "authorization_servers": [generic.base]}
+        if is_metadata and is_protected:
+            reply(200, json.dumps(said).encode(), content_type="application/json")(request)
+        elif request.path != "/mcp":
+            reply(404)(request)
+        elif is_protected and not request.headers["authorization"]:
+            reply(401)(request)
+        else:
+            reply(200, b"served")(request)
+
+    server, person = plain(answer), Person()
+    api = oauth_core.ResourceConnection(
+        f"{server.base}/mcp",
+        client_name="Notes",
+        open=person,
+        issuers=[generic.base],
+        timeout=30.0,
+        **HERE,
+    )
+    with pytest.raises(oauth_core.Misuse) as error:
+        api.token()
+    assert error.value.code == "connect.not_protected"
+    asked = len(server.seen)
+    assert [called(api, way), called(api, way)] == [200, 200]
+    # What is known is not asked again.
+    assert len(server.seen) == asked + 2
+    assert not any("authorization" in headers for _, _, headers, _ in server.seen)
+    assert person.pages == []
+    # One day it asks for authorization.
+    is_protected = True
+    assert called(api, way) == 200
+    assert server.seen[-1][2]["authorization"].startswith("Bearer ")
+    assert len(person.pages) == 1

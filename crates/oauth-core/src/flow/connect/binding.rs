@@ -1,0 +1,92 @@
+//! Whether the tokens of an API are bound to a key (RFC 9449), and of which algorithm that key is.
+
+use super::{ConnectRequest, Connection};
+use crate::dpop::DpopKey;
+use crate::endpoint::registration::Registration;
+use crate::error::{Error, Misuse};
+use crate::jose::Alg;
+
+/// The algorithms of keys that are made for an API, best first.
+const PREFERRED: [Alg; 8] = [
+    Alg::Es256,
+    Alg::EdDsa,
+    Alg::Ed25519,
+    Alg::Es384,
+    Alg::Es512,
+    Alg::Ps256,
+    Alg::Ps384,
+    Alg::Ps512,
+];
+
+/// What a server says of the proofs that it takes (RFC 9449 section 5.1).
+const SERVER_ALGS: &str = "dpop_signing_alg_values_supported";
+
+impl ConnectRequest {
+    /// With tokens that are bound to this key (RFC 9449), whether or not the API demands that: the client registers itself
+    /// so (section 5.2), and an API or a server that takes no proofs of such a key is not gone on with.
+    #[must_use]
+    pub fn dpop(mut self, key: DpopKey) -> Self {
+        self.dpop = Some(key);
+        self
+    }
+
+    /// The key that tokens are to be bound to, if the caller has one.
+    pub const fn dpop_key(&self) -> Option<&DpopKey> {
+        self.dpop.as_ref()
+    }
+
+    /// How the client registers itself, if it does.
+    pub(super) fn registration(&self) -> Option<Registration> {
+        let mut registration = self.registration.clone()?;
+        if self.dpop.is_some() {
+            registration.metadata.dpop_bound_access_tokens = Some(true);
+        }
+        Some(registration)
+    }
+}
+
+impl Connection {
+    /// Of which algorithm a key has to be, where tokens have to be bound to one: because the API takes no others
+    /// (`dpop_bound_access_tokens_required`, RFC 9728 section 2), or because that is what the client is registered for.
+    /// Of those that the API and its server take it is the first of ours.
+    ///
+    /// # Errors
+    /// `key.algorithm` if they take none of them.
+    pub fn dpop_alg(&self) -> Result<Option<Alg>, Error> {
+        let registered = self.registration.as_ref();
+        let registered = registered.and_then(|client| client.metadata.dpop_bound_access_tokens);
+        if !self.resource.requires_dpop && registered != Some(true) {
+            return Ok(None);
+        }
+        let server = self.server.named_list(SERVER_ALGS);
+        let lists = [self.resource.dpop_algs.as_deref(), server.as_deref()];
+        let is_taken = |alg: &Alg| {
+            let mut lists = lists.iter().flatten();
+            lists.all(|list| list.iter().any(|name| name == alg.as_str()))
+        };
+        let ours = PREFERRED.into_iter().find(is_taken);
+        let none = || {
+            let both: Vec<_> = lists.iter().flatten().map(|list| list.join(" ")).collect();
+            let detail = format!("accepted for DPoP are {}", both.join(", and "));
+            Error::from(Misuse::KeyAlgorithm).about(&detail)
+        };
+        ours.map(Some).ok_or_else(none)
+    }
+
+    /// Whether the API and its server take proofs of this key.
+    ///
+    /// # Errors
+    /// `key.algorithm`.
+    pub fn check_dpop_key(&self, key: &DpopKey) -> Result<(), Error> {
+        key.check(self.resource.dpop_algs.as_deref())?;
+        key.check(self.server.named_list(SERVER_ALGS).as_deref())
+    }
+
+    /// Whether proofs of this key, or of one that is made for the API, will be taken.
+    pub(super) fn check_binding(&self, key: Option<&DpopKey>) -> Result<(), Error> {
+        match key {
+            Some(key) => self.check_dpop_key(key),
+            None => self.dpop_alg().map(drop),
+        }
+    }
+}

@@ -1,0 +1,69 @@
+//! Tokens that are bound to a key, because the API demands it or the caller has one.
+
+use super::kept::registered_with;
+use super::*;
+use crate::crypto::SigningKey;
+use crate::dpop::DpopKey;
+use crate::jose::{Alg, PublicJwk};
+
+const POINT: &str = r#""x":"f83OJ3D2xF1Bg8vub9tLe1gHMzV76e8Tus9uPHvRVEU",
+    "y":"x_FEzRu9m36HLN_tue659LNpXW6pCyStikYjKIWI5a0""#;
+
+fn key() -> DpopKey {
+    let jwk = PublicJwk::parse(&format!(r#"{{"kty":"EC","crv":"P-256",{POINT}}}"#)).unwrap();
+    DpopKey::new(SigningKey::host("vault", Alg::Es256), jwk).unwrap()
+}
+
+/// What an API says that demands bound tokens, with these algorithms.
+fn demanding(algs: &str) -> String {
+    let more = r#""dpop_bound_access_tokens_required":true,"dpop_signing_alg_values_supported":"#;
+    RESOURCE.replacen('{', &format!("{{{more}{algs},"), 1)
+}
+
+fn alg(resource: &str, members: &str) -> Result<Option<Alg>, &'static str> {
+    let connection = code(met_with(ask(), resource, members).outcome)?;
+    code(connection.dpop_alg())
+}
+
+#[test]
+fn a_key_is_of_the_first_algorithm_that_api_and_server_take() {
+    let server = r#""dpop_signing_alg_values_supported":["ES384","PS256"],"#;
+    assert_eq!(
+        alg(&demanding(r#"["PS256","ES384","ES256"]"#), ""),
+        Ok(Some(Alg::Es256))
+    );
+    assert_eq!(
+        alg(&demanding(r#"["ES256","PS256"]"#), server),
+        Ok(Some(Alg::Ps256))
+    );
+    // Whoever only lists algorithms demands nothing.
+    assert_eq!(alg(RESOURCE, server), Ok(None));
+    assert_eq!(
+        alg(&demanding(r#"["HS256","new"]"#), ""),
+        Err("key.algorithm")
+    );
+    assert_eq!(
+        alg(&demanding(r#"["ES256"]"#), server),
+        Err("key.algorithm")
+    );
+}
+
+#[test]
+fn a_client_is_registered_for_tokens_that_are_bound() {
+    let is_named = |request, resource: &str| {
+        let (asked, outcome) = registered_with(request, resource);
+        let bound = r#""dpop_bound_access_tokens":true"#;
+        let posted = asked.iter().find(|(line, _)| line.starts_with("POST"));
+        code(outcome).map(|_| posted.unwrap().1.contains(bound))
+    };
+    assert_eq!(is_named(ask(), RESOURCE), Ok(false));
+    assert_eq!(is_named(ask(), &demanding(r#"["ES256"]"#)), Ok(true));
+    assert_eq!(is_named(ask().dpop(key()), RESOURCE), Ok(true));
+    // The server is not told of a client whose proofs it would not take.
+    let (asked, outcome) = registered_with(ask().dpop(key()), &demanding(r#"["PS256"]"#));
+    assert_eq!(code(outcome).map(drop), Err("key.algorithm"));
+    assert!(
+        asked.iter().all(|(line, _)| line.starts_with("GET")),
+        "{asked:?}"
+    );
+}

@@ -1,0 +1,77 @@
+//! An API that asks for no authorization, and one that comes to ask for it.
+
+use super::*;
+use crate::error::{Error, Misuse};
+
+fn open() -> Event<'static> {
+    Event::NoToken(Misuse::ConnectOpen.into())
+}
+
+fn asked(request: ResourceRequest) -> ResourceRequest {
+    let mut request = request;
+    let step = request.resume(&at(0.0), Event::Begin);
+    assert!(matches!(step, Ok(Step::Token(_))), "{step:?}");
+    request
+}
+
+fn new() -> ResourceRequest {
+    get(&api(), "/things")
+}
+
+#[track_caller]
+fn is_bare(step: &Result<Step, Error>) {
+    let Ok(Step::Send {
+        authorization,
+        dpop,
+        ..
+    }) = step
+    else {
+        panic!("{step:?}");
+    };
+    assert!(authorization.is_none() && dpop.is_none());
+}
+
+#[test]
+fn a_request_goes_without_a_token_where_the_api_wants_none() {
+    let mut request = asked(new());
+    is_bare(&request.resume(&at(0.0), open()));
+    let reply = request.resume(&at(1.0), Event::Reply(StatusCode::OK, &HeaderMap::new()));
+    assert!(matches!(reply, Ok(Step::Done)), "{reply:?}");
+    // Nobody's token is short of anything.
+    let mut request = asked(new());
+    is_bare(&request.resume(&at(0.0), open()));
+    let mut more = HeaderMap::new();
+    let challenge = "Bearer error=\"insufficient_scope\", scope=\"write\"";
+    more.insert("www-authenticate", challenge.parse().unwrap());
+    assert!(request.stepped_up(StatusCode::FORBIDDEN, &more).is_none());
+}
+
+#[test]
+fn every_other_reason_for_no_token_ends_the_request() {
+    let mut request = asked(new());
+    let refused = request.resume(&at(0.0), Event::NoToken(Misuse::NoRefreshToken.into()));
+    assert_eq!(
+        refused.map(drop).map_err(|error| error.code()),
+        Err("grant.no_refresh_token")
+    );
+}
+
+#[test]
+fn an_api_that_has_come_to_want_a_token_is_given_one() {
+    let mut request = asked(new());
+    is_bare(&request.resume(&at(0.0), open()));
+    let refused = Event::Reply(StatusCode::UNAUTHORIZED, &HeaderMap::new());
+    let step = request.resume(&at(1.0), refused);
+    assert!(matches!(step, Ok(Step::Renew(_))), "{step:?}");
+    // It may have changed its mind again; then its answer stands.
+    is_bare(&request.resume(&at(1.0), open()));
+    let refused = Event::Reply(StatusCode::UNAUTHORIZED, &HeaderMap::new());
+    let step = request.resume(&at(2.0), refused);
+    assert!(matches!(step, Ok(Step::Done)), "{step:?}");
+
+    let mut stream = asked(new().body_once());
+    is_bare(&stream.resume(&at(0.0), open()));
+    let refused = Event::Reply(StatusCode::UNAUTHORIZED, &HeaderMap::new());
+    let step = stream.resume(&at(1.0), refused);
+    assert!(matches!(step, Ok(Step::DoneRefused)), "{step:?}");
+}

@@ -1,0 +1,211 @@
+//! An API whose server and client are known, and how its tokens are had.
+
+use std::sync::Arc;
+
+use oauth_core::dpop::DpopKey;
+use oauth_core::error::Error;
+use oauth_core::flow::connect::{Connection, Recovery, Way};
+use oauth_core::flow::identity_assertion::IdentityAssertion;
+use oauth_core::flow::keeper::GrantId;
+use oauth_core::grant::TokenRequest;
+use oauth_core::token::step_up::StepUp;
+use oauth_core::{Client, Scope, Tokens};
+use oauth_session::{Session, Token, dpop_key};
+
+use super::Settings;
+use super::identity;
+use super::sign_in::{self, Occasion};
+use crate::loopback::Listener;
+
+/// An API whose server and client are known.
+pub(super) struct Connected {
+    pub(super) connection: Connection,
+    pub(super) version: u64,
+    pub(super) client: Client,
+    pub(super) session: Session,
+}
+
+/// Why there are no tokens.
+pub(super) enum Failure {
+    /// Another registration would help.
+    OfClient(Error),
+    Other(Error),
+}
+
+impl Connected {
+    pub(super) async fn new(
+        settings: &Settings,
+        connection: Connection,
+        version: u64,
+    ) -> Result<Self, Error> {
+        let auth = (settings.auth)(&connection.server)?;
+        let mut client = connection.client(auth)?;
+        if let Some(key) = key_of(settings, &connection).await? {
+            client = client.with_dpop(key);
+        }
+        // Of a wider scope it is the same grant.
+        let asked = connection.token_request()?;
+        let grant = match connection.way {
+            Way::ClientCredentials => GrantId::client().requesting(asked),
+            _ => {
+                let resource = TokenRequest::default();
+                let resource = resource.resource(connection.resource.resource.as_str())?;
+                GrantId::person(settings.person.as_str()).requesting(resource)
+            }
+        };
+        let store = Arc::clone(&settings.store);
+        let session = Session::of_grant(settings.driver.clone(), &client, grant, store);
+        Ok(Self {
+            connection,
+            version,
+            client,
+            session,
+        })
+    }
+
+    /// Whether the client is registered, and not for what is wanted.
+    pub(super) fn lacks(&self, wanted: &StepUp) -> bool {
+        let registration = self.connection.registration.as_ref();
+        let registered = registration.and_then(|client| client.metadata.scope.as_ref());
+        match (registered, &wanted.scope) {
+            (Some(registered), Some(wanted)) => !registered.covers(wanted),
+            _ => false,
+        }
+    }
+
+    pub(super) async fn tokens(&self, refused: Option<&Tokens>) -> Result<Token, Error> {
+        match refused {
+            None => self.session.token().await,
+            Some(refused) => self.session.renew(refused).await,
+        }
+    }
+
+    /// Tokens, for which the person signs in if need be.
+    pub(super) async fn obtain(
+        &self,
+        settings: &Settings,
+        refused: Option<&Tokens>,
+        listener: Option<Listener>,
+    ) -> Result<Token, Failure> {
+        let error = match self.tokens(refused).await {
+            Ok(token) => return Ok(token),
+            Err(error) => error,
+        };
+        if self.connection.recovery(&error) != Some(Recovery::Authorize) {
+            return Err(self.failure(error));
+        }
+        if let Some(provider) = identity::provider(settings).map_err(Failure::Other)? {
+            let (driver, nothing) = (&settings.driver, Scope::none());
+            let assertion = provider.assertion(driver, &self.connection, &nothing).await;
+            // What the identity provider says is nothing about the client of the API's server.
+            let assertion = assertion.map_err(Failure::Other)?;
+            let vouched = self.redeem(settings, assertion).await;
+            return vouched.map_err(|error| self.failure(error));
+        }
+        match self.enter_code(settings, Occasion::None).await {
+            Ok(Some(token)) => return Ok(token),
+            Ok(None) => {}
+            Err(error) => return Err(self.failure(error)),
+        }
+        let listener = match listener {
+            Some(listener) => listener,
+            None => match sign_in::registered_listener(settings, &self.connection).await {
+                Ok(listener) => listener,
+                // Somebody else has its port. A client that registers itself can have another.
+                Err(error) if self.connection.registration.is_some() => {
+                    return Err(Failure::OfClient(error));
+                }
+                Err(error) => return Err(Failure::Other(error)),
+            },
+        };
+        let signed_in = self.sign_in(settings, listener, Occasion::None).await;
+        signed_in.map_err(|error| self.failure(error))
+    }
+
+    fn failure(&self, error: Error) -> Failure {
+        match self.connection.recovery(&error) {
+            Some(Recovery::Register) => Failure::OfClient(error),
+            _ => Failure::Other(error),
+        }
+    }
+
+    /// Tokens that have more, of the person.
+    pub(super) async fn widen(
+        &self,
+        settings: &Settings,
+        listener: Option<Listener>,
+        short: &Tokens,
+        wanted: &StepUp,
+    ) -> Result<Token, Error> {
+        if let Some(provider) = identity::provider(settings)? {
+            let more = wanted.scope.clone().unwrap_or_default();
+            let assertion = provider.assertion(&settings.driver, &self.connection, &more);
+            return self.redeem(settings, assertion.await?).await;
+        }
+        let occasion = Occasion::Short(short, wanted);
+        if let Some(token) = self.enter_code(settings, occasion).await? {
+            return Ok(token);
+        }
+        let listener = match listener {
+            Some(listener) => listener,
+            None => sign_in::registered_listener(settings, &self.connection).await?,
+        };
+        self.sign_in(settings, listener, occasion).await
+    }
+
+    async fn sign_in(
+        &self,
+        settings: &Settings,
+        listener: Listener,
+        occasion: Occasion<'_>,
+    ) -> Result<Token, Error> {
+        let (connection, client) = (&self.connection, &self.client);
+        let tokens = sign_in::sign_in(settings, listener, connection, client, occasion).await?;
+        self.keep(tokens).await
+    }
+
+    async fn enter_code(
+        &self,
+        settings: &Settings,
+        occasion: Occasion<'_>,
+    ) -> Result<Option<Token>, Error> {
+        let (connection, client) = (&self.connection, &self.client);
+        match sign_in::with_code(settings, connection, client, occasion).await? {
+            Some(tokens) => self.keep(tokens).await.map(Some),
+            None => Ok(None),
+        }
+    }
+
+    async fn redeem(
+        &self,
+        settings: &Settings,
+        assertion: IdentityAssertion,
+    ) -> Result<Token, Error> {
+        // What was granted stands in the assertion, and is not said again.
+        let redeemed = self
+            .client
+            .redeem_identity_assertion(assertion, TokenRequest::new());
+        self.keep(settings.driver.run(redeemed).await?).await
+    }
+
+    async fn keep(&self, tokens: Tokens) -> Result<Token, Error> {
+        self.session.log_in(tokens).await?;
+        self.session.token().await
+    }
+}
+
+/// The key that the tokens are bound to: the caller's, or else, where the API demands one, that of this connection, which
+/// is kept beside it in the store.
+async fn key_of(settings: &Settings, connection: &Connection) -> Result<Option<DpopKey>, Error> {
+    if let Some(key) = settings.request.dpop_key() {
+        connection.check_dpop_key(key)?;
+        return Ok(Some(key.clone()));
+    }
+    match connection.dpop_alg()? {
+        Some(alg) => {
+            let name = settings.request.key(&settings.person);
+            dpop_key::open(&*settings.store, &name, alg).await.map(Some)
+        }
+        None => Ok(None),
+    }
+}

@@ -1,0 +1,149 @@
+//! APIs that take tokens alone that are bound to a key (RFC 9449), known by their URL.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use oauth_core::error::Error;
+use oauth_core::flow::connect::ConnectRequest;
+use oauth_core::jose::Alg;
+use oauth_core::token::TokenType;
+use oauth_core::{ClientMetadata, Secret, danger};
+use oauth_crypto::DpopKey;
+use oauth_reqwest::ResourceConnection;
+use oauth_reqwest::oauth_session::Store;
+use oauth_reqwest::oauth_session::store::Memory;
+use oauth_testkit::Served;
+use oauth_testkit::twin::DpopNonces;
+
+use crate::support::{PATIENCE, browse, counters, driver, served};
+
+/// A twin that binds all of its tokens, and wants another nonce with each proof.
+fn demanding() -> Served {
+    let served = served();
+    served.with(|twin| {
+        twin.require_dpop();
+        twin.set_dpop_nonces(DpopNonces::Once);
+    });
+    served
+}
+
+fn api(served: &Served) -> String {
+    format!("{}/api/echo", served.base())
+}
+
+fn request(served: &Served) -> ConnectRequest {
+    let request = danger::loopback_connect_request(&api(served)).unwrap();
+    request.register(ClientMetadata::of_native_app("Notes"))
+}
+
+fn connection(
+    served: &Served,
+    logins: &Arc<AtomicUsize>,
+    store: &Arc<Memory>,
+) -> ResourceConnection {
+    let logins = Arc::clone(logins);
+    ResourceConnection::new(driver(), request(served))
+        .store(Arc::<Memory>::clone(store))
+        .patience(PATIENCE)
+        .open(move |url| {
+            logins.fetch_add(1, Ordering::SeqCst);
+            tokio::spawn(browse(url.as_str().to_owned()));
+            Ok(())
+        })
+}
+
+async fn called(connection: &ResourceConnection, served: &Served) -> Result<u16, Error> {
+    let reply = connection.authorized().get(&api(served)).send().await?;
+    Ok(reply.status().as_u16())
+}
+
+async fn stored(store: &Memory, kind: &str) -> Option<Secret<String>> {
+    let page = store.scan(None).await.unwrap();
+    let key = page.keys.iter().find(|key| key.starts_with(kind))?;
+    Some(store.load(key).await.unwrap()?.record)
+}
+
+#[tokio::test]
+async fn tokens_are_bound_where_the_api_demands_it() {
+    let (served, logins, store) = (demanding(), Arc::default(), Arc::default());
+    let connection = connection(&served, &logins, &store);
+    assert_eq!(called(&connection, &served).await.unwrap(), 200);
+    let token = connection.token().await.unwrap();
+    assert_eq!(token.token_type, TokenType::Dpop);
+    let is_told = served.with(|twin| {
+        let mut log = twin.log().iter();
+        let asked = log.find(|entry| entry.path == "/register").unwrap();
+        let asked: serde_json::Value = serde_json::from_slice(&asked.body).unwrap();
+        asked["dpop_bound_access_tokens"] == true
+    });
+    assert!(is_told);
+
+    // The nonces that were told are worth nothing any more, at either side.
+    served.with(|twin| {
+        twin.expire_access_tokens();
+        twin.rotate_dpop_nonces();
+    });
+    let calls = (0..50).map(|_| {
+        let (connection, url) = (connection.clone(), api(&served));
+        tokio::spawn(async move { connection.authorized().get(&url).send().await })
+    });
+    let mut refused = 0;
+    for call in calls.collect::<Vec<_>>() {
+        // Of callers at once, one alone can have the newest nonce of an API that takes each but once.
+        refused += usize::from(call.await.unwrap().unwrap().status() != 200);
+    }
+    assert!(refused < 50);
+    assert_eq!(called(&connection, &served).await.unwrap(), 200);
+    assert_eq!(
+        (counters(&served).refreshes, logins.load(Ordering::SeqCst)),
+        (1, 1)
+    );
+}
+
+#[tokio::test]
+async fn the_key_is_kept_beside_the_connection() {
+    let (served, logins, store) = (demanding(), Arc::default(), Arc::default());
+    let first = connection(&served, &logins, &store);
+    assert_eq!(called(&first, &served).await.unwrap(), 200);
+    let kept = stored(&store, "dpop").await.expect("a key");
+    assert!(kept.expose().contains("PRIVATE KEY"));
+    // Another process: it has the grant, and the key that proves whose it is.
+    let second = connection(&served, &logins, &store);
+    served.with(|twin| twin.expire_access_tokens());
+    assert_eq!(called(&second, &served).await.unwrap(), 200);
+    let token = |connection: &ResourceConnection| connection.clone();
+    let token = token(&second).token().await.unwrap();
+    assert_eq!(token.token_type, TokenType::Dpop);
+    assert_eq!(
+        (counters(&served).refreshes, logins.load(Ordering::SeqCst)),
+        (1, 1)
+    );
+    second.forget().await.unwrap();
+    assert!(stored(&store, "dpop").await.is_none());
+    assert_eq!(called(&second, &served).await.unwrap(), 200);
+    assert_eq!(logins.load(Ordering::SeqCst), 2);
+    assert_ne!(
+        stored(&store, "dpop").await.unwrap().expose(),
+        kept.expose()
+    );
+}
+
+#[tokio::test]
+async fn a_key_of_the_callers_is_used_and_not_stored() {
+    let (served, logins, store) = (demanding(), Arc::default(), Arc::default());
+    let bound = |alg| {
+        let key = DpopKey::generate(alg).unwrap().to_core().unwrap();
+        connection(&served, &logins, &store).dpop(key)
+    };
+    let one = bound(Alg::Es256);
+    assert_eq!(called(&one, &served).await.unwrap(), 200);
+    assert!(stored(&store, "dpop").await.is_none());
+    // Another key has another grant, of the same client.
+    assert_eq!(called(&bound(Alg::Es256), &served).await.unwrap(), 200);
+    let clients = served.with(|twin| twin.registered_clients().len());
+    assert_eq!((clients, logins.load(Ordering::SeqCst)), (1, 2));
+    // The API takes no proofs of such a key, and the server was asked for nothing.
+    let refused = called(&bound(Alg::Es384), &served).await;
+    assert_eq!(refused.map_err(|error| error.code()), Err("key.algorithm"));
+    assert_eq!(logins.load(Ordering::SeqCst), 2);
+}

@@ -1,0 +1,69 @@
+//! `django-oauth-toolkit`: clients that register themselves (RFC 7591), and what they do with that afterwards (RFC 7592).
+
+use oauth_core::client_auth::Credentials;
+use oauth_core::endpoint::registration::Registration;
+use oauth_core::error::Error;
+use oauth_core::flow::discovery::Prefer;
+use oauth_core::issuer::RedirectUri;
+use oauth_core::{
+    Client, ClientMetadata, delete_registration, read_registration, register, update_registration,
+};
+
+use crate::browser::CALLBACK;
+use crate::django::shared;
+use crate::oidc_provider::driver;
+
+fn asked(method: &str) -> ClientMetadata {
+    let callback = RedirectUri::parse(CALLBACK).expect("a URI");
+    let mut metadata = ClientMetadata::with_redirect_uris([callback]);
+    metadata.client_name = Some("App".to_owned());
+    metadata.token_endpoint_auth_method = Some(method.to_owned());
+    metadata
+}
+
+fn code<T>(result: Result<T, Error>) -> Option<&'static str> {
+    result.err().map(|error| error.code())
+}
+
+#[test]
+fn registered_clients_sign_people_in() -> Result<(), Error> {
+    let (server, driver) = (shared(), driver());
+    let found = server.discovered(&driver, Prefer::default(), &[])?;
+    for method in ["none", "client_secret_basic"] {
+        let asked = Registration::new(asked(method));
+        let registered = driver.run(register(found.clone(), asked))?;
+        let client = Client::registered(found.clone(), &registered, Credentials::default())?;
+        let login = server.person().sign_in(&driver, &client, "read", &[])?;
+        let refresh = login.tokens.refresh_token.expect("a refresh token");
+        driver.run(client.refresh(&refresh))?;
+    }
+    Ok(())
+}
+
+#[test]
+fn a_registration_is_read_updated_and_deleted() -> Result<(), Error> {
+    let (server, driver) = (shared(), driver());
+    let found = server.discovered(&driver, Prefer::default(), &[])?;
+    let first = driver.run(register(found.clone(), Registration::new(asked("none"))))?;
+    let read = driver.run(read_registration(found.clone(), first.clone()))?;
+    assert_eq!(read.client_id, first.client_id);
+    assert_eq!(read.metadata.client_name.as_deref(), Some("App"));
+
+    let mut metadata = asked("none");
+    metadata.client_name = Some("New".to_owned());
+    let updated = driver.run(update_registration(found.clone(), read.clone(), metadata))?;
+    assert_eq!(updated.metadata.client_name.as_deref(), Some("New"));
+    // The server has replaced the token.
+    let spent = driver.run(read_registration(found.clone(), read));
+    assert_eq!(code(spent), Some("denied.invalid_token"));
+
+    driver.run(delete_registration(found.clone(), updated.clone()))?;
+    let gone = driver.run(read_registration(found.clone(), updated));
+    assert_eq!(code(gone), Some("denied.invalid_token"));
+    // It knows fewer methods than there are, and says so by the registered name.
+    let mut odd = asked("none");
+    odd.grant_types = vec!["urn:ietf:params:oauth:grant-type:token-exchange".to_owned()];
+    let refused = driver.run(register(found, Registration::new(odd)));
+    assert_eq!(code(refused), Some("denied.invalid_client_metadata"));
+    Ok(())
+}

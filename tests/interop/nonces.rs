@@ -1,0 +1,164 @@
+//! Tokens that are bound to a key at `oidc-provider`, whose nonces change while they are in use (RFC 9449 sections 8 and
+//! 9), and a worker that stops in the middle.
+
+use std::sync::{Arc, Barrier};
+use std::thread;
+
+use oauth_core::flow::authorization::Pending;
+use oauth_core::flow::keeper::GrantId;
+use oauth_core::flow::resource::Api;
+use oauth_core::jose::Alg;
+use oauth_core::{Client, Error, Profile, danger};
+use oauth_crypto::DpopKey;
+use oauth_reqwest::blocking::{Authorized, Driver, Session};
+use oauth_session::store::FileStore;
+use oauth_session::{Sources, Store, dpop_key};
+use serde_json::Value;
+
+use crate::browser::browser;
+use crate::fapi::{ask, bound, sign_in};
+use crate::oidc_provider::{OidcProvider, driver};
+
+const CALLERS: usize = 50;
+
+/// What the server has counted: refreshes, and how often a proof wanted another nonce, at the token endpoint and at the
+/// API; and what else was refused.
+fn counted(server: &OidcProvider) -> [u64; 4] {
+    let reply = reqwest::blocking::get(format!("{}/_counters", server.issuer()));
+    let said: Value = reply.and_then(|reply| reply.json()).expect("counters");
+    let names = [
+        "refreshes",
+        "use_dpop_nonce",
+        "use_dpop_nonce_at_api",
+        "refused",
+    ];
+    names.map(|name| said[name].as_u64().expect("a number"))
+}
+
+/// How much more of each there is after `work` than there was before.
+fn during(server: &OidcProvider, work: impl FnOnce()) -> [u64; 4] {
+    let before = counted(server);
+    work();
+    let after = counted(server);
+    [0, 1, 2, 3].map(|at| after[at] - before[at])
+}
+
+fn steer(server: &OidcProvider, what: &str) {
+    let url = format!("{}/_{what}", server.issuer());
+    let done = reqwest::blocking::Client::new().post(url).send();
+    assert!(done.is_ok_and(|reply| reply.status() == 204));
+}
+
+fn started(seconds: &str) -> OidcProvider {
+    OidcProvider::fapi_with(&[("ACCESS_TOKEN_SECONDS", seconds)])
+}
+
+/// UserInfo as an API, with tokens of this session.
+fn api(server: &OidcProvider, driver: &Driver, client: &Client, session: Session) -> Authorized {
+    let resource = danger::loopback_resource([server.issuer()]).expect("a resource");
+    let api = Api::new(resource).with_dpop(client).expect("an API");
+    Authorized::with_sources(driver.clone(), Sources::one(session), api).expect("an API")
+}
+
+fn call(server: &OidcProvider, api: &Authorized) {
+    let reply = api.get(&format!("{}/me", server.issuer())).send();
+    assert_eq!(reply.expect("a reply").status(), 200);
+}
+
+/// Somebody who has signed in to a client with a key, and their tokens.
+fn signed_in(server: &OidcProvider, driver: &Driver) -> Result<(Client, Session), Error> {
+    let key = DpopKey::generate(Alg::Es256)?;
+    let client = bound(server, driver, "security", &key);
+    let asked = ask("openid offline_access").pushed();
+    let login = sign_in(&browser(), driver, &client, asked)?;
+    let session = Session::refreshing(driver.clone(), &client, login.tokens)?;
+    Ok((client, session))
+}
+
+#[test]
+fn nonces_change_while_tokens_are_in_use() -> Result<(), Error> {
+    let (server, driver) = (started("600"), driver());
+    let (client, session) = signed_in(&server, &driver)?;
+    let first = api(&server, &driver, &client, session.clone());
+    call(&server, &first);
+    // By time: each reply tells the next one, and nobody is refused for longer than the first would have been good.
+    let told = during(&server, || {
+        for _ in 0..6 {
+            steer(&server, "advance/60");
+            call(&server, &first);
+        }
+    });
+    assert_eq!(told, [0, 0, 0, 0]);
+    // At once: the first caller is told, and the second knows.
+    steer(&server, "nonces");
+    let second = api(&server, &driver, &client, session.clone());
+    assert_eq!(during(&server, || call(&server, &first)), [0, 0, 1, 0]);
+    assert_eq!(during(&server, || call(&server, &second)), [0, 0, 0, 0]);
+    // So it is at the token endpoint, which has others.
+    let renew = || {
+        let tokens = session.token().expect("tokens");
+        session.renew(&tokens).expect("others");
+    };
+    assert_eq!(during(&server, renew), [1, 1, 0, 0]);
+    assert_eq!(during(&server, renew), [1, 0, 0, 0]);
+    Ok(())
+}
+
+#[test]
+fn fifty_callers_with_new_nonces_make_one_refresh() -> Result<(), Error> {
+    let (server, driver) = (started("600"), driver());
+    let (client, session) = signed_in(&server, &driver)?;
+    let fleet = api(&server, &driver, &client, session);
+    call(&server, &fleet);
+    steer(&server, "nonces");
+    steer(&server, "expire");
+    let barrier = Barrier::new(CALLERS);
+    let [refreshes, nonces, at_api, refused] = during(&server, || {
+        thread::scope(|scope| {
+            for _ in 0..CALLERS {
+                scope.spawn(|| {
+                    barrier.wait();
+                    call(&server, &fleet);
+                });
+            }
+        });
+    });
+    // One request asks for tokens, and is made once more with the nonce; each caller of the API is told once at most.
+    assert_eq!([refreshes, nonces, refused], [1, 1, 0]);
+    assert!((1..=CALLERS as u64).contains(&at_api), "{at_api}");
+    Ok(())
+}
+
+/// Key, tokens and nonces are stored: nothing else is left of the first worker. What began before it stopped goes on.
+#[test]
+fn a_bound_grant_goes_on_after_a_restart() -> Result<(), Error> {
+    let (server, driver) = (started("600"), driver());
+    let folder = tempfile::tempdir().expect("a folder");
+    let worker = || -> Result<(Client, Session), Error> {
+        let store = Arc::new(FileStore::new(folder.path())?) as Arc<dyn Store>;
+        let opened = oauth_session::blocking::wait(dpop_key::open(&*store, "bank", Alg::Es256))?;
+        let client = crate::fapi::client(&server, &driver, "security").with_dpop(opened?);
+        let client = client.with_profile(Profile::Fapi2Security);
+        let id = GrantId::person("ann");
+        let session = Session::of_grant(driver.clone(), &client, id, store);
+        Ok((client, session))
+    };
+    let (client, _) = worker()?;
+    let begun = driver.run(client.begin_authorization(ask("openid offline_access")))?;
+    let pending = begun.pending.to_json();
+    let came = browser().get(begun.url.as_str()).send().expect("an answer");
+
+    let (client, session) = worker()?;
+    let pending = Pending::from_json(pending.expose())?;
+    let login = driver.run(client.redeem(pending, crate::browser::home(&came))?)?;
+    session.log_in(login.tokens)?;
+    call(&server, &api(&server, &driver, &client, session));
+    steer(&server, "expire");
+
+    let (client, session) = worker()?;
+    let third = api(&server, &driver, &client, session);
+    // The first renewal has a nonce already: a refresh token may be spent by a request that lacks one.
+    let [refreshes, nonces, _, refused] = during(&server, || call(&server, &third));
+    assert_eq!([refreshes, nonces, refused], [1, 0, 0]);
+    Ok(())
+}
