@@ -75,7 +75,7 @@ pub struct Twin {
 impl Twin {
     /// A plain server that follows the standards.
     ///
-    /// - `/.well-known/oauth-authorization-server` and `/.well-known/openid-configuration`;
+    /// - `/.well-known/oauth-authorization-server`, `/.well-known/openid-configuration`, `/.well-known/webfinger`;
     /// - `/authorize`, which approves at once, and answers in the query or by `form_post`, naming the
     ///   issuer (RFC 9207);
     /// - `/token`: authorization code, refresh token (rotated; reuse revokes the family, unless

@@ -2,6 +2,8 @@
 //!
 //! `GET|POST /api/echo` wants a Bearer token and says whose it is (RFC 6750).
 
+mod webfinger;
+
 use http::Method;
 use http::header::RETRY_AFTER;
 use oauth_core::jose::Alg;
@@ -170,6 +172,9 @@ fn accepts(purpose: &str) -> Accepts {
 pub(super) fn api(authority: &mut Authority, at: UnixTime, ask: &Ask) -> Reply {
     if let Some(resource) = ask.path.strip_prefix(RESOURCE_METADATA) {
         return resource_metadata(authority, ask, resource);
+    }
+    if ask.path == webfinger::PATH {
+        return webfinger::answer(authority, ask);
     }
     if [renewal::EXCHANGE, renewal::RENEW].contains(&ask.path.as_str()) {
         return renewal::renew(authority, at, ask);
