@@ -46,6 +46,8 @@ pub(super) struct Authority {
     minted: u64,
     /// Requests that wait for their browser, by their `request_uri`.
     pub(super) pushed: HashMap<String, Pushed>,
+    /// Request objects that clients have at home, by their `request_uri`.
+    pub(super) hosted: HashMap<String, String>,
     pub(super) registrations: Registrations,
     /// What may come once: the `jti` of proofs and assertions.
     pub(super) seen: HashSet<String>,
@@ -148,6 +150,7 @@ impl Authority {
             key_id: id_token::KEY_ID.to_owned(),
             other_keys: Vec::new(),
             pushed: HashMap::new(),
+            hosted: HashMap::new(),
             registrations: Registrations::default(),
             seen: HashSet::new(),
             nonces: [String::new(), String::new()],

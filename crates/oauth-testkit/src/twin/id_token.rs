@@ -14,6 +14,7 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 use sha2::{Digest as _, Sha256};
 
+use super::Twin;
 use super::authority::{Authority, Grant};
 use super::fapi;
 use super::jwt::Jwt;
@@ -145,6 +146,15 @@ fn sign_with(key: &PrivateKey, header: &Value, claims: &Value) -> Option<String>
     Some(format!("{input}.{}", URL_SAFE_NO_PAD.encode(signature)))
 }
 
+impl Twin {
+    /// The key set is at another path from now on, and the metadata say so.
+    pub fn move_keys(&mut self, path: &str) {
+        let rules = &mut self.authority.rules;
+        rules.metadata.1["jwks_uri"] = format!("{}{path}", self.base).into();
+        rules.paths.keys = path.to_owned();
+    }
+}
+
 /// `GET {userinfo_endpoint}` (OpenID Connect Core section 5.3).
 pub(super) fn userinfo(authority: &mut Authority, at: UnixTime, ask: &Ask) -> Reply {
     let (grant, _) = match sender::holder(authority, at, ask, "openid") {
@@ -159,6 +169,15 @@ pub(super) fn userinfo(authority: &mut Authority, at: UnixTime, ask: &Ask) -> Re
     if has("email") {
         claims["email"] = EMAIL.into();
         claims["email_verified"] = true.into();
+    }
+    if authority
+        .registrations
+        .wants_signed_userinfo(&grant.client_id)
+    {
+        claims["iss"] = authority.rules.issuer.as_str().into();
+        claims["aud"] = grant.client_id.as_str().into();
+        let signed = signed(&claims, &authority.key_id, authority.rules.alg);
+        return wire::plain(200, "application/jwt", signed.unwrap_or_default());
     }
     wire::json(200, &claims)
 }
