@@ -27,7 +27,7 @@ const REQUEST_URI: &str = "https://app.example/request.jwt";
 
 impl Party {
     /// As a client of OpenID Connect looks for a server.
-    async fn discovered(&self, issuer: &str) -> Result<Server, Error> {
+    async fn server_of(&self, issuer: &str) -> Result<Server, Error> {
         let issuer = danger::loopback_issuer(issuer)?;
         let ask = DiscoveryRequest::new(issuer).prefer(Prefer::OpenId);
         let found = discover_with(danger::loopback_discovery(ask));
@@ -90,7 +90,7 @@ async fn what_the_document_says_is_used() {
         .with(|twin| twin.move_keys("/keys-of-this-run"));
     let before = (party.requests(OPENID), party.requests(OAUTH));
     let base = party.served.base().to_owned();
-    let server = party.discovered(&base).await.expect("a server");
+    let server = party.server_of(&base).await.expect("a server");
     assert_eq!(party.requests(OPENID), before.0 + 1);
     assert_eq!(
         party.requests(OAUTH),
@@ -130,11 +130,7 @@ async fn a_document_of_another_issuer_is_none() {
         twin.inject(Fault::WrongIssuerInMetadata);
     });
     let base = party.served.base().to_owned();
-    let seen = party
-        .discovered(&base)
-        .await
-        .err()
-        .map(|error| error.code());
+    let seen = party.server_of(&base).await.err().map(|error| error.code());
     let wanted = Some("metadata.issuer");
     row(
         "oidcc-client-test-discovery-issuer-mismatch",
@@ -187,7 +183,7 @@ async fn a_person_is_found_by_webfinger() {
         row(module, "none", None, seen.as_ref().err().copied());
         assert_eq!(seen.as_deref(), Ok(base.as_str()), "{typed}");
         let found = seen.expect("an issuer");
-        assert!(party.discovered(&found).await.is_ok(), "{typed}");
+        assert!(party.server_of(&found).await.is_ok(), "{typed}");
     }
 }
 
@@ -235,7 +231,7 @@ async fn an_answer_of_webfinger_that_is_not_good_leads_nowhere() {
 async fn a_client_registers_and_signs_people_in() {
     let party = Party::new().await;
     let base = party.served.base().to_owned();
-    let server = party.discovered(&base).await.expect("a server");
+    let server = party.server_of(&base).await.expect("a server");
     // Two sets of keys are none: nothing is sent.
     let key = PrivateKey::generate(Alg::Es256).expect("a key");
     let mut both = keyed(&key);
@@ -281,7 +277,7 @@ async fn a_client_registers_and_signs_people_in() {
 async fn a_request_is_signed_and_kept_where_it_is_fetched() {
     let party = Party::new().await;
     let base = party.served.base().to_owned();
-    let server = party.discovered(&base).await.expect("a server");
+    let server = party.server_of(&base).await.expect("a server");
     let key = PrivateKey::generate(Alg::Rs256).expect("a key");
     let (mut party, _) = party.registered(server, keyed(&key)).await;
     party.client = party
@@ -350,7 +346,7 @@ async fn no_request_is_kept_unsigned() {
 async fn what_is_told_of_a_person_is_signed_where_that_is_agreed_on() {
     let party = Party::new().await;
     let base = party.served.base().to_owned();
-    let server = party.discovered(&base).await.expect("a server");
+    let server = party.server_of(&base).await.expect("a server");
     let mut signed = metadata();
     let mut extra = serde_json::Map::new();
     extra.insert("userinfo_signed_response_alg".to_owned(), json!("RS256"));

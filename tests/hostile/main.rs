@@ -5,9 +5,12 @@
 //! `--nocapture` shows the table.
 
 mod attacks;
+mod basic;
 mod dynamic;
 mod fapi;
 mod hybrid;
+mod lifecycle;
+mod lists;
 mod logout;
 mod resources;
 
@@ -109,7 +112,17 @@ struct Party {
 
 impl Party {
     async fn new() -> Self {
+        Self::of(Served::start(Twin::generic).expect("a twin")).await
+    }
+
+    /// The same with another secret of the client's.
+    async fn with_secret(secret: &'static str) -> Self {
         let served = Served::start(Twin::generic).expect("a twin");
+        served.with(|twin| twin.set_client_secret(secret));
+        Self::of(served).await
+    }
+
+    async fn of(served: Served) -> Self {
         let driver = Driver::new(reqwest::Client::builder().no_proxy()).expect("a driver");
         let issuer = danger::loopback_issuer(served.base()).expect("an issuer");
         let found = danger::discover_on_loopback(issuer, oauth_core::quirk::Rules::default());

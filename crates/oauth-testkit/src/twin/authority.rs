@@ -231,7 +231,7 @@ impl Authority {
             let mut claims = id_token::claims(&self.rules.issuer, at, &grant);
             claims["at_hash"] = id_token::half_hash(&token).into();
             self.person.describe(&mut claims);
-            reply["id_token"] = id_token::signed(&claims, &self.key_id, self.rules.alg).into();
+            reply["id_token"] = id_token::made(self, claims).into();
         }
         if !grant.details.is_null() {
             reply["authorization_details"] = grant.details.clone();
@@ -377,7 +377,7 @@ impl Authority {
             return Ok(String::new());
         }
         match asked.or(self.rules.default_scope) {
-            Some(scope) if scope.split(' ').all(|part| known.contains(&part)) => {
+            Some(scope) if known == ["*"] || scope.split(' ').all(|part| known.contains(&part)) => {
                 Ok(scope.to_owned())
             }
             _ => Err("the scope is missing or unknown"),

@@ -29,6 +29,8 @@ pub(super) const SCOPES: &[&str] = &[
     "openid",
     "profile",
     "email",
+    "address",
+    "phone",
     "offline_access",
 ];
 pub(super) const GRANTS: &[&str] = &[
@@ -140,6 +142,7 @@ pub(super) fn rules(base: &str) -> Rules {
             id_token: true,
             ..Shape::default()
         },
+        deviations: &[],
         access_lifetime: Some(3600),
         refresh_lifetime: Some(30 * 86_400),
         rotation: Rotation::default(),
