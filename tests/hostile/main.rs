@@ -5,14 +5,20 @@
 //! `--nocapture` shows the table.
 
 mod attacks;
+mod basic;
+mod dynamic;
 mod fapi;
 mod hybrid;
+mod lifecycle;
+mod lists;
 mod logout;
 mod resources;
 
 use oauth_core::flow::redeem::Login;
 use oauth_core::issuer::RedirectUri;
-use oauth_core::{AuthorizationRequest, Client, ClientAuth, ClientId, Moment, Scope, danger};
+use oauth_core::{
+    AuthorizationRequest, Client, ClientAuth, ClientId, Moment, Pending, Scope, danger,
+};
 use oauth_reqwest::{Driver, reqwest};
 use oauth_testkit::twin::IdTokenFlaw;
 use oauth_testkit::{Fault, Served, Twin};
@@ -106,7 +112,17 @@ struct Party {
 
 impl Party {
     async fn new() -> Self {
+        Self::of(Served::start(Twin::generic).expect("a twin")).await
+    }
+
+    /// The same with another secret of the client's.
+    async fn with_secret(secret: &'static str) -> Self {
         let served = Served::start(Twin::generic).expect("a twin");
+        served.with(|twin| twin.set_client_secret(secret));
+        Self::of(served).await
+    }
+
+    async fn of(served: Served) -> Self {
         let driver = Driver::new(reqwest::Client::builder().no_proxy()).expect("a driver");
         let issuer = danger::loopback_issuer(served.base()).expect("an issuer");
         let found = danger::discover_on_loopback(issuer, oauth_core::quirk::Rules::default());
@@ -140,21 +156,12 @@ impl Party {
     async fn login(&self, ask: AuthorizationRequest) -> Result<Login, &'static str> {
         let at = Moment::system().expect("a clock");
         let (url, pending) = self.client.authorize(&at, ask).expect("a URL");
-        let browser = reqwest::Client::builder()
-            .no_proxy()
-            .redirect(reqwest::redirect::Policy::none());
-        let reply = browser
-            .build()
-            .expect("a browser")
-            .get(url.as_str())
-            .send()
-            .await
-            .expect("a reply");
-        let callback = reply.headers()["location"]
-            .to_str()
-            .expect("a URL")
-            .to_owned();
-        let exchange = self.client.redeem(pending, &callback);
+        let callback = browse(url.as_str()).await;
+        self.redeem(pending, &callback).await
+    }
+
+    async fn redeem(&self, pending: Pending, callback: &str) -> Result<Login, &'static str> {
+        let exchange = self.client.redeem(pending, callback);
         let exchange = exchange.map_err(|error| error.code())?;
         let login = self.driver.run(exchange).await;
         login.map_err(|error| error.code())
@@ -163,6 +170,19 @@ impl Party {
     fn requests(&self, path: &str) -> usize {
         self.served
             .with(|twin| twin.log().iter().filter(|entry| entry.path == path).count())
+    }
+}
+
+/// Where a browser is sent from there; the page, if it is shown one.
+async fn browse(url: &str) -> String {
+    let browser = reqwest::Client::builder()
+        .no_proxy()
+        .redirect(reqwest::redirect::Policy::none());
+    let reply = browser.build().expect("a browser").get(url).send().await;
+    let reply = reply.expect("a reply");
+    match reply.headers().get("location") {
+        Some(place) => place.to_str().expect("a URL").to_owned(),
+        None => reply.text().await.expect("a page"),
     }
 }
 

@@ -2,6 +2,8 @@
 //! that deviate.
 
 mod party;
+mod personalities;
+mod scene;
 mod sign_in;
 
 use std::collections::BTreeSet;

@@ -10,6 +10,7 @@ export const {
   Client,
   Denied,
   DeviceCode,
+  DiscoveredIssuer,
   DpopKey,
   Exchange,
   FileStore,

@@ -6,7 +6,7 @@
 const { authorizationOf, begin, nothing, perform, recordOf, tokensOf } = require('./operation.cjs')
 const { Record } = require('./record.cjs')
 
-const FINGERPRINT = '0af25c91c48aaa95'
+const FINGERPRINT = 'dbae74392408a360'
 
 /** What the server tells about a user (OpenID Connect Core section 5.1). */
 class UserClaims extends Record {
@@ -146,6 +146,14 @@ class ProtectedResource extends Record {
   }
 }
 
+/** Where a person signs in. */
+class DiscoveredIssuer extends Record {
+  static members = {
+    issuer: 'plain',
+    identifier: 'personal',
+  }
+}
+
 const operations = {
   revoke: { number: 0, names: ['token', 'hint'], finish: nothing },
   refresh: { number: 1, names: ['tokens', 'scope', 'resource', 'audience', 'extra'], finish: tokensOf },
@@ -174,6 +182,7 @@ const operations = {
   updateRegistration: { number: 24, names: ['registered', 'metadata'], finish: recordOf(RegisteredClient), json: ['metadata'] },
   deleteRegistration: { number: 25, names: ['registered'], finish: nothing },
   resourceMetadata: { number: 26, names: ['resource', 'challenges', 'matching'], finish: recordOf(ProtectedResource) },
+  discoverIssuer: { number: 27, names: ['identifier'], finish: recordOf(DiscoveredIssuer) },
 }
 
 /** What a client asks of a server. */
@@ -204,6 +213,7 @@ class Operations {
   async updateRegistration(args, options) { return this[perform](operations.updateRegistration, args, options) }
   async deleteRegistration(args, options) { return this[perform](operations.deleteRegistration, args, options) }
   async resourceMetadata(args, options) { return this[perform](operations.resourceMetadata, args, options) }
+  async discoverIssuer(args, options) { return this[perform](operations.discoverIssuer, args, options) }
 }
 
 /** The same, for a driver of your own. */
@@ -235,6 +245,7 @@ class ExchangeOperations {
   updateRegistration(args, options) { return this[begin](operations.updateRegistration, args, options) }
   deleteRegistration(args, options) { return this[begin](operations.deleteRegistration, args, options) }
   resourceMetadata(args, options) { return this[begin](operations.resourceMetadata, args, options) }
+  discoverIssuer(args, options) { return this[begin](operations.discoverIssuer, args, options) }
 }
 
-module.exports = { ExchangeOperations, FINGERPRINT, Operations, operations, UserClaims, TokenState, DeviceCode, BackchannelRequest, IdentityAssertion, AccessToken, LogoutToken, RegisteredClient, ProtectedResource }
+module.exports = { ExchangeOperations, FINGERPRINT, Operations, operations, UserClaims, TokenState, DeviceCode, BackchannelRequest, IdentityAssertion, AccessToken, LogoutToken, RegisteredClient, ProtectedResource, DiscoveredIssuer }

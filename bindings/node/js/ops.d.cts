@@ -469,6 +469,11 @@ export interface ResourceMetadataArguments {
   matching?: ResourceMatch | undefined
 }
 
+export interface DiscoverIssuerArguments {
+  /** Something like an e-mail address, a host with or without a port, or an https URL. */
+  identifier: string
+}
+
 /**
  * What the server tells about a user (OpenID Connect Core section 5.1).
  * A standard claim that is of another type than the standard gives it is absent: the text "false" is no boolean, and
@@ -714,6 +719,20 @@ export class ProtectedResource {
   readonly dpopAlgs: readonly string[]
   /** All that was said, members that no standard defines included. */
   readonly metadata: Readonly<Record<string, unknown>>
+  /** What may be shown. */
+  toJSON(): Record<string, unknown>
+}
+
+/** Where a person signs in. */
+export class DiscoveredIssuer {
+  private constructor()
+  /** The issuer, for its metadata to be discovered. */
+  readonly issuer: string
+  /**
+   * What was asked about: an acct or https URI, a hint for the login page at most. It proves nothing: who signs in is
+   * what the ID token says.
+   */
+  readonly identifier: string
   /** What may be shown. */
   toJSON(): Record<string, unknown>
 }
@@ -1101,6 +1120,17 @@ export interface Operations {
    * lies beneath on its origin, as servers of the Model Context Protocol name it.
    */
   resourceMetadata(args: ResourceMetadataArguments, options?: CallOptions): Promise<ProtectedResource>
+  /**
+   * Asks the host of what a person typed for the issuer that signs them in (OpenID Connect Discovery section 2).
+   * Nothing of the client is sent, and its server is not asked: it may be any client. Anybody can type any host: public
+   * addresses alone are asked unless the client's network says otherwise, and the issuer's metadata should be as well.
+   * Make it a client only if you take whoever signs in there. `webfinger.identifier` for what names no host to be
+   * asked, `webfinger.no_issuer` if that host names no issuer, `webfinger.issuer` if it is no https URL,
+   * `webfinger.subject` if the answer is about somebody else, `webfinger.malformed` and `reply.*` if it is not what the
+   * standard describes, `denied.*` if there is none to be had, `lost.*` if none arrives.
+   * @param args.identifier Something like an e-mail address, a host with or without a port, or an https URL.
+   */
+  discoverIssuer(args: DiscoverIssuerArguments, options?: CallOptions): Promise<DiscoveredIssuer>
 }
 
 /** The same, for a driver of your own. */
@@ -1495,4 +1525,15 @@ export interface ExchangeOperations {
    * lies beneath on its origin, as servers of the Model Context Protocol name it.
    */
   resourceMetadata(args: ResourceMetadataArguments, options?: MomentOptions): Exchange<ProtectedResource>
+  /**
+   * Asks the host of what a person typed for the issuer that signs them in (OpenID Connect Discovery section 2).
+   * Nothing of the client is sent, and its server is not asked: it may be any client. Anybody can type any host: public
+   * addresses alone are asked unless the client's network says otherwise, and the issuer's metadata should be as well.
+   * Make it a client only if you take whoever signs in there. `webfinger.identifier` for what names no host to be
+   * asked, `webfinger.no_issuer` if that host names no issuer, `webfinger.issuer` if it is no https URL,
+   * `webfinger.subject` if the answer is about somebody else, `webfinger.malformed` and `reply.*` if it is not what the
+   * standard describes, `denied.*` if there is none to be had, `lost.*` if none arrives.
+   * @param args.identifier Something like an e-mail address, a host with or without a port, or an https URL.
+   */
+  discoverIssuer(args: DiscoverIssuerArguments, options?: MomentOptions): Exchange<DiscoveredIssuer>
 }

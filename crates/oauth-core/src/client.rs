@@ -13,6 +13,7 @@ use crate::endpoint::Endpoint;
 use crate::endpoint::introspection::{Introspection, TokenState};
 use crate::endpoint::revocation::Revocation;
 use crate::endpoint::token::Token;
+use crate::endpoint::webfinger::{UserIdentifier, Webfinger};
 use crate::error::{Error, ValidationFailure};
 use crate::exchange::{Exchange, ExchangeExt as _};
 use crate::flow::access_token::AccessTokenVerifier;
@@ -67,6 +68,18 @@ pub fn discover_resource(
     ask: ResourceDiscoveryRequest,
 ) -> impl Exchange<Output = ProtectedResource> + Send + use<> {
     ResourceDiscovery::new(ask)
+}
+
+/// Asks the host of what a person typed for the issuer that signs them in (OpenID Connect Discovery section 2). No
+/// redirect is followed. Anybody may name any host: ask its metadata at public addresses alone, as
+/// [`DiscoveryRequest::reach`] says.
+///
+/// # Errors
+/// From the steps `webfinger.*`; `reply.*`, `denied.*`.
+pub fn discover_issuer(
+    identifier: UserIdentifier,
+) -> impl Exchange<Output = Issuer> + Send + use<> {
+    Call::new(identifier.stranger(), Webfinger { identifier })
 }
 
 /// Finds out how to get tokens for an unknown API: its metadata, the server that issues its tokens, the client to

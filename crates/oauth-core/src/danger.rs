@@ -1,5 +1,6 @@
 //! All unsafe switches, in one module, so that a reviewer can search for it. No default needs one.
 
+use crate::endpoint::webfinger::UserIdentifier;
 use crate::error::Error;
 use crate::exchange::Exchange;
 use crate::flow::authorization::{AuthorizationRequest, Pkce};
@@ -65,6 +66,14 @@ pub const fn loopback_resource_discovery(
 ) -> ResourceDiscoveryRequest {
     ask.transport = Transport::LoopbackHttp;
     ask
+}
+
+/// Reads what a person typed, whose host may be a loopback address that is asked over plain `http`, for tests.
+///
+/// # Errors
+/// `webfinger.identifier`.
+pub fn loopback_user_identifier(text: &str) -> Result<UserIdentifier, Error> {
+    UserIdentifier::parse_over(text, Transport::LoopbackHttp)
 }
 
 /// A request to connect to an API at a plain `http` URL on a loopback address, which names servers that are there

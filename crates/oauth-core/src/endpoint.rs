@@ -49,6 +49,7 @@ pub(crate) mod resource_metadata;
 pub mod revocation;
 pub mod token;
 pub(crate) mod userinfo;
+pub mod webfinger;
 mod words;
 
 #[cfg(test)]

@@ -72,8 +72,8 @@ pub use ::http;
 mod page_http;
 
 pub use client::{
-    Client, connect_resource, delete_registration, discover, discover_resource, discover_with,
-    read_registration, register, update_registration,
+    Client, connect_resource, delete_registration, discover, discover_issuer, discover_resource,
+    discover_with, read_registration, register, update_registration,
 };
 pub use client_auth::ClientAuth;
 pub use client_id::ClientId;

@@ -49,11 +49,11 @@ pub use machine::{Machine, Outgoing, Reply, Turn};
 pub use op::{
     AccessToken, Authorize, BackchannelAuthentication, BackchannelLogin, BackchannelRequest, Begun,
     ClientCredentials, DeleteRegistration, Description, DeviceAuthorization, DeviceCode,
-    DeviceLogin, Doors, Entry, ExtensionGrant, FINGERPRINT, IdentityAssertion, Introspect,
-    JwtBearer, JwtBearerWithKey, Kind, LogoutToken, Operation, Outcome, Password,
-    ProtectedResource, ReadRegistration, RedeemIdentityAssertion, Refresh, Register,
-    RegisteredClient, RequestIdentityAssertion, ResourceMetadata, Revoke, SamlBearer, TABLE,
-    TakePushed, TokenExchange, TokenState, UpdateRegistration, UserClaims, Userinfo,
+    DeviceLogin, DiscoverIssuer, DiscoveredIssuer, Doors, Entry, ExtensionGrant, FINGERPRINT,
+    IdentityAssertion, Introspect, JwtBearer, JwtBearerWithKey, Kind, LogoutToken, Operation,
+    Outcome, Password, ProtectedResource, ReadRegistration, RedeemIdentityAssertion, Refresh,
+    Register, RegisteredClient, RequestIdentityAssertion, ResourceMetadata, Revoke, SamlBearer,
+    TABLE, TakePushed, TokenExchange, TokenState, UpdateRegistration, UserClaims, Userinfo,
     VerifyAccessToken, VerifyLogoutToken, VerifyPing, operation_name,
 };
 pub use output::{ErrorRecord, Record};

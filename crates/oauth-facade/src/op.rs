@@ -15,6 +15,7 @@ mod client_configuration;
 mod client_credentials;
 mod device_authorization;
 mod device_login;
+mod discover_issuer;
 mod extension_grant;
 mod identity_assertion;
 mod introspect;
@@ -42,6 +43,7 @@ pub use client_configuration::{DeleteRegistration, ReadRegistration, UpdateRegis
 pub use client_credentials::ClientCredentials;
 pub use device_authorization::{DeviceAuthorization, DeviceCode};
 pub use device_login::DeviceLogin;
+pub use discover_issuer::{DiscoverIssuer, DiscoveredIssuer};
 pub use extension_grant::ExtensionGrant;
 pub use identity_assertion::{
     IdentityAssertion, RedeemIdentityAssertion, RequestIdentityAssertion,
@@ -370,6 +372,7 @@ operations! {
         update_registration: UpdateRegistration -> RegisteredClient;
         delete_registration: DeleteRegistration -> ();
         resource_metadata: ResourceMetadata -> ProtectedResource;
+        discover_issuer: DiscoverIssuer -> DiscoveredIssuer;
     }
 }
 

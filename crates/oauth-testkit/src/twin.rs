@@ -16,6 +16,7 @@ mod jwt;
 mod logout_token;
 mod pending_approval;
 mod person;
+mod personality;
 mod registration;
 mod renewal;
 mod request_log;
@@ -75,7 +76,7 @@ pub struct Twin {
 impl Twin {
     /// A plain server that follows the standards.
     ///
-    /// - `/.well-known/oauth-authorization-server` and `/.well-known/openid-configuration`;
+    /// - `/.well-known/oauth-authorization-server`, `/.well-known/openid-configuration`, `/.well-known/webfinger`;
     /// - `/authorize`, which approves at once, and answers in the query or by `form_post`, naming the
     ///   issuer (RFC 9207);
     /// - `/token`: authorization code, refresh token (rotated; reuse revokes the family, unless
@@ -103,7 +104,7 @@ impl Twin {
     ///   the whole origin are at `/.well-known/oauth-protected-resource`.
     ///
     /// The confidential client may use Basic or the body; the public one must use PKCE. Scopes:
-    /// `read` (the default), `write`, `openid`, `profile`, `email`, `offline_access`. With `openid`
+    /// `read` (the default), `write`, `openid`, `profile`, `email`, `address`, `phone`, `offline_access`. With `openid`
     /// there is an ID token, signed by RS256 with a key that everybody has.
     pub fn generic(base: &str) -> Self {
         Self::of(base, generic::rules)
@@ -216,8 +217,7 @@ impl Twin {
         self.authority.rules.client_id
     }
 
-    /// The confidential client's secret. It changes when form-encoded, so that encoding too
-    /// little or too much is refused.
+    /// The confidential client's secret. It changes when form-encoded, so that too little or too much of it is refused.
     pub fn client_secret(&self) -> &str {
         self.authority.rules.client_secret
     }

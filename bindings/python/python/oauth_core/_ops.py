@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from typing import Any, Literal
 
     from ._native import Flow, Tokens
-    from ._records import UserClaims, TokenState, DeviceCode, BackchannelRequest, IdentityAssertion, AccessToken, LogoutToken, RegisteredClient, ProtectedResource
+    from ._records import UserClaims, TokenState, DeviceCode, BackchannelRequest, IdentityAssertion, AccessToken, LogoutToken, RegisteredClient, ProtectedResource, DiscoveredIssuer
     from .drive import Moment
 
     TokenKind = Literal["access_token", "refresh_token"]
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     Replay = Literal["process", "caller"]
     ResourceMatch = Literal["identical", "parent"]
 
-FINGERPRINT = "0af25c91c48aaa95"
+FINGERPRINT = "dbae74392408a360"
 
 
 class Operations:
@@ -1241,4 +1241,29 @@ class Operations:
     ) -> Coroutine[Any, Any, ProtectedResource]:
         """resource_metadata(), in a coroutine."""
         answer: Coroutine[Any, Any, ProtectedResource] = self._acall(26, (resource, challenges, matching))
+        return answer
+
+    def discover_issuer(self, *, identifier: str) -> DiscoveredIssuer:
+        """Asks the host of what a person typed for the issuer that signs them in (OpenID Connect
+        Discovery section 2).
+
+        Nothing of the client is sent, and its server is not asked: it may be any client. Anybody
+        can type any host: public addresses alone are asked unless the client's network says
+        otherwise, and the issuer's metadata should be as well. Make it a client only if you take
+        whoever signs in there. webfinger.identifier for what names no host to be asked,
+        webfinger.no_issuer if that host names no issuer, webfinger.issuer if it is no https
+        URL, webfinger.subject if the answer is about somebody else, webfinger.malformed and
+        reply.* if it is not what the standard describes, denied.* if there is none to be had,
+        lost.* if none arrives.
+
+        Args:
+            identifier: Something like an e-mail address, a host with or without a port, or an
+                https URL.
+        """
+        answer: DiscoveredIssuer = self._call(27, (identifier,))
+        return answer
+
+    def adiscover_issuer(self, *, identifier: str) -> Coroutine[Any, Any, DiscoveredIssuer]:
+        """discover_issuer(), in a coroutine."""
+        answer: Coroutine[Any, Any, DiscoveredIssuer] = self._acall(27, (identifier,))
         return answer

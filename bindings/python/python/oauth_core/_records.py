@@ -20,6 +20,7 @@ __all__ = [
     "LogoutToken",
     "RegisteredClient",
     "ProtectedResource",
+    "DiscoveredIssuer",
 ]
 
 
@@ -600,3 +601,30 @@ class ProtectedResource(Record):
             "dpop_algs": (),
             "metadata": {},
         }
+
+
+class DiscoveredIssuer(Record):
+    """Where a person signs in.
+
+    Attributes:
+        issuer: The issuer, for its metadata to be discovered.
+        identifier: What was asked about: an acct or https URI, a hint for the login page at
+            most. It proves nothing: who signs in is what the ID token says.
+    """
+
+    if TYPE_CHECKING:
+        issuer: str
+        """The issuer, for its metadata to be discovered."""
+        identifier: str
+        """What was asked about: an acct or https URI, a hint for the login page at most. It proves
+        nothing: who signs in is what the ID token says."""
+    else:
+        __slots__ = (
+            "issuer",
+            "identifier",
+        )
+        _absent = {
+        }
+        _personal = frozenset((
+            "identifier",
+        ))

@@ -1,11 +1,13 @@
-//! `oauth discover`: prints the metadata of a server (RFC 8414, OpenID Connect Discovery) or of an API (RFC 9728).
+//! `oauth discover`: prints the metadata of a server (RFC 8414, OpenID Connect Discovery) or of an API (RFC 9728), or
+//! where a person signs in (WebFinger).
 
 use clap::Args;
+use oauth_core::endpoint::webfinger::UserIdentifier;
 use oauth_core::flow::resource_discovery::ResourceDiscoveryRequest;
 use oauth_core::protected_resource::{ProtectedResource, ResourceIdentifier, ResourceMatch};
 use oauth_core::server::{EndpointKind, Server};
-use oauth_core::{Error, danger, discover_resource};
-use serde_json::Value;
+use oauth_core::{Error, danger, discover_issuer, discover_resource};
+use serde_json::{Value, json};
 
 use crate::Global;
 use crate::output::{self, Failure, Output};
@@ -16,7 +18,8 @@ pub(super) const EXAMPLES: &str = "\
 Examples:
   oauth discover https://accounts.google.com
   oauth discover --json http://127.0.0.1:8080 --loopback-http
-  oauth discover --resource https://mcp.example.com/mcp --parent";
+  oauth discover --resource https://mcp.example.com/mcp --parent
+  oauth discover --identifier joe@example.com";
 
 /// The lists worth a line below the endpoints.
 const LISTS: [&str; 5] = [
@@ -41,8 +44,11 @@ const OF_A_RESOURCE: [&str; 6] = [
 #[derive(Debug, Args)]
 pub(crate) struct Discover {
     /// The issuer, to the letter
-    #[arg(required_unless_present = "resource", conflicts_with = "resource")]
+    #[arg(required_unless_present_any = ["resource", "identifier"], conflicts_with_all = ["resource", "identifier"])]
     issuer: Option<String>,
+    /// What a person calls themselves, such as user@host or a URL: shows which issuer signs them in (WebFinger)
+    #[arg(long, value_name = "IDENTIFIER", conflicts_with = "resource")]
+    identifier: Option<String>,
     /// The URL of an API: shows who issues tokens for it (RFC 9728)
     #[arg(long, value_name = "URL")]
     resource: Option<String>,
@@ -64,6 +70,15 @@ impl Discover {
             let found = net.run(discover_resource(self.request(url)?))?;
             let record = Value::Object(found.metadata.clone());
             return output.result(output::table(&rows_of(&found)), &record);
+        }
+        if let Some(text) = &self.identifier {
+            let identifier = match self.loopback_http {
+                true => danger::loopback_user_identifier(text)?,
+                false => UserIdentifier::parse(text)?,
+            };
+            let issuer = net.run(discover_issuer(identifier))?.to_string();
+            let rows = [("issuer".to_owned(), issuer.clone())];
+            return output.result(output::table(&rows), &json!({ "issuer": issuer }));
         }
         let issuer = self.issuer.as_deref().unwrap_or_default();
         let server = discover(&net, issuer, self.loopback_http)?;

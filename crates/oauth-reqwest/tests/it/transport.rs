@@ -42,7 +42,16 @@ impl Authority {
 
 /// A token endpoint over TLS, that may ask for a certificate of this authority.
 async fn serve(authority: &Authority, clients: Option<&Authority>) -> SocketAddr {
-    let (certificate, key) = authority.issue("127.0.0.1");
+    let shown = authority.issue("127.0.0.1");
+    serve_as(shown, clients, Arc::default()).await
+}
+
+/// The same, which shows this certificate, and keeps what it was asked.
+async fn serve_as(
+    (certificate, key): (rcgen::Certificate, KeyPair),
+    clients: Option<&Authority>,
+    asked: Arc<Mutex<Vec<String>>>,
+) -> SocketAddr {
     let builder = ServerConfig::builder();
     let builder = match clients {
         None => builder.with_no_client_auth(),
@@ -61,16 +70,19 @@ async fn serve(authority: &Authority, clients: Option<&Authority>) -> SocketAddr
     let address = listener.local_addr().unwrap();
     tokio::spawn(async move {
         while let Ok((stream, _)) = listener.accept().await {
-            let acceptor = acceptor.clone();
+            let (acceptor, asked) = (acceptor.clone(), Arc::clone(&asked));
             tokio::spawn(async move {
                 // A client that trusts nobody hangs up here.
                 let Ok(mut stream) = acceptor.accept(stream).await else {
                     return;
                 };
                 let mut seen = [0; 4096];
-                if stream.read(&mut seen).await.unwrap_or_default() == 0 {
+                let size = stream.read(&mut seen).await.unwrap_or_default();
+                if size == 0 {
                     return;
                 }
+                let head = String::from_utf8_lossy(&seen[..size]).into_owned();
+                asked.lock().unwrap().push(head);
                 let head = format!(
                     "HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: {}\r\nconnection: close\r\n\r\n",
                     REPLY.len()
@@ -269,4 +281,106 @@ fn settings_that_cannot_be_are_told_at_once() {
         assert!(text.contains(word), "{text}");
         assert!(!text.contains("S3CR3T"), "{text}");
     }
+}
+
+/// TLS that is not verified: a certificate of nobody, of another host, and one that has ended are none. There is no
+/// switch, and roots that cannot be read are an error.
+#[tokio::test]
+async fn c6_a_server_proves_who_it_is_or_gets_nothing() {
+    let ours = Authority::new();
+    let asked = Arc::new(Mutex::new(Vec::new()));
+    let served = async |certificate| serve_as(certificate, None, Arc::clone(&asked)).await.port();
+    let issued = |name: &str, until: i32| {
+        let key = KeyPair::generate().unwrap();
+        let mut params = CertificateParams::new(vec![name.to_owned()]).unwrap();
+        params.not_before = rcgen::date_time_ymd(2020, 1, 1);
+        params.not_after = rcgen::date_time_ymd(until, 1, 1);
+        (params.signed_by(&key, &ours.0).unwrap(), key)
+    };
+    let own_key = KeyPair::generate().unwrap();
+    let own = CertificateParams::new(vec!["127.0.0.1".to_owned()]).unwrap();
+    let self_signed = (own.self_signed(&own_key).unwrap(), own_key);
+    let transport = Transport::default().without_proxy().trust_only(ours.pem());
+    let driver = transport.driver().unwrap();
+    let good = served(issued("127.0.0.1", 2090)).await;
+    for (why, port, seen) in [
+        ("good", good, "a token"),
+        ("self-signed", served(self_signed).await, "lost.tls"),
+        (
+            "of another host",
+            served(issued("as.example", 2090)).await,
+            "lost.tls",
+        ),
+        ("over", served(issued("127.0.0.1", 2021)).await, "lost.tls"),
+    ] {
+        let base = format!("https://127.0.0.1:{port}");
+        assert_eq!(code(token(&driver, &base).await), seen, "{why}");
+    }
+    assert_eq!(asked.lock().unwrap().len(), 1, "no secret left");
+    // Without roots of the caller's the same server is a stranger's.
+    let plain = Transport::default().without_proxy().driver().unwrap();
+    assert_eq!(
+        code(token(&plain, &format!("https://127.0.0.1:{good}")).await),
+        "lost.tls"
+    );
+    for pem in [
+        "",
+        "no PEM",
+        "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n",
+    ] {
+        assert!(
+            Transport::default().trust_only(pem).driver().is_err(),
+            "{pem:?}"
+        );
+    }
+}
+
+/// Proxy leaks: the proxy's password is for the proxy, the client's for the server, and a proxy that refuses is not
+/// passed by.
+#[tokio::test]
+async fn c7_a_proxy_and_a_server_see_their_own_secrets_alone() {
+    let ours = Authority::new();
+    let (at_server, at_proxy) = (
+        Arc::new(Mutex::new(Vec::new())),
+        Arc::new(Mutex::new(Vec::new())),
+    );
+    let server = serve_as(ours.issue("127.0.0.1"), None, Arc::clone(&at_server)).await;
+    let base = format!("https://{server}");
+    let proxy = tunnel(Arc::clone(&at_proxy)).await;
+    let through = |proxy: String| {
+        let transport = Transport::default().trust_only(ours.pem());
+        transport
+            .proxy(format!("http://ann:PASSW0RD@{proxy}"))
+            .driver()
+            .unwrap()
+    };
+    assert_eq!(
+        code(token(&through(proxy.to_string()), &base).await),
+        "a token"
+    );
+    let seen = at_server.lock().unwrap().join("\n").to_ascii_lowercase();
+    assert!(
+        seen.contains("s3cr3t") && !seen.contains("proxy-authorization"),
+        "{seen}"
+    );
+    let asked = at_proxy.lock().unwrap().join("\n");
+    assert!(
+        asked.starts_with("CONNECT ") && !asked.contains("S3CR3T"),
+        "{asked}"
+    );
+
+    let refusing = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let place = refusing.local_addr().unwrap().to_string();
+    tokio::spawn(async move {
+        while let Ok((mut stream, _)) = refusing.accept().await {
+            let mut head = [0; 1024];
+            let _ = stream.read(&mut head).await;
+            let _ = stream
+                .write_all(b"HTTP/1.1 407 -\r\ncontent-length: 0\r\n\r\n")
+                .await;
+        }
+    });
+    let before = at_server.lock().unwrap().len();
+    assert!(code(token(&through(place), &base).await).starts_with("lost"));
+    assert_eq!(at_server.lock().unwrap().len(), before);
 }

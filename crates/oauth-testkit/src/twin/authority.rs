@@ -46,6 +46,8 @@ pub(super) struct Authority {
     minted: u64,
     /// Requests that wait for their browser, by their `request_uri`.
     pub(super) pushed: HashMap<String, Pushed>,
+    /// Request objects that clients have at home, by their `request_uri`.
+    pub(super) hosted: HashMap<String, String>,
     pub(super) registrations: Registrations,
     /// What may come once: the `jti` of proofs and assertions.
     pub(super) seen: HashSet<String>,
@@ -148,6 +150,7 @@ impl Authority {
             key_id: id_token::KEY_ID.to_owned(),
             other_keys: Vec::new(),
             pushed: HashMap::new(),
+            hosted: HashMap::new(),
             registrations: Registrations::default(),
             seen: HashSet::new(),
             nonces: [String::new(), String::new()],
@@ -228,7 +231,7 @@ impl Authority {
             let mut claims = id_token::claims(&self.rules.issuer, at, &grant);
             claims["at_hash"] = id_token::half_hash(&token).into();
             self.person.describe(&mut claims);
-            reply["id_token"] = id_token::signed(&claims, &self.key_id, self.rules.alg).into();
+            reply["id_token"] = id_token::made(self, claims).into();
         }
         if !grant.details.is_null() {
             reply["authorization_details"] = grant.details.clone();
@@ -374,7 +377,7 @@ impl Authority {
             return Ok(String::new());
         }
         match asked.or(self.rules.default_scope) {
-            Some(scope) if scope.split(' ').all(|part| known.contains(&part)) => {
+            Some(scope) if known == ["*"] || scope.split(' ').all(|part| known.contains(&part)) => {
                 Ok(scope.to_owned())
             }
             _ => Err("the scope is missing or unknown"),

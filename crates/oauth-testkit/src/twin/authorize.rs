@@ -11,6 +11,7 @@ use super::faults::Fault;
 use super::grant_details;
 use super::id_token::{self, IdTokenFlaw};
 use super::pending_approval::Approval;
+use super::personality;
 use super::request_object;
 use super::wire::{self, Ask, Reply, repeated};
 
@@ -144,7 +145,7 @@ pub(super) fn approve_device(authority: &mut Authority, at: UnixTime, ask: &Ask)
 /// `GET {end_session_endpoint}`: the user is signed out, and sent back where that is registered (OpenID Connect
 /// RP-Initiated Logout sections 2 and 3): to any page at the origin of a redirect URI.
 pub(super) fn end_session(authority: &mut Authority, ask: &Ask) -> Reply {
-    let Some(home) = ask.query("post_logout_redirect_uri") else {
+    let Some(home) = ask.query(personality::logout_parameter(authority)) else {
         return wire::page(200, "Signed out.");
     };
     let origin = |uri: &str| -> Option<String> {
@@ -254,7 +255,7 @@ fn approve(
         let mut claims = id_token::claims(&authority.rules.issuer, at, &grant);
         claims["c_hash"] = id_token::half_hash(&code).into();
         claims["s_hash"] = id_token::half_hash(ask.query("state").unwrap_or_default()).into();
-        id_token::signed(&claims, &authority.key_id, authority.rules.alg)
+        id_token::made(authority, claims)
     });
     let redirect_uri = ask.query("redirect_uri").map(str::to_owned);
     let expires = plus(at, CODE_LIFETIME);
@@ -313,6 +314,7 @@ fn checked(authority: &Authority, ask: &Ask, client_id: &str) -> Result<Checked,
             "this server does not answer in such a way",
         ));
     }
+    personality::check_request(authority, ask)?;
     let challenge = challenge(authority, ask)?;
     let needs_pkce =
         is_public && authority.rules.public_needs_pkce || authority.rules.fapi.is_some();

@@ -10,6 +10,7 @@ use oauth_core::moment::UnixTime;
 use super::authority::Authority;
 use super::fapi::{self, By};
 use super::jwt::Jwt;
+use super::personality;
 use super::rules::Basic;
 use super::wire::{self, Ask, Reply};
 use super::workload;
@@ -91,7 +92,11 @@ impl Authority {
     }
 
     fn confidential(&self, id: &str, secret: &str, method: &str) -> Option<Client> {
-        let right = id == self.rules.client_id && secret == self.rules.client_secret;
+        let is_secret = match personality::signed_secret(self, secret) {
+            Some(is_good) => is_good,
+            None => secret == self.rules.client_secret,
+        };
+        let right = id == self.rules.client_id && is_secret;
         let is_registered = || self.registrations.is_secret(id, secret, method);
         (right || is_registered()).then(|| Client {
             id: id.to_owned(),

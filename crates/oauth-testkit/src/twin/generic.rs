@@ -2,6 +2,8 @@
 //!
 //! `GET|POST /api/echo` wants a Bearer token and says whose it is (RFC 6750).
 
+mod webfinger;
+
 use http::Method;
 use http::header::RETRY_AFTER;
 use oauth_core::jose::Alg;
@@ -27,6 +29,8 @@ pub(super) const SCOPES: &[&str] = &[
     "openid",
     "profile",
     "email",
+    "address",
+    "phone",
     "offline_access",
 ];
 pub(super) const GRANTS: &[&str] = &[
@@ -142,6 +146,7 @@ pub(super) fn rules(base: &str) -> Rules {
             id_token: true,
             ..Shape::default()
         },
+        deviations: &[],
         access_lifetime: Some(3600),
         refresh_lifetime: Some(30 * 86_400),
         rotation: Rotation::default(),
@@ -174,6 +179,9 @@ fn accepts(purpose: &str) -> Accepts {
 pub(super) fn api(authority: &mut Authority, at: UnixTime, ask: &Ask) -> Reply {
     if let Some(resource) = ask.path.strip_prefix(RESOURCE_METADATA) {
         return resource_metadata(authority, ask, resource);
+    }
+    if ask.path == webfinger::PATH {
+        return webfinger::answer(authority, ask);
     }
     if [renewal::EXCHANGE, renewal::RENEW].contains(&ask.path.as_str()) {
         return renewal::renew(authority, at, ask);

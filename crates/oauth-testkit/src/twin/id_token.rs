@@ -14,9 +14,11 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 use sha2::{Digest as _, Sha256};
 
+use super::Twin;
 use super::authority::{Authority, Grant};
 use super::fapi;
 use super::jwt::Jwt;
+use super::personality;
 use super::sender_constrained;
 use super::wire::{self, Ask, Reply};
 
@@ -30,13 +32,32 @@ pub(super) const KEY_ID: &str = "twin-1";
 /// The key of RFC 7515 appendix A.2, which everybody has: never trust a token of a twin.
 const PRIVATE_KEY: &str = include_str!("id_token_key.json");
 
-/// The key for this algorithm, which is one for RSA.
+/// That of its appendix A.3.
+const ELLIPTIC_KEY: &str = r#"{"kty":"EC","crv":"P-256",
+    "x":"f83OJ3D2xF1Bg8vub9tLe1gHMzV76e8Tus9uPHvRVEU",
+    "y":"x_FEzRu9m36HLN_tue659LNpXW6pCyStikYjKIWI5a0",
+    "d":"jpsQnnGQmL-YBIffH1136cspYG6-0iY7X1fCE9-E9LI"}"#;
+
+/// The key for this algorithm.
 fn key(alg: Alg) -> Option<&'static PrivateKey> {
     static RS256: OnceLock<Option<PrivateKey>> = OnceLock::new();
     static PS256: OnceLock<Option<PrivateKey>> = OnceLock::new();
-    let held = if alg == Alg::Ps256 { &PS256 } else { &RS256 };
-    held.get_or_init(|| PrivateKey::from_jwk(PRIVATE_KEY, alg).ok())
+    static ES256: OnceLock<Option<PrivateKey>> = OnceLock::new();
+    let (held, jwk) = match alg {
+        Alg::Es256 => (&ES256, ELLIPTIC_KEY),
+        Alg::Ps256 => (&PS256, PRIVATE_KEY),
+        _ => (&RS256, PRIVATE_KEY),
+    };
+    held.get_or_init(|| PrivateKey::from_jwk(jwk, alg).ok())
         .as_ref()
+}
+
+/// The algorithm of the key that is published: what a secret signs has none.
+fn published(alg: Alg) -> Alg {
+    match alg {
+        Alg::Hs256 => Alg::Es256,
+        alg => alg,
+    }
 }
 
 /// The public keys of RFC 7517 appendix A.1, with which nothing here is signed.
@@ -57,11 +78,12 @@ pub(super) fn others() -> Vec<Value> {
 /// The key set: the key that signs stands behind the others.
 pub(super) fn keys(authority: &Authority) -> Value {
     let mut keys = authority.other_keys.clone();
-    if let Some(key) = key(authority.rules.alg) {
+    let alg = published(authority.rules.alg);
+    if let Some(key) = key(alg) {
         let mut jwk = key.public_jwk().to_value();
         jwk["kid"] = authority.key_id.as_str().into();
         jwk["use"] = "sig".into();
-        jwk["alg"] = authority.rules.alg.as_str().into();
+        jwk["alg"] = alg.as_str().into();
         keys.push(jwk);
     }
     if authority.rules.fapi.is_some() {
@@ -106,6 +128,20 @@ pub(super) fn signed(claims: &Value, key_id: &str, alg: Alg) -> Option<String> {
     sign(&json!({ "alg": alg.as_str(), "kid": key_id }), claims)
 }
 
+/// An ID token of these claims, as this server makes them.
+pub(super) fn made(authority: &Authority, mut claims: Value) -> Option<String> {
+    personality::change_claims(authority, &mut claims);
+    let rules = &authority.rules;
+    if rules.alg != Alg::Hs256 {
+        return signed(&claims, &authority.key_id, rules.alg);
+    }
+    let encode = |value: &Value| URL_SAFE_NO_PAD.encode(value.to_string());
+    let header = json!({ "typ": "JWT", "alg": "HS256" });
+    let input = format!("{}.{}", encode(&header), encode(&claims));
+    let tag = oauth_crypto::mac(rules.alg, rules.client_secret.as_bytes(), input.as_bytes())?;
+    Some(format!("{input}.{}", URL_SAFE_NO_PAD.encode(tag)))
+}
+
 /// A token that this twin has signed and issued, alive or not.
 pub(super) fn own(authority: &Authority, token: &str) -> Result<Jwt, &'static str> {
     let alg = authority.rules.alg;
@@ -134,7 +170,8 @@ pub(super) fn other_alg(claims: &Value, key_id: &str, alg: Alg) -> Option<String
 /// The claims under this header.
 pub(super) fn sign(header: &Value, claims: &Value) -> Option<String> {
     let alg = header["alg"].as_str().and_then(Alg::named);
-    let alg = alg.filter(|alg| *alg == Alg::Ps256).unwrap_or(Alg::Rs256);
+    let alg = alg.filter(|alg| [Alg::Ps256, Alg::Es256].contains(alg));
+    let alg = alg.unwrap_or(Alg::Rs256);
     sign_with(key(alg)?, header, claims)
 }
 
@@ -145,12 +182,35 @@ fn sign_with(key: &PrivateKey, header: &Value, claims: &Value) -> Option<String>
     Some(format!("{input}.{}", URL_SAFE_NO_PAD.encode(signature)))
 }
 
+impl Twin {
+    /// The key set is at another path from now on, and the metadata say so.
+    pub fn move_keys(&mut self, path: &str) {
+        let rules = &mut self.authority.rules;
+        rules.metadata.1["jwks_uri"] = format!("{}{path}", self.base).into();
+        rules.paths.keys = path.to_owned();
+    }
+
+    /// ID tokens are signed by this algorithm from now on, whatever the metadata say: `RS256`, `PS256`, `ES256`, or
+    /// `HS256` with the client's secret.
+    pub fn sign_id_tokens_by(&mut self, alg: Alg) {
+        self.authority.rules.alg = alg;
+    }
+
+    /// The confidential client has this secret from now on.
+    pub fn set_client_secret(&mut self, secret: &'static str) {
+        self.authority.rules.client_secret = secret;
+    }
+}
+
 /// `GET {userinfo_endpoint}` (OpenID Connect Core section 5.3).
 pub(super) fn userinfo(authority: &mut Authority, at: UnixTime, ask: &Ask) -> Reply {
     let (grant, _) = match sender_constrained::holder(authority, at, ask, "openid") {
         Ok(holder) => holder,
         Err(challenge) => return *challenge,
     };
+    if let Some(reply) = personality::odd_userinfo(authority, ask) {
+        return reply;
+    }
     let has = |name: &str| grant.scope.split(' ').any(|granted| granted == name);
     let mut claims = json!({ "sub": grant.subject });
     if has("profile") {
@@ -159,6 +219,21 @@ pub(super) fn userinfo(authority: &mut Authority, at: UnixTime, ask: &Ask) -> Re
     if has("email") {
         claims["email"] = EMAIL.into();
         claims["email_verified"] = true.into();
+    }
+    if has("phone") {
+        claims["phone_number"] = "+1 202 555 0134".into();
+    }
+    if has("address") {
+        claims["address"] = json!({ "locality": "Oxford", "country": "GB" });
+    }
+    if authority
+        .registrations
+        .wants_signed_userinfo(&grant.client_id)
+    {
+        claims["iss"] = authority.rules.issuer.as_str().into();
+        claims["aud"] = grant.client_id.as_str().into();
+        let signed = signed(&claims, &authority.key_id, authority.rules.alg);
+        return wire::plain(200, "application/jwt", signed.unwrap_or_default());
     }
     wire::json(200, &claims)
 }

@@ -7,6 +7,7 @@ use std::collections::HashMap;
 
 use http::Method;
 use http::header::{AUTHORIZATION, WWW_AUTHENTICATE};
+use oauth_core::jose::{Alg, PublicJwk};
 use oauth_core::moment::UnixTime;
 use serde_json::{Map, Value, json};
 
@@ -43,7 +44,8 @@ type Refusal = (&'static str, &'static str);
 
 impl Registered {
     fn text(&self, name: &str) -> &str {
-        self.metadata[name].as_str().unwrap_or_default()
+        let text = self.metadata.get(name).and_then(Value::as_str);
+        text.unwrap_or_default()
     }
 
     fn list(&self, name: &str) -> impl Iterator<Item = &str> {
@@ -97,6 +99,21 @@ impl Registrations {
     pub(super) fn allows_grant(&self, id: &str, grant: &str) -> bool {
         let client = self.clients.get(id);
         client.is_none_or(|client| client.list("grant_types").any(|known| known == grant))
+    }
+
+    /// The first key of its own, and the algorithm by which it signs requests with it.
+    pub(super) fn request_key(&self, id: &str) -> Option<(PublicJwk, Alg)> {
+        let client = self.clients.get(id)?;
+        let keys = client.metadata.get("jwks")?.get("keys")?;
+        let key = PublicJwk::parse(&keys.get(0)?.to_string()).ok()?;
+        let alg = client.text("request_object_signing_alg");
+        Some((key, Alg::named(alg).unwrap_or(Alg::Rs256)))
+    }
+
+    /// Whether it is told about people in signed tokens.
+    pub(super) fn wants_signed_userinfo(&self, id: &str) -> bool {
+        let client = self.clients.get(id);
+        client.is_some_and(|client| !client.text("userinfo_signed_response_alg").is_empty())
     }
 
     /// Where it is sent back to, if it has registered.

@@ -5,6 +5,7 @@
 use oauth_core::moment::UnixTime;
 use serde_json::{Value, json};
 
+use super::Twin;
 use super::authority::{Authority, plus};
 use super::authorize;
 use super::fapi;
@@ -22,6 +23,15 @@ const LIFETIME: u64 = 60;
 pub(super) struct Pushed {
     ask: Ask,
     expires: UnixTime,
+}
+
+impl Twin {
+    /// What the twin finds at this `request_uri`, which it does not fetch by itself: a request object of a client that
+    /// has registered a key of its own (`jwks`).
+    pub fn host_request_object(&mut self, uri: &str, object: &str) {
+        let hosted = &mut self.authority.hosted;
+        hosted.insert(uri.to_owned(), object.to_owned());
+    }
 }
 
 /// `POST {pushed_authorization_request_endpoint}`
@@ -82,6 +92,10 @@ pub(super) fn resolved(
 ) -> Result<Option<Ask>, &'static str> {
     let client_id = ask.query("client_id").unwrap_or_default().to_owned();
     match (ask.query("request_uri"), ask.query("request")) {
+        (Some(uri), None) if authority.hosted.contains_key(uri) => {
+            let object = authority.hosted[uri].clone();
+            fetched(authority, at, ask, &object).map(Some)
+        }
         (Some(uri), None) => {
             // Good once, and for its client alone.
             let pushed = authority.pushed.remove(uri);
@@ -158,6 +172,39 @@ fn opened(
     let jwt = fapi::client_public_key()
         .and_then(|key| Jwt::verified(&opened, &key, fapi::ALGS))
         .map_err(wrong)?;
+    parameters(authority, at, &jwt, client_id)
+}
+
+/// A request that was fetched where its `request_uri` says (RFC 9101 section 5.2.3), of a client that has registered
+/// its key. What stands beside it has to be the same (OpenID Connect Core section 6.1).
+fn fetched(
+    authority: &Authority,
+    at: UnixTime,
+    ask: &Ask,
+    object: &str,
+) -> Result<Ask, &'static str> {
+    let client_id = ask.query("client_id").unwrap_or_default();
+    let (key, alg) = authority
+        .registrations
+        .request_key(client_id)
+        .ok_or("The client has registered no key.")?;
+    let jwt = Jwt::verified(object, &key, &[alg])?;
+    let parameters = parameters(authority, at, &jwt, client_id).map_err(|(_, why)| why)?;
+    let mut beside = ask.query.iter().filter(|(name, _)| name != "request_uri");
+    match beside.all(|(name, value)| find(&parameters, name) == Some(value)) {
+        true => Ok(Ask::to_authorize(&ask.path, parameters)),
+        false => Err("A parameter beside the request object is another than in it."),
+    }
+}
+
+/// What a request object asks for, if it is this client's, for this server, and good now.
+fn parameters(
+    authority: &Authority,
+    at: UnixTime,
+    jwt: &Jwt,
+    client_id: &str,
+) -> Result<Pairs, (&'static str, &'static str)> {
+    let wrong = |why| ("invalid_request_object", why);
     let typ = jwt.header.get("typ").and_then(Value::as_str);
     if typ.is_some_and(|typ| !typ.eq_ignore_ascii_case("oauth-authz-req+jwt")) {
         return Err(wrong("typ of a request object is oauth-authz-req+jwt"));

@@ -6,6 +6,7 @@ use serde_json::Value;
 
 use super::authority::Authority;
 use super::fapi::Fapi;
+use super::personality::Deviation;
 use super::sender_constrained::Sender;
 use super::wire::{Ask, Reply};
 
@@ -42,6 +43,8 @@ pub(super) struct Rules {
     /// What FAPI 2.0 adds.
     pub(super) fapi: Option<Fapi>,
     pub(super) reply: Shape,
+    /// What else it does that the standards do not say.
+    pub(super) deviations: &'static [Deviation],
     pub(super) access_lifetime: Option<u64>,
     pub(super) refresh_lifetime: Option<u64>,
     pub(super) rotation: Rotation,

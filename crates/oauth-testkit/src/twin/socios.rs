@@ -60,6 +60,7 @@ pub(super) fn rules(base: &str) -> Rules {
             refresh_token: true,
             ..Shape::default()
         },
+        deviations: &[],
         access_lifetime: Some(7200),
         refresh_lifetime: Some(7_776_000),
         rotation: Rotation::default(),

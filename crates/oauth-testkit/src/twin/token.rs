@@ -15,7 +15,7 @@ use super::client_auth::Client;
 use super::rules::Rotation;
 use super::sender_constrained::{self, Binding};
 use super::wire::{self, Ask, Reply, repeated};
-use super::{assertion, ciba, grant_details, token_exchange};
+use super::{assertion, ciba, grant_details, personality, token_exchange};
 
 pub(super) const AUTHORIZATION_CODE: &str = "authorization_code";
 pub(super) const REFRESH_TOKEN: &str = "refresh_token";
@@ -42,6 +42,9 @@ pub(super) fn token(authority: &mut Authority, at: UnixTime, ask: &Ask) -> Reply
             "unsupported_grant_type",
             "this server does not know the grant",
         );
+    }
+    if let Some((error, why)) = personality::refused(authority, at, ask) {
+        return personality::shaped_refusal(authority, wire::refusal(error, why));
     }
     let client = match assertion::nobody(ask, grant_type) {
         Some(client) => client,
@@ -74,8 +77,8 @@ pub(super) fn token(authority: &mut Authority, at: UnixTime, ask: &Ask) -> Reply
         _ => token_exchange::token(authority, at, ask, client),
     };
     match answer {
-        Ok(reply) => wire::unstored(200, &reply),
-        Err((error, why)) => wire::refusal(error, why),
+        Ok(reply) => wire::unstored(200, &personality::shaped(authority, reply)),
+        Err((error, why)) => personality::shaped_refusal(authority, wire::refusal(error, why)),
     }
 }
 

@@ -90,6 +90,7 @@ fn shared(base: &str, id: &str) -> Rules {
             jwt: true,
             ..Shape::default()
         },
+        deviations: &[],
         access_lifetime: Some(3600),
         refresh_lifetime: None,
         rotation: Rotation::default(),

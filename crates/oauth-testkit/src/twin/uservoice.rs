@@ -49,6 +49,7 @@ pub(super) fn rules(base: &str) -> Rules {
             hex_digits: Some(16),
             ..Shape::default()
         },
+        deviations: &[],
         // "never expire until revoked"
         access_lifetime: None,
         refresh_lifetime: None,

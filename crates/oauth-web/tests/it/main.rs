@@ -3,6 +3,7 @@
 mod access_token;
 mod apis;
 mod attacks;
+mod by_id;
 mod callbacks;
 mod complaints;
 mod ends;

@@ -1,0 +1,71 @@
+// Where a person signs in (OpenID Connect Discovery section 2): asked natively, over a `fetch`, and step by step.
+import assert from 'node:assert/strict'
+import { test } from 'node:test'
+import { inspect } from 'node:util'
+import { core, rejection, twins } from './helper.mjs'
+
+const { Client, DiscoveredIssuer, discover } = core
+const place = '/.well-known/webfinger'
+const rel = 'http://openid.net/specs/connect/1.0/issuer'
+
+const { generic: twin } = await twins()
+const { base } = twin
+const host = base.replace('http://', '')
+const server = await discover(base, { transport: 'loopback_http' })
+
+const client = (options) => new Client(server, { clientId: 'id', clientAuth: 'none', ...options })
+const code = async (identifier) => (await rejection(client().discoverIssuer({ identifier }))).code
+const asked = async () => (await twin.log()).filter(({ path }) => path === place).length
+
+for (const [name, options] of [['native', {}], ['fetch', { fetch }]]) {
+  test(`the host of a person says who signs them in: ${name}`, async () => {
+    for (const typed of [`acct:alice@${host}`, `${base}/alice`]) {
+      const found = await client(options).discoverIssuer({ identifier: typed })
+      assert(found instanceof DiscoveredIssuer)
+      assert.deepEqual([found.issuer, found.identifier], [base, typed])
+      assert(!inspect(found).includes('alice'))
+      assert.equal((await discover(found.issuer, { transport: 'loopback_http' })).issuer, base)
+    }
+  })
+}
+
+test('an answer about somebody else is refused', async () => {
+  const before = await asked()
+  assert.equal(await code(`acct:bob@${host}`), 'webfinger.subject')
+  assert.equal(await code(`acct:carol@${host}`), 'denied.http_status')
+  await twin.fault('without_member', { member: 'links' })
+  assert.equal(await code(`acct:alice@${host}`), 'webfinger.no_issuer')
+  await twin.fault('redirect_to')
+  assert.equal(await code(`acct:alice@${host}`), 'reply.redirect')
+  assert.equal(await asked(), before + 4)
+})
+
+for (const typed of ['', '=alice', 'mailto:alice@example.com', 'http://example.com/alice', 'alice@ex\u00e4mple.com']) {
+  test(`what names no host is refused before anything is sent: ${JSON.stringify(typed)}`, async () => {
+    const before = await asked()
+    assert.equal(await code(typed), 'webfinger.identifier')
+    assert.equal(await asked(), before)
+  })
+}
+
+test('step by step', () => {
+  const play = (answer) => {
+    const exchange = client().exchange.discoverIssuer({ identifier: 'Joe@Example.com' })
+    const step = exchange.begin()
+    assert.deepEqual([step.kind, step.method], ['send', 'GET'])
+    assert(step.url.startsWith(`https://example.com${place}?resource=acct%3AJoe%40example.com&rel=http%3A`), step.url)
+    const headers = [['content-type', 'application/jrd+json']]
+    return exchange.reply({ status: 200, headers, body: Buffer.from(JSON.stringify(answer)) })
+  }
+  const good = { subject: 'acct:Joe@example.com', links: [{ rel, href: 'https://as.example/a' }] }
+  const done = play(good)
+  assert.equal(done.kind, 'done')
+  assert.deepEqual([done.value.issuer, done.value.identifier], ['https://as.example/a', 'acct:Joe@example.com'])
+  for (const [change, refused] of [
+    [{ subject: 'acct:joe@example.com' }, 'webfinger.subject'],
+    [{ links: [{ rel: 'issuer', href: 'https://as.example' }] }, 'webfinger.no_issuer'],
+    [{ links: [{ rel, href: 'http://as.example' }] }, 'webfinger.issuer'],
+  ]) {
+    assert.throws(() => play({ ...good, ...change }), (error) => error.code === refused)
+  }
+})

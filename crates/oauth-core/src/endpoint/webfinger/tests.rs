@@ -1,0 +1,229 @@
+#![allow(clippy::unwrap_used, clippy::panic)] // a test that fails says so
+
+use super::*;
+use crate::exchange::{Exchange as _, Input, Step};
+use crate::testing::{answered, at, code, json, reply};
+use crate::{danger, discover_issuer};
+
+const GOOD: &str = r#"{"subject":"acct:joe@example.com","links":[
+    {"rel":"http://openid.net/specs/connect/1.0/issuer","href":"https://server.example.com"}]}"#;
+
+fn joe() -> UserIdentifier {
+    UserIdentifier::parse("joe@example.com").unwrap()
+}
+
+fn found(body: &str) -> Result<String, &'static str> {
+    let issuer = answered(discover_issuer(joe()), json(200, body));
+    code(issuer.map(|issuer| issuer.as_str().to_owned()))
+}
+
+/// The examples of sections 2.1 and 2.2, and what is like them.
+#[test]
+fn what_is_typed_is_normalized() {
+    for (typed, resource, place) in [
+        (
+            "joe@example.com",
+            "acct:joe@example.com",
+            "https://example.com",
+        ),
+        (
+            " joe@EXAMPLE.com ",
+            "acct:joe@example.com",
+            "https://example.com",
+        ),
+        (
+            "Acct:joe@example.com",
+            "acct:joe@example.com",
+            "https://example.com",
+        ),
+        (
+            "acct:juliet%40capulet.example@shopping.example.com",
+            "acct:juliet%40capulet.example@shopping.example.com",
+            "https://shopping.example.com",
+        ),
+        (
+            "juliet@capulet.example@shopping.example.com",
+            "acct:juliet%40capulet.example@shopping.example.com",
+            "https://shopping.example.com",
+        ),
+        (
+            "https://example.com/joe",
+            "https://example.com/joe",
+            "https://example.com",
+        ),
+        (
+            "example.com/joe",
+            "https://example.com/joe",
+            "https://example.com",
+        ),
+        ("example.com", "https://example.com/", "https://example.com"),
+        (
+            "https://example.com",
+            "https://example.com/",
+            "https://example.com",
+        ),
+        (
+            "example.com?a=b",
+            "https://example.com/?a=b",
+            "https://example.com",
+        ),
+        (
+            "example.com:8080",
+            "https://example.com:8080/",
+            "https://example.com:8080",
+        ),
+        (
+            "acct:joe@example.com:8443",
+            "acct:joe@example.com:8443",
+            "https://example.com:8443",
+        ),
+        (
+            "example.com/joe#me",
+            "https://example.com/joe",
+            "https://example.com",
+        ),
+        (
+            "j+o'e@example.com",
+            "acct:j+o'e@example.com",
+            "https://example.com",
+        ),
+        (
+            "j\u{f6}%e@example.com",
+            "acct:j%C3%B6%25e@example.com",
+            "https://example.com",
+        ),
+    ] {
+        let read = UserIdentifier::parse(typed);
+        let read = read.unwrap_or_else(|error| panic!("{typed}: {error}"));
+        assert_eq!(read.as_str(), resource, "{typed}");
+        assert_eq!(read.host.as_str(), place, "{typed}");
+    }
+}
+
+#[test]
+fn what_names_no_host_to_be_asked_is_refused() {
+    let long = format!("{}@example.com", "j".repeat(LONGEST));
+    for typed in [
+        "",
+        " ",
+        "=example",
+        "@example",
+        "!example",
+        "@",
+        "joe@",
+        "acct:joe",
+        "acct:@example.com",
+        "acct:joe@example.com/x",
+        "mailto:joe@example.com",
+        "http://example.com/joe",
+        "ftp://example.com",
+        "https://joe@example.com/",
+        "joe@example.com:8080",
+        "joe@example.com#me",
+        "joe:secret@example.com",
+        "javascript:alert(1)",
+        "joe@ex\u{e4}mple.com",
+        "joe@example.com\r\nx: y",
+        "j\noe@example.com",
+        &long,
+    ] {
+        let read = code(UserIdentifier::parse(typed));
+        assert_eq!(read.map(drop), Err("webfinger.identifier"), "{typed:?}");
+    }
+}
+
+#[test]
+fn the_host_is_asked_for_the_issuer_alone_and_at_public_addresses() {
+    let mut exchange = discover_issuer(joe());
+    let Step::Send(request) = exchange.resume(&at(), Input::Begin).unwrap() else {
+        panic!("a request")
+    };
+    assert_eq!(
+        request.uri().to_string(),
+        "https://example.com/.well-known/webfinger?resource=acct%3Ajoe%40example.com&\
+         rel=http%3A%2F%2Fopenid.net%2Fspecs%2Fconnect%2F1.0%2Fissuer"
+    );
+    assert_eq!(request.extensions().get::<Reach>(), Some(&Reach::Public));
+    assert!(!request.headers().contains_key("authorization"));
+    assert_eq!(found(GOOD).as_deref(), Ok("https://server.example.com"));
+    // As RFC 7033 registers it.
+    let jrd = reply(200, &[("content-type", "application/jrd+json")], GOOD);
+    assert!(answered(discover_issuer(joe()), jrd).is_ok());
+    assert!(!format!("{:?}", joe()).contains("joe"));
+}
+
+#[test]
+fn an_answer_about_somebody_else_is_none() {
+    let of = |subject: &str| found(&GOOD.replace("\"acct:joe@example.com\"", subject));
+    let good = Ok("https://server.example.com".to_owned());
+    assert_eq!(of("\"acct:ann@example.com\""), Err("webfinger.subject"));
+    assert_eq!(of("\"acct:Joe@example.com\""), Err("webfinger.subject"));
+    assert_eq!(of("\"https://example.com/joe\""), Err("webfinger.subject"));
+    assert_eq!(of("7"), Err("webfinger.subject"));
+    assert_eq!(of("\"acct:joe@EXAMPLE.COM\""), good);
+    let alias = "\"https://example.com/joe\",\"aliases\":[\"x\",\"acct:joe@example.com\"]";
+    assert_eq!(of(alias), good);
+    assert_eq!(found(&GOOD.replace("subject", "other")), good);
+}
+
+#[test]
+fn the_relation_is_compared_to_the_letter_and_the_first_one_holds() {
+    let of = |links: &str| found(&format!(r#"{{"links":{links}}}"#));
+    let rel = "http://openid.net/specs/connect/1.0/issuer";
+    for links in [
+        "[]",
+        "{}",
+        "[7]",
+        r#"[{"href":"https://a.example"}]"#,
+        r#"[{"rel":"issuer","href":"https://a.example"}]"#,
+        r#"[{"rel":"https://openid.net/specs/connect/1.0/issuer","href":"https://a.example"}]"#,
+        r#"[{"rel":"http://openid.net/specs/connect/1.0/Issuer","href":"https://a.example"}]"#,
+    ] {
+        assert_eq!(of(links), Err("webfinger.no_issuer"), "{links}");
+    }
+    for href in [
+        r#""""#,
+        r#""http://a.example""#,
+        r#""https://a.example?x=y""#,
+        r#""https://a.example#x""#,
+        r#""https://u@a.example""#,
+        r#""javascript:alert(1)""#,
+        "7",
+        "null",
+    ] {
+        let links = format!(r#"[{{"rel":"{rel}","href":{href}}}]"#);
+        assert_eq!(of(&links), Err("webfinger.issuer"), "{href}");
+    }
+    let two = format!(
+        r#"[{{"rel":"other","href":"https://0.example"}},{{"rel":"{rel}","href":"https://1.example/a"}},
+            {{"rel":"{rel}","href":"https://2.example"}}]"#
+    );
+    assert_eq!(of(&two).as_deref(), Ok("https://1.example/a"));
+    assert_eq!(found("{}"), Err("webfinger.no_issuer"));
+    assert_eq!(found("[]"), Err("webfinger.malformed"));
+    assert_eq!(
+        found(r#"{"links":[],"links":[]}"#),
+        Err("reply.duplicate_member")
+    );
+}
+
+#[test]
+fn no_redirect_is_followed_and_nobody_else_is_asked() {
+    let moved = reply(302, &[("location", "https://elsewhere.example/")], "");
+    let moved = code(answered(discover_issuer(joe()), moved).map(drop));
+    assert_eq!(moved, Err("reply.redirect"));
+    let none = code(answered(discover_issuer(joe()), reply(404, &[], "")).map(drop));
+    assert_eq!(none, Err("denied.http_status"));
+}
+
+#[test]
+fn plain_http_is_for_this_machine_alone() {
+    let local = danger::loopback_user_identifier("acct:joe@127.0.0.1:8080").unwrap();
+    assert_eq!(local.host.as_str(), "http://127.0.0.1:8080");
+    let page = danger::loopback_user_identifier("http://127.0.0.1:8080/joe").unwrap();
+    assert_eq!(page.as_str(), "http://127.0.0.1:8080/joe");
+    let other = danger::loopback_user_identifier("joe@example.com").unwrap();
+    assert_eq!(other.host.as_str(), "https://example.com");
+    let refused = danger::loopback_user_identifier("http://example.com/joe");
+    assert_eq!(code(refused.map(drop)), Err("webfinger.identifier"));
+}

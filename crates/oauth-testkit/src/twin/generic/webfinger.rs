@@ -1,0 +1,45 @@
+//! `GET /.well-known/webfinger`: who signs in the people of this host (RFC 7033, OpenID Connect Discovery section 2).
+
+use http::Method;
+use http::header::CONTENT_TYPE;
+use serde_json::{Value, json};
+
+use super::super::authority::Authority;
+use super::super::wire::{self, Ask, Reply};
+
+pub(super) const PATH: &str = "/.well-known/webfinger";
+const ISSUER: &str = "http://openid.net/specs/connect/1.0/issuer";
+
+/// It knows `acct:alice@{host}` and `{base}/alice`, and `bob` of both kinds, who goes by the name of alice now.
+pub(super) fn answer(authority: &Authority, ask: &Ask) -> Reply {
+    if ask.method != Method::GET {
+        return wire::method_not_allowed("GET");
+    }
+    let Some(resource) = ask.query("resource") else {
+        return wire::plain(400, "text/plain", "There is no resource.");
+    };
+    let issuer = &authority.rules.issuer;
+    let (_, host) = issuer.split_once("://").unwrap_or_default();
+    let named = |person: &str| {
+        [
+            format!("acct:{person}@{host}"),
+            format!("{issuer}/{person}"),
+        ]
+    };
+    let known = named("alice").into_iter().zip(named("bob"));
+    let subject = known
+        .filter(|(alice, bob)| [alice.as_str(), bob].contains(&resource))
+        .map(|(alice, _)| alice)
+        .next();
+    let Some(subject) = subject else {
+        return wire::not_found();
+    };
+    let link = json!({ "rel": ISSUER, "href": issuer });
+    // "If no matching link relation types exist, the links array in the JRD will be empty" (RFC 7033 section 4.3)
+    let is_asked = ask.query("rel").is_none_or(|rel| rel == ISSUER);
+    let links: Vec<Value> = is_asked.then_some(link).into_iter().collect();
+    let mut reply = wire::json(200, &json!({ "subject": subject, "links": links }));
+    let media = http::HeaderValue::from_static("application/jrd+json");
+    reply.headers_mut().insert(CONTENT_TYPE, media);
+    reply
+}

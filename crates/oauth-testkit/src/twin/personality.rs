@@ -1,0 +1,381 @@
+//! What deployed servers do that the standards do not say: one engine, and a table.
+//!
+//! The facts are those that the presets of the same names give the sources of.
+
+use oauth_core::jose::Alg;
+use oauth_core::moment::UnixTime;
+use serde_json::{Value, json};
+
+use super::authority::Authority;
+use super::jwt::Jwt;
+use super::rules::{Accepts, Basic, Paths, Rules};
+use super::wire::{self, Ask, Reply};
+use super::{Twin, fapi, generic};
+
+/// As long as `HS256` wants it.
+const SECRET: &str = "0123456789abcdef0123456789abcdef";
+
+type Refusal = (&'static str, &'static str);
+
+/// One way of one server.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Deviation {
+    /// ID tokens are signed with the client's secret, unless the token request has this parameter.
+    SecretSigns(&'static str),
+    /// ID tokens repeat no nonce.
+    NoNonce,
+    /// ID tokens are of the issuer of this tenant, whoever was asked, and name it.
+    TenantIssuer(&'static str),
+    /// A `code_verifier` is taken for a wrong secret.
+    RefusesVerifier,
+    /// A granted scope is joined by this.
+    ScopeJoinedBy(&'static str),
+    /// A granted scope is a list.
+    ScopeListed,
+    /// What is asked for by the first name is granted by the second.
+    ScopeRenamed(&'static str, &'static str),
+    /// The lifetime is a text.
+    LifetimeAsText,
+    /// A token response says this as well: an object in JSON.
+    Says(&'static str),
+    /// Refusals come with status 200: the first word as the second.
+    RefusesWith200(&'static [(&'static str, &'static str)]),
+    /// Whoever asks for one of these scopes is answered in a form.
+    FormPostFor(&'static [&'static str]),
+    /// The secret is a JWT that the client signs.
+    SignedSecret,
+    /// Tokens are for what their scope says, and `resource` is refused.
+    NoResource,
+    /// A refresh says which scope it is for.
+    RefreshNeedsScope,
+    /// Of two refreshes in one second the second is refused.
+    OneRefreshAtATime,
+    /// There is an access token for whoever asks for the client's own id as a scope.
+    AccessTokenForOwnScope,
+    /// UserInfo answers in another shape without this in its query.
+    UserinfoWants(&'static str, &'static str),
+    /// The page that signs out takes this in place of `post_logout_redirect_uri`.
+    LogoutParameter(&'static str),
+    /// Credentials come in the body alone.
+    BodyAlone,
+    /// Credentials come in the header alone.
+    HeaderAlone,
+}
+
+use Deviation as D;
+
+const GOOGLE: &[Deviation] = &[
+    D::ScopeRenamed("email", "https://www.googleapis.com/auth/userinfo.email"),
+    D::ScopeRenamed(
+        "profile",
+        "https://www.googleapis.com/auth/userinfo.profile",
+    ),
+];
+const ENTRA: &[Deviation] = &[
+    D::TenantIssuer("9188040d-6c67-4c5b-b112-36a304b66dad"),
+    D::NoResource,
+    D::RefreshNeedsScope,
+    D::Says(r#"{"ext_expires_in":3600,"refresh_token_expires_in":86399}"#),
+];
+const SLACK: &[Deviation] = &[
+    D::Says(r#"{"ok":true}"#),
+    D::RefusesWith200(&[
+        ("invalid_grant", "code_already_used"),
+        ("invalid_client", "bad_client_secret"),
+    ]),
+];
+
+/// The servers, by the names of their presets.
+const TABLE: &[(&str, &[Deviation])] = &[
+    ("google", GOOGLE),
+    (
+        "apple",
+        &[
+            D::BodyAlone,
+            D::SignedSecret,
+            D::FormPostFor(&["name", "email"]),
+        ],
+    ),
+    ("microsoft-entra", ENTRA),
+    (
+        "microsoft-entra-b2c",
+        &[
+            D::AccessTokenForOwnScope,
+            D::Says(r#"{"not_before":0,"refresh_token_expires_in":1209600}"#),
+        ],
+    ),
+    ("gitlab", &[]),
+    ("okta", &[]),
+    ("auth0", &[]),
+    (
+        "keycloak",
+        &[D::Says(
+            r#"{"refresh_expires_in":1800,"not-before-policy":0,"session_state":"1"}"#,
+        )],
+    ),
+    ("cognito", &[D::LogoutParameter("logout_uri")]),
+    (
+        "linkedin",
+        &[
+            D::BodyAlone,
+            D::NoNonce,
+            D::RefusesVerifier,
+            D::ScopeJoinedBy(","),
+        ],
+    ),
+    ("slack-signin", SLACK),
+    (
+        "paypal",
+        &[
+            D::HeaderAlone,
+            D::LifetimeAsText,
+            D::UserinfoWants("schema", "openid"),
+            D::Says(r#"{"nonce":"2026"}"#),
+        ],
+    ),
+    (
+        "salesforce",
+        &[
+            D::OneRefreshAtATime,
+            D::Says(
+                r#"{"instance_url":"https://acme.my.salesforce.com","id":"https://login.salesforce.com/id/1/2"}"#,
+            ),
+        ],
+    ),
+    ("twitch", &[D::BodyAlone, D::ScopeListed]),
+    ("line", &[D::BodyAlone, D::SecretSigns("id_token_key_type")]),
+];
+
+impl Twin {
+    /// The server of a preset, with its ways: `metadata` is what the preset says of it, whose endpoints it answers at
+    /// and whose issuer it is. It grants every scope, to a client with a secret of 32 bytes. `None` for a name that has
+    /// no such twin.
+    pub fn personality(name: &str, metadata: &Value) -> Option<Self> {
+        let (_, deviations) = TABLE.iter().find(|(known, _)| *known == name)?;
+        let issuer = metadata["issuer"].as_str()?.to_owned();
+        let path = |member: &str| {
+            let url = metadata[member].as_str().unwrap_or_default();
+            let (_, rest) = url.split_once("://").unwrap_or_default();
+            let at = rest.find('/').unwrap_or(rest.len());
+            let path = rest.get(at..).unwrap_or_default();
+            path.split('?').next().unwrap_or_default().to_owned()
+        };
+        let logout = path("end_session_endpoint");
+        let rules = Rules {
+            paths: Paths {
+                authorize: path("authorization_endpoint"),
+                token: path("token_endpoint"),
+                userinfo: path("userinfo_endpoint"),
+                revoke: path("revocation_endpoint"),
+                introspect: path("introspection_endpoint"),
+                keys: path("jwks_uri"),
+                logout: if logout.is_empty() {
+                    "/logout".to_owned()
+                } else {
+                    logout
+                },
+                ..Paths::default()
+            },
+            metadata: (Vec::new(), metadata.clone()),
+            client_secret: SECRET,
+            scopes: &["*"],
+            default_scope: None,
+            names_issuer: metadata["authorization_response_iss_parameter_supported"] == true,
+            accepts: match () {
+                () if deviations.contains(&D::BodyAlone) => |_| accepting(Basic::Refused, true),
+                () if deviations.contains(&D::HeaderAlone) => |_| accepting(Basic::Encoded, false),
+                () => |_| accepting(Basic::Encoded, true),
+            },
+            deviations,
+            alg: Alg::Rs256,
+            ..generic::rules(&issuer)
+        };
+        let mut twin = Self::generic(&issuer);
+        twin.authority.rules = rules;
+        if deviations
+            .iter()
+            .any(|deviation| matches!(deviation, D::SecretSigns(_)))
+        {
+            twin.authority.rules.alg = Alg::Hs256;
+        }
+        Some(twin)
+    }
+}
+
+const fn accepting(basic: Basic, body: bool) -> Accepts {
+    Accepts {
+        basic,
+        body,
+        public: false,
+    }
+}
+
+/// An authorization request that this server does not take.
+pub(super) fn check_request(authority: &Authority, ask: &Ask) -> Result<(), Refusal> {
+    let scope = ask.query("scope").unwrap_or_default();
+    for deviation in authority.rules.deviations {
+        match deviation {
+            D::FormPostFor(scopes)
+                if scope.split(' ').any(|name| scopes.contains(&name))
+                    && ask.query("response_mode") != Some("form_post") =>
+            {
+                return Err((
+                    "invalid_request",
+                    "response_mode must be form_post when name or email scope is requested",
+                ));
+            }
+            D::NoResource if ask.query("resource").is_some() => {
+                return Err((
+                    "invalid_target",
+                    "AADSTS901002: the 'resource' request parameter is not supported",
+                ));
+            }
+            _ => {}
+        }
+    }
+    Ok(())
+}
+
+/// A token request that this server does not take.
+pub(super) fn refused(authority: &mut Authority, at: UnixTime, ask: &Ask) -> Option<Refusal> {
+    let is_refresh = ask.form("grant_type") == Some("refresh_token");
+    let rules = &mut authority.rules;
+    for deviation in rules.deviations {
+        match deviation {
+            D::SecretSigns(parameter) => {
+                rules.alg = match ask.form(parameter) {
+                    Some(_) => Alg::Es256,
+                    None => Alg::Hs256,
+                };
+            }
+            D::RefusesVerifier if ask.form("code_verifier").is_some() => {
+                return Some(("invalid_client", "Client authentication failed"));
+            }
+            D::NoResource if ask.form("resource").is_some() => {
+                return Some((
+                    "invalid_target",
+                    "AADSTS901002: the 'resource' request parameter is not supported",
+                ));
+            }
+            D::RefreshNeedsScope if is_refresh && ask.form("scope").is_none() => {
+                return Some((
+                    "invalid_request",
+                    "AADSTS90009: the application requests a token for itself",
+                ));
+            }
+            D::OneRefreshAtATime if is_refresh => {
+                if !authority
+                    .seen
+                    .insert(format!("refresh at {}", at.as_secs()))
+                {
+                    return Some(("invalid_grant", "token request is already being processed"));
+                }
+            }
+            _ => {}
+        }
+    }
+    None
+}
+
+/// A token response in this server's shape.
+pub(super) fn shaped(authority: &Authority, mut reply: Value) -> Value {
+    for deviation in authority.rules.deviations {
+        let scope = reply["scope"].as_str().unwrap_or_default().to_owned();
+        let names = || scope.split(' ');
+        match deviation {
+            D::ScopeJoinedBy(joint) => {
+                reply["scope"] = names().collect::<Vec<_>>().join(joint).into();
+            }
+            D::ScopeListed => reply["scope"] = names().collect::<Vec<_>>().into(),
+            D::ScopeRenamed(asked, granted) => {
+                let names = names().map(|name| if name == *asked { *granted } else { name });
+                reply["scope"] = names.collect::<Vec<_>>().join(" ").into();
+            }
+            D::LifetimeAsText => reply["expires_in"] = reply["expires_in"].to_string().into(),
+            D::Says(more) => {
+                let more: Value = serde_json::from_str(more).unwrap_or_default();
+                for (name, value) in more.as_object().into_iter().flatten() {
+                    reply[name] = value.clone();
+                }
+            }
+            D::AccessTokenForOwnScope if names().all(|name| name != authority.rules.client_id) => {
+                reply
+                    .as_object_mut()
+                    .and_then(|members| members.remove("access_token"));
+            }
+            _ => {}
+        }
+    }
+    reply
+}
+
+/// A refusal in this server's words.
+pub(super) fn shaped_refusal(authority: &Authority, reply: Reply) -> Reply {
+    let words = authority
+        .rules
+        .deviations
+        .iter()
+        .find_map(|deviation| match deviation {
+            D::RefusesWith200(words) => Some(*words),
+            _ => None,
+        });
+    let Some(words) = words else { return reply };
+    let said: Value = serde_json::from_slice(reply.body()).unwrap_or_default();
+    let own = words.iter().find(|(known, _)| said["error"] == *known);
+    let error = own.map_or_else(|| said["error"].clone(), |(_, own)| Value::from(*own));
+    wire::unstored(200, &json!({ "ok": false, "error": error }))
+}
+
+/// What this server leaves out of ID tokens, or says otherwise in them.
+pub(super) fn change_claims(authority: &Authority, claims: &mut Value) {
+    for deviation in authority.rules.deviations {
+        match deviation {
+            D::NoNonce => {
+                claims
+                    .as_object_mut()
+                    .and_then(|claims| claims.remove("nonce"));
+            }
+            D::TenantIssuer(tenant) => {
+                claims["iss"] = format!("https://login.microsoftonline.com/{tenant}/v2.0").into();
+                claims["tid"] = (*tenant).into();
+            }
+            _ => {}
+        }
+    }
+}
+
+/// Whether this is a good secret, where it is a JWT that the client signs.
+pub(super) fn signed_secret(authority: &Authority, secret: &str) -> Option<bool> {
+    let rules = &authority.rules;
+    rules.deviations.contains(&D::SignedSecret).then(|| {
+        let key = fapi::client_public_key();
+        let jwt = key.and_then(|key| Jwt::verified(secret, &key, &[Alg::Es256]));
+        jwt.is_ok_and(|jwt| {
+            jwt.text("aud") == Some(&rules.issuer)
+                && jwt.text("sub") == Some(rules.client_id)
+                && jwt.text("iss").is_some_and(|team| team.len() == 10)
+        })
+    })
+}
+
+/// What UserInfo says where it is not asked in this server's way.
+pub(super) fn odd_userinfo(authority: &Authority, ask: &Ask) -> Option<Reply> {
+    let mut deviations = authority.rules.deviations.iter();
+    deviations.find_map(|deviation| match deviation {
+        D::UserinfoWants(name, value) if ask.query(name) != Some(value) => Some(wire::json(
+            200,
+            &json!({ "user_id": "https://www.paypal.com/webapps/auth/identity/user/1" }),
+        )),
+        _ => None,
+    })
+}
+
+/// Where the page that signs out finds the way back.
+pub(super) fn logout_parameter(authority: &Authority) -> &'static str {
+    let mut deviations = authority.rules.deviations.iter();
+    let own = deviations.find_map(|deviation| match deviation {
+        D::LogoutParameter(name) => Some(*name),
+        _ => None,
+    });
+    own.unwrap_or("post_logout_redirect_uri")
+}

@@ -1,0 +1,391 @@
+//! The modules of OpenID's Config and Dynamic relying-party plans: a client that knows nothing but what a person typed
+//! finds the server, registers there, and is asked for its request where it keeps it.
+
+use oauth_core::client_auth::Credentials;
+use oauth_core::endpoint::registration::Registration;
+use oauth_core::flow::discovery::{DiscoveryRequest, Prefer};
+use oauth_core::issuer::RedirectUri;
+use oauth_core::jose::Alg;
+use oauth_core::request_signing::RequestSigning;
+use oauth_core::server::Server;
+use oauth_core::url::Url;
+use oauth_core::{
+    Client, ClientMetadata, Error, Moment, RegisteredClient, danger, discover_issuer,
+    discover_with, register,
+};
+use oauth_crypto::PrivateKey;
+use oauth_testkit::{Fault, Twin};
+use serde_json::{Value, json};
+
+use crate::{Party, REDIRECT_URI, browse, row};
+
+const OPENID: &str = "/.well-known/openid-configuration";
+const OAUTH: &str = "/.well-known/oauth-authorization-server";
+const WEBFINGER: &str = "/.well-known/webfinger";
+/// Where the client keeps its request.
+const REQUEST_URI: &str = "https://app.example/request.jwt";
+
+impl Party {
+    /// As a client of OpenID Connect looks for a server.
+    async fn server_of(&self, issuer: &str) -> Result<Server, Error> {
+        let issuer = danger::loopback_issuer(issuer)?;
+        let ask = DiscoveryRequest::new(issuer).prefer(Prefer::OpenId);
+        let found = discover_with(danger::loopback_discovery(ask));
+        self.driver.run(found).await
+    }
+
+    /// What a person typed, and the issuer that their host names.
+    async fn webfinger(&self, typed: &str) -> Result<String, &'static str> {
+        let identifier = danger::loopback_user_identifier(typed);
+        let issuer = match identifier {
+            Ok(identifier) => self.driver.run(discover_issuer(identifier)).await,
+            Err(error) => Err(error),
+        };
+        let issuer = issuer.map_err(|error| error.code())?;
+        Ok(issuer.as_str().to_owned())
+    }
+
+    /// The same program, known to the server by its registration.
+    async fn registered(
+        self,
+        server: Server,
+        metadata: ClientMetadata,
+    ) -> (Self, RegisteredClient) {
+        let request = Registration::new(metadata);
+        let known = self.driver.run(register(server.clone(), request)).await;
+        let known = known.expect("a registration");
+        let client = Client::registered(server, &known, Credentials::default());
+        let client = client.expect("a client");
+        (Self { client, ..self }, known)
+    }
+}
+
+fn metadata() -> ClientMetadata {
+    let uri = RedirectUri::parse(REDIRECT_URI).expect("a redirect URI");
+    let mut metadata = ClientMetadata::with_redirect_uris([uri]);
+    metadata.contacts = vec!["ops@app.example".to_owned()];
+    metadata.application_type = Some(oauth_core::client_metadata::ApplicationType::Native);
+    metadata
+}
+
+/// A client with a key of its own, which signs its requests.
+fn keyed(key: &PrivateKey) -> ClientMetadata {
+    let mut metadata = metadata();
+    let keys = json!({ "keys": [key.public_jwk().to_value()] });
+    metadata.jwks = keys.as_object().cloned();
+    let mut extra = serde_json::Map::new();
+    extra.insert("request_uris".to_owned(), json!([REQUEST_URI]));
+    extra.insert("request_object_signing_alg".to_owned(), json!("RS256"));
+    metadata.extra = oauth_core::extra::Extra::from(extra);
+    metadata
+}
+
+/// oidcc-client-test-discovery-openid-config and -jwks-uri-keys: what the document says is what is used, the place of
+/// the keys too.
+#[tokio::test]
+async fn what_the_document_says_is_used() {
+    let party = Party::new().await;
+    party
+        .served
+        .with(|twin| twin.move_keys("/keys-of-this-run"));
+    let before = (party.requests(OPENID), party.requests(OAUTH));
+    let base = party.served.base().to_owned();
+    let server = party.server_of(&base).await.expect("a server");
+    assert_eq!(party.requests(OPENID), before.0 + 1);
+    assert_eq!(
+        party.requests(OAUTH),
+        before.1,
+        "it is the OpenID place alone"
+    );
+    let auth = party.client.auth().clone();
+    let client = Client::new(server, party.client.client_id().clone(), auth);
+    let party = Party {
+        client: client.expect("a client"),
+        ..party
+    };
+    let seen = party.sign_in().await.err();
+    row(
+        "oidcc-client-test-discovery-openid-config",
+        "none",
+        None,
+        seen,
+    );
+    row(
+        "oidcc-client-test-discovery-jwks-uri-keys",
+        "another place",
+        None,
+        seen,
+    );
+    assert_eq!(seen, None);
+    assert_eq!(party.requests("/keys-of-this-run"), 1);
+    assert_eq!(party.requests("/jwks"), 0);
+}
+
+/// oidcc-client-test-discovery-issuer-mismatch: nobody is sent to such a server.
+#[tokio::test]
+async fn a_document_of_another_issuer_is_none() {
+    let party = Party::new().await;
+    party.served.with(|twin| {
+        twin.inject(Fault::WrongIssuerInMetadata);
+        twin.inject(Fault::WrongIssuerInMetadata);
+    });
+    let base = party.served.base().to_owned();
+    let seen = party.server_of(&base).await.err().map(|error| error.code());
+    let wanted = Some("metadata.issuer");
+    row(
+        "oidcc-client-test-discovery-issuer-mismatch",
+        "WrongIssuer",
+        wanted,
+        seen,
+    );
+    assert_eq!(seen, wanted);
+    assert_eq!(party.requests("/authorize") + party.requests("/token"), 0);
+}
+
+/// oidcc-client-test-signing-key-rotation-just-before-signing: the keys were fetched when they were others.
+#[tokio::test]
+async fn keys_that_are_replaced_before_the_token_is_signed_are_fetched_anew() {
+    let party = Party::new().await;
+    party.sign_in().await.expect("a login");
+    let at = Moment::system().expect("a clock");
+    let begun = party.client.authorize(&at, party.ask("openid"));
+    let (url, pending) = begun.expect("a URL");
+    let callback = browse(url.as_str()).await;
+    party.served.with(Twin::rotate_keys);
+    let seen = party.redeem(pending, &callback).await.map(drop).err();
+    row(
+        "oidcc-client-test-signing-key-rotation-just-before-signing",
+        "new keys",
+        None,
+        seen,
+    );
+    assert_eq!(seen, None);
+    assert_eq!(party.requests("/jwks"), 2);
+}
+
+/// oidcc-client-test-discovery-webfinger-acct and -url: from what a person typed to their sign-in.
+#[tokio::test]
+async fn a_person_is_found_by_webfinger() {
+    let party = Party::new().await;
+    let base = party.served.base().to_owned();
+    let host = base.replace("http://", "");
+    for (module, typed) in [
+        (
+            "oidcc-client-test-discovery-webfinger-acct",
+            format!("acct:alice@{host}"),
+        ),
+        (
+            "oidcc-client-test-discovery-webfinger-url",
+            format!("{base}/alice"),
+        ),
+    ] {
+        let seen = party.webfinger(&typed).await;
+        row(module, "none", None, seen.as_ref().err().copied());
+        assert_eq!(seen.as_deref(), Ok(base.as_str()), "{typed}");
+        let found = seen.expect("an issuer");
+        assert!(party.server_of(&found).await.is_ok(), "{typed}");
+    }
+}
+
+/// After an answer that is not good nobody is asked for metadata.
+#[tokio::test]
+async fn an_answer_of_webfinger_that_is_not_good_leads_nowhere() {
+    let party = Party::new().await;
+    let base = party.served.base().to_owned();
+    let host = base.replace("http://", "");
+    let before = party.requests(OPENID) + party.requests(OAUTH);
+    let links = Fault::WithoutMember {
+        member: "links".to_owned(),
+    };
+    for (person, fault, wanted) in [
+        ("bob", None, "webfinger.subject"),
+        ("carol", None, "denied.http_status"),
+        ("alice", Some(links), "webfinger.no_issuer"),
+        ("alice", Fault::parse("redirect_to"), "reply.redirect"),
+        ("alice", Fault::parse("html"), "reply.content_type"),
+        (
+            "alice",
+            Some(Fault::DuplicateMember),
+            "reply.duplicate_member",
+        ),
+        ("alice", Fault::parse("oversized_json"), "reply.too_large"),
+    ] {
+        let name = fault.as_ref().map_or("none", Fault::name);
+        if let Some(fault) = fault.clone() {
+            party.served.with(|twin| twin.inject(fault));
+        }
+        let asked = party.requests(WEBFINGER);
+        let seen = party
+            .webfinger(&format!("acct:{person}@{host}"))
+            .await
+            .err();
+        row("OpenID Connect Discovery 2", name, Some(wanted), seen);
+        assert_eq!(seen, Some(wanted), "{person} {name}");
+        assert_eq!(party.requests(WEBFINGER), asked + 1, "{person} {name}");
+    }
+    assert_eq!(party.requests(OPENID) + party.requests(OAUTH), before);
+}
+
+/// oidcc-client-test-dynamic-registration: what is registered is valid, and what the server made of it is used.
+#[tokio::test]
+async fn a_client_registers_and_signs_people_in() {
+    let party = Party::new().await;
+    let base = party.served.base().to_owned();
+    let server = party.server_of(&base).await.expect("a server");
+    // Two sets of keys are none: nothing is sent.
+    let key = PrivateKey::generate(Alg::Es256).expect("a key");
+    let mut both = keyed(&key);
+    both.jwks_uri = Some("https://app.example/jwks".to_owned());
+    let refused = party
+        .driver
+        .run(register(server.clone(), Registration::new(both)))
+        .await;
+    assert_eq!(
+        refused.err().map(|error| error.code()),
+        Some("client_metadata.inconsistent")
+    );
+    assert_eq!(party.requests("/register"), 0);
+
+    let (party, known) = party.registered(server, metadata()).await;
+    assert_eq!(known.metadata.contacts, ["ops@app.example"]);
+    let id = known.client_id.as_str().to_owned();
+    party
+        .served
+        .with(|twin| assert_eq!(twin.registered_clients(), [id.as_str()]));
+    let seen = party.sign_in().await.err();
+    row("oidcc-client-test-dynamic-registration", "none", None, seen);
+    assert_eq!(seen, None);
+    party.served.with(|twin| {
+        let asked = twin.log().iter().rfind(|entry| entry.path == "/authorize");
+        let asked = asked.expect("a request");
+        assert_eq!(asked.query("client_id"), Some(id.as_str()));
+        assert_eq!(asked.query("redirect_uri"), Some(REDIRECT_URI));
+    });
+    // A client that the server has forgotten is told so, and signs nobody in.
+    party.served.with(|twin| twin.forget_client(&id));
+    let at = Moment::system().expect("a clock");
+    let (url, _) = party
+        .client
+        .authorize(&at, party.ask("openid"))
+        .expect("a URL");
+    assert!(browse(url.as_str()).await.contains("Unknown client"));
+}
+
+/// oidcc-client-test-request-uri-signed-rs256: the server fetches the request where the client keeps it, and what
+/// stands beside its name is what is in it.
+#[tokio::test]
+async fn a_request_is_signed_and_kept_where_it_is_fetched() {
+    let party = Party::new().await;
+    let base = party.served.base().to_owned();
+    let server = party.server_of(&base).await.expect("a server");
+    let key = PrivateKey::generate(Alg::Rs256).expect("a key");
+    let (mut party, _) = party.registered(server, keyed(&key)).await;
+    party.client = party
+        .client
+        .with_request_signing(RequestSigning::new(key.signing_key("")));
+    let uri = || Url::parse(REQUEST_URI).expect("a URL");
+    let ask = party.ask("openid read").request_uri(uri());
+    let begun = party
+        .driver
+        .run(party.client.begin_authorization(ask))
+        .await;
+    let begun = begun.expect("a flow");
+    let object = begun.request_object.expect("a request object");
+    let inside = claims_of(object.expose());
+    party
+        .served
+        .with(|twin| twin.host_request_object(REQUEST_URI, object.expose()));
+    let (_, query) = begun.url.as_str().split_once('?').expect("a query");
+    let outside: Vec<(String, String)> = serde_urlencoded::from_str(query).expect("a query");
+    let names: Vec<_> = outside.iter().map(|(name, _)| name.as_str()).collect();
+    for needed in ["client_id", "response_type", "scope", "request_uri"] {
+        assert!(names.contains(&needed), "{names:?}");
+    }
+    for (name, value) in outside.iter().filter(|(name, _)| name != "request_uri") {
+        assert_eq!(inside[name], value.as_str(), "{name}");
+    }
+    assert!(inside.get("code_verifier").is_none() && inside["code_challenge"].is_string());
+    let callback = browse(begun.url.as_str()).await;
+    let login = party.redeem(begun.pending, &callback).await;
+    let seen = login.map(drop).err();
+    row(
+        "oidcc-client-test-request-uri-signed-rs256",
+        "RS256",
+        None,
+        seen,
+    );
+    assert_eq!(seen, None);
+}
+
+/// oidcc-client-test-request-uri-signed-none: nothing of a request that nobody has signed holds ("the Request Object MUST
+/// be signed", RFC 9101 section 4), so none is made.
+#[tokio::test]
+async fn no_request_is_kept_unsigned() {
+    let party = Party::new().await;
+    let ask = party
+        .ask("openid")
+        .request_uri(Url::parse(REQUEST_URI).expect("a URL"));
+    let begun = party
+        .driver
+        .run(party.client.begin_authorization(ask))
+        .await;
+    let seen = begun.err().map(|error| error.code());
+    let wanted = Some("key.missing");
+    row(
+        "oidcc-client-test-request-uri-signed-none",
+        "no key",
+        wanted,
+        seen,
+    );
+    assert_eq!(seen, wanted);
+    assert_eq!(party.requests("/authorize"), 0);
+}
+
+/// oidcc-client-test-userinfo-signed
+#[tokio::test]
+async fn what_is_told_of_a_person_is_signed_where_that_is_agreed_on() {
+    let party = Party::new().await;
+    let base = party.served.base().to_owned();
+    let server = party.server_of(&base).await.expect("a server");
+    let mut signed = metadata();
+    let mut extra = serde_json::Map::new();
+    extra.insert("userinfo_signed_response_alg".to_owned(), json!("RS256"));
+    signed.extra = oauth_core::extra::Extra::from(extra);
+    for (metadata, flaw, wanted) in [
+        (signed, "none", None),
+        (metadata(), "plain", Some("userinfo.not_signed")),
+    ] {
+        let (mut party, _) = Party::new()
+            .await
+            .registered(server.clone(), metadata)
+            .await;
+        party.client = party.client.with_userinfo_algs([Alg::Rs256]);
+        let login = party
+            .login(party.ask("openid profile"))
+            .await
+            .expect("a login");
+        let subject = login
+            .id_token
+            .expect("openid was asked for")
+            .subject()
+            .to_owned();
+        let tokens = std::sync::Arc::new(login.tokens);
+        let told = party
+            .driver
+            .run(party.client.userinfo(tokens, subject))
+            .await;
+        let seen = told.as_ref().err().map(Error::code);
+        row("oidcc-client-test-userinfo-signed", flaw, wanted, seen);
+        assert_eq!(seen, wanted, "{flaw}");
+        if let Ok(claims) = told {
+            assert_eq!(claims.text("name").ok().flatten(), Some("Alice Liddell"));
+        }
+    }
+}
+
+fn claims_of(jwt: &str) -> Value {
+    use base64::Engine as _;
+    use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+    let claims = jwt.split('.').nth(1).expect("claims");
+    serde_json::from_slice(&URL_SAFE_NO_PAD.decode(claims).expect("base64url")).expect("JSON")
+}

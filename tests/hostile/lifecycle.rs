@@ -1,0 +1,373 @@
+//! Attacks on transport, metadata and the life of tokens, by the ids of the project's list of attacks on OAuth clients.
+
+use bytes::Bytes;
+use http::Response;
+use oauth_core::client_auth::Credentials;
+use oauth_core::endpoint::registration::Registration;
+use oauth_core::exchange::{Exchange, Input, Step};
+use oauth_core::flow::discovery::DiscoveryRequest;
+use oauth_core::flow::keeper::{GrantId, Policy, Reuse};
+use oauth_core::issuer::{Issuer, RedirectUri};
+use oauth_core::server::{EndpointKind, Server};
+use oauth_core::url::Url;
+use oauth_core::{
+    AuthorizationRequest, Client, ClientAuth, ClientId, ClientMetadata, Error, Moment, Scope,
+    Tokens, danger, discover_with, register,
+};
+use oauth_reqwest::{Authorized, Session};
+use oauth_testkit::Fault;
+
+use crate::Party;
+
+fn code<T>(result: Result<T, Error>) -> Option<&'static str> {
+    result.err().map(|error| error.code())
+}
+
+/// Base URL override: whatever is joined to an API's URL, the token goes to the API's origin or nowhere.
+#[tokio::test]
+async fn c2_what_is_joined_to_a_url_takes_the_token_nowhere_else() {
+    let (party, evil) = (Party::new().await, Party::new().await);
+    let base = party.served.base();
+    let own = danger::loopback_resource([base]).expect("an origin");
+    let read = Scope::parse("read").expect("a scope");
+    let session = Session::client_credentials(party.driver.clone(), &party.client, read);
+    let api = Authorized::new(party.driver.clone(), session, own);
+    let there = evil.served.base().replace("http://", "");
+    let here = url::Url::parse(base).expect("a URL");
+    let (mut kept, mut refused) = (0, 0);
+    for path in [
+        "api/echo".to_owned(),
+        "/api/echo?x=//evil.example".to_owned(),
+        format!("//{there}/api/echo"),
+        format!("\\\\{there}/api/echo"),
+        format!("/\\{there}/api/echo"),
+        format!("http://{there}/api/echo"),
+        format!("http:{there}/api/echo"),
+        format!("//x@{there}/api/echo"),
+        format!("@{there}/api/echo"),
+    ] {
+        for url in [
+            here.join(&path).map(String::from).unwrap_or_default(),
+            format!("{base}{path}"),
+        ] {
+            let sent = api.get(&url).send().await;
+            let is_own = url::Url::parse(&url).is_ok_and(|url| url.origin() == here.origin());
+            match sent {
+                Ok(_) => assert!(is_own, "{url}"),
+                Err(error) => {
+                    assert!(
+                        ["resource.origin_not_allowed", "url.syntax"].contains(&error.code()),
+                        "{url}: {error}"
+                    );
+                    refused += 1;
+                }
+            }
+            kept += usize::from(is_own);
+        }
+    }
+    assert!(kept >= 2 && refused >= 10, "{kept} {refused}");
+    assert_eq!(evil.requests("/api/echo"), 0);
+    evil.served.with(|twin| {
+        let is_shown = twin
+            .log()
+            .iter()
+            .any(|entry| entry.header("authorization").is_some());
+        assert!(!is_shown, "no token, no secret");
+    });
+}
+
+/// Metadata of another issuer: they are no use, wherever they were found.
+#[tokio::test]
+async fn c4_a_document_that_names_another_issuer_is_not_used() {
+    let (honest, evil) = (Party::new().await, Party::new().await);
+    let issuer = |text: &str| danger::loopback_issuer(text).expect("an issuer");
+    let at_evil = format!("{}/.well-known/openid-configuration", evil.served.base());
+    let asked = [
+        DiscoveryRequest::new(issuer(honest.served.base()))
+            .document(Url::parse(&at_evil).expect("a URL")),
+        DiscoveryRequest::new(issuer(&format!("{}/", honest.served.base()))),
+    ];
+    for ask in asked {
+        let found = discover_with(danger::loopback_discovery(ask));
+        assert_eq!(
+            code(honest.driver.run(found).await),
+            Some("metadata.issuer")
+        );
+    }
+    for text in [
+        "https://as.example?x=y",
+        "https://as.example#x",
+        "https://ann@as.example",
+        "http://as.example",
+        "https://AS.example",
+        "https://as.example:443",
+        "https://as.example/.well-known/openid-configuration",
+    ] {
+        let refused = code(Issuer::parse(text));
+        assert!(
+            refused.is_some_and(|code| code.starts_with("issuer.")),
+            "{text}"
+        );
+    }
+}
+
+/// Host confusion: two URLs of one host are one, two that look alike are two, and what parsers disagree on is none.
+#[test]
+fn c9_a_host_is_the_same_for_everybody_or_none() {
+    for text in [
+        "https://as.ex\u{e4}mple",
+        "https://\u{ff41}s.example",
+        "https://as\u{3002}example",
+        "https://as.example\\@evil.example",
+        "https://as.example%2eevil.example",
+        "https://127.1",
+        "https://0x7f.0.0.1",
+        "https://2130706433",
+        "https://[::ffff:127.0.0.1%25eth0]",
+        "https://as example",
+        "https://as.example:99999",
+        "https://as.example:0443",
+        "https://as.example.",
+    ] {
+        assert_eq!(code(Url::parse(text)), Some("url.syntax"), "{text}");
+    }
+    let origin = |text: &str| Url::parse(text).expect(text).origin();
+    assert_eq!(
+        origin("https://AS.example:443/x"),
+        origin("https://as.example")
+    );
+    assert_ne!(
+        origin("https://xn--s-1ga.example"),
+        origin("https://s.example")
+    );
+    // The one that the transport has is the same, and of a release that is not confused (CVE-2024-12224).
+    for text in ["https://xn--s-1ga.example/a", "https://[::1]:8443/"] {
+        let theirs = url::Url::parse(text)
+            .expect(text)
+            .origin()
+            .ascii_serialization();
+        assert_eq!(origin(text), theirs);
+    }
+    let lock = include_str!("../../Cargo.lock");
+    let (_, idna) = lock
+        .split_once("name = \"idna\"\nversion = \"")
+        .expect("a release");
+    let mut parts = idna
+        .split(['.', '"'])
+        .map_while(|part| part.parse::<u32>().ok());
+    let release = (parts.next(), parts.next(), parts.next());
+    assert!(release >= (Some(1), Some(0), Some(3)), "{release:?}");
+}
+
+/// Bodies without end: each is cut where it is too long, packed or not.
+#[tokio::test]
+async fn c10_nobody_fills_the_memory() {
+    let party = Party::new().await;
+    for (fault, wanted) in [
+        ("oversized_json", "reply.too_large"),
+        ("gzip_bomb", "reply.too_large"),
+        ("nested_json", "reply.nesting"),
+    ] {
+        for _ in 0..4 {
+            let fault = Fault::parse(fault).expect("a fault");
+            party.served.with(|twin| twin.inject(fault));
+        }
+        let issuer = danger::loopback_issuer(party.served.base()).expect("an issuer");
+        let found = danger::discover_on_loopback(issuer, oauth_core::quirk::Rules::default());
+        assert_eq!(code(party.driver.run(found).await), Some(wanted), "{fault}");
+        party.served.with(oauth_testkit::Twin::clear_faults);
+        let fault = Fault::parse(fault).expect("a fault");
+        party.served.with(|twin| twin.inject(fault));
+        let asked = party.client.client_credentials(Scope::none());
+        assert_eq!(code(party.driver.run(asked).await), Some(wanted));
+    }
+}
+
+fn server() -> Server {
+    let server = Server::new(Issuer::parse("https://as.example").expect("an issuer"));
+    [
+        (EndpointKind::Token, "https://as.example/token"),
+        (EndpointKind::Authorization, "https://as.example/authorize"),
+        (EndpointKind::Registration, "https://as.example/register"),
+    ]
+    .into_iter()
+    .try_fold(server, |server, (kind, url)| {
+        server.with_endpoint(kind, url)
+    })
+    .expect("endpoints")
+}
+
+/// The one request of an exchange, and what comes of this answer.
+fn answered<E: Exchange>(
+    mut exchange: E,
+    status: u16,
+    body: &[u8],
+) -> (String, Result<E::Output, Error>) {
+    let at = Moment::system().expect("a clock");
+    let request = match exchange.resume(&at, Input::Begin) {
+        Ok(Step::Send(request)) => request,
+        Ok(_) => panic!("it is a request"),
+        Err(error) => panic!("{error}"),
+    };
+    let sent = format!(
+        "{:?} {:?}",
+        request.headers().get("authorization"),
+        request.body()
+    );
+    let reply = Response::builder()
+        .status(status)
+        .header("content-type", "application/json");
+    let reply = reply.body(Bytes::copy_from_slice(body)).expect("a reply");
+    let done = exchange.resume(&at, Input::Reply(reply));
+    let done = done.map(|step| match step {
+        Step::Done(output) => output,
+        _ => panic!("it is over"),
+    });
+    (sent, done)
+}
+
+fn token(scope: &str, body: &[u8]) -> Result<Tokens, Error> {
+    let client = Client::new(server(), ClientId::new("id"), ClientAuth::basic("secret"));
+    let scope = Scope::parse(scope).expect("a scope");
+    answered(
+        client.expect("a client").client_credentials(scope),
+        200,
+        body,
+    )
+    .1
+}
+
+/// JSON that two parsers read as two things is read as none.
+#[test]
+fn c11_json_is_read_one_way_or_not_at_all() {
+    let good = br#"{"access_token":"a","token_type":"Bearer","expires_in":60}"#;
+    assert!(token("read", good).is_ok());
+    for body in [
+        &br#"{"access_token":"a","access_token":"b","token_type":"Bearer"}"#[..],
+        br#"{"access_token":"a","acc\u0065ss_token":"b","token_type":"Bearer"}"#,
+        br#"{"access_token":"a","token_type":"Bearer","x":{"y":1,"y":2}}"#,
+        br#"{"access_token":"a","token_type":"Bearer","expires_in":NaN}"#,
+        br#"{"access_token":"a","token_type":"Bearer","expires_in":Infinity}"#,
+        br#"{"access_token":"a","token_type":"Bearer","expires_in":060}"#,
+        br#"{"access_token":"a","token_type":"Bearer","expires_in":0x60}"#,
+        br#"{"access_token":"a","token_type":"Bearer",}"#,
+        br#"{"access_token":"a","token_type":"Bearer"}{"access_token":"b"}"#,
+        br#"{"access_token":"a","token_type":"Bearer"} x"#,
+        br#"{'access_token':'a','token_type':'Bearer'}"#,
+        br#"{"access_token":"a"/**/,"token_type":"Bearer"}"#,
+        br#"{"access_token":"\ud800","token_type":"Bearer"}"#,
+        b"{\"access_token\":\"\xff\",\"token_type\":\"Bearer\"}",
+        b"{\"access_token\":\"a\nb\",\"token_type\":\"Bearer\"}",
+        br#"[{"access_token":"a","token_type":"Bearer"}]"#,
+    ] {
+        let refused = token("read", body);
+        assert!(refused.is_err(), "{}", String::from_utf8_lossy(body));
+    }
+}
+
+/// The refresh race: a hundred callers spend a refresh token once, and a reply that is lost does not make it come twice.
+#[tokio::test(flavor = "multi_thread")]
+async fn d2_a_refresh_token_is_spent_once() {
+    let party = Party::new().await;
+    let login = party
+        .login(party.ask("openid read"))
+        .await
+        .expect("a login");
+    // The server ends the grant of whoever sends one twice.
+    let mut policy = Policy::default();
+    policy.reuse = Reuse::Revokes;
+    let at = Moment::system().expect("a clock");
+    let keeper = party
+        .client
+        .keeper(GrantId::person("alice"))
+        .with_policy(policy);
+    let keeper = keeper.with_tokens(&at, login.tokens).expect("tokens");
+    let session = Session::new(party.driver.clone(), keeper);
+    let old = session.latest().expect("tokens");
+    let before = party.requests("/token");
+    let callers: Vec<_> = (0..100)
+        .map(|_| {
+            let (session, old) = (session.clone(), old.clone());
+            tokio::spawn(async move { session.renew(&old).await.map(drop) })
+        })
+        .collect();
+    for caller in callers {
+        assert_eq!(code(caller.await.expect("an answer")), None);
+    }
+    assert_eq!(party.requests("/token"), before + 1);
+    let new = session.latest().expect("tokens");
+    assert_ne!(old.access_token.expose(), new.access_token.expose());
+
+    party.served.with(|twin| twin.inject(Fault::LostReply));
+    for _ in 0..3 {
+        let lost = code(session.renew(&new).await);
+        let lost = lost.expect("there is no other token");
+        assert!(
+            ["lost.closed", "grant.outcome_unknown"].contains(&lost),
+            "{lost}"
+        );
+    }
+    let (reused, refreshes) = party.served.with(|twin| {
+        let counters = twin.counters();
+        (counters.reuse_events, counters.refreshes)
+    });
+    assert_eq!(
+        (reused, refreshes),
+        (0, 2),
+        "the one of before, and the one whose reply was lost"
+    );
+}
+
+/// Scope defaulting: an empty scope is none, and not what was asked for.
+#[test]
+fn d3_an_empty_scope_grants_nothing() {
+    let empty = br#"{"access_token":"a","token_type":"Bearer","scope":""}"#;
+    assert_eq!(
+        token("read write", empty).expect("a token").scope,
+        Scope::none()
+    );
+    let less = br#"{"access_token":"a","token_type":"Bearer","scope":"read"}"#;
+    let read = Scope::parse("read").expect("a scope");
+    assert_eq!(token("read write", less).expect("a token").scope, read);
+    // "OPTIONAL, if identical to the scope requested by the client" (RFC 6749 section 5.1)
+    let absent = br#"{"access_token":"a","token_type":"Bearer"}"#;
+    assert_eq!(token("read", absent).expect("a token").scope, read);
+}
+
+/// Registration confusion: a public client that is given a secret has none.
+#[test]
+fn d6_a_secret_that_a_public_client_is_given_is_never_sent() {
+    let uri = RedirectUri::parse("http://127.0.0.1/callback").expect("a redirect URI");
+    let mut metadata = ClientMetadata::with_redirect_uris([uri]);
+    metadata.token_endpoint_auth_method = Some("none".to_owned());
+    let body = |method: &str| {
+        format!(
+            r#"{{"client_id":"id","client_secret":"S3CR3T","client_secret_expires_at":0,
+                "token_endpoint_auth_method":"{method}","redirect_uris":["http://127.0.0.1/callback"]}}"#
+        )
+    };
+    for (method, name, is_sent) in [
+        ("none", "none", false),
+        ("client_secret_post", "client_secret_post", true),
+    ] {
+        let asked = register(server(), Registration::new(metadata.clone()));
+        let known = answered(asked, 201, body(method).as_bytes())
+            .1
+            .expect("a registration");
+        assert_eq!(known.client_secret.is_some(), is_sent);
+        assert_eq!(known.warnings.len(), usize::from(!is_sent));
+        let client =
+            Client::registered(server(), &known, Credentials::default()).expect("a client");
+        // What the server says decides, and not what was asked for.
+        assert_eq!(client.auth().name(), name);
+        let at = Moment::system().expect("a clock");
+        let uri = metadata.redirect_uris.first().expect("one").clone();
+        let begun = client.authorize(&at, AuthorizationRequest::new(uri));
+        let (_, pending) = begun.expect("a URL");
+        let state = pending.state().expose();
+        let callback = format!("http://127.0.0.1/callback?code=c&state={state}");
+        let redeemed = client.redeem(pending, &callback).expect("a callback");
+        let (sent, _) = answered(redeemed, 200, b"{}");
+        assert_eq!(sent.contains("S3CR3T"), is_sent, "{method}");
+    }
+}

@@ -1,0 +1,97 @@
+//! Nothing of the lists is forgotten: every attack has a test of its name, every module of OpenID's plans one that
+//! reproduces it, or a reason why not.
+
+use std::collections::BTreeSet;
+use std::path::Path;
+
+fn read(path: &str) -> String {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
+    let text = std::fs::read_to_string(root.join(path));
+    text.unwrap_or_else(|error| panic!("{path}: {error}"))
+}
+
+/// The lines of a list: what stands first, and the rest.
+fn rows(list: &str) -> Vec<(&str, &str)> {
+    let lines = list
+        .lines()
+        .filter(|line| !line.is_empty() && !line.starts_with('#'));
+    lines
+        .map(|line| {
+            line.split_once(' ')
+                .unwrap_or_else(|| panic!("no test: {line}"))
+        })
+        .collect()
+}
+
+/// Whether a file has a test of this name, in whatever language.
+fn has_test(file: &str, name: &str) -> bool {
+    let source = read(file);
+    match file.rsplit_once('.') {
+        Some((_, "rs")) => source.contains(&format!("fn {name}(")),
+        Some((_, "py")) => source.contains(&format!("def {name}(")),
+        _ => source.contains(&format!("'{name}'")),
+    }
+}
+
+/// Whether a file has a test whose name begins with this id, and is one.
+fn is_named_by(file: &str, id: &str) -> bool {
+    let source = read(file);
+    let lines: Vec<_> = source.lines().map(str::trim).collect();
+    lines.iter().enumerate().any(|(at, line)| {
+        let name = line.strip_prefix("async ").unwrap_or(line);
+        let is_of_id = name.starts_with(&format!("fn {}_", id.to_lowercase()));
+        let before = lines.get(at.saturating_sub(3)..at).unwrap_or_default();
+        is_of_id
+            && before
+                .iter()
+                .any(|line| line.starts_with("#[test]") || line.starts_with("#[tokio::test"))
+    })
+}
+
+#[test]
+fn every_attack_has_a_test_of_its_name() {
+    let list = read("tests/attacks.txt");
+    let mut ids = BTreeSet::new();
+    for (id, tests) in rows(&list) {
+        assert!(ids.insert(id), "{id} stands twice");
+        let mut tests = tests.split("; ");
+        let own = tests.next().unwrap_or_default();
+        assert!(
+            is_named_by(own, id),
+            "{own} has no test named {}_...",
+            id.to_lowercase()
+        );
+        for other in tests {
+            let (file, name) = other
+                .split_once("::")
+                .unwrap_or_else(|| panic!("{id}: {other}"));
+            assert!(has_test(file, name), "{id}: {file} has no {name}");
+        }
+    }
+    for (letter, count) in [("A", 14), ("B", 20), ("C", 13), ("D", 6)] {
+        for number in 1..=count {
+            let id = format!("{letter}{number}");
+            assert!(ids.contains(id.as_str()), "{id} is not in the list");
+        }
+    }
+}
+
+#[test]
+fn every_module_is_reproduced_or_has_a_reason() {
+    let list = read("tests/hostile/modules.txt");
+    let mut modules = BTreeSet::new();
+    for (module, what) in rows(&list) {
+        assert!(modules.insert(module), "{module} stands twice");
+        if what
+            .strip_prefix("no: ")
+            .is_some_and(|reason| reason.len() > 20)
+        {
+            continue;
+        }
+        let (file, name) = what
+            .split_once("::")
+            .unwrap_or_else(|| panic!("{module}: {what}"));
+        assert!(has_test(file, name), "{module}: {file} has no {name}");
+    }
+    assert_eq!(modules.len(), 59);
+}
