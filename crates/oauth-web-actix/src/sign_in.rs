@@ -9,9 +9,8 @@ use actix_web::body::{BoxBody, EitherBody, MessageBody};
 use actix_web::dev::{Service, ServiceRequest, ServiceResponse, Transform};
 use actix_web::http::StatusCode;
 use actix_web::{Error, HttpMessage as _, HttpRequest, HttpResponse, web};
-use oauth_core::error::Advice;
 use oauth_web::{Access, Forward, MAX_FORM};
-use oauth_web_tower::{Host, MAX_FORWARDED, Outcome};
+use oauth_web_tower::{Forwarded, Host, MAX_FORWARDED, Outcome};
 
 use crate::carry::{plain, read, response, seen, streamed};
 use crate::user::Visited;
@@ -75,22 +74,16 @@ impl SignIn {
         })
     }
 
-    /// What the API says; once the tokens are over, that nobody is signed in any more.
+    /// What the API says.
     async fn forwarded(
         &self,
         forward: Forward,
         body: bytes::Bytes,
         request: &HttpRequest,
     ) -> HttpResponse {
-        match self.host.forward(forward, body).await {
-            Ok(reply) => streamed(reply),
-            Err(error) if error.advice() == Advice::Reauthorize => {
-                let visit = self.host.site().tokens_over(seen(request));
-                match self.host.drive(visit).await {
-                    Ok(Outcome::Respond(reply)) => response(reply),
-                    _ => plain(StatusCode::INTERNAL_SERVER_ERROR),
-                }
-            }
+        match self.host.forward(seen(request), forward, body).await {
+            Ok(Forwarded::Response(reply)) => streamed(reply),
+            Ok(Forwarded::Reply(reply)) => response(reply),
             Err(_) => plain(StatusCode::BAD_GATEWAY),
         }
     }

@@ -3,7 +3,7 @@
 use oauth_core::error::Error;
 use oauth_core::flow::authorization::ResponseMode;
 use oauth_core::moment::UnixTime;
-use oauth_core::{AuthorizationRequest, Pending, Secret};
+use oauth_core::{AuthorizationRequest, Client, Pending, Secret};
 use serde::{Deserialize, Serialize};
 
 use crate::config::{CallbackMode, Lookup, Provider};
@@ -54,6 +54,7 @@ pub(crate) struct Kept {
     pub(crate) flow: Flow,
     pub(crate) pending: Pending,
     pub(crate) provider: Provider,
+    pub(crate) client: Client,
 }
 
 impl Flow {
@@ -105,7 +106,8 @@ pub(crate) async fn begin(turn: &Turn, wanted: Wanted<'_>) -> Result<Reply, Erro
         (Kind::Login, Some(prompt)) => ask = ask.prompt(prompt),
         (Kind::Login, None) => {}
     }
-    let begun = provider.client.begin_authorization(ask);
+    let client = turn.client(provider).await?;
+    let begun = client.begin_authorization(ask);
     let begun = turn.desk.run(begun, |begun| Fruit::Begun(Box::new(begun)));
     let Fruit::Begun(begun) = begun.await? else {
         return Err(mixed_up());
@@ -151,10 +153,6 @@ pub(crate) async fn find(turn: &Turn, callback: &str) -> Result<Result<Kept, Vec
                         continue;
                     }
                 };
-                if !provider.client.recognises(&pending, callback) {
-                    why.push("the state is another".to_owned());
-                    continue;
-                }
                 // Mix-up (RFC 9700 section 4.4.2.2): each provider has a redirect URI of its own.
                 let (config, place) = (turn.config(), turn.place()?);
                 let path = format!("{}{}", place.root, config.callback(&provider));
@@ -162,11 +160,17 @@ pub(crate) async fn find(turn: &Turn, callback: &str) -> Result<Result<Kept, Vec
                     why.push("the callback is another provider's".to_owned());
                     continue;
                 }
+                let client = turn.client(&provider).await?;
+                if !client.recognises(&pending, callback) {
+                    why.push("the state is another".to_owned());
+                    continue;
+                }
                 return Ok(Ok(Kept {
                     name,
                     flow,
                     pending,
                     provider,
+                    client,
                 }));
             }
         }

@@ -40,6 +40,10 @@ pub(crate) async fn guard(turn: &Turn, access: Access, need: Option<Need>) -> Re
     match access {
         Access::Quiet if is_looked_at_once(turn)? => {
             let provider = turn.first_provider().await?;
+            if turn.client_at_once(&provider).await?.is_none() {
+                // The page is not held up: who is there is looked up once that can be asked.
+                return Ok(End::Pass(None));
+            }
             let wanted = Wanted {
                 kind: Kind::Check,
                 ..Wanted::login(&provider, turn.this_page()?)
@@ -97,6 +101,9 @@ async fn renewed(turn: &Turn, access: Access, session: &Session) -> Result<Optio
         return Ok(None);
     }
     let provider = turn.provider(&session.identity.provider).await?;
+    if access == Access::Quiet && turn.client_at_once(&provider).await?.is_none() {
+        return Ok(None);
+    }
     let wanted = Wanted::login(&provider, turn.this_page()?);
     let kind = match turn.has_cookie(&turn.jar()?.named("quiet")) {
         false => Kind::Check,

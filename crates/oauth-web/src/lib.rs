@@ -1,10 +1,12 @@
 #![doc = include_str!("../README.md")]
 
 mod config;
+mod connect;
 mod cookie;
 mod flow;
 mod forward;
 mod guard;
+mod handle;
 mod html;
 mod page;
 mod person;
@@ -22,6 +24,7 @@ mod visit;
 mod who;
 
 pub use config::{Access, CallbackMode, Config, Keep, Lookup, Provider, SameSite, Upstream};
+pub use connect::Connect;
 pub use forward::Forward;
 pub use person::IdentityEndpoint;
 pub use reply::{Problem, Reply};

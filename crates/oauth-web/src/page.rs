@@ -29,9 +29,20 @@ use crate::visit::End;
 pub(crate) async fn answer(turn: Turn, access: Access, need: Option<Need>) -> Result<End, Error> {
     match route(&turn, access, need).await {
         Err(error) if is_hosts(&error) => Err(error),
+        Err(error) if turn.desk.is_unready() => unready(turn, error),
         Err(error) => Ok(End::Respond(failed(&turn, &error, None))),
         end => end,
     }
+}
+
+/// Has a provider's client made, unless it is known.
+///
+/// # Errors
+/// `web.unknown_provider`, and what the host fails with.
+pub(crate) async fn connect(turn: Turn, provider: String) -> Result<End, Error> {
+    let provider = turn.site.provider(&provider)?;
+    turn.client(provider).await?;
+    Ok(End::Pass(None))
 }
 
 /// Signs somebody in for a test.
@@ -66,7 +77,7 @@ pub(crate) async fn over(turn: Turn) -> Result<End, Error> {
 ///
 /// # Errors
 /// `web.not_found` for another site's host.
-pub(crate) async fn unready(turn: Turn, error: Error) -> Result<End, Error> {
+fn unready(turn: Turn, error: Error) -> Result<End, Error> {
     turn.desk.note_error(&error);
     let is_own = match turn.place() {
         Ok(place) => turn.site.page(place, &turn.request) != Page::Application,

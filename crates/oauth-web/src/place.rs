@@ -5,6 +5,7 @@ use oauth_core::redirect_uri::RedirectUri;
 use oauth_core::url::Url;
 
 use crate::config::{Config, Provider};
+use crate::connect::Connections;
 use crate::cookie::Jar;
 use crate::request::Request;
 
@@ -12,6 +13,7 @@ use crate::request::Request;
 pub(crate) struct Inner {
     pub(crate) config: Config,
     pub(crate) places: Vec<Place>,
+    pub(crate) connections: Connections,
 }
 
 /// Where people reach the site: one base URL.
@@ -57,7 +59,12 @@ impl Inner {
                 place.redirect_uri(&config, provider)?;
             }
         }
-        Ok(Self { config, places })
+        let connections = Connections::default();
+        Ok(Self {
+            config,
+            places,
+            connections,
+        })
     }
 
     /// The base URL that a request is for; the only one, if there is only one.

@@ -12,7 +12,7 @@ use oauth_core::server::EndpointKind;
 use oauth_core::{Client, Secret, Tokens};
 use serde::{Deserialize, Serialize};
 
-use crate::config::Provider;
+use crate::handle::Handle;
 use crate::session::{self, Identity, Session};
 use crate::turn::Turn;
 use crate::visit::{Fruit, Times, mixed_up};
@@ -28,16 +28,6 @@ const REMOVALS: u32 = 3;
 
 /// How long a sign-in takes at most from when its session is listed until that is stored, or never will be.
 const LANDING: Duration = Duration::from_secs(5 * 60);
-
-/// What the cookie holds.
-#[derive(Serialize, Deserialize)]
-pub(crate) struct Handle {
-    handle: String,
-    until: UnixTime,
-    /// Whose tokens there are, should the session be gone and they not.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    provider: Option<String>,
-}
 
 /// The sessions of a person, or of one session at the provider. A session is listed before its tokens are stored, and
 /// until they are gone: whatever a worker was doing when it died, somebody comes by here and does the rest.
@@ -60,12 +50,6 @@ struct Listed {
 
 const fn long_ago() -> UnixTime {
     UnixTime::from_secs(0)
-}
-
-impl Handle {
-    fn key(&self) -> String {
-        oauth_seal::digest("oauth-web session 1", [self.handle.as_str()])
-    }
 }
 
 /// The session of a handle. That it is used is written down now and then.
@@ -99,7 +83,7 @@ pub(crate) async fn load(turn: &Turn, handle: &Handle) -> Result<Option<Session>
 /// Begins a session: it is listed where the provider finds it, then come its tokens, and last itself.
 pub(crate) async fn begin(
     turn: &Turn,
-    provider: &Provider,
+    (provider, client): (&str, Option<&Client>),
     session: Session,
     tokens: Option<Tokens>,
 ) -> Result<Vec<String>, Error> {
@@ -107,24 +91,16 @@ pub(crate) async fn begin(
     let handle = Handle {
         handle: oauth_seal::base64url(&at.draw("oauth-web handle")?),
         until: session.until,
-        provider: Some(provider.id.clone()),
+        provider: Some(provider.to_owned()),
     };
     let key = handle.key();
     let session = Session {
         seen_at: turn.config().idle.map(|_| session.started_at),
         ..session
     };
-    let client = &provider.client;
-    let left = match store(turn, client, &key, &session, tokens.clone()).await {
-        Ok(left) => left,
-        Err(error) => {
-            // No tokens without a session. It stays listed: what the store did not answer to it may do yet.
-            take_back(turn, client, &key, tokens).await;
-            return Err(error);
-        }
-    };
-    for listed in left {
-        clear(turn, client, &session.identity, &listed).await;
+    match client {
+        Some(client) => listed_and_stored(turn, client, &key, &session, tokens).await?,
+        None => saved(turn, &key, &session).await?,
     }
     let plain = Secret::new(serde_json::to_vec(&handle).unwrap_or_default());
     let seconds = turn.config().lifetime.as_secs();
@@ -161,6 +137,36 @@ async fn list(
     Ok(left.filter(is_settled).collect())
 }
 
+/// Stores a session of this client, and does away with what is left of the person's others.
+async fn listed_and_stored(
+    turn: &Turn,
+    client: &Client,
+    key: &str,
+    session: &Session,
+    tokens: Option<Tokens>,
+) -> Result<(), Error> {
+    let left = match store(turn, client, key, session, tokens.clone()).await {
+        Ok(left) => left,
+        Err(error) => {
+            // No tokens without a session. It stays listed: what the store did not answer to it may do yet.
+            take_back(turn, client, key, tokens).await;
+            return Err(error);
+        }
+    };
+    for listed in left {
+        clear(turn, client, &session.identity, &listed).await;
+    }
+    Ok(())
+}
+
+async fn saved(turn: &Turn, key: &str, session: &Session) -> Result<(), Error> {
+    let times = Times::until(session.until);
+    match turn.desk.save(key, text(session), 0, times).await? {
+        Saved::Conflict => Err(contended()),
+        Saved::At(_) => Ok(()),
+    }
+}
+
 /// Stores a session: it is listed, then come its tokens, then itself. What [`list`] found.
 async fn store(
     turn: &Turn,
@@ -173,10 +179,7 @@ async fn store(
     if let Some(tokens) = tokens {
         keep(turn, client, key, tokens, session.until).await?;
     }
-    let times = Times::until(session.until);
-    if turn.desk.save(key, text(session), 0, times).await? == Saved::Conflict {
-        return Err(contended());
-    }
+    saved(turn, key, session).await?;
     // Whom the provider has signed out meanwhile is not listed any more.
     for name in people(client, &session.identity) {
         let entry = turn.desk.load(&name).await?;
@@ -221,11 +224,12 @@ pub(crate) async fn end(turn: &Turn, session: &Session) -> Option<Secret<String>
             break;
         }
     }
-    let provider = turn.provider(&session.identity.provider).await;
-    let provider = provider
-        .map_err(|error| turn.desk.note_error(&error))
+    // Without a client its tokens stay until the person's next login, which finds them listed.
+    let client = turn.client_of(&session.identity.provider).await;
+    let client = client
+        .inspect_err(|error| turn.desk.note_error(error))
         .ok()?;
-    finish(turn, &provider.client, key, &session.identity).await
+    finish(turn, &client, key, &session.identity).await
 }
 
 /// Does what is to be done once a session is gone. It is listed until its tokens are gone as well.
@@ -270,8 +274,8 @@ async fn clear(turn: &Turn, client: &Client, identity: &Identity, listed: &Liste
 
 /// Revokes the token of a session that has no record.
 async fn revoke_of(turn: &Turn, session: &Session, tokens: &Tokens) {
-    match turn.provider(&session.identity.provider).await {
-        Ok(provider) => revoke(turn, &provider.client, tokens).await,
+    match turn.client_of(&session.identity.provider).await {
+        Ok(client) => revoke(turn, &client, tokens).await,
         Err(error) => turn.desk.note_error(&error),
     }
 }
@@ -285,10 +289,8 @@ pub(crate) async fn forget_left(turn: &Turn) -> Result<(), Error> {
     let Some(id) = &handle.provider else {
         return Ok(());
     };
-    let provider = turn.provider(id).await?;
-    forget(turn, &provider.client, &handle.key())
-        .await
-        .map(drop)
+    let client = turn.client_of(id).await?;
+    forget(turn, &client, &handle.key()).await.map(drop)
 }
 
 /// Ends the sessions that a person has, or those that belong to one session at the provider, as far as they are meant.

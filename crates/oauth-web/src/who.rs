@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::config::Keep;
 use crate::cookie::Untaken;
+use crate::handle::Handle;
 use crate::record;
 use crate::session::Session;
 use crate::turn::Turn;
@@ -29,7 +30,7 @@ pub(crate) async fn session(turn: &Turn) -> Result<Found, Error> {
     let found = match turn.config().keep {
         Keep::Identity => jar.session::<Session>(&turn.cookies),
         Keep::AccessToken => jar.session::<Carried>(&turn.cookies).map(Carried::session),
-        Keep::Store => match jar.session::<record::Handle>(&turn.cookies) {
+        Keep::Store => match jar.session::<Handle>(&turn.cookies) {
             Ok(handle) => match record::load(turn, &handle).await? {
                 Some(session) => Ok(session),
                 None => Err(Untaken::Unopened("the store has none such".to_owned())),
@@ -41,13 +42,24 @@ pub(crate) async fn session(turn: &Turn) -> Result<Found, Error> {
         Ok(session) if session.is_over(now, turn.config().idle) => {
             // One that lay unused is still there, and so are its tokens.
             if session.key.is_some() {
-                record::end(turn, &session).await;
+                end_unused(turn, &session).await?;
             }
             Found::Nobody("it is over".to_owned())
         }
         Ok(session) => Found::Session(Box::new(session)),
         Err(untaken) => Found::Nobody(untaken.why().to_owned()),
     })
+}
+
+/// Ends a session that lay unused, unless its provider would have to be waited for: it can be ended another time.
+async fn end_unused(turn: &Turn, session: &Session) -> Result<(), Error> {
+    if let Ok(provider) = turn.site.provider(&session.identity.provider)
+        && turn.client_at_once(provider).await?.is_none()
+    {
+        return Ok(());
+    }
+    record::end(turn, session).await;
+    Ok(())
 }
 
 /// What a cookie holds where it has the access token too.

@@ -43,7 +43,7 @@ pub(crate) async fn api(turn: &Turn, name: &str) -> Result<End, Error> {
         url,
         headers: forward::sent(&request.headers),
         resource: upstream.url.clone(),
-        client: provider.client,
+        client: turn.client(&provider).await?,
         session: (*session).into(),
     })))
 }

@@ -6,7 +6,7 @@ use http::Method;
 use oauth_core::error::{Error, ProtocolViolation, ValidationFailure};
 use oauth_core::flow::redeem::Login;
 use oauth_core::token::TokenType;
-use oauth_core::{Secret, Tokens};
+use oauth_core::{Client, Secret, Tokens};
 use serde_json::Map;
 
 use crate::config::{Keep, Provider, setup};
@@ -26,18 +26,23 @@ const QUIET: u64 = 5 * 60;
 
 pub(crate) async fn callback(turn: &Turn) -> Result<Reply, Error> {
     let arrived = arrived(turn)?;
+    // Whether a flow is this one's its client says.
+    if let Some(provider) = turn.provider_of_callback()? {
+        turn.client(provider).await?;
+    }
     let Kept {
         name,
         flow,
         pending,
         provider,
+        client,
     } = match flow::find(turn, &arrived).await? {
         Ok(kept) => kept,
         Err(why) => return unknown(turn, &why).await,
     };
     // Whatever comes of it, it is used up.
     let ended = flow::end(turn, &name)?;
-    let login = match provider.client.redeem(pending, &arrived) {
+    let login = match client.redeem(pending, &arrived) {
         Ok(redeemed) => {
             let landed = turn
                 .desk
@@ -51,7 +56,7 @@ pub(crate) async fn callback(turn: &Turn) -> Result<Reply, Error> {
         Err(error) => Err(error),
     };
     let reply = match login {
-        Ok(login) => signed_in(turn, &provider, &flow, login).await,
+        Ok(login) => signed_in(turn, (&provider, &client), &flow, login).await,
         Err(error) => Err(error),
     };
     let reply = match reply {
@@ -82,11 +87,11 @@ fn arrived(turn: &Turn) -> Result<String, Error> {
 /// Somebody signed in at the provider: the application lets them in, or does not.
 async fn signed_in(
     turn: &Turn,
-    provider: &Provider,
+    (provider, client): (&Provider, &Client),
     flow: &Flow,
     login: Login,
 ) -> Result<Reply, Error> {
-    let identity = identity(turn, provider, &login).await?;
+    let identity = identity(turn, (provider, client), &login).await?;
     let scope = login.tokens.scope.as_str().to_owned();
     let now = turn.desk.now();
     let (need, tenant) = (flow.need.as_ref(), provider.tenant.as_deref());
@@ -125,7 +130,15 @@ async fn signed_in(
             let tokens = Some(Arc::new(carried(login.tokens)?));
             sealed(turn, Session { tokens, ..session }, text)?
         }
-        Keep::Store => record::begin(turn, provider, session, Some(login.tokens)).await?,
+        Keep::Store => {
+            record::begin(
+                turn,
+                (&provider.id, Some(client)),
+                session,
+                Some(login.tokens),
+            )
+            .await?
+        }
     };
     // Another person may have been signed in at this browser; and a session that somebody planted is gone.
     if let Ok(Found::Session(old)) = old {
@@ -136,17 +149,21 @@ async fn signed_in(
 }
 
 /// Whom the provider vouches for: by a verified ID token, or by its own endpoint where that is agreed on.
-async fn identity(turn: &Turn, provider: &Provider, login: &Login) -> Result<Identity, Error> {
+async fn identity(
+    turn: &Turn,
+    (provider, client): (&Provider, &Client),
+    login: &Login,
+) -> Result<Identity, Error> {
     let Some(endpoint) = &provider.identity else {
         let id_token = login.id_token.as_ref();
         let id_token = id_token.ok_or(ProtocolViolation::IdTokenMissing)?;
         return Ok(Identity::of(&provider.id, id_token));
     };
-    let asked = provider.client.call(Asked {
+    let asked = client.call(Asked {
         endpoint: endpoint.clone(),
         tokens: Arc::new(login.tokens.clone()),
         provider: provider.id.clone(),
-        issuer: provider.client.server().issuer().as_str().to_owned(),
+        issuer: client.server().issuer().as_str().to_owned(),
     });
     let told = turn.desk.run(asked, |told| Fruit::Identity(Box::new(told)));
     match told.await? {

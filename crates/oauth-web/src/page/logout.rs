@@ -1,14 +1,14 @@
 //! The end of a session: here first, then the tokens, then at the provider (OpenID Connect RP-Initiated Logout).
 
 use http::{Method, StatusCode};
-use oauth_core::Secret;
 use oauth_core::error::Error;
 use oauth_core::flow::logout::{LogoutRequest, check_return};
 use oauth_core::redirect_uri::RedirectUri;
 use oauth_core::server::EndpointKind;
+use oauth_core::{Client, Secret};
 use serde::{Deserialize, Serialize};
 
-use crate::config::{Keep, Provider};
+use crate::config::Keep;
 use crate::cookie::{Purpose, Sent};
 use crate::html;
 use crate::record;
@@ -85,11 +85,16 @@ async fn leave(turn: &Turn, left: &mut Option<Identity>) -> Result<Reply, Error>
         }
         Ok(provider) => provider,
     };
-    let away = provider.map(|provider| away(turn, &provider, id_token, &return_to));
+    let client = match &provider {
+        Some(provider) => turn.client(provider).await,
+        None => return Ok(Turn::go(&return_to, ended)),
+    };
+    let away = client.and_then(|client| away(turn, &client, id_token, &return_to));
     let (url, leaving) = match away {
-        Some(Ok(Some(away))) => away,
-        Some(Ok(None)) | None => return Ok(Turn::go(&return_to, ended)),
-        Some(Err(error)) => {
+        Ok(Some(away)) => away,
+        Ok(None) => return Ok(Turn::go(&return_to, ended)),
+        Err(error) if super::is_hosts(&error) => return Err(error),
+        Err(error) => {
             turn.desk.note_error(&error);
             return Ok(Turn::go(&return_to, ended));
         }
@@ -101,11 +106,11 @@ async fn leave(turn: &Turn, left: &mut Option<Identity>) -> Result<Reply, Error>
 /// such page.
 fn away(
     turn: &Turn,
-    provider: &Provider,
+    client: &Client,
     id_token: Option<Secret<String>>,
     return_to: &str,
 ) -> Result<Option<(String, String)>, Error> {
-    let server = provider.client.server();
+    let server = client.server();
     if server.endpoint(EndpointKind::EndSession).is_err() {
         return Ok(None);
     }
@@ -118,7 +123,7 @@ fn away(
     );
     let mut request = LogoutRequest::returning_to(RedirectUri::parse(&done)?, &at)?;
     request.id_token_hint = id_token;
-    let url = provider.client.end_session_url(&request)?;
+    let url = client.end_session_url(&request)?;
     let state = request.state.as_ref();
     let leaving = Leaving {
         state: state

@@ -37,9 +37,8 @@ async fn token(turn: &Turn, id: Option<String>) -> Result<(), Error> {
         .ok_or_else(|| Error::from(ProtocolViolation::LogoutShape).about("logout_token"))?;
     let mut checks = LogoutTokenChecks::default();
     checks.replay = Replay::Caller;
-    let verified = provider
-        .client
-        .verify_logout_token(Secret::new(token), checks);
+    let client = turn.client(&provider).await?;
+    let verified = client.verify_logout_token(Secret::new(token), checks);
     let verified = turn
         .desk
         .run(verified, |token| Fruit::LoggedOut(Box::new(token)));
@@ -62,8 +61,7 @@ async fn token(turn: &Turn, id: Option<String>) -> Result<(), Error> {
     for (kind, value, unstored) in named {
         let Some(value) = value else { continue };
         let is_meant = |session: &Session| token.ends(&ended(session));
-        let client = &provider.client;
-        record::end_all(turn, client, (kind, value), unstored, is_meant).await?;
+        record::end_all(turn, &client, (kind, value), unstored, is_meant).await?;
     }
     // Last of all: should the store have failed before, the provider may send it again. Of two that come at once,
     // both end the same sessions.
@@ -77,15 +75,16 @@ async fn token(turn: &Turn, id: Option<String>) -> Result<(), Error> {
 
 pub(crate) async fn front_channel(turn: &Turn, id: Option<String>) -> Result<Reply, Error> {
     let provider = provider(turn, id).await?;
-    let issuer = provider.client.server().issuer();
+    let client = turn.client(&provider).await?;
+    let issuer = client.server().issuer();
     let request = FrontChannelLogout::parse(&turn.request.target)?;
     if let (Some(named), Some(sid)) = (turn.request.query("iss"), turn.request.query("sid")) {
         if named != issuer.as_str() {
             return Err(ValidationFailure::JwtIssuer.into());
         }
         let is_meant = |session: &Session| request.ends(&ended(session));
-        let (client, of_sid) = (&provider.client, ("sid", sid.as_str()));
-        record::end_all(turn, client, of_sid, Unstored::Meant, is_meant).await?;
+        let of_sid = ("sid", sid.as_str());
+        record::end_all(turn, &client, of_sid, Unstored::Meant, is_meant).await?;
     }
     let mut reply = Reply::empty(StatusCode::OK);
     reply.put(CONTENT_TYPE, "text/html; charset=utf-8");

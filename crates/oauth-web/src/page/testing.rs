@@ -38,7 +38,11 @@ pub(crate) async fn sign_in(turn: Turn, identity: Identity) -> Result<End, Error
     };
     let cookies = match turn.config().keep {
         Keep::Identity | Keep::AccessToken => callback::sealed(&turn, session, None)?,
-        Keep::Store => crate::record::begin(&turn, &provider, session, None).await?,
+        Keep::Store => {
+            // No provider is asked for it: of one that is not known nobody is signed out from there.
+            let client = turn.known(&provider);
+            crate::record::begin(&turn, (&provider.id, client.as_ref()), session, None).await?
+        }
     };
     let reply = Reply::empty(StatusCode::NO_CONTENT).cookies(cookies);
     Ok(End::Respond(reply))
