@@ -37,6 +37,7 @@ mod value;
 mod verbs;
 mod web;
 mod web_forward;
+mod web_provider;
 mod web_reply;
 mod web_session;
 mod web_visit;
@@ -98,7 +99,9 @@ mod _native {
     #[pymodule_export]
     use super::tokens::{Tokens, allow_pickling};
     #[pymodule_export]
-    use super::web::{Provider, WebSite, testing_key};
+    use super::web::{WebSite, testing_key};
+    #[pymodule_export]
+    use super::web_provider::Provider;
     #[pymodule_export]
     use super::web_forward::{Forward, Streamed};
     #[pymodule_export]

@@ -27,6 +27,7 @@ mod server;
 #[cfg(feature = "providers")]
 mod settings;
 mod stored;
+mod told;
 mod waiting;
 
 pub use api::{Api, ApiCall, Call, CallStep, Keeping, Once, Redirects};
@@ -86,3 +87,4 @@ pub use oauth_core::token::{Freshness, TokenKind, Tokens};
 pub use oauth_core::url::Url;
 pub use oauth_core::workload::Environment;
 pub use oauth_core::{Scope, Secret};
+pub use told::told;
