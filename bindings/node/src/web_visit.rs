@@ -1,6 +1,7 @@
 //! Sign-in for web applications: requests, each a visit.
 
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Instant;
 
 use bytes::Bytes;
 use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode};
@@ -8,6 +9,8 @@ use napi::Result;
 use napi::bindgen_prelude::{Env, Object, Uint8Array};
 use napi_derive::napi;
 use oauth_core::error::{Cause, Error, Misuse};
+use oauth_core::moment::UnixTime;
+use oauth_core::{Client, Moment};
 use oauth_web::{
     Access, Admission, Ask, Identity, MAX_FORM, Need, Note, Provider, Reply, Request, Session,
 };
@@ -15,7 +18,7 @@ use oauth_web_tower::{Host, Outcome};
 
 use crate::error::invalid;
 use crate::foreign::{Foreign, NativeAsk};
-use crate::runtime::promise;
+use crate::runtime::{millis, promise};
 use crate::tokens::NativeTokens;
 use crate::web_forward::{NativeForward, NativeStream};
 
@@ -38,6 +41,8 @@ pub struct NativeWebRequest {
     pub access: String,
     /// What the page wants beyond that.
     pub need: Option<NativeWebNeed>,
+    /// The time, in milliseconds since 1970: one that a test has set is that of the visit.
+    pub at: f64,
 }
 
 /// What a page wants of a person.
@@ -114,7 +119,14 @@ pub struct NativeSite {
 }
 
 impl NativeSite {
-    pub(crate) const fn new(host: Host, admit: Option<Arc<Foreign>>) -> Self {
+    pub(crate) fn new(host: Host, admit: Option<Arc<Foreign>>) -> Self {
+        let Some(asked) = admit.clone() else {
+            return Self { host, admit };
+        };
+        let host = host.connect(move |provider| {
+            let asked = Arc::clone(&asked);
+            async move { client(&asked, &provider).await }
+        });
         Self { host, admit }
     }
 }
@@ -162,6 +174,7 @@ impl NativeSite {
         let notes: Arc<Mutex<Vec<Note>>> = Arc::default();
         let failure: Arc<Mutex<Option<Error>>> = Arc::default();
         let host = self.host(id, Arc::clone(&notes), Arc::clone(&failure));
+        let host = host.clock(clock(given.at));
         promise(env, async move {
             let outcome = host.drive(visit).await?;
             // The application has not decided: that is no refusal.
@@ -169,6 +182,16 @@ impl NativeSite {
                 return Err(error);
             }
             Ok(told(&host, seen, outcome, taken(&notes)))
+        })
+    }
+
+    /// Waits for the client of a provider, which is asked for unless it is known.
+    #[napi(ts_return_type = "Promise<void>")]
+    pub fn connect<'env>(&self, env: &'env Env, provider: String, at: f64) -> Result<Object<'env>> {
+        let host = self.host.clone().clock(clock(at));
+        promise(env, async move {
+            host.drive(host.site().connect(&provider)).await?;
+            Ok(())
         })
     }
 
@@ -227,6 +250,22 @@ impl NativeSite {
             }
         })
     }
+}
+
+/// JavaScript's clock, from then on.
+fn clock(at: f64) -> impl Fn() -> std::result::Result<Moment, Error> + Send + Sync + 'static {
+    let (at, since) = (millis(at), Instant::now());
+    move || {
+        let now = UnixTime::from_secs(0).after(at.saturating_add(since.elapsed()));
+        Ok(Moment::system()?.at_time(now))
+    }
+}
+
+/// The client of a provider, of the function that the application has for it.
+pub(crate) async fn client(ask: &Foreign, provider: &str) -> std::result::Result<Client, Error> {
+    let given = ask.ask(crate::foreign::ask("client", provider)).await?;
+    let client = given.provider.and_then(|provider| provider.client);
+    client.ok_or_else(|| Error::from(Misuse::Setup).about("client gives a Client"))
 }
 
 fn taken<T: Default>(shared: &Mutex<T>) -> T {
@@ -313,7 +352,7 @@ fn fields(pairs: &[(String, String)]) -> HeaderMap {
     map
 }
 
-pub(crate) fn told(
+fn told(
     host: &Host,
     request: Request,
     outcome: Outcome,
@@ -354,7 +393,7 @@ impl NativeVisited {
     }
 }
 
-fn answered(reply: Reply) -> NativeVisited {
+pub(crate) fn answered(reply: Reply) -> NativeVisited {
     NativeVisited {
         problem: reply.problem.map(|problem| {
             serde_json::json!({

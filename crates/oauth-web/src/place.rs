@@ -1,5 +1,7 @@
 //! Where people reach a site, and which of its pages a path is.
 
+use std::sync::atomic::AtomicBool;
+
 use oauth_core::error::{Error, ValidationFailure};
 use oauth_core::redirect_uri::RedirectUri;
 use oauth_core::url::Url;
@@ -14,6 +16,8 @@ pub(crate) struct Inner {
     pub(crate) config: Config,
     pub(crate) places: Vec<Place>,
     pub(crate) connections: Connections,
+    /// Whether it was said that sessions are large.
+    pub(crate) is_large_known: AtomicBool,
 }
 
 /// Where people reach the site: one base URL.
@@ -64,6 +68,7 @@ impl Inner {
             config,
             places,
             connections,
+            is_large_known: AtomicBool::new(false),
         })
     }
 

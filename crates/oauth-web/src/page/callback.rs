@@ -1,6 +1,7 @@
 //! The callback: judged, redeemed, verified; then there is a session.
 
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 
 use http::Method;
 use oauth_core::error::{Error, ProtocolViolation, ValidationFailure};
@@ -10,7 +11,7 @@ use oauth_core::{Client, Secret, Tokens};
 use serde_json::Map;
 
 use crate::config::{Keep, Provider, setup};
-use crate::cookie::Sent;
+use crate::cookie::{Jar, Sent};
 use crate::flow::{self, Flow, Kept, Kind};
 use crate::person::Asked;
 use crate::record;
@@ -215,6 +216,11 @@ pub(crate) fn sealed(
         true => with,
         false => without,
     };
+    if let Err(large) = Jar::is_small(chosen.expose())
+        && !turn.site.is_large_known.swap(true, Ordering::Relaxed)
+    {
+        turn.desk.note_error(&large);
+    }
     let seconds = turn.config().lifetime.as_secs();
     let (at, sent) = (turn.desk.at(), turn.sent());
     jar.set_session(&at, &turn.cookies, chosen.expose(), seconds, sent)
