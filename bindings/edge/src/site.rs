@@ -106,9 +106,18 @@ impl NativeSiteSetup {
 
     /// People may sign in with this one.
     pub fn provider(&mut self, client: &NativeClient, given: &JsValue) -> Result<(), JsValue> {
-        let given = read(given, "the settings of a provider are texts")?;
-        let provider = provider(client, given)?;
-        self.providers.push(provider);
+        let given: GivenProvider = read(given, "the settings of a provider are texts")?;
+        let client = client.facade().core().clone();
+        let known = Provider::new(given.id.clone(), client).map_err(fail)?;
+        self.providers.push(provider(known, given)?);
+        Ok(())
+    }
+
+    /// With this one as well, whose client is asked for when it is first needed.
+    pub fn later(&mut self, given: &JsValue) -> Result<(), JsValue> {
+        let given: GivenProvider = read(given, "the settings of a provider are texts")?;
+        let later = Provider::later(given.id.clone()).map_err(fail)?;
+        self.providers.push(provider(later, given)?);
         Ok(())
     }
 
@@ -183,10 +192,8 @@ fn set<T>(setting: &mut T, given: Option<T>) {
     }
 }
 
-fn provider(client: &NativeClient, given: GivenProvider) -> Result<Provider, JsValue> {
-    let client = client.facade().core().clone();
-    let scope = Scope::parse(&given.scope).map_err(fail)?;
-    let mut provider = Provider::new(given.id, client).map_err(fail)?.scope(scope);
+fn provider(mut provider: Provider, given: GivenProvider) -> Result<Provider, JsValue> {
+    provider.scope = Scope::parse(&given.scope).map_err(fail)?;
     set(&mut provider.title, given.title);
     if let Some(endpoint) = given.identity {
         let url = Url::parse(&endpoint.url).map_err(fail)?;
@@ -256,6 +263,11 @@ impl NativeSite {
             None => self.0.visit(request, access),
         };
         Ok(NativeVisit::new(&self.0, visit, Some(seen)))
+    }
+
+    /// Waits for the client of a provider, which is asked for unless it is known.
+    pub fn connect(&self, provider: &str) -> NativeVisit {
+        NativeVisit::new(&self.0, self.0.connect(provider), None)
     }
 
     /// Somebody is signed in for a test: the answer sets the cookies.

@@ -5,13 +5,14 @@ use std::sync::{Arc, Mutex, PoisonError};
 use bytes::Bytes;
 use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode};
 use js_sys::{Object, Uint8Array};
-use oauth_core::Secret;
 use oauth_core::error::{Cause, Error, Misuse};
 use oauth_core::exchange::ExchangeExt as _;
 use oauth_core::flow::keeper::{Entry, Lease, Saved};
+use oauth_core::{Client, Secret};
 use oauth_facade::{Machine, Record};
 use oauth_web::{
-    Access, Admission, Event, Forward, Need, Reply, Request, RunOutput, Session, Site, Step, Visit,
+    Access, Admission, Connect, Event, Forward, Need, Reply, Request, RunOutput, Session, Site,
+    Step, Visit,
 };
 use serde::Deserialize;
 use serde_json::{Value, json};
@@ -127,6 +128,7 @@ pub struct NativeVisit {
     visit: Visit,
     request: Option<Request>,
     flight: SharedOutcome,
+    connect: Option<Connect>,
     notes: Vec<(String, String)>,
 }
 
@@ -137,8 +139,16 @@ impl NativeVisit {
             visit,
             request,
             flight: SharedOutcome::default(),
+            connect: None,
             notes: Vec::new(),
         }
+    }
+
+    fn made(&mut self, client: Result<Client, Error>) -> Result<Object, JsValue> {
+        if let Some(connect) = self.connect.take() {
+            self.site.connected(&here(), &connect, client);
+        }
+        self.resume(Event::Connecting)
     }
 
     fn resume(&mut self, event: Event) -> Result<Object, JsValue> {
@@ -175,6 +185,11 @@ impl NativeVisit {
                 kind("admit"),
                 ("record", json!(json!(identity).to_string())),
             ]),
+            Step::Connect(connect) => {
+                let step = object(&[kind("connect"), ("id", json!(connect.provider))]);
+                self.connect = Some(connect);
+                step
+            }
             Step::Provider(ask) => {
                 let asked = json!({
                     "id": ask.id, "issuer": ask.issuer, "tenant": ask.tenant, "host": ask.host, "path": ask.path,
@@ -305,6 +320,18 @@ impl NativeVisit {
     pub fn provided(&mut self, setup: Option<NativeSiteSetup>) -> Result<Object, JsValue> {
         let provider = setup.and_then(|setup| setup.last());
         self.resume(Event::Provider(provider.map(Box::new)))
+    }
+
+    /// The client is known by then, in a setup of its own.
+    pub fn connected(&mut self, setup: NativeSiteSetup) -> Result<Object, JsValue> {
+        let client = setup.last().and_then(|provider| provider.client);
+        let none = || Error::from(Misuse::Setup).about("client gives a Client");
+        self.made(client.ok_or_else(none))
+    }
+
+    /// There is none, for an error of this code.
+    pub fn unconnected(&mut self, code: &str, why: &str) -> Result<Object, JsValue> {
+        self.made(Err(oauth_facade::told(code, why)))
     }
 
     /// The person is not.

@@ -18,6 +18,7 @@ async function answer(question, who, methods, object) {
   try {
     const given = await methods[ask.verb](object, ask)
     if (given.setup) question.answerProvider(given.setup)
+    else if (given.failed) question.failedAs(given.failed.code, given.failed.why)
     else question.answer(given)
   } catch (error) {
     const failure = failureOf(error)
@@ -77,6 +78,7 @@ const ofPerson = {
 
 const ofSite = {
   admit: ({ admit }, { record, key: id }) => admit(JSON.parse(record), id),
+  client: ({ connect }, { key: id }) => connect(id),
   provider: async ({ find }, { record, key: id }) => {
     const setup = await find(JSON.parse(record), id)
     return setup === undefined ? { absent: true } : { setup }

@@ -30,8 +30,8 @@ const PATIENCE: Duration = Duration::from_secs(30);
 #[napi(object, object_from_js = false)]
 #[derive(Clone, Default)]
 pub struct NativeAsk {
-    /// A verb of a store, `data_key`, `unwrap_key`, `assertion`, `open`, `show_code`, `sign_in`, `admit` or
-    /// `provider`.
+    /// A verb of a store, `data_key`, `unwrap_key`, `assertion`, `open`, `show_code`, `sign_in`, `admit`, `provider` or
+    /// `client`.
     pub verb: &'static str,
     /// The name of a record, or the id of a key.
     pub key: String,
@@ -125,6 +125,12 @@ impl NativeQuestion {
             key: None,
             provider: setup.last(),
         }));
+    }
+
+    /// There is none, for an error of this code.
+    #[napi]
+    pub fn failed_as(&self, code: String, why: String) {
+        self.tell(Err(oauth_facade::told(&code, &why)));
     }
 
     /// There is none, for what one of our own stores said.

@@ -143,8 +143,17 @@ impl NativeSiteSetup {
     /// People may sign in with this one.
     #[napi]
     pub fn provider(&mut self, client: &NativeClient, given: NativeSiteProvider) -> Result<()> {
-        let provider = provider(client, given)?;
-        self.providers.push(provider);
+        let client = client.facade().core().clone();
+        let known = Provider::new(given.id.clone(), client).map_err(fail)?;
+        self.providers.push(provider(known, given)?);
+        Ok(())
+    }
+
+    /// With this one as well, whose client is asked for when it is first needed.
+    #[napi]
+    pub fn later(&mut self, given: NativeSiteProvider) -> Result<()> {
+        let later = Provider::later(given.id.clone()).map_err(fail)?;
+        self.providers.push(provider(later, given)?);
         Ok(())
     }
 
@@ -229,10 +238,8 @@ fn set<T>(setting: &mut T, given: Option<T>) {
     }
 }
 
-fn provider(client: &NativeClient, given: NativeSiteProvider) -> Result<Provider> {
-    let client = client.facade().core().clone();
-    let scope = Scope::parse(&given.scope).map_err(fail)?;
-    let mut provider = Provider::new(given.id, client).map_err(fail)?.scope(scope);
+fn provider(mut provider: Provider, given: NativeSiteProvider) -> Result<Provider> {
+    provider.scope = Scope::parse(&given.scope).map_err(fail)?;
     set(&mut provider.title, given.title);
     if let Some(endpoint) = given.identity {
         let url = Url::parse(&endpoint.url).map_err(fail)?;

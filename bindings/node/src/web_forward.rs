@@ -8,17 +8,14 @@ use http_body_util::BodyExt as _;
 use napi::Result;
 use napi::bindgen_prelude::{Env, Object, Uint8Array};
 use napi_derive::napi;
-use oauth_core::error::{Advice, Cause, Error, Loss, Misuse};
+use oauth_core::error::{Cause, Error, Loss, Misuse};
 use oauth_reqwest::reqwest;
 use oauth_web::{Forward, Request};
-use oauth_web_tower::Host;
+use oauth_web_tower::{Forwarded, Host, MAX_FORWARDED};
 
 use crate::error::fail;
 use crate::runtime::promise;
-use crate::web_visit::{NativeVisited, told};
-
-/// The largest body of a call, in bytes: it is kept until the API has taken the token.
-const MAX_FORWARDED: u32 = 10 << 20;
+use crate::web_visit::{self, NativeVisited};
 
 /// A call to be passed on.
 #[napi]
@@ -44,7 +41,7 @@ impl NativeForward {
     /// How many bytes of the body are passed on at most.
     #[napi(getter)]
     pub fn limit(&self) -> u32 {
-        MAX_FORWARDED
+        u32::try_from(MAX_FORWARDED).unwrap_or(u32::MAX)
     }
 
     /// Passes it on with this body, once: what to send, its body bit by bit.
@@ -55,15 +52,11 @@ impl NativeForward {
         let body = body.map(|body| Bytes::from(body.to_vec()));
         let (host, request) = (self.host.clone(), self.request.clone());
         promise(env, async move {
-            match host.forward(forward, body.unwrap_or_default()).await {
-                Ok(response) => Ok(answered(response)),
-                // The grant has ended, and so the session.
-                Err(error) if error.advice() == Advice::Reauthorize => {
-                    let over = host.drive(host.site().tokens_over(request.clone())).await?;
-                    Ok(told(&host, request, over, Vec::new()))
-                }
-                Err(error) => Err(error),
-            }
+            let body = body.unwrap_or_default();
+            Ok(match host.forward(request, forward, body).await? {
+                Forwarded::Response(response) => answered(response),
+                Forwarded::Reply(reply) => web_visit::answered(reply),
+            })
         })
     }
 }

@@ -1,6 +1,7 @@
 //! Sign-in for web applications: requests, each a visit.
 
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Instant;
 
 use bytes::Bytes;
 use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode};
@@ -8,6 +9,8 @@ use napi::Result;
 use napi::bindgen_prelude::{Env, Object, Uint8Array};
 use napi_derive::napi;
 use oauth_core::error::{Cause, Error, Misuse};
+use oauth_core::moment::UnixTime;
+use oauth_core::{Client, Moment};
 use oauth_web::{
     Access, Admission, Identity, MAX_FORM, Need, Note, Provider, ProviderQuery, Reply, Request,
     Session,
@@ -16,7 +19,7 @@ use oauth_web_tower::{Host, Outcome};
 
 use crate::error::invalid;
 use crate::js_callbacks::{Foreign, NativeAsk};
-use crate::runtime::promise;
+use crate::runtime::{millis, promise};
 use crate::tokens::NativeTokens;
 use crate::web_forward::{NativeForward, NativeStream};
 
@@ -39,6 +42,8 @@ pub struct NativeWebRequest {
     pub access: String,
     /// What the page wants beyond that.
     pub need: Option<NativeWebNeed>,
+    /// The time, in milliseconds since 1970: one that a test has set is that of the visit.
+    pub at: f64,
 }
 
 /// What a page wants of a person.
@@ -115,7 +120,14 @@ pub struct NativeSite {
 }
 
 impl NativeSite {
-    pub(crate) const fn new(host: Host, admit: Option<Arc<Foreign>>) -> Self {
+    pub(crate) fn new(host: Host, admit: Option<Arc<Foreign>>) -> Self {
+        let Some(asked) = admit.clone() else {
+            return Self { host, admit };
+        };
+        let host = host.connect(move |provider| {
+            let asked = Arc::clone(&asked);
+            async move { client(&asked, &provider).await }
+        });
         Self { host, admit }
     }
 }
@@ -163,6 +175,7 @@ impl NativeSite {
         let notes: Arc<Mutex<Vec<Note>>> = Arc::default();
         let failure: Arc<Mutex<Option<Error>>> = Arc::default();
         let host = self.host(id, Arc::clone(&notes), Arc::clone(&failure));
+        let host = host.clock(clock(given.at));
         promise(env, async move {
             let outcome = host.drive(visit).await?;
             // The application has not decided: that is no refusal.
@@ -170,6 +183,16 @@ impl NativeSite {
                 return Err(error);
             }
             Ok(told(&host, seen, outcome, taken(&notes)))
+        })
+    }
+
+    /// Waits for the client of a provider, which is asked for unless it is known.
+    #[napi(ts_return_type = "Promise<void>")]
+    pub fn connect<'env>(&self, env: &'env Env, provider: String, at: f64) -> Result<Object<'env>> {
+        let host = self.host.clone().clock(clock(at));
+        promise(env, async move {
+            host.drive(host.site().connect(&provider)).await?;
+            Ok(())
         })
     }
 
@@ -228,6 +251,24 @@ impl NativeSite {
             }
         })
     }
+}
+
+/// JavaScript's clock, from then on.
+fn clock(at: f64) -> impl Fn() -> std::result::Result<Moment, Error> + Send + Sync + 'static {
+    let (at, since) = (millis(at), Instant::now());
+    move || {
+        let now = UnixTime::from_secs(0).after(at.saturating_add(since.elapsed()));
+        Ok(Moment::system()?.at_time(now))
+    }
+}
+
+/// The client of a provider, of the function that the application has for it.
+pub(crate) async fn client(ask: &Foreign, provider: &str) -> std::result::Result<Client, Error> {
+    let given = ask
+        .ask(crate::js_callbacks::ask("client", provider))
+        .await?;
+    let client = given.provider.and_then(|provider| provider.client);
+    client.ok_or_else(|| Error::from(Misuse::Setup).about("client gives a Client"))
 }
 
 fn taken<T: Default>(shared: &Mutex<T>) -> T {
@@ -314,12 +355,7 @@ fn fields(pairs: &[(String, String)]) -> HeaderMap {
     map
 }
 
-pub(crate) fn told(
-    host: &Host,
-    request: Request,
-    outcome: Outcome,
-    notes: Vec<Note>,
-) -> NativeVisited {
+fn told(host: &Host, request: Request, outcome: Outcome, notes: Vec<Note>) -> NativeVisited {
     let notes = notes
         .into_iter()
         .map(|note| (note.code.to_owned(), note.detail));
@@ -355,7 +391,7 @@ impl NativeVisited {
     }
 }
 
-fn answered(reply: Reply) -> NativeVisited {
+pub(crate) fn answered(reply: Reply) -> NativeVisited {
     NativeVisited {
         problem: reply.problem.map(|problem| {
             serde_json::json!({

@@ -107,9 +107,13 @@ test('a provider that is away takes no page but those that need it, and is asked
     assert.deepEqual([reply.status, await reply.text()], [503, 'mine: 503 lost.connect null'])
     assert.equal(reply.headers.get('cache-control'), 'no-store')
   }
+  // A script is told to have somebody sign in, and that page says the rest; one that asks for more is told at once.
   const guarded = await site.handle(page('/me', { accept: '*/*' }), { access: 'signed_in' })
-  assert.equal(guarded.status, 503)
-  assert.deepEqual(await guarded.json(), { type: 'about:blank', title: 'Sign-in does not work right now.', status: 503, code: 'lost.connect' })
+  assert.deepEqual([guarded.status, (await guarded.json()).code], [401, 'web.signed_out'])
+  const check = await site.handle(page('/auth/callback?state=x&code=y', { accept: '*/*' }))
+  const { title, status, code } = await check.json()
+  assert.deepEqual([title, status, code], ['Sign-in does not work right now.', 503, 'lost.connect'])
+  assert.equal(check.headers.get('retry-after'), '5')
   assert.equal(asked, 1)
   assert.ok(notes.length === 4 && notes.every(({ code, detail }) => code === 'lost.connect' && /check host/.test(detail)))
   isAway = false

@@ -38,6 +38,7 @@ mod tokens;
 mod value;
 mod web;
 mod web_forward;
+mod web_provider;
 mod web_reply;
 mod web_session;
 mod web_visit;
@@ -98,9 +99,11 @@ mod _native {
     #[pymodule_export]
     use super::tokens::{Tokens, allow_pickling};
     #[pymodule_export]
-    use super::web::{Provider, WebSite, testing_key};
+    use super::web::{WebSite, testing_key};
     #[pymodule_export]
     use super::web_forward::{Forward, Streamed};
+    #[pymodule_export]
+    use super::web_provider::Provider;
     #[pymodule_export]
     use super::web_reply::{Problem, Reply};
     #[pymodule_export]

@@ -1,115 +1,29 @@
 //! Sites whose people sign in: the settings, and the host of this process.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use http::{HeaderMap, HeaderName, HeaderValue, Method};
+use oauth_core::Moment;
 use oauth_core::error::{Error, Kind, Misuse};
-use oauth_core::scope::Scope;
 use oauth_core::url::Url;
 use oauth_seal::Keys;
-use oauth_web::{Access, CallbackMode, Config, Keep, Lookup, Need, Request, SameSite, Upstream};
+use oauth_web::{Access, Config, Keep, Lookup, Need, Request, SameSite, Upstream};
 use oauth_web_tower::Host;
 use pyo3::exceptions::{PyTypeError, PyValueError};
 use pyo3::prelude::*;
-use pyo3::types::PyString;
 
-use crate::client::Client;
 use crate::fork_safety::PerProcess;
 use crate::keys::{GivenKey, Key};
 use crate::network::{Line, Network, seconds};
 use crate::server::read_transport;
 use crate::store::Store;
-use crate::value::{Fields, Pairs};
+use crate::value::Fields;
+use crate::web_provider::{Provider, Several, made};
 use crate::web_session::Session;
 use crate::web_visit::Visit;
 use crate::{errors, runtime};
-
-/// Who people sign in with: a client that is registered there.
-///
-/// id names it in URLs and sessions: letters, digits, - and _. title is what people call it where they choose, the id
-/// unless it is given. scope has to contain openid. extra are more parameters of the authorization request. callback is
-/// where the provider sends people back to, a path below the site's root; unless it is given {prefix}/callback, and
-/// {prefix}/callback/{id} where there are several providers. With callback_mode "form_post" they come back with a
-/// form, which browsers post over https alone. tenant is whose people sign in there, where a site has tenants.
-#[pyclass(frozen, module = "oauth_core.web")]
-pub(crate) struct Provider {
-    pub(crate) provider: oauth_web::Provider,
-    client: Py<Client>,
-}
-
-/// One value, or several.
-pub(crate) struct Several(pub(crate) Vec<String>);
-
-impl<'a, 'py> FromPyObject<'a, 'py> for Several {
-    type Error = PyErr;
-
-    fn extract(object: Borrowed<'a, 'py, PyAny>) -> PyResult<Self> {
-        if object.is_instance_of::<PyString>() {
-            return Ok(Self(vec![object.extract()?]));
-        }
-        let items = object.try_iter()?;
-        items
-            .map(|item| item?.extract())
-            .collect::<PyResult<_>>()
-            .map(Self)
-    }
-}
-
-#[pymethods]
-impl Provider {
-    #[new]
-    #[pyo3(signature = (client, /, *, id = "login", title = None, scope = None, extra = None, callback = None,
-                        callback_mode = "query", tenant = None))]
-    #[allow(clippy::too_many_arguments, reason = "they are keywords in Python")]
-    fn new(
-        py: Python<'_>,
-        client: &Bound<'_, Client>,
-        id: &str,
-        title: Option<String>,
-        scope: Option<Several>,
-        extra: Option<Pairs>,
-        callback: Option<String>,
-        callback_mode: &str,
-        tenant: Option<String>,
-    ) -> PyResult<Self> {
-        let scope = scope.map_or_else(|| "openid profile email".to_owned(), |s| s.0.join(" "));
-        let made = || {
-            let core = client.get().us.client.core().clone();
-            Ok(oauth_web::Provider::new(id, core)?.scope(Scope::parse(&scope)?))
-        };
-        let mut provider = made().map_err(|error| errors::raise(py, &error))?;
-        if let Some(title) = title {
-            provider.title = title;
-        }
-        provider.parameters = extra.map(|extra| extra.0).unwrap_or_default();
-        provider.callback = callback;
-        provider.tenant = tenant;
-        provider.callback_mode = match callback_mode {
-            "query" => CallbackMode::Query,
-            "form_post" => CallbackMode::FormPost,
-            _ => return Err(PyValueError::new_err("callback_mode is query or form_post")),
-        };
-        let client = client.clone().unbind();
-        Ok(Self { provider, client })
-    }
-
-    /// Its name.
-    #[getter]
-    fn id(&self) -> &str {
-        &self.provider.id
-    }
-
-    /// The client that is registered there.
-    #[getter]
-    fn client(&self, py: Python<'_>) -> Py<Client> {
-        self.client.clone_ref(py)
-    }
-
-    fn __repr__(&self) -> String {
-        format!("<oauth_core.web.Provider {}>", self.provider.id)
-    }
-}
 
 /// A site whose people sign in; `web/_site.py` is what users make of it.
 #[pyclass(frozen, module = "oauth_core")]
@@ -118,6 +32,10 @@ pub(crate) struct WebSite {
     store: Option<Store>,
     line: Arc<Line>,
     host: PerProcess<Host>,
+    /// Those whose clients functions give.
+    later: Arc<Vec<Py<Provider>>>,
+    /// By how many seconds the clock is ahead, in tests.
+    ahead: Arc<AtomicU64>,
 }
 
 impl WebSite {
@@ -132,6 +50,16 @@ impl WebSite {
             None => Host::new(site, driver),
         };
         let host = host.map_err(|error| errors::raise(py, &error))?;
+        // Whoever was at it is of the process that this one was forked from.
+        self.site.abandon_connecting();
+        let (later, ahead) = (Arc::clone(&self.later), Arc::clone(&self.ahead));
+        let host = host.connect(move |id| made(Arc::clone(&later), id));
+        let host = host.clock(move || {
+            let now = Moment::system()?;
+            let ahead = Duration::from_secs(ahead.load(Ordering::Relaxed));
+            let then = now.now().after(ahead);
+            Ok(now.at_time(then))
+        });
         Ok(host.log(|note| {
             runtime::call_python(move |py| {
                 errors::log(
@@ -154,7 +82,7 @@ impl WebSite {
     #[allow(clippy::too_many_arguments, reason = "they are keywords in Python")]
     fn new(
         py: Python<'_>,
-        providers: Vec<PyRef<'_, Provider>>,
+        providers: Vec<Py<Provider>>,
         base_urls: Several,
         key: GivenKey,
         old_keys: Vec<GivenKey>,
@@ -223,7 +151,10 @@ impl WebSite {
         }
         config.base_urls = base_urls;
         config.transport = transport;
-        config.providers = providers.iter().map(|one| one.provider.clone()).collect();
+        config.providers = providers
+            .iter()
+            .map(|one| one.get().provider.clone())
+            .collect();
         let set = |place: &mut Duration, given: Option<f64>| -> PyResult<()> {
             if let Some(given) = given {
                 *place = seconds(given)?;
@@ -250,15 +181,22 @@ impl WebSite {
             "strict" => SameSite::Strict,
             _ => return Err(PyValueError::new_err("same_site is lax or strict")),
         };
-        let line = match (network, providers.first()) {
-            (None, Some(first)) => Arc::clone(&first.client.get().us.line),
+        let first = providers
+            .first()
+            .and_then(|first| first.get().client.get(py));
+        let line = match (network, first) {
+            (None, Some(first)) => Arc::clone(&first.get().us.line),
             (network, _) => Line::new(network.map(Bound::get), None)?,
         };
+        let mut later = providers;
+        later.retain(|provider| provider.get().make.is_some());
         Ok(Self {
             site: oauth_web::Site::new(config).map_err(raise)?,
             store,
             line,
             host: PerProcess::new(),
+            later: Arc::new(later),
+            ahead: Arc::default(),
         })
     }
 
@@ -333,22 +271,17 @@ impl WebSite {
         Ok(Visit::new(self.host(py)?, visit, request))
     }
 
-    /// Begins a visit that ends in a Reply with what kept the site from being ready, an OAuthError.
-    fn failed(
-        &self,
-        py: Python<'_>,
-        error: &Bound<'_, PyAny>,
-        method: &str,
-        host: String,
-        target: String,
-        headers: Fields,
-    ) -> PyResult<Visit> {
-        let Some(known) = errors::known(error) else {
-            return Err(PyErr::from_value(error.clone()));
-        };
-        let request = request(method, host, target, headers, None)?;
-        let visit = self.site.failed(request.clone(), known);
-        Ok(Visit::new(self.host(py)?, visit, request))
+    /// Begins a visit that waits for the client of a provider of the settings, and ends in None.
+    ///
+    /// web.unknown_provider, lost.timeout, and what its function raises.
+    fn connect(&self, py: Python<'_>, provider: &str) -> PyResult<Visit> {
+        let visit = self.site.connect(provider);
+        Ok(Visit::new(self.host(py)?, visit, of_nobody()?))
+    }
+
+    /// Has the clock be this many more seconds ahead: for tests.
+    fn advance(&self, seconds: u64) {
+        self.ahead.fetch_add(seconds, Ordering::Relaxed);
     }
 
     /// Begins a visit that signs somebody in for a test, and ends in a Reply that sets the cookies.

@@ -5,20 +5,16 @@ use std::sync::{Arc, Mutex, PoisonError};
 use bytes::Bytes;
 use http::Response;
 use http_body_util::BodyExt as _;
-use oauth_core::error::{Advice, Cause, Error, Loss, Misuse};
+use oauth_core::error::{Cause, Error, Loss, Misuse};
 use oauth_reqwest::reqwest;
 use oauth_web::Request;
-use oauth_web_tower::Host;
+use oauth_web_tower::{Forwarded, Host, MAX_FORWARDED};
 use pyo3::prelude::*;
 use pyo3::types::PyBytes;
 
 use crate::pending_call::{Answer, PendingCall};
 use crate::sync_async::twins;
 use crate::web_reply::{Reply, fields};
-use crate::web_visit::ended;
-
-/// The largest body of a call, in bytes: it is kept until the API has taken the token.
-const MAX_FORWARDED: usize = 10 << 20;
 
 /// A call to an API, to be passed on with the person's token.
 #[pyclass(frozen, module = "oauth_core")]
@@ -54,13 +50,9 @@ impl Forward {
             if body.len() > MAX_FORWARDED {
                 return Ok(Answer::value(Reply::plain(413)));
             }
-            match host.forward(forward, Bytes::from(body)).await {
-                Ok(response) => Ok(Answer::value(Streamed::of(response))),
-                // The grant has ended, and so the session.
-                Err(error) if error.advice() == Advice::Reauthorize => {
-                    let over = host.drive(host.site().tokens_over(request.clone())).await?;
-                    Ok(ended(over, host, request))
-                }
+            match host.forward(request, forward, Bytes::from(body)).await {
+                Ok(Forwarded::Response(response)) => Ok(Answer::value(Streamed::of(response))),
+                Ok(Forwarded::Reply(reply)) => Ok(Answer::value(Reply::of(reply))),
                 // The log has it; a page is told that the API was not reached.
                 Err(_) => Ok(Answer::value(Reply::plain(502))),
             }

@@ -16,8 +16,8 @@ use tokio::sync::oneshot;
 use crate::pending_call::{Answer, PendingCall};
 use crate::runtime;
 use crate::sync_async::twins;
-use crate::web::Provider;
 use crate::web_forward::Forward;
+use crate::web_provider::Provider;
 use crate::web_reply::Reply;
 use crate::web_session::{self, Session};
 
@@ -169,7 +169,7 @@ impl State {
     }
 }
 
-pub(crate) fn ended(outcome: Outcome, host: Host, request: Request) -> Answer {
+fn ended(outcome: Outcome, host: Host, request: Request) -> Answer {
     Answer::Value(Box::new(move |py| match outcome {
         Outcome::Respond(reply) => Reply::of(reply).into_py_any(py),
         Outcome::Pass(Some(session)) => Session(session).into_py_any(py),

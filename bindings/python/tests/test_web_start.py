@@ -7,7 +7,7 @@ import os
 import threading
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
@@ -20,7 +20,6 @@ import oauth_core
 from oauth_core.stores import Memory
 from oauth_core.web import Identity, Need, Provider, Reply, Request, Site, User, testing
 from oauth_core.web import fastapi as for_fastapi
-from oauth_core.web._later import PAUSE
 
 BASE = "http://127.0.0.1:8000"
 PAGE = [("accept", "text/html")]
@@ -96,10 +95,6 @@ def provider(port: int) -> Iterator[Door]:
 def test_the_application_starts_while_its_provider_is_down() -> None:
     port = free_port()
     site = started(f"http://127.0.0.1:{port}")
-    clock = [0.0]
-    later = site._later
-    assert later is not None
-    later.now = lambda: clock[0]
     assert site.visit(asked("/")) is None
     assert told(site.visit(asked("/me", headers=[]), "signed_in")) == (401, "web.signed_out")
     session = site.visit(asked("/auth/session", headers=[]))
@@ -114,7 +109,7 @@ def test_the_application_starts_while_its_provider_is_down() -> None:
         # Nobody asks at each request.
         assert told(site.visit(asked("/me"), "signed_in")) == (503, "lost.connect")
         assert door.asked == 0
-        clock[0] += PAUSE
+        site._site.advance(5)
         sent = site.visit(asked("/me"), "signed_in")
         assert isinstance(sent, Reply) and dict(sent.headers)["location"].startswith(f"{door.issuer}/authorize?")
         asked_once = door.asked
@@ -196,17 +191,43 @@ def test_whoever_is_signed_in_stays_so_while_the_provider_is_down(store: Any) ->
         assert site.visit(asked("/me", headers=headers)) is None
 
 
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="there are no children here")
 def test_a_child_process_asks_for_itself() -> None:
-    with provider(free_port()) as door:
+    with provider(free_port()) as door, ThreadPoolExecutor(1) as pool:
         site = started(door.issuer)
-        later = site._later
-        assert later is not None
-        first = later.fetched()
+        waiting = pool.submit(site.visit, asked("/me"), "signed_in")
         until(lambda: door.asked == 1, "nobody asks")
-        assert later.fetched() is first
-        later._fetch = (os.getpid() + 1, first)
-        assert later.fetched() is not first
+        child = os.fork()
+        if child == 0:
+            # Whoever is at it is of the parent, and lets nobody here wait.
+            status = 1
+            with suppress(BaseException):
+                status = told(site.visit(asked("/me"), "signed_in"))[0] // 100
+            os._exit(status)
+        until(lambda: door.asked == 2, "the child asks nobody")
         door.open.set()
+        assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 3
+        assert told(waiting.result(30)) == (303, "")
+
+
+def test_a_function_gives_the_client_and_its_errors_are_its_own() -> None:
+    asked_for: list[str] = []
+
+    def client() -> oauth_core.Client:
+        asked_for.append("client")
+        raise RuntimeError(SECRET)
+
+    given = Provider(client, id="shop")
+    site = Site(providers=[given], base_url=BASE, key="k" * 43, transport="loopback_http")
+    assert given.client is None and site.visit(asked("/")) is None and asked_for == []
+    failed = site.visit(asked("/me"), "signed_in")
+    assert told(failed) == (500, "misuse.setup")
+    assert isinstance(failed, Reply) and SECRET.encode() not in failed.body
+    # It is no outage of the provider's: nothing is remembered.
+    site.visit(asked("/me"), "signed_in")
+    assert asked_for == ["client", "client"]
+    with pytest.raises(TypeError):
+        Provider("a client")  # type: ignore[arg-type]
 
 
 def test_all_variables_that_are_missing_are_named_at_once() -> None:

@@ -119,6 +119,12 @@ impl Client {
         Self(Arc::new(ClientConfig::anonymous(server)))
     }
 
+    /// Whether this is the same client, or a clone of it: not one with the same settings.
+    #[must_use]
+    pub fn is_clone_of(&self, other: &Self) -> bool {
+        Arc::ptr_eq(&self.0, &other.0)
+    }
+
     #[cfg(feature = "sha2")]
     pub(crate) fn config(&self) -> &ClientConfig {
         &self.0

@@ -142,6 +142,13 @@ impl Moment {
         }
     }
 
+    /// The same random bytes at another time, for hosts that keep a clock of their own.
+    #[must_use]
+    pub const fn at_time(mut self, now: UnixTime) -> Self {
+        self.now = now;
+        self
+    }
+
     /// The wall clock.
     pub const fn now(&self) -> UnixTime {
         self.now

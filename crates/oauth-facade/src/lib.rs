@@ -28,6 +28,7 @@ mod server;
 mod server_json;
 #[cfg(feature = "providers")]
 mod settings;
+mod told;
 
 pub use api::{Api, ApiCall, Call, CallStep, Keeping, Once, Redirects};
 pub use arg::{
@@ -86,3 +87,4 @@ pub use oauth_core::token::{Freshness, TokenKind, Tokens};
 pub use oauth_core::url::Url;
 pub use oauth_core::workload::Environment;
 pub use oauth_core::{Scope, Secret};
+pub use told::told;

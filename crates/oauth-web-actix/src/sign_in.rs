@@ -9,12 +9,11 @@ use actix_web::body::{BoxBody, EitherBody, MessageBody};
 use actix_web::dev::{Service, ServiceRequest, ServiceResponse, Transform};
 use actix_web::http::StatusCode;
 use actix_web::{Error, HttpMessage as _, HttpRequest, HttpResponse, web};
-use oauth_core::error::Advice;
 use oauth_web::{Access, Forward, MAX_FORM};
-use oauth_web_tower::{Host, MAX_FORWARDED, Outcome};
+use oauth_web_tower::{Forwarded, Host, MAX_FORWARDED, Outcome};
 
 use crate::carry::{plain, read, response, seen, streamed};
-use crate::user::Visited;
+use crate::user::{Visited, Wanted};
 
 /// Signs people in before their requests reach the application.
 #[derive(Debug, Clone)]
@@ -75,22 +74,26 @@ impl SignIn {
         })
     }
 
-    /// What the API says; once the tokens are over, that nobody is signed in any more.
+    /// The site's answer in place of a page that somebody has to be signed in for.
+    async fn instead<B>(&self, request: HttpRequest) -> ServiceResponse<EitherBody<B, BoxBody>> {
+        let visit = self.host.site().visit(seen(&request), Access::SignedIn);
+        let answer = match self.host.drive(visit).await {
+            Ok(Outcome::Respond(reply)) => response(reply),
+            _ => plain(StatusCode::INTERNAL_SERVER_ERROR),
+        };
+        ServiceResponse::new(request, answer.map_into_right_body())
+    }
+
+    /// What the API says.
     async fn forwarded(
         &self,
         forward: Forward,
         body: bytes::Bytes,
         request: &HttpRequest,
     ) -> HttpResponse {
-        match self.host.forward(forward, body).await {
-            Ok(reply) => streamed(reply),
-            Err(error) if error.advice() == Advice::Reauthorize => {
-                let visit = self.host.site().tokens_over(seen(request));
-                match self.host.drive(visit).await {
-                    Ok(Outcome::Respond(reply)) => response(reply),
-                    _ => plain(StatusCode::INTERNAL_SERVER_ERROR),
-                }
-            }
+        match self.host.forward(seen(request), forward, body).await {
+            Ok(Forwarded::Response(reply)) => streamed(reply),
+            Ok(Forwarded::Reply(reply)) => response(reply),
             Err(_) => plain(StatusCode::BAD_GATEWAY),
         }
     }
@@ -133,7 +136,14 @@ where
         Box::pin(async move {
             Ok(match sign_in.visit(&mut request).await? {
                 Some(response) => request.into_response(response).map_into_right_body(),
-                None => inner.call(request).await?.map_into_left_body(),
+                None => {
+                    let page = inner.call(request).await?;
+                    let is_wanted = page.response().extensions().get::<Wanted>().is_some();
+                    match is_wanted {
+                        true => sign_in.instead(page.request().clone()).await,
+                        false => page.map_into_left_body(),
+                    }
+                }
             })
         })
     }

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use actix_web::dev::Payload;
 use actix_web::http::StatusCode;
 use actix_web::{Error, FromRequest, HttpMessage as _, HttpRequest};
-use oauth_web::{Access, Need, Session};
+use oauth_web::{Need, Session};
 use oauth_web_tower::{Host, Outcome};
 
 use crate::carry::{plain, refusal, response, seen};
@@ -23,6 +23,10 @@ pub(crate) struct Visited {
     pub(crate) session: Option<Arc<Session>>,
     pub(crate) host: Host,
 }
+
+/// On the response of a page that is for whoever is signed in, and nobody is: the site's answer takes its place. The page
+/// may be for everybody ([`Option<User>`]), so nobody is sent to sign in before that is known.
+pub(crate) struct Wanted;
 
 impl User {
     /// The session.
@@ -42,11 +46,16 @@ impl User {
         let failed = || refusal(plain(StatusCode::INTERNAL_SERVER_ERROR));
         let visited = request.extensions().get::<Visited>().cloned();
         let Visited { session, host } = visited.ok_or_else(failed)?;
-        let visit = match (session, need) {
+        let need = match (session, need) {
             (Some(session), None) => return Ok(Self(session)),
-            (_, Some(need)) => host.site().challenge(seen(&request), need),
-            (None, None) => host.site().visit(seen(&request), Access::SignedIn),
+            (None, None) => {
+                let mut wanted = plain(StatusCode::UNAUTHORIZED);
+                wanted.extensions_mut().insert(Wanted);
+                return Err(refusal(wanted));
+            }
+            (_, Some(need)) => need,
         };
+        let visit = host.site().challenge(seen(&request), need);
         match host.drive(visit).await {
             Ok(Outcome::Pass(Some(session))) => Ok(Self(session)),
             Ok(Outcome::Respond(reply)) => Err(refusal(response(reply))),

@@ -1,48 +1,33 @@
 //! A real application on a socket, a provider on another, and a browser between them.
 
+#[path = "../../oauth-web-tower/tests/shop/mod.rs"]
+mod shop;
+
 use std::sync::Arc;
 
 use actix_web::web::{self, get, post};
 use actix_web::{App, HttpRequest, HttpServer};
-use oauth_core::scope::Scope;
-use oauth_core::url::{Transport, Url};
-use oauth_core::{Client, ClientAuth, ClientId, danger, quirk::Rules};
-use oauth_reqwest::Driver;
 use oauth_session::store::Memory;
-use oauth_testkit::{Served, Twin};
-use oauth_web::{Access, Config, Need, Provider, Site, Upstream};
+use oauth_web::{Access, Need, Site};
 use oauth_web_actix::{Host, SignIn, User};
 
-struct Shop {
-    base: String,
-    twin: Served,
+use shop::{Away, Shop, browser};
+
+fn listener() -> (std::net::TcpListener, Shop) {
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let base = format!("http://{}", listener.local_addr().unwrap());
+    (listener, Shop::at(base))
 }
 
 async fn shop(access: Access) -> Shop {
-    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
-    let base = format!("http://{}", listener.local_addr().unwrap());
-    let twin = Served::start(Twin::generic).unwrap();
-    twin.with(|twin| {
-        twin.register_redirect_uri(&format!("{base}/auth/callback"));
-        twin.set_claim("name", "Ann");
-    });
-    let driver = Driver::new(reqwest::Client::builder().no_proxy()).unwrap();
-    let issuer = danger::loopback_issuer(twin.base()).unwrap();
-    let server = danger::discover_on_loopback(issuer, Rules::default());
-    let server = driver.run(server).await.unwrap();
-    let (id, secret) =
-        twin.with(|twin| (twin.client_id().to_owned(), twin.client_secret().to_owned()));
-    let auth = ClientAuth::basic(secret.as_str());
-    let client = Client::new(server, ClientId::new(id), auth).unwrap();
-    let scope = Scope::parse("openid read offline_access").unwrap();
-    let provider = Provider::new("twin", client).unwrap().scope(scope);
-    let keys = oauth_seal::Keys::new([7; 32]);
-    let mut config = Config::new(Url::parse(&base).unwrap(), keys, provider).in_store();
-    config.transport = Transport::LoopbackHttp;
-    let api = Url::parse(&format!("{}/api", twin.base())).unwrap();
-    config.api = vec![Upstream::new("twin", api)];
-    let site = Site::new(config).unwrap();
-    let host = Host::with_store(site, driver, Arc::new(Memory::new()));
+    let (listener, shop) = listener();
+    let site = Site::new(shop.stored(Some(shop.client().await))).unwrap();
+    let host = Host::with_store(site, shop.driver.clone(), Arc::new(Memory::new()));
+    serve(listener, host, access);
+    shop
+}
+
+fn serve(listener: std::net::TcpListener, host: Host, access: Access) {
     let app = move || {
         App::new()
             .wrap(SignIn::new(host.clone()).access(access))
@@ -55,7 +40,6 @@ async fn shop(access: Access) -> Shop {
     let server = HttpServer::new(app).workers(1).listen(listener).unwrap();
     // It stops with the runtime of the test.
     actix_web::rt::spawn(server.disable_signals().run());
-    Shop { base, twin }
 }
 
 async fn index(user: Option<User>) -> String {
@@ -76,21 +60,6 @@ async fn cart(user: User, body: String) -> String {
 async fn pay(request: HttpRequest) -> Result<String, actix_web::Error> {
     let user = User::having(&request, Need::acr(["mfa"])).await?;
     Ok(user.identity.acr.clone().unwrap_or_default())
-}
-
-fn browser() -> reqwest::Client {
-    let mut headers = reqwest::header::HeaderMap::new();
-    headers.insert("accept", "text/html".parse().unwrap());
-    let browser = reqwest::Client::builder().no_proxy().cookie_store(true);
-    browser.default_headers(headers).build().unwrap()
-}
-
-impl Shop {
-    async fn open(&self, browser: &reqwest::Client, path: &str) -> (u16, String) {
-        let reply = browser.get(format!("{}{path}", self.base)).send().await;
-        let reply = reply.unwrap();
-        (reply.status().as_u16(), reply.text().await.unwrap())
-    }
 }
 
 const ANN: &str = "user-248289761001";
@@ -145,24 +114,15 @@ async fn a_page_steps_up() {
 
 #[actix_web::test]
 async fn pages_call_an_api_until_the_grant_is_over() {
-    let shop = shop(Access::Open).await;
-    let ann = browser();
-    shop.open(&ann, "/me").await;
-    let call = || {
-        let call = ann.get(format!("{}/auth/api/twin/echo", shop.base));
-        call.header("x-csrf-protection", "1").send()
-    };
-    let reply = call().await.unwrap();
-    assert_eq!(reply.status(), 200);
-    assert!(reply.headers().contains_key("content-security-policy"));
-    assert!(!reply.text().await.unwrap().is_empty());
-    shop.twin.with(Twin::expire_access_tokens);
-    assert_eq!(call().await.unwrap().status(), 200);
-    assert_eq!(shop.twin.with(|twin| twin.counters().refreshes), 1);
-    // The grant is revoked at the provider: the session is over.
-    shop.twin.with(Twin::revoke_all);
-    assert_eq!(call().await.unwrap().status(), 401);
-    assert_eq!(shop.open(&ann, "/").await.1, "Hello, stranger");
+    shop::check_calls(&shop(Access::Open).await).await;
+}
+
+#[actix_web::test]
+async fn an_application_runs_while_its_provider_is_away() {
+    let (listener, shop) = listener();
+    let away = Arc::new(Away::default());
+    serve(listener, away.host(&shop).await, Access::Open);
+    away.check(&shop).await;
 }
 
 #[actix_web::test]

@@ -22,7 +22,8 @@ const PROVIDER: &str = "OAUTH_PROVIDER";
 
 impl Host {
     /// A host out of this process's environment variables. The client's are those of
-    /// [`ClientSettings::from_env`], and its metadata are fetched; the site's own are:
+    /// [`ClientSettings::from_env`]; the provider is asked for its metadata when somebody first signs in, and until it
+    /// answers sign-ins are 503 and every other page is there. The site's own are:
     ///
     /// | variable | |
     /// |---|---|
@@ -71,20 +72,27 @@ impl Host {
         // What it says of a URL holds no password.
         let store = store.transpose()?;
         let settings = ClientSettings::from_env(&environment)?;
-        let client = driver.run(connect(settings, transport)?).await?;
+        // What is wrong with the settings is said now, and the provider is asked when somebody signs in.
+        drop(connect(settings.clone(), transport)?);
+        let asked = driver.clone();
+        let client = move |_| {
+            let (driver, making) = (asked.clone(), connect(settings.clone(), transport));
+            async move { driver.run(making?).await }
+        };
         let id = optional(PROVIDER).map_or_else(|| "login".to_owned(), |id| id.expose().clone());
         let scope = Scope::parse("openid profile email")?;
-        let provider = Provider::new(id, client)?.scope(scope);
+        let provider = Provider::later(id)?.scope(scope);
         let mut config = Config::new(base_url, keys.clone(), provider);
         config.transport = transport;
-        Ok(match store {
+        let host = match store {
             Some(store) => {
                 let sealed = Sealed::new(store, seal_keys(&keys));
                 let site = Site::new(change(config.in_store()))?;
                 Self::with_store(site, driver, Arc::new(sealed))
             }
             None => Self::new(Site::new(change(config))?, driver)?,
-        })
+        };
+        Ok(host.connect(client))
     }
 }
 

@@ -12,12 +12,14 @@ use http::{Response, StatusCode, Uri, request};
 use http_body::Body;
 use http_body_util::combinators::UnsyncBoxBody;
 use http_body_util::{BodyExt as _, Collected, Full, Limited};
-use oauth_core::error::{Advice, Error};
+use oauth_core::error::Error;
 use oauth_web::{Access, Forward, MAX_FORM, Need, Reply, Session};
 use tower_layer::Layer;
 use tower_service::Service;
 
-use crate::host::{Host, Outcome};
+use crate::drive::Outcome;
+use crate::host::Host;
+use crate::tokens::{Forwarded, MAX_FORWARDED};
 
 /// Signs people in before their requests reach the application.
 #[derive(Debug, Clone)]
@@ -114,7 +116,10 @@ where
                 (Ok(Outcome::Respond(reply)), _) => response(reply),
                 (Ok(Outcome::Forward(forward)), Some(body)) => {
                     match read(body, MAX_FORWARDED).await {
-                        Some(body) => forwarded(&host, *forward, body, &parts).await,
+                        Some(body) => {
+                            let seen = self::seen(&parts, &parts.uri);
+                            forwarded(&host, *forward, body, seen).await
+                        }
                         None => plain(StatusCode::PAYLOAD_TOO_LARGE),
                     }
                 }
@@ -131,25 +136,16 @@ where
     }
 }
 
-/// The largest body of a call to an API, in bytes: it is kept until the API has taken the token.
-pub const MAX_FORWARDED: usize = 10 << 20;
-
-/// What the API says; once the tokens are over, that nobody is signed in any more.
+/// What the API says.
 async fn forwarded(
     host: &Host,
     forward: Forward,
     body: Bytes,
-    parts: &request::Parts,
+    request: oauth_web::Request,
 ) -> Response<GuardedBody> {
-    match host.forward(forward, body).await {
-        Ok(response) => response.map(boxed),
-        Err(error) if error.advice() == Advice::Reauthorize => {
-            let visit = host.site().tokens_over(seen(parts, &parts.uri));
-            match host.drive(visit).await {
-                Ok(Outcome::Respond(reply)) => response(reply),
-                _ => plain(StatusCode::INTERNAL_SERVER_ERROR),
-            }
-        }
+    match host.forward(request, forward, body).await {
+        Ok(Forwarded::Response(response)) => response.map(boxed),
+        Ok(Forwarded::Reply(reply)) => response(reply),
         Err(_) => plain(StatusCode::BAD_GATEWAY),
     }
 }

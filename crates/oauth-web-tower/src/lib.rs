@@ -1,13 +1,18 @@
 #![doc = include_str!("../README.md")]
 
+mod drive;
 #[cfg(feature = "env")]
 mod environment;
+mod grants;
 mod host;
 mod layer;
+mod tokens;
 #[cfg(feature = "axum")]
 mod user;
 
-pub use host::{Host, Outcome, SessionSource};
-pub use layer::{Guarded, GuardedBody, MAX_FORWARDED, SignIn, Visited};
+pub use drive::Outcome;
+pub use host::Host;
+pub use layer::{Guarded, GuardedBody, SignIn, Visited};
+pub use tokens::{Forwarded, MAX_FORWARDED, SessionSource};
 #[cfg(feature = "axum")]
 pub use user::{Needs, Rejection, StepUp, User};

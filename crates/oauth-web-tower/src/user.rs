@@ -14,8 +14,10 @@ use oauth_web::{Need, Reply, Session};
 
 use oauth_core::error::Error;
 
-use crate::host::{Host, Outcome, SessionSource};
+use crate::drive::Outcome;
+use crate::host::Host;
 use crate::layer::{Visited, plain, response};
+use crate::tokens::SessionSource;
 
 /// Who is signed in. A handler that takes one is never called without: people are sent to sign in, and scripts
 /// are told. `Option<User>` is for pages that everybody may see.

@@ -1,66 +1,101 @@
 //! A real application on a socket, a provider on another, and a browser between them.
 
+mod shop;
+
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 
 use axum::Router;
 use axum::response::IntoResponse;
 use axum::routing::{get, post};
-use oauth_core::scope::Scope;
-use oauth_core::url::{Transport, Url};
-use oauth_core::{Client, ClientAuth, ClientId, Secret, danger, quirk::Rules};
+use oauth_core::Secret;
+use oauth_core::url::Transport;
 use oauth_reqwest::{Driver, ProcessEnvironment};
-use oauth_session::store::Memory;
+use oauth_session::store::{Answer, Entry, Lease, Memory, Saved, Times};
 use oauth_session::{Store, TokenSource as _};
 use oauth_testkit::{Served, Twin};
-use oauth_web::{Access, Admission, Config, Need, Provider, Site, Upstream};
+use oauth_web::{Access, Admission, Need, Site};
 use oauth_web_tower::{Host, Needs, SignIn, StepUp, User};
 
+use shop::{Away, browser};
+
 struct Shop {
-    base: String,
-    twin: Served,
+    shop: shop::Shop,
+    host: Host,
+    store: Arc<Counting>,
     log: Arc<Mutex<Vec<String>>>,
     /// That somebody has come to the slow page, and that it may answer.
     slow: Slow,
 }
 
+impl std::ops::Deref for Shop {
+    type Target = shop::Shop;
+
+    fn deref(&self) -> &shop::Shop {
+        &self.shop
+    }
+}
+
+/// A store that counts how often grants are looked for: their records have tokens.
+#[derive(Default)]
+struct Counting {
+    memory: Memory,
+    grants: AtomicU64,
+}
+
+impl Store for Counting {
+    fn load<'a>(&'a self, key: &'a str) -> Answer<'a, Option<Entry>> {
+        Box::pin(async move {
+            let entry = self.memory.load(key).await?;
+            let is_grant = |entry: &Entry| entry.record.expose().contains("refresh_token");
+            if entry.as_ref().is_some_and(is_grant) {
+                self.grants.fetch_add(1, Ordering::SeqCst);
+            }
+            Ok(entry)
+        })
+    }
+
+    fn save<'a>(
+        &'a self,
+        key: &'a str,
+        record: &'a Secret<String>,
+        version: u64,
+        times: Times,
+    ) -> Answer<'a, Saved> {
+        self.memory.save(key, record, version, times)
+    }
+
+    fn lease<'a>(
+        &'a self,
+        key: &'a str,
+        holder: &'a str,
+        ttl: std::time::Duration,
+    ) -> Answer<'a, Lease> {
+        self.memory.lease(key, holder, ttl)
+    }
+}
+
 type Slow = Arc<(tokio::sync::Notify, tokio::sync::Notify)>;
 
 async fn shop(access: Access, stored: bool) -> Shop {
+    serve(access, stored, |host| host).await
+}
+
+async fn serve(access: Access, stored: bool, change: impl FnOnce(Host) -> Host) -> Shop {
     let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let base = format!("http://{}", listener.local_addr().unwrap());
-    let twin = Served::start(Twin::generic).unwrap();
-    twin.with(|twin| {
-        twin.register_redirect_uri(&format!("{base}/auth/callback"));
-        twin.set_claim("name", "Ann");
-    });
-    let driver = Driver::new(reqwest::Client::builder().no_proxy()).unwrap();
-    let issuer = danger::loopback_issuer(twin.base()).unwrap();
-    let server = danger::discover_on_loopback(issuer, Rules::default());
-    let server = driver.run(server).await.unwrap();
-    let (id, secret) =
-        twin.with(|twin| (twin.client_id().to_owned(), twin.client_secret().to_owned()));
-    let auth = ClientAuth::basic(secret.as_str());
-    let client = Client::new(server, ClientId::new(id), auth).unwrap();
-    let scope = Scope::parse("openid read offline_access").unwrap();
-    let provider = Provider::new("twin", client.clone()).unwrap().scope(scope);
-    let mut config = Config::new(
-        Url::parse(&base).unwrap(),
-        oauth_seal::Keys::new([7; 32]),
-        provider,
-    );
-    config.transport = Transport::LoopbackHttp;
-    let store: Arc<dyn Store> = Arc::new(Memory::new());
+    let shop = shop::Shop::at(format!("http://{}", listener.local_addr().unwrap()));
+    let client = Some(shop.client().await);
+    let (driver, store) = (shop.driver.clone(), Arc::new(Counting::default()));
     let host = match stored {
-        true => Host::with_store(
-            Site::new(with_api(config.in_store(), twin.base())).unwrap(),
-            driver.clone(),
-            store,
-        ),
-        false => Host::new(Site::new(config).unwrap(), driver.clone()).unwrap(),
+        true => {
+            let site = Site::new(shop.stored(client)).unwrap();
+            Host::with_store(site, driver, Arc::clone(&store) as _)
+        }
+        false => Host::new(Site::new(shop.config(client)).unwrap(), driver).unwrap(),
     };
     let log = Arc::new(Mutex::new(Vec::new()));
     let lines = Arc::clone(&log);
-    let host = host
+    let host = change(host)
         .log(move |note| {
             let line = format!("{}: {}", note.code, note.detail);
             lines.lock().unwrap().push(line);
@@ -87,7 +122,7 @@ async fn shop(access: Access, stored: bool) -> Shop {
         user.identity.subject.clone()
     };
     let app = Router::new()
-        .route("/", get(index))
+        .route("/", get(open))
         .route("/slow", get(late))
         .route("/me", get(me))
         .route("/cart", post(me))
@@ -95,26 +130,14 @@ async fn shop(access: Access, stored: bool) -> Shop {
         .route("/token", get(token))
         .route("/another", get(another))
         .nest("/deep", Router::new().route("/me", get(me)))
-        .layer(SignIn::new(host).access(access));
+        .layer(SignIn::new(host.clone()).access(access));
     tokio::spawn(async move { axum::serve(listener, app).await });
     Shop {
-        base,
-        twin,
+        shop,
+        host,
+        store,
         log,
         slow,
-    }
-}
-
-fn with_api(mut config: Config, twin: &str) -> Config {
-    let url = Url::parse(&format!("{twin}/api")).unwrap();
-    config.api = vec![Upstream::new("twin", url)];
-    config
-}
-
-async fn index(user: Option<User>) -> String {
-    match user {
-        Some(user) => format!("Hello, {}", user.identity.text("name").unwrap_or_default()),
-        None => "Hello, stranger".to_owned(),
     }
 }
 
@@ -132,21 +155,6 @@ impl Needs for Mfa {
 
 async fn pay(user: StepUp<Mfa>) -> String {
     user.identity.acr.clone().unwrap_or_default()
-}
-
-fn browser() -> reqwest::Client {
-    let mut headers = reqwest::header::HeaderMap::new();
-    headers.insert("accept", "text/html".parse().unwrap());
-    let browser = reqwest::Client::builder().no_proxy().cookie_store(true);
-    browser.default_headers(headers).build().unwrap()
-}
-
-impl Shop {
-    async fn open(&self, browser: &reqwest::Client, path: &str) -> (u16, String) {
-        let reply = browser.get(format!("{}{path}", self.base)).send().await;
-        let reply = reply.unwrap();
-        (reply.status().as_u16(), reply.text().await.unwrap())
-    }
 }
 
 const ANN: &str = "user-248289761001 has 3";
@@ -219,28 +227,7 @@ async fn a_page_steps_up() {
 
 #[tokio::test]
 async fn pages_call_an_api_with_a_token_that_is_renewed_until_it_cannot() {
-    let shop = shop(Access::Open, true).await;
-    let ann = browser();
-    shop.open(&ann, "/me").await;
-    let call = || {
-        let call = ann.get(format!("{}/auth/api/twin/echo", shop.base));
-        call.header("x-csrf-protection", "1").send()
-    };
-    let reply = call().await.unwrap();
-    assert_eq!(reply.status(), 200);
-    assert!(
-        reply.headers()["content-security-policy"]
-            .to_str()
-            .unwrap()
-            .contains("sandbox")
-    );
-    shop.twin.with(Twin::expire_access_tokens);
-    assert_eq!(call().await.unwrap().status(), 200);
-    assert_eq!(shop.twin.with(|twin| twin.counters().refreshes), 1);
-    // The grant is revoked at the provider: the session is over.
-    shop.twin.with(Twin::revoke_all);
-    assert_eq!(call().await.unwrap().status(), 401);
-    assert_eq!(shop.open(&ann, "/").await.1, "Hello, stranger");
+    shop::check_calls(&*shop(Access::Open, true).await).await;
 }
 
 #[tokio::test]
@@ -355,16 +342,18 @@ async fn fifty_fetches_at_expiry_cost_one_refresh() {
     shop.open(&ann, "/me").await;
     shop.twin.with(Twin::expire_access_tokens);
     let before = shop.twin.with(|twin| twin.counters().refreshes);
-    let calls = (0..50).map(|_| {
-        let call = ann.get(format!("{}/auth/api/twin/echo", shop.base));
-        call.header("x-csrf-protection", "1").send()
-    });
+    let loads = shop.store.grants.load(Ordering::SeqCst);
+    let calls = (0..50).map(|_| shop.call(&ann));
     let calls: Vec<_> = calls.map(tokio::spawn).collect();
     for call in calls {
         assert_eq!(call.await.unwrap().unwrap().status(), 200);
     }
     let after = shop.twin.with(|twin| twin.counters().refreshes);
     assert_eq!(after - before, 1);
+    // They have one source of tokens: the store is asked by the one that renews.
+    let loads = shop.store.grants.load(Ordering::SeqCst) - loads;
+    assert!(loads <= 3, "{loads}");
+    assert_eq!(shop.host.in_memory(), 1);
 }
 
 /// A response of the application's that comes after the logout brings nothing of the session back.
@@ -383,4 +372,61 @@ async fn late_response_restores_no_session() {
     assert_eq!(late.status(), 200);
     assert!(late.headers().get("set-cookie").is_none());
     assert_eq!(shop.open(&ann, "/").await.1, "Hello, stranger");
+}
+
+/// Tokens are at hand of whoever uses them, and of some others.
+#[tokio::test]
+async fn sources_that_nobody_uses_go() {
+    for (capacity, at_hand) in [(10, 3), (1, 1)] {
+        let shop = serve(Access::Open, true, |host| host.capacity(capacity)).await;
+        let people = [(); 3].map(|()| browser());
+        for one in &people {
+            assert_eq!(shop.open(one, "/token").await.0, 200);
+        }
+        assert_eq!(shop.host.in_memory(), at_hand);
+        // Theirs are read from the store again.
+        for one in &people {
+            assert_eq!(shop.open(one, "/token").await.0, 200);
+        }
+    }
+}
+
+async fn open(user: Option<User>) -> String {
+    let name = user.map(|user| user.identity.text("name").unwrap_or_default().to_owned());
+    format!("Hello, {}", name.as_deref().unwrap_or("stranger"))
+}
+
+#[tokio::test]
+async fn an_application_runs_while_its_provider_is_away() {
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let shop = shop::Shop::at(format!("http://{}", listener.local_addr().unwrap()));
+    let away = Arc::new(Away::default());
+    let host = away.host(&shop).await;
+    let me = async |user: User| user.identity.subject.clone();
+    let app = Router::new().route("/", get(open)).route("/me", get(me));
+    let app = app.layer(SignIn::new(host));
+    tokio::spawn(async move { axum::serve(listener, app).await });
+    away.check(&shop).await;
+}
+
+/// Nothing listens where the provider should be.
+#[tokio::test]
+async fn a_host_out_of_environment_variables_starts_without_its_provider() {
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let shop = shop::Shop::at(format!("http://{}", listener.local_addr().unwrap()));
+    let mut variables = variables(&shop.base, &shop.twin, "");
+    for (name, value) in &mut variables {
+        if name == "OAUTH_ISSUER" {
+            *value = Secret::new("http://127.0.0.1:1".to_owned());
+        }
+    }
+    let host = out_of(variables).await.unwrap();
+    let me = async |user: User| user.identity.subject.clone();
+    let app = Router::new().route("/", get(open)).route("/me", get(me));
+    let app = app.layer(SignIn::new(host));
+    tokio::spawn(async move { axum::serve(listener, app).await });
+    let ann = browser();
+    assert_eq!(shop.open(&ann, "/").await.1, "Hello, stranger");
+    let (status, page) = shop.open(&ann, "/me").await;
+    assert!(status == 503 && page.contains("lost.connect"), "{page}");
 }

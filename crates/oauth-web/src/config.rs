@@ -124,8 +124,8 @@ pub struct Provider {
     pub title: String,
     /// The tenant whose people it signs in, if the site has tenants: see [`Need::tenant`](crate::Need::tenant).
     pub tenant: Option<String>,
-    /// The client registered at the provider.
-    pub client: Client,
+    /// The client registered at the provider, unless the host makes it when it is first needed.
+    pub client: Option<Client>,
     /// The scope to request: `openid` unless set. It must contain `openid` unless there is an identity endpoint.
     pub scope: Scope,
     /// Further parameters of the authorization request.
@@ -353,12 +353,25 @@ impl Provider {
     /// # Errors
     /// Never: `openid` is a scope.
     pub fn new(id: impl Into<String>, client: Client) -> Result<Self, Error> {
+        Ok(Self {
+            client: Some(client),
+            ..Self::later(id)?
+        })
+    }
+
+    /// A provider of this name whose client is not known yet, asked for `openid`. The host is asked for the client
+    /// ([`Step::Connect`](crate::Step::Connect)) by the first page that cannot do without: whoever signs in or steps up.
+    /// Until it is there these are answered 503; all other pages, and whoever is signed in, need no provider.
+    ///
+    /// # Errors
+    /// Never: `openid` is a scope.
+    pub fn later(id: impl Into<String>) -> Result<Self, Error> {
         let id = id.into();
         Ok(Self {
             title: id.clone(),
             id,
             tenant: None,
-            client,
+            client: None,
             scope: Scope::parse("openid")?,
             parameters: Vec::new(),
             callback: None,

@@ -16,6 +16,10 @@ const MAX_PAIR: usize = 3800;
 /// The longest value, all chunks together: proxies read 8 KiB of cookies in a line.
 const MAX_VALUE: usize = 7200;
 
+/// From how many bytes on, all chunks together, the cookies of a session are worth a line in the log: many proxies read
+/// 4 KiB of header fields of a response.
+const MANY: usize = 3000;
+
 /// How many cookies of one name are tried: a parent domain may plant a second.
 const MAX_TRIED: usize = 3;
 
@@ -209,6 +213,17 @@ impl Jar {
         Ok(set)
     }
 
+    /// Whether a session of these bytes takes up much of what cookies may hold: its largest member.
+    ///
+    /// # Errors
+    /// `web.session_large`, for the log.
+    pub(crate) fn is_small(plain: &[u8]) -> Result<(), Error> {
+        match Keys::sealed_len(plain.len()) > MANY {
+            true => Err(Error::from(Misuse::WebSessionLarge).about(&largest(plain))),
+            false => Ok(()),
+        }
+    }
+
     /// Whether this many bytes, sealed, are no more than browsers take as a cookie of this name.
     pub(crate) fn fits(name: &str, bytes: usize) -> bool {
         name.len() + Keys::sealed_len(bytes) <= MAX_PAIR
@@ -330,6 +345,9 @@ fn largest(plain: &[u8]) -> String {
     }
     if let Some(serde_json::Value::String(tokens)) = session.get("tokens") {
         members.push(("the access token".to_owned(), tokens.len()));
+    }
+    if let Some(serde_json::Value::String(token)) = session.get("id_token") {
+        members.push(("the ID token".to_owned(), token.len()));
     }
     let largest = members.into_iter().max_by_key(|(_, bytes)| *bytes);
     let (name, bytes) = largest.unwrap_or_else(|| ("it".to_owned(), plain.len()));

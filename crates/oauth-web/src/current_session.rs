@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::config::Keep;
 use crate::cookie::Rejected;
+use crate::handle::Handle;
 use crate::request_context::RequestContext;
 use crate::session::Session;
 use crate::session_store;
@@ -31,7 +32,7 @@ pub(crate) async fn session(context: &RequestContext) -> Result<Found, Error> {
         Keep::AccessToken => jar
             .session::<CookieSession>(&context.cookies)
             .map(CookieSession::session),
-        Keep::Store => match jar.session::<session_store::Handle>(&context.cookies) {
+        Keep::Store => match jar.session::<Handle>(&context.cookies) {
             Ok(handle) => match session_store::load(context, &handle).await? {
                 Some(session) => Ok(session),
                 None => Err(Rejected::Unopened("the store has none such".to_owned())),
@@ -43,13 +44,24 @@ pub(crate) async fn session(context: &RequestContext) -> Result<Found, Error> {
         Ok(session) if session.is_over(now, context.config().idle) => {
             // One that lay unused is still there, and so are its tokens.
             if session.key.is_some() {
-                session_store::end(context, &session).await;
+                end_unused(context, &session).await?;
             }
             Found::Nobody("it is over".to_owned())
         }
         Ok(session) => Found::Session(Box::new(session)),
         Err(rejected) => Found::Nobody(rejected.why().to_owned()),
     })
+}
+
+/// Ends a session that lay unused, unless its provider would have to be waited for: it can be ended another time.
+async fn end_unused(context: &RequestContext, session: &Session) -> Result<(), Error> {
+    if let Ok(provider) = context.site.provider(&session.identity.provider)
+        && context.client_at_once(provider).await?.is_none()
+    {
+        return Ok(());
+    }
+    session_store::end(context, session).await;
+    Ok(())
 }
 
 /// What a cookie holds where it has the access token too.

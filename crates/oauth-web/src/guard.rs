@@ -44,6 +44,10 @@ pub(crate) async fn guard(
     match access {
         Access::Quiet if is_looked_at_once(context)? => {
             let provider = context.first_provider().await?;
+            if context.client_at_once(&provider).await?.is_none() {
+                // The page is not held up: who is there is looked up once that can be asked.
+                return Ok(End::Pass(None));
+            }
             let wanted = Wanted {
                 kind: Kind::Check,
                 ..Wanted::login(&provider, context.this_page()?)
@@ -106,6 +110,9 @@ async fn renewed(
         return Ok(None);
     }
     let provider = context.provider(&session.identity.provider).await?;
+    if access == Access::Quiet && context.client_at_once(&provider).await?.is_none() {
+        return Ok(None);
+    }
     let wanted = Wanted::login(&provider, context.this_page()?);
     let kind = match context.has_cookie(&context.jar()?.named("quiet")) {
         false => Kind::Check,

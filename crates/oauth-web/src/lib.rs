@@ -1,10 +1,12 @@
 #![doc = include_str!("../README.md")]
 
 mod config;
+mod connect;
 mod cookie;
 mod current_session;
 mod forward;
 mod guard;
+mod handle;
 mod html;
 mod identity_endpoint;
 mod login_flow;
@@ -22,6 +24,7 @@ mod testing;
 mod visit;
 
 pub use config::{Access, CallbackMode, Config, Keep, Lookup, Provider, SameSite, Upstream};
+pub use connect::Connect;
 pub use forward::Forward;
 pub use identity_endpoint::IdentityEndpoint;
 pub use reply::{Problem, Reply};

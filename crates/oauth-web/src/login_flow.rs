@@ -3,7 +3,7 @@
 use oauth_core::error::Error;
 use oauth_core::flow::authorization::ResponseMode;
 use oauth_core::moment::UnixTime;
-use oauth_core::{AuthorizationRequest, Pending, Secret};
+use oauth_core::{AuthorizationRequest, Client, Pending, Secret};
 use serde::{Deserialize, Serialize};
 
 use crate::config::{CallbackMode, Lookup, Provider};
@@ -54,6 +54,7 @@ pub(crate) struct FoundFlow {
     pub(crate) flow: LoginFlow,
     pub(crate) pending: Pending,
     pub(crate) provider: Provider,
+    pub(crate) client: Client,
 }
 
 impl LoginFlow {
@@ -105,7 +106,8 @@ pub(crate) async fn begin(context: &RequestContext, wanted: Wanted<'_>) -> Resul
         (Kind::Login, Some(prompt)) => ask = ask.prompt(prompt),
         (Kind::Login, None) => {}
     }
-    let begun = provider.client.begin_authorization(ask);
+    let client = context.client(provider).await?;
+    let begun = client.begin_authorization(ask);
     let begun = context
         .io
         .run(begun, |begun| ExchangeOutput::Begun(Box::new(begun)));
@@ -156,10 +158,6 @@ pub(crate) async fn find(
                         continue;
                     }
                 };
-                if !provider.client.recognises(&pending, callback) {
-                    why.push("the state is another".to_owned());
-                    continue;
-                }
                 // Mix-up (RFC 9700 section 4.4.2.2): each provider has a redirect URI of its own.
                 let (config, base_url) = (context.config(), context.base_url()?);
                 let path = format!("{}{}", base_url.root, config.callback(&provider));
@@ -167,11 +165,17 @@ pub(crate) async fn find(
                     why.push("the callback is another provider's".to_owned());
                     continue;
                 }
+                let client = context.client(&provider).await?;
+                if !client.recognises(&pending, callback) {
+                    why.push("the state is another".to_owned());
+                    continue;
+                }
                 return Ok(Ok(FoundFlow {
                     name,
                     flow,
                     pending,
                     provider,
+                    client,
                 }));
             }
         }

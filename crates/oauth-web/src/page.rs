@@ -33,9 +33,20 @@ pub(crate) async fn answer(
 ) -> Result<End, Error> {
     match route(&context, access, need).await {
         Err(error) if is_hosts(&error) => Err(error),
+        Err(error) if context.io.is_unready() => unready(context, error),
         Err(error) => Ok(End::Respond(failed(&context, &error, None))),
         end => end,
     }
+}
+
+/// Has a provider's client made, unless it is known.
+///
+/// # Errors
+/// `web.unknown_provider`, and what the host fails with.
+pub(crate) async fn connect(context: RequestContext, provider: String) -> Result<End, Error> {
+    let provider = context.site.provider(&provider)?;
+    context.client(provider).await?;
+    Ok(End::Pass(None))
 }
 
 /// Signs somebody in for a test.
@@ -73,7 +84,7 @@ pub(crate) async fn over(context: RequestContext) -> Result<End, Error> {
 ///
 /// # Errors
 /// `web.not_found` for another site's host.
-pub(crate) async fn unready(context: RequestContext, error: Error) -> Result<End, Error> {
+fn unready(context: RequestContext, error: Error) -> Result<End, Error> {
     context.io.note_error(&error);
     let is_own = match context.base_url() {
         Ok(base_url) => context.site.route(base_url, &context.request) != Route::Application,

@@ -1,7 +1,6 @@
 //! Responses of the site: pages, JSON, redirects and problems.
 
 use std::fmt;
-use std::time::Duration;
 
 use http::header::{
     CACHE_CONTROL, CONTENT_SECURITY_POLICY, CONTENT_TYPE, LOCATION, REFERRER_POLICY, RETRY_AFTER,
@@ -11,11 +10,9 @@ use http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
 use oauth_core::error::{Advice, Error, Kind};
 use serde_json::json;
 
+use crate::connect::PAUSE;
 use crate::html;
 use crate::session::Identity;
-
-/// The pause before a provider that was down is tried again, unless it states one.
-const NEXT_TRY: Duration = Duration::from_secs(5);
 
 /// A response, to be sent as it is. No cache may keep it.
 #[derive(Clone)]
@@ -126,7 +123,7 @@ impl Reply {
         };
         let mut reply = Self::told(status, error, reader, Some(sign_in));
         if status != StatusCode::INTERNAL_SERVER_ERROR {
-            let pause = error.retry_after().unwrap_or(NEXT_TRY);
+            let pause = error.retry_after().unwrap_or(PAUSE);
             reply.put(RETRY_AFTER, &pause.as_secs().max(1).to_string());
         }
         reply

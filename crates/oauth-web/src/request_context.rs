@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use http::StatusCode;
+use oauth_core::Client;
 use oauth_core::error::{Error, ValidationFailure};
 use oauth_core::form::Form;
 
@@ -69,6 +70,54 @@ impl RequestContext {
         found.ok_or_else(|| ValidationFailure::WebUnknownProvider.into())
     }
 
+    /// The provider of the settings whose callback this request is.
+    pub(crate) fn provider_of_callback(&self) -> Result<Option<&Provider>, Error> {
+        let (config, root) = (self.config(), &self.base_url()?.root);
+        let path = self.request.path().strip_prefix(root.as_str());
+        let mut fixed = config.providers.iter();
+        Ok(fixed.find(|one| Some(config.callback(one).as_str()) == path))
+    }
+
+    /// The client of a provider, as soon as it is known.
+    ///
+    /// # Errors
+    /// What the host failed with that makes it: the request is answered as one that the host is not ready for.
+    pub(crate) async fn client(&self, provider: &Provider) -> Result<Client, Error> {
+        if let Some(client) = &provider.client {
+            return Ok(client.clone());
+        }
+        let client = self.site.connections.wait(&self.io, &provider.id).await;
+        client.inspect_err(|_| self.io.set_unready())
+    }
+
+    /// The client of the provider of this id.
+    ///
+    /// # Errors
+    /// As [`provider`](Self::provider) and [`client`](Self::client).
+    pub(crate) async fn client_of(&self, id: &str) -> Result<Client, Error> {
+        self.client(&self.provider(id).await?).await
+    }
+
+    /// The client of a provider if it is known by now.
+    pub(crate) fn known(&self, provider: &Provider) -> Option<Client> {
+        let client = provider.client.clone();
+        client.or_else(|| self.site.connections.known(&provider.id))
+    }
+
+    /// The client of a provider if it is known, for what can be done another time: nobody waits.
+    ///
+    /// # Errors
+    /// What only a host does wrong.
+    pub(crate) async fn client_at_once(
+        &self,
+        provider: &Provider,
+    ) -> Result<Option<Client>, Error> {
+        match &provider.client {
+            Some(client) => Ok(Some(client.clone())),
+            None => self.site.connections.at_once(&self.io, &provider.id).await,
+        }
+    }
+
     /// The one that a person signs in with, if that is settled: by what the page needs, or because there is no choice.
     pub(crate) async fn chosen(&self, need: Option<&Need>) -> Result<Option<Provider>, Error> {
         let tenant = need.and_then(|need| need.tenant.clone());
@@ -93,16 +142,13 @@ impl RequestContext {
     /// What is asked for, of the providers of the settings or of the host's.
     pub(crate) async fn find(&self, ask: ProviderQuery) -> Result<Option<Provider>, Error> {
         let config = self.config();
-        let issuer = |provider: &Provider| provider.client.server().issuer().as_str().to_owned();
-        let is_it = |provider: &&Provider| {
-            ask.id.as_ref().is_none_or(|id| *id == provider.id)
-                && ask
-                    .issuer
-                    .as_ref()
-                    .is_none_or(|wanted| *wanted == issuer(provider))
-                && (ask.tenant.is_none() || ask.tenant == provider.tenant)
-        };
-        let mut fixed = config.providers.iter().filter(is_it);
+        let mut fixed = Vec::new();
+        for provider in &config.providers {
+            if self.is_asked_for(provider, &ask).await? {
+                fixed.push(provider);
+            }
+        }
+        let mut fixed = fixed.into_iter();
         let (first, second) = (fixed.next(), fixed.next());
         let is_named = ask.id.is_some() || ask.issuer.is_some();
         match (first, second, config.lookup) {
@@ -126,12 +172,25 @@ impl RequestContext {
         };
         // Another than the one that was asked for would be another tenant's session.
         let is_fixed = config.providers.iter().any(|fixed| fixed.id == found.id);
-        if !is_it(&&found) || is_fixed || found.callback.is_some() {
+        let is_whole = found.client.is_some() && found.callback.is_none();
+        if is_fixed || !is_whole || !self.is_asked_for(&found, &ask).await? {
             let why = "the host gave another provider than the one it was asked for";
             return Err(Error::from(ValidationFailure::WebUnknownProvider).about(why));
         }
         config.check_provider(&found)?;
         Ok(Some(found))
+    }
+
+    async fn is_asked_for(&self, provider: &Provider, ask: &ProviderQuery) -> Result<bool, Error> {
+        let is_named = ask.id.as_ref().is_none_or(|id| *id == provider.id)
+            && (ask.tenant.is_none() || ask.tenant == provider.tenant);
+        Ok(match &ask.issuer {
+            Some(issuer) if is_named => {
+                let client = self.client(provider).await?;
+                client.server().issuer().as_str() == issuer
+            }
+            _ => is_named,
+        })
     }
 
     pub(crate) fn jar(&self) -> Result<&Jar, Error> {

@@ -1,10 +1,13 @@
 //! The base URLs of a site, and the routes of its own pages below them.
 
+use std::sync::atomic::AtomicBool;
+
 use oauth_core::error::{Error, ValidationFailure};
 use oauth_core::redirect_uri::RedirectUri;
 use oauth_core::url::Url;
 
 use crate::config::{Config, Provider};
+use crate::connect::Connections;
 use crate::cookie::Jar;
 use crate::request::Request;
 
@@ -12,6 +15,9 @@ use crate::request::Request;
 pub(crate) struct Inner {
     pub(crate) config: Config,
     pub(crate) base_urls: Vec<BaseUrl>,
+    pub(crate) connections: Connections,
+    /// Whether it was said that sessions are large.
+    pub(crate) is_large_known: AtomicBool,
 }
 
 /// Where people reach the site: one base URL.
@@ -57,7 +63,13 @@ impl Inner {
                 base_url.redirect_uri(&config, provider)?;
             }
         }
-        Ok(Self { config, base_urls })
+        let connections = Connections::default();
+        Ok(Self {
+            config,
+            base_urls,
+            connections,
+            is_large_known: AtomicBool::new(false),
+        })
     }
 
     /// The base URL that a request is for; the only one, if there is only one.

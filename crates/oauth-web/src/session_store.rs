@@ -12,7 +12,7 @@ use oauth_core::server::EndpointKind;
 use oauth_core::{Client, Secret, Tokens};
 use serde::{Deserialize, Serialize};
 
-use crate::config::Provider;
+use crate::handle::Handle;
 use crate::request_context::RequestContext;
 use crate::session::{self, Identity, Session};
 use crate::visit::{ExchangeOutput, Times, wrong_output};
@@ -28,16 +28,6 @@ const REMOVALS: u32 = 3;
 
 /// How long a sign-in takes at most from when its session is listed until that is stored, or never will be.
 const MAX_LOGIN_TIME: Duration = Duration::from_secs(5 * 60);
-
-/// What the cookie holds.
-#[derive(Serialize, Deserialize)]
-pub(crate) struct Handle {
-    handle: String,
-    until: UnixTime,
-    /// Whose tokens there are, should the session be gone and they not.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    provider: Option<String>,
-}
 
 /// The sessions of a person, or of one session at the provider. A session is listed before its tokens are stored, and
 /// until they are gone: whatever a worker was doing when it died, somebody comes by here and does the rest.
@@ -60,12 +50,6 @@ struct ListedSession {
 
 const fn long_ago() -> UnixTime {
     UnixTime::from_secs(0)
-}
-
-impl Handle {
-    fn key(&self) -> String {
-        oauth_seal::digest("oauth-web session 1", [self.handle.as_str()])
-    }
 }
 
 /// The session of a handle. That it is used is written down now and then.
@@ -102,7 +86,7 @@ pub(crate) async fn load(
 /// Begins a session: it is listed where the provider finds it, then come its tokens, and last itself.
 pub(crate) async fn begin(
     context: &RequestContext,
-    provider: &Provider,
+    (provider, client): (&str, Option<&Client>),
     session: Session,
     tokens: Option<Tokens>,
 ) -> Result<Vec<String>, Error> {
@@ -110,24 +94,16 @@ pub(crate) async fn begin(
     let handle = Handle {
         handle: oauth_seal::base64url(&at.draw("oauth-web handle")?),
         until: session.until,
-        provider: Some(provider.id.clone()),
+        provider: Some(provider.to_owned()),
     };
     let key = handle.key();
     let session = Session {
         seen_at: context.config().idle.map(|_| session.started_at),
         ..session
     };
-    let client = &provider.client;
-    let left = match store(context, client, &key, &session, tokens.clone()).await {
-        Ok(left) => left,
-        Err(error) => {
-            // No tokens without a session. It stays listed: what the store did not answer to it may do yet.
-            take_back(context, client, &key, tokens).await;
-            return Err(error);
-        }
-    };
-    for listed in left {
-        clear(context, client, &session.identity, &listed).await;
+    match client {
+        Some(client) => listed_and_stored(context, client, &key, &session, tokens).await?,
+        None => saved(context, &key, &session).await?,
     }
     let plain = Secret::new(serde_json::to_vec(&handle).unwrap_or_default());
     let seconds = context.config().lifetime.as_secs();
@@ -164,6 +140,36 @@ async fn list(
     Ok(left.filter(is_settled).collect())
 }
 
+/// Stores a session of this client, and does away with what is left of the person's others.
+async fn listed_and_stored(
+    context: &RequestContext,
+    client: &Client,
+    key: &str,
+    session: &Session,
+    tokens: Option<Tokens>,
+) -> Result<(), Error> {
+    let left = match store(context, client, key, session, tokens.clone()).await {
+        Ok(left) => left,
+        Err(error) => {
+            // No tokens without a session. It stays listed: what the store did not answer to it may do yet.
+            take_back(context, client, key, tokens).await;
+            return Err(error);
+        }
+    };
+    for listed in left {
+        clear(context, client, &session.identity, &listed).await;
+    }
+    Ok(())
+}
+
+async fn saved(context: &RequestContext, key: &str, session: &Session) -> Result<(), Error> {
+    let times = Times::until(session.until);
+    match context.io.save(key, text(session), 0, times).await? {
+        Saved::Conflict => Err(contended()),
+        Saved::At(_) => Ok(()),
+    }
+}
+
 /// Stores a session: it is listed, then come its tokens, then itself. What [`list`] found.
 async fn store(
     context: &RequestContext,
@@ -176,10 +182,7 @@ async fn store(
     if let Some(tokens) = tokens {
         keep(context, client, key, tokens, session.until).await?;
     }
-    let times = Times::until(session.until);
-    if context.io.save(key, text(session), 0, times).await? == Saved::Conflict {
-        return Err(contended());
-    }
+    saved(context, key, session).await?;
     // Whom the provider has signed out meanwhile is not listed any more.
     for name in index_names(client, &session.identity) {
         let entry = context.io.load(&name).await?;
@@ -222,9 +225,10 @@ pub(crate) async fn end(context: &RequestContext, session: &Session) -> Option<S
             break;
         }
     }
-    let provider = context.provider(&session.identity.provider).await;
-    let provider = provider.map_err(|error| io.note_error(&error)).ok()?;
-    finish(context, &provider.client, key, &session.identity).await
+    // Without a client its tokens stay until the person's next login, which finds them listed.
+    let client = context.client_of(&session.identity.provider).await;
+    let client = client.inspect_err(|error| io.note_error(error)).ok()?;
+    finish(context, &client, key, &session.identity).await
 }
 
 /// Does what is to be done once a session is gone. It is listed until its tokens are gone as well.
@@ -274,8 +278,8 @@ async fn clear(
 
 /// Revokes the token of a session that has no record.
 async fn revoke_of(context: &RequestContext, session: &Session, tokens: &Tokens) {
-    match context.provider(&session.identity.provider).await {
-        Ok(provider) => revoke(context, &provider.client, tokens).await,
+    match context.client_of(&session.identity.provider).await {
+        Ok(client) => revoke(context, &client, tokens).await,
         Err(error) => context.io.note_error(&error),
     }
 }
@@ -289,10 +293,8 @@ pub(crate) async fn forget_left(context: &RequestContext) -> Result<(), Error> {
     let Some(id) = &handle.provider else {
         return Ok(());
     };
-    let provider = context.provider(id).await?;
-    forget(context, &provider.client, &handle.key())
-        .await
-        .map(drop)
+    let client = context.client_of(id).await?;
+    forget(context, &client, &handle.key()).await.map(drop)
 }
 
 /// Ends the sessions that a person has, or those that belong to one session at the provider, as far as they are meant.

@@ -4,10 +4,11 @@ use std::fmt;
 use std::sync::Arc;
 
 use http::Method;
-use oauth_core::Client;
 use oauth_core::error::Error;
+use oauth_core::{Client, Moment};
 
 use crate::config::{Access, Config, Keep};
+use crate::connect::Connect;
 use crate::page;
 use crate::request::Request;
 use crate::request_context::RequestContext;
@@ -86,18 +87,32 @@ impl Site {
         }
     }
 
-    /// Answers a request of a host that could not make ready what the site needs, such as the metadata of a provider that
-    /// is down: a page, or problem details for scripts, of status 503, or 502 where the provider answered what it must
-    /// not; of 500 for an error of the host's own.
-    pub fn failed(&self, request: Request, error: Error) -> Visit {
-        let site = Arc::clone(&self.0);
-        Visit::new(move |io| page::unready(RequestContext::new(site, request, io), error))
+    /// The client of a provider of the settings, for the tokens of a session; nothing if it is not known yet, see
+    /// [`connect`](Self::connect).
+    pub fn client(&self, provider: &str) -> Option<Client> {
+        let known = self.0.provider(provider).ok()?.client.clone();
+        known.or_else(|| self.0.connections.known(provider))
     }
 
-    /// The client of a configured provider, for the tokens of a session.
-    pub fn client(&self, provider: &str) -> Option<&Client> {
-        let provider = self.0.provider(provider).ok()?;
-        Some(&provider.client)
+    /// Waits for the client of a provider of the settings, which is asked for unless it is known, as a page does that
+    /// needs it. It ends without a session. What fails is an error of [`Visit::resume`]: `web.unknown_provider`,
+    /// `lost.timeout`, and what the host failed with.
+    pub fn connect(&self, provider: &str) -> Visit {
+        let (site, request) = (Arc::clone(&self.0), self.nobodys());
+        let provider = provider.to_owned();
+        Visit::new(move |io| page::connect(RequestContext::new(site, request, io), provider))
+    }
+
+    /// How [`Step::Connect`](crate::Step::Connect) ended. A failure is told to whoever waits, and for a while to whoever
+    /// needs the provider next: with status 503, or 502 where the provider answered what it must not. One that is the
+    /// application's own (`misuse.*`) is a 500, and not remembered.
+    pub fn connected(&self, at: &Moment, connect: &Connect, client: Result<Client, Error>) {
+        self.0.connections.landed(at.now(), connect, client);
+    }
+
+    /// Forgets that anybody is being asked for a client: for a process that was forked from one that did.
+    pub fn abandon_connecting(&self) {
+        self.0.connections.abandon();
     }
 
     /// Where sessions are kept.

@@ -22,6 +22,7 @@ use oauth_core::{Secret, Tokens};
 use serde_json::{Map, Value};
 
 use crate::config::Provider;
+use crate::connect::Connect;
 use crate::forward::Forward;
 use crate::reply::Reply;
 use crate::session::{Identity, Session};
@@ -77,6 +78,10 @@ pub enum Step {
     /// Look up a provider, at a site whose settings say so ([`Lookup::Asked`](crate::Lookup::Asked)). Answer with
     /// [`Event::Provider`].
     Provider(Box<ProviderQuery>),
+    /// Make the client of a provider of the settings that has none ([`Provider::later`]): in the background, for the visit
+    /// goes on, and others may need it. Answer with [`Event::Connecting`], and give the outcome to
+    /// [`Site::connected`](crate::Site::connected), before or after that.
+    Connect(Connect),
     /// Decide whether to admit this person, and what to add to the session. Answer with [`Event::Admitted`]. A host
     /// that admits everybody answers [`Admission::default`].
     Admit(Box<Identity>),
@@ -110,6 +115,8 @@ pub enum Event {
     Completed(Result<RunOutput, Error>),
     /// The provider, if there is one.
     Provider(Option<Box<Provider>>),
+    /// The client is being made.
+    Connecting,
     /// The application's decision.
     Admitted(Admission),
 }
@@ -223,6 +230,8 @@ struct IoState {
     step: Option<Step>,
     event: Option<Event>,
     notes: VecDeque<Note>,
+    /// A provider that the visit needs could not be asked.
+    is_unready: bool,
 }
 
 /// The most notes of one visit.
@@ -238,6 +247,7 @@ impl Visit {
             step: None,
             event: None,
             notes: VecDeque::new(),
+            is_unready: false,
         })));
         Self {
             state: State::Fresh(Box::pin(page(io.clone()))),
@@ -404,6 +414,21 @@ impl Io {
         }
     }
 
+    pub(crate) async fn connect(&self, connect: Connect) -> Result<(), Error> {
+        match self.ask(Step::Connect(connect)).await {
+            Event::Connecting => Ok(()),
+            event => Err(unexpected(event)),
+        }
+    }
+
+    pub(crate) fn is_unready(&self) -> bool {
+        self.state().is_unready
+    }
+
+    pub(crate) fn set_unready(&self) {
+        self.state().is_unready = true;
+    }
+
     pub(crate) async fn admit(&self, identity: Identity) -> Result<Admission, Error> {
         match self.ask(Step::Admit(Box::new(identity))).await {
             Event::Admitted(admission) => Ok(admission),
@@ -455,6 +480,7 @@ impl fmt::Debug for Step {
             Self::Wait(pause) => f.debug_tuple("Wait").field(pause).finish(),
             Self::Run(_) => f.write_str("Run(..)"),
             Self::Provider(ask) => f.debug_tuple("Provider").field(ask).finish(),
+            Self::Connect(connect) => f.debug_tuple("Connect").field(connect).finish(),
             Self::Admit(identity) => f.debug_tuple("Admit").field(identity).finish(),
             Self::Forward(forward) => f.debug_tuple("Forward").field(forward).finish(),
             Self::Respond(reply) => f.debug_tuple("Respond").field(reply).finish(),

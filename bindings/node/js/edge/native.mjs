@@ -81,6 +81,10 @@ export class NativeSiteSetup {
     this.#known.provider(client, given)
   }
 
+  later(given) {
+    this.#known.later(given)
+  }
+
   /** The setup itself, which is gone with it: it was made for one question. */
   given() {
     return this.#known

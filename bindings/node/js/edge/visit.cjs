@@ -18,7 +18,7 @@ async function asked(who, handler, ask) {
     timer = setTimeout(done, PATIENCE, { why: `the ${who} did not answer in time` })
   })
   const said = new Promise((done) => {
-    handler({ ask, answer: done, failedWith: (failure) => done({ failure }), failed: (why) => done({ why }) })
+    handler({ ask, answer: done, answerProvider: (setup) => done({ setup }), failedAs: (code, why) => done({ failed: { code, why } }), failedWith: (failure) => done({ failure }), failed: (why) => done({ why }) })
   })
   return Promise.race([said, late]).finally(() => clearTimeout(timer))
 }
@@ -77,6 +77,12 @@ const steps = {
     // The application has not decided: that is no refusal.
     if (said.why !== undefined) throw new Error(overdue(said.why))
     return said.refused === undefined ? visit.admitted(said.record) : visit.refused(said.refused)
+  },
+  /** Where requests cannot wait for each other, this one is at it to the end; the others look. */
+  async connect(visit, { id }, { admit }) {
+    const said = await asked('client function', admit, { verb: 'client', key: id })
+    if (said.why !== undefined) return visit.unconnected('lost.unknown', said.why)
+    return said.failed === undefined ? visit.connected(said.setup.given()) : visit.unconnected(said.failed.code, said.failed.why)
   },
   async provider(visit, { record }, { admit, id, overdue }) {
     if (admit === undefined) return visit.provided()
@@ -160,6 +166,11 @@ class NativeSite {
   /** What becomes of a request. */
   async visit(given) {
     return driven(this.#known.visit(given), { ...this.#host, id: given.id })
+  }
+
+  /** Waits for the client of a provider, which is asked for unless it is known. */
+  async connect(provider) {
+    await driven(this.#known.connect(provider), this.#host)
   }
 
   /** Somebody is signed in for a test: the answer sets the cookies. */

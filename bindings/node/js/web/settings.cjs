@@ -10,7 +10,7 @@ const { lift, lifted } = require('../errors.cjs')
 const { checkLimit } = require('../exchange.cjs')
 const { nativeKey } = require('../keys.cjs')
 const { optionsOf } = require('../options.cjs')
-const { isLoopback, Server } = require('../server.cjs')
+const { isLoopback } = require('../server.cjs')
 const { Sealed, StoreAt } = require('../stores.cjs')
 
 /** Variables that a site cannot be without; the client's own are read by the client. */
@@ -85,13 +85,6 @@ function providersOf({ provider, providers, client, id = 'login', title, scope, 
   })
 }
 
-/** Settings are judged at the start, with this in the place of clients that are not known yet. */
-function placeholder() {
-  const issuer = 'https://as.invalid'
-  const metadata = { issuer, authorization_endpoint: `${issuer}/authorize`, token_endpoint: `${issuer}/token` }
-  return new Client(Server.fromMetadata(issuer, metadata), { clientId: 'placeholder', clientAuth: 'none' })
-}
-
 const texts = (list) => (list === undefined ? undefined : [...list].map(String))
 const names = (scope) => (typeof scope === 'string' ? scope : [...scope].join(' '))
 
@@ -132,18 +125,18 @@ function identityEndpoint(given) {
   return { url: String(url), subject, claims: Object.entries(claims) }
 }
 
-/** The settings with these clients, ready to be made a site of. */
-function nativeSetup({ key, oldKeys = [] }, providers, clients) {
+/** The settings, ready to be made a site of. */
+function nativeSetup({ key, oldKeys = [] }, providers) {
   if (key === undefined) throw new TypeError('a site needs a key: 32 bytes, their text, or a Key')
   const made = key === TESTING ? native.NativeSiteSetup.forTests() : native.NativeSiteSetup.of(nativeKey(key))
   for (const old of oldKeys) made.also(nativeKey(old))
-  for (const [at, { id, title, scope, identity, parameters = {}, callback, callbackMode, tenant }] of providers.entries()) {
+  for (const { id, client, title, scope, identity, parameters = {}, callback, callbackMode, tenant } of providers) {
     const pairs = Object.entries(parameters).map(([name, value]) => [name, String(value)])
     const asked = scope ?? (identity ? '' : 'openid profile email')
     const given = { id, title, scope: names(asked), identity: identityEndpoint(identity), parameters: pairs, callback, callbackMode, tenant }
-    lifted(() => made.provider(nativeClient(clients[at]), given))
+    lifted(() => (client instanceof Client ? made.provider(nativeClient(client), given) : made.later(given)))
   }
   return made
 }
 
-module.exports = { fromEnvironment, nativeOptions, nativeSetup, placeholder, providersOf, setup }
+module.exports = { fromEnvironment, nativeOptions, nativeSetup, providersOf, setup }

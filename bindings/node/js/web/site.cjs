@@ -3,7 +3,6 @@
 const { channel, inspect, isShared } = require('#host')
 const { Client } = require('../client.cjs')
 const { OAuthError, lift, lifted } = require('../errors.cjs')
-const { wait } = require('../exchange.cjs')
 const { fixedToken } = require('../fixed-token.cjs')
 const { answersOfSite } = require('../callbacks.cjs')
 const { checkStore } = require('../renewal.cjs')
@@ -12,11 +11,10 @@ const { optionsOf } = require('../options.cjs')
 const { Sessions } = require('../sessions.cjs')
 const { inner } = require('../stores.cjs')
 const { Tokens } = require('../tokens.cjs')
-const { PATIENCE, PAUSE, awayReply } = require('./away.cjs')
 const { TOO_LARGE } = require('./body.cjs')
 const { Refuse, User, identityOf } = require('./user.cjs')
 const { requiredOf } = require('./required.cjs')
-const { fromEnvironment, nativeOptions, nativeSetup, placeholder, providersOf, setup } = require('./settings.cjs')
+const { fromEnvironment, nativeOptions, nativeSetup, providersOf, setup } = require('./settings.cjs')
 const express = require('./express.cjs')
 const fastify = require('./fastify.cjs')
 const hono = require('./hono.cjs')
@@ -25,6 +23,9 @@ const sveltekit = require('./sveltekit.cjs')
 
 /** Gets `{ code, detail }` of whatever is worth a line in the log. */
 const NOTES = channel('oauth-core:web')
+
+/** The code of a visit that ends with what the application's own function has thrown. */
+const THROWN = 'misuse.setup'
 
 const ACCESS = ['open', 'quiet', 'signed_in']
 
@@ -58,10 +59,8 @@ class Site {
   #options
   #providers
   #native
-  /** The same, of clients that are known: there at once, or once the providers have been asked. */
-  #site
-  #finding
-  #failed
+  /** What a function that gives a client has thrown. */
+  #thrown
   #visiting = new Map()
   #visits = 0
   #apis = new WeakMap()
@@ -78,9 +77,8 @@ class Site {
     checkStore(store)
     this.#options = { ...options, access, kept: store && inner(store), line: nativeNetwork(network), rootPath: options.rootPath ?? '' }
     this.#providers = providersOf(options)
-    const clients = this.#providers.map(({ client }) => (client instanceof Client ? client : undefined))
-    this.#native = this.#build(clients.map((client) => client ?? placeholder()))
-    if (!clients.includes(undefined)) this.#take(clients)
+    for (const known of this.#providers) if (known.client instanceof Client) this.#know(known)
+    this.#native = this.#build()
     // All three are handed on by themselves: as middleware, as a plugin, as routes.
     const own = { required: requiredOf(this), page: (request) => standard.page(this, request), fastify: fastify.plugin(this) }
     for (const [name, value] of Object.entries(own)) Object.defineProperty(this, name, { value })
@@ -91,18 +89,15 @@ class Site {
     return new this(fromEnvironment(optionsOf('Site.fromEnv', options)))
   }
 
-  #build(clients) {
-    const { admit, kept, line, provider } = this.#options
-    const ours = { admit: (identity, id) => this.#admit(identity, id), find: (ask, id) => this.#find(ask, id) }
-    const asked = admit || provider ? answersOfSite(ours) : undefined
-    const made = nativeSetup(this.#options, this.#providers, clients)
-    return lifted(() => made.site(nativeOptions(this.#options), asked, kept, line))
-  }
-
-  #take(clients) {
-    this.#providers.forEach((provider, at) => this.#know({ ...provider, client: clients[at] }))
-    this.#failed = undefined
-    return (this.#site = this.#native)
+  #build() {
+    const { kept, line } = this.#options
+    const ours = {
+      admit: (identity, id) => this.#admit(identity, id),
+      find: (ask, id) => this.#find(ask, id),
+      connect: (id) => this.#connect(id),
+    }
+    const made = nativeSetup(this.#options, this.#providers)
+    return lifted(() => made.site(nativeOptions(this.#options), answersOfSite(ours), kept, line))
   }
 
   /** A provider, and the sessions of its people. */
@@ -113,25 +108,21 @@ class Site {
     this.#people.set(provider.id, { provider, sessions: store && grantsOf(provider.client, store) })
   }
 
-  /** The site whose clients are known; the providers are asked once for all who wait, and again later if they did not answer. */
-  async #ready() {
-    if (this.#site !== undefined) return this.#site
-    const { at, error } = this.#failed ?? {}
-    if (at !== undefined && Math.abs(Date.now() - at) < PAUSE) throw error
-    const finding = isShared ? (this.#finding ??= this.#ask().finally(() => (this.#finding = undefined))) : this.#ask()
+  /** The client of a provider that has a function for it, as the addon takes it: called once for all who wait. */
+  async #connect(id) {
+    const provider = this.#providers.find((one) => one.id === id)
     try {
-      return await wait(finding, { timeoutMs: PATIENCE })
+      this.#thrown = undefined
+      const client = await provider.client()
+      if (!(client instanceof Client)) throw new TypeError('client must be a Client, or a function that gives one')
+      this.#know({ ...provider, client })
+      return { setup: nativeSetup(this.#options, [{ ...provider, client }]) }
     } catch (error) {
-      // What the application's own function threw is its own matter.
-      if (error instanceof OAuthError) this.#failed = { at: Date.now(), error }
-      throw error
+      if (error instanceof OAuthError) return { failed: { code: error.code, why: error.cause?.message ?? error.message } }
+      // What the application's own function throws is its own matter.
+      this.#thrown = { error }
+      return { failed: { code: THROWN, why: 'the function for a client threw' } }
     }
-  }
-
-  async #ask() {
-    const clients = await Promise.all(this.#providers.map(({ client }) => (client instanceof Client ? client : client())))
-    this.#native = this.#build(clients)
-    return this.#take(clients)
   }
 
   /** Where the site's own pages are, as the application's router sees it; one that ends with `*` stands for all below. */
@@ -162,27 +153,15 @@ class Site {
     const form = limit > 0 ? await body?.(limit) : undefined
     if (form === TOO_LARGE) return { reply: { status: 413, headers: [], body: '' } }
     const seen = { method, host: host ?? '', target: full, headers: [...headers], form, access, need }
-    // Whoever is signed in, and a page for everybody, needs no provider.
-    if (this.#site === undefined && need === undefined && !this.#native.owns(full.split('?', 1)[0])) {
-      const told = await this.#visited(this.#native, { ...seen, access: 'open' }, request, body)
-      if (access === 'open' || told.reply || told.user) return told
-    }
-    let site
-    try {
-      site = await this.#ready()
-    } catch (error) {
-      if (!(error instanceof OAuthError)) throw error
-      this.#note(error.code, error.hint === undefined ? error.message : `${error.message}; ${error.hint}`)
-      return { reply: await this.#reply(awayReply(error.code, seen.headers)) }
-    }
-    return this.#visited(site, seen, request, body)
+    return this.#visited(seen, request, body)
   }
 
-  async #visited(site, seen, request, body) {
+  async #visited(seen, request, body) {
     const id = String((this.#visits += 1))
     this.#visiting.set(id, { request })
     try {
-      const told = await lifted(() => site.visit({ id, ...seen }))
+      const told = await lifted(() => this.#native.visit({ id, at: Date.now(), ...seen }))
+      if (this.#thrown && told.status === 500 && told.notes.some(([code]) => code === THROWN)) throw this.#thrown.error
       return await (told.forward ? this.#forwarded(told.forward, body) : this.#told(told))
     } catch (error) {
       const { failure } = this.#visiting.get(id)
@@ -247,7 +226,7 @@ class Site {
       if (found === undefined) return undefined
       if (!(found.client instanceof Client)) throw new TypeError('provider gives { id, client, ... }, or nothing')
       this.#know(found)
-      return nativeSetup(this.#options, [found], [found.client])
+      return nativeSetup(this.#options, [found])
     })
   }
 
@@ -264,9 +243,7 @@ class Site {
 
   /** The API of a provider with one person's tokens. */
   async #apiOf(id, grant, held) {
-    if (held) await this.#ready()
-    // Another process may have looked it up.
-    if (held && !this.#people.has(id)) await this.#find({ id, host: '', path: '/' })
+    if (held && !this.#people.has(id)) await this.#seek(id)
     const { provider, sessions } = this.#people.get(id) ?? {}
     if (!held || !provider) throw setup('who signed in is kept, and no tokens')
     const { apiOrigins: origins, client } = provider
@@ -281,6 +258,16 @@ class Site {
     return { source, api: this.#apis.get(source) }
   }
 
+  /** A provider that this process has not needed yet, or that another has looked up. */
+  async #seek(id) {
+    if (!this.#providers.some((one) => one.id === id)) return this.#find({ id, host: '', path: '/' })
+    try {
+      await lifted(() => this.#native.connect(id, Date.now()))
+    } catch (error) {
+      throw this.#thrown?.error ?? lift(error)
+    }
+  }
+
   /**
    * Signs somebody in for a test: the `Cookie` of requests from then on. No provider is asked, and there are no tokens.
    */
@@ -289,8 +276,7 @@ class Site {
     const { subject, provider = this.#providers[0].id, issuer = 'https://as.invalid', claims = {}, acr, authTime, sid } = given
     if (subject === undefined) throw new TypeError('subject must be a text: who is signed in')
     const identity = { provider, issuer, subject: String(subject), claims, acr, sid, auth_time: authTime && Math.floor(authTime / 1000) }
-    const site = await this.#ready()
-    const { headers } = await lifted(() => site.testing(JSON.stringify(identity))).catch((error) => {
+    const { headers } = await lifted(() => this.#native.testing(JSON.stringify(identity))).catch((error) => {
       throw lift(error)
     })
     const cookies = headers.filter(([name]) => name === 'set-cookie').map(([, field]) => field)

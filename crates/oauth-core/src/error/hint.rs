@@ -195,6 +195,10 @@ const HINTS: &[(&str, &str)] = &[
         "the provider ignored acr_values or max_age: check that it offers this authentication to this client",
     ),
     (
+        "web.session_large",
+        "keep fewer claims in the session, or keep sessions in a store: proxies often read 4 KiB of header fields",
+    ),
+    (
         "web.session_too_large",
         "keep fewer claims in the session, or keep sessions in a store",
     ),

@@ -362,6 +362,7 @@ table! {
         TokenExpired "grant.expired" REAUTHORIZE "the token has expired and cannot be renewed: create a new one"
         TokenUnreadable "token.unreadable" GIVE_UP "the token cannot be read from its source"
         WebSetup "web.setup" GIVE_UP "the settings of the site contradict themselves, or are not safe"
+        WebSessionLarge "web.session_large" GIVE_UP "the session takes up most of what cookies may hold"
         WebSessionTooLarge "web.session_too_large" GIVE_UP "the session does not fit into cookies"
         StoredForm "stored.malformed" REAUTHORIZE "the stored flow or token cannot be read"
         ProviderData "provider.data" GIVE_UP "the provider file does not conform to its format"

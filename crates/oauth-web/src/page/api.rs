@@ -44,7 +44,7 @@ pub(crate) async fn api(context: &RequestContext, name: &str) -> Result<End, Err
         url,
         headers: forward::sent(&request.headers),
         resource: upstream.url.clone(),
-        client: provider.client,
+        client: context.client(&provider).await?,
         session: (*session).into(),
     })))
 }

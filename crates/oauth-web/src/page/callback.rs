@@ -2,16 +2,17 @@
 //! session.
 
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 
 use http::Method;
 use oauth_core::error::{Error, ProtocolViolation, ValidationFailure};
 use oauth_core::flow::redeem::Login;
 use oauth_core::token::TokenType;
-use oauth_core::{Secret, Tokens};
+use oauth_core::{Client, Secret, Tokens};
 use serde_json::Map;
 
 use crate::config::{Keep, Provider, setup};
-use crate::cookie::CookieSameSite;
+use crate::cookie::{CookieSameSite, Jar};
 use crate::current_session::{self, CookieSession, Found};
 use crate::identity_endpoint::IdentityRequest;
 use crate::login_flow::{self, FoundFlow, Kind, LoginFlow};
@@ -27,18 +28,23 @@ const QUIET: u64 = 5 * 60;
 
 pub(crate) async fn callback(context: &RequestContext) -> Result<Reply, Error> {
     let arrived = arrived(context)?;
+    // Whether a flow is this one's its client says.
+    if let Some(provider) = context.provider_of_callback()? {
+        context.client(provider).await?;
+    }
     let FoundFlow {
         name,
         flow,
         pending,
         provider,
+        client,
     } = match login_flow::find(context, &arrived).await? {
         Ok(kept) => kept,
         Err(why) => return unknown(context, &why).await,
     };
     // Whatever comes of it, it is used up.
     let ended = login_flow::end(context, &name)?;
-    let login = match provider.client.redeem(pending, &arrived) {
+    let login = match client.redeem(pending, &arrived) {
         Ok(redeemed) => {
             let landed = context
                 .io
@@ -52,7 +58,7 @@ pub(crate) async fn callback(context: &RequestContext) -> Result<Reply, Error> {
         Err(error) => Err(error),
     };
     let reply = match login {
-        Ok(login) => signed_in(context, &provider, &flow, login).await,
+        Ok(login) => signed_in(context, (&provider, &client), &flow, login).await,
         Err(error) => Err(error),
     };
     let reply = match reply {
@@ -87,11 +93,11 @@ fn arrived(context: &RequestContext) -> Result<String, Error> {
 /// Somebody signed in at the provider: the application lets them in, or does not.
 async fn signed_in(
     context: &RequestContext,
-    provider: &Provider,
+    (provider, client): (&Provider, &Client),
     flow: &LoginFlow,
     login: Login,
 ) -> Result<Reply, Error> {
-    let identity = identity(context, provider, &login).await?;
+    let identity = identity(context, (provider, client), &login).await?;
     let scope = login.tokens.scope.as_str().to_owned();
     let now = context.io.now();
     let (need, tenant) = (flow.need.as_ref(), provider.tenant.as_deref());
@@ -130,7 +136,15 @@ async fn signed_in(
             let tokens = Some(Arc::new(carried(login.tokens)?));
             sealed(context, Session { tokens, ..session }, text)?
         }
-        Keep::Store => session_store::begin(context, provider, session, Some(login.tokens)).await?,
+        Keep::Store => {
+            session_store::begin(
+                context,
+                (&provider.id, Some(client)),
+                session,
+                Some(login.tokens),
+            )
+            .await?
+        }
     };
     // Another person may have been signed in at this browser; and a session that somebody planted is gone.
     if let Ok(Found::Session(old)) = old {
@@ -143,7 +157,7 @@ async fn signed_in(
 /// Whom the provider vouches for: by a verified ID token, or by its own endpoint where that is agreed on.
 async fn identity(
     context: &RequestContext,
-    provider: &Provider,
+    (provider, client): (&Provider, &Client),
     login: &Login,
 ) -> Result<Identity, Error> {
     let Some(endpoint) = &provider.identity else {
@@ -151,11 +165,11 @@ async fn identity(
         let id_token = id_token.ok_or(ProtocolViolation::IdTokenMissing)?;
         return Ok(Identity::of(&provider.id, id_token));
     };
-    let asked = provider.client.call(IdentityRequest {
+    let asked = client.call(IdentityRequest {
         endpoint: endpoint.clone(),
         tokens: Arc::new(login.tokens.clone()),
         provider: provider.id.clone(),
-        issuer: provider.client.server().issuer().as_str().to_owned(),
+        issuer: client.server().issuer().as_str().to_owned(),
     });
     let told = context
         .io
@@ -209,6 +223,11 @@ pub(crate) fn sealed(
         true => with,
         false => without,
     };
+    if let Err(large) = Jar::is_small(chosen.expose())
+        && !context.site.is_large_known.swap(true, Ordering::Relaxed)
+    {
+        context.io.note_error(&large);
+    }
     let seconds = context.config().lifetime.as_secs();
     let (at, same_site) = (context.io.at(), context.same_site());
     jar.set_session(&at, &context.cookies, chosen.expose(), seconds, same_site)

@@ -2,14 +2,14 @@
 //! Logout).
 
 use http::{Method, StatusCode};
-use oauth_core::Secret;
 use oauth_core::error::Error;
 use oauth_core::flow::logout::{LogoutRequest, check_return};
 use oauth_core::redirect_uri::RedirectUri;
 use oauth_core::server::EndpointKind;
+use oauth_core::{Client, Secret};
 use serde::{Deserialize, Serialize};
 
-use crate::config::{Keep, Provider};
+use crate::config::Keep;
 use crate::cookie::{CookieSameSite, Purpose};
 use crate::current_session::{self, Found};
 use crate::html;
@@ -86,11 +86,16 @@ async fn leave(context: &RequestContext, left: &mut Option<Identity>) -> Result<
         }
         Ok(provider) => provider,
     };
-    let away = provider.map(|provider| away(context, &provider, id_token, &return_to));
+    let client = match &provider {
+        Some(provider) => context.client(provider).await,
+        None => return Ok(RequestContext::go(&return_to, ended)),
+    };
+    let away = client.and_then(|client| away(context, &client, id_token, &return_to));
     let (url, leaving) = match away {
-        Some(Ok(Some(away))) => away,
-        Some(Ok(None)) | None => return Ok(RequestContext::go(&return_to, ended)),
-        Some(Err(error)) => {
+        Ok(Some(away)) => away,
+        Ok(None) => return Ok(RequestContext::go(&return_to, ended)),
+        Err(error) if super::is_hosts(&error) => return Err(error),
+        Err(error) => {
             context.io.note_error(&error);
             return Ok(RequestContext::go(&return_to, ended));
         }
@@ -102,11 +107,11 @@ async fn leave(context: &RequestContext, left: &mut Option<Identity>) -> Result<
 /// such page.
 fn away(
     context: &RequestContext,
-    provider: &Provider,
+    client: &Client,
     id_token: Option<Secret<String>>,
     return_to: &str,
 ) -> Result<Option<(String, String)>, Error> {
-    let server = provider.client.server();
+    let server = client.server();
     if server.endpoint(EndpointKind::EndSession).is_err() {
         return Ok(None);
     }
@@ -119,7 +124,7 @@ fn away(
     );
     let mut request = LogoutRequest::returning_to(RedirectUri::parse(&done)?, &at)?;
     request.id_token_hint = id_token;
-    let url = provider.client.end_session_url(&request)?;
+    let url = client.end_session_url(&request)?;
     let state = request.state.as_ref();
     let leaving = Leaving {
         state: state

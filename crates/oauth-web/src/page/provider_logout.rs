@@ -39,9 +39,8 @@ async fn token(context: &RequestContext, id: Option<String>) -> Result<(), Error
         .ok_or_else(|| Error::from(ProtocolViolation::LogoutShape).about("logout_token"))?;
     let mut checks = LogoutTokenChecks::default();
     checks.replay = Replay::Caller;
-    let verified = provider
-        .client
-        .verify_logout_token(Secret::new(token), checks);
+    let client = context.client(&provider).await?;
+    let verified = client.verify_logout_token(Secret::new(token), checks);
     let verified = context
         .io
         .run(verified, |token| ExchangeOutput::LoggedOut(Box::new(token)));
@@ -64,8 +63,7 @@ async fn token(context: &RequestContext, id: Option<String>) -> Result<(), Error
     for (kind, value, unstored) in named {
         let Some(value) = value else { continue };
         let is_meant = |session: &Session| token.ends(&ended(session));
-        let client = &provider.client;
-        session_store::end_all(context, client, (kind, value), unstored, is_meant).await?;
+        session_store::end_all(context, &client, (kind, value), unstored, is_meant).await?;
     }
     // Last of all: should the store have failed before, the provider may send it again. Of two that come at once,
     // both end the same sessions.
@@ -83,15 +81,16 @@ pub(crate) async fn front_channel(
     id: Option<String>,
 ) -> Result<Reply, Error> {
     let provider = provider(context, id).await?;
-    let issuer = provider.client.server().issuer();
+    let client = context.client(&provider).await?;
+    let issuer = client.server().issuer();
     let request = FrontChannelLogout::parse(&context.request.target)?;
     if let (Some(named), Some(sid)) = (context.request.query("iss"), context.request.query("sid")) {
         if named != issuer.as_str() {
             return Err(ValidationFailure::JwtIssuer.into());
         }
         let is_meant = |session: &Session| request.ends(&ended(session));
-        let (client, of_sid) = (&provider.client, ("sid", sid.as_str()));
-        session_store::end_all(context, client, of_sid, Unstored::Meant, is_meant).await?;
+        let of_sid = ("sid", sid.as_str());
+        session_store::end_all(context, &client, of_sid, Unstored::Meant, is_meant).await?;
     }
     let mut reply = Reply::empty(StatusCode::OK);
     reply.put(CONTENT_TYPE, "text/html; charset=utf-8");

@@ -38,7 +38,12 @@ pub(crate) async fn sign_in(context: RequestContext, identity: Identity) -> Resu
     };
     let cookies = match context.config().keep {
         Keep::Identity | Keep::AccessToken => callback::sealed(&context, session, None)?,
-        Keep::Store => crate::session_store::begin(&context, &provider, session, None).await?,
+        Keep::Store => {
+            // No provider is asked for it: of one that is not known nobody is signed out from there.
+            let client = context.known(&provider);
+            crate::session_store::begin(&context, (&provider.id, client.as_ref()), session, None)
+                .await?
+        }
     };
     let reply = Reply::empty(StatusCode::NO_CONTENT).cookies(cookies);
     Ok(End::Respond(reply))

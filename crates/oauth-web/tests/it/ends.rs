@@ -27,7 +27,7 @@ fn sessions_that_nobody_signs_out_of_leave_no_records() {
 fn whoever_renews_a_grant_tells_the_store_that_it_ends_with_its_session() {
     let (mut world, mut ann) = (World::in_store(), Browser::new());
     let session = ann.open(&mut world, "/me").session();
-    let client = world.config.providers[0].client.clone();
+    let client = world.config.providers[0].client.clone().unwrap();
     let mut keeper = client.keeper(session.grant().unwrap()).shared();
     let entry = world.store[&keeper.key()].clone();
     world.provider.advance(Duration::from_secs(3600));

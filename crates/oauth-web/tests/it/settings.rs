@@ -90,7 +90,7 @@ fn somebody_is_signed_in_for_a_test_under_the_testing_key_alone() {
 fn without_openid(member: &str) -> World {
     let endpoint = Url::parse(&format!("{TWIN}/api/echo")).unwrap();
     World::with(|mut config| {
-        let client = config.providers[0].client.clone();
+        let client = config.providers[0].client.clone().unwrap();
         let identity = IdentityEndpoint::new(endpoint, member).claim("scope", "scope");
         let provider = Provider::without_openid("hub", client, identity).unwrap();
         config.providers = vec![provider.scope(Scope::parse("read").unwrap())];

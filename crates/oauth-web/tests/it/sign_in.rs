@@ -237,6 +237,32 @@ fn big_claims_are_named_at_the_login() {
 }
 
 #[test]
+fn a_session_that_fills_its_cookies_is_in_the_log() {
+    for (bytes, lines) in [(100, 0), (2200, 1)] {
+        let (mut world, mut ann) = (World::new(), Browser::new());
+        world
+            .provider
+            .twin()
+            .set_claim("picture", "p".repeat(bytes));
+        ann.open(&mut world, "/me").session();
+        // It is said once.
+        Browser::new().open(&mut world, "/me").session();
+        let notes = world.notes_of("web.session_large");
+        assert_eq!(notes.len(), lines, "{notes:?}");
+        assert!(
+            notes
+                .iter()
+                .all(|note| note.contains("claims.picture has 2202 bytes"))
+        );
+    }
+    // What the store keeps is in no cookie.
+    let (mut world, mut ann) = (World::in_store(), Browser::new());
+    world.provider.twin().set_claim("picture", "p".repeat(2200));
+    ann.open(&mut world, "/me").session();
+    assert_eq!(world.notes_of("web.session_large"), Vec::<&str>::new());
+}
+
+#[test]
 fn strict_hop_is_taken_once() {
     let mut world = World::with(|mut config| {
         config.same_site = SameSite::Strict;

@@ -24,7 +24,7 @@ fn tokens_are_kept_as_the_grant_of_the_session() {
     let session = ann.open(&mut world, "/me").session();
     let grant = session.grant().unwrap();
     assert!(grant.subject().unwrap().starts_with("web:"));
-    let client = world.config.providers[0].client.clone();
+    let client = world.config.providers[0].client.clone().unwrap();
     let mut keeper = client.keeper(grant).shared();
     let entry = world.store[&keeper.key()].clone();
     let now = world.provider.now();

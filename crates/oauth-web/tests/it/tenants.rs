@@ -26,7 +26,7 @@ fn world(change: impl FnOnce(Config) -> Config) -> World {
 }
 
 fn tenant(world: &World, id: &str) -> Provider {
-    let client: &Client = &world.config.providers[0].client;
+    let client: &Client = world.config.providers[0].client.as_ref().unwrap();
     let mut provider = Provider::new(id, client.clone()).unwrap();
     provider.scope = Scope::parse("openid read").unwrap();
     provider.tenant = Some(id.to_owned());

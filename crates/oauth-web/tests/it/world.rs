@@ -19,8 +19,8 @@ use oauth_core::{Client, ClientAuth, ClientId, Secret, discover};
 use oauth_seal::Keys;
 use oauth_testkit::{Twin, TwinDriver};
 use oauth_web::{
-    Access, Admission, Config, Event, Forward, Identity, Need, Note, Provider, ProviderQuery,
-    Reply, Request, Session, Site, Step, Visit,
+    Access, Admission, Config, Connect, Event, Forward, Identity, Need, Note, Provider,
+    ProviderQuery, Reply, Request, Session, Site, Step, Visit,
 };
 
 pub(crate) const SHOP: &str = "https://shop.example";
@@ -49,6 +49,9 @@ pub(crate) struct World {
     /// The providers that only the host knows, and what it was asked.
     pub(crate) directory: Vec<Provider>,
     pub(crate) asked: Vec<ProviderQuery>,
+    /// The clients that the host was to make, and what becomes of that; unless it is set they are under way.
+    pub(crate) connects: Vec<Connect>,
+    pub(crate) connected: Option<Result<Client, Error>>,
     /// When records end.
     ends: BTreeMap<String, UnixTime>,
     versions: u64,
@@ -114,6 +117,8 @@ impl World {
             admission: Box::new(|_| Admission::default()),
             directory: Vec::new(),
             asked: Vec::new(),
+            connects: Vec::new(),
+            connected: None,
             ends: BTreeMap::new(),
             versions: 0,
         }
@@ -194,6 +199,13 @@ impl World {
                 self.asked.push(*ask);
                 Event::Provider(provider.map(Box::new))
             }
+            Step::Connect(connect) => {
+                if let Some(client) = self.connected.clone() {
+                    self.site.connected(&moment, &connect, client);
+                }
+                self.connects.push(connect);
+                Event::Connecting
+            }
             Step::Admit(identity) => Event::Admitted((self.admission)(&identity)),
             Step::Respond(reply) => return Err(Box::new(Ended::Reply(reply))),
             Step::Pass(session) => return Err(Box::new(Ended::Passed(session))),
@@ -211,7 +223,10 @@ impl World {
             ProviderQuery {
                 issuer: Some(issuer),
                 ..
-            } => provider.client.server().issuer().as_str() == issuer,
+            } => {
+                let client = provider.client.as_ref();
+                client.is_some_and(|client| client.server().issuer().as_str() == issuer)
+            }
             ProviderQuery {
                 tenant: Some(_), ..
             } => provider.tenant == ask.tenant,

@@ -8,9 +8,8 @@ from typing import Any, Callable, Mapping, Sequence
 from .. import stores
 from .._client import Client
 from .._configured import made
-from .._native import ClientSettings, Provider, store_url
+from .._native import ClientSettings, Provider, discover, store_url
 from ..errors import Misuse, misuse
-from ._later import Later
 
 _OPEN: dict[str, Callable[[str], stores.Store]] = {
     "file": stores.FileStore,
@@ -49,19 +48,20 @@ def settings(environ: Mapping[str, str] | None, given: dict[str, Any]) -> dict[s
     return found
 
 
-def provider(
-    environ: Mapping[str, str] | None, line: dict[str, Any], asked: dict[str, Any]
-) -> Provider | Later:
+def provider(environ: Mapping[str, str] | None, line: dict[str, Any], asked: dict[str, Any]) -> Provider:
     """The provider of the environment; one whose metadata have to be fetched is asked when somebody comes."""
     client = ClientSettings.from_env(environ)
     try:
-        server, issuer = client.server(line.get("transport", "https"))
-        if server is None:
-            return Later(client, issuer, line, asked)
+        known, issuer = client.server(line.get("transport", "https"))
     except Misuse as error:
         raise _of_issuer(error) from error
-    options = {"network": line["network"]} if "network" in line else {}
-    return Provider(made(Client, client, server, options), **asked)
+    options = {name: value for name, value in line.items() if name == "network" and value is not None}
+
+    def find() -> Client:
+        server = known or discover(issuer, transport=line.get("transport", "https"), **options)
+        return made(Client, client, server, options)
+
+    return Provider(find if known is None else find(), **asked)
 
 
 def store(url: str, key: Any, old_keys: Sequence[Any]) -> stores.Store:

@@ -22,9 +22,8 @@ from typing import (
 
 from .._bridge import settled
 from .._native import MAX_FORM, ProviderQuery, Forward, Identity, Reply, Sessions, Visit, WebSite
-from ..errors import OAuthError, misuse
+from ..errors import misuse
 from ._environment import settings
-from ._later import Later, awaited, waited
 from ._user import User
 
 if TYPE_CHECKING:
@@ -102,7 +101,7 @@ class Site:
     def __init__(
         self,
         *,
-        providers: Sequence[Provider | Later],
+        providers: Sequence[Provider],
         base_url: str | Sequence[str],
         key: str | bytes | Key,
         old_keys: Sequence[str | bytes | Key] = (),
@@ -123,53 +122,37 @@ class Site:
         api: Mapping[str, Upstream] | None = None,
         lookup: Literal["fixed", "asked"] = "fixed",
     ) -> None:
-        def made(known: Sequence[Provider]) -> WebSite:
-            return WebSite(
-                list(known),
-                base_url,
-                key,
-                old_keys=list(old_keys),
-                store=store,
-                name=name,
-                prefix=prefix,
-                lifetime=lifetime,
-                idle=idle,
-                flow_lifetime=flow_lifetime,
-                flows=flows,
-                same_site=same_site,
-                home=home,
-                return_origins=list(return_origins),
-                claims=None if claims is None else list(claims),
-                transport=transport,
-                network=network,
-                keep=keep,
-                api=[_upstream(name, given) for name, given in (api or {}).items()],
-                lookup=lookup,
-            )
-
-        def take(known: Sequence[Provider]) -> None:
-            self._site = made(known)
-            self._known.update({one.id: one for one in known})
-
+        self._site = WebSite(
+            list(providers),
+            base_url,
+            key,
+            old_keys=list(old_keys),
+            store=store,
+            name=name,
+            prefix=prefix,
+            lifetime=lifetime,
+            idle=idle,
+            flow_lifetime=flow_lifetime,
+            flows=flows,
+            same_site=same_site,
+            home=home,
+            return_origins=list(return_origins),
+            claims=None if claims is None else list(claims),
+            transport=transport,
+            network=network,
+            keep=keep,
+            api=[_upstream(name, given) for name, given in (api or {}).items()],
+            lookup=lookup,
+        )
         self.transport: Literal["https", "loopback_http"] = transport
         self.network = network
-        self._prefix = prefix or "/auth"
         self._admit: Admit | None = None
         self._error_page: ErrorPage | None = None
         self._signed_out: SignedOut | None = None
         self._find: Find | None = None
         self._store = store
-        self._known: dict[str, Provider] = {}
+        self._known: dict[str, Provider] = {one.id: one for one in providers}
         self._grants: dict[str, Sessions] = {}
-        self._later: Later | None = None
-        ready: list[Provider] = []
-        for one in providers:
-            if isinstance(one, Later):
-                self._later = one
-                one.on_known(lambda provider: take([provider]))
-            ready.append(one.stand_in if isinstance(one, Later) else one)
-        # All settings are judged now, also where the provider is not known yet.
-        take(ready)
 
     @classmethod
     def from_env(cls, *app: Any, environ: Mapping[str, str] | None = None, **settings_: Any) -> Self:
@@ -213,24 +196,25 @@ class Site:
         """The grants of everybody who signed in with this provider; ``web.setup`` without a store."""
         if self._store is None:
             raise misuse("web.setup", "sessions have tokens only where the site has a store")
-        if self._is_pending():
-            self._raise(waited(self._asked().fetched()))
         if provider not in self._known and self._find:
             self._take(settled(self._find(ProviderQuery(id=provider))))
         if provider not in self._known:
             raise misuse("web.setup", "there is no provider of this name")
-        if provider not in self._grants:
-            self._grants[provider] = Sessions(self._known[provider].client, self._store)
+        if self._known[provider].client is None:
+            self._driven(self._told(self._site.connect(provider), "resume"))
+        client = self._known[provider].client
+        if provider not in self._grants and client is not None:
+            self._grants[provider] = Sessions(client, self._store)
         return self._grants[provider]
 
     async def look_up(self, provider: str) -> None:
         """Waits until a provider is known, and asks the hook for one that this process has not seen yet, such as that of
         a session from elsewhere."""
-        if self._is_pending():
-            self._raise(await awaited(self._asked().fetched()))
         if provider not in self._known and self._find:
             given: Any = self._find(ProviderQuery(id=provider))
             self._take(await given if hasattr(given, "__await__") else given)
+        if provider in self._known and self._known[provider].client is None:
+            await self._adriven(self._told(self._site.connect(provider), "aresume"))
 
     def _take(self, found: Provider | None) -> None:
         if found is not None:
@@ -276,7 +260,7 @@ class Site:
 
     def visit(self, request: Request, access: Access = "open", need: Need = NOTHING) -> Ended:
         """What to send; else it is the application's turn, with who is signed in."""
-        ended: Ended = self._driven(self._steps(request, access, need, "resume", waited))
+        ended: Ended = self._driven(self._visited(self._begin(request, access, need), "resume"))
         return ended
 
     def _driven(self, steps: Generator[Step, Any, Any]) -> Any:
@@ -293,7 +277,7 @@ class Site:
 
     async def avisit(self, request: Request, access: Access = "open", need: Need = NOTHING) -> Ended:
         """visit(), in a coroutine."""
-        ended: Ended = await self._adriven(self._steps(request, access, need, "aresume", awaited))
+        ended: Ended = await self._adriven(self._visited(self._begin(request, access, need), "aresume"))
         return ended
 
     async def _adriven(self, steps: Generator[Step, Any, Any]) -> Any:
@@ -314,45 +298,6 @@ class Site:
         return self._site.begin(
             *request, access=access, acr=list(acr), max_age=max_age, scope=list(scope), tenant=tenant
         )
-
-    def _is_pending(self) -> bool:
-        return self._later is not None and not self._later.is_known
-
-    def _asked(self) -> Later:
-        assert self._later is not None
-        return self._later
-
-    @staticmethod
-    def _raise(error: BaseException | None) -> None:
-        if error is not None:
-            raise error
-
-    def _steps(
-        self, request: Request, access: Access, need: Need, resume: str, wait: Callable[[Any], Any]
-    ) -> Generator[Step, Any, Ended]:
-        """What is to be called, and with what; what it gives comes back."""
-        if self._is_pending():
-            later = self._asked()
-            if access == "quiet":
-                # The page is not held: who is there is looked up once that can be asked.
-                access = "open"
-                later.fetched()
-            if not self.owns(request.target):
-                ended = yield from self._visited(self._begin(request, access, need), resume)
-                if not (isinstance(ended, Reply) and later.leads_to(ended)):
-                    return ended
-            error = yield wait, later.fetched()
-            if error is not None and not self._is_logout(request):
-                if not isinstance(error, OAuthError):
-                    raise error
-                method, host, target, headers, _ = request
-                failed = self._site.failed(error, method, host, target, headers)
-                return (yield from self._visited(failed, resume))
-        return (yield from self._visited(self._begin(request, access, need), resume))
-
-    def _is_logout(self, request: Request) -> bool:
-        """A session ends here whether the provider is there or not."""
-        return request.target.partition("?")[0].endswith(f"{self._prefix}/logout")
 
     def _told(self, visit: Visit, resume: str) -> Generator[Step, Any, Any]:
         """What a visit ends in, once it was told what it asked of the application."""

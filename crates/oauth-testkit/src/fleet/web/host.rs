@@ -88,6 +88,7 @@ impl Simulation {
             Step::Respond(reply) => return self.respond(worker, *visiting, &reply),
             Step::Pass(session) => return self.pass(id, worker, visiting, session),
             Step::Forward(_) => return odd("a call is passed on though there is no API"),
+            Step::Connect(_) => return odd("a client is made though there is one"),
             Step::Provider(_) => return odd("a provider is looked up though there is one"),
             Step::Run(exchange) => {
                 visiting.exchange = Some(exchange);

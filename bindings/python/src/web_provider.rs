@@ -1,0 +1,168 @@
+//! Who people sign in with, known now or when somebody first needs it.
+
+use std::sync::Arc;
+
+use oauth_core::error::{Cause, Error, Misuse};
+use oauth_core::scope::Scope;
+use oauth_web::CallbackMode;
+use pyo3::exceptions::{PyTypeError, PyValueError};
+use pyo3::prelude::*;
+use pyo3::sync::PyOnceLock;
+use pyo3::types::PyString;
+
+use crate::client::Client;
+use crate::value::Pairs;
+use crate::{errors, runtime};
+
+/// Who people sign in with: a client that is registered there, or a function that gives it.
+///
+/// Such a function is called once somebody signs in, in a thread of its own, and may ask the provider for its metadata.
+/// What it fails with is remembered for 5 seconds: sign-ins are 503 meanwhile, and every other page is there. A person
+/// waits for 10 seconds at most.
+///
+/// id names it in URLs and sessions: letters, digits, - and _. title is what people call it where they choose, the id
+/// unless it is given. scope has to contain openid. extra are more parameters of the authorization request. callback is
+/// where the provider sends people back to, a path below the site's root; unless it is given {prefix}/callback, and
+/// {prefix}/callback/{id} where there are several providers. With callback_mode "form_post" they come back with a
+/// form, which browsers post over https alone. tenant is whose people sign in there, where a site has tenants.
+#[pyclass(frozen, module = "oauth_core.web")]
+pub(crate) struct Provider {
+    pub(crate) provider: oauth_web::Provider,
+    /// As soon as it is known.
+    pub(crate) client: PyOnceLock<Py<Client>>,
+    pub(crate) make: Option<Py<PyAny>>,
+}
+
+/// One value, or several.
+pub(crate) struct Several(pub(crate) Vec<String>);
+
+impl<'a, 'py> FromPyObject<'a, 'py> for Several {
+    type Error = PyErr;
+
+    fn extract(object: Borrowed<'a, 'py, PyAny>) -> PyResult<Self> {
+        if object.is_instance_of::<PyString>() {
+            return Ok(Self(vec![object.extract()?]));
+        }
+        let items = object.try_iter()?;
+        items
+            .map(|item| item?.extract())
+            .collect::<PyResult<_>>()
+            .map(Self)
+    }
+}
+
+#[pymethods]
+impl Provider {
+    #[new]
+    #[pyo3(signature = (client, /, *, id = "login", title = None, scope = None, extra = None, callback = None,
+                        callback_mode = "query", tenant = None))]
+    #[allow(clippy::too_many_arguments, reason = "they are keywords in Python")]
+    fn new(
+        py: Python<'_>,
+        client: &Bound<'_, PyAny>,
+        id: &str,
+        title: Option<String>,
+        scope: Option<Several>,
+        extra: Option<Pairs>,
+        callback: Option<String>,
+        callback_mode: &str,
+        tenant: Option<String>,
+    ) -> PyResult<Self> {
+        let scope = scope.map_or_else(|| "openid profile email".to_owned(), |s| s.0.join(" "));
+        let known = client.cast::<Client>().ok();
+        if known.is_none() && !client.is_callable() {
+            return Err(PyTypeError::new_err(
+                "a provider has a Client, or a function that gives one",
+            ));
+        }
+        let made = || {
+            let provider = match known {
+                Some(client) => oauth_web::Provider::new(id, core(client)),
+                None => oauth_web::Provider::later(id),
+            };
+            Ok(provider?.scope(Scope::parse(&scope)?))
+        };
+        let mut provider = made().map_err(|error| errors::raise(py, &error))?;
+        if let Some(title) = title {
+            provider.title = title;
+        }
+        provider.parameters = extra.map(|extra| extra.0).unwrap_or_default();
+        provider.callback = callback;
+        provider.tenant = tenant;
+        provider.callback_mode = match callback_mode {
+            "query" => CallbackMode::Query,
+            "form_post" => CallbackMode::FormPost,
+            _ => return Err(PyValueError::new_err("callback_mode is query or form_post")),
+        };
+        let make = known.is_none().then(|| client.clone().unbind());
+        let client = PyOnceLock::new();
+        if let Some(known) = known {
+            // It is new, so nobody has set it.
+            let _ = client.set(py, known.clone().unbind());
+        }
+        Ok(Self {
+            provider,
+            client,
+            make,
+        })
+    }
+
+    /// Its name.
+    #[getter]
+    fn id(&self) -> &str {
+        &self.provider.id
+    }
+
+    /// The client that is registered there; None as long as nobody has needed it, where a function gives it.
+    #[getter]
+    fn client(&self, py: Python<'_>) -> Option<Py<Client>> {
+        self.client.get(py).map(|client| client.clone_ref(py))
+    }
+
+    fn __repr__(&self) -> String {
+        format!("<oauth_core.web.Provider {}>", self.provider.id)
+    }
+}
+
+fn core(client: &Bound<'_, Client>) -> oauth_core::Client {
+    client.get().us.client.core().clone()
+}
+
+impl Provider {
+    /// Has the function make the client.
+    fn connect(&self, py: Python<'_>) -> Result<oauth_core::Client, Error> {
+        let given = self.make.as_ref().map(|make| make.call0(py));
+        let made = given.unwrap_or_else(|| Err(PyTypeError::new_err("there is no function")));
+        let made = made.and_then(|made| Ok(made.cast_bound::<Client>(py)?.clone()));
+        match made {
+            // One that came first is the one that all use.
+            Ok(made) => Ok(core(self.client.get_or_init(py, || made.unbind()).bind(py))),
+            Err(raised) => Err(errors::known(raised.value(py).as_any()).unwrap_or_else(|| {
+                // What it says may hold a secret.
+                let kind = raised.get_type(py).name();
+                let kind = kind.map_or_else(|_| "an exception".to_owned(), |kind| kind.to_string());
+                Error::from(Misuse::Setup)
+                    .about(&format!("the function for a client raised {kind}"))
+            })),
+        }
+    }
+}
+
+/// The client of a provider, of the function that gives it: it may block, so it has a thread.
+pub(crate) async fn made(
+    later: Arc<Vec<Py<Provider>>>,
+    id: String,
+) -> Result<oauth_core::Client, Error> {
+    let (tell, told) = tokio::sync::oneshot::channel();
+    tokio::task::spawn_blocking(move || {
+        runtime::call_python(move |py| {
+            let provider = later.iter().find(|one| one.get().provider.id == id);
+            let made = provider.map(|provider| provider.get().connect(py));
+            let unknown = || Err(Error::from(Misuse::WebSetup).about("nobody gives the client"));
+            // Whoever waited may have gone.
+            let _ = tell.send(made.unwrap_or_else(unknown));
+        });
+    });
+    let over = || Error::lost(Cause::unknown("the interpreter is shutting down"));
+    told.await.unwrap_or_else(|_| Err(over()))
+}

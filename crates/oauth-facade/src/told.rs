@@ -1,0 +1,52 @@
+//! Errors that another language has, on their way back.
+
+use std::error;
+use std::fmt;
+
+use oauth_core::error::{Cause, Error, Row};
+
+/// What another language says that an error was.
+#[derive(Debug)]
+struct Told(String);
+
+impl fmt::Display for Told {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl error::Error for Told {}
+
+/// The error of this code, for hosts that were handed one as their language has it. A refusal, and a code of none of
+/// ours, is the loss of an answer.
+pub fn told(code: &str, why: &str) -> Error {
+    let cause = || Cause::unknown(Told(why.to_owned()));
+    match Row::all().find(|row| row.code() == code) {
+        Some(Row::Malformed(fault)) => Error::from(fault).caused_by(cause()),
+        Some(Row::Untrusted(check)) => Error::from(check).caused_by(cause()),
+        Some(Row::Misuse(misuse)) => Error::from(misuse).about(why),
+        Some(Row::Lost(loss)) => Error::lost(cause().because(loss)),
+        Some(Row::Denied(_)) | None => Error::lost(cause()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use oauth_core::error::{Class, Row};
+
+    use super::told;
+
+    #[test]
+    fn an_error_comes_back_as_it_went() {
+        for row in Row::all() {
+            let error = told(row.code(), "why");
+            match row.class() {
+                Class::Denied => assert_eq!(error.code(), "lost.unknown"),
+                _ => assert_eq!(error.code(), row.code()),
+            }
+        }
+        let lost = told("lost.connect", "nobody listens");
+        assert!(lost.to_string().contains("nobody listens"), "{lost}");
+        assert_eq!(told("anything", "why").code(), "lost.unknown");
+    }
+}

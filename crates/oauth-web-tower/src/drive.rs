@@ -1,0 +1,121 @@
+//! Visits, driven to their ends.
+
+use std::sync::Arc;
+
+use oauth_core::error::{Error, Misuse};
+use oauth_session::store::Times;
+use oauth_web::{Admission, Connect, Event, Forward, ProviderQuery, Reply, Session, Step, Visit};
+
+use crate::host::{Host, LookedUp};
+
+/// How a visit ended.
+#[expect(
+    clippy::large_enum_variant,
+    reason = "it is handed over once, and not kept"
+)]
+#[derive(Debug)]
+pub enum Outcome {
+    /// Send this.
+    Respond(Reply),
+    /// Pass this call on: [`Host::forward`] does.
+    Forward(Box<Forward>),
+    /// It is the application's turn, with the session if there is one.
+    Pass(Option<Arc<Session>>),
+}
+
+impl Host {
+    /// Drives a visit to its end.
+    ///
+    /// # Errors
+    /// `misuse.no_clock` and `misuse.no_randomness`.
+    pub async fn drive(&self, mut visit: Visit) -> Result<Outcome, Error> {
+        let mut event = Event::Begin;
+        loop {
+            let step = visit.resume(&(self.clock)()?, event);
+            if let Some(log) = &self.log {
+                visit.notes().into_iter().for_each(|note| log(note));
+            }
+            event = match step? {
+                Step::Respond(reply) => return Ok(Outcome::Respond(reply)),
+                Step::Pass(session) => return Ok(Outcome::Pass(session)),
+                Step::Forward(forward) => return Ok(Outcome::Forward(forward)),
+                Step::Run(exchange) => Event::Completed(self.driver.run(exchange).await),
+                Step::Wait(pause) => {
+                    tokio::time::sleep(pause).await;
+                    Event::Elapsed
+                }
+                Step::Provider(ask) => match self.look_up(*ask).await {
+                    Ok(provider) => Event::Provider(provider.map(Box::new)),
+                    Err(error) => Event::Failed(error),
+                },
+                Step::Connect(connect) => {
+                    self.make(connect);
+                    Event::Connecting
+                }
+                Step::Admit(identity) => Event::Admitted(match &self.admit {
+                    Some(admit) => admit(*identity).await,
+                    None => Admission::default(),
+                }),
+                stored => self.ask(stored).await.unwrap_or_else(Event::Failed),
+            };
+        }
+    }
+
+    /// Whoever waits may go; others need the client as well.
+    fn make(&self, connect: Connect) {
+        let host = self.clone();
+        tokio::spawn(async move {
+            let made = match &host.connect {
+                Some(make) => make(connect.provider.clone()).await,
+                None => Err(Error::from(Misuse::WebSetup).about("nobody makes the client")),
+            };
+            // Without a clock nobody waits any more.
+            if let Ok(now) = (host.clock)() {
+                host.site.connected(&now, &connect, made);
+            }
+        });
+    }
+
+    pub(crate) async fn look_up(&self, ask: ProviderQuery) -> LookedUp {
+        match &self.providers {
+            Some(look) => look(ask).await,
+            None => Ok(None),
+        }
+    }
+
+    /// What the store says.
+    async fn ask(&self, step: Step) -> Result<Event, Error> {
+        let store = self.store.as_ref();
+        let store = store.ok_or_else(|| Error::from(Misuse::NotSupported).at_endpoint("store"))?;
+        Ok(match step {
+            Step::Load { key } => Event::Loaded(store.load(&key).await?),
+            Step::Lease { key, holder, ttl } => {
+                Event::Leased(store.lease(&key, &holder, ttl).await?)
+            }
+            Step::Save {
+                key,
+                record,
+                version,
+                due,
+                until,
+            } => {
+                let times = Times { due, until };
+                Event::Saved(store.save(&key, &record, version, times).await?)
+            }
+            Step::Remove { key } => {
+                store.remove(&key).await?;
+                Event::Removed
+            }
+            Step::Respond(_)
+            | Step::Forward(_)
+            | Step::Pass(_)
+            | Step::Run(_)
+            | Step::Wait(_)
+            | Step::Provider(_)
+            | Step::Connect(_)
+            | Step::Admit(_) => {
+                return Err(Misuse::OutOfOrder.into());
+            }
+        })
+    }
+}

@@ -1,0 +1,175 @@
+//! The tokens of whoever is signed in, and calls that are passed on with them.
+
+use std::fmt;
+use std::sync::Arc;
+
+use bytes::Bytes;
+use http::Response;
+use oauth_core::error::{Advice, Error, Misuse, ValidationFailure};
+use oauth_core::flow::resource::{OnLimit, Resource};
+use oauth_core::protected_resource::ResourceIdentifier;
+use oauth_core::{Client, Tokens, danger};
+use oauth_reqwest::{Authorized, reqwest};
+use oauth_session::store::Answer;
+use oauth_session::{FixedToken, Token, TokenSource};
+use oauth_web::{Forward, Note, ProviderQuery, Reply, Request, Session};
+
+use crate::drive::Outcome;
+use crate::host::Host;
+
+/// The largest body of a call to an API, in bytes: it is kept until the API has taken the token.
+pub const MAX_FORWARDED: usize = 10 << 20;
+
+/// What comes of a call that was to be passed on.
+#[derive(Debug)]
+pub enum Forwarded {
+    /// What the API says.
+    Response(Response<reqwest::Body>),
+    /// The site's own answer: nobody is signed in any more.
+    Reply(Reply),
+}
+
+impl Host {
+    /// Passes a page's call on, with the token of whoever is signed in, renewed if need be. The body is sent again then. No
+    /// redirect leads out of the API; the header fields of the response are those that are passed on. Once the tokens are
+    /// over, so is the session of the request, and the answer says so.
+    ///
+    /// # Errors
+    /// Those of the token and of the API: the answer is a bad gateway then.
+    pub async fn forward(
+        &self,
+        request: Request,
+        forward: Forward,
+        body: Bytes,
+    ) -> Result<Forwarded, Error> {
+        let passed = self.pass_on(forward, body).await;
+        if let (Err(error), Some(log)) = (&passed, &self.log) {
+            log(Note::of(error));
+        }
+        let error = match passed {
+            Ok(response) => return Ok(Forwarded::Response(response)),
+            Err(error) => error,
+        };
+        if error.advice() != Advice::Reauthorize {
+            return Err(error);
+        }
+        match self.drive(self.site.tokens_over(request)).await? {
+            Outcome::Respond(reply) => Ok(Forwarded::Reply(reply)),
+            Outcome::Pass(_) | Outcome::Forward(_) => Err(Misuse::OutOfOrder.into()),
+        }
+    }
+
+    async fn pass_on(
+        &self,
+        forward: Forward,
+        body: Bytes,
+    ) -> Result<Response<reqwest::Body>, Error> {
+        let source = self.source_of(&forward.client, Arc::clone(&forward.session))?;
+        let url = forward.resource.as_str();
+        let resource = match forward.resource.scheme() {
+            // The site's settings say that this may be.
+            "http" => danger::loopback_resource_identifier(url)?,
+            _ => ResourceIdentifier::parse(url)?,
+        };
+        let api = Authorized::new(self.driver.clone(), source, Resource::beneath(&resource));
+        let mut request = api.request(forward.method, forward.url.as_str()).body(body);
+        for (name, value) in &forward.headers {
+            if let Ok(value) = value.to_str() {
+                request = request.header(name.as_str(), value);
+            }
+        }
+        // What the API says of a pause is the page's to heed.
+        let reply = request.on_limit(OnLimit::HandBack).send().await?;
+        let (status, headers) = (reply.status(), Forward::response_headers(reply.headers()));
+        let mut response = Response::new(reqwest::Body::from(reply));
+        *response.status_mut() = status;
+        *response.headers_mut() = headers;
+        Ok(response)
+    }
+
+    /// The tokens of whoever is signed in, kept fresh: one renewal, however many requests and workers want one. Once their
+    /// grant is over, so is the session (RFC 10017 section 6.1.2.2).
+    ///
+    /// # Errors
+    /// `web.setup` where sessions have no tokens, `web.unknown_provider`, and what the provider's look-up fails with.
+    pub async fn source(&self, session: Arc<Session>) -> Result<SessionSource, Error> {
+        let id = &session.identity.provider;
+        let client = match self.site.client(id) {
+            Some(client) => client,
+            None => self.client(id).await?,
+        };
+        self.source_of(&client, session)
+    }
+
+    /// The client of a provider that is not known yet, or not of the settings.
+    async fn client(&self, id: &str) -> Result<Client, Error> {
+        let unknown = || Error::from(ValidationFailure::WebUnknownProvider);
+        match self.drive(self.site.connect(id)).await {
+            Ok(_) => return self.site.client(id).ok_or_else(unknown),
+            Err(error) if error.code() != unknown().code() => return Err(error),
+            Err(_) => {}
+        }
+        let mut ask = ProviderQuery::default();
+        ask.id = Some(id.to_owned());
+        let found = self.look_up(ask).await?.filter(|found| found.id == id);
+        found.and_then(|found| found.client).ok_or_else(unknown)
+    }
+
+    fn source_of(&self, client: &Client, session: Arc<Session>) -> Result<SessionSource, Error> {
+        let tokens: Arc<dyn TokenSource> = match (session.grant(), &self.store, session.tokens()) {
+            (Some(grant), Some(store), _) => {
+                let id = &session.identity.provider;
+                let grants = self
+                    .grants
+                    .of(id, client, || (self.driver.clone(), Arc::clone(store)));
+                Arc::new(grants.get(&grant))
+            }
+            (_, _, Some(tokens)) => Arc::new(FixedToken::of_tokens((**tokens).clone())),
+            _ => {
+                let why = "who signed in is kept, and no tokens";
+                return Err(Error::from(Misuse::WebSetup).about(why));
+            }
+        };
+        Ok(SessionSource {
+            tokens,
+            session,
+            host: self.clone(),
+        })
+    }
+}
+
+/// The tokens of a session.
+#[derive(Clone)]
+pub struct SessionSource {
+    tokens: Arc<dyn TokenSource>,
+    session: Arc<Session>,
+    host: Host,
+}
+
+impl TokenSource for SessionSource {
+    fn token<'a>(&'a self, refused: Option<&'a Tokens>) -> Answer<'a, Token> {
+        Box::pin(async move {
+            let token = self.tokens.token(refused).await;
+            if let Err(error) = &token
+                && error.advice() == Advice::Reauthorize
+            {
+                let ended = self.host.site.end(Arc::clone(&self.session));
+                // What fails is in the log, and the caller is told of the tokens.
+                let _ = self.host.drive(ended).await;
+            }
+            token
+        })
+    }
+
+    fn refuse(&self, refused: &Tokens) {
+        self.tokens.refuse(refused);
+    }
+}
+
+impl fmt::Debug for SessionSource {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("SessionSource")
+            .field("session", &self.session)
+            .finish_non_exhaustive()
+    }
+}

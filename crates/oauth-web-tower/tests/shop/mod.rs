@@ -1,0 +1,176 @@
+//! A shop and the provider that it trusts, and a browser: what the tests of every framework stand on.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::task::Poll;
+
+use oauth_core::error::{Cause, Error};
+use oauth_core::scope::Scope;
+use oauth_core::url::{Transport, Url};
+use oauth_core::{Client, ClientAuth, ClientId, Moment, danger, quirk::Rules};
+use oauth_reqwest::Driver;
+use oauth_testkit::{Served, Twin};
+use oauth_web::{Config, Provider, Site, Upstream};
+use oauth_web_tower::Host;
+
+pub(crate) struct Shop {
+    pub(crate) base: String,
+    pub(crate) twin: Served,
+    pub(crate) driver: Driver,
+}
+
+impl Shop {
+    /// A shop that is served at this URL, and a provider that knows it.
+    pub(crate) fn at(base: String) -> Self {
+        let twin = Served::start(Twin::generic).unwrap();
+        twin.with(|twin| {
+            twin.register_redirect_uri(&format!("{base}/auth/callback"));
+            twin.set_claim("name", "Ann");
+        });
+        let driver = Driver::new(reqwest::Client::builder().no_proxy()).unwrap();
+        Self { base, twin, driver }
+    }
+
+    pub(crate) async fn client(&self) -> Client {
+        let issuer = danger::loopback_issuer(self.twin.base()).unwrap();
+        let server = danger::discover_on_loopback(issuer, Rules::default());
+        let server = self.driver.run(server).await.unwrap();
+        let known =
+            |twin: &mut Twin| (twin.client_id().to_owned(), twin.client_secret().to_owned());
+        let (id, secret) = self.twin.with(known);
+        let auth = ClientAuth::basic(secret.as_str());
+        Client::new(server, ClientId::new(id), auth).unwrap()
+    }
+
+    pub(crate) fn config(&self, client: Option<Client>) -> Config {
+        let provider = match client {
+            Some(client) => Provider::new("twin", client),
+            None => Provider::later("twin"),
+        };
+        let scope = Scope::parse("openid read offline_access").unwrap();
+        let keys = oauth_seal::Keys::new([7; 32]);
+        let base = Url::parse(&self.base).unwrap();
+        let mut config = Config::new(base, keys, provider.unwrap().scope(scope));
+        config.transport = Transport::LoopbackHttp;
+        config
+    }
+
+    /// The same with sessions in a store, and an API that pages may call.
+    pub(crate) fn stored(&self, client: Option<Client>) -> Config {
+        let mut config = self.config(client).in_store();
+        let url = Url::parse(&format!("{}/api", self.twin.base())).unwrap();
+        config.api = vec![Upstream::new("twin", url)];
+        config
+    }
+
+    pub(crate) async fn open(&self, browser: &reqwest::Client, path: &str) -> (u16, String) {
+        let reply = browser.get(format!("{}{path}", self.base)).send().await;
+        let reply = reply.unwrap();
+        (reply.status().as_u16(), reply.text().await.unwrap())
+    }
+
+    /// A script of the shop calls the API.
+    pub(crate) fn call(
+        &self,
+        browser: &reqwest::Client,
+    ) -> impl Future<Output = reqwest::Result<reqwest::Response>> + use<> {
+        let call = browser.get(format!("{}/auth/api/twin/echo", self.base));
+        call.header("x-csrf-protection", "1").send()
+    }
+}
+
+pub(crate) fn browser() -> reqwest::Client {
+    let mut headers = reqwest::header::HeaderMap::new();
+    headers.insert("accept", "text/html".parse().unwrap());
+    let browser = reqwest::Client::builder().no_proxy().cookie_store(true);
+    browser.default_headers(headers).build().unwrap()
+}
+
+/// What comes of these, which are under way together.
+async fn at_once<F: Future>(all: impl Iterator<Item = F>) -> Vec<F::Output> {
+    let mut all: Vec<_> = all.map(|one| (Box::pin(one), None)).collect();
+    std::future::poll_fn(|context| {
+        for (one, ended) in &mut all {
+            if ended.is_none()
+                && let Poll::Ready(output) = one.as_mut().poll(context)
+            {
+                *ended = Some(output);
+            }
+        }
+        match all.iter().all(|(_, ended)| ended.is_some()) {
+            true => Poll::Ready(()),
+            false => Poll::Pending,
+        }
+    })
+    .await;
+    all.into_iter().filter_map(|(_, ended)| ended).collect()
+}
+
+/// Pages call an API with a token that is renewed until it cannot be: then the session is over.
+pub(crate) async fn check_calls(shop: &Shop) {
+    let ann = browser();
+    shop.open(&ann, "/me").await;
+    let reply = shop.call(&ann).await.unwrap();
+    assert_eq!(reply.status(), 200);
+    let policy = reply.headers()["content-security-policy"].to_str().unwrap();
+    assert!(policy.contains("sandbox"), "{policy}");
+    assert!(!reply.text().await.unwrap().is_empty());
+    shop.twin.with(Twin::expire_access_tokens);
+    assert_eq!(shop.call(&ann).await.unwrap().status(), 200);
+    assert_eq!(shop.twin.with(|twin| twin.counters().refreshes), 1);
+    // The grant is revoked at the provider: the session is over.
+    shop.twin.with(Twin::revoke_all);
+    assert_eq!(shop.call(&ann).await.unwrap().status(), 401);
+    assert_eq!(shop.open(&ann, "/").await.1, "Hello, stranger");
+}
+
+/// A provider that is away at first, and a clock that can be moved.
+#[derive(Default)]
+pub(crate) struct Away {
+    asked: AtomicU64,
+    is_back: AtomicBool,
+    ahead: AtomicU64,
+}
+
+impl Away {
+    pub(crate) async fn host(self: &Arc<Self>, shop: &Shop) -> Host {
+        let (away, clock, client) = (Arc::clone(self), Arc::clone(self), shop.client().await);
+        let site = Site::new(shop.config(None)).unwrap();
+        let host = Host::new(site, shop.driver.clone()).unwrap();
+        let host = host.connect(move |provider| {
+            assert_eq!(provider, "twin");
+            away.asked.fetch_add(1, Ordering::SeqCst);
+            let is_back = away.is_back.load(Ordering::SeqCst);
+            let made = is_back.then(|| client.clone());
+            async move { made.ok_or_else(|| Error::lost(Cause::unsent("no route"))) }
+        });
+        host.clock(move || {
+            let now = Moment::system()?;
+            let ahead = std::time::Duration::from_secs(clock.ahead.load(Ordering::SeqCst));
+            let then = now.now().after(ahead);
+            Ok(now.at_time(then))
+        })
+    }
+
+    /// Public pages are there meanwhile, whoever signs in is told, and nobody asks again for a while.
+    pub(crate) async fn check(&self, shop: &Shop) {
+        let asked = || self.asked.load(Ordering::SeqCst);
+        let ann = browser();
+        assert_eq!(shop.open(&ann, "/").await.1, "Hello, stranger");
+        assert_eq!(asked(), 0);
+        let (status, page) = shop.open(&ann, "/me").await;
+        assert!(status == 503 && page.contains("lost.unsent"), "{page}");
+        assert!(!page.contains("no route"), "{page}");
+        self.is_back.store(true, Ordering::SeqCst);
+        assert_eq!(shop.open(&ann, "/auth/login").await.0, 503);
+        assert_eq!(asked(), 1);
+        self.ahead.store(5, Ordering::SeqCst);
+        let people = [(); 8].map(|()| browser());
+        let pages = people.iter().map(|one| shop.open(one, "/me"));
+        for (status, page) in at_once(pages).await {
+            assert_eq!(status, 200, "{page}");
+        }
+        assert_eq!(asked(), 2);
+        assert_eq!(shop.open(&people[0], "/").await.1, "Hello, Ann");
+    }
+}

@@ -1,0 +1,20 @@
+//! What the cookie of a session in a store holds.
+
+use oauth_core::moment::UnixTime;
+use serde::{Deserialize, Serialize};
+
+/// The key of the record is its hash: whoever reads the store cannot make the cookie.
+#[derive(Serialize, Deserialize)]
+pub(crate) struct Handle {
+    pub(crate) handle: String,
+    pub(crate) until: UnixTime,
+    /// Whose tokens there are, should the session be gone and they not.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) provider: Option<String>,
+}
+
+impl Handle {
+    pub(crate) fn key(&self) -> String {
+        oauth_seal::digest("oauth-web session 1", [self.handle.as_str()])
+    }
+}
