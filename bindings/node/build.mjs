@@ -63,6 +63,7 @@ function native() {
     license,
     repository,
     engines,
+    type: 'commonjs',
     main: file,
     files: [file],
     os: [os],

@@ -10,7 +10,7 @@ import { promisify } from 'node:util'
 import { build } from 'esbuild'
 import webpack from 'webpack'
 import { parse } from 'yaml'
-import { emptied, example, install, nodePackages, registry, root, served } from './registry.mjs'
+import { emptied, example, flaws, install, nodePackages, registry, root, served } from './registry.mjs'
 
 const run = promisify(execFile)
 const require = createRequire(import.meta.url)
@@ -84,6 +84,13 @@ test('the workflows can be read, and build each platform’s wheel and addon', a
   assert.match(publish, new RegExp(`-eq ${Object.keys(targets).length}$`, 'm'))
   for (const { uses } of Object.values(files).flatMap((file) => Object.values(file.jobs))) {
     if (uses) assert.ok(files[path.basename(uses)].on.workflow_call !== undefined, uses)
+  }
+})
+
+test('publint and attw find nothing', async () => {
+  for (const folder of await nodePackages()) {
+    // The halves are not called by anybody's code.
+    assert.deepEqual(await flaws(folder, path.basename(folder) === 'oauth-core' ? [] : undefined), [])
   }
 })
 

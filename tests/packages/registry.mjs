@@ -8,6 +8,8 @@ import path from 'node:path'
 import { createRequire } from 'node:module'
 import { fileURLToPath } from 'node:url'
 import { promisify } from 'node:util'
+import { publint } from 'publint'
+import { formatMessage } from 'publint/utils'
 
 const run = promisify(execFile)
 export const root = fileURLToPath(new URL('../..', import.meta.url))
@@ -79,6 +81,30 @@ export async function install(npm, folders, project, ...names) {
   for (const folder of folders) await npm(folder, 'publish', '--ignore-scripts')
   await emptied(project)
   await npm(project, 'install', ...names)
+}
+
+/**
+ * What publint has to say of a package, hints included, and what attw says of where its types are found: nothing.
+ * `attw` are more of attw's options; without any, it is not asked.
+ */
+export async function flaws(folder, attw) {
+  const { messages } = await publint({ pkgDir: folder, level: 'suggestion', strict: true })
+  const { name, exports: _, ...description } = JSON.parse(await readFile(path.join(folder, 'package.json'), 'utf8'))
+  const said = messages.map((message) => `${name}: ${formatMessage(message, { name, ...description }) ?? message.code}`)
+  if (attw === undefined) return said
+  const place = await mkdtemp(path.join(tmpdir(), 'oauth-attw-'))
+  try {
+    const packed = await run('npm', ['pack', '--ignore-scripts', '--pack-destination', place, '--json'], { cwd: folder })
+    const [{ filename }] = JSON.parse(packed.stdout)
+    const program = path.join(root, 'tests/packages/node_modules/.bin/attw')
+    await run(program, [path.join(place, filename), '--no-color', '--format', 'ascii', ...attw])
+  } catch (error) {
+    if (error.stdout === undefined) throw error
+    said.push(error.stdout + error.stderr)
+  } finally {
+    await rm(place, { recursive: true, force: true })
+  }
+  return said
 }
 
 /** An empty project. */

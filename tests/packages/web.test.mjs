@@ -11,7 +11,7 @@ import { promisify } from 'node:util'
 import { build as bundle } from 'esbuild'
 import { chromium } from 'playwright-core'
 import { build, version } from 'vite'
-import { emptied, example, install, registry, root, served } from './registry.mjs'
+import { emptied, example, flaws, install, registry, root, served } from './registry.mjs'
 
 const run = promisify(execFile)
 const TYPES = { '.html': 'text/html', '.js': 'text/javascript', '.wasm': 'application/wasm' }
@@ -89,6 +89,12 @@ test('the README’s page, built by Vite, signs in and calls the API', async () 
   assert.equal(files.filter((name) => name.endsWith('.wasm')).length, 1, files.join())
   const loaded = await signsIn()
   assert.ok(loaded.some((name) => name.startsWith('/assets/') && name.endsWith('.wasm')))
+})
+
+test('publint and attw find nothing', async () => {
+  // It is for pages, whose bundlers read modules alone; and of a module of WebAssembly there are no types.
+  const asked = ['--profile', 'esm-only', '--exclude-entrypoints', 'oauth_core_web.wasm']
+  assert.deepEqual(await flaws(built, asked), [])
 })
 
 test('the module has an address of its own', async () => {

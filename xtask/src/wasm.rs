@@ -96,7 +96,19 @@ pub(crate) fn edge() -> Outcome {
         return no_compiler();
     };
     let folder = root().join("bindings/node/edge");
-    build(&compiler, "oauth-core-edge", &folder)
+    let built = build(&compiler, "oauth-core-edge", &folder);
+    if built.failed > 0 {
+        return built;
+    }
+    // A module in a package whose `.js` are none has to say so.
+    let glue = |ending| folder.join("oauth_core_edge").with_extension(ending);
+    match fs::rename(glue("js"), glue("mjs")) {
+        Ok(()) => built,
+        Err(why) => {
+            println!("{}: {why}", glue("js").display());
+            built.and(Outcome::of(false))
+        }
+    }
 }
 
 fn no_compiler() -> Outcome {

@@ -40,10 +40,14 @@ function inOrder({ names, json = [] }, args = {}) {
     throw new TypeError(`the arguments are one object: ${names.join(', ')}`)
   }
   only(names, args, 'argument')
-  return names.map((name) => {
-    const isText = json.includes(name) && args[name] !== undefined
-    return isText ? JSON.stringify(args[name]) : plain(args[name])
-  })
+  const given = []
+  for (let at = 0; at < names.length; at += 1) {
+    const value = args[names[at]]
+    // What is left out behind the last that is given need not cross.
+    if (value !== undefined) given[at] = json.includes(names[at]) ? JSON.stringify(value) : plain(value)
+  }
+  // Without holes, which would be looked for in the prototype.
+  return Array.from(given)
 }
 
 /** An exchange of this operation. */

@@ -8,16 +8,12 @@ const { only } = require('./options.cjs')
 const NEEDS = ['scope', 'acrValues', 'maxAge']
 /** What a request has proved. */
 const PROOF = ['jkt', 'x5tS256']
+/** What a call can say. */
+const SHOWN = [...NEEDS, ...PROOF]
 /** What is said once for an API. */
 const COMMON = ['audience', 'clockSkew', 'dpopAlgs', 'realm', ...NEEDS]
 /** The same of tokens that are JWTs. */
 const OF_JWTS = ['profile', 'algs', ...COMMON]
-
-/** Those of these names that are given. */
-function named(names, given) {
-  const known = names.filter((name) => given[name] !== undefined)
-  return Object.fromEntries(known.map((name) => [name, given[name]]))
-}
 
 /** Verifies the access tokens of one server for one API. */
 class AccessTokenVerifier {
@@ -66,8 +62,12 @@ class AccessTokenVerifier {
   importKeys(text) { this.#client.importKeys(text) }
 
   #asked(token, given) {
-    only([...NEEDS, ...PROOF], given)
-    return { token, ...this.#common, ...named([...NEEDS, ...PROOF], given) }
+    only(SHOWN, given)
+    const asked = { token, ...this.#common }
+    for (const name in given) {
+      if (given[name] !== undefined) asked[name] = given[name]
+    }
+    return asked
   }
 
   [inspect.custom](depth, options) {

@@ -39,28 +39,44 @@ fn of_members(py: Python<'_>, name: &str, members: Vec<Arg>) -> PyResult<Py<PyAn
     let module = MODULE
         .get_or_try_init(py, || py.import("oauth_core._records").map(Bound::unbind))?
         .bind(py);
-    let members = members.into_iter().map(|member| of_arg(py, member));
-    let members = PyTuple::new(py, members.collect::<PyResult<Vec<_>>>()?)?;
+    let members = members.into_iter().map(|told| (told, PyOnceLock::new()));
+    let members = Bound::new(py, Members(members.collect()))?;
     let record = module.getattr(name)?.call_method1("_of", (members,))?;
     Ok(record.unbind())
+}
+
+/// What a record tells, each made for Python when it is first read.
+#[pyclass(frozen)]
+struct Members(Vec<(Arg, PyOnceLock<Py<PyAny>>)>);
+
+#[pymethods]
+impl Members {
+    /// The same object each time, whichever thread is first.
+    fn member(&self, py: Python<'_>, at: usize) -> PyResult<Py<PyAny>> {
+        let Some((told, made)) = self.0.get(at) else {
+            return Ok(py.None());
+        };
+        let made = made.get_or_try_init(py, || of_arg(py, told).map(Bound::unbind))?;
+        Ok(made.clone_ref(py))
+    }
 }
 
 #[allow(
     clippy::cast_possible_truncation,
     reason = "a whole number that is exact as a double is exact here"
 )]
-fn of_arg(py: Python<'_>, arg: Arg) -> PyResult<Bound<'_, PyAny>> {
+fn of_arg<'py>(py: Python<'py>, arg: &Arg) -> PyResult<Bound<'py, PyAny>> {
     Ok(match arg {
         Arg::Null | Arg::Other => py.None().into_bound(py),
         Arg::Bool(flag) => flag.into_pyobject(py)?.to_owned().into_any(),
         Arg::Number(number) if number.fract() == 0.0 => {
-            (number as i64).into_pyobject(py)?.into_any()
+            (*number as i64).into_pyobject(py)?.into_any()
         }
         Arg::Number(number) => number.into_pyobject(py)?.into_any(),
         Arg::Text(text) => text.expose().into_pyobject(py)?.into_any(),
         Arg::Names(names) => PyFrozenSet::new(py, names.iter())?.into_any(),
         Arg::List(list) => {
-            let list = list.into_iter().map(|item| of_arg(py, item));
+            let list = list.iter().map(|item| of_arg(py, item));
             PyTuple::new(py, list.collect::<PyResult<Vec<_>>>()?)?.into_any()
         }
         Arg::Pairs(pairs) => {
@@ -70,9 +86,9 @@ fn of_arg(py: Python<'_>, arg: Arg) -> PyResult<Bound<'_, PyAny>> {
             }
             dict.into_any()
         }
-        Arg::Time(time) => of_time(py, time)?,
-        Arg::Json(value) => of_json(py, &value)?,
-        Arg::Tokens(tokens) => of_tokens(py, tokens)?.into_bound(py),
+        Arg::Time(time) => of_time(py, *time)?,
+        Arg::Json(value) => of_json(py, value)?,
+        Arg::Tokens(tokens) => of_tokens(py, Arc::clone(tokens))?.into_bound(py),
     })
 }
 

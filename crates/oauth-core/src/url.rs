@@ -69,7 +69,8 @@ impl Url {
 
     /// The scanner behind every URL of this crate; the caller has dealt with fragments.
     pub(crate) fn scan(text: &str) -> Result<Self, Flaw> {
-        let (scheme, after) = text.split_once(':').ok_or(Flaw::NotAbsolute)?;
+        let (scheme, after) = split_at_byte(text, b':').ok_or(Flaw::NotAbsolute)?;
+        let after = after.get(1..).unwrap_or_default();
         let is_scheme = scheme.starts_with(|c: char| c.is_ascii_alphabetic())
             && scheme
                 .bytes()
@@ -158,7 +159,8 @@ impl Url {
 
     /// The path; may be empty.
     pub fn path(&self) -> &str {
-        self.path_and_query().split('?').next().unwrap_or_default()
+        let whole = self.path_and_query();
+        split_at_byte(whole, b'?').map_or(whole, |(path, _)| path)
     }
 
     /// The query without its question mark.
@@ -315,12 +317,18 @@ pub(crate) const fn is_plain(byte: u8) -> bool {
         b'A'..=b'Z' | b'a'..=b'z' | b'!' | b'#'..=b';' | b'=' | b'?' | b'@' | b'[' | b']' | b'_' | b'|' | b'~')
 }
 
+/// What is before the first of these bytes, and what begins with it. These texts are short: to set up a search for a
+/// character takes longer than to look at each byte.
+fn split_at_byte(text: &str, byte: u8) -> Option<(&str, &str)> {
+    text.split_at_checked(text.bytes().position(|b| b == byte)?)
+}
+
 fn split_port(authority: &str) -> Option<(&str, &str)> {
     if authority.starts_with('[') {
         let end = authority.find(']')? + 1;
         Some((authority.get(..end)?, authority.get(end..)?))
     } else {
-        Some(authority.split_at(authority.find(':').unwrap_or(authority.len())))
+        Some(split_at_byte(authority, b':').unwrap_or((authority, "")))
     }
 }
 
@@ -331,11 +339,9 @@ fn is_host(name: &str) -> bool {
         return ipv6::is_canonical(address);
     }
     let labels_are_plain = name.len() <= 253
-        && name.split('.').all(|label| {
-            (1..=63).contains(&label.len())
-                && label
-                    .bytes()
-                    .all(|b| b.is_ascii_alphanumeric() || b == b'-' || b == b'_')
+        && name.as_bytes().split(|&b| b == b'.').all(|label| {
+            let is_plain = |b: &u8| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'_');
+            (1..=63).contains(&label.len()) && label.iter().all(is_plain)
         });
     // A last label of digits makes the URL Standard read the host as IPv4: `127.1`, `0x7f.1`.
     let last = name.rsplit('.').next().unwrap_or_default();
@@ -357,10 +363,12 @@ fn is_port(port: &str) -> bool {
 }
 
 fn has_dot_segment(path: &str) -> bool {
-    path.split('/').any(|segment| {
-        let after = after_dot(segment);
-        after.is_some_and(|rest| rest.is_empty() || after_dot(rest) == Some(""))
-    })
+    let may_be_dot = |b: u8| matches!(b, b'.' | b'%');
+    path.bytes().any(may_be_dot)
+        && path.split('/').any(|segment| {
+            let after = after_dot(segment);
+            after.is_some_and(|rest| rest.is_empty() || after_dot(rest) == Some(""))
+        })
 }
 
 /// What follows a dot, plain or escaped.

@@ -1,12 +1,12 @@
 // What the addon is elsewhere: classes of WebAssembly, and on top of them what waits for requests and stores.
-import * as wasm from '../../edge/oauth_core_edge.js'
+import * as wasm from '../../edge/oauth_core_edge.mjs'
 import { NativeSite, asked } from './visit.cjs'
 
 export {
   NativeApi, NativeExchange, NativeFlow, NativeKeeper, NativeKey, NativeServer, NativeSettings, NativeTokens,
   discovery, fingerprint, lateError, missingVariablesError, notSupportedError, outline, overdueError, providerNames,
   readFields, requestKey, stepUp, webSetupError,
-} from '../../edge/oauth_core_edge.js'
+} from '../../edge/oauth_core_edge.mjs'
 
 const elsewhere = (what) => new Error(wasm.elsewhereError(what))
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterable
     from typing import Any, ClassVar
 
     from typing_extensions import Self, dataclass_transform
@@ -26,9 +25,13 @@ def json_text(value: object) -> str | None:
 
 @dataclass_transform(frozen_default=True, kw_only_default=True)
 class Record:
-    """Plain members, in the order of their description."""
+    """Plain members, in the order of their description.
 
-    __slots__: tuple[str, ...] = ()
+    Those that the native half tells are made when they are first read: most callers read one or two, and a
+    time or a list of claims takes longer than all the rest.
+    """
+
+    __slots__: tuple[str, ...] = ("_native",)
     _absent: ClassVar[dict[str, Any]] = {}
     _secrets: ClassVar[frozenset[str]] = frozenset()
     _personal: ClassVar[frozenset[str]] = frozenset()
@@ -45,6 +48,15 @@ class Record:
             if members:
                 raise TypeError(f"{type(self).__name__} has no {', '.join(members)}")
 
+        def __getattr__(self, name):
+            try:
+                at = self.__slots__.index(name)
+            except ValueError:
+                raise AttributeError(f"{type(self).__name__} has no {name}") from None
+            value = self._native.member(at)
+            object.__setattr__(self, name, value)
+            return value
+
         def __setattr__(self, name, value):
             raise AttributeError(f"{type(self).__name__} does not change: {name}")
 
@@ -52,10 +64,9 @@ class Record:
             raise AttributeError(f"{type(self).__name__} does not change: {name}")
 
     @classmethod
-    def _of(cls, values: Iterable[object]) -> Self:
+    def _of(cls, native: object) -> Self:
         record = object.__new__(cls)
-        for name, value in zip(cls.__slots__, values):
-            object.__setattr__(record, name, value)
+        object.__setattr__(record, "_native", native)
         return record
 
     def _members(self) -> dict[str, Any]:

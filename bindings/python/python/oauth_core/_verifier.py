@@ -146,6 +146,8 @@ class AccessTokenVerifier:
         self._common: dict[str, Any] = {**asked, "audience": audience}
 
     def _asked(self, token: str, shown: dict[str, Any]) -> dict[str, Any]:
+        if not shown:
+            return {**self._common, "token": token}
         given = {name: value for name, value in _only(_SHOWN, shown).items() if value is not None}
         return {**self._common, **given, "token": token}
 

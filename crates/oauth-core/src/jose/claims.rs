@@ -59,6 +59,11 @@ impl Claims {
         &self.0
     }
 
+    /// The same, owned.
+    pub fn into_map(self) -> Map<String, Value> {
+        self.0
+    }
+
     /// The claims as JSON, to store or to hand over.
     pub fn to_json(&self) -> String {
         json::map_text(&self.0)

@@ -73,6 +73,11 @@ impl AccessToken {
     pub const fn claims(&self) -> &Claims {
         &self.claims
     }
+
+    /// The same, for callers that keep nothing else.
+    pub fn into_claims(self) -> Claims {
+        self.claims
+    }
 }
 
 impl fmt::Debug for AccessToken {

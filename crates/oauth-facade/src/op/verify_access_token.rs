@@ -112,7 +112,7 @@ impl From<access_token::AccessToken> for AccessToken {
             issuer: token.issuer().to_owned(),
             audience: token.audience().into_iter().map(str::to_owned).collect(),
             expires_at: token.expires_at(),
-            claims: Extra::from(token.claims().as_map().clone()),
+            claims: Extra::from(token.into_claims().into_map()),
         }
     }
 }
