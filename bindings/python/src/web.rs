@@ -25,13 +25,13 @@ use crate::web_session::Session;
 use crate::web_visit::Visit;
 use crate::{errors, runtime};
 
-/// Who people sign in with: a client that is registered there.
+/// An identity provider, with the client that is registered there.
 ///
-/// id names it in URLs and sessions: letters, digits, - and _. title is what people call it where they choose, the id
-/// unless it is given. scope has to contain openid. extra are more parameters of the authorization request. callback is
-/// where the provider sends people back to, a path below the site's root; unless it is given {prefix}/callback, and
-/// {prefix}/callback/{id} where there are several providers. With callback_mode "form_post" they come back with a
-/// form, which browsers post over https alone. tenant is whose people sign in there, where a site has tenants.
+/// id names it in URLs and sessions: letters, digits, - and _. title is its name where people choose a provider, by
+/// default the id. scope must contain openid. extra are further parameters of the authorization request. callback is
+/// the path of the redirect URI below the site's root, by default {prefix}/callback, or {prefix}/callback/{id} if there
+/// are several providers. With callback_mode "form_post" the browser posts the response as a form, over https only.
+/// tenant is the tenant whose people it signs in, if the site has tenants.
 #[pyclass(frozen, module = "oauth_core.web")]
 pub(crate) struct Provider {
     pub(crate) provider: oauth_web::Provider,
@@ -94,13 +94,13 @@ impl Provider {
         Ok(Self { provider, client })
     }
 
-    /// Its name.
+    /// Its id.
     #[getter]
     fn id(&self) -> &str {
         &self.provider.id
     }
 
-    /// The client that is registered there.
+    /// The client registered at the provider.
     #[getter]
     fn client(&self, py: Python<'_>) -> Py<Client> {
         self.client.clone_ref(py)
@@ -314,7 +314,7 @@ impl WebSite {
         Ok(Visit::new(self.host(py)?, visit, seen))
     }
 
-    /// Ends a session, wherever it is used, and its grant: a visit that ends with None.
+    /// Ends a session everywhere, and its grant: a visit that ends with None.
     fn end(&self, py: Python<'_>, session: &Session) -> PyResult<Visit> {
         let visit = self.site.end(Arc::clone(&session.0));
         Ok(Visit::new(self.host(py)?, visit, of_nobody()?))
