@@ -136,7 +136,7 @@ export interface FoundProvider extends Omit<NamedProvider, 'callback' | 'client'
 }
 
 /** A query for a provider. The answer must match all of it, or it is refused. */
-export interface ProviderAsk {
+export interface ProviderQuery {
   /** The id of the provider: from a callback, a session, or the person's choice. */
   readonly id: string | undefined
   /** The issuer, when it initiated the sign-in. */
@@ -163,7 +163,7 @@ export interface SiteSettings {
    * Looks up the providers that are not in the settings, such as those of tenants that come and go. It is called for each
    * request that needs one, so cache clients. The handler throws what it throws.
    */
-  provider?: ((ask: ProviderAsk, request: any) => MaybePromise<FoundProvider | undefined | void>) | undefined
+  provider?: ((ask: ProviderQuery, request: any) => MaybePromise<FoundProvider | undefined | void>) | undefined
   /** Who may see pages by default: `open` unless set. `quiet` checks once, silently, for a session at the provider. */
   access?: 'open' | 'quiet' | 'signed_in' | undefined
   /**

@@ -312,8 +312,8 @@ impl NativeKeeper {
     }
 
     /// The exchange was run to its end, or dropped.
-    pub fn flown(&self, at: &JsValue) -> Result<Object, JsValue> {
-        self.step(at, Keeper::flown)
+    pub fn completed(&self, at: &JsValue) -> Result<Object, JsValue> {
+        self.step(at, Keeper::completed)
     }
 
     /// The pause has elapsed.

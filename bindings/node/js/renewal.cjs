@@ -171,7 +171,7 @@ async function carried(keeper, job) {
         const stop = extended(keeper, job)
         isNew = await run(task.exchange).then(() => true, () => false)
         stop()
-        task = keeper.flown()
+        task = keeper.completed()
       } else if (task.kind === 'wait') {
         turn?.stepAside()
         await pause(task.ms)

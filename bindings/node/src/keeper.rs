@@ -417,8 +417,8 @@ impl NativeKeeper {
 
     /// The exchange was run to its end, or dropped.
     #[napi]
-    pub fn flown(&self, at: Option<NativeMoment>) -> Result<NativeTask> {
-        self.step(at, Keeper::flown)
+    pub fn completed(&self, at: Option<NativeMoment>) -> Result<NativeTask> {
+        self.step(at, Keeper::completed)
     }
 
     /// The pause has elapsed.

@@ -235,7 +235,7 @@ enum Event {
     Loaded(Option<(u64, String)>),
     Leased(Option<Duration>),
     Saved(Option<u64>),
-    Flown,
+    Completed,
     Elapsed,
     Failed(Failure),
 }
@@ -260,7 +260,7 @@ impl Event {
                 })?)
             }
             Asked::Save => Self::Saved(answer.extract()?),
-            Asked::Run => Self::Flown,
+            Asked::Run => Self::Completed,
             Asked::Wait => Self::Elapsed,
         })
     }
@@ -274,7 +274,7 @@ impl Event {
             }
             Self::Leased(held) => keeper.leased(at, held.filter(|held| !held.is_zero())),
             Self::Saved(version) => keeper.saved(at, version),
-            Self::Flown => keeper.flown(at),
+            Self::Completed => keeper.completed(at),
             Self::Elapsed => keeper.elapsed(at),
             Self::Failed(Failure::Known(error)) => keeper.failed_with(at, error),
             Self::Failed(Failure::Named(name)) => keeper.failed(at, &name),
@@ -390,7 +390,7 @@ impl Renewal {
                     }
                 }))
             }
-            State::Asked(Asked::Run) => Some(Event::Flown),
+            State::Asked(Asked::Run) => Some(Event::Completed),
             State::Asked(Asked::Wait) | State::Fresh | State::Over => None,
         };
         match event {

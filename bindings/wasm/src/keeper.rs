@@ -122,8 +122,8 @@ impl Keeper {
     }
 
     /// The exchange was run to its end, or dropped.
-    pub fn flown(&self, now: f64, seed: &[u8]) -> Result<Task, JsValue> {
-        self.0.flown(&moment(now, seed)).map(Task).map_err(fail)
+    pub fn completed(&self, now: f64, seed: &[u8]) -> Result<Task, JsValue> {
+        self.0.completed(&moment(now, seed)).map(Task).map_err(fail)
     }
 
     /// The pause has elapsed.
