@@ -1,4 +1,4 @@
-//! The life of one grant: the decisions. The waiting, and the store, are the event loop's.
+//! The keeper of one grant: makes the decisions; the event loop waits and runs the store.
 
 use std::sync::Arc;
 

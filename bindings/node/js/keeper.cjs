@@ -1,5 +1,7 @@
 'use strict'
 
+// The keeper of one grant, for a driver and a store of your own.
+
 const { inspect } = require('#host')
 const native = require('#native')
 const { failed, failureOf, lifted } = require('./errors.cjs')

@@ -1,5 +1,7 @@
 'use strict'
 
+// Carries out a renewal: does what the keeper asks for, with the store and the driver.
+
 const { channel: channelOf, idle } = require('#host')
 const { checkLimit, pause, run, wait } = require('./exchange.cjs')
 const { optionsOf } = require('./options.cjs')

@@ -1,4 +1,4 @@
-//! The client, and every call it makes.
+//! The client, and all its calls.
 
 use std::sync::Arc;
 

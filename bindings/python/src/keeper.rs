@@ -1,5 +1,4 @@
-//! The door without a transport to a grant that is kept fresh: whom to hand a token, and a renewal
-//! as a generator.
+//! The sans-IO interface of a grant that is kept fresh: decisions for callers, and a renewal as a generator.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;

@@ -1,4 +1,4 @@
-//! A token that stays fresh, and requests that carry it.
+//! Token sources that stay fresh, and requests that carry their tokens.
 
 use std::cell::Cell;
 use std::sync::Arc;

@@ -1,4 +1,4 @@
-//! Sites whose people sign in: the settings, and the host of this process.
+//! Sites: their settings, and the host of this process.
 
 use std::sync::Arc;
 use std::time::Duration;

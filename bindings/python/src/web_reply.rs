@@ -1,4 +1,4 @@
-//! What a site answers, for Python.
+//! Responses of a site, as Python classes.
 
 use pyo3::prelude::*;
 

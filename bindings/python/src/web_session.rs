@@ -1,4 +1,4 @@
-//! Who is signed in at a site, for Python.
+//! Sessions and identities of a site, as Python classes.
 
 use std::sync::Arc;
 

@@ -1,4 +1,4 @@
-//! One request of a site, which halts where the application is asked whom to let in.
+//! One request of a site, which pauses while the application decides whether to admit a person.
 
 use std::pin::Pin;
 use std::sync::{Arc, Mutex, PoisonError};

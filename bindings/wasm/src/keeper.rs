@@ -1,4 +1,4 @@
-//! The life of one grant: the decisions. The store is the page's, and what other tabs tell it.
+//! The keeper of one grant: makes the decisions; the page has the store and the messages of other tabs.
 
 use oauth_facade::{Decision, Keep, Moment, Secret, Task as Next};
 use std::sync::Arc;
