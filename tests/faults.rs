@@ -22,7 +22,7 @@ use oidc_provider::{OidcProvider, driver, open};
 
 const SESSION_POINTS: [&str; 4] = [
     "session.run",
-    "session.flown",
+    "session.completed",
     "session.save",
     "session.saved",
 ];
@@ -183,7 +183,7 @@ fn what_can_be_kept_of_a_grant_is_kept_wherever_a_worker_dies() {
     for (point, said, reuse_events) in killed_at_each("Unknown") {
         let is_over = said == "denied.invalid_grant reauthorize" && reuse_events == 1;
         // Only between the reply and its save is there something to lose.
-        let may_be_over = ["session.flown", "session.save"].contains(&point);
+        let may_be_over = ["session.completed", "session.save"].contains(&point);
         assert!(
             (said == "token" && reuse_events == 0) || (is_over && may_be_over),
             "{point}: {said}, {reuse_events}"

@@ -42,7 +42,7 @@ export interface SaveTask {
   /** When nobody needs it any more, for a store that lets records end. */
   readonly until: Date | undefined
 }
-/** Run this to its end, whatever that is; then `flown`. */
+/** Run this exchange to its end; then `completed`. */
 export interface RunTask {
   readonly kind: 'run'
   readonly exchange: Exchange<Tokens>
@@ -110,7 +110,7 @@ export class Keeper {
   leased(ms?: number | undefined | null | void): Task
   /** The new version, or nothing if the record was at another. */
   saved(version?: number | undefined | null): Task
-  flown(): Task
+  completed(): Task
   elapsed(): Task
   /** The store gave no answer, or threw. What a built-in store threw keeps its code. */
   failed(reason: unknown): Task

@@ -1,4 +1,4 @@
-// People sign in to a web application: pages, cookies, checks and logout, for every framework of Node.js.
+// Sign-in for web applications: pages, cookies, checks and logout, for every framework of Node.js.
 import type { ApiRequestInit } from './api.cjs'
 import type { ConfiguredOptions } from './configured.cjs'
 import type { CallOptions, Client, ErrorCode, Key, Network, Store, Tokens, Transport } from './index.cjs'
@@ -6,25 +6,25 @@ import type { CallOptions, Client, ErrorCode, Key, Network, Store, Tokens, Trans
 type MaybePromise<T> = T | Promise<T>
 type Json = string | number | boolean | null | readonly Json[] | { readonly [name: string]: Json }
 
-/** Whom a provider vouched for. A person is an issuer and a subject: an address may be another's tomorrow. */
+/** An identity that a provider vouched for. Issuer and subject identify the person; an address may change hands. */
 export interface Identity {
   /** The provider's id at the site. */
   readonly provider: string
   /** `iss` */
   readonly issuer: string
-  /** `sub`: who it is there, and never anybody else. */
+  /** `sub`: the person's identifier at the issuer, which is never reassigned. */
   readonly subject: string
-  /** `sid`: the session at the provider, if it has named one. */
+  /** `sid`: the session at the provider, if it names one. */
   readonly sid: string | undefined
   /** When the person authenticated, if the provider says. */
   readonly authTime: Date | undefined
   /** How the person authenticated, if the provider says. */
   readonly acr: string | undefined
-  /** What else was vouched for: all claims where `admit` is asked, those of `claims` in a session. */
+  /** The other claims: all of them in `admit`, those of `claims` in a session. */
   readonly claims: Readonly<Record<string, unknown>>
 }
 
-/** Who is signed in. */
+/** The person who is signed in. */
 export class User implements Identity {
   private constructor()
   readonly provider: string
@@ -34,91 +34,91 @@ export class User implements Identity {
   readonly authTime: Date | undefined
   readonly acr: string | undefined
   readonly claims: Readonly<Record<string, unknown>>
-  /** What `admit` has added. */
+  /** What `admit` added. */
   readonly local: Readonly<Record<string, any>>
   /** When the session began. */
   readonly startedAt: Date
   /** When it ends. */
   readonly until: Date
-  /** What was granted. */
+  /** The granted scope. */
   readonly scope: readonly string[]
-  /** Whose people the provider signs in, where the site has tenants. */
+  /** The tenant of the provider, if the site has tenants. */
   readonly tenant: string | undefined
   /** `name`, else `preferred_username`, else the subject. */
   readonly name: string
   /** `email`, which may be unverified. */
   readonly email: string | undefined
   /**
-   * `fetch` with this person's access token, renewed if need be: one renewal for all who ask at once, in all processes
-   * that share the store. To `apiOrigins` only. `web.setup` without tokens; an error whose advice is `reauthorize` where
-   * the person has to sign in again: the session is over then, too.
+   * `fetch` with this person's access token, renewed if needed: one renewal for all concurrent callers, in all processes
+   * that share the store. To `apiOrigins` only. `web.setup` without tokens; an error whose advice is `reauthorize` if
+   * the person has to sign in again, which ends the session too.
    */
   fetch(input: string | URL | Request, init?: ApiRequestInit): Promise<Response>
-  /** This person's tokens, fresh now; `web.setup` without any. */
+  /** This person's tokens, renewed if needed; `web.setup` without any. */
   token(options?: CallOptions): Promise<Tokens>
-  /** Ends this session, wherever it is used, and its grant. One that lives in its cookie alone cannot be ended so. */
+  /** Ends this session everywhere, and its grant. A session that is kept in its cookie alone cannot be ended this way. */
   end(): Promise<void>
-  /** The session as plain data, in the words of the protocol: times in Unix seconds, and no token. */
+  /** The session as plain data, with the names of the protocol: times in Unix seconds, and no token. */
   toJSON(): { readonly [name: string]: Json }
 }
 
-/** What `admit` gives to keep somebody out. */
+/** What `admit` returns to refuse a person. */
 export class Refuse {
   /** The reason is shown to the person. */
   constructor(reason?: string)
   readonly reason: string
 }
 
-/** What a page wants of a person, beyond being signed in (RFC 9470). */
+/** What a page requires beyond a session (RFC 9470). */
 export interface Need {
-  /** One of these ways to authenticate, the best first. */
+  /** One of these `acr` values, the best first. */
   acr?: string | readonly string[] | undefined
-  /** To have authenticated within these last seconds. */
+  /** The person must have authenticated within this many seconds. */
   maxAge?: number | undefined
-  /** To have granted each of these. */
+  /** Each of these must have been granted. */
   scope?: string | readonly string[] | undefined
-  /** To have signed in with a provider of this tenant: a page of one tenant is never seen with a session of another. */
+  /** The person must have signed in with a provider of this tenant: a session of one never opens a page of another. */
   tenant?: string | undefined
 }
 
-/** What a person, or a script, is told of what went wrong. */
+/** What a person or a script is told about an error. */
 export interface Problem {
   readonly code: ErrorCode
   readonly title: string
   readonly detail: string | null
-  /** The page to sign in at, if that may help. */
+  /** The login page, if signing in again may help. */
   readonly signIn: string | null
 }
 
-/** Something for the log: never a cookie, a token or a name. */
+/** A log entry: never a cookie, a token or a name. */
 export interface Note {
   readonly code: ErrorCode
   readonly detail: string
 }
 
-/** Who people sign in with. */
+/** An identity provider. */
 export interface ProviderOptions {
   /**
-   * As the provider knows the application, or what gives it once somebody signs in. Where it throws an `OAuthError`, pages
-   * that need the provider answer 503, and it is asked again after five seconds.
+   * The client registered at the provider, or a function that returns it when somebody signs in. If it throws an
+   * `OAuthError`, pages that need the provider respond with 503, and it is called again after five seconds.
    */
   client: Client | (() => MaybePromise<Client>)
-  /** What people call it, where they choose. */
+  /** Its name on the page where people choose a provider. */
   title?: string | undefined
   /** `openid profile email` unless set. Many providers give refresh tokens for `offline_access` only. */
   scope?: string | Iterable<string> | undefined
   /**
-   * Where a provider without OpenID Connect says who a person is: asked with the access token. `subject` is the member that
-   * is never given to another person, and `claims` names members by the claims that they are.
+   * The endpoint that identifies the person at a provider without OpenID Connect, called with the access token. `subject`
+   * is the member that is never reassigned, and `claims` maps claims to members.
    */
   identity?: { url: string | URL; subject: string; claims?: Readonly<Record<string, string>> | undefined } | undefined
-  /** More parameters of the authorization request. */
+  /** Further parameters of the authorization request. */
   parameters?: Readonly<Record<string, string>> | undefined
-  /** The path of its callback: `/auth/callback`, with the id behind it where there are several providers. */
+  /** The path of its callback: `/auth/callback`, followed by the id if there are several providers. */
   callback?: string | undefined
-  /** Whose people sign in there, where the site has tenants: see `tenant` of {@link Need}. */
+  /** The tenant whose people it signs in, if the site has tenants: see `tenant` of {@link Need}. */
   tenant?: string | undefined
-  /** How the provider sends people back: `query` unless set. */
+  /** How the provider returns the authorization response: `query` unless set. */
   callbackMode?: 'query' | 'form_post' | undefined
   /** Where `user.fetch` may send tokens: any URL of each origin, in place of the preset's API. */
   apiOrigins?: Iterable<string | URL> | undefined
@@ -126,7 +126,7 @@ export interface ProviderOptions {
 
 /** One of several providers. */
 export interface NamedProvider extends ProviderOptions {
-  /** Its name in URLs and sessions: letters, digits, `-` and `_`. */
+  /** Its id in URLs and sessions: letters, digits, `-` and `_`. */
   id: string
 }
 
@@ -135,88 +135,88 @@ export interface FoundProvider extends Omit<NamedProvider, 'callback' | 'client'
   client: Client
 }
 
-/** Which provider is wanted. The one that is given has to be what is said here, or it is not taken. */
-export interface ProviderAsk {
-  /** The one of this id: of a callback, a session, or a choice. */
+/** A query for a provider. The answer must match all of it, or it is refused. */
+export interface ProviderQuery {
+  /** The id of the provider: from a callback, a session, or the person's choice. */
   readonly id: string | undefined
-  /** One of this issuer. */
+  /** The issuer, when it initiated the sign-in. */
   readonly issuer: string | undefined
-  /** One of this tenant. */
+  /** The tenant. */
   readonly tenant: string | undefined
-  /** The `Host` that was opened, where nothing of that is said. */
+  /** The `Host` of the request, if none of these is set. */
   readonly host: string
   /** The path of the page. */
   readonly path: string
 }
 
-/** What a site is like, whoever people sign in with. */
+/** The settings of a site other than its providers. */
 export interface SiteSettings {
-  /** Where sessions live, and their tokens; without it, in a sealed cookie that has no tokens. */
+  /** Where sessions and their tokens are kept; without it, sessions are in a sealed cookie without tokens. */
   store?: Store | undefined
   /**
-   * What sessions are: `store` with a store, else `identity` unless set. `access_token` has the access token in the sealed
-   * cookie and no refresh token: once it is over, pages lead to the provider and back without anybody being asked, and
-   * scripts get 401.
+   * How sessions are kept: `store` with a store, else `identity` unless set. `access_token` keeps the access token in the
+   * sealed cookie, and no refresh token: once it has expired, pages redirect to the provider and back without a prompt,
+   * and scripts get 401.
    */
   keep?: 'identity' | 'access_token' | 'store' | undefined
   /**
-   * Looks up the providers that are not in the settings: tenants that come and go. It is asked at each request that needs
-   * one, so keep clients at hand. What it throws is what the handler throws.
+   * Looks up the providers that are not in the settings, such as those of tenants that come and go. It is called for each
+   * request that needs one, so cache clients. The handler throws what it throws.
    */
-  provider?: ((ask: ProviderAsk, request: any) => MaybePromise<FoundProvider | undefined | void>) | undefined
-  /** What a page takes where its handler says nothing: `open` unless set. `quiet` looks once, silently, at the provider. */
+  provider?: ((ask: ProviderQuery, request: any) => MaybePromise<FoundProvider | undefined | void>) | undefined
+  /** Who may see pages by default: `open` unless set. `quiet` checks once, silently, for a session at the provider. */
   access?: 'open' | 'quiet' | 'signed_in' | undefined
   /**
-   * Whom to let in: gives what their session is to keep in `local`, nothing, or a {@link Refuse}. What it throws is what
-   * the handler throws. It is handed the request as the framework has it.
+   * Decides whether to admit a person: returns what their session keeps in `local`, nothing, or a {@link Refuse}. The
+   * handler throws what it throws. It gets the request as the framework has it.
    */
   admit?: ((identity: Identity, request: any) => MaybePromise<Readonly<Record<string, unknown>> | Refuse | undefined | void>) | undefined
   /** The HTML of an error page. */
   errorPage?: ((problem: Problem & { readonly status: number }) => MaybePromise<string>) | undefined
-  /** Gets what is worth a line in the log, as does the channel `oauth-core:web` of `node:diagnostics_channel`. */
+  /** Gets log entries, as does the channel `oauth-core:web` of `node:diagnostics_channel`. */
   log?: ((note: Note) => void) | undefined
-  /** Names the cookies: `oauth-session` unless set. */
+  /** The name of the cookies: `oauth-session` unless set. */
   name?: string | undefined
-  /** Where the site's own pages are: `/auth` unless set. */
+  /** The path of the site's own pages: `/auth` unless set. */
   prefix?: string | undefined
-  /** What a proxy cuts off from the path before the application sees it, such as `/shop`. */
+  /** The prefix that a proxy removes from the path before the application sees it, such as `/shop`. */
   rootPath?: string | undefined
-  /** How long a session lives: 8 hours, or 24 in a store. */
+  /** The lifetime of a session: 8 hours, or 24 in a store. */
   lifetimeMs?: number | undefined
-  /** How long a session in a store may lie unused: 2 hours unless set. */
+  /** The idle timeout of a session in a store: 2 hours unless set. */
   idleMs?: number | undefined
   /** How long a person may take to sign in: 15 minutes unless set. */
   flowLifetimeMs?: number | undefined
-  /** How many sign-ins a browser may have under way: 4 unless set. */
+  /** How many sign-ins a browser may have in progress: 4 unless set. */
   flows?: number | undefined
   /** `SameSite` of the session's cookie: `lax` unless set. */
   sameSite?: 'lax' | 'strict' | undefined
-  /** Where people go who asked for no page: `/` unless set. */
+  /** Where people go after signing in if they asked for no page: `/` unless set. */
   home?: string | undefined
-  /** Other origins that people may return to, exactly these. */
+  /** Other origins that people may return to, compared exactly. */
   returnOrigins?: Iterable<string | URL> | undefined
   /** The claims that a session keeps: name, user name, e-mail address and picture unless set. */
   claims?: Iterable<string> | undefined
   /**
    * APIs that pages of the site may call with the person's token, which they never see: `{prefix}/api/{name}/…`, for `GET`
-   * unless methods are named. They need tokens; `sameSite: 'strict'` is the better choice then. A body is 10 MiB at most.
+   * unless methods are named. This needs tokens; `sameSite: 'strict'` is the better choice then. Bodies are limited to 10 MiB.
    */
   api?: Readonly<Record<string, string | URL | { url: string | URL; methods?: Iterable<string> | undefined }>> | undefined
   /** `loopback_http` allows plain http to loopback addresses, for tests. */
   transport?: Transport | undefined
-  /** Carries the site's own requests to providers. */
+  /** The network settings of the site's own requests to providers. */
   network?: Network | undefined
 }
 
 export interface SiteBase extends SiteSettings {
-  /** Where people reach the site, path included; several where it has several names. No header is believed about it. */
+  /** The URL of the site, path included; several if it has several. Headers are not trusted for it. */
   baseUrl: string | URL | readonly (string | URL)[]
   /**
-   * What cookies are sealed with: 32 bytes, their text, or a `Key`; the same for all processes. `testing` is the key for
-   * {@link Site.testing}, and refused where somebody else could reach the site.
+   * The key that seals cookies: 32 bytes, their text, or a `Key`; the same for all processes. `testing` is the key for
+   * {@link Site.testing}, and is refused unless the site is local.
    */
   key: Key | string | Uint8Array
-  /** What cookies were sealed with before. */
+  /** Earlier keys, whose cookies are still accepted. */
   oldKeys?: readonly (Key | string | Uint8Array)[] | undefined
 }
 
@@ -226,9 +226,9 @@ export type SiteOptions =
   | (SiteBase & { provider: NonNullable<SiteSettings['provider']>; providers?: undefined })
 
 export interface FromEnvOptions extends SiteSettings, Omit<ProviderOptions, 'client'> {
-  /** Looked into in place of `process.env`: of a Worker, its `env`, where what is no text, number or flag is left alone. */
+  /** Read in place of `process.env`, such as the `env` of a Worker; only its strings, numbers and booleans are read. */
   env?: object | undefined
-  /** What else the client is made with. */
+  /** Further options of the client. */
   clientOptions?: ConfiguredOptions | undefined
 }
 
@@ -265,15 +265,15 @@ export interface HandleOptions {
 }
 
 /**
- * What lets nobody by who is not signed in, or has not done what is needed: people who open a page are sent to sign in,
- * and scripts get 401 or 403 with `application/problem+json`.
+ * Admits only people who are signed in and meet the need: others who open a page are sent to sign in, and scripts get
+ * 401 or 403 with `application/problem+json`.
  */
 export interface Required {
-  /** Who is signed in; throws the `Response` to send instead. */
+  /** The person who is signed in; otherwise throws the `Response` to send. */
   (request: Request, need?: Need): Promise<User>
   /**
-   * Where no response can be sent: who is signed in, or {@link Site.leave} to the login page, which leads back to `path`.
-   * Headers do not tell a page from a script, so everybody is led there.
+   * For places that cannot send a response: the person who is signed in, or {@link Site.leave} to the login page, which
+   * returns to `path`. Headers do not tell a page from a script, so everybody is sent there.
    */
   (headers: HeadersLike, path: string, need?: Need): Promise<User>
   /** Middleware of Hono: `c.var.user`. */
@@ -282,32 +282,32 @@ export interface Required {
   (request: NodeRequest, response: NodeResponse, next: (error?: any) => void): void
   /** A hook of Fastify: `request.user`. */
   (request: FastifyRequestLike, reply: FastifyReplyLike): Promise<unknown>
-  /** The same for a page that wants more. */
+  /** The same for a page with a need. */
   (need: Need): Required
 }
 
 /**
- * A site whose people sign in: one for an application. Its own pages are below `/auth`: login, callback, check, logout,
- * session. Every other path is the application's, and no response of the application's carries a cookie of the site.
+ * The sign-in of a web application; an application has one. Its own pages are below `/auth`: login, callback, check,
+ * logout, session. All other paths are the application's, and its responses never carry a cookie of the site.
  */
 export class Site {
-  /** `web.setup`, `url.insecure` or `redirect_uri.refused` where settings contradict themselves or are not safe. */
+  /** `web.setup`, `url.insecure` or `redirect_uri.refused` for settings that are contradictory or unsafe. */
   constructor(options: SiteOptions)
   /**
-   * A site out of `OAUTH_ISSUER` or `OAUTH_PROVIDER`, `OAUTH_CLIENT_ID`, `OAUTH_CLIENT_SECRET` (or what else
-   * {@link Client.fromEnv} reads), `OAUTH_BASE_URL`, `OAUTH_KEY` (old keys behind it, with spaces between) and
+   * A site from `OAUTH_ISSUER` or `OAUTH_PROVIDER`, `OAUTH_CLIENT_ID`, `OAUTH_CLIENT_SECRET` (or what else
+   * {@link Client.fromEnv} reads), `OAUTH_BASE_URL`, `OAUTH_KEY` (followed by old keys, separated by spaces) and
    * `OAUTH_STORE` (a URL of redis, postgresql, sqlite, file or memory, optional; records are sealed with the key).
-   * `environment.missing` names at once what is not set, `web.setup` a variable whose value is wrong. The provider is asked
-   * for its metadata when somebody signs in.
+   * `environment.missing` names all variables that are not set, `web.setup` one with an invalid value. The metadata of
+   * the provider are fetched when somebody signs in.
    */
   static fromEnv<T extends typeof Site>(this: T, options?: FromEnvOptions): InstanceType<T>
-  /** The standard handler: a response to send, or who is there. */
+  /** The standard handler: a response to send, or the user. */
   handle(request: Request, options?: HandleOptions): Promise<Response | { user: User | undefined }>
   /** The site's own pages: 404 for any other. Loaders and actions may call it with `{ request }`. */
   readonly page: (request: Request | { request: Request }) => Promise<Response>
   /** The same as route handlers. */
   readonly routes: { GET: Site['page']; POST: Site['page'] }
-  /** A handler of requests behind the site, for Bun, Deno, and whatever serves the Fetch standard. */
+  /** Wraps a request handler, for Bun, Deno, and other servers of the Fetch standard. */
   wrap<Rest extends unknown[]>(
     handler: (request: Request, user: User | undefined, ...rest: Rest) => MaybePromise<Response>,
     options?: HandleOptions,
@@ -319,15 +319,16 @@ export class Site {
   express(): (request: any, response: any, next: (error?: any) => void) => void
   /** A plugin for Fastify: `request.user`. */
   readonly fastify: (app: any) => Promise<void>
-  /** The `handle` hook of SvelteKit: `event.locals.user`. `protect`: what is for people who are signed in, and all below. */
+  /** The `handle` hook of SvelteKit: `event.locals.user`. `protect`: paths for people who are signed in, with all paths below. */
   sveltekit(options?: { protect?: string | readonly string[] | ((event: any) => boolean) | undefined }):
     (input: { event: any; resolve: (event: any) => MaybePromise<Response> }) => Promise<Response>
   /** Whether the site has a page at this path, as the application sees it. */
   owns(path: string): boolean
-  /** Where the site's own pages are, as the application's router sees it; `*` at an end stands for all below. */
+  /** The paths of the site's own pages, as the application's router sees them; a final `*` stands for all below. */
   readonly paths: readonly string[]
   /**
-   * Signs somebody in for a test: the `Cookie` of requests from then on. No provider is asked, and there are no tokens.
+   * Signs somebody in for a test and returns the `Cookie` of further requests. No provider is involved, and there are no
+   * tokens.
    * `web.setup` unless the site's key is `testing`.
    */
   testing(somebody: {
@@ -339,6 +340,6 @@ export class Site {
     authTime?: Date | undefined
     sid?: string | undefined
   }): Promise<string>
-  /** How `required(headers, path)` leads elsewhere: it throws a redirect as `Response`. For frameworks with a way of their own. */
+  /** How `required(headers, path)` redirects: it throws a redirect as `Response`. For frameworks with their own way. */
   leave(location: string): Promise<never>
 }

@@ -14,7 +14,7 @@ use crate::plain::{object, to_millis, with};
 use crate::server::NativeServer;
 use crate::tokens::told;
 use crate::value;
-use crate::visit::Flight;
+use crate::visit::SharedOutcome;
 
 /// One conversation. A step is as little as there is to say: a request as one text, a pause in milliseconds, something to
 /// sign or to verify, or the end; of one that has tokens, what [`told`] says.
@@ -24,7 +24,7 @@ use crate::visit::Flight;
 pub struct NativeExchange {
     machine: Option<Machine>,
     /// Of a visit: it has to know how the exchange ended.
-    flight: Option<Flight>,
+    flight: Option<SharedOutcome>,
 }
 
 impl NativeExchange {
@@ -35,7 +35,7 @@ impl NativeExchange {
         }
     }
 
-    pub(crate) const fn of_visit(machine: Machine, flight: Flight) -> Self {
+    pub(crate) const fn of_visit(machine: Machine, flight: SharedOutcome) -> Self {
         Self {
             machine: Some(machine),
             flight: Some(flight),

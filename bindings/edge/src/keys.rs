@@ -1,4 +1,4 @@
-//! Keys to seal with.
+//! Sealing keys.
 
 use js_sys::Uint8Array;
 use oauth_core::Secret;

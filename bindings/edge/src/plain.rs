@@ -1,4 +1,4 @@
-//! Plain objects on their way to and from JavaScript, as JSON: absent members are absent.
+//! Conversion of plain objects to and from JavaScript, as JSON: absent members stay absent.
 
 use std::time::Duration;
 

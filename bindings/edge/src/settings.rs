@@ -1,4 +1,4 @@
-//! Clients out of environment variables: those that are given, for there is no process to have any.
+//! Clients from environment variables, which are passed in: there is no process environment.
 
 use std::collections::BTreeMap;
 use std::fmt;

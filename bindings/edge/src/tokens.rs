@@ -1,4 +1,4 @@
-//! Tokens, read by JavaScript member by member.
+//! Tokens, with getters for JavaScript.
 
 use std::sync::Arc;
 

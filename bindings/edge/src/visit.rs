@@ -1,4 +1,4 @@
-//! Sign-in for web applications: requests, each a visit that JavaScript drives.
+//! Sign-in for web applications: each request is a visit, driven by JavaScript.
 
 use std::sync::{Arc, Mutex, PoisonError};
 

@@ -1,5 +1,7 @@
 'use strict'
 
+// Requests to APIs: attaches the token, waits for the rate limiter, and follows what the core decides about the reply.
+
 const { inspect } = require('#host')
 const native = require('#native')
 const { lifted } = require('./errors.cjs')

@@ -1,5 +1,7 @@
 'use strict'
 
+// Answers the questions of the native half with JavaScript objects: stores, key holders, and people.
+
 const { failureOf } = require('./errors.cjs')
 const { textOf } = require('./exchange.cjs')
 const { verbs } = require('./renewal.cjs')

@@ -1,5 +1,7 @@
 'use strict'
 
+// Client authentication: one class or function for each method.
+
 const native = require('#native')
 const { lifted } = require('./errors.cjs')
 const { textOf, wait } = require('./exchange.cjs')

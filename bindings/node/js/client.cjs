@@ -1,5 +1,7 @@
 'use strict'
 
+// The client: its methods, and its exchanges for a driver of your own.
+
 const { inspect } = require('#host')
 const { ClientAuth, checkText, variablesOf } = require('./client-auth.cjs')
 const { DpopKey } = require('./dpop.cjs')

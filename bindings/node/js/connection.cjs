@@ -1,5 +1,7 @@
 'use strict'
 
+// Connections to APIs that are known by their URL alone.
+
 const { inspect } = require('#host')
 const native = require('#native')
 const { apiOfOne } = require('./api.cjs')

@@ -1,5 +1,7 @@
 'use strict'
 
+// DPoP keys (RFC 9449).
+
 const { inspect } = require('#host')
 const native = require('#native')
 const { lifted } = require('./errors.cjs')

@@ -1,5 +1,7 @@
 'use strict'
 
+// The error classes, made from the one line of JSON that the native half gives.
+
 const native = require('#native')
 
 /** What went wrong in a conversation, and whose fault it was. `code` is the same in every language. */

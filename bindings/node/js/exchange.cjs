@@ -1,5 +1,7 @@
 'use strict'
 
+// Exchanges, and the driver that runs one over any `fetch`.
+
 const { idle, inspect, joined } = require('#host')
 const native = require('#native')
 const { late, lift, lifted, OAuthError } = require('./errors.cjs')

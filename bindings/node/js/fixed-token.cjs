@@ -1,5 +1,7 @@
 'use strict'
 
+// Fixed tokens, which are never renewed.
+
 const { fileURLToPath, inspect } = require('#host')
 const native = require('#native')
 const { Source } = require('./api.cjs')

@@ -1,5 +1,7 @@
 'use strict'
 
+// The keeper of one grant, for a driver and a store of your own.
+
 const { inspect } = require('#host')
 const native = require('#native')
 const { failed, failureOf, lifted } = require('./errors.cjs')
@@ -131,7 +133,7 @@ class Keeper {
 
   leased(ms) { return this.#step((known, at) => known.leased(at, ms ?? 0)) }
   saved(version) { return this.#step((known, at) => known.saved(at, version ?? undefined)) }
-  flown() { return this.#step((known, at) => known.flown(at)) }
+  completed() { return this.#step((known, at) => known.completed(at)) }
   elapsed() { return this.#step((known, at) => known.elapsed(at)) }
 
   /** The store gave no answer. What it threw may hold an address with a password: it is no `cause`. */

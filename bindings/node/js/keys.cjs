@@ -1,5 +1,7 @@
 'use strict'
 
+// Sealing keys.
+
 const { inspect } = require('#host')
 const native = require('#native')
 const { lift, lifted } = require('./errors.cjs')

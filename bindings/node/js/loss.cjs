@@ -1,5 +1,7 @@
 'use strict'
 
+// What became of a request, by the error of whatever sent it.
+
 /** So many errors are looked at, each the cause of the one before. */
 const DEPTH = 8
 

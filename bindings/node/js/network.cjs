@@ -1,5 +1,7 @@
 'use strict'
 
+// Network settings, and a `fetch` that uses them.
+
 const { fetch: usual, fileURLToPath, inspect } = require('#host')
 const native = require('#native')
 const { lift, lifted } = require('./errors.cjs')

@@ -8,7 +8,7 @@ const { Record } = require('./record.cjs')
 
 const FINGERPRINT = 'dbae74392408a360'
 
-/** What the server tells about a user (OpenID Connect Core section 5.1). */
+/** The claims about a user (OpenID Connect Core section 5.1). */
 class UserClaims extends Record {
   static members = {
     subject: 'plain',
@@ -34,7 +34,7 @@ class UserClaims extends Record {
   }
 }
 
-/** What the server says about a token (RFC 7662 section 2.2). */
+/** The state of a token at the server (RFC 7662 section 2.2). */
 class TokenState extends Record {
   static members = {
     active: 'plain',
@@ -54,7 +54,7 @@ class TokenState extends Record {
   }
 }
 
-/** What to show to the person, and what to ask the token endpoint with meanwhile (RFC 8628 section 3.2). */
+/** What to show to the person, and what the token endpoint is polled with (RFC 8628 section 3.2). */
 class DeviceCode extends Record {
   static members = {
     deviceCode: 'secret',
@@ -68,7 +68,7 @@ class DeviceCode extends Record {
   }
 }
 
-/** A request that a person is asked about, and what to ask the token endpoint with (CIBA Core section 7.3). */
+/** A pending backchannel request, and what the token endpoint is polled with (CIBA Core section 7.3). */
 class BackchannelRequest extends Record {
   static members = {
     authReqId: 'secret',
@@ -80,7 +80,7 @@ class BackchannelRequest extends Record {
   }
 }
 
-/** An assertion for one other server. It is a secret that opens nothing by itself. */
+/** An assertion for one other server. It is a secret, but not an access token. */
 class IdentityAssertion extends Record {
   static members = {
     assertion: 'secret',
@@ -90,7 +90,7 @@ class IdentityAssertion extends Record {
   }
 }
 
-/** What a verified access token says (RFC 9068 section 2.2). */
+/** The claims of a verified access token (RFC 9068 section 2.2). */
 class AccessToken extends Record {
   static members = {
     subject: 'plain',
@@ -103,7 +103,7 @@ class AccessToken extends Record {
   }
 }
 
-/** What a verified logout token says (OpenID Connect Back-Channel Logout section 2.4). */
+/** The claims of a verified logout token (OpenID Connect Back-Channel Logout section 2.4). */
 class LogoutToken extends Record {
   static members = {
     issuer: 'plain',
@@ -116,7 +116,7 @@ class LogoutToken extends Record {
   }
 }
 
-/** A client as the server has registered it (RFC 7591 section 3.2.1). What the server says holds, whatever was asked for. */
+/** A client as the server has registered it (RFC 7591 section 3.2.1). The server's values hold, whatever was requested. */
 class RegisteredClient extends Record {
   static members = {
     clientId: 'plain',
@@ -133,7 +133,7 @@ class RegisteredClient extends Record {
   }
 }
 
-/** What a protected resource says about itself (RFC 9728 section 2). */
+/** The metadata of a protected resource (RFC 9728 section 2). */
 class ProtectedResource extends Record {
   static members = {
     resource: 'plain',

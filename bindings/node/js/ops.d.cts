@@ -22,14 +22,14 @@ export type Replay = 'process' | 'caller'
 export type ResourceMatch = 'identical' | 'parent'
 
 export interface RevokeArguments {
-  /** The token to be forgotten. */
+  /** The token to revoke. */
   token: string
-  /** Which kind it is, to save the server a search. */
+  /** The kind of token, a hint for the server. */
   hint?: TokenKind | undefined
 }
 
 export interface RefreshArguments {
-  /** The tokens to be renewed. */
+  /** The tokens to refresh. */
   tokens: Tokens
   /** What the tokens are for, as names of scopes. */
   scope?: Scope | undefined
@@ -44,54 +44,52 @@ export interface RefreshArguments {
 export interface UserinfoArguments {
   /** The tokens of the sign-in. */
   tokens: Tokens
-  /** The `sub` of the verified ID token: the answer has to be about the same user. */
+  /** The `sub` of the verified ID token: the response must be about the same user. */
   subject: string
 }
 
 export interface BeginAuthorizationArguments {
-  /** Where to come back to, exactly as registered. */
+  /** The redirect URI, exactly as registered. */
   redirectUri: string
-  /** What the tokens are for, as names of scopes. */
+  /** The scope to request. */
   scope?: Scope | undefined
   /**
-   * What the answer brings: a code, or an ID token beside it, which is verified before the code is sent (OpenID Connect
+   * The response type: a code, or a code and an ID token, which is verified before the code is sent (OpenID Connect
    * Core section 3.3).
    */
   responseType?: ResponseType | undefined
   /**
-   * Where the answer stands: by default in the query, or in the fragment if an ID token is in it; with `form_post` the
-   * callback is the posted form. With `jwt` and its likes the answer is signed (JARM).
+   * The response mode: by default the query, or the fragment if it has an ID token; with `form_post` the callback is
+   * the posted form. With `jwt` and its variants the response is signed (JARM).
    */
   responseMode?: ResponseMode | undefined
   /** The resources the tokens are for, as absolute URIs (RFC 8707). */
   resource?: readonly string[] | undefined
-  /** The audiences, as some servers name it. */
+  /** The audiences, for servers that use this parameter. */
   audience?: readonly string[] | undefined
-  /** Permissions, as a list of objects, each with a `type` (RFC 9396). */
+  /** The `authorization_details`: a list of objects, each with a `type` (RFC 9396). */
   authorizationDetails?: object | undefined
-  /** How the person is to have authenticated, best first. */
+  /** The requested `acr` values, best first. */
   acrValues?: readonly string[] | undefined
-  /** The person has to have authenticated within these last seconds; with 0 they do so now. */
+  /** The person must have authenticated within this many seconds; with 0 they authenticate now. */
   maxAge?: number | undefined
   /**
-   * Whether the person is asked: `none`, or of `login`, `consent`, `select_account` and `create` what is wanted, with
-   * spaces between.
+   * Whether the person is prompted: `none`, or any of `login`, `consent`, `select_account` and `create`, separated by
+   * spaces.
    */
   prompt?: string | undefined
-  /** Who is about to sign in, as far as that is known. */
+  /** A hint about the person who is about to sign in. */
   loginHint?: string | undefined
   /**
-   * The ID token of the person who is expected to be signed in. It becomes a part of the URL, unless the request is
+   * The ID token of the person who is expected to be signed in. It becomes part of the URL, unless the request is
    * pushed.
    */
   idTokenHint?: string | undefined
   /** Languages for the server's pages, best first (BCP 47). */
   uiLocales?: readonly string[] | undefined
-  /** Single claims, as an object with the members `userinfo` and `id_token` (OpenID Connect Core section 5.5). */
+  /** Individual claims, as an object with the members `userinfo` and `id_token` (OpenID Connect Core section 5.5). */
   claims?: object | undefined
-  /**
-   * Whether the request is handed over to the server first (RFC 9126): where that is required, unless you say `always`.
-   */
+  /** Whether the request is pushed to the server first (RFC 9126): where that is required, unless you say `always`. */
   push?: Push | undefined
   /**
    * An `https` URL of your own from which the server fetches the signed request (RFC 9101 section 5.2): serve
@@ -99,41 +97,41 @@ export interface BeginAuthorizationArguments {
    */
   requestUri?: string | undefined
   /**
-   * What an API wants of the person (RFC 9470): it is asked for, in place of `acr_values`, `max_age` and `claims`, with
+   * The step-up that an API requires (RFC 9470): it is requested in place of `acr_values`, `max_age` and `claims`, with
    * the scope of `tokens`.
    */
   stepUp?: object | undefined
-  /** The tokens that were not enough for the API. */
+  /** The tokens that did not suffice for the API. */
   tokens?: Tokens | undefined
   /**
-   * In which context the flow is begun, such as a tool and a tenant: its callback has to arrive in the same. It is not
+   * The context in which the flow begins, such as a tool and a tenant: its callback must arrive in the same. It is not
    * sent.
    */
   context?: string | undefined
-  /** Who begins the flow, as you know the person or the session: its callback has to arrive there. It is not sent. */
+  /** The person or session that begins the flow, as you name it: its callback must arrive there. It is not sent. */
   user?: string | undefined
-  /** Parameters of the provider's own in this request. */
+  /** Further parameters of this request, which the provider documents. */
   extra?: Readonly<Record<string, string | readonly string[]>> | undefined
-  /** Parameters that the provider documents for the request for tokens. */
+  /** Further parameters of the token request, which the provider documents. */
   tokenExtra?: Readonly<Record<string, string | readonly string[]>> | undefined
 }
 
 export interface IntrospectArguments {
-  /** The token in question. */
+  /** The token. */
   token: string
-  /** Which kind it is, to save the server a search. */
+  /** The kind of token, a hint for the server. */
   hint?: TokenKind | undefined
   /**
-   * The algorithm of a signed answer (RFC 9701), as registered: introspection_signed_response_alg. A plain answer is
+   * The algorithm of signed responses (RFC 9701), as registered: introspection_signed_response_alg. A plain response is
    * then refused.
    */
   signedResponseAlg?: string | undefined
-  /** The name that the server has for this API in the aud of a signed answer, if it is not the client id. */
+  /** The name that the server has for this API in the aud of a signed response, if it is not the client id. */
   audience?: string | undefined
 }
 
 export interface PasswordArguments {
-  /** Who the person is. */
+  /** The user name. */
   username: string
   /** The password. */
   password: string
@@ -159,7 +157,7 @@ export interface ClientCredentialsArguments {
 }
 
 export interface DeviceAuthorizationArguments {
-  /** What happens if the person agrees, for the prompt, such as "sign in to example-cli on build-7". */
+  /** What the person agrees to, for the prompt, such as "sign in to example-cli on build-7". */
   purpose?: string | undefined
   /** What the tokens are for, as names of scopes. */
   scope?: Scope | undefined
@@ -172,11 +170,11 @@ export interface DeviceAuthorizationArguments {
 }
 
 export interface DeviceLoginArguments {
-  /** The code that the server gave for the device. */
+  /** The device code. */
   deviceCode: string
-  /** When it ends. */
+  /** When it expires. */
   expiresAt: Date
-  /** How many seconds to wait between two questions: 5 unless the server says otherwise. */
+  /** How many seconds to wait between two polls: 5 unless the server says otherwise. */
   interval?: number | undefined
   /** What the tokens are for, as names of scopes. */
   scope?: Scope | undefined
@@ -189,23 +187,23 @@ export interface DeviceLoginArguments {
 }
 
 export interface BackchannelAuthenticationArguments {
-  /** What the person is called at the server. */
+  /** The name of the person at the server. */
   loginHint?: string | undefined
-  /** A token of somebody else that names the person. */
+  /** A token of another party that names the person. */
   loginHintToken?: string | undefined
-  /** An ID token of the person that this server gave before. */
+  /** An earlier ID token of the person from this server. */
   idTokenHint?: string | undefined
-  /** A short text that both devices show, by which the person tells this request from any other. */
+  /** A short text that both devices show, by which the person recognizes this request. */
   bindingMessage?: string | undefined
-  /** A code that the person has with the server and entered here. */
+  /** A code known to the person and the server, which the person entered here. */
   userCode?: string | undefined
-  /** For how many seconds the person should be able to answer. */
+  /** How long the person should be able to answer, in seconds. */
   requestedExpiry?: number | undefined
   /** How the person should authenticate, in order of preference. */
   acrValues?: readonly string[] | undefined
-  /** How this client is registered to learn of the answer: by asking, unless you say. */
+  /** The registered delivery mode of this client: `poll` by default. */
   delivery?: Delivery | undefined
-  /** Whether the person may be asked what this client is asking them already: refused unless you say, allowed. */
+  /** Whether the same request may be repeated while it is pending: `refused` by default, or `allowed`. */
   repeat?: Repeat | undefined
   /** What the tokens are for, as names of scopes. */
   scope?: Scope | undefined
@@ -218,11 +216,11 @@ export interface BackchannelAuthenticationArguments {
 }
 
 export interface BackchannelLoginArguments {
-  /** The server's name for the request. */
+  /** The server's id of the request. */
   authReqId: string
   /** When the request ends. Without it, the server is asked once. */
   expiresAt?: Date | undefined
-  /** How many seconds to wait between two questions: 5 unless the server says otherwise. */
+  /** How many seconds to wait between two polls: 5 unless the server says otherwise. */
   interval?: number | undefined
   /** What the tokens are for, as names of scopes. */
   scope?: Scope | undefined
@@ -235,24 +233,24 @@ export interface BackchannelLoginArguments {
 }
 
 export interface VerifyPingArguments {
-  /** The server's name for the request that waits. */
+  /** The server's id of the pending request. */
   authReqId: string
-  /** What the server has to authenticate with. */
+  /** The token with which the server must authenticate. */
   clientNotificationToken: string
-  /** The value of the Authorization header that came. */
+  /** The value of its Authorization header. */
   authorization?: string | undefined
-  /** What was posted. */
+  /** Its body. */
   body: string
 }
 
 export interface TakePushedArguments {
-  /** The server's name for the request that waits. */
+  /** The server's id of the pending request. */
   authReqId: string
-  /** What the server has to authenticate with. */
+  /** The token with which the server must authenticate. */
   clientNotificationToken: string
-  /** The value of the Authorization header that came. */
+  /** The value of its Authorization header. */
   authorization?: string | undefined
-  /** What was posted. */
+  /** Its body. */
   body: string
   /** What the tokens are for, as names of scopes. */
   scope?: Scope | undefined
@@ -265,15 +263,15 @@ export interface TakePushedArguments {
 }
 
 export interface TokenExchangeArguments {
-  /** The token to be exchanged. */
+  /** The token to exchange. */
   subjectToken: string
   /** Its type. */
   subjectTokenType: string
-  /** The token of who acts for the subject. */
+  /** The token of the actor, who acts for the subject. */
   actorToken?: string | undefined
   /** Its type. */
   actorTokenType?: string | undefined
-  /** The type that is wanted; without it, what the server gives by itself. */
+  /** The requested type; by default the server chooses. */
   requestedTokenType?: string | undefined
   /** What the tokens are for, as names of scopes. */
   scope?: Scope | undefined
@@ -314,24 +312,24 @@ export interface SamlBearerArguments {
 export interface JwtBearerWithKeyArguments {
   /** The private key: PEM (PKCS#8, PKCS#1, SEC1) or a JWK. */
   key: string
-  /** What decrypts the key. */
+  /** The passphrase of the key. */
   passphrase?: string | undefined
-  /** The algorithm; without it, one that suits the key. */
+  /** The algorithm; by default, one that suits the key. */
   alg?: string | undefined
   /** The name by which the server knows the key. */
   kid?: string | undefined
-  /** Who signs: the service account, or the client id. */
+  /** The issuer (`iss`): the service account, or the client id. */
   issuer: string
-  /** For whom the token is; without it, for who signs. */
+  /** The subject (`sub`) of the token; by default the issuer of the assertion. */
   subject?: string | undefined
   /**
-   * To whom it is made out: the server's issuer or its token endpoint, as its documentation says; without it, whom the
-   * preset names, or its issuer.
+   * The audience (`aud`): the server's issuer or its token endpoint, as its documentation says; by default that of the
+   * preset, or the issuer.
    */
   audienceClaim?: string | undefined
-  /** For how many seconds it is good: 300 unless you say. */
+  /** Its lifetime in seconds: 300 by default. */
   lifetime?: number | undefined
-  /** Claims that the server documents, as an object. */
+  /** Further claims that the server documents, as an object. */
   claims?: object | undefined
   /** What the tokens are for, as names of scopes. */
   scope?: Scope | undefined
@@ -346,7 +344,7 @@ export interface JwtBearerWithKeyArguments {
 export interface ExtensionGrantArguments {
   /** The grant type: an absolute URI. */
   grantType: string
-  /** Its parameters. A name may stand several times. */
+  /** Its parameters. A name may occur several times. */
   parameters?: Readonly<Record<string, string | readonly string[]>> | undefined
   /** What the tokens are for, as names of scopes. */
   scope?: Scope | undefined
@@ -359,9 +357,9 @@ export interface ExtensionGrantArguments {
 }
 
 export interface RequestIdentityAssertionArguments {
-  /** What says who the person is: an ID token, a refresh token or a SAML assertion of this server. */
+  /** The subject token: an ID token, a refresh token or a SAML assertion of this server. */
   subjectToken: string
-  /** Its type: id_token unless you say, refresh_token or saml2. */
+  /** Its type: id_token by default, refresh_token or saml2. */
   subjectTokenType?: string | undefined
   /** The issuer of the server that the assertion is for. */
   issuer: string
@@ -391,28 +389,25 @@ export interface RedeemIdentityAssertionArguments {
 export interface VerifyAccessTokenArguments {
   /** The token, without the scheme of the Authorization header. */
   token: string
-  /** The identifier of the API: the token has to be meant for it. */
+  /** The identifier of the API, which must be an audience of the token. */
   audience: string
-  /** Whose tokens they are, "rfc9068" unless you say. */
+  /** The profile of the tokens, "rfc9068" by default. */
   profile?: AccessTokenProfile | undefined
-  /** What the token has to be good for. */
+  /** The required scope. */
   scope?: Scope | undefined
-  /** How the person has to have authenticated: one of these (RFC 9470). */
+  /** The required `acr`: one of these (RFC 9470). */
   acrValues?: readonly string[] | undefined
-  /** How many seconds ago, at most, the person has to have authenticated (RFC 9470). */
+  /** The largest age of the authentication, in seconds (RFC 9470). */
   maxAge?: number | undefined
-  /**
-   * The algorithms that sign tokens, those of the server's metadata unless you say. Those with a shared secret are left
-   * out.
-   */
+  /** The accepted algorithms, by default those of the server's metadata. Those with a shared secret are left out. */
   algs?: readonly string[] | undefined
-  /** How many seconds clocks may be apart: 60 unless you say, 300 at most. */
+  /** How many seconds clocks may differ: 60 by default, 300 at most. */
   clockSkew?: number | undefined
   /** The thumbprint of the key of a DPoP proof that you have verified for this request (RFC 9449 section 4.3). */
   jkt?: string | undefined
   /** The thumbprint of the client's certificate of this connection (RFC 8705 section 3.1). */
   x5tS256?: string | undefined
-  /** The algorithms of the DPoP proofs that you take, for the challenge. */
+  /** The accepted algorithms of DPoP proofs, for the challenge. */
   dpopAlgs?: readonly string[] | undefined
   /** The realm, for the challenge. */
   realm?: string | undefined
@@ -422,21 +417,21 @@ export interface VerifyLogoutTokenArguments {
   /** The value of logout_token in the posted form. */
   token: string
   /**
-   * Who remembers the tokens that were received: "process", which is this client, unless you say, or "caller": then
+   * Where received tokens are remembered against replay: "process", in this client, by default, or "caller": then
    * refuse a token whose issuer and jti are in your store, and keep them until forget_at.
    */
   replay?: Replay | undefined
-  /** Takes a token without exp, of servers older than that rule, if it was issued at most so many seconds ago. */
+  /** Accepts a token without exp, from servers older than that rule, if it was issued at most so many seconds ago. */
   maxAgeWithoutExpiry?: number | undefined
 }
 
 export interface RegisterArguments {
   /**
-   * What the client says about itself, by the registered names (section 2): `redirect_uris`,
-   * `token_endpoint_auth_method`, `grant_types`, `client_name` and so on.
+   * The client metadata, by their registered names (section 2): `redirect_uris`, `token_endpoint_auth_method`,
+   * `grant_types`, `client_name` and so on.
    */
   metadata: object
-  /** What entitles to register, where the server does not let everybody. */
+  /** The initial access token, if the server requires one. */
   initialAccessToken?: string | undefined
 }
 
@@ -448,7 +443,7 @@ export interface ReadRegistrationArguments {
 export interface UpdateRegistrationArguments {
   /** The client, as it was `stored`. */
   registered: string
-  /** All that it is to be registered with: what is left out is given up, or gets the server's default. */
+  /** All of its metadata: members that are left out are deleted, or get the server's default. */
   metadata: object
 }
 
@@ -460,10 +455,10 @@ export interface DeleteRegistrationArguments {
 export interface ResourceMetadataArguments {
   /** The identifier of the resource: the https URL at which it is used. */
   resource: string
-  /** The values of `WWW-Authenticate` of its answer, which may say where the metadata are. */
+  /** The `WWW-Authenticate` values of its response, which may name the URL of the metadata. */
   challenges?: readonly string[] | undefined
   /**
-   * Which resource the answer may be about: the `identical` one alone, or also a `parent` that it lies beneath on its
+   * Which resource the metadata may be about: the `identical` one alone, or also a `parent` that it lies beneath on its
    * origin, as servers of the Model Context Protocol name it.
    */
   matching?: ResourceMatch | undefined
@@ -475,17 +470,17 @@ export interface DiscoverIssuerArguments {
 }
 
 /**
- * What the server tells about a user (OpenID Connect Core section 5.1).
+ * The claims about a user (OpenID Connect Core section 5.1).
  * A standard claim that is of another type than the standard gives it is absent: the text "false" is no boolean, and
  * must not pass for true. As it came, it is in `claims`.
  */
 export class UserClaims {
   private constructor()
-  /** Who it is, together with the issuer: the `sub` of the ID token. No other claim tells users apart. */
+  /** The subject, which with the issuer identifies the user: the `sub` of the ID token. No other claim does. */
   readonly subject: string
-  /** All that was told: `sub`, the claims below, the postal `address` (section 5.1.1), and others. */
+  /** All claims: `sub`, the claims below, the postal `address` (section 5.1.1), and others. */
   readonly claims: Readonly<Record<string, unknown>>
-  /** The full name, for people to read. */
+  /** The full name, for display. */
   readonly name: string | undefined
   /** The given or first name. */
   readonly givenName: string | undefined
@@ -493,19 +488,19 @@ export class UserClaims {
   readonly familyName: string | undefined
   /** The middle name. */
   readonly middleName: string | undefined
-  /** What the user likes to be called. */
+  /** The casual name of the user. */
   readonly nickname: string | undefined
-  /** How the user wants to be referred to; it may change, and be another's tomorrow. */
+  /** The user name to display; it may change, and may belong to another user tomorrow. */
   readonly preferredUsername: string | undefined
   /** The URL of the profile page. */
   readonly profile: string | undefined
   /** The URL of a picture. */
   readonly picture: string | undefined
-  /** The URL of the user's own page. */
+  /** The URL of the user's web page. */
   readonly website: string | undefined
-  /** The address for mail; whether it is known to be the user's, `email_verified` says. */
+  /** The e-mail address; `email_verified` says whether it is known to be the user's. */
   readonly email: string | undefined
-  /** Whether the server has made sure that the address is the user's. */
+  /** Whether the server has verified that the address is the user's. */
   readonly emailVerified: boolean | undefined
   /** `female`, `male`, or another. */
   readonly gender: string | undefined
@@ -515,49 +510,50 @@ export class UserClaims {
   readonly zoneinfo: string | undefined
   /** A language, such as `en-US`. */
   readonly locale: string | undefined
-  /** In the form of E.164, such as `+1 (425) 555-1212`. */
+  /** The phone number in E.164 format, such as `+1 (425) 555-1212`. */
   readonly phoneNumber: string | undefined
-  /** Whether the server has made sure that the number is the user's. */
+  /** Whether the server has verified that the number is the user's. */
   readonly phoneNumberVerified: boolean | undefined
-  /** When any of this last changed. */
+  /** When the claims last changed. */
   readonly updatedAt: Date | undefined
   /** What may be shown. */
   toJSON(): Record<string, unknown>
 }
 
 /**
- * What the server says about a token (RFC 7662 section 2.2).
- * Of a token that is not active it says nothing else.
+ * The state of a token at the server (RFC 7662 section 2.2).
+ * For a token that is not active, the other members are absent.
  */
 export class TokenState {
   private constructor()
   /**
-   * Whether the token is alive. If not, it is dead, unknown, or none of our business: the server does not say which.
+   * Whether the token is active. If not, it has expired, is unknown, or may not be disclosed: the server does not say
+   * which.
    */
   readonly active: boolean
-  /** What the token is good for: `scope`. */
+  /** The scope of the token: `scope`. */
   readonly scope: readonly string[] | undefined
   /** The client it was issued to. */
   readonly clientId: string | undefined
-  /** A name of the person, for people. */
+  /** A human-readable name of the person. */
   readonly username: string | undefined
   /** Its type, such as `Bearer`. */
   readonly tokenType: string | undefined
-  /** When it ends: `exp`. The answer must not be kept beyond that. */
+  /** When it expires: `exp`. The response must not be cached beyond that. */
   readonly expiresAt: Date | undefined
   /** When it was issued: `iat`. */
   readonly issuedAt: Date | undefined
-  /** When it begins to be good: `nbf`. */
+  /** When it becomes valid: `nbf`. */
   readonly notBefore: Date | undefined
-  /** Whose it is, in the issuer's own terms: `sub`. */
+  /** The subject, as the issuer identifies it: `sub`. */
   readonly subject: string | undefined
-  /** For whom it is meant: `aud`. */
+  /** The audiences: `aud`. */
   readonly audience: readonly string[]
-  /** Who issued it: `iss`. */
+  /** The issuer: `iss`. */
   readonly issuer: string | undefined
-  /** Of a refresh token: when it ends if nobody uses it before. Asking is no use of it. */
+  /** For a refresh token: when it expires unless it is used. Introspection does not count as use. */
   readonly refreshTokenUseBy: Date | undefined
-  /** When the person's authorization ends, whatever is renewed before. */
+  /** When the person's authorization ends, regardless of renewals. */
   readonly authorizationUntil: Date | undefined
   /** Members that the standard does not define. */
   readonly extra: Readonly<Record<string, unknown>>
@@ -565,80 +561,80 @@ export class TokenState {
   toJSON(): Record<string, unknown>
 }
 
-/** What to show to the person, and what to ask the token endpoint with meanwhile (RFC 8628 section 3.2). */
+/** What to show to the person, and what the token endpoint is polled with (RFC 8628 section 3.2). */
 export class DeviceCode {
   private constructor()
-  /** What the token endpoint is asked with. It is nothing to show. */
+  /** What the token endpoint is polled with. Do not show it. */
   readonly deviceCode: string
-  /** What the person enters. */
+  /** The code that the person enters. */
   readonly userCode: string
-  /** Where the person enters it. */
+  /** The page where the person enters it. */
   readonly verificationUri: string
-  /** The same with the code in it, for a QR code; the code is shown all the same. Only if it is of the same origin. */
+  /** The same with the code in it, for a QR code; show the code as well. Only if it has the same origin. */
   readonly verificationUriComplete: string | undefined
-  /** For how many seconds both codes are good, from when they came. */
+  /** How long both codes are valid, in seconds from the response. */
   readonly expiresIn: number
-  /** When both codes end: take the prompt away then, and ask for new ones only if the person wishes. */
+  /** When both codes expire: remove the prompt then, and request new ones only if the person wants to. */
   readonly expiresAt: Date
-  /** How many seconds to wait between two questions. */
+  /** How many seconds to wait between two polls. */
   readonly interval: number
   /**
-   * What to tell the person: what the code is for, where to enter it, and not to enter one that somebody else has sent.
-   * In English.
+   * The prompt for the person: what the code is for, where to enter it, and not to enter one that somebody else has
+   * sent. In English.
    */
   readonly prompt: string
   /** What may be shown. */
   toJSON(): Record<string, unknown>
 }
 
-/** A request that a person is asked about, and what to ask the token endpoint with (CIBA Core section 7.3). */
+/** A pending backchannel request, and what the token endpoint is polled with (CIBA Core section 7.3). */
 export class BackchannelRequest {
   private constructor()
-  /** The server's name for the request. It is nothing to show. */
+  /** The server's id of the request. Do not show it. */
   readonly authReqId: string
-  /** For how many seconds the person may answer, from when this came. */
+  /** How long the person may answer, in seconds from the response. */
   readonly expiresIn: number
   /** When the request ends. */
   readonly expiresAt: Date
-  /** How many seconds to wait between two questions. */
+  /** How many seconds to wait between two polls. */
   readonly interval: number
-  /** What the person sees on their device as well: show it beside what they are asked for. */
+  /** A message that the person also sees on their device: show it with the request. */
   readonly bindingMessage: string | undefined
-  /** With which the server will authenticate its notification. */
+  /** The token with which the server will authenticate its notification. */
   readonly clientNotificationToken: string | undefined
   /** What may be shown. */
   toJSON(): Record<string, unknown>
 }
 
-/** An assertion for one other server. It is a secret that opens nothing by itself. */
+/** An assertion for one other server. It is a secret, but not an access token. */
 export class IdentityAssertion {
   private constructor()
   /** The assertion, to be presented to that server and nowhere else. */
   readonly assertion: string
   /** The issuer of the server that it is for. */
   readonly audience: string
-  /** When it ends, if anything says so. */
+  /** When it expires, if known. */
   readonly expiresAt: Date | undefined
-  /** What the identity provider allows, which may be less than what was asked for. */
+  /** The scope that the identity provider allows, which may be narrower than requested. */
   readonly scope: readonly string[]
   /** What may be shown. */
   toJSON(): Record<string, unknown>
 }
 
-/** What a verified access token says (RFC 9068 section 2.2). */
+/** The claims of a verified access token (RFC 9068 section 2.2). */
 export class AccessToken {
   private constructor()
-  /** Whom it stands for, in the issuer's terms; of a client that acts for itself, the client. */
+  /** The subject, as the issuer identifies it; the client itself if it acts for itself. */
   readonly subject: string
   /** The client it was issued to. */
   readonly clientId: string
-  /** What it is good for. */
+  /** The scope. */
   readonly scope: readonly string[]
-  /** Who issued it. */
+  /** The issuer. */
   readonly issuer: string
-  /** For whom it is meant. */
+  /** The audiences. */
   readonly audience: readonly string[]
-  /** When it ends. */
+  /** When it expires. */
   readonly expiresAt: Date
   /** Every claim. */
   readonly claims: Readonly<Record<string, unknown>>
@@ -646,20 +642,20 @@ export class AccessToken {
   toJSON(): Record<string, unknown>
 }
 
-/** What a verified logout token says (OpenID Connect Back-Channel Logout section 2.4). */
+/** The claims of a verified logout token (OpenID Connect Back-Channel Logout section 2.4). */
 export class LogoutToken {
   private constructor()
-  /** The server that says so. */
+  /** The issuer. */
   readonly issuer: string
-  /** Who was signed out. */
+  /** The subject that was signed out. */
   readonly subject: string | undefined
-  /** The session that has ended, as the ID token of its login names it. */
+  /** The session that has ended: the sid of the ID token of its login. */
   readonly sid: string | undefined
-  /** The name of this token. */
+  /** The id of this token: jti. */
   readonly jti: string
   /** When it was issued. */
   readonly issuedAt: Date
-  /** From when on jti need not be remembered: the token is refused for its age by then. */
+  /** When jti may be forgotten: from then on the token is refused for its age. */
   readonly forgetAt: Date
   /** Every claim. */
   readonly claims: Readonly<Record<string, unknown>>
@@ -668,56 +664,55 @@ export class LogoutToken {
 }
 
 /**
- * A client as the server has registered it (RFC 7591 section 3.2.1). What the server says holds, whatever was asked
- * for.
+ * A client as the server has registered it (RFC 7591 section 3.2.1). The server's values hold, whatever was requested.
  */
 export class RegisteredClient {
   private constructor()
-  /** What the server knows the client by. */
+  /** The client id. */
   readonly clientId: string
   /** Its secret, if it authenticates with one. */
   readonly clientSecret: string | undefined
   /** When the id was issued. */
   readonly clientIdIssuedAt: Date | undefined
-  /** When the secret expires; nothing if it never does. */
+  /** When the secret expires; absent if it never does. */
   readonly clientSecretExpiresAt: Date | undefined
   /** How the client authenticates, by the registered name of the method. */
   readonly tokenEndpointAuthMethod: string
   /** The redirect URIs that it may use. */
   readonly redirectUris: readonly string[]
-  /** What it is registered with, but for a `software_statement`. */
+  /** Its registered metadata, without a `software_statement`. */
   readonly metadata: Readonly<Record<string, unknown>>
-  /** What the registration is read, updated and deleted with (RFC 7592). */
+  /** The token that reads, updates and deletes the registration (RFC 7592). */
   readonly registrationAccessToken: string | undefined
-  /** Where. */
+  /** The URL of the registration. */
   readonly registrationClientUri: string | undefined
-  /** What was odd about the answer: `secret_ignored` for a secret of a public client. */
+  /** Flaws of the response: `secret_ignored` for a secret of a public client. */
   readonly warnings: readonly string[]
-  /** All of it as JSON, to store: whoever reads it has the client's secrets. */
+  /** The whole client as JSON, to store: it contains the client's secrets. */
   readonly stored: string
   /** What may be shown. */
   toJSON(): Record<string, unknown>
 }
 
-/** What a protected resource says about itself (RFC 9728 section 2). */
+/** The metadata of a protected resource (RFC 9728 section 2). */
 export class ProtectedResource {
   private constructor()
-  /** Whose metadata they are: what tokens are asked for, as their `resource`. */
+  /** The identifier of the resource: the `resource` to request tokens for. */
   readonly resource: string
   /**
-   * The issuers of the servers that issue tokens for it. Anybody may name any server: ask those alone that you trust
+   * The issuers of the servers that issue tokens for it. A resource may name any server: use only those that you trust
    * with the people who sign in.
    */
   readonly authorizationServers: readonly string[]
-  /** The scopes that it has use for; empty where it does not say. */
+  /** The scopes that it uses; empty if it does not say. */
   readonly scopesSupported: readonly string[]
-  /** Whether it takes tokens alone that are bound to a DPoP key. */
+  /** Whether it accepts only tokens bound to a DPoP key. */
   readonly requiresDpop: boolean
-  /** Whether it takes tokens alone that are bound to a certificate. */
+  /** Whether it accepts only tokens bound to a certificate. */
   readonly requiresMtls: boolean
-  /** The algorithms by which it takes DPoP proofs; empty where it does not say. */
+  /** The algorithms of DPoP proofs that it accepts; empty if it does not say. */
   readonly dpopAlgs: readonly string[]
-  /** All that was said, members that no standard defines included. */
+  /** All metadata, including members that no standard defines. */
   readonly metadata: Readonly<Record<string, unknown>>
   /** What may be shown. */
   toJSON(): Record<string, unknown>
@@ -740,20 +735,20 @@ export class DiscoveredIssuer {
 /** What a client asks of a server. */
 export interface Operations {
   /**
-   * Asks the server to forget a token (RFC 7009).
-   * A token that the server does not know is no error. `endpoint.missing` if the server does not offer it, `denied.*`
-   * if it refuses, `lost.*` if no answer arrives.
-   * @param args.token The token to be forgotten.
-   * @param args.hint Which kind it is, to save the server a search.
+   * Revokes a token (RFC 7009).
+   * An unknown token is not an error. `endpoint.missing` if the server does not offer it, `denied.*` if it refuses,
+   * `lost.*` if no answer arrives.
+   * @param args.token The token to revoke.
+   * @param args.hint The kind of token, a hint for the server.
    */
   revoke(args: RevokeArguments, options?: CallOptions): Promise<void>
   /**
-   * Spends the refresh token of these tokens for new ones (RFC 6749 section 6).
-   * Without a scope, all that was granted is asked for. Many servers replace the refresh token: keep what comes back,
-   * and let one worker refresh at a time, as a source of the client does. `grant.no_refresh_token` if there is none,
-   * `scope.exceeds_grant` for more than was granted, `denied.*` with the advice `reauthorize` once the grant is over,
-   * `lost.*` if no answer arrives.
-   * @param args.tokens The tokens to be renewed.
+   * Refreshes tokens: redeems their refresh token for new ones (RFC 6749 section 6).
+   * Without a scope, the whole granted scope is requested. Many servers replace the refresh token: keep what comes
+   * back, and let one worker refresh at a time, as a source of the client does. `grant.no_refresh_token` if there is
+   * none, `scope.exceeds_grant` for more than was granted, `denied.*` with the advice `reauthorize` once the grant has
+   * ended, `lost.*` if no answer arrives.
+   * @param args.tokens The tokens to refresh.
    * @param args.scope What the tokens are for, as names of scopes.
    * @param args.resource The resources the tokens are for, as absolute URIs (RFC 8707).
    * @param args.audience The audiences, as some servers name it.
@@ -761,76 +756,76 @@ export interface Operations {
    */
   refresh(args: RefreshArguments, options?: CallOptions): Promise<Tokens>
   /**
-   * Asks the server about the user who signed in (OpenID Connect Core section 5.3).
-   * `userinfo.subject` if it tells about somebody else: then nothing of it may be used. `endpoint.missing` if the
+   * Fetches the claims of the user who signed in (OpenID Connect Core section 5.3).
+   * `userinfo.subject` if the response is about another user: then none of it may be used. `endpoint.missing` if the
    * server does not offer it, `userinfo.malformed` if its answer is not what the standard describes, `denied.*` if it
-   * refuses, `lost.*` if no answer arrives. Where the client is registered for signed or encrypted answers,
+   * refuses, `lost.*` if no answer arrives. Where the client is registered for signed or encrypted responses,
    * `userinfo.not_signed` and `jwe.not_encrypted` for plain ones, `jwe.*`, `jws.*` and `jwt.*` for what is wrong with a
    * token.
    * @param args.tokens The tokens of the sign-in.
-   * @param args.subject The `sub` of the verified ID token: the answer has to be about the same user.
+   * @param args.subject The `sub` of the verified ID token: the response must be about the same user.
    */
   userinfo(args: UserinfoArguments, options?: CallOptions): Promise<UserClaims>
   /**
    * Begins an authorization (RFC 6749 section 4.1.1): where to send the person, and the flow to keep until the
    * callback.
    * State, nonce (with `openid`) and PKCE are always there. Where the server or the profile requires it, or `push` says
-   * so, the request is handed over to the server first (RFC 9126), and it is signed (RFC 9101). `redirect_uri.*`,
+   * so, the request is pushed to the server first (RFC 9126), and it is signed (RFC 9101). `redirect_uri.*`,
    * `scope.syntax`, `resource.syntax`, `form.*`, `pkce.*`, `profile.forbidden` and `authorization_details.malformed`
-   * for what must not be asked, `step_up.*` for what would be asked in vain, `endpoint.missing` for a server without
-   * such an endpoint.
-   * @param args.redirectUri Where to come back to, exactly as registered.
-   * @param args.scope What the tokens are for, as names of scopes.
-   * @param args.responseType What the answer brings: a code, or an ID token beside it, which is verified before the
-   * code is sent (OpenID Connect Core section 3.3).
-   * @param args.responseMode Where the answer stands: by default in the query, or in the fragment if an ID token is in
-   * it; with `form_post` the callback is the posted form. With `jwt` and its likes the answer is signed (JARM).
+   * for an invalid request, `step_up.*` for a step-up that cannot succeed, `endpoint.missing` for a server without such
+   * an endpoint.
+   * @param args.redirectUri The redirect URI, exactly as registered.
+   * @param args.scope The scope to request.
+   * @param args.responseType The response type: a code, or a code and an ID token, which is verified before the code is
+   * sent (OpenID Connect Core section 3.3).
+   * @param args.responseMode The response mode: by default the query, or the fragment if it has an ID token; with
+   * `form_post` the callback is the posted form. With `jwt` and its variants the response is signed (JARM).
    * @param args.resource The resources the tokens are for, as absolute URIs (RFC 8707).
-   * @param args.audience The audiences, as some servers name it.
-   * @param args.authorizationDetails Permissions, as a list of objects, each with a `type` (RFC 9396).
-   * @param args.acrValues How the person is to have authenticated, best first.
-   * @param args.maxAge The person has to have authenticated within these last seconds; with 0 they do so now.
-   * @param args.prompt Whether the person is asked: `none`, or of `login`, `consent`, `select_account` and `create`
-   * what is wanted, with spaces between.
-   * @param args.loginHint Who is about to sign in, as far as that is known.
-   * @param args.idTokenHint The ID token of the person who is expected to be signed in. It becomes a part of the URL,
+   * @param args.audience The audiences, for servers that use this parameter.
+   * @param args.authorizationDetails The `authorization_details`: a list of objects, each with a `type` (RFC 9396).
+   * @param args.acrValues The requested `acr` values, best first.
+   * @param args.maxAge The person must have authenticated within this many seconds; with 0 they authenticate now.
+   * @param args.prompt Whether the person is prompted: `none`, or any of `login`, `consent`, `select_account` and
+   * `create`, separated by spaces.
+   * @param args.loginHint A hint about the person who is about to sign in.
+   * @param args.idTokenHint The ID token of the person who is expected to be signed in. It becomes part of the URL,
    * unless the request is pushed.
    * @param args.uiLocales Languages for the server's pages, best first (BCP 47).
-   * @param args.claims Single claims, as an object with the members `userinfo` and `id_token` (OpenID Connect Core
+   * @param args.claims Individual claims, as an object with the members `userinfo` and `id_token` (OpenID Connect Core
    * section 5.5).
-   * @param args.push Whether the request is handed over to the server first (RFC 9126): where that is required, unless
-   * you say `always`.
+   * @param args.push Whether the request is pushed to the server first (RFC 9126): where that is required, unless you
+   * say `always`.
    * @param args.requestUri An `https` URL of your own from which the server fetches the signed request (RFC 9101
    * section 5.2): serve `request_object` there, as `application/oauth-authz-req+jwt`, before the person is sent.
-   * @param args.stepUp What an API wants of the person (RFC 9470): it is asked for, in place of `acr_values`, `max_age`
+   * @param args.stepUp The step-up that an API requires (RFC 9470): it is requested in place of `acr_values`, `max_age`
    * and `claims`, with the scope of `tokens`.
-   * @param args.tokens The tokens that were not enough for the API.
-   * @param args.context In which context the flow is begun, such as a tool and a tenant: its callback has to arrive in
+   * @param args.tokens The tokens that did not suffice for the API.
+   * @param args.context The context in which the flow begins, such as a tool and a tenant: its callback must arrive in
    * the same. It is not sent.
-   * @param args.user Who begins the flow, as you know the person or the session: its callback has to arrive there. It
-   * is not sent.
-   * @param args.extra Parameters of the provider's own in this request.
-   * @param args.tokenExtra Parameters that the provider documents for the request for tokens.
+   * @param args.user The person or session that begins the flow, as you name it: its callback must arrive there. It is
+   * not sent.
+   * @param args.extra Further parameters of this request, which the provider documents.
+   * @param args.tokenExtra Further parameters of the token request, which the provider documents.
    */
   beginAuthorization(args: BeginAuthorizationArguments, options?: CallOptions): Promise<Authorization>
   /**
-   * Asks the server whether a token is alive, and whose it is (RFC 7662).
+   * Asks the server whether a token is active, and for its claims (RFC 7662).
    * `endpoint.missing` if the server does not offer it, `introspection.malformed` if its answer is not what the
-   * standard describes, `denied.*` if it refuses, `lost.*` if no answer arrives. Of a signed answer
-   * `introspection.not_signed` if it is none, and `jws.*` and `jwt.*` for what is wrong with it.
-   * @param args.token The token in question.
-   * @param args.hint Which kind it is, to save the server a search.
-   * @param args.signedResponseAlg The algorithm of a signed answer (RFC 9701), as registered:
-   * introspection_signed_response_alg. A plain answer is then refused.
-   * @param args.audience The name that the server has for this API in the aud of a signed answer, if it is not the
+   * standard describes, `denied.*` if it refuses, `lost.*` if no answer arrives. For a signed response
+   * `introspection.not_signed` if it is not signed, and `jws.*` and `jwt.*` for what is wrong with it.
+   * @param args.token The token.
+   * @param args.hint The kind of token, a hint for the server.
+   * @param args.signedResponseAlg The algorithm of signed responses (RFC 9701), as registered:
+   * introspection_signed_response_alg. A plain response is then refused.
+   * @param args.audience The name that the server has for this API in the aud of a signed response, if it is not the
    * client id.
    */
   introspect(args: IntrospectArguments, options?: CallOptions): Promise<TokenState>
   /**
-   * Asks for tokens with a person's password (RFC 6749 section 4.3).
-   * For servers that offer nothing better: the client sees the password. Without a scope, the server gives what it
-   * gives by itself. `denied.invalid_grant` for a wrong password, `lost.*` if no answer arrives.
-   * @param args.username Who the person is.
+   * Requests tokens with a person's password (RFC 6749 section 4.3).
+   * For servers that support nothing better: the client sees the password. Without a scope, the server grants its
+   * default. `denied.invalid_grant` for a wrong password, `lost.*` if no answer arrives.
+   * @param args.username The user name.
    * @param args.password The password.
    * @param args.scope What the tokens are for, as names of scopes.
    * @param args.resource The resources the tokens are for, as absolute URIs (RFC 8707).
@@ -839,11 +834,10 @@ export interface Operations {
    */
   password(args: PasswordArguments, options?: CallOptions): Promise<Tokens>
   /**
-   * Asks for a code that a person enters on another device (RFC 8628).
-   * Without a scope, the server gives what it gives by itself. `endpoint.missing` if the server does not offer it,
-   * `reply.shape` if its answer is not what the standard describes, `denied.*` if it refuses, `lost.*` if no answer
-   * arrives.
-   * @param args.purpose What happens if the person agrees, for the prompt, such as "sign in to example-cli on build-7".
+   * Requests a code that the person enters on another device (RFC 8628).
+   * Without a scope, the server grants its default. `endpoint.missing` if the server does not offer it, `reply.shape`
+   * if its response is malformed, `denied.*` if it refuses, `lost.*` if no answer arrives.
+   * @param args.purpose What the person agrees to, for the prompt, such as "sign in to example-cli on build-7".
    * @param args.scope What the tokens are for, as names of scopes.
    * @param args.resource The resources the tokens are for, as absolute URIs (RFC 8707).
    * @param args.audience The audiences, as some servers name it.
@@ -852,14 +846,14 @@ export interface Operations {
   deviceAuthorization(args?: DeviceAuthorizationArguments, options?: CallOptions): Promise<DeviceCode>
   /**
    * Waits until the person has entered the code of a device authorization, and signs in (RFC 8628 section 3.4).
-   * The server is asked at its interval, slower when it says so and after answers that were lost, and never once the
-   * code has ended. To give up, cancel the call. What to ask for is what the code was asked for: with openid the ID
-   * token is verified.
-   * `denied.access_denied` if the person says no, `denied.expired_token` if nobody has answered in time, other
+   * The server is polled at its interval, slower when it asks for that or responses are lost, and never once the code
+   * has expired. To stop, cancel the call. Scope and resources are those of the code: with openid the ID token is
+   * verified.
+   * `denied.access_denied` if the person refuses, `denied.expired_token` if nobody has answered in time, other
    * `denied.*`, `id_token.*`, `jws.*` and `jwt.*`.
-   * @param args.deviceCode The code that the server gave for the device.
-   * @param args.expiresAt When it ends.
-   * @param args.interval How many seconds to wait between two questions: 5 unless the server says otherwise.
+   * @param args.deviceCode The device code.
+   * @param args.expiresAt When it expires.
+   * @param args.interval How many seconds to wait between two polls: 5 unless the server says otherwise.
    * @param args.scope What the tokens are for, as names of scopes.
    * @param args.resource The resources the tokens are for, as absolute URIs (RFC 8707).
    * @param args.audience The audiences, as some servers name it.
@@ -867,23 +861,22 @@ export interface Operations {
    */
   deviceLogin(args: DeviceLoginArguments, options?: CallOptions): Promise<Tokens>
   /**
-   * Asks the server to ask a person on a device of theirs (CIBA Core section 7).
-   * The person is named in exactly one way. Start one only for a person who is known to you and expects it, and one at
-   * a time. The request is signed where the client signs its requests and the server takes such.
-   * `ciba.pending` while this client asks the person just that (RFC 10027 section 6.1.15), other `ciba.*` for what must
-   * not be asked, `endpoint.missing` if the server does not offer it, `client_auth.secret_missing` for a public client,
-   * `denied.*` if it refuses, `lost.*` if no answer arrives.
-   * @param args.loginHint What the person is called at the server.
-   * @param args.loginHintToken A token of somebody else that names the person.
-   * @param args.idTokenHint An ID token of the person that this server gave before.
-   * @param args.bindingMessage A short text that both devices show, by which the person tells this request from any
-   * other.
-   * @param args.userCode A code that the person has with the server and entered here.
-   * @param args.requestedExpiry For how many seconds the person should be able to answer.
+   * Asks the server to authenticate a person on their own device (CIBA Core section 7).
+   * Name the person in exactly one way. Begin it only for a person who is known to you and expects it, and one at a
+   * time. The request is signed if the client signs its requests and the server supports that.
+   * `ciba.pending` while the same request is pending (RFC 10027 section 6.1.15), other `ciba.*` for an invalid request,
+   * `endpoint.missing` if the server does not offer it, `client_auth.secret_missing` for a public client, `denied.*` if
+   * it refuses, `lost.*` if no answer arrives.
+   * @param args.loginHint The name of the person at the server.
+   * @param args.loginHintToken A token of another party that names the person.
+   * @param args.idTokenHint An earlier ID token of the person from this server.
+   * @param args.bindingMessage A short text that both devices show, by which the person recognizes this request.
+   * @param args.userCode A code known to the person and the server, which the person entered here.
+   * @param args.requestedExpiry How long the person should be able to answer, in seconds.
    * @param args.acrValues How the person should authenticate, in order of preference.
-   * @param args.delivery How this client is registered to learn of the answer: by asking, unless you say.
-   * @param args.repeat Whether the person may be asked what this client is asking them already: refused unless you say,
-   * allowed.
+   * @param args.delivery The registered delivery mode of this client: `poll` by default.
+   * @param args.repeat Whether the same request may be repeated while it is pending: `refused` by default, or
+   * `allowed`.
    * @param args.scope What the tokens are for, as names of scopes.
    * @param args.resource The resources the tokens are for, as absolute URIs (RFC 8707).
    * @param args.audience The audiences, as some servers name it.
@@ -892,13 +885,13 @@ export interface Operations {
   backchannelAuthentication(args?: BackchannelAuthenticationArguments, options?: CallOptions): Promise<BackchannelRequest>
   /**
    * Waits until the person has answered a backchannel request, and signs in (CIBA Core section 10.1).
-   * The server is asked at its interval until the request ends; after its notification (ping) leave out when it ends:
-   * then it is asked once, at once. What to ask for is what the request asked for. The ID token is verified.
-   * `denied.access_denied` if the person says no, `denied.expired_token` if nobody has answered in time, other
+   * The server is polled at its interval until the request expires; after its notification (ping) leave out when it
+   * ends: then it is asked once. Scope and resources are those of the request. The ID token is verified.
+   * `denied.access_denied` if the person refuses, `denied.expired_token` if nobody has answered in time, other
    * `denied.*`, `id_token.*`, `jws.*` and `jwt.*`.
-   * @param args.authReqId The server's name for the request.
+   * @param args.authReqId The server's id of the request.
    * @param args.expiresAt When the request ends. Without it, the server is asked once.
-   * @param args.interval How many seconds to wait between two questions: 5 unless the server says otherwise.
+   * @param args.interval How many seconds to wait between two polls: 5 unless the server says otherwise.
    * @param args.scope What the tokens are for, as names of scopes.
    * @param args.resource The resources the tokens are for, as absolute URIs (RFC 8707).
    * @param args.audience The audiences, as some servers name it.
@@ -906,25 +899,25 @@ export interface Operations {
    */
   backchannelLogin(args: BackchannelLoginArguments, options?: CallOptions): Promise<Tokens>
   /**
-   * Judges a ping, which the server posts once the person has answered (CIBA Core section 10.2).
-   * If it is good, ask for the tokens, once. Answer 204, or what the error says.
+   * Verifies a ping, which the server posts once the person has answered (CIBA Core section 10.2).
+   * If it is valid, request the tokens once. Respond with 204, or as the error says.
    * `ciba.notifier` for one without the token of its request, `ciba.unknown_request` for one of another request,
-   * `reply.*` for what cannot be read.
-   * @param args.authReqId The server's name for the request that waits.
-   * @param args.clientNotificationToken What the server has to authenticate with.
-   * @param args.authorization The value of the Authorization header that came.
-   * @param args.body What was posted.
+   * `reply.*` for a malformed one.
+   * @param args.authReqId The server's id of the pending request.
+   * @param args.clientNotificationToken The token with which the server must authenticate.
+   * @param args.authorization The value of its Authorization header.
+   * @param args.body Its body.
    */
   verifyPing(args: VerifyPingArguments, options?: CallOptions): Promise<void>
   /**
-   * Takes the tokens that the server has pushed once the person has answered (CIBA Core section 10.3.1).
-   * The ID token is verified: it has to vouch for the request, the access token and the refresh token. Answer 204, or
-   * what the error says.
+   * Accepts the tokens that the server has pushed once the person has answered (CIBA Core section 10.3.1).
+   * The ID token is verified: it must vouch for the request, the access token and the refresh token. Respond with 204,
+   * or as the error says.
    * `ciba.*` for a notification that is not this request's, `token.*`, `id_token.*`, `jws.*` and `jwt.*`.
-   * @param args.authReqId The server's name for the request that waits.
-   * @param args.clientNotificationToken What the server has to authenticate with.
-   * @param args.authorization The value of the Authorization header that came.
-   * @param args.body What was posted.
+   * @param args.authReqId The server's id of the pending request.
+   * @param args.clientNotificationToken The token with which the server must authenticate.
+   * @param args.authorization The value of its Authorization header.
+   * @param args.body Its body.
    * @param args.scope What the tokens are for, as names of scopes.
    * @param args.resource The resources the tokens are for, as absolute URIs (RFC 8707).
    * @param args.audience The audiences, as some servers name it.
@@ -933,16 +926,16 @@ export interface Operations {
   takePushed(args: TakePushedArguments, options?: CallOptions): Promise<Tokens>
   /**
    * Exchanges a token for another one (RFC 8693): as its subject, or with an actor who acts for it.
-   * Types are access_token, refresh_token, id_token, saml1, saml2, jwt, id-jag, or any URI. Of which type the token is
-   * that was issued, stands in the member issued_token_type of the tokens' own members; one whose token_type is N_A is
-   * nothing to call an API with.
-   * `token_exchange.malformed` for what must not be sent, `denied.invalid_target` for a resource or audience that the
+   * Types are access_token, refresh_token, id_token, saml1, saml2, jwt, id-jag, or any URI. The type of the issued
+   * token is in the member issued_token_type of the tokens' other members; one whose token_type is N_A is not an access
+   * token.
+   * `token_exchange.malformed` for an invalid request, `denied.invalid_target` for a resource or audience that the
    * server does not know, other `denied.*` if it refuses, `lost.*` if no answer arrives.
-   * @param args.subjectToken The token to be exchanged.
+   * @param args.subjectToken The token to exchange.
    * @param args.subjectTokenType Its type.
-   * @param args.actorToken The token of who acts for the subject.
+   * @param args.actorToken The token of the actor, who acts for the subject.
    * @param args.actorTokenType Its type.
-   * @param args.requestedTokenType The type that is wanted; without it, what the server gives by itself.
+   * @param args.requestedTokenType The requested type; by default the server chooses.
    * @param args.scope What the tokens are for, as names of scopes.
    * @param args.resource The resources the tokens are for, as absolute URIs (RFC 8707).
    * @param args.audience The audiences, as some servers name it.
@@ -950,9 +943,9 @@ export interface Operations {
    */
   tokenExchange(args: TokenExchangeArguments, options?: CallOptions): Promise<Tokens>
   /**
-   * Asks for tokens with a JWT that somebody else has signed (RFC 7523 section 2.1).
-   * `client_auth.assertion_malformed` for what is none, `denied.invalid_grant` for one that the server does not
-   * believe, `lost.*` if no answer arrives.
+   * Requests tokens with a JWT assertion of another party (RFC 7523 section 2.1).
+   * `client_auth.assertion_malformed` for a malformed one, `denied.invalid_grant` for one that the server does not
+   * accept, `lost.*` if no answer arrives.
    * @param args.assertion The JWT.
    * @param args.scope What the tokens are for, as names of scopes.
    * @param args.resource The resources the tokens are for, as absolute URIs (RFC 8707).
@@ -961,8 +954,8 @@ export interface Operations {
    */
   jwtBearer(args: JwtBearerArguments, options?: CallOptions): Promise<Tokens>
   /**
-   * Asks for tokens with a SAML 2.0 assertion (RFC 7522 section 2.1).
-   * `denied.invalid_grant` for one that the server does not believe, `lost.*` if no answer arrives.
+   * Requests tokens with a SAML 2.0 assertion (RFC 7522 section 2.1).
+   * `denied.invalid_grant` for one that the server does not accept, `lost.*` if no answer arrives.
    * @param args.assertion The assertion, as XML.
    * @param args.scope What the tokens are for, as names of scopes.
    * @param args.resource The resources the tokens are for, as absolute URIs (RFC 8707).
@@ -971,19 +964,19 @@ export interface Operations {
    */
   samlBearer(args: SamlBearerArguments, options?: CallOptions): Promise<Tokens>
   /**
-   * Asks for tokens with a JWT that this client signs itself, as service accounts do (RFC 7523 section 2.1).
-   * `key.*` for a key that cannot sign it, `assertion.claim` for claims that are missing or not yours to set,
-   * `denied.invalid_grant` for one that the server does not believe, `lost.*` if no answer arrives.
+   * Requests tokens with a JWT that this client signs itself, as service accounts do (RFC 7523 section 2.1).
+   * `key.*` for a key that cannot sign it, `assertion.claim` for claims that are missing or must not be set,
+   * `denied.invalid_grant` for one that the server does not accept, `lost.*` if no answer arrives.
    * @param args.key The private key: PEM (PKCS#8, PKCS#1, SEC1) or a JWK.
-   * @param args.passphrase What decrypts the key.
-   * @param args.alg The algorithm; without it, one that suits the key.
+   * @param args.passphrase The passphrase of the key.
+   * @param args.alg The algorithm; by default, one that suits the key.
    * @param args.kid The name by which the server knows the key.
-   * @param args.issuer Who signs: the service account, or the client id.
-   * @param args.subject For whom the token is; without it, for who signs.
-   * @param args.audienceClaim To whom it is made out: the server's issuer or its token endpoint, as its documentation
-   * says; without it, whom the preset names, or its issuer.
-   * @param args.lifetime For how many seconds it is good: 300 unless you say.
-   * @param args.claims Claims that the server documents, as an object.
+   * @param args.issuer The issuer (`iss`): the service account, or the client id.
+   * @param args.subject The subject (`sub`) of the token; by default the issuer of the assertion.
+   * @param args.audienceClaim The audience (`aud`): the server's issuer or its token endpoint, as its documentation
+   * says; by default that of the preset, or the issuer.
+   * @param args.lifetime Its lifetime in seconds: 300 by default.
+   * @param args.claims Further claims that the server documents, as an object.
    * @param args.scope What the tokens are for, as names of scopes.
    * @param args.resource The resources the tokens are for, as absolute URIs (RFC 8707).
    * @param args.audience The audiences, as some servers name it.
@@ -991,11 +984,11 @@ export interface Operations {
    */
   jwtBearerWithKey(args: JwtBearerWithKeyArguments, options?: CallOptions): Promise<Tokens>
   /**
-   * Asks for tokens with a grant of the server's own (RFC 6749 section 4.5).
-   * `grant.not_an_extension` for a grant type that is no URI, `form.reserved_parameter` for a name that the protocol
-   * owns, `denied.unsupported_grant_type` and other `denied.*` if the server refuses, `lost.*` if no answer arrives.
+   * Requests tokens with an extension grant (RFC 6749 section 4.5).
+   * `grant.not_an_extension` for a grant type that is not a URI, `form.reserved_parameter` for a name of the protocol's
+   * own, `denied.unsupported_grant_type` and other `denied.*` if the server refuses, `lost.*` if no answer arrives.
    * @param args.grantType The grant type: an absolute URI.
-   * @param args.parameters Its parameters. A name may stand several times.
+   * @param args.parameters Its parameters. A name may occur several times.
    * @param args.scope What the tokens are for, as names of scopes.
    * @param args.resource The resources the tokens are for, as absolute URIs (RFC 8707).
    * @param args.audience The audiences, as some servers name it.
@@ -1003,16 +996,15 @@ export interface Operations {
    */
   extensionGrant(args: ExtensionGrantArguments, options?: CallOptions): Promise<Tokens>
   /**
-   * Asks the identity provider for an assertion that another server takes
+   * Requests an assertion for another server from the identity provider
    * (draft-ietf-oauth-identity-assertion-authz-grant section 4.3).
-   * This client is the identity provider's, and authenticates as at the sign-in. What to ask for is asked of the other
-   * server: its scope, and the identifier of its resource.
+   * This client is the one of the identity provider, and authenticates as at the sign-in. Scope and resource are those
+   * of the other server.
    * `jwt.audience` and `jwt.expired` for an ID token that is not this client's or has ended, before anything is sent;
-   * `identity_assertion.*` for what must not be asked; `token.*` and `jwt.*` for an answer that is no assertion for
-   * that server; `denied.*` if the identity provider refuses.
-   * @param args.subjectToken What says who the person is: an ID token, a refresh token or a SAML assertion of this
-   * server.
-   * @param args.subjectTokenType Its type: id_token unless you say, refresh_token or saml2.
+   * `identity_assertion.*` for an invalid request; `token.*` and `jwt.*` for a response that is no assertion for that
+   * server; `denied.*` if the identity provider refuses.
+   * @param args.subjectToken The subject token: an ID token, a refresh token or a SAML assertion of this server.
+   * @param args.subjectTokenType Its type: id_token by default, refresh_token or saml2.
    * @param args.issuer The issuer of the server that the assertion is for.
    * @param args.scope What the tokens are for, as names of scopes.
    * @param args.resource The resources the tokens are for, as absolute URIs (RFC 8707).
@@ -1021,12 +1013,12 @@ export interface Operations {
    */
   requestIdentityAssertion(args: RequestIdentityAssertionArguments, options?: CallOptions): Promise<IdentityAssertion>
   /**
-   * Presents an identity assertion to this server, which it was made for
+   * Presents an identity assertion to this server, for which it was issued
    * (draft-ietf-oauth-identity-assertion-authz-grant section 4.4).
    * This client is the one that is registered at this server. Present each assertion once: servers may refuse one that
    * they have seen.
    * `jwt.audience` for one that is for another server, and `jwt.expired`, before anything is sent; `jws.malformed` for
-   * what is none; `denied.*` if the server refuses.
+   * a malformed one; `denied.*` if the server refuses.
    * @param args.assertion The assertion.
    * @param args.scope What the tokens are for, as names of scopes.
    * @param args.resource The resources the tokens are for, as absolute URIs (RFC 8707).
@@ -1035,89 +1027,87 @@ export interface Operations {
    */
   redeemIdentityAssertion(args: RedeemIdentityAssertionArguments, options?: CallOptions): Promise<Tokens>
   /**
-   * Verifies an access token that an API was shown: signature and claims (RFC 9068 section 4).
+   * Verifies an access token that was presented to an API: signature and claims (RFC 9068 section 4).
    * The server's keys are fetched as needed, and kept for all calls of the client. jws.*, jwt.* and access_token.* for
-   * a token that is not good enough, lost.*, denied.* and others where it could not be verified. The error says what to
-   * answer: a status, and the value of WWW-Authenticate.
+   * a token that is refused, lost.*, denied.* and others if it could not be verified. The error has the response to
+   * send: a status, and the value of WWW-Authenticate.
    * @param args.token The token, without the scheme of the Authorization header.
-   * @param args.audience The identifier of the API: the token has to be meant for it.
-   * @param args.profile Whose tokens they are, "rfc9068" unless you say.
-   * @param args.scope What the token has to be good for.
-   * @param args.acrValues How the person has to have authenticated: one of these (RFC 9470).
-   * @param args.maxAge How many seconds ago, at most, the person has to have authenticated (RFC 9470).
-   * @param args.algs The algorithms that sign tokens, those of the server's metadata unless you say. Those with a
-   * shared secret are left out.
-   * @param args.clockSkew How many seconds clocks may be apart: 60 unless you say, 300 at most.
+   * @param args.audience The identifier of the API, which must be an audience of the token.
+   * @param args.profile The profile of the tokens, "rfc9068" by default.
+   * @param args.scope The required scope.
+   * @param args.acrValues The required `acr`: one of these (RFC 9470).
+   * @param args.maxAge The largest age of the authentication, in seconds (RFC 9470).
+   * @param args.algs The accepted algorithms, by default those of the server's metadata. Those with a shared secret are
+   * left out.
+   * @param args.clockSkew How many seconds clocks may differ: 60 by default, 300 at most.
    * @param args.jkt The thumbprint of the key of a DPoP proof that you have verified for this request (RFC 9449 section
    * 4.3).
    * @param args.x5tS256 The thumbprint of the client's certificate of this connection (RFC 8705 section 3.1).
-   * @param args.dpopAlgs The algorithms of the DPoP proofs that you take, for the challenge.
+   * @param args.dpopAlgs The accepted algorithms of DPoP proofs, for the challenge.
    * @param args.realm The realm, for the challenge.
    */
   verifyAccessToken(args: VerifyAccessTokenArguments, options?: CallOptions): Promise<AccessToken>
   /**
    * Verifies a logout token that the server has posted (OpenID Connect Back-Channel Logout section 2.6).
    * End the session of this issuer that it names by sid, and those of its subject whose login named no sid; if it names
-   * none, all of its subject. Answer 200, or 400 after an error, with Cache-Control: no-store.
-   * logout_token.replayed for one that was received before, jwe.*, jws.*, jwt.* and logout_token.event for what is no
-   * logout token of this server for this client, encrypted as its ID tokens are; lost.* and others where it could not
+   * none, all of its subject. Respond with 200, or 400 after an error, with Cache-Control: no-store.
+   * logout_token.replayed for one that was received before, jwe.*, jws.*, jwt.* and logout_token.event for anything but
+   * a logout token of this server for this client, encrypted as its ID tokens are; lost.* and others where it could not
    * be verified.
    * @param args.token The value of logout_token in the posted form.
-   * @param args.replay Who remembers the tokens that were received: "process", which is this client, unless you say, or
+   * @param args.replay Where received tokens are remembered against replay: "process", in this client, by default, or
    * "caller": then refuse a token whose issuer and jti are in your store, and keep them until forget_at.
-   * @param args.maxAgeWithoutExpiry Takes a token without exp, of servers older than that rule, if it was issued at
+   * @param args.maxAgeWithoutExpiry Accepts a token without exp, from servers older than that rule, if it was issued at
    * most so many seconds ago.
    */
   verifyLogoutToken(args: VerifyLogoutTokenArguments, options?: CallOptions): Promise<LogoutToken>
   /**
-   * Registers a client with the server (RFC 7591), which gives it an id, and a secret if it needs one.
-   * Store what comes back before it is used: nothing else knows its secrets. The metadata are checked first, with
-   * `client_metadata.*` for what contradicts itself. `endpoint.missing` if the server does not offer it,
+   * Registers a client at the server (RFC 7591), which issues an id, and a secret if the client needs one.
+   * Store the result before it is used: its secrets are nowhere else. The metadata are checked first, with
+   * `client_metadata.*` for contradictions. `endpoint.missing` if the server does not offer it,
    * `denied.invalid_redirect_uri`, `denied.invalid_client_metadata` and other `denied.*` if it refuses,
-   * `registration.malformed` if its answer is not what the standard describes, `registration.redirect_uri` if it
-   * registered a redirect URI that was not asked for, `lost.*` if no answer arrives: then a client may have been
-   * registered that nobody knows.
-   * @param args.metadata What the client says about itself, by the registered names (section 2): `redirect_uris`,
+   * `registration.malformed` if its response is malformed, `registration.redirect_uri` if it registered a redirect URI
+   * that was not requested, `lost.*` if no answer arrives: then a client may have been registered all the same.
+   * @param args.metadata The client metadata, by their registered names (section 2): `redirect_uris`,
    * `token_endpoint_auth_method`, `grant_types`, `client_name` and so on.
-   * @param args.initialAccessToken What entitles to register, where the server does not let everybody.
+   * @param args.initialAccessToken The initial access token, if the server requires one.
    */
   register(args: RegisterArguments, options?: CallOptions): Promise<RegisteredClient>
   /**
-   * Reads what a client is registered with (RFC 7592 section 2.1).
-   * Store what comes back in place of what was stored: the server may have changed the registration access token, the
+   * Reads the registration of a client (RFC 7592 section 2.1).
+   * Store the result in place of the stored client: the server may have changed the registration access token, the
    * secret, or anything else. `registration.not_managed` if the server gave the client no such token, `stored.issuer`
    * for a client of another server, `denied.invalid_token` if the server knows the client no more,
-   * `registration.malformed` if its answer is not what the standard describes, `lost.*` if no answer arrives.
+   * `registration.malformed` if its response is malformed, `lost.*` if no answer arrives.
    * @param args.registered The client, as it was `stored`.
    */
   readRegistration(args: ReadRegistrationArguments, options?: CallOptions): Promise<RegisteredClient>
   /**
-   * Replaces what a client is registered with (RFC 7592 section 2.2).
-   * Store what comes back in place of what was stored. The metadata are checked first, with `client_metadata.*` for
-   * what contradicts itself. `registration.not_managed`, `stored.issuer` and `denied.*` as for `read_registration`,
+   * Updates the registration of a client (RFC 7592 section 2.2).
+   * Store the result in place of the stored client. The metadata are checked first, with `client_metadata.*` for
+   * contradictions. `registration.not_managed`, `stored.issuer` and `denied.*` as for `read_registration`,
    * `registration.*` and `lost.*` as for `register`.
    * @param args.registered The client, as it was `stored`.
-   * @param args.metadata All that it is to be registered with: what is left out is given up, or gets the server's
-   * default.
+   * @param args.metadata All of its metadata: members that are left out are deleted, or get the server's default.
    */
   updateRegistration(args: UpdateRegistrationArguments, options?: CallOptions): Promise<RegisteredClient>
   /**
    * Deletes a client at the server, with its grants and tokens (RFC 7592 section 2.3).
-   * Delete what is stored of it, too: nothing of it is good any more. `registration.not_managed`, `stored.issuer` and
-   * `denied.*` as for `read_registration`, `lost.*` if no answer arrives.
+   * Delete the stored client, too: it is no longer valid. `registration.not_managed`, `stored.issuer` and `denied.*` as
+   * for `read_registration`, `lost.*` if no answer arrives.
    * @param args.registered The client, as it was `stored`.
    */
   deleteRegistration(args: DeleteRegistrationArguments, options?: CallOptions): Promise<void>
   /**
-   * Asks a protected resource about itself (RFC 9728): which servers issue tokens for it, and of which kind.
+   * Fetches the metadata of a protected resource (RFC 9728): the servers that issue its tokens, and their kind.
    * Nothing of the client is sent. `resource_metadata.url` if a challenge leads elsewhere than to the resource's own
-   * origin, `resource_metadata.resource` if the answer is about another resource, `resource_metadata.*` and `reply.*`
-   * if it is not what the standard describes, `resource.syntax` for what cannot be a resource, `denied.*` if there is
-   * no answer to be had, `lost.*` if none arrives.
+   * origin, `resource_metadata.resource` if the response is about another resource, `resource_metadata.*` and `reply.*`
+   * if it is malformed, `resource.syntax` for an invalid resource identifier, `denied.*` if there is no metadata,
+   * `lost.*` if no answer arrives.
    * @param args.resource The identifier of the resource: the https URL at which it is used.
-   * @param args.challenges The values of `WWW-Authenticate` of its answer, which may say where the metadata are.
-   * @param args.matching Which resource the answer may be about: the `identical` one alone, or also a `parent` that it
-   * lies beneath on its origin, as servers of the Model Context Protocol name it.
+   * @param args.challenges The `WWW-Authenticate` values of its response, which may name the URL of the metadata.
+   * @param args.matching Which resource the metadata may be about: the `identical` one alone, or also a `parent` that
+   * it lies beneath on its origin, as servers of the Model Context Protocol name it.
    */
   resourceMetadata(args: ResourceMetadataArguments, options?: CallOptions): Promise<ProtectedResource>
   /**
@@ -1136,20 +1126,20 @@ export interface Operations {
 /** The same, for a driver of your own. */
 export interface ExchangeOperations {
   /**
-   * Asks the server to forget a token (RFC 7009).
-   * A token that the server does not know is no error. `endpoint.missing` if the server does not offer it, `denied.*`
-   * if it refuses, `lost.*` if no answer arrives.
-   * @param args.token The token to be forgotten.
-   * @param args.hint Which kind it is, to save the server a search.
+   * Revokes a token (RFC 7009).
+   * An unknown token is not an error. `endpoint.missing` if the server does not offer it, `denied.*` if it refuses,
+   * `lost.*` if no answer arrives.
+   * @param args.token The token to revoke.
+   * @param args.hint The kind of token, a hint for the server.
    */
   revoke(args: RevokeArguments, options?: MomentOptions): Exchange<void>
   /**
-   * Spends the refresh token of these tokens for new ones (RFC 6749 section 6).
-   * Without a scope, all that was granted is asked for. Many servers replace the refresh token: keep what comes back,
-   * and let one worker refresh at a time, as a source of the client does. `grant.no_refresh_token` if there is none,
-   * `scope.exceeds_grant` for more than was granted, `denied.*` with the advice `reauthorize` once the grant is over,
-   * `lost.*` if no answer arrives.
-   * @param args.tokens The tokens to be renewed.
+   * Refreshes tokens: redeems their refresh token for new ones (RFC 6749 section 6).
+   * Without a scope, the whole granted scope is requested. Many servers replace the refresh token: keep what comes
+   * back, and let one worker refresh at a time, as a source of the client does. `grant.no_refresh_token` if there is
+   * none, `scope.exceeds_grant` for more than was granted, `denied.*` with the advice `reauthorize` once the grant has
+   * ended, `lost.*` if no answer arrives.
+   * @param args.tokens The tokens to refresh.
    * @param args.scope What the tokens are for, as names of scopes.
    * @param args.resource The resources the tokens are for, as absolute URIs (RFC 8707).
    * @param args.audience The audiences, as some servers name it.
@@ -1157,76 +1147,76 @@ export interface ExchangeOperations {
    */
   refresh(args: RefreshArguments, options?: MomentOptions): Exchange<Tokens>
   /**
-   * Asks the server about the user who signed in (OpenID Connect Core section 5.3).
-   * `userinfo.subject` if it tells about somebody else: then nothing of it may be used. `endpoint.missing` if the
+   * Fetches the claims of the user who signed in (OpenID Connect Core section 5.3).
+   * `userinfo.subject` if the response is about another user: then none of it may be used. `endpoint.missing` if the
    * server does not offer it, `userinfo.malformed` if its answer is not what the standard describes, `denied.*` if it
-   * refuses, `lost.*` if no answer arrives. Where the client is registered for signed or encrypted answers,
+   * refuses, `lost.*` if no answer arrives. Where the client is registered for signed or encrypted responses,
    * `userinfo.not_signed` and `jwe.not_encrypted` for plain ones, `jwe.*`, `jws.*` and `jwt.*` for what is wrong with a
    * token.
    * @param args.tokens The tokens of the sign-in.
-   * @param args.subject The `sub` of the verified ID token: the answer has to be about the same user.
+   * @param args.subject The `sub` of the verified ID token: the response must be about the same user.
    */
   userinfo(args: UserinfoArguments, options?: MomentOptions): Exchange<UserClaims>
   /**
    * Begins an authorization (RFC 6749 section 4.1.1): where to send the person, and the flow to keep until the
    * callback.
    * State, nonce (with `openid`) and PKCE are always there. Where the server or the profile requires it, or `push` says
-   * so, the request is handed over to the server first (RFC 9126), and it is signed (RFC 9101). `redirect_uri.*`,
+   * so, the request is pushed to the server first (RFC 9126), and it is signed (RFC 9101). `redirect_uri.*`,
    * `scope.syntax`, `resource.syntax`, `form.*`, `pkce.*`, `profile.forbidden` and `authorization_details.malformed`
-   * for what must not be asked, `step_up.*` for what would be asked in vain, `endpoint.missing` for a server without
-   * such an endpoint.
-   * @param args.redirectUri Where to come back to, exactly as registered.
-   * @param args.scope What the tokens are for, as names of scopes.
-   * @param args.responseType What the answer brings: a code, or an ID token beside it, which is verified before the
-   * code is sent (OpenID Connect Core section 3.3).
-   * @param args.responseMode Where the answer stands: by default in the query, or in the fragment if an ID token is in
-   * it; with `form_post` the callback is the posted form. With `jwt` and its likes the answer is signed (JARM).
+   * for an invalid request, `step_up.*` for a step-up that cannot succeed, `endpoint.missing` for a server without such
+   * an endpoint.
+   * @param args.redirectUri The redirect URI, exactly as registered.
+   * @param args.scope The scope to request.
+   * @param args.responseType The response type: a code, or a code and an ID token, which is verified before the code is
+   * sent (OpenID Connect Core section 3.3).
+   * @param args.responseMode The response mode: by default the query, or the fragment if it has an ID token; with
+   * `form_post` the callback is the posted form. With `jwt` and its variants the response is signed (JARM).
    * @param args.resource The resources the tokens are for, as absolute URIs (RFC 8707).
-   * @param args.audience The audiences, as some servers name it.
-   * @param args.authorizationDetails Permissions, as a list of objects, each with a `type` (RFC 9396).
-   * @param args.acrValues How the person is to have authenticated, best first.
-   * @param args.maxAge The person has to have authenticated within these last seconds; with 0 they do so now.
-   * @param args.prompt Whether the person is asked: `none`, or of `login`, `consent`, `select_account` and `create`
-   * what is wanted, with spaces between.
-   * @param args.loginHint Who is about to sign in, as far as that is known.
-   * @param args.idTokenHint The ID token of the person who is expected to be signed in. It becomes a part of the URL,
+   * @param args.audience The audiences, for servers that use this parameter.
+   * @param args.authorizationDetails The `authorization_details`: a list of objects, each with a `type` (RFC 9396).
+   * @param args.acrValues The requested `acr` values, best first.
+   * @param args.maxAge The person must have authenticated within this many seconds; with 0 they authenticate now.
+   * @param args.prompt Whether the person is prompted: `none`, or any of `login`, `consent`, `select_account` and
+   * `create`, separated by spaces.
+   * @param args.loginHint A hint about the person who is about to sign in.
+   * @param args.idTokenHint The ID token of the person who is expected to be signed in. It becomes part of the URL,
    * unless the request is pushed.
    * @param args.uiLocales Languages for the server's pages, best first (BCP 47).
-   * @param args.claims Single claims, as an object with the members `userinfo` and `id_token` (OpenID Connect Core
+   * @param args.claims Individual claims, as an object with the members `userinfo` and `id_token` (OpenID Connect Core
    * section 5.5).
-   * @param args.push Whether the request is handed over to the server first (RFC 9126): where that is required, unless
-   * you say `always`.
+   * @param args.push Whether the request is pushed to the server first (RFC 9126): where that is required, unless you
+   * say `always`.
    * @param args.requestUri An `https` URL of your own from which the server fetches the signed request (RFC 9101
    * section 5.2): serve `request_object` there, as `application/oauth-authz-req+jwt`, before the person is sent.
-   * @param args.stepUp What an API wants of the person (RFC 9470): it is asked for, in place of `acr_values`, `max_age`
+   * @param args.stepUp The step-up that an API requires (RFC 9470): it is requested in place of `acr_values`, `max_age`
    * and `claims`, with the scope of `tokens`.
-   * @param args.tokens The tokens that were not enough for the API.
-   * @param args.context In which context the flow is begun, such as a tool and a tenant: its callback has to arrive in
+   * @param args.tokens The tokens that did not suffice for the API.
+   * @param args.context The context in which the flow begins, such as a tool and a tenant: its callback must arrive in
    * the same. It is not sent.
-   * @param args.user Who begins the flow, as you know the person or the session: its callback has to arrive there. It
-   * is not sent.
-   * @param args.extra Parameters of the provider's own in this request.
-   * @param args.tokenExtra Parameters that the provider documents for the request for tokens.
+   * @param args.user The person or session that begins the flow, as you name it: its callback must arrive there. It is
+   * not sent.
+   * @param args.extra Further parameters of this request, which the provider documents.
+   * @param args.tokenExtra Further parameters of the token request, which the provider documents.
    */
   beginAuthorization(args: BeginAuthorizationArguments, options?: MomentOptions): Exchange<Authorization>
   /**
-   * Asks the server whether a token is alive, and whose it is (RFC 7662).
+   * Asks the server whether a token is active, and for its claims (RFC 7662).
    * `endpoint.missing` if the server does not offer it, `introspection.malformed` if its answer is not what the
-   * standard describes, `denied.*` if it refuses, `lost.*` if no answer arrives. Of a signed answer
-   * `introspection.not_signed` if it is none, and `jws.*` and `jwt.*` for what is wrong with it.
-   * @param args.token The token in question.
-   * @param args.hint Which kind it is, to save the server a search.
-   * @param args.signedResponseAlg The algorithm of a signed answer (RFC 9701), as registered:
-   * introspection_signed_response_alg. A plain answer is then refused.
-   * @param args.audience The name that the server has for this API in the aud of a signed answer, if it is not the
+   * standard describes, `denied.*` if it refuses, `lost.*` if no answer arrives. For a signed response
+   * `introspection.not_signed` if it is not signed, and `jws.*` and `jwt.*` for what is wrong with it.
+   * @param args.token The token.
+   * @param args.hint The kind of token, a hint for the server.
+   * @param args.signedResponseAlg The algorithm of signed responses (RFC 9701), as registered:
+   * introspection_signed_response_alg. A plain response is then refused.
+   * @param args.audience The name that the server has for this API in the aud of a signed response, if it is not the
    * client id.
    */
   introspect(args: IntrospectArguments, options?: MomentOptions): Exchange<TokenState>
   /**
-   * Asks for tokens with a person's password (RFC 6749 section 4.3).
-   * For servers that offer nothing better: the client sees the password. Without a scope, the server gives what it
-   * gives by itself. `denied.invalid_grant` for a wrong password, `lost.*` if no answer arrives.
-   * @param args.username Who the person is.
+   * Requests tokens with a person's password (RFC 6749 section 4.3).
+   * For servers that support nothing better: the client sees the password. Without a scope, the server grants its
+   * default. `denied.invalid_grant` for a wrong password, `lost.*` if no answer arrives.
+   * @param args.username The user name.
    * @param args.password The password.
    * @param args.scope What the tokens are for, as names of scopes.
    * @param args.resource The resources the tokens are for, as absolute URIs (RFC 8707).
@@ -1235,8 +1225,8 @@ export interface ExchangeOperations {
    */
   password(args: PasswordArguments, options?: MomentOptions): Exchange<Tokens>
   /**
-   * Asks for a token for the client itself (RFC 6749 section 4.4).
-   * Without a scope, the server gives what it gives by itself. `denied.*` if it refuses, `lost.*` if no answer arrives.
+   * Requests a token for the client itself (RFC 6749 section 4.4).
+   * Without a scope, the server grants its default. `denied.*` if it refuses, `lost.*` if no answer arrives.
    * @param args.scope What the tokens are for, as names of scopes.
    * @param args.resource The resources the tokens are for, as absolute URIs (RFC 8707).
    * @param args.audience The audiences, as some servers name it.
@@ -1244,11 +1234,10 @@ export interface ExchangeOperations {
    */
   clientCredentials(args?: ClientCredentialsArguments, options?: MomentOptions): Exchange<Tokens>
   /**
-   * Asks for a code that a person enters on another device (RFC 8628).
-   * Without a scope, the server gives what it gives by itself. `endpoint.missing` if the server does not offer it,
-   * `reply.shape` if its answer is not what the standard describes, `denied.*` if it refuses, `lost.*` if no answer
-   * arrives.
-   * @param args.purpose What happens if the person agrees, for the prompt, such as "sign in to example-cli on build-7".
+   * Requests a code that the person enters on another device (RFC 8628).
+   * Without a scope, the server grants its default. `endpoint.missing` if the server does not offer it, `reply.shape`
+   * if its response is malformed, `denied.*` if it refuses, `lost.*` if no answer arrives.
+   * @param args.purpose What the person agrees to, for the prompt, such as "sign in to example-cli on build-7".
    * @param args.scope What the tokens are for, as names of scopes.
    * @param args.resource The resources the tokens are for, as absolute URIs (RFC 8707).
    * @param args.audience The audiences, as some servers name it.
@@ -1257,14 +1246,14 @@ export interface ExchangeOperations {
   deviceAuthorization(args?: DeviceAuthorizationArguments, options?: MomentOptions): Exchange<DeviceCode>
   /**
    * Waits until the person has entered the code of a device authorization, and signs in (RFC 8628 section 3.4).
-   * The server is asked at its interval, slower when it says so and after answers that were lost, and never once the
-   * code has ended. To give up, cancel the call. What to ask for is what the code was asked for: with openid the ID
-   * token is verified.
-   * `denied.access_denied` if the person says no, `denied.expired_token` if nobody has answered in time, other
+   * The server is polled at its interval, slower when it asks for that or responses are lost, and never once the code
+   * has expired. To stop, cancel the call. Scope and resources are those of the code: with openid the ID token is
+   * verified.
+   * `denied.access_denied` if the person refuses, `denied.expired_token` if nobody has answered in time, other
    * `denied.*`, `id_token.*`, `jws.*` and `jwt.*`.
-   * @param args.deviceCode The code that the server gave for the device.
-   * @param args.expiresAt When it ends.
-   * @param args.interval How many seconds to wait between two questions: 5 unless the server says otherwise.
+   * @param args.deviceCode The device code.
+   * @param args.expiresAt When it expires.
+   * @param args.interval How many seconds to wait between two polls: 5 unless the server says otherwise.
    * @param args.scope What the tokens are for, as names of scopes.
    * @param args.resource The resources the tokens are for, as absolute URIs (RFC 8707).
    * @param args.audience The audiences, as some servers name it.
@@ -1272,23 +1261,22 @@ export interface ExchangeOperations {
    */
   deviceLogin(args: DeviceLoginArguments, options?: MomentOptions): Exchange<Tokens>
   /**
-   * Asks the server to ask a person on a device of theirs (CIBA Core section 7).
-   * The person is named in exactly one way. Start one only for a person who is known to you and expects it, and one at
-   * a time. The request is signed where the client signs its requests and the server takes such.
-   * `ciba.pending` while this client asks the person just that (RFC 10027 section 6.1.15), other `ciba.*` for what must
-   * not be asked, `endpoint.missing` if the server does not offer it, `client_auth.secret_missing` for a public client,
-   * `denied.*` if it refuses, `lost.*` if no answer arrives.
-   * @param args.loginHint What the person is called at the server.
-   * @param args.loginHintToken A token of somebody else that names the person.
-   * @param args.idTokenHint An ID token of the person that this server gave before.
-   * @param args.bindingMessage A short text that both devices show, by which the person tells this request from any
-   * other.
-   * @param args.userCode A code that the person has with the server and entered here.
-   * @param args.requestedExpiry For how many seconds the person should be able to answer.
+   * Asks the server to authenticate a person on their own device (CIBA Core section 7).
+   * Name the person in exactly one way. Begin it only for a person who is known to you and expects it, and one at a
+   * time. The request is signed if the client signs its requests and the server supports that.
+   * `ciba.pending` while the same request is pending (RFC 10027 section 6.1.15), other `ciba.*` for an invalid request,
+   * `endpoint.missing` if the server does not offer it, `client_auth.secret_missing` for a public client, `denied.*` if
+   * it refuses, `lost.*` if no answer arrives.
+   * @param args.loginHint The name of the person at the server.
+   * @param args.loginHintToken A token of another party that names the person.
+   * @param args.idTokenHint An earlier ID token of the person from this server.
+   * @param args.bindingMessage A short text that both devices show, by which the person recognizes this request.
+   * @param args.userCode A code known to the person and the server, which the person entered here.
+   * @param args.requestedExpiry How long the person should be able to answer, in seconds.
    * @param args.acrValues How the person should authenticate, in order of preference.
-   * @param args.delivery How this client is registered to learn of the answer: by asking, unless you say.
-   * @param args.repeat Whether the person may be asked what this client is asking them already: refused unless you say,
-   * allowed.
+   * @param args.delivery The registered delivery mode of this client: `poll` by default.
+   * @param args.repeat Whether the same request may be repeated while it is pending: `refused` by default, or
+   * `allowed`.
    * @param args.scope What the tokens are for, as names of scopes.
    * @param args.resource The resources the tokens are for, as absolute URIs (RFC 8707).
    * @param args.audience The audiences, as some servers name it.
@@ -1297,13 +1285,13 @@ export interface ExchangeOperations {
   backchannelAuthentication(args?: BackchannelAuthenticationArguments, options?: MomentOptions): Exchange<BackchannelRequest>
   /**
    * Waits until the person has answered a backchannel request, and signs in (CIBA Core section 10.1).
-   * The server is asked at its interval until the request ends; after its notification (ping) leave out when it ends:
-   * then it is asked once, at once. What to ask for is what the request asked for. The ID token is verified.
-   * `denied.access_denied` if the person says no, `denied.expired_token` if nobody has answered in time, other
+   * The server is polled at its interval until the request expires; after its notification (ping) leave out when it
+   * ends: then it is asked once. Scope and resources are those of the request. The ID token is verified.
+   * `denied.access_denied` if the person refuses, `denied.expired_token` if nobody has answered in time, other
    * `denied.*`, `id_token.*`, `jws.*` and `jwt.*`.
-   * @param args.authReqId The server's name for the request.
+   * @param args.authReqId The server's id of the request.
    * @param args.expiresAt When the request ends. Without it, the server is asked once.
-   * @param args.interval How many seconds to wait between two questions: 5 unless the server says otherwise.
+   * @param args.interval How many seconds to wait between two polls: 5 unless the server says otherwise.
    * @param args.scope What the tokens are for, as names of scopes.
    * @param args.resource The resources the tokens are for, as absolute URIs (RFC 8707).
    * @param args.audience The audiences, as some servers name it.
@@ -1311,25 +1299,25 @@ export interface ExchangeOperations {
    */
   backchannelLogin(args: BackchannelLoginArguments, options?: MomentOptions): Exchange<Tokens>
   /**
-   * Judges a ping, which the server posts once the person has answered (CIBA Core section 10.2).
-   * If it is good, ask for the tokens, once. Answer 204, or what the error says.
+   * Verifies a ping, which the server posts once the person has answered (CIBA Core section 10.2).
+   * If it is valid, request the tokens once. Respond with 204, or as the error says.
    * `ciba.notifier` for one without the token of its request, `ciba.unknown_request` for one of another request,
-   * `reply.*` for what cannot be read.
-   * @param args.authReqId The server's name for the request that waits.
-   * @param args.clientNotificationToken What the server has to authenticate with.
-   * @param args.authorization The value of the Authorization header that came.
-   * @param args.body What was posted.
+   * `reply.*` for a malformed one.
+   * @param args.authReqId The server's id of the pending request.
+   * @param args.clientNotificationToken The token with which the server must authenticate.
+   * @param args.authorization The value of its Authorization header.
+   * @param args.body Its body.
    */
   verifyPing(args: VerifyPingArguments, options?: MomentOptions): Exchange<void>
   /**
-   * Takes the tokens that the server has pushed once the person has answered (CIBA Core section 10.3.1).
-   * The ID token is verified: it has to vouch for the request, the access token and the refresh token. Answer 204, or
-   * what the error says.
+   * Accepts the tokens that the server has pushed once the person has answered (CIBA Core section 10.3.1).
+   * The ID token is verified: it must vouch for the request, the access token and the refresh token. Respond with 204,
+   * or as the error says.
    * `ciba.*` for a notification that is not this request's, `token.*`, `id_token.*`, `jws.*` and `jwt.*`.
-   * @param args.authReqId The server's name for the request that waits.
-   * @param args.clientNotificationToken What the server has to authenticate with.
-   * @param args.authorization The value of the Authorization header that came.
-   * @param args.body What was posted.
+   * @param args.authReqId The server's id of the pending request.
+   * @param args.clientNotificationToken The token with which the server must authenticate.
+   * @param args.authorization The value of its Authorization header.
+   * @param args.body Its body.
    * @param args.scope What the tokens are for, as names of scopes.
    * @param args.resource The resources the tokens are for, as absolute URIs (RFC 8707).
    * @param args.audience The audiences, as some servers name it.
@@ -1338,16 +1326,16 @@ export interface ExchangeOperations {
   takePushed(args: TakePushedArguments, options?: MomentOptions): Exchange<Tokens>
   /**
    * Exchanges a token for another one (RFC 8693): as its subject, or with an actor who acts for it.
-   * Types are access_token, refresh_token, id_token, saml1, saml2, jwt, id-jag, or any URI. Of which type the token is
-   * that was issued, stands in the member issued_token_type of the tokens' own members; one whose token_type is N_A is
-   * nothing to call an API with.
-   * `token_exchange.malformed` for what must not be sent, `denied.invalid_target` for a resource or audience that the
+   * Types are access_token, refresh_token, id_token, saml1, saml2, jwt, id-jag, or any URI. The type of the issued
+   * token is in the member issued_token_type of the tokens' other members; one whose token_type is N_A is not an access
+   * token.
+   * `token_exchange.malformed` for an invalid request, `denied.invalid_target` for a resource or audience that the
    * server does not know, other `denied.*` if it refuses, `lost.*` if no answer arrives.
-   * @param args.subjectToken The token to be exchanged.
+   * @param args.subjectToken The token to exchange.
    * @param args.subjectTokenType Its type.
-   * @param args.actorToken The token of who acts for the subject.
+   * @param args.actorToken The token of the actor, who acts for the subject.
    * @param args.actorTokenType Its type.
-   * @param args.requestedTokenType The type that is wanted; without it, what the server gives by itself.
+   * @param args.requestedTokenType The requested type; by default the server chooses.
    * @param args.scope What the tokens are for, as names of scopes.
    * @param args.resource The resources the tokens are for, as absolute URIs (RFC 8707).
    * @param args.audience The audiences, as some servers name it.
@@ -1355,9 +1343,9 @@ export interface ExchangeOperations {
    */
   tokenExchange(args: TokenExchangeArguments, options?: MomentOptions): Exchange<Tokens>
   /**
-   * Asks for tokens with a JWT that somebody else has signed (RFC 7523 section 2.1).
-   * `client_auth.assertion_malformed` for what is none, `denied.invalid_grant` for one that the server does not
-   * believe, `lost.*` if no answer arrives.
+   * Requests tokens with a JWT assertion of another party (RFC 7523 section 2.1).
+   * `client_auth.assertion_malformed` for a malformed one, `denied.invalid_grant` for one that the server does not
+   * accept, `lost.*` if no answer arrives.
    * @param args.assertion The JWT.
    * @param args.scope What the tokens are for, as names of scopes.
    * @param args.resource The resources the tokens are for, as absolute URIs (RFC 8707).
@@ -1366,8 +1354,8 @@ export interface ExchangeOperations {
    */
   jwtBearer(args: JwtBearerArguments, options?: MomentOptions): Exchange<Tokens>
   /**
-   * Asks for tokens with a SAML 2.0 assertion (RFC 7522 section 2.1).
-   * `denied.invalid_grant` for one that the server does not believe, `lost.*` if no answer arrives.
+   * Requests tokens with a SAML 2.0 assertion (RFC 7522 section 2.1).
+   * `denied.invalid_grant` for one that the server does not accept, `lost.*` if no answer arrives.
    * @param args.assertion The assertion, as XML.
    * @param args.scope What the tokens are for, as names of scopes.
    * @param args.resource The resources the tokens are for, as absolute URIs (RFC 8707).
@@ -1376,19 +1364,19 @@ export interface ExchangeOperations {
    */
   samlBearer(args: SamlBearerArguments, options?: MomentOptions): Exchange<Tokens>
   /**
-   * Asks for tokens with a JWT that this client signs itself, as service accounts do (RFC 7523 section 2.1).
-   * `key.*` for a key that cannot sign it, `assertion.claim` for claims that are missing or not yours to set,
-   * `denied.invalid_grant` for one that the server does not believe, `lost.*` if no answer arrives.
+   * Requests tokens with a JWT that this client signs itself, as service accounts do (RFC 7523 section 2.1).
+   * `key.*` for a key that cannot sign it, `assertion.claim` for claims that are missing or must not be set,
+   * `denied.invalid_grant` for one that the server does not accept, `lost.*` if no answer arrives.
    * @param args.key The private key: PEM (PKCS#8, PKCS#1, SEC1) or a JWK.
-   * @param args.passphrase What decrypts the key.
-   * @param args.alg The algorithm; without it, one that suits the key.
+   * @param args.passphrase The passphrase of the key.
+   * @param args.alg The algorithm; by default, one that suits the key.
    * @param args.kid The name by which the server knows the key.
-   * @param args.issuer Who signs: the service account, or the client id.
-   * @param args.subject For whom the token is; without it, for who signs.
-   * @param args.audienceClaim To whom it is made out: the server's issuer or its token endpoint, as its documentation
-   * says; without it, whom the preset names, or its issuer.
-   * @param args.lifetime For how many seconds it is good: 300 unless you say.
-   * @param args.claims Claims that the server documents, as an object.
+   * @param args.issuer The issuer (`iss`): the service account, or the client id.
+   * @param args.subject The subject (`sub`) of the token; by default the issuer of the assertion.
+   * @param args.audienceClaim The audience (`aud`): the server's issuer or its token endpoint, as its documentation
+   * says; by default that of the preset, or the issuer.
+   * @param args.lifetime Its lifetime in seconds: 300 by default.
+   * @param args.claims Further claims that the server documents, as an object.
    * @param args.scope What the tokens are for, as names of scopes.
    * @param args.resource The resources the tokens are for, as absolute URIs (RFC 8707).
    * @param args.audience The audiences, as some servers name it.
@@ -1396,11 +1384,11 @@ export interface ExchangeOperations {
    */
   jwtBearerWithKey(args: JwtBearerWithKeyArguments, options?: MomentOptions): Exchange<Tokens>
   /**
-   * Asks for tokens with a grant of the server's own (RFC 6749 section 4.5).
-   * `grant.not_an_extension` for a grant type that is no URI, `form.reserved_parameter` for a name that the protocol
-   * owns, `denied.unsupported_grant_type` and other `denied.*` if the server refuses, `lost.*` if no answer arrives.
+   * Requests tokens with an extension grant (RFC 6749 section 4.5).
+   * `grant.not_an_extension` for a grant type that is not a URI, `form.reserved_parameter` for a name of the protocol's
+   * own, `denied.unsupported_grant_type` and other `denied.*` if the server refuses, `lost.*` if no answer arrives.
    * @param args.grantType The grant type: an absolute URI.
-   * @param args.parameters Its parameters. A name may stand several times.
+   * @param args.parameters Its parameters. A name may occur several times.
    * @param args.scope What the tokens are for, as names of scopes.
    * @param args.resource The resources the tokens are for, as absolute URIs (RFC 8707).
    * @param args.audience The audiences, as some servers name it.
@@ -1408,16 +1396,15 @@ export interface ExchangeOperations {
    */
   extensionGrant(args: ExtensionGrantArguments, options?: MomentOptions): Exchange<Tokens>
   /**
-   * Asks the identity provider for an assertion that another server takes
+   * Requests an assertion for another server from the identity provider
    * (draft-ietf-oauth-identity-assertion-authz-grant section 4.3).
-   * This client is the identity provider's, and authenticates as at the sign-in. What to ask for is asked of the other
-   * server: its scope, and the identifier of its resource.
+   * This client is the one of the identity provider, and authenticates as at the sign-in. Scope and resource are those
+   * of the other server.
    * `jwt.audience` and `jwt.expired` for an ID token that is not this client's or has ended, before anything is sent;
-   * `identity_assertion.*` for what must not be asked; `token.*` and `jwt.*` for an answer that is no assertion for
-   * that server; `denied.*` if the identity provider refuses.
-   * @param args.subjectToken What says who the person is: an ID token, a refresh token or a SAML assertion of this
-   * server.
-   * @param args.subjectTokenType Its type: id_token unless you say, refresh_token or saml2.
+   * `identity_assertion.*` for an invalid request; `token.*` and `jwt.*` for a response that is no assertion for that
+   * server; `denied.*` if the identity provider refuses.
+   * @param args.subjectToken The subject token: an ID token, a refresh token or a SAML assertion of this server.
+   * @param args.subjectTokenType Its type: id_token by default, refresh_token or saml2.
    * @param args.issuer The issuer of the server that the assertion is for.
    * @param args.scope What the tokens are for, as names of scopes.
    * @param args.resource The resources the tokens are for, as absolute URIs (RFC 8707).
@@ -1426,12 +1413,12 @@ export interface ExchangeOperations {
    */
   requestIdentityAssertion(args: RequestIdentityAssertionArguments, options?: MomentOptions): Exchange<IdentityAssertion>
   /**
-   * Presents an identity assertion to this server, which it was made for
+   * Presents an identity assertion to this server, for which it was issued
    * (draft-ietf-oauth-identity-assertion-authz-grant section 4.4).
    * This client is the one that is registered at this server. Present each assertion once: servers may refuse one that
    * they have seen.
    * `jwt.audience` for one that is for another server, and `jwt.expired`, before anything is sent; `jws.malformed` for
-   * what is none; `denied.*` if the server refuses.
+   * a malformed one; `denied.*` if the server refuses.
    * @param args.assertion The assertion.
    * @param args.scope What the tokens are for, as names of scopes.
    * @param args.resource The resources the tokens are for, as absolute URIs (RFC 8707).
@@ -1440,89 +1427,87 @@ export interface ExchangeOperations {
    */
   redeemIdentityAssertion(args: RedeemIdentityAssertionArguments, options?: MomentOptions): Exchange<Tokens>
   /**
-   * Verifies an access token that an API was shown: signature and claims (RFC 9068 section 4).
+   * Verifies an access token that was presented to an API: signature and claims (RFC 9068 section 4).
    * The server's keys are fetched as needed, and kept for all calls of the client. jws.*, jwt.* and access_token.* for
-   * a token that is not good enough, lost.*, denied.* and others where it could not be verified. The error says what to
-   * answer: a status, and the value of WWW-Authenticate.
+   * a token that is refused, lost.*, denied.* and others if it could not be verified. The error has the response to
+   * send: a status, and the value of WWW-Authenticate.
    * @param args.token The token, without the scheme of the Authorization header.
-   * @param args.audience The identifier of the API: the token has to be meant for it.
-   * @param args.profile Whose tokens they are, "rfc9068" unless you say.
-   * @param args.scope What the token has to be good for.
-   * @param args.acrValues How the person has to have authenticated: one of these (RFC 9470).
-   * @param args.maxAge How many seconds ago, at most, the person has to have authenticated (RFC 9470).
-   * @param args.algs The algorithms that sign tokens, those of the server's metadata unless you say. Those with a
-   * shared secret are left out.
-   * @param args.clockSkew How many seconds clocks may be apart: 60 unless you say, 300 at most.
+   * @param args.audience The identifier of the API, which must be an audience of the token.
+   * @param args.profile The profile of the tokens, "rfc9068" by default.
+   * @param args.scope The required scope.
+   * @param args.acrValues The required `acr`: one of these (RFC 9470).
+   * @param args.maxAge The largest age of the authentication, in seconds (RFC 9470).
+   * @param args.algs The accepted algorithms, by default those of the server's metadata. Those with a shared secret are
+   * left out.
+   * @param args.clockSkew How many seconds clocks may differ: 60 by default, 300 at most.
    * @param args.jkt The thumbprint of the key of a DPoP proof that you have verified for this request (RFC 9449 section
    * 4.3).
    * @param args.x5tS256 The thumbprint of the client's certificate of this connection (RFC 8705 section 3.1).
-   * @param args.dpopAlgs The algorithms of the DPoP proofs that you take, for the challenge.
+   * @param args.dpopAlgs The accepted algorithms of DPoP proofs, for the challenge.
    * @param args.realm The realm, for the challenge.
    */
   verifyAccessToken(args: VerifyAccessTokenArguments, options?: MomentOptions): Exchange<AccessToken>
   /**
    * Verifies a logout token that the server has posted (OpenID Connect Back-Channel Logout section 2.6).
    * End the session of this issuer that it names by sid, and those of its subject whose login named no sid; if it names
-   * none, all of its subject. Answer 200, or 400 after an error, with Cache-Control: no-store.
-   * logout_token.replayed for one that was received before, jwe.*, jws.*, jwt.* and logout_token.event for what is no
-   * logout token of this server for this client, encrypted as its ID tokens are; lost.* and others where it could not
+   * none, all of its subject. Respond with 200, or 400 after an error, with Cache-Control: no-store.
+   * logout_token.replayed for one that was received before, jwe.*, jws.*, jwt.* and logout_token.event for anything but
+   * a logout token of this server for this client, encrypted as its ID tokens are; lost.* and others where it could not
    * be verified.
    * @param args.token The value of logout_token in the posted form.
-   * @param args.replay Who remembers the tokens that were received: "process", which is this client, unless you say, or
+   * @param args.replay Where received tokens are remembered against replay: "process", in this client, by default, or
    * "caller": then refuse a token whose issuer and jti are in your store, and keep them until forget_at.
-   * @param args.maxAgeWithoutExpiry Takes a token without exp, of servers older than that rule, if it was issued at
+   * @param args.maxAgeWithoutExpiry Accepts a token without exp, from servers older than that rule, if it was issued at
    * most so many seconds ago.
    */
   verifyLogoutToken(args: VerifyLogoutTokenArguments, options?: MomentOptions): Exchange<LogoutToken>
   /**
-   * Registers a client with the server (RFC 7591), which gives it an id, and a secret if it needs one.
-   * Store what comes back before it is used: nothing else knows its secrets. The metadata are checked first, with
-   * `client_metadata.*` for what contradicts itself. `endpoint.missing` if the server does not offer it,
+   * Registers a client at the server (RFC 7591), which issues an id, and a secret if the client needs one.
+   * Store the result before it is used: its secrets are nowhere else. The metadata are checked first, with
+   * `client_metadata.*` for contradictions. `endpoint.missing` if the server does not offer it,
    * `denied.invalid_redirect_uri`, `denied.invalid_client_metadata` and other `denied.*` if it refuses,
-   * `registration.malformed` if its answer is not what the standard describes, `registration.redirect_uri` if it
-   * registered a redirect URI that was not asked for, `lost.*` if no answer arrives: then a client may have been
-   * registered that nobody knows.
-   * @param args.metadata What the client says about itself, by the registered names (section 2): `redirect_uris`,
+   * `registration.malformed` if its response is malformed, `registration.redirect_uri` if it registered a redirect URI
+   * that was not requested, `lost.*` if no answer arrives: then a client may have been registered all the same.
+   * @param args.metadata The client metadata, by their registered names (section 2): `redirect_uris`,
    * `token_endpoint_auth_method`, `grant_types`, `client_name` and so on.
-   * @param args.initialAccessToken What entitles to register, where the server does not let everybody.
+   * @param args.initialAccessToken The initial access token, if the server requires one.
    */
   register(args: RegisterArguments, options?: MomentOptions): Exchange<RegisteredClient>
   /**
-   * Reads what a client is registered with (RFC 7592 section 2.1).
-   * Store what comes back in place of what was stored: the server may have changed the registration access token, the
+   * Reads the registration of a client (RFC 7592 section 2.1).
+   * Store the result in place of the stored client: the server may have changed the registration access token, the
    * secret, or anything else. `registration.not_managed` if the server gave the client no such token, `stored.issuer`
    * for a client of another server, `denied.invalid_token` if the server knows the client no more,
-   * `registration.malformed` if its answer is not what the standard describes, `lost.*` if no answer arrives.
+   * `registration.malformed` if its response is malformed, `lost.*` if no answer arrives.
    * @param args.registered The client, as it was `stored`.
    */
   readRegistration(args: ReadRegistrationArguments, options?: MomentOptions): Exchange<RegisteredClient>
   /**
-   * Replaces what a client is registered with (RFC 7592 section 2.2).
-   * Store what comes back in place of what was stored. The metadata are checked first, with `client_metadata.*` for
-   * what contradicts itself. `registration.not_managed`, `stored.issuer` and `denied.*` as for `read_registration`,
+   * Updates the registration of a client (RFC 7592 section 2.2).
+   * Store the result in place of the stored client. The metadata are checked first, with `client_metadata.*` for
+   * contradictions. `registration.not_managed`, `stored.issuer` and `denied.*` as for `read_registration`,
    * `registration.*` and `lost.*` as for `register`.
    * @param args.registered The client, as it was `stored`.
-   * @param args.metadata All that it is to be registered with: what is left out is given up, or gets the server's
-   * default.
+   * @param args.metadata All of its metadata: members that are left out are deleted, or get the server's default.
    */
   updateRegistration(args: UpdateRegistrationArguments, options?: MomentOptions): Exchange<RegisteredClient>
   /**
    * Deletes a client at the server, with its grants and tokens (RFC 7592 section 2.3).
-   * Delete what is stored of it, too: nothing of it is good any more. `registration.not_managed`, `stored.issuer` and
-   * `denied.*` as for `read_registration`, `lost.*` if no answer arrives.
+   * Delete the stored client, too: it is no longer valid. `registration.not_managed`, `stored.issuer` and `denied.*` as
+   * for `read_registration`, `lost.*` if no answer arrives.
    * @param args.registered The client, as it was `stored`.
    */
   deleteRegistration(args: DeleteRegistrationArguments, options?: MomentOptions): Exchange<void>
   /**
-   * Asks a protected resource about itself (RFC 9728): which servers issue tokens for it, and of which kind.
+   * Fetches the metadata of a protected resource (RFC 9728): the servers that issue its tokens, and their kind.
    * Nothing of the client is sent. `resource_metadata.url` if a challenge leads elsewhere than to the resource's own
-   * origin, `resource_metadata.resource` if the answer is about another resource, `resource_metadata.*` and `reply.*`
-   * if it is not what the standard describes, `resource.syntax` for what cannot be a resource, `denied.*` if there is
-   * no answer to be had, `lost.*` if none arrives.
+   * origin, `resource_metadata.resource` if the response is about another resource, `resource_metadata.*` and `reply.*`
+   * if it is malformed, `resource.syntax` for an invalid resource identifier, `denied.*` if there is no metadata,
+   * `lost.*` if no answer arrives.
    * @param args.resource The identifier of the resource: the https URL at which it is used.
-   * @param args.challenges The values of `WWW-Authenticate` of its answer, which may say where the metadata are.
-   * @param args.matching Which resource the answer may be about: the `identical` one alone, or also a `parent` that it
-   * lies beneath on its origin, as servers of the Model Context Protocol name it.
+   * @param args.challenges The `WWW-Authenticate` values of its response, which may name the URL of the metadata.
+   * @param args.matching Which resource the metadata may be about: the `identical` one alone, or also a `parent` that
+   * it lies beneath on its origin, as servers of the Model Context Protocol name it.
    */
   resourceMetadata(args: ResourceMetadataArguments, options?: MomentOptions): Exchange<ProtectedResource>
   /**

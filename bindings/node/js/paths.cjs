@@ -1,5 +1,7 @@
 'use strict'
 
+// File paths, as strings or file URLs.
+
 
 /** A path, as a text or a file URL. */
 function pathOf(path) {

@@ -1,5 +1,7 @@
 'use strict'
 
+// The base class of results: frozen, and without secrets or personal data when shown.
+
 const { inspect } = require('#host')
 const { dateOf, refuseClones } = require('./value.cjs')
 

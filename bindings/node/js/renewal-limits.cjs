@@ -1,5 +1,7 @@
 'use strict'
 
+// Limits how many renewals begin per second, and how many are in progress at once.
+
 const { pause } = require('./exchange.cjs')
 
 /**

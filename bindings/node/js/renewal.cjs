@@ -1,5 +1,7 @@
 'use strict'
 
+// Carries out a renewal: does what the keeper asks for, with the store and the driver.
+
 const { channel: channelOf, idle } = require('#host')
 const { checkLimit, pause, run, wait } = require('./exchange.cjs')
 const { optionsOf } = require('./options.cjs')
@@ -171,7 +173,7 @@ async function carried(keeper, job) {
         const stop = extended(keeper, job)
         isNew = await run(task.exchange).then(() => true, () => false)
         stop()
-        task = keeper.flown()
+        task = keeper.completed()
       } else if (task.kind === 'wait') {
         turn?.stepAside()
         await pause(task.ms)

@@ -1,5 +1,7 @@
 'use strict'
 
+// Servers: by name, by metadata, or by discovery.
+
 const { inspect } = require('#host')
 const native = require('#native')
 const { Source, apiOf, checkSource } = require('./api.cjs')

@@ -1,5 +1,7 @@
 'use strict'
 
+// Many grants of one client in one store.
+
 const { inspect } = require('#host')
 const native = require('#native')
 const { Client, sourceOf } = require('./client.cjs')

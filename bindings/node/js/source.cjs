@@ -1,5 +1,7 @@
 'use strict'
 
+// Token sources: one grant, kept fresh.
+
 const { inspect } = require('#host')
 const { Source } = require('./api.cjs')
 const { checkLimit, perform, wait } = require('./exchange.cjs')

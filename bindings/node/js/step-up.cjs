@@ -1,5 +1,7 @@
 'use strict'
 
+// Step-up: what an API requires beyond the current token.
+
 const native = require('#native')
 const { lifted } = require('./errors.cjs')
 

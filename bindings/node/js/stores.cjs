@@ -1,5 +1,7 @@
 'use strict'
 
+// The built-in stores.
+
 const { inspect } = require('#host')
 const native = require('#native')
 const { failed, lift, lifted } = require('./errors.cjs')

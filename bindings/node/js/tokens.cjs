@@ -1,5 +1,7 @@
 'use strict'
 
+// Tokens, and authorization flows.
+
 const { inspect } = require('#host')
 const native = require('#native')
 const { lifted } = require('./errors.cjs')

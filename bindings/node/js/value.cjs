@@ -1,5 +1,7 @@
 'use strict'
 
+// Helpers for plain values: dates, disposal, and objects that must not be cloned.
+
 /** What `await using` calls. A runtime that does not know it yet is served by compilers under this name. */
 const asyncDispose = Symbol.asyncDispose ?? Symbol.for('Symbol.asyncDispose')
 

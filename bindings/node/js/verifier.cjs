@@ -1,5 +1,7 @@
 'use strict'
 
+// Verification of access tokens, for APIs.
+
 const { inspect } = require('#host')
 const { Client, introspectingOf } = require('./client.cjs')
 const { only } = require('./options.cjs')

@@ -1,4 +1,4 @@
-//! The requests that tokens are attached to: the decisions.
+//! Decisions about requests to APIs: which token to attach, when to send, and what follows the reply.
 
 use napi::Result;
 use napi::bindgen_prelude::Uint8Array;

@@ -1,4 +1,4 @@
-//! A workload's token that a function of JavaScript's gives.
+//! Workload tokens returned by a JavaScript function.
 
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::{self, ThreadId};

@@ -1,4 +1,4 @@
-//! The client: texts in, conversations out.
+//! The client: strings in, exchanges out.
 
 use std::collections::HashMap;
 use std::sync::Arc;

@@ -1,4 +1,4 @@
-//! The tokens of an API that is known by its URL alone.
+//! Connections to APIs known by their URL alone.
 
 use std::sync::Arc;
 

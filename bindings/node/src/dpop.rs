@@ -1,4 +1,4 @@
-//! Keys that tokens are bound to.
+//! DPoP keys.
 
 use napi::Result;
 use napi_derive::napi;

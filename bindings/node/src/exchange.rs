@@ -1,4 +1,4 @@
-//! Conversations: step by step for a driver in JavaScript, or run to the end by the native one.
+//! Exchanges: step by step for a driver in JavaScript, or run to the end by the native driver.
 
 use std::sync::Arc;
 

@@ -1,4 +1,4 @@
-//! Tokens that were made by hand.
+//! Fixed tokens, which are never renewed.
 
 use napi::Result;
 use napi::bindgen_prelude::{Env, Object};

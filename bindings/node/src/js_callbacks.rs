@@ -1,5 +1,5 @@
-//! Objects written in JavaScript: custom stores, and those who hold keys. They are asked from the
-//! runtime's thread and answer on the event loop, when they are ready.
+//! Objects implemented in JavaScript, such as stores and key holders. They are called from the runtime's thread and
+//! answer on the event loop.
 
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;

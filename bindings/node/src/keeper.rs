@@ -1,4 +1,4 @@
-//! The life of one grant: the decisions. The waiting, and the store, are the event loop's.
+//! The keeper of one grant: makes the decisions; the event loop waits and runs the store.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -417,8 +417,8 @@ impl NativeKeeper {
 
     /// The exchange was run to its end, or dropped.
     #[napi]
-    pub fn flown(&self, at: Option<NativeMoment>) -> Result<NativeTask> {
-        self.step(at, Keeper::flown)
+    pub fn completed(&self, at: Option<NativeMoment>) -> Result<NativeTask> {
+        self.step(at, Keeper::completed)
     }
 
     /// The pause has elapsed.

@@ -1,4 +1,4 @@
-//! Keys to seal with: their bytes, the keyring's, or those that somebody else holds.
+//! Sealing keys: from bytes, from the keyring, or held by another party.
 
 use std::sync::{Mutex, PoisonError};
 

@@ -1,4 +1,4 @@
-//! How requests leave this process: certificates, proxy and limits, and a `fetch` that keeps to them.
+//! Network settings: certificates, proxy and limits, and a `fetch` that uses them.
 
 use std::path::Path;
 use std::sync::{Arc, OnceLock};

@@ -1,4 +1,4 @@
-//! The runtime behind the native transport, and promises it settles.
+//! The runtime of the native transport, and the promises it settles.
 
 use std::sync::OnceLock;
 use std::time::Duration;

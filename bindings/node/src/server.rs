@@ -1,4 +1,4 @@
-//! Servers, by name, by metadata, or found by discovery.
+//! Servers: by name, by metadata, or by discovery.
 
 use std::collections::BTreeMap;
 

@@ -1,4 +1,4 @@
-//! Clients out of files and of environment variables.
+//! Clients from client files and environment variables.
 
 use std::collections::HashMap;
 use std::sync::Arc;

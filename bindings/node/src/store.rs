@@ -1,4 +1,4 @@
-//! Built-in stores, as objects with the three methods of any other store.
+//! Built-in stores, as objects with the three methods of any store.
 
 use std::sync::Arc;
 

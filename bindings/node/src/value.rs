@@ -1,4 +1,4 @@
-//! Plain values on their way to and from JavaScript.
+//! Conversion of plain values to and from JavaScript.
 
 use std::sync::Arc;
 

@@ -1,4 +1,4 @@
-//! Calls of a site's pages to an API, passed on with the person's token.
+//! Forwards calls of a site's pages to an API, with the person's token.
 
 use std::sync::{Arc, Mutex, PoisonError};
 

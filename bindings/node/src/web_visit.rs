@@ -1,4 +1,4 @@
-//! Sign-in for web applications: requests, each a visit.
+//! Sign-in for web applications: each request is a visit.
 
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Instant;

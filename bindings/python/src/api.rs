@@ -1,4 +1,4 @@
-//! An API: whose token a request gets, when it may go, and what follows its reply.
+//! An API: which token a request gets, when it may be sent, and what follows its reply.
 
 use std::sync::Arc;
 use std::time::Duration;

@@ -1,4 +1,4 @@
-//! An authorization under way, and the listener for its callback.
+//! An authorization in progress, and the listener for its callback.
 
 use std::sync::{Mutex, PoisonError};
 

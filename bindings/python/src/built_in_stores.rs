@@ -1,4 +1,4 @@
-//! Built-in stores, as Python makes them. What a source does with one goes past Python.
+//! Built-in stores as Python classes. A source uses them without calling Python.
 
 use std::path::PathBuf;
 use std::sync::Arc;

@@ -1,4 +1,4 @@
-//! The client, and every call it makes.
+//! The client, and all its calls.
 
 use std::sync::Arc;
 
@@ -243,11 +243,11 @@ impl Client {
             .map_err(|error| errors::raise(py, &error))
     }
 
-    /// Signs a person out at the server: the URL to open in their browser.
+    /// Signs a person out at the server: returns the URL to open in their browser.
     ///
     /// OpenID Connect RP-Initiated Logout section 2. id_token_hint is the ID token of the login, which
-    /// tells the server whose session is meant; the standard wants it in the URL, so keep that out of
-    /// logs. post_logout_redirect_uri is registered at the server, and state comes back there: compare
+    /// tells the server which session to end; the standard puts it in the URL, so keep that out of
+    /// logs. post_logout_redirect_uri must be registered, and state is returned there: compare
     /// it. The session at this client is yours to end.
     ///
     /// Nothing is sent. endpoint.missing for a server without such an endpoint, redirect_uri.refused.
@@ -273,15 +273,15 @@ impl Client {
         url.map_err(|error| errors::raise(py, &error))
     }
 
-    /// The server's public keys that are known, as JSON, with when they were fetched; None if none are.
+    /// The cached public keys of the server as JSON, with when they were fetched; None if there are none.
     ///
-    /// Stored, they spare a new process or worker the request. They are no secret, but whoever can
-    /// change what is stored decides whose signatures are good: keep it where you alone write.
+    /// Stored, they spare a new process or worker the request. They are not secret, but anyone who can
+    /// change them decides whose signatures are accepted: store them where only you can write.
     fn export_keys(&self) -> Option<String> {
         self.us.client.export_keys()
     }
 
-    /// Knows the keys that export_keys() wrote, unless newer ones are known.
+    /// Adds the keys that export_keys() wrote, unless newer ones are cached.
     ///
     /// stored.malformed for another text, stored.issuer for the keys of another server.
     fn import_keys(&self, py: Python<'_>, text: &str) -> PyResult<()> {
@@ -322,16 +322,16 @@ impl Client {
 
     /// Tokens of a person, kept fresh with their refresh token.
     ///
-    /// They are from a login, or from the store.
+    /// They come from a login, or from the store.
     ///
     /// With a store, all who name the same subject, scope and parameters share one grant, and
     /// one of them renews it; without tokens it is read from there. reuse is what the server
-    /// does with a refresh token that comes twice: "unknown", "revokes" or "tolerated". lease
-    /// is for how many seconds one worker holds a renewal, 10 unless you say. on_tokens(tokens)
+    /// does with a refresh token that is used twice: "unknown", "revokes" or "tolerated". lease
+    /// is how many seconds one worker holds a renewal, 10 by default. on_tokens(tokens)
     /// is called with new tokens before any caller sees them, in a thread of the library; it
     /// must not wait for a token.
     ///
-    /// keep_alive is how many seconds before its refresh token ends unused the grant is renewed
+    /// keep_alive is how many seconds before its unused refresh token expires the grant is renewed
     /// though nobody asks, once it was asked for a token: never more than a fifth of that time.
     /// Without it nothing is sent for a grant that nobody uses.
     ///
@@ -377,7 +377,7 @@ impl Client {
     /// grant_type is refresh_token, for tokens of a person: these, or what a store has of them;
     /// or client_credentials, which take no subject. A keeper that is not shared asks for no
     /// store. longest_request is how many seconds a token request of yours can take at most, 30
-    /// unless you say: after that, and a lease, another worker may send the refresh token again.
+    /// by default: after that, and a lease, another worker may send the refresh token again.
     /// keep_alive is as for source(), and notice how many seconds before a person's
     /// authorization ends that is told, a week unless you say: both by upkeep().
     /// moment is for tests and replays, as in exchange.
@@ -463,19 +463,19 @@ twins! {
             self.operating(py, number, arguments)
         }
 
-        /// Judges the callback and redeems its code for tokens (RFC 6749 section 4.1.3).
+        /// Checks the callback and redeems its code for tokens (RFC 6749 section 4.1.3).
         ///
-        /// callback_url is the whole URL or its query. A callback with this flow's state spends the
-        /// flow, whatever comes of it; any other is turned away with Untrusted callback.state, and
-        /// the flow waits on. Untrusted callback.* (RFC 9207) and Malformed callback.* mean that
-        /// nothing was sent; Denied is what the server, or the person, said no to; Lost, that no
+        /// callback_url is the whole URL or its query. A callback with this flow's state consumes the
+        /// flow, whatever the result; any other is rejected with Untrusted callback.state, and
+        /// the flow stays pending. Untrusted callback.* (RFC 9207) and Malformed callback.* mean that
+        /// nothing was sent; Denied, that the server or the person refused; Lost, that no
         /// answer arrived; misuse.over, that the flow was redeemed before.
         ///
-        /// The token is for all resources that were asked for, or for resource, which are some of
+        /// The token is for all resources that were requested, or for resource, a subset of
         /// them (RFC 8707 section 2.2); Misuse resource.exceeds_grant for another one.
         ///
-        /// context and user say where the callback arrived, as you know it: in which tool and
-        /// tenant, and in whose session. Neither is ever taken from the callback. They have to be
+        /// context and user say where the callback arrived, as your application knows it: in which tool and
+        /// tenant, and in whose session. Never take them from the callback. They must be
         /// those that the flow was begun with, else Untrusted callback.context or callback.user.
         #[pyo3(signature = (flow, callback_url, *, resource = None, context = None, user = None))]
         fn redeem / aredeem(

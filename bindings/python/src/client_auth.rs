@@ -1,4 +1,4 @@
-//! How a client authenticates, as one class for each way.
+//! Client authentication: one class for each method.
 
 use std::path::PathBuf;
 

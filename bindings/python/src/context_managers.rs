@@ -1,4 +1,4 @@
-//! `with` and `async with`, from one definition for all classes that have something to finish.
+//! `with` and `async with`, defined once for all classes that have to be closed.
 
 use std::future::pending;
 use std::sync::Arc;

@@ -1,4 +1,4 @@
-//! A source of tokens that is written in Python, and what it raises.
+//! Token sources written in Python, and the exceptions they raise.
 
 use std::fmt;
 use std::sync::Arc;

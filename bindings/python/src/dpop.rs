@@ -1,4 +1,4 @@
-//! Keys that tokens are bound to.
+//! DPoP keys.
 
 use oauth_core::error::Error;
 use pyo3::IntoPyObjectExt as _;

@@ -1,4 +1,4 @@
-//! Errors and the log, in Python's terms.
+//! Errors and logging, as Python exceptions and log records.
 
 use oauth_core::error::Error;
 use oauth_facade::ErrorRecord;

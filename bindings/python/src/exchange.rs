@@ -1,4 +1,4 @@
-//! The door without a transport: a conversation as a generator.
+//! The sans-IO interface: an exchange as a generator.
 
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;

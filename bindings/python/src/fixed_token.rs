@@ -1,4 +1,4 @@
-//! One token that no grant brought.
+//! A fixed token, which is never renewed.
 
 use std::path::PathBuf;
 use std::sync::Arc;

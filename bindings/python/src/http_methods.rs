@@ -1,5 +1,4 @@
-//! The verbs of HTTP, from one definition for all classes that send requests, and for threads and
-//! tasks alike.
+//! HTTP methods such as `get` and `post`, defined once for all classes that send requests, for threads and for tasks.
 
 /// One verb of a class: `calling` sends, and the fields in brackets are keywords of its own.
 macro_rules! verb {

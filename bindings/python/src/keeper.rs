@@ -1,5 +1,4 @@
-//! The door without a transport to a grant that is kept fresh: whom to hand a token, and a renewal
-//! as a generator.
+//! The sans-IO interface of a grant that is kept fresh: decisions for callers, and a renewal as a generator.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -235,7 +234,7 @@ enum Event {
     Loaded(Option<(u64, String)>),
     Leased(Option<Duration>),
     Saved(Option<u64>),
-    Flown,
+    Completed,
     Elapsed,
     Failed(Failure),
 }
@@ -260,7 +259,7 @@ impl Event {
                 })?)
             }
             Asked::Save => Self::Saved(answer.extract()?),
-            Asked::Run => Self::Flown,
+            Asked::Run => Self::Completed,
             Asked::Wait => Self::Elapsed,
         })
     }
@@ -274,7 +273,7 @@ impl Event {
             }
             Self::Leased(held) => keeper.leased(at, held.filter(|held| !held.is_zero())),
             Self::Saved(version) => keeper.saved(at, version),
-            Self::Flown => keeper.flown(at),
+            Self::Completed => keeper.completed(at),
             Self::Elapsed => keeper.elapsed(at),
             Self::Failed(Failure::Known(error)) => keeper.failed_with(at, error),
             Self::Failed(Failure::Named(name)) => keeper.failed(at, &name),
@@ -390,7 +389,7 @@ impl Renewal {
                     }
                 }))
             }
-            State::Asked(Asked::Run) => Some(Event::Flown),
+            State::Asked(Asked::Run) => Some(Event::Completed),
             State::Asked(Asked::Wait) | State::Fresh | State::Over => None,
         };
         match event {

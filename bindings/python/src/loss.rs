@@ -1,4 +1,4 @@
-//! What became of a request, by the exception of whoever sent it.
+//! Maps the exceptions of a caller's HTTP client to what became of the request.
 
 use oauth_core::error::{Cause, Loss};
 use pyo3::exceptions::{

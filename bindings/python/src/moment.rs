@@ -1,4 +1,4 @@
-//! The time and the random bytes of a step: the system's, or those a host brings along.
+//! The time and random bytes of a step: the system's, or the host's own.
 
 use oauth_core::Moment;
 use oauth_core::moment::UnixTime;

@@ -1,4 +1,4 @@
-//! How requests leave this process.
+//! Network settings of this process.
 
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};

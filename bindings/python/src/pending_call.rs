@@ -1,4 +1,4 @@
-//! One piece of work, to be waited for by a thread or awaited by a task.
+//! A call that runs in the background: a thread waits for it, or a task awaits it.
 
 use std::pin::Pin;
 use std::sync::mpsc::{RecvTimeoutError, sync_channel};

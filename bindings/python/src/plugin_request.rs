@@ -1,4 +1,4 @@
-//! One request of a plug-in, as the steps that the rules ask for.
+//! One request of a plug-in, as steps.
 
 use std::sync::{Arc, Mutex, PoisonError};
 

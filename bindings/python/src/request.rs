@@ -1,4 +1,4 @@
-//! What tokens are for, as keywords say it.
+//! The parameters of a token request, from keyword arguments.
 
 use oauth_facade::{Arg, Args, TokenRequest};
 use pyo3::prelude::*;

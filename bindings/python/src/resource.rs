@@ -1,4 +1,4 @@
-//! What the plug-ins ask before they attach a token, and after a reply.
+//! Checks of plug-ins before they attach a token, and after a reply.
 
 use oauth_facade::Attachment;
 use pyo3::prelude::*;

@@ -1,4 +1,4 @@
-//! Servers: by name, by metadata, by discovery.
+//! Servers: by name, by metadata, or by discovery.
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;

@@ -1,4 +1,4 @@
-//! Many grants of one client, and what happens to grants.
+//! Many grants of one client, and their events.
 
 use std::sync::Arc;
 

@@ -1,4 +1,4 @@
-//! Clients out of files and of environment variables, and the identities of workloads.
+//! Clients from client files and environment variables, and workload identities.
 
 use std::path::PathBuf;
 use std::sync::Arc;

@@ -1,4 +1,4 @@
-//! A token that stays fresh, and requests that carry it.
+//! Token sources that stay fresh, and requests that carry their tokens.
 
 use std::cell::Cell;
 use std::sync::Arc;
@@ -31,8 +31,8 @@ use crate::{errors, runtime};
 /// One grant, kept fresh: one token request, however many threads and tasks wait for it.
 ///
 /// From client.source(), client.client_credentials() or sessions.get(). A token near its
-/// end is handed out while the next is fetched beside. Use it in a with or async with
-/// block, or end it with close(): a renewal under way is then finished and stored before
+/// end is handed out while the next is fetched in the background. Use it in a with or async with
+/// block, or end it with close(): a renewal in progress is then finished and stored before
 /// the program goes on.
 #[pyclass(frozen, module = "oauth_core")]
 pub(crate) struct GrantSource {
@@ -302,7 +302,7 @@ fn tell(hook: Option<Arc<Py<PyAny>>>, tokens: Arc<oauth_core::Tokens>) {
 
 #[pymethods]
 impl GrantSource {
-    /// Forgets exactly these tokens, for callers who want no others now.
+    /// Discards exactly these tokens, for callers that do not need others now.
     fn invalidate(&self, py: Python<'_>, tokens: &Tokens) -> PyResult<()> {
         self.native(py)?.invalidate(&tokens.0);
         Ok(())
@@ -314,7 +314,7 @@ impl GrantSource {
         Ok(self.native(py)?.key().map(str::to_owned))
     }
 
-    /// What is called with new tokens before anyone else sees them.
+    /// The function that is called with new tokens before anyone else sees them.
     #[getter]
     fn on_tokens<'py>(&self, py: Python<'py>) -> Option<Bound<'py, PyAny>> {
         let hook = self.kept.on_tokens.as_ref();
@@ -340,9 +340,9 @@ impl GrantSource {
 
 twins! {
     impl GrantSource {
-        /// Tokens that are fresh now: those at hand, or new ones.
+        /// Fresh tokens: the current ones, or new ones.
         ///
-        /// timeout is how many seconds this caller waits, for ever unless it is given: then
+        /// timeout is how many seconds this caller waits, forever by default: then
         /// lost.timeout. The renewal goes on for the others and for anyone who asks next; nothing is
         /// lost by it. Denied, with the advice "reauthorize" once the grant has ended; Lost;
         /// grant.no_refresh_token, grant.outcome_unknown; RuntimeError in an on_tokens hook, which
@@ -353,7 +353,7 @@ twins! {
             self.fetching(py, timeout)
         }
 
-        /// Tokens to take the place of those a resource server refused.
+        /// Tokens to replace those that a resource server refused.
         ///
         /// Without a request if another caller has replaced them already. timeout and errors are
         /// those of token().
@@ -373,10 +373,10 @@ twins! {
             self.logging_in(py, tokens)
         }
 
-        /// Ends this source in good order, before the program ends.
+        /// Shuts this source down gracefully, before the program ends.
         ///
-        /// No new renewal begins, one that was sent is finished, and what it has brought is stored.
-        /// A token at hand is handed out until it expires; after that, lost.unsent. lost.timeout if
+        /// No new renewal begins, one that was sent is finished, and its tokens are stored.
+        /// The current token is handed out until it expires; after that, lost.unsent. lost.timeout if
         /// that has not been done within timeout, in seconds. The interpreter does the same for all
         /// sources when it ends, for 5 s.
         #[pyo3(signature = (*, timeout = 10.0))]
@@ -386,13 +386,13 @@ twins! {
 
         /// Sends a request with the token, renewed once after a 401; the reply is read whole.
         ///
-        /// origins are where the token may go, by default the preset's API. Only the API's origins
+        /// origins are where the token may be sent, by default the preset's API. Only the API's origins
         /// get the token (resource.origin_not_allowed), over the Authorization header (RFC 6750
         /// section 2.1). A redirect within the origin is followed. content is a body; json is any
         /// value that json.dumps takes, sent as application/json. timeout is in seconds, for the
-        /// head of the reply and again for its body. rate_limit is what is done where the API asks
+        /// head of the reply and again for its body. rate_limit is what to do when the API asks
         /// for a pause: "error" raises resource.rate_limited, "wait" waits for up to longest_wait
-        /// seconds, "pass" hands the reply back. A status of 400 or above is no error by itself:
+        /// seconds, "pass" returns the reply. A status of 400 or above is no error by itself:
         /// see Response.raise_for_status(). Denied, Lost and the errors of token().
         #[blocking(refuse_in_hook)]
         #[pyo3(signature = (method, url, *, headers = None, content = None, json = None,

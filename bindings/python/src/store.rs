@@ -1,4 +1,4 @@
-//! A store as a source takes it: one of ours, or any Python object with the three methods.
+//! Stores as sources accept them: a built-in one, or any Python object with the three methods.
 
 use std::sync::Arc;
 use std::time::Duration;

@@ -1,4 +1,4 @@
-//! What a renewal asks of the store: the tasks of a keeper.
+//! The store operations that a renewal asks for.
 
 use pyo3::prelude::*;
 

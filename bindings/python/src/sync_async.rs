@@ -1,4 +1,4 @@
-//! Calls that wait, each from one definition for threads and for tasks.
+//! Calls that wait, defined once for threads and for tasks.
 
 /// Methods of a class, each there twice: blocking under its first name, as a coroutine under its
 /// second. The block makes the work; what is named by `blocking` is asked first by those who block.

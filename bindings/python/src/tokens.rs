@@ -1,4 +1,4 @@
-//! Tokens, as Python sees them.
+//! Tokens as a Python class.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};

@@ -1,4 +1,4 @@
-//! Plain data on its way to Python.
+//! Conversion of plain data to Python.
 
 use std::sync::Arc;
 use std::time::Duration;

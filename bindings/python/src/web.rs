@@ -1,4 +1,4 @@
-//! Sites whose people sign in: the settings, and the host of this process.
+//! Sites: their settings, and the host of this process.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -252,7 +252,7 @@ impl WebSite {
         Ok(Visit::new(self.host(py)?, visit, seen))
     }
 
-    /// Ends a session, wherever it is used, and its grant: a visit that ends with None.
+    /// Ends a session everywhere, and its grant: a visit that ends with None.
     fn end(&self, py: Python<'_>, session: &Session) -> PyResult<Visit> {
         let visit = self.site.end(Arc::clone(&session.0));
         Ok(Visit::new(self.host(py)?, visit, of_nobody()?))

@@ -1,4 +1,4 @@
-//! Calls of a site's pages to an API, passed on with the person's token.
+//! Forwards calls of a site's pages to an API, with the person's token.
 
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -24,7 +24,7 @@ pub(crate) struct Forward {
     forward: Mutex<Option<oauth_web::Forward>>,
 }
 
-/// What an API says: status and headers, and the body bit by bit.
+/// The response of an API: status and headers, and the body as a stream.
 #[pyclass(frozen, module = "oauth_core")]
 pub(crate) struct Streamed {
     status: u16,
@@ -95,7 +95,7 @@ impl Streamed {
 
 #[pymethods]
 impl Forward {
-    /// How many bytes of the body are passed on at most.
+    /// The most bytes of the body that are passed on.
     #[getter]
     #[allow(clippy::unused_self, reason = "it is a property in Python")]
     const fn limit(&self) -> usize {

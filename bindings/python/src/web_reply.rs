@@ -1,10 +1,10 @@
-//! What a site answers, for Python.
+//! Responses of a site, as Python classes.
 
 use pyo3::prelude::*;
 
 use crate::web_session::Identity;
 
-/// A response of the site's, to be sent as it is.
+/// A response of the site, to be sent as it is.
 #[pyclass(frozen, module = "oauth_core.web")]
 #[derive(Clone)]
 pub(crate) struct Reply {
@@ -39,7 +39,7 @@ impl Reply {
         }
     }
 
-    /// A status, and nothing to show.
+    /// A status without a body.
     pub(crate) const fn plain(status: u16) -> Self {
         Self {
             status,
@@ -59,7 +59,7 @@ impl Reply {
         self.status
     }
 
-    /// Pairs of names and values; set-cookie may be there several times.
+    /// Pairs of names and values; set-cookie may occur several times.
     #[getter]
     fn headers(&self) -> Vec<(String, String)> {
         self.headers.clone()
@@ -81,13 +81,13 @@ impl Reply {
         problem.filter(|_| self.headers.iter().any(is_page))
     }
 
-    /// Who has just signed out.
+    /// The person who has just signed out.
     #[getter]
     fn signed_out(&self) -> Option<Identity> {
         self.signed_out.clone().map(Identity)
     }
 
-    /// The same with this page of HTML, which may use scripts and styles as the application's other pages do.
+    /// The same with this HTML page, which may use scripts and styles like the application's other pages.
     fn with_page(&self, html: String) -> Self {
         let mut reply = self.clone();
         reply.body = html;
@@ -118,13 +118,13 @@ impl Problem {
         &self.0.title
     }
 
-    /// More, where there is more to say: the reason of admit(), or what usually helps.
+    /// More detail, if there is any: the reason of admit(), or a hint.
     #[getter]
     fn detail(&self) -> Option<&str> {
         self.0.detail.as_deref()
     }
 
-    /// The page to sign in at, if that may help.
+    /// The login page, if signing in again may help.
     #[getter]
     fn sign_in(&self) -> Option<&str> {
         self.0.sign_in.as_deref()

@@ -1,4 +1,4 @@
-//! Who is signed in at a site, for Python.
+//! Sessions and identities of a site, as Python classes.
 
 use std::sync::Arc;
 
@@ -8,13 +8,13 @@ use pyo3::types::PyDict;
 use crate::tokens::Tokens;
 use crate::value;
 
-/// Whom a provider vouched for. A person is an issuer and a subject, and not an address.
+/// An identity that a provider vouched for. Issuer and subject identify the person; an address does not.
 #[pyclass(frozen, module = "oauth_core.web")]
 pub(crate) struct Identity(pub(crate) oauth_web::Identity);
 
 #[pymethods]
 impl Identity {
-    /// The provider's name at the site.
+    /// The provider's id at the site.
     #[getter]
     fn provider(&self) -> &str {
         &self.0.provider
@@ -26,13 +26,13 @@ impl Identity {
         &self.0.issuer
     }
 
-    /// The person's identifier there (sub), which is never another's.
+    /// The person's identifier there (sub), which is never reassigned.
     #[getter]
     fn subject(&self) -> &str {
         &self.0.subject
     }
 
-    /// The session at the provider, if it has named one.
+    /// The session at the provider, if it names one.
     #[getter]
     fn sid(&self) -> Option<&str> {
         self.0.sid.as_deref()
@@ -51,19 +51,19 @@ impl Identity {
         self.0.acr.as_deref()
     }
 
-    /// What else the provider vouched for: all claims at the sign-in, and in a session those that the site keeps.
+    /// The other claims: all of them at the sign-in, and in a session those that the site keeps.
     #[getter]
     fn claims<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyDict>> {
         value::of_map(py, &self.0.claims)
     }
 
-    /// It says nothing about the person.
+    /// Shows nothing about the person.
     fn __repr__(&self) -> String {
         format!("<oauth_core.web.Identity of {}>", self.0.issuer)
     }
 }
 
-/// Which provider is wanted. The one that is given has to be what is said here, or it is not taken.
+/// A query for a provider. The answer must match all of it, or it is refused.
 #[pyclass(frozen, module = "oauth_core.web")]
 pub(crate) struct ProviderQuery(pub(crate) oauth_web::ProviderQuery);
 
@@ -84,25 +84,25 @@ impl ProviderQuery {
         Self(ask)
     }
 
-    /// The provider of this name: of a callback, a session, or a choice.
+    /// The id of the provider: from a callback, a session, or the person's choice.
     #[getter]
     fn id(&self) -> Option<&str> {
         self.0.id.as_deref()
     }
 
-    /// One of this issuer.
+    /// The issuer, when it initiated the sign-in.
     #[getter]
     fn issuer(&self) -> Option<&str> {
         self.0.issuer.as_deref()
     }
 
-    /// One of this tenant.
+    /// The tenant.
     #[getter]
     fn tenant(&self) -> Option<&str> {
         self.0.tenant.as_deref()
     }
 
-    /// The Host that was opened, where nothing of that is said.
+    /// The Host of the request, if none of these is set.
     #[getter]
     fn host(&self) -> &str {
         &self.0.host
@@ -125,13 +125,13 @@ pub(crate) struct Session(pub(crate) Arc<oauth_web::Session>);
 
 #[pymethods]
 impl Session {
-    /// Who is signed in.
+    /// The identity of the person who is signed in.
     #[getter]
     fn identity(&self) -> Identity {
         Identity(self.0.identity.clone())
     }
 
-    /// What the application added when it let the person in.
+    /// What the application added when it admitted the person.
     #[getter]
     fn local<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyDict>> {
         value::of_map(py, &self.0.local)
@@ -149,33 +149,33 @@ impl Session {
         value::of_time(py, self.0.until)
     }
 
-    /// What was granted.
+    /// The granted scope.
     #[getter]
     fn scope(&self) -> Vec<&str> {
         self.0.scope.split_whitespace().collect()
     }
 
-    /// Whose people the provider signs in, where a site has tenants.
+    /// The tenant of the provider, if the site has tenants.
     #[getter]
     fn tenant(&self) -> Option<&str> {
         self.0.tenant.as_deref()
     }
 
-    /// The access token that it has in its cookie, of a site with keep="access_token".
+    /// The access token in its cookie, at a site with keep="access_token".
     #[getter]
     fn tokens(&self) -> Option<Tokens> {
         let tokens = self.0.tokens()?;
         Some(Tokens::of(Arc::clone(tokens)))
     }
 
-    /// Whose tokens the store keeps for it, as client.source(subject=...) names it; None where there is no store.
+    /// The subject of its grant in the store, for client.source(subject=...); None without a store.
     #[getter]
     fn grant(&self) -> Option<String> {
         let grant = self.0.grant()?;
         grant.subject().map(str::to_owned)
     }
 
-    /// It says nothing about the person.
+    /// Shows nothing about the person.
     fn __repr__(&self) -> String {
         let until = self.0.until.as_secs();
         format!("<oauth_core.web.Session until {until}>")

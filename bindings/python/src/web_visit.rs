@@ -1,4 +1,4 @@
-//! One request of a site, which halts where the application is asked whom to let in.
+//! One request of a site, which pauses while the application decides whether to admit a person.
 
 use std::pin::Pin;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -25,9 +25,9 @@ type Driving = Pin<Box<dyn Future<Output = Result<Outcome, Error>> + Send>>;
 
 /// One request of a site.
 ///
-/// It is resumed until it ends in a Reply, to be sent, in a Forward, to be passed on, or in a Session or None: then it is
-/// the application's turn. Where somebody signs in it halts with their Identity, and wants to be told whom to let in; with
-/// a ProviderQuery it wants a Provider.
+/// It is resumed until it ends in a Reply to send, a Forward to pass on, or a Session or None: then the request goes on
+/// to the application. When somebody signs in it halts with their Identity, and is resumed with whether to admit them;
+/// when it halts with a ProviderQuery, with a Provider.
 #[pyclass(frozen, module = "oauth_core")]
 pub(crate) struct Visit(Arc<Mutex<State>>);
 
@@ -89,7 +89,7 @@ impl Visit {
         Self(Arc::new(Mutex::new(State::Driving(Box::new(drive)))))
     }
 
-    /// One whose form is larger than any that the site reads.
+    /// A request whose form is larger than the site reads.
     pub(crate) fn too_large() -> Self {
         let reply = Box::new(Reply::plain(413));
         Self(Arc::new(Mutex::new(State::Refused(reply))))

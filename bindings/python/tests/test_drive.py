@@ -1,4 +1,4 @@
-"""The door without our transport: a conversation is a generator."""
+"""Exchanges without the built-in transport: each is a generator."""
 
 from __future__ import annotations
 

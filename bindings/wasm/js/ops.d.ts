@@ -21,49 +21,47 @@ type Replay = 'process' | 'caller'
 type ResourceMatch = 'identical' | 'parent'
 
 export interface AskedFor {
-  /** Where to come back to, exactly as registered. */
+  /** The redirect URI, exactly as registered. */
   redirectUri: string
-  /** What the tokens are for, as names of scopes. */
+  /** The scope to request. */
   scope?: Scope | undefined
   /**
-   * What the answer brings: a code, or an ID token beside it, which is verified before the code is sent (OpenID Connect
+   * The response type: a code, or a code and an ID token, which is verified before the code is sent (OpenID Connect
    * Core section 3.3).
    */
   responseType?: ResponseType | undefined
   /**
-   * Where the answer stands: by default in the query, or in the fragment if an ID token is in it; with `form_post` the
-   * callback is the posted form. With `jwt` and its likes the answer is signed (JARM).
+   * The response mode: by default the query, or the fragment if it has an ID token; with `form_post` the callback is
+   * the posted form. With `jwt` and its variants the response is signed (JARM).
    */
   responseMode?: ResponseMode | undefined
   /** The resources the tokens are for, as absolute URIs (RFC 8707). */
   resource?: readonly string[] | undefined
-  /** The audiences, as some servers name it. */
+  /** The audiences, for servers that use this parameter. */
   audience?: readonly string[] | undefined
-  /** Permissions, as a list of objects, each with a `type` (RFC 9396). */
+  /** The `authorization_details`: a list of objects, each with a `type` (RFC 9396). */
   authorizationDetails?: object | undefined
-  /** How the person is to have authenticated, best first. */
+  /** The requested `acr` values, best first. */
   acrValues?: readonly string[] | undefined
-  /** The person has to have authenticated within these last seconds; with 0 they do so now. */
+  /** The person must have authenticated within this many seconds; with 0 they authenticate now. */
   maxAge?: number | undefined
   /**
-   * Whether the person is asked: `none`, or of `login`, `consent`, `select_account` and `create` what is wanted, with
-   * spaces between.
+   * Whether the person is prompted: `none`, or any of `login`, `consent`, `select_account` and `create`, separated by
+   * spaces.
    */
   prompt?: string | undefined
-  /** Who is about to sign in, as far as that is known. */
+  /** A hint about the person who is about to sign in. */
   loginHint?: string | undefined
   /**
-   * The ID token of the person who is expected to be signed in. It becomes a part of the URL, unless the request is
+   * The ID token of the person who is expected to be signed in. It becomes part of the URL, unless the request is
    * pushed.
    */
   idTokenHint?: string | undefined
   /** Languages for the server's pages, best first (BCP 47). */
   uiLocales?: readonly string[] | undefined
-  /** Single claims, as an object with the members `userinfo` and `id_token` (OpenID Connect Core section 5.5). */
+  /** Individual claims, as an object with the members `userinfo` and `id_token` (OpenID Connect Core section 5.5). */
   claims?: object | undefined
-  /**
-   * Whether the request is handed over to the server first (RFC 9126): where that is required, unless you say `always`.
-   */
+  /** Whether the request is pushed to the server first (RFC 9126): where that is required, unless you say `always`. */
   push?: Push | undefined
   /**
    * An `https` URL of your own from which the server fetches the signed request (RFC 9101 section 5.2): serve
@@ -71,22 +69,22 @@ export interface AskedFor {
    */
   requestUri?: string | undefined
   /**
-   * What an API wants of the person (RFC 9470): it is asked for, in place of `acr_values`, `max_age` and `claims`, with
+   * The step-up that an API requires (RFC 9470): it is requested in place of `acr_values`, `max_age` and `claims`, with
    * the scope of `tokens`.
    */
   stepUp?: object | undefined
-  /** The tokens that were not enough for the API. */
+  /** The tokens that did not suffice for the API. */
   tokens?: Tokens | undefined
   /**
-   * In which context the flow is begun, such as a tool and a tenant: its callback has to arrive in the same. It is not
+   * The context in which the flow begins, such as a tool and a tenant: its callback must arrive in the same. It is not
    * sent.
    */
   context?: string | undefined
-  /** Who begins the flow, as you know the person or the session: its callback has to arrive there. It is not sent. */
+  /** The person or session that begins the flow, as you name it: its callback must arrive there. It is not sent. */
   user?: string | undefined
-  /** Parameters of the provider's own in this request. */
+  /** Further parameters of this request, which the provider documents. */
   extra?: Readonly<Record<string, string | readonly string[]>> | undefined
-  /** Parameters that the provider documents for the request for tokens. */
+  /** Further parameters of the token request, which the provider documents. */
   tokenExtra?: Readonly<Record<string, string | readonly string[]>> | undefined
 }
 
@@ -95,26 +93,26 @@ export function beginAuthorization<Machine>(client: {
 }, drawn: Record<'state' | 'nonce' | 'verifier' | 'challenge', string>, asked: AskedFor): Machine
 
 /**
- * Asks the server to forget a token (RFC 7009).
- * A token that the server does not know is no error. `endpoint.missing` if the server does not offer it, `denied.*` if
- * it refuses, `lost.*` if no answer arrives.
+ * Revokes a token (RFC 7009).
+ * An unknown token is not an error. `endpoint.missing` if the server does not offer it, `denied.*` if it refuses,
+ * `lost.*` if no answer arrives.
  */
 export function revoke<Machine>(client: Client<Machine>, args: {
-  /** The token to be forgotten. */
+  /** The token to revoke. */
   token: string
-  /** Which kind it is, to save the server a search. */
+  /** The kind of token, a hint for the server. */
   hint?: TokenKind | undefined
 }): Machine
 
 /**
- * Spends the refresh token of these tokens for new ones (RFC 6749 section 6).
- * Without a scope, all that was granted is asked for. Many servers replace the refresh token: keep what comes back, and
- * let one worker refresh at a time, as a source of the client does. `grant.no_refresh_token` if there is none,
- * `scope.exceeds_grant` for more than was granted, `denied.*` with the advice `reauthorize` once the grant is over,
+ * Refreshes tokens: redeems their refresh token for new ones (RFC 6749 section 6).
+ * Without a scope, the whole granted scope is requested. Many servers replace the refresh token: keep what comes back,
+ * and let one worker refresh at a time, as a source of the client does. `grant.no_refresh_token` if there is none,
+ * `scope.exceeds_grant` for more than was granted, `denied.*` with the advice `reauthorize` once the grant has ended,
  * `lost.*` if no answer arrives.
  */
 export function refresh<Machine>(client: Client<Machine>, args: {
-  /** The tokens to be renewed. */
+  /** The tokens to refresh. */
   tokens: Tokens
   /** What the tokens are for, as names of scopes. */
   scope?: Scope | undefined
@@ -127,15 +125,16 @@ export function refresh<Machine>(client: Client<Machine>, args: {
 }): Machine
 
 /**
- * Asks the server about the user who signed in (OpenID Connect Core section 5.3).
- * `userinfo.subject` if it tells about somebody else: then nothing of it may be used. `endpoint.missing` if the server
- * does not offer it, `userinfo.malformed` if its answer is not what the standard describes, `denied.*` if it refuses,
- * `lost.*` if no answer arrives. Where the client is registered for signed or encrypted answers, `userinfo.not_signed`
- * and `jwe.not_encrypted` for plain ones, `jwe.*`, `jws.*` and `jwt.*` for what is wrong with a token.
+ * Fetches the claims of the user who signed in (OpenID Connect Core section 5.3).
+ * `userinfo.subject` if the response is about another user: then none of it may be used. `endpoint.missing` if the
+ * server does not offer it, `userinfo.malformed` if its answer is not what the standard describes, `denied.*` if it
+ * refuses, `lost.*` if no answer arrives. Where the client is registered for signed or encrypted responses,
+ * `userinfo.not_signed` and `jwe.not_encrypted` for plain ones, `jwe.*`, `jws.*` and `jwt.*` for what is wrong with a
+ * token.
  */
 export function userinfo<Machine>(client: Client<Machine>, args: {
   /** The tokens of the sign-in. */
   tokens: Tokens
-  /** The `sub` of the verified ID token: the answer has to be about the same user. */
+  /** The `sub` of the verified ID token: the response must be about the same user. */
   subject: string
 }): Machine

@@ -9,17 +9,17 @@ export function beginAuthorization(client, { state, nonce, verifier, challenge }
   return client.beginAuthorization(state, nonce, verifier, challenge, [redirectUri, scope, responseType, responseMode, resource, audience, json(authorizationDetails), acrValues, maxAge, prompt, loginHint, idTokenHint, uiLocales, json(claims), push, requestUri, json(stepUp), tokens, context, user, extra, tokenExtra])
 }
 
-/** Asks the server to forget a token (RFC 7009). */
+/** Revokes a token (RFC 7009). */
 export function revoke(client, { token, hint }) {
   return client.begin(0, [token, hint])
 }
 
-/** Spends the refresh token of these tokens for new ones (RFC 6749 section 6). */
+/** Refreshes tokens: redeems their refresh token for new ones (RFC 6749 section 6). */
 export function refresh(client, { tokens, scope, resource, audience, extra }) {
   return client.begin(1, [tokens, scope, resource, audience, extra])
 }
 
-/** Asks the server about the user who signed in (OpenID Connect Core section 5.3). */
+/** Fetches the claims of the user who signed in (OpenID Connect Core section 5.3). */
 export function userinfo(client, { tokens, subject }) {
   return client.begin(2, [tokens, subject])
 }

@@ -39,7 +39,7 @@ const steps = {
   async run(keeper, task, _, config) {
     // How it ended the keeper knows from the machine itself.
     await run(task.machine(), config).then((step) => step.free(), () => {})
-    return keeper.flown(...moment())
+    return keeper.completed(...moment())
   },
   async wait(keeper, { millis }) {
     await new Promise((wake) => setTimeout(wake, millis))

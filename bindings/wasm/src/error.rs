@@ -1,4 +1,4 @@
-//! Errors, as the JavaScript class that the page named.
+//! Errors, as the JavaScript class that the page registered.
 
 use std::cell::RefCell;
 use std::error::Error as _;

@@ -1,5 +1,5 @@
-//! What is asked of JavaScript itself. No more is declared than is used: `js-sys` would bring along what its
-//! closures are called by.
+//! The JavaScript functions that the module imports. Only those in use are declared: `js-sys` would add glue code for
+//! its closures.
 
 use wasm_bindgen::prelude::*;
 

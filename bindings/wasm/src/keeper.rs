@@ -1,4 +1,4 @@
-//! The life of one grant: the decisions. The store is the page's, and what other tabs tell it.
+//! The keeper of one grant: makes the decisions; the page has the store and the messages of other tabs.
 
 use oauth_facade::{Decision, Keep, Moment, Secret, Task as Next};
 use std::sync::Arc;
@@ -122,8 +122,8 @@ impl Keeper {
     }
 
     /// The exchange was run to its end, or dropped.
-    pub fn flown(&self, now: f64, seed: &[u8]) -> Result<Task, JsValue> {
-        self.0.flown(&moment(now, seed)).map(Task).map_err(fail)
+    pub fn completed(&self, now: f64, seed: &[u8]) -> Result<Task, JsValue> {
+        self.0.completed(&moment(now, seed)).map(Task).map_err(fail)
     }
 
     /// The pause has elapsed.

@@ -1,4 +1,4 @@
-//! One conversation: six inputs, five kinds of step.
+//! One exchange: six inputs, five kinds of step.
 
 use oauth_facade::{
     Cause, Error, Loss, Moment, Outgoing, Record, Reply, Turn, UnixTime, VerificationJob,

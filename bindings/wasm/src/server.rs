@@ -1,4 +1,4 @@
-//! Servers: by preset, by metadata, by discovery.
+//! Servers: by preset, by metadata, or by discovery.
 
 use oauth_facade::{Preset, Transport};
 use wasm_bindgen::prelude::*;

@@ -1,4 +1,4 @@
-//! Plain values on their way from JavaScript.
+//! Conversion of plain values from JavaScript.
 
 use std::sync::Arc;
 

@@ -24,13 +24,13 @@ pub use refusal::Refusal;
 pub use server_error::{Denial, ServerError};
 pub use table::{Advice, Loss, Misuse, ProtocolViolation, ValidationFailure};
 
-/// What went wrong in a conversation, and whose fault it was.
+/// An error of a conversation: what went wrong, and whose fault it was.
 ///
 /// No error holds a token, a code, a secret, a request or reply body, or a URL's query.
 #[derive(Debug, Clone)]
 pub struct Error(Box<Facts>);
 
-/// Behind one pointer: errors are rare, and every call on the way hands its result on.
+/// It is one pointer wide: errors are rare, and every call on the way passes its result on.
 #[derive(Debug, Clone)]
 struct Facts {
     kind: Kind,
@@ -51,7 +51,7 @@ struct Facts {
 #[derive(Debug, Clone)]
 #[non_exhaustive]
 pub enum Kind {
-    /// The server understood and said no.
+    /// The server understood the request and refused it.
     Denied(Box<ServerError>),
     /// The server, or whatever answered in its place, broke the protocol.
     Malformed(ProtocolViolation),
@@ -125,21 +125,21 @@ impl Error {
         self
     }
 
-    /// Says that this conversation cannot be had again: its code is spent, or may be.
+    /// Marks the conversation as not repeatable: its code was or may have been used.
     #[must_use]
     pub(crate) fn once_only(mut self) -> Self {
         self.0.is_final = true;
         self
     }
 
-    /// Says that it is the answer to a refresh token.
+    /// Marks it as the response to a refresh token.
     #[must_use]
     pub(crate) fn of_refresh(mut self) -> Self {
         self.0.is_of_refresh = true;
         self
     }
 
-    /// Says that it leaves open whether the refresh token will ever be taken again: a person should
+    /// Marks that the refresh token may or may not be accepted again: the person should
     /// log in.
     #[must_use]
     pub(crate) fn of_suspect(mut self) -> Self {
@@ -155,21 +155,21 @@ impl Error {
         self
     }
 
-    /// The same of an error that was met before, and is told without another attempt.
+    /// Marks an earlier error that is reported again without another attempt.
     #[must_use]
     pub(crate) fn told_again(mut self, pause: Duration) -> Self {
         self.0.is_told_again = true;
         self.pausing(pause)
     }
 
-    /// Adds the error underneath.
+    /// Adds the underlying error.
     #[must_use]
     pub fn caused_by(mut self, cause: Cause) -> Self {
         self.0.source = Some(cause);
         self
     }
 
-    /// Whether the request may have been carried out though no answer came.
+    /// Whether the request may have been carried out although no answer arrived.
     fn is_of_unknown_fate(&self) -> bool {
         let is_unsent = |cause: &Cause| cause.delivery() == Delivery::Unsent;
         matches!(self.0.kind, Kind::Lost(_)) && !self.0.source.as_ref().is_some_and(is_unsent)
@@ -189,7 +189,7 @@ impl Error {
     /// What a program should do next.
     pub fn advice(&self) -> Advice {
         match self.kind_advice() {
-            // The same request is not to be had: a person has to start again.
+            // The same request cannot be repeated: the person has to start again.
             Advice::Retry { .. } if self.0.is_final => Advice::Reauthorize,
             Advice::Retry { after } => Advice::Retry {
                 after: self.0.pause.or(after),
@@ -198,8 +198,8 @@ impl Error {
         }
     }
 
-    /// How long to wait before asking again: the pause that the server named, or what is left of the
-    /// one that is kept after failures. Whoever waits for exactly so long is not held back any more.
+    /// How long to wait before trying again: the pause that the server named, or what is left of the
+    /// backoff after failures. After exactly this time a request is sent again.
     pub fn retry_after(&self) -> Option<Duration> {
         match self.advice() {
             Advice::Reauthorize => None,
@@ -207,8 +207,8 @@ impl Error {
         }
     }
 
-    /// Whether it was not met just now: it is the error of the last attempt, told without another one,
-    /// for which it is too early.
+    /// Whether this is the error of an earlier attempt, reported without another one because it is too early
+    /// for that.
     pub const fn is_told_again(&self) -> bool {
         self.0.is_told_again
     }
@@ -225,7 +225,7 @@ impl Error {
         }
     }
 
-    /// The endpoint at work, as `token` or `revocation`.
+    /// The endpoint, such as `token` or `revocation`.
     pub const fn endpoint(&self) -> Option<&'static str> {
         self.0.endpoint
     }
@@ -240,7 +240,7 @@ impl Error {
         detail.get(..end)
     }
 
-    /// What the server said, if it was the server that said no.
+    /// The server's error response, if the server refused the request.
     pub fn server_error(&self) -> Option<&ServerError> {
         match &self.0.kind {
             Kind::Denied(server) => Some(server),
@@ -253,7 +253,7 @@ impl Error {
         self.0.source.as_ref()
     }
 
-    /// Cuts each of `secrets` out of whatever the server wrote: some servers echo what they got.
+    /// Removes each of `secrets` from the server's text: some servers echo what they received.
     #[must_use]
     pub(crate) fn without(mut self, secrets: &[Secret<String>]) -> Self {
         if let Kind::Denied(server) = &mut self.0.kind {

@@ -47,11 +47,11 @@ endpoints! {
     BackchannelAuthentication "backchannel_authentication_endpoint" "CIBA."
 }
 
-/// The endpoints a server names. One that cannot be used is kept with what is wrong with it: it
-/// must not cost those who never call it the rest of the document.
+/// The endpoints of a server. An invalid one is kept with its error, so that callers who never use it
+/// can still use the rest of the document.
 type Endpoints = Vec<(EndpointKind, Result<Url, Error>)>;
 
-/// One authorization server: its issuer, its endpoints, and how its words are to be read.
+/// An authorization server: its issuer, its endpoints, and the rules by which its messages are read.
 #[derive(Debug, Clone)]
 pub struct Server {
     issuer: Issuer,
@@ -77,7 +77,7 @@ enum Origin {
 }
 
 impl Server {
-    /// A server known by hand, without endpoints yet. Prefer [`crate::discover`].
+    /// A server configured by hand, without endpoints yet. Prefer [`crate::discover`].
     pub fn new(issuer: Issuer) -> Self {
         Self {
             issuer,
@@ -107,14 +107,14 @@ impl Server {
         Ok(self)
     }
 
-    /// Sets how the server's words are read.
+    /// Sets the rules by which the server's messages are read.
     #[must_use]
     pub fn with_rules(mut self, rules: Rules) -> Self {
         self.rules = rules;
         self
     }
 
-    /// Renews tokens in one of these ways, and not with refresh tokens.
+    /// Renews tokens in one of these ways instead of with refresh tokens.
     #[cfg(feature = "renewals")]
     #[must_use]
     pub fn with_renewals(mut self, renewals: impl IntoIterator<Item = Renewal>) -> Self {
@@ -134,28 +134,28 @@ impl Server {
         None
     }
 
-    /// Reads the server's words as strictly as this.
+    /// Sets how strictly the server's messages are read.
     pub(crate) const fn set_strictness(&mut self, strictness: Strictness) {
         self.rules.strictness = strictness;
     }
 
-    /// Sets what the server says beyond endpoints, such as `code_challenge_methods_supported`.
+    /// Sets a metadata member other than an endpoint, such as `code_challenge_methods_supported`.
     #[must_use]
     pub fn with_metadata(mut self, metadata: Map<String, Value>) -> Self {
         self.metadata = metadata;
         self
     }
 
-    /// Sets which addresses the requests to this server may be sent to: public ones alone, if somebody else than
-    /// the caller named it. A driver keeps to it that opens the connections itself.
+    /// Sets the addresses that requests to this server may be sent to: public ones alone, if another party than
+    /// the caller named it. Drivers that open the connections themselves enforce it.
     #[must_use]
     pub const fn with_reach(mut self, reach: Reach) -> Self {
         self.reach = reach;
         self
     }
 
-    /// Excepts the origin of this URL, which the caller named, from what [`Self::with_reach`] says: what a stranger
-    /// names there leads nowhere that the caller does not go already, and over https its certificate says so.
+    /// Exempts the origin of this URL, which the caller named, from [`Self::with_reach`]: a URL that another party names
+    /// on it leads nowhere that the caller does not connect to anyway, which over https its certificate confirms.
     #[must_use]
     pub fn with_own_origin(mut self, url: Option<Url>) -> Self {
         self.own_origin = url;
@@ -239,27 +239,27 @@ impl Server {
         Ok(server)
     }
 
-    /// Who the server is.
+    /// The issuer identifier.
     pub const fn issuer(&self) -> &Issuer {
         &self.issuer
     }
 
-    /// Whether all endpoints are those of the server's own document, and none was set by hand.
+    /// Whether all endpoints come from the server's own document, and none was set by hand.
     pub const fn is_discovered(&self) -> bool {
         matches!(self.origin, Origin::Metadata)
     }
 
-    /// How the server's words are read.
+    /// The rules by which the server's messages are read.
     pub const fn rules(&self) -> &Rules {
         &self.rules
     }
 
-    /// Which URLs of this server may carry credentials.
+    /// The URLs of this server that credentials may be sent to.
     pub const fn transport(&self) -> Transport {
         self.transport
     }
 
-    /// Which addresses the requests to this server may be sent to.
+    /// The addresses that requests to this server may be sent to.
     pub const fn reach(&self) -> Reach {
         self.reach
     }
@@ -269,7 +269,7 @@ impl Server {
         self.own_origin.as_ref()
     }
 
-    /// Which addresses a request to this URL may be sent to.
+    /// The addresses that a request to this URL may be sent to.
     pub(crate) fn reach_of(&self, url: &Url) -> Reach {
         match &self.own_origin {
             Some(own) if own.same_origin(url) => Reach::Any,
@@ -277,7 +277,7 @@ impl Server {
         }
     }
 
-    /// Whether it has logins on another device (RFC 8628), as far as its metadata say.
+    /// Whether it supports the device grant (RFC 8628), according to its metadata.
     pub fn takes_device_logins(&self) -> bool {
         let grants = self.list("grant_types_supported", &[DEVICE_CODE]);
         self.endpoint(EndpointKind::DeviceAuthorization).is_ok()
@@ -311,7 +311,7 @@ impl Server {
         }
     }
 
-    /// Everything the server said, for callers; endpoints included.
+    /// All metadata of the server, endpoints included.
     pub const fn metadata(&self) -> &Map<String, Value> {
         &self.metadata
     }
@@ -362,9 +362,8 @@ impl Server {
         self.flag(promise, Flag::False) && !self.rules.has(&Quirk::CallbacksWithoutIssuer)
     }
 
-    /// Which ends the server tells a client of
-    /// (draft-ietf-oauth-refresh-token-expiration-03 section 8). What it names besides is not known here, and left
-    /// out: all names are in the metadata.
+    /// The expirations that the server announces to a client
+    /// (draft-ietf-oauth-refresh-token-expiration-03 section 8). Unknown names are left out; the metadata has them all.
     pub fn refresh_token_expiration_types(&self) -> Vec<RefreshTokenExpiration> {
         let named = self.named_list("refresh_token_expiration_types_supported");
         let known = named.unwrap_or_default();
@@ -383,7 +382,7 @@ impl Server {
     }
 }
 
-/// What a server tells of the end of a grant.
+/// An expiration of a grant that a server announces.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum RefreshTokenExpiration {
@@ -408,23 +407,23 @@ impl RefreshTokenExpiration {
     }
 }
 
-/// What silence about a flag means.
+/// The value of an absent flag.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Flag {
-    /// Silence means true.
+    /// Absent means true.
     True,
-    /// Silence means false.
+    /// Absent means false.
     False,
 }
 
-/// Flags that a check hangs on: one that cannot be read must not count as `false`.
+/// Flags that a check depends on: a malformed one must not count as `false`.
 const PROMISES: [&str; 3] = [
     "authorization_response_iss_parameter_supported",
     "require_pushed_authorization_requests",
     "require_signed_request_object",
 ];
 
-/// The endpoints without which, or with a false one of which, the whole document is worth nothing.
+/// The endpoints whose error makes the whole document unusable.
 const VITAL: [EndpointKind; 3] = [
     EndpointKind::Authorization,
     EndpointKind::Token,
@@ -447,7 +446,7 @@ fn read_endpoints(document: &Object<'_>, transport: Transport) -> Endpoints {
     endpoints
 }
 
-/// A URL of the server's that credentials are sent to, out of this member.
+/// The URL in this member, to which credentials are sent.
 ///
 /// # Errors
 /// `metadata.endpoint_*`.

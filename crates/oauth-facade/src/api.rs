@@ -19,7 +19,7 @@ use oauth_core::{Tokens, danger};
 use crate::resource::{Attachment, Resource, headers};
 use crate::server::Server;
 
-/// An API: where tokens may go, whose token a route needs, and what is known of its limits. Clones
+/// An API: where tokens may be sent, which owner's token a route needs, and its rate limits. Clones
 /// share the limits.
 #[derive(Debug, Clone)]
 pub struct Api {
@@ -28,11 +28,11 @@ pub struct Api {
     on_step_up: OnStepUp,
 }
 
-/// What becomes of a reply that wants more of the person (RFC 9470).
+/// How to handle a reply that requires a step-up (RFC 9470).
 #[cfg(feature = "connect")]
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 enum OnStepUp {
-    /// It is the caller's.
+    /// It is returned to the caller.
     #[default]
     HandBack,
     /// The source can ask the person.
@@ -49,10 +49,10 @@ impl From<resource::Api> for Api {
     }
 }
 
-/// Which allowance is kept to before the API says no.
+/// Which rate limit is kept before the API enforces it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum Keeping {
-    /// None: what its replies say is learnt.
+    /// None: limits are learnt from replies.
     #[default]
     Nothing,
     /// The one that the preset documents.
@@ -200,16 +200,16 @@ impl Api {
     }
 }
 
-/// What a request may do, and with what.
+/// A request, and its options.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct Call<'a> {
     /// The method; empty means `GET`.
     pub method: &'a str,
-    /// The request as far as the rules look at it. Without a body at hand, see [`Self::once`].
+    /// The parts of the request that the rules read. For a body that streams, see [`Self::once`].
     pub request: Attachment<'a>,
-    /// The body can be sent once only.
+    /// Whether the body can be sent only once.
     pub once: Once,
-    /// What to do where the API asks for a pause.
+    /// What to do when the API asks for a pause.
     pub on_limit: OnLimit,
     /// Who follows redirects.
     pub redirects: Redirects,
@@ -218,10 +218,10 @@ pub struct Call<'a> {
 /// Whether a body can be sent again.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum Once {
-    /// As often as it takes.
+    /// It can.
     #[default]
     No,
-    /// It streams.
+    /// It cannot: it streams.
     Yes,
 }
 
@@ -235,40 +235,40 @@ pub enum Redirects {
     Host,
 }
 
-/// What the host has to do next.
+/// What the host does next.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum CallStep {
-    /// Wait, then say [`ApiCall::elapsed`].
+    /// Wait, then call [`ApiCall::elapsed`].
     Wait(Duration),
-    /// Get a token of this owner (`application`, `user` or `any`), then say [`ApiCall::token`]. A source whose API asks
-    /// for no authorization has none (`connect.not_protected`): then say [`ApiCall::unprotected`].
+    /// Get a token of this owner (`application`, `user` or `any`), then call [`ApiCall::token`]. A source whose API asks
+    /// for no authorization has none (`connect.not_protected`): then call [`ApiCall::unprotected`].
     Token(&'static str),
     /// The same, in place of the one that was refused. If there was none, the source is to hear that first.
     Renew(&'static str),
-    /// Sign this with a key that lives with the host, then say [`ApiCall::signed`].
+    /// Sign this with a key of the host, then call [`ApiCall::signed`].
     Sign(SigningJob),
-    /// The reply wants more of the person than the token of this owner has. Ask them for what is
-    /// [wanted](ApiCall::wanted), then say [`ApiCall::asked`].
+    /// The reply requires more than the token of this owner has. Ask the person for what is
+    /// [wanted](ApiCall::wanted), then call [`ApiCall::asked`].
     StepUp(&'static str),
-    /// Send the request to this URL with this `Authorization`, then say [`ApiCall::reply`].
+    /// Send the request to this URL with this `Authorization`, then call [`ApiCall::reply`].
     Send {
-        /// Where to.
+        /// The URL.
         url: String,
         /// The value of the header; none at an API that asks for no authorization.
         authorization: Option<String>,
         /// The value of `DPoP`, where the token is bound to a key.
         dpop: Option<String>,
     },
-    /// Read the body up to this many bytes, and leave it to the caller all the same; then say
-    /// [`ApiCall::body`], with nothing if that cannot be done.
+    /// Read up to this many bytes of the body, and keep it readable for the caller; then call
+    /// [`ApiCall::body`], with `None` if that is not possible.
     Peek(usize),
-    /// The reply is the caller's.
+    /// Return the reply to the caller.
     Done,
-    /// The reply is the caller's, and the token that it refused is to be forgotten.
+    /// Return the reply to the caller, and discard the token that it refused.
     DoneRefused,
 }
 
-/// One request to an API: [`resource::ResourceRequest`] with texts in and texts out.
+/// One request to an API: [`resource::ResourceRequest`] with strings in and out.
 #[derive(Debug)]
 pub struct ApiCall {
     request: resource::ResourceRequest,
@@ -278,7 +278,7 @@ pub struct ApiCall {
     wish: Option<StepUpRequirements>,
 }
 
-/// What a reply wants of the person, and the request to be made after that.
+/// The step-up that a reply requires, and the request to send after it.
 #[cfg(feature = "connect")]
 #[derive(Debug)]
 struct StepUpRequirements {

@@ -17,11 +17,11 @@ use crate::machine::Machine;
 use crate::renewal::Renewal;
 use crate::request::TokenRequest;
 
-/// What errors of a store name as their endpoint.
+/// The endpoint named by errors of a store.
 const STORE: &str = "store";
 
-/// What a host's store says by an error. One that names a store as its endpoint is passed on as it
-/// is; any other is some other server's, and says no more of this grant than that there was no
+/// Converts an error of a host's store. One whose endpoint is the store is passed on unchanged;
+/// any other error comes from another server, and only means that the store gave no
 /// answer.
 pub fn of_store(error: Error) -> Error {
     match error.endpoint() {
@@ -36,36 +36,36 @@ pub struct Keeper(Mutex<State>);
 
 struct State {
     keeper: keeper::Keeper,
-    /// What the exchange under way leaves behind.
+    /// The result of the exchange in progress.
     flight: Option<ExchangeResult>,
 }
 
 type ExchangeResult = Arc<Mutex<Option<Result<Tokens, Error>>>>;
 
-/// What a host knows of a grant before it has seen a token of it, and how it wants it kept.
+/// What identifies a grant, and how it is to be kept fresh.
 #[derive(Debug, Clone, Default)]
 pub struct Keep {
-    /// Whose grant it is.
+    /// The subject of the grant.
     pub subject: Option<String>,
-    /// What was asked for, and is asked for again.
+    /// The token request, repeated at each renewal.
     pub request: TokenRequest,
-    /// What the server does with a refresh token that comes twice: `unknown`, `revokes` or
-    /// `tolerated`. Nothing is `unknown`.
+    /// What the server does with a reused refresh token: `unknown`, `revokes` or
+    /// `tolerated`. `None` means `unknown`.
     pub reuse: Option<String>,
-    /// For how long a lease is taken, if not for 10 s. A session extends it while a request runs.
+    /// The length of a lease, if not 10 s. A session extends it while a request runs.
     pub lease: Option<Duration>,
-    /// How long a token request may take at most, if not 30 s: the host sees to it that none takes
-    /// longer. Only sending again a token of unknown fate waits for it.
+    /// The longest time that a token request may take, if not 30 s: the host must ensure that none takes
+    /// longer. Only resending a token of unknown fate waits for it.
     pub longest_request: Option<Duration>,
-    /// How long before its refresh token ends unused an idle grant is exchanged, see
-    /// [`Policy::keep_alive`]; nothing is never.
+    /// How long before its unused refresh token expires an idle grant is refreshed, see
+    /// [`Policy::keep_alive`]; `None` means never.
     pub keep_alive: Option<Duration>,
-    /// How long before a person's authorization ends that is told, if not 7 days.
+    /// How long before the end of a person's authorization notice is given, if not 7 days.
     pub notice: Option<Duration>,
 }
 
 impl Keep {
-    /// The client's own grant, as the core says it.
+    /// The id of the client's own grant.
     ///
     /// # Errors
     /// Those of [`TokenRequest`]; `misuse.setup` if a subject is named.
@@ -79,7 +79,7 @@ impl Keep {
         }
     }
 
-    /// The grant of a person, as the core says it.
+    /// The id of a person's grant.
     ///
     /// # Errors
     /// Those of [`TokenRequest`].
@@ -91,10 +91,10 @@ impl Keep {
         Ok(id.requesting(self.request.to_core()?))
     }
 
-    /// How it is kept, as the core says it.
+    /// The policy of its keeper.
     ///
     /// # Errors
-    /// `misuse.setup` for a word that is none of the three.
+    /// `misuse.setup` for any other word.
     pub fn policy(&self) -> Result<Policy, Error> {
         let mut policy = Policy::default();
         policy.reuse = match self.reuse.as_deref() {
@@ -114,29 +114,29 @@ impl Keep {
     }
 }
 
-/// What a caller is to do.
+/// What a caller does.
 #[derive(Debug)]
 pub enum Decision {
-    /// Take these.
+    /// Use these tokens.
     HandOut(Arc<Tokens>),
-    /// Take these, and renew beside: go on with [`Keeper::begin`].
+    /// Use these tokens, and renew in the background: go on with [`Keeper::begin`].
     HandOutAndRenew(Arc<Tokens>),
     /// Renew for all: go on with [`Keeper::begin`].
     Renew,
-    /// Wait for the one who renews.
+    /// Wait for the caller that renews.
     Follow,
 }
 
-/// What the host is to do next; the answers are the methods of [`Keeper`].
+/// What the host does next; the answers are the methods of [`Keeper`].
 #[derive(Debug)]
 pub enum Task {
     /// Read the record; then [`Keeper::loaded`].
     Load,
-    /// Take the lease, or for no time give it back; then [`Keeper::leased`].
+    /// Take the lease, or with a time of zero release it; then [`Keeper::leased`].
     Lease {
-        /// In this name.
+        /// The holder.
         holder: String,
-        /// For so long.
+        /// How long.
         ttl: Duration,
     },
     /// Save the record if it is at this version; then [`Keeper::saved`].
@@ -145,16 +145,16 @@ pub enum Task {
         record: Secret<String>,
         /// The version it replaces, 0 for none.
         version: u64,
-        /// When it wants to be renewed, for a store that can find records by that.
+        /// When it should be renewed, for a store that can find records by that.
         due: Option<UnixTime>,
-        /// When nobody needs it any more, if that is known.
+        /// When it is no longer needed, if known.
         until: Option<UnixTime>,
     },
-    /// Run this to its end, whatever that is; then [`Keeper::flown`].
+    /// Run this exchange to its end; then [`Keeper::completed`].
     Run(Machine),
     /// Wait; then [`Keeper::elapsed`].
     Wait(Duration),
-    /// The end, for everyone who waited. An error is the `Err` of the call.
+    /// The end, for every caller that waited. An error is the `Err` of the call.
     Over(Arc<Tokens>),
 }
 
@@ -168,7 +168,7 @@ impl Keeper {
         Ok(Self::of(keeper.with_policy(keep.policy()?)))
     }
 
-    /// Tokens of a person: these, or, without any, what a store has of them.
+    /// Tokens of a person: these, or those of the store if none are given.
     ///
     /// # Errors
     /// `stored.issuer` for tokens of another server or client; `misuse.setup`.
@@ -234,10 +234,10 @@ impl Keeper {
         self.state().keeper.key()
     }
 
-    /// One caller asks for a token, knowing perhaps of one that a resource server refused.
+    /// Decides what a caller does, who may know of a token that a resource server refused.
     ///
     /// # Errors
-    /// What there is to say if there is nothing to be had now.
+    /// Why there is no token.
     pub fn ask(&self, at: &Moment, refused: Option<&Tokens>) -> Result<Decision, Error> {
         Ok(match self.state().keeper.ask(at.now(), refused) {
             keeper::Decision::UseToken(tokens) => Decision::HandOut(tokens),
@@ -248,7 +248,7 @@ impl Keeper {
         })
     }
 
-    /// Forgets exactly this token.
+    /// Discards exactly this token.
     pub fn refuse(&self, refused: &Tokens) {
         self.state().keeper.refuse(refused);
     }
@@ -261,7 +261,7 @@ impl Keeper {
         self.state().keeper.replace(at, tokens)
     }
 
-    /// Takes over a record that the store told of by itself.
+    /// Adopts a record that the store pushed.
     ///
     /// # Errors
     /// `stored.*` for a record that cannot be read, or is another grant's.
@@ -269,7 +269,7 @@ impl Keeper {
         self.state().keeper.learn(at, Entry { version, record })
     }
 
-    /// The newest tokens there are, good or not.
+    /// The newest tokens, valid or not.
     pub fn tokens(&self) -> Option<Arc<Tokens>> {
         self.state().keeper.tokens().cloned()
     }
@@ -279,12 +279,12 @@ impl Keeper {
         self.state().keeper.is_stored()
     }
 
-    /// Whether the record is looked at to put a new login in its place.
+    /// Whether the record is loaded only to be replaced by a new login.
     pub fn is_entering(&self) -> bool {
         self.state().keeper.is_saving_login()
     }
 
-    /// How the grant stands: `good`, `suspect` or `ended`.
+    /// The standing of the grant: `good`, `suspect` or `ended`.
     pub fn standing(&self) -> &'static str {
         match self.state().keeper.standing() {
             Standing::Good => "good",
@@ -305,14 +305,14 @@ impl Keeper {
         Some((extension.holder, extension.ttl, extension.every))
     }
 
-    /// How long to wait before the next try to store what the store has not got yet; nothing if there
-    /// is no such thing. After it, [`Self::save_again`].
+    /// How long to wait before unsaved tokens are saved again; `None` if there are none.
+    /// After it, [`Self::save_again`].
     pub fn retry_after(&self, at: &Moment) -> Option<Duration> {
         self.state().keeper.retry_after(at.now())
     }
 
-    /// Begins to store what the store has not got yet: go on with [`Self::begin`]. Not if there is
-    /// nothing to store, or somebody is at it.
+    /// Begins to save unsaved tokens: go on with [`Self::begin`]. `false` if there are
+    /// none, or a renewal is in progress.
     pub fn save_again(&self) -> bool {
         self.state().keeper.save_again()
     }
@@ -329,12 +329,12 @@ impl Keeper {
         self.state().keeper.upkeep(at.now())
     }
 
-    /// From here on nothing is renewed, for the host is about to end.
+    /// Begins no renewal from now on, for a host that shuts down.
     pub fn drain(&self) {
         self.state().keeper.drain();
     }
 
-    /// The host gives up in the midst of a renewal.
+    /// The host abandons a renewal.
     pub fn abandon(&self, at: &Moment) {
         let mut state = self.state();
         state.flight = None;
@@ -356,7 +356,7 @@ impl Keeper {
         self.step(at, Event::Begin)
     }
 
-    /// The record and its version, or that there is none.
+    /// The record and its version, if there is one.
     ///
     /// # Errors
     /// As [`Self::begin`].
@@ -365,7 +365,7 @@ impl Keeper {
         self.step(at, Event::Loaded(entry))
     }
 
-    /// How long another holds the lease; nothing if it was won, or given back.
+    /// How long another worker holds the lease; `None` if it was won, or released.
     ///
     /// # Errors
     /// As [`Self::begin`].
@@ -373,7 +373,7 @@ impl Keeper {
         self.step(at, Event::Leased(held.map_or(Lease::Won, Lease::Held)))
     }
 
-    /// The new version, or that the record was at another.
+    /// The new version, or `None` if the record was at another one.
     ///
     /// # Errors
     /// As [`Self::begin`].
@@ -385,7 +385,7 @@ impl Keeper {
     ///
     /// # Errors
     /// As [`Self::begin`].
-    pub fn flown(&self, at: &Moment) -> Result<Task, Error> {
+    pub fn completed(&self, at: &Moment) -> Result<Task, Error> {
         let flight = self.state().flight.take();
         let outcome = flight.and_then(|flight| lock(&flight).take());
         let dropped = || {
@@ -404,7 +404,7 @@ impl Keeper {
         self.step(at, Event::Elapsed)
     }
 
-    /// The store gave no answer, for this reason; what it was asked for may have happened or not.
+    /// The store failed for this reason; the step may or may not have taken effect.
     ///
     /// # Errors
     /// As [`Self::begin`].
@@ -456,7 +456,7 @@ impl Keeper {
     }
 }
 
-/// No code that could panic half-way runs under these locks.
+/// No code that could panic halfway runs under these locks.
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
@@ -467,8 +467,8 @@ impl fmt::Debug for Keeper {
     }
 }
 
-/// A token request that tells its keeper how it ended, whoever drives it: no error and no token
-/// has to come back through another language.
+/// A token request that reports its result to the keeper itself: no error and no token
+/// has to pass through another language.
 struct ReportingExchange {
     exchange: Boxed<Tokens>,
     flight: ExchangeResult,

@@ -13,10 +13,10 @@ use oauth_core::moment::Moment;
 
 use crate::output::Record;
 
-/// One conversation. It is itself an [`Exchange`], so a native driver runs it too.
+/// A conversation. It is itself an [`Exchange`], so a native driver runs it too.
 pub struct Machine(Boxed<Record>);
 
-/// What to do next; the answers are the methods of [`Machine`].
+/// What the host does next; the answers are the methods of [`Machine`].
 #[derive(Debug)]
 pub enum Turn {
     /// Send this once, following no redirect; then [`Machine::reply`] or [`Machine::lost`].
@@ -28,7 +28,7 @@ pub enum Turn {
     /// Verify this; then [`Machine::verified`] or [`Machine::lost`]. With the feature `crypto` a machine does
     /// so by itself.
     Verify(VerificationJob),
-    /// It is over.
+    /// The conversation has ended.
     Done(Record),
 }
 
@@ -50,7 +50,7 @@ pub struct Outgoing {
 pub struct Reply {
     /// The HTTP status.
     pub status: u16,
-    /// Names in any case; a name may stand several times. Only those of [`READ`] have to be brought.
+    /// Names in any case; a name may occur several times. Only those of [`READ`] are needed.
     pub headers: Vec<(String, Vec<u8>)>,
     /// At most 1 MiB.
     pub body: Vec<u8>,

@@ -10,10 +10,10 @@ use oauth_core::error::{Error, Misuse};
 use oauth_core::url::Url;
 use oauth_seal::{Keys, NONCE};
 
-/// The longest name and value together, in bytes: browsers promise 4,096.
+/// The longest name and value together, in bytes: browsers accept 4,096.
 const MAX_PAIR: usize = 3800;
 
-/// The longest value, all chunks together: proxies read 8 KiB of cookies in a line.
+/// The longest value, all chunks together: proxies accept 8 KiB in a header line.
 const MAX_VALUE: usize = 7200;
 
 /// From how many bytes on, all chunks together, the cookies of a session are worth a line in the log: many proxies read
@@ -23,10 +23,10 @@ const MANY: usize = 3000;
 /// How many cookies of one name are tried: a parent domain may plant a second.
 const MAX_TRIED: usize = 3;
 
-/// How many cookies of a request are looked at.
+/// How many cookies of a request are read.
 const MAX_COOKIES: usize = 400;
 
-/// What a value is sealed as.
+/// The purpose of a sealed value.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Purpose {
     Session,
@@ -35,16 +35,16 @@ pub(crate) enum Purpose {
     Logout,
 }
 
-/// When a browser sends a cookie along.
+/// The `SameSite` attribute of a cookie.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum CookieSameSite {
     Strict,
     Lax,
-    /// Also with forms that other sites post.
+    /// Sent with forms posted by other sites, too.
     None,
 }
 
-/// A place that cookies are of: a base URL, a name, and keys.
+/// The cookies of one base URL and name, with their keys.
 #[derive(Debug)]
 pub(crate) struct Jar {
     keys: Keys,
@@ -53,11 +53,11 @@ pub(crate) struct Jar {
     is_secure: bool,
 }
 
-/// Why a cookie was not taken, for the log.
+/// Why a cookie was not accepted, for the log.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Rejected {
     Absent,
-    /// The first reason of those there were.
+    /// The first of the reasons.
     Unopened(String),
 }
 
@@ -128,7 +128,7 @@ impl Jar {
             .map_err(|unopened| unopened.to_string())
     }
 
-    /// The first value of this name that opens and reads.
+    /// The first value of this name that can be opened and parsed.
     pub(crate) fn read<T: serde::de::DeserializeOwned>(
         &self,
         cookies: &[(String, String)],
@@ -148,7 +148,7 @@ impl Jar {
         Err(rejected)
     }
 
-    /// A cookie with this value.
+    /// `Set-Cookie` with this value.
     pub(crate) fn set(
         &self,
         name: &str,
@@ -168,12 +168,12 @@ impl Jar {
         text
     }
 
-    /// The end of a cookie.
+    /// `Set-Cookie` that clears a cookie.
     pub(crate) fn end(&self, name: &str, same_site: CookieSameSite) -> String {
         self.set(name, "", 0, same_site)
     }
 
-    /// The cookies of a session, which may be two; and the ends of those that are left over.
+    /// `Set-Cookie` for a session, in one or two cookies; clears a second one that is left over.
     ///
     /// # Errors
     /// `web.session_too_large`, which names the largest member.
@@ -224,12 +224,12 @@ impl Jar {
         }
     }
 
-    /// Whether this many bytes, sealed, are no more than browsers take as a cookie of this name.
+    /// Whether this many bytes, sealed, fit into a cookie of this name.
     pub(crate) fn fits(name: &str, bytes: usize) -> bool {
         name.len() + Keys::sealed_len(bytes) <= MAX_PAIR
     }
 
-    /// Whether a session of this many bytes still is one cookie.
+    /// Whether a session of this many bytes fits into one cookie.
     pub(crate) fn fits_one(&self, bytes: usize) -> bool {
         Keys::sealed_len(bytes) + PREFACE + chunk_name(self.name()).len() <= MAX_PAIR
     }
@@ -277,7 +277,7 @@ impl Jar {
         Err(rejected)
     }
 
-    /// The ends of the session's cookies, as far as the request has any.
+    /// Clears the session's cookies that the request has.
     pub(crate) fn end_session(
         &self,
         cookies: &[(String, String)],
@@ -290,7 +290,7 @@ impl Jar {
             .collect()
     }
 
-    /// Format, purpose, origin and name: nothing opens as anything else, elsewhere, or under another name.
+    /// The associated data: format, purpose, origin and name, so that no value opens as another.
     fn bound(&self, purpose: Purpose, name: &str) -> Vec<u8> {
         let mut text = String::from("oauth-web sealed 1");
         let _ = write!(text, "\n{}\n{}\n{name}", purpose.as_str(), self.origin);
@@ -313,7 +313,7 @@ impl Rejected {
     }
 }
 
-/// What stands before the part: `2.`, a generation, `.`
+/// The length of the prefix of a chunk: `2.`, a generation, `.`
 const PREFACE: usize = 2 + 8 + 1;
 
 fn chunk(value: &str) -> Option<(&str, &str, &str)> {
@@ -326,7 +326,7 @@ fn chunk_name(name: &str) -> String {
     format!("{name}.1")
 }
 
-/// The member of a session that takes most, and what it takes.
+/// The largest member of a session, and its size.
 fn largest(plain: &[u8]) -> String {
     let Ok(serde_json::Value::Object(session)) = serde_json::from_slice(plain) else {
         return format!("it has {} bytes", plain.len());
@@ -362,7 +362,7 @@ fn values<'a>(
     named.map(|(_, value)| value.as_str())
 }
 
-/// The cookies of a request, in their order. Others than ours may hold anything, and hide none of ours.
+/// The cookies of a request, in order. Other cookies may contain anything, and must not hide the site's.
 pub(crate) fn parse(headers: &HeaderMap) -> Vec<(String, String)> {
     let lines = headers.get_all(COOKIE).iter();
     let pairs = lines.flat_map(|line| line.as_bytes().split(|byte| *byte == b';'));

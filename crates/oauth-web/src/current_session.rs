@@ -20,10 +20,10 @@ pub(crate) enum Found {
     Nobody(String),
 }
 
-/// Who is signed in.
+/// Finds the session of a request.
 ///
 /// # Errors
-/// What the store fails with.
+/// The store's errors.
 pub(crate) async fn session(context: &RequestContext) -> Result<Found, Error> {
     let jar = context.jar()?;
     let now = context.io.now();
@@ -42,7 +42,7 @@ pub(crate) async fn session(context: &RequestContext) -> Result<Found, Error> {
     };
     Ok(match found {
         Ok(session) if session.is_over(now, context.config().idle) => {
-            // One that lay unused is still there, and so are its tokens.
+            // An idle session is still in the store, and so are its tokens.
             if session.key.is_some() {
                 end_unused(context, &session).await?;
             }
@@ -64,7 +64,7 @@ async fn end_unused(context: &RequestContext, session: &Session) -> Result<(), E
     Ok(())
 }
 
-/// What a cookie holds where it has the access token too.
+/// The contents of a cookie that has the access token too.
 #[derive(Serialize, Deserialize)]
 pub(crate) struct CookieSession {
     #[serde(flatten)]
@@ -81,7 +81,7 @@ impl CookieSession {
     }
 
     fn session(self) -> Session {
-        // What does not read is over.
+        // Malformed tokens count as expired.
         let tokens = self.tokens.map(Secret::new);
         let tokens = tokens.and_then(|text| Tokens::from_json(text.expose()).ok());
         Session {

@@ -15,7 +15,7 @@ use oauth_core::url::Url;
 use crate::request::PROTECTION_HEADER;
 use crate::session::Session;
 
-/// What a request does not take along: what is this site's business, and what ends at the next hop.
+/// The request headers that are not forwarded: those for this site, and hop-by-hop headers.
 const KEPT_BACK: [HeaderName; 15] = [
     COOKIE,
     AUTHORIZATION,
@@ -29,16 +29,16 @@ const KEPT_BACK: [HeaderName; 15] = [
     TRANSFER_ENCODING,
     UPGRADE,
     CONTENT_LENGTH,
-    // The host decodes.
+    // The host decompresses.
     ACCEPT_ENCODING,
     HeaderName::from_static("keep-alive"),
     HeaderName::from_static(PROTECTION_HEADER),
 ];
 
-/// What a response does not bring along.
+/// The response headers that are not forwarded.
 const NOT_TAKEN: [HeaderName; 11] = [
     SET_COOKIE,
-    // A browser would ask for a password.
+    // A browser would prompt for a password.
     WWW_AUTHENTICATE,
     CONNECTION,
     TRAILER,
@@ -51,34 +51,34 @@ const NOT_TAKEN: [HeaderName; 11] = [
     HeaderName::from_static("strict-transport-security"),
 ];
 
-/// A request to be passed on: with the token of [`Session::grant`] and the body that came, which the site does not
-/// read. What comes back is passed on with [`Forward::response_headers`].
+/// A request to forward, with the token of [`Session::grant`] and its body, which the site does not
+/// read. The response is passed on with [`Forward::response_headers`].
 #[derive(Clone)]
 #[non_exhaustive]
 pub struct Forward {
     /// The method.
     pub method: Method,
-    /// Where to.
+    /// The URL.
     pub url: Url,
-    /// The header fields, without cookies, `Authorization` and what ends at this hop.
+    /// The header fields, without cookies, `Authorization` and hop-by-hop fields.
     pub headers: HeaderMap,
-    /// The API's own URL: the token may be shown beneath it and nowhere else.
+    /// The URL of the API: the token may be sent below it and nowhere else.
     pub resource: Url,
-    /// Whose token: [`Session::grant`] in the store, or [`Session::tokens`].
+    /// The session whose token to attach: [`Session::grant`] in the store, or [`Session::tokens`].
     pub session: Arc<Session>,
-    /// The client that the tokens are of.
+    /// The client of the tokens.
     pub client: Client,
 }
 
 impl Forward {
-    /// The header fields of a response that are passed on: without cookies, cross-origin grants and what ends at this
-    /// hop, and with what keeps it from being read as a page of the site.
+    /// The header fields of a response that are passed on: without cookies, CORS and hop-by-hop fields, and with those
+    /// that prevent the response from being rendered as a page of the site.
     pub fn response_headers(headers: &HeaderMap) -> HeaderMap {
         taken(headers)
     }
 }
 
-/// The header fields that go along.
+/// The header fields to forward.
 pub(crate) fn sent(headers: &HeaderMap) -> HeaderMap {
     let named = connected(headers);
     let is_sent = |name: &HeaderName| {
@@ -91,7 +91,7 @@ pub(crate) fn sent(headers: &HeaderMap) -> HeaderMap {
     copy(headers, is_sent)
 }
 
-/// The header fields of an API's response that come along, and those that keep what it says from being a page of
+/// The header fields of an API's response to pass on, and those that prevent it from being rendered as a page of
 /// this site.
 fn taken(headers: &HeaderMap) -> HeaderMap {
     let named = connected(headers);
@@ -104,12 +104,12 @@ fn taken(headers: &HeaderMap) -> HeaderMap {
     let policy = HeaderValue::from_static("default-src 'none'; sandbox; frame-ancestors 'none'");
     taken.insert(CONTENT_SECURITY_POLICY, policy);
     taken.insert(X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
-    // It is one person's.
+    // The response is private.
     taken.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
     taken
 }
 
-/// The fields that `Connection` names end at this hop as well (RFC 9110 section 7.6.1).
+/// The fields that `Connection` names are hop-by-hop as well (RFC 9110 section 7.6.1).
 fn connected(headers: &HeaderMap) -> Vec<String> {
     let lines = headers.get_all(CONNECTION).iter();
     let names = lines
@@ -128,7 +128,7 @@ fn copy(headers: &HeaderMap, is_wanted: impl Fn(&HeaderName) -> bool) -> HeaderM
 }
 
 impl fmt::Debug for Forward {
-    /// Where to, without the query.
+    /// Shows the URL without its query.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Forward")
             .field("method", &self.method)

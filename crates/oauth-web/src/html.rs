@@ -13,7 +13,7 @@ pub(crate) fn page(title: &str, body: &str) -> String {
     )
 }
 
-/// What went wrong, for a person.
+/// An error page.
 pub(crate) fn problem(code: &str, detail: Option<&str>, sign_in: Option<&str>) -> String {
     let mut text = String::new();
     if let Some(detail) = detail {
@@ -26,7 +26,7 @@ pub(crate) fn problem(code: &str, detail: Option<&str>, sign_in: Option<&str>) -
     text
 }
 
-/// A button for each provider, which asks for the same page again.
+/// A button for each provider, which requests the same page again.
 pub(crate) fn chooser(providers: &[Provider], action: &str, kept: &[(&str, String)]) -> String {
     let mut text = format!("<form action=\"{}\">", escape(action));
     for (name, value) in kept {
@@ -53,7 +53,7 @@ pub(crate) fn button(action: &str, label: &str) -> String {
     format!("<form method=post action=\"{action}\"><button>{label}</button></form>")
 }
 
-/// A page that asks for another at once: the next request comes from this site.
+/// A page that requests another at once, so that the next request comes from this site.
 pub(crate) fn hop(url: &str) -> String {
     let url = escape(url);
     format!("<meta http-equiv=refresh content=\"0;url={url}\"><p><a href=\"{url}\">Go on</a>")

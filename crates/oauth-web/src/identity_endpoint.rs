@@ -11,15 +11,15 @@ use serde_json::{Map, Value};
 
 use crate::session::Identity;
 
-/// Where a provider without OpenID Connect says who a person is: a JSON object of its own API.
+/// The endpoint that identifies a person at a provider without OpenID Connect: a JSON object of its API.
 #[derive(Debug, Clone)]
 #[non_exhaustive]
 pub struct IdentityEndpoint {
-    /// Asked by `GET`, with the access token of the login. It goes wherever this says.
+    /// Requested by `GET`, with the access token of the login: the token is sent wherever this points.
     pub url: Url,
-    /// The member that is the person's `sub`: a text or a whole number that is never given to another person.
+    /// The member that is the person's `sub`: a string or an integer that is never reassigned.
     pub subject: String,
-    /// More claims, each with the member that it is: `("picture", "avatar_url")`.
+    /// Further claims, each with its member: `("picture", "avatar_url")`.
     pub claims: Vec<(String, String)>,
 }
 
@@ -33,7 +33,7 @@ pub(crate) struct IdentityRequest {
 }
 
 impl IdentityEndpoint {
-    /// This URL, whose answer calls the person by this member.
+    /// An endpoint at this URL, whose response identifies the person by this member.
     pub fn new(url: Url, subject: impl Into<String>) -> Self {
         Self {
             url,
@@ -42,7 +42,7 @@ impl IdentityEndpoint {
         }
     }
 
-    /// Takes this member as this claim.
+    /// Maps this member to this claim.
     #[must_use]
     pub fn claim(mut self, claim: impl Into<String>, member: impl Into<String>) -> Self {
         self.claims.push((claim.into(), member.into()));

@@ -43,7 +43,7 @@ impl RequestContext {
     /// The base URL of the request.
     ///
     /// # Errors
-    /// `web.not_found` for a host that is none of the site's.
+    /// `web.not_found` for a host of no base URL.
     pub(crate) fn base_url(&self) -> Result<&BaseUrl, Error> {
         let base_url = self.base_url.and_then(|at| self.site.base_urls.get(at));
         base_url.ok_or_else(|| {
@@ -58,7 +58,7 @@ impl RequestContext {
     /// The provider of this id.
     ///
     /// # Errors
-    /// `web.unknown_provider`, and what its host fails with.
+    /// `web.unknown_provider`, and the host's errors.
     pub(crate) async fn provider(&self, id: &str) -> Result<Provider, Error> {
         let id = Some(id.to_owned());
         let found = self
@@ -118,7 +118,7 @@ impl RequestContext {
         }
     }
 
-    /// The one that a person signs in with, if that is settled: by what the page needs, or because there is no choice.
+    /// The provider to sign in with, if it is determined by the tenant of the page, or is the only one.
     pub(crate) async fn chosen(&self, need: Option<&Need>) -> Result<Option<Provider>, Error> {
         let tenant = need.and_then(|need| need.tenant.clone());
         self.find(ProviderQuery {
@@ -128,7 +128,7 @@ impl RequestContext {
         .await
     }
 
-    /// The first of those that people sign in with, unless they choose another.
+    /// The first provider, which is used unless the person chooses another.
     pub(crate) async fn first_provider(&self) -> Result<Provider, Error> {
         match self.config().providers.first() {
             Some(first) => Ok(first.clone()),
@@ -139,7 +139,7 @@ impl RequestContext {
         }
     }
 
-    /// What is asked for, of the providers of the settings or of the host's.
+    /// Finds the provider of a query, in the settings or by asking the host.
     pub(crate) async fn find(&self, ask: ProviderQuery) -> Result<Option<Provider>, Error> {
         let config = self.config();
         let mut fixed = Vec::new();
@@ -170,7 +170,7 @@ impl RequestContext {
         let Some(found) = self.io.provider(asked).await? else {
             return Ok(None);
         };
-        // Another than the one that was asked for would be another tenant's session.
+        // A provider that does not match the query would open another tenant's session.
         let is_fixed = config.providers.iter().any(|fixed| fixed.id == found.id);
         let is_whole = found.client.is_some() && found.callback.is_none();
         if is_fixed || !is_whole || !self.is_asked_for(&found, &ask).await? {
@@ -208,7 +208,7 @@ impl RequestContext {
         }
     }
 
-    /// How the session's cookie is sent.
+    /// The `SameSite` of the session's cookie.
     pub(crate) fn same_site(&self) -> CookieSameSite {
         match self.config().same_site {
             SameSite::Lax => CookieSameSite::Lax,
@@ -216,7 +216,7 @@ impl RequestContext {
         }
     }
 
-    /// One of the site's own pages, with these parameters.
+    /// The path of one of the site's own pages, with these parameters.
     pub(crate) fn page(&self, name: &str, parameters: &[(&str, &str)]) -> Result<String, Error> {
         let mut url = self.base_url()?.page(self.config(), name);
         let mut form = Form::new();
@@ -230,12 +230,12 @@ impl RequestContext {
         Ok(url)
     }
 
-    /// The page that people go to who asked for none.
+    /// The page after signing in, if none was requested.
     pub(crate) fn home(&self) -> Result<String, Error> {
         Ok(format!("{}{}", self.base_url()?.root, self.config().home))
     }
 
-    /// Where a person goes afterwards: as asked, if that is allowed, else home.
+    /// The page to return to: the requested one if it is allowed, else home.
     pub(crate) fn return_to(&self, wanted: Option<&str>) -> Result<String, Error> {
         let base_url = self.base_url()?;
         let pages = format!("{}{}", base_url.root, self.config().prefix);
@@ -253,7 +253,7 @@ impl RequestContext {
         }
     }
 
-    /// The page that was asked for, if people can come back to it.
+    /// The requested page, if it can be returned to.
     pub(crate) fn this_page(&self) -> Result<String, Error> {
         match self.request.is_safe() {
             true => self.return_to(Some(&return_target::written_out(&self.request.target))),
@@ -261,13 +261,13 @@ impl RequestContext {
         }
     }
 
-    /// The ends of a session's cookies, as far as there are any.
+    /// Clears the cookies of the session, if there are any.
     pub(crate) fn end_session(&self) -> Result<Vec<String>, Error> {
         Ok(self.jar()?.end_session(&self.cookies, self.same_site()))
     }
 
-    /// Nothing but what a page of this site sent, if it may change something (RFC 10017 section 6.1.3.3). Where the
-    /// browser does not say, a header that other sites cannot send has to stand there, unless there is no session
+    /// Requires that an unsafe request comes from a page of this site (RFC 10017 section 6.1.3.3). If the browser does
+    /// not state its origin, a header that other sites cannot send is required, unless there is no session
     /// that could be abused.
     ///
     /// # Errors
@@ -290,12 +290,12 @@ impl RequestContext {
         }
     }
 
-    /// Goes on to another page, with these cookies.
+    /// Redirects to another page, with these cookies.
     pub(crate) fn go(url: &str, cookies: impl IntoIterator<Item = String>) -> Reply {
         Reply::see_other(url).cookies(cookies)
     }
 
-    /// Nothing: it was only looked ahead.
+    /// The empty response to a prefetch.
     pub(crate) fn ahead() -> Reply {
         Reply::empty(StatusCode::NO_CONTENT)
     }

@@ -10,8 +10,8 @@ use oauth_core::url::Url;
 /// The longest return target, in bytes: it is kept in a cookie.
 const MAX_TARGET: usize = 2000;
 
-/// The return target, if people may be sent there: one of this site that is not a page of ours, or of another
-/// origin that is listed.
+/// The return target, if it is allowed: a page of this site other than the sign-in pages, or of a listed
+/// origin.
 pub(crate) fn allowed<'a>(
     target: &'a str,
     own: &Url,
@@ -30,7 +30,7 @@ pub(crate) fn allowed<'a>(
     listed.then_some(target)
 }
 
-/// A target as it came, with what browsers leave in a query and RFC 3986 does not allow there written out, such as
+/// Percent-encodes characters that browsers leave in a query and RFC 3986 does not allow there, such as
 /// braces.
 pub(crate) fn written_out(target: &str) -> Cow<'_, str> {
     let is_allowed =
@@ -61,7 +61,7 @@ fn path(target: &str) -> &str {
     path.split(['?', '#']).next().unwrap_or_default()
 }
 
-/// Whether a path is one of our pages, also for a server that decodes before it looks.
+/// Whether a path is one of the sign-in pages, even for a server that decodes first.
 fn is_below(path: &str, pages: &str) -> bool {
     let decoded = form::decode(path).unwrap_or(Cow::Borrowed(path));
     let path = decoded.to_ascii_lowercase();

@@ -11,7 +11,7 @@ use crate::connect::Connections;
 use crate::cookie::Jar;
 use crate::request::Request;
 
-/// The settings of a site, and what follows from them.
+/// The settings of a site, and its base URLs.
 pub(crate) struct Inner {
     pub(crate) config: Config,
     pub(crate) base_urls: Vec<BaseUrl>,
@@ -20,7 +20,7 @@ pub(crate) struct Inner {
     pub(crate) is_large_known: AtomicBool,
 }
 
-/// Where people reach the site: one base URL.
+/// A base URL of the site.
 pub(crate) struct BaseUrl {
     pub(crate) url: Url,
     pub(crate) origin: String,
@@ -29,7 +29,7 @@ pub(crate) struct BaseUrl {
     pub(crate) jar: Jar,
 }
 
-/// What a request asks for.
+/// The route of a request.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Route {
     Login,
@@ -42,7 +42,7 @@ pub(crate) enum Route {
     FrontChannel(Option<String>),
     Api(String),
     Unknown,
-    /// The application's own.
+    /// A page of the application.
     Application,
 }
 
@@ -131,7 +131,7 @@ impl Inner {
 }
 
 impl BaseUrl {
-    /// Where a provider sends people back to.
+    /// The redirect URI of a provider.
     pub(crate) fn redirect_uri(
         &self,
         config: &Config,

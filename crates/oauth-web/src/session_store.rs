@@ -17,20 +17,35 @@ use crate::request_context::RequestContext;
 use crate::session::{self, Identity, Session};
 use crate::visit::{ExchangeOutput, Times, wrong_output};
 
-/// How many sessions of a person are remembered: the oldest are not ended by the provider any more.
+/// How many sessions of a person are indexed: a logout at the provider does not end older ones.
 const MOST: usize = 64;
 
-/// How often a record is saved over that others save as well.
+/// How often a save is tried against concurrent ones.
 const ATTEMPTS: u32 = 8;
 
-/// How often a store is asked to remove a session that does not say that it has: its person was told that it is over.
+/// How often the removal of a session is tried when the store fails: the person was told that it has ended.
 const REMOVALS: u32 = 3;
 
-/// How long a sign-in takes at most from when its session is listed until that is stored, or never will be.
+/// The longest time between indexing a session and storing it: after that, it never will be.
 const MAX_LOGIN_TIME: Duration = Duration::from_secs(5 * 60);
 
+<<<<<<< HEAD
 /// The sessions of a person, or of one session at the provider. A session is listed before its tokens are stored, and
 /// until they are gone: whatever a worker was doing when it died, somebody comes by here and does the rest.
+=======
+/// What the cookie holds.
+#[derive(Serialize, Deserialize)]
+pub(crate) struct Handle {
+    handle: String,
+    until: UnixTime,
+    /// The provider of the tokens, in case the session is gone and they are not.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    provider: Option<String>,
+}
+
+/// The index of the sessions of a person, or of one session at the provider. A session is listed before its tokens are
+/// stored, and until they are gone: if a worker dies in between, the next request that reads the index cleans up.
+>>>>>>> names
 #[derive(Debug, Default, Serialize, Deserialize)]
 struct SessionIndex {
     sessions: Vec<ListedSession>,
@@ -43,7 +58,7 @@ struct SessionIndex {
 struct ListedSession {
     key: String,
     until: UnixTime,
-    /// Since when it is listed.
+    /// When it was listed.
     #[serde(default = "long_ago")]
     since: UnixTime,
 }
@@ -52,7 +67,17 @@ const fn long_ago() -> UnixTime {
     UnixTime::from_secs(0)
 }
 
+<<<<<<< HEAD
 /// The session of a handle. That it is used is written down now and then.
+=======
+impl Handle {
+    fn key(&self) -> String {
+        oauth_seal::digest("oauth-web session 1", [self.handle.as_str()])
+    }
+}
+
+/// Loads the session of a handle, and records its use now and then.
+>>>>>>> names
 pub(crate) async fn load(
     context: &RequestContext,
     handle: &Handle,
@@ -73,7 +98,7 @@ pub(crate) async fn load(
             seen_at: Some(now),
             ..session.clone()
         };
-        // Another request writes the same, or the next one will.
+        // A failure does no harm: another request saves the same, or the next one will.
         let (io, times) = (&context.io, Times::until(session.until));
         let saved = io.save(&key, text(&seen), entry.version, times).await;
         if let Err(error) = saved {
@@ -83,7 +108,7 @@ pub(crate) async fn load(
     Ok(Some(session))
 }
 
-/// Begins a session: it is listed where the provider finds it, then come its tokens, and last itself.
+/// Begins a session: lists it in the indexes, then stores its tokens, and the session last.
 pub(crate) async fn begin(
     context: &RequestContext,
     (provider, client): (&str, Option<&Client>),
@@ -101,19 +126,33 @@ pub(crate) async fn begin(
         seen_at: context.config().idle.map(|_| session.started_at),
         ..session
     };
+<<<<<<< HEAD
     match client {
         Some(client) => listed_and_stored(context, client, &key, &session, tokens).await?,
         None => saved(context, &key, &session).await?,
+=======
+    let client = &provider.client;
+    let left = match store(context, client, &key, &session, tokens.clone()).await {
+        Ok(left) => left,
+        Err(error) => {
+            // No tokens without a session. It stays listed: a save that failed may still take effect.
+            take_back(context, client, &key, tokens).await;
+            return Err(error);
+        }
+    };
+    for listed in left {
+        clear(context, client, &session.identity, &listed).await;
+>>>>>>> names
     }
     let plain = Secret::new(serde_json::to_vec(&handle).unwrap_or_default());
     let seconds = context.config().lifetime.as_secs();
     let jar = context.jar()?;
-    // The step may be another by now.
+    // The step may have changed since.
     let (at, same_site) = (context.io.at(), context.same_site());
     jar.set_session(&at, &context.cookies, plain.expose(), seconds, same_site)
 }
 
-/// Lists a session. Those of the same person that have been listed for so long that they are stored, or left behind.
+/// Lists a session, and returns those of the same person that were listed long enough ago to be stored or left behind.
 async fn list(
     context: &RequestContext,
     client: &Client,
@@ -140,6 +179,7 @@ async fn list(
     Ok(left.filter(is_settled).collect())
 }
 
+<<<<<<< HEAD
 /// Stores a session of this client, and does away with what is left of the person's others.
 async fn listed_and_stored(
     context: &RequestContext,
@@ -171,6 +211,9 @@ async fn saved(context: &RequestContext, key: &str, session: &Session) -> Result
 }
 
 /// Stores a session: it is listed, then come its tokens, then itself. What [`list`] found.
+=======
+/// Lists a session, stores its tokens, then the session. Returns what [`list`] found.
+>>>>>>> names
 async fn store(
     context: &RequestContext,
     client: &Client,
@@ -182,8 +225,16 @@ async fn store(
     if let Some(tokens) = tokens {
         keep(context, client, key, tokens, session.until).await?;
     }
+<<<<<<< HEAD
     saved(context, key, session).await?;
     // Whom the provider has signed out meanwhile is not listed any more.
+=======
+    let times = Times::until(session.until);
+    if context.io.save(key, text(session), 0, times).await? == Saved::Conflict {
+        return Err(contended());
+    }
+    // If the provider has signed the person out meanwhile, the session is not listed any more.
+>>>>>>> names
     for name in index_names(client, &session.identity) {
         let entry = context.io.load(&name).await?;
         let index = entry.as_ref().map(listed).unwrap_or_default();
@@ -195,7 +246,7 @@ async fn store(
     Ok(left)
 }
 
-/// The tokens of a login that has come to nothing, stored or not.
+/// Removes and revokes the tokens of a failed login, stored or not.
 async fn take_back(context: &RequestContext, client: &Client, key: &str, tokens: Option<Tokens>) {
     let forgotten = forget(context, client, key).await;
     if let Err(error) = &forgotten {
@@ -206,8 +257,8 @@ async fn take_back(context: &RequestContext, client: &Client, key: &str, tokens:
     }
 }
 
-/// Ends a session and its grant: the record first, then the tokens, which are revoked. What a renewal brings that
-/// is under way elsewhere is revoked by whoever runs it. The ID token, for the logout at the provider.
+/// Ends a session and its grant: removes the record, then revokes the tokens. The tokens of a renewal in progress
+/// elsewhere are revoked by its worker. Returns the ID token, for the logout at the provider.
 pub(crate) async fn end(context: &RequestContext, session: &Session) -> Option<Secret<String>> {
     let io = &context.io;
     let Some(key) = session.key.as_deref() else {
@@ -231,7 +282,7 @@ pub(crate) async fn end(context: &RequestContext, session: &Session) -> Option<S
     finish(context, &client, key, &session.identity).await
 }
 
-/// Does what is to be done once a session is gone. It is listed until its tokens are gone as well.
+/// Cleans up after a session is removed: it stays listed until its tokens are gone as well.
 async fn finish(
     context: &RequestContext,
     client: &Client,
@@ -257,7 +308,7 @@ async fn delist(context: &RequestContext, name: &str, key: &str) -> Result<(), E
     changed.await.map(drop)
 }
 
-/// What is left of a session that has ended, or of which a worker that died has stored but a part.
+/// Cleans up a session that has ended, or that a worker stored only in part before it died.
 async fn clear(
     context: &RequestContext,
     client: &Client,
@@ -276,7 +327,7 @@ async fn clear(
     }
 }
 
-/// Revokes the token of a session that has no record.
+/// Revokes the token of a session without a record.
 async fn revoke_of(context: &RequestContext, session: &Session, tokens: &Tokens) {
     match context.client_of(&session.identity.provider).await {
         Ok(client) => revoke(context, &client, tokens).await,
@@ -284,8 +335,8 @@ async fn revoke_of(context: &RequestContext, session: &Session, tokens: &Tokens)
     }
 }
 
-/// The tokens of a session that is gone, by the cookie of this request: whoever ended it may have died before they
-/// were.
+/// Removes the tokens of a session that is gone, by the cookie of this request: the worker that ended it may have died
+/// before it removed them.
 pub(crate) async fn forget_left(context: &RequestContext) -> Result<(), Error> {
     let Ok(handle) = context.jar()?.session::<Handle>(&context.cookies) else {
         return Ok(());
@@ -297,8 +348,8 @@ pub(crate) async fn forget_left(context: &RequestContext) -> Result<(), Error> {
     forget(context, &client, &handle.key()).await.map(drop)
 }
 
-/// Ends the sessions that a person has, or those that belong to one session at the provider, as far as they are meant.
-/// One that is listed and not stored yet is listed no more, by which its sign-in learns of it.
+/// Ends the sessions of a person, or of one session at the provider, for which `is_meant` holds. A session that is
+/// listed but not stored yet is removed from the index, which its sign-in notices.
 ///
 /// # Errors
 /// What the store fails with.
@@ -331,7 +382,7 @@ pub(crate) async fn end_all(
     Ok(())
 }
 
-/// Whether sessions of a list that are not stored yet are meant as well.
+/// Whether sessions that are not stored yet are meant as well.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Unstored {
     Meant,
@@ -376,8 +427,8 @@ async fn keep(
             }
             keeper::Step::Wait(pause) => io.wait(pause).await.map(|()| keeper::Event::Elapsed),
             keeper::Step::Run(exchange) => {
-                let landed = io.run(exchange, |tokens| ExchangeOutput::Tokens(Box::new(tokens)));
-                match landed.await {
+                let output = io.run(exchange, |tokens| ExchangeOutput::Tokens(Box::new(tokens)));
+                match output.await {
                     Ok(ExchangeOutput::Tokens(tokens)) => Ok(keeper::Event::Completed(Ok(*tokens))),
                     Ok(_) => return Err(wrong_output()),
                     Err(error) => Ok(keeper::Event::Completed(Err(error))),
@@ -385,7 +436,7 @@ async fn keep(
             }
             keeper::Step::Done(outcome) => {
                 outcome?;
-                // A session whose tokens are nowhere is none.
+                // A session whose tokens were not stored must not exist.
                 return match keeper.is_stored() {
                     true => Ok(()),
                     // What the store failed with, where it did.
@@ -429,7 +480,7 @@ async fn revoke(context: &RequestContext, client: &Client, tokens: &Tokens) {
     }
 }
 
-/// Changes a list that others may change as well; the list as it is then.
+/// Changes an index that others may change concurrently, and returns it.
 async fn change(
     context: &RequestContext,
     name: &str,
@@ -443,7 +494,7 @@ async fn change(
         let until = index.sessions.iter().map(|listed| listed.until).max();
         index.until = until;
         let record = match until {
-            // A removed record, and not an absent one: its version goes on.
+            // An empty record, not an absent one: its version continues.
             None if version == 0 => return Ok(index),
             None => String::new(),
             Some(_) => serde_json::to_string(&index).unwrap_or_default(),
@@ -457,7 +508,7 @@ async fn change(
     Err(contended())
 }
 
-/// Where the sessions of this person are listed: by subject, and by the session at the provider.
+/// The names of the indexes of this person's sessions: by subject, and by the session at the provider.
 fn index_names(client: &Client, identity: &Identity) -> Vec<String> {
     let by_subject = index_name(client, "sub", &identity.subject);
     let by_sid = identity

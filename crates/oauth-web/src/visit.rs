@@ -402,7 +402,7 @@ impl Io {
     {
         let exchange = exchange.and_then(move |_, output| Ok(RunOutput(wrap(output))));
         match self.ask(Step::Run(exchange.boxed())).await {
-            Event::Completed(landed) => landed.map(|landed| landed.0),
+            Event::Completed(output) => output.map(|output| output.0),
             event => Err(unexpected(event)),
         }
     }

@@ -1,5 +1,7 @@
 'use strict'
 
+// Reads request bodies, up to a limit.
+
 const { joined } = require('#host')
 
 /** What a body is in place of one that is longer than the site reads. */

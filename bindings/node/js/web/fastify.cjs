@@ -1,5 +1,7 @@
 'use strict'
 
+// Fastify: a plugin and a hook.
+
 const { Readable } = require('#host')
 const { bodyOf } = require('./body.cjs')
 const { fieldsOf } = require('./express.cjs')

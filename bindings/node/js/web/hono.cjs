@@ -1,5 +1,7 @@
 'use strict'
 
+// Hono: middleware.
+
 const { signedIn } = require('./requirements.cjs')
 const { handle } = require('./standard.cjs')
 

@@ -1,5 +1,7 @@
 'use strict'
 
+// Next.js: sites created while pages are built, when variables may be missing.
+
 const { randomBytes } = require('node:crypto')
 const { optionsOf } = require('../options.cjs')
 const { fromEnvironment } = require('./settings.cjs')

@@ -1,5 +1,7 @@
 'use strict'
 
+// `site.required`, which recognizes each framework by the arguments it is called with.
+
 const express = require('./express.cjs')
 const fastify = require('./fastify.cjs')
 const hono = require('./hono.cjs')

@@ -1,5 +1,7 @@
 'use strict'
 
+// The requirements of a page, as the native half takes them.
+
 const { optionsOf } = require('../options.cjs')
 
 const texts = (given) => (typeof given === 'string' ? given.split(' ') : [...given])

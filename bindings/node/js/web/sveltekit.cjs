@@ -1,5 +1,7 @@
 'use strict'
 
+// SvelteKit: the `handle` hook.
+
 const { optionsOf } = require('../options.cjs')
 const { handle: visited, ledTo } = require('./standard.cjs')
 

@@ -1,5 +1,7 @@
 'use strict'
 
+// The user: the person who is signed in, as an application sees them.
+
 const { inspect } = require('#host')
 const { dateOf, refuseClones } = require('../value.cjs')
 

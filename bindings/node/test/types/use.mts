@@ -178,7 +178,7 @@ export async function kept(client: Client, store: Store, signal: AbortSignal): P
       case 'load': task = keeper.loaded(await store.load(keeper.key)); break
       case 'lease': task = keeper.leased(await store.lease(keeper.key, task.holder, task.ms)); break
       case 'save': task = keeper.saved(await store.save(keeper.key, task.record, task.version)); break
-      case 'run': await run(task.exchange).catch(() => {}); task = keeper.flown(); break
+      case 'run': await run(task.exchange).catch(() => {}); task = keeper.completed(); break
       case 'wait': task = keeper.elapsed(); break
       default: { const never: never = task; throw never }
     }

@@ -1,4 +1,4 @@
-"""The client: what is written by hand below, and the operations of the table."""
+"""The client: its handwritten methods, and the generated operations."""
 
 from __future__ import annotations
 

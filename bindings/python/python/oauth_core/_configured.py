@@ -1,4 +1,4 @@
-"""Clients out of client files and of environment variables."""
+"""Clients from client files and environment variables."""
 
 from __future__ import annotations
 

@@ -44,14 +44,14 @@ class ExchangeOperations:
         hint: TokenKind | None = None,
         moment: Moment | None = None,
     ) -> Exchange[None]:
-        """Asks the server to forget a token (RFC 7009).
+        """Revokes a token (RFC 7009).
 
-        A token that the server does not know is no error. endpoint.missing if the server does not
-        offer it, denied.* if it refuses, lost.* if no answer arrives.
+        An unknown token is not an error. endpoint.missing if the server does not offer it,
+        denied.* if it refuses, lost.* if no answer arrives.
 
         Args:
-            token: The token to be forgotten.
-            hint: Which kind it is, to save the server a search.
+            token: The token to revoke.
+            hint: The kind of token, a hint for the server.
             moment: For tests and replays: gives the Unix time in seconds and 32 random bytes,
                 at each step.
         """
@@ -68,16 +68,16 @@ class ExchangeOperations:
         extra: Mapping[str, str | Sequence[str]] | None = None,
         moment: Moment | None = None,
     ) -> Exchange[Tokens]:
-        """Spends the refresh token of these tokens for new ones (RFC 6749 section 6).
+        """Refreshes tokens: redeems their refresh token for new ones (RFC 6749 section 6).
 
-        Without a scope, all that was granted is asked for. Many servers replace the refresh token:
-        keep what comes back, and let one worker refresh at a time, as a source of the client does.
-        grant.no_refresh_token if there is none, scope.exceeds_grant for more than was granted,
-        denied.* with the advice reauthorize once the grant is over, lost.* if no answer
-        arrives.
+        Without a scope, the whole granted scope is requested. Many servers replace the refresh
+        token: keep what comes back, and let one worker refresh at a time, as a source of the client
+        does. grant.no_refresh_token if there is none, scope.exceeds_grant for more than was
+        granted, denied.* with the advice reauthorize once the grant has ended, lost.* if no
+        answer arrives.
 
         Args:
-            tokens: The tokens to be renewed.
+            tokens: The tokens to refresh.
             scope: What the tokens are for, as names of scopes.
             resource: The resources the tokens are for, as absolute URIs (RFC 8707).
             audience: The audiences, as some servers name it.
@@ -95,18 +95,18 @@ class ExchangeOperations:
         subject: str,
         moment: Moment | None = None,
     ) -> Exchange[UserClaims]:
-        """Asks the server about the user who signed in (OpenID Connect Core section 5.3).
+        """Fetches the claims of the user who signed in (OpenID Connect Core section 5.3).
 
-        userinfo.subject if it tells about somebody else: then nothing of it may be used.
+        userinfo.subject if the response is about another user: then none of it may be used.
         endpoint.missing if the server does not offer it, userinfo.malformed if its answer is
         not what the standard describes, denied.* if it refuses, lost.* if no answer arrives.
-        Where the client is registered for signed or encrypted answers, userinfo.not_signed and
+        Where the client is registered for signed or encrypted responses, userinfo.not_signed and
         jwe.not_encrypted for plain ones, jwe.*, jws.* and jwt.* for what is wrong with a
         token.
 
         Args:
             tokens: The tokens of the sign-in.
-            subject: The sub of the verified ID token: the answer has to be about the same
+            subject: The sub of the verified ID token: the response must be about the same
                 user.
             moment: For tests and replays: gives the Unix time in seconds and 32 random bytes,
                 at each step.
@@ -145,49 +145,49 @@ class ExchangeOperations:
         keep until the callback.
 
         State, nonce (with openid) and PKCE are always there. Where the server or the profile
-        requires it, or push says so, the request is handed over to the server first (RFC 9126),
-        and it is signed (RFC 9101). redirect_uri.*, scope.syntax, resource.syntax, form.*,
-        pkce.*, profile.forbidden and authorization_details.malformed for what must not be
-        asked, step_up.* for what would be asked in vain, endpoint.missing for a server without
-        such an endpoint.
+        requires it, or push says so, the request is pushed to the server first (RFC 9126), and it
+        is signed (RFC 9101). redirect_uri.*, scope.syntax, resource.syntax, form.*,
+        pkce.*, profile.forbidden and authorization_details.malformed for an invalid request,
+        step_up.* for a step-up that cannot succeed, endpoint.missing for a server without such
+        an endpoint.
 
         Args:
-            redirect_uri: Where to come back to, exactly as registered.
-            scope: What the tokens are for, as names of scopes.
-            response_type: What the answer brings: a code, or an ID token beside it, which is
+            redirect_uri: The redirect URI, exactly as registered.
+            scope: The scope to request.
+            response_type: The response type: a code, or a code and an ID token, which is
                 verified before the code is sent (OpenID Connect Core section 3.3).
-            response_mode: Where the answer stands: by default in the query, or in the fragment
-                if an ID token is in it; with form_post the callback is the posted form. With
-                jwt and its likes the answer is signed (JARM).
+            response_mode: The response mode: by default the query, or the fragment if it has an
+                ID token; with form_post the callback is the posted form. With jwt and its
+                variants the response is signed (JARM).
             resource: The resources the tokens are for, as absolute URIs (RFC 8707).
-            audience: The audiences, as some servers name it.
-            authorization_details: Permissions, as a list of objects, each with a type (RFC
-                9396).
-            acr_values: How the person is to have authenticated, best first.
-            max_age: The person has to have authenticated within these last seconds; with 0 they
-                do so now.
-            prompt: Whether the person is asked: none, or of login, consent,
-                select_account and create what is wanted, with spaces between.
-            login_hint: Who is about to sign in, as far as that is known.
+            audience: The audiences, for servers that use this parameter.
+            authorization_details: The authorization_details: a list of objects, each with a
+                type (RFC 9396).
+            acr_values: The requested acr values, best first.
+            max_age: The person must have authenticated within this many seconds; with 0 they
+                authenticate now.
+            prompt: Whether the person is prompted: none, or any of login, consent,
+                select_account and create, separated by spaces.
+            login_hint: A hint about the person who is about to sign in.
             id_token_hint: The ID token of the person who is expected to be signed in. It
-                becomes a part of the URL, unless the request is pushed.
+                becomes part of the URL, unless the request is pushed.
             ui_locales: Languages for the server's pages, best first (BCP 47).
-            claims: Single claims, as an object with the members userinfo and id_token
+            claims: Individual claims, as an object with the members userinfo and id_token
                 (OpenID Connect Core section 5.5).
-            push: Whether the request is handed over to the server first (RFC 9126): where that
-                is required, unless you say always.
+            push: Whether the request is pushed to the server first (RFC 9126): where that is
+                required, unless you say always.
             request_uri: An https URL of your own from which the server fetches the signed
                 request (RFC 9101 section 5.2): serve request_object there, as
                 application/oauth-authz-req+jwt, before the person is sent.
-            step_up: What an API wants of the person (RFC 9470): it is asked for, in place of
+            step_up: The step-up that an API requires (RFC 9470): it is requested in place of
                 acr_values, max_age and claims, with the scope of tokens.
-            tokens: The tokens that were not enough for the API.
-            context: In which context the flow is begun, such as a tool and a tenant: its
-                callback has to arrive in the same. It is not sent.
-            user: Who begins the flow, as you know the person or the session: its callback has
-                to arrive there. It is not sent.
-            extra: Parameters of the provider's own in this request.
-            token_extra: Parameters that the provider documents for the request for tokens.
+            tokens: The tokens that did not suffice for the API.
+            context: The context in which the flow begins, such as a tool and a tenant: its
+                callback must arrive in the same. It is not sent.
+            user: The person or session that begins the flow, as you name it: its callback must
+                arrive there. It is not sent.
+            extra: Further parameters of this request, which the provider documents.
+            token_extra: Further parameters of the token request, which the provider documents.
             moment: For tests and replays: gives the Unix time in seconds and 32 random bytes,
                 at each step.
         """
@@ -203,19 +203,19 @@ class ExchangeOperations:
         audience: str | None = None,
         moment: Moment | None = None,
     ) -> Exchange[TokenState]:
-        """Asks the server whether a token is alive, and whose it is (RFC 7662).
+        """Asks the server whether a token is active, and for its claims (RFC 7662).
 
         endpoint.missing if the server does not offer it, introspection.malformed if its answer
         is not what the standard describes, denied.* if it refuses, lost.* if no answer arrives.
-        Of a signed answer introspection.not_signed if it is none, and jws.* and jwt.* for
-        what is wrong with it.
+        For a signed response introspection.not_signed if it is not signed, and jws.* and
+        jwt.* for what is wrong with it.
 
         Args:
-            token: The token in question.
-            hint: Which kind it is, to save the server a search.
-            signed_response_alg: The algorithm of a signed answer (RFC 9701), as registered:
-                introspection_signed_response_alg. A plain answer is then refused.
-            audience: The name that the server has for this API in the aud of a signed answer,
+            token: The token.
+            hint: The kind of token, a hint for the server.
+            signed_response_alg: The algorithm of signed responses (RFC 9701), as registered:
+                introspection_signed_response_alg. A plain response is then refused.
+            audience: The name that the server has for this API in the aud of a signed response,
                 if it is not the client id.
             moment: For tests and replays: gives the Unix time in seconds and 32 random bytes,
                 at each step.
@@ -234,14 +234,14 @@ class ExchangeOperations:
         extra: Mapping[str, str | Sequence[str]] | None = None,
         moment: Moment | None = None,
     ) -> Exchange[Tokens]:
-        """Asks for tokens with a person's password (RFC 6749 section 4.3).
+        """Requests tokens with a person's password (RFC 6749 section 4.3).
 
-        For servers that offer nothing better: the client sees the password. Without a scope, the
-        server gives what it gives by itself. denied.invalid_grant for a wrong password, lost.*
-        if no answer arrives.
+        For servers that support nothing better: the client sees the password. Without a scope, the
+        server grants its default. denied.invalid_grant for a wrong password, lost.* if no
+        answer arrives.
 
         Args:
-            username: Who the person is.
+            username: The user name.
             password: The password.
             scope: What the tokens are for, as names of scopes.
             resource: The resources the tokens are for, as absolute URIs (RFC 8707).
@@ -262,10 +262,10 @@ class ExchangeOperations:
         extra: Mapping[str, str | Sequence[str]] | None = None,
         moment: Moment | None = None,
     ) -> Exchange[Tokens]:
-        """Asks for a token for the client itself (RFC 6749 section 4.4).
+        """Requests a token for the client itself (RFC 6749 section 4.4).
 
-        Without a scope, the server gives what it gives by itself. denied.* if it refuses,
-        lost.* if no answer arrives.
+        Without a scope, the server grants its default. denied.* if it refuses, lost.* if no
+        answer arrives.
 
         Args:
             scope: What the tokens are for, as names of scopes.
@@ -288,15 +288,15 @@ class ExchangeOperations:
         extra: Mapping[str, str | Sequence[str]] | None = None,
         moment: Moment | None = None,
     ) -> Exchange[DeviceCode]:
-        """Asks for a code that a person enters on another device (RFC 8628).
+        """Requests a code that the person enters on another device (RFC 8628).
 
-        Without a scope, the server gives what it gives by itself. endpoint.missing if the server
-        does not offer it, reply.shape if its answer is not what the standard describes,
-        denied.* if it refuses, lost.* if no answer arrives.
+        Without a scope, the server grants its default. endpoint.missing if the server does not
+        offer it, reply.shape if its response is malformed, denied.* if it refuses, lost.* if
+        no answer arrives.
 
         Args:
-            purpose: What happens if the person agrees, for the prompt, such as "sign in to
-                example-cli on build-7".
+            purpose: What the person agrees to, for the prompt, such as "sign in to example-cli
+                on build-7".
             scope: What the tokens are for, as names of scopes.
             resource: The resources the tokens are for, as absolute URIs (RFC 8707).
             audience: The audiences, as some servers name it.
@@ -322,17 +322,17 @@ class ExchangeOperations:
         """Waits until the person has entered the code of a device authorization, and signs in (RFC
         8628 section 3.4).
 
-        The server is asked at its interval, slower when it says so and after answers that were
-        lost, and never once the code has ended. To give up, cancel the call. What to ask for is
-        what the code was asked for: with openid the ID token is verified.
+        The server is polled at its interval, slower when it asks for that or responses are lost,
+        and never once the code has expired. To stop, cancel the call. Scope and resources are those
+        of the code: with openid the ID token is verified.
 
-        denied.access_denied if the person says no, denied.expired_token if nobody has answered
+        denied.access_denied if the person refuses, denied.expired_token if nobody has answered
         in time, other denied.*, id_token.*, jws.* and jwt.*.
 
         Args:
-            device_code: The code that the server gave for the device.
-            expires_at: When it ends.
-            interval: How many seconds to wait between two questions: 5 unless the server says
+            device_code: The device code.
+            expires_at: When it expires.
+            interval: How many seconds to wait between two polls: 5 unless the server says
                 otherwise.
             scope: What the tokens are for, as names of scopes.
             resource: The resources the tokens are for, as absolute URIs (RFC 8707).
@@ -362,30 +362,29 @@ class ExchangeOperations:
         extra: Mapping[str, str | Sequence[str]] | None = None,
         moment: Moment | None = None,
     ) -> Exchange[BackchannelRequest]:
-        """Asks the server to ask a person on a device of theirs (CIBA Core section 7).
+        """Asks the server to authenticate a person on their own device (CIBA Core section 7).
 
-        The person is named in exactly one way. Start one only for a person who is known to you and
-        expects it, and one at a time. The request is signed where the client signs its requests and
-        the server takes such.
+        Name the person in exactly one way. Begin it only for a person who is known to you and
+        expects it, and one at a time. The request is signed if the client signs its requests and
+        the server supports that.
 
-        ciba.pending while this client asks the person just that (RFC 10027 section 6.1.15), other
-        ciba.* for what must not be asked, endpoint.missing if the server does not offer it,
+        ciba.pending while the same request is pending (RFC 10027 section 6.1.15), other ciba.*
+        for an invalid request, endpoint.missing if the server does not offer it,
         client_auth.secret_missing for a public client, denied.* if it refuses, lost.* if no
         answer arrives.
 
         Args:
-            login_hint: What the person is called at the server.
-            login_hint_token: A token of somebody else that names the person.
-            id_token_hint: An ID token of the person that this server gave before.
-            binding_message: A short text that both devices show, by which the person tells this
-                request from any other.
-            user_code: A code that the person has with the server and entered here.
-            requested_expiry: For how many seconds the person should be able to answer.
+            login_hint: The name of the person at the server.
+            login_hint_token: A token of another party that names the person.
+            id_token_hint: An earlier ID token of the person from this server.
+            binding_message: A short text that both devices show, by which the person recognizes
+                this request.
+            user_code: A code known to the person and the server, which the person entered here.
+            requested_expiry: How long the person should be able to answer, in seconds.
             acr_values: How the person should authenticate, in order of preference.
-            delivery: How this client is registered to learn of the answer: by asking, unless
-                you say.
-            repeat: Whether the person may be asked what this client is asking them already:
-                refused unless you say, allowed.
+            delivery: The registered delivery mode of this client: poll by default.
+            repeat: Whether the same request may be repeated while it is pending: refused by
+                default, or allowed.
             scope: What the tokens are for, as names of scopes.
             resource: The resources the tokens are for, as absolute URIs (RFC 8707).
             audience: The audiences, as some servers name it.
@@ -411,17 +410,17 @@ class ExchangeOperations:
         """Waits until the person has answered a backchannel request, and signs in (CIBA Core section
         10.1).
 
-        The server is asked at its interval until the request ends; after its notification (ping)
-        leave out when it ends: then it is asked once, at once. What to ask for is what the request
-        asked for. The ID token is verified.
+        The server is polled at its interval until the request expires; after its notification
+        (ping) leave out when it ends: then it is asked once. Scope and resources are those of the
+        request. The ID token is verified.
 
-        denied.access_denied if the person says no, denied.expired_token if nobody has answered
+        denied.access_denied if the person refuses, denied.expired_token if nobody has answered
         in time, other denied.*, id_token.*, jws.* and jwt.*.
 
         Args:
-            auth_req_id: The server's name for the request.
+            auth_req_id: The server's id of the request.
             expires_at: When the request ends. Without it, the server is asked once.
-            interval: How many seconds to wait between two questions: 5 unless the server says
+            interval: How many seconds to wait between two polls: 5 unless the server says
                 otherwise.
             scope: What the tokens are for, as names of scopes.
             resource: The resources the tokens are for, as absolute URIs (RFC 8707).
@@ -442,18 +441,19 @@ class ExchangeOperations:
         body: str,
         moment: Moment | None = None,
     ) -> Exchange[None]:
-        """Judges a ping, which the server posts once the person has answered (CIBA Core section 10.2).
+        """Verifies a ping, which the server posts once the person has answered (CIBA Core section
+        10.2).
 
-        If it is good, ask for the tokens, once. Answer 204, or what the error says.
+        If it is valid, request the tokens once. Respond with 204, or as the error says.
 
         ciba.notifier for one without the token of its request, ciba.unknown_request for one of
-        another request, reply.* for what cannot be read.
+        another request, reply.* for a malformed one.
 
         Args:
-            auth_req_id: The server's name for the request that waits.
-            client_notification_token: What the server has to authenticate with.
-            authorization: The value of the Authorization header that came.
-            body: What was posted.
+            auth_req_id: The server's id of the pending request.
+            client_notification_token: The token with which the server must authenticate.
+            authorization: The value of its Authorization header.
+            body: Its body.
             moment: For tests and replays: gives the Unix time in seconds and 32 random bytes,
                 at each step.
         """
@@ -473,20 +473,20 @@ class ExchangeOperations:
         extra: Mapping[str, str | Sequence[str]] | None = None,
         moment: Moment | None = None,
     ) -> Exchange[Tokens]:
-        """Takes the tokens that the server has pushed once the person has answered (CIBA Core section
-        10.3.1).
+        """Accepts the tokens that the server has pushed once the person has answered (CIBA Core
+        section 10.3.1).
 
-        The ID token is verified: it has to vouch for the request, the access token and the refresh
-        token. Answer 204, or what the error says.
+        The ID token is verified: it must vouch for the request, the access token and the refresh
+        token. Respond with 204, or as the error says.
 
         ciba.* for a notification that is not this request's, token.*, id_token.*, jws.* and
         jwt.*.
 
         Args:
-            auth_req_id: The server's name for the request that waits.
-            client_notification_token: What the server has to authenticate with.
-            authorization: The value of the Authorization header that came.
-            body: What was posted.
+            auth_req_id: The server's id of the pending request.
+            client_notification_token: The token with which the server must authenticate.
+            authorization: The value of its Authorization header.
+            body: Its body.
             scope: What the tokens are for, as names of scopes.
             resource: The resources the tokens are for, as absolute URIs (RFC 8707).
             audience: The audiences, as some servers name it.
@@ -514,21 +514,20 @@ class ExchangeOperations:
         """Exchanges a token for another one (RFC 8693): as its subject, or with an actor who acts for
         it.
 
-        Types are access_token, refresh_token, id_token, saml1, saml2, jwt, id-jag, or any URI. Of
-        which type the token is that was issued, stands in the member issued_token_type of the
-        tokens' own members; one whose token_type is N_A is nothing to call an API with.
+        Types are access_token, refresh_token, id_token, saml1, saml2, jwt, id-jag, or any URI. The
+        type of the issued token is in the member issued_token_type of the tokens' other members;
+        one whose token_type is N_A is not an access token.
 
-        token_exchange.malformed for what must not be sent, denied.invalid_target for a resource
-        or audience that the server does not know, other denied.* if it refuses, lost.* if no
+        token_exchange.malformed for an invalid request, denied.invalid_target for a resource or
+        audience that the server does not know, other denied.* if it refuses, lost.* if no
         answer arrives.
 
         Args:
-            subject_token: The token to be exchanged.
+            subject_token: The token to exchange.
             subject_token_type: Its type.
-            actor_token: The token of who acts for the subject.
+            actor_token: The token of the actor, who acts for the subject.
             actor_token_type: Its type.
-            requested_token_type: The type that is wanted; without it, what the server gives by
-                itself.
+            requested_token_type: The requested type; by default the server chooses.
             scope: What the tokens are for, as names of scopes.
             resource: The resources the tokens are for, as absolute URIs (RFC 8707).
             audience: The audiences, as some servers name it.
@@ -549,10 +548,10 @@ class ExchangeOperations:
         extra: Mapping[str, str | Sequence[str]] | None = None,
         moment: Moment | None = None,
     ) -> Exchange[Tokens]:
-        """Asks for tokens with a JWT that somebody else has signed (RFC 7523 section 2.1).
+        """Requests tokens with a JWT assertion of another party (RFC 7523 section 2.1).
 
-        client_auth.assertion_malformed for what is none, denied.invalid_grant for one that the
-        server does not believe, lost.* if no answer arrives.
+        client_auth.assertion_malformed for a malformed one, denied.invalid_grant for one that
+        the server does not accept, lost.* if no answer arrives.
 
         Args:
             assertion: The JWT.
@@ -576,9 +575,9 @@ class ExchangeOperations:
         extra: Mapping[str, str | Sequence[str]] | None = None,
         moment: Moment | None = None,
     ) -> Exchange[Tokens]:
-        """Asks for tokens with a SAML 2.0 assertion (RFC 7522 section 2.1).
+        """Requests tokens with a SAML 2.0 assertion (RFC 7522 section 2.1).
 
-        denied.invalid_grant for one that the server does not believe, lost.* if no answer
+        denied.invalid_grant for one that the server does not accept, lost.* if no answer
         arrives.
 
         Args:
@@ -611,24 +610,24 @@ class ExchangeOperations:
         extra: Mapping[str, str | Sequence[str]] | None = None,
         moment: Moment | None = None,
     ) -> Exchange[Tokens]:
-        """Asks for tokens with a JWT that this client signs itself, as service accounts do (RFC 7523
+        """Requests tokens with a JWT that this client signs itself, as service accounts do (RFC 7523
         section 2.1).
 
-        key.* for a key that cannot sign it, assertion.claim for claims that are missing or not
-        yours to set, denied.invalid_grant for one that the server does not believe, lost.* if
-        no answer arrives.
+        key.* for a key that cannot sign it, assertion.claim for claims that are missing or must
+        not be set, denied.invalid_grant for one that the server does not accept, lost.* if no
+        answer arrives.
 
         Args:
             key: The private key: PEM (PKCS#8, PKCS#1, SEC1) or a JWK.
-            passphrase: What decrypts the key.
-            alg: The algorithm; without it, one that suits the key.
+            passphrase: The passphrase of the key.
+            alg: The algorithm; by default, one that suits the key.
             kid: The name by which the server knows the key.
-            issuer: Who signs: the service account, or the client id.
-            subject: For whom the token is; without it, for who signs.
-            audience_claim: To whom it is made out: the server's issuer or its token endpoint,
-                as its documentation says; without it, whom the preset names, or its issuer.
-            lifetime: For how many seconds it is good: 300 unless you say.
-            claims: Claims that the server documents, as an object.
+            issuer: The issuer (iss): the service account, or the client id.
+            subject: The subject (sub) of the token; by default the issuer of the assertion.
+            audience_claim: The audience (aud): the server's issuer or its token endpoint, as
+                its documentation says; by default that of the preset, or the issuer.
+            lifetime: Its lifetime in seconds: 300 by default.
+            claims: Further claims that the server documents, as an object.
             scope: What the tokens are for, as names of scopes.
             resource: The resources the tokens are for, as absolute URIs (RFC 8707).
             audience: The audiences, as some servers name it.
@@ -650,15 +649,15 @@ class ExchangeOperations:
         extra: Mapping[str, str | Sequence[str]] | None = None,
         moment: Moment | None = None,
     ) -> Exchange[Tokens]:
-        """Asks for tokens with a grant of the server's own (RFC 6749 section 4.5).
+        """Requests tokens with an extension grant (RFC 6749 section 4.5).
 
-        grant.not_an_extension for a grant type that is no URI, form.reserved_parameter for a
-        name that the protocol owns, denied.unsupported_grant_type and other denied.* if the
+        grant.not_an_extension for a grant type that is not a URI, form.reserved_parameter for a
+        name of the protocol's own, denied.unsupported_grant_type and other denied.* if the
         server refuses, lost.* if no answer arrives.
 
         Args:
             grant_type: The grant type: an absolute URI.
-            parameters: Its parameters. A name may stand several times.
+            parameters: Its parameters. A name may occur several times.
             scope: What the tokens are for, as names of scopes.
             resource: The resources the tokens are for, as absolute URIs (RFC 8707).
             audience: The audiences, as some servers name it.
@@ -681,21 +680,21 @@ class ExchangeOperations:
         extra: Mapping[str, str | Sequence[str]] | None = None,
         moment: Moment | None = None,
     ) -> Exchange[IdentityAssertion]:
-        """Asks the identity provider for an assertion that another server takes
+        """Requests an assertion for another server from the identity provider
         (draft-ietf-oauth-identity-assertion-authz-grant section 4.3).
 
-        This client is the identity provider's, and authenticates as at the sign-in. What to ask for
-        is asked of the other server: its scope, and the identifier of its resource.
+        This client is the one of the identity provider, and authenticates as at the sign-in. Scope
+        and resource are those of the other server.
 
         jwt.audience and jwt.expired for an ID token that is not this client's or has ended,
-        before anything is sent; identity_assertion.* for what must not be asked; token.* and
-        jwt.* for an answer that is no assertion for that server; denied.* if the identity
+        before anything is sent; identity_assertion.* for an invalid request; token.* and
+        jwt.* for a response that is no assertion for that server; denied.* if the identity
         provider refuses.
 
         Args:
-            subject_token: What says who the person is: an ID token, a refresh token or a SAML
-                assertion of this server.
-            subject_token_type: Its type: id_token unless you say, refresh_token or saml2.
+            subject_token: The subject token: an ID token, a refresh token or a SAML assertion
+                of this server.
+            subject_token_type: Its type: id_token by default, refresh_token or saml2.
             issuer: The issuer of the server that the assertion is for.
             scope: What the tokens are for, as names of scopes.
             resource: The resources the tokens are for, as absolute URIs (RFC 8707).
@@ -717,14 +716,14 @@ class ExchangeOperations:
         extra: Mapping[str, str | Sequence[str]] | None = None,
         moment: Moment | None = None,
     ) -> Exchange[Tokens]:
-        """Presents an identity assertion to this server, which it was made for
+        """Presents an identity assertion to this server, for which it was issued
         (draft-ietf-oauth-identity-assertion-authz-grant section 4.4).
 
         This client is the one that is registered at this server. Present each assertion once:
         servers may refuse one that they have seen.
 
         jwt.audience for one that is for another server, and jwt.expired, before anything is
-        sent; jws.malformed for what is none; denied.* if the server refuses.
+        sent; jws.malformed for a malformed one; denied.* if the server refuses.
 
         Args:
             assertion: The assertion.
@@ -755,29 +754,29 @@ class ExchangeOperations:
         realm: str | None = None,
         moment: Moment | None = None,
     ) -> Exchange[AccessToken]:
-        """Verifies an access token that an API was shown: signature and claims (RFC 9068 section 4).
+        """Verifies an access token that was presented to an API: signature and claims (RFC 9068
+        section 4).
 
         The server's keys are fetched as needed, and kept for all calls of the client. jws.*, jwt.*
-        and access_token.* for a token that is not good enough, lost.*, denied.* and others where it
-        could not be verified. The error says what to answer: a status, and the value of
+        and access_token.* for a token that is refused, lost.*, denied.* and others if it could not
+        be verified. The error has the response to send: a status, and the value of
         WWW-Authenticate.
 
         Args:
             token: The token, without the scheme of the Authorization header.
-            audience: The identifier of the API: the token has to be meant for it.
-            profile: Whose tokens they are, "rfc9068" unless you say.
-            scope: What the token has to be good for.
-            acr_values: How the person has to have authenticated: one of these (RFC 9470).
-            max_age: How many seconds ago, at most, the person has to have authenticated (RFC
-                9470).
-            algs: The algorithms that sign tokens, those of the server's metadata unless you
-                say. Those with a shared secret are left out.
-            clock_skew: How many seconds clocks may be apart: 60 unless you say, 300 at most.
+            audience: The identifier of the API, which must be an audience of the token.
+            profile: The profile of the tokens, "rfc9068" by default.
+            scope: The required scope.
+            acr_values: The required acr: one of these (RFC 9470).
+            max_age: The largest age of the authentication, in seconds (RFC 9470).
+            algs: The accepted algorithms, by default those of the server's metadata. Those with
+                a shared secret are left out.
+            clock_skew: How many seconds clocks may differ: 60 by default, 300 at most.
             jkt: The thumbprint of the key of a DPoP proof that you have verified for this
                 request (RFC 9449 section 4.3).
             x5t_s256: The thumbprint of the client's certificate of this connection (RFC 8705
                 section 3.1).
-            dpop_algs: The algorithms of the DPoP proofs that you take, for the challenge.
+            dpop_algs: The accepted algorithms of DPoP proofs, for the challenge.
             realm: The realm, for the challenge.
             moment: For tests and replays: gives the Unix time in seconds and 32 random bytes,
                 at each step.
@@ -797,20 +796,20 @@ class ExchangeOperations:
         section 2.6).
 
         End the session of this issuer that it names by sid, and those of its subject whose login
-        named no sid; if it names none, all of its subject. Answer 200, or 400 after an error, with
-        Cache-Control: no-store.
+        named no sid; if it names none, all of its subject. Respond with 200, or 400 after an error,
+        with Cache-Control: no-store.
 
         logout_token.replayed for one that was received before, jwe.*, jws.*, jwt.* and
-        logout_token.event for what is no logout token of this server for this client, encrypted as
-        its ID tokens are; lost.* and others where it could not be verified.
+        logout_token.event for anything but a logout token of this server for this client, encrypted
+        as its ID tokens are; lost.* and others where it could not be verified.
 
         Args:
             token: The value of logout_token in the posted form.
-            replay: Who remembers the tokens that were received: "process", which is this
-                client, unless you say, or "caller": then refuse a token whose issuer and jti are in
+            replay: Where received tokens are remembered against replay: "process", in this
+                client, by default, or "caller": then refuse a token whose issuer and jti are in
                 your store, and keep them until forget_at.
-            max_age_without_expiry: Takes a token without exp, of servers older than that rule,
-                if it was issued at most so many seconds ago.
+            max_age_without_expiry: Accepts a token without exp, from servers older than that
+                rule, if it was issued at most so many seconds ago.
             moment: For tests and replays: gives the Unix time in seconds and 32 random bytes,
                 at each step.
         """
@@ -824,23 +823,21 @@ class ExchangeOperations:
         initial_access_token: str | None = None,
         moment: Moment | None = None,
     ) -> Exchange[RegisteredClient]:
-        """Registers a client with the server (RFC 7591), which gives it an id, and a secret if it
+        """Registers a client at the server (RFC 7591), which issues an id, and a secret if the client
         needs one.
 
-        Store what comes back before it is used: nothing else knows its secrets. The metadata are
-        checked first, with client_metadata.* for what contradicts itself. endpoint.missing if
-        the server does not offer it, denied.invalid_redirect_uri,
-        denied.invalid_client_metadata and other denied.* if it refuses,
-        registration.malformed if its answer is not what the standard describes,
-        registration.redirect_uri if it registered a redirect URI that was not asked for, lost.*
-        if no answer arrives: then a client may have been registered that nobody knows.
+        Store the result before it is used: its secrets are nowhere else. The metadata are checked
+        first, with client_metadata.* for contradictions. endpoint.missing if the server does
+        not offer it, denied.invalid_redirect_uri, denied.invalid_client_metadata and other
+        denied.* if it refuses, registration.malformed if its response is malformed,
+        registration.redirect_uri if it registered a redirect URI that was not requested, lost.*
+        if no answer arrives: then a client may have been registered all the same.
 
         Args:
-            metadata: What the client says about itself, by the registered names (section 2):
+            metadata: The client metadata, by their registered names (section 2):
                 redirect_uris, token_endpoint_auth_method, grant_types, client_name and so
                 on.
-            initial_access_token: What entitles to register, where the server does not let
-                everybody.
+            initial_access_token: The initial access token, if the server requires one.
             moment: For tests and replays: gives the Unix time in seconds and 32 random bytes,
                 at each step.
         """
@@ -853,13 +850,13 @@ class ExchangeOperations:
         registered: str,
         moment: Moment | None = None,
     ) -> Exchange[RegisteredClient]:
-        """Reads what a client is registered with (RFC 7592 section 2.1).
+        """Reads the registration of a client (RFC 7592 section 2.1).
 
-        Store what comes back in place of what was stored: the server may have changed the
-        registration access token, the secret, or anything else. registration.not_managed if the
-        server gave the client no such token, stored.issuer for a client of another server,
+        Store the result in place of the stored client: the server may have changed the registration
+        access token, the secret, or anything else. registration.not_managed if the server gave
+        the client no such token, stored.issuer for a client of another server,
         denied.invalid_token if the server knows the client no more, registration.malformed if
-        its answer is not what the standard describes, lost.* if no answer arrives.
+        its response is malformed, lost.* if no answer arrives.
 
         Args:
             registered: The client, as it was stored.
@@ -876,16 +873,16 @@ class ExchangeOperations:
         metadata: Mapping[str, Any] | Sequence[Mapping[str, Any]],
         moment: Moment | None = None,
     ) -> Exchange[RegisteredClient]:
-        """Replaces what a client is registered with (RFC 7592 section 2.2).
+        """Updates the registration of a client (RFC 7592 section 2.2).
 
-        Store what comes back in place of what was stored. The metadata are checked first, with
-        client_metadata.* for what contradicts itself. registration.not_managed, stored.issuer
-        and denied.* as for read_registration, registration.* and lost.* as for register.
+        Store the result in place of the stored client. The metadata are checked first, with
+        client_metadata.* for contradictions. registration.not_managed, stored.issuer and
+        denied.* as for read_registration, registration.* and lost.* as for register.
 
         Args:
             registered: The client, as it was stored.
-            metadata: All that it is to be registered with: what is left out is given up, or
-                gets the server's default.
+            metadata: All of its metadata: members that are left out are deleted, or get the
+                server's default.
             moment: For tests and replays: gives the Unix time in seconds and 32 random bytes,
                 at each step.
         """
@@ -900,9 +897,8 @@ class ExchangeOperations:
     ) -> Exchange[None]:
         """Deletes a client at the server, with its grants and tokens (RFC 7592 section 2.3).
 
-        Delete what is stored of it, too: nothing of it is good any more.
-        registration.not_managed, stored.issuer and denied.* as for read_registration,
-        lost.* if no answer arrives.
+        Delete the stored client, too: it is no longer valid. registration.not_managed,
+        stored.issuer and denied.* as for read_registration, lost.* if no answer arrives.
 
         Args:
             registered: The client, as it was stored.
@@ -920,21 +916,21 @@ class ExchangeOperations:
         matching: ResourceMatch | None = None,
         moment: Moment | None = None,
     ) -> Exchange[ProtectedResource]:
-        """Asks a protected resource about itself (RFC 9728): which servers issue tokens for it, and of
-        which kind.
+        """Fetches the metadata of a protected resource (RFC 9728): the servers that issue its tokens,
+        and their kind.
 
         Nothing of the client is sent. resource_metadata.url if a challenge leads elsewhere than
-        to the resource's own origin, resource_metadata.resource if the answer is about another
-        resource, resource_metadata.* and reply.* if it is not what the standard describes,
-        resource.syntax for what cannot be a resource, denied.* if there is no answer to be had,
-        lost.* if none arrives.
+        to the resource's own origin, resource_metadata.resource if the response is about another
+        resource, resource_metadata.* and reply.* if it is malformed, resource.syntax for an
+        invalid resource identifier, denied.* if there is no metadata, lost.* if no answer
+        arrives.
 
         Args:
             resource: The identifier of the resource: the https URL at which it is used.
-            challenges: The values of WWW-Authenticate of its answer, which may say where the
-                metadata are.
-            matching: Which resource the answer may be about: the identical one alone, or also
-                a parent that it lies beneath on its origin, as servers of the Model Context
+            challenges: The WWW-Authenticate values of its response, which may name the URL of
+                the metadata.
+            matching: Which resource the metadata may be about: the identical one alone, or
+                also a parent that it lies beneath on its origin, as servers of the Model Context
                 Protocol name it.
             moment: For tests and replays: gives the Unix time in seconds and 32 random bytes,
                 at each step.

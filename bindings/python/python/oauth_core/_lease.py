@@ -1,6 +1,6 @@
 """A lease that is extended again and again while a request runs, so that it can be short.
 
-What becomes of it changes nothing: a lease that was lost costs a second request where that does no
+The outcome of an extension changes nothing: a lease that was lost costs a second request where that does no
 harm, and new tokens are stored by their version.
 """
 

@@ -172,9 +172,9 @@ def fixed_token(
     """One token that no grant brought: this text, or what env, file or callback says.
 
     env names an environment variable, file a path, and callback a function that gives the
-    text; each is read anew whenever a token is asked for. origins is where the token may be
+    text; each is read again whenever a token is asked for. origins is where the token may be
     sent: URLs, or a server with a preset. expires_at, a Unix time in seconds or an aware
-    datetime, is when it is known to end. url.* for an origin that is none,
+    datetime, is when it is known to end. url.* for an invalid origin,
     token.unreadable for an empty text, TypeError unless exactly one place is given.
     """
 def discover(
@@ -222,7 +222,7 @@ class DpopKey:
         """
     @staticmethod
     def open(store: Store, name: str, /, *, alg: _SigningAlg = "ES256") -> DpopKey:
-        """The key of this name in a store, which workers share as they share tokens; made by whoever asks first.
+        """The key of this name in a store, which workers share as they share tokens; made by anyone who asks first.
 
         store is one of oauth_core.stores, or an object with the methods of a store; without Sealed, the key is in it
         in the clear, as refresh tokens are. name has at most 48 bytes. key.algorithm if the stored key is for another
@@ -297,7 +297,7 @@ class Server:
         Each request gets the token of its route's owner, by the preset's rule; origins are
         where tokens may go instead of the preset's API. Requests go over network, or as those
         of the first source's client do. rate_limit, longest_wait (seconds), allowance,
-        ended_tokens and on_wait (called with seconds) are as for Api. url.* for an origin that is none.
+        ended_tokens and on_wait (called with seconds) are as for Api. url.* for an invalid origin.
         """
 @disjoint_base
 class ClientAuth:
@@ -350,7 +350,7 @@ class PrivateKeyJwt(ClientAuth):
 class FederatedAssertion(ClientAuth):
     """A workload's token in place of a key (RFC 7521 section 4.2): Kubernetes, GitHub Actions, SPIFFE.
 
-    source is the path of a file, or a function that returns the token; it is read anew for each
+    source is the path of a file, or a function that returns the token; it is read again for each
     request, and once more when the server refuses the token and it has been replaced meanwhile. The
     token must be made out to audience, which is the server's issuer unless it is given, and to nobody
     else: client_auth.assertion_audience. client_id says whether requests name the client too, as
@@ -367,7 +367,7 @@ class WorkloadIdentity(ClientAuth):
     """The identity of a workload, by the token that its platform gives it: in place of a client secret.
 
     platform is kubernetes, spiffe (both with the path of a file), github_actions, gitlab_ci (with the name of a
-    variable), aws, azure or gcp. The token is read anew for each request, or asked for anew where a service hands it
+    variable), aws, azure or gcp. The token is read again for each request, or asked for again where a service hands it
     out, and must be made out to audience, which is the server's issuer unless it is given (for azure
     api://AzureADTokenExchange), and to nobody else. client_id says whether requests name the client too: they do for
     azure. With an exchange_audience the token is exchanged for the client's own tokens (RFC 8693), those of
@@ -494,19 +494,19 @@ class Client:
         self, flow: Flow, callback_url: str, *, resource: Sequence[str] | None = None,
         context: str | None = None, user: str | None = None,
     ) -> Tokens:
-        """Judges the callback and redeems its code for tokens (RFC 6749 section 4.1.3).
+        """Checks the callback and redeems its code for tokens (RFC 6749 section 4.1.3).
 
-        callback_url is the whole URL or its query. A callback with this flow's state spends the
-        flow, whatever comes of it; any other is turned away with Untrusted callback.state, and
-        the flow waits on. Untrusted callback.* (RFC 9207) and Malformed callback.* mean that
-        nothing was sent; Denied is what the server, or the person, said no to; Lost, that no
+        callback_url is the whole URL or its query. A callback with this flow's state consumes the
+        flow, whatever the result; any other is rejected with Untrusted callback.state, and
+        the flow stays pending. Untrusted callback.* (RFC 9207) and Malformed callback.* mean that
+        nothing was sent; Denied, that the server or the person refused; Lost, that no
         answer arrived; misuse.over, that the flow was redeemed before.
 
-        The token is for all resources that were asked for, or for resource, which are some of
+        The token is for all resources that were requested, or for resource, a subset of
         them (RFC 8707 section 2.2); Misuse resource.exceeds_grant for another one.
 
-        context and user say where the callback arrived, as you know it: in which tool and
-        tenant, and in whose session. Neither is ever taken from the callback. They have to be
+        context and user say where the callback arrived, as your application knows it: in which tool and
+        tenant, and in whose session. Never take them from the callback. They must be
         those that the flow was begun with, else Untrusted callback.context or callback.user.
         """
     def aredeem(
@@ -519,23 +519,23 @@ class Client:
         post_logout_redirect_uri: str | None = None, state: str | None = None,
         ui_locales: str | None = None,
     ) -> str:
-        """Signs a person out at the server: the URL to open in their browser.
+        """Signs a person out at the server: returns the URL to open in their browser.
 
         OpenID Connect RP-Initiated Logout section 2. id_token_hint is the ID token of the login, which
-        tells the server whose session is meant; the standard wants it in the URL, so keep that out of
-        logs. post_logout_redirect_uri is registered at the server, and state comes back there: compare
+        tells the server which session to end; the standard puts it in the URL, so keep that out of
+        logs. post_logout_redirect_uri must be registered, and state is returned there: compare
         it. The session at this client is yours to end.
 
         Nothing is sent. endpoint.missing for a server without such an endpoint, redirect_uri.refused.
         """
     def export_keys(self) -> str | None:
-        """The server's public keys that are known, as JSON, with when they were fetched; None if none are.
+        """The cached public keys of the server as JSON, with when they were fetched; None if there are none.
 
-        Stored, they spare a new process or worker the request. They are no secret, but whoever can
-        change what is stored decides whose signatures are good: keep it where you alone write.
+        Stored, they spare a new process or worker the request. They are not secret, but anyone who can
+        change them decides whose signatures are accepted: store them where only you can write.
         """
     def import_keys(self, text: str) -> None:
-        """Knows the keys that export_keys() wrote, unless newer ones are known.
+        """Adds the keys that export_keys() wrote, unless newer ones are cached.
 
         stored.malformed for another text, stored.issuer for the keys of another server.
         """
@@ -558,16 +558,16 @@ class Client:
     ) -> GrantSource:
         """Tokens of a person, kept fresh with their refresh token.
 
-        They are from a login, or from the store.
+        They come from a login, or from the store.
 
         With a store, all who name the same subject, scope and parameters share one grant, and
         one of them renews it; without tokens it is read from there. reuse is what the server
-        does with a refresh token that comes twice: "unknown", "revokes" or "tolerated". lease
-        is for how many seconds one worker holds a renewal, 10 unless you say. on_tokens(tokens)
+        does with a refresh token that is used twice: "unknown", "revokes" or "tolerated". lease
+        is how many seconds one worker holds a renewal, 10 by default. on_tokens(tokens)
         is called with new tokens before any caller sees them, in a thread of the library; it
         must not wait for a token.
 
-        keep_alive is how many seconds before its refresh token ends unused the grant is renewed
+        keep_alive is how many seconds before its unused refresh token expires the grant is renewed
         though nobody asks, once it was asked for a token: never more than a fifth of that time.
         Without it nothing is sent for a grant that nobody uses.
 
@@ -587,7 +587,7 @@ class Client:
         grant_type is refresh_token, for tokens of a person: these, or what a store has of them;
         or client_credentials, which take no subject. A keeper that is not shared asks for no
         store. longest_request is how many seconds a token request of yours can take at most, 30
-        unless you say: after that, and a lease, another worker may send the refresh token again.
+        by default: after that, and a lease, another worker may send the refresh token again.
         keep_alive is as for source(), and notice how many seconds before a person's
         authorization ends that is told, a week unless you say: both by upkeep().
         moment is for tests and replays, as in exchange.
@@ -772,23 +772,23 @@ class GrantSource:
     """One grant, kept fresh: one token request, however many threads and tasks wait for it.
 
     From client.source(), client.client_credentials() or sessions.get(). A token near its
-    end is handed out while the next is fetched beside. Use it in a with or async with
-    block, or end it with close(): a renewal under way is then finished and stored before
+    end is handed out while the next is fetched in the background. Use it in a with or async with
+    block, or end it with close(): a renewal in progress is then finished and stored before
     the program goes on.
     """
     def token(self, *, timeout: float | None = None) -> Tokens:
-        """Tokens that are fresh now: those at hand, or new ones.
+        """Fresh tokens: the current ones, or new ones.
 
-        timeout is how many seconds this caller waits, for ever unless it is given: then
-        lost.timeout. The renewal goes on for the others and for whoever asks next; nothing is
-        lost by it. Denied, with the advice "reauthorize" once the grant is over; Lost;
+        timeout is how many seconds this caller waits, forever by default: then
+        lost.timeout. The renewal goes on for the others and for anyone who asks next; nothing is
+        lost by it. Denied, with the advice "reauthorize" once the grant has ended; Lost;
         grant.no_refresh_token, grant.outcome_unknown; RuntimeError in an on_tokens hook, which
         would wait for itself.
         """
     def atoken(self, *, timeout: float | None = None) -> _Later[Tokens]:
         """token(), in a coroutine."""
     def renew(self, tokens: Tokens, *, timeout: float | None = None) -> Tokens:
-        """Tokens to take the place of those a resource server refused.
+        """Tokens to replace those that a resource server refused.
 
         Without a request if another caller has replaced them already. timeout and errors are
         those of token().
@@ -796,7 +796,7 @@ class GrantSource:
     def arenew(self, tokens: Tokens, *, timeout: float | None = None) -> _Later[Tokens]:
         """renew(), in a coroutine."""
     def invalidate(self, tokens: Tokens) -> None:
-        """Forgets exactly these tokens, for callers who want no others now."""
+        """Discards exactly these tokens, for callers that do not need others now."""
     def log_in(self, tokens: Tokens) -> None:
         """Takes the tokens of a new login in place of whatever was there, and stores them.
 
@@ -806,10 +806,10 @@ class GrantSource:
     def alog_in(self, tokens: Tokens) -> _Later[None]:
         """log_in(), in a coroutine."""
     def drain(self, *, timeout: float = 10.0) -> None:
-        """Ends this source in good order, before the program ends.
+        """Shuts this source down gracefully, before the program ends.
 
-        No new renewal begins, one that was sent is finished, and what it has brought is stored.
-        A token at hand is handed out until it is over; after that, lost.unsent. lost.timeout if
+        No new renewal begins, one that was sent is finished, and its tokens are stored.
+        The current token is handed out until it expires; after that, lost.unsent. lost.timeout if
         that has not been done within timeout, in seconds. The interpreter does the same for all
         sources when it ends, for 5 s.
         """
@@ -820,11 +820,11 @@ class GrantSource:
         """The name of the record in the store; None without one."""
     @property
     def on_tokens(self) -> _Hook | None:
-        """What is called with new tokens before anyone else sees them."""
+        """The function that is called with new tokens before anyone else sees them."""
     def resource(self, origins: Sequence[str] | None = None) -> Resource:
         """Where these tokens may be sent: these origins, or those of the server's preset.
 
-        For plug-ins. url.* for an origin that is none.
+        For plug-ins. url.* for an invalid origin.
         """
     def request(
         self, method: str, url: str, *, headers: Mapping[str, str] | None = None,
@@ -834,13 +834,13 @@ class GrantSource:
     ) -> Response:
         """Sends a request with the token, renewed once after a 401; the reply is read whole.
 
-        origins are where the token may go, by default the preset's API. Only the API's origins
+        origins are where the token may be sent, by default the preset's API. Only the API's origins
         get the token (resource.origin_not_allowed), over the Authorization header (RFC 6750
         section 2.1). A redirect within the origin is followed. content is a body; json is any
         value that json.dumps takes, sent as application/json. timeout is in seconds, for the
-        head of the reply and again for its body. rate_limit is what is done where the API asks
+        head of the reply and again for its body. rate_limit is what to do when the API asks
         for a pause: "error" raises resource.rate_limited, "wait" waits for up to longest_wait
-        seconds, "pass" hands the reply back. A status of 400 or above is no error by itself:
+        seconds, "pass" returns the reply. A status of 400 or above is no error by itself:
         see Response.raise_for_status(). Denied, Lost and the errors of token().
         """
     def arequest(
@@ -1088,13 +1088,13 @@ _Key: TypeAlias = str | bytes | Key
 
 @final
 class Provider:
-    """Who people sign in with: a client that is registered there.
+    """An identity provider, with the client that is registered there.
 
-    id names it in URLs and sessions: letters, digits, - and _. title is what people call it where they choose, the id
-    unless it is given. scope has to contain openid. extra are more parameters of the authorization request. callback is
-    where the provider sends people back to, a path below the site's root; unless it is given {prefix}/callback, and
-    {prefix}/callback/{id} where there are several providers. With callback_mode "form_post" they come back with a
-    form, which browsers post over https alone. tenant is whose people sign in there, where a site has tenants.
+    id names it in URLs and sessions: letters, digits, - and _. title is its name where people choose a provider, by
+    default the id. scope must contain openid. extra are further parameters of the authorization request. callback is
+    the path of the redirect URI below the site's root, by default {prefix}/callback, or {prefix}/callback/{id} if there
+    are several providers. With callback_mode "form_post" the browser posts the response as a form, over https only.
+    tenant is the tenant whose people it signs in, if the site has tenants.
     """
     def __new__(
         cls, client: Client, /, *, id: str = "login", title: str | None = None,
@@ -1104,10 +1104,10 @@ class Provider:
     ) -> Self: ...
     @property
     def id(self) -> str:
-        """Its name."""
+        """Its id."""
     @property
     def client(self) -> Client:
-        """The client that is registered there."""
+        """The client registered at the provider."""
 @final
 class WebSite:
     """A site whose people sign in; `web/_site.py` is what users make of it."""
@@ -1148,15 +1148,15 @@ class WebSite:
         unless the site seals with the testing key.
         """
     def end(self, session: Session) -> Visit:
-        """Ends a session, wherever it is used, and its grant: a visit that ends with None."""
+        """Ends a session everywhere, and its grant: a visit that ends with None."""
 
 @final
 class Visit:
     """One request of a site.
 
-    It is resumed until it ends in a Reply, to be sent, in a Forward, to be passed on, or in a Session or None: then it is
-    the application's turn. Where somebody signs in it halts with their Identity, and wants to be told whom to let in; with
-    a ProviderQuery it wants a Provider.
+    It is resumed until it ends in a Reply to send, a Forward to pass on, or a Session or None: then the request goes on
+    to the application. When somebody signs in it halts with their Identity, and is resumed with whether to admit them;
+    when it halts with a ProviderQuery, with a Provider.
     """
     def resume(
         self, local: Mapping[str, Any] | None = None, *, refused: str | None = None,
@@ -1178,9 +1178,9 @@ class Forward:
     """A call to an API, to be passed on with the person's token."""
     @property
     def limit(self) -> int:
-        """How many bytes of the body are passed on at most."""
+        """The most bytes of the body that are passed on."""
     def send(self, body: bytes, /) -> Streamed | Reply:
-        """Passes it on with this body, once: a Streamed; a Reply where the tokens of the session are over (401), the body
+        """Passes it on with this body, once: a Streamed; a Reply where the tokens of the session have expired (401), the body
         is larger than limit (413), or the API cannot be reached (502).
 
         misuse.over the second time.
@@ -1189,7 +1189,7 @@ class Forward:
         """send(), in a coroutine."""
 @final
 class Streamed:
-    """What an API says: status and headers, and the body bit by bit."""
+    """The response of an API: status and headers, and the body as a stream."""
     @property
     def status(self) -> int:
         """The status."""
@@ -1202,41 +1202,41 @@ class Streamed:
         """chunk(), in a coroutine."""
 @final
 class ProviderQuery:
-    """Which provider is wanted. The one that is given has to be what is said here, or it is not taken."""
+    """A query for a provider. The answer must match all of it, or it is refused."""
     def __new__(
         cls, *, id: str | None = None, issuer: str | None = None, tenant: str | None = None,
         host: str = ..., path: str = ...,
     ) -> Self: ...
     @property
     def id(self) -> str | None:
-        """The provider of this name: of a callback, a session, or a choice."""
+        """The id of the provider: from a callback, a session, or the person's choice."""
     @property
     def issuer(self) -> str | None:
-        """One of this issuer."""
+        """The issuer, when it initiated the sign-in."""
     @property
     def tenant(self) -> str | None:
-        """One of this tenant."""
+        """The tenant."""
     @property
     def host(self) -> str:
-        """The Host that was opened, where nothing of that is said."""
+        """The Host of the request, if none of these is set."""
     @property
     def path(self) -> str:
         """The path of the page, root path included."""
 @final
 class Identity:
-    """Whom a provider vouched for. A person is an issuer and a subject, and not an address."""
+    """An identity that a provider vouched for. Issuer and subject identify the person; an address does not."""
     @property
     def provider(self) -> str:
-        """The provider's name at the site."""
+        """The provider's id at the site."""
     @property
     def issuer(self) -> str:
         """The provider's issuer (iss)."""
     @property
     def subject(self) -> str:
-        """The person's identifier there (sub), which is never another's."""
+        """The person's identifier there (sub), which is never reassigned."""
     @property
     def sid(self) -> str | None:
-        """The session at the provider, if it has named one."""
+        """The session at the provider, if it names one."""
     @property
     def auth_time(self) -> datetime | None:
         """When the person authenticated, in UTC, if the provider says."""
@@ -1245,16 +1245,16 @@ class Identity:
         """How the person authenticated, if the provider says."""
     @property
     def claims(self) -> dict[str, Any]:
-        """What else the provider vouched for: all claims at the sign-in, and in a session those that the site keeps."""
+        """The other claims: all of them at the sign-in, and in a session those that the site keeps."""
 @final
 class Session:
     """A session: who is signed in, and until when. It holds no token."""
     @property
     def identity(self) -> Identity:
-        """Who is signed in."""
+        """The identity of the person who is signed in."""
     @property
     def local(self) -> dict[str, Any]:
-        """What the application added when it let the person in."""
+        """What the application added when it admitted the person."""
     @property
     def started_at(self) -> datetime:
         """When it began, in UTC."""
@@ -1263,25 +1263,25 @@ class Session:
         """When it ends, in UTC."""
     @property
     def scope(self) -> list[str]:
-        """What was granted."""
+        """The granted scope."""
     @property
     def tenant(self) -> str | None:
-        """Whose people the provider signs in, where a site has tenants."""
+        """The tenant of the provider, if the site has tenants."""
     @property
     def tokens(self) -> Tokens | None:
-        """The access token that it has in its cookie, of a site with keep="access_token"."""
+        """The access token in its cookie, at a site with keep="access_token"."""
     @property
     def grant(self) -> str | None:
-        """Whose tokens the store keeps for it, as client.source(subject=...) names it; None where there is no store."""
+        """The subject of its grant in the store, for client.source(subject=...); None without a store."""
 @final
 class Reply:
-    """A response of the site's, to be sent as it is."""
+    """A response of the site, to be sent as it is."""
     @property
     def status(self) -> int:
         """The status."""
     @property
     def headers(self) -> list[tuple[str, str]]:
-        """Pairs of names and values; set-cookie may be there several times."""
+        """Pairs of names and values; set-cookie may occur several times."""
     @property
     def body(self) -> bytes:
         """The body."""
@@ -1290,9 +1290,9 @@ class Reply:
         """What went wrong, of a page that says so to a person."""
     @property
     def signed_out(self) -> Identity | None:
-        """Who has just signed out."""
+        """The person who has just signed out."""
     def with_page(self, html: str) -> Reply:
-        """The same with this page of HTML, which may use scripts and styles as the application's other pages do."""
+        """The same with this HTML page, which may use scripts and styles like the application's other pages."""
 @final
 class Problem:
     """What went wrong, for an error page of the application's own."""
@@ -1304,10 +1304,10 @@ class Problem:
         """One sentence."""
     @property
     def detail(self) -> str | None:
-        """More, where there is more to say: the reason of admit(), or what usually helps."""
+        """More detail, if there is any: the reason of admit(), or a hint."""
     @property
     def sign_in(self) -> str | None:
-        """The page to sign in at, if that may help."""
+        """The login page, if signing in again may help."""
 @disjoint_base
 class Api:
     """An API: where tokens may be sent, whose token a route gets, and what limits it has.
@@ -1488,7 +1488,7 @@ class ResourceConnection:
     asked for with the API as their resource (RFC 8707), and sent nowhere but beneath its URL.
 
     With a store all of that happens once for all runs of all programs that share it; person tells apart whose tokens
-    they are. A client that the server has forgotten is registered anew, once. Where the API wants a wider scope or
+    they are. A client that the server has forgotten is registered again, once. Where the API wants a wider scope or
     another login, the person is asked, twice an hour at most (step_up.repeated, step_up.limit).
 
     issuers are the servers that may be asked, whichever others the API names (connect.server_not_allowed). grant_type
@@ -1865,7 +1865,7 @@ class Keeper:
         """
     @property
     def lease_extension(self) -> tuple[str, float, float] | None:
-        """The lease to take anew while the Exchange of a renewal runs; None if none is held.
+        """The lease to extend while the Exchange of a renewal runs; None if none is held.
 
         Its holder, for how many seconds to take it, and how many seconds to wait before each
         time.
@@ -1996,7 +1996,7 @@ class Save:
         """When nobody needs it any more, in UTC, for a store that lets records end."""
 @disjoint_base
 class NativeStore:
-    """A store of ours: its verbs, which block without Python's lock.
+    """A built-in store: its verbs, which block without Python's lock.
 
     Each is one step that no other worker comes between. Lost if the store cannot be
     reached: nobody knows then whether it was done.
@@ -2134,7 +2134,7 @@ class Sealed(NativeStore):
 
     It seals and opens with key, and opens with the old ones too: a Key, 32 random bytes,
     their text in base64url without padding, of 43 characters, or a KeySource that is asked
-    for keys. What an old key opened is sealed anew when it is saved next, or by reseal().
+    for keys. What an old key opened is sealed again when it is saved next, or by reseal().
     names is a key that hides names, in a store that has no records yet; plain="accept"
     reads records that were never sealed.
     """
@@ -2144,7 +2144,7 @@ class Sealed(NativeStore):
         plain: Literal["refuse", "accept"] = "refuse",
     ) -> Self: ...
     def reseal(self) -> tuple[int, list[str]]:
-        """Seals every record anew that is not sealed with the current key.
+        """Reseals every record that is not sealed with the current key.
 
         Other workers go on beside it.
 

@@ -1,4 +1,4 @@
-"""What the plug-ins share: the steps of a request, as the core decides them."""
+"""Shared by the plug-ins: runs the steps of a request, as the core decides them."""
 
 from __future__ import annotations
 

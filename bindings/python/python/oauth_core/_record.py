@@ -1,4 +1,4 @@
-"""What the classes of _records.py share: they do not change, and show neither a secret nor a person."""
+"""The base class of the results in _records.py: immutable, and without secrets or personal data in its repr."""
 
 from __future__ import annotations
 

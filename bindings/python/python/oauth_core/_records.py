@@ -25,46 +25,45 @@ __all__ = [
 
 
 class UserClaims(Record):
-    """What the server tells about a user (OpenID Connect Core section 5.1).
+    """The claims about a user (OpenID Connect Core section 5.1).
 
     A standard claim that is of another type than the standard gives it is absent: the text "false"
     is no boolean, and must not pass for true. As it came, it is in claims.
 
     Attributes:
-        subject: Who it is, together with the issuer: the sub of the ID token. No other claim
-            tells users apart.
-        claims: All that was told: sub, the claims below, the postal address (section
-            5.1.1), and others.
-        name: The full name, for people to read.
+        subject: The subject, which with the issuer identifies the user: the sub of the ID
+            token. No other claim does.
+        claims: All claims: sub, the claims below, the postal address (section 5.1.1), and
+            others.
+        name: The full name, for display.
         given_name: The given or first name.
         family_name: The family name.
         middle_name: The middle name.
-        nickname: What the user likes to be called.
-        preferred_username: How the user wants to be referred to; it may change, and be
-            another's tomorrow.
+        nickname: The casual name of the user.
+        preferred_username: The user name to display; it may change, and may belong to another
+            user tomorrow.
         profile: The URL of the profile page.
         picture: The URL of a picture.
-        website: The URL of the user's own page.
-        email: The address for mail; whether it is known to be the user's, email_verified
-            says.
-        email_verified: Whether the server has made sure that the address is the user's.
+        website: The URL of the user's web page.
+        email: The e-mail address; email_verified says whether it is known to be the user's.
+        email_verified: Whether the server has verified that the address is the user's.
         gender: female, male, or another.
         birthdate: YYYY-MM-DD, 0000-MM-DD without the year, or YYYY alone.
         zoneinfo: A time zone, such as Europe/Paris.
         locale: A language, such as en-US.
-        phone_number: In the form of E.164, such as +1 (425) 555-1212.
-        phone_number_verified: Whether the server has made sure that the number is the user's.
-        updated_at: When any of this last changed.
+        phone_number: The phone number in E.164 format, such as +1 (425) 555-1212.
+        phone_number_verified: Whether the server has verified that the number is the user's.
+        updated_at: When the claims last changed.
     """
 
     if TYPE_CHECKING:
         subject: str
-        """Who it is, together with the issuer: the sub of the ID token. No other claim tells users
-        apart."""
+        """The subject, which with the issuer identifies the user: the sub of the ID token. No other
+        claim does."""
         claims: dict[str, Any] = {}
-        """All that was told: sub, the claims below, the postal address (section 5.1.1), and others."""
+        """All claims: sub, the claims below, the postal address (section 5.1.1), and others."""
         name: str | None = None
-        """The full name, for people to read."""
+        """The full name, for display."""
         given_name: str | None = None
         """The given or first name."""
         family_name: str | None = None
@@ -72,19 +71,19 @@ class UserClaims(Record):
         middle_name: str | None = None
         """The middle name."""
         nickname: str | None = None
-        """What the user likes to be called."""
+        """The casual name of the user."""
         preferred_username: str | None = None
-        """How the user wants to be referred to; it may change, and be another's tomorrow."""
+        """The user name to display; it may change, and may belong to another user tomorrow."""
         profile: str | None = None
         """The URL of the profile page."""
         picture: str | None = None
         """The URL of a picture."""
         website: str | None = None
-        """The URL of the user's own page."""
+        """The URL of the user's web page."""
         email: str | None = None
-        """The address for mail; whether it is known to be the user's, email_verified says."""
+        """The e-mail address; email_verified says whether it is known to be the user's."""
         email_verified: bool | None = None
-        """Whether the server has made sure that the address is the user's."""
+        """Whether the server has verified that the address is the user's."""
         gender: str | None = None
         """female, male, or another."""
         birthdate: str | None = None
@@ -94,11 +93,11 @@ class UserClaims(Record):
         locale: str | None = None
         """A language, such as en-US."""
         phone_number: str | None = None
-        """In the form of E.164, such as +1 (425) 555-1212."""
+        """The phone number in E.164 format, such as +1 (425) 555-1212."""
         phone_number_verified: bool | None = None
-        """Whether the server has made sure that the number is the user's."""
+        """Whether the server has verified that the number is the user's."""
         updated_at: datetime | None = None
-        """When any of this last changed."""
+        """When the claims last changed."""
     else:
         __slots__ = (
             "subject",
@@ -163,57 +162,58 @@ class UserClaims(Record):
 
 
 class TokenState(Record):
-    """What the server says about a token (RFC 7662 section 2.2).
+    """The state of a token at the server (RFC 7662 section 2.2).
 
-    Of a token that is not active it says nothing else.
+    For a token that is not active, the other members are absent.
 
     Attributes:
-        active: Whether the token is alive. If not, it is dead, unknown, or none of our
-            business: the server does not say which.
-        scope: What the token is good for: scope.
+        active: Whether the token is active. If not, it has expired, is unknown, or may not be
+            disclosed: the server does not say which.
+        scope: The scope of the token: scope.
         client_id: The client it was issued to.
-        username: A name of the person, for people.
+        username: A human-readable name of the person.
         token_type: Its type, such as Bearer.
-        expires_at: When it ends: exp. The answer must not be kept beyond that.
+        expires_at: When it expires: exp. The response must not be cached beyond that.
         issued_at: When it was issued: iat.
-        not_before: When it begins to be good: nbf.
-        subject: Whose it is, in the issuer's own terms: sub.
-        audience: For whom it is meant: aud.
-        issuer: Who issued it: iss.
-        refresh_token_use_by: Of a refresh token: when it ends if nobody uses it before. Asking
-            is no use of it.
-        authorization_until: When the person's authorization ends, whatever is renewed before.
+        not_before: When it becomes valid: nbf.
+        subject: The subject, as the issuer identifies it: sub.
+        audience: The audiences: aud.
+        issuer: The issuer: iss.
+        refresh_token_use_by: For a refresh token: when it expires unless it is used.
+            Introspection does not count as use.
+        authorization_until: When the person's authorization ends, regardless of renewals.
         extra: Members that the standard does not define.
     """
 
     if TYPE_CHECKING:
         active: bool
-        """Whether the token is alive. If not, it is dead, unknown, or none of our business: the
-        server does not say which."""
+        """Whether the token is active. If not, it has expired, is unknown, or may not be disclosed:
+        the server does not say which."""
         scope: frozenset[str] | None = None
-        """What the token is good for: scope."""
+        """The scope of the token: scope."""
         client_id: str | None = None
         """The client it was issued to."""
         username: str | None = None
-        """A name of the person, for people."""
+        """A human-readable name of the person."""
         token_type: str | None = None
         """Its type, such as Bearer."""
         expires_at: datetime | None = None
-        """When it ends: exp. The answer must not be kept beyond that."""
+        """When it expires: exp. The response must not be cached beyond that."""
         issued_at: datetime | None = None
         """When it was issued: iat."""
         not_before: datetime | None = None
-        """When it begins to be good: nbf."""
+        """When it becomes valid: nbf."""
         subject: str | None = None
-        """Whose it is, in the issuer's own terms: sub."""
+        """The subject, as the issuer identifies it: sub."""
         audience: tuple[str, ...] = ()
-        """For whom it is meant: aud."""
+        """The audiences: aud."""
         issuer: str | None = None
-        """Who issued it: iss."""
+        """The issuer: iss."""
         refresh_token_use_by: datetime | None = None
-        """Of a refresh token: when it ends if nobody uses it before. Asking is no use of it."""
+        """For a refresh token: when it expires unless it is used. Introspection does not count as
+        use."""
         authorization_until: datetime | None = None
-        """When the person's authorization ends, whatever is renewed before."""
+        """When the person's authorization ends, regardless of renewals."""
         extra: dict[str, Any] = {}
         """Members that the standard does not define."""
     else:
@@ -251,42 +251,41 @@ class TokenState(Record):
 
 
 class DeviceCode(Record):
-    """What to show to the person, and what to ask the token endpoint with meanwhile (RFC 8628 section
-    3.2).
+    """What to show to the person, and what the token endpoint is polled with (RFC 8628 section 3.2).
 
     Attributes:
-        device_code: What the token endpoint is asked with. It is nothing to show.
-        user_code: What the person enters.
-        verification_uri: Where the person enters it.
-        verification_uri_complete: The same with the code in it, for a QR code; the code is
-            shown all the same. Only if it is of the same origin.
-        expires_in: For how many seconds both codes are good, from when they came.
-        expires_at: When both codes end: take the prompt away then, and ask for new ones only if
-            the person wishes.
-        interval: How many seconds to wait between two questions.
-        prompt: What to tell the person: what the code is for, where to enter it, and not to
+        device_code: What the token endpoint is polled with. Do not show it.
+        user_code: The code that the person enters.
+        verification_uri: The page where the person enters it.
+        verification_uri_complete: The same with the code in it, for a QR code; show the code as
+            well. Only if it has the same origin.
+        expires_in: How long both codes are valid, in seconds from the response.
+        expires_at: When both codes expire: remove the prompt then, and request new ones only if
+            the person wants to.
+        interval: How many seconds to wait between two polls.
+        prompt: The prompt for the person: what the code is for, where to enter it, and not to
             enter one that somebody else has sent. In English.
     """
 
     if TYPE_CHECKING:
         device_code: str
-        """What the token endpoint is asked with. It is nothing to show."""
+        """What the token endpoint is polled with. Do not show it."""
         user_code: str
-        """What the person enters."""
+        """The code that the person enters."""
         verification_uri: str
-        """Where the person enters it."""
+        """The page where the person enters it."""
         verification_uri_complete: str | None = None
-        """The same with the code in it, for a QR code; the code is shown all the same. Only if it
-        is of the same origin."""
+        """The same with the code in it, for a QR code; show the code as well. Only if it has the
+        same origin."""
         expires_in: int
-        """For how many seconds both codes are good, from when they came."""
+        """How long both codes are valid, in seconds from the response."""
         expires_at: datetime
-        """When both codes end: take the prompt away then, and ask for new ones only if the person
-        wishes."""
+        """When both codes expire: remove the prompt then, and request new ones only if the person
+        wants to."""
         interval: int
-        """How many seconds to wait between two questions."""
+        """How many seconds to wait between two polls."""
         prompt: str
-        """What to tell the person: what the code is for, where to enter it, and not to enter one
+        """The prompt for the person: what the code is for, where to enter it, and not to enter one
         that somebody else has sent. In English."""
     else:
         __slots__ = (
@@ -308,32 +307,33 @@ class DeviceCode(Record):
 
 
 class BackchannelRequest(Record):
-    """A request that a person is asked about, and what to ask the token endpoint with (CIBA Core
-    section 7.3).
+    """A pending backchannel request, and what the token endpoint is polled with (CIBA Core section
+    7.3).
 
     Attributes:
-        auth_req_id: The server's name for the request. It is nothing to show.
-        expires_in: For how many seconds the person may answer, from when this came.
+        auth_req_id: The server's id of the request. Do not show it.
+        expires_in: How long the person may answer, in seconds from the response.
         expires_at: When the request ends.
-        interval: How many seconds to wait between two questions.
-        binding_message: What the person sees on their device as well: show it beside what they
-            are asked for.
-        client_notification_token: With which the server will authenticate its notification.
+        interval: How many seconds to wait between two polls.
+        binding_message: A message that the person also sees on their device: show it with the
+            request.
+        client_notification_token: The token with which the server will authenticate its
+            notification.
     """
 
     if TYPE_CHECKING:
         auth_req_id: str
-        """The server's name for the request. It is nothing to show."""
+        """The server's id of the request. Do not show it."""
         expires_in: int
-        """For how many seconds the person may answer, from when this came."""
+        """How long the person may answer, in seconds from the response."""
         expires_at: datetime
         """When the request ends."""
         interval: int
-        """How many seconds to wait between two questions."""
+        """How many seconds to wait between two polls."""
         binding_message: str | None = None
-        """What the person sees on their device as well: show it beside what they are asked for."""
+        """A message that the person also sees on their device: show it with the request."""
         client_notification_token: str | None = None
-        """With which the server will authenticate its notification."""
+        """The token with which the server will authenticate its notification."""
     else:
         __slots__ = (
             "auth_req_id",
@@ -354,13 +354,14 @@ class BackchannelRequest(Record):
 
 
 class IdentityAssertion(Record):
-    """An assertion for one other server. It is a secret that opens nothing by itself.
+    """An assertion for one other server. It is a secret, but not an access token.
 
     Attributes:
         assertion: The assertion, to be presented to that server and nowhere else.
         audience: The issuer of the server that it is for.
-        expires_at: When it ends, if anything says so.
-        scope: What the identity provider allows, which may be less than what was asked for.
+        expires_at: When it expires, if known.
+        scope: The scope that the identity provider allows, which may be narrower than
+            requested.
     """
 
     if TYPE_CHECKING:
@@ -369,9 +370,9 @@ class IdentityAssertion(Record):
         audience: str
         """The issuer of the server that it is for."""
         expires_at: datetime | None = None
-        """When it ends, if anything says so."""
+        """When it expires, if known."""
         scope: frozenset[str] = frozenset()
-        """What the identity provider allows, which may be less than what was asked for."""
+        """The scope that the identity provider allows, which may be narrower than requested."""
     else:
         __slots__ = (
             "assertion",
@@ -389,32 +390,32 @@ class IdentityAssertion(Record):
 
 
 class AccessToken(Record):
-    """What a verified access token says (RFC 9068 section 2.2).
+    """The claims of a verified access token (RFC 9068 section 2.2).
 
     Attributes:
-        subject: Whom it stands for, in the issuer's terms; of a client that acts for itself,
-            the client.
+        subject: The subject, as the issuer identifies it; the client itself if it acts for
+            itself.
         client_id: The client it was issued to.
-        scope: What it is good for.
-        issuer: Who issued it.
-        audience: For whom it is meant.
-        expires_at: When it ends.
+        scope: The scope.
+        issuer: The issuer.
+        audience: The audiences.
+        expires_at: When it expires.
         claims: Every claim.
     """
 
     if TYPE_CHECKING:
         subject: str
-        """Whom it stands for, in the issuer's terms; of a client that acts for itself, the client."""
+        """The subject, as the issuer identifies it; the client itself if it acts for itself."""
         client_id: str
         """The client it was issued to."""
         scope: frozenset[str] = frozenset()
-        """What it is good for."""
+        """The scope."""
         issuer: str
-        """Who issued it."""
+        """The issuer."""
         audience: tuple[str, ...] = ()
-        """For whom it is meant."""
+        """The audiences."""
         expires_at: datetime
-        """When it ends."""
+        """When it expires."""
         claims: dict[str, Any] = {}
         """Every claim."""
     else:
@@ -435,32 +436,31 @@ class AccessToken(Record):
 
 
 class LogoutToken(Record):
-    """What a verified logout token says (OpenID Connect Back-Channel Logout section 2.4).
+    """The claims of a verified logout token (OpenID Connect Back-Channel Logout section 2.4).
 
     Attributes:
-        issuer: The server that says so.
-        subject: Who was signed out.
-        sid: The session that has ended, as the ID token of its login names it.
-        jti: The name of this token.
+        issuer: The issuer.
+        subject: The subject that was signed out.
+        sid: The session that has ended: the sid of the ID token of its login.
+        jti: The id of this token: jti.
         issued_at: When it was issued.
-        forget_at: From when on jti need not be remembered: the token is refused for its age by
-            then.
+        forget_at: When jti may be forgotten: from then on the token is refused for its age.
         claims: Every claim.
     """
 
     if TYPE_CHECKING:
         issuer: str
-        """The server that says so."""
+        """The issuer."""
         subject: str | None = None
-        """Who was signed out."""
+        """The subject that was signed out."""
         sid: str | None = None
-        """The session that has ended, as the ID token of its login names it."""
+        """The session that has ended: the sid of the ID token of its login."""
         jti: str
-        """The name of this token."""
+        """The id of this token: jti."""
         issued_at: datetime
         """When it was issued."""
         forget_at: datetime
-        """From when on jti need not be remembered: the token is refused for its age by then."""
+        """When jti may be forgotten: from then on the token is refused for its age."""
         claims: dict[str, Any] = {}
         """Every claim."""
     else:
@@ -481,49 +481,48 @@ class LogoutToken(Record):
 
 
 class RegisteredClient(Record):
-    """A client as the server has registered it (RFC 7591 section 3.2.1). What the server says holds,
-    whatever was asked for.
+    """A client as the server has registered it (RFC 7591 section 3.2.1). The server's values hold,
+    whatever was requested.
 
     Attributes:
-        client_id: What the server knows the client by.
+        client_id: The client id.
         client_secret: Its secret, if it authenticates with one.
         client_id_issued_at: When the id was issued.
-        client_secret_expires_at: When the secret expires; nothing if it never does.
+        client_secret_expires_at: When the secret expires; absent if it never does.
         token_endpoint_auth_method: How the client authenticates, by the registered name of the
             method.
         redirect_uris: The redirect URIs that it may use.
-        metadata: What it is registered with, but for a software_statement.
-        registration_access_token: What the registration is read, updated and deleted with (RFC
-            7592).
-        registration_client_uri: Where.
-        warnings: What was odd about the answer: secret_ignored for a secret of a public
-            client.
-        stored: All of it as JSON, to store: whoever reads it has the client's secrets.
+        metadata: Its registered metadata, without a software_statement.
+        registration_access_token: The token that reads, updates and deletes the registration
+            (RFC 7592).
+        registration_client_uri: The URL of the registration.
+        warnings: Flaws of the response: secret_ignored for a secret of a public client.
+        stored: The whole client as JSON, to store: it contains the client's secrets.
     """
 
     if TYPE_CHECKING:
         client_id: str
-        """What the server knows the client by."""
+        """The client id."""
         client_secret: str | None = None
         """Its secret, if it authenticates with one."""
         client_id_issued_at: datetime | None = None
         """When the id was issued."""
         client_secret_expires_at: datetime | None = None
-        """When the secret expires; nothing if it never does."""
+        """When the secret expires; absent if it never does."""
         token_endpoint_auth_method: str
         """How the client authenticates, by the registered name of the method."""
         redirect_uris: tuple[str, ...] = ()
         """The redirect URIs that it may use."""
         metadata: dict[str, Any] = {}
-        """What it is registered with, but for a software_statement."""
+        """Its registered metadata, without a software_statement."""
         registration_access_token: str | None = None
-        """What the registration is read, updated and deleted with (RFC 7592)."""
+        """The token that reads, updates and deletes the registration (RFC 7592)."""
         registration_client_uri: str | None = None
-        """Where."""
+        """The URL of the registration."""
         warnings: tuple[str, ...] = ()
-        """What was odd about the answer: secret_ignored for a secret of a public client."""
+        """Flaws of the response: secret_ignored for a secret of a public client."""
         stored: str
-        """All of it as JSON, to store: whoever reads it has the client's secrets."""
+        """The whole client as JSON, to store: it contains the client's secrets."""
     else:
         __slots__ = (
             "client_id",
@@ -556,35 +555,35 @@ class RegisteredClient(Record):
 
 
 class ProtectedResource(Record):
-    """What a protected resource says about itself (RFC 9728 section 2).
+    """The metadata of a protected resource (RFC 9728 section 2).
 
     Attributes:
-        resource: Whose metadata they are: what tokens are asked for, as their resource.
-        authorization_servers: The issuers of the servers that issue tokens for it. Anybody may
-            name any server: ask those alone that you trust with the people who sign in.
-        scopes_supported: The scopes that it has use for; empty where it does not say.
-        requires_dpop: Whether it takes tokens alone that are bound to a DPoP key.
-        requires_mtls: Whether it takes tokens alone that are bound to a certificate.
-        dpop_algs: The algorithms by which it takes DPoP proofs; empty where it does not say.
-        metadata: All that was said, members that no standard defines included.
+        resource: The identifier of the resource: the resource to request tokens for.
+        authorization_servers: The issuers of the servers that issue tokens for it. A resource
+            may name any server: use only those that you trust with the people who sign in.
+        scopes_supported: The scopes that it uses; empty if it does not say.
+        requires_dpop: Whether it accepts only tokens bound to a DPoP key.
+        requires_mtls: Whether it accepts only tokens bound to a certificate.
+        dpop_algs: The algorithms of DPoP proofs that it accepts; empty if it does not say.
+        metadata: All metadata, including members that no standard defines.
     """
 
     if TYPE_CHECKING:
         resource: str
-        """Whose metadata they are: what tokens are asked for, as their resource."""
+        """The identifier of the resource: the resource to request tokens for."""
         authorization_servers: tuple[str, ...] = ()
-        """The issuers of the servers that issue tokens for it. Anybody may name any server: ask
-        those alone that you trust with the people who sign in."""
+        """The issuers of the servers that issue tokens for it. A resource may name any server: use
+        only those that you trust with the people who sign in."""
         scopes_supported: frozenset[str] = frozenset()
-        """The scopes that it has use for; empty where it does not say."""
+        """The scopes that it uses; empty if it does not say."""
         requires_dpop: bool
-        """Whether it takes tokens alone that are bound to a DPoP key."""
+        """Whether it accepts only tokens bound to a DPoP key."""
         requires_mtls: bool
-        """Whether it takes tokens alone that are bound to a certificate."""
+        """Whether it accepts only tokens bound to a certificate."""
         dpop_algs: tuple[str, ...] = ()
-        """The algorithms by which it takes DPoP proofs; empty where it does not say."""
+        """The algorithms of DPoP proofs that it accepts; empty if it does not say."""
         metadata: dict[str, Any] = {}
-        """All that was said, members that no standard defines included."""
+        """All metadata, including members that no standard defines."""
     else:
         __slots__ = (
             "resource",

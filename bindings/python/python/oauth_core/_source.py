@@ -1,4 +1,4 @@
-"""What a source of tokens is."""
+"""The protocol of token sources."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What an API wants of the person before it lets a request through (RFC 9470)."""
+"""Step-up: the authentication that an API requires beyond the current token (RFC 9470)."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""For APIs: the verification of access tokens, with what one API asks of them said once."""
+"""Verification of access tokens, for APIs, with the requirements of one API set once."""
 
 from __future__ import annotations
 

@@ -1,11 +1,11 @@
-"""The door without our transport: runs an exchange over an HTTP client of yours.
+"""Runs an exchange over your own HTTP client, without the built-in transport.
 
 ``run`` takes an ``httpx.Client`` or ``httpx2.Client``, ``arun`` their ``AsyncClient``; for any
-other library the loop below is all there is to write. A driver keeps four promises: it sends each
+other library, write the loop below. A driver keeps four promises: it sends each
 request exactly once, follows no redirect, reads at most 1 MiB of a reply, unpacked as it goes if
 it is compressed, and tells the exchange of every failure.
 
-``keep`` and ``akeep`` do the same for a keeper: they give tokens that are fresh.
+``keep`` and ``akeep`` do the same for a keeper: they return fresh tokens.
 """
 
 from __future__ import annotations

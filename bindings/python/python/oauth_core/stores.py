@@ -1,4 +1,4 @@
-"""Where the record of a grant lives, for every thread, task, process and machine that shares it.
+"""Stores for the records of grants, shared by threads, tasks, processes and machines.
 
 ``FileStore`` and ``SqliteStore`` are for the processes of one machine, ``RedisStore`` and
 ``PostgresStore`` for machines that share a server, ``Memory`` for the threads of one process.

@@ -17,7 +17,7 @@ fn a_killed_shell_leaves_a_store_that_goes_on() {
         ("json.renamed", false),
         ("session.saved", false),
         ("session.run", false),
-        ("session.flown", true),
+        ("session.completed", true),
     ];
     let home = Home::new("killed");
     home.log_in("p");

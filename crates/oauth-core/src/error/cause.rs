@@ -37,16 +37,16 @@ impl std::error::Error for Said {}
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Delivery {
-    /// The server surely never saw it, so asking again repeats nothing.
+    /// The server certainly never saw the request, so sending it again repeats nothing.
     Unsent,
-    /// The server may have carried it out; only the answer is known to be lost.
+    /// The server may have carried out the request; only the answer is known to be lost.
     Unknown,
     /// An answer arrived and was larger than a driver may read (1 MiB).
     TooLarge,
 }
 
 impl Cause {
-    /// The request surely never left: no connection, no address, a signature that failed.
+    /// The request certainly never left: no connection, no address, a signature that failed.
     pub fn unsent(source: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> Self {
         Self::of(Delivery::Unsent, Loss::Unsent, source.into())
     }
@@ -105,7 +105,7 @@ impl Cause {
         self.loss
     }
 
-    /// The text of the error at the bottom, which says most.
+    /// The text of the innermost error, which is the most specific.
     pub(super) fn root(&self) -> String {
         let mut root: &dyn std::error::Error = &*self.source;
         while let Some(source) = root.source() {

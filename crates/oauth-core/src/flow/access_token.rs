@@ -32,9 +32,9 @@ pub use crate::error::Refusal;
 pub use refusal::Scheme;
 
 /// Verifies the access tokens of one server for one API. Cheap to clone; all clones share the server's keys,
-/// so a route that needs more than others is a clone with more requirements.
+/// so a route with further requirements uses a clone that has them.
 ///
-/// It is no client: it has no id and no credentials, unless a client made it to ask the server about tokens
+/// It is not a client: it has no id and no credentials, unless a client creates it for introspection
 /// ([`Client::introspecting_verifier`](crate::Client::introspecting_verifier)).
 #[derive(Clone)]
 pub struct AccessTokenVerifier {
@@ -42,22 +42,22 @@ pub struct AccessTokenVerifier {
     algs: Vec<Alg>,
     checks: Checks,
     answers: refusal::Answers,
-    /// How the server is asked about tokens, if they are not verified here.
+    /// How tokens are introspected, if they are not verified here.
     #[cfg(feature = "sha2")]
     asking: Option<introspected::Asking>,
 }
 
 impl AccessTokenVerifier {
-    /// Verifies what `server` issued for `audience`, the identifier of this API (its resource indicator, RFC
-    /// 8707). Other servers' tokens take verifiers of their own.
+    /// Verifies tokens that `server` issued for `audience`, the identifier of this API (its resource indicator, RFC
+    /// 8707). Each further server needs its own verifier.
     ///
-    /// Tokens are signed by one of the algorithms that the server's metadata name for ID tokens, `RS256` where
+    /// Tokens must be signed with one of the algorithms that the server's metadata name for ID tokens, `RS256` if
     /// they name none; never with a shared secret.
     pub fn new(server: Server, audience: impl Into<String>) -> Self {
         Self::of(Arc::new(ClientConfig::anonymous(server)), audience.into())
     }
 
-    /// One that shares its keys with a client of the same server.
+    /// A verifier that shares its keys with a client of the same server.
     pub(crate) fn of(config: Arc<ClientConfig>, audience: String) -> Self {
         Self {
             algs: id_token::metadata_algs(&config.server),
@@ -69,7 +69,7 @@ impl AccessTokenVerifier {
         }
     }
 
-    /// One that asks the server about each token, as this client.
+    /// A verifier that introspects each token, as this client.
     #[cfg(feature = "sha2")]
     pub(crate) fn introspecting(config: Arc<ClientConfig>, audience: String) -> Self {
         Self {
@@ -78,51 +78,51 @@ impl AccessTokenVerifier {
         }
     }
 
-    /// Takes tokens for this audience too, such as an older identifier of the same API.
+    /// Accepts tokens for this audience too, such as an older identifier of the same API.
     #[must_use]
     pub fn or_audience(mut self, audience: impl Into<String>) -> Self {
         self.checks.audience.push(audience.into());
         self
     }
 
-    /// Takes tokens for this audience and no other: for another API of the same server, with the same keys and
-    /// the same memory of what the server said.
+    /// Accepts tokens for this audience and no other: for another API of the same server, with the same keys and
+    /// the same introspection cache.
     #[must_use]
     pub fn with_audience(mut self, audience: impl Into<String>) -> Self {
         self.checks.audience = vec![audience.into()];
         self
     }
 
-    /// Reads the tokens as this kind of server writes them.
+    /// Sets the profile of the server's access tokens.
     #[must_use]
     pub const fn with_profile(mut self, profile: AccessTokenProfile) -> Self {
         self.checks.profile = profile;
         self
     }
 
-    /// Takes tokens that are signed by these algorithms, and no others. Those with a shared secret are left
-    /// out: who can verify such a token can make one.
+    /// Accepts tokens signed with these algorithms only. Algorithms with a shared secret are dropped:
+    /// anyone who can verify such a token can forge one.
     #[must_use]
     pub fn with_algs(mut self, algs: impl IntoIterator<Item = Alg>) -> Self {
         self.algs = algs.into_iter().filter(|alg| !alg.is_symmetric()).collect();
         self
     }
 
-    /// How far the clocks of both servers may be apart: a minute if nothing is said, five at most.
+    /// How far the clocks of both servers may differ: a minute by default, five at most.
     #[must_use]
     pub fn with_clock_skew(mut self, skew: Duration) -> Self {
         self.checks.clock_skew = skew.min(MAX_SKEW);
         self
     }
 
-    /// Needs all of this scope.
+    /// Requires all of this scope.
     #[must_use]
     pub fn require_scope(mut self, scope: Scope) -> Self {
         self.checks.scope = scope;
         self
     }
 
-    /// Needs a person who authenticated in one of these ways, the preferred first (RFC 9470).
+    /// Requires one of these `acr` values, the preferred first (RFC 9470).
     ///
     /// # Errors
     /// `form.malformed_parameter` for a value that a challenge cannot hold: with a space, or not ASCII.
@@ -139,7 +139,7 @@ impl AccessTokenVerifier {
         Ok(self)
     }
 
-    /// Needs a person who authenticated no longer ago than this, in whole seconds (RFC 9470).
+    /// Requires an authentication no longer ago than this, in whole seconds (RFC 9470).
     #[must_use]
     pub const fn require_max_age(mut self, age: Duration) -> Self {
         self.checks.max_age = Some(Duration::from_secs(age.as_secs()));
@@ -151,13 +151,13 @@ impl AccessTokenVerifier {
         &self.config.server
     }
 
-    /// Verifies a token that was shown as a bearer token (RFC 6750 section 2.1): signature and claims. One
-    /// that is bound to a key is refused, for there was no proof of the key. Keys of the server are fetched
-    /// as needed, and kept for all clones.
+    /// Verifies a token that was presented as a bearer token (RFC 6750 section 2.1): signature and claims. A token
+    /// bound to a key is refused, since there was no proof of the key. Keys of the server are fetched
+    /// as needed, and cached for all clones.
     ///
     /// # Errors
-    /// `jws.*`, `jwt.*`, `access_token.*` of a token that is not good enough; others where it could not be
-    /// verified. [`Error::refusal`] says what to answer to each.
+    /// `jws.*`, `jwt.*`, `access_token.*` for a token that is refused; others if it could not be
+    /// verified. [`Error::refusal`] is the response to each.
     pub fn verify(&self, token: &str) -> impl Exchange<Output = AccessToken> + Send + use<> {
         self.verify_with(token, ProvenKeys::none())
     }
@@ -201,26 +201,26 @@ impl AccessTokenVerifier {
         }
     }
 
-    /// Knows the server's public keys, such as those of another process ([`KeySet::to_json`]), as if they
+    /// Adds the server's public keys, such as those of another process ([`KeySet::to_json`]), as if they
     /// had been fetched `at` this time.
     pub fn keep_keys(&self, at: UnixTime, keys: KeySet) {
         self.config.shared.keys.keep(at, Arc::new(keys), None);
     }
 
-    /// The server's public keys that are known, to store.
+    /// The cached public keys of the server, to store them.
     pub fn keys(&self) -> Option<Arc<KeySet>> {
         self.config.shared.keys.known()
     }
 
-    /// The server's public keys that are known, as JSON, with when they were fetched and how long they are good:
-    /// stored, they spare a cold start or a new worker the request. They are no secret, but whoever can change
-    /// what is stored decides whose signatures are good: keep it where you alone write.
+    /// The cached public keys of the server as JSON, with when they were fetched and how long they are valid: stored,
+    /// they spare a cold start or a new worker the request. They are not secret, but anyone who can change them decides
+    /// whose signatures are accepted: store them where only you can write.
     pub fn export_keys(&self) -> Option<String> {
         let config = &self.config;
         config.shared.keys.export(config.server.issuer().as_str())
     }
 
-    /// Knows the keys that [`Self::export_keys`] wrote, unless newer ones are known.
+    /// Adds the keys that [`Self::export_keys`] wrote, unless newer ones are cached.
     ///
     /// # Errors
     /// `stored.malformed`; `stored.issuer` for the keys of another server.
@@ -250,7 +250,7 @@ impl<E: Exchange<Output = AccessToken>> Exchange for Verified<E> {
     }
 }
 
-/// A verification whose errors say what to answer to the request.
+/// A verification whose errors carry the response to the request.
 struct Refusing<E> {
     verified: E,
     verifier: AccessTokenVerifier,

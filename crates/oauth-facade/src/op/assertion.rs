@@ -9,10 +9,10 @@ use crate::machine::Machine;
 use crate::request::TokenRequest;
 
 arguments! {
-    /// Asks for tokens with a JWT that somebody else has signed (RFC 7523 section 2.1).
+    /// Requests tokens with a JWT assertion of another party (RFC 7523 section 2.1).
     ///
-    /// `client_auth.assertion_malformed` for what is none, `denied.invalid_grant` for one that the server does not
-    /// believe, `lost.*` if no answer arrives.
+    /// `client_auth.assertion_malformed` for a malformed one, `denied.invalid_grant` for one that the server does not
+    /// accept, `lost.*` if no answer arrives.
     pub struct JwtBearer {
         /// The JWT.
         pub assertion: Secret<String>,
@@ -25,9 +25,9 @@ arguments! {
 }
 
 arguments! {
-    /// Asks for tokens with a SAML 2.0 assertion (RFC 7522 section 2.1).
+    /// Requests tokens with a SAML 2.0 assertion (RFC 7522 section 2.1).
     ///
-    /// `denied.invalid_grant` for one that the server does not believe, `lost.*` if no answer arrives.
+    /// `denied.invalid_grant` for one that the server does not accept, `lost.*` if no answer arrives.
     pub struct SamlBearer {
         /// The assertion, as XML.
         pub assertion: Secret<String>,
@@ -40,29 +40,29 @@ arguments! {
 }
 
 arguments! {
-    /// Asks for tokens with a JWT that this client signs itself, as service accounts do (RFC 7523 section 2.1).
+    /// Requests tokens with a JWT that this client signs itself, as service accounts do (RFC 7523 section 2.1).
     ///
-    /// `key.*` for a key that cannot sign it, `assertion.claim` for claims that are missing or not yours to set,
-    /// `denied.invalid_grant` for one that the server does not believe, `lost.*` if no answer arrives.
+    /// `key.*` for a key that cannot sign it, `assertion.claim` for claims that are missing or must not be set,
+    /// `denied.invalid_grant` for one that the server does not accept, `lost.*` if no answer arrives.
     pub struct JwtBearerWithKey {
         /// The private key: PEM (PKCS#8, PKCS#1, SEC1) or a JWK.
         pub key: Secret<String>,
-        /// What decrypts the key.
+        /// The passphrase of the key.
         pub passphrase: Option<Secret<String>>,
-        /// The algorithm; without it, one that suits the key.
+        /// The algorithm; by default, one that suits the key.
         pub alg: Option<String>,
         /// The name by which the server knows the key.
         pub kid: Option<String>,
-        /// Who signs: the service account, or the client id.
+        /// The issuer (`iss`): the service account, or the client id.
         pub issuer: String,
-        /// For whom the token is; without it, for who signs.
+        /// The subject (`sub`) of the token; by default the issuer of the assertion.
         pub subject: Option<String>,
-        /// To whom it is made out: the server's issuer or its token endpoint, as its documentation says; without
-        /// it, whom the preset names, or its issuer.
+        /// The audience (`aud`): the server's issuer or its token endpoint, as its documentation says; by
+        /// default that of the preset, or the issuer.
         pub audience_claim: Option<String>,
-        /// For how many seconds it is good: 300 unless you say.
+        /// Its lifetime in seconds: 300 by default.
         pub lifetime: Option<u64>,
-        /// Claims that the server documents, as an object.
+        /// Further claims that the server documents, as an object.
         pub claims: Option<JsonText>,
         ..request: TokenRequest,
     }

@@ -1,4 +1,4 @@
-//! What a person is asked for: the authorization request (RFC 6749 section 4.1.1).
+//! The authorization request (RFC 6749 section 4.1.1).
 
 use std::sync::Arc;
 
@@ -24,64 +24,64 @@ arguments! {
     /// callback.
     ///
     /// State, nonce (with `openid`) and PKCE are always there. Where the server or the profile requires it, or
-    /// `push` says so, the request is handed over to the server first (RFC 9126), and it is signed (RFC 9101).
+    /// `push` says so, the request is pushed to the server first (RFC 9126), and it is signed (RFC 9101).
     /// `redirect_uri.*`, `scope.syntax`, `resource.syntax`, `form.*`, `pkce.*`, `profile.forbidden` and
-    /// `authorization_details.malformed` for what must not be asked, `step_up.*` for what would be asked in vain,
+    /// `authorization_details.malformed` for an invalid request, `step_up.*` for a step-up that cannot succeed,
     /// `endpoint.missing` for a server without such an endpoint.
     pub struct Authorize {
-        /// Where to come back to, exactly as registered.
+        /// The redirect URI, exactly as registered.
         pub redirect_uri: String,
-        /// What the tokens are for, as names of scopes.
+        /// The scope to request.
         pub scope: Scope,
-        /// What the answer brings: a code, or an ID token beside it, which is verified before the code is sent
+        /// The response type: a code, or a code and an ID token, which is verified before the code is sent
         /// (OpenID Connect Core section 3.3).
         pub response_type: Option<ResponseType>,
-        /// Where the answer stands: by default in the query, or in the fragment if an ID token is in it; with
-        /// `form_post` the callback is the posted form. With `jwt` and its likes the answer is signed (JARM).
+        /// The response mode: by default the query, or the fragment if it has an ID token; with
+        /// `form_post` the callback is the posted form. With `jwt` and its variants the response is signed (JARM).
         pub response_mode: Option<ResponseMode>,
         /// The resources the tokens are for, as absolute URIs (RFC 8707).
         pub resource: Vec<String>,
-        /// The audiences, as some servers name it.
+        /// The audiences, for servers that use this parameter.
         pub audience: Vec<String>,
-        /// Permissions, as a list of objects, each with a `type` (RFC 9396).
+        /// The `authorization_details`: a list of objects, each with a `type` (RFC 9396).
         pub authorization_details: Option<JsonText>,
-        /// How the person is to have authenticated, best first.
+        /// The requested `acr` values, best first.
         pub acr_values: Vec<String>,
-        /// The person has to have authenticated within these last seconds; with 0 they do so now.
+        /// The person must have authenticated within this many seconds; with 0 they authenticate now.
         pub max_age: Option<u64>,
-        /// Whether the person is asked: `none`, or of `login`, `consent`, `select_account` and `create` what is
-        /// wanted, with spaces between.
+        /// Whether the person is prompted: `none`, or any of `login`, `consent`, `select_account` and `create`,
+        /// separated by spaces.
         pub prompt: Option<String>,
-        /// Who is about to sign in, as far as that is known.
+        /// A hint about the person who is about to sign in.
         pub login_hint: Option<String>,
-        /// The ID token of the person who is expected to be signed in. It becomes a part of the URL, unless the
+        /// The ID token of the person who is expected to be signed in. It becomes part of the URL, unless the
         /// request is pushed.
         pub id_token_hint: Option<Secret<String>>,
         /// Languages for the server's pages, best first (BCP 47).
         pub ui_locales: Vec<String>,
-        /// Single claims, as an object with the members `userinfo` and `id_token` (OpenID Connect Core section
+        /// Individual claims, as an object with the members `userinfo` and `id_token` (OpenID Connect Core section
         /// 5.5).
         pub claims: Option<JsonText>,
-        /// Whether the request is handed over to the server first (RFC 9126): where that is required, unless you
+        /// Whether the request is pushed to the server first (RFC 9126): where that is required, unless you
         /// say `always`.
         pub push: Option<Push>,
         /// An `https` URL of your own from which the server fetches the signed request (RFC 9101 section 5.2):
         /// serve `request_object` there, as `application/oauth-authz-req+jwt`, before the person is sent.
         pub request_uri: Option<String>,
-        /// What an API wants of the person (RFC 9470): it is asked for, in place of `acr_values`, `max_age` and
+        /// The step-up that an API requires (RFC 9470): it is requested in place of `acr_values`, `max_age` and
         /// `claims`, with the scope of `tokens`.
         pub step_up: Option<JsonText>,
-        /// The tokens that were not enough for the API.
+        /// The tokens that did not suffice for the API.
         pub tokens: Option<Arc<Tokens>>,
-        /// In which context the flow is begun, such as a tool and a tenant: its callback has to arrive in the same. It
+        /// The context in which the flow begins, such as a tool and a tenant: its callback must arrive in the same. It
         /// is not sent.
         pub context: Option<String>,
-        /// Who begins the flow, as you know the person or the session: its callback has to arrive there. It is not
+        /// The person or session that begins the flow, as you name it: its callback must arrive there. It is not
         /// sent.
         pub user: Option<Secret<String>>,
-        /// Parameters of the provider's own in this request.
+        /// Further parameters of this request, which the provider documents.
         pub extra: Vec<(String, Secret<String>)>,
-        /// Parameters that the provider documents for the request for tokens.
+        /// Further parameters of the token request, which the provider documents.
         pub token_extra: Vec<(String, Secret<String>)>,
     }
 
@@ -109,7 +109,7 @@ pub struct Begun {
     pub url: String,
     /// The flow, to be kept until the callback.
     pub pending: Pending,
-    /// For how many seconds the URL is good, if the server has said so.
+    /// How long the URL is valid, in seconds, if the server stated it.
     pub expires_in: Option<u64>,
     /// What to serve at the `request_uri`.
     pub request_object: Option<Secret<String>>,

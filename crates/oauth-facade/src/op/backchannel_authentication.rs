@@ -1,4 +1,4 @@
-//! A person is asked on a device of theirs: `POST {backchannel_authentication_endpoint}` (CIBA Core section 7).
+//! Backchannel authentication: `POST {backchannel_authentication_endpoint}` (CIBA Core section 7).
 
 use oauth_core::Secret;
 use oauth_core::endpoint::backchannel_authentication::{self as core, Delivery, Hint, Repeat};
@@ -9,31 +9,32 @@ use crate::machine::Machine;
 use crate::request::TokenRequest;
 
 arguments! {
-    /// Asks the server to ask a person on a device of theirs (CIBA Core section 7).
+    /// Asks the server to authenticate a person on their own device (CIBA Core section 7).
     ///
-    /// The person is named in exactly one way. Start one only for a person who is known to you and expects it, and
-    /// one at a time. The request is signed where the client signs its requests and the server takes such.
+    /// Name the person in exactly one way. Begin it only for a person who is known to you and expects it, and
+    /// one at a time. The request is signed if the client signs its requests and the server supports that.
     ///
-    /// `ciba.pending` while this client asks the person just that (RFC 10027 section 6.1.15), other `ciba.*` for what must not be asked, `endpoint.missing` if the server does not offer it,
+    /// `ciba.pending` while the same request is pending (RFC 10027 section 6.1.15), other `ciba.*` for an invalid
+    /// request, `endpoint.missing` if the server does not offer it,
     /// `client_auth.secret_missing` for a public client, `denied.*` if it refuses, `lost.*` if no answer arrives.
     pub struct BackchannelAuthentication {
-        /// What the person is called at the server.
+        /// The name of the person at the server.
         pub login_hint: Option<String>,
-        /// A token of somebody else that names the person.
+        /// A token of another party that names the person.
         pub login_hint_token: Option<Secret<String>>,
-        /// An ID token of the person that this server gave before.
+        /// An earlier ID token of the person from this server.
         pub id_token_hint: Option<Secret<String>>,
-        /// A short text that both devices show, by which the person tells this request from any other.
+        /// A short text that both devices show, by which the person recognizes this request.
         pub binding_message: Option<String>,
-        /// A code that the person has with the server and entered here.
+        /// A code known to the person and the server, which the person entered here.
         pub user_code: Option<Secret<String>>,
-        /// For how many seconds the person should be able to answer.
+        /// How long the person should be able to answer, in seconds.
         pub requested_expiry: Option<u64>,
         /// How the person should authenticate, in order of preference.
         pub acr_values: Vec<String>,
-        /// How this client is registered to learn of the answer: by asking, unless you say.
+        /// The registered delivery mode of this client: `poll` by default.
         pub delivery: Option<Delivery>,
-        /// Whether the person may be asked what this client is asking them already: refused unless you say, allowed.
+        /// Whether the same request may be repeated while it is pending: `refused` by default, or `allowed`.
         pub repeat: Option<Repeat>,
         ..request: TokenRequest,
     }
@@ -59,19 +60,19 @@ arguments! {
 }
 
 outcome! {
-    /// A request that a person is asked about, and what to ask the token endpoint with (CIBA Core section 7.3).
+    /// A pending backchannel request, and what the token endpoint is polled with (CIBA Core section 7.3).
     pub struct BackchannelRequest from core::BackchannelRequest {
-        /// The server's name for the request. It is nothing to show.
+        /// The server's id of the request. Do not show it.
         pub auth_req_id: Secret<String>,
-        /// For how many seconds the person may answer, from when this came.
+        /// How long the person may answer, in seconds from the response.
         pub expires_in: u64,
         /// When the request ends.
         pub expires_at: UnixTime,
-        /// How many seconds to wait between two questions.
+        /// How many seconds to wait between two polls.
         pub interval: u64,
-        /// What the person sees on their device as well: show it beside what they are asked for.
+        /// A message that the person also sees on their device: show it with the request.
         pub binding_message: Option<String>,
-        /// With which the server will authenticate its notification.
+        /// The token with which the server will authenticate its notification.
         pub client_notification_token: Option<Secret<String>>,
     }
 }

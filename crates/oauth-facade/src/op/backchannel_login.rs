@@ -12,17 +12,17 @@ use crate::request::TokenRequest;
 arguments! {
     /// Waits until the person has answered a backchannel request, and signs in (CIBA Core section 10.1).
     ///
-    /// The server is asked at its interval until the request ends; after its notification (ping) leave out when it
-    /// ends: then it is asked once, at once. What to ask for is what the request asked for. The ID token is verified.
+    /// The server is polled at its interval until the request expires; after its notification (ping) leave out when it
+    /// ends: then it is asked once. Scope and resources are those of the request. The ID token is verified.
     ///
-    /// `denied.access_denied` if the person says no, `denied.expired_token` if nobody has answered in time, other
+    /// `denied.access_denied` if the person refuses, `denied.expired_token` if nobody has answered in time, other
     /// `denied.*`, `id_token.*`, `jws.*` and `jwt.*`.
     pub struct BackchannelLogin {
-        /// The server's name for the request.
+        /// The server's id of the request.
         pub auth_req_id: Secret<String>,
         /// When the request ends. Without it, the server is asked once.
         pub expires_at: Option<UnixTime>,
-        /// How many seconds to wait between two questions: 5 unless the server says otherwise.
+        /// How many seconds to wait between two polls: 5 unless the server says otherwise.
         pub interval: Option<u64>,
         ..request: TokenRequest,
     }

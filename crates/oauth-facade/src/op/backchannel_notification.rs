@@ -9,20 +9,20 @@ use crate::machine::Machine;
 use crate::request::TokenRequest;
 
 arguments! {
-    /// Judges a ping, which the server posts once the person has answered (CIBA Core section 10.2).
+    /// Verifies a ping, which the server posts once the person has answered (CIBA Core section 10.2).
     ///
-    /// If it is good, ask for the tokens, once. Answer 204, or what the error says.
+    /// If it is valid, request the tokens once. Respond with 204, or as the error says.
     ///
     /// `ciba.notifier` for one without the token of its request, `ciba.unknown_request` for one of another request,
-    /// `reply.*` for what cannot be read.
+    /// `reply.*` for a malformed one.
     pub struct VerifyPing {
-        /// The server's name for the request that waits.
+        /// The server's id of the pending request.
         pub auth_req_id: Secret<String>,
-        /// What the server has to authenticate with.
+        /// The token with which the server must authenticate.
         pub client_notification_token: Secret<String>,
-        /// The value of the Authorization header that came.
+        /// The value of its Authorization header.
         pub authorization: Option<Secret<String>>,
-        /// What was posted.
+        /// Its body.
         pub body: Secret<String>,
     }
 
@@ -39,20 +39,20 @@ arguments! {
 }
 
 arguments! {
-    /// Takes the tokens that the server has pushed once the person has answered (CIBA Core section 10.3.1).
+    /// Accepts the tokens that the server has pushed once the person has answered (CIBA Core section 10.3.1).
     ///
-    /// The ID token is verified: it has to vouch for the request, the access token and the refresh token. Answer 204,
-    /// or what the error says.
+    /// The ID token is verified: it must vouch for the request, the access token and the refresh token. Respond with
+    /// 204, or as the error says.
     ///
     /// `ciba.*` for a notification that is not this request's, `token.*`, `id_token.*`, `jws.*` and `jwt.*`.
     pub struct TakePushed {
-        /// The server's name for the request that waits.
+        /// The server's id of the pending request.
         pub auth_req_id: Secret<String>,
-        /// What the server has to authenticate with.
+        /// The token with which the server must authenticate.
         pub client_notification_token: Secret<String>,
-        /// The value of the Authorization header that came.
+        /// The value of its Authorization header.
         pub authorization: Option<Secret<String>>,
-        /// What was posted.
+        /// Its body.
         pub body: Secret<String>,
         ..request: TokenRequest,
     }

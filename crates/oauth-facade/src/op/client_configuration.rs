@@ -1,4 +1,4 @@
-//! What a client is registered with: `GET`, `PUT` and `DELETE {registration_client_uri}` (RFC 7592 section 2).
+//! Client configuration: `GET`, `PUT` and `DELETE {registration_client_uri}` (RFC 7592 section 2).
 
 use oauth_core::endpoint::client_configuration as core;
 use oauth_core::{ClientMetadata, Secret, registered_client};
@@ -10,12 +10,12 @@ use crate::client::Client;
 use crate::machine::Machine;
 
 arguments! {
-    /// Reads what a client is registered with (RFC 7592 section 2.1).
+    /// Reads the registration of a client (RFC 7592 section 2.1).
     ///
-    /// Store what comes back in place of what was stored: the server may have changed the registration access
+    /// Store the result in place of the stored client: the server may have changed the registration access
     /// token, the secret, or anything else. `registration.not_managed` if the server gave the client no such
     /// token, `stored.issuer` for a client of another server, `denied.invalid_token` if the server knows the
-    /// client no more, `registration.malformed` if its answer is not what the standard describes, `lost.*` if no
+    /// client no more, `registration.malformed` if its response is malformed, `lost.*` if no
     /// answer arrives.
     pub struct ReadRegistration {
         /// The client, as it was `stored`.
@@ -29,15 +29,15 @@ arguments! {
 }
 
 arguments! {
-    /// Replaces what a client is registered with (RFC 7592 section 2.2).
+    /// Updates the registration of a client (RFC 7592 section 2.2).
     ///
-    /// Store what comes back in place of what was stored. The metadata are checked first, with
-    /// `client_metadata.*` for what contradicts itself. `registration.not_managed`, `stored.issuer` and `denied.*`
+    /// Store the result in place of the stored client. The metadata are checked first, with
+    /// `client_metadata.*` for contradictions. `registration.not_managed`, `stored.issuer` and `denied.*`
     /// as for `read_registration`, `registration.*` and `lost.*` as for `register`.
     pub struct UpdateRegistration {
         /// The client, as it was `stored`.
         pub registered: Secret<String>,
-        /// All that it is to be registered with: what is left out is given up, or gets the server's default.
+        /// All of its metadata: members that are left out are deleted, or get the server's default.
         pub metadata: JsonText,
     }
 
@@ -52,7 +52,7 @@ arguments! {
 arguments! {
     /// Deletes a client at the server, with its grants and tokens (RFC 7592 section 2.3).
     ///
-    /// Delete what is stored of it, too: nothing of it is good any more. `registration.not_managed`,
+    /// Delete the stored client, too: it is no longer valid. `registration.not_managed`,
     /// `stored.issuer` and `denied.*` as for `read_registration`, `lost.*` if no answer arrives.
     pub struct DeleteRegistration {
         /// The client, as it was `stored`.

@@ -5,9 +5,9 @@ use crate::machine::Machine;
 use crate::request::TokenRequest;
 
 arguments! {
-    /// Asks for a token for the client itself (RFC 6749 section 4.4).
+    /// Requests a token for the client itself (RFC 6749 section 4.4).
     ///
-    /// Without a scope, the server gives what it gives by itself. `denied.*` if it refuses, `lost.*` if no answer
+    /// Without a scope, the server grants its default. `denied.*` if it refuses, `lost.*` if no answer
     /// arrives.
     pub struct ClientCredentials {
         ..request: TokenRequest,

@@ -10,13 +10,13 @@ use crate::machine::Machine;
 use crate::request::TokenRequest;
 
 arguments! {
-    /// Asks for a code that a person enters on another device (RFC 8628).
+    /// Requests a code that the person enters on another device (RFC 8628).
     ///
-    /// Without a scope, the server gives what it gives by itself. `endpoint.missing` if the server does not offer
-    /// it, `reply.shape` if its answer is not what the standard describes, `denied.*` if it refuses, `lost.*` if no
+    /// Without a scope, the server grants its default. `endpoint.missing` if the server does not offer
+    /// it, `reply.shape` if its response is malformed, `denied.*` if it refuses, `lost.*` if no
     /// answer arrives.
     pub struct DeviceAuthorization {
-        /// What happens if the person agrees, for the prompt, such as "sign in to example-cli on build-7".
+        /// What the person agrees to, for the prompt, such as "sign in to example-cli on build-7".
         pub purpose: Option<String>,
         ..request: TokenRequest,
     }
@@ -31,24 +31,24 @@ arguments! {
 }
 
 outcome! {
-    /// What to show to the person, and what to ask the token endpoint with meanwhile (RFC 8628 section 3.2).
+    /// What to show to the person, and what the token endpoint is polled with (RFC 8628 section 3.2).
     pub struct DeviceCode {
-        /// What the token endpoint is asked with. It is nothing to show.
+        /// What the token endpoint is polled with. Do not show it.
         pub device_code: Secret<String>,
-        /// What the person enters.
+        /// The code that the person enters.
         pub user_code: String,
-        /// Where the person enters it.
+        /// The page where the person enters it.
         pub verification_uri: String,
-        /// The same with the code in it, for a QR code; the code is shown all the same. Only if it is of the same
+        /// The same with the code in it, for a QR code; show the code as well. Only if it has the same
         /// origin.
         pub verification_uri_complete: Option<String>,
-        /// For how many seconds both codes are good, from when they came.
+        /// How long both codes are valid, in seconds from the response.
         pub expires_in: u64,
-        /// When both codes end: take the prompt away then, and ask for new ones only if the person wishes.
+        /// When both codes expire: remove the prompt then, and request new ones only if the person wants to.
         pub expires_at: UnixTime,
-        /// How many seconds to wait between two questions.
+        /// How many seconds to wait between two polls.
         pub interval: u64,
-        /// What to tell the person: what the code is for, where to enter it, and not to enter one that somebody else
+        /// The prompt for the person: what the code is for, where to enter it, and not to enter one that somebody else
         /// has sent. In English.
         pub prompt: String,
     }

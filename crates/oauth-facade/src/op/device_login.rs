@@ -12,18 +12,18 @@ use crate::request::TokenRequest;
 arguments! {
     /// Waits until the person has entered the code of a device authorization, and signs in (RFC 8628 section 3.4).
     ///
-    /// The server is asked at its interval, slower when it says so and after answers that were lost, and never once
-    /// the code has ended. To give up, cancel the call. What to ask for is what the code was asked for: with openid
+    /// The server is polled at its interval, slower when it asks for that or responses are lost, and never once
+    /// the code has expired. To stop, cancel the call. Scope and resources are those of the code: with openid
     /// the ID token is verified.
     ///
-    /// `denied.access_denied` if the person says no, `denied.expired_token` if nobody has answered in time, other
+    /// `denied.access_denied` if the person refuses, `denied.expired_token` if nobody has answered in time, other
     /// `denied.*`, `id_token.*`, `jws.*` and `jwt.*`.
     pub struct DeviceLogin {
-        /// The code that the server gave for the device.
+        /// The device code.
         pub device_code: Secret<String>,
-        /// When it ends.
+        /// When it expires.
         pub expires_at: UnixTime,
-        /// How many seconds to wait between two questions: 5 unless the server says otherwise.
+        /// How many seconds to wait between two polls: 5 unless the server says otherwise.
         pub interval: Option<u64>,
         ..request: TokenRequest,
     }

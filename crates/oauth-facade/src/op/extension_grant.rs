@@ -7,15 +7,15 @@ use crate::machine::Machine;
 use crate::request::TokenRequest;
 
 arguments! {
-    /// Asks for tokens with a grant of the server's own (RFC 6749 section 4.5).
+    /// Requests tokens with an extension grant (RFC 6749 section 4.5).
     ///
-    /// `grant.not_an_extension` for a grant type that is no URI, `form.reserved_parameter` for a name that the
-    /// protocol owns, `denied.unsupported_grant_type` and other `denied.*` if the server refuses, `lost.*` if no
+    /// `grant.not_an_extension` for a grant type that is not a URI, `form.reserved_parameter` for a name of the
+    /// protocol's own, `denied.unsupported_grant_type` and other `denied.*` if the server refuses, `lost.*` if no
     /// answer arrives.
     pub struct ExtensionGrant {
         /// The grant type: an absolute URI.
         pub grant_type: String,
-        /// Its parameters. A name may stand several times.
+        /// Its parameters. A name may occur several times.
         pub parameters: Vec<(String, Secret<String>)>,
         ..request: TokenRequest,
     }

@@ -10,19 +10,19 @@ use crate::machine::Machine;
 use crate::request::TokenRequest;
 
 arguments! {
-    /// Asks the identity provider for an assertion that another server takes
+    /// Requests an assertion for another server from the identity provider
     /// (draft-ietf-oauth-identity-assertion-authz-grant section 4.3).
     ///
-    /// This client is the identity provider's, and authenticates as at the sign-in. What to ask for is asked of the
-    /// other server: its scope, and the identifier of its resource.
+    /// This client is the one of the identity provider, and authenticates as at the sign-in. Scope and resource are
+    /// those of the other server.
     ///
     /// `jwt.audience` and `jwt.expired` for an ID token that is not this client's or has ended, before anything is
-    /// sent; `identity_assertion.*` for what must not be asked; `token.*` and `jwt.*` for an answer that is no
+    /// sent; `identity_assertion.*` for an invalid request; `token.*` and `jwt.*` for a response that is no
     /// assertion for that server; `denied.*` if the identity provider refuses.
     pub struct RequestIdentityAssertion {
-        /// What says who the person is: an ID token, a refresh token or a SAML assertion of this server.
+        /// The subject token: an ID token, a refresh token or a SAML assertion of this server.
         pub subject_token: Secret<String>,
-        /// Its type: id_token unless you say, refresh_token or saml2.
+        /// Its type: id_token by default, refresh_token or saml2.
         pub subject_token_type: Option<String>,
         /// The issuer of the server that the assertion is for.
         pub issuer: String,
@@ -40,14 +40,14 @@ arguments! {
 }
 
 arguments! {
-    /// Presents an identity assertion to this server, which it was made for
+    /// Presents an identity assertion to this server, for which it was issued
     /// (draft-ietf-oauth-identity-assertion-authz-grant section 4.4).
     ///
     /// This client is the one that is registered at this server. Present each assertion once: servers may refuse one
     /// that they have seen.
     ///
     /// `jwt.audience` for one that is for another server, and `jwt.expired`, before anything is sent; `jws.malformed`
-    /// for what is none; `denied.*` if the server refuses.
+    /// for a malformed one; `denied.*` if the server refuses.
     pub struct RedeemIdentityAssertion {
         /// The assertion.
         pub assertion: Secret<String>,
@@ -63,15 +63,15 @@ arguments! {
 }
 
 outcome! {
-    /// An assertion for one other server. It is a secret that opens nothing by itself.
+    /// An assertion for one other server. It is a secret, but not an access token.
     pub struct IdentityAssertion from core::IdentityAssertion {
         /// The assertion, to be presented to that server and nowhere else.
         pub assertion: Secret<String>,
         /// The issuer of the server that it is for.
         pub audience: String,
-        /// When it ends, if anything says so.
+        /// When it expires, if known.
         pub expires_at: Option<UnixTime>,
-        /// What the identity provider allows, which may be less than what was asked for.
+        /// The scope that the identity provider allows, which may be narrower than requested.
         pub scope: Scope,
     }
 }

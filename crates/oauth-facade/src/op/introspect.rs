@@ -1,4 +1,4 @@
-//! Asking about a token: `POST {introspection_endpoint}` (RFC 7662 section 2).
+//! Token introspection: `POST {introspection_endpoint}` (RFC 7662 section 2).
 
 use oauth_core::endpoint::introspection::{self, Introspection};
 use oauth_core::extra::Extra;
@@ -11,20 +11,20 @@ use crate::introspection::signed_response;
 use crate::machine::Machine;
 
 arguments! {
-    /// Asks the server whether a token is alive, and whose it is (RFC 7662).
+    /// Asks the server whether a token is active, and for its claims (RFC 7662).
     ///
     /// `endpoint.missing` if the server does not offer it, `introspection.malformed` if its answer is not
-    /// what the standard describes, `denied.*` if it refuses, `lost.*` if no answer arrives. Of a signed answer
-    /// `introspection.not_signed` if it is none, and `jws.*` and `jwt.*` for what is wrong with it.
+    /// what the standard describes, `denied.*` if it refuses, `lost.*` if no answer arrives. For a signed response
+    /// `introspection.not_signed` if it is not signed, and `jws.*` and `jwt.*` for what is wrong with it.
     pub struct Introspect {
-        /// The token in question.
+        /// The token.
         pub token: Secret<String>,
-        /// Which kind it is, to save the server a search.
+        /// The kind of token, a hint for the server.
         pub hint: Option<TokenKind>,
-        /// The algorithm of a signed answer (RFC 9701), as registered: introspection_signed_response_alg. A
-        /// plain answer is then refused.
+        /// The algorithm of signed responses (RFC 9701), as registered: introspection_signed_response_alg. A
+        /// plain response is then refused.
         pub signed_response_alg: Option<String>,
-        /// The name that the server has for this API in the aud of a signed answer, if it is not the client id.
+        /// The name that the server has for this API in the aud of a signed response, if it is not the client id.
         pub audience: Option<String>,
     }
 
@@ -44,36 +44,36 @@ arguments! {
 }
 
 outcome! {
-    /// What the server says about a token (RFC 7662 section 2.2).
+    /// The state of a token at the server (RFC 7662 section 2.2).
     ///
-    /// Of a token that is not active it says nothing else.
+    /// For a token that is not active, the other members are absent.
     pub struct TokenState {
-        /// Whether the token is alive. If not, it is dead, unknown, or none of our business: the server does
+        /// Whether the token is active. If not, it has expired, is unknown, or may not be disclosed: the server does
         /// not say which.
         pub active: bool,
-        /// What the token is good for: `scope`.
+        /// The scope of the token: `scope`.
         pub scope: Option<Scope>,
         /// The client it was issued to.
         pub client_id: Option<String>,
-        /// A name of the person, for people.
+        /// A human-readable name of the person.
         pub username: Option<String>,
         /// Its type, such as `Bearer`.
         pub token_type: Option<String>,
-        /// When it ends: `exp`. The answer must not be kept beyond that.
+        /// When it expires: `exp`. The response must not be cached beyond that.
         pub expires_at: Option<UnixTime>,
         /// When it was issued: `iat`.
         pub issued_at: Option<UnixTime>,
-        /// When it begins to be good: `nbf`.
+        /// When it becomes valid: `nbf`.
         pub not_before: Option<UnixTime>,
-        /// Whose it is, in the issuer's own terms: `sub`.
+        /// The subject, as the issuer identifies it: `sub`.
         pub subject: Option<String>,
-        /// For whom it is meant: `aud`.
+        /// The audiences: `aud`.
         pub audience: Vec<String>,
-        /// Who issued it: `iss`.
+        /// The issuer: `iss`.
         pub issuer: Option<String>,
-        /// Of a refresh token: when it ends if nobody uses it before. Asking is no use of it.
+        /// For a refresh token: when it expires unless it is used. Introspection does not count as use.
         pub refresh_token_use_by: Option<UnixTime>,
-        /// When the person's authorization ends, whatever is renewed before.
+        /// When the person's authorization ends, regardless of renewals.
         pub authorization_until: Option<UnixTime>,
         /// Members that the standard does not define.
         pub extra: Extra,

@@ -7,12 +7,12 @@ use crate::machine::Machine;
 use crate::request::TokenRequest;
 
 arguments! {
-    /// Asks for tokens with a person's password (RFC 6749 section 4.3).
+    /// Requests tokens with a person's password (RFC 6749 section 4.3).
     ///
-    /// For servers that offer nothing better: the client sees the password. Without a scope, the server gives what
-    /// it gives by itself. `denied.invalid_grant` for a wrong password, `lost.*` if no answer arrives.
+    /// For servers that support nothing better: the client sees the password. Without a scope, the server grants
+    /// its default. `denied.invalid_grant` for a wrong password, `lost.*` if no answer arrives.
     pub struct Password {
-        /// Who the person is.
+        /// The user name.
         pub username: String,
         /// The password.
         pub password: Secret<String>,

@@ -1,4 +1,4 @@
-//! Making a client known to a server: `POST {registration_endpoint}` (RFC 7591 section 3).
+//! Dynamic client registration: `POST {registration_endpoint}` (RFC 7591 section 3).
 
 use oauth_core::endpoint::registration::Registration;
 use oauth_core::extra::Extra;
@@ -11,19 +11,19 @@ use crate::arg::JsonText;
 use crate::machine::Machine;
 
 arguments! {
-    /// Registers a client with the server (RFC 7591), which gives it an id, and a secret if it needs one.
+    /// Registers a client at the server (RFC 7591), which issues an id, and a secret if the client needs one.
     ///
-    /// Store what comes back before it is used: nothing else knows its secrets. The metadata are checked first,
-    /// with `client_metadata.*` for what contradicts itself. `endpoint.missing` if the server does not offer it,
+    /// Store the result before it is used: its secrets are nowhere else. The metadata are checked first,
+    /// with `client_metadata.*` for contradictions. `endpoint.missing` if the server does not offer it,
     /// `denied.invalid_redirect_uri`, `denied.invalid_client_metadata` and other `denied.*` if it refuses,
-    /// `registration.malformed` if its answer is not what the standard describes, `registration.redirect_uri` if
-    /// it registered a redirect URI that was not asked for, `lost.*` if no answer arrives: then a client may have
-    /// been registered that nobody knows.
+    /// `registration.malformed` if its response is malformed, `registration.redirect_uri` if
+    /// it registered a redirect URI that was not requested, `lost.*` if no answer arrives: then a client may have
+    /// been registered all the same.
     pub struct Register {
-        /// What the client says about itself, by the registered names (section 2): `redirect_uris`,
+        /// The client metadata, by their registered names (section 2): `redirect_uris`,
         /// `token_endpoint_auth_method`, `grant_types`, `client_name` and so on.
         pub metadata: JsonText,
-        /// What entitles to register, where the server does not let everybody.
+        /// The initial access token, if the server requires one.
         pub initial_access_token: Option<Secret<String>>,
     }
 
@@ -35,30 +35,30 @@ arguments! {
 }
 
 outcome! {
-    /// A client as the server has registered it (RFC 7591 section 3.2.1). What the server says holds, whatever was
-    /// asked for.
+    /// A client as the server has registered it (RFC 7591 section 3.2.1). The server's values hold, whatever was
+    /// requested.
     pub struct RegisteredClient {
-        /// What the server knows the client by.
+        /// The client id.
         pub client_id: String,
         /// Its secret, if it authenticates with one.
         pub client_secret: Option<Secret<String>>,
         /// When the id was issued.
         pub client_id_issued_at: Option<UnixTime>,
-        /// When the secret expires; nothing if it never does.
+        /// When the secret expires; absent if it never does.
         pub client_secret_expires_at: Option<UnixTime>,
         /// How the client authenticates, by the registered name of the method.
         pub token_endpoint_auth_method: String,
         /// The redirect URIs that it may use.
         pub redirect_uris: Vec<String>,
-        /// What it is registered with, but for a `software_statement`.
+        /// Its registered metadata, without a `software_statement`.
         pub metadata: Extra,
-        /// What the registration is read, updated and deleted with (RFC 7592).
+        /// The token that reads, updates and deletes the registration (RFC 7592).
         pub registration_access_token: Option<Secret<String>>,
-        /// Where.
+        /// The URL of the registration.
         pub registration_client_uri: Option<String>,
-        /// What was odd about the answer: `secret_ignored` for a secret of a public client.
+        /// Flaws of the response: `secret_ignored` for a secret of a public client.
         pub warnings: Vec<String>,
-        /// All of it as JSON, to store: whoever reads it has the client's secrets.
+        /// The whole client as JSON, to store: it contains the client's secrets.
         pub stored: Secret<String>,
     }
 }

@@ -11,18 +11,18 @@ use super::{arguments, outcome};
 use crate::machine::Machine;
 
 arguments! {
-    /// Asks a protected resource about itself (RFC 9728): which servers issue tokens for it, and of which kind.
+    /// Fetches the metadata of a protected resource (RFC 9728): the servers that issue its tokens, and their kind.
     ///
     /// Nothing of the client is sent. `resource_metadata.url` if a challenge leads elsewhere than to the resource's own
-    /// origin, `resource_metadata.resource` if the answer is about another resource, `resource_metadata.*` and
-    /// `reply.*` if it is not what the standard describes, `resource.syntax` for what cannot be a resource, `denied.*`
-    /// if there is no answer to be had, `lost.*` if none arrives.
+    /// origin, `resource_metadata.resource` if the response is about another resource, `resource_metadata.*` and
+    /// `reply.*` if it is malformed, `resource.syntax` for an invalid resource identifier, `denied.*`
+    /// if there is no metadata, `lost.*` if no answer arrives.
     pub struct ResourceMetadata {
         /// The identifier of the resource: the https URL at which it is used.
         pub resource: String,
-        /// The values of `WWW-Authenticate` of its answer, which may say where the metadata are.
+        /// The `WWW-Authenticate` values of its response, which may name the URL of the metadata.
         pub challenges: Vec<String>,
-        /// Which resource the answer may be about: the `identical` one alone, or also a `parent` that it lies
+        /// Which resource the metadata may be about: the `identical` one alone, or also a `parent` that it lies
         /// beneath on its origin, as servers of the Model Context Protocol name it.
         pub matching: Option<ResourceMatch>,
     }
@@ -51,22 +51,22 @@ impl ResourceMetadata {
 }
 
 outcome! {
-    /// What a protected resource says about itself (RFC 9728 section 2).
+    /// The metadata of a protected resource (RFC 9728 section 2).
     pub struct ProtectedResource {
-        /// Whose metadata they are: what tokens are asked for, as their `resource`.
+        /// The identifier of the resource: the `resource` to request tokens for.
         pub resource: String,
-        /// The issuers of the servers that issue tokens for it. Anybody may name any server: ask those alone
+        /// The issuers of the servers that issue tokens for it. A resource may name any server: use only those
         /// that you trust with the people who sign in.
         pub authorization_servers: Vec<String>,
-        /// The scopes that it has use for; empty where it does not say.
+        /// The scopes that it uses; empty if it does not say.
         pub scopes_supported: Scope,
-        /// Whether it takes tokens alone that are bound to a DPoP key.
+        /// Whether it accepts only tokens bound to a DPoP key.
         pub requires_dpop: bool,
-        /// Whether it takes tokens alone that are bound to a certificate.
+        /// Whether it accepts only tokens bound to a certificate.
         pub requires_mtls: bool,
-        /// The algorithms by which it takes DPoP proofs; empty where it does not say.
+        /// The algorithms of DPoP proofs that it accepts; empty if it does not say.
         pub dpop_algs: Vec<String>,
-        /// All that was said, members that no standard defines included.
+        /// All metadata, including members that no standard defines.
         pub metadata: Extra,
     }
 }

@@ -1,4 +1,4 @@
-//! Forgetting a token: `POST {revocation_endpoint}` (RFC 7009 section 2).
+//! Token revocation: `POST {revocation_endpoint}` (RFC 7009 section 2).
 
 use oauth_core::Secret;
 use oauth_core::endpoint::revocation::Revocation;
@@ -8,14 +8,14 @@ use super::arguments;
 use crate::machine::Machine;
 
 arguments! {
-    /// Asks the server to forget a token (RFC 7009).
+    /// Revokes a token (RFC 7009).
     ///
-    /// A token that the server does not know is no error. `endpoint.missing` if the server does not offer
+    /// An unknown token is not an error. `endpoint.missing` if the server does not offer
     /// it, `denied.*` if it refuses, `lost.*` if no answer arrives.
     pub struct Revoke {
-        /// The token to be forgotten.
+        /// The token to revoke.
         pub token: Secret<String>,
-        /// Which kind it is, to save the server a search.
+        /// The kind of token, a hint for the server.
         pub hint: Option<TokenKind>,
     }
 

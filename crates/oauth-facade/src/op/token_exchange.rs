@@ -9,22 +9,22 @@ use crate::request::TokenRequest;
 arguments! {
     /// Exchanges a token for another one (RFC 8693): as its subject, or with an actor who acts for it.
     ///
-    /// Types are access_token, refresh_token, id_token, saml1, saml2, jwt, id-jag, or any URI. Of which type the
-    /// token is that was issued, stands in the member issued_token_type of the tokens' own members; one whose
-    /// token_type is N_A is nothing to call an API with.
+    /// Types are access_token, refresh_token, id_token, saml1, saml2, jwt, id-jag, or any URI. The type of the
+    /// issued token is in the member issued_token_type of the tokens' other members; one whose
+    /// token_type is N_A is not an access token.
     ///
-    /// `token_exchange.malformed` for what must not be sent, `denied.invalid_target` for a resource or audience that
+    /// `token_exchange.malformed` for an invalid request, `denied.invalid_target` for a resource or audience that
     /// the server does not know, other `denied.*` if it refuses, `lost.*` if no answer arrives.
     pub struct TokenExchange {
-        /// The token to be exchanged.
+        /// The token to exchange.
         pub subject_token: Secret<String>,
         /// Its type.
         pub subject_token_type: String,
-        /// The token of who acts for the subject.
+        /// The token of the actor, who acts for the subject.
         pub actor_token: Option<Secret<String>>,
         /// Its type.
         pub actor_token_type: Option<String>,
-        /// The type that is wanted; without it, what the server gives by itself.
+        /// The requested type; by default the server chooses.
         pub requested_token_type: Option<String>,
         ..request: TokenRequest,
     }

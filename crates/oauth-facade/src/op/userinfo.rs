@@ -1,4 +1,4 @@
-//! About the user who signed in: `GET {userinfo_endpoint}` (OpenID Connect Core section 5.3).
+//! UserInfo: `GET {userinfo_endpoint}` (OpenID Connect Core section 5.3).
 
 use std::sync::Arc;
 
@@ -12,17 +12,17 @@ use crate::arg::Personal;
 use crate::machine::Machine;
 
 arguments! {
-    /// Asks the server about the user who signed in (OpenID Connect Core section 5.3).
+    /// Fetches the claims of the user who signed in (OpenID Connect Core section 5.3).
     ///
-    /// `userinfo.subject` if it tells about somebody else: then nothing of it may be used. `endpoint.missing`
+    /// `userinfo.subject` if the response is about another user: then none of it may be used. `endpoint.missing`
     /// if the server does not offer it, `userinfo.malformed` if its answer is not what the standard
     /// describes, `denied.*` if it refuses, `lost.*` if no answer arrives. Where the client is registered for
-    /// signed or encrypted answers, `userinfo.not_signed` and `jwe.not_encrypted` for plain ones, `jwe.*`,
+    /// signed or encrypted responses, `userinfo.not_signed` and `jwe.not_encrypted` for plain ones, `jwe.*`,
     /// `jws.*` and `jwt.*` for what is wrong with a token.
     pub struct Userinfo {
         /// The tokens of the sign-in.
         pub tokens: Arc<Tokens>,
-        /// The `sub` of the verified ID token: the answer has to be about the same user.
+        /// The `sub` of the verified ID token: the response must be about the same user.
         pub subject: String,
     }
 
@@ -37,16 +37,16 @@ arguments! {
 }
 
 outcome! {
-    /// What the server tells about a user (OpenID Connect Core section 5.1).
+    /// The claims about a user (OpenID Connect Core section 5.1).
     ///
     /// A standard claim that is of another type than the standard gives it is absent: the text "false" is no
     /// boolean, and must not pass for true. As it came, it is in `claims`.
     pub struct UserClaims {
-        /// Who it is, together with the issuer: the `sub` of the ID token. No other claim tells users apart.
+        /// The subject, which with the issuer identifies the user: the `sub` of the ID token. No other claim does.
         pub subject: String,
-        /// All that was told: `sub`, the claims below, the postal `address` (section 5.1.1), and others.
+        /// All claims: `sub`, the claims below, the postal `address` (section 5.1.1), and others.
         pub claims: Extra,
-        /// The full name, for people to read.
+        /// The full name, for display.
         pub name: Option<Personal>,
         /// The given or first name.
         pub given_name: Option<Personal>,
@@ -54,19 +54,19 @@ outcome! {
         pub family_name: Option<Personal>,
         /// The middle name.
         pub middle_name: Option<Personal>,
-        /// What the user likes to be called.
+        /// The casual name of the user.
         pub nickname: Option<Personal>,
-        /// How the user wants to be referred to; it may change, and be another's tomorrow.
+        /// The user name to display; it may change, and may belong to another user tomorrow.
         pub preferred_username: Option<Personal>,
         /// The URL of the profile page.
         pub profile: Option<Personal>,
         /// The URL of a picture.
         pub picture: Option<Personal>,
-        /// The URL of the user's own page.
+        /// The URL of the user's web page.
         pub website: Option<Personal>,
-        /// The address for mail; whether it is known to be the user's, `email_verified` says.
+        /// The e-mail address; `email_verified` says whether it is known to be the user's.
         pub email: Option<Personal>,
-        /// Whether the server has made sure that the address is the user's.
+        /// Whether the server has verified that the address is the user's.
         pub email_verified: Option<bool>,
         /// `female`, `male`, or another.
         pub gender: Option<Personal>,
@@ -76,11 +76,11 @@ outcome! {
         pub zoneinfo: Option<Personal>,
         /// A language, such as `en-US`.
         pub locale: Option<Personal>,
-        /// In the form of E.164, such as `+1 (425) 555-1212`.
+        /// The phone number in E.164 format, such as `+1 (425) 555-1212`.
         pub phone_number: Option<Personal>,
-        /// Whether the server has made sure that the number is the user's.
+        /// Whether the server has verified that the number is the user's.
         pub phone_number_verified: Option<bool>,
-        /// When any of this last changed.
+        /// When the claims last changed.
         pub updated_at: Option<UnixTime>,
     }
 }

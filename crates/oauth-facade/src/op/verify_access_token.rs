@@ -1,4 +1,4 @@
-//! What an API makes of a token that it is shown (RFC 9068 section 4).
+//! Verification of access tokens by an API (RFC 9068 section 4).
 
 use std::time::Duration;
 
@@ -13,35 +13,35 @@ use super::{arguments, outcome};
 use crate::machine::Machine;
 
 arguments! {
-    /// Verifies an access token that an API was shown: signature and claims (RFC 9068 section 4).
+    /// Verifies an access token that was presented to an API: signature and claims (RFC 9068 section 4).
     ///
     /// The server's keys are fetched as needed, and kept for all calls of the client. jws.*, jwt.* and
-    /// access_token.* for a token that is not good enough, lost.*, denied.* and others where it could not be
-    /// verified. The error says what to answer: a status, and the value of WWW-Authenticate.
+    /// access_token.* for a token that is refused, lost.*, denied.* and others if it could not be
+    /// verified. The error has the response to send: a status, and the value of WWW-Authenticate.
     pub struct VerifyAccessToken {
         /// The token, without the scheme of the Authorization header.
         pub token: Secret<String>,
-        /// The identifier of the API: the token has to be meant for it.
+        /// The identifier of the API, which must be an audience of the token.
         pub audience: String,
-        /// Whose tokens they are, "rfc9068" unless you say.
+        /// The profile of the tokens, "rfc9068" by default.
         pub profile: Option<AccessTokenProfile>,
-        /// What the token has to be good for.
+        /// The required scope.
         pub scope: Scope,
-        /// How the person has to have authenticated: one of these (RFC 9470).
+        /// The required `acr`: one of these (RFC 9470).
         pub acr_values: Vec<String>,
-        /// How many seconds ago, at most, the person has to have authenticated (RFC 9470).
+        /// The largest age of the authentication, in seconds (RFC 9470).
         pub max_age: Option<u64>,
-        /// The algorithms that sign tokens, those of the server's metadata unless you say. Those with a shared
+        /// The accepted algorithms, by default those of the server's metadata. Those with a shared
         /// secret are left out.
         pub algs: Vec<String>,
-        /// How many seconds clocks may be apart: 60 unless you say, 300 at most.
+        /// How many seconds clocks may differ: 60 by default, 300 at most.
         pub clock_skew: Option<u64>,
         /// The thumbprint of the key of a DPoP proof that you have verified for this request (RFC 9449 section
         /// 4.3).
         pub jkt: Option<String>,
         /// The thumbprint of the client's certificate of this connection (RFC 8705 section 3.1).
         pub x5t_s256: Option<String>,
-        /// The algorithms of the DPoP proofs that you take, for the challenge.
+        /// The accepted algorithms of DPoP proofs, for the challenge.
         pub dpop_algs: Vec<String>,
         /// The realm, for the challenge.
         pub realm: Option<String>,
@@ -84,19 +84,19 @@ fn algs(name: &str, names: &[String]) -> Result<Vec<Alg>, Error> {
 }
 
 outcome! {
-    /// What a verified access token says (RFC 9068 section 2.2).
+    /// The claims of a verified access token (RFC 9068 section 2.2).
     pub struct AccessToken {
-        /// Whom it stands for, in the issuer's terms; of a client that acts for itself, the client.
+        /// The subject, as the issuer identifies it; the client itself if it acts for itself.
         pub subject: String,
         /// The client it was issued to.
         pub client_id: String,
-        /// What it is good for.
+        /// The scope.
         pub scope: Scope,
-        /// Who issued it.
+        /// The issuer.
         pub issuer: String,
-        /// For whom it is meant.
+        /// The audiences.
         pub audience: Vec<String>,
-        /// When it ends.
+        /// When it expires.
         pub expires_at: UnixTime,
         /// Every claim.
         pub claims: Extra,

@@ -1,4 +1,4 @@
-//! That a session has ended at the server (OpenID Connect Back-Channel Logout section 2.6).
+//! Verification of logout tokens (OpenID Connect Back-Channel Logout section 2.6).
 
 use std::time::Duration;
 
@@ -14,18 +14,18 @@ arguments! {
     /// Verifies a logout token that the server has posted (OpenID Connect Back-Channel Logout section 2.6).
     ///
     /// End the session of this issuer that it names by sid, and those of its subject whose login named no sid;
-    /// if it names none, all of its subject. Answer 200, or 400 after an error, with Cache-Control: no-store.
+    /// if it names none, all of its subject. Respond with 200, or 400 after an error, with Cache-Control: no-store.
     ///
     /// logout_token.replayed for one that was received before, jwe.*, jws.*, jwt.* and logout_token.event for
-    /// what is no logout token of this server for this client, encrypted as its ID tokens are; lost.* and others
+    /// anything but a logout token of this server for this client, encrypted as its ID tokens are; lost.* and others
     /// where it could not be verified.
     pub struct VerifyLogoutToken {
         /// The value of logout_token in the posted form.
         pub token: Secret<String>,
-        /// Who remembers the tokens that were received: "process", which is this client, unless you say, or
+        /// Where received tokens are remembered against replay: "process", in this client, by default, or
         /// "caller": then refuse a token whose issuer and jti are in your store, and keep them until forget_at.
         pub replay: Option<Replay>,
-        /// Takes a token without exp, of servers older than that rule, if it was issued at most so many
+        /// Accepts a token without exp, from servers older than that rule, if it was issued at most so many
         /// seconds ago.
         pub max_age_without_expiry: Option<u64>,
     }
@@ -40,19 +40,19 @@ arguments! {
 }
 
 outcome! {
-    /// What a verified logout token says (OpenID Connect Back-Channel Logout section 2.4).
+    /// The claims of a verified logout token (OpenID Connect Back-Channel Logout section 2.4).
     pub struct LogoutToken {
-        /// The server that says so.
+        /// The issuer.
         pub issuer: String,
-        /// Who was signed out.
+        /// The subject that was signed out.
         pub subject: Option<String>,
-        /// The session that has ended, as the ID token of its login names it.
+        /// The session that has ended: the sid of the ID token of its login.
         pub sid: Option<String>,
-        /// The name of this token.
+        /// The id of this token: jti.
         pub jti: String,
         /// When it was issued.
         pub issued_at: UnixTime,
-        /// From when on jti need not be remembered: the token is refused for its age by then.
+        /// When jti may be forgotten: from then on the token is refused for its age.
         pub forget_at: UnixTime,
         /// Every claim.
         pub claims: Extra,

@@ -74,7 +74,7 @@ impl RenewalTask {
                 Step::Run(exchange) => {
                     fault_points::at("session.run");
                     let outcome = self.session.run(exchange).await;
-                    fault_points::at("session.flown");
+                    fault_points::at("session.completed");
                     is_new = outcome.is_ok();
                     Event::Completed(outcome)
                 }

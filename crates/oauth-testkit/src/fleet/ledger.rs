@@ -429,8 +429,8 @@ impl Ledger {
                 format!("record at version {}: {record}", entry.version)
             }
             Event::Leased(lease) => format!("lease: {lease:?}"),
-            Event::Completed(Ok(tokens)) => format!("flown: {}", self.tokens(tokens)),
-            Event::Completed(Err(error)) => format!("flown: {}", error.code()),
+            Event::Completed(Ok(tokens)) => format!("completed: {}", self.tokens(tokens)),
+            Event::Completed(Err(error)) => format!("completed: {}", error.code()),
             Event::Saved(saved) => format!("saved: {saved:?}"),
             Event::Elapsed => "elapsed".to_owned(),
             Event::Failed(error) => format!("failed: {}", error.code()),

@@ -1,4 +1,4 @@
-//! The checks of rules 3 and 6 after each save.
+//! Checks rules 3 and 6 after each save.
 
 use super::ledger::{Ledger, Peek, Version};
 use super::{Breach, Rule};

@@ -364,7 +364,7 @@ impl Simulation {
         match flight.exchange.resume(&at, Input::Begin) {
             Ok(Move::Send(request)) => self.send(worker, grant, request),
             Ok(_) => Err(Breach(Rule::Answered, "an odd first move".to_owned())),
-            Err(error) => self.flown(worker, grant, Err(error)),
+            Err(error) => self.completed(worker, grant, Err(error)),
         }
     }
 
@@ -396,10 +396,10 @@ impl Simulation {
             Ok(_) => return Err(Breach(Rule::Answered, "an odd last move".to_owned())),
             Err(error) => Err(error),
         };
-        self.flown(worker, grant, result)
+        self.completed(worker, grant, result)
     }
 
-    fn flown(
+    fn completed(
         &mut self,
         worker: usize,
         grant: usize,

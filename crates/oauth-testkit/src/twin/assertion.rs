@@ -1,4 +1,4 @@
-//! A JWT says for whom the token is: one that its own issuer has signed, or an identity provider.
+//! Assertion grants of the twin: a JWT signed by its own issuer, or by an identity provider.
 //!
 //! RFC 7521 section 4.1, RFC 7523 sections 2.1 and 3, draft-ietf-oauth-identity-assertion-authz-grant section 4.4
 

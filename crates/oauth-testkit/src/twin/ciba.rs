@@ -1,4 +1,4 @@
-//! `POST {backchannel_authentication_endpoint}`: a person is asked on a device of theirs.
+//! `POST {backchannel_authentication_endpoint}`: authenticates a person on another device.
 //!
 //! CIBA Core sections 7, 10 and 12
 

@@ -1,4 +1,4 @@
-//! Who a client is: what it has, or what it signs.
+//! Client authentication at the twin.
 //!
 //! RFC 6749 section 2.3, RFC 7523 section 2.2, RFC 8705 section 2
 

@@ -1,4 +1,4 @@
-//! What a grant is for, in detail: scopes, permissions, and resources.
+//! The scopes, authorization details and resources of a grant.
 //!
 //! RFC 9396 section 2, RFC 8707 section 2
 

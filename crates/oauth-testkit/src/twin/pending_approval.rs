@@ -1,4 +1,4 @@
-//! What waits for a person who is elsewhere: the code of a device, a backchannel request.
+//! Requests that wait for a person's approval elsewhere: device codes and backchannel requests.
 //!
 //! RFC 8628 section 3.5, CIBA Core section 11
 

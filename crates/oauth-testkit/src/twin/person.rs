@@ -1,4 +1,4 @@
-//! The person who approves every authorization: signed in or not, and what ID tokens say of them.
+//! The person who approves every authorization: whether they are signed in, and their claims.
 
 use std::collections::BTreeSet;
 

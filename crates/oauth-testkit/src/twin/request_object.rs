@@ -1,4 +1,4 @@
-//! Authorization requests that do not come through the browser, or come signed.
+//! Authorization requests that are pushed, or signed.
 //!
 //! RFC 9101, RFC 9126, FAPI 2.0 Message Signing section 5.3
 

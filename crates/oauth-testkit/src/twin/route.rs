@@ -1,4 +1,4 @@
-//! The parts of a twin.
+//! The routes of a twin.
 
 /// Which part of the twin a path belongs to.
 #[derive(Clone, Copy, PartialEq, Eq)]

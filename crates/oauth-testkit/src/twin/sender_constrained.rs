@@ -1,4 +1,4 @@
-//! Tokens that are good in one sender's hands alone: bound to the key of its proofs, or to its certificate.
+//! Sender-constrained tokens: bound to the key of DPoP proofs, or to a client certificate.
 //!
 //! RFC 9449 sections 4.3, 5, 7, 8 and 9; RFC 8705 section 3
 

@@ -1,4 +1,4 @@
-//! One token for another: as its subject, with who acts for it, or as an assertion for another server.
+//! Token exchange of the twin: for a subject, with an actor, or for an assertion for another server.
 //!
 //! RFC 8693 sections 2 and 4.1, draft-ietf-oauth-identity-assertion-authz-grant section 4.3
 

@@ -1,4 +1,4 @@
-//! Whom a twin believes: the keys of service accounts, of identity providers, and the servers it vouches to.
+//! The issuers that a twin trusts: keys of service accounts and identity providers, and the servers it vouches to.
 
 use oauth_core::error::Error;
 use oauth_core::jose::{Alg, PublicJwk};

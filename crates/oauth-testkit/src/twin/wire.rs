@@ -1,4 +1,4 @@
-//! What arrives and what goes out: an independent reading of HTTP forms, queries and OAuth errors.
+//! Requests and responses of the twin: an independent reader of forms, queries and OAuth errors.
 
 use std::collections::HashSet;
 

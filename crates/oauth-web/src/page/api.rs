@@ -35,7 +35,7 @@ pub(crate) async fn api(context: &RequestContext, name: &str) -> Result<End, Err
         Found::Nobody(_) => return signed_out(context),
     };
     if context.config().keep == Keep::AccessToken && session.is_stale(context.io.now()) {
-        // Who it is of has not changed: the session stays.
+        // The person has not changed: the session stays.
         return Ok(End::Respond(told(context)?));
     }
     let provider = context.provider(&session.identity.provider).await?;
@@ -49,7 +49,7 @@ pub(crate) async fn api(context: &RequestContext, name: &str) -> Result<End, Err
     })))
 }
 
-/// The tokens of this session are over, or the application ends it.
+/// Ends the session because its tokens have ended, or the application asks for it.
 pub(crate) async fn end(context: &RequestContext, session: &Session) -> End {
     crate::session_store::end(context, session).await;
     End::Pass(None)
@@ -67,14 +67,14 @@ fn signed_out(context: &RequestContext) -> Result<End, Error> {
     Ok(End::Respond(told(context)?.cookies(context.end_session()?)))
 }
 
-/// That nobody is signed in, or not any more.
+/// The response that nobody is signed in (any more).
 fn told(context: &RequestContext) -> Result<Reply, Error> {
     let error = ValidationFailure::WebSignedOut.into();
     let login = context.page("login", &[])?;
     Ok(Reply::problem(&error, Reader::Script, Some(login)))
 }
 
-/// Where a request goes: beneath the API's own URL, and nowhere that two servers could read differently.
+/// The URL of a request: below the URL of the API, and unambiguous for every server.
 fn url(upstream: &Upstream, rest: &str) -> Result<Url, Error> {
     let refused = || Error::from(ValidationFailure::WebPath);
     let rest = rest.split('#').next().unwrap_or_default();

@@ -23,7 +23,7 @@ use crate::session::{Identity, Session};
 use crate::session_store;
 use crate::visit::{Admission, ExchangeOutput, wrong_output};
 
-/// For how long nobody is looked for again at a provider where nobody is signed in, in seconds.
+/// How long a silent check is not repeated after nobody was signed in at the provider, in seconds.
 const QUIET: u64 = 5 * 60;
 
 pub(crate) async fn callback(context: &RequestContext) -> Result<Reply, Error> {
@@ -42,14 +42,14 @@ pub(crate) async fn callback(context: &RequestContext) -> Result<Reply, Error> {
         Ok(kept) => kept,
         Err(why) => return unknown(context, &why).await,
     };
-    // Whatever comes of it, it is used up.
+    // The flow is consumed, whatever the result.
     let ended = login_flow::end(context, &name)?;
     let login = match client.redeem(pending, &arrived) {
         Ok(redeemed) => {
-            let landed = context
+            let output = context
                 .io
                 .run(redeemed, |login| ExchangeOutput::Login(Box::new(login)));
-            match landed.await {
+            match output.await {
                 Ok(ExchangeOutput::Login(login)) => Ok(*login),
                 Ok(_) => return Err(wrong_output()),
                 Err(error) => Err(error),
@@ -63,7 +63,7 @@ pub(crate) async fn callback(context: &RequestContext) -> Result<Reply, Error> {
     };
     let reply = match reply {
         Err(error) if super::is_hosts(&error) => return Err(error),
-        // Nobody asked for it, so nobody is told.
+        // A silent check: nobody asked for it, so no error is shown.
         Err(error) if flow.kind == Kind::Check => {
             context.io.note_error(&error);
             let jar = context.jar()?;
@@ -76,7 +76,7 @@ pub(crate) async fn callback(context: &RequestContext) -> Result<Reply, Error> {
     Ok(reply.cookies([ended]))
 }
 
-/// The whole URL, or the posted form.
+/// The authorization response: the whole URL, or the posted form.
 fn arrived(context: &RequestContext) -> Result<String, Error> {
     if context.request.method == Method::POST {
         let form = context.request.form_text();
@@ -90,7 +90,7 @@ fn arrived(context: &RequestContext) -> Result<String, Error> {
     ))
 }
 
-/// Somebody signed in at the provider: the application lets them in, or does not.
+/// Handles a successful login: the application admits the person, or refuses them.
 async fn signed_in(
     context: &RequestContext,
     (provider, client): (&Provider, &Client),
@@ -146,7 +146,7 @@ async fn signed_in(
             .await?
         }
     };
-    // Another person may have been signed in at this browser; and a session that somebody planted is gone.
+    // The earlier session may be another person's, or planted by an attacker.
     if let Ok(Found::Session(old)) = old {
         session_store::end(context, &old).await;
     }
@@ -154,7 +154,7 @@ async fn signed_in(
     Ok(RequestContext::go(&flow.return_to, cookies).cookies([tried]))
 }
 
-/// Whom the provider vouches for: by a verified ID token, or by its own endpoint where that is agreed on.
+/// The identity that the provider vouches for: by a verified ID token, or by its identity endpoint.
 async fn identity(
     context: &RequestContext,
     (provider, client): (&Provider, &Client),
@@ -180,8 +180,8 @@ async fn identity(
     }
 }
 
-/// What a cookie keeps of the tokens: no refresh token, for requests that come at once would each spend it, and
-/// nothing that no API is shown.
+/// The tokens that a cookie keeps: the access token alone. Concurrent requests would each use a refresh token, and
+/// no API needs the rest.
 fn carried(tokens: Tokens) -> Result<Tokens, Error> {
     if tokens.token_type != TokenType::Bearer {
         return Err(setup("keep: a token that is bound to a key needs a store"));
@@ -191,7 +191,7 @@ fn carried(tokens: Tokens) -> Result<Tokens, Error> {
     Ok(tokens)
 }
 
-/// With the claims that a session keeps.
+/// Keeps only the claims that a session stores.
 fn kept(context: &RequestContext, identity: Identity) -> Identity {
     let wanted = &context.config().claims;
     let claims = identity.claims.into_iter();
@@ -199,7 +199,7 @@ fn kept(context: &RequestContext, identity: Identity) -> Identity {
     Identity { claims, ..identity }
 }
 
-/// A session in cookies; with the ID token for the logout at the provider, where there is room for it.
+/// Seals a session in cookies, with the ID token for the logout at the provider if it fits.
 pub(crate) fn sealed(
     context: &RequestContext,
     session: Session,
@@ -233,8 +233,8 @@ pub(crate) fn sealed(
     jar.set_session(&at, &context.cookies, chosen.expose(), seconds, same_site)
 }
 
-/// A callback that nobody waits for: the back button, a bookmark, a cookie that is gone, another's link. Which part
-/// is missing stands in the log alone.
+/// Handles a callback without a flow: the back button, a bookmark, a lost cookie, a forged link. The reason is only
+/// logged.
 async fn unknown(context: &RequestContext, why: &[String]) -> Result<Reply, Error> {
     let error = Error::from(ValidationFailure::WebCallbackUnknown).about(&why.join("; "));
     if let Found::Session(_) = current_session::session(context).await? {

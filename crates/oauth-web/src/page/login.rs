@@ -41,7 +41,7 @@ pub(crate) async fn login(context: &RequestContext) -> Result<Reply, Error> {
     let hint = request.parameter("login_hint");
     let hint = hint.filter(|hint| hint.len() <= MAX_HINT);
     let prompt = request.parameter("prompt").filter(|prompt| {
-        // `none` is the check's.
+        // `none` is for the silent check.
         ["login", "consent", "select_account", "create"].contains(&prompt.as_str())
     });
     let Some(provider) = chosen(context, &return_to).await? else {
@@ -67,7 +67,7 @@ pub(crate) async fn login(context: &RequestContext) -> Result<Reply, Error> {
     login_flow::begin(context, wanted).await
 }
 
-/// Whom the person signs in with, if that is settled.
+/// The provider to sign in with, if there is no choice.
 async fn chosen(context: &RequestContext, return_to: &str) -> Result<Option<Provider>, Error> {
     if let Some(id) = context.request.parameter("provider") {
         return context.provider(&id).await.map(Some);
@@ -82,7 +82,7 @@ async fn chosen(context: &RequestContext, return_to: &str) -> Result<Option<Prov
         let named = named.ok_or(ValidationFailure::WebUnknownProvider)?;
         return Ok(Some(named));
     }
-    // The page that the person wants says more than this one.
+    // The requested page says more than this one.
     let path = return_to.split(['?', '#']).next().unwrap_or_default();
     let path = Some(path).filter(|path| path.starts_with('/'));
     let ask = ProviderQuery {
@@ -92,7 +92,7 @@ async fn chosen(context: &RequestContext, return_to: &str) -> Result<Option<Prov
     context.find(ask).await
 }
 
-/// What a page that fetches was told to ask for. Anybody may ask for more; nobody gets less by it.
+/// The step-up that a script was told to request. Requesting more is harmless, and does not lower a requirement.
 fn need(context: &RequestContext) -> Option<Need> {
     let acr = context.request.parameter("acr_values");
     let acr = acr.filter(|acr| acr.len() <= MAX_HINT).unwrap_or_default();
@@ -105,8 +105,8 @@ fn need(context: &RequestContext) -> Option<Need> {
     (need != Need::default()).then_some(need)
 }
 
-/// A callback came that nobody waited for. Once, the person signs in again; a cookie that comes back, or does not,
-/// tells whether that can work.
+/// Restarts a login after a callback without a flow, once: whether a cookie comes back tells if the browser keeps
+/// cookies.
 async fn again(context: &RequestContext) -> Result<Reply, Error> {
     if let Found::Session(_) = current_session::session(context).await? {
         return Ok(RequestContext::go(&context.home()?, []));

@@ -19,10 +19,10 @@ use crate::request_context::RequestContext;
 use crate::session::Identity;
 use crate::session_store;
 
-/// For how long a person may be away at the provider, in seconds.
+/// How long a person may take at the provider, in seconds.
 const AWAY: u64 = 10 * 60;
 
-/// What is kept of a logout until the person is back.
+/// The state of a logout until the person returns from the provider.
 #[derive(Serialize, Deserialize)]
 struct Leaving {
     state: String,
@@ -46,12 +46,12 @@ async fn leave(context: &RequestContext, left: &mut Option<Identity>) -> Result<
     let is_clicked =
         request.origin(&context.base_url()?.origin) == Origin::Own && request.is_navigation();
     if request.method == Method::GET && !is_clicked {
-        // A link from elsewhere signs nobody out, nor does a picture that somebody put into a page of ours.
+        // A link from another site must not sign anybody out, nor an image embedded in a page of this site.
         let page = context.page("logout", &[("return_to", &return_to)])?;
         let button = html::button(&page, "Sign out");
         return Ok(Reply::page(StatusCode::OK, "Sign out?", &button));
     }
-    // Whatever the store or the provider do: this browser has no session any more.
+    // Whatever happens in the store or at the provider, this browser has no session any more.
     let ended = context.end_session()?;
     let session = match current_session::session(context).await {
         Ok(Found::Session(session)) => Some(session),
@@ -103,8 +103,8 @@ async fn leave(context: &RequestContext, left: &mut Option<Identity>) -> Result<
     Ok(RequestContext::go(&url, ended).cookies([leaving]))
 }
 
-/// Where a person signs out at the provider, and the cookie to come back with; nothing where the provider has no
-/// such page.
+/// The URL to sign out at the provider, and the cookie for the return; `None` if the provider has no such
+/// page.
 fn away(
     context: &RequestContext,
     client: &Client,
@@ -140,8 +140,8 @@ fn away(
     Ok(Some((url.as_str().to_owned(), cookie)))
 }
 
-/// `GET {prefix}/logout/done`: back from the provider. Whoever comes without the state may have been sent by
-/// anybody, and sees a page.
+/// `GET {prefix}/logout/done`: the return from the provider. A request without the state may come from anywhere,
+/// and gets a page.
 pub(crate) fn done(context: &RequestContext) -> Result<Reply, Error> {
     let jar = context.jar()?;
     let name = jar.named("out");

@@ -51,7 +51,7 @@ async fn token(context: &RequestContext, id: Option<String>) -> Result<(), Error
     if context.io.load(&known).await?.is_some() {
         return Err(ValidationFailure::LogoutTokenReplayed.into());
     }
-    // A session whose login named no `sid` may be the one.
+    // A session whose login had no `sid` may be the one that is meant.
     let of_person = match token.sid() {
         Some(_) => Unstored::Unknown,
         None => Unstored::Meant,
@@ -65,8 +65,8 @@ async fn token(context: &RequestContext, id: Option<String>) -> Result<(), Error
         let is_meant = |session: &Session| token.ends(&ended(session));
         session_store::end_all(context, &client, (kind, value), unstored, is_meant).await?;
     }
-    // Last of all: should the store have failed before, the provider may send it again. Of two that come at once,
-    // both end the same sessions.
+    // Last: if the store failed before, the provider may send the token again. Two concurrent ones end the same
+    // sessions.
     let until = token.forget_at();
     let record = Secret::new(format!("{{\"until\":{}}}", until.as_secs()));
     context

@@ -32,7 +32,7 @@ pub(crate) async fn sign_in(context: RequestContext, identity: Identity) -> Resu
         seen_at: None,
         id_token: None,
         tenant: provider.tenant.clone(),
-        // It opens nothing, and does not end.
+        // It is never used, and does not expire.
         tokens: (context.config().keep == Keep::AccessToken)
             .then(|| Arc::new(Tokens::bearer("a token of a test"))),
     };

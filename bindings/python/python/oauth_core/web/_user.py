@@ -1,4 +1,4 @@
-"""Who is signed in, as an application sees them."""
+"""The user: the person who is signed in, as an application sees them."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ __all__ = ["User"]
 
 
 class User:
-    """Who is signed in: a person is an ``issuer`` and a ``subject`` there, whatever their address is today."""
+    """The person who is signed in, identified by ``issuer`` and ``subject``; never identify them by their address."""
 
     __slots__ = ("_site", "session")
 
     session: Session
-    """The session as it is."""
+    """The session."""
 
     def __init__(self, site: Site, session: Session) -> None:
         self._site = site
@@ -29,12 +29,12 @@ class User:
 
     @property
     def identity(self) -> Identity:
-        """Whom the provider vouched for."""
+        """The identity that the provider vouched for."""
         return self.session.identity
 
     @property
     def provider(self) -> str:
-        """The provider's name at the site."""
+        """The provider's id at the site."""
         return self.identity.provider
 
     @property
@@ -49,19 +49,19 @@ class User:
 
     @property
     def claims(self) -> dict[str, Any]:
-        """What else the provider vouched for, of the claims that the site keeps."""
+        """The other claims of the provider that the site keeps."""
         return self.identity.claims
 
     @property
     def name(self) -> str:
-        """What to call the person: the name, else another claim that is there, else the subject."""
+        """A display name: the name, else another claim, else the subject."""
         claims = self.claims
         names = (claims.get(claim) for claim in ("name", "preferred_username", "email"))
         return next((name for name in names if isinstance(name, str) and name), self.subject)
 
     @property
     def email(self) -> str | None:
-        """The address, which may be unverified, and another's tomorrow: it names nobody."""
+        """The e-mail address, which may be unverified and may change hands: it identifies nobody."""
         email = self.claims.get("email")
         return email if isinstance(email, str) else None
 
@@ -77,12 +77,12 @@ class User:
 
     @property
     def tenant(self) -> str | None:
-        """Whose people the provider signs in, where the site has tenants."""
+        """The tenant of the provider, if the site has tenants."""
         return self.session.tenant
 
     @property
     def local(self) -> dict[str, Any]:
-        """What the application added when it let the person in."""
+        """What the application added when it admitted the person."""
         return self.session.local
 
     @property
@@ -92,7 +92,7 @@ class User:
 
     @property
     def source(self) -> GrantSource:
-        """The person's tokens, kept fresh: one renewal, however many requests and workers want one.
+        """The person's tokens, kept fresh: one renewal for all concurrent requests and workers.
 
         Only where the site has a store (``web.setup``). It waits for the provider's metadata, where nobody has needed
         them yet.
@@ -105,7 +105,7 @@ class User:
     def fetch(self, url: str, *, method: str = "GET", **options: Any) -> Response:
         """Calls an API with the person's token; the options are those of ``GrantSource.request``.
 
-        Once the grant is over (advice ``reauthorize``), so is the session: the next request finds nobody signed in.
+        Once the grant has ended (advice ``reauthorize``), the session has ended too: on the next request nobody is signed in.
         """
         try:
             return self._caller(url, options).request(method, url, **options)
@@ -128,7 +128,7 @@ class User:
         tokens = self.session.tokens
         if tokens is None:
             return self.source
-        # It is in the cookie, and goes nowhere but where it is told to.
+        # The token is in the cookie, and is sent only to the origins that are set.
         return fixed_token(
             tokens.access_token,
             origins=options.pop("origins", None) or [url],

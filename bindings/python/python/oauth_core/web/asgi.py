@@ -1,4 +1,4 @@
-"""ASGI: for every framework that has no module of its own here, such as Litestar and Quart.
+"""ASGI: for frameworks without their own module here, such as Litestar and Quart.
 
     app = SignIn(app, site, access="signed_in")
 
@@ -21,12 +21,12 @@ Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
 Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
 App = Callable[[Scope, Receive, Send], Awaitable[None]]
 
-# Where the scope has the site, the request as it came, and who is signed in.
+# The keys of the scope for the site, the original request, and the user.
 VISIT = "oauth_core.visit"
 
 
 class SignIn:
-    """An application whose people are signed in before it is called.
+    """ASGI middleware, which signs people in before the application is called.
 
     ``access`` is what its pages take: everybody (``open``), everybody, but signed in if the provider knows them
     (``quiet``), or nobody else (``signed_in``).
@@ -51,12 +51,12 @@ class SignIn:
 
 
 def user(scope: Scope) -> User | None:
-    """Who is signed in, of a request that came through ``SignIn``."""
+    """The user of a request that came through ``SignIn``, or None."""
     return _visit(scope)[2]
 
 
 async def challenge(scope: Scope, need: Need = NOTHING) -> Ended:
-    """Whoever is signed in, and has done what is needed; else the reply to send."""
+    """The user, if they meet the need; else the reply to send."""
     site, request, known = _visit(scope)
     if known is not None and need == NOTHING:
         return known
@@ -64,7 +64,7 @@ async def challenge(scope: Scope, need: Need = NOTHING) -> Ended:
 
 
 async def passed_on(forward: Forward, scope: Scope, receive: Receive, send: Send) -> None:
-    """Passes a page's call on to its API, and what that says back as it comes."""
+    """Forwards a page's call to its API, and streams the response back."""
     answer = await forward.asend(await _body(receive, forward.limit))
     if isinstance(answer, Reply):
         return await reply(answer, scope, send)
@@ -98,7 +98,7 @@ def _visit(scope: Scope) -> tuple[Site, Request, User | None]:
 async def _request(site: Site, scope: Scope, receive: Receive) -> Request:
     headers = [(bytes(name), bytes(value)) for name, value in scope["headers"]]
     host = next((value.decode("latin-1") for name, value in headers if name == b"host"), "")
-    # Any page may open a WebSocket, which can change things: it is judged as a form is.
+    # Any page may open a WebSocket, which can change state: it is checked like a form.
     method = scope.get("method", "POST")
     target = target_of(scope)
     form = None
@@ -108,20 +108,20 @@ async def _request(site: Site, scope: Scope, receive: Receive) -> Request:
 
 
 def target_of(scope: Scope) -> str:
-    """As the browser shows it: servers and frameworks differ in whether the root path is in the path."""
+    """The path as the browser shows it: servers and frameworks differ in whether it includes the root path."""
     raw = scope.get("raw_path")
     path = raw.decode("latin-1").partition("?")[0] if raw else quote(scope["path"])
     root = quote(scope.get("root_path", "").rstrip("/"))
     if not f"{path}/".startswith(f"{root}/"):
         path = root + path
     query = scope.get("query_string", b"")
-    # Of a test client it may be a text.
+    # A test client may pass a string.
     query = query if isinstance(query, str) else query.decode("latin-1")
     return f"{path}?{query}" if query else path
 
 
 async def _body(receive: Receive, limit: int) -> bytes:
-    """The body, or its beginning where it is larger than so many bytes."""
+    """The body, cut off after so many bytes."""
     body = bytearray()
     while len(body) <= limit:
         message = await receive()

@@ -26,7 +26,7 @@ __all__ = ["Refuse", "Site", "User"]
 
 
 class Answered(Exception):
-    """A reply, on its way past a handler that must not be called."""
+    """Raised to send a reply in place of calling the handler."""
 
     def __init__(self, reply: Reply) -> None:
         super().__init__()
@@ -36,7 +36,7 @@ class Answered(Exception):
 class Site(Base):
     """The site of an application of FastAPI or Starlette; the settings are those of ``oauth_core.web.Site``.
 
-    ``access`` is what all pages take; a page that wants somebody says so itself, with ``user``.
+    ``access`` applies to all pages; a page that requires a user declares it, with ``user``.
     """
 
     def __init__(self, app: Starlette, *, access: Access = "open", **settings: Any) -> None:
@@ -46,20 +46,20 @@ class Site(Base):
 
     @property
     def user(self) -> Any:
-        """A dependency of FastAPI: who is signed in. Without anybody the page is not called."""
+        """A dependency of FastAPI: the user. If nobody is signed in, the page is not called."""
         return self.required()
 
     @property
     def optional_user(self) -> Any:
-        """A dependency of FastAPI: who is signed in, or None."""
+        """A dependency of FastAPI: the user, or None."""
         return _depends(current_user)
 
     def required(
         self, *, acr: Sequence[str] = (), max_age: int | None = None, scope: Sequence[str] = (),
         tenant: str | None = None,
     ) -> Any:
-        """A dependency of FastAPI: who is signed in, has authenticated in one of these ways (``acr``) and within
-        these last seconds, has granted this scope (RFC 9470), and is of this tenant."""
+        """A dependency of FastAPI: a user who has authenticated with one of these ``acr`` values and within this many
+        seconds, has granted this scope (RFC 9470), and belongs to this tenant."""
         need = Need(tuple(acr), max_age, tuple(scope), tenant)
 
         async def user(request: starlette.requests.HTTPConnection) -> User:
@@ -69,15 +69,15 @@ class Site(Base):
 
 
 async def current_user(request: starlette.requests.HTTPConnection) -> User | None:
-    """Who is signed in, or None."""
+    """The user, or None."""
     return asgi.user(request.scope)
 
 
 async def require(request: starlette.requests.HTTPConnection, need: Need = NOTHING) -> User:
-    """Who is signed in and has done what is needed, for handlers of Starlette: it goes past them otherwise."""
+    """The user who meets the need, for handlers of Starlette; otherwise the reply is sent in place of calling them."""
     ended = await asgi.challenge(request.scope, need)
     if isinstance(ended, Reply):
-        # A mounted application has handlers of its own, which know nothing of the site: it learns of this one here.
+        # A mounted application has its own exception handlers: the site's handler is added to them here.
         handlers = request.scope.get("starlette.exception_handlers")
         if handlers is not None:
             handlers[0].setdefault(Answered, _answer)

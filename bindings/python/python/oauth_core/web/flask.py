@@ -44,13 +44,13 @@ class Site(Base):
             self.init_app(app)
 
     def init_app(self, app: Flask) -> None:
-        """Signs the people of this application in."""
-        # Before whatever else looks at a request.
+        """Adds the sign-in to this application."""
+        # Before anything else reads the request.
         app.before_request_funcs.setdefault(None, []).insert(0, self._before)
 
     @property
     def user(self) -> User:
-        """Who is signed in, on a page that is ``required``; ``optional_user`` is for others."""
+        """The user, on a page that is ``required``; use ``optional_user`` on others."""
         user = self.optional_user
         if user is None:
             raise RuntimeError("nobody is signed in: the page lacks @site.required")
@@ -58,7 +58,7 @@ class Site(Base):
 
     @property
     def optional_user(self) -> User | None:
-        """Who is signed in, or None."""
+        """The user, or None."""
         return wsgi.user(flask.request.environ)
 
     @overload
@@ -77,8 +77,8 @@ class Site(Base):
         scope: Sequence[str] = (),
         tenant: str | None = None,
     ) -> Any:
-        """Has a page called for whoever is signed in alone, has authenticated in one of these ways (``acr``) and within
-        these last seconds, has granted this scope (RFC 9470), and is of this tenant."""
+        """Restricts a page to users who have authenticated with one of these ``acr`` values and within this many
+        seconds, have granted this scope (RFC 9470), and belong to this tenant."""
         need = Need(tuple(acr), max_age, tuple(scope), tenant)
 
         def guarded(view: Callable[..., Any]) -> Callable[..., Any]:

@@ -1,4 +1,4 @@
-"""Somebody is signed in for a test, and no provider is asked.
+"""Signs somebody in for a test, without a provider.
 
     site = Site(app, providers=..., base_url="http://localhost", key=testing.KEY, transport="loopback_http")
     testing.sign_in(client, site, "ann", claims={"name": "Ann"})
@@ -35,7 +35,7 @@ def cookies(
     provider: str | None = None,
     issuer: str = "https://as.invalid",
 ) -> dict[str, str]:
-    """The cookies of somebody who has just signed in: names and values. There are no tokens.
+    """The cookies of a user who has just signed in: names and values. There are no tokens.
 
     ``claims`` are what the provider vouched for, ``acr`` is how and ``auth_time`` when (Unix time, in seconds) the person
     authenticated, ``sid`` the session there; ``provider`` is the first of the site unless it is named. ``web.setup``
@@ -57,7 +57,7 @@ def cookies(
 
 
 def sign_in(client: _Client, site: Site, subject: str, **identity: Any) -> _Client:
-    """Has the client of a test come with ``cookies()``, as the person's browser would. It is given back."""
+    """Adds ``cookies()`` to a test client, and returns it."""
     known: Any = client
     jar = getattr(known, "cookies", None)
     for name, value in cookies(site, subject, **identity).items():

@@ -1,4 +1,4 @@
-"""WSGI: for every framework that has no module of its own here, such as Bottle, Pyramid and Falcon.
+"""WSGI: for frameworks without their own module here, such as Bottle, Pyramid and Falcon.
 
     app = SignIn(app, site, access="signed_in")
 
@@ -36,12 +36,12 @@ Environ = dict[str, Any]
 StartResponse = Callable[..., Any]
 App = Callable[[Environ, StartResponse], Iterable[bytes]]
 
-# Where the environment has the site, the request as it came, and who is signed in.
+# The keys of the environment for the site, the original request, and the user.
 VISIT = "oauth_core.visit"
 
 
 class SignIn:
-    """An application whose people are signed in before it is called.
+    """WSGI middleware, which signs people in before the application is called.
 
     ``access`` is what its pages take: everybody (``open``), everybody, but signed in if the provider knows them
     (``quiet``), or nobody else (``signed_in``).
@@ -64,12 +64,12 @@ class SignIn:
 
 
 def user(environ: Environ) -> User | None:
-    """Who is signed in, of a request that came through ``SignIn``."""
+    """The user of a request that came through ``SignIn``, or None."""
     return _visit(environ)[2]
 
 
 def challenge(environ: Environ, need: Need = NOTHING) -> Ended:
-    """Whoever is signed in, and has done what is needed; else the reply to send."""
+    """The user, if they meet the need; else the reply to send."""
     site, request, known = _visit(environ)
     if known is not None and need == NOTHING:
         return known
@@ -85,7 +85,7 @@ def reply(answer: Reply, start_response: StartResponse) -> list[bytes]:
 
 
 def passed_on(forward: Forward, environ: Environ, start_response: StartResponse) -> Iterable[bytes]:
-    """Passes a page's call on to its API, and what that says back as it comes."""
+    """Forwards a page's call to its API, and streams the response back."""
     answer = answered(forward, environ)
     if isinstance(answer, Reply):
         return reply(answer, start_response)
@@ -94,12 +94,12 @@ def passed_on(forward: Forward, environ: Environ, start_response: StartResponse)
 
 
 def answered(forward: Forward, environ: Environ) -> Streamed | Reply:
-    """What the API says to a page's call."""
+    """The response of the API to a page's call."""
     return forward.send(body_of(environ, forward.limit))
 
 
 def chunks(answer: Streamed) -> Iterator[bytes]:
-    """The body, as it comes."""
+    """The body, streamed."""
     while (bits := answer.chunk()) is not None:
         yield bits
 
@@ -120,7 +120,7 @@ def request_of(site: Site, environ: Environ) -> Request:
 
 
 def headers_of(environ: Environ) -> list[tuple[str, str]]:
-    """The header fields that have names of their own in an environment."""
+    """The header fields of an environment."""
     fields = ((name[5:], value) for name, value in environ.items() if name.startswith("HTTP_"))
     return [(name.replace("_", "-").lower(), value) for name, value in fields]
 
@@ -133,7 +133,7 @@ def _visit(environ: Environ) -> tuple[Site, Request, User | None]:
 
 
 def target_of(environ: Environ) -> str:
-    """As the browser shows it: WSGI decodes the path, and most servers have it as it came too."""
+    """The path as the browser shows it: WSGI decodes the path, and most servers also have the original."""
     root = quote(environ.get("SCRIPT_NAME", "").rstrip("/"), encoding="latin-1")
     raw: str | None = environ.get("RAW_URI") or environ.get("REQUEST_URI")
     if raw is None:
@@ -148,7 +148,7 @@ def target_of(environ: Environ) -> str:
 
 
 def body_of(environ: Environ, limit: int) -> bytes:
-    """The body, or its beginning where it is larger than so many bytes."""
+    """The body, cut off after so many bytes."""
     length = environ.get("CONTENT_LENGTH") or (limit + 1 if environ.get("wsgi.input_terminated") else 0)
     wanted = min(int(length), limit + 1)
     body = bytearray()

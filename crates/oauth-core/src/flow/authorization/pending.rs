@@ -25,7 +25,7 @@ use crate::scope::Scope;
 use crate::secret::Secret;
 use crate::token::step_up::StepUp;
 
-/// One flow between the authorization URL and its callback: issuer, redirect URI, state, nonce
+/// A flow between the authorization URL and its callback: issuer, redirect URI, state, nonce
 /// and code verifier, bound together and used once.
 ///
 /// Keep it where only the browser that started the flow can reach it (a sealed cookie, a server
@@ -43,14 +43,14 @@ pub struct Pending {
     pub(crate) response_type: ResponseType,
     pub(crate) response_mode: ResponseMode,
     pub(crate) started_at: UnixTime,
-    /// `max_age` of the request in seconds: the ID token has to keep to it.
+    /// `max_age` of the request in seconds: the ID token must satisfy it.
     pub(crate) max_age: Option<u64>,
-    /// What an API wants of the person.
+    /// The step-up that an API requires.
     pub(crate) step_up: Option<StepUp>,
     /// Where the flow was begun, and by whom.
     pub(crate) context: Option<String>,
     pub(crate) user: Option<Secret<String>>,
-    /// Where its callback arrived. It is of no use to store that.
+    /// Where its callback arrived. It is not stored.
     pub(crate) arrival: Arrival,
 }
 
@@ -82,11 +82,11 @@ impl Pending {
         self.nonce.as_ref()
     }
 
-    /// Whether a callback carries this flow's state. One that does not must be turned away and
-    /// the flow kept: anyone can make up a callback, and even an error one must not end a flow.
+    /// Whether a callback carries this flow's state. If it does not, reject it and
+    /// keep the flow: anyone can forge a callback, and even an error response must not end a flow.
     ///
-    /// Of a signed response (JARM) the state is read before the signature is looked at. An encrypted one is
-    /// taken for this flow's: [`Client::recognises`](crate::Client::recognises) decrypts it.
+    /// The state of a signed response (JARM) is read before its signature is verified. An encrypted response is
+    /// assumed to belong to this flow: [`Client::recognises`](crate::Client::recognises) decrypts it.
     pub fn recognises(&self, callback: &str) -> bool {
         self.is_answered(None, callback)
     }
@@ -180,13 +180,13 @@ impl Pending {
     /// `stored.malformed`.
     pub fn from_json(text: &str) -> Result<Self, Error> {
         let stored: Stored = json::from_text(text).ok_or(Misuse::StoredForm)?;
-        // A sign-in without its nonce could not tell whose ID token it gets.
+        // Without its nonce, a sign-in could not tell which ID token is its own.
         let has_nonce = stored
             .nonce
             .as_deref()
             .is_some_and(|nonce| !nonce.is_empty());
         let is_bound = has_nonce || !stored.scope.contains("openid");
-        // Nor could an answer be believed that stands where none was asked for.
+        // Nor may a response be accepted in a place where none was requested.
         let response_type = stored.response_type.unwrap_or_default();
         let is_whole = response_type == ResponseType::Code
             || has_nonce && stored.response_mode.place(response_type) != ResponseMode::Query;
@@ -236,7 +236,7 @@ impl Pending {
             return Ok(Ready::new(self.judge(config, &callback)?).boxed());
         }
         // "the client ... MUST process the transmitted parameters only if they are in the JWT": a mix of both is
-        // somebody's attempt.
+        // an attack.
         let response = match callback.response() {
             Some(_) if callback.is_plain() => return Err(ProtocolViolation::CallbackMixed.into()),
             Some(response) => response.into(),

@@ -14,37 +14,37 @@ use crate::scope::Scope;
 use crate::secret::Secret;
 use crate::url::Url;
 
-/// What to ask the person for.
+/// The parameters of an authorization request.
 #[derive(Clone)]
 #[non_exhaustive]
 pub struct AuthorizationRequest {
-    /// Where to come back to; exactly as registered.
+    /// The redirect URI, exactly as registered.
     pub redirect_uri: RedirectUri,
-    /// What the tokens are for. Scope, resources, audiences and authorization details are asked for here;
-    /// resources, audiences and the other parameters again when the code is redeemed.
+    /// What the tokens are for. Scope, resources, audiences and authorization details are requested here;
+    /// resources, audiences and the other parameters are sent again when the code is redeemed.
     pub token_request: TokenRequest,
-    /// What the answer brings.
+    /// What the response contains.
     pub response_type: ResponseType,
-    /// How the answer comes back.
+    /// How the response is returned.
     pub response_mode: ResponseMode,
-    /// Parameters of the provider's own, such as `display` or `domain_hint`. None may have the name of a
+    /// Further parameters, such as `display` or `domain_hint`. None may have the name of a
     /// parameter that this crate writes.
     pub extra: Vec<(String, String)>,
     /// Whether the server must say that it supports PKCE.
     pub pkce_requirement: PkceRequirement,
-    /// Whether the request is handed over before the person is sent to the server (RFC 9126).
+    /// Whether the request is pushed to the server before the person goes there (RFC 9126).
     pub push: Push,
-    /// Where the server fetches the signed request from (RFC 9101 section 5.2).
+    /// The URL from which the server fetches the signed request (RFC 9101 section 5.2).
     pub request_uri: Option<Url>,
     /// Refuse a callback without `iss` even if the server promises none (FAPI 2.0).
     pub issuer_required: bool,
-    /// In which context the flow is begun, such as a tool and a tenant: its callback has to arrive in the same, see
+    /// The context in which the flow begins, such as a tool and a tenant: its callback must arrive in the same one, see
     /// [`Pending::arrived`](super::Pending::arrived).
     pub context: Option<String>,
-    /// Who begins the flow, as the application knows the person or the session: its callback has to arrive there.
+    /// The person or session that begins the flow, as the application names it: its callback must arrive there.
     pub user: Option<Secret<String>>,
     pub(crate) pkce: Pkce,
-    /// What an API wants of the person.
+    /// The step-up that an API requires.
     pub(super) step_up: Option<Box<StepUpRequirements>>,
 }
 
@@ -69,7 +69,7 @@ impl Push {
     }
 }
 
-/// Whether a challenge is sent. Only [`crate::danger`] chooses anything but `S256`.
+/// Whether a PKCE challenge is sent. Only [`crate::danger`] sets anything but `S256`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Pkce {
     S256,
@@ -97,14 +97,14 @@ impl AuthorizationRequest {
         }
     }
 
-    /// Asks for this scope.
+    /// Requests this scope.
     #[must_use]
     pub fn scope(mut self, scope: Scope) -> Self {
         self.token_request.scope = scope;
         self
     }
 
-    /// Asks for an answer of this type, in its default mode.
+    /// Requests a response of this type, in its default mode.
     #[must_use]
     pub const fn response_type(mut self, response_type: ResponseType) -> Self {
         self.response_type = response_type;
@@ -112,14 +112,14 @@ impl AuthorizationRequest {
         self
     }
 
-    /// Has the answer come back like this.
+    /// Sets the response mode.
     #[must_use]
     pub const fn response_mode(mut self, mode: ResponseMode) -> Self {
         self.response_mode = mode;
         self
     }
 
-    /// Asks for a token for this resource (RFC 8707), beside those named before.
+    /// Requests a token for this resource (RFC 8707), in addition to those named before.
     ///
     /// # Errors
     /// `resource.syntax`.
@@ -128,14 +128,14 @@ impl AuthorizationRequest {
         Ok(self)
     }
 
-    /// Asks for a token for this audience, beside those named before.
+    /// Requests a token for this audience, in addition to those named before.
     #[must_use]
     pub fn audience(mut self, name: &str) -> Self {
         self.token_request = self.token_request.audience(name);
         self
     }
 
-    /// Asks for these permissions (RFC 9396), in place of those named before. In a URL anybody can change
+    /// Requests these permissions (RFC 9396), in place of those named before. In a URL anybody can change
     /// them: push the request, or sign it, where that matters (section 12).
     #[must_use]
     pub fn authorization_details(mut self, details: &AuthorizationDetails) -> Self {
@@ -143,14 +143,14 @@ impl AuthorizationRequest {
         self
     }
 
-    /// Asks for all of this, in place of what was named before.
+    /// Requests all of this, in place of what was named before.
     #[must_use]
     pub fn requesting(mut self, token_request: impl Into<TokenRequest>) -> Self {
         self.token_request = token_request.into();
         self
     }
 
-    /// Hands the request over to the server before the person is sent there (RFC 9126), whether the server
+    /// Pushes the request to the server before the person goes there (RFC 9126), whether the server
     /// requires that or not.
     #[must_use]
     pub const fn pushed(mut self) -> Self {
@@ -168,35 +168,35 @@ impl AuthorizationRequest {
         self
     }
 
-    /// How the person is to have authenticated, best first (OpenID Connect Core section 3.1.2.1). It is a wish:
-    /// what came of it says the `acr` of the ID token.
+    /// The requested `acr` values, best first (OpenID Connect Core section 3.1.2.1). The server may ignore them:
+    /// the `acr` of the ID token tells.
     #[must_use]
     pub fn acr_values<'a>(self, values: impl IntoIterator<Item = &'a str>) -> Self {
         let values: Vec<_> = values.into_iter().collect();
         self.extra("acr_values", values.join(" "))
     }
 
-    /// The person has to have authenticated within these last seconds; with 0 they do so now. The ID token is
-    /// held to it.
+    /// The person must have authenticated within this many seconds; with 0 they authenticate now. The ID token is
+    /// checked against it.
     #[must_use]
     pub fn max_age(self, seconds: u64) -> Self {
         self.extra("max_age", seconds.to_string())
     }
 
-    /// Whether the person is asked: `none`, or of `login`, `consent`, `select_account` and `create` what is
-    /// wanted, with spaces between.
+    /// Whether the person is prompted: `none`, or any of `login`, `consent`, `select_account` and `create`, separated
+    /// by spaces.
     #[must_use]
     pub fn prompt(self, prompt: &str) -> Self {
         self.extra("prompt", prompt)
     }
 
-    /// Who is about to sign in, as far as that is known.
+    /// A hint about the person who is about to sign in.
     #[must_use]
     pub fn login_hint(self, hint: &str) -> Self {
         self.extra("login_hint", hint)
     }
 
-    /// The ID token of the person who is expected to be signed in. It becomes a part of the URL, unless the
+    /// The ID token of the person who is expected to be signed in. It becomes part of the URL, unless the
     /// request is pushed.
     #[must_use]
     pub fn id_token_hint(self, token: &Secret<String>) -> Self {
@@ -210,14 +210,14 @@ impl AuthorizationRequest {
         self.extra("ui_locales", tags.join(" "))
     }
 
-    /// Asks for single claims (OpenID Connect Core section 5.5): an object with the members `userinfo` and
+    /// Requests individual claims (OpenID Connect Core section 5.5): an object with the members `userinfo` and
     /// `id_token`.
     #[must_use]
     pub fn claims(self, claims: &Map<String, Value>) -> Self {
         self.extra("claims", map_text(claims))
     }
 
-    /// Begins the flow in this context, such as a tool and a tenant. Nothing of it is sent; its callback has to arrive
+    /// Begins the flow in this context, such as a tool and a tenant. It is not sent; the callback must arrive
     /// in the same context (draft-ietf-oauth-security-topics-update-03 section 2.2.2).
     #[must_use]
     pub fn in_context(mut self, context: impl Into<String>) -> Self {
@@ -225,15 +225,15 @@ impl AuthorizationRequest {
         self
     }
 
-    /// Begins the flow for this person, as the application knows them or their session. Nothing of it is sent; its
-    /// callback has to arrive there (section 2.3). PKCE and state do not tell people apart.
+    /// Begins the flow for this person or session, as the application names it. It is not sent; the callback must arrive
+    /// there (section 2.3). PKCE and state do not tell people apart.
     #[must_use]
     pub fn of_user(mut self, user: impl Into<Secret<String>>) -> Self {
         self.user = Some(user.into());
         self
     }
 
-    /// Adds a parameter of the provider's own.
+    /// Adds a further parameter.
     #[must_use]
     pub fn extra(mut self, name: impl Into<String>, value: impl Into<String>) -> Self {
         self.extra.push((name.into(), value.into()));
@@ -242,7 +242,7 @@ impl AuthorizationRequest {
 }
 
 impl fmt::Debug for AuthorizationRequest {
-    /// Of the provider's own parameters the names only: an `id_token_hint` is a token.
+    /// Shows only the names of further parameters: an `id_token_hint` is a token.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("AuthorizationRequest")
             .field("redirect_uri", &self.redirect_uri)

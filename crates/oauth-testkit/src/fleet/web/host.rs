@@ -1,4 +1,4 @@
-//! The hosts: they do what visits and keepers ask for.
+//! The hosts: they run the steps of visits and keepers.
 
 use std::sync::Arc;
 

@@ -1,4 +1,4 @@
-//! What everybody has seen and done, as nobody in the fleet can know it.
+//! The ledger of a history: what everyone has seen and done, which nobody in the fleet can know.
 
 use std::collections::{BTreeMap, BTreeSet};
 

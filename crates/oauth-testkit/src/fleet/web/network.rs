@@ -1,4 +1,4 @@
-//! The store and the provider, and what gets lost on the way to them.
+//! The simulated store and provider, and the messages lost on the way to them.
 
 use std::time::Duration;
 

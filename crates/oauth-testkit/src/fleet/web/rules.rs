@@ -1,4 +1,4 @@
-//! The rules, and what visits that were answered have ended.
+//! The rules, and what answered visits have ended.
 
 use oauth_core::Tokens;
 use oauth_web::Session;

@@ -1,4 +1,4 @@
-//! What is asked of the store, and what it says.
+//! Requests to the store, and its answers.
 
 use std::time::Duration;
 

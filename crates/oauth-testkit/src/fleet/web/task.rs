@@ -1,4 +1,4 @@
-//! Visits and renewals that are under way.
+//! Visits and renewals in progress.
 
 use oauth_core::Tokens;
 use oauth_core::exchange::{Boxed, Input};

@@ -1,4 +1,4 @@
-"""People in the admin: whom a provider knows, and which user they are. Nothing of it is to be edited."""
+"""People in the admin: their identities at providers, and their users. They are read-only."""
 
 from __future__ import annotations
 
@@ -25,9 +25,9 @@ class PersonAdmin(Admin):
     readonly_fields = ("issuer", "subject", "user")
 
     def has_add_permission(self, request: HttpRequest) -> bool:
-        """A person is made when they sign in."""
+        """People are created when they sign in."""
         return False
 
     def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
-        """Whoever could change this could sign in as another."""
+        """Anyone who could change this could sign in as somebody else."""
         return False

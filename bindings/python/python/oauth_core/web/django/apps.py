@@ -1,4 +1,4 @@
-"""The application, as Django knows it."""
+"""The configuration of the Django application."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ class OAuthCore(AppConfig):
 
 
 def order(app_configs: Any, **_: Any) -> list[checks.CheckMessage]:
-    """That the middleware stands where it sees Django's sessions and users."""
+    """Checks that the middleware comes after Django's own for sessions and users."""
     from .middleware import misplaced
 
     wrong = misplaced()

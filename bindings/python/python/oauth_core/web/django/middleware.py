@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 
 class Middleware:
-    """Signs people in before their requests reach a view. Its place is after Django's own for sessions and users.
+    """Signs people in before their requests reach a view. Place it after Django's own for sessions and users.
 
     ``request.oauth`` is the ``User`` of this package, or None; ``request.user`` is Django's. Whoever is signed in with a
     password of Django's stays so. A view that calls ``logout``, or ``login`` for another user, as the admin does, ends
@@ -72,7 +72,7 @@ class Middleware:
 
 
 def misplaced() -> str | None:
-    """What is wrong with the middleware's place, if anything is."""
+    """What is wrong with the position of the middleware, if anything."""
     from django.contrib.auth.middleware import AuthenticationMiddleware
     from django.contrib.sessions.middleware import SessionMiddleware
 
@@ -106,7 +106,7 @@ def _request(its: Site, request: Any) -> Request:
 
 
 def _seen_by(request: Any, ended: Ended) -> Any:
-    """The request, with who is signed in."""
+    """The request, with the user."""
     from . import people
 
     request.oauth = ended
@@ -128,7 +128,7 @@ async def _later_chunks(answer: Streamed) -> AsyncIterator[bytes]:
 
 
 def streamed(answer: Streamed, body: Any) -> Any:
-    """What an API says, as Django passes it on."""
+    """The response of an API, streamed by Django."""
     passed = StreamingHttpResponse(body, status=answer.status)
     del passed.headers["Content-Type"]
     for name, value in answer.headers:
@@ -146,7 +146,7 @@ def _ending(answer: HttpResponse, reply: Reply) -> HttpResponse:
 
 
 def response(reply: Reply) -> HttpResponse:
-    """A reply, as Django sends it."""
+    """A reply as a Django response."""
     answer = HttpResponse(reply.body, status=reply.status)
     del answer.headers["Content-Type"]
     for name, value in reply.headers:

@@ -1,4 +1,4 @@
-"""Which user a person is."""
+"""The model that links a person's identity to a user."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from django.db import models
 
 
 class Person(models.Model):
-    """A person, as a provider knows them. No address is compared: it may be unverified, and be another's tomorrow."""
+    """A person's identity at a provider. Addresses are not compared: they may be unverified, and may change hands."""
 
     issuer: models.CharField[str, str] = models.CharField(max_length=512)
     subject: models.CharField[str, str] = models.CharField(max_length=255)
@@ -28,7 +28,7 @@ class Person(models.Model):
 
     @property
     def name(self) -> str:
-        """What to call the person: of their user the full name, else the address, else the subject."""
+        """A display name: the full name of the user, else the address, else the subject."""
         user = self.user
         full = getattr(user, "get_full_name", str)()
         return full or getattr(user, "email", "") or self.subject

@@ -1,4 +1,4 @@
-"""The users of people who sign in: Django's own signals and sessions hear of it."""
+"""Logs people in and out as Django users, with Django's own sessions and signals."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from .site import SERVED
 
 
 def sign_in(request: HttpRequest, identity: Identity, admit: Any, given: Any) -> Any:
-    """Asks the application whom to let in, and finds the person's user, or makes one; or has its own function do so."""
+    """Asks the application whether to admit the person, and finds or creates their user."""
     local = admit(identity) if admit else None
     if given is None:
         person = made(identity)
@@ -30,7 +30,7 @@ def sign_in(request: HttpRequest, identity: Identity, admit: Any, given: Any) ->
     if not user.is_active:
         raise Refuse("This account is not active.")
     if hasattr(request, "session"):
-        # Whoever knew the session of before does not know this one.
+        # Session fixation: the earlier session key is not valid any more.
         request.session.cycle_key()
     user_logged_in.send(sender=type(user), request=request, user=user)
     return local
@@ -46,7 +46,7 @@ def sign_out(request: HttpRequest, identity: Identity) -> None:
 
 
 def listen() -> None:
-    """Hears of whoever logs out, or logs in as somebody else, with Django's own functions in a view."""
+    """Notices a logout, or a login as another user, with Django's own functions in a view."""
     user_logged_out.connect(_leave, dispatch_uid="oauth_core.out")
     user_logged_in.connect(_change, dispatch_uid="oauth_core.in")
 
@@ -79,7 +79,7 @@ def user_of(identity: Identity) -> Any:
 
 
 def made(identity: Any) -> Person:
-    """The person, who is made with a user if nobody has seen them yet."""
+    """The person, created together with a user on the first sign-in."""
     who = {"issuer": identity.issuer, "subject": identity.subject}
     person, _ = Person.objects.get_or_create(defaults={"user": lambda: _user(identity)}, **who)
     return person
@@ -87,7 +87,7 @@ def made(identity: Any) -> Person:
 
 def _user(identity: Any) -> Any:
     model: Any = get_user_model()
-    # No claim names a user: whoever may choose theirs could choose another's.
+    # No claim selects a user: anyone who can set the claim could select another user.
     facts = f"{len(identity.issuer)}:{identity.issuer}{identity.subject}"
     name = hashlib.sha256(facts.encode()).hexdigest()[:32]
     user = model._default_manager.create_user(**{model.USERNAME_FIELD: name})

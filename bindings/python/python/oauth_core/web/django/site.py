@@ -1,4 +1,4 @@
-"""The site of this process, and the hooks that Django's users and sessions hang on."""
+"""The site of this process, and its hooks for Django's users and sessions."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ SERVED: ContextVar[tuple[HttpRequest, Callable[..., Any]]] = ContextVar("oauth_c
 
 @functools.cache
 def site() -> tuple[Site, Any]:
-    """The site of this process, out of Django's settings and the environment."""
+    """The site of this process, from Django's settings and the environment."""
     from . import people
 
     given = dict(getattr(settings, "OAUTH", {}))

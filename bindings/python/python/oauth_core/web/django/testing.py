@@ -1,4 +1,4 @@
-"""Somebody is signed in for a test, as a user of Django's.
+"""Signs somebody in for a test, as a Django user.
 
     OAUTH = {"key": testing.KEY, "base_url": "http://testserver", ...}  # in the settings of the tests
 
@@ -21,7 +21,7 @@ __all__ = ["KEY", "sign_in"]
 
 
 def sign_in(client: Client, subject: str, *, issuer: str = "https://as.invalid", **identity: Any) -> Any:
-    """Has the client come as this person, whose user is made if there is none; it is given back.
+    """Signs this person in with the test client, and creates their user if there is none; returns the client.
 
     The rest is that of ``oauth_core.web.testing.cookies``. Neither ``admit`` nor signals are called.
     """

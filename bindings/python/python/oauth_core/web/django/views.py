@@ -1,4 +1,4 @@
-"""What a view wants of whoever sees it."""
+"""The decorator for views that require more than a session."""
 
 from __future__ import annotations
 
@@ -26,8 +26,8 @@ def required(
     view: Any = None, *, acr: Sequence[str] = (), max_age: int | None = None, scope: Sequence[str] = (),
     tenant: str | None = None,
 ) -> Any:
-    """Has a view called for whoever is signed in alone, has authenticated in one of these ways (``acr``) and within
-    these last seconds, has granted this scope (RFC 9470), and is of this tenant. ``@login_required`` is for the rest."""
+    """Restricts a view to users who have authenticated with one of these ``acr`` values and within this many seconds,
+    have granted this scope (RFC 9470), and belong to this tenant. For other views use ``@login_required``."""
     need = Need(tuple(acr), max_age, tuple(scope), tenant)
 
     def guarded(view: Callable[..., Any]) -> Callable[..., Any]:
