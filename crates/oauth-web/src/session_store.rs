@@ -29,23 +29,8 @@ const REMOVALS: u32 = 3;
 /// The longest time between indexing a session and storing it: after that, it never will be.
 const MAX_LOGIN_TIME: Duration = Duration::from_secs(5 * 60);
 
-<<<<<<< HEAD
-/// The sessions of a person, or of one session at the provider. A session is listed before its tokens are stored, and
-/// until they are gone: whatever a worker was doing when it died, somebody comes by here and does the rest.
-=======
-/// What the cookie holds.
-#[derive(Serialize, Deserialize)]
-pub(crate) struct Handle {
-    handle: String,
-    until: UnixTime,
-    /// The provider of the tokens, in case the session is gone and they are not.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    provider: Option<String>,
-}
-
 /// The index of the sessions of a person, or of one session at the provider. A session is listed before its tokens are
 /// stored, and until they are gone: if a worker dies in between, the next request that reads the index cleans up.
->>>>>>> names
 #[derive(Debug, Default, Serialize, Deserialize)]
 struct SessionIndex {
     sessions: Vec<ListedSession>,
@@ -67,17 +52,7 @@ const fn long_ago() -> UnixTime {
     UnixTime::from_secs(0)
 }
 
-<<<<<<< HEAD
-/// The session of a handle. That it is used is written down now and then.
-=======
-impl Handle {
-    fn key(&self) -> String {
-        oauth_seal::digest("oauth-web session 1", [self.handle.as_str()])
-    }
-}
-
 /// Loads the session of a handle, and records its use now and then.
->>>>>>> names
 pub(crate) async fn load(
     context: &RequestContext,
     handle: &Handle,
@@ -126,23 +101,9 @@ pub(crate) async fn begin(
         seen_at: context.config().idle.map(|_| session.started_at),
         ..session
     };
-<<<<<<< HEAD
     match client {
         Some(client) => listed_and_stored(context, client, &key, &session, tokens).await?,
         None => saved(context, &key, &session).await?,
-=======
-    let client = &provider.client;
-    let left = match store(context, client, &key, &session, tokens.clone()).await {
-        Ok(left) => left,
-        Err(error) => {
-            // No tokens without a session. It stays listed: a save that failed may still take effect.
-            take_back(context, client, &key, tokens).await;
-            return Err(error);
-        }
-    };
-    for listed in left {
-        clear(context, client, &session.identity, &listed).await;
->>>>>>> names
     }
     let plain = Secret::new(serde_json::to_vec(&handle).unwrap_or_default());
     let seconds = context.config().lifetime.as_secs();
@@ -179,7 +140,6 @@ async fn list(
     Ok(left.filter(is_settled).collect())
 }
 
-<<<<<<< HEAD
 /// Stores a session of this client, and does away with what is left of the person's others.
 async fn listed_and_stored(
     context: &RequestContext,
@@ -191,7 +151,7 @@ async fn listed_and_stored(
     let left = match store(context, client, key, session, tokens.clone()).await {
         Ok(left) => left,
         Err(error) => {
-            // No tokens without a session. It stays listed: what the store did not answer to it may do yet.
+            // No tokens without a session. It stays listed: a save that failed may still take effect.
             take_back(context, client, key, tokens).await;
             return Err(error);
         }
@@ -210,10 +170,7 @@ async fn saved(context: &RequestContext, key: &str, session: &Session) -> Result
     }
 }
 
-/// Stores a session: it is listed, then come its tokens, then itself. What [`list`] found.
-=======
 /// Lists a session, stores its tokens, then the session. Returns what [`list`] found.
->>>>>>> names
 async fn store(
     context: &RequestContext,
     client: &Client,
@@ -225,16 +182,8 @@ async fn store(
     if let Some(tokens) = tokens {
         keep(context, client, key, tokens, session.until).await?;
     }
-<<<<<<< HEAD
     saved(context, key, session).await?;
-    // Whom the provider has signed out meanwhile is not listed any more.
-=======
-    let times = Times::until(session.until);
-    if context.io.save(key, text(session), 0, times).await? == Saved::Conflict {
-        return Err(contended());
-    }
     // If the provider has signed the person out meanwhile, the session is not listed any more.
->>>>>>> names
     for name in index_names(client, &session.identity) {
         let entry = context.io.load(&name).await?;
         let index = entry.as_ref().map(listed).unwrap_or_default();
