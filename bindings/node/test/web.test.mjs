@@ -123,6 +123,19 @@ test('a provider that is away takes no page but those that need it, and is asked
   assert.equal(asked, 2)
 })
 
+test('a session that fills its cookies is in the log', async () => {
+  for (const [bytes, lines] of [[10, 0], [2200, 1]]) {
+    const notes = []
+    const site = at({ admit: () => ({ note: 'n'.repeat(bytes) }), log: (note) => notes.push(note) })
+    await signedIn(site)
+    // It is said once.
+    await signedIn(site)
+    const large = notes.filter(({ code }) => code === 'web.session_large')
+    assert.equal(large.length, lines)
+    assert.ok(large.every(({ detail }) => detail.includes('local.note has 2202 bytes')))
+  }
+})
+
 test('a user is who signed in, and shows nobody', async () => {
   const site = at({ admit: () => ({ cart: 3 }) })
   const cookie = await signedIn(site)
