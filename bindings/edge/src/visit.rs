@@ -5,13 +5,14 @@ use std::sync::{Arc, Mutex, PoisonError};
 use bytes::Bytes;
 use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode};
 use js_sys::{Object, Uint8Array};
-use oauth_core::{Client, Secret};
 use oauth_core::error::{Cause, Error, Misuse};
 use oauth_core::exchange::ExchangeExt as _;
 use oauth_core::flow::keeper::{Entry, Lease, Saved};
+use oauth_core::{Client, Secret};
 use oauth_facade::{Machine, Record};
 use oauth_web::{
-    Access, Admission, Connect, Event, Forward, Landed, Need, Reply, Request, Session, Site, Step, Visit,
+    Access, Admission, Connect, Event, Forward, Landed, Need, Reply, Request, Session, Site, Step,
+    Visit,
 };
 use serde::Deserialize;
 use serde_json::{Value, json};

@@ -352,12 +352,7 @@ fn fields(pairs: &[(String, String)]) -> HeaderMap {
     map
 }
 
-fn told(
-    host: &Host,
-    request: Request,
-    outcome: Outcome,
-    notes: Vec<Note>,
-) -> NativeVisited {
+fn told(host: &Host, request: Request, outcome: Outcome, notes: Vec<Note>) -> NativeVisited {
     let notes = notes
         .into_iter()
         .map(|note| (note.code.to_owned(), note.detail));

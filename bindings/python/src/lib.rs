@@ -101,9 +101,9 @@ mod _native {
     #[pymodule_export]
     use super::web::{WebSite, testing_key};
     #[pymodule_export]
-    use super::web_provider::Provider;
-    #[pymodule_export]
     use super::web_forward::{Forward, Streamed};
+    #[pymodule_export]
+    use super::web_provider::Provider;
     #[pymodule_export]
     use super::web_reply::{Problem, Reply};
     #[pymodule_export]
