@@ -21,6 +21,7 @@ mod testing;
 mod tries;
 mod turn;
 mod visit;
+mod waiting;
 mod who;
 
 pub use config::{Access, CallbackMode, Config, Keep, Lookup, Provider, SameSite, Upstream};
