@@ -111,8 +111,8 @@ test('a provider that is away takes no page but those that need it, and is asked
   const guarded = await site.handle(page('/me', { accept: '*/*' }), { access: 'signed_in' })
   assert.deepEqual([guarded.status, (await guarded.json()).code], [401, 'web.signed_out'])
   const check = await site.handle(page('/auth/callback?state=x&code=y', { accept: '*/*' }))
-  const { title, status, code } = await check.json()
-  assert.deepEqual([title, status, code], ['Sign-in does not work right now.', 503, 'lost.connect'])
+  const { status, code } = await check.json()
+  assert.deepEqual([check.status, status, code], [503, 503, 'lost.connect'])
   assert.equal(check.headers.get('retry-after'), '5')
   assert.equal(asked, 1)
   assert.ok(notes.length === 4 && notes.every(({ code, detail }) => code === 'lost.connect' && /check host/.test(detail)))
@@ -121,6 +121,19 @@ test('a provider that is away takes no page but those that need it, and is asked
   t.mock.timers.tick(5_001)
   assert.equal((await site.handle(page('/auth/login'))).status, 303)
   assert.equal(asked, 2)
+})
+
+test('a session that fills its cookies is in the log', async () => {
+  for (const [bytes, lines] of [[10, 0], [2200, 1]]) {
+    const notes = []
+    const site = at({ admit: () => ({ note: 'n'.repeat(bytes) }), log: (note) => notes.push(note) })
+    await signedIn(site)
+    // It is said once.
+    await signedIn(site)
+    const large = notes.filter(({ code }) => code === 'web.session_large')
+    assert.equal(large.length, lines)
+    assert.ok(large.every(({ detail }) => detail.includes('local.note has 2202 bytes')))
+  }
 })
 
 test('a user is who signed in, and shows nobody', async () => {

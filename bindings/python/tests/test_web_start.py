@@ -230,6 +230,16 @@ def test_a_function_gives_the_client_and_its_errors_are_its_own() -> None:
         Provider("a client")  # type: ignore[arg-type]
 
 
+def test_a_session_that_fills_its_cookies_is_in_the_log(caplog: pytest.LogCaptureFixture) -> None:
+    site = started("https://login.example", key=testing.KEY)
+    with caplog.at_level("WARNING", logger="oauth_core"):
+        testing.cookies(site, "ann", claims={"picture": "p" * 100})
+        assert "web.session_large" not in caplog.text
+        for _ in range(2):
+            testing.cookies(site, "ann", claims={"picture": "p" * 2200})
+    assert caplog.text.count("web.session_large: ") == 1 and "claims.picture has 2202 bytes" in caplog.text
+
+
 def test_all_variables_that_are_missing_are_named_at_once() -> None:
     with pytest.raises(oauth_core.Misuse) as caught:
         Site.from_env(environ={"OAUTH_CLIENT_SECRET": SECRET})

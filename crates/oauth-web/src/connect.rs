@@ -13,19 +13,11 @@ use oauth_core::Client;
 use oauth_core::error::{Cause, Error, Kind, Loss};
 use oauth_core::moment::UnixTime;
 
-use crate::visit::Io;
-
 /// For how long after a failure nobody asks again, unless the provider says so itself.
 pub(crate) const PAUSE: Duration = Duration::from_secs(5);
 
 /// What a provider that names a pause of its own may keep everybody away for.
 const LONGEST_PAUSE: Duration = Duration::from_secs(60);
-
-/// How long a person waits.
-const PATIENCE: Duration = Duration::from_secs(10);
-
-/// How often somebody who waits looks.
-const LOOK: Duration = Duration::from_millis(50);
 
 /// A flight that nobody has told the end of for so long has none: its host gave up, or was of another process.
 const LOST: Duration = Duration::from_secs(60);
@@ -36,7 +28,7 @@ const LOST: Duration = Duration::from_secs(60);
 pub struct Connect {
     /// The id of the provider.
     pub provider: String,
-    flight: u64,
+    pub(crate) flight: u64,
 }
 
 /// The clients that became known since the start.
@@ -44,7 +36,7 @@ pub struct Connect {
 pub(crate) struct Connections(Mutex<BTreeMap<String, Connection>>);
 
 #[derive(Default)]
-struct Connection {
+pub(crate) struct Connection {
     known: Option<Client>,
     flights: u64,
     flight: Option<Flight>,
@@ -62,7 +54,7 @@ struct Failed {
     error: Error,
 }
 
-enum Said {
+pub(crate) enum Said {
     Known(Client),
     Begin(Connect),
     Join(u64),
@@ -75,7 +67,7 @@ impl Connections {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn with<R>(&self, provider: &str, look: impl FnOnce(&mut Connection) -> R) -> R {
+    pub(crate) fn with<R>(&self, provider: &str, look: impl FnOnce(&mut Connection) -> R) -> R {
         look(self.state().entry(provider.to_owned()).or_default())
     }
 
@@ -95,53 +87,10 @@ impl Connections {
             connection.flight = None;
         }
     }
-
-    /// The client, now or never: whoever may do without it does not wait. Somebody has been asked for it then.
-    ///
-    /// # Errors
-    /// What only a host does wrong.
-    pub(crate) async fn at_once(&self, io: &Io, id: &str) -> Result<Option<Client>, Error> {
-        match self.with(id, |one| one.ask(id, io.now())) {
-            Said::Known(client) => Ok(Some(client)),
-            Said::Begin(connect) => {
-                io.connect(connect).await?;
-                Ok(self.known(id))
-            }
-            Said::Join(_) | Said::Failed(_) => Ok(None),
-        }
-    }
-
-    /// The client, as soon as it is known.
-    ///
-    /// # Errors
-    /// What the host failed with, now or a while ago; `lost.timeout` for a flight that takes too long.
-    pub(crate) async fn wait(&self, io: &Io, id: &str) -> Result<Client, Error> {
-        let flight = match self.with(id, |one| one.ask(id, io.now())) {
-            Said::Known(client) => return Ok(client),
-            Said::Failed(error) => return Err(error),
-            Said::Join(flight) => flight,
-            Said::Begin(connect) => {
-                let flight = connect.flight;
-                io.connect(connect).await?;
-                flight
-            }
-        };
-        let mut waited = Duration::ZERO;
-        loop {
-            if let Some(ended) = self.with(id, |one| one.ended(flight)) {
-                return ended;
-            }
-            if waited >= PATIENCE {
-                return Err(self.with(id, |one| one.is_slow(io.now(), flight)));
-            }
-            io.wait(LOOK).await?;
-            waited += LOOK;
-        }
-    }
 }
 
 impl Connection {
-    fn ask(&mut self, id: &str, now: UnixTime) -> Said {
+    pub(crate) fn ask(&mut self, id: &str, now: UnixTime) -> Said {
         if let Some(client) = &self.known {
             return Said::Known(client.clone());
         }
@@ -163,7 +112,7 @@ impl Connection {
     }
 
     /// How a flight ended, or another after it.
-    fn ended(&self, flight: u64) -> Option<Result<Client, Error>> {
+    pub(crate) fn ended(&self, flight: u64) -> Option<Result<Client, Error>> {
         let known = self.known.clone().map(Ok);
         let failed = self.failed.as_ref();
         let failed = failed.filter(|failed| failed.flight >= flight);
@@ -194,7 +143,7 @@ impl Connection {
     }
 
     /// Somebody has waited for as long as anybody should: until the flight ends, the next do not.
-    fn is_slow(&mut self, now: UnixTime, flight: u64) -> Error {
+    pub(crate) fn is_slow(&mut self, now: UnixTime, flight: u64) -> Error {
         let why = Cause::unknown("the provider has not answered yet").because(Loss::Timeout);
         let error = Error::lost(why);
         self.failed = Some(Failed {

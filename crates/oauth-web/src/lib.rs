@@ -22,6 +22,7 @@ mod session_store;
 mod site;
 mod testing;
 mod visit;
+mod waiting;
 
 pub use config::{Access, CallbackMode, Config, Keep, Lookup, Provider, SameSite, Upstream};
 pub use connect::Connect;

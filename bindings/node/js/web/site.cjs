@@ -152,15 +152,11 @@ class Site {
     const limit = this.#native.formLimit(method, full.split('?', 1)[0])
     const form = limit > 0 ? await body?.(limit) : undefined
     if (form === TOO_LARGE) return { reply: { status: 413, headers: [], body: '' } }
-    const seen = { method, host: host ?? '', target: full, headers: [...headers], form, access, need }
-    return this.#visited(seen, request, body)
-  }
-
-  async #visited(seen, request, body) {
     const id = String((this.#visits += 1))
     this.#visiting.set(id, { request })
+    const seen = { id, at: Date.now(), method, host: host ?? '', target: full, headers: [...headers], form, access, need }
     try {
-      const told = await lifted(() => this.#native.visit({ id, at: Date.now(), ...seen }))
+      const told = await lifted(() => this.#native.visit(seen))
       if (this.#thrown && told.status === 500 && told.notes.some(([code]) => code === THROWN)) throw this.#thrown.error
       return await (told.forward ? this.#forwarded(told.forward, body) : this.#told(told))
     } catch (error) {

@@ -1088,7 +1088,11 @@ _Key: TypeAlias = str | bytes | Key
 
 @final
 class Provider:
-    """An identity provider, with the client that is registered there.
+    """Who people sign in with: a client that is registered there, or a function that gives it.
+
+    Such a function is called once somebody signs in, in a thread of its own, and may ask the provider for its metadata.
+    What it fails with is remembered for 5 seconds: sign-ins are 503 meanwhile, and every other page is there. A person
+    waits for 10 seconds at most.
 
     id names it in URLs and sessions: letters, digits, - and _. title is its name where people choose a provider, by
     default the id. scope must contain openid. extra are further parameters of the authorization request. callback is
@@ -1097,17 +1101,17 @@ class Provider:
     tenant is the tenant whose people it signs in, if the site has tenants.
     """
     def __new__(
-        cls, client: Client, /, *, id: str = "login", title: str | None = None,
-        scope: str | Iterable[str] | None = None, extra: Mapping[str, str] | None = None,
-        callback: str | None = None, callback_mode: Literal["query", "form_post"] = "query",
-        tenant: str | None = None,
+        cls, client: Client | Callable[[], Client], /, *, id: str = "login",
+        title: str | None = None, scope: str | Iterable[str] | None = None, extra: Mapping[str,
+        str] | None = None, callback: str | None = None, callback_mode: Literal["query",
+        "form_post"] = "query", tenant: str | None = None,
     ) -> Self: ...
     @property
     def id(self) -> str:
         """Its id."""
     @property
-    def client(self) -> Client:
-        """The client registered at the provider."""
+    def client(self) -> Client | None:
+        """The client that is registered there; None as long as nobody has needed it, where a function gives it."""
 @final
 class WebSite:
     """A site whose people sign in; `web/_site.py` is what users make of it."""
@@ -1137,10 +1141,13 @@ class WebSite:
         """Begins a request."""
     def sign_out(self, host: str, target: str, headers: _Fields) -> Visit:
         """Begins a visit that ends the session of a request, and its grant, and ends in a Reply whose cookies are to be set."""
-    def failed(
-        self, error: OAuthError, method: str, host: str, target: str, headers: _Fields
-    ) -> Visit:
-        """Begins a visit that ends in a Reply with what kept the site from being ready, an OAuthError."""
+    def connect(self, provider: str) -> Visit:
+        """Begins a visit that waits for the client of a provider of the settings, and ends in None.
+
+        web.unknown_provider, lost.timeout, and what its function raises.
+        """
+    def advance(self, seconds: int) -> None:
+        """Has the clock be this many more seconds ahead: for tests."""
     def testing(self, identity: str) -> Visit:
         """Begins a visit that signs somebody in for a test, and ends in a Reply that sets the cookies.
 

@@ -2,23 +2,20 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, AsyncIterator, Callable
+from typing import Any, Callable
 
 from asgiref.sync import iscoroutinefunction, markcoroutinefunction, sync_to_async
 from django.conf import settings
 from django.core.exceptions import ImproperlyConfigured
-from django.http import HttpRequest, HttpResponse, StreamingHttpResponse
-from django.utils.cache import patch_vary_headers
+from django.http import HttpRequest, HttpResponse
 from django.utils.functional import SimpleLazyObject
 from django.utils.module_loading import import_string
 
 from ..._native import Reply
 from .. import asgi, wsgi
 from .._site import MAX_FORM, Ended, Forward, Request, Site
+from .replies import ending, later_chunks, response, streamed
 from .site import SERVED, site
-
-if TYPE_CHECKING:
-    from ..._native import Streamed
 
 
 class Middleware:
@@ -55,20 +52,20 @@ class Middleware:
         if isinstance(ended, Reply):
             return response(ended)
         answer: HttpResponse = self.get_response(_seen_by(seen, ended))
-        return _ending(answer, self.site.sign_out(seen.oauth_request)) if seen.oauth_left else answer
+        return ending(answer, self.site.sign_out(seen.oauth_request)) if seen.oauth_left else answer
 
     async def _later(self, request: Any) -> HttpResponse:
         SERVED.set((request, sync_to_async))
         ended = await self.site.avisit(request.oauth_request, self.access)
         if isinstance(ended, Forward):
             told = await ended.asend(request.read(ended.limit + 1))
-            return response(told) if isinstance(told, Reply) else streamed(told, _later_chunks(told))
+            return response(told) if isinstance(told, Reply) else streamed(told, later_chunks(told))
         if isinstance(ended, Reply):
             return response(ended)
         answer: HttpResponse = await self.get_response(_seen_by(request, ended))
         if not request.oauth_left:
             return answer
-        return _ending(answer, await self.site.asign_out(request.oauth_request))
+        return ending(answer, await self.site.asign_out(request.oauth_request))
 
 
 def misplaced() -> str | None:
@@ -120,39 +117,3 @@ def _seen_by(request: Any, ended: Ended) -> Any:
 
         request.auser = auser
     return request
-
-
-async def _later_chunks(answer: Streamed) -> AsyncIterator[bytes]:
-    while (bits := await answer.achunk()) is not None:
-        yield bits
-
-
-def streamed(answer: Streamed, body: Any) -> Any:
-    """The response of an API, streamed by Django."""
-    passed = StreamingHttpResponse(body, status=answer.status)
-    del passed.headers["Content-Type"]
-    for name, value in answer.headers:
-        passed.headers[name] = value
-    return passed
-
-
-def _ending(answer: HttpResponse, reply: Reply) -> HttpResponse:
-    """The response of a view that has signed the person out: the one that has cookies of the site's."""
-    for name, value in reply.headers:
-        if name == "set-cookie":
-            answer.cookies.load(value)
-    patch_vary_headers(answer, ["Cookie"])
-    return answer
-
-
-def response(reply: Reply) -> HttpResponse:
-    """A reply as a Django response."""
-    answer = HttpResponse(reply.body, status=reply.status)
-    del answer.headers["Content-Type"]
-    for name, value in reply.headers:
-        if name == "set-cookie":
-            # Several of them have one name, which Django's header fields cannot.
-            answer.cookies.load(value)
-        else:
-            answer.headers[name] = value
-    return answer

@@ -9,7 +9,7 @@ from asgiref.sync import iscoroutinefunction
 
 from ..._native import Reply
 from .._site import Need
-from .middleware import response
+from .replies import response
 from .site import site
 
 _View = TypeVar("_View", bound=Callable[..., Any])

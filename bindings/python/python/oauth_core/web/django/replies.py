@@ -1,0 +1,50 @@
+"""What the site answers, as Django sends it."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, AsyncIterator
+
+from django.http import HttpResponse, StreamingHttpResponse
+from django.utils.cache import patch_vary_headers
+
+from ..._native import Reply
+
+if TYPE_CHECKING:
+    from ..._native import Streamed
+
+
+async def later_chunks(answer: Streamed) -> AsyncIterator[bytes]:
+    """What an API says, as it comes."""
+    while (bits := await answer.achunk()) is not None:
+        yield bits
+
+
+def streamed(answer: Streamed, body: Any) -> Any:
+    """What an API says, as Django passes it on."""
+    passed = StreamingHttpResponse(body, status=answer.status)
+    del passed.headers["Content-Type"]
+    for name, value in answer.headers:
+        passed.headers[name] = value
+    return passed
+
+
+def ending(answer: HttpResponse, reply: Reply) -> HttpResponse:
+    """The response of a view that has signed the person out: the one that has cookies of the site's."""
+    for name, value in reply.headers:
+        if name == "set-cookie":
+            answer.cookies.load(value)
+    patch_vary_headers(answer, ["Cookie"])
+    return answer
+
+
+def response(reply: Reply) -> HttpResponse:
+    """A reply, as Django sends it."""
+    answer = HttpResponse(reply.body, status=reply.status)
+    del answer.headers["Content-Type"]
+    for name, value in reply.headers:
+        if name == "set-cookie":
+            # Several of them have one name, which Django's header fields cannot.
+            answer.cookies.load(value)
+        else:
+            answer.headers[name] = value
+    return answer
