@@ -355,7 +355,11 @@ fn the_host_of_a_person_tells_who_signs_them_in() {
     let base = served.base();
     let typed = format!("{base}/alice");
     let discover = |typed: &str, more: &[&str]| {
-        let all = [&["discover", "--loopback-http", "--identifier", typed], more].concat();
+        let all = [
+            &["discover", "--loopback-http", "--identifier", typed],
+            more,
+        ]
+        .concat();
         oauth(&all).run()
     };
     let table = discover(&typed, &[]).ok();
@@ -364,7 +368,10 @@ fn the_host_of_a_person_tells_who_signs_them_in() {
     assert_eq!(document["issuer"], base);
     for (typed, refused) in [
         (format!("{base}/bob"), "error[webfinger.subject]"),
-        ("mailto:alice@example.com".to_owned(), "error[webfinger.identifier]"),
+        (
+            "mailto:alice@example.com".to_owned(),
+            "error[webfinger.identifier]",
+        ),
     ] {
         let done = discover(&typed, &[]);
         assert_ne!(done.code, 0);
