@@ -348,3 +348,33 @@ fn a_served_system_knows_a_web_application() {
     let key = oauth_core::Secret::new(environment["OAUTH_KEY"].as_str().unwrap().to_owned());
     assert!(oauth_seal::Keys::parse(&key).is_ok());
 }
+
+#[test]
+fn the_host_of_a_person_tells_who_signs_them_in() {
+    let served = served();
+    let base = served.base();
+    let typed = format!("{base}/alice");
+    let discover = |typed: &str, more: &[&str]| {
+        let all = [
+            &["discover", "--loopback-http", "--identifier", typed],
+            more,
+        ]
+        .concat();
+        oauth(&all).run()
+    };
+    let table = discover(&typed, &[]).ok();
+    assert!(table.contains("issuer") && table.contains(base), "{table}");
+    let document = discover(&typed, &["--json"]).json();
+    assert_eq!(document["issuer"], base);
+    for (typed, refused) in [
+        (format!("{base}/bob"), "error[webfinger.subject]"),
+        (
+            "mailto:alice@example.com".to_owned(),
+            "error[webfinger.identifier]",
+        ),
+    ] {
+        let done = discover(&typed, &[]);
+        assert_ne!(done.code, 0);
+        assert!(done.stderr.contains(refused), "{}", done.stderr);
+    }
+}

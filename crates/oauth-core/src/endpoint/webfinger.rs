@@ -60,7 +60,7 @@ impl UserIdentifier {
             None => (text, false),
         };
         let (resource, origin) = match scheme(whole) {
-            Some(scheme) if scheme.eq_ignore_ascii_case("acct") => account(&whole["acct:".len()..]),
+            Some((scheme, rest)) if scheme.eq_ignore_ascii_case("acct") => account(rest),
             Some(_) => page(whole),
             None => match whole.rsplit_once('@') {
                 Some((_, host)) if !is_fragmented && !host.contains([':', '/', '?']) => {
@@ -109,13 +109,13 @@ impl UserIdentifier {
     }
 }
 
-/// The scheme of a text that has one. A host with a port has none.
-fn scheme(text: &str) -> Option<&str> {
+/// The scheme of a text that has one, and what follows it. A host with a port has none.
+fn scheme(text: &str) -> Option<(&str, &str)> {
     let (before, after) = text.split_once(':')?;
     let port = after.split(['/', '?']).next().unwrap_or_default();
     let is_port = !port.is_empty() && port.bytes().all(|b| b.is_ascii_digit());
     let is_userinfo = before.contains(['@', '/', '?']);
-    (!is_port && !is_userinfo).then_some(before)
+    (!is_port && !is_userinfo).then_some((before, after))
 }
 
 /// `user@host`, as an `acct` URI, and the host that is asked.

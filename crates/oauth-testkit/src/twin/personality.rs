@@ -181,10 +181,10 @@ impl Twin {
             scopes: &["*"],
             default_scope: None,
             names_issuer: metadata["authorization_response_iss_parameter_supported"] == true,
-            accepts: match () {
-                () if deviations.contains(&D::BodyAlone) => |_| accepting(Basic::Refused, true),
-                () if deviations.contains(&D::HeaderAlone) => |_| accepting(Basic::Encoded, false),
-                () => |_| accepting(Basic::Encoded, true),
+            accepts: match deviations {
+                ways if ways.contains(&D::BodyAlone) => |_| accepting(Basic::Refused, true),
+                ways if ways.contains(&D::HeaderAlone) => |_| accepting(Basic::Encoded, false),
+                _ => |_| accepting(Basic::Encoded, true),
             },
             deviations,
             alg: Alg::Rs256,
