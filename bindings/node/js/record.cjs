@@ -16,7 +16,7 @@ class Record {
     let at = 0
     let isSecret = false
     // Tokens are verified by the thousand: a member that is assigned costs a fifth of one that is defined.
-    for (const name in this.members) {
+    for (const name of Object.keys(this.members)) {
       const kind = this.members[name]
       const told = values[at] ?? undefined
       const value = kind === 'time' && told !== undefined ? dateOf(told) : deepFreeze(told)
@@ -56,8 +56,8 @@ const namesOf = (value) => Object.prototype.toString.call(value) === '[object Ob
 
 function deepFreeze(value) {
   if (typeof value !== 'object' || value === null) return value
-  for (const name in value) {
-    if (typeof value[name] === 'object') deepFreeze(value[name])
+  for (const inner of Object.values(value)) {
+    if (typeof inner === 'object') deepFreeze(inner)
   }
   return Object.freeze(value)
 }

@@ -66,7 +66,7 @@ class AccessTokenVerifier {
   #asked(token, given) {
     only(SHOWN, given)
     const asked = { token, ...this.#common }
-    for (const name in given) {
+    for (const name of Object.keys(given)) {
       if (given[name] !== undefined) asked[name] = given[name]
     }
     return asked

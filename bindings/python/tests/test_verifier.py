@@ -6,8 +6,10 @@ import asyncio
 import base64
 import hashlib
 import json
+import pickle
 import time
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
@@ -90,6 +92,22 @@ def test_an_api_verifies_what_it_is_shown(issuer: Issuer) -> None:
 
     asyncio.run(several())
     assert [path for _, path, _, _ in issuer.plain.seen] == ["/jwks"]
+
+
+def test_a_member_is_made_when_it_is_read_and_once(issuer: Issuer) -> None:
+    verifier = oauth_core.AccessTokenVerifier(issuer.server, audience=AUDIENCE)
+    shown = issuer.token()
+    told = verifier.verify(shown)
+    with ThreadPoolExecutor(8) as pool:
+        assert len({id(claims) for claims in pool.map(lambda _: told.claims, range(64))}) == 1
+    assert told.claims is told.claims and told.expires_at is told.expires_at
+    # What nobody has read yet is compared, shown and stored all the same.
+    assert verifier.verify(shown) == told
+    assert "client_id='c'" in repr(verifier.verify(shown))
+    assert pickle.loads(pickle.dumps(verifier.verify(shown))) == told
+    for name in ("subjekt", "_hidden"):
+        with pytest.raises(AttributeError, match=f"AccessToken has no {name}"):
+            getattr(told, name)
 
 
 def test_keys_outlast_a_process(issuer: Issuer) -> None:

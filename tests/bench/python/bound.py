@@ -50,7 +50,6 @@ class Signing(oauth_core.httpx.Auth):
 
     def sync_auth_flow(self, request: httpx.Request) -> Generator[httpx.Request, httpx.Response, None]:
         KEY.sign(INPUT, HASH)
-        request.headers["dpop"] = HEADER
         yield from super().sync_auth_flow(request)
 
 
@@ -82,9 +81,8 @@ def signatures(_: int) -> float:
 
 KEY = ec.generate_private_key(ec.SECP256R1())
 HASH = ec.ECDSA(hashes.SHA256())
-#: As long as what a proof signs, and as the proof.
+#: As long as what a proof signs.
 INPUT = b"x" * 520
-HEADER = "x" * 606
 
 
 def main() -> None:
