@@ -78,7 +78,10 @@ async fn started(guard: &Guard, issuer: Option<&str>) -> String {
                 true => next.run(request).await,
                 false => {
                     let challenge = "DPoP algs=\"ES256\", error=\"use_dpop_nonce\"".to_owned();
-                    let fields = [("www-authenticate", challenge), ("dpop-nonce", guard.nonce())];
+                    let fields = [
+                        ("www-authenticate", challenge),
+                        ("dpop-nonce", guard.nonce()),
+                    ];
                     (StatusCode::UNAUTHORIZED, fields).into_response()
                 }
             };
@@ -124,7 +127,10 @@ async fn listed(connection: &ResourceConnection) {
     let client = ().serve(transport).await.expect("a session");
     // It has no tools, and says so itself.
     let answer = client.list_all_tools().await;
-    assert!(matches!(answer, Err(ServiceError::McpError(_))), "{answer:?}");
+    assert!(
+        matches!(answer, Err(ServiceError::McpError(_))),
+        "{answer:?}"
+    );
     client.cancel().await.expect("an end");
 }
 

@@ -246,14 +246,17 @@ def test_a_device_is_let_in_by_its_person(django: Any) -> None:
 
 def test_a_registered_client_signs_people_in(django: Any) -> None:
     server = oauth_core.discover(django["issuer"], transport="loopback_http")
-    for method in ("none", "client_secret_basic"):
-        asked = {**REGISTRATION, "token_endpoint_auth_method": method}
-        told = oauth_core.Client(server).register(metadata=asked)
-        assert isinstance(told, oauth_core.RegisteredClient)
-        client = oauth_core.Client(server, registered=told.stored)
-        tokens = Person(django).sign_in(client, "read")
-        assert tokens.client_id == told.client_id
-        assert client.refresh(tokens=tokens).access_token != tokens.access_token
+    told = oauth_core.Client(server).register(metadata=REGISTRATION)
+    assert isinstance(told, oauth_core.RegisteredClient)
+    client = oauth_core.Client(server, registered=told.stored)
+    tokens = Person(django).sign_in(client, "read")
+    assert tokens.client_id == told.client_id
+    assert client.refresh(tokens=tokens).access_token != tokens.access_token
+    # It does not say when a secret ends, as it has to (RFC 7591 section 3.2.1).
+    secret = {**REGISTRATION, "token_endpoint_auth_method": "client_secret_basic"}
+    with pytest.raises(oauth_core.OAuthError) as caught:
+        oauth_core.Client(server).register(metadata=secret)
+    assert refused(caught) == "registration.malformed"
 
 
 def test_a_registration_is_read_updated_and_deleted(django: Any) -> None:
