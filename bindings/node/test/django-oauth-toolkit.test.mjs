@@ -43,11 +43,10 @@ function filledIn(page, answers) {
 
 /** Somebody with a browser, who fills in the forms of the server, and says yes. */
 class Person {
-  #browser
+  #browser = new Browser(isHome)
   #answers
 
-  constructor({ person }, isThere = isHome) {
-    this.#browser = new Browser(isThere)
+  constructor({ person }) {
     this.#answers = { ...person, allow: 'yes', action: 'accept' }
   }
 
@@ -172,7 +171,7 @@ test('a device is let in by its person', async () => {
   }
   const tokens = await core.login(client('device'), { scope: 'read', device: true, show })
   assert.match(await page, /Authorized/)
-  assert.ok(tokens.scope.has('read') && tokens.refreshToken)
+  assert.ok(String(tokens.scope) === 'read' && tokens.refreshToken)
 })
 
 const metadata = { redirect_uris: [redirectUri], token_endpoint_auth_method: 'none', client_name: 'App' }
@@ -207,15 +206,6 @@ test('an API says who issues its tokens', async () => {
   const api = new URL('/api', issuer).href
   const told = await new Client(await found(), { clientId: 'id' }).resourceMetadata({ resource: api })
   assert.deepEqual([told.resource, [...told.authorizationServers]], [api, [issuer]])
-  // From its URL alone to its answer, by a client that registers itself.
-  const isOurs = ({ port, hostname }) => hostname === '127.0.0.1' && port !== new URL(issuer).port
-  const open = async (page) => {
-    await fetch(await new Person(said, isOurs).visit(page))
-  }
-  const connection = new core.ResourceConnection(api, {
-    clientName: 'App', open: (page) => void open(page), timeoutMs: 60_000, transport: 'loopback_http',
-  })
-  assert.ok((await (await connection.fetch(api)).json()).scope)
 })
 
 test('keys are replaced while a client runs', async () => {

@@ -102,11 +102,11 @@ def test_the_key_is_kept_beside_the_connection(generic: Twin) -> None:
     assert (generic.counters["refreshes"], len(person.pages)) == (1, 1)
     (key,) = (key for key in memory.scan()[0] if key.startswith("dpop-key:"))
     sealed, opened = memory.load(key), store.load(key)
-    assert sealed and "PRIVATE KEY" not in sealed[0]
-    assert opened and "PRIVATE KEY" in opened[0]
+    assert sealed and "PRIVATE KEY" not in sealed[1]
+    assert opened and "PRIVATE KEY" in opened[1]
     second.forget()
     left = memory.load(key)
-    assert left is None or not left[0]
+    assert left is None or not left[1]
 
 
 def test_a_key_of_the_callers_is_used_and_not_stored(generic: Twin) -> None:
