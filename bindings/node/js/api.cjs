@@ -90,7 +90,7 @@ async function carried(call, { sources, send, onWait, signal }) {
       } else if (kind === 'token' || kind === 'renew') {
         await drop(reply)
         owner = step.owner
-        tokens = await given(sources[owner], kind, tokens, signal)
+        tokens = await given(sources[owner], kind === 'renew', tokens, signal)
         const known = tokens && nativeTokens(tokens)
         step = lifted(() => (known ? call.token(known) : call.unprotected()))
       } else if (kind === 'step_up') {
@@ -111,11 +111,11 @@ async function carried(call, { sources, send, onWait, signal }) {
 }
 
 /** The tokens of a source; nothing where its API asks for no authorization. */
-async function given(source, kind, refused, signal) {
+async function given(source, isRefused, tokens, signal) {
   // A request without a token was refused: the API asks for authorization by now.
-  if (kind === 'renew' && refused === undefined) source.invalidate()
+  if (isRefused && tokens === undefined) source.invalidate()
   try {
-    return await (refused === undefined ? source.token({ signal }) : source.renew(refused, { signal }))
+    return await (isRefused && tokens ? source.renew(tokens, { signal }) : source.token({ signal }))
   } catch (error) {
     if (error.code !== 'connect.not_protected') throw error
     return undefined

@@ -59,7 +59,8 @@ const OPTIONS = {
   'Tokens.bearer': ['expiresAt'],
   ResourceConnection: [
     'clientName', 'clientMetadata', 'initialAccessToken', 'clientMetadataUrl', 'clientId', 'clientSecret', 'clientAuth', 'issuer',
-    'issuers', 'grantType', 'store', 'person', 'open', 'device', 'show', 'identityProvider', 'signIn', 'redirectUri', 'timeoutMs', 'wwwAuthenticate', 'transport', 'network',
+    'issuers', 'grantType', 'store', 'person', 'open', 'device', 'show', 'identityProvider', 'signIn', 'redirectUri', 'dpopKey',
+    'timeoutMs', 'wwwAuthenticate', 'transport', 'network',
     'onWait', 'rateLimit', 'longestWaitMs',
   ],
   Sessions: [

@@ -37,7 +37,8 @@ test('a bound grant goes on after a restart', async (t) => {
   assert.equal(await who((await started()).source), 'somebody')
   const after = await counters()
   // The first renewal has a nonce already: a refresh token may be spent by a request that lacks one.
-  assert.deepEqual(after, { ...before, refreshes: before.refreshes + 1 })
+  assert.equal(after.refreshes, before.refreshes + 1)
+  assert.equal(after.use_dpop_nonce, before.use_dpop_nonce)
   assert.equal(after.refused, 0)
 })
 

@@ -55,7 +55,7 @@ test('an API that asks for no authorization is called without a token', async ()
   assert.equal((await rejection(api.token())).code, 'connect.not_protected')
   const asked = seen.length
   const post = async () => {
-    const reply = await api.fetch(new Request(api.url, { method: 'POST', body: 'hello' }))
+    const reply = await api.fetch(api.url, { method: 'POST', body: 'hello' })
     assert.deepEqual([reply.status, await reply.text()], [200, 'hello'])
   }
   await post()

@@ -72,13 +72,6 @@ def server() -> Iterator[Server]:
 def test_nonces_change_while_tokens_are_in_use(server: Server) -> None:
     server.call()
 
-    def six_minutes() -> None:
-        for _ in range(6):
-            server.steer("advance/60")
-            server.call()
-
-    # By time: each reply tells the next one, and nobody is refused for longer than the first would have been good.
-    assert server.during(six_minutes) == {}
     # At once: the first caller is told, and all others know, whatever they call by.
     server.steer("nonces")
     assert server.during(server.call) == {"use_dpop_nonce_at_api": 1}
@@ -97,6 +90,14 @@ def test_nonces_change_while_tokens_are_in_use(server: Server) -> None:
     assert server.during(lambda: server.source.renew(tokens)) == {"refreshes": 1, "use_dpop_nonce": 1}
     tokens = server.source.token()
     assert server.during(lambda: server.source.renew(tokens)) == {"refreshes": 1}
+
+    def six_minutes() -> None:
+        for _ in range(6):
+            server.steer("advance/60")
+            server.call()
+
+    # By time: each reply tells the next one, and nobody is refused for longer than the first would have been good.
+    assert server.during(six_minutes) == {}
 
 
 def test_a_plug_in_is_told_the_new_nonce(server: Server) -> None:

@@ -11,6 +11,7 @@
 import { randomBytes } from 'node:crypto'
 import { createServer } from 'node:http'
 import Provider from 'oidc-provider'
+import { createMemoryAdapter } from 'oidc-provider/lib/adapters/memory_adapter.js'
 import { answerElsewhere, ciba, elsewhereFeatures } from './elsewhere.mjs'
 import { keyPair } from './keys.mjs'
 
@@ -103,6 +104,7 @@ Date.now = () => now() + ahead
 const counters = { refreshes: 0, refused: 0, use_dpop_nonce: 0, use_dpop_nonce_at_api: 0 }
 const issued = new Set()
 const configuration = {
+  adapter: createMemoryAdapter(),
   clients: registered,
   scopes: ['openid', 'offline_access', 'read'],
   jwks: { keys: [jwk(ec().privateKey, { kid: 'sig', use: 'sig' }), jwk(ec().privateKey, { kid: 'enc', use: 'enc' })] },

@@ -1510,24 +1510,29 @@ class ResourceConnection:
     authorization): identity_assertion.no_id_token where they have to sign in there again, connect.way where the API's
     server takes no such assertion.
 
+    Tokens are bound to dpop_key, or, where the API demands that (RFC 9449, RFC 9728), to a key that is made for it and kept
+    in the store. An API that asks for no authorization is called without a token; token() says so
+    (connect.not_protected).
+
     redirect_uri is a
     loopback address that is registered, otherwise a free port. www_authenticate are the values of an answer that was met
     already. Requests to a server that the API alone has named go to public addresses only, unless the network says
     otherwise (lost.not_public). connect.client where there is no client, and none may be registered.
     """
     def __new__(
-        cls, url: str, *, client_name: str | None = None,
-        client_metadata: Mapping[str, Any] | None = None, initial_access_token: str | None = None,
+        cls, url: str, *, client_name: str | None = None, client_metadata: Mapping[str,
+        Any] | None = None, initial_access_token: str | None = None,
         client_metadata_url: str | None = None, client_id: str | None = None,
         client_secret: str | None = None, client_auth: ClientAuth | None = None,
         issuer: str | None = None, issuers: Sequence[str] | None = None,
         grant_type: Literal["authorization_code", "client_credentials"] = "authorization_code",
-        store: Store | None = None, person: str | None = None,
-        open: Callable[[str], object] | None = None, device: bool = False,
-        show: Callable[[DeviceCode], object] | None = None, identity_provider: Client | None = None,
+        store: Store | None = None, person: str | None = None, open: Callable[[str],
+        object] | None = None, device: bool = False, show: Callable[[DeviceCode],
+        object] | None = None, identity_provider: Client | None = None,
         sign_in: TokenSource | None = None, redirect_uri: str | None = None,
-        timeout: float = 300.0, www_authenticate: Sequence[str] | None = None,
-        transport: _Transport = "https", network: Network | None = None,
+        dpop_key: DpopKey | None = None, timeout: float = 300.0,
+        www_authenticate: Sequence[str] | None = None, transport: _Transport = "https",
+        network: Network | None = None,
     ) -> Self: ...
     @property
     def url(self) -> str:
@@ -1548,8 +1553,10 @@ class ResourceConnection:
         """
     def arenew(self, tokens: Tokens, *, timeout: float | None = None) -> _Later[Tokens]:
         """renew(), in a coroutine."""
-    def invalidate(self, tokens: Tokens) -> None:
-        """Forgets exactly these tokens, for callers who want no others now."""
+    def invalidate(self, tokens: Tokens | None) -> None:
+        """Forgets exactly these tokens, for callers who want no others now; with None, that the API asked for no
+        authorization.
+        """
     def step_up(
         self, tokens: Tokens, wanted: Mapping[str, Any] | str
     ) -> Tokens | None:
@@ -1677,7 +1684,7 @@ class Call:
     """The steps of one request: pairs of a name and a value. For plug-ins.
 
     ("wait", seconds), ("token", source), ("renew", source), ("send", the Authorization
-    header's value), ("peek", how many bytes of the body to look at), ("step_up", source),
+    header's value, or None for no such header), ("peek", how many bytes of the body to look at), ("step_up", source),
     ("done", None) or ("refused", source). What has its token at hand is never asked for it.
     """
     def begin(self) -> tuple[str, Any]:
@@ -1686,6 +1693,8 @@ class Call:
         """The step after a pause has been waited for."""
     def token(self, tokens: Tokens) -> tuple[str, Any]:
         """The step after a source gave these tokens."""
+    def unprotected(self) -> tuple[str, Any]:
+        """The step after a source had none, for its API asks for no authorization (connect.not_protected)."""
     def reply(self, status: int, headers: _Fields) -> tuple[str, Any]:
         """The step after a reply came, by its status and headers (pairs of names and values).
 
