@@ -1094,11 +1094,11 @@ class Provider:
     What it fails with is remembered for 5 seconds: sign-ins are 503 meanwhile, and every other page is there. A person
     waits for 10 seconds at most.
 
-    id names it in URLs and sessions: letters, digits, - and _. title is its name where people choose a provider, by
-    default the id. scope must contain openid. extra are further parameters of the authorization request. callback is
-    the path of the redirect URI below the site's root, by default {prefix}/callback, or {prefix}/callback/{id} if there
-    are several providers. With callback_mode "form_post" the browser posts the response as a form, over https only.
-    tenant is the tenant whose people it signs in, if the site has tenants.
+    id names it in URLs and sessions: letters, digits, - and _. title is what people call it where they choose, the id
+    unless it is given. scope has to contain openid. extra are more parameters of the authorization request. callback is
+    where the provider sends people back to, a path below the site's root; unless it is given {prefix}/callback, and
+    {prefix}/callback/{id} where there are several providers. With callback_mode "form_post" they come back with a
+    form, which browsers post over https alone. tenant is whose people sign in there, where a site has tenants.
     """
     def __new__(
         cls, client: Client | Callable[[], Client], /, *, id: str = "login",
@@ -1108,7 +1108,7 @@ class Provider:
     ) -> Self: ...
     @property
     def id(self) -> str:
-        """Its id."""
+        """Its name."""
     @property
     def client(self) -> Client | None:
         """The client that is registered there; None as long as nobody has needed it, where a function gives it."""
