@@ -120,6 +120,11 @@ export interface ProviderOptions {
   tenant?: string | undefined
   /** How the provider sends people back: `query` unless set. */
   callbackMode?: 'query' | 'form_post' | undefined
+  /**
+   * Its issuer and client id, where a function gives the client. Sessions of another client are nobody's; without this, one
+   * under the same id passes until the client is known.
+   */
+  registered?: { issuer: string; clientId: string } | undefined
   /** Where `user.fetch` may send tokens: any URL of each origin, in place of the preset's API. */
   apiOrigins?: Iterable<string | URL> | undefined
 }

@@ -32,6 +32,7 @@ struct GivenProvider {
     callback: Option<String>,
     callback_mode: Option<String>,
     tenant: Option<String>,
+    registered: Option<(String, String)>,
 }
 
 /// Where a provider without OpenID Connect says who a person is.
@@ -204,6 +205,7 @@ fn provider(mut provider: Provider, given: GivenProvider) -> Result<Provider, Js
     provider.parameters = given.parameters;
     provider.callback = given.callback;
     provider.tenant = given.tenant;
+    provider.registered = given.registered;
     provider.callback_mode = match given.callback_mode.as_deref() {
         None | Some("query") => CallbackMode::Query,
         Some("form_post") => CallbackMode::FormPost,

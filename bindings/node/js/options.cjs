@@ -22,7 +22,7 @@ const CLIENT = [
 ]
 const CONFIGURED = [...CLIENT, 'env', 'transport', 'signal']
 
-const PROVIDER = ['title', 'scope', 'identity', 'parameters', 'callback', 'callbackMode', 'apiOrigins', 'tenant']
+const PROVIDER = ['title', 'scope', 'identity', 'parameters', 'callback', 'callbackMode', 'apiOrigins', 'tenant', 'registered']
 const SETTINGS = [
   'store', 'access', 'admit', 'errorPage', 'log', 'name', 'prefix', 'rootPath', 'lifetimeMs', 'idleMs', 'flowLifetimeMs', 'flows',
   'sameSite', 'home', 'returnOrigins', 'claims', 'api', 'keep', 'provider', 'transport', 'network',

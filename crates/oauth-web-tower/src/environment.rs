@@ -6,7 +6,7 @@ use oauth_core::error::{Error, Misuse};
 use oauth_core::scope::Scope;
 use oauth_core::url::{Transport, Url};
 use oauth_core::workload::Environment;
-use oauth_providers::ClientSettings;
+use oauth_providers::{ClientSettings, ServerSettings};
 use oauth_reqwest::client::connect;
 use oauth_reqwest::{Driver, ProcessEnvironment, reqwest};
 use oauth_seal::Keys;
@@ -72,6 +72,12 @@ impl Host {
         // What it says of a URL holds no password.
         let store = store.transpose()?;
         let settings = ClientSettings::from_env(&environment)?;
+        let issuer = match settings.server(transport)? {
+            ServerSettings::Provider(provider) => provider.server()?.issuer().as_str().to_owned(),
+            ServerSettings::Known(server) => server.issuer().as_str().to_owned(),
+            ServerSettings::Issuer(issuer) => issuer.as_str().to_owned(),
+        };
+        let client_id = settings.client_id().to_owned();
         // What is wrong with the settings is said now, and the provider is asked when somebody signs in.
         drop(connect(settings.clone(), transport)?);
         let asked = driver.clone();
@@ -81,7 +87,9 @@ impl Host {
         };
         let id = optional(PROVIDER).map_or_else(|| "login".to_owned(), |id| id.expose().clone());
         let scope = Scope::parse("openid profile email")?;
-        let provider = Provider::later(id)?.scope(scope);
+        let provider = Provider::later(id)?
+            .scope(scope)
+            .registered(issuer, client_id);
         let mut config = Config::new(base_url, keys.clone(), provider);
         config.transport = transport;
         let host = match store {

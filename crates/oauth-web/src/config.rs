@@ -126,6 +126,9 @@ pub struct Provider {
     pub tenant: Option<String>,
     /// The client registered at the provider, unless the host makes it when it is first needed.
     pub client: Option<Client>,
+    /// The issuer and the client id, for sessions to be checked against, if the host makes the client when it is first
+    /// needed: see [`registered`](Self::registered).
+    pub registered: Option<(String, String)>,
     /// The scope to request: `openid` unless set. It must contain `openid` unless there is an identity endpoint.
     pub scope: Scope,
     /// Further parameters of the authorization request.
@@ -372,6 +375,7 @@ impl Provider {
             id,
             tenant: None,
             client: None,
+            registered: None,
             scope: Scope::parse("openid")?,
             parameters: Vec::new(),
             callback: None,
@@ -395,6 +399,15 @@ impl Provider {
             identity: Some(identity),
             ..Self::new(id, client)?
         })
+    }
+
+    /// Names the issuer and the client id of a provider whose client is made [`later`](Self::later), as the settings have
+    /// them. A session that another client has begun is nobody's: without these, one under the same id passes until the
+    /// client is known.
+    #[must_use]
+    pub fn registered(mut self, issuer: impl Into<String>, client_id: impl Into<String>) -> Self {
+        self.registered = Some((issuer.into(), client_id.into()));
+        self
     }
 
     /// Requests this scope.

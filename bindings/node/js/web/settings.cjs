@@ -57,6 +57,8 @@ function fromEnvironment({ env, clientOptions = {}, ...options }) {
   // Read now, so that what is missing or wrong is said at the start; asked for its metadata when somebody comes.
   const settings = clientSettings(variables)
   const isLocal = isLoopback(transport)
+  const at = lifted(() => settings.server(isLocal))
+  const registered = { issuer: at.issuer ?? at.known.issuer, clientId: settings.clientId }
   if (variables.OAUTH_ISSUER) {
     read('OAUTH_ISSUER', 'not the https URL of an issuer', () => {
       const { issuer } = settings.server(isLocal)
@@ -69,7 +71,7 @@ function fromEnvironment({ env, clientOptions = {}, ...options }) {
   const id = variables.OAUTH_PROVIDER ?? 'login'
   const store = options.store ?? (variables.OAUTH_STORE && new Sealed(new StoreAt(variables.OAUTH_STORE), key, { old: oldKeys }))
   const { scope, identity, title, parameters, callback, callbackMode, apiOrigins, ...site } = options
-  const provider = { id, scope, identity, title, parameters, callback, callbackMode, apiOrigins, client: () => Client.fromEnv(line) }
+  const provider = { id, scope, identity, title, parameters, callback, callbackMode, apiOrigins, registered, client: () => Client.fromEnv(line) }
   return { baseUrl: variables.OAUTH_BASE_URL, key, oldKeys, ...site, store, providers: [provider] }
 }
 
@@ -125,15 +127,21 @@ function identityEndpoint(given) {
   return { url: String(url), subject, claims: Object.entries(claims) }
 }
 
+/** Whose sessions there are, before the client is known. */
+function pair(given) {
+  const { issuer, clientId } = optionsOf('registered of a provider', given)
+  return [String(issuer), String(clientId)]
+}
+
 /** The settings, ready to be made a site of. */
 function nativeSetup({ key, oldKeys = [] }, providers) {
   if (key === undefined) throw new TypeError('a site needs a key: 32 bytes, their text, or a Key')
   const made = key === TESTING ? native.NativeSiteSetup.forTests() : native.NativeSiteSetup.of(nativeKey(key))
   for (const old of oldKeys) made.also(nativeKey(old))
-  for (const { id, client, title, scope, identity, parameters = {}, callback, callbackMode, tenant } of providers) {
+  for (const { id, client, title, scope, identity, parameters = {}, callback, callbackMode, tenant, registered } of providers) {
     const pairs = Object.entries(parameters).map(([name, value]) => [name, String(value)])
     const asked = scope ?? (identity ? '' : 'openid profile email')
-    const given = { id, title, scope: names(asked), identity: identityEndpoint(identity), parameters: pairs, callback, callbackMode, tenant }
+    const given = { id, title, scope: names(asked), identity: identityEndpoint(identity), parameters: pairs, callback, callbackMode, tenant, registered: registered && pair(registered) }
     lifted(() => (client instanceof Client ? made.provider(nativeClient(client), given) : made.later(given)))
   }
   return made

@@ -127,6 +127,7 @@ async fn signed_in(
         seen_at: None,
         id_token: None,
         tenant: provider.tenant.clone(),
+        client: context.registration(provider),
         tokens: None,
     };
     let old = current_session::session(context).await;

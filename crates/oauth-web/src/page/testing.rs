@@ -32,6 +32,7 @@ pub(crate) async fn sign_in(context: RequestContext, identity: Identity) -> Resu
         seen_at: None,
         id_token: None,
         tenant: provider.tenant.clone(),
+        client: context.registration(&provider),
         // It opens nothing, and does not end.
         tokens: (context.config().keep == Keep::AccessToken)
             .then(|| Arc::new(Tokens::bearer("a token of a test"))),

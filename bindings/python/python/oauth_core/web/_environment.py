@@ -61,7 +61,9 @@ def provider(environ: Mapping[str, str] | None, line: dict[str, Any], asked: dic
         server = known or discover(issuer, transport=line.get("transport", "https"), **options)
         return made(Client, client, server, options)
 
-    return Provider(find if known is None else find(), **asked)
+    if known is not None:
+        return Provider(find(), **asked)
+    return Provider(find, registered=(issuer, client.arguments()[0]), **asked)
 
 
 def store(url: str, key: Any, old_keys: Sequence[Any]) -> stores.Store:
