@@ -26,8 +26,9 @@ pub struct Config {
     pub keys: Keys,
     /// Where sessions live.
     pub keep: Keep,
-    /// The name of the cookies: letters, digits, `-` and `_`; `oauth-session` unless set, since frameworks use `session`
-    /// themselves. Two sites on one host need two names.
+    /// The name of the cookies: letters, digits, `-` and `_`. Unless set, `oauth-session`, since frameworks use `session`
+    /// themselves, with the path of the base URL before it: `shop-oauth-session` for `https://example.com/shop`. Two
+    /// sites on one host need two names, and two paths give them.
     pub name: String,
     /// The path of the site's own pages, below the root path: `/auth` unless set.
     pub prefix: String,
@@ -164,11 +165,11 @@ impl Config {
     /// A site at this URL; add providers, or have them looked up ([`lookup`](Self::lookup)).
     pub fn without_providers(base_url: Url, keys: Keys) -> Self {
         Self {
+            name: default_name(&base_url),
             base_urls: vec![base_url],
             transport: Transport::Https,
             keys,
             keep: Keep::Identity,
-            name: "oauth-session".to_owned(),
             prefix: "/auth".to_owned(),
             providers: Vec::new(),
             lifetime: Duration::from_secs(8 * 3600),
@@ -429,6 +430,19 @@ impl fmt::Debug for Provider {
 
 pub(crate) fn setup(what: &str) -> Error {
     Error::from(Misuse::WebSetup).about(what)
+}
+
+/// Cookies with `__Host-` names are those of a whole host, so the name tells whose they are.
+fn default_name(base_url: &Url) -> String {
+    let path = base_url.path().trim_matches('/');
+    match path.len() {
+        0 => "oauth-session".to_owned(),
+        1..=16 if is_name(path) => format!("{path}-oauth-session"),
+        _ => {
+            let hash = oauth_seal::digest("oauth-web path 1", [path]);
+            format!("{}-oauth-session", hash.get(..16).unwrap_or(&hash))
+        }
+    }
 }
 
 fn is_name(text: &str) -> bool {

@@ -168,3 +168,27 @@ fn a_cookie_of_another_path_of_the_host_opens_nothing() {
         assert!(!is_nobody(&mut world, &mut ann, "/a/me"), "{keep:?}");
     }
 }
+
+#[test]
+fn sites_at_two_paths_of_a_host_do_not_sign_each_other_out() {
+    let paths = ["", "/a", "/b", "/a/b", "/a-b", "/a_much_longer_path_of_a_site"];
+    let (mut world, mut ann) = (World::new(), Browser::new());
+    for path in paths {
+        site_at(&mut world, path, None);
+        ann.open(&mut world, &format!("{path}/me")).session();
+    }
+    for path in paths {
+        site_at(&mut world, path, None);
+        assert!(!is_nobody(&mut world, &mut ann, &format!("{path}/me")));
+        // Nor does a sign-in that begins clear what is another's.
+        let before = ann.cookies.len();
+        for _ in 0..6 {
+            ann.get(&mut world, &format!("{path}/auth/login"));
+        }
+        assert!(ann.cookies.len() >= before, "{path}");
+    }
+    for path in paths {
+        site_at(&mut world, path, None);
+        assert!(!is_nobody(&mut world, &mut ann, &format!("{path}/me")));
+    }
+}
