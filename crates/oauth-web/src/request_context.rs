@@ -212,6 +212,11 @@ impl RequestContext {
         self.cookies.iter().any(|(known, _)| known == name)
     }
 
+    /// Whether the request has a cookie of a session, whatever is in it.
+    pub(crate) fn has_session(&self) -> Result<bool, Error> {
+        Ok(self.has_cookie(self.jar()?.name()))
+    }
+
     pub(crate) fn reader(&self) -> Reader {
         match self.request.is_navigation() {
             true => Reader::Person,
