@@ -193,7 +193,7 @@ fn carried(tokens: Tokens) -> Result<Tokens, Error> {
 }
 
 /// With the claims that a session keeps.
-fn kept(context: &RequestContext, identity: Identity) -> Identity {
+pub(crate) fn kept(context: &RequestContext, identity: Identity) -> Identity {
     let wanted = &context.config().claims;
     let claims = identity.claims.into_iter();
     let claims: Map<_, _> = claims.filter(|(name, _)| wanted.contains(name)).collect();
