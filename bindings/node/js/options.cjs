@@ -89,7 +89,7 @@ const OPTIONS = {
   'what a page needs': ['acr', 'maxAge', 'scope', 'tenant'],
   'site.handle': ['access', 'need'],
   'site.sveltekit': ['protect'],
-  'site.testing': ['subject', 'provider', 'issuer', 'claims', 'acr', 'authTime', 'sid'],
+  'site.testing': ['subject', 'provider', 'issuer', 'claims', 'acr', 'authTime', 'sid', 'local'],
 }
 
 /** What is said once for an API, and by mistake for a single request to it. */
@@ -143,4 +143,13 @@ function initOf({ rateLimit, longestWaitMs, ...others } = {}) {
   return { rateLimit, longestWaitMs, others }
 }
 
-module.exports = { OPTIONS, initOf, only, optionsOf }
+/** The texts of an option that is a list, if it is given. One text is no list of its letters, which nobody means. */
+function textsOf(name, given) {
+  if (given === undefined) return undefined
+  if (typeof given === 'string' || typeof given?.[Symbol.iterator] !== 'function') {
+    throw new TypeError(`${name} must be a list, and not one text`)
+  }
+  return [...given].map(String)
+}
+
+module.exports = { OPTIONS, initOf, only, optionsOf, textsOf }

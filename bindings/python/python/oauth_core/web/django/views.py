@@ -7,6 +7,7 @@ from typing import Any, Callable, Sequence, TypeVar, overload
 
 from asgiref.sync import iscoroutinefunction
 
+from ..._lists import listed
 from ..._native import Reply
 from .._site import Need
 from .middleware import response
@@ -28,7 +29,7 @@ def required(
 ) -> Any:
     """Has a view called for whoever is signed in alone, has authenticated in one of these ways (``acr``) and within
     these last seconds, has granted this scope (RFC 9470), and is of this tenant. ``@login_required`` is for the rest."""
-    need = Need(tuple(acr), max_age, tuple(scope), tenant)
+    need = Need(listed("acr", acr), max_age, listed("scope", scope), tenant)
 
     def guarded(view: Callable[..., Any]) -> Callable[..., Any]:
         @functools.wraps(view)
