@@ -301,7 +301,8 @@ export class Site {
   /**
    * A site out of `OAUTH_ISSUER` or `OAUTH_PROVIDER`, `OAUTH_CLIENT_ID`, `OAUTH_CLIENT_SECRET` (or what else
    * {@link Client.fromEnv} reads), `OAUTH_BASE_URL`, `OAUTH_KEY` (old keys behind it, with spaces between) and
-   * `OAUTH_STORE` (a URL of redis, postgresql, sqlite, file or memory, optional; records are sealed with the key).
+   * `OAUTH_STORE` (a URL of redis, postgresql, sqlite, file or memory, optional; records are sealed with the key), and
+   * `OAUTH_TRANSPORT` (`loopback_http` for a site and a provider on this machine).
    * `environment.missing` names at once what is not set, `web.setup` a variable whose value is wrong. The provider is asked
    * for its metadata when somebody signs in.
    */
@@ -324,6 +325,11 @@ export class Site {
   express(): (request: any, response: any, next: (error?: any) => void) => void
   /** A plugin for Fastify: `request.user`. */
   readonly fastify: (app: any) => Promise<void>
+  /**
+   * Express's handler of errors, behind the routes: where `user.fetch` has found that a grant has ended, whoever opened the
+   * page is led to sign in, and a script gets a 401. `wrap` and `hono` do so by themselves.
+   */
+  expressErrors(): (error: any, request: any, response: any, next: (error?: any) => void) => Promise<void>
   /** The `handle` hook of SvelteKit: `event.locals.user`. `protect`: what is for people who are signed in, and all below. */
   sveltekit(options?: { protect?: string | readonly string[] | ((event: any) => boolean) | undefined }):
     (input: { event: any; resolve: (event: any) => MaybePromise<Response> }) => Promise<Response>
@@ -333,7 +339,9 @@ export class Site {
   readonly paths: readonly string[]
   /**
    * Signs somebody in for a test: the `Cookie` of requests from then on. No provider is asked, and there are no tokens.
-   * `web.setup` unless the site's key is `testing`.
+   * Otherwise it is as at a real sign-in: `admit` is asked, unless `local` is what it would give, and of the claims those
+   * are kept that the site keeps. A request that changes something needs `Sec-Fetch-Site: same-origin` beside the cookie,
+   * as browsers send it. `web.setup` unless the site's key is `testing`, `web.not_admitted` if `admit` refuses.
    */
   testing(somebody: {
     subject: string
@@ -343,6 +351,7 @@ export class Site {
     acr?: string | undefined
     authTime?: Date | undefined
     sid?: string | undefined
+    local?: Readonly<Record<string, unknown>> | undefined
   }): Promise<string>
   /** How `required(headers, path)` leads elsewhere: it throws a redirect as `Response`. For frameworks with a way of their own. */
   leave(location: string): Promise<never>

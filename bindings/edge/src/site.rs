@@ -16,7 +16,7 @@ use wasm_bindgen::prelude::*;
 use crate::client::NativeClient;
 use crate::error::{fail, invalid};
 use crate::keys::NativeKey;
-use crate::plain::{millis, read};
+use crate::plain::{member, millis, read};
 use crate::server::transport;
 use crate::visit::{NativeVisit, need, request};
 
@@ -259,8 +259,10 @@ impl NativeSite {
     /// A request, as the browser sent it, and what the page wants of it.
     pub fn visit(&self, given: &JsValue) -> Result<NativeVisit, JsValue> {
         let (request, access) = request(given)?;
+        let is_over = member(given, "access").is_some_and(|access| access == "over");
         let seen = request.clone();
         let visit = match need(given)? {
+            _ if is_over => self.0.tokens_over(request),
             Some(need) => self.0.challenge(request, need),
             None => self.0.visit(request, access),
         };

@@ -171,7 +171,14 @@ fn a_cookie_of_another_path_of_the_host_opens_nothing() {
 
 #[test]
 fn sites_at_two_paths_of_a_host_do_not_sign_each_other_out() {
-    let paths = ["", "/a", "/b", "/a/b", "/a-b", "/a_much_longer_path_of_a_site"];
+    let paths = [
+        "",
+        "/a",
+        "/b",
+        "/a/b",
+        "/a-b",
+        "/a_much_longer_path_of_a_site",
+    ];
     let (mut world, mut ann) = (World::new(), Browser::new());
     for path in paths {
         site_at(&mut world, path, None);
