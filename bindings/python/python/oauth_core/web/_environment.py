@@ -39,6 +39,11 @@ def settings(environ: Mapping[str, str] | None, given: dict[str, Any]) -> dict[s
     # The current one, and those before it that still open what they sealed.
     if isinstance(found["key"], str) and found.get("old_keys") is None:
         found["key"], *found["old_keys"] = found["key"].replace(",", " ").split() or [""]
+    transport = variables.get("OAUTH_TRANSPORT")
+    if found.get("transport") is None and transport:
+        if transport not in ("https", "loopback_http"):
+            raise misuse("web.setup", "OAUTH_TRANSPORT: https or loopback_http")
+        found["transport"] = transport
     if found.get("providers") is None:
         line: dict[str, Any] = {name: found[name] for name in ("transport", "network") if name in found}
         found["providers"] = [provider(environ, line, asked)]
@@ -89,7 +94,7 @@ def _checked(key: Any, variable: str) -> Any:
 def _of_issuer(error: Misuse) -> Misuse:
     text = f"OAUTH_ISSUER: {_plain(error)}"
     if error.code == "issuer.not_https":
-        text += '; transport="loopback_http" is for tests on this machine'
+        text += '; OAUTH_TRANSPORT=loopback_http, or transport="loopback_http", is for tests on this machine'
     return misuse(error.code, text)
 
 
