@@ -10,13 +10,17 @@ import sys
 from pathlib import Path
 from typing import Any
 
+import fastapi
+import flask
 import pytest
+from fastapi.testclient import TestClient
 from conftest import Twin, approve, generic_client
 from examples import web_settings
 from web_checks import WHO, running
 
 import oauth_core
 from oauth_core.stores import Memory, SqliteStore
+from oauth_core.web import fastapi as fastapi_web, flask as flask_web
 from oauth_core.web import (
     ProviderQuery,
     Identity,
@@ -418,7 +422,8 @@ def test_pages_of_other_sites_open_no_web_socket(
     async def receive() -> Any:
         return {"type": "websocket.connect"}
 
-    headers = [(b"host", b"127.0.0.1:8000"), (b"origin", origin.encode())]
+    # It is judged as a form is: one that comes without a session is nobody's.
+    headers = [(b"host", b"127.0.0.1:8000"), (b"origin", origin.encode()), (b"cookie", b"oauth-session=x")]
     scope = {"type": "websocket", "path": "/live", "headers": headers}
     asyncio.run(asgi.SignIn(echo, site(client))(scope, receive, send))
     assert heard == [told]
@@ -518,3 +523,34 @@ def test_whose_grant_is_over_is_led_to_sign_in(generic: Twin, client: oauth_core
     with pytest.raises(oauth_core.OAuthError):
         cookie, _ = sign_in(web)
         wsgi.SignIn(failing, web)({**environ, "HTTP_COOKIE": cookie}, lambda *_: None)
+
+
+def test_frameworks_lead_whose_grant_is_over_to_sign_in(generic: Twin, client: oauth_core.Client) -> None:
+    generic.register(f"{BASE}/auth/callback")
+    provider = Provider(client, scope="openid read offline_access")
+    settings: dict[str, Any] = {
+        "providers": [provider], "base_url": BASE, "key": KEY, "store": Memory(), "transport": "loopback_http",
+    }
+    ours, theirs = flask.Flask("ours"), fastapi.FastAPI()
+    for_flask, for_fastapi = flask_web.Site(ours, **settings), fastapi_web.Site(theirs, **settings)
+
+    @ours.get("/orders")
+    @for_flask.required
+    def orders() -> str:
+        return str(for_flask.user.fetch(f"{generic.base}/api/echo", origins=[generic.base]).status)
+
+    @theirs.get("/orders")
+    async def calls(user: User = for_fastapi.user) -> int:
+        return (await user.afetch(f"{generic.base}/api/echo", origins=[generic.base])).status
+
+    browsers: list[Any] = [ours.test_client(use_cookies=False), TestClient(theirs, base_url=BASE, follow_redirects=False)]
+    for web, browser in zip((for_flask, for_fastapi), browsers):
+        cookie, _ = sign_in(web)
+        assert browser.get("/orders", headers={"accept": "text/html", "cookie": cookie}).status_code == 200
+        generic.revoke()
+        led = browser.get("/orders", headers={"accept": "text/html", "cookie": cookie})
+        assert led.status_code == 303, led.text
+        assert led.headers["location"] == "/auth/login?return_to=%2Forders"
+        cookie, _ = sign_in(web)
+        generic.revoke()
+        assert browser.get("/orders", headers={"accept": "*/*", "cookie": cookie}).status_code == 401
