@@ -85,6 +85,7 @@ const OPTIONS = {
   'Site.fromEnv': ['env', 'clientOptions', ...PROVIDER, ...SETTINGS],
   'a provider of a site': ['id', 'client', ...PROVIDER],
   'identity of a provider': ['url', 'subject', 'claims'],
+  'registered of a provider': ['issuer', 'clientId'],
   'an API of a site': ['url', 'methods'],
   'what a page needs': ['acr', 'maxAge', 'scope', 'tenant'],
   'site.handle': ['access', 'need'],

@@ -73,7 +73,7 @@ class ExchangeOperations:
         Without a scope, all that was granted is asked for. Many servers replace the refresh token:
         keep what comes back, and let one worker refresh at a time, as a source of the client does.
         grant.no_refresh_token if there is none, scope.exceeds_grant for more than was granted,
-        denied.* with the advice reauthorize once the grant is over, lost.* if no answer
+        denied.* with the advice reauthorize once the grant has ended, lost.* if no answer
         arrives.
 
         Args:
