@@ -76,9 +76,12 @@ impl Host {
         let store = store.transpose()?;
         let settings = ClientSettings::from_env(&environment)?;
         let issuer = match settings.server(transport)? {
-            ServerSettings::Provider(provider) => provider.server()?.issuer().as_str().to_owned(),
-            ServerSettings::Known(server) => server.issuer().as_str().to_owned(),
-            ServerSettings::Issuer(issuer) => issuer.as_str().to_owned(),
+            ServerSettings::Provider(provider) => {
+                Some(provider.server()?.issuer().as_str().to_owned())
+            }
+            ServerSettings::Known(server) => Some(server.issuer().as_str().to_owned()),
+            ServerSettings::Issuer(issuer) => Some(issuer.as_str().to_owned()),
+            _ => None,
         };
         let client_id = settings.client_id().to_owned();
         // What is wrong with the settings is said now, and the provider is asked when somebody signs in.
@@ -90,9 +93,11 @@ impl Host {
         };
         let id = optional(PROVIDER).map_or_else(|| "login".to_owned(), |id| id.expose().clone());
         let scope = Scope::parse("openid profile email")?;
-        let provider = Provider::later(id)?
-            .scope(scope)
-            .registered(issuer, client_id);
+        let provider = Provider::later(id)?.scope(scope);
+        let provider = match issuer {
+            Some(issuer) => provider.registered(issuer, client_id),
+            None => provider,
+        };
         let mut config = Config::new(base_url, keys.clone(), provider);
         config.transport = transport;
         let host = match store {
