@@ -120,6 +120,11 @@ export interface ProviderOptions {
   tenant?: string | undefined
   /** How the provider returns the authorization response: `query` unless set. */
   callbackMode?: 'query' | 'form_post' | undefined
+  /**
+   * Its issuer and client id, where a function gives the client. Sessions of another client are nobody's; without this, one
+   * under the same id passes until the client is known.
+   */
+  registered?: { issuer: string; clientId: string } | undefined
   /** Where `user.fetch` may send tokens: any URL of each origin, in place of the preset's API. */
   apiOrigins?: Iterable<string | URL> | undefined
 }
@@ -296,7 +301,8 @@ export class Site {
   /**
    * A site from `OAUTH_ISSUER` or `OAUTH_PROVIDER`, `OAUTH_CLIENT_ID`, `OAUTH_CLIENT_SECRET` (or what else
    * {@link Client.fromEnv} reads), `OAUTH_BASE_URL`, `OAUTH_KEY` (followed by old keys, separated by spaces) and
-   * `OAUTH_STORE` (a URL of redis, postgresql, sqlite, file or memory, optional; records are sealed with the key).
+   * `OAUTH_STORE` (a URL of redis, postgresql, sqlite, file or memory, optional; records are sealed with the key), and
+   * `OAUTH_TRANSPORT` (`loopback_http` for a site and a provider on this machine).
    * `environment.missing` names all variables that are not set, `web.setup` one with an invalid value. The metadata of
    * the provider are fetched when somebody signs in.
    */
@@ -319,6 +325,11 @@ export class Site {
   express(): (request: any, response: any, next: (error?: any) => void) => void
   /** A plugin for Fastify: `request.user`. */
   readonly fastify: (app: any) => Promise<void>
+  /**
+   * Express's handler of errors, behind the routes: where `user.fetch` has found that a grant has ended, whoever opened the
+   * page is led to sign in, and a script gets a 401. `wrap` and `hono` do so by themselves.
+   */
+  expressErrors(): (error: any, request: any, response: any, next: (error?: any) => void) => Promise<void>
   /** The `handle` hook of SvelteKit: `event.locals.user`. `protect`: paths for people who are signed in, with all paths below. */
   sveltekit(options?: { protect?: string | readonly string[] | ((event: any) => boolean) | undefined }):
     (input: { event: any; resolve: (event: any) => MaybePromise<Response> }) => Promise<Response>
@@ -328,8 +339,9 @@ export class Site {
   readonly paths: readonly string[]
   /**
    * Signs somebody in for a test and returns the `Cookie` of further requests. No provider is involved, and there are no
-   * tokens.
-   * `web.setup` unless the site's key is `testing`.
+   * tokens. Otherwise it is as at a real sign-in: `admit` is called, unless `local` is what it would return, and only the
+   * claims that the site keeps are kept. A request that changes something needs `Sec-Fetch-Site: same-origin` beside the
+   * cookie, as browsers send it. `web.setup` unless the site's key is `testing`, `web.not_admitted` if `admit` refuses.
    */
   testing(somebody: {
     subject: string
@@ -339,6 +351,7 @@ export class Site {
     acr?: string | undefined
     authTime?: Date | undefined
     sid?: string | undefined
+    local?: Readonly<Record<string, unknown>> | undefined
   }): Promise<string>
   /** How `required(headers, path)` redirects: it throws a redirect as `Response`. For frameworks with their own way. */
   leave(location: string): Promise<never>

@@ -16,7 +16,7 @@ use wasm_bindgen::prelude::*;
 use crate::client::NativeClient;
 use crate::error::{fail, invalid};
 use crate::keys::NativeKey;
-use crate::plain::{millis, read};
+use crate::plain::{member, millis, read};
 use crate::server::transport;
 use crate::visit::{NativeVisit, need, request};
 
@@ -32,6 +32,7 @@ struct GivenProvider {
     callback: Option<String>,
     callback_mode: Option<String>,
     tenant: Option<String>,
+    registered: Option<(String, String)>,
 }
 
 /// Where a provider without OpenID Connect says who a person is.
@@ -204,6 +205,7 @@ fn provider(mut provider: Provider, given: GivenProvider) -> Result<Provider, Js
     provider.parameters = given.parameters;
     provider.callback = given.callback;
     provider.tenant = given.tenant;
+    provider.registered = given.registered;
     provider.callback_mode = match given.callback_mode.as_deref() {
         None | Some("query") => CallbackMode::Query,
         Some("form_post") => CallbackMode::FormPost,
@@ -257,8 +259,10 @@ impl NativeSite {
     /// A request, as the browser sent it, and what the page wants of it.
     pub fn visit(&self, given: &JsValue) -> Result<NativeVisit, JsValue> {
         let (request, access) = request(given)?;
+        let is_over = member(given, "access").is_some_and(|access| access == "over");
         let seen = request.clone();
         let visit = match need(given)? {
+            _ if is_over => self.0.tokens_over(request),
             Some(need) => self.0.challenge(request, need),
             None => self.0.visit(request, access),
         };

@@ -7,7 +7,7 @@ const native = require('#native')
 const { lifted } = require('./errors.cjs')
 const { checkLimit, pause } = require('./exchange.cjs')
 const { lineOf } = require('./network.cjs')
-const { initOf, optionsOf } = require('./options.cjs')
+const { initOf, optionsOf, textsOf } = require('./options.cjs')
 const { checkInput, textOrUrl } = require('./paths.cjs')
 const { nativeTokens } = require('./tokens.cjs')
 
@@ -193,7 +193,7 @@ function checkSource(source, name) {
  * An API of `server`, or else one that is known by its origins alone, with a source for each owner.
  */
 function apiOf({ server, loopback = false }, sources, { origins, allowance, endedTokens, ...options }) {
-  const places = origins === undefined ? undefined : [...origins].map(String)
+  const places = textsOf('origins', origins)
   const isDocumented = allowance === 'documented'
   const kept = isDocumented ? undefined : checkAllowance(allowance)
   if (isDocumented && !server) throw new TypeError("'documented' is the allowance of a preset: give { requests, seconds }")

@@ -13,7 +13,7 @@ const { Keeper } = require('./keeper.cjs')
 const { lineOf } = require('./network.cjs')
 const { agree, asking, authorization, begin, exchangeOf, inOrder, perform, tokensOf } = require('./operation.cjs')
 const { ExchangeOperations, FINGERPRINT, Operations, operations } = require('./ops.cjs')
-const { optionsOf } = require('./options.cjs')
+const { optionsOf, textsOf } = require('./options.cjs')
 const { Server, discover, isLoopback, nativeServer } = require('./server.cjs')
 const { pathOf } = require('./paths.cjs')
 const { GrantSource } = require('./source.cjs')
@@ -35,7 +35,7 @@ class Exchanges extends ExchangeOperations {
   redeem(flow, callback, options) {
     const { resource, context, user, moment } = optionsOf('exchange.redeem', options)
     const known = nativeFlow(flow)
-    const wanted = resource && [...resource].map(String)
+    const wanted = textsOf('resource', resource)
     const exchange = lifted(() => this.#client.redeem(known, String(callback), wanted, context, user))
     return new Exchange(exchange, tokensOf, moment, this.#assertion)
   }

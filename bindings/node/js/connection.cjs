@@ -12,7 +12,7 @@ const { lifted } = require('./errors.cjs')
 const { checkLimit, wait } = require('./exchange.cjs')
 const { answersOfPerson } = require('./callbacks.cjs')
 const { lineOf } = require('./network.cjs')
-const { optionsOf } = require('./options.cjs')
+const { optionsOf, textsOf } = require('./options.cjs')
 const { textOrUrl } = require('./paths.cjs')
 const { isLoopback } = require('./server.cjs')
 const { inner } = require('./stores.cjs')
@@ -54,7 +54,7 @@ class ResourceConnection {
       clientSecret,
       ...auth,
       issuer,
-      issuers: issuers === undefined ? undefined : [...issuers].map(String),
+      issuers: textsOf('issuers', issuers),
       grantType,
       device: device ? 'always' : open === undefined ? 'where_no_browser' : undefined,
       person,

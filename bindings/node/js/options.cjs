@@ -22,7 +22,7 @@ const CLIENT = [
 ]
 const CONFIGURED = [...CLIENT, 'env', 'transport', 'signal']
 
-const PROVIDER = ['title', 'scope', 'identity', 'parameters', 'callback', 'callbackMode', 'apiOrigins', 'tenant']
+const PROVIDER = ['title', 'scope', 'identity', 'parameters', 'callback', 'callbackMode', 'apiOrigins', 'tenant', 'registered']
 const SETTINGS = [
   'store', 'access', 'admit', 'errorPage', 'log', 'name', 'prefix', 'rootPath', 'lifetimeMs', 'idleMs', 'flowLifetimeMs', 'flows',
   'sameSite', 'home', 'returnOrigins', 'claims', 'api', 'keep', 'provider', 'transport', 'network',
@@ -86,11 +86,12 @@ const OPTIONS = {
   'Site.fromEnv': ['env', 'clientOptions', ...PROVIDER, ...SETTINGS],
   'a provider of a site': ['id', 'client', ...PROVIDER],
   'identity of a provider': ['url', 'subject', 'claims'],
+  'registered of a provider': ['issuer', 'clientId'],
   'an API of a site': ['url', 'methods'],
   'what a page needs': ['acr', 'maxAge', 'scope', 'tenant'],
   'site.handle': ['access', 'need'],
   'site.sveltekit': ['protect'],
-  'site.testing': ['subject', 'provider', 'issuer', 'claims', 'acr', 'authTime', 'sid'],
+  'site.testing': ['subject', 'provider', 'issuer', 'claims', 'acr', 'authTime', 'sid', 'local'],
 }
 
 /** What is said once for an API, and by mistake for a single request to it. */
@@ -144,4 +145,13 @@ function initOf({ rateLimit, longestWaitMs, ...others } = {}) {
   return { rateLimit, longestWaitMs, others }
 }
 
-module.exports = { OPTIONS, initOf, only, optionsOf }
+/** The texts of an option that is a list, if it is given. One text is no list of its letters, which nobody means. */
+function textsOf(name, given) {
+  if (given === undefined) return undefined
+  if (typeof given === 'string' || typeof given?.[Symbol.iterator] !== 'function') {
+    throw new TypeError(`${name} must be a list, and not one text`)
+  }
+  return [...given].map(String)
+}
+
+module.exports = { OPTIONS, initOf, only, optionsOf, textsOf }

@@ -47,6 +47,8 @@ pub struct NativeSiteProvider {
     pub callback_mode: Option<String>,
     /// Whose people sign in there.
     pub tenant: Option<String>,
+    /// The issuer and the client id, of one whose client is asked for later.
+    pub registered: Option<(String, String)>,
 }
 
 /// Where a provider without OpenID Connect says who a person is.
@@ -250,6 +252,7 @@ fn provider(mut provider: Provider, given: NativeSiteProvider) -> Result<Provide
     provider.parameters = given.parameters;
     provider.callback = given.callback;
     provider.tenant = given.tenant;
+    provider.registered = given.registered;
     provider.callback_mode = match given.callback_mode.as_deref() {
         None | Some("query") => CallbackMode::Query,
         Some("form_post") => CallbackMode::FormPost,

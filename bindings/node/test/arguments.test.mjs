@@ -142,6 +142,7 @@ const withOptions = {
   workloadIdentity: (options) => new core.Client(server, { clientId: 'id', clientAuth: core.workloadIdentity('github_actions', options) }),
   Site: (options) => new web.Site({ ...base, ...options }),
   'identity of a provider': (options) => new web.Site({ ...base, identity: { url: 'https://a.example', subject: 'id', ...options } }),
+  'registered of a provider': (options) => new web.Site({ ...base, registered: { issuer: 'https://a.example', clientId: 'id', ...options } }),
   'an API of a site': (options) => new web.Site({ ...base, store, api: { a: { url: 'https://a.example', ...options } } }),
   'what a page needs': (options) => site.required(new Request('https://shop.example/'), options),
   'site.testing': (options) => site.testing({ subject: 'ann', ...options }),

@@ -69,6 +69,7 @@ const calls = {
   'Site.fromEnv': (options) => web.Site.fromEnv(options),
   'a provider of a site': (options) => new web.Site({ ...base, client: undefined, providers: [{ id: 'a', client, ...options }] }),
   'identity of a provider': (options) => new web.Site({ ...base, identity: { url: 'https://a.example', subject: 'id', ...options } }),
+  'registered of a provider': (options) => new web.Site({ ...base, registered: { issuer: 'https://a.example', clientId: 'id', ...options } }),
   'an API of a site': (options) => new web.Site({ ...base, store, api: { a: { url: 'https://a.example', ...options } } }),
   'what a page needs': (options) => site.required(options),
   'site.handle': (options) => site.handle(new Request('https://shop.example/'), options),
@@ -76,7 +77,7 @@ const calls = {
   'site.testing': (options) => site.testing(options),
 }
 /** Those whose options are members of something else. */
-const INNER = ['Site', 'a provider of a site', 'identity of a provider', 'an API of a site', 'what a page needs']
+const INNER = ['Site', 'a provider of a site', 'identity of a provider', 'registered of a provider', 'an API of a site', 'what a page needs']
 
 const thrown = async (call) => {
   try {

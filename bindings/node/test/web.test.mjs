@@ -414,3 +414,93 @@ test('tenants are looked up while the site runs', async () => {
   const broken = new Site({ baseUrl, key, provider: () => { throw new Error('no database') } })
   assert.match((await rejection(broken.handle(page('/'), { access: 'signed_in' }))).message, /no database/)
 })
+
+test('a session of another client, issuer or path is nobody\'s', async () => {
+  const cookie = await signedIn(at())
+  const seen = async (options) => (await at(options).handle(page('/', { cookie }))).user?.subject
+  assert.equal(typeof (await seen()), 'string')
+  const other = new core.Client(client.server, { clientId: 'another', clientSecret: 's' })
+  assert.equal(await seen({ client: other }), undefined)
+  assert.equal(await seen({ baseUrl: `${baseUrl}/shop` }), undefined)
+  const issuer = client.server.issuer
+  const later = () => { throw new Error('nobody needs it') }
+  assert.equal(typeof (await seen({ client: later, registered: { issuer, clientId } })), 'string')
+  assert.equal(await seen({ client: later, registered: { issuer, clientId: 'another' } }), undefined)
+})
+
+test('cookies are named after the path of the site', async () => {
+  const named = async (base) => {
+    const begun = await at({ baseUrl: base }).page(new Request(`${base}/auth/login`, { headers: { accept: 'text/html' } }))
+    return begun.headers.getSetCookie().map((field) => field.split('-flow-', 1)[0])
+  }
+  assert.deepEqual(await named(`${baseUrl}/shop`), ['__Host-Http-shop-oauth-session'])
+  assert.deepEqual(await named(baseUrl), ['__Host-Http-oauth-session'])
+})
+
+test('a form of another site without a session reaches pages for everybody', async () => {
+  const headers = { origin: 'https://bank.example', 'sec-fetch-site': 'cross-site', 'sec-fetch-mode': 'navigate' }
+  const posted = () => new Request(`${baseUrl}/payment/return`, { method: 'POST', headers })
+  assert.deepEqual(await at().handle(posted()), { user: undefined })
+  assert.equal((await at().handle(posted(), { access: 'signed_in' })).status, 403)
+})
+
+test('a session of a test is as a real one', async () => {
+  const admit = ({ claims }) => (claims.team ? { team: claims.team } : new Refuse('for teams alone'))
+  const site = at({ key: 'testing', admit, claims: ['name', 'team'] })
+  assert.equal((await rejection(site.testing({ subject: 'ann' }))).code, 'web.not_admitted')
+  const seen = async (somebody) => (await site.handle(page('/', { cookie: await site.testing(somebody) }))).user
+  const ann = await seen({ subject: 'ann', claims: { name: 'Ann', team: 'red', roles: ['admin'] } })
+  assert.deepEqual([ann.claims, ann.local], [{ name: 'Ann', team: 'red' }, { team: 'red' }])
+  assert.deepEqual((await seen({ subject: 'bob', local: { team: 'blue' } })).local, { team: 'blue' })
+  const failing = at({ key: 'testing', admit: () => { throw new RangeError('down') } })
+  await assert.rejects(failing.testing({ subject: 'ann' }), RangeError)
+  const cookie = await site.testing({ subject: 'bob', local: {} })
+  const order = new Request(baseUrl, { method: 'POST', headers: { cookie, 'sec-fetch-site': 'same-origin' } })
+  assert.equal((await site.handle(order)).user.subject, 'bob')
+})
+
+test('a text is no list', () => {
+  for (const name of ['claims', 'returnOrigins']) {
+    assert.throws(() => at({ [name]: 'email' }), { name: 'TypeError', message: new RegExp(name) })
+  }
+  assert.throws(() => at({ api: { shop: { url: 'https://api.example', methods: 'POST' } } }), TypeError)
+})
+
+test('a variable allows this machine', () => {
+  const env = {
+    OAUTH_ISSUER: twin.base, OAUTH_CLIENT_ID: clientId, OAUTH_CLIENT_SECRET: clientSecret,
+    OAUTH_BASE_URL: 'http://127.0.0.1:8000', OAUTH_KEY: key.toString('base64url'), OAUTH_TRANSPORT: 'loopback_http',
+  }
+  assert.ok(Site.fromEnv({ env }))
+  assert.throws(() => Site.fromEnv({ env: { ...env, OAUTH_TRANSPORT: '' } }), /OAUTH_TRANSPORT=loopback_http/)
+  assert.throws(() => Site.fromEnv({ env: { ...env, OAUTH_TRANSPORT: 'http' } }), { code: 'web.setup' })
+})
+
+test('whose grant is over is led to sign in', async () => {
+  const site = at({ store: new core.Memory(), transport, apiOrigins: [twin.base] })
+  const orders = site.wrap((request, user) => user.fetch(`${twin.base}/api/echo`))
+  const cookie = await signedIn(site)
+  assert.equal((await orders(page('/orders', { cookie }))).status, 200)
+  await twin.revoke()
+  const led = await orders(page('/orders', { cookie }))
+  assert.deepEqual([led.status, led.headers.get('location')], [303, '/auth/login?return_to=%2Forders'])
+  const other = await signedIn(site)
+  await twin.revoke()
+  assert.equal((await orders(page('/orders', { cookie: other, accept: 'application/json' }))).status, 401)
+})
+
+test('while the provider is down, whoever is signed in stays so, and signs out', async () => {
+  const cookie = await signedIn(at())
+  // Another process, which has just been started.
+  const down = () => core.discover('http://127.0.0.1:9', { transport })
+  for (const [sent, isIn] of [[{ cookie }, true], [{}, false]]) {
+    const site = at({ client: down })
+    const told = await site.page(page('/auth/session', { accept: 'application/json', ...sent }))
+    assert.deepEqual([told.status, (await told.json()).signed_in], [200, isIn])
+    const asked = await site.page(page('/auth/logout', sent))
+    assert.equal(asked.status, 200)
+    const left = await site.page(new Request(`${baseUrl}/auth/logout`, { method: 'POST', headers: { origin: baseUrl, ...sent } }))
+    assert.deepEqual([left.status, left.headers.get('location')], [303, '/'])
+    assert.equal(left.headers.getSetCookie().some((field) => /session=;.*max-age=0/i.test(field)), isIn)
+  }
+})

@@ -314,7 +314,9 @@ const KEY: &str = "key (OAUTH_KEY)";
 fn named(name: &str, error: Error) -> Error {
     let detail = match (error.kind(), error.detail()) {
         (Kind::Misuse(Misuse::InsecureTransport), Some(url)) => {
-            format!("{name}: {url}; transport=\"loopback_http\" is for tests on this machine")
+            format!(
+                "{name}: {url}; OAUTH_TRANSPORT=loopback_http, or transport=\"loopback_http\", is for tests on this machine"
+            )
         }
         (_, Some(detail)) => format!("{name}: {detail}"),
         (_, None) => name.to_owned(),

@@ -25,6 +25,9 @@ use crate::{errors, runtime};
 /// where the provider sends people back to, a path below the site's root; unless it is given {prefix}/callback, and
 /// {prefix}/callback/{id} where there are several providers. With callback_mode "form_post" they come back with a
 /// form, which browsers post over https alone. tenant is whose people sign in there, where a site has tenants.
+///
+/// A session is checked against the client that began it: its issuer and its client id. registered is that pair, for a
+/// client that a function gives; without it a session under this id passes until the client is known.
 #[pyclass(frozen, module = "oauth_core.web")]
 pub(crate) struct Provider {
     pub(crate) provider: oauth_web::Provider,
@@ -55,7 +58,7 @@ impl<'a, 'py> FromPyObject<'a, 'py> for Several {
 impl Provider {
     #[new]
     #[pyo3(signature = (client, /, *, id = "login", title = None, scope = None, extra = None, callback = None,
-                        callback_mode = "query", tenant = None))]
+                        callback_mode = "query", tenant = None, registered = None))]
     #[allow(clippy::too_many_arguments, reason = "they are keywords in Python")]
     fn new(
         py: Python<'_>,
@@ -67,6 +70,7 @@ impl Provider {
         callback: Option<String>,
         callback_mode: &str,
         tenant: Option<String>,
+        registered: Option<(String, String)>,
     ) -> PyResult<Self> {
         let scope = scope.map_or_else(|| "openid profile email".to_owned(), |s| s.0.join(" "));
         let known = client.cast::<Client>().ok();
@@ -89,6 +93,7 @@ impl Provider {
         provider.parameters = extra.map(|extra| extra.0).unwrap_or_default();
         provider.callback = callback;
         provider.tenant = tenant;
+        provider.registered = registered;
         provider.callback_mode = match callback_mode {
             "query" => CallbackMode::Query,
             "form_post" => CallbackMode::FormPost,

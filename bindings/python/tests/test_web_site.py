@@ -140,7 +140,15 @@ def test_an_access_token_is_in_the_cookie_and_nothing_else(
     assert user.session.grant is None and user.session.tokens is not None
     assert user.session.tokens.refresh_token is None
     assert user.session.tokens.access_token not in cookie + repr(user.session)
-    assert user.fetch(f"{generic.base}/api/echo").status == 200
+    assert user.fetch(f"{generic.base}/api/echo", origins=[generic.base]).status == 200
+    # A URL by itself allows nothing: it may be somebody else's.
+    for url in (f"{generic.base}/api/echo", "https://elsewhere.example/"):
+        with pytest.raises(oauth_core.Misuse) as caught:
+            user.fetch(url)
+        assert caught.value.code == "resource.origin_not_allowed"
+        with pytest.raises(oauth_core.Misuse) as caught:
+            asyncio.run(user.afetch(url))
+        assert caught.value.code == "resource.origin_not_allowed"
     with pytest.raises(oauth_core.Misuse, match="store"):
         _ = user.source
 
@@ -410,7 +418,8 @@ def test_pages_of_other_sites_open_no_web_socket(
     async def receive() -> Any:
         return {"type": "websocket.connect"}
 
-    headers = [(b"host", b"127.0.0.1:8000"), (b"origin", origin.encode())]
+    # It is judged as a form is: one that comes without a session is nobody's.
+    headers = [(b"host", b"127.0.0.1:8000"), (b"origin", origin.encode()), (b"cookie", b"oauth-session=x")]
     scope = {"type": "websocket", "path": "/live", "headers": headers}
     asyncio.run(asgi.SignIn(echo, site(client))(scope, receive, send))
     assert heard == [told]

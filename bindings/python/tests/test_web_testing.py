@@ -14,7 +14,7 @@ import pytest
 from fastapi.testclient import TestClient
 
 import oauth_core
-from oauth_core.web import Provider, User, fastapi as for_fastapi, flask as for_flask, testing
+from oauth_core.web import Identity, Provider, Refuse, User, fastapi as for_fastapi, flask as for_flask, testing
 
 BASE = "http://localhost"
 
@@ -115,6 +115,50 @@ def test_a_session_in_a_store(client: oauth_core.Client) -> None:
     assert testing.sign_in(app.test_client(), site, "ann").get("/me").text == "ann"
 
 
+def test_a_session_is_as_a_real_one(client: oauth_core.Client) -> None:
+    app = flask.Flask(__name__)
+    site = for_flask.Site(app, **settings(client))
+    said: list[str] = []
+
+    @site.admit
+    def admit(identity: Identity) -> dict[str, str]:
+        said.append(identity.subject)
+        if "team" not in identity.claims:
+            raise Refuse("for teams alone")
+        return {"team": str(identity.claims["team"])}
+
+    @app.post("/orders")
+    @site.required
+    def orders() -> dict[str, object]:
+        return {"claims": site.user.claims, "local": site.user.local}
+
+    with pytest.raises(oauth_core.OAuthError, match="for teams alone") as caught:
+        testing.cookies(site, "ann")
+    assert caught.value.code == "web.not_admitted"
+    claims = {"name": "Ann", "team": "red", "roles": ["admin"]}
+    browser = testing.sign_in(app.test_client(), site, "ann", claims=claims)
+    # A form of the site's own.
+    ordered = browser.post("/orders")
+    assert ordered.status_code == 200, ordered.text
+    assert ordered.json == {"claims": {"name": "Ann"}, "local": {"team": "red"}}
+    assert said == ["ann", "ann"]
+    browser = testing.sign_in(app.test_client(), site, "bob", local={"team": "blue"})
+    assert browser.post("/orders").json["local"] == {"team": "blue"}
+    assert said == ["ann", "ann"]
+
+
+def test_a_client_of_starlette_posts(client: oauth_core.Client) -> None:
+    app = fastapi.FastAPI()
+    site = for_fastapi.Site(app, **settings(client))
+
+    @app.post("/orders")
+    async def orders(user: User = site.user) -> str:
+        return user.subject
+
+    with TestClient(app, base_url=BASE) as browser:
+        assert testing.sign_in(browser, site, "ann").post("/orders").json() == "ann"
+
+
 DJANGO = """
 import django
 from django.conf import settings
@@ -167,6 +211,7 @@ def test_jars_of_each_kind(client: oauth_core.Client) -> None:
 
     class Django:
         cookies: Any = SimpleCookie()
+        defaults: dict[str, str] = {}
 
     ((name, value),) = testing.cookies(site, "ann").items()
     assert testing.sign_in(Django(), site, "ann").cookies[name].value.split(".")[0] == value.split(".")[0]

@@ -6,7 +6,7 @@ use oauth_core::error::{Error, Misuse};
 use oauth_core::scope::Scope;
 use oauth_core::url::{Transport, Url};
 use oauth_core::workload::Environment;
-use oauth_providers::ClientSettings;
+use oauth_providers::{ClientSettings, ServerSettings};
 use oauth_reqwest::client::connect;
 use oauth_reqwest::{Driver, ProcessEnvironment, reqwest};
 use oauth_seal::Keys;
@@ -18,6 +18,7 @@ use crate::host::Host;
 const BASE_URL: &str = "OAUTH_BASE_URL";
 const KEY: &str = "OAUTH_KEY";
 const STORE: &str = "OAUTH_STORE";
+const TRANSPORT: &str = "OAUTH_TRANSPORT";
 const PROVIDER: &str = "OAUTH_PROVIDER";
 
 impl Host {
@@ -30,14 +31,16 @@ impl Host {
     /// | `OAUTH_BASE_URL` | where people reach the site, such as `https://shop.example` |
     /// | `OAUTH_KEY` | the key that seals, as `oauth key` prints one; old ones may follow, with spaces or commas between |
     /// | `OAUTH_STORE` | optional: the store that sessions live in, as a [`StoreUrl`]; what is in it is sealed with the same keys |
+    /// | `OAUTH_TRANSPORT` | optional: `loopback_http` for a site and a provider on this machine, for tests; `https` unless set |
     ///
     /// # Errors
     /// `environment.missing`, which names all that are needed and not set; `misuse.setup` and `misuse.not_supported` for the store;
     /// `web.setup`; `url.*`; those of the client.
     pub async fn from_env() -> Result<Self, Error> {
         let driver = Driver::new(reqwest::Client::builder())?;
-        let environment = Arc::new(ProcessEnvironment::new());
-        Self::from_environment(environment, driver, Transport::Https, |config| config).await
+        let environment: Arc<dyn Environment> = Arc::new(ProcessEnvironment::new());
+        let transport = transport(&environment)?;
+        Self::from_environment(environment, driver, transport, |config| config).await
     }
 
     /// As [`from_env`](Self::from_env), with variables from elsewhere, a driver of your own, and with changes to the
@@ -72,6 +75,15 @@ impl Host {
         // What it says of a URL holds no password.
         let store = store.transpose()?;
         let settings = ClientSettings::from_env(&environment)?;
+        let issuer = match settings.server(transport)? {
+            ServerSettings::Provider(provider) => {
+                Some(provider.server()?.issuer().as_str().to_owned())
+            }
+            ServerSettings::Known(server) => Some(server.issuer().as_str().to_owned()),
+            ServerSettings::Issuer(issuer) => Some(issuer.as_str().to_owned()),
+            _ => None,
+        };
+        let client_id = settings.client_id().to_owned();
         // What is wrong with the settings is said now, and the provider is asked when somebody signs in.
         drop(connect(settings.clone(), transport)?);
         let asked = driver.clone();
@@ -82,6 +94,10 @@ impl Host {
         let id = optional(PROVIDER).map_or_else(|| "login".to_owned(), |id| id.expose().clone());
         let scope = Scope::parse("openid profile email")?;
         let provider = Provider::later(id)?.scope(scope);
+        let provider = match issuer {
+            Some(issuer) => provider.registered(issuer, client_id),
+            None => provider,
+        };
         let mut config = Config::new(base_url, keys.clone(), provider);
         config.transport = transport;
         let host = match store {
@@ -93,6 +109,22 @@ impl Host {
             None => Self::new(Site::new(change(config))?, driver)?,
         };
         Ok(host.connect(client))
+    }
+}
+
+/// Whether site and provider may be on this machine, as the variable says.
+///
+/// # Errors
+/// `web.setup` for any other value.
+fn transport(environment: &Arc<dyn Environment>) -> Result<Transport, Error> {
+    let value = environment.variable(TRANSPORT);
+    match value.as_ref().map_or("", |value| value.expose().as_str()) {
+        "" | "https" => Ok(Transport::Https),
+        "loopback_http" => Ok(Transport::LoopbackHttp),
+        _ => {
+            let why = "OAUTH_TRANSPORT: https or loopback_http";
+            Err(Error::from(Misuse::WebSetup).about(why))
+        }
     }
 }
 
@@ -109,4 +141,29 @@ fn named(name: &str, error: Error) -> Error {
 fn seal_keys(keys: &Keys) -> seal::Keys {
     let old = keys.iter().skip(1).cloned();
     old.fold(seal::Keys::new(keys.current().clone()), seal::Keys::also)
+}
+
+#[cfg(test)]
+mod tests {
+    use oauth_core::Secret;
+
+    use super::*;
+
+    #[test]
+    fn loopback_is_allowed_by_a_variable() {
+        for (value, wanted) in [
+            ("", Some(Transport::Https)),
+            ("https", Some(Transport::Https)),
+            ("loopback_http", Some(Transport::LoopbackHttp)),
+            ("http", None),
+        ] {
+            let variables = [(TRANSPORT.to_owned(), Secret::new(value.to_owned()))];
+            let environment: Arc<dyn Environment> = Arc::new(ProcessEnvironment::of(variables));
+            let read = transport(&environment);
+            assert_eq!(read.as_ref().ok(), wanted.as_ref(), "{value}");
+            if let Err(error) = read {
+                assert_eq!(error.code(), "web.setup");
+            }
+        }
+    }
 }

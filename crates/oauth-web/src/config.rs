@@ -26,8 +26,9 @@ pub struct Config {
     pub keys: Keys,
     /// Where sessions live.
     pub keep: Keep,
-    /// The name of the cookies: letters, digits, `-` and `_`; `oauth-session` unless set, since frameworks use `session`
-    /// themselves. Two sites on one host need two names.
+    /// The name of the cookies: letters, digits, `-` and `_`. Unless set, `oauth-session`, since frameworks use `session`
+    /// themselves, with the path of the base URL before it: `shop-oauth-session` for `https://example.com/shop`. Two
+    /// sites on one host need two names, and two paths give them.
     pub name: String,
     /// The path of the site's own pages, below the root path: `/auth` unless set.
     pub prefix: String,
@@ -126,6 +127,9 @@ pub struct Provider {
     pub tenant: Option<String>,
     /// The client registered at the provider, unless the host makes it when it is first needed.
     pub client: Option<Client>,
+    /// The issuer and the client id, for sessions to be checked against, if the host makes the client when it is first
+    /// needed: see [`registered`](Self::registered).
+    pub registered: Option<(String, String)>,
     /// The scope to request: `openid` unless set. It must contain `openid` unless there is an identity endpoint.
     pub scope: Scope,
     /// Further parameters of the authorization request.
@@ -161,11 +165,11 @@ impl Config {
     /// A site at this URL; add providers, or have them looked up ([`lookup`](Self::lookup)).
     pub fn without_providers(base_url: Url, keys: Keys) -> Self {
         Self {
+            name: default_name(&base_url),
             base_urls: vec![base_url],
             transport: Transport::Https,
             keys,
             keep: Keep::Identity,
-            name: "oauth-session".to_owned(),
             prefix: "/auth".to_owned(),
             providers: Vec::new(),
             lifetime: Duration::from_secs(8 * 3600),
@@ -372,6 +376,7 @@ impl Provider {
             id,
             tenant: None,
             client: None,
+            registered: None,
             scope: Scope::parse("openid")?,
             parameters: Vec::new(),
             callback: None,
@@ -397,6 +402,15 @@ impl Provider {
         })
     }
 
+    /// Names the issuer and the client id of a provider whose client is made [`later`](Self::later), as the settings have
+    /// them. A session that another client has begun is nobody's: without these, one under the same id passes until the
+    /// client is known.
+    #[must_use]
+    pub fn registered(mut self, issuer: impl Into<String>, client_id: impl Into<String>) -> Self {
+        self.registered = Some((issuer.into(), client_id.into()));
+        self
+    }
+
     /// Requests this scope.
     #[must_use]
     pub fn scope(mut self, scope: Scope) -> Self {
@@ -416,6 +430,19 @@ impl fmt::Debug for Provider {
 
 pub(crate) fn setup(what: &str) -> Error {
     Error::from(Misuse::WebSetup).about(what)
+}
+
+/// Cookies with `__Host-` names are those of a whole host, so the name tells whose they are.
+fn default_name(base_url: &Url) -> String {
+    let path = base_url.path().trim_matches('/');
+    match path.len() {
+        0 => "oauth-session".to_owned(),
+        1..=16 if is_name(path) => format!("{path}-oauth-session"),
+        _ => {
+            let hash = oauth_seal::digest("oauth-web path 1", [path]);
+            format!("{}-oauth-session", hash.get(..16).unwrap_or(&hash))
+        }
+    }
 }
 
 fn is_name(text: &str) -> bool {

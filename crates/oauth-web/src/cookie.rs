@@ -48,7 +48,8 @@ pub(crate) enum CookieSameSite {
 #[derive(Debug)]
 pub(crate) struct Jar {
     keys: Keys,
-    origin: String,
+    /// Origin and path.
+    base: String,
     prefix: String,
     is_secure: bool,
 }
@@ -82,7 +83,11 @@ impl Jar {
         };
         Self {
             keys,
-            origin: base_url.origin(),
+            base: format!(
+                "{}{}",
+                base_url.origin(),
+                base_url.path().trim_end_matches('/')
+            ),
             prefix,
             is_secure,
         }
@@ -290,10 +295,10 @@ impl Jar {
             .collect()
     }
 
-    /// The associated data: format, purpose, origin and name, so that no value opens as another.
+    /// The associated data: format, purpose, base URL and name, so that no value opens as another.
     fn bound(&self, purpose: Purpose, name: &str) -> Vec<u8> {
-        let mut text = String::from("oauth-web sealed 1");
-        let _ = write!(text, "\n{}\n{}\n{name}", purpose.as_str(), self.origin);
+        let mut text = String::from("oauth-web sealed 2");
+        let _ = write!(text, "\n{}\n{}\n{name}", purpose.as_str(), self.base);
         text.into_bytes()
     }
 }

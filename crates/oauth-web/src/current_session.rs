@@ -12,6 +12,7 @@ use crate::handle::Handle;
 use crate::request_context::RequestContext;
 use crate::session::Session;
 use crate::session_store;
+use crate::testing;
 
 /// The session of a request.
 pub(crate) enum Found {
@@ -40,6 +41,13 @@ pub(crate) async fn session(context: &RequestContext) -> Result<Found, Error> {
             Err(rejected) => Err(rejected),
         },
     };
+    let found = match found {
+        Ok(session) => match foreign(context, &session).await? {
+            None => Ok(session),
+            Some(why) => Err(Rejected::Unopened(why.to_owned())),
+        },
+        rejected => rejected,
+    };
     Ok(match found {
         Ok(session) if session.is_over(now, context.config().idle) => {
             // An idle session is still in the store, and so are its tokens.
@@ -51,6 +59,30 @@ pub(crate) async fn session(context: &RequestContext) -> Result<Found, Error> {
         Ok(session) => Found::Session(Box::new(session)),
         Err(rejected) => Found::Nobody(rejected.why().to_owned()),
     })
+}
+
+/// Why a session is none of this site's: who opens a cookie, or shares a store, need not have the provider that vouched
+/// for the person, nor would its application let them in.
+async fn foreign(
+    context: &RequestContext,
+    session: &Session,
+) -> Result<Option<&'static str>, Error> {
+    let provider = match context.provider(&session.identity.provider).await {
+        Ok(provider) => provider,
+        Err(error) if error.code() == "web.unknown_provider" => {
+            return Ok(Some("it is of a provider that the site does not have"));
+        }
+        Err(error) => return Err(error),
+    };
+    let expected = context.registration(&provider);
+    let is_ours = match (&session.client, expected) {
+        (Some(client), Some(expected)) => *client == expected,
+        // Until the client is known, and nothing but the id is.
+        (Some(_), None) => true,
+        // Everybody has the key of a test, and no site that others could reach does.
+        (None, _) => testing::is_key(context.config().keys.current()),
+    };
+    Ok((!is_ours).then_some("it is of another issuer or client"))
 }
 
 /// Ends a session that lay unused, unless its provider would have to be waited for: it can be ended another time.

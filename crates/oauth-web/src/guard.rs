@@ -14,14 +14,23 @@ use crate::request_context::RequestContext;
 use crate::session::{Need, Session};
 use crate::visit::End;
 
-/// Decides about a request, in this order: a form of another site is refused; a person who is signed in is passed on;
+/// Decides about a request, in this order: a form of another site is refused, unless it comes without a
+/// session to a page for everybody; a person who is signed in is passed on;
 /// a page for everybody is passed on; a person who opens a page is sent to sign in; any other request gets an error.
 pub(crate) async fn guard(
     context: &RequestContext,
     access: Access,
     need: Option<Need>,
 ) -> Result<End, Error> {
-    context.require_own()?;
+    if let Err(error) = context.require_own() {
+        // Where a payment or another sign-in ends, and at an API for scripts of others, a form of another site is in its
+        // place. There is no session in it to be abused, and it gets none.
+        let is_for_everybody = access != Access::SignedIn && need.is_none();
+        return match is_for_everybody && !context.has_session()? {
+            true => Ok(End::Pass(None)),
+            false => Err(error),
+        };
+    }
     let why = match current_session::session(context).await? {
         Found::Session(session) => {
             let is_kept = context.config().keep == Keep::AccessToken;

@@ -25,6 +25,8 @@ pub(crate) struct LoginFlow {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) need: Option<Need>,
     pub(crate) started_at: UnixTime,
+    /// With which client of which issuer it began.
+    client: Option<String>,
     pending: String,
 }
 
@@ -120,6 +122,7 @@ pub(crate) async fn begin(context: &RequestContext, wanted: Wanted<'_>) -> Resul
         kind: wanted.kind,
         need: wanted.need,
         started_at: context.io.now(),
+        client: context.registration(provider),
         pending: begun.pending.to_json().expose().clone(),
     };
     let name = cookie_name(context, begun.pending.state().expose())?;
@@ -166,6 +169,10 @@ pub(crate) async fn find(
                     continue;
                 }
                 let client = context.client(&provider).await?;
+                if flow.client != context.registration(&provider) {
+                    why.push("it began with another issuer or client".to_owned());
+                    continue;
+                }
                 if !client.recognises(&pending, callback) {
                     why.push("the state is another".to_owned());
                     continue;

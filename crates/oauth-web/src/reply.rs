@@ -180,9 +180,12 @@ impl Reply {
 impl Problem {
     fn of(error: &Error, reader: Reader, sign_in: Option<String>) -> Self {
         let code = error.code();
-        let title = match reader {
-            Reader::Person if !is_of_person(error) => "sign-in does not work right now",
-            Reader::Person | Reader::Script => error.kind().row().text(),
+        let title = match (error.kind(), reader) {
+            (Kind::Denied(_), _) if is_providers(code) => "the provider is not available right now",
+            (_, Reader::Person) if !is_of_person(error) => "sign-in does not work right now",
+            // What the table says of these are the provider's codes.
+            (Kind::Denied(_), _) => refused(error),
+            _ => error.kind().row().text(),
         };
         let is_for_reader = match reader {
             Reader::Person => ["web.callback_unknown", "callback.state"].contains(&code),
@@ -232,6 +235,43 @@ fn is_of_person(error: &Error) -> bool {
     }
 }
 
+/// Whose fault it is that the provider refused: its own, the person's, or that of the site's settings, such as a wrong
+/// secret.
+fn denied(error: &Error) -> StatusCode {
+    match (error.code(), error.advice()) {
+        ("denied.server_error" | "denied.http_status" | "denied.http_challenge", _) => {
+            StatusCode::BAD_GATEWAY
+        }
+        (code, _) if is_providers(code) => StatusCode::SERVICE_UNAVAILABLE,
+        (_, Advice::Reauthorize) => StatusCode::BAD_REQUEST,
+        _ => StatusCode::INTERNAL_SERVER_ERROR,
+    }
+}
+
+/// What the provider said, in words.
+fn refused(error: &Error) -> &'static str {
+    match error.code() {
+        "denied.access_denied" => "you, or a rule of the provider, did not allow the sign-in",
+        "denied.login_required"
+        | "denied.interaction_required"
+        | "denied.account_selection_required"
+        | "denied.consent_required" => "the provider has to ask you something first",
+        _ if error.advice() == Advice::Reauthorize => "this sign-in is over",
+        _ => "the provider refused the sign-in",
+    }
+}
+
+/// Whether the provider has trouble of its own, which passes.
+fn is_providers(code: &str) -> bool {
+    [
+        "denied.temporarily_unavailable",
+        "denied.server_error",
+        "denied.busy",
+        "denied.slow_down",
+    ]
+    .contains(&code)
+}
+
 fn sentence(text: &str) -> String {
     let mut letters = text.chars();
     let first = letters.next().map(char::to_uppercase);
@@ -250,6 +290,7 @@ fn status(error: &Error) -> StatusCode {
         _ => match error.kind() {
             Kind::Lost(_) => StatusCode::SERVICE_UNAVAILABLE,
             Kind::Misuse(_) => StatusCode::INTERNAL_SERVER_ERROR,
+            Kind::Denied(_) => denied(error),
             _ => StatusCode::BAD_REQUEST,
         },
     }

@@ -13,7 +13,7 @@ use crate::reply::{Reader, Reply};
 use crate::request::{Origin, Request};
 use crate::return_target;
 use crate::routes::{BaseUrl, Inner};
-use crate::session::Need;
+use crate::session::{self, Need};
 use crate::visit::{Io, ProviderQuery};
 
 pub(crate) struct RequestContext {
@@ -102,6 +102,17 @@ impl RequestContext {
     pub(crate) fn known(&self, provider: &Provider) -> Option<Client> {
         let client = provider.client.clone();
         client.or_else(|| self.site.connections.known(&provider.id))
+    }
+
+    /// The client that sessions and sign-ins of a provider have to be of, see [`session::registration`]; nothing as long
+    /// as nobody knows.
+    pub(crate) fn registration(&self, provider: &Provider) -> Option<String> {
+        if let Some((issuer, client_id)) = &provider.registered {
+            return Some(session::registration(issuer, client_id));
+        }
+        let client = self.known(provider)?;
+        let (issuer, client_id) = (client.server().issuer(), client.client_id());
+        Some(session::registration(issuer.as_str(), client_id.as_str()))
     }
 
     /// The client of a provider if it is known, for what can be done another time: nobody waits.
@@ -199,6 +210,11 @@ impl RequestContext {
 
     pub(crate) fn has_cookie(&self, name: &str) -> bool {
         self.cookies.iter().any(|(known, _)| known == name)
+    }
+
+    /// Whether the request has a cookie of a session, whatever is in it.
+    pub(crate) fn has_session(&self) -> Result<bool, Error> {
+        Ok(self.has_cookie(self.jar()?.name()))
     }
 
     pub(crate) fn reader(&self) -> Reader {

@@ -54,6 +54,9 @@ pub struct Session {
     /// The tenant of the provider, if the site has tenants.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub tenant: Option<String>,
+    /// With which client of which issuer, see [`registration`]. Only a session of a test may have none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) client: Option<String>,
     /// The granted scope, as the provider stated it: names separated by spaces.
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub scope: String,
@@ -216,6 +219,12 @@ impl Need {
         let has_scope = |name: &String| granted.split(' ').any(|granted| granted == name);
         is_tenants && has_acr && is_recent && self.scope.iter().all(has_scope)
     }
+}
+
+/// What tells the client of a provider from all others: people of one are nobody to another, whatever they share of
+/// keys, stores and URLs.
+pub(crate) fn registration(issuer: &str, client_id: &str) -> String {
+    oauth_seal::digest("oauth-web client 1", [issuer, client_id])
 }
 
 /// How far the provider's clock may be from this one, in seconds.

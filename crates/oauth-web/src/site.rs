@@ -47,8 +47,11 @@ impl Site {
     }
 
     /// Signs somebody in for a test: the response, 204, sets the cookies, and no provider is involved. There are no
-    /// tokens. [`Visit::resume`] fails with `web.setup` unless the site seals with [`testing_key`](crate::testing_key),
-    /// with `web.unknown_provider`, `web.session_too_large`, or the store's error.
+    /// tokens. Otherwise it is as at a real sign-in: the host decides ([`Step::Admit`](crate::Step::Admit)), and the
+    /// session keeps the claims of [`Config::claims`](crate::Config::claims). Requests that change something need what
+    /// a page of the site sends along, such as `Sec-Fetch-Site: same-origin`. [`Visit::resume`] fails with `web.setup`
+    /// unless the site seals with [`testing_key`](crate::testing_key), with `web.not_admitted`, `web.unknown_provider`,
+    /// `web.session_too_large`, or the store's error.
     pub fn testing(&self, identity: Identity) -> Visit {
         let site = Arc::clone(&self.0);
         let request = self.nobodys();
@@ -64,7 +67,8 @@ impl Site {
         Visit::new(move |io| page::end(RequestContext::new(site, request, io), session))
     }
 
-    /// Ends the session of a request whose grant turned out to have ended (advice `reauthorize`): the response is 401.
+    /// Ends the session of a request whose grant turned out to have ended (advice `reauthorize`): the response leads a
+    /// person who opened a page to sign in, and is 401 for anybody else.
     pub fn tokens_over(&self, request: Request) -> Visit {
         let site = Arc::clone(&self.0);
         Visit::new(move |io| page::over(RequestContext::new(site, request, io)))

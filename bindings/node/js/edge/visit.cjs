@@ -174,8 +174,8 @@ class NativeSite {
   }
 
   /** Somebody is signed in for a test: the answer sets the cookies. */
-  async testing(identity) {
-    return driven(this.#known.testing(identity), this.#host)
+  async testing(identity, id) {
+    return driven(this.#known.testing(identity), { ...this.#host, id })
   }
 }
 

@@ -54,9 +54,21 @@ function middleware(site) {
   return (request, response, next) => visited(site, {}, request, response, next)
 }
 
+/** Behind the application's routes: all other errors are for its own handlers. */
+function errors(site) {
+  return async (error, request, response, next) => {
+    try {
+      const reply = response.headersSent ? undefined : await site.ended(seen(request), request.user, error)
+      return reply ? send(response, reply) : next(error)
+    } catch (other) {
+      return next(other)
+    }
+  }
+}
+
 function required(site, need, request, response, next) {
   if (need === undefined && site.remembered(request)) return next()
   return visited(site, signedIn(need), request, response, next)
 }
 
-module.exports = { fieldsOf, isCalled, middleware, required, seen }
+module.exports = { errors, fieldsOf, isCalled, middleware, required, seen }

@@ -3,7 +3,7 @@
 // Hono: middleware.
 
 const { signedIn } = require('./requirements.cjs')
-const { handle } = require('./standard.cjs')
+const { handle, responseOf, seen } = require('./standard.cjs')
 
 const isCalled = (context, next) => typeof next === 'function' && typeof context?.req?.raw?.url === 'string'
 
@@ -12,7 +12,11 @@ async function visited(site, options, context, next) {
   if (outcome instanceof Response) return outcome
   site.remember(context.req.raw, outcome.user)
   context.set('user', outcome.user)
-  return next()
+  await next()
+  // What a handler throws is there by now, and its answer with it.
+  const reply = context.error && (await site.ended(seen(context.req.raw), outcome.user, context.error))
+  if (reply) context.res = responseOf(reply)
+  return undefined
 }
 
 function middleware(site) {

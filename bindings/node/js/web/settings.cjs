@@ -9,13 +9,15 @@ const { variablesOf } = require('../client-auth.cjs')
 const { lift, lifted } = require('../errors.cjs')
 const { checkLimit } = require('../exchange.cjs')
 const { nativeKey } = require('../keys.cjs')
-const { optionsOf } = require('../options.cjs')
+const { optionsOf, textsOf } = require('../options.cjs')
 const { isLoopback } = require('../server.cjs')
 const { Sealed, StoreAt } = require('../stores.cjs')
 
 /** Variables that a site cannot be without; the client's own are read by the client. */
 const NEEDED = ['OAUTH_BASE_URL', 'OAUTH_KEY']
 const SECRETS = ['OAUTH_CLIENT_SECRET']
+
+const ON_THIS_MACHINE = "OAUTH_TRANSPORT=loopback_http, or transport: 'loopback_http', is for tests on this machine"
 
 /** The key for tests, which everybody has: no site that others could reach takes it. */
 const TESTING = 'testing'
@@ -49,33 +51,43 @@ function clientSettings(variables) {
   return settings
 }
 
+/** Whether site and provider may be on this machine. */
+function transportOf({ OAUTH_TRANSPORT: given }) {
+  if (!given) return undefined
+  if (given !== 'https' && given !== 'loopback_http') throw setup('OAUTH_TRANSPORT: https or loopback_http')
+  return given
+}
+
 /** Options of a site out of environment variables; what is missing is named at once. */
 function fromEnvironment({ env, clientOptions = {}, ...options }) {
   const variables = variablesOf(env ?? environment())
-  const { transport, network } = options
+  const transport = options.transport ?? transportOf(variables)
+  const { network } = options
   const line = { env, transport, network, ...clientOptions }
   // Read now, so that what is missing or wrong is said at the start; asked for its metadata when somebody comes.
   const settings = clientSettings(variables)
   const isLocal = isLoopback(transport)
   if (variables.OAUTH_ISSUER) {
-    read('OAUTH_ISSUER', 'not the https URL of an issuer', () => {
+    read('OAUTH_ISSUER', `not the https URL of an issuer; ${ON_THIS_MACHINE}`, () => {
       const { issuer } = settings.server(isLocal)
       return native.discovery(issuer ?? variables.OAUTH_ISSUER, isLocal, undefined)
     })
   }
+  const at = lifted(() => settings.server(isLocal))
+  const registered = { issuer: at.issuer ?? at.known.issuer, clientId: settings.clientId }
   if (!URL.canParse(variables.OAUTH_BASE_URL)) throw setup('OAUTH_BASE_URL: not a URL')
   const [key, ...oldKeys] = variables.OAUTH_KEY.split(/[\s,]+/).filter(Boolean)
   if (key !== TESTING) read('OAUTH_KEY', 'a key is 32 bytes in base64url', () => [key, ...oldKeys].map(nativeKey))
   const id = variables.OAUTH_PROVIDER ?? 'login'
   const store = options.store ?? (variables.OAUTH_STORE && new Sealed(new StoreAt(variables.OAUTH_STORE), key, { old: oldKeys }))
   const { scope, identity, title, parameters, callback, callbackMode, apiOrigins, ...site } = options
-  const provider = { id, scope, identity, title, parameters, callback, callbackMode, apiOrigins, client: () => Client.fromEnv(line) }
-  return { baseUrl: variables.OAUTH_BASE_URL, key, oldKeys, ...site, store, providers: [provider] }
+  const provider = { id, scope, identity, title, parameters, callback, callbackMode, apiOrigins, registered, client: () => Client.fromEnv(line) }
+  return { baseUrl: variables.OAUTH_BASE_URL, key, oldKeys, ...site, transport, store, providers: [provider] }
 }
 
 /** The providers of a site: several, or one whose settings are the site's own; none where they are looked up. */
-function providersOf({ provider, providers, client, id = 'login', title, scope, identity, parameters, callback, callbackMode, apiOrigins }) {
-  const given = providers ?? (provider !== undefined && client === undefined ? [] : undefined) ?? [{ id, title, client, scope, identity, parameters, callback, callbackMode, apiOrigins }]
+function providersOf({ provider, providers, client, id = 'login', title, scope, identity, parameters, callback, callbackMode, apiOrigins, registered }) {
+  const given = providers ?? (provider !== undefined && client === undefined ? [] : undefined) ?? [{ id, title, client, scope, identity, parameters, callback, callbackMode, apiOrigins, registered }]
   return given.map((named) => {
     const provider = optionsOf('a provider of a site', named)
     if (!(provider.client instanceof Client) && typeof provider.client !== 'function') {
@@ -85,13 +97,12 @@ function providersOf({ provider, providers, client, id = 'login', title, scope, 
   })
 }
 
-const texts = (list) => (list === undefined ? undefined : [...list].map(String))
 const names = (scope) => (typeof scope === 'string' ? scope : [...scope].join(' '))
 
 /** An API by its name: a URL, or one with the methods that pages may use. */
 function upstream(name, given) {
   const { url, methods } = typeof given === 'string' || given instanceof URL ? { url: given } : optionsOf('an API of a site', given)
-  return { name, url: String(url), methods: texts(methods) }
+  return { name, url: String(url), methods: textsOf('methods', methods) }
 }
 
 /** The settings as the addon takes them. */
@@ -110,8 +121,8 @@ function nativeOptions({
     flows,
     sameSite,
     home,
-    returnOrigins: texts(returnOrigins),
-    claims: texts(claims),
+    returnOrigins: textsOf('returnOrigins', returnOrigins),
+    claims: textsOf('claims', claims),
     api: Object.entries(api).map(([name, given]) => upstream(name, given)),
     keep,
     looksUp: provider !== undefined,
@@ -125,15 +136,21 @@ function identityEndpoint(given) {
   return { url: String(url), subject, claims: Object.entries(claims) }
 }
 
+/** Whose sessions there are, before the client is known. */
+function pair(given) {
+  const { issuer, clientId } = optionsOf('registered of a provider', given)
+  return [String(issuer), String(clientId)]
+}
+
 /** The settings, ready to be made a site of. */
 function nativeSetup({ key, oldKeys = [] }, providers) {
   if (key === undefined) throw new TypeError('a site needs a key: 32 bytes, their text, or a Key')
   const made = key === TESTING ? native.NativeSiteSetup.forTests() : native.NativeSiteSetup.of(nativeKey(key))
   for (const old of oldKeys) made.also(nativeKey(old))
-  for (const { id, client, title, scope, identity, parameters = {}, callback, callbackMode, tenant } of providers) {
+  for (const { id, client, title, scope, identity, parameters = {}, callback, callbackMode, tenant, registered } of providers) {
     const pairs = Object.entries(parameters).map(([name, value]) => [name, String(value)])
     const asked = scope ?? (identity ? '' : 'openid profile email')
-    const given = { id, title, scope: names(asked), identity: identityEndpoint(identity), parameters: pairs, callback, callbackMode, tenant }
+    const given = { id, title, scope: names(asked), identity: identityEndpoint(identity), parameters: pairs, callback, callbackMode, tenant, registered: registered && pair(registered) }
     lifted(() => (client instanceof Client ? made.provider(nativeClient(client), given) : made.later(given)))
   }
   return made

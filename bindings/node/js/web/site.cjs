@@ -206,7 +206,7 @@ class Site {
 
   #admit(identity, id) {
     return this.#own(id, async (request) => {
-      const said = await this.#options.admit?.(identityOf(identity), request)
+      const said = this.#visiting.get(id)?.local ?? (await this.#options.admit?.(identityOf(identity), request))
       if (said instanceof Refuse) return { refused: said.reason }
       if (said === undefined || said === null) return {}
       if (typeof said !== 'object' || Array.isArray(said)) throw new TypeError('admit gives an object, nothing, or a Refuse')
@@ -265,18 +265,28 @@ class Site {
   }
 
   /**
-   * Signs somebody in for a test: the `Cookie` of requests from then on. No provider is asked, and there are no tokens.
+   * Signs somebody in for a test: the `Cookie` of requests from then on. No provider is asked, and there are no tokens;
+   * `admit` is asked, unless `local` is what it gives.
    */
   async testing(somebody) {
     const given = optionsOf('site.testing', somebody)
-    const { subject, provider = this.#providers[0].id, issuer = 'https://as.invalid', claims = {}, acr, authTime, sid } = given
+    const { subject, provider = this.#providers[0].id, issuer = 'https://as.invalid', claims = {}, acr, authTime, sid, local } = given
     if (subject === undefined) throw new TypeError('subject must be a text: who is signed in')
     const identity = { provider, issuer, subject: String(subject), claims, acr, sid, auth_time: authTime && Math.floor(authTime / 1000) }
-    const { headers } = await lifted(() => this.#native.testing(JSON.stringify(identity))).catch((error) => {
-      throw lift(error)
-    })
+    const id = String((this.#visits += 1))
+    this.#visiting.set(id, { local })
+    const { headers } = await lifted(() => this.#native.testing(JSON.stringify(identity), id)).catch((error) => {
+      throw this.#visiting.get(id).failure?.error ?? lift(error)
+    }).finally(() => this.#visiting.delete(id))
     const cookies = headers.filter(([name]) => name === 'set-cookie').map(([, field]) => field)
     return cookies.filter((field) => !/max-age=0/i.test(field)).map((field) => field.split(';', 1)[0]).join('; ')
+  }
+
+  /** What to send where an error that left a page says that the grant of whoever is signed in has ended; else nothing. */
+  async ended(request, user, error) {
+    if (!User.isOver(user, error)) return undefined
+    const { reply } = await this.visit(request, { access: 'over' })
+    return reply
   }
 
   /** Who came with this request, for whatever adapter sees it next. */
@@ -298,6 +308,8 @@ class Site {
   hono() { return hono.middleware(this) }
   /** Middleware for Express, Connect, and `node:http`. */
   express() { return express.middleware(this) }
+  /** Express's handler of errors: whoever's grant has ended is led to sign in. */
+  expressErrors() { return express.errors(this) }
   /** The `handle` hook of SvelteKit. */
   sveltekit(options) { return sveltekit.handle(this, options) }
 

@@ -43,7 +43,14 @@ async function page(site, given) {
 function wrap(site, handler, options) {
   return async (request, ...rest) => {
     const outcome = await handle(site, request, options)
-    return outcome instanceof Response ? outcome : handler(request, outcome.user, ...rest)
+    if (outcome instanceof Response) return outcome
+    try {
+      return await handler(request, outcome.user, ...rest)
+    } catch (error) {
+      const reply = await site.ended(seen(request), outcome.user, error)
+      if (reply === undefined) throw error
+      return responseOf(reply)
+    }
   }
 }
 

@@ -17,6 +17,7 @@ function identityOf({ provider, issuer, subject, sid, auth_time: authTime, acr, 
 class User {
   #apiOf
   #end
+  #isOver = false
   #session
 
   constructor(session, apiOf, end) {
@@ -62,9 +63,17 @@ class User {
     try {
       return await call(await this.#apiOf())
     } catch (error) {
-      if (error?.advice === 'reauthorize') await this.#end()
+      if (error?.advice === 'reauthorize') {
+        this.#isOver = true
+        await this.#end()
+      }
       throw error
     }
+  }
+
+  /** Whether a call has found that this person's grant has ended, and this error says so. */
+  static isOver(user, error) {
+    return user instanceof User && user.#isOver && error?.advice === 'reauthorize'
   }
 
   /** The session as plain data, in the words of the protocol. */

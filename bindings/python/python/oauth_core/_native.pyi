@@ -1099,12 +1099,16 @@ class Provider:
     where the provider sends people back to, a path below the site's root; unless it is given {prefix}/callback, and
     {prefix}/callback/{id} where there are several providers. With callback_mode "form_post" they come back with a
     form, which browsers post over https alone. tenant is whose people sign in there, where a site has tenants.
+
+    A session is checked against the client that began it: its issuer and its client id. registered is that pair, for a
+    client that a function gives; without it a session under this id passes until the client is known.
     """
     def __new__(
         cls, client: Client | Callable[[], Client], /, *, id: str = "login",
         title: str | None = None, scope: str | Iterable[str] | None = None, extra: Mapping[str,
         str] | None = None, callback: str | None = None, callback_mode: Literal["query",
-        "form_post"] = "query", tenant: str | None = None,
+        "form_post"] = "query", tenant: str | None = None, registered: tuple[str,
+        str] | None = None,
     ) -> Self: ...
     @property
     def id(self) -> str:

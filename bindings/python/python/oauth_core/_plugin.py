@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from typing import TYPE_CHECKING, Any, Iterable, Sequence, Union
 
+from ._lists import listed
 from ._native import Api
 from .errors import Misuse
 
@@ -22,10 +23,8 @@ class Attacher:
 
     def __init__(self, source: TokenSource | Api, origins: Sequence[str] | None) -> None:
         self.source = source
-        if isinstance(origins, str):
-            raise TypeError("origins is a list of URLs, and not one text")
         if not isinstance(source, Api):
-            source = Api(source, origins=None if origins is None else list(origins))
+            source = Api(source, origins=None if origins is None else listed("origins", origins))
         elif origins is not None:
             raise TypeError("an API has its origins: give none")
         self._api = source

@@ -159,6 +159,8 @@ impl Serve {
                     ("OAUTH_CLIENT_SECRET", secret),
                     ("OAUTH_BASE_URL", url.as_str()),
                     ("OAUTH_KEY", seal.expose().as_str()),
+                    // The provider is on this machine, and the site as well.
+                    ("OAUTH_TRANSPORT", "loopback_http"),
                 ],
                 _ => Vec::new(),
             };

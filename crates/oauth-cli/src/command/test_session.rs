@@ -68,7 +68,8 @@ impl TestSession {
     pub(super) fn run(self, output: Output) -> Result<(), Failure> {
         let url = Url::parse(&self.base_url)?;
         let identity = self.identity()?;
-        let host = self.host(url.clone())?;
+        let claims = identity.claims.keys().cloned().collect();
+        let host = self.host(url.clone(), claims)?;
         // Made first: a session that could not be handed over would be left in the store.
         let file = self
             .playwright
@@ -125,7 +126,7 @@ impl TestSession {
     }
 
     /// A site with the settings that cookies depend on.
-    fn host(&self, url: Url) -> Result<Host, Error> {
+    fn host(&self, url: Url, claims: Vec<String>) -> Result<Host, Error> {
         let issuer = Issuer::parse(NOBODY)?;
         let endpoint = |name: &str| format!("{NOBODY}/{name}");
         let server = Server::new(issuer)
@@ -136,6 +137,8 @@ impl TestSession {
         let provider = Provider::new(self.provider.as_str(), client)?;
         let mut config = Config::new(url, Keys::new(testing_key()), provider);
         config.transport = Transport::LoopbackHttp;
+        // What the application keeps is not known here: everything that is given.
+        config.claims = claims;
         if let Some(name) = &self.cookie_name {
             config.name.clone_from(name);
         }

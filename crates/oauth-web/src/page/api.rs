@@ -7,9 +7,11 @@ use oauth_core::url::Url;
 use crate::config::{Keep, Upstream};
 use crate::current_session::{self, Found};
 use crate::forward::{self, Forward};
+use crate::login_loop::RecentLogins;
 use crate::reply::{Reader, Reply};
 use crate::request::Origin;
 use crate::request_context::RequestContext;
+use crate::routes::Route;
 use crate::session::Session;
 use crate::visit::End;
 
@@ -60,7 +62,16 @@ pub(crate) async fn over(context: &RequestContext) -> Result<End, Error> {
     if let Found::Session(session) = current_session::session(context).await? {
         crate::session_store::end(context, &session).await;
     }
-    signed_out(context)
+    let page = context.site.route(context.base_url()?, &context.request);
+    if page != Route::Application || !context.request.is_navigation() {
+        return signed_out(context);
+    }
+    // Whoever opened a page comes back to it; not for ever, should the new tokens be as little worth.
+    let again = RecentLogins::of(context)?.again("its tokens are over")?;
+    let tried = again.map(|tries| tries.cookie(context)).transpose()?;
+    let login = context.page("login", &[("return_to", &context.this_page()?)])?;
+    let reply = RequestContext::go(&login, context.end_session()?);
+    Ok(End::Respond(reply.cookies(tried)))
 }
 
 fn signed_out(context: &RequestContext) -> Result<End, Error> {

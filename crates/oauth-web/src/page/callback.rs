@@ -127,6 +127,7 @@ async fn signed_in(
         seen_at: None,
         id_token: None,
         tenant: provider.tenant.clone(),
+        client: context.registration(provider),
         tokens: None,
     };
     let old = current_session::session(context).await;
@@ -192,7 +193,7 @@ fn carried(tokens: Tokens) -> Result<Tokens, Error> {
 }
 
 /// Keeps only the claims that a session stores.
-fn kept(context: &RequestContext, identity: Identity) -> Identity {
+pub(crate) fn kept(context: &RequestContext, identity: Identity) -> Identity {
     let wanted = &context.config().claims;
     let claims = identity.claims.into_iter();
     let claims: Map<_, _> = claims.filter(|(name, _)| wanted.contains(name)).collect();

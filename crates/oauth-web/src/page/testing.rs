@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use http::StatusCode;
 use oauth_core::Tokens;
-use oauth_core::error::Error;
+use oauth_core::error::{Error, ValidationFailure};
 
 use super::callback;
 use crate::config::{Keep, setup};
@@ -12,7 +12,7 @@ use crate::reply::Reply;
 use crate::request_context::RequestContext;
 use crate::session::{Identity, Session};
 use crate::testing;
-use crate::visit::End;
+use crate::visit::{Admission, End};
 
 pub(crate) async fn sign_in(context: RequestContext, identity: Identity) -> Result<End, Error> {
     if !testing::is_key(context.config().keys.current()) {
@@ -21,10 +21,17 @@ pub(crate) async fn sign_in(context: RequestContext, identity: Identity) -> Resu
         ));
     }
     let provider = context.provider(&identity.provider).await?;
+    // As at a real sign-in: the application says whom it lets in, and no more claims are kept than it has asked for.
+    let local = match context.io.admit(identity.clone()).await? {
+        Admission::In(local) => local,
+        Admission::Refused(reason) => {
+            return Err(Error::from(ValidationFailure::WebNotAdmitted).about(&reason));
+        }
+    };
     let now = context.io.now();
     let session = Session {
-        identity,
-        local: serde_json::Map::new(),
+        identity: callback::kept(&context, identity),
+        local,
         started_at: now,
         until: now.after(context.config().lifetime),
         scope: provider.scope.as_str().to_owned(),
@@ -32,6 +39,7 @@ pub(crate) async fn sign_in(context: RequestContext, identity: Identity) -> Resu
         seen_at: None,
         id_token: None,
         tenant: provider.tenant.clone(),
+        client: None,
         // It is never used, and does not expire.
         tokens: (context.config().keep == Keep::AccessToken)
             .then(|| Arc::new(Tokens::bearer("a token of a test"))),

@@ -1,7 +1,7 @@
 //! What others try.
 
 use http::{Method, StatusCode};
-use oauth_web::Access;
+use oauth_web::{Access, Need};
 
 use crate::world::{Browser, Ended, From, SESSION, SHOP, World, add_cookie, code, location, put};
 
@@ -45,6 +45,31 @@ fn forms_of_other_sites_are_refused() {
         let request = ann.request(&world, method, "/cart", From::Own);
         ann.send(&mut world, request, Access::SignedIn).session();
     }
+}
+
+#[test]
+fn forms_of_other_sites_reach_pages_for_everybody_as_nobodys() {
+    let (mut world, mut ann) = (World::new(), Browser::new());
+    let posted = |world: &mut World, ann: &mut Browser, access, need| {
+        let request = ann.request(world, Method::POST, "/payment/return", From::Elsewhere);
+        ann.send_needing(world, request, access, need)
+    };
+    // Of somebody who is signed in as well: the browser keeps the cookie back.
+    for _ in 0..2 {
+        for access in [Access::Open, Access::Quiet] {
+            let ended = posted(&mut world, &mut ann, access, None);
+            assert!(matches!(ended, Ended::Passed(None)), "{ended:?}");
+        }
+        let refused = posted(&mut world, &mut ann, Access::SignedIn, None);
+        assert_eq!(code(&refused.reply()), "web.cross_site");
+        let need = Some(Need::acr(["pin"]));
+        let refused = posted(&mut world, &mut ann, Access::Open, need);
+        assert_eq!(code(&refused.reply()), "web.cross_site");
+        ann.open(&mut world, "/me").session();
+    }
+    // The site's own pages are no application's.
+    let request = ann.request(&world, Method::POST, "/auth/logout", From::Elsewhere);
+    assert!(ann.send(&mut world, request, Access::Open).is_status(403));
 }
 
 #[test]

@@ -135,6 +135,31 @@ fn callback_bare_or_refused_is_a_page_and_no_fault_of_the_site() {
 }
 
 #[test]
+fn what_a_provider_refused_is_said_in_words_and_blamed_on_whom_it_is_due() {
+    let (mut world, mut ann) = (World::new(), Browser::new());
+    for (error, status) in [
+        ("access_denied", 403),
+        ("login_required", 400),
+        ("consent_required", 400),
+        ("temporarily_unavailable", 503),
+        ("server_error", 502),
+        // The site's settings are wrong.
+        ("invalid_client", 500),
+        ("unauthorized_client", 500),
+        ("invalid_scope", 500),
+        ("unheard_of", 500),
+    ] {
+        world.provider.twin().deny_next();
+        let denied = callback(&mut world, &mut ann, "/me");
+        let denied = denied.replace("access_denied", error);
+        let reply = arrive(&mut world, &mut ann, &denied);
+        assert_eq!(reply.status.as_u16(), status, "{error}");
+        let title = reply.problem.unwrap().title;
+        assert!(title.contains(' ') && !title.contains('_'), "{title}");
+    }
+}
+
+#[test]
 fn a_callback_without_a_code_or_with_anothers_issuer_signs_nobody_in() {
     let (mut world, mut ann) = (World::new(), Browser::new());
     for change in [

@@ -7,7 +7,7 @@ use http::Method;
 use oauth_core::Moment;
 use oauth_core::flow::keeper::{Decision, Event, Step};
 
-use crate::world::{Browser, Ended, World, location};
+use crate::world::{Browser, Ended, From, SESSION, World, code, location, put};
 
 #[test]
 fn sessions_that_nobody_signs_out_of_leave_no_records() {
@@ -67,4 +67,34 @@ fn the_application_ends_a_session_wherever_it_is_used() {
     let reply = ann.click(&mut world, "/me").reply();
     assert!(location(&reply).starts_with(crate::world::TWIN));
     assert!(ann.fetch(&mut world, Method::GET, "/me").is_status(401));
+}
+
+#[test]
+fn whose_tokens_are_over_is_led_to_sign_in_and_a_script_is_told() {
+    for mut world in [World::new(), World::in_store()] {
+        let mut ann = Browser::new();
+        ann.open(&mut world, "/orders?page=2").session();
+        let request = ann.request(&world, Method::GET, "/orders?page=2", From::Typed);
+        let reply = ann.end_over(&mut world, request);
+        assert_eq!(
+            location(&reply),
+            "/auth/login?return_to=%2Forders%3Fpage%3D2"
+        );
+        assert!(ann.cookie(SESSION).is_none());
+        assert!(world.records().is_empty());
+        ann.open(&mut world, "/orders").session();
+        let mut script = ann.request(&world, Method::GET, "/orders", From::Own);
+        put(&mut script.headers, "sec-fetch-mode", "cors");
+        put(&mut script.headers, "sec-fetch-dest", "empty");
+        assert_eq!(code(&ann.end_over(&mut world, script)), "web.signed_out");
+        // An API that takes no token of the person's is not asked about for ever.
+        let looped = (0..12).any(|_| match ann.open(&mut world, "/orders") {
+            Ended::Reply(reply) => code(&reply) == "web.loop",
+            _ => {
+                let request = ann.request(&world, Method::GET, "/orders", From::Typed);
+                code(&ann.end_over(&mut world, request)) == "web.loop"
+            }
+        });
+        assert!(looped);
+    }
 }

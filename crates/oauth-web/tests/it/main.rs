@@ -11,6 +11,7 @@ mod interleaved;
 mod logout;
 mod made_up;
 mod settings;
+mod shared;
 mod sign_in;
 mod step_up;
 mod stored;

@@ -2,7 +2,7 @@
 
 use oauth_core::scope::Scope;
 use oauth_core::url::Url;
-use oauth_web::{Event, Identity, IdentityEndpoint, Provider, Site, testing_key};
+use oauth_web::{Admission, Event, Identity, IdentityEndpoint, Provider, Site, testing_key};
 
 use crate::world::{Browser, SESSION, SUBJECT, TWIN, World, code};
 
@@ -83,6 +83,36 @@ fn somebody_is_signed_in_for_a_test_under_the_testing_key_alone() {
             Site::new(open).expect_err("everybody has it").code(),
             "web.setup"
         );
+    }
+}
+
+#[test]
+fn a_session_of_a_test_is_as_a_real_one() {
+    for mut world in [World::new(), World::in_store()] {
+        world.change(|config| config.keys = oauth_seal::Keys::new(testing_key()));
+        world.admission = Box::new(|identity| match identity.text("team") {
+            Some(team) => {
+                let local = [("team".to_owned(), team.into())];
+                Admission::In(local.into_iter().collect())
+            }
+            None => Admission::Refused("for teams alone".to_owned()),
+        });
+        let mut ann = Identity::new("twin", TWIN, "ann");
+        let visit = world.site.testing(ann.clone());
+        let refused = world.try_drive(visit).expect_err("it has no team");
+        assert_eq!(refused.code(), "web.not_admitted");
+        assert_eq!(refused.detail(), Some("for teams alone"));
+        for (name, value) in [("name", "Ann"), ("team", "red"), ("roles", "admin")] {
+            ann.claims.insert(name.to_owned(), value.into());
+        }
+        let visit = world.site.testing(ann);
+        let reply = world.drive(visit).reply();
+        let mut browser = Browser::new();
+        browser.keep(&world, &reply);
+        let session = browser.click(&mut world, "/me").session();
+        assert_eq!(session.local["team"], "red");
+        let claims: Vec<_> = session.identity.claims.keys().collect();
+        assert_eq!(claims, ["name"]);
     }
 }
 

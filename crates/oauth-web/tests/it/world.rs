@@ -143,20 +143,32 @@ impl World {
         self.drive(visit)
     }
 
-    pub(crate) fn drive(&mut self, mut visit: Visit) -> Ended {
+    pub(crate) fn drive(&mut self, visit: Visit) -> Ended {
+        self.try_drive(visit).unwrap()
+    }
+
+    pub(crate) fn try_drive(&mut self, mut visit: Visit) -> Result<Ended, Error> {
         let mut event = Event::Begin;
         loop {
-            match self.step(&mut visit, event) {
+            match self.try_step(&mut visit, event)? {
                 Ok(next) => event = next,
-                Err(ended) => return *ended,
+                Err(ended) => return Ok(*ended),
             }
         }
     }
 
     /// One step of a visit, and its answer; or the end.
     pub(crate) fn step(&mut self, visit: &mut Visit, event: Event) -> Result<Event, Box<Ended>> {
+        self.try_step(visit, event).unwrap()
+    }
+
+    fn try_step(
+        &mut self,
+        visit: &mut Visit,
+        event: Event,
+    ) -> Result<Result<Event, Box<Ended>>, Error> {
         let moment = self.provider.moment();
-        let step = visit.resume(&moment, event).unwrap();
+        let step = visit.resume(&moment, event)?;
         self.notes.extend(visit.notes());
         let is_of_store = matches!(
             step,
@@ -172,9 +184,9 @@ impl World {
         };
         self.sweep();
         if is_of_store && (self.is_store_down || is_full) {
-            return Ok(Event::Failed(down()));
+            return Ok(Ok(Event::Failed(down())));
         }
-        Ok(match step {
+        Ok(Ok(match step {
             Step::Load { key } => Event::Loaded(self.store.get(&key).cloned()),
             Step::Lease { .. } => Event::Leased(Lease::Won),
             Step::Save {
@@ -207,10 +219,10 @@ impl World {
                 Event::Connecting
             }
             Step::Admit(identity) => Event::Admitted((self.admission)(&identity)),
-            Step::Respond(reply) => return Err(Box::new(Ended::Reply(reply))),
-            Step::Pass(session) => return Err(Box::new(Ended::Passed(session))),
-            Step::Forward(forward) => return Err(Box::new(Ended::Forwarded(forward))),
-        })
+            Step::Respond(reply) => return Ok(Err(Box::new(Ended::Reply(reply)))),
+            Step::Pass(session) => return Ok(Err(Box::new(Ended::Passed(session)))),
+            Step::Forward(forward) => return Ok(Err(Box::new(Ended::Forwarded(forward)))),
+        }))
     }
 
     /// What the application's database says: by id, by issuer, by tenant, or by the first part of the path.

@@ -39,6 +39,11 @@ def settings(environ: Mapping[str, str] | None, given: dict[str, Any]) -> dict[s
     # The current one, and those before it that still open what they sealed.
     if isinstance(found["key"], str) and found.get("old_keys") is None:
         found["key"], *found["old_keys"] = found["key"].replace(",", " ").split() or [""]
+    transport = variables.get("OAUTH_TRANSPORT")
+    if found.get("transport") is None and transport:
+        if transport not in ("https", "loopback_http"):
+            raise misuse("web.setup", "OAUTH_TRANSPORT: https or loopback_http")
+        found["transport"] = transport
     if found.get("providers") is None:
         line: dict[str, Any] = {name: found[name] for name in ("transport", "network") if name in found}
         found["providers"] = [provider(environ, line, asked)]
@@ -61,7 +66,9 @@ def provider(environ: Mapping[str, str] | None, line: dict[str, Any], asked: dic
         server = known or discover(issuer, transport=line.get("transport", "https"), **options)
         return made(Client, client, server, options)
 
-    return Provider(find if known is None else find(), **asked)
+    if known is not None:
+        return Provider(find(), **asked)
+    return Provider(find, registered=(issuer, client.arguments()[0]), **asked)
 
 
 def store(url: str, key: Any, old_keys: Sequence[Any]) -> stores.Store:
@@ -87,7 +94,7 @@ def _checked(key: Any, variable: str) -> Any:
 def _of_issuer(error: Misuse) -> Misuse:
     text = f"OAUTH_ISSUER: {_plain(error)}"
     if error.code == "issuer.not_https":
-        text += '; transport="loopback_http" is for tests on this machine'
+        text += '; OAUTH_TRANSPORT=loopback_http, or transport="loopback_http", is for tests on this machine'
     return misuse(error.code, text)
 
 

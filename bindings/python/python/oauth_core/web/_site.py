@@ -21,14 +21,16 @@ from typing import (
 )
 
 from .._bridge import settled
+from .._lists import listed
 from .._native import MAX_FORM, ProviderQuery, Forward, Identity, Reply, Sessions, Visit, WebSite
-from ..errors import misuse
+from ..errors import OAuthError, misuse
 from ._environment import settings
 from ._user import User
 
 if TYPE_CHECKING:
     from typing_extensions import Self, TypeAlias
 
+    from .._client import Client
     from .._native import Network, Problem, Provider
     from ..stores import Key, Store
 
@@ -123,10 +125,10 @@ class Site:
         lookup: Literal["fixed", "asked"] = "fixed",
     ) -> None:
         self._site = WebSite(
-            list(providers),
+            listed("providers", providers),
             base_url,
             key,
-            old_keys=list(old_keys),
+            old_keys=listed("old_keys", old_keys),
             store=store,
             name=name,
             prefix=prefix,
@@ -136,8 +138,8 @@ class Site:
             flows=flows,
             same_site=same_site,
             home=home,
-            return_origins=list(return_origins),
-            claims=None if claims is None else list(claims),
+            return_origins=listed("return_origins", return_origins),
+            claims=None if claims is None else listed("claims", claims),
             transport=transport,
             network=network,
             keep=keep,
@@ -160,7 +162,8 @@ class Site:
 
         The client's variables are those of ``Client.from_env``: ``OAUTH_ISSUER`` or ``OAUTH_PROVIDER``,
         ``OAUTH_CLIENT_ID``, ``OAUTH_CLIENT_SECRET``. ``OAUTH_BASE_URL``, ``OAUTH_KEY``, and ``OAUTH_STORE``, a URL
-        (``redis://``, ``postgres://``, ``sqlite:///path``, ``file:///folder``), are the site's. ``scope`` and ``extra`` are
+        (``redis://``, ``postgres://``, ``sqlite:///path``, ``file:///folder``), are the site's, and
+        ``OAUTH_TRANSPORT``, which is ``loopback_http`` for a site and a provider on this machine. ``scope`` and ``extra`` are
         those of ``Provider``. ``environment.missing`` names all variables that are needed and not set; what is wrong with
         one says which. The provider is asked for its metadata when somebody first signs in: until it answers, sign-ins are
         503 and every other page is there.
@@ -196,6 +199,13 @@ class Site:
         """The grants of everybody who signed in with this provider; ``web.setup`` without a store."""
         if self._store is None:
             raise misuse("web.setup", "sessions have tokens only where the site has a store")
+        client = self.client_of(provider)
+        if provider not in self._grants:
+            self._grants[provider] = Sessions(client, self._store)
+        return self._grants[provider]
+
+    def client_of(self, provider: str) -> Client:
+        """The client of a provider, which is asked for unless it is known."""
         if provider not in self._known and self._find:
             self._take(settled(self._find(ProviderQuery(id=provider))))
         if provider not in self._known:
@@ -203,9 +213,9 @@ class Site:
         if self._known[provider].client is None:
             self._driven(self._told(self._site.connect(provider), "resume"))
         client = self._known[provider].client
-        if provider not in self._grants and client is not None:
-            self._grants[provider] = Sessions(client, self._store)
-        return self._grants[provider]
+        if client is None:
+            raise misuse("web.setup", "the client of this provider is not known")
+        return client
 
     async def look_up(self, provider: str) -> None:
         """Waits until a provider is known, and asks the hook for one that this process has not seen yet, such as that of
@@ -244,10 +254,11 @@ class Site:
         ended = await self._adriven(self._told(self._site.sign_out(host, target, headers), "aresume"))
         return cast(Reply, ended)
 
-    def testing(self, identity: Mapping[str, Any]) -> Reply:
+    def testing(self, identity: Mapping[str, Any], local: Local = None) -> Reply:
         """A reply that signs somebody in for a test: ``oauth_core.web.testing`` is the way to it."""
         who = {"provider": next(iter(self._known), None), **identity}
-        ended = self._driven(self._told(self._site.testing(json.dumps(who)), "resume"))
+        admit = self._admit if local is None else lambda _: local
+        ended = self._driven(self._told(self._site.testing(json.dumps(who)), "resume", admit))
         return cast(Reply, ended)
 
     def reads_form(self, method: str, target: str) -> bool:
@@ -296,11 +307,12 @@ class Site:
     def _begin(self, request: Request, access: Access, need: Need) -> Visit:
         acr, max_age, scope, tenant = need
         return self._site.begin(
-            *request, access=access, acr=list(acr), max_age=max_age, scope=list(scope), tenant=tenant
+            *request, access=access, acr=listed("acr", acr), max_age=max_age, scope=listed("scope", scope), tenant=tenant
         )
 
-    def _told(self, visit: Visit, resume: str) -> Generator[Step, Any, Any]:
+    def _told(self, visit: Visit, resume: str, admit: Admit | None = None) -> Generator[Step, Any, Any]:
         """What a visit ends in, once it was told what it asked of the application."""
+        decide = admit or self._admit
         go_on = getattr(visit, resume)
         ended = yield lambda told: go_on(**told), {}
         while isinstance(ended, (ProviderQuery, Identity)):
@@ -309,7 +321,7 @@ class Site:
                 self._take(found)
                 told: dict[str, Any] = {"local": {}} if found is None else {"provider": found}
             else:
-                told = _decided((yield self._admit, ended) if self._admit else None)
+                told = _decided((yield decide, ended) if decide else None)
             ended = yield lambda told: go_on(**told), told
         return ended
 
@@ -340,6 +352,11 @@ def _decided(answer: Any) -> dict[str, Any]:
     raise TypeError(f"admit gives a dict, None or a Refuse, and has given a {type(answer).__name__}: nobody is let in")
 
 
+def is_over(user: User | None, error: BaseException) -> bool:
+    """Whether what left a page says that the session of this request has ended."""
+    return user is not None and user.is_over and isinstance(error, OAuthError) and error.advice == "reauthorize"
+
+
 def somebody(ended: Ended) -> User:
     """Who is signed in, of a visit that is not passed on without anybody."""
     if isinstance(ended, User):
@@ -349,4 +366,4 @@ def somebody(ended: Ended) -> User:
 
 def _upstream(name: str, given: Upstream) -> tuple[str, str, list[str]]:
     url, methods = (given, ["GET"]) if isinstance(given, str) else given
-    return name, url, list(methods)
+    return name, url, listed("methods", methods)

@@ -18,14 +18,17 @@ __all__ = ["User"]
 class User:
     """The person who is signed in, identified by ``issuer`` and ``subject``; never identify them by their address."""
 
-    __slots__ = ("_site", "session")
+    __slots__ = ("_site", "is_over", "session")
 
     session: Session
     """The session."""
+    is_over: bool
+    """Whether a call has found that the person's grant, and with it the session, has ended."""
 
     def __init__(self, site: Site, session: Session) -> None:
         self._site = site
         self.session = session
+        self.is_over = False
 
     @property
     def identity(self) -> Identity:
@@ -105,12 +108,16 @@ class User:
     def fetch(self, url: str, *, method: str = "GET", **options: Any) -> Response:
         """Calls an API with the person's token; the options are those of ``GrantSource.request``.
 
-        Once the grant has ended (advice ``reauthorize``), the session has ended too: on the next request nobody is signed in.
+        The token is sent only to ``origins``, or to the API of the provider's preset; ``resource.origin_not_allowed`` for any
+        other URL, wherever the tokens are kept. Once the grant has ended (advice ``reauthorize``), the session has ended too:
+        on the next request nobody is signed in. The error need not be caught: where it leaves a page, the person is led to
+        sign in, and a script gets a 401.
         """
         try:
-            return self._caller(url, options).request(method, url, **options)
+            return self._caller(options).request(method, url, **options)
         except OAuthError as error:
             if error.advice == "reauthorize":
+                self.is_over = True
                 self._site.end(self)
             raise
 
@@ -118,20 +125,22 @@ class User:
         """fetch(), in a coroutine."""
         await self._site.look_up(self.provider)
         try:
-            return await self._caller(url, options).arequest(method, url, **options)
+            return await self._caller(options).arequest(method, url, **options)
         except OAuthError as error:
             if error.advice == "reauthorize":
+                self.is_over = True
                 await self._site.aend(self)
             raise
 
-    def _caller(self, url: str, options: dict[str, Any]) -> GrantSource | FixedToken:
+    def _caller(self, options: dict[str, Any]) -> GrantSource | FixedToken:
         tokens = self.session.tokens
         if tokens is None:
             return self.source
-        # The token is in the cookie, and is sent only to the origins that are set.
+        # Wherever it is kept, it goes where it is told to, or to the API of the provider's preset.
+        origins = options.pop("origins", None)
         return fixed_token(
             tokens.access_token,
-            origins=options.pop("origins", None) or [url],
+            origins=self._site.client_of(self.provider).server if origins is None else origins,
             expires_at=tokens.expires_at,
             transport=self._site.transport,
             network=self._site.network,

@@ -11,7 +11,8 @@ from typing import Any, Awaitable, Callable, MutableMapping
 from urllib.parse import quote
 
 from .._native import Reply
-from ._site import MAX_FORM, NOTHING, Access, Ended, Forward, Need, Request, Site, somebody
+from ..errors import OAuthError
+from ._site import MAX_FORM, NOTHING, Access, Ended, Forward, Need, Request, Site, is_over, somebody
 from ._user import User
 
 __all__ = ["SignIn", "challenge", "passed_on", "reply", "somebody", "target_of", "user"]
@@ -47,7 +48,19 @@ class SignIn:
         if isinstance(ended, Reply):
             return await reply(ended, scope, send)
         scope[VISIT] = (self.site, request, ended)
-        await self.app(scope, receive, send)
+        has_begun = False
+
+        async def sending(message: Any) -> None:
+            nonlocal has_begun
+            has_begun = True
+            await send(message)
+
+        try:
+            return await self.app(scope, receive, sending)
+        except OAuthError as error:
+            if has_begun or not is_over(user(scope), error):
+                raise
+        await reply(await self.site.asign_out(request), scope, send)
 
 
 def user(scope: Scope) -> User | None:
@@ -60,7 +73,10 @@ async def challenge(scope: Scope, need: Need = NOTHING) -> Ended:
     site, request, known = _visit(scope)
     if known is not None and need == NOTHING:
         return known
-    return await site.avisit(request, "signed_in", need)
+    ended = await site.avisit(request, "signed_in", need)
+    if isinstance(ended, User):
+        scope[VISIT] = (site, request, ended)
+    return ended
 
 
 async def passed_on(forward: Forward, scope: Scope, receive: Receive, send: Send) -> None:

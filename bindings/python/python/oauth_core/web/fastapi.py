@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, Sequence
 import starlette.requests
 import starlette.responses
 
+from .._lists import listed
 from .._native import Reply
 from . import asgi
 from ._site import NOTHING, Access, Need, Refuse
@@ -60,7 +61,7 @@ class Site(Base):
     ) -> Any:
         """A dependency of FastAPI: a user who has authenticated with one of these ``acr`` values and within this many
         seconds, has granted this scope (RFC 9470), and belongs to this tenant."""
-        need = Need(tuple(acr), max_age, tuple(scope), tenant)
+        need = Need(listed("acr", acr), max_age, listed("scope", scope), tenant)
 
         async def user(request: starlette.requests.HTTPConnection) -> User:
             return await require(request, need)

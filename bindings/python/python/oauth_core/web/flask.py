@@ -14,9 +14,11 @@ from typing import TYPE_CHECKING, Any, Callable, Sequence, TypeVar, overload
 
 import flask
 
+from .._lists import listed
 from .._native import Reply
+from ..errors import OAuthError
 from . import wsgi
-from ._site import Access, Forward, Need, Refuse
+from ._site import Access, Forward, Need, Refuse, is_over
 from ._site import Site as Base
 from ._user import User
 
@@ -47,6 +49,7 @@ class Site(Base):
         """Adds the sign-in to this application."""
         # Before anything else reads the request.
         app.before_request_funcs.setdefault(None, []).insert(0, self._before)
+        app.register_error_handler(OAuthError, self._over)
 
     @property
     def user(self) -> User:
@@ -79,7 +82,7 @@ class Site(Base):
     ) -> Any:
         """Restricts a page to users who have authenticated with one of these ``acr`` values and within this many
         seconds, have granted this scope (RFC 9470), and belong to this tenant."""
-        need = Need(tuple(acr), max_age, tuple(scope), tenant)
+        need = Need(listed("acr", acr), max_age, listed("scope", scope), tenant)
 
         def guarded(view: Callable[..., Any]) -> Callable[..., Any]:
             @functools.wraps(view)
@@ -88,7 +91,6 @@ class Site(Base):
                 ended = wsgi.challenge(environ, need)
                 if isinstance(ended, Reply):
                     return _response(ended)
-                environ[wsgi.VISIT] = (*environ[wsgi.VISIT][:2], ended)
                 return flask.current_app.ensure_sync(view)(*args, **options)
 
             return page
@@ -106,6 +108,12 @@ class Site(Base):
             return _response(ended)
         environ[wsgi.VISIT] = (self, request, ended)
         return None
+
+    def _over(self, error: OAuthError) -> Response:
+        visit = flask.request.environ.get(wsgi.VISIT)
+        if visit is None or not is_over(visit[2], error):
+            raise error
+        return _response(self.sign_out(visit[1]))
 
 
 def _response(reply: Reply) -> Response:

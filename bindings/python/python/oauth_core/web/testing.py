@@ -4,7 +4,9 @@
     testing.sign_in(client, site, "ann", claims={"name": "Ann"})
 
 ``client`` is a test client of Starlette and FastAPI, Flask or Django, or an ``httpx.Client``. The key is everybody's:
-no site takes it whose ``base_url`` others could reach.
+no site takes it whose ``base_url`` others could reach. The session is as a real one: ``admit`` is asked, and of the claims
+those are kept that the site keeps. The client's requests say that a page of the site sends them, as browsers do, so that a
+POST is none of another site.
 """
 
 from __future__ import annotations
@@ -17,11 +19,14 @@ from .._native import testing_key
 if TYPE_CHECKING:
     from ._site import Site
 
-__all__ = ["KEY", "cookies", "sign_in"]
+__all__ = ["KEY", "SAME_ORIGIN", "cookies", "sign_in"]
 
 _Client = TypeVar("_Client")
 
 KEY = testing_key()
+
+SAME_ORIGIN = {"Sec-Fetch-Site": "same-origin"}
+"""The header fields of requests that pages of the site send, by which a site knows that no other site does."""
 
 
 def cookies(
@@ -34,12 +39,16 @@ def cookies(
     sid: str | None = None,
     provider: str | None = None,
     issuer: str = "https://as.invalid",
+    local: Mapping[str, Any] | None = None,
 ) -> dict[str, str]:
     """The cookies of a user who has just signed in: names and values. There are no tokens.
 
     ``claims`` are what the provider vouched for, ``acr`` is how and ``auth_time`` when (Unix time, in seconds) the person
-    authenticated, ``sid`` the session there; ``provider`` is the first of the site unless it is named. ``web.setup``
-    unless the site seals with ``KEY``.
+    authenticated, ``sid`` the session there; ``provider`` is the first of the site unless it is named. ``local``
+    is what ``admit`` would give, which is not asked then. ``web.setup`` unless the site seals with ``KEY``,
+    ``web.not_admitted`` if ``admit`` refuses.
+
+    A request that changes something needs ``SAME_ORIGIN`` too: what a page of the site sends along.
     """
     identity = {
         **({} if provider is None else {"provider": provider}),
@@ -50,14 +59,14 @@ def cookies(
         "acr": acr,
         "claims": dict(claims or {}),
     }
-    reply = site.testing(identity)
+    reply = site.testing(identity, local)
     fields = [value.split(";", 1) for name, value in reply.headers if name == "set-cookie"]
     set_ = [pair for pair, attributes in fields if "max-age=0" not in attributes.lower().split("; ")]
     return dict(pair.split("=", 1) for pair in set_)
 
 
 def sign_in(client: _Client, site: Site, subject: str, **identity: Any) -> _Client:
-    """Adds ``cookies()`` to a test client, and returns it."""
+    """Adds ``cookies()`` and ``SAME_ORIGIN`` to a test client, as the person's browser would, and returns it."""
     known: Any = client
     jar = getattr(known, "cookies", None)
     for name, value in cookies(site, subject, **identity).items():
@@ -69,4 +78,12 @@ def sign_in(client: _Client, site: Site, subject: str, **identity: Any) -> _Clie
             known.set_cookie(name, value)
         else:
             raise TypeError("no client of a test that is known: give it what cookies() returns")
+    for name, value in SAME_ORIGIN.items():
+        variable = f"HTTP_{name.upper().replace('-', '_')}"
+        if isinstance(jar, SimpleCookie):  # Django
+            known.defaults[variable] = value
+        elif jar is not None:
+            known.headers.setdefault(name, value)
+        else:
+            known.environ_base[variable] = value
     return client

@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING, Any, Callable, Iterable, Iterator
 from urllib.parse import quote, urlsplit
 
 from .._native import Reply
-from ._site import MAX_FORM, NOTHING, Access, Ended, Forward, Need, Request, Site
+from ..errors import OAuthError
+from ._site import MAX_FORM, NOTHING, Access, Ended, Forward, Need, Request, Site, is_over
 from ._user import User
 
 if TYPE_CHECKING:
@@ -60,7 +61,12 @@ class SignIn:
         if isinstance(ended, Reply):
             return reply(ended, start_response)
         environ[VISIT] = (self.site, request, ended)
-        return self.app(environ, start_response)
+        try:
+            return self.app(environ, start_response)
+        except OAuthError as error:
+            if not is_over(user(environ), error):
+                raise
+        return reply(self.site.sign_out(request), start_response)
 
 
 def user(environ: Environ) -> User | None:
@@ -73,7 +79,10 @@ def challenge(environ: Environ, need: Need = NOTHING) -> Ended:
     site, request, known = _visit(environ)
     if known is not None and need == NOTHING:
         return known
-    return site.visit(request, "signed_in", need)
+    ended = site.visit(request, "signed_in", need)
+    if isinstance(ended, User):
+        environ[VISIT] = (site, request, ended)
+    return ended
 
 
 def reply(answer: Reply, start_response: StartResponse) -> list[bytes]:

@@ -13,7 +13,7 @@ from django.utils.module_loading import import_string
 
 from ..._native import Reply
 from .. import asgi, wsgi
-from .._site import MAX_FORM, Ended, Forward, Request, Site
+from .._site import MAX_FORM, Ended, Forward, Request, Site, is_over
 from .replies import ending, later_chunks, response, streamed
 from .site import SERVED, site
 
@@ -53,6 +53,13 @@ class Middleware:
             return response(ended)
         answer: HttpResponse = self.get_response(_seen_by(seen, ended))
         return ending(answer, self.site.sign_out(seen.oauth_request)) if seen.oauth_left else answer
+
+    def process_exception(self, request: Any, exception: Exception) -> HttpResponse | None:
+        """Leads whoever's grant has ended to sign in."""
+        ended = getattr(request, "oauth", None)
+        if not is_over(ended, exception):
+            return None
+        return response(self.site.sign_out(request.oauth_request))
 
     async def _later(self, request: Any) -> HttpResponse:
         SERVED.set((request, sync_to_async))

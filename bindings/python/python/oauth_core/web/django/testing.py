@@ -10,12 +10,13 @@ from __future__ import annotations
 from types import SimpleNamespace
 from typing import Any
 
+from django.http import HttpRequest
 from django.test import Client
 
 from ..testing import KEY
 from ..testing import sign_in as _sign_in
 from . import people
-from .site import site
+from .site import SERVED, site
 
 __all__ = ["KEY", "sign_in"]
 
@@ -23,9 +24,14 @@ __all__ = ["KEY", "sign_in"]
 def sign_in(client: Client, subject: str, *, issuer: str = "https://as.invalid", **identity: Any) -> Any:
     """Signs this person in with the test client, and creates their user if there is none; returns the client.
 
-    The rest is that of ``oauth_core.web.testing.cookies``. Neither ``admit`` nor signals are called.
+    The rest is that of ``oauth_core.web.testing.cookies``. ``admit`` and Django's signals are called as at a real sign-in,
+    unless ``local`` is given.
     """
     its, _ = site()
-    _sign_in(client, its, subject, issuer=issuer, **identity)
+    served = SERVED.set((HttpRequest(), lambda function: function))
+    try:
+        _sign_in(client, its, subject, issuer=issuer, **identity)
+    finally:
+        SERVED.reset(served)
     claims: dict[str, Any] = identity.get("claims") or {}
     return people.made(SimpleNamespace(issuer=issuer, subject=subject, claims=claims)).user

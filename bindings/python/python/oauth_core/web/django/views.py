@@ -7,6 +7,7 @@ from typing import Any, Callable, Sequence, TypeVar, overload
 
 from asgiref.sync import iscoroutinefunction
 
+from ..._lists import listed
 from ..._native import Reply
 from .._site import Need
 from .replies import response
@@ -28,7 +29,7 @@ def required(
 ) -> Any:
     """Restricts a view to users who have authenticated with one of these ``acr`` values and within this many seconds,
     have granted this scope (RFC 9470), and belong to this tenant. For other views use ``@login_required``."""
-    need = Need(tuple(acr), max_age, tuple(scope), tenant)
+    need = Need(listed("acr", acr), max_age, listed("scope", scope), tenant)
 
     def guarded(view: Callable[..., Any]) -> Callable[..., Any]:
         @functools.wraps(view)

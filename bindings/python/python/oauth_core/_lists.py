@@ -1,0 +1,16 @@
+"""Options that are lists."""
+
+from __future__ import annotations
+
+from typing import Iterable, TypeVar
+
+__all__ = ["listed"]
+
+_Item = TypeVar("_Item")
+
+
+def listed(name: str, given: Iterable[_Item]) -> list[_Item]:
+    """The items. One text is no list of its letters, which nobody means."""
+    if isinstance(given, (str, bytes)):
+        raise TypeError(f"{name} is a list, and not one text")
+    return list(given)

@@ -1,0 +1,146 @@
+"""What a site takes for its own: sessions, names of cookies, forms, settings; and what becomes of grants that have ended."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import fastapi
+import flask
+import pytest
+from conftest import Twin
+from examples import web_settings
+from fastapi.testclient import TestClient
+from test_web_site import BASE, KEY, PAGE, asked, sign_in, site
+
+import oauth_core
+from oauth_core.stores import Memory
+from oauth_core.web import Need, Provider, Reply, Site, User, wsgi
+from oauth_core.web import fastapi as fastapi_web
+from oauth_core.web import flask as flask_web
+
+
+def test_a_session_of_another_client_or_path_is_nobodys(generic: Twin, client: oauth_core.Client) -> None:
+    generic.register(f"{BASE}/auth/callback")
+    cookie, _ = sign_in(site(client))
+    headers = [*PAGE, ("cookie", cookie)]
+    assert isinstance(site(client).visit(asked("/", headers=headers)), User)
+    other = oauth_core.Client(client.server, client_id="another", client_secret="secret")
+    assert site(other).visit(asked("/", headers=headers)) is None
+    assert site(client, base_url=f"{BASE}/b").visit(asked("/b/", headers=headers)) is None
+    # Of a client that is not known yet, its registration says whose sessions there are.
+    issuer = client.server.issuer
+    for client_id, is_known in ((client.client_id, True), ("another", False)):
+        later = Provider(lambda: client, registered=(issuer, client_id))
+        user = site(client, providers=[later]).visit(asked("/", headers=headers))
+        assert isinstance(user, User) is is_known
+
+
+def test_sites_at_two_paths_have_cookies_of_two_names(generic: Twin, client: oauth_core.Client) -> None:
+    names = set()
+    for path in ("", "/a", "/b"):
+        web = site(client, base_url=f"{BASE}{path}")
+        sent = web.visit(asked(f"{path}/me"), "signed_in")
+        assert isinstance(sent, Reply)
+        flows = [value for name, value in sent.headers if name == "set-cookie"]
+        names.update(flow.partition("-flow-")[0] for flow in flows if "-flow-" in flow)
+    assert names == {"oauth-session", "a-oauth-session", "b-oauth-session"}
+
+
+def test_forms_of_other_sites_reach_pages_for_everybody(client: oauth_core.Client) -> None:
+    headers = [*PAGE, ("origin", "https://bank.example"), ("sec-fetch-site", "cross-site")]
+    posted = asked("/payment/return", method="POST", headers=headers)
+    assert site(client).visit(posted) is None
+    refused = site(client).visit(posted, "signed_in")
+    assert isinstance(refused, Reply) and refused.status == 403
+
+
+@pytest.mark.parametrize("option", ["claims", "return_origins", "old_keys"])
+def test_a_text_is_no_list(client: oauth_core.Client, option: str) -> None:
+    with pytest.raises(TypeError, match=f"{option} is a list"):
+        site(client, **{option: "email"})
+
+
+@pytest.mark.parametrize("need", [Need(acr="mfa"), Need(scope="read")])
+def test_a_need_is_no_text(client: oauth_core.Client, need: Need) -> None:
+    with pytest.raises(TypeError, match="is a list"):
+        site(client).visit(asked("/pay"), "signed_in", need)
+
+
+def test_a_variable_allows_loopback(generic: Twin) -> None:
+    environ = {**web_settings(generic), "OAUTH_TRANSPORT": "loopback_http"}
+    assert Site.from_env(environ=environ)
+    for transport in ("https", ""):
+        with pytest.raises(oauth_core.Misuse, match="OAUTH_TRANSPORT=loopback_http"):
+            Site.from_env(environ={**environ, "OAUTH_TRANSPORT": transport})
+    with pytest.raises(oauth_core.Misuse, match="OAUTH_TRANSPORT") as caught:
+        Site.from_env(environ={**environ, "OAUTH_TRANSPORT": "http"})
+    assert caught.value.code == "web.setup"
+
+
+def test_whose_grant_is_over_is_led_to_sign_in(generic: Twin, client: oauth_core.Client) -> None:
+    generic.register(f"{BASE}/auth/callback")
+    scope = "openid read offline_access"
+    web = site(client, store=Memory(), providers=[Provider(client, scope=scope)])
+
+    def page(environ: Any, start_response: Any) -> list[bytes]:
+        user = wsgi.user(environ)
+        assert user is not None
+        user.fetch(f"{generic.base}/api/echo", origins=[generic.base])
+        start_response("200 OK", [])
+        return [b"orders"]
+
+    guarded = wsgi.SignIn(page, web)
+    for accept, status in (("text/html", "303"), ("application/json", "401")):
+        cookie, _ = sign_in(web)
+        generic.revoke()
+        environ = {
+            "REQUEST_METHOD": "GET", "PATH_INFO": "/orders", "REQUEST_URI": "/orders", "HTTP_HOST": "127.0.0.1:8000",
+            "HTTP_ACCEPT": accept, "HTTP_COOKIE": cookie,
+        }
+        told: list[Any] = []
+        guarded(environ, lambda status, headers: told.append((status, dict(headers))))
+        assert told[0][0].startswith(status)
+        if status == "303":
+            assert told[0][1]["Location"] == "/auth/login?return_to=%2Forders"
+    # What another client's call says is the application's own matter.
+    def failing(environ: Any, start_response: Any) -> list[bytes]:
+        raise caught.value
+
+    with pytest.raises(oauth_core.OAuthError) as caught:
+        cookie, user = sign_in(web)
+        generic.revoke()
+        user.fetch(f"{generic.base}/api/echo", origins=[generic.base])
+    with pytest.raises(oauth_core.OAuthError):
+        cookie, _ = sign_in(web)
+        wsgi.SignIn(failing, web)({**environ, "HTTP_COOKIE": cookie}, lambda *_: None)
+
+
+def test_frameworks_lead_whose_grant_is_over_to_sign_in(generic: Twin, client: oauth_core.Client) -> None:
+    generic.register(f"{BASE}/auth/callback")
+    provider = Provider(client, scope="openid read offline_access")
+    settings: dict[str, Any] = {
+        "providers": [provider], "base_url": BASE, "key": KEY, "store": Memory(), "transport": "loopback_http",
+    }
+    ours, theirs = flask.Flask("ours"), fastapi.FastAPI()
+    for_flask, for_fastapi = flask_web.Site(ours, **settings), fastapi_web.Site(theirs, **settings)
+
+    @ours.get("/orders")
+    @for_flask.required
+    def orders() -> str:
+        return str(for_flask.user.fetch(f"{generic.base}/api/echo", origins=[generic.base]).status)
+
+    @theirs.get("/orders")
+    async def calls(user: User = for_fastapi.user) -> int:
+        return (await user.afetch(f"{generic.base}/api/echo", origins=[generic.base])).status
+
+    browsers: list[Any] = [ours.test_client(use_cookies=False), TestClient(theirs, base_url=BASE, follow_redirects=False)]
+    for web, browser in zip((for_flask, for_fastapi), browsers):
+        cookie, _ = sign_in(web)
+        assert browser.get("/orders", headers={"accept": "text/html", "cookie": cookie}).status_code == 200
+        generic.revoke()
+        led = browser.get("/orders", headers={"accept": "text/html", "cookie": cookie})
+        assert led.status_code == 303, led.text
+        assert led.headers["location"] == "/auth/login?return_to=%2Forders"
+        cookie, _ = sign_in(web)
+        generic.revoke()
+        assert browser.get("/orders", headers={"accept": "*/*", "cookie": cookie}).status_code == 401
