@@ -22,7 +22,7 @@ use crate::server::Server;
 use crate::source::{GrantSource, Kept};
 use crate::store::Store;
 use crate::sync_async::twins;
-use crate::text::text;
+use crate::text::{filled, text};
 use crate::tokens::Tokens;
 use crate::value::{self, Given, Pairs};
 use crate::{errors, secret};
@@ -351,7 +351,7 @@ impl Client {
         py: Python<'_>,
         tokens: Option<&Tokens>,
         store: Option<Store>,
-        #[pyo3(from_py_with = text)] subject: Option<String>,
+        #[pyo3(from_py_with = filled)] subject: Option<String>,
         scope: Option<Given>,
         resource: Option<Given>,
         audience: Option<Given>,
@@ -397,7 +397,7 @@ impl Client {
         tokens: Option<&Tokens>,
         grant_type: &str,
         shared: bool,
-        #[pyo3(from_py_with = text)] subject: Option<String>,
+        #[pyo3(from_py_with = filled)] subject: Option<String>,
         scope: Option<Given>,
         resource: Option<Given>,
         audience: Option<Given>,

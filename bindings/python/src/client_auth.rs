@@ -179,7 +179,7 @@ impl PrivateKeyJwt {
     #[pyo3(signature = (key, /, *, alg = None, kid = None, certificate_thumbprint = None,
                         audience = None, passphrase = None))]
     fn new(
-        key: Keys,
+        #[pyo3(from_py_with = text)] key: Keys,
         #[pyo3(from_py_with = text)] alg: Option<String>,
         #[pyo3(from_py_with = text)] kid: Option<String>,
         #[pyo3(from_py_with = text)] certificate_thumbprint: Option<String>,

@@ -70,6 +70,10 @@ impl Network {
         in_flight_per_origin: Option<usize>,
         #[pyo3(from_py_with = text)] addresses: Option<String>,
     ) -> PyResult<Self> {
+        if in_flight_per_origin == Some(0) {
+            let why = "in_flight_per_origin is at least 1: no request would ever be sent";
+            return Err(PyValueError::new_err(why));
+        }
         let mut settings = Settings::default();
         settings.ca = ca.map(|pem| pem.0);
         settings.only_ca = only_ca.map(|pem| pem.0);

@@ -19,7 +19,7 @@ use crate::request::token_request;
 use crate::source::{GrantSource, refuse_in_hook, while_hooked};
 use crate::store::Store;
 use crate::sync_async::twins;
-use crate::text::text;
+use crate::text::{filled, text};
 use crate::tokens::Tokens;
 use crate::value::Given;
 use crate::{errors, runtime, value};
@@ -204,7 +204,7 @@ impl Sessions {
     fn get(
         &self,
         py: Python<'_>,
-        #[pyo3(from_py_with = text)] subject: Option<String>,
+        #[pyo3(from_py_with = filled)] subject: Option<String>,
         scope: Option<Given>,
         resource: Option<Given>,
         audience: Option<Given>,
@@ -268,7 +268,7 @@ twins! {
         fn log_out / alog_out(
             self,
             py,
-            #[pyo3(from_py_with = text)] subject: Option<String>,
+            #[pyo3(from_py_with = filled)] subject: Option<String>,
             scope: Option<Given>,
             resource: Option<Given>,
             audience: Option<Given>,

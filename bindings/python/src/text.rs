@@ -16,12 +16,29 @@ where
     let py = given.py();
     given.extract().map_err(|error: T::Error| {
         let error = error.into();
-        // A text is a list of its letters: it is never taken for one.
-        match given.is_instance_of::<PyString>() && error.is_instance_of::<PyTypeError>(py) {
-            true => PyTypeError::new_err("a list or bytes are wanted, not a text"),
-            false => withheld(py, error),
+        let Ok(text) = given.cast::<PyString>() else {
+            return withheld(py, error);
+        };
+        match text.to_cow() {
+            Err(unreadable) => withheld(py, unreadable),
+            // A text is a list of its letters: it is never taken for one.
+            Ok(_) if error.is_instance_of::<PyTypeError>(py) => {
+                PyTypeError::new_err("a list or bytes are wanted, not a text")
+            }
+            Ok(_) => error,
         }
     })
+}
+
+/// A text that says something, or none: an empty one comes of a variable that is not set.
+///
+/// # Errors
+/// Those of [`text`]; `ValueError` for an empty one.
+pub(crate) fn filled(given: &Bound<'_, PyAny>) -> PyResult<Option<String>> {
+    match text::<Option<String>>(given)? {
+        Some(empty) if empty.is_empty() => Err(PyValueError::new_err("it is empty")),
+        filled => Ok(filled),
+    }
 }
 
 /// The same error, unless it holds the text that it is about.

@@ -86,7 +86,6 @@ TEXTS: dict[str, Any] = {
     "ClientSecretPost": lambda _, text: oauth_core.ClientSecretPost(text),
     "ClientSecretJwt": lambda _, text: oauth_core.ClientSecretJwt(text),
     "PrivateKeyJwt": lambda _, text: oauth_core.PrivateKeyJwt(text),
-    "PrivateKeyJwt of several": lambda _, text: oauth_core.PrivateKeyJwt([text]),
     "passphrase": lambda _, text: oauth_core.PrivateKeyJwt("key", passphrase=text),
     "DpopKey": lambda _, text: oauth_core.DpopKey(text),
     "proxy": lambda _, text: oauth_core.Network(proxy=text),
@@ -94,8 +93,8 @@ TEXTS: dict[str, Any] = {
     "old": lambda _, text: stores.Sealed(stores.Memory(), bytes(32), old=[text]),
     "RedisStore": lambda _, text: stores.RedisStore(f"redis://:{text}@127.0.0.1/"),
     "PostgresStore": lambda _, text: stores.PostgresStore(f"postgres://u:{text}@127.0.0.1/"),
-    "revoke": lambda client, text: client.revoke(text),
-    "password": lambda client, text: client.password_grant(username="u", password=text),
+    "revoke": lambda client, text: client.revoke(token=text),
+    "password": lambda client, text: client.password(username="u", password=text),
     "extra": lambda client, text: client.client_credentials(extra={"assertion": text}),
     "redeem": lambda client, text: client.redeem(client.authorize(redirect_uri=CALLBACK), CALLBACK + "?code=" + text),
     "url": lambda client, text: client.client_credentials().get("https://a.example/?" + text),
@@ -120,6 +119,8 @@ def test_what_is_empty_comes_of_a_variable_that_is_not_set(client: oauth_core.Cl
     empties: dict[str, Any] = {
         "path is empty": lambda: stores.FileStore(""),
         "path is empty ": lambda: stores.SqliteStore(""),
+        "in_flight_per_origin is at least 1": lambda: oauth_core.Network(in_flight_per_origin=0),
+        "it is empty": lambda: client.source(store=stores.Memory(), subject=""),
         "client_secret is empty": lambda: oauth_core.Client(client.server, client_id="c", client_secret=""),
         "audience is empty": lambda: oauth_core.AccessTokenVerifier(client.server, audience=""),
     }
