@@ -98,7 +98,8 @@ export class Api {
   /**
    * `fetch` with the token of the route's owner attached, to allowed origins only. A 401 about the token is
    * answered once with a new one, and a pause is kept, if the body can be sent again. Redirects are followed
-   * within the origin, with the token of the route they lead to.
+   * within the origin as `fetch` follows them, with the token of the route they lead to; one to another origin is
+   * handed back. `redirect: 'manual'` hands every one back, `'error'` rejects.
    */
   fetch(input: string | URL | Request, init?: ApiRequestInit): Promise<Response>
   /** Whose token a request to this URL carries; throws where it would be refused. */

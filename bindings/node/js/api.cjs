@@ -7,12 +7,15 @@ const native = require('#native')
 const { lifted } = require('./errors.cjs')
 const { checkLimit, pause } = require('./exchange.cjs')
 const { lineOf } = require('./network.cjs')
-const { initOf, optionsOf, textsOf } = require('./options.cjs')
+const { checkSignal, initOf, optionsOf, textsOf } = require('./options.cjs')
 const { checkInput, textOrUrl } = require('./paths.cjs')
 const { nativeTokens } = require('./tokens.cjs')
 
 /** How long a request waits at most for its turn, in milliseconds, if nothing else is said. */
 const LONGEST_WAIT = 300_000
+/** How many redirects are followed, and the header fields that go with a body (Fetch, HTTP-redirect fetch). */
+const MAX_HOPS = 20
+const OF_BODY = ['content-encoding', 'content-language', 'content-length', 'content-location', 'content-type']
 
 /** An API, and whose tokens its requests carry. All who call it share what is known of its limits. */
 class Api {
@@ -39,15 +42,17 @@ class Api {
 
   /** `fetch` with the token of the route's owner. */
   async fetch(input, init) {
+    if (typeof this !== 'object' || this === null || !(#known in this)) throw offItsObject('api')
     checkInput(input)
     const { rateLimit = this.#limits.rateLimit, longestWaitMs = this.#limits.longestWaitMs, others } = initOf(init)
     const limits = checkLimits(rateLimit, longestWaitMs)
+    const redirect = checkRedirect(others.redirect ?? input.redirect)
     // What `URL` makes one path of, such as `/a/../user`, another language may send as it is: all refuse it.
     if (typeof input === 'string' && !this.#sources.any) this.owner(input)
+    checkSignal(others.signal)
     const { stream, signal, ...request } = await requestOf(input, others)
-    const { method, headers, body } = request
     const fetch = this.#fetch ?? globalThis.fetch
-    const send = ({ url, authorization, dpop }) => fetch(url, {
+    const sender = ({ method, headers, body }) => ({ url, authorization, dpop }) => fetch(url, {
       ...rest(others),
       method,
       headers: [...headers, ...(authorization ? [['authorization', authorization]] : []), ...(dpop ? [['dpop', dpop]] : [])],
@@ -56,8 +61,15 @@ class Api {
       redirect: 'manual',
       signal,
     })
-    const call = lifted(() => this.#known.call({ ...request, ...limits }))
-    return carried(call, { sources: this.#sources, send, onWait: this.#onWait, signal })
+    const led = { redirect, hops: 0 }
+    for (let asked = request; ;) {
+      const call = lifted(() => this.#known.call({ ...asked, ...limits }))
+      const reply = await carried(call, { sources: this.#sources, send: sender(asked), onWait: this.#onWait, signal, led })
+      const next = redirect === 'follow' && !stream ? rewritten(asked, reply, led.url) : undefined
+      if (next === undefined) return reply
+      await drop(reply)
+      asked = next
+    }
   }
 
   [inspect.custom]() {
@@ -65,8 +77,30 @@ class Api {
   }
 }
 
+/** What `fetch` does with a redirect, of those three that there are. */
+function checkRedirect(redirect = 'follow') {
+  if (!['follow', 'manual', 'error'].includes(redirect)) throw new TypeError("redirect is 'follow', 'manual' or 'error'")
+  return redirect
+}
+
+const isRedirect = ({ status }) => [301, 302, 303, 307, 308].includes(status)
+
+/** The `GET` that such a redirect makes of another request, if it stays within the origin (Fetch, HTTP-redirect fetch). */
+function rewritten({ method, headers }, reply, url) {
+  const isRewritten = reply.status === 303 ? !['GET', 'HEAD'].includes(method) : [301, 302].includes(reply.status) && method === 'POST'
+  const location = isRewritten ? reply.headers.get('location') : null
+  if (location === null || !URL.canParse(location, url)) return undefined
+  const next = new URL(location, url)
+  if (next.origin !== new URL(url).origin) return undefined
+  const kept = headers.filter(([name]) => !OF_BODY.includes(name))
+  return { url: next.href, method: 'GET', headers: kept, body: new Uint8Array() }
+}
+
+/** A method that was taken off its object. */
+const offItsObject = (name) => new TypeError(`fetch belongs to its ${name}: call ${name}.fetch(url), or hand on ${name}.fetch.bind(${name})`)
+
 /** Does what the rules say about a request, to the end: its reply. */
-async function carried(call, { sources, send, onWait, signal }) {
+async function carried(call, { sources, send, onWait, signal, led }) {
   let reply
   let tokens
   let owner
@@ -78,6 +112,14 @@ async function carried(call, { sources, send, onWait, signal }) {
       const { kind, ms } = step
       if (kind === 'send') {
         reply = await send(step)
+        led.url = step.url
+        if (isRedirect(reply)) {
+          if (led.redirect === 'error') throw new TypeError('fetch failed', { cause: new Error('unexpected redirect') })
+          isOver = led.redirect === 'manual'
+          if (isOver) break
+          led.hops += 1
+          if (led.hops > MAX_HOPS) throw new TypeError('fetch failed', { cause: new Error('redirect count exceeded') })
+        }
         step = lifted(() => call.reply(reply.status, [...reply.headers]))
       } else if (kind === 'peek') {
         const head = await beginning(reply, step.limit)
@@ -254,6 +296,7 @@ class Source {
 
   /** `fetch` with the token attached, to allowed origins only. */
   async fetch(input, init) {
+    if (typeof this !== 'object' || this === null || !(#options in this)) throw offItsObject('source')
     this.#api ??= this.api()
     return this.#api.fetch(input, init)
   }

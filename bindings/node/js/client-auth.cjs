@@ -8,6 +8,7 @@ const { textOf, wait } = require('./exchange.cjs')
 const { answersOfAssertion } = require('./callbacks.cjs')
 const { optionsOf } = require('./options.cjs')
 const { checkText, pathOf } = require('./paths.cjs')
+const { checkUnicode } = require('./unicode.cjs')
 
 /** How long a function may take to give a token, in milliseconds. */
 const PATIENCE = 30_000
@@ -69,7 +70,7 @@ class AssertionFunction {
 
 function checkToken(token) {
   if (typeof token !== 'string') throw new TypeError('an assertion function gives a text')
-  return token
+  return checkUnicode(token, 'the assertion')
 }
 
 /** How a client proves who it is with more than a secret: the `clientAuth` of a client. */

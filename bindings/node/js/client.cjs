@@ -15,7 +15,7 @@ const { agree, asking, authorization, begin, exchangeOf, inOrder, perform, token
 const { ExchangeOperations, FINGERPRINT, Operations, operations } = require('./ops.cjs')
 const { optionsOf, textsOf } = require('./options.cjs')
 const { Server, discover, isLoopback, nativeServer } = require('./server.cjs')
-const { pathOf } = require('./paths.cjs')
+const { pathOf, textOrUrl } = require('./paths.cjs')
 const { GrantSource } = require('./source.cjs')
 const { nativeFlow, nativeTokens } = require('./tokens.cjs')
 
@@ -36,7 +36,7 @@ class Exchanges extends ExchangeOperations {
     const { resource, context, user, moment } = optionsOf('exchange.redeem', options)
     const known = nativeFlow(flow)
     const wanted = textsOf('resource', resource)
-    const exchange = lifted(() => this.#client.redeem(known, String(callback), wanted, context, user))
+    const exchange = lifted(() => this.#client.redeem(known, textOrUrl(callback, 'callback'), wanted, context, user))
     return new Exchange(exchange, tokensOf, moment, this.#assertion)
   }
 
@@ -95,6 +95,9 @@ class Client extends Operations {
       ...registration
     } = optionsOf('Client', given)
     const known = nativeServer(server)
+    if (clientId === undefined && stored === undefined && given !== undefined && 'clientId' in given) {
+      throw new TypeError('clientId must be a text')
+    }
     const line = lineOf(network, fetch, send)
     const { read, settings, ...auth } = ClientAuth.of(clientAuth)
     const options = {

@@ -11,6 +11,7 @@ const { lineOf } = require('./network.cjs')
 const { optionsOf } = require('./options.cjs')
 const { Server, isLoopback, nativeServer } = require('./server.cjs')
 const { Tokens, nativeTokens, secondsOf } = require('./tokens.cjs')
+const { checkUnicode } = require('./unicode.cjs')
 
 const { NativeFixedToken } = native
 
@@ -33,6 +34,7 @@ const places = {
     return async (refused) => {
       const token = await ask()
       if (typeof token !== 'string') throw new TypeError('callback must give the text of a token')
+      checkUnicode(token, 'token')
       return NativeFixedToken.text(token, end).read(refused)
     }
   },
@@ -43,6 +45,7 @@ function readerOf(token, end) {
   if (!Object.hasOwn(places, place ?? '') || more.length > 0) {
     throw new TypeError('token must be a text, or one of { env }, { file } and { callback }')
   }
+  checkUnicode(value, 'token')
   return lifted(() => places[place](value, end))
 }
 

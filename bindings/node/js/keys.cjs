@@ -8,6 +8,7 @@ const { lift, lifted } = require('./errors.cjs')
 const { answersOfSource } = require('./callbacks.cjs')
 const { optionsOf } = require('./options.cjs')
 const { pathOf } = require('./paths.cjs')
+const { checkUnicode } = require('./unicode.cjs')
 
 const natives = new WeakMap()
 
@@ -45,7 +46,7 @@ function nativeKey(key) {
   const known = natives.get(key)
   if (known !== undefined) return known
   if (typeof key !== 'string' && !(key instanceof Uint8Array)) throw new TypeError('a key is bytes, a text or a Key')
-  return lifted(() => native.NativeKey.of(key))
+  return lifted(() => native.NativeKey.of(checkUnicode(key, 'key')))
 }
 
 const isSource = (value) => typeof value?.dataKey === 'function' && typeof value?.unwrapKey === 'function'

@@ -7,6 +7,7 @@ const { lifted } = require('./errors.cjs')
 const { Exchange } = require('./exchange.cjs')
 const { only, optionsOf } = require('./options.cjs')
 const { Flow, Tokens, nativeTokens, tokensOf } = require('./tokens.cjs')
+const { checkUnicode } = require('./unicode.cjs')
 
 /** The methods that a client has for them: one that runs to the end, and one that begins an exchange. */
 const perform = Symbol('perform')
@@ -44,7 +45,7 @@ function inOrder({ names, json = [] }, args = {}) {
   for (let at = 0; at < names.length; at += 1) {
     const value = args[names[at]]
     // What is left out behind the last that is given need not cross.
-    if (value !== undefined) given[at] = json.includes(names[at]) ? JSON.stringify(value) : plain(value)
+    if (value !== undefined) given[at] = json.includes(names[at]) ? JSON.stringify(value) : plain(checkUnicode(value, names[at]))
   }
   // Without holes, which would be looked for in the prototype.
   return Array.from(given)

@@ -1,5 +1,7 @@
 'use strict'
 
+const { checkUnicode } = require('./unicode.cjs')
+
 // What each call takes by name. Whoever names an option that there is not has mistyped another, and that may be one that
 // guards: it is never ignored.
 
@@ -132,7 +134,30 @@ function optionsOf(call, given = {}) {
   const names = OPTIONS[call]
   const isObject = typeof given === 'object' && given !== null && !Array.isArray(given) && !ArrayBuffer.isView(given)
   if (!isObject) throw new TypeError(`the options of ${call} are one object: ${names.join(', ')}`)
-  return only(names, given)
+  only(names, given)
+  for (const [name, value] of Object.entries(given)) checkValue(name, value)
+  return given
+}
+
+/** Options that are lists. A text is one of its letters to whoever iterates. */
+const LISTS = ['origins', 'redirectUris', 'trustedAudiences', 'issuers', 'returnOrigins', 'apiOrigins', 'options']
+/** Texts that say something. An empty one comes of a variable that is not set. */
+const FILLED = ['clientId', 'clientSecret', 'subject', 'person']
+
+/** Refuses what no option of this name can be: told here, it is told before anything is done. */
+function checkValue(name, value) {
+  if (LISTS.includes(name) && value !== undefined && (typeof value !== 'object' || value === null)) {
+    throw new TypeError(`${name} must be a list`)
+  }
+  if (FILLED.includes(name) && value === '') throw new TypeError(`${name} is empty`)
+  if (name === 'signal') checkSignal(value)
+  checkUnicode(value, name)
+}
+
+function checkSignal(signal) {
+  if (signal !== undefined && signal !== null && typeof signal.throwIfAborted !== 'function') {
+    throw new TypeError('signal must be an AbortSignal')
+  }
 }
 
 /** What is given beside the URL of one request. What is none of ours belongs to `fetch`, which has options of its own. */
@@ -154,4 +179,4 @@ function textsOf(name, given) {
   return [...given].map(String)
 }
 
-module.exports = { OPTIONS, initOf, only, optionsOf, textsOf }
+module.exports = { OPTIONS, checkSignal, initOf, only, optionsOf, textsOf }

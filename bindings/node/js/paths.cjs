@@ -2,25 +2,27 @@
 
 // File paths, as strings or file URLs.
 
+const { checkUnicode } = require('./unicode.cjs')
 
 /** A path, as a text or a file URL. */
 function pathOf(path) {
   const { fileURLToPath } = require('#host')
   const text = path instanceof URL ? fileURLToPath(path) : path
   if (typeof text !== 'string') throw new TypeError('path must be a text or a file URL')
-  return text
+  if (text === '') throw new TypeError('path is empty')
+  return checkUnicode(text, 'path')
 }
 
 /** A text as it was given, if it is one: what it is instead may be a secret, and is not shown. */
 function checkText(value, name) {
   if (typeof value !== 'string') throw new TypeError(`${name} must be a text`)
-  return value
+  return checkUnicode(value, name)
 }
 
 /** A text, or a URL as its text. */
 function textOrUrl(value, name) {
   if (!(value instanceof URL) && typeof value !== 'string') throw new TypeError(`${name} must be a text or a URL`)
-  return String(value)
+  return checkUnicode(String(value), name)
 }
 
 /** What `fetch` takes first, if it is that. */

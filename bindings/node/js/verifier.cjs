@@ -32,6 +32,9 @@ class AccessTokenVerifier {
     // What can be read once only is to be read for each token.
     const list = (value) => (typeof value === 'object' && value !== null ? [...value] : value)
     this.#common = { ...common, scope: list(common.scope), acrValues: list(common.acrValues) }
+    if (typeof common.audience === 'string' && common.audience === '') throw new TypeError('audience is empty')
+    // What is wrong with it is wrong for each token.
+    this.verifyExchange('')
   }
 
   /** Verifies by asking the server about each token, as this client (RFC 7662). */

@@ -21,6 +21,7 @@ use crate::response::Response;
 use crate::server;
 use crate::source::{GrantSource, refuse_in_hook};
 use crate::sync_async::twins;
+use crate::text::text;
 use crate::value::{Fields, Pairs};
 use crate::{errors, fixed_token, runtime};
 
@@ -354,7 +355,7 @@ impl Api {
     fn make(
         py: Python<'_>,
         source: &Bound<'_, PyAny>,
-        origins: Option<Vec<String>>,
+        #[pyo3(from_py_with = text)] origins: Option<Vec<String>>,
         rate_limit: &str,
         longest_wait: f64,
         allowance: Option<&Bound<'_, PyAny>>,
@@ -398,8 +399,12 @@ impl Api {
     ///
     /// resource.origin_not_allowed, resource.owner_missing or resource.route_ambiguous where
     /// none is sent.
-    fn owner(&self, py: Python<'_>, url: &str) -> PyResult<&'static str> {
-        let owner = self.api.owner(url);
+    fn owner(
+        &self,
+        py: Python<'_>,
+        #[pyo3(from_py_with = text)] url: String,
+    ) -> PyResult<&'static str> {
+        let owner = self.api.owner(&url);
         owner.map_err(|error| errors::raise(py, &error))
     }
 
@@ -410,14 +415,14 @@ impl Api {
     fn call(
         this: &Bound<'_, Self>,
         method: &str,
-        url: &str,
+        #[pyo3(from_py_with = text)] url: String,
         headers: &Bound<'_, PyAny>,
         body: Option<&[u8]>,
         once: bool,
     ) -> PyResult<Call> {
         let headers = Fields::wanted(headers, oauth_facade::Resource::reads)?;
         let us = this.get();
-        Call::new(this, method, url, &headers, (body, once), us.on_limit)
+        Call::new(this, method, &url, &headers, (body, once), us.on_limit)
     }
 
     /// Tells the hook of a pause in seconds, for a plug-in that waits.
@@ -453,9 +458,9 @@ twins! {
             self,
             py,
             method: &str,
-            url: &str,
+            #[pyo3(from_py_with = text)] url: String,
             headers: Option<Pairs>,
-            content: Option<Vec<u8>>,
+            #[pyo3(from_py_with = text)] content: Option<Vec<u8>>,
             json: Option<Py<PyAny>>,
             timeout: Option<f64>,
             rate_limit: Option<&str>,
@@ -463,7 +468,7 @@ twins! {
         ) {
             let ask = ApiRequest {
                 method,
-                url,
+                url: &url,
                 headers,
                 content,
                 json,

@@ -13,6 +13,7 @@ use pyo3::prelude::*;
 use crate::network::seconds;
 use crate::pending_call::{Answer, PendingCall};
 use crate::sync_async::twins;
+use crate::text::text;
 use crate::{errors, no_pickle, runtime, value};
 
 /// An authorization under way: state, nonce and verifier inside. It can be redeemed once.
@@ -104,8 +105,8 @@ impl Flow {
     ///
     /// False for any other, and once the flow has been redeemed. callback_url is the whole URL
     /// or its query.
-    fn recognises(&self, callback_url: &str) -> bool {
-        self.0.recognises(callback_url)
+    fn recognises(&self, #[pyo3(from_py_with = text)] callback_url: String) -> bool {
+        self.0.recognises(&callback_url)
     }
 
     /// What to keep until the callback, in the person's session. It holds secrets.
@@ -118,8 +119,8 @@ impl Flow {
 
     /// Reads what serialize() wrote; stored.malformed for anything else.
     #[staticmethod]
-    fn deserialize(py: Python<'_>, text: &str) -> PyResult<Self> {
-        let flow = oauth_facade::Flow::parse(text);
+    fn deserialize(py: Python<'_>, #[pyo3(from_py_with = text)] text: String) -> PyResult<Self> {
+        let flow = oauth_facade::Flow::parse(&text);
         flow.map(|flow| Self(flow, None))
             .map_err(|error| errors::raise(py, &error))
     }
@@ -184,10 +185,15 @@ impl Listener {
     ///
     /// A person pasted it, whole or its query. Whether it is a callback of this flow, and
     /// somebody waits for it. misuse.over once the flow has been redeemed.
-    fn paste(&self, py: Python<'_>, flow: &Flow, text: &str) -> PyResult<bool> {
+    fn paste(
+        &self,
+        py: Python<'_>,
+        flow: &Flow,
+        #[pyo3(from_py_with = text)] text: String,
+    ) -> PyResult<bool> {
         let pending = flow.0.pending();
         let pending = pending.map_err(|error| errors::raise(py, &error))?;
-        Ok(self.pasted.give_callback(text, &pending))
+        Ok(self.pasted.give_callback(&text, &pending))
     }
 
     /// Where the callback must come to: give it to authorize().

@@ -1,6 +1,6 @@
 //! Built-in stores as Python classes. A source uses them without calling Python.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -15,6 +15,7 @@ use crate::fork_safety::PerProcess;
 use crate::network::seconds;
 use crate::pending_call::{Answer, PendingCall};
 use crate::sync_async::twins;
+use crate::text::text;
 use crate::{errors, secret, value};
 
 type Open = Box<dyn Fn(Python<'_>) -> PyResult<Arc<dyn store::Store>> + Send + Sync>;
@@ -38,8 +39,11 @@ impl Opened {
 /// misuse.setup for the URL of none.
 #[pyfunction]
 #[pyo3(signature = (url, /))]
-pub(crate) fn store_url(py: Python<'_>, url: &str) -> PyResult<(&'static str, String)> {
-    match StoreUrl::parse(url) {
+pub(crate) fn store_url(
+    py: Python<'_>,
+    #[pyo3(from_py_with = text)] url: String,
+) -> PyResult<(&'static str, String)> {
+    match StoreUrl::parse(&url) {
         Ok(StoreUrl::Redis(url)) => Ok(("redis", url.expose().clone())),
         Ok(StoreUrl::Postgres(url)) => Ok(("postgres", url.expose().clone())),
         Ok(StoreUrl::Sqlite(path)) => Ok(("sqlite", path)),
@@ -83,7 +87,11 @@ impl NativeStore {
 impl NativeStore {
     /// The version of the record and the record, a secret; None if there is none.
     #[pyo3(signature = (key, /))]
-    fn load(&self, py: Python<'_>, key: String) -> PyResult<Py<PyAny>> {
+    fn load(
+        &self,
+        py: Python<'_>,
+        #[pyo3(from_py_with = text)] key: String,
+    ) -> PyResult<Py<PyAny>> {
         let store = self.0.here(py)?;
         let work = async move {
             let entry = store.load(&key).await?;
@@ -101,8 +109,8 @@ impl NativeStore {
     fn save(
         &self,
         py: Python<'_>,
-        key: String,
-        record: String,
+        #[pyo3(from_py_with = text)] key: String,
+        #[pyo3(from_py_with = text)] record: String,
         version: u64,
         due: Option<Bound<'_, PyAny>>,
         until: Option<Bound<'_, PyAny>>,
@@ -128,8 +136,8 @@ impl NativeStore {
     fn lease(
         &self,
         py: Python<'_>,
-        key: String,
-        holder: String,
+        #[pyo3(from_py_with = text)] key: String,
+        #[pyo3(from_py_with = text)] holder: String,
         seconds: f64,
     ) -> PyResult<Py<PyAny>> {
         let ttl = Duration::try_from_secs_f64(seconds)
@@ -147,7 +155,11 @@ impl NativeStore {
 
     /// Removes a record and its lease, whatever is in them; whether there was one.
     #[pyo3(signature = (key, /))]
-    fn remove(&self, py: Python<'_>, key: String) -> PyResult<Py<PyAny>> {
+    fn remove(
+        &self,
+        py: Python<'_>,
+        #[pyo3(from_py_with = text)] key: String,
+    ) -> PyResult<Py<PyAny>> {
         let store = self.0.here(py)?;
         let work = async move { Ok(Answer::value(store.remove(&key).await?)) };
         PendingCall::new("store.remove", work).wait(py)
@@ -157,7 +169,11 @@ impl NativeStore {
     ///
     /// A key may come twice.
     #[pyo3(signature = (cursor = None, /))]
-    fn scan(&self, py: Python<'_>, cursor: Option<String>) -> PyResult<Py<PyAny>> {
+    fn scan(
+        &self,
+        py: Python<'_>,
+        #[pyo3(from_py_with = text)] cursor: Option<String>,
+    ) -> PyResult<Py<PyAny>> {
         let store = self.0.here(py)?;
         let work = async move {
             let page = store.scan(cursor.as_deref()).await?;
@@ -200,6 +216,7 @@ impl FileStore {
     #[pyo3(signature = (path, /, *, access = "owner"))]
     fn new(py: Python<'_>, path: PathBuf, access: &str) -> PyResult<PyClassInitializer<Self>> {
         let access = to_access(access)?;
+        filled(&path)?;
         let opened = py.detach(|| store::FileStore::open(&path, access));
         let store = opened.map_err(|error| errors::raise(py, &error))?;
         // It holds nothing open, so it goes with its process into a fork.
@@ -235,6 +252,7 @@ impl SqliteStore {
     #[pyo3(signature = (path, /, *, access = "owner"))]
     fn new(py: Python<'_>, path: PathBuf, access: &str) -> PyResult<PyClassInitializer<Self>> {
         let access = to_access(access)?;
+        filled(&path)?;
         // As long as it is relative, it means another file after a change of directory.
         let path = std::path::absolute(path)?;
         let kept = path.clone();
@@ -249,6 +267,14 @@ impl SqliteStore {
 
     fn __repr__(&self) -> String {
         format!("<oauth_core.stores.SqliteStore {:?}>", self.0)
+    }
+}
+
+/// An empty path comes of a variable that is not set, and would be the folder that the process is in.
+fn filled(path: &Path) -> PyResult<()> {
+    match path.as_os_str().is_empty() {
+        true => Err(PyValueError::new_err("path is empty")),
+        false => Ok(()),
     }
 }
 
@@ -304,7 +330,7 @@ impl RedisStore {
     #[pyo3(signature = (url, /, *, prefix = "oauth-core:grant:", timeout = 5.0, replicas = 0))]
     fn new(
         py: Python<'_>,
-        url: String,
+        #[pyo3(from_py_with = text)] url: String,
         prefix: &str,
         timeout: f64,
         replicas: usize,
@@ -346,7 +372,11 @@ impl PostgresStore {
 
     #[new]
     #[pyo3(signature = (url, /, *, timeout = 5.0))]
-    fn new(py: Python<'_>, url: String, timeout: f64) -> PyResult<PyClassInitializer<Self>> {
+    fn new(
+        py: Python<'_>,
+        #[pyo3(from_py_with = text)] url: String,
+        timeout: f64,
+    ) -> PyResult<PyClassInitializer<Self>> {
         let (url, timeout): (Secret<String>, _) = (secret(url), seconds(timeout)?);
         let of_process = PerProcess::new();
         let pool: Pool = Arc::new(move |py| {

@@ -22,6 +22,7 @@ use crate::server::Server;
 use crate::source::{GrantSource, Kept};
 use crate::store::Store;
 use crate::sync_async::twins;
+use crate::text::{filled, text};
 use crate::tokens::Tokens;
 use crate::value::{self, Given, Pairs};
 use crate::{errors, secret};
@@ -117,29 +118,29 @@ impl Client {
         py: Python<'_>,
         server: Py<Server>,
         client_id: Option<&str>,
-        registered: Option<String>,
-        client_secret: Option<String>,
+        #[pyo3(from_py_with = text)] registered: Option<String>,
+        #[pyo3(from_py_with = text)] client_secret: Option<String>,
         client_auth: Option<&Bound<'_, ClientAuth>>,
-        redirect_uris: Option<Vec<String>>,
+        #[pyo3(from_py_with = text)] redirect_uris: Option<Vec<String>>,
         headers: Option<Pairs>,
         timeout: Option<f64>,
         network: Option<&Bound<'_, Network>>,
         id_token_signed_response_alg: Option<&str>,
-        trusted_audiences: Option<Vec<String>>,
-        id_token_encrypted_response_alg: Option<String>,
-        id_token_encrypted_response_enc: Option<String>,
-        userinfo_signed_response_alg: Option<String>,
-        userinfo_encrypted_response_alg: Option<String>,
-        userinfo_encrypted_response_enc: Option<String>,
-        decryption_keys: Option<Vec<String>>,
-        profile: Option<String>,
-        authorization_signed_response_alg: Option<String>,
-        authorization_encrypted_response_alg: Option<String>,
-        authorization_encrypted_response_enc: Option<String>,
-        request_object_signing_alg: Option<String>,
-        request_object_signing_key: Option<String>,
-        request_object_encryption_alg: Option<String>,
-        request_object_encryption_enc: Option<String>,
+        #[pyo3(from_py_with = text)] trusted_audiences: Option<Vec<String>>,
+        #[pyo3(from_py_with = text)] id_token_encrypted_response_alg: Option<String>,
+        #[pyo3(from_py_with = text)] id_token_encrypted_response_enc: Option<String>,
+        #[pyo3(from_py_with = text)] userinfo_signed_response_alg: Option<String>,
+        #[pyo3(from_py_with = text)] userinfo_encrypted_response_alg: Option<String>,
+        #[pyo3(from_py_with = text)] userinfo_encrypted_response_enc: Option<String>,
+        #[pyo3(from_py_with = text)] decryption_keys: Option<Vec<String>>,
+        #[pyo3(from_py_with = text)] profile: Option<String>,
+        #[pyo3(from_py_with = text)] authorization_signed_response_alg: Option<String>,
+        #[pyo3(from_py_with = text)] authorization_encrypted_response_alg: Option<String>,
+        #[pyo3(from_py_with = text)] authorization_encrypted_response_enc: Option<String>,
+        #[pyo3(from_py_with = text)] request_object_signing_alg: Option<String>,
+        #[pyo3(from_py_with = text)] request_object_signing_key: Option<String>,
+        #[pyo3(from_py_with = text)] request_object_encryption_alg: Option<String>,
+        #[pyo3(from_py_with = text)] request_object_encryption_enc: Option<String>,
         tls_client_certificate_bound_access_tokens: bool,
         dpop_key: Option<&Bound<'_, DpopKey>>,
     ) -> PyResult<Self> {
@@ -230,7 +231,7 @@ impl Client {
     fn _authorize(
         &self,
         py: Python<'_>,
-        arguments: Vec<Given>,
+        #[pyo3(from_py_with = text)] arguments: Vec<Given>,
         moment: Option<Py<PyAny>>,
     ) -> PyResult<Flow> {
         let arguments: Vec<_> = arguments.into_iter().map(|given| given.0).collect();
@@ -256,11 +257,11 @@ impl Client {
     fn end_session_url(
         &self,
         py: Python<'_>,
-        id_token_hint: Option<String>,
-        logout_hint: Option<String>,
-        post_logout_redirect_uri: Option<String>,
-        state: Option<String>,
-        ui_locales: Option<String>,
+        #[pyo3(from_py_with = text)] id_token_hint: Option<String>,
+        #[pyo3(from_py_with = text)] logout_hint: Option<String>,
+        #[pyo3(from_py_with = text)] post_logout_redirect_uri: Option<String>,
+        #[pyo3(from_py_with = text)] state: Option<String>,
+        #[pyo3(from_py_with = text)] ui_locales: Option<String>,
     ) -> PyResult<String> {
         let ask = EndSession {
             id_token_hint: id_token_hint.map(secret),
@@ -284,8 +285,12 @@ impl Client {
     /// Adds the keys that export_keys() wrote, unless newer ones are cached.
     ///
     /// stored.malformed for another text, stored.issuer for the keys of another server.
-    fn import_keys(&self, py: Python<'_>, text: &str) -> PyResult<()> {
-        let imported = self.us.client.import_keys(text);
+    fn import_keys(
+        &self,
+        py: Python<'_>,
+        #[pyo3(from_py_with = text)] text: String,
+    ) -> PyResult<()> {
+        let imported = self.us.client.import_keys(&text);
         imported.map_err(|error| errors::raise(py, &error))
     }
 
@@ -346,12 +351,12 @@ impl Client {
         py: Python<'_>,
         tokens: Option<&Tokens>,
         store: Option<Store>,
-        subject: Option<String>,
+        #[pyo3(from_py_with = filled)] subject: Option<String>,
         scope: Option<Given>,
         resource: Option<Given>,
         audience: Option<Given>,
         extra: Option<Given>,
-        reuse: Option<String>,
+        #[pyo3(from_py_with = text)] reuse: Option<String>,
         lease: Option<f64>,
         keep_alive: Option<f64>,
         on_tokens: Option<Py<PyAny>>,
@@ -392,12 +397,12 @@ impl Client {
         tokens: Option<&Tokens>,
         grant_type: &str,
         shared: bool,
-        subject: Option<String>,
+        #[pyo3(from_py_with = filled)] subject: Option<String>,
         scope: Option<Given>,
         resource: Option<Given>,
         audience: Option<Given>,
         extra: Option<Given>,
-        reuse: Option<String>,
+        #[pyo3(from_py_with = text)] reuse: Option<String>,
         lease: Option<f64>,
         longest_request: Option<f64>,
         keep_alive: Option<f64>,
@@ -436,7 +441,7 @@ impl Introspecting {
     fn new(
         py: Python<'_>,
         client: &Bound<'_, Client>,
-        arguments: Vec<Given>,
+        #[pyo3(from_py_with = text)] arguments: Vec<Given>,
     ) -> PyResult<PyClassInitializer<Self>> {
         let Client { us, server } = client.get();
         let arguments: Vec<_> = arguments.into_iter().map(|given| given.0).collect();
@@ -459,7 +464,7 @@ twins! {
     impl Client {
         /// An operation of the table; `_ops.py` calls it.
         #[pyo3(signature = (number, arguments, /))]
-        fn _call / _acall(self, py, number: u32, arguments: Vec<Given>) {
+        fn _call / _acall(self, py, number: u32, #[pyo3(from_py_with = text)] arguments: Vec<Given>) {
             self.operating(py, number, arguments)
         }
 
@@ -482,12 +487,12 @@ twins! {
             self,
             py,
             flow: &Flow,
-            callback_url: &str,
-            resource: Option<Vec<String>>,
-            context: Option<String>,
-            user: Option<String>,
+            #[pyo3(from_py_with = text)] callback_url: String,
+            #[pyo3(from_py_with = text)] resource: Option<Vec<String>>,
+            #[pyo3(from_py_with = text)] context: Option<String>,
+            #[pyo3(from_py_with = text)] user: Option<String>,
         ) {
-            self.redeeming(py, flow, callback_url, resource, arrival(context, user))
+            self.redeeming(py, flow, &callback_url, resource, arrival(context, user))
         }
     }
 }

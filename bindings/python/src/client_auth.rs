@@ -13,6 +13,7 @@ use pyo3::prelude::*;
 use pyo3::{PyClass, PyClassInitializer};
 
 use crate::custom_source::raised_cause;
+use crate::text::text;
 use crate::{errors, runtime, secret};
 
 /// How a client authenticates at the token endpoint (RFC 6749 section 2.3).
@@ -33,6 +34,10 @@ pub(crate) fn chosen(
             Err(PyTypeError::new_err(both))
         }
         (Some(auth), None) => Ok(auth.get().0.clone()),
+        (None, Some(empty)) if empty.is_empty() => {
+            let why = "client_secret is empty: a client without one has client_auth=Public()";
+            Err(PyValueError::new_err(why))
+        }
         (None, given) => Ok(Auth::Documented(given.map(secret))),
     }
 }
@@ -112,7 +117,7 @@ impl ClientAuth {
 impl ClientSecretPost {
     #[new]
     #[pyo3(signature = (secret, /))]
-    fn new(secret: String) -> PyClassInitializer<Self> {
+    fn new(#[pyo3(from_py_with = text)] secret: String) -> PyClassInitializer<Self> {
         ClientAuth(Auth::Post(self::secret(secret))).with(Self)
     }
 
@@ -125,7 +130,7 @@ impl ClientSecretPost {
 impl ClientSecretBasic {
     #[new]
     #[pyo3(signature = (secret, /))]
-    fn new(secret: String) -> PyClassInitializer<Self> {
+    fn new(#[pyo3(from_py_with = text)] secret: String) -> PyClassInitializer<Self> {
         ClientAuth(Auth::Basic(self::secret(secret))).with(Self)
     }
 
@@ -150,7 +155,11 @@ impl Public {
 impl ClientSecretJwt {
     #[new]
     #[pyo3(signature = (secret, /, *, alg = "HS256", audience = None))]
-    fn new(secret: String, alg: &str, audience: Option<String>) -> PyClassInitializer<Self> {
+    fn new(
+        #[pyo3(from_py_with = text)] secret: String,
+        alg: &str,
+        #[pyo3(from_py_with = text)] audience: Option<String>,
+    ) -> PyClassInitializer<Self> {
         let jwt = SecretJwt {
             secret: self::secret(secret),
             alg: alg.to_owned(),
@@ -170,12 +179,12 @@ impl PrivateKeyJwt {
     #[pyo3(signature = (key, /, *, alg = None, kid = None, certificate_thumbprint = None,
                         audience = None, passphrase = None))]
     fn new(
-        key: Keys,
-        alg: Option<String>,
-        kid: Option<String>,
-        certificate_thumbprint: Option<String>,
-        audience: Option<String>,
-        passphrase: Option<String>,
+        #[pyo3(from_py_with = text)] key: Keys,
+        #[pyo3(from_py_with = text)] alg: Option<String>,
+        #[pyo3(from_py_with = text)] kid: Option<String>,
+        #[pyo3(from_py_with = text)] certificate_thumbprint: Option<String>,
+        #[pyo3(from_py_with = text)] audience: Option<String>,
+        #[pyo3(from_py_with = text)] passphrase: Option<String>,
     ) -> PyClassInitializer<Self> {
         let jwt = KeyJwt {
             passphrase: passphrase.map(secret),
@@ -223,7 +232,7 @@ impl FederatedAssertion {
     #[pyo3(signature = (source, /, *, audience = None, profile = "jwt", client_id = "omitted"))]
     fn new(
         source: Bound<'_, PyAny>,
-        audience: Option<String>,
+        #[pyo3(from_py_with = text)] audience: Option<String>,
         profile: &str,
         client_id: &str,
     ) -> PyResult<PyClassInitializer<Self>> {
@@ -273,7 +282,10 @@ fn calling(function: Py<PyAny>) -> Federated {
 impl ServiceAccount {
     #[new]
     #[pyo3(signature = (file, /, *, subject = None))]
-    fn new(file: String, subject: Option<String>) -> PyClassInitializer<Self> {
+    fn new(
+        #[pyo3(from_py_with = text)] file: String,
+        #[pyo3(from_py_with = text)] subject: Option<String>,
+    ) -> PyClassInitializer<Self> {
         ClientAuth(Auth::ServiceAccount(secret(file), subject)).with(Self)
     }
 

@@ -27,6 +27,7 @@ use crate::server::read_transport;
 use crate::source::refuse_in_hook;
 use crate::store::Store;
 use crate::sync_async::twins;
+use crate::text::text;
 use crate::tokens::Tokens;
 use crate::value::Pairs;
 use crate::{errors, runtime, secret, value};
@@ -239,19 +240,19 @@ impl ResourceConnection {
     #[allow(clippy::too_many_arguments, reason = "they are keywords in Python")]
     fn new(
         py: Python<'_>,
-        url: &str,
-        client_name: Option<String>,
+        #[pyo3(from_py_with = text)] url: String,
+        #[pyo3(from_py_with = text)] client_name: Option<String>,
         client_metadata: Option<&Bound<'_, PyAny>>,
-        initial_access_token: Option<String>,
-        client_metadata_url: Option<String>,
-        client_id: Option<String>,
-        client_secret: Option<String>,
+        #[pyo3(from_py_with = text)] initial_access_token: Option<String>,
+        #[pyo3(from_py_with = text)] client_metadata_url: Option<String>,
+        #[pyo3(from_py_with = text)] client_id: Option<String>,
+        #[pyo3(from_py_with = text)] client_secret: Option<String>,
         client_auth: Option<&Bound<'_, ClientAuth>>,
-        issuer: Option<String>,
-        issuers: Option<Vec<String>>,
+        #[pyo3(from_py_with = text)] issuer: Option<String>,
+        #[pyo3(from_py_with = text)] issuers: Option<Vec<String>>,
         grant_type: &str,
         store: Option<Store>,
-        person: Option<String>,
+        #[pyo3(from_py_with = text)] person: Option<String>,
         open: Option<Py<PyAny>>,
         device: bool,
         show: Option<Py<PyAny>>,
@@ -260,7 +261,7 @@ impl ResourceConnection {
         redirect_uri: Option<&str>,
         dpop_key: Option<&Bound<'_, DpopKey>>,
         timeout: f64,
-        www_authenticate: Option<Vec<String>>,
+        #[pyo3(from_py_with = text)] www_authenticate: Option<Vec<String>>,
         transport: &str,
         network: Option<&Bound<'_, Network>>,
     ) -> PyResult<Self> {
@@ -270,7 +271,7 @@ impl ResourceConnection {
                 .call_method1("dumps", (metadata,))?
                 .extract()
         });
-        let mut connect = Connect::new(url, read_transport(transport)?);
+        let mut connect = Connect::new(&url, read_transport(transport)?);
         connect.client_name = client_name;
         connect.client_metadata = metadata.transpose()?;
         connect.initial_access_token = initial_access_token.map(secret);
@@ -400,9 +401,9 @@ twins! {
             self,
             py,
             method: &str,
-            url: &str,
+            #[pyo3(from_py_with = text)] url: String,
             headers: Option<Pairs>,
-            content: Option<Vec<u8>>,
+            #[pyo3(from_py_with = text)] content: Option<Vec<u8>>,
             json: Option<Py<PyAny>>,
             timeout: Option<f64>,
             rate_limit: Option<&str>,
@@ -410,7 +411,7 @@ twins! {
         ) {
             let ask = ApiRequest {
                 method,
-                url,
+                url: &url,
                 headers,
                 content,
                 json,

@@ -6,6 +6,7 @@ use pyo3::prelude::*;
 
 use crate::pending_call::{Answer, PendingCall};
 use crate::store::Store;
+use crate::text::text;
 use crate::{errors, no_pickle, secret};
 
 /// A private key that tokens are bound to (RFC 9449): whoever steals one has no use for it.
@@ -22,9 +23,9 @@ impl DpopKey {
     #[pyo3(signature = (key, /, *, alg = None, passphrase = None))]
     fn new(
         py: Python<'_>,
-        key: String,
+        #[pyo3(from_py_with = text)] key: String,
         alg: Option<&str>,
-        passphrase: Option<String>,
+        #[pyo3(from_py_with = text)] passphrase: Option<String>,
     ) -> PyResult<Self> {
         let passphrase = passphrase.map(secret);
         let read = oauth_facade::DpopKey::read(&secret(key), alg, passphrase.as_ref());
@@ -47,7 +48,12 @@ impl DpopKey {
     /// algorithm: give a new key a new name. misuse.setup, stored.malformed, and errors of the store.
     #[staticmethod]
     #[pyo3(signature = (store, name, /, *, alg = "ES256"))]
-    fn open(py: Python<'_>, store: Store, name: String, alg: &str) -> PyResult<Py<PyAny>> {
+    fn open(
+        py: Python<'_>,
+        store: Store,
+        #[pyo3(from_py_with = text)] name: String,
+        alg: &str,
+    ) -> PyResult<Py<PyAny>> {
         opening(py, &store, name, alg)?.wait(py)
     }
 
@@ -57,7 +63,7 @@ impl DpopKey {
     fn aopen<'py>(
         py: Python<'py>,
         store: Store,
-        name: String,
+        #[pyo3(from_py_with = text)] name: String,
         alg: &str,
     ) -> PyResult<Bound<'py, PyAny>> {
         opening(py, &store, name, alg)?.later(py)

@@ -14,6 +14,7 @@ use crate::authorization::Flow;
 use crate::client::Client;
 use crate::moment::OwnMoment;
 use crate::server::found;
+use crate::text::text;
 use crate::value::Given;
 use crate::{errors, loss, value};
 
@@ -322,7 +323,7 @@ impl Exchanges {
         &self,
         py: Python<'_>,
         number: u32,
-        arguments: Vec<Given>,
+        #[pyo3(from_py_with = text)] arguments: Vec<Given>,
         moment: Option<Py<PyAny>>,
     ) -> PyResult<Exchange> {
         let machine = self.0.get().begin(py, number, arguments)?;
@@ -336,17 +337,17 @@ impl Exchanges {
         &self,
         py: Python<'_>,
         flow: &Flow,
-        callback_url: &str,
-        resource: Option<Vec<String>>,
-        context: Option<String>,
-        user: Option<String>,
+        #[pyo3(from_py_with = text)] callback_url: String,
+        #[pyo3(from_py_with = text)] resource: Option<Vec<String>>,
+        #[pyo3(from_py_with = text)] context: Option<String>,
+        #[pyo3(from_py_with = text)] user: Option<String>,
         moment: Option<Py<PyAny>>,
     ) -> PyResult<Exchange> {
         let client = &self.0.get().us.client;
         let arrival = arrival(context, user);
         let machine = flow
             .0
-            .redeem_at(client, callback_url, resource.as_deref(), arrival);
+            .redeem_at(client, &callback_url, resource.as_deref(), arrival);
         Exchange::new(py, machine, moment)
     }
 

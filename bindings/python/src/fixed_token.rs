@@ -15,6 +15,7 @@ use crate::pending_call::{Answer, PendingCall};
 use crate::resource::Resource;
 use crate::server::{Server, read_transport};
 use crate::sync_async::twins;
+use crate::text::text;
 use crate::tokens::Tokens;
 use crate::{errors, runtime, secret, value};
 
@@ -94,8 +95,8 @@ twins! {
 #[allow(clippy::too_many_arguments, reason = "they are keywords in Python")]
 pub(crate) fn fixed_token<'py>(
     py: Python<'py>,
-    token: Option<String>,
-    env: Option<String>,
+    #[pyo3(from_py_with = text)] token: Option<String>,
+    #[pyo3(from_py_with = text)] env: Option<String>,
     file: Option<PathBuf>,
     callback: Option<Py<PyAny>>,
     origins: &Bound<'py, PyAny>,

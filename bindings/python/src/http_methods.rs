@@ -15,9 +15,9 @@ macro_rules! verb {
                 fn $verb / $later(
                     self,
                     py,
-                    url: &str,
+                    #[pyo3(from_py_with = text)] url: String,
                     headers: Option<Pairs>,
-                    $($field: $type,)*
+                    $(#[pyo3(from_py_with = text)] $field: $type,)*
                     timeout: Option<f64>,
                     rate_limit: Option<&str>,
                     longest_wait: Option<f64>,
@@ -25,7 +25,7 @@ macro_rules! verb {
                     #[allow(clippy::needless_update, reason = "not every verb has every keyword")]
                     let ask = ApiRequest {
                         method: $method,
-                        url,
+                        url: &url,
                         headers,
                         $($field,)*
                         timeout,

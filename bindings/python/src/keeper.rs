@@ -13,6 +13,7 @@ use crate::client::SharedClient;
 use crate::exchange::{Exchange, Sleep, object, thrown};
 use crate::moment::OwnMoment;
 use crate::store_tasks::{Lease, Load, Save};
+use crate::text::text;
 use crate::tokens::Tokens;
 use crate::{errors, secret, value};
 
@@ -158,7 +159,12 @@ impl Keeper {
     /// Takes over a record that the store told of by itself.
     ///
     /// stored.malformed, stored.grant or stored.issuer for one that is none of this grant.
-    fn learn(&self, py: Python<'_>, version: u64, record: String) -> PyResult<()> {
+    fn learn(
+        &self,
+        py: Python<'_>,
+        version: u64,
+        #[pyo3(from_py_with = text)] record: String,
+    ) -> PyResult<()> {
         let at = self.0.moment.take(py)?;
         let learned = self.0.keeper.learn(&at, version, secret(record));
         learned.map_err(|error| errors::raise(py, &error))

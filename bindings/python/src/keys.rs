@@ -8,10 +8,11 @@ use oauth_session::store::{Answer, KeyringStore};
 use pyo3::exceptions::{PyTypeError, PyValueError};
 use pyo3::prelude::*;
 use pyo3::sync::PyOnceLock;
-use pyo3::types::PyBytes;
+use pyo3::types::{PyBytes, PyString};
 
 use crate::pending_call::{Answer as Answered, PendingCall};
 use crate::store::ask;
+use crate::text::text;
 use crate::{errors, secret};
 
 /// A key to seal with. It shows its id, and nothing else.
@@ -82,11 +83,10 @@ impl<'a, 'py> FromPyObject<'a, 'py> for GivenKey {
         if let Ok(key) = object.cast::<Key>() {
             return Ok(Self(Ok(key.get().0.clone())));
         }
-        match object.extract() {
-            Ok(text) => Ok(Self(seal::Key::parse(&secret(text)))),
-            // What it says of the value could be a part of a key.
-            Err(_) => Err(PyTypeError::new_err("a key is bytes, a str or a Key")),
-        }
+        // What is said of another value could be a part of a key.
+        let wrong = |_| PyTypeError::new_err("a key is bytes, a str or a Key");
+        let given = object.cast::<PyString>().map_err(wrong)?;
+        Ok(Self(seal::Key::parse(&secret(text(given.as_any())?))))
     }
 }
 
@@ -103,10 +103,13 @@ impl<'a, 'py> FromPyObject<'a, 'py> for Given {
         for method in ["data_key", "unwrap_key"] {
             let method = object.getattr_opt(method)?;
             if !method.is_some_and(|method| method.is_callable()) {
-                return object.extract().map(Self::Key).map_err(|_| {
-                    PyTypeError::new_err(
-                        "a key is bytes, a str, a Key, or an object with data_key and unwrap_key",
-                    )
+                return object.extract().map(Self::Key).map_err(|error: PyErr| {
+                    let why =
+                        "a key is bytes, a str, a Key, or an object with data_key and unwrap_key";
+                    match error.is_instance_of::<PyTypeError>(object.py()) {
+                        true => PyTypeError::new_err(why),
+                        false => error,
+                    }
                 });
             }
         }

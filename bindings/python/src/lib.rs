@@ -34,6 +34,7 @@ mod source;
 mod store;
 mod store_tasks;
 mod sync_async;
+mod text;
 mod tokens;
 mod value;
 mod web;

@@ -14,6 +14,7 @@ use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
 
 use crate::fork_safety::PerProcess;
+use crate::text::text;
 use crate::{errors, secret};
 
 /// Certificates, proxy and limits, of token requests and of calls to APIs alike.
@@ -62,13 +63,17 @@ impl Network {
         only_ca: Option<Pem>,
         client_certificate: Option<Pem>,
         client_key: Option<Pem>,
-        proxy: Option<String>,
+        #[pyo3(from_py_with = text)] proxy: Option<String>,
         connect_timeout: Option<f64>,
         timeout: Option<f64>,
-        user_agent: Option<String>,
+        #[pyo3(from_py_with = text)] user_agent: Option<String>,
         in_flight_per_origin: Option<usize>,
-        addresses: Option<String>,
+        #[pyo3(from_py_with = text)] addresses: Option<String>,
     ) -> PyResult<Self> {
+        if in_flight_per_origin == Some(0) {
+            let why = "in_flight_per_origin is at least 1: no request would ever be sent";
+            return Err(PyValueError::new_err(why));
+        }
         let mut settings = Settings::default();
         settings.ca = ca.map(|pem| pem.0);
         settings.only_ca = only_ca.map(|pem| pem.0);

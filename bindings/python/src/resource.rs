@@ -4,6 +4,7 @@ use oauth_facade::Attachment;
 use pyo3::prelude::*;
 
 use crate::errors;
+use crate::text::text;
 use crate::tokens::Tokens;
 use crate::value::Fields;
 
@@ -23,13 +24,13 @@ impl Resource {
         &self,
         py: Python<'_>,
         tokens: &Tokens,
-        url: &str,
+        #[pyo3(from_py_with = text)] url: String,
         headers: &Bound<'_, PyAny>,
         body: Option<&[u8]>,
     ) -> PyResult<String> {
         let headers = Fields::wanted(headers, oauth_facade::Resource::reads)?;
         let request = Attachment {
-            url,
+            url: &url,
             headers: &headers.0,
             body,
         };
@@ -66,7 +67,7 @@ impl Resource {
 pub(crate) fn step_up(
     py: Python<'_>,
     status: u16,
-    challenges: Vec<String>,
+    #[pyo3(from_py_with = text)] challenges: Vec<String>,
 ) -> PyResult<Option<String>> {
     let wanted = oauth_facade::step_up(status, &challenges);
     wanted.map_err(|error| errors::raise(py, &error))

@@ -14,6 +14,7 @@ use crate::fork_safety::PerProcess;
 use crate::keys::{Given, GivenKey, GivenKeys};
 use crate::pending_call::{Answer, PendingCall};
 use crate::store::Store;
+use crate::text::text;
 
 /// A store whose records only the holder of a key can read, or change unnoticed.
 ///
@@ -41,7 +42,7 @@ impl Sealed {
         py: Python<'_>,
         store: Store,
         key: Given,
-        old: Vec<Given>,
+        #[pyo3(from_py_with = text)] old: Vec<Given>,
         names: Option<GivenKey>,
         plain: &str,
     ) -> PyResult<PyClassInitializer<Self>> {

@@ -14,6 +14,7 @@ use crate::api::{Api, Limits, Source, owned, ruled};
 use crate::errors;
 use crate::network::{Lazy, Line, Network};
 use crate::pending_call::{Answer, PendingCall};
+use crate::text::text;
 
 /// One authorization server: from provider(), discover() or Server.from_metadata().
 #[pyclass(frozen, module = "oauth_core")]
@@ -89,7 +90,7 @@ impl Server {
         py: Python<'_>,
         app: Option<Source>,
         user: Option<Source>,
-        origins: Option<Vec<String>>,
+        #[pyo3(from_py_with = text)] origins: Option<Vec<String>>,
         rate_limit: &str,
         longest_wait: f64,
         allowance: Option<&Bound<'_, PyAny>>,
@@ -130,9 +131,9 @@ impl Server {
 pub(crate) fn provider(
     py: Python<'_>,
     name: &str,
-    options: Vec<String>,
+    #[pyo3(from_py_with = text)] options: Vec<String>,
     loopback: Option<&str>,
-    variables: Option<BTreeMap<String, String>>,
+    #[pyo3(from_py_with = text)] variables: Option<BTreeMap<String, String>>,
 ) -> PyResult<Server> {
     let preset = oauth_providers::provider(name);
     configured(py, preset, options, loopback, variables)
@@ -155,9 +156,9 @@ pub(crate) fn providers(py: Python<'_>) -> PyResult<Bound<'_, PyTuple>> {
 pub(crate) fn provider_file(
     py: Python<'_>,
     path_or_text: &Bound<'_, PyAny>,
-    options: Vec<String>,
+    #[pyo3(from_py_with = text)] options: Vec<String>,
     loopback: Option<&str>,
-    variables: Option<BTreeMap<String, String>>,
+    #[pyo3(from_py_with = text)] variables: Option<BTreeMap<String, String>>,
 ) -> PyResult<Server> {
     // A path has no line break, and a provider file more than one line.
     let text = match path_or_text.extract::<String>() {

@@ -19,6 +19,7 @@ use crate::request::token_request;
 use crate::source::{GrantSource, refuse_in_hook, while_hooked};
 use crate::store::Store;
 use crate::sync_async::twins;
+use crate::text::{filled, text};
 use crate::tokens::Tokens;
 use crate::value::Given;
 use crate::{errors, runtime, value};
@@ -158,7 +159,7 @@ impl Sessions {
         py: Python<'_>,
         client: &Client,
         store: Store,
-        reuse: Option<String>,
+        #[pyo3(from_py_with = text)] reuse: Option<String>,
         lease: Option<f64>,
         keep_alive: Option<f64>,
         notice: Option<f64>,
@@ -203,7 +204,7 @@ impl Sessions {
     fn get(
         &self,
         py: Python<'_>,
-        subject: Option<String>,
+        #[pyo3(from_py_with = filled)] subject: Option<String>,
         scope: Option<Given>,
         resource: Option<Given>,
         audience: Option<Given>,
@@ -247,7 +248,7 @@ twins! {
         fn log_in / alog_in(
             self,
             py,
-            subject: String,
+            #[pyo3(from_py_with = text)] subject: String,
             tokens: &Tokens,
             scope: Option<Given>,
             resource: Option<Given>,
@@ -267,7 +268,7 @@ twins! {
         fn log_out / alog_out(
             self,
             py,
-            subject: Option<String>,
+            #[pyo3(from_py_with = filled)] subject: Option<String>,
             scope: Option<Given>,
             resource: Option<Given>,
             audience: Option<Given>,
@@ -283,7 +284,7 @@ twins! {
         /// are the keys, with the codes of their errors. The cursor is None at the end.
         /// misuse.not_supported for a store without scan().
         #[pyo3(signature = (cursor = None))]
-        fn list / alist(self, py, cursor: Option<String>) {
+        fn list / alist(self, py, #[pyo3(from_py_with = text)] cursor: Option<String>) {
             self.listing(py, cursor)
         }
 

@@ -10,6 +10,7 @@ use pyo3::prelude::*;
 
 use crate::client_auth::ClientAuth;
 use crate::server::{Server, read_transport};
+use crate::text::text;
 use crate::value::Pairs;
 use crate::{errors, secret};
 
@@ -45,7 +46,11 @@ impl ClientSettings {
     /// Out of the text of a client file.
     #[staticmethod]
     #[pyo3(signature = (text, environ, /))]
-    fn from_json(py: Python<'_>, text: String, environ: Option<Pairs>) -> PyResult<Self> {
+    fn from_json(
+        py: Python<'_>,
+        #[pyo3(from_py_with = text)] text: String,
+        environ: Option<Pairs>,
+    ) -> PyResult<Self> {
         let text = secret(text);
         read(py, Settings::from_json(text.expose(), environment(environ)))
     }
@@ -108,12 +113,12 @@ impl WorkloadIdentity {
     #[allow(clippy::too_many_arguments, reason = "they are keywords in Python")]
     fn new(
         py: Python<'_>,
-        platform: String,
+        #[pyo3(from_py_with = text)] platform: String,
         path: Option<PathBuf>,
-        variable: Option<String>,
-        audience: Option<String>,
+        #[pyo3(from_py_with = text)] variable: Option<String>,
+        #[pyo3(from_py_with = text)] audience: Option<String>,
         client_id: Option<&str>,
-        exchange_audience: Option<String>,
+        #[pyo3(from_py_with = text)] exchange_audience: Option<String>,
         environ: Option<Pairs>,
     ) -> PyResult<PyClassInitializer<Self>> {
         let client_id = match client_id {

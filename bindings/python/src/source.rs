@@ -24,6 +24,7 @@ use crate::resource::Resource;
 use crate::sessions::{self, Logged};
 use crate::store::Store;
 use crate::sync_async::twins;
+use crate::text::text;
 use crate::tokens::Tokens;
 use crate::value::Pairs;
 use crate::{errors, runtime};
@@ -325,7 +326,11 @@ impl GrantSource {
     ///
     /// For plug-ins. url.* for an invalid origin.
     #[pyo3(signature = (origins = None))]
-    fn resource(&self, py: Python<'_>, origins: Option<Vec<String>>) -> PyResult<Resource> {
+    fn resource(
+        &self,
+        py: Python<'_>,
+        #[pyo3(from_py_with = text)] origins: Option<Vec<String>>,
+    ) -> PyResult<Resource> {
         self.us
             .server
             .resource(origins.as_deref())
@@ -401,18 +406,18 @@ twins! {
             self,
             py,
             method: &str,
-            url: &str,
+            #[pyo3(from_py_with = text)] url: String,
             headers: Option<Pairs>,
-            content: Option<Vec<u8>>,
+            #[pyo3(from_py_with = text)] content: Option<Vec<u8>>,
             json: Option<Py<PyAny>>,
-            origins: Option<Vec<String>>,
+            #[pyo3(from_py_with = text)] origins: Option<Vec<String>>,
             timeout: Option<f64>,
             rate_limit: Option<&str>,
             longest_wait: Option<f64>,
         ) {
             let ask = ApiRequest {
                 method,
-                url,
+                url: &url,
                 headers,
                 content,
                 json,

@@ -2,6 +2,7 @@
 
 use pyo3::prelude::*;
 
+use crate::text::text;
 use crate::{secret, value};
 
 /// Read the record; then send (version, record), or None.
@@ -33,7 +34,7 @@ pub(crate) struct Lease(pub(crate) String, pub(crate) f64);
 impl Lease {
     #[new]
     #[pyo3(signature = (holder, seconds, /))]
-    const fn new(holder: String, seconds: f64) -> Self {
+    const fn new(#[pyo3(from_py_with = text)] holder: String, seconds: f64) -> Self {
         Self(holder, seconds)
     }
 
@@ -73,7 +74,7 @@ impl Save {
     #[new]
     #[pyo3(signature = (record, version, /, due = None, until = None))]
     fn new(
-        record: String,
+        #[pyo3(from_py_with = text)] record: String,
         version: u64,
         due: Option<Bound<'_, PyAny>>,
         until: Option<Bound<'_, PyAny>>,

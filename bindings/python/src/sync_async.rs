@@ -7,14 +7,14 @@ macro_rules! twins {
         $(#[doc = $text:expr])*
         $(#[blocking($check:path)])?
         #[pyo3(signature = $signature:tt)]
-        fn $name:ident / $later:ident($this:ident, $py:ident $(, $given:ident: $type:ty)* $(,)?) $work:block
+        fn $name:ident / $later:ident($this:ident, $py:ident $(, $(#[$read:meta])* $given:ident: $type:ty)* $(,)?) $work:block
     )* }) => {
         #[pymethods]
         impl $class { $(
             $(#[doc = $text])*
             #[pyo3(signature = $signature)]
             #[allow(clippy::too_many_arguments, reason = "they are keywords in Python")]
-            fn $name(&$this, $py: Python<'_> $(, $given: $type)*) -> PyResult<Py<PyAny>> {
+            fn $name(&$this, $py: Python<'_> $(, $(#[$read])* $given: $type)*) -> PyResult<Py<PyAny>> {
                 $($check()?;)?
                 let begin = || -> PyResult<$crate::pending_call::PendingCall> { $work };
                 begin()?.wait($py)
@@ -26,7 +26,7 @@ macro_rules! twins {
             fn $later<'py>(
                 &$this,
                 $py: Python<'py>
-                $(, $given: $type)*
+                $(, $(#[$read])* $given: $type)*
             ) -> PyResult<Bound<'py, PyAny>> {
                 let begin = || -> PyResult<$crate::pending_call::PendingCall> { $work };
                 begin()?.later($py)

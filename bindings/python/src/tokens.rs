@@ -9,6 +9,7 @@ use oauth_core::token::Warning;
 use pyo3::prelude::*;
 use pyo3::types::{PyDict, PyFrozenSet};
 
+use crate::text::text;
 use crate::{errors, no_pickle, value};
 
 /// Whether somebody has asked for pickles that hold tokens.
@@ -52,7 +53,10 @@ impl Tokens {
     /// without a zone.
     #[staticmethod]
     #[pyo3(signature = (access_token, *, expires_at = None))]
-    fn bearer(access_token: String, expires_at: Option<Bound<'_, PyAny>>) -> PyResult<Self> {
+    fn bearer(
+        #[pyo3(from_py_with = text)] access_token: String,
+        expires_at: Option<Bound<'_, PyAny>>,
+    ) -> PyResult<Self> {
         let tokens = oauth_core::Tokens::bearer(crate::secret(access_token));
         let end = expires_at.map(|end| value::to_time(&end)).transpose()?;
         Ok(Self::of(Arc::new(match end {
@@ -186,8 +190,8 @@ impl Tokens {
 
     /// Reads what serialize() wrote; stored.malformed for anything else.
     #[staticmethod]
-    fn deserialize(py: Python<'_>, text: &str) -> PyResult<Self> {
-        let tokens = oauth_core::Tokens::from_json(text).map_err(|e| errors::raise(py, &e))?;
+    fn deserialize(py: Python<'_>, #[pyo3(from_py_with = text)] text: String) -> PyResult<Self> {
+        let tokens = oauth_core::Tokens::from_json(&text).map_err(|e| errors::raise(py, &e))?;
         Ok(Self::of(Arc::new(tokens)))
     }
 

@@ -18,6 +18,7 @@ use serde_json::{Map, Value};
 
 use crate::authorization::Flow;
 use crate::server::Server;
+use crate::text::withheld;
 use crate::{errors, secret, tokens};
 
 pub(crate) fn of_record(py: Python<'_>, record: Record) -> PyResult<Py<PyAny>> {
@@ -99,7 +100,9 @@ impl<'a, 'py> FromPyObject<'a, 'py> for Given {
     type Error = PyErr;
 
     fn extract(object: Borrowed<'a, 'py, PyAny>) -> PyResult<Self> {
-        to_arg(&object).map(Self)
+        to_arg(&object)
+            .map(Self)
+            .map_err(|error| withheld(object.py(), error))
     }
 }
 
@@ -246,7 +249,10 @@ impl<'a, 'py> FromPyObject<'a, 'py> for Pairs {
 
     fn extract(object: Borrowed<'a, 'py, PyAny>) -> PyResult<Self> {
         let items = object.cast::<PyMapping>()?.items()?;
-        items.extract().map(Self)
+        items
+            .extract()
+            .map(Self)
+            .map_err(|error| withheld(object.py(), error))
     }
 }
 
@@ -278,7 +284,7 @@ impl<'a, 'py> FromPyObject<'a, 'py> for Fields {
     type Error = PyErr;
 
     fn extract(object: Borrowed<'a, 'py, PyAny>) -> PyResult<Self> {
-        Self::wanted(&object, |_| true)
+        Self::wanted(&object, |_| true).map_err(|error| withheld(object.py(), error))
     }
 }
 

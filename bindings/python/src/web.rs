@@ -19,6 +19,7 @@ use crate::keys::{GivenKey, Key};
 use crate::network::{Line, Network, seconds};
 use crate::server::read_transport;
 use crate::store::Store;
+use crate::text::text;
 use crate::value::Fields;
 use crate::web_provider::{Provider, Several, made};
 use crate::web_session::Session;
@@ -87,20 +88,20 @@ impl WebSite {
         key: GivenKey,
         old_keys: Vec<GivenKey>,
         store: Option<Store>,
-        name: Option<String>,
-        prefix: Option<String>,
+        #[pyo3(from_py_with = text)] name: Option<String>,
+        #[pyo3(from_py_with = text)] prefix: Option<String>,
         lifetime: Option<f64>,
         idle: Option<f64>,
         flow_lifetime: Option<f64>,
         flows: Option<usize>,
         same_site: &str,
-        home: Option<String>,
-        return_origins: Vec<String>,
-        claims: Option<Vec<String>>,
+        #[pyo3(from_py_with = text)] home: Option<String>,
+        #[pyo3(from_py_with = text)] return_origins: Vec<String>,
+        #[pyo3(from_py_with = text)] claims: Option<Vec<String>>,
         transport: &str,
         network: Option<&Bound<'_, Network>>,
         keep: Option<&str>,
-        api: Vec<(String, String, Vec<String>)>,
+        #[pyo3(from_py_with = text)] api: Vec<(String, String, Vec<String>)>,
         lookup: &str,
     ) -> PyResult<Self> {
         let raise = |error| errors::raise(py, &error);
@@ -217,15 +218,15 @@ impl WebSite {
         &self,
         py: Python<'_>,
         method: &str,
-        host: String,
-        target: String,
+        #[pyo3(from_py_with = text)] host: String,
+        #[pyo3(from_py_with = text)] target: String,
         headers: Fields,
         form: Option<Vec<u8>>,
         access: &str,
-        acr: Vec<String>,
+        #[pyo3(from_py_with = text)] acr: Vec<String>,
         max_age: Option<u64>,
-        scope: Vec<String>,
-        tenant: Option<String>,
+        #[pyo3(from_py_with = text)] scope: Vec<String>,
+        #[pyo3(from_py_with = text)] tenant: Option<String>,
     ) -> PyResult<Visit> {
         if form
             .as_ref()
@@ -262,8 +263,8 @@ impl WebSite {
     fn sign_out(
         &self,
         py: Python<'_>,
-        host: String,
-        target: String,
+        #[pyo3(from_py_with = text)] host: String,
+        #[pyo3(from_py_with = text)] target: String,
         headers: Fields,
     ) -> PyResult<Visit> {
         let request = request("GET", host, target, headers, None)?;

@@ -11,6 +11,7 @@ use pyo3::sync::PyOnceLock;
 use pyo3::types::PyString;
 
 use crate::client::Client;
+use crate::text::text;
 use crate::value::Pairs;
 use crate::{errors, runtime};
 
@@ -64,12 +65,12 @@ impl Provider {
         py: Python<'_>,
         client: &Bound<'_, PyAny>,
         id: &str,
-        title: Option<String>,
+        #[pyo3(from_py_with = text)] title: Option<String>,
         scope: Option<Several>,
         extra: Option<Pairs>,
-        callback: Option<String>,
+        #[pyo3(from_py_with = text)] callback: Option<String>,
         callback_mode: &str,
-        tenant: Option<String>,
+        #[pyo3(from_py_with = text)] tenant: Option<String>,
         registered: Option<(String, String)>,
     ) -> PyResult<Self> {
         let scope = scope.map_or_else(|| "openid profile email".to_owned(), |s| s.0.join(" "));

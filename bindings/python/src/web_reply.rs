@@ -2,6 +2,7 @@
 
 use pyo3::prelude::*;
 
+use crate::text::text;
 use crate::web_session::Identity;
 
 /// A response of the site, to be sent as it is.
@@ -88,7 +89,7 @@ impl Reply {
     }
 
     /// The same with this HTML page, which may use scripts and styles like the application's other pages.
-    fn with_page(&self, html: String) -> Self {
+    fn with_page(&self, #[pyo3(from_py_with = text)] html: String) -> Self {
         let mut reply = self.clone();
         reply.body = html;
         reply.headers.retain(|(name, _)| {

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use pyo3::prelude::*;
 use pyo3::types::PyDict;
 
+use crate::text::text;
 use crate::tokens::Tokens;
 use crate::value;
 
@@ -72,11 +73,11 @@ impl ProviderQuery {
     #[new]
     #[pyo3(signature = (*, id = None, issuer = None, tenant = None, host = String::new(), path = String::new()))]
     fn new(
-        id: Option<String>,
-        issuer: Option<String>,
-        tenant: Option<String>,
-        host: String,
-        path: String,
+        #[pyo3(from_py_with = text)] id: Option<String>,
+        #[pyo3(from_py_with = text)] issuer: Option<String>,
+        #[pyo3(from_py_with = text)] tenant: Option<String>,
+        #[pyo3(from_py_with = text)] host: String,
+        #[pyo3(from_py_with = text)] path: String,
     ) -> Self {
         let mut ask = oauth_web::ProviderQuery::default();
         (ask.id, ask.issuer, ask.tenant) = (id, issuer, tenant);

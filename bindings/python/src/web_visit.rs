@@ -16,6 +16,7 @@ use tokio::sync::oneshot;
 use crate::pending_call::{Answer, PendingCall};
 use crate::runtime;
 use crate::sync_async::twins;
+use crate::text::text;
 use crate::web_forward::Forward;
 use crate::web_provider::Provider;
 use crate::web_reply::Reply;
@@ -228,7 +229,7 @@ twins! {
         /// reason why it does not let the person in, which the person sees. After a ProviderQuery provider is the one that is asked
         /// for; local={} says that there is none. misuse.* for what a host does wrong.
         #[pyo3(signature = (local = None, *, refused = None, provider = None))]
-        fn resume / aresume(self, py, local: Option<&Bound<'_, PyAny>>, refused: Option<String>, provider: Option<&Bound<'_, Provider>>) {
+        fn resume / aresume(self, py, local: Option<&Bound<'_, PyAny>>, #[pyo3(from_py_with = text)] refused: Option<String>, provider: Option<&Bound<'_, Provider>>) {
             self.resuming(told(py, local, refused, provider)?)
         }
     }

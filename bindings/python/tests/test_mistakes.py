@@ -12,6 +12,7 @@ from conftest import CALLBACK
 
 import oauth_core
 import oauth_core.httpx
+from oauth_core import stores
 
 NOBODY = """
 import sys
@@ -69,3 +70,81 @@ def test_where_origins_are_named(client: oauth_core.Client) -> None:
     assert caught.value.code == "resource.origin_not_allowed" and "`origins`" in (caught.value.hint or "")
     with pytest.raises(TypeError, match="origins is a list"):
         oauth_core.httpx.Auth(client.client_credentials(), origins="https://api.example")
+
+
+SURROGATE = "hunter2-\udcff-topsecret"
+
+TEXTS: dict[str, Any] = {
+    "client_secret": lambda client, text: oauth_core.Client(client.server, client_id="c", client_secret=text),
+    "headers": lambda client, text: oauth_core.Client(client.server, client_id="c", headers={"x": text}),
+    "decryption_keys": lambda client, text: oauth_core.Client(client.server, client_id="c", decryption_keys=[text]),
+    "fixed_token": lambda _, text: oauth_core.fixed_token(text, origins=["https://a.example"]),
+    "Tokens.bearer": lambda _, text: oauth_core.Tokens.bearer(text),
+    "Tokens.deserialize": lambda _, text: oauth_core.Tokens.deserialize(text),
+    "Flow.deserialize": lambda _, text: oauth_core.Flow.deserialize(text),
+    "ClientSecretBasic": lambda _, text: oauth_core.ClientSecretBasic(text),
+    "ClientSecretPost": lambda _, text: oauth_core.ClientSecretPost(text),
+    "ClientSecretJwt": lambda _, text: oauth_core.ClientSecretJwt(text),
+    "PrivateKeyJwt": lambda _, text: oauth_core.PrivateKeyJwt(text),
+    "passphrase": lambda _, text: oauth_core.PrivateKeyJwt("key", passphrase=text),
+    "DpopKey": lambda _, text: oauth_core.DpopKey(text),
+    "proxy": lambda _, text: oauth_core.Network(proxy=text),
+    "Sealed": lambda _, text: stores.Sealed(stores.Memory(), text),
+    "old": lambda _, text: stores.Sealed(stores.Memory(), bytes(32), old=[text]),
+    "RedisStore": lambda _, text: stores.RedisStore(f"redis://:{text}@127.0.0.1/"),
+    "PostgresStore": lambda _, text: stores.PostgresStore(f"postgres://u:{text}@127.0.0.1/"),
+    "revoke": lambda client, text: client.revoke(token=text),
+    "password": lambda client, text: client.password(username="u", password=text),
+    "extra": lambda client, text: client.client_credentials(extra={"assertion": text}),
+    "redeem": lambda client, text: client.redeem(client.authorize(redirect_uri=CALLBACK), CALLBACK + "?code=" + text),
+    "url": lambda client, text: client.client_credentials().get("https://a.example/?" + text),
+    "Client.from_json": lambda _, text: oauth_core.Client.from_json('{"client_secret": "' + text + '"}'),
+    "verify": lambda client, text: oauth_core.AccessTokenVerifier(client.server, audience="a").verify(text),
+}
+
+
+@pytest.mark.parametrize("name", TEXTS)
+def test_a_secret_that_is_no_unicode_is_not_shown_by_its_error(client: oauth_core.Client, name: str) -> None:
+    # As os.environ has bytes that are no UTF-8.
+    with pytest.raises(ValueError, match="lone surrogate") as caught:
+        TEXTS[name](client, SURROGATE)
+    error: BaseException | None = caught.value
+    while error is not None:
+        shown = (repr(error), str(error), repr(error.args), repr(vars(error)), repr(getattr(error, "object", "")))
+        assert "topsecret" not in "".join(shown), type(error)
+        error = error.__cause__ or error.__context__
+
+
+def test_what_is_empty_comes_of_a_variable_that_is_not_set(client: oauth_core.Client) -> None:
+    empties: dict[str, Any] = {
+        "path is empty": lambda: stores.FileStore(""),
+        "path is empty ": lambda: stores.SqliteStore(""),
+        "in_flight_per_origin is at least 1": lambda: oauth_core.Network(in_flight_per_origin=0),
+        "it is empty": lambda: client.source(store=stores.Memory(), subject=""),
+        "client_secret is empty": lambda: oauth_core.Client(client.server, client_id="c", client_secret=""),
+        "audience is empty": lambda: oauth_core.AccessTokenVerifier(client.server, audience=""),
+    }
+    for message, call in empties.items():
+        with pytest.raises(ValueError, match=message.strip()):
+            call()
+
+
+def test_a_text_is_no_list_and_no_bytes(client: oauth_core.Client) -> None:
+    source, text = client.client_credentials(), "https://api.example"
+    calls: dict[str, Any] = {
+        "content": lambda: source.post(text, content="text", origins=[text]),
+        "origins": lambda: source.get(text, origins=text),
+        "redirect_uris": lambda: oauth_core.Client(client.server, client_id="c", redirect_uris=text),
+    }
+    for call in calls.values():
+        with pytest.raises(TypeError, match="a list or bytes are wanted, not a text"):
+            call()
+
+
+def test_a_verifier_that_verifies_nothing_is_not_made(client: oauth_core.Client) -> None:
+    for wrong in ({"audience": None}, {"algs": ["RS265"]}, {"algs": ["none"]}, {"profile": "azure"}):
+        options: dict[str, Any] = {"audience": "api", **wrong}
+        with pytest.raises((TypeError, oauth_core.Misuse)):
+            oauth_core.AccessTokenVerifier(client.server, **options)
+    with pytest.raises(TypeError):
+        oauth_core.AccessTokenVerifier.introspecting(client, audience=None)  # type: ignore[arg-type]

@@ -102,7 +102,7 @@ pub(crate) struct Setup {
 impl Plan {
     /// Reads the profile, and puts what is said on the command line over it.
     pub(crate) fn new(args: ServerArgs, global: &Global) -> Result<Self, Failure> {
-        Self::of(args.over(Profile::load(global)?), global)
+        Self::of(args.loaded(global)?, global)
     }
 
     /// Of a profile alone.
@@ -256,6 +256,31 @@ pub(crate) fn portless(url: &Url) -> String {
 }
 
 impl ServerArgs {
+    /// The profile that is asked for, with what was said on the command line over it. Of the file's default nothing but
+    /// its network is for another server or another client that is named here.
+    pub(crate) fn loaded(self, global: &Global) -> Result<Profile, Failure> {
+        let mut profile = Profile::load(global)?;
+        if global.profile.is_none() && self.names_another_than(&profile) {
+            profile = Profile {
+                network: profile.network,
+                ..Profile::default()
+            };
+        }
+        Ok(self.over(profile))
+    }
+
+    fn names_another_than(&self, profile: &Profile) -> bool {
+        let said = (&self.provider, &self.provider_file, &self.issuer);
+        let known = (&profile.provider, &profile.provider_file, &profile.issuer);
+        let is_other_server =
+            said != (&None, &None, &None) && known != (&None, &None, &None) && said != known;
+        let is_other_client = match (&self.client_id, &profile.client_id) {
+            (Some(said), Some(known)) => said != known,
+            _ => false,
+        };
+        is_other_server || is_other_client
+    }
+
     /// The profile with what was said on the command line instead of what it says.
     pub(crate) fn over(self, mut profile: Profile) -> Profile {
         if self.provider.is_some() || self.provider_file.is_some() || self.issuer.is_some() {

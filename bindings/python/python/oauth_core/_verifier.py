@@ -144,6 +144,10 @@ class AccessTokenVerifier:
             asked["scope"] = list(scope)
         self._client = client
         self._common: dict[str, Any] = {**asked, "audience": audience}
+        if audience == "":
+            raise ValueError("audience is empty")
+        # What is wrong with it is wrong for each token.
+        self.verify_exchange("")
 
     def _asked(self, token: str, shown: dict[str, Any]) -> dict[str, Any]:
         if not shown:

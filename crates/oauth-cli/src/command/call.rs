@@ -27,7 +27,7 @@ use crate::api::api;
 use crate::fixed_token::FixedArgs;
 use crate::net::{Net, header};
 use crate::output::{self, Failure, Output};
-use crate::profile::{Profile, Who};
+use crate::profile::Who;
 use crate::profile_tokens::{Choice, Grant, Owner, ProfileTokens};
 use crate::setup::{Need, Plan, ServerArgs, Setup, net, provider_of};
 use crate::token_file::TokenFile;
@@ -112,7 +112,7 @@ impl Call {
     pub(super) fn run(self, global: &Global, output: Output) -> Result<(), Failure> {
         let request = self.request()?;
         let url = Url::parse(&self.url)?;
-        let profile = self.server.over(Profile::load(global)?);
+        let profile = self.server.loaded(global)?;
         let provider = provider_of(&profile)?;
         let api = api(&profile, provider.as_ref(), &self.origins)?;
         // Before a token is fetched for a place that must not have it.

@@ -44,8 +44,11 @@ const OF_A_RESOURCE: [&str; 6] = [
 #[derive(Debug, Args)]
 pub(crate) struct Discover {
     /// The issuer, to the letter
-    #[arg(required_unless_present_any = ["resource", "identifier"], conflicts_with_all = ["resource", "identifier"])]
+    #[arg(required_unless_present_any = ["resource", "identifier", "named"], conflicts_with_all = ["resource", "identifier", "named"])]
     issuer: Option<String>,
+    /// The same, as other commands have it
+    #[arg(long = "issuer", id = "named", value_name = "ISSUER", conflicts_with_all = ["resource", "identifier"])]
+    named: Option<String>,
     /// What a person calls themselves, such as user@host or a URL: shows which issuer signs them in (WebFinger)
     #[arg(long, value_name = "IDENTIFIER", conflicts_with = "resource")]
     identifier: Option<String>,
@@ -80,8 +83,8 @@ impl Discover {
             let rows = [("issuer".to_owned(), issuer.clone())];
             return output.result(output::table(&rows), &json!({ "issuer": issuer }));
         }
-        let issuer = self.issuer.as_deref().unwrap_or_default();
-        let server = discover(&net, issuer, self.loopback_http)?;
+        let issuer = self.issuer.or(self.named).unwrap_or_default();
+        let server = discover(&net, &issuer, self.loopback_http)?;
         let record = Value::Object(server.metadata().clone());
         output.result(output::table(&rows(&server)), &record)
     }

@@ -112,7 +112,7 @@ pub(super) fn choice(grant: Option<GrantType>, said: Option<Who>, profile: &Prof
 
 impl Token {
     pub(super) fn run(self, global: &Global, output: Output) -> Result<(), Failure> {
-        let profile = self.server.over(Profile::load(global)?);
+        let profile = self.server.loaded(global)?;
         let tokens = self.wanted.of(profile, global, output)?;
         match self.format {
             Some(format) => format.print(&tokens, output),

@@ -198,6 +198,10 @@ fn discovery_prints_a_table_or_the_document() {
         .run()
         .json();
     assert_eq!(document["issuer"], served.base());
+    let named = ["discover", "--issuer", served.base(), "--loopback-http"];
+    assert_eq!(oauth(&named).run().ok(), table);
+    let both = [&named[..], &[served.base()]].concat();
+    assert_eq!(oauth(&both).run().code, 2, "one of the two");
     let done = oauth(&["discover", served.base()]).run();
     assert_eq!(done.code, 2, "plain http has to be asked for");
     assert!(done.stderr.contains("--loopback-http"), "{}", done.stderr);

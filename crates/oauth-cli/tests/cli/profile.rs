@@ -4,7 +4,7 @@ use std::io::{BufRead as _, BufReader};
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
 
-use crate::common::{Done, folder, oauth, served};
+use crate::common::{Done, at, folder, oauth, served};
 use serde_json::Value;
 
 fn write(folder: &Path, text: &str) -> PathBuf {
@@ -57,6 +57,39 @@ fn a_profile_says_it_all() {
         "{}",
         done.stderr
     );
+}
+
+#[test]
+fn the_default_profile_is_not_for_another_server_or_client() {
+    let served = served();
+    let folder = folder("profile-default");
+    let base = served.base();
+    // A person's profile, in which nobody has logged in.
+    let text = format!(
+        "default_profile = \"me\"\n\
+         [profile.me]\n\
+         issuer = \"{base}\"\nloopback_http = true\n\
+         client_id = \"twin-public\"\nclient_auth = \"none\"\nas = \"person\"\n"
+    );
+    let config = write(&folder, &text);
+    let nobody = with(&config, &["token"]);
+    assert!(nobody.stderr.contains("`me`"), "{}", nobody.stderr);
+    let path = config.to_str().unwrap();
+    at(&served, &["--config", path, "token"]).run().ok();
+    let url = format!("{base}/api/echo");
+    let call = ["--config", path, "call", &url, "--origin", base];
+    at(&served, &call).run().ok();
+    // Another server: the profile's client id is none there.
+    let elsewhere = with(&config, &["token", "--provider", "google"]);
+    assert!(
+        elsewhere.stderr.contains("usage.client_id"),
+        "{}",
+        elsewhere.stderr
+    );
+    // One that is asked for is in force, whatever else is said.
+    let options = ["--config", path, "--profile", "me", "token"];
+    let asked = at(&served, &options).run();
+    assert!(asked.stderr.contains("`me`"), "{}", asked.stderr);
 }
 
 #[test]

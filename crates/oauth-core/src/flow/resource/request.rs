@@ -76,8 +76,8 @@ use crate::error::{Error, Kind, Misuse, ServerError};
 use crate::token::{self, TokenType, Tokens};
 use crate::url::Url;
 
-/// How many redirects are followed.
-const MAX_HOPS: u8 = 10;
+/// How many redirects are followed, as by `fetch` (Fetch, HTTP-redirect fetch).
+const MAX_HOPS: u8 = 20;
 
 /// One request to a protected resource: everything but a streamed body.
 pub struct ResourceRequest {

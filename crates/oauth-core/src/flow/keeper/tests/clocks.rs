@@ -46,6 +46,32 @@ fn a_marker_of_a_clock_that_was_ahead_expires_a_window_after_it_was_seen() {
 }
 
 #[test]
+fn how_long_a_dead_worker_is_waited_for_follows_from_the_longest_request_and_the_server() {
+    for (longest, reuse, time) in [
+        (30, Reuse::Unknown, 55),
+        (5, Reuse::Unknown, 30),
+        (30, Reuse::Tolerated, 0),
+    ] {
+        let mut store = TestStore::new();
+        store.now = START + 700;
+        marked(&mut store, START + 700);
+        let policy = Policy {
+            longest_request: Duration::from_secs(longest),
+            reuse,
+            ..Policy::default()
+        };
+        let mut keeper = keeper().with_policy(policy);
+        assert_eq!(waited(&mut store, &mut keeper), time, "{longest} {reuse:?}");
+    }
+    // A good token is used meanwhile.
+    let mut store = TestStore::new();
+    marked(&mut store, START);
+    let mut keeper = keeper();
+    assert!(matches!(store.ask(&mut keeper), Decision::Renew));
+    assert!(matches!(store.go(&mut keeper, Event::Begin), Step::Done(Ok(_))));
+}
+
+#[test]
 fn a_marker_of_long_ago_holds_nobody_back() {
     let mut store = TestStore::new();
     store.now = START + 700;

@@ -11,7 +11,7 @@ use crate::call::Retry;
 use crate::url::Url;
 
 impl ResourceRequest {
-    /// Handles a response: at most one renewal, one DPoP nonce retry and ten redirects. A body that
+    /// Handles a response: at most one renewal, one DPoP nonce retry and 20 redirects. A body that
     /// can be sent only once is never sent again.
     pub(super) fn reply(
         &mut self,
@@ -75,8 +75,11 @@ impl ResourceRequest {
             }
             return Ok(self.over(Step::Done));
         }
+        // These two keep any method and its body (RFC 9110 sections 15.4.8 and 15.4.9); with the others, what is no
+        // read may have been done.
+        let keeps_method = matches!(status.as_u16(), 307 | 308);
         let is_read = self.method == Method::GET || self.method == Method::HEAD;
-        match redirect.filter(|_| is_read) {
+        match redirect.filter(|_| is_read || keeps_method) {
             Some(url) if can_repeat && self.hops < MAX_HOPS => {
                 self.hops += 1;
                 self.url = Ok(url);

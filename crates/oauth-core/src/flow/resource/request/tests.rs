@@ -170,14 +170,25 @@ fn redirects_stay_within_the_origin() {
 }
 
 #[test]
-fn only_reading_follows_and_not_for_ever() {
+fn what_is_no_read_follows_where_its_method_is_kept_and_nothing_for_ever() {
     let to = fields(&[("location", "/b")]);
-    let mut post = ResourceRequest::new(&api(), Method::POST, API);
-    sent(&mut post, &at(0.0));
-    assert!(matches!(
-        reply(&mut post, &at(0.0), 307, &to),
-        Ok(Step::Done)
-    ));
+    for (status, is_followed) in [
+        (301, false),
+        (302, false),
+        (303, false),
+        (307, true),
+        (308, true),
+    ] {
+        let mut post = ResourceRequest::new(&api(), Method::POST, API).body(Bytes::from("x"));
+        sent(&mut post, &at(0.0));
+        let step = reply(&mut post, &at(0.0), status, &to).unwrap();
+        assert_eq!(matches!(step, Step::Token(_)), is_followed, "{status}");
+        assert_eq!(post.bytes().map(Bytes::len), Some(1));
+    }
+    let mut stream = ResourceRequest::new(&api(), Method::POST, API).body_once();
+    sent(&mut stream, &at(0.0));
+    let step = reply(&mut stream, &at(0.0), 308, &to);
+    assert!(matches!(step, Ok(Step::Done)), "{step:?}");
 
     let mut host = get(&api(), "/a").without_redirects();
     sent(&mut host, &at(0.0));
@@ -188,7 +199,7 @@ fn only_reading_follows_and_not_for_ever() {
 
     let mut get = get(&api(), "/a");
     sent(&mut get, &at(0.0));
-    for _ in 0..10 {
+    for _ in 0..20 {
         assert!(matches!(
             reply(&mut get, &at(0.0), 302, &to),
             Ok(Step::Token(_))

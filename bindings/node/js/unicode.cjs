@@ -1,0 +1,18 @@
+'use strict'
+
+/** A half of a pair of code units without the other: no Unicode text has one, so the addon would put another character there. */
+const LONE = /\p{Surrogate}/u
+
+/** Refuses a text, or plain data with one, that would arrive as another: it may be a secret, and is not shown. */
+function checkUnicode(value, name) {
+  if (typeof value === 'string') {
+    if (LONE.test(value)) throw new TypeError(`${name} has a lone surrogate, which is no Unicode text`)
+  } else if (Array.isArray(value)) {
+    for (const item of value) checkUnicode(item, name)
+  } else if (typeof value === 'object' && value !== null && Object.getPrototypeOf(value) === Object.prototype) {
+    for (const [key, item] of Object.entries(value)) checkUnicode(typeof item === 'string' ? item : key, name)
+  }
+  return value
+}
+
+module.exports = { checkUnicode }

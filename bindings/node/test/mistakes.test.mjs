@@ -1,0 +1,79 @@
+// What users get wrong at first, told before anything is done, by the name of what is wrong.
+import assert from 'node:assert/strict'
+import { createRequire } from 'node:module'
+import { test } from 'node:test'
+import { inspect } from 'node:util'
+import { asCommonJs, core, rejection, serverAt } from './helper.mjs'
+
+const { Site } = asCommonJs ? createRequire(import.meta.url)('oauth-core/web') : await import('oauth-core/web')
+const server = serverAt('http://127.0.0.1:1')
+const client = new core.Client(server, { clientId: 'id', clientSecret: 's', timeoutMs: 2000 })
+const redirectUri = 'https://app.example/cb'
+const api = 'https://api.example'
+
+/** What a call throws or rejects with. */
+const failed = (call) => rejection(Promise.resolve().then(call))
+
+const SURROGATE = 'hunter2-\udcff-topsecret'
+const TEXTS = {
+  clientSecret: (text) => new core.Client(server, { clientId: 'id', clientSecret: text }),
+  headers: (text) => new core.Client(server, { clientId: 'id', headers: { 'x-key': text } }),
+  decryptionKeys: (text) => new core.Client(server, { clientId: 'id', decryptionKeys: [text] }),
+  fixedToken: (text) => core.fixedToken(text, { origins: [api] }),
+  'a callback of fixedToken': (text) => core.fixedToken({ callback: () => text }, { origins: [api] }).token(),
+  'Tokens.bearer': (text) => core.Tokens.bearer(text),
+  'Tokens.deserialize': (text) => core.Tokens.deserialize(text),
+  'Flow.deserialize': (text) => core.Flow.deserialize(text),
+  clientSecretJwt: (text) => core.clientSecretJwt(text),
+  privateKeyJwt: (text) => core.privateKeyJwt(text),
+  passphrase: (text) => core.privateKeyJwt('key', { passphrase: text }),
+  DpopKey: (text) => new core.DpopKey(text),
+  proxy: (text) => new core.Network({ proxy: text }),
+  Sealed: (text) => new core.Sealed(new core.Memory(), text),
+  RedisStore: (text) => new core.RedisStore(`redis://:${text}@127.0.0.1/`),
+  PostgresStore: (text) => new core.PostgresStore(`postgres://u:${text}@127.0.0.1/`),
+  revoke: (text) => client.revoke({ token: text }),
+  extra: (text) => client.clientCredentials({ extra: { assertion: text } }),
+  redeem: (text) => client.redeem(client.authorize({ redirectUri }).flow, `${redirectUri}?code=${text}`),
+  'Site key': (text) => new Site({ baseUrl: 'https://shop.example', client, key: text }),
+}
+
+for (const [name, call] of Object.entries(TEXTS)) {
+  test(`a lone surrogate is refused rather than replaced: ${name}`, async () => {
+    const error = await failed(() => call(SURROGATE))
+    assert.ok(error instanceof TypeError, inspect(error))
+    assert.match(error.message, /lone surrogate/)
+    assert.ok(!inspect(error, { showHidden: true, depth: 9 }).includes('topsecret'))
+  })
+}
+
+test('an option is told by its name, where it is given', async () => {
+  const { flow } = client.authorize({ redirectUri })
+  for (const [call, message] of [
+    [() => client.redeem(flow, undefined), /^callback must be a text or a URL$/],
+    [() => client.redeem(flow, 5), /^callback must be a text or a URL$/],
+    [() => client.exchange.redeem(flow), /^callback must be a text or a URL$/],
+    [() => client.clientCredentials({ origins: api }), /^origins must be a list$/],
+    [() => client.clientCredentials({ origins: null }), /^origins must be a list$/],
+    [() => core.fixedToken('t', { origins: api }), /^origins must be a list$/],
+    [() => new core.Client(server, { clientId: 'id', redirectUris: redirectUri }), /^redirectUris must be a list$/],
+    [() => client.clientCredentials().token({ signal: 5 }), /^signal must be an AbortSignal$/],
+    [() => core.fixedToken('t', { origins: [api] }).fetch(api, { signal: 5 }), /^signal must be an AbortSignal$/],
+    [() => new core.Client(server, { clientId: undefined, clientSecret: 's' }), /^clientId must be a text$/],
+    [() => new core.Client(server, { clientId: 'id', clientSecret: '' }), /^clientSecret is empty$/],
+    [() => client.source(undefined, { store: new core.Memory(), subject: '' }), /^subject is empty$/],
+    [() => new core.FileStore(''), /^path is empty$/],
+    [() => new core.SqliteStore(''), /^path is empty$/],
+  ]) {
+    const error = await failed(call)
+    assert.ok(error instanceof TypeError, inspect(error))
+    assert.match(error.message, message)
+  }
+})
+
+test('a verifier that can verify nothing is not made', async () => {
+  for (const options of [{}, { audience: '' }, { audience: 'a', algs: ['none'] }, { audience: 'a', algs: ['RS265'] }, { audience: 'a', profile: 'azure' }]) {
+    assert.throws(() => new core.AccessTokenVerifier(server, options), (error) => error instanceof TypeError || error instanceof core.Misuse)
+  }
+  assert.throws(() => core.AccessTokenVerifier.introspecting(client, { audience: '' }), /audience is empty/)
+})

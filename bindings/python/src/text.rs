@@ -1,0 +1,58 @@
+//! Text out of Python, in one place: what cannot cross is told without being shown.
+
+use pyo3::exceptions::{PyTypeError, PyUnicodeEncodeError, PyValueError};
+use pyo3::prelude::*;
+use pyo3::types::PyString;
+
+/// An argument that is text or has text inside, for `from_py_with`.
+///
+/// # Errors
+/// `ValueError` for a lone surrogate, which Python itself writes for bytes of the environment that are no UTF-8. Its own
+/// error holds the text, and error trackers send what errors hold.
+pub(crate) fn text<'a, 'py, T>(given: &'a Bound<'py, PyAny>) -> PyResult<T>
+where
+    T: FromPyObject<'a, 'py>,
+{
+    let py = given.py();
+    given.extract().map_err(|error: T::Error| {
+        let error = error.into();
+        let Ok(text) = given.cast::<PyString>() else {
+            return withheld(py, error);
+        };
+        match text.to_cow() {
+            Err(unreadable) => withheld(py, unreadable),
+            // A text is a list of its letters: it is never taken for one.
+            Ok(_) if error.is_instance_of::<PyTypeError>(py) => {
+                PyTypeError::new_err("a list or bytes are wanted, not a text")
+            }
+            Ok(_) => error,
+        }
+    })
+}
+
+/// A text that says something, or none: an empty one comes of a variable that is not set.
+///
+/// # Errors
+/// Those of [`text`]; `ValueError` for an empty one.
+pub(crate) fn filled(given: &Bound<'_, PyAny>) -> PyResult<Option<String>> {
+    match text::<Option<String>>(given)? {
+        Some(empty) if empty.is_empty() => Err(PyValueError::new_err("it is empty")),
+        filled => Ok(filled),
+    }
+}
+
+/// The same error, unless it holds the text that it is about.
+pub(crate) fn withheld(py: Python<'_>, error: PyErr) -> PyErr {
+    match holds_text(py, &error) {
+        true => PyValueError::new_err(
+            "text with a lone surrogate, which is no Unicode: bytes that were not UTF-8, as of a variable of the environment",
+        ),
+        false => error,
+    }
+}
+
+/// Whether it is Python's own error for text that has no UTF-8, or was raised from one.
+fn holds_text(py: Python<'_>, error: &PyErr) -> bool {
+    let is_it = error.is_instance_of::<PyUnicodeEncodeError>(py);
+    is_it || error.cause(py).is_some_and(|cause| holds_text(py, &cause))
+}
