@@ -299,6 +299,7 @@ export type MisuseCode =
   | 'grant.expired'
   | 'token.unreadable'
   | 'web.setup'
+  | 'web.session_large'
   | 'web.session_too_large'
   | 'stored.malformed'
   | 'provider.data'

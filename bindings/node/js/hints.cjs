@@ -47,6 +47,7 @@ module.exports = {
   'identity_assertion.no_id_token': 'sign in at the identity provider again, with openid in the scope',
   'grant.no_refresh_token': 'the server issued none: request offline_access, or sign in again',
   'grant.expired': 'create a new token where this one was created',
+  'web.session_large': 'keep fewer claims in the session, or keep sessions in a store: proxies often read 4 KiB of header fields',
   'web.session_too_large': 'keep fewer claims in the session, or keep sessions in a store',
   'provider.variable': 'give every variable that the provider\'s page lists',
 }

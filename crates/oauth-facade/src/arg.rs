@@ -3,6 +3,7 @@
 //! They cross in one list, in the order of the description, so that a binding has one reader and one
 //! writer whatever operations there are. Types and values are checked here, once for all hosts.
 
+mod one_or_more;
 mod words;
 
 use std::fmt;
@@ -13,6 +14,8 @@ use oauth_core::extra::Extra;
 use oauth_core::json::Value;
 use oauth_core::moment::UnixTime;
 use oauth_core::{Scope, Secret, Tokens};
+
+pub use one_or_more::OneOrMore;
 
 /// The largest whole number up to which a double holds each (2^53 - 1).
 const SAFE: f64 = 9_007_199_254_740_991.0;
@@ -190,6 +193,8 @@ pub enum Shape {
     Names,
     /// Several texts.
     Texts,
+    /// A text, or several of which any will do.
+    OneOrMore,
     /// Names with one text each, or several.
     Pairs,
     /// A time.

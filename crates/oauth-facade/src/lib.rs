@@ -31,9 +31,7 @@ mod settings;
 mod told;
 
 pub use api::{Api, ApiCall, Call, CallStep, Keeping, Once, Redirects};
-pub use arg::{
-    About, Arg, Args, Field, JsonText, Mismatch, Personal, Refused, Shape, Unfit, camel,
-};
+pub use arg::{About, Arg, Args, camel, Field, JsonText, Mismatch, OneOrMore, Personal, Refused, Shape, Unfit};
 pub use authorization_flow::{Flow, arrival};
 pub use client::{Client, EndSession};
 pub use client_auth::Auth;
@@ -51,11 +49,11 @@ pub use op::{
     AccessToken, Authorize, BackchannelAuthentication, BackchannelLogin, BackchannelRequest, Begun,
     ClientCredentials, DeleteRegistration, Description, DeviceAuthorization, DeviceCode,
     DeviceLogin, DiscoverIssuer, DiscoveredIssuer, Doors, Entry, ExtensionGrant, FINGERPRINT,
-    IdentityAssertion, Introspect, JwtBearer, JwtBearerWithKey, Kind, LogoutToken, Operation,
+    IdToken, IdentityAssertion, Introspect, JwtBearer, JwtBearerWithKey, Kind, LogoutToken, Operation,
     Outcome, Password, ProtectedResource, ReadRegistration, RedeemIdentityAssertion, Refresh,
     Register, RegisteredClient, RequestIdentityAssertion, ResourceMetadata, Revoke, SamlBearer,
     TABLE, TakePushed, TokenExchange, TokenState, UpdateRegistration, UserClaims, Userinfo,
-    VerifyAccessToken, VerifyLogoutToken, VerifyPing, operation_name,
+    VerifyAccessToken, VerifyIdToken, VerifyLogoutToken, VerifyPing, operation_name,
 };
 pub use output::{ErrorRecord, Record};
 pub use preset::Preset;

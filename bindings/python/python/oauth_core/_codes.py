@@ -301,6 +301,7 @@ MisuseCode = Literal[
     "grant.expired",
     "token.unreadable",
     "web.setup",
+    "web.session_large",
     "web.session_too_large",
     "stored.malformed",
     "provider.data",

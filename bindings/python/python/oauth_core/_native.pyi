@@ -172,9 +172,9 @@ def fixed_token(
     """One token that no grant brought: this text, or what env, file or callback says.
 
     env names an environment variable, file a path, and callback a function that gives the
-    text; each is read anew whenever a token is asked for. origins is where the token may be
+    text; each is read again whenever a token is asked for. origins is where the token may be
     sent: URLs, or a server with a preset. expires_at, a Unix time in seconds or an aware
-    datetime, is when it is known to end. url.* for an origin that is none,
+    datetime, is when it is known to end. url.* for an invalid origin,
     token.unreadable for an empty text, TypeError unless exactly one place is given.
     """
 def discover(
@@ -222,7 +222,7 @@ class DpopKey:
         """
     @staticmethod
     def open(store: Store, name: str, /, *, alg: _SigningAlg = "ES256") -> DpopKey:
-        """The key of this name in a store, which workers share as they share tokens; made by whoever asks first.
+        """The key of this name in a store, which workers share as they share tokens; made by anyone who asks first.
 
         store is one of oauth_core.stores, or an object with the methods of a store; without Sealed, the key is in it
         in the clear, as refresh tokens are. name has at most 48 bytes. key.algorithm if the stored key is for another
@@ -297,7 +297,7 @@ class Server:
         Each request gets the token of its route's owner, by the preset's rule; origins are
         where tokens may go instead of the preset's API. Requests go over network, or as those
         of the first source's client do. rate_limit, longest_wait (seconds), allowance,
-        ended_tokens and on_wait (called with seconds) are as for Api. url.* for an origin that is none.
+        ended_tokens and on_wait (called with seconds) are as for Api. url.* for an invalid origin.
         """
 @disjoint_base
 class ClientAuth:
@@ -350,7 +350,7 @@ class PrivateKeyJwt(ClientAuth):
 class FederatedAssertion(ClientAuth):
     """A workload's token in place of a key (RFC 7521 section 4.2): Kubernetes, GitHub Actions, SPIFFE.
 
-    source is the path of a file, or a function that returns the token; it is read anew for each
+    source is the path of a file, or a function that returns the token; it is read again for each
     request, and once more when the server refuses the token and it has been replaced meanwhile. The
     token must be made out to audience, which is the server's issuer unless it is given, and to nobody
     else: client_auth.assertion_audience. client_id says whether requests name the client too, as
@@ -367,7 +367,7 @@ class WorkloadIdentity(ClientAuth):
     """The identity of a workload, by the token that its platform gives it: in place of a client secret.
 
     platform is kubernetes, spiffe (both with the path of a file), github_actions, gitlab_ci (with the name of a
-    variable), aws, azure or gcp. The token is read anew for each request, or asked for anew where a service hands it
+    variable), aws, azure or gcp. The token is read again for each request, or asked for again where a service hands it
     out, and must be made out to audience, which is the server's issuer unless it is given (for azure
     api://AzureADTokenExchange), and to nobody else. client_id says whether requests name the client too: they do for
     azure. With an exchange_audience the token is exchanged for the client's own tokens (RFC 8693), those of
@@ -780,8 +780,8 @@ class GrantSource:
         """Tokens that are fresh now: those at hand, or new ones.
 
         timeout is how many seconds this caller waits, for ever unless it is given: then
-        lost.timeout. The renewal goes on for the others and for whoever asks next; nothing is
-        lost by it. Denied, with the advice "reauthorize" once the grant is over; Lost;
+        lost.timeout. The renewal goes on for the others and for anyone who asks next; nothing is
+        lost by it. Denied, with the advice "reauthorize" once the grant has ended; Lost;
         grant.no_refresh_token, grant.outcome_unknown; RuntimeError in an on_tokens hook, which
         would wait for itself.
         """
@@ -809,7 +809,7 @@ class GrantSource:
         """Ends this source in good order, before the program ends.
 
         No new renewal begins, one that was sent is finished, and what it has brought is stored.
-        A token at hand is handed out until it is over; after that, lost.unsent. lost.timeout if
+        A token at hand is handed out until it expires; after that, lost.unsent. lost.timeout if
         that has not been done within timeout, in seconds. The interpreter does the same for all
         sources when it ends, for 5 s.
         """
@@ -824,7 +824,7 @@ class GrantSource:
     def resource(self, origins: Sequence[str] | None = None) -> Resource:
         """Where these tokens may be sent: these origins, or those of the server's preset.
 
-        For plug-ins. url.* for an origin that is none.
+        For plug-ins. url.* for an invalid origin.
         """
     def request(
         self, method: str, url: str, *, headers: Mapping[str, str] | None = None,
@@ -1088,7 +1088,11 @@ _Key: TypeAlias = str | bytes | Key
 
 @final
 class Provider:
-    """Who people sign in with: a client that is registered there.
+    """Who people sign in with: a client that is registered there, or a function that gives it.
+
+    Such a function is called once somebody signs in, in a thread of its own, and may ask the provider for its metadata.
+    What it fails with is remembered for 5 seconds: sign-ins are 503 meanwhile, and every other page is there. A person
+    waits for 10 seconds at most.
 
     id names it in URLs and sessions: letters, digits, - and _. title is what people call it where they choose, the id
     unless it is given. scope has to contain openid. extra are more parameters of the authorization request. callback is
@@ -1097,17 +1101,17 @@ class Provider:
     form, which browsers post over https alone. tenant is whose people sign in there, where a site has tenants.
     """
     def __new__(
-        cls, client: Client, /, *, id: str = "login", title: str | None = None,
-        scope: str | Iterable[str] | None = None, extra: Mapping[str, str] | None = None,
-        callback: str | None = None, callback_mode: Literal["query", "form_post"] = "query",
-        tenant: str | None = None,
+        cls, client: Client | Callable[[], Client], /, *, id: str = "login",
+        title: str | None = None, scope: str | Iterable[str] | None = None, extra: Mapping[str,
+        str] | None = None, callback: str | None = None, callback_mode: Literal["query",
+        "form_post"] = "query", tenant: str | None = None,
     ) -> Self: ...
     @property
     def id(self) -> str:
         """Its name."""
     @property
-    def client(self) -> Client:
-        """The client that is registered there."""
+    def client(self) -> Client | None:
+        """The client that is registered there; None as long as nobody has needed it, where a function gives it."""
 @final
 class WebSite:
     """A site whose people sign in; `web/_site.py` is what users make of it."""
@@ -1137,10 +1141,13 @@ class WebSite:
         """Begins a request."""
     def sign_out(self, host: str, target: str, headers: _Fields) -> Visit:
         """Begins a visit that ends the session of a request, and its grant, and ends in a Reply whose cookies are to be set."""
-    def failed(
-        self, error: OAuthError, method: str, host: str, target: str, headers: _Fields
-    ) -> Visit:
-        """Begins a visit that ends in a Reply with what kept the site from being ready, an OAuthError."""
+    def connect(self, provider: str) -> Visit:
+        """Begins a visit that waits for the client of a provider of the settings, and ends in None.
+
+        web.unknown_provider, lost.timeout, and what its function raises.
+        """
+    def advance(self, seconds: int) -> None:
+        """Has the clock be this many more seconds ahead: for tests."""
     def testing(self, identity: str) -> Visit:
         """Begins a visit that signs somebody in for a test, and ends in a Reply that sets the cookies.
 
@@ -1180,7 +1187,7 @@ class Forward:
     def limit(self) -> int:
         """How many bytes of the body are passed on at most."""
     def send(self, body: bytes, /) -> Streamed | Reply:
-        """Passes it on with this body, once: a Streamed; a Reply where the tokens of the session are over (401), the body
+        """Passes it on with this body, once: a Streamed; a Reply where the tokens of the session have expired (401), the body
         is larger than limit (413), or the API cannot be reached (502).
 
         misuse.over the second time.
@@ -1488,7 +1495,7 @@ class ResourceConnection:
     asked for with the API as their resource (RFC 8707), and sent nowhere but beneath its URL.
 
     With a store all of that happens once for all runs of all programs that share it; person tells apart whose tokens
-    they are. A client that the server has forgotten is registered anew, once. Where the API wants a wider scope or
+    they are. A client that the server has forgotten is registered again, once. Where the API wants a wider scope or
     another login, the person is asked, twice an hour at most (step_up.repeated, step_up.limit).
 
     issuers are the servers that may be asked, whichever others the API names (connect.server_not_allowed). grant_type
@@ -1503,24 +1510,29 @@ class ResourceConnection:
     authorization): identity_assertion.no_id_token where they have to sign in there again, connect.way where the API's
     server takes no such assertion.
 
+    Tokens are bound to dpop_key, or, where the API demands that (RFC 9449, RFC 9728), to a key that is made for it and kept
+    in the store. An API that asks for no authorization is called without a token; token() says so
+    (connect.not_protected).
+
     redirect_uri is a
     loopback address that is registered, otherwise a free port. www_authenticate are the values of an answer that was met
     already. Requests to a server that the API alone has named go to public addresses only, unless the network says
     otherwise (lost.not_public). connect.client where there is no client, and none may be registered.
     """
     def __new__(
-        cls, url: str, *, client_name: str | None = None,
-        client_metadata: Mapping[str, Any] | None = None, initial_access_token: str | None = None,
+        cls, url: str, *, client_name: str | None = None, client_metadata: Mapping[str,
+        Any] | None = None, initial_access_token: str | None = None,
         client_metadata_url: str | None = None, client_id: str | None = None,
         client_secret: str | None = None, client_auth: ClientAuth | None = None,
         issuer: str | None = None, issuers: Sequence[str] | None = None,
         grant_type: Literal["authorization_code", "client_credentials"] = "authorization_code",
-        store: Store | None = None, person: str | None = None,
-        open: Callable[[str], object] | None = None, device: bool = False,
-        show: Callable[[DeviceCode], object] | None = None, identity_provider: Client | None = None,
+        store: Store | None = None, person: str | None = None, open: Callable[[str],
+        object] | None = None, device: bool = False, show: Callable[[DeviceCode],
+        object] | None = None, identity_provider: Client | None = None,
         sign_in: TokenSource | None = None, redirect_uri: str | None = None,
-        timeout: float = 300.0, www_authenticate: Sequence[str] | None = None,
-        transport: _Transport = "https", network: Network | None = None,
+        dpop_key: DpopKey | None = None, timeout: float = 300.0,
+        www_authenticate: Sequence[str] | None = None, transport: _Transport = "https",
+        network: Network | None = None,
     ) -> Self: ...
     @property
     def url(self) -> str:
@@ -1541,8 +1553,10 @@ class ResourceConnection:
         """
     def arenew(self, tokens: Tokens, *, timeout: float | None = None) -> _Later[Tokens]:
         """renew(), in a coroutine."""
-    def invalidate(self, tokens: Tokens) -> None:
-        """Forgets exactly these tokens, for callers who want no others now."""
+    def invalidate(self, tokens: Tokens | None) -> None:
+        """Forgets exactly these tokens, for callers who want no others now; with None, that the API asked for no
+        authorization.
+        """
     def step_up(
         self, tokens: Tokens, wanted: Mapping[str, Any] | str
     ) -> Tokens | None:
@@ -1670,7 +1684,7 @@ class Call:
     """The steps of one request: pairs of a name and a value. For plug-ins.
 
     ("wait", seconds), ("token", source), ("renew", source), ("send", the Authorization
-    header's value), ("peek", how many bytes of the body to look at), ("step_up", source),
+    header's value, or None for no such header), ("peek", how many bytes of the body to look at), ("step_up", source),
     ("done", None) or ("refused", source). What has its token at hand is never asked for it.
     """
     def begin(self) -> tuple[str, Any]:
@@ -1679,6 +1693,8 @@ class Call:
         """The step after a pause has been waited for."""
     def token(self, tokens: Tokens) -> tuple[str, Any]:
         """The step after a source gave these tokens."""
+    def unprotected(self) -> tuple[str, Any]:
+        """The step after a source had none, for its API asks for no authorization (connect.not_protected)."""
     def reply(self, status: int, headers: _Fields) -> tuple[str, Any]:
         """The step after a reply came, by its status and headers (pairs of names and values).
 
@@ -1865,7 +1881,7 @@ class Keeper:
         """
     @property
     def lease_extension(self) -> tuple[str, float, float] | None:
-        """The lease to take anew while the Exchange of a renewal runs; None if none is held.
+        """The lease to extend while the Exchange of a renewal runs; None if none is held.
 
         Its holder, for how many seconds to take it, and how many seconds to wait before each
         time.
@@ -1996,7 +2012,7 @@ class Save:
         """When nobody needs it any more, in UTC, for a store that lets records end."""
 @disjoint_base
 class NativeStore:
-    """A store of ours: its verbs, which block without Python's lock.
+    """A built-in store: its verbs, which block without Python's lock.
 
     Each is one step that no other worker comes between. Lost if the store cannot be
     reached: nobody knows then whether it was done.
@@ -2134,7 +2150,7 @@ class Sealed(NativeStore):
 
     It seals and opens with key, and opens with the old ones too: a Key, 32 random bytes,
     their text in base64url without padding, of 43 characters, or a KeySource that is asked
-    for keys. What an old key opened is sealed anew when it is saved next, or by reseal().
+    for keys. What an old key opened is sealed again when it is saved next, or by reseal().
     names is a key that hides names, in a store that has no records yet; plain="accept"
     reads records that were never sealed.
     """
@@ -2144,7 +2160,7 @@ class Sealed(NativeStore):
         plain: Literal["refuse", "accept"] = "refuse",
     ) -> Self: ...
     def reseal(self) -> tuple[int, list[str]]:
-        """Seals every record anew that is not sealed with the current key.
+        """Reseals every record that is not sealed with the current key.
 
         Other workers go on beside it.
 
