@@ -5,9 +5,9 @@ use std::sync::{Arc, Mutex, PoisonError};
 use oauth_core::error::{Cause, Error, Misuse};
 use oauth_core::{Scope, Secret};
 use oauth_facade::{
-    Arg, AssertionProfile, Auth, Certificate, Client, DpopKey, FederatedAssertion, PrivateKeyJwt,
-    OneOrMore, Registration, SecretJwt, Server, Shape, TABLE, UnixTime, VerifyAccessToken, VerifyLogoutToken,
-    Workload,
+    Arg, AssertionProfile, Auth, Certificate, Client, DpopKey, FederatedAssertion, OneOrMore,
+    PrivateKeyJwt, Registration, SecretJwt, Server, Shape, TABLE, UnixTime, VerifyAccessToken,
+    VerifyLogoutToken, Workload,
 };
 use oauth_reqwest::ProcessEnvironment;
 use serde_json::{Map, Value};

@@ -31,7 +31,9 @@ mod settings;
 mod told;
 
 pub use api::{Api, ApiCall, Call, CallStep, Keeping, Once, Redirects};
-pub use arg::{About, Arg, Args, camel, Field, JsonText, Mismatch, OneOrMore, Personal, Refused, Shape, Unfit};
+pub use arg::{
+    About, Arg, Args, Field, JsonText, Mismatch, OneOrMore, Personal, Refused, Shape, Unfit, camel,
+};
 pub use authorization_flow::{Flow, arrival};
 pub use client::{Client, EndSession};
 pub use client_auth::Auth;
@@ -49,11 +51,11 @@ pub use op::{
     AccessToken, Authorize, BackchannelAuthentication, BackchannelLogin, BackchannelRequest, Begun,
     ClientCredentials, DeleteRegistration, Description, DeviceAuthorization, DeviceCode,
     DeviceLogin, DiscoverIssuer, DiscoveredIssuer, Doors, Entry, ExtensionGrant, FINGERPRINT,
-    IdToken, IdentityAssertion, Introspect, JwtBearer, JwtBearerWithKey, Kind, LogoutToken, Operation,
-    Outcome, Password, ProtectedResource, ReadRegistration, RedeemIdentityAssertion, Refresh,
-    Register, RegisteredClient, RequestIdentityAssertion, ResourceMetadata, Revoke, SamlBearer,
-    TABLE, TakePushed, TokenExchange, TokenState, UpdateRegistration, UserClaims, Userinfo,
-    VerifyAccessToken, VerifyIdToken, VerifyLogoutToken, VerifyPing, operation_name,
+    IdToken, IdentityAssertion, Introspect, JwtBearer, JwtBearerWithKey, Kind, LogoutToken,
+    Operation, Outcome, Password, ProtectedResource, ReadRegistration, RedeemIdentityAssertion,
+    Refresh, Register, RegisteredClient, RequestIdentityAssertion, ResourceMetadata, Revoke,
+    SamlBearer, TABLE, TakePushed, TokenExchange, TokenState, UpdateRegistration, UserClaims,
+    Userinfo, VerifyAccessToken, VerifyIdToken, VerifyLogoutToken, VerifyPing, operation_name,
 };
 pub use output::{ErrorRecord, Record};
 pub use preset::Preset;

@@ -167,7 +167,8 @@ impl SignatureChecker {
                 false => format!(" for {}", verified.scope()),
             };
             let client = verified.client_id();
-            let client = client.map_or_else(|| "no client named".to_owned(), |id| format!("client {id}"));
+            let client =
+                client.map_or_else(|| "no client named".to_owned(), |id| format!("client {id}"));
             format!("an API would accept it{condition}: {client}{scope}")
         });
         Ok(Check {
