@@ -2,6 +2,7 @@
 
 const { inspect } = require('#host')
 const { Client, introspectingOf } = require('./client.cjs')
+const { Misuse } = require('./errors.cjs')
 const { only } = require('./options.cjs')
 
 /** What a route can need beyond what its API needs. */
@@ -14,6 +15,16 @@ const SHOWN = [...NEEDS, ...PROOF]
 const COMMON = ['audience', 'clockSkew', 'dpopAlgs', 'realm', ...NEEDS]
 /** The same of tokens that are JWTs. */
 const OF_JWTS = ['profile', 'algs', ...COMMON]
+
+/** The identifiers of an API: one or more, and none is empty. */
+function audiences(given) {
+  const all = typeof given === 'object' && given !== null ? [...given] : [given]
+  if (all.length === 0 || all.includes('')) {
+    const message = 'audience: an API has one or more, and none is empty [form.malformed_parameter]'
+    throw new Misuse({ message, code: 'form.malformed_parameter', kind: 'misuse', advice: 'give_up' })
+  }
+  return all
+}
 
 /** Verifies the access tokens of one server for one API. */
 class AccessTokenVerifier {
@@ -29,7 +40,8 @@ class AccessTokenVerifier {
     this.#client = new Client(server, options)
     // What can be read once only is to be read for each token.
     const list = (value) => (typeof value === 'object' && value !== null ? [...value] : value)
-    this.#common = { ...common, scope: list(common.scope), acrValues: list(common.acrValues) }
+    const { scope, acrValues } = common
+    this.#common = { ...common, audience: audiences(common.audience), scope: list(scope), acrValues: list(acrValues) }
   }
 
   /** Verifies by asking the server about each token, as this client (RFC 7662). */
