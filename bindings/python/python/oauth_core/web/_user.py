@@ -9,7 +9,7 @@ from .._native import fixed_token
 from ..errors import OAuthError, misuse
 
 if TYPE_CHECKING:
-    from .._native import FixedToken, GrantSource, Identity, Response, Session
+    from .._native import FixedToken, GrantSource, Identity, Response, Session, Tokens
     from ._site import Site
 
 __all__ = ["User"]
@@ -46,6 +46,11 @@ class User:
     def subject(self) -> str:
         """The person's identifier at the issuer."""
         return self.identity.subject
+
+    @property
+    def sid(self) -> str | None:
+        """The session at the provider, if it names one."""
+        return self.identity.sid
 
     @property
     def claims(self) -> dict[str, Any]:
@@ -86,6 +91,16 @@ class User:
         return self.session.local
 
     @property
+    def scope(self) -> list[str]:
+        """What was granted."""
+        return self.session.scope
+
+    @property
+    def started_at(self) -> datetime:
+        """When the session began, in UTC."""
+        return self.session.started_at
+
+    @property
     def until(self) -> datetime:
         """When the session ends, in UTC."""
         return self.session.until
@@ -101,6 +116,28 @@ class User:
         if grant is None:
             raise misuse("web.setup", "a session has tokens only where the site has a store")
         return self._site.sessions(self.provider).get(grant)
+
+    def token(self, *, timeout: float | None = None) -> Tokens:
+        """The person's tokens, fresh now, for calls that are not made with ``fetch``; ``web.setup`` without any.
+
+        Once the grant is over (advice ``reauthorize``), so is the session: the next request finds nobody signed in.
+        """
+        try:
+            return self._keeper().token(timeout=timeout)
+        except OAuthError as error:
+            if error.advice == "reauthorize":
+                self._site.end(self)
+            raise
+
+    async def atoken(self, *, timeout: float | None = None) -> Tokens:
+        """token(), in a coroutine."""
+        await self._site.look_up(self.provider)
+        try:
+            return await self._keeper().atoken(timeout=timeout)
+        except OAuthError as error:
+            if error.advice == "reauthorize":
+                await self._site.aend(self)
+            raise
 
     def fetch(self, url: str, *, method: str = "GET", **options: Any) -> Response:
         """Calls an API with the person's token; the options are those of ``GrantSource.request``.
@@ -123,6 +160,10 @@ class User:
             if error.advice == "reauthorize":
                 await self._site.aend(self)
             raise
+
+    def _keeper(self) -> GrantSource | FixedToken:
+        # Where it may be sent is for the caller to say.
+        return self._caller(self.issuer, {})
 
     def _caller(self, url: str, options: dict[str, Any]) -> GrantSource | FixedToken:
         tokens = self.session.tokens
