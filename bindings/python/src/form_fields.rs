@@ -46,17 +46,12 @@ fn text(name: &str, value: &Bound<'_, PyAny>) -> PyResult<String> {
 impl FormFields {
     /// The URL with these at the end of its query.
     pub(crate) fn appended_to(&self, url: &str) -> String {
-        let (rest, fragment) = match url.split_once('#') {
-            Some((rest, fragment)) => (rest, Some(fragment)),
-            None => (url, None),
-        };
-        let between = match rest.split_once('?') {
+        let between = match url.split_once('?') {
             _ if self.0.is_empty() => "",
             None => "?",
             Some((_, query)) if query.is_empty() || query.ends_with('&') => "",
             Some(_) => "&",
         };
-        let fragment = fragment.map(|fragment| format!("#{fragment}"));
-        format!("{rest}{between}{}{}", self.0, fragment.unwrap_or_default())
+        format!("{url}{between}{}", self.0)
     }
 }

@@ -104,6 +104,7 @@ _RateLimit: TypeAlias = Literal["error", "wait", "pass"]
 _Names: TypeAlias = Sequence[str] | None
 _Scope: TypeAlias = str | Iterable[str] | None
 _Extra: TypeAlias = Mapping[str, str | Sequence[str]] | None
+_Params: TypeAlias = Mapping[str, str | int | Sequence[str | int]]
 _Reuse: TypeAlias = Literal["unknown", "revokes", "tolerated"]
 _Allowance: TypeAlias = Literal["documented"] | tuple[int, int]
 _EndedTokens: TypeAlias = Sequence[Mapping[str, Any]]
@@ -828,7 +829,8 @@ class GrantSource:
         """
     def request(
         self, method: str, url: str, *, headers: Mapping[str, str] | None = None,
-        content: bytes | None = None, json: Any = None, origins: Sequence[str] | None = None,
+        params: _Params | None = None, content: bytes | None = None,
+        data: _Params | None = None, json: Any = None, origins: Sequence[str] | None = None,
         timeout: float | None = None, rate_limit: _RateLimit | None = None,
         longest_wait: float | None = None,
     ) -> Response:
@@ -836,7 +838,7 @@ class GrantSource:
 
         origins are where the token may go, by default the preset's API. Only the API's origins
         get the token (resource.origin_not_allowed), over the Authorization header (RFC 6750
-        section 2.1). A redirect within the origin is followed. content is a body; json is any
+        section 2.1). A redirect within the origin is followed. params are added to the query of the URL: a str or an int, or a list of them, by name. content is a body; data is one of the same kind as params, sent as a form; json is any
         value that json.dumps takes, sent as application/json. timeout is in seconds, for the
         head of the reply and again for its body. rate_limit is what is done where the API asks
         for a pause: "error" raises resource.rate_limited, "wait" waits for up to longest_wait
@@ -845,7 +847,8 @@ class GrantSource:
         """
     def arequest(
         self, method: str, url: str, *, headers: Mapping[str, str] | None = None,
-        content: bytes | None = None, json: Any = None, origins: Sequence[str] | None = None,
+        params: _Params | None = None, content: bytes | None = None,
+        data: _Params | None = None, json: Any = None, origins: Sequence[str] | None = None,
         timeout: float | None = None, rate_limit: _RateLimit | None = None,
         longest_wait: float | None = None,
     ) -> _Later[Response]:
@@ -871,6 +874,7 @@ class GrantSource:
     ) -> _Later[None]: ...
     def get(
         self, url: str, *, headers: Mapping[str, str] | None = None,
+        params: _Params | None = None,
         origins: Sequence[str] | None = None,
         timeout: float | None = None, rate_limit: _RateLimit | None = None,
         longest_wait: float | None = None,
@@ -881,6 +885,7 @@ class GrantSource:
         """
     def aget(
         self, url: str, *, headers: Mapping[str, str] | None = None,
+        params: _Params | None = None,
         origins: Sequence[str] | None = None,
         timeout: float | None = None, rate_limit: _RateLimit | None = None,
         longest_wait: float | None = None,
@@ -888,6 +893,7 @@ class GrantSource:
         """get(), in a coroutine."""
     def delete(
         self, url: str, *, headers: Mapping[str, str] | None = None,
+        params: _Params | None = None,
         origins: Sequence[str] | None = None,
         timeout: float | None = None, rate_limit: _RateLimit | None = None,
         longest_wait: float | None = None,
@@ -898,6 +904,7 @@ class GrantSource:
         """
     def adelete(
         self, url: str, *, headers: Mapping[str, str] | None = None,
+        params: _Params | None = None,
         origins: Sequence[str] | None = None,
         timeout: float | None = None, rate_limit: _RateLimit | None = None,
         longest_wait: float | None = None,
@@ -905,7 +912,8 @@ class GrantSource:
         """delete(), in a coroutine."""
     def post(
         self, url: str, *, headers: Mapping[str, str] | None = None,
-        content: bytes | None = None, json: Any = None,
+        params: _Params | None = None,
+        content: bytes | None = None, data: _Params | None = None, json: Any = None,
         origins: Sequence[str] | None = None,
         timeout: float | None = None, rate_limit: _RateLimit | None = None,
         longest_wait: float | None = None,
@@ -916,7 +924,8 @@ class GrantSource:
         """
     def apost(
         self, url: str, *, headers: Mapping[str, str] | None = None,
-        content: bytes | None = None, json: Any = None,
+        params: _Params | None = None,
+        content: bytes | None = None, data: _Params | None = None, json: Any = None,
         origins: Sequence[str] | None = None,
         timeout: float | None = None, rate_limit: _RateLimit | None = None,
         longest_wait: float | None = None,
@@ -924,7 +933,8 @@ class GrantSource:
         """post(), in a coroutine."""
     def put(
         self, url: str, *, headers: Mapping[str, str] | None = None,
-        content: bytes | None = None, json: Any = None,
+        params: _Params | None = None,
+        content: bytes | None = None, data: _Params | None = None, json: Any = None,
         origins: Sequence[str] | None = None,
         timeout: float | None = None, rate_limit: _RateLimit | None = None,
         longest_wait: float | None = None,
@@ -935,7 +945,8 @@ class GrantSource:
         """
     def aput(
         self, url: str, *, headers: Mapping[str, str] | None = None,
-        content: bytes | None = None, json: Any = None,
+        params: _Params | None = None,
+        content: bytes | None = None, data: _Params | None = None, json: Any = None,
         origins: Sequence[str] | None = None,
         timeout: float | None = None, rate_limit: _RateLimit | None = None,
         longest_wait: float | None = None,
@@ -943,7 +954,8 @@ class GrantSource:
         """put(), in a coroutine."""
     def patch(
         self, url: str, *, headers: Mapping[str, str] | None = None,
-        content: bytes | None = None, json: Any = None,
+        params: _Params | None = None,
+        content: bytes | None = None, data: _Params | None = None, json: Any = None,
         origins: Sequence[str] | None = None,
         timeout: float | None = None, rate_limit: _RateLimit | None = None,
         longest_wait: float | None = None,
@@ -954,7 +966,8 @@ class GrantSource:
         """
     def apatch(
         self, url: str, *, headers: Mapping[str, str] | None = None,
-        content: bytes | None = None, json: Any = None,
+        params: _Params | None = None,
+        content: bytes | None = None, data: _Params | None = None, json: Any = None,
         origins: Sequence[str] | None = None,
         timeout: float | None = None, rate_limit: _RateLimit | None = None,
         longest_wait: float | None = None,
@@ -1354,7 +1367,8 @@ class Api:
         """Tells the hook of a pause in seconds, for a plug-in that waits."""
     def request(
         self, method: str, url: str, *, headers: Mapping[str, str] | None = None,
-        content: bytes | None = None, json: Any = None, timeout: float | None = None,
+        params: _Params | None = None, content: bytes | None = None,
+        data: _Params | None = None, json: Any = None, timeout: float | None = None,
         rate_limit: _RateLimit | None = None, longest_wait: float | None = None,
     ) -> Response:
         """Sends a request with its route's token, renewed once after a 401.
@@ -1363,7 +1377,7 @@ class Api:
         are given. resource.owner_missing and resource.route_ambiguous where it cannot be told
         whose token is needed. Only the API's origins get the token
         (resource.origin_not_allowed), over the Authorization header (RFC 6750 section 2.1). A
-        redirect within the origin is followed. content is a body; json is any value that
+        redirect within the origin is followed. params are added to the query of the URL: a str or an int, or a list of them, by name. content is a body; data is one of the same kind as params, sent as a form; json is any value that
         json.dumps takes, sent as application/json. timeout is in seconds, for the head of the
         reply and again for its body. rate_limit is what is done where the API asks for a pause:
         "error" raises resource.rate_limited, "wait" waits for up to longest_wait seconds,
@@ -1372,12 +1386,14 @@ class Api:
         """
     def arequest(
         self, method: str, url: str, *, headers: Mapping[str, str] | None = None,
-        content: bytes | None = None, json: Any = None, timeout: float | None = None,
+        params: _Params | None = None, content: bytes | None = None,
+        data: _Params | None = None, json: Any = None, timeout: float | None = None,
         rate_limit: _RateLimit | None = None, longest_wait: float | None = None,
     ) -> _Later[Response]:
         """request(), in a coroutine."""
     def get(
         self, url: str, *, headers: Mapping[str, str] | None = None,
+        params: _Params | None = None,
         timeout: float | None = None, rate_limit: _RateLimit | None = None,
         longest_wait: float | None = None,
     ) -> Response:
@@ -1387,12 +1403,14 @@ class Api:
         """
     def aget(
         self, url: str, *, headers: Mapping[str, str] | None = None,
+        params: _Params | None = None,
         timeout: float | None = None, rate_limit: _RateLimit | None = None,
         longest_wait: float | None = None,
     ) -> _Later[Response]:
         """get(), in a coroutine."""
     def delete(
         self, url: str, *, headers: Mapping[str, str] | None = None,
+        params: _Params | None = None,
         timeout: float | None = None, rate_limit: _RateLimit | None = None,
         longest_wait: float | None = None,
     ) -> Response:
@@ -1402,13 +1420,15 @@ class Api:
         """
     def adelete(
         self, url: str, *, headers: Mapping[str, str] | None = None,
+        params: _Params | None = None,
         timeout: float | None = None, rate_limit: _RateLimit | None = None,
         longest_wait: float | None = None,
     ) -> _Later[Response]:
         """delete(), in a coroutine."""
     def post(
         self, url: str, *, headers: Mapping[str, str] | None = None,
-        content: bytes | None = None, json: Any = None,
+        params: _Params | None = None,
+        content: bytes | None = None, data: _Params | None = None, json: Any = None,
         timeout: float | None = None, rate_limit: _RateLimit | None = None,
         longest_wait: float | None = None,
     ) -> Response:
@@ -1418,14 +1438,16 @@ class Api:
         """
     def apost(
         self, url: str, *, headers: Mapping[str, str] | None = None,
-        content: bytes | None = None, json: Any = None,
+        params: _Params | None = None,
+        content: bytes | None = None, data: _Params | None = None, json: Any = None,
         timeout: float | None = None, rate_limit: _RateLimit | None = None,
         longest_wait: float | None = None,
     ) -> _Later[Response]:
         """post(), in a coroutine."""
     def put(
         self, url: str, *, headers: Mapping[str, str] | None = None,
-        content: bytes | None = None, json: Any = None,
+        params: _Params | None = None,
+        content: bytes | None = None, data: _Params | None = None, json: Any = None,
         timeout: float | None = None, rate_limit: _RateLimit | None = None,
         longest_wait: float | None = None,
     ) -> Response:
@@ -1435,14 +1457,16 @@ class Api:
         """
     def aput(
         self, url: str, *, headers: Mapping[str, str] | None = None,
-        content: bytes | None = None, json: Any = None,
+        params: _Params | None = None,
+        content: bytes | None = None, data: _Params | None = None, json: Any = None,
         timeout: float | None = None, rate_limit: _RateLimit | None = None,
         longest_wait: float | None = None,
     ) -> _Later[Response]:
         """put(), in a coroutine."""
     def patch(
         self, url: str, *, headers: Mapping[str, str] | None = None,
-        content: bytes | None = None, json: Any = None,
+        params: _Params | None = None,
+        content: bytes | None = None, data: _Params | None = None, json: Any = None,
         timeout: float | None = None, rate_limit: _RateLimit | None = None,
         longest_wait: float | None = None,
     ) -> Response:
@@ -1452,7 +1476,8 @@ class Api:
         """
     def apatch(
         self, url: str, *, headers: Mapping[str, str] | None = None,
-        content: bytes | None = None, json: Any = None,
+        params: _Params | None = None,
+        content: bytes | None = None, data: _Params | None = None, json: Any = None,
         timeout: float | None = None, rate_limit: _RateLimit | None = None,
         longest_wait: float | None = None,
     ) -> _Later[Response]:
@@ -1579,13 +1604,14 @@ class ResourceConnection:
         """forget(), in a coroutine."""
     def request(
         self, method: str, url: str, *, headers: Mapping[str, str] | None = None,
-        content: bytes | None = None, json: Any = None, timeout: float | None = None,
+        params: _Params | None = None, content: bytes | None = None,
+        data: _Params | None = None, json: Any = None, timeout: float | None = None,
         rate_limit: _RateLimit | None = None, longest_wait: float | None = None,
     ) -> Response:
         """Sends a request with the token, renewed once after a 401, and after the person was asked for more.
 
         The reply is read whole. Only what lies beneath the URL of the API gets the token (resource.not_covered),
-        over the Authorization header (RFC 6750 section 2.1). A redirect beneath it is followed. content is a body;
+        over the Authorization header (RFC 6750 section 2.1). A redirect beneath it is followed. params are added to the query of the URL: a str or an int, or a list of them, by name. content is a body; data is one of the same kind as params, sent as a form;
         json is any value that json.dumps takes, sent as application/json. timeout is in seconds, for the head of
         the reply and again for its body. rate_limit is what is done where the API asks for a pause: "error" raises
         resource.rate_limited, "wait" waits for up to longest_wait seconds, "pass" hands the reply back. A status of
@@ -1593,12 +1619,14 @@ class ResourceConnection:
         """
     def arequest(
         self, method: str, url: str, *, headers: Mapping[str, str] | None = None,
-        content: bytes | None = None, json: Any = None, timeout: float | None = None,
+        params: _Params | None = None, content: bytes | None = None,
+        data: _Params | None = None, json: Any = None, timeout: float | None = None,
         rate_limit: _RateLimit | None = None, longest_wait: float | None = None,
     ) -> _Later[Response]:
         """request(), in a coroutine."""
     def get(
         self, url: str, *, headers: Mapping[str, str] | None = None,
+        params: _Params | None = None,
         timeout: float | None = None, rate_limit: _RateLimit | None = None,
         longest_wait: float | None = None,
     ) -> Response:
@@ -1608,12 +1636,14 @@ class ResourceConnection:
         """
     def aget(
         self, url: str, *, headers: Mapping[str, str] | None = None,
+        params: _Params | None = None,
         timeout: float | None = None, rate_limit: _RateLimit | None = None,
         longest_wait: float | None = None,
     ) -> _Later[Response]:
         """get(), in a coroutine."""
     def delete(
         self, url: str, *, headers: Mapping[str, str] | None = None,
+        params: _Params | None = None,
         timeout: float | None = None, rate_limit: _RateLimit | None = None,
         longest_wait: float | None = None,
     ) -> Response:
@@ -1623,13 +1653,15 @@ class ResourceConnection:
         """
     def adelete(
         self, url: str, *, headers: Mapping[str, str] | None = None,
+        params: _Params | None = None,
         timeout: float | None = None, rate_limit: _RateLimit | None = None,
         longest_wait: float | None = None,
     ) -> _Later[Response]:
         """delete(), in a coroutine."""
     def post(
         self, url: str, *, headers: Mapping[str, str] | None = None,
-        content: bytes | None = None, json: Any = None,
+        params: _Params | None = None,
+        content: bytes | None = None, data: _Params | None = None, json: Any = None,
         timeout: float | None = None, rate_limit: _RateLimit | None = None,
         longest_wait: float | None = None,
     ) -> Response:
@@ -1639,14 +1671,16 @@ class ResourceConnection:
         """
     def apost(
         self, url: str, *, headers: Mapping[str, str] | None = None,
-        content: bytes | None = None, json: Any = None,
+        params: _Params | None = None,
+        content: bytes | None = None, data: _Params | None = None, json: Any = None,
         timeout: float | None = None, rate_limit: _RateLimit | None = None,
         longest_wait: float | None = None,
     ) -> _Later[Response]:
         """post(), in a coroutine."""
     def put(
         self, url: str, *, headers: Mapping[str, str] | None = None,
-        content: bytes | None = None, json: Any = None,
+        params: _Params | None = None,
+        content: bytes | None = None, data: _Params | None = None, json: Any = None,
         timeout: float | None = None, rate_limit: _RateLimit | None = None,
         longest_wait: float | None = None,
     ) -> Response:
@@ -1656,14 +1690,16 @@ class ResourceConnection:
         """
     def aput(
         self, url: str, *, headers: Mapping[str, str] | None = None,
-        content: bytes | None = None, json: Any = None,
+        params: _Params | None = None,
+        content: bytes | None = None, data: _Params | None = None, json: Any = None,
         timeout: float | None = None, rate_limit: _RateLimit | None = None,
         longest_wait: float | None = None,
     ) -> _Later[Response]:
         """put(), in a coroutine."""
     def patch(
         self, url: str, *, headers: Mapping[str, str] | None = None,
-        content: bytes | None = None, json: Any = None,
+        params: _Params | None = None,
+        content: bytes | None = None, data: _Params | None = None, json: Any = None,
         timeout: float | None = None, rate_limit: _RateLimit | None = None,
         longest_wait: float | None = None,
     ) -> Response:
@@ -1673,7 +1709,8 @@ class ResourceConnection:
         """
     def apatch(
         self, url: str, *, headers: Mapping[str, str] | None = None,
-        content: bytes | None = None, json: Any = None,
+        params: _Params | None = None,
+        content: bytes | None = None, data: _Params | None = None, json: Any = None,
         timeout: float | None = None, rate_limit: _RateLimit | None = None,
         longest_wait: float | None = None,
     ) -> _Later[Response]:
