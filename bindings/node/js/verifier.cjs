@@ -18,12 +18,13 @@ const OF_JWTS = ['profile', 'algs', ...COMMON]
 
 /** The identifiers of an API: one or more, and none is empty. */
 function audiences(given) {
-  const all = typeof given === 'object' && given !== null ? [...given] : [given]
+  const isList = typeof given === 'object' && given !== null
+  const all = isList ? [...given] : [given]
   if (all.length === 0 || all.includes('')) {
     const message = 'audience: an API has one or more, and none is empty [form.malformed_parameter]'
     throw new Misuse({ message, code: 'form.malformed_parameter', kind: 'misuse', advice: 'give_up' })
   }
-  return all
+  return isList ? all : given
 }
 
 /** Verifies the access tokens of one server for one API. */

@@ -244,7 +244,7 @@ def test_a_hostile_id_token_is_refused(issuer: Issuer) -> None:
         (issuer.id_token(nonce="n", at_hash="x"), {**bound, "access_token": "t"}, "id_token.at_hash"),
         (good, {**bound, "access_token": "t"}, "jwt.missing_claim"),
         (issuer.id_token("at+jwt", nonce="n"), bound, "jwt.typ"),
-        (issuer.id_token(nonce="n", typ="Bearer"), bound, "jwt.unexpected_claim"),
+        (issuer.id_token(nonce="n", token_use="access"), bound, "jwt.unexpected_claim"),
         (good, {}, "misuse.setup"),
         (good, {**bound, "without_nonce": "ignored"}, "misuse.setup"),
         (issuer.id_token(nonce=""), {"nonce": ""}, "form.malformed_parameter"),
