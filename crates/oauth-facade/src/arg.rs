@@ -14,7 +14,6 @@ use oauth_core::extra::Extra;
 use oauth_core::json::Value;
 use oauth_core::moment::UnixTime;
 use oauth_core::{Scope, Secret, Tokens};
-
 pub use one_or_more::OneOrMore;
 
 /// The largest whole number up to which a double holds each (2^53 - 1).
@@ -137,8 +136,10 @@ impl Mismatch {
     }
 
     fn told_of(&self, name: &str) -> String {
-        let Self { wanted, given, .. } = self;
-        format!("argument '{name}': {wanted} is wanted, not {given}")
+        format!(
+            "argument '{name}': {} is wanted, not {}",
+            self.wanted, self.given
+        )
     }
 }
 

@@ -268,7 +268,7 @@ fn verbs(own: &str) -> String {
             own => format!("        {own},\n"),
         };
         let given = format!(
-            "        self, url: str, *, headers: Mapping[str, str] | None = None,\n        params: _Params | None = None,\n{body}{own}        \
+            "        self, url: str, *, headers: Mapping[str, str] | None = None, params: _Params | None = None,\n{body}{own}        \
              timeout: float | None = None, rate_limit: _RateLimit | None = None,\n        \
              longest_wait: float | None = None,\n    "
         );

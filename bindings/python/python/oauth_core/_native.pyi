@@ -873,8 +873,7 @@ class GrantSource:
         trace: TracebackType | None, /
     ) -> _Later[None]: ...
     def get(
-        self, url: str, *, headers: Mapping[str, str] | None = None,
-        params: _Params | None = None,
+        self, url: str, *, headers: Mapping[str, str] | None = None, params: _Params | None = None,
         origins: Sequence[str] | None = None,
         timeout: float | None = None, rate_limit: _RateLimit | None = None,
         longest_wait: float | None = None,
@@ -884,16 +883,14 @@ class GrantSource:
         A status of 400 or above is no error by itself: see Response.raise_for_status().
         """
     def aget(
-        self, url: str, *, headers: Mapping[str, str] | None = None,
-        params: _Params | None = None,
+        self, url: str, *, headers: Mapping[str, str] | None = None, params: _Params | None = None,
         origins: Sequence[str] | None = None,
         timeout: float | None = None, rate_limit: _RateLimit | None = None,
         longest_wait: float | None = None,
     ) -> _Later[Response]:
         """get(), in a coroutine."""
     def delete(
-        self, url: str, *, headers: Mapping[str, str] | None = None,
-        params: _Params | None = None,
+        self, url: str, *, headers: Mapping[str, str] | None = None, params: _Params | None = None,
         origins: Sequence[str] | None = None,
         timeout: float | None = None, rate_limit: _RateLimit | None = None,
         longest_wait: float | None = None,
@@ -903,16 +900,14 @@ class GrantSource:
         A status of 400 or above is no error by itself: see Response.raise_for_status().
         """
     def adelete(
-        self, url: str, *, headers: Mapping[str, str] | None = None,
-        params: _Params | None = None,
+        self, url: str, *, headers: Mapping[str, str] | None = None, params: _Params | None = None,
         origins: Sequence[str] | None = None,
         timeout: float | None = None, rate_limit: _RateLimit | None = None,
         longest_wait: float | None = None,
     ) -> _Later[Response]:
         """delete(), in a coroutine."""
     def post(
-        self, url: str, *, headers: Mapping[str, str] | None = None,
-        params: _Params | None = None,
+        self, url: str, *, headers: Mapping[str, str] | None = None, params: _Params | None = None,
         content: bytes | None = None, data: _Params | None = None, json: Any = None,
         origins: Sequence[str] | None = None,
         timeout: float | None = None, rate_limit: _RateLimit | None = None,
@@ -923,8 +918,7 @@ class GrantSource:
         A status of 400 or above is no error by itself: see Response.raise_for_status().
         """
     def apost(
-        self, url: str, *, headers: Mapping[str, str] | None = None,
-        params: _Params | None = None,
+        self, url: str, *, headers: Mapping[str, str] | None = None, params: _Params | None = None,
         content: bytes | None = None, data: _Params | None = None, json: Any = None,
         origins: Sequence[str] | None = None,
         timeout: float | None = None, rate_limit: _RateLimit | None = None,
@@ -932,8 +926,7 @@ class GrantSource:
     ) -> _Later[Response]:
         """post(), in a coroutine."""
     def put(
-        self, url: str, *, headers: Mapping[str, str] | None = None,
-        params: _Params | None = None,
+        self, url: str, *, headers: Mapping[str, str] | None = None, params: _Params | None = None,
         content: bytes | None = None, data: _Params | None = None, json: Any = None,
         origins: Sequence[str] | None = None,
         timeout: float | None = None, rate_limit: _RateLimit | None = None,
@@ -944,8 +937,7 @@ class GrantSource:
         A status of 400 or above is no error by itself: see Response.raise_for_status().
         """
     def aput(
-        self, url: str, *, headers: Mapping[str, str] | None = None,
-        params: _Params | None = None,
+        self, url: str, *, headers: Mapping[str, str] | None = None, params: _Params | None = None,
         content: bytes | None = None, data: _Params | None = None, json: Any = None,
         origins: Sequence[str] | None = None,
         timeout: float | None = None, rate_limit: _RateLimit | None = None,
@@ -953,8 +945,7 @@ class GrantSource:
     ) -> _Later[Response]:
         """put(), in a coroutine."""
     def patch(
-        self, url: str, *, headers: Mapping[str, str] | None = None,
-        params: _Params | None = None,
+        self, url: str, *, headers: Mapping[str, str] | None = None, params: _Params | None = None,
         content: bytes | None = None, data: _Params | None = None, json: Any = None,
         origins: Sequence[str] | None = None,
         timeout: float | None = None, rate_limit: _RateLimit | None = None,
@@ -965,8 +956,7 @@ class GrantSource:
         A status of 400 or above is no error by itself: see Response.raise_for_status().
         """
     def apatch(
-        self, url: str, *, headers: Mapping[str, str] | None = None,
-        params: _Params | None = None,
+        self, url: str, *, headers: Mapping[str, str] | None = None, params: _Params | None = None,
         content: bytes | None = None, data: _Params | None = None, json: Any = None,
         origins: Sequence[str] | None = None,
         timeout: float | None = None, rate_limit: _RateLimit | None = None,
@@ -1392,8 +1382,7 @@ class Api:
     ) -> _Later[Response]:
         """request(), in a coroutine."""
     def get(
-        self, url: str, *, headers: Mapping[str, str] | None = None,
-        params: _Params | None = None,
+        self, url: str, *, headers: Mapping[str, str] | None = None, params: _Params | None = None,
         timeout: float | None = None, rate_limit: _RateLimit | None = None,
         longest_wait: float | None = None,
     ) -> Response:
@@ -1402,15 +1391,13 @@ class Api:
         A status of 400 or above is no error by itself: see Response.raise_for_status().
         """
     def aget(
-        self, url: str, *, headers: Mapping[str, str] | None = None,
-        params: _Params | None = None,
+        self, url: str, *, headers: Mapping[str, str] | None = None, params: _Params | None = None,
         timeout: float | None = None, rate_limit: _RateLimit | None = None,
         longest_wait: float | None = None,
     ) -> _Later[Response]:
         """get(), in a coroutine."""
     def delete(
-        self, url: str, *, headers: Mapping[str, str] | None = None,
-        params: _Params | None = None,
+        self, url: str, *, headers: Mapping[str, str] | None = None, params: _Params | None = None,
         timeout: float | None = None, rate_limit: _RateLimit | None = None,
         longest_wait: float | None = None,
     ) -> Response:
@@ -1419,15 +1406,13 @@ class Api:
         A status of 400 or above is no error by itself: see Response.raise_for_status().
         """
     def adelete(
-        self, url: str, *, headers: Mapping[str, str] | None = None,
-        params: _Params | None = None,
+        self, url: str, *, headers: Mapping[str, str] | None = None, params: _Params | None = None,
         timeout: float | None = None, rate_limit: _RateLimit | None = None,
         longest_wait: float | None = None,
     ) -> _Later[Response]:
         """delete(), in a coroutine."""
     def post(
-        self, url: str, *, headers: Mapping[str, str] | None = None,
-        params: _Params | None = None,
+        self, url: str, *, headers: Mapping[str, str] | None = None, params: _Params | None = None,
         content: bytes | None = None, data: _Params | None = None, json: Any = None,
         timeout: float | None = None, rate_limit: _RateLimit | None = None,
         longest_wait: float | None = None,
@@ -1437,16 +1422,14 @@ class Api:
         A status of 400 or above is no error by itself: see Response.raise_for_status().
         """
     def apost(
-        self, url: str, *, headers: Mapping[str, str] | None = None,
-        params: _Params | None = None,
+        self, url: str, *, headers: Mapping[str, str] | None = None, params: _Params | None = None,
         content: bytes | None = None, data: _Params | None = None, json: Any = None,
         timeout: float | None = None, rate_limit: _RateLimit | None = None,
         longest_wait: float | None = None,
     ) -> _Later[Response]:
         """post(), in a coroutine."""
     def put(
-        self, url: str, *, headers: Mapping[str, str] | None = None,
-        params: _Params | None = None,
+        self, url: str, *, headers: Mapping[str, str] | None = None, params: _Params | None = None,
         content: bytes | None = None, data: _Params | None = None, json: Any = None,
         timeout: float | None = None, rate_limit: _RateLimit | None = None,
         longest_wait: float | None = None,
@@ -1456,16 +1439,14 @@ class Api:
         A status of 400 or above is no error by itself: see Response.raise_for_status().
         """
     def aput(
-        self, url: str, *, headers: Mapping[str, str] | None = None,
-        params: _Params | None = None,
+        self, url: str, *, headers: Mapping[str, str] | None = None, params: _Params | None = None,
         content: bytes | None = None, data: _Params | None = None, json: Any = None,
         timeout: float | None = None, rate_limit: _RateLimit | None = None,
         longest_wait: float | None = None,
     ) -> _Later[Response]:
         """put(), in a coroutine."""
     def patch(
-        self, url: str, *, headers: Mapping[str, str] | None = None,
-        params: _Params | None = None,
+        self, url: str, *, headers: Mapping[str, str] | None = None, params: _Params | None = None,
         content: bytes | None = None, data: _Params | None = None, json: Any = None,
         timeout: float | None = None, rate_limit: _RateLimit | None = None,
         longest_wait: float | None = None,
@@ -1475,8 +1456,7 @@ class Api:
         A status of 400 or above is no error by itself: see Response.raise_for_status().
         """
     def apatch(
-        self, url: str, *, headers: Mapping[str, str] | None = None,
-        params: _Params | None = None,
+        self, url: str, *, headers: Mapping[str, str] | None = None, params: _Params | None = None,
         content: bytes | None = None, data: _Params | None = None, json: Any = None,
         timeout: float | None = None, rate_limit: _RateLimit | None = None,
         longest_wait: float | None = None,
@@ -1625,8 +1605,7 @@ class ResourceConnection:
     ) -> _Later[Response]:
         """request(), in a coroutine."""
     def get(
-        self, url: str, *, headers: Mapping[str, str] | None = None,
-        params: _Params | None = None,
+        self, url: str, *, headers: Mapping[str, str] | None = None, params: _Params | None = None,
         timeout: float | None = None, rate_limit: _RateLimit | None = None,
         longest_wait: float | None = None,
     ) -> Response:
@@ -1635,15 +1614,13 @@ class ResourceConnection:
         A status of 400 or above is no error by itself: see Response.raise_for_status().
         """
     def aget(
-        self, url: str, *, headers: Mapping[str, str] | None = None,
-        params: _Params | None = None,
+        self, url: str, *, headers: Mapping[str, str] | None = None, params: _Params | None = None,
         timeout: float | None = None, rate_limit: _RateLimit | None = None,
         longest_wait: float | None = None,
     ) -> _Later[Response]:
         """get(), in a coroutine."""
     def delete(
-        self, url: str, *, headers: Mapping[str, str] | None = None,
-        params: _Params | None = None,
+        self, url: str, *, headers: Mapping[str, str] | None = None, params: _Params | None = None,
         timeout: float | None = None, rate_limit: _RateLimit | None = None,
         longest_wait: float | None = None,
     ) -> Response:
@@ -1652,15 +1629,13 @@ class ResourceConnection:
         A status of 400 or above is no error by itself: see Response.raise_for_status().
         """
     def adelete(
-        self, url: str, *, headers: Mapping[str, str] | None = None,
-        params: _Params | None = None,
+        self, url: str, *, headers: Mapping[str, str] | None = None, params: _Params | None = None,
         timeout: float | None = None, rate_limit: _RateLimit | None = None,
         longest_wait: float | None = None,
     ) -> _Later[Response]:
         """delete(), in a coroutine."""
     def post(
-        self, url: str, *, headers: Mapping[str, str] | None = None,
-        params: _Params | None = None,
+        self, url: str, *, headers: Mapping[str, str] | None = None, params: _Params | None = None,
         content: bytes | None = None, data: _Params | None = None, json: Any = None,
         timeout: float | None = None, rate_limit: _RateLimit | None = None,
         longest_wait: float | None = None,
@@ -1670,16 +1645,14 @@ class ResourceConnection:
         A status of 400 or above is no error by itself: see Response.raise_for_status().
         """
     def apost(
-        self, url: str, *, headers: Mapping[str, str] | None = None,
-        params: _Params | None = None,
+        self, url: str, *, headers: Mapping[str, str] | None = None, params: _Params | None = None,
         content: bytes | None = None, data: _Params | None = None, json: Any = None,
         timeout: float | None = None, rate_limit: _RateLimit | None = None,
         longest_wait: float | None = None,
     ) -> _Later[Response]:
         """post(), in a coroutine."""
     def put(
-        self, url: str, *, headers: Mapping[str, str] | None = None,
-        params: _Params | None = None,
+        self, url: str, *, headers: Mapping[str, str] | None = None, params: _Params | None = None,
         content: bytes | None = None, data: _Params | None = None, json: Any = None,
         timeout: float | None = None, rate_limit: _RateLimit | None = None,
         longest_wait: float | None = None,
@@ -1689,16 +1662,14 @@ class ResourceConnection:
         A status of 400 or above is no error by itself: see Response.raise_for_status().
         """
     def aput(
-        self, url: str, *, headers: Mapping[str, str] | None = None,
-        params: _Params | None = None,
+        self, url: str, *, headers: Mapping[str, str] | None = None, params: _Params | None = None,
         content: bytes | None = None, data: _Params | None = None, json: Any = None,
         timeout: float | None = None, rate_limit: _RateLimit | None = None,
         longest_wait: float | None = None,
     ) -> _Later[Response]:
         """put(), in a coroutine."""
     def patch(
-        self, url: str, *, headers: Mapping[str, str] | None = None,
-        params: _Params | None = None,
+        self, url: str, *, headers: Mapping[str, str] | None = None, params: _Params | None = None,
         content: bytes | None = None, data: _Params | None = None, json: Any = None,
         timeout: float | None = None, rate_limit: _RateLimit | None = None,
         longest_wait: float | None = None,
@@ -1708,8 +1679,7 @@ class ResourceConnection:
         A status of 400 or above is no error by itself: see Response.raise_for_status().
         """
     def apatch(
-        self, url: str, *, headers: Mapping[str, str] | None = None,
-        params: _Params | None = None,
+        self, url: str, *, headers: Mapping[str, str] | None = None, params: _Params | None = None,
         content: bytes | None = None, data: _Params | None = None, json: Any = None,
         timeout: float | None = None, rate_limit: _RateLimit | None = None,
         longest_wait: float | None = None,

@@ -142,7 +142,7 @@ impl SignatureChecker {
         wanted: &Wanted,
     ) -> Result<Check, Failure> {
         let mut audiences = wanted.audience.iter();
-        let audience = audiences.next().ok_or(Misuse::Setup)?;
+        let audience = audiences.next().ok_or_else(|| Error::from(Misuse::Setup))?;
         let verifier = AccessTokenVerifier::new(self.server.clone(), audience);
         let verifier = audiences
             .fold(verifier, AccessTokenVerifier::or_audience)
