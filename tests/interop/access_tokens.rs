@@ -30,7 +30,7 @@ fn an_api_reads_access_tokens_by_itself() {
     let own = driver.run(verifier.verify(&own_token(&driver, &client)));
     let own = own.expect("the client's own");
     assert_eq!(own.issuer(), server.issuer());
-    assert_eq!(own.client_id(), server.client_id("basic"));
+    assert_eq!(own.client_id(), Some(server.client_id("basic")));
     assert_eq!((own.audience(), own.scope()), (vec![API], &read()));
 
     let listener = Listener::bind().expect("a listener");

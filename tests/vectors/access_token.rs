@@ -43,7 +43,7 @@ pub(crate) fn access_token(vector: &Vector) -> Verdict {
             }
             return holds(
                 "is of somebody",
-                token.subject() == "u" && token.client_id() == "c",
+                token.subject() == "u" && token.client_id() == Some("c"),
             );
         }
         Err(error) => error,

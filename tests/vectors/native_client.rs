@@ -5,9 +5,9 @@ use std::sync::{Arc, Mutex, PoisonError};
 use oauth_core::error::{Cause, Error, Misuse};
 use oauth_core::{Scope, Secret};
 use oauth_facade::{
-    Arg, AssertionProfile, Auth, Certificate, Client, DpopKey, FederatedAssertion, PrivateKeyJwt,
-    Registration, SecretJwt, Server, Shape, TABLE, UnixTime, VerifyAccessToken, VerifyLogoutToken,
-    Workload,
+    Arg, AssertionProfile, Auth, Certificate, Client, DpopKey, FederatedAssertion, OneOrMore,
+    PrivateKeyJwt, Registration, SecretJwt, Server, Shape, TABLE, UnixTime, VerifyAccessToken,
+    VerifyLogoutToken, Workload,
 };
 use oauth_reqwest::ProcessEnvironment;
 use serde_json::{Map, Value};
@@ -125,7 +125,7 @@ pub(crate) fn verify_access_token(given: &Map<String, Value>) -> Result<VerifyAc
     let number = |name: &str| given.get(name).and_then(Value::as_u64);
     Ok(VerifyAccessToken {
         token: text(given, "token").ok_or(Misuse::Setup)?.into(),
-        audience: text(given, "audience").ok_or(Misuse::Setup)?,
+        audience: OneOrMore::new(vec![text(given, "audience").ok_or(Misuse::Setup)?])?,
         profile: None,
         scope: Scope::parse(&text(given, "scope").unwrap_or_default())?,
         acr_values: list("acr_values"),

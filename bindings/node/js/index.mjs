@@ -17,6 +17,7 @@ export const {
   FixedToken,
   Flow,
   GrantSource,
+  IdToken,
   IdentityAssertion,
   Keeper,
   Key,

@@ -6,7 +6,7 @@
 const { authorizationOf, begin, nothing, perform, recordOf, tokensOf } = require('./operation.cjs')
 const { Record } = require('./record.cjs')
 
-const FINGERPRINT = 'dbae74392408a360'
+const FINGERPRINT = 'f5145cc285027a2b'
 
 /** The claims about a user (OpenID Connect Core section 5.1). */
 class UserClaims extends Record {
@@ -103,7 +103,31 @@ class AccessToken extends Record {
   }
 }
 
-/** The claims of a verified logout token (OpenID Connect Back-Channel Logout section 2.4). */
+/** What a verified ID token says (OpenID Connect Core sections 2 and 5.1). */
+class IdToken extends Record {
+  static members = {
+    subject: 'plain',
+    issuer: 'plain',
+    audience: 'plain',
+    authorizedParty: 'plain',
+    issuedAt: 'time',
+    expiresAt: 'time',
+    authTime: 'time',
+    acr: 'plain',
+    amr: 'plain',
+    sid: 'plain',
+    name: 'personal',
+    givenName: 'personal',
+    familyName: 'personal',
+    preferredUsername: 'personal',
+    picture: 'personal',
+    email: 'personal',
+    emailVerified: 'plain',
+    claims: 'plain',
+  }
+}
+
+/** What a verified logout token says (OpenID Connect Back-Channel Logout section 2.4). */
 class LogoutToken extends Record {
   static members = {
     issuer: 'plain',
@@ -176,13 +200,14 @@ const operations = {
   requestIdentityAssertion: { number: 18, names: ['subjectToken', 'subjectTokenType', 'issuer', 'scope', 'resource', 'audience', 'extra'], finish: recordOf(IdentityAssertion) },
   redeemIdentityAssertion: { number: 19, names: ['assertion', 'scope', 'resource', 'audience', 'extra'], finish: tokensOf },
   verifyAccessToken: { number: 20, names: ['token', 'audience', 'profile', 'scope', 'acrValues', 'maxAge', 'algs', 'clockSkew', 'jkt', 'x5tS256', 'dpopAlgs', 'realm'], finish: recordOf(AccessToken) },
-  verifyLogoutToken: { number: 21, names: ['token', 'replay', 'maxAgeWithoutExpiry'], finish: recordOf(LogoutToken) },
-  register: { number: 22, names: ['metadata', 'initialAccessToken'], finish: recordOf(RegisteredClient), json: ['metadata'] },
-  readRegistration: { number: 23, names: ['registered'], finish: recordOf(RegisteredClient) },
-  updateRegistration: { number: 24, names: ['registered', 'metadata'], finish: recordOf(RegisteredClient), json: ['metadata'] },
-  deleteRegistration: { number: 25, names: ['registered'], finish: nothing },
-  resourceMetadata: { number: 26, names: ['resource', 'challenges', 'matching'], finish: recordOf(ProtectedResource) },
-  discoverIssuer: { number: 27, names: ['identifier'], finish: recordOf(DiscoveredIssuer) },
+  verifyIdToken: { number: 21, names: ['token', 'nonce', 'withoutNonce', 'clientIds', 'accessToken', 'code', 'maxAge', 'acrValues', 'maxTokenAge'], finish: recordOf(IdToken) },
+  verifyLogoutToken: { number: 22, names: ['token', 'replay', 'maxAgeWithoutExpiry'], finish: recordOf(LogoutToken) },
+  register: { number: 23, names: ['metadata', 'initialAccessToken'], finish: recordOf(RegisteredClient), json: ['metadata'] },
+  readRegistration: { number: 24, names: ['registered'], finish: recordOf(RegisteredClient) },
+  updateRegistration: { number: 25, names: ['registered', 'metadata'], finish: recordOf(RegisteredClient), json: ['metadata'] },
+  deleteRegistration: { number: 26, names: ['registered'], finish: nothing },
+  resourceMetadata: { number: 27, names: ['resource', 'challenges', 'matching'], finish: recordOf(ProtectedResource) },
+  discoverIssuer: { number: 28, names: ['identifier'], finish: recordOf(DiscoveredIssuer) },
 }
 
 /** What a client asks of a server. */
@@ -207,6 +232,7 @@ class Operations {
   async requestIdentityAssertion(args, options) { return this[perform](operations.requestIdentityAssertion, args, options) }
   async redeemIdentityAssertion(args, options) { return this[perform](operations.redeemIdentityAssertion, args, options) }
   async verifyAccessToken(args, options) { return this[perform](operations.verifyAccessToken, args, options) }
+  async verifyIdToken(args, options) { return this[perform](operations.verifyIdToken, args, options) }
   async verifyLogoutToken(args, options) { return this[perform](operations.verifyLogoutToken, args, options) }
   async register(args, options) { return this[perform](operations.register, args, options) }
   async readRegistration(args, options) { return this[perform](operations.readRegistration, args, options) }
@@ -239,6 +265,7 @@ class ExchangeOperations {
   requestIdentityAssertion(args, options) { return this[begin](operations.requestIdentityAssertion, args, options) }
   redeemIdentityAssertion(args, options) { return this[begin](operations.redeemIdentityAssertion, args, options) }
   verifyAccessToken(args, options) { return this[begin](operations.verifyAccessToken, args, options) }
+  verifyIdToken(args, options) { return this[begin](operations.verifyIdToken, args, options) }
   verifyLogoutToken(args, options) { return this[begin](operations.verifyLogoutToken, args, options) }
   register(args, options) { return this[begin](operations.register, args, options) }
   readRegistration(args, options) { return this[begin](operations.readRegistration, args, options) }
@@ -248,4 +275,4 @@ class ExchangeOperations {
   discoverIssuer(args, options) { return this[begin](operations.discoverIssuer, args, options) }
 }
 
-module.exports = { ExchangeOperations, FINGERPRINT, Operations, operations, UserClaims, TokenState, DeviceCode, BackchannelRequest, IdentityAssertion, AccessToken, LogoutToken, RegisteredClient, ProtectedResource, DiscoveredIssuer }
+module.exports = { ExchangeOperations, FINGERPRINT, Operations, operations, UserClaims, TokenState, DeviceCode, BackchannelRequest, IdentityAssertion, AccessToken, IdToken, LogoutToken, RegisteredClient, ProtectedResource, DiscoveredIssuer }

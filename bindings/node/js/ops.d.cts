@@ -15,7 +15,9 @@ export type Delivery = 'poll' | 'ping' | 'push'
 
 export type Repeat = 'refused' | 'allowed'
 
-export type AccessTokenProfile = 'rfc9068' | 'keycloak' | 'entra' | 'auth0' | 'okta' | 'cognito'
+export type AccessTokenProfile = 'rfc9068' | 'keycloak' | 'entra' | 'auth0' | 'okta' | 'cognito' | 'jwt'
+
+export type WithoutNonce = 'absent' | 'ignored'
 
 export type Replay = 'process' | 'caller'
 
@@ -389,9 +391,12 @@ export interface RedeemIdentityAssertionArguments {
 export interface VerifyAccessTokenArguments {
   /** The token, without the scheme of the Authorization header. */
   token: string
-  /** The identifier of the API, which must be an audience of the token. */
-  audience: string
-  /** The profile of the tokens, "rfc9068" by default. */
+  /** The identifier of the API, or several of which the token has to name one. */
+  audience: string | readonly string[]
+  /**
+   * Whose tokens they are, "rfc9068" unless you say. "jwt" takes plain JWTs, which only their audience tells from ID
+   * tokens of the same server: it must be an API's, and never a client's id.
+   */
   profile?: AccessTokenProfile | undefined
   /** The required scope. */
   scope?: Scope | undefined
@@ -411,6 +416,36 @@ export interface VerifyAccessTokenArguments {
   dpopAlgs?: readonly string[] | undefined
   /** The realm, for the challenge. */
   realm?: string | undefined
+}
+
+export interface VerifyIdTokenArguments {
+  /** The ID token. */
+  token: string
+  /**
+   * The nonce that was sent for this sign-in. Keep it with the session of the browser or the app, and forget it with
+   * the first token that is posted.
+   */
+  nonce?: string | undefined
+  /**
+   * What of a nonce in the token where none was sent: "absent" refuses it, for it belongs to another sign-in, and
+   * "ignored" does not look at it, for apps whose library sends one that you never learn.
+   */
+  withoutNonce?: WithoutNonce | undefined
+  /**
+   * Other clients of the same application at this server, such as its apps for Android and iOS: the token may be for
+   * one of them, and azp may be one of them.
+   */
+  clientIds?: readonly string[] | undefined
+  /** The access token that came with it: at_hash has to be there, and its. */
+  accessToken?: string | undefined
+  /** The code that came with it: c_hash has to be there, and its. */
+  code?: string | undefined
+  /** How many seconds ago, at most, the person has to have authenticated. */
+  maxAge?: number | undefined
+  /** One of these has to be how the person has authenticated. */
+  acrValues?: readonly string[] | undefined
+  /** How many seconds ago, at most, it has to have been issued: without a nonce a day, unless you say. */
+  maxTokenAge?: number | undefined
 }
 
 export interface VerifyLogoutTokenArguments {
@@ -626,9 +661,9 @@ export class AccessToken {
   private constructor()
   /** The subject, as the issuer identifies it; the client itself if it acts for itself. */
   readonly subject: string
-  /** The client it was issued to. */
-  readonly clientId: string
-  /** The scope. */
+  /** The client it was issued to, where it says: all but those of the profile "jwt" do. */
+  readonly clientId: string | undefined
+  /** What it is good for. */
   readonly scope: readonly string[]
   /** The issuer. */
   readonly issuer: string
@@ -642,7 +677,54 @@ export class AccessToken {
   toJSON(): Record<string, unknown>
 }
 
-/** The claims of a verified logout token (OpenID Connect Back-Channel Logout section 2.4). */
+/**
+ * What a verified ID token says (OpenID Connect Core sections 2 and 5.1).
+ * A standard claim that is of another type than the standard gives it is absent, such as the text "true" of some
+ * servers in place of a flag. As it came, it is in `claims`.
+ */
+export class IdToken {
+  private constructor()
+  /** Who signed in, together with the issuer. No other claim tells users apart, the address for mail included. */
+  readonly subject: string
+  /** The server that says so. */
+  readonly issuer: string
+  /** For whom it is: this client, or another of the application's. */
+  readonly audience: readonly string[]
+  /** The client that it was issued to, if it says: azp. */
+  readonly authorizedParty: string | undefined
+  /** When it was issued. */
+  readonly issuedAt: Date | undefined
+  /** When it ends. */
+  readonly expiresAt: Date | undefined
+  /** When the person last authenticated, if the server says so. */
+  readonly authTime: Date | undefined
+  /** How the person authenticated, as a class. */
+  readonly acr: string | undefined
+  /** How the person authenticated: RFC 8176 has the usual words. */
+  readonly amr: readonly string[]
+  /** The session at the server, for logouts. */
+  readonly sid: string | undefined
+  /** The full name, for people to read. */
+  readonly name: string | undefined
+  /** The given or first name. */
+  readonly givenName: string | undefined
+  /** The family name. */
+  readonly familyName: string | undefined
+  /** How the user wants to be referred to; it may change, and be another's tomorrow. */
+  readonly preferredUsername: string | undefined
+  /** The URL of a picture. */
+  readonly picture: string | undefined
+  /** The address for mail; whether it is known to be the user's, `email_verified` says. */
+  readonly email: string | undefined
+  /** Whether the server has made sure that the address is the user's. */
+  readonly emailVerified: boolean | undefined
+  /** Every claim. */
+  readonly claims: Readonly<Record<string, unknown>>
+  /** What may be shown. */
+  toJSON(): Record<string, unknown>
+}
+
+/** What a verified logout token says (OpenID Connect Back-Channel Logout section 2.4). */
 export class LogoutToken {
   private constructor()
   /** The issuer. */
@@ -743,12 +825,12 @@ export interface Operations {
    */
   revoke(args: RevokeArguments, options?: CallOptions): Promise<void>
   /**
-   * Refreshes tokens: redeems their refresh token for new ones (RFC 6749 section 6).
-   * Without a scope, the whole granted scope is requested. Many servers replace the refresh token: keep what comes
-   * back, and let one worker refresh at a time, as a source of the client does. `grant.no_refresh_token` if there is
-   * none, `scope.exceeds_grant` for more than was granted, `denied.*` with the advice `reauthorize` once the grant has
-   * ended, `lost.*` if no answer arrives.
-   * @param args.tokens The tokens to refresh.
+   * Spends the refresh token of these tokens for new ones (RFC 6749 section 6).
+   * Without a scope, all that was granted is asked for. Many servers replace the refresh token: keep what comes back,
+   * and let one worker refresh at a time, as a source of the client does. `grant.no_refresh_token` if there is none,
+   * `scope.exceeds_grant` for more than was granted, `denied.*` with the advice `reauthorize` once the grant has ended,
+   * `lost.*` if no answer arrives.
+   * @param args.tokens The tokens to be renewed.
    * @param args.scope What the tokens are for, as names of scopes.
    * @param args.resource The resources the tokens are for, as absolute URIs (RFC 8707).
    * @param args.audience The audiences, as some servers name it.
@@ -1032,14 +1114,15 @@ export interface Operations {
    * a token that is refused, lost.*, denied.* and others if it could not be verified. The error has the response to
    * send: a status, and the value of WWW-Authenticate.
    * @param args.token The token, without the scheme of the Authorization header.
-   * @param args.audience The identifier of the API, which must be an audience of the token.
-   * @param args.profile The profile of the tokens, "rfc9068" by default.
-   * @param args.scope The required scope.
-   * @param args.acrValues The required `acr`: one of these (RFC 9470).
-   * @param args.maxAge The largest age of the authentication, in seconds (RFC 9470).
-   * @param args.algs The accepted algorithms, by default those of the server's metadata. Those with a shared secret are
-   * left out.
-   * @param args.clockSkew How many seconds clocks may differ: 60 by default, 300 at most.
+   * @param args.audience The identifier of the API, or several of which the token has to name one.
+   * @param args.profile Whose tokens they are, "rfc9068" unless you say. "jwt" takes plain JWTs, which only their
+   * audience tells from ID tokens of the same server: it must be an API's, and never a client's id.
+   * @param args.scope What the token has to be good for.
+   * @param args.acrValues How the person has to have authenticated: one of these (RFC 9470).
+   * @param args.maxAge How many seconds ago, at most, the person has to have authenticated (RFC 9470).
+   * @param args.algs The algorithms that sign tokens, those of the server's metadata unless you say. Those with a
+   * shared secret are left out.
+   * @param args.clockSkew How many seconds clocks may be apart: 60 unless you say, 300 at most.
    * @param args.jkt The thumbprint of the key of a DPoP proof that you have verified for this request (RFC 9449 section
    * 4.3).
    * @param args.x5tS256 The thumbprint of the client's certificate of this connection (RFC 8705 section 3.1).
@@ -1047,6 +1130,30 @@ export interface Operations {
    * @param args.realm The realm, for the challenge.
    */
   verifyAccessToken(args: VerifyAccessTokenArguments, options?: CallOptions): Promise<AccessToken>
+  /**
+   * Verifies an ID token that comes by itself: one that Google One Tap, the native button of Sign in with Apple or an
+   * app for phones has posted to a server (OpenID Connect Core section 3.1.3.7).
+   * The rules are those of a sign-in, but no code binds such a token to the browser or app that posts it: only the
+   * nonce does. Whoever gets hold of a token that was asked for without one can sign in with it until it ends, so
+   * without_nonce has to say that there is none.
+   * The server's keys are fetched as needed, and kept for all calls of the client. jwe.*, jws.*, jwt.* and id_token.*
+   * for what is no good ID token of this server for this client; misuse.setup without nonce and without_nonce; lost.*,
+   * denied.* and others where it could not be verified.
+   * @param args.token The ID token.
+   * @param args.nonce The nonce that was sent for this sign-in. Keep it with the session of the browser or the app, and
+   * forget it with the first token that is posted.
+   * @param args.withoutNonce What of a nonce in the token where none was sent: "absent" refuses it, for it belongs to
+   * another sign-in, and "ignored" does not look at it, for apps whose library sends one that you never learn.
+   * @param args.clientIds Other clients of the same application at this server, such as its apps for Android and iOS:
+   * the token may be for one of them, and azp may be one of them.
+   * @param args.accessToken The access token that came with it: at_hash has to be there, and its.
+   * @param args.code The code that came with it: c_hash has to be there, and its.
+   * @param args.maxAge How many seconds ago, at most, the person has to have authenticated.
+   * @param args.acrValues One of these has to be how the person has authenticated.
+   * @param args.maxTokenAge How many seconds ago, at most, it has to have been issued: without a nonce a day, unless
+   * you say.
+   */
+  verifyIdToken(args: VerifyIdTokenArguments, options?: CallOptions): Promise<IdToken>
   /**
    * Verifies a logout token that the server has posted (OpenID Connect Back-Channel Logout section 2.6).
    * End the session of this issuer that it names by sid, and those of its subject whose login named no sid; if it names
@@ -1134,12 +1241,12 @@ export interface ExchangeOperations {
    */
   revoke(args: RevokeArguments, options?: MomentOptions): Exchange<void>
   /**
-   * Refreshes tokens: redeems their refresh token for new ones (RFC 6749 section 6).
-   * Without a scope, the whole granted scope is requested. Many servers replace the refresh token: keep what comes
-   * back, and let one worker refresh at a time, as a source of the client does. `grant.no_refresh_token` if there is
-   * none, `scope.exceeds_grant` for more than was granted, `denied.*` with the advice `reauthorize` once the grant has
-   * ended, `lost.*` if no answer arrives.
-   * @param args.tokens The tokens to refresh.
+   * Spends the refresh token of these tokens for new ones (RFC 6749 section 6).
+   * Without a scope, all that was granted is asked for. Many servers replace the refresh token: keep what comes back,
+   * and let one worker refresh at a time, as a source of the client does. `grant.no_refresh_token` if there is none,
+   * `scope.exceeds_grant` for more than was granted, `denied.*` with the advice `reauthorize` once the grant has ended,
+   * `lost.*` if no answer arrives.
+   * @param args.tokens The tokens to be renewed.
    * @param args.scope What the tokens are for, as names of scopes.
    * @param args.resource The resources the tokens are for, as absolute URIs (RFC 8707).
    * @param args.audience The audiences, as some servers name it.
@@ -1432,14 +1539,15 @@ export interface ExchangeOperations {
    * a token that is refused, lost.*, denied.* and others if it could not be verified. The error has the response to
    * send: a status, and the value of WWW-Authenticate.
    * @param args.token The token, without the scheme of the Authorization header.
-   * @param args.audience The identifier of the API, which must be an audience of the token.
-   * @param args.profile The profile of the tokens, "rfc9068" by default.
-   * @param args.scope The required scope.
-   * @param args.acrValues The required `acr`: one of these (RFC 9470).
-   * @param args.maxAge The largest age of the authentication, in seconds (RFC 9470).
-   * @param args.algs The accepted algorithms, by default those of the server's metadata. Those with a shared secret are
-   * left out.
-   * @param args.clockSkew How many seconds clocks may differ: 60 by default, 300 at most.
+   * @param args.audience The identifier of the API, or several of which the token has to name one.
+   * @param args.profile Whose tokens they are, "rfc9068" unless you say. "jwt" takes plain JWTs, which only their
+   * audience tells from ID tokens of the same server: it must be an API's, and never a client's id.
+   * @param args.scope What the token has to be good for.
+   * @param args.acrValues How the person has to have authenticated: one of these (RFC 9470).
+   * @param args.maxAge How many seconds ago, at most, the person has to have authenticated (RFC 9470).
+   * @param args.algs The algorithms that sign tokens, those of the server's metadata unless you say. Those with a
+   * shared secret are left out.
+   * @param args.clockSkew How many seconds clocks may be apart: 60 unless you say, 300 at most.
    * @param args.jkt The thumbprint of the key of a DPoP proof that you have verified for this request (RFC 9449 section
    * 4.3).
    * @param args.x5tS256 The thumbprint of the client's certificate of this connection (RFC 8705 section 3.1).
@@ -1447,6 +1555,30 @@ export interface ExchangeOperations {
    * @param args.realm The realm, for the challenge.
    */
   verifyAccessToken(args: VerifyAccessTokenArguments, options?: MomentOptions): Exchange<AccessToken>
+  /**
+   * Verifies an ID token that comes by itself: one that Google One Tap, the native button of Sign in with Apple or an
+   * app for phones has posted to a server (OpenID Connect Core section 3.1.3.7).
+   * The rules are those of a sign-in, but no code binds such a token to the browser or app that posts it: only the
+   * nonce does. Whoever gets hold of a token that was asked for without one can sign in with it until it ends, so
+   * without_nonce has to say that there is none.
+   * The server's keys are fetched as needed, and kept for all calls of the client. jwe.*, jws.*, jwt.* and id_token.*
+   * for what is no good ID token of this server for this client; misuse.setup without nonce and without_nonce; lost.*,
+   * denied.* and others where it could not be verified.
+   * @param args.token The ID token.
+   * @param args.nonce The nonce that was sent for this sign-in. Keep it with the session of the browser or the app, and
+   * forget it with the first token that is posted.
+   * @param args.withoutNonce What of a nonce in the token where none was sent: "absent" refuses it, for it belongs to
+   * another sign-in, and "ignored" does not look at it, for apps whose library sends one that you never learn.
+   * @param args.clientIds Other clients of the same application at this server, such as its apps for Android and iOS:
+   * the token may be for one of them, and azp may be one of them.
+   * @param args.accessToken The access token that came with it: at_hash has to be there, and its.
+   * @param args.code The code that came with it: c_hash has to be there, and its.
+   * @param args.maxAge How many seconds ago, at most, the person has to have authenticated.
+   * @param args.acrValues One of these has to be how the person has authenticated.
+   * @param args.maxTokenAge How many seconds ago, at most, it has to have been issued: without a nonce a day, unless
+   * you say.
+   */
+  verifyIdToken(args: VerifyIdTokenArguments, options?: MomentOptions): Exchange<IdToken>
   /**
    * Verifies a logout token that the server has posted (OpenID Connect Back-Channel Logout section 2.6).
    * End the session of this issuer that it names by sid, and those of its subject whose login named no sid; if it names

@@ -4,6 +4,7 @@
 
 const { inspect } = require('#host')
 const { Client, introspectingOf } = require('./client.cjs')
+const { Misuse } = require('./errors.cjs')
 const { only } = require('./options.cjs')
 
 /** What a route can need beyond what its API needs. */
@@ -16,6 +17,17 @@ const SHOWN = [...NEEDS, ...PROOF]
 const COMMON = ['audience', 'clockSkew', 'dpopAlgs', 'realm', ...NEEDS]
 /** The same of tokens that are JWTs. */
 const OF_JWTS = ['profile', 'algs', ...COMMON]
+
+/** The identifiers of an API: one or more, and none is empty. */
+function audiences(given) {
+  const isList = typeof given === 'object' && given !== null
+  const all = isList ? [...given] : [given]
+  if (all.length === 0 || all.includes('')) {
+    const message = 'audience: an API has one or more, and none is empty [form.malformed_parameter]'
+    throw new Misuse({ message, code: 'form.malformed_parameter', kind: 'misuse', advice: 'give_up' })
+  }
+  return isList ? all : given
+}
 
 /** Verifies the access tokens of one server for one API. */
 class AccessTokenVerifier {
@@ -31,8 +43,8 @@ class AccessTokenVerifier {
     this.#client = new Client(server, options)
     // What can be read once only is to be read for each token.
     const list = (value) => (typeof value === 'object' && value !== null ? [...value] : value)
-    this.#common = { ...common, scope: list(common.scope), acrValues: list(common.acrValues) }
-    if (typeof common.audience === 'string' && common.audience === '') throw new TypeError('audience is empty')
+    const { scope, acrValues } = common
+    this.#common = { ...common, audience: audiences(common.audience), scope: list(scope), acrValues: list(acrValues) }
     // What is wrong with it is wrong for each token.
     this.verifyExchange('')
   }

@@ -5,7 +5,7 @@ import { test } from 'node:test'
 import { inspect } from 'node:util'
 import { core, listen, rejection } from './helper.mjs'
 
-const { AccessToken, AccessTokenVerifier, Client, LogoutToken, Lost, Server } = core
+const { AccessToken, AccessTokenVerifier, Client, IdToken, LogoutToken, Lost, Server } = core
 const AUDIENCE = 'https://api.example'
 const EVENT = 'http://schemas.openid.net/event/backchannel-logout'
 
@@ -44,7 +44,10 @@ async function issuer() {
   const logout = (more) => signed('logout+jwt', {
     iss: base, aud: 'id', iat: now(), exp: now() + 60, events: { [EVENT]: {} }, ...more,
   })
-  return { base, server, asked, token, logout }
+  const idToken = (more, typ = 'JWT') => signed(typ, {
+    iss: base, aud: 'id', sub: 'u', iat: now(), exp: now() + 60, ...more,
+  })
+  return { base, server, asked, token, logout, idToken }
 }
 
 test('an end that no Date says is the last one', async () => {
@@ -140,6 +143,76 @@ test('what is mistyped is not left out, and a profile is one of a list', async (
   assert.throws(() => new AccessTokenVerifier(server, { audience: AUDIENCE, profile: 'okto' }), /profile.*rfc9068. .keycloak/)
   const keycloak = new AccessTokenVerifier(server, { audience: AUDIENCE, profile: 'keycloak' })
   assert.equal((await keycloak.verify(token({ azp: 'k', typ: 'Bearer' }, 'JWT'))).clientId, 'k')
+})
+
+test('an ID token that comes by itself says who signed in', async () => {
+  const { base, server, asked, idToken } = await issuer()
+  const client = new Client(server, { clientId: 'id' })
+  const person = { email: 'ann@example.com', email_verified: true, name: 'Ann', sid: 's' }
+  const told = await client.verifyIdToken({ token: idToken({ nonce: 'n', ...person }), nonce: 'n' })
+  assert(told instanceof IdToken)
+  assert.deepEqual([told.subject, told.issuer, told.audience], ['u', base, ['id']])
+  assert.deepEqual([told.email, told.emailVerified, told.name, told.sid], Object.values(person))
+  assert(told.issuedAt < told.expiresAt)
+  assert(!inspect(told).includes('ann@example.com'))
+  await client.verifyIdToken({ token: idToken(), withoutNonce: 'absent' })
+  assert.deepEqual(asked, ['/jwks'])
+  // An app asks for a token for its server; a native button gives one for the app.
+  for (const claims of [{ azp: 'phone' }, { aud: 'phone' }]) {
+    await client.verifyIdToken({ token: idToken({ nonce: 'n', ...claims }), nonce: 'n', clientIds: ['phone'] })
+  }
+})
+
+test('a hostile ID token is refused', async () => {
+  const { server, idToken } = await issuer()
+  const client = new Client(server, { clientId: 'id' })
+  const good = idToken({ nonce: 'n' })
+  const [head, body, signature] = good.split('.')
+  const encode = (value) => Buffer.from(JSON.stringify(value)).toString('base64url')
+  const atHash = createHash('sha256').update('t').digest().subarray(0, 16).toString('base64url')
+  const bound = { nonce: 'n' }
+  for (const [token, given, code] of [
+    [`${encode({ alg: 'none' })}.${body}.`, bound, 'jws.alg_not_allowed'],
+    [`${head}.${encode({ sub: 'mallory' })}.${signature}`, bound, 'jws.bad_signature'],
+    [good, { nonce: 'm' }, 'id_token.nonce'],
+    [good, { withoutNonce: 'absent' }, 'jwt.unexpected_claim'],
+    [idToken(), bound, 'jwt.missing_claim'],
+    [idToken({ nonce: 'n', iss: 'https://evil.example' }), bound, 'jwt.issuer'],
+    [idToken({ nonce: 'n', aud: 'other' }), bound, 'jwt.audience'],
+    [idToken({ nonce: 'n', azp: 'other' }), bound, 'id_token.azp'],
+    [idToken({ nonce: 'n', exp: now() - 120 }), bound, 'jwt.expired'],
+    [idToken({ nonce: 'n' }), { ...bound, maxAge: 60 }, 'id_token.auth_time_missing'],
+    [idToken({ nonce: 'n', at_hash: 'x' }), { ...bound, accessToken: 't' }, 'id_token.at_hash'],
+    [idToken({ nonce: 'n' }, 'at+jwt'), bound, 'jwt.typ'],
+    [idToken({ nonce: 'n', token_use: 'access' }), bound, 'jwt.unexpected_claim'],
+    [good, {}, 'misuse.setup'],
+    [idToken({ nonce: '' }), { nonce: '' }, 'form.malformed_parameter'],
+  ]) {
+    assert.equal((await rejection(client.verifyIdToken({ token, ...given }))).code, code)
+  }
+  await client.verifyIdToken({ token: idToken({ nonce: 'n', at_hash: atHash }), nonce: 'n', accessToken: 't' })
+})
+
+test('a plain JWT is an access token, and an ID token is none', async () => {
+  const { base, server, idToken } = await issuer()
+  const verifier = new AccessTokenVerifier(server, { audience: AUDIENCE, profile: 'jwt' })
+  const claims = { iss: base, sub: 'client', aud: AUDIENCE, iat: now(), exp: now() + 60, scope: ['read'] }
+  const told = await verifier.verify(signed('JWT', claims), { scope: 'read' })
+  assert.deepEqual([told.subject, told.clientId, told.scope], ['client', undefined, ['read']])
+  assert.equal((await rejection(verifier.verify(idToken()))).code, 'jwt.audience')
+  const aimed = verifier.verify(idToken({ aud: AUDIENCE, nonce: 'n' }))
+  assert.equal((await rejection(aimed)).code, 'jwt.unexpected_claim')
+})
+
+test('an API may have several names, and has one', async () => {
+  const { server, token } = await issuer()
+  const verifier = new AccessTokenVerifier(server, { audience: ['https://old.example', AUDIENCE] })
+  await verifier.verify(token())
+  await verifier.verify(token({ aud: ['x', 'https://old.example'] }))
+  assert.equal((await rejection(verifier.verify(token({ aud: 'x' })))).code, 'jwt.audience')
+  for (const audience of [[], '', [AUDIENCE, '']]) {
+    assert.throws(() => new AccessTokenVerifier(server, { audience }), { code: 'form.malformed_parameter' })
+  }
 })
 
 test('a logout token is taken once', async () => {

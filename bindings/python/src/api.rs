@@ -13,6 +13,7 @@ use pyo3::prelude::*;
 
 use crate::connection::ResourceConnection;
 use crate::custom_source::Foreign;
+use crate::form_fields::FormFields;
 use crate::http_methods::verbs;
 use crate::network::{Line, Network, seconds};
 use crate::pending_call::{Answer, PendingCall};
@@ -153,7 +154,9 @@ pub(crate) struct ApiRequest<'a> {
     pub(crate) method: &'a str,
     pub(crate) url: &'a str,
     pub(crate) headers: Option<Pairs>,
+    pub(crate) params: Option<FormFields>,
     pub(crate) content: Option<Vec<u8>>,
+    pub(crate) data: Option<FormFields>,
     pub(crate) json: Option<Py<PyAny>>,
     /// Of a source alone: an API has its own.
     pub(crate) origins: Option<Vec<String>>,
@@ -196,23 +199,25 @@ impl ApiRequest<'_> {
         }
     }
 
-    /// The body, and whether it is JSON that no header of the caller's says so of.
-    fn body(&mut self, py: Python<'_>) -> PyResult<(Option<Vec<u8>>, bool)> {
-        let Some(json) = self.json.take() else {
-            return Ok((self.content.take(), false));
+    /// The body, and its type where no header of the caller's says it.
+    fn body(&mut self, py: Python<'_>) -> PyResult<(Option<Vec<u8>>, Option<&'static str>)> {
+        let (text, of_text) = match (self.content.take(), self.data.take(), self.json.take()) {
+            (content, None, None) => return Ok((content, None)),
+            (None, Some(data), None) => (data.0, "application/x-www-form-urlencoded"),
+            (None, None, Some(json)) => {
+                let text = py.import("json")?.call_method1("dumps", (json,))?;
+                (text.extract()?, "application/json")
+            }
+            _ => {
+                let why = "give one of content, data and json";
+                return Err(PyTypeError::new_err(why));
+            }
         };
-        if self.content.is_some() {
-            return Err(PyTypeError::new_err("give content or json, not both"));
-        }
-        let text: String = py
-            .import("json")?
-            .call_method1("dumps", (json,))?
-            .extract()?;
         let headers = self.headers.iter().flat_map(|headers| &headers.0);
         let is_typed = headers
             .into_iter()
             .any(|(name, _)| name.eq_ignore_ascii_case("content-type"));
-        Ok((Some(text.into_bytes()), !is_typed))
+        Ok((Some(text.into_bytes()), (!is_typed).then_some(of_text)))
     }
 
     /// Sends it, and reads the reply whole.
@@ -224,10 +229,14 @@ impl ApiRequest<'_> {
         line: &Line,
     ) -> PyResult<PendingCall> {
         let on_limit = self.on_limit(on_limit)?;
-        let (content, is_json) = self.body(py)?;
+        let (content, content_type) = self.body(py)?;
         let method = Method::from_bytes(self.method.as_bytes())
             .map_err(|_| PyValueError::new_err("not an HTTP method"))?;
-        let (url, headers) = (self.url.to_owned(), self.headers);
+        let url = match &self.params {
+            Some(params) => params.appended_to(self.url),
+            None => self.url.to_owned(),
+        };
+        let headers = self.headers;
         let timeout = match self.timeout {
             Some(timeout) => seconds(timeout)?,
             None => line.timeout(),
@@ -236,8 +245,8 @@ impl ApiRequest<'_> {
         for (name, value) in headers.iter().flat_map(|headers: &Pairs| &headers.0) {
             request = request.header(name, value);
         }
-        if is_json {
-            request = request.header("content-type", "application/json");
+        if let Some(content_type) = content_type {
+            request = request.header("content-type", content_type);
         }
         if let Some(content) = content {
             request = request.body(content);
@@ -445,14 +454,17 @@ twins! {
         /// are given. resource.owner_missing and resource.route_ambiguous where it cannot be told
         /// whose token is needed. Only the API's origins get the token
         /// (resource.origin_not_allowed), over the Authorization header (RFC 6750 section 2.1). A
-        /// redirect within the origin is followed. content is a body; json is any value that
+        /// redirect within the origin is followed. params are added to the query of the URL: a str or
+        /// an int, or a list of them, by name. content is a body; data is a form with members like
+        /// those of params; json is any value that
         /// json.dumps takes, sent as application/json. timeout is in seconds, for the head of the
         /// reply and again for its body. rate_limit is what is done where the API asks for a pause:
         /// "error" raises resource.rate_limited, "wait" waits for up to longest_wait seconds,
         /// "pass" hands the reply back. A status of 400 or above is no error by itself: see
         /// Response.raise_for_status(). Denied, Lost and the errors of token().
         #[blocking(refuse_in_hook)]
-        #[pyo3(signature = (method, url, *, headers = None, content = None, json = None,
+        #[pyo3(signature = (method, url, *, headers = None, params = None,
+                            content = None, data = None, json = None,
                             timeout = None, rate_limit = None, longest_wait = None))]
         fn request / arequest(
             self,
@@ -460,7 +472,9 @@ twins! {
             method: &str,
             #[pyo3(from_py_with = text)] url: String,
             headers: Option<Pairs>,
+            params: Option<FormFields>,
             #[pyo3(from_py_with = text)] content: Option<Vec<u8>>,
+            data: Option<FormFields>,
             json: Option<Py<PyAny>>,
             timeout: Option<f64>,
             rate_limit: Option<&str>,
@@ -470,7 +484,9 @@ twins! {
                 method,
                 url: &url,
                 headers,
+                params,
                 content,
+                data,
                 json,
                 timeout,
                 rate_limit,

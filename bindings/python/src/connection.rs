@@ -20,6 +20,7 @@ use crate::client_auth::{self, ClientAuth};
 use crate::custom_source::raised;
 use crate::dpop::DpopKey;
 use crate::fork_safety::PerProcess;
+use crate::form_fields::FormFields;
 use crate::http_methods::verbs;
 use crate::network::{Line, Network, seconds};
 use crate::pending_call::{Answer, PendingCall};
@@ -389,13 +390,16 @@ twins! {
         /// Sends a request with the token, renewed once after a 401, and after the person was asked for more.
         ///
         /// The reply is read whole. Only what lies beneath the URL of the API gets the token (resource.not_covered),
-        /// over the Authorization header (RFC 6750 section 2.1). A redirect beneath it is followed. content is a body;
+        /// over the Authorization header (RFC 6750 section 2.1). A redirect beneath it is followed. params are
+        /// added to the query of the URL: a str or an int, or a list of them, by name. content is a body; data is a form
+        /// with members like those of params;
         /// json is any value that json.dumps takes, sent as application/json. timeout is in seconds, for the head of
         /// the reply and again for its body. rate_limit is what is done where the API asks for a pause: "error" raises
         /// resource.rate_limited, "wait" waits for up to longest_wait seconds, "pass" hands the reply back. A status of
         /// 400 or above is no error by itself: see Response.raise_for_status(). Denied, Lost and the errors of token().
         #[blocking(refuse_in_hook)]
-        #[pyo3(signature = (method, url, *, headers = None, content = None, json = None, timeout = None,
+        #[pyo3(signature = (method, url, *, headers = None, params = None,
+                            content = None, data = None, json = None, timeout = None,
                             rate_limit = None, longest_wait = None))]
         fn request / arequest(
             self,
@@ -403,7 +407,9 @@ twins! {
             method: &str,
             #[pyo3(from_py_with = text)] url: String,
             headers: Option<Pairs>,
+            params: Option<FormFields>,
             #[pyo3(from_py_with = text)] content: Option<Vec<u8>>,
+            data: Option<FormFields>,
             json: Option<Py<PyAny>>,
             timeout: Option<f64>,
             rate_limit: Option<&str>,
@@ -413,7 +419,9 @@ twins! {
                 method,
                 url: &url,
                 headers,
+                params,
                 content,
+                data,
                 json,
                 origins: None,
                 timeout,

@@ -10,13 +10,14 @@ macro_rules! verb {
                     "A status of 400 or above is no error by itself: see Response.raise_for_status()."
                 )]
                 #[blocking(refuse_in_hook)]
-                #[pyo3(signature = (url, *, headers = None, $($field = None,)* timeout = None,
+                #[pyo3(signature = (url, *, headers = None, params = None, $($field = None,)* timeout = None,
                                     rate_limit = None, longest_wait = None))]
                 fn $verb / $later(
                     self,
                     py,
                     #[pyo3(from_py_with = text)] url: String,
                     headers: Option<Pairs>,
+                    params: Option<FormFields>,
                     $(#[pyo3(from_py_with = text)] $field: $type,)*
                     timeout: Option<f64>,
                     rate_limit: Option<&str>,
@@ -27,6 +28,7 @@ macro_rules! verb {
                         method: $method,
                         url: &url,
                         headers,
+                        params,
                         $($field,)*
                         timeout,
                         rate_limit,
@@ -46,13 +48,13 @@ macro_rules! verbs {
         $crate::http_methods::verb!($class, "GET", get, aget, [$($own: $type),*]);
         $crate::http_methods::verb!($class, "DELETE", delete, adelete, [$($own: $type),*]);
         $crate::http_methods::verb!($class, "POST", post, apost, [
-            content: Option<Vec<u8>>, json: Option<Py<PyAny>> $(, $own: $type)*
+            content: Option<Vec<u8>>, data: Option<FormFields>, json: Option<Py<PyAny>> $(, $own: $type)*
         ]);
         $crate::http_methods::verb!($class, "PUT", put, aput, [
-            content: Option<Vec<u8>>, json: Option<Py<PyAny>> $(, $own: $type)*
+            content: Option<Vec<u8>>, data: Option<FormFields>, json: Option<Py<PyAny>> $(, $own: $type)*
         ]);
         $crate::http_methods::verb!($class, "PATCH", patch, apatch, [
-            content: Option<Vec<u8>>, json: Option<Py<PyAny>> $(, $own: $type)*
+            content: Option<Vec<u8>>, data: Option<FormFields>, json: Option<Py<PyAny>> $(, $own: $type)*
         ]);
     };
 }

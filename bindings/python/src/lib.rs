@@ -14,6 +14,7 @@ mod errors;
 mod exchange;
 mod fixed_token;
 mod fork_safety;
+mod form_fields;
 mod http_methods;
 mod keeper;
 mod keys;

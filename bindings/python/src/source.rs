@@ -17,6 +17,7 @@ use crate::api::ApiRequest;
 use crate::client::SharedClient;
 use crate::context_managers::{PATIENCE, closes, nothing};
 use crate::fork_safety::PerProcess;
+use crate::form_fields::FormFields;
 use crate::http_methods::verbs;
 use crate::network::{Lazy, Line, seconds};
 use crate::pending_call::{Answer, PendingCall};
@@ -393,14 +394,17 @@ twins! {
         ///
         /// origins are where the token may be sent, by default the preset's API. Only the API's origins
         /// get the token (resource.origin_not_allowed), over the Authorization header (RFC 6750
-        /// section 2.1). A redirect within the origin is followed. content is a body; json is any
+        /// section 2.1). A redirect within the origin is followed. params are added to the query of the
+        /// URL: a str or an int, or a list of them, by name. content is a body; data is a form with
+        /// members like those of params; json is any
         /// value that json.dumps takes, sent as application/json. timeout is in seconds, for the
         /// head of the reply and again for its body. rate_limit is what to do when the API asks
         /// for a pause: "error" raises resource.rate_limited, "wait" waits for up to longest_wait
         /// seconds, "pass" returns the reply. A status of 400 or above is no error by itself:
         /// see Response.raise_for_status(). Denied, Lost and the errors of token().
         #[blocking(refuse_in_hook)]
-        #[pyo3(signature = (method, url, *, headers = None, content = None, json = None,
+        #[pyo3(signature = (method, url, *, headers = None, params = None,
+                            content = None, data = None, json = None,
                             origins = None, timeout = None, rate_limit = None, longest_wait = None))]
         fn request / arequest(
             self,
@@ -408,7 +412,9 @@ twins! {
             method: &str,
             #[pyo3(from_py_with = text)] url: String,
             headers: Option<Pairs>,
+            params: Option<FormFields>,
             #[pyo3(from_py_with = text)] content: Option<Vec<u8>>,
+            data: Option<FormFields>,
             json: Option<Py<PyAny>>,
             #[pyo3(from_py_with = text)] origins: Option<Vec<String>>,
             timeout: Option<f64>,
@@ -419,7 +425,9 @@ twins! {
                 method,
                 url: &url,
                 headers,
+                params,
                 content,
+                data,
                 json,
                 origins,
                 timeout,

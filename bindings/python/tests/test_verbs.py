@@ -6,6 +6,7 @@ import asyncio
 import json
 from collections.abc import Callable
 from typing import Any
+from urllib.parse import parse_qsl, urlsplit
 
 import pytest
 from conftest import Answer, Plain, reply
@@ -75,10 +76,40 @@ def test_a_body_is_bytes_or_json(plain: Start, kind: str, verb: str) -> None:
 
 
 @pytest.mark.parametrize("kind", SOURCES)
+@pytest.mark.parametrize("verb", WITH_BODY)
+def test_a_form_is_sent_as_one(plain: Start, kind: str, verb: str) -> None:
+    server = plain(reply(200))
+    sender, options = caller(kind, server.base)
+    form = {"name": "Zoë & co", "of": ["a", 2], "none": []}
+    sent(sender, verb, f"{server.base}/things", data=form, **options)
+    assert len(server.seen) == 2
+    for _, _, headers, body in server.seen:
+        assert headers["content-type"] == "application/x-www-form-urlencoded"
+        assert parse_qsl(body.decode()) == [("name", "Zoë & co"), ("of", "a"), ("of", "2")]
+
+
+@pytest.mark.parametrize("kind", SOURCES)
+def test_parameters_stand_in_the_query(plain: Start, kind: str) -> None:
+    server = plain(reply(200))
+    sender, options = caller(kind, server.base)
+    params = {"q": "a b&c", "page": 2}
+    for end in ("", "?", "?x=1", "?x=1&"):
+        sender.get(f"{server.base}/things{end}", params=params, **options)
+    sender.get(f"{server.base}/things", params={}, **options)
+    queries = [parse_qsl(urlsplit(path).query) for _, path, _, _ in server.seen]
+    wanted = [("q", "a b&c"), ("page", "2")]
+    assert queries == [wanted, wanted, *[[("x", "1"), *wanted]] * 2, []]
+    for value in (True, None, 1.5, {"a": "b"}, b"a"):
+        with pytest.raises(TypeError, match="q: a str or an int"):
+            sender.get(f"{server.base}/things", params={"q": value}, **options)
+    assert len(server.seen) == 5
+
+
+@pytest.mark.parametrize("kind", SOURCES)
 def test_a_body_is_given_once(plain: Start, kind: str) -> None:
     server = plain(reply(200))
     sender, options = caller(kind, server.base)
-    with pytest.raises(TypeError, match="content or json"):
+    with pytest.raises(TypeError, match="one of content, data and json"):
         sender.post(f"{server.base}/things", content=b"a", json=1, **options)
     with pytest.raises(TypeError):
         sender.post(f"{server.base}/things", json=object(), **options)

@@ -67,6 +67,11 @@ class Issuer:
         times = {"iat": now, "exp": now + 60, "scope": "read"}
         return signed(typ, {**claims, **times, **more})
 
+    def id_token(self, typ: str | None = "JWT", **more: Any) -> str:
+        now = int(time.time())
+        claims = {"iss": self.base, "aud": "id", "sub": "u", "iat": now, "exp": now + 60}
+        return signed(typ, {**claims, **more})
+
     def logout(self, **more: Any) -> str:
         now = int(time.time())
         claims = {"iss": self.base, "aud": "id", "iat": now, "exp": now + 60, "events": {EVENT: {}}}
@@ -212,6 +217,88 @@ def test_the_verification_runs_without_a_transport(issuer: Issuer) -> None:
     with pytest.raises(StopIteration) as done:
         exchange.send(answer)
     assert done.value.value.subject == "u" and issuer.plain.seen == []
+
+
+def test_an_id_token_that_comes_by_itself_says_who_signed_in(issuer: Issuer) -> None:
+    client = oauth_core.Client(issuer.server, client_id="id")
+    person = {"email": "ann@example.com", "email_verified": True, "name": "Ann", "sid": "s"}
+    told = client.verify_id_token(token=issuer.id_token(nonce="n", **person), nonce="n")
+    assert isinstance(told, oauth_core.IdToken)
+    assert (told.subject, told.issuer, told.audience) == ("u", issuer.base, ("id",))
+    assert (told.email, told.email_verified, told.name, told.sid) == (*person.values(),)
+    assert told.issued_at and told.expires_at and told.issued_at < told.expires_at
+    assert "ann@example.com" not in repr(told) and told.claims["nonce"] == "n"
+    again = client.averify_id_token(token=issuer.id_token(), without_nonce="absent")
+    assert asyncio.run(again).subject == "u"
+    assert [path for _, path, _, _ in issuer.plain.seen] == ["/jwks"]
+    # An app asks for a token for its server; a native button gives one for the app.
+    for claims in ({"azp": "phone"}, {"aud": "phone"}):
+        token = issuer.id_token(nonce="n", **claims)
+        told = client.verify_id_token(token=token, nonce="n", client_ids=["phone"])
+        assert told.subject == "u"
+
+
+def test_a_hostile_id_token_is_refused(issuer: Issuer) -> None:
+    client = oauth_core.Client(issuer.server, client_id="id")
+    good = issuer.id_token(nonce="n")
+    head, body, signature = good.split(".")
+    other = json.dumps({"iss": issuer.base, "aud": "id", "sub": "mallory", "nonce": "n"})
+    unsigned = encoded(json.dumps({"alg": "none"}).encode())
+    at_hash = encoded(hashlib.sha256(b"t").digest()[:16])
+    past = int(time.time()) - 120
+    bound = {"nonce": "n"}
+    for token, given, code in (
+        (f"{unsigned}.{body}.", bound, "jws.alg_not_allowed"),
+        (f"{head}.{encoded(other.encode())}.{signature}", bound, "jws.bad_signature"),
+        (good, {"nonce": "m"}, "id_token.nonce"),
+        (good, {"without_nonce": "absent"}, "jwt.unexpected_claim"),
+        (issuer.id_token(), bound, "jwt.missing_claim"),
+        (issuer.id_token(nonce="n", iss="https://evil.example"), bound, "jwt.issuer"),
+        (issuer.id_token(nonce="n", aud="other"), bound, "jwt.audience"),
+        (issuer.id_token(nonce="n", azp="other"), bound, "id_token.azp"),
+        (issuer.id_token(nonce="n", aud=["id", "x"], azp="id"), bound, "jwt.untrusted_audience"),
+        (issuer.id_token(nonce="n", exp=past), bound, "jwt.expired"),
+        (issuer.id_token(nonce="n"), {**bound, "max_age": 60}, "id_token.auth_time_missing"),
+        (issuer.id_token(nonce="n", at_hash="x"), {**bound, "access_token": "t"}, "id_token.at_hash"),
+        (good, {**bound, "access_token": "t"}, "jwt.missing_claim"),
+        (issuer.id_token("at+jwt", nonce="n"), bound, "jwt.typ"),
+        (issuer.id_token(nonce="n", token_use="access"), bound, "jwt.unexpected_claim"),
+        (good, {}, "misuse.setup"),
+        (good, {**bound, "without_nonce": "ignored"}, "misuse.setup"),
+        (issuer.id_token(nonce=""), {"nonce": ""}, "form.malformed_parameter"),
+    ):
+        with pytest.raises(oauth_core.OAuthError) as raised:
+            client.verify_id_token(token=token, **given)
+        assert raised.value.code == code, (given, code)
+    vouched = issuer.id_token(nonce="n", at_hash=at_hash)
+    assert client.verify_id_token(token=vouched, nonce="n", access_token="t").subject == "u"
+
+
+def test_a_plain_jwt_is_an_access_token_and_an_id_token_is_none(issuer: Issuer) -> None:
+    plain = oauth_core.AccessTokenVerifier(issuer.server, audience=AUDIENCE, profile="jwt")
+    now = int(time.time())
+    claims = {"iss": issuer.base, "sub": "client", "aud": AUDIENCE, "iat": now, "exp": now + 60}
+    told = plain.verify(signed("JWT", {**claims, "scope": ["read"]}), scope="read")
+    assert (told.subject, told.client_id, told.scope) == ("client", None, frozenset({"read"}))
+    for token in (issuer.id_token(), issuer.id_token(aud=AUDIENCE, nonce="n")):
+        with pytest.raises(oauth_core.Untrusted) as raised:
+            plain.verify(token)
+        assert raised.value.code in ("jwt.audience", "jwt.unexpected_claim")
+
+
+def test_an_api_may_have_several_names_and_has_one(issuer: Issuer) -> None:
+    names = ["https://old.example", AUDIENCE]
+    verifier = oauth_core.AccessTokenVerifier(issuer.server, audience=iter(names))  # type: ignore[arg-type]
+    for _ in range(2):
+        assert verifier.verify(issuer.token()).audience == (AUDIENCE,)
+    assert verifier.verify(issuer.token(aud=["x", names[0]])).subject == "u"
+    with pytest.raises(oauth_core.Untrusted) as raised:
+        verifier.verify(issuer.token(aud="x"))
+    assert raised.value.code == "jwt.audience"
+    for empty in ([], "", [AUDIENCE, ""]):
+        with pytest.raises(oauth_core.Misuse) as misused:
+            oauth_core.AccessTokenVerifier(issuer.server, audience=empty)
+        assert misused.value.code == "form.malformed_parameter"
 
 
 def test_a_logout_token_is_taken_once(issuer: Issuer) -> None:

@@ -114,6 +114,9 @@ def test_three_verbs_keep_sessions_and_are_told_when_they_end(
     web = site(client, store=store, providers=[Provider(client, scope="openid read")])
     cookie, user = sign_in(web)
     assert set(store.ends) == {user.until}, "the record, the grant, and the person's list"
+    assert user.started_at < user.until and set(user.scope) == {"openid", "read"} and user.sid is None
+    tokens = user.token()
+    assert tokens.access_token == asyncio.run(user.atoken()).access_token
     web.end(user)
     assert web.visit(asked("/", headers=[*PAGE, ("cookie", cookie)])) is None
     assert [record for _, record in store.records.values()] == [""] * 3

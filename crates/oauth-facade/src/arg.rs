@@ -3,16 +3,20 @@
 //! They cross in one list, in the order of the description, so that a binding has one reader and one
 //! writer whatever operations there are. Types and values are checked here, once for all hosts.
 
+mod camel_case;
+mod one_or_more;
 mod words;
 
 use std::fmt;
 use std::sync::Arc;
 
+pub use camel_case::camel;
 use oauth_core::error::{Error, Misuse};
 use oauth_core::extra::Extra;
 use oauth_core::json::Value;
 use oauth_core::moment::UnixTime;
 use oauth_core::{Scope, Secret, Tokens};
+pub use one_or_more::OneOrMore;
 
 /// The largest whole number up to which a double holds each (2^53 - 1).
 const SAFE: f64 = 9_007_199_254_740_991.0;
@@ -134,8 +138,10 @@ impl Mismatch {
     }
 
     fn told_of(&self, name: &str) -> String {
-        let Self { wanted, given, .. } = self;
-        format!("argument '{name}': {wanted} is wanted, not {given}")
+        format!(
+            "argument '{name}': {} is wanted, not {}",
+            self.wanted, self.given
+        )
     }
 }
 
@@ -143,17 +149,6 @@ impl fmt::Display for Mismatch {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.told_of(self.name))
     }
-}
-
-/// `expires_at` as JavaScript says it: `expiresAt`.
-pub fn camel(name: &str) -> String {
-    let mut parts = name.split('_');
-    let first = parts.next().unwrap_or_default().to_owned();
-    parts.fold(first, |name, part| {
-        let mut letters = part.chars();
-        let first = letters.next().map(|first| first.to_ascii_uppercase());
-        name + &first.into_iter().chain(letters).collect::<String>()
-    })
 }
 
 /// Why a value is not what a field wants.
@@ -190,6 +185,8 @@ pub enum Shape {
     Names,
     /// Several texts.
     Texts,
+    /// A text, or several of which any will do.
+    OneOrMore,
     /// Names with one text each, or several.
     Pairs,
     /// A time.

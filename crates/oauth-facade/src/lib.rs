@@ -32,7 +32,7 @@ mod told;
 
 pub use api::{Api, ApiCall, Call, CallStep, Keeping, Once, Redirects};
 pub use arg::{
-    About, Arg, Args, Field, JsonText, Mismatch, Personal, Refused, Shape, Unfit, camel,
+    About, Arg, Args, Field, JsonText, Mismatch, OneOrMore, Personal, Refused, Shape, Unfit, camel,
 };
 pub use authorization_flow::{Flow, arrival};
 pub use client::{Client, EndSession};
@@ -51,11 +51,11 @@ pub use op::{
     AccessToken, Authorize, BackchannelAuthentication, BackchannelLogin, BackchannelRequest, Begun,
     ClientCredentials, DeleteRegistration, Description, DeviceAuthorization, DeviceCode,
     DeviceLogin, DiscoverIssuer, DiscoveredIssuer, Doors, Entry, ExtensionGrant, FINGERPRINT,
-    IdentityAssertion, Introspect, JwtBearer, JwtBearerWithKey, Kind, LogoutToken, Operation,
-    Outcome, Password, ProtectedResource, ReadRegistration, RedeemIdentityAssertion, Refresh,
-    Register, RegisteredClient, RequestIdentityAssertion, ResourceMetadata, Revoke, SamlBearer,
-    TABLE, TakePushed, TokenExchange, TokenState, UpdateRegistration, UserClaims, Userinfo,
-    VerifyAccessToken, VerifyLogoutToken, VerifyPing, operation_name,
+    IdToken, IdentityAssertion, Introspect, JwtBearer, JwtBearerWithKey, Kind, LogoutToken,
+    Operation, Outcome, Password, ProtectedResource, ReadRegistration, RedeemIdentityAssertion,
+    Refresh, Register, RegisteredClient, RequestIdentityAssertion, ResourceMetadata, Revoke,
+    SamlBearer, TABLE, TakePushed, TokenExchange, TokenState, UpdateRegistration, UserClaims,
+    Userinfo, VerifyAccessToken, VerifyIdToken, VerifyLogoutToken, VerifyPing, operation_name,
 };
 pub use output::{ErrorRecord, Record};
 pub use preset::Preset;

@@ -29,6 +29,7 @@ mod tests;
 mod token_exchange;
 mod userinfo;
 mod verify_access_token;
+mod verify_id_token;
 mod verify_logout_token;
 
 use oauth_core::Tokens;
@@ -57,6 +58,7 @@ pub use revoke::Revoke;
 pub use token_exchange::TokenExchange;
 pub use userinfo::{UserClaims, Userinfo};
 pub use verify_access_token::{AccessToken, VerifyAccessToken};
+pub use verify_id_token::{IdToken, VerifyIdToken};
 pub use verify_logout_token::{LogoutToken, VerifyLogoutToken};
 
 use crate::arg::{About, Args, Refused, Shape};
@@ -366,6 +368,7 @@ operations! {
         request_identity_assertion: RequestIdentityAssertion -> IdentityAssertion;
         redeem_identity_assertion: RedeemIdentityAssertion -> Tokens;
         verify_access_token: VerifyAccessToken -> AccessToken;
+        verify_id_token: VerifyIdToken -> IdToken;
         verify_logout_token: VerifyLogoutToken -> LogoutToken;
         register: Register -> RegisteredClient;
         read_registration: ReadRegistration -> RegisteredClient;
@@ -462,6 +465,7 @@ const fn shape(hash: u64, of: Shape) -> u64 {
         Shape::Word(name, _) => text(hash, name),
         Shape::Names => text(hash, "names"),
         Shape::Texts => text(hash, "texts"),
+        Shape::OneOrMore => text(hash, "one or more"),
         Shape::Pairs => text(hash, "pairs"),
         Shape::Time => text(hash, "time"),
         Shape::Json => text(hash, "json"),

@@ -4,12 +4,14 @@ mod common;
 
 use std::time::Duration;
 
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use bytes::Bytes;
 use common::plain::*;
 use common::*;
 use oauth_testkit::twin::Rotation;
 use oauth_testkit::{Fault, TwinDriver};
-use serde_json::json;
+use serde_json::{Value, json};
 
 #[test]
 fn refresh_rotates_and_reuse_costs_the_family() {
@@ -423,4 +425,45 @@ fn the_plain_server_has_other_scopes_and_knows_resources() {
     let place = "/.well-known/oauth-authorization-server";
     let document = json(&get(&mut driver, place, None));
     assert_eq!(document["scopes_supported"], json!(["tools", "secret"]));
+}
+
+#[test]
+fn people_are_told_of_as_far_as_the_scope_goes() {
+    let mut driver = driver();
+    let known = json!({ "name": "Ann", "email": "ann@shop.example", "role": "admin" });
+    let known = known.as_object().expect("claims").clone();
+    driver.twin().describe_person("ann", known);
+    driver.twin().add_person("bob");
+    let told = |driver: &mut TwinDriver, more: &[(&str, &str)]| {
+        let callback = authorize(driver, "twin-client", more).expect("a callback");
+        let tokens = json(&redeem(driver, &param(&callback, "code").expect("a code")));
+        let userinfo = get(driver, "/userinfo", Some(&text(&tokens, "access_token")));
+        let token = text(&tokens, "id_token");
+        let claims = URL_SAFE_NO_PAD.decode(token.split('.').nth(1).expect("claims"));
+        let claims: Value = serde_json::from_slice(&claims.expect("base64")).expect("JSON");
+        let userinfo = json(&userinfo);
+        for name in ["sub", "role", "email"] {
+            assert_eq!(claims[name], userinfo[name], "{name}");
+        }
+        claims
+    };
+    let all = ("scope", "openid profile email");
+    let named = told(&mut driver, &[all, ("login_hint", "ann@shop.example")]);
+    assert_eq!(
+        (&named["sub"], &named["name"]),
+        (&json!("ann"), &json!("Ann"))
+    );
+    assert_eq!(named["email"], "ann@shop.example");
+    let less = told(&mut driver, &[("scope", "openid"), ("login_hint", "ann")]);
+    assert_eq!(
+        (&less["role"], &less["name"]),
+        (&json!("admin"), &Value::Null)
+    );
+    driver.twin().approve_as("ann");
+    assert_eq!(told(&mut driver, &[("scope", "openid")])["sub"], "ann");
+    let other = told(&mut driver, &[("scope", "openid"), ("login_hint", "bob")]);
+    assert_eq!(
+        (&other["sub"], &other["role"]),
+        (&json!("bob"), &Value::Null)
+    );
 }

@@ -259,14 +259,16 @@ fn verbs(own: &str) -> String {
         let verb = method.to_lowercase();
         let body = match method {
             "GET" | "DELETE" => "",
-            _ => "        content: bytes | None = None, json: Any = None,\n",
+            _ => {
+                "        content: bytes | None = None, data: _Params | None = None, json: Any = None,\n"
+            }
         };
         let own = match own {
             "" => String::new(),
             own => format!("        {own},\n"),
         };
         let given = format!(
-            "        self, url: str, *, headers: Mapping[str, str] | None = None,\n{body}{own}        \
+            "        self, url: str, *, headers: Mapping[str, str] | None = None, params: _Params | None = None,\n{body}{own}        \
              timeout: float | None = None, rate_limit: _RateLimit | None = None,\n        \
              longest_wait: float | None = None,\n    "
         );

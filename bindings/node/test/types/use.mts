@@ -1,6 +1,6 @@
 // Compiled, never run: what the types allow, and what they refuse.
 import {
-  AccessToken, AccessTokenVerifier, Api, BackchannelRequest, Client, Denied, DeviceCode, FileStore, FixedToken, Flow, GrantSource, IdentityAssertion, Keeper, Key, LogoutToken, Lost, Misuse, Network, OAuthError, PostgresStore, RedisStore, Sealed,
+  AccessToken, AccessTokenVerifier, Api, BackchannelRequest, Client, Denied, DeviceCode, FileStore, FixedToken, Flow, GrantSource, IdToken, IdentityAssertion, Keeper, Key, LogoutToken, Lost, Misuse, Network, OAuthError, PostgresStore, RedisStore, Sealed,
   Server, Sessions, SqliteStore, TokenState, Tokens, Untrusted, assertionFunction, clientSecretJwt, discover, discovery, drain, fixedToken, keep, login, privateKeyJwt, provider, providerFile, providers, run,
 } from 'oauth-core'
 import type {
@@ -38,6 +38,11 @@ export async function use(signal: AbortSignal): Promise<void> {
   if (state.active) texts.push(...(state.scope ?? []), state.subject ?? '', String(state.expiresAt?.getTime()))
   const verifier = new AccessTokenVerifier(found, { audience: 'https://api.example', profile: 'entra', scope: ['read'] })
   const shown: AccessToken = await verifier.verify('t', { jkt: 'k', maxAge: 60, signal })
+  const signedIn: IdToken = await client.verifyIdToken({ token: 't', nonce: 'n', clientIds: ['phone'] })
+  texts.push(signedIn.subject, signedIn.email ?? '')
+  // @ts-expect-error it is "absent" or "ignored"
+  await client.verifyIdToken({ token: 't', withoutNonce: 'none' })
+  new AccessTokenVerifier(found, { audience: ['https://api.example', 'api'], profile: 'jwt' })
   const ended: LogoutToken = await client.verifyLogoutToken({ token: 't', replay: 'caller' })
   texts.push(shown.subject, ended.sid ?? '', client.endSessionUrl({ state: 's' }).href)
   const asking = AccessTokenVerifier.introspecting(client, { audience: 'https://api.example', cacheMaxAge: 30 })

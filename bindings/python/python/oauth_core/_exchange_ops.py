@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from typing import Any, Literal
 
     from ._native import Exchange, Flow, Tokens
-    from ._records import UserClaims, TokenState, DeviceCode, BackchannelRequest, IdentityAssertion, AccessToken, LogoutToken, RegisteredClient, ProtectedResource, DiscoveredIssuer
+    from ._records import UserClaims, TokenState, DeviceCode, BackchannelRequest, IdentityAssertion, AccessToken, IdToken, LogoutToken, RegisteredClient, ProtectedResource, DiscoveredIssuer
     from .drive import Moment
 
     TokenKind = Literal["access_token", "refresh_token"]
@@ -21,7 +21,8 @@ if TYPE_CHECKING:
     Push = Literal["where_required", "always"]
     Delivery = Literal["poll", "ping", "push"]
     Repeat = Literal["refused", "allowed"]
-    AccessTokenProfile = Literal["rfc9068", "keycloak", "entra", "auth0", "okta", "cognito"]
+    AccessTokenProfile = Literal["rfc9068", "keycloak", "entra", "auth0", "okta", "cognito", "jwt"]
+    WithoutNonce = Literal["absent", "ignored"]
     Replay = Literal["process", "caller"]
     ResourceMatch = Literal["identical", "parent"]
 
@@ -70,11 +71,11 @@ class ExchangeOperations:
     ) -> Exchange[Tokens]:
         """Refreshes tokens: redeems their refresh token for new ones (RFC 6749 section 6).
 
-        Without a scope, the whole granted scope is requested. Many servers replace the refresh
-        token: keep what comes back, and let one worker refresh at a time, as a source of the client
-        does. grant.no_refresh_token if there is none, scope.exceeds_grant for more than was
-        granted, denied.* with the advice reauthorize once the grant has ended, lost.* if no
-        answer arrives.
+        Without a scope, all that was granted is asked for. Many servers replace the refresh token:
+        keep what comes back, and let one worker refresh at a time, as a source of the client does.
+        grant.no_refresh_token if there is none, scope.exceeds_grant for more than was granted,
+        denied.* with the advice reauthorize once the grant has ended, lost.* if no answer
+        arrives.
 
         Args:
             tokens: The tokens to refresh.
@@ -741,7 +742,7 @@ class ExchangeOperations:
         self,
         *,
         token: str,
-        audience: str,
+        audience: str | Sequence[str],
         profile: AccessTokenProfile | None = None,
         scope: str | Iterable[str] | None = None,
         acr_values: Sequence[str] | None = None,
@@ -764,14 +765,17 @@ class ExchangeOperations:
 
         Args:
             token: The token, without the scheme of the Authorization header.
-            audience: The identifier of the API, which must be an audience of the token.
-            profile: The profile of the tokens, "rfc9068" by default.
-            scope: The required scope.
-            acr_values: The required acr: one of these (RFC 9470).
-            max_age: The largest age of the authentication, in seconds (RFC 9470).
-            algs: The accepted algorithms, by default those of the server's metadata. Those with
-                a shared secret are left out.
-            clock_skew: How many seconds clocks may differ: 60 by default, 300 at most.
+            audience: The identifier of the API, or several of which the token has to name one.
+            profile: Whose tokens they are, "rfc9068" unless you say. "jwt" takes plain JWTs,
+                which only their audience tells from ID tokens of the same server: it must be an
+                API's, and never a client's id.
+            scope: What the token has to be good for.
+            acr_values: How the person has to have authenticated: one of these (RFC 9470).
+            max_age: How many seconds ago, at most, the person has to have authenticated (RFC
+                9470).
+            algs: The algorithms that sign tokens, those of the server's metadata unless you
+                say. Those with a shared secret are left out.
+            clock_skew: How many seconds clocks may be apart: 60 unless you say, 300 at most.
             jkt: The thumbprint of the key of a DPoP proof that you have verified for this
                 request (RFC 9449 section 4.3).
             x5t_s256: The thumbprint of the client's certificate of this connection (RFC 8705
@@ -782,6 +786,54 @@ class ExchangeOperations:
                 at each step.
         """
         answer: Exchange[AccessToken] = self._begin(20, (token, audience, profile, scope, acr_values, max_age, algs, clock_skew, jkt, x5t_s256, dpop_algs, realm), moment)
+        return answer
+
+    def verify_id_token(
+        self,
+        *,
+        token: str,
+        nonce: str | None = None,
+        without_nonce: WithoutNonce | None = None,
+        client_ids: Sequence[str] | None = None,
+        access_token: str | None = None,
+        code: str | None = None,
+        max_age: int | None = None,
+        acr_values: Sequence[str] | None = None,
+        max_token_age: int | None = None,
+        moment: Moment | None = None,
+    ) -> Exchange[IdToken]:
+        """Verifies an ID token that comes by itself: one that Google One Tap, the native button of
+        Sign in with Apple or an app for phones has posted to a server (OpenID Connect Core section
+        3.1.3.7).
+
+        The rules are those of a sign-in, but no code binds such a token to the browser or app that
+        posts it: only the nonce does. Whoever gets hold of a token that was asked for without one
+        can sign in with it until it ends, so without_nonce has to say that there is none.
+
+        The server's keys are fetched as needed, and kept for all calls of the client. jwe.*, jws.*,
+        jwt.* and id_token.* for what is no good ID token of this server for this client;
+        misuse.setup without nonce and without_nonce; lost.*, denied.* and others where it could not
+        be verified.
+
+        Args:
+            token: The ID token.
+            nonce: The nonce that was sent for this sign-in. Keep it with the session of the
+                browser or the app, and forget it with the first token that is posted.
+            without_nonce: What of a nonce in the token where none was sent: "absent" refuses
+                it, for it belongs to another sign-in, and "ignored" does not look at it, for apps
+                whose library sends one that you never learn.
+            client_ids: Other clients of the same application at this server, such as its apps
+                for Android and iOS: the token may be for one of them, and azp may be one of them.
+            access_token: The access token that came with it: at_hash has to be there, and its.
+            code: The code that came with it: c_hash has to be there, and its.
+            max_age: How many seconds ago, at most, the person has to have authenticated.
+            acr_values: One of these has to be how the person has authenticated.
+            max_token_age: How many seconds ago, at most, it has to have been issued: without a
+                nonce a day, unless you say.
+            moment: For tests and replays: gives the Unix time in seconds and 32 random bytes,
+                at each step.
+        """
+        answer: Exchange[IdToken] = self._begin(21, (token, nonce, without_nonce, client_ids, access_token, code, max_age, acr_values, max_token_age), moment)
         return answer
 
     def verify_logout_token(
@@ -813,7 +865,7 @@ class ExchangeOperations:
             moment: For tests and replays: gives the Unix time in seconds and 32 random bytes,
                 at each step.
         """
-        answer: Exchange[LogoutToken] = self._begin(21, (token, replay, max_age_without_expiry), moment)
+        answer: Exchange[LogoutToken] = self._begin(22, (token, replay, max_age_without_expiry), moment)
         return answer
 
     def register(
@@ -841,7 +893,7 @@ class ExchangeOperations:
             moment: For tests and replays: gives the Unix time in seconds and 32 random bytes,
                 at each step.
         """
-        answer: Exchange[RegisteredClient] = self._begin(22, (json_text(metadata), initial_access_token), moment)
+        answer: Exchange[RegisteredClient] = self._begin(23, (json_text(metadata), initial_access_token), moment)
         return answer
 
     def read_registration(
@@ -863,7 +915,7 @@ class ExchangeOperations:
             moment: For tests and replays: gives the Unix time in seconds and 32 random bytes,
                 at each step.
         """
-        answer: Exchange[RegisteredClient] = self._begin(23, (registered,), moment)
+        answer: Exchange[RegisteredClient] = self._begin(24, (registered,), moment)
         return answer
 
     def update_registration(
@@ -886,7 +938,7 @@ class ExchangeOperations:
             moment: For tests and replays: gives the Unix time in seconds and 32 random bytes,
                 at each step.
         """
-        answer: Exchange[RegisteredClient] = self._begin(24, (registered, json_text(metadata)), moment)
+        answer: Exchange[RegisteredClient] = self._begin(25, (registered, json_text(metadata)), moment)
         return answer
 
     def delete_registration(
@@ -905,7 +957,7 @@ class ExchangeOperations:
             moment: For tests and replays: gives the Unix time in seconds and 32 random bytes,
                 at each step.
         """
-        answer: Exchange[None] = self._begin(25, (registered,), moment)
+        answer: Exchange[None] = self._begin(26, (registered,), moment)
         return answer
 
     def resource_metadata(
@@ -935,7 +987,7 @@ class ExchangeOperations:
             moment: For tests and replays: gives the Unix time in seconds and 32 random bytes,
                 at each step.
         """
-        answer: Exchange[ProtectedResource] = self._begin(26, (resource, challenges, matching), moment)
+        answer: Exchange[ProtectedResource] = self._begin(27, (resource, challenges, matching), moment)
         return answer
 
     def discover_issuer(
@@ -962,5 +1014,5 @@ class ExchangeOperations:
             moment: For tests and replays: gives the Unix time in seconds and 32 random bytes,
                 at each step.
         """
-        answer: Exchange[DiscoveredIssuer] = self._begin(27, (identifier,), moment)
+        answer: Exchange[DiscoveredIssuer] = self._begin(28, (identifier,), moment)
         return answer

@@ -104,6 +104,7 @@ _RateLimit: TypeAlias = Literal["error", "wait", "pass"]
 _Names: TypeAlias = Sequence[str] | None
 _Scope: TypeAlias = str | Iterable[str] | None
 _Extra: TypeAlias = Mapping[str, str | Sequence[str]] | None
+_Params: TypeAlias = Mapping[str, str | int | Sequence[str | int]]
 _Reuse: TypeAlias = Literal["unknown", "revokes", "tolerated"]
 _Allowance: TypeAlias = Literal["documented"] | tuple[int, int]
 _EndedTokens: TypeAlias = Sequence[Mapping[str, Any]]
@@ -779,7 +780,7 @@ class GrantSource:
     def token(self, *, timeout: float | None = None) -> Tokens:
         """Fresh tokens: the current ones, or new ones.
 
-        timeout is how many seconds this caller waits, forever by default: then
+        timeout is how many seconds this caller waits, for ever unless it is given: then
         lost.timeout. The renewal goes on for the others and for anyone who asks next; nothing is
         lost by it. Denied, with the advice "reauthorize" once the grant has ended; Lost;
         grant.no_refresh_token, grant.outcome_unknown; RuntimeError in an on_tokens hook, which
@@ -808,8 +809,8 @@ class GrantSource:
     def drain(self, *, timeout: float = 10.0) -> None:
         """Shuts this source down gracefully, before the program ends.
 
-        No new renewal begins, one that was sent is finished, and its tokens are stored.
-        The current token is handed out until it expires; after that, lost.unsent. lost.timeout if
+        No new renewal begins, one that was sent is finished, and what it has brought is stored.
+        A token at hand is handed out until it expires; after that, lost.unsent. lost.timeout if
         that has not been done within timeout, in seconds. The interpreter does the same for all
         sources when it ends, for 5 s.
         """
@@ -828,7 +829,8 @@ class GrantSource:
         """
     def request(
         self, method: str, url: str, *, headers: Mapping[str, str] | None = None,
-        content: bytes | None = None, json: Any = None, origins: Sequence[str] | None = None,
+        params: _Params | None = None, content: bytes | None = None,
+        data: _Params | None = None, json: Any = None, origins: Sequence[str] | None = None,
         timeout: float | None = None, rate_limit: _RateLimit | None = None,
         longest_wait: float | None = None,
     ) -> Response:
@@ -836,7 +838,7 @@ class GrantSource:
 
         origins are where the token may be sent, by default the preset's API. Only the API's origins
         get the token (resource.origin_not_allowed), over the Authorization header (RFC 6750
-        section 2.1). A redirect within the origin is followed. content is a body; json is any
+        section 2.1). A redirect within the origin is followed. params are added to the query of the URL: a str or an int, or a list of them, by name. content is a body; data is one of the same kind as params, sent as a form; json is any
         value that json.dumps takes, sent as application/json. timeout is in seconds, for the
         head of the reply and again for its body. rate_limit is what to do when the API asks
         for a pause: "error" raises resource.rate_limited, "wait" waits for up to longest_wait
@@ -845,7 +847,8 @@ class GrantSource:
         """
     def arequest(
         self, method: str, url: str, *, headers: Mapping[str, str] | None = None,
-        content: bytes | None = None, json: Any = None, origins: Sequence[str] | None = None,
+        params: _Params | None = None, content: bytes | None = None,
+        data: _Params | None = None, json: Any = None, origins: Sequence[str] | None = None,
         timeout: float | None = None, rate_limit: _RateLimit | None = None,
         longest_wait: float | None = None,
     ) -> _Later[Response]:
@@ -870,7 +873,7 @@ class GrantSource:
         trace: TracebackType | None, /
     ) -> _Later[None]: ...
     def get(
-        self, url: str, *, headers: Mapping[str, str] | None = None,
+        self, url: str, *, headers: Mapping[str, str] | None = None, params: _Params | None = None,
         origins: Sequence[str] | None = None,
         timeout: float | None = None, rate_limit: _RateLimit | None = None,
         longest_wait: float | None = None,
@@ -880,14 +883,14 @@ class GrantSource:
         A status of 400 or above is no error by itself: see Response.raise_for_status().
         """
     def aget(
-        self, url: str, *, headers: Mapping[str, str] | None = None,
+        self, url: str, *, headers: Mapping[str, str] | None = None, params: _Params | None = None,
         origins: Sequence[str] | None = None,
         timeout: float | None = None, rate_limit: _RateLimit | None = None,
         longest_wait: float | None = None,
     ) -> _Later[Response]:
         """get(), in a coroutine."""
     def delete(
-        self, url: str, *, headers: Mapping[str, str] | None = None,
+        self, url: str, *, headers: Mapping[str, str] | None = None, params: _Params | None = None,
         origins: Sequence[str] | None = None,
         timeout: float | None = None, rate_limit: _RateLimit | None = None,
         longest_wait: float | None = None,
@@ -897,15 +900,15 @@ class GrantSource:
         A status of 400 or above is no error by itself: see Response.raise_for_status().
         """
     def adelete(
-        self, url: str, *, headers: Mapping[str, str] | None = None,
+        self, url: str, *, headers: Mapping[str, str] | None = None, params: _Params | None = None,
         origins: Sequence[str] | None = None,
         timeout: float | None = None, rate_limit: _RateLimit | None = None,
         longest_wait: float | None = None,
     ) -> _Later[Response]:
         """delete(), in a coroutine."""
     def post(
-        self, url: str, *, headers: Mapping[str, str] | None = None,
-        content: bytes | None = None, json: Any = None,
+        self, url: str, *, headers: Mapping[str, str] | None = None, params: _Params | None = None,
+        content: bytes | None = None, data: _Params | None = None, json: Any = None,
         origins: Sequence[str] | None = None,
         timeout: float | None = None, rate_limit: _RateLimit | None = None,
         longest_wait: float | None = None,
@@ -915,16 +918,16 @@ class GrantSource:
         A status of 400 or above is no error by itself: see Response.raise_for_status().
         """
     def apost(
-        self, url: str, *, headers: Mapping[str, str] | None = None,
-        content: bytes | None = None, json: Any = None,
+        self, url: str, *, headers: Mapping[str, str] | None = None, params: _Params | None = None,
+        content: bytes | None = None, data: _Params | None = None, json: Any = None,
         origins: Sequence[str] | None = None,
         timeout: float | None = None, rate_limit: _RateLimit | None = None,
         longest_wait: float | None = None,
     ) -> _Later[Response]:
         """post(), in a coroutine."""
     def put(
-        self, url: str, *, headers: Mapping[str, str] | None = None,
-        content: bytes | None = None, json: Any = None,
+        self, url: str, *, headers: Mapping[str, str] | None = None, params: _Params | None = None,
+        content: bytes | None = None, data: _Params | None = None, json: Any = None,
         origins: Sequence[str] | None = None,
         timeout: float | None = None, rate_limit: _RateLimit | None = None,
         longest_wait: float | None = None,
@@ -934,16 +937,16 @@ class GrantSource:
         A status of 400 or above is no error by itself: see Response.raise_for_status().
         """
     def aput(
-        self, url: str, *, headers: Mapping[str, str] | None = None,
-        content: bytes | None = None, json: Any = None,
+        self, url: str, *, headers: Mapping[str, str] | None = None, params: _Params | None = None,
+        content: bytes | None = None, data: _Params | None = None, json: Any = None,
         origins: Sequence[str] | None = None,
         timeout: float | None = None, rate_limit: _RateLimit | None = None,
         longest_wait: float | None = None,
     ) -> _Later[Response]:
         """put(), in a coroutine."""
     def patch(
-        self, url: str, *, headers: Mapping[str, str] | None = None,
-        content: bytes | None = None, json: Any = None,
+        self, url: str, *, headers: Mapping[str, str] | None = None, params: _Params | None = None,
+        content: bytes | None = None, data: _Params | None = None, json: Any = None,
         origins: Sequence[str] | None = None,
         timeout: float | None = None, rate_limit: _RateLimit | None = None,
         longest_wait: float | None = None,
@@ -953,8 +956,8 @@ class GrantSource:
         A status of 400 or above is no error by itself: see Response.raise_for_status().
         """
     def apatch(
-        self, url: str, *, headers: Mapping[str, str] | None = None,
-        content: bytes | None = None, json: Any = None,
+        self, url: str, *, headers: Mapping[str, str] | None = None, params: _Params | None = None,
+        content: bytes | None = None, data: _Params | None = None, json: Any = None,
         origins: Sequence[str] | None = None,
         timeout: float | None = None, rate_limit: _RateLimit | None = None,
         longest_wait: float | None = None,
@@ -1107,8 +1110,7 @@ class Provider:
         cls, client: Client | Callable[[], Client], /, *, id: str = "login",
         title: str | None = None, scope: str | Iterable[str] | None = None, extra: Mapping[str,
         str] | None = None, callback: str | None = None, callback_mode: Literal["query",
-        "form_post"] = "query", tenant: str | None = None, registered: tuple[str,
-        str] | None = None,
+        "form_post"] = "query", tenant: str | None = None,
     ) -> Self: ...
     @property
     def id(self) -> str:
@@ -1358,7 +1360,8 @@ class Api:
         """Tells the hook of a pause in seconds, for a plug-in that waits."""
     def request(
         self, method: str, url: str, *, headers: Mapping[str, str] | None = None,
-        content: bytes | None = None, json: Any = None, timeout: float | None = None,
+        params: _Params | None = None, content: bytes | None = None,
+        data: _Params | None = None, json: Any = None, timeout: float | None = None,
         rate_limit: _RateLimit | None = None, longest_wait: float | None = None,
     ) -> Response:
         """Sends a request with its route's token, renewed once after a 401.
@@ -1367,7 +1370,7 @@ class Api:
         are given. resource.owner_missing and resource.route_ambiguous where it cannot be told
         whose token is needed. Only the API's origins get the token
         (resource.origin_not_allowed), over the Authorization header (RFC 6750 section 2.1). A
-        redirect within the origin is followed. content is a body; json is any value that
+        redirect within the origin is followed. params are added to the query of the URL: a str or an int, or a list of them, by name. content is a body; data is one of the same kind as params, sent as a form; json is any value that
         json.dumps takes, sent as application/json. timeout is in seconds, for the head of the
         reply and again for its body. rate_limit is what is done where the API asks for a pause:
         "error" raises resource.rate_limited, "wait" waits for up to longest_wait seconds,
@@ -1376,12 +1379,13 @@ class Api:
         """
     def arequest(
         self, method: str, url: str, *, headers: Mapping[str, str] | None = None,
-        content: bytes | None = None, json: Any = None, timeout: float | None = None,
+        params: _Params | None = None, content: bytes | None = None,
+        data: _Params | None = None, json: Any = None, timeout: float | None = None,
         rate_limit: _RateLimit | None = None, longest_wait: float | None = None,
     ) -> _Later[Response]:
         """request(), in a coroutine."""
     def get(
-        self, url: str, *, headers: Mapping[str, str] | None = None,
+        self, url: str, *, headers: Mapping[str, str] | None = None, params: _Params | None = None,
         timeout: float | None = None, rate_limit: _RateLimit | None = None,
         longest_wait: float | None = None,
     ) -> Response:
@@ -1390,13 +1394,13 @@ class Api:
         A status of 400 or above is no error by itself: see Response.raise_for_status().
         """
     def aget(
-        self, url: str, *, headers: Mapping[str, str] | None = None,
+        self, url: str, *, headers: Mapping[str, str] | None = None, params: _Params | None = None,
         timeout: float | None = None, rate_limit: _RateLimit | None = None,
         longest_wait: float | None = None,
     ) -> _Later[Response]:
         """get(), in a coroutine."""
     def delete(
-        self, url: str, *, headers: Mapping[str, str] | None = None,
+        self, url: str, *, headers: Mapping[str, str] | None = None, params: _Params | None = None,
         timeout: float | None = None, rate_limit: _RateLimit | None = None,
         longest_wait: float | None = None,
     ) -> Response:
@@ -1405,14 +1409,14 @@ class Api:
         A status of 400 or above is no error by itself: see Response.raise_for_status().
         """
     def adelete(
-        self, url: str, *, headers: Mapping[str, str] | None = None,
+        self, url: str, *, headers: Mapping[str, str] | None = None, params: _Params | None = None,
         timeout: float | None = None, rate_limit: _RateLimit | None = None,
         longest_wait: float | None = None,
     ) -> _Later[Response]:
         """delete(), in a coroutine."""
     def post(
-        self, url: str, *, headers: Mapping[str, str] | None = None,
-        content: bytes | None = None, json: Any = None,
+        self, url: str, *, headers: Mapping[str, str] | None = None, params: _Params | None = None,
+        content: bytes | None = None, data: _Params | None = None, json: Any = None,
         timeout: float | None = None, rate_limit: _RateLimit | None = None,
         longest_wait: float | None = None,
     ) -> Response:
@@ -1421,15 +1425,15 @@ class Api:
         A status of 400 or above is no error by itself: see Response.raise_for_status().
         """
     def apost(
-        self, url: str, *, headers: Mapping[str, str] | None = None,
-        content: bytes | None = None, json: Any = None,
+        self, url: str, *, headers: Mapping[str, str] | None = None, params: _Params | None = None,
+        content: bytes | None = None, data: _Params | None = None, json: Any = None,
         timeout: float | None = None, rate_limit: _RateLimit | None = None,
         longest_wait: float | None = None,
     ) -> _Later[Response]:
         """post(), in a coroutine."""
     def put(
-        self, url: str, *, headers: Mapping[str, str] | None = None,
-        content: bytes | None = None, json: Any = None,
+        self, url: str, *, headers: Mapping[str, str] | None = None, params: _Params | None = None,
+        content: bytes | None = None, data: _Params | None = None, json: Any = None,
         timeout: float | None = None, rate_limit: _RateLimit | None = None,
         longest_wait: float | None = None,
     ) -> Response:
@@ -1438,15 +1442,15 @@ class Api:
         A status of 400 or above is no error by itself: see Response.raise_for_status().
         """
     def aput(
-        self, url: str, *, headers: Mapping[str, str] | None = None,
-        content: bytes | None = None, json: Any = None,
+        self, url: str, *, headers: Mapping[str, str] | None = None, params: _Params | None = None,
+        content: bytes | None = None, data: _Params | None = None, json: Any = None,
         timeout: float | None = None, rate_limit: _RateLimit | None = None,
         longest_wait: float | None = None,
     ) -> _Later[Response]:
         """put(), in a coroutine."""
     def patch(
-        self, url: str, *, headers: Mapping[str, str] | None = None,
-        content: bytes | None = None, json: Any = None,
+        self, url: str, *, headers: Mapping[str, str] | None = None, params: _Params | None = None,
+        content: bytes | None = None, data: _Params | None = None, json: Any = None,
         timeout: float | None = None, rate_limit: _RateLimit | None = None,
         longest_wait: float | None = None,
     ) -> Response:
@@ -1455,8 +1459,8 @@ class Api:
         A status of 400 or above is no error by itself: see Response.raise_for_status().
         """
     def apatch(
-        self, url: str, *, headers: Mapping[str, str] | None = None,
-        content: bytes | None = None, json: Any = None,
+        self, url: str, *, headers: Mapping[str, str] | None = None, params: _Params | None = None,
+        content: bytes | None = None, data: _Params | None = None, json: Any = None,
         timeout: float | None = None, rate_limit: _RateLimit | None = None,
         longest_wait: float | None = None,
     ) -> _Later[Response]:
@@ -1583,13 +1587,14 @@ class ResourceConnection:
         """forget(), in a coroutine."""
     def request(
         self, method: str, url: str, *, headers: Mapping[str, str] | None = None,
-        content: bytes | None = None, json: Any = None, timeout: float | None = None,
+        params: _Params | None = None, content: bytes | None = None,
+        data: _Params | None = None, json: Any = None, timeout: float | None = None,
         rate_limit: _RateLimit | None = None, longest_wait: float | None = None,
     ) -> Response:
         """Sends a request with the token, renewed once after a 401, and after the person was asked for more.
 
         The reply is read whole. Only what lies beneath the URL of the API gets the token (resource.not_covered),
-        over the Authorization header (RFC 6750 section 2.1). A redirect beneath it is followed. content is a body;
+        over the Authorization header (RFC 6750 section 2.1). A redirect beneath it is followed. params are added to the query of the URL: a str or an int, or a list of them, by name. content is a body; data is one of the same kind as params, sent as a form;
         json is any value that json.dumps takes, sent as application/json. timeout is in seconds, for the head of
         the reply and again for its body. rate_limit is what is done where the API asks for a pause: "error" raises
         resource.rate_limited, "wait" waits for up to longest_wait seconds, "pass" hands the reply back. A status of
@@ -1597,12 +1602,13 @@ class ResourceConnection:
         """
     def arequest(
         self, method: str, url: str, *, headers: Mapping[str, str] | None = None,
-        content: bytes | None = None, json: Any = None, timeout: float | None = None,
+        params: _Params | None = None, content: bytes | None = None,
+        data: _Params | None = None, json: Any = None, timeout: float | None = None,
         rate_limit: _RateLimit | None = None, longest_wait: float | None = None,
     ) -> _Later[Response]:
         """request(), in a coroutine."""
     def get(
-        self, url: str, *, headers: Mapping[str, str] | None = None,
+        self, url: str, *, headers: Mapping[str, str] | None = None, params: _Params | None = None,
         timeout: float | None = None, rate_limit: _RateLimit | None = None,
         longest_wait: float | None = None,
     ) -> Response:
@@ -1611,13 +1617,13 @@ class ResourceConnection:
         A status of 400 or above is no error by itself: see Response.raise_for_status().
         """
     def aget(
-        self, url: str, *, headers: Mapping[str, str] | None = None,
+        self, url: str, *, headers: Mapping[str, str] | None = None, params: _Params | None = None,
         timeout: float | None = None, rate_limit: _RateLimit | None = None,
         longest_wait: float | None = None,
     ) -> _Later[Response]:
         """get(), in a coroutine."""
     def delete(
-        self, url: str, *, headers: Mapping[str, str] | None = None,
+        self, url: str, *, headers: Mapping[str, str] | None = None, params: _Params | None = None,
         timeout: float | None = None, rate_limit: _RateLimit | None = None,
         longest_wait: float | None = None,
     ) -> Response:
@@ -1626,14 +1632,14 @@ class ResourceConnection:
         A status of 400 or above is no error by itself: see Response.raise_for_status().
         """
     def adelete(
-        self, url: str, *, headers: Mapping[str, str] | None = None,
+        self, url: str, *, headers: Mapping[str, str] | None = None, params: _Params | None = None,
         timeout: float | None = None, rate_limit: _RateLimit | None = None,
         longest_wait: float | None = None,
     ) -> _Later[Response]:
         """delete(), in a coroutine."""
     def post(
-        self, url: str, *, headers: Mapping[str, str] | None = None,
-        content: bytes | None = None, json: Any = None,
+        self, url: str, *, headers: Mapping[str, str] | None = None, params: _Params | None = None,
+        content: bytes | None = None, data: _Params | None = None, json: Any = None,
         timeout: float | None = None, rate_limit: _RateLimit | None = None,
         longest_wait: float | None = None,
     ) -> Response:
@@ -1642,15 +1648,15 @@ class ResourceConnection:
         A status of 400 or above is no error by itself: see Response.raise_for_status().
         """
     def apost(
-        self, url: str, *, headers: Mapping[str, str] | None = None,
-        content: bytes | None = None, json: Any = None,
+        self, url: str, *, headers: Mapping[str, str] | None = None, params: _Params | None = None,
+        content: bytes | None = None, data: _Params | None = None, json: Any = None,
         timeout: float | None = None, rate_limit: _RateLimit | None = None,
         longest_wait: float | None = None,
     ) -> _Later[Response]:
         """post(), in a coroutine."""
     def put(
-        self, url: str, *, headers: Mapping[str, str] | None = None,
-        content: bytes | None = None, json: Any = None,
+        self, url: str, *, headers: Mapping[str, str] | None = None, params: _Params | None = None,
+        content: bytes | None = None, data: _Params | None = None, json: Any = None,
         timeout: float | None = None, rate_limit: _RateLimit | None = None,
         longest_wait: float | None = None,
     ) -> Response:
@@ -1659,15 +1665,15 @@ class ResourceConnection:
         A status of 400 or above is no error by itself: see Response.raise_for_status().
         """
     def aput(
-        self, url: str, *, headers: Mapping[str, str] | None = None,
-        content: bytes | None = None, json: Any = None,
+        self, url: str, *, headers: Mapping[str, str] | None = None, params: _Params | None = None,
+        content: bytes | None = None, data: _Params | None = None, json: Any = None,
         timeout: float | None = None, rate_limit: _RateLimit | None = None,
         longest_wait: float | None = None,
     ) -> _Later[Response]:
         """put(), in a coroutine."""
     def patch(
-        self, url: str, *, headers: Mapping[str, str] | None = None,
-        content: bytes | None = None, json: Any = None,
+        self, url: str, *, headers: Mapping[str, str] | None = None, params: _Params | None = None,
+        content: bytes | None = None, data: _Params | None = None, json: Any = None,
         timeout: float | None = None, rate_limit: _RateLimit | None = None,
         longest_wait: float | None = None,
     ) -> Response:
@@ -1676,8 +1682,8 @@ class ResourceConnection:
         A status of 400 or above is no error by itself: see Response.raise_for_status().
         """
     def apatch(
-        self, url: str, *, headers: Mapping[str, str] | None = None,
-        content: bytes | None = None, json: Any = None,
+        self, url: str, *, headers: Mapping[str, str] | None = None, params: _Params | None = None,
+        content: bytes | None = None, data: _Params | None = None, json: Any = None,
         timeout: float | None = None, rate_limit: _RateLimit | None = None,
         longest_wait: float | None = None,
     ) -> _Later[Response]:

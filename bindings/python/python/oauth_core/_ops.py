@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from typing import Any, Literal
 
     from ._native import Flow, Tokens
-    from ._records import UserClaims, TokenState, DeviceCode, BackchannelRequest, IdentityAssertion, AccessToken, LogoutToken, RegisteredClient, ProtectedResource, DiscoveredIssuer
+    from ._records import UserClaims, TokenState, DeviceCode, BackchannelRequest, IdentityAssertion, AccessToken, IdToken, LogoutToken, RegisteredClient, ProtectedResource, DiscoveredIssuer
     from .drive import Moment
 
     TokenKind = Literal["access_token", "refresh_token"]
@@ -21,11 +21,12 @@ if TYPE_CHECKING:
     Push = Literal["where_required", "always"]
     Delivery = Literal["poll", "ping", "push"]
     Repeat = Literal["refused", "allowed"]
-    AccessTokenProfile = Literal["rfc9068", "keycloak", "entra", "auth0", "okta", "cognito"]
+    AccessTokenProfile = Literal["rfc9068", "keycloak", "entra", "auth0", "okta", "cognito", "jwt"]
+    WithoutNonce = Literal["absent", "ignored"]
     Replay = Literal["process", "caller"]
     ResourceMatch = Literal["identical", "parent"]
 
-FINGERPRINT = "dbae74392408a360"
+FINGERPRINT = "f5145cc285027a2b"
 
 
 class Operations:
@@ -67,11 +68,11 @@ class Operations:
     ) -> Tokens:
         """Refreshes tokens: redeems their refresh token for new ones (RFC 6749 section 6).
 
-        Without a scope, the whole granted scope is requested. Many servers replace the refresh
-        token: keep what comes back, and let one worker refresh at a time, as a source of the client
-        does. grant.no_refresh_token if there is none, scope.exceeds_grant for more than was
-        granted, denied.* with the advice reauthorize once the grant has ended, lost.* if no
-        answer arrives.
+        Without a scope, all that was granted is asked for. Many servers replace the refresh token:
+        keep what comes back, and let one worker refresh at a time, as a source of the client does.
+        grant.no_refresh_token if there is none, scope.exceeds_grant for more than was granted,
+        denied.* with the advice reauthorize once the grant has ended, lost.* if no answer
+        arrives.
 
         Args:
             tokens: The tokens to refresh.
@@ -1000,7 +1001,7 @@ class Operations:
         self,
         *,
         token: str,
-        audience: str,
+        audience: str | Sequence[str],
         profile: AccessTokenProfile | None = None,
         scope: str | Iterable[str] | None = None,
         acr_values: Sequence[str] | None = None,
@@ -1022,14 +1023,17 @@ class Operations:
 
         Args:
             token: The token, without the scheme of the Authorization header.
-            audience: The identifier of the API, which must be an audience of the token.
-            profile: The profile of the tokens, "rfc9068" by default.
-            scope: The required scope.
-            acr_values: The required acr: one of these (RFC 9470).
-            max_age: The largest age of the authentication, in seconds (RFC 9470).
-            algs: The accepted algorithms, by default those of the server's metadata. Those with
-                a shared secret are left out.
-            clock_skew: How many seconds clocks may differ: 60 by default, 300 at most.
+            audience: The identifier of the API, or several of which the token has to name one.
+            profile: Whose tokens they are, "rfc9068" unless you say. "jwt" takes plain JWTs,
+                which only their audience tells from ID tokens of the same server: it must be an
+                API's, and never a client's id.
+            scope: What the token has to be good for.
+            acr_values: How the person has to have authenticated: one of these (RFC 9470).
+            max_age: How many seconds ago, at most, the person has to have authenticated (RFC
+                9470).
+            algs: The algorithms that sign tokens, those of the server's metadata unless you
+                say. Those with a shared secret are left out.
+            clock_skew: How many seconds clocks may be apart: 60 unless you say, 300 at most.
             jkt: The thumbprint of the key of a DPoP proof that you have verified for this
                 request (RFC 9449 section 4.3).
             x5t_s256: The thumbprint of the client's certificate of this connection (RFC 8705
@@ -1044,7 +1048,7 @@ class Operations:
         self,
         *,
         token: str,
-        audience: str,
+        audience: str | Sequence[str],
         profile: AccessTokenProfile | None = None,
         scope: str | Iterable[str] | None = None,
         acr_values: Sequence[str] | None = None,
@@ -1058,6 +1062,68 @@ class Operations:
     ) -> Coroutine[Any, Any, AccessToken]:
         """verify_access_token(), in a coroutine."""
         answer: Coroutine[Any, Any, AccessToken] = self._acall(20, (token, audience, profile, scope, acr_values, max_age, algs, clock_skew, jkt, x5t_s256, dpop_algs, realm))
+        return answer
+
+    def verify_id_token(
+        self,
+        *,
+        token: str,
+        nonce: str | None = None,
+        without_nonce: WithoutNonce | None = None,
+        client_ids: Sequence[str] | None = None,
+        access_token: str | None = None,
+        code: str | None = None,
+        max_age: int | None = None,
+        acr_values: Sequence[str] | None = None,
+        max_token_age: int | None = None,
+    ) -> IdToken:
+        """Verifies an ID token that comes by itself: one that Google One Tap, the native button of
+        Sign in with Apple or an app for phones has posted to a server (OpenID Connect Core section
+        3.1.3.7).
+
+        The rules are those of a sign-in, but no code binds such a token to the browser or app that
+        posts it: only the nonce does. Whoever gets hold of a token that was asked for without one
+        can sign in with it until it ends, so without_nonce has to say that there is none.
+
+        The server's keys are fetched as needed, and kept for all calls of the client. jwe.*, jws.*,
+        jwt.* and id_token.* for what is no good ID token of this server for this client;
+        misuse.setup without nonce and without_nonce; lost.*, denied.* and others where it could not
+        be verified.
+
+        Args:
+            token: The ID token.
+            nonce: The nonce that was sent for this sign-in. Keep it with the session of the
+                browser or the app, and forget it with the first token that is posted.
+            without_nonce: What of a nonce in the token where none was sent: "absent" refuses
+                it, for it belongs to another sign-in, and "ignored" does not look at it, for apps
+                whose library sends one that you never learn.
+            client_ids: Other clients of the same application at this server, such as its apps
+                for Android and iOS: the token may be for one of them, and azp may be one of them.
+            access_token: The access token that came with it: at_hash has to be there, and its.
+            code: The code that came with it: c_hash has to be there, and its.
+            max_age: How many seconds ago, at most, the person has to have authenticated.
+            acr_values: One of these has to be how the person has authenticated.
+            max_token_age: How many seconds ago, at most, it has to have been issued: without a
+                nonce a day, unless you say.
+        """
+        answer: IdToken = self._call(21, (token, nonce, without_nonce, client_ids, access_token, code, max_age, acr_values, max_token_age))
+        return answer
+
+    def averify_id_token(
+        self,
+        *,
+        token: str,
+        nonce: str | None = None,
+        without_nonce: WithoutNonce | None = None,
+        client_ids: Sequence[str] | None = None,
+        access_token: str | None = None,
+        code: str | None = None,
+        max_age: int | None = None,
+        acr_values: Sequence[str] | None = None,
+        max_token_age: int | None = None,
+    ) -> Coroutine[Any, Any, IdToken]:
+        """verify_id_token(), in a coroutine."""
+        answer: Coroutine[Any, Any, IdToken] = self._acall(21, (token, nonce, without_nonce, client_ids, access_token, code, max_age, acr_values, max_token_age))
         return answer
 
     def verify_logout_token(
@@ -1086,7 +1152,7 @@ class Operations:
             max_age_without_expiry: Accepts a token without exp, from servers older than that
                 rule, if it was issued at most so many seconds ago.
         """
-        answer: LogoutToken = self._call(21, (token, replay, max_age_without_expiry))
+        answer: LogoutToken = self._call(22, (token, replay, max_age_without_expiry))
         return answer
 
     def averify_logout_token(
@@ -1097,7 +1163,7 @@ class Operations:
         max_age_without_expiry: int | None = None,
     ) -> Coroutine[Any, Any, LogoutToken]:
         """verify_logout_token(), in a coroutine."""
-        answer: Coroutine[Any, Any, LogoutToken] = self._acall(21, (token, replay, max_age_without_expiry))
+        answer: Coroutine[Any, Any, LogoutToken] = self._acall(22, (token, replay, max_age_without_expiry))
         return answer
 
     def register(
@@ -1122,7 +1188,7 @@ class Operations:
                 on.
             initial_access_token: The initial access token, if the server requires one.
         """
-        answer: RegisteredClient = self._call(22, (json_text(metadata), initial_access_token))
+        answer: RegisteredClient = self._call(23, (json_text(metadata), initial_access_token))
         return answer
 
     def aregister(
@@ -1132,7 +1198,7 @@ class Operations:
         initial_access_token: str | None = None,
     ) -> Coroutine[Any, Any, RegisteredClient]:
         """register(), in a coroutine."""
-        answer: Coroutine[Any, Any, RegisteredClient] = self._acall(22, (json_text(metadata), initial_access_token))
+        answer: Coroutine[Any, Any, RegisteredClient] = self._acall(23, (json_text(metadata), initial_access_token))
         return answer
 
     def read_registration(self, *, registered: str) -> RegisteredClient:
@@ -1147,12 +1213,12 @@ class Operations:
         Args:
             registered: The client, as it was stored.
         """
-        answer: RegisteredClient = self._call(23, (registered,))
+        answer: RegisteredClient = self._call(24, (registered,))
         return answer
 
     def aread_registration(self, *, registered: str) -> Coroutine[Any, Any, RegisteredClient]:
         """read_registration(), in a coroutine."""
-        answer: Coroutine[Any, Any, RegisteredClient] = self._acall(23, (registered,))
+        answer: Coroutine[Any, Any, RegisteredClient] = self._acall(24, (registered,))
         return answer
 
     def update_registration(
@@ -1172,7 +1238,7 @@ class Operations:
             metadata: All of its metadata: members that are left out are deleted, or get the
                 server's default.
         """
-        answer: RegisteredClient = self._call(24, (registered, json_text(metadata)))
+        answer: RegisteredClient = self._call(25, (registered, json_text(metadata)))
         return answer
 
     def aupdate_registration(
@@ -1182,7 +1248,7 @@ class Operations:
         metadata: Mapping[str, Any] | Sequence[Mapping[str, Any]],
     ) -> Coroutine[Any, Any, RegisteredClient]:
         """update_registration(), in a coroutine."""
-        answer: Coroutine[Any, Any, RegisteredClient] = self._acall(24, (registered, json_text(metadata)))
+        answer: Coroutine[Any, Any, RegisteredClient] = self._acall(25, (registered, json_text(metadata)))
         return answer
 
     def delete_registration(self, *, registered: str) -> None:
@@ -1194,11 +1260,11 @@ class Operations:
         Args:
             registered: The client, as it was stored.
         """
-        self._call(25, (registered,))
+        self._call(26, (registered,))
 
     def adelete_registration(self, *, registered: str) -> Coroutine[Any, Any, None]:
         """delete_registration(), in a coroutine."""
-        answer: Coroutine[Any, Any, None] = self._acall(25, (registered,))
+        answer: Coroutine[Any, Any, None] = self._acall(26, (registered,))
         return answer
 
     def resource_metadata(
@@ -1225,7 +1291,7 @@ class Operations:
                 also a parent that it lies beneath on its origin, as servers of the Model Context
                 Protocol name it.
         """
-        answer: ProtectedResource = self._call(26, (resource, challenges, matching))
+        answer: ProtectedResource = self._call(27, (resource, challenges, matching))
         return answer
 
     def aresource_metadata(
@@ -1236,7 +1302,7 @@ class Operations:
         matching: ResourceMatch | None = None,
     ) -> Coroutine[Any, Any, ProtectedResource]:
         """resource_metadata(), in a coroutine."""
-        answer: Coroutine[Any, Any, ProtectedResource] = self._acall(26, (resource, challenges, matching))
+        answer: Coroutine[Any, Any, ProtectedResource] = self._acall(27, (resource, challenges, matching))
         return answer
 
     def discover_issuer(self, *, identifier: str) -> DiscoveredIssuer:
@@ -1256,10 +1322,10 @@ class Operations:
             identifier: Something like an e-mail address, a host with or without a port, or an
                 https URL.
         """
-        answer: DiscoveredIssuer = self._call(27, (identifier,))
+        answer: DiscoveredIssuer = self._call(28, (identifier,))
         return answer
 
     def adiscover_issuer(self, *, identifier: str) -> Coroutine[Any, Any, DiscoveredIssuer]:
         """discover_issuer(), in a coroutine."""
-        answer: Coroutine[Any, Any, DiscoveredIssuer] = self._acall(27, (identifier,))
+        answer: Coroutine[Any, Any, DiscoveredIssuer] = self._acall(28, (identifier,))
         return answer

@@ -17,6 +17,7 @@ __all__ = [
     "BackchannelRequest",
     "IdentityAssertion",
     "AccessToken",
+    "IdToken",
     "LogoutToken",
     "RegisteredClient",
     "ProtectedResource",
@@ -393,21 +394,22 @@ class AccessToken(Record):
     """The claims of a verified access token (RFC 9068 section 2.2).
 
     Attributes:
-        subject: The subject, as the issuer identifies it; the client itself if it acts for
-            itself.
-        client_id: The client it was issued to.
-        scope: The scope.
-        issuer: The issuer.
-        audience: The audiences.
-        expires_at: When it expires.
+        subject: Whom it stands for, in the issuer's terms; of a client that acts for itself,
+            the client.
+        client_id: The client it was issued to, where it says: all but those of the profile
+            "jwt" do.
+        scope: What it is good for.
+        issuer: Who issued it.
+        audience: For whom it is meant.
+        expires_at: When it ends.
         claims: Every claim.
     """
 
     if TYPE_CHECKING:
         subject: str
-        """The subject, as the issuer identifies it; the client itself if it acts for itself."""
-        client_id: str
-        """The client it was issued to."""
+        """Whom it stands for, in the issuer's terms; of a client that acts for itself, the client."""
+        client_id: str | None = None
+        """The client it was issued to, where it says: all but those of the profile "jwt" do."""
         scope: frozenset[str] = frozenset()
         """The scope."""
         issuer: str
@@ -429,10 +431,128 @@ class AccessToken(Record):
             "claims",
         )
         _absent = {
+            "client_id": None,
             "scope": frozenset(),
             "audience": (),
             "claims": {},
         }
+
+
+class IdToken(Record):
+    """What a verified ID token says (OpenID Connect Core sections 2 and 5.1).
+
+    A standard claim that is of another type than the standard gives it is absent, such as the text
+    "true" of some servers in place of a flag. As it came, it is in claims.
+
+    Attributes:
+        subject: Who signed in, together with the issuer. No other claim tells users apart, the
+            address for mail included.
+        issuer: The server that says so.
+        audience: For whom it is: this client, or another of the application's.
+        authorized_party: The client that it was issued to, if it says: azp.
+        issued_at: When it was issued.
+        expires_at: When it ends.
+        auth_time: When the person last authenticated, if the server says so.
+        acr: How the person authenticated, as a class.
+        amr: How the person authenticated: RFC 8176 has the usual words.
+        sid: The session at the server, for logouts.
+        name: The full name, for people to read.
+        given_name: The given or first name.
+        family_name: The family name.
+        preferred_username: How the user wants to be referred to; it may change, and be
+            another's tomorrow.
+        picture: The URL of a picture.
+        email: The address for mail; whether it is known to be the user's, email_verified
+            says.
+        email_verified: Whether the server has made sure that the address is the user's.
+        claims: Every claim.
+    """
+
+    if TYPE_CHECKING:
+        subject: str
+        """Who signed in, together with the issuer. No other claim tells users apart, the address
+        for mail included."""
+        issuer: str
+        """The server that says so."""
+        audience: tuple[str, ...] = ()
+        """For whom it is: this client, or another of the application's."""
+        authorized_party: str | None = None
+        """The client that it was issued to, if it says: azp."""
+        issued_at: datetime | None = None
+        """When it was issued."""
+        expires_at: datetime | None = None
+        """When it ends."""
+        auth_time: datetime | None = None
+        """When the person last authenticated, if the server says so."""
+        acr: str | None = None
+        """How the person authenticated, as a class."""
+        amr: tuple[str, ...] = ()
+        """How the person authenticated: RFC 8176 has the usual words."""
+        sid: str | None = None
+        """The session at the server, for logouts."""
+        name: str | None = None
+        """The full name, for people to read."""
+        given_name: str | None = None
+        """The given or first name."""
+        family_name: str | None = None
+        """The family name."""
+        preferred_username: str | None = None
+        """How the user wants to be referred to; it may change, and be another's tomorrow."""
+        picture: str | None = None
+        """The URL of a picture."""
+        email: str | None = None
+        """The address for mail; whether it is known to be the user's, email_verified says."""
+        email_verified: bool | None = None
+        """Whether the server has made sure that the address is the user's."""
+        claims: dict[str, Any] = {}
+        """Every claim."""
+    else:
+        __slots__ = (
+            "subject",
+            "issuer",
+            "audience",
+            "authorized_party",
+            "issued_at",
+            "expires_at",
+            "auth_time",
+            "acr",
+            "amr",
+            "sid",
+            "name",
+            "given_name",
+            "family_name",
+            "preferred_username",
+            "picture",
+            "email",
+            "email_verified",
+            "claims",
+        )
+        _absent = {
+            "audience": (),
+            "authorized_party": None,
+            "issued_at": None,
+            "expires_at": None,
+            "auth_time": None,
+            "acr": None,
+            "amr": (),
+            "sid": None,
+            "name": None,
+            "given_name": None,
+            "family_name": None,
+            "preferred_username": None,
+            "picture": None,
+            "email": None,
+            "email_verified": None,
+            "claims": {},
+        }
+        _personal = frozenset((
+            "name",
+            "given_name",
+            "family_name",
+            "preferred_username",
+            "picture",
+            "email",
+        ))
 
 
 class LogoutToken(Record):

@@ -5,6 +5,7 @@ from __future__ import annotations
 from ._client import Client
 from ._native import Introspecting as NativeIntrospecting
 from ._native import Public
+from .errors import misuse
 
 # Type checkers take this for true; the import of `typing` would cost more than all else here.
 TYPE_CHECKING = False
@@ -69,8 +70,9 @@ class _Introspecting(NativeIntrospecting, Client):
 class AccessTokenVerifier:
     """Verifies the access tokens of one server for one API (RFC 9068 section 4).
 
-    ``audience`` is the identifier of the API: tokens have to be meant for it. ``profile`` says whose tokens
-    they are. ``scope``, ``acr_values`` and ``max_age`` (seconds, RFC 9470) are what every token needs; a call
+    ``audience`` is the identifier of the API, or several of which tokens have to name one. ``profile`` says whose
+    tokens they are; ``"jwt"`` takes plain JWTs, which only their audience tells from ID tokens of the same server: it
+    must be an API's, and never a client's id. ``scope``, ``acr_values`` and ``max_age`` (seconds, RFC 9470) are what every token needs; a call
     can need others. ``algs`` are those of the server's metadata unless you say, never with a shared secret.
     ``clock_skew`` is how many seconds clocks may be apart, ``dpop_algs`` and ``realm`` stand in challenges. The
     server's keys are fetched as needed, and kept for all calls of this verifier, in all threads.
@@ -87,7 +89,7 @@ class AccessTokenVerifier:
         self,
         server: Server,
         *,
-        audience: str,
+        audience: str | Sequence[str],
         timeout: float | None = None,
         network: Network | None = None,
         **asked: Unpack[_JwtApi],
@@ -103,7 +105,7 @@ class AccessTokenVerifier:
         cls,
         client: Client,
         *,
-        audience: str,
+        audience: str | Sequence[str],
         cache_max_age: int | None = None,
         cache_entries: int | None = None,
         signed_response_alg: str | None = None,
@@ -137,15 +139,16 @@ class AccessTokenVerifier:
         """Knows the keys that ``export_keys`` wrote, unless newer ones are known."""
         self._client.import_keys(text)
 
-    def _begin(self, client: Client, audience: str, asked: dict[str, Any]) -> None:
+    def _begin(self, client: Client, audience: str | Sequence[str], asked: dict[str, Any]) -> None:
         # What can be read once only is to be read for each token.
         scope = asked.get("scope")
         if scope is not None and not isinstance(scope, str):
             asked["scope"] = list(scope)
+        audiences = [audience] if isinstance(audience, str) else list(audience)
+        if not audiences or "" in audiences:
+            raise misuse("form.malformed_parameter", "audience: an API has one or more, and none is empty")
         self._client = client
-        self._common: dict[str, Any] = {**asked, "audience": audience}
-        if audience == "":
-            raise ValueError("audience is empty")
+        self._common: dict[str, Any] = {**asked, "audience": audiences}
         # What is wrong with it is wrong for each token.
         self.verify_exchange("")
 

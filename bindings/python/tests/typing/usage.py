@@ -49,6 +49,9 @@ def blocking() -> None:
     assert_type(verifier.verify("t", jkt="k", max_age=60), oauth_core.AccessToken)
     asks = oauth_core.AccessTokenVerifier.introspecting(client, audience="https://api.example", cache_max_age=30)
     assert_type(asks.verify("t", scope="read"), oauth_core.AccessToken)
+    assert_type(client.verify_id_token(token="t", nonce="n").email_verified, "bool | None")
+    client.verify_id_token(token="t", without_nonce="none")  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
+    oauth_core.AccessTokenVerifier(server, audience=["https://api.example", "api"], profile="jwt")
     assert_type(client.verify_logout_token(token="t").sid, "str | None")
     assert_type(client.end_session_url(state="s"), str)
     verifier.verify("t", scopes="read")  # type: ignore[call-arg]  # pyright: ignore[reportCallIssue]

@@ -37,7 +37,8 @@ A token is a secret, so it comes from stdin or a file, and is never an argument.
 write such a token. Without --fetch-keys no request is made.
 
 An access token is judged as an API judges it that uses this library, with the rules of RFC 9068 or of the \
-server's own: --token-profile is rfc9068, keycloak, entra, auth0, okta or cognito.
+server's own: --token-profile is rfc9068, keycloak, entra, auth0, okta, cognito, or jwt for the plain JWTs of \
+other servers.
 
 The exit code is 0 if the token passed every check that was asked for, and 1 if not. With none of \
 --typ, --issuer, --client-id, --audience and --nonce the times are shown, and it is 0 even for a token \
@@ -67,9 +68,12 @@ pub(crate) struct Inspect {
     /// Check that it was made for this client
     #[arg(long, value_name = "ID", help_heading = "Checks")]
     client_id: Option<String>,
-    /// Check that it is for this audience
-    #[arg(long, value_name = "NAME", help_heading = "Checks")]
-    audience: Option<String>,
+    /// Check that it is for this audience; several times: for any of them
+    #[arg(
+        long, value_name = "NAME", help_heading = "Checks",
+        value_parser = clap::builder::NonEmptyStringValueParser::new()
+    )]
+    audience: Vec<String>,
     /// Check that it has this nonce
     #[arg(long, value_name = "TEXT", help_heading = "Checks")]
     nonce: Option<String>,
@@ -124,7 +128,7 @@ impl Inspect {
             profile: self.token_profile,
         };
         if wanted.typ == Some(Typ::AccessToken)
-            && (wanted.issuer.is_none() || wanted.audience.is_none())
+            && (wanted.issuer.is_none() || wanted.audience.is_empty())
         {
             return Err(Failure::usage(
                 "usage.access_token",

@@ -1,12 +1,17 @@
 //! `oauth serve`: runs a test server on this machine.
 
-use clap::{Args, ValueEnum};
+mod user;
+
+use std::path::PathBuf;
+
+use clap::{Args, ValueEnum, ValueHint};
 use oauth_core::url::Url;
 use oauth_testkit::{Served, Twin};
 use serde_json::{Map, Value, json};
 
 use crate::output::{self, Failure, Output};
 use crate::shell::quote;
+use user::User;
 
 pub(super) const EXAMPLES: &str = "\
 Examples:
@@ -15,6 +20,7 @@ Examples:
   oauth serve --system fapi
   oauth serve --cors http://127.0.0.1:5173
   oauth serve --web http://127.0.0.1:8000
+  oauth serve --user sub=ann,email=ann@example.com,name='Ann Lee',role=admin
 
 It answers on 127.0.0.1 until Ctrl-C, approves every login at once, and is steered by requests to \
 /_twin/: GET log, GET counters, POST expire, POST deny, POST advance {\"seconds\":60}. The \
@@ -38,6 +44,13 @@ pub(crate) struct Serve {
     /// Registers a redirect URI; may be given several times
     #[arg(long, value_name = "URI")]
     redirect_uri: Vec<String>,
+    /// Gives this person an account; may be given several times. The first signs in, or whose sub or email is the
+    /// login_hint [default: Alice Liddell, alice@twin.example]
+    #[arg(long, value_name = "CLAIM=VALUE,...", value_parser = User::parse)]
+    user: Vec<User>,
+    /// Gives accounts to the people in this file, a JSON array of objects of claims
+    #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
+    users: Option<PathBuf>,
 }
 
 /// Where a web application is reached: no slash at its end, and no query.
@@ -111,8 +124,13 @@ impl System {
 
 impl Serve {
     pub(super) fn run(self, output: Output) -> Result<(), Failure> {
+        let mut users = self.user.clone();
+        if let Some(path) = &self.users {
+            users.extend(User::read(path)?);
+        }
         let twin = |base: &str| {
             let mut twin = self.system.twin(base);
+            user::settle(&users, &mut twin);
             if let Some(origin) = &self.cors {
                 twin.cors_origin(origin);
                 twin.register_redirect_uri(&format!("{origin}/callback"));

@@ -382,3 +382,18 @@ fn the_host_of_a_person_tells_who_signs_them_in() {
         assert!(done.stderr.contains(refused), "{}", done.stderr);
     }
 }
+
+#[test]
+fn people_of_a_served_system_have_a_subject() {
+    for wrong in ["name=Ann", "ann", "sub=ann,sub=bob"] {
+        let refused = oauth(&["serve", "--user", wrong]).run();
+        assert_eq!(refused.code, 2, "{wrong}");
+    }
+    let file = folder("serve-users").join("users.json");
+    let path = file.to_str().unwrap();
+    for wrong in ["{}", r#"[{"name": "Ann"}]"#, "[1]"] {
+        std::fs::write(&file, wrong).unwrap();
+        let refused = oauth(&["serve", "--users", path]).run();
+        assert!(refused.stderr.contains("usage.users"), "{}", refused.stderr);
+    }
+}

@@ -98,6 +98,30 @@ fn a_token_is_shown_and_nothing_is_said_to_be_true() {
 }
 
 #[test]
+fn a_token_for_any_of_several_audiences_passes() {
+    let issuer = Issuer::new("audiences");
+    let token = issuer.token(&json!({
+        "iss": ISSUER, "sub": "alice", "aud": "app", "iat": now(), "exp": now() + 60, "scope": ["read"],
+    }));
+    let plain = ["--typ", "access-token", "--token-profile", "jwt", "--json"];
+    let judged = |audiences: &[&str]| {
+        let named = audiences.iter().flat_map(|name| ["--audience", *name]);
+        let keys = ["--issuer", ISSUER, "--jwks", &issuer.jwks];
+        let options: Vec<_> = plain.into_iter().chain(keys).chain(named).collect();
+        inspect(&token, &options).run()
+    };
+    judged(&["other", "app"]).ok();
+    let (_, failed) = failed(&judged(&["other"]));
+    let failed: Vec<_> = failed
+        .iter()
+        .map(|(check, code)| (&**check, &**code))
+        .collect();
+    assert_eq!(failed, [("aud", "jwt.audience"), ("api", "jwt.audience")]);
+    let empty = judged(&["app", ""]);
+    assert_eq!((empty.code, empty.stdout.as_str()), (2, ""));
+}
+
+#[test]
 fn every_check_fails_by_itself() {
     let issuer = Issuer::new("checks");
     let id_token = ["--typ", "id-token", "--client-id", "app"];

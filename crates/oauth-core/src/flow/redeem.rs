@@ -18,13 +18,9 @@ use crate::flow::verification;
 use crate::grant::{AuthorizationCode, TokenRequest};
 use crate::moment::UnixTime;
 use crate::secret::Secret;
-use crate::token::id_token::{IdToken, IdTokenChecks};
+use crate::token::id_token::{IdToken, IdTokenChecks, WITHOUT_NONCE};
 use crate::token::step_up::{Answered, StepUp};
 use crate::token::{Tokens, Warning};
-
-/// How old an ID token may be that was asked for without a nonce: nothing but its `iat` tells that it is of this
-/// sign-in ("issued too far away from the current time", section 3.1.3.7, item 10).
-const WITHOUT_NONCE: Duration = Duration::from_secs(24 * 60 * 60);
 
 /// What a sign-in leaves behind.
 #[derive(Debug, Clone)]

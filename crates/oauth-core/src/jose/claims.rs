@@ -156,6 +156,20 @@ impl Claims {
         Err(Error::from(ValidationFailure::JwtAudience).about(&both))
     }
 
+    /// Refuses a token that says it is of one of these kinds, in claims of these names.
+    ///
+    /// # Errors
+    /// `jwt.unexpected_claim`
+    pub(crate) fn is_of_no_kind(&self, kinds: &[(&str, &[&str])]) -> Result<(), Error> {
+        for (name, kinds) in kinds {
+            if matches!(self.get(name), Some(Value::String(kind)) if kinds.contains(&kind.as_str()))
+            {
+                return Err(Error::from(ValidationFailure::JwtUnexpectedClaim).about(name));
+            }
+        }
+        Ok(())
+    }
+
     pub(crate) fn required<T>(name: &str, value: Option<T>) -> Result<T, Error> {
         value.ok_or_else(|| Error::from(ValidationFailure::JwtClaimMissing).about(name))
     }

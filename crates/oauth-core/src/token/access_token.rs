@@ -25,7 +25,7 @@ pub use profile::AccessTokenProfile;
 #[derive(Clone)]
 pub struct AccessToken {
     subject: String,
-    client_id: String,
+    client_id: Option<String>,
     scope: Scope,
     expires_at: UnixTime,
     claims: Claims,
@@ -38,9 +38,9 @@ impl AccessToken {
         &self.subject
     }
 
-    /// The client that the token was issued to.
-    pub fn client_id(&self) -> &str {
-        &self.client_id
+    /// The client that the token was issued to. Only [`AccessTokenProfile::Jwt`] takes tokens that do not say.
+    pub fn client_id(&self) -> Option<&str> {
+        self.client_id.as_deref()
     }
 
     /// What the token is good for. Empty if it does not say.
@@ -178,8 +178,9 @@ impl Checks {
         if subject.is_empty() {
             return Err(malformed("sub"));
         }
-        let client_id = rules.client_id(&claims)?.to_owned();
+        let client_id = rules.client_id(&claims)?.map(str::to_owned);
         self.audience(rules.audience(&claims)?)?;
+        rules.not_of_client(&claims, &self.audience)?;
         let validity = Validity {
             now,
             clock_skew: self.clock_skew,

@@ -5,6 +5,7 @@ use oauth_core::flow::authorization::{Push, ResponseMode, ResponseType};
 use oauth_core::protected_resource::ResourceMatch;
 use oauth_core::token::TokenKind;
 use oauth_core::token::access_token::AccessTokenProfile;
+use oauth_core::token::id_token::WithoutNonce;
 use oauth_core::token::logout_token::Replay;
 
 use super::{Arg, Field, Shape, Unfit};
@@ -48,6 +49,7 @@ words! {
         "auth0" => AccessTokenProfile::Auth0,
         "okta" => AccessTokenProfile::Okta,
         "cognito" => AccessTokenProfile::Cognito,
+        "jwt" => AccessTokenProfile::Jwt,
     }
 }
 
@@ -62,6 +64,13 @@ words! {
     Replay {
         "process" => Replay::Process,
         "caller" => Replay::Caller,
+    }
+}
+
+words! {
+    WithoutNonce {
+        "absent" => WithoutNonce::Absent,
+        "ignored" => WithoutNonce::Ignored,
     }
 }
 

@@ -4,12 +4,14 @@ use std::time::Duration;
 
 use oauth_core::error::{Error, Misuse};
 use oauth_core::extra::Extra;
+use oauth_core::flow::access_token::AccessTokenVerifier;
 use oauth_core::jose::Alg;
 use oauth_core::moment::UnixTime;
 use oauth_core::token::access_token::{self, AccessTokenProfile, ProvenKeys};
 use oauth_core::{Scope, Secret};
 
 use super::{arguments, outcome};
+use crate::arg::OneOrMore;
 use crate::machine::Machine;
 
 arguments! {
@@ -21,9 +23,10 @@ arguments! {
     pub struct VerifyAccessToken {
         /// The token, without the scheme of the Authorization header.
         pub token: Secret<String>,
-        /// The identifier of the API, which must be an audience of the token.
-        pub audience: String,
-        /// The profile of the tokens, "rfc9068" by default.
+        /// The identifier of the API, or several, one of which must be an audience of the token.
+        pub audience: OneOrMore,
+        /// The profile of the tokens, "rfc9068" by default. "jwt" accepts plain JWTs, which only their audience tells
+        /// from ID tokens of the same server: it must be an API's, and never a client's id.
         pub profile: Option<AccessTokenProfile>,
         /// The required scope.
         pub scope: Scope,
@@ -51,8 +54,11 @@ arguments! {
         if client.asks_about_tokens() && (self.profile.is_some() || !self.algs.is_empty()) {
             return Err(Error::from(Misuse::Setup).about("a profile and algorithms are those of JWTs"));
         }
-        let mut verifier = client
-            .access_token_verifier(self.audience)
+        let (audience, others) = self.audience.into_parts();
+        let verifier = client.access_token_verifier(audience);
+        let mut verifier = others
+            .into_iter()
+            .fold(verifier, AccessTokenVerifier::or_audience)
             .with_profile(self.profile.unwrap_or_default())
             .require_scope(self.scope)
             .require_acr(self.acr_values.iter().map(String::as_str))?
@@ -88,8 +94,8 @@ outcome! {
     pub struct AccessToken {
         /// The subject, as the issuer identifies it; the client itself if it acts for itself.
         pub subject: String,
-        /// The client it was issued to.
-        pub client_id: String,
+        /// The client it was issued to, if it says: all but those of the profile "jwt" do.
+        pub client_id: Option<String>,
         /// The scope.
         pub scope: Scope,
         /// The issuer.
@@ -107,7 +113,7 @@ impl From<access_token::AccessToken> for AccessToken {
     fn from(token: access_token::AccessToken) -> Self {
         Self {
             subject: token.subject().to_owned(),
-            client_id: token.client_id().to_owned(),
+            client_id: token.client_id().map(str::to_owned),
             scope: token.scope().clone(),
             issuer: token.issuer().to_owned(),
             audience: token.audience().into_iter().map(str::to_owned).collect(),

@@ -230,6 +230,8 @@ impl Authority {
         if shape.id_token && is_about_somebody {
             let mut claims = id_token::claims(&self.rules.issuer, at, &grant);
             claims["at_hash"] = id_token::half_hash(&token).into();
+            let subject = grant.subject.as_deref();
+            self.person.tell(subject, &grant.scope, &mut claims);
             self.person.describe(&mut claims);
             reply["id_token"] = id_token::made(self, claims).into();
         }

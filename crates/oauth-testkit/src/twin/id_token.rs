@@ -226,6 +226,8 @@ pub(super) fn userinfo(authority: &mut Authority, at: UnixTime, ask: &Ask) -> Re
     if has("address") {
         claims["address"] = json!({ "locality": "Oxford", "country": "GB" });
     }
+    let subject = grant.subject.as_deref();
+    authority.person.tell(subject, &grant.scope, &mut claims);
     if authority
         .registrations
         .wants_signed_userinfo(&grant.client_id)

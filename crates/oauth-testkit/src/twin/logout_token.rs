@@ -7,7 +7,6 @@ use oauth_core::moment::UnixTime;
 use serde_json::{Value, json};
 
 use super::Twin;
-use super::authorize::SUBJECT;
 use super::id_token::{other_alg, signed, unsigned};
 
 /// How long a logout token is good, in seconds.
@@ -99,7 +98,7 @@ impl Twin {
             "iat": at.as_secs(),
             "exp": at.as_secs().saturating_add(LIFETIME),
             "jti": authority.mint(at, "logout"),
-            "sub": SUBJECT,
+            "sub": authority.person.subject(None),
             "events": { EVENT: {} },
         });
         for name in ["sub", "sid"] {

@@ -1,6 +1,6 @@
 //! The person who approves every authorization: whether they are signed in, and their claims.
 
-use std::collections::BTreeSet;
+use std::collections::BTreeMap;
 
 use serde_json::{Map, Value};
 
@@ -11,8 +11,44 @@ use super::authorize::SUBJECT;
 pub(super) struct Person {
     is_signed_out: bool,
     claims: Map<String, Value>,
-    /// The subjects of others who have accounts here.
-    others: BTreeSet<String>,
+    /// Who has accounts here, by their subjects, and what is known of them.
+    known: BTreeMap<String, Map<String, Value>>,
+    /// Who approves what names nobody, if another than [`SUBJECT`].
+    approving: Option<String>,
+}
+
+/// The standard claims that a scope asks for (OpenID Connect Core section 5.4).
+const OF_SCOPE: [(&str, &[&str]); 4] = [
+    (
+        "profile",
+        &[
+            "name",
+            "family_name",
+            "given_name",
+            "middle_name",
+            "nickname",
+            "preferred_username",
+            "profile",
+            "picture",
+            "website",
+            "gender",
+            "birthdate",
+            "zoneinfo",
+            "locale",
+            "updated_at",
+        ],
+    ),
+    ("email", &["email", "email_verified"]),
+    ("phone", &["phone_number", "phone_number_verified"]),
+    ("address", &["address"]),
+];
+
+/// Whether a claim is told to whom this scope was granted.
+fn is_told(claim: &str, scope: &str) -> bool {
+    let mut standard = OF_SCOPE.iter();
+    standard
+        .find(|(_, claims)| claims.contains(&claim))
+        .is_none_or(|(needed, _)| scope.split(' ').any(|granted| granted == *needed))
 }
 
 impl Person {
@@ -30,8 +66,24 @@ impl Person {
 
     /// Whose authorization a request with this hint is.
     pub(super) fn subject(&self, login_hint: Option<&str>) -> String {
-        let known = login_hint.filter(|hint| self.others.contains(*hint));
-        known.unwrap_or(SUBJECT).to_owned()
+        let approving = self.approving.as_deref().unwrap_or(SUBJECT);
+        let named = login_hint.and_then(|hint| {
+            let is_meant = |(subject, claims): &(&String, &Map<String, Value>)| {
+                *subject == hint || claims.get("email").is_some_and(|email| email == hint)
+            };
+            self.known.iter().find(is_meant)
+        });
+        named.map_or(approving, |(subject, _)| subject).to_owned()
+    }
+
+    /// What is known of somebody, as far as this scope goes.
+    pub(super) fn tell(&self, subject: Option<&str>, scope: &str, claims: &mut Value) {
+        let known = subject.and_then(|subject| self.known.get(subject));
+        for (name, value) in known.into_iter().flatten() {
+            if is_told(name, scope) {
+                claims[name] = value.clone();
+            }
+        }
     }
 
     pub(super) const fn sign_out(&mut self) {
@@ -69,7 +121,27 @@ impl Twin {
     /// Gives somebody else an account: an authorization request whose `login_hint` is this subject is approved by
     /// them.
     pub fn add_person(&mut self, subject: &str) {
-        self.authority.person.others.insert(subject.to_owned());
+        let known = &mut self.authority.person.known;
+        known.entry(subject.to_owned()).or_default();
+    }
+
+    /// Gives somebody an account about whom ID tokens and the userinfo endpoint tell these claims: those that the
+    /// scopes `profile`, `email`, `phone` and `address` ask for with these scopes, and all others always. They
+    /// approve an authorization request whose `login_hint` is their subject or address.
+    pub fn describe_person(&mut self, subject: &str, claims: Map<String, Value>) {
+        let known = &mut self.authority.person.known;
+        known.insert(subject.to_owned(), claims);
+    }
+
+    /// The subject of the person who approves what names nobody.
+    pub fn person(&self) -> String {
+        self.authority.person.subject(None)
+    }
+
+    /// Has this person approve what names nobody from now on.
+    pub fn approve_as(&mut self, subject: &str) {
+        self.add_person(subject);
+        self.authority.person.approving = Some(subject.to_owned());
     }
 
     /// Signs the person out at this server, as its logout page does: `prompt=none` is refused with `login_required`

@@ -263,13 +263,13 @@ pub(super) fn refused(authority: &mut Authority, at: UnixTime, ask: &Ask) -> Opt
                     "AADSTS90009: the application requests a token for itself",
                 ));
             }
-            D::OneRefreshAtATime if is_refresh => {
-                if !authority
-                    .seen
-                    .insert(format!("refresh at {}", at.as_secs()))
-                {
-                    return Some(("invalid_grant", "token request is already being processed"));
-                }
+            D::OneRefreshAtATime
+                if is_refresh
+                    && !authority
+                        .seen
+                        .insert(format!("refresh at {}", at.as_secs())) =>
+            {
+                return Some(("invalid_grant", "token request is already being processed"));
             }
             _ => {}
         }

@@ -7,7 +7,6 @@ use oauth_core::moment::UnixTime;
 use serde_json::{Value, json};
 
 use super::authority::{Authority, Device, Grant, Refresh};
-use super::authorize::SUBJECT;
 use super::pending_approval::Awaited;
 use super::sender_constrained::Binding;
 use super::token::{DEVICE_CODE, well_formed};
@@ -149,7 +148,7 @@ pub(super) fn device_authorization(
         "expires_in": LIFETIME,
         "interval": authority.interval,
     });
-    let subject = Some(SUBJECT.to_owned());
+    let subject = Some(authority.person.subject(None));
     let grant = Grant {
         client_id: client.id,
         subject,

@@ -196,6 +196,7 @@ pub(crate) fn argument(shape: Shape) -> Result<&'static str, Box<dyn Error>> {
         Shape::Whole => "number",
         Shape::Word(name, _) => name,
         Shape::Names => "Scope",
+        Shape::OneOrMore => "string | readonly string[]",
         Shape::Texts => "readonly string[]",
         Shape::Pairs => "Readonly<Record<string, string | readonly string[]>>",
         Shape::Time => "Date",
@@ -212,7 +213,7 @@ fn of_member(shape: Shape) -> Result<String, Box<dyn Error>> {
         Shape::Text | Shape::Secret | Shape::Personal | Shape::Word(..) => "string",
         Shape::Flag => "boolean",
         Shape::Whole => "number",
-        Shape::Names | Shape::Texts => "readonly string[]",
+        Shape::Names | Shape::Texts | Shape::OneOrMore => "readonly string[]",
         Shape::Time => "Date",
         Shape::Json => "Readonly<Record<string, unknown>>",
         Shape::Pairs | Shape::Tokens | Shape::JsonText => {

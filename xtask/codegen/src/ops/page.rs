@@ -76,6 +76,7 @@ fn row(field: &About, is_optional: bool) -> String {
         Shape::Whole => "whole number".to_owned(),
         Shape::Names => "names of scopes".to_owned(),
         Shape::Texts => "texts".to_owned(),
+        Shape::OneOrMore => "text or texts".to_owned(),
         Shape::Pairs => "names with texts, secret".to_owned(),
         Shape::Time => "time".to_owned(),
         Shape::Json => "any members".to_owned(),

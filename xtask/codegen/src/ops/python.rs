@@ -221,6 +221,7 @@ fn argument(shape: Shape) -> Result<String, Box<dyn Error>> {
         Shape::Word(name, _) => name,
         Shape::Names => "str | Iterable[str]",
         Shape::Texts => "Sequence[str]",
+        Shape::OneOrMore => "str | Sequence[str]",
         Shape::Pairs => "Mapping[str, str | Sequence[str]]",
         Shape::Time => "float | datetime",
         Shape::Tokens => "Tokens",
@@ -345,7 +346,7 @@ fn of_member(shape: Shape) -> Result<(String, Option<&'static str>), Box<dyn Err
         // Servers say other words too.
         Shape::Word(..) => ("str", None),
         Shape::Names => ("frozenset[str]", Some("frozenset()")),
-        Shape::Texts => ("tuple[str, ...]", Some("()")),
+        Shape::Texts | Shape::OneOrMore => ("tuple[str, ...]", Some("()")),
         Shape::Time => ("datetime", None),
         Shape::Json => ("dict[str, Any]", Some("{}")),
         Shape::Pairs | Shape::Tokens | Shape::JsonText => {

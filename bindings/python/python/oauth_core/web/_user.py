@@ -9,7 +9,7 @@ from .._native import fixed_token
 from ..errors import OAuthError, misuse
 
 if TYPE_CHECKING:
-    from .._native import FixedToken, GrantSource, Identity, Response, Session
+    from .._native import FixedToken, GrantSource, Identity, Response, Session, Tokens
     from ._site import Site
 
 __all__ = ["User"]
@@ -51,6 +51,11 @@ class User:
         return self.identity.subject
 
     @property
+    def sid(self) -> str | None:
+        """The session at the provider, if it names one."""
+        return self.identity.sid
+
+    @property
     def claims(self) -> dict[str, Any]:
         """The other claims of the provider that the site keeps."""
         return self.identity.claims
@@ -89,6 +94,16 @@ class User:
         return self.session.local
 
     @property
+    def scope(self) -> list[str]:
+        """What was granted."""
+        return self.session.scope
+
+    @property
+    def started_at(self) -> datetime:
+        """When the session began, in UTC."""
+        return self.session.started_at
+
+    @property
     def until(self) -> datetime:
         """When the session ends, in UTC."""
         return self.session.until
@@ -104,6 +119,30 @@ class User:
         if grant is None:
             raise misuse("web.setup", "a session has tokens only where the site has a store")
         return self._site.sessions(self.provider).get(grant)
+
+    def token(self, *, timeout: float | None = None) -> Tokens:
+        """The person's tokens, fresh now, for calls that are not made with ``fetch``; ``web.setup`` without any.
+
+        Once the grant is over (advice ``reauthorize``), so is the session: the next request finds nobody signed in.
+        """
+        try:
+            return self._keeper().token(timeout=timeout)
+        except OAuthError as error:
+            if error.advice == "reauthorize":
+                self.is_over = True
+                self._site.end(self)
+            raise
+
+    async def atoken(self, *, timeout: float | None = None) -> Tokens:
+        """token(), in a coroutine."""
+        await self._site.look_up(self.provider)
+        try:
+            return await self._keeper().atoken(timeout=timeout)
+        except OAuthError as error:
+            if error.advice == "reauthorize":
+                self.is_over = True
+                await self._site.aend(self)
+            raise
 
     def fetch(self, url: str, *, method: str = "GET", **options: Any) -> Response:
         """Calls an API with the person's token; the options are those of ``GrantSource.request``.
@@ -131,6 +170,10 @@ class User:
                 self.is_over = True
                 await self._site.aend(self)
             raise
+
+    def _keeper(self) -> GrantSource | FixedToken:
+        # Where it may be sent is for the caller to say.
+        return self._caller({})
 
     def _caller(self, options: dict[str, Any]) -> GrantSource | FixedToken:
         tokens = self.session.tokens

@@ -28,15 +28,16 @@ pub(super) struct Wanted {
     pub(super) typ: Option<Typ>,
     pub(super) issuer: Option<String>,
     pub(super) client_id: Option<String>,
-    pub(super) audience: Option<String>,
+    pub(super) audience: Vec<String>,
     pub(super) nonce: Option<String>,
     pub(super) profile: AccessTokenProfile,
 }
 
 impl Wanted {
     pub(super) fn is_anything(&self) -> bool {
-        let texts = [&self.issuer, &self.client_id, &self.audience, &self.nonce];
-        self.typ.is_some() || texts.iter().any(|text| text.is_some())
+        let texts = [&self.issuer, &self.client_id, &self.nonce];
+        let is_text = texts.iter().any(|text| text.is_some());
+        self.typ.is_some() || is_text || !self.audience.is_empty()
     }
 
     /// The issuer whose token is judged as a whole; nothing where only its claims are looked at.
@@ -67,18 +68,19 @@ impl Wanted {
         if is_id_token {
             add("sub", text(claims, "sub"));
         }
-        if let Some(audience) = &self.audience {
-            add("aud", lists(claims, audience));
+        if !self.audience.is_empty() {
+            let wanted: Vec<_> = self.audience.iter().map(String::as_str).collect();
+            add("aud", lists(claims, &wanted));
         }
         if let Some(client_id) = &self.client_id {
             match self.typ {
                 // Which claim names it is the server's choice: see the verdict of an API.
                 Some(Typ::AccessToken) => {}
                 Some(Typ::IdToken) => {
-                    add("aud", lists(claims, client_id));
+                    add("aud", lists(claims, &[client_id]));
                     add("azp", authorized_party(claims, client_id));
                 }
-                None => add("aud", lists(claims, client_id)),
+                None => add("aud", lists(claims, &[client_id])),
             }
         }
         if let Some(nonce) = &self.nonce {
@@ -133,15 +135,16 @@ fn equals(
     }
 }
 
-fn lists(claims: &Claims, wanted: &str) -> Result<String, Error> {
+/// Whether it is for any of these.
+fn lists(claims: &Claims, wanted: &[&str]) -> Result<String, Error> {
     let audience = claims.audience()?;
     match audience.as_slice() {
         [] => Err(missing("aud")),
-        named if named.contains(&wanted) => Ok(named.join(" ")),
+        named if named.iter().any(|name| wanted.contains(name)) => Ok(named.join(" ")),
         named => Err(other(
             ValidationFailure::JwtAudience,
             &named.join(" "),
-            wanted,
+            &wanted.join(" or "),
         )),
     }
 }

@@ -6,7 +6,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use bytes::Bytes;
 use http::header::CONTENT_TYPE;
-use oauth_core::error::{Cause, Error, ValidationFailure};
+use oauth_core::error::{Cause, Error, Misuse, ValidationFailure};
 use oauth_core::exchange::{Exchange, Input, Step};
 use oauth_core::flow::access_token::AccessTokenVerifier;
 use oauth_core::issuer::Issuer;
@@ -127,7 +127,7 @@ impl SignatureChecker {
         };
         let mut checks = IdTokenChecks::default();
         checks.nonce = wanted.nonce.as_deref().map(Secret::from);
-        checks.trusted_audiences = wanted.audience.iter().cloned().collect();
+        checks.trusted_audiences.clone_from(&wanted.audience);
         let signed_in = self.run(client.verify_id_token(token.clone(), checks));
         Ok(Check {
             name: "login",
@@ -141,15 +141,18 @@ impl SignatureChecker {
         algs: Vec<Alg>,
         wanted: &Wanted,
     ) -> Result<Check, Failure> {
-        let audience = wanted.audience.clone().unwrap_or_default();
-        let verifier = AccessTokenVerifier::new(self.server.clone(), audience)
+        let mut audiences = wanted.audience.iter();
+        let audience = audiences.next().ok_or_else(|| Error::from(Misuse::Setup))?;
+        let verifier = AccessTokenVerifier::new(self.server.clone(), audience);
+        let verifier = audiences
+            .fold(verifier, AccessTokenVerifier::or_audience)
             .with_profile(wanted.profile)
             .with_algs(algs);
         let verified = self.run(verifier.verify(token.expose()));
         let verified = verified.and_then(|verified| match &wanted.client_id {
-            Some(client) if client != verified.client_id() => Err(other(
+            Some(client) if Some(client.as_str()) != verified.client_id() => Err(other(
                 ValidationFailure::JwtAudience,
-                verified.client_id(),
+                verified.client_id().unwrap_or("no client"),
                 client,
             )),
             _ => Ok(verified),
@@ -164,7 +167,9 @@ impl SignatureChecker {
                 false => format!(" for {}", verified.scope()),
             };
             let client = verified.client_id();
-            format!("an API would accept it{condition}: client {client}{scope}")
+            let client =
+                client.map_or_else(|| "no client named".to_owned(), |id| format!("client {id}"));
+            format!("an API would accept it{condition}: {client}{scope}")
         });
         Ok(Check {
             name: "api",

@@ -77,7 +77,7 @@ fn a_good_token_tells_who_may_do_what() {
     let more = r#""scope":"read write","groups":["g"]"#;
     let token = token(AT_JWT, &claims(more));
     let token = shown(&verifier(), &token, ProvenKeys::none()).unwrap();
-    assert_eq!((token.subject(), token.client_id()), ("u", "c"));
+    assert_eq!((token.subject(), token.client_id()), ("u", Some("c")));
     assert_eq!(token.scope().as_str(), "read write");
     assert_eq!(token.issuer(), "https://as.example");
     assert_eq!(token.audience(), ["https://api.example"]);
@@ -201,6 +201,47 @@ fn each_profile_reads_what_its_servers_write() {
         judged(&keycloak, jwt, r#""azp":"c""#),
         Err("jwt.missing_claim")
     );
+}
+
+/// What servers write that know no profile: the scope as a list, no `jti`, and no client.
+#[test]
+fn a_plain_jwt_is_taken_for_what_it_says() {
+    let plain = || profile(AccessTokenProfile::Jwt).require_scope(Scope::parse("read").unwrap());
+    let none = r#""client_id":null,"jti":null"#;
+    for typ in ["", r#","typ":"JWT""#, AT_JWT] {
+        for scope in [
+            r#""scope":["read","write"]"#,
+            r#""scope":"read write""#,
+            r#""scp":["read"]"#,
+        ] {
+            assert_eq!(judged(&plain(), typ, &format!("{none},{scope}")), Ok(()));
+        }
+    }
+    let token = |more: &str| token("", &claims(&format!("{none},{more}")));
+    let read = |more| shown(&plain(), &token(more), ProvenKeys::none()).unwrap();
+    assert_eq!(read(r#""scope":"read""#).client_id(), None);
+    assert_eq!(read(r#""scope":"read","azp":"c""#).client_id(), Some("c"));
+    let scopeless = judged(&plain(), "", none);
+    assert_eq!(scopeless, Err("access_token.insufficient_scope"));
+    for missing in ["iss", "sub", "aud", "iat", "exp"] {
+        let more = format!(r#"{none},"scope":"read","{missing}":null"#);
+        let seen = judged(&plain(), "", &more);
+        assert_eq!(seen, Err("jwt.missing_claim"), "{missing}");
+    }
+}
+
+/// RFC 9068 section 5, RFC 8725 section 3.12.
+#[test]
+fn an_id_token_is_no_plain_access_token() {
+    let plain = profile(AccessTokenProfile::Jwt);
+    let for_a_client = r#""client_id":null,"jti":null,"aud":"c","azp":"c""#;
+    assert_eq!(judged(&plain, "", for_a_client), Err("jwt.audience"));
+    // The API has the id of a client.
+    let alike = plain.or_audience("c");
+    let seen = judged(&alike, "", for_a_client);
+    assert_eq!(seen, Err("jwt.unexpected_claim"));
+    let of_another = for_a_client.replace(r#""azp":"c""#, r#""azp":"app""#);
+    assert_eq!(judged(&alike, "", &of_another), Ok(()));
 }
 
 #[test]

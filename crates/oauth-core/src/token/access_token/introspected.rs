@@ -59,7 +59,7 @@ impl Checks {
         self.of_request(&told, &scope, &validity, proven)?;
         Ok(AccessToken {
             subject,
-            client_id,
+            client_id: Some(client_id),
             scope,
             expires_at: told.time("exp")?.unwrap_or(until),
             claims: told,

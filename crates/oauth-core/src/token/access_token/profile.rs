@@ -27,6 +27,16 @@ pub enum AccessTokenProfile {
     /// Amazon Cognito: `token_use` is `access`. There is an `aud` only where a resource was requested; without
     /// one, the expected audience is that of the app client, `client_id`.
     Cognito,
+    /// A plain JWT of a server that writes neither `at+jwt` nor a claim that says what kind of token it is, such as
+    /// Spring Authorization Server, Duende IdentityServer with its older setting, or a server of one's own: `typ` is `at+jwt`, `JWT` or absent,
+    /// and of the claims `iss`, `sub`, `aud`, `iat` and `exp` are needed. The client is `client_id` or `azp` where
+    /// one is there, and the scope `scope` or `scp`, with spaces or as a list.
+    ///
+    /// What tells such a token from an ID token of the same server is its audience alone (RFC 8725 section 3.12): it
+    /// must be an API's, never a client's id. Claims of ID tokens are refused, and so is a token whose `azp` is the
+    /// audience itself; an ID token without any of them, for a client that has the API's audience as its id, is not
+    /// seen. A required scope helps: ID tokens have none. Prefer another profile where one fits.
+    Jwt,
 }
 
 impl AccessTokenProfile {
@@ -38,9 +48,10 @@ impl AccessTokenProfile {
         Self::Auth0,
         Self::Okta,
         Self::Cognito,
+        Self::Jwt,
     ];
 
-    /// Its name: `rfc9068`, `keycloak`, `entra`, `auth0`, `okta` or `cognito`.
+    /// Its name: `rfc9068`, `keycloak`, `entra`, `auth0`, `okta`, `cognito` or `jwt`.
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::Rfc9068 => "rfc9068",
@@ -49,6 +60,7 @@ impl AccessTokenProfile {
             Self::Auth0 => "auth0",
             Self::Okta => "okta",
             Self::Cognito => "cognito",
+            Self::Jwt => "jwt",
         }
     }
 
@@ -60,6 +72,7 @@ impl AccessTokenProfile {
             Self::Auth0 => &AUTH0,
             Self::Okta => &OKTA,
             Self::Cognito => &COGNITO,
+            Self::Jwt => &JWT,
         }
     }
 }
@@ -73,7 +86,15 @@ pub(super) struct Rules {
     scope: ScopeClaim,
     /// The claim that names the client: the first of them that is there.
     client: &'static [&'static str],
+    naming: ClientNaming,
     jti: Jti,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum ClientNaming {
+    Required,
+    /// It may be missing, but if it is the audience, the token is one that a client was given about a person.
+    Optional,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -96,6 +117,8 @@ enum ScopeClaim {
     Scope,
     /// `scp`, with spaces or as a list.
     Scp,
+    /// `scope`, or else `scp`, with spaces or as a list.
+    Either,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -110,6 +133,7 @@ const RFC9068: Rules = Rules {
     audience: Audience::Aud,
     scope: ScopeClaim::Scope,
     client: &["client_id"],
+    naming: ClientNaming::Required,
     jti: Jti::Required,
 };
 
@@ -149,6 +173,15 @@ const COGNITO: Rules = Rules {
     ..RFC9068
 };
 
+const JWT: Rules = Rules {
+    typ: Typ::Any,
+    scope: ScopeClaim::Either,
+    client: &["client_id", "azp"],
+    naming: ClientNaming::Optional,
+    jti: Jti::Optional,
+    ..RFC9068
+};
+
 /// Claims of ID tokens (OpenID Connect Core sections 2 and 3.3.2.11, FAPI) and of logout tokens: no access
 /// token has them, whoever issued it.
 const FOREIGN: [&str; 5] = ["nonce", "at_hash", "c_hash", "s_hash", "events"];
@@ -168,12 +201,7 @@ pub(super) fn not_foreign(claims: &Claims) -> Result<(), Error> {
     if let Some(name) = names.find(|name| claims.as_map().contains_key(**name)) {
         return Err(foreign(name));
     }
-    for (name, kinds) in FOREIGN_KINDS {
-        if matches!(claims.get(name), Some(Value::String(kind)) if kinds.contains(&kind.as_str())) {
-            return Err(foreign(name));
-        }
-    }
-    Ok(())
+    claims.is_of_no_kind(&FOREIGN_KINDS)
 }
 
 pub(super) fn foreign(name: &str) -> Error {
@@ -215,15 +243,34 @@ impl Rules {
 
     /// # Errors
     /// `jwt.missing_claim`, `jwt.malformed_claim`.
-    pub(super) fn client_id<'a>(&self, claims: &'a Claims) -> Result<&'a str, Error> {
+    pub(super) fn client_id<'a>(&self, claims: &'a Claims) -> Result<Option<&'a str>, Error> {
         for name in self.client {
             match claims.text(name)? {
                 Some("") => return Err(malformed(name)),
-                Some(client_id) => return Ok(client_id),
+                Some(client_id) => return Ok(Some(client_id)),
                 None => {}
             }
         }
-        Claims::required(self.client.first().copied().unwrap_or_default(), None)
+        match self.naming {
+            ClientNaming::Optional => Ok(None),
+            ClientNaming::Required => {
+                Claims::required(self.client.first().copied().unwrap_or_default(), None)
+            }
+        }
+    }
+
+    /// Whether it may be a token about a person for the client that has the API's audience as its id: those name
+    /// the client as `azp` too (OpenID Connect Core section 2).
+    ///
+    /// # Errors
+    /// `jwt.unexpected_claim`, `jwt.malformed_claim`.
+    pub(super) fn not_of_client(&self, claims: &Claims, ours: &[String]) -> Result<(), Error> {
+        let azp = claims.text("azp")?;
+        let is_ours = azp.is_some_and(|azp| ours.iter().any(|ours| ours == azp));
+        match self.naming {
+            ClientNaming::Optional if is_ours => Err(foreign("azp")),
+            ClientNaming::Optional | ClientNaming::Required => Ok(()),
+        }
     }
 
     /// # Errors
@@ -242,12 +289,20 @@ impl Rules {
     pub(super) fn scope(&self, claims: &Claims) -> Result<Scope, Error> {
         let (name, scope) = match self.scope {
             ScopeClaim::Scope => ("scope", claims.text("scope")?.map(Scope::parse)),
-            ScopeClaim::Scp => match claims.get("scp") {
-                Some(Value::Array(_)) => ("scp", Some(Scope::of(claims.texts("scp")?))),
-                _ => ("scp", claims.text("scp")?.map(Scope::parse)),
-            },
+            ScopeClaim::Either if claims.get("scope").is_some() => {
+                ("scope", listed(claims, "scope")?)
+            }
+            ScopeClaim::Scp | ScopeClaim::Either => ("scp", listed(claims, "scp")?),
         };
         let scope = scope.transpose().map_err(|_| malformed(name))?;
         Ok(scope.unwrap_or_default())
     }
+}
+
+/// With spaces, or as a list.
+fn listed(claims: &Claims, name: &str) -> Result<Option<Result<Scope, Error>>, Error> {
+    Ok(match claims.get(name) {
+        Some(Value::Array(_)) => Some(Scope::of(claims.texts(name)?)),
+        _ => claims.text(name)?.map(Scope::parse),
+    })
 }

@@ -64,7 +64,7 @@ fn a_live_token_tells_who_may_do_what() {
     ));
     let proven = ProvenKeys::none();
     let token = shown_at(&verifier(), "t", proven, &later(0), Some(&told)).unwrap();
-    assert_eq!((token.subject(), token.client_id()), ("u", "c"));
+    assert_eq!((token.subject(), token.client_id()), ("u", Some("c")));
     assert_eq!(token.scope().as_str(), "read write");
     assert_eq!(token.issuer(), "https://as.example");
     assert_eq!(token.audience(), [API]);
@@ -75,7 +75,7 @@ fn a_live_token_tells_who_may_do_what() {
     let told = active(r#""client_id":"c""#);
     let proven = ProvenKeys::none();
     let token = shown_at(&verifier(), "t", proven, &later(0), Some(&told)).unwrap();
-    assert_eq!((token.subject(), token.client_id()), ("c", "c"));
+    assert_eq!((token.subject(), token.client_id()), ("c", Some("c")));
     assert!(token.audience().is_empty() && token.scope().is_empty());
 }
 

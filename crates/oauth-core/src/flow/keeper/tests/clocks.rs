@@ -68,7 +68,10 @@ fn how_long_a_dead_worker_is_waited_for_follows_from_the_longest_request_and_the
     marked(&mut store, START);
     let mut keeper = keeper();
     assert!(matches!(store.ask(&mut keeper), Decision::Renew));
-    assert!(matches!(store.go(&mut keeper, Event::Begin), Step::Done(Ok(_))));
+    assert!(matches!(
+        store.go(&mut keeper, Event::Begin),
+        Step::Done(Ok(_))
+    ));
 }
 
 #[test]

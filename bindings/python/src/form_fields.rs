@@ -1,0 +1,57 @@
+//! Names with values in a query or a form, as Python gives them.
+
+use oauth_core::form;
+use pyo3::exceptions::PyTypeError;
+use pyo3::prelude::*;
+use pyo3::types::{PyBool, PyInt, PyList, PyMapping, PyString, PyTuple};
+
+/// Fields of a query or of a form, encoded: a text or a whole number, or several of them, by each name.
+pub(crate) struct FormFields(pub(crate) String);
+
+impl<'a, 'py> FromPyObject<'a, 'py> for FormFields {
+    type Error = PyErr;
+
+    fn extract(object: Borrowed<'a, 'py, PyAny>) -> PyResult<Self> {
+        let mut encoded = String::new();
+        for item in object.cast::<PyMapping>()?.items()? {
+            let (name, value): (String, Bound<'_, PyAny>) = item.extract()?;
+            let values = match value.is_instance_of::<PyList>() || value.is_instance_of::<PyTuple>()
+            {
+                true => value.try_iter()?.collect::<PyResult<Vec<_>>>()?,
+                false => vec![value],
+            };
+            for value in values {
+                if !encoded.is_empty() {
+                    encoded.push('&');
+                }
+                form::encode(&name, &mut encoded);
+                encoded.push('=');
+                form::encode(&text(&name, &value)?, &mut encoded);
+            }
+        }
+        Ok(Self(encoded))
+    }
+}
+
+/// A value as it is sent. What has no one way to be written is left to the caller.
+fn text(name: &str, value: &Bound<'_, PyAny>) -> PyResult<String> {
+    let is_whole = value.is_instance_of::<PyInt>() && !value.is_instance_of::<PyBool>();
+    if value.is_instance_of::<PyString>() || is_whole {
+        return value.str()?.extract();
+    }
+    let wanted = format!("{name}: a str or an int is wanted, or a list of them");
+    Err(PyTypeError::new_err(wanted))
+}
+
+impl FormFields {
+    /// The URL with these at the end of its query.
+    pub(crate) fn appended_to(&self, url: &str) -> String {
+        let between = match url.split_once('?') {
+            _ if self.0.is_empty() => "",
+            None => "?",
+            Some((_, query)) if query.is_empty() || query.ends_with('&') => "",
+            Some(_) => "&",
+        };
+        format!("{url}{between}{}", self.0)
+    }
+}

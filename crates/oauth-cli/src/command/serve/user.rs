@@ -1,0 +1,107 @@
+//! The people who have accounts at a test server.
+
+use std::path::Path;
+
+use oauth_testkit::Twin;
+use serde_json::{Map, Value};
+
+use crate::output::Failure;
+use crate::secret_source::read_file;
+
+/// Somebody with an account.
+#[derive(Debug, Clone)]
+pub(super) struct User {
+    subject: String,
+    claims: Map<String, Value>,
+}
+
+impl User {
+    /// `sub=ann,email=ann@example.com`: claims are texts, but for `true` and `false`.
+    pub(super) fn parse(text: &str) -> Result<Self, String> {
+        let mut claims = Map::new();
+        for pair in text.split(',') {
+            let (name, value) = pair
+                .split_once('=')
+                .filter(|(name, _)| !name.is_empty())
+                .ok_or("it is a list of claim=value, such as sub=ann,name=Ann")?;
+            let value = match value {
+                "true" => Value::Bool(true),
+                "false" => Value::Bool(false),
+                text => text.into(),
+            };
+            if claims.insert(name.to_owned(), value).is_some() {
+                return Err(format!("{name} is said twice"));
+            }
+        }
+        Self::of(claims)
+    }
+
+    /// Everybody in a file: a JSON array of objects of claims.
+    pub(super) fn read(path: &Path) -> Result<Vec<Self>, Failure> {
+        let wrong = |why: &str| {
+            Failure::usage(
+                "usage.users",
+                format_args!("{}: {why}", path.display()),
+                "it is an array of objects of claims: [{\"sub\": \"ann\", \"name\": \"Ann\"}]",
+            )
+        };
+        let text = read_file(path).map_err(|why| wrong(&why.to_string()))?;
+        let people: Vec<Map<String, Value>> =
+            serde_json::from_str(&text).map_err(|why| wrong(&why.to_string()))?;
+        let people = people.into_iter().map(Self::of);
+        people.collect::<Result<_, _>>().map_err(|why| wrong(&why))
+    }
+
+    fn of(mut claims: Map<String, Value>) -> Result<Self, String> {
+        let subject = match claims.remove("sub") {
+            Some(Value::String(subject)) if !subject.is_empty() => subject,
+            _ => return Err("a person has a sub, which is a text".to_owned()),
+        };
+        if claims.contains_key("email") && !claims.contains_key("email_verified") {
+            claims.insert("email_verified".to_owned(), true.into());
+        }
+        Ok(Self { subject, claims })
+    }
+}
+
+/// Gives them accounts; the first signs in where nobody is named. Without any, the one who is there has a name.
+pub(super) fn settle(users: &[User], twin: &mut Twin) {
+    for user in users {
+        twin.describe_person(&user.subject, user.claims.clone());
+    }
+    match users.first() {
+        Some(first) => twin.approve_as(&first.subject),
+        None => {
+            let subject = twin.person();
+            let known = [
+                ("name", Value::from("Alice Liddell")),
+                ("given_name", "Alice".into()),
+                ("family_name", "Liddell".into()),
+                ("preferred_username", "alice".into()),
+                ("email", "alice@twin.example".into()),
+                ("email_verified", true.into()),
+            ];
+            let known = known.map(|(name, value)| (name.to_owned(), value));
+            twin.describe_person(&subject, known.into_iter().collect());
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::User;
+
+    #[test]
+    fn a_person_has_a_subject_and_claims_that_are_texts_or_flags() {
+        let ann = User::parse("sub=ann,email=ann@example.com,name=Ann Lee,staff=true").unwrap();
+        assert_eq!(ann.subject, "ann");
+        assert_eq!(ann.claims["name"], "Ann Lee");
+        assert_eq!(ann.claims["staff"], true);
+        assert_eq!(ann.claims["email_verified"], true);
+        let bob = User::parse("sub=bob,email=bob@example.com,email_verified=false").unwrap();
+        assert_eq!(bob.claims["email_verified"], false);
+        for wrong in ["", "ann", "name=Ann", "sub=", "sub=a,sub=b", "sub=a,=b"] {
+            assert!(User::parse(wrong).is_err(), "{wrong}");
+        }
+    }
+}

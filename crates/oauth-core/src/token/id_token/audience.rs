@@ -1,0 +1,57 @@
+//! For whom an ID token is.
+//!
+//! OpenID Connect Core <https://openid.net/specs/openid-connect-core-1_0.html#IDTokenValidation>, items 3 to 5 and 8
+
+use super::IdTokenChecks;
+use crate::client_config::ClientConfig;
+use crate::error::{Error, ValidationFailure};
+use crate::jose::{Alg, Claims};
+
+impl IdTokenChecks {
+    /// "MUST be rejected if ... it does not list the Client as a valid audience, or if it contains additional
+    /// audiences not trusted by the Client" (item 3).
+    pub(super) fn audience(
+        &self,
+        config: &ClientConfig,
+        claims: &Claims,
+        alg: Alg,
+    ) -> Result<(), Error> {
+        let client_id = config.client_id.as_str();
+        let audience = claims.audience()?;
+        if claims.as_map().get("aud").is_none() {
+            return Err(Error::from(ValidationFailure::JwtClaimMissing).about("aud"));
+        }
+        let told = |failure: ValidationFailure, named: &str| {
+            let mut expected = client_id.to_owned();
+            for other in &self.client_ids {
+                expected = format!("{expected} or {other}");
+            }
+            let both = format!("it names {named}, expected was {expected}");
+            Err(Error::from(failure).about(&both))
+        };
+        let is_ours = |named: &str| {
+            named == client_id || self.client_ids.iter().any(|client_id| client_id == named)
+        };
+        if !audience.iter().any(|named| is_ours(named)) {
+            return told(ValidationFailure::JwtAudience, &audience.join(" "));
+        }
+        let is_trusted = |named: &&str| {
+            let mut trusted = self
+                .trusted_audiences
+                .iter()
+                .chain(&config.trusted_audiences);
+            is_ours(named) || trusted.any(|trusted| trusted == *named)
+        };
+        let is_for_it_alone = audience.iter().all(|named| *named == client_id);
+        // A shared secret says nothing to several audiences (item 8), and only to the client whose it is.
+        if !audience.iter().all(is_trusted) || !is_for_it_alone && alg.is_symmetric() {
+            return told(ValidationFailure::JwtUntrustedAudience, &audience.join(" "));
+        }
+        let is_for_several = audience.iter().any(|named| Some(named) != audience.first());
+        match claims.text("azp")? {
+            Some(azp) if !is_ours(azp) => told(ValidationFailure::IdTokenAzp, azp),
+            None if is_for_several => Err(ValidationFailure::IdTokenAzpMissing.into()),
+            _ => Ok(()),
+        }
+    }
+}

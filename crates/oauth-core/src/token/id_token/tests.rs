@@ -1,0 +1,218 @@
+#![allow(clippy::unwrap_used, clippy::panic)] // a test that fails says so
+
+use std::time::Duration;
+
+use super::{Arrival, IdToken, IdTokenChecks, WithoutNonce};
+use crate::client::Client;
+use crate::error::Error;
+use crate::exchange::{Exchange, Input, Step, VerificationJob};
+use crate::jose::{Alg, KeySet, signing_input};
+use crate::json::{Map, Value};
+use crate::moment::UnixTime;
+use crate::quirk::{Quirk, Rules};
+use crate::secret::Secret;
+use crate::server::EndpointKind;
+use crate::testing::{self, NOW, at, code};
+
+const KEYS: &str = r#"{"keys":[{"kty":"EC","crv":"P-256","kid":"1",
+    "x":"MKBCTNIcKUSDii11ySs3526iDZ8AiTo7Tu6KPAqv7D4","y":"4Etl6SRW2YiLUrN5vfvVHuhp7x8PxltmWWlbbM4IFyM"}]}"#;
+
+fn client(quirks: Vec<Quirk>) -> Client {
+    let server = testing::server().with_endpoint(EndpointKind::Jwks, "https://as.example/jwks");
+    let server = server.unwrap().with_rules(Rules {
+        quirks,
+        ..Rules::default()
+    });
+    let client = testing::of(server).with_id_token_algs([Alg::Es256]);
+    client.keep_keys(UnixTime::from_secs(NOW), KeySet::parse(KEYS).unwrap());
+    client
+}
+
+/// An ID token with these claims besides, or instead, whose signature will be found good.
+fn token(typ: &str, more: &str) -> String {
+    let ends = NOW + 300;
+    let text = format!(
+        r#"{{"iss":"https://as.example","aud":"id","sub":"u","nonce":"n","iat":{NOW},"exp":{ends}}}"#
+    );
+    let mut claims: Map<String, Value> = serde_json::from_str(&text).unwrap();
+    let more: Map<String, Value> = serde_json::from_str(&format!("{{{more}}}")).unwrap();
+    claims.extend(more);
+    claims.retain(|_, value| !matches!(value, Value::Null));
+    let claims = serde_json::to_string(&claims).unwrap();
+    let header = format!(r#"{{"alg":"ES256","kid":"1"{typ}}}"#);
+    format!("{}.{}", signing_input(&header, &claims), "A".repeat(86))
+}
+
+/// What is made of a token whose signature is good, and whose hashes are, too.
+fn judged_by(client: &Client, token: &str, checks: IdTokenChecks) -> Result<IdToken, Error> {
+    let mut exchange = client.verify_id_token(Secret::from(token), checks);
+    let mut step = exchange.resume(&at(), Input::Begin)?;
+    loop {
+        step = match step {
+            Step::Verify(VerificationJob::Signature { .. } | VerificationJob::HalfHash { .. }) => {
+                exchange.resume(&at(), Input::Verified(true))?
+            }
+            Step::Done(token) => return Ok(token),
+            step => panic!("{step:?}"),
+        };
+    }
+}
+
+fn judged(more: &str, checks: IdTokenChecks) -> Result<(), &'static str> {
+    let client = client(Vec::new());
+    code(judged_by(&client, &token("", more), checks).map(drop))
+}
+
+fn with_nonce() -> IdTokenChecks {
+    IdTokenChecks::by_itself(Some("n".into()))
+}
+
+#[test]
+fn a_token_that_comes_by_itself_is_bound_by_its_nonce() {
+    assert_eq!(judged("", with_nonce()), Ok(()));
+    assert_eq!(
+        judged(r#""nonce":"m""#, with_nonce()),
+        Err("id_token.nonce")
+    );
+    let missing = judged(r#""nonce":null"#, with_nonce());
+    assert_eq!(missing, Err("jwt.missing_claim"));
+    // A server that forgets nonces is excused where a code binds the answer to the request, and nowhere else.
+    let forgetful = client(vec![Quirk::IdTokensWithoutNonce]);
+    let without = token("", r#""nonce":null"#);
+    let judge = |checks| code(judged_by(&forgetful, &without, checks).map(drop));
+    assert_eq!(judge(with_nonce()), Err("jwt.missing_claim"));
+    let mut answer = IdTokenChecks::default();
+    answer.nonce = Some("n".into());
+    assert_eq!(answer.arrival, Arrival::Answer);
+    assert_eq!(judge(answer), Ok(()));
+}
+
+#[test]
+fn without_a_nonce_a_token_of_another_sign_in_is_refused_and_so_is_an_old_one() {
+    let none = || IdTokenChecks::by_itself(None);
+    assert_eq!(judged(r#""nonce":null"#, none()), Ok(()));
+    assert_eq!(judged("", none()), Err("jwt.unexpected_claim"));
+    let ignored = IdTokenChecks {
+        without_nonce: WithoutNonce::Ignored,
+        ..none()
+    };
+    assert_eq!(judged("", ignored), Ok(()));
+    let issued = |ago: u64| format!(r#""nonce":null,"iat":{}"#, NOW - ago);
+    assert_eq!(judged(&issued(86_400 + 61), none()), Err("jwt.too_old"));
+    assert_eq!(judged(&issued(86_400), none()), Ok(()));
+    let soon = IdTokenChecks {
+        max_token_age: Some(Duration::from_secs(300)),
+        ..none()
+    };
+    assert_eq!(judged(&issued(361), soon), Err("jwt.too_old"));
+}
+
+#[test]
+fn a_token_may_be_for_the_applications_own_clients_and_for_no_others() {
+    let family = || IdTokenChecks {
+        client_ids: vec!["android".to_owned(), "ios".to_owned()],
+        ..with_nonce()
+    };
+    // An app that asks for a token for the server: `aud` is the server's client, `azp` the app's.
+    let of_an_app = r#""azp":"android""#;
+    assert_eq!(judged(of_an_app, family()), Ok(()));
+    assert_eq!(judged(of_an_app, with_nonce()), Err("id_token.azp"));
+    // A native button: the app alone.
+    assert_eq!(judged(r#""aud":"ios""#, family()), Ok(()));
+    assert_eq!(judged(r#""aud":"ios""#, with_nonce()), Err("jwt.audience"));
+    assert_eq!(judged(r#""aud":"mallory""#, family()), Err("jwt.audience"));
+    assert_eq!(judged(r#""azp":"mallory""#, family()), Err("id_token.azp"));
+    let several = r#""aud":["id","ios"]"#;
+    assert_eq!(judged(several, family()), Err("id_token.azp_missing"));
+    let named = format!(r#"{several},"azp":"ios""#);
+    assert_eq!(judged(&named, family()), Ok(()));
+    let foreign = r#""aud":["id","mallory"],"azp":"id""#;
+    assert_eq!(judged(foreign, family()), Err("jwt.untrusted_audience"));
+}
+
+#[test]
+fn a_shared_secret_is_that_of_one_client() {
+    let header = r#"{"alg":"HS256"}"#;
+    let ends = NOW + 300;
+    let claims = format!(
+        r#"{{"iss":"https://as.example","aud":"ios","sub":"u","nonce":"n","iat":{NOW},"exp":{ends}}}"#
+    );
+    let token = format!("{}.{}", signing_input(header, &claims), "A".repeat(43));
+    let auth = crate::client_auth::ClientAuth::basic("a secret of thirty-two bytes, or more");
+    let id = crate::client_config::ClientId::new("id");
+    let client = Client::new(testing::server(), id, auth).unwrap();
+    let client = client.with_id_token_algs([Alg::Hs256]);
+    let checks = IdTokenChecks {
+        client_ids: vec!["ios".to_owned()],
+        ..with_nonce()
+    };
+    let seen = judged_by(&client, &token, checks);
+    assert_eq!(code(seen.map(drop)), Err("jwt.untrusted_audience"));
+}
+
+#[test]
+fn what_came_with_a_token_has_to_be_vouched_for() {
+    let with_access_token = || IdTokenChecks {
+        access_token: Some("t".into()),
+        ..with_nonce()
+    };
+    let missing = judged("", with_access_token());
+    assert_eq!(missing, Err("jwt.missing_claim"));
+    assert_eq!(judged(r#""at_hash":"h""#, with_access_token()), Ok(()));
+    // In a token response it may be missing (section 3.1.3.6).
+    let answer = IdTokenChecks {
+        arrival: Arrival::Answer,
+        ..with_access_token()
+    };
+    assert_eq!(judged("", answer), Ok(()));
+    let with_code = || IdTokenChecks {
+        code: Some("c".into()),
+        ..with_nonce()
+    };
+    assert_eq!(judged("", with_code()), Err("jwt.missing_claim"));
+    assert_eq!(judged(r#""c_hash":"h""#, with_code()), Ok(()));
+}
+
+#[test]
+fn a_hash_of_another_token_is_refused() {
+    let checks = IdTokenChecks {
+        access_token: Some("t".into()),
+        ..with_nonce()
+    };
+    let token = token("", r#""at_hash":"h""#);
+    let mut exchange = client(Vec::new()).verify_id_token(Secret::from(token), checks);
+    let Step::Verify(_) = exchange.resume(&at(), Input::Begin).unwrap() else {
+        panic!("a signature")
+    };
+    let step = exchange.resume(&at(), Input::Verified(true)).unwrap();
+    let Step::Verify(VerificationJob::HalfHash { half, .. }) = step else {
+        panic!("a hash")
+    };
+    assert_eq!(half, "h");
+    let refused = exchange.resume(&at(), Input::Verified(false));
+    assert_eq!(code(refused.map(drop)), Err("id_token.at_hash"));
+}
+
+#[test]
+fn a_token_of_another_kind_says_nothing_of_a_sign_in() {
+    for more in [
+        r#""typ":"Bearer""#,
+        r#""typ":"DPoP""#,
+        r#""typ":"Logout""#,
+        r#""typ":"Refresh""#,
+        r#""token_use":"access""#,
+        r#""token_use":"refresh""#,
+        r#""events":{}"#,
+    ] {
+        let seen = judged(more, with_nonce());
+        assert_eq!(seen, Err("jwt.unexpected_claim"), "{more}");
+    }
+    for more in [r#""typ":"ID""#, r#""token_use":"id""#] {
+        assert_eq!(judged(more, with_nonce()), Ok(()), "{more}");
+    }
+    for typ in ["at+jwt", "logout+jwt", "dpop+jwt"] {
+        let token = token(&format!(r#","typ":"{typ}""#), "");
+        let seen = judged_by(&client(Vec::new()), &token, with_nonce());
+        assert_eq!(code(seen.map(drop)), Err("jwt.typ"), "{typ}");
+    }
+}

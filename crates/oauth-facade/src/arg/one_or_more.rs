@@ -1,0 +1,53 @@
+//! One text or several, and never none.
+
+use oauth_core::error::{Error, Misuse};
+
+use super::{Arg, Field, Shape, Unfit};
+
+/// Texts of which any will do. There is at least one, and none is empty.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct OneOrMore {
+    first: String,
+    others: Vec<String>,
+}
+
+impl OneOrMore {
+    /// # Errors
+    /// `form.malformed_parameter` for none at all, and for an empty one.
+    pub fn new(texts: Vec<String>) -> Result<Self, Error> {
+        let is_empty = texts.iter().any(String::is_empty);
+        let mut texts = texts.into_iter();
+        match texts.next() {
+            Some(first) if !is_empty => Ok(Self {
+                first,
+                others: texts.collect(),
+            }),
+            _ => Err(Misuse::ParameterValue.into()),
+        }
+    }
+
+    /// The first, and the others.
+    pub fn into_parts(self) -> (String, Vec<String>) {
+        (self.first, self.others)
+    }
+}
+
+impl Field for OneOrMore {
+    const SHAPE: Shape = Shape::OneOrMore;
+    const WANTED: &'static str = "a text or a list of texts";
+
+    fn read(arg: Arg) -> Result<Self, Unfit> {
+        let texts = match arg {
+            Arg::Null => return Err(Unfit::Kind(arg.kind())),
+            list @ Arg::List(_) => Vec::read(list)?,
+            one => vec![String::read(one)?],
+        };
+        Ok(Self::new(texts)?)
+    }
+
+    fn write(self) -> Arg {
+        let mut texts = vec![self.first];
+        texts.extend(self.others);
+        texts.write()
+    }
+}
