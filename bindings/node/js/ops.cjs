@@ -127,7 +127,7 @@ class IdToken extends Record {
   }
 }
 
-/** What a verified logout token says (OpenID Connect Back-Channel Logout section 2.4). */
+/** The claims of a verified logout token (OpenID Connect Back-Channel Logout section 2.4). */
 class LogoutToken extends Record {
   static members = {
     issuer: 'plain',

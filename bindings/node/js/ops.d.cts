@@ -391,10 +391,10 @@ export interface RedeemIdentityAssertionArguments {
 export interface VerifyAccessTokenArguments {
   /** The token, without the scheme of the Authorization header. */
   token: string
-  /** The identifier of the API, or several of which the token has to name one. */
+  /** The identifier of the API, or several, one of which must be an audience of the token. */
   audience: string | readonly string[]
   /**
-   * Whose tokens they are, "rfc9068" unless you say. "jwt" takes plain JWTs, which only their audience tells from ID
+   * The profile of the tokens, "rfc9068" by default. "jwt" accepts plain JWTs, which only their audience tells from ID
    * tokens of the same server: it must be an API's, and never a client's id.
    */
   profile?: AccessTokenProfile | undefined
@@ -661,9 +661,9 @@ export class AccessToken {
   private constructor()
   /** The subject, as the issuer identifies it; the client itself if it acts for itself. */
   readonly subject: string
-  /** The client it was issued to, where it says: all but those of the profile "jwt" do. */
+  /** The client it was issued to, if it says: all but those of the profile "jwt" do. */
   readonly clientId: string | undefined
-  /** What it is good for. */
+  /** The scope. */
   readonly scope: readonly string[]
   /** The issuer. */
   readonly issuer: string
@@ -724,7 +724,7 @@ export class IdToken {
   toJSON(): Record<string, unknown>
 }
 
-/** What a verified logout token says (OpenID Connect Back-Channel Logout section 2.4). */
+/** The claims of a verified logout token (OpenID Connect Back-Channel Logout section 2.4). */
 export class LogoutToken {
   private constructor()
   /** The issuer. */
@@ -825,12 +825,12 @@ export interface Operations {
    */
   revoke(args: RevokeArguments, options?: CallOptions): Promise<void>
   /**
-   * Spends the refresh token of these tokens for new ones (RFC 6749 section 6).
-   * Without a scope, all that was granted is asked for. Many servers replace the refresh token: keep what comes back,
-   * and let one worker refresh at a time, as a source of the client does. `grant.no_refresh_token` if there is none,
-   * `scope.exceeds_grant` for more than was granted, `denied.*` with the advice `reauthorize` once the grant has ended,
-   * `lost.*` if no answer arrives.
-   * @param args.tokens The tokens to be renewed.
+   * Refreshes tokens: redeems their refresh token for new ones (RFC 6749 section 6).
+   * Without a scope, the whole granted scope is requested. Many servers replace the refresh token: keep what comes
+   * back, and let one worker refresh at a time, as a source of the client does. `grant.no_refresh_token` if there is
+   * none, `scope.exceeds_grant` for more than was granted, `denied.*` with the advice `reauthorize` once the grant has
+   * ended, `lost.*` if no answer arrives.
+   * @param args.tokens The tokens to refresh.
    * @param args.scope What the tokens are for, as names of scopes.
    * @param args.resource The resources the tokens are for, as absolute URIs (RFC 8707).
    * @param args.audience The audiences, as some servers name it.
@@ -1114,15 +1114,15 @@ export interface Operations {
    * a token that is refused, lost.*, denied.* and others if it could not be verified. The error has the response to
    * send: a status, and the value of WWW-Authenticate.
    * @param args.token The token, without the scheme of the Authorization header.
-   * @param args.audience The identifier of the API, or several of which the token has to name one.
-   * @param args.profile Whose tokens they are, "rfc9068" unless you say. "jwt" takes plain JWTs, which only their
+   * @param args.audience The identifier of the API, or several, one of which must be an audience of the token.
+   * @param args.profile The profile of the tokens, "rfc9068" by default. "jwt" accepts plain JWTs, which only their
    * audience tells from ID tokens of the same server: it must be an API's, and never a client's id.
-   * @param args.scope What the token has to be good for.
-   * @param args.acrValues How the person has to have authenticated: one of these (RFC 9470).
-   * @param args.maxAge How many seconds ago, at most, the person has to have authenticated (RFC 9470).
-   * @param args.algs The algorithms that sign tokens, those of the server's metadata unless you say. Those with a
-   * shared secret are left out.
-   * @param args.clockSkew How many seconds clocks may be apart: 60 unless you say, 300 at most.
+   * @param args.scope The required scope.
+   * @param args.acrValues The required `acr`: one of these (RFC 9470).
+   * @param args.maxAge The largest age of the authentication, in seconds (RFC 9470).
+   * @param args.algs The accepted algorithms, by default those of the server's metadata. Those with a shared secret are
+   * left out.
+   * @param args.clockSkew How many seconds clocks may differ: 60 by default, 300 at most.
    * @param args.jkt The thumbprint of the key of a DPoP proof that you have verified for this request (RFC 9449 section
    * 4.3).
    * @param args.x5tS256 The thumbprint of the client's certificate of this connection (RFC 8705 section 3.1).
@@ -1241,12 +1241,12 @@ export interface ExchangeOperations {
    */
   revoke(args: RevokeArguments, options?: MomentOptions): Exchange<void>
   /**
-   * Spends the refresh token of these tokens for new ones (RFC 6749 section 6).
-   * Without a scope, all that was granted is asked for. Many servers replace the refresh token: keep what comes back,
-   * and let one worker refresh at a time, as a source of the client does. `grant.no_refresh_token` if there is none,
-   * `scope.exceeds_grant` for more than was granted, `denied.*` with the advice `reauthorize` once the grant has ended,
-   * `lost.*` if no answer arrives.
-   * @param args.tokens The tokens to be renewed.
+   * Refreshes tokens: redeems their refresh token for new ones (RFC 6749 section 6).
+   * Without a scope, the whole granted scope is requested. Many servers replace the refresh token: keep what comes
+   * back, and let one worker refresh at a time, as a source of the client does. `grant.no_refresh_token` if there is
+   * none, `scope.exceeds_grant` for more than was granted, `denied.*` with the advice `reauthorize` once the grant has
+   * ended, `lost.*` if no answer arrives.
+   * @param args.tokens The tokens to refresh.
    * @param args.scope What the tokens are for, as names of scopes.
    * @param args.resource The resources the tokens are for, as absolute URIs (RFC 8707).
    * @param args.audience The audiences, as some servers name it.
@@ -1539,15 +1539,15 @@ export interface ExchangeOperations {
    * a token that is refused, lost.*, denied.* and others if it could not be verified. The error has the response to
    * send: a status, and the value of WWW-Authenticate.
    * @param args.token The token, without the scheme of the Authorization header.
-   * @param args.audience The identifier of the API, or several of which the token has to name one.
-   * @param args.profile Whose tokens they are, "rfc9068" unless you say. "jwt" takes plain JWTs, which only their
+   * @param args.audience The identifier of the API, or several, one of which must be an audience of the token.
+   * @param args.profile The profile of the tokens, "rfc9068" by default. "jwt" accepts plain JWTs, which only their
    * audience tells from ID tokens of the same server: it must be an API's, and never a client's id.
-   * @param args.scope What the token has to be good for.
-   * @param args.acrValues How the person has to have authenticated: one of these (RFC 9470).
-   * @param args.maxAge How many seconds ago, at most, the person has to have authenticated (RFC 9470).
-   * @param args.algs The algorithms that sign tokens, those of the server's metadata unless you say. Those with a
-   * shared secret are left out.
-   * @param args.clockSkew How many seconds clocks may be apart: 60 unless you say, 300 at most.
+   * @param args.scope The required scope.
+   * @param args.acrValues The required `acr`: one of these (RFC 9470).
+   * @param args.maxAge The largest age of the authentication, in seconds (RFC 9470).
+   * @param args.algs The accepted algorithms, by default those of the server's metadata. Those with a shared secret are
+   * left out.
+   * @param args.clockSkew How many seconds clocks may differ: 60 by default, 300 at most.
    * @param args.jkt The thumbprint of the key of a DPoP proof that you have verified for this request (RFC 9449 section
    * 4.3).
    * @param args.x5tS256 The thumbprint of the client's certificate of this connection (RFC 8705 section 3.1).

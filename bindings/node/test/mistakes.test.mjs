@@ -77,3 +77,11 @@ test('a verifier that can verify nothing is not made', async () => {
   }
   assert.throws(() => core.AccessTokenVerifier.introspecting(client, { audience: '' }), /audience is empty/)
 })
+
+test('a text is no list of a site', () => {
+  const at = (options) => new Site({ baseUrl: api, key: Buffer.alloc(32, 7), client, ...options })
+  for (const name of ['claims', 'returnOrigins']) {
+    assert.throws(() => at({ [name]: 'email' }), { name: 'TypeError', message: new RegExp(name) })
+  }
+  assert.throws(() => at({ api: { shop: { url: 'https://api.example', methods: 'POST' } } }), TypeError)
+})

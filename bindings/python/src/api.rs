@@ -456,12 +456,11 @@ twins! {
         /// (resource.origin_not_allowed), over the Authorization header (RFC 6750 section 2.1). A
         /// redirect within the origin is followed. params are added to the query of the URL: a str or
         /// an int, or a list of them, by name. content is a body; data is a form with members like
-        /// those of params; json is any value that
-        /// json.dumps takes, sent as application/json. timeout is in seconds, for the head of the
-        /// reply and again for its body. rate_limit is what is done where the API asks for a pause:
-        /// "error" raises resource.rate_limited, "wait" waits for up to longest_wait seconds,
-        /// "pass" hands the reply back. A status of 400 or above is no error by itself: see
-        /// Response.raise_for_status(). Denied, Lost and the errors of token().
+        /// those of params; json is any value that json.dumps takes, sent as application/json. timeout
+        /// is in seconds, for the head of the reply and again for its body. rate_limit is what to do
+        /// when the API asks for a pause: "error" raises resource.rate_limited, "wait" waits for up to
+        /// longest_wait seconds, "pass" returns the reply. A status of 400 or above is no error by
+        /// itself: see Response.raise_for_status(). Denied, Lost and the errors of token().
         #[blocking(refuse_in_hook)]
         #[pyo3(signature = (method, url, *, headers = None, params = None,
                             content = None, data = None, json = None,

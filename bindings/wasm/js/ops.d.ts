@@ -106,9 +106,9 @@ export function revoke<Machine>(client: Client<Machine>, args: {
 }): Machine
 
 /**
- * Spends the refresh token of these tokens for new ones (RFC 6749 section 6).
- * Without a scope, all that was granted is asked for. Many servers replace the refresh token: keep what comes back, and
- * let one worker refresh at a time, as a source of the client does. `grant.no_refresh_token` if there is none,
+ * Refreshes tokens: redeems their refresh token for new ones (RFC 6749 section 6).
+ * Without a scope, the whole granted scope is requested. Many servers replace the refresh token: keep what comes back,
+ * and let one worker refresh at a time, as a source of the client does. `grant.no_refresh_token` if there is none,
  * `scope.exceeds_grant` for more than was granted, `denied.*` with the advice `reauthorize` once the grant has ended,
  * `lost.*` if no answer arrives.
  */

@@ -780,7 +780,7 @@ class GrantSource:
     def token(self, *, timeout: float | None = None) -> Tokens:
         """Fresh tokens: the current ones, or new ones.
 
-        timeout is how many seconds this caller waits, for ever unless it is given: then
+        timeout is how many seconds this caller waits, forever by default: then
         lost.timeout. The renewal goes on for the others and for anyone who asks next; nothing is
         lost by it. Denied, with the advice "reauthorize" once the grant has ended; Lost;
         grant.no_refresh_token, grant.outcome_unknown; RuntimeError in an on_tokens hook, which
@@ -809,8 +809,8 @@ class GrantSource:
     def drain(self, *, timeout: float = 10.0) -> None:
         """Shuts this source down gracefully, before the program ends.
 
-        No new renewal begins, one that was sent is finished, and what it has brought is stored.
-        A token at hand is handed out until it expires; after that, lost.unsent. lost.timeout if
+        No new renewal begins, one that was sent is finished, and its tokens are stored.
+        The current token is handed out until it expires; after that, lost.unsent. lost.timeout if
         that has not been done within timeout, in seconds. The interpreter does the same for all
         sources when it ends, for 5 s.
         """
@@ -838,7 +838,9 @@ class GrantSource:
 
         origins are where the token may be sent, by default the preset's API. Only the API's origins
         get the token (resource.origin_not_allowed), over the Authorization header (RFC 6750
-        section 2.1). A redirect within the origin is followed. params are added to the query of the URL: a str or an int, or a list of them, by name. content is a body; data is one of the same kind as params, sent as a form; json is any
+        section 2.1). A redirect within the origin is followed. params are added to the query of the
+        URL: a str or an int, or a list of them, by name. content is a body; data is a form with
+        members like those of params; json is any
         value that json.dumps takes, sent as application/json. timeout is in seconds, for the
         head of the reply and again for its body. rate_limit is what to do when the API asks
         for a pause: "error" raises resource.rate_limited, "wait" waits for up to longest_wait
@@ -1110,7 +1112,8 @@ class Provider:
         cls, client: Client | Callable[[], Client], /, *, id: str = "login",
         title: str | None = None, scope: str | Iterable[str] | None = None, extra: Mapping[str,
         str] | None = None, callback: str | None = None, callback_mode: Literal["query",
-        "form_post"] = "query", tenant: str | None = None,
+        "form_post"] = "query", tenant: str | None = None, registered: tuple[str,
+        str] | None = None,
     ) -> Self: ...
     @property
     def id(self) -> str:
@@ -1370,12 +1373,13 @@ class Api:
         are given. resource.owner_missing and resource.route_ambiguous where it cannot be told
         whose token is needed. Only the API's origins get the token
         (resource.origin_not_allowed), over the Authorization header (RFC 6750 section 2.1). A
-        redirect within the origin is followed. params are added to the query of the URL: a str or an int, or a list of them, by name. content is a body; data is one of the same kind as params, sent as a form; json is any value that
-        json.dumps takes, sent as application/json. timeout is in seconds, for the head of the
-        reply and again for its body. rate_limit is what is done where the API asks for a pause:
-        "error" raises resource.rate_limited, "wait" waits for up to longest_wait seconds,
-        "pass" hands the reply back. A status of 400 or above is no error by itself: see
-        Response.raise_for_status(). Denied, Lost and the errors of token().
+        redirect within the origin is followed. params are added to the query of the URL: a str or
+        an int, or a list of them, by name. content is a body; data is a form with members like
+        those of params; json is any value that json.dumps takes, sent as application/json. timeout
+        is in seconds, for the head of the reply and again for its body. rate_limit is what to do
+        when the API asks for a pause: "error" raises resource.rate_limited, "wait" waits for up to
+        longest_wait seconds, "pass" returns the reply. A status of 400 or above is no error by
+        itself: see Response.raise_for_status(). Denied, Lost and the errors of token().
         """
     def arequest(
         self, method: str, url: str, *, headers: Mapping[str, str] | None = None,
@@ -1594,7 +1598,9 @@ class ResourceConnection:
         """Sends a request with the token, renewed once after a 401, and after the person was asked for more.
 
         The reply is read whole. Only what lies beneath the URL of the API gets the token (resource.not_covered),
-        over the Authorization header (RFC 6750 section 2.1). A redirect beneath it is followed. params are added to the query of the URL: a str or an int, or a list of them, by name. content is a body; data is one of the same kind as params, sent as a form;
+        over the Authorization header (RFC 6750 section 2.1). A redirect beneath it is followed. params are
+        added to the query of the URL: a str or an int, or a list of them, by name. content is a body; data is a form
+        with members like those of params;
         json is any value that json.dumps takes, sent as application/json. timeout is in seconds, for the head of
         the reply and again for its body. rate_limit is what is done where the API asks for a pause: "error" raises
         resource.rate_limited, "wait" waits for up to longest_wait seconds, "pass" hands the reply back. A status of

@@ -68,11 +68,11 @@ class Operations:
     ) -> Tokens:
         """Refreshes tokens: redeems their refresh token for new ones (RFC 6749 section 6).
 
-        Without a scope, all that was granted is asked for. Many servers replace the refresh token:
-        keep what comes back, and let one worker refresh at a time, as a source of the client does.
-        grant.no_refresh_token if there is none, scope.exceeds_grant for more than was granted,
-        denied.* with the advice reauthorize once the grant has ended, lost.* if no answer
-        arrives.
+        Without a scope, the whole granted scope is requested. Many servers replace the refresh
+        token: keep what comes back, and let one worker refresh at a time, as a source of the client
+        does. grant.no_refresh_token if there is none, scope.exceeds_grant for more than was
+        granted, denied.* with the advice reauthorize once the grant has ended, lost.* if no
+        answer arrives.
 
         Args:
             tokens: The tokens to refresh.
@@ -1023,17 +1023,17 @@ class Operations:
 
         Args:
             token: The token, without the scheme of the Authorization header.
-            audience: The identifier of the API, or several of which the token has to name one.
-            profile: Whose tokens they are, "rfc9068" unless you say. "jwt" takes plain JWTs,
+            audience: The identifier of the API, or several, one of which must be an audience of
+                the token.
+            profile: The profile of the tokens, "rfc9068" by default. "jwt" accepts plain JWTs,
                 which only their audience tells from ID tokens of the same server: it must be an
                 API's, and never a client's id.
-            scope: What the token has to be good for.
-            acr_values: How the person has to have authenticated: one of these (RFC 9470).
-            max_age: How many seconds ago, at most, the person has to have authenticated (RFC
-                9470).
-            algs: The algorithms that sign tokens, those of the server's metadata unless you
-                say. Those with a shared secret are left out.
-            clock_skew: How many seconds clocks may be apart: 60 unless you say, 300 at most.
+            scope: The required scope.
+            acr_values: The required acr: one of these (RFC 9470).
+            max_age: The largest age of the authentication, in seconds (RFC 9470).
+            algs: The accepted algorithms, by default those of the server's metadata. Those with
+                a shared secret are left out.
+            clock_skew: How many seconds clocks may differ: 60 by default, 300 at most.
             jkt: The thumbprint of the key of a DPoP proof that you have verified for this
                 request (RFC 9449 section 4.3).
             x5t_s256: The thumbprint of the client's certificate of this connection (RFC 8705

@@ -394,22 +394,22 @@ class AccessToken(Record):
     """The claims of a verified access token (RFC 9068 section 2.2).
 
     Attributes:
-        subject: Whom it stands for, in the issuer's terms; of a client that acts for itself,
-            the client.
-        client_id: The client it was issued to, where it says: all but those of the profile
-            "jwt" do.
-        scope: What it is good for.
-        issuer: Who issued it.
-        audience: For whom it is meant.
-        expires_at: When it ends.
+        subject: The subject, as the issuer identifies it; the client itself if it acts for
+            itself.
+        client_id: The client it was issued to, if it says: all but those of the profile "jwt"
+            do.
+        scope: The scope.
+        issuer: The issuer.
+        audience: The audiences.
+        expires_at: When it expires.
         claims: Every claim.
     """
 
     if TYPE_CHECKING:
         subject: str
-        """Whom it stands for, in the issuer's terms; of a client that acts for itself, the client."""
+        """The subject, as the issuer identifies it; the client itself if it acts for itself."""
         client_id: str | None = None
-        """The client it was issued to, where it says: all but those of the profile "jwt" do."""
+        """The client it was issued to, if it says: all but those of the profile "jwt" do."""
         scope: frozenset[str] = frozenset()
         """The scope."""
         issuer: str

@@ -81,8 +81,10 @@ fn a_token_that_comes_by_itself_is_bound_by_its_nonce() {
     let without = token("", r#""nonce":null"#);
     let judge = |checks| code(judged_by(&forgetful, &without, checks).map(drop));
     assert_eq!(judge(with_nonce()), Err("jwt.missing_claim"));
-    let mut answer = IdTokenChecks::default();
-    answer.nonce = Some("n".into());
+    let answer = IdTokenChecks {
+        nonce: Some("n".into()),
+        ..IdTokenChecks::default()
+    };
     assert_eq!(answer.arrival, Arrival::Answer);
     assert_eq!(judge(answer), Ok(()));
 }
