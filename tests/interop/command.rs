@@ -15,6 +15,8 @@ fn oauth() -> Command {
     let path = BUILT.get_or_init(|| {
         let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
         let built = Command::new(cargo)
+            // Named from the root, it is built with what the tests are built with.
+            .current_dir(concat!(env!("CARGO_MANIFEST_DIR"), "/.."))
             .args([
                 "build",
                 "--quiet",

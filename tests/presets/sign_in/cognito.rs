@@ -56,7 +56,7 @@ fn an_access_token_signs_nobody_in() {
         "access_token": token, "token_type": "Bearer", "expires_in": 3600, "id_token": token,
     });
     let outcome = party.redeem(begun, &reply);
-    assert_eq!(outcome.code(), Some("jwt.missing_claim"));
+    assert_eq!(outcome.code(), Some("jwt.unexpected_claim"));
 }
 
 #[test]

@@ -116,7 +116,7 @@ fn a_token_for_any_of_several_audiences_passes() {
         .iter()
         .map(|(check, code)| (&**check, &**code))
         .collect();
-    assert_eq!(failed, [("aud", "jwt.audience"), ("api", "jwt.audience")]);
+    assert_eq!(failed, [("api", "jwt.audience"), ("aud", "jwt.audience")]);
     let empty = judged(&["app", ""]);
     assert_eq!((empty.code, empty.stdout.as_str()), (2, ""));
 }

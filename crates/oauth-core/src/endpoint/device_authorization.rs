@@ -34,7 +34,8 @@ pub struct DeviceCode {
     pub device_code: Secret<String>,
     /// What the person enters: visible ASCII and spaces, safe to print on a terminal.
     pub user_code: String,
-    /// Where the person enters it.
+    /// Where the person enters it. Unless rules are strict, `verification_url` is read too, as the drafts of RFC 8628
+    /// and Google name it.
     pub verification_uri: Url,
     /// The same with the code in it, for a QR code. The code is shown all the same (section 3.3.1). One of another
     /// origin than `verification_uri` is left out: the person could not tell where it leads (RFC 10027).
@@ -116,7 +117,14 @@ impl Endpoint for DeviceAuthorization {
         let expires_in = reply.seconds(&object, "expires_in")?;
         let expires_in = expires_in.ok_or_else(|| reply.malformed("expires_in"))?;
         let interval = reply.seconds(&object, "interval")?.unwrap_or(INTERVAL);
-        let verification_uri = page("verification_uri")?;
+        // Google and others answer as the drafts of RFC 8628 had it.
+        let is_of_a_draft = object.get("verification_uri").is_none()
+            && object.get("verification_url").is_some()
+            && !cx.server.rules().is_strict();
+        let verification_uri = match is_of_a_draft {
+            true => page("verification_url")?,
+            false => page("verification_uri")?,
+        };
         let complete = match object.get("verification_uri_complete") {
             Some(_) => Some(page("verification_uri_complete")?),
             None => None,
@@ -141,6 +149,7 @@ mod tests {
     use super::*;
     use crate::client::Client;
     use crate::exchange::{Exchange as _, Input, Step};
+    use crate::quirk::{Rules, Strictness};
     use crate::scope::Scope;
     use crate::testing::{answered, at, code, json, of, server};
 
@@ -228,6 +237,29 @@ mod tests {
                 .prompt(" \n")
                 .starts_with("To sign in, open")
         );
+    }
+
+    #[test]
+    fn the_page_may_be_named_as_in_drafts_unless_rules_are_strict() {
+        let of_a_draft = r#"{"device_code":"d","user_code":"AB","verification_url":"https://example.com/device",
+            "expires_in":"1800","interval":"5"}"#;
+        let by_rules = |strictness: Strictness| {
+            let kind = EndpointKind::DeviceAuthorization;
+            let server = server().with_endpoint(kind, "https://as.example/device");
+            let client = of(server.unwrap().with_rules(Rules {
+                strictness,
+                ..Rules::default()
+            }));
+            let ask = client.call(DeviceAuthorization::default());
+            answered(ask, json(200, of_a_draft))
+        };
+        let read = by_rules(Strictness::default()).unwrap();
+        assert_eq!(read.verification_uri.as_str(), "https://example.com/device");
+        assert_eq!((read.expires_in, read.interval), (1800, 5));
+        assert_eq!(code(by_rules(Strictness::Strict)).unwrap_err(), "reply.shape");
+        // That of the standard counts.
+        let both = told(&[("verification_url", r#""https://evil.example/""#)]).unwrap();
+        assert_eq!(both.verification_uri.as_str(), "https://example.com/device");
     }
 
     #[test]

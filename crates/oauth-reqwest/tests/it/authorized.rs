@@ -115,18 +115,14 @@ async fn a_request_has_its_place_from_the_call_on() {
 }
 
 #[tokio::test]
-async fn a_redirect_within_the_origin_is_followed_by_readers_only() {
+async fn a_redirect_within_the_origin_is_followed_where_the_method_stays() {
     let served = served();
     let api = api(&served);
-    let to = |path: &str| {
+    let redirected = |path: &str, status: u16| {
         let location = format!("{}{path}", served.base());
-        served.with(|twin| {
-            twin.inject(Fault::RedirectTo {
-                location,
-                status: 307,
-            })
-        });
+        served.with(|twin| twin.inject(Fault::RedirectTo { location, status }));
     };
+    let to = |path: &str| redirected(path, 307);
     assert_eq!(api.get(&echo(&served)).send().await.unwrap().status(), 200);
     to("/api/echo?page=2");
     assert_eq!(api.get(&echo(&served)).send().await.unwrap().status(), 200);
@@ -135,9 +131,20 @@ async fn a_redirect_within_the_origin_is_followed_by_readers_only() {
         assert_eq!(entry.query("page"), Some("2"));
         assert!(entry.header("authorization").is_some());
     });
-    to("/api/echo");
+    // What changes something is sent again as it was, or not at all.
+    to("/api/echo?page=3");
     let reply = api.post(&echo(&served)).body("x").send().await.unwrap();
-    assert_eq!(reply.status(), 307);
+    assert_eq!(reply.status(), 200);
+    served.with(|twin| {
+        let entry = twin.log().last().unwrap();
+        assert_eq!(
+            (entry.method.as_str(), entry.query("page")),
+            ("POST", Some("3"))
+        );
+    });
+    redirected("/api/echo", 302);
+    let reply = api.post(&echo(&served)).body("x").send().await.unwrap();
+    assert_eq!(reply.status(), 302);
 }
 
 #[tokio::test]
