@@ -67,7 +67,6 @@ fn each_document_names_endpoints_that_the_other_does_not() {
             "token_endpoint",
             "jwks_uri",
             "userinfo_endpoint",
-            "registration_endpoint",
             "end_session_endpoint",
         ]
     );
