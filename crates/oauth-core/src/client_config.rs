@@ -189,8 +189,8 @@ impl ClientConfig {
         basic.filter(|_| !IS_BROWSER_BUILD && !self.server.rules().wants_body_credentials(purpose))
     }
 
-    /// Writes id and credentials into a form. `signed` is the JWT that the client makes for each request.
-    pub(crate) fn name(&self, form: &mut Form, signed: Option<&str>) {
+    /// Writes the client id and the credentials into a form. `signed` is the JWT that the client makes for each request.
+    pub(crate) fn write_credentials(&self, form: &mut Form, signed: Option<&str>) {
         let parameter = self.server.rules().client_id_parameter();
         self.auth
             .write((parameter, self.client_id.as_str()), signed, form);

@@ -173,7 +173,7 @@ pub(crate) async fn find(
                     why.push("it began with another issuer or client".to_owned());
                     continue;
                 }
-                if !client.recognises(&pending, callback) {
+                if !client.recognizes(&pending, callback) {
                     why.push("the state is another".to_owned());
                     continue;
                 }

@@ -209,7 +209,10 @@ impl Unsent {
                 _ => None,
             },
             nonce,
-            issued_at: config.shared.clocks.there(self.side(), &self.url, at.now()),
+            issued_at: config
+                .shared
+                .clocks
+                .server_time(self.side(), &self.url, at.now()),
         };
         let input = |key: &dpop::DpopKey| {
             let input = key.signing_input(&proof, at)?;
@@ -324,7 +327,7 @@ impl Unsent {
             Body::None | Body::Json(_) => return Err(Misuse::NeedsForm.into()),
         };
         let signed = self.client_jwt.as_ref();
-        config.name(form, signed.map(|jwt| jwt.expose().as_str()));
+        config.write_credentials(form, signed.map(|jwt| jwt.expose().as_str()));
         Ok(())
     }
 }

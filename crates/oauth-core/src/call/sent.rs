@@ -73,7 +73,7 @@ impl Sent {
         };
         let clocks = &config.shared.clocks;
         refuses(reply, dpop::INVALID_PROOF)
-            && clocks.learn(side, &self.url, reply.headers(), at.now())
+            && clocks.correct_from_date(side, &self.url, reply.headers(), at.now())
     }
 
     /// Takes the nonce out of a reply, and says whether the server refused the request for want of it.

@@ -30,7 +30,7 @@ enum Difference {
 
 impl ServerClocks {
     /// The time by the clock of this server.
-    pub(crate) fn there(&self, side: Side, url: &Url, now: UnixTime) -> UnixTime {
+    pub(crate) fn server_time(&self, side: Side, url: &Url, now: UnixTime) -> UnixTime {
         let origin = url.origin_text();
         let known = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let found = known
@@ -44,7 +44,13 @@ impl ServerClocks {
     }
 
     /// Takes the `Date` of a reply that refused a proof, and says whether it was made by another time.
-    pub(crate) fn learn(&self, side: Side, url: &Url, headers: &HeaderMap, now: UnixTime) -> bool {
+    pub(crate) fn correct_from_date(
+        &self,
+        side: Side,
+        url: &Url,
+        headers: &HeaderMap,
+        now: UnixTime,
+    ) -> bool {
         let mut fields = headers.get_all(DATE).iter();
         let (Some(field), None) = (fields.next(), fields.next()) else {
             return false;
@@ -52,7 +58,7 @@ impl ServerClocks {
         let Some(there) = field.to_str().ok().and_then(retry_after::date) else {
             return false;
         };
-        let believed = self.there(side, url, now);
+        let believed = self.server_time(side, url, now);
         if there.since(believed).max(believed.since(there)) <= SAME {
             return false;
         }
@@ -101,16 +107,19 @@ mod tests {
         // 784111777 seconds after the epoch.
         let date = dated(&["Sun, 06 Nov 1994 08:49:37 GMT"]);
         let now = at(784_111_777 + 100);
-        assert!(clocks.learn(side, &one, &date, now));
-        assert_eq!(clocks.there(side, &one, now), at(784_111_777));
-        assert_eq!(clocks.there(side, &one, at(784_111_977)), at(784_111_877));
-        assert_eq!(clocks.there(side, &other, now), now);
-        assert_eq!(clocks.there(Side::ResourceServer, &one, now), now);
+        assert!(clocks.correct_from_date(side, &one, &date, now));
+        assert_eq!(clocks.server_time(side, &one, now), at(784_111_777));
+        assert_eq!(
+            clocks.server_time(side, &one, at(784_111_977)),
+            at(784_111_877)
+        );
+        assert_eq!(clocks.server_time(side, &other, now), now);
+        assert_eq!(clocks.server_time(Side::ResourceServer, &one, now), now);
         // It is known by now, and so no reason to try again.
-        assert!(!clocks.learn(side, &one, &date, now));
+        assert!(!clocks.correct_from_date(side, &one, &date, now));
         let ahead = at(784_111_777 - 50);
-        assert!(clocks.learn(side, &other, &date, ahead));
-        assert_eq!(clocks.there(side, &other, ahead), at(784_111_777));
+        assert!(clocks.correct_from_date(side, &other, &date, ahead));
+        assert_eq!(clocks.server_time(side, &other, ahead), at(784_111_777));
     }
 
     #[test]
@@ -119,11 +128,17 @@ mod tests {
         let (url, side) = (url("https://a.example/x"), Side::ResourceServer);
         let near = dated(&["Sun, 06 Nov 1994 08:49:37 GMT"]);
         for now in [784_111_772, 784_111_777, 784_111_782] {
-            assert!(!clocks.learn(side, &url, &near, at(now)), "{now}");
+            assert!(
+                !clocks.correct_from_date(side, &url, &near, at(now)),
+                "{now}"
+            );
         }
         let twice = ["Sun, 06 Nov 1994 08:49:37 GMT"; 2];
         for dates in [&[][..], &["yesterday"], &twice] {
-            assert!(!clocks.learn(side, &url, &dated(dates), at(1)), "{dates:?}");
+            assert!(
+                !clocks.correct_from_date(side, &url, &dated(dates), at(1)),
+                "{dates:?}"
+            );
         }
     }
 }

@@ -20,7 +20,7 @@ use crate::challenge;
 use crate::client_metadata::ID_JAG;
 use crate::dpop::DpopKey;
 use crate::endpoint::registration::Registration;
-use crate::endpoint::resource_challenge::{Answered, ResourceChallenge};
+use crate::endpoint::resource_probe::{ProbeResult, ResourceProbe};
 use crate::error::{Error, Misuse, ProtocolViolation, ValidationFailure};
 use crate::exchange::{Boxed, Exchange, ExchangeExt as _, Ready};
 use crate::flow::discovery::{Discovery, DiscoveryRequest};
@@ -415,12 +415,12 @@ fn challenged(request: ConnectRequest) -> Boxed<ConnectRequest> {
         .then(move |_, ()| {
             let mut request = request;
             let resource = request.resource().url().clone();
-            let call = Call::new(asked?, ResourceChallenge { resource });
+            let call = Call::new(asked?, ResourceProbe { resource });
             Ok(call.and_then(move |_, answered| {
                 let fields = match answered {
-                    Answered::Challenge(fields) => fields,
-                    Answered::Nothing => Vec::new(),
-                    Answered::Served => {
+                    ProbeResult::Challenge(fields) => fields,
+                    ProbeResult::Nothing => Vec::new(),
+                    ProbeResult::Served => {
                         request.challenge = FirstChallenge::Served;
                         return Ok(request);
                     }

@@ -3,8 +3,9 @@
 use std::fmt;
 use std::sync::Arc;
 
-use super::decrypter::{Decrypter, Enc, JweAlg};
+use super::decrypter::Decrypter;
 use super::jwe::{self, Agreed, Jwe};
+use super::jwe_alg::{Enc, JweAlg};
 use crate::error::{Error, ProtocolViolation, ValidationFailure};
 use crate::secret::Secret;
 

@@ -6,7 +6,8 @@
 #[cfg(test)]
 mod tests;
 
-use super::decrypter::{Curve, DecryptionJob, Enc, EphemeralKey, JweAlg};
+use super::decrypter::{Curve, DecryptionJob, EphemeralKey};
+use super::jwe_alg::{Enc, JweAlg};
 use super::jws::{MAX_BYTES, critical};
 use crate::base64::{self, Alphabet};
 use crate::error::{Error, ProtocolViolation, ValidationFailure};

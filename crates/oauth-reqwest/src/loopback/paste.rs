@@ -51,5 +51,5 @@ pub(super) fn callback(text: &str, awaited: ExpectedCallback<'_>) -> Option<Stri
     let readings = [whole, format!("{uri}{joint}{query}")];
     readings
         .into_iter()
-        .find(|reading| awaited.recognises(reading))
+        .find(|reading| awaited.recognizes(reading))
 }

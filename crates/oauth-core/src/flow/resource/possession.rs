@@ -108,7 +108,7 @@ impl Possession {
             issued_at: self
                 .shared
                 .clocks
-                .there(Side::ResourceServer, url, at.now()),
+                .server_time(Side::ResourceServer, url, at.now()),
         };
         self.key.signing_input(&proof, at)
     }
@@ -127,7 +127,7 @@ impl Possession {
     /// Takes the time of a reply that refused the proof, and says whether it was made by another.
     pub(super) fn corrects_clock(&self, at: &Moment, url: &Url, headers: &HeaderMap) -> bool {
         let clocks = &self.shared.clocks;
-        clocks.learn(Side::ResourceServer, url, headers, at.now())
+        clocks.correct_from_date(Side::ResourceServer, url, headers, at.now())
     }
 
     /// # Errors

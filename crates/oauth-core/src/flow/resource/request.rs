@@ -55,7 +55,7 @@
 //! ```
 
 mod reply;
-mod retry;
+mod step_up;
 #[cfg(test)]
 mod tests;
 
