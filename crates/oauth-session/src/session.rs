@@ -69,7 +69,7 @@ struct Inner {
     shared: Option<Shared>,
     on_tokens: OnceLock<Hook>,
     observer: OnceLock<Box<dyn Observe>>,
-    pace: RenewalLimits,
+    renewal_limits: RenewalLimits,
 }
 
 struct Shared {
@@ -169,7 +169,7 @@ impl Session {
             shared,
             on_tokens: OnceLock::new(),
             observer: OnceLock::new(),
-            pace: RenewalLimits::default(),
+            renewal_limits: RenewalLimits::default(),
         };
         inner.publish_at_first();
         Self(Arc::new(inner))

@@ -129,7 +129,7 @@ async fn route(context: &RequestContext, access: Access, need: Option<Need>) -> 
     };
     if context.request.method == Method::HEAD && allowed.contains(&Method::GET) {
         // Whoever asks so looks ahead: links are previewed like that.
-        return Ok(End::Respond(RequestContext::ahead()));
+        return Ok(End::Respond(RequestContext::empty_prefetch_reply()));
     }
     if !allowed.contains(&context.request.method) {
         let mut reply = failed(context, &ValidationFailure::WebMethod.into(), None);

@@ -12,13 +12,14 @@ use crate::connect::Connect;
 use crate::page;
 use crate::request::Request;
 use crate::request_context::RequestContext;
-use crate::routes::{Inner, Route};
+use crate::routes::Route;
 use crate::session::{Identity, Need, Session};
+use crate::site_state::SiteState;
 use crate::visit::Visit;
 
 /// The sign-in of a web application. An application has one; it is cheap to clone.
 #[derive(Clone)]
-pub struct Site(Arc<Inner>);
+pub struct Site(Arc<SiteState>);
 
 impl Site {
     /// A site with these settings.
@@ -27,7 +28,7 @@ impl Site {
     /// `web.setup` for settings that contradict themselves or are not safe, `url.insecure` for a base URL of plain
     /// http that is not of this machine, `redirect_uri.refused`.
     pub fn new(config: Config) -> Result<Self, Error> {
-        Ok(Self(Arc::new(Inner::new(config)?)))
+        Ok(Self(Arc::new(SiteState::new(config)?)))
     }
 
     /// Begins to handle a request: [`Visit::resume`] gives the steps to take.
@@ -111,7 +112,7 @@ impl Site {
     /// needs the provider next: with status 503, or 502 where the provider answered what it must not. One that is the
     /// application's own (`misuse.*`) is a 500, and not remembered.
     pub fn connected(&self, at: &Moment, connect: &Connect, client: Result<Client, Error>) {
-        self.0.connections.landed(at.now(), connect, client);
+        self.0.connections.attempt_ended(at.now(), connect, client);
     }
 
     /// Forgets that anybody is being asked for a client: for a process that was forked from one that did.

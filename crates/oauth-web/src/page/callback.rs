@@ -224,7 +224,7 @@ pub(crate) fn sealed(
         true => with,
         false => without,
     };
-    if let Err(large) = Jar::is_small(chosen.expose())
+    if let Err(large) = Jar::check_small(chosen.expose())
         && !context.site.is_large_known.swap(true, Ordering::Relaxed)
     {
         context.io.note_error(&large);

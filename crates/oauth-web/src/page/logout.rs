@@ -40,7 +40,7 @@ async fn leave(context: &RequestContext, left: &mut Option<Identity>) -> Result<
     let request = &context.request;
     context.require_own()?;
     if request.is_prefetch() {
-        return Ok(RequestContext::ahead());
+        return Ok(RequestContext::empty_prefetch_reply());
     }
     let return_to = context.return_to(request.parameter("return_to").as_deref())?;
     let is_clicked =
