@@ -61,7 +61,7 @@ impl Sent {
         (!sent.matches(current.expose())).then_some(current)
     }
 
-    /// Takes the server's time out of a reply that refused the proof, and says whether it was made by another.
+    /// Corrects the clock difference from the `Date` of a refused proof. True if it changed, so that a retry makes sense.
     pub(super) fn corrects_clock(
         &self,
         config: &ClientConfig,
@@ -76,7 +76,7 @@ impl Sent {
             && clocks.correct_from_date(side, &self.url, reply.headers(), at.now())
     }
 
-    /// Takes the nonce out of a reply, and says whether the server refused the request for want of it.
+    /// Remembers the nonce of a reply. True if the server refused the request because it lacked that nonce.
     ///
     /// # Errors
     /// `dpop.nonce`.
