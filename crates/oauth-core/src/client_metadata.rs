@@ -121,7 +121,7 @@ client_metadata! {
     logo_uri: Option<String>,
     /// What it may ask for.
     scope: Option<Scope>,
-    /// Whom to write to about it, as addresses for mail.
+    /// E-mail addresses of the people responsible for the client.
     contacts: Vec<String>,
     /// Its terms of service.
     tos_uri: Option<String>,

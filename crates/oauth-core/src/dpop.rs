@@ -119,7 +119,7 @@ impl DpopKey {
             letters(&hash(token), members.next("ath"));
         }
         members.text("htm", proof.method);
-        // Nobody can ask for an empty path (RFC 9112 section 3.2.1).
+        // A client sends "/" in place of an empty path (RFC 9112 section 3.2.1).
         let path = Some(proof.url.path()).filter(|path| !path.is_empty());
         members.texts("htu", &[proof.url.origin_text(), path.unwrap_or("/")]);
         members.number("iat", proof.issued_at.as_secs());
@@ -182,7 +182,7 @@ pub(crate) struct Proof<'a> {
     pub(crate) issued_at: UnixTime,
 }
 
-/// Whose nonces: "a nonce from the authorization server is not for the resource server" (section 9),
+/// The kind of server that sent a nonce: "a nonce from the authorization server is not for the resource server" (section 9),
 /// even at one origin.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Side {

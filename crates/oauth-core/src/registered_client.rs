@@ -200,7 +200,8 @@ impl RegisteredClient {
         }
     }
 
-    /// With what the server need not say again. What it does say is new, and replaces the old (RFC 7592 section 3).
+    /// Fills in the members that the server need not send again. Those that it sends replace the old ones (RFC 7592
+    /// section 3).
     fn complete(&mut self, known: Option<&Self>) -> Result<(), Error> {
         let Some(known) = known else {
             return Ok(());

@@ -319,7 +319,7 @@ impl Tokens {
     pub(crate) fn stored(&self) -> Stored {
         let refresh = self.refresh_token.as_ref();
         Stored {
-            // Whoever knows version 1 only would send the token as a bearer token.
+            // A release that knows version 1 only would send the token as a bearer token.
             version: match self.token_type {
                 TokenType::Bearer => 1,
                 TokenType::Dpop | TokenType::Other(_) => 2,

@@ -73,7 +73,7 @@ pub(crate) async fn peek(
                     read.push_back(Ok(chunk));
                 }
                 Ok(None) => break,
-                // Whoever reads the body is told.
+                // The caller gets the error when it reads the body.
                 Err(error) => {
                     read.push_back(Err(error.into()));
                     head.clear();

@@ -158,7 +158,7 @@ pub struct Times {
 }
 
 impl Times {
-    /// Nobody renews the record, and it does not end.
+    /// The record is never renewed, and does not expire.
     pub const NONE: Self = Self {
         due: None,
         until: None,

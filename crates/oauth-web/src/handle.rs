@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 pub(crate) struct Handle {
     pub(crate) handle: String,
     pub(crate) until: UnixTime,
-    /// Whose tokens there are, should the session be gone and they not.
+    /// The provider of the tokens, to revoke them if the session is gone and they are not.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) provider: Option<String>,
 }

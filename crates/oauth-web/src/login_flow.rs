@@ -34,7 +34,7 @@ pub(crate) struct LoginFlow {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub(crate) enum Kind {
-    /// Somebody signs in.
+    /// A person signs in.
     Login,
     /// A silent check whether there is a session at the provider (`prompt=none`).
     Check,

@@ -90,7 +90,7 @@ fn unready(context: RequestContext, error: Error) -> Result<End, Error> {
         Ok(base_url) => context.site.route(base_url, &context.request) != Route::Application,
         Err(error) => return Ok(End::Respond(failed(&context, &error, None))),
     };
-    // Whoever asked for a page comes back to it.
+    // After signing in, the person returns to the requested page.
     let return_to = match is_own {
         true => context.return_to(context.request.parameter("return_to").as_deref()),
         false => context.this_page(),
@@ -128,7 +128,7 @@ async fn route(context: &RequestContext, access: Access, need: Option<Need>) -> 
         Route::Check | Route::LoggedOut | Route::Session | Route::FrontChannel(_) => &[Method::GET],
     };
     if context.request.method == Method::HEAD && allowed.contains(&Method::GET) {
-        // Whoever asks so looks ahead: links are previewed like that.
+        // A HEAD request comes from a link preview or a prefetch.
         return Ok(End::Respond(RequestContext::empty_prefetch_reply()));
     }
     if !allowed.contains(&context.request.method) {

@@ -52,7 +52,7 @@ pub(super) enum Needs {
     Nothing,
     /// The host signs this.
     Signature(SigningJob, SigningKey),
-    /// Somebody else answers this.
+    /// A request to another server, whose response is needed first.
     Answer(Box<Request<Bytes>>, Remote),
 }
 

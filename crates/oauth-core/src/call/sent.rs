@@ -17,7 +17,7 @@ use crate::json::{self, Json};
 use crate::moment::Moment;
 use crate::secret::Secret;
 use crate::url::Url;
-/// What of a request is needed once it has gone out.
+/// The parts of a request that are needed after it was sent.
 pub(super) struct Sent {
     /// What it carried, be it in the URL.
     pub(super) body: Bytes,

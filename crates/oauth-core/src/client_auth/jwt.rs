@@ -67,12 +67,12 @@ pub(crate) trait ClientJwt: fmt::Debug + Send + Sync {
     }
 }
 
-/// Who makes the JWTs.
+/// The issuer of the JWTs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Origin {
     /// This client.
     Own,
-    /// Somebody else, who replaces them.
+    /// Another issuer, which replaces them before they expire.
     Foreign,
 }
 
@@ -94,7 +94,7 @@ pub(crate) enum Made {
     Remote(Box<Request<Bytes>>, Remote),
 }
 
-/// Somebody else is asked for the JWT. In a page nobody can be, so that the code for it is left out.
+/// A request to another server for the JWT. A browser page cannot make one, so its build leaves this code out.
 #[cfg(not(all(feature = "js", target_family = "wasm")))]
 #[derive(Debug)]
 pub(crate) struct Remote(());

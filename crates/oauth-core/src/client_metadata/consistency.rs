@@ -127,7 +127,7 @@ impl ClientMetadata {
         let Some(uri) = &self.jwks_uri else {
             return Ok(());
         };
-        // Whoever is in between would exchange the keys.
+        // Over plain http, an attacker on the path could replace the keys.
         let url = Url::parse(uri).and_then(|url| url.require(Transport::Https));
         url.map_err(|_| malformed("jwks_uri"))
     }

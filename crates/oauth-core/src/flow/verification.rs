@@ -68,7 +68,7 @@ enum State {
     Fetching(Box<Call<Jwks>>, Jws, Option<Arc<KeySet>>),
     /// The keys that are still to be tried.
     Verifying(Jws, VecDeque<VerificationKey>),
-    /// Somebody else is fetching keys.
+    /// Another verification is fetching the keys.
     Waiting(Jws),
     Over,
 }

@@ -91,7 +91,7 @@ impl KeyCache {
                 state.is_forcing = true;
                 Unsigned::Fetch
             }
-            // Whoever fetched may have been dropped with the request.
+            // The verification that began the request may have been dropped.
             Some(at) if state.is_forcing && now < at.after(PATIENCE) => Unsigned::Wait,
             Some(_) => Unsigned::GiveUp,
         }

@@ -27,11 +27,11 @@ pub(super) struct State {
     connected: RwLock<Option<Arc<Connected>>>,
     /// When the API has served a stranger, and said nothing about authorization.
     open: RwLock<Option<UnixTime>>,
-    /// Whoever holds it connects, signs in or asks for more; all others wait for what comes of it.
+    /// The caller that holds the lock connects, signs in or requests more; all other callers wait for the result.
     flight: Mutex<Budget>,
 }
 
-/// How often the person was asked for more.
+/// How many step-up authorizations were made.
 #[derive(Default)]
 struct Budget(Option<(UnixTime, StepUpBudget)>);
 

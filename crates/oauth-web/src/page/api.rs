@@ -66,7 +66,7 @@ pub(crate) async fn over(context: &RequestContext) -> Result<End, Error> {
     if page != Route::Application || !context.request.is_navigation() {
         return signed_out(context);
     }
-    // Whoever opened a page comes back to it; not for ever, should the new tokens be as little worth.
+    // The person returns to the page after signing in; not endlessly, should the API refuse the new tokens too.
     let again = RecentLogins::of(context)?.again("its tokens are over")?;
     let tried = again.map(|tries| tries.cookie(context)).transpose()?;
     let login = context.page("login", &[("return_to", &context.this_page()?)])?;

@@ -28,7 +28,7 @@ pub(super) enum Lookup {
     Known(Told, UnixTime),
     /// Another verification is asking the server.
     Asked,
-    /// Whoever looked is to ask.
+    /// The verification that looked has to ask the server.
     New(LookupPermit),
 }
 

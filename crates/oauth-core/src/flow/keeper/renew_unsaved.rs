@@ -57,7 +57,7 @@ impl Keeper {
         match self.send_decision(at.now()) {
             SendDecision::Send { marked } if may_fly => {
                 self.config.shared.breaker.note_request(at);
-                // Nobody else could read a marker, but after a lost reply this worker needs it too.
+                // No other worker could read the marker, but this worker needs it after a lost reply.
                 self.record.in_flight = marked.then(|| InFlightMarker {
                     id: self.renewal_id.clone(),
                     at: at.now(),

@@ -27,7 +27,7 @@ impl Keeper {
         let mut step = self.next(at, event);
         while self.storage == Storage::Local {
             let answer = match step {
-                // Nobody else writes: the known record is the stored one.
+                // No other worker writes: the known record is the stored one.
                 Step::Load => Event::Loaded(None),
                 Step::Lease { .. } => Event::Leased(Lease::Won),
                 Step::Save { version, .. } if version == self.version => {
@@ -222,7 +222,7 @@ impl Keeper {
         Step::Save {
             record: match self.storage {
                 Storage::Shared => record.to_json(&self.config, &self.id),
-                // Nobody reads it.
+                // Without a store, the record is never read.
                 Storage::Local => Secret::new(String::new()),
             },
             version,

@@ -11,7 +11,7 @@ use crate::moment::UnixTime;
 /// The member that holds them.
 const MEMBER: &str = "signed_metadata";
 
-/// What of a JWT is no metadata (RFC 7519 section 4.1).
+/// The claims of the JWT itself, which are no metadata (RFC 7519 section 4.1).
 const OF_THE_TOKEN: [&str; 7] = ["iss", "sub", "aud", "exp", "nbf", "iat", "jti"];
 
 /// A document with signed values, whose signature is still to be verified.
