@@ -50,7 +50,7 @@ const MAX_NONCES: usize = 64;
 #[derive(Debug, Clone)]
 pub struct DpopKey(Arc<Prepared>);
 
-/// The key, with what is the same in all of its proofs and so is made once.
+/// The key, with the part that is the same in all of its proofs, made once.
 #[derive(Debug)]
 struct Prepared {
     key: SigningKey,
@@ -176,9 +176,9 @@ pub(crate) struct Proof<'a> {
     pub(crate) url: &'a Url,
     /// The token that goes with it.
     pub(crate) token: Option<&'a Secret<String>>,
-    /// The newest nonce of whoever it goes to.
+    /// The newest nonce of the server that gets the proof.
     pub(crate) nonce: Option<String>,
-    /// The time by the clock of whoever it goes to.
+    /// The time by the clock of the server that gets the proof.
     pub(crate) issued_at: UnixTime,
 }
 

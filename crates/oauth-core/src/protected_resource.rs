@@ -246,7 +246,7 @@ fn match_resource(
     }
 }
 
-/// The issuers of a list, and what of it cannot be one.
+/// The issuers of a list, and the entries that cannot be issuers.
 fn servers(
     document: &Map<String, Value>,
     transport: Transport,

@@ -287,7 +287,7 @@ impl Tokens {
         }
     }
 
-    /// When the refresh token ends if nobody uses it before, see [`RefreshToken::use_by`].
+    /// When the refresh token ends if it is not used before, see [`RefreshToken::use_by`].
     pub fn refresh_token_use_by(&self) -> Option<UnixTime> {
         self.refresh_token.as_ref()?.use_by
     }

@@ -154,7 +154,7 @@ impl Unsent {
         }
     }
 
-    /// Takes the JWT that somebody else has replied with.
+    /// Takes the JWT from the response of the other server.
     pub(super) fn receive(
         &mut self,
         config: &ClientConfig,

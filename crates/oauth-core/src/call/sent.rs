@@ -23,7 +23,7 @@ pub(super) struct Sent {
     pub(super) body: Bytes,
     pub(super) authorization: Option<HeaderValue>,
     pub(super) client_jwt: Option<Secret<String>>,
-    /// Where it went, for those who may have to ask again.
+    /// Where it went, in case it has to be sent again.
     pub(super) url: Url,
     pub(super) proved: Option<Side>,
 }

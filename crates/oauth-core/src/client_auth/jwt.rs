@@ -31,7 +31,7 @@ pub(crate) trait ClientJwt: fmt::Debug + Send + Sync {
     /// Why there is none.
     fn make(&self, of: &RequestFacts<'_>) -> Result<Made, Error>;
 
-    /// The JWT in the reply of whoever was asked for it.
+    /// The JWT in the response to the request for it.
     ///
     /// # Errors
     /// Why there is none.
@@ -61,7 +61,7 @@ pub(crate) trait ClientJwt: fmt::Debug + Send + Sync {
         None
     }
 
-    /// Whether somebody else replaces the JWT, at a time of their own.
+    /// Whether another issuer replaces the JWT, at a time that the client does not know.
     fn origin(&self) -> Origin {
         Origin::Own
     }
@@ -90,7 +90,7 @@ pub(crate) enum Made {
     Ready(Secret<String>),
     /// What this key has to sign.
     Unsigned(SigningKey, String),
-    /// The request for it, to somebody else.
+    /// The request for it, to another server.
     Remote(Box<Request<Bytes>>, Remote),
 }
 

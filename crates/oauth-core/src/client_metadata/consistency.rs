@@ -27,7 +27,7 @@ impl ClientMetadata {
         self.check_profiles()?;
         self.check_pages()?;
         self.check_keys()?;
-        // A token that nobody has signed proves nothing.
+        // An unsigned token proves nothing.
         match self.id_token_signed_response_alg.as_deref() {
             Some("none") => Err(malformed("id_token_signed_response_alg")),
             _ => Ok(()),

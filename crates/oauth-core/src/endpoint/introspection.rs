@@ -115,7 +115,7 @@ impl Introspection {
 #[derive(Debug, Clone)]
 #[non_exhaustive]
 pub enum TokenState {
-    /// Alive, with what the server chose to tell.
+    /// The token is active; with the members that the server sent.
     Active(Box<ActiveToken>),
     /// Dead, unknown, or none of our business: the server does not say which, and nothing else it
     /// says may be trusted.

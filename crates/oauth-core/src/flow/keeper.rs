@@ -156,7 +156,7 @@ pub struct Keeper {
     refused: Option<Secret<String>>,
     unsaved: Unsaved,
     backoff: Backoff,
-    /// This worker's last finished attempts: nobody can still receive their replies. More than one, for
+    /// This worker's last finished attempts: no worker can still receive their replies. More than one, for
     /// a store that failed may hold the marker of any of them.
     finished: VecDeque<FinishedAttempt>,
     /// The id of the renewal under way: the holder of its lease, and the id of its marker.
@@ -169,7 +169,7 @@ pub struct Keeper {
     upkeep_done: UpkeepDone,
     /// Whether no new renewal may begin.
     is_drained: bool,
-    /// When nobody needs the next login any more.
+    /// When the next login ends, as the session of a web application does.
     until: Option<UnixTime>,
 }
 

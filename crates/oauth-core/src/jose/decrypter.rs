@@ -45,10 +45,11 @@ pub struct EphemeralKey {
 
 /// Decrypts with a private key or a shared secret of this process.
 pub trait Decrypter: Send + Sync {
-    /// The plaintext, which nobody has vouched for: whoever knows a public key can encrypt to it.
+    /// The plaintext. It is not authenticated: anyone who knows the public key can encrypt to it.
     ///
     /// # Errors
-    /// One for every reason: whoever learns more of it can find out the plaintext (RFC 7516 section 11.5).
+    /// The same error for every reason: an attacker who learns the reason can find out the plaintext (RFC 7516 section
+    /// 11.5).
     fn decrypt(&self, job: &DecryptionJob) -> Result<Secret<Vec<u8>>, DecryptionFailed>;
 
     /// The key's name, which the `kid` of a token may say, if it has one.
@@ -95,7 +96,7 @@ impl fmt::Debug for DecryptionJob {
     }
 }
 
-/// There is no plaintext, for a reason that nobody is told.
+/// There is no plaintext; the reason is kept secret.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct DecryptionFailed;
 

@@ -1,7 +1,7 @@
 //! Strict parser of the compact serialization of JWE (RFC 7516 section 7.1). No algorithms are implemented here.
 //!
-//! What comes out of a JWE is decrypted and not verified: anybody may encrypt to a public key. So it is
-//! handed on as the text of a token, which is still to be verified.
+//! The content of a JWE is decrypted and not verified: anyone may encrypt to a public key. So it is handed on as the
+//! text of a token, which is still to be verified.
 
 #[cfg(test)]
 mod tests;

@@ -187,7 +187,7 @@ impl Keeper {
                 State::SaveSuspicion(_) | State::ResolveSuspicionConflict(_),
                 Event::Failed(error),
             ) => self.fail(at, error),
-            // Another worker may have newer tokens: nobody is told to log in before that is known.
+            // Another worker may have newer tokens: no person is asked to log in before that is known.
             (State::RecheckStore(_), Event::Failed(error)) => {
                 self.remember_finished(self.renewal_id.clone(), false);
                 self.fail(at, error)

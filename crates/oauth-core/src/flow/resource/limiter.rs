@@ -363,7 +363,7 @@ impl Origin {
         due.max(first) + window.saturating_mul(rounds)
     }
 
-    /// When those who asked before this one have gone.
+    /// When the requests that waited before this one have been sent.
     fn behind(&self, number: u64, at: Duration) -> Duration {
         let before = self.waiting.iter().take(self.place(number));
         let before = before.map(|&(_, until)| until);

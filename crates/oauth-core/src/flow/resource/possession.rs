@@ -25,7 +25,7 @@ pub(super) struct Possession {
     shared: Arc<Shared>,
 }
 
-/// The DPoP key of an API's tokens, for those who call the API before it is known which client will have them. Cheap to
+/// The DPoP key of an API's tokens, for hosts that call the API before it is known which client will have them. Cheap to
 /// clone; clones share what is known.
 #[derive(Debug, Clone, Default)]
 pub struct Proofs(Arc<RwLock<Option<Possession>>>);
