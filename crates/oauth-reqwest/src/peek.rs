@@ -134,7 +134,7 @@ mod threads {
     }
 
     /// Reads up to `limit` bytes of a reply for threads: these, and the reply as it was. Of a body that cannot be
-    /// read nothing is given, and whoever reads it is told.
+    /// read nothing is given, and the caller gets the error when it reads it.
     pub(crate) fn peek(
         mut response: reqwest::blocking::Response,
         limit: usize,

@@ -83,7 +83,7 @@ struct State {
     renewal: Option<SharedRenewal>,
     /// Whether a task retries the save of unsaved tokens.
     is_saving_later: bool,
-    /// Whether a task looks after the grant though nobody asks.
+    /// Whether a task looks after the grant when no caller asks.
     is_looked_after: bool,
     /// The standing of the grant that the observer was last told.
     told: Standing,

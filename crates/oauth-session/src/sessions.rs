@@ -26,7 +26,7 @@ const CAPACITY: usize = 10_000;
 
 /// The sessions of all grants of a client in a store. Cheap to clone; clones share everything.
 ///
-/// A grant costs memory only while it is used: beyond the capacity, sessions that nobody holds are
+/// A grant costs memory only while it is used: beyond the capacity, sessions that no caller holds are
 /// dropped, the least recently used first, and are read from the store when they are needed again. One
 /// that renews, or has unsaved tokens, is never dropped.
 ///
@@ -138,7 +138,7 @@ impl Sessions {
         self.with(|options| options.renewal_limits.at_once(renewals))
     }
 
-    /// Calls `hook` with the new tokens of a grant, before anybody sees them.
+    /// Calls `hook` with the new tokens of a grant, before any caller gets them.
     #[must_use]
     pub fn on_renewed(self, hook: impl Fn(&GrantId, &Arc<Tokens>) + Send + Sync + 'static) -> Self {
         self.with(|options| options.on_renewed = Some(Arc::new(hook)))

@@ -151,9 +151,9 @@ pub trait Store: Send + Sync {
 /// The times of a record, which a store is told with each save of it.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Times {
-    /// When the grant should be renewed though nobody asks for it.
+    /// When the grant should be renewed though no caller asks for it.
     pub due: Option<UnixTime>,
-    /// When nobody needs the record any more.
+    /// When the record expires.
     pub until: Option<UnixTime>,
 }
 

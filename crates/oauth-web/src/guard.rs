@@ -184,7 +184,7 @@ fn hop(context: &RequestContext) -> Result<Option<Reply>, Error> {
     Ok(Some(Reply::page(StatusCode::OK, "One moment", &hop)))
 }
 
-/// Only where browsers say what they are about: whoever keeps no cookies would be sent there each time.
+/// Only where browsers state the kind of request: a client that keeps no cookies would be sent there each time.
 fn is_looked_at_once(context: &RequestContext) -> Result<bool, Error> {
     let request = &context.request;
     Ok(request.is_navigation()

@@ -3,7 +3,7 @@
 use oauth_core::moment::UnixTime;
 use serde::{Deserialize, Serialize};
 
-/// The key of the record is its hash: whoever reads the store cannot make the cookie.
+/// The key of the record is its hash: a reader of the store cannot make the cookie.
 #[derive(Serialize, Deserialize)]
 pub(crate) struct Handle {
     pub(crate) handle: String,

@@ -49,7 +49,7 @@ pub(crate) async fn connect(context: RequestContext, provider: String) -> Result
     Ok(End::Pass(None))
 }
 
-/// Signs somebody in for a test.
+/// Signs a person in for a test.
 ///
 /// # Errors
 /// `web.setup` under another key, `web.unknown_provider`, `web.session_too_large`, and what the store fails with.
@@ -80,7 +80,7 @@ pub(crate) async fn over(context: RequestContext) -> Result<End, Error> {
     }
 }
 
-/// Tells whoever sent a request that the host is not ready, and how to try again.
+/// The response that the host is not ready, and how to try again.
 ///
 /// # Errors
 /// `web.not_found` for another site's host.
@@ -103,7 +103,7 @@ fn unready(context: RequestContext, error: Error) -> Result<End, Error> {
     )))
 }
 
-/// What is said of an error: the whole of it to the log, and its code and a sentence to whoever sent the request.
+/// Reports an error: all of it to the log, and its code and a sentence in the response.
 pub(crate) fn failed(context: &RequestContext, error: &Error, return_to: Option<&str>) -> Reply {
     context.io.note_error(error);
     let is_over = ["web.not_found", "web.method", "web.cross_site"].contains(&error.code());

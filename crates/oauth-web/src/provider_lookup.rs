@@ -73,7 +73,7 @@ impl RequestContext {
     /// The client of a provider if it is known, for work that can be done another time: the request does not wait.
     ///
     /// # Errors
-    /// Those of the host, see [`Io`](crate::visit::Io).
+    /// Those of a host that gives a wrong answer.
     pub(crate) async fn client_at_once(
         &self,
         provider: &Provider,

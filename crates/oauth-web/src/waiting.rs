@@ -19,7 +19,7 @@ impl Connections {
     /// visit's attempt.
     ///
     /// # Errors
-    /// Those of the host.
+    /// Those of a host that gives a wrong answer.
     pub(crate) async fn known_or_connect(
         &self,
         io: &Io,

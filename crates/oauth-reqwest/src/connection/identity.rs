@@ -76,7 +76,7 @@ pub(super) fn provider(settings: &Settings) -> Result<Option<&IdentityProvider>,
     }
 }
 
-/// Whether the ID token has ended: then nobody was shown it.
+/// Whether the ID token has expired: it was then sent to no server.
 fn is_over(error: &Error) -> bool {
     error.code() == "jwt.expired"
 }

@@ -152,7 +152,7 @@ struct Earlier {
     client: Option<RegisteredClient>,
     /// What people have granted: the next login must not lose it.
     granted: Scope,
-    /// What the client is registered for besides, and nobody has granted yet.
+    /// The scope that the client is registered for and that has not been granted yet.
     wanted: Scope,
 }
 
@@ -175,7 +175,7 @@ impl Earlier {
     }
 }
 
-/// Asks the API, and registers the client if nobody has; what comes of it is stored before it is used.
+/// Asks the API, and registers the client if it is not registered yet. The result is stored before it is used.
 async fn connect(
     settings: &Settings,
     state: &State,

@@ -41,7 +41,7 @@ pub(super) struct Folder {
     swept: AtomicUsize,
 }
 
-/// The files of one key, while nobody else has them.
+/// The files of one key, locked against all other workers.
 pub(super) struct Locked<'a> {
     folder: &'a Folder,
     name: String,

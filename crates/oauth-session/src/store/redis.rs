@@ -71,7 +71,7 @@ pub struct RedisStore {
 enum Resend {
     /// Only an answer that nothing was done.
     Undone,
-    /// That, and a connection that broke, as one does that nobody used for long.
+    /// That, and a connection that broke, as one does that was idle for long.
     Always,
 }
 

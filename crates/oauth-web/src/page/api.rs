@@ -78,7 +78,7 @@ fn signed_out(context: &RequestContext) -> Result<End, Error> {
     Ok(End::Respond(told(context)?.cookies(context.end_session()?)))
 }
 
-/// The response that nobody is signed in (any more).
+/// The response that no person is signed in (any more).
 fn told(context: &RequestContext) -> Result<Reply, Error> {
     let error = ValidationFailure::WebSignedOut.into();
     let login = context.page("login", &[])?;

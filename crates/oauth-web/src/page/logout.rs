@@ -46,7 +46,7 @@ async fn leave(context: &RequestContext, left: &mut Option<Identity>) -> Result<
     let is_clicked =
         request.origin(&context.base_url()?.origin) == Origin::Own && request.is_navigation();
     if request.method == Method::GET && !is_clicked {
-        // A link from another site must not sign anybody out, nor an image embedded in a page of this site.
+        // A link from another site must not sign a person out, nor an image embedded in a page of this site.
         let page = context.page("logout", &[("return_to", &return_to)])?;
         let button = html::button(&page, "Sign out");
         return Ok(Reply::page(StatusCode::OK, "Sign out?", &button));

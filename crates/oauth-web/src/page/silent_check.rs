@@ -1,4 +1,4 @@
-//! `GET {prefix}/check`: signs in whoever has a session at the provider, without any prompt.
+//! `GET {prefix}/check`: signs in a person who has a session at the provider, without any prompt.
 
 use oauth_core::error::Error;
 
