@@ -18,6 +18,7 @@ pub(super) const LOOK_SHORTEST: u64 = 25;
 const LOOK_LONGEST: u64 = 1000;
 
 impl Keeper {
+    /// Takes newer tokens from the record, if there are any; otherwise requests the lease.
     pub(super) fn examine_before_lease(
         &mut self,
         at: &Moment,
@@ -78,6 +79,7 @@ impl Keeper {
         }
     }
 
+    /// Pauses before the record is loaded again, longer with each look.
     pub(super) fn wait(&mut self, at: &Moment, looks: u32) -> Step {
         self.state = Some(State::WaitForHolder {
             looks: looks.saturating_add(1),
@@ -86,6 +88,8 @@ impl Keeper {
         Step::Wait(Duration::from_millis(pause / 2 + at.dice() % pause))
     }
 
+    /// Takes newer tokens from the record, which another worker may have saved before this one got the lease; otherwise
+    /// acts on the [`SendDecision`].
     pub(super) fn examine_under_lease(&mut self, at: &Moment, entry: Option<Entry>) -> Step {
         let before = self.record.tokens.clone();
         match self.reconcile(at, entry) {
@@ -131,10 +135,12 @@ impl Keeper {
         }
     }
 
+    /// Releases the lease, and then ends the renewal with this outcome.
     pub(super) fn release(&mut self, outcome: Outcome) -> Step {
         self.release_into(State::ReleaseLease(outcome))
     }
 
+    /// Releases the lease, and waits for the answer in this state.
     pub(super) fn release_into(&mut self, state: State) -> Step {
         self.state = Some(state);
         Step::Lease {

@@ -21,12 +21,13 @@ use crate::token::Tokens;
 
 /// What the worker that holds the lease may do with the refresh token.
 pub(super) enum SendDecision {
-    Send {
-        marked: bool,
-    },
+    /// Send it; `marked`: save an in-flight marker first, since the server may revoke a token that is sent twice.
+    Send { marked: bool },
     /// The outcome of the last attempt is not known: other workers may still learn it.
     Hold,
+    /// The grant has ended: the token may have been spent, and sending it again would revoke it.
     End(GrantEnd),
+    /// The request cannot be made.
     Fail(Error),
 }
 
@@ -39,6 +40,8 @@ impl Keeper {
         Some(finished.is_unspent)
     }
 
+    /// Decides whether the refresh token may be sent now. A token whose last refresh was lost is held back until no worker
+    /// can still learn the outcome.
     pub(super) fn send_decision(&self, now: UnixTime) -> SendDecision {
         if let Err(error) = self.exchange() {
             return SendDecision::Fail(error);
