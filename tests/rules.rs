@@ -361,7 +361,7 @@ fn a_callback_is_known_as_browsers_write_it() {
         ("com.example.app:/cb", "com.example.app:/cb?"),
     ] {
         let callback = format!("{arrives}code=c&state=xyz");
-        assert!(pending(registered).recognises(&callback), "{registered}");
+        assert!(pending(registered).recognizes(&callback), "{registered}");
     }
     for (registered, arrives) in [
         ("https://app.example/cb", "https://app.example/cb2?"),
@@ -372,7 +372,7 @@ fn a_callback_is_known_as_browsers_write_it() {
     ] {
         let callback = format!("{arrives}code=c&state=xyz");
         assert!(
-            !pending(registered).recognises(&callback),
+            !pending(registered).recognizes(&callback),
             "{registered} {arrives}"
         );
     }

@@ -306,7 +306,7 @@ export class Flow {
   readonly redirectUri: string
   readonly startedAt: Date
   /** Whether a callback is this flow's. Never, once the flow has been redeemed. */
-  recognises(callback: string | URL): boolean
+  recognizes(callback: string | URL): boolean
   /** What to store; it holds secrets. Throws `misuse.over` once the flow has been redeemed. */
   serialize(): string
   /** The same as an object, for stores that write JSON by themselves. */

@@ -30,7 +30,7 @@ fn a1_a_response_of_another_flow_ends_none() {
     let begin = || bank.driver.run(bank.client.begin_authorization(bank.ask()));
     let (ours, theirs) = (begin().expect("a flow"), begin().expect("a flow"));
     let callback = browse(&bank.tls, theirs.url.as_str());
-    assert!(!ours.pending.recognises(&callback));
+    assert!(!ours.pending.recognizes(&callback));
     let refused = bank.client.redeem(ours.pending, &callback).err();
     assert_eq!(refused.map(|e| e.code()), Some("callback.state"));
     assert_eq!(bank.requests("/token"), 0);

@@ -58,7 +58,7 @@ pub(crate) fn sign_in(
 ) -> Result<Login, Error> {
     let begun = driver.run(client.begin_authorization(ask))?;
     let came = browser.get(begun.url.as_str()).send().expect("an answer");
-    assert!(begun.pending.recognises(home(&came)));
+    assert!(begun.pending.recognizes(home(&came)));
     driver.run(client.redeem(begun.pending, home(&came))?)
 }
 
@@ -193,7 +193,7 @@ fn a_response_is_posted_signed() -> Result<(), Error> {
     let (response, _) = rest.split_once('"').expect("a value");
     assert_eq!(response.split('.').count(), 5);
     let form = format!("response={response}");
-    assert!(opens.recognises(&begun.pending, &form) && !client.recognises(&begun.pending, &form));
+    assert!(opens.recognizes(&begun.pending, &form) && !client.recognizes(&begun.pending, &form));
     let login = driver.run(opens.redeem(begun.pending, &form)?)?;
     assert!(login.id_token.is_some());
     // Whoever did not agree to it does not take it, and a plain one is none where it was agreed on.

@@ -135,7 +135,7 @@ proptest! {
             "response_mode": "query", "started_at": 0,
         });
         let pending = Pending::from_json(&stored.to_string()).expect("a flow");
-        prop_assert!(pending.recognises(&callback));
+        prop_assert!(pending.recognizes(&callback));
         let mut exchange = client(Rules::default()).redeem(pending, &callback).expect("accepted");
         match exchange.resume(&moment(), Input::Begin) {
             Ok(Step::Send(request)) => {

@@ -243,8 +243,8 @@ impl NativeFlow {
     }
 
     /// Whether a callback is this flow's.
-    pub fn recognises(&self, callback: &str) -> bool {
-        self.0.recognises(callback)
+    pub fn recognizes(&self, callback: &str) -> bool {
+        self.0.recognizes(callback)
     }
 
     /// The flow as text, while it can be redeemed.

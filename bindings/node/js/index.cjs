@@ -1,5 +1,7 @@
 'use strict'
 
+// The package's exports.
+
 const { OAuthError, Denied, Malformed, Untrusted, Lost, Misuse } = require('./errors.cjs')
 const { Api } = require('./api.cjs')
 const { assertionFile, assertionFunction, clientSecretJwt, privateKeyJwt, serviceAccount, workloadIdentity } = require('./client-auth.cjs')

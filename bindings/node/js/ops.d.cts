@@ -427,8 +427,8 @@ export interface VerifyIdTokenArguments {
    */
   nonce?: string | undefined
   /**
-   * What of a nonce in the token where none was sent: "absent" refuses it, for it belongs to another sign-in, and
-   * "ignored" does not look at it, for apps whose library sends one that you never learn.
+   * Whether a token may have a nonce if the request sent none: "absent" refuses such a token, which belongs to another
+   * sign-in; "ignored" accepts it, for apps whose library sends a nonce that you never learn.
    */
   withoutNonce?: WithoutNonce | undefined
   /**
@@ -1142,8 +1142,8 @@ export interface Operations {
    * @param args.token The ID token.
    * @param args.nonce The nonce that was sent for this sign-in. Keep it with the session of the browser or the app, and
    * forget it with the first token that is posted.
-   * @param args.withoutNonce What of a nonce in the token where none was sent: "absent" refuses it, for it belongs to
-   * another sign-in, and "ignored" does not look at it, for apps whose library sends one that you never learn.
+   * @param args.withoutNonce Whether a token may have a nonce if the request sent none: "absent" refuses such a token,
+   * which belongs to another sign-in; "ignored" accepts it, for apps whose library sends a nonce that you never learn.
    * @param args.clientIds Other clients of the same application at this server, such as its apps for Android and iOS:
    * the token may be for one of them, and azp may be one of them.
    * @param args.accessToken The access token that came with it: at_hash has to be there, and its.
@@ -1567,8 +1567,8 @@ export interface ExchangeOperations {
    * @param args.token The ID token.
    * @param args.nonce The nonce that was sent for this sign-in. Keep it with the session of the browser or the app, and
    * forget it with the first token that is posted.
-   * @param args.withoutNonce What of a nonce in the token where none was sent: "absent" refuses it, for it belongs to
-   * another sign-in, and "ignored" does not look at it, for apps whose library sends one that you never learn.
+   * @param args.withoutNonce Whether a token may have a nonce if the request sent none: "absent" refuses such a token,
+   * which belongs to another sign-in; "ignored" accepts it, for apps whose library sends a nonce that you never learn.
    * @param args.clientIds Other clients of the same application at this server, such as its apps for Android and iOS:
    * the token may be for one of them, and azp may be one of them.
    * @param args.accessToken The access token that came with it: at_hash has to be there, and its.

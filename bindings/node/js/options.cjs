@@ -1,26 +1,25 @@
 'use strict'
 
-const { checkUnicode } = require('./unicode.cjs')
+// The named options of each call. An unknown option is refused, since it may be a misspelt one that protects the caller.
 
-// What each call takes by name. Whoever names an option that there is not has mistyped another, and that may be one that
-// guards: it is never ignored.
+const { checkUnicode } = require('./unicode.cjs')
 
 const REQUEST = ['scope', 'resource', 'audience', 'extra']
 const CALL = ['signal', 'timeoutMs']
-const LINE = ['network', 'fetch', 'send']
+const TRANSPORT = ['network', 'fetch', 'send']
 const API = ['origins', 'allowance', 'endedTokens', 'onWait', 'rateLimit', 'longestWaitMs', 'network', 'fetch']
-const KEPT = ['subject', 'reuse', 'leaseMs', 'keepAliveMs', 'noticeMs']
-const SOURCE = [...REQUEST, ...KEPT, 'store', 'onTokens', 'onNotice', 'origins']
+const GRANT = ['subject', 'reuse', 'leaseMs', 'keepAliveMs', 'noticeMs']
+const SOURCE = [...REQUEST, ...GRANT, 'store', 'onTokens', 'onNotice', 'origins']
 const ASSERTION = ['audience', 'profile', 'clientId']
 const PRESET = ['variables', 'options', 'loopback']
 
-/** What a client is made with, whoever has configured it. */
+/** The options of a client, whether it is configured in code or by its environment. */
 const CLIENT = [
   'redirectUris', 'headers', 'idTokenSignedResponseAlg', 'trustedAudiences', 'idTokenEncryptedResponseAlg',
   'idTokenEncryptedResponseEnc', 'userinfoSignedResponseAlg', 'userinfoEncryptedResponseAlg', 'userinfoEncryptedResponseEnc',
   'decryptionKeys', 'authorizationSignedResponseAlg', 'authorizationEncryptedResponseAlg', 'authorizationEncryptedResponseEnc',
   'requestObjectSigningAlg', 'requestObjectSigningKey', 'requestObjectEncryptionAlg', 'requestObjectEncryptionEnc',
-  'tlsClientCertificateBoundAccessTokens', 'profile', 'dpopKey', 'timeoutMs', ...LINE,
+  'tlsClientCertificateBoundAccessTokens', 'profile', 'dpopKey', 'timeoutMs', ...TRANSPORT,
 ]
 const CONFIGURED = [...CLIENT, 'env', 'transport', 'signal']
 
@@ -38,7 +37,7 @@ const OPTIONS = {
   'Server.fromMetadata': ['transport'],
   provider: PRESET,
   providerFile: PRESET,
-  discover: ['transport', 'prefer', ...LINE, ...CALL],
+  discover: ['transport', 'prefer', ...TRANSPORT, ...CALL],
   discovery: ['transport', 'prefer', 'moment'],
   Network: [
     'ca', 'onlyCa', 'clientCertificate', 'clientKey', 'proxy', 'connectTimeoutMs', 'timeoutMs', 'userAgent', 'inFlightPerOrigin',
@@ -46,7 +45,7 @@ const OPTIONS = {
   ],
   clientCredentials: SOURCE,
   source: SOURCE,
-  keeper: [...REQUEST, ...KEPT, 'grantType', 'shared', 'longestRequestMs', 'moment'],
+  keeper: [...REQUEST, ...GRANT, 'grantType', 'shared', 'longestRequestMs', 'moment'],
   endSessionUrl: ['idTokenHint', 'logoutHint', 'postLogoutRedirectUri', 'state', 'uiLocales'],
   redeem: ['resource', 'context', 'user', ...CALL],
   'exchange.redeem': ['resource', 'context', 'user', 'moment'],

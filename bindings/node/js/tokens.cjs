@@ -143,8 +143,8 @@ class Flow {
   get startedAt() { return date(this.#native.startedAt) }
 
   /** Whether a callback carries this flow's state. One that does not must be turned away and the flow kept. */
-  recognises(callback) {
-    return this.#native.recognises(textOrUrl(callback, 'callback'))
+  recognizes(callback) {
+    return this.#native.recognizes(textOrUrl(callback, 'callback'))
   }
 
   /** What to keep until the callback, where secrets belong. */

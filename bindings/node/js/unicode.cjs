@@ -1,6 +1,8 @@
 'use strict'
 
-/** A half of a pair of code units without the other: no Unicode text has one, so the addon would put another character there. */
+// Refuses text that is not well-formed Unicode, before it reaches the addon.
+
+/** A lone surrogate. Unicode text has none, so the addon would put another character in its place. */
 const LONE = /\p{Surrogate}/u
 
 /** Refuses a text, or plain data with one, that would arrive as another: it may be a secret, and is not shown. */

@@ -472,8 +472,8 @@ impl NativeFlow {
 
     /// Whether a callback is this flow's.
     #[napi]
-    pub fn recognises(&self, callback: String) -> bool {
-        self.0.recognises(&callback)
+    pub fn recognizes(&self, callback: String) -> bool {
+        self.0.recognizes(&callback)
     }
 
     /// The flow as text, while it can be redeemed.

@@ -100,7 +100,7 @@ for (const [transport, options] of Object.entries({ native: {}, fetch: own })) {
     const { url, flow } = client.authorize({ redirectUri, scope: 'read' })
     await twin.fault('foreign_state_in_callback')
     const callback = await callbackOf(url, redirectUri)
-    assert.equal(flow.recognises(callback), false)
+    assert.equal(flow.recognizes(callback), false)
     const requests = await twin.tokenRequests(async () => {
       check(await rejection(client.redeem(flow, callback)), 'untrusted', 'callback.state')
       check(await rejection(client.redeem(flow, `${redirectUri}?error=access_denied`)), 'untrusted', 'callback.state')
@@ -108,7 +108,7 @@ for (const [transport, options] of Object.entries({ native: {}, fetch: own })) {
     assert.equal(requests, 0)
     // Anyone can make up a callback: the flow waits on for its own.
     const own = await callbackOf(url, redirectUri)
-    assert.equal(flow.recognises(own), true)
+    assert.equal(flow.recognizes(own), true)
     assert.ok((await client.redeem(flow, own)).accessToken)
   })
 
@@ -121,7 +121,7 @@ for (const [transport, options] of Object.entries({ native: {}, fetch: own })) {
       check(await rejection(client.redeem(flow, callback)), 'misuse', 'misuse.over')
     })
     assert.equal(requests, 1)
-    assert.equal(flow.recognises(callback), false)
+    assert.equal(flow.recognizes(callback), false)
     assert.throws(() => JSON.stringify(flow), { code: 'misuse.over' })
   })
 

@@ -105,8 +105,8 @@ impl Flow {
     ///
     /// False for any other, and once the flow has been redeemed. callback_url is the whole URL
     /// or its query.
-    fn recognises(&self, #[pyo3(from_py_with = text)] callback_url: String) -> bool {
-        self.0.recognises(&callback_url)
+    fn recognizes(&self, #[pyo3(from_py_with = text)] callback_url: String) -> bool {
+        self.0.recognizes(&callback_url)
     }
 
     /// What to keep until the callback, in the person's session. It holds secrets.

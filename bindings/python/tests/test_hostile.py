@@ -143,7 +143,7 @@ def test_a_callback_of_another_flow_leaves_this_one_as_it_was(generic: Twin) -> 
     client, flow, callback = flow_and_callback(generic)
     _, other, strange = flow_and_callback(generic)
     assert flow.state in callback and flow.state not in strange
-    assert (flow.recognises(callback), flow.recognises(strange)) == (True, False)
+    assert (flow.recognizes(callback), flow.recognizes(strange)) == (True, False)
     assert flow.redirect_uri == CALLBACK
     assert flow.started_at <= other.started_at
     before = generic.counters["token_requests"]
@@ -155,7 +155,7 @@ def test_a_callback_of_another_flow_leaves_this_one_as_it_was(generic: Twin) -> 
     assert generic.counters["token_requests"] == before
     assert flow.state not in repr(flow)
     assert client.redeem(flow, callback).access_token
-    assert not flow.recognises(callback)
+    assert not flow.recognizes(callback)
 
 
 def test_a_flow_of_another_client_is_refused(generic: Twin) -> None:

@@ -66,7 +66,7 @@ function callbackOf({ redirectUri, responseType, responseMode }) {
 
 async function redeem(config, callback) {
   const wasm = await ready(config.wasm)
-  const { own, any } = find(callback, wasm.recognises)
+  const { own, any } = find(callback, wasm.recognizes)
   // Used once, whatever comes of it. A callback that belongs to no flow of this tab ends none.
   if (own) drop(own.key)
   else if (await deliver(callback)) return null

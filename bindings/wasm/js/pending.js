@@ -14,9 +14,9 @@ export function keep(state, flow) {
 }
 
 /** The flow whose callback this is, and any flow at all. Nothing is removed. */
-export function find(callback, recognises) {
+export function find(callback, recognizes) {
   const flows = all()
-  const own = flows.find(([, flow]) => recognises(flow.pending, callback))
+  const own = flows.find(([, flow]) => recognizes(flow.pending, callback))
   return { own: own && { key: own[0], ...own[1] }, any: flows[0]?.[1] }
 }
 

@@ -24,7 +24,7 @@ const PATIENCE = 300_000
 export const open = () => window.open('', MARK + random(), 'popup,width=520,height=720')
 
 /** The callback of the flow that `popup` is sent to. */
-export function answer(popup, url, redirectUri, recognises, wasm, signal) {
+export function answer(popup, url, redirectUri, recognizes, wasm, signal) {
   const origin = new URL(redirectUri).origin
   return new Promise((resolve, reject) => {
     const channel = channelOf()
@@ -40,11 +40,11 @@ export function answer(popup, url, redirectUri, recognises, wasm, signal) {
       // that was opened, and carry this flow's state. Whatever does not is not even answered.
       const { data, source } = event
       if (event.origin !== origin || source !== popup || data?.type !== TYPE) return
-      if (typeof data.url === 'string' && recognises(data.url)) end(resolve, data.url)
+      if (typeof data.url === 'string' && recognizes(data.url)) end(resolve, data.url)
     }
     // Any page of this origin can post here, as any could read what another keeps: again the state decides.
     const take = ({ data }) => {
-      if (data?.type !== TYPE || typeof data.url !== 'string' || !recognises(data.url)) return
+      if (data?.type !== TYPE || typeof data.url !== 'string' || !recognizes(data.url)) return
       channel.postMessage({ type: TAKEN, id: data.id })
       end(resolve, data.url)
     }

@@ -43,7 +43,7 @@ export async function signIn(given, options = {}) {
       location.assign(url)
       return await new Promise(() => {})
     }
-    const own = (callback) => wasm.recognises(pending, callback)
+    const own = (callback) => wasm.recognizes(pending, callback)
     const callback = await popups.answer(popup, url, config.redirectUri, own, wasm, signal)
     config.observe?.(shownPage('callback', callback))
     const end = await run(client.redeem(pending, callback), { ...config, signal })

@@ -127,8 +127,8 @@ impl Authorization {
 
 /// Whether a callback carries the state of this flow.
 #[wasm_bindgen]
-pub fn recognises(pending: &str, callback: &str) -> bool {
-    Pending::from_json(pending).is_ok_and(|pending| pending.recognises(callback))
+pub fn recognizes(pending: &str, callback: &str) -> bool {
+    Pending::from_json(pending).is_ok_and(|pending| pending.recognizes(callback))
 }
 
 /// Where a person may go after the login: throws for anything that leaves this origin.

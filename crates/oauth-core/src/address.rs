@@ -24,7 +24,7 @@ use crate::url::Url;
 /// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum Reach {
-    /// Any: whoever configured the URL knows the network that it leads to.
+    /// Any: the person who configured the URL knows the network that it leads to.
     #[default]
     Any,
     /// Public ones alone, see [`is_public`]: the URL comes from a challenge or a metadata document, and may be

@@ -35,7 +35,7 @@ pub struct Call<E> {
     run: Run,
 }
 
-/// What of a call is the same for every endpoint, and so is compiled once.
+/// The part of a call that does not depend on the endpoint, so that it is compiled once.
 #[derive(Debug)]
 struct Run {
     config: Arc<ClientConfig>,
@@ -61,7 +61,7 @@ enum State {
     Fresh,
     /// The host signs.
     Signing(Box<Signing>),
-    /// Somebody else is asked for the JWT by which the client authenticates.
+    /// A request for the JWT with which the client authenticates is under way.
     Fetching(Box<Unsent>, Remote),
     /// The request was sent. Its secrets are kept so that they can be redacted from an error in the
     /// response.

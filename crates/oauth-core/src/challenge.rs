@@ -1,6 +1,6 @@
 //! Parser of `WWW-Authenticate`, with several challenges in one header (RFC 9110 section 11.6.1).
 //!
-//! What a challenge asks of the client is decided in `flow/resource/verdict.rs`.
+//! What a challenge asks of the client is decided in `flow/resource/challenge_verdict.rs`.
 
 #[cfg(test)]
 mod tests;

@@ -1,8 +1,8 @@
 //! [`Client`]: the entry point, with one method for each operation of a client at one server.
 
+mod dynamic_registration;
 mod grants;
-mod registered;
-mod registration;
+mod registered_properties;
 
 use std::sync::Arc;
 
@@ -45,7 +45,9 @@ use crate::token::logout_token::{LogoutToken, LogoutTokenChecks};
 use crate::token::{RefreshToken, Renews, Tokens};
 use crate::url::Url;
 
-pub use registered::{delete_registration, read_registration, register, update_registration};
+pub use dynamic_registration::{
+    delete_registration, read_registration, register, update_registration,
+};
 
 /// Fetches a server's metadata (RFC 8414, OpenID Connect Discovery).
 ///
@@ -221,7 +223,7 @@ impl Client {
     /// token is verified, with the nonce of this flow.
     ///
     /// `callback` is the whole URL that was called, or the posted form. To turn away callbacks
-    /// that belong to no flow without losing this one, ask [`Pending::recognises`] first.
+    /// that belong to no flow without losing this one, ask [`Pending::recognizes`] first.
     ///
     /// # Errors
     /// `callback.*`, `stored.issuer`; from the steps `denied.*`, `id_token.*`, `jws.*`, `jwt.*`.
@@ -237,9 +239,9 @@ impl Client {
         Ok(accepted.then(move |_, redemption| Ok(redeem::redeem(config, redemption))))
     }
 
-    /// Whether a callback carries this flow's state, see [`Pending::recognises`]; encrypted responses (JARM) are
+    /// Whether a callback carries this flow's state, see [`Pending::recognizes`]; encrypted responses (JARM) are
     /// decrypted.
-    pub fn recognises(&self, pending: &Pending, callback: &str) -> bool {
+    pub fn recognizes(&self, pending: &Pending, callback: &str) -> bool {
         pending.is_answered(Some(&self.0), callback)
     }
 

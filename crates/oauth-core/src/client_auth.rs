@@ -49,7 +49,7 @@ impl ClientAuth {
         Self(Method::None)
     }
 
-    /// Nobody is named: for grants whose assertion says who asks ("the client_id is unnecessary", RFC 7521
+    /// Sends no client id: for grants whose assertion names the client ("the client_id is unnecessary", RFC 7521
     /// section 4.1), such as those of service accounts ([`Client::with_own_assertion`]).
     ///
     /// [`Client::with_own_assertion`]: crate::Client::with_own_assertion

@@ -45,22 +45,22 @@ impl Binding {
 /// State shared by all clones of a client.
 #[derive(Debug, Default)]
 pub(crate) struct Shared {
-    /// Whether the server serves the grants of this client, as all of them have found.
+    /// Stops requests for a while once the server has failed for several grants of this client.
     pub(crate) breaker: Breaker,
     /// The newest DPoP nonces.
     pub(crate) nonces: Nonces,
-    /// The clocks of those who get proofs.
+    /// The clock differences of the servers that get DPoP proofs.
     pub(crate) clocks: ServerClocks,
     /// The server's public keys.
     pub(crate) keys: KeyCache,
-    /// The logout tokens that were received.
+    /// The logout tokens received so far, so that none is accepted twice.
     pub(crate) replays: ReplayCache,
-    /// Whom the server was asked to ask.
+    /// Backchannel (CIBA) requests that wait for a person's answer.
     #[cfg(feature = "sha2")]
     pub(crate) pending_backchannel: PendingRequests,
 }
 
-/// What tokens are bound to beside a DPoP key.
+/// What tokens are bound to, apart from a DPoP key.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum TokenBinding {
     None,
@@ -98,15 +98,15 @@ pub struct ClientConfig {
     pub(crate) authorization_encryption: Option<Arc<dyn Opens>>,
     /// How authorization requests are signed.
     pub(crate) request_signing: Option<RequestSigning>,
-    /// How they are encrypted after that.
+    /// How authorization requests are encrypted after they have been signed.
     pub(crate) request_encryption: Option<Arc<dyn Seals>>,
     /// Whether tokens are bound to the certificate of the connection (RFC 8705 section 3).
     pub(crate) token_binding: TokenBinding,
-    /// The rules that hold beyond those of the standards.
+    /// The security profile that the client keeps to, such as FAPI 2.0.
     pub(crate) profile: Option<Profile>,
-    /// What the client gets its own tokens with, in place of `client_credentials`.
+    /// The grant with which the client gets its own tokens, if not `client_credentials`.
     pub(crate) own_tokens: Option<OwnTokens>,
-    /// What all clones share for good, whatever is changed on one of them.
+    /// State that all clones share, even after one of them has been reconfigured.
     pub(crate) shared: Arc<Shared>,
     /// The `Authorization` header of a client that uses `client_secret_basic`. Computed once.
     basic: Option<HeaderValue>,
@@ -146,7 +146,7 @@ impl ClientConfig {
         })
     }
 
-    /// A server without a client, for requests that need none.
+    /// A configuration without a client, for requests that need none.
     pub(crate) fn anonymous(server: Server) -> Self {
         Self::named(server, ClientId::new(""))
     }
@@ -189,8 +189,8 @@ impl ClientConfig {
         basic.filter(|_| !IS_BROWSER_BUILD && !self.server.rules().wants_body_credentials(purpose))
     }
 
-    /// Writes id and credentials into a form. `signed` is the JWT that the client makes for each request.
-    pub(crate) fn name(&self, form: &mut Form, signed: Option<&str>) {
+    /// Writes the client id and the credentials into a form. `signed` is the JWT that the client makes for each request.
+    pub(crate) fn write_credentials(&self, form: &mut Form, signed: Option<&str>) {
         let parameter = self.server.rules().client_id_parameter();
         self.auth
             .write((parameter, self.client_id.as_str()), signed, form);
@@ -218,7 +218,7 @@ impl ClientConfig {
         Ok(())
     }
 
-    /// Where requests for tokens go.
+    /// The URL of the token endpoint.
     pub(crate) fn token_url(&self) -> Option<&Url> {
         let url = match self.shows_certificate() {
             true => self.server.mtls_endpoint(EndpointKind::Token),
@@ -235,21 +235,21 @@ impl ClientConfig {
         key.map(DpopKey::thumbprint)
     }
 
-    /// Without the hash nobody can tell.
+    /// Without SHA-256 no thumbprint can be computed.
     #[cfg(not(feature = "sha2"))]
-    #[allow(clippy::unused_self)] // as the other
+    #[allow(clippy::unused_self)] // the same signature as with `sha2`
     pub(crate) const fn refresh_jkt(&self) -> Option<String> {
         None
     }
 
-    /// Whether its connections show a certificate (RFC 8705).
+    /// Whether the client presents a certificate on its connections (RFC 8705).
     pub(crate) const fn shows_certificate(&self) -> bool {
         !IS_BROWSER_BUILD && matches!(self.auth.0, Method::Tls(_))
             || matches!(self.token_binding, TokenBinding::Certificate)
     }
 
-    /// How authorization requests are signed: as was said, or with the key of `private_key_jwt` where the server or
-    /// the profile wants them signed.
+    /// How authorization requests are signed: as configured, or with the key of `private_key_jwt` if the server or the
+    /// profile requires a signature.
     pub(crate) fn request_signing(&self) -> Option<RequestSigning> {
         if IS_BROWSER_BUILD {
             return None;
@@ -305,9 +305,9 @@ impl ClientConfig {
         Ok(())
     }
 
-    /// Whether UserInfo responses are registered to come as JWTs.
+    /// Whether the client is registered for UserInfo responses in the form of JWTs.
     pub(crate) const fn has_userinfo_jwt(&self) -> bool {
-        // A page registers for none.
+        // A browser page never registers for JWT responses.
         !IS_BROWSER_BUILD && (self.userinfo_algs.is_some() || self.userinfo_encryption.is_some())
     }
 

@@ -121,7 +121,7 @@ client_metadata! {
     logo_uri: Option<String>,
     /// What it may ask for.
     scope: Option<Scope>,
-    /// Whom to write to about it, as addresses for mail.
+    /// E-mail addresses of the people responsible for the client.
     contacts: Vec<String>,
     /// Its terms of service.
     tos_uri: Option<String>,
@@ -135,7 +135,7 @@ client_metadata! {
     software_id: Option<String>,
     /// The version of the software.
     software_version: Option<String>,
-    /// Metadata that somebody whom the server trusts has signed (section 2.3).
+    /// Metadata signed by a party that the server trusts (section 2.3).
     software_statement: Option<Secret<String>>,
     /// What runs where the redirect URIs lead. If it is not set, they tell: `native` if all are loopback
     /// addresses or private schemes, `web` if none is.

@@ -3,7 +3,7 @@
 //! RFC 9449 <https://www.rfc-editor.org/rfc/rfc9449#section-4.2>
 //!
 //! The retry after `use_dpop_nonce` is in `call.rs` (authorization server, section 8) and in
-//! `flow/resource/request.rs` (resource server, section 9).
+//! `flow/resource/request/reply.rs` (resource server, section 9).
 
 mod clock_skew;
 #[cfg(all(test, feature = "sha2"))]
@@ -50,7 +50,7 @@ const MAX_NONCES: usize = 64;
 #[derive(Debug, Clone)]
 pub struct DpopKey(Arc<Prepared>);
 
-/// The key, with what is the same in all of its proofs and so is made once.
+/// The key, with the part that is the same in all of its proofs, made once.
 #[derive(Debug)]
 struct Prepared {
     key: SigningKey,
@@ -119,7 +119,7 @@ impl DpopKey {
             letters(&hash(token), members.next("ath"));
         }
         members.text("htm", proof.method);
-        // Nobody can ask for an empty path (RFC 9112 section 3.2.1).
+        // A client sends "/" in place of an empty path (RFC 9112 section 3.2.1).
         let path = Some(proof.url.path()).filter(|path| !path.is_empty());
         members.texts("htu", &[proof.url.origin_text(), path.unwrap_or("/")]);
         members.number("iat", proof.issued_at.as_secs());
@@ -176,13 +176,13 @@ pub(crate) struct Proof<'a> {
     pub(crate) url: &'a Url,
     /// The token that goes with it.
     pub(crate) token: Option<&'a Secret<String>>,
-    /// The newest nonce of whoever it goes to.
+    /// The newest nonce of the server that gets the proof.
     pub(crate) nonce: Option<String>,
-    /// The time by the clock of whoever it goes to.
+    /// The time by the clock of the server that gets the proof.
     pub(crate) issued_at: UnixTime,
 }
 
-/// Whose nonces: "a nonce from the authorization server is not for the resource server" (section 9),
+/// The kind of server that sent a nonce: "a nonce from the authorization server is not for the resource server" (section 9),
 /// even at one origin.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Side {

@@ -354,7 +354,7 @@ impl<T> Request<T> {
         &mut self.head.headers
     }
 
-    /// Nobody in a page reads what native drivers find there.
+    /// Empty in a browser page: only native drivers read extensions.
     pub fn extensions_mut(&mut self) -> Extensions {
         Extensions
     }

@@ -24,7 +24,7 @@
 //! are compared, and let the route be the proof of the host. Known parameters may not repeat; the
 //! state is compared in constant time; then the issuer; and only then is an error believed or a
 //! code spent. A callback that carries another state says nothing about this flow, not even that
-//! it failed: ask [`Pending::recognises`] first, and turn it away with the flow still waiting.
+//! it failed: ask [`Pending::recognizes`] first, and turn it away with the flow still waiting.
 //!
 //! # What to store
 //!
@@ -35,7 +35,7 @@
 //! cookie: give that one cookie `SameSite=None`, or keep the flow in a store under its state. A native
 //! application with a scheme of its own (`com.example.app:/callback`) is started again by its callback, and
 //! the process that began the flow never hears of it: keep flows in a folder that only this user may read,
-//! and let whichever process is called end the one that [`Pending::recognises`] its callback, once it has
+//! and let whichever process is called end the one that [`Pending::recognizes`] its callback, once it has
 //! removed it. The example `custom_scheme` of `oauth-reqwest` does so. [`Tokens`] belong to a
 //! grant: store [`Tokens::to_json`] where passwords may lie, and store a new refresh token before
 //! anyone uses the new access token, for the old one may be dead already. Both carry issuer and
@@ -89,7 +89,7 @@
 //! [`Strictness::Strict`]: crate::quirk::Strictness::Strict
 //! [`Pending`]: crate::Pending
 //! [`ResponseMode::FormPost`]: crate::flow::authorization::ResponseMode::FormPost
-//! [`Pending::recognises`]: crate::Pending::recognises
+//! [`Pending::recognizes`]: crate::Pending::recognizes
 //! [`Pending::to_json`]: crate::Pending::to_json
 //! [`Tokens`]: crate::Tokens
 //! [`Tokens::to_json`]: crate::Tokens::to_json

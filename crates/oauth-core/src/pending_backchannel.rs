@@ -1,7 +1,7 @@
 //! The backchannel requests of a client that are pending: a person is not asked the same thing twice at once.
 //!
-//! Whoever is asked again and again agrees in the end, to be left alone: one request at a time for a person and a
-//! purpose (RFC 10027 section 6.1.15).
+//! One request at a time for a person and a purpose: a person who is asked again and again agrees in the end, to be left
+//! alone (RFC 10027 section 6.1.15).
 
 /// Whether a person may be asked what they are being asked already.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -44,7 +44,7 @@ mod waiting {
     /// How long a request may take to be made.
     const LONGEST: Duration = Duration::from_secs(120);
 
-    /// Who waits, by the hash of person and purpose. Nothing of either is kept.
+    /// The pending requests, by the hash of person and purpose; neither is kept itself.
     #[derive(Debug, Default)]
     pub(crate) struct PendingRequests(Mutex<BTreeMap<String, Waiting>>);
 

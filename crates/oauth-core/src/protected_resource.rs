@@ -1,4 +1,5 @@
-//! Protected resource metadata (RFC 9728), and the resource identifier and its comparison (section 3.3).
+//! Protected resource metadata (RFC 9728): parses the document, and checks that its `resource` is the requested one
+//! (section 3.3). The request for it is in `endpoint/protected_resource_metadata.rs`.
 
 #[cfg(test)]
 mod tests;
@@ -191,7 +192,7 @@ impl ProtectedResource {
     ) -> Result<Self, Error> {
         let resource = match member(&document, "resource") {
             None => return Err(ProtocolViolation::ResourceMetadataNoResource.into()),
-            Some(Value::String(named)) => compared(asked, named, matching, transport)?,
+            Some(Value::String(named)) => match_resource(asked, named, matching, transport)?,
             Some(_) => return Err(malformed("resource")),
         };
         let (authorization_servers, ignored) = servers(&document, transport)?;
@@ -218,8 +219,8 @@ impl ProtectedResource {
     }
 }
 
-/// The resource that a document names, if it may be about that one.
-fn compared(
+/// Checks that the `resource` of a document is the requested one, or may stand for it (RFC 9728 section 3.3).
+fn match_resource(
     asked: &ResourceIdentifier,
     named: &str,
     matching: ResourceMatch,
@@ -245,7 +246,7 @@ fn compared(
     }
 }
 
-/// The issuers of a list, and what of it cannot be one.
+/// The issuers of a list, and the entries that cannot be issuers.
 fn servers(
     document: &Map<String, Value>,
     transport: Transport,

@@ -270,7 +270,7 @@ impl Rules {
         })
     }
 
-    /// To whom a JWT is made out that the client signs as a grant, if not to the server's issuer.
+    /// The audience of a JWT that the client signs as a grant, if it is not the server's issuer.
     pub fn assertion_audience(&self) -> Option<&str> {
         self.quirks.iter().find_map(|quirk| match quirk {
             Quirk::AssertionAudience(audience) => Some(audience.as_str()),

@@ -181,8 +181,8 @@ impl RegisteredClient {
         })
     }
 
-    /// A redirect URI that nobody asked for is where somebody else waits for codes. Fewer than were asked for
-    /// are the server's to decide.
+    /// Refuses a redirect URI that was not requested: an attacker may wait for codes there. The server may register fewer
+    /// than were requested.
     fn check_redirect_uris(&self, requested: Option<&ClientMetadata>) -> Result<(), Error> {
         let Some(requested) = requested else {
             return Ok(());
@@ -200,7 +200,8 @@ impl RegisteredClient {
         }
     }
 
-    /// With what the server need not say again. What it does say is new, and replaces the old (RFC 7592 section 3).
+    /// Fills in the members that the server need not send again. Those that it sends replace the old ones (RFC 7592
+    /// section 3).
     fn complete(&mut self, known: Option<&Self>) -> Result<(), Error> {
         let Some(known) = known else {
             return Ok(());
@@ -286,7 +287,7 @@ impl RegisteredClient {
         all.for_method(method)
     }
 
-    /// The client as JSON, to store: whoever reads it has the client's secrets. Its warnings are not kept.
+    /// The client as JSON, to store. It contains the client's secrets. Its warnings are not kept.
     pub fn to_json(&self) -> Secret<String> {
         let mut out = String::with_capacity(1024);
         let mut members = json::Members::of(&mut out);

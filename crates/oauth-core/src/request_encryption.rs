@@ -102,7 +102,7 @@ impl RequestEncryption {
     }
 }
 
-/// What encrypts requests. It stands behind a trait so that a build in which nobody registers encryption, as that
+/// Encrypts requests. It stands behind a trait so that a build in which no client registers encryption, as that
 /// of a page, does not hold the code.
 pub(crate) trait Seals: fmt::Debug + Send + Sync {
     /// # Errors

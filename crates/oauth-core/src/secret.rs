@@ -27,7 +27,7 @@ impl Wipe for String {
     }
 }
 
-/// Bytes that are overwritten once nobody holds them any more.
+/// Bytes that are overwritten once the last reference is dropped.
 pub(crate) fn wiped(text: String) -> Bytes {
     struct Owner(Vec<u8>);
 

@@ -388,7 +388,7 @@ impl Server {
 pub enum RefreshTokenExpiration {
     /// `authorization`: when the authorization ends, whatever is renewed before.
     Authorization,
-    /// `token_timeout`: when a refresh token ends that nobody uses.
+    /// `token_timeout`: when an unused refresh token ends.
     TokenTimeout,
 }
 

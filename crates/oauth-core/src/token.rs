@@ -25,7 +25,7 @@ use crate::json_form;
 use crate::moment::UnixTime;
 use crate::scope::Scope;
 use crate::secret::Secret;
-use step_up::Answered;
+use step_up::StepUpLogin;
 
 pub use refresh_token::RefreshToken;
 pub(crate) use refresh_token::Renews;
@@ -178,7 +178,7 @@ pub struct Tokens {
     /// The flaws of the reply.
     pub warnings: Vec<Warning>,
     /// What the login was made for beyond the ordinary.
-    pub(crate) answered: Option<Arc<Answered>>,
+    pub(crate) answered: Option<Arc<StepUpLogin>>,
     pub(crate) binding: Arc<Binding>,
 }
 
@@ -287,7 +287,7 @@ impl Tokens {
         }
     }
 
-    /// When the refresh token ends if nobody uses it before, see [`RefreshToken::use_by`].
+    /// When the refresh token ends if it is not used before, see [`RefreshToken::use_by`].
     pub fn refresh_token_use_by(&self) -> Option<UnixTime> {
         self.refresh_token.as_ref()?.use_by
     }
@@ -319,7 +319,7 @@ impl Tokens {
     pub(crate) fn stored(&self) -> Stored {
         let refresh = self.refresh_token.as_ref();
         Stored {
-            // Whoever knows version 1 only would send the token as a bearer token.
+            // A release that knows version 1 only would send the token as a bearer token.
             version: match self.token_type {
                 TokenType::Bearer => 1,
                 TokenType::Dpop | TokenType::Other(_) => 2,
@@ -452,7 +452,7 @@ pub(crate) struct Stored {
     /// have no such member.
     requested_scope: Option<Scope>,
     id_token: Option<String>,
-    answered: Option<Answered>,
+    answered: Option<StepUpLogin>,
     refresh_jkt: Option<String>,
     /// Likewise.
     refresh_token_use_by: Option<UnixTime>,

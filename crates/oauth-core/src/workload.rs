@@ -144,7 +144,7 @@ impl SubjectToken {
 /// What is there of a token at once.
 pub(crate) enum Found {
     Token(Secret<String>),
-    /// Whom to ask for it.
+    /// The request that fetches it.
     Ask(Box<Request<Bytes>>),
 }
 

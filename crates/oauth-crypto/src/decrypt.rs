@@ -110,7 +110,7 @@ fn gcm(
 }
 
 /// AES CBC with HMAC (RFC 7518 section 5.2.2.2): nothing is decrypted before the tag is found good, so
-/// padding tells nobody anything.
+/// padding tells an attacker nothing.
 fn cbc_hmac(key: &[u8], job: &DecryptionJob, mac: Mac) -> Result<Bytes, DecryptionFailed> {
     let (mac_key, enc_key) = key.split_at(key.len() / 2);
     let tag = mac.tag(mac_key, &job.additional_data, &job.iv, &job.ciphertext);

@@ -63,9 +63,9 @@ impl Flow {
     }
 
     /// Whether a callback carries this flow's state. Never, once it is spent.
-    pub fn recognises(&self, callback: &str) -> bool {
+    pub fn recognizes(&self, callback: &str) -> bool {
         self.pending()
-            .is_ok_and(|pending| pending.recognises(callback))
+            .is_ok_and(|pending| pending.recognizes(callback))
     }
 
     /// The flow as text, to be kept where secrets belong.
@@ -111,7 +111,7 @@ impl Flow {
         let mut held = self.held();
         let text = held.as_ref().ok_or_else(spent)?;
         let mut pending = Pending::from_json(text.expose())?;
-        let is_ours = client.recognises(&pending, callback);
+        let is_ours = client.recognizes(&pending, callback);
         if let Some(resources) = resources {
             pending = pending.for_resources(resources.iter().map(String::as_str))?;
         }

@@ -283,8 +283,8 @@ impl Client {
     }
 
     /// Whether a callback is one of this flow, which is [`Pending::to_json`]'s text.
-    pub fn recognises(&self, pending: &Pending, callback: &str) -> bool {
-        self.core.recognises(pending, callback)
+    pub fn recognizes(&self, pending: &Pending, callback: &str) -> bool {
+        self.core.recognizes(pending, callback)
     }
 
     /// Judges a callback and redeems its code. `pending` is [`Pending::to_json`]'s text.

@@ -152,7 +152,7 @@ impl ErrorRecord {
 }
 
 impl ErrorRecord {
-    /// With what an API answers. Nobody shows tokens to a page, so its module does without.
+    /// Adds the response of an API. A page verifies no access tokens, so its module leaves this out.
     #[cfg(feature = "crypto")]
     fn answering(mut self, error: &Error) -> Self {
         let refusal = error.refusal();

@@ -47,11 +47,11 @@ fn a_callback_of_another_flow_is_turned_away_and_the_flow_waits_on() {
         "https://evil.example/cb?code=c",
         "not a callback",
     ] {
-        assert!(!flow.recognises(strange), "{strange}");
+        assert!(!flow.recognizes(strange), "{strange}");
         assert_ne!(code(flow.redeem(&client, strange)), "done", "{strange}");
     }
     let own = callback(&flow, "code=c");
-    assert!(flow.recognises(&own));
+    assert!(flow.recognizes(&own));
     let mut machine = flow.redeem(&client, &own).expect("a request");
     assert!(matches!(machine.begin(&at()), Ok(Turn::Send(_))));
 }
@@ -131,7 +131,7 @@ fn one_callback_with_its_state_spends_a_flow_whatever_it_says() {
         assert_eq!(code(flow.redeem(&client, &own)), "misuse.over");
         assert_eq!(code(flow.to_json()), "misuse.over");
         assert_eq!(code(flow.pending()), "misuse.over");
-        assert!(!flow.recognises(&own));
+        assert!(!flow.recognizes(&own));
         assert_eq!(
             flow.issuer(),
             "https://as.example",

@@ -97,7 +97,7 @@ impl ServiceAccount {
             let detail = "`token_uri` of a service account is not Google's token endpoint";
             return Err(Error::from(Misuse::ProviderData).about(detail));
         }
-        // Who acts for somebody has other tokens.
+        // An account that acts for a person has other tokens.
         let id = match &subject {
             Some(subject) => format!("{} as {subject}", self.client_email),
             None => self.client_email.clone(),

@@ -67,7 +67,7 @@ impl App {
     }
 
     /// The process that gets the callback, whichever it is. Any program can start it with any text: what
-    /// no flow recognises ends none.
+    /// no flow recognizes ends none.
     pub(crate) async fn end(&self, callback: &str) -> Result<Tokens, Error> {
         let now = Moment::system()?.now();
         for entry in fs::read_dir(&self.folder).map_err(io)? {
@@ -82,7 +82,7 @@ impl App {
             let pending = Pending::from_json(&text)?;
             if now.since(pending.started_at()) > PATIENCE {
                 let _ = fs::remove_file(&path);
-            } else if pending.recognises(callback) {
+            } else if pending.recognizes(callback) {
                 // A code is good once, and of two processes with one callback only one removes this.
                 fs::remove_file(&path).map_err(io)?;
                 let redeemed = self.client.redeem(pending, callback)?;

@@ -23,13 +23,13 @@ use reqwest::dns::{Addrs, Name, Resolve, Resolving};
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 #[non_exhaustive]
 pub enum AddressPolicy {
-    /// Any for a URL that the caller configured; public ones alone for one that somebody else named, whose
+    /// Any for a URL that the caller configured; public ones only for one that another party named, whose
     /// request is marked with [`Reach::Public`].
     #[default]
     PublicWhereMarked,
-    /// Public ones alone, whoever named the URL: for programs that ask wherever their users point.
+    /// Public ones only, also for URLs that the caller configured: for programs whose users choose the URLs.
     PublicOnly,
-    /// Any, also for URLs that somebody else named: for tests, and networks whose servers are all one's own.
+    /// Any, also for URLs that another party named: for tests, and networks whose servers are all one's own.
     Any,
 }
 

@@ -96,7 +96,7 @@ impl Authorized {
         self
     }
 
-    /// Calls `hook` with each pause before it is waited for, to show it to somebody.
+    /// Calls `hook` with each pause before it is waited for, to show it to a person.
     #[must_use]
     pub fn on_wait(mut self, hook: impl Fn(Duration) + Send + Sync + 'static) -> Self {
         self.on_wait = Some(Arc::new(hook));
@@ -181,7 +181,7 @@ impl Request {
 
     /// Sends the request, and returns the reply whatever its status; its body streams.
     ///
-    /// It is sent as the future is polled, and has its place among those who wait for the limits of
+    /// It is sent as the future is polled, and has its place among the requests that wait for the limits of
     /// the API from this call on.
     ///
     /// A 401 that speaks of the token is answered once with a new token, if the body can be sent

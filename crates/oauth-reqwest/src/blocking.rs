@@ -39,7 +39,7 @@ pub struct Driver {
     /// For plain http, which only this machine may have: neither a proxy nor a name server is asked,
     /// for either would carry off in clear what must not leave it.
     local: Arc<OnceLock<reqwest::blocking::Client>>,
-    /// For URLs that somebody else named.
+    /// For URLs that another party named.
     public: Arc<PublicClient>,
     limiter: Arc<OriginLimiter>,
     resolver: Resolver,
@@ -98,7 +98,7 @@ impl Driver {
         self
     }
 
-    /// Sets what the client for URLs that somebody else named is made from, and which requests go to a proxy.
+    /// Sets what the client for URLs that another party named is made from, and which requests go to a proxy.
     pub(crate) fn with_public(
         mut self,
         proxies: Proxies,
@@ -233,7 +233,7 @@ impl Driver {
     }
 }
 
-/// The client for URLs that somebody else named, made when it is first needed.
+/// The client for URLs that another party named, made when it is first needed.
 struct PublicClient {
     made: OnceLock<reqwest::blocking::Client>,
     builder: Box<dyn Fn() -> Result<reqwest::blocking::ClientBuilder, Error> + Send + Sync>,

@@ -25,7 +25,7 @@ use crate::signer::{self, Signer};
 
 /// Runs any [`Exchange`] to its end. Cheap to clone: clones share connections and limits.
 ///
-/// Whoever drops the future of [`run`](Self::run) drops the exchange with it; a request that was
+/// A caller that drops the future of [`run`](Self::run) drops the exchange with it; a request that was
 /// already sent may still be carried out by the server.
 #[derive(Clone)]
 pub struct Driver {
@@ -33,7 +33,7 @@ pub struct Driver {
     /// For plain http, which only this machine may have: neither a proxy nor a name server is asked,
     /// for either would carry off in clear what must not leave it.
     local: Arc<OnceLock<reqwest::Client>>,
-    /// For URLs that somebody else named.
+    /// For URLs that another party named.
     public: Arc<PublicClient>,
     limiter: Arc<OriginLimiter>,
     resolver: Resolver,
@@ -124,7 +124,7 @@ impl Driver {
         self
     }
 
-    /// Sets what the client for URLs that somebody else named is made from, and which requests go to a proxy.
+    /// Sets what the client for URLs that another party named is made from, and which requests go to a proxy.
     pub(crate) fn with_public(
         mut self,
         proxies: Proxies,
@@ -299,7 +299,7 @@ impl Driver {
     }
 }
 
-/// The client for URLs that somebody else named, made when it is first needed.
+/// The client for URLs that another party named, made when it is first needed.
 struct PublicClient {
     made: OnceLock<reqwest::Client>,
     builder: Box<dyn Fn() -> Result<reqwest::ClientBuilder, Error> + Send + Sync>,

@@ -87,7 +87,7 @@ impl Listener {
     /// Listens on this port, for servers that compare ports against the letter of RFC 8252.
     ///
     /// # Errors
-    /// `misuse.setup` if the port is taken: whoever has it would get the callback, so there is no way
+    /// `misuse.setup` if the port is taken: the program that has it would get the callback, so there is no way
     /// around it.
     pub async fn bind_on(port: u16) -> Result<Self, Error> {
         let (socket, host) = ListenerSockets::on(port).await?;
@@ -201,7 +201,7 @@ impl Listener {
     /// says nothing of what was in the callback.
     ///
     /// # Errors
-    /// `lost` if nobody comes within `patience`.
+    /// `lost` if no callback arrives within `patience`.
     pub async fn wait(self, pending: &Pending, patience: Duration) -> Result<String, Error> {
         self.wait_for(ExpectedCallback::Login(pending), patience)
             .await
@@ -218,7 +218,7 @@ impl Listener {
             let nobody = Cause::unsent(strays.told());
             return Err(Error::lost(nobody.because(Loss::Timeout)));
         };
-        // Nobody else gets in, not even while the response is being sent.
+        // No other connection is accepted, not even while the response is being sent.
         drop(self);
         if let Some((connection, answer)) = connection {
             connection.answer(answer).await;
@@ -231,7 +231,7 @@ impl Listener {
     /// this listener's (OpenID Connect RP-Initiated Logout section 3).
     ///
     /// # Errors
-    /// `lost` if nobody comes within `patience`.
+    /// `lost` if no callback arrives within `patience`.
     pub async fn wait_for_logout(
         self,
         state: &Secret<String>,
@@ -320,7 +320,7 @@ impl Strays {
     }
 }
 
-/// What is pasted next; nothing once nobody can paste any more.
+/// The next pasted text; `None` once no more can be pasted.
 async fn next(pasted: &mut Option<mpsc::UnboundedReceiver<String>>) -> Option<String> {
     pasted.as_mut()?.recv().await
 }

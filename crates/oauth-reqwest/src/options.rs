@@ -35,7 +35,7 @@ pub struct Options {
     /// How long a connection may be idle before it is closed here: 4 s. Many a server closes it by itself, Node.js
     /// after 5 s, and a request that is on its way by then is lost, with its refresh token.
     pub idle_timeout: Duration,
-    /// Which addresses are connected to: any, but public ones alone for URLs that somebody else than the caller named.
+    /// Which addresses are connected to: any, but public ones only for URLs that another party than the caller named.
     pub addresses: AddressPolicy,
     /// The `User-Agent`, for requests that bring none: `oauth-core/VERSION`.
     pub user_agent: HeaderValue,

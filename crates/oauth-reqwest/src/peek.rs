@@ -73,7 +73,7 @@ pub(crate) async fn peek(
                     read.push_back(Ok(chunk));
                 }
                 Ok(None) => break,
-                // Whoever reads the body is told.
+                // The caller gets the error when it reads the body.
                 Err(error) => {
                     read.push_back(Err(error.into()));
                     head.clear();
@@ -134,7 +134,7 @@ mod threads {
     }
 
     /// Reads up to `limit` bytes of a reply for threads: these, and the reply as it was. Of a body that cannot be
-    /// read nothing is given, and whoever reads it is told.
+    /// read nothing is given, and the caller gets the error when it reads it.
     pub(crate) fn peek(
         mut response: reqwest::blocking::Response,
         limit: usize,

@@ -1,6 +1,6 @@
 //! A DPoP key that workers share through a store (RFC 9449).
 //!
-//! Tokens are bound to a key, so whoever shares a grant shares its key, or has tokens that are of no use. The key is
+//! Tokens are bound to a key, so workers that share a grant share its key, or has tokens that are of no use. The key is
 //! made by the first worker that asks for it, and is a record of its own beside those of grants: as durable as they
 //! are, and sealed where they are sealed (`Sealed`). Without a seal the private key is in the store in the clear, as
 //! refresh tokens are.
@@ -75,7 +75,7 @@ pub async fn private<S: Store + ?Sized>(
             Some(made) => made,
             None => make(alg)?,
         };
-        // Nobody gets a key that is not stored: its tokens would be lost with this process.
+        // No caller gets a key that is not stored: its tokens would be lost with this process.
         match store.save(&record, &text, version, Times::NONE).await? {
             Saved::At(_) => return Ok(key),
             Saved::Conflict => made = Some((key, text)),

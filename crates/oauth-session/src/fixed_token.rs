@@ -15,7 +15,7 @@ use crate::store::Answer;
 const MAX_LENGTH: u64 = 64 << 10;
 
 /// One token without a grant: made in a provider's console, put into an environment variable or a file
-/// by whoever runs the process, or returned by a callback.
+/// by the operator of the process, or returned by a callback.
 ///
 /// It is never renewed. What is not a text at hand is read again each time, so that a file or a
 /// variable may be changed under a running process. A 401 about the token ends the request with

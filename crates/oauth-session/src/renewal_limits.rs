@@ -10,29 +10,29 @@ use tokio::time::{Instant, sleep_until};
 /// Limits that all renewals of a client share.
 #[derive(Clone, Default)]
 pub(crate) struct RenewalLimits {
-    even: Option<Arc<Interval>>,
-    at_once: Option<Arc<Semaphore>>,
+    interval: Option<Arc<Interval>>,
+    concurrent: Option<Arc<Semaphore>>,
 }
 
-/// A limit that spaces renewals evenly.
+/// The time between the beginnings of two renewals.
 struct Interval {
     gap: Duration,
     next: Mutex<Option<Instant>>,
 }
 
-/// What one renewal has of the limits.
+/// The permission of one renewal to take a lease.
 pub(crate) struct RenewalPermit {
-    pace: RenewalLimits,
-    /// It is counted once, however often it requests the lease.
+    limits: RenewalLimits,
+    /// Whether the renewal has taken its turn in the interval: it takes one, however often it requests the lease.
     is_counted: bool,
-    place: Option<OwnedSemaphorePermit>,
+    slot: Option<OwnedSemaphorePermit>,
 }
 
 impl RenewalLimits {
-    /// So many renewals per second; any number for 0.
+    /// Lets at most this many renewals begin per second; 0 means no limit.
     pub(crate) fn per_second(&mut self, renewals: u32) {
         let renewals = NonZeroU32::new(renewals);
-        self.even = renewals.map(|renewals| {
+        self.interval = renewals.map(|renewals| {
             Arc::new(Interval {
                 gap: Duration::from_secs(1) / renewals.get(),
                 next: Mutex::default(),
@@ -40,43 +40,44 @@ impl RenewalLimits {
         });
     }
 
-    /// So many renewals at once; any number for 0.
+    /// Lets at most this many renewals run at once; 0 means no limit.
     pub(crate) fn at_once(&mut self, renewals: usize) {
         let renewals = renewals.min(Semaphore::MAX_PERMITS);
-        self.at_once = (renewals > 0).then(|| Arc::new(Semaphore::new(renewals)));
+        self.concurrent = (renewals > 0).then(|| Arc::new(Semaphore::new(renewals)));
     }
 
-    /// For one renewal.
+    /// The permit of one renewal. It holds nothing until [`RenewalPermit::acquire`].
     pub(crate) fn permit(&self) -> RenewalPermit {
         RenewalPermit {
-            pace: self.clone(),
+            limits: self.clone(),
             is_counted: false,
-            place: None,
+            slot: None,
         }
     }
 }
 
 impl RenewalPermit {
-    /// Waits until the renewal may take a lease. A turn whose caller is cancelled is lost.
-    pub(crate) async fn come(&mut self) {
-        if let (Some(at_once), None) = (&self.pace.at_once, &self.place) {
-            // It is never closed.
-            self.place = Arc::clone(at_once).acquire_owned().await.ok();
+    /// Waits until the renewal may take a lease. If the caller is cancelled while it waits, its turn is lost.
+    pub(crate) async fn acquire(&mut self) {
+        if let (Some(concurrent), None) = (&self.limits.concurrent, &self.slot) {
+            // The semaphore is never closed.
+            self.slot = Arc::clone(concurrent).acquire_owned().await.ok();
         }
-        if let (Some(even), false) = (&self.pace.even, self.is_counted) {
+        if let (Some(interval), false) = (&self.limits.interval, self.is_counted) {
             self.is_counted = true;
-            even.permit().await;
+            interval.wait_for_turn().await;
         }
     }
 
-    /// Others may go on while this renewal waits for another worker.
+    /// Gives up the slot, so that other renewals may run while this one waits for another worker.
     pub(crate) fn step_aside(&mut self) {
-        self.place = None;
+        self.slot = None;
     }
 }
 
 impl Interval {
-    async fn permit(&self) {
+    /// Reserves the next turn and waits for it.
+    async fn wait_for_turn(&self) {
         let turn = {
             let mut next = self.next.lock().unwrap_or_else(PoisonError::into_inner);
             let now = Instant::now();

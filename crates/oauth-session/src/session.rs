@@ -69,7 +69,7 @@ struct Inner {
     shared: Option<Shared>,
     on_tokens: OnceLock<Hook>,
     observer: OnceLock<Box<dyn Observe>>,
-    pace: RenewalLimits,
+    renewal_limits: RenewalLimits,
 }
 
 struct Shared {
@@ -83,7 +83,7 @@ struct State {
     renewal: Option<SharedRenewal>,
     /// Whether a task retries the save of unsaved tokens.
     is_saving_later: bool,
-    /// Whether a task looks after the grant though nobody asks.
+    /// Whether a task looks after the grant when no caller asks.
     is_looked_after: bool,
     /// The standing of the grant that the observer was last told.
     told: Standing,
@@ -169,7 +169,7 @@ impl Session {
             shared,
             on_tokens: OnceLock::new(),
             observer: OnceLock::new(),
-            pace: RenewalLimits::default(),
+            renewal_limits: RenewalLimits::default(),
         };
         inner.publish_at_first();
         Self(Arc::new(inner))

@@ -26,7 +26,7 @@ const CAPACITY: usize = 10_000;
 
 /// The sessions of all grants of a client in a store. Cheap to clone; clones share everything.
 ///
-/// A grant costs memory only while it is used: beyond the capacity, sessions that nobody holds are
+/// A grant costs memory only while it is used: beyond the capacity, sessions that no caller holds are
 /// dropped, the least recently used first, and are read from the store when they are needed again. One
 /// that renews, or has unsaved tokens, is never dropped.
 ///
@@ -67,7 +67,7 @@ struct Inner {
 struct Options {
     policy: Policy,
     capacity: usize,
-    pace: RenewalLimits,
+    renewal_limits: RenewalLimits,
     on_renewed: Option<Renewed>,
     on_ended: Option<Ended>,
     on_authorization_ends: Option<Ends>,
@@ -100,7 +100,7 @@ impl Sessions {
             options: Options {
                 policy: Policy::default(),
                 capacity: CAPACITY,
-                pace: RenewalLimits::default(),
+                renewal_limits: RenewalLimits::default(),
                 on_renewed: None,
                 on_ended: None,
                 on_authorization_ends: None,
@@ -127,7 +127,7 @@ impl Sessions {
     /// them. 0 is no limit. A renewal that has to wait does so before it holds a lease.
     #[must_use]
     pub fn per_second(self, renewals: u32) -> Self {
-        self.with(|options| options.pace.per_second(renewals))
+        self.with(|options| options.renewal_limits.per_second(renewals))
     }
 
     /// Has at most so many renewals under way at once: requests to the client's issuer, from the lease to the stored
@@ -135,10 +135,10 @@ impl Sessions {
     /// worker is not counted.
     #[must_use]
     pub fn at_once(self, renewals: usize) -> Self {
-        self.with(|options| options.pace.at_once(renewals))
+        self.with(|options| options.renewal_limits.at_once(renewals))
     }
 
-    /// Calls `hook` with the new tokens of a grant, before anybody sees them.
+    /// Calls `hook` with the new tokens of a grant, before any caller gets them.
     #[must_use]
     pub fn on_renewed(self, hook: impl Fn(&GrantId, &Arc<Tokens>) + Send + Sync + 'static) -> Self {
         self.with(|options| options.on_renewed = Some(Arc::new(hook)))
@@ -219,7 +219,7 @@ impl Sessions {
         let keeper = client.keeper(id.clone());
         let keeper = keeper.with_policy(options.policy.clone());
         let session = Session::shared(Arc::clone(driver), keeper, Arc::clone(store));
-        let session = session.paced(options.pace.clone());
+        let session = session.with_renewal_limits(options.renewal_limits.clone());
         let session = session.observe(Observer {
             id: id.clone(),
             on_ended: options.on_ended.clone(),

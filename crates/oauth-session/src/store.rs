@@ -151,14 +151,14 @@ pub trait Store: Send + Sync {
 /// The times of a record, which a store is told with each save of it.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Times {
-    /// When the grant should be renewed though nobody asks for it.
+    /// When the grant should be renewed though no caller asks for it.
     pub due: Option<UnixTime>,
-    /// When nobody needs the record any more.
+    /// When the record expires.
     pub until: Option<UnixTime>,
 }
 
 impl Times {
-    /// Nobody renews the record, and it does not end.
+    /// The record is never renewed, and does not expire.
     pub const NONE: Self = Self {
         due: None,
         until: None,

@@ -61,7 +61,7 @@ impl Host {
         }
     }
 
-    /// Whoever waits may go; others need the client as well.
+    /// Makes the client in a task of its own: if the request that waits is dropped, others still need the client.
     fn make(&self, connect: Connect) {
         let host = self.clone();
         tokio::spawn(async move {

@@ -169,7 +169,7 @@ where
 }
 
 impl Visited {
-    /// Whoever is signed in, and has done what is needed; else what to send.
+    /// The user, if signed in and the requirements are met; otherwise the response to send.
     ///
     /// # Errors
     /// Those of [`Host::drive`].

@@ -1,9 +1,9 @@
 //! Providers whose clients are not known at the start, such as those whose metadata have to be fetched: the application
 //! runs without them.
 //!
-//! The first page that cannot do without one has it asked for, whoever else needs it meanwhile waits for the same flight,
-//! and a failure is remembered for a while, so that nobody waits for a provider that is down. There is no clock and no
-//! task here: a visit waits in steps, and the host tells how the flight went.
+//! The first page that needs such a client starts an attempt to connect; other pages that need it meanwhile wait for the
+//! same attempt. A failure is remembered for a while, so that no page waits for a provider that is down. There is no clock
+//! and no task here: a visit waits in steps (`waiting.rs`), and the host reports how the attempt ended.
 
 use std::collections::BTreeMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -13,14 +13,14 @@ use oauth_core::Client;
 use oauth_core::error::{Cause, Error, Kind, Loss};
 use oauth_core::moment::UnixTime;
 
-/// For how long after a failure nobody asks again, unless the provider says so itself.
+/// How long after a failure no new attempt is made, unless the provider names a pause itself.
 pub(crate) const PAUSE: Duration = Duration::from_secs(5);
 
-/// What a provider that names a pause of its own may keep everybody away for.
+/// The longest pause that a provider may name itself.
 const LONGEST_PAUSE: Duration = Duration::from_secs(60);
 
-/// A flight that nobody has told the end of for so long has none: its host gave up, or was of another process.
-const LOST: Duration = Duration::from_secs(60);
+/// After this long without a result, a connection attempt counts as abandoned.
+const ABANDONED_AFTER: Duration = Duration::from_secs(60);
 
 /// A provider whose client the host makes.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -28,7 +28,7 @@ const LOST: Duration = Duration::from_secs(60);
 pub struct Connect {
     /// The id of the provider.
     pub provider: String,
-    pub(crate) flight: u64,
+    pub(crate) attempt: u64,
 }
 
 /// The clients that became known since the start.
@@ -38,23 +38,24 @@ pub(crate) struct Connections(Mutex<BTreeMap<String, Connection>>);
 #[derive(Default)]
 pub(crate) struct Connection {
     known: Option<Client>,
-    flights: u64,
-    flight: Option<Flight>,
+    attempts: u64,
+    attempt: Option<Attempt>,
     failed: Option<Failed>,
 }
 
-struct Flight {
+struct Attempt {
     number: u64,
     began: UnixTime,
 }
 
 struct Failed {
-    flight: u64,
+    attempt: u64,
     at: UnixTime,
     error: Error,
 }
 
-pub(crate) enum Said {
+/// What a visit that needs a client has to do.
+pub(crate) enum ClientLookup {
     Known(Client),
     Begin(Connect),
     Join(u64),
@@ -63,10 +64,11 @@ pub(crate) enum Said {
 
 impl Connections {
     fn state(&self) -> MutexGuard<'_, BTreeMap<String, Connection>> {
-        // What is changed under it is whole at any time.
+        // A panic leaves no entry half changed, so a poisoned lock may be used.
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    /// Calls `look` with the state of one provider.
     pub(crate) fn with<R>(&self, provider: &str, look: impl FnOnce(&mut Connection) -> R) -> R {
         look(self.state().entry(provider.to_owned()).or_default())
     }
@@ -76,64 +78,67 @@ impl Connections {
         self.state().get(provider)?.known.clone()
     }
 
-    /// How a flight ended.
-    pub(crate) fn landed(&self, now: UnixTime, of: &Connect, client: Result<Client, Error>) {
-        self.with(&of.provider, |one| one.landed(now, of.flight, client));
+    /// Records how an attempt ended.
+    pub(crate) fn attempt_ended(&self, now: UnixTime, of: &Connect, client: Result<Client, Error>) {
+        self.with(&of.provider, |one| {
+            one.attempt_ended(now, of.attempt, client)
+        });
     }
 
-    /// Nothing that was under way is any more.
+    /// Forgets all attempts in progress.
     pub(crate) fn abandon(&self) {
         for connection in self.state().values_mut() {
-            connection.flight = None;
+            connection.attempt = None;
         }
     }
 }
 
 impl Connection {
-    pub(crate) fn ask(&mut self, id: &str, now: UnixTime) -> Said {
+    /// The client if it is known; otherwise whether to begin an attempt, wait for one, or fail.
+    pub(crate) fn look_up(&mut self, id: &str, now: UnixTime) -> ClientLookup {
         if let Some(client) = &self.known {
-            return Said::Known(client.clone());
+            return ClientLookup::Known(client.clone());
         }
         if let Some(failed) = self.failed.as_ref().filter(|failed| failed.holds(now)) {
-            return Said::Failed(failed.error.clone());
+            return ClientLookup::Failed(failed.error.clone());
         }
-        // A clock that was set back makes nobody wait for what is over.
-        let is_under_way = |flight: &&Flight| is_within(now, flight.began, LOST);
-        if let Some(flight) = self.flight.as_ref().filter(is_under_way) {
-            return Said::Join(flight.number);
+        // If the clock was set back, an old attempt does not count as in progress.
+        let is_under_way = |attempt: &&Attempt| is_within(now, attempt.began, ABANDONED_AFTER);
+        if let Some(attempt) = self.attempt.as_ref().filter(is_under_way) {
+            return ClientLookup::Join(attempt.number);
         }
-        self.flights += 1;
-        let number = self.flights;
-        self.flight = Some(Flight { number, began: now });
-        Said::Begin(Connect {
+        self.attempts += 1;
+        let number = self.attempts;
+        self.attempt = Some(Attempt { number, began: now });
+        ClientLookup::Begin(Connect {
             provider: id.to_owned(),
-            flight: number,
+            attempt: number,
         })
     }
 
-    /// How a flight ended, or another after it.
-    pub(crate) fn ended(&self, flight: u64) -> Option<Result<Client, Error>> {
+    /// The outcome of this attempt, or of a later one.
+    pub(crate) fn ended(&self, attempt: u64) -> Option<Result<Client, Error>> {
         let known = self.known.clone().map(Ok);
         let failed = self.failed.as_ref();
-        let failed = failed.filter(|failed| failed.flight >= flight);
+        let failed = failed.filter(|failed| failed.attempt >= attempt);
         known.or_else(|| failed.map(|failed| Err(failed.error.clone())))
     }
 
-    fn landed(&mut self, now: UnixTime, number: u64, client: Result<Client, Error>) {
+    fn attempt_ended(&mut self, now: UnixTime, number: u64, client: Result<Client, Error>) {
         let is_current = self
-            .flight
+            .attempt
             .as_ref()
-            .is_some_and(|flight| flight.number == number);
+            .is_some_and(|attempt| attempt.number == number);
         match client {
-            // Late is better than never.
+            // A client is kept even if its attempt counted as abandoned.
             Ok(client) => {
                 self.known.get_or_insert(client);
-                (self.flight, self.failed) = (None, None);
+                (self.attempt, self.failed) = (None, None);
             }
             Err(error) if is_current => {
-                self.flight = None;
+                self.attempt = None;
                 self.failed = Some(Failed {
-                    flight: number,
+                    attempt: number,
                     at: now,
                     error,
                 });
@@ -142,12 +147,12 @@ impl Connection {
         }
     }
 
-    /// Somebody has waited for as long as anybody should: until the flight ends, the next do not.
-    pub(crate) fn is_slow(&mut self, now: UnixTime, flight: u64) -> Error {
+    /// Records that a visit has waited for the longest time allowed: until the attempt ends, other visits do not wait.
+    pub(crate) fn give_up_waiting(&mut self, now: UnixTime, attempt: u64) -> Error {
         let why = Cause::unknown("the provider has not answered yet").because(Loss::Timeout);
         let error = Error::lost(why);
         self.failed = Some(Failed {
-            flight,
+            attempt,
             at: now,
             error: error.clone(),
         });
@@ -156,7 +161,8 @@ impl Connection {
 }
 
 impl Failed {
-    /// Whether nobody asks again yet. What the application does wrong is no outage of the provider's.
+    /// Whether the failure still prevents a new attempt. An error of the application does not: it is no outage of the
+    /// provider.
     fn holds(&self, now: UnixTime) -> bool {
         let pause = self.error.retry_after().unwrap_or(PAUSE);
         let pause = pause.clamp(PAUSE, LONGEST_PAUSE);

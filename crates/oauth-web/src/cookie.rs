@@ -218,11 +218,11 @@ impl Jar {
         Ok(set)
     }
 
-    /// Whether a session of these bytes takes up much of what cookies may hold: its largest member.
+    /// Checks that a session of these bytes leaves room in the cookies of the host. The error names its largest member.
     ///
     /// # Errors
     /// `web.session_large`, for the log.
-    pub(crate) fn is_small(plain: &[u8]) -> Result<(), Error> {
+    pub(crate) fn check_small(plain: &[u8]) -> Result<(), Error> {
         match Keys::sealed_len(plain.len()) > MANY {
             true => Err(Error::from(Misuse::WebSessionLarge).about(&largest(plain))),
             false => Ok(()),

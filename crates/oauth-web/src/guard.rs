@@ -125,7 +125,7 @@ async fn renewed(
     let wanted = Wanted::login(&provider, context.this_page()?);
     let kind = match context.has_cookie(&context.jar()?.named("quiet")) {
         false => Kind::Check,
-        // Nobody is signed in there any more.
+        // A silent check has found no session at the provider.
         true if access == Access::SignedIn => Kind::Login,
         true => return Ok(None),
     };
@@ -136,7 +136,7 @@ async fn renewed(
 }
 
 async fn step_up(context: &RequestContext, session: &Session, need: Need) -> Result<End, Error> {
-    // Somebody of another tenant signs in there, and with no provider of this one.
+    // A session of another tenant does not count: the person signs in with a provider of the required tenant.
     let is_tenants = need.tenant.is_none() || need.tenant == session.tenant;
     let provider = match is_tenants {
         true => Some(context.provider(&session.identity.provider).await?),
@@ -184,7 +184,7 @@ fn hop(context: &RequestContext) -> Result<Option<Reply>, Error> {
     Ok(Some(Reply::page(StatusCode::OK, "One moment", &hop)))
 }
 
-/// Only where browsers say what they are about: whoever keeps no cookies would be sent there each time.
+/// Only where browsers state the kind of request: a client that keeps no cookies would be sent there each time.
 fn is_looked_at_once(context: &RequestContext) -> Result<bool, Error> {
     let request = &context.request;
     Ok(request.is_navigation()

@@ -3,12 +3,12 @@
 use oauth_core::moment::UnixTime;
 use serde::{Deserialize, Serialize};
 
-/// The key of the record is its hash: whoever reads the store cannot make the cookie.
+/// The key of the record is its hash: a reader of the store cannot make the cookie.
 #[derive(Serialize, Deserialize)]
 pub(crate) struct Handle {
     pub(crate) handle: String,
     pub(crate) until: UnixTime,
-    /// Whose tokens there are, should the session be gone and they not.
+    /// The provider of the tokens, to revoke them if the session is gone and they are not.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) provider: Option<String>,
 }

@@ -34,7 +34,7 @@ pub(crate) struct LoginFlow {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub(crate) enum Kind {
-    /// Somebody signs in.
+    /// A person signs in.
     Login,
     /// A silent check whether there is a session at the provider (`prompt=none`).
     Check,
@@ -173,7 +173,7 @@ pub(crate) async fn find(
                     why.push("it began with another issuer or client".to_owned());
                     continue;
                 }
-                if !client.recognises(&pending, callback) {
+                if !client.recognizes(&pending, callback) {
                     why.push("the state is another".to_owned());
                     continue;
                 }

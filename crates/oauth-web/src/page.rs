@@ -49,7 +49,7 @@ pub(crate) async fn connect(context: RequestContext, provider: String) -> Result
     Ok(End::Pass(None))
 }
 
-/// Signs somebody in for a test.
+/// Signs a person in for a test.
 ///
 /// # Errors
 /// `web.setup` under another key, `web.unknown_provider`, `web.session_too_large`, and what the store fails with.
@@ -80,7 +80,7 @@ pub(crate) async fn over(context: RequestContext) -> Result<End, Error> {
     }
 }
 
-/// Tells whoever sent a request that the host is not ready, and how to try again.
+/// The response that the host is not ready, and how to try again.
 ///
 /// # Errors
 /// `web.not_found` for another site's host.
@@ -90,7 +90,7 @@ fn unready(context: RequestContext, error: Error) -> Result<End, Error> {
         Ok(base_url) => context.site.route(base_url, &context.request) != Route::Application,
         Err(error) => return Ok(End::Respond(failed(&context, &error, None))),
     };
-    // Whoever asked for a page comes back to it.
+    // After signing in, the person returns to the requested page.
     let return_to = match is_own {
         true => context.return_to(context.request.parameter("return_to").as_deref()),
         false => context.this_page(),
@@ -103,7 +103,7 @@ fn unready(context: RequestContext, error: Error) -> Result<End, Error> {
     )))
 }
 
-/// What is said of an error: the whole of it to the log, and its code and a sentence to whoever sent the request.
+/// Reports an error: all of it to the log, and its code and a sentence in the response.
 pub(crate) fn failed(context: &RequestContext, error: &Error, return_to: Option<&str>) -> Reply {
     context.io.note_error(error);
     let is_over = ["web.not_found", "web.method", "web.cross_site"].contains(&error.code());
@@ -128,8 +128,8 @@ async fn route(context: &RequestContext, access: Access, need: Option<Need>) -> 
         Route::Check | Route::LoggedOut | Route::Session | Route::FrontChannel(_) => &[Method::GET],
     };
     if context.request.method == Method::HEAD && allowed.contains(&Method::GET) {
-        // Whoever asks so looks ahead: links are previewed like that.
-        return Ok(End::Respond(RequestContext::ahead()));
+        // A HEAD request comes from a link preview or a prefetch.
+        return Ok(End::Respond(RequestContext::empty_prefetch_reply()));
     }
     if !allowed.contains(&context.request.method) {
         let mut reply = failed(context, &ValidationFailure::WebMethod.into(), None);

@@ -101,7 +101,7 @@ impl Request {
         }
     }
 
-    /// Whether the browser or a framework prefetches a page that nobody has opened yet.
+    /// Whether the browser or a framework prefetches a page that the person has not opened yet.
     pub(crate) fn is_prefetch(&self) -> bool {
         let says = |name: &str, word: &str| {
             self.header(name)

@@ -1,23 +1,23 @@
-//! The context of a request: the site, the cookies and the base URL, as every page needs them.
+//! The context of a request: the site, the cookies and the base URL, as every page needs them. The provider of a request
+//! is looked up in `provider_lookup.rs`.
 
 use std::sync::Arc;
 
 use http::StatusCode;
-use oauth_core::Client;
 use oauth_core::error::{Error, ValidationFailure};
 use oauth_core::form::Form;
 
-use crate::config::{Config, Lookup, Provider, SameSite};
+use crate::config::{Config, SameSite};
 use crate::cookie::{self, CookieSameSite, Jar};
 use crate::reply::{Reader, Reply};
 use crate::request::{Origin, Request};
 use crate::return_target;
-use crate::routes::{BaseUrl, Inner};
-use crate::session::{self, Need};
-use crate::visit::{Io, ProviderQuery};
+use crate::site_state::{BaseUrl, SiteState};
+use crate::visit::Io;
 
+/// A request, and what the pages need to answer it.
 pub(crate) struct RequestContext {
-    pub(crate) site: Arc<Inner>,
+    pub(crate) site: Arc<SiteState>,
     pub(crate) request: Request,
     pub(crate) cookies: Vec<(String, String)>,
     pub(crate) io: Io,
@@ -25,7 +25,7 @@ pub(crate) struct RequestContext {
 }
 
 impl RequestContext {
-    pub(crate) fn new(site: Arc<Inner>, request: Request, io: Io) -> Self {
+    pub(crate) fn new(site: Arc<SiteState>, request: Request, io: Io) -> Self {
         let cookies = cookie::parse(&request.headers);
         let base_url = site.base_url(&request.host).and_then(|found| {
             let mut base_urls = site.base_urls.iter();
@@ -43,7 +43,7 @@ impl RequestContext {
     /// The base URL of the request.
     ///
     /// # Errors
-    /// `web.not_found` for a host of no base URL.
+    /// `web.not_found` if no base URL has the host of the request.
     pub(crate) fn base_url(&self) -> Result<&BaseUrl, Error> {
         let base_url = self.base_url.and_then(|at| self.site.base_urls.get(at));
         base_url.ok_or_else(|| {
@@ -55,155 +55,6 @@ impl RequestContext {
         &self.site.config
     }
 
-    /// The provider of this id.
-    ///
-    /// # Errors
-    /// `web.unknown_provider`, and the host's errors.
-    pub(crate) async fn provider(&self, id: &str) -> Result<Provider, Error> {
-        let id = Some(id.to_owned());
-        let found = self
-            .find(ProviderQuery {
-                id,
-                ..ProviderQuery::default()
-            })
-            .await?;
-        found.ok_or_else(|| ValidationFailure::WebUnknownProvider.into())
-    }
-
-    /// The provider of the settings whose callback this request is.
-    pub(crate) fn provider_of_callback(&self) -> Result<Option<&Provider>, Error> {
-        let (config, root) = (self.config(), &self.base_url()?.root);
-        let path = self.request.path().strip_prefix(root.as_str());
-        let mut fixed = config.providers.iter();
-        Ok(fixed.find(|one| Some(config.callback(one).as_str()) == path))
-    }
-
-    /// The client of a provider, as soon as it is known.
-    ///
-    /// # Errors
-    /// What the host failed with that makes it: the request is answered as one that the host is not ready for.
-    pub(crate) async fn client(&self, provider: &Provider) -> Result<Client, Error> {
-        if let Some(client) = &provider.client {
-            return Ok(client.clone());
-        }
-        let client = self.site.connections.wait(&self.io, &provider.id).await;
-        client.inspect_err(|_| self.io.set_unready())
-    }
-
-    /// The client of the provider of this id.
-    ///
-    /// # Errors
-    /// As [`provider`](Self::provider) and [`client`](Self::client).
-    pub(crate) async fn client_of(&self, id: &str) -> Result<Client, Error> {
-        self.client(&self.provider(id).await?).await
-    }
-
-    /// The client of a provider if it is known by now.
-    pub(crate) fn known(&self, provider: &Provider) -> Option<Client> {
-        let client = provider.client.clone();
-        client.or_else(|| self.site.connections.known(&provider.id))
-    }
-
-    /// The client that sessions and sign-ins of a provider have to be of, see [`session::registration`]; nothing as long
-    /// as nobody knows.
-    pub(crate) fn registration(&self, provider: &Provider) -> Option<String> {
-        if let Some((issuer, client_id)) = &provider.registered {
-            return Some(session::registration(issuer, client_id));
-        }
-        let client = self.known(provider)?;
-        let (issuer, client_id) = (client.server().issuer(), client.client_id());
-        Some(session::registration(issuer.as_str(), client_id.as_str()))
-    }
-
-    /// The client of a provider if it is known, for what can be done another time: nobody waits.
-    ///
-    /// # Errors
-    /// What only a host does wrong.
-    pub(crate) async fn client_at_once(
-        &self,
-        provider: &Provider,
-    ) -> Result<Option<Client>, Error> {
-        match &provider.client {
-            Some(client) => Ok(Some(client.clone())),
-            None => self.site.connections.at_once(&self.io, &provider.id).await,
-        }
-    }
-
-    /// The provider to sign in with, if it is determined by the tenant of the page, or is the only one.
-    pub(crate) async fn chosen(&self, need: Option<&Need>) -> Result<Option<Provider>, Error> {
-        let tenant = need.and_then(|need| need.tenant.clone());
-        self.find(ProviderQuery {
-            tenant,
-            ..ProviderQuery::default()
-        })
-        .await
-    }
-
-    /// The first provider, which is used unless the person chooses another.
-    pub(crate) async fn first_provider(&self) -> Result<Provider, Error> {
-        match self.config().providers.first() {
-            Some(first) => Ok(first.clone()),
-            None => {
-                let chosen = self.chosen(None).await?;
-                chosen.ok_or_else(|| ValidationFailure::WebUnknownProvider.into())
-            }
-        }
-    }
-
-    /// Finds the provider of a query, in the settings or by asking the host.
-    pub(crate) async fn find(&self, ask: ProviderQuery) -> Result<Option<Provider>, Error> {
-        let config = self.config();
-        let mut fixed = Vec::new();
-        for provider in &config.providers {
-            if self.is_asked_for(provider, &ask).await? {
-                fixed.push(provider);
-            }
-        }
-        let mut fixed = fixed.into_iter();
-        let (first, second) = (fixed.next(), fixed.next());
-        let is_named = ask.id.is_some() || ask.issuer.is_some();
-        match (first, second, config.lookup) {
-            (Some(first), _, _) if is_named => return Ok(Some(first.clone())),
-            (Some(first), None, Lookup::Fixed) => return Ok(Some(first.clone())),
-            (_, _, Lookup::Fixed) => return Ok(None),
-            (_, _, Lookup::Asked) => {}
-        }
-        let path = match ask.path.is_empty() {
-            true => self.request.path().to_owned(),
-            false => ask.path.clone(),
-        };
-        let host = self.request.host.clone();
-        let asked = ProviderQuery {
-            host,
-            path,
-            ..ask.clone()
-        };
-        let Some(found) = self.io.provider(asked).await? else {
-            return Ok(None);
-        };
-        // A provider that does not match the query would open another tenant's session.
-        let is_fixed = config.providers.iter().any(|fixed| fixed.id == found.id);
-        let is_whole = found.client.is_some() && found.callback.is_none();
-        if is_fixed || !is_whole || !self.is_asked_for(&found, &ask).await? {
-            let why = "the host gave another provider than the one it was asked for";
-            return Err(Error::from(ValidationFailure::WebUnknownProvider).about(why));
-        }
-        config.check_provider(&found)?;
-        Ok(Some(found))
-    }
-
-    async fn is_asked_for(&self, provider: &Provider, ask: &ProviderQuery) -> Result<bool, Error> {
-        let is_named = ask.id.as_ref().is_none_or(|id| *id == provider.id)
-            && (ask.tenant.is_none() || ask.tenant == provider.tenant);
-        Ok(match &ask.issuer {
-            Some(issuer) if is_named => {
-                let client = self.client(provider).await?;
-                client.server().issuer().as_str() == issuer
-            }
-            _ => is_named,
-        })
-    }
-
     pub(crate) fn jar(&self) -> Result<&Jar, Error> {
         Ok(&self.base_url()?.jar)
     }
@@ -212,7 +63,7 @@ impl RequestContext {
         self.cookies.iter().any(|(known, _)| known == name)
     }
 
-    /// Whether the request has a cookie of a session, whatever is in it.
+    /// Whether the request has the cookie of a session; its content is not checked.
     pub(crate) fn has_session(&self) -> Result<bool, Error> {
         Ok(self.has_cookie(self.jar()?.name()))
     }
@@ -277,7 +128,7 @@ impl RequestContext {
         }
     }
 
-    /// Clears the cookies of the session, if there are any.
+    /// The `Set-Cookie` fields that clear the cookies of the session; none if the request has no such cookie.
     pub(crate) fn end_session(&self) -> Result<Vec<String>, Error> {
         Ok(self.jar()?.end_session(&self.cookies, self.same_site()))
     }
@@ -312,7 +163,7 @@ impl RequestContext {
     }
 
     /// The empty response to a prefetch.
-    pub(crate) fn ahead() -> Reply {
+    pub(crate) fn empty_prefetch_reply() -> Reply {
         Reply::empty(StatusCode::NO_CONTENT)
     }
 }

@@ -140,7 +140,7 @@ async fn list(
     Ok(left.filter(is_settled).collect())
 }
 
-/// Stores a session of this client, and does away with what is left of the person's others.
+/// Stores a session of this client, and removes the remains of the person's other sessions.
 async fn listed_and_stored(
     context: &RequestContext,
     client: &Client,

@@ -12,13 +12,14 @@ use crate::connect::Connect;
 use crate::page;
 use crate::request::Request;
 use crate::request_context::RequestContext;
-use crate::routes::{Inner, Route};
+use crate::routes::Route;
 use crate::session::{Identity, Need, Session};
+use crate::site_state::SiteState;
 use crate::visit::Visit;
 
 /// The sign-in of a web application. An application has one; it is cheap to clone.
 #[derive(Clone)]
-pub struct Site(Arc<Inner>);
+pub struct Site(Arc<SiteState>);
 
 impl Site {
     /// A site with these settings.
@@ -27,7 +28,7 @@ impl Site {
     /// `web.setup` for settings that contradict themselves or are not safe, `url.insecure` for a base URL of plain
     /// http that is not of this machine, `redirect_uri.refused`.
     pub fn new(config: Config) -> Result<Self, Error> {
-        Ok(Self(Arc::new(Inner::new(config)?)))
+        Ok(Self(Arc::new(SiteState::new(config)?)))
     }
 
     /// Begins to handle a request: [`Visit::resume`] gives the steps to take.
@@ -46,7 +47,7 @@ impl Site {
         })
     }
 
-    /// Signs somebody in for a test: the response, 204, sets the cookies, and no provider is involved. There are no
+    /// Signs a person in for a test: the response, 204, sets the cookies, and no provider is involved. There are no
     /// tokens. Otherwise it is as at a real sign-in: the host decides ([`Step::Admit`](crate::Step::Admit)), and the
     /// session keeps the claims of [`Config::claims`](crate::Config::claims). Requests that change something need what
     /// a page of the site sends along, such as `Sec-Fetch-Site: same-origin`. [`Visit::resume`] fails with `web.setup`
@@ -68,7 +69,7 @@ impl Site {
     }
 
     /// Ends the session of a request whose grant turned out to have ended (advice `reauthorize`): the response leads a
-    /// person who opened a page to sign in, and is 401 for anybody else.
+    /// person who opened a page to sign in, and is 401 for any other request.
     pub fn tokens_over(&self, request: Request) -> Visit {
         let site = Arc::clone(&self.0);
         Visit::new(move |io| page::over(RequestContext::new(site, request, io)))
@@ -107,14 +108,14 @@ impl Site {
         Visit::new(move |io| page::connect(RequestContext::new(site, request, io), provider))
     }
 
-    /// How [`Step::Connect`](crate::Step::Connect) ended. A failure is told to whoever waits, and for a while to whoever
-    /// needs the provider next: with status 503, or 502 where the provider answered what it must not. One that is the
+    /// How [`Step::Connect`](crate::Step::Connect) ended. Visits that wait for the client fail with the error, and for a while
+    /// so does every other visit that needs the provider: with status 503, or 502 where the provider answered what it must not. One that is the
     /// application's own (`misuse.*`) is a 500, and not remembered.
     pub fn connected(&self, at: &Moment, connect: &Connect, client: Result<Client, Error>) {
-        self.0.connections.landed(at.now(), connect, client);
+        self.0.connections.attempt_ended(at.now(), connect, client);
     }
 
-    /// Forgets that anybody is being asked for a client: for a process that was forked from one that did.
+    /// Forgets the connection attempts in progress: for a process that was forked from one that did.
     pub fn abandon_connecting(&self) {
         self.0.connections.abandon();
     }

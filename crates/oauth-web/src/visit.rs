@@ -83,7 +83,7 @@ pub enum Step {
     /// [`Site::connected`](crate::Site::connected), before or after that.
     Connect(Connect),
     /// Decide whether to admit this person, and what to add to the session. Answer with [`Event::Admitted`]. A host
-    /// that admits everybody answers [`Admission::default`].
+    /// that admits every person answers [`Admission::default`].
     Admit(Box<Identity>),
     /// The end: forward this call to its API, with the token of [`Forward::session`]. The host streams its body.
     Forward(Box<Forward>),

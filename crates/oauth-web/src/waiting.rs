@@ -1,60 +1,66 @@
-//! Visits that need a provider whose client is not known yet.
+//! How a visit waits for the client of a provider that is not known yet.
 
 use std::time::Duration;
 
 use oauth_core::Client;
 use oauth_core::error::Error;
 
-use crate::connect::{Connections, Said};
+use crate::connect::{ClientLookup, Connections};
 use crate::visit::Io;
 
-/// How long a person waits.
-const PATIENCE: Duration = Duration::from_secs(10);
+/// The longest time that a visit waits for a client.
+const LONGEST_WAIT: Duration = Duration::from_secs(10);
 
-/// How often somebody who waits looks.
-const LOOK: Duration = Duration::from_millis(50);
+/// How often a waiting visit looks whether the client is known.
+const LOOK_INTERVAL: Duration = Duration::from_millis(50);
 
 impl Connections {
-    /// The client, now or never: whoever may do without it does not wait. Somebody has been asked for it then.
+    /// The client if it is known. If not, starts connecting where no attempt is in progress, and does not wait for another
+    /// visit's attempt.
     ///
     /// # Errors
-    /// What only a host does wrong.
-    pub(crate) async fn at_once(&self, io: &Io, id: &str) -> Result<Option<Client>, Error> {
-        match self.with(id, |one| one.ask(id, io.now())) {
-            Said::Known(client) => Ok(Some(client)),
-            Said::Begin(connect) => {
+    /// Those of a host that gives a wrong answer.
+    pub(crate) async fn known_or_connect(
+        &self,
+        io: &Io,
+        id: &str,
+    ) -> Result<Option<Client>, Error> {
+        match self.with(id, |one| one.look_up(id, io.now())) {
+            ClientLookup::Known(client) => Ok(Some(client)),
+            ClientLookup::Begin(connect) => {
                 io.connect(connect).await?;
                 Ok(self.known(id))
             }
-            Said::Join(_) | Said::Failed(_) => Ok(None),
+            ClientLookup::Join(_) | ClientLookup::Failed(_) => Ok(None),
         }
     }
 
-    /// The client, as soon as it is known.
+    /// The client: waits until it is known.
     ///
     /// # Errors
-    /// What the host failed with, now or a while ago; `lost.timeout` for a flight that takes too long.
+    /// The error with which the host failed to connect, now or a while ago; `lost.timeout` for an attempt that takes too
+    /// long.
     pub(crate) async fn wait(&self, io: &Io, id: &str) -> Result<Client, Error> {
-        let flight = match self.with(id, |one| one.ask(id, io.now())) {
-            Said::Known(client) => return Ok(client),
-            Said::Failed(error) => return Err(error),
-            Said::Join(flight) => flight,
-            Said::Begin(connect) => {
-                let flight = connect.flight;
+        let attempt = match self.with(id, |one| one.look_up(id, io.now())) {
+            ClientLookup::Known(client) => return Ok(client),
+            ClientLookup::Failed(error) => return Err(error),
+            ClientLookup::Join(attempt) => attempt,
+            ClientLookup::Begin(connect) => {
+                let attempt = connect.attempt;
                 io.connect(connect).await?;
-                flight
+                attempt
             }
         };
         let mut waited = Duration::ZERO;
         loop {
-            if let Some(ended) = self.with(id, |one| one.ended(flight)) {
+            if let Some(ended) = self.with(id, |one| one.ended(attempt)) {
                 return ended;
             }
-            if waited >= PATIENCE {
-                return Err(self.with(id, |one| one.is_slow(io.now(), flight)));
+            if waited >= LONGEST_WAIT {
+                return Err(self.with(id, |one| one.give_up_waiting(io.now(), attempt)));
             }
-            io.wait(LOOK).await?;
-            waited += LOOK;
+            io.wait(LOOK_INTERVAL).await?;
+            waited += LOOK_INTERVAL;
         }
     }
 }

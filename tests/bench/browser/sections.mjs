@@ -118,7 +118,7 @@ const CAUSES = [
   ['presets and stored servers', /^server_(fromPreset|toJson|fromJson)|checkSecret|oauth_facade::(preset|stored)|oauth_core::quirk/],
   ['metadata and discovery', /^server_|discover|oauth_core::(server|issuer)|endpoint::metadata|oauth_facade::server/],
   ['JSON', /oauth_core::json/],
-  ['sign-in: URL, callback, code', /^(client|authorization)_|recognises|checkReturn|flow::authorization|oauth_core::(pkce|client)|authorization_code|oauth_facade::client/],
+  ['sign-in: URL, callback, code', /^(client|authorization)_|recognizes|checkReturn|flow::authorization|oauth_core::(pkce|client)|authorization_code|oauth_facade::client/],
   ['token requests and replies', /^(machine|step|tokens)_|oauth_core::(call|endpoint|grant|token|client_auth|crypto|jose|dpop|exchange|http)|oauth_facade::(machine|request|op|arg)/],
   ['errors', /Error$|oauth_core::error|oauth_facade::(record|doubles)|oauth_core_web::error/],
   ['URLs, forms, scopes, secrets', /oauth_core|oauth_facade/],

@@ -89,7 +89,7 @@ impl Party {
         let visited = self.browser.visit(begun.url.as_str(), redirect_uri(cli));
         let callback = visited.map_err(|why| Stage::Authorization.lost(why))?;
         if cli.stop_after == Some(Stage::Authorization) {
-            let is_ours = begun.pending.recognises(&callback);
+            let is_ours = begun.pending.recognizes(&callback);
             return Ok(ControlFlow::Break(json!({
                 "stage": Stage::Authorization.as_str(), "recognised": is_ours, "error": null,
             })));

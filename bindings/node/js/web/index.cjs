@@ -1,5 +1,7 @@
 'use strict'
 
+// The exports of the package's `web` entry point.
+
 const { Site } = require('./site.cjs')
 const { Refuse, User } = require('./user.cjs')
 

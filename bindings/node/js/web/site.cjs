@@ -1,5 +1,7 @@
 'use strict'
 
+// The site of an application: handles each request, calls the application's functions, and keeps people's tokens at hand.
+
 const { channel, inspect, isShared } = require('#host')
 const { Client } = require('../client.cjs')
 const { OAuthError, lift, lifted } = require('../errors.cjs')
@@ -21,15 +23,15 @@ const hono = require('./hono.cjs')
 const standard = require('./standard.cjs')
 const sveltekit = require('./sveltekit.cjs')
 
-/** Gets `{ code, detail }` of whatever is worth a line in the log. */
+/** Publishes each note for the log, as `{ code, detail }`. */
 const NOTES = channel('oauth-core:web')
 
-/** The code of a visit that ends with what the application's own function has thrown. */
+/** The code of a visit in which a function of the application threw. */
 const THROWN = 'misuse.setup'
 
 const ACCESS = ['open', 'quiet', 'signed_in']
 
-/** The body of an API's response, bit by bit; there is none where the status says so. */
+/** The body of an API's response as a stream; empty for a status without a body. */
 function streamOf(stream, status) {
   if ([204, 205, 304].includes(status)) {
     stream.cancel()
@@ -49,17 +51,17 @@ function streamOf(stream, status) {
   }, { highWaterMark: 0 })
 }
 
-/** The tokens of people; where requests cannot wait for each other, each finds them in the store. */
+/** The token sources of a client's people. Where requests cannot wait for each other, as in Workers, each makes its own. */
 function grantsOf(client, store) {
   return isShared ? new Sessions(client, store) : { get: (grant) => new Sessions(client, store).get(grant) }
 }
 
-/** A site whose people sign in: one for an application. */
+/** The sign-in of a web application. An application has one. */
 class Site {
   #options
   #providers
   #native
-  /** What a function that gives a client has thrown. */
+  /** The error that a provider's `client` function threw last. */
   #thrown
   #visiting = new Map()
   #visits = 0
@@ -75,7 +77,7 @@ class Site {
     }
     if (!ACCESS.includes(access)) throw new TypeError(`access must be one of ${ACCESS.join(', ')}`)
     checkStore(store)
-    this.#options = { ...options, access, kept: store && inner(store), line: nativeNetwork(network), rootPath: options.rootPath ?? '' }
+    this.#options = { ...options, access, nativeStore: store && inner(store), nativeNetwork: nativeNetwork(network), rootPath: options.rootPath ?? '' }
     this.#providers = providersOf(options)
     for (const known of this.#providers) if (known.client instanceof Client) this.#know(known)
     this.#native = this.#build()
@@ -84,23 +86,23 @@ class Site {
     for (const [name, value] of Object.entries(own)) Object.defineProperty(this, name, { value })
   }
 
-  /** A site out of environment variables. */
+  /** Creates a site from environment variables. */
   static fromEnv(options) {
     return new this(fromEnvironment(optionsOf('Site.fromEnv', options)))
   }
 
   #build() {
-    const { kept, line } = this.#options
+    const { nativeStore, nativeNetwork } = this.#options
     const ours = {
       admit: (identity, id) => this.#admit(identity, id),
       find: (ask, id) => this.#find(ask, id),
       connect: (id) => this.#connect(id),
     }
     const made = nativeSetup(this.#options, this.#providers)
-    return lifted(() => made.site(nativeOptions(this.#options), answersOfSite(ours), kept, line))
+    return lifted(() => made.site(nativeOptions(this.#options), answersOfSite(ours), nativeStore, nativeNetwork))
   }
 
-  /** A provider, and the sessions of its people. */
+  /** Remembers a provider, and the token sources of its people. */
   #know(provider) {
     const { store } = this.#options
     const before = this.#people.get(provider.id)
@@ -108,7 +110,7 @@ class Site {
     this.#people.set(provider.id, { provider, sessions: store && grantsOf(provider.client, store) })
   }
 
-  /** The client of a provider that has a function for it, as the addon takes it: called once for all who wait. */
+  /** Calls the `client` function of a provider, once for all requests that wait, and returns the client for the addon. */
   async #connect(id) {
     const provider = this.#providers.find((one) => one.id === id)
     try {
@@ -119,13 +121,13 @@ class Site {
       return { setup: nativeSetup(this.#options, [{ ...provider, client }]) }
     } catch (error) {
       if (error instanceof OAuthError) return { failed: { code: error.code, why: error.cause?.message ?? error.message } }
-      // What the application's own function throws is its own matter.
+      // The visit rethrows what the application's function threw.
       this.#thrown = { error }
       return { failed: { code: THROWN, why: 'the function for a client threw' } }
     }
   }
 
-  /** Where the site's own pages are, as the application's router sees it; one that ends with `*` stands for all below. */
+  /** The paths of the site's own pages, as the application's router sees them; `*` at the end stands for all paths below. */
   get paths() {
     const { baseUrl, prefix = '/auth', rootPath } = this.#options
     const root = new URL([baseUrl].flat()[0]).pathname.replace(/\/$/, '')
@@ -133,7 +135,7 @@ class Site {
     return [`${prefix}/*`, ...others].map((path) => `${root}${path}`.slice(rootPath.length))
   }
 
-  /** A path of the application's, as the person's browser shows it. */
+  /** A path of the application as the browser shows it: with `rootPath` in front. */
   full(path) {
     return this.#options.rootPath + path
   }
@@ -144,8 +146,8 @@ class Site {
   }
 
   /**
-   * What becomes of a request: `{ reply }` to send, or `{ user }` where it is the application's turn. `body` is called
-   * with a limit in bytes where the site reads the body.
+   * Handles a request: resolves to `{ reply }` if the site responds, or `{ user }` if the application does. `body` is
+   * called with a limit in bytes if the site reads the body.
    */
   async visit({ method, host, target, headers, body }, { access = this.#options.access, need, request } = {}) {
     const full = this.full(target)
@@ -167,7 +169,7 @@ class Site {
     }
   }
 
-  /** A page's call to an API; what goes wrong there is a bad gateway, and no error of the application's. */
+  /** Forwards a page's call to an API. A failure becomes a 502, and no error of the application. */
   async #forwarded(forward, body) {
     const given = await body?.(forward.limit)
     if (given === TOO_LARGE) return { reply: { status: 413, headers: [], body: '' } }
@@ -214,7 +216,7 @@ class Site {
     })
   }
 
-  /** The provider that the application knows, as the addon takes it. */
+  /** Calls the application's `provider` function, and returns its result for the addon. */
   #find(ask, id) {
     return this.#own(id, async (request) => {
       const named = Object.entries(ask).map(([name, value]) => [name, value ?? undefined])
@@ -226,7 +228,7 @@ class Site {
     })
   }
 
-  /** What the application's own function throws comes out as it went in. */
+  /** Calls a function of the application, and remembers what it throws: the visit rethrows it unchanged. */
   async #own(id, ask) {
     const visit = this.#visiting.get(id)
     try {
@@ -254,7 +256,7 @@ class Site {
     return { source, api: this.#apis.get(source) }
   }
 
-  /** A provider that this process has not needed yet, or that another has looked up. */
+  /** Makes a provider known that this process has not needed yet, or that another process has looked up. */
   async #seek(id) {
     if (!this.#providers.some((one) => one.id === id)) return this.#find({ id, host: '', path: '/' })
     try {
@@ -265,8 +267,8 @@ class Site {
   }
 
   /**
-   * Signs somebody in for a test: the `Cookie` of requests from then on. No provider is asked, and there are no tokens;
-   * `admit` is asked, unless `local` is what it gives.
+   * Signs a person in for a test: resolves to the `Cookie` field for later requests. No provider is involved, and there
+   * are no tokens. `admit` is called, unless `local` gives its result.
    */
   async testing(somebody) {
     const given = optionsOf('site.testing', somebody)
@@ -282,14 +284,14 @@ class Site {
     return cookies.filter((field) => !/max-age=0/i.test(field)).map((field) => field.split(';', 1)[0]).join('; ')
   }
 
-  /** What to send where an error that left a page says that the grant of whoever is signed in has ended; else nothing. */
+  /** The reply to send if an error thrown by a page says that the user's grant has ended; otherwise `undefined`. */
   async ended(request, user, error) {
     if (!User.isOver(user, error)) return undefined
     const { reply } = await this.visit(request, { access: 'over' })
     return reply
   }
 
-  /** Who came with this request, for whatever adapter sees it next. */
+  /** Remembers the user of a request for the next adapter that handles it. */
   remember(request, user) {
     this.#known.set(request, user)
   }
@@ -298,22 +300,22 @@ class Site {
     return this.#known.get(request)
   }
 
-  /** The standard handler: a response to send, or who is there. */
+  /** The handler for standard requests: resolves to a `Response` to send, or to the user. */
   async handle(request, options) { return standard.handle(this, request, optionsOf('site.handle', options)) }
   /** The site's own pages, as route handlers. */
   get routes() { return { GET: this.page, POST: this.page } }
-  /** A handler of requests behind the site. */
+  /** Wraps a request handler, so that the site handles each request first. */
   wrap(handler, options) { return standard.wrap(this, handler, optionsOf('site.handle', options)) }
   /** Middleware for Hono. */
   hono() { return hono.middleware(this) }
   /** Middleware for Express, Connect, and `node:http`. */
   express() { return express.middleware(this) }
-  /** Express's handler of errors: whoever's grant has ended is led to sign in. */
+  /** The error handler for Express: sends a user whose grant has ended to sign in. */
   expressErrors() { return express.errors(this) }
   /** The `handle` hook of SvelteKit. */
   sveltekit(options) { return sveltekit.handle(this, options) }
 
-  /** Where frameworks have their own way to lead elsewhere, it takes this one's place. */
+  /** Redirects by throwing a `Response`; an adapter replaces this if its framework redirects in another way. */
   async leave(location) {
     throw new Response(null, { status: 303, headers: { location, 'x-remix-reload-document': 'true' } })
   }

@@ -819,9 +819,9 @@ class ExchangeOperations:
             token: The ID token.
             nonce: The nonce that was sent for this sign-in. Keep it with the session of the
                 browser or the app, and forget it with the first token that is posted.
-            without_nonce: What of a nonce in the token where none was sent: "absent" refuses
-                it, for it belongs to another sign-in, and "ignored" does not look at it, for apps
-                whose library sends one that you never learn.
+            without_nonce: Whether a token may have a nonce if the request sent none: "absent"
+                refuses such a token, which belongs to another sign-in; "ignored" accepts it, for
+                apps whose library sends a nonce that you never learn.
             client_ids: Other clients of the same application at this server, such as its apps
                 for Android and iOS: the token may be for one of them, and azp may be one of them.
             access_token: The access token that came with it: at_hash has to be there, and its.

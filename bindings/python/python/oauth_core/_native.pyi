@@ -633,7 +633,7 @@ class Flow:
     @property
     def started_at(self) -> datetime:
         """When the flow began, in UTC, for whoever lets old ones lapse."""
-    def recognises(self, callback_url: str) -> bool:
+    def recognizes(self, callback_url: str) -> bool:
         """Whether a callback carries this flow's state.
 
         False for any other, and once the flow has been redeemed. callback_url is the whole URL

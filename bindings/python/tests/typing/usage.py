@@ -27,7 +27,7 @@ def blocking() -> None:
     public = oauth_core.Client(server, client_id="id", client_auth=oauth_core.Public(), timeout=5)
     flow = public.authorize(redirect_uri="https://app.example/", extra={"prompt": "login"})
     assert_type(flow.url, str)
-    assert_type((flow.state, flow.recognises("https://app.example/?code=x")), tuple[str, bool])
+    assert_type((flow.state, flow.recognizes("https://app.example/?code=x")), tuple[str, bool])
     assert_type(oauth_core.providers(), tuple[str, ...])
     tokens = public.redeem(flow, "https://app.example/?code=x")
     assert_type(tokens, oauth_core.Tokens)

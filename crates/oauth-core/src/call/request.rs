@@ -52,7 +52,7 @@ pub(super) enum Needs {
     Nothing,
     /// The host signs this.
     Signature(SigningJob, SigningKey),
-    /// Somebody else answers this.
+    /// A request to another server, whose response is needed first.
     Answer(Box<Request<Bytes>>, Remote),
 }
 
@@ -154,7 +154,7 @@ impl Unsent {
         }
     }
 
-    /// Takes the JWT that somebody else has replied with.
+    /// Takes the JWT from the response of the other server.
     pub(super) fn receive(
         &mut self,
         config: &ClientConfig,
@@ -209,7 +209,10 @@ impl Unsent {
                 _ => None,
             },
             nonce,
-            issued_at: config.shared.clocks.there(self.side(), &self.url, at.now()),
+            issued_at: config
+                .shared
+                .clocks
+                .server_time(self.side(), &self.url, at.now()),
         };
         let input = |key: &dpop::DpopKey| {
             let input = key.signing_input(&proof, at)?;
@@ -324,7 +327,7 @@ impl Unsent {
             Body::None | Body::Json(_) => return Err(Misuse::NeedsForm.into()),
         };
         let signed = self.client_jwt.as_ref();
-        config.name(form, signed.map(|jwt| jwt.expose().as_str()));
+        config.write_credentials(form, signed.map(|jwt| jwt.expose().as_str()));
         Ok(())
     }
 }

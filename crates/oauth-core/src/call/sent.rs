@@ -17,13 +17,13 @@ use crate::json::{self, Json};
 use crate::moment::Moment;
 use crate::secret::Secret;
 use crate::url::Url;
-/// What of a request is needed once it has gone out.
+/// The parts of a request that are needed after it was sent.
 pub(super) struct Sent {
     /// What it carried, be it in the URL.
     pub(super) body: Bytes,
     pub(super) authorization: Option<HeaderValue>,
     pub(super) client_jwt: Option<Secret<String>>,
-    /// Where it went, for those who may have to ask again.
+    /// Where it went, in case it has to be sent again.
     pub(super) url: Url,
     pub(super) proved: Option<Side>,
 }
@@ -61,7 +61,7 @@ impl Sent {
         (!sent.matches(current.expose())).then_some(current)
     }
 
-    /// Takes the server's time out of a reply that refused the proof, and says whether it was made by another.
+    /// Corrects the clock difference from the `Date` of a refused proof. True if it changed, so that a retry makes sense.
     pub(super) fn corrects_clock(
         &self,
         config: &ClientConfig,
@@ -73,10 +73,10 @@ impl Sent {
         };
         let clocks = &config.shared.clocks;
         refuses(reply, dpop::INVALID_PROOF)
-            && clocks.learn(side, &self.url, reply.headers(), at.now())
+            && clocks.correct_from_date(side, &self.url, reply.headers(), at.now())
     }
 
-    /// Takes the nonce out of a reply, and says whether the server refused the request for want of it.
+    /// Remembers the nonce of a reply. True if the server refused the request because it lacked that nonce.
     ///
     /// # Errors
     /// `dpop.nonce`.

@@ -75,7 +75,7 @@ impl FederatedAssertion {
     }
 
     /// Expects tokens that are made out to this audience and not to the issuer, such as
-    /// `api://AzureADTokenExchange`. One that is made out to anybody else is never sent.
+    /// `api://AzureADTokenExchange`. One with any other audience is never sent.
     #[must_use]
     pub fn audience(mut self, audience: impl Into<String>) -> Self {
         self.audience = Some(audience.into());
@@ -130,7 +130,7 @@ impl FederatedAssertion {
         }
         let audience = claims.audience().map_err(of_claim)?;
         let wanted = self.expected(server);
-        // A token for several is good at the others too, for whoever it was shown to (RFC 10070).
+        // A server that gets a token for several audiences could use it at the others (RFC 10070).
         if audience != [wanted] {
             let both = format!("it names {}, expected was {wanted}", audience.join(" "));
             return Err(Error::from(Misuse::AssertionAudience).about(&both));

@@ -31,7 +31,7 @@ pub(crate) trait ClientJwt: fmt::Debug + Send + Sync {
     /// Why there is none.
     fn make(&self, of: &RequestFacts<'_>) -> Result<Made, Error>;
 
-    /// The JWT in the reply of whoever was asked for it.
+    /// The JWT in the response to the request for it.
     ///
     /// # Errors
     /// Why there is none.
@@ -61,18 +61,18 @@ pub(crate) trait ClientJwt: fmt::Debug + Send + Sync {
         None
     }
 
-    /// Whether somebody else replaces the JWT, at a time of their own.
+    /// Whether another issuer replaces the JWT, at a time that the client does not know.
     fn origin(&self) -> Origin {
         Origin::Own
     }
 }
 
-/// Who makes the JWTs.
+/// The issuer of the JWTs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Origin {
     /// This client.
     Own,
-    /// Somebody else, who replaces them.
+    /// Another issuer, which replaces them before they expire.
     Foreign,
 }
 
@@ -90,11 +90,11 @@ pub(crate) enum Made {
     Ready(Secret<String>),
     /// What this key has to sign.
     Unsigned(SigningKey, String),
-    /// The request for it, to somebody else.
+    /// The request for it, to another server.
     Remote(Box<Request<Bytes>>, Remote),
 }
 
-/// Somebody else is asked for the JWT. In a page nobody can be, so that the code for it is left out.
+/// A request to another server for the JWT. A browser page cannot make one, so its build leaves this code out.
 #[cfg(not(all(feature = "js", target_family = "wasm")))]
 #[derive(Debug)]
 pub(crate) struct Remote(());

@@ -27,7 +27,7 @@ impl ClientMetadata {
         self.check_profiles()?;
         self.check_pages()?;
         self.check_keys()?;
-        // A token that nobody has signed proves nothing.
+        // An unsigned token proves nothing.
         match self.id_token_signed_response_alg.as_deref() {
             Some("none") => Err(malformed("id_token_signed_response_alg")),
             _ => Ok(()),
@@ -127,7 +127,7 @@ impl ClientMetadata {
         let Some(uri) = &self.jwks_uri else {
             return Ok(());
         };
-        // Whoever is in between would exchange the keys.
+        // Over plain http, an attacker on the path could replace the keys.
         let url = Url::parse(uri).and_then(|url| url.require(Transport::Https));
         url.map_err(|_| malformed("jwks_uri"))
     }

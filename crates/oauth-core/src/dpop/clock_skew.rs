@@ -5,23 +5,27 @@ use std::collections::VecDeque;
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
-use super::{MAX_NONCES, Side};
+use super::Side;
 use crate::http::HeaderMap;
 use crate::http::header::DATE;
 use crate::moment::UnixTime;
 use crate::retry_after;
 use crate::url::Url;
 
-/// The error of a proof that was refused, for whatever reason (section 12.2).
+/// The error code of a refused proof, whatever the reason (section 12.2).
 pub(crate) const INVALID_PROOF: &str = "invalid_dpop_proof";
 
-/// What a request takes on its way is no difference of clocks.
-const SAME: Duration = Duration::from_secs(5);
+/// A smaller difference may be the time that the reply took to arrive.
+const TOLERANCE: Duration = Duration::from_secs(5);
 
-/// The difference to the clock of each server that has refused a proof for it. Bounded: the oldest make room.
+/// How many servers' clocks are remembered; the oldest make room.
+const MAX_CLOCKS: usize = 64;
+
+/// The clock difference of each server that has refused a proof because of its time.
 #[derive(Debug, Default)]
 pub(crate) struct ServerClocks(Mutex<VecDeque<(Side, String, Difference)>>);
 
+/// How far the clock of a server differs from ours.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Difference {
     Ahead(Duration),
@@ -29,8 +33,8 @@ enum Difference {
 }
 
 impl ServerClocks {
-    /// The time by the clock of this server.
-    pub(crate) fn there(&self, side: Side, url: &Url, now: UnixTime) -> UnixTime {
+    /// The time that the clock of this server shows.
+    pub(crate) fn server_time(&self, side: Side, url: &Url, now: UnixTime) -> UnixTime {
         let origin = url.origin_text();
         let known = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let found = known
@@ -43,8 +47,14 @@ impl ServerClocks {
         }
     }
 
-    /// Takes the `Date` of a reply that refused a proof, and says whether it was made by another time.
-    pub(crate) fn learn(&self, side: Side, url: &Url, headers: &HeaderMap, now: UnixTime) -> bool {
+    /// Corrects the clock difference from the `Date` of a refused proof. True if it changed, so that a retry makes sense.
+    pub(crate) fn correct_from_date(
+        &self,
+        side: Side,
+        url: &Url,
+        headers: &HeaderMap,
+        now: UnixTime,
+    ) -> bool {
         let mut fields = headers.get_all(DATE).iter();
         let (Some(field), None) = (fields.next(), fields.next()) else {
             return false;
@@ -52,8 +62,8 @@ impl ServerClocks {
         let Some(there) = field.to_str().ok().and_then(retry_after::date) else {
             return false;
         };
-        let believed = self.there(side, url, now);
-        if there.since(believed).max(believed.since(there)) <= SAME {
+        let believed = self.server_time(side, url, now);
+        if there.since(believed).max(believed.since(there)) <= TOLERANCE {
             return false;
         }
         let difference = match there >= now {
@@ -63,7 +73,7 @@ impl ServerClocks {
         let origin = url.origin_text();
         let mut known = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         known.retain(|(known, of, _)| *known != side || *of != origin);
-        if known.len() >= MAX_NONCES {
+        if known.len() >= MAX_CLOCKS {
             known.pop_front();
         }
         known.push_back((side, origin.to_owned(), difference));
@@ -101,16 +111,19 @@ mod tests {
         // 784111777 seconds after the epoch.
         let date = dated(&["Sun, 06 Nov 1994 08:49:37 GMT"]);
         let now = at(784_111_777 + 100);
-        assert!(clocks.learn(side, &one, &date, now));
-        assert_eq!(clocks.there(side, &one, now), at(784_111_777));
-        assert_eq!(clocks.there(side, &one, at(784_111_977)), at(784_111_877));
-        assert_eq!(clocks.there(side, &other, now), now);
-        assert_eq!(clocks.there(Side::ResourceServer, &one, now), now);
-        // It is known by now, and so no reason to try again.
-        assert!(!clocks.learn(side, &one, &date, now));
+        assert!(clocks.correct_from_date(side, &one, &date, now));
+        assert_eq!(clocks.server_time(side, &one, now), at(784_111_777));
+        assert_eq!(
+            clocks.server_time(side, &one, at(784_111_977)),
+            at(784_111_877)
+        );
+        assert_eq!(clocks.server_time(side, &other, now), now);
+        assert_eq!(clocks.server_time(Side::ResourceServer, &one, now), now);
+        // The difference is known by now, so another retry makes no sense.
+        assert!(!clocks.correct_from_date(side, &one, &date, now));
         let ahead = at(784_111_777 - 50);
-        assert!(clocks.learn(side, &other, &date, ahead));
-        assert_eq!(clocks.there(side, &other, ahead), at(784_111_777));
+        assert!(clocks.correct_from_date(side, &other, &date, ahead));
+        assert_eq!(clocks.server_time(side, &other, ahead), at(784_111_777));
     }
 
     #[test]
@@ -119,11 +132,17 @@ mod tests {
         let (url, side) = (url("https://a.example/x"), Side::ResourceServer);
         let near = dated(&["Sun, 06 Nov 1994 08:49:37 GMT"]);
         for now in [784_111_772, 784_111_777, 784_111_782] {
-            assert!(!clocks.learn(side, &url, &near, at(now)), "{now}");
+            assert!(
+                !clocks.correct_from_date(side, &url, &near, at(now)),
+                "{now}"
+            );
         }
         let twice = ["Sun, 06 Nov 1994 08:49:37 GMT"; 2];
         for dates in [&[][..], &["yesterday"], &twice] {
-            assert!(!clocks.learn(side, &url, &dated(dates), at(1)), "{dates:?}");
+            assert!(
+                !clocks.correct_from_date(side, &url, &dated(dates), at(1)),
+                "{dates:?}"
+            );
         }
     }
 }

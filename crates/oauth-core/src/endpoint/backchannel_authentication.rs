@@ -27,7 +27,7 @@ const MAX_BINDING_MESSAGE: usize = 100;
 pub enum Hint {
     /// What the person is called at the server, such as a telephone number or a user name.
     Login(String),
-    /// A token of somebody else that names the person.
+    /// A token of another issuer that names the person.
     LoginToken(Secret<String>),
     /// An ID token that the server gave before.
     IdToken(Secret<String>),

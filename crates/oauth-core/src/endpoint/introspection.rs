@@ -44,7 +44,7 @@ pub struct Introspection {
 pub struct SignedResponse {
     /// `introspection_signed_response_alg`, or several; `RS256` by default.
     pub algs: Vec<Alg>,
-    /// Who has to be in `aud`: the name that the server has for this resource server. `None` stands for the
+    /// The required `aud`: the name that the server has for this resource server. `None` stands for the
     /// client id.
     pub audience: Option<String>,
     /// `introspection_encrypted_response_alg` and `_enc`: a response that is not encrypted is then refused.
@@ -115,7 +115,7 @@ impl Introspection {
 #[derive(Debug, Clone)]
 #[non_exhaustive]
 pub enum TokenState {
-    /// Alive, with what the server chose to tell.
+    /// The token is active; with the members that the server sent.
     Active(Box<ActiveToken>),
     /// Dead, unknown, or none of our business: the server does not say which, and nothing else it
     /// says may be trusted.

@@ -1,6 +1,10 @@
 //! `POST {pushed_authorization_request_endpoint}`: sends the authorization request to the server before the person
 //! goes there.
 //!
+//! The core never compares the end of a `request_uri` with the clock: the host gets `expires_in` as
+//! [`Authorization::expires_in`](crate::flow::authorization::Authorization::expires_in), and the server refuses a
+//! `request_uri` that has expired.
+//!
 //! RFC 9126 <https://www.rfc-editor.org/rfc/rfc9126#section-2>
 
 use crate::http::StatusCode;

@@ -20,18 +20,18 @@ use crate::token::Tokens;
 
 /// Makes a client known to the server, which gives it an id, and a secret if it needs one.
 ///
-/// A reply that was lost may have left a client behind that nobody knows.
+/// If the reply is lost, the server may keep a client that no application knows.
 #[derive(Debug, Clone)]
 #[non_exhaustive]
 pub struct Registration {
     /// What the client says about itself.
     pub metadata: ClientMetadata,
-    /// What entitles to register, where the server does not let everybody (section 3).
+    /// The initial access token, where the server does not let every client register (section 3).
     pub initial_access_token: Option<Secret<String>>,
 }
 
 impl Registration {
-    /// With these metadata, at a server that lets everybody register.
+    /// With these metadata, at a server that lets every client register.
     pub const fn new(metadata: ClientMetadata) -> Self {
         Self {
             metadata,

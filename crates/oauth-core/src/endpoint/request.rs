@@ -74,7 +74,7 @@ pub enum Auth {
         purpose: &'static str,
     },
     /// An access token, in the way of its type (RFC 6750, RFC 9449 section 7). One that belongs to
-    /// another client or server is refused; one of [`Tokens::bearer`] belongs to nobody.
+    /// another client or server is refused; one of [`Tokens::bearer`] belongs to no client.
     Token(Arc<Tokens>),
 }
 

@@ -28,12 +28,12 @@ const LONGEST: usize = 1024;
 /// What a person says of themselves before anybody knows where they sign in: something like an e-mail address, a
 /// host, or an `https` URL (section 2.1).
 ///
-/// Whoever types it names the host that is asked: requests go to public addresses alone.
+/// The person who types it chooses the host of the request, so requests go to public addresses only.
 #[derive(Clone, PartialEq, Eq)]
 pub struct UserIdentifier {
     /// Normalized: an `acct` or `https` URI.
     resource: String,
-    /// Who is asked, in the place of an authorization server.
+    /// The host that gets the request.
     host: Issuer,
     transport: Transport,
 }

@@ -1,4 +1,4 @@
-//! The server's own words from an error reply that is not an OAuth error, for whoever looks for the cause.
+//! The server's own words from an error reply that is not an OAuth error, for the developer who looks for the cause.
 
 use crate::http::Response;
 use crate::http::header::CONTENT_TYPE;

@@ -13,7 +13,7 @@ mod prepare;
 mod profile;
 mod request;
 pub(crate) mod request_object;
-mod response;
+mod response_mode;
 mod step_up;
 #[cfg(all(test, feature = "sha2"))]
 mod tests;
@@ -27,4 +27,4 @@ pub use entropy::HostGeneratedValues;
 pub use pending::Pending;
 pub(crate) use request::Pkce;
 pub use request::{AuthorizationRequest, Push};
-pub use response::{ResponseMode, ResponseType};
+pub use response_mode::{ResponseMode, ResponseType};

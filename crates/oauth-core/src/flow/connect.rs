@@ -20,7 +20,7 @@ use crate::challenge;
 use crate::client_metadata::ID_JAG;
 use crate::dpop::DpopKey;
 use crate::endpoint::registration::Registration;
-use crate::endpoint::resource_challenge::{Answered, ResourceChallenge};
+use crate::endpoint::resource_probe::{ProbeResult, ResourceProbe};
 use crate::error::{Error, Misuse, ProtocolViolation, ValidationFailure};
 use crate::exchange::{Boxed, Exchange, ExchangeExt as _, Ready};
 use crate::flow::discovery::{Discovery, DiscoveryRequest};
@@ -74,7 +74,7 @@ pub enum LoginBy {
 /// Where the challenge of the API comes from.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum FirstChallenge {
-    /// Nobody knows of one.
+    /// It is not known whether there was one.
     Unknown,
     /// The API is asked, without a token.
     Ask,
@@ -100,7 +100,7 @@ pub enum OfflineAccess {
 pub struct Connection {
     /// What the API says about itself.
     pub resource: ProtectedResource,
-    /// Who issues its tokens. Its requests go to public addresses alone, unless the caller has named it.
+    /// The server that issues its tokens. Requests to it go to public addresses alone, unless the caller has named it.
     pub server: Server,
     /// Which client asks for them.
     pub client: ClientChoice,
@@ -326,7 +326,7 @@ impl ConnectRequest {
         chosen.cloned()
     }
 
-    /// Who named the server: the caller, by a list or a registration, or the API alone.
+    /// Whether the caller named the server, by a list or a registration, or only the API did.
     fn reach(&self, issuer: &Issuer) -> Reach {
         let allowed = self.allowed.iter().flatten();
         let client = self.identities.preregistered.iter();
@@ -415,12 +415,12 @@ fn challenged(request: ConnectRequest) -> Boxed<ConnectRequest> {
         .then(move |_, ()| {
             let mut request = request;
             let resource = request.resource().url().clone();
-            let call = Call::new(asked?, ResourceChallenge { resource });
+            let call = Call::new(asked?, ResourceProbe { resource });
             Ok(call.and_then(move |_, answered| {
                 let fields = match answered {
-                    Answered::Challenge(fields) => fields,
-                    Answered::Nothing => Vec::new(),
-                    Answered::Served => {
+                    ProbeResult::Challenge(fields) => fields,
+                    ProbeResult::Nothing => Vec::new(),
+                    ProbeResult::Served => {
                         request.challenge = FirstChallenge::Served;
                         return Ok(request);
                     }

@@ -2,8 +2,8 @@
 //! meanwhile, and what is stored before anyone sees it.
 //!
 //! A [`Keeper`] is a value, like an exchange. Each caller asks it ([`Keeper::ask`]) and gets a
-//! [`Decision`]: take a token, wait, or renew. Who refreshes a nearly stale token is decided there, in
-//! `decision.rs`. Renewing is a conversation with a host that has a store and a driver
+//! [`Decision`]: take a token, wait, or renew. Which caller begins the renewal of a nearly stale token is decided
+//! there, in `decision.rs`; which worker may send it, by the lease (`lease.rs`) and in `send_decision.rs`. Renewing is a conversation with a host that has a store and a driver
 //! ([`Keeper::resume`]): [`Event::Begin`] first, then the answer to each [`Step`], until
 //! [`Step::Done`]. Any number of hosts may share one store; they see each other only through it.
 //!
@@ -90,13 +90,14 @@ mod backoff;
 mod commit;
 mod deadlines;
 mod decision;
+mod lease;
 mod login;
 mod policy;
 mod reconcile;
 mod record;
 mod renew_unsaved;
 mod send_deadline;
-mod sending;
+mod send_decision;
 mod state;
 mod step;
 mod summary;
@@ -155,7 +156,7 @@ pub struct Keeper {
     refused: Option<Secret<String>>,
     unsaved: Unsaved,
     backoff: Backoff,
-    /// This worker's last finished attempts: nobody can still receive their replies. More than one, for
+    /// This worker's last finished attempts: no worker can still receive their replies. More than one, for
     /// a store that failed may hold the marker of any of them.
     finished: VecDeque<FinishedAttempt>,
     /// The id of the renewal under way: the holder of its lease, and the id of its marker.
@@ -168,7 +169,7 @@ pub struct Keeper {
     upkeep_done: UpkeepDone,
     /// Whether no new renewal may begin.
     is_drained: bool,
-    /// When nobody needs the next login any more.
+    /// When the next login ends, as the session of a web application does.
     until: Option<UnixTime>,
 }
 

@@ -88,7 +88,7 @@ impl LogoutRequest {
 }
 
 impl fmt::Debug for LogoutRequest {
-    /// Who is signed out is nobody else's business.
+    /// Does not show the person who is to be signed out.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("LogoutRequest")
             .field("post_logout_redirect_uri", &self.post_logout_redirect_uri)

@@ -19,7 +19,7 @@ use crate::grant::{AuthorizationCode, TokenRequest};
 use crate::moment::UnixTime;
 use crate::secret::Secret;
 use crate::token::id_token::{IdToken, IdTokenChecks, WITHOUT_NONCE};
-use crate::token::step_up::{Answered, StepUp};
+use crate::token::step_up::{StepUp, StepUpLogin};
 use crate::token::{Tokens, Warning};
 
 /// What a sign-in leaves behind.
@@ -137,7 +137,7 @@ fn compare(tokens: &mut Tokens, wanted: Option<&AuthorizationDetails>) -> Result
 /// Notes what the login was made for, so that it is not made for the same again and again.
 fn answer(tokens: &mut Tokens, step_up: Option<StepUp>) {
     let at = tokens.received_at;
-    let answered = step_up.map(|step_up| Arc::new(Answered { step_up, at }));
+    let answered = step_up.map(|step_up| Arc::new(StepUpLogin { step_up, at }));
     if let Some(refresh_token) = &mut tokens.refresh_token {
         refresh_token.answered.clone_from(&answered);
     }

@@ -5,6 +5,7 @@
 //! request and one after the reply.
 
 mod api;
+mod challenge_verdict;
 #[cfg(feature = "ended-tokens")]
 mod ended_token;
 #[cfg(not(feature = "ended-tokens"))]
@@ -16,7 +17,6 @@ mod possession;
 mod request;
 mod routes;
 mod step;
-mod verdict;
 
 #[cfg(test)]
 mod tests;
@@ -35,6 +35,9 @@ use crate::token::{self, TokenType};
 use crate::url::{Transport, Url};
 
 pub use api::Api;
+pub use challenge_verdict::{
+    Verdict, after, after_dpop, after_fields, may_be_about_the_token, refusal, step_up,
+};
 #[cfg(feature = "ended-tokens")]
 pub use ended_token::EndedToken;
 pub use limiter::{Clock, RateLimiter};
@@ -43,9 +46,6 @@ pub use possession::Proofs;
 pub use request::ResourceRequest;
 pub use routes::{Routes, TokenFor};
 pub use step::{Event, OnLimit, Step};
-pub use verdict::{
-    Verdict, after, after_dpop, after_fields, may_be_about_the_token, refusal, step_up,
-};
 
 /// The header fields of a request that decide whether it may carry a token; a host with its own header type may
 /// leave out the others.

@@ -16,7 +16,7 @@ use crate::call::Call;
 use crate::challenge;
 use crate::client_config::ClientConfig;
 use crate::endpoint::Endpoint as _;
-use crate::endpoint::resource_metadata::ResourceMetadata;
+use crate::endpoint::protected_resource_metadata::ResourceMetadata;
 use crate::error::{Error, Kind, Misuse, ValidationFailure};
 use crate::exchange::{Exchange, Input, Step};
 use crate::issuer::Issuer;
@@ -54,8 +54,8 @@ impl ResourceDiscoveryRequest {
     /// Asks where a challenge of the resource says, and nowhere else, if it says (section 5.1): `fields` are the
     /// values of `WWW-Authenticate`, of whose challenges any may have the parameter `resource_metadata`.
     ///
-    /// Whoever answers for the resource chooses this URL: it has to be of the resource's own origin, which the caller
-    /// named, and so leads to where the caller goes already, be it this machine or a network of one's own.
+    /// The resource chooses this URL in its response: it has to be of the resource's own origin, which the caller
+    /// named, and so leads to a host that the caller already sends requests to, be it this machine or a network of one's own.
     ///
     /// # Errors
     /// `resource_metadata.url`.

@@ -19,7 +19,7 @@ use crate::secret::Secret;
 use crate::token::id_token::{self, HashClaim, IdToken, IdTokenChecks};
 use crate::token::logout_token::{LogoutToken, LogoutTokenChecks};
 
-/// How long it takes to look again for keys that somebody else is fetching.
+/// The pause before looking again for keys that another verification is fetching.
 const POLL: Duration = Duration::from_millis(250);
 /// How often, at most: the clock of a replay may stand still.
 const LOOKS: u8 = 40;
@@ -44,7 +44,7 @@ pub(crate) struct Verification {
 enum IssuerCheck {
     /// Before keys are fetched.
     First,
-    /// By whoever asked for the verification.
+    /// By the caller of the verification.
     Later,
 }
 
@@ -68,7 +68,7 @@ enum State {
     Fetching(Box<Call<Jwks>>, Jws, Option<Arc<KeySet>>),
     /// The keys that are still to be tried.
     Verifying(Jws, VecDeque<VerificationKey>),
-    /// Somebody else is fetching keys.
+    /// Another verification is fetching the keys.
     Waiting(Jws),
     Over,
 }
@@ -99,7 +99,7 @@ impl Verification {
         self
     }
 
-    /// Of a JWT that anybody may have handed over: unless it names this server, no keys are fetched for it.
+    /// For a JWT that may come from anywhere: unless it names this server, no keys are fetched for it.
     pub(crate) const fn issuer_first(mut self) -> Self {
         self.issuer = IssuerCheck::First;
         self
@@ -219,7 +219,7 @@ impl Verification {
         })
     }
 
-    /// Keys that somebody else has fetched since these were looked through.
+    /// Keys that another verification has fetched since these were tried.
     fn others(&self) -> Option<Arc<KeySet>> {
         let known = self.config.shared.keys.known()?;
         let is_known = self

@@ -10,7 +10,7 @@ use crate::form::Form;
 use crate::secret::Secret;
 use crate::token::{TokenType, Tokens};
 
-/// Whom the assertion is to be about.
+/// The subject of the requested assertion.
 #[derive(Debug, Clone)]
 pub enum IdentitySubject {
     /// The ID token of a sign-in at this server, which was made out to this client.

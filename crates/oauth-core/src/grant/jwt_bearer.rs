@@ -9,7 +9,7 @@ use crate::form::Form;
 use crate::secret::Secret;
 
 /// A JWT that the server takes as an authorization grant: one that the client has signed itself
-/// ([`Client::assert`](crate::Client::assert)), or one that somebody gave it.
+/// ([`Client::assert`](crate::Client::assert)), or one that another party issued.
 #[derive(Debug, Clone)]
 pub struct JwtBearer {
     assertion: Secret<String>,

@@ -29,7 +29,7 @@ impl Claims {
         }
     }
 
-    /// Of what a server says itself.
+    /// The claims that a server sent outside a JWT, as an introspection response does.
     #[cfg(feature = "sha2")]
     pub(crate) const fn of_map(members: Map<String, Value>) -> Self {
         Self(members)

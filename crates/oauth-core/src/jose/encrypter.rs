@@ -8,7 +8,7 @@ use crate::secret::Secret;
 
 /// Encrypts to public keys in this process.
 pub trait Encrypter: Send + Sync {
-    /// A new key for a content, on its way to whoever holds the private half of `key`.
+    /// A new content key, encrypted to the holder of the private half of `key`.
     ///
     /// # Errors
     /// If the key cannot be used.

@@ -3,8 +3,9 @@
 use std::fmt;
 use std::sync::Arc;
 
-use super::decrypter::{Decrypter, Enc, JweAlg};
+use super::decrypter::Decrypter;
 use super::jwe::{self, Agreed, Jwe};
+use super::jwe_alg::{Enc, JweAlg};
 use crate::error::{Error, ProtocolViolation, ValidationFailure};
 use crate::secret::Secret;
 
@@ -80,7 +81,7 @@ impl ResponseEncryption {
             .ok_or(ValidationFailure::JweDecryption)?;
         let text = std::str::from_utf8(plaintext.expose())
             .map_err(|_| Error::from(ProtocolViolation::JwtMalformed))?;
-        // "Encrypt, sign and encrypt again" is nothing that anybody needs, and a way to keep a reader busy.
+        // No provider encrypts, signs and encrypts again, and nested tokens are a way to keep a reader busy.
         match jwe::has_form(text) {
             true => Err(ProtocolViolation::JweNesting.into()),
             false => Ok(Secret::from(text)),
@@ -88,7 +89,7 @@ impl ResponseEncryption {
     }
 }
 
-/// What opens encrypted tokens. It stands behind a trait so that a build in which nobody registers
+/// Opens encrypted tokens. It stands behind a trait so that a build in which no client registers
 /// encryption, as that of a page, does not hold the code.
 pub(crate) trait Opens: fmt::Debug + Send + Sync {
     /// See [`ResponseEncryption::decrypt`].

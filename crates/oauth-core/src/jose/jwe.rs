@@ -1,12 +1,13 @@
 //! Strict parser of the compact serialization of JWE (RFC 7516 section 7.1). No algorithms are implemented here.
 //!
-//! What comes out of a JWE is decrypted and not verified: anybody may encrypt to a public key. So it is
-//! handed on as the text of a token, which is still to be verified.
+//! The content of a JWE is decrypted and not verified: anyone may encrypt to a public key. So it is handed on as the
+//! text of a token, which is still to be verified.
 
 #[cfg(test)]
 mod tests;
 
-use super::decrypter::{Curve, DecryptionJob, Enc, EphemeralKey, JweAlg};
+use super::decrypter::{Curve, DecryptionJob, EphemeralKey};
+use super::jwe_alg::{Enc, JweAlg};
 use super::jws::{MAX_BYTES, critical};
 use crate::base64::{self, Alphabet};
 use crate::error::{Error, ProtocolViolation, ValidationFailure};

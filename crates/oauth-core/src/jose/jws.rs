@@ -17,7 +17,7 @@ const REGISTERED: [&str; 23] = [
     "zip", "epk", "apu", "apv", "iv", "tag", "p2s", "p2c", "iss", "sub", "aud",
 ];
 
-/// A token in three parts. Whether its signature is good is known by whoever holds it.
+/// A token in three parts. The code that holds it knows whether its signature was verified.
 #[derive(Clone)]
 pub(crate) struct Jws {
     pub(crate) alg: Alg,

@@ -20,9 +20,9 @@ const MIN_AGE: Duration = Duration::from_secs(60);
 /// However long the server says, and however long it cannot be reached, so that a key that was withdrawn is
 /// forgotten.
 const MAX_AGE: Duration = Duration::from_secs(24 * 3600);
-/// Between two fetches for the sake of a token that no known key has signed: anybody can make up such tokens.
+/// The pause between two fetches because of a token that no known key has signed: anyone can make up such tokens.
 const COOLDOWN: Duration = Duration::from_secs(60);
-/// How long a fetch that somebody else began is waited for.
+/// How long a verification waits for a fetch that another one began.
 const PATIENCE: Duration = Duration::from_secs(10);
 
 /// Keys, with their age.
@@ -43,9 +43,9 @@ struct State {
 /// What to do for a token that no known key has signed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Unsigned {
-    /// Fetch keys: nobody else does, for a minute from now.
+    /// Fetch keys: no other verification does, for a minute from now.
     Fetch,
-    /// Wait: somebody else is fetching them.
+    /// Wait: another verification is fetching them.
     Wait,
     /// Nothing: they were fetched just now.
     GiveUp,
@@ -91,7 +91,7 @@ impl KeyCache {
                 state.is_forcing = true;
                 Unsigned::Fetch
             }
-            // Whoever fetched may have been dropped with the request.
+            // The verification that began the request may have been dropped.
             Some(at) if state.is_forcing && now < at.after(PATIENCE) => Unsigned::Wait,
             Some(_) => Unsigned::GiveUp,
         }

@@ -9,8 +9,8 @@ use crate::error::{Error, ProtocolViolation};
 use crate::json::{self, Json, Map, Value};
 
 /// What a token says of itself (RFC 7515 section 3.1, RFC 7516 section 3.1). No signature, no time and no
-/// audience was looked at: anybody can have written it, and nothing of it may be believed. It is for tools
-/// that show tokens; to sign somebody in, or to let a request through, a token has to be verified.
+/// audience was looked at: anyone can have written it, and nothing of it may be believed. It is for tools
+/// that show tokens; to sign a person in, or to let a request through, a token has to be verified.
 ///
 /// `Debug` shows names only.
 #[derive(Clone)]

@@ -78,7 +78,7 @@ pub struct IdTokenChecks {
     pub arrival: Arrival,
     /// The nonce that was sent.
     pub nonce: Option<Secret<String>>,
-    /// What of a nonce in the token where none was sent.
+    /// Whether a token may have a `nonce` if the request sent none.
     pub without_nonce: WithoutNonce,
     /// `max_age` of the request: `auth_time` must be there, and no older.
     pub max_age: Option<Duration>,

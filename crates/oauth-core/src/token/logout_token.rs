@@ -137,7 +137,7 @@ pub struct LogoutTokenChecks {
     pub trusted_audiences: Vec<String>,
     /// How far clocks may be apart.
     pub clock_skew: Duration,
-    /// Who remembers the tokens that were received.
+    /// Where received tokens are remembered.
     pub replay: Replay,
     /// Takes a token without `exp`, for servers older than the rule that it must have one, if it was issued no
     /// longer ago than this. A few minutes will do.
@@ -155,7 +155,7 @@ impl Default for LogoutTokenChecks {
     }
 }
 
-/// Who remembers the logout tokens that were received, so that none is taken twice (section 2.6, step 8).
+/// Where received logout tokens are remembered, so that none is accepted twice (section 2.6, step 8).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 #[non_exhaustive]
 pub enum Replay {

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::step_up::Answered;
+use super::step_up::StepUpLogin;
 use crate::client_config::Binding;
 use crate::moment::UnixTime;
 use crate::scope::Scope;
@@ -27,7 +27,7 @@ pub struct RefreshToken {
     /// The newest ID token of the grant: a refresh must bring none of another person.
     pub(crate) id_token: Option<Secret<String>>,
     /// What the login was made for beyond the ordinary.
-    pub(crate) answered: Option<Arc<Answered>>,
+    pub(crate) answered: Option<Arc<StepUpLogin>>,
     /// The thumbprint of the DPoP key that it is bound to, of a client that does not authenticate.
     pub(crate) dpop_jkt: Option<Arc<str>>,
     /// When it ends, if it is not used before.

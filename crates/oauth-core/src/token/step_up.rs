@@ -35,16 +35,16 @@ impl StepUp {
 
 json_form! { StepUp { acr_values: default, max_age: skip, scope: skip, claims: skip } }
 
-/// What a login was made for, and when it was.
+/// A login that answered a step-up: what the API had asked for, and when the person logged in.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Answered {
+pub(crate) struct StepUpLogin {
     pub(crate) step_up: StepUp,
     pub(crate) at: UnixTime,
 }
 
-json_form! { Answered { step_up, at } }
+json_form! { StepUpLogin { step_up, at } }
 
-impl Answered {
+impl StepUpLogin {
     /// Whether an API asks for nothing that this login was not made for already. A `max_age` may be over by now.
     pub(crate) fn repeats(&self, wanted: &StepUp, now: UnixTime) -> bool {
         let given = &self.step_up;

@@ -29,8 +29,8 @@ arguments! {
         /// The nonce that was sent for this sign-in. Keep it with the session of the browser or the app, and forget it
         /// with the first token that is posted.
         pub nonce: Option<Secret<String>>,
-        /// What of a nonce in the token where none was sent: "absent" refuses it, for it belongs to another sign-in,
-        /// and "ignored" does not look at it, for apps whose library sends one that you never learn.
+        /// Whether a token may have a nonce if the request sent none: "absent" refuses such a token, which belongs to
+        /// another sign-in; "ignored" accepts it, for apps whose library sends a nonce that you never learn.
         pub without_nonce: Option<WithoutNonce>,
         /// Other clients of the same application at this server, such as its apps for Android and iOS: the token may be
         /// for one of them, and azp may be one of them.

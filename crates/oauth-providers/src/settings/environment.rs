@@ -38,7 +38,7 @@ const COMPANIONS: [(&str, &[&str]); 5] = [
     (WORKLOAD_FILE, &[WORKLOAD]),
     (WORKLOAD_VARIABLE, &[WORKLOAD]),
 ];
-/// Who says so in Azure.
+/// The variables that name the workload in Azure.
 const AZURE_CLIENT_ID: &str = "AZURE_CLIENT_ID";
 const AZURE_TENANT_ID: &str = "AZURE_TENANT_ID";
 const AZURE_AUTHORITY_HOST: &str = "AZURE_AUTHORITY_HOST";

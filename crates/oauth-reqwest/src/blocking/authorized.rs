@@ -19,7 +19,7 @@ use oauth_session::{Sources, Token, TokenSource};
 /// Reads up to `limit` bytes of a reply: these, and the reply with its whole body. For whoever answers
 /// [`Step::Peek`] without [`Authorized`].
 ///
-/// Of a body that cannot be read nothing is given, and whoever reads it is told.
+/// If the body cannot be read, no bytes are returned, and the caller gets the error when it reads the body.
 pub fn peek(
     response: reqwest::blocking::Response,
     limit: usize,
@@ -74,7 +74,7 @@ impl Authorized {
         self
     }
 
-    /// Calls `hook` with each pause before it is waited for, to show it to somebody.
+    /// Calls `hook` with each pause before it is waited for, to show it to a person.
     #[must_use]
     pub fn on_wait(mut self, hook: impl Fn(Duration) + Send + Sync + 'static) -> Self {
         self.on_wait = Some(Arc::new(hook));

@@ -107,7 +107,7 @@ impl Listener {
     /// [`Client::redeem`].
     ///
     /// # Errors
-    /// `lost` if nobody comes within `patience`.
+    /// `lost` if no callback arrives within `patience`.
     pub fn wait(self, pending: &Pending, patience: Duration) -> Result<String, Error> {
         self.runtime.block_on(self.listener.wait(pending, patience))
     }
@@ -116,7 +116,7 @@ impl Listener {
     /// [`crate::loopback::Listener::wait_for_logout`] does.
     ///
     /// # Errors
-    /// `lost` if nobody comes within `patience`.
+    /// `lost` if no callback arrives within `patience`.
     pub fn wait_for_logout(self, state: &Secret<String>, patience: Duration) -> Result<(), Error> {
         let waited = self.listener.wait_for_logout(state, patience);
         self.runtime.block_on(waited)

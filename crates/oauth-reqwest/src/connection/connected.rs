@@ -111,7 +111,7 @@ impl Connected {
             Some(listener) => listener,
             None => match sign_in::registered_listener(settings, &self.connection).await {
                 Ok(listener) => listener,
-                // Somebody else has its port. A client that registers itself can have another.
+                // Another program has its port. A client that registers itself can have another.
                 Err(error) if self.connection.registration.is_some() => {
                     return Err(Failure::OfClient(error));
                 }

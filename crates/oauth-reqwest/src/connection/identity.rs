@@ -61,10 +61,10 @@ impl IdentityProvider {
     }
 }
 
-/// Who vouches, where tokens are had so.
+/// The identity provider, if tokens come from an identity assertion.
 ///
 /// # Errors
-/// `misuse.setup` if nobody was named.
+/// `misuse.setup` if no provider was configured.
 pub(super) fn provider(settings: &Settings) -> Result<Option<&IdentityProvider>, Error> {
     match (settings.request.chosen_way(), &settings.identity) {
         (Way::IdentityAssertion, None) => {
@@ -76,7 +76,7 @@ pub(super) fn provider(settings: &Settings) -> Result<Option<&IdentityProvider>,
     }
 }
 
-/// Whether the ID token has ended: then nobody was shown it.
+/// Whether the ID token has expired: it was then sent to no server.
 fn is_over(error: &Error) -> bool {
     error.code() == "jwt.expired"
 }

@@ -32,7 +32,7 @@ pub(super) async fn listener(settings: &Settings) -> Result<Option<Listener>, Er
 /// The place that this client is registered for.
 ///
 /// # Errors
-/// `misuse.setup` if somebody else has the port: the client can be registered for another.
+/// `misuse.setup` if another program has the port: the client can be registered for another.
 pub(super) async fn registered_listener(
     settings: &Settings,
     connection: &Connection,
@@ -101,7 +101,7 @@ pub(super) async fn with_code(
     Ok(Some(login.tokens))
 }
 
-/// What is asked for, with what the tokens were short of.
+/// The requested scope, with the part that the tokens lacked.
 fn asked(connection: &Connection, occasion: Occasion<'_>) -> Result<TokenRequest, Error> {
     let mut asked = connection.token_request()?;
     if let Occasion::Short(_, wanted) = occasion

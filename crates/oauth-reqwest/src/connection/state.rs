@@ -27,11 +27,11 @@ pub(super) struct State {
     connected: RwLock<Option<Arc<Connected>>>,
     /// When the API has served a stranger, and said nothing about authorization.
     open: RwLock<Option<UnixTime>>,
-    /// Whoever holds it connects, signs in or asks for more; all others wait for what comes of it.
+    /// The caller that holds the lock connects, signs in or requests more; all other callers wait for the result.
     flight: Mutex<Budget>,
 }
 
-/// How often the person was asked for more.
+/// How many step-up authorizations were made.
 #[derive(Default)]
 struct Budget(Option<(UnixTime, StepUpBudget)>);
 
@@ -152,7 +152,7 @@ struct Earlier {
     client: Option<RegisteredClient>,
     /// What people have granted: the next login must not lose it.
     granted: Scope,
-    /// What the client is registered for besides, and nobody has granted yet.
+    /// The scope that the client is registered for and that has not been granted yet.
     wanted: Scope,
 }
 
@@ -175,7 +175,7 @@ impl Earlier {
     }
 }
 
-/// Asks the API, and registers the client if nobody has; what comes of it is stored before it is used.
+/// Asks the API, and registers the client if it is not registered yet. The result is stored before it is used.
 async fn connect(
     settings: &Settings,
     state: &State,

@@ -89,7 +89,7 @@ impl CallbackConnection {
             let mut names = query.split('&').map(|pair| split_at(pair, '=').0);
             names.any(|found| found == name)
         };
-        if !awaited.recognises(&callback) {
+        if !awaited.recognizes(&callback) {
             let is_stateless_refusal = has("error") && !has("state");
             return Err(match awaited {
                 ExpectedCallback::Login(_) if is_stateless_refusal => Answer::RefusedWithoutState,

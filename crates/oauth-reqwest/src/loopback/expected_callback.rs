@@ -19,9 +19,9 @@ impl<'a> ExpectedCallback<'a> {
     }
 
     /// Whether the URL that was called belongs to this flow.
-    pub(super) fn recognises(self, callback: &str) -> bool {
+    pub(super) fn recognizes(self, callback: &str) -> bool {
         match self {
-            Self::Login(pending) => pending.recognises(callback),
+            Self::Login(pending) => pending.recognizes(callback),
             Self::Logout(_, state) => logout::check_return(callback, state).is_ok(),
         }
     }

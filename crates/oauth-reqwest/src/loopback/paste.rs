@@ -18,7 +18,7 @@ impl Paste {
         self.0.send(text.to_owned()).is_ok()
     }
 
-    /// The same for a callback of this flow only: whether it is one, and somebody waits for it.
+    /// The same for a callback of this flow only: whether it is one, and a login waits for it.
     pub fn give_callback(&self, text: &str, pending: &Pending) -> bool {
         callback(text, ExpectedCallback::Login(pending))
             .is_some_and(|callback| self.give(&callback))
@@ -31,7 +31,7 @@ impl Paste {
 pub enum Stray {
     /// A browser called the redirect URI, with another state than this login's or with none.
     Callback,
-    /// A browser brought a refusal without a state: it may be this login's, but anybody can send one.
+    /// A browser brought a refusal without a state: it may be this login's, but anyone can send one.
     Refusal,
     /// What was pasted is no callback of this login.
     Paste,
@@ -51,5 +51,5 @@ pub(super) fn callback(text: &str, awaited: ExpectedCallback<'_>) -> Option<Stri
     let readings = [whole, format!("{uri}{joint}{query}")];
     readings
         .into_iter()
-        .find(|reading| awaited.recognises(reading))
+        .find(|reading| awaited.recognizes(reading))
 }

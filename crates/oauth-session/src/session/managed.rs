@@ -10,15 +10,15 @@ use crate::renewal_limits::RenewalLimits;
 use crate::store::Store;
 
 impl Session {
-    /// Limits its renewals to this pace. For a session that has not been handed out.
-    pub(crate) fn paced(mut self, pace: RenewalLimits) -> Self {
+    /// Sets the limits of its renewals. Has no effect on a session that has been handed out.
+    pub(crate) fn with_renewal_limits(mut self, limits: RenewalLimits) -> Self {
         if let Some(session) = Arc::get_mut(&mut self.0) {
-            session.pace = pace;
+            session.renewal_limits = limits;
         }
         self
     }
 
-    /// Whether nobody holds it, and its tokens are stored. A task that renews or saves holds it too; one
+    /// Whether no caller holds it, and its tokens are stored. A task that renews or saves holds it too; one
     /// whose runtime has ended does not, and may leave tokens that only this session has.
     pub(crate) fn is_idle(&self) -> bool {
         Arc::strong_count(&self.0) == 1 && self.0.state().keeper.is_stored()

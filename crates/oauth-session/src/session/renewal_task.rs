@@ -60,7 +60,7 @@ impl RenewalTask {
 
     async fn run(mut self) {
         let (mut event, mut is_new) = (Event::Begin, false);
-        let mut turn = self.session.pace.permit();
+        let mut permit = self.session.renewal_limits.permit();
         loop {
             let at = match clock::moment() {
                 Ok(at) => at,
@@ -79,7 +79,7 @@ impl RenewalTask {
                     Event::Completed(outcome)
                 }
                 Step::Wait(pause) => {
-                    turn.step_aside();
+                    permit.step_aside();
                     tokio::time::sleep(pause).await;
                     Event::Elapsed
                 }
@@ -90,7 +90,7 @@ impl RenewalTask {
                 step => {
                     let takes = matches!(&step, Step::Lease { ttl, .. } if !ttl.is_zero());
                     if takes {
-                        turn.come().await;
+                        permit.acquire().await;
                     }
                     self.session.store_step(step).await
                 }

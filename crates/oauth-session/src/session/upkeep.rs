@@ -1,4 +1,4 @@
-//! Upkeep of a session whose token nobody requests: keeps an idle grant alive, and gives notice before an
+//! Upkeep of a session whose token no caller requests: keeps an idle grant alive, and gives notice before an
 //! authorization ends.
 
 use std::sync::{Arc, Weak};
@@ -17,7 +17,7 @@ use crate::store::Store;
 const LONGEST_SLEEP: Duration = Duration::from_secs(3600);
 
 /// The only task that looks after a session; another may take over when this is dropped. It keeps no session alive
-/// that nobody holds.
+/// that no caller holds.
 struct UpkeepTask(Weak<Inner>);
 
 impl Drop for UpkeepTask {
@@ -28,7 +28,7 @@ impl Drop for UpkeepTask {
     }
 }
 
-/// Looks after the session from now on, if there is anything to look after and nobody does.
+/// Starts the upkeep task of the session, if the session needs one and none is running.
 pub(super) fn look_after(runtime: &tokio::runtime::Handle, session: &Arc<Inner>) {
     let Ok(now) = clock::now() else { return };
     {
@@ -50,7 +50,7 @@ pub(super) fn look_after(runtime: &tokio::runtime::Handle, session: &Arc<Inner>)
             };
             if let Some(renewal) = session.upkeep() {
                 drop(session);
-                // Its error is for whoever observes the grant.
+                // The observer of the grant gets its error.
                 let _ = outcome_of(&renewal).await;
             }
         }

@@ -41,7 +41,7 @@ pub(super) struct Folder {
     swept: AtomicUsize,
 }
 
-/// The files of one key, while nobody else has them.
+/// The files of one key, locked against all other workers.
 pub(super) struct Locked<'a> {
     folder: &'a Folder,
     name: String,
@@ -104,7 +104,7 @@ impl Folder {
             let Some(rest) = name.strip_suffix(TEMP).and_then(|n| n.strip_suffix('.')) else {
                 continue;
             };
-            let Some((key, ending)) = decoded(rest) else {
+            let Some((key, ending)) = parse_file_name(rest) else {
                 continue;
             };
             if let Some(locked) = self.try_lock(&key)? {
@@ -119,7 +119,7 @@ impl Folder {
         let names = self.names()?;
         let mut keys: Vec<_> = names
             .iter()
-            .filter_map(|name| decoded(name))
+            .filter_map(|name| parse_file_name(name))
             .filter(|(_, found)| found == ending)
             .map(|(key, _)| key)
             .collect();
@@ -275,7 +275,7 @@ fn encoded(key: &str) -> Result<String, Error> {
 }
 
 /// The key and the ending in the name of a file of this store.
-fn decoded(name: &str) -> Option<(String, String)> {
+fn parse_file_name(name: &str) -> Option<(String, String)> {
     let (name, ending) = name.strip_prefix(PREFIX)?.split_once('.')?;
     let mut parts = name.split('%');
     let mut bytes = parts.next()?.as_bytes().to_vec();
@@ -333,7 +333,7 @@ mod tests {
             let name = encoded(key).expect("a name");
             let is_plain = |c: char| "abcdefghijklmnopqrstuvwxyz0123456789-_%".contains(c);
             assert!(name.chars().all(is_plain), "{name}");
-            let back = decoded(&format!("{PREFIX}{name}.json"));
+            let back = parse_file_name(&format!("{PREFIX}{name}.json"));
             assert_eq!(back, Some((key.to_owned(), "json".to_owned())));
         }
     }
@@ -349,7 +349,7 @@ mod tests {
             "grant-%ff.json",
             "grant-%+1.json",
         ] {
-            assert_eq!(decoded(name), None, "{name}");
+            assert_eq!(parse_file_name(name), None, "{name}");
         }
     }
 

@@ -204,7 +204,7 @@ fn save(
     let Some(next) = next(last).filter(|_| stored == version) else {
         return Ok(Saved::Conflict);
     };
-    // Nobody asks a keyring what is due.
+    // A keyring cannot be listed, so what is due is never asked for.
     let bytes = encoded(record, next, Times { due: None, ..times })?;
     item.set_secret(bytes.expose()).map_err(failed)?;
     locked.unmark_removed()?;

@@ -32,7 +32,7 @@ const PATIENCE: Duration = Duration::from_secs(5);
 /// in the server.
 const CONNECTIONS: usize = 4;
 
-/// Any number, so long as nobody else's is the same.
+/// Any number that no other program uses.
 const MIGRATION: i64 = 0x6f61_7574_6863_6f72;
 
 /// What has not ended.
@@ -119,7 +119,7 @@ const REMOVE: &str = concat!(
     select exists (select from removed)"
 );
 
-/// What was removed so long ago that nobody needs to know.
+/// Deletes expired tombstones.
 const FORGET: &str = concat!(
     "delete from oauth_core_grant where record = '' and version < ",
     now!(),

@@ -71,7 +71,7 @@ pub struct RedisStore {
 enum Resend {
     /// Only an answer that nothing was done.
     Undone,
-    /// That, and a connection that broke, as one does that nobody used for long.
+    /// That, and a connection that broke, as one does that was idle for long.
     Always,
 }
 
@@ -83,7 +83,7 @@ impl RedisStore {
     pub fn new(url: &str) -> Result<Self, Error> {
         #[cfg(feature = "redis-tls")]
         if url.starts_with("rediss") && rustls::crypto::CryptoProvider::get_default().is_none() {
-            // Whoever was faster has chosen.
+            // Fails if another thread has installed a provider meanwhile, which will do as well.
             let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
         }
         Ok(Self {

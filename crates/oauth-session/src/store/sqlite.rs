@@ -119,7 +119,7 @@ impl SqliteStore {
         blocking(move || base.read(work)).await
     }
 
-    /// Writes, when nobody else does.
+    /// Writes while no other connection does.
     async fn write<T: Send + 'static>(
         &self,
         work: impl FnOnce(&Transaction<'_>) -> Result<T, Failure> + Send + 'static,

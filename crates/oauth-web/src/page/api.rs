@@ -66,7 +66,7 @@ pub(crate) async fn over(context: &RequestContext) -> Result<End, Error> {
     if page != Route::Application || !context.request.is_navigation() {
         return signed_out(context);
     }
-    // Whoever opened a page comes back to it; not for ever, should the new tokens be as little worth.
+    // The person returns to the page after signing in; not endlessly, should the API refuse the new tokens too.
     let again = RecentLogins::of(context)?.again("its tokens are over")?;
     let tried = again.map(|tries| tries.cookie(context)).transpose()?;
     let login = context.page("login", &[("return_to", &context.this_page()?)])?;
@@ -78,7 +78,7 @@ fn signed_out(context: &RequestContext) -> Result<End, Error> {
     Ok(End::Respond(told(context)?.cookies(context.end_session()?)))
 }
 
-/// The response that nobody is signed in (any more).
+/// The response that no person is signed in (any more).
 fn told(context: &RequestContext) -> Result<Reply, Error> {
     let error = ValidationFailure::WebSignedOut.into();
     let login = context.page("login", &[])?;

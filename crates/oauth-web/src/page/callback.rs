@@ -23,7 +23,7 @@ use crate::session::{Identity, Session};
 use crate::session_store;
 use crate::visit::{Admission, ExchangeOutput, wrong_output};
 
-/// How long a silent check is not repeated after nobody was signed in at the provider, in seconds.
+/// For how many seconds a silent check is not repeated after it found no session at the provider.
 const QUIET: u64 = 5 * 60;
 
 pub(crate) async fn callback(context: &RequestContext) -> Result<Reply, Error> {
@@ -63,7 +63,7 @@ pub(crate) async fn callback(context: &RequestContext) -> Result<Reply, Error> {
     };
     let reply = match reply {
         Err(error) if super::is_hosts(&error) => return Err(error),
-        // A silent check: nobody asked for it, so no error is shown.
+        // A silent check: no person asked for it, so no error is shown.
         Err(error) if flow.kind == Kind::Check => {
             context.io.note_error(&error);
             let jar = context.jar()?;
@@ -224,7 +224,7 @@ pub(crate) fn sealed(
         true => with,
         false => without,
     };
-    if let Err(large) = Jar::is_small(chosen.expose())
+    if let Err(large) = Jar::check_small(chosen.expose())
         && !context.site.is_large_known.swap(true, Ordering::Relaxed)
     {
         context.io.note_error(&large);

@@ -20,7 +20,7 @@ const MAX_HINT: usize = 256;
 pub(crate) async fn login(context: &RequestContext) -> Result<Reply, Error> {
     let request = &context.request;
     if request.is_prefetch() {
-        return Ok(RequestContext::ahead());
+        return Ok(RequestContext::empty_prefetch_reply());
     }
     if !request.is_navigation() {
         let login = context.page("login", &[])?;

@@ -40,13 +40,13 @@ async fn leave(context: &RequestContext, left: &mut Option<Identity>) -> Result<
     let request = &context.request;
     context.require_own()?;
     if request.is_prefetch() {
-        return Ok(RequestContext::ahead());
+        return Ok(RequestContext::empty_prefetch_reply());
     }
     let return_to = context.return_to(request.parameter("return_to").as_deref())?;
     let is_clicked =
         request.origin(&context.base_url()?.origin) == Origin::Own && request.is_navigation();
     if request.method == Method::GET && !is_clicked {
-        // A link from another site must not sign anybody out, nor an image embedded in a page of this site.
+        // A link from another site must not sign a person out, nor an image embedded in a page of this site.
         let page = context.page("logout", &[("return_to", &return_to)])?;
         let button = html::button(&page, "Sign out");
         return Ok(Reply::page(StatusCode::OK, "Sign out?", &button));

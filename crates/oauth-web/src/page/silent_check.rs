@@ -1,4 +1,4 @@
-//! `GET {prefix}/check`: signs in whoever has a session at the provider, without any prompt.
+//! `GET {prefix}/check`: signs in a person who has a session at the provider, without any prompt.
 
 use oauth_core::error::Error;
 
@@ -10,7 +10,7 @@ use crate::request_context::RequestContext;
 pub(crate) async fn check(context: &RequestContext) -> Result<Reply, Error> {
     let request = &context.request;
     if !request.is_navigation() {
-        return Ok(RequestContext::ahead());
+        return Ok(RequestContext::empty_prefetch_reply());
     }
     let return_to = context.return_to(request.query("return_to").as_deref())?;
     if context.has_cookie(&context.jar()?.named("quiet")) {

@@ -1,4 +1,4 @@
-//! Signs somebody in for a test, without a provider.
+//! Signs a person in for a test, without a provider.
 
 use std::sync::Arc;
 

@@ -164,7 +164,7 @@ fn wrong_state_refused(env: &DemoEnv) -> FlowResult {
     let (pending, callback) = env.authorize(&client, ask(REGISTERED)?)?;
     env.check(
         "the waiting login does not recognise the callback",
-        !pending.recognises(&callback),
+        !pending.recognizes(&callback),
     )?;
     let result = client.redeem(pending, &callback);
     env.refused("its code", result, "callback.state")?;

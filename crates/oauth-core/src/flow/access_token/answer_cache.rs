@@ -11,24 +11,24 @@ use sha2::{Digest as _, Sha256};
 use crate::endpoint::introspection::ActiveToken;
 use crate::moment::UnixTime;
 
-/// How long it is believed that a token is not active: long enough for a client that shows a dead token
-/// again and again, short enough for one that the server knows a moment later.
+/// How long the response that a token is not active is cached: long enough to spare requests for a client that sends a
+/// dead token again and again, short enough for a token that the server knows a moment later.
 const NEGATIVE: Duration = Duration::from_secs(5);
 
-/// The hash of a token, which stands for it: what is kept opens no door.
+/// The hash under which the response about a token is cached, so that the token itself is not kept.
 pub(super) type TokenHash = [u8; 32];
 
-/// What the server said: nothing of a token that is not active.
+/// The server's response; `None` if the token is not active.
 pub(super) type Told = Option<Arc<ActiveToken>>;
 
-/// What is known of a token, or who finds out.
+/// The cached response about a token, or which verification asks for it.
 #[derive(Debug)]
 pub(super) enum Lookup {
     /// The answer, and until when it may be used.
     Known(Told, UnixTime),
-    /// Somebody else is asking.
+    /// Another verification is asking the server.
     Asked,
-    /// Whoever looked is to ask.
+    /// The verification that looked has to ask the server.
     New(LookupPermit),
 }
 
@@ -57,7 +57,7 @@ pub(super) struct AnswerCache {
 struct State {
     known: BTreeMap<TokenHash, Entry>,
     by_end: BTreeSet<(UnixTime, TokenHash)>,
-    /// Those that the server is being asked about: no more than there are questions under way.
+    /// The tokens about which a request is under way.
     asked: BTreeSet<TokenHash>,
 }
 
@@ -81,8 +81,8 @@ impl AnswerCache {
         }
     }
 
-    /// What is known of a token. If that is nothing, the first to look asks, and the others wait for the answer;
-    /// where no answer would be kept for them, everybody asks.
+    /// Looks up the response about a token. If none is cached, the first verification to look asks the server, and the
+    /// others wait for its response. If the cache keeps nothing, each verification asks.
     pub(super) fn look(self: &Arc<Self>, token: TokenHash, now: UnixTime) -> Lookup {
         let keeps_none = self.entries == 0 || self.max_age.is_zero();
         let mut state = self.lock();

@@ -22,12 +22,12 @@ use crate::server::Server;
 use crate::token::TokenKind;
 use crate::token::access_token::{AccessToken, Checks, ProvenKeys};
 
-/// How long it takes to look again for an answer that somebody else is asking for.
+/// The pause before looking again for a response that another verification is waiting for.
 const POLL: Duration = Duration::from_millis(50);
-/// How often, at most, before a token is asked about all the same: five seconds.
+/// After this many looks (five seconds), the server is asked although another verification waits for its response.
 const LOOKS: u8 = 100;
 
-/// How the server is asked.
+/// The settings of the introspection requests.
 #[derive(Debug, Clone)]
 pub(super) struct Asking {
     signed: Option<SignedResponse>,
@@ -44,7 +44,7 @@ impl Asking {
 }
 
 impl AccessTokenVerifier {
-    /// Asks for signed responses, and takes no others (RFC 9701). Of no effect on one that verifies
+    /// Asks for signed responses, and accepts no others (RFC 9701). Has no effect on a verifier that verifies the
     /// signatures of tokens.
     #[must_use]
     pub fn with_signed_introspection(mut self, signed: SignedResponse) -> Self {
@@ -54,13 +54,14 @@ impl AccessTokenVerifier {
         self
     }
 
-    /// Keeps what the server says of at most `entries` tokens, each for `max_age` and never beyond the end of
-    /// the token; that a token is not active, for five seconds at most. A token that is revoked is good here
-    /// for as long: the longer, the fewer requests, "the shorter, the more accurate" (RFC 7662 section 4).
-    /// Tokens themselves are not kept, only their SHA-256. An answer takes up to 256 KiB.
+    /// Caches the responses about at most `entries` tokens: each for `max_age`, but never beyond the expiry of the token;
+    /// the response that a token is not active, for five seconds at most. A revoked token is accepted until its cached
+    /// response expires: a longer `max_age` means fewer requests, "the shorter, the more accurate" (RFC 7662 section 4).
+    /// Tokens themselves are not kept, only their SHA-256. A response takes up to 256 KiB.
     ///
-    /// All clones made from here on share them, and of several that are shown a new token at once one asks; the
-    /// others wait for its answer, for five seconds at most. Of no effect on one that verifies signatures of tokens.
+    /// All clones made after this call share the cache. If several of them verify the same new token at once, one asks the
+    /// server and the others wait for its response, for five seconds at most. Has no effect on a verifier that verifies
+    /// the signatures of tokens.
     #[must_use]
     pub fn with_introspection_cache(mut self, max_age: Duration, entries: usize) -> Self {
         if let Some(asking) = &mut self.asking {
@@ -70,7 +71,7 @@ impl AccessTokenVerifier {
     }
 }
 
-/// One token. What goes wrong with the question is no fault of the token.
+/// The verification of one token. If the introspection request fails, the error does not blame the token.
 pub(super) struct Introspected {
     config: Arc<ClientConfig>,
     checks: Checks,
@@ -82,9 +83,9 @@ pub(super) struct Introspected {
 
 enum State {
     Start(Secret<String>),
-    /// Somebody else is asking. This is how often that was seen.
+    /// Another verification is asking the server; with the number of looks so far.
     Waiting(Secret<String>, u8),
-    /// With the permit to ask on behalf of others.
+    /// The introspection request is under way; with the permit to ask on behalf of other verifications.
     Asked(Boxed<TokenState>, Option<LookupPermit>),
     Over,
 }
@@ -107,14 +108,15 @@ impl Introspected {
         }
     }
 
-    /// What is known, or a question, or a pause while others ask.
+    /// Looks into the cache: returns the cached result, begins an introspection request, or pauses while another
+    /// verification asks.
     fn look(
         &mut self,
         at: &Moment,
         token: Secret<String>,
         looks: u8,
     ) -> Result<Step<AccessToken>, Error> {
-        let claim = match &self.asking.cache {
+        let permit = match &self.asking.cache {
             None => None,
             Some(cache) => match cache.look(self.hash, at.now()) {
                 Lookup::Known(told, until) => {
@@ -125,20 +127,20 @@ impl Introspected {
                     return Ok(Step::Sleep(POLL));
                 }
                 Lookup::Asked => None,
-                Lookup::New(claim) => Some(claim),
+                Lookup::New(permit) => Some(permit),
             },
         };
         let mut request = Introspection::new(token).hint(TokenKind::Access);
         request.signed = self.asking.signed.clone();
         let asked = introspect(Arc::clone(&self.config), request).boxed();
-        self.ask(at, asked, claim, Input::Begin)
+        self.ask(at, asked, permit, Input::Begin)
     }
 
     fn ask(
         &mut self,
         at: &Moment,
         mut asked: Boxed<TokenState>,
-        claim: Option<LookupPermit>,
+        permit: Option<LookupPermit>,
         input: Input,
     ) -> Result<Step<AccessToken>, Error> {
         let step = match asked.resume(at, input).map_err(not_the_tokens)? {
@@ -159,7 +161,7 @@ impl Introspected {
                 return self.judge(told, until, now).map(Step::Done);
             }
         };
-        self.state = State::Asked(asked, claim);
+        self.state = State::Asked(asked, permit);
         Ok(step)
     }
 
@@ -186,7 +188,7 @@ impl Exchange for Introspected {
         match (std::mem::replace(&mut self.state, State::Over), input) {
             (State::Start(token), Input::Begin) => self.look(at, token, 0),
             (State::Waiting(token, looks), Input::Elapsed) => self.look(at, token, looks),
-            (State::Asked(asked, claim), input) => self.ask(at, asked, claim, input),
+            (State::Asked(asked, permit), input) => self.ask(at, asked, permit, input),
             (State::Over, _) => Err(Misuse::Over.into()),
             _ => Err(Misuse::OutOfOrder.into()),
         }
@@ -199,12 +201,12 @@ impl fmt::Debug for Introspected {
     }
 }
 
-/// As the token itself would say it.
+/// The response as claims, named as a JWT access token names them.
 ///
 /// # Errors
-/// `introspection.malformed` for an answer of which a part is missing here.
+/// `introspection.malformed` for a response that was cut because it is too large.
 fn claims(server: &Server, told: &ActiveToken) -> Result<Claims, Error> {
-    // What was left out may say that the token is bound to a key, or no access token.
+    // A member that was left out may have said that the token is bound to a key, or is no access token.
     if told.is_cut {
         return Err(Error::from(ProtocolViolation::IntrospectionShape).about("too large"));
     }
@@ -234,7 +236,8 @@ fn claims(server: &Server, told: &ActiveToken) -> Result<Claims, Error> {
     Ok(Claims::of_map(all))
 }
 
-/// The API could not find out: the token may be good, and whoever shows it again later may be let in.
+/// Makes an error of the introspection request a 503, or a 500 for a misuse: the token may be good, and the client may
+/// succeed with it later.
 fn not_the_tokens(error: Error) -> Error {
     let status = match error.kind() {
         Kind::Misuse(_) => 500,

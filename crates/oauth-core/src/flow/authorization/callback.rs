@@ -145,7 +145,7 @@ impl<'a> Callback<'a> {
         Some(ServerError::of_code(error).described(description, uri))
     }
 
-    /// The error code, for whoever has to find out why the callback was not believed.
+    /// The error code, for the developer who looks for the reason why the callback was refused.
     pub(super) fn claimed_error(&self) -> Option<&str> {
         self.get("error")
     }

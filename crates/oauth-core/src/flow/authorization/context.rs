@@ -70,7 +70,7 @@ impl Arrival {
 pub struct ConnectionContext {
     /// Its identifier, which flows are bound to: of no other context.
     pub id: String,
-    /// Who has set it up, such as a tenant.
+    /// The party that has set it up, such as a tenant.
     pub owner: String,
     /// The issuer and the client id of its registration.
     pub registration: (String, String),

@@ -92,7 +92,7 @@ impl Begin {
         Self { config, state }
     }
 
-    /// The whole conversation, if nobody else has a part in it.
+    /// The whole conversation, if it needs neither the server nor the host.
     ///
     /// # Errors
     /// `authorization.push_required` where the server has to be asked first, `misuse.setup` where the host signs or

@@ -86,7 +86,7 @@ fn allowed_algs(config: &ClientConfig) -> Vec<Alg> {
     id_token::allowed(config, config.authorization_algs.as_deref(), member)
 }
 
-/// The state that a response claims, whoever made it: good for nothing but to find the flow.
+/// The unverified state of a response: it may only be used to find the flow.
 pub(super) fn claimed_state(
     config: Option<&ClientConfig>,
     response: &str,

@@ -86,12 +86,12 @@ impl Pending {
     /// keep the flow: anyone can forge a callback, and even an error response must not end a flow.
     ///
     /// The state of a signed response (JARM) is read before its signature is verified. An encrypted response is
-    /// assumed to belong to this flow: [`Client::recognises`](crate::Client::recognises) decrypts it.
-    pub fn recognises(&self, callback: &str) -> bool {
+    /// assumed to belong to this flow: [`Client::recognizes`](crate::Client::recognizes) decrypts it.
+    pub fn recognizes(&self, callback: &str) -> bool {
         self.is_answered(None, callback)
     }
 
-    /// [`Self::recognises`], by a client that may have the keys of encrypted responses.
+    /// [`Self::recognizes`], by a client that may have the keys of encrypted responses.
     pub(crate) fn is_answered(&self, config: Option<&ClientConfig>, callback: &str) -> bool {
         let Ok(callback) = self.read(callback) else {
             return false;

@@ -10,14 +10,14 @@ use crate::error::{Error, Misuse};
 use crate::moment::UnixTime;
 use crate::scope::Scope;
 use crate::token::Tokens;
-use crate::token::step_up::{Answered, StepUp};
+use crate::token::step_up::{StepUp, StepUpLogin};
 
 /// What an API wants, and what the tokens that were not enough for it have.
 #[derive(Debug, Clone)]
 pub(crate) struct StepUpRequirements {
     pub(super) wanted: StepUp,
     granted: Scope,
-    answered: Option<Arc<Answered>>,
+    answered: Option<Arc<StepUpLogin>>,
 }
 
 impl AuthorizationRequest {

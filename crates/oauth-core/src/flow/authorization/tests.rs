@@ -307,7 +307,7 @@ fn redeemed(mode: ResponseMode, callback: impl Fn(&str) -> String) -> Result<Str
     let (_, pending) = client().authorize(&at(), ask).unwrap();
     let callback = callback(pending.state().expose());
     assert_eq!(
-        pending.recognises(&callback),
+        pending.recognizes(&callback),
         code(Callback::read(&callback, pending.redirect_uri(), mode)).is_ok()
     );
     let mut exchange = code(client().redeem(pending, &callback))?;

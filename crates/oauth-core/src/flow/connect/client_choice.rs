@@ -20,7 +20,7 @@ pub enum Way {
     IdentityAssertion,
 }
 
-/// A client as one server knows it, and nobody else.
+/// A client that is registered at one server only.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct BoundClient {
     /// The server.

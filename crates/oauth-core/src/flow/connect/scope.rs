@@ -30,7 +30,7 @@ impl ScopeSource<'_> {
     }
 }
 
-/// What was asked for because an API answered `insufficient_scope`, so that nobody is asked again and again.
+/// What was asked for because an API answered `insufficient_scope`, so that the person is not asked again and again.
 #[derive(Debug, Clone)]
 pub struct StepUpBudget {
     requested: Scope,

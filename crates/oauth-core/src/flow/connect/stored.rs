@@ -60,7 +60,7 @@ json_form! { Stored {
 } }
 
 impl Connection {
-    /// All of it, to be stored: whoever reads it has the secrets of a registered client.
+    /// All of it, to be stored. It contains the secrets of a registered client.
     ///
     /// # Errors
     /// `connect.client` while there is no client.

@@ -38,7 +38,7 @@ struct Known {
     refreshing: Weak<Flight>,
 }
 
-/// The one refresh at a time: whoever holds it makes it, and dropping it is its end.
+/// The permit for the one refresh at a time: the call that holds it refreshes, and dropping it ends the refresh.
 #[derive(Debug)]
 struct Flight;
 

@@ -185,7 +185,7 @@ impl Keeper {
             .retain(|ours| ours.is_unspent || Some(&ours.id) == marked);
         self.discard_renewed();
         let is_good = self.good(at.now()).is_some() && at.now() < self.deadlines.stale_at;
-        // They may have expired by now; they are renewed only if somebody waits.
+        // They may have expired by now; they are renewed only if a caller waits.
         if unsaved.is_deferred && !is_good && self.has_waiters {
             return self.load(State::LoadBeforeLease { looks: 0 });
         }
@@ -295,7 +295,7 @@ impl Keeper {
         self.hand_out_unsaved(at, &unsaved, error)
     }
 
-    /// Hands out tokens that nobody else can have; they are saved later.
+    /// Hands out tokens that no other worker can have; they are saved later.
     pub(super) fn hand_out_unsaved(
         &mut self,
         at: &Moment,

@@ -18,12 +18,12 @@ pub(super) struct Deadlines {
     pub(super) stale_at: UnixTime,
     /// From here on the server refuses it.
     pub(super) expires_at: UnixTime,
-    /// From here on the refresh token is exchanged though nobody asks, lest it end unused.
+    /// From here on the refresh token is exchanged though no caller asks, lest it end unused.
     pub(super) keep_alive_at: Option<UnixTime>,
 }
 
 impl Deadlines {
-    /// A token without a lifetime lasts until somebody refuses it.
+    /// A token without a lifetime lasts until a resource server refuses it.
     pub(super) fn of(
         tokens: &Tokens,
         policy: &Policy,
@@ -32,7 +32,7 @@ impl Deadlines {
     ) -> Self {
         let never = UnixTime::from_secs(u64::MAX);
         let keep_alive_at = keep_alive(tokens, policy).map(|(latest, spread)| {
-            // The clock of whoever received it may be ahead of ours.
+            // The clock of the worker that received it may be ahead of ours.
             let ahead = tokens.received_at.since(at.now());
             let jitter = at.dice() % (spread.as_secs() + 1);
             latest.before(ahead + Duration::from_secs(jitter))
@@ -53,7 +53,7 @@ impl Deadlines {
         // The clock has whole seconds. A token with a lifetime of 0 would be renewed on every call.
         let lifetime = lifetime.max(Duration::from_secs(1));
         let expires_at = tokens.received_at.after(lifetime);
-        // The clock of whoever received it may be ahead of ours.
+        // The clock of the worker that received it may be ahead of ours.
         let expires_at = expires_at.min(at.now().after(lifetime));
         let stale_at = expires_at.before(policy.leeway.min(lifetime / 10));
         let ahead = policy.ahead.min(lifetime / 5);

@@ -1,4 +1,5 @@
-//! The decision for one caller: use a token, renew it, wait for another caller, or fail.
+//! The decision for one caller: use a token, renew it, wait for another caller, or fail. Which worker of several
+//! renews is decided by the lease (`lease.rs`).
 
 use std::sync::Arc;
 

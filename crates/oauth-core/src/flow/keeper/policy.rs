@@ -1,5 +1,6 @@
 //! The settings of a keeper: margins before expiry, lease length, and the server's answer to a
-//! reused refresh token. Which worker refreshes a nearly stale token is decided in `decision.rs`.
+//! reused refresh token. Which caller starts a renewal is decided in `decision.rs`; which worker may send it, by the
+//! lease (`lease.rs`) and in `send_decision.rs`.
 
 use std::time::Duration;
 

@@ -225,7 +225,7 @@ pub(super) struct Record {
     pub(super) pause: Option<Pause>,
     pub(super) suspicion: Option<Box<UnconfirmedRefusal>>,
     pub(super) refusals: Refusals,
-    /// When nobody needs it any more: it goes with the session it is of.
+    /// When the record ends, together with the session that it belongs to.
     pub(super) until: Option<UnixTime>,
 }
 
@@ -314,7 +314,7 @@ impl Record {
         }
     }
 
-    /// When it should be renewed though nobody asks: unused refresh tokens expire too.
+    /// When it should be renewed though no caller asks: unused refresh tokens expire too.
     pub(super) fn due(&self, policy: &Policy) -> Option<UnixTime> {
         let tokens = self.tokens.as_deref().filter(|_| self.ended.is_none())?;
         match keep_alive(tokens, policy) {

@@ -10,7 +10,7 @@ use std::sync::Arc;
 use super::commit::UnsavedTokens;
 use super::reconcile::version;
 use super::record::InFlightMarker;
-use super::sending::Verdict;
+use super::send_decision::SendDecision;
 use super::{Event, Keeper, Step, Unsaved};
 use crate::error::{Error, Misuse};
 use crate::moment::Moment;
@@ -54,10 +54,10 @@ impl Keeper {
         if let Some(held) = self.held_back(at) {
             return self.release(Err(held));
         }
-        match self.verdict(at.now()) {
-            Verdict::Send { marked } if may_fly => {
+        match self.send_decision(at.now()) {
+            SendDecision::Send { marked } if may_fly => {
                 self.config.shared.breaker.note_request(at);
-                // Nobody else could read a marker, but after a lost reply this worker needs it too.
+                // No other worker could read the marker, but this worker needs it after a lost reply.
                 self.record.in_flight = marked.then(|| InFlightMarker {
                     id: self.renewal_id.clone(),
                     at: at.now(),

@@ -55,7 +55,7 @@ pub(super) enum State {
     ResolveSuspicionConflict(Error),
     /// Saves that the grant has ended.
     SaveGrantEnd(Error),
-    /// Releases the lease of a renewal that nobody waits for and nothing calls for any more.
+    /// Releases the lease of a renewal that no caller waits for and that is no longer due.
     ReleaseUnneeded,
     /// Releases the lease; then the renewal is done.
     ReleaseLease(Outcome),

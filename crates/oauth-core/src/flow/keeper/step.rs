@@ -13,7 +13,7 @@ use crate::token::Tokens;
 /// The answer to [`Keeper::ask`](super::Keeper::ask): what the caller is to do.
 ///
 /// A caller that drops [`UseAndRenew`](Self::UseAndRenew) or [`Renew`](Self::Renew) leaves the keeper busy
-/// with a renewal that nobody runs.
+/// with a renewal that no host runs.
 #[must_use]
 #[derive(Debug)]
 pub enum Decision {
@@ -69,9 +69,9 @@ pub enum Step {
         /// token, or when it was received if its lifetime is unknown; with
         /// [`Policy::keep_alive`](super::Policy::keep_alive), when the refresh token is to be exchanged lest it end
         /// unused, where that is known. Nothing for a grant that has ended,
-        /// or has no refresh token: it need not be renewed before somebody asks.
+        /// or has no refresh token: it need not be renewed before a caller asks.
         due: Option<UnixTime>,
-        /// When nobody needs the record any more, for a store that lets records end: see
+        /// When the record ends, for a store that lets records end: see
         /// [`Keeper::until`](super::Keeper::until).
         until: Option<UnixTime>,
     },

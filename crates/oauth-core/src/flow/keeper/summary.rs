@@ -32,11 +32,11 @@ pub struct GrantSummary {
     /// When it should be renewed, as the store was told by a worker without [`Policy::keep_alive`](super::Policy::keep_alive); see
     /// [`Step::Save`](super::Step::Save).
     pub due: Option<UnixTime>,
-    /// When nobody needs it any more; see [`Keeper::until`](super::Keeper::until).
+    /// When the record ends; see [`Keeper::until`](super::Keeper::until).
     pub until: Option<UnixTime>,
     /// Whether there is a refresh token.
     pub has_refresh_token: bool,
-    /// When the refresh token ends if nobody uses it before, as far as the server said so.
+    /// When the refresh token ends if it is not used before, as far as the server said so.
     pub refresh_token_use_by: Option<UnixTime>,
     /// When the person's authorization ends, likewise.
     pub authorization_until: Option<UnixTime>,

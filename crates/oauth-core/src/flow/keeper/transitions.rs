@@ -1,24 +1,19 @@
 //! The transitions of a renewal: [`Keeper::resume`] and what each state does with its event. The table
-//! is in the documentation of [`flow::keeper`](super).
+//! is in the documentation of [`flow::keeper`](super). Which worker gets to refresh is decided in `lease.rs`.
 
 use std::sync::Arc;
 use std::time::Duration;
 
 use super::commit::UnsavedTokens;
-use super::reconcile::Reconciled;
+use super::lease::LOOK_SHORTEST;
 use super::record::{GrantEnd, Record};
-use super::sending::Verdict;
 use super::state::{Outcome, State};
 use super::unconfirmed_refusal::UnconfirmedRefusal;
-use super::{Entry, Event, Keeper, Lease, Saved, Step, Storage, Unsaved};
+use super::{Event, Keeper, Lease, Saved, Step, Storage, Unsaved};
 use crate::error::{Cause, Error, Kind, Loss, Misuse};
 use crate::moment::{Moment, UnixTime};
 use crate::secret::Secret;
 use crate::token::Tokens;
-
-/// The shortest and longest pause between two loads while another worker renews, in milliseconds.
-const LOOK_SHORTEST: u64 = 25;
-const LOOK_LONGEST: u64 = 1000;
 
 /// The number of save conflicts that a renewal tolerates.
 const CONFLICTS: u32 = 8;
@@ -32,7 +27,7 @@ impl Keeper {
         let mut step = self.next(at, event);
         while self.storage == Storage::Local {
             let answer = match step {
-                // Nobody else writes: the known record is the stored one.
+                // No other worker writes: the known record is the stored one.
                 Step::Load => Event::Loaded(None),
                 Step::Lease { .. } => Event::Leased(Lease::Won),
                 Step::Save { version, .. } if version == self.version => {
@@ -192,7 +187,7 @@ impl Keeper {
                 State::SaveSuspicion(_) | State::ResolveSuspicionConflict(_),
                 Event::Failed(error),
             ) => self.fail(at, error),
-            // Another worker may have newer tokens: nobody is told to log in before that is known.
+            // Another worker may have newer tokens: no person is asked to log in before that is known.
             (State::RecheckStore(_), Event::Failed(error)) => {
                 self.remember_finished(self.renewal_id.clone(), false);
                 self.fail(at, error)
@@ -227,7 +222,7 @@ impl Keeper {
         Step::Save {
             record: match self.storage {
                 Storage::Shared => record.to_json(&self.config, &self.id),
-                // Nobody reads it.
+                // Without a store, the record is never read.
                 Storage::Local => Secret::new(String::new()),
             },
             version,
@@ -269,7 +264,11 @@ impl Keeper {
     }
 
     /// The tokens, if they are not the ones this renewal began with.
-    fn newer_tokens(&self, before: Option<&Arc<Tokens>>, now: UnixTime) -> Option<Arc<Tokens>> {
+    pub(super) fn newer_tokens(
+        &self,
+        before: Option<&Arc<Tokens>>,
+        now: UnixTime,
+    ) -> Option<Arc<Tokens>> {
         let tokens = self.good(now).filter(|_| now < self.deadlines.stale_at)?;
         let is_same =
             before.is_some_and(|before| before.access_token.matches(tokens.access_token.expose()));
@@ -291,114 +290,6 @@ impl Keeper {
         let mut unsaved = UnsavedTokens::deferred(parent.clone(), record, version, *is_given_up);
         unsaved.may_be_stored = *may_be_stored;
         Some(Box::new(unsaved))
-    }
-
-    fn examine_before_lease(&mut self, at: &Moment, looks: u32, entry: Option<Entry>) -> Step {
-        // Unsaved local tokens supersede the record.
-        if let Some(unsaved) = self.unsaved_tokens() {
-            return self.resolve_conflict(at, unsaved, entry);
-        }
-        let before = self.record.tokens.clone();
-        match self.reconcile(at, entry) {
-            Ok(Reconciled::StoreLost(version)) => return self.restore_lost(version),
-            Ok(Reconciled::Unchanged | Reconciled::Adopted) => {}
-            Err(error) => return self.finish(at, Err(error)),
-        }
-        if let Some(error) = self.ended_error(at) {
-            return self.finish(at, Err(error));
-        }
-        if let Some(tokens) = self.newer_tokens(before.as_ref(), at.now()) {
-            self.backoff.clear();
-            return self.finish(at, Ok(tokens));
-        }
-        if let Some(outcome) = self.unneeded(at.now()) {
-            return self.finish(at, outcome);
-        }
-        if let Some(error) = self.held_back(at) {
-            let outcome = self.good(at.now()).ok_or(error);
-            return self.finish(at, outcome);
-        }
-        if let Err(error) = self.exchange() {
-            self.pause_briefly(at, &error);
-            let outcome = self.good(at.now()).ok_or(error);
-            return self.finish(at, outcome);
-        }
-        self.state = Some(State::AcquireLease { looks });
-        Step::Lease {
-            holder: self.renewal_id.clone(),
-            ttl: self.policy.lease,
-        }
-    }
-
-    /// Another worker holds the lease: returns the current token unless it is stale; otherwise
-    /// loads the record again after a pause.
-    fn wait_for_holder(&mut self, at: &Moment, looks: u32, rest: Duration) -> Step {
-        if let Some(tokens) = self
-            .good(at.now())
-            .filter(|_| at.now() < self.deadlines.stale_at)
-        {
-            let busy = Error::lost(Cause::unsent_as("another worker renews the token"));
-            let soon = at.now().after(Duration::from_secs(1));
-            self.backoff.set_soft(at.now(), soon, &busy);
-            return self.finish(at, Ok(tokens));
-        }
-        match self.wait(at, looks) {
-            Step::Wait(pause) => Step::Wait(pause.min(rest.max(Duration::from_millis(1)))),
-            step => step,
-        }
-    }
-
-    fn wait(&mut self, at: &Moment, looks: u32) -> Step {
-        self.state = Some(State::WaitForHolder {
-            looks: looks.saturating_add(1),
-        });
-        let pause = (LOOK_SHORTEST << looks.min(6)).min(LOOK_LONGEST);
-        Step::Wait(Duration::from_millis(pause / 2 + at.dice() % pause))
-    }
-
-    fn examine_under_lease(&mut self, at: &Moment, entry: Option<Entry>) -> Step {
-        let before = self.record.tokens.clone();
-        match self.reconcile(at, entry) {
-            Ok(Reconciled::StoreLost(version)) => return self.restore_lost(version),
-            Ok(Reconciled::Unchanged | Reconciled::Adopted) => {}
-            Err(error) => return self.release(Err(error)),
-        }
-        if let Some(error) = self.ended_error(at) {
-            return self.release(Err(error));
-        }
-        if let Some(tokens) = self.newer_tokens(before.as_ref(), at.now()) {
-            self.backoff.clear();
-            return self.release(Ok(tokens));
-        }
-        if self.unneeded(at.now()).is_some() {
-            return self.release_into(State::ReleaseUnneeded);
-        }
-        if let Some(error) = self.held_back(at) {
-            let outcome = self.good(at.now()).ok_or(error);
-            return self.release(outcome);
-        }
-        // This worker's clock was set back.
-        self.marker_seen = self.marker_seen.min(at.now());
-        match self.verdict(at.now()) {
-            Verdict::Send { marked: false } => {
-                self.config.shared.breaker.note_request(at);
-                self.send(at.now(), false)
-            }
-            Verdict::Send { marked: true } => {
-                self.config.shared.breaker.note_request(at);
-                self.save_marker(at)
-            }
-            Verdict::Hold => self.await_outcome(at),
-            Verdict::End(ended) => {
-                let error = ended.error();
-                self.end_grant(ended, error)
-            }
-            Verdict::Fail(error) => {
-                self.pause_briefly(at, &error);
-                let outcome = self.good(at.now()).ok_or(error);
-                self.release(outcome)
-            }
-        }
     }
 
     /// The error of a grant that has ended, as the record says; a person may log in elsewhere.
@@ -428,18 +319,6 @@ impl Keeper {
     pub(super) fn fail(&mut self, at: &Moment, error: Error) -> Step {
         let outcome = self.failure_outcome(at, error);
         self.release(outcome)
-    }
-
-    pub(super) fn release(&mut self, outcome: Outcome) -> Step {
-        self.release_into(State::ReleaseLease(outcome))
-    }
-
-    pub(super) fn release_into(&mut self, state: State) -> Step {
-        self.state = Some(state);
-        Step::Lease {
-            holder: self.renewal_id.clone(),
-            ttl: Duration::ZERO,
-        }
     }
 
     pub(super) fn finish(&mut self, at: &Moment, outcome: Outcome) -> Step {

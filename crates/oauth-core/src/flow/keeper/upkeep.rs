@@ -1,4 +1,4 @@
-//! Upkeep of a grant whose token nobody requests: refreshes it before an idle refresh token expires, and gives notice
+//! Upkeep of a grant whose token no caller requests: refreshes it before an idle refresh token expires, and gives notice
 //! before a person's authorization ends.
 //!
 //! <https://datatracker.ietf.org/doc/html/draft-ietf-oauth-refresh-token-expiration-03#section-4.2>, section 9
@@ -12,25 +12,25 @@ use crate::moment::UnixTime;
 use crate::token::Tokens;
 
 /// The shortest timeout of a refresh token that is kept alive. For a shorter one the server would get a request a
-/// minute forever, for a grant that nobody uses.
+/// minute forever, for a grant that no caller uses.
 const SHORTEST_TIMEOUT: Duration = Duration::from_secs(60);
 
 /// The pause between two tries of this worker to keep a grant alive, where nothing names a longer one.
 const PAUSE: Duration = Duration::from_secs(60);
 
-/// What a host is to do for a grant that nobody asks for, see [`Keeper::upkeep`].
+/// What a host has to do for a grant that no caller asks for, see [`Keeper::upkeep`].
 #[must_use]
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Upkeep {
-    /// Renew: call [`Keeper::resume`] with [`Event::Begin`](super::Event::Begin). Nobody waits for the outcome.
+    /// Renew: call [`Keeper::resume`] with [`Event::Begin`](super::Event::Begin). No caller waits for the outcome.
     Renew,
-    /// Tell whoever looks after the grant that the authorization ends then: only a person can extend it. It is told
+    /// Tell the owner of the grant that the authorization ends then: only a person can extend it. It is told
     /// once, unless a person extends it and that end comes near as well.
     AuthorizationEnds(UnixTime),
 }
 
-/// What this worker has done for the grant though nobody asked.
+/// The upkeep that this worker has done for the grant.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct UpkeepDone {
     /// No try to keep it alive is made before this.
@@ -62,7 +62,7 @@ impl Keeper {
         first.filter(|_| is_possible)
     }
 
-    /// What is to be done for the grant now though nobody asks, if anything.
+    /// The upkeep that the grant needs now, if any.
     ///
     /// With [`Policy::keep_alive`], a grant is renewed before its refresh token ends unused. Of all workers that keep
     /// it one sends a request: the others find its outcome in the store. A refresh cannot outrun the end of the
@@ -102,13 +102,13 @@ impl Keeper {
         self.record.tokens.as_ref()?.authorization_until
     }
 
-    /// Whether this renewal keeps the grant alive, and for nobody: it is then due though the token is fresh.
+    /// Whether this renewal only keeps the grant alive, and no caller waits: it is then due though the token is fresh.
     pub(super) fn keeps_alive(&self, now: UnixTime) -> bool {
         let at = self.deadlines.keep_alive_at;
         !self.has_waiters && at.is_some_and(|at| at <= now)
     }
 
-    /// The outcome of a renewal that nobody waits for and nothing calls for any more: another worker has kept the
+    /// The outcome of a renewal that no caller waits for and that is no longer due: another worker has kept the
     /// grant alive. Its token may be stale by now.
     pub(super) fn unneeded(&self, now: UnixTime) -> Option<Outcome> {
         let is_needed = self.has_waiters || self.is_refused() || self.keeps_alive(now);
@@ -127,7 +127,7 @@ impl Keeper {
     }
 }
 
-/// When the refresh token is exchanged at the latest though nobody asks, and how much earlier a worker may do it, so
+/// When the refresh token is exchanged at the latest though no caller asks, and how much earlier a worker may do it, so
 /// that a fleet does not wake at once. Nothing where that is not wished, where no end is known, and where the
 /// authorization ends by then: a refresh cannot outrun it.
 pub(super) fn keep_alive(tokens: &Tokens, policy: &Policy) -> Option<(UnixTime, Duration)> {

@@ -91,7 +91,7 @@ struct State {
 /// The limits of one origin, as far as they are known.
 #[derive(Default)]
 struct Origin {
-    /// Nobody sends before this.
+    /// No request is sent before this time.
     held: Duration,
     /// Refusals in a row that named no pause.
     unnamed: u32,
@@ -100,7 +100,7 @@ struct Origin {
     spent: VecDeque<Duration>,
     /// Tickets in order.
     in_flight: Vec<u64>,
-    /// Who waits, in order, and until when.
+    /// The waiting requests in order, each with the time until which it waits.
     waiting: Vec<(u64, Duration)>,
     run: Run,
     told: Option<Allowance>,
@@ -326,7 +326,7 @@ impl Origin {
             let requests = usize::try_from(allowance.requests).unwrap_or(REMEMBERED_MAX);
             return Some((requests.clamp(1, REMEMBERED_MAX), allowance.window()));
         }
-        // Whoever does not wait is not refused for what is only a guess.
+        // A request that does not wait is not refused because of an observed limit, which is only a guess.
         let observed = self.observed.filter(|observed| at < observed.until);
         let observed = observed.filter(|_| patience == Patience::Waits);
         observed.map(|observed| (observed.requests.max(1), observed.window))
@@ -363,7 +363,7 @@ impl Origin {
         due.max(first) + window.saturating_mul(rounds)
     }
 
-    /// When those who asked before this one have gone.
+    /// When the requests that waited before this one have been sent.
     fn behind(&self, number: u64, at: Duration) -> Duration {
         let before = self.waiting.iter().take(self.place(number));
         let before = before.map(|&(_, until)| until);

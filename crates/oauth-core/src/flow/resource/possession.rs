@@ -25,7 +25,7 @@ pub(super) struct Possession {
     shared: Arc<Shared>,
 }
 
-/// The DPoP key of an API's tokens, for those who call the API before it is known which client will have them. Cheap to
+/// The DPoP key of an API's tokens, for hosts that call the API before it is known which client will have them. Cheap to
 /// clone; clones share what is known.
 #[derive(Debug, Clone, Default)]
 pub struct Proofs(Arc<RwLock<Option<Possession>>>);
@@ -108,7 +108,7 @@ impl Possession {
             issued_at: self
                 .shared
                 .clocks
-                .there(Side::ResourceServer, url, at.now()),
+                .server_time(Side::ResourceServer, url, at.now()),
         };
         self.key.signing_input(&proof, at)
     }
@@ -124,10 +124,10 @@ impl Possession {
         Err(Misuse::KeyMissing.into())
     }
 
-    /// Takes the time of a reply that refused the proof, and says whether it was made by another.
+    /// Corrects the clock difference from the `Date` of a refused proof. True if it changed, so that a retry makes sense.
     pub(super) fn corrects_clock(&self, at: &Moment, url: &Url, headers: &HeaderMap) -> bool {
         let clocks = &self.shared.clocks;
-        clocks.learn(Side::ResourceServer, url, headers, at.now())
+        clocks.correct_from_date(Side::ResourceServer, url, headers, at.now())
     }
 
     /// # Errors
@@ -136,8 +136,8 @@ impl Possession {
         self.key.check(accepted)
     }
 
-    /// Keeps the nonce of a reply (section 9), and says whether there was one. Of several it cannot be
-    /// told which is meant; the reply is the caller's all the same.
+    /// Remembers the nonce of a reply (section 9). True if there was one. Of several nonces none is remembered, since it
+    /// is not known which is meant; the caller gets the reply nevertheless.
     pub(super) fn learn(&self, url: &Url, headers: &HeaderMap) -> bool {
         let Ok(Some(nonce)) = dpop::nonce(headers) else {
             return false;

@@ -55,7 +55,7 @@
 //! ```
 
 mod reply;
-mod retry;
+mod step_up;
 #[cfg(test)]
 mod tests;
 
@@ -373,7 +373,7 @@ impl ResourceRequest {
             .as_ref()
             .map(|ticket| ticket.origin().to_owned());
         self.over(Step::Done);
-        // Rounded up: whoever waits that long must not come too soon.
+        // Rounded up: a caller that waits that long must not come too soon.
         let whole = Duration::from_secs(pause.as_secs() + u64::from(pause.subsec_nanos() > 0));
         let status = status.map(|status| status.as_u16());
         Error::from(ServerError::rate_limited(whole, status))

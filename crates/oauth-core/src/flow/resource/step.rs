@@ -25,7 +25,7 @@ pub enum OnLimit {
         /// The longest wait.
         longest: Duration,
     },
-    /// Hand the reply to the caller as it is, and hold nobody back.
+    /// Hand the reply to the caller as it is, and delay no other request.
     HandBack,
 }
 

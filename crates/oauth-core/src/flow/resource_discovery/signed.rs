@@ -11,7 +11,7 @@ use crate::moment::UnixTime;
 /// The member that holds them.
 const MEMBER: &str = "signed_metadata";
 
-/// What of a JWT is no metadata (RFC 7519 section 4.1).
+/// The claims of the JWT itself, which are no metadata (RFC 7519 section 4.1).
 const OF_THE_TOKEN: [&str; 7] = ["iss", "sub", "aud", "exp", "nbf", "iat", "jti"];
 
 /// A document with signed values, whose signature is still to be verified.
@@ -30,7 +30,7 @@ pub(super) struct Verdict {
 }
 
 impl Signed {
-    /// The document back, where nothing in it is signed by somebody who is trusted.
+    /// The document itself, if no trusted party has signed anything in it.
     pub(super) fn of(
         document: Map<String, Value>,
         trusted: &[(String, Arc<KeySet>)],
@@ -44,7 +44,7 @@ impl Signed {
     }
 
     fn read(token: &str, trusted: &[(String, Arc<KeySet>)], now: UnixTime) -> Option<Self> {
-        // "digitally signed": of a shared secret nobody else could verify it.
+        // "digitally signed": with a shared secret, no other party could verify it.
         let algs = Alg::ALL.iter().copied();
         let allowed: Vec<_> = algs.filter(|alg| !alg.is_symmetric()).collect();
         let jws = Jws::parse(token, &allowed).ok()?;

@@ -12,15 +12,15 @@ use crate::scope::Scope;
 use crate::server::Server;
 use crate::token::id_token;
 
-/// What servers call an access token in `token_type`: its type (RFC 6749 section 5.1), or what it is.
+/// The values of `token_type` that servers use for an access token: its type (RFC 6749 section 5.1), or its kind.
 const TYPES: [&str; 4] = ["bearer", "dpop", "n_a", "access_token"];
 
 impl Checks {
-    /// Checks what `server` says of a token that is active, by the rules for access tokens as far as
-    /// introspection has them. What it does not say it vouches for: "If the token can be used only at
+    /// Checks the response of `server` about an active token by the rules for access tokens, as far as introspection
+    /// has them. Where the response leaves out the audience, the server vouches for it: "If the token can be used only at
     /// certain resource servers, the authorization server MUST determine whether or not the token can be used
-    /// at the resource server making the introspection call" (section 4). `until` is the end of a token
-    /// whose end it does not say.
+    /// at the resource server making the introspection call" (section 4). `until` is the end of a token whose expiry
+    /// the response leaves out.
     ///
     /// # Errors
     /// `jwt.*`, `access_token.*`.

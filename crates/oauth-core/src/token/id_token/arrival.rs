@@ -28,7 +28,7 @@ pub enum Arrival {
     ByItself,
 }
 
-/// What of a nonce in a token where none was sent.
+/// Whether a token may have a `nonce` if the request sent none.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 #[non_exhaustive]
 pub enum WithoutNonce {

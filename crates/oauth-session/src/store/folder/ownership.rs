@@ -5,7 +5,7 @@ use std::fs::{self, File, Metadata, OpenOptions};
 use std::io;
 use std::path::Path;
 
-/// Who shares the files of a store, on systems whose files have modes.
+/// Which users share the files of a store, on systems whose files have modes.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Access {
@@ -63,7 +63,7 @@ fn link() -> io::Error {
     io::Error::new(kind, "a symbolic link is not followed")
 }
 
-/// Creates a file that does not exist yet, and that nobody else may read.
+/// Creates a file that does not exist yet, and that no other user may read.
 pub(in crate::store) fn create(path: &Path, trusted: Trusted) -> io::Result<File> {
     let mut anew = OpenOptions::new();
     anew.write(true).create_new(true);
@@ -121,7 +121,7 @@ fn ensure_whole(path: &Path, trusted: Trusted) -> io::Result<()> {
     linked
 }
 
-/// Checks that a file is owned by whoever is trusted, or says why not.
+/// Checks that it is a file that a trusted user owns. The error says why not.
 pub(in crate::store) fn check_file(data: &Metadata, trusted: Trusted) -> Result<(), &'static str> {
     if !data.is_file() {
         return Err("not a file");

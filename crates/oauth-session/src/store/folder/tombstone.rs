@@ -1,20 +1,22 @@
-//! The tombstone of a removed record: a small file with its version, for workers that still have it.
+//! The tombstone of a removed record: a small file with the version of the removal. It tells workers that still have the
+//! tokens in memory that the record was removed, and not lost.
 
 use oauth_core::Secret;
 use oauth_core::error::Error;
 
-use super::{Folder, Locked, decoded as named};
+use super::{Folder, Locked, parse_file_name};
 use crate::store::file::{Kept, RECORD, decoded, encoded};
 use crate::store::{Times, is_forgotten, malformed, next};
 
-/// The ending of such a file.
+/// The ending of a tombstone's file name.
 const REMOVED: &str = "removed";
 
-/// The tombstone of a record, if it was removed.
+/// The tombstone of a record; none if the record was not removed.
 pub(in crate::store) struct Removed(Option<Kept>);
 
 impl Removed {
-    /// Whichever came later. Both are there if a process was killed in between.
+    /// The tombstone or the stored record, whichever has the higher version. Both exist if a process was killed while it
+    /// removed or saved the record.
     pub(in crate::store) fn newer_than(self, stored: Option<Kept>) -> Option<Kept> {
         let version = |kept: &Option<Kept>| kept.as_ref().map_or(0, |kept| kept.entry.version);
         match version(&self.0) > version(&stored) {
@@ -25,13 +27,14 @@ impl Removed {
 }
 
 impl Locked<'_> {
+    /// Reads the tombstone.
     pub(in crate::store) fn removed(&self) -> Result<Removed, Error> {
         let bytes = self.read(REMOVED)?;
         let kept = bytes.map(|bytes| decoded(&bytes, &self.name(REMOVED)));
         Ok(Removed(kept.transpose()?))
     }
 
-    /// The record that was at this version is about to be removed; the version of that.
+    /// Writes the tombstone of the record at `version`, before the record is deleted. Returns the tombstone's version.
     pub(in crate::store) fn mark_removed(&self, version: u64) -> Result<u64, Error> {
         let next = next(version).ok_or_else(|| malformed("version"))?;
         self.write(
@@ -41,8 +44,8 @@ impl Locked<'_> {
         Ok(next)
     }
 
-    /// A record that its remover did not live to remove must not come back once nobody says that it
-    /// was.
+    /// Deletes a record older than its tombstone: the process that removed it was killed half-way, and without the
+    /// tombstone the record would reappear.
     fn remove_older(&self, version: u64) -> Result<(), Error> {
         let record = self.read(RECORD)?;
         let record = record.and_then(|bytes| decoded(&bytes, &self.name(RECORD)).ok());
@@ -52,23 +55,24 @@ impl Locked<'_> {
         Ok(())
     }
 
-    /// There is a record again.
+    /// Deletes the tombstone: a new record was saved, or the tombstone has expired.
     pub(in crate::store) fn unmark_removed(&self) -> Result<(), Error> {
         self.remove(REMOVED).map(drop)
     }
 }
 
 impl Folder {
-    /// Clears away what was removed so long ago that nobody needs to know.
+    /// Deletes expired tombstones, and what is left of their records.
     pub(in crate::store) fn forget_removed(&self) -> Result<(), Error> {
         for name in self.names()? {
-            let Some((key, _)) = named(&name).filter(|(_, ending)| ending == REMOVED) else {
+            let Some((key, _)) = parse_file_name(&name).filter(|(_, ending)| ending == REMOVED)
+            else {
                 continue;
             };
             let Some(locked) = self.try_lock(&key)? else {
                 continue;
             };
-            // One that cannot be read is for those who ask for it.
+            // A tombstone that cannot be read stays: the error is returned to the worker that loads this record.
             let removed = locked.removed().ok().and_then(|removed| removed.0);
             let version = removed.map_or(0, |kept| kept.entry.version);
             if version > 0 && is_forgotten(version) {

@@ -104,7 +104,7 @@ impl Keys {
         }
     }
 
-    /// The key of this id, if it is given, or known to whoever holds keys.
+    /// The key of this id, if it was given, or the key holder knows it.
     async fn find(&self, id: &str) -> Result<Option<Key>, Error> {
         let holders = || std::iter::once(&self.current).chain(&self.old);
         let mut here = holders().filter_map(|holder| match holder {
@@ -129,7 +129,7 @@ impl Keys {
         outcome
     }
 
-    /// Whether somebody else is asked for keys.
+    /// Whether a key holder is asked for keys.
     fn asks(&self) -> bool {
         let mut holders = std::iter::once(&self.current).chain(&self.old);
         holders.any(|holder| matches!(holder, Holder::Elsewhere(_)))

@@ -90,7 +90,7 @@ fn the_code_of_a_verified_response_is_redeemed() {
         let stored = Pending::from_json(pending.to_json().expose()).unwrap();
         let url = if place.is_empty() { "" } else { CB };
         let callback = format!("{url}{place}response={}", jwt(&pending, &json!({})));
-        assert!(pending.recognises(&callback));
+        assert!(pending.recognizes(&callback));
         let sent = redeem(&client, stored, &callback).unwrap();
         assert!(sent.contains("code=c0de"), "{mode:?}");
     }
@@ -206,14 +206,14 @@ fn a_response_of_another_flow_is_not_this_flows() {
     let client = client();
     let pending = begun(&client, ResponseMode::Jwt);
     let of = |changes: Value| format!("{CB}?response={}", jwt(&pending, &changes));
-    assert!(pending.recognises(&of(json!({}))));
-    assert!(client.recognises(&pending, &of(json!({}))));
-    assert!(!pending.recognises(&of(json!({"state": "other"}))));
-    assert!(!pending.recognises(&of(json!({"state": null}))));
-    assert!(!pending.recognises(&format!("{CB}?response=x")));
+    assert!(pending.recognizes(&of(json!({}))));
+    assert!(client.recognizes(&pending, &of(json!({}))));
+    assert!(!pending.recognizes(&of(json!({"state": "other"}))));
+    assert!(!pending.recognizes(&of(json!({"state": null}))));
+    assert!(!pending.recognizes(&format!("{CB}?response=x")));
     // Only whoever has the key can read an encrypted one.
     let encrypted = format!("{CB}?response=a.b.c.d.e");
-    assert!(pending.recognises(&encrypted) && !client.recognises(&pending, &encrypted));
+    assert!(pending.recognizes(&encrypted) && !client.recognizes(&pending, &encrypted));
 }
 
 #[test]

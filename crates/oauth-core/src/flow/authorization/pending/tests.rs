@@ -83,19 +83,19 @@ fn an_error_that_cannot_be_believed_is_named_all_the_same() {
 }
 
 #[test]
-fn a_flow_recognises_its_own_state_where_it_was_sent_to() {
+fn a_flow_recognizes_its_own_state_where_it_was_sent_to() {
     let pending = pending(&client(), "read");
     let state = pending.state().expose();
-    assert!(pending.recognises(&format!("{CB}?state={state}&code=c")));
+    assert!(pending.recognizes(&format!("{CB}?state={state}&code=c")));
     // An error of its own, too: whether to believe it is another question.
-    assert!(pending.recognises(&format!("{CB}?state={state}&error=access_denied")));
+    assert!(pending.recognizes(&format!("{CB}?state={state}&error=access_denied")));
     for callback in [
         format!("{CB}?code=c"),
         format!("{CB}?code=c&state={state}x"),
         format!("{CB}?code=c&state={state}&state={state}"),
         format!("https://other.example/cb?code=c&state={state}"),
     ] {
-        assert!(!pending.recognises(&callback), "{callback}");
+        assert!(!pending.recognizes(&callback), "{callback}");
     }
 }
 

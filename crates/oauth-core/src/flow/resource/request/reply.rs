@@ -5,7 +5,7 @@ use crate::http::header::LOCATION;
 use crate::http::{HeaderMap, Method, StatusCode};
 
 use super::super::ended_token::{PEEK, Told};
-use super::super::{Redirect, Verdict, verdict};
+use super::super::{Redirect, Verdict, challenge_verdict};
 use super::{Clock, MAX_HOPS, OnLimit, Presented, ResourceRequest, State, Step};
 use crate::call::Retry;
 use crate::url::Url;
@@ -37,7 +37,7 @@ impl ResourceRequest {
         let verdict = self.verdict(status, headers);
         if let (Presented::WithProof, Some(possession)) = (self.presented, self.api.possession()) {
             // No other proof of this key would be taken.
-            possession.check(verdict::refused_algs(status, headers).as_deref())?;
+            possession.check(challenge_verdict::refused_algs(status, headers).as_deref())?;
         }
         let wants_nonce = verdict == Verdict::UseDpopNonce;
         let may_retry = wants_nonce && has_nonce && self.nonce == Retry::Unused;
@@ -120,8 +120,8 @@ impl ResourceRequest {
 
     pub(super) fn verdict(&self, status: StatusCode, headers: &HeaderMap) -> Verdict {
         match self.presented {
-            Presented::Not | Presented::AsBearer => verdict::after(status, headers),
-            Presented::WithProof => verdict::after_dpop(status, headers),
+            Presented::Not | Presented::AsBearer => challenge_verdict::after(status, headers),
+            Presented::WithProof => challenge_verdict::after_dpop(status, headers),
         }
     }
 
@@ -133,7 +133,7 @@ impl ResourceRequest {
         if (self.presented, self.clock) != (Presented::WithProof, Retry::Unused) {
             return false;
         }
-        let is_refused = verdict::refuses_proof(status, headers);
+        let is_refused = challenge_verdict::refuses_proof(status, headers);
         if is_refused && possession.corrects_clock(&at.moment, url, headers) {
             self.clock = Retry::Used;
         }

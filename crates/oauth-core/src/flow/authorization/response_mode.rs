@@ -1,4 +1,5 @@
-//! Response types and response modes: what an authorization response contains, and where.
+//! Response types and response modes: what an authorization response contains, and where. The response itself is
+//! parsed, and its issuer checked (RFC 9207), in `callback.rs`.
 
 use crate::json::storage_form::json_words;
 

@@ -1,4 +1,5 @@
-//! Decides whether a token request may be sent, and builds it.
+//! Decides whether a token request may be sent, and builds it. This is where a refresh token whose last refresh was lost
+//! is held back: it is not sent again before its fate is known, unless the server tolerates that.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -18,14 +19,15 @@ use crate::moment::{Moment, UnixTime};
 use crate::scope::Scope;
 use crate::token::Tokens;
 
-/// What may be done under the lease.
-pub(super) enum Verdict {
-    Send {
-        marked: bool,
-    },
+/// What the worker that holds the lease may do with the refresh token.
+pub(super) enum SendDecision {
+    /// Send it; `marked`: save an in-flight marker first, since the server may revoke a token that is sent twice.
+    Send { marked: bool },
     /// The outcome of the last attempt is not known: other workers may still learn it.
     Hold,
+    /// The grant has ended: the token may have been spent, and sending it again would revoke it.
     End(GrantEnd),
+    /// The request cannot be made.
     Fail(Error),
 }
 
@@ -38,18 +40,20 @@ impl Keeper {
         Some(finished.is_unspent)
     }
 
-    pub(super) fn verdict(&self, now: UnixTime) -> Verdict {
+    /// Decides whether the refresh token may be sent now. A token whose last refresh was lost is held back until no worker
+    /// can still learn the outcome.
+    pub(super) fn send_decision(&self, now: UnixTime) -> SendDecision {
         if let Err(error) = self.exchange() {
-            return Verdict::Fail(error);
+            return SendDecision::Fail(error);
         }
         if self.is_clients() || self.tolerates() {
-            return Verdict::Send { marked: false };
+            return SendDecision::Send { marked: false };
         }
         let Some(marker) = &self.record.in_flight else {
-            return Verdict::Send { marked: true };
+            return SendDecision::Send { marked: true };
         };
         let is_finished = match self.marker_is_unspent() {
-            Some(true) => return Verdict::Send { marked: true },
+            Some(true) => return SendDecision::Send { marked: true },
             Some(false) => true,
             // The clock of the worker that sent it may have been ahead by any amount.
             None => {
@@ -58,9 +62,9 @@ impl Keeper {
             }
         };
         match (self.good(now).is_some() || !is_finished, self.policy.reuse) {
-            (true, _) => Verdict::Hold,
-            (false, Reuse::Revokes) => Verdict::End(GrantEnd::OutcomeUnknown),
-            (false, _) => Verdict::Send { marked: true },
+            (true, _) => SendDecision::Hold,
+            (false, Reuse::Revokes) => SendDecision::End(GrantEnd::OutcomeUnknown),
+            (false, _) => SendDecision::Send { marked: true },
         }
     }
 

@@ -1,16 +1,17 @@
-//! Restarts a request from the beginning: once after a 401, once with a DPoP nonce.
+//! Makes a request again after a step-up authorization (RFC 9470). The retries after a 401 and with a DPoP nonce are
+//! decided in `reply.rs`.
 
 use super::{Body, Presented, ResourceRequest};
 use crate::http::{HeaderMap, StatusCode};
 use crate::token::step_up::StepUp;
 
 impl ResourceRequest {
-    /// What the reply to this request wants of the person (RFC 9470, RFC 6750 `insufficient_scope`), and the request as
-    /// it was before it was sent, to be made once more after another authorization. `None` if none would help, or if
-    /// the body cannot be sent again.
+    /// The authorization that the reply to this request requires (RFC 9470, RFC 6750 `insufficient_scope`), and the
+    /// request as it was before it was sent, to be made once more after that authorization. `None` if no authorization
+    /// would help, or if the body cannot be sent again.
     pub fn stepped_up(&self, status: StatusCode, headers: &HeaderMap) -> Option<(StepUp, Self)> {
         if self.presented == Presented::Not {
-            // There is nobody whose token would be short of anything.
+            // The request was made without a token, so no other token would help.
             return None;
         }
         let wanted = self.verdict(status, headers).step_up()?;

@@ -1,4 +1,5 @@
-//! `GET {resource}` without a token: reads the challenge of an API.
+//! `GET {resource}` without a token, to learn whether an API wants one and what its challenge says. The challenge to a
+//! request with a token is judged in `flow/resource/challenge_verdict.rs`.
 //!
 //! RFC 9728 <https://www.rfc-editor.org/rfc/rfc9728#section-5>
 
@@ -10,26 +11,26 @@ use crate::url::Url;
 
 /// Asks an API for its challenge. Nothing of the client is sent.
 #[derive(Debug, Clone)]
-pub(crate) struct ResourceChallenge {
+pub(crate) struct ResourceProbe {
     pub(crate) resource: Url,
 }
 
-/// With what an API answers a stranger.
+/// How an API answers a request without a token.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) enum Answered {
+pub(crate) enum ProbeResult {
     /// The values of `WWW-Authenticate`; none if it says nothing about tokens.
     Challenge(Vec<Vec<u8>>),
-    /// With what was asked for, or with what else to ask for: it serves strangers.
+    /// A success, a 405 or a 406, without a challenge: the API needs no token.
     Served,
-    /// With nothing that says whether it wants a token.
+    /// Any other reply: it does not say whether the API wants a token.
     Nothing,
 }
 
-impl Endpoint for ResourceChallenge {
+impl Endpoint for ResourceProbe {
     const NAME: &'static str = "resource";
-    type Output = Answered;
+    type Output = ProbeResult;
 
-    /// An API that wants no token of those who ask for JSON must not begin an event stream, which would never end.
+    /// Asks for JSON: an API that needs no token would otherwise begin an event stream, which never ends.
     fn request(&self, _: &Context<'_>) -> Result<EndpointRequest, Error> {
         Ok(EndpointRequest::get(&self.resource).accept("application/json"))
     }
@@ -39,11 +40,13 @@ impl Endpoint for ResourceChallenge {
         let fields: Vec<_> = fields.map(|field| field.as_bytes().to_vec()).collect();
         let status = reply.status();
         Ok(match status {
-            StatusCode::UNAUTHORIZED => Answered::Challenge(fields),
+            StatusCode::UNAUTHORIZED => ProbeResult::Challenge(fields),
             // Method Not Allowed, Not Acceptable.
-            status if matches!(status.as_u16(), 405 | 406) && fields.is_empty() => Answered::Served,
-            _ if status.is_success() && fields.is_empty() => Answered::Served,
-            _ => Answered::Nothing,
+            status if matches!(status.as_u16(), 405 | 406) && fields.is_empty() => {
+                ProbeResult::Served
+            }
+            _ if status.is_success() && fields.is_empty() => ProbeResult::Served,
+            _ => ProbeResult::Nothing,
         })
     }
 }

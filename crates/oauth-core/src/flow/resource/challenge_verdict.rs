@@ -136,7 +136,7 @@ fn judge<'a>(
         }
         Some((challenge, "insufficient_scope")) => Verdict::WidenScope(scope(challenge)),
         Some((challenge, code @ ("insufficient_user_authentication" | "insufficient_claims"))) => {
-            let step_up = wanted(challenge, code);
+            let step_up = read_step_up(challenge, code);
             // Without a wish another login would lead here again.
             match step_up.is_empty() {
                 true => Verdict::Refused,
@@ -182,9 +182,10 @@ pub fn refusal(status: StatusCode, headers: &HeaderMap, pause: Option<Duration>)
     Some(Error::from(server).at_endpoint("resource"))
 }
 
-/// What is wanted of the person. The parameters of RFC 9470 mean something with its own error alone (section 3).
-fn wanted(challenge: &Challenge, code: &str) -> StepUp {
-    let mut wanted = StepUp {
+/// Reads which login the API requires (RFC 9470 section 3). `acr_values` and `max_age` have a meaning with that RFC's
+/// own error code only.
+fn read_step_up(challenge: &Challenge, code: &str) -> StepUp {
+    let mut step_up = StepUp {
         claims: claims(challenge),
         ..StepUp::default()
     };
@@ -192,13 +193,13 @@ fn wanted(challenge: &Challenge, code: &str) -> StepUp {
         let acr_values = challenge.param("acr_values").unwrap_or_default();
         let digits = |text: &&str| text.bytes().all(|byte| byte.is_ascii_digit());
         let max_age = challenge.param("max_age").filter(digits);
-        wanted.acr_values = acr_values.split_whitespace().map(str::to_owned).collect();
-        wanted.max_age = max_age.and_then(|seconds| seconds.parse().ok());
-        if !wanted.is_empty() {
-            wanted.scope = scope(challenge);
+        step_up.acr_values = acr_values.split_whitespace().map(str::to_owned).collect();
+        step_up.max_age = max_age.and_then(|seconds| seconds.parse().ok());
+        if !step_up.is_empty() {
+            step_up.scope = scope(challenge);
         }
     }
-    wanted
+    step_up
 }
 
 /// `claims` in base64 of either alphabet, if it is an object.

@@ -1,4 +1,5 @@
-//! Clients that register dynamically (RFC 7591, RFC 7592) or publish a client ID metadata document.
+//! Dynamic registration (RFC 7591, RFC 7592): registers a client, and makes a [`Client`] of what came back or of a
+//! client ID metadata document. What is agreed on at registration is set in `registered_properties.rs`.
 
 #[cfg(test)]
 mod tests;

@@ -1,5 +1,5 @@
 //! The registered properties of a client: how its tokens are bound, and how messages to and from it are signed and
-//! encrypted.
+//! encrypted. A client is registered in `dynamic_registration.rs`.
 
 use std::sync::Arc;
 

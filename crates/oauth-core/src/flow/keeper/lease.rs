@@ -1,0 +1,151 @@
+//! Which worker refreshes: the one that wins the lease of the grant's record. The record is read before the lease is
+//! requested, and again under it, since another worker may have renewed the tokens in between.
+//!
+//! Which caller of this worker begins a renewal is decided in `decision.rs`; whether the refresh token may be sent under
+//! the lease, in `send_decision.rs`.
+
+use std::time::Duration;
+
+use super::reconcile::Reconciled;
+use super::send_decision::SendDecision;
+use super::state::{Outcome, State};
+use super::{Entry, Keeper, Step};
+use crate::error::{Cause, Error};
+use crate::moment::Moment;
+
+/// The shortest and longest pause between two loads while another worker renews, in milliseconds.
+pub(super) const LOOK_SHORTEST: u64 = 25;
+const LOOK_LONGEST: u64 = 1000;
+
+impl Keeper {
+    /// Takes newer tokens from the record, if there are any; otherwise requests the lease.
+    pub(super) fn examine_before_lease(
+        &mut self,
+        at: &Moment,
+        looks: u32,
+        entry: Option<Entry>,
+    ) -> Step {
+        // Unsaved local tokens supersede the record.
+        if let Some(unsaved) = self.unsaved_tokens() {
+            return self.resolve_conflict(at, unsaved, entry);
+        }
+        let before = self.record.tokens.clone();
+        match self.reconcile(at, entry) {
+            Ok(Reconciled::StoreLost(version)) => return self.restore_lost(version),
+            Ok(Reconciled::Unchanged | Reconciled::Adopted) => {}
+            Err(error) => return self.finish(at, Err(error)),
+        }
+        if let Some(error) = self.ended_error(at) {
+            return self.finish(at, Err(error));
+        }
+        if let Some(tokens) = self.newer_tokens(before.as_ref(), at.now()) {
+            self.backoff.clear();
+            return self.finish(at, Ok(tokens));
+        }
+        if let Some(outcome) = self.unneeded(at.now()) {
+            return self.finish(at, outcome);
+        }
+        if let Some(error) = self.held_back(at) {
+            let outcome = self.good(at.now()).ok_or(error);
+            return self.finish(at, outcome);
+        }
+        if let Err(error) = self.exchange() {
+            self.pause_briefly(at, &error);
+            let outcome = self.good(at.now()).ok_or(error);
+            return self.finish(at, outcome);
+        }
+        self.state = Some(State::AcquireLease { looks });
+        Step::Lease {
+            holder: self.renewal_id.clone(),
+            ttl: self.policy.lease,
+        }
+    }
+
+    /// Another worker holds the lease: returns the current token unless it is stale; otherwise
+    /// loads the record again after a pause.
+    pub(super) fn wait_for_holder(&mut self, at: &Moment, looks: u32, rest: Duration) -> Step {
+        if let Some(tokens) = self
+            .good(at.now())
+            .filter(|_| at.now() < self.deadlines.stale_at)
+        {
+            let busy = Error::lost(Cause::unsent_as("another worker renews the token"));
+            let soon = at.now().after(Duration::from_secs(1));
+            self.backoff.set_soft(at.now(), soon, &busy);
+            return self.finish(at, Ok(tokens));
+        }
+        match self.wait(at, looks) {
+            Step::Wait(pause) => Step::Wait(pause.min(rest.max(Duration::from_millis(1)))),
+            step => step,
+        }
+    }
+
+    /// Pauses before the record is loaded again, longer with each look.
+    pub(super) fn wait(&mut self, at: &Moment, looks: u32) -> Step {
+        self.state = Some(State::WaitForHolder {
+            looks: looks.saturating_add(1),
+        });
+        let pause = (LOOK_SHORTEST << looks.min(6)).min(LOOK_LONGEST);
+        Step::Wait(Duration::from_millis(pause / 2 + at.dice() % pause))
+    }
+
+    /// Takes newer tokens from the record, which another worker may have saved before this one got the lease; otherwise
+    /// acts on the [`SendDecision`].
+    pub(super) fn examine_under_lease(&mut self, at: &Moment, entry: Option<Entry>) -> Step {
+        let before = self.record.tokens.clone();
+        match self.reconcile(at, entry) {
+            Ok(Reconciled::StoreLost(version)) => return self.restore_lost(version),
+            Ok(Reconciled::Unchanged | Reconciled::Adopted) => {}
+            Err(error) => return self.release(Err(error)),
+        }
+        if let Some(error) = self.ended_error(at) {
+            return self.release(Err(error));
+        }
+        if let Some(tokens) = self.newer_tokens(before.as_ref(), at.now()) {
+            self.backoff.clear();
+            return self.release(Ok(tokens));
+        }
+        if self.unneeded(at.now()).is_some() {
+            return self.release_into(State::ReleaseUnneeded);
+        }
+        if let Some(error) = self.held_back(at) {
+            let outcome = self.good(at.now()).ok_or(error);
+            return self.release(outcome);
+        }
+        // This worker's clock was set back.
+        self.marker_seen = self.marker_seen.min(at.now());
+        match self.send_decision(at.now()) {
+            SendDecision::Send { marked: false } => {
+                self.config.shared.breaker.note_request(at);
+                self.send(at.now(), false)
+            }
+            SendDecision::Send { marked: true } => {
+                self.config.shared.breaker.note_request(at);
+                self.save_marker(at)
+            }
+            SendDecision::Hold => self.await_outcome(at),
+            SendDecision::End(ended) => {
+                let error = ended.error();
+                self.end_grant(ended, error)
+            }
+            SendDecision::Fail(error) => {
+                self.pause_briefly(at, &error);
+                let outcome = self.good(at.now()).ok_or(error);
+                self.release(outcome)
+            }
+        }
+    }
+
+    /// Releases the lease, and then ends the renewal with this outcome.
+    pub(super) fn release(&mut self, outcome: Outcome) -> Step {
+        self.release_into(State::ReleaseLease(outcome))
+    }
+
+    /// Releases the lease, and waits for the answer in this state.
+    pub(super) fn release_into(&mut self, state: State) -> Step {
+        self.state = Some(state);
+        Step::Lease {
+            holder: self.renewal_id.clone(),
+            ttl: Duration::ZERO,
+        }
+    }
+}

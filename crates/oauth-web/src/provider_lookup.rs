@@ -1,0 +1,167 @@
+//! Provider lookup: which provider a request concerns, and its client. A provider comes from the settings, or from the
+//! host where the settings say so ([`Lookup::Asked`]).
+
+use oauth_core::Client;
+use oauth_core::error::{Error, ValidationFailure};
+
+use crate::config::{Lookup, Provider};
+use crate::request_context::RequestContext;
+use crate::session::{self, Need};
+use crate::visit::ProviderQuery;
+
+impl RequestContext {
+    /// The provider of this id.
+    ///
+    /// # Errors
+    /// `web.unknown_provider`, and the host's errors.
+    pub(crate) async fn provider(&self, id: &str) -> Result<Provider, Error> {
+        let id = Some(id.to_owned());
+        let found = self
+            .find(ProviderQuery {
+                id,
+                ..ProviderQuery::default()
+            })
+            .await?;
+        found.ok_or_else(|| ValidationFailure::WebUnknownProvider.into())
+    }
+
+    /// The provider of the settings whose callback this request is.
+    pub(crate) fn provider_of_callback(&self) -> Result<Option<&Provider>, Error> {
+        let (config, root) = (self.config(), &self.base_url()?.root);
+        let path = self.request.path().strip_prefix(root.as_str());
+        let mut fixed = config.providers.iter();
+        Ok(fixed.find(|one| Some(config.callback(one).as_str()) == path))
+    }
+
+    /// The client of a provider, as soon as it is known.
+    ///
+    /// # Errors
+    /// The error with which the host failed to connect. The response then says that the site is not ready.
+    pub(crate) async fn client(&self, provider: &Provider) -> Result<Client, Error> {
+        if let Some(client) = &provider.client {
+            return Ok(client.clone());
+        }
+        let client = self.site.connections.wait(&self.io, &provider.id).await;
+        client.inspect_err(|_| self.io.set_unready())
+    }
+
+    /// The client of the provider of this id.
+    ///
+    /// # Errors
+    /// As [`provider`](Self::provider) and [`client`](Self::client).
+    pub(crate) async fn client_of(&self, id: &str) -> Result<Client, Error> {
+        self.client(&self.provider(id).await?).await
+    }
+
+    /// The client of a provider, if it is known.
+    pub(crate) fn known(&self, provider: &Provider) -> Option<Client> {
+        let client = provider.client.clone();
+        client.or_else(|| self.site.connections.known(&provider.id))
+    }
+
+    /// The registration that sessions and sign-ins of a provider must belong to, see [`session::registration`]; none
+    /// until the client of the provider is known.
+    pub(crate) fn registration(&self, provider: &Provider) -> Option<String> {
+        if let Some((issuer, client_id)) = &provider.registered {
+            return Some(session::registration(issuer, client_id));
+        }
+        let client = self.known(provider)?;
+        let (issuer, client_id) = (client.server().issuer(), client.client_id());
+        Some(session::registration(issuer.as_str(), client_id.as_str()))
+    }
+
+    /// The client of a provider if it is known, for work that can be done another time: the request does not wait.
+    ///
+    /// # Errors
+    /// Those of a host that gives a wrong answer.
+    pub(crate) async fn client_at_once(
+        &self,
+        provider: &Provider,
+    ) -> Result<Option<Client>, Error> {
+        match &provider.client {
+            Some(client) => Ok(Some(client.clone())),
+            None => {
+                self.site
+                    .connections
+                    .known_or_connect(&self.io, &provider.id)
+                    .await
+            }
+        }
+    }
+
+    /// The provider to sign in with, if it is determined by the tenant of the page, or is the only one.
+    pub(crate) async fn chosen(&self, need: Option<&Need>) -> Result<Option<Provider>, Error> {
+        let tenant = need.and_then(|need| need.tenant.clone());
+        self.find(ProviderQuery {
+            tenant,
+            ..ProviderQuery::default()
+        })
+        .await
+    }
+
+    /// The first provider, which is used unless the person chooses another.
+    pub(crate) async fn first_provider(&self) -> Result<Provider, Error> {
+        match self.config().providers.first() {
+            Some(first) => Ok(first.clone()),
+            None => {
+                let chosen = self.chosen(None).await?;
+                chosen.ok_or_else(|| ValidationFailure::WebUnknownProvider.into())
+            }
+        }
+    }
+
+    /// Finds the provider of a query, in the settings or by asking the host.
+    pub(crate) async fn find(&self, ask: ProviderQuery) -> Result<Option<Provider>, Error> {
+        let config = self.config();
+        let mut fixed = Vec::new();
+        for provider in &config.providers {
+            if self.is_asked_for(provider, &ask).await? {
+                fixed.push(provider);
+            }
+        }
+        let mut fixed = fixed.into_iter();
+        let (first, second) = (fixed.next(), fixed.next());
+        let is_named = ask.id.is_some() || ask.issuer.is_some();
+        match (first, second, config.lookup) {
+            (Some(first), _, _) if is_named => return Ok(Some(first.clone())),
+            (Some(first), None, Lookup::Fixed) => return Ok(Some(first.clone())),
+            (_, _, Lookup::Fixed) => return Ok(None),
+            (_, _, Lookup::Asked) => {}
+        }
+        let path = match ask.path.is_empty() {
+            true => self.request.path().to_owned(),
+            false => ask.path.clone(),
+        };
+        let host = self.request.host.clone();
+        let asked = ProviderQuery {
+            host,
+            path,
+            ..ask.clone()
+        };
+        let Some(found) = self.io.provider(asked).await? else {
+            return Ok(None);
+        };
+        // A provider that does not match the query would open another tenant's session.
+        let is_fixed = config.providers.iter().any(|fixed| fixed.id == found.id);
+        let is_whole = found.client.is_some() && found.callback.is_none();
+        if is_fixed || !is_whole || !self.is_asked_for(&found, &ask).await? {
+            let why = "the host gave another provider than the one it was asked for";
+            return Err(Error::from(ValidationFailure::WebUnknownProvider).about(why));
+        }
+        config.check_provider(&found)?;
+        Ok(Some(found))
+    }
+
+    /// Whether a provider matches a query.
+    async fn is_asked_for(&self, provider: &Provider, ask: &ProviderQuery) -> Result<bool, Error> {
+        let is_named = ask.id.as_ref().is_none_or(|id| *id == provider.id)
+            && (ask.tenant.is_none() || ask.tenant == provider.tenant);
+        Ok(match &ask.issuer {
+            Some(issuer) if is_named => {
+                let client = self.client(provider).await?;
+                client.server().issuer().as_str() == issuer
+            }
+            _ => is_named,
+        })
+    }
+}

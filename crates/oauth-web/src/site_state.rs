@@ -1,0 +1,92 @@
+//! The state of a site, which all its requests share: the settings, the base URLs, and the clients known so far.
+
+use std::sync::atomic::AtomicBool;
+
+use oauth_core::error::{Error, ValidationFailure};
+use oauth_core::redirect_uri::RedirectUri;
+use oauth_core::url::Url;
+
+use crate::config::{Config, Provider};
+use crate::connect::Connections;
+use crate::cookie::Jar;
+
+/// The settings of a site, its base URLs, and the clients of its providers.
+pub(crate) struct SiteState {
+    pub(crate) config: Config,
+    pub(crate) base_urls: Vec<BaseUrl>,
+    pub(crate) connections: Connections,
+    /// Whether the log was already told that sessions are large.
+    pub(crate) is_large_known: AtomicBool,
+}
+
+/// A base URL of the site.
+pub(crate) struct BaseUrl {
+    pub(crate) url: Url,
+    pub(crate) origin: String,
+    /// Its path, without a slash at the end.
+    pub(crate) root: String,
+    pub(crate) jar: Jar,
+}
+
+impl SiteState {
+    /// # Errors
+    /// See [`Site::new`](crate::Site::new).
+    pub(crate) fn new(config: Config) -> Result<Self, Error> {
+        config.check()?;
+        let base_urls = config.base_urls.iter().map(|url| BaseUrl {
+            origin: url.origin(),
+            root: url.path().trim_end_matches('/').to_owned(),
+            jar: Jar::new(config.keys.clone(), url, &config.name),
+            url: url.clone(),
+        });
+        let base_urls: Vec<_> = base_urls.collect();
+        for base_url in &base_urls {
+            for provider in &config.providers {
+                base_url.redirect_uri(&config, provider)?;
+            }
+        }
+        let connections = Connections::default();
+        Ok(Self {
+            config,
+            base_urls,
+            connections,
+            is_large_known: AtomicBool::new(false),
+        })
+    }
+
+    /// The base URL that a request is for; the only one, if there is only one.
+    pub(crate) fn base_url(&self, host: &str) -> Option<&BaseUrl> {
+        if let [base_url] = self.base_urls.as_slice() {
+            return Some(base_url);
+        }
+        let host = host.to_ascii_lowercase();
+        self.base_urls.iter().find(|base_url| {
+            let authority = base_url.origin.split_once("://").map(|(_, rest)| rest);
+            authority == Some(host.as_str())
+        })
+    }
+
+    /// The provider of the settings with this id.
+    pub(crate) fn provider(&self, id: &str) -> Result<&Provider, Error> {
+        let mut providers = self.config.providers.iter();
+        let found = providers.find(|provider| provider.id == id);
+        found.ok_or_else(|| ValidationFailure::WebUnknownProvider.into())
+    }
+}
+
+impl BaseUrl {
+    /// The redirect URI of a provider.
+    pub(crate) fn redirect_uri(
+        &self,
+        config: &Config,
+        provider: &Provider,
+    ) -> Result<RedirectUri, Error> {
+        let path = config.callback(provider);
+        RedirectUri::parse(&format!("{}{}{path}", self.origin, self.root))
+    }
+
+    /// One of the site's own pages, as a path.
+    pub(crate) fn page(&self, config: &Config, name: &str) -> String {
+        format!("{}{}/{name}", self.root, config.prefix)
+    }
+}
