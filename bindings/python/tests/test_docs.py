@@ -89,7 +89,7 @@ def test_operations_say_what_they_take(holder: type) -> None:
     methods = {name: method for name, method in vars(operations).items() if not name.startswith("_")}
     assert "refresh" in methods
     for name, method in methods.items():
-        doc = method.__doc__ or ""
+        doc = " ".join((method.__doc__ or "").split())
         given = list(inspect.signature(method).parameters.values())[1:]
         assert doc and {one.kind for one in given} == {inspect.Parameter.KEYWORD_ONLY}, name
         if not doc.endswith("(), in a coroutine."):

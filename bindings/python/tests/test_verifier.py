@@ -221,7 +221,7 @@ def test_the_verification_runs_without_a_transport(issuer: Issuer) -> None:
 
 def test_an_id_token_that_comes_by_itself_says_who_signed_in(issuer: Issuer) -> None:
     client = oauth_core.Client(issuer.server, client_id="id")
-    person = {"email": "ann@example.com", "email_verified": True, "name": "Ann", "sid": "s"}
+    person: dict[str, Any] = {"email": "ann@example.com", "email_verified": True, "name": "Ann", "sid": "s"}
     told = client.verify_id_token(token=issuer.id_token(nonce="n", **person), nonce="n")
     assert isinstance(told, oauth_core.IdToken)
     assert (told.subject, told.issuer, told.audience) == ("u", issuer.base, ("id",))

@@ -36,7 +36,7 @@ def test_a_session_of_another_client_or_path_is_nobodys(generic: Twin, client: o
 
 
 def test_sites_at_two_paths_have_cookies_of_two_names(generic: Twin, client: oauth_core.Client) -> None:
-    names = set()
+    names: set[str] = set()
     for path in ("", "/a", "/b"):
         web = site(client, base_url=f"{BASE}{path}")
         sent = web.visit(asked(f"{path}/me"), "signed_in")

@@ -215,7 +215,7 @@ class Site:
         client = self._known[provider].client
         if client is None:
             raise misuse("web.setup", "the client of this provider is not known")
-        return client
+        return cast("Client", client)
 
     async def look_up(self, provider: str) -> None:
         """Waits until a provider is known, and asks the hook for one that this process has not seen yet, such as that of
@@ -257,7 +257,11 @@ class Site:
     def testing(self, identity: Mapping[str, Any], local: Local = None) -> Reply:
         """A reply that signs somebody in for a test: ``oauth_core.web.testing`` is the way to it."""
         who = {"provider": next(iter(self._known), None), **identity}
-        admit = self._admit if local is None else lambda _: local
+
+        def given(_: Identity) -> Local:
+            return local
+
+        admit = self._admit if local is None else given
         ended = self._driven(self._told(self._site.testing(json.dumps(who)), "resume", admit))
         return cast(Reply, ended)
 

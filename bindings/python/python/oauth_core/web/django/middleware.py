@@ -15,7 +15,7 @@ from ..._native import Reply
 from .. import asgi, wsgi
 from .._site import MAX_FORM, Ended, Forward, Request, Site, is_over
 from .replies import ending, later_chunks, response, streamed
-from .site import SERVED, site
+from .site import SERVED, at_once, site
 
 
 class Middleware:
@@ -44,7 +44,7 @@ class Middleware:
         seen.oauth_request = _request(self.site, request)
         if iscoroutinefunction(self):  # pyright: ignore[reportDeprecated]
             return self._later(seen)
-        SERVED.set((request, _at_once))
+        SERVED.set((request, at_once))
         ended = self.site.visit(seen.oauth_request, self.access)
         if isinstance(ended, Forward):
             told = ended.send(request.read(ended.limit + 1))
@@ -92,10 +92,6 @@ def misplaced() -> str | None:
 
 def _is_a(one: Any, kind: type) -> bool:
     return isinstance(one, type) and issubclass(one, kind)
-
-
-def _at_once(function: Callable[..., Any]) -> Callable[..., Any]:
-    return function
 
 
 def _request(its: Site, request: Any) -> Request:

@@ -17,6 +17,11 @@ from .._site import Site
 SERVED: ContextVar[tuple[HttpRequest, Callable[..., Any]]] = ContextVar("oauth_core_served")
 
 
+def at_once(function: Callable[..., Any]) -> Callable[..., Any]:
+    """How it is called outside of coroutines."""
+    return function
+
+
 @functools.cache
 def site() -> tuple[Site, Any]:
     """The site of this process, from Django's settings and the environment."""

@@ -16,7 +16,7 @@ from django.test import Client
 from ..testing import KEY
 from ..testing import sign_in as _sign_in
 from . import people
-from .site import SERVED, site
+from .site import SERVED, at_once, site
 
 __all__ = ["KEY", "sign_in"]
 
@@ -28,7 +28,7 @@ def sign_in(client: Client, subject: str, *, issuer: str = "https://as.invalid",
     unless ``local`` is given.
     """
     its, _ = site()
-    served = SERVED.set((HttpRequest(), lambda function: function))
+    served = SERVED.set((HttpRequest(), at_once))
     try:
         _sign_in(client, its, subject, issuer=issuer, **identity)
     finally:
