@@ -3,10 +3,9 @@
 import os
 from typing import Any, Optional
 
-from fastapi import FastAPI, Request
+from fastapi import FastAPI
 from fastapi.responses import PlainTextResponse
 
-from oauth_core import OAuthError
 from oauth_core.web import Identity, Problem
 from oauth_core.web.fastapi import Refuse, Site, User
 
@@ -52,11 +51,6 @@ def cart(user: User = site.user) -> str:
 @app.get("/pay")
 def pay(user: User = site.required(acr=["mfa"])) -> str:
     return f"paid by {user.acr}"
-
-
-@app.exception_handler(OAuthError)
-async def failed(_: Request, error: OAuthError) -> PlainTextResponse:
-    return PlainTextResponse(error.code, 500)
 
 
 @app.get("/fetch")
