@@ -268,8 +268,8 @@ test('what cannot be a store is told at once', () => {
 
 test('a server that is gone or refuses us is told without its password', async () => {
   const store = new RedisStore(`${redis}/0`, { prefix: 'mine:', timeoutMs: 20_000 })
-  assert.ok(await store.save('k', 'text', 0) > 0)
-  assert.equal(await new RedisStore(`${redis}/0`).load('k'), undefined)
+  assert.ok(await store.save('of this prefix', 'text', 0) > 0)
+  assert.equal(await new RedisStore(`${redis}/0`).load('of this prefix'), undefined)
   const refused = await rejection(new RedisStore(redis.replace(PASSWORD, 'wr0ng'), { timeoutMs: 20_000 }).load('k'))
   assert.equal(refused.code, 'misuse.setup')
   assert.ok(!inspect(refused).includes('wr0ng'))
