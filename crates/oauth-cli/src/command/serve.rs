@@ -45,7 +45,7 @@ pub(crate) struct Serve {
     #[arg(long, value_name = "URI")]
     redirect_uri: Vec<String>,
     /// Gives this person an account; may be given several times. The first signs in, or whose sub or email is the
-    /// login_hint [default: Alice Liddell, alice@twin.example]
+    /// login_hint; by default there is Alice Liddell, alice@twin.example
     #[arg(long, value_name = "CLAIM=VALUE,...", value_parser = User::parse)]
     user: Vec<User>,
     /// Gives accounts to the people in this file, a JSON array of objects of claims

@@ -256,7 +256,10 @@ mod tests {
         let read = by_rules(Strictness::default()).unwrap();
         assert_eq!(read.verification_uri.as_str(), "https://example.com/device");
         assert_eq!((read.expires_in, read.interval), (1800, 5));
-        assert_eq!(code(by_rules(Strictness::Strict)).unwrap_err(), "reply.shape");
+        assert_eq!(
+            code(by_rules(Strictness::Strict)).unwrap_err(),
+            "reply.shape"
+        );
         // That of the standard counts.
         let both = told(&[("verification_url", r#""https://evil.example/""#)]).unwrap();
         assert_eq!(both.verification_uri.as_str(), "https://example.com/device");
