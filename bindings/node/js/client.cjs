@@ -98,6 +98,10 @@ class Client extends Operations {
     if (clientId === undefined && stored === undefined && given !== undefined && 'clientId' in given) {
       throw new TypeError('clientId must be a text')
     }
+    // Where no method is named, it comes of a variable that is not set. A secret may be empty (RFC 6749 appendix A.2).
+    if (clientSecret === '' && clientAuth === undefined) {
+      throw new TypeError("clientSecret is empty: a client without one has clientAuth: 'none'")
+    }
     const line = lineOf(network, fetch, send)
     const { read, settings, ...auth } = ClientAuth.of(clientAuth)
     const options = {

@@ -141,7 +141,7 @@ function optionsOf(call, given = {}) {
 /** Options that are lists. A text is one of its letters to whoever iterates. */
 const LISTS = ['origins', 'redirectUris', 'trustedAudiences', 'issuers', 'returnOrigins', 'apiOrigins', 'options']
 /** Texts that say something. An empty one comes of a variable that is not set. */
-const FILLED = ['clientId', 'clientSecret', 'subject', 'person']
+const FILLED = ['clientId', 'subject', 'person']
 
 /** Refuses what no option of this name can be: told here, it is told before anything is done. */
 function checkValue(name, value) {
