@@ -12,7 +12,10 @@ function checkUnicode(value, name) {
   } else if (Array.isArray(value)) {
     for (const item of value) checkUnicode(item, name)
   } else if (typeof value === 'object' && value !== null && Object.getPrototypeOf(value) === Object.prototype) {
-    for (const [key, item] of Object.entries(value)) checkUnicode(typeof item === 'string' ? item : key, name)
+    for (const [key, item] of Object.entries(value)) {
+      checkUnicode(key, name)
+      if (typeof item === 'string') checkUnicode(item, name)
+    }
   }
   return value
 }

@@ -18,6 +18,7 @@ const SURROGATE = 'hunter2-\udcff-topsecret'
 const TEXTS = {
   clientSecret: (text) => new core.Client(server, { clientId: 'id', clientSecret: text }),
   headers: (text) => new core.Client(server, { clientId: 'id', headers: { 'x-key': text } }),
+  'the name of a header': (text) => new core.Client(server, { clientId: 'id', headers: { [text]: 'x' } }),
   decryptionKeys: (text) => new core.Client(server, { clientId: 'id', decryptionKeys: [text] }),
   fixedToken: (text) => core.fixedToken(text, { origins: [api] }),
   'a callback of fixedToken': (text) => core.fixedToken({ callback: () => text }, { origins: [api] }).token(),
