@@ -168,6 +168,11 @@ fn tests(elsewhere: &Path) -> Outcome {
         "-rap",
         "-p",
         "no:cacheprovider",
+        // Most of them wait: for a server, for a lease that ends.
+        "-n",
+        "2",
+        "--dist",
+        "loadfile",
         "-c",
     ]);
     pytest.arg(folder.join("pytest.ini")).arg(folder);

@@ -73,7 +73,6 @@ impl Source {
         })
     }
 
-    /// Over what its own requests go, if it makes any.
     /// The API as this source's client calls it.
     pub(crate) fn calls(&self, api: oauth_facade::Api) -> Result<oauth_facade::Api, Error> {
         match self {
@@ -82,6 +81,7 @@ impl Source {
         }
     }
 
+    /// Over what its own requests go, if it makes any.
     pub(crate) fn line(&self) -> Option<Arc<Line>> {
         match self {
             Self::Grant(grant) => Some(grant.get().line()),

@@ -11,7 +11,8 @@ export async function call({ wasm, api, source, config }, input, init) {
   const { rateLimit = 'error', longestWaitMs = 300_000 } = { ...limits(config), ...limits(init) }
   if (!WAYS.includes(rateLimit)) throw new TypeError(`rateLimit is one of ${WAYS}`)
   if (!(longestWaitMs > 0)) throw new TypeError('longestWaitMs must be a positive number of milliseconds')
-  const request = new Request(input, { ...init, redirect: 'manual' })
+  const asked = new Request(input, init)
+  const request = new Request(asked, { redirect: 'manual' })
   const isStream = init?.body instanceof ReadableStream
   const { method, url, signal } = request
   const rules = api.call(method, url, [...request.headers].flat(), isStream, rateLimit, longestWaitMs)
@@ -24,6 +25,12 @@ export async function call({ wasm, api, source, config }, input, init) {
       signal.throwIfAborted()
       if (step === 'send') {
         reply = await send(isStream ? request : request.clone(), rules, { wasm, config })
+        if (reply.type === 'opaqueredirect') {
+          // Where it leads is hidden from a page, so it cannot be known whether the token may go there.
+          if (asked.redirect !== 'manual') throw wasm.redirectError()
+          isOver = true
+          return reply
+        }
         step = rules.reply(...clocks(), reply.status, [...reply.headers].flat())
       } else if (step === 'wait') {
         const { millis } = rules
@@ -57,8 +64,6 @@ async function send(request, { authorization, dpop }, { wasm, config }) {
   const reply = await fetch(request).catch((error) => {
     throw error?.name === 'TypeError' ? wasm.lostError(reasonOf(error)) : error
   })
-  // Where it leads is hidden from a page, so it cannot be known whether the token may go there.
-  if (reply.type === 'opaqueredirect') throw wasm.redirectError()
   config.observe?.({ kind: 'api-response', status: reply.status })
   return reply
 }

@@ -77,6 +77,18 @@ test('a pasted token goes to its origins only, and not after its end', async () 
   }
 })
 
+test('a redirect is refused, or handed back as it is to whoever asks for it', async () => {
+  const { page } = await pasted()
+  const elsewhere = { status: 302, headers: { location: '/elsewhere', 'access-control-allow-origin': '*' } }
+  await page.route(suggestions(), (route) => route.fulfill(elsewhere))
+  for (const init of [undefined, { redirect: 'error' }]) {
+    const result = await fetched(page, suggestions(), init)
+    assert.equal(result.code, 'reply.redirect', JSON.stringify(result))
+  }
+  const kind = await page.evaluate((url) => fixed.fetch(url, { redirect: 'manual' }).then((reply) => reply.type), suggestions())
+  assert.equal(kind, 'opaqueredirect')
+})
+
 test('a limit is told with its pause, and nothing is sent while it lasts', async () => {
   const page = await signedIn(us, us.configs.generic)
   await us.generic.rateLimit(2, 60)

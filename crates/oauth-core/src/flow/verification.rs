@@ -213,8 +213,9 @@ impl Verification {
         Err(match self.signature {
             Signature::Tried => ValidationFailure::JwsSignature.into(),
             Signature::Untried => {
-                let kid = jws.kid.as_deref().unwrap_or("none named");
-                Error::from(ValidationFailure::JwsNoKey).about(kid)
+                let keys = self.tried.as_deref();
+                let why = keys.map(|keys| keys.why_none(jws.alg, jws.kid.as_deref()));
+                Error::from(ValidationFailure::JwsNoKey).about(&why.unwrap_or_default())
             }
         })
     }

@@ -110,6 +110,18 @@ impl KeySet {
         keys.map(|entry| Arc::clone(&entry.key)).collect()
     }
 
+    /// Why [`candidates`](Self::candidates) finds none, in a few words.
+    pub(crate) fn why_none(&self, alg: Alg, kid: Option<&str>) -> String {
+        let (alg, count) = (alg.as_str(), self.len());
+        match kid {
+            None => format!("none of {count} keys is for {alg}"),
+            Some(kid) if self.named(kid).is_empty() => {
+                format!("none of {count} keys has the kid {kid}")
+            }
+            Some(kid) => format!("not for {alg}: the key with the kid {kid}"),
+        }
+    }
+
     /// The first key that is meant for encryption by this algorithm, or else may be used for it; and its name.
     pub(crate) fn encryption_key(&self, alg: JweAlg) -> Option<(&PublicJwk, Option<&str>)> {
         let fits = |entry: &&Entry| {

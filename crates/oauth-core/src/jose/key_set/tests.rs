@@ -48,6 +48,23 @@ fn a_name_that_no_key_has_may_be_of_one_without_a_name() {
 }
 
 #[test]
+fn what_no_key_fits_is_told_apart() {
+    let keys = set(&[key(r#","kid":"a""#), key(r#","kid":"b""#)]);
+    for (alg, kid, why) in [
+        (Alg::Es256, None, "none of 2 keys is for ES256"),
+        (Alg::EdDsa, Some("z"), "none of 2 keys has the kid z"),
+        (
+            Alg::Es256,
+            Some("a"),
+            "not for ES256: the key with the kid a",
+        ),
+    ] {
+        assert!(keys.candidates(alg, kid).is_empty());
+        assert_eq!(keys.why_none(alg, kid), why);
+    }
+}
+
+#[test]
 fn no_more_than_eight_keys_are_tried() {
     let keys = set(&vec![key(""); 20]);
     assert_eq!(
