@@ -10,6 +10,7 @@ use std::error::Error;
 use std::fmt::Write as _;
 use std::fs;
 
+use crate::ops::records;
 use crate::{HEADER, region, root};
 
 /// The longest line of a signature.
@@ -29,9 +30,9 @@ pub(crate) fn file(_: &str) -> Result<String, Box<dyn Error>> {
     Ok(format!("# {HEADER}\n{}", written(&skeleton, &docs)?))
 }
 
-/// The package exports whatever it imports by name from its own modules.
+/// The package exports whatever it imports by name from its own modules, and all records.
 pub(crate) fn exports(now: &str) -> Result<String, Box<dyn Error>> {
-    let mut names = Vec::new();
+    let mut names: Vec<_> = records().into_iter().map(|record| record.name).collect();
     let mut is_ours = false;
     for line in now.lines().map(str::trim) {
         if let Some((from, imported)) = line.split_once(" import ") {

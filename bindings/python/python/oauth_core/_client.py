@@ -3,25 +3,18 @@
 from __future__ import annotations
 
 from ._configured import Configured
-from ._exchange_ops import ExchangeOperations
 from ._native import FINGERPRINT as NATIVE
 from ._native import Client as NativeClient
-from ._native import Exchanges as NativeExchanges
 from ._ops import FINGERPRINT, Operations
+
+# Type checkers take this for true; importing what is rarely used would slow every import of the package.
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from ._exchanges import Exchanges
 
 # Numbers and places of arguments are agreed on between the two halves.
 if NATIVE != FINGERPRINT:
     raise ImportError("the native half of oauth_core is of another release: install it anew")
-
-
-class Exchanges(NativeExchanges, ExchangeOperations):
-    """The calls of a client without any transport, each as an Exchange.
-
-    ``moment``, in each of them, is for tests and replays: a callable that gives the Unix time in seconds
-    and 32 random bytes of each step.
-    """
-
-    __slots__ = ()
 
 
 class Client(Configured, NativeClient, Operations):
@@ -64,4 +57,6 @@ class Client(Configured, NativeClient, Operations):
     @property
     def exchange(self) -> Exchanges:
         """The same calls without any transport, as generators."""
+        from ._exchanges import Exchanges
+
         return Exchanges(self)

@@ -1,0 +1,16 @@
+"""A client's calls without any transport."""
+
+from __future__ import annotations
+
+from ._exchange_ops import ExchangeOperations
+from ._native import Exchanges as NativeExchanges
+
+
+class Exchanges(NativeExchanges, ExchangeOperations):
+    """The calls of a client without any transport, each as an Exchange.
+
+    ``moment``, in each of them, is for tests and replays: a callable that gives the Unix time in seconds
+    and 32 random bytes of each step.
+    """
+
+    __slots__ = ()
