@@ -58,7 +58,8 @@ async fn log_in(
     let listener = Listener::bind().await.unwrap();
     let listener = listener.device(device, enters(&codes));
     let ask = change(asking(&listener));
-    let login = listener.login(&driver(), client, ask, nothing_opens, PATIENCE);
+    let driver = driver();
+    let login = listener.login(&driver, client, ask, nothing_opens, PATIENCE);
     let tokens = login.await.map(|login| login.tokens);
     (tokens, codes.load(Ordering::SeqCst))
 }
