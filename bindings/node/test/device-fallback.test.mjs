@@ -78,7 +78,7 @@ test('a login stays in the browser where somebody says so', { skip: process.plat
   const client = await clientOf()
   const show = nobody('a code')
   // An opener of the caller's own knows of a browser.
-  assert.ok(await login(client, { scope, open: browse, show }))
+  assert.ok(await login(client, { scope, open: (url) => void browse(url), show }))
   for (const options of [{ device: false }, { extra: { prompt: 'login' } }, { prompt: 'login' }]) {
     const said = await heard(async () => {
       const error = await rejection(login(client, { scope, show, timeoutMs: 200, ...options }))

@@ -501,7 +501,7 @@ def test_a_grant_that_a_preset_describes_is_asked_with_by_its_name(
     auth = oauth_core.ClientSecretBasic(data["client_secret"])
     us = oauth_core.Client(server, client_id=data["client_id"], client_auth=auth)
     token = client.client_credentials().token().access_token
-    ask = {"subject_token": token, "tag": ["a", "b"]}
+    ask = {"subject_token": token, "tag": "a"}
     tokens = call(us, "extension_grant", grant_type="for_another", parameters=ask)
     assert tokens.extra["issued_token_type"] == ACCESS_TOKEN
     form = quick.entry("/token")["form"]

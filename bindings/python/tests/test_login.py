@@ -88,16 +88,20 @@ def test_the_prompt_is_printed_and_what_a_camera_reads_on_a_terminal_alone(
     client = generic_client(nobody_sees)
     for is_terminal in (False, True):
         codes: list[oauth_core.DeviceCode] = []
-        authorize = client.device_authorization
 
-        def watched(**asked: Any) -> oauth_core.DeviceCode:
-            codes.append(authorize(**asked))
+        def watched(
+            client: oauth_core.Client,
+            codes: list[oauth_core.DeviceCode] = codes,
+            authorize: Any = oauth_core.Client.device_authorization,
+            **asked: Any,
+        ) -> oauth_core.DeviceCode:
+            codes.append(authorize(client, **asked))
             enter(codes[-1])
             return codes[-1]
 
         with monkeypatch.context() as patch:
-            patch.setattr(client, "device_authorization", watched)
-            patch.setattr(sys.stderr, "isatty", lambda: is_terminal, raising=False)
+            patch.setattr(oauth_core.Client, "device_authorization", watched)
+            patch.setattr(sys.stderr, "isatty", lambda seen=is_terminal: seen, raising=False)
             oauth_core.login(client, scope="read")
         said = capsys.readouterr()
         drawn = codes[0].qr_code
