@@ -252,10 +252,7 @@ async function login(client, options = {}) {
   const { scope, resource, audience, tokenExtra, ...more } = ask
   const given = Object.keys(more).filter((name) => more[name] !== undefined)
   const turn = native.codeTurn(nativeClient(client), device, open !== undefined, given)
-  if (turn === 'only' || turn === 'first') {
-    const tokens = await deviceLogin(client, turn, options)
-    if (tokens !== undefined) return tokens
-  }
+  if (turn === 'only') return deviceLogin(client, turn, options)
   checkLimit(timeoutMs)
   if (redirectUri !== undefined && (port !== 0 || path !== undefined)) {
     throw new TypeError('a redirectUri has its port and its path: give none')
@@ -263,6 +260,10 @@ async function login(client, options = {}) {
   const listener = await lifting(() => native.listen(port, path, redirectUri))
   const over = new AbortController()
   try {
+    if (turn === 'first') {
+      const tokens = await deviceLogin(client, turn, options)
+      if (tokens !== undefined) return tokens
+    }
     const { url, flow } = await client.beginAuthorization({ ...ask, redirectUri: listener.redirectUri }, { signal })
     const known = nativeFlow(flow)
     if (open !== undefined) await wait(Promise.resolve(open(url)), { signal, timeoutMs })

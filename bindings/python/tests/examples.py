@@ -103,6 +103,7 @@ def run(
     }
     code = code.replace(REAL[named], twin.base)
     # Whoever opens a browser gets one with nobody at the screen.
+    monkeypatch.setenv("DISPLAY", ":1")
     monkeypatch.setattr("webbrowser.open", browse)
     with mcp_url(code) as url:
         if url:

@@ -91,11 +91,14 @@ def login(
         step_up=step_up,
         extra=extra,
     )
-    if turn in ("only", "first"):
-        signed_in = _by_code(client, turn, show, purpose, asked)
+    if turn == "only":
+        code = client.device_authorization(purpose=purpose, **asked)
+        return _entered(client, code, show, asked)
+    listener = Listener(port=port, path=path, redirect_uri=redirect_uri)
+    if turn == "first":
+        signed_in = _by_code(client, show, purpose, asked)
         if signed_in is not None:
             return signed_in
-    listener = Listener(port=port, path=path, redirect_uri=redirect_uri)
     flow = client.begin_authorization(
         redirect_uri=listener.redirect_uri,
         scope=scope,
@@ -114,7 +117,7 @@ def login(
         token_extra=token_extra,
     )
     if not _opened(open, flow.url, turn):
-        signed_in = _by_code(client, turn, show, purpose, asked)
+        signed_in = _by_code(client, show, purpose, asked)
         if signed_in is not None:
             return signed_in
         _tell(flow.url)
@@ -165,11 +168,14 @@ async def alogin(
         step_up=step_up,
         extra=extra,
     )
-    if turn in ("only", "first"):
-        signed_in = await _aby_code(client, turn, show, purpose, asked)
+    if turn == "only":
+        code = await client.adevice_authorization(purpose=purpose, **asked)
+        return await _aentered(client, code, show, asked)
+    listener = Listener(port=port, path=path, redirect_uri=redirect_uri)
+    if turn == "first":
+        signed_in = await _aby_code(client, show, purpose, asked)
         if signed_in is not None:
             return signed_in
-    listener = Listener(port=port, path=path, redirect_uri=redirect_uri)
     flow = await client.abegin_authorization(
         redirect_uri=listener.redirect_uri,
         scope=scope,
@@ -188,7 +194,7 @@ async def alogin(
         token_extra=token_extra,
     )
     if not _opened(open, flow.url, turn):
-        signed_in = await _aby_code(client, turn, show, purpose, asked)
+        signed_in = await _aby_code(client, show, purpose, asked)
         if signed_in is not None:
             return signed_in
         _tell(flow.url)
@@ -211,31 +217,40 @@ def _turn(client: Client, device: bool | None, open: Open | None, **more: object
 
 
 def _by_code(
-    client: Client, turn: Turn, show: Show | None, purpose: str | None, asked: dict[str, Any]
+    client: Client, show: Show | None, purpose: str | None, asked: dict[str, Any]
 ) -> Tokens | None:
-    """The login by a code; None where the server gives none to this client and a browser is left."""
+    """The login by a code; None where the server gives none to this client, and the browser is left."""
     try:
         code = client.device_authorization(purpose=purpose, **asked)
     except Denied:
-        if turn == "only":
-            raise
         return None
+    return _entered(client, code, show, asked)
+
+
+async def _aby_code(
+    client: Client, show: Show | None, purpose: str | None, asked: dict[str, Any]
+) -> Tokens | None:
+    """_by_code(), in a coroutine."""
+    try:
+        code = await client.adevice_authorization(purpose=purpose, **asked)
+    except Denied:
+        return None
+    return await _aentered(client, code, show, asked)
+
+
+def _entered(
+    client: Client, code: DeviceCode, show: Show | None, asked: dict[str, Any]
+) -> Tokens:
     (show or _prompt)(code)
     return client.device_login(
         device_code=code.device_code, expires_at=code.expires_at, interval=code.interval, **asked
     )
 
 
-async def _aby_code(
-    client: Client, turn: Turn, show: Show | None, purpose: str | None, asked: dict[str, Any]
-) -> Tokens | None:
-    """_by_code(), in a coroutine."""
-    try:
-        code = await client.adevice_authorization(purpose=purpose, **asked)
-    except Denied:
-        if turn == "only":
-            raise
-        return None
+async def _aentered(
+    client: Client, code: DeviceCode, show: Show | None, asked: dict[str, Any]
+) -> Tokens:
+    """_entered(), in a coroutine."""
     (show or _prompt)(code)
     return await client.adevice_login(
         device_code=code.device_code, expires_at=code.expires_at, interval=code.interval, **asked
