@@ -17,12 +17,14 @@ export interface LoginOptions extends CallOptions, LoginRequest {
   /** Instead of both: a redirect URI that is registered as a whole. */
   redirectUri?: string | undefined
   /**
-   * For a machine without a browser, if the server offers it (RFC 8628): the person enters a code on another device.
-   * Scope, resource, audience and `tokenExtra` hold for it too, and nothing that is about a browser; the server says
-   * how long the person may take.
+   * Where there is no browser (no display, as over SSH, `BROWSER=none`, or nothing opens) and the server offers it
+   * (RFC 8628), the person enters a code on another device instead. `true` always does that, `false` never: the URL is
+   * then opened by hand. By itself it is not done with an `open` of your own, which knows of a browser, nor where
+   * something is asked for that a code has no place for, such as `acrValues`. Scope, resource, audience and `tokenExtra`
+   * hold for a code too, and nothing that is about a browser; the server says how long the person may take.
    */
-  device?: boolean
-  /** Shows the code; by default its prompt, which says what for and where, is printed on standard error. */
+  device?: boolean | undefined
+  /** Shows the code; by default its prompt, which says what for and where, is printed on standard error, in a terminal with a QR code. */
   show?: (code: DeviceCode) => unknown
   /** What the prompt says the code is for, such as `sign in to example-cli on build-7`. */
   purpose?: string | undefined

@@ -6,7 +6,7 @@ const { inspect } = require('#host')
 const { ClientAuth, checkText, variablesOf } = require('./client-auth.cjs')
 const { DpopKey } = require('./dpop.cjs')
 const native = require('#native')
-const { OAuthError, lift, lifted } = require('./errors.cjs')
+const { Denied, OAuthError, lift, lifted } = require('./errors.cjs')
 const { Exchange, checkLimit, momentOf, perform: run, wait } = require('./exchange.cjs')
 const { checkStore } = require('./renewal.cjs')
 const { Keeper } = require('./keeper.cjs')
@@ -247,9 +247,12 @@ async function configured(Made, settings, { transport, signal, ...options }) {
 /** The login of native apps (RFC 8252): a loopback listener, the person's browser, the tokens; or a code elsewhere. */
 async function login(client, options = {}) {
   if (!(client instanceof Client)) throw new TypeError('client must be a Client')
-  if (options.device) return deviceLogin(client, options)
-  const { open = show, paste, port = 0, path, redirectUri, timeoutMs = 300_000, signal, ...ask } = options
+  const { device, show: _, purpose: __, open, paste, port = 0, path, redirectUri, timeoutMs = 300_000, signal, ...ask } = options
   signal?.throwIfAborted()
+  const { scope, resource, audience, tokenExtra, ...more } = ask
+  const given = Object.keys(more).filter((name) => more[name] !== undefined)
+  const turn = native.codeTurn(nativeClient(client), device, open !== undefined, given)
+  if (turn === 'only') return deviceLogin(client, turn, options)
   checkLimit(timeoutMs)
   if (redirectUri !== undefined && (port !== 0 || path !== undefined)) {
     throw new TypeError('a redirectUri has its port and its path: give none')
@@ -257,9 +260,19 @@ async function login(client, options = {}) {
   const listener = await lifting(() => native.listen(port, path, redirectUri))
   const over = new AbortController()
   try {
+    if (turn === 'first') {
+      const tokens = await deviceLogin(client, turn, options)
+      if (tokens !== undefined) return tokens
+    }
     const { url, flow } = await client.beginAuthorization({ ...ask, redirectUri: listener.redirectUri }, { signal })
     const known = nativeFlow(flow)
-    await wait(Promise.resolve(open(url)), { signal, timeoutMs })
+    if (open !== undefined) await wait(Promise.resolve(open(url)), { signal, timeoutMs })
+    else if (turn === 'if_not_opened' && !opens(url)) {
+      const tokens = await deviceLogin(client, turn, options)
+      if (tokens !== undefined) return tokens
+      tell(url)
+    } else if (turn === 'if_not_opened') tell(url)
+    else show(url)
     const arrival = lifting(() => listener.wait(known, timeoutMs))
     const pasted = paste && asked(listener, known, paste, over.signal)
     const callback = await wait(Promise.race([arrival, ...(pasted ? [pasted] : [])]), { signal }, () => listener.close())
@@ -270,10 +283,19 @@ async function login(client, options = {}) {
   }
 }
 
-/** A login with a code that the person enters on another device (RFC 8628). */
-async function deviceLogin(client, { show: shown = prompt, purpose, scope, resource, audience, tokenExtra: extra, signal }) {
+/**
+ * A login with a code that the person enters on another device (RFC 8628). `undefined` where the server gives none to this
+ * client and a browser is left.
+ */
+async function deviceLogin(client, turn, { show: shown = prompt, purpose, scope, resource, audience, tokenExtra: extra, signal }) {
   const asked = { scope, resource, audience, extra }
-  const code = await client.deviceAuthorization({ ...asked, purpose }, { signal })
+  let code
+  try {
+    code = await client.deviceAuthorization({ ...asked, purpose }, { signal })
+  } catch (error) {
+    if (turn !== 'only' && error instanceof Denied) return undefined
+    throw error
+  }
   await shown(code)
   const { deviceCode, expiresAt, interval } = code
   return client.deviceLogin({ ...asked, deviceCode, expiresAt, interval }, { signal })
@@ -281,6 +303,7 @@ async function deviceLogin(client, { show: shown = prompt, purpose, scope, resou
 
 function prompt(code) {
   console.error(code.prompt)
+  if (code.qrCode && globalThis.process?.stderr?.isTTY) console.error(`\n${code.qrCode}`)
 }
 
 /**
@@ -315,12 +338,22 @@ async function asked(listener, flow, paste, signal) {
 }
 
 function show(url) {
+  tell(url)
+  opens(url)
+}
+
+function tell(url) {
   console.error(`The browser shows the login; if it does not, open this URL:\n${url.href}`)
+}
+
+/** Opens the browser; whether there is one. Where there is none, the URL is there to be opened elsewhere. */
+function opens(url) {
   try {
     openBrowser(url)
+    return true
   } catch (error) {
-    // Where there is no browser, the URL is there to be opened elsewhere.
     if (!(error instanceof OAuthError)) throw error
+    return false
   }
 }
 

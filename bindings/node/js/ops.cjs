@@ -6,7 +6,7 @@
 const { authorizationOf, begin, nothing, perform, recordOf, tokensOf } = require('./operation.cjs')
 const { Record } = require('./record.cjs')
 
-const FINGERPRINT = 'f5145cc285027a2b'
+const FINGERPRINT = '33667ceec28be254'
 
 /** The claims about a user (OpenID Connect Core section 5.1). */
 class UserClaims extends Record {
@@ -65,6 +65,7 @@ class DeviceCode extends Record {
     expiresAt: 'time',
     interval: 'plain',
     prompt: 'plain',
+    qrCode: 'plain',
   }
 }
 

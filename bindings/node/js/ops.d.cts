@@ -344,7 +344,7 @@ export interface JwtBearerWithKeyArguments {
 }
 
 export interface ExtensionGrantArguments {
-  /** The grant type: an absolute URI. */
+  /** The grant type: an absolute URI, or the name of one that the server's preset describes. */
   grantType: string
   /** Its parameters. A name may occur several times. */
   parameters?: Readonly<Record<string, string | readonly string[]>> | undefined
@@ -618,6 +618,11 @@ export class DeviceCode {
    * sent. In English.
    */
   readonly prompt: string
+  /**
+   * `verification_uri_complete` as a QR code for the camera of a telephone: lines of half blocks, for a terminal of
+   * light characters on a dark ground. Not if there is none, or it is too long.
+   */
+  readonly qrCode: string | undefined
   /** What may be shown. */
   toJSON(): Record<string, unknown>
 }
@@ -1067,9 +1072,11 @@ export interface Operations {
   jwtBearerWithKey(args: JwtBearerWithKeyArguments, options?: CallOptions): Promise<Tokens>
   /**
    * Requests tokens with an extension grant (RFC 6749 section 4.5).
-   * `grant.not_an_extension` for a grant type that is not a URI, `form.reserved_parameter` for a name of the protocol's
-   * own, `denied.unsupported_grant_type` and other `denied.*` if the server refuses, `lost.*` if no answer arrives.
-   * @param args.grantType The grant type: an absolute URI.
+   * `grant.not_an_extension` for a grant type that is neither a URI nor described by the server's preset,
+   * `form.reserved_parameter` for a name of the protocol's own, `form.*` for parameters that do not fit the
+   * description, `denied.unsupported_grant_type` and other `denied.*` if the server refuses, `lost.*` if no answer
+   * arrives.
+   * @param args.grantType The grant type: an absolute URI, or the name of one that the server's preset describes.
    * @param args.parameters Its parameters. A name may occur several times.
    * @param args.scope What the tokens are for, as names of scopes.
    * @param args.resource The resources the tokens are for, as absolute URIs (RFC 8707).
@@ -1492,9 +1499,11 @@ export interface ExchangeOperations {
   jwtBearerWithKey(args: JwtBearerWithKeyArguments, options?: MomentOptions): Exchange<Tokens>
   /**
    * Requests tokens with an extension grant (RFC 6749 section 4.5).
-   * `grant.not_an_extension` for a grant type that is not a URI, `form.reserved_parameter` for a name of the protocol's
-   * own, `denied.unsupported_grant_type` and other `denied.*` if the server refuses, `lost.*` if no answer arrives.
-   * @param args.grantType The grant type: an absolute URI.
+   * `grant.not_an_extension` for a grant type that is neither a URI nor described by the server's preset,
+   * `form.reserved_parameter` for a name of the protocol's own, `form.*` for parameters that do not fit the
+   * description, `denied.unsupported_grant_type` and other `denied.*` if the server refuses, `lost.*` if no answer
+   * arrives.
+   * @param args.grantType The grant type: an absolute URI, or the name of one that the server's preset describes.
    * @param args.parameters Its parameters. A name may occur several times.
    * @param args.scope What the tokens are for, as names of scopes.
    * @param args.resource The resources the tokens are for, as absolute URIs (RFC 8707).

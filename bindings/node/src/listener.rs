@@ -8,10 +8,12 @@ use napi_derive::napi;
 use oauth_core::error::Misuse;
 use oauth_core::issuer::RedirectUri;
 use oauth_core::url::Url;
+use oauth_reqwest::DeviceLogin;
+use oauth_reqwest::device_login::Opener;
 use oauth_reqwest::loopback::{Listener, Paste};
 use tokio::sync::Notify;
 
-use crate::client::NativeFlow;
+use crate::client::{NativeClient, NativeFlow};
 use crate::error::{fail, overdue};
 use crate::runtime::{millis, promise};
 
@@ -98,6 +100,41 @@ impl NativeListener {
         let mut listener = self.listener.lock().unwrap_or_else(PoisonError::into_inner);
         listener.take()
     }
+}
+
+/// When it is the turn of a code on another device in a login: `only`, `first`, `if_not_opened` or `never`. `device` is what
+/// the caller says, `opener` whether a function of theirs shows the page, `parameters` the names of what is asked for.
+#[napi]
+pub(crate) fn code_turn(
+    client: &NativeClient,
+    device: Option<bool>,
+    opener: bool,
+    parameters: Vec<String>,
+) -> &'static str {
+    let login = match device {
+        Some(true) => DeviceLogin::Always,
+        Some(false) => DeviceLogin::Never,
+        None => DeviceLogin::WhereNoBrowser,
+    };
+    let opener = match opener {
+        true => Opener::Callers,
+        false => Opener::System,
+    };
+    let parameters: Vec<String> = parameters.iter().map(|name| snake(name)).collect();
+    let login = login.with_parameters(parameters.iter().map(String::as_str));
+    login.turn(opener, client.0.core().server()).as_str()
+}
+
+/// `loginHint` as `login_hint`.
+fn snake(name: &str) -> String {
+    let mut snake = String::new();
+    for letter in name.chars() {
+        if letter.is_ascii_uppercase() {
+            snake.push('_');
+        }
+        snake.push(letter.to_ascii_lowercase());
+    }
+    snake
 }
 
 /// Shows a page in the person's browser.

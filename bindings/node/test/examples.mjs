@@ -63,6 +63,8 @@ export async function stage() {
     ISSUER: generic.base,
     CLIENT_ID: known.generic.clientId,
     CLIENT_SECRET: known.generic.clientSecret,
+    // Whoever looks at it sees the opener above.
+    DISPLAY: ':1',
   }
   let runs = 0
   let mcp

@@ -267,3 +267,46 @@ test('a device login keeps the pace that the server names', async () => {
   assert.equal(step.value.claims.sub, person)
   assert.deepEqual(pauses, [5000, 10_000, 10_000])
 })
+
+const ownGrant = `
+name = "acme"
+title = "Acme"
+issuer = "https://login.acme.example"
+client_auth = "basic"
+grants = ["client_credentials"]
+
+[endpoints]
+token_endpoint = "{issuer}/token"
+
+[own_grants.for_another]
+grant_type = "urn:ietf:params:oauth:grant-type:token-exchange"
+client_auth = "required"
+fixed = { subject_token_type = "urn:ietf:params:oauth:token-type:access_token" }
+
+[own_grants.for_another.parameters]
+subject_token = { description = "the token of the caller", secret = true }
+tag = { required = false, repeated = true }
+`
+
+test('a grant that a preset describes is asked with by its name', async () => {
+  const { clientId, clientSecret } = await twin.client()
+  const client = new Client(core.providerFile(ownGrant, { loopback: twin.base }), { clientId, clientSecret })
+  const token = (await (await clientOf(twin)).clientCredentials().token()).accessToken
+  const ask = (parameters, grantType = 'for_another') => client.extensionGrant({ grantType, parameters })
+  const tokens = await ask({ subject_token: token, tag: 'a' })
+  assert.equal(tokens.extra.issued_token_type, accessTokenType)
+  const { form } = (await twin.log()).filter(({ path }) => path === '/token').at(-1)
+  assert.deepEqual(form.filter(([name]) => name !== 'subject_token'), [
+    ['grant_type', 'urn:ietf:params:oauth:grant-type:token-exchange'],
+    ['subject_token_type', accessTokenType], ['tag', 'a'],
+  ])
+  const before = await tokenRequests()
+  for (const [parameters, code] of [
+    [{}, 'form.malformed_parameter'],
+    [{ subject_token: token, other: 'x' }, 'form.unlisted_parameter'],
+    [{ subject_token: [token, token] }, 'form.duplicate_parameter'],
+    [{ subject_token: token, subject_token_type: 'x' }, 'form.unlisted_parameter'],
+  ]) assert.equal((await rejection(ask(parameters))).code, code)
+  assert.equal((await rejection(ask({}, 'another'))).code, 'grant.not_an_extension')
+  assert.equal(await tokenRequests(), before)
+})

@@ -6,10 +6,13 @@ use oauth_core::Secret;
 use oauth_core::error::{Error, Misuse};
 use oauth_core::issuer::RedirectUri;
 use oauth_facade::Begun;
+use oauth_reqwest::DeviceLogin;
+use oauth_reqwest::device_login::Opener;
 use oauth_reqwest::loopback::{self, Paste};
 use pyo3::exceptions::{PyAttributeError, PyTypeError};
 use pyo3::prelude::*;
 
+use crate::client::Client;
 use crate::network::seconds;
 use crate::pending_call::{Answer, PendingCall};
 use crate::sync_async::twins;
@@ -132,6 +135,33 @@ impl Flow {
     fn __reduce__(&self) -> PyResult<Py<PyAny>> {
         no_pickle("a Flow")
     }
+}
+
+/// When it is the turn of a code on another device in a login: "only", "first", "if_not_opened" or "never".
+///
+/// device is what the caller says, if anything, opener whether a function of theirs shows the page, parameters are the
+/// names of what is asked for.
+#[pyfunction]
+#[pyo3(signature = (client, device, opener, parameters, /))]
+pub(crate) fn code_turn(
+    client: &Client,
+    device: Option<bool>,
+    opener: bool,
+    parameters: Vec<String>,
+) -> &'static str {
+    let login = match device {
+        Some(true) => DeviceLogin::Always,
+        Some(false) => DeviceLogin::Never,
+        None => DeviceLogin::WhereNoBrowser,
+    };
+    let opener = match opener {
+        true => Opener::Callers,
+        false => Opener::Hosts,
+    };
+    let login = login.with_parameters(parameters.iter().map(String::as_str));
+    login
+        .turn(opener, client.us.client.core().server())
+        .as_str()
 }
 
 /// Waits on a loopback address for one callback (RFC 8252 section 7.3).

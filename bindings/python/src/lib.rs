@@ -54,7 +54,7 @@ mod _native {
     #[pymodule_export]
     use super::api::Api;
     #[pymodule_export]
-    use super::authorization::{Flow, Listener};
+    use super::authorization::{Flow, Listener, code_turn};
     #[pymodule_export]
     use super::built_in_stores::{
         FileStore, Memory, NativeStore, PostgresStore, RedisStore, SqliteStore, store_url,

@@ -103,7 +103,8 @@ def run(
     }
     code = code.replace(REAL[named], twin.base)
     # Whoever opens a browser gets one with nobody at the screen.
-    monkeypatch.setattr("webbrowser.open", browse)
+    monkeypatch.setenv("DISPLAY", ":1")
+    monkeypatch.setattr("webbrowser.open", lambda url: browse(url) is None)
     with mcp_url(code) as url:
         if url:
             monkeypatch.setenv("MCP_URL", url)

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import socket
+import sys
 import threading
+import urllib.request
 import webbrowser
 from typing import Any
 
@@ -29,11 +31,117 @@ def test_the_url_is_printed_and_the_browser_opened(
         browse(url)
         return True
 
+    monkeypatch.setenv("DISPLAY", ":1")
     monkeypatch.setattr(webbrowser, "open", visit)
     tokens = oauth_core.login(generic_client(generic, public=True), scope="read", timeout=30)
     assert tokens.access_token
     said = capsys.readouterr()
     assert opened[0] in said.err and not said.out
+
+
+@pytest.fixture
+def nobody_sees(generic: Twin, monkeypatch: pytest.MonkeyPatch) -> Twin:
+    """The twin, and a machine without a display, on which nothing is opened."""
+    generic.polling_interval(1)
+    for name in ("DISPLAY", "WAYLAND_DISPLAY", "BROWSER"):
+        monkeypatch.delenv(name, raising=False)
+
+    def refuse(url: str) -> bool:
+        raise AssertionError(f"nobody sees {url}")
+
+    monkeypatch.setattr(webbrowser, "open", refuse)
+    return generic
+
+
+def enter(code: oauth_core.DeviceCode) -> None:
+    page = code.verification_uri_complete
+    assert page is not None
+    with urllib.request.urlopen(page) as answer:
+        assert answer.status == 200
+
+
+@pytest.mark.parametrize("where", ["no display", "BROWSER=none", "nothing opens"])
+@pytest.mark.parametrize("way", ["blocking", "asyncio"])
+def test_where_no_browser_is_a_code_is_entered_elsewhere(
+    nobody_sees: Twin, monkeypatch: pytest.MonkeyPatch, way: str, where: str
+) -> None:
+    if where != "no display":
+        monkeypatch.setenv("DISPLAY", ":1")
+    if where == "BROWSER=none":
+        monkeypatch.setenv("BROWSER", "none")
+    if where == "nothing opens":
+        monkeypatch.setattr(webbrowser, "open", lambda url: False)
+    client = generic_client(nobody_sees)
+    purpose = "sign in on a shelf"
+    if way == "asyncio":
+        tokens = asyncio.run(
+            oauth_core.alogin(client, scope="read", show=enter, purpose=purpose, login_hint="alice")
+        )
+    else:
+        tokens = oauth_core.login(client, scope="read", show=enter, purpose=purpose)
+    assert list(tokens.scope) == ["read"]
+
+
+def test_the_prompt_is_printed_and_what_a_camera_reads_on_a_terminal_alone(
+    nobody_sees: Twin, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    client = generic_client(nobody_sees)
+    for is_terminal in (False, True):
+        codes: list[oauth_core.DeviceCode] = []
+
+        def watched(
+            client: oauth_core.Client,
+            codes: list[oauth_core.DeviceCode] = codes,
+            authorize: Any = oauth_core.Client.device_authorization,
+            **asked: Any,
+        ) -> oauth_core.DeviceCode:
+            codes.append(authorize(client, **asked))
+            enter(codes[-1])
+            return codes[-1]
+
+        with monkeypatch.context() as patch:
+            patch.setattr(oauth_core.Client, "device_authorization", watched)
+            patch.setattr(sys.stderr, "isatty", lambda seen=is_terminal: seen, raising=False)
+            oauth_core.login(client, scope="read")
+        said = capsys.readouterr()
+        drawn = codes[0].qr_code
+        assert drawn is not None and codes[0].prompt in said.err and not said.out
+        assert (drawn in said.err) is is_terminal
+
+
+def test_a_login_stays_in_the_browser_where_somebody_says_so(
+    nobody_sees: Twin, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def show(code: oauth_core.DeviceCode) -> None:
+        raise AssertionError("nobody wants a code")
+
+    client = generic_client(nobody_sees, public=True)
+    # An opener of the caller's own knows of a browser.
+    assert oauth_core.login(client, scope="read", open=browse, show=show, timeout=30)
+    # There is none of its own, and the URL is printed to be opened by hand.
+    opened: list[str] = []
+
+    def by_hand(url: str) -> bool:
+        opened.append(url)
+        browse(url)
+        return False
+
+    monkeypatch.setattr(webbrowser, "open", by_hand)
+    assert oauth_core.login(client, scope="read", device=False, show=show, timeout=30)
+    # A code has no place for it.
+    assert oauth_core.login(client, scope="read", prompt="login", show=show, timeout=30)
+    said = capsys.readouterr().err
+    assert len(opened) == 2 and all(url in said for url in opened)
+    # The server gives a client it does not know no codes.
+    auth = oauth_core.ClientSecretBasic("wrong")
+    data = nobody_sees.data
+    stranger = oauth_core.Client(client.server, client_id=data["client_id"], client_auth=auth)
+    monkeypatch.setattr(webbrowser, "open", opened.append)
+    with pytest.raises(oauth_core.Lost):
+        oauth_core.login(stranger, scope="read", show=show, timeout=0.2)
+    assert len(opened) == 3
+    with pytest.raises(oauth_core.Denied):
+        oauth_core.login(stranger, scope="read", device=True, show=show)
 
 
 @pytest.mark.parametrize("wanted", ["port", "path", "redirect_uri"])

@@ -15,6 +15,7 @@ mod introspect;
 mod key;
 mod login;
 mod logout;
+mod own_grant;
 mod profile;
 mod providers;
 mod refresh;

@@ -32,6 +32,11 @@ pub(crate) struct TokenRequestArgs {
 }
 
 impl TokenRequestArgs {
+    /// Takes the parameters away, for a grant that has its own.
+    pub(crate) fn take_parameters(&mut self) -> Vec<(String, String)> {
+        std::mem::take(&mut self.token_parameters)
+    }
+
     /// Notes all of it in a profile.
     pub(crate) fn into_profile(self, profile: &mut Profile) {
         profile.scope = self.scope;

@@ -7,6 +7,7 @@ mod device_code;
 mod extension;
 mod id_jag;
 mod jwt_bearer;
+mod own_grant;
 mod password;
 mod refresh_token;
 mod saml_bearer;
@@ -30,6 +31,7 @@ pub use extension::Extension;
 pub(crate) use id_jag::IdJag;
 pub use id_jag::IdentitySubject;
 pub use jwt_bearer::JwtBearer;
+pub use own_grant::{OwnGrant, OwnGrantClient, OwnGrantRefresh, OwnParameter};
 pub use password::Password;
 pub use refresh_token::Refresh;
 pub(crate) use refresh_token::unnamed;
@@ -91,6 +93,16 @@ pub trait Grant {
 
     /// Whether it may be sent again after an error.
     fn can_repeat(&self) -> bool {
+        true
+    }
+
+    /// Whether the request says who the client is.
+    fn names_client(&self) -> bool {
+        true
+    }
+
+    /// Whether a refresh token that comes with the tokens is theirs.
+    fn keeps_refresh_token(&self) -> bool {
         true
     }
 

@@ -3,8 +3,11 @@
 #[cfg(test)]
 mod tests;
 
+use std::sync::Arc;
+
 use crate::address::Reach;
 use crate::error::{Error, Misuse, ProtocolViolation, ValidationFailure};
+use crate::grant::OwnGrant;
 use crate::issuer::Issuer;
 use crate::json::{Json, Map, Object, Value};
 use crate::quirk::{Quirk, Rules, Strictness};
@@ -61,6 +64,7 @@ pub struct Server {
     rules: Rules,
     #[cfg(feature = "renewals")]
     renewals: Vec<Renewal>,
+    own_grants: Vec<Arc<OwnGrant>>,
     endpoints: Endpoints,
     mtls_aliases: Endpoints,
     metadata: Map<String, Value>,
@@ -87,6 +91,7 @@ impl Server {
             rules: Rules::default(),
             #[cfg(feature = "renewals")]
             renewals: Vec::new(),
+            own_grants: Vec::new(),
             endpoints: Vec::new(),
             mtls_aliases: Vec::new(),
             metadata: Map::new(),
@@ -112,6 +117,18 @@ impl Server {
     pub fn with_rules(mut self, rules: Rules) -> Self {
         self.rules = rules;
         self
+    }
+
+    /// Describes grants that no standard has, in place of those described before.
+    #[must_use]
+    pub fn with_own_grants(mut self, grants: impl IntoIterator<Item = OwnGrant>) -> Self {
+        self.own_grants = grants.into_iter().map(Arc::new).collect();
+        self
+    }
+
+    /// The grants of its own that are described: [`Client::extension`](crate::Client::extension) asks with them.
+    pub fn own_grants(&self) -> impl Iterator<Item = &Arc<OwnGrant>> {
+        self.own_grants.iter()
     }
 
     /// Renews tokens in one of these ways instead of with refresh tokens.

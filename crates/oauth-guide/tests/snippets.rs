@@ -105,3 +105,40 @@ fn the_provider_file_that_is_shown_is_the_one_that_is_read() {
     let file = include_str!("../chapters/acme.toml");
     assert!(blocks(&text).contains(&("toml", file)));
 }
+
+#[test]
+fn every_preset_is_in_the_list_and_nothing_else() {
+    let quoted = |words: Vec<String>| {
+        let words: Vec<_> = words.iter().map(|word| format!("`{word}`")).collect();
+        words.join(", ")
+    };
+    let mut names: Vec<&str> = oauth_providers::names().collect();
+    names.sort_unstable();
+    let rows = names.iter().map(|name| {
+        let preset = oauth_providers::provider(name).expect("a preset");
+        let variables = quoted(preset.variables().map(|known| known.name.clone()).collect());
+        let grants = quoted(preset.grants().to_vec());
+        format!("| `{name}` | {} | {variables} | {grants} |", preset.title()).replace("|  |", "| |")
+    });
+    let page = fs::read_to_string(here("chapters/presets.md")).expect("a chapter");
+    let (_, list) = page.split_once("## All presets").expect("the list");
+    let listed = list.lines().filter(|line| line.starts_with("| `"));
+    assert!(
+        listed.eq(rows.collect::<Vec<_>>()),
+        "chapters/presets.md, All presets"
+    );
+}
+
+/// The table of that crate's own page.
+#[test]
+fn every_preset_is_in_the_readme_of_the_crate() {
+    let readme = fs::read_to_string(here("../oauth-providers/README.md")).expect("a page");
+    let (_, table) = readme.split_once("## Built in").expect("the table");
+    let cells = table.lines().filter(|line| line.starts_with("| `"));
+    let cells = cells.filter_map(|line| line.split('|').nth(1));
+    let listed: BTreeSet<&str> = cells
+        .flat_map(|cell| cell.split('`'))
+        .filter(|name| !name.trim_matches([' ', ',']).is_empty())
+        .collect();
+    assert_eq!(listed, oauth_providers::names().collect());
+}

@@ -1,5 +1,7 @@
 //! The format of a provider file, and its validation.
 
+mod own_grants;
+
 use std::collections::{BTreeMap, BTreeSet};
 
 use oauth_core::error::{Kind, Misuse};
@@ -62,6 +64,8 @@ pub(crate) struct File {
     pub(crate) token_parameters: BTreeMap<String, String>,
     #[serde(default)]
     pub(crate) options: BTreeMap<String, Switch>,
+    #[serde(default)]
+    pub(crate) own_grants: BTreeMap<String, own_grants::Description>,
     #[serde(default)]
     pub(crate) token_route: TokenRoute,
     #[serde(default)]
@@ -164,6 +168,7 @@ impl File {
         file.check_words()?;
         file.check_variables()?;
         file.check_templates()?;
+        file.own_grants()?;
         Ok(file)
     }
 
@@ -278,7 +283,7 @@ pub(crate) fn at(member: &str, error: &Error) -> Error {
     }
 }
 
-fn is_name(text: &str, also: u8) -> bool {
+pub(crate) fn is_name(text: &str, also: u8) -> bool {
     let is_plain = |b: u8| b.is_ascii_lowercase() || b.is_ascii_digit() || b == also;
     !text.is_empty() && text.bytes().all(is_plain)
 }

@@ -33,17 +33,23 @@ pub fn open_with(program: &str, url: &Url) -> Result<(), Error> {
     start(&mut Command::new(program), url)
 }
 
-/// Whether a page can be shown on this machine: not in an SSH session whose display is elsewhere, nor on a Unix other than
-/// macOS without a display or the system's opener.
+/// Whether a page can be shown on this machine, and [`open`] has a program to show it with: see [`has_display`].
 pub fn is_there() -> bool {
-    let is_set = |name: &str| std::env::var_os(name).is_some_and(|value| !value.is_empty());
-    is_shown(is_set) && (cfg!(any(target_os = "macos", windows)) || has_opener())
+    has_display() && (cfg!(any(target_os = "macos", windows)) || has_opener())
 }
 
-fn is_shown(is_set: impl Fn(&str) -> bool) -> bool {
-    let has_display = ["DISPLAY", "WAYLAND_DISPLAY"].into_iter().any(&is_set);
-    let is_remote = ["SSH_CONNECTION", "SSH_TTY"].into_iter().any(&is_set);
-    has_display || (cfg!(any(target_os = "macos", windows)) && !is_remote)
+/// Whether a page can be shown on this machine: not in an SSH session whose display is elsewhere, not on a Unix other than
+/// macOS without a display, and not where `BROWSER` is `none`.
+pub fn has_display() -> bool {
+    is_shown(|name| std::env::var_os(name).map(|value| value.to_string_lossy().into_owned()))
+}
+
+fn is_shown(variable: impl Fn(&str) -> Option<String>) -> bool {
+    let is_set = |name: &str| variable(name).is_some_and(|value| !value.is_empty());
+    let has_display = ["DISPLAY", "WAYLAND_DISPLAY"].into_iter().any(is_set);
+    let is_remote = ["SSH_CONNECTION", "SSH_TTY"].into_iter().any(is_set);
+    let is_refused = variable("BROWSER").is_some_and(|value| value == "none");
+    !is_refused && (has_display || (cfg!(any(target_os = "macos", windows)) && !is_remote))
 }
 
 fn has_opener() -> bool {
@@ -97,10 +103,16 @@ mod tests {
 
     #[test]
     fn a_page_is_shown_where_there_is_a_display() {
-        let among = |set: &'static [&str]| is_shown(move |name| set.contains(&name));
+        let among = |set: &'static [&str]| {
+            is_shown(move |name| set.contains(&name).then(|| "something".to_owned()))
+        };
         assert!(among(&["DISPLAY"]) && among(&["WAYLAND_DISPLAY", "SSH_TTY"]));
         let has_a_desktop = cfg!(any(target_os = "macos", windows));
         assert_eq!(among(&[]), has_a_desktop);
         assert!(!among(&["SSH_CONNECTION"]) && !among(&["SSH_TTY"]));
+        // What is empty is not set, and nobody shows a page by a program that is called `none`.
+        assert_eq!(is_shown(|_| Some(String::new())), has_a_desktop);
+        assert!(among(&["BROWSER", "DISPLAY"]));
+        assert!(!is_shown(|_| Some("none".to_owned())));
     }
 }

@@ -26,11 +26,12 @@ use oauth_session::{Sources, Store, Token, TokenSource};
 
 use crate::authorized::Authorized;
 use crate::browser;
+use crate::device_login::CodeLogin;
 use crate::driver::Driver;
 use identity::IdentityProvider;
 use state::State;
 
-pub use sign_in::DeviceLogin;
+pub use crate::device_login::DeviceLogin;
 
 /// How long a person may take to sign in, unless [`ResourceConnection::patience`] says otherwise.
 const PATIENCE: Duration = Duration::from_secs(300);
@@ -72,7 +73,6 @@ pub struct ResourceConnection {
 
 type Authenticate = Arc<dyn Fn(&Server) -> Result<ClientAuth, Error> + Send + Sync>;
 type Open = Arc<dyn Fn(&Url) -> Result<(), Error> + Send + Sync>;
-type ShowCode = Arc<dyn Fn(&DeviceCode) -> Result<(), Error> + Send + Sync>;
 
 #[derive(Clone)]
 struct Settings {
@@ -84,7 +84,7 @@ struct Settings {
     redirect_uri: Option<RedirectUri>,
     open: Open,
     patience: Duration,
-    device: Option<(DeviceLogin, ShowCode)>,
+    device: Option<CodeLogin>,
     identity: Option<IdentityProvider>,
     proofs: Proofs,
 }
@@ -175,7 +175,8 @@ impl ResourceConnection {
         login: DeviceLogin,
         show: impl Fn(&DeviceCode) -> Result<(), Error> + Send + Sync + 'static,
     ) -> Self {
-        self.with(|settings| settings.device = Some((login, Arc::new(show))))
+        let show = Arc::new(show);
+        self.with(|settings| settings.device = Some(CodeLogin { login, show }))
     }
 
     /// Has the identity provider of an organization vouch for the person, who is sent nowhere

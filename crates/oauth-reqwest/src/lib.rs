@@ -26,6 +26,7 @@
 //! | [`authorized`] | [`Authorized`]: attaches the token, renews it after a 401, keeps it within its origins |
 //! | [`connection`] | [`ResourceConnection`]: the tokens of an API that is known by its URL alone (MCP) |
 //! | [`loopback`] | the listener for the callback of a native app (RFC 8252) |
+//! | [`device_login`] | when a code on another device stands in for the browser |
 //! | [`client`](mod@client) | a client out of the environment or of a client file; feature `providers`, on by default |
 //! | [`browser`] | opening the authorization URL, without a shell |
 //! | [`addresses`] | which addresses are connected to, where a URL is somebody else's |
@@ -50,6 +51,7 @@ pub mod browser;
 #[cfg(feature = "providers")]
 pub mod client;
 pub mod connection;
+pub mod device_login;
 pub mod driver;
 mod environment;
 mod limit;
@@ -68,7 +70,8 @@ pub use assertion_file::AssertionFile;
 pub use authorized::{Authorized, ResponseExt};
 #[cfg(feature = "providers")]
 pub use client::{client_from_env, client_from_file};
-pub use connection::{DeviceLogin, ResourceConnection};
+pub use connection::ResourceConnection;
+pub use device_login::DeviceLogin;
 pub use driver::Driver;
 pub use environment::ProcessEnvironment;
 pub use oauth_session::{self, Session, TokenSource};

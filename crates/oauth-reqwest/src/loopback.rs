@@ -14,11 +14,14 @@ mod sockets;
 
 use std::collections::VecDeque;
 use std::fmt;
+use std::sync::Arc;
 use std::time::Duration;
 
+use oauth_core::endpoint::device_authorization::{DeviceAuthorization, DeviceCode};
 use oauth_core::error::{Cause, Error, Loss, Misuse};
 use oauth_core::flow::authorization::ResponseMode;
 use oauth_core::flow::redeem::Login;
+use oauth_core::grant::TokenRequest;
 use oauth_core::issuer::RedirectUri;
 use oauth_core::url::Url;
 use oauth_core::{AuthorizationRequest, Client, Pending, Secret};
@@ -27,6 +30,7 @@ use tokio::sync::mpsc;
 use tokio::task::{AbortHandle, JoinSet};
 use tokio::time;
 
+use crate::device_login::{CodeLogin, CodeTurn, DeviceLogin};
 use crate::driver::Driver;
 use connection::{Answer, CallbackConnection};
 use expected_callback::ExpectedCallback;
@@ -61,6 +65,7 @@ pub struct Listener {
     header_timeout: Duration,
     pasted: Option<mpsc::UnboundedReceiver<String>>,
     notice: Option<Notice>,
+    code: Option<CodeLogin>,
 }
 
 type Notice = Box<dyn Fn(Stray) + Send + Sync>;
@@ -118,6 +123,7 @@ impl Listener {
             header_timeout: Duration::from_secs(10),
             pasted: None,
             notice: None,
+            code: None,
         }
     }
 
@@ -155,6 +161,23 @@ impl Listener {
         Paste(sender)
     }
 
+    /// Has the person sign in with a code on another device (RFC 8628), then or always: where there is no browser, or it
+    /// cannot be opened, if the server offers codes, and the request asks for nothing that a code has no place for
+    /// ([`DeviceLogin::with_request`]). The code is shown by this function, such as by its [prompt](DeviceCode::prompt); the
+    /// server says how long the person may take.
+    ///
+    /// Without this a [login](Self::login) knows the browser alone.
+    #[must_use]
+    pub fn device(
+        mut self,
+        login: DeviceLogin,
+        show: impl Fn(&DeviceCode) -> Result<(), Error> + Send + Sync + 'static,
+    ) -> Self {
+        let show = Arc::new(show);
+        self.code = Some(CodeLogin { login, show });
+        self
+    }
+
     /// The redirect URI that the callback must arrive at.
     pub const fn redirect_uri(&self) -> &RedirectUri {
         &self.redirect_uri
@@ -166,23 +189,46 @@ impl Listener {
     /// says: nothing else can be heard here. `open` shows the URL to the person, for example with
     /// [`browser::open`](crate::browser::open), and must not wait for what the browser does.
     ///
+    /// With [`device`](Self::device) it may be a code instead.
+    ///
     /// # Errors
     /// Those of [`Client::authorize`], of `open`, of [`wait`](Self::wait), of [`Client::redeem`]
-    /// (`denied.access_denied` if the person said no) and of the token request.
+    /// (`denied.access_denied` if the person said no) and of the token request; those of
+    /// [`Client::device_login`].
     pub async fn login(
-        self,
+        mut self,
         driver: &Driver,
         client: &Client,
         ask: AuthorizationRequest,
         open: impl FnOnce(&Url) -> Result<(), Error>,
         patience: Duration,
     ) -> Result<Login, Error> {
-        let begun = driver
-            .run(client.begin_authorization(self.asking(ask)))
-            .await?;
-        open(&begun.url)?;
+        let (ask, code) = (self.asking(ask), self.code.take());
+        let turn = CodeLogin::turn(code.as_ref(), client.server(), &ask);
+        let asked = ask.token_request.clone();
+        if turn.begins()
+            && let Some(login) = by_code(driver, client, asked.clone(), code.as_ref(), turn).await?
+        {
+            return Ok(login);
+        }
+        let begun = driver.run(client.begin_authorization(ask)).await?;
+        if let Err(why) = open(&begun.url) {
+            let login = match turn {
+                CodeTurn::IfNotOpened => {
+                    by_code(driver, client, asked, code.as_ref(), turn).await?
+                }
+                _ => None,
+            };
+            return login.ok_or(why);
+        }
         let callback = self.wait(&begun.pending, patience).await?;
         driver.run(client.redeem(begun.pending, &callback)?).await
+    }
+
+    /// How codes are shown.
+    #[cfg(feature = "blocking")]
+    pub(crate) fn take_code(&mut self) -> Option<CodeLogin> {
+        self.code.take()
     }
 
     /// The request whose response comes here.
@@ -290,6 +336,29 @@ impl Listener {
             }
         }
     }
+}
+
+/// A login by a code; nothing where the server gives none to this client and a browser is left.
+async fn by_code(
+    driver: &Driver,
+    client: &Client,
+    asked: TokenRequest,
+    code: Option<&CodeLogin>,
+    turn: CodeTurn,
+) -> Result<Option<Login>, Error> {
+    let Some(CodeLogin { show, .. }) = code else {
+        return Ok(None);
+    };
+    let code = client.call(DeviceAuthorization::new(asked.clone()));
+    let code = match driver.run(code).await {
+        Err(error) if turn.leaves_browser(&error) => return Ok(None),
+        code => code?,
+    };
+    show(&code)?;
+    driver
+        .run(client.device_login(&code, asked))
+        .await
+        .map(Some)
 }
 
 /// Whether anything came that was no callback of this login.

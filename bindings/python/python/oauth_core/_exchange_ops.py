@@ -652,12 +652,14 @@ class ExchangeOperations:
     ) -> Exchange[Tokens]:
         """Requests tokens with an extension grant (RFC 6749 section 4.5).
 
-        grant.not_an_extension for a grant type that is not a URI, form.reserved_parameter for a
-        name of the protocol's own, denied.unsupported_grant_type and other denied.* if the
-        server refuses, lost.* if no answer arrives.
+        grant.not_an_extension for a grant type that is neither a URI nor described by the
+        server's preset, form.reserved_parameter for a name of the protocol's own, form.* for
+        parameters that do not fit the description, denied.unsupported_grant_type and other
+        denied.* if the server refuses, lost.* if no answer arrives.
 
         Args:
-            grant_type: The grant type: an absolute URI.
+            grant_type: The grant type: an absolute URI, or the name of one that the server's
+                preset describes.
             parameters: Its parameters. A name may occur several times.
             scope: What the tokens are for, as names of scopes.
             resource: The resources the tokens are for, as absolute URIs (RFC 8707).

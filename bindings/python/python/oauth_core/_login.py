@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from ._native import Listener
-from .errors import Misuse
+from ._native import Listener, code_turn
+from .errors import Denied, Misuse
 
 # `typing` and `webbrowser` cost more to import than the package itself.
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from typing import Any, Callable, Iterable, Mapping, Sequence
+    from typing import Any, Callable, Iterable, Literal, Mapping, Sequence
 
     from ._client import Client
     from ._native import Flow, Tokens
@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     Open = Callable[[str], object]
     Paste = Callable[[], str]
     Show = Callable[[DeviceCode], object]
+    Turn = Literal["only", "first", "if_not_opened", "never"]
 
 
 def login(
@@ -42,7 +43,7 @@ def login(
     tokens: Tokens | None = None,
     extra: Mapping[str, str] | None = None,
     token_extra: Mapping[str, str | Sequence[str]] | None = None,
-    device: bool = False,
+    device: bool | None = None,
     show: Show | None = None,
     purpose: str | None = None,
 ) -> Tokens:
@@ -65,27 +66,39 @@ def login(
     are parameters of the provider's own in the URL, ``token_extra`` those of the token request. The others
     are as for ``begin_authorization``: the request is pushed and signed where the server wants that.
 
-    ``device=True`` is for a machine without a browser, if the server offers it (RFC 8628): the person enters a
-    code on another device. ``show`` gets the code; by default its prompt, which says what for, where, and to
-    enter no code of somebody else, is printed on standard error. ``purpose`` is what the prompt says it is for,
-    such as ``sign in to example-cli on build-7``. Scope, resource, audience and ``token_extra`` are as above,
-    the server says how long the person may take, and everything else is about a browser.
+    Where there is no browser (no display, as over SSH, ``BROWSER=none``, or nothing opens) and the server offers
+    it (RFC 8628), the person enters a code on another device instead. ``device=True`` always does that, and
+    ``device=False`` never: the URL is then opened by hand. By itself it is not done with an ``open`` of your own,
+    which knows of a browser, nor where something is asked for that a code has no place for, such as
+    ``acr_values``. ``show`` gets the code; by default its prompt, which says what for, where, and to
+    enter no code of somebody else, is printed on standard error, in a terminal with a QR code. ``purpose`` is what
+    the prompt says it is for, such as ``sign in to example-cli on build-7``. Scope, resource, audience and
+    ``token_extra`` are as above, the server says how long the person may take, and everything else is about a
+    browser.
     """
-    if device:
-        code = client.device_authorization(
-            purpose=purpose, scope=scope, resource=resource, audience=audience, extra=token_extra
-        )
-        (show or _prompt)(code)
-        return client.device_login(
-            device_code=code.device_code,
-            expires_at=code.expires_at,
-            interval=code.interval,
-            scope=scope,
-            resource=resource,
-            audience=audience,
-            extra=token_extra,
-        )
+    asked = _asked(scope, resource, audience, token_extra)
+    turn = _turn(
+        client,
+        device,
+        open,
+        authorization_details=authorization_details,
+        acr_values=acr_values,
+        max_age=max_age,
+        prompt=prompt,
+        login_hint=login_hint,
+        ui_locales=ui_locales,
+        claims=claims,
+        step_up=step_up,
+        extra=extra,
+    )
+    if turn == "only":
+        code = client.device_authorization(purpose=purpose, **asked)
+        return _entered(client, code, show, asked)
     listener = Listener(port=port, path=path, redirect_uri=redirect_uri)
+    if turn == "first":
+        signed_in = _by_code(client, show, purpose, asked)
+        if signed_in is not None:
+            return signed_in
     flow = client.begin_authorization(
         redirect_uri=listener.redirect_uri,
         scope=scope,
@@ -103,7 +116,11 @@ def login(
         extra=extra,
         token_extra=token_extra,
     )
-    (open or _show)(flow.url)
+    if not _opened(open, flow.url, turn):
+        signed_in = _by_code(client, show, purpose, asked)
+        if signed_in is not None:
+            return signed_in
+        _tell(flow.url)
     _ask(listener, flow, paste)
     return client.redeem(flow, listener.callback(flow, timeout=timeout))
 
@@ -131,26 +148,34 @@ async def alogin(
     tokens: Tokens | None = None,
     extra: Mapping[str, str] | None = None,
     token_extra: Mapping[str, str | Sequence[str]] | None = None,
-    device: bool = False,
+    device: bool | None = None,
     show: Show | None = None,
     purpose: str | None = None,
 ) -> Tokens:
     """login(), in a coroutine."""
-    if device:
-        code = await client.adevice_authorization(
-            purpose=purpose, scope=scope, resource=resource, audience=audience, extra=token_extra
-        )
-        (show or _prompt)(code)
-        return await client.adevice_login(
-            device_code=code.device_code,
-            expires_at=code.expires_at,
-            interval=code.interval,
-            scope=scope,
-            resource=resource,
-            audience=audience,
-            extra=token_extra,
-        )
+    asked = _asked(scope, resource, audience, token_extra)
+    turn = _turn(
+        client,
+        device,
+        open,
+        authorization_details=authorization_details,
+        acr_values=acr_values,
+        max_age=max_age,
+        prompt=prompt,
+        login_hint=login_hint,
+        ui_locales=ui_locales,
+        claims=claims,
+        step_up=step_up,
+        extra=extra,
+    )
+    if turn == "only":
+        code = await client.adevice_authorization(purpose=purpose, **asked)
+        return await _aentered(client, code, show, asked)
     listener = Listener(port=port, path=path, redirect_uri=redirect_uri)
+    if turn == "first":
+        signed_in = await _aby_code(client, show, purpose, asked)
+        if signed_in is not None:
+            return signed_in
     flow = await client.abegin_authorization(
         redirect_uri=listener.redirect_uri,
         scope=scope,
@@ -168,23 +193,104 @@ async def alogin(
         extra=extra,
         token_extra=token_extra,
     )
-    (open or _show)(flow.url)
+    if not _opened(open, flow.url, turn):
+        signed_in = await _aby_code(client, show, purpose, asked)
+        if signed_in is not None:
+            return signed_in
+        _tell(flow.url)
     _ask(listener, flow, paste)
     return await client.aredeem(flow, await listener.acallback(flow, timeout=timeout))
 
 
+def _asked(
+    scope: str | Iterable[str] | None,
+    resource: Sequence[str] | None,
+    audience: Sequence[str] | None,
+    token_extra: Mapping[str, str | Sequence[str]] | None,
+) -> dict[str, Any]:
+    return {"scope": scope, "resource": resource, "audience": audience, "extra": token_extra}
+
+
+def _turn(client: Client, device: bool | None, open: Open | None, **more: object) -> Turn:
+    given = [name for name, value in more.items() if value is not None]
+    return code_turn(client, device, open is not None, given)
+
+
+def _by_code(
+    client: Client, show: Show | None, purpose: str | None, asked: dict[str, Any]
+) -> Tokens | None:
+    """The login by a code; None where the server gives none to this client, and the browser is left."""
+    try:
+        code = client.device_authorization(purpose=purpose, **asked)
+    except Denied:
+        return None
+    return _entered(client, code, show, asked)
+
+
+async def _aby_code(
+    client: Client, show: Show | None, purpose: str | None, asked: dict[str, Any]
+) -> Tokens | None:
+    """_by_code(), in a coroutine."""
+    try:
+        code = await client.adevice_authorization(purpose=purpose, **asked)
+    except Denied:
+        return None
+    return await _aentered(client, code, show, asked)
+
+
+def _entered(
+    client: Client, code: DeviceCode, show: Show | None, asked: dict[str, Any]
+) -> Tokens:
+    (show or _prompt)(code)
+    return client.device_login(
+        device_code=code.device_code, expires_at=code.expires_at, interval=code.interval, **asked
+    )
+
+
+async def _aentered(
+    client: Client, code: DeviceCode, show: Show | None, asked: dict[str, Any]
+) -> Tokens:
+    """_entered(), in a coroutine."""
+    (show or _prompt)(code)
+    return await client.adevice_login(
+        device_code=code.device_code, expires_at=code.expires_at, interval=code.interval, **asked
+    )
+
+
+def _opened(open: Open | None, url: str, turn: Turn) -> bool:
+    """Shows the URL; whether the login goes on with it."""
+    if open is not None:
+        open(url)
+    elif turn == "if_not_opened":
+        import webbrowser
+
+        if not webbrowser.open(url):
+            return False
+        _tell(url)
+    else:
+        _show(url)
+    return True
+
+
 def _show(url: str) -> None:
-    import sys
     import webbrowser
 
-    print(f"The browser shows the login; if it does not, open this URL:\n{url}", file=sys.stderr)
+    _tell(url)
     webbrowser.open(url)
+
+
+def _tell(url: str) -> None:
+    import sys
+
+    print(f"The browser shows the login; if it does not, open this URL:\n{url}", file=sys.stderr)
 
 
 def _prompt(code: DeviceCode) -> None:
     import sys
 
     print(code.prompt, file=sys.stderr)
+    if code.qr_code is not None and sys.stderr.isatty():
+        print(f"\n{code.qr_code}", file=sys.stderr)
 
 
 def _ask(listener: Listener, flow: Flow, paste: Paste | None) -> None:

@@ -78,6 +78,7 @@ __all__ = [
     "__version__",
     "adiscover",
     "allow_pickling",
+    "code_turn",
     "discover",
     "discover_exchange",
     "fixed_token",
@@ -162,6 +163,14 @@ def store_url(url: str, /) -> tuple[str, str]:
     """
 def testing_key() -> Key:
     """The key for tests, which everybody has: no site takes it that others could reach."""
+def code_turn(
+    client: Client, device: bool | None, opener: bool, parameters: list[str], /
+) -> Literal["only", "first", "if_not_opened", "never"]:
+    """When it is the turn of a code on another device in a login: "only", "first", "if_not_opened" or "never".
+
+    device is what the caller says, if anything, opener whether a function of theirs shows the page, parameters are the
+    names of what is asked for.
+    """
 def step_up(status: int, challenges: list[str], /) -> str | None:
     """What a reply of an API wants of the person, as JSON: step_up() reads it."""
 def fixed_token(

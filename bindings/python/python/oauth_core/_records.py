@@ -266,6 +266,9 @@ class DeviceCode(Record):
         interval: How many seconds to wait between two polls.
         prompt: The prompt for the person: what the code is for, where to enter it, and not to
             enter one that somebody else has sent. In English.
+        qr_code: verification_uri_complete as a QR code for the camera of a telephone: lines
+            of half blocks, for a terminal of light characters on a dark ground. Not if there is
+            none, or it is too long.
     """
 
     if TYPE_CHECKING:
@@ -288,6 +291,10 @@ class DeviceCode(Record):
         prompt: str
         """The prompt for the person: what the code is for, where to enter it, and not to enter one
         that somebody else has sent. In English."""
+        qr_code: str | None = None
+        """verification_uri_complete as a QR code for the camera of a telephone: lines of half
+        blocks, for a terminal of light characters on a dark ground. Not if there is none, or it
+        is too long."""
     else:
         __slots__ = (
             "device_code",
@@ -298,9 +305,11 @@ class DeviceCode(Record):
             "expires_at",
             "interval",
             "prompt",
+            "qr_code",
         )
         _absent = {
             "verification_uri_complete": None,
+            "qr_code": None,
         }
         _secrets = frozenset((
             "device_code",

@@ -83,6 +83,7 @@ def elsewhere(client: oauth_core.Client) -> None:
     code = client.device_authorization(scope="openid", purpose="sign in")
     assert_type(code, oauth_core.DeviceCode)
     assert_type(code.verification_uri_complete, "str | None")
+    assert_type(code.qr_code, "str | None")
     login = client.device_login(
         device_code=code.device_code, expires_at=code.expires_at, interval=code.interval, scope="openid"
     )

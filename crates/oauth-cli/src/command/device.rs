@@ -4,7 +4,9 @@ use std::io::{self, IsTerminal as _};
 
 use clap::Args;
 use oauth_core::endpoint::device_authorization::{DeviceAuthorization, DeviceCode};
+use oauth_core::error::{Error, Misuse};
 use oauth_core::grant::TokenRequest;
+use oauth_reqwest::device_login::CodeTurn;
 use qrcode::QrCode;
 use qrcode::render::unicode::Dense1x2;
 use serde_json::json;
@@ -47,8 +49,28 @@ pub(super) fn sign_in(
     asked: TokenRequest,
     output: Output,
 ) -> Result<Attended, Failure> {
+    let login = try_sign_in(setup, asked, CodeTurn::Only, output)?;
+    login.ok_or_else(|| Error::from(Misuse::OutOfOrder).into())
+}
+
+/// The same; nothing where the server gives no codes to this client and a browser is left.
+pub(super) fn try_sign_in(
+    setup: &Setup,
+    asked: TokenRequest,
+    turn: CodeTurn,
+    output: Output,
+) -> Result<Option<Attended>, Failure> {
     let code = setup.client.call(DeviceAuthorization::new(asked.clone()));
-    let code = setup.net.run(code)?;
+    let code = match setup.net.run(code) {
+        Err(error) if turn.leaves_browser(&error) => {
+            output.note(format_args!(
+                "a code is not for this client: {}",
+                error.code()
+            ));
+            return Ok(None);
+        }
+        code => code?,
+    };
     let client = setup.client.client_id().as_str();
     show(
         &format!("let the client `{client}` act for you"),
@@ -56,7 +78,7 @@ pub(super) fn sign_in(
         output,
     );
     let login = setup.net.run(setup.client.device_login(&code, asked))?;
-    Ok((login, None))
+    Ok(Some((login, None)))
 }
 
 /// Programs need it too: it is no result, but somebody has to enter it.
@@ -90,5 +112,9 @@ fn drawing(url: &str) -> Option<String> {
         return None;
     }
     let code = QrCode::new(url).ok()?;
-    Some(code.render::<Dense1x2>().build())
+    let mut drawn = code.render::<Dense1x2>();
+    // What is light in the code are characters: most terminals are dark.
+    drawn.dark_color(Dense1x2::Light);
+    drawn.light_color(Dense1x2::Dark);
+    Some(drawn.build())
 }

@@ -9,11 +9,12 @@ use clap::Args;
 use oauth_core::endpoint::revocation::Revocation;
 use oauth_core::flow::redeem::Login as SignedIn;
 use oauth_core::grant::TokenRequest;
-use oauth_core::server::{EndpointKind, Server};
 use oauth_core::token::TokenKind;
 use oauth_core::url::Url;
 use oauth_core::{AuthorizationRequest, Tokens};
+use oauth_reqwest::DeviceLogin;
 use oauth_reqwest::blocking::Listener;
+use oauth_reqwest::device_login::{CodeTurn, Opener};
 use oauth_reqwest::loopback::Stray;
 use serde_json::json;
 
@@ -44,10 +45,13 @@ and else http://127.0.0.1:PORT/callback. With a profile the tokens are stored fo
 this user: see oauth token. With --save they go to that file only, and with neither the access \
 token is printed on stdout. With --json the URL to open is on stderr, as `authorization_url`.
 
-The URL is always printed. If the browser is on another machine, as over SSH, it ends at an \
+Where this machine has no browser to show, as over SSH or with BROWSER=none, and the server offers it, \
+a code is shown to be entered on another device, as oauth device does. --device always does that, and \
+--no-browser, --port, --path and --param never.
+
+Otherwise the URL is always printed. If the browser is on another machine, it ends at an \
 address that shows an error: paste that address into the terminal, or forward the port before with \
-the ssh command that is printed. Where there is no browser at all, --device, which is oauth device, \
-shows a code to be entered on another device, if the server offers that.";
+the ssh command that is printed.";
 
 /// What all logins have in common.
 #[derive(Debug, Args)]
@@ -72,7 +76,7 @@ pub(crate) struct Login {
     /// A parameter of the provider's own, such as prompt=login
     #[arg(long = "param", value_name = "NAME=VALUE", value_parser = pair)]
     parameters: Vec<(String, String)>,
-    /// Print the URL instead of opening a browser
+    /// Print the URL instead of opening a browser; no code takes its place
     #[arg(long)]
     no_browser: bool,
     /// The loopback port to wait at [default: the profile's, else any free one]
@@ -94,7 +98,13 @@ impl Login {
         if self.device {
             return self.args.run(global, output, device::sign_in);
         }
+        let names = self.parameters.iter().map(|(name, _)| name.as_str());
+        let device = match self.no_browser || self.port.is_some() || self.path.is_some() {
+            true => DeviceLogin::Never,
+            false => DeviceLogin::WhereNoBrowser.with_parameters(names),
+        };
         let in_browser = InBrowser {
+            device,
             parameters: self.parameters,
             browser: Browser::find(self.no_browser),
             wanted: Wanted {
@@ -155,8 +165,9 @@ impl LoginArgs {
     }
 }
 
-/// A login in the browser of this machine, or of another one.
+/// A login in the browser of this machine or of another one, or by a code where there is none.
 struct InBrowser {
+    device: DeviceLogin,
     parameters: Vec<(String, String)>,
     browser: Browser,
     wanted: Wanted,
@@ -170,18 +181,27 @@ impl InBrowser {
         asked: TokenRequest,
         output: Output,
     ) -> Result<Attended, Failure> {
+        let turn = self.device.turn(Opener::System, setup.client.server());
+        if turn.begins()
+            && let Some(login) = device::try_sign_in(setup, asked.clone(), turn, output)?
+        {
+            return Ok(login);
+        }
         let mut listener = redirect::listener(&setup.profile, self.wanted)?;
         setup.admit(listener.redirect_uri())?;
         let ask = AuthorizationRequest::new(listener.redirect_uri().clone());
-        let mut ask = ask.requesting(asked);
+        let mut ask = ask.requesting(asked.clone());
         ask.extra = self.parameters;
         let begun = setup.net.run(setup.client.begin_authorization(ask))?;
         let (url, pending) = (begun.url, begun.pending);
         if self.browser.open(&url) {
             output.note("the browser shows the login; if it does not, open this URL:");
+        } else if turn == CodeTurn::IfNotOpened
+            && let Some(login) = device::try_sign_in(setup, asked, turn, output)?
+        {
+            return Ok(login);
         } else {
-            let server = setup.client.server();
-            advise(&self.browser, &listener, server, output)?;
+            advise(&self.browser, &listener, output)?;
             output.note("open this URL:");
         }
         // Programs need it too: it is no result, but somebody has to open it.
@@ -203,12 +223,7 @@ impl InBrowser {
 }
 
 /// Tells who is over SSH how the browser finds its way back.
-fn advise(
-    browser: &Browser,
-    listener: &Listener,
-    server: &Server,
-    output: Output,
-) -> Result<(), Failure> {
+fn advise(browser: &Browser, listener: &Listener, output: Output) -> Result<(), Failure> {
     let uri = Url::parse(listener.redirect_uri().as_str())?;
     let Some(command) = browser.forwarding(&uri) else {
         return Ok(());
@@ -216,9 +231,6 @@ fn advise(
     output.note(format_args!(
         "this shell is over SSH: before, run this where the browser is, so that it finds its way back:\n{command}"
     ));
-    if server.endpoint(EndpointKind::DeviceAuthorization).is_ok() {
-        output.note("or log in with a code instead, if this client may: oauth device");
-    }
     Ok(())
 }
 

@@ -11,12 +11,13 @@ use oauth_core::{Moment, Tokens};
 use serde_json::{Value, json};
 
 use super::format::Format;
+use super::own_grant;
 use crate::Global;
 use crate::fixed_token;
 use crate::output::{Failure, Output};
 use crate::profile::{Profile, Who};
 use crate::profile_tokens::{Choice, Owner, ProfileTokens};
-use crate::setup::{Need, Plan, ServerArgs};
+use crate::setup::{Need, Plan, ServerArgs, pair};
 use crate::time::rfc3339;
 use crate::token_file::TokenFile;
 use crate::token_request::TokenRequestArgs;
@@ -33,6 +34,8 @@ Only the access token is printed, so that it can be used at once:
     --client-secret-file secret.txt
   oauth token --provider uservoice --var subdomain=acme --client-id key \\
     --client-secret-env UV_SECRET
+  oauth token --provider-file acme.toml --client-id app --grant impersonation \\
+    --param user_id=42 --secret-param pin=pin.txt
   oauth token --issuer https://as.example --client-id app --key client.pem
   oauth token --issuer https://as.example --client-id app \\
     --assertion-file /var/run/secrets/tokens/as
@@ -56,6 +59,8 @@ printed.
 A token of which nobody knows when it ends is good for any --min-valid. If the server's tokens do not \
 last that long, the command says so and prints none.
 
+The tokens of a grant that the provider file describes are asked for each time, and not stored.
+
 Without a profile, with --no-store, and with store = \"none\" in the profile, each call asks for \
 a token of the client's own.";
 
@@ -75,9 +80,13 @@ pub(crate) struct Token {
 /// Which token is wanted; by default the one that is stored, renewed if it has to be.
 #[derive(Debug, Default, Args)]
 pub(super) struct Wanted {
-    /// How to get the token [default: from the profile's login, or else as the client itself]
-    #[arg(long, value_enum)]
-    grant: Option<GrantType>,
+    /// How to get the token: `client_credentials`, or the name of a grant that the provider file describes, with its
+    /// parameters in --param [default: from the profile's login, or else as the client itself]
+    #[arg(long, value_name = "GRANT")]
+    grant: Option<TokenGrant>,
+    /// A parameter of a described grant that nobody is to see, out of this file; - is stdin
+    #[arg(long = "secret-param", value_name = "NAME=FILE", value_parser = pair, requires = "grant")]
+    secret_parameters: Vec<(String, String)>,
     /// Whose token to get [default: the profile's `as`, or see below]
     #[arg(long = "as", value_enum, conflicts_with = "grant")]
     who: Option<Who>,
@@ -100,6 +109,22 @@ pub(super) struct Wanted {
 pub(super) enum GrantType {
     /// The client's own credentials
     ClientCredentials,
+}
+
+/// The same, or a grant that the provider file describes, by its name.
+#[derive(Debug, Clone)]
+enum TokenGrant {
+    Usual(GrantType),
+    Described(String),
+}
+
+impl From<&str> for TokenGrant {
+    fn from(text: &str) -> Self {
+        match GrantType::from_str(text, false) {
+            Ok(usual) => Self::Usual(usual),
+            Err(_) => Self::Described(text.to_owned()),
+        }
+    }
 }
 
 /// Whose tokens are meant.
@@ -149,7 +174,19 @@ impl Wanted {
             return Ok(fixed.read(None)?);
         }
         let plan = Plan::of(profile, global)?;
-        let choice = choice(self.grant, self.who, &plan.profile);
+        let grant = match self.grant {
+            Some(TokenGrant::Described(name)) => {
+                let draft = self.save.map(|path| TokenFile(path).draft()).transpose()?;
+                let tokens = own_grant::tokens(&name, plan, self.asked, self.secret_parameters)?;
+                if let Some(draft) = draft {
+                    draft.commit(&tokens)?;
+                }
+                return Ok(tokens.into());
+            }
+            Some(TokenGrant::Usual(usual)) => Some(usual),
+            None => None,
+        };
+        let choice = choice(grant, self.who, &plan.profile);
         let Some(grants) = ProfileTokens::of(&plan.profile, global)? else {
             choice.without_store()?;
             let asked = plan.asked(&self.asked)?;

@@ -9,9 +9,19 @@ use serde_json::Value;
 
 /// Logs in with this command, and enters the code once it is shown: the exit code, stdout and stderr.
 fn log_in(served: &Served, command: &[&str], more: &[&str]) -> (Option<i32>, String, String) {
+    log_in_with(served, command, more, ("X", "1"))
+}
+
+/// The same with this environment variable.
+fn log_in_with(
+    served: &Served,
+    command: &[&str],
+    more: &[&str],
+    (name, value): (&str, &str),
+) -> (Option<i32>, String, String) {
     served.with(|twin| twin.set_polling_interval(1));
     let command = [command, more].concat();
-    let mut run = at(served, &command);
+    let mut run = at(served, &command).env(name, value);
     let mut child = run.command.stdin(Stdio::null()).spawn().unwrap();
     let mut stderr = BufReader::new(child.stderr.take().unwrap());
     let mut said = String::new();
@@ -74,6 +84,111 @@ fn signs_in(command: &[&str]) {
         .map(|(name, _)| name.as_str())
         .collect();
     assert_eq!(names, ["grant_type", "device_code"]);
+}
+
+#[test]
+fn a_login_falls_to_a_code_where_no_browser_is() {
+    // No display at all, and an SSH session; then a display and no opener.
+    for (name, value) in [("X", "1"), ("SSH_TTY", "/dev/pts/7"), ("DISPLAY", ":1")] {
+        let served = served();
+        let (code, stdout, stderr) = log_in_with(&served, &["login"], &[], (name, value));
+        assert_eq!(code, Some(0), "{name}: {stderr}");
+        assert!(!stderr.contains("/authorize?"), "{name}: {stderr}");
+        let token = stdout.trim().to_owned();
+        let now = oauth_core::Moment::system().unwrap().now();
+        assert!(served.with(|twin| twin.honours(now, &token)), "{name}");
+    }
+}
+
+#[test]
+fn a_login_stays_in_the_browser_where_the_person_or_the_server_says_so() {
+    let served = served();
+    let urls_of = |more: &[&str]| {
+        let run = at(&served, &[&["login", "--timeout", "1"], more].concat());
+        let done = run.run();
+        assert!(
+            done.stderr.contains("/authorize?"),
+            "{more:?}: {}",
+            done.stderr
+        );
+        assert!(
+            !done.stderr.contains("enter the code"),
+            "{more:?}: {}",
+            done.stderr
+        );
+        done.stderr
+    };
+    urls_of(&["--no-browser"]);
+    urls_of(&["--port", "0"]);
+    urls_of(&["--param", "prompt=login"]);
+    let codes = |served: &Served| {
+        served.with(|twin| {
+            twin.log()
+                .iter()
+                .filter(|entry| entry.path.contains("device"))
+                .count()
+        })
+    };
+    assert_eq!(codes(&served), 0, "nobody asked for a code");
+    // The server gives this client no codes: the URL is left, to be opened by hand.
+    let run = at(&served, &["login", "--timeout", "1"]).env("TWIN_SECRET", "wrong");
+    let said = run.run().stderr;
+    assert!(said.contains("/authorize?"), "{said}");
+    assert!(
+        said.contains("a code is not for this client: denied."),
+        "{said}"
+    );
+}
+
+/// What a camera sees of a terminal: of each character two modules, one above the other, four pixels wide.
+#[cfg(unix)]
+fn read_by_camera(lines: &[&str]) -> String {
+    const PIXELS: usize = 4;
+    let lines: Vec<Vec<char>> = lines.iter().map(|line| line.chars().collect()).collect();
+    let (width, height) = (lines[0].len() * PIXELS, lines.len() * 2 * PIXELS);
+    let mut seen = rqrr::PreparedImage::prepare_from_greyscale(width, height, |x, y| {
+        let row = y / PIXELS;
+        match (lines[row / 2][x / PIXELS], row % 2) {
+            ('█', _) | ('▀', 0) | ('▄', 1) => 255,
+            (' ' | '▀' | '▄', _) => 0,
+            (other, _) => unreachable!("{other}"),
+        }
+    });
+    let grids = seen.detect_grids();
+    assert_eq!(grids.len(), 1);
+    grids[0].decode().unwrap().1
+}
+
+#[cfg(unix)]
+#[test]
+fn a_terminal_shows_a_code_for_a_camera() {
+    let served = served();
+    served.with(|twin| twin.set_polling_interval(1));
+    let (ours, theirs) = crate::native::terminal();
+    let mut run = at(&served, &["device"]);
+    let child = run.command.stdin(Stdio::null()).stderr(theirs).spawn();
+    let mut child = child.unwrap();
+    // Its end of the terminal is the child's alone from here on.
+    drop(run);
+    let mut said = String::new();
+    let mut terminal = BufReader::new(ours);
+    while !said.contains("waiting until") {
+        assert_ne!(terminal.read_line(&mut said).unwrap(), 0, "{said}");
+    }
+    let is_drawn = |line: &&str| line.starts_with(['█', '▄', '▀']);
+    let drawn: Vec<&str> = said
+        .lines()
+        .map(|line| line.trim_end_matches('\r'))
+        .filter(is_drawn)
+        .collect();
+    let page = read_by_camera(&drawn);
+    assert!(
+        page.starts_with(&format!("{}/device?user_code=", served.base())),
+        "{page}"
+    );
+    assert!(said.contains(&page), "{said}");
+    assert!(get(&page).starts_with("HTTP/1.1 200"));
+    assert!(child.wait().unwrap().success());
 }
 
 #[test]

@@ -26,6 +26,7 @@ mod messages;
 mod native;
 mod network;
 mod opener;
+mod own_grant;
 mod profile;
 mod profile_file;
 mod profile_rules;

@@ -87,6 +87,9 @@ impl<G: Grant> Endpoint for Token<G> {
         if self.grant.is_for_confidential_clients() {
             request.auth = Auth::ConfidentialClient { purpose };
         }
+        if !self.grant.names_client() {
+            request.auth = Auth::None;
+        }
         if rules.has(&Quirk::JsonRequest)
             && let Body::Form(form) = request.body
         {
@@ -154,6 +157,9 @@ pub(crate) fn tokens(
         None => token_request.clone(),
     };
     let mut renewed = optional_secret(&mut object, "refresh_token")?;
+    if !had.keeps_refresh_token() {
+        renewed = None;
+    }
     let old = had.refresh_token();
     let mut bounds = bounds;
     let mut renews = old.map_or(Renews::AsRefreshToken, |old| old.renews);

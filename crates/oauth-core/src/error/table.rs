@@ -352,7 +352,7 @@ table! {
         RouteAmbiguous "resource.route_ambiguous" GIVE_UP "the path is ambiguous, so it cannot be told which token the route needs"
         ResourceSyntax "resource.syntax" GIVE_UP "a resource must be an absolute URI without fragment"
         ResourceExceeds "resource.exceeds_grant" GIVE_UP "a token request must not name a resource that the authorization did not ask for"
-        GrantNotExtension "grant.not_an_extension" GIVE_UP "an extension grant type must be an absolute URI"
+        GrantNotExtension "grant.not_an_extension" GIVE_UP "an extension grant type must be an absolute URI, or the name of one that the server's preset describes"
         TokenExchange "token_exchange.malformed" GIVE_UP "a token exchange needs a subject token with its type, an actor token with its type or neither, and types that are URIs"
         IdentitySubject "identity_assertion.subject" GIVE_UP "an identity assertion is asked for with an ID token, a refresh token or a SAML assertion"
         IdentityMissing "identity_assertion.no_id_token" REAUTHORIZE "the sign-in has no ID token that is good, and an identity provider vouches for nobody without one"

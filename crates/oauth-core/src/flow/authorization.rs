@@ -26,5 +26,5 @@ pub(crate) use entropy::FlowEntropy;
 pub use entropy::HostGeneratedValues;
 pub use pending::Pending;
 pub(crate) use request::Pkce;
-pub use request::{AuthorizationRequest, Push};
+pub use request::{AuthorizationRequest, Push, has_place_in_device_grant};
 pub use response_mode::{ResponseMode, ResponseType};

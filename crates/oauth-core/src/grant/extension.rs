@@ -2,7 +2,9 @@
 //!
 //! RFC 6749 <https://www.rfc-editor.org/rfc/rfc6749#section-4.5>
 
-use super::Grant;
+use std::sync::Arc;
+
+use super::{Grant, OwnGrant, OwnGrantClient};
 use crate::context::Context;
 use crate::error::{Error, Misuse};
 use crate::form::Form;
@@ -13,6 +15,7 @@ use crate::secret::Secret;
 pub struct Extension {
     grant_type: String,
     parameters: Vec<(String, Secret<String>)>,
+    described: Option<Arc<OwnGrant>>,
 }
 
 impl Extension {
@@ -29,31 +32,64 @@ impl Extension {
         Ok(Self {
             grant_type,
             parameters: Vec::new(),
+            described: None,
         })
+    }
+
+    /// A grant as a preset describes it: its parameters are checked against that.
+    pub fn described(grant: Arc<OwnGrant>) -> Self {
+        Self {
+            grant_type: grant.grant_type().to_owned(),
+            parameters: Vec::new(),
+            described: Some(grant),
+        }
     }
 
     /// Adds a parameter, behind the ones before it; a name may stand twice where the grant type
     /// says so.
     ///
     /// # Errors
-    /// `form.reserved_parameter` for one that says who the client is, or what is granted.
+    /// `form.reserved_parameter` for one that says who the client is, or what is granted; where a preset describes the
+    /// grant, `form.unlisted_parameter` and `form.duplicate_parameter` too.
     pub fn parameter(
         mut self,
         name: &str,
         value: impl Into<Secret<String>>,
     ) -> Result<Self, Error> {
-        let reserved = [
-            "grant_type",
-            "client_id",
-            "client_secret",
-            "client_assertion",
-            "scope",
-        ];
-        if reserved.contains(&name) || name == "client_assertion_type" || name.is_empty() {
-            return Err(Error::from(Misuse::ParameterReserved).about(name));
+        check_name(name)?;
+        if let Some(described) = &self.described {
+            described.admit(name, self.names())?;
         }
         self.parameters.push((name.to_owned(), value.into()));
         Ok(self)
+    }
+
+    /// Whether it has a parameter of this name.
+    pub fn has(&self, name: &str) -> bool {
+        self.names().any(|known| known == name)
+    }
+
+    fn names(&self) -> impl Iterator<Item = &str> + Clone {
+        self.parameters.iter().map(|(name, _)| name.as_str())
+    }
+}
+
+/// Whether a parameter of a grant may have this name.
+///
+/// # Errors
+/// `form.reserved_parameter`.
+pub(super) fn check_name(name: &str) -> Result<(), Error> {
+    const RESERVED: [&str; 6] = [
+        "grant_type",
+        "client_id",
+        "client_secret",
+        "client_assertion",
+        "client_assertion_type",
+        "scope",
+    ];
+    match RESERVED.contains(&name) || name.is_empty() {
+        true => Err(Error::from(Misuse::ParameterReserved).about(name)),
+        false => Ok(()),
     }
 }
 
@@ -68,6 +104,12 @@ impl Grant for Extension {
 
     fn fill(&self, cx: &Context<'_>, form: &mut Form) -> Result<(), Error> {
         let rules = cx.server.rules();
+        if let Some(described) = &self.described {
+            described.check_whole(self.names())?;
+            for (name, value) in described.fixed_parameters() {
+                form.push(name, value);
+            }
+        }
         for (name, value) in &self.parameters {
             if name == rules.client_id_parameter() {
                 return Err(Error::from(Misuse::ParameterReserved).about(name));
@@ -76,17 +118,34 @@ impl Grant for Extension {
         }
         Ok(())
     }
+
+    fn names_client(&self) -> bool {
+        let described = self.described.as_ref();
+        described.is_none_or(|described| described.clients() != OwnGrantClient::Unnamed)
+    }
+
+    fn keeps_refresh_token(&self) -> bool {
+        let described = self.described.as_ref();
+        described.is_none_or(|described| described.keeps_refresh_token())
+    }
+
+    fn is_for_confidential_clients(&self) -> bool {
+        let described = self.described.as_ref();
+        described.is_some_and(|described| described.clients() == OwnGrantClient::Authenticated)
+    }
 }
 
 #[cfg(test)]
 mod tests {
-    use super::super::TokenRequest;
+    use super::super::{OwnGrantRefresh, OwnParameter, TokenRequest};
     use super::*;
     use crate::client::Client;
+    use crate::client_auth::ClientAuth;
+    use crate::client_id::ClientId;
     use crate::exchange::{Exchange as _, Input, Step};
     use crate::quirk::Quirk;
     use crate::scope::Scope;
-    use crate::testing::{at, client, code, quirky};
+    use crate::testing::{answered, at, client, code, json, of, quirky, server};
 
     fn extension() -> Extension {
         Extension::new("urn:example:grant").unwrap_or_else(|error| unreachable!("{error}"))
@@ -121,6 +180,128 @@ mod tests {
         assert_eq!(code(named(tiktok)), Err("form.reserved_parameter"));
         assert_eq!(code(named(client())), Ok(()));
         assert!(Extension::new("password").is_err());
+    }
+
+    /// `urn:example:own` with one parameter of each kind.
+    fn own() -> OwnGrant {
+        let grant =
+            OwnGrant::new("own", "urn:example:own").and_then(|grant| grant.fixed("version", "2"));
+        let parameters = [
+            OwnParameter::new("user"),
+            OwnParameter::new("tag").optional().repeated(),
+            OwnParameter::new("pin").optional().secret(),
+        ];
+        let mut parameters = parameters.into_iter();
+        grant
+            .and_then(|grant| parameters.try_fold(grant, OwnGrant::parameter))
+            .unwrap_or_else(|error| unreachable!("{error}"))
+    }
+
+    /// What the client sends with these parameters.
+    fn sent(grant: OwnGrant, given: &[(&str, &str)]) -> Result<(String, bool), &'static str> {
+        let extension = Extension::described(Arc::new(grant));
+        let mut given = given.iter();
+        let extension = given.try_fold(extension, |all, (name, value)| all.parameter(name, *value));
+        let begun = extension.and_then(|grant| {
+            client()
+                .token(grant, TokenRequest::new())
+                .resume(&at(), Input::Begin)
+        });
+        match code(begun) {
+            Ok(Step::Send(request)) => Ok((
+                String::from_utf8_lossy(request.body()).into_owned(),
+                request.headers().contains_key("authorization"),
+            )),
+            Ok(step) => unreachable!("{step:?}"),
+            Err(error) => Err(error),
+        }
+    }
+
+    #[test]
+    fn parameters_are_checked_against_the_description() {
+        let body = "grant_type=urn%3Aexample%3Aown&version=2&user=alice&tag=a&tag=b";
+        let all = [("user", "alice"), ("tag", "a"), ("tag", "b")];
+        assert_eq!(sent(own(), &all), Ok((body.to_owned(), true)));
+        for (given, error) in [
+            (&[][..], "form.malformed_parameter"),
+            (&[("tag", "a")], "form.malformed_parameter"),
+            (
+                &[("user", "alice"), ("other", "x")],
+                "form.unlisted_parameter",
+            ),
+            (
+                &[("user", "alice"), ("version", "3")],
+                "form.unlisted_parameter",
+            ),
+            (
+                &[("user", "alice"), ("user", "bob")],
+                "form.duplicate_parameter",
+            ),
+            (&[("client_id", "x")], "form.reserved_parameter"),
+        ] {
+            assert_eq!(sent(own(), given), Err(error), "{given:?}");
+        }
+    }
+
+    #[test]
+    fn a_description_says_who_the_client_is_to_be() {
+        let alice = [("user", "alice")];
+        let unnamed = own().client(OwnGrantClient::Unnamed);
+        let (body, authenticates) = sent(unnamed, &alice).unwrap_or_default();
+        assert!(!authenticates && !body.contains("client_id"), "{body}");
+        let public = |grant: OwnGrant| {
+            let extension = Extension::described(Arc::new(grant)).parameter("user", "alice");
+            let extension = extension.unwrap_or_else(|error| unreachable!("{error}"));
+            let client = Client::new(server(), ClientId::new("id"), ClientAuth::none());
+            let client = client.unwrap_or_else(|error| unreachable!("{error}"));
+            let begun = client.token(extension, TokenRequest::new());
+            let mut begun = begun;
+            code(begun.resume(&at(), Input::Begin).map(drop))
+        };
+        assert_eq!(public(own()), Ok(()));
+        let confidential = own().client(OwnGrantClient::Authenticated);
+        assert_eq!(public(confidential), Err("client_auth.secret_missing"));
+    }
+
+    #[test]
+    fn a_refresh_token_is_kept_where_the_description_says_so() {
+        let answer = || {
+            json(
+                200,
+                r#"{"access_token":"a","token_type":"Bearer","refresh_token":"r"}"#,
+            )
+        };
+        let tokens = |grant: OwnGrant| {
+            let extension = Extension::described(Arc::new(grant)).parameter("user", "alice");
+            let extension = extension.unwrap_or_else(|error| unreachable!("{error}"));
+            answered(client().token(extension, TokenRequest::new()), answer())
+        };
+        let has = |grant| tokens(grant).is_ok_and(|tokens| tokens.refresh_token.is_some());
+        assert!(has(own()));
+        assert!(!has(own().refresh_token(OwnGrantRefresh::Dropped)));
+    }
+
+    #[test]
+    fn a_description_names_nothing_twice_and_nothing_of_the_protocols_own() {
+        let error = |grant: Result<OwnGrant, Error>| code(grant.map(drop));
+        let (reserved, twice) = (
+            Err("form.reserved_parameter"),
+            Err("form.duplicate_parameter"),
+        );
+        assert_eq!(error(own().fixed("client_secret", "x")), reserved);
+        assert_eq!(error(own().parameter(OwnParameter::new("scope"))), reserved);
+        assert_eq!(error(own().fixed("user", "x")), twice);
+        assert_eq!(error(own().parameter(OwnParameter::new("version"))), twice);
+        for (name, grant_type) in [("own", "password"), ("", "urn:x"), ("urn:y", "urn:x")] {
+            let grant = OwnGrant::new(name, grant_type);
+            assert_eq!(error(grant), Err("grant.not_an_extension"), "{name}");
+        }
+        let named = of(server().with_own_grants([own()]));
+        assert!(named.extension("own").is_ok() && named.extension("urn:example:other").is_ok());
+        assert_eq!(
+            code(named.extension("another").map(drop)),
+            Err("grant.not_an_extension")
+        );
     }
 
     #[test]

@@ -4,6 +4,8 @@ use oauth_core::Secret;
 use oauth_core::endpoint::device_authorization as core;
 use oauth_core::exchange::ExchangeExt as _;
 use oauth_core::moment::UnixTime;
+use qrcode::QrCode;
+use qrcode::render::unicode::Dense1x2;
 
 use super::{arguments, outcome};
 use crate::machine::Machine;
@@ -51,6 +53,9 @@ outcome! {
         /// The prompt for the person: what the code is for, where to enter it, and not to enter one that somebody else
         /// has sent. In English.
         pub prompt: String,
+        /// `verification_uri_complete` as a QR code for the camera of a telephone: lines of half blocks, for a terminal
+        /// of light characters on a dark ground. Not if there is none, or it is too long.
+        pub qr_code: Option<String>,
     }
 }
 
@@ -60,6 +65,10 @@ impl DeviceCode {
         let text = |url: &oauth_core::url::Url| url.as_str().to_owned();
         Self {
             prompt: code.prompt(purpose),
+            qr_code: code
+                .verification_uri_complete
+                .as_ref()
+                .and_then(|url| qr_code(url.as_str())),
             expires_at: code.expires_at,
             verification_uri: text(&code.verification_uri),
             verification_uri_complete: code.verification_uri_complete.as_ref().map(text),
@@ -68,5 +77,53 @@ impl DeviceCode {
             expires_in: code.expires_in,
             interval: code.interval,
         }
+    }
+}
+
+/// What is light in the code are blocks, as is its quiet zone.
+fn qr_code(text: &str) -> Option<String> {
+    let code = QrCode::new(text).ok()?;
+    let mut drawn = code.render::<Dense1x2>();
+    drawn.dark_color(Dense1x2::Light);
+    drawn.light_color(Dense1x2::Dark);
+    Some(drawn.build())
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)] // a test that fails says so
+
+    use super::*;
+
+    /// What a camera sees of a terminal: of each character two modules, one above the other, four pixels wide.
+    fn read_by_camera(drawn: &str) -> String {
+        const PIXELS: usize = 4;
+        let lines: Vec<Vec<char>> = drawn.lines().map(|line| line.chars().collect()).collect();
+        let (width, height) = (lines[0].len() * PIXELS, lines.len() * 2 * PIXELS);
+        let mut seen = rqrr::PreparedImage::prepare_from_greyscale(width, height, |x, y| {
+            let row = y / PIXELS;
+            let is_light = match (lines[row / 2][x / PIXELS], row % 2) {
+                ('█', _) | ('▀', 0) | ('▄', 1) => true,
+                (' ' | '▀' | '▄', _) => false,
+                (other, _) => unreachable!("{other}"),
+            };
+            if is_light { 255 } else { 0 }
+        });
+        let grids = seen.detect_grids();
+        assert_eq!(grids.len(), 1);
+        grids[0].decode().unwrap().1
+    }
+
+    #[test]
+    fn a_camera_reads_the_address_in_the_qr_code() {
+        let short = "https://as.example/device?user_code=WDJB-MJHT".to_owned();
+        let long = format!(
+            "https://as.example/device?user_code=WDJB-MJHT&state={}",
+            "x".repeat(300)
+        );
+        for url in [short, long] {
+            assert_eq!(read_by_camera(&qr_code(&url).unwrap()), url);
+        }
+        assert_eq!(qr_code(&"x".repeat(3_000)), None);
     }
 }

@@ -1,6 +1,6 @@
 //! A grant that has no operation of its own (RFC 6749 section 4.5).
 
-use oauth_core::{Secret, grant};
+use oauth_core::Secret;
 
 use super::arguments;
 use crate::machine::Machine;
@@ -9,11 +9,12 @@ use crate::request::TokenRequest;
 arguments! {
     /// Requests tokens with an extension grant (RFC 6749 section 4.5).
     ///
-    /// `grant.not_an_extension` for a grant type that is not a URI, `form.reserved_parameter` for a name of the
-    /// protocol's own, `denied.unsupported_grant_type` and other `denied.*` if the server refuses, `lost.*` if no
+    /// `grant.not_an_extension` for a grant type that is neither a URI nor described by the server's preset,
+    /// `form.reserved_parameter` for a name of the protocol's own, `form.*` for parameters that do not fit the
+    /// description, `denied.unsupported_grant_type` and other `denied.*` if the server refuses, `lost.*` if no
     /// answer arrives.
     pub struct ExtensionGrant {
-        /// The grant type: an absolute URI.
+        /// The grant type: an absolute URI, or the name of one that the server's preset describes.
         pub grant_type: String,
         /// Its parameters. A name may occur several times.
         pub parameters: Vec<(String, Secret<String>)>,
@@ -21,7 +22,7 @@ arguments! {
     }
 
     fn start(self, client: &Client) -> Result<Machine, Error> {
-        let grant = grant::Extension::new(self.grant_type)?;
+        let grant = client.core().extension(&self.grant_type)?;
         let mut parameters = self.parameters.into_iter();
         let grant = parameters.try_fold(grant, |grant, (name, value)| grant.parameter(&name, value))?;
         client.token(grant, &self.request)

@@ -2,14 +2,17 @@
 
 use std::time::Duration;
 
+use oauth_core::endpoint::device_authorization::{DeviceAuthorization, DeviceCode};
 use oauth_core::error::{Cause, Error, Misuse};
 use oauth_core::flow::redeem::Login;
+use oauth_core::grant::TokenRequest;
 use oauth_core::issuer::RedirectUri;
 use oauth_core::url::Url;
 use oauth_core::{AuthorizationRequest, Client, Pending, Secret};
 use tokio::runtime::{Builder, Runtime};
 
 use super::Driver;
+use crate::device_login::{CodeLogin, CodeTurn, DeviceLogin};
 use crate::loopback::{self, Paste, Stray};
 
 /// [`crate::loopback::Listener`] on a small runtime of its own, which lives on the calling thread.
@@ -79,6 +82,18 @@ impl Listener {
         self.listener.paste()
     }
 
+    /// Has the person sign in with a code on another device, then or always, as
+    /// [`crate::loopback::Listener::device`] does.
+    #[must_use]
+    pub fn device(
+        mut self,
+        login: DeviceLogin,
+        show: impl Fn(&DeviceCode) -> Result<(), Error> + Send + Sync + 'static,
+    ) -> Self {
+        self.listener = self.listener.device(login, show);
+        self
+    }
+
     /// The redirect URI that the callback must arrive at.
     pub const fn redirect_uri(&self) -> &RedirectUri {
         self.listener.redirect_uri()
@@ -90,15 +105,29 @@ impl Listener {
     /// # Errors
     /// Those of [`crate::loopback::Listener::login`].
     pub fn login(
-        self,
+        mut self,
         driver: &Driver,
         client: &Client,
         ask: AuthorizationRequest,
         open: impl FnOnce(&Url) -> Result<(), Error>,
         patience: Duration,
     ) -> Result<Login, Error> {
-        let begun = driver.run(client.begin_authorization(self.listener.asking(ask)))?;
-        open(&begun.url)?;
+        let (ask, code) = (self.listener.asking(ask), self.listener.take_code());
+        let turn = CodeLogin::turn(code.as_ref(), client.server(), &ask);
+        let asked = ask.token_request.clone();
+        if turn.begins()
+            && let Some(login) = by_code(driver, client, asked.clone(), code.as_ref(), turn)?
+        {
+            return Ok(login);
+        }
+        let begun = driver.run(client.begin_authorization(ask))?;
+        if let Err(why) = open(&begun.url) {
+            let login = match turn {
+                CodeTurn::IfNotOpened => by_code(driver, client, asked, code.as_ref(), turn)?,
+                _ => None,
+            };
+            return login.ok_or(why);
+        }
         let callback = self.wait(&begun.pending, patience)?;
         driver.run(client.redeem(begun.pending, &callback)?)
     }
@@ -121,6 +150,25 @@ impl Listener {
         let waited = self.listener.wait_for_logout(state, patience);
         self.runtime.block_on(waited)
     }
+}
+
+/// A login by a code; nothing where the server gives none to this client and a browser is left.
+fn by_code(
+    driver: &Driver,
+    client: &Client,
+    asked: TokenRequest,
+    code: Option<&CodeLogin>,
+    turn: CodeTurn,
+) -> Result<Option<Login>, Error> {
+    let Some(CodeLogin { show, .. }) = code else {
+        return Ok(None);
+    };
+    let code = match driver.run(client.call(DeviceAuthorization::new(asked.clone()))) {
+        Err(error) if turn.leaves_browser(&error) => return Ok(None),
+        code => code?,
+    };
+    show(&code)?;
+    driver.run(client.device_login(&code, asked)).map(Some)
 }
 
 fn runtime() -> Result<Runtime, Error> {

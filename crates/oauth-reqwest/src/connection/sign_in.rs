@@ -9,6 +9,7 @@ use oauth_core::{AuthorizationRequest, Client, Tokens};
 
 use super::Settings;
 use crate::browser;
+use crate::device_login::{DeviceLogin, Opener};
 use crate::loopback::Listener;
 
 /// What a login is made for.
@@ -45,29 +46,13 @@ pub(super) async fn registered_listener(
     }
 }
 
-/// When a person signs in with a code on another device.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-#[non_exhaustive]
-pub enum DeviceLogin {
-    /// Where this machine has no browser to show ([`browser::is_there`]), and the server offers it.
-    WhereNoBrowser,
-    /// In any case.
-    Always,
-}
-
-impl DeviceLogin {
-    fn is_wanted(self) -> bool {
-        match self {
-            Self::WhereNoBrowser => !browser::is_there(),
-            Self::Always => true,
-        }
-    }
-}
-
 /// How a client that registers itself is to be registered.
 pub(super) fn login_by(settings: &Settings) -> LoginBy {
     match &settings.device {
-        Some((device, _)) if device.is_wanted() => LoginBy::Device,
+        Some(code) if code.login == DeviceLogin::Always => LoginBy::Device,
+        Some(code) if code.login == DeviceLogin::WhereNoBrowser && !browser::is_there() => {
+            LoginBy::Device
+        }
         _ => LoginBy::Browser,
     }
 }
@@ -79,21 +64,20 @@ pub(super) async fn with_code(
     client: &Client,
     occasion: Occasion<'_>,
 ) -> Result<Option<Tokens>, Error> {
-    let Some((device, show)) = &settings.device else {
+    let Some(code) = &settings.device else {
         return Ok(None);
     };
-    let takes_codes = *device == DeviceLogin::Always || client.server().takes_device_logins();
-    if !device.is_wanted() || !takes_codes {
+    let turn = code.login.turn(Opener::System, client.server());
+    if !turn.begins() {
         return Ok(None);
     }
+    let show = &code.show;
     let (driver, asked) = (&settings.driver, asked(connection, occasion)?);
     let code = driver.run(client.call(DeviceAuthorization::new(asked.clone())));
     let code = match code.await {
         Ok(code) => code,
-        // This client may not: a browser elsewhere can do it.
-        Err(error) if *device == DeviceLogin::WhereNoBrowser && error.server_error().is_some() => {
-            return Ok(None);
-        }
+        // A browser elsewhere can do it.
+        Err(error) if turn.leaves_browser(&error) => return Ok(None),
         Err(error) => return Err(error),
     };
     show(&code)?;

@@ -11,6 +11,7 @@ mod connection_open;
 mod connection_store;
 mod connection_ways;
 mod custom_scheme;
+mod device_fallback;
 mod driver;
 #[cfg(feature = "blocking")]
 mod ended;

@@ -48,6 +48,21 @@ pub struct AuthorizationRequest {
     pub(super) step_up: Option<Box<StepUpRequirements>>,
 }
 
+/// Whether a login by a code on another device loses nothing by this parameter of an authorization request: the device
+/// grant has a place for what the tokens are for (RFC 8628 section 3.1), and a mere hint may be left out. How the person
+/// has to sign in (`acr_values`, `max_age`, `prompt`, `claims`) cannot be said there.
+pub fn has_place_in_device_grant(parameter: &str) -> bool {
+    const PLACES: [&str; 6] = [
+        "scope",
+        "resource",
+        "audience",
+        "authorization_details",
+        "login_hint",
+        "ui_locales",
+    ];
+    PLACES.contains(&parameter)
+}
+
 /// Whether an authorization request is pushed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 #[non_exhaustive]
@@ -148,6 +163,14 @@ impl AuthorizationRequest {
     pub fn requesting(mut self, token_request: impl Into<TokenRequest>) -> Self {
         self.token_request = token_request.into();
         self
+    }
+
+    /// Whether a device authorization request could stand in for this one, see [`has_place_in_device_grant`].
+    pub fn fits_device_grant(&self) -> bool {
+        let names = self.extra.iter().map(|(name, _)| name.as_str());
+        self.step_up.is_none()
+            && self.request_uri.is_none()
+            && names.into_iter().all(has_place_in_device_grant)
     }
 
     /// Pushes the request to the server before the person goes there (RFC 9126), whether the server

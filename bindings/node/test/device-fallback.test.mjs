@@ -1,0 +1,121 @@
+// A login that finds no browser goes on with a code on another device (RFC 8628).
+import assert from 'node:assert/strict'
+import { chmodSync, mkdtempSync, writeFileSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import path from 'node:path'
+import { beforeEach, test } from 'node:test'
+import { core, rejection, twins } from './helper.mjs'
+
+const { Client, discover, login } = core
+const scope = 'read'
+const { generic: twin } = await twins()
+await twin.pollingInterval(1)
+const nobody = (what) => () => { throw new Error(`nobody wants ${what}`) }
+
+async function clientOf(more) {
+  const { clientId, clientSecret, issuer } = await twin.client()
+  const server = await discover(issuer, { transport: 'loopback_http' })
+  return new Client(server, { clientId, clientSecret, ...more })
+}
+
+async function enter(code) {
+  assert.equal((await fetch(code.verificationUriComplete)).status, 200)
+}
+
+async function browse(url) {
+  assert.equal((await fetch(url)).status, 200)
+}
+
+/** What is said on standard error meanwhile. */
+async function heard(act) {
+  const usual = console.error
+  let said = ''
+  console.error = (text) => { said += `${text}\n` }
+  try {
+    await act()
+  } finally {
+    console.error = usual
+  }
+  return said
+}
+
+// Of this process alone.
+beforeEach(() => {
+  for (const name of ['DISPLAY', 'WAYLAND_DISPLAY', 'SSH_CONNECTION', 'SSH_TTY', 'BROWSER']) delete process.env[name]
+})
+
+const places = {
+  'no display': {},
+  'BROWSER=none': { DISPLAY: ':1', BROWSER: 'none' },
+  'a display, and nothing that opens': { DISPLAY: ':1', PATH: '/nonexistent' },
+}
+for (const [place, environment] of Object.entries(places)) {
+  test(`a person enters a code elsewhere: ${place}`, { skip: process.platform !== 'linux' }, async () => {
+    const { PATH } = process.env
+    Object.assign(process.env, environment)
+    const tokens = await login(await clientOf(), { scope, show: enter, loginHint: 'alice' })
+    process.env.PATH = PATH
+    assert.deepEqual([...tokens.scope], [scope])
+  })
+}
+
+test('the prompt is printed', { skip: process.platform !== 'linux' }, async () => {
+  const client = await clientOf()
+  const said = await heard(async () => {
+    const authorize = client.deviceAuthorization
+    client.deviceAuthorization = async function (...args) {
+      const code = await authorize.apply(this, args)
+      assert.match(code.qrCode, /[█▀▄]/)
+      await enter(code)
+      return code
+    }
+    await login(client, { scope, purpose: 'sign in on a shelf' })
+  })
+  assert.match(said, /^To sign in on a shelf, open /)
+})
+
+test('a login stays in the browser where somebody says so', { skip: process.platform !== 'linux' }, async () => {
+  const client = await clientOf()
+  const show = nobody('a code')
+  // An opener of the caller's own knows of a browser.
+  assert.ok(await login(client, { scope, open: (url) => void browse(url), show }))
+  for (const options of [{ device: false }, { extra: { prompt: 'login' } }, { prompt: 'login' }]) {
+    const said = await heard(async () => {
+      const error = await rejection(login(client, { scope, show, timeoutMs: 200, ...options }))
+      assert.equal(error.code, 'lost.timeout')
+    })
+    assert.match(said, /\/authorize\?/)
+  }
+  // The server gives a client it does not know no codes.
+  const stranger = await clientOf({ clientSecret: 'wrong' })
+  const said = await heard(async () => {
+    assert.equal((await rejection(login(stranger, { scope, show, timeoutMs: 200 }))).code, 'lost.timeout')
+  })
+  assert.match(said, /\/authorize\?/)
+  assert.equal((await rejection(login(stranger, { scope, show, device: true }))).code, 'denied.invalid_client')
+})
+
+test('a browser that opens is waited for', { skip: process.platform !== 'linux' }, async () => {
+  const folder = mkdtempSync(path.join(tmpdir(), 'opener-'))
+  const opener = path.join(folder, 'xdg-open')
+  writeFileSync(opener, '#!/bin/sh\nexit 0\n')
+  chmodSync(opener, 0o755)
+  const { PATH } = process.env
+  Object.assign(process.env, { DISPLAY: ':1', PATH: `${folder}:${PATH}` })
+  const client = await clientOf()
+  let begin
+  const begun = new Promise((done) => { begin = done })
+  const beginAuthorization = client.beginAuthorization
+  client.beginAuthorization = async function (...args) {
+    const flow = await beginAuthorization.apply(this, args)
+    begin(flow.url)
+    return flow
+  }
+  const said = await heard(async () => {
+    const signedIn = login(client, { scope, show: nobody('a code') })
+    await browse(await begun)
+    assert.ok((await signedIn).accessToken)
+  })
+  process.env.PATH = PATH
+  assert.match(said, /the browser shows the login/i)
+})

@@ -1,0 +1,61 @@
+//! `oauth token --grant NAME`: tokens by a grant that the provider file describes (RFC 6749 section 4.5).
+
+use std::path::PathBuf;
+
+use oauth_core::Tokens;
+use oauth_core::grant::OwnParameter;
+
+use crate::output::Failure;
+use crate::secret_source::Source;
+use crate::setup::{Need, Plan};
+use crate::token_request::TokenRequestArgs;
+
+/// Asks with this grant. Its parameters are those of `--param`, and of `--secret-param` those that nobody is to see.
+pub(super) fn tokens(
+    name: &str,
+    plan: Plan,
+    mut asked: TokenRequestArgs,
+    secrets: Vec<(String, String)>,
+) -> Result<Tokens, Failure> {
+    let given = asked.take_parameters();
+    let asked = plan.asked(&asked)?;
+    let setup = plan.set_up(Need::Perhaps, false)?;
+    let mut grant = setup.client.extension(name)?;
+    let mut described = setup.client.server().own_grants();
+    let described = described.find(|known| known.name() == name);
+    let parameters = described.map_or(&[][..], |known| known.parameters());
+    let is_secret = |name: &str| {
+        let mut secret = parameters.iter().filter(|known| known.is_secret());
+        secret.any(|known| known.name() == name)
+    };
+    for (name, value) in given {
+        if is_secret(&name) {
+            return Err(Failure::usage(
+                "usage.secret_parameter",
+                format_args!(
+                    "`{name}` is a secret, and every user of this machine can read a command line"
+                ),
+                format_args!("give it in a file: --secret-param {name}=FILE"),
+            ));
+        }
+        grant = grant.parameter(&name, value)?;
+    }
+    for (name, path) in secrets {
+        let source = Source::File(PathBuf::from(path));
+        let secret = source.read(&format!("the parameter `{name}`"), "name another file")?;
+        grant = grant.parameter(&name, secret)?;
+    }
+    let missing = |known: &&OwnParameter| known.is_required() && !grant.has(known.name());
+    if let Some(missing) = parameters.iter().find(missing) {
+        let option = match missing.is_secret() {
+            true => format!("--secret-param {}=FILE", missing.name()),
+            false => format!("--param {}=VALUE", missing.name()),
+        };
+        return Err(Failure::usage(
+            "usage.parameter",
+            format_args!("the grant `{name}` needs `{}`", missing.name()),
+            format_args!("give it with {option}"),
+        ));
+    }
+    Ok(setup.net.run(setup.client.token(grant, asked))?)
+}

@@ -1,0 +1,114 @@
+//! `[own_grants.NAME]`: grants that no standard has (RFC 6749 section 4.5).
+
+use std::collections::BTreeMap;
+
+use oauth_core::Error;
+use oauth_core::grant::{OwnGrant, OwnGrantClient, OwnGrantRefresh, OwnParameter};
+use serde::Deserialize;
+
+use super::{File, at, is_name};
+use crate::template::bad;
+
+/// One grant.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Description {
+    grant_type: String,
+    #[serde(default)]
+    client_auth: ClientUse,
+    /// Whether tokens are renewed with a refresh token that comes with them.
+    #[serde(default = "yes")]
+    refresh_token: bool,
+    /// Parameters that are always sent.
+    #[serde(default)]
+    fixed: BTreeMap<String, String>,
+    /// Those that the caller gives.
+    #[serde(default)]
+    parameters: BTreeMap<String, Parameter>,
+}
+
+#[derive(Debug, Clone, Copy, Default, Deserialize)]
+#[serde(rename_all = "snake_case")]
+enum ClientUse {
+    #[default]
+    Any,
+    Required,
+    None,
+}
+
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+#[allow(
+    clippy::struct_excessive_bools,
+    reason = "members of a file, each on its own"
+)]
+struct Parameter {
+    /// What it is, for people.
+    #[serde(default)]
+    #[allow(dead_code, reason = "for who reads the file")]
+    description: String,
+    #[serde(default = "yes")]
+    required: bool,
+    #[serde(default)]
+    secret: bool,
+    #[serde(default)]
+    repeated: bool,
+}
+
+const fn yes() -> bool {
+    true
+}
+
+impl File {
+    /// The grants of the provider's own.
+    ///
+    /// # Errors
+    /// `provider.data`, naming the member.
+    pub(crate) fn own_grants(&self) -> Result<Vec<OwnGrant>, Error> {
+        let read = |(name, described): (&String, &Description)| {
+            if !is_name(name, b'_') {
+                return Err(bad(&format!("own_grants.{name}: not a name for a grant")));
+            }
+            let wrong = |error: Error| at(&format!("own_grants.{name}"), &error);
+            described.read(name).map_err(wrong)
+        };
+        self.own_grants.iter().map(read).collect()
+    }
+}
+
+impl Description {
+    fn read(&self, name: &str) -> Result<OwnGrant, Error> {
+        let grant = OwnGrant::new(name, &self.grant_type)?
+            .client(match self.client_auth {
+                ClientUse::Any => OwnGrantClient::Any,
+                ClientUse::Required => OwnGrantClient::Authenticated,
+                ClientUse::None => OwnGrantClient::Unnamed,
+            })
+            .refresh_token(match self.refresh_token {
+                true => OwnGrantRefresh::Kept,
+                false => OwnGrantRefresh::Dropped,
+            });
+        let mut fixed = self.fixed.iter();
+        let grant = fixed.try_fold(grant, |grant, (name, value)| grant.fixed(name, value))?;
+        let mut parameters = self.parameters.iter();
+        parameters.try_fold(grant, |grant, (name, said)| {
+            grant.parameter(said.read(name))
+        })
+    }
+}
+
+impl Parameter {
+    fn read(&self, name: &str) -> OwnParameter {
+        let mut parameter = OwnParameter::new(name);
+        if !self.required {
+            parameter = parameter.optional();
+        }
+        if self.secret {
+            parameter = parameter.secret();
+        }
+        if self.repeated {
+            parameter = parameter.repeated();
+        }
+        parameter
+    }
+}

@@ -1,0 +1,183 @@
+//! A login that finds no browser goes on with a code on another device (RFC 8628).
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use oauth_core::endpoint::device_authorization::DeviceCode;
+use oauth_core::error::Misuse;
+use oauth_core::{AuthorizationRequest, Client, ClientAuth, ClientId, Error, Scope, Tokens};
+use oauth_reqwest::DeviceLogin;
+use oauth_reqwest::device_login::{CodeTurn, Opener};
+use oauth_reqwest::loopback::Listener;
+use oauth_testkit::Served;
+
+use crate::support::{PATIENCE, discovered, driver, served, server};
+
+/// A client of the twin, which says in its metadata that it has codes.
+async fn client(served: &Served) -> Client {
+    served.with(|twin| twin.set_polling_interval(1));
+    let server = discovered(&driver(), served).await;
+    let (id, secret) =
+        served.with(|twin| (twin.client_id().to_owned(), twin.client_secret().to_owned()));
+    Client::new(server, ClientId::new(id), ClientAuth::basic(secret)).unwrap()
+}
+
+/// A person who enters a code at once, and how many there were.
+fn enters(
+    codes: &Arc<AtomicUsize>,
+) -> impl Fn(&DeviceCode) -> Result<(), Error> + Send + Sync + 'static {
+    let codes = Arc::clone(codes);
+    move |code| {
+        codes.fetch_add(1, Ordering::SeqCst);
+        let page = code.verification_uri_complete.clone().unwrap();
+        std::thread::spawn(move || {
+            let visit = async move { oauth_reqwest::reqwest::get(page.as_str()).await.unwrap() };
+            let runtime = tokio::runtime::Runtime::new().unwrap();
+            assert_eq!(runtime.block_on(visit).status(), 200);
+        });
+        Ok(())
+    }
+}
+
+/// As where no program opens pages.
+fn nothing_opens(_: &oauth_core::url::Url) -> Result<(), Error> {
+    Err(Error::from(Misuse::Setup).about("cannot start anything"))
+}
+
+fn asking(listener: &Listener) -> AuthorizationRequest {
+    let ask = AuthorizationRequest::new(listener.redirect_uri().clone());
+    ask.scope(Scope::parse("read").unwrap())
+}
+
+async fn log_in(
+    client: &Client,
+    device: DeviceLogin,
+    change: impl FnOnce(AuthorizationRequest) -> AuthorizationRequest,
+) -> (Result<Tokens, Error>, usize) {
+    let codes = Arc::<AtomicUsize>::default();
+    let listener = Listener::bind().await.unwrap();
+    let listener = listener.device(device, enters(&codes));
+    let ask = change(asking(&listener));
+    let driver = driver();
+    let login = listener.login(&driver, client, ask, nothing_opens, PATIENCE);
+    let tokens = login.await.map(|login| login.tokens);
+    (tokens, codes.load(Ordering::SeqCst))
+}
+
+#[tokio::test]
+async fn a_login_whose_browser_does_not_open_goes_on_with_a_code() {
+    let served = served();
+    let client = client(&served).await;
+    let (tokens, codes) = log_in(&client, DeviceLogin::WhereNoBrowser, |ask| ask).await;
+    assert_eq!((tokens.unwrap().scope.as_str(), codes), ("read", 1));
+    let (tokens, codes) = log_in(&client, DeviceLogin::Always, |ask| ask).await;
+    assert_eq!((tokens.unwrap().scope.as_str(), codes), ("read", 1));
+}
+
+#[tokio::test]
+async fn what_no_code_could_say_or_nobody_may_stays_in_the_browser() {
+    let served = served();
+    let client = client(&served).await;
+    let setup = |(tokens, codes): (Result<Tokens, Error>, usize)| {
+        assert_eq!((tokens.unwrap_err().code(), codes), ("misuse.setup", 0));
+    };
+    setup(log_in(&client, DeviceLogin::Never, |ask| ask).await);
+    // How the person has to sign in cannot be said with a code.
+    let acr = |ask: AuthorizationRequest| ask.extra("acr_values", "gold");
+    setup(log_in(&client, DeviceLogin::WhereNoBrowser, acr).await);
+    assert_eq!(asked_for_codes(&served), 0);
+    // A hint may be left out.
+    let hint = |ask: AuthorizationRequest| ask.extra("login_hint", "alice");
+    let (tokens, codes) = log_in(&client, DeviceLogin::WhereNoBrowser, hint).await;
+    assert!(tokens.is_ok() && codes == 1);
+    // The server gives this client none.
+    let stranger = Client::new(
+        client.server().clone(),
+        ClientId::new("nobody"),
+        ClientAuth::basic("x"),
+    );
+    let stranger = stranger.unwrap();
+    setup(log_in(&stranger, DeviceLogin::WhereNoBrowser, |ask| ask).await);
+    let (refused, codes) = log_in(&stranger, DeviceLogin::Always, |ask| ask).await;
+    assert_eq!(
+        (refused.unwrap_err().code(), codes),
+        ("denied.invalid_client", 0)
+    );
+}
+
+fn asked_for_codes(served: &Served) -> usize {
+    let is_one = |path: &str| path.contains("device");
+    served.with(|twin| {
+        twin.log()
+            .iter()
+            .filter(|entry| is_one(&entry.path))
+            .count()
+    })
+}
+
+#[tokio::test]
+async fn a_server_without_codes_has_the_browser_alone() {
+    let served = served();
+    let client = Client::new(
+        server(served.base()),
+        ClientId::new("id"),
+        ClientAuth::none(),
+    );
+    let (refused, codes) = log_in(&client.unwrap(), DeviceLogin::WhereNoBrowser, |ask| ask).await;
+    assert_eq!((refused.unwrap_err().code(), codes), ("misuse.setup", 0));
+}
+
+#[tokio::test]
+async fn whose_turn_it_is() {
+    let with = discovered(&driver(), &served()).await;
+    let without = server("http://127.0.0.1:9");
+    let auto = DeviceLogin::WhereNoBrowser;
+    // Whoever opens pages by a function of their own knows of a browser.
+    assert_eq!(auto.turn(Opener::Callers, &with), CodeTurn::Never);
+    assert_eq!(auto.turn(Opener::System, &without), CodeTurn::Never);
+    assert_eq!(
+        DeviceLogin::Always.turn(Opener::Callers, &without),
+        CodeTurn::Only
+    );
+    assert_eq!(
+        DeviceLogin::Never.turn(Opener::System, &with),
+        CodeTurn::Never
+    );
+    let here = match oauth_reqwest::browser::is_there() {
+        true => CodeTurn::IfNotOpened,
+        false => CodeTurn::First,
+    };
+    assert_eq!(auto.turn(Opener::System, &with), here);
+    let prompted = auto.with_parameters(["scope", "prompt"]);
+    assert_eq!(prompted, DeviceLogin::Never);
+    assert_eq!(
+        DeviceLogin::Always.with_parameters(["prompt"]),
+        DeviceLogin::Always
+    );
+}
+
+#[cfg(feature = "blocking")]
+#[test]
+fn a_login_without_async_falls_to_a_code_too() {
+    let served = served();
+    let runtime = tokio::runtime::Runtime::new().unwrap();
+    let client = runtime.block_on(client(&served));
+    let driver = oauth_reqwest::blocking::Driver::new(
+        oauth_reqwest::reqwest::blocking::Client::builder().no_proxy(),
+    );
+    let driver = driver.unwrap();
+    let log_in = |device| {
+        let codes = Arc::<AtomicUsize>::default();
+        let listener = oauth_reqwest::blocking::Listener::bind().unwrap();
+        let listener = listener.device(device, enters(&codes));
+        let ask = AuthorizationRequest::new(listener.redirect_uri().clone());
+        let login = listener.login(&driver, &client, ask, nothing_opens, PATIENCE);
+        (
+            login.map_err(|error| error.code()).map(drop),
+            codes.load(Ordering::SeqCst),
+        )
+    };
+    assert_eq!(log_in(DeviceLogin::WhereNoBrowser), (Ok(()), 1));
+    assert_eq!(log_in(DeviceLogin::Always), (Ok(()), 1));
+    assert_eq!(log_in(DeviceLogin::Never), (Err("misuse.setup"), 0));
+}
