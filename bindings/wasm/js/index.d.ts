@@ -190,6 +190,14 @@ export class Session {
   readonly signedIn: boolean
   /** What was granted. */
   readonly scope: string
+  /** The permissions that were granted (RFC 9396 section 7), if the server says: `MalformedError` `token.malformed` for what are none. */
+  readonly authorizationDetails: Record<string, unknown>[] | undefined
+  /**
+   * Those of the wanted permissions that were not granted, as far as RFC 9396 section 2.2 defines them: what a type
+   * defines for itself, such as an amount, is the page's to compare. `MisuseError`
+   * `authorization_details.malformed` for what are no permissions.
+   */
+  missingAuthorizationDetails(wanted: readonly Record<string, unknown>[]): Record<string, unknown>[]
   /** When the access token ends, if the server said. */
   readonly expiresAt: Date | undefined
   /** What `signIn` was given as `returnTo`. */

@@ -750,6 +750,23 @@ class Tokens:
     def extra(self) -> dict[str, Any]:
         """Members of the reply that OAuth does not define; a new dict each time."""
     @property
+    def authorization_details(self) -> list[dict[str, Any]] | None:
+        """The permissions that were granted, each a dict with a type; None if the server says nothing.
+
+        RFC 9396 section 7. The server may have enriched what was asked for. Malformed, token.malformed, for
+        what are none.
+        """
+    def missing_authorization_details(
+        self, wanted: Sequence[Mapping[str, Any]], /
+    ) -> list[dict[str, Any]]:
+        """Those of the wanted authorization_details that were not granted: none of this type, or one that lacks
+        something of what RFC 9396 section 2.2 defines.
+
+        What a type defines for itself, such as an amount, is yours to compare. A login compares what it asked
+        for by itself: "authorization_details_missing" is in warnings. Misuse, authorization_details.malformed, for
+        what are no permissions; Malformed, token.malformed, for what was granted.
+        """
+    @property
     def warnings(self) -> tuple[str, ...]:
         """What was odd about the reply, as stable names such as "malformed_expires_in"."""
     @property
