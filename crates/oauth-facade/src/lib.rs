@@ -76,7 +76,7 @@ pub use oauth_core::client_auth::{
 pub use oauth_core::error::{
     Cause, Class, Error, Loss, Misuse, ProtocolViolation, ValidationFailure,
 };
-pub use oauth_core::exchange::{VerificationJob, VerificationKey};
+pub use oauth_core::exchange::{Holder, SigningJob, VerificationJob, VerificationKey};
 pub use oauth_core::flow::authorization::{
     Arrival, HostGeneratedValues, Pending, Push, ResponseMode, ResponseType,
 };
