@@ -66,7 +66,11 @@ export interface Config extends LimitOptions {
    * another origin has to allow the header `DPoP`, and to show `DPoP-Nonce` and `WWW-Authenticate` (CORS).
    */
   dpop?: boolean | CryptoKeyPair
-  /** Rules that the client keeps to: what they forbid is refused with `profile.forbidden`, which names the clause. */
+  /**
+   * Rules that the client keeps to: what they forbid is refused with `profile.forbidden`, which names the clause. A page
+   * keeps to none of FAPI 2.0: those want a client that proves who it is by a key that the server knows (section
+   * 5.3.3.1), and nothing in a page is hidden from whoever opens it. They are refused before anything is sent.
+   */
   profile?: 'oauth21' | 'strict'
   /** The origins that tokens may be sent to. By default those of the preset, or else the page's own. */
   api?: string[]
