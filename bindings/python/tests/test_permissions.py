@@ -55,7 +55,7 @@ def redeemed(granted: object) -> oauth_core.Tokens:
     next(exchange)
     body = {"access_token": "a", "token_type": "Bearer", "expires_in": 600}
     if granted is not None:
-        body["authorization_details"] = granted  # type: ignore[assignment]
+        body["authorization_details"] = granted
     with pytest.raises(StopIteration) as done:
         exchange.send((200, [("content-type", "application/json")], json.dumps(body).encode()))
     tokens: oauth_core.Tokens = done.value.value
