@@ -33,6 +33,12 @@ fn has_test(file: &str, name: &str) -> bool {
     }
 }
 
+/// Whether there is a mutant of this name.
+fn is_mutant(name: &str) -> bool {
+    let mutants = Path::new(env!("CARGO_MANIFEST_DIR")).join("mutants");
+    mutants.join(format!("{name}.patch")).exists()
+}
+
 /// Whether a file has a test whose name begins with this id, and is one.
 fn is_named_by(file: &str, id: &str) -> bool {
     let source = read(file);
@@ -88,10 +94,18 @@ fn every_module_is_reproduced_or_has_a_reason() {
         {
             continue;
         }
-        let (file, name) = what
+        let (test, mutant) = match what.split_once("; ") {
+            Some((test, mutant)) => (test, Some(mutant)),
+            None => (what, None),
+        };
+        let (file, name) = test
             .split_once("::")
             .unwrap_or_else(|| panic!("{module}: {what}"));
         assert!(has_test(file, name), "{module}: {file} has no {name}");
+        match mutant {
+            Some(mutant) => assert!(is_mutant(mutant), "{module}: no mutant {mutant}"),
+            None => assert!(!module.starts_with("fapi"), "{module} has no mutant"),
+        }
     }
-    assert_eq!(modules.len(), 59);
+    assert_eq!(modules.len(), 145);
 }

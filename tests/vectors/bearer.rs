@@ -15,12 +15,14 @@ use serde_json::{Value, json};
 use crate::ask::{Asks, as_example, public, stored_tokens};
 use crate::conversation::{Ask, ClientConfig, Conversation, In};
 use crate::expect::outcome;
-use crate::fields::Fields;
+use crate::fields::{Fields, Reply};
 use crate::format::{No, Vector, Verdict, holds, same};
+use crate::lang::Lang;
 use crate::said::Said;
 use crate::scope::parameter;
 
-const CHAINS: &str = "whole chains of redirects are walked by the transport, in its own tests";
+const CHAINS: &str = "a page's fetch follows no redirect, in its own tests";
+const FOLLOWS: &str = "httpx follows a redirect by itself, without the token";
 
 pub(crate) fn redirect_uri(vector: &Vector, asks: &mut Asks) -> Verdict {
     let uri = vector.must("redirect_uri")?;
@@ -64,7 +66,7 @@ pub(crate) fn request(vector: &Vector, asks: &mut Asks) -> Verdict {
     if let Some(chain) = vector.text("redirect") {
         return match asks.is_rust() {
             true => redirects(vector, chain),
-            false => Err(No::OutOfReach(CHAINS)),
+            false => led(vector, chain, asks),
         };
     }
     if input.get("status").is_some() {
@@ -124,16 +126,74 @@ fn is_marked(url: &str, token: &str) -> Verdict {
     holds("the header is marked sensitive", sent.is_sensitive())
 }
 
-/// Walks a chain `A -> B -> C` of redirects, as the resource rules allow, and notes with what each
-/// request would go out.
+/// The URLs of a chain `A -> B -> C`.
+fn hops(chain: &str) -> Vec<String> {
+    let hops = chain.split(" -> ").map(|hop| match hop {
+        hop if hop.contains("//") || hop.starts_with('/') => hop.to_owned(),
+        hop => format!("https://{hop}"),
+    });
+    hops.collect()
+}
+
+/// Has a package follow a chain of redirects, and looks at what each request carries.
+fn led(vector: &Vector, chain: &str, asks: &mut Asks) -> Verdict {
+    let expected = vector.expected.as_object().ok_or("nothing is expected")?;
+    match asks.lang {
+        Lang::Browser => return Err(No::OutOfReach(CHAINS)),
+        Lang::Python if expected.contains_key("followed") => {
+            return Err(No::OutOfReach(FOLLOWS));
+        }
+        _ => {}
+    }
+    let hops = hops(chain);
+    let (first, rest) = hops.split_first().ok_or("an empty chain")?;
+    let redirect = |to: &String| Reply::json(&Value::Null).status(302).with("location", to);
+    let mut replies: Vec<_> = rest.iter().map(redirect).collect();
+    replies.push(Reply::json(&Value::Null));
+    let origin = Url::parse(first)
+        .map_err(|error| error.to_string())?
+        .origin();
+    let call = In::CallApi {
+        method: "GET".to_owned(),
+        url: first.clone(),
+        body: None,
+        streams: false,
+        origins: vec![origin],
+        tokens: stored_tokens(json!({})),
+        replies,
+    };
+    let server = as_example(&Rules::default());
+    let conversation = Conversation::new(Some(server), Some(public("s6BhdRkqt3"))).then(0, call);
+    let Some(Said::Called(called)) = asks.play(&conversation)?.pop() else {
+        return Err("want a call".into());
+    };
+    let sent_first = called.sent.first().ok_or("nothing was sent")?;
+    holds(
+        "the first has it",
+        sent_first.header("authorization").is_some(),
+    )?;
+    for (name, want) in expected {
+        let number = if name.ends_with("third_request") {
+            2
+        } else {
+            1
+        };
+        match want {
+            Value::Bool(followed) => same(name, called.sent.len() > 1, *followed)?,
+            _ => {
+                let header = name.split("_on_").next().unwrap_or_default();
+                let sent = called.sent.get(number);
+                let carried = sent.and_then(|sent| sent.header(header));
+                same(name, carried, want.as_str())?;
+            }
+        }
+    }
+    Ok(())
+}
+
+/// Walks a chain of redirects, as the resource rules allow, and notes with what each request would go out.
 fn redirects(vector: &Vector, chain: &str) -> Verdict {
-    let hops: Vec<String> = chain
-        .split(" -> ")
-        .map(|hop| match hop {
-            hop if hop.contains("//") || hop.starts_with('/') => hop.to_owned(),
-            hop => format!("https://{hop}"),
-        })
-        .collect();
+    let hops = hops(chain);
     let first = hops.first().ok_or("an empty chain")?;
     let resource = Resource::new([first.as_str()]).map_err(|error| error.to_string())?;
     let mut from = Url::parse(first).map_err(|error| error.to_string())?;

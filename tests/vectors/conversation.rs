@@ -152,6 +152,17 @@ pub(crate) enum In {
         #[serde(default)]
         tokens: Option<Text>,
     },
+    /// A request to an API, over an HTTP client whose replies these are, one after the other; there is no other.
+    CallApi {
+        method: String,
+        url: String,
+        body: Option<String>,
+        /// Whether the body can be sent once only.
+        streams: bool,
+        origins: Vec<String>,
+        tokens: Text,
+        replies: Vec<Reply>,
+    },
     /// An API has answered.
     Verdict {
         status: u16,

@@ -135,6 +135,7 @@ fn not_in_a_page(input: &In) -> Option<&'static str> {
             (is_more || !matches!(mode, None | Some("query"))).then_some(NO_OPTION)
         }
         In::RedeemAt { .. } => Some(NO_OPTION),
+        In::CallApi { .. } => Some(NO_CALL),
         In::Attach { body, .. } => body.is_some().then_some(NO_OPTION),
         In::Lost(reach) => (reach == "unsent").then_some(NO_REACH),
         _ => None,

@@ -26,7 +26,7 @@ use crate::fields::Reply;
 use crate::format::{No, Vector, holds, texts};
 use crate::jws::private_key;
 use crate::lang::Lang;
-use crate::said::{Done, Refusal, Said, Sent, TokensSaid};
+use crate::said::{Called, Done, Refusal, Said, Sent, TokensSaid};
 
 /// When vectors without a time take place.
 pub(crate) const NOW: u64 = 1_700_000_000;
@@ -40,6 +40,8 @@ const NO_MAC: &str = "a page holds no client secret, and takes no signature by o
 pub(crate) struct Came {
     pub(crate) sent: Vec<Sent>,
     pub(crate) end: Option<Result<Done, Refusal>>,
+    /// The status of an API's reply.
+    pub(crate) status: Option<u16>,
 }
 
 /// A conversation of calls, each with the replies that are ready for it. Those that it does not ask for are
@@ -111,19 +113,31 @@ fn came(turns: impl Iterator<Item = Said>) -> Result<Came, No> {
         match said {
             Said::Send(request) => sent.push(request),
             Said::Done(done) => {
-                let end = Some(Ok(done));
-                return Ok(Came { sent, end });
+                let (end, status) = (Some(Ok(done)), None);
+                return Ok(Came { sent, end, status });
             }
             Said::Error(refusal) => {
-                let end = Some(Err(refusal));
-                return Ok(Came { sent, end });
+                let (end, status) = (Some(Err(refusal)), None);
+                return Ok(Came { sent, end, status });
+            }
+            Said::Called(Called {
+                sent,
+                status,
+                error,
+            }) => {
+                let end = error.map(Err);
+                return Ok(Came { sent, end, status });
             }
             // Between calls.
             Said::Open => {}
             other => return Err(format!("unexpected: {other:?}").into()),
         }
     }
-    Ok(Came { sent, end: None })
+    Ok(Came {
+        sent,
+        end: None,
+        status: None,
+    })
 }
 
 /// Compares how a call ended with what a vector wants of it.

@@ -34,11 +34,23 @@ pub(crate) enum Said {
     Server(ServerSaid),
     /// The value of the `Authorization` header.
     Attached(String),
+    /// What came of a request to an API.
+    Called(Called),
     Verdict(VerdictSaid),
     /// What is wanted of the person; null for nothing.
     StepUp(Value),
     /// Something else than an error of this library was thrown.
     Threw(String),
+}
+
+/// A request to an API, to its end.
+#[derive(Debug, Deserialize)]
+pub(crate) struct Called {
+    pub(crate) sent: Vec<Sent>,
+    /// That of the reply that the caller gets.
+    pub(crate) status: Option<u16>,
+    /// Why there is none, where the package refused something.
+    pub(crate) error: Option<Refusal>,
 }
 
 /// A request to be sent.

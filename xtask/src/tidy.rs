@@ -21,7 +21,7 @@ const MAX_LINES: usize = 500;
 const DATA: &[&str] = &["tests/parity.toml"];
 
 /// The longest stub: it says of one compiled module what all its files have, and its documentation.
-const MAX_STUB_LINES: usize = 2200;
+const MAX_STUB_LINES: usize = 2400;
 
 /// The largest number of crates `oauth-core` stands on, itself included.
 const MAX_CRATES: usize = 35;
@@ -164,7 +164,7 @@ pub(crate) fn check() -> Outcome {
             "oauth-core reads no clock and no randomness outside moment.rs",
             sources,
         ),
-        ("no file passes 500 lines, no stub 2200", lengths),
+        ("no file passes 500 lines, no stub 2400", lengths),
         ("oauth-core stands on at most 35 crates", weight),
         (
             "the browser package holds no transport, and no cryptography but a hash",

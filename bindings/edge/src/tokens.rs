@@ -72,6 +72,20 @@ impl NativeTokens {
         self.0.to_json().expose().clone()
     }
 
+    /// The permissions that were granted, as a JSON array.
+    #[wasm_bindgen(js_name = authorizationDetails)]
+    pub fn authorization_details(&self) -> Result<Option<String>, JsValue> {
+        let granted = oauth_facade::authorization_details(&self.0).map_err(fail)?;
+        Ok(granted.map(|list| for_doubles(list).to_string()))
+    }
+
+    /// Those of the wanted permissions, a JSON array, that were not granted, likewise.
+    #[wasm_bindgen(js_name = missingAuthorizationDetails)]
+    pub fn missing_authorization_details(&self, wanted: &str) -> Result<String, JsValue> {
+        let missing = oauth_facade::missing_authorization_details(&self.0, wanted);
+        Ok(for_doubles(missing.map_err(fail)?).to_string())
+    }
+
     /// The members as one JSON object; times are Unix seconds.
     pub fn members(&self) -> String {
         let tokens = &self.0;

@@ -4,7 +4,7 @@
 
 const { inspect } = require('#host')
 const native = require('#native')
-const { lifted } = require('./errors.cjs')
+const { lift, lifted } = require('./errors.cjs')
 const { checkLimit, pause } = require('./exchange.cjs')
 const { lineOf } = require('./network.cjs')
 const { checkSignal, initOf, optionsOf, textsOf } = require('./options.cjs')
@@ -135,6 +135,10 @@ async function carried(call, { sources, send, onWait, signal, led }) {
         tokens = await given(sources[owner], kind === 'renew', tokens, signal)
         const known = tokens && nativeTokens(tokens)
         step = lifted(() => (known ? call.token(known) : call.unprotected()))
+      } else if (kind === 'sign') {
+        await drop(reply)
+        const signature = await step.signer.signature().catch((error) => { throw lift(error) })
+        step = lifted(() => call.signed(signature))
       } else if (kind === 'step_up') {
         await drop(reply)
         await sources[step.owner].stepUp(tokens, call.wanted, { signal })

@@ -3,7 +3,7 @@
 // Answers the questions of the native half with JavaScript objects: stores, key holders, and people.
 
 const { failureOf } = require('./errors.cjs')
-const { textOf } = require('./exchange.cjs')
+const { Step, textOf } = require('./exchange.cjs')
 const { verbs } = require('./renewal.cjs')
 const { DeviceCode } = require('./ops.cjs')
 const { Tokens, nativeTokens } = require('./tokens.cjs')
@@ -87,6 +87,16 @@ const ofSite = {
   },
 }
 
+/** A key that somebody else holds, for this algorithm. WebCrypto signs with an ArrayBuffer. */
+const ofHolder = (alg) => ({
+  sign: async (sign, { key: keyId, record }) => {
+    const signature = await sign(new Step({ kind: 'sign', keyId, alg, signingInput: new TextEncoder().encode(record) }))
+    const bytes = signature instanceof ArrayBuffer ? new Uint8Array(signature) : signature
+    if (!(bytes instanceof Uint8Array)) throw new TypeError('a signature is bytes')
+    return { signature: bytes }
+  },
+})
+
 const ofAssertion = { assertion: async (read) => ({ assertion: await read() }) }
 
 /** What answers for a store that is written in JavaScript. */
@@ -94,6 +104,9 @@ const answersOfStore = (store) => asked('store', ofStore, store)
 
 /** What answers for whoever holds keys. */
 const answersOfSource = (source) => asked('key service', ofSource, source)
+
+/** What answers with the signatures of a key. */
+const answersOfHolder = (sign, alg) => asked('key holder', ofHolder(alg), sign)
 
 /** What answers with a workload's token. */
 const answersOfAssertion = (read) => asked('assertion function', ofAssertion, read)
@@ -104,4 +117,4 @@ const answersOfPerson = (person) => asked('open function', ofPerson, person)
 /** What says whether a person is let in, and who people sign in with. */
 const answersOfSite = (site) => asked('site', ofSite, site)
 
-module.exports = { answersOfAssertion, answersOfPerson, answersOfSite, answersOfSource, answersOfStore }
+module.exports = { answersOfAssertion, answersOfHolder, answersOfPerson, answersOfSite, answersOfSource, answersOfStore }

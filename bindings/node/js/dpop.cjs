@@ -4,6 +4,7 @@
 
 const { inspect } = require('#host')
 const native = require('#native')
+const { answersOfHolder } = require('./callbacks.cjs')
 const { lifted } = require('./errors.cjs')
 const { optionsOf } = require('./options.cjs')
 const { checkText } = require('./paths.cjs')
@@ -29,6 +30,15 @@ class DpopKey {
   static async open(store, name, options) {
     const { alg = 'ES256' } = optionsOf('DpopKey.open', options)
     return new DpopKey(await dpopKeyOf(store, checkText(name, 'name'), checkText(alg, 'alg')), { alg })
+  }
+
+  /** A key that is held elsewhere, which signs each proof. */
+  static held(publicJwk, sign, options) {
+    const { alg = 'ES256' } = optionsOf('DpopKey.held', options)
+    if (typeof sign !== 'function') throw new TypeError('sign must be a function')
+    const text = typeof publicJwk === 'string' ? publicJwk : JSON.stringify(publicJwk)
+    const answers = answersOfHolder(sign, checkText(alg, 'alg'))
+    return new DpopKey(lifted(() => native.NativeDpopKey.held(alg, checkText(text, 'publicJwk'), answers)))
   }
 
   get thumbprint() { return this.#native.thumbprint }

@@ -64,7 +64,9 @@ function stepOf(raw, finish) {
     return new Step({ kind: 'send', ...request, body: new TextEncoder().encode(request.body) })
   }
   if ('job' in raw) throw new TypeError('what is to be verified here, only run() can: give it this exchange')
-  return new Step('alg' in raw ? { kind: 'sign', ...raw } : { kind: 'done', value: finish(raw) })
+  if (!('alg' in raw)) return new Step({ kind: 'done', value: finish(raw) })
+  const { signer, ...job } = raw
+  return new Step({ kind: 'sign', ...job })
 }
 
 /** The native half of a conversation, what makes a value of its end, whose moments it has, and who gives a workload's token. */
@@ -300,8 +302,9 @@ async function run(exchange, options) {
           ? told(talk, (known, at) => known.verified(at, isGood))
           : told(talk, ...losing(isGood.error, 'unknown'))
       } else if ('alg' in step) {
-        const job = stepOf(step)
-        const signature = await Promise.resolve().then(() => sign(job)).catch((error) => ({ error }))
+        const { signer } = step
+        const made = async () => (sign === undefined && signer ? signer.signature() : sign(stepOf(step)))
+        const signature = await made().catch((error) => ({ error: lift(error) }))
         step = signature instanceof Uint8Array
           ? told(talk, signed(signature))
           : told(talk, ...losing(signature?.error ?? 'no signature was made', 'unsent'))

@@ -76,6 +76,7 @@ const OPTIONS = {
   'Key.fromKeyring': ['service', 'name'],
   DpopKey: ['alg', 'passphrase'],
   'DpopKey.generate': ['alg'],
+  'DpopKey.held': ['alg'],
   'DpopKey.open': ['alg'],
   privateKeyJwt: ['alg', 'kid', 'certificateThumbprint', 'audience', 'passphrase'],
   clientSecretJwt: ['alg', 'audience'],

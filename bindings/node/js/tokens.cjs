@@ -88,9 +88,20 @@ class Tokens {
   get idToken() { return this.#read('idToken') }
   get claims() { return this.#claims === undefined ? undefined : JSON.parse(this.#claims) }
   get extra() { return this.#read('extra') }
+  /** The permissions that were granted. */
+  get authorizationDetails() {
+    const granted = lifted(() => nativeTokens(this).authorizationDetails())
+    return granted === undefined || granted === null ? undefined : JSON.parse(granted)
+  }
+
   get warnings() { return this.#told?.slice(2) ?? this.#read('warnings') }
   get issuer() { return this.#read('issuer') }
   get clientId() { return this.#read('clientId') }
+
+  /** Those of the wanted permissions that were not granted. */
+  missingAuthorizationDetails(wanted) {
+    return JSON.parse(lifted(() => nativeTokens(this).missingAuthorizationDetails(JSON.stringify(wanted) ?? '')))
+  }
 
   /** Everything needed to go on after a restart: store it where secrets belong. */
   serialize() {

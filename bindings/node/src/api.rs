@@ -10,6 +10,7 @@ use oauth_facade::{
 
 use crate::client::NativeClient;
 use crate::error::{fail, invalid};
+use crate::held_key::NativeSigner;
 use crate::runtime::millis;
 use crate::server::{NativeServer, transport};
 use crate::tokens::NativeTokens;
@@ -44,7 +45,7 @@ pub struct NativeRequest {
 #[napi(object, object_from_js = false)]
 #[derive(Default)]
 pub struct NativeCallStep {
-    /// `wait`, `token`, `renew`, `send`, `peek`, `step_up`, `done` or `done_refused`.
+    /// `wait`, `token`, `renew`, `send`, `peek`, `sign`, `step_up`, `done` or `done_refused`.
     pub kind: &'static str,
     /// Of a wait.
     pub ms: Option<f64>,
@@ -58,6 +59,8 @@ pub struct NativeCallStep {
     pub dpop: Option<String>,
     /// How many bytes of the body are looked at.
     pub limit: Option<u32>,
+    /// Of a signature: who makes it.
+    pub signer: Option<NativeSigner>,
 }
 
 /// An API; whoever calls it through this shares what is known of its limits.
@@ -186,6 +189,12 @@ impl NativeCall {
         self.step(ApiCall::unprotected)
     }
 
+    /// The signature that was asked for.
+    #[napi]
+    pub fn signed(&mut self, signature: Uint8Array) -> Result<NativeCallStep> {
+        self.step(|call, at| call.signed(at, signature.to_vec()))
+    }
+
     /// The head of the reply.
     #[napi]
     pub fn reply(&mut self, status: u16, headers: Vec<(String, String)>) -> Result<NativeCallStep> {
@@ -279,7 +288,9 @@ fn step(step: CallStep) -> std::result::Result<NativeCallStep, Error> {
         },
         CallStep::Done => of("done"),
         CallStep::DoneRefused => of("done_refused"),
-        // The keys of this package's clients are in this process.
-        CallStep::Sign(_) => return Err(Misuse::KeyMissing.into()),
+        CallStep::Sign(job) => NativeCallStep {
+            signer: Some(NativeSigner::of(&job).ok_or(Misuse::KeyMissing)?),
+            ..of("sign")
+        },
     })
 }

@@ -5,6 +5,8 @@ use napi_derive::napi;
 use oauth_facade::{DpopKey, Secret};
 
 use crate::error::fail;
+use crate::held_key;
+use crate::js_callbacks::Handler;
 
 /// A private key that tokens are bound to.
 #[napi]
@@ -24,6 +26,15 @@ impl NativeDpopKey {
         let passphrase = passphrase.map(Secret::new);
         let read = DpopKey::read(&Secret::new(text), alg.as_deref(), passphrase.as_ref());
         read.map(Self).map_err(fail)
+    }
+
+    /// One that is held elsewhere, by its public half in JSON.
+    #[napi(factory)]
+    pub fn held(alg: String, public_jwk: String, handler: Handler<'_>) -> Result<Self> {
+        let holder = held_key::holder(&handler)?;
+        DpopKey::held(&alg, &public_jwk, holder)
+            .map(Self)
+            .map_err(fail)
     }
 
     /// What tokens that are bound to it hold.

@@ -13,6 +13,7 @@ use tokio::sync::Notify;
 
 use crate::client::NativeAuthorization;
 use crate::error::{fail, invalid, late, overdue};
+use crate::held_key::NativeSigner;
 use crate::network::NativeNetwork;
 use crate::runtime::{driver, millis, promise};
 use crate::server::NativeServer;
@@ -35,6 +36,8 @@ pub struct NativeSigning {
     pub alg: &'static str,
     /// What to sign.
     pub signing_input: Uint8Array,
+    /// Who signs it, where somebody holds the key.
+    pub signer: Option<NativeSigner>,
 }
 
 /// The end; there is one member at most.
@@ -242,6 +245,7 @@ fn step(turn: Turn) -> Result<NativeStep> {
         Turn::Send(request) => Either4::A(text(&request)?),
         Turn::Sleep(pause) => Either4::B(pause.as_secs_f64() * 1000.0),
         Turn::Sign(job) => Either4::C(NativeSigning {
+            signer: NativeSigner::of(&job),
             key_id: job.key_id,
             alg: job.alg,
             signing_input: Uint8Array::from(job.signing_input.to_vec()),

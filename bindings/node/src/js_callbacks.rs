@@ -30,12 +30,12 @@ const PATIENCE: Duration = Duration::from_secs(30);
 #[napi(object, object_from_js = false)]
 #[derive(Clone, Default)]
 pub struct NativeAsk {
-    /// A verb of a store, `data_key`, `unwrap_key`, `assertion`, `open`, `show_code`, `sign_in`, `admit`, `provider` or
+    /// A verb of a store, `data_key`, `unwrap_key`, `assertion`, `sign`, `open`, `show_code`, `sign_in`, `admit`, `provider` or
     /// `client`.
     pub verb: &'static str,
     /// The name of a record, or the id of a key.
     pub key: String,
-    /// What to save, the code to show, or the tokens that are no good.
+    /// What to save or to sign, the code to show, or the tokens that are no good.
     pub record: Option<String>,
     /// Over this version.
     pub version: Option<f64>,
@@ -75,6 +75,8 @@ pub struct NativeReply {
     pub key: Option<Either<Uint8Array, String>>,
     /// The token of a workload.
     pub assertion: Option<String>,
+    /// A signature, in the form of JWS.
+    pub signature: Option<Uint8Array>,
     /// Why a person is not let in.
     pub refused: Option<String>,
     /// It has no such method.
@@ -87,6 +89,8 @@ type Told = std::result::Result<Reply, Error>;
 pub(crate) struct Reply {
     pub(crate) said: NativeReply,
     key: Option<std::result::Result<Key, Error>>,
+    /// In the form of JWS.
+    pub(crate) signature: Option<Vec<u8>>,
     /// Whom people sign in with.
     pub(crate) provider: Option<Provider>,
 }
@@ -110,9 +114,11 @@ impl NativeQuestion {
     #[napi]
     pub fn answer(&self, mut reply: NativeReply) {
         let key = reply.key.take().map(key);
+        let signature = reply.signature.take();
         self.tell(Ok(Reply {
             said: reply,
             key,
+            signature: signature.map(|bytes| bytes.to_vec()),
             provider: None,
         }));
     }
@@ -123,6 +129,7 @@ impl NativeQuestion {
         self.tell(Ok(Reply {
             said: NativeReply::default(),
             key: None,
+            signature: None,
             provider: setup.last(),
         }));
     }

@@ -17,6 +17,7 @@ mod dpop;
 mod error;
 mod exchange;
 mod fixed_token;
+mod held_key;
 mod js_callbacks;
 mod keeper;
 mod keys;

@@ -15,6 +15,7 @@ use oauth_reqwest::{Driver, Transport, reqwest};
 use tokio::sync::Notify;
 
 use crate::error::{fail, invalid, overdue};
+use crate::held_key;
 use crate::runtime::{self, promise};
 
 /// The variable by which Node itself is told to trust more.
@@ -78,7 +79,7 @@ impl Network {
         let driver = match self.made.get() {
             Some(driver) => driver.clone(),
             None => {
-                let made = self.transport.driver()?;
+                let made = self.transport.driver()?.with_signer(held_key::signature);
                 self.made.get_or_init(|| made).clone()
             }
         };

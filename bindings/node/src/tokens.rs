@@ -66,6 +66,20 @@ impl NativeTokens {
         self.0.to_json().expose().clone()
     }
 
+    /// The permissions that were granted, as a JSON array.
+    #[napi]
+    pub fn authorization_details(&self) -> Result<Option<String>> {
+        let granted = oauth_facade::authorization_details(&self.0).map_err(fail)?;
+        Ok(granted.map(|list| for_doubles(list).to_string()))
+    }
+
+    /// Those of the wanted permissions, a JSON array, that were not granted, likewise.
+    #[napi]
+    pub fn missing_authorization_details(&self, wanted: String) -> Result<String> {
+        let missing = oauth_facade::missing_authorization_details(&self.0, &wanted);
+        Ok(for_doubles(missing.map_err(fail)?).to_string())
+    }
+
     /// The members as one JSON object; times are Unix seconds.
     #[napi]
     pub fn members(&self) -> String {

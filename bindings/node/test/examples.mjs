@@ -38,9 +38,9 @@ visit(process.argv[2])
 
 /** The twins, and what runs an example against them: it gives what was printed. */
 export async function stage() {
-  const { generic, uservoice, usertesting, 'usertesting-apps': portal, socios } = await twins()
+  const { generic, uservoice, usertesting, 'usertesting-apps': portal, socios, fapi } = await twins()
   const systems = { uservoice, usertesting, 'usertesting-apps': portal, socios }
-  const known = { generic: await generic.client() }
+  const known = { generic: await generic.client(), fapi: await fapi.client() }
   for (const [name, twin] of Object.entries(systems)) known[name] = await twin.client()
   const app = known['usertesting-apps']
   const folder = mkdtempSync(path.join(tmpdir(), 'oauth-core-'))
@@ -60,6 +60,8 @@ export async function stage() {
     USERTESTING_GUID: app.issuer.split('/').at(-1),
     SOCIOS_KEY: known.socios.clientId,
     SOCIOS_SECRET: known.socios.clientSecret,
+    BANK_CLIENT_ID: known.fapi.clientId,
+    BANK_KEY: known.fapi.clientKey,
     ISSUER: generic.base,
     CLIENT_ID: known.generic.clientId,
     CLIENT_SECRET: known.generic.clientSecret,
@@ -84,6 +86,9 @@ export async function stage() {
       .replaceAll('https://acme.uservoice.com', uservoice.base)
       .replaceAll('https://api.use2.usertesting.com', usertesting.base)
       .replaceAll('https://api-public.socios.com', socios.base)
+      .replaceAll("discover('https://bank.example')", `discover('${fapi.base}', { transport: 'loopback_http' })`)
+      .replaceAll('https://bank.example/api', `${fapi.base}/api`)
+      .replaceAll("origins: ['https://bank.example']", `origins: ['${fapi.base}']`)
       .replaceAll(/providerFile\(file, \{/g, `providerFile(file, { loopback: '${generic.base}',`)
     if (/mcp/i.test(script)) {
       mcp ??= await mcpServer('typescript')

@@ -86,17 +86,6 @@ test('requests are encrypted to the server', async () => {
   await assert.rejects(unknown.beginAuthorization({ redirectUri }), { code: 'key.algorithm' })
 })
 
-test('permissions are asked for and granted', async () => {
-  const us = client('security', { dpopKey: DpopKey.generate() })
-  const wanted = [{ type: 'payment', actions: ['initiate'], amount: '12.50' }]
-  const asked = { redirectUri, scope: 'openid', resource: ['https://one.example/'], authorizationDetails: wanted, push: 'always' }
-  const { url, flow } = await us.beginAuthorization(asked)
-  const tokens = await us.redeem(flow, await land(url))
-  assert.deepEqual(tokens.extra.authorization_details, [{ ...wanted[0], id: 'p-4711' }])
-  const untyped = { redirectUri, authorizationDetails: [{ actions: ['read'] }] }
-  assert.throws(() => client('encrypted').authorize(untyped), { code: 'authorization_details.malformed' })
-})
-
 test('fifty callers of a bound grant make one renewal', async () => {
   const { issuer, clients } = await fapiProvider({ ACCESS_TOKEN_SECONDS: '1' })
   const server = await discover(issuer, { transport: 'loopback_http' })

@@ -91,12 +91,13 @@ export class Twin {
     return reply.json()
   }
 
-  /** `{ clientId, clientSecret, publicClientId, issuer, redirectUris }` */
+  /** `{ clientId, clientSecret, clientKey, publicClientId, issuer, redirectUris }` */
   async client() {
     const said = await this.#control('client')
     return {
       clientId: said.client_id,
       clientSecret: said.client_secret,
+      clientKey: said.client_key,
       publicClientId: said.public_client_id,
       issuer: said.issuer,
       redirectUris: said.redirect_uris,

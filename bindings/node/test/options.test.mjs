@@ -58,6 +58,7 @@ const calls = {
   'Key.fromKeyring': (options) => core.Key.fromKeyring('none', options),
   DpopKey: (options) => new core.DpopKey('x', options),
   'DpopKey.generate': (options) => core.DpopKey.generate(options),
+  'DpopKey.held': (options) => core.DpopKey.held(core.DpopKey.generate().publicJwk(), () => {}, options),
   'DpopKey.open': (options) => core.DpopKey.open(store, 'x', options),
   privateKeyJwt: (options) => core.privateKeyJwt('x', options),
   clientSecretJwt: (options) => core.clientSecretJwt('x', options),

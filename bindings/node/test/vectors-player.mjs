@@ -42,6 +42,7 @@ class Party {
   #flow
   #tokens
   #verifier
+  #fetch
   #at
   #shown = []
 
@@ -85,7 +86,9 @@ class Party {
 
   /** The client that keeps the server's keys, nonces, and the logout tokens it was told. */
   #verifying() {
-    this.#verifier ??= this.client()
+    // Requests to an API go over the fetch of the turn.
+    const fetch = (url, init) => this.#fetch(url, init)
+    this.#verifier ??= this.client({ fetch })
     return this.#verifier
   }
 
@@ -180,6 +183,28 @@ class Party {
       this.#show(source)
       await source.fetch(url, { method: body === null ? 'GET' : 'POST', headers, body: body ?? undefined })
       return { attached: sent }
+    },
+    call_api: async ({ method, url, body, streams, origins, tokens, replies }) => {
+      const sent = []
+      this.#fetch = async (url, init) => {
+        const headers = [...new Headers(init.headers)]
+        sent.push({ method: init.method, url, headers, body: await new Response(init.body).text() })
+        const reply = replies[sent.length - 1]
+        if (reply === undefined) throw new TypeError('there is no other reply')
+        const { status } = reply
+        return new Response(reply.body, { status, headers: reply.headers.map(([name, value]) => [name, bytes(value)]) })
+      }
+      const source = this.#verifying().source(this.#held(tokens), { origins })
+      this.#show(source)
+      const content = streams ? new Blob([body]).stream() : body ?? undefined
+      const called = { sent, status: null, error: null }
+      try {
+        called.status = (await source.fetch(url, { method, body: content })).status
+      } catch (error) {
+        if (error instanceof OAuthError) called.error = told(error)
+        else if (sent.length <= replies.length) throw error
+      }
+      return { called }
     },
     verdict: async ({ status, headers }) => {
       // A source hands every reply on but the one that asks for a new token: then it asks the server.

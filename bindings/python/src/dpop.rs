@@ -2,12 +2,14 @@
 
 use oauth_core::error::Error;
 use pyo3::IntoPyObjectExt as _;
+use pyo3::exceptions::PyTypeError;
 use pyo3::prelude::*;
+use pyo3::types::PyString;
 
 use crate::pending_call::{Answer, PendingCall};
 use crate::store::Store;
 use crate::text::text;
-use crate::{errors, no_pickle, secret};
+use crate::{errors, held_key, no_pickle, secret};
 
 /// A private key that tokens are bound to (RFC 9449): whoever steals one has no use for it.
 ///
@@ -39,6 +41,35 @@ impl DpopKey {
     #[pyo3(signature = (alg = "ES256"))]
     fn generate(py: Python<'_>, alg: &str) -> PyResult<Self> {
         made(py, oauth_facade::DpopKey::generate(alg))
+    }
+
+    /// A key that is held elsewhere, by a key service (KMS) or a hardware module (HSM), which signs.
+    ///
+    /// public_jwk is its public half, as a dict or JSON. sign is called with a Sign and gives the signature as bytes, in
+    /// the form of JWS (RFC 7518 section 3): for ES256 r and s, 32 bytes each, where key services often give DER. It is
+    /// called for each proof, on a thread where it may block; what it raises comes out of the call that needed the
+    /// signature, and nothing was sent. key.malformed for what is no public JWK, key.algorithm for one that does not
+    /// sign by alg.
+    #[staticmethod]
+    #[pyo3(signature = (public_jwk, sign, /, *, alg = "ES256"))]
+    fn held(
+        py: Python<'_>,
+        public_jwk: &Bound<'_, PyAny>,
+        sign: Py<PyAny>,
+        alg: &str,
+    ) -> PyResult<Self> {
+        if !sign.bind(py).is_callable() {
+            return Err(PyTypeError::new_err("sign is a function"));
+        }
+        let public = match public_jwk.is_instance_of::<PyString>() {
+            true => text(public_jwk)?,
+            false => py
+                .import("json")?
+                .call_method1("dumps", (public_jwk,))?
+                .extract::<String>()?,
+        };
+        let holder = held_key::holder(sign);
+        made(py, oauth_facade::DpopKey::held(alg, &public, holder))
     }
 
     /// The key of this name in a store, which workers share as they share tokens; made by anyone who asks first.
@@ -82,6 +113,8 @@ impl DpopKey {
     }
 
     /// The key as PKCS#8 in PEM, to keep where secrets belong: all who share it share tokens.
+    ///
+    /// misuse.setup for a key that is held elsewhere.
     fn private_pem(&self, py: Python<'_>) -> PyResult<String> {
         let pem = self.0.private_pem();
         let pem = pem.map_err(|error| errors::raise(py, &error))?;

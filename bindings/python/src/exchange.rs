@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use oauth_core::Moment;
 use oauth_core::error::{Cause, Error, Misuse};
-use oauth_facade::{Machine, Outgoing, Reply, Turn, arrival};
+use oauth_facade::{Machine, Outgoing, Reply, SigningJob, Turn, arrival};
 use pyo3::exceptions::{PyException, PyStopIteration, PyTypeError};
 use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyTuple, PyType};
@@ -16,7 +16,7 @@ use crate::moment::OwnMoment;
 use crate::server::found;
 use crate::text::text;
 use crate::value::Given;
-use crate::{errors, loss, value};
+use crate::{errors, held_key, loss, value};
 
 /// What a driver may hand over of a reply's body.
 const BODY_LIMIT: usize = 1 << 20;
@@ -279,7 +279,7 @@ impl Sleep {
 
 /// Sign this with a key of yours (RFC 7515 section 5.1).
 #[pyclass(frozen, module = "oauth_core")]
-pub(crate) struct Sign(oauth_core::exchange::SigningJob);
+pub(crate) struct Sign(pub(crate) SigningJob);
 
 #[pymethods]
 impl Sign {
@@ -299,6 +299,14 @@ impl Sign {
     #[getter]
     fn signing_input<'py>(&self, py: Python<'py>) -> Bound<'py, PyBytes> {
         PyBytes::new(py, &self.0.signing_input)
+    }
+
+    /// The signature of a key that is held elsewhere (DpopKey.held): its function is called here and now.
+    ///
+    /// Raises what that raises; key.missing for a key without one.
+    fn signature<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyBytes>> {
+        let signature = held_key::sign(py, &self.0)?;
+        Ok(PyBytes::new(py, &signature))
     }
 
     fn __repr__(&self) -> String {

@@ -15,6 +15,7 @@ mod exchange;
 mod fixed_token;
 mod fork_safety;
 mod form_fields;
+mod held_key;
 mod http_methods;
 mod keeper;
 mod keys;

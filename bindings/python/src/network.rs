@@ -15,7 +15,7 @@ use pyo3::prelude::*;
 
 use crate::fork_safety::PerProcess;
 use crate::text::text;
-use crate::{errors, secret};
+use crate::{errors, held_key, secret};
 
 /// Certificates, proxy and limits, of token requests and of calls to APIs alike.
 ///
@@ -123,7 +123,10 @@ impl Drivers {
             let mut made = made.lock().unwrap_or_else(PoisonError::into_inner);
             let driver = match &*made {
                 Some(driver) => driver.clone(),
-                None => made.insert(self.transport.driver()?).clone(),
+                None => {
+                    let driver = self.transport.driver()?;
+                    made.insert(driver.with_signer(held_key::signature)).clone()
+                }
             };
             Ok(driver.with_timeout(timeout))
         })?

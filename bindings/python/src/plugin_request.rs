@@ -3,13 +3,13 @@
 use std::sync::{Arc, Mutex, PoisonError};
 
 use oauth_core::error::Error;
-use oauth_core::error::Misuse;
 use oauth_facade::{ApiCall, Attachment, CallStep, Clock, OnLimit, Once, Redirects};
 use pyo3::IntoPyObjectExt as _;
 use pyo3::prelude::*;
 
 use crate::api::{Api, Source};
 use crate::errors;
+use crate::exchange::Sign;
 use crate::tokens::Tokens;
 use crate::value::Fields;
 
@@ -17,7 +17,7 @@ use crate::value::Fields;
 ///
 /// ("wait", seconds), ("token", source), ("renew", source), ("send", the Authorization
 /// header's value, or None for no such header), ("peek", how many bytes of the body to look at), ("step_up", source),
-/// ("done", None) or ("refused", source). What has its token at hand is never asked for it.
+/// ("sign", Sign), ("done", None) or ("refused", source). What has its token at hand is never asked for it.
 #[pyclass(frozen, module = "oauth_core")]
 pub(crate) struct Call {
     api: Py<Api>,
@@ -100,8 +100,7 @@ impl Call {
             CallStep::Done => ("done", py.None()),
             CallStep::StepUp(_) => ("step_up", self.source(py, owner)?),
             CallStep::DoneRefused => ("refused", self.source(py, owner)?),
-            // The keys of this package's clients are in this process.
-            CallStep::Sign(_) => return Err(errors::raise(py, &Misuse::KeyMissing.into())),
+            CallStep::Sign(job) => ("sign", Sign(job).into_py_any(py)?),
         })
     }
 
@@ -139,6 +138,11 @@ impl Call {
     /// The step after a source had none, for its API asks for no authorization (connect.not_protected).
     fn unprotected(&self, py: Python<'_>) -> PyResult<Said> {
         self.step(py, |state, at| state.call.unprotected(at))
+    }
+
+    /// The step after ("sign", Sign), with the signature.
+    fn signed(&self, py: Python<'_>, signature: &[u8]) -> PyResult<Said> {
+        self.step(py, |state, at| state.call.signed(at, signature.to_vec()))
     }
 
     /// The step after a reply came, by its status and headers (pairs of names and values).

@@ -160,6 +160,36 @@ impl Tokens {
         value::of_map(py, self.0.extra.as_map())
     }
 
+    /// The permissions that were granted, each a dict with a type; None if the server says nothing.
+    ///
+    /// RFC 9396 section 7. The server may have enriched what was asked for. Malformed, token.malformed, for
+    /// what are none.
+    #[getter]
+    fn authorization_details<'py>(&self, py: Python<'py>) -> PyResult<Option<Bound<'py, PyAny>>> {
+        let granted = oauth_facade::authorization_details(&self.0);
+        let granted = granted.map_err(|error| errors::raise(py, &error))?;
+        granted.map(|list| value::of_json(py, &list)).transpose()
+    }
+
+    /// Those of the wanted authorization_details that were not granted: none of this type, or one that lacks
+    /// something of what RFC 9396 section 2.2 defines.
+    ///
+    /// What a type defines for itself, such as an amount, is yours to compare. A login compares what it asked
+    /// for by itself: "authorization_details_missing" is in warnings. Misuse, authorization_details.malformed, for
+    /// what are no permissions; Malformed, token.malformed, for what was granted.
+    #[pyo3(signature = (wanted, /))]
+    fn missing_authorization_details<'py>(
+        &self,
+        py: Python<'py>,
+        wanted: &Bound<'py, PyAny>,
+    ) -> PyResult<Bound<'py, PyAny>> {
+        let wanted = py.import("json")?.call_method1("dumps", (wanted,))?;
+        let wanted: String = wanted.extract()?;
+        let missing = oauth_facade::missing_authorization_details(&self.0, &wanted);
+        let missing = missing.map_err(|error| errors::raise(py, &error))?;
+        value::of_json(py, &missing)
+    }
+
     /// What was odd about the reply, as stable names such as "malformed_expires_in".
     #[getter]
     fn warnings<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, pyo3::types::PyTuple>> {

@@ -85,6 +85,12 @@ def run(
         for name, value in web_settings(generic).items():
             monkeypatch.setenv(name, value)
         code = code.replace("from_env(app", f"from_env(app, {PLAIN}")
+    bank = twins["fapi"]
+    monkeypatch.setenv("BANK_CLIENT_ID", bank.data["client_id"])
+    monkeypatch.setenv("BANK_KEY", bank.data["client_key"])
+    code = code.replace('discover("https://bank.example")', f'discover("{bank.base}", {PLAIN})')
+    code = code.replace("https://bank.example/api", f"{bank.base}/api")
+    code = code.replace('origins=["https://bank.example"]', f'origins=["{bank.base}"]')
     for name in ("client_id", "client_secret"):
         monkeypatch.setenv(name.upper(), generic.data[name])
     named = next((name for name in REAL if f'provider("{name}"' in code), "usertesting")

@@ -176,23 +176,6 @@ def client_url(client: oauth_core.Client, flow: oauth_core.Flow) -> str:
     return f"{client.server.issuer}/auth?{urllib.parse.urlencode(asked)}"
 
 
-def test_permissions_are_asked_for_and_granted(provider: Any) -> None:
-    client = client_of(provider, "security", dpop_key=oauth_core.DpopKey.generate())
-    wanted = [{"type": "payment", "actions": ["initiate"], "amount": "12.50"}]
-    flow = client.begin_authorization(
-        redirect_uri=CALLBACK,
-        scope="openid",
-        resource=["https://one.example/"],
-        authorization_details=wanted,
-        push="always",
-    )
-    tokens = client.redeem(flow, Browser().open(flow.url))
-    assert tokens.extra["authorization_details"] == [{**wanted[0], "id": "p-4711"}]
-    with pytest.raises(oauth_core.Misuse) as error:
-        offline().authorize(redirect_uri=CALLBACK, authorization_details=[{"actions": ["read"]}])
-    assert error.value.code == "authorization_details.malformed"
-
-
 def test_fifty_callers_of_a_bound_grant_make_one_renewal() -> None:
     folder = ROOT / "tests/interop/oidc-provider"
     with process(["env", "ACCESS_TOKEN_SECONDS=1", "node", "fapi.mjs"], folder) as said:

@@ -18,6 +18,7 @@ from typing import Any
 import httpx
 
 import oauth_core
+import oauth_core.httpx
 from oauth_core import _body, _record
 
 Json = dict[str, Any]
@@ -151,7 +152,7 @@ class Party:
             return "open" if hold else self.step(lambda exchange: next(exchange))
         if name == "source":
             return self.do_source(data)
-        if name in ("server", "authorize", "attach", "verdict", "step_up"):
+        if name in ("server", "authorize", "attach", "verdict", "step_up", "call_api"):
             said: Json = getattr(self, f"do_{name}")(**data)
             return said
         return self.step(lambda exchange: self.answer(exchange, name, data))
@@ -259,6 +260,45 @@ class Party:
             self.held(tokens), url, headers=headers.items(), body=content
         )
         return {"attached": header}
+
+    def do_call_api(
+        self,
+        method: str,
+        url: str,
+        body: str | None,
+        streams: bool,
+        origins: list[str],
+        tokens: str,
+        replies: list[Json],
+    ) -> Json:
+        sent: list[Json] = []
+
+        def answered(request: httpx.Request) -> httpx.Response:
+            content = request.read()
+            fields = [(name.lower(), value) for name, value in request.headers.items()]
+            parts = {"method": request.method, "url": str(request.url), "headers": fields}
+            sent.append({**parts, "body": content.decode()})
+            if len(sent) > len(replies):
+                raise httpx.ConnectError("there is no other reply")
+            reply = replies[len(sent) - 1]
+            return httpx.Response(
+                reply["status"], headers=reply["headers"], content=reply["body"].encode()
+            )
+
+        source = self.verifying().source(self.held(tokens))
+        auth = oauth_core.httpx.Auth(source, origins=origins)
+        self.show(source, auth)
+        content = None if body is None else iter([body.encode()]) if streams else body.encode()
+        transport = httpx.MockTransport(answered)
+        status, told = None, None
+        with httpx.Client(transport=transport, auth=auth, follow_redirects=True) as http:
+            try:
+                status = http.request(method, url, content=content).status_code
+            except oauth_core.OAuthError as error:
+                told = self.error(error)
+            except httpx.ConnectError:
+                pass
+        return {"called": {"sent": sent, "status": status, "error": told}}
 
     def do_verdict(self, status: int, headers: list[list[str]]) -> Json:
         name = oauth_core.Resource.verdict(status, [(field, value) for field, value in headers])

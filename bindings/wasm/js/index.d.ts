@@ -66,7 +66,11 @@ export interface Config extends LimitOptions {
    * another origin has to allow the header `DPoP`, and to show `DPoP-Nonce` and `WWW-Authenticate` (CORS).
    */
   dpop?: boolean | CryptoKeyPair
-  /** Rules that the client keeps to: what they forbid is refused with `profile.forbidden`, which names the clause. */
+  /**
+   * Rules that the client keeps to: what they forbid is refused with `profile.forbidden`, which names the clause. A page
+   * keeps to none of FAPI 2.0: those want a client that proves who it is by a key that the server knows (section
+   * 5.3.3.1), and nothing in a page is hidden from whoever opens it. They are refused before anything is sent.
+   */
   profile?: 'oauth21' | 'strict'
   /** The origins that tokens may be sent to. By default those of the preset, or else the page's own. */
   api?: string[]
@@ -190,6 +194,14 @@ export class Session {
   readonly signedIn: boolean
   /** What was granted. */
   readonly scope: string
+  /** The permissions that were granted (RFC 9396 section 7), if the server says: `MalformedError` `token.malformed` for what are none. */
+  readonly authorizationDetails: Record<string, unknown>[] | undefined
+  /**
+   * Those of the wanted permissions that were not granted, as far as RFC 9396 section 2.2 defines them: what a type
+   * defines for itself, such as an amount, is the page's to compare. `MisuseError`
+   * `authorization_details.malformed` for what are no permissions.
+   */
+  missingAuthorizationDetails(wanted: readonly Record<string, unknown>[]): Record<string, unknown>[]
   /** When the access token ends, if the server said. */
   readonly expiresAt: Date | undefined
   /** What `signIn` was given as `returnTo`. */

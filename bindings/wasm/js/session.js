@@ -92,6 +92,17 @@ export class Session {
     return this.#live().scope
   }
 
+  /** The permissions that were granted; `undefined` if the server says nothing. */
+  get authorizationDetails() {
+    const granted = this.#live().authorizationDetails()
+    return granted === undefined ? undefined : JSON.parse(granted)
+  }
+
+  /** Those of the wanted permissions that were not granted. */
+  missingAuthorizationDetails(wanted) {
+    return JSON.parse(this.#live().missingAuthorizationDetails(JSON.stringify(wanted) ?? ''))
+  }
+
   /** When the access token ends; `undefined` if the server named no lifetime. */
   get expiresAt() {
     const end = this.#live().expiresAt

@@ -1,5 +1,6 @@
 //! The tokens of one grant.
 
+use oauth_facade::{for_doubles, value_text};
 use wasm_bindgen::prelude::*;
 
 use crate::error::fail;
@@ -71,6 +72,22 @@ impl Tokens {
     pub fn scope(&self) -> String {
         let names: Vec<&str> = self.0.scope.iter().collect();
         names.join(" ")
+    }
+
+    /// The permissions that were granted, as a JSON array.
+    #[wasm_bindgen(js_name = authorizationDetails)]
+    pub fn authorization_details(&self) -> Result<Option<String>, JsValue> {
+        let granted = oauth_facade::authorization_details(&self.0).map_err(fail)?;
+        Ok(granted.map(|list| value_text(&for_doubles(list))))
+    }
+
+    /// Those of the wanted permissions, a JSON array, that were not granted, likewise.
+    #[wasm_bindgen(js_name = missingAuthorizationDetails)]
+    pub fn missing_authorization_details(&self, wanted: &str) -> Result<String, JsValue> {
+        let missing = oauth_facade::missing_authorization_details(&self.0, wanted);
+        missing
+            .map(|list| value_text(&for_doubles(list)))
+            .map_err(fail)
     }
 
     /// When the access token ends, in seconds since 1970.

@@ -18,6 +18,8 @@ export const moved = (us, page) =>
     .replaceAll('https://acme.uservoice.com', us.twins.uservoice)
     .replaceAll('http://127.0.0.1:8080', us.twins.generic)
     .replaceAll('http://127.0.0.1:5173', us.origin)
+    .replaceAll("issuer: 'https://bank.example',", `issuer: '${us.twins.bank}', loopback: true,`)
+    .replaceAll('https://bank.example', us.twins.bank)
 
 /** Serves a page at a path of this world. */
 export const serve = (us, path, page) => {

@@ -58,12 +58,23 @@ test('permissions are objects with a type', async () => {
 
 test('a profile refuses what it forbids', async () => {
   const page = await us.page()
-  const told = await page.evaluate(
-    (config) => web.signIn({ ...config, profile: 'fapi2_security' }).catch((error) => error.code),
-    us.configs.oidc,
+  const asked = []
+  us.context.on('request', (request) => asked.push(new URL(request.url()).pathname))
+  const tell = (profile) => page.evaluate(
+    ([config, profile]) => web.signIn({ ...config, profile }).catch(({ code, kind, message }) => ({ code, kind, message })),
+    [{ ...us.configs.oidc, dpop: true }, profile],
   )
-  // A page has no key that a server knows.
-  assert.equal(told, 'profile.forbidden')
+  for (const profile of ['fapi2_security', 'fapi2_message_signing']) {
+    const { message, ...told } = await tell(profile)
+    // A page has no key that a server knows.
+    assert.deepEqual(told, { code: 'profile.forbidden', kind: 'misuse' })
+    assert.match(message, /FAPI 2\.0 Security Profile section 5\.3\.3\.1.*private_key_jwt or mutual TLS/)
+  }
+  const unknown = await tell('fapi')
+  assert.equal(unknown.code, 'misuse.setup')
+  assert.match(unknown.message, /oauth21, strict/)
+  // Nobody was asked but for the server's metadata.
+  assert.deepEqual(asked.filter((path) => /\/(auth|request|token)$/.test(path)), [])
 })
 
 test('what an API wants is asked for', async () => {

@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use bytes::Bytes;
 
 use crate::error::{Cause, Error, Misuse};
-use crate::exchange::SigningJob;
+use crate::exchange::{Holder, SigningJob};
 use crate::jose::{self, Alg};
 use crate::secret::Secret;
 
@@ -38,6 +38,7 @@ pub struct SigningKey {
     id: String,
     alg: Alg,
     signer: Option<Arc<dyn Signer>>,
+    holder: Option<Holder>,
     used: Arc<Mutex<Used>>,
 }
 
@@ -57,6 +58,7 @@ impl SigningKey {
             id: id.into(),
             alg,
             signer: None,
+            holder: None,
             used: Arc::default(),
         }
     }
@@ -67,8 +69,16 @@ impl SigningKey {
             id: id.into(),
             alg,
             signer: Some(signer),
+            holder: None,
             used: Arc::default(),
         }
+    }
+
+    /// The same key of the host's with something of its own beside it, which each [`SigningJob`] brings along.
+    #[must_use]
+    pub fn held_by(mut self, holder: Holder) -> Self {
+        self.holder = Some(holder);
+        self
     }
 
     /// Its name.
@@ -104,6 +114,7 @@ impl SigningKey {
             key_id: self.id.clone(),
             alg: self.alg.as_str(),
             signing_input: signing_input.into(),
+            holder: self.holder.clone(),
         }
     }
 

@@ -3,6 +3,7 @@
 
 mod compose;
 
+use std::any::Any;
 use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
@@ -109,6 +110,39 @@ pub struct SigningJob {
     pub alg: &'static str,
     /// The JWS signing input (RFC 7515 section 5.1): two base64url texts and a dot.
     pub signing_input: Bytes,
+    /// What the host has put beside the key, if anything: see [`SigningKey::held_by`](crate::crypto::SigningKey::held_by).
+    pub holder: Option<Holder>,
+}
+
+/// Whatever a host puts beside a key of its own: what signs with it, for example. This crate hands it back and never
+/// looks inside.
+#[derive(Clone)]
+pub struct Holder(Arc<dyn Any + Send + Sync>);
+
+impl Holder {
+    /// Holds this.
+    pub fn new<T: Any + Send + Sync>(holder: T) -> Self {
+        Self(Arc::new(holder))
+    }
+
+    /// What was put in, if it is of this type.
+    pub fn downcast<T: Any + Send + Sync>(&self) -> Option<Arc<T>> {
+        Arc::clone(&self.0).downcast().ok()
+    }
+}
+
+impl PartialEq for Holder {
+    fn eq(&self, other: &Self) -> bool {
+        Arc::ptr_eq(&self.0, &other.0)
+    }
+}
+
+impl Eq for Holder {}
+
+impl fmt::Debug for Holder {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Holder")
+    }
 }
 
 /// A check that needs a cryptographic algorithm, which the host runs.

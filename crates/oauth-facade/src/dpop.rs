@@ -1,14 +1,17 @@
 //! DPoP keys (RFC 9449), as strings.
 
+use oauth_core::crypto::SigningKey;
 use oauth_core::dpop;
 use oauth_core::error::{Error, Misuse};
-use oauth_core::jose::Alg;
+use oauth_core::exchange::Holder;
+use oauth_core::jose::{Alg, PublicJwk};
 use oauth_core::{Client as Core, Secret, json};
 
 /// A private key to which tokens are bound.
 #[derive(Debug, Clone)]
 pub struct DpopKey {
-    private: oauth_crypto::DpopKey,
+    /// None where it lives elsewhere.
+    private: Option<oauth_crypto::DpopKey>,
     core: dpop::DpopKey,
 }
 
@@ -19,7 +22,24 @@ impl DpopKey {
     /// `key.algorithm`.
     pub fn of(private: oauth_crypto::DpopKey) -> Result<Self, Error> {
         let core = private.to_core()?;
-        Ok(Self { private, core })
+        Ok(Self {
+            private: Some(private),
+            core,
+        })
+    }
+
+    /// A key that lives elsewhere (KMS, HSM), by its public half as a JWK: each
+    /// [`SigningJob`](oauth_core::exchange::SigningJob) has this holder.
+    ///
+    /// # Errors
+    /// `key.malformed` for what is no public JWK, `key.algorithm` for one that does not sign by the algorithm.
+    pub fn held(alg: &str, public_jwk: &str, holder: Holder) -> Result<Self, Error> {
+        let key = SigningKey::host("dpop", named(alg)?).held_by(holder);
+        let core = dpop::DpopKey::new(key, PublicJwk::parse(public_jwk)?)?;
+        Ok(Self {
+            private: None,
+            core,
+        })
     }
 
     /// A new key of this algorithm, such as `ES256`.
@@ -61,9 +81,12 @@ impl DpopKey {
     /// The key as PKCS#8 in PEM, to store where secrets belong.
     ///
     /// # Errors
-    /// `key.malformed` if the key cannot be written.
+    /// `key.malformed` if the key cannot be written, `misuse.setup` for one that lives elsewhere.
     pub fn private_pem(&self) -> Result<Secret<String>, Error> {
-        Ok(Secret::new(self.private.to_pem()?.to_string()))
+        let elsewhere =
+            || Error::from(Misuse::Setup).about("this key lives elsewhere, and stays there");
+        let private = self.private.as_ref().ok_or_else(elsewhere)?;
+        Ok(Secret::new(private.to_pem()?.to_string()))
     }
 
     /// The key, as clients and connections take it.

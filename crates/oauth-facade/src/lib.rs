@@ -10,6 +10,7 @@ mod client_auth;
 mod connect;
 #[cfg(feature = "crypto")]
 mod dpop;
+mod granted;
 mod introspection;
 mod json_numbers;
 mod keeper;
@@ -43,6 +44,7 @@ pub use client_auth::{PrivateKeyJwt, SecretJwt};
 pub use connect::Connect;
 #[cfg(feature = "crypto")]
 pub use dpop::{DpopKey, named as dpop_alg};
+pub use granted::{authorization_details, missing_authorization_details};
 pub use introspection::Introspecting;
 pub use json_numbers::for_doubles;
 pub use keeper::{Decision, Keep, Keeper, Task, of_store};
@@ -74,13 +76,14 @@ pub use oauth_core::client_auth::{
 pub use oauth_core::error::{
     Cause, Class, Error, Loss, Misuse, ProtocolViolation, ValidationFailure,
 };
-pub use oauth_core::exchange::{VerificationJob, VerificationKey};
+pub use oauth_core::exchange::{Holder, SigningJob, VerificationJob, VerificationKey};
 pub use oauth_core::flow::authorization::{
     Arrival, HostGeneratedValues, Pending, Push, ResponseMode, ResponseType,
 };
 pub use oauth_core::flow::keeper::Upkeep;
 pub use oauth_core::flow::resource::{Allowance, Clock, OnLimit, TokenFor};
 pub use oauth_core::issuer::return_target;
+pub use oauth_core::json::value_text;
 pub use oauth_core::moment::{Moment, UnixTime};
 pub use oauth_core::quirk::{Quirk, Rules, Strictness};
 pub use oauth_core::token::{Freshness, TokenKind, Tokens};

@@ -1,6 +1,6 @@
-//! The twins with public clients, for pages of one origin: `browser_twins ORIGIN`.
+//! The twins with public clients, for pages of one origin: `browser_twins ORIGIN`. The tokens of `bank` are bound to keys.
 //!
-//! Prints one line of JSON, `{"generic": "http://127.0.0.1:PORT", "uservoice": ..}`, and stops when
+//! Prints one line of JSON, `{"generic": "http://127.0.0.1:PORT", "uservoice": .., "bank": ..}`, and stops when
 //! its standard input closes.
 
 use std::io::{self, Read as _};
@@ -19,9 +19,14 @@ fn main() -> io::Result<()> {
         })
     };
     let (generic, uservoice) = (serve(Twin::generic)?, serve(Twin::uservoice)?);
+    let bank = serve(|base| {
+        let mut twin = Twin::generic(base);
+        twin.require_dpop();
+        twin
+    })?;
     println!(
         "{}",
-        json!({ "generic": generic.base(), "uservoice": uservoice.base() })
+        json!({ "generic": generic.base(), "uservoice": uservoice.base(), "bank": bank.base() })
     );
     io::stdin().read_to_end(&mut Vec::new()).map(drop)
 }

@@ -1,4 +1,4 @@
-//! The five twins on loopback ports, for tests in other languages, and a second generic one as identity provider.
+//! The twins on loopback ports, for tests in other languages, and a second generic one as identity provider.
 //!
 //! Prints one line of JSON, `{"uservoice":"http://127.0.0.1:1234",...}`, and stops when its
 //! standard input closes.
@@ -10,13 +10,14 @@ use oauth_testkit::{Served, Twin};
 
 type Make = fn(&str) -> Twin;
 
-const TWINS: [(&str, Make); 6] = [
+const TWINS: [(&str, Make); 7] = [
     ("generic", Twin::generic),
     ("identity-provider", Twin::generic),
     ("uservoice", Twin::uservoice),
     ("usertesting", Twin::usertesting),
     ("usertesting-apps", Twin::usertesting_apps),
     ("socios", Twin::socios),
+    ("fapi", Twin::fapi),
 ];
 
 fn main() -> io::Result<()> {

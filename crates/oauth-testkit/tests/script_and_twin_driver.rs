@@ -95,6 +95,7 @@ impl Exchange for Signs {
                 key_id: "k".to_owned(),
                 alg: "ES256",
                 signing_input: Bytes::from_static(b"S3CR3T"),
+                holder: None,
             })),
         }
     }

@@ -120,6 +120,7 @@ const configuration = {
     clientCredentials: { enabled: true },
     devInteractions: { enabled: false },
     encryption: { enabled: true },
+    introspection: { enabled: true },
     pushedAuthorizationRequests: { enabled: true },
     requestObjects: { enabled: true },
     ciba: elsewhereFeatures.ciba,

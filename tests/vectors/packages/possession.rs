@@ -1,6 +1,7 @@
 //! `dpop`, `dpop-nonce-sequence`: proofs as they go over the wire.
 
 use oauth_core::jose::Alg;
+use oauth_core::url::Url;
 use serde_json::{Value, json};
 
 use super::protected::{ISSUER, part, refused};
@@ -12,12 +13,11 @@ use crate::expect::wanted_classes;
 use crate::fields::{Reply, Text};
 use crate::format::{No, Vector, Verdict, holds, names, same, texts};
 use crate::lang::Lang;
-use crate::said::{Done, Refusal, Sent};
+use crate::said::Sent;
 
-const AT_AN_API: &str = "requests to an API go over sockets, in the packages' own tests";
+const AT_AN_API: &str = "a page calls an API by its own fetch, in its own tests";
 const NO_PRIVATE_HALF: &str = "nobody has the private half of this key";
-const PARSED: &str = "a URL that parsers read differently is refused, where the server names it";
-const OWN_METHOD: &str = "an endpoint has its own method";
+const OWN_METHOD: &str = "HTTP clients of these languages write the name of a method in capitals";
 const OWN_KEY: &str = "a page's key is for ES256";
 
 /// A client whose tokens are bound to a key: of the page a public one.
@@ -103,6 +103,52 @@ fn token_request(
 
 const RESOURCE: &str = "https://rs.example/x";
 
+/// A request to an API, with a token that is bound to a key.
+fn api_call(url: &str, streams: bool, replies: Vec<Reply>) -> Result<In, No> {
+    let at = Url::parse(url).map_err(|error| error.to_string())?;
+    api_call_at(&at, url, streams, replies)
+}
+
+/// The same where the API is at this place, which the URL may write another way.
+fn api_call_at(at: &Url, url: &str, streams: bool, replies: Vec<Reply>) -> Result<In, No> {
+    Ok(In::CallApi {
+        method: if streams { "POST" } else { "GET" }.to_owned(),
+        url: url.to_owned(),
+        body: streams.then(|| "a body".to_owned()),
+        streams,
+        origins: vec![at.origin()],
+        tokens: ask::stored_tokens(json!({
+            "version": 2, "client_id": "client1", "token_type": "DPoP", "refresh_token": null,
+        })),
+        replies,
+    })
+}
+
+/// A URL that parsers read differently: refused where a server names it, and written by the caller's HTTP client.
+fn parsed(vector: &Vector, url: &str, asks: &mut Asks) -> Verdict {
+    if asks.lang == Lang::Browser {
+        return Err(No::OutOfReach(AT_AN_API));
+    }
+    let wanted = vector.expected["htu"].as_str().unwrap_or_default();
+    let at = Url::parse(wanted).map_err(|error| error.to_string())?;
+    let call = api_call_at(&at, url, false, vec![Reply::json(&Value::Null)])?;
+    let calls = Calls::new(server(ISSUER, &Value::Null), bound(asks.lang, "ES256"));
+    let came = calls.call(1, call, Vec::new()).ask(asks)?.pop();
+    let sent = first(came.ok_or("no call")?)?;
+    let (_, claims) = proof(&sent)?;
+    same("htu", claims["htu"].as_str(), Some(wanted))
+}
+
+/// What a package sends to an API, and what comes of it.
+fn called(asks: &mut Asks, url: &str, alg: &str, replies: Vec<Reply>) -> Result<Came, No> {
+    if asks.lang == Lang::Browser {
+        return Err(No::OutOfReach(AT_AN_API));
+    }
+    let calls = Calls::new(server(ISSUER, &Value::Null), bound(asks.lang, alg));
+    let calls = calls.call(1, api_call(url, false, replies)?, Vec::new());
+    calls.ask(asks)?.pop().ok_or_else(|| "no call".into())
+}
+
 pub(crate) fn dpop(vector: &Vector, asks: &mut Asks) -> Verdict {
     let (input, expected) = (&vector.input, &vector.expected);
     let es256 = bound(asks.lang, "ES256");
@@ -119,7 +165,7 @@ pub(crate) fn dpop(vector: &Vector, asks: &mut Asks) -> Verdict {
     }
     if let Some(url) = vector.text("request_url") {
         if !url.is_ascii() || url.contains("/../") || url.contains("SERVER") {
-            return Err(No::OutOfReach(PARSED));
+            return parsed(vector, url, asks);
         }
         let came = userinfo(asks, url, "a")?;
         return match came.end {
@@ -163,8 +209,22 @@ pub(crate) fn dpop(vector: &Vector, asks: &mut Asks) -> Verdict {
             expected["stored"] == true,
         );
     }
-    if input.get("challenge").is_some() || input.get("header").is_some() {
-        return Err(No::OutOfReach(AT_AN_API));
+    if let Some(challenge) = vector.text("challenge") {
+        let field = format!("{challenge}, error=\"use_dpop_nonce\"");
+        let reply = Reply::json(&Value::Null).status(401);
+        let reply = reply
+            .with("www-authenticate", &field)
+            .with("dpop-nonce", "n");
+        let came = called(asks, RESOURCE, vector.must("key_alg")?, vec![reply])?;
+        same("requests", came.sent.len(), 1)?;
+        return judge(vector, came.end.ok_or("it was sent again")?).map(drop);
+    }
+    if let Some(header) = vector.text("header") {
+        let came = called(asks, RESOURCE, "ES256", vec![Reply::json(&Value::Null)])?;
+        let name = header.split(':').next().unwrap_or_default();
+        let sent = came.sent.first().ok_or("nothing was sent")?;
+        same("status", came.status, Some(200))?;
+        return same("header", sent.header(&name.to_ascii_lowercase()), None);
     }
     if let Some(metadata) = input.get("metadata") {
         let of = bound(asks.lang, vector.must("key_alg")?);
@@ -303,11 +363,24 @@ pub(crate) fn sequence(vector: &Vector, asks: &mut Asks) -> Verdict {
             .collect();
         rest = &rest[usize::from(is_named) + replies.len()..];
         let what = head["send"].as_str().unwrap_or_default();
-        let is_of_api = what.contains("resource") || what.starts_with("https");
-        if is_of_api || replies.iter().any(|reply| reply["from"] != "as") {
-            return Err(No::OutOfReach(AT_AN_API));
-        }
+        let named = what.find("https://").map(|at| what[at..].to_owned());
+        let from = replies
+            .iter()
+            .find_map(|reply| match reply["from"].as_str() {
+                Some("as") | None => None,
+                Some("rs") => Some(RESOURCE.to_owned()),
+                Some(origin) => Some(origin.to_owned()),
+            });
+        let url = named.or(from);
         let replies = replies.into_iter().map(reply).collect();
+        if let Some(url) = url {
+            if asks.lang == Lang::Browser {
+                return Err(No::OutOfReach(AT_AN_API));
+            }
+            let streams = what.contains("streaming");
+            calls = calls.call(1, api_call(&url, streams, replies)?, Vec::new());
+            continue;
+        }
         let input = if what.contains("code") {
             redemption()
         } else {
@@ -354,11 +427,7 @@ pub(crate) fn sequence(vector: &Vector, asks: &mut Asks) -> Verdict {
             codes.iter().all(|code| *code == codes[0]),
         )?;
     }
-    let results: Vec<_> = came
-        .iter()
-        .filter_map(|came| came.end.as_ref())
-        .map(result)
-        .collect();
+    let results: Vec<_> = came.iter().filter_map(result).collect();
     for (name, got) in [
         ("first_result", results.first()),
         ("result", results.last()),
@@ -370,15 +439,22 @@ pub(crate) fn sequence(vector: &Vector, asks: &mut Asks) -> Verdict {
     Ok(())
 }
 
-fn result(end: &Result<Done, Refusal>) -> String {
-    match end {
+fn result(came: &Came) -> Option<String> {
+    let of_api = |status| match status {
+        200 => "ok".to_owned(),
+        _ => "error:use_dpop_nonce".to_owned(),
+    };
+    let Some(end) = &came.end else {
+        return came.status.map(of_api);
+    };
+    Some(match end {
         Ok(_) => "ok".to_owned(),
         Err(refusal) => match (&refusal.error, refusal.code.as_str()) {
             (_, "dpop.nonce") => "error:malformed_dpop_nonce".to_owned(),
             (Some(error), _) => format!("error:{error}"),
             (None, code) => format!("error:{code}"),
         },
-    }
+    })
 }
 
 fn reply(said: &Value) -> Reply {

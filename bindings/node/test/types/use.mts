@@ -1,10 +1,10 @@
 // Compiled, never run: what the types allow, and what they refuse.
 import {
-  AccessToken, AccessTokenVerifier, Api, BackchannelRequest, Client, Denied, DeviceCode, FileStore, FixedToken, Flow, GrantSource, IdToken, IdentityAssertion, Keeper, Key, LogoutToken, Lost, Misuse, Network, OAuthError, PostgresStore, RedisStore, Sealed,
+  AccessToken, AccessTokenVerifier, Api, BackchannelRequest, Client, Denied, DeviceCode, DpopKey, FileStore, FixedToken, Flow, GrantSource, IdToken, IdentityAssertion, Keeper, Key, LogoutToken, Lost, Misuse, Network, OAuthError, PostgresStore, RedisStore, Sealed,
   Server, Sessions, SqliteStore, TokenState, Tokens, Untrusted, assertionFunction, clientSecretJwt, discover, discovery, drain, fixedToken, keep, login, privateKeyJwt, provider, providerFile, providers, run,
 } from 'oauth-core'
 import type {
-  ErrorCode, Exchange, KeySource, Moment, Owner, RateLimit, Step, Store, Task, TokenSource, Turn, UntrustedCode,
+  AuthorizationDetail, ErrorCode, Exchange, KeySource, Moment, Owner, RateLimit, Step, Store, Task, TokenSource, Turn, UntrustedCode,
 } from 'oauth-core'
 
 export async function use(signal: AbortSignal): Promise<void> {
@@ -242,4 +242,12 @@ export function judge(error: unknown): string {
     return `${code} ${error.retryAfter ?? 0}`
   }
   throw error
+}
+
+/** A key that signs elsewhere, and what a bank has granted. */
+export async function held(jwk: Record<string, string>, sign: (input: Uint8Array) => Promise<Uint8Array>, tokens: Tokens): Promise<AuthorizationDetail[]> {
+  const key: DpopKey = DpopKey.held(jwk, (step) => sign(step.signingInput), { alg: 'ES256' })
+  const granted: AuthorizationDetail[] | undefined = tokens.authorizationDetails
+  const missing = tokens.missingAuthorizationDetails([{ type: 'payment', actions: ['initiate'], amount: key.thumbprint }])
+  return [...(granted ?? []), ...missing]
 }

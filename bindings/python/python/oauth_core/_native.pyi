@@ -241,13 +241,29 @@ class DpopKey:
     @staticmethod
     def aopen(store: Store, name: str, /, *, alg: _SigningAlg = "ES256") -> _Later[DpopKey]:
         """As open, for asyncio."""
+    @staticmethod
+    def held(
+        public_jwk: Mapping[str, Any] | str, sign: Callable[[Sign], bytes], /, *,
+        alg: _SigningAlg = "ES256",
+    ) -> DpopKey:
+        """A key that is held elsewhere, by a key service (KMS) or a hardware module (HSM), which signs.
+
+        public_jwk is its public half, as a dict or JSON. sign is called with a Sign and gives the signature as bytes, in
+        the form of JWS (RFC 7518 section 3): for ES256 r and s, 32 bytes each, where key services often give DER. It is
+        called for each proof, on a thread where it may block; what it raises comes out of the call that needed the
+        signature, and nothing was sent. key.malformed for what is no public JWK, key.algorithm for one that does not
+        sign by alg.
+        """
     @property
     def thumbprint(self) -> str:
         """What tokens that are bound to it hold: jkt (RFC 9449 section 6.1)."""
     def public_jwk(self) -> dict[str, Any]:
         """Its public half, as a JWK (RFC 7517)."""
     def private_pem(self) -> str:
-        """The key as PKCS#8 in PEM, to keep where secrets belong: all who share it share tokens."""
+        """The key as PKCS#8 in PEM, to keep where secrets belong: all who share it share tokens.
+
+        misuse.setup for a key that is held elsewhere.
+        """
     def __reduce__(self) -> tuple[Any, ...]: ...
 @final
 class Network:
@@ -758,6 +774,23 @@ class Tokens:
     @property
     def extra(self) -> dict[str, Any]:
         """Members of the reply that OAuth does not define; a new dict each time."""
+    @property
+    def authorization_details(self) -> list[dict[str, Any]] | None:
+        """The permissions that were granted, each a dict with a type; None if the server says nothing.
+
+        RFC 9396 section 7. The server may have enriched what was asked for. Malformed, token.malformed, for
+        what are none.
+        """
+    def missing_authorization_details(
+        self, wanted: Sequence[Mapping[str, Any]], /
+    ) -> list[dict[str, Any]]:
+        """Those of the wanted authorization_details that were not granted: none of this type, or one that lacks
+        something of what RFC 9396 section 2.2 defines.
+
+        What a type defines for itself, such as an amount, is yours to compare. A login compares what it asked
+        for by itself: "authorization_details_missing" is in warnings. Misuse, authorization_details.malformed, for
+        what are no permissions; Malformed, token.malformed, for what was granted.
+        """
     @property
     def warnings(self) -> tuple[str, ...]:
         """What was odd about the reply, as stable names such as "malformed_expires_in"."""
@@ -1710,7 +1743,7 @@ class Call:
 
     ("wait", seconds), ("token", source), ("renew", source), ("send", the Authorization
     header's value, or None for no such header), ("peek", how many bytes of the body to look at), ("step_up", source),
-    ("done", None) or ("refused", source). What has its token at hand is never asked for it.
+    ("sign", Sign), ("done", None) or ("refused", source). What has its token at hand is never asked for it.
     """
     def begin(self) -> tuple[str, Any]:
         """The first step. resource.* and url.* where the request must not be sent."""
@@ -1720,6 +1753,8 @@ class Call:
         """The step after a source gave these tokens."""
     def unprotected(self) -> tuple[str, Any]:
         """The step after a source had none, for its API asks for no authorization (connect.not_protected)."""
+    def signed(self, signature: bytes) -> tuple[str, Any]:
+        """The step after ("sign", Sign), with the signature."""
     def reply(self, status: int, headers: _Fields) -> tuple[str, Any]:
         """The step after a reply came, by its status and headers (pairs of names and values).
 
@@ -1882,6 +1917,11 @@ class Sign:
     @property
     def signing_input(self) -> bytes:
         """The bytes to sign. For ES256 the signature is r and s, 32 bytes each."""
+    def signature(self) -> bytes:
+        """The signature of a key that is held elsewhere (DpopKey.held): its function is called here and now.
+
+        Raises what that raises; key.missing for a key without one.
+        """
 @final
 class Keeper:
     """One grant, kept fresh by a driver of yours. It opens no socket and asks no store.

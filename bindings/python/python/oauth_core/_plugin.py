@@ -60,6 +60,8 @@ class Attacher:
             elif name == "step_up":
                 value.step_up(call.tokens, call.wanted)
                 step = call.asked()
+            elif name == "sign":
+                step = call.signed(value.signature())
             elif name == "refused":
                 value.invalidate(call.tokens)
                 return step
@@ -91,6 +93,9 @@ class Attacher:
             elif name == "step_up":
                 await value.astep_up(call.tokens, call.wanted)
                 step = call.asked()
+            elif name == "sign":
+                # A key service may take its time.
+                step = call.signed(await asyncio.to_thread(value.signature))
             elif name == "refused":
                 value.invalidate(call.tokens)
                 return step

@@ -143,7 +143,10 @@ async def arun(
                 step = exchange.send(None)
                 continue
             try:
-                answer = await _asent(step, http) if isinstance(step, Send) else _signed(step, sign)
+                if isinstance(step, Send):
+                    answer = await _asent(step, http)
+                else:
+                    answer = await _asigned(step, sign)
             except Exception as lost:
                 step = exchange.throw(lost)
             else:
@@ -177,9 +180,16 @@ def _options(step: Send) -> dict[str, Any]:
 
 
 def _signed(step: Sign, sign: Sign_ | None) -> bytes:
-    if sign is None:
-        raise LookupError("this exchange needs a signature, and no sign was given")
-    return sign(step)
+    return step.signature() if sign is None else sign(step)
+
+
+async def _asigned(step: Sign, sign: Sign_ | None) -> bytes:
+    if sign is not None:
+        return sign(step)
+    import asyncio
+
+    # A key service may take its time.
+    return await asyncio.to_thread(step.signature)
 
 
 def keep(

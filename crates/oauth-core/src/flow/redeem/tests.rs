@@ -240,3 +240,34 @@ fn of_an_encrypted_id_token_the_signed_one_is_kept() {
     let kept = login.tokens.refresh_token.unwrap().id_token;
     assert_eq!(kept.unwrap().expose(), &signed);
 }
+
+/// RFC 9396 section 7: what was granted may be more, or another thing.
+#[test]
+fn permissions_that_were_not_granted_are_noted() {
+    let wanted = r#"[{"type":"payment","actions":["initiate"],"amount":"12.50"}]"#;
+    let client = of(server());
+    let granted = |said: &str| {
+        let details = AuthorizationDetails::parse(wanted).unwrap();
+        let ask = AuthorizationRequest::new(RedirectUri::parse(CB).unwrap());
+        let ask = ask.authorization_details(&details);
+        let (_, pending) = client.authorize(&at(), ask).unwrap();
+        let callback = format!("{CB}?code=c&state={}", pending.state().expose());
+        let mut login = client.redeem(pending, &callback).unwrap();
+        login.resume(&at(), Input::Begin).unwrap();
+        let body = format!(r#"{{"access_token":"a","token_type":"Bearer"{said}}}"#);
+        match login.resume(&at(), Input::Reply(json(200, &body))) {
+            Ok(Step::Done(login)) => Ok(login.tokens.warnings),
+            Ok(other) => panic!("{other:?}"),
+            Err(error) => Err(error.code()),
+        }
+    };
+    let missing = Ok(vec![Warning::AuthorizationDetailsMissing]);
+    assert_eq!(granted(""), missing);
+    let member = |details: &str| format!(r#","authorization_details":{details}"#);
+    assert_eq!(granted(&member("[]")), missing);
+    let other = r#"[{"type":"payment","actions":["read"]}]"#;
+    assert_eq!(granted(&member(other)), missing);
+    let more = r#"[{"type":"payment","actions":["read","initiate"],"id":"p"}]"#;
+    assert_eq!(granted(&member(more)), Ok(Vec::new()));
+    assert_eq!(granted(&member(r#"[{"id":"p"}]"#)), Err("token.malformed"));
+}

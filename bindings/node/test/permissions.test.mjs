@@ -1,0 +1,96 @@
+// Permissions in detail (RFC 9396) and the resources that tokens are for (RFC 8707), against npm's oidc-provider.
+import assert from 'node:assert/strict'
+import { test } from 'node:test'
+import { Browser, core, fapiProvider } from './helper.mjs'
+
+const { Client, DpopKey, Server, Tokens, discover, privateKeyJwt } = core
+const redirectUri = 'http://127.0.0.1/callback'
+const isHome = ({ href }) => href.startsWith(redirectUri)
+const { issuer, clients } = await fapiProvider()
+const server = await discover(issuer, { transport: 'loopback_http' })
+const land = async (url) => (await new Browser(isHome).open(url)).url
+
+const [one, other] = ['https://one.example/', 'https://other.example/']
+const payment = { type: 'payment', actions: ['initiate'], amount: '12.50' }
+
+function client() {
+  const clientAuth = privateKeyJwt(clients.security.private_key, { alg: 'ES256' })
+  return new Client(server, { clientId: 'security', clientAuth, dpopKey: DpopKey.generate() })
+}
+
+/** A client without a network. */
+function offline() {
+  const metadata = { issuer: 'https://as.example', authorization_endpoint: 'https://as.example/a', token_endpoint: 'https://as.example/t' }
+  return new Client(Server.fromMetadata('https://as.example', metadata), { clientId: 'id' })
+}
+
+test('permissions are asked for and granted', async () => {
+  const us = client()
+  const asked = { redirectUri, scope: 'openid', resource: [one], authorizationDetails: [payment], push: 'always' }
+  const { url, flow } = await us.beginAuthorization(asked)
+  const tokens = await us.redeem(flow, await land(url))
+  // The server says more than it was asked.
+  assert.deepEqual(tokens.authorizationDetails, [{ ...payment, id: 'p-4711' }])
+  assert.deepEqual(tokens.warnings, [])
+  assert.deepEqual(tokens.missingAuthorizationDetails([payment]), [])
+  const more = { type: 'payment', actions: ['initiate', 'cancel'] }
+  assert.deepEqual(tokens.missingAuthorizationDetails([payment, more]), [more])
+  assert.deepEqual(Tokens.deserialize(tokens.serialize()).authorizationDetails, tokens.authorizationDetails)
+  const malformed = { code: 'authorization_details.malformed' }
+  for (const wrong of [[{ actions: ['read'] }], payment, [{ type: 'payment', actions: 'read' }], undefined]) {
+    assert.throws(() => tokens.missingAuthorizationDetails(wrong), malformed)
+  }
+  assert.throws(() => offline().authorize({ redirectUri, authorizationDetails: [{ actions: ['read'] }] }), malformed)
+})
+
+/** Tokens of a login that asked for a payment, from a server that says this was granted. */
+function redeemed(granted) {
+  const us = offline()
+  const { flow } = us.authorize({ redirectUri, authorizationDetails: [payment] })
+  const exchange = us.exchange.redeem(flow, `${redirectUri}?code=c&state=${flow.state}`)
+  exchange.begin()
+  const body = JSON.stringify({ access_token: 'a', token_type: 'Bearer', expires_in: 600, authorization_details: granted })
+  return exchange.reply({ status: 200, headers: [['content-type', 'application/json']], body }).value
+}
+
+test('what was not granted is told', () => {
+  for (const [granted, isMissing] of [
+    [undefined, true],
+    [[], true],
+    [[{ type: 'account', actions: ['initiate'] }], true],
+    [[{ type: 'payment', actions: ['read'] }], true],
+    [[{ type: 'payment', actions: ['read', 'initiate'], amount: '1.00' }], false],
+  ]) {
+    const tokens = redeemed(granted)
+    assert.deepEqual(tokens.authorizationDetails, granted)
+    assert.deepEqual(tokens.warnings, isMissing ? ['authorization_details_missing'] : [])
+    assert.deepEqual(tokens.missingAuthorizationDetails([payment]), isMissing ? [payment] : [])
+  }
+  assert.throws(() => redeemed([{ actions: ['initiate'] }]), { code: 'token.malformed' })
+  assert.equal(Tokens.bearer('a').authorizationDetails, undefined)
+})
+
+/** Whom a token is for, as the server says. */
+async function audience(us, { accessToken }) {
+  const { active, audience } = await us.introspect({ token: accessToken })
+  assert.equal(active, true)
+  return audience
+}
+
+test('a refresh narrows the resources', async () => {
+  const us = client()
+  const { url, flow } = await us.beginAuthorization({ redirectUri, scope: 'openid read', resource: [one, other], push: 'always' })
+  const tokens = await us.redeem(flow, await land(url), { resource: [one] })
+  assert.deepEqual(await audience(us, tokens), [one])
+  const renewed = await us.refresh({ tokens, resource: [other] })
+  assert.deepEqual(await audience(us, renewed), [other])
+  const refused = us.refresh({ tokens: renewed, resource: ['https://third.example/'] })
+  await assert.rejects(refused, { code: 'denied.invalid_target' })
+})
+
+test("the client's own tokens are for a resource", async () => {
+  const us = client()
+  for (const resource of [one, other]) {
+    assert.deepEqual(await audience(us, await us.clientCredentials({ scope: 'read', resource: [resource] }).token()), [resource])
+  }
+})

@@ -1,0 +1,86 @@
+/** A permission (RFC 9396 section 2): its type, and what the type defines. */
+export interface AuthorizationDetail {
+  type: string
+  locations?: string[]
+  actions?: string[]
+  datatypes?: string[]
+  privileges?: string[]
+  identifier?: string
+  [member: string]: unknown
+}
+
+/**
+ * The tokens of one grant. `console.log` and `JSON.stringify` do not show them, and `structuredClone` and
+ * `postMessage` refuse them with a `DataCloneError`: hand over what {@link Tokens.serialize} writes.
+ */
+export class Tokens {
+  private constructor()
+  /** A token without a grant, for custom sources and for tests. */
+  static bearer(accessToken: string, options?: { expiresAt?: Date | undefined }): Tokens
+  /** Reads what {@link Tokens.serialize} wrote. */
+  static deserialize(text: string): Tokens
+  readonly accessToken: string
+  /** `Bearer` (RFC 6750) or `DPoP` (RFC 9449). */
+  readonly tokenType: string
+  readonly receivedAt: Date
+  /** The lifetime in seconds, if the server named one. */
+  readonly expiresIn: number | undefined
+  readonly expiresAt: Date | undefined
+  /** When the refresh token expires unless it is used, if the server states it. */
+  readonly refreshTokenUseBy: Date | undefined
+  /** When the person's authorization ends regardless of renewals, if the server states it. */
+  readonly authorizationUntil: Date | undefined
+  /** The granted scope. */
+  readonly scope: string[]
+  readonly refreshToken: string | undefined
+  /**
+   * The verified claims of the ID token of `redeem` and `login` (OpenID Connect Core section 2).
+   * `undefined` without the scope `openid`, and for tokens that were refreshed or read from a store. `iss` and `sub`
+   * together identify a person.
+   */
+  readonly claims: Readonly<Record<string, unknown>> | undefined
+  /** The ID token, unverified. After verification, its claims are in `claims`. */
+  readonly idToken: string | undefined
+  /** Members RFC 6749 does not define. A whole number beyond 2^53 - 1, which a number would round, is a string of its digits. */
+  readonly extra: Record<string, unknown>
+  /**
+   * The permissions that were granted (RFC 9396 section 7), if the server says; it may have enriched them.
+   * `token.malformed` for what are none.
+   */
+  readonly authorizationDetails: AuthorizationDetail[] | undefined
+  /**
+   * Those of the wanted permissions that were not granted, as far as RFC 9396 section 2.2 defines them: what a type
+   * defines for itself, such as an amount, is yours to compare. A login compares what it asked for by itself:
+   * `authorization_details_missing` is in `warnings`. `authorization_details.malformed` for what are no permissions.
+   */
+  missingAuthorizationDetails(wanted: readonly AuthorizationDetail[]): AuthorizationDetail[]
+  /** Flaws of the reply, such as `malformed_expires_in`. */
+  readonly warnings: string[]
+  readonly issuer: string
+  readonly clientId: string
+  /** Everything needed to go on after a restart: store it where secrets belong. */
+  serialize(): string
+  /** The members that may be shown. */
+  toJSON(): Record<string, unknown>
+}
+
+/**
+ * One login between the authorization URL and its callback, used once. It holds secrets: keep it in the session.
+ * `structuredClone` and `postMessage` refuse it with a `DataCloneError`: hand over what {@link Flow.serialize} writes.
+ */
+export class Flow {
+  private constructor()
+  /** Reads what {@link Flow.serialize} wrote, or `JSON.stringify(flow)`, which is the same. */
+  static deserialize(text: string): Flow
+  /** The `state`, which identifies the flow if several are pending in one session. */
+  readonly state: string
+  readonly issuer: string
+  readonly redirectUri: string
+  readonly startedAt: Date
+  /** Whether a callback is this flow's. Never, once the flow has been redeemed. */
+  recognizes(callback: string | URL): boolean
+  /** What to store; it holds secrets. Throws `misuse.over` once the flow has been redeemed. */
+  serialize(): string
+  /** The same as an object, for stores that write JSON by themselves. */
+  toJSON(): Record<string, unknown>
+}

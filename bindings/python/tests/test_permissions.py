@@ -1,0 +1,107 @@
+"""Permissions in detail (RFC 9396) and the resources that tokens are for (RFC 8707), against npm's oidc-provider."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+from conftest import ROOT, process
+from test_fapi import client_of, offline
+from test_identity import CALLBACK, Browser
+
+import oauth_core
+
+ONE, OTHER = "https://one.example/", "https://other.example/"
+PAYMENT = {"type": "payment", "actions": ["initiate"], "amount": "12.50"}
+
+
+@pytest.fixture(scope="module")
+def provider() -> Iterator[Any]:
+    with process(["node", "fapi.mjs"], ROOT / "tests/interop/oidc-provider") as said:
+        yield said
+
+
+def test_permissions_are_asked_for_and_granted(provider: Any) -> None:
+    client = client_of(provider, "security", dpop_key=oauth_core.DpopKey.generate())
+    flow = client.begin_authorization(
+        redirect_uri=CALLBACK, scope="openid", resource=[ONE], authorization_details=[PAYMENT], push="always"
+    )
+    tokens = client.redeem(flow, Browser().open(flow.url))
+    # The server says more than it was asked.
+    assert tokens.authorization_details == [{**PAYMENT, "id": "p-4711"}]
+    assert tokens.warnings == ()
+    assert tokens.missing_authorization_details([PAYMENT]) == []
+    more = {"type": "payment", "actions": ["initiate", "cancel"]}
+    assert tokens.missing_authorization_details([PAYMENT, more]) == [more]
+    again = oauth_core.Tokens.deserialize(tokens.serialize())
+    assert again.authorization_details == tokens.authorization_details
+    for wrong in ([{"actions": ["read"]}], {"type": "payment"}, [{"type": "payment", "actions": "read"}]):
+        with pytest.raises(oauth_core.Misuse) as error:
+            tokens.missing_authorization_details(wrong)  # type: ignore[arg-type]
+        assert error.value.code == "authorization_details.malformed"
+    with pytest.raises(oauth_core.Misuse) as error:
+        offline().authorize(redirect_uri=CALLBACK, authorization_details=[{"actions": ["read"]}])
+    assert error.value.code == "authorization_details.malformed"
+
+
+def redeemed(granted: object) -> oauth_core.Tokens:
+    """Tokens of a login that asked for a payment, from a server that says this was granted."""
+    client = offline()
+    flow = client.authorize(redirect_uri=CALLBACK, authorization_details=[PAYMENT])
+    exchange = client.exchange.redeem(flow, f"{CALLBACK}?code=c&state={flow.state}")
+    next(exchange)
+    body = {"access_token": "a", "token_type": "Bearer", "expires_in": 600}
+    if granted is not None:
+        body["authorization_details"] = granted
+    with pytest.raises(StopIteration) as done:
+        exchange.send((200, [("content-type", "application/json")], json.dumps(body).encode()))
+    tokens: oauth_core.Tokens = done.value.value
+    return tokens
+
+
+def test_what_was_not_granted_is_told() -> None:
+    for granted, missing in (
+        (None, True),
+        ([], True),
+        ([{"type": "account", "actions": ["initiate"]}], True),
+        ([{"type": "payment", "actions": ["read"]}], True),
+        ([{"type": "payment", "actions": ["read", "initiate"], "amount": "1.00"}], False),
+    ):
+        tokens = redeemed(granted)
+        assert tokens.authorization_details == granted
+        assert tokens.warnings == (("authorization_details_missing",) if missing else ())
+        assert tokens.missing_authorization_details([PAYMENT]) == ([PAYMENT] if missing else [])
+    with pytest.raises(oauth_core.Malformed) as error:
+        redeemed([{"actions": ["initiate"]}])
+    assert error.value.code == "token.malformed"
+    assert oauth_core.Tokens.bearer("a").authorization_details is None
+
+
+def audience(client: oauth_core.Client, tokens: oauth_core.Tokens) -> list[str]:
+    said = client.introspect(token=tokens.access_token)
+    assert said.active
+    return list(said.audience)
+
+
+def test_a_refresh_narrows_the_resources(provider: Any) -> None:
+    client = client_of(provider, "security", dpop_key=oauth_core.DpopKey.generate())
+    flow = client.begin_authorization(
+        redirect_uri=CALLBACK, scope="openid read", resource=[ONE, OTHER], push="always"
+    )
+    tokens = client.redeem(flow, Browser().open(flow.url), resource=[ONE])
+    assert audience(client, tokens) == [ONE]
+    renewed = client.refresh(tokens=tokens, resource=[OTHER])
+    assert audience(client, renewed) == [OTHER]
+    with pytest.raises(oauth_core.Denied) as error:
+        client.refresh(tokens=renewed, resource=["https://third.example/"])
+    assert error.value.code == "denied.invalid_target"
+
+
+def test_the_clients_own_tokens_are_for_a_resource(provider: Any) -> None:
+    client = client_of(provider, "security", dpop_key=oauth_core.DpopKey.generate())
+    assert audience(client, client.client_credentials(scope="read", resource=[ONE]).token()) == [ONE]
+    source = client.client_credentials(scope="read", resource=[OTHER])
+    assert audience(client, asyncio.run(source.atoken())) == [OTHER]

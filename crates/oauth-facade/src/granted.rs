@@ -1,0 +1,33 @@
+//! The permissions of a grant (RFC 9396), in JSON.
+
+use oauth_core::Tokens;
+use oauth_core::authorization_details::AuthorizationDetails;
+use oauth_core::error::Error;
+use oauth_core::json::Value;
+
+/// The `authorization_details` that were granted (section 7), as a list of objects; `None` if the server says nothing.
+///
+/// # Errors
+/// `token.malformed` for what are none.
+pub fn authorization_details(tokens: &Tokens) -> Result<Option<Value>, Error> {
+    Ok(tokens.authorization_details()?.as_ref().map(list))
+}
+
+/// Those of the `authorization_details` in `wanted`, a JSON array, that were not granted: there is none of this type, or
+/// it lacks something of what section 2.2 defines. What a type defines for itself is for the caller to compare.
+///
+/// # Errors
+/// `authorization_details.malformed` for a text that is no such array, `token.malformed` for what was granted.
+pub fn missing_authorization_details(tokens: &Tokens, wanted: &str) -> Result<Value, Error> {
+    let wanted = AuthorizationDetails::parse(wanted)?;
+    let granted = tokens.authorization_details()?.unwrap_or_default();
+    let missing = wanted.not_in(&granted).cloned();
+    Ok(list(&missing.collect()))
+}
+
+fn list(details: &AuthorizationDetails) -> Value {
+    let details = details
+        .iter()
+        .map(|detail| Value::Object(detail.as_map().clone()));
+    Value::Array(details.collect())
+}
