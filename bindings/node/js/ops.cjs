@@ -6,7 +6,7 @@
 const { authorizationOf, begin, nothing, perform, recordOf, tokensOf } = require('./operation.cjs')
 const { Record } = require('./record.cjs')
 
-const FINGERPRINT = 'f5145cc285027a2b'
+const FINGERPRINT = '394c7cda321fdb99'
 
 /** The claims about a user (OpenID Connect Core section 5.1). */
 class UserClaims extends Record {
@@ -178,6 +178,15 @@ class DiscoveredIssuer extends Record {
   }
 }
 
+/** A client ID metadata document. Nothing in it is secret. */
+class ClientIdDocument extends Record {
+  static members = {
+    clientId: 'plain',
+    document: 'plain',
+    warnings: 'plain',
+  }
+}
+
 const operations = {
   revoke: { number: 0, names: ['token', 'hint'], finish: nothing },
   refresh: { number: 1, names: ['tokens', 'scope', 'resource', 'audience', 'extra'], finish: tokensOf },
@@ -208,6 +217,7 @@ const operations = {
   deleteRegistration: { number: 26, names: ['registered'], finish: nothing },
   resourceMetadata: { number: 27, names: ['resource', 'challenges', 'matching'], finish: recordOf(ProtectedResource) },
   discoverIssuer: { number: 28, names: ['identifier'], finish: recordOf(DiscoveredIssuer) },
+  clientIdMetadata: { number: 29, names: ['metadata', 'mcp'], finish: recordOf(ClientIdDocument), json: ['metadata'] },
 }
 
 /** What a client asks of a server. */
@@ -240,6 +250,7 @@ class Operations {
   async deleteRegistration(args, options) { return this[perform](operations.deleteRegistration, args, options) }
   async resourceMetadata(args, options) { return this[perform](operations.resourceMetadata, args, options) }
   async discoverIssuer(args, options) { return this[perform](operations.discoverIssuer, args, options) }
+  async clientIdMetadata(args, options) { return this[perform](operations.clientIdMetadata, args, options) }
 }
 
 /** The same, for a driver of your own. */
@@ -273,6 +284,7 @@ class ExchangeOperations {
   deleteRegistration(args, options) { return this[begin](operations.deleteRegistration, args, options) }
   resourceMetadata(args, options) { return this[begin](operations.resourceMetadata, args, options) }
   discoverIssuer(args, options) { return this[begin](operations.discoverIssuer, args, options) }
+  clientIdMetadata(args, options) { return this[begin](operations.clientIdMetadata, args, options) }
 }
 
-module.exports = { ExchangeOperations, FINGERPRINT, Operations, operations, UserClaims, TokenState, DeviceCode, BackchannelRequest, IdentityAssertion, AccessToken, IdToken, LogoutToken, RegisteredClient, ProtectedResource, DiscoveredIssuer }
+module.exports = { ExchangeOperations, FINGERPRINT, Operations, operations, UserClaims, TokenState, DeviceCode, BackchannelRequest, IdentityAssertion, AccessToken, IdToken, LogoutToken, RegisteredClient, ProtectedResource, DiscoveredIssuer, ClientIdDocument }

@@ -504,6 +504,19 @@ export interface DiscoverIssuerArguments {
   identifier: string
 }
 
+export interface ClientIdMetadataArguments {
+  /**
+   * The client metadata, by their registered names (RFC 7591 section 2). With a `client_id` they are a document, and
+   * are checked as they are; without, one is made of them, by default of a public client.
+   */
+  metadata: object
+  /**
+   * Whether it has to have what servers of the Model Context Protocol want besides: a name and redirect URIs
+   * (`client_metadata.name_missing`, `client_metadata.inconsistent`).
+   */
+  mcp?: boolean | undefined
+}
+
 /**
  * The claims about a user (OpenID Connect Core section 5.1).
  * A standard claim that is of another type than the standard gives it is absent: the text "false" is no boolean, and
@@ -810,6 +823,21 @@ export class DiscoveredIssuer {
    * what the ID token says.
    */
   readonly identifier: string
+  /** What may be shown. */
+  toJSON(): Record<string, unknown>
+}
+
+/** A client ID metadata document. Nothing in it is secret. */
+export class ClientIdDocument {
+  private constructor()
+  /** Its URL, which is the client's id. */
+  readonly clientId: string
+  /** The document, to publish as it is. */
+  readonly document: string
+  /**
+   * What servers may dislike about it: `query`, `bare_path` and `not_normalized` of the URL, `large` of the document.
+   */
+  readonly warnings: readonly string[]
   /** What may be shown. */
   toJSON(): Record<string, unknown>
 }
@@ -1228,6 +1256,19 @@ export interface Operations {
    * @param args.identifier Something like an e-mail address, a host with or without a port, or an https URL.
    */
   discoverIssuer(args: DiscoverIssuerArguments, options?: CallOptions): Promise<DiscoveredIssuer>
+  /**
+   * Makes or checks the document of this client, whose id is the URL where the document is published
+   * (draft-ietf-oauth-client-id-metadata-document). Nobody is asked.
+   * Serve it at that URL with status 200, as `application/json` and without a redirect; a site of ours does with its
+   * setting `client_metadata`. `client_id_metadata.url` for an id that is no such URL, `client_id_metadata.client_id`
+   * for a document of another client, `client_id_metadata.client_secret` and `client_id_metadata.shared_secret` for one
+   * with a secret, `client_metadata.*` for contradictions.
+   * @param args.metadata The client metadata, by their registered names (RFC 7591 section 2). With a `client_id` they
+   * are a document, and are checked as they are; without, one is made of them, by default of a public client.
+   * @param args.mcp Whether it has to have what servers of the Model Context Protocol want besides: a name and redirect
+   * URIs (`client_metadata.name_missing`, `client_metadata.inconsistent`).
+   */
+  clientIdMetadata(args: ClientIdMetadataArguments, options?: CallOptions): Promise<ClientIdDocument>
 }
 
 /** The same, for a driver of your own. */
@@ -1653,4 +1694,17 @@ export interface ExchangeOperations {
    * @param args.identifier Something like an e-mail address, a host with or without a port, or an https URL.
    */
   discoverIssuer(args: DiscoverIssuerArguments, options?: MomentOptions): Exchange<DiscoveredIssuer>
+  /**
+   * Makes or checks the document of this client, whose id is the URL where the document is published
+   * (draft-ietf-oauth-client-id-metadata-document). Nobody is asked.
+   * Serve it at that URL with status 200, as `application/json` and without a redirect; a site of ours does with its
+   * setting `client_metadata`. `client_id_metadata.url` for an id that is no such URL, `client_id_metadata.client_id`
+   * for a document of another client, `client_id_metadata.client_secret` and `client_id_metadata.shared_secret` for one
+   * with a secret, `client_metadata.*` for contradictions.
+   * @param args.metadata The client metadata, by their registered names (RFC 7591 section 2). With a `client_id` they
+   * are a document, and are checked as they are; without, one is made of them, by default of a public client.
+   * @param args.mcp Whether it has to have what servers of the Model Context Protocol want besides: a name and redirect
+   * URIs (`client_metadata.name_missing`, `client_metadata.inconsistent`).
+   */
+  clientIdMetadata(args: ClientIdMetadataArguments, options?: MomentOptions): Exchange<ClientIdDocument>
 }

@@ -9,6 +9,7 @@ use oauth_core::url::Url;
 use crate::config::{Config, Provider};
 use crate::connect::Connections;
 use crate::cookie::Jar;
+use crate::page::client_metadata;
 
 /// The settings of a site, its base URLs, and the clients of its providers.
 pub(crate) struct SiteState {
@@ -26,6 +27,8 @@ pub(crate) struct BaseUrl {
     /// Its path, without a slash at the end.
     pub(crate) root: String,
     pub(crate) jar: Jar,
+    /// Where the document of the site's client is, if that is on this origin.
+    pub(crate) client_metadata: Option<Url>,
 }
 
 impl SiteState {
@@ -37,6 +40,7 @@ impl SiteState {
             origin: url.origin(),
             root: url.path().trim_end_matches('/').to_owned(),
             jar: Jar::new(config.keys.clone(), url, &config.name),
+            client_metadata: client_metadata::url_at(&config, url),
             url: url.clone(),
         });
         let base_urls: Vec<_> = base_urls.collect();
@@ -45,13 +49,14 @@ impl SiteState {
                 base_url.redirect_uri(&config, provider)?;
             }
         }
-        let connections = Connections::default();
-        Ok(Self {
+        let site = Self {
             config,
             base_urls,
-            connections,
+            connections: Connections::default(),
             is_large_known: AtomicBool::new(false),
-        })
+        };
+        client_metadata::check(&site)?;
+        Ok(site)
     }
 
     /// The base URL that a request is for; the only one, if there is only one.

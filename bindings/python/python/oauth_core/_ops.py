@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from typing import Any, Literal
 
     from ._native import Flow, Tokens
-    from ._records import UserClaims, TokenState, DeviceCode, BackchannelRequest, IdentityAssertion, AccessToken, IdToken, LogoutToken, RegisteredClient, ProtectedResource, DiscoveredIssuer
+    from ._records import UserClaims, TokenState, DeviceCode, BackchannelRequest, IdentityAssertion, AccessToken, IdToken, LogoutToken, RegisteredClient, ProtectedResource, DiscoveredIssuer, ClientIdDocument
     from .drive import Moment
 
     TokenKind = Literal["access_token", "refresh_token"]
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     Replay = Literal["process", "caller"]
     ResourceMatch = Literal["identical", "parent"]
 
-FINGERPRINT = "f5145cc285027a2b"
+FINGERPRINT = "394c7cda321fdb99"
 
 
 class Operations:
@@ -1328,4 +1328,40 @@ class Operations:
     def adiscover_issuer(self, *, identifier: str) -> Coroutine[Any, Any, DiscoveredIssuer]:
         """discover_issuer(), in a coroutine."""
         answer: Coroutine[Any, Any, DiscoveredIssuer] = self._acall(28, (identifier,))
+        return answer
+
+    def client_id_metadata(
+        self,
+        *,
+        metadata: Mapping[str, Any] | Sequence[Mapping[str, Any]],
+        mcp: bool | None = None,
+    ) -> ClientIdDocument:
+        """Makes or checks the document of this client, whose id is the URL where the document is
+        published (draft-ietf-oauth-client-id-metadata-document). Nobody is asked.
+
+        Serve it at that URL with status 200, as application/json and without a redirect; a site
+        of ours does with its setting client_metadata. client_id_metadata.url for an id that is
+        no such URL, client_id_metadata.client_id for a document of another client,
+        client_id_metadata.client_secret and client_id_metadata.shared_secret for one with a
+        secret, client_metadata.* for contradictions.
+
+        Args:
+            metadata: The client metadata, by their registered names (RFC 7591 section 2). With
+                a client_id they are a document, and are checked as they are; without, one is made
+                of them, by default of a public client.
+            mcp: Whether it has to have what servers of the Model Context Protocol want besides:
+                a name and redirect URIs (client_metadata.name_missing,
+                client_metadata.inconsistent).
+        """
+        answer: ClientIdDocument = self._call(29, (json_text(metadata), mcp))
+        return answer
+
+    def aclient_id_metadata(
+        self,
+        *,
+        metadata: Mapping[str, Any] | Sequence[Mapping[str, Any]],
+        mcp: bool | None = None,
+    ) -> Coroutine[Any, Any, ClientIdDocument]:
+        """client_id_metadata(), in a coroutine."""
+        answer: Coroutine[Any, Any, ClientIdDocument] = self._acall(29, (json_text(metadata), mcp))
         return answer

@@ -22,6 +22,7 @@ __all__ = [
     "RegisteredClient",
     "ProtectedResource",
     "DiscoveredIssuer",
+    "ClientIdDocument",
 ]
 
 
@@ -747,3 +748,32 @@ class DiscoveredIssuer(Record):
         _personal = frozenset((
             "identifier",
         ))
+
+
+class ClientIdDocument(Record):
+    """A client ID metadata document. Nothing in it is secret.
+
+    Attributes:
+        client_id: Its URL, which is the client's id.
+        document: The document, to publish as it is.
+        warnings: What servers may dislike about it: query, bare_path and not_normalized
+            of the URL, large of the document.
+    """
+
+    if TYPE_CHECKING:
+        client_id: str
+        """Its URL, which is the client's id."""
+        document: str
+        """The document, to publish as it is."""
+        warnings: tuple[str, ...] = ()
+        """What servers may dislike about it: query, bare_path and not_normalized of the URL, large
+        of the document."""
+    else:
+        __slots__ = (
+            "client_id",
+            "document",
+            "warnings",
+        )
+        _absent = {
+            "warnings": (),
+        }
