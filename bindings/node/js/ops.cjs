@@ -6,7 +6,7 @@
 const { authorizationOf, begin, nothing, perform, recordOf, tokensOf } = require('./operation.cjs')
 const { Record } = require('./record.cjs')
 
-const FINGERPRINT = '394c7cda321fdb99'
+const FINGERPRINT = 'b9b7008d42fe2dd2'
 
 /** The claims about a user (OpenID Connect Core section 5.1). */
 class UserClaims extends Record {
@@ -166,6 +166,7 @@ class ProtectedResource extends Record {
     requiresDpop: 'plain',
     requiresMtls: 'plain',
     dpopAlgs: 'plain',
+    signedBy: 'plain',
     metadata: 'plain',
   }
 }
@@ -215,7 +216,7 @@ const operations = {
   readRegistration: { number: 24, names: ['registered'], finish: recordOf(RegisteredClient) },
   updateRegistration: { number: 25, names: ['registered', 'metadata'], finish: recordOf(RegisteredClient), json: ['metadata'] },
   deleteRegistration: { number: 26, names: ['registered'], finish: nothing },
-  resourceMetadata: { number: 27, names: ['resource', 'challenges', 'matching'], finish: recordOf(ProtectedResource) },
+  resourceMetadata: { number: 27, names: ['resource', 'challenges', 'matching', 'signers'], finish: recordOf(ProtectedResource), json: ['signers'] },
   discoverIssuer: { number: 28, names: ['identifier'], finish: recordOf(DiscoveredIssuer) },
   clientIdMetadata: { number: 29, names: ['metadata', 'mcp'], finish: recordOf(ClientIdDocument), json: ['metadata'] },
 }

@@ -497,6 +497,11 @@ export interface ResourceMetadataArguments {
    * origin, as servers of the Model Context Protocol name it.
    */
   matching?: ResourceMatch | undefined
+  /**
+   * Who is trusted to sign metadata (section 2.2): issuers, each with its JWK Set. What a trusted issuer has signed
+   * goes before what stands beside it; all other signatures are ignored. `jwks.malformed` for no JWK Set.
+   */
+  signers?: object | undefined
 }
 
 export interface DiscoverIssuerArguments {
@@ -807,6 +812,8 @@ export class ProtectedResource {
   readonly requiresMtls: boolean
   /** The algorithms of DPoP proofs that it accepts; empty if it does not say. */
   readonly dpopAlgs: readonly string[]
+  /** Which of the `signers` has signed the values; absent if none has. */
+  readonly signedBy: string | undefined
   /** All metadata, including members that no standard defines. */
   readonly metadata: Readonly<Record<string, unknown>>
   /** What may be shown. */
@@ -1243,6 +1250,9 @@ export interface Operations {
    * @param args.challenges The `WWW-Authenticate` values of its response, which may name the URL of the metadata.
    * @param args.matching Which resource the metadata may be about: the `identical` one alone, or also a `parent` that
    * it lies beneath on its origin, as servers of the Model Context Protocol name it.
+   * @param args.signers Who is trusted to sign metadata (section 2.2): issuers, each with its JWK Set. What a trusted
+   * issuer has signed goes before what stands beside it; all other signatures are ignored. `jwks.malformed` for no JWK
+   * Set.
    */
   resourceMetadata(args: ResourceMetadataArguments, options?: CallOptions): Promise<ProtectedResource>
   /**
@@ -1681,6 +1691,9 @@ export interface ExchangeOperations {
    * @param args.challenges The `WWW-Authenticate` values of its response, which may name the URL of the metadata.
    * @param args.matching Which resource the metadata may be about: the `identical` one alone, or also a `parent` that
    * it lies beneath on its origin, as servers of the Model Context Protocol name it.
+   * @param args.signers Who is trusted to sign metadata (section 2.2): issuers, each with its JWK Set. What a trusted
+   * issuer has signed goes before what stands beside it; all other signatures are ignored. `jwks.malformed` for no JWK
+   * Set.
    */
   resourceMetadata(args: ResourceMetadataArguments, options?: MomentOptions): Exchange<ProtectedResource>
   /**

@@ -966,6 +966,7 @@ class ExchangeOperations:
         resource: str,
         challenges: Sequence[str] | None = None,
         matching: ResourceMatch | None = None,
+        signers: Mapping[str, Any] | Sequence[Mapping[str, Any]] | None = None,
         moment: Moment | None = None,
     ) -> Exchange[ProtectedResource]:
         """Fetches the metadata of a protected resource (RFC 9728): the servers that issue its tokens,
@@ -984,10 +985,13 @@ class ExchangeOperations:
             matching: Which resource the metadata may be about: the identical one alone, or
                 also a parent that it lies beneath on its origin, as servers of the Model Context
                 Protocol name it.
+            signers: Who is trusted to sign metadata (section 2.2): issuers, each with its JWK
+                Set. What a trusted issuer has signed goes before what stands beside it; all other
+                signatures are ignored. jwks.malformed for no JWK Set.
             moment: For tests and replays: gives the Unix time in seconds and 32 random bytes,
                 at each step.
         """
-        answer: Exchange[ProtectedResource] = self._begin(27, (resource, challenges, matching), moment)
+        answer: Exchange[ProtectedResource] = self._begin(27, (resource, challenges, matching, json_text(signers)), moment)
         return answer
 
     def discover_issuer(

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     Replay = Literal["process", "caller"]
     ResourceMatch = Literal["identical", "parent"]
 
-FINGERPRINT = "394c7cda321fdb99"
+FINGERPRINT = "b9b7008d42fe2dd2"
 
 
 class Operations:
@@ -1273,6 +1273,7 @@ class Operations:
         resource: str,
         challenges: Sequence[str] | None = None,
         matching: ResourceMatch | None = None,
+        signers: Mapping[str, Any] | Sequence[Mapping[str, Any]] | None = None,
     ) -> ProtectedResource:
         """Fetches the metadata of a protected resource (RFC 9728): the servers that issue its tokens,
         and their kind.
@@ -1290,8 +1291,11 @@ class Operations:
             matching: Which resource the metadata may be about: the identical one alone, or
                 also a parent that it lies beneath on its origin, as servers of the Model Context
                 Protocol name it.
+            signers: Who is trusted to sign metadata (section 2.2): issuers, each with its JWK
+                Set. What a trusted issuer has signed goes before what stands beside it; all other
+                signatures are ignored. jwks.malformed for no JWK Set.
         """
-        answer: ProtectedResource = self._call(27, (resource, challenges, matching))
+        answer: ProtectedResource = self._call(27, (resource, challenges, matching, json_text(signers)))
         return answer
 
     def aresource_metadata(
@@ -1300,9 +1304,10 @@ class Operations:
         resource: str,
         challenges: Sequence[str] | None = None,
         matching: ResourceMatch | None = None,
+        signers: Mapping[str, Any] | Sequence[Mapping[str, Any]] | None = None,
     ) -> Coroutine[Any, Any, ProtectedResource]:
         """resource_metadata(), in a coroutine."""
-        answer: Coroutine[Any, Any, ProtectedResource] = self._acall(27, (resource, challenges, matching))
+        answer: Coroutine[Any, Any, ProtectedResource] = self._acall(27, (resource, challenges, matching, json_text(signers)))
         return answer
 
     def discover_issuer(self, *, identifier: str) -> DiscoveredIssuer:

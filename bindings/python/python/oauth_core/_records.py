@@ -686,6 +686,7 @@ class ProtectedResource(Record):
         requires_dpop: Whether it accepts only tokens bound to a DPoP key.
         requires_mtls: Whether it accepts only tokens bound to a certificate.
         dpop_algs: The algorithms of DPoP proofs that it accepts; empty if it does not say.
+        signed_by: Which of the signers has signed the values; absent if none has.
         metadata: All metadata, including members that no standard defines.
     """
 
@@ -703,6 +704,8 @@ class ProtectedResource(Record):
         """Whether it accepts only tokens bound to a certificate."""
         dpop_algs: tuple[str, ...] = ()
         """The algorithms of DPoP proofs that it accepts; empty if it does not say."""
+        signed_by: str | None = None
+        """Which of the signers has signed the values; absent if none has."""
         metadata: dict[str, Any] = {}
         """All metadata, including members that no standard defines."""
     else:
@@ -713,12 +716,14 @@ class ProtectedResource(Record):
             "requires_dpop",
             "requires_mtls",
             "dpop_algs",
+            "signed_by",
             "metadata",
         )
         _absent = {
             "authorization_servers": (),
             "scopes_supported": frozenset(),
             "dpop_algs": (),
+            "signed_by": None,
             "metadata": {},
         }
 

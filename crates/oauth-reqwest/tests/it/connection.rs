@@ -430,3 +430,33 @@ async fn a_second_login_is_for_the_scope_and_resource_of_the_first() {
     assert_eq!(first, second);
     assert_eq!(first.1.as_deref(), Some(api(&served).as_str()));
 }
+
+/// Two APIs on one origin have a login each, in one store as well (B81).
+#[tokio::test]
+async fn two_apis_on_one_origin_are_two() {
+    let (served, person) = (served(), Person::default());
+    let store: Arc<dyn Store> = Arc::new(Memory::new());
+    let echo = connection(&served, &person, Arc::clone(&store));
+    let times = Arc::clone(&person.0);
+    let origin = danger::loopback_connect_request(served.base()).unwrap();
+    let origin = origin.register(ClientMetadata::of_native_app("Notes"));
+    let origin = ResourceConnection::new(driver(), origin)
+        .store(store)
+        .patience(PATIENCE)
+        .open(move |url| {
+            times.fetch_add(1, Ordering::SeqCst);
+            tokio::spawn(browse(url.as_str().to_owned()));
+            Ok(())
+        });
+    let first = echo.token().await.unwrap();
+    let second = origin.token().await.unwrap();
+    assert_ne!(
+        first.access_token.expose(),
+        second.access_token.expose(),
+        "a token is for one of them"
+    );
+    assert_eq!(person.times(), 2);
+    let again = echo.token().await.unwrap();
+    assert_eq!(again.access_token.expose(), first.access_token.expose());
+    assert_eq!(person.times(), 2);
+}

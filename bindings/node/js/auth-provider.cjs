@@ -1,0 +1,130 @@
+'use strict'
+
+// What the TypeScript SDK of the Model Context Protocol takes as `authProvider`, over a connection.
+//
+// The SDK (1.32) asks for tokens before each message. After a 401, and after a 403 that wants more scope, it runs its own
+// OAuth, which tells a provider neither the status nor the token, and sends the message again only once a token request
+// of its own was answered. So this provider lets it make its requests to nobody: the metadata that it hands over as found
+// have `data:` URLs for endpoints, which `fetch` answers by itself. In between the connection does what is to be done.
+
+const { inspect } = require('#host')
+
+/** An endpoint that gives this answer, whatever is sent, and sends nothing on. */
+const answering = (answer) => `data:application/json,${encodeURIComponent(JSON.stringify(answer))}`
+
+/** The server that the SDK takes itself to ask. There is none of this name (RFC 2606 section 2). */
+const NOBODY = 'https://authorization-server.invalid'
+
+const METADATA = Object.freeze({
+  issuer: NOBODY,
+  authorization_endpoint: `${NOBODY}/authorize`,
+  registration_endpoint: answering({ client_id: 'nobody', redirect_uris: [] }),
+  token_endpoint: answering({ access_token: 'none', token_type: 'Bearer' }),
+  token_endpoint_auth_methods_supported: ['none'],
+  response_types_supported: ['code'],
+})
+
+/** For how long, in milliseconds, a message that went with the former token may still be refused. */
+const LATE = 10_000
+
+/** An `OAuthClientProvider` of the SDK. */
+class AuthProvider {
+  #connection
+  /** The tokens that were handed out last, and when they were, once for each message. */
+  #last
+  #handed = []
+  /** Messages that may still be refused for the tokens before, and until when. */
+  #late = { left: 0, until: 0 }
+  /** What refusals named that the SDK has not come back for yet. */
+  #wanted = new Set()
+
+  constructor(connection) {
+    this.#connection = connection
+  }
+
+  /** None: whoever signs in is sent to their browser by the connection. */
+  get redirectUrl() { return undefined }
+
+  /** Of the scope that a refusal names the SDK tells nobody but the server at which it registers. */
+  get clientMetadata() {
+    const wanted = this.#wanted
+    return {
+      redirect_uris: [],
+      toJSON() {
+        for (const name of (this.scope ?? '').split(' ')) if (name !== '') wanted.add(name)
+        return { redirect_uris: [] }
+      },
+    }
+  }
+
+  /** None, so that each time it registers. */
+  clientInformation() { return undefined }
+  saveClientInformation() {}
+
+  async tokens() {
+    let tokens
+    try {
+      tokens = await this.#connection.token()
+    } catch (error) {
+      // Messages go without one.
+      if (error.code === 'connect.not_protected') return undefined
+      throw error
+    }
+    if (tokens.tokenType.toLowerCase() !== 'bearer') {
+      throw new TypeError('the SDK sends no proofs with tokens that are bound to a key: give its transport the `fetch` of the connection')
+    }
+    const now = performance.now()
+    if (tokens.accessToken !== this.#last?.accessToken) this.#handed = []
+    this.#handed = [...this.#handed.filter((at) => at > now - LATE), now]
+    this.#last = tokens
+    return { access_token: tokens.accessToken, token_type: 'Bearer', scope: tokens.scope?.join(' ') }
+  }
+
+  saveTokens() {}
+  redirectToAuthorization() {}
+  saveCodeVerifier() {}
+  codeVerifier() { return '' }
+
+  /** The connection knows the resource. */
+  async validateResourceURL() { return undefined }
+
+  discoveryState() {
+    const resourceMetadata = { resource: this.#connection.url }
+    return { authorizationServerUrl: NOBODY, authorizationServerMetadata: METADATA, resourceMetadata }
+  }
+
+  /** Called after each refusal, before the message is sent again. */
+  async prepareTokenRequest() {
+    const refused = this.#last
+    const wanted = [...this.#wanted]
+    this.#wanted.clear()
+    const granted = new Set(refused?.scope)
+    if (refused === undefined) await this.tokens()
+    else if (wanted.some((name) => !granted.has(name))) await this.#connection.stepUp(refused, { scope: wanted.join(' ') })
+    else await this.#renew(refused)
+    return new URLSearchParams({ grant_type: 'none' })
+  }
+
+  /** Of messages that were refused at once one renews: the others went with the token before. */
+  async #renew(refused) {
+    const late = this.#late
+    if (late.left > 0 && performance.now() < late.until) {
+      late.left -= 1
+      return
+    }
+    const others = this.#handed.length - 1
+    await this.#connection.renew(refused)
+    this.#late = { left: others, until: performance.now() + LATE }
+  }
+
+  async invalidateCredentials(scope) {
+    if (scope === 'all' || scope === 'client') await this.#connection.forget()
+    else if (scope === 'tokens' && this.#last !== undefined) this.#connection.invalidate(this.#last)
+  }
+
+  [inspect.custom](depth, options) {
+    return `AuthProvider ${inspect({ url: this.#connection.url }, options)}`
+  }
+}
+
+module.exports = { AuthProvider }
