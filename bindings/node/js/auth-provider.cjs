@@ -24,17 +24,13 @@ const METADATA = Object.freeze({
   response_types_supported: ['code'],
 })
 
-/** For how long, in milliseconds, a message that went with the former token may still be refused. */
-const LATE = 10_000
-
 /** An `OAuthClientProvider` of the SDK. */
 class AuthProvider {
   #connection
-  /** The tokens that were handed out last, and when they were, once for each message. */
+  /** The tokens that were handed out last. */
   #last
-  #handed = []
-  /** Messages that may still be refused for the tokens before, and until when. */
-  #late = { left: 0, until: 0 }
+  /** The renewal that is under way. */
+  #renewal
   /** What refusals named that the SDK has not come back for yet. */
   #wanted = new Set()
 
@@ -73,9 +69,6 @@ class AuthProvider {
     if (tokens.tokenType.toLowerCase() !== 'bearer') {
       throw new TypeError('the SDK sends no proofs with tokens that are bound to a key: give its transport the `fetch` of the connection')
     }
-    const now = performance.now()
-    if (tokens.accessToken !== this.#last?.accessToken) this.#handed = []
-    this.#handed = [...this.#handed.filter((at) => at > now - LATE), now]
     this.#last = tokens
     return { access_token: tokens.accessToken, token_type: 'Bearer', scope: tokens.scope?.join(' ') }
   }
@@ -105,16 +98,10 @@ class AuthProvider {
     return new URLSearchParams({ grant_type: 'none' })
   }
 
-  /** Of messages that were refused at once one renews: the others went with the token before. */
+  /** Messages that were refused at once wait for one renewal. */
   async #renew(refused) {
-    const late = this.#late
-    if (late.left > 0 && performance.now() < late.until) {
-      late.left -= 1
-      return
-    }
-    const others = this.#handed.length - 1
-    await this.#connection.renew(refused)
-    this.#late = { left: others, until: performance.now() + LATE }
+    this.#renewal ??= this.#connection.renew(refused).finally(() => { this.#renewal = undefined })
+    await this.#renewal
   }
 
   async invalidateCredentials(scope) {

@@ -106,7 +106,7 @@ test('a document at the client’s id is made, checked and taken', async () => {
   assert.equal(told.clientId, clientId)
   assert.deepEqual(told.warnings, [])
   const document = JSON.parse(told.document)
-  assert.deepEqual(document, { client_id: clientId, ...metadata, token_endpoint_auth_method: 'none' })
+  assert.deepEqual(document, { client_id: clientId, ...metadata, token_endpoint_auth_method: 'none', application_type: 'web' })
   // What was made is taken as it is.
   assert.equal((await client.clientIdMetadata({ metadata: document })).document, told.document)
 
