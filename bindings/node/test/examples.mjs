@@ -65,7 +65,6 @@ export async function stage() {
     CLIENT_SECRET: known.generic.clientSecret,
   }
   let runs = 0
-  let mcp
 
   /** Runs it as it stands, but for where the systems are. */
   async function ran(code, more = {}) {
@@ -84,7 +83,8 @@ export async function stage() {
       .replaceAll('https://api-public.socios.com', socios.base)
       .replaceAll(/providerFile\(file, \{/g, `providerFile(file, { loopback: '${generic.base}',`)
     if (/mcp/i.test(script)) {
-      mcp ??= await mcpServer('typescript')
+      // One for each: it ends with the test that has started it.
+      const mcp = await mcpServer('typescript')
       more = { ...more, MCP_URL: mcp.url }
       script = script
         .replaceAll(/'@modelcontextprotocol\/[^']+'/g, (name) => JSON.stringify(resolved(name.slice(1, -1))))
