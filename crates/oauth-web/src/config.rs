@@ -223,6 +223,13 @@ impl Config {
         Ok(())
     }
 
+    /// Where the document of the site's client is, if that is on the origin of this base URL.
+    pub(crate) fn client_metadata_at(&self, base_url: &Url) -> Option<Url> {
+        let document = self.client_metadata.as_ref()?;
+        let url = Url::parse(document.url().as_str()).ok()?;
+        url.same_origin(base_url).then_some(url)
+    }
+
     /// The callback path of a provider, below the root path.
     pub(crate) fn callback(&self, provider: &Provider) -> String {
         let is_only = self.lookup == Lookup::Fixed && self.providers.len() == 1;

@@ -9,7 +9,6 @@ use oauth_core::url::Url;
 use crate::config::{Config, Provider};
 use crate::connect::Connections;
 use crate::cookie::Jar;
-use crate::page::client_metadata;
 
 /// The settings of a site, its base URLs, and the clients of its providers.
 pub(crate) struct SiteState {
@@ -40,7 +39,7 @@ impl SiteState {
             origin: url.origin(),
             root: url.path().trim_end_matches('/').to_owned(),
             jar: Jar::new(config.keys.clone(), url, &config.name),
-            client_metadata: client_metadata::url_at(&config, url),
+            client_metadata: config.client_metadata_at(url),
             url: url.clone(),
         });
         let base_urls: Vec<_> = base_urls.collect();
@@ -49,14 +48,13 @@ impl SiteState {
                 base_url.redirect_uri(&config, provider)?;
             }
         }
-        let site = Self {
+        let connections = Connections::default();
+        Ok(Self {
             config,
             base_urls,
-            connections: Connections::default(),
+            connections,
             is_large_known: AtomicBool::new(false),
-        };
-        client_metadata::check(&site)?;
-        Ok(site)
+        })
     }
 
     /// The base URL that a request is for; the only one, if there is only one.

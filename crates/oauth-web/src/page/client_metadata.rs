@@ -4,10 +4,8 @@
 use http::header::{CACHE_CONTROL, CONTENT_TYPE};
 use http::{Method, StatusCode};
 use oauth_core::error::{Error, Misuse};
-use oauth_core::url::Url;
 
 use super::method_not_allowed;
-use crate::config::Config;
 use crate::reply::Reply;
 use crate::request_context::RequestContext;
 use crate::routes::Route;
@@ -15,13 +13,6 @@ use crate::site_state::SiteState;
 
 /// Servers may keep it for so long, and no longer: a mistake in it ends after five minutes.
 const CACHING: &str = "public, max-age=300";
-
-/// Where the document is, if that is on the origin of this base URL.
-pub(crate) fn url_at(config: &Config, base_url: &Url) -> Option<Url> {
-    let document = config.client_metadata.as_ref()?;
-    let url = Url::parse(document.url().as_str()).ok()?;
-    url.same_origin(base_url).then_some(url)
-}
 
 /// # Errors
 /// `web.setup` for a document that the site cannot serve, or that lacks the callback of a provider where the site is
