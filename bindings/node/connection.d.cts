@@ -55,6 +55,11 @@ export interface ResourceConnectionOptions extends LimitOptions {
   dpopKey?: DpopKey | undefined
   /** A redirect URI that is registered: a loopback address. By default a free port. */
   redirectUri?: string | undefined
+  /**
+   * Sends no `resource` (RFC 8707), for a server that refuses it, as Microsoft Entra's does. Its tokens are then for what
+   * their scope says.
+   */
+  withoutResource?: boolean | undefined
   /** How long the person may take: 300 000 ms. */
   timeoutMs?: number | undefined
   /** The `WWW-Authenticate` of an answer that was met already; the API is then not asked for it. */
@@ -68,6 +73,40 @@ export interface ResourceConnectionOptions extends LimitOptions {
   network?: Network | undefined
   /** Called with the milliseconds of each pause before it is waited for. */
   onWait?: ((ms: number) => void) | undefined
+}
+
+/**
+ * An `OAuthClientProvider` of the TypeScript SDK of the Model Context Protocol, over a connection: see
+ * {@link ResourceConnection.authProvider}. Its members are the SDK's to call.
+ */
+export interface AuthProvider {
+  readonly redirectUrl: undefined
+  readonly clientMetadata: { redirect_uris: string[] }
+  clientInformation(): undefined
+  saveClientInformation(): void
+  /** The token to send, fresh now; `undefined` where the server asks for no authorization. Its errors are those of `token`. */
+  tokens(): Promise<{ access_token: string; token_type: 'Bearer'; scope?: string } | undefined>
+  saveTokens(): void
+  redirectToAuthorization(): void
+  saveCodeVerifier(): void
+  codeVerifier(): string
+  validateResourceURL(): Promise<undefined>
+  discoveryState(): {
+    authorizationServerUrl: string
+    authorizationServerMetadata: {
+      issuer: string
+      authorization_endpoint: string
+      registration_endpoint: string
+      token_endpoint: string
+      token_endpoint_auth_methods_supported: string[]
+      response_types_supported: string[]
+    }
+    resourceMetadata: { resource: string }
+  }
+  /** Renews the token, or asks the person for more, once a message was refused. */
+  prepareTokenRequest(): Promise<URLSearchParams>
+  /** `all` and `client` forget the client and the tokens, `tokens` the tokens at hand. */
+  invalidateCredentials(scope: 'all' | 'client' | 'tokens' | 'verifier' | 'discovery'): Promise<void>
 }
 
 /**
@@ -108,6 +147,12 @@ export class ResourceConnection implements TokenSource {
    * forgotten the client and shows people a page that says so, which no program sees. The server is told nothing.
    */
   forget(): Promise<void>
+  /**
+   * What the TypeScript SDK of the Model Context Protocol takes as `authProvider`, for what takes no `fetch`; the SDK then
+   * sends the token by itself, and makes its own token requests to nobody. Give it to nothing that has another `fetch` than
+   * the global one. Tokens that are bound to a key go with `fetch` alone.
+   */
+  readonly authProvider: AuthProvider
   /**
    * `fetch` with the token, renewed once after a 401, and again after the person was asked for more. It can be handed on
    * by itself, as the global one: to the `fetch` of an SDK's transport, for example.

@@ -207,6 +207,12 @@ export interface SiteSettings {
    * unless methods are named. This needs tokens; `sameSite: 'strict'` is the better choice then. Bodies are limited to 10 MiB.
    */
   api?: Readonly<Record<string, string | URL | { url: string | URL; methods?: Iterable<string> | undefined }>> | undefined
+  /**
+   * The client's own metadata document, where a provider takes its URL for a client id
+   * (draft-ietf-oauth-client-id-metadata-document): the site serves it at that URL, its `client_id`, below a base URL, to
+   * whoever asks. `client.clientIdMetadata` makes one. `client_id_metadata.*`, `client_metadata.*` for one that is no good.
+   */
+  clientMetadata?: string | Readonly<Record<string, unknown>> | undefined
   /** `loopback_http` allows plain http to loopback addresses, for tests. */
   transport?: Transport | undefined
   /** The network settings of the site's own requests to providers. */

@@ -1,7 +1,7 @@
 // `npm install oauth-core`, from a registry, as everybody does it: the main package by its name alone.
 import assert from 'node:assert/strict'
 import { execFile } from 'node:child_process'
-import { mkdtemp, readdir, readFile, rm, symlink, writeFile } from 'node:fs/promises'
+import { mkdir, mkdtemp, readdir, readFile, rm, symlink, writeFile } from 'node:fs/promises'
 import { createRequire } from 'node:module'
 import { tmpdir } from 'node:os'
 import path from 'node:path'
@@ -115,6 +115,26 @@ test('a platform without its half is told so', async () => {
   assert.match(absent.message, new RegExp(`for ${here}: oauth-core-${here} is not installed: install oauth-core anew`))
   const other = JSON.parse(await node(bare, '-e', told("Object.defineProperty(process, 'platform', { value: 'aix' })")))
   assert.match(other.message, new RegExp(`for aix-${process.arch}: there is none; there are .*linux-x64-musl`))
+})
+
+test('a tool of ten lines runs in a folder with the package alone, and asks nobody twice', async () => {
+  const chapter = await readFile(path.join(root, 'crates/oauth-guide/chapters/without_a_browser.md'), 'utf8')
+  const [, code] = /### One that asks once\n[^]*?```js\n([^]*?)```/.exec(chapter)
+  assert.ok(code.trim().split('\n').filter((line) => line !== '').length <= 10)
+  const folder = path.join(place, 'tool')
+  const bin = path.join(folder, 'bin')
+  await mkdir(bin, { recursive: true })
+  await symlink(path.join(project, 'node_modules'), path.join(folder, 'node_modules'))
+  await writeFile(path.join(folder, 'tool.mjs'), code)
+  // A browser with nobody at the screen, as the system's opener.
+  await writeFile(path.join(bin, 'xdg-open'), `#!${process.execPath}\nfetch(process.argv[2])\n`, { mode: 0o755 })
+  const env = { ...process.env, ISSUER: twins.generic, PATH: [bin, process.env.PATH].join(path.delimiter) }
+  for (let times = 0; times < 2; times += 1) {
+    const { stdout } = await run(process.execPath, ['tool.mjs'], { cwd: folder, env })
+    assert.equal(stdout, "[ 'offline_access', 'read' ]\n")
+  }
+  const log = await (await fetch(`${twins.generic}/_twin/log`)).json()
+  assert.equal(log.filter((entry) => entry.path === '/device_authorization').length, 1)
 })
 
 test('esbuild copies the half beside the bundle', async () => {

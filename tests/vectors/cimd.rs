@@ -1,58 +1,93 @@
 //! The group `cimd`: client ids that are URLs, and the documents at them.
 
-use oauth_core::client_id_metadata::{ClientIdMetadata, ClientIdUrl, Identification};
-use oauth_core::error::Error;
-use serde_json::{Value, json};
+use oauth_core::client_id_metadata::{Identification, Warning};
+use oauth_core::quirk::Rules;
+use serde_json::{Map, Value, json};
 
+use crate::ask::{Asks, Outcome, public};
+use crate::conversation::{Conversation, In, ServerConfig};
 use crate::expect::{outcome, wanted_classes};
-use crate::format::{Vector, Verdict, expand, holds, same};
+use crate::format::{No, Vector, Verdict, expand, holds, same, texts};
 use crate::metadata;
+use crate::said::{Done, Said};
 
-pub(crate) fn document(vector: &Vector) -> Verdict {
-    if let Some(id) = vector.text("client_id") {
-        let url = ClientIdUrl::parse(id);
-        let is_same = url.as_ref().is_ok_and(|url| url.as_str() == id);
-        let accepted = vector.expected["accepted"].as_bool();
-        return same("accepted", Some(url.is_ok() && is_same), accepted);
-    }
+pub(crate) fn document(vector: &Vector, asks: &mut Asks) -> Verdict {
     if let Some(members) = vector.input.get("metadata") {
-        return fallback(vector, members);
+        return match asks.is_rust() {
+            true => fallback(vector, members),
+            false => Err(No::OutOfReach(DECISION)),
+        };
     }
-    let read = read(vector)?;
-    let profile = vector.expected["profile"].as_str();
-    if profile == Some("mcp") {
+    if let Some(id) = vector.text("client_id") {
+        let minimal = json!({ "redirect_uris": ["http://127.0.0.1/cb"] });
+        let made = made(asks, id, minimal, false)?;
+        if let Err(refusal) = &made {
+            same("code", refusal.code.as_str(), "client_id_metadata.url")?;
+        }
+        let accepted = vector.expected["accepted"].as_bool();
+        return same(
+            "accepted",
+            Some(made.is_ok_and(|made| made["client_id"] == id)),
+            accepted,
+        );
+    }
+    let (url, document) = (vector.must("document_url")?, given(vector)?);
+    let is_for_mcp = vector.expected["profile"] == "mcp";
+    if is_for_mcp {
         // Without the profile it is a good one.
-        holds("accepted without it", read.is_ok())?;
+        let made = made(asks, url, document.clone(), false)?;
+        holds("accepted without it", made.is_ok())?;
     }
-    let judged = read.and_then(|document| match profile {
-        Some("mcp") => document.check_for_mcp().map(|()| document),
-        _ => Ok(document),
-    });
-    let Some(document) = outcome(&vector.expected, judged)? else {
+    let judged = made(asks, url, document, is_for_mcp)?;
+    let Some(made) = outcome(&vector.expected, judged)? else {
         return Ok(());
     };
-    let warnings: Vec<_> = document
-        .warnings()
-        .iter()
-        .map(|warning| warning.text())
-        .collect();
-    let wanted: Vec<_> = vector.expected["warning"].as_str().into_iter().collect();
-    same("warnings", warnings, wanted)?;
+    let warnings = made.get("warnings").map(texts).unwrap_or_default();
+    let wanted = vector.expected["warning"].as_str();
+    let wanted = wanted.map(|wanted| match wanted {
+        _ if wanted == Warning::Large.text() => Warning::Large.code().to_owned(),
+        other => other.to_owned(),
+    });
+    same("warnings", warnings, wanted.into_iter().collect())?;
     // What is printed is taken, too, and says the same.
-    let printed = document.to_json();
-    let again = ClientIdMetadata::parse(document.url().clone(), &printed);
-    let again = again.map_err(|error| error.to_string())?;
-    same("printed", again.to_json(), printed)
+    let printed = made["document"].as_str().unwrap_or_default();
+    let again = serde_json::from_str(printed).map_err(|error| error.to_string())?;
+    let again = self::made(asks, url, again, is_for_mcp)?;
+    let again = again.map_err(|refusal| refusal.message)?;
+    same("printed", again["document"].as_str(), Some(printed))
 }
 
-fn read(vector: &Vector) -> Result<Result<ClientIdMetadata, Error>, String> {
+const DECISION: &str =
+    "how a client that a server does not know gets an id there is found out for Rust alone";
+
+/// What a client of this id makes of the metadata, or the document.
+fn made(
+    asks: &mut Asks,
+    id: &str,
+    metadata: Value,
+    is_for_mcp: bool,
+) -> Outcome<Map<String, Value>> {
+    let mut arguments = json!({ "metadata": metadata });
+    if is_for_mcp {
+        arguments["mcp"] = true.into();
+    }
+    let server = ServerConfig::of("https://as.example", json!({}), &Rules::default());
+    let talk = Conversation::new(Some(server), Some(public(id)));
+    let talk = talk.then(0, In::operation("client_id_metadata", arguments));
+    match asks.play(&talk)?.into_iter().next() {
+        Some(Said::Done(Done::Record(Value::Object(made)))) => Ok(Ok(made)),
+        Some(Said::Error(refusal)) => Ok(Err(refusal)),
+        other => Err(format!("want a document, got {other:?}").into()),
+    }
+}
+
+fn given(vector: &Vector) -> Result<Value, String> {
     let mut document = vector.input["document"].clone();
     if let Some(filler) = document["x"].as_str() {
         let size = filler.trim_matches(['<', '>']);
         document["x"] = expand(&format!("<{}>", kibibytes(size)?)).into();
     }
-    let url = ClientIdUrl::parse(vector.must("document_url")?);
-    Ok(url.and_then(|url| ClientIdMetadata::parse(url, &document.to_string())))
+    Ok(document)
 }
 
 /// `6 KiB` as so many letters.

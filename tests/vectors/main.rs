@@ -101,8 +101,6 @@ const HEADERS: &str = "the parser of WWW-Authenticate is the core's own; what it
                        by the verdicts of bearer-request";
 const LISTENER: &str = "a listener is a socket and no conversation; packages that have one test it \
                         with their login";
-const DOCUMENTS: &str =
-    "a document is checked and printed once, before it is published: by the command or in Rust";
 const CONNECTING: &str = "whom to ask, as whom and for what is found out for Rust alone";
 const ADDRESSES: &str =
     "addresses are judged by the native transport alone, which packages tell with a word";
@@ -132,7 +130,7 @@ fn handler(group: &str) -> Option<Handler> {
         "loopback-listener" => Core(listener::event, LISTENER),
         "provider-deviation" => Talk(provider::deviation),
         "registration" => Talk(registration::registration),
-        "cimd" => Core(cimd::document, DOCUMENTS),
+        "cimd" => Talk(cimd::document),
         "redaction" => Talk(redaction::secret),
         "jws-published" | "jws-negative" => Both(jws::signature, of_jose::signature),
         "hash-claims" => Both(jws::hash_claim, of_jose::hash_claim),

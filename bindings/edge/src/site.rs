@@ -72,6 +72,7 @@ struct Options {
     keep: Option<String>,
     #[serde(default)]
     looks_up: bool,
+    client_metadata: Option<String>,
 }
 
 /// A site in the making.
@@ -157,6 +158,9 @@ impl NativeSiteSetup {
         config.base_urls.extend(urls);
         config.providers.clone_from(&self.providers);
         config.transport = transport(given.loopback);
+        if let Some(document) = given.client_metadata {
+            config.set_client_metadata(&document).map_err(fail)?;
+        }
         set(&mut config.name, given.name);
         set(&mut config.prefix, given.prefix);
         set(&mut config.home, given.home);

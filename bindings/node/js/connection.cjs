@@ -5,6 +5,7 @@
 const { inspect } = require('#host')
 const native = require('#native')
 const { apiOfOne } = require('./api.cjs')
+const { AuthProvider } = require('./auth-provider.cjs')
 const { lifting, nativeClient, prompt, show } = require('./client.cjs')
 const { ClientAuth } = require('./client-auth.cjs')
 const { DpopKey } = require('./dpop.cjs')
@@ -27,13 +28,14 @@ class ResourceConnection {
   #url
   #options
   #api
+  #authProvider
   #failure
 
   constructor(url, settings) {
     const {
       clientName, clientMetadata, initialAccessToken, clientMetadataUrl, clientId, clientSecret, clientAuth, issuer, issuers,
       grantType, store, person, open, device = false, show: shown = prompt, identityProvider, signIn, redirectUri, dpopKey,
-      timeoutMs = 300_000, wwwAuthenticate, transport, network, ...options
+      withoutResource = false, timeoutMs = 300_000, wwwAuthenticate, transport, network, ...options
     } = optionsOf('ResourceConnection', settings)
     for (const [name, given] of Object.entries({ open: open ?? show, show: shown })) {
       if (typeof given !== 'function') throw new TypeError(`${name} must be a function`)
@@ -56,6 +58,7 @@ class ResourceConnection {
       issuer,
       issuers: textsOf('issuers', issuers),
       grantType,
+      withoutResource,
       device: device ? 'always' : open === undefined ? 'where_no_browser' : undefined,
       person,
       redirectUri,
@@ -81,6 +84,9 @@ class ResourceConnection {
 
   /** The URL of the API. */
   get url() { return this.#url }
+
+  /** What the TypeScript SDK of the Model Context Protocol takes as `authProvider`. */
+  get authProvider() { return (this.#authProvider ??= new AuthProvider(this)) }
 
   /** Tokens that are fresh now: those at hand, or new ones, for which the person signs in if need be. */
   token(options) {

@@ -8,6 +8,7 @@ export const {
   Api,
   BackchannelRequest,
   Client,
+  ClientIdDocument,
   Denied,
   DeviceCode,
   DiscoveredIssuer,

@@ -497,11 +497,29 @@ export interface ResourceMetadataArguments {
    * origin, as servers of the Model Context Protocol name it.
    */
   matching?: ResourceMatch | undefined
+  /**
+   * Who is trusted to sign metadata (section 2.2): issuers, each with its JWK Set. What a trusted issuer has signed
+   * goes before what stands beside it; all other signatures are ignored. `jwks.malformed` for no JWK Set.
+   */
+  signers?: object | undefined
 }
 
 export interface DiscoverIssuerArguments {
   /** Something like an e-mail address, a host with or without a port, or an https URL. */
   identifier: string
+}
+
+export interface ClientIdMetadataArguments {
+  /**
+   * The client metadata, by their registered names (RFC 7591 section 2). With a `client_id` they are a document, and
+   * are checked as they are; without, one is made of them, by default of a public client.
+   */
+  metadata: object
+  /**
+   * Whether it has to have what servers of the Model Context Protocol want besides: a name and redirect URIs
+   * (`client_metadata.name_missing`, `client_metadata.inconsistent`).
+   */
+  mcp?: boolean | undefined
 }
 
 /**
@@ -799,6 +817,8 @@ export class ProtectedResource {
   readonly requiresMtls: boolean
   /** The algorithms of DPoP proofs that it accepts; empty if it does not say. */
   readonly dpopAlgs: readonly string[]
+  /** Which of the `signers` has signed the values; absent if none has. */
+  readonly signedBy: string | undefined
   /** All metadata, including members that no standard defines. */
   readonly metadata: Readonly<Record<string, unknown>>
   /** What may be shown. */
@@ -815,6 +835,21 @@ export class DiscoveredIssuer {
    * what the ID token says.
    */
   readonly identifier: string
+  /** What may be shown. */
+  toJSON(): Record<string, unknown>
+}
+
+/** A client ID metadata document. Nothing in it is secret. */
+export class ClientIdDocument {
+  private constructor()
+  /** Its URL, which is the client's id. */
+  readonly clientId: string
+  /** The document, to publish as it is. */
+  readonly document: string
+  /**
+   * What servers may dislike about it: `query`, `bare_path` and `not_normalized` of the URL, `large` of the document.
+   */
+  readonly warnings: readonly string[]
   /** What may be shown. */
   toJSON(): Record<string, unknown>
 }
@@ -1222,6 +1257,9 @@ export interface Operations {
    * @param args.challenges The `WWW-Authenticate` values of its response, which may name the URL of the metadata.
    * @param args.matching Which resource the metadata may be about: the `identical` one alone, or also a `parent` that
    * it lies beneath on its origin, as servers of the Model Context Protocol name it.
+   * @param args.signers Who is trusted to sign metadata (section 2.2): issuers, each with its JWK Set. What a trusted
+   * issuer has signed goes before what stands beside it; all other signatures are ignored. `jwks.malformed` for no JWK
+   * Set.
    */
   resourceMetadata(args: ResourceMetadataArguments, options?: CallOptions): Promise<ProtectedResource>
   /**
@@ -1235,6 +1273,19 @@ export interface Operations {
    * @param args.identifier Something like an e-mail address, a host with or without a port, or an https URL.
    */
   discoverIssuer(args: DiscoverIssuerArguments, options?: CallOptions): Promise<DiscoveredIssuer>
+  /**
+   * Makes or checks the document of this client, whose id is the URL where the document is published
+   * (draft-ietf-oauth-client-id-metadata-document). Nobody is asked.
+   * Serve it at that URL with status 200, as `application/json` and without a redirect; a site of ours does with its
+   * setting `client_metadata`. `client_id_metadata.url` for an id that is no such URL, `client_id_metadata.client_id`
+   * for a document of another client, `client_id_metadata.client_secret` and `client_id_metadata.shared_secret` for one
+   * with a secret, `client_metadata.*` for contradictions.
+   * @param args.metadata The client metadata, by their registered names (RFC 7591 section 2). With a `client_id` they
+   * are a document, and are checked as they are; without, one is made of them, by default of a public client.
+   * @param args.mcp Whether it has to have what servers of the Model Context Protocol want besides: a name and redirect
+   * URIs (`client_metadata.name_missing`, `client_metadata.inconsistent`).
+   */
+  clientIdMetadata(args: ClientIdMetadataArguments, options?: CallOptions): Promise<ClientIdDocument>
 }
 
 /** The same, for a driver of your own. */
@@ -1649,6 +1700,9 @@ export interface ExchangeOperations {
    * @param args.challenges The `WWW-Authenticate` values of its response, which may name the URL of the metadata.
    * @param args.matching Which resource the metadata may be about: the `identical` one alone, or also a `parent` that
    * it lies beneath on its origin, as servers of the Model Context Protocol name it.
+   * @param args.signers Who is trusted to sign metadata (section 2.2): issuers, each with its JWK Set. What a trusted
+   * issuer has signed goes before what stands beside it; all other signatures are ignored. `jwks.malformed` for no JWK
+   * Set.
    */
   resourceMetadata(args: ResourceMetadataArguments, options?: MomentOptions): Exchange<ProtectedResource>
   /**
@@ -1662,4 +1716,17 @@ export interface ExchangeOperations {
    * @param args.identifier Something like an e-mail address, a host with or without a port, or an https URL.
    */
   discoverIssuer(args: DiscoverIssuerArguments, options?: MomentOptions): Exchange<DiscoveredIssuer>
+  /**
+   * Makes or checks the document of this client, whose id is the URL where the document is published
+   * (draft-ietf-oauth-client-id-metadata-document). Nobody is asked.
+   * Serve it at that URL with status 200, as `application/json` and without a redirect; a site of ours does with its
+   * setting `client_metadata`. `client_id_metadata.url` for an id that is no such URL, `client_id_metadata.client_id`
+   * for a document of another client, `client_id_metadata.client_secret` and `client_id_metadata.shared_secret` for one
+   * with a secret, `client_metadata.*` for contradictions.
+   * @param args.metadata The client metadata, by their registered names (RFC 7591 section 2). With a `client_id` they
+   * are a document, and are checked as they are; without, one is made of them, by default of a public client.
+   * @param args.mcp Whether it has to have what servers of the Model Context Protocol want besides: a name and redirect
+   * URIs (`client_metadata.name_missing`, `client_metadata.inconsistent`).
+   */
+  clientIdMetadata(args: ClientIdMetadataArguments, options?: MomentOptions): Exchange<ClientIdDocument>
 }

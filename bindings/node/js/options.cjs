@@ -26,7 +26,7 @@ const CONFIGURED = [...CLIENT, 'env', 'transport', 'signal']
 const PROVIDER = ['title', 'scope', 'identity', 'parameters', 'callback', 'callbackMode', 'apiOrigins', 'tenant', 'registered']
 const SETTINGS = [
   'store', 'access', 'admit', 'errorPage', 'log', 'name', 'prefix', 'rootPath', 'lifetimeMs', 'idleMs', 'flowLifetimeMs', 'flows',
-  'sameSite', 'home', 'returnOrigins', 'claims', 'api', 'keep', 'provider', 'transport', 'network',
+  'sameSite', 'home', 'returnOrigins', 'claims', 'api', 'keep', 'provider', 'clientMetadata', 'transport', 'network',
 ]
 
 const OPTIONS = {
@@ -61,7 +61,7 @@ const OPTIONS = {
   ResourceConnection: [
     'clientName', 'clientMetadata', 'initialAccessToken', 'clientMetadataUrl', 'clientId', 'clientSecret', 'clientAuth', 'issuer',
     'issuers', 'grantType', 'store', 'person', 'open', 'device', 'show', 'identityProvider', 'signIn', 'redirectUri', 'dpopKey',
-    'timeoutMs', 'wwwAuthenticate', 'transport', 'network',
+    'withoutResource', 'timeoutMs', 'wwwAuthenticate', 'transport', 'network',
     'onWait', 'rateLimit', 'longestWaitMs',
   ],
   Sessions: [

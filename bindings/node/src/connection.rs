@@ -60,6 +60,8 @@ pub struct NativeConnect {
     pub issuers: Option<Vec<String>>,
     /// `authorization_code` or `client_credentials`.
     pub grant_type: Option<String>,
+    /// Whether no `resource` is sent.
+    pub without_resource: Option<bool>,
     /// When the person enters a code on another device: `always` or `where_no_browser`.
     pub device: Option<String>,
     /// Whose tokens they are.
@@ -109,6 +111,7 @@ impl NativeConnection {
                 Some(_) => Some(Connect::IDENTITY_ASSERTION.to_owned()),
                 None => given.grant_type,
             },
+            without_resource: given.without_resource.unwrap_or_default(),
             challenges: given.challenges.unwrap_or_default(),
             proofs: Proofs::default(),
         };

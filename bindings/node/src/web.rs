@@ -106,6 +106,8 @@ pub struct NativeSiteOptions {
     pub keep: Option<String>,
     /// Whether providers are looked up.
     pub looks_up: bool,
+    /// The document at the URL that is the client's id, in JSON.
+    pub client_metadata: Option<String>,
 }
 
 /// A site in the making.
@@ -203,6 +205,9 @@ impl NativeSiteSetup {
         config.base_urls.extend(urls);
         config.providers.clone_from(&self.providers);
         config.transport = transport(given.loopback);
+        if let Some(document) = given.client_metadata {
+            config.set_client_metadata(&document).map_err(fail)?;
+        }
         set(&mut config.name, given.name);
         set(&mut config.prefix, given.prefix);
         set(&mut config.home, given.home);

@@ -7,7 +7,7 @@ import path from 'node:path'
 import { after, beforeEach, test } from 'node:test'
 import { core, listen, rejection, twins } from './helper.mjs'
 
-const { FileStore, ResourceConnection, stepUp } = core
+const { Client, FileStore, ResourceConnection, discover, stepUp } = core
 
 const { generic: twin } = await twins()
 const { base } = twin
@@ -178,4 +178,50 @@ test('what an API names elsewhere is not asked inside', async () => {
   // Who names the server too, means it.
   await connected({ issuers: [base] }).token()
   assert.deepEqual([await registrations(), pages.length], [1, 1])
+})
+
+test('a server that refuses resources is not sent any', async () => {
+  const { generic } = await twins()
+  await generic.refuseResources()
+  const api = (options) => new ResourceConnection(`${generic.base}/api/echo`, { clientName: 'Notes', open: person, timeoutMs: 30_000, ...here, ...options })
+  await assert.rejects(api().token(), { code: 'denied.invalid_target' })
+  const connected = api({ withoutResource: true })
+  const { accessToken } = await connected.token()
+  await generic.expire()
+  assert.notEqual((await connected.renew(await connected.token())).accessToken, accessToken)
+  const sent = (await generic.log()).filter(({ path, form }) => path === '/token' && form.some(([name]) => name === 'resource'))
+  assert.deepEqual(sent, [])
+})
+
+test('a client is known by the document at its id', async () => {
+  const { generic } = await twins()
+  await generic.acceptClientIdMetadata()
+  let document
+  const home = await listen((request, response) => {
+    response.setHeader('content-type', 'application/json')
+    response.end(document)
+  })
+  const clientId = `${home}/client.json`
+  const server = await discover(generic.base, { transport: 'loopback_http' })
+  const metadata = { client_name: 'Notes', redirect_uris: ['http://127.0.0.1/callback'], grant_types: ['authorization_code', 'refresh_token'] }
+  ;({ document } = await new Client(server, { clientId }).clientIdMetadata({ metadata, mcp: true }))
+  const api = new ResourceConnection(`${generic.base}/api/echo`, { clientMetadataUrl: clientId, open: person, timeoutMs: 30_000, ...here })
+  const reply = await (await api.fetch(`${generic.base}/api/echo`)).json()
+  assert.equal(reply.client_id, clientId)
+  assert.ok(!(await generic.log()).some(({ path }) => path === '/register'))
+})
+
+test('what a trusted signer says of an API goes before what stands beside it', async () => {
+  const { generic } = await twins()
+  const resource = `${generic.base}/api/echo`
+  await generic.signResourceMetadata({ resource, authorization_servers: [generic.base], resource_name: 'Signed' })
+  const keys = await (await fetch(`${generic.base}/jwks`)).json()
+  const client = new Client(await discover(generic.base, { transport: 'loopback_http' }), { clientId: 'app' })
+  const plain = await client.resourceMetadata({ resource })
+  assert.deepEqual([plain.signedBy, plain.metadata.resource_name], [undefined, 'The twin\'s API'])
+  const signed = await client.resourceMetadata({ resource, signers: { [generic.base]: keys } })
+  assert.deepEqual([signed.signedBy, signed.metadata.resource_name], [generic.base, 'Signed'])
+  const other = await client.resourceMetadata({ resource, signers: { 'https://other.example': keys } })
+  assert.equal(other.signedBy, undefined)
+  await assert.rejects(client.resourceMetadata({ resource, signers: { [generic.base]: [] } }), { code: 'jwks.malformed' })
 })

@@ -2,7 +2,7 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { inspect } from 'node:util'
-import { callbackOf, core, twins } from './helper.mjs'
+import { callbackOf, core, listen, rejection, twins } from './helper.mjs'
 
 const { Client, Server, discover } = core
 const { generic } = await twins()
@@ -90,4 +90,44 @@ test('what is stored is a secret, and its server\'s', async () => {
   for (const more of [{ clientId: 'id' }, { clientSecret: 's' }]) {
     assert.throws(() => new Client(server, { registered: told.stored, ...more }), TypeError)
   }
+})
+
+test('a document at the client’s id is made, checked and taken', async () => {
+  await generic.acceptClientIdMetadata()
+  let published
+  const base = await listen((request, response) => {
+    response.setHeader('content-type', 'application/json')
+    response.end(published)
+  })
+  const clientId = `${base}/client.json`
+  const client = new Client(await known(), { clientId })
+  const metadata = { client_name: 'App', redirect_uris: [callback] }
+  const told = await client.clientIdMetadata({ metadata, mcp: true })
+  assert.equal(told.clientId, clientId)
+  assert.deepEqual(told.warnings, [])
+  const document = JSON.parse(told.document)
+  assert.deepEqual(document, { client_id: clientId, ...metadata, token_endpoint_auth_method: 'none', application_type: 'web' })
+  // What was made is taken as it is.
+  assert.equal((await client.clientIdMetadata({ metadata: document })).document, told.document)
+
+  published = told.document
+  const { url, flow } = client.authorize({ redirectUri: callback, scope: 'read' })
+  const tokens = await client.redeem(flow, await callbackOf(url, callback))
+  assert.equal(tokens.clientId, clientId)
+
+  const code = async (given) => (await rejection(client.clientIdMetadata(given))).code
+  const spoiled = (more) => ({ metadata: { ...document, ...more } })
+  assert.equal(await code(spoiled({ client_id: `${base}/other.json` })), 'client_id_metadata.client_id')
+  assert.equal(await code(spoiled({ client_secret: 's' })), 'client_id_metadata.client_secret')
+  assert.equal(await code(spoiled({ token_endpoint_auth_method: 'client_secret_post' })), 'client_id_metadata.shared_secret')
+  assert.equal(await code({ metadata: { redirect_uris: [callback] }, mcp: true }), 'client_metadata.name_missing')
+  const other = new Client(await known(), { clientId: 'app' })
+  assert.equal((await rejection(other.clientIdMetadata({ metadata }))).code, 'client_id_metadata.url')
+  const large = await client.clientIdMetadata({ metadata: { ...metadata, x: 'x'.repeat(6 << 10) } })
+  assert.deepEqual(large.warnings, ['large'])
+})
+
+test('software that a publisher vouches for is registered as it states', async () => {
+  const refused = await rejection(new Client(await known(), {}).register({ metadata: { ...asked, software_statement: 'e30.e30.e30' } }))
+  assert.equal(refused.code, 'denied.unapproved_software_statement')
 })

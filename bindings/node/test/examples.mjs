@@ -69,7 +69,6 @@ export async function stage() {
     DISPLAY: ':1',
   }
   let runs = 0
-  let mcp
 
   /** Runs it as it stands, but for where the systems are. */
   async function ran(code, more = {}) {
@@ -91,7 +90,8 @@ export async function stage() {
       .replaceAll("origins: ['https://bank.example']", `origins: ['${fapi.base}']`)
       .replaceAll(/providerFile\(file, \{/g, `providerFile(file, { loopback: '${generic.base}',`)
     if (/mcp/i.test(script)) {
-      mcp ??= await mcpServer('typescript')
+      // One for each: it ends with the test that has started it.
+      const mcp = await mcpServer('typescript')
       more = { ...more, MCP_URL: mcp.url }
       script = script
         .replaceAll(/'@modelcontextprotocol\/[^']+'/g, (name) => JSON.stringify(resolved(name.slice(1, -1))))

@@ -9,6 +9,13 @@ import { callbackOf, core, rejection, twins } from './helper.mjs'
 const { Client, discover } = core
 const scope = 'openid read'
 const person = 'user-248289761001'
+/** As an identity provider writes one. */
+const samlAssertion = (base) => `<saml:Assertion xmlns:saml="urn:oasis:names:tc:SAML:2.0:assertion" ID="_${Math.random()}">
+<saml:Subject><saml:NameID>brian@example.com</saml:NameID><saml:SubjectConfirmation>
+<saml:SubjectConfirmationData NotOnOrAfter="2100-01-01T00:00:00Z" Recipient="${base}/token"/></saml:SubjectConfirmation></saml:Subject>
+<saml:Conditions><saml:AudienceRestriction><saml:Audience>${base}/token</saml:Audience></saml:AudienceRestriction></saml:Conditions>
+</saml:Assertion>`
+
 const accessTokenType = 'urn:ietf:params:oauth:token-type:access_token'
 const redirectUri = 'https://app.example/callback'
 
@@ -226,8 +233,11 @@ for (const [way, options] of Object.entries(ways)) {
   test(`grants that have no operation of their own: ${way}`, async () => {
     const client = await clientOf(twin, options)
     const sent = async () => (await twin.log()).filter(({ path }) => path === '/token').at(-1).form
-    const saml = await rejection(client.samlBearer({ assertion: '<Assertion/>' }))
-    assert.equal(saml.code, 'denied.unsupported_grant_type')
+    const saml = samlAssertion(twin.base)
+    assert.equal((await rejection(client.samlBearer({ assertion: saml }))).code, 'denied.invalid_grant')
+    await twin.announceSamlAssertion(saml)
+    const vouched = await client.samlBearer({ assertion: saml, scope: 'read' })
+    assert.equal((await client.introspect({ token: vouched.accessToken })).subject, 'brian@example.com')
     assert.deepEqual((await sent())[0], ['grant_type', 'urn:ietf:params:oauth:grant-type:saml2-bearer'])
     const own = await rejection(client.extensionGrant({ grantType: 'urn:example:own', parameters: { tag: 'x y' } }))
     assert.equal(own.code, 'denied.unsupported_grant_type')

@@ -129,6 +129,12 @@ export class Twin {
   /** What would have been posted to the client. */
   notifications() { return this.#control('notifications', {}) }
   registerAssertionKey(issuer, jwk) { return this.#control('register_assertion_key', { issuer, jwk }) }
+  /** URLs of metadata documents on this machine are client ids from now on. */
+  acceptClientIdMetadata() { return this.#control('accept_client_id_metadata', {}) }
+  announceSamlAssertion(assertion) { return this.#control('announce_saml_assertion', { assertion }) }
+  authorizationLifetime(seconds) { return this.#control('authorization_lifetime', { seconds }) }
+  refuseResources() { return this.#control('refuse_resources', {}) }
+  signResourceMetadata(claims) { return this.#control('sign_resource_metadata', { claims }) }
   vouchTo(issuer, clientId) { return this.#control('vouch_to', { issuer, client_id: clientId }) }
   async trustIdentityProvider(issuer) {
     const jwks = await (await fetch(`${issuer}/jwks`)).json()

@@ -149,8 +149,76 @@ for (const name of SERVERS) {
   })
 }
 
-// Why a connection is the transport's `fetch` and not its `authProvider`: see README.md.
-test('typescript: what the SDK does with an authProvider loses the message that was refused', async () => {
+/** The same connection, in either place of the SDK's transport that takes one. */
+const provided = (api) => ({ authProvider: api.authProvider })
+
+for (const name of SERVERS) {
+  test(`${name}: the SDK's authProvider registers and signs in, and renews a token that has ended`, async () => {
+    const server = await Server.start(name)
+    const api = server.connection()
+    await server.within(provided(api), async (client) => {
+      assert.equal(await call(client, 'echo'), 'hello')
+      await server.steer('expire_tokens')
+      assert.equal(await call(client, 'echo'), 'hello')
+      await server.steer('expire_tokens')
+      assert.equal(await call(client, 'echo'), 'hello')
+    })
+    // The SDK has asked nobody for anything.
+    const counts = await server.counts('registrations', 'code_redemptions', 'refreshes', 'refresh_token_reuses')
+    assert.deepEqual(counts, [1, 1, 2, 0])
+    assert.equal(server.pages, 1)
+  })
+
+  test(`${name}: the SDK's authProvider registers a client anew that is forgotten`, async () => {
+    const server = await Server.start(name)
+    const api = server.connection()
+    const echoed = () => server.within(provided(api), (client) => call(client, 'echo'))
+    assert.equal(await echoed(), 'hello')
+    await server.steer('forget_clients')
+    assert.equal(await echoed(), 'hello')
+    assert.deepEqual(await server.counts('registrations'), [2])
+    assert.equal(server.pages, 2)
+  })
+
+  test(`${name}: the SDK's authProvider asks the person for what a tool wants more`, async () => {
+    const server = await Server.start(name)
+    const api = server.connection()
+    const steppedUp = () => server.within(provided(api), async (client) => {
+      await call(client, 'echo')
+      return call(client, 'secret_tool')
+    })
+    // As above: a session of the Python server is the first client's.
+    if (name === 'python') assert.equal((await rejection(steppedUp())).code, 404)
+    assert(await steppedUp())
+    assert.equal(server.pages, 2)
+    await server.within(provided(api), async (client) => {
+      await server.steer('require_scope/mcp:other')
+      const pages = []
+      for (let turn = 0; turn < 3; turn += 1) {
+        await rejection(call(client, 'secret_tool'))
+        pages.push(server.pages)
+      }
+      assert(pages[0] <= 3 && pages[2] === pages[1], `${pages}`)
+      assert.equal(await call(client, 'echo'), 'hello')
+    })
+  })
+}
+
+test('typescript: an authProvider fails with the errors of the connection', async () => {
+  const server = await Server.start('typescript')
+  const api = server.connection({ open: () => { throw new RangeError('nobody is here') } })
+  const failure = await rejection(server.within(provided(api), (client) => call(client, 'echo')))
+  assert.equal(failure.message, 'nobody is here')
+  // What a provider is asked that has no part in this.
+  const { authProvider } = api
+  assert.equal(authProvider, api.authProvider)
+  assert.equal(authProvider.redirectUrl, undefined)
+  await authProvider.invalidateCredentials('verifier')
+  await authProvider.invalidateCredentials('tokens')
+})
+
+// Why a connection has a provider of its own: what one does that tells the SDK of tokens, and of no more.
+test('typescript: what the SDK does with another authProvider loses the message that was refused', async () => {
   const server = await Server.start('typescript')
   const api = server.connection()
   const information = { client_id: 'unused' }

@@ -1,9 +1,10 @@
 // Every check of a sign-in against every framework, over sockets.
+import assert from 'node:assert/strict'
 import { createRequire } from 'node:module'
 import { after, test } from 'node:test'
-import { asCommonJs, twins } from './helper.mjs'
+import { asCommonJs, core, twins } from './helper.mjs'
 import { apps, serve } from './web-apps.mjs'
-import { checks, opener } from './web-checks.mjs'
+import { Browser, checks, opener } from './web-checks.mjs'
 
 const web = asCommonJs ? createRequire(import.meta.url)('oauth-core/web') : await import('oauth-core/web')
 
@@ -20,6 +21,35 @@ for (const [framework, make] of Object.entries(apps)) {
       table[what][framework] = 'yes'
     })
   }
+}
+
+for (const [framework, make] of Object.entries(apps)) {
+  test(`an application serves the document that it is known by: ${framework}`, async () => {
+    await twin.acceptClientIdMetadata()
+    const transport = 'loopback_http'
+    const server = await core.discover(twin.base, { transport })
+    const base = await serve(async (origin, listening) => {
+      const clientId = `${origin}/oauth/client.json`
+      const client = new core.Client(server, { clientId })
+      const metadata = { client_name: 'Shop', redirect_uris: [`${origin}/auth/callback`], grant_types: ['authorization_code', 'refresh_token'] }
+      const { document: clientMetadata } = await client.clientIdMetadata({ metadata })
+      const site = new web.Site({
+        baseUrl: origin, key: new Uint8Array(32).fill(7), client, transport, scope: 'openid', clientMetadata,
+        admit: () => ({ cart: 3 }),
+      })
+      return make(site, { api: `${twin.base}/api/echo`, server: listening })
+    })
+    const url = `${base}/oauth/client.json`
+    const reply = await fetch(url)
+    assert.equal(reply.status, 200)
+    assert.equal(reply.headers.get('content-type'), 'application/json')
+    assert.equal(reply.headers.get('cache-control'), 'public, max-age=300')
+    assert.deepEqual(reply.headers.getSetCookie(), [])
+    assert.equal((await reply.json()).client_id, url)
+    assert.equal((await new Browser().open(`${base}/me`)).status, 200)
+    const { form } = (await twin.log()).findLast(({ path }) => path === '/token')
+    assert.deepEqual(form.find(([name]) => name === 'client_id'), ['client_id', url])
+  })
 }
 
 // What the documentation says of frameworks is what this prints.

@@ -62,8 +62,8 @@ use crate::{errors, runtime, secret, value};
 /// in the store. An API that asks for no authorization is called without a token; token() says so
 /// (connect.not_protected).
 ///
-/// redirect_uri is a
-/// loopback address that is registered, otherwise a free port. www_authenticate are the values of an answer that was met
+/// redirect_uri is a loopback address that is registered, otherwise a free port. without_resource sends no resource, for a
+/// server that refuses it, as Microsoft Entra's does; its tokens are then for what their scope says. www_authenticate are the values of an answer that was met
 /// already. Requests to a server that the API alone has named go to public addresses only, unless the network says
 /// otherwise (lost.not_public). connect.client where there is no client, and none may be registered.
 #[pyclass(frozen, module = "oauth_core")]
@@ -237,7 +237,7 @@ impl ResourceConnection {
                         issuer = None, issuers = None, grant_type = "authorization_code", store = None,
                         person = None, open = None, device = false, show = None, identity_provider = None,
                         sign_in = None, redirect_uri = None, dpop_key = None, timeout = 300.0, www_authenticate = None,
-                        transport = "https", network = None))]
+                        transport = "https", network = None, without_resource = false))]
     #[allow(clippy::too_many_arguments, reason = "they are keywords in Python")]
     fn new(
         py: Python<'_>,
@@ -265,6 +265,7 @@ impl ResourceConnection {
         #[pyo3(from_py_with = text)] www_authenticate: Option<Vec<String>>,
         transport: &str,
         network: Option<&Bound<'_, Network>>,
+        without_resource: bool,
     ) -> PyResult<Self> {
         let auth = client_auth::chosen(client_auth, client_secret)?;
         let metadata = client_metadata.map(|metadata| {
@@ -297,6 +298,7 @@ impl ResourceConnection {
             (false, None) => Some(DeviceLogin::WhereNoBrowser),
             (false, Some(_)) => None,
         };
+        connect.without_resource = without_resource;
         connect.challenges = www_authenticate.unwrap_or_default();
         let redirect_uri = redirect_uri.map(oauth_core::issuer::RedirectUri::parse);
         let this = Self {

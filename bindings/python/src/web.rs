@@ -79,7 +79,8 @@ impl WebSite {
     #[pyo3(signature = (providers, base_urls, key, *, old_keys = Vec::new(), store = None, name = None, prefix = None,
                         lifetime = None, idle = None, flow_lifetime = None, flows = None, same_site = "lax",
                         home = None, return_origins = Vec::new(), claims = None, transport = "https",
-                        network = None, keep = None, api = Vec::new(), lookup = "fixed"))]
+                        network = None, keep = None, api = Vec::new(), lookup = "fixed",
+                        client_metadata = None))]
     #[allow(clippy::too_many_arguments, reason = "they are keywords in Python")]
     fn new(
         py: Python<'_>,
@@ -103,6 +104,7 @@ impl WebSite {
         keep: Option<&str>,
         #[pyo3(from_py_with = text)] api: Vec<(String, String, Vec<String>)>,
         lookup: &str,
+        #[pyo3(from_py_with = text)] client_metadata: Option<String>,
     ) -> PyResult<Self> {
         let raise = |error| errors::raise(py, &error);
         let urls = |name: &str, texts: Vec<String>| -> PyResult<Vec<Url>> {
@@ -152,6 +154,10 @@ impl WebSite {
         }
         config.base_urls = base_urls;
         config.transport = transport;
+        if let Some(document) = client_metadata {
+            let set = config.set_client_metadata(&document);
+            set.map_err(|error| raise(named("client_metadata", error)))?;
+        }
         config.providers = providers
             .iter()
             .map(|one| one.get().provider.clone())

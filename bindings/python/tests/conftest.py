@@ -124,6 +124,23 @@ class Twin:
     def register_assertion_key(self, issuer: str, jwk: dict[str, str]) -> None:
         self._ask("register_assertion_key", {"issuer": issuer, "jwk": jwk})
 
+    def accept_client_id_metadata(self) -> None:
+        """URLs of metadata documents on this machine are client ids from now on."""
+        self._ask("accept_client_id_metadata", {})
+
+    def announce_saml_assertion(self, assertion: str) -> None:
+        self._ask("announce_saml_assertion", {"assertion": assertion})
+
+    def authorization_lifetime(self, seconds: int) -> None:
+        self._ask("authorization_lifetime", {"seconds": seconds})
+
+    def refuse_resources(self) -> None:
+        """As Microsoft Entra does."""
+        self._ask("refuse_resources", {})
+
+    def sign_resource_metadata(self, claims: dict[str, Any]) -> None:
+        self._ask("sign_resource_metadata", {"claims": claims})
+
     def trust_identity_provider(self, issuer: str) -> None:
         with urllib.request.urlopen(f"{issuer}/jwks") as reply:
             self._ask("trust_identity_provider", {"issuer": issuer, "jwks": json.load(reply)})

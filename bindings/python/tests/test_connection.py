@@ -233,3 +233,38 @@ def test_what_an_api_names_elsewhere_is_not_asked_inside(generic: Twin, addresse
         stranger.token()
     assert lost.value.code == "lost.not_public"
     assert person.pages == []
+
+
+def test_a_server_that_refuses_resources_is_not_sent_any(generic: Twin) -> None:
+    generic.refuse_resources()
+    person = Person()
+    with pytest.raises(oauth_core.Denied) as refused:
+        connection(generic, person).token()
+    assert refused.value.code == "denied.invalid_target"
+    api = connection(generic, person, without_resource=True)
+    assert api.get(api.url).status == 200
+    generic.expire()
+    assert api.get(api.url).status == 200
+    assert not any("resource" in dict(entry["form"]) for entry in generic.log if entry["path"] == "/token")
+
+
+def test_a_client_is_known_by_the_document_at_its_id(
+    generic: Twin, plain: Callable[..., Plain]
+) -> None:
+    generic.accept_client_id_metadata()
+    documents: list[str] = []
+    home = plain(lambda handler: reply(200, documents[0].encode(), content_type="application/json")(handler))
+    url = f"{home.base}/client.json"
+    server = oauth_core.discover(generic.base, transport="loopback_http")
+    client = oauth_core.Client(server, client_id=url)
+    metadata = {
+        "client_name": "Notes",
+        "redirect_uris": ["http://127.0.0.1/callback"],
+        "grant_types": ["authorization_code", "refresh_token"],
+    }
+    made = client.client_id_metadata(metadata=metadata, mcp=True)
+    assert made.client_id == url and made.warnings == ()
+    documents.append(made.document)
+    api = connection(generic, Person(), client_name=None, client_metadata_url=url)
+    assert api.get(api.url).json()["client_id"] == url
+    assert "/register" not in paths(generic)

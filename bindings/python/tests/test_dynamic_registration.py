@@ -135,3 +135,32 @@ def test_what_is_stored_is_a_secret_and_its_servers(generic: Twin) -> None:
     for more in ({"client_id": "id"}, {"client_secret": "s"}):
         with pytest.raises(TypeError):
             oauth_core.Client(server, registered=told.stored, **more)  # type: ignore[call-overload]
+
+
+def test_a_document_at_the_clients_id_is_made_and_checked(generic: Twin) -> None:
+    client = oauth_core.Client(known(generic), client_id="https://app.example/client.json")
+    metadata = {"client_name": "App", "redirect_uris": [CALLBACK]}
+    made = client.client_id_metadata(metadata=metadata)
+    assert isinstance(made, oauth_core.ClientIdDocument)
+    document = json.loads(made.document)
+    assert document == {
+        **metadata,
+        "client_id": "https://app.example/client.json",
+        "token_endpoint_auth_method": "none",
+        "application_type": "web",
+    }
+    again = asyncio.run(client.aclient_id_metadata(metadata=document, mcp=True))
+    assert again.document == made.document
+
+    def fault(client: oauth_core.Client = client, *, mcp: bool = False, **members: Any) -> str:
+        with pytest.raises(oauth_core.Misuse) as error:
+            client.client_id_metadata(metadata={**document, **members}, mcp=mcp)
+        return code_of(error)
+
+    assert fault(client_id="https://app.example/Client.json") == "client_id_metadata.client_id"
+    assert fault(client_secret="s") == "client_id_metadata.client_secret"
+    assert fault(token_endpoint_auth_method="client_secret_basic") == "client_id_metadata.shared_secret"
+    assert fault(client_name=" ", mcp=True) == "client_metadata.name_missing"
+    assert fault(oauth_core.Client(known(generic), client_id="app")) == "client_id_metadata.url"
+    large = client.client_id_metadata(metadata={**metadata, "x": "x" * 6000})
+    assert large.warnings == ("large",)

@@ -444,11 +444,6 @@ def test_both_steps_of_an_identity_assertion_are_one_call(twins: dict[str, Twin]
 def test_grants_that_the_server_does_not_know(
     quick: Twin, client: oauth_core.Client, call: Callable[..., Any]
 ) -> None:
-    with pytest.raises(oauth_core.Denied) as error:
-        call(client, "saml_bearer", assertion="<Assertion/>")
-    assert error.value.code == "denied.unsupported_grant_type"
-    form = quick.entry("/token")["form"]
-    assert form["grant_type"] == "urn:ietf:params:oauth:grant-type:saml2-bearer"
     more = {"tag": "x y"}
     with pytest.raises(oauth_core.Denied) as error:
         call(client, "extension_grant", grant_type="urn:example:own", parameters=more)
@@ -521,3 +516,20 @@ def test_a_grant_that_a_preset_describes_is_asked_with_by_its_name(
         call(us, "extension_grant", grant_type="another", parameters={})
     assert unknown.value.code == "grant.not_an_extension"
     assert quick.counters["token_requests"] == before, "nothing of that is sent"
+
+
+def test_a_saml_assertion_is_redeemed_once(
+    quick: Twin, client: oauth_core.Client, call: Callable[..., Any]
+) -> None:
+    endpoint = f"{quick.base}/token"
+    saml = f"""<saml:Assertion xmlns:saml="urn:oasis:names:tc:SAML:2.0:assertion" ID="_1">
+<saml:Subject><saml:NameID>brian@example.com</saml:NameID><saml:SubjectConfirmation>
+<saml:SubjectConfirmationData NotOnOrAfter="2100-01-01T00:00:00Z" Recipient="{endpoint}"/></saml:SubjectConfirmation></saml:Subject>
+<saml:Conditions><saml:AudienceRestriction><saml:Audience>{endpoint}</saml:Audience></saml:AudienceRestriction></saml:Conditions>
+</saml:Assertion>"""
+    quick.announce_saml_assertion(saml)
+    tokens = call(client, "saml_bearer", assertion=saml, scope="read")
+    assert call(client, "introspect", token=tokens.access_token).subject == "brian@example.com"
+    with pytest.raises(oauth_core.Denied) as error:
+        call(client, "saml_bearer", assertion=saml)
+    assert error.value.code == "denied.invalid_grant"

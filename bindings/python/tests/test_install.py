@@ -61,6 +61,31 @@ def test_the_wheel_installs_alone(twins: dict[str, Twin], tmp_path: Path) -> Non
     first_example_runs(python, twins["usertesting"], tmp_path)
 
 
+def test_a_tool_of_ten_lines_runs_in_an_empty_folder(generic: Twin, tmp_path: Path) -> None:
+    """The guide's, with the wheel and nothing else: the first run has the person sign in, the second asks nobody."""
+    python = fresh(tmp_path / "venv")
+    pip: list[str | Path] = [python, "-m", "pip", "install", "--quiet", "--no-index", "--find-links", DIST]
+    subprocess.run([*pip, "--only-binary", ":all:", "oauth-core"], check=True, cwd=tmp_path)
+    chapter = (ROOT / "crates/oauth-guide/chapters/without_a_browser.md").read_text()
+    found = re.search(r"### One that asks once\n.*?```python\n(.*?)```", chapter, re.DOTALL)
+    assert found and len([line for line in found.group(1).splitlines() if line]) <= 10
+    folder = tmp_path / "tool"
+    folder.mkdir()
+    (tmp_path / "tool.py").write_text(found.group(1))
+    visit = tmp_path / "visit.py"
+    visit.write_text("import sys, urllib.request\nurllib.request.urlopen(sys.argv[1]).read()\n")
+    environ = {"ISSUER": generic.base, "BROWSER": f"{sys.executable} {visit} %s", "PATH": os.environ["PATH"]}
+    for _ in range(2):
+        done = subprocess.run(
+            [python, "-I", tmp_path / "tool.py"], cwd=folder, env=environ, capture_output=True, text=True
+        )
+        assert done.returncode == 0, done.stderr
+        assert done.stdout == "['offline_access', 'read']\n"
+    asked = [entry["path"] for entry in generic.log]
+    assert asked.count("/device_authorization") == 1
+    assert [path.name for path in folder.iterdir()] == ["tokens"]
+
+
 def test_the_wheel_is_for_every_python_from_39_on() -> None:
     wheel = only("*.whl")
     print(f"{wheel.name}: {wheel.stat().st_size} bytes")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import urllib.error
 import urllib.request
 from typing import Any
@@ -127,3 +128,19 @@ def test_step_by_step(generic: Twin) -> None:
         exchange.send((200, [(b"content-type", b"application/json")], body))
     assert done.value.value.authorization_servers == ("http://127.0.0.1:1",)
     assert code(client, resource="urn:example:api") == "resource.syntax"
+
+
+def test_what_a_trusted_signer_says_goes_before_what_stands_beside_it(generic: Twin) -> None:
+    client = generic_client(generic)
+    resource = f"{generic.base}/api/echo"
+    claims = {"resource": resource, "authorization_servers": [generic.base], "resource_name": "Signed"}
+    generic.sign_resource_metadata(claims)
+    with urllib.request.urlopen(f"{generic.base}/jwks") as answer:
+        keys = json.load(answer)
+    plain = client.resource_metadata(resource=resource)
+    assert (plain.signed_by, plain.metadata["resource_name"]) == (None, "The twin's API")
+    signed = client.resource_metadata(resource=resource, signers={generic.base: keys})
+    assert (signed.signed_by, signed.metadata["resource_name"]) == (generic.base, "Signed")
+    other = client.resource_metadata(resource=resource, signers={"https://other.example": keys})
+    assert other.signed_by is None
+    assert code(client, resource=resource, signers={generic.base: []}) == "jwks.malformed"

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import ExitStack
+from pathlib import Path
 from typing import Callable
 
 import pytest
 from conftest import ROOT, Twin, example, process
-from web_checks import CHECKS, PROGRAMS, STORED, App, running
+from web_checks import CHECKS, PROGRAMS, STORED, WHO, App, running
 
 KEEPS = {"cookie": CHECKS, "store": STORED}
 TABLE = [
@@ -43,3 +44,21 @@ def test_a_web_application(
     app: Callable[[str, str], App], name: str, keep: str, check: str
 ) -> None:
     STORED[check](app(name, keep))
+
+
+@pytest.mark.parametrize("name", PROGRAMS)
+def test_an_application_serves_the_document_that_it_is_known_by(
+    generic: Twin, tmp_path: Path, name: str
+) -> None:
+    generic.accept_client_id_metadata()
+    with running(name, generic, tmp_path, False, by_document=True) as served:
+        url = f"{served.base}/oauth/client.json"
+        with served.browser(follow=False) as server:
+            reply = server.get(url)
+            assert reply.status_code == 200 and reply.json()["client_id"] == url
+            assert reply.headers["content-type"] == "application/json"
+            assert reply.headers["cache-control"] == "public, max-age=300"
+            assert "set-cookie" not in reply.headers
+        with served.browser() as ann:
+            assert ann.get("/me").text == f"{WHO} has 3"
+        assert generic.entry("/token")["form"]["client_id"] == url

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import json
 import os
 import subprocess
 import sys
@@ -54,7 +55,9 @@ class App:
 
 
 @contextmanager
-def running(name: str, twin: Twin, folder: Path, is_stored: bool) -> Iterator[App]:
+def running(
+    name: str, twin: Twin, folder: Path, is_stored: bool, by_document: bool = False
+) -> Iterator[App]:
     port = free_port()
     base = f"http://127.0.0.1:{port}"
     twin.register(f"{base}/auth/callback")
@@ -69,6 +72,17 @@ def running(name: str, twin: Twin, folder: Path, is_stored: bool) -> Iterator[Ap
         "PYTHONPATH": str(APPS),
         "PYTHONDONTWRITEBYTECODE": "1",
     }
+    if by_document:
+        document = {
+            "client_id": f"{base}/oauth/client.json",
+            "client_name": "Hello",
+            "redirect_uris": [f"{base}/auth/callback"],
+            "grant_types": ["authorization_code", "refresh_token"],
+            "token_endpoint_auth_method": "none",
+        }
+        environ["HELLO_CLIENT_METADATA"] = json.dumps(document)
+        environ["OAUTH_CLIENT_ID"] = f"{base}/oauth/client.json"
+        del environ["OAUTH_CLIENT_SECRET"]
     if is_stored:
         environ["OAUTH_STORE"] = f"sqlite://{folder}/sessions.sqlite3"
     if name.startswith("django"):

@@ -13,7 +13,7 @@ use crate::client_metadata::ClientMetadata;
 use crate::error::{Error, Misuse};
 use crate::json::{self, Json};
 use crate::server::{EndpointKind, Flag, Server};
-use crate::url::Url;
+use crate::url::{Transport, Url};
 
 /// What a server that takes such client ids says in its metadata.
 pub(crate) const SUPPORTED: &str = "client_id_metadata_document_supported";
@@ -33,10 +33,14 @@ impl ClientIdUrl {
     /// # Errors
     /// `client_id_metadata.url`.
     pub fn parse(text: &str) -> Result<Self, Error> {
+        Self::parse_over(text, Transport::Https)
+    }
+
+    pub(crate) fn parse_over(text: &str, transport: Transport) -> Result<Self, Error> {
         // "MUST have an https scheme, MUST contain a path component, MUST NOT contain single-dot or double-dot
         // path segments, MUST NOT contain a fragment component and MUST NOT contain a username or password"
         match Url::parse(text) {
-            Ok(url) if url.scheme() == "https" && !url.path().is_empty() => {
+            Ok(url) if url.require(transport).is_ok() && !url.path().is_empty() => {
                 Ok(Self(text.to_owned()))
             }
             _ => Err(Misuse::ClientIdMetadataUrl.into()),
@@ -122,6 +126,18 @@ impl ClientIdMetadata {
         let method = &mut metadata.token_endpoint_auth_method;
         method.get_or_insert_with(|| "none".to_owned());
         Self { url, metadata }.checked()
+    }
+
+    /// Reads metadata of a client: those with a `client_id` are a document, to be checked as it is
+    /// ([`Self::parse`]); of others one is made ([`Self::new`]).
+    ///
+    /// # Errors
+    /// Those of both.
+    pub fn from_json(url: ClientIdUrl, text: &str) -> Result<Self, Error> {
+        match json::parse(text) {
+            Ok(Json::Object(object)) if object.has("client_id") => Self::parse(url, text),
+            _ => Self::new(url, ClientMetadata::from_json(text)?),
+        }
     }
 
     /// Reads a document as it is, or is to be, published at this URL.

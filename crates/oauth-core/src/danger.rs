@@ -1,5 +1,6 @@
 //! All unsafe switches, in one module, so that a reviewer can search for it. No default needs one.
 
+use crate::client_id_metadata::ClientIdUrl;
 use crate::endpoint::webfinger::UserIdentifier;
 use crate::error::Error;
 use crate::exchange::Exchange;
@@ -74,6 +75,14 @@ pub const fn loopback_resource_discovery(
 /// `webfinger.identifier`.
 pub fn loopback_user_identifier(text: &str) -> Result<UserIdentifier, Error> {
     UserIdentifier::parse_over(text, Transport::LoopbackHttp)
+}
+
+/// Reads the URL of a client ID metadata document that may be plain `http` on a loopback address, for tests.
+///
+/// # Errors
+/// `client_id_metadata.url`.
+pub fn loopback_client_id_url(text: &str) -> Result<ClientIdUrl, Error> {
+    ClientIdUrl::parse_over(text, Transport::LoopbackHttp)
 }
 
 /// A request to connect to an API at a plain `http` URL on a loopback address, which names servers that are there

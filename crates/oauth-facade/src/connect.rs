@@ -6,6 +6,7 @@ use oauth_core::error::{Error, Misuse};
 use oauth_core::flow::connect::{ConnectRequest, Identities, OfflineAccess, Way};
 use oauth_core::flow::resource::{self, Proofs, Resource};
 use oauth_core::issuer::Issuer;
+use oauth_core::quirk::{Quirk, Rules};
 use oauth_core::{ClientId, ClientMetadata, Secret, danger, server};
 
 use crate::api::Api;
@@ -36,6 +37,8 @@ pub struct Connect {
     /// `authorization_code`, or `client_credentials` for a client that acts for itself, or
     /// `urn:ietf:params:oauth:grant-type:jwt-bearer` where an identity provider vouches for a person.
     pub grant_type: Option<String>,
+    /// Whether the API's server is sent no `resource` (RFC 8707), since it refuses such.
+    pub without_resource: bool,
     /// The values of `WWW-Authenticate` of an answer that was met already.
     pub challenges: Vec<String>,
     /// Those of the API's tokens, as the connection learns of them.
@@ -67,6 +70,7 @@ impl Connect {
             issuer: None,
             issuers: Vec::new(),
             grant_type: None,
+            without_resource: false,
             challenges: Vec::new(),
             proofs: Proofs::default(),
         }
@@ -93,6 +97,12 @@ impl Connect {
         let issuers = issuers.collect::<Result<Vec<_>, _>>()?;
         if !issuers.is_empty() {
             request = request.allow(issuers);
+        }
+        if self.without_resource {
+            request = request.rules(Rules {
+                quirks: vec![Quirk::WithoutResource],
+                ..Rules::default()
+            });
         }
         if self.challenges.is_empty() {
             return Ok(request);

@@ -51,13 +51,14 @@ pub use keeper::{Decision, Keep, Keeper, Task, of_store};
 pub use machine::{Machine, Outgoing, Reply, Turn};
 pub use op::{
     AccessToken, Authorize, BackchannelAuthentication, BackchannelLogin, BackchannelRequest, Begun,
-    ClientCredentials, DeleteRegistration, Description, DeviceAuthorization, DeviceCode,
-    DeviceLogin, DiscoverIssuer, DiscoveredIssuer, Doors, Entry, ExtensionGrant, FINGERPRINT,
-    IdToken, IdentityAssertion, Introspect, JwtBearer, JwtBearerWithKey, Kind, LogoutToken,
-    Operation, Outcome, Password, ProtectedResource, ReadRegistration, RedeemIdentityAssertion,
-    Refresh, Register, RegisteredClient, RequestIdentityAssertion, ResourceMetadata, Revoke,
-    SamlBearer, TABLE, TakePushed, TokenExchange, TokenState, UpdateRegistration, UserClaims,
-    Userinfo, VerifyAccessToken, VerifyIdToken, VerifyLogoutToken, VerifyPing, operation_name,
+    ClientCredentials, ClientIdDocument, DeleteRegistration, Description, DeviceAuthorization,
+    DeviceCode, DeviceLogin, DiscoverIssuer, DiscoveredIssuer, Doors, Entry, ExtensionGrant,
+    FINGERPRINT, IdToken, IdentityAssertion, Introspect, JwtBearer, JwtBearerWithKey, Kind,
+    LogoutToken, MakeClientIdMetadata, Operation, Outcome, Password, ProtectedResource,
+    ReadRegistration, RedeemIdentityAssertion, Refresh, Register, RegisteredClient,
+    RequestIdentityAssertion, ResourceMetadata, Revoke, SamlBearer, TABLE, TakePushed,
+    TokenExchange, TokenState, UpdateRegistration, UserClaims, Userinfo, VerifyAccessToken,
+    VerifyIdToken, VerifyLogoutToken, VerifyPing, operation_name,
 };
 pub use output::{ErrorRecord, Record};
 pub use preset::Preset;

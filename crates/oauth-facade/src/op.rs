@@ -13,6 +13,7 @@ mod backchannel_login;
 mod backchannel_notification;
 mod client_configuration;
 mod client_credentials;
+mod client_id_metadata;
 mod device_authorization;
 mod device_login;
 mod discover_issuer;
@@ -42,6 +43,7 @@ pub use backchannel_login::BackchannelLogin;
 pub use backchannel_notification::{TakePushed, VerifyPing};
 pub use client_configuration::{DeleteRegistration, ReadRegistration, UpdateRegistration};
 pub use client_credentials::ClientCredentials;
+pub use client_id_metadata::{ClientIdDocument, MakeClientIdMetadata};
 pub use device_authorization::{DeviceAuthorization, DeviceCode};
 pub use device_login::DeviceLogin;
 pub use discover_issuer::{DiscoverIssuer, DiscoveredIssuer};
@@ -376,6 +378,7 @@ operations! {
         delete_registration: DeleteRegistration -> ();
         resource_metadata: ResourceMetadata -> ProtectedResource;
         discover_issuer: DiscoverIssuer -> DiscoveredIssuer;
+        client_id_metadata: MakeClientIdMetadata -> ClientIdDocument;
     }
 }
 

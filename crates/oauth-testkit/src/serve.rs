@@ -15,6 +15,13 @@
 //! | `POST /_twin/claim` | has ID tokens say `{"name":"…","value":…}` from now on; `null` is not said |
 //! | `POST /_twin/initial_access_token` | lets nobody register a client but whoever has `{"token":"…"}`; without one, everybody |
 //! | `POST /_twin/forget_client` | forgets the registered client `{"client_id":"…"}` |
+//! | `POST /_twin/accept_client_id_metadata` | takes URLs of metadata documents on loopback addresses as client ids |
+//! | `POST /_twin/trust_publisher` | takes the software statements of `{"issuer":"…","jwks":{…}}` |
+//! | `POST /_twin/announce_saml_assertion` | takes `{"assertion":"…"}`, the XML of a SAML assertion, once |
+//! | `POST /_twin/sign_resource_metadata` | signs `{"claims":{…}}` about the API |
+//! | `POST /_twin/authorization_lifetime` | ends approvals after `{"seconds":n}` from now on |
+//! | `POST /_twin/refuse_resources` | refuses `resource`, as Entra does |
+//! | `POST /_twin/spend_before_nonces` | spends refresh tokens before it asks for a nonce |
 //! | `POST /_twin/dpop_nonces` | makes the nonces told so far worthless; `{"nonces":"unasked"}`, `kept` or `once` says what is wanted of the next |
 //! | `POST /_twin/require_dpop` | binds tokens to the key of a DPoP proof from now on |
 //! | `POST /_twin/require_signed_requests` | takes no other authorization requests (FAPI) |
@@ -29,6 +36,7 @@
 //! | `POST /_twin/deny` | the user says no next time |
 
 mod body;
+mod client_document;
 mod control;
 
 use std::convert::Infallible;
@@ -266,6 +274,17 @@ async fn answer(
         .await?
         .to_bytes();
     let request = http::Request::from_parts(head, body);
+    let wanted = shared.state().twin.document_wanted(&request);
+    if let Some(url) = wanted {
+        let found = client_document::fetched(&url).await;
+        let mut state = shared.state();
+        let at = state.moment().now();
+        // Whoever asks is told that nobody knows the client.
+        match found {
+            Ok(found) => drop(state.twin.take_client_document(at, &url, &found)),
+            Err(_) => state.twin.forget_client(&url),
+        }
+    }
     let mut reply = {
         let mut state = shared.state();
         match control::answer(&mut state, &request) {

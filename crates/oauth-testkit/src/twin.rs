@@ -5,6 +5,7 @@ mod authority;
 mod authorize;
 mod ciba;
 mod client_auth;
+mod client_document;
 mod cors;
 mod fapi;
 mod faults;
@@ -13,6 +14,7 @@ mod grant_details;
 pub(crate) mod gzip;
 mod id_token;
 mod jwt;
+mod lifetimes;
 mod logout_token;
 mod pending_approval;
 mod person;
@@ -23,6 +25,7 @@ mod request_log;
 mod request_object;
 mod route;
 mod rules;
+mod saml;
 mod sender_constrained;
 mod socios;
 mod token;
@@ -83,7 +86,8 @@ impl Twin {
     ///   [`set_rotation`](Self::set_rotation) says otherwise), client credentials, password (see [`resource_owner`](Self::resource_owner)), device code,
     ///   backchannel request, token exchange, and JWTs: of who has a key here
     ///   ([`register_assertion_key`](Self::register_assertion_key)), and of identity providers
-    ///   ([`trust_identity_provider`](Self::trust_identity_provider)), each once;
+    ///   ([`trust_identity_provider`](Self::trust_identity_provider)), each once; SAML assertions, if their identity
+    ///   provider has announced them ([`announce_saml_assertion`](Self::announce_saml_assertion));
     /// - the tokens of workloads, whose platform has a key here: as client assertions of the confidential client, and
     ///   exchanged for an access token as their subject, by anybody;
     /// - tokens are exchanged as their subject or with an actor, whom introspection tells, and for identity assertions
@@ -92,7 +96,10 @@ impl Twin {
     ///   origin of a redirect URI;
     /// - `/register` (RFC 7591), for everybody or with an initial access token
     ///   ([`set_initial_access_token`](Self::set_initial_access_token)), and `/register/{id}` (RFC 7592), which
-    ///   replaces the registration access token each time;
+    ///   replaces the registration access token each time; software statements of whom it trusts
+    ///   ([`trust_publisher`](Self::trust_publisher));
+    /// - clients known by their metadata documents
+    ///   ([`accept_client_id_metadata`](Self::accept_client_id_metadata));
     /// - `GET /access_token` and `GET /refresh_access_token`, which renew access tokens with themselves as Meta does;
     /// - `/revoke`, `/introspect`, `/device_authorization`; a `GET` of `verification_uri_complete`
     ///   is the user's approval;
@@ -285,22 +292,6 @@ impl Twin {
     /// Ends every access token and every refresh token handed out so far.
     pub fn revoke_all(&mut self) {
         self.authority.revoke_all();
-    }
-
-    /// The lifetime of access tokens from now on, and their `expires_in` if the system has one.
-    pub fn set_access_token_lifetime(&mut self, seconds: u64) {
-        self.authority.rules.access_lifetime = Some(seconds);
-    }
-
-    /// Names no lifetime from now on, though tokens have one: only a 401 tells.
-    pub fn hide_access_token_lifetime(&mut self) {
-        self.authority.rules.reply.expires_in = false;
-    }
-
-    /// Refresh tokens that are not used for so long end from now on, and token responses say so.
-    pub fn set_refresh_token_timeout(&mut self, seconds: u64) {
-        self.authority.rules.refresh_lifetime = Some(seconds);
-        self.authority.rules.reply.refresh_token_timeout = true;
     }
 
     /// What becomes of a refresh token once it was used.

@@ -95,7 +95,7 @@ fn what_is_no_good_is_refused_by_its_name() {
         ),
         (
             json!({ "software_statement": "eyJ" }),
-            "unapproved_software_statement",
+            "invalid_software_statement",
         ),
     ] {
         let reply = send(&mut driver, ("POST", "/register"), "", &body);

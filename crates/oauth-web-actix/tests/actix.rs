@@ -118,6 +118,15 @@ async fn pages_call_an_api_until_the_grant_is_over() {
 }
 
 #[actix_web::test]
+async fn the_shop_serves_the_document_that_it_is_known_by() {
+    let (listener, shop) = listener();
+    let site = Site::new(shop.by_document().await).unwrap();
+    let host = Host::new(site, shop.driver.clone()).unwrap();
+    serve(listener, host, Access::Open);
+    shop::check_client_document(&shop).await;
+}
+
+#[actix_web::test]
 async fn an_application_runs_while_its_provider_is_away() {
     let (listener, shop) = listener();
     let away = Arc::new(Away::default());

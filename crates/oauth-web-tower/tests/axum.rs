@@ -231,6 +231,20 @@ async fn pages_call_an_api_with_a_token_that_is_renewed_until_it_cannot() {
 }
 
 #[tokio::test]
+async fn the_shop_serves_the_document_that_it_is_known_by() {
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let shop = shop::Shop::at(format!("http://{}", listener.local_addr().unwrap()));
+    let site = Site::new(shop.by_document().await).unwrap();
+    let host = Host::new(site, shop.driver.clone()).unwrap();
+    let app = Router::new()
+        .route("/", get(open))
+        .route("/me", get(async |user: User| user.identity.subject.clone()))
+        .layer(SignIn::new(host));
+    tokio::spawn(async move { axum::serve(listener, app).await });
+    shop::check_client_document(&shop).await;
+}
+
+#[tokio::test]
 async fn tokens_of_the_session_are_fresh() {
     let shop = shop(Access::Open, true).await;
     let ann = browser();

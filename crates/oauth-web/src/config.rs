@@ -4,10 +4,11 @@ use std::fmt;
 use std::time::Duration;
 
 use http::Method;
-use oauth_core::Client;
+use oauth_core::client_id_metadata::{ClientIdMetadata, ClientIdUrl};
 use oauth_core::error::{Error, Misuse};
 use oauth_core::scope::Scope;
 use oauth_core::url::{Transport, Url};
+use oauth_core::{Client, danger};
 use oauth_seal::Keys;
 
 use crate::identity_endpoint::IdentityEndpoint;
@@ -55,6 +56,9 @@ pub struct Config {
     pub api: Vec<Upstream>,
     /// Whether the host is asked for further providers: [`Lookup::Fixed`] unless set.
     pub lookup: Lookup,
+    /// The client ID metadata document of this site, which it serves at the document's URL, below a base URL. That URL is
+    /// the client's id at providers that take such. See [`set_client_metadata`](Self::set_client_metadata).
+    pub client_metadata: Option<ClientIdMetadata>,
 }
 
 /// Where a site's providers come from.
@@ -181,6 +185,7 @@ impl Config {
             return_origins: Vec::new(),
             api: Vec::new(),
             lookup: Lookup::Fixed,
+            client_metadata: None,
             claims: [
                 "name",
                 "preferred_username",
@@ -200,6 +205,29 @@ impl Config {
         self.lifetime = Duration::from_secs(24 * 3600);
         self.idle = Some(Duration::from_secs(2 * 3600));
         self
+    }
+
+    /// Reads the document of [`client_metadata`](Self::client_metadata) as it is to be served, JSON with its URL as
+    /// `client_id`. The URL may be plain http where [`transport`](Self::transport) allows it.
+    ///
+    /// # Errors
+    /// `client_id_metadata.*`, `client_metadata.*`
+    pub fn set_client_metadata(&mut self, document: &str) -> Result<(), Error> {
+        let members: serde_json::Value = serde_json::from_str(document).unwrap_or_default();
+        let id = members["client_id"].as_str().unwrap_or_default();
+        let url = match self.transport {
+            Transport::Https => ClientIdUrl::parse(id)?,
+            Transport::LoopbackHttp => danger::loopback_client_id_url(id)?,
+        };
+        self.client_metadata = Some(ClientIdMetadata::parse(url, document)?);
+        Ok(())
+    }
+
+    /// Where the document of the site's client is, if that is on the origin of this base URL.
+    pub(crate) fn client_metadata_at(&self, base_url: &Url) -> Option<Url> {
+        let document = self.client_metadata.as_ref()?;
+        let url = Url::parse(document.url().as_str()).ok()?;
+        url.same_origin(base_url).then_some(url)
     }
 
     /// The callback path of a provider, below the root path.

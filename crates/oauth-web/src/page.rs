@@ -2,6 +2,7 @@
 
 mod api;
 mod callback;
+pub(crate) mod client_metadata;
 mod login;
 mod logout;
 mod provider_logout;
@@ -122,6 +123,7 @@ async fn route(context: &RequestContext, access: Access, need: Option<Need>) -> 
     let allowed: &[Method] = match &page {
         Route::Application => return guard(context, access, need).await,
         Route::Api(name) => return api::api(context, name).await,
+        Route::ClientMetadata => return Ok(End::Respond(client_metadata::document(context))),
         Route::Unknown => return Err(ValidationFailure::WebNotFound.into()),
         Route::Login | Route::Logout | Route::Callback => &[Method::GET, Method::POST],
         Route::BackChannel(_) => &[Method::POST],
@@ -132,12 +134,7 @@ async fn route(context: &RequestContext, access: Access, need: Option<Need>) -> 
         return Ok(End::Respond(RequestContext::empty_prefetch_reply()));
     }
     if !allowed.contains(&context.request.method) {
-        let mut reply = failed(context, &ValidationFailure::WebMethod.into(), None);
-        let allowed: Vec<_> = allowed.iter().map(Method::as_str).collect();
-        if let Ok(allowed) = HeaderValue::from_str(&allowed.join(", ")) {
-            reply.headers.insert(http::header::ALLOW, allowed);
-        }
-        return Ok(End::Respond(reply));
+        return Ok(End::Respond(method_not_allowed(context, allowed)));
     }
     let reply = match page {
         Route::Login => login::login(context).await,
@@ -148,11 +145,20 @@ async fn route(context: &RequestContext, access: Access, need: Option<Need>) -> 
         Route::Session => session::session(context).await,
         Route::BackChannel(provider) => provider_logout::back_channel(context, provider).await,
         Route::FrontChannel(provider) => provider_logout::front_channel(context, provider).await,
-        Route::Api(_) | Route::Unknown | Route::Application => {
+        Route::Api(_) | Route::ClientMetadata | Route::Unknown | Route::Application => {
             Err(ValidationFailure::WebNotFound.into())
         }
     };
     reply.map(End::Respond)
+}
+
+fn method_not_allowed(context: &RequestContext, allowed: &[Method]) -> Reply {
+    let mut reply = failed(context, &ValidationFailure::WebMethod.into(), None);
+    let allowed: Vec<_> = allowed.iter().map(Method::as_str).collect();
+    if let Ok(allowed) = HeaderValue::from_str(&allowed.join(", ")) {
+        reply.headers.insert(http::header::ALLOW, allowed);
+    }
+    reply
 }
 
 fn is_hosts(error: &Error) -> bool {

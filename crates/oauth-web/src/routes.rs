@@ -15,6 +15,7 @@ pub(crate) enum Route {
     BackChannel(Option<String>),
     FrontChannel(Option<String>),
     Api(String),
+    ClientMetadata,
     Unknown,
     /// A page of the application.
     Application,
@@ -26,6 +27,14 @@ impl SiteState {
     }
 
     pub(crate) fn route_at(&self, base_url: &BaseUrl, path: &str) -> Route {
+        match &base_url.client_metadata {
+            Some(published) if published.path() == path => Route::ClientMetadata,
+            _ => self.page_at(base_url, path),
+        }
+    }
+
+    /// The same without the document of the site's client.
+    pub(crate) fn page_at(&self, base_url: &BaseUrl, path: &str) -> Route {
         let Some(path) = path.strip_prefix(base_url.root.as_str()) else {
             return Route::Application;
         };

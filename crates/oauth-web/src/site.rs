@@ -28,7 +28,9 @@ impl Site {
     /// `web.setup` for settings that contradict themselves or are not safe, `url.insecure` for a base URL of plain
     /// http that is not of this machine, `redirect_uri.refused`.
     pub fn new(config: Config) -> Result<Self, Error> {
-        Ok(Self(Arc::new(SiteState::new(config)?)))
+        let state = SiteState::new(config)?;
+        page::client_metadata::check(&state)?;
+        Ok(Self(Arc::new(state)))
     }
 
     /// Begins to handle a request: [`Visit::resume`] gives the steps to take.

@@ -26,6 +26,8 @@ pub(crate) struct BaseUrl {
     /// Its path, without a slash at the end.
     pub(crate) root: String,
     pub(crate) jar: Jar,
+    /// Where the document of the site's client is, if that is on this origin.
+    pub(crate) client_metadata: Option<Url>,
 }
 
 impl SiteState {
@@ -37,6 +39,7 @@ impl SiteState {
             origin: url.origin(),
             root: url.path().trim_end_matches('/').to_owned(),
             jar: Jar::new(config.keys.clone(), url, &config.name),
+            client_metadata: config.client_metadata_at(url),
             url: url.clone(),
         });
         let base_urls: Vec<_> = base_urls.collect();

@@ -108,7 +108,7 @@ function upstream(name, given) {
 /** The settings as the addon takes them. */
 function nativeOptions({
   baseUrl, transport, name, prefix, lifetimeMs, idleMs, flowLifetimeMs, flows, sameSite, home, returnOrigins, claims, api = {},
-  keep, provider,
+  keep, provider, clientMetadata,
 }) {
   return {
     baseUrls: [baseUrl].flat().map(String),
@@ -126,6 +126,7 @@ function nativeOptions({
     api: Object.entries(api).map(([name, given]) => upstream(name, given)),
     keep,
     looksUp: provider !== undefined,
+    clientMetadata: typeof clientMetadata === 'object' ? JSON.stringify(clientMetadata) : clientMetadata,
   }
 }
 

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from typing import Any, Literal
 
     from ._native import Exchange, Flow, Tokens
-    from ._records import UserClaims, TokenState, DeviceCode, BackchannelRequest, IdentityAssertion, AccessToken, IdToken, LogoutToken, RegisteredClient, ProtectedResource, DiscoveredIssuer
+    from ._records import UserClaims, TokenState, DeviceCode, BackchannelRequest, IdentityAssertion, AccessToken, IdToken, LogoutToken, RegisteredClient, ProtectedResource, DiscoveredIssuer, ClientIdDocument
     from .drive import Moment
 
     TokenKind = Literal["access_token", "refresh_token"]
@@ -968,6 +968,7 @@ class ExchangeOperations:
         resource: str,
         challenges: Sequence[str] | None = None,
         matching: ResourceMatch | None = None,
+        signers: Mapping[str, Any] | Sequence[Mapping[str, Any]] | None = None,
         moment: Moment | None = None,
     ) -> Exchange[ProtectedResource]:
         """Fetches the metadata of a protected resource (RFC 9728): the servers that issue its tokens,
@@ -986,10 +987,13 @@ class ExchangeOperations:
             matching: Which resource the metadata may be about: the identical one alone, or
                 also a parent that it lies beneath on its origin, as servers of the Model Context
                 Protocol name it.
+            signers: Who is trusted to sign metadata (section 2.2): issuers, each with its JWK
+                Set. What a trusted issuer has signed goes before what stands beside it; all other
+                signatures are ignored. jwks.malformed for no JWK Set.
             moment: For tests and replays: gives the Unix time in seconds and 32 random bytes,
                 at each step.
         """
-        answer: Exchange[ProtectedResource] = self._begin(27, (resource, challenges, matching), moment)
+        answer: Exchange[ProtectedResource] = self._begin(27, (resource, challenges, matching, json_text(signers)), moment)
         return answer
 
     def discover_issuer(
@@ -1017,4 +1021,33 @@ class ExchangeOperations:
                 at each step.
         """
         answer: Exchange[DiscoveredIssuer] = self._begin(28, (identifier,), moment)
+        return answer
+
+    def client_id_metadata(
+        self,
+        *,
+        metadata: Mapping[str, Any] | Sequence[Mapping[str, Any]],
+        mcp: bool | None = None,
+        moment: Moment | None = None,
+    ) -> Exchange[ClientIdDocument]:
+        """Makes or checks the document of this client, whose id is the URL where the document is
+        published (draft-ietf-oauth-client-id-metadata-document). Nobody is asked.
+
+        Serve it at that URL with status 200, as application/json and without a redirect; a site
+        of ours does with its setting client_metadata. client_id_metadata.url for an id that is
+        no such URL, client_id_metadata.client_id for a document of another client,
+        client_id_metadata.client_secret and client_id_metadata.shared_secret for one with a
+        secret, client_metadata.* for contradictions.
+
+        Args:
+            metadata: The client metadata, by their registered names (RFC 7591 section 2). With
+                a client_id they are a document, and are checked as they are; without, one is made
+                of them, by default of a public client.
+            mcp: Whether it has to have what servers of the Model Context Protocol want besides:
+                a name and redirect URIs (client_metadata.name_missing,
+                client_metadata.inconsistent).
+            moment: For tests and replays: gives the Unix time in seconds and 32 random bytes,
+                at each step.
+        """
+        answer: Exchange[ClientIdDocument] = self._begin(29, (json_text(metadata), mcp), moment)
         return answer

@@ -1177,6 +1177,7 @@ class WebSite:
         keep: Literal["identity", "access_token", "store"] | None = None,
         api: Sequence[tuple[str, str, Sequence[str]]] = ...,
         lookup: Literal["fixed", "asked"] = "fixed",
+        client_metadata: str | None = None,
     ) -> Self: ...
     def reads_form(self, method: str, path: str) -> bool:
         """Whether the body of such a request is for the site.
@@ -1568,8 +1569,8 @@ class ResourceConnection:
     in the store. An API that asks for no authorization is called without a token; token() says so
     (connect.not_protected).
 
-    redirect_uri is a
-    loopback address that is registered, otherwise a free port. www_authenticate are the values of an answer that was met
+    redirect_uri is a loopback address that is registered, otherwise a free port. without_resource sends no resource, for a
+    server that refuses it, as Microsoft Entra's does; its tokens are then for what their scope says. www_authenticate are the values of an answer that was met
     already. Requests to a server that the API alone has named go to public addresses only, unless the network says
     otherwise (lost.not_public). connect.client where there is no client, and none may be registered.
     """
@@ -1586,7 +1587,7 @@ class ResourceConnection:
         sign_in: TokenSource | None = None, redirect_uri: str | None = None,
         dpop_key: DpopKey | None = None, timeout: float = 300.0,
         www_authenticate: Sequence[str] | None = None, transport: _Transport = "https",
-        network: Network | None = None,
+        network: Network | None = None, without_resource: bool = False,
     ) -> Self: ...
     @property
     def url(self) -> str:

@@ -22,6 +22,7 @@ __all__ = [
     "RegisteredClient",
     "ProtectedResource",
     "DiscoveredIssuer",
+    "ClientIdDocument",
 ]
 
 
@@ -694,6 +695,7 @@ class ProtectedResource(Record):
         requires_dpop: Whether it accepts only tokens bound to a DPoP key.
         requires_mtls: Whether it accepts only tokens bound to a certificate.
         dpop_algs: The algorithms of DPoP proofs that it accepts; empty if it does not say.
+        signed_by: Which of the signers has signed the values; absent if none has.
         metadata: All metadata, including members that no standard defines.
     """
 
@@ -711,6 +713,8 @@ class ProtectedResource(Record):
         """Whether it accepts only tokens bound to a certificate."""
         dpop_algs: tuple[str, ...] = ()
         """The algorithms of DPoP proofs that it accepts; empty if it does not say."""
+        signed_by: str | None = None
+        """Which of the signers has signed the values; absent if none has."""
         metadata: dict[str, Any] = {}
         """All metadata, including members that no standard defines."""
     else:
@@ -721,12 +725,14 @@ class ProtectedResource(Record):
             "requires_dpop",
             "requires_mtls",
             "dpop_algs",
+            "signed_by",
             "metadata",
         )
         _absent = {
             "authorization_servers": (),
             "scopes_supported": frozenset(),
             "dpop_algs": (),
+            "signed_by": None,
             "metadata": {},
         }
 
@@ -756,3 +762,32 @@ class DiscoveredIssuer(Record):
         _personal = frozenset((
             "identifier",
         ))
+
+
+class ClientIdDocument(Record):
+    """A client ID metadata document. Nothing in it is secret.
+
+    Attributes:
+        client_id: Its URL, which is the client's id.
+        document: The document, to publish as it is.
+        warnings: What servers may dislike about it: query, bare_path and not_normalized
+            of the URL, large of the document.
+    """
+
+    if TYPE_CHECKING:
+        client_id: str
+        """Its URL, which is the client's id."""
+        document: str
+        """The document, to publish as it is."""
+        warnings: tuple[str, ...] = ()
+        """What servers may dislike about it: query, bare_path and not_normalized of the URL, large
+        of the document."""
+    else:
+        __slots__ = (
+            "client_id",
+            "document",
+            "warnings",
+        )
+        _absent = {
+            "warnings": (),
+        }

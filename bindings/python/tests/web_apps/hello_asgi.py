@@ -9,7 +9,10 @@ from oauth_core.web.asgi import Receive, Scope, Send, SignIn, challenge, reply, 
 API = os.environ["OAUTH_ISSUER"]
 # Pages call it with a token that they never see, where there are tokens.
 PAGES = {"twin": (f"{API}/api", ["GET", "POST"])} if "OAUTH_STORE" in os.environ else None
-site = Site.from_env(scope="openid read offline_access", transport="loopback_http", api=PAGES)
+DOCUMENT = os.environ.get("HELLO_CLIENT_METADATA")
+site = Site.from_env(
+    scope="openid read offline_access", transport="loopback_http", api=PAGES, client_metadata=DOCUMENT
+)
 
 
 @site.admit

@@ -55,6 +55,7 @@ if not settings.configured:
             "transport": "loopback_http",
             "admit": admit,
             "error_page": "hello_django.error_page",
+            "client_metadata": os.environ.get("HELLO_CLIENT_METADATA"),
             # Pages call it with a token that they never see, where there are tokens.
             "api": {"twin": (f"{API}/api", ["GET", "POST"])} if "OAUTH_STORE" in os.environ else None,
         },

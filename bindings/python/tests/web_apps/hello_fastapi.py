@@ -13,7 +13,10 @@ app = FastAPI(default_response_class=PlainTextResponse)
 API = os.environ["OAUTH_ISSUER"]
 # Pages call it with a token that they never see, where there are tokens.
 PAGES = {"twin": (f"{API}/api", ["GET", "POST"])} if "OAUTH_STORE" in os.environ else None
-site = Site.from_env(app, scope="openid read offline_access", transport="loopback_http", api=PAGES)
+DOCUMENT = os.environ.get("HELLO_CLIENT_METADATA")
+site = Site.from_env(
+    app, scope="openid read offline_access", transport="loopback_http", api=PAGES, client_metadata=DOCUMENT
+)
 
 
 @site.admit

@@ -3,7 +3,6 @@
 use std::path::PathBuf;
 
 use clap::{Args, ValueHint};
-use oauth_core::ClientMetadata;
 use oauth_core::client_id_metadata::{ClientIdMetadata, ClientIdUrl};
 use serde_json::Value;
 
@@ -34,13 +33,8 @@ pub(crate) struct ClientIdMetadataDocument {
 impl ClientIdMetadataDocument {
     pub(super) fn run(self, output: Output) -> Result<(), Failure> {
         let url = ClientIdUrl::parse(&self.url)?;
-        let members = object(&self.file)?;
-        let is_document = members.contains_key("client_id");
-        let text = Value::Object(members).to_string();
-        let document = match is_document {
-            true => ClientIdMetadata::parse(url, &text)?,
-            false => ClientIdMetadata::new(url, ClientMetadata::from_json(&text)?)?,
-        };
+        let text = Value::Object(object(&self.file)?).to_string();
+        let document = ClientIdMetadata::from_json(url, &text)?;
         if self.mcp {
             document.check_for_mcp()?;
         }

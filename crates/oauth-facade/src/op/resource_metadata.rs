@@ -1,13 +1,16 @@
 //! About a protected resource: `GET {origin}/.well-known/oauth-protected-resource{path}` (RFC 9728 section 3).
 
-use oauth_core::error::Error;
+use oauth_core::error::{Error, Misuse};
 use oauth_core::extra::Extra;
 use oauth_core::flow::resource_discovery::ResourceDiscoveryRequest;
+use oauth_core::jose::KeySet;
+use oauth_core::json::{self, Json};
 use oauth_core::protected_resource::{self as core, ResourceIdentifier, ResourceMatch};
 use oauth_core::url::Transport;
 use oauth_core::{Scope, danger, discover_resource};
 
 use super::{arguments, outcome};
+use crate::arg::JsonText;
 use crate::machine::Machine;
 
 arguments! {
@@ -25,6 +28,9 @@ arguments! {
         /// Which resource the metadata may be about: the `identical` one alone, or also a `parent` that it lies
         /// beneath on its origin, as servers of the Model Context Protocol name it.
         pub matching: Option<ResourceMatch>,
+        /// Who is trusted to sign metadata (section 2.2): issuers, each with its JWK Set. What a trusted issuer has
+        /// signed goes before what stands beside it; all other signatures are ignored. `jwks.malformed` for no JWK Set.
+        pub signers: Option<JsonText>,
     }
 
     fn start(self, client: &Client) -> Result<Machine, Error> {
@@ -45,7 +51,15 @@ impl ResourceMetadata {
             }
         };
         let fields = self.challenges.iter().map(String::as_bytes);
-        let request = request.challenge(fields)?;
+        let mut request = request.challenge(fields)?;
+        if let Some(JsonText(signers)) = &self.signers {
+            let Ok(Json::Object(signers)) = json::parse(signers) else {
+                return Err(Error::from(Misuse::ParameterValue).about("signers"));
+            };
+            for (issuer, keys) in signers.iter() {
+                request = request.trust(issuer, KeySet::parse(&keys.to_value().to_string())?);
+            }
+        }
         Ok(request.matching(self.matching.unwrap_or_default()))
     }
 }
@@ -66,6 +80,8 @@ outcome! {
         pub requires_mtls: bool,
         /// The algorithms of DPoP proofs that it accepts; empty if it does not say.
         pub dpop_algs: Vec<String>,
+        /// Which of the `signers` has signed the values; absent if none has.
+        pub signed_by: Option<String>,
         /// All metadata, including members that no standard defines.
         pub metadata: Extra,
     }
@@ -81,6 +97,7 @@ impl From<core::ProtectedResource> for ProtectedResource {
             requires_dpop: resource.requires_dpop,
             requires_mtls: resource.requires_mtls,
             dpop_algs: resource.dpop_algs.unwrap_or_default(),
+            signed_by: resource.signed_by,
             metadata: Extra::from(resource.metadata),
         }
     }

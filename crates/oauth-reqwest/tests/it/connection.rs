@@ -4,11 +4,12 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 
 use oauth_core::flow::connect::{ConnectRequest, Identities, Way};
+use oauth_core::quirk::{Quirk, Rules};
 use oauth_core::{ClientAuth, ClientId, ClientMetadata, Error, Scope, danger};
 use oauth_reqwest::oauth_session::store::{FileStore, Memory, Times};
 use oauth_reqwest::oauth_session::{Store, TokenSource as _};
 use oauth_reqwest::{ResourceConnection, reqwest};
-use oauth_testkit::Served;
+use oauth_testkit::{Fault, Served};
 
 use crate::support::{PATIENCE, browse, counters, driver, served};
 
@@ -352,4 +353,110 @@ async fn tokens_go_nowhere_but_beneath_the_api() {
 
 fn code<T>(result: Result<T, Error>) -> Result<(), &'static str> {
     result.map(drop).map_err(|error| error.code())
+}
+
+/// Microsoft Entra refuses `resource`, which the Model Context Protocol demands (B80).
+#[tokio::test]
+async fn a_server_that_refuses_resources_is_not_sent_any_by_a_quirk() {
+    let (served, person) = (served(), Person::default());
+    served.with(|twin| twin.refuse_resources());
+    let quirk = Rules {
+        quirks: vec![Quirk::WithoutResource],
+        ..Rules::default()
+    };
+    let connected = |rules: Rules| {
+        let times = Arc::clone(&person.0);
+        ResourceConnection::new(driver(), request(&served).rules(rules))
+            .patience(PATIENCE)
+            .open(move |url| {
+                times.fetch_add(1, Ordering::SeqCst);
+                tokio::spawn(browse(url.as_str().to_owned()));
+                Ok(())
+            })
+    };
+    let refused = connected(Rules::default()).token().await;
+    let refused = refused.map(drop).unwrap_err();
+    assert_eq!(refused.code(), "denied.invalid_target");
+    let connection = connected(quirk);
+    assert_eq!(echoed(&connection, &served).await.0, 200);
+    served.with(|twin| twin.expire_access_tokens());
+    assert_eq!(echoed(&connection, &served).await.0, 200);
+    assert_eq!((counters(&served).refreshes, person.times()), (1, 2));
+    let sent = served.with(|twin| {
+        let tokens = twin.log().iter().filter(|entry| entry.path == "/token");
+        tokens
+            .filter(|entry| entry.form("resource").is_some())
+            .count()
+    });
+    assert_eq!(sent, 0);
+}
+
+/// A proxy before the API says `Negotiate` alone (B87).
+#[tokio::test]
+async fn an_api_whose_challenge_names_no_metadata_is_asked_at_the_well_known_place() {
+    let (served, person) = (served(), Person::default());
+    served.with(|twin| twin.inject(Fault::NegotiateAlone));
+    let connection = connection(&served, &person, Arc::new(Memory::new()));
+    assert_eq!(echoed(&connection, &served).await.0, 200);
+    let (fault, asked) = served.with(|twin| {
+        let log = twin.log();
+        let well_known = "/.well-known/oauth-protected-resource/api/echo";
+        let is_asked = log.iter().any(|entry| entry.path == well_known);
+        (log[0].fault, is_asked)
+    });
+    assert_eq!((fault, asked), (Some("negotiate_alone"), true));
+}
+
+/// Who connects again asks for what was asked for before (B88).
+#[tokio::test]
+async fn a_second_login_is_for_the_scope_and_resource_of_the_first() {
+    let (served, person) = (served(), Person::default());
+    let connection = connection(&served, &person, Arc::new(Memory::new()));
+    assert_eq!(echoed(&connection, &served).await.0, 200);
+    served.with(|twin| twin.revoke_all());
+    assert_eq!(echoed(&connection, &served).await.0, 200);
+    assert_eq!(person.times(), 2);
+    let asked = served.with(|twin| {
+        let log = twin.log().iter().filter(|entry| entry.path == "/authorize");
+        let asked = log.map(|entry| {
+            let value = |name| entry.query(name).map(str::to_owned);
+            (value("scope"), value("resource"))
+        });
+        asked.collect::<Vec<_>>()
+    });
+    let [first, second] = asked.as_slice() else {
+        panic!("{asked:?}")
+    };
+    assert_eq!(first, second);
+    assert_eq!(first.1.as_deref(), Some(api(&served).as_str()));
+}
+
+/// Two APIs on one origin have a login each, in one store as well (B81).
+#[tokio::test]
+async fn two_apis_on_one_origin_are_two() {
+    let (served, person) = (served(), Person::default());
+    let store: Arc<dyn Store> = Arc::new(Memory::new());
+    let echo = connection(&served, &person, Arc::clone(&store));
+    let times = Arc::clone(&person.0);
+    let origin = danger::loopback_connect_request(served.base()).unwrap();
+    let origin = origin.register(ClientMetadata::of_native_app("Notes"));
+    let origin = ResourceConnection::new(driver(), origin)
+        .store(store)
+        .patience(PATIENCE)
+        .open(move |url| {
+            times.fetch_add(1, Ordering::SeqCst);
+            tokio::spawn(browse(url.as_str().to_owned()));
+            Ok(())
+        });
+    let first = echo.token().await.unwrap();
+    let second = origin.token().await.unwrap();
+    assert_ne!(
+        first.access_token.expose(),
+        second.access_token.expose(),
+        "a token is for one of them"
+    );
+    assert_eq!(person.times(), 2);
+    let again = echo.token().await.unwrap();
+    assert_eq!(again.access_token.expose(), first.access_token.expose());
+    assert_eq!(person.times(), 2);
 }

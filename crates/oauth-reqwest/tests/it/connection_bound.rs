@@ -147,3 +147,32 @@ async fn a_key_of_the_callers_is_used_and_not_stored() {
     assert_eq!(refused.map_err(|error| error.code()), Err("key.algorithm"));
     assert_eq!(logins.load(Ordering::SeqCst), 2);
 }
+
+/// A server that spends a refresh token before it asks for a nonce leaves no grant to whoever has none (B89).
+#[tokio::test]
+async fn the_first_refresh_after_a_restart_has_the_newest_nonce() {
+    let (served, logins, store) = (demanding(), Arc::default(), Arc::default());
+    served.with(|twin| {
+        twin.set_dpop_nonces(DpopNonces::Kept);
+        twin.spend_before_nonces();
+    });
+    let first = connection(&served, &logins, &store);
+    assert_eq!(called(&first, &served).await.unwrap(), 200);
+    drop(first);
+    served.with(|twin| twin.expire_access_tokens());
+    let second = connection(&served, &logins, &store);
+    assert_eq!(called(&second, &served).await.unwrap(), 200);
+    assert_eq!(
+        (counters(&served).refreshes, counters(&served).reuse_events),
+        (1, 0)
+    );
+    assert_eq!(logins.load(Ordering::SeqCst), 1);
+    // Without the nonce the token would be spent: the server means it.
+    served.with(|twin| {
+        twin.expire_access_tokens();
+        twin.rotate_dpop_nonces();
+    });
+    assert_eq!(called(&second, &served).await.unwrap(), 200);
+    assert_eq!(counters(&served).reuse_events, 1);
+    assert_eq!(logins.load(Ordering::SeqCst), 2);
+}

@@ -90,6 +90,18 @@ struct IdentityProvider {
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
+struct Saml {
+    assertion: String,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct ResourceClaims {
+    claims: Value,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
 struct Audience {
     issuer: String,
     client_id: String,
@@ -215,6 +227,39 @@ fn respond(
             let done = twin.trust_identity_provider(&provider.issuer, &provider.jwks);
             done.map(|()| json!({}))
                 .map_err(|why| misread(why.to_string()))
+        }
+        (&Method::POST, "trust_publisher") => {
+            let publisher: IdentityProvider = serde_json::from_slice(body).map_err(bad)?;
+            let done = twin.trust_publisher(&publisher.issuer, &publisher.jwks);
+            done.map(|()| json!({}))
+                .map_err(|why| misread(why.to_string()))
+        }
+        (&Method::POST, "accept_client_id_metadata") => {
+            twin.accept_client_id_metadata();
+            Ok(json!({}))
+        }
+        (&Method::POST, "announce_saml_assertion") => {
+            let saml: Saml = serde_json::from_slice(body).map_err(bad)?;
+            twin.announce_saml_assertion(&saml.assertion);
+            Ok(json!({}))
+        }
+        (&Method::POST, "sign_resource_metadata") => {
+            let signed: ResourceClaims = serde_json::from_slice(body).map_err(bad)?;
+            twin.sign_resource_metadata(signed.claims);
+            Ok(json!({}))
+        }
+        (&Method::POST, "authorization_lifetime") => {
+            let lifetime: Interval = serde_json::from_slice(body).map_err(bad)?;
+            twin.set_authorization_lifetime(lifetime.seconds);
+            Ok(json!({}))
+        }
+        (&Method::POST, "refuse_resources") => {
+            twin.refuse_resources();
+            Ok(json!({}))
+        }
+        (&Method::POST, "spend_before_nonces") => {
+            twin.spend_before_nonces();
+            Ok(json!({}))
         }
         (&Method::POST, "vouch_to") => {
             let audience: Audience = serde_json::from_slice(body).map_err(bad)?;

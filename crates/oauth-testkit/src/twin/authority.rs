@@ -10,7 +10,9 @@ use serde_json::{Value, json};
 use sha2::{Digest as _, Sha256};
 
 use super::ciba::Backchannel;
+use super::client_document::Documents;
 use super::id_token;
+use super::lifetimes;
 use super::pending_approval::{Awaited, INTERVAL};
 use super::person::Person;
 use super::registration::Registrations;
@@ -49,6 +51,11 @@ pub(super) struct Authority {
     /// Request objects that clients have at home, by their `request_uri`.
     pub(super) hosted: HashMap<String, String>,
     pub(super) registrations: Registrations,
+    pub(super) documents: Documents,
+    /// What the API says of itself under a signature; null where it signs nothing.
+    pub(super) resource_claims: Value,
+    /// SAML assertions that are good once.
+    pub(super) saml_assertions: HashSet<String>,
     /// What may come once: the `jti` of proofs and assertions.
     pub(super) seen: HashSet<String>,
     /// The newest DPoP nonces: of the token endpoint and its siblings, and of the API.
@@ -74,6 +81,8 @@ pub(super) struct Grant {
     pub(super) resources: Vec<String>,
     /// Who acts for the subject (RFC 8693 section 4.1): an `act` claim, or null.
     pub(super) actor: Value,
+    /// When the approval ends, if it does.
+    pub(super) ends: Option<UnixTime>,
 }
 
 pub(super) struct Code {
@@ -152,6 +161,9 @@ impl Authority {
             pushed: HashMap::new(),
             hosted: HashMap::new(),
             registrations: Registrations::default(),
+            documents: Documents::default(),
+            resource_claims: Value::Null,
+            saml_assertions: HashSet::new(),
             seen: HashSet::new(),
             nonces: [String::new(), String::new()],
             binding: None,
@@ -210,9 +222,11 @@ impl Authority {
     }
 
     /// A token response (RFC 6749 section 5.1) in this system's shape.
-    pub(super) fn issue(&mut self, at: UnixTime, grant: Grant, with_refresh: bool) -> Value {
+    pub(super) fn issue(&mut self, at: UnixTime, mut grant: Grant, with_refresh: bool) -> Value {
+        lifetimes::limit(self, at, &mut grant);
         let lifetime = self.rules.access_lifetime;
         let expires = lifetime.map(|seconds| plus(at, seconds));
+        let expires = lifetimes::earlier(expires, grant.ends);
         let token = self.access_token(at, &grant, expires);
         let access = Access {
             grant: grant.clone(),
@@ -243,9 +257,10 @@ impl Authority {
             (Some(token_type), _) => reply["token_type"] = token_type.into(),
             (None, _) => {}
         }
-        if let (true, Some(seconds)) = (shape.expires_in, lifetime) {
-            reply["expires_in"] = seconds.into();
+        if let (true, Some(expires)) = (shape.expires_in, expires) {
+            reply["expires_in"] = expires.since(at).as_secs().into();
         }
+        lifetimes::tell(at, &grant, &mut reply);
         if shape.scope {
             reply["scope"] = grant.scope.clone().into();
         }
@@ -254,6 +269,7 @@ impl Authority {
             let token = self.mint(at, "refresh");
             let lifetime = self.rules.refresh_lifetime;
             let expires = lifetime.map(|seconds| plus(at, seconds));
+            let expires = lifetimes::earlier(expires, grant.ends);
             let refresh = Refresh {
                 grant,
                 expires,

@@ -1,5 +1,7 @@
 //! The faults that a twin can be told to have, by name.
 
+mod defaults;
+
 use std::io::Write as _;
 
 use bytes::Bytes;
@@ -27,7 +29,7 @@ pub enum Fault {
     /// The server answers with this status (5xx) and carries nothing out.
     Status {
         /// The status code; 503 by default.
-        #[serde(default = "unavailable")]
+        #[serde(default = "defaults::unavailable")]
         status: u16,
         /// Seconds in a `Retry-After` header.
         #[serde(default)]
@@ -40,22 +42,22 @@ pub enum Fault {
     /// Well-formed JSON of this many bytes, at most 64 MiB; nothing is carried out.
     OversizedJson {
         /// The size of the body; 2 MiB by default.
-        #[serde(default = "two_mebibytes")]
+        #[serde(default = "defaults::two_mebibytes")]
         bytes: usize,
     },
     /// A redirect; nothing is carried out.
     RedirectTo {
         /// Where to; `https://elsewhere.example/` by default.
-        #[serde(default = "elsewhere")]
+        #[serde(default = "defaults::elsewhere")]
         location: String,
         /// The status code; 307 by default.
-        #[serde(default = "temporary_redirect")]
+        #[serde(default = "defaults::temporary_redirect")]
         status: u16,
     },
     /// The reply is right, and its body trickles.
     SlowBody {
         /// The pause before each byte; 50 by default.
-        #[serde(default = "fifty")]
+        #[serde(default = "defaults::fifty")]
         millis_per_byte: u64,
     },
     /// The request is carried out; the first member of its JSON reply comes twice, and the second
@@ -66,43 +68,43 @@ pub enum Fault {
     /// JSON nested this deep, at most a million; nothing is carried out.
     NestedJson {
         /// How many arrays are open at once; 10 000 by default.
-        #[serde(default = "ten_thousand")]
+        #[serde(default = "defaults::ten_thousand")]
         depth: usize,
     },
     /// A small gzip body that expands to this many bytes, at most 64 GiB; nothing is carried out.
     GzipBomb {
         /// The size after expansion; 1 GiB by default.
-        #[serde(default = "one_gibibyte")]
+        #[serde(default = "defaults::one_gibibyte")]
         expanded: u64,
     },
     /// The request is carried out; its JSON reply lacks a member. It waits for a reply that has it.
     WithoutMember {
         /// Which; `expires_in` by default.
-        #[serde(default = "expires_in")]
+        #[serde(default = "defaults::expires_in")]
         member: String,
     },
     /// The server refuses with this error and status 400, and carries nothing out.
     Refusal {
         /// The error code; `invalid_request` by default.
-        #[serde(default = "invalid_request")]
+        #[serde(default = "defaults::invalid_request")]
         error: String,
     },
     /// The request is carried out; the ID token of its reply is not as it should be.
     IdToken {
         /// In what way; `wrong_nonce` by default.
-        #[serde(default = "wrong_nonce")]
+        #[serde(default = "defaults::wrong_nonce")]
         flaw: IdTokenFlaw,
     },
     /// The ID token beside the code of a callback (a hybrid flow) is not as it should be.
     IdTokenInCallback {
         /// In what way; `wrong_nonce` by default.
-        #[serde(default = "wrong_nonce")]
+        #[serde(default = "defaults::wrong_nonce")]
         flaw: IdTokenFlaw,
     },
     /// The signed response (JARM) of a callback is not as it should be.
     ResponseJwt {
         /// In what way, as far as it is no matter of people; `wrong_audience` by default.
-        #[serde(default = "wrong_audience")]
+        #[serde(default = "defaults::wrong_audience")]
         flaw: IdTokenFlaw,
     },
     /// The callback is not signed, though that was asked for.
@@ -131,7 +133,7 @@ pub enum Fault {
     /// one that says where they are.
     OtherResourceMetadata {
         /// Where; a private address by default.
-        #[serde(default = "cloud_metadata")]
+        #[serde(default = "defaults::cloud_metadata")]
         url: String,
     },
     /// A device code or backchannel request that has ended before its time. It waits for somebody who asks while the
@@ -144,12 +146,17 @@ pub enum Fault {
     /// A 401 says what it says in its body alone, and with another status. It waits for a 401 of the API.
     EndedTokenInBody {
         /// The status code; 200 by default.
-        #[serde(default = "ok")]
+        #[serde(default = "defaults::ok")]
         status: u16,
         /// The JSON; what Slack's API says of a token that has expired by default.
-        #[serde(default = "token_expired")]
+        #[serde(default = "defaults::token_expired")]
         body: String,
     },
+    /// The request is carried out; a device code comes as in drafts and from Google: its page is `verification_url`,
+    /// and numbers are texts. It waits for a device code.
+    DraftDeviceAuthorization,
+    /// A 401 lists `Negotiate` alone, as a proxy's own challenge. It waits for a 401 of the API.
+    NegotiateAlone,
 }
 
 /// How a reply is to be delivered, for faults that a reply cannot say of itself.
@@ -199,6 +206,8 @@ impl Fault {
         "slow_down",
         "issued_token_type",
         "ended_token_in_body",
+        "draft_device_authorization",
+        "negotiate_alone",
     ];
 
     /// The fault's name, the same in every language.
@@ -236,6 +245,8 @@ impl Fault {
             Self::SlowDown => "slow_down",
             Self::IssuedTokenType => "issued_token_type",
             Self::EndedTokenInBody { .. } => "ended_token_in_body",
+            Self::DraftDeviceAuthorization => "draft_device_authorization",
+            Self::NegotiateAlone => "negotiate_alone",
         }
     }
 
@@ -316,7 +327,8 @@ impl Fault {
             Self::OtherResourceMetadata { url } => elsewhere_in_challenge(reply, url).is_some(),
             Self::ExpiredToken | Self::SlowDown => is_pending(reply),
             Self::IssuedTokenType => changed(reply, "issued_token_type", other_case).is_some(),
-            Self::EndedTokenInBody { .. } => is_about_a_token(reply),
+            Self::EndedTokenInBody { .. } | Self::NegotiateAlone => is_about_a_token(reply),
+            Self::DraftDeviceAuthorization => as_in_drafts(reply).is_some(),
             _ => true,
         }
     }
@@ -358,6 +370,15 @@ impl Fault {
             Self::IssuedTokenType => replace(reply, "issued_token_type", |_| JWT.to_owned()),
             Self::EndedTokenInBody { status, body } => {
                 *reply = wire::plain(*status, "application/json", body.clone());
+            }
+            Self::DraftDeviceAuthorization => {
+                if let Some(body) = as_in_drafts(reply) {
+                    *reply.body_mut() = body.into();
+                }
+            }
+            Self::NegotiateAlone => {
+                let field = HeaderValue::from_static("Negotiate");
+                reply.headers_mut().insert(WWW_AUTHENTICATE, field);
             }
             Self::BearerTokenType => replace(reply, "token_type", |_| "Bearer".to_owned()),
             Self::ChallengeCase => {
@@ -407,6 +428,20 @@ fn is_about_a_token(reply: &Reply) -> bool {
     reply.status() == 401 && reply.headers().contains_key(WWW_AUTHENTICATE)
 }
 
+/// A device authorization response as it was before RFC 8628; `None` if it is no such response.
+fn as_in_drafts(reply: &Reply) -> Option<Vec<u8>> {
+    let mut value: serde_json::Value = serde_json::from_slice(reply.body()).ok()?;
+    let members = value.as_object_mut()?;
+    let page = members.remove("verification_uri")?;
+    members.remove("verification_uri_complete");
+    members.insert("verification_url".to_owned(), page);
+    for name in ["expires_in", "interval"] {
+        let text = members.get(name)?.to_string();
+        members.insert(name.to_owned(), text.into());
+    }
+    Some(value.to_string().into_bytes())
+}
+
 /// Whether the person has not answered yet.
 fn is_pending(reply: &Reply) -> bool {
     let value: Option<serde_json::Value> = serde_json::from_slice(reply.body()).ok();
@@ -451,48 +486,4 @@ fn twice(body: &Bytes) -> Bytes {
     // Writing to a Vec cannot fail.
     let _ = write!(doubled, r#","{name}":"another"}}"#);
     doubled.into()
-}
-
-fn expires_in() -> String {
-    "expires_in".to_owned()
-}
-fn invalid_request() -> String {
-    "invalid_request".to_owned()
-}
-fn wrong_nonce() -> IdTokenFlaw {
-    IdTokenFlaw::WrongNonce
-}
-fn wrong_audience() -> IdTokenFlaw {
-    IdTokenFlaw::WrongAudience
-}
-fn unavailable() -> u16 {
-    503
-}
-fn ok() -> u16 {
-    200
-}
-fn token_expired() -> String {
-    r#"{"ok":false,"error":"token_expired"}"#.to_owned()
-}
-fn two_mebibytes() -> usize {
-    2 << 20
-}
-fn cloud_metadata() -> String {
-    "http://169.254.169.254/latest/meta-data".to_owned()
-}
-
-fn elsewhere() -> String {
-    "https://elsewhere.example/".to_owned()
-}
-fn temporary_redirect() -> u16 {
-    307
-}
-fn fifty() -> u64 {
-    50
-}
-fn ten_thousand() -> usize {
-    10_000
-}
-fn one_gibibyte() -> u64 {
-    1 << 30
 }

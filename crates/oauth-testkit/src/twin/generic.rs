@@ -17,7 +17,7 @@ use super::token::{AUTHORIZATION_CODE, CLIENT_CREDENTIALS, DEVICE_CODE, PASSWORD
 use super::token_exchange::ID_JAG;
 use super::token_management::{DEVICE_AUTHORIZATION, INTROSPECTION, REVOCATION};
 use super::wire::{self, Ask, Reply};
-use super::{assertion, ciba, renewal, token_exchange, trusted_issuers};
+use super::{Twin, assertion, ciba, id_token, renewal, saml, token_exchange, trusted_issuers};
 
 const ECHO: &str = "/api/echo";
 
@@ -42,12 +42,14 @@ pub(super) const GRANTS: &[&str] = &[
     token_exchange::GRANT,
     ciba::GRANT,
     assertion::GRANT,
+    saml::GRANT,
 ];
 const PUBLIC_GRANTS: &[&str] = &[
     AUTHORIZATION_CODE,
     REFRESH_TOKEN,
     DEVICE_CODE,
     assertion::GRANT,
+    saml::GRANT,
 ];
 /// What a server says of the ways to tokens that not every one has.
 const OF_MORE_GRANTS: [&str; 6] = [
@@ -149,6 +151,8 @@ pub(super) fn rules(base: &str) -> Rules {
         deviations: &[],
         access_lifetime: Some(3600),
         refresh_lifetime: Some(30 * 86_400),
+        authorization_lifetime: None,
+        spends_before_nonces: false,
         rotation: Rotation::default(),
         rate_limit: None,
         rate_window: 60,
@@ -240,5 +244,19 @@ fn resource_metadata(authority: &Authority, ask: &Ask, resource: &str) -> Reply 
         "resource_name": "The twin's API",
     });
     sender_constrained::tell_binding(authority, &mut document);
+    if authority.resource_claims.is_object() {
+        let mut claims = authority.resource_claims.clone();
+        claims["iss"] = issuer.as_str().into();
+        document["signed_metadata"] =
+            id_token::signed(&claims, &authority.key_id, authority.rules.alg).into();
+    }
     wire::json(200, &document)
+}
+
+impl Twin {
+    /// Has the API say this of itself under the server's signature as well, beside what it says anyway (RFC 9728
+    /// section 2.2). The server's keys are at `/jwks`.
+    pub fn sign_resource_metadata(&mut self, claims: Value) {
+        self.authority.resource_claims = claims;
+    }
 }

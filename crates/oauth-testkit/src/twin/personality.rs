@@ -147,6 +147,11 @@ const TABLE: &[(&str, &[Deviation])] = &[
 ];
 
 impl Twin {
+    /// Refuses `resource` from now on, as Microsoft Entra does beside a scope: tokens are for what their scope says.
+    pub fn refuse_resources(&mut self) {
+        self.authority.rules.deviations = &[D::NoResource];
+    }
+
     /// The server of a preset, with its ways: `metadata` is what the preset says of it, whose endpoints it answers at
     /// and whose issuer it is. It grants every scope, to a client with a secret of 32 bytes. `None` for a name that has
     /// no such twin.

@@ -77,6 +77,23 @@ impl Twin {
 }
 
 impl Registrations {
+    /// Knows a public client by an id of its own choice.
+    pub(super) fn admit(
+        &mut self,
+        id: String,
+        metadata: Map<String, Value>,
+        at: UnixTime,
+        token: String,
+    ) {
+        let client = Registered {
+            metadata,
+            secret: None,
+            issued: at,
+            token,
+        };
+        self.clients.insert(id, client);
+    }
+
     /// Whether this client has registered, and need not prove who it is.
     pub(super) fn is_public(&self, id: &str) -> bool {
         let client = self.clients.get(id);
@@ -232,12 +249,13 @@ fn checked(authority: &Authority, ask: &Ask) -> Result<Map<String, Value>, Refus
     if OURS.iter().any(|name| metadata.contains_key(*name)) {
         return Err(("invalid_request", "what the server says is not sent back"));
     }
-    // Nobody is trusted here to vouch for software.
-    if metadata.contains_key("software_statement") {
-        return Err((
-            "unapproved_software_statement",
-            "nobody may vouch for clients",
-        ));
+    if let Some(statement) = metadata.get("software_statement") {
+        let stated = authority
+            .trust
+            .stated(statement.as_str().unwrap_or_default())?;
+        // "values conveyed in the software statement MUST take precedence over those conveyed using plain JSON
+        // elements" (section 2.3)
+        metadata.extend(stated);
     }
     if metadata.contains_key("jwks") && metadata.contains_key("jwks_uri") {
         return Err(("invalid_client_metadata", "there is one set of keys"));

@@ -47,6 +47,10 @@ pub(super) struct Rules {
     pub(super) deviations: &'static [Deviation],
     pub(super) access_lifetime: Option<u64>,
     pub(super) refresh_lifetime: Option<u64>,
+    /// How long a person's approval is good, in seconds.
+    pub(super) authorization_lifetime: Option<u64>,
+    /// Whether a refresh token is spent before its request is asked for a nonce.
+    pub(super) spends_before_nonces: bool,
     pub(super) rotation: Rotation,
     /// API calls a minute, per token.
     pub(super) rate_limit: Option<u32>,

@@ -177,6 +177,17 @@ pub(super) fn binding(
     }
 }
 
+/// What becomes of the refresh token of a request that lacks a nonce.
+pub(super) fn spend(authority: &mut Authority, at: UnixTime, ask: &Ask, error: &str) {
+    if !authority.rules.spends_before_nonces || error != USE_NONCE {
+        return;
+    }
+    let given = ask.form("refresh_token").unwrap_or_default();
+    if let Some(refresh) = authority.refresh.get_mut(given) {
+        refresh.spent.get_or_insert(at);
+    }
+}
+
 /// Who calls a resource server, by the token in the header and what it is bound to. The challenge, for everybody
 /// else, and for whoever lacks the scope.
 pub(super) fn holder(
@@ -264,6 +275,12 @@ impl Twin {
         if let Some(sender) = &mut self.authority.rules.sender {
             sender.nonces = nonces;
         }
+    }
+
+    /// Spends a refresh token from now on before it asks its request for a nonce: what comes with the nonce then is a
+    /// token that was used.
+    pub fn spend_before_nonces(&mut self) {
+        self.authority.rules.spends_before_nonces = true;
     }
 
     /// The DPoP nonces that were told are no longer good.

@@ -63,6 +63,8 @@ pub(super) fn rules(base: &str) -> Rules {
         deviations: &[],
         access_lifetime: Some(7200),
         refresh_lifetime: Some(7_776_000),
+        authorization_lifetime: None,
+        spends_before_nonces: false,
         rotation: Rotation::default(),
         rate_limit: None,
         rate_window: 60,

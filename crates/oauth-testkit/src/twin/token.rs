@@ -15,7 +15,7 @@ use super::client_auth::Client;
 use super::rules::Rotation;
 use super::sender_constrained::{self, Binding};
 use super::wire::{self, Ask, Reply, repeated};
-use super::{assertion, ciba, grant_details, personality, token_exchange};
+use super::{assertion, ciba, grant_details, personality, saml, token_exchange};
 
 pub(super) const AUTHORIZATION_CODE: &str = "authorization_code";
 pub(super) const REFRESH_TOKEN: &str = "refresh_token";
@@ -64,7 +64,10 @@ pub(super) fn token(authority: &mut Authority, at: UnixTime, ask: &Ask) -> Reply
     }
     authority.binding = match sender_constrained::binding(authority, at, ask) {
         Ok(binding) => binding,
-        Err((error, why)) => return wire::refusal(error, why),
+        Err((error, why)) => {
+            sender_constrained::spend(authority, at, ask, error);
+            return wire::refusal(error, why);
+        }
     };
     let answer = match grant_type {
         CLIENT_CREDENTIALS => client_credentials(authority, at, ask, client),
@@ -72,6 +75,7 @@ pub(super) fn token(authority: &mut Authority, at: UnixTime, ask: &Ask) -> Reply
         REFRESH_TOKEN => refresh_token(authority, at, ask, &client),
         PASSWORD => password(authority, at, ask, client),
         DEVICE_CODE => device_code(authority, at, ask, &client),
+        saml::GRANT => saml::token(authority, at, ask, client),
         ciba::GRANT => ciba::token(authority, at, ask, &client),
         assertion::GRANT => assertion::token(authority, at, ask, client),
         _ => token_exchange::token(authority, at, ask, client),

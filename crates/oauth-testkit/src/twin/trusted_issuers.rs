@@ -2,7 +2,7 @@
 
 use oauth_core::error::Error;
 use oauth_core::jose::{Alg, PublicJwk};
-use serde_json::Value;
+use serde_json::{Map, Value};
 
 use super::Twin;
 use super::jwt::Jwt;
@@ -17,6 +17,8 @@ pub(super) struct Trust {
     signers: Vec<Signer>,
     /// Who signs about people.
     identity_providers: Vec<Signer>,
+    /// Who signs about software.
+    publishers: Vec<Signer>,
     /// Other servers, by their issuer, and what this twin's client is called there.
     audiences: Vec<(String, String)>,
 }
@@ -24,6 +26,17 @@ pub(super) struct Trust {
 struct Signer {
     issuer: String,
     keys: Vec<PublicJwk>,
+}
+
+impl Signer {
+    fn of(issuer: &str, jwks: &Value) -> Result<Self, Error> {
+        let keys = jwks["keys"].as_array().into_iter().flatten();
+        let keys = keys.map(|jwk| PublicJwk::parse(&jwk.to_string()));
+        Ok(Self {
+            issuer: issuer.to_owned(),
+            keys: keys.collect::<Result<_, _>>()?,
+        })
+    }
 }
 
 impl Trust {
@@ -42,6 +55,27 @@ impl Trust {
     pub(super) fn vouched(&self, jwt: Jwt) -> Result<Jwt, &'static str> {
         let issuer = jwt.text("iss").unwrap_or_default().to_owned();
         verified(&self.identity_providers, jwt, &issuer)
+    }
+
+    /// What a publisher states about software (RFC 7591 section 2.3).
+    pub(super) fn stated(
+        &self,
+        statement: &str,
+    ) -> Result<Map<String, Value>, (&'static str, &'static str)> {
+        let wrong = |why| ("invalid_software_statement", why);
+        let jwt = Jwt::read(statement).map_err(wrong)?;
+        let issuer = jwt.text("iss").unwrap_or_default().to_owned();
+        if !self.publishers.iter().any(|known| known.issuer == issuer) {
+            let why = "nobody of this name may vouch for clients";
+            return Err(("unapproved_software_statement", why));
+        }
+        let jwt = verified(&self.publishers, jwt, &issuer).map_err(wrong)?;
+        let claims = jwt.claims.as_object().into_iter().flatten();
+        let metadata =
+            claims.filter(|(name, _)| !["iss", "iat", "exp", "jti"].contains(&name.as_str()));
+        Ok(metadata
+            .map(|(name, value)| (name.clone(), value.clone()))
+            .collect())
     }
 
     /// What the client is called at this server, if it is known.
@@ -88,12 +122,19 @@ impl Twin {
     /// # Errors
     /// If one of them is no public key.
     pub fn trust_identity_provider(&mut self, issuer: &str, jwks: &Value) -> Result<(), Error> {
-        let keys = jwks["keys"].as_array().into_iter().flatten();
-        let keys = keys.map(|jwk| PublicJwk::parse(&jwk.to_string()));
-        let keys = keys.collect::<Result<_, _>>()?;
-        let issuer = issuer.to_owned();
-        let signer = Signer { issuer, keys };
+        let signer = Signer::of(issuer, jwks)?;
         self.authority.trust.identity_providers.push(signer);
+        Ok(())
+    }
+
+    /// Believes the software statements of this issuer, which are signed with one of the keys of this JWK Set
+    /// (RFC 7591 section 2.3): what they state goes before what a client says of itself.
+    ///
+    /// # Errors
+    /// If one of them is no public key.
+    pub fn trust_publisher(&mut self, issuer: &str, jwks: &Value) -> Result<(), Error> {
+        let signer = Signer::of(issuer, jwks)?;
+        self.authority.trust.publishers.push(signer);
         Ok(())
     }
 

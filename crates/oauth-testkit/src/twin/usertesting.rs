@@ -93,6 +93,8 @@ fn shared(base: &str, id: &str) -> Rules {
         deviations: &[],
         access_lifetime: Some(3600),
         refresh_lifetime: None,
+        authorization_lifetime: None,
+        spends_before_nonces: false,
         rotation: Rotation::default(),
         rate_limit: Some(10),
         rate_window: 60,

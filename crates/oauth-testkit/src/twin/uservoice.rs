@@ -53,6 +53,8 @@ pub(super) fn rules(base: &str) -> Rules {
         // "never expire until revoked"
         access_lifetime: None,
         refresh_lifetime: None,
+        authorization_lifetime: None,
+        spends_before_nonces: false,
         rotation: Rotation::default(),
         rate_limit: None,
         rate_window: 60,

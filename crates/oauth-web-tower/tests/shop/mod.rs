@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::task::Poll;
 
+use oauth_core::client_auth::Credentials;
 use oauth_core::error::{Cause, Error};
 use oauth_core::scope::Scope;
 use oauth_core::url::{Transport, Url};
@@ -52,6 +53,26 @@ impl Shop {
         let base = Url::parse(&self.base).unwrap();
         let mut config = Config::new(base, keys, provider.unwrap().scope(scope));
         config.transport = Transport::LoopbackHttp;
+        config
+    }
+
+    /// The same with a client that the provider knows by the document that the shop serves.
+    pub(crate) async fn by_document(&self) -> Config {
+        self.twin.with(Twin::accept_client_id_metadata);
+        let issuer = danger::loopback_issuer(self.twin.base()).unwrap();
+        let server = danger::discover_on_loopback(issuer, Rules::default());
+        let server = self.driver.run(server).await.unwrap();
+        let document = format!(
+            r#"{{"client_id":"{base}/oauth/client.json","client_name":"Shop",
+                "redirect_uris":["{base}/auth/callback"],"token_endpoint_auth_method":"none",
+                "grant_types":["authorization_code","refresh_token"]}}"#,
+            base = self.base
+        );
+        let mut config = self.config(None);
+        config.set_client_metadata(&document).unwrap();
+        let document = config.client_metadata.as_ref().unwrap();
+        let client = Client::with_metadata_document(server, document, Credentials::default());
+        config.providers[0].client = Some(client.unwrap());
         config
     }
 
@@ -122,6 +143,30 @@ pub(crate) async fn check_calls(shop: &Shop) {
     shop.twin.with(Twin::revoke_all);
     assert_eq!(shop.call(&ann).await.unwrap().status(), 401);
     assert_eq!(shop.open(&ann, "/").await.1, "Hello, stranger");
+}
+
+/// The provider fetches the document from the shop, and people sign in.
+pub(crate) async fn check_client_document(shop: &Shop) {
+    let url = format!("{}/oauth/client.json", shop.base);
+    let client = reqwest::Client::builder().no_proxy().build().unwrap();
+    let reply = client.get(&url).send().await.unwrap();
+    assert_eq!(reply.status(), 200);
+    assert_eq!(reply.headers()["content-type"], "application/json");
+    assert_eq!(reply.headers()["cache-control"], "public, max-age=300");
+    assert!(!reply.headers().contains_key("set-cookie"));
+    let head = client.head(&url).send().await.unwrap();
+    assert_eq!(
+        (head.status().as_u16(), head.text().await.unwrap()),
+        (200, String::new())
+    );
+    assert!(shop.twin.with(|twin| twin.registered_clients().is_empty()));
+    let ann = browser();
+    assert_eq!(shop.open(&ann, "/me").await.0, 200);
+    assert_eq!(shop.open(&ann, "/").await.1, "Hello, Ann");
+    let known = shop
+        .twin
+        .with(|twin| twin.registered_clients() == [url.as_str()]);
+    assert!(known);
 }
 
 /// A provider that is away at first, and a clock that can be moved.

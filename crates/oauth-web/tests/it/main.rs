@@ -5,6 +5,7 @@ mod apis;
 mod attacks;
 mod by_id;
 mod callbacks;
+mod client_metadata;
 mod complaints;
 mod ends;
 mod interleaved;

@@ -90,6 +90,11 @@ class Site:
     or a URL and the methods that are allowed instead of ``GET``. With ``lookup="asked"`` the hook ``provider`` knows more
     providers than ``providers``, which may be none: tenants that come and go.
 
+    ``client_metadata`` is the client's own metadata document, where a provider takes its URL for a client id
+    (draft-ietf-oauth-client-id-metadata-document): the site serves it at that URL, its ``client_id``, below a base URL, to
+    whoever asks. ``Client.client_id_metadata`` makes one. ``client_id_metadata.*`` and ``client_metadata.*`` for one that is
+    no good.
+
     ``name`` names the cookies (``oauth-session``), ``prefix`` is where the site's own pages are (``/auth``).
     ``lifetime``, ``idle`` and ``flow_lifetime`` (of a sign-in under way) are seconds. ``flows`` is how many sign-ins a
     browser may have under way. ``same_site`` is ``lax`` or ``strict``. ``home`` is where people go who asked for no
@@ -123,6 +128,7 @@ class Site:
         keep: Literal["identity", "access_token", "store"] | None = None,
         api: Mapping[str, Upstream] | None = None,
         lookup: Literal["fixed", "asked"] = "fixed",
+        client_metadata: Mapping[str, Any] | str | None = None,
     ) -> None:
         self._site = WebSite(
             listed("providers", providers),
@@ -145,6 +151,9 @@ class Site:
             keep=keep,
             api=[_upstream(name, given) for name, given in (api or {}).items()],
             lookup=lookup,
+            client_metadata=client_metadata
+            if client_metadata is None or isinstance(client_metadata, str)
+            else json.dumps(dict(client_metadata)),
         )
         self.transport: Literal["https", "loopback_http"] = transport
         self.network = network

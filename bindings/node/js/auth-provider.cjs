@@ -1,0 +1,117 @@
+'use strict'
+
+// What the TypeScript SDK of the Model Context Protocol takes as `authProvider`, over a connection.
+//
+// The SDK (1.32) asks for tokens before each message. After a 401, and after a 403 that wants more scope, it runs its own
+// OAuth, which tells a provider neither the status nor the token, and sends the message again only once a token request
+// of its own was answered. So this provider lets it make its requests to nobody: the metadata that it hands over as found
+// have `data:` URLs for endpoints, which `fetch` answers by itself. In between the connection does what is to be done.
+
+const { inspect } = require('#host')
+
+/** An endpoint that gives this answer, whatever is sent, and sends nothing on. */
+const answering = (answer) => `data:application/json,${encodeURIComponent(JSON.stringify(answer))}`
+
+/** The server that the SDK takes itself to ask. There is none of this name (RFC 2606 section 2). */
+const NOBODY = 'https://authorization-server.invalid'
+
+const METADATA = Object.freeze({
+  issuer: NOBODY,
+  authorization_endpoint: `${NOBODY}/authorize`,
+  registration_endpoint: answering({ client_id: 'nobody', redirect_uris: [] }),
+  token_endpoint: answering({ access_token: 'none', token_type: 'Bearer' }),
+  token_endpoint_auth_methods_supported: ['none'],
+  response_types_supported: ['code'],
+})
+
+/** An `OAuthClientProvider` of the SDK. */
+class AuthProvider {
+  #connection
+  /** The tokens that were handed out last. */
+  #last
+  /** The renewal that is under way. */
+  #renewal
+  /** What refusals named that the SDK has not come back for yet. */
+  #wanted = new Set()
+
+  constructor(connection) {
+    this.#connection = connection
+  }
+
+  /** None: whoever signs in is sent to their browser by the connection. */
+  get redirectUrl() { return undefined }
+
+  /** Of the scope that a refusal names the SDK tells nobody but the server at which it registers. */
+  get clientMetadata() {
+    const wanted = this.#wanted
+    return {
+      redirect_uris: [],
+      toJSON() {
+        for (const name of (this.scope ?? '').split(' ')) if (name !== '') wanted.add(name)
+        return { redirect_uris: [] }
+      },
+    }
+  }
+
+  /** None, so that each time it registers. */
+  clientInformation() { return undefined }
+  saveClientInformation() {}
+
+  async tokens() {
+    let tokens
+    try {
+      tokens = await this.#connection.token()
+    } catch (error) {
+      // Messages go without one.
+      if (error.code === 'connect.not_protected') return undefined
+      throw error
+    }
+    if (tokens.tokenType.toLowerCase() !== 'bearer') {
+      throw new TypeError('the SDK sends no proofs with tokens that are bound to a key: give its transport the `fetch` of the connection')
+    }
+    this.#last = tokens
+    return { access_token: tokens.accessToken, token_type: 'Bearer', scope: tokens.scope?.join(' ') }
+  }
+
+  saveTokens() {}
+  redirectToAuthorization() {}
+  saveCodeVerifier() {}
+  codeVerifier() { return '' }
+
+  /** The connection knows the resource. */
+  async validateResourceURL() { return undefined }
+
+  discoveryState() {
+    const resourceMetadata = { resource: this.#connection.url }
+    return { authorizationServerUrl: NOBODY, authorizationServerMetadata: METADATA, resourceMetadata }
+  }
+
+  /** Called after each refusal, before the message is sent again. */
+  async prepareTokenRequest() {
+    const refused = this.#last
+    const wanted = [...this.#wanted]
+    this.#wanted.clear()
+    const granted = new Set(refused?.scope)
+    if (refused === undefined) await this.tokens()
+    else if (wanted.some((name) => !granted.has(name))) await this.#connection.stepUp(refused, { scope: wanted.join(' ') })
+    else await this.#renew(refused)
+    return new URLSearchParams({ grant_type: 'none' })
+  }
+
+  /** Messages that were refused at once wait for one renewal. */
+  async #renew(refused) {
+    this.#renewal ??= this.#connection.renew(refused).finally(() => { this.#renewal = undefined })
+    await this.#renewal
+  }
+
+  async invalidateCredentials(scope) {
+    if (scope === 'all' || scope === 'client') await this.#connection.forget()
+    else if (scope === 'tokens' && this.#last !== undefined) this.#connection.invalidate(this.#last)
+  }
+
+  [inspect.custom](depth, options) {
+    return `AuthProvider ${inspect({ url: this.#connection.url }, options)}`
+  }
+}
+
+module.exports = { AuthProvider }
