@@ -482,6 +482,36 @@ test('whose grant is over is led to sign in', async () => {
   assert.equal((await orders(page('/orders', { cookie: other, accept: 'application/json' }))).status, 401)
 })
 
+test('the user of required throws what leads to sign in, once the grant has ended', async () => {
+  const options = { store: new core.Memory(), transport, apiOrigins: [twin.base] }
+  const site = at(options)
+  const cookie = await signedIn(site)
+  const call = (user) => user.fetch(`${twin.base}/api/echo`)
+  const user = await site.required(page('/orders', { cookie }))
+  assert.equal((await call(user)).status, 200)
+  await twin.revoke()
+  const led = await rejection(call(user))
+  assert.deepEqual([led.status, led.headers.get('location')], [303, '/auth/login?return_to=%2Forders'])
+  const again = await signedIn(site)
+  const scripts = await site.required(page('/orders', { cookie: again, accept: 'application/json' }))
+  await twin.revoke()
+  assert.equal((await rejection(call(scripts))).status, 401)
+  // Next.js has headers, and its own redirect.
+  const led2 = []
+  const ofNext = new next.Site({ baseUrl, key, client, scope, ...options, redirect: (location) => { led2.push(location); throw new Error('NEXT_REDIRECT') } })
+  const third = await signedIn(ofNext)
+  const ann = await ofNext.required(new Headers({ host: 'shop.example', cookie: third }), '/orders?a=1')
+  await twin.revoke()
+  assert.equal((await rejection(call(ann))).message, 'NEXT_REDIRECT')
+  assert.deepEqual(led2, ['/auth/login?return_to=%2Forders%3Fa%3D1'])
+})
+
+test('a response that a page throws is its answer', async () => {
+  const site = at()
+  const reply = await site.wrap(async (request) => new Response((await site.required(request)).name))(page('/me'))
+  assert.deepEqual([reply.status, new URL(reply.headers.get('location')).origin], [303, twin.base])
+})
+
 test('while the provider is down, whoever is signed in stays so, and signs out', async () => {
   const cookie = await signedIn(at())
   // Another process, which has just been started.
