@@ -358,17 +358,6 @@ test('records of a store of one’s own end with their sessions', async () => {
   assert.ok([...records.values()].every(({ record }) => record === ''))
 })
 
-test('a grant that is over ends the session', async () => {
-  const site = at({ store: new core.Memory(), apiOrigins: [twin.base], transport })
-  const cookie = await signedIn(site)
-  const { user } = await site.handle(page('/', { cookie }))
-  assert.equal((await user.fetch(`${twin.base}/api/echo`)).status, 200)
-  assert.ok((await site.handle(page('/', { cookie }))).user)
-  await twin.revoke()
-  assert.equal((await rejection(user.fetch(`${twin.base}/api/echo`))).advice, 'reauthorize')
-  assert.equal((await site.handle(page('/', { cookie }))).user, undefined)
-})
-
 test('an access token is in the cookie, and nothing else', async () => {
   assert.throws(() => at({ keep: 'access_token' }), { code: 'web.setup' }, 'offline_access')
   assert.throws(() => at({ keep: 'access_token', store: new core.Memory(), scope: 'openid read' }), /keep/)
@@ -467,49 +456,6 @@ test('a variable allows this machine', () => {
   assert.ok(Site.fromEnv({ env }))
   assert.throws(() => Site.fromEnv({ env: { ...env, OAUTH_TRANSPORT: '' } }), /OAUTH_TRANSPORT=loopback_http/)
   assert.throws(() => Site.fromEnv({ env: { ...env, OAUTH_TRANSPORT: 'http' } }), { code: 'web.setup' })
-})
-
-test('whose grant is over is led to sign in', async () => {
-  const site = at({ store: new core.Memory(), transport, apiOrigins: [twin.base] })
-  const orders = site.wrap((request, user) => user.fetch(`${twin.base}/api/echo`))
-  const cookie = await signedIn(site)
-  assert.equal((await orders(page('/orders', { cookie }))).status, 200)
-  await twin.revoke()
-  const led = await orders(page('/orders', { cookie }))
-  assert.deepEqual([led.status, led.headers.get('location')], [303, '/auth/login?return_to=%2Forders'])
-  const other = await signedIn(site)
-  await twin.revoke()
-  assert.equal((await orders(page('/orders', { cookie: other, accept: 'application/json' }))).status, 401)
-})
-
-test('the user of required throws what leads to sign in, once the grant has ended', async () => {
-  const options = { store: new core.Memory(), transport, apiOrigins: [twin.base] }
-  const site = at(options)
-  const cookie = await signedIn(site)
-  const call = (user) => user.fetch(`${twin.base}/api/echo`)
-  const user = await site.required(page('/orders', { cookie }))
-  assert.equal((await call(user)).status, 200)
-  await twin.revoke()
-  const led = await rejection(call(user))
-  assert.deepEqual([led.status, led.headers.get('location')], [303, '/auth/login?return_to=%2Forders'])
-  const again = await signedIn(site)
-  const scripts = await site.required(page('/orders', { cookie: again, accept: 'application/json' }))
-  await twin.revoke()
-  assert.equal((await rejection(call(scripts))).status, 401)
-  // Next.js has headers, and its own redirect.
-  const led2 = []
-  const ofNext = new next.Site({ baseUrl, key, client, scope, ...options, redirect: (location) => { led2.push(location); throw new Error('NEXT_REDIRECT') } })
-  const third = await signedIn(ofNext)
-  const ann = await ofNext.required(new Headers({ host: 'shop.example', cookie: third }), '/orders?a=1')
-  await twin.revoke()
-  assert.equal((await rejection(call(ann))).message, 'NEXT_REDIRECT')
-  assert.deepEqual(led2, ['/auth/login?return_to=%2Forders%3Fa%3D1'])
-})
-
-test('a response that a page throws is its answer', async () => {
-  const site = at()
-  const reply = await site.wrap(async (request) => new Response((await site.required(request)).name))(page('/me'))
-  assert.deepEqual([reply.status, new URL(reply.headers.get('location')).origin], [303, twin.base])
 })
 
 test('while the provider is down, whoever is signed in stays so, and signs out', async () => {
