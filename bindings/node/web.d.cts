@@ -51,7 +51,8 @@ export class User implements Identity {
   /**
    * `fetch` with this person's access token, renewed if needed: one renewal for all concurrent callers, in all processes
    * that share the store. To `apiOrigins` only. `web.setup` without tokens; an error whose advice is `reauthorize` if
-   * the person has to sign in again, which ends the session too.
+   * the person has to sign in again, which ends the session too. Where nobody catches it, they are led to sign in; the user
+   * of `required(request)` and `required(headers, path)` throws what leads there in its place.
    */
   fetch(input: string | URL | Request, init?: ApiRequestInit): Promise<Response>
   /** This person's tokens, renewed if needed; `web.setup` without any. */
@@ -319,7 +320,7 @@ export class Site {
   readonly page: (request: Request | { request: Request }) => Promise<Response>
   /** The same as route handlers. */
   readonly routes: { GET: Site['page']; POST: Site['page'] }
-  /** Wraps a request handler, for Bun, Deno, and other servers of the Fetch standard. */
+  /** Wraps a request handler, for Bun, Deno, and other servers of the Fetch standard; a `Response` that it throws is sent, as `required` throws one. */
   wrap<Rest extends unknown[]>(
     handler: (request: Request, user: User | undefined, ...rest: Rest) => MaybePromise<Response>,
     options?: HandleOptions,
@@ -333,11 +334,14 @@ export class Site {
   readonly fastify: (app: any) => Promise<void>
   /**
    * Express's handler of errors, behind the routes: where `user.fetch` has found that a grant has ended, whoever opened the
-   * page is led to sign in, and a script gets a 401. `wrap` and `hono` do so by themselves.
+   * page is led to sign in, and a script gets a 401. The adapters of all other frameworks do so by themselves.
    */
   expressErrors(): (error: any, request: any, response: any, next: (error?: any) => void) => Promise<void>
-  /** The `handle` hook of SvelteKit: `event.locals.user`. `protect`: paths for people who are signed in, with all paths below. */
-  sveltekit(options?: { protect?: string | readonly string[] | ((event: any) => boolean) | undefined }):
+  /**
+   * The `handle` hook of SvelteKit: `event.locals.user`. `protect`: paths for people who are signed in, with all paths below; as
+   * an object, each with what else is needed there: `{ '/me': {}, '/pay': { acr: 'mfa' } }`.
+   */
+  sveltekit(options?: { protect?: string | readonly string[] | Readonly<Record<string, Need>> | ((event: any) => boolean | Need | undefined) | undefined }):
     (input: { event: any; resolve: (event: any) => MaybePromise<Response> }) => Promise<Response>
   /** Whether the site has a page at this path, as the application sees it. */
   owns(path: string): boolean

@@ -2,6 +2,7 @@
 
 mod bench;
 mod codegen;
+mod frameworks;
 mod fuzz;
 mod mutants;
 mod node;
@@ -125,6 +126,13 @@ enum Suite {
     Python,
     /// The browser package, in Chromium.
     Browser,
+    /// Hello world in every framework of Rust, Python and Node.js, started as its users start it, with Chromium before it:
+    /// prints what held, by framework and check.
+    Frameworks {
+        /// Only the frameworks whose name holds this text.
+        #[arg(long)]
+        only: Option<String>,
+    },
     /// Histories of fleets of workers that share a store, while everything goes wrong.
     Fleet {
         /// Whose hosts run the keepers.
@@ -240,6 +248,9 @@ fn main() -> ExitCode {
         Command::Test {
             suite: Some(Suite::Browser),
         } => suites::prepared(wasm::suite),
+        Command::Test {
+            suite: Some(Suite::Frameworks { only }),
+        } => setup::run().and(frameworks::suite(only.as_deref())),
         Command::Test {
             suite: Some(Suite::Fleet { host, which }),
         } => suites::fleet(host, &which),

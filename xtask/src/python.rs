@@ -55,6 +55,11 @@ fn tools() -> PathBuf {
     place().join("venv")
 }
 
+/// The interpreter that has the package.
+pub(crate) fn interpreter() -> PathBuf {
+    tools().join("bin/python")
+}
+
 /// A virtual environment with packages, in the versions of the requirements file.
 pub(crate) fn environment(folder: &Path, wanted: &Path) -> Outcome {
     let stamp = folder.join("requirements.txt");

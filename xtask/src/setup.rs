@@ -98,7 +98,15 @@ fn mcp() -> Outcome {
 /// The frameworks of web applications that people sign in to.
 fn web() -> Outcome {
     let place = root().join("tests/web");
-    let frameworks = ["node", "next", "sveltekit", "edge"].into_iter();
+    let frameworks = [
+        "node",
+        "next",
+        "sveltekit",
+        "react-router",
+        "edge",
+        "frameworks",
+    ]
+    .into_iter();
     let installed = frameworks.map(|name| npm_ci(&place.join(name)));
     installed.fold(Outcome::of(true), Outcome::and)
 }

@@ -5,7 +5,7 @@ use std::time::Instant;
 use crate::parity::Record;
 use crate::shell::{Outcome, cargo, cargo_count, counted, counted_both, plain_count, step};
 use crate::vectors::{self, Lang};
-use crate::{codegen, node, parity, python, setup, tidy, wasm, workers};
+use crate::{codegen, frameworks, node, parity, python, setup, tidy, wasm, workers};
 
 /// Every store, for the documentation; the tests ask for them by themselves.
 const STORES: &str = "oauth-session/contract,oauth-session/keyring,oauth-session/postgres-tls,\
@@ -17,7 +17,7 @@ type Named = (&'static str, fn() -> Outcome);
 /// Everything, on a machine that may lack anything.
 pub(crate) fn all() -> Outcome {
     let start = Instant::now();
-    let suites: [Named; 9] = [
+    let suites: [Named; 10] = [
         ("lint", lint),
         ("rust", rust),
         ("vectors", own_vectors),
@@ -27,6 +27,7 @@ pub(crate) fn all() -> Outcome {
         ("node", node::suite),
         ("python", python::suite),
         ("browser", wasm::suite),
+        ("frameworks", frameworks::all),
     ];
     let mut sum = setup::run().and(parity::forget());
     for (name, suite) in suites {

@@ -165,7 +165,8 @@ fn debian() -> Option<Compiler> {
     sources.is_dir().then_some(Compiler::Debian(linker))
 }
 
-fn browser() -> Outcome {
+/// The browser.
+pub(crate) fn browser() -> Outcome {
     if std::env::var_os("CHROMIUM").is_some() || Path::new(BROWSER).exists() {
         return Outcome::of(true);
     }

@@ -67,7 +67,7 @@ class Api {
       const reply = await carried(call, { sources: this.#sources, send: sender(asked), onWait: this.#onWait, signal, led })
       const next = redirect === 'follow' && !stream ? rewritten(asked, reply, led.url) : undefined
       if (next === undefined) return reply
-      await drop(reply)
+      drop(reply)
       asked = next
     }
   }
@@ -125,12 +125,12 @@ async function carried(call, { sources, send, onWait, signal, led }) {
         const head = await beginning(reply, step.limit)
         step = lifted(() => call.body(head))
       } else if (kind === 'wait') {
-        await drop(reply)
+        drop(reply)
         onWait?.(ms)
         await pause(ms, signal)
         step = lifted(() => call.elapsed())
       } else if (kind === 'token' || kind === 'renew') {
-        await drop(reply)
+        drop(reply)
         owner = step.owner
         tokens = await given(sources[owner], kind === 'renew', tokens, signal)
         const known = tokens && nativeTokens(tokens)
@@ -140,7 +140,7 @@ async function carried(call, { sources, send, onWait, signal, led }) {
         const signature = await step.signer.signature().catch((error) => { throw lift(error) })
         step = lifted(() => call.signed(signature))
       } else if (kind === 'step_up') {
-        await drop(reply)
+        drop(reply)
         await sources[step.owner].stepUp(tokens, call.wanted, { signal })
         step = lifted(() => call.asked())
       } else {
@@ -152,7 +152,7 @@ async function carried(call, { sources, send, onWait, signal, led }) {
   } finally {
     // Those who wait behind it go on.
     call.close()
-    if (!isOver) await drop(reply)
+    if (!isOver) drop(reply)
   }
 }
 
@@ -190,8 +190,10 @@ async function beginning(reply, limit) {
   }
 }
 
-/** Frees the connection of a reply that nobody reads. */
-const drop = (reply) => reply?.body?.cancel?.().catch(() => {})
+/** Frees the connection of a reply that nobody reads. Nobody waits for that: frameworks keep a copy, which holds it up for ever. */
+function drop(reply) {
+  reply?.body?.cancel?.().catch(() => {})
+}
 
 function checkLimits(rateLimit, longestWaitMs) {
   if (!['error', 'wait', 'pass'].includes(rateLimit)) throw new TypeError("rateLimit is 'error', 'wait' or 'pass'")

@@ -2,7 +2,7 @@
 
 // The client: its methods, and its exchanges for a driver of your own.
 
-const { inspect } = require('#host')
+const { inspect, isOnePackage } = require('#host')
 const { ClientAuth, checkText, variablesOf } = require('./client-auth.cjs')
 const { DpopKey } = require('./dpop.cjs')
 const native = require('#native')
@@ -19,7 +19,7 @@ const { pathOf, textOrUrl } = require('./paths.cjs')
 const { GrantSource } = require('./source.cjs')
 const { nativeFlow, nativeTokens } = require('./tokens.cjs')
 
-agree(FINGERPRINT)
+if (!isOnePackage) agree(FINGERPRINT)
 
 /** The conversations of a client, for a driver of your own. */
 class Exchanges extends ExchangeOperations {

@@ -22,8 +22,9 @@ const UNPACKED = new Set(['', 'identity', 'gzip', 'x-gzip', 'deflate'])
 /** Frameworks patch `fetch` to cache what it brings; not every runtime knows the option, and some throw for it. */
 const UNCACHED = 'cache' in Request.prototype ? { cache: 'no-store' } : {}
 
+let known
 /** The header fields of a reply that are looked at. */
-const READ = native.readFields()
+const readFields = () => (known ??= native.readFields())
 
 /** What to do next. `console.log` shows neither header values nor a body. */
 class Step {
@@ -178,7 +179,7 @@ function sendOver(fetch) {
     // A browser tells no more of a redirect than that there was one.
     if (reply.status === 0) throw new Error('an opaque redirect')
     const fields = []
-    for (const name of READ) {
+    for (const name of readFields()) {
       const value = reply.headers.get(name)
       if (value !== null && value !== undefined) fields.push([name, value])
     }

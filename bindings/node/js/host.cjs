@@ -22,4 +22,6 @@ module.exports = {
   fetch: undefined,
   /** What one request waits for, another may wait for too. */
   isShared: true,
+  /** The native half is a package of its own, and may be of another release. */
+  isOnePackage: false,
 }

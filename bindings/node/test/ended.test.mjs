@@ -59,6 +59,23 @@ test('rules of the caller’s own tell of an ended token', async () => {
   }
 })
 
+test('a reply that a framework keeps a copy of holds up no renewal', async () => {
+  const source = client.clientCredentials({ scope: 'read write' })
+  // As React does it, so that two components ask once.
+  const kept = []
+  const copying = async (input, init) => {
+    const reply = await fetch(input, init)
+    const [one, other] = reply.body.tee()
+    kept.push(other)
+    return new Response(one, reply)
+  }
+  const api = source.api({ fetch: copying })
+  assert.equal((await (await api.fetch(echo)).json()).method, 'GET')
+  await twin.expire()
+  assert.equal((await (await api.fetch(echo, { signal: AbortSignal.timeout(20_000) })).json()).method, 'GET')
+  assert.equal(kept.length, 3)
+})
+
 test('a long body is looked into no further and stays whole', async () => {
   const body = JSON.stringify({ ok: false, padding: 'x'.repeat(300_000) })
   const base = await listen((_, reply) => reply.setHeader('content-type', 'application/json').end(body))

@@ -5,7 +5,7 @@ import { createRequire } from 'node:module'
 import path from 'node:path'
 import { after } from 'node:test'
 import { root } from './helper.mjs'
-import { called, hello, hono as fetchHono, put, standard as fetchStandard, whose } from './web-fetch-apps.mjs'
+import { called, echoed, hello, hono as fetchHono, put, standard as fetchStandard, whose } from './web-fetch-apps.mjs'
 
 const here = createRequire(import.meta.url)
 const tools = createRequire(path.join(root, 'tests/web/node/package.json'))
@@ -19,7 +19,7 @@ function standard(site, options) {
 
 /** No framework at all. */
 function http(site, { api }) {
-  const visit = site.express()
+  const [visit, errors] = [site.express(), site.expressErrors()]
   const pages = {
     'GET /': [(request, response, next) => next(), hello],
     'GET /me': [site.required, whose],
@@ -27,17 +27,19 @@ function http(site, { api }) {
     'POST /cart': [site.required, async (user, request) => put(user, Buffer.concat(await request.toArray()))],
     'GET /pay': [site.required({ acr: ['mfa'] }), ({ acr }) => acr],
     'GET /call': [site.required, called(api)],
+    'GET /echo': [site.required, echoed(api)],
   }
   return (request, response) => {
     const end = (status, text) => {
       response.statusCode = status
       response.end(text)
     }
-    const or = (go) => (error) => (error ? end(500, 'failed') : go())
+    const failed = (error) => errors(error, request, response, () => end(500, 'failed'))
+    const or = (go) => (error) => (error ? failed(error) : go())
     visit(request, response, or(() => {
       const [required, page] = pages[`${request.method} ${request.url.split('?')[0]}`] ?? []
       if (page === undefined) return end(404, 'nothing here')
-      required(request, response, or(async () => end(200, await page(request.user, request))))
+      required(request, response, or(() => Promise.resolve(request.user).then((user) => page(user, request)).then((text) => end(200, text), failed)))
     }))
   }
 }
@@ -60,7 +62,9 @@ const express = (name) => (site, { api }) => {
   app.post('/cart', site.required, make.text(), (req, res) => res.send(put(req.user, req.body)))
   app.get('/pay', site.required({ acr: ['mfa'] }), (req, res) => res.send(req.user.acr))
   app.get('/call', site.required, (req, res, next) => called(api)(req.user).then((text) => res.send(text), next))
+  app.get('/echo', site.required, (req, res, next) => echoed(api)(req.user).then((text) => res.send(text), next))
   app.use('/deep', deep)
+  app.use(site.expressErrors())
   app.use((error, req, res, next) => res.status(500).send('failed'))
   return app
 }
@@ -81,6 +85,7 @@ async function fastify(site, { api, server }) {
     own.post('/cart', required, async ({ user, body }) => put(user, body))
     own.get('/pay', { preHandler: site.required({ acr: ['mfa'] }) }, async ({ user }) => user.acr)
     own.get('/call', required, async ({ user }) => called(api)(user))
+    own.get('/echo', required, async ({ user }) => echoed(api)(user))
     own.register(async (deep) => deep.get('/me', required, async ({ user }) => whose(user)), { prefix: '/deep' })
   })
   app.setErrorHandler((_, request, reply) => reply.code(500).send('failed'))

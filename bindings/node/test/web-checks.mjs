@@ -159,6 +159,21 @@ export const checks = [
     })
     assert.equal(refreshes, 1)
   }],
+  ['whose grant has ended is led to sign in, and a script is told', async ({ open, twin }) => {
+    const { base } = await open({ stored: true })
+    const ann = new Browser()
+    assert.equal((await ann.open(`${base}/echo`)).text, '200')
+    await twin.revoke()
+    const led = await ann.send(`${base}/echo?a=1`)
+    const location = new URL(led.headers.get('location'), base)
+    assert.deepEqual([led.status, location.pathname, location.searchParams.get('return_to')], [303, '/auth/login', '/echo?a=1'])
+    const { url, text } = await ann.open(location)
+    assert.deepEqual([url.href, text], [`${base}/echo?a=1`, '200'])
+    await twin.revoke()
+    const told = await ann.send(`${base}/echo`, { headers: SCRIPT })
+    assert.deepEqual([told.status, told.headers.get('content-type')], [401, 'application/problem+json'])
+    assert.equal((await ann.open(`${base}/`)).text, 'Hello, stranger')
+  }],
   ['without a store there are no tokens', async ({ open }) => {
     const shop = await open()
     assert.equal((await (await signedIn(shop)).open(`${shop.base}/call`)).text, 'web.setup')

@@ -6,6 +6,9 @@ export const put = (user, body) => `${user.subject} puts ${body}`
 /** The status of an API that is called with the person's token, or the code of the error. */
 export const called = (api) => (user) => user.fetch(api).then(({ status }) => String(status), ({ code }) => code)
 
+/** The same for a page that leaves it to the site what becomes of an error. */
+export const echoed = (api) => async (user) => String((await user.fetch(api)).status)
+
 /** What the application says to somebody who comes, by what a check calls it. */
 export const admissions = ({ Refuse }) => ({
   cart: () => ({ cart: 3 }),
@@ -22,16 +25,11 @@ export function standard(site, { api }) {
     'POST /cart': async (request) => put(await site.required(request), await request.text()),
     'GET /pay': async (request) => (await site.required(request, { acr: ['mfa'] })).acr,
     'GET /call': async (request) => called(api)(await site.required(request)),
+    'GET /echo': async (request) => echoed(api)(await site.required(request)),
   }
   return site.wrap(async (request, user) => {
     const page = pages[`${request.method} ${new URL(request.url).pathname}`]
-    try {
-      return page ? new Response(await page(request, user)) : new Response('nothing here', { status: 404 })
-    } catch (thrown) {
-      // As loaders do.
-      if (thrown instanceof Response) return thrown
-      throw thrown
-    }
+    return page ? new Response(await page(request, user)) : new Response('nothing here', { status: 404 })
   })
 }
 
@@ -44,6 +42,7 @@ export const hono = (Hono) => (site, { api }) => {
   app.post('/cart', site.required, async (c) => c.text(put(c.var.user, await c.req.text())))
   app.get('/pay', site.required({ acr: ['mfa'] }), (c) => c.text(c.var.user.acr))
   app.get('/call', site.required, async (c) => c.text(await called(api)(c.var.user)))
+  app.get('/echo', site.required, async (c) => c.text(await echoed(api)(c.var.user)))
   app.route('/deep', deep)
   app.onError((_, c) => c.text('failed', 500))
   return app.fetch

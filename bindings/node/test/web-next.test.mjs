@@ -1,7 +1,9 @@
 // An application of Next.js, built as its users build theirs, with the package in its own node_modules.
 import assert from 'node:assert/strict'
 import { execFile } from 'node:child_process'
+import { mkdtempSync, rmSync } from 'node:fs'
 import { createRequire } from 'node:module'
+import { tmpdir } from 'node:os'
 import path from 'node:path'
 import { after, test } from 'node:test'
 import { promisify } from 'node:util'
@@ -21,11 +23,16 @@ const { generic: twin } = await twins()
 await twin.claim('name', 'Ann')
 const { clientId, clientSecret } = await twin.client()
 
+// Next.js loads a module once for pages and once for routes: a store in memory would be two.
+const store = mkdtempSync(path.join(tmpdir(), 'oauth-next-'))
+after(() => rmSync(store, { recursive: true, force: true }))
+
 const base = await serve(async (url) => {
-  await twin.register(`${url}/auth/callback`)
+  for (const prefix of ['/auth', '/edge/auth']) await twin.register(`${url}${prefix}/callback`)
   Object.assign(process.env, {
     OAUTH_BASE_URL: url, OAUTH_ISSUER: twin.base, OAUTH_CLIENT_ID: clientId, OAUTH_CLIENT_SECRET: clientSecret,
-    OAUTH_KEY: Buffer.alloc(32, 7).toString('base64url'), NODE_ENV: 'production',
+    OAUTH_KEY: Buffer.alloc(32, 7).toString('base64url'), NODE_ENV: 'production', OAUTH_TRANSPORT: 'loopback_http',
+    OAUTH_STORE: `sqlite:${path.join(store, 'sessions.sqlite')}`, HELLO_API: `${twin.base}/api/echo`,
   })
   const app = tools('next')({ dev: false, dir: place, quiet: true })
   await app.prepare()
@@ -83,4 +90,32 @@ test('a Server Component steps up, and signing out is a form', async () => {
   assert.deepEqual([out.url.href, out.status], [`${base}/`, 200])
   const { url: again } = await ann.open(`${base}/me`, { until: ({ pathname }) => pathname === '/auth/login' })
   assert.equal(again.searchParams.get('return_to'), '/me')
+})
+
+test('whose grant has ended is led to sign in by a Server Component', async () => {
+  const ann = new Browser()
+  assert.match((await ann.open(`${base}/fetch`)).text, /The API says 200/)
+  await twin.expire()
+  assert.match((await ann.open(`${base}/fetch`)).text, /The API says 200/, 'a renewal is no end')
+  await twin.revoke()
+  const led = await ann.open(`${base}/fetch`, { until: ({ pathname }) => pathname === '/auth/login' })
+  assert.equal(led.url.searchParams.get('return_to'), '/fetch')
+  assert.match((await ann.open(led.url)).text, /The API says 200/)
+})
+
+test('the edge runtime has the same site, in routes and in middleware', async () => {
+  const ann = new Browser()
+  const { url, text } = await ann.open(`${base}/edge/me?a=1`)
+  assert.deepEqual([url.href, text], [`${base}/edge/me?a=1`, 'Hello, user-248289761001'])
+  assert.match((await ann.open(`${base}/edge/page`)).text, /For members/)
+  const script = { accept: '*/*', 'sec-fetch-mode': 'cors', 'sec-fetch-dest': 'empty', 'sec-fetch-site': 'same-origin' }
+  for (const target of ['/edge/me', '/edge/page']) {
+    const told = await new Browser().send(`${base}${target}`, { headers: script })
+    assert.deepEqual([told.status, told.headers.get('content-type')], [401, 'application/problem+json'], target)
+  }
+  const { url: away } = await new Browser().open(`${base}/edge/page`, { until: ({ origin }) => origin === twin.base })
+  assert.equal(away.searchParams.get('redirect_uri'), `${base}/edge/auth/callback`)
+  const headers = { origin: base, 'content-type': 'application/x-www-form-urlencoded' }
+  await ann.open(`${base}/edge/auth/logout`, { method: 'POST', headers, body: 'return_to=/' })
+  assert.equal((await ann.send(`${base}/edge/me`, { headers: script })).status, 401)
 })

@@ -22,7 +22,10 @@ const { clientId, clientSecret } = await twin.client()
 
 const base = await serve(async (url) => {
   await twin.register(`${url}/auth/callback`)
-  Object.assign(process.env, { BASE_URL: url, ISSUER: twin.base, CLIENT_ID: clientId, CLIENT_SECRET: clientSecret })
+  Object.assign(process.env, {
+    OAUTH_BASE_URL: url, OAUTH_ISSUER: twin.base, OAUTH_CLIENT_ID: clientId, OAUTH_CLIENT_SECRET: clientSecret,
+    OAUTH_KEY: Buffer.alloc(32, 7).toString('base64url'), OAUTH_STORE: 'memory:', OAUTH_TRANSPORT: 'loopback_http', HELLO_API: `${twin.base}/api/echo`,
+  })
   const built = (name) => import(pathToFileURL(path.join(place, '.svelte-kit/output/server', name)).href)
   const [{ Server }, { manifest }] = await Promise.all(['index.js', 'manifest.js'].map(built))
   const server = new Server(manifest)
@@ -63,6 +66,34 @@ test('forms are for people who are signed in, and for this site', async () => {
   const foreign = form('https://evil.example')
   foreign.headers['sec-fetch-site'] = 'cross-site'
   assert.equal((await ann.send(`${base}/me`, foreign)).status, 403)
+})
+
+test('a page steps up, and so does a click on a link to it', async () => {
+  const ann = new Browser()
+  await ann.open(`${base}/me`)
+  await twin.claim('acr', 'mfa')
+  try {
+    const click = await ann.send(`${base}/pay/__data.json`, { headers: SCRIPT })
+    const { type, location } = await click.json()
+    assert.deepEqual([type, new URL(location, base).pathname], ['redirect', '/auth/login'])
+    assert.match((await ann.open(`${base}/pay`)).text, /paid by mfa/)
+  } finally {
+    await twin.claim('acr', null)
+  }
+})
+
+test('whose grant has ended is led to sign in, and so is who clicks on a link', async () => {
+  const ann = new Browser()
+  assert.match((await ann.open(`${base}/fetch`)).text, /The API says 200/)
+  await twin.revoke()
+  const led = await ann.send(`${base}/fetch?a=1`)
+  assert.deepEqual([led.status, led.headers.get('location')], [303, '/auth/login?return_to=%2Ffetch%3Fa%3D1'])
+  assert.match((await ann.open(`${base}/fetch`)).text, /The API says 200/)
+  await twin.revoke()
+  const click = await ann.send(`${base}/fetch/__data.json`, { headers: SCRIPT })
+  assert.deepEqual(await click.json(), { type: 'redirect', location: '/auth/login?return_to=%2Ffetch' })
+  const told = await ann.send(`${base}/fetch`, { headers: SCRIPT })
+  assert.equal(told.status, 401)
 })
 
 test('people sign out', async () => {

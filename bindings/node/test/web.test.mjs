@@ -358,17 +358,6 @@ test('records of a store of one’s own end with their sessions', async () => {
   assert.ok([...records.values()].every(({ record }) => record === ''))
 })
 
-test('a grant that is over ends the session', async () => {
-  const site = at({ store: new core.Memory(), apiOrigins: [twin.base], transport })
-  const cookie = await signedIn(site)
-  const { user } = await site.handle(page('/', { cookie }))
-  assert.equal((await user.fetch(`${twin.base}/api/echo`)).status, 200)
-  assert.ok((await site.handle(page('/', { cookie }))).user)
-  await twin.revoke()
-  assert.equal((await rejection(user.fetch(`${twin.base}/api/echo`))).advice, 'reauthorize')
-  assert.equal((await site.handle(page('/', { cookie }))).user, undefined)
-})
-
 test('an access token is in the cookie, and nothing else', async () => {
   assert.throws(() => at({ keep: 'access_token' }), { code: 'web.setup' }, 'offline_access')
   assert.throws(() => at({ keep: 'access_token', store: new core.Memory(), scope: 'openid read' }), /keep/)
@@ -467,19 +456,6 @@ test('a variable allows this machine', () => {
   assert.ok(Site.fromEnv({ env }))
   assert.throws(() => Site.fromEnv({ env: { ...env, OAUTH_TRANSPORT: '' } }), /OAUTH_TRANSPORT=loopback_http/)
   assert.throws(() => Site.fromEnv({ env: { ...env, OAUTH_TRANSPORT: 'http' } }), { code: 'web.setup' })
-})
-
-test('whose grant is over is led to sign in', async () => {
-  const site = at({ store: new core.Memory(), transport, apiOrigins: [twin.base] })
-  const orders = site.wrap((request, user) => user.fetch(`${twin.base}/api/echo`))
-  const cookie = await signedIn(site)
-  assert.equal((await orders(page('/orders', { cookie }))).status, 200)
-  await twin.revoke()
-  const led = await orders(page('/orders', { cookie }))
-  assert.deepEqual([led.status, led.headers.get('location')], [303, '/auth/login?return_to=%2Forders'])
-  const other = await signedIn(site)
-  await twin.revoke()
-  assert.equal((await orders(page('/orders', { cookie: other, accept: 'application/json' }))).status, 401)
 })
 
 test('while the provider is down, whoever is signed in stays so, and signs out', async () => {

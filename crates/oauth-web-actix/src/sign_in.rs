@@ -13,7 +13,8 @@ use oauth_web::{Access, Forward, MAX_FORM};
 use oauth_web_tower::{Forwarded, Host, MAX_FORWARDED, Outcome};
 
 use crate::carry::{plain, read, response, seen, streamed};
-use crate::user::{Visited, Wanted};
+use crate::instead::Wanted;
+use crate::user::Visited;
 
 /// Signs people in before their requests reach the application.
 #[derive(Debug, Clone)]
@@ -74,16 +75,6 @@ impl SignIn {
         })
     }
 
-    /// The site's answer in place of a page that somebody has to be signed in for.
-    async fn instead<B>(&self, request: HttpRequest) -> ServiceResponse<EitherBody<B, BoxBody>> {
-        let visit = self.host.site().visit(seen(&request), Access::SignedIn);
-        let answer = match self.host.drive(visit).await {
-            Ok(Outcome::Respond(reply)) => response(reply),
-            _ => plain(StatusCode::INTERNAL_SERVER_ERROR),
-        };
-        ServiceResponse::new(request, answer.map_into_right_body())
-    }
-
     /// What the API says.
     async fn forwarded(
         &self,
@@ -138,10 +129,10 @@ where
                 Some(response) => request.into_response(response).map_into_right_body(),
                 None => {
                     let page = inner.call(request).await?;
-                    let is_wanted = page.response().extensions().get::<Wanted>().is_some();
-                    match is_wanted {
-                        true => sign_in.instead(page.request().clone()).await,
-                        false => page.map_into_left_body(),
+                    let wanted = page.response().extensions().get::<Wanted>().copied();
+                    match wanted {
+                        Some(wanted) => wanted.instead(&sign_in.host, page).await,
+                        None => page.map_into_left_body(),
                     }
                 }
             })

@@ -8,14 +8,18 @@ use actix_web::dev::Payload;
 use actix_web::http::StatusCode;
 use actix_web::{Error, FromRequest, HttpMessage as _, HttpRequest};
 use oauth_web::{Need, Session};
-use oauth_web_tower::{Host, Outcome};
+use oauth_web_tower::{Host, Outcome, SessionSource};
 
 use crate::carry::{plain, refusal, response, seen};
+use crate::instead::Wanted;
 
 /// Who is signed in. A handler that takes one is never called without: people are sent to sign in, and scripts
 /// are told. `Option<User>` is for pages that everybody may see.
 #[derive(Debug, Clone)]
-pub struct User(Arc<Session>);
+pub struct User {
+    session: Arc<Session>,
+    host: Host,
+}
 
 /// Who is signed in at a request that was passed on, and the way to ask for more.
 #[derive(Debug, Clone)]
@@ -24,14 +28,18 @@ pub(crate) struct Visited {
     pub(crate) host: Host,
 }
 
-/// On the response of a page that is for whoever is signed in, and nobody is: the site's answer takes its place. The page
-/// may be for everybody ([`Option<User>`]), so nobody is sent to sign in before that is known.
-pub(crate) struct Wanted;
-
 impl User {
     /// The session.
     pub const fn session(&self) -> &Arc<Session> {
-        &self.0
+        &self.session
+    }
+
+    /// The tokens of this person, kept fresh; once their grant has ended, the session ends as well.
+    ///
+    /// # Errors
+    /// Those of [`Host::source`].
+    pub async fn source(&self) -> Result<SessionSource, oauth_core::Error> {
+        self.host.source(Arc::clone(&self.session)).await
     }
 
     /// Whoever is signed in and has done what is needed (RFC 9470), such as a second factor.
@@ -47,17 +55,15 @@ impl User {
         let visited = request.extensions().get::<Visited>().cloned();
         let Visited { session, host } = visited.ok_or_else(failed)?;
         let need = match (session, need) {
-            (Some(session), None) => return Ok(Self(session)),
+            (Some(session), None) => return Ok(Self { session, host }),
             (None, None) => {
-                let mut wanted = plain(StatusCode::UNAUTHORIZED);
-                wanted.extensions_mut().insert(Wanted);
-                return Err(refusal(wanted));
+                return Err(refusal(Wanted::Somebody.response()));
             }
             (_, Some(need)) => need,
         };
         let visit = host.site().challenge(seen(&request), need);
         match host.drive(visit).await {
-            Ok(Outcome::Pass(Some(session))) => Ok(Self(session)),
+            Ok(Outcome::Pass(Some(session))) => Ok(Self { session, host }),
             Ok(Outcome::Respond(reply)) => Err(refusal(response(reply))),
             Ok(Outcome::Pass(None) | Outcome::Forward(_)) | Err(_) => Err(failed()),
         }
@@ -68,7 +74,7 @@ impl Deref for User {
     type Target = Session;
 
     fn deref(&self) -> &Session {
-        &self.0
+        &self.session
     }
 }
 

@@ -7,9 +7,10 @@ use std::sync::Arc;
 
 use actix_web::web::{self, get, post};
 use actix_web::{App, HttpRequest, HttpServer};
+use oauth_session::TokenSource as _;
 use oauth_session::store::Memory;
 use oauth_web::{Access, Need, Site};
-use oauth_web_actix::{Host, SignIn, User};
+use oauth_web_actix::{Host, Rejection, SignIn, User};
 
 use shop::{Away, Shop, browser};
 
@@ -35,6 +36,7 @@ fn serve(listener: std::net::TcpListener, host: Host, access: Access) {
             .route("/me", get().to(me))
             .route("/cart", post().to(cart))
             .route("/pay", get().to(pay))
+            .route("/call", get().to(call))
             .service(web::scope("/deep").route("/me", get().to(me)))
     };
     let server = HttpServer::new(app).workers(1).listen(listener).unwrap();
@@ -60,6 +62,14 @@ async fn cart(user: User, body: String) -> String {
 async fn pay(request: HttpRequest) -> Result<String, actix_web::Error> {
     let user = User::having(&request, Need::acr(["mfa"])).await?;
     Ok(user.identity.acr.clone().unwrap_or_default())
+}
+
+async fn call(user: User) -> Result<String, Rejection> {
+    let source = user.source().await?;
+    let first = source.token(None).await?;
+    // As if an API had refused it.
+    source.token(Some(&first)).await?;
+    Ok("called".to_owned())
 }
 
 const ANN: &str = "user-248289761001";
@@ -124,6 +134,11 @@ async fn the_shop_serves_the_document_that_it_is_known_by() {
     let host = Host::new(site, shop.driver.clone()).unwrap();
     serve(listener, host, Access::Open);
     shop::check_client_document(&shop).await;
+}
+
+#[actix_web::test]
+async fn whose_grant_has_ended_is_led_to_sign_in() {
+    shop::check_grant_over(&shop(Access::Open).await).await;
 }
 
 #[actix_web::test]

@@ -45,6 +45,12 @@ pub struct Visited {
     uri: Uri,
 }
 
+/// In the extensions of a response of the application: a call has found that the person's grant has ended (advice
+/// `reauthorize`), so the layer leads the person to sign in, and tells a script that nobody is. [`Rejection`](crate::Rejection)
+/// says so for handlers of axum.
+#[derive(Debug, Clone, Copy)]
+pub struct SignInAgain;
+
 impl SignIn {
     /// Every page is for everybody; a handler that wants somebody says so, with `User`.
     pub const fn new(host: Host) -> Self {
@@ -124,9 +130,15 @@ where
                     }
                 }
                 (Ok(Outcome::Pass(session)), Some(body)) => {
+                    let has_tokens = session.as_ref().is_some_and(|session| session.has_tokens());
+                    let again = has_tokens.then(|| (host.clone(), self::seen(&parts, &uri)));
                     parts.extensions.insert(Visited { session, host, uri });
                     let request = http::Request::from_parts(parts, body);
-                    inner.call(request).await?.map(boxed)
+                    let page = inner.call(request).await?;
+                    match (page.extensions().get::<SignInAgain>(), again) {
+                        (Some(SignInAgain), Some((host, request))) => over(&host, request).await,
+                        _ => page.map(boxed),
+                    }
                 }
                 (Ok(Outcome::Forward(_) | Outcome::Pass(_)) | Err(_), None) | (Err(_), _) => {
                     plain(StatusCode::INTERNAL_SERVER_ERROR)
@@ -147,6 +159,14 @@ async fn forwarded(
         Ok(Forwarded::Response(response)) => response.map(boxed),
         Ok(Forwarded::Reply(reply)) => response(reply),
         Err(_) => plain(StatusCode::BAD_GATEWAY),
+    }
+}
+
+/// What is sent once the tokens of a session have ended.
+async fn over(host: &Host, request: oauth_web::Request) -> Response<GuardedBody> {
+    match host.tokens_over(request).await {
+        Ok(reply) => response(reply),
+        Err(_) => plain(StatusCode::INTERNAL_SERVER_ERROR),
     }
 }
 

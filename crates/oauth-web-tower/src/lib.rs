@@ -6,13 +6,17 @@ mod environment;
 mod grants;
 mod host;
 mod layer;
+#[cfg(feature = "axum")]
+mod rejection;
 mod tokens;
 #[cfg(feature = "axum")]
 mod user;
 
 pub use drive::Outcome;
 pub use host::Host;
-pub use layer::{Guarded, GuardedBody, SignIn, Visited};
+pub use layer::{Guarded, GuardedBody, SignIn, SignInAgain, Visited};
+#[cfg(feature = "axum")]
+pub use rejection::Rejection;
 pub use tokens::{Forwarded, MAX_FORWARDED, SessionSource};
 #[cfg(feature = "axum")]
-pub use user::{Needs, Rejection, StepUp, User};
+pub use user::{Needs, StepUp, User};

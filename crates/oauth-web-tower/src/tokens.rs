@@ -53,8 +53,17 @@ impl Host {
         if error.advice() != Advice::Reauthorize {
             return Err(error);
         }
+        self.tokens_over(request).await.map(Forwarded::Reply)
+    }
+
+    /// Ends the session of a request whose tokens have ended (advice `reauthorize`): what to send in place of the page. A
+    /// person is led to sign in, and a script gets a 401.
+    ///
+    /// # Errors
+    /// Those of [`Host::drive`].
+    pub async fn tokens_over(&self, request: Request) -> Result<Reply, Error> {
         match self.drive(self.site.tokens_over(request)).await? {
-            Outcome::Respond(reply) => Ok(Forwarded::Reply(reply)),
+            Outcome::Respond(reply) => Ok(reply),
             Outcome::Pass(_) | Outcome::Forward(_) => Err(Misuse::OutOfOrder.into()),
         }
     }

@@ -5,18 +5,16 @@ use std::marker::PhantomData;
 use std::ops::Deref;
 use std::sync::Arc;
 
-use axum_core::body::Body;
 use axum_core::extract::{FromRequestParts, OptionalFromRequestParts};
-use axum_core::response::{IntoResponse, Response};
-use http::StatusCode;
 use http::request::Parts;
-use oauth_web::{Need, Reply, Session};
+use oauth_web::{Need, Session};
 
 use oauth_core::error::Error;
 
 use crate::drive::Outcome;
 use crate::host::Host;
-use crate::layer::{Visited, plain, response};
+use crate::layer::Visited;
+use crate::rejection::Rejection;
 use crate::tokens::SessionSource;
 
 /// Who is signed in. A handler that takes one is never called without: people are sent to sign in, and scripts
@@ -25,15 +23,6 @@ use crate::tokens::SessionSource;
 pub struct User {
     session: Arc<Session>,
     host: Host,
-}
-
-/// What is sent instead of calling the handler.
-#[derive(Debug)]
-pub enum Rejection {
-    /// The site's answer.
-    Reply(Box<Reply>),
-    /// There is no [`SignIn`](crate::SignIn) layer around the route, or no clock.
-    Setup,
 }
 
 impl User {
@@ -142,14 +131,5 @@ impl<S: Sync> OptionalFromRequestParts<S> for User {
     async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Option<Self>, Infallible> {
         let visited = parts.extensions.get::<Visited>();
         Ok(visited.and_then(|visited| Some(Self::new(visited.session.clone()?, visited))))
-    }
-}
-
-impl IntoResponse for Rejection {
-    fn into_response(self) -> Response {
-        match self {
-            Self::Reply(reply) => response(*reply).map(Body::new),
-            Self::Setup => plain(StatusCode::INTERNAL_SERVER_ERROR).map(Body::new),
-        }
     }
 }

@@ -15,7 +15,7 @@ use oauth_session::store::{Answer, Entry, Lease, Memory, Saved, Times};
 use oauth_session::{Store, TokenSource as _};
 use oauth_testkit::{Served, Twin};
 use oauth_web::{Access, Admission, Need, Site};
-use oauth_web_tower::{Host, Needs, SignIn, StepUp, User};
+use oauth_web_tower::{Host, Needs, Rejection, SignIn, StepUp, User};
 
 use shop::{Away, browser};
 
@@ -114,6 +114,12 @@ async fn serve(access: Access, stored: bool, change: impl FnOnce(Host) -> Host) 
             Err(error) => error.advice().as_str().to_owned(),
         }
     };
+    let call = async |user: User| -> Result<String, Rejection> {
+        let source = user.source().await?;
+        let first = source.token(None).await?;
+        source.token(Some(&first)).await?;
+        Ok("called".to_owned())
+    };
     let slow: Slow = Arc::default();
     let gate = Arc::clone(&slow);
     let late = async move |user: User| {
@@ -129,6 +135,7 @@ async fn serve(access: Access, stored: bool, change: impl FnOnce(Host) -> Host) 
         .route("/pay", get(pay))
         .route("/token", get(token))
         .route("/another", get(another))
+        .route("/call", get(call))
         .nest("/deep", Router::new().route("/me", get(me)))
         .layer(SignIn::new(host.clone()).access(access));
     tokio::spawn(async move { axum::serve(listener, app).await });
@@ -346,6 +353,12 @@ async fn a_grant_that_is_over_ends_the_session() {
     shop.twin.with(Twin::revoke_all);
     assert_eq!(shop.open(&ann, "/another").await.1, "reauthorize");
     assert_eq!(shop.open(&ann, "/").await.1, "Hello, stranger");
+}
+
+#[tokio::test]
+async fn whose_grant_has_ended_is_led_to_sign_in() {
+    let shop = shop(Access::Open, true).await;
+    shop::check_grant_over(&shop).await;
 }
 
 /// Tokens that are over, and fifty calls at once: one renewal, and none is refused although refresh tokens rotate.

@@ -150,6 +150,11 @@ impl Session {
         self.tokens.as_ref()
     }
 
+    /// Whether there are tokens: those of [`grant`](Self::grant), or those of [`tokens`](Self::tokens).
+    pub const fn has_tokens(&self) -> bool {
+        self.key.is_some() || self.tokens.is_some()
+    }
+
     /// Whether the session meets this requirement.
     pub fn suffices(&self, need: &Need, now: UnixTime) -> bool {
         let tenant = self.tenant.as_deref();

@@ -2,7 +2,8 @@
 //
 // Pages of the origin in PAGE_ORIGIN, if it is set, may read its replies. Access tokens live for
 // ACCESS_TOKEN_SECONDS, 60 if it is not set. GET /_counters tells how often tokens were refreshed,
-// how often a refresh token came a second time (which ends its grant), and what else was refused.
+// how often a refresh token came a second time (which ends its grant), and what else was refused; GET
+// /_counters/CLIENT_ID the same of one client. POST /_expire/CLIENT_ID ends the access tokens of a client.
 //
 // With {"key", "cert", "ca", "client"} in TLS, all PEM, it speaks TLS, and a second port asks for the client's
 // certificate: two more clients authenticate with it (RFC 8705).
@@ -176,7 +177,26 @@ const configuration = {
   interactions: { url: (ctx, interaction) => `/interaction/${interaction.uid}` },
 }
 
-const counters = { refreshes: 0, reuse_events: 0, refused: 0 }
+const none = { refreshes: 0, reuse_events: 0, refused: 0, revocations: 0 }
+const counters = { ...none }
+const countersOf = new Map()
+const accessTokens = new Set()
+
+/** Counts an event of a client. */
+function count(ctx, name) {
+  counters[name] += 1
+  const id = ctx.oidc.client?.clientId
+  const known = countersOf.get(id) ?? { ...none }
+  countersOf.set(id, { ...known, [name]: known[name] + 1 })
+}
+
+/** Ends the access tokens of a client. */
+async function expire(clientId) {
+  for (const token of [...accessTokens].filter((token) => token.clientId === clientId)) {
+    accessTokens.delete(token)
+    await token.destroy()
+  }
+}
 
 /** A provider with new keys. All of them share what is stored: sessions, grants and tokens. */
 function provide(generation) {
@@ -184,12 +204,13 @@ function provide(generation) {
     { ...privateKey.export({ format: 'jwk' }), kid: `${name}-${generation}`, use: 'sig' }))
   const provider = new Provider(issuer, { ...configuration, jwks: { keys } })
   provider.on('grant.success', (ctx) => {
-    if (ctx.oidc.params.grant_type === 'refresh_token') counters.refreshes += 1
+    if (ctx.oidc.params.grant_type === 'refresh_token') count(ctx, 'refreshes')
   })
   provider.on('grant.error', (ctx, error) => {
-    if (error.error_detail === 'refresh token already used') counters.reuse_events += 1
-    else counters.refused += 1
+    count(ctx, error.error_detail === 'refresh token already used' ? 'reuse_events' : 'refused')
   })
+  provider.on('grant.revoked', (ctx) => count(ctx, 'revocations'))
+  provider.on('access_token.saved', (token) => accessTokens.add(token))
   return { provider, answer: provider.callback(), generation }
 }
 let current = provide(1)
@@ -213,6 +234,11 @@ async function agree(request, response) {
 function onRequest(request, response) {
   if (request.url === '/_counters') {
     response.writeHead(200, { 'content-type': 'application/json' }).end(JSON.stringify(counters))
+  } else if (request.url.startsWith('/_counters/')) {
+    const known = countersOf.get(request.url.slice('/_counters/'.length)) ?? none
+    response.writeHead(200, { 'content-type': 'application/json' }).end(JSON.stringify(known))
+  } else if (request.url.startsWith('/_expire/') && request.method === 'POST') {
+    expire(request.url.slice('/_expire/'.length)).then(() => response.writeHead(204).end())
   } else if (request.url === '/_rotate' && request.method === 'POST') {
     current = provide(current.generation + 1)
     response.writeHead(204).end()

@@ -11,8 +11,8 @@ inspect.custom = Symbol.for('nodejs.util.inspect.custom')
 /** Nobody subscribes. */
 const channel = () => ({ hasSubscribers: false, publish() {} })
 
-/** There is no process: variables are handed over. */
-const environment = () => ({})
+/** Where there is no process, variables are handed over. */
+const environment = () => globalThis.process?.env ?? {}
 
 const idle = () => {}
 
@@ -32,4 +32,6 @@ module.exports = {
   fetch: (input, init) => globalThis.fetch(input, init),
   /** A request that ends takes along what it has sent, so no other may wait for that. */
   isShared: false,
+  /** The module of WebAssembly comes with this package. It may be loaded after what is beside it. */
+  isOnePackage: true,
 }

@@ -20,10 +20,32 @@ async function visited(site, options, request, reply) {
     request.user = user
     return undefined
   }
+  return answered(reply, said).send(bodyFor(said))
+}
+
+// To a text it would add its charset.
+const bodyFor = ({ body }) => (typeof body === 'string' ? Buffer.from(body) : Readable.fromWeb(body))
+
+function answered(reply, { status, headers }) {
   // It adds up `Set-Cookie`, and replaces what else there is.
-  for (const [name, value] of said.headers) reply.header(name, value)
-  // To a text it would add its charset.
-  return reply.code(said.status).send(typeof said.body === 'string' ? Buffer.from(said.body) : Readable.fromWeb(said.body))
+  for (const [name, value] of headers) reply.header(name, value)
+  return reply.code(status)
+}
+
+/** Whose grant a page has found to have ended is led to sign in, whatever the application says of its errors. */
+function errors(site, app) {
+  const ended = new WeakMap()
+  app.addHook('onError', async (request, reply, error) => {
+    const said = await site.ended(seen(request), request.user, error)
+    if (said) ended.set(request, said)
+  })
+  app.addHook('onSend', async (request, reply, payload) => {
+    const said = ended.get(request)
+    if (said === undefined) return payload
+    for (const name of Object.keys(reply.getHeaders())) reply.removeHeader(name)
+    answered(reply, said)
+    return bodyFor(said)
+  })
 }
 
 /** Hooks run for routes alone, so the site's pages are some: the hook answers before anybody reads a body. */
@@ -31,6 +53,7 @@ function plugin(site) {
   const register = async (app) => {
     app.decorateRequest('user', null)
     app.addHook('onRequest', (request, reply) => visited(site, {}, request, reply))
+    errors(site, app)
     const handler = (request, reply) => reply.callNotFound()
     for (const path of site.paths) {
       const url = path.startsWith(app.prefix) ? path.slice(app.prefix.length) : path

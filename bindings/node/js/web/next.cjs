@@ -2,18 +2,23 @@
 
 // Next.js: sites created while pages are built, when variables may be missing.
 
-const { randomBytes } = require('node:crypto')
 const { optionsOf } = require('../options.cjs')
 const { fromEnvironment } = require('./settings.cjs')
 const { Site: Plain } = require('./site.cjs')
 const { Refuse, User } = require('./user.cjs')
+
+/** A key that is nowhere else. */
+function anyKey() {
+  const bytes = globalThis.crypto.getRandomValues(new Uint8Array(32))
+  return btoa(String.fromCharCode(...bytes)).replaceAll('+', '-').replaceAll('/', '_').replaceAll('=', '')
+}
 
 /** Variables, with others for those that are not there while pages are built, when nobody can come. */
 function madeUp(variables) {
   const { OAUTH_CLIENT_FILE: file, OAUTH_PROVIDER: provider } = variables
   return {
     OAUTH_BASE_URL: 'https://build.invalid',
-    OAUTH_KEY: randomBytes(32).toString('base64url'),
+    OAUTH_KEY: anyKey(),
     ...(file ? {} : { OAUTH_CLIENT_ID: 'build', OAUTH_CLIENT_SECRET: 'build' }),
     ...(file || provider ? {} : { OAUTH_ISSUER: 'https://as.invalid' }),
     ...Object.fromEntries(Object.entries(variables).filter(([, value]) => value)),

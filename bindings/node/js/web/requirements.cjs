@@ -12,9 +12,12 @@ function needOf(need) {
   return { acr: texts(acr), maxAge, scope: texts(scope), tenant }
 }
 
+/** How a page is asked for whose person's grant has ended. */
+const OVER = { access: 'over' }
+
 /** How a page is asked for that is for people who are signed in, and have done what else is needed. */
 function signedIn(need) {
   return { access: 'signed_in', need: need === undefined ? undefined : needOf(need) }
 }
 
-module.exports = { needOf, signedIn }
+module.exports = { OVER, needOf, signedIn }

@@ -15,6 +15,7 @@ const { inner } = require('../stores.cjs')
 const { Tokens } = require('../tokens.cjs')
 const { TOO_LARGE } = require('./body.cjs')
 const { Refuse, User, identityOf } = require('./user.cjs')
+const { OVER } = require('./requirements.cjs')
 const { requiredOf } = require('./required.cjs')
 const { fromEnvironment, nativeOptions, nativeSetup, providersOf, setup } = require('./settings.cjs')
 const express = require('./express.cjs')
@@ -286,8 +287,8 @@ class Site {
 
   /** The reply to send if an error thrown by a page says that the user's grant has ended; otherwise `undefined`. */
   async ended(request, user, error) {
-    if (!User.isOver(user, error)) return undefined
-    const { reply } = await this.visit(request, { access: 'over' })
+    if (!User.isOver(user) || error?.advice !== 'reauthorize') return undefined
+    const { reply } = await this.visit(request, OVER)
     return reply
   }
 

@@ -3,7 +3,8 @@
 // Requests and responses of the Fetch standard: Next.js, React Router, Bun, Deno, and whatever takes them.
 
 const { gathered } = require('./body.cjs')
-const { signedIn } = require('./requirements.cjs')
+const { OVER, signedIn } = require('./requirements.cjs')
+const { User } = require('./user.cjs')
 
 const isHeaders = (value) => typeof value?.get === 'function' && typeof value.entries === 'function' && value.url === undefined
 const isRequest = (value) => typeof value?.url === 'string' && typeof value.headers?.get === 'function'
@@ -47,6 +48,8 @@ function wrap(site, handler, options) {
     try {
       return await handler(request, outcome.user, ...rest)
     } catch (error) {
+      // As `required` throws it.
+      if (error instanceof Response) return error
       const reply = await site.ended(seen(request), outcome.user, error)
       if (reply === undefined) throw error
       return responseOf(reply)
@@ -54,12 +57,15 @@ function wrap(site, handler, options) {
   }
 }
 
-/** Who is signed in; throws the response to send instead, as loaders do. */
+/** Who is signed in; throws the response to send instead, as loaders do. So do calls that find that the grant has ended. */
 async function required(site, need, first, second, third) {
   if (isHeaders(first)) return requiredAt(site, third ?? need, first, second)
   const outcome = await handle(site, first, signedIn(second ?? need))
   if (outcome instanceof Response) throw outcome
-  return outcome.user
+  const { user } = outcome
+  return User.leaving(user, async (error) => {
+    throw responseOf(await site.ended(seen(first), user, error))
+  })
 }
 
 /** How a script asks: it is told where to sign in, and not sent there. */
@@ -67,11 +73,11 @@ const AS_SCRIPT = [['accept', 'application/json']]
 const OF_NAVIGATION = /^(accept|purpose|sec-|x-moz|x-purpose)/
 
 /** Who is signed in, or where to lead a person for whom nothing else can be sent, and no cookie be set. */
-async function ledTo(site, need, headers, target) {
+async function ledTo(site, options, headers, target) {
   if (typeof target !== 'string' || !target.startsWith('/')) throw new TypeError('beside headers there is the path of the page')
   const others = [...headers.entries()].filter(([name]) => !OF_NAVIGATION.test(name))
   const request = { method: 'GET', host: headers.get('host'), target, headers: [...others, ...AS_SCRIPT] }
-  const { reply, user } = await site.visit(request, signedIn(need))
+  const { reply, user } = await site.visit(request, options)
   if (reply === undefined) return { user }
   const signIn = reply.problem?.signIn
   if (typeof signIn !== 'string') throw responseOf(reply)
@@ -79,8 +85,9 @@ async function ledTo(site, need, headers, target) {
 }
 
 async function requiredAt(site, need, headers, target) {
-  const { user, location } = await ledTo(site, need, headers, target)
-  return location === undefined ? user : site.leave(location)
+  const { user, location } = await ledTo(site, signedIn(need), headers, target)
+  if (location !== undefined) return site.leave(location)
+  return User.leaving(user, async () => site.leave((await ledTo(site, OVER, headers, target)).location))
 }
 
 module.exports = { handle, isCalled, ledTo, page, required, seen, responseOf, wrap }

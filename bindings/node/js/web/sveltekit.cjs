@@ -3,31 +3,57 @@
 // SvelteKit: the `handle` hook.
 
 const { optionsOf } = require('../options.cjs')
-const { handle: visited, ledTo } = require('./standard.cjs')
+const { OVER, signedIn } = require('./requirements.cjs')
+const { handle: visited, ledTo, responseOf, seen } = require('./standard.cjs')
+const { User } = require('./user.cjs')
 
-/** Whether one of these paths is this page, or above it. */
-function isBelow(paths) {
-  return ({ url: { pathname } }) => paths.some((path) => pathname === path || pathname.startsWith(`${path.replace(/\/$/, '')}/`))
+const isBelow = (path, pathname) => pathname === path || pathname.startsWith(`${path.replace(/\/$/, '')}/`)
+
+/** What a page needs: what the longest of these paths does that is the page, or above it. */
+function neededBelow(protect) {
+  const paths = typeof protect === 'string' || Array.isArray(protect) ? [protect].flat().map((path) => [path, {}]) : Object.entries(protect)
+  const longestFirst = paths.sort(([one], [other]) => other.length - one.length)
+  return ({ url: { pathname } }) => longestFirst.find(([path]) => isBelow(path, pathname))?.[1]
+}
+
+/** The same as a function of the application says it: whether, or what. */
+function neededAs(protect) {
+  return (event) => {
+    const said = protect(event)
+    return said === true ? {} : said || undefined
+  }
 }
 
 /** Whoever clicks on a link to a page asks for its data first; what the router's script reads leads to the login. */
-async function led(site, { request, url }) {
-  const { location } = await ledTo(site, undefined, request.headers, url.pathname + url.search)
+async function led(site, options, { request, url }) {
+  const { location } = await ledTo(site, options, request.headers, url.pathname + url.search)
   return location === undefined ? undefined : Response.json({ type: 'redirect', location })
 }
 
-/** The `handle` hook: `protect` names what is for people who are signed in. */
+/** A page that has thrown is shown as an error, and its data tell of one. */
+const hasFailed = (event, page) => event.isDataRequest || page.status === 500
+
+/** What is sent in place of a page that has found that the grant of its person has ended. */
+async function again(site, event) {
+  if (event.isDataRequest) return led(site, OVER, event)
+  const { reply } = await site.visit(seen(event.request), OVER)
+  return responseOf(reply)
+}
+
+/** The `handle` hook: `protect` names what is for people who are signed in, and what else is needed there. */
 function handle(site, options) {
   const { protect = [] } = optionsOf('site.sveltekit', options)
-  const isProtected = typeof protect === 'function' ? protect : isBelow([protect].flat())
+  const needed = typeof protect === 'function' ? neededAs(protect) : neededBelow(protect)
   return async ({ event, resolve }) => {
-    const isFor = isProtected(event)
-    const elsewhere = isFor && event.isDataRequest ? await led(site, event) : undefined
+    const need = needed(event)
+    const options = need ? signedIn(need) : {}
+    const elsewhere = need && event.isDataRequest ? await led(site, options, event) : undefined
     if (elsewhere !== undefined) return elsewhere
-    const outcome = await visited(site, event.request, isFor ? { access: 'signed_in' } : {})
+    const outcome = await visited(site, event.request, options)
     if (outcome instanceof Response) return outcome
     event.locals.user = outcome.user
-    return resolve(event)
+    const page = await resolve(event)
+    return User.isOver(outcome.user) && hasFailed(event, page) ? again(site, event) : page
   }
 }
 

@@ -18,6 +18,7 @@ class User {
   #apiOf
   #end
   #isOver = false
+  #leave
   #session
 
   constructor(session, apiOf, end) {
@@ -66,14 +67,21 @@ class User {
       if (error?.advice === 'reauthorize') {
         this.#isOver = true
         await this.#end()
+        await this.#leave?.(error)
       }
       throw error
     }
   }
 
-  /** Whether a call has found that this person's grant has ended, and this error says so. */
-  static isOver(user, error) {
-    return user instanceof User && user.#isOver && error?.advice === 'reauthorize'
+  /** Whether a call has found that this person's grant has ended. */
+  static isOver(user) {
+    return user instanceof User && user.#isOver
+  }
+
+  /** The user, for pages from which an error leads nowhere: `leave` throws what their framework goes by instead. */
+  static leaving(user, leave) {
+    user.#leave = leave
+    return user
   }
 
   /** The session as plain data, in the words of the protocol. */

@@ -7,6 +7,7 @@ from oauth_core.web import Identity, Need, Problem, Refuse, Reply, Site, User
 from oauth_core.web.asgi import Receive, Scope, Send, SignIn, challenge, reply, user
 
 API = os.environ["OAUTH_ISSUER"]
+CALLED = os.environ.get("HELLO_API", f"{API}/api/echo")
 # Pages call it with a token that they never see, where there are tokens.
 PAGES = {"twin": (f"{API}/api", ["GET", "POST"])} if "OAUTH_STORE" in os.environ else None
 DOCUMENT = os.environ.get("HELLO_CLIENT_METADATA")
@@ -44,7 +45,7 @@ async def pages(scope: Scope, receive: Receive, send: Send) -> None:
     if path == "/pay":
         return await text(send, f"paid by {ended.acr}")
     if path == "/fetch":
-        answer = await ended.afetch(f"{API}/api/echo", origins=[API])
+        answer = await ended.afetch(CALLED, origins=[API])
         return await text(send, str(answer.status))
     await text(send, f"{ended.subject} reads {path[len('/pages/'):]}")
 

@@ -8,6 +8,7 @@ import django
 from django.conf import settings
 
 API = os.environ["OAUTH_ISSUER"]
+CALLED = os.environ.get("HELLO_API", f"{API}/api/echo")
 
 
 def error_page(problem: Any) -> str:
@@ -115,7 +116,7 @@ def pay(request: Any) -> HttpResponse:
 
 
 async def fetch(request: Any) -> HttpResponse:
-    reply = await request.oauth.afetch(f"{API}/api/echo", origins=[API])
+    reply = await request.oauth.afetch(CALLED, origins=[API])
     return HttpResponse(str(reply.status))
 
 

@@ -11,6 +11,7 @@ from oauth_core.web.fastapi import Refuse, Site, User
 
 app = FastAPI(default_response_class=PlainTextResponse)
 API = os.environ["OAUTH_ISSUER"]
+CALLED = os.environ.get("HELLO_API", f"{API}/api/echo")
 # Pages call it with a token that they never see, where there are tokens.
 PAGES = {"twin": (f"{API}/api", ["GET", "POST"])} if "OAUTH_STORE" in os.environ else None
 DOCUMENT = os.environ.get("HELLO_CLIENT_METADATA")
@@ -58,5 +59,5 @@ def pay(user: User = site.required(acr=["mfa"])) -> str:
 
 @app.get("/fetch")
 async def fetch(user: User = site.user) -> str:
-    reply = await user.afetch(f"{API}/api/echo", origins=[API])
+    reply = await user.afetch(CALLED, origins=[API])
     return str(reply.status)

@@ -10,6 +10,7 @@ from oauth_core.web.flask import Refuse, Site
 
 app = Flask(__name__)
 API = os.environ["OAUTH_ISSUER"]
+CALLED = os.environ.get("HELLO_API", f"{API}/api/echo")
 # Pages call it with a token that they never see, where there are tokens.
 PAGES = {"twin": (f"{API}/api", ["GET", "POST"])} if "OAUTH_STORE" in os.environ else None
 DOCUMENT = os.environ.get("HELLO_CLIENT_METADATA")
@@ -64,4 +65,4 @@ def pay() -> str:
 @app.get("/fetch")
 @site.required
 def fetch() -> str:
-    return str(site.user.fetch(f"{API}/api/echo", origins=[API]).status)
+    return str(site.user.fetch(CALLED, origins=[API]).status)

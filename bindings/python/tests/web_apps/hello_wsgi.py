@@ -8,6 +8,7 @@ from oauth_core.web import Identity, Need, Problem, Refuse, Reply, Site, User
 from oauth_core.web.wsgi import SignIn, challenge, reply, user
 
 API = os.environ["OAUTH_ISSUER"]
+CALLED = os.environ.get("HELLO_API", f"{API}/api/echo")
 # Pages call it with a token that they never see, where there are tokens.
 PAGES = {"twin": (f"{API}/api", ["GET", "POST"])} if "OAUTH_STORE" in os.environ else None
 DOCUMENT = os.environ.get("HELLO_CLIENT_METADATA")
@@ -37,7 +38,7 @@ def answer(environ: dict[str, Any], who: User) -> str:
     if path == "/pay":
         return f"paid by {who.acr}"
     if path == "/fetch":
-        return str(who.fetch(f"{API}/api/echo", origins=[API]).status)
+        return str(who.fetch(CALLED, origins=[API]).status)
     return f"{who.subject} reads {path[len('/pages/'):]}"
 
 

@@ -169,6 +169,27 @@ pub(crate) async fn check_client_document(shop: &Shop) {
     assert!(known);
 }
 
+/// `/call` finds that the grant has ended: the person signs in again and returns to it, and a script is told.
+pub(crate) async fn check_grant_over(shop: &Shop) {
+    let ann = browser();
+    assert_eq!(shop.open(&ann, "/call").await, (200, "called".to_owned()));
+    shop.twin.with(Twin::revoke_all);
+    let page = ann.get(format!("{}/call?a=1", shop.base)).send().await;
+    let page = page.unwrap();
+    assert_eq!(page.url().as_str(), format!("{}/call?a=1", shop.base));
+    assert_eq!(page.text().await.unwrap(), "called");
+    shop.twin.with(Twin::revoke_all);
+    let script = ann
+        .get(format!("{}/call", shop.base))
+        .header("accept", "*/*")
+        .header("sec-fetch-mode", "cors")
+        .send();
+    let reply = script.await.unwrap();
+    assert_eq!(reply.status(), 401);
+    assert_eq!(reply.headers()["content-type"], "application/problem+json");
+    assert_eq!(shop.open(&ann, "/").await.1, "Hello, stranger");
+}
+
 /// A provider that is away at first, and a clock that can be moved.
 #[derive(Default)]
 pub(crate) struct Away {

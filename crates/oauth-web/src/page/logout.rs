@@ -1,6 +1,7 @@
 //! Logout: ends the session here, revokes its tokens, and continues at the provider (OpenID Connect RP-Initiated
 //! Logout).
 
+use http::header::REFERRER_POLICY;
 use http::{Method, StatusCode};
 use oauth_core::error::Error;
 use oauth_core::flow::logout::{LogoutRequest, check_return};
@@ -49,7 +50,11 @@ async fn leave(context: &RequestContext, left: &mut Option<Identity>) -> Result<
         // A link from another site must not sign a person out, nor an image embedded in a page of this site.
         let page = context.page("logout", &[("return_to", &return_to)])?;
         let button = html::button(&page, "Sign out");
-        return Ok(Reply::page(StatusCode::OK, "Sign out?", &button));
+        let mut asked = Reply::page(StatusCode::OK, "Sign out?", &button);
+        // Without a referrer the form would have `Origin: null` (Fetch section 3.2), and frameworks that check origins
+        // themselves, such as SvelteKit, would refuse it before the site sees it.
+        asked.put(REFERRER_POLICY, "same-origin");
+        return Ok(asked);
     }
     // Whatever happens in the store or at the provider, this browser has no session any more.
     let ended = context.end_session()?;

@@ -1,14 +1,5 @@
-import { Client, discover } from 'oauth-core'
 import { Site } from 'oauth-core/web'
 
-const { BASE_URL: baseUrl = 'https://shop.example', ISSUER, CLIENT_ID: clientId, CLIENT_SECRET: clientSecret } = process.env
-const transport = 'loopback_http'
+const site = Site.fromEnv({ scope: 'openid read offline_access', apiOrigins: [process.env.OAUTH_ISSUER] })
 
-const site = new Site({
-  baseUrl,
-  key: new Uint8Array(32).fill(7),
-  client: async () => new Client(await discover(ISSUER, { transport }), { clientId, clientSecret }),
-  transport,
-})
-
-export const handle = site.sveltekit({ protect: ['/me'] })
+export const handle = site.sveltekit({ protect: { '/me': {}, '/fetch': {}, '/pay': { acr: ['mfa'] } } })

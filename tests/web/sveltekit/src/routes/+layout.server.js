@@ -1,1 +1,1 @@
-export const load = ({ locals }) => ({ name: locals.user?.name ?? 'stranger' })
+export const load = ({ locals }) => ({ name: locals.user?.name ?? 'stranger', subject: locals.user?.subject })

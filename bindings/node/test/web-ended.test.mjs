@@ -1,0 +1,91 @@
+// Whose grant has ended: the session goes with it, and whoever opened a page is led to sign in.
+import assert from 'node:assert/strict'
+import { createRequire } from 'node:module'
+import { test } from 'node:test'
+import { asCommonJs, core, rejection, twins } from './helper.mjs'
+import { Browser } from './web-checks.mjs'
+
+const load = asCommonJs ? createRequire(import.meta.url) : (name) => import(name)
+const { Site } = await load('oauth-core/web')
+const next = await load('oauth-core/web/next')
+
+const { generic: twin } = await twins()
+await twin.claim('name', 'Ann')
+const { clientId, clientSecret } = await twin.client()
+const transport = 'loopback_http'
+const client = new core.Client(await core.discover(twin.base, { transport }), { clientId, clientSecret })
+const key = Buffer.alloc(32, 7)
+const baseUrl = 'https://shop.example'
+const scope = 'openid read offline_access'
+await twin.register(`${baseUrl}/auth/callback`)
+
+const at = (options) => new Site({ baseUrl, key, client, scope, ...options })
+const page = (path, headers) => new Request(`${baseUrl}${path}`, { headers: { accept: 'text/html', ...headers } })
+const pair = (field) => field.split(';', 1)[0]
+
+/** The cookie of somebody who has signed in to a site that no socket serves. */
+async function signedIn(site) {
+  const begun = await site.page(page('/auth/login'))
+  const flow = begun.headers.getSetCookie().map(pair).join('; ')
+  const { url } = await new Browser().open(begun.headers.get('location'), { until: ({ origin }) => origin === baseUrl })
+  const back = await site.page(page(url.href.slice(baseUrl.length), { cookie: flow }))
+  return back.headers.getSetCookie().filter((field) => !/max-age=0/i.test(field)).map(pair).join('; ')
+}
+
+test('a grant that is over ends the session', async () => {
+  const site = at({ store: new core.Memory(), apiOrigins: [twin.base], transport })
+  const cookie = await signedIn(site)
+  const { user } = await site.handle(page('/', { cookie }))
+  assert.equal((await user.fetch(`${twin.base}/api/echo`)).status, 200)
+  assert.ok((await site.handle(page('/', { cookie }))).user)
+  await twin.revoke()
+  assert.equal((await rejection(user.fetch(`${twin.base}/api/echo`))).advice, 'reauthorize')
+  assert.equal((await site.handle(page('/', { cookie }))).user, undefined)
+})
+
+test('whose grant is over is led to sign in', async () => {
+  const site = at({ store: new core.Memory(), transport, apiOrigins: [twin.base] })
+  const orders = site.wrap((request, user) => user.fetch(`${twin.base}/api/echo`))
+  const cookie = await signedIn(site)
+  assert.equal((await orders(page('/orders', { cookie }))).status, 200)
+  await twin.revoke()
+  const led = await orders(page('/orders', { cookie }))
+  assert.deepEqual([led.status, led.headers.get('location')], [303, '/auth/login?return_to=%2Forders'])
+  const other = await signedIn(site)
+  await twin.revoke()
+  assert.equal((await orders(page('/orders', { cookie: other, accept: 'application/json' }))).status, 401)
+})
+
+test('the user of required throws what leads to sign in, once the grant has ended', async () => {
+  const options = { store: new core.Memory(), transport, apiOrigins: [twin.base] }
+  const site = at(options)
+  const cookie = await signedIn(site)
+  const call = (user) => user.fetch(`${twin.base}/api/echo`)
+  const user = await site.required(page('/orders', { cookie }))
+  assert.equal((await call(user)).status, 200)
+  await twin.revoke()
+  const led = await rejection(call(user))
+  assert.deepEqual([led.status, led.headers.get('location')], [303, '/auth/login?return_to=%2Forders'])
+  const again = await signedIn(site)
+  const scripts = await site.required(page('/orders', { cookie: again, accept: 'application/json' }))
+  await twin.revoke()
+  assert.equal((await rejection(call(scripts))).status, 401)
+  // Next.js has headers, and its own redirect.
+  const ways = []
+  const redirect = (location) => {
+    ways.push(location)
+    throw new Error('NEXT_REDIRECT')
+  }
+  const ofNext = new next.Site({ baseUrl, key, client, scope, ...options, redirect })
+  const third = await signedIn(ofNext)
+  const ann = await ofNext.required(new Headers({ host: 'shop.example', cookie: third }), '/orders?a=1')
+  await twin.revoke()
+  assert.equal((await rejection(call(ann))).message, 'NEXT_REDIRECT')
+  assert.deepEqual(ways, ['/auth/login?return_to=%2Forders%3Fa%3D1'])
+})
+
+test('a response that a page throws is its answer', async () => {
+  const site = at()
+  const reply = await site.wrap(async (request) => new Response((await site.required(request)).name))(page('/me'))
+  assert.deepEqual([reply.status, new URL(reply.headers.get('location')).origin], [303, twin.base])
+})

@@ -1,0 +1,95 @@
+//! What is sent in place of a page, once it has said that somebody has to sign in.
+
+use std::fmt;
+
+use actix_web::body::{BoxBody, EitherBody};
+use actix_web::dev::ServiceResponse;
+use actix_web::http::StatusCode;
+use actix_web::{HttpResponse, ResponseError};
+use oauth_core::error::{Advice, Error};
+use oauth_web::Access;
+use oauth_web_tower::{Host, Outcome};
+
+use crate::carry::{plain, response, seen};
+
+/// On the response of a page whose place the site's answer takes.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum Wanted {
+    /// It is for whoever is signed in, and nobody is. It may be for everybody (`Option<User>`), so nobody is sent to sign in
+    /// before that is known.
+    Somebody,
+    /// A call has found that the person's grant has ended.
+    Again,
+}
+
+impl Wanted {
+    pub(crate) fn response(self) -> HttpResponse {
+        let mut wanted = plain(StatusCode::UNAUTHORIZED);
+        wanted.extensions_mut().insert(self);
+        wanted
+    }
+
+    /// The site's answer in place of this page.
+    pub(crate) async fn instead<B>(
+        self,
+        host: &Host,
+        page: ServiceResponse<B>,
+    ) -> ServiceResponse<EitherBody<B, BoxBody>> {
+        let request = page.request().clone();
+        let reply = match self {
+            Self::Again => host.tokens_over(seen(&request)).await.ok(),
+            Self::Somebody => {
+                let visit = host.site().visit(seen(&request), Access::SignedIn);
+                match host.drive(visit).await {
+                    Ok(Outcome::Respond(reply)) => Some(reply),
+                    Ok(Outcome::Pass(_) | Outcome::Forward(_)) | Err(_) => None,
+                }
+            }
+        };
+        let answer = reply.map_or_else(|| plain(StatusCode::INTERNAL_SERVER_ERROR), response);
+        ServiceResponse::new(request, answer.map_into_right_body())
+    }
+}
+
+/// The error of a handler that calls an API with a person's token: once the grant has ended (advice `reauthorize`), the
+/// person is led to sign in again, and a script gets a 401; any other error is a 500.
+///
+/// ```
+/// use oauth_session::TokenSource as _;
+/// use oauth_web_actix::{Rejection, User};
+///
+/// async fn orders(user: User) -> Result<String, Rejection> {
+///     let tokens = user.source().await?.token(None).await?;
+///     Ok(format!("what {} allows", tokens.scope.as_str()))
+/// }
+/// ```
+#[derive(Debug)]
+pub struct Rejection(Box<Error>);
+
+impl From<Error> for Rejection {
+    fn from(error: Error) -> Self {
+        Self(Box::new(error))
+    }
+}
+
+impl fmt::Display for Rejection {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
+    }
+}
+
+impl ResponseError for Rejection {
+    fn status_code(&self) -> StatusCode {
+        match self.0.advice() {
+            Advice::Reauthorize => StatusCode::UNAUTHORIZED,
+            _ => StatusCode::INTERNAL_SERVER_ERROR,
+        }
+    }
+
+    fn error_response(&self) -> HttpResponse {
+        match self.0.advice() {
+            Advice::Reauthorize => Wanted::Again.response(),
+            _ => plain(self.status_code()),
+        }
+    }
+}

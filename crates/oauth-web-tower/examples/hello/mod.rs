@@ -1,0 +1,55 @@
+//! What the applications of every framework have: a host, a socket, and an API to call.
+
+use std::env;
+use std::sync::Arc;
+
+use oauth_core::scope::Scope;
+use oauth_core::url::Transport;
+use oauth_core::{Error, danger};
+use oauth_reqwest::{Authorized, Driver, ProcessEnvironment};
+use oauth_web_tower::{Host, SessionSource};
+
+pub(crate) type Failure = Box<dyn std::error::Error + Send + Sync>;
+
+/// A host out of environment variables, whose people let it call an API. The provider is on this machine.
+pub(crate) async fn host() -> Result<Host, Error> {
+    let scope = Scope::parse("openid read offline_access")?;
+    let driver = Driver::new(reqwest::Client::builder())?;
+    let environment = Arc::new(ProcessEnvironment::new());
+    let change = |mut config: oauth_web::Config| {
+        for provider in &mut config.providers {
+            provider.scope = scope.clone();
+        }
+        config
+    };
+    let host = Host::from_environment(environment, driver, Transport::LoopbackHttp, change).await?;
+    Ok(host.log(|note| eprintln!("{}: {}", note.code, note.detail)))
+}
+
+pub(crate) fn address() -> Result<(&'static str, u16), Failure> {
+    Ok(("127.0.0.1", env::var("PORT")?.parse()?))
+}
+
+/// The API.
+#[derive(Clone)]
+pub(crate) struct Calls {
+    url: String,
+    driver: Driver,
+}
+
+impl Calls {
+    pub(crate) fn from_env() -> Result<Self, Failure> {
+        let driver = Driver::new(reqwest::Client::builder())?;
+        let url = env::var("HELLO_API")?;
+        Ok(Self { url, driver })
+    }
+
+    /// The status of a call with these tokens.
+    pub(crate) async fn with(&self, tokens: SessionSource) -> Result<String, Error> {
+        let origin = self.url.split('/').take(3).collect::<Vec<_>>().join("/");
+        let api = danger::loopback_resource([origin.as_str()])?;
+        let api = Authorized::new(self.driver.clone(), tokens, api);
+        let reply = api.get(self.url.as_str()).send().await?;
+        Ok(reply.status().as_u16().to_string())
+    }
+}

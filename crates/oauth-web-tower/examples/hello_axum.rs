@@ -1,0 +1,51 @@
+//! People sign in to an application of axum, which calls an API in their name: `cargo run -p oauth-web-tower --example
+//! hello_axum`, with the environment variables of [`Host::from_env`], `PORT`, and the API's URL in `HELLO_API`.
+
+mod hello;
+
+use axum::Router;
+use axum::extract::State;
+use axum::routing::get;
+use hello::{Calls, Failure};
+use oauth_web::Need;
+use oauth_web_tower::{Needs, Rejection, SignIn, StepUp, User};
+
+async fn index(user: Option<User>) -> String {
+    let subject = user.map(|user| user.identity.subject.clone());
+    format!("Hello, {}", subject.as_deref().unwrap_or("stranger"))
+}
+
+async fn me(user: User) -> String {
+    user.identity.subject.clone()
+}
+
+struct Mfa;
+
+impl Needs for Mfa {
+    fn need() -> Need {
+        Need::acr(["mfa"])
+    }
+}
+
+async fn pay(user: StepUp<Mfa>) -> String {
+    format!(
+        "paid by {}",
+        user.identity.acr.as_deref().unwrap_or_default()
+    )
+}
+
+async fn fetch(State(calls): State<Calls>, user: User) -> Result<String, Rejection> {
+    Ok(calls.with(user.source().await?).await?)
+}
+
+#[tokio::main]
+async fn main() -> Result<(), Failure> {
+    let app = Router::new()
+        .route("/", get(index))
+        .route("/me", get(me))
+        .route("/pay", get(pay))
+        .route("/fetch", get(fetch))
+        .layer(SignIn::new(hello::host().await?))
+        .with_state(Calls::from_env()?);
+    Ok(axum::serve(tokio::net::TcpListener::bind(hello::address()?).await?, app).await?)
+}

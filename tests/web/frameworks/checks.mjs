@@ -1,0 +1,236 @@
+// What a person sees in a browser, whatever the application is made with.
+import assert from 'node:assert/strict'
+
+const text = (page) => page.locator('body').innerText()
+
+/** A person at a browser of their own. */
+class Person {
+  #passed = []
+
+  constructor(context, shop) {
+    this.context = context
+    this.shop = shop
+    context.on('request', (request) => {
+      if (request.isNavigationRequest()) this.#passed.push(request.url())
+    })
+  }
+
+  /** Opens a page: what it shows in the end, where that is, and whether the way led to the provider. */
+  async open(path, page = this.page) {
+    this.#passed = []
+    const reply = await page.goto(this.shop.base + path)
+    const asked = this.#passed.some((url) => url.startsWith(this.shop.provider.issuer))
+    return { url: page.url(), status: reply.status(), text: await text(page), asked, headers: await reply.allHeaders() }
+  }
+
+  /** What a script of a page is told. */
+  script(path, page = this.page) {
+    return page.evaluate(async (path) => {
+      const reply = await fetch(path)
+      return { status: reply.status, text: await reply.text(), isRedirected: reply.redirected }
+    }, path)
+  }
+
+  async isSignedIn(page = this.page) {
+    const { status, text } = await this.script('/auth/session', page)
+    assert.equal(status, 200)
+    return JSON.parse(text).signed_in
+  }
+
+  async signIn() {
+    const { status, text } = await this.open('/me')
+    assert.equal(status, 200, text)
+    assert.ok(text.includes(this.shop.provider.subject), text)
+  }
+
+  /** On the site's own page, which asks once more. */
+  async signOut() {
+    await this.page.goto(`${this.shop.base}/auth/logout`)
+    await this.page.locator('form button, form input[type=submit]').first().click()
+    await this.shop.provider.agreesToSignOut(this.page)
+    await this.page.waitForURL((url) => url.href.startsWith(this.shop.base) && !url.pathname.startsWith('/auth/'))
+  }
+}
+
+/** Somebody new. */
+export async function person(browser, shop) {
+  const context = await browser.newContext()
+  const somebody = new Person(context, shop)
+  somebody.page = await context.newPage()
+  return somebody
+}
+
+async function signedOut({ ann, shop }) {
+  const home = await ann.open('/')
+  assert.deepEqual([home.status, home.url, home.asked], [200, `${shop.base}/`, false])
+  assert.ok(!home.text.includes(shop.provider.subject))
+  assert.equal(await ann.isSignedIn(), false)
+  const told = await ann.script('/me')
+  assert.equal(told.status, 401, told.text)
+  assert.deepEqual(await ann.context.cookies(), [])
+}
+
+async function signIn({ ann, shop }) {
+  const page = await ann.open('/me?a=%2Fb')
+  assert.deepEqual([page.status, page.url, page.asked], [200, `${shop.base}/me?a=%2Fb`, true], page.text)
+  assert.ok(page.text.includes(shop.provider.subject), page.text)
+  assert.ok(!String(page.headers['set-cookie']).includes('oauth'), 'no page of the application carries a cookie of the site')
+  assert.equal(await ann.isSignedIn(), true)
+  const [session, ...others] = (await ann.context.cookies()).filter(({ name }) => /oauth-session(\.1|-flow.*)?$/.test(name))
+  assert.deepEqual([session.httpOnly, session.sameSite, others.map(({ name }) => name)], [true, 'Lax', []])
+  const seen = await ann.page.evaluate(() => document.cookie + JSON.stringify({ ...localStorage, ...sessionStorage }) + document.documentElement.outerHTML)
+  assert.doesNotMatch(seen, /oauth-session|access_token|refresh_token|eyJ/)
+}
+
+async function guardedPage({ ann, shop }) {
+  await ann.signIn()
+  const page = await ann.open('/me')
+  assert.deepEqual([page.status, page.url, page.asked], [200, `${shop.base}/me`, false])
+  await ann.page.reload()
+  assert.ok((await text(ann.page)).includes(shop.provider.subject))
+  await ann.open('/')
+  await ann.page.goBack()
+  assert.equal(ann.page.url(), `${shop.base}/me`)
+  assert.ok((await text(ann.page)).includes(shop.provider.subject))
+}
+
+const HAS_CALLED = /(^|\D)200(\D|$)/
+
+async function fiftyFetches({ ann, shop }) {
+  await ann.signIn()
+  const first = await ann.open('/fetch')
+  assert.match(first.text, HAS_CALLED)
+  const before = await shop.provider.counters()
+  await shop.provider.expire()
+  const replies = await ann.page.evaluate(() => {
+    const one = async () => {
+      const reply = await fetch('/fetch')
+      return [reply.status, await reply.text()]
+    }
+    return Promise.all(Array.from({ length: 50 }, one))
+  })
+  for (const [status, text] of replies) {
+    assert.equal(status, 200, text)
+    assert.match(text, HAS_CALLED)
+  }
+  const after = await shop.provider.counters()
+  // Nor has another been asked for in vain.
+  assert.deepEqual(after, { ...before, refreshes: before.refreshes + 1, requests: before.requests + 1 })
+  assert.equal(await ann.isSignedIn(), true)
+}
+
+/** A door before the provider: it opens for a tab that has come there, once it is told to. */
+async function door(context, page, issuer) {
+  const session = await context.newCDPSession(page)
+  const came = new Promise((done) => session.once('Fetch.requestPaused', done))
+  await session.send('Fetch.enable', { patterns: [{ urlPattern: `${issuer}/*`, resourceType: 'Document' }] })
+  return {
+    came,
+    async open() {
+      const { requestId } = await came
+      await session.send('Fetch.continueRequest', { requestId })
+      await session.send('Fetch.disable')
+    },
+  }
+}
+
+async function twoTabs({ somebody, shop }) {
+  const bob = await somebody()
+  const tabs = [bob.page, await bob.context.newPage()]
+  const doors = await Promise.all(tabs.map((tab) => door(bob.context, tab, shop.provider.issuer)))
+  const opened = tabs.map((tab, at) => tab.goto(`${shop.base}/me?tab=${at}`))
+  await Promise.race([Promise.all(doors.map(({ came }) => came)), Promise.all(opened)])
+  // The later one comes back first.
+  for (const at of [1, 0]) {
+    await doors[at].open()
+    const reply = await opened[at]
+    assert.deepEqual([reply.status(), tabs[at].url()], [200, `${shop.base}/me?tab=${at}`])
+    assert.ok((await text(tabs[at])).includes(shop.provider.subject))
+  }
+  await bob.context.close()
+}
+
+async function stepUp({ ann, shop }) {
+  await ann.signIn()
+  const short = await ann.open('/pay')
+  assert.equal(short.asked, true)
+  assert.match(short.text, /web\.step_up_failed/)
+  await shop.provider.claim('acr', 'mfa')
+  try {
+    const page = await ann.open('/pay')
+    assert.deepEqual([page.status, page.url, page.asked], [200, `${shop.base}/pay`, true], page.text)
+    assert.match(page.text, /by mfa/)
+    assert.equal((await ann.open('/pay')).asked, false)
+  } finally {
+    await shop.provider.claim('acr', null)
+  }
+}
+
+async function grantEnded({ somebody, shop }) {
+  // Signing in again and again would be taken for a loop, were it one person.
+  const ann = await somebody()
+  await ann.signIn()
+  assert.match((await ann.open('/fetch')).text, HAS_CALLED)
+  await shop.provider.revoke()
+  const page = await ann.open('/fetch')
+  assert.deepEqual([page.status, page.url, page.asked], [200, `${shop.base}/fetch`, true], page.text)
+  assert.match(page.text, HAS_CALLED)
+  await shop.provider.revoke()
+  const told = await ann.script('/fetch')
+  assert.equal(told.status, 401, told.text)
+  assert.equal(await ann.isSignedIn(), false)
+  await ann.context.close()
+}
+
+async function signOutEverywhere({ ann, somebody, shop }) {
+  await ann.signIn()
+  const other = await ann.context.newPage()
+  await ann.open('/me', other)
+  const thief = await somebody()
+  await thief.context.addCookies(await ann.context.cookies(shop.base))
+  await thief.open('/')
+  assert.equal(await thief.isSignedIn(), true, 'a copy is as good as the cookie, until then')
+  const before = await shop.provider.counters()
+  await ann.signOut()
+  const after = await shop.provider.counters()
+  assert.ok(after.revocations > before.revocations)
+  for (const [somebody, page] of [[ann, ann.page], [ann, other], [thief, thief.page]]) assert.equal(await somebody.isSignedIn(page), false)
+  // The provider is asked, silently, whether somebody is signed in there.
+  const looked = await ann.open('/auth/check?return_to=/')
+  assert.deepEqual([looked.url, looked.asked], [`${shop.base}/`, true])
+  assert.equal(await ann.isSignedIn(), false)
+  await thief.context.close()
+  await other.close()
+}
+
+/** The person signs out at the provider, which tells the application. */
+async function signedOutThere({ ann, shop }) {
+  await ann.signIn()
+  const other = await ann.context.newPage()
+  await ann.open('/', other)
+  await ann.page.goto(shop.provider.endSession)
+  await shop.provider.agreesToSignOut(ann.page)
+  await ann.page.waitForURL((url) => url.pathname.startsWith('/session/end/success'))
+  assert.equal(await ann.isSignedIn(other), false)
+  await other.close()
+}
+
+export const atTwin = {
+  'signed out': signedOut,
+  'sign in': signIn,
+  'guarded page': guardedPage,
+  '50 fetches': fiftyFetches,
+  'two tabs': twoTabs,
+  'step-up': stepUp,
+  'grant ended': grantEnded,
+  'sign out': signOutEverywhere,
+}
+
+export const atOidcProvider = {
+  'sign in': signIn,
+  'guarded page': guardedPage,
+  '50 fetches': fiftyFetches,
+  'two tabs': twoTabs,
+  'sign out': signOutEverywhere,
+  'signed out there': signedOutThere,
+}

@@ -1,0 +1,104 @@
+// Hello world in every framework, started as its users start it, with Chromium before it: `node run.mjs [NAME]`. Prints what
+// held, by framework and check, and then `N passed, N failed`.
+import { chromium } from 'playwright-core'
+import { atOidcProvider, atTwin, person } from './checks.mjs'
+import { frameworks } from './frameworks.mjs'
+import { build, closeAll, install, oidcProvider, start, twin } from './world.mjs'
+
+/** How many applications are checked at once: all that wait leave a processor to another. */
+const AT_ONCE = 4
+const only = process.argv[2]?.toLowerCase()
+const wanted = frameworks.filter(({ name }) => only === undefined || name.toLowerCase().includes(only))
+
+const began = performance.now()
+const seconds = (since) => `${((performance.now() - since) / 1000).toFixed(1)} s`
+const failures = []
+const rows = new Map(wanted.map(({ name }) => [name, {}]))
+
+/** How long a check may take, on a machine that is busy with others. */
+const PATIENCE = 60_000
+
+function inTime(check) {
+  let timer
+  const late = new Promise((_, fail) => {
+    timer = setTimeout(() => fail(new Error('takes too long')), PATIENCE)
+  })
+  return Promise.race([check, late]).finally(() => clearTimeout(timer))
+}
+
+/** Checks of one application at one provider, one after the other: what each says is in a column of its own. */
+async function checked(browser, framework, provider, checks, column) {
+  const row = rows.get(framework.name)
+  for (const name of Object.keys(checks)) row[column(name)] = 'not run'
+  const shop = { ...(await start(framework, provider)), provider, framework }
+  const context = { shop, ann: await person(browser, shop), somebody: () => person(browser, shop) }
+  for (const [name, check] of Object.entries(checks)) {
+    const since = performance.now()
+    try {
+      await inTime(check(context))
+      if (process.env.SLOW) console.log(framework.name, column(name), seconds(since))
+      row[column(name)] = 'yes'
+    } catch (error) {
+      row[column(name)] = 'NO'
+      failures.push(`${framework.name}, ${column(name)}: ${error.stack}\n${shop.told()}`)
+    }
+  }
+  await context.ann.context.close()
+}
+
+async function check(browser, framework, provider) {
+  const since = performance.now()
+  try {
+    if (framework.build) await build(framework)
+    const pages = performance.now()
+    await Promise.all([
+      twin().then((twin) => checked(browser, framework, twin, atTwin, (name) => name)),
+      checked(browser, framework, provider(), atOidcProvider, (name) => `${name} (oidc-provider)`),
+    ])
+    console.log(`# ${framework.name}: ${framework.build ? `built in ${((pages - since) / 1000).toFixed(1)} s, ` : ''}${seconds(pages)}`)
+  } catch (error) {
+    failures.push(`${framework.name}: ${error.stack}\n${error.stdout ?? ''}${error.stderr ?? ''}`)
+  }
+}
+
+/** Runs all, so many at once. */
+async function each(all, work) {
+  const rest = [...all]
+  await Promise.all(Array.from({ length: AT_ONCE }, async () => {
+    while (rest.length > 0) await work(rest.shift())
+  }))
+}
+
+function table() {
+  const columns = [...Object.keys(atTwin), ...Object.keys(atOidcProvider).map((name) => `${name} (oidc-provider)`)]
+  const width = Math.max(...wanted.map(({ name }) => name.length))
+  console.log(`\n| ${'framework'.padEnd(width)} | ${columns.join(' | ')} |\n| ${'-'.repeat(width)} |${columns.map((name) => ` ${'-'.repeat(name.length)} |`).join('')}`)
+  for (const [name, row] of rows) {
+    console.log(`| ${name.padEnd(width)} | ${columns.map((column) => (row[column] ?? 'not run').padEnd(column.length)).join(' | ')} |`)
+  }
+  const cells = [...rows.values()].flatMap((row) => columns.map((column) => row[column]))
+  return { passed: cells.filter((cell) => cell === 'yes').length, failed: cells.filter((cell) => cell !== 'yes').length }
+}
+
+process.on('exit', closeAll)
+for (const signal of ['SIGINT', 'SIGTERM']) process.on(signal, () => process.exit(1))
+
+try {
+  for (const folder of new Set(wanted.filter(({ installed }) => installed).map(({ cwd }) => cwd))) install(folder)
+  const browser = await chromium.launch({
+    executablePath: process.env.CHROMIUM ?? '/usr/bin/chromium',
+    args: ['--headless', '--no-sandbox', '--disable-gpu', '--disable-background-networking', '--no-first-run'],
+  })
+  console.log(`# chromium ${browser.version()}, node ${process.version}`)
+  const provider = await oidcProvider()
+  await each(wanted, (framework) => check(browser, framework, provider))
+  await browser.close()
+} catch (error) {
+  failures.push(error.stack)
+}
+for (const failure of failures) console.log(`\n${failure}`)
+const { passed, failed } = table()
+console.log(`Without a name behind it a check is at the twin. A page has six connections to a host: its 50 fetches share them.`)
+console.log(`# ${seconds(began)}`)
+console.log(`${passed} passed, ${failed} failed`)
+process.exit(failed === 0 && passed > 0 ? 0 : 1)

@@ -1,0 +1,14 @@
+// Express: node express.mjs
+import express from 'express'
+import { Site } from 'oauth-core/web'
+
+const site = Site.fromEnv({ scope: 'openid read offline_access', apiOrigins: [process.env.OAUTH_ISSUER] })
+
+const app = express()
+app.use(site.express())
+app.get('/', (req, res) => res.send(`Hello, ${req.user?.subject ?? 'stranger'}`))
+app.get('/me', site.required, (req, res) => res.send(req.user.subject))
+app.get('/pay', site.required({ acr: ['mfa'] }), (req, res) => res.send(`paid by ${req.user.acr}`))
+app.get('/fetch', site.required, async (req, res) => res.send(String((await req.user.fetch(process.env.HELLO_API)).status)))
+app.use(site.expressErrors())
+app.listen(process.env.PORT, '127.0.0.1')

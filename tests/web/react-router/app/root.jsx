@@ -1,0 +1,5 @@
+import { Outlet, Scripts } from 'react-router'
+
+export default function Root() {
+  return <html lang="en"><body><Outlet /><Scripts /></body></html>
+}

@@ -1,0 +1,4 @@
+import { site } from '../site.server'
+
+export const loader = site.page
+export const action = site.page
