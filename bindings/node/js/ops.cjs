@@ -6,7 +6,7 @@
 const { authorizationOf, begin, nothing, perform, recordOf, tokensOf } = require('./operation.cjs')
 const { Record } = require('./record.cjs')
 
-const FINGERPRINT = '33667ceec28be254'
+const FINGERPRINT = 'db3edcaf722bcba7'
 
 /** The claims about a user (OpenID Connect Core section 5.1). */
 class UserClaims extends Record {
@@ -167,6 +167,7 @@ class ProtectedResource extends Record {
     requiresDpop: 'plain',
     requiresMtls: 'plain',
     dpopAlgs: 'plain',
+    signedBy: 'plain',
     metadata: 'plain',
   }
 }
@@ -176,6 +177,15 @@ class DiscoveredIssuer extends Record {
   static members = {
     issuer: 'plain',
     identifier: 'personal',
+  }
+}
+
+/** A client ID metadata document. Nothing in it is secret. */
+class ClientIdDocument extends Record {
+  static members = {
+    clientId: 'plain',
+    document: 'plain',
+    warnings: 'plain',
   }
 }
 
@@ -207,8 +217,9 @@ const operations = {
   readRegistration: { number: 24, names: ['registered'], finish: recordOf(RegisteredClient) },
   updateRegistration: { number: 25, names: ['registered', 'metadata'], finish: recordOf(RegisteredClient), json: ['metadata'] },
   deleteRegistration: { number: 26, names: ['registered'], finish: nothing },
-  resourceMetadata: { number: 27, names: ['resource', 'challenges', 'matching'], finish: recordOf(ProtectedResource) },
+  resourceMetadata: { number: 27, names: ['resource', 'challenges', 'matching', 'signers'], finish: recordOf(ProtectedResource), json: ['signers'] },
   discoverIssuer: { number: 28, names: ['identifier'], finish: recordOf(DiscoveredIssuer) },
+  clientIdMetadata: { number: 29, names: ['metadata', 'mcp'], finish: recordOf(ClientIdDocument), json: ['metadata'] },
 }
 
 /** What a client asks of a server. */
@@ -241,6 +252,7 @@ class Operations {
   async deleteRegistration(args, options) { return this[perform](operations.deleteRegistration, args, options) }
   async resourceMetadata(args, options) { return this[perform](operations.resourceMetadata, args, options) }
   async discoverIssuer(args, options) { return this[perform](operations.discoverIssuer, args, options) }
+  async clientIdMetadata(args, options) { return this[perform](operations.clientIdMetadata, args, options) }
 }
 
 /** The same, for a driver of your own. */
@@ -274,6 +286,7 @@ class ExchangeOperations {
   deleteRegistration(args, options) { return this[begin](operations.deleteRegistration, args, options) }
   resourceMetadata(args, options) { return this[begin](operations.resourceMetadata, args, options) }
   discoverIssuer(args, options) { return this[begin](operations.discoverIssuer, args, options) }
+  clientIdMetadata(args, options) { return this[begin](operations.clientIdMetadata, args, options) }
 }
 
-module.exports = { ExchangeOperations, FINGERPRINT, Operations, operations, UserClaims, TokenState, DeviceCode, BackchannelRequest, IdentityAssertion, AccessToken, IdToken, LogoutToken, RegisteredClient, ProtectedResource, DiscoveredIssuer }
+module.exports = { ExchangeOperations, FINGERPRINT, Operations, operations, UserClaims, TokenState, DeviceCode, BackchannelRequest, IdentityAssertion, AccessToken, IdToken, LogoutToken, RegisteredClient, ProtectedResource, DiscoveredIssuer, ClientIdDocument }

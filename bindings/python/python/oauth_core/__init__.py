@@ -76,6 +76,7 @@ __all__ = [
     "BackchannelRequest",
     "Client",
     "ClientAuth",
+    "ClientIdDocument",
     "ClientSecretBasic",
     "ClientSecretJwt",
     "ClientSecretPost",

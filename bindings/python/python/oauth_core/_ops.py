@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from typing import Any, Literal
 
     from ._native import Flow, Tokens
-    from ._records import UserClaims, TokenState, DeviceCode, BackchannelRequest, IdentityAssertion, AccessToken, IdToken, LogoutToken, RegisteredClient, ProtectedResource, DiscoveredIssuer
+    from ._records import UserClaims, TokenState, DeviceCode, BackchannelRequest, IdentityAssertion, AccessToken, IdToken, LogoutToken, RegisteredClient, ProtectedResource, DiscoveredIssuer, ClientIdDocument
     from .drive import Moment
 
     TokenKind = Literal["access_token", "refresh_token"]
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     Replay = Literal["process", "caller"]
     ResourceMatch = Literal["identical", "parent"]
 
-FINGERPRINT = "33667ceec28be254"
+FINGERPRINT = "db3edcaf722bcba7"
 
 
 class Operations:
@@ -1275,6 +1275,7 @@ class Operations:
         resource: str,
         challenges: Sequence[str] | None = None,
         matching: ResourceMatch | None = None,
+        signers: Mapping[str, Any] | Sequence[Mapping[str, Any]] | None = None,
     ) -> ProtectedResource:
         """Fetches the metadata of a protected resource (RFC 9728): the servers that issue its tokens,
         and their kind.
@@ -1292,8 +1293,11 @@ class Operations:
             matching: Which resource the metadata may be about: the identical one alone, or
                 also a parent that it lies beneath on its origin, as servers of the Model Context
                 Protocol name it.
+            signers: Who is trusted to sign metadata (section 2.2): issuers, each with its JWK
+                Set. What a trusted issuer has signed goes before what stands beside it; all other
+                signatures are ignored. jwks.malformed for no JWK Set.
         """
-        answer: ProtectedResource = self._call(27, (resource, challenges, matching))
+        answer: ProtectedResource = self._call(27, (resource, challenges, matching, json_text(signers)))
         return answer
 
     def aresource_metadata(
@@ -1302,9 +1306,10 @@ class Operations:
         resource: str,
         challenges: Sequence[str] | None = None,
         matching: ResourceMatch | None = None,
+        signers: Mapping[str, Any] | Sequence[Mapping[str, Any]] | None = None,
     ) -> Coroutine[Any, Any, ProtectedResource]:
         """resource_metadata(), in a coroutine."""
-        answer: Coroutine[Any, Any, ProtectedResource] = self._acall(27, (resource, challenges, matching))
+        answer: Coroutine[Any, Any, ProtectedResource] = self._acall(27, (resource, challenges, matching, json_text(signers)))
         return answer
 
     def discover_issuer(self, *, identifier: str) -> DiscoveredIssuer:
@@ -1330,4 +1335,40 @@ class Operations:
     def adiscover_issuer(self, *, identifier: str) -> Coroutine[Any, Any, DiscoveredIssuer]:
         """discover_issuer(), in a coroutine."""
         answer: Coroutine[Any, Any, DiscoveredIssuer] = self._acall(28, (identifier,))
+        return answer
+
+    def client_id_metadata(
+        self,
+        *,
+        metadata: Mapping[str, Any] | Sequence[Mapping[str, Any]],
+        mcp: bool | None = None,
+    ) -> ClientIdDocument:
+        """Makes or checks the document of this client, whose id is the URL where the document is
+        published (draft-ietf-oauth-client-id-metadata-document). Nobody is asked.
+
+        Serve it at that URL with status 200, as application/json and without a redirect; a site
+        of ours does with its setting client_metadata. client_id_metadata.url for an id that is
+        no such URL, client_id_metadata.client_id for a document of another client,
+        client_id_metadata.client_secret and client_id_metadata.shared_secret for one with a
+        secret, client_metadata.* for contradictions.
+
+        Args:
+            metadata: The client metadata, by their registered names (RFC 7591 section 2). With
+                a client_id they are a document, and are checked as they are; without, one is made
+                of them, by default of a public client.
+            mcp: Whether it has to have what servers of the Model Context Protocol want besides:
+                a name and redirect URIs (client_metadata.name_missing,
+                client_metadata.inconsistent).
+        """
+        answer: ClientIdDocument = self._call(29, (json_text(metadata), mcp))
+        return answer
+
+    def aclient_id_metadata(
+        self,
+        *,
+        metadata: Mapping[str, Any] | Sequence[Mapping[str, Any]],
+        mcp: bool | None = None,
+    ) -> Coroutine[Any, Any, ClientIdDocument]:
+        """client_id_metadata(), in a coroutine."""
+        answer: Coroutine[Any, Any, ClientIdDocument] = self._acall(29, (json_text(metadata), mcp))
         return answer
