@@ -46,6 +46,7 @@ const LAYERS: &[(&str, &[&str])] = &[
             "json_form",
             "value",
             "issuer",
+            "own_grant",
             "browser_build",
             "quirk",
             "redirect_uri",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import http.cookiejar
 import json
 import os
@@ -340,3 +341,26 @@ def server_at(token_base: str) -> oauth_core.Server:
         "introspection_endpoint": f"{token_base}/introspect",
     }
     return oauth_core.Server.from_metadata(token_base, metadata, transport="loopback_http")
+
+
+@pytest.fixture(params=["blocking", "asyncio"])
+def call(request: pytest.FixtureRequest) -> Callable[..., Any]:
+    """Calls an operation of a client by its name: itself, or its coroutine."""
+
+    def blocking(client: oauth_core.Client, name: str, **arguments: Any) -> Any:
+        return getattr(client, name)(**arguments)
+
+    def in_a_loop(client: oauth_core.Client, name: str, **arguments: Any) -> Any:
+        async def ask() -> Any:
+            return await getattr(client, f"a{name}")(**arguments)
+
+        return asyncio.run(ask())
+
+    return blocking if request.param == "blocking" else in_a_loop
+
+
+@pytest.fixture
+def quick(generic: Twin) -> Twin:
+    """The twin, which may be asked every second."""
+    generic.polling_interval(1)
+    return generic

@@ -32,7 +32,7 @@ use crate::flow::resource_discovery::{ResourceDiscovery, ResourceDiscoveryReques
 use crate::flow::signing;
 use crate::flow::userinfo;
 use crate::flow::verification::{self, Verification};
-use crate::grant::{self, Grant, Refresh, TokenRequest};
+use crate::grant::{Grant, Refresh, TokenRequest};
 use crate::issuer::{Issuer, RedirectUri};
 use crate::jose::{Alg, Claims, KeySet};
 use crate::moment::{Moment, UnixTime};
@@ -392,19 +392,6 @@ impl Client {
         token_request: R,
     ) -> impl Exchange<Output = Tokens> + Send + use<R> {
         signing::own(Arc::clone(&self.0), token_request.into())
-    }
-
-    /// An extension grant for [`Self::token`] (RFC 6749 section 4.5): by the absolute URI of its type, or by the name under
-    /// which the server's preset [describes](grant::OwnGrant) it.
-    ///
-    /// # Errors
-    /// `grant.not_an_extension` for what is neither.
-    pub fn extension(&self, grant_type: &str) -> Result<grant::Extension, Error> {
-        let mut described = self.server().own_grants();
-        match described.find(|known| known.name() == grant_type) {
-            Some(known) => Ok(grant::Extension::described(Arc::clone(known))),
-            None => grant::Extension::new(grant_type),
-        }
     }
 
     /// Exchanges any grant for tokens, for what is `asked`: a [`TokenRequest`], or a [`Scope`] alone.

@@ -41,6 +41,7 @@ pub mod jose;
 pub mod json;
 pub mod manual;
 pub mod moment;
+mod own_grant;
 mod pending_backchannel;
 pub mod pkce;
 pub mod profile;

@@ -7,9 +7,9 @@ use std::sync::Arc;
 
 use crate::address::Reach;
 use crate::error::{Error, Misuse, ProtocolViolation, ValidationFailure};
-use crate::grant::OwnGrant;
 use crate::issuer::Issuer;
 use crate::json::{Json, Map, Object, Value};
+use crate::own_grant::OwnGrant;
 use crate::quirk::{Quirk, Rules, Strictness};
 use crate::renewal::Renewal;
 use crate::url::{Flaw, Transport, Url};

@@ -25,6 +25,19 @@ use crate::token::Tokens;
 use crate::workload::SubjectToken;
 
 impl Client {
+    /// An extension grant for [`Self::token`] (RFC 6749 section 4.5): by the absolute URI of its type, or by the name under
+    /// which the server's preset [describes](grant::OwnGrant) it.
+    ///
+    /// # Errors
+    /// `grant.not_an_extension` for what is neither.
+    pub fn extension(&self, grant_type: &str) -> Result<grant::Extension, Error> {
+        let mut described = self.server().own_grants();
+        match described.find(|known| known.name() == grant_type) {
+            Some(known) => Ok(grant::Extension::described(Arc::clone(known))),
+            None => grant::Extension::new(grant_type),
+        }
+    }
+
     /// Gets tokens for an assertion that the client signs itself (RFC 7523 section 2.1), as service accounts do. For
     /// an assertion of another party, use [`Self::token`] with [`grant::JwtBearer`].
     ///

@@ -8,6 +8,7 @@ use super::{Grant, OwnGrant, OwnGrantClient};
 use crate::context::Context;
 use crate::error::{Error, Misuse};
 use crate::form::Form;
+use crate::own_grant;
 use crate::secret::Secret;
 
 /// A grant type named by a URI, with parameters of its own.
@@ -56,7 +57,7 @@ impl Extension {
         name: &str,
         value: impl Into<Secret<String>>,
     ) -> Result<Self, Error> {
-        check_name(name)?;
+        own_grant::check_name(name)?;
         if let Some(described) = &self.described {
             described.admit(name, self.names())?;
         }
@@ -71,25 +72,6 @@ impl Extension {
 
     fn names(&self) -> impl Iterator<Item = &str> + Clone {
         self.parameters.iter().map(|(name, _)| name.as_str())
-    }
-}
-
-/// Whether a parameter of a grant may have this name.
-///
-/// # Errors
-/// `form.reserved_parameter`.
-pub(super) fn check_name(name: &str) -> Result<(), Error> {
-    const RESERVED: [&str; 6] = [
-        "grant_type",
-        "client_id",
-        "client_secret",
-        "client_assertion",
-        "client_assertion_type",
-        "scope",
-    ];
-    match RESERVED.contains(&name) || name.is_empty() {
-        true => Err(Error::from(Misuse::ParameterReserved).about(name)),
-        false => Ok(()),
     }
 }
 

@@ -164,7 +164,7 @@ impl OwnGrant {
     }
 
     fn check(&self, name: &str) -> Result<(), Error> {
-        super::extension::check_name(name)?;
+        check_name(name)?;
         let is_known = self.parameters.iter().any(|known| known.name == name)
             || self.fixed.iter().any(|(known, _)| known == name);
         match is_known {
@@ -230,5 +230,24 @@ impl OwnGrant {
             }
             None => Ok(()),
         }
+    }
+}
+
+/// Whether a parameter of a grant may have this name.
+///
+/// # Errors
+/// `form.reserved_parameter`.
+pub(crate) fn check_name(name: &str) -> Result<(), Error> {
+    const RESERVED: [&str; 6] = [
+        "grant_type",
+        "client_id",
+        "client_secret",
+        "client_assertion",
+        "client_assertion_type",
+        "scope",
+    ];
+    match RESERVED.contains(&name) || name.is_empty() {
+        true => Err(Error::from(Misuse::ParameterReserved).about(name)),
+        false => Ok(()),
     }
 }

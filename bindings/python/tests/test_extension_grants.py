@@ -1,0 +1,107 @@
+"""Extension grants: by their URI, by the name that a preset gives them, and SAML assertions."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from conftest import Twin
+
+import oauth_core
+
+ACCESS_TOKEN = "urn:ietf:params:oauth:token-type:access_token"
+
+
+def test_grants_that_the_server_does_not_know(
+    quick: Twin, client: oauth_core.Client, call: Callable[..., Any]
+) -> None:
+    more = {"tag": "x y"}
+    with pytest.raises(oauth_core.Denied) as error:
+        call(client, "extension_grant", grant_type="urn:example:own", parameters=more)
+    assert error.value.code == "denied.unsupported_grant_type"
+    assert quick.entry("/token")["form"] == {"grant_type": "urn:example:own", **more}
+    with pytest.raises(oauth_core.Misuse) as misuse:
+        call(client, "extension_grant", grant_type="password")
+    assert misuse.value.code == "grant.not_an_extension"
+
+
+def test_an_extension_grant_is_answered(
+    quick: Twin, client: oauth_core.Client, call: Callable[..., Any]
+) -> None:
+    """By the long name of a grant that the server knows."""
+    parameters = {
+        "subject_token": client.client_credentials().token().access_token,
+        "subject_token_type": ACCESS_TOKEN,
+    }
+    grant = "urn:ietf:params:oauth:grant-type:token-exchange"
+    tokens = call(client, "extension_grant", grant_type=grant, parameters=parameters)
+    assert tokens.extra["issued_token_type"] == ACCESS_TOKEN
+
+
+OWN_GRANT = """
+name = "acme"
+title = "Acme"
+issuer = "https://login.acme.example"
+client_auth = "basic"
+grants = ["client_credentials"]
+
+[endpoints]
+token_endpoint = "{issuer}/token"
+
+[own_grants.for_another]
+grant_type = "urn:ietf:params:oauth:grant-type:token-exchange"
+client_auth = "required"
+fixed = { subject_token_type = "urn:ietf:params:oauth:token-type:access_token" }
+
+[own_grants.for_another.parameters]
+subject_token = { description = "the token of the caller", secret = true }
+tag = { required = false, repeated = true }
+"""
+
+
+def test_a_grant_that_a_preset_describes_is_asked_with_by_its_name(
+    quick: Twin, client: oauth_core.Client, call: Callable[..., Any]
+) -> None:
+    server = oauth_core.provider_file(OWN_GRANT, loopback=quick.base)
+    data = quick.data
+    auth = oauth_core.ClientSecretBasic(data["client_secret"])
+    us = oauth_core.Client(server, client_id=data["client_id"], client_auth=auth)
+    token = client.client_credentials().token().access_token
+    ask = {"subject_token": token, "tag": "a"}
+    tokens = call(us, "extension_grant", grant_type="for_another", parameters=ask)
+    assert tokens.extra["issued_token_type"] == ACCESS_TOKEN
+    form = quick.entry("/token")["form"]
+    assert form["grant_type"].endswith(":token-exchange")
+    assert form["subject_token_type"] == ACCESS_TOKEN
+    before = quick.counters["token_requests"]
+    for parameters, code in [
+        ({}, "form.malformed_parameter"),
+        ({"subject_token": token, "other": "x"}, "form.unlisted_parameter"),
+        ({"subject_token": [token, token]}, "form.duplicate_parameter"),
+        ({"subject_token": token, "subject_token_type": "x"}, "form.unlisted_parameter"),
+    ]:
+        with pytest.raises(oauth_core.Misuse) as misuse:
+            call(us, "extension_grant", grant_type="for_another", parameters=parameters)
+        assert misuse.value.code == code
+    with pytest.raises(oauth_core.Misuse) as unknown:
+        call(us, "extension_grant", grant_type="another", parameters={})
+    assert unknown.value.code == "grant.not_an_extension"
+    assert quick.counters["token_requests"] == before, "nothing of that is sent"
+
+
+def test_a_saml_assertion_is_redeemed_once(
+    quick: Twin, client: oauth_core.Client, call: Callable[..., Any]
+) -> None:
+    endpoint = f"{quick.base}/token"
+    saml = f"""<saml:Assertion xmlns:saml="urn:oasis:names:tc:SAML:2.0:assertion" ID="_1">
+<saml:Subject><saml:NameID>brian@example.com</saml:NameID><saml:SubjectConfirmation>
+<saml:SubjectConfirmationData NotOnOrAfter="2100-01-01T00:00:00Z" Recipient="{endpoint}"/></saml:SubjectConfirmation></saml:Subject>
+<saml:Conditions><saml:AudienceRestriction><saml:Audience>{endpoint}</saml:Audience></saml:AudienceRestriction></saml:Conditions>
+</saml:Assertion>"""
+    quick.announce_saml_assertion(saml)
+    tokens = call(client, "saml_bearer", assertion=saml, scope="read")
+    assert call(client, "introspect", token=tokens.access_token).subject == "brian@example.com"
+    with pytest.raises(oauth_core.Denied) as error:
+        call(client, "saml_bearer", assertion=saml)
+    assert error.value.code == "denied.invalid_grant"

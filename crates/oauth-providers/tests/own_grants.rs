@@ -1,0 +1,81 @@
+//! Grants of a provider's own, as a preset describes them.
+
+#![allow(clippy::unwrap_used, clippy::indexing_slicing)] // a test that fails says so
+
+use oauth_core::Error;
+use oauth_providers::Provider;
+
+/// The preset with a grant of its own, described by these lines.
+fn with_grant(lines: &str) -> Result<Provider, Error> {
+    Provider::from_toml(&format!("{OWN_GRANTS}\n{lines}"))
+}
+
+const OWN_GRANTS: &str = r#"
+name = "acme"
+title = "Acme"
+issuer = "https://login.acme.example"
+client_auth = "basic"
+public_clients = true
+grants = ["client_credentials"]
+
+[endpoints]
+token_endpoint = "{issuer}/token"
+"#;
+
+#[test]
+fn grants_of_the_providers_own_are_described_and_offered() {
+    let acme = with_grant(
+        r#"
+        [own_grants.impersonation]
+        grant_type = "https://acme.example/grants/impersonation"
+        client_auth = "required"
+        refresh_token = false
+        fixed = { version = "2" }
+
+        [own_grants.impersonation.parameters]
+        user_id = { description = "whose token it is to be" }
+        reason = { required = false, repeated = true }
+        pin = { required = false, secret = true }
+        "#,
+    );
+    let server = acme.unwrap().server().unwrap();
+    let grants: Vec<_> = server.own_grants().collect();
+    assert_eq!(grants.len(), 1);
+    assert_eq!(grants[0].name(), "impersonation");
+    let parameters = grants[0].parameters().iter();
+    let parameters: Vec<_> = parameters
+        .map(|one| (one.name(), one.is_required(), one.is_secret()))
+        .collect();
+    let expected = [
+        ("pin", false, true),
+        ("reason", false, false),
+        ("user_id", true, false),
+    ];
+    assert_eq!(parameters, expected);
+    let offered = server.metadata()["grant_types_supported"].to_string();
+    assert!(offered.contains("grants/impersonation"), "{offered}");
+}
+
+#[test]
+fn a_grant_that_is_described_badly_is_named() {
+    for (lines, named) in [
+        ("[own_grants.a]\ngrant_type = \"password\"", "own_grants.a"),
+        (
+            "[own_grants.\"a b\"]\ngrant_type = \"urn:x\"",
+            "own_grants.a b",
+        ),
+        (
+            "[own_grants.a]\ngrant_type = \"urn:x\"\nfixed = { client_id = \"x\" }",
+            "own_grants.a",
+        ),
+        (
+            "[own_grants.a]\ngrant_type = \"urn:x\"\nfixed = { b = \"x\" }\nparameters = { b = {} }",
+            "own_grants.a",
+        ),
+        ("[own_grants.a]\ngrant_type = \"urn:x\"\nscope = 1", "scope"),
+    ] {
+        let error = with_grant(lines).unwrap_err();
+        assert_eq!(error.code(), "provider.data", "{lines}");
+        assert!(error.detail().unwrap().contains(named), "{error}");
+    }
+}
