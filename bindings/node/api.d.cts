@@ -36,7 +36,7 @@ export type Owner = 'application' | 'user' | 'any'
  */
 export type RateLimit = 'error' | 'wait' | 'pass'
 
-/** So many requests in any so many seconds. */
+/** At most this many requests in any period of this many seconds. */
 export interface Allowance {
   requests: number
   seconds: number
@@ -126,7 +126,7 @@ export class GrantSource implements TokenSource {
   /** Takes the tokens of a new login in place of whatever was there, and stores them. */
   logIn(tokens: Tokens): Promise<void>
   /**
-   * Ends this source in good order, before the process ends: no new renewal begins, one that was sent is
+   * Shuts this source down gracefully before the process exits: no new renewal begins, one that was sent is
    * finished, and what it has brought is stored. A token at hand is handed out until it expires. Rejects with
    * `Lost` if that takes longer than 10 000 ms, or what is said here.
    */
@@ -143,12 +143,12 @@ export class GrantSource implements TokenSource {
   api(options?: ApiOptions): Api
 }
 
-/** Where a token stands that was made by hand. All but a text are read again each time. */
+/** Where a manually created token is. Everything but a literal string is read again each time. */
 export type FixedTokenPlace =
   | string
   /** In the environment variable of this name, of the process. */
   | { env: string }
-  /** In this file, of at most 64 KiB; white space around it is no part of it. */
+  /** In this file, of at most 64 KiB; surrounding white space is ignored. */
   | { file: string | URL }
   /** Wherever this looks. What it throws is what callers get. */
   | { callback: () => MaybePromise<string> }
@@ -175,7 +175,7 @@ export class FixedToken implements TokenSource {
   private constructor()
   /** The token that is there now; `token.unreadable` where there is none, `grant.expired` after its end. */
   token(options?: CallOptions): Promise<Tokens>
-  /** Another token, if one stands there by now; else `grant.revoked`. */
+  /** The token that has replaced the refused one by now; otherwise `grant.revoked`. */
   renew(refused: Tokens, options?: CallOptions): Promise<Tokens>
   /** Forgets nothing: what stands there is asked about again. */
   invalidate(refused: Tokens): void

@@ -10,7 +10,7 @@ export interface ResourceConnectionOptions extends LimitOptions {
   clientName?: string | undefined
   /** All by which it registers itself, by the registered names: `redirect_uris`, `scope` and so on. */
   clientMetadata?: Readonly<Record<string, unknown>> | undefined
-  /** What entitles to register, where not everybody may. */
+  /** The initial access token, if registration requires one (RFC 7591 section 3). */
   initialAccessToken?: string | undefined
   /** The URL of the client's metadata document, which is its id at servers that take such. */
   clientMetadataUrl?: string | URL | undefined

@@ -8,19 +8,20 @@ export interface KeeperOptions
   extends MomentOptions, TokenRequest, Pick<SourceOptions, 'subject' | 'reuse' | 'leaseMs' | 'keepAliveMs' | 'noticeMs'> {
   /** `refresh_token`: tokens of a person. `client_credentials`: the client's own, for `scope`. */
   grantType?: 'refresh_token' | 'client_credentials' | undefined
-  /** `false`: the grant is this keeper's alone, and it asks for no store. */
+  /** `false`: only this keeper has the grant, and it needs no store. */
   shared?: boolean | undefined
   /**
    * How long a token request of yours can take at most, from when it is begun until its reply is read: 30 000 ms.
-   * See to it that none takes longer: after that, and a lease, another worker may send the refresh token again.
+   * Make sure that none takes longer: once that time and a lease have passed, another worker may send the refresh
+   * token again.
    */
   longestRequestMs?: number | undefined
 }
 
 /** What a caller is to do: take the tokens, renew, or wait for the one who renews. */
 export type Turn =
-  | { readonly kind: 'hand_out' | 'hand_out_and_renew'; readonly tokens: Tokens }
-  | { readonly kind: 'renew' | 'follow'; readonly tokens: undefined }
+  | { readonly kind: 'use_token' | 'use_and_renew'; readonly tokens: Tokens }
+  | { readonly kind: 'renew' | 'wait'; readonly tokens: undefined }
 
 /** Read the record; then `loaded`, or `failed`. */
 export interface LoadTask {
@@ -61,7 +62,7 @@ export type Task = LoadTask | LeaseTask | SaveTask | RunTask | WaitTask | OverTa
 
 /**
  * One grant, kept fresh by a driver of your own: {@link keep}, or a loop like it. It opens no socket
- * and asks no store. After a turn that says `renew` or `hand_out_and_renew`, begin once and answer each
+ * and asks no store. After a turn that says `renew` or `use_and_renew`, begin once and answer each
  * task, until the task is `over` or a method throws; or `abandon`.
  */
 export class Keeper {
@@ -73,11 +74,11 @@ export class Keeper {
   /** Whether the store has the newest tokens. */
   readonly isStored: boolean
   /** Whether the record is looked at to put a new login in its place: then one that cannot be opened may go. */
-  readonly isEntering: boolean
+  readonly isSavingLogin: boolean
   /** `suspect`: the server refuses the refresh token without saying that the grant has ended. */
   readonly standing: 'good' | 'suspect' | 'ended'
   /** Why the last renewal failed, if it did. Callers do not hear of it while their token lives. */
-  readonly trouble: OAuthError | undefined
+  readonly lastError: OAuthError | undefined
   /** The lease to extend, every so many milliseconds, while an exchange runs; nothing if none is held. */
   readonly extension: { holder: string; ms: number; every: number } | undefined
   /** In how many milliseconds to try again to store what is not stored yet; nothing if there is nothing. */

@@ -1,4 +1,4 @@
-// Sign-ins of programs that are no web application.
+// Sign-in for programs other than web applications.
 import type { CallOptions, Client, LoginRequest, Tokens } from './index.cjs'
 import type { DeviceCode } from './js/ops.cjs'
 
@@ -7,7 +7,7 @@ export interface LoginOptions extends CallOptions, LoginRequest {
   open?: (url: URL) => unknown
   /**
    * Asks for the address at which a browser on another machine ended; again if that is none of this login.
-   * `undefined` is nobody to ask. The signal is aborted when the answer is needed no more.
+   * `undefined` means that there is nobody to ask. The signal is aborted once the answer is no longer needed.
    */
   paste?: (signal: AbortSignal) => Promise<string | undefined>
   /** A free one by default. */

@@ -49,7 +49,7 @@ impl NativeExchange {
     ) -> Result<JsValue, JsValue> {
         let machine = self.machine.as_mut();
         let machine = machine.ok_or_else(|| fail(Misuse::Over.into()))?;
-        // It stays: what comes after its end is its own to refuse, for it knows its endpoint.
+        // Kept after its end: the machine itself refuses further input, because it knows its endpoint.
         match answer(machine, &moment(at)?) {
             Ok(turn) => step(turn),
             Err(error) => {

@@ -30,7 +30,7 @@ struct Kept {
     notice_ms: Option<f64>,
 }
 
-/// Reads what may be shown off a record.
+/// Reads the summary of a record.
 #[wasm_bindgen]
 pub fn outline(record: String) -> Result<Object, JsValue> {
     let outline = GrantSummary::read(&Secret::new(record)).map_err(fail)?;
@@ -112,10 +112,10 @@ impl NativeKeeper {
         let refused = tokens::of(refused);
         let ask = self.0.ask(at, refused.as_ref()).map_err(fail)?;
         let (kind, tokens) = match ask {
-            Decision::HandOut(tokens) => ("hand_out", Some(tokens)),
-            Decision::HandOutAndRenew(tokens) => ("hand_out_and_renew", Some(tokens)),
+            Decision::UseToken(tokens) => ("use_token", Some(tokens)),
+            Decision::UseAndRenew(tokens) => ("use_and_renew", Some(tokens)),
             Decision::Renew => ("renew", None),
-            Decision::Follow => ("follow", None),
+            Decision::Wait => ("wait", None),
         };
         let held = tokens::of(held);
         let is_held = tokens.as_ref().zip(held.as_ref());
@@ -170,7 +170,7 @@ impl NativeKeeper {
         let at = moment(at)?;
         let (kind, turn) = self.turn(&at, refused, held)?;
         Ok(match kind {
-            "renew" | "hand_out_and_renew" => {
+            "renew" | "use_and_renew" => {
                 with(turn, "exchange", NativeExchange::new(self.0.renewal(&at)))
             }
             _ => turn,
@@ -195,7 +195,7 @@ impl NativeKeeper {
         learned.map_err(fail)
     }
 
-    /// The newest tokens there are, good or not.
+    /// The newest tokens, valid or not.
     #[wasm_bindgen(getter)]
     pub fn tokens(&self) -> Option<NativeTokens> {
         self.0.tokens().map(NativeTokens)
@@ -207,10 +207,10 @@ impl NativeKeeper {
         self.0.is_stored()
     }
 
-    /// Whether the record is looked at to put a new login in its place.
-    #[wasm_bindgen(getter, js_name = isEntering)]
-    pub fn is_entering(&self) -> bool {
-        self.0.is_entering()
+    /// Whether the record is loaded only to be replaced by a new login.
+    #[wasm_bindgen(getter, js_name = isSavingLogin)]
+    pub fn is_saving_login(&self) -> bool {
+        self.0.is_saving_login()
     }
 
     /// How the grant stands.
@@ -220,9 +220,9 @@ impl NativeKeeper {
     }
 
     /// What the last attempt failed with, if it did.
-    #[wasm_bindgen(getter)]
-    pub fn trouble(&self) -> Option<NativeFailure> {
-        self.0.trouble().map(NativeFailure)
+    #[wasm_bindgen(getter, js_name = lastError)]
+    pub fn last_error(&self) -> Option<NativeFailure> {
+        self.0.last_error().map(NativeFailure)
     }
 
     /// The lease to extend while an exchange runs.
@@ -236,7 +236,7 @@ impl NativeKeeper {
         ]))
     }
 
-    /// In how many milliseconds to try again to store what is not stored yet.
+    /// How many milliseconds to wait before saving unsaved tokens again.
     #[wasm_bindgen(js_name = retryAfter)]
     pub fn retry_after(&self, at: &JsValue) -> Result<Option<f64>, JsValue> {
         Ok(self.0.retry_after(&moment(at)?).map(to_millis))

@@ -44,7 +44,7 @@ pub(crate) fn member(object: &JsValue, name: &str) -> Option<JsValue> {
     (!value.is_undefined() && !value.is_null()).then_some(value)
 }
 
-/// Milliseconds of JavaScript; what is no pause is none.
+/// Milliseconds from JavaScript; an invalid number means no pause.
 pub(crate) fn millis(value: f64) -> Duration {
     Duration::try_from_secs_f64(value / 1000.0).unwrap_or(Duration::MAX)
 }

@@ -42,15 +42,15 @@ class Keeper {
 
   get key() { return this.#known.key }
   get isStored() { return this.#known.isStored }
-  get isEntering() { return this.#known.isEntering }
+  get isSavingLogin() { return this.#known.isSavingLogin }
   get tokens() { return this.#held(this.#known.tokens) }
 
   /** How the grant stands: `good`, `suspect` or `ended`. */
   get standing() { return this.#known.standing }
 
   /** Why the last renewal failed, if it did. */
-  get trouble() {
-    const failure = this.#known.trouble
+  get lastError() {
+    const failure = this.#known.lastError
     return failure ? failed(failure) : undefined
   }
 

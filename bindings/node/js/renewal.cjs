@@ -43,7 +43,7 @@ async function fresh(keeper, refused, job) {
 
 /** The renewal under way, begun if this turn says so. */
 function launched(keeper, { kind, renewal }, job) {
-  if (kind === 'renew' || kind === 'hand_out_and_renew') launch(keeper, job, renewal)
+  if (kind === 'renew' || kind === 'use_and_renew') launch(keeper, job, renewal)
   return flights.get(keeper)
 }
 
@@ -134,10 +134,10 @@ async function renewed(keeper, job, renewal, over) {
 /** The tokens, and whether they are new. */
 async function outcome(keeper, job, renewal) {
   try {
-    const [tokens, isNew] = renewal ? [await job.run(renewal), keeper.trouble === undefined] : await carried(keeper, job)
+    const [tokens, isNew] = renewal ? [await job.run(renewal), keeper.lastError === undefined] : await carried(keeper, job)
     // A caller whose token is good hears of no error.
     if (renewal && isNew) told.delete(keeper)
-    else toldStanding(keeper, job, keeper.trouble)
+    else toldStanding(keeper, job, keeper.lastError)
     return [tokens, isNew]
   } catch (error) {
     if (!toldStanding(keeper, job, error)) tell(job, keeper, 'failed', { error })
@@ -245,7 +245,7 @@ async function asked(store, keeper, task, job) {
   try {
     return await inTime(tasks[task.kind](store, key, task, (ms) => tell(job, keeper, 'waits', { ms })))
   } catch (error) {
-    if (task.kind !== 'load' || error?.code !== 'stored.sealed' || !keeper.isEntering) return (keeper) => keeper.failed(error)
+    if (task.kind !== 'load' || error?.code !== 'stored.sealed' || !keeper.isSavingLogin) return (keeper) => keeper.failed(error)
     return cleared(store, key).catch((error) => (keeper) => keeper.failed(error))
   }
 }

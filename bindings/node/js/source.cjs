@@ -90,8 +90,8 @@ class GrantSource extends Source {
     while (!this.#keeper.isStored) {
       // One may have been under way before: what counts is what is stored then.
       await launched(this.#keeper, this.#keeper.ask(), this.#job)?.catch(() => {})
-      const { trouble } = this.#keeper
-      if (trouble) throw trouble
+      const { lastError } = this.#keeper
+      if (lastError) throw lastError
     }
   }
 

@@ -42,7 +42,7 @@ pub struct NativeConnect {
     pub client_name: Option<String>,
     /// The metadata by which it does, as JSON.
     pub client_metadata: Option<String>,
-    /// What entitles to register.
+    /// The initial access token (RFC 7591 section 3).
     pub initial_access_token: Option<String>,
     /// The URL of the client's metadata document.
     pub client_metadata_url: Option<String>,

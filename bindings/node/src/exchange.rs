@@ -20,7 +20,7 @@ use crate::server::NativeServer;
 use crate::tokens::told;
 use crate::value;
 
-/// What to do next, in as little as there is to say: a request as one text, a pause in milliseconds,
+/// The next step, in compact form: a request as one text, a pause in milliseconds,
 /// something to sign, or the end; of one that has tokens, what [`told`] says.
 ///
 /// A request is its method, its URL, and names and values in turn, each on a line of its own; an empty
@@ -87,7 +87,7 @@ impl NativeExchange {
     ) -> Result<NativeStep> {
         let machine = self.machine.as_mut();
         let machine = machine.ok_or_else(|| fail(Misuse::Over.into()))?;
-        // It stays: what comes after its end is its own to refuse, for it knows its endpoint.
+        // Kept after its end: the machine itself refuses further input, because it knows its endpoint.
         step(answer(machine, &moment(at)?).map_err(fail)?)
     }
 }
@@ -206,7 +206,7 @@ impl NativeExchange {
         })
     }
 
-    /// Ends it here: a request under way is cut.
+    /// Cancels it: a request in progress is aborted.
     #[napi]
     pub fn cancel(&mut self) {
         self.machine = None;

@@ -23,7 +23,7 @@ use crate::runtime::millis;
 use crate::store::{NativeFailure, whole};
 use crate::web::NativeSiteSetup;
 
-/// How long an object of JavaScript's may take.
+/// How long a JavaScript callback may take.
 const PATIENCE: Duration = Duration::from_secs(30);
 
 /// What an object is asked; which members there are depends on the verb.
@@ -37,7 +37,7 @@ pub struct NativeAsk {
     pub key: String,
     /// What to save or to sign, the code to show, or the tokens that are no good.
     pub record: Option<String>,
-    /// Over this version.
+    /// The version it replaces.
     pub version: Option<f64>,
     /// Who takes the lease.
     pub holder: Option<String>,
@@ -49,7 +49,7 @@ pub struct NativeAsk {
     pub until: Option<f64>,
     /// How many are wanted.
     pub limit: Option<u32>,
-    /// What the page before ended with.
+    /// The cursor that the previous page returned.
     pub cursor: Option<String>,
 }
 
@@ -95,7 +95,7 @@ pub(crate) struct Reply {
     pub(crate) provider: Option<Provider>,
 }
 
-/// A question, and where its answer goes. One that nobody answers is dropped, and told as lost.
+/// A call to JavaScript, and where its result goes. One that is dropped without an answer is reported as lost.
 #[napi]
 pub struct NativeQuestion {
     ask: NativeAsk,

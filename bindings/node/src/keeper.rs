@@ -39,7 +39,7 @@ pub struct NativeKeep {
 /// What a caller is to do.
 #[napi(object, object_from_js = false)]
 pub struct NativeTurn {
-    /// `hand_out`, `hand_out_and_renew`, `renew` or `follow`.
+    /// `use_token`, `use_and_renew`, `renew` or `wait`.
     pub kind: &'static str,
     /// What the caller holds is still good.
     pub held: bool,
@@ -85,15 +85,15 @@ pub struct NativeUpkeep {
 /// A lease that is taken again and again.
 #[napi(object, object_from_js = false)]
 pub struct NativeExtension {
-    /// In this name.
+    /// The holder of the lease.
     pub holder: String,
-    /// For so many milliseconds.
+    /// The length of the lease, in milliseconds.
     pub ms: f64,
-    /// After so many.
+    /// The interval between extensions, in milliseconds.
     pub every: f64,
 }
 
-/// What may be shown of a record.
+/// The summary of a record, without secrets.
 #[napi(object, object_from_js = false)]
 pub(crate) struct NativeSummary {
     /// Who issued the tokens.
@@ -124,7 +124,7 @@ pub(crate) struct NativeSummary {
     pub ended: Option<&'static str>,
 }
 
-/// Reads what may be shown off a record.
+/// Reads the summary of a record.
 #[napi]
 pub(crate) fn outline(record: String) -> Result<NativeSummary> {
     let outline = GrantSummary::read(&Secret::new(record)).map_err(fail)?;
@@ -192,10 +192,10 @@ impl NativeKeeper {
     ) -> Result<NativeTurn> {
         let ask = self.0.ask(at, refused.map(|refused| &*refused.0));
         let (kind, tokens) = match ask.map_err(fail)? {
-            Decision::HandOut(tokens) => ("hand_out", Some(tokens)),
-            Decision::HandOutAndRenew(tokens) => ("hand_out_and_renew", Some(tokens)),
+            Decision::UseToken(tokens) => ("use_token", Some(tokens)),
+            Decision::UseAndRenew(tokens) => ("use_and_renew", Some(tokens)),
             Decision::Renew => ("renew", None),
-            Decision::Follow => ("follow", None),
+            Decision::Wait => ("wait", None),
         };
         let is_held = |tokens: &Arc<Tokens>| held.is_some_and(|held| held.is(tokens));
         Ok(NativeTurn {
@@ -261,7 +261,7 @@ impl NativeKeeper {
     ) -> Result<NativeTurn> {
         let at = moment(at)?;
         let mut turn = self.turn(&at, refused, held)?;
-        if matches!(turn.kind, "renew" | "hand_out_and_renew") {
+        if matches!(turn.kind, "renew" | "use_and_renew") {
             turn.exchange = Some(NativeExchange::new(self.0.renewal(&at)));
         }
         Ok(turn)
@@ -289,7 +289,7 @@ impl NativeKeeper {
         learned.map_err(fail)
     }
 
-    /// The newest tokens there are, good or not.
+    /// The newest tokens, valid or not.
     #[napi(getter)]
     pub fn tokens(&self) -> Option<NativeTokens> {
         self.0.tokens().map(NativeTokens)
@@ -301,10 +301,10 @@ impl NativeKeeper {
         self.0.is_stored()
     }
 
-    /// Whether the record is looked at to put a new login in its place.
+    /// Whether the record is loaded only to be replaced by a new login.
     #[napi(getter)]
-    pub fn is_entering(&self) -> bool {
-        self.0.is_entering()
+    pub fn is_saving_login(&self) -> bool {
+        self.0.is_saving_login()
     }
 
     /// How the grant stands.
@@ -315,8 +315,8 @@ impl NativeKeeper {
 
     /// What the last attempt failed with, if it did.
     #[napi(getter)]
-    pub fn trouble(&self) -> Option<NativeFailure> {
-        self.0.trouble().map(NativeFailure)
+    pub fn last_error(&self) -> Option<NativeFailure> {
+        self.0.last_error().map(NativeFailure)
     }
 
     /// The lease to extend while an exchange runs.
@@ -331,7 +331,7 @@ impl NativeKeeper {
         })
     }
 
-    /// In how many milliseconds to try again to store what is not stored yet.
+    /// How many milliseconds to wait before saving unsaved tokens again.
     #[napi]
     pub fn retry_after(&self, at: Option<NativeMoment>) -> Result<Option<f64>> {
         let pause = self.0.retry_after(&moment(at)?);
@@ -467,7 +467,7 @@ fn task(task: Task) -> NativeTask {
             due: due.map(millis_of),
             until: until.map(millis_of),
             record: Some(record.expose().clone()),
-            // Versions count renewals: they stay far below 2^53.
+            // `Store::save` keeps versions below 2^53, so they are exact as a double.
             version: Some(version as f64),
             ..kind("save")
         },

@@ -39,7 +39,7 @@ pub(crate) fn driver(timeout: Option<Duration>) -> std::result::Result<Driver, E
     SYSTEM.get_or_init(|| network).driver(timeout)
 }
 
-/// Milliseconds of JavaScript; what is no pause is none.
+/// Milliseconds from JavaScript; an invalid number means no pause.
 pub(crate) fn millis(value: f64) -> Duration {
     Duration::try_from_secs_f64(value / 1000.0).unwrap_or(Duration::MAX)
 }

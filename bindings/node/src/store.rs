@@ -252,7 +252,7 @@ impl NativeStore {
             let entry = store.load(&key).await?;
             Ok(
                 entry.map_or_else(NativeAnswer::default, |entry| NativeAnswer {
-                    // Versions count renewals: they stay far below 2^53.
+                    // `Store::save` keeps versions below 2^53, so they are exact as a double.
                     version: Some(entry.version as f64),
                     record: Some(entry.record.expose().clone()),
                     ..NativeAnswer::default()

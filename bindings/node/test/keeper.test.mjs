@@ -29,7 +29,7 @@ const reply = { status: 200, headers: [['content-type', 'application/json']], bo
 
 test('a renewal, step by step', () => {
   const keeper = offline.keeper(ofOld(), { subject: 'ann', leaseMs: 9000, moment })
-  assert.deepEqual([keeper.ask(), keeper.ask().kind], [{ kind: 'renew', tokens: undefined }, 'follow'])
+  assert.deepEqual([keeper.ask(), keeper.ask().kind], [{ kind: 'renew', tokens: undefined }, 'wait'])
   assert.equal(keeper.begin().kind, 'load')
   const login = keeper.loaded(undefined)
   assert.deepEqual([login.kind, login.version, keeper.isStored], ['save', 0, false])
@@ -55,7 +55,7 @@ test('a renewal, step by step', () => {
   const landed = keeper.completed()
   assert.deepEqual([landed.kind, landed.version], ['save', 2])
   assert.match(landed.record, /at-2/)
-  assert.equal(keeper.ask().kind, 'follow')
+  assert.equal(keeper.ask().kind, 'wait')
   const release = keeper.saved(3)
   assert.deepEqual([release.kind, release.ms], ['lease', 0])
   const over = keeper.leased()
@@ -63,7 +63,7 @@ test('a renewal, step by step', () => {
   assert.equal(over.tokens.accessToken, 'at-2')
   assert.equal(over.tokens.receivedAt.getTime(), NOW * 1000)
   const turn = keeper.ask()
-  assert.equal(turn.kind, 'hand_out')
+  assert.equal(turn.kind, 'use_token')
   // The same tokens are the same object.
   assert.ok(turn.tokens === over.tokens && keeper.tokens === over.tokens)
   assert.throws(() => keeper.elapsed(), { code: 'misuse.over' })
@@ -89,7 +89,7 @@ test('a store that fails by hand is told without its words', () => {
     assert.equal(error.endpoint, 'store')
     return !inspect(error).includes('secret-of-the-store')
   })
-  assert.deepEqual([keeper.trouble.code, keeper.trouble.endpoint], ['lost', 'store'])
+  assert.deepEqual([keeper.lastError.code, keeper.lastError.endpoint], ['lost', 'store'])
 })
 
 test('a keeper is of one of two grants', () => {

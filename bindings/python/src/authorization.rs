@@ -98,7 +98,7 @@ impl Flow {
         self.0.redirect_uri()
     }
 
-    /// When the flow began, in UTC, for whoever lets old ones lapse.
+    /// When the flow began, in UTC, to expire old ones.
     #[getter]
     fn started_at<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyAny>> {
         value::of_time(py, self.0.started_at())
@@ -211,7 +211,7 @@ impl Listener {
         })
     }
 
-    /// Hands over the address at which a browser ended that cannot reach this listener.
+    /// Takes a pasted callback URL, for a browser that cannot reach this listener.
     ///
     /// A person pasted it, whole or its query. Whether it is a callback of this flow, and
     /// somebody waits for it. misuse.over once the flow has been redeemed.

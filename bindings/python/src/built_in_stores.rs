@@ -195,10 +195,9 @@ impl NativeStore {
 
 /// Records in a folder, for the processes of one person on one machine.
 ///
-/// Each is a file that only its owner may read, replaced as a whole: a process killed
-/// anywhere leaves the old record or the new one. A record that is cut or something else is
-/// stored.malformed; a folder that others may write to is misuse.setup. Use a local file
-/// system.
+/// Each is a file that only its owner may read, replaced as a whole: a process killed at any point leaves the old
+/// record or the new one. A truncated or unreadable record is stored.malformed; a folder that others may write to is
+/// misuse.setup. Use a local file system.
 ///
 /// The folder is made (0700) if it is not there. access="group" shares it with the group it
 /// has, whose members may read and remove every record: files are 0660, the folder 2770, as
@@ -270,7 +269,7 @@ impl SqliteStore {
     }
 }
 
-/// An empty path comes of a variable that is not set, and would be the folder that the process is in.
+/// An empty path usually comes from an unset variable, and would mean the working directory.
 fn filled(path: &Path) -> PyResult<()> {
     match path.as_os_str().is_empty() {
         true => Err(PyValueError::new_err("path is empty")),
@@ -314,10 +313,10 @@ impl Memory {
 /// redis+sentinel://user:password@host:26379,host/primary/0 or
 /// redis+cluster://user:password@host:6379,host; rediss for TLS. Nothing is connected
 /// before it is needed. timeout, in seconds, is for a connection, and again for an answer.
-/// prefix stands before every key. With replicas, a record counts as saved once so many
+/// prefix is put before every key. With replicas, a record counts as saved once that many
 /// have it too.
 ///
-/// A record is as safe as the server: turn appendonly on, and see that memory is no reason
+/// A record is as durable as the server: turn appendonly on, and make sure that maxmemory does not cause
 /// to evict.
 #[pyclass(frozen, extends = NativeStore, module = "oauth_core.stores")]
 pub(crate) struct RedisStore {
@@ -358,7 +357,7 @@ impl RedisStore {
 /// postgres://user:password@host/database; with sslmode=require nothing is sent without
 /// TLS, which else is used if the server offers it. Nothing is connected before it is
 /// needed. timeout, in seconds, is for a connection, and again for an answer. Each verb is
-/// one statement, so a pooler between is no hindrance. A record is as safe as the server.
+/// one statement, so a connection pooler works. A record is as durable as the server.
 #[pyclass(frozen, extends = NativeStore, module = "oauth_core.stores")]
 pub(crate) struct PostgresStore(Pool);
 

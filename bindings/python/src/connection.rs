@@ -35,7 +35,7 @@ use crate::{errors, runtime, secret, value};
 
 /// An API that is known by its URL alone, such as a server of the Model Context Protocol: a source of its tokens.
 ///
-/// Nothing is asked before a token is wanted. Then the API is asked for its challenge and for what it says about
+/// No request is sent before a token is needed. Then the API is asked for its challenge and for its
 /// itself (RFC 9728), and its authorization server is found. The client is the one that was registered by hand
 /// (client_id, of the issuer, with client_secret or client_auth), or the metadata document at client_metadata_url, or
 /// registers itself (RFC 7591): as a native app of client_name, or by client_metadata, with initial_access_token where
@@ -62,10 +62,11 @@ use crate::{errors, runtime, secret, value};
 /// in the store. An API that asks for no authorization is called without a token; token() says so
 /// (connect.not_protected).
 ///
-/// redirect_uri is a loopback address that is registered, otherwise a free port. without_resource sends no resource, for a
-/// server that refuses it, as Microsoft Entra's does; its tokens are then for what their scope says. www_authenticate are the values of an answer that was met
-/// already. Requests to a server that the API alone has named go to public addresses only, unless the network says
-/// otherwise (lost.not_public). connect.client where there is no client, and none may be registered.
+/// redirect_uri is a loopback address that is registered, otherwise a free port. without_resource sends no resource,
+/// for a server that refuses it, as Microsoft Entra's does; its tokens are then for what their scope says.
+/// www_authenticate are the values of an answer that was met already. Requests to a server that the API alone has
+/// named go to public addresses only, unless the network says otherwise (lost.not_public). connect.client if there is
+/// no client, and none can be registered.
 #[pyclass(frozen, module = "oauth_core")]
 pub(crate) struct ResourceConnection {
     connect: Connect,

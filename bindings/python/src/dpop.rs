@@ -11,7 +11,7 @@ use crate::store::Store;
 use crate::text::text;
 use crate::{errors, held_key, no_pickle, secret};
 
-/// A private key that tokens are bound to (RFC 9449): whoever steals one has no use for it.
+/// A private key that tokens are bound to (RFC 9449): a stolen token is useless without it.
 ///
 /// key is PEM (PKCS#8, PKCS#1, SEC1) or a JWK; alg is the first that it can sign by, unless it is given.
 /// passphrase decrypts a key that is encrypted (PKCS#8 with PBES2). key.malformed for a text that is no

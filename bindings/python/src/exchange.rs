@@ -217,7 +217,7 @@ pub(crate) struct Send(Outgoing);
 
 #[pymethods]
 impl Send {
-    /// GET or POST.
+    /// The HTTP method: GET, POST, PUT or DELETE.
     #[getter]
     fn method(&self) -> &str {
         &self.0.method

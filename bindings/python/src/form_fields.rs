@@ -1,4 +1,4 @@
-//! Names with values in a query or a form, as Python gives them.
+//! Form fields and query parameters, as Python passes them.
 
 use oauth_core::form;
 use pyo3::exceptions::PyTypeError;

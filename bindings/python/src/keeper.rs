@@ -19,7 +19,7 @@ use crate::{errors, secret, value};
 
 /// One grant, kept fresh by a driver of yours. It opens no socket and asks no store.
 ///
-/// After a turn that says "renew" or "hand_out_and_renew", run a renewal() once, to its
+/// After a turn that says "renew" or "use_and_renew", run a renewal() once, to its
 /// end; or abandon().
 #[pyclass(frozen, module = "oauth_core")]
 pub(crate) struct Keeper(Arc<Kept>);
@@ -75,8 +75,8 @@ impl Keeper {
     ///
     /// Callers do not hear of it while their token lives.
     #[getter]
-    fn trouble(&self, py: Python<'_>) -> Option<PyErr> {
-        let error = self.0.keeper.trouble();
+    fn last_error(&self, py: Python<'_>) -> Option<PyErr> {
+        let error = self.0.keeper.last_error();
         error.map(|error| errors::raise(py, &error))
     }
 
@@ -100,10 +100,10 @@ impl Keeper {
         let refused = refused.map(|refused| &*refused.0);
         let ask = self.0.keeper.ask(&at, refused);
         let (kind, tokens) = match ask.map_err(|error| errors::raise(py, &error))? {
-            Decision::HandOut(tokens) => ("hand_out", Some(tokens)),
-            Decision::HandOutAndRenew(tokens) => ("hand_out_and_renew", Some(tokens)),
+            Decision::UseToken(tokens) => ("use_token", Some(tokens)),
+            Decision::UseAndRenew(tokens) => ("use_and_renew", Some(tokens)),
             Decision::Renew => ("renew", None),
-            Decision::Follow => ("follow", None),
+            Decision::Wait => ("wait", None),
         };
         Ok(Turn { kind, tokens })
     }
@@ -190,7 +190,7 @@ pub(crate) struct Turn {
 
 #[pymethods]
 impl Turn {
-    /// hand_out, hand_out_and_renew, renew, or follow: wait for the one who renews.
+    /// use_token, use_and_renew, renew, or wait: another one renews.
     #[getter]
     const fn kind(&self) -> &'static str {
         self.kind

@@ -133,7 +133,7 @@ impl Drivers {
     }
 }
 
-/// How a client, or an API, sends its requests.
+/// The network and timeout that a client or an API sends its requests with.
 pub(crate) struct Line {
     drivers: Arc<Drivers>,
     timeout: Duration,

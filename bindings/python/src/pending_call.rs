@@ -78,7 +78,7 @@ impl PendingCall {
         }
     }
 
-    /// Often there is nothing to be done, for the answer is at hand: that is seen first.
+    /// Checks `ready` first: often the answer is already available, and no work is needed.
     pub(crate) fn unless(mut self, ready: impl Fn() -> Option<Outcome> + Send + 'static) -> Self {
         self.ready = Some(Box::new(ready));
         self

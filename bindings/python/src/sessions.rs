@@ -26,14 +26,13 @@ use crate::{errors, runtime, value};
 
 /// The grants of a client: one for each person its store knows, and the client's own.
 ///
-/// Each costs memory while somebody uses it only. Beyond capacity, those that nobody uses
-/// are dropped, and read from the store when they are asked for again. reuse, lease and
-/// keep_alive (seconds) are those of client.source(). At most per_second renewals begin in a
-/// second, and at most at_once are under way at the client's issuer, from the lease to the stored
-/// tokens; 0 is no limit. on_renewed(subject, tokens) and on_ended(subject, error) are called
-/// in a thread of the library, and so is on_authorization_ends(subject, end) once, notice
-/// seconds before a person's authorization ends, a week unless you say: only the person can
-/// extend it. Use it in a with or async with block, or end it with close().
+/// Each costs memory only while it is used. Beyond capacity, unused ones are dropped, and read from the store when
+/// they are asked for again. reuse, lease and keep_alive (seconds) are those of client.source(). At most per_second
+/// renewals begin in a second, and at most at_once are under way at the client's issuer, from the lease to the stored
+/// tokens; 0 is no limit. on_renewed(subject, tokens) and on_ended(subject, error) are called in a thread of the
+/// library, and so is on_authorization_ends(subject, end) once, notice seconds before a person's authorization ends,
+/// a week unless you say: only the person can extend it. Use it in a with or async with block, or end it with
+/// close().
 #[pyclass(frozen, module = "oauth_core")]
 pub(crate) struct Sessions(Arc<Shared>);
 

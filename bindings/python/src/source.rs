@@ -120,7 +120,7 @@ impl GrantSource {
             kept,
             session: PerProcess::new(),
         };
-        // What is wrong with the tokens is told now.
+        // Report problems with the tokens now, not at the first call.
         this.native(py)?;
         Ok(this)
     }
@@ -281,7 +281,7 @@ pub(crate) fn while_hooked<T>(hook: impl FnOnce() -> T) -> T {
     told
 }
 
-/// Tells Python of new tokens, from the runtime's thread.
+/// Calls the Python hook with new tokens, on the runtime's thread.
 fn tell(hook: Option<Arc<Py<PyAny>>>, tokens: Arc<oauth_core::Tokens>) {
     let call = move || {
         runtime::call_python(move |py| {

@@ -1,4 +1,4 @@
-//! Text out of Python, in one place: what cannot cross is told without being shown.
+//! Reads `str` arguments from Python: an argument that is not valid Unicode is reported without being shown.
 
 use pyo3::exceptions::{PyTypeError, PyUnicodeEncodeError, PyValueError};
 use pyo3::prelude::*;
@@ -21,7 +21,7 @@ where
         };
         match text.to_cow() {
             Err(unreadable) => withheld(py, unreadable),
-            // A text is a list of its letters: it is never taken for one.
+            // A str is a sequence of characters, but never accepted as a list.
             Ok(_) if error.is_instance_of::<PyTypeError>(py) => {
                 PyTypeError::new_err("a list or bytes are wanted, not a text")
             }
@@ -30,7 +30,7 @@ where
     })
 }
 
-/// A text that says something, or none: an empty one comes of a variable that is not set.
+/// A text that is not empty, or None: an empty one usually comes from an unset variable.
 ///
 /// # Errors
 /// Those of [`text`]; `ValueError` for an empty one.
@@ -45,7 +45,7 @@ pub(crate) fn filled(given: &Bound<'_, PyAny>) -> PyResult<Option<String>> {
 pub(crate) fn withheld(py: Python<'_>, error: PyErr) -> PyErr {
     match holds_text(py, &error) {
         true => PyValueError::new_err(
-            "text with a lone surrogate, which is no Unicode: bytes that were not UTF-8, as of a variable of the environment",
+            "text with a lone surrogate, which is not valid Unicode: it was made of bytes that are not UTF-8, such as an environment variable",
         ),
         false => error,
     }

@@ -1,4 +1,4 @@
-//! Who people sign in with, known now or when somebody first needs it.
+//! Identity providers of a site: configured up front, or created when first needed.
 
 use std::sync::Arc;
 

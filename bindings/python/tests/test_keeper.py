@@ -56,7 +56,7 @@ def over(renewal: Generator[Any, Any, oauth_core.Tokens], answer: Any) -> oauth_
 def test_a_renewal_is_a_generator_of_tasks() -> None:
     keeper = offline().keeper(tokens_of_old(), subject="ann", lease=9, moment=moment)
     assert keeper.ask().kind == "renew"
-    assert keeper.ask().kind == "follow"
+    assert keeper.ask().kind == "wait"
     renewal = keeper.renewal()
     assert isinstance(next(renewal), oauth_core.Load)
     login = renewal.send(None)
@@ -85,13 +85,13 @@ def test_a_renewal_is_a_generator_of_tasks() -> None:
         exchange.send(REPLY)
     landed = renewal.send(None)
     assert isinstance(landed, oauth_core.Save) and landed.version == 2
-    assert "at-2" in landed.record and keeper.ask().kind == "follow"
+    assert "at-2" in landed.record and keeper.ask().kind == "wait"
     release = renewal.send(3)
     assert isinstance(release, oauth_core.Lease) and release.seconds == 0
     tokens = over(renewal, None)
     assert tokens.access_token == "at-2" and tokens.received_at.timestamp() == NOW
     turn = keeper.ask()
-    assert turn.kind == "hand_out" and turn.tokens is not None
+    assert turn.kind == "use_token" and turn.tokens is not None
     assert turn.tokens.access_token == "at-2"
     with pytest.raises(oauth_core.Misuse) as caught:
         renewal.send(None)
@@ -122,13 +122,13 @@ def test_yield_from_delegates() -> None:
     assert caught.value.endpoint == "store"
     assert isinstance(caught.value.__cause__, OSError)
     assert "secret-of-the-store" not in str(caught.value)
-    assert keeper.trouble is not None and keeper.trouble.code == "lost"
+    assert keeper.last_error is not None and keeper.last_error.code == "lost"
 
 
 @pytest.mark.parametrize("end", ["closed", "dropped", "interrupted", "abandoned"])
 def test_a_renewal_that_is_given_up_stands_in_nobodys_way(end: str) -> None:
     keeper, renewal = begun()
-    assert keeper.ask().kind == "follow"
+    assert keeper.ask().kind == "wait"
     if end == "closed":
         renewal.close()
     elif end == "interrupted":
@@ -324,7 +324,7 @@ def test_a_follower_waits_for_the_one_who_renews(client: oauth_core.Client) -> N
             over(renewal, None)
 
         tokens = drive.keep(keeper, None, http, sleep=finish)
-    assert pauses == [drive.FOLLOW]
+    assert pauses == [drive.WAIT]
     assert keeper.tokens is not None and keeper.tokens.access_token == tokens.access_token
 
 
@@ -343,7 +343,7 @@ def test_tokens_that_live_are_handed_out_though_their_store_fails(person: Person
     with httpx.Client() as http:
         assert drive.keep(keeper, Broken(), http).access_token == tokens.access_token
     assert asyncio.run(later()).access_token == tokens.access_token
-    assert keeper.trouble is not None and keeper.trouble.endpoint == "store"
+    assert keeper.last_error is not None and keeper.last_error.endpoint == "store"
     assert not keeper.is_stored
 
 

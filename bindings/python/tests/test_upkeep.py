@@ -26,7 +26,7 @@ def test_an_idle_grant_is_kept_alive_on_wish_alone() -> None:
     assert idle.upkeep_after is None and idle.upkeep() is None
     keeper = offline().keeper(tokens, shared=False, keep_alive=24 * 3600, moment=moment)
     assert keeper.upkeep_after == 0 and keeper.upkeep() == "renew"
-    assert keeper.ask().kind == "hand_out"
+    assert keeper.ask().kind == "use_token"
     renewal = keeper.renewal()
     exchange = next(renewal)
     assert isinstance(exchange, oauth_core.Exchange)

@@ -183,7 +183,7 @@ export class Session {
     const turn = this.#keeper.ask(...moment(), known)
     const { kind } = turn
     const tokens = turn.tokens()
-    if (kind === 'renew' || kind === 'hand_out_and_renew') this.#launch()
+    if (kind === 'renew' || kind === 'use_and_renew') this.#launch()
     if (tokens) return tokens
     await this.#renewing
     return this.#live()

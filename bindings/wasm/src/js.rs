@@ -12,7 +12,7 @@ extern "C" {
     #[wasm_bindgen(static_method_of = Object)]
     pub(crate) fn entries(object: &Object) -> Vec<JsValue>;
 
-    /// What may be a handle of this module: its text, if it has one.
+    /// `toJson()` of what may be a handle of this module.
     #[wasm_bindgen(method, catch, js_name = toJson)]
     pub(crate) fn to_json(this: &Object) -> Result<JsValue, JsValue>;
 
@@ -20,7 +20,7 @@ extern "C" {
     #[wasm_bindgen(js_namespace = Array, js_name = from)]
     pub(crate) fn elements(array: &JsValue) -> Vec<JsValue>;
 
-    /// What an argument of the wrong type is answered with.
+    /// Thrown for an argument of the wrong type.
     pub(crate) type TypeError;
 
     #[wasm_bindgen(constructor)]

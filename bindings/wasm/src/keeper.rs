@@ -134,14 +134,14 @@ impl Keeper {
 
 #[wasm_bindgen]
 impl Turn {
-    /// `hand_out`, `hand_out_and_renew`, `renew` or `follow`.
+    /// `use_token`, `use_and_renew`, `renew` or `wait`.
     #[wasm_bindgen(getter)]
     pub fn kind(&self) -> String {
         let kind = match &self.0 {
-            Decision::HandOut(_) => "hand_out",
-            Decision::HandOutAndRenew(_) => "hand_out_and_renew",
+            Decision::UseToken(_) => "use_token",
+            Decision::UseAndRenew(_) => "use_and_renew",
             Decision::Renew => "renew",
-            Decision::Follow => "follow",
+            Decision::Wait => "wait",
         };
         kind.to_owned()
     }
@@ -149,10 +149,10 @@ impl Turn {
     /// What is handed out.
     pub fn tokens(self) -> Option<Tokens> {
         match self.0 {
-            Decision::HandOut(tokens) | Decision::HandOutAndRenew(tokens) => {
+            Decision::UseToken(tokens) | Decision::UseAndRenew(tokens) => {
                 Some(Tokens::of(Arc::unwrap_or_clone(tokens)))
             }
-            Decision::Renew | Decision::Follow => None,
+            Decision::Renew | Decision::Wait => None,
         }
     }
 }

@@ -168,7 +168,7 @@ impl Step {
         }
     }
 
-    /// The verified claims of the ID token it ended with, or what the server tells of a user, as JSON.
+    /// The verified claims of the resulting ID token, or the UserInfo claims, as JSON.
     #[wasm_bindgen(getter)]
     pub fn claims(&self) -> Option<String> {
         match &self.0 {
@@ -230,7 +230,7 @@ impl Step {
     }
 }
 
-/// WebCrypto's randomness, of which proofs get their names.
+/// Random bytes from WebCrypto, from which the `jti` of proofs is derived.
 fn moment(now: f64) -> Moment {
     Moment::fixed(time(now), seed())
 }

@@ -55,7 +55,7 @@ pub(crate) enum Command {
     /// Log a person in with a code that is entered on another device (RFC 8628)
     #[command(after_help = device::EXAMPLES)]
     Device(device::Device),
-    /// Get a token of an API by its URL alone: who issues it is found out (MCP, RFC 9728)
+    /// Get a token for an API, given only its URL: its authorization server is discovered (MCP, RFC 9728)
     #[command(after_help = connect::EXAMPLES)]
     Connect(connect::Connect),
     /// Exchange a token for another one (RFC 8693)
@@ -64,7 +64,7 @@ pub(crate) enum Command {
     /// Call an API with a token
     #[command(after_help = call::EXAMPLES)]
     Call(call::Call),
-    /// Renew a login, or spend a refresh token
+    /// Renew a login, or redeem a refresh token
     #[command(after_help = refresh::EXAMPLES)]
     Refresh(refresh::Refresh),
     /// Log out: forget a login here and at the server
@@ -76,7 +76,7 @@ pub(crate) enum Command {
     /// Show which tokens are stored, without the tokens
     #[command(after_help = status::EXAMPLES)]
     Status(status::Status),
-    /// Ask the server whether a token is alive
+    /// Ask the server whether a token is active
     #[command(after_help = introspect::EXAMPLES)]
     Introspect(introspect::Introspect),
     /// Ask the server about the person who logged in
@@ -94,10 +94,10 @@ pub(crate) enum Command {
     /// Check and print the document at a client id that is a URL
     #[command(after_help = client_id_metadata::EXAMPLES)]
     ClientIdMetadata(client_id_metadata::ClientIdMetadataDocument),
-    /// Make keys that a client signs with, and print what to publish of them
+    /// Generate signing keys for a client, and print their public part
     #[command(after_help = key::EXAMPLES)]
     Key(key::Key),
-    /// Give git and docker the tokens of profiles for passwords
+    /// Give git and docker the tokens of profiles as passwords
     #[command(after_help = credential::EXAMPLES)]
     Credential(credential::Credential),
     /// Sign somebody in to a web application for a test, without a provider
@@ -106,7 +106,7 @@ pub(crate) enum Command {
     /// List the built-in providers
     #[command(after_help = providers::EXAMPLES)]
     Providers(providers::Providers),
-    /// Show the profiles there are
+    /// List, add and remove profiles
     #[command(after_help = profile::EXAMPLES)]
     Profile(profile::Profile),
     /// Print a script that lets a shell complete this command

@@ -167,10 +167,10 @@ pub(crate) struct CredentialArgs {
         value_hint = ValueHint::FilePath
     )]
     assertion_file: Option<PathBuf>,
-    /// Whom assertions are made out to [default: the issuer; profile: `client_assertion_audience`]
+    /// The audience of assertions [default: the issuer; profile: `client_assertion_audience`]
     #[arg(long, value_name = "AUD", help_heading = "Client")]
     assertion_audience: Option<String>,
-    /// Send the client id beside the workload's token, as Microsoft Entra demands [profile:
+    /// Send the client id along with the workload's token, as Microsoft Entra requires [profile:
     /// `client_assertion_with_id`]
     #[arg(long, help_heading = "Client")]
     assertion_with_id: bool,

@@ -86,7 +86,7 @@ pub(crate) struct Global {
     /// The profile to use instead of the file's `default_profile`
     #[arg(long, global = true, value_name = "NAME", env = "OAUTH_PROFILE")]
     pub(crate) profile: Option<String>,
-    /// The profiles' file [default: $XDG_CONFIG_HOME/oauth/config.toml, in ~/.config if unset]
+    /// The profile file [default: $XDG_CONFIG_HOME/oauth/config.toml, in ~/.config if unset]
     #[arg(
         long, global = true, value_name = "FILE", env = "OAUTH_CONFIG", value_hint = ValueHint::FilePath,
         value_parser = OsStringValueParser::new().map(PathBuf::from)
@@ -99,7 +99,7 @@ pub(crate) struct Global {
     /// [profile: `network.proxy`, default: as HTTPS_PROXY, ALL_PROXY and NO_PROXY say]
     #[arg(long, global = true, value_name = "URL")]
     pub(crate) proxy: Option<String>,
-    /// Neither use nor keep stored tokens, this once
+    /// Neither read nor write stored tokens for this command
     #[arg(long, global = true)]
     pub(crate) no_store: bool,
 }

@@ -12,7 +12,7 @@ pub(crate) const REFUSED: u8 = 1;
 /// The exit code when the command, the profile or a secret source is not right.
 pub(crate) const USAGE: u8 = 2;
 
-/// Bad news.
+/// For errors.
 pub(crate) const RED: Style = AnsiColor::Red.on_default().bold();
 /// Good news.
 pub(crate) const GREEN: Style = AnsiColor::Green.on_default().bold();
@@ -30,12 +30,12 @@ pub(crate) struct Failure {
     hint: String,
     /// The library's own record, if the error is its own.
     record: Option<Value>,
-    /// Whether who asked has been told already, as the protocol of the command demands.
+    /// Whether the caller was informed already, as the protocol of the command requires (docker).
     is_told: bool,
 }
 
 impl Failure {
-    /// What the person at the keyboard can put right.
+    /// A mistake that the user can fix.
     pub(crate) fn usage(code: &str, message: impl Display, hint: impl Display) -> Self {
         Self {
             exit: USAGE,
@@ -94,7 +94,7 @@ impl Failure {
             return self;
         }
         self.with_hint(
-            "no login is concerned: the server gives this client no token of its own; see what it says, and what the client's registration there demands",
+            "this is not about a login: the server refuses this client a token of its own; see its message, and how the client is registered there",
         )
     }
 
@@ -202,7 +202,7 @@ fn hint(error: &Error) -> String {
         }
         Advice::Retry { .. } => "try again".to_owned(),
         Advice::Reauthorize => "the grant is gone: log in again with oauth login".to_owned(),
-        _ => "asking again changes nothing: check the command and the profile".to_owned(),
+        _ => "trying again will not help: check the command and the profile".to_owned(),
     }
 }
 
@@ -215,7 +215,7 @@ fn tls_hint(error: &Error) -> &'static str {
             .iter()
             .any(|word| text.contains(word))
         {
-            return "what answers there does not speak TLS: check host and port; for a test server on this machine there are --on-loopback (with a provider) and --loopback-http (with an issuer)";
+            return "the server at this address does not speak TLS: check host and port; for a test server on this machine there are --on-loopback (with a provider) and --loopback-http (with an issuer)";
         }
         cause = one.source();
     }
@@ -319,7 +319,7 @@ impl<W: io::Write> io::Write for Watched<W> {
     }
 }
 
-/// A closed pipe is no error: the reader has had enough.
+/// A closed pipe is not an error: the reader has stopped reading.
 fn written(result: io::Result<()>) -> Result<(), Failure> {
     match result {
         Err(error) if error.kind() != io::ErrorKind::BrokenPipe => Err(Failure::refused(

@@ -18,7 +18,7 @@ use crate::token_request::{ProfileDefaults, Values};
 #[derive(Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct File {
-    /// The profile in force when none is named.
+    /// The default profile.
     pub(crate) default_profile: Option<String>,
     #[serde(default)]
     pub(crate) profile: BTreeMap<String, Profile>,
@@ -41,7 +41,7 @@ pub(crate) struct Profile {
     pub(crate) variables: BTreeMap<String, String>,
     /// The provider's documented options to turn on.
     pub(crate) options: Vec<String>,
-    /// The base everything of the provider moves to, for tests.
+    /// The base URL that all URLs of the provider are moved to, for tests.
     pub(crate) on_loopback: Option<String>,
     /// Whether issuer, endpoints and API may be plain `http` on a loopback address.
     pub(crate) loopback_http: bool,
@@ -59,7 +59,7 @@ pub(crate) struct Profile {
     pub(crate) client_key_file: Option<PathBuf>,
     /// the variable or the file that holds its passphrase, if it is encrypted,
     pub(crate) client_key_passphrase_env: Option<String>,
-    /// of which a variable goes first,
+    /// the variable takes precedence,
     pub(crate) client_key_passphrase_file: Option<PathBuf>,
     /// the algorithm,
     pub(crate) client_key_alg: Option<String>,
@@ -299,7 +299,7 @@ pub(crate) fn home() -> Option<PathBuf> {
         .map(PathBuf::from)
 }
 
-/// No file is no problem, unless a profile of it was asked for.
+/// A missing file is fine, unless one of its profiles was requested.
 fn missing(asked: Option<&str>, why: &str) -> Result<Profile, Failure> {
     match asked {
         None => Ok(Profile::default()),
@@ -313,7 +313,7 @@ fn missing(asked: Option<&str>, why: &str) -> Result<Profile, Failure> {
 
 pub(crate) fn bad(path: &Path, why: &str) -> Failure {
     let hint = if why.contains("client_secret`") {
-        "a secret does not belong into this file: name a variable with client_secret_env, or a file with client_secret_file"
+        "a secret does not belong in this file: name a variable with client_secret_env, or a file with client_secret_file"
     } else {
         "put the file right, or choose another with --config or --profile"
     };

@@ -11,7 +11,7 @@ use crate::output::Failure;
 use crate::profile::{self, File, Profile};
 use crate::token_file::{beside, private, private_folder};
 
-/// The file, as it stands or is to stand.
+/// The profile file, as it is on disk or will be.
 pub(crate) struct ProfileFile {
     /// Where it is, links followed: a file that is kept elsewhere stays there.
     pub(crate) path: PathBuf,

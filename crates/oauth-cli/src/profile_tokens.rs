@@ -58,7 +58,7 @@ impl Choice {
         match self {
             Self::Person => Err(Failure::usage(
                 "usage.no_login",
-                "no login is kept: no profile is in force, or its tokens are not stored",
+                "there is no stored login: no profile is selected, or its tokens are not stored",
                 "name the profile of a login with --profile, or act for the client with --as client",
             )),
             Self::Client | Self::Either => Ok(()),
@@ -403,7 +403,7 @@ impl Grant<'_> {
     fn given(&self, given: Result<Token, Error>) -> Result<Arc<Tokens>, Failure> {
         let tokens = given.map_err(|error| self.grants.failure(&self.owner, error))?;
         // The token is good, but it could not be renewed, or not be stored.
-        if let Some(trouble) = self.session.trouble() {
+        if let Some(trouble) = self.session.last_error() {
             self.output.warn(&trouble);
         }
         Ok(tokens.into_arc())

@@ -408,7 +408,7 @@ fn endpoint_kind(name: &str) -> Result<EndpointKind, Failure> {
 fn no_server() -> Failure {
     Failure::usage(
         "usage.server",
-        "it is not said which server to talk to",
+        "no server is given",
         "say it with --issuer, --provider, --provider-file or --profile",
     )
 }

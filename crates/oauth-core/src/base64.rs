@@ -1,6 +1,6 @@
 //! Base64 encoding and decoding, standard and URL-safe (RFC 4648 sections 4 and 5).
 
-/// The letters that end an alphabet.
+/// The last two characters of an alphabet.
 #[derive(Clone, Copy)]
 pub(crate) enum Alphabet {
     /// `+` and `/`, for the `Basic` scheme.
@@ -9,7 +9,7 @@ pub(crate) enum Alphabet {
     UrlSafe,
 }
 
-/// In the alphabet for URLs, without padding.
+/// Encodes in base64url, without padding.
 pub(crate) fn url_safe(bytes: impl AsRef<[u8]>) -> String {
     let bytes = bytes.as_ref();
     let mut text = String::with_capacity(bytes.len().div_ceil(3) * 4);
@@ -34,7 +34,7 @@ pub(crate) fn hashed<'a>(facts: impl IntoIterator<Item = &'a str>) -> String {
 const BLOCK: usize = 96;
 const LETTERS: usize = BLOCK / 3 * 4;
 
-/// Appends the letters, without padding. Block by block, for a text takes letters one by one in ten times as long.
+/// Appends the encoded characters, without padding. Works in blocks: pushing single characters takes ten times as long.
 pub(crate) fn append(bytes: &[u8], alphabet: Alphabet, text: &mut String) {
     text.reserve(bytes.len().div_ceil(3) * 4);
     let table = alphabet.letters();
@@ -70,11 +70,11 @@ pub(crate) fn append(bytes: &[u8], alphabet: Alphabet, text: &mut String) {
     }
 }
 
-/// What stands for no bits.
+/// The value of a byte outside the alphabet.
 const NONE: u8 = 0xff;
 
-/// The bytes of a text without padding; `None` if any bit of it stands for nothing. Letter by letter it takes five
-/// times as long, which a token that is verified would be seen to.
+/// The bytes of a text without padding; `None` if it is not canonical base64. Character by character it takes five
+/// times as long, which would be measurable in the verification of a token.
 pub(crate) fn decode(text: &str, alphabet: Alphabet) -> Option<Vec<u8>> {
     let values = alphabet.values();
     let value = |letter: &u8| values.get(usize::from(*letter)).copied().unwrap_or(NONE);

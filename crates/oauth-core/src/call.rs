@@ -1,7 +1,7 @@
-//! A call to an endpoint, as an exchange: builds the request, obtains the signatures it needs,
-//! sends it and reads the response. A request refused with `use_dpop_nonce` is sent once more with
-//! the server's nonce (RFC 9449 section 8), one whose proof was refused for its time once more with the server's,
-//! and one whose workload token was refused once more with the token that has replaced it.
+//! A call to an endpoint, as an exchange: builds the request, obtains the signatures it needs, sends it and reads the
+//! response. A request refused with `use_dpop_nonce` is sent once more with the server's nonce (RFC 9449 section 8),
+//! a request whose proof was refused because of its `iat` once more with the server's time, and one whose workload
+//! token was refused once more with the token that has replaced it.
 
 mod redact;
 mod request;

@@ -1,4 +1,4 @@
-//! Parser of `WWW-Authenticate`, with several challenges in one header (RFC 9110 section 11.6.1).
+//! Parses and writes `WWW-Authenticate`, with several challenges in one field (RFC 9110 section 11.6.1).
 //!
 //! What a challenge asks of the client is decided in `flow/resource/challenge_verdict.rs`.
 
@@ -17,8 +17,8 @@ pub struct Challenge {
     pub scheme: String,
     /// The parameters in order, each name once: of a repeated one, the first.
     pub params: Vec<(String, String)>,
-    /// The names that stand more than once. Parameters of such a challenge are not acted on:
-    /// "MUST NOT be included more than once" (RFC 6750 section 3).
+    /// The names that occur more than once. The parameters of such a challenge are ignored:
+    /// "MUST NOT appear more than once" (RFC 6750 section 3).
     pub duplicate: Vec<String>,
     /// The credentials form without parameters, as Negotiate uses it.
     pub token68: Option<String>,
@@ -116,7 +116,7 @@ impl<'a> Reader<'a> {
     fn read(mut self, challenges: &mut Vec<Challenge>) -> bool {
         let before = challenges.len();
         let mut is_whole = true;
-        // Whether what follows belongs to a challenge that was given up.
+        // Whether the next parameters belong to a challenge that failed to parse.
         let mut is_lost = false;
         loop {
             self.skip(|c| c == ' ' || c == '\t' || c == ',');

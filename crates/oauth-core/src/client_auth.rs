@@ -29,7 +29,7 @@ pub use federated::{AssertionProfile, ClientIdParameter, FederatedAssertion};
 pub(crate) use jwt::{ClientJwt, Made, Origin, Remote, RequestFacts};
 pub use signed_secret::SignedSecret;
 
-/// The client's way to authenticate, one and only one.
+/// How the client authenticates: exactly one method.
 #[derive(Debug, Clone)]
 pub struct ClientAuth(pub(crate) Method);
 
@@ -44,7 +44,7 @@ pub(crate) enum Method {
 }
 
 impl ClientAuth {
-    /// A public client: it only names itself (`none`).
+    /// A public client, which sends only its id (`none`).
     pub const fn none() -> Self {
         Self(Method::None)
     }
@@ -94,7 +94,7 @@ impl ClientAuth {
         Self(Method::Jwt(Arc::new(assertion)))
     }
 
-    /// The token of a workload in place of a key of the client's own (RFC 7521 section 4.2): read again for
+    /// A workload's token instead of a key of the client (RFC 7521 section 4.2): read again for
     /// each request, and once more when the server refuses it (`invalid_client`) and it has been replaced
     /// meanwhile. A service that hands it out is asked before each request, and not again.
     pub fn federated(assertion: FederatedAssertion) -> Self {
@@ -103,7 +103,7 @@ impl ClientAuth {
 
     /// `tls_client_auth` and `self_signed_tls_client_auth` (RFC 8705): the certificate of the
     /// connection says who the client is, the request only names it. The HTTP client has the
-    /// certificate; requests go to the server's aliases for mutual TLS, where it has such.
+    /// certificate; requests go to the server's mutual-TLS aliases (`mtls_endpoint_aliases`), if any.
     pub const fn tls(certificate: Certificate) -> Self {
         Self(Method::Tls(certificate))
     }
@@ -146,7 +146,7 @@ impl ClientAuth {
         self.jwt()?.key()
     }
 
-    /// The method's JWTs, if it has such.
+    /// The JWTs of the method, if it uses any.
     pub(crate) fn jwt(&self) -> Option<&dyn ClientJwt> {
         match &self.0 {
             Method::Jwt(jwt) if !IS_BROWSER_BUILD => Some(&**jwt),

@@ -40,7 +40,7 @@ pub(crate) const USE_NONCE: &str = "use_dpop_nonce";
 
 /// The longest nonce that is kept, in bytes.
 const MAX_NONCE: usize = 1024;
-/// Room for most signatures, in letters.
+/// Room for most signatures, in base64url characters.
 #[cfg(feature = "sha2")]
 const SIGNATURE: usize = 88;
 /// The largest number of nonces that are kept.
@@ -66,7 +66,7 @@ impl DpopKey {
     /// A key with its public half.
     ///
     /// # Errors
-    /// `key.algorithm` if such a key cannot sign by the algorithm.
+    /// `key.algorithm` if the public key does not fit the algorithm.
     pub fn new(key: SigningKey, public: PublicJwk) -> Result<Self, Error> {
         if !public.fits(key.alg()) {
             return Err(Error::from(Misuse::KeyAlgorithm).about(key.alg().as_str()));
@@ -82,12 +82,12 @@ impl DpopKey {
     }
 
     /// # Errors
-    /// `key.algorithm` if it is none of those that are accepted, as far as that is known (sections 5.1 and 7.1).
+    /// `key.algorithm` if it is not one of the accepted algorithms, if these are known (sections 5.1 and 7.1).
     pub(crate) fn check(&self, accepted: Option<&[String]>) -> Result<(), Error> {
         let alg = self.0.key.alg().as_str();
         match accepted {
             Some(accepted) if !accepted.iter().any(|name| name == alg) => {
-                let both = format!("{alg}; accepted for DPoP are {}", accepted.join(" "));
+                let both = format!("{alg}; the server accepts {} for DPoP", accepted.join(" "));
                 Err(Error::from(Misuse::KeyAlgorithm).about(&both))
             }
             _ => Ok(()),
@@ -104,13 +104,13 @@ impl DpopKey {
         &self.0.public
     }
 
-    /// What tokens that are bound to it hold (`jkt`, section 6.1).
+    /// The JWK thumbprint that bound tokens carry (`jkt`, section 6.1).
     #[cfg(feature = "sha2")]
     pub fn thumbprint(&self) -> String {
         self.0.thumbprint.clone()
     }
 
-    /// What is signed to prove that the key is at hand.
+    /// The JWS signing input of a proof.
     #[cfg(feature = "sha2")]
     pub(crate) fn signing_input(&self, proof: &Proof<'_>, at: &Moment) -> Result<String, Error> {
         let mut claims = String::with_capacity(256);
@@ -151,14 +151,14 @@ fn header(key: &SigningKey, public: &PublicJwk) -> String {
 }
 
 /// `ath`: "the base64url-encoded SHA-256 hash of the ASCII encoding of the associated access token's
-/// value" (section 4.2)
+/// value" (section 12.7)
 #[cfg(feature = "sha2")]
 fn hash(token: &Secret<String>) -> [u8; 32] {
     use sha2::{Digest as _, Sha256};
     Sha256::digest(token.expose()).into()
 }
 
-/// Bytes as a JSON text of base64url.
+/// Appends the bytes as a JSON string in base64url.
 #[cfg(feature = "sha2")]
 fn letters(bytes: &[u8], out: &mut String) {
     out.push('"');
@@ -182,7 +182,7 @@ pub(crate) struct Proof<'a> {
     pub(crate) issued_at: UnixTime,
 }
 
-/// The kind of server that sent a nonce: "a nonce from the authorization server is not for the resource server" (section 9),
+/// The kind of server that sent a nonce: "nonces will be only accepted by the server that issued them" (section 9),
 /// even at one origin.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Side {
@@ -212,7 +212,7 @@ impl Nonces {
         entry.map(|entry| entry.nonce.clone())
     }
 
-    /// The newest nonces of this side by their origins, so many at most, oldest first.
+    /// The newest nonces of this side, at most `count` of them, with their origins, oldest first.
     pub(crate) fn newest(&self, side: Side, count: usize) -> Vec<(String, String)> {
         let entries = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let of_side = entries.iter().filter(|entry| entry.side == side);
@@ -246,10 +246,10 @@ impl Nonces {
     }
 }
 
-/// The nonce that a reply brings. "1*NQCHAR" (section 8.1); what is none is not kept.
+/// The nonce that a reply brings. "1*NQCHAR" (section 8.1); an invalid one is not kept.
 ///
 /// # Errors
-/// `dpop.nonce` if there are several: which is meant cannot be told.
+/// `dpop.nonce` if there are several: it is ambiguous which one counts.
 pub(crate) fn nonce(headers: &HeaderMap) -> Result<Option<&str>, Error> {
     let mut fields = headers.get_all(NONCE_FIELD).iter();
     let (first, second) = (fields.next(), fields.next());

@@ -27,9 +27,9 @@ pub enum WellKnown {
     AuthorizationServer,
     /// RFC 8414 section 5: `openid-configuration`, put before the issuer's path.
     OpenIdInserted,
-    /// OpenID Connect Discovery section 4: `openid-configuration`, put behind the issuer's path.
+    /// OpenID Connect Discovery section 4: `openid-configuration`, appended to the issuer's path.
     OpenIdAppended,
-    /// `oauth-authorization-server` behind the issuer's path: in no standard, but where Okta and
+    /// `oauth-authorization-server` appended to the issuer's path: not in any standard, but where Okta and
     /// others have it. Asked for last.
     AuthorizationServerAppended,
 }
@@ -72,7 +72,7 @@ impl Issuer {
         if before_fragment.len() < text.len() {
             return misuse(Misuse::IssuerFragment);
         }
-        // Upper case in the host or a needless port would make one issuer of two texts.
+        // An upper-case host or a redundant port would make two texts one issuer.
         if url.as_str() != text
             || !url.as_str().starts_with(&url.origin())
             || has_default_port(&url)
@@ -95,7 +95,7 @@ impl Issuer {
         &self.0
     }
 
-    /// Where a metadata document of this kind lies.
+    /// The URL of a metadata document of this kind.
     pub fn well_known(&self, kind: WellKnown) -> Url {
         let origin = self
             .0

@@ -38,7 +38,7 @@ pub(crate) use validity::Validity;
 
 macro_rules! algorithms {
     ($($variant:ident $name:literal $bytes:expr, $text:literal)*) => {
-        /// A signature algorithm. `none` cannot be said.
+        /// A signature algorithm. `none` is not a value of this type.
         #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
         #[non_exhaustive]
         pub enum Alg { $(#[doc = $text] $variant),* }

@@ -1,5 +1,5 @@
-//! A JSON reader with limits: size, depth, number of values, and no member twice (RFC 8259;
-//! SECURITY of parsers that disagree). Values borrow from the reply wherever they can.
+//! A JSON reader with limits: size, depth, number of values, and no member twice (RFC 8259):
+//! two parsers that disagree on a document are a security hole. Values borrow from the reply wherever they can.
 
 mod reader;
 pub(crate) mod storage_form;

@@ -14,7 +14,7 @@ use crate::secret::Secret;
 #[derive(Debug, Clone)]
 pub struct CodeVerifier(Secret<String>);
 
-/// How a challenge is made of a verifier.
+/// How a challenge is derived from a verifier (`code_challenge_method`).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum ChallengeMethod {
     /// `BASE64URL(SHA256(verifier))`
@@ -26,7 +26,7 @@ pub enum ChallengeMethod {
 /// Whether a server must say that it supports PKCE before we rely on it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum PkceRequirement {
-    /// Silence is no refusal: S256 is sent anyway (RFC 9700 section 2.1.1).
+    /// If the server does not say, S256 is sent anyway (RFC 9700 section 2.1.1).
     #[default]
     Usual,
     /// The server must list S256, as the Model Context Protocol asks.
@@ -40,7 +40,7 @@ impl CodeVerifier {
         Ok(Self(Secret::new(moment.token("code_verifier")?)))
     }
 
-    /// The verifier that stands for these 32 octets (RFC 7636 appendix B).
+    /// The verifier that encodes these 32 octets (RFC 7636 appendix B).
     pub fn from_octets(mut octets: [u8; 32]) -> Self {
         let text = base64::url_safe(octets);
         octets.zeroize();
@@ -55,7 +55,7 @@ impl CodeVerifier {
         Self::check(text, 43).map(|()| Self(text.into()))
     }
 
-    /// Whether a text is made of unreserved characters, `least` to 128 of them.
+    /// Checks that a text consists of `least` to 128 unreserved characters.
     pub(crate) fn check(text: &str, least: usize) -> Result<(), Error> {
         let is_unreserved = |b: u8| b.is_ascii_alphanumeric() || b"-._~".contains(&b);
         if (least..=128).contains(&text.len()) && text.bytes().all(is_unreserved) {
@@ -89,7 +89,7 @@ impl ChallengeMethod {
         }
     }
 
-    /// The method to use with a server that lists `supported`. There is no way down from S256
+    /// The method to use with a server that lists `supported`. There is no downgrade from S256
     /// (RFC 7636 section 7.2).
     ///
     /// # Errors

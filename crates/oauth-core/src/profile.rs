@@ -19,10 +19,10 @@ use crate::jose::Alg;
 pub enum Profile {
     /// What OAuth 2.1 leaves out is refused, and pushed authorization requests are used where offered.
     Oauth21,
-    /// OAuth 2.1, and replies are read to the letter: what a standard forbids is an error even where it does no
+    /// OAuth 2.1, and replies are parsed strictly: what a standard forbids is an error even if it does no
     /// harm, and a server has to say that it supports PKCE and names itself in its callbacks.
     Strict,
-    /// FAPI 2.0 Security Profile: for banks, health services and whoever wants their level. Not for pages, whose
+    /// FAPI 2.0 Security Profile: for banks, health care and similar security levels. Not for browser pages, whose
     /// clients have no key that a server knows.
     #[cfg(feature = "sha2")]
     Fapi2Security,
@@ -77,7 +77,7 @@ pub struct Clause {
     pub source: &'static str,
     /// What it demands.
     pub demand: Demand,
-    /// The same for people.
+    /// The requirement in words, for error messages.
     pub text: &'static str,
 }
 
@@ -269,12 +269,12 @@ impl Profile {
         self.clause(demand).is_some()
     }
 
-    /// Whether signatures of this algorithm are good enough.
+    /// Whether signatures of this algorithm are allowed.
     pub fn allows(self, alg: Alg) -> bool {
         !self.demands(Demand::Algorithms) || ALGORITHMS.contains(&alg)
     }
 
-    /// The algorithms that a server is taken to sign with that does not say, where the default of a standard is
+    /// The algorithms to accept from a server that does not announce any, if the default of a standard is
     /// not allowed.
     pub(crate) fn default_algs(self) -> Option<&'static [Alg]> {
         self.demands(Demand::Algorithms).then_some(&ALGORITHMS)

@@ -13,7 +13,7 @@ use crate::json::{Map, Value};
 use crate::scope::Scope;
 use crate::url::{Transport, Url};
 
-/// Where the metadata of a resource lie (RFC 9728 section 3).
+/// The well-known path of resource metadata (RFC 9728 section 3).
 const WELL_KNOWN: &str = "/.well-known/oauth-protected-resource";
 
 /// The identifier of a protected resource: an `https` URL without fragment (RFC 9728 section 1.2).
@@ -46,9 +46,9 @@ pub struct ProtectedResource {
     pub authorization_servers: Vec<Issuer>,
     /// The scopes that it has use for; nothing where it does not say.
     pub scopes_supported: Option<Scope>,
-    /// Whether it takes tokens alone that are bound to a DPoP key (RFC 9449).
+    /// Whether it accepts only DPoP-bound tokens (RFC 9449).
     pub requires_dpop: bool,
-    /// Whether it takes tokens alone that are bound to a certificate (RFC 8705).
+    /// Whether it accepts only certificate-bound tokens (RFC 8705).
     pub requires_mtls: bool,
     /// The algorithms by which it takes DPoP proofs; nothing where it does not say.
     pub dpop_algs: Option<Vec<String>>,
@@ -56,7 +56,7 @@ pub struct ProtectedResource {
     pub signed_by: Option<String>,
     /// Every member, those that no standard defines included.
     pub metadata: Map<String, Value>,
-    /// The authorization servers that are left out, for what they are called cannot be an issuer.
+    /// The entries of `authorization_servers` that were left out because they are not valid issuers.
     pub ignored: Vec<String>,
 }
 
@@ -108,12 +108,12 @@ impl ResourceIdentifier {
         &self.0
     }
 
-    /// Where its metadata lie: "inserting a well-known URI string into the protected resource's resource identifier
+    /// The URL of its metadata: "inserting a well-known URI string into the protected resource's resource identifier
     /// between the host component and the path and/or query components, if any" (section 3.1).
     pub fn well_known(&self) -> Url {
         let tail = self.0.path_and_query();
         let before = self.0.as_str().strip_suffix(tail).unwrap_or_default();
-        // "Any terminating slash following the host component MUST be removed"
+        // "any terminating slash (/) following the host component MUST be removed"
         let tail = match self.0.path() {
             "/" => tail.strip_prefix('/').unwrap_or(tail),
             _ => tail,
@@ -130,7 +130,7 @@ impl ResourceIdentifier {
     /// Whether a token for this resource may be shown at `url`: it is on the same origin, and this path is its
     /// path or a parent of it. Two resources on one origin do not cover one another.
     ///
-    /// A path with an escaped slash is covered by none but an equal one, for servers disagree on where it ends.
+    /// A path with an escaped slash is covered only by an identical one, because servers disagree on where it ends.
     pub fn covers(&self, url: &Url) -> bool {
         if self.0.as_str() == url.as_str() {
             return true;
@@ -227,7 +227,7 @@ fn match_resource(
     transport: Transport,
 ) -> Result<ResourceIdentifier, Error> {
     let other = || {
-        let both = format!("they name {named}, asked was {}", asked.as_str());
+        let both = format!("it names {named}, expected {}", asked.as_str());
         Err(Error::from(ValidationFailure::ResourceMetadataResource).about(&both))
     };
     // What cannot be read can be no resource that was asked about.

@@ -52,7 +52,7 @@ pub enum Quirk {
     /// Callbacks do not name the issuer, whatever the server's metadata or its preset promises
     /// (Keycloak before 24).
     CallbacksWithoutIssuer,
-    /// ID tokens may lack the nonce that was sent; one that is there must be the one.
+    /// ID tokens may lack the nonce that was sent; if present, it must match.
     IdTokensWithoutNonce,
     /// `auth_time` in the ID token of a refresh is that of the person's last login, wherever it was, and not of the
     /// login that the refresh continues (django-oauth-toolkit, django-oidc-provider). It may be later than before, and never earlier.
@@ -68,7 +68,7 @@ pub enum Quirk {
     /// The member's value is its code, what stands in `error` its description: `["status", "0"]`
     /// (Withings).
     StatusMember(String, String),
-    /// What RFC 6749 section 5.1 names stands inside this member of the token response, where the
+    /// The members of RFC 6749 section 5.1 are inside this member of the token response if the
     /// response itself has no access token (Slack: `authed_user`, Withings: `body`).
     TokenMember(String),
     /// This parameter goes with every token request: `["action", "requesttoken"]` (Withings).
@@ -117,7 +117,7 @@ pub enum Quirk {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Strictness {
-    /// Harmless slips of deployed servers are read as they are meant.
+    /// Harmless mistakes of deployed servers are tolerated.
     #[default]
     Lenient,
     /// To the letter of the RFCs.

@@ -1,4 +1,5 @@
-//! The redirect URI (RFC 6749 section 3.1.2, RFC 8252 section 7), compared exactly; and the check of URLs to return to
+//! The redirect URI (RFC 6749 section 3.1.2, RFC 8252 section 7), compared exactly (any port on loopback, section
+//! 7.3); and the open-redirect check of URLs to return to
 //! after the login.
 
 #[cfg(test)]
@@ -13,7 +14,7 @@ use crate::error::{Error, Misuse};
 use crate::json::{Json, JsonForm};
 use crate::url::{Flaw, Url};
 
-/// Where the server sends the person back to (RFC 6749 section 3.1.2, RFC 8252 section 7).
+/// The redirect URI, to which the server sends the user back (RFC 6749 section 3.1.2, RFC 8252 section 7).
 ///
 /// `https`; plain `http` on a loopback address or `localhost`; or a private scheme in reverse
 /// domain form (`com.example.app:/callback`). Kept and compared exactly as given.
@@ -71,7 +72,7 @@ impl RedirectUri {
         match (Url::scan(&self.0), Url::scan(&uri.0)) {
             (Ok(registered), Ok(named)) => {
                 let (host, rest) = (registered.host(), registered.path_and_query());
-                // What is left is no port.
+                // The parts add up to the whole: there is no port.
                 let length = "http://".len() + host.len() + rest.len();
                 registered.is_loopback()
                     && registered.scheme() == "http"
@@ -83,7 +84,7 @@ impl RedirectUri {
         }
     }
 
-    /// What the server added to this URI, if the callback arrived here. Of a callback that is no
+    /// What the server added to this URI, if the callback arrived here. For a callback that is not a
     /// whole URL only what is there is compared: of a path with its query the path, of a bare query
     /// nothing. `Err` is where it arrived instead, without its query.
     pub(crate) fn arrived<'a>(&self, callback: &'a str) -> Result<Arrived<'a>, &'a str> {
@@ -190,7 +191,7 @@ impl TryFrom<String> for RedirectUri {
     }
 }
 
-/// Where a person may go after the login: a path of this origin, or a URL of it
+/// Checks where a user may be sent after the login, against open redirects: a path of this origin, or a URL on it
 /// (RFC 9700 section 4.11.1).
 ///
 /// # Errors

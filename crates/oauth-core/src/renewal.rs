@@ -8,7 +8,8 @@ use crate::http::Method;
 use crate::moment::UnixTime;
 use crate::url::Url;
 
-/// One way in which access tokens are renewed. Of several, the first that is for a token's lifetime is taken.
+/// One way in which access tokens are renewed. If there are several, the first that applies to the token's lifetime
+/// is used.
 ///
 /// With it the access token takes the part of a refresh token: tokens that come without one have
 /// [`Tokens::refresh_token`](crate::Tokens::refresh_token) all the same, and everything that is done for a refresh is done for it, from the one
@@ -56,7 +57,7 @@ impl Renewal {
         self
     }
 
-    /// Only of tokens that are good for less than so many seconds, or of which nobody knows: they are exchanged at
+    /// Only for tokens with a lifetime of less than this many seconds, or of unknown lifetime: they are exchanged at
     /// once.
     #[must_use]
     pub const fn of_shorter_than(mut self, seconds: u64) -> Self {
@@ -64,7 +65,7 @@ impl Renewal {
         self
     }
 
-    /// Of tokens that are so many seconds old: before that the server refuses.
+    /// Only for tokens that are at least this many seconds old: before that the server refuses.
     #[must_use]
     pub const fn after(mut self, seconds: u64) -> Self {
         self.earliest_age = seconds;

@@ -40,7 +40,7 @@ impl Scope {
         Ok(Self::collect(text.split(delimiter)))
     }
 
-    /// Whether this is a few sound names, none twice, with one space between them, as nearly every scope
+    /// Whether this is a few valid names without duplicates, separated by single spaces, as nearly every scope
     /// is: that can be seen in one pass, without allocating.
     fn is_plain(text: &str) -> bool {
         let mut few = [""; 8];
@@ -69,7 +69,7 @@ impl Scope {
         Self::collected(&mut names)
     }
 
-    /// Compiled once, and not for each way to come by names.
+    /// Not generic, so that it is compiled once.
     fn collected(names: &mut dyn Iterator<Item = &str>) -> Self {
         let (mut scope, mut count, mut seen) = (Self::none(), 0, BTreeSet::new());
         let mut few = [""; 16];
@@ -97,7 +97,7 @@ impl Scope {
         text.is_empty() || text.split(' ').all(|name| !name.is_empty())
     }
 
-    /// Collects names, each of which is one: `read admin` is none.
+    /// A scope of these names. Each must be a single scope-token: `read admin` is refused.
     ///
     /// # Errors
     /// `scope.syntax`, also for an empty name.

@@ -209,7 +209,7 @@ impl Server {
             None => return Err(ProtocolViolation::MetadataIssuerMissing.into()),
             Some(Json::String(named)) if issuer.is(named, &rules) || is_template(named) => {}
             Some(Json::String(named)) => {
-                let both = format!("it names {named}, asked was {issuer}");
+                let both = format!("it names {named}, expected {issuer}");
                 return Err(Error::from(ValidationFailure::MetadataIssuer).about(&both));
             }
             Some(_) => return Err(Error::from(ProtocolViolation::MetadataShape).about("issuer")),

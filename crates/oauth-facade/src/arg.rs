@@ -24,7 +24,7 @@ const SAFE: f64 = 9_007_199_254_740_991.0;
 /// One value. Every text is taken for a secret, so whatever crosses is overwritten when it is dropped.
 #[derive(Clone)]
 pub enum Arg {
-    /// Left out.
+    /// Absent.
     Null,
     /// A flag.
     Bool(bool),
@@ -44,7 +44,7 @@ pub enum Arg {
     Json(Value),
     /// Tokens, as the host holds them.
     Tokens(Arc<Tokens>),
-    /// Anything else: good for nothing but an error.
+    /// Any other type; only used to report the error.
     Other,
 }
 
@@ -110,7 +110,7 @@ impl From<Vec<Arg>> for Args {
 pub enum Refused {
     /// An argument is of another type: the host's `TypeError`.
     Argument(Mismatch),
-    /// An argument cannot be what it is, or the call not be made.
+    /// The value of an argument is invalid, or the call is not possible.
     Call(Error),
 }
 
@@ -139,7 +139,7 @@ impl Mismatch {
 
     fn told_of(&self, name: &str) -> String {
         format!(
-            "argument '{name}': {} is wanted, not {}",
+            "argument '{name}': expected {}, not {}",
             self.wanted, self.given
         )
     }
@@ -151,12 +151,12 @@ impl fmt::Display for Mismatch {
     }
 }
 
-/// Why a value is not what a field wants.
+/// Why a value is not accepted for a field.
 #[derive(Debug)]
 pub enum Unfit {
     /// It is this kind of thing.
     Kind(&'static str),
-    /// It is of the right type, and of no use.
+    /// The type is right, but the value is invalid.
     Value(Error),
 }
 
@@ -201,11 +201,11 @@ pub enum Shape {
     Maybe(&'static Self),
 }
 
-/// A type that crosses.
+/// A type that can cross the language boundary.
 pub trait Field: Sized {
     /// What it is, for generators.
     const SHAPE: Shape;
-    /// What it is, for people: "a text".
+    /// The expected type, for error messages: "a text".
     const WANTED: &'static str;
     /// Whether it may be left out.
     const OPTIONAL: bool = false;
@@ -268,7 +268,7 @@ pub struct JsonText(pub String);
 
 impl Field for JsonText {
     const SHAPE: Shape = Shape::JsonText;
-    const WANTED: &'static str = "what JSON can say";
+    const WANTED: &'static str = "a JSON value";
 
     fn read(arg: Arg) -> Result<Self, Unfit> {
         String::read(arg).map(Self)
@@ -350,7 +350,7 @@ impl Field for UnixTime {
     fn read(arg: Arg) -> Result<Self, Unfit> {
         match arg {
             Arg::Time(time) => Ok(time),
-            // Clocks of hosts tell parts of seconds, which begin at the whole one.
+            // Host clocks have fractions of a second, which are cut off.
             Arg::Number(seconds) => u64::read(Arg::Number(seconds.floor())).map(Self::from_secs),
             other => Err(Unfit::Kind(other.kind())),
         }
@@ -468,7 +468,7 @@ impl Field for Extra {
     const WANTED: &'static str = "names with values";
 
     fn read(arg: Arg) -> Result<Self, Unfit> {
-        // Only servers say what nobody has defined.
+        // Only responses have extra members; they are never an argument.
         Err(Unfit::Kind(arg.kind()))
     }
 

@@ -24,7 +24,7 @@ pub struct Connect {
     pub client_name: Option<String>,
     /// By which metadata it registers itself, as JSON (RFC 7591 section 2).
     pub client_metadata: Option<String>,
-    /// What entitles to register.
+    /// The initial access token (RFC 7591 section 3).
     pub initial_access_token: Option<Secret<String>>,
     /// The URL of the client's metadata document, which is its id at servers that take such.
     pub client_metadata_url: Option<String>,

@@ -68,7 +68,7 @@ impl DpopKey {
         Self::of(oauth_crypto::DpopKey::read(text.expose(), alg)?)
     }
 
-    /// What tokens that are bound to it hold (`jkt`, section 6.1).
+    /// The JWK thumbprint that bound tokens carry (`jkt`, section 6.1).
     pub fn thumbprint(&self) -> String {
         self.core.thumbprint()
     }

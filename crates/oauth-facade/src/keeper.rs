@@ -118,13 +118,13 @@ impl Keep {
 #[derive(Debug)]
 pub enum Decision {
     /// Use these tokens.
-    HandOut(Arc<Tokens>),
+    UseToken(Arc<Tokens>),
     /// Use these tokens, and renew in the background: go on with [`Keeper::begin`].
-    HandOutAndRenew(Arc<Tokens>),
+    UseAndRenew(Arc<Tokens>),
     /// Renew for all: go on with [`Keeper::begin`].
     Renew,
     /// Wait for the caller that renews.
-    Follow,
+    Wait,
 }
 
 /// What the host does next; the answers are the methods of [`Keeper`].
@@ -240,10 +240,10 @@ impl Keeper {
     /// Why there is no token.
     pub fn ask(&self, at: &Moment, refused: Option<&Tokens>) -> Result<Decision, Error> {
         Ok(match self.state().keeper.ask(at.now(), refused) {
-            keeper::Decision::UseToken(tokens) => Decision::HandOut(tokens),
-            keeper::Decision::UseAndRenew(tokens) => Decision::HandOutAndRenew(tokens),
+            keeper::Decision::UseToken(tokens) => Decision::UseToken(tokens),
+            keeper::Decision::UseAndRenew(tokens) => Decision::UseAndRenew(tokens),
             keeper::Decision::Renew => Decision::Renew,
-            keeper::Decision::Wait => Decision::Follow,
+            keeper::Decision::Wait => Decision::Wait,
             keeper::Decision::Fail(error) => return Err(error),
         })
     }
@@ -280,7 +280,7 @@ impl Keeper {
     }
 
     /// Whether the record is loaded only to be replaced by a new login.
-    pub fn is_entering(&self) -> bool {
+    pub fn is_saving_login(&self) -> bool {
         self.state().keeper.is_saving_login()
     }
 
@@ -294,8 +294,8 @@ impl Keeper {
     }
 
     /// Why the last attempt failed, if it did.
-    pub fn trouble(&self) -> Option<Error> {
-        self.state().keeper.trouble().cloned()
+    pub fn last_error(&self) -> Option<Error> {
+        self.state().keeper.last_error().cloned()
     }
 
     /// The lease to extend while the exchange of [`Task::Run`] runs: in this name, for so long, as

@@ -13,7 +13,7 @@ use oauth_core::moment::Moment;
 
 use crate::output::Record;
 
-/// A conversation. It is itself an [`Exchange`], so a native driver runs it too.
+/// An exchange with type-erased output. It is itself an [`Exchange`], so a native driver can run it, too.
 pub struct Machine(Boxed<Record>);
 
 /// What the host does next; the answers are the methods of [`Machine`].
@@ -35,7 +35,7 @@ pub enum Turn {
 /// A request in plain parts. `Debug` shows neither its header values nor its body.
 #[derive(Clone)]
 pub struct Outgoing {
-    /// `GET` or `POST`.
+    /// The method: `GET`, `POST`, `PUT` or `DELETE`.
     pub method: String,
     /// The whole URL.
     pub url: String,
@@ -66,7 +66,7 @@ impl Machine {
         Self::of::<E, E::Output>(exchange)
     }
 
-    /// Any exchange whose output is told by this record.
+    /// Any exchange whose output converts into this record.
     pub fn of<E, R>(exchange: E) -> Self
     where
         E: Exchange + Send + 'static,
@@ -146,7 +146,7 @@ impl Machine {
         })
     }
 
-    /// The next step that is not of this process.
+    /// The next step that the host has to take.
     #[cfg(feature = "crypto")]
     fn verified_here(
         &mut self,
@@ -207,7 +207,7 @@ impl Outgoing {
 }
 
 impl Reply {
-    /// What no HTTP client could have received is the caller's mistake.
+    /// A status or header that no HTTP client could have received is a misuse.
     fn into_response(self) -> Result<Response<Bytes>, Error> {
         let refused = |what: &str| Error::from(Misuse::HeaderValue).about(what);
         let mut response = Response::new(Bytes::from(self.body));

@@ -93,10 +93,10 @@ pub trait Outcome {
     const KIND: Kind;
 }
 
-/// What an operation leaves behind.
+/// The kind of result of an operation.
 #[derive(Debug, Clone, Copy)]
 pub enum Kind {
-    /// Nothing but that it is done.
+    /// No value.
     Nothing,
     /// Tokens.
     Tokens,
@@ -125,7 +125,7 @@ impl Outcome for Tokens {
     const KIND: Kind = Kind::Tokens;
 }
 
-/// How a host offers an operation.
+/// The interfaces through which a binding exposes an operation.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Doors {
     /// As calls of the client, and as an exchange.
@@ -145,7 +145,7 @@ pub struct Entry {
     pub arguments: &'static [&'static [About]],
     /// What it leaves behind.
     pub outcome: Kind,
-    /// Whether browsers offer it too.
+    /// Whether the browser binding has it, too.
     pub is_everywhere: bool,
     /// How it is offered.
     pub doors: Doors,

@@ -26,7 +26,7 @@ pub enum Record {
     Server(Box<Server>),
     /// Any other outcome of an operation: its name, and its members in the order of the description.
     Plain(&'static str, Vec<Arg>),
-    /// Nothing but that it is done.
+    /// No value.
     Nothing,
 }
 

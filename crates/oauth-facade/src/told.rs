@@ -1,11 +1,11 @@
-//! Errors that another language has, on their way back.
+//! Turns an error code that a host language hands back into an [`Error`] again.
 
 use std::error;
 use std::fmt;
 
 use oauth_core::error::{Cause, Error, Row};
 
-/// What another language says that an error was.
+/// The message that a host language gave an error.
 #[derive(Debug)]
 struct Told(String);
 
@@ -17,7 +17,7 @@ impl fmt::Display for Told {
 
 impl error::Error for Told {}
 
-/// The error of this code, for hosts that were handed one as their language has it. A refusal, and a code of none of
+/// The error of this code, for hosts that were handed one as their language has it. A refusal, and an unknown code,
 /// ours, is the loss of an answer.
 pub fn told(code: &str, why: &str) -> Error {
     let cause = || Cause::unknown(Told(why.to_owned()));

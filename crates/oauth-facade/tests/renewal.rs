@@ -58,7 +58,7 @@ fn callers_wait_for_it_and_have_its_tokens() {
     let keeper = keeper();
     assert!(must_renew(&keeper, 0));
     let mut renewal = begun(&keeper, 0);
-    assert!(matches!(keeper.ask(&at(0), None), Ok(Decision::Follow)));
+    assert!(matches!(keeper.ask(&at(0), None), Ok(Decision::Wait)));
     let brought = ended(renewal.reply(&at(1), tokens("one"))).expect("tokens");
     let Ok(Decision::HandOut(held)) = keeper.ask(&at(1), None) else {
         panic!("no token at hand");
@@ -105,7 +105,7 @@ fn a_refusal_is_told_to_all() {
     let refused = reply(401, r#"{"error":"invalid_client"}"#);
     let error = ended(renewal.reply(&at(0), refused)).expect_err("refused");
     assert_eq!(error.code(), "denied.invalid_client");
-    let trouble = keeper.trouble().expect("the same");
+    let trouble = keeper.last_error().expect("the same");
     assert_eq!(trouble.code(), "denied.invalid_client");
 }
 
@@ -128,7 +128,7 @@ fn beside_a_good_token_a_failure_costs_nobody_that_token() {
     let kept = ended(renewal.lost(&at(near), cause)).expect("the old tokens");
     assert!(Arc::ptr_eq(&kept, &first));
     assert_eq!(
-        keeper.trouble().map(|error| error.code()),
+        keeper.last_error().map(|error| error.code()),
         Some("lost.unsent")
     );
 }

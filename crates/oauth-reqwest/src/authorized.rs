@@ -147,7 +147,7 @@ impl fmt::Debug for Request {
 }
 
 impl Request {
-    /// Adds a header field. `Authorization` is not yours to set: the request is then refused.
+    /// Adds a header field. A request with an `Authorization` of the caller's is refused.
     pub fn header(mut self, name: &str, value: &str) -> Self {
         self.outgoing = self.outgoing.header(name, value);
         self
@@ -185,7 +185,8 @@ impl Request {
     /// the API from this call on.
     ///
     /// A 401 that speaks of the token is answered once with a new token, if the body can be sent
-    /// again; so is what the API's [`EndedToken`](resource::EndedToken)s fit. Up to ten redirects of `GET` and `HEAD` are followed within the origin; all others
+    /// again; so is what the API's [`EndedToken`](resource::EndedToken)s fit. Up to 20 redirects are followed within
+    /// the origin: those of `GET` and `HEAD`, and a 307 or 308 of any method whose body can be sent again. All others
     /// are handed back. A 429, and a 503 that names a pause, are an error with that pause, unless
     /// [`on_limit`](Self::on_limit) says to wait or to hand them back.
     ///

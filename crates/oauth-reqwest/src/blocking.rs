@@ -36,8 +36,8 @@ pub use oauth_session::blocking::Session;
 #[derive(Clone)]
 pub struct Driver {
     http: reqwest::blocking::Client,
-    /// For plain http, which only this machine may have: neither a proxy nor a name server is asked,
-    /// for either would carry off in clear what must not leave it.
+    /// For plain http, which is for this machine only: neither a proxy nor a name server is used,
+    /// since either would send in the clear what must not leave it.
     local: Arc<OnceLock<reqwest::blocking::Client>>,
     /// For URLs that another party named.
     public: Arc<PublicClient>,
@@ -150,7 +150,7 @@ impl Driver {
         let mut request = reqwest::blocking::Request::try_from(request).map_err(loss::lost)?;
         let _place = self.place(request.url(), self.options.longest_queue())?;
         loss::in_time(send_by)?;
-        // However long it has waited, it ends in time.
+        // The timeout includes the time spent waiting for a place.
         *request.timeout_mut() = Some(self.options.timeout.saturating_sub(start.elapsed()));
         let url = request.url().clone();
         let sent = self.client(&url, reach)?.execute(request);
@@ -179,8 +179,8 @@ impl Driver {
         }
     }
 
-    /// Sends a request that is no exchange, within `timeout` or the driver's own: to an API, with
-    /// what it takes already on it. Nothing is followed or repeated.
+    /// Sends a request outside of an exchange, within `timeout` or the driver's own: to an API, with
+    /// the credentials already attached. No redirect is followed and nothing is retried.
     ///
     /// # Errors
     /// The cause of a `lost`.
@@ -256,12 +256,12 @@ impl PublicClient {
     }
 }
 
-/// `localhost` is this machine.
+/// Resolves `localhost` to this machine.
 fn local(builder: reqwest::blocking::ClientBuilder) -> reqwest::blocking::ClientBuilder {
     builder.resolve_to_addrs(localhost::NAME, &localhost::ADDRESSES)
 }
 
-/// No name is this machine, and no proxy is asked.
+/// Connects only to public addresses, and without a proxy.
 fn public(
     builder: reqwest::blocking::ClientBuilder,
     names: &Resolver,

@@ -30,8 +30,8 @@ use crate::signer::{self, Signer};
 #[derive(Clone)]
 pub struct Driver {
     http: reqwest::Client,
-    /// For plain http, which only this machine may have: neither a proxy nor a name server is asked,
-    /// for either would carry off in clear what must not leave it.
+    /// For plain http, which is for this machine only: neither a proxy nor a name server is used,
+    /// since either would send in the clear what must not leave it.
     local: Arc<OnceLock<reqwest::Client>>,
     /// For URLs that another party named.
     public: Arc<PublicClient>,
@@ -44,7 +44,7 @@ pub struct Driver {
 
 type Watch = Arc<dyn Fn(Watched<'_>) + Send + Sync>;
 
-/// What happens to the requests of exchanges, for a trace. All of it is secret: what a trace shows is to be chosen.
+/// A request of an exchange, its reply or its loss, for a trace. It holds secrets: redact it before showing it.
 #[derive(Clone, Copy)]
 #[non_exhaustive]
 pub enum Watched<'a> {
@@ -200,7 +200,7 @@ impl Driver {
             .place(request.url(), self.options.longest_queue())
             .await?;
         loss::in_time(send_by)?;
-        // However long it has waited, it ends in time.
+        // The timeout includes the time spent waiting for a place.
         *request.timeout_mut() = Some(self.options.timeout.saturating_sub(start.elapsed()));
         let url = request.url().clone();
         let sent = self.client(&url, reach)?.execute(request).await;
@@ -225,11 +225,11 @@ impl Driver {
         self.options.timeout
     }
 
-    /// Sends a request that is no exchange, within `timeout` or the driver's own: to an API, with
-    /// what it takes already on it. Nothing is followed or repeated.
+    /// Sends a request outside of an exchange, within `timeout` or the driver's own: to an API, with
+    /// the credentials already attached. No redirect is followed and nothing is retried.
     ///
     /// Its place among the requests in flight is free again once the head of the reply is here: the
-    /// body is the caller's, who may read it never.
+    /// body belongs to the caller, who may never read it.
     ///
     /// # Errors
     /// The cause of a `lost`.
@@ -318,12 +318,12 @@ impl PublicClient {
     }
 }
 
-/// `localhost` is this machine.
+/// Resolves `localhost` to this machine.
 fn local(builder: reqwest::ClientBuilder) -> reqwest::ClientBuilder {
     builder.resolve_to_addrs(localhost::NAME, &localhost::ADDRESSES)
 }
 
-/// No name is this machine, and no proxy is asked.
+/// Connects only to public addresses, and without a proxy.
 fn public(builder: reqwest::ClientBuilder, names: &Resolver) -> reqwest::ClientBuilder {
     let resolver = PublicOnly::new(Arc::new(names.clone()));
     builder.no_proxy().dns_resolver(Arc::new(resolver))

@@ -37,7 +37,7 @@ use expected_callback::ExpectedCallback;
 pub use paste::{Paste, Stray};
 use sockets::ListenerSockets;
 
-/// How many connections are served at once; one more pushes out the oldest.
+/// How many connections are served at once; another one closes the oldest.
 const MAX_GUESTS: usize = 32;
 
 /// Waits on a loopback address for the callback of one login.
@@ -59,7 +59,7 @@ const MAX_GUESTS: usize = 32;
 /// ```
 pub struct Listener {
     socket: ListenerSockets,
-    /// What `Host` must say, to the letter.
+    /// The exact value required in `Host`.
     host: String,
     redirect_uri: RedirectUri,
     header_timeout: Duration,
@@ -84,7 +84,7 @@ impl Listener {
     /// registered loopback address (RFC 8252 section 7.3).
     ///
     /// # Errors
-    /// `misuse.setup` if neither address can be had.
+    /// `misuse.setup` if neither address can be bound.
     pub async fn bind() -> Result<Self, Error> {
         Self::bind_on(0).await
     }
@@ -100,9 +100,8 @@ impl Listener {
         Ok(Self::of(socket, host, redirect_uri))
     }
 
-    /// Listens where a redirect URI leads that is registered as a whole: at this address, this port
-    /// and this path. One without a port is at a free one, as RFC 8252 section 7.3 has it; port 80
-    /// has to be named.
+    /// Listens at a redirect URI that is registered as a whole: this address, this port and this path. One without a
+    /// port is at a free one, as RFC 8252 section 7.3 has it; port 80 has to be named.
     ///
     /// `http://localhost` means both addresses of this machine: the listener is bound to
     /// `127.0.0.1` and to `[::1]`. Prefer a literal address where the server takes one.
@@ -146,7 +145,7 @@ impl Listener {
         self
     }
 
-    /// Tells of what comes and is no callback of this login, at once: the wait goes on, and the
+    /// Reports at once every callback that does not belong to this login: the listener keeps waiting, and the
     /// person should not have to wait for its end to learn that something is wrong.
     #[must_use]
     pub fn on_stray(mut self, notice: impl Fn(Stray) + Send + Sync + 'static) -> Self {
@@ -154,7 +153,7 @@ impl Listener {
         self
     }
 
-    /// Takes a pasted address as well, for people whose browser is on another machine.
+    /// Also accepts a pasted address, for users whose browser is on another machine.
     pub fn paste(&mut self) -> Paste {
         let (sender, receiver) = mpsc::unbounded_channel();
         self.pasted = Some(receiver);
@@ -186,7 +185,7 @@ impl Listener {
     /// The whole login: opens the authorization URL, waits for the callback, redeems its code.
     ///
     /// `ask` goes out with this listener's redirect URI and answers in the query, whatever it
-    /// says: nothing else can be heard here. `open` shows the URL to the person, for example with
+    /// says: the listener can receive nothing else. `open` shows the URL to the user, for example with
     /// [`browser::open`](crate::browser::open), and must not wait for what the browser does.
     ///
     /// With [`device`](Self::device) it may be a code instead.

@@ -82,7 +82,7 @@ pub(crate) async fn peek(
             }
         }
     };
-    // What comes too late says nothing here.
+    // On timeout, what was read so far is used.
     let _ = tokio::time::timeout(patience, reading).await;
     let url = response.url().clone();
     let whole = http::Response::<reqwest::Body>::from(response);
@@ -110,7 +110,7 @@ mod threads {
     /// How much of a rest is read at once, in bytes.
     const CHUNK: usize = 16 << 10;
 
-    /// The rest of a body that blocks whoever reads it: a reply for threads is read by nobody else.
+    /// The rest of a body, whose reads block: only the blocking API reads it.
     struct Rest(reqwest::blocking::Response);
 
     impl Body for Rest {

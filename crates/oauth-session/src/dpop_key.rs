@@ -1,6 +1,6 @@
 //! A DPoP key that workers share through a store (RFC 9449).
 //!
-//! Tokens are bound to a key, so workers that share a grant share its key, or has tokens that are of no use. The key is
+//! Tokens are bound to a key, so workers that share a grant must share its key, or their tokens are useless. The key is
 //! made by the first worker that asks for it, and is a record of its own beside those of grants: as durable as they
 //! are, and sealed where they are sealed (`Sealed`). Without a seal the private key is in the store in the clear, as
 //! refresh tokens are.
@@ -18,7 +18,7 @@ use crate::store::{DPOP_KEYS, ENDPOINT, Entry, Saved, Store, Times};
 const MAX_NAME: usize = 48;
 /// The format of the record.
 const FORMAT: u32 = 1;
-/// How often a key is made before a store that always says conflict is given up.
+/// How many saves are tried before giving up on a store that always reports a conflict.
 const TRIES: usize = 16;
 
 /// The stored form of a key.
@@ -70,7 +70,7 @@ pub async fn private<S: Store + ?Sized>(
         if let Some(entry) = entry.filter(|entry| !entry.is_removed()) {
             return read(&entry, alg);
         }
-        // To make a key of RSA takes long enough to do it only once.
+        // Generating an RSA key takes long enough to do it only once.
         let (key, text) = match made.take() {
             Some(made) => made,
             None => make(alg)?,
@@ -85,8 +85,8 @@ pub async fn private<S: Store + ?Sized>(
     Err(Error::lost(cause).at_endpoint(ENDPOINT))
 }
 
-/// Removes the key of this name, as after a leak; whether there was one. Refresh tokens that are bound to it are of
-/// no use any more, unless their client authenticates.
+/// Removes the key of this name, such as after a leak, and returns whether there was one. Refresh tokens bound to it
+/// are of no use any more, unless their client authenticates.
 ///
 /// # Errors
 /// Those of the name in [`open`], and of [`Store::remove`].

@@ -71,7 +71,7 @@ impl FixedToken {
         Self::at(Place::Variable(variable.into()))
     }
 
-    /// The token in this file, read again each time; white space around it is no part of it.
+    /// The token in this file, read again each time; surrounding white space is ignored.
     pub fn from_file(path: impl Into<PathBuf>) -> Self {
         Self::at(Place::File(path.into()))
     }

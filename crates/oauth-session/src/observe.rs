@@ -19,7 +19,7 @@ pub use traced::Traced;
 pub enum Notice<'a> {
     /// New tokens came, and are stored, unless [`Unsaved`](Self::Unsaved) came before.
     Renewed,
-    /// Another worker renews; this one waits, for so long at first.
+    /// Another worker is renewing; this one waits, at first for this long.
     Waits(Duration),
     /// A renewal failed, or could not be tried.
     Failed(&'a Error),
@@ -32,7 +32,7 @@ pub enum Notice<'a> {
     Unsaved,
     /// Tokens that could not be stored before are stored now.
     StoredLate,
-    /// The person's authorization ends then, and nothing but a person extends it. Told once, some days before; each
+    /// The user's authorization ends then, and only the user can extend it. Reported once, some days before; each
     /// worker that has the grant in memory tells it.
     AuthorizationEnds(UnixTime),
     /// The lease went to another worker while the request ran, for the store did not answer in time or

@@ -85,7 +85,7 @@ struct State {
     is_saving_later: bool,
     /// Whether a task looks after the grant when no caller asks.
     is_looked_after: bool,
-    /// The standing of the grant that the observer was last told.
+    /// The standing of the grant that was last reported to the observer.
     told: Standing,
 }
 
@@ -100,7 +100,7 @@ struct Renewal {
     since: Instant,
 }
 
-/// How long a caller whose token is still good waits for a newer one.
+/// How long a caller whose token is still valid waits for a newer one.
 const GOOD_ENOUGH: Duration = Duration::from_secs(1);
 
 impl Session {
@@ -199,7 +199,7 @@ impl Session {
     ///
     /// # Errors
     /// Those of the token request; `grant.no_refresh_token` if there is nothing to renew the token
-    /// with; `lost` at endpoint `store`, and `stored.*`, if the store does not answer, or badly.
+    /// with; `lost` at endpoint `store`, and `stored.*`, if the store does not answer, or its record is invalid.
     pub async fn token(&self) -> Result<Token, Error> {
         match self.ready()? {
             Some(token) => Ok(token),
@@ -271,7 +271,7 @@ impl Session {
             spawn(&runtime, task);
             // It may have been in flight before: only what is stored afterwards counts.
             let _ = outcome_of(&renewal).await;
-            if let Some(error) = self.trouble() {
+            if let Some(error) = self.last_error() {
                 return Err(error);
             }
         }
@@ -319,11 +319,11 @@ impl Session {
     }
 
     /// Why the last attempt failed, if it did. Callers do not see it while their token is good.
-    pub fn trouble(&self) -> Option<Error> {
-        self.0.state().keeper.trouble().cloned()
+    pub fn last_error(&self) -> Option<Error> {
+        self.0.state().keeper.last_error().cloned()
     }
 
-    /// The newest tokens there are, good or not.
+    /// The newest tokens, valid or not.
     pub fn latest(&self) -> Option<Arc<Tokens>> {
         self.0.state().keeper.tokens().cloned()
     }

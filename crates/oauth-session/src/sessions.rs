@@ -117,22 +117,22 @@ impl Sessions {
         self.with(|options| options.policy = policy)
     }
 
-    /// Keeps at most so many unused sessions in memory; 10,000 by default.
+    /// Keeps at most this many unused sessions in memory; 10,000 by default.
     #[must_use]
     pub fn capacity(self, capacity: usize) -> Self {
         self.with(|options| options.capacity = capacity)
     }
 
-    /// Begins at most so many renewals per second, evenly spaced; without this, only the driver limits
+    /// Begins at most this many renewals per second, evenly spaced; without this, only the driver limits
     /// them. 0 is no limit. A renewal that has to wait does so before it holds a lease.
     #[must_use]
     pub fn per_second(self, renewals: u32) -> Self {
         self.with(|options| options.renewal_limits.per_second(renewals))
     }
 
-    /// Has at most so many renewals under way at once: requests to the client's issuer, from the lease to the stored
-    /// tokens. 0 is no limit. One that has to wait does so before it holds a lease, and one that waits for another
-    /// worker is not counted.
+    /// Has at most this many renewals in progress at once: requests to the client's issuer, from the lease to the
+    /// stored tokens. 0 is no limit. One that has to wait does so before it holds a lease, and one that waits for
+    /// another worker is not counted.
     #[must_use]
     pub fn at_once(self, renewals: usize) -> Self {
         self.with(|options| options.renewal_limits.at_once(renewals))

@@ -27,11 +27,11 @@ pub trait TokenSource: Send + Sync {
     /// Marks exactly this token as refused, for callers that do not want another one now.
     fn refuse(&self, refused: &Tokens);
 
-    /// Hears that the API has refused a request that went without a token, for this source had none
+    /// Called when the API has refused a request sent without a token because this source had none
     /// (`connect.not_protected`): it asks for authorization now.
     fn refused_without_token(&self) {}
 
-    /// Returns tokens that have what an API wants of the person beyond `short` ones (RFC 9470, RFC 6750
+    /// Returns tokens that meet a step-up challenge which `short` did not (RFC 9470, RFC 6750
     /// `insufficient_scope`), if this source can ask the person. Most cannot, and the reply is the caller's.
     fn step_up<'a>(&'a self, short: &'a Tokens, wanted: &'a StepUp) -> Answer<'a, Option<Token>> {
         let _ = (short, wanted);
@@ -59,7 +59,7 @@ impl<S: TokenSource + ?Sized> TokenSource for Arc<S> {
 
 /// Tokens that were handed out. They are read through it; [`into_arc`](Self::into_arc) keeps them.
 ///
-/// It is not a plain `Arc`: all threads would then contend for one reference count, and two threads
+/// Not a plain `Arc`, since all threads would then contend for one reference count, and two threads
 /// would each be slower than one alone.
 pub struct Token(Held);
 

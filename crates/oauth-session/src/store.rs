@@ -72,9 +72,9 @@ pub type Answer<'a, T> = Pin<Box<dyn Future<Output = Result<T, Error>> + Send + 
 /// that no other worker can come between. `contract` has the tests every store must pass.
 ///
 /// Keys and names of holders are texts of up to 60 bytes, records of up to 1 MiB; none holds a
-/// U+0000. Two keys that differ at all, be it in a letter's case, are two keys.
+/// U+0000. Keys are case-sensitive and compared byte for byte.
 ///
-/// An error means that the verb may have taken effect or not: the keeper reads the record again. Errors
+/// After an error the operation may or may not have taken effect: the keeper reads the record again. Errors
 /// name the endpoint `store`, and hold neither a record nor the credentials of the store.
 pub trait Store: Send + Sync {
     /// Reads the record, as it was saved last.
@@ -85,7 +85,7 @@ pub trait Store: Send + Sync {
     /// taken from the store's clock, in microseconds since 1970, and is one more than the last if
     /// that is not higher.
     ///
-    /// This fences off a worker that slept through its lease, for it saves over an old version. So it must
+    /// This fences off a worker that slept through its lease, because it saves over an old version. So it must
     /// hold whether or not there is a lease.
     ///
     /// An empty record is a tombstone: it tells the workers that still have the tokens that the grant was
@@ -131,7 +131,7 @@ pub trait Store: Send + Sync {
     /// that is added or removed meanwhile may be listed or not, and so may one that has ended. The keys come in no order.
     ///
     /// # Errors
-    /// `misuse.not_supported` of a store that cannot list, which is the default.
+    /// `misuse.not_supported` for a store that cannot list, which is the default.
     fn scan<'a>(&'a self, cursor: Option<&'a str>) -> Answer<'a, Page> {
         let _ = cursor;
         not_supported("scan")
@@ -158,7 +158,7 @@ pub struct Times {
 }
 
 impl Times {
-    /// The record is never renewed, and does not expire.
+    /// Neither time: the record is never due, and does not expire.
     pub const NONE: Self = Self {
         due: None,
         until: None,
@@ -282,7 +282,7 @@ impl<S: Store + ?Sized> Store for Arc<S> {
     }
 }
 
-/// How long a store keeps the tombstone of a removed record: by then every worker has read it.
+/// How long a store keeps the tombstone of a removed record: long enough for every worker to read it.
 const REMOVAL_SHOWS: Duration = Duration::from_secs(30 * 24 * 3600);
 
 /// The version after this one, by the clock of this machine. Nothing once versions are exhausted, which
@@ -294,13 +294,13 @@ fn next(version: u64) -> Option<u64> {
     (next < 1 << 53).then_some(next)
 }
 
-/// Whether the tombstone at this version may be deleted by now.
+/// Whether the tombstone of this version is old enough to delete.
 fn is_forgotten(version: u64) -> bool {
     let age = next(0).map_or(0, |now| now.saturating_sub(version));
     u128::from(age) > REMOVAL_SHOWS.as_micros()
 }
 
-/// The longest lease, a year: no clock's arithmetic ends before it.
+/// The longest lease, a year: no clock overflows with it.
 const LONGEST: Duration = Duration::from_secs(365 * 24 * 3600);
 
 /// A lease's `ttl` in whole milliseconds, rounded up: no lease expires early.

@@ -17,7 +17,7 @@ const GRANT: (&str, &str) = ("grant_type", "urn:openid:params:grant-type:ciba");
 const TOKEN: &str = "a-token-of-the-client-with-many-bits";
 const ASK: [(&str, &str); 2] = [("scope", "openid read"), ("login_hint", "alice")];
 
-/// Asks the server to ask.
+/// Sends the authentication request.
 fn ask(driver: &mut TwinDriver, form: &[(&str, &str)]) -> http::Response<Bytes> {
     let auth = confidential(driver);
     post_as(driver, "/backchannel_authentication", Some(&auth), form)

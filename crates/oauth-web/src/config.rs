@@ -251,12 +251,12 @@ impl Config {
 
     pub(crate) fn check(&self) -> Result<(), Error> {
         let Some(first) = self.base_urls.first() else {
-            return Err(setup("base_urls: there is none"));
+            return Err(setup("base_urls: none given"));
         };
         for url in &self.base_urls {
             // Which paths are the site's own depends on no header.
             if url.path().trim_end_matches('/') != first.path().trim_end_matches('/') {
-                return Err(setup("base_urls: all of them have one path"));
+                return Err(setup("base_urls: all must have the same path"));
             }
             url.require(self.transport)?;
             if url.query().is_some() {
@@ -265,7 +265,9 @@ impl Config {
         }
         let is_open = !self.base_urls.iter().all(testing::is_nobodys);
         if is_open && self.keys.iter().any(testing::is_key) {
-            return Err(setup("keys: everybody has the testing key"));
+            return Err(setup(
+                "keys: the testing key is public, and not allowed for a public site",
+            ));
         }
         if !is_name(&self.name) {
             return Err(setup("name: letters, digits, - and _ only, 1 to 32"));
@@ -274,7 +276,7 @@ impl Config {
             return Err(setup("prefix: a path such as /auth"));
         }
         if !self.home.starts_with('/') {
-            return Err(setup("home: a path of the site"));
+            return Err(setup("home: must be a path of the site"));
         }
         if self.flows == 0 || self.flows > 16 {
             return Err(setup("flows: 1 to 16"));
@@ -293,7 +295,9 @@ impl Config {
 
     fn check_api(&self) -> Result<(), Error> {
         if !self.api.is_empty() && self.keep == Keep::Identity {
-            return Err(setup("api: who signed in is kept, and no tokens"));
+            return Err(setup(
+                "api: needs Keep::Store or Keep::AccessToken, since Keep::Identity keeps no tokens",
+            ));
         }
         for (at, upstream) in self.api.iter().enumerate() {
             upstream.url.require(self.transport)?;
@@ -301,7 +305,7 @@ impl Config {
             let is_twice = others.any(|other| other.name == upstream.name);
             if !is_name(&upstream.name) || is_twice || upstream.url.query().is_some() {
                 return Err(setup(
-                    "api: a name is none or is there twice, or a URL has a query",
+                    "api: a name is invalid or used twice, or a URL has a query",
                 ));
             }
         }
@@ -315,12 +319,12 @@ impl Config {
         for (at, provider) in self.providers.iter().enumerate() {
             let others = || self.providers.iter().skip(at + 1);
             if others().any(|other| other.id == provider.id) {
-                return Err(setup("providers: an id is there twice"));
+                return Err(setup("providers: two have the same id"));
             }
             // Mix-up (RFC 9700 section 2.1): the redirect URI tells whose callback arrives.
             let callback = self.callback(provider);
             if others().any(|other| self.callback(other) == callback) {
-                return Err(setup("providers: two have one callback"));
+                return Err(setup("providers: two have the same callback"));
             }
             self.check_provider(provider)?;
         }
@@ -333,7 +337,9 @@ impl Config {
     /// `web.setup`
     pub(crate) fn check_provider(&self, provider: &Provider) -> Result<(), Error> {
         if !is_name(&provider.id) {
-            return Err(setup("providers: an id is no name"));
+            return Err(setup(
+                "providers: an id must be 1 to 32 letters, digits, - and _",
+            ));
         }
         if !is_path(&self.callback(provider)) {
             return Err(setup(
@@ -383,7 +389,7 @@ impl Provider {
     /// A provider of this name, asked for `openid`.
     ///
     /// # Errors
-    /// Never: `openid` is a scope.
+    /// Never fails.
     pub fn new(id: impl Into<String>, client: Client) -> Result<Self, Error> {
         Ok(Self {
             client: Some(client),
@@ -392,11 +398,11 @@ impl Provider {
     }
 
     /// A provider of this name whose client is not known yet, asked for `openid`. The host is asked for the client
-    /// ([`Step::Connect`](crate::Step::Connect)) by the first page that cannot do without: whoever signs in or steps up.
+    /// ([`Step::Connect`](crate::Step::Connect)) by the first request that needs it: a sign-in or a step-up.
     /// Until it is there these are answered 503; all other pages, and whoever is signed in, need no provider.
     ///
     /// # Errors
-    /// Never: `openid` is a scope.
+    /// Never fails.
     pub fn later(id: impl Into<String>) -> Result<Self, Error> {
         let id = id.into();
         Ok(Self {
@@ -430,9 +436,9 @@ impl Provider {
         })
     }
 
-    /// Names the issuer and the client id of a provider whose client is made [`later`](Self::later), as the settings have
-    /// them. A session that another client has begun is nobody's: without these, one under the same id passes until the
-    /// client is known.
+    /// Names the issuer and the client id of a provider whose client is made [`later`](Self::later), as the settings
+    /// have them. A session begun with another client is rejected: without these, one with the same provider id is
+    /// accepted until the client is known.
     #[must_use]
     pub fn registered(mut self, issuer: impl Into<String>, client_id: impl Into<String>) -> Self {
         self.registered = Some((issuer.into(), client_id.into()));

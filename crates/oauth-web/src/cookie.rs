@@ -1,4 +1,5 @@
-//! Cookies: sealed, limited in size, and cleared on pages of the site only. Their contents are in `session_store.rs`,
+//! Cookies: sealed, limited in size, and cleared on pages of the site only. Their contents are in `session.rs`,
+//! `handle.rs`, `current_session.rs` (`CookieSession`),
 //! `login_flow.rs`, `login_loop.rs` and `page/logout.rs`.
 
 use std::fmt::Write as _;
@@ -145,7 +146,7 @@ impl Jar {
             match self.open(purpose, name, value) {
                 Ok(plain) => match serde_json::from_slice(plain.expose()) {
                     Ok(value) => return Ok(value),
-                    Err(_) => rejected.note("it does not read"),
+                    Err(_) => rejected.note("it cannot be parsed"),
                 },
                 Err(why) => rejected.note(&why),
             }
@@ -249,7 +250,7 @@ impl Jar {
         let mut tried = 0;
         for value in values(cookies, name).take(MAX_TRIED) {
             let Some((count, generation, part)) = chunk(value) else {
-                rejected.note("it is no session");
+                rejected.note("it is not a session cookie");
                 continue;
             };
             let whole: Vec<String> = match count {
@@ -273,7 +274,7 @@ impl Jar {
                 match self.open(Purpose::Session, name, &text) {
                     Ok(plain) => match serde_json::from_slice(plain.expose()) {
                         Ok(session) => return Ok(session),
-                        Err(_) => rejected.note("it does not read"),
+                        Err(_) => rejected.note("it cannot be parsed"),
                     },
                     Err(why) => rejected.note(&why),
                 }
@@ -356,7 +357,7 @@ fn largest(plain: &[u8]) -> String {
     }
     let largest = members.into_iter().max_by_key(|(_, bytes)| *bytes);
     let (name, bytes) = largest.unwrap_or_else(|| ("it".to_owned(), plain.len()));
-    format!("{name} has {bytes} bytes; use a store")
+    format!("{name} takes {bytes} bytes; use a store")
 }
 
 fn values<'a>(

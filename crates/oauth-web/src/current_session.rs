@@ -61,8 +61,8 @@ pub(crate) async fn session(context: &RequestContext) -> Result<Found, Error> {
     })
 }
 
-/// Why a session is none of this site's: who opens a cookie, or shares a store, need not have the provider that vouched
-/// for the person, nor would its application let them in.
+/// Why a session does not belong to this site: a site that can open the cookie, or shares the store, need not have
+/// the provider that vouched for the person, nor would its application let them in.
 async fn foreign(
     context: &RequestContext,
     session: &Session,
@@ -79,7 +79,7 @@ async fn foreign(
         (Some(client), Some(expected)) => *client == expected,
         // Until the client is known, and nothing but the id is.
         (Some(_), None) => true,
-        // Everybody has the key of a test, and no site that others could reach does.
+        // The testing key is public, so no site that others can reach uses it.
         (None, _) => testing::is_key(context.config().keys.current()),
     };
     Ok((!is_ours).then_some("it is of another issuer or client"))

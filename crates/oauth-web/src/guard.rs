@@ -14,17 +14,17 @@ use crate::request_context::RequestContext;
 use crate::session::{Need, Session};
 use crate::visit::End;
 
-/// Decides about a request, in this order: a form of another site is refused, unless it comes without a
-/// session to a page for everybody; a person who is signed in is passed on;
-/// a page for everybody is passed on; a person who opens a page is sent to sign in; any other request gets an error.
+/// Decides about a request, in this order: a cross-site form is refused, unless it comes without a session to a page
+/// for everybody; a person who is signed in is passed on; a page for everybody is passed on; a person who opens a
+/// page is sent to sign in; any other request gets an error.
 pub(crate) async fn guard(
     context: &RequestContext,
     access: Access,
     need: Option<Need>,
 ) -> Result<End, Error> {
     if let Err(error) = context.require_own() {
-        // Where a payment or another sign-in ends, and at an API for scripts of others, a form of another site is in its
-        // place. There is no session in it to be abused, and it gets none.
+        // A cross-site form is legitimate on the return page of a payment or another sign-in, and at an API for
+        // scripts of other sites. Without a session there is nothing to abuse, and it is given none.
         let is_for_everybody = access != Access::SignedIn && need.is_none();
         return match is_for_everybody && !context.has_session()? {
             true => Ok(End::Pass(None)),
@@ -54,7 +54,7 @@ pub(crate) async fn guard(
         Access::Quiet if is_looked_at_once(context)? => {
             let provider = context.first_provider().await?;
             if context.client_at_once(&provider).await?.is_none() {
-                // The page is not held up: who is there is looked up once that can be asked.
+                // Do not hold up the page: the silent check is made once the provider is reachable.
                 return Ok(End::Pass(None));
             }
             let wanted = Wanted {
@@ -129,7 +129,7 @@ async fn renewed(
         true if access == Access::SignedIn => Kind::Login,
         true => return Ok(None),
     };
-    let again = RecentLogins::of(context)?.again("its access token is over")?;
+    let again = RecentLogins::of(context)?.again("its access token has expired")?;
     let tried = again.map(|tries| tries.cookie(context)).transpose()?;
     let reply = login_flow::begin(context, Wanted { kind, ..wanted }).await?;
     Ok(Some(reply.cookies(tried)))
@@ -184,7 +184,7 @@ fn hop(context: &RequestContext) -> Result<Option<Reply>, Error> {
     Ok(Some(Reply::page(StatusCode::OK, "One moment", &hop)))
 }
 
-/// Only where browsers state the kind of request: a client that keeps no cookies would be sent there each time.
+/// Only if the browser sends `Sec-Fetch-Mode`: a client without cookies would be redirected each time.
 fn is_looked_at_once(context: &RequestContext) -> Result<bool, Error> {
     let request = &context.request;
     Ok(request.is_navigation()

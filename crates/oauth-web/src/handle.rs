@@ -1,4 +1,4 @@
-//! What the cookie of a session in a store holds.
+//! [`Handle`]: the content of the cookie of a stored session.
 
 use oauth_core::moment::UnixTime;
 use serde::{Deserialize, Serialize};

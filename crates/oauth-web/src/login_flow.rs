@@ -25,7 +25,7 @@ pub(crate) struct LoginFlow {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) need: Option<Need>,
     pub(crate) started_at: UnixTime,
-    /// With which client of which issuer it began.
+    /// The issuer and client it began with.
     client: Option<String>,
     pending: String,
 }
@@ -131,7 +131,7 @@ pub(crate) async fn begin(context: &RequestContext, wanted: Wanted<'_>) -> Resul
     if !Jar::fits(&name, plain.expose().len()) {
         context.io.note(
             "return_target.refused",
-            "a return target is too long; home was taken",
+            "the return target is too long; home is used instead",
         );
         flow.return_to = context.home()?;
         plain = flow.plain();
@@ -165,7 +165,7 @@ pub(crate) async fn find(
                 let (config, base_url) = (context.config(), context.base_url()?);
                 let path = format!("{}{}", base_url.root, config.callback(&provider));
                 if context.request.path() != path {
-                    why.push("the callback is another provider's".to_owned());
+                    why.push("the callback belongs to another provider".to_owned());
                     continue;
                 }
                 let client = context.client(&provider).await?;
@@ -174,7 +174,7 @@ pub(crate) async fn find(
                     continue;
                 }
                 if !client.recognizes(&pending, callback) {
-                    why.push("the state is another".to_owned());
+                    why.push("the state does not match".to_owned());
                     continue;
                 }
                 return Ok(Ok(FoundFlow {
@@ -211,9 +211,9 @@ fn open(context: &RequestContext, name: &str, value: &str) -> Opened {
     let jar = context.jar().map_err(|error| error.to_string())?;
     let plain = jar.open(Purpose::LoginFlow, name, value)?;
     let flow: LoginFlow =
-        serde_json::from_slice(plain.expose()).map_err(|_| "it does not read".to_owned())?;
+        serde_json::from_slice(plain.expose()).map_err(|_| "it cannot be parsed".to_owned())?;
     if context.io.now().since(flow.started_at) >= context.config().flow_lifetime {
-        return Err("it is expired".to_owned());
+        return Err("it has expired".to_owned());
     }
     let pending = Pending::from_json(&flow.pending).map_err(|error| error.to_string())?;
     Ok((flow, pending))

@@ -45,7 +45,7 @@ impl RecentLogins {
         Ok(tries)
     }
 
-    /// Whether the browser has sent this back.
+    /// Whether a login was restarted within the window, and the browser has kept the cookie.
     pub(crate) fn is_restarted(&self) -> bool {
         !self.restarted.is_empty()
     }
@@ -62,7 +62,7 @@ impl RecentLogins {
         self
     }
 
-    /// A sign-in is about to begin although others succeeded just now. What is to be remembered of that, if
+    /// Called when a sign-in begins although others have just succeeded. Returns what to remember of that, if
     /// anything.
     ///
     /// # Errors

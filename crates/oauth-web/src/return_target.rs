@@ -1,4 +1,5 @@
-//! The check of return targets: people return to a page of the site, or of a listed origin (RFC 9700 section 4.11).
+//! Checks return targets, against open redirects (RFC 9700 section 4.11): a page of the site, or of a listed origin.
+//! How one URL is compared with an origin is in `redirect_uri.rs` of `oauth-core`.
 
 use std::borrow::Cow;
 use std::fmt::Write as _;

@@ -389,7 +389,7 @@ async fn keep(
                 return match keeper.is_stored() {
                     true => Ok(()),
                     // What the store failed with, where it did.
-                    false => Err(keeper.trouble().cloned().unwrap_or_else(contended)),
+                    false => Err(keeper.last_error().cloned().unwrap_or_else(contended)),
                 };
             }
         };

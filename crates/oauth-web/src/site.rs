@@ -110,9 +110,9 @@ impl Site {
         Visit::new(move |io| page::connect(RequestContext::new(site, request, io), provider))
     }
 
-    /// How [`Step::Connect`](crate::Step::Connect) ended. Visits that wait for the client fail with the error, and for a while
-    /// so does every other visit that needs the provider: with status 503, or 502 where the provider answered what it must not. One that is the
-    /// application's own (`misuse.*`) is a 500, and not remembered.
+    /// How [`Step::Connect`](crate::Step::Connect) ended. Visits that wait for the client fail with the error, and
+    /// for a while so does every other visit that needs the provider: with status 503, or 502 if the provider broke
+    /// the protocol. An error of the application's own (`misuse.*`) is a 500, and not remembered.
     pub fn connected(&self, at: &Moment, connect: &Connect, client: Result<Client, Error>) {
         self.0.connections.attempt_ended(at.now(), connect, client);
     }

@@ -1,7 +1,7 @@
 //! A visit: the state machine of one request, from its head to the site's response or the application's.
 //!
-//! It is a value, like an exchange: it opens no socket, reads no clock and draws no randomness. Inside, a page is
-//! written as one asks questions, one after the other; each question is a [`Step`], and the [`Event`] its answer.
+//! It is sans-IO, like an exchange: it opens no socket, reads no clock and generates no random bytes. Inside, a page is
+//! an `async fn` that awaits one step after another: each await is a [`Step`], answered by an [`Event`].
 
 use std::collections::VecDeque;
 use std::fmt;
@@ -230,7 +230,7 @@ struct IoState {
     step: Option<Step>,
     event: Option<Event>,
     notes: VecDeque<Note>,
-    /// A provider that the visit needs could not be asked.
+    /// A provider that the visit needs could not be reached.
     is_unready: bool,
 }
 

@@ -176,7 +176,7 @@ export async function kept(client: Client, store: Store, signal: AbortSignal): P
   const keeper: Keeper = client.keeper(undefined, { subject: 'ann', scope: ['read'], leaseMs: 1000, shared: !gone })
   const mine: Tokens = await keep(keeper, { store, signal, fetch, onTokens: (tokens) => tokens.serialize() })
   const turn: Turn = keeper.ask(mine)
-  if (turn.kind === 'hand_out' || turn.kind === 'follow') return turn.tokens ?? mine
+  if (turn.kind === 'use_token' || turn.kind === 'wait') return turn.tokens ?? mine
   let task: Task = keeper.begin()
   while (task.kind !== 'over') {
     switch (task.kind) {

@@ -39,7 +39,7 @@ __all__ = [
     "run",
 ]
 
-FOLLOW = 0.05
+WAIT = 0.05
 """How often those look who wait for another thread or task to renew, in seconds."""
 
 Step = Union[Send, Sleep, Sign]
@@ -204,14 +204,14 @@ def keep(
     """Tokens that are fresh, and not the ones a resource server ``refused``.
 
     One caller renews, all others wait for that. Tokens near their end are renewed first, and handed
-    out all the same if that fails: ``keeper.trouble`` then says why. ``store`` is None only for a
+    out all the same if that fails: ``keeper.last_error`` then says why. ``store`` is None only for a
     keeper that is not shared.
     """
     while True:
         turn = keeper.ask(refused)
-        if turn.kind == "follow":
-            sleep(FOLLOW)
-        elif turn.kind == "hand_out" and turn.tokens is not None:
+        if turn.kind == "wait":
+            sleep(WAIT)
+        elif turn.kind == "use_token" and turn.tokens is not None:
             return turn.tokens
         else:
             try:
@@ -286,9 +286,9 @@ async def akeep(
     sleep = asyncio.sleep if sleep is None else sleep
     while True:
         turn = keeper.ask(refused)
-        if turn.kind == "follow":
-            await sleep(FOLLOW)
-        elif turn.kind == "hand_out" and turn.tokens is not None:
+        if turn.kind == "wait":
+            await sleep(WAIT)
+        elif turn.kind == "use_token" and turn.tokens is not None:
             return turn.tokens
         else:
             renewal = keeper.renewal()

@@ -135,7 +135,7 @@ fn username(said: Option<String>, profile: &Profile) -> String {
 pub(super) fn bound() -> Failure {
     Failure::refused(
         "credential.bound_token",
-        "the token is bound to a key, and no password",
+        "the token is bound to a key, so it cannot be used as a password",
         "take a profile without dpop_key_file",
     )
 }
@@ -150,7 +150,7 @@ fn password(profile: Profile, global: &Global, output: Output) -> Result<Arc<Tok
     match tokens.access_token.expose().chars().any(char::is_control) {
         true => Err(Failure::refused(
             "credential.malformed_token",
-            "the token has a control character in it, and is no password",
+            "the token contains a control character, so it cannot be used as a password",
             "this is the server's fault",
         )),
         false => Ok(tokens),

@@ -99,7 +99,7 @@ pub(super) fn show(purpose: &str, code: &DeviceCode, output: Output) {
         && let Some(drawing) = drawing(url.as_str())
     {
         complain(format_args!(
-            "\n{drawing}\nThe same with the code in it:\n{}",
+            "\n{drawing}\nOr open this link, which includes the code:\n{}",
             url.as_str()
         ));
     }

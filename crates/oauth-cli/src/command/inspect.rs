@@ -132,7 +132,7 @@ impl Inspect {
         {
             return Err(Failure::usage(
                 "usage.access_token",
-                "an access token is one issuer's, for one API",
+                "checking an access token needs its issuer and the API's audience",
                 "say which: --issuer URL and --audience NAME",
             ));
         }
@@ -202,8 +202,8 @@ impl Report<'_> {
         text.push_str(&section("checks", checks.collect()));
         text.push_str(match self.signature() {
             "verified" => "the signature is good",
-            "failed" => "the signature is NOT good: nothing of this may be believed",
-            _ => "the signature was NOT verified: anybody can write such a token",
+            "failed" => "the signature is INVALID: do not trust any of this",
+            _ => "the signature was NOT verified: anyone can write such a token",
         });
         text
     }
@@ -277,7 +277,7 @@ fn read(path: &Path) -> Result<Secret<String>, Failure> {
         return Err(Failure::usage(
             "usage.token_argument",
             "a token is given as an argument, which every user of this machine can read",
-            "end it if it is still good, and give the next one on stdin or in a file",
+            "revoke it if it is still valid, and give the next one on stdin or in a file",
         ));
     }
     let source = match path == Path::new("-") && io::stdin().is_terminal() {

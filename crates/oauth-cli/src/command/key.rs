@@ -202,7 +202,7 @@ impl Public {
         if self.kid.is_some() && self.files.len() > 1 {
             return Err(Failure::usage(
                 "usage.kid",
-                "one name is said for several keys",
+                "--kid is given, but there are several keys",
                 "leave out --kid: each key is named by its thumbprint",
             ));
         }

@@ -63,7 +63,7 @@ pub(super) struct LoginArgs {
     /// Write the tokens to this file, readable by this user alone
     #[arg(long, value_name = "FILE")]
     save: Option<PathBuf>,
-    /// Take the place of the profile's login, even if it is somebody else's
+    /// Replace the profile's login, even if it is another user's
     #[arg(long)]
     replace: bool,
 }
@@ -118,7 +118,7 @@ impl Login {
     }
 }
 
-/// Who signed in, and who answers what is typed, if anybody can.
+/// The login, and the channel for what is typed on the terminal, if there is one.
 pub(super) type Attended = (SignedIn, Option<Receiver<String>>);
 
 impl LoginArgs {
@@ -222,14 +222,14 @@ impl InBrowser {
     }
 }
 
-/// Tells who is over SSH how the browser finds its way back.
+/// Tells a user in an SSH session how to forward the callback port.
 fn advise(browser: &Browser, listener: &Listener, output: Output) -> Result<(), Failure> {
     let uri = Url::parse(listener.redirect_uri().as_str())?;
     let Some(command) = browser.forwarding(&uri) else {
         return Ok(());
     };
     output.note(format_args!(
-        "this shell is over SSH: before, run this where the browser is, so that it finds its way back:\n{command}"
+        "this is an SSH session: first run this on the machine with the browser, so that the callback reaches this one:\n{command}"
     ));
     Ok(())
 }
@@ -276,13 +276,13 @@ impl Home<'_> {
         };
         let profile = self.grants.profile();
         self.output.note(format_args!(
-            "profile `{profile}` has the login of `{old}`, and this is `{new}`; replace it? [y/N]"
+            "profile `{profile}` is logged in as `{old}`, and this login is `{new}`; replace it? [y/N]"
         ));
         let answer = typed.recv().unwrap_or_default();
         ["y", "yes"].contains(&answer.trim().to_ascii_lowercase().as_str())
     }
 
-    /// Nobody has these tokens, so they should not be good for long; if the server does not help,
+    /// These tokens are discarded, so they should not stay valid; if revocation fails,
     /// there is nothing left to do.
     fn take_back(&self, tokens: &Tokens) {
         let refresh = tokens.refresh_token.as_ref().map(|token| token.secret());
@@ -337,11 +337,11 @@ fn tell(stray: Stray, output: Output) {
         ),
         Stray::Refusal => (
             "login.stateless_refusal",
-            "a refusal came without a `state`: it may be this login's, but anybody can send one; still waiting",
+            "received an error without a `state`: it may belong to this login, but anyone can send one; still waiting",
         ),
         _ => (
             "login.foreign_callback",
-            "a callback came that is not this login's (`state` is another, or is missing); still waiting for the right one",
+            "received a callback that does not belong to this login (`state` differs or is missing); still waiting",
         ),
     };
     match output.json {
@@ -350,7 +350,7 @@ fn tell(stray: Stray, output: Output) {
     }
 }
 
-/// Prints the tokens that nobody else keeps.
+/// Prints tokens that are not stored anywhere.
 fn print(tokens: &Tokens, output: Output) -> Result<(), Failure> {
     token::warn(tokens, output);
     let mut record = token::record(tokens);

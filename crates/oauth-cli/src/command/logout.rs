@@ -83,7 +83,7 @@ impl Logout {
         let grants = grants.ok_or_else(|| {
             Failure::usage(
                 "usage.no_login",
-                "no login is kept: no profile is in force, or its tokens are not stored",
+                "there is no stored login: no profile is selected, or its tokens are not stored",
                 "name the profile of a login with --profile; oauth revoke takes a token",
             )
         })?;
@@ -200,7 +200,7 @@ fn unless_impossible(
     match revoked {
         Err(failure) if failure.is("endpoint.missing") => {
             output.note(
-                "the server has no revocation endpoint: its tokens stay good there until they end",
+                "the server has no revocation endpoint: the tokens stay valid there until they expire",
             );
             Ok(None)
         }

@@ -35,7 +35,7 @@ secret_args!(
     "initial-access-token",
     "initial-access-token",
     "Server",
-    "the token that entitles to register"
+    "the initial access token"
 );
 
 /// Registers a client with a server.
@@ -96,7 +96,7 @@ impl Register {
         if !is_kept && self.add_profile.is_none() && !self.show_secrets {
             return Err(Failure::usage(
                 "usage.register_output",
-                "it is not said where the client's secrets go, which the server tells once",
+                "say where to put the client's secrets, which the server sends only once",
                 "keep them with --output FILE or --secret-file FILE, or print them with --show-secrets",
             ));
         }
@@ -306,7 +306,7 @@ pub(super) fn object(path: &Path) -> Result<Map<String, Value>, Failure> {
 fn no_server() -> Failure {
     Failure::usage(
         "usage.server",
-        "it is not said which server to talk to",
+        "no server is given",
         "say it with --issuer or --profile",
     )
 }

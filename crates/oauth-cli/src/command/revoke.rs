@@ -89,7 +89,9 @@ pub(super) fn forget_clients(
         revocations.extend(own.tokens.iter().flat_map(|tokens| both(tokens)));
     }
     let client = plan.client_id().to_owned();
-    output.note(format_args!("what `{client}` had of its own is forgotten"));
+    output.note(format_args!(
+        "the tokens of `{client}` itself are forgotten"
+    ));
     let setup = plan.set_up(Need::Perhaps, false);
     let revoked = setup.and_then(|setup| revoke(&setup, revocations));
     Ok(revoked.map_err(still_good))

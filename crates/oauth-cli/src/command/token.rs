@@ -267,7 +267,7 @@ impl MinValid {
         Err(Failure::refused(
             "token.short_lived",
             format_args!(
-                "the token ends sooner than in the {} s of --min-valid",
+                "the token expires in less than the {} s of --min-valid",
                 self.seconds
             ),
             "the server's tokens do not last that long: ask for less",

@@ -109,7 +109,7 @@ fn ask(setup: &Setup, tokens: Arc<Tokens>, subject: &str) -> Result<Claims, Erro
 fn nobody_known() -> Failure {
     Failure::usage(
         "usage.subject",
-        "nobody knows whom this token is for, so the answer could be about anybody",
+        "the subject of this token is unknown, so the response could be about anyone",
         "log in with a profile whose scope has `openid`, or say with --subject whom you expect",
     )
 }

@@ -27,7 +27,7 @@ impl Client {
 
     /// Its tokens are bound to the certificate that the HTTP client shows
     /// (`tls_client_certificate_bound_access_tokens`, RFC 8705 section 3), whatever way it authenticates: requests go
-    /// to the server's aliases for mutual TLS, where it has such.
+    /// to the server's mutual-TLS aliases, if any.
     #[must_use]
     pub fn with_certificate_bound_tokens(mut self) -> Self {
         Arc::make_mut(&mut self.0).token_binding = TokenBinding::Certificate;

@@ -132,7 +132,7 @@ impl FederatedAssertion {
         let wanted = self.expected(server);
         // A server that gets a token for several audiences could use it at the others (RFC 10070).
         if audience != [wanted] {
-            let both = format!("it names {}, expected was {wanted}", audience.join(" "));
+            let both = format!("it names {}, expected {wanted}", audience.join(" "));
             return Err(Error::from(Misuse::AssertionAudience).about(&both));
         }
         let subject = claims.text("sub").map_err(of_claim)?.unwrap_or_default();

@@ -19,7 +19,7 @@ impl ClientMetadata {
     /// # Errors
     /// `client_metadata.malformed` for a member that is none of the client's to say, or no URL;
     /// `client_metadata.inconsistent` for two that contradict each other, or one without the other it needs;
-    /// `client_metadata.private_key` for a key that is no public one; `client_metadata.keys_missing`.
+    /// `client_metadata.private_key` for a private key; `client_metadata.keys_missing`.
     pub fn check(&self) -> Result<(), Error> {
         self.check_names()?;
         self.check_redirects()?;

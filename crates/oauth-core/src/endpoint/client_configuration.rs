@@ -30,11 +30,11 @@ pub struct ReadRegistration {
 pub struct UpdateRegistration {
     /// The client.
     pub client: RegisteredClient,
-    /// All that it is to be registered with: what is left out is given up, or gets the server's default.
+    /// The complete new metadata: an omitted member is removed, or gets the server's default.
     pub metadata: ClientMetadata,
 }
 
-/// Deletes a client at the server, with its grants and tokens. It takes the client along: what is stored of it
+/// Deletes a client at the server, with its grants and tokens. It consumes the client: its stored record
 /// is to be deleted, too.
 #[derive(Debug)]
 #[non_exhaustive]
@@ -44,21 +44,21 @@ pub struct DeleteRegistration {
 }
 
 impl ReadRegistration {
-    /// Of this client.
+    /// A request for this client's registration.
     pub const fn new(client: RegisteredClient) -> Self {
         Self { client }
     }
 }
 
 impl UpdateRegistration {
-    /// To these metadata.
+    /// Replaces the registered metadata with this.
     pub const fn new(client: RegisteredClient, metadata: ClientMetadata) -> Self {
         Self { client, metadata }
     }
 }
 
 impl DeleteRegistration {
-    /// Of this client.
+    /// A request for this client's registration.
     pub const fn new(client: RegisteredClient) -> Self {
         Self { client }
     }

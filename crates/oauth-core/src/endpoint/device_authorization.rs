@@ -14,7 +14,7 @@ use crate::secret::Secret;
 use crate::server::EndpointKind;
 use crate::url::Url;
 
-/// How long to wait between two questions where the server does not say, in seconds (section 3.2).
+/// The default polling interval, in seconds (section 3.2).
 const INTERVAL: u64 = 5;
 
 /// The longest code that a person can be asked to enter, in characters.
@@ -30,7 +30,7 @@ pub struct DeviceAuthorization {
 #[derive(Debug, Clone)]
 #[non_exhaustive]
 pub struct DeviceCode {
-    /// What the token endpoint is asked with. It is nothing to show.
+    /// What the client polls the token endpoint with. Never show it.
     pub device_code: Secret<String>,
     /// What the person enters: visible ASCII and spaces, safe to print on a terminal.
     pub user_code: String,
@@ -40,11 +40,11 @@ pub struct DeviceCode {
     /// The same with the code in it, for a QR code. The code is shown all the same (section 3.3.1). One of another
     /// origin than `verification_uri` is left out: the person could not tell where it leads (RFC 10027).
     pub verification_uri_complete: Option<Url>,
-    /// For how many seconds both codes are good, from when they came.
+    /// The lifetime of both codes in seconds, from the response.
     pub expires_in: u64,
     /// When both codes end: the prompt is to be taken away then, and a new one made only if the person wishes.
     pub expires_at: UnixTime,
-    /// How many seconds to wait between two questions: at least one, and no more than the codes live.
+    /// The polling interval in seconds: at least 1, and at most the lifetime of the codes.
     pub interval: u64,
 }
 

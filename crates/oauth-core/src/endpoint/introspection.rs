@@ -87,7 +87,7 @@ impl SignedResponse {
 }
 
 impl Introspection {
-    /// Of this token, of whichever kind it is.
+    /// A request about this token, of any kind.
     pub fn new(token: impl Into<Secret<String>>) -> Self {
         Self {
             token: token.into(),
@@ -117,12 +117,12 @@ impl Introspection {
 pub enum TokenState {
     /// The token is active; with the members that the server sent.
     Active(Box<ActiveToken>),
-    /// Dead, unknown, or none of our business: the server does not say which, and nothing else it
+    /// Expired, revoked, unknown, or not for this caller: the server does not say which, and nothing else it
     /// says may be trusted.
     Inactive,
 }
 
-/// A live token's attributes; every one is optional.
+/// The attributes of an active token; all are optional.
 #[derive(Debug, Clone, Default)]
 #[non_exhaustive]
 pub struct ActiveToken {
@@ -161,7 +161,7 @@ pub struct ActiveToken {
 #[derive(Debug)]
 pub(crate) struct Introspect(pub(crate) Introspection);
 
-/// What came.
+/// The response.
 #[derive(Debug)]
 pub(crate) enum Response {
     Plain(TokenState),
@@ -191,7 +191,7 @@ impl Endpoint for Introspect {
         form.push("token", token.expose());
         form.push_some("token_type_hint", hint.map(TokenKind::as_str));
         let request = EndpointRequest::post(EndpointKind::Introspection, Self::NAME, form);
-        // "The authorization server ... MUST ... require some form of authorization" (2.1)
+        // "the endpoint MUST also require some form of authorization to access this endpoint" (2.1)
         let request = request.auth(Auth::ConfidentialClient {
             purpose: Self::NAME,
         });

@@ -1,4 +1,5 @@
-//! `GET {issuer}/.well-known/...`: fetches the server's metadata.
+//! `GET {issuer}/.well-known/...`: fetches the server's metadata. Its `issuer` is compared with the expected one
+//! (section 3.3) in `server.rs`.
 //!
 //! RFC 8414 <https://www.rfc-editor.org/rfc/rfc8414#section-3>,
 //! OpenID Connect Discovery <https://openid.net/specs/openid-connect-discovery-1_0.html#ProviderConfig>
@@ -22,7 +23,7 @@ pub struct Metadata {
 }
 
 impl Metadata {
-    /// The document of `issuer` that lies at `place`. Whoever names both pins both.
+    /// The metadata document of `issuer` at `place`. Both are then pinned.
     pub const fn new(issuer: Issuer, place: Url) -> Self {
         Self { issuer, place }
     }

@@ -3,7 +3,7 @@
 //!
 //! The core never compares the end of a `request_uri` with the clock: the host gets `expires_in` as
 //! [`Authorization::expires_in`](crate::flow::authorization::Authorization::expires_in), and the server refuses a
-//! `request_uri` that has expired.
+//! `request_uri` that has expired. Whether a request is pushed is decided in `flow/authorization/begin.rs`.
 //!
 //! RFC 9126 <https://www.rfc-editor.org/rfc/rfc9126#section-2>
 

@@ -39,7 +39,7 @@ impl Registration {
         }
     }
 
-    /// With the token that entitles to register.
+    /// With an initial access token (RFC 7591 section 3).
     #[must_use]
     pub fn initial_access_token(mut self, token: impl Into<Option<Secret<String>>>) -> Self {
         self.initial_access_token = token.into();

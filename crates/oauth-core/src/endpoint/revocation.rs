@@ -12,7 +12,7 @@ use crate::secret::Secret;
 use crate::server::EndpointKind;
 use crate::token::{RefreshToken, TokenKind, Tokens};
 
-/// Asks the server to forget one token.
+/// Asks the server to revoke one token.
 ///
 /// `Ok` means the token is unusable, or never was usable: the server answers both alike.
 #[derive(Debug, Clone)]
@@ -25,7 +25,7 @@ pub struct Revocation {
 }
 
 impl Revocation {
-    /// Of this token, of whichever kind it is.
+    /// A request about this token, of any kind.
     pub fn new(token: impl Into<Secret<String>>) -> Self {
         Self {
             token: token.into(),

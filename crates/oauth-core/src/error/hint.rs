@@ -26,7 +26,7 @@ const HINTS: &[(&str, &str)] = &[
     ),
     (
         "denied.unauthorized_client",
-        "the client may not use this grant type; some servers say so of a wrong secret as well: check client id and secret",
+        "the client may not use this grant type; some servers also report this for a wrong secret: check client id and secret",
     ),
     (
         "denied.invalid_grant",
@@ -58,11 +58,11 @@ const HINTS: &[(&str, &str)] = &[
     ),
     (
         "reply.content_type",
-        "what answered may be a proxy or an error page: check the URL",
+        "the response may come from a proxy or an error page: check the URL",
     ),
     (
         "reply.json",
-        "what answered may be a proxy or an error page: check the URL",
+        "the response may come from a proxy or an error page: check the URL",
     ),
     (
         "metadata.issuer",
@@ -86,7 +86,7 @@ const HINTS: &[(&str, &str)] = &[
     ),
     (
         "callback.state",
-        "the callback may be of an older attempt, or forged: start the sign-in again",
+        "the callback may belong to an earlier attempt, or be forged: start the sign-in again",
     ),
     (
         "callback.missing_issuer",
@@ -114,7 +114,7 @@ const HINTS: &[(&str, &str)] = &[
     ("lost.dns", "check the URL's host and the network"),
     (
         "connect.client",
-        "let the client register itself, by giving it a name, or name the id of one that is registered there",
+        "give the client a name so that it can register itself, or give the id of a client registered there",
     ),
     (
         "connect.issuer",
@@ -136,7 +136,7 @@ const HINTS: &[(&str, &str)] = &[
     ),
     (
         "resource.origin_not_allowed",
-        "if the token may go there, name the origin in `origins`, where the request is sent or the API made",
+        "if the token may be sent there, add the origin to `origins` of the request or the API",
     ),
     (
         "client_auth.secret_missing",
@@ -144,7 +144,7 @@ const HINTS: &[(&str, &str)] = &[
     ),
     (
         "ciba.pending",
-        "wait for the answer, or allow to repeat it where the person wants that",
+        "wait for the answer, or allow the request to be repeated if the user wants that",
     ),
     (
         "identity_assertion.no_id_token",
@@ -168,7 +168,7 @@ const HINTS: &[(&str, &str)] = &[
     ),
     (
         "endpoint.missing",
-        "the server's metadata do not list this endpoint",
+        "the server's metadata does not list this endpoint",
     ),
     (
         "provider.variable",
@@ -176,7 +176,7 @@ const HINTS: &[(&str, &str)] = &[
     ),
     (
         "web.signed_out",
-        "open the sign-in page; a page that fetches should send the person there",
+        "open the sign-in page; a page that uses fetch should navigate there",
     ),
     (
         "web.cross_site",

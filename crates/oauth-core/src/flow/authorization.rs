@@ -3,9 +3,9 @@
 //! RFC 6749 section 4.1, RFC 7636 (PKCE), RFC 9101 (signed requests), RFC 9126 (pushed requests), RFC 9207
 //! (issuer in the callback), RFC 9700 section 2.1, JARM (signed responses).
 
+mod begin;
 mod callback;
 mod context;
-mod conversation;
 mod entropy;
 mod jarm;
 mod pending;
@@ -18,10 +18,10 @@ mod step_up;
 #[cfg(all(test, feature = "sha2"))]
 mod tests;
 
+pub use begin::Authorization;
+pub(crate) use begin::Begin;
 pub use callback::{Callback, check_issuers};
 pub use context::{Arrival, ConnectionContext, check_contexts};
-pub use conversation::Authorization;
-pub(crate) use conversation::Begin;
 pub(crate) use entropy::FlowEntropy;
 pub use entropy::HostGeneratedValues;
 pub use pending::Pending;

@@ -1,4 +1,4 @@
-//! Client-initiated backchannel authentication (CIBA): the request, signed where that is agreed on, and the
+//! CIBA, client-initiated backchannel authentication: the request, signed if the client signs its requests, and the
 //! notifications of the server.
 //!
 //! CIBA Core <https://openid.net/specs/openid-client-initiated-backchannel-authentication-core-1_0.html>, sections 7,
@@ -36,7 +36,7 @@ pub(crate) use begin::begin;
 #[cfg(not(feature = "sha2"))]
 pub(crate) use begin_unasked as begin;
 
-/// Asks the server to ask.
+/// Sends the authentication request.
 pub(crate) fn begin_unasked(
     config: Arc<ClientConfig>,
     ask: BackchannelAuthentication,
@@ -98,17 +98,17 @@ fn signed(
 /// A request that waits for the server's notification.
 #[derive(Debug, Clone)]
 pub struct AwaitedRequest {
-    /// The server's name for it.
+    /// The `auth_req_id`: how the server identifies the request.
     pub auth_req_id: Secret<String>,
-    /// What the server has to authenticate with.
+    /// The bearer token with which the server authenticates its notifications.
     pub client_notification_token: Secret<String>,
     /// What was asked for.
     pub token_request: TokenRequest,
 }
 
 impl AwaitedRequest {
-    /// Judges a ping (section 10.2): the value of its `Authorization` header, and its body. If it is good, ask the
-    /// token endpoint, once.
+    /// Verifies a ping notification (section 10.2): its `Authorization` header, and its body. If it is valid, send a
+    /// request to the token endpoint, once.
     ///
     /// # Errors
     /// `ciba.notifier`, to be answered with 401; `ciba.unknown_request` or `reply.*`, with 400. Nothing is asked

@@ -43,7 +43,7 @@ pub use extension::Extension;
 pub use recovery::Recovery;
 pub use scope::{ScopeSource, StepUpBudget};
 
-/// What is known of an API that a client has never met, for [`crate::connect_resource`].
+/// The request to connect to an API that the client has not used before, for [`crate::connect_resource`].
 #[derive(Debug, Clone)]
 pub struct ConnectRequest {
     pub(crate) discovery: ResourceDiscoveryRequest,
@@ -80,7 +80,7 @@ enum FirstChallenge {
     Ask,
     /// The caller has met it.
     Met,
-    /// The API was asked, and serves strangers.
+    /// The API was asked, and answers without a token.
     Served,
 }
 
@@ -94,7 +94,7 @@ pub enum OfflineAccess {
     WhereListed,
 }
 
-/// How to get tokens for an API. Whoever holds it has asked nobody for a token yet.
+/// How to get tokens for an API. No token has been requested yet.
 #[derive(Debug, Clone)]
 #[non_exhaustive]
 pub struct Connection {

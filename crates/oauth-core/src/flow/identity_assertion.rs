@@ -104,8 +104,8 @@ pub(crate) fn request(
     answer.boxed()
 }
 
-/// "The ID Token must be the client's own": one of another client, or one that has ended, would only be refused, and
-/// is not shown to anybody.
+/// The ID token must have been issued to this client: one of another client, or an expired one, would only be
+/// refused, and is not shown to anybody.
 fn own(config: &ClientConfig, subject: &IdentitySubject, now: UnixTime) -> Result<(), Error> {
     let IdentitySubject::IdToken(token) = subject else {
         return Ok(());

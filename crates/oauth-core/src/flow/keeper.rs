@@ -405,7 +405,7 @@ impl Keeper {
         Some((tokens, self.deadlines.refresh_at))
     }
 
-    /// The newest tokens there are, good or not.
+    /// The newest tokens, valid or not.
     pub const fn tokens(&self) -> Option<&Arc<Tokens>> {
         self.record.tokens.as_ref()
     }
@@ -430,7 +430,7 @@ impl Keeper {
     }
 
     /// Why the last attempt failed, if it did. Callers do not see it while their token is good.
-    pub fn trouble(&self) -> Option<&Error> {
+    pub fn last_error(&self) -> Option<&Error> {
         self.backoff.error()
     }
 

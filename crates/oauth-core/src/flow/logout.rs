@@ -33,18 +33,18 @@ pub struct LogoutRequest {
     /// standard asks for that, for the token signs nobody in any more, but it tells about a person, so keep
     /// the URL out of logs. Without one, the server has to ask the person.
     pub id_token_hint: Option<Secret<String>>,
-    /// Who is to be signed out, in words that the server knows, such as an e-mail address.
+    /// A hint which user is to be signed out, such as an e-mail address.
     pub logout_hint: Option<String>,
     /// Where to come back to; registered at the server as `post_logout_redirect_uris`.
     pub post_logout_redirect_uri: Option<RedirectUri>,
-    /// What comes back with the person, to be compared by [`check_return`]. Draw it again for each logout.
+    /// The value that returns with the user, which [`check_return`] compares. Generate a new one for each logout.
     pub state: Option<Secret<String>>,
     /// Languages in order of preference (RFC 5646), with spaces.
     pub ui_locales: Option<String>,
 }
 
 impl LogoutRequest {
-    /// With nothing but the client's id.
+    /// A request with only the client id.
     pub fn new() -> Self {
         Self::default()
     }
@@ -101,7 +101,7 @@ impl fmt::Debug for LogoutRequest {
 /// back without it may have been sent by anybody: show them a page, and change nothing.
 ///
 /// # Errors
-/// `logout.state`; `logout.malformed` for what is no query, or larger than 64 KiB.
+/// `logout.state`; `logout.malformed` for an invalid query, or one larger than 64 KiB.
 pub fn check_return(callback: &str, state: &Secret<String>) -> Result<(), Error> {
     let returned = parameters(callback, &["state"])?;
     match returned.first() {
@@ -159,7 +159,7 @@ pub struct LogoutReply {
 }
 
 impl LogoutReply {
-    /// 200 for what was found good, whether or not there was a session to end; 400 else (OpenID Connect
+    /// 200 for a valid request, whether or not there was a session to end; otherwise 400 (OpenID Connect
     /// Back-Channel Logout section 2.8).
     pub const fn to<T, E>(result: &Result<T, E>) -> Self {
         Self {
@@ -169,7 +169,8 @@ impl LogoutReply {
     }
 }
 
-/// The parameters of these names. One "sent without a value MUST be treated as if omitted" (RFC 6749 section
+/// The parameters of these names. "Parameters sent without a value MUST be treated as if they were omitted" (RFC 6749
+/// section
 /// 3.1).
 fn parameters(called: &str, names: &[&str]) -> Result<Vec<Option<String>>, Error> {
     let malformed = || Error::from(ProtocolViolation::LogoutShape);

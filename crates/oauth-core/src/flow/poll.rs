@@ -2,7 +2,7 @@
 //!
 //! RFC 8628 <https://www.rfc-editor.org/rfc/rfc8628#section-3.5>, CIBA Core section 11
 //!
-//! The pace is the server's: its interval, five seconds more for each `slow_down`, twice as long after each answer
+//! The server sets the pace: its interval, plus five seconds for each `slow_down`, and twice as long after each reply
 //! that was lost or asked for patience, and never past the end of the code.
 
 use std::sync::Arc;
@@ -20,19 +20,19 @@ use crate::value::Value;
 
 /// What a `slow_down` adds, "for this and all subsequent requests", in seconds.
 const SLOWER: u64 = 5;
-/// How often the pause is doubled for answers that were lost, at most.
+/// How many times the pause is doubled at most, after replies that were lost.
 const DOUBLINGS: u32 = 6;
 
-/// When to ask.
+/// The polling interval, and when polling ends.
 #[derive(Debug, Clone, Copy)]
 pub struct Pace {
-    /// How many seconds to wait before each question; no less than one.
+    /// The seconds to wait before each token request; at least 1.
     pub interval: u64,
-    /// When the code ends. Nothing is asked from then on.
+    /// When the code expires. No request is sent after that.
     pub expires_at: UnixTime,
 }
 
-/// Asks until there is an answer.
+/// Polls the token endpoint until the user has answered or the code has expired.
 pub(crate) struct Poll {
     question: Box<dyn Fn() -> Boxed<Tokens> + Send>,
     interval: u64,
@@ -123,7 +123,7 @@ impl Poll {
     }
 }
 
-/// What the server would say by now. It is not asked.
+/// The error that the server would return by now. No request is sent for it.
 fn expired() -> Error {
     let expired = ServerError::of_code("expired_token");
     let expired = expired.described(Some("nobody answered before the code ended"), None);

@@ -206,7 +206,7 @@ fn verified(
     checks: IdTokenChecks,
     vouched: Option<IdToken>,
 ) -> Result<Boxed<Login>, Error> {
-    // "The Token Response ... MUST ... id_token" (section 3.1.3.3)
+    // "the following parameters MUST be included in the response: id_token" (section 3.1.3.3)
     let text = tokens.id_token.clone();
     let text =
         text.ok_or_else(|| Error::from(ProtocolViolation::IdTokenMissing).at_endpoint("token"))?;

@@ -138,7 +138,7 @@ impl Claims {
         if named == issuer {
             return Ok(());
         }
-        let both = format!("it names {named}, expected was {issuer}");
+        let both = format!("it names {named}, expected {issuer}");
         Err(Error::from(ValidationFailure::JwtIssuer).about(&both))
     }
 
@@ -152,7 +152,7 @@ impl Claims {
         if audience.contains(&reader) {
             return Ok(());
         }
-        let both = format!("it names {}, expected was {reader}", audience.join(" "));
+        let both = format!("it names {}, expected {reader}", audience.join(" "));
         Err(Error::from(ValidationFailure::JwtAudience).about(&both))
     }
 

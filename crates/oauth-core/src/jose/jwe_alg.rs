@@ -26,8 +26,8 @@ macro_rules! names {
 }
 
 names! {
-    /// How the key of a JWE comes to its reader: `alg` (RFC 7518 section 4.1). `RSA1_5` and the
-    /// password-based algorithms cannot be said.
+    /// How the content encryption key is conveyed: `alg` (RFC 7518 section 4.1). `RSA1_5` and the
+    /// password-based algorithms cannot be represented.
     JweAlg {
         RsaOaep "RSA-OAEP" "RSAES OAEP with SHA-1 and MGF1 with SHA-1."
         RsaOaep256 "RSA-OAEP-256" "RSAES OAEP with SHA-256 and MGF1 with SHA-256."
@@ -35,7 +35,7 @@ names! {
         EcdhEsA128Kw "ECDH-ES+A128KW" "ECDH-ES whose key wraps the content's with AES-128."
         EcdhEsA192Kw "ECDH-ES+A192KW" "ECDH-ES whose key wraps the content's with AES-192."
         EcdhEsA256Kw "ECDH-ES+A256KW" "ECDH-ES whose key wraps the content's with AES-256."
-        A128Kw "A128KW" "A shared key wraps the content's with AES-128."
+        A128Kw "A128KW" "A shared key wraps the content encryption key with AES-128."
         A192Kw "A192KW" "A shared key wraps the content's with AES-192."
         A256Kw "A256KW" "A shared key wraps the content's with AES-256."
         A128GcmKw "A128GCMKW" "A shared key encrypts the content's with AES-128 GCM."

@@ -15,7 +15,7 @@ use crate::moment::UnixTime;
 
 /// How long keys are kept where the server does not say (OpenID Connect Core section 10.1.1 leaves it open).
 const DEFAULT_AGE: Duration = Duration::from_secs(15 * 60);
-/// However short the server says, so that not each login fetches them.
+/// The minimum, however short a lifetime the server states, so that not every login fetches keys.
 const MIN_AGE: Duration = Duration::from_secs(60);
 /// However long the server says, and however long it cannot be reached, so that a key that was withdrawn is
 /// forgotten.
@@ -56,7 +56,7 @@ pub(crate) enum Unsigned {
 pub(crate) enum Lookup {
     /// Keys that are not too old.
     Fresh(Arc<KeySet>),
-    /// None, or such that are too old; those will do if no others are to be had.
+    /// None, or keys that are too old, to fall back on if no newer ones can be fetched.
     Stale(Option<Arc<KeySet>>),
 }
 
@@ -124,7 +124,7 @@ impl KeyCache {
         }))
     }
 
-    /// Knows what was exported, if that is newer than what is known.
+    /// Imports what was exported, unless newer keys are cached.
     ///
     /// # Errors
     /// `stored.malformed`; `stored.issuer` for the keys of another server.

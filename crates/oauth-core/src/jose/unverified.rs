@@ -24,7 +24,7 @@ impl Unverified {
     /// header that asks for an unknown or a forbidden algorithm is shown like any other.
     ///
     /// # Errors
-    /// `jws.malformed` for what has not this form, or more than 256 KiB; `jws.duplicate_member`,
+    /// `jws.malformed` for any other form, or more than 256 KiB; `jws.duplicate_member`,
     /// `jwt.malformed`, `jwt.duplicate_member`.
     pub fn parse(token: &str) -> Result<Self, Error> {
         let malformed = || Error::from(ProtocolViolation::JwsMalformed);

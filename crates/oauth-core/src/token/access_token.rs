@@ -1,4 +1,5 @@
-//! [`AccessToken`]: an access token whose signature and claims were verified by an API.
+//! [`AccessToken`]: an access token that an API has verified: audience, `cnf` (RFC 8705 section 3, RFC 9449 section 6),
+//! and how the user authenticated (RFC 9470). What differs between servers is in `access_token/profile.rs`.
 //!
 //! RFC 9068 <https://www.rfc-editor.org/rfc/rfc9068#section-4>
 
@@ -20,7 +21,7 @@ use crate::token::id_token;
 
 pub use profile::AccessTokenProfile;
 
-/// A verified access token. There is no other way to one than the checks: whoever holds it need not check
+/// A verified access token. Only verification creates one, so a caller that has it need not check
 /// again. The token itself is not kept: an API has no use for it.
 #[derive(Clone)]
 pub struct AccessToken {
@@ -43,7 +44,7 @@ impl AccessToken {
         self.client_id.as_deref()
     }
 
-    /// What the token is good for. Empty if it does not say.
+    /// The granted scope. Empty if the token does not say.
     pub const fn scope(&self) -> &Scope {
         &self.scope
     }
@@ -53,7 +54,7 @@ impl AccessToken {
         self.claims.text("iss").ok().flatten().unwrap_or_default()
     }
 
-    /// For whom it is meant; empty where the profile knows no `aud`.
+    /// Its audience; empty if the profile has no `aud`.
     pub fn audience(&self) -> Vec<&str> {
         self.claims.audience().unwrap_or_default()
     }
@@ -89,7 +90,7 @@ impl fmt::Debug for AccessToken {
     }
 }
 
-/// The keys whose possession a request has proved, as the caller found. A token that is bound to a key is
+/// The keys whose possession the request has proved, as verified by the caller. A token that is bound to a key is
 /// good for nothing but a request that proves possession of that key.
 #[derive(Debug, Clone, Default)]
 #[non_exhaustive]
@@ -125,7 +126,7 @@ impl ProvenKeys {
         Self::certificate(crate::base64::url_safe(Sha256::digest(der)))
     }
 
-    /// A client certificate, by its thumbprint. A token that is bound to no key is taken with it too.
+    /// A client certificate, by its thumbprint. A token that is not bound to a key is accepted with it, too.
     pub fn certificate(x5t_s256: impl Into<String>) -> Self {
         Self {
             x5t_s256: Some(x5t_s256.into()),
@@ -160,7 +161,7 @@ impl Checks {
         }
     }
 
-    /// Checks a token whose signature is good, by the rules of section 4. What makes it good at all comes
+    /// Checks a token whose signature is valid, by the rules of section 4. What makes it valid at all comes
     /// first, what this request needs of it last.
     pub(crate) fn check(
         &self,
@@ -211,7 +212,7 @@ impl Checks {
         if scope.covers(&self.scope) {
             return Ok(());
         }
-        let detail = format!("needed is {}", self.scope.as_str());
+        let detail = format!("it needs {}", self.scope.as_str());
         Err(Error::from(ValidationFailure::AccessTokenScope).about(&detail))
     }
 
@@ -223,7 +224,7 @@ impl Checks {
             return Ok(());
         }
         let (named, ours) = (named.join(" "), self.audience.join(" or "));
-        let both = format!("it names {named}, expected was {ours}");
+        let both = format!("it names {named}, expected {ours}");
         Err(Error::from(ValidationFailure::JwtAudience).about(&both))
     }
 
@@ -275,7 +276,8 @@ fn possession(claims: &Claims, proven: &ProvenKeys) -> Result<(), Error> {
             return unproven(way);
         }
     }
-    // "the DPoP authentication scheme ... MUST reject" what is not bound (RFC 9449 section 7.1): a proof
+    // The DPoP scheme is for bound tokens only ("the public key to which the access token is bound", RFC 9449 section
+    // 7.1): a proof
     // with whatever key says nothing about who may use the token.
     match proven.jkt.is_some() && !is_bound_by_dpop {
         true => unproven("jkt"),

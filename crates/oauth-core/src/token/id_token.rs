@@ -24,7 +24,7 @@ use crate::server::Server;
 pub use crate::jose::CLOCK_SKEW;
 pub use arrival::{Arrival, WithoutNonce};
 
-/// A verified ID token. There is no other way to one than the checks: whoever holds it need not check
+/// A verified ID token. Only verification creates one, so a caller that has it need not check
 /// again.
 #[derive(Clone)]
 pub struct IdToken {
@@ -74,7 +74,7 @@ impl fmt::Debug for IdToken {
 #[derive(Debug, Clone)]
 #[non_exhaustive]
 pub struct IdTokenChecks {
-    /// How it came. What came by itself is held to more.
+    /// How it arrived. An unsolicited token has to meet stricter rules.
     pub arrival: Arrival,
     /// The nonce that was sent.
     pub nonce: Option<Secret<String>>,
@@ -87,25 +87,25 @@ pub struct IdTokenChecks {
     /// Other clients of the same application at this server, such as its app for phones: the token may be for
     /// one of them, and `azp` may be one of them.
     pub client_ids: Vec<String>,
-    /// Audiences that may stand beside the client.
+    /// Audiences that are accepted in addition to the client.
     pub trusted_audiences: Vec<String>,
     /// One of these must be the `acr`.
     pub acr_values: Vec<String>,
-    /// The access token that came with it; `at_hash`, where it is there, must be its. It must be there in what
+    /// The access token that came with it; `at_hash`, if present, must match it. It is required in a token that
     /// came by itself.
     pub access_token: Option<Secret<String>>,
-    /// The code that came with it through the browser; `c_hash` must be there and its.
+    /// The code that came with it through the browser; `c_hash` is required and must match it.
     pub code: Option<Secret<String>>,
     /// The state that came with it through the browser; `s_hash`, where it is there, must be its.
     pub state: Option<Secret<String>>,
     /// The backchannel request that it was pushed for (CIBA Core section 10.3.1): it must name this one, and
     /// `at_hash` must be there.
     pub auth_req_id: Option<Secret<String>>,
-    /// The refresh token that was pushed with it; its hash must be there and its.
+    /// The refresh token that was pushed with it; `urn:openid:params:jwt:claim:rt_hash` is required and must match it.
     pub refresh_token: Option<Secret<String>>,
     /// The oldest token that is accepted, by its `iat`.
     pub max_token_age: Option<Duration>,
-    /// How far clocks may be apart.
+    /// The tolerated clock skew.
     pub clock_skew: Duration,
     /// The claims of the login's token, for one that a refresh has brought.
     pub original: Option<Claims>,
@@ -251,7 +251,7 @@ impl IdTokenChecks {
         let is_wanted = |acr: &str| self.acr_values.iter().any(|wanted| wanted == acr);
         if !self.acr_values.is_empty() && !acr.is_some_and(is_wanted) {
             let (named, wanted) = (acr.unwrap_or("none"), self.acr_values.join(" "));
-            let detail = format!("it names {named}, wanted was {wanted}");
+            let detail = format!("it names {named}, expected {wanted}");
             return Err(Error::from(ValidationFailure::IdTokenAcr).about(&detail));
         }
         claims.texts("amr").map(drop)
@@ -400,7 +400,7 @@ pub(crate) fn issuer(server: &Server, claims: &Claims) -> Result<(), Error> {
     if issuer.as_str() == named || is_of_tenant(rules.tenant_issuer(), named, claims)? {
         return Ok(());
     }
-    let both = format!("it names {named}, expected was {issuer}");
+    let both = format!("it names {named}, expected {issuer}");
     Err(Error::from(ValidationFailure::JwtIssuer).about(&both))
 }
 

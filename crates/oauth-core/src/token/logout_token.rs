@@ -133,9 +133,9 @@ impl Session {
 #[derive(Debug, Clone)]
 #[non_exhaustive]
 pub struct LogoutTokenChecks {
-    /// Audiences that may stand beside the client.
+    /// Audiences that are accepted in addition to the client.
     pub trusted_audiences: Vec<String>,
-    /// How far clocks may be apart.
+    /// The tolerated clock skew.
     pub clock_skew: Duration,
     /// Where received tokens are remembered.
     pub replay: Replay,
@@ -192,7 +192,8 @@ impl LogoutTokenChecks {
             return Err(Error::from(ValidationFailure::JwtType).about(typ));
         }
         let claims = Claims::parse(jws.payload())?;
-        // "to prevent a Logout Token from being misused as an ID Token", and the other way round.
+        // A `nonce` is prohibited so that a logout token is invalid "in place of an ID Token" (section 2.4), and the
+        // other way round.
         if claims.as_map().contains_key("nonce") {
             return Err(Error::from(ValidationFailure::JwtUnexpectedClaim).about("nonce"));
         }
@@ -241,7 +242,7 @@ impl LogoutTokenChecks {
         } else {
             return Ok(());
         };
-        let both = format!("it names {}, expected was {client_id}", audience.join(" "));
+        let both = format!("it names {}, expected {client_id}", audience.join(" "));
         Err(Error::from(failure).about(&both))
     }
 

@@ -1,4 +1,5 @@
-//! [`StepUp`]: the authentication that an API requires beyond the current token.
+//! [`StepUp`]: the authentication that an API requires beyond the current token, as the client reads it. An API checks
+//! `acr` and `auth_time` of a token in `access_token.rs`.
 //!
 //! RFC 9470 <https://www.rfc-editor.org/rfc/rfc9470#section-3>, RFC 6750 section 3.1 (`insufficient_scope`)
 
@@ -6,7 +7,7 @@ use crate::json_form;
 use crate::moment::UnixTime;
 use crate::scope::Scope;
 
-/// What an API wants of the person: another way to authenticate, a fresher login, or a wider scope. A refresh does
+/// What an API requires of the user: another way to authenticate, a more recent login, or a wider scope. A refresh does
 /// not help; a new authorization may, see
 /// [`AuthorizationRequest::step_up`](crate::AuthorizationRequest::step_up).
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -45,7 +46,7 @@ pub(crate) struct StepUpLogin {
 json_form! { StepUpLogin { step_up, at } }
 
 impl StepUpLogin {
-    /// Whether an API asks for nothing that this login was not made for already. A `max_age` may be over by now.
+    /// Whether this login was already made for everything the API asks for. A `max_age` may have passed since.
     pub(crate) fn repeats(&self, wanted: &StepUp, now: UnixTime) -> bool {
         let given = &self.step_up;
         let is_fresh = wanted.max_age.is_none_or(|age| {
@@ -61,7 +62,7 @@ impl StepUpLogin {
             .scope
             .as_ref()
             .is_none_or(|scope| scope.iter().all(has));
-        // Of several values any will do, so the same list is the same wish.
+        // Any one of the values suffices, so an equal list is the same requirement.
         is_fresh && covers && given.acr_values == wanted.acr_values && given.claims == wanted.claims
     }
 }

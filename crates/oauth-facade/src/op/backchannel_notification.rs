@@ -1,4 +1,5 @@
-//! What the server posts once a person has answered (CIBA Core sections 10.2 and 10.3).
+//! CIBA ping and push notifications, which the server posts once a user has answered (CIBA Core sections 10.2 and
+//! 10.3).
 
 use oauth_core::Secret;
 use oauth_core::flow::backchannel::AwaitedRequest;

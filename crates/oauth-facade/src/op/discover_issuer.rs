@@ -1,4 +1,4 @@
-//! Where a person signs in: `GET https://{host}/.well-known/webfinger` (OpenID Connect Discovery section 2).
+//! Issuer discovery by WebFinger: `GET https://{host}/.well-known/webfinger` (OpenID Connect Discovery section 2).
 
 use oauth_core::endpoint::webfinger::UserIdentifier;
 use oauth_core::issuer::Issuer;

@@ -1,4 +1,4 @@
-//! New tokens for old ones: `grant_type=refresh_token` (RFC 6749 section 6).
+//! Refresh: `grant_type=refresh_token` (RFC 6749 section 6).
 
 use std::sync::Arc;
 

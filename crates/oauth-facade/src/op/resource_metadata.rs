@@ -1,4 +1,4 @@
-//! About a protected resource: `GET {origin}/.well-known/oauth-protected-resource{path}` (RFC 9728 section 3).
+//! Protected resource metadata: `GET {origin}/.well-known/oauth-protected-resource{path}` (RFC 9728 section 3).
 
 use oauth_core::error::{Error, Misuse};
 use oauth_core::extra::Extra;

@@ -1,4 +1,4 @@
-//! One token for another: `grant_type=urn:ietf:params:oauth:grant-type:token-exchange` (RFC 8693).
+//! Token exchange: `grant_type=urn:ietf:params:oauth:grant-type:token-exchange` (RFC 8693).
 
 use oauth_core::{Secret, grant};
 

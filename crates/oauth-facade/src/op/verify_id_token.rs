@@ -1,4 +1,4 @@
-//! Who signed in, by an ID token that comes by itself (OpenID Connect Core section 3.1.3.7).
+//! Verification of an unsolicited ID token, such as Google One Tap posts (OpenID Connect Core section 3.1.3.7).
 
 use std::time::Duration;
 

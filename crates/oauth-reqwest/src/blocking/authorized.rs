@@ -125,7 +125,7 @@ impl fmt::Debug for Request<'_> {
 }
 
 impl Request<'_> {
-    /// Adds a header field. `Authorization` is not yours to set: the request is then refused.
+    /// Adds a header field. A request with an `Authorization` of the caller's is refused.
     pub fn header(mut self, name: &str, value: &str) -> Self {
         self.outgoing = self.outgoing.header(name, value);
         self
@@ -160,10 +160,10 @@ impl Request<'_> {
 
     /// Sends the request, and returns the reply whatever its status; its body streams.
     ///
-    /// A 401 that speaks of the token is answered once with a new token, if the body can be sent
-    /// again. Up to ten redirects of `GET` and `HEAD` are followed within the origin; all others
-    /// are handed back. A 429, and a 503 that names a pause, are an error with that pause, unless
-    /// [`on_limit`](Self::on_limit) says to wait or to hand them back.
+    /// A 401 that speaks of the token is answered once with a new token, if the body can be sent again. Up to 20
+    /// redirects are followed within the origin: those of `GET` and `HEAD`, and a 307 or 308 of any method whose body
+    /// can be sent again. All others are handed back. A 429, and a 503 that names a pause, are an error with that
+    /// pause, unless [`on_limit`](Self::on_limit) says to wait or to hand them back.
     ///
     /// # Errors
     /// `url.*`, `resource.origin_not_allowed`, `resource.owner_missing` and

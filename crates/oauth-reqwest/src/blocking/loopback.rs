@@ -27,7 +27,7 @@ impl Listener {
     /// Listens on a free port of `127.0.0.1`, or of `[::1]` where there is no IPv4.
     ///
     /// # Errors
-    /// `misuse.setup` if neither address can be had.
+    /// `misuse.setup` if neither address can be bound.
     pub fn bind() -> Result<Self, Error> {
         Self::bind_on(0)
     }

@@ -1,4 +1,4 @@
-//! An API whose server and client are known, and how its tokens are had.
+//! An API whose authorization server and client are known, and how tokens for it are obtained.
 
 use std::sync::Arc;
 

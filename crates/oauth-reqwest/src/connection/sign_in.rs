@@ -21,7 +21,8 @@ pub(super) enum Occasion<'a> {
     Short(&'a Tokens, &'a StepUp),
 }
 
-/// A place to come back to, if this connection is a person's. It is had before a client is registered, which names it.
+/// The loopback listener for the login, if a user signs in. It is bound before the client is registered, since the
+/// registration names its URI.
 pub(super) async fn listener(settings: &Settings) -> Result<Option<Listener>, Error> {
     match (settings.request.chosen_way(), &settings.redirect_uri) {
         (Way::AuthorizationCode, Some(uri)) => Listener::at(uri).await.map(Some),

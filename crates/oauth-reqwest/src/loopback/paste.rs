@@ -1,4 +1,4 @@
-//! A pasted callback, for a listener that no browser reaches.
+//! A callback URL that the user pastes, for a listener that the browser cannot reach.
 
 use oauth_core::Pending;
 use tokio::sync::mpsc;

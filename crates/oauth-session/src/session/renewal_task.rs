@@ -110,7 +110,7 @@ impl RenewalTask {
             let mut state = self.session.state();
             let standing = state.keeper.standing();
             let told = std::mem::replace(&mut state.told, standing);
-            let trouble = state.keeper.trouble().cloned();
+            let trouble = state.keeper.last_error().cloned();
             (standing, told, trouble, state.keeper.is_stored())
         };
         // A caller whose token is good gets no error.

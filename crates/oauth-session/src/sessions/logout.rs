@@ -21,12 +21,12 @@ const MARGIN: Duration = Duration::from_secs(15);
 
 impl Sessions {
     /// Logs a grant out: waits for a renewal under way, revokes the tokens (RFC 7009), and removes the
-    /// record. Every worker that still has the tokens learns of it when it next reads the store, and uses
+    /// record. Every worker that still has the tokens notices when it next reads the store, and uses
     /// them no longer than they are fresh.
     ///
     /// # Errors
-    /// That of the revocation, if the tokens could not be revoked: the record is removed all the same. `lost` at endpoint `store` if that could not be done. A server without a
-    /// revocation endpoint is no error.
+    /// That of the revocation, if the tokens could not be revoked: the record is removed all the same. `lost` at
+    /// endpoint `store` if that could not be done. A server without a revocation endpoint is not an error.
     pub async fn log_out(&self, id: &GrantId) -> Result<(), Error> {
         let session = self.get(id);
         let key = session.key().unwrap_or_default().to_owned();

@@ -82,7 +82,7 @@ async fn a_read_only_store_is_told_loudly_and_ends_no_grant() {
     assert_eq!(second.access_token.expose(), "renewed-0");
     let unsaved = || counters.counts().contains(&("unsaved", 1));
     assert!(unsaved(), "{:?}", counters.counts());
-    assert!(session.trouble().is_some());
+    assert!(session.last_error().is_some());
     // An API refuses it, days later: the next one grows out of what the store has not got.
     tokio::time::sleep(Duration::from_secs(24 * 3600)).await;
     let third = renewed(&session, &second).await;

@@ -28,7 +28,7 @@ const QUIET: u64 = 5 * 60;
 
 pub(crate) async fn callback(context: &RequestContext) -> Result<Reply, Error> {
     let arrived = arrived(context)?;
-    // Whether a flow is this one's its client says.
+    // Only the client can tell whether a flow belongs to this callback.
     if let Some(provider) = context.provider_of_callback()? {
         context.client(provider).await?;
     }
@@ -185,7 +185,7 @@ async fn identity(
 /// no API needs the rest.
 fn carried(tokens: Tokens) -> Result<Tokens, Error> {
     if tokens.token_type != TokenType::Bearer {
-        return Err(setup("keep: a token that is bound to a key needs a store"));
+        return Err(setup("keep: a key-bound token needs Keep::Store"));
     }
     let mut tokens = tokens;
     (tokens.refresh_token, tokens.id_token) = (None, None);

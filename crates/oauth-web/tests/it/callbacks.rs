@@ -47,7 +47,7 @@ fn state_of_another_browser_signs_nobody_in() {
     assert_eq!(location(&reply), "/auth/login?again=1");
     assert!(ann.cookie(SESSION).is_none());
     let notes = world.notes_of("web.callback_unknown");
-    assert!(notes[0].contains("the state is another"), "{notes:?}");
+    assert!(notes[0].contains("the state does not match"), "{notes:?}");
     // Her own sign-in is still good: it was not used up.
     assert_eq!(ann.flows(), 1);
 }

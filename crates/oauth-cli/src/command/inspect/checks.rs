@@ -180,5 +180,5 @@ fn missing(name: &str) -> Error {
 }
 
 pub(super) fn other(failure: ValidationFailure, named: &str, wanted: &str) -> Error {
-    Error::from(failure).about(&format!("it names {named}, expected was {wanted}"))
+    Error::from(failure).about(&format!("it names {named}, expected {wanted}"))
 }

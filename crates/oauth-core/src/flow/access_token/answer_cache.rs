@@ -98,7 +98,7 @@ impl AnswerCache {
         })
     }
 
-    /// Keeps an answer, never beyond the end of the token: "a response … MUST NOT be cached beyond" its
+    /// Keeps a response, never beyond the end of the token: "the response MUST NOT be cached beyond" its
     /// `exp`. Returns until when it may be used.
     pub(super) fn keep(&self, token: TokenHash, told: Told, now: UnixTime) -> UnixTime {
         let until = match &told {

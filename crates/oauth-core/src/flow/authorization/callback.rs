@@ -18,7 +18,7 @@ use crate::secret::Secret;
 /// The largest callback that is read, in bytes.
 pub(crate) const MAX_CALLBACK: usize = 64 << 10;
 
-/// Parameters that may stand only once. Others are not read, so they may stand as they like.
+/// The parameters that are read, each of which may occur only once. Others are ignored, however often they occur.
 const KNOWN: [&str; 8] = [
     "code",
     "state",
@@ -59,7 +59,7 @@ impl<'a> Callback<'a> {
             (ResponseMode::Fragment, Arrived::Bare(fragment)) => {
                 fragment.strip_prefix('#').unwrap_or(fragment)
             }
-            // A server that knows no form_post sends the person on with a query all the same.
+            // A server without form_post support redirects with a query anyway.
             (_, Arrived::At { added }) => added,
             (ResponseMode::FormPost, Arrived::Bare(form)) => form,
             (_, Arrived::Bare(query)) => query
@@ -91,7 +91,7 @@ impl<'a> Callback<'a> {
         Ok(Self(pairs))
     }
 
-    /// The parameter of this name; "sent without a value MUST be treated as if omitted" (3.1).
+    /// The parameter of this name. "Parameters sent without a value MUST be treated as if they were omitted" (3.1).
     fn get(&self, name: &str) -> Option<&str> {
         let found = self
             .0
@@ -120,7 +120,7 @@ impl<'a> Callback<'a> {
         self.get(jarm::PARAMETER)
     }
 
-    /// Whether parameters stand here that belong into the JWT of a signed response.
+    /// Whether there are unsigned parameters that belong in the JWT of a signed response.
     pub(super) fn is_plain(&self) -> bool {
         ["code", "id_token", "error"]
             .iter()
@@ -145,13 +145,13 @@ impl<'a> Callback<'a> {
         Some(ServerError::of_code(error).described(description, uri))
     }
 
-    /// The error code, for the developer who looks for the reason why the callback was refused.
+    /// The unverified error code, to show in the error when the callback is refused.
     pub(super) fn claimed_error(&self) -> Option<&str> {
         self.get("error")
     }
 
     /// Compares the issuer the callback names with the one the flow was sent to (RFC 9207
-    /// section 2.4), before anything else in it is believed. It is compared whenever it is there.
+    /// section 2.4), before anything else in it is trusted. If present, it is always compared.
     pub(super) fn check_issuer(
         &self,
         issuer: &Issuer,

@@ -64,7 +64,7 @@ fn check(config: &ClientConfig, jws: &Jws, now: UnixTime) -> Result<Claims, Erro
     Ok(claims)
 }
 
-/// What the response says, as if it had come in the clear.
+/// The parameters of the response, as if it had come unsigned.
 fn parameters(claims: &Claims) -> Result<Pairs<'_>, Error> {
     let mut pairs = Pairs::new();
     for name in Callback::KNOWN

@@ -87,7 +87,8 @@ impl AuthorizationRequest {
         }
         #[cfg(feature = "sha2")]
         if let Some(key) = &config.dpop {
-            // "the thumbprint of the proof-of-possession public key" (RFC 9449 section 10): the code is bound to it.
+            // "the JWK Thumbprint [RFC7638] of the proof-of-possession public key" (RFC 9449 section 10): the code is
+            // bound to it.
             form.push("dpop_jkt", &key.thumbprint());
         }
         for (name, value) in self.token_request.iter() {

@@ -20,7 +20,7 @@ use crate::value::writer;
 /// The longest `request_uri` ("The entire Request URI SHOULD NOT exceed 512 ASCII characters", section 5.2).
 const MAX_REQUEST_URI: usize = 512;
 
-/// What is signed for these parameters.
+/// The JWS signing input for these parameters.
 pub(crate) fn signing_input(
     signing: &RequestSigning,
     config: &ClientConfig,
@@ -42,7 +42,7 @@ pub(crate) fn signing_input(
     members.number("exp", now.saturating_add(signing.seconds().into()));
     members.number("iat", now);
     members.text("iss", config.client_id.as_str());
-    // Another name than that of the client assertion beside it.
+    // The prefix keeps it different from the `jti` of the client assertion in the same request.
     members.text("jti", &format!("request-{}", at.ticket()?));
     members.number("nbf", now);
     write(parameters, &mut members);
@@ -51,7 +51,7 @@ pub(crate) fn signing_input(
 }
 
 /// Every parameter as a claim: numbers and JSON as such ("Numerical values are included as JSON numbers", section
-/// 4), a parameter that stands several times as a list.
+/// 4), a parameter that occurs several times as a list.
 fn write(parameters: &Form, members: &mut Members<'_>) {
     let pairs = form::parse(parameters.as_str()).unwrap_or_default();
     for (at, (name, value)) in pairs.iter().enumerate() {
@@ -92,7 +92,7 @@ pub(super) fn beside(config: &ClientConfig, parameters: &Form) -> Form {
 }
 
 /// # Errors
-/// `form.malformed_parameter` for a `request_uri` that is not `https`, or too long; or where the server takes
+/// `form.malformed_parameter` for a `request_uri` that is not `https`, or too long; or if the server accepts
 /// none.
 pub(super) fn check_reference(url: &Url, server: &Server) -> Result<(), Error> {
     let wrong = |why: &str| Err(Error::from(Misuse::ParameterValue).about(why));

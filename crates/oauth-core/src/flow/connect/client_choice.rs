@@ -29,7 +29,7 @@ pub struct BoundClient {
     pub client_id: ClientId,
 }
 
-/// The clients that a program could be.
+/// The client registrations that a program can use.
 #[derive(Debug, Clone, Default)]
 #[non_exhaustive]
 pub struct Identities {
@@ -38,7 +38,7 @@ pub struct Identities {
     pub preregistered: Option<BoundClient>,
     /// Those of earlier registrations. Each is used at its own server alone.
     pub registered: Vec<BoundClient>,
-    /// The URL of the program's client metadata document, which is its id at every server that takes such.
+    /// The URL of the program's client metadata document, which is its client id at every server that supports that.
     pub metadata_document: Option<ClientId>,
     /// Whether the program registers itself.
     pub dynamic_registration: DynamicRegistration,
@@ -54,7 +54,7 @@ pub enum DynamicRegistration {
     Never,
 }
 
-/// Which client asks.
+/// Which client requests the tokens.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum ClientChoice {
@@ -64,7 +64,7 @@ pub enum ClientChoice {
     MetadataDocument(ClientId),
     /// One that the caller registers first at this endpoint, and keeps by its issuer.
     Register(Url),
-    /// One whose id the person has to be asked for.
+    /// None is known: the user has to enter a client id.
     Ask,
 }
 

@@ -18,7 +18,7 @@ pub(super) struct Deadlines {
     pub(super) stale_at: UnixTime,
     /// From here on the server refuses it.
     pub(super) expires_at: UnixTime,
-    /// From here on the refresh token is exchanged though no caller asks, lest it end unused.
+    /// From here on the refresh token is used even if no caller asks, so that it does not expire unused.
     pub(super) keep_alive_at: Option<UnixTime>,
 }
 

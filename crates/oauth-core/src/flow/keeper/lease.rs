@@ -13,7 +13,7 @@ use super::{Entry, Keeper, Step};
 use crate::error::{Cause, Error};
 use crate::moment::Moment;
 
-/// The shortest and longest pause between two loads while another worker renews, in milliseconds.
+/// The shortest and longest pause between two loads of the record while another worker renews, in milliseconds.
 pub(super) const LOOK_SHORTEST: u64 = 25;
 const LOOK_LONGEST: u64 = 1000;
 

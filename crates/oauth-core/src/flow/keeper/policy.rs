@@ -29,12 +29,12 @@ pub struct Policy {
     pub longest_request: Duration,
     /// What the server does when a refresh token is reused.
     pub reuse: Reuse,
-    /// How long before its refresh token ends unused an idle grant is exchanged, where the server says when it does:
+    /// How long before its unused refresh token expires an idle grant is refreshed, if the server states the expiry:
     /// never more than a fifth of that time, and up to half as much earlier, so that the workers of a fleet do not
     /// wake at once. Nothing by default: no request is made for a grant that nobody uses. See
     /// [`Keeper::upkeep`](super::Keeper::upkeep).
     pub keep_alive: Option<Duration>,
-    /// How long before a person's authorization ends that is told: 7 days; at once where less is left.
+    /// How long before the end of a user's authorization notice is given: 7 days; at once if less is left.
     pub notice: Duration,
 }
 

@@ -65,11 +65,10 @@ pub enum Step {
         record: Secret<String>,
         /// The version it replaces.
         version: u64,
-        /// When it should be renewed, for a store that can find records by that: the expiry of the access
-        /// token, or when it was received if its lifetime is unknown; with
-        /// [`Policy::keep_alive`](super::Policy::keep_alive), when the refresh token is to be exchanged lest it end
-        /// unused, where that is known. Nothing for a grant that has ended,
-        /// or has no refresh token: it need not be renewed before a caller asks.
+        /// When it should be renewed, for a store that can find records by that: the expiry of the access token, or
+        /// when it was received if its lifetime is unknown; with [`Policy::keep_alive`](super::Policy::keep_alive),
+        /// when the refresh token has to be used before it expires unused, where that is known. Nothing for a grant
+        /// that has ended, or has no refresh token: it need not be renewed before a caller asks.
         due: Option<UnixTime>,
         /// When the record ends, for a store that lets records end: see
         /// [`Keeper::until`](super::Keeper::until).

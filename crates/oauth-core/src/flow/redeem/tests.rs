@@ -253,7 +253,7 @@ fn permissions_that_were_not_granted_are_noted() {
         let (_, pending) = client.authorize(&at(), ask).unwrap();
         let callback = format!("{CB}?code=c&state={}", pending.state().expose());
         let mut login = client.redeem(pending, &callback).unwrap();
-        login.resume(&at(), Input::Begin).unwrap();
+        let _ = login.resume(&at(), Input::Begin).unwrap();
         let body = format!(r#"{{"access_token":"a","token_type":"Bearer"{said}}}"#);
         match login.resume(&at(), Input::Reply(json(200, &body))) {
             Ok(Step::Done(login)) => Ok(login.tokens.warnings),

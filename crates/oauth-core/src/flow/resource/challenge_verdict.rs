@@ -19,7 +19,7 @@ use crate::token::step_up::StepUp;
 pub enum Verdict {
     /// Not about the token: hand the reply to the caller.
     Pass,
-    /// The token is dead: get a new one and repeat the request once, if its body can be repeated.
+    /// The token is invalid or has expired: get a new one and repeat the request once, if its body can be repeated.
     Renew,
     /// The token covers too little: the person must be asked for this scope too. A refresh would
     /// not help.
@@ -29,7 +29,7 @@ pub enum Verdict {
     /// The proof of possession needs the nonce that the reply brings (RFC 9449 section 9): make another
     /// proof and repeat the request once, if its body can be repeated.
     UseDpopNonce,
-    /// The server wants something a token cannot give.
+    /// The server refuses for a reason that no token can change.
     Refused,
 }
 
@@ -76,7 +76,7 @@ pub fn after_dpop(status: StatusCode, headers: &HeaderMap) -> Verdict {
     judge(status, fields, &[dpop::DPOP, "bearer"])
 }
 
-/// The algorithms by which an API wants its proofs signed, of a reply that refused one (`algs`, RFC 9449 section
+/// The proof algorithms that an API accepts, from a reply that refused a proof (`algs`, RFC 9449 section
 /// 7.1).
 pub(super) fn refused_algs(status: StatusCode, headers: &HeaderMap) -> Option<Vec<String>> {
     if status != StatusCode::UNAUTHORIZED {
@@ -137,7 +137,7 @@ fn judge<'a>(
         Some((challenge, "insufficient_scope")) => Verdict::WidenScope(scope(challenge)),
         Some((challenge, code @ ("insufficient_user_authentication" | "insufficient_claims"))) => {
             let step_up = read_step_up(challenge, code);
-            // Without a wish another login would lead here again.
+            // A challenge that names no requirement: another login would end here again.
             match step_up.is_empty() {
                 true => Verdict::Refused,
                 false => Verdict::StepUp(step_up),

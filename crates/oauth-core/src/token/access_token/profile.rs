@@ -6,8 +6,8 @@ use crate::jose::{Claims, Jws};
 use crate::json::Value;
 use crate::scope::Scope;
 
-/// Whose access tokens are verified. None of them takes an ID token or a logout token of the same server for
-/// an access token.
+/// Whose access tokens are verified. Except for [`Self::Jwt`], which sees some ID tokens only by their audience, none
+/// takes an ID token or a logout token of the same server for an access token.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
 #[non_exhaustive]
 pub enum AccessTokenProfile {

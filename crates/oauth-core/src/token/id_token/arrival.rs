@@ -1,4 +1,5 @@
-//! How an ID token came, and what binds it to a sign-in.
+//! Whether an ID token answers a request of this client or came unsolicited, and what then binds it to a sign-in
+//! (`nonce`).
 
 use super::{IdTokenChecks, WITHOUT_NONCE};
 use crate::secret::Secret;

@@ -1,4 +1,4 @@
-//! For whom an ID token is.
+//! The audience of an ID token: `aud` and `azp`.
 //!
 //! OpenID Connect Core <https://openid.net/specs/openid-connect-core-1_0.html#IDTokenValidation>, items 3 to 5 and 8
 
@@ -26,7 +26,7 @@ impl IdTokenChecks {
             for other in &self.client_ids {
                 expected = format!("{expected} or {other}");
             }
-            let both = format!("it names {named}, expected was {expected}");
+            let both = format!("it names {named}, expected {expected}");
             Err(Error::from(failure).about(&both))
         };
         let is_ours = |named: &str| {

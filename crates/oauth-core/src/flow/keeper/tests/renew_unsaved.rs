@@ -57,7 +57,7 @@ fn stranded_with(change: impl FnOnce(&mut Tokens)) -> (Keeper, TestStore) {
     let outcome = go(&mut store, &mut keeper, answer, &mut Vec::new());
     assert_eq!(got(outcome), "a2");
     assert!(!keeper.is_stored());
-    assert!(keeper.trouble().is_some());
+    assert!(keeper.last_error().is_some());
     store.log.clear();
     (keeper, store)
 }

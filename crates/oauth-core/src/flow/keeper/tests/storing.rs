@@ -430,7 +430,10 @@ fn a_store_that_says_conflict_for_ever_is_asked_at_growing_intervals_and_given_u
     assert!(keeper_of_login.save_again());
     let outcome = grown(in_conflict(&mut store, &mut keeper_of_login, Event::Begin));
     assert_eq!(got(outcome), "a5");
-    assert_eq!(keeper_of_login.trouble().unwrap().code(), "lost.contended");
+    assert_eq!(
+        keeper_of_login.last_error().unwrap().code(),
+        "lost.contended"
+    );
     assert!(!keeper_of_login.is_stored());
     // The end of a grant: nobody is told of it before it is known.
     let mut store = TestStore::with(tokens(1));

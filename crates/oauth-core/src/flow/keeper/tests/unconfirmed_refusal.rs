@@ -138,7 +138,7 @@ fn a_success_or_a_login_clears_it() {
     let fresh = tokens_from(2, store.now);
     assert_eq!(got(store.complete(&mut keeper, Ok(fresh))), "a2");
     assert_eq!(store.record().suspicion, None);
-    assert!(keeper.trouble().is_none());
+    assert!(keeper.last_error().is_none());
     // A login here, and a login elsewhere, which is known after a second.
     for is_local in [true, false] {
         let (mut keeper, mut store, _) = refused(refusal(401, "invalid_client"));
@@ -170,7 +170,7 @@ fn a_token_that_is_still_good_is_handed_out_meanwhile() {
     let outcome = store.renew(&mut keeper, Err(refusal(400, "consent_required")));
     assert_eq!(got(outcome), "a1");
     // The caller can be told all the same.
-    let trouble = keeper.trouble().unwrap();
+    let trouble = keeper.last_error().unwrap();
     assert_eq!(
         (trouble.code(), trouble.advice()),
         ("denied.consent_required", Advice::Reauthorize)
@@ -179,7 +179,10 @@ fn a_token_that_is_still_good_is_handed_out_meanwhile() {
     assert!(matches!(store.ask(&mut other), Decision::Renew));
     assert_eq!(got(over(store.go(&mut other, Event::Begin))), "a1");
     assert_eq!(handed(store.ask(&mut other)), "a1");
-    assert_eq!(other.trouble().unwrap().code(), "denied.consent_required");
+    assert_eq!(
+        other.last_error().unwrap().code(),
+        "denied.consent_required"
+    );
 }
 
 #[test]

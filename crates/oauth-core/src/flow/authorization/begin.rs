@@ -1,5 +1,5 @@
-//! An authorization request as an exchange: the same whether the request is signed here, by the host or not at all,
-//! and whether it is pushed to the server first.
+//! Begins an authorization: the request goes through the browser as it is, by reference (RFC 9101) or pushed first
+//! (RFC 9126), and is signed here, by the host or not at all. A `request_uri` is never pushed itself (section 2.1).
 //!
 //! RFC 9126 <https://www.rfc-editor.org/rfc/rfc9126#section-4>: a pushed request leaves `client_id` and
 //! `request_uri` in the URL.
