@@ -60,12 +60,12 @@ fn callers_wait_for_it_and_have_its_tokens() {
     let mut renewal = begun(&keeper, 0);
     assert!(matches!(keeper.ask(&at(0), None), Ok(Decision::Wait)));
     let brought = ended(renewal.reply(&at(1), tokens("one"))).expect("tokens");
-    let Ok(Decision::HandOut(held)) = keeper.ask(&at(1), None) else {
+    let Ok(Decision::UseToken(held)) = keeper.ask(&at(1), None) else {
         panic!("no token at hand");
     };
     assert!(Arc::ptr_eq(&held, &brought));
     drop(renewal);
-    assert!(matches!(keeper.ask(&at(1), None), Ok(Decision::HandOut(_))));
+    assert!(matches!(keeper.ask(&at(1), None), Ok(Decision::UseToken(_))));
 }
 
 #[test]
@@ -118,7 +118,7 @@ fn beside_a_good_token_a_failure_costs_nobody_that_token() {
     let mut near = 0;
     while !matches!(
         keeper.ask(&at(near), None),
-        Ok(Decision::HandOutAndRenew(_))
+        Ok(Decision::UseAndRenew(_))
     ) {
         near += 1;
         assert!(near < 3600, "never renewed in time");

@@ -215,7 +215,7 @@ def discover_exchange(
     """
 @final
 class DpopKey:
-    """A private key that tokens are bound to (RFC 9449): whoever steals one has no use for it.
+    """A private key that tokens are bound to (RFC 9449): a stolen token is useless without it.
 
     key is PEM (PKCS#8, PKCS#1, SEC1) or a JWK; alg is the first that it can sign by, unless it is given.
     passphrase decrypts a key that is encrypted (PKCS#8 with PBES2). key.malformed for a text that is no
@@ -657,7 +657,7 @@ class Flow:
         """Where the callback must come to."""
     @property
     def started_at(self) -> datetime:
-        """When the flow began, in UTC, for whoever lets old ones lapse."""
+        """When the flow began, in UTC, to expire old ones."""
     def recognizes(self, callback_url: str) -> bool:
         """Whether a callback carries this flow's state.
 
@@ -689,7 +689,7 @@ class Listener:
     def redirect_uri(self) -> str:
         """Where the callback must come to: give it to authorize()."""
     def paste(self, flow: Flow, text: str) -> bool:
-        """Hands over the address at which a browser ended that cannot reach this listener.
+        """Takes a pasted callback URL, for a browser that cannot reach this listener.
 
         A person pasted it, whole or its query. Whether it is a callback of this flow, and
         somebody waits for it. misuse.over once the flow has been redeemed.
@@ -1026,14 +1026,13 @@ _Page: TypeAlias = tuple[list[_Grant], _Failed, str | None]
 class Sessions:
     """The grants of a client: one for each person its store knows, and the client's own.
 
-    Each costs memory while somebody uses it only. Beyond capacity, those that nobody uses
-    are dropped, and read from the store when they are asked for again. reuse, lease and
-    keep_alive (seconds) are those of client.source(). At most per_second renewals begin in a
-    second, and at most at_once are under way at the client's issuer, from the lease to the stored
-    tokens; 0 is no limit. on_renewed(subject, tokens) and on_ended(subject, error) are called
-    in a thread of the library, and so is on_authorization_ends(subject, end) once, notice
-    seconds before a person's authorization ends, a week unless you say: only the person can
-    extend it. Use it in a with or async with block, or end it with close().
+    Each costs memory only while it is used. Beyond capacity, unused ones are dropped, and read from the store when
+    they are asked for again. reuse, lease and keep_alive (seconds) are those of client.source(). At most per_second
+    renewals begin in a second, and at most at_once are under way at the client's issuer, from the lease to the stored
+    tokens; 0 is no limit. on_renewed(subject, tokens) and on_ended(subject, error) are called in a thread of the
+    library, and so is on_authorization_ends(subject, end) once, notice seconds before a person's authorization ends,
+    a week unless you say: only the person can extend it. Use it in a with or async with block, or end it with
+    close().
     """
     def __new__(
         cls, client: Client, store: Store, *, reuse: _Reuse | None = None,
@@ -1542,7 +1541,7 @@ class FixedToken(Api):
 class ResourceConnection:
     """An API that is known by its URL alone, such as a server of the Model Context Protocol: a source of its tokens.
 
-    Nothing is asked before a token is wanted. Then the API is asked for its challenge and for what it says about
+    No request is sent before a token is needed. Then the API is asked for its challenge and for its
     itself (RFC 9728), and its authorization server is found. The client is the one that was registered by hand
     (client_id, of the issuer, with client_secret or client_auth), or the metadata document at client_metadata_url, or
     registers itself (RFC 7591): as a native app of client_name, or by client_metadata, with initial_access_token where
@@ -1569,10 +1568,11 @@ class ResourceConnection:
     in the store. An API that asks for no authorization is called without a token; token() says so
     (connect.not_protected).
 
-    redirect_uri is a loopback address that is registered, otherwise a free port. without_resource sends no resource, for a
-    server that refuses it, as Microsoft Entra's does; its tokens are then for what their scope says. www_authenticate are the values of an answer that was met
-    already. Requests to a server that the API alone has named go to public addresses only, unless the network says
-    otherwise (lost.not_public). connect.client where there is no client, and none may be registered.
+    redirect_uri is a loopback address that is registered, otherwise a free port. without_resource sends no resource,
+    for a server that refuses it, as Microsoft Entra's does; its tokens are then for what their scope says.
+    www_authenticate are the values of an answer that was met already. Requests to a server that the API alone has
+    named go to public addresses only, unless the network says otherwise (lost.not_public). connect.client if there is
+    no client, and none can be registered.
     """
     def __new__(
         cls, url: str, *, client_name: str | None = None, client_metadata: Mapping[str,
@@ -1889,7 +1889,7 @@ class Send:
     """Send this once, following no redirect."""
     @property
     def method(self) -> str:
-        """GET or POST."""
+        """The HTTP method: GET, POST, PUT or DELETE."""
     @property
     def url(self) -> str:
         """The whole URL."""
@@ -1927,7 +1927,7 @@ class Sign:
 class Keeper:
     """One grant, kept fresh by a driver of yours. It opens no socket and asks no store.
 
-    After a turn that says "renew" or "hand_out_and_renew", run a renewal() once, to its
+    After a turn that says "renew" or "use_and_renew", run a renewal() once, to its
     end; or abandon().
     """
     @property
@@ -1940,7 +1940,7 @@ class Keeper:
     def is_stored(self) -> bool:
         """Whether the store has the newest tokens."""
     @property
-    def trouble(self) -> OAuthError | None:
+    def last_error(self) -> OAuthError | None:
         """Why the last renewal failed, if it did.
 
         Callers do not hear of it while their token lives.
@@ -1990,8 +1990,8 @@ class Keeper:
 class Turn:
     """What a caller is to do."""
     @property
-    def kind(self) -> Literal["hand_out", "hand_out_and_renew", "renew", "follow"]:
-        """hand_out, hand_out_and_renew, renew, or follow: wait for the one who renews."""
+    def kind(self) -> Literal["use_token", "use_and_renew", "renew", "wait"]:
+        """use_token, use_and_renew, renew, or wait: another one renews."""
     @property
     def tokens(self) -> Tokens | None:
         """What is handed out, if anything is."""
@@ -2115,10 +2115,9 @@ class NativeStore:
 class FileStore(NativeStore):
     """Records in a folder, for the processes of one person on one machine.
 
-    Each is a file that only its owner may read, replaced as a whole: a process killed
-    anywhere leaves the old record or the new one. A record that is cut or something else is
-    stored.malformed; a folder that others may write to is misuse.setup. Use a local file
-    system.
+    Each is a file that only its owner may read, replaced as a whole: a process killed at any point leaves the old
+    record or the new one. A truncated or unreadable record is stored.malformed; a folder that others may write to is
+    misuse.setup. Use a local file system.
 
     The folder is made (0700) if it is not there. access="group" shares it with the group it
     has, whose members may read and remove every record: files are 0660, the folder 2770, as
@@ -2158,10 +2157,10 @@ class RedisStore(NativeStore):
     redis+sentinel://user:password@host:26379,host/primary/0 or
     redis+cluster://user:password@host:6379,host; rediss for TLS. Nothing is connected
     before it is needed. timeout, in seconds, is for a connection, and again for an answer.
-    prefix stands before every key. With replicas, a record counts as saved once so many
+    prefix is put before every key. With replicas, a record counts as saved once that many
     have it too.
 
-    A record is as safe as the server: turn appendonly on, and see that memory is no reason
+    A record is as durable as the server: turn appendonly on, and make sure that maxmemory does not cause
     to evict.
     """
     def __new__(
@@ -2175,7 +2174,7 @@ class PostgresStore(NativeStore):
     postgres://user:password@host/database; with sslmode=require nothing is sent without
     TLS, which else is used if the server offers it. Nothing is connected before it is
     needed. timeout, in seconds, is for a connection, and again for an answer. Each verb is
-    one statement, so a pooler between is no hindrance. A record is as safe as the server.
+    one statement, so a connection pooler works. A record is as durable as the server.
     """
     SCHEMA: ClassVar[str]
     def __new__(cls, url: str, /, *, timeout: float = 5.0) -> Self: ...
