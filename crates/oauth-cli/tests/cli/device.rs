@@ -100,23 +100,28 @@ fn a_login_falls_to_a_code_where_no_browser_is() {
     }
 }
 
+/// What is said until there is a URL or a code. Nobody comes, so nothing is waited for.
+fn until_shown(mut run: crate::common::Run) -> String {
+    let mut child = run.command.stdin(Stdio::null()).spawn().unwrap();
+    let mut stderr = BufReader::new(child.stderr.take().unwrap());
+    let mut said = String::new();
+    while !["/authorize?", "enter the code"]
+        .iter()
+        .any(|words| said.contains(words))
+    {
+        assert_ne!(stderr.read_line(&mut said).unwrap(), 0, "{said}");
+    }
+    child.kill().unwrap();
+    child.wait().unwrap();
+    said
+}
+
 #[test]
 fn a_login_stays_in_the_browser_where_the_person_or_the_server_says_so() {
     let served = served();
     let urls_of = |more: &[&str]| {
-        let run = at(&served, &[&["login", "--timeout", "1"], more].concat());
-        let done = run.run();
-        assert!(
-            done.stderr.contains("/authorize?"),
-            "{more:?}: {}",
-            done.stderr
-        );
-        assert!(
-            !done.stderr.contains("enter the code"),
-            "{more:?}: {}",
-            done.stderr
-        );
-        done.stderr
+        let said = until_shown(at(&served, &[&["login"], more].concat()));
+        assert!(said.contains("/authorize?"), "{more:?}: {said}");
     };
     urls_of(&["--no-browser"]);
     urls_of(&["--port", "0"]);
@@ -131,8 +136,7 @@ fn a_login_stays_in_the_browser_where_the_person_or_the_server_says_so() {
     };
     assert_eq!(codes(&served), 0, "nobody asked for a code");
     // The server gives this client no codes: the URL is left, to be opened by hand.
-    let run = at(&served, &["login", "--timeout", "1"]).env("TWIN_SECRET", "wrong");
-    let said = run.run().stderr;
+    let said = until_shown(at(&served, &["login"]).env("TWIN_SECRET", "wrong"));
     assert!(said.contains("/authorize?"), "{said}");
     assert!(
         said.contains("a code is not for this client: denied."),
