@@ -180,7 +180,7 @@ test('what is of the wrong type is named', () => {
   fails(() => core.Tokens.bearer(NUMBER), 'accessToken must be a text')
   fails(() => core.Flow.deserialize(NUMBER), 'text must be a text')
   fails(() => core.privateKeyJwt('x', { passphrase: NUMBER }), 'passphrase must be a text')
-  fails(() => client.exchange.password({ username: 'ann', password: NUMBER }), /^argument 'password': a text is wanted, not a number$/)
+  fails(() => client.exchange.password({ username: 'ann', password: NUMBER }), /^argument 'password': expected a text, not a number$/)
 })
 
 test('what is missing is named, by an error of ours', async () => {

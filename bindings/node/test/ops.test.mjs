@@ -70,16 +70,16 @@ test('a record does not change, and is made by nobody else', async () => {
 
 test('a mistake is told by name and never by value', async () => {
   const mistakes = [
-    ['introspect', {}, "argument 'token': a text is wanted, not nothing"],
-    ['introspect', { token: 7 }, "argument 'token': a text is wanted, not a number"],
-    ['introspect', { token: Buffer.from('S3CR3T') }, "argument 'token': a text is wanted, not a list"],
-    ['revoke', { token: 't', hint: 'S3CR3T' }, "argument 'hint': one of \"access_token\" \"refresh_token\" is wanted, not another text"],
+    ['introspect', {}, "argument 'token': expected a text, not nothing"],
+    ['introspect', { token: 7 }, "argument 'token': expected a text, not a number"],
+    ['introspect', { token: Buffer.from('S3CR3T') }, "argument 'token': expected a text, not a list"],
+    ['revoke', { token: 't', hint: 'S3CR3T' }, "argument 'hint': expected one of \"access_token\" \"refresh_token\", not another text"],
     ['revoke', { tokn: 'S3CR3T' }, 'tokn: there is no such argument; perhaps token'],
     ['revoke', 'S3CR3T', 'the arguments are one object: token, hint'],
-    ['refresh', { tokens: 'S3CR3T' }, "argument 'tokens': Tokens is wanted, not a text"],
-    ['password', { username: 'u', password: 'p', scope: 7 }, "argument 'scope': a text or a list of texts is wanted, not a number"],
+    ['refresh', { tokens: 'S3CR3T' }, "argument 'tokens': expected Tokens, not a text"],
+    ['password', { username: 'u', password: 'p', scope: 7 }, "argument 'scope': expected a text or a list of texts, not a number"],
     ['password', { username: 'u', password: 'p', extra: { a: 1 } },
-      "argument 'extra': names with a text or a list of texts each is wanted, not names with other things"],
+      "argument 'extra': expected names with a text or a list of texts each, not names with other things"],
   ]
   for (const [name, args, message] of mistakes) {
     assert.throws(() => client.exchange[name](args), { name: 'TypeError', message })

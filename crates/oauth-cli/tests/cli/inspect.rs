@@ -303,7 +303,7 @@ fn a_signature_is_verified_with_the_keys_of_a_file() {
 
     let text = inspect(&forged, &["--issuer", ISSUER, "--jwks", &issuer.jwks]).run();
     assert!(
-        text.stdout.contains("signature is NOT good"),
+        text.stdout.contains("signature is INVALID"),
         "{}",
         text.stdout
     );

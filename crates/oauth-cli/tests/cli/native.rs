@@ -201,7 +201,7 @@ fn a_callback_of_another_login_is_told_while_the_right_one_is_waited_for() {
     };
     let page = callback(&url);
     assert!(page.contains("The login has failed"), "{page}");
-    session.read_until("warning: a callback came that is not this login's");
+    session.read_until("warning: received a callback that does not belong to this login");
     tiny.state().callback = None;
     assert!(callback(&url).starts_with("HTTP/1.1 200"));
     assert_eq!(session.end().code, 0);
@@ -214,7 +214,7 @@ fn a_refusal_without_state_is_told_at_once_and_in_the_end() {
     let done = visit(tiny.run(&["login", "--no-browser", "--timeout", "1"]), 1);
     assert_eq!(done.code, 1, "{}", done.stderr);
     for words in [
-        "warning: a refusal came without a `state`",
+        "warning: received an error without a `state`",
         "[lost.timeout]",
         "but with a refusal that has no `state`",
     ] {
