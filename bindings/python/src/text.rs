@@ -23,7 +23,7 @@ where
             Err(unreadable) => withheld(py, unreadable),
             // A str is a sequence of characters, but never accepted as a list.
             Ok(_) if error.is_instance_of::<PyTypeError>(py) => {
-                PyTypeError::new_err("a list or bytes are wanted, not a text")
+                PyTypeError::new_err("expected a list or bytes, not a text")
             }
             Ok(_) => error,
         }

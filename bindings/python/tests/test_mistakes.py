@@ -139,7 +139,7 @@ def test_a_text_is_no_list_and_no_bytes(client: oauth_core.Client) -> None:
         "redirect_uris": lambda: oauth_core.Client(client.server, client_id="c", redirect_uris=text),
     }
     for call in calls.values():
-        with pytest.raises(TypeError, match="a list or bytes are wanted, not a text"):
+        with pytest.raises(TypeError, match="expected a list or bytes, not a text"):
             call()
 
 

@@ -108,37 +108,37 @@ fn a_wrong_type_is_told_by_name_and_never_by_value() {
         (
             "introspect",
             vec![],
-            "argument 'token': a text is wanted, not nothing",
+            "argument 'token': expected a text, not nothing",
         ),
         (
             "introspect",
             vec![Arg::Number(7.0)],
-            "argument 'token': a text is wanted, not a number",
+            "argument 'token': expected a text, not a number",
         ),
         (
             "introspect",
             vec![text("t"), text("S3CR3T")],
-            "argument 'hint': one of \"access_token\" \"refresh_token\" is wanted, not another text",
+            "argument 'hint': expected one of \"access_token\" \"refresh_token\", not another text",
         ),
         (
             "refresh",
             vec![text("S3CR3T")],
-            "argument 'tokens': Tokens is wanted, not a text",
+            "argument 'tokens': expected Tokens, not a text",
         ),
         (
             "client_credentials",
             vec![Arg::Number(1.0)],
-            "argument 'scope': a text or a list of texts is wanted, not a number",
+            "argument 'scope': expected a text or a list of texts, not a number",
         ),
         (
             "client_credentials",
             vec![Arg::Null, text("S3CR3T")],
-            "argument 'resource': a list of texts is wanted, not a text",
+            "argument 'resource': expected a list of texts, not a text",
         ),
         (
             "client_credentials",
             vec![Arg::Null, Arg::List(vec![Arg::Bool(true)])],
-            "argument 'resource': a list of texts is wanted, not a list of other things",
+            "argument 'resource': expected a list of texts, not a list of other things",
         ),
         (
             "client_credentials",
@@ -148,7 +148,7 @@ fn a_wrong_type_is_told_by_name_and_never_by_value() {
                 Arg::Null,
                 Arg::Pairs(vec![("a".to_owned(), Arg::Number(1.0))]),
             ],
-            "argument 'extra': names with a text or a list of texts each is wanted, not names with other things",
+            "argument 'extra': expected names with a text or a list of texts each, not names with other things",
         ),
     ] {
         let mismatch = mismatch(name, args);

@@ -106,7 +106,7 @@ fn another_issuers_document_is_refused_with_both_names() {
     .map_err(|error| error.to_string());
     let text = text.unwrap_err();
     assert!(
-        text.contains("it names https://as.example/t/, asked was https://as.example/t ["),
+        text.contains("it names https://as.example/t/, expected https://as.example/t ["),
         "{text}"
     );
 }

@@ -205,7 +205,7 @@ fn an_error_names_the_endpoint_and_both_resources() {
     let text = other.outcome.unwrap_err().to_string();
     assert!(text.starts_with("resource_metadata: "), "{text}");
     assert!(
-        text.contains("they name https://r.example, asked was https://r.example/mcp ["),
+        text.contains("it names https://r.example, expected https://r.example/mcp ["),
         "{text}"
     );
 }
