@@ -65,7 +65,10 @@ fn callers_wait_for_it_and_have_its_tokens() {
     };
     assert!(Arc::ptr_eq(&held, &brought));
     drop(renewal);
-    assert!(matches!(keeper.ask(&at(1), None), Ok(Decision::UseToken(_))));
+    assert!(matches!(
+        keeper.ask(&at(1), None),
+        Ok(Decision::UseToken(_))
+    ));
 }
 
 #[test]
@@ -116,10 +119,7 @@ fn beside_a_good_token_a_failure_costs_nobody_that_token() {
     let mut renewal = begun(&keeper, 0);
     let first = ended(renewal.reply(&at(0), tokens("one"))).expect("tokens");
     let mut near = 0;
-    while !matches!(
-        keeper.ask(&at(near), None),
-        Ok(Decision::UseAndRenew(_))
-    ) {
+    while !matches!(keeper.ask(&at(near), None), Ok(Decision::UseAndRenew(_))) {
         near += 1;
         assert!(near < 3600, "never renewed in time");
     }

@@ -124,7 +124,11 @@ fn the_clients_own_tokens_can_be_forgotten() {
         assert_eq!(home.files("json").len(), 3);
         let done = home.p(command);
         assert_eq!(done.stdout, "revoked: access_token, access_token\n");
-        says(&done, 0, &["the tokens of `twin-client` itself are forgotten"]);
+        says(
+            &done,
+            0,
+            &["the tokens of `twin-client` itself are forgotten"],
+        );
         assert_eq!(home.files("json").len(), 1);
         assert_eq!(home.revocations(), 2);
         assert_eq!(home.p(&["token"]).ok(), login, "the login goes on");

@@ -64,7 +64,10 @@ fn a_client_that_gets_no_token_is_not_told_to_log_in() {
     for command in [&["token"][..], &call] {
         let done = tiny.run(command).run();
         assert_eq!(done.code, 1);
-        says(&done, &["[denied.invalid_grant]", "this is not about a login"]);
+        says(
+            &done,
+            &["[denied.invalid_grant]", "this is not about a login"],
+        );
         assert!(!done.stderr.contains("log in"), "{}", done.stderr);
     }
 }

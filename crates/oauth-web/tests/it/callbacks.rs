@@ -70,7 +70,7 @@ fn missing_parts_are_named_in_the_log() {
     let flow = &kept.cookies[0];
     crate::world::add_cookie(&mut request, &flow.name, &flow.value);
     ann.send(&mut world, request, Access::SignedIn);
-    assert!(world.log().contains("it is expired"), "{}", world.log());
+    assert!(world.log().contains("it has expired"), "{}", world.log());
 
     world.notes.clear();
     let other = callback(&mut world, &mut ann, "/me");

@@ -227,7 +227,7 @@ fn big_claims_are_named_at_the_login() {
     assert_eq!(code(&reply), "web.session_too_large");
     let notes = world.notes_of("web.session_too_large");
     assert!(
-        notes[0].contains("claims.picture has 7002 bytes"),
+        notes[0].contains("claims.picture takes 7002 bytes"),
         "{notes:?}"
     );
     // In a store it fits.
@@ -252,7 +252,7 @@ fn a_session_that_fills_its_cookies_is_in_the_log() {
         assert!(
             notes
                 .iter()
-                .all(|note| note.contains("claims.picture has 2202 bytes"))
+                .all(|note| note.contains("claims.picture takes 2202 bytes"))
         );
     }
     // What the store keeps is in no cookie.
