@@ -132,7 +132,7 @@ test('a session that fills its cookies is in the log', async () => {
     await signedIn(site)
     const large = notes.filter(({ code }) => code === 'web.session_large')
     assert.equal(large.length, lines)
-    assert.ok(large.every(({ detail }) => detail.includes('local.note has 2202 bytes')))
+    assert.ok(large.every(({ detail }) => detail.includes('local.note takes 2202 bytes')))
   }
 })
 

@@ -237,7 +237,7 @@ def test_a_session_that_fills_its_cookies_is_in_the_log(caplog: pytest.LogCaptur
         assert "web.session_large" not in caplog.text
         for _ in range(2):
             testing.cookies(site, "ann", claims={"picture": "p" * 2200})
-    assert caplog.text.count("web.session_large: ") == 1 and "claims.picture has 2202 bytes" in caplog.text
+    assert caplog.text.count("web.session_large: ") == 1 and "claims.picture takes 2202 bytes" in caplog.text
 
 
 def test_all_variables_that_are_missing_are_named_at_once() -> None:
