@@ -7,10 +7,11 @@ use oauth_core::endpoint::introspection::Introspection;
 use oauth_core::error::{Advice, Cause, Error};
 use oauth_core::flow::resource::{self, Resource};
 use oauth_core::grant::Extension;
-use oauth_core::issuer::{Issuer, RedirectUri};
+use oauth_core::issuer::Issuer;
 use oauth_core::json::{self, Json};
 use oauth_core::moment::UnixTime;
 use oauth_core::quirk::{Quirk, Rules};
+use oauth_core::redirect_uri::RedirectUri;
 use oauth_core::server::{EndpointKind, Server};
 use oauth_core::{
     AuthorizationRequest, Client, ClientAuth, ClientId, Exchange, Input, Moment, Pending, Scope,

@@ -9,7 +9,7 @@ use std::time::Duration;
 use oauth_core::error::Advice;
 use oauth_core::flow::connect::ConnectRequest;
 use oauth_core::flow::resource::{Allowance, OnLimit};
-use oauth_core::issuer::RedirectUri;
+use oauth_core::redirect_uri::RedirectUri;
 use oauth_core::url::Url;
 use oauth_core::{
     AuthorizationRequest, ClientId, ClientMetadata, Error, Moment, Scope, Secret, danger,

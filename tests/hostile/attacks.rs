@@ -8,7 +8,7 @@ use oauth_core::flow::keeper::GrantId;
 use oauth_core::flow::poll::Pace;
 use oauth_core::flow::resource::{Api, Clock, Event, Resource, ResourceRequest, Step};
 use oauth_core::grant::Ciba;
-use oauth_core::issuer::RedirectUri;
+use oauth_core::redirect_uri::RedirectUri;
 use oauth_core::{AuthorizationRequest, Moment, Scope};
 use oauth_crypto::DpopKey;
 use oauth_testkit::twin::IdTokenFlaw;

@@ -4,8 +4,8 @@
 use oauth_core::client_auth::Credentials;
 use oauth_core::endpoint::registration::Registration;
 use oauth_core::flow::discovery::{DiscoveryRequest, Prefer};
-use oauth_core::issuer::RedirectUri;
 use oauth_core::jose::Alg;
+use oauth_core::redirect_uri::RedirectUri;
 use oauth_core::request_signing::RequestSigning;
 use oauth_core::server::Server;
 use oauth_core::url::Url;

@@ -11,8 +11,9 @@ mod rotation;
 use oauth_core::client_auth::Certificate;
 use oauth_core::flow::redeem::Login;
 use oauth_core::flow::resource::{Api, Resource};
-use oauth_core::issuer::{Issuer, RedirectUri};
+use oauth_core::issuer::Issuer;
 use oauth_core::jose::{Alg, Enc, JweAlg};
+use oauth_core::redirect_uri::RedirectUri;
 use oauth_core::request_encryption::RequestEncryption;
 use oauth_core::request_signing::RequestSigning;
 use oauth_core::{

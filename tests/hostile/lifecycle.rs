@@ -7,7 +7,8 @@ use oauth_core::endpoint::registration::Registration;
 use oauth_core::exchange::{Exchange, Input, Step};
 use oauth_core::flow::discovery::DiscoveryRequest;
 use oauth_core::flow::keeper::{GrantId, Policy, Reuse};
-use oauth_core::issuer::{Issuer, RedirectUri};
+use oauth_core::issuer::Issuer;
+use oauth_core::redirect_uri::RedirectUri;
 use oauth_core::server::{EndpointKind, Server};
 use oauth_core::url::Url;
 use oauth_core::{

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use oauth_core::flow::logout::{LogoutReply, LogoutRequest, check_return};
-use oauth_core::issuer::RedirectUri;
+use oauth_core::redirect_uri::RedirectUri;
 use oauth_core::token::logout_token::LogoutTokenChecks;
 use oauth_core::{Moment, Secret};
 use oauth_reqwest::reqwest;

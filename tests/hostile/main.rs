@@ -15,7 +15,7 @@ mod logout;
 mod resources;
 
 use oauth_core::flow::redeem::Login;
-use oauth_core::issuer::RedirectUri;
+use oauth_core::redirect_uri::RedirectUri;
 use oauth_core::{
     AuthorizationRequest, Client, ClientAuth, ClientId, Moment, Pending, Scope, danger,
 };

@@ -1,7 +1,7 @@
 //! A browser in which a person stays signed in from one login to the next.
 
 use oauth_core::flow::redeem::Login;
-use oauth_core::issuer::RedirectUri;
+use oauth_core::redirect_uri::RedirectUri;
 use oauth_core::{AuthorizationRequest, Client, Error, Moment, Scope};
 use oauth_reqwest::blocking::Driver;
 use reqwest::blocking::{Client as Browser, Response};

@@ -6,8 +6,8 @@ use std::sync::LazyLock;
 
 use oauth_core::flow::discovery::{DiscoveryRequest, Prefer};
 use oauth_core::flow::redeem::Login;
-use oauth_core::issuer::RedirectUri;
 use oauth_core::quirk::{Quirk, Rules};
+use oauth_core::redirect_uri::RedirectUri;
 use oauth_core::server::Server;
 use oauth_core::url::Url;
 use oauth_core::{

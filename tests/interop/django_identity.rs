@@ -6,8 +6,8 @@ use std::sync::Arc;
 use oauth_core::Secret;
 use oauth_core::flow::discovery::Prefer;
 use oauth_core::flow::logout::{LogoutRequest, check_return};
-use oauth_core::issuer::RedirectUri;
 use oauth_core::jose::Alg;
+use oauth_core::redirect_uri::RedirectUri;
 use oauth_core::token::id_token::IdTokenChecks;
 use serde_json::{Value, json};
 

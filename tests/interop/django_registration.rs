@@ -4,7 +4,7 @@ use oauth_core::client_auth::Credentials;
 use oauth_core::endpoint::registration::Registration;
 use oauth_core::error::Error;
 use oauth_core::flow::discovery::Prefer;
-use oauth_core::issuer::RedirectUri;
+use oauth_core::redirect_uri::RedirectUri;
 use oauth_core::{
     Client, ClientMetadata, delete_registration, read_registration, register, update_registration,
 };

@@ -1,7 +1,7 @@
 //! Hybrid flows against `oidc-provider` (OpenID Connect Core section 3.3).
 
 use oauth_core::flow::authorization::{ResponseMode, ResponseType};
-use oauth_core::issuer::RedirectUri;
+use oauth_core::redirect_uri::RedirectUri;
 use oauth_core::{AuthorizationRequest, Error, Moment, Scope};
 
 use crate::browser::{CALLBACK, browser, home};

@@ -5,7 +5,7 @@ use std::time::Duration;
 use oauth_core::endpoint::introspection::{Introspection, TokenState};
 use oauth_core::endpoint::revocation::Revocation;
 use oauth_core::flow::redeem::Login;
-use oauth_core::issuer::RedirectUri;
+use oauth_core::redirect_uri::RedirectUri;
 use oauth_core::server::EndpointKind;
 use oauth_core::token::TokenKind;
 use oauth_core::{AuthorizationRequest, Client, ClientAuth, ClientId, Error, Scope, Tokens};

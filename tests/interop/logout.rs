@@ -5,8 +5,8 @@ use std::time::Duration;
 use oauth_core::Secret;
 use oauth_core::flow::logout::{LogoutRequest, Session, check_return};
 use oauth_core::flow::redeem::Login;
-use oauth_core::issuer::RedirectUri;
 use oauth_core::jose::{Enc, JweAlg};
+use oauth_core::redirect_uri::RedirectUri;
 use oauth_core::token::logout_token::LogoutTokenChecks;
 use reqwest::blocking::{Client as Browser, Response};
 

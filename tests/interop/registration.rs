@@ -3,7 +3,7 @@
 use oauth_core::client_auth::Credentials;
 use oauth_core::client_metadata::ApplicationType;
 use oauth_core::endpoint::registration::Registration;
-use oauth_core::issuer::RedirectUri;
+use oauth_core::redirect_uri::RedirectUri;
 use oauth_core::server::Server;
 use oauth_core::{
     Client, ClientMetadata, Error, RegisteredClient, Scope, Secret, delete_registration,

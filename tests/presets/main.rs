@@ -8,7 +8,7 @@ mod sign_in;
 
 use std::collections::BTreeSet;
 
-use oauth_core::issuer::RedirectUri;
+use oauth_core::redirect_uri::RedirectUri;
 use oauth_core::server::EndpointKind;
 use oauth_core::{AuthorizationRequest, ClientId, Moment, Secret};
 use oauth_providers::{names, provider};

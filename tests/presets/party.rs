@@ -8,9 +8,9 @@ use http::{Request, Response};
 use oauth_core::crypto::Signer as _;
 use oauth_core::flow::authorization::Pending;
 use oauth_core::flow::redeem::Login;
-use oauth_core::issuer::RedirectUri;
 use oauth_core::jose::Alg;
 use oauth_core::moment::UnixTime;
+use oauth_core::redirect_uri::RedirectUri;
 use oauth_core::server::EndpointKind;
 use oauth_core::{
     AuthorizationRequest, Client, ClientId, Error, Exchange, Input, Moment, Scope, Secret, Step,

@@ -5,9 +5,10 @@ use http::{HeaderMap, HeaderValue, Response, StatusCode};
 use oauth_core::flow::authorization::{Callback, ResponseMode};
 use oauth_core::flow::resource;
 use oauth_core::form::{self, Form};
-use oauth_core::issuer::{Issuer, RedirectUri, return_target};
+use oauth_core::issuer::Issuer;
 use oauth_core::moment::UnixTime;
 use oauth_core::quirk::{Quirk, Rules, Strictness};
+use oauth_core::redirect_uri::{RedirectUri, check_return_target};
 use oauth_core::server::{EndpointKind, Server};
 use oauth_core::url::Url;
 use oauth_core::{
@@ -154,7 +155,7 @@ proptest! {
         let _ = challenge::parse([text.as_str(), "Bearer "]);
         let _ = retry_after::parse(&text, UnixTime::from_secs(0));
         let origin = Url::parse("https://app.example").expect("a URL");
-        if let Ok(target) = return_target(&text, &origin) {
+        if let Ok(target) = check_return_target(&text, &origin) {
             let joined = url::Url::parse("https://app.example").and_then(|base| base.join(target));
             prop_assert_eq!(joined.map(|url| url.origin().ascii_serialization()), Ok("https://app.example".to_owned()));
         }
@@ -170,7 +171,7 @@ proptest! {
     #[test]
     fn return_targets_stay_at_home(target in "[/\\\\.a-z:%2F@? \t]{0,12}") {
         let origin = Url::parse("https://app.example").expect("a URL");
-        if let Ok(target) = return_target(&target, &origin) {
+        if let Ok(target) = check_return_target(&target, &origin) {
             let joined = url::Url::parse("https://app.example").and_then(|base| base.join(target));
             prop_assert_eq!(joined.map(|url| url.origin().ascii_serialization()), Ok("https://app.example".to_owned()));
         }

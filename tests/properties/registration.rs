@@ -4,8 +4,9 @@ use bytes::Bytes;
 use http::{HeaderValue, Response, StatusCode};
 use oauth_core::client_id_metadata::{ClientIdMetadata, ClientIdUrl};
 use oauth_core::endpoint::registration::Registration;
-use oauth_core::issuer::{Issuer, RedirectUri};
+use oauth_core::issuer::Issuer;
 use oauth_core::moment::UnixTime;
+use oauth_core::redirect_uri::RedirectUri;
 use oauth_core::server::{EndpointKind, Server};
 use oauth_core::{
     ClientMetadata, Error, Exchange, Input, Moment, RegisteredClient, Step, register,

@@ -6,8 +6,9 @@ use bytes::Bytes;
 use http::{HeaderValue, Response, StatusCode};
 use oauth_core::error::{Cause, Error};
 use oauth_core::grant::Extension;
-use oauth_core::issuer::{Issuer, RedirectUri};
+use oauth_core::issuer::Issuer;
 use oauth_core::moment::UnixTime;
+use oauth_core::redirect_uri::RedirectUri;
 use oauth_core::server::{EndpointKind, Server};
 use oauth_core::{
     AuthorizationRequest, Client, ClientAuth, ClientId, Exchange, Input, Moment, Pending, Scope,

@@ -6,8 +6,8 @@ use http::header::{AUTHORIZATION, WWW_AUTHENTICATE};
 use http::{HeaderMap, HeaderValue, StatusCode};
 use oauth_core::Secret;
 use oauth_core::flow::resource::{self, Redirect, Resource, Verdict as Asking};
-use oauth_core::issuer::return_target;
 use oauth_core::quirk::Rules;
+use oauth_core::redirect_uri::check_return_target;
 use oauth_core::token::step_up::StepUp;
 use oauth_core::url::Url;
 use serde_json::{Value, json};
@@ -53,7 +53,7 @@ pub(crate) fn redirect_uri(vector: &Vector, asks: &mut Asks) -> Verdict {
 
 pub(crate) fn target(vector: &Vector) -> Verdict {
     let origin = Url::parse(vector.must("own_origin")?).map_err(|error| error.to_string())?;
-    let allowed = return_target(vector.must("target")?, &origin).is_ok();
+    let allowed = check_return_target(vector.must("target")?, &origin).is_ok();
     same(
         "allowed",
         Some(allowed),

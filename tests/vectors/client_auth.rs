@@ -18,11 +18,12 @@ use oauth_core::endpoint::revocation::Revocation;
 use oauth_core::error::Cause;
 use oauth_core::exchange::Boxed;
 use oauth_core::flow::authorization::{AuthorizationRequest, Push};
-use oauth_core::issuer::{Issuer, RedirectUri};
+use oauth_core::issuer::Issuer;
 use oauth_core::jose::Alg;
 use oauth_core::json::{self, Json};
 use oauth_core::moment::UnixTime;
 use oauth_core::quirk::Rules;
+use oauth_core::redirect_uri::RedirectUri;
 use oauth_core::server::Server;
 use oauth_core::{
     Client, ClientAuth, ClientId, Error, Exchange, ExchangeExt as _, Input, Moment, Scope, Secret,

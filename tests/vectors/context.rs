@@ -2,9 +2,10 @@
 //! another.
 
 use oauth_core::flow::authorization::{ConnectionContext, check_contexts};
-use oauth_core::issuer::{Issuer, RedirectUri};
+use oauth_core::issuer::Issuer;
 use oauth_core::json::{Json, parse};
 use oauth_core::quirk::Rules;
+use oauth_core::redirect_uri::RedirectUri;
 use oauth_core::server::{EndpointKind, Server};
 use oauth_core::{ClientId, Error};
 use serde_json::{Value, json};

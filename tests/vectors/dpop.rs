@@ -11,9 +11,10 @@ use oauth_core::dpop::DpopKey;
 use oauth_core::flow::redeem::Login;
 use oauth_core::flow::resource::{Api, Clock, Event, Resource, ResourceRequest, Step as CallStep};
 use oauth_core::grant::{ClientCredentials, TokenRequest};
-use oauth_core::issuer::{Issuer, RedirectUri};
+use oauth_core::issuer::Issuer;
 use oauth_core::jose::{Alg, PublicJwk};
 use oauth_core::moment::UnixTime;
+use oauth_core::redirect_uri::RedirectUri;
 use oauth_core::server::{EndpointKind, Server};
 use oauth_core::url::Url;
 use oauth_core::{

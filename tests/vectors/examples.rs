@@ -7,10 +7,11 @@ use oauth_core::endpoint::introspection::{Introspection, TokenState};
 use oauth_core::endpoint::revocation::Revocation;
 use oauth_core::flow::authorization::Authorization;
 use oauth_core::grant::{ClientCredentials, TokenRequest};
-use oauth_core::issuer::{Issuer, RedirectUri};
+use oauth_core::issuer::Issuer;
 use oauth_core::jose::Alg;
 use oauth_core::moment::UnixTime;
 use oauth_core::quirk::{Rules, Strictness};
+use oauth_core::redirect_uri::RedirectUri;
 use oauth_core::server::{EndpointKind, Server};
 use oauth_core::token::TokenKind;
 use oauth_core::{

@@ -3,7 +3,7 @@
 use http::{HeaderMap, HeaderValue, Method, StatusCode};
 use oauth_core::flow::resource::{Api, Event, Resource, ResourceRequest, Step as CallStep};
 use oauth_core::grant::{ClientCredentials, TokenRequest};
-use oauth_core::issuer::RedirectUri;
+use oauth_core::redirect_uri::RedirectUri;
 use oauth_core::{AuthorizationRequest, Client, Exchange, Input, Step, Tokens};
 use serde_json::Value;
 

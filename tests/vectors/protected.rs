@@ -12,9 +12,10 @@ use oauth_core::flow::authorization::{Authorization, ResponseMode};
 use oauth_core::flow::resource::{
     self, Api, Clock, Event, Resource, ResourceRequest, Step as CallStep, Verdict as Asking,
 };
-use oauth_core::issuer::{Issuer, RedirectUri};
+use oauth_core::issuer::Issuer;
 use oauth_core::jose::KeySet;
 use oauth_core::moment::UnixTime;
+use oauth_core::redirect_uri::RedirectUri;
 use oauth_core::request_signing::RequestSigning;
 use oauth_core::server::{EndpointKind, Server};
 use oauth_core::token::step_up::StepUp;

@@ -7,8 +7,9 @@ use bytes::Bytes;
 use http::Request;
 use oauth_core::client_auth::SignedSecret;
 use oauth_core::error::Error;
-use oauth_core::issuer::{Issuer, RedirectUri};
+use oauth_core::issuer::Issuer;
 use oauth_core::quirk::{Quirk, Rules};
+use oauth_core::redirect_uri::RedirectUri;
 use oauth_core::server::{EndpointKind, Server};
 use oauth_core::{
     AuthorizationRequest, Client, ClientAuth, ClientId, Exchange, Input, Scope, Step, json,

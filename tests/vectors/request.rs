@@ -2,9 +2,10 @@
 
 use oauth_core::error::Error;
 use oauth_core::grant::Extension;
-use oauth_core::issuer::{Issuer, RedirectUri};
+use oauth_core::issuer::Issuer;
 use oauth_core::moment::UnixTime;
 use oauth_core::quirk::Rules;
+use oauth_core::redirect_uri::RedirectUri;
 use oauth_core::server::{EndpointKind, Server};
 use oauth_core::{
     AuthorizationRequest, Client, ClientAuth, ClientId, Exchange as _, Input, Moment, Scope, Step,

@@ -4,7 +4,7 @@ use std::path::Path;
 use std::time::{Duration, Instant};
 
 use oauth_core::dpop::DpopKey;
-use oauth_core::issuer::RedirectUri;
+use oauth_core::redirect_uri::RedirectUri;
 use oauth_core::{AuthorizationRequest, Scope, Tokens};
 use oauth_reqwest::blocking::Listener;
 

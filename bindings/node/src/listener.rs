@@ -6,7 +6,7 @@ use napi::Result;
 use napi::bindgen_prelude::{Env, Object};
 use napi_derive::napi;
 use oauth_core::error::Misuse;
-use oauth_core::issuer::RedirectUri;
+use oauth_core::redirect_uri::RedirectUri;
 use oauth_core::url::Url;
 use oauth_reqwest::DeviceLogin;
 use oauth_reqwest::device_login::Opener;

@@ -4,7 +4,7 @@ use std::sync::{Mutex, PoisonError};
 
 use oauth_core::Secret;
 use oauth_core::error::{Error, Misuse};
-use oauth_core::issuer::RedirectUri;
+use oauth_core::redirect_uri::RedirectUri;
 use oauth_facade::Begun;
 use oauth_reqwest::DeviceLogin;
 use oauth_reqwest::device_login::Opener;

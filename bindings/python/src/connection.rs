@@ -77,7 +77,7 @@ pub(crate) struct ResourceConnection {
     device: Option<DeviceLogin>,
     show: Option<Arc<Py<PyAny>>>,
     identity: Option<(Arc<SharedClient>, Source)>,
-    redirect_uri: Option<oauth_core::issuer::RedirectUri>,
+    redirect_uri: Option<oauth_core::redirect_uri::RedirectUri>,
     dpop: Option<oauth_facade::DpopKey>,
     patience: std::time::Duration,
     line: Arc<Line>,
@@ -301,7 +301,7 @@ impl ResourceConnection {
         };
         connect.without_resource = without_resource;
         connect.challenges = www_authenticate.unwrap_or_default();
-        let redirect_uri = redirect_uri.map(oauth_core::issuer::RedirectUri::parse);
+        let redirect_uri = redirect_uri.map(oauth_core::redirect_uri::RedirectUri::parse);
         let this = Self {
             auth,
             store,

@@ -2,7 +2,7 @@
 
 use oauth_facade::{
     Auth, Authorize, Begun, EndSession, HostGeneratedValues, Operation as _, Pending, Secret,
-    TokenRequest, Url, return_target,
+    TokenRequest, Url, check_return_target as is_return_target,
 };
 use wasm_bindgen::prelude::*;
 
@@ -135,7 +135,7 @@ pub fn recognizes(pending: &str, callback: &str) -> bool {
 #[wasm_bindgen(js_name = checkReturnTarget)]
 pub fn check_return_target(target: &str, origin: &str) -> Result<(), JsValue> {
     Url::parse(origin)
-        .and_then(|origin| return_target(target, &origin).map(drop))
+        .and_then(|origin| is_return_target(target, &origin).map(drop))
         .map_err(fail)
 }
 

@@ -1,6 +1,6 @@
 //! The redirect URI of a login: registered as a whole, or made of a port and a path.
 
-use oauth_core::issuer::RedirectUri;
+use oauth_core::redirect_uri::RedirectUri;
 use oauth_core::url::Url;
 use oauth_reqwest::blocking::Listener;
 

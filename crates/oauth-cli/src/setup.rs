@@ -4,8 +4,9 @@ use std::path::PathBuf;
 
 use clap::{Args, ValueHint};
 use oauth_core::error::Error;
-use oauth_core::issuer::{Issuer, RedirectUri};
+use oauth_core::issuer::Issuer;
 use oauth_core::quirk::Rules;
+use oauth_core::redirect_uri::RedirectUri;
 use oauth_core::server::{EndpointKind, Server};
 use oauth_core::url::Url;
 use oauth_core::{Client, ClientAuth, ClientId, Scope, Tokens, danger};

@@ -3,7 +3,8 @@
 
 use bytes::Bytes;
 use oauth_core::error::{Cause, Error};
-use oauth_core::issuer::{Issuer, RedirectUri};
+use oauth_core::issuer::Issuer;
+use oauth_core::redirect_uri::RedirectUri;
 use oauth_core::server::{EndpointKind, Server};
 use oauth_core::{
     AuthorizationRequest, Client, ClientAuth, ClientId, Exchange, Input, Moment, Pending, Scope,

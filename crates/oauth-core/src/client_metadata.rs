@@ -9,9 +9,9 @@ mod tests;
 
 use crate::error::{Error, Misuse};
 use crate::extra::{Extra, MAX_EXTRA};
-use crate::issuer::RedirectUri;
 use crate::json::storage_form::json_words;
 use crate::json::{self, Json, JsonForm, Map, Object, Value};
+use crate::redirect_uri::RedirectUri;
 use crate::scope::Scope;
 use crate::secret::Secret;
 use crate::server::DEVICE_CODE;

@@ -11,8 +11,6 @@ use crate::error::{Error, Misuse};
 use crate::quirk::Rules;
 use crate::url::{Flaw, Transport, Url};
 
-pub use crate::redirect_uri::{RedirectUri, return_target};
-
 /// The identifier of an authorization server (RFC 8414 section 2).
 ///
 /// Compared code point by code point (RFC 9207 section 2.4): a trailing slash matters.

@@ -196,7 +196,7 @@ impl TryFrom<String> for RedirectUri {
 ///
 /// # Errors
 /// `return_target.refused` for anything a browser could read as another origin.
-pub fn return_target<'a>(target: &'a str, own_origin: &Url) -> Result<&'a str, Error> {
+pub fn check_return_target<'a>(target: &'a str, own_origin: &Url) -> Result<&'a str, Error> {
     let refused = || Err(Error::from(Misuse::ReturnTarget));
     let bare = target.split('#').next().unwrap_or_default();
     if !target.bytes().all(|b| b.is_ascii_graphic() && b != b'\\') {

@@ -12,10 +12,10 @@ use oauth_core::flow::access_token::AccessTokenVerifier;
 use oauth_core::flow::authorization::HostGeneratedValues;
 use oauth_core::flow::logout::LogoutRequest;
 use oauth_core::grant::Grant;
-use oauth_core::issuer::RedirectUri;
 use oauth_core::jose::Alg;
 #[cfg(feature = "sha2")]
 use oauth_core::jose::PublicJwk;
+use oauth_core::redirect_uri::RedirectUri;
 use oauth_core::{ClientId, Pending, Profile, Secret};
 
 use crate::client_auth::Auth;

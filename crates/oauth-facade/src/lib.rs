@@ -83,10 +83,10 @@ pub use oauth_core::flow::authorization::{
 };
 pub use oauth_core::flow::keeper::Upkeep;
 pub use oauth_core::flow::resource::{Allowance, Clock, OnLimit, TokenFor};
-pub use oauth_core::issuer::return_target;
 pub use oauth_core::json::value_text;
 pub use oauth_core::moment::{Moment, UnixTime};
 pub use oauth_core::quirk::{Quirk, Rules, Strictness};
+pub use oauth_core::redirect_uri::check_return_target;
 pub use oauth_core::token::{Freshness, TokenKind, Tokens};
 pub use oauth_core::url::Url;
 pub use oauth_core::workload::Environment;

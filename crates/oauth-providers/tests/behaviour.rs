@@ -1,8 +1,8 @@
 //! What a preset does once it is a client.
 
-use oauth_core::issuer::RedirectUri;
 use oauth_core::moment::UnixTime;
 use oauth_core::quirk::Quirk;
+use oauth_core::redirect_uri::RedirectUri;
 use oauth_core::server::EndpointKind;
 use oauth_core::{
     AuthorizationRequest, Client, ClientId, Error, Exchange, Input, Moment, Scope, Secret, Step,

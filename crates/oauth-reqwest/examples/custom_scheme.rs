@@ -16,8 +16,8 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use oauth_core::error::{Cause, Error, Misuse};
-use oauth_core::issuer::RedirectUri;
 use oauth_core::quirk::Rules;
+use oauth_core::redirect_uri::RedirectUri;
 use oauth_core::{
     AuthorizationRequest, Client, ClientAuth, ClientId, Moment, Pending, Scope, Tokens, danger,
 };

@@ -22,7 +22,7 @@ use oauth_core::error::{Cause, Error, Loss, Misuse};
 use oauth_core::flow::authorization::ResponseMode;
 use oauth_core::flow::redeem::Login;
 use oauth_core::grant::TokenRequest;
-use oauth_core::issuer::RedirectUri;
+use oauth_core::redirect_uri::RedirectUri;
 use oauth_core::url::Url;
 use oauth_core::{AuthorizationRequest, Client, Pending, Secret};
 use tokio::net::TcpStream;

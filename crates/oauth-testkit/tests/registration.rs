@@ -8,7 +8,8 @@ use common::*;
 use http::{Request, Response};
 use oauth_core::client_auth::Credentials;
 use oauth_core::endpoint::registration::Registration;
-use oauth_core::issuer::{Issuer, RedirectUri};
+use oauth_core::issuer::Issuer;
+use oauth_core::redirect_uri::RedirectUri;
 use oauth_core::{
     AuthorizationRequest, Client, ClientMetadata, Error, RegisteredClient, Scope, Secret,
     delete_registration, discover, read_registration, register, server::Server,

@@ -5,7 +5,7 @@ use std::borrow::Cow;
 use std::fmt::Write as _;
 
 use oauth_core::form;
-use oauth_core::issuer::return_target;
+use oauth_core::redirect_uri::check_return_target;
 use oauth_core::url::Url;
 
 /// The longest return target, in bytes: it is kept in a cookie.
@@ -22,12 +22,12 @@ pub(crate) fn allowed<'a>(
     if target.is_empty() || target.len() > MAX_TARGET {
         return None;
     }
-    if let Ok(target) = return_target(target, own) {
+    if let Ok(target) = check_return_target(target, own) {
         return (!is_below(path(target), pages)).then_some(target);
     }
     let listed = others
         .iter()
-        .any(|other| target.starts_with("https://") && return_target(target, other).is_ok());
+        .any(|other| target.starts_with("https://") && check_return_target(target, other).is_ok());
     listed.then_some(target)
 }
 

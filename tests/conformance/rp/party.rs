@@ -9,8 +9,9 @@ use oauth_core::error::{Error, Misuse};
 use oauth_core::flow::authorization::{ResponseMode, ResponseType};
 use oauth_core::flow::discovery::DiscoveryRequest;
 use oauth_core::flow::redeem::Login;
-use oauth_core::issuer::{Issuer, RedirectUri, WellKnown};
+use oauth_core::issuer::{Issuer, WellKnown};
 use oauth_core::jose::{Alg, Claims, Unverified};
+use oauth_core::redirect_uri::RedirectUri;
 use oauth_core::server::Server;
 use oauth_core::{
     AuthorizationRequest, Client, ClientAuth, ClientId, Scope, Secret, Tokens, danger,

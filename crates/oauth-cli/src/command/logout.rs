@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use clap::Args;
 use oauth_core::flow::logout::LogoutRequest;
-use oauth_core::issuer::RedirectUri;
+use oauth_core::redirect_uri::RedirectUri;
 use oauth_core::url::Url;
 use oauth_core::{Moment, Secret};
 use oauth_reqwest::blocking::Listener;

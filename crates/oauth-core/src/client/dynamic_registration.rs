@@ -27,7 +27,7 @@ use crate::server::Server;
 /// ```
 /// use oauth_core::client_auth::Credentials;
 /// use oauth_core::endpoint::registration::Registration;
-/// use oauth_core::issuer::RedirectUri;
+/// use oauth_core::redirect_uri::RedirectUri;
 /// use oauth_core::server::Server;
 /// use oauth_core::{Client, ClientMetadata, Error, RegisteredClient, register};
 ///

@@ -1,7 +1,7 @@
 #![allow(clippy::unwrap_used)] // a test that fails says so
 
 use super::*;
-use crate::issuer::RedirectUri;
+use crate::redirect_uri::RedirectUri;
 use crate::testing::{code, server};
 
 const URL: &str = "https://app.example/c.json";

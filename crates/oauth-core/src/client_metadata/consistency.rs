@@ -52,7 +52,7 @@ impl ClientMetadata {
         {
             return Err(inconsistent("redirect_uris: the grant types need them"));
         }
-        let is_private = |uri: &crate::issuer::RedirectUri| !uri.as_str().starts_with("http");
+        let is_private = |uri: &crate::redirect_uri::RedirectUri| !uri.as_str().starts_with("http");
         let is_web = self.application_type == Some(ApplicationType::Web);
         match self.redirect_uris.iter().find(|uri| is_private(uri)) {
             Some(_) if is_web => Err(inconsistent(

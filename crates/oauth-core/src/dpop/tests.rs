@@ -362,7 +362,7 @@ fn the_refresh_token_of_a_public_client_keeps_its_key() {
     let granted = |auth: &ClientAuth| {
         let reply = r#"{"access_token":"a","token_type":"DPoP","refresh_token":"r"}"#;
         let client = keyed(auth.clone(), JWK);
-        let uri = crate::issuer::RedirectUri::parse("https://app.example/cb").unwrap();
+        let uri = crate::redirect_uri::RedirectUri::parse("https://app.example/cb").unwrap();
         let ask = crate::AuthorizationRequest::new(uri);
         let (_, pending) = client.authorize(&at(), ask).unwrap();
         let state = pending.state().expose();

@@ -27,12 +27,13 @@ use crate::flow::discovery::{Discovery, DiscoveryRequest};
 use crate::flow::identity_assertion::IdentityAssertionRequest;
 use crate::flow::resource_discovery::{ResourceDiscovery, ResourceDiscoveryRequest};
 use crate::grant::{IdentitySubject, TokenRequest};
-use crate::issuer::{Issuer, RedirectUri};
+use crate::issuer::Issuer;
 #[cfg(feature = "sha2")]
 use crate::json;
 use crate::moment::{Moment, UnixTime};
 use crate::protected_resource::{ProtectedResource, ResourceIdentifier, ResourceMatch};
 use crate::quirk::Rules;
+use crate::redirect_uri::RedirectUri;
 use crate::registered_client::RegisteredClient;
 use crate::scope::Scope;
 use crate::server::Server;

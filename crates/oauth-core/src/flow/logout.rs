@@ -12,9 +12,9 @@ use std::fmt;
 use crate::client_config::ClientConfig;
 use crate::error::{Error, Misuse, ProtocolViolation, ValidationFailure};
 use crate::form::{self, Form};
-use crate::issuer::RedirectUri;
 #[cfg(feature = "sha2")]
 use crate::moment::Moment;
+use crate::redirect_uri::RedirectUri;
 use crate::scope::Scope;
 use crate::secret::Secret;
 use crate::server::EndpointKind;

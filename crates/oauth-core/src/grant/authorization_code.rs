@@ -6,9 +6,9 @@ use super::Grant;
 use crate::context::Context;
 use crate::error::Error;
 use crate::form::Form;
-use crate::issuer::RedirectUri;
 use crate::pkce::CodeVerifier;
 use crate::quirk::Quirk;
+use crate::redirect_uri::RedirectUri;
 use crate::scope::Scope;
 use crate::secret::Secret;
 

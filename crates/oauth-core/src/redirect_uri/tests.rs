@@ -106,7 +106,7 @@ fn of_a_callback_only_what_is_there_is_compared() {
 #[test]
 fn a_return_target_stays_on_its_origin() {
     let own = Url::parse("https://app.example/x").unwrap_or_else(|error| unreachable!("{error}"));
-    let stays = |target: &str| return_target(target, &own).is_ok();
+    let stays = |target: &str| check_return_target(target, &own).is_ok();
     for good in [
         "/a",
         "/a?b=c#d",

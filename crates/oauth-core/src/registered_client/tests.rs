@@ -1,7 +1,8 @@
 #![allow(clippy::unwrap_used, clippy::panic)] // a test that fails says so
 
 use super::*;
-use crate::issuer::{Issuer, RedirectUri};
+use crate::issuer::Issuer;
+use crate::redirect_uri::RedirectUri;
 use crate::testing::{code, server};
 
 const BODY: &str = r#""client_id":"c","client_secret":"S3CR3T","client_secret_expires_at":2893276800,

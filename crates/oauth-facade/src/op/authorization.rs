@@ -6,8 +6,8 @@ use oauth_core::error::Error;
 use oauth_core::flow::authorization::{
     self as core, AuthorizationRequest, Push, ResponseMode, ResponseType,
 };
-use oauth_core::issuer::RedirectUri;
 use oauth_core::json;
+use oauth_core::redirect_uri::RedirectUri;
 use oauth_core::token::step_up::StepUp;
 use oauth_core::url::Url;
 use oauth_core::{Pending, Scope, Secret, Tokens};

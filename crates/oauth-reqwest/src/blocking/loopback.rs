@@ -6,7 +6,7 @@ use oauth_core::endpoint::device_authorization::{DeviceAuthorization, DeviceCode
 use oauth_core::error::{Cause, Error, Misuse};
 use oauth_core::flow::redeem::Login;
 use oauth_core::grant::TokenRequest;
-use oauth_core::issuer::RedirectUri;
+use oauth_core::redirect_uri::RedirectUri;
 use oauth_core::url::Url;
 use oauth_core::{AuthorizationRequest, Client, Pending, Secret};
 use tokio::runtime::{Builder, Runtime};

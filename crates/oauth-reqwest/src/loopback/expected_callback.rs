@@ -1,7 +1,7 @@
 //! The callback that a listener waits for: of a login, or of a logout.
 
 use oauth_core::flow::logout;
-use oauth_core::issuer::RedirectUri;
+use oauth_core::redirect_uri::RedirectUri;
 use oauth_core::{Pending, Secret};
 
 #[derive(Debug, Clone, Copy)]

@@ -4,7 +4,7 @@ use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
 use oauth_core::error::{Cause, Error, Misuse};
-use oauth_core::issuer::RedirectUri;
+use oauth_core::redirect_uri::RedirectUri;
 use oauth_core::url::Url;
 use tokio::net::{TcpListener, TcpStream};
 

@@ -4,7 +4,7 @@ use oauth_core::endpoint::device_authorization::DeviceAuthorization;
 use oauth_core::endpoint::introspection::{Introspection, TokenState};
 use oauth_core::endpoint::revocation::Revocation;
 use oauth_core::grant::Extension;
-use oauth_core::issuer::RedirectUri;
+use oauth_core::redirect_uri::RedirectUri;
 use oauth_core::token::TokenKind;
 use oauth_core::{AuthorizationRequest, Moment, Scope, danger};
 use oauth_reqwest::Session;

@@ -3,7 +3,7 @@
 use std::net::SocketAddr;
 use std::sync::mpsc;
 
-use oauth_core::issuer::RedirectUri;
+use oauth_core::redirect_uri::RedirectUri;
 use oauth_core::{AuthorizationRequest, Client, ClientAuth, ClientId, Moment, Pending};
 #[cfg(feature = "blocking")]
 use oauth_reqwest::blocking;

@@ -3,7 +3,7 @@
 
 use http::header::SET_COOKIE;
 use http::{Method, StatusCode};
-use oauth_core::issuer::return_target;
+use oauth_core::redirect_uri::check_return_target;
 use oauth_core::url::Url;
 use oauth_testkit::Fault;
 use oauth_web::{Access, Reply};
@@ -188,13 +188,13 @@ fn a12_nobody_returns_to_another_place() {
         "evil.example",
         "",
     ] {
-        let refused = return_target(target, &own).map_err(|error| error.code());
+        let refused = check_return_target(target, &own).map_err(|error| error.code());
         assert_eq!(refused, Err("return_target.refused"), "{target:?}");
         let login = format!("/auth/login?{}", query(&[("return_to", target)]));
         assert_eq!(landed(&login), "/", "{target:?}");
     }
     for target in ["/", "/me?x=1#y", "https://shop.example/me"] {
-        assert!(return_target(target, &own).is_ok(), "{target}");
+        assert!(check_return_target(target, &own).is_ok(), "{target}");
     }
     assert_eq!(landed("/auth/login?return_to=%2Fme%3Fx%3D1"), "/me?x=1");
 }

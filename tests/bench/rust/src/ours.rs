@@ -3,7 +3,8 @@
 use std::hint::black_box;
 
 use bytes::Bytes;
-use oauth_core::issuer::{Issuer, RedirectUri};
+use oauth_core::issuer::Issuer;
+use oauth_core::redirect_uri::RedirectUri;
 use oauth_core::server::{EndpointKind, Server};
 use oauth_core::{
     AuthorizationRequest, Client, ClientAuth, ClientId, Error, Exchange, Input, Moment, Scope, Step,

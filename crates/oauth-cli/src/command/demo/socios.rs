@@ -6,7 +6,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use oauth_core::endpoint::revocation::Revocation;
 use oauth_core::error::Advice;
-use oauth_core::issuer::RedirectUri;
+use oauth_core::redirect_uri::RedirectUri;
 use oauth_core::token::TokenType;
 use oauth_core::{AuthorizationRequest, Client, Moment, Scope, Secret, Tokens};
 use oauth_providers::TokenFor;

@@ -2,7 +2,7 @@
 //! and a secret that must not be in a URL, whatever the portal's example shows.
 
 use oauth_core::error::Advice;
-use oauth_core::issuer::RedirectUri;
+use oauth_core::redirect_uri::RedirectUri;
 use oauth_core::{AuthorizationRequest, Client, ClientAuth, Moment, Scope, Tokens};
 use oauth_reqwest::blocking::Listener;
 use oauth_testkit::{Fault, Twin};

@@ -5,8 +5,8 @@ use std::time::Duration;
 
 use oauth_core::endpoint::revocation::Revocation;
 use oauth_core::error::Advice;
-use oauth_core::issuer::RedirectUri;
 use oauth_core::quirk::Rules;
+use oauth_core::redirect_uri::RedirectUri;
 use oauth_core::token::TokenType;
 use oauth_core::{AuthorizationRequest, Client, ClientAuth, Moment, Scope, Tokens};
 use oauth_reqwest::blocking::{Authorized, Listener};

@@ -8,7 +8,8 @@ use crate::endpoint::revocation::Revocation;
 use crate::exchange::Input;
 use crate::flow::authorization::AuthorizationRequest;
 use crate::flow::logout::LogoutRequest;
-use crate::issuer::{Issuer, RedirectUri};
+use crate::issuer::Issuer;
+use crate::redirect_uri::RedirectUri;
 use crate::scope::Scope;
 use crate::testing::{at, code, server};
 

@@ -3,7 +3,7 @@
 use super::*;
 use crate::client::register;
 use crate::exchange::{Exchange as _, Input, Step};
-use crate::issuer::RedirectUri;
+use crate::redirect_uri::RedirectUri;
 use crate::server::Server;
 use crate::testing::{answered, at, code, json, reply, server};
 

@@ -10,7 +10,7 @@ use std::collections::BTreeMap;
 
 use crate::client_config::ClientId;
 use crate::error::{Error, Misuse, ValidationFailure};
-use crate::issuer::RedirectUri;
+use crate::redirect_uri::RedirectUri;
 use crate::secret::Secret;
 use crate::server::Server;
 

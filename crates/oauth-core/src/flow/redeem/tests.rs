@@ -11,11 +11,11 @@ use crate::error::{Advice, Cause};
 use crate::exchange::{Input, Step};
 use crate::flow::authorization::AuthorizationRequest;
 use crate::http::Response;
-use crate::issuer::RedirectUri;
 use crate::jose::{
     Decrypter, DecryptionFailed, DecryptionJob, Enc, JweAlg, KeySet, ResponseEncryption,
 };
 use crate::moment::Moment;
+use crate::redirect_uri::RedirectUri;
 use crate::scope::Scope;
 use crate::server::EndpointKind;
 use crate::testing::{NOW, at, json, of, server};

@@ -10,7 +10,7 @@ use crate::client::Client;
 use crate::client_auth::ClientAuth;
 use crate::client_config::ClientId;
 use crate::form;
-use crate::issuer::RedirectUri;
+use crate::redirect_uri::RedirectUri;
 use crate::scope::Scope;
 use crate::server::Server;
 use crate::testing::{at, client, code, json as reply, server};

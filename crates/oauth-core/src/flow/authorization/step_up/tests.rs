@@ -7,8 +7,8 @@ use crate::exchange::{Exchange, Input, Step};
 use crate::flow::resource::after;
 use crate::form;
 use crate::http::{HeaderMap, HeaderValue, StatusCode};
-use crate::issuer::RedirectUri;
 use crate::moment::{Moment, UnixTime};
+use crate::redirect_uri::RedirectUri;
 use crate::scope::Scope;
 use crate::testing::{NOW, at, client, code, json};
 

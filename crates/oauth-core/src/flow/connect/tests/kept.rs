@@ -4,7 +4,7 @@ use super::*;
 use crate::client_auth::ClientAuth;
 use crate::client_metadata::ClientMetadata;
 use crate::http::Response;
-use crate::issuer::RedirectUri;
+use crate::redirect_uri::RedirectUri;
 use crate::testing::NOW;
 use bytes::Bytes;
 

@@ -9,8 +9,8 @@ use super::{CB, KEYS};
 use crate::client::Client;
 use crate::exchange::{Input, Step, VerificationJob};
 use crate::flow::authorization::{AuthorizationRequest, Pending, ResponseMode, ResponseType};
-use crate::issuer::RedirectUri;
 use crate::jose::{Alg, KeySet};
+use crate::redirect_uri::RedirectUri;
 use crate::scope::Scope;
 use crate::testing::{NOW, at, json as answer, of, server};
 
