@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use clap::Args;
 use oauth_core::endpoint::revocation::Revocation;
+use oauth_core::flow::authorization::Push;
 use oauth_core::flow::redeem::Login as SignedIn;
 use oauth_core::grant::TokenRequest;
 use oauth_core::token::TokenKind;
@@ -47,7 +48,7 @@ token is printed on stdout. With --json the URL to open is on stderr, as `author
 
 Where this machine has no browser to show, as over SSH or with BROWSER=none, and the server offers it, \
 a code is shown to be entered on another device, as oauth device does. --device always does that, and \
---no-browser, --port, --path and --param never.
+--no-browser, --push, --port, --path and --param never.
 
 Otherwise the URL is always printed. If the browser is on another machine, it ends at an \
 address that shows an error: paste that address into the terminal, or forward the port before with \
@@ -88,8 +89,11 @@ pub(crate) struct Login {
     /// How many seconds to wait for the browser to come back
     #[arg(long, value_name = "SECONDS", default_value_t = 300)]
     timeout: u64,
+    /// Push the request to the server before the browser opens, even if the server does not require it (RFC 9126)
+    #[arg(long)]
+    push: bool,
     /// Show a code to be entered on another device, and open nothing here (RFC 8628)
-    #[arg(long, conflicts_with_all = ["parameters", "no_browser", "port", "path"])]
+    #[arg(long, conflicts_with_all = ["parameters", "no_browser", "port", "path", "push"])]
     device: bool,
 }
 
@@ -99,12 +103,17 @@ impl Login {
             return self.args.run(global, output, device::sign_in);
         }
         let names = self.parameters.iter().map(|(name, _)| name.as_str());
-        let device = match self.no_browser || self.port.is_some() || self.path.is_some() {
-            true => DeviceLogin::Never,
-            false => DeviceLogin::WhereNoBrowser.with_parameters(names),
-        };
+        let device =
+            match self.no_browser || self.push || self.port.is_some() || self.path.is_some() {
+                true => DeviceLogin::Never,
+                false => DeviceLogin::WhereNoBrowser.with_parameters(names),
+            };
         let in_browser = InBrowser {
             device,
+            push: match self.push {
+                true => Push::Always,
+                false => Push::WhereRequired,
+            },
             parameters: self.parameters,
             browser: Browser::find(self.no_browser),
             wanted: Wanted {
@@ -168,6 +177,7 @@ impl LoginArgs {
 /// A login in the browser of this machine or of another one, or by a code where there is none.
 struct InBrowser {
     device: DeviceLogin,
+    push: Push,
     parameters: Vec<(String, String)>,
     browser: Browser,
     wanted: Wanted,
@@ -192,6 +202,7 @@ impl InBrowser {
         let ask = AuthorizationRequest::new(listener.redirect_uri().clone());
         let mut ask = ask.requesting(asked.clone());
         ask.extra = self.parameters;
+        ask.push = self.push;
         let begun = setup.net.run(setup.client.begin_authorization(ask))?;
         let (url, pending) = (begun.url, begun.pending);
         if self.browser.open(&url) {

@@ -6,6 +6,7 @@ use std::net::TcpListener;
 use std::process::Stdio;
 
 use crate::common::{log_in, oauth, served, try_log_in, visit};
+use crate::store::says;
 use crate::tiny::Tiny;
 use oauth_testkit::Fault;
 use serde_json::{Value, json};
@@ -112,4 +113,21 @@ fn a_request_is_pushed_where_the_server_requires_it() {
     assert_eq!(tiny.form("/par")["code_challenge_method"], "S256");
     assert_eq!(tiny.form("/token")["code"], "c0de");
     done.ok();
+}
+
+#[test]
+fn a_request_is_pushed_on_wish() {
+    let tiny = Tiny::start();
+    tiny.state().metadata = json!({
+        "pushed_authorization_request_endpoint": format!("{}/par", tiny.base),
+    });
+    for (more, pushed) in [(&[][..], 0), (&["--push"], 1)] {
+        let command = [&["login", "--no-browser"], more].concat();
+        visit(tiny.run(&command), 1).ok();
+        assert_eq!(tiny.asked("/par"), pushed, "{more:?}");
+    }
+    // A server that takes none.
+    tiny.state().metadata = json!({});
+    let done = tiny.run(&["login", "--no-browser", "--push"]).run();
+    says(&done, 2, &["endpoint.missing", "pushed_authorization"]);
 }
