@@ -160,5 +160,12 @@ fn a_bound_grant_goes_on_after_a_restart() -> Result<(), Error> {
     // The first renewal has a nonce already: a refresh token may be spent by a request that lacks one.
     let [refreshes, nonces, _, refused] = during(&server, || call(&server, &third));
     assert_eq!([refreshes, nonces, refused], [1, 0, 0]);
+
+    // What the API has said is stored with the next tokens, and known to the next worker.
+    steer(&server, "expire");
+    call(&server, &third);
+    let (client, session) = worker()?;
+    let fourth = api(&server, &driver, &client, session);
+    assert_eq!(during(&server, || call(&server, &fourth)), [0, 0, 0, 0]);
     Ok(())
 }

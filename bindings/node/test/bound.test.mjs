@@ -34,12 +34,21 @@ test('a bound grant goes on after a restart', async (t) => {
   assert.equal(await who(source), 'somebody')
   await new Promise((wake) => setTimeout(wake, 1100))
   const before = await counters()
-  assert.equal(await who((await started()).source), 'somebody')
+  const { source: second } = await started()
+  assert.equal(await who(second), 'somebody')
   const after = await counters()
   // The first renewal has a nonce already: a refresh token may be spent by a request that lacks one.
   assert.equal(after.refreshes, before.refreshes + 1)
   assert.equal(after.use_dpop_nonce, before.use_dpop_nonce)
   assert.equal(after.refused, 0)
+
+  // What the API has said is stored with the next tokens, and known to the next process.
+  await new Promise((wake) => setTimeout(wake, 1100))
+  assert.equal(await who(second), 'somebody')
+  const { use_dpop_nonce_at_api: told } = await counters()
+  assert.equal(await who((await started()).source), 'somebody')
+  assert.equal((await counters()).use_dpop_nonce_at_api, told)
+  assert.ok(told > 0)
 })
 
 test('tokens are bound to a certificate', async () => {

@@ -259,3 +259,24 @@ test('workers share a key in their store', async () => {
   const made = await Promise.all(Array.from({ length: 8 }, () => DpopKey.open(memory, 'race')))
   assert.equal(new Set(made.map(({ thumbprint }) => thumbprint)).size, 1)
 })
+
+/** CIBA Core section 7.1.1. This client has said that it signs, and is held to that. */
+test('a request to ask a person is signed', async () => {
+  const ask = { loginHint: 'somebody', scope: 'openid read', bindingMessage: 'W4SCT', requestedExpiry: 60 }
+  await assert.rejects(client('backchannel').backchannelAuthentication(ask), { code: 'denied.invalid_request' })
+  const forms = []
+  const seen = (url, init) => {
+    if (String(url).endsWith('/backchannel')) forms.push(new URLSearchParams(init.body))
+    return fetch(url, init)
+  }
+  const us = client('backchannel', { requestObjectSigningAlg: 'ES256', fetch: seen })
+  const { authReqId, expiresAt } = await us.backchannelAuthentication(ask)
+  const [form] = forms
+  for (const name of ['login_hint', 'scope', 'binding_message']) assert.equal(form.get(name), null, name)
+  const claims = decodeJwt(form.get('request'))
+  assert.deepEqual([claims.login_hint, claims.iss], ['somebody', 'backchannel'])
+  const agreed = await fetch(`${issuer}/_answer/yes`, { method: 'POST' })
+  assert.equal(await agreed.text(), 'W4SCT')
+  const tokens = await us.backchannelLogin({ authReqId, expiresAt, interval: 1, scope: 'openid read' })
+  assert.equal(tokens.claims.sub, 'somebody')
+})

@@ -59,6 +59,13 @@ def test_a_bound_grant_goes_on_after_a_restart(tmp_path: Path) -> None:
         assert after["use_dpop_nonce"] == before["use_dpop_nonce"]
         assert after["refused"] == before["refused"] == 0
 
+        # What the API has said is stored with the next tokens, and known to the next process.
+        time.sleep(1.1)
+        assert who(source) == "somebody"
+        before = counters()
+        assert who(started()[1]) == "somebody"
+        assert counters()["use_dpop_nonce_at_api"] == before["use_dpop_nonce_at_api"] > 0
+
 
 @pytest.mark.parametrize(
     ("which", "auth"),

@@ -419,3 +419,31 @@ def test_workers_share_a_key_in_their_store(tmp_path: Any) -> None:
     with ThreadPoolExecutor(8) as pool:
         made = pool.map(lambda _: opened(memory, "race").thumbprint, range(8))
         assert len(set(made)) == 1
+
+
+@pytest.mark.parametrize("way", ["blocking", "asyncio"])
+def test_a_request_to_ask_a_person_is_signed(provider: Any, way: str) -> None:
+    """CIBA Core section 7.1.1. This client has said that it signs, and is held to that."""
+    ask: Any = {"login_hint": "somebody", "scope": "openid read", "binding_message": "W4SCT", "requested_expiry": 60}
+    with pytest.raises(oauth_core.Denied) as error:
+        client_of(provider, "backchannel").backchannel_authentication(**ask)
+    assert error.value.code == "denied.invalid_request"
+    client = client_of(provider, "backchannel", request_object_signing_alg="ES256")
+    sent = next(client.exchange.backchannel_authentication(**ask))
+    assert isinstance(sent, oauth_core.Send) and sent.body is not None
+    form = dict(urllib.parse.parse_qsl(sent.body.decode()))
+    assert not form.keys() & {"login_hint", "scope", "binding_message"}
+    claims = jwt.decode(form["request"], options={"verify_signature": False})
+    assert (claims["login_hint"], claims["iss"]) == ("somebody", "backchannel")
+
+    async def asked() -> Any:
+        return await client.abackchannel_authentication(**ask)
+
+    request = asyncio.run(asked()) if way == "asyncio" else client.backchannel_authentication(**ask)
+    agreed = urllib.request.Request(f"{provider['issuer']}/_answer/yes", method="POST")
+    with urllib.request.urlopen(agreed) as reply:
+        assert reply.read() == b"W4SCT"
+    tokens = client.backchannel_login(
+        auth_req_id=request.auth_req_id, interval=1, expires_at=request.expires_at, scope="openid read"
+    )
+    assert signed_in(tokens) == "somebody"
