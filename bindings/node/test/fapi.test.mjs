@@ -6,7 +6,7 @@ import path from 'node:path'
 import { test } from 'node:test'
 import { pathToFileURL } from 'node:url'
 import { inspect } from 'node:util'
-import { Browser, core, fapiProvider, listen, root } from './helper.mjs'
+import { Browser, core, fapiProvider, listen, rejection, root } from './helper.mjs'
 
 // A tool of the tests, which the package does without.
 const tools = createRequire(path.join(root, 'bindings/node/package.json'))
@@ -214,6 +214,38 @@ test('what an API wants is asked for once', async () => {
   const body = JSON.stringify({ access_token: 'a', token_type: 'Bearer', expires_in: 600 })
   const { value: tokens } = exchange.reply({ status: 200, headers: [['content-type', 'application/json']], body })
   assert.throws(() => us.authorize({ ...ask, tokens }), { code: 'step_up.repeated' })
+})
+
+/** Microsoft Entra's claims challenge, which comes in base64. */
+test('claims that an API wants are in the next request', () => {
+  const claims = '{"access_token":{"nbf":{"essential":true,"value":"1"}}}'
+  const challenge = `Bearer realm="", error="insufficient_claims", claims="${btoa(claims)}"`
+  const wanted = stepUp(new Response(null, { status: 401, headers: { 'www-authenticate': challenge } }))
+  const metadata = { issuer: 'https://as.example', authorization_endpoint: 'https://as.example/a', token_endpoint: 'https://as.example/t' }
+  const us = new Client(Server.fromMetadata('https://as.example', metadata), { clientId: 'id' })
+  const { url } = us.authorize({ redirectUri: 'https://app.example/cb', stepUp: wanted })
+  assert.deepEqual(url.searchParams.getAll('claims'), [claims])
+})
+
+test('rules of OAuth 2.1, and the strict ones', async () => {
+  const metadata = (more) => ({
+    issuer: 'https://as.example', authorization_endpoint: 'https://as.example/a', token_endpoint: 'https://as.example/t', ...more,
+  })
+  const of = (profile, more) => new Client(Server.fromMetadata('https://as.example', metadata(more)), { clientId: 'id', profile })
+  const s256 = { code_challenge_methods_supported: ['S256'] }
+  for (const profile of ['oauth21', 'strict']) {
+    const us = of(profile, s256)
+    const refused = await rejection(us.password({ username: 'ann', password: 'hunter22' }))
+    assert.equal(refused.code, 'profile.forbidden')
+    assert.match(refused.message, /OAuth 2\.1|RFC 9700/)
+    assert.ok(us.authorize({ redirectUri }).url.searchParams.get('code_challenge'))
+  }
+  const without = { redirectUri }
+  assert.throws(() => of('strict', { code_challenge_methods_supported: ['plain'] }).authorize(without), { code: 'pkce.s256_unsupported' })
+  assert.throws(() => of('strict').authorize(without), { code: 'pkce.unsupported' })
+  // Where the server takes pushed requests, they are pushed.
+  const offered = { ...s256, pushed_authorization_request_endpoint: 'https://as.example/par' }
+  assert.throws(() => of('strict', offered).authorize(without), { code: 'authorization.push_required' })
 })
 
 test('a signed request may be fetched', async () => {

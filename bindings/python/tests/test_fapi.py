@@ -369,6 +369,48 @@ def test_what_an_api_wants_is_asked_for_once() -> None:
     assert error.value.code == "step_up.repeated"
 
 
+def test_claims_that_an_api_wants_are_in_the_next_request() -> None:
+    """Microsoft Entra's claims challenge, which comes in base64."""
+    claims = '{"access_token":{"nbf":{"essential":true,"value":"1"}}}'
+    encoded = base64.b64encode(claims.encode()).decode()
+    wanted = oauth_core.step_up(401, f'Bearer realm="", error="insufficient_claims", claims="{encoded}"')
+    client = offline(client_auth=oauth_core.Public())
+    flow = client.authorize(redirect_uri="https://app.example/cb", step_up=wanted)
+    assert parameters(flow.url)["claims"] == claims
+
+
+@pytest.mark.parametrize("profile", ["oauth21", "strict"])
+def test_rules_of_oauth_2_1_and_the_strict_ones(profile: Any) -> None:
+    def under(**more: Any) -> oauth_core.Client:
+        metadata = {**METADATA, **more}
+        del metadata["pushed_authorization_request_endpoint"]
+        server = oauth_core.Server.from_metadata("https://as.example", {**metadata, **more})
+        return oauth_core.Client(
+            server, client_id="id", client_auth=oauth_core.Public(), profile=profile
+        )
+
+    redirect_uri = "https://app.example/cb"
+    client = under(code_challenge_methods_supported=["S256"])
+    with pytest.raises(oauth_core.Misuse, match=r"OAuth 2\.1|RFC 9700") as error:
+        client.password(username="ann", password="hunter22")
+    assert error.value.code == "profile.forbidden"
+    assert parameters(client.authorize(redirect_uri=redirect_uri).url)["code_challenge"]
+    if profile == "strict":
+        for methods, code in (([], "unsupported"), (["plain"], "s256_unsupported")):
+            known: Any = {"code_challenge_methods_supported": methods} if methods else {}
+            with pytest.raises(oauth_core.Misuse) as error:
+                under(**known).authorize(redirect_uri=redirect_uri)
+            assert error.value.code == f"pkce.{code}"
+        # Where the server takes pushed requests, they are pushed.
+        offered = under(
+            code_challenge_methods_supported=["S256"],
+            pushed_authorization_request_endpoint="https://as.example/par",
+        )
+        with pytest.raises(oauth_core.Misuse) as error:
+            offered.authorize(redirect_uri=redirect_uri)
+        assert error.value.code == "authorization.push_required"
+
+
 def test_a_signed_request_may_be_fetched() -> None:
     key = oauth_core.DpopKey.generate().private_pem()
     auth = oauth_core.PrivateKeyJwt(key, alg="ES256")

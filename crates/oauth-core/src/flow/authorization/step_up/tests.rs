@@ -78,6 +78,20 @@ fn an_authorization_asks_for_what_the_api_wants_and_for_all_that_was_granted() {
     assert_eq!(value("scope").as_deref(), Some("read list pay"));
 }
 
+/// Microsoft Entra's claims challenge, which comes in base64.
+#[test]
+fn claims_that_an_api_wants_are_in_the_next_request() {
+    let challenge = r#"Bearer realm="", error="insufficient_claims", claims="eyJhY2Nlc3NfdG9rZW4iOnt9fQ==""#;
+    let again = ask().step_up(wanted(challenge), &login(ask()));
+    let (url, _) = client().authorize(&at(), again).unwrap();
+    let pairs = form::parse(url.query().unwrap()).unwrap();
+    let claims: Vec<_> = pairs.iter().filter(|(name, _)| name == "claims").collect();
+    let [(_, claims)] = &claims[..] else {
+        panic!("{claims:?}")
+    };
+    assert_eq!(claims, r#"{"access_token":{}}"#);
+}
+
 #[test]
 fn the_same_wish_after_a_login_for_it_is_not_asked_again() {
     let step_up = |field, tokens: &Tokens, later| {
