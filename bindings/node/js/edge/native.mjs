@@ -22,6 +22,7 @@ export const NativeDpopKey = absent('a DpopKey')
 export const NativeFixedToken = absent('a fixed token')
 export const NativeKeys = absent('a store that is sealed')
 export const NativeNetwork = absent('a Network')
+export const codeTurn = absent('a login with a browser').turn
 export const listen = absent('a login with a browser').listen
 export const openBrowser = absent('a browser').open
 export const keyOfKeyring = absent('a keyring').key
