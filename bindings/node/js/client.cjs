@@ -251,7 +251,7 @@ async function login(client, options = {}) {
   signal?.throwIfAborted()
   const { scope, resource, audience, tokenExtra, ...more } = ask
   const given = Object.keys(more).filter((name) => more[name] !== undefined)
-  const turn = native.codeTurn(nativeClient(client), device, open !== undefined, given)
+  const turn = lifted(() => native.codeTurn(nativeClient(client), device, open !== undefined, given))
   if (turn === 'only') return deviceLogin(client, turn, options)
   checkLimit(timeoutMs)
   if (redirectUri !== undefined && (port !== 0 || path !== undefined)) {
