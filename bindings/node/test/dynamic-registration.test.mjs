@@ -1,5 +1,6 @@
 // Clients that register themselves (RFC 7591), and what they do with that afterwards (RFC 7592).
 import assert from 'node:assert/strict'
+import { generateKeyPairSync, sign } from 'node:crypto'
 import { test } from 'node:test'
 import { inspect } from 'node:util'
 import { callbackOf, core, listen, rejection, twins } from './helper.mjs'
@@ -130,4 +131,33 @@ test('a document at the client’s id is made, checked and taken', async () => {
 test('software that a publisher vouches for is registered as it states', async () => {
   const refused = await rejection(new Client(await known(), {}).register({ metadata: { ...asked, software_statement: 'e30.e30.e30' } }))
   assert.equal(refused.code, 'denied.unapproved_software_statement')
+})
+
+/** RFC 7591 section 3. */
+test('a token may entitle to register', async () => {
+  const own = (await twins()).generic
+  await own.initialAccessToken('S3CR3T-init')
+  const nobody = new Client(await discover(own.base, { transport: 'loopback_http' }), {})
+  const refused = await rejection(nobody.register({ metadata: asked, initialAccessToken: 'S3CR3T-other' }))
+  assert.equal(refused.code, 'denied.invalid_token')
+  assert.ok(!inspect(refused).includes('S3CR3T'))
+  assert.ok((await nobody.register({ metadata: asked, initialAccessToken: 'S3CR3T-init' })).clientId)
+})
+
+/** RFC 7591 section 2.3. */
+test('what a publisher states about software goes before what it says itself', async () => {
+  const { publicKey, privateKey } = generateKeyPairSync('ec', { namedCurve: 'P-256' })
+  const publisher = 'https://publisher.example'
+  const part = (value) => Buffer.from(JSON.stringify(value)).toString('base64url')
+  const claims = { iss: publisher, software_id: '4NRB1', client_name: 'The stated', redirect_uris: [callback] }
+  const input = `${part({ alg: 'ES256' })}.${part(claims)}`
+  const signature = sign('sha256', input, { key: privateKey, dsaEncoding: 'ieee-p1363' }).toString('base64url')
+  const metadata = { ...asked, client_name: 'Another', software_statement: `${input}.${signature}` }
+  const nobody = new Client(await known(), {})
+  await assert.rejects(nobody.register({ metadata }), { code: 'denied.unapproved_software_statement' })
+  await generic.trustPublisher(publisher, { keys: [publicKey.export({ format: 'jwk' })] })
+  const told = await nobody.register({ metadata })
+  assert.equal(told.metadata.client_name, 'The stated')
+  // The statement was for this request, and is not sent again.
+  assert.equal(told.metadata.software_statement, undefined)
 })

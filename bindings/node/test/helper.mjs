@@ -131,6 +131,8 @@ export class Twin {
   registerAssertionKey(issuer, jwk) { return this.#control('register_assertion_key', { issuer, jwk }) }
   /** URLs of metadata documents on this machine are client ids from now on. */
   acceptClientIdMetadata() { return this.#control('accept_client_id_metadata', {}) }
+  initialAccessToken(token) { return this.#control('initial_access_token', { token }) }
+  trustPublisher(issuer, jwks) { return this.#control('trust_publisher', { issuer, jwks }) }
   announceSamlAssertion(assertion) { return this.#control('announce_saml_assertion', { assertion }) }
   authorizationLifetime(seconds) { return this.#control('authorization_lifetime', { seconds }) }
   refuseResources() { return this.#control('refuse_resources', {}) }

@@ -8,8 +8,10 @@ import pickle
 from collections.abc import Callable
 from typing import Any
 
+import jwt
 import pytest
 from conftest import CALLBACK, Twin, approve
+from cryptography.hazmat.primitives.asymmetric import ec
 
 import oauth_core
 
@@ -84,6 +86,27 @@ def test_a_token_may_entitle_to_register(generic: Twin) -> None:
         nobody.register(metadata=ASKED, initial_access_token="S3CR3T-other")
     assert code_of(refused) == "denied.invalid_token" and "S3CR3T" not in str(refused.value)
     assert nobody.register(metadata=ASKED, initial_access_token="S3CR3T-init").client_id
+
+
+def test_what_a_publisher_states_goes_before_what_the_software_says_itself(generic: Twin) -> None:
+    """RFC 7591 section 2.3."""
+    private = ec.generate_private_key(ec.SECP256R1())
+    claims = {
+        "iss": "https://publisher.example", "software_id": "4NRB1",
+        "client_name": "The stated", "redirect_uris": [CALLBACK],
+    }
+    statement = jwt.encode(claims, private, "ES256")
+    metadata = {**ASKED, "client_name": "Another", "software_statement": statement}
+    nobody = oauth_core.Client(known(generic))
+    with pytest.raises(oauth_core.Denied) as refused:
+        nobody.register(metadata=metadata)
+    assert code_of(refused) == "denied.unapproved_software_statement"
+    key = jwt.algorithms.ECAlgorithm.to_jwk(private.public_key(), as_dict=True)
+    generic._ask("trust_publisher", {"issuer": "https://publisher.example", "jwks": {"keys": [key]}})
+    told = nobody.register(metadata=metadata)
+    assert told.metadata["client_name"] == "The stated"
+    # The statement was for this request, and is not sent again.
+    assert "software_statement" not in told.metadata
 
 
 def test_what_contradicts_itself_is_not_sent(generic: Twin) -> None:
