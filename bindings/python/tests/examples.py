@@ -62,6 +62,11 @@ def mcp_url(code: str) -> Iterator[str]:
         yield said["url"]
 
 
+def opened(url: str) -> bool:
+    browse(url)
+    return True
+
+
 def run(
     code: str, twins: dict[str, Twin], monkeypatch: pytest.MonkeyPatch, folder: Path
 ) -> None:
@@ -110,7 +115,7 @@ def run(
     code = code.replace(REAL[named], twin.base)
     # Whoever opens a browser gets one with nobody at the screen.
     monkeypatch.setenv("DISPLAY", ":1")
-    monkeypatch.setattr("webbrowser.open", lambda url: browse(url) is None)
+    monkeypatch.setattr("webbrowser.open", opened)
     with mcp_url(code) as url:
         if url:
             monkeypatch.setenv("MCP_URL", url)
