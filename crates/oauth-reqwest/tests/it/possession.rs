@@ -63,8 +63,8 @@ impl Vault {
     }
 }
 
-/// What the API saw of each request: its proof's claims, and what it answered.
-type Log = Arc<Mutex<Vec<(Value, u16)>>>;
+/// What the API saw of each request: its proof's claims, and its body; and what it answered.
+type Log = Arc<Mutex<Vec<(Value, String, u16)>>>;
 
 /// An authorization server and an API at one address, which take no request without a good proof; the
 /// API wants a nonce as well.
@@ -99,9 +99,10 @@ fn answer(mut stream: TcpStream, public: &[u8], log: &Log) -> std::io::Result<()
             _ => {}
         }
     }
-    reader.read_exact(&mut vec![0; length])?;
+    let mut sent = vec![0; length];
+    reader.read_exact(&mut sent)?;
     let claims = verified(&proof, public);
-    let is_api = first.starts_with("GET /api");
+    let is_api = first.starts_with("POST /api");
     let (status, headers, body) = match (&claims, is_api) {
         (None, _) => (400, "", r#"{"error":"invalid_dpop_proof"}"#),
         (Some(_), false) => (
@@ -123,7 +124,8 @@ fn answer(mut stream: TcpStream, public: &[u8], log: &Log) -> std::io::Result<()
     };
     if is_api {
         let claims = claims.unwrap_or_default();
-        log.lock().unwrap().push((claims, status));
+        let sent = String::from_utf8_lossy(&sent).into_owned();
+        log.lock().unwrap().push((claims, sent, status));
     }
     write!(
         stream,
@@ -148,20 +150,18 @@ fn api(base: &str, client: &Client) -> Api {
     Api::new(resource).with_dpop(client).unwrap()
 }
 
-/// The first request learns the nonce, the second has it.
+/// The first request learns the nonce and is sent again whole, the second has it.
 fn check(log: &Log) {
     let log = log.lock().unwrap();
     let seen: Vec<_> = log
         .iter()
-        .map(|(claims, status)| (claims["htm"].as_str(), *status))
+        .map(|(claims, body, status)| (claims["htm"].as_str(), body.as_str(), *status))
         .collect();
-    assert_eq!(
-        seen,
-        [(Some("GET"), 401), (Some("GET"), 200), (Some("GET"), 200)]
-    );
+    let post = Some("POST");
+    assert_eq!(seen, [(post, "0", 401), (post, "0", 200), (post, "1", 200)]);
     let mut numbers: Vec<_> = log
         .iter()
-        .map(|(claims, _)| claims["jti"].to_string())
+        .map(|(claims, ..)| claims["jti"].to_string())
         .collect();
     numbers.sort_unstable();
     numbers.dedup();
@@ -180,8 +180,9 @@ async fn the_host_signs_for_the_token_and_for_each_request_to_the_api() {
     let session = Session::client_credentials(signing.clone(), &client, Scope::none());
     let api =
         Authorized::with_sources(signing, Sources::one(session), api(&base, &client)).unwrap();
-    for _ in 0..2 {
-        let reply = api.get(&format!("{base}/api")).send().await.unwrap();
+    for number in 0..2 {
+        let call = api.post(&format!("{base}/api")).body(number.to_string());
+        let reply = call.send().await.unwrap();
         assert_eq!(reply.status(), 200);
     }
     check(&log);
@@ -200,8 +201,9 @@ fn the_blocking_host_signs_as_well() {
     let api =
         blocking::Authorized::with_sources(signing, Sources::one(session), api(&base, &client))
             .unwrap();
-    for _ in 0..2 {
-        let reply = api.get(&format!("{base}/api")).send().unwrap();
+    for number in 0..2 {
+        let call = api.post(&format!("{base}/api")).body(number.to_string());
+        let reply = call.send().unwrap();
         assert_eq!(reply.status(), 200);
     }
     check(&log);

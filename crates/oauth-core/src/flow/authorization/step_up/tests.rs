@@ -81,7 +81,8 @@ fn an_authorization_asks_for_what_the_api_wants_and_for_all_that_was_granted() {
 /// Microsoft Entra's claims challenge, which comes in base64.
 #[test]
 fn claims_that_an_api_wants_are_in_the_next_request() {
-    let challenge = r#"Bearer realm="", error="insufficient_claims", claims="eyJhY2Nlc3NfdG9rZW4iOnt9fQ==""#;
+    let challenge =
+        r#"Bearer realm="", error="insufficient_claims", claims="eyJhY2Nlc3NfdG9rZW4iOnt9fQ==""#;
     let again = ask().step_up(wanted(challenge), &login(ask()));
     let (url, _) = client().authorize(&at(), again).unwrap();
     let pairs = form::parse(url.query().unwrap()).unwrap();
