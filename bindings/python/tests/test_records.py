@@ -121,7 +121,7 @@ def test_every_record_is_exported() -> None:
     [
         ("introspect", {"token": 7}, "argument 'token': expected a text, not a number"),
         ("introspect", {"token": b"S3CR3T"}, "argument 'token': expected a text, not something else"),
-        ("revoke", {"token": "t", "hint": "S3CR3T"}, "argument 'hint': one of \"access_token\" \"refresh_token\""),
+        ("revoke", {"token": "t", "hint": "S3CR3T"}, "argument 'hint': expected one of \"access_token\" \"refresh_token\""),
         ("refresh", {"tokens": "S3CR3T"}, "argument 'tokens': expected Tokens, not a text"),
         ("password", {"username": "u", "password": None}, "'password': expected a text, not nothing"),
         ("revoke", {}, "missing 1 required keyword-only argument: 'token'"),

@@ -57,7 +57,8 @@ impl ResourceMetadata {
                 return Err(Error::from(Misuse::ParameterValue).about("signers"));
             };
             for (issuer, keys) in signers.iter() {
-                request = request.trust(issuer, KeySet::parse(&keys.to_value().to_string())?);
+                request =
+                    request.trust(issuer, KeySet::parse(&json::value_text(&keys.to_value()))?);
             }
         }
         Ok(request.matching(self.matching.unwrap_or_default()))
