@@ -256,7 +256,7 @@ table! {
         NoClock "misuse.no_clock" GIVE_UP "the system clock is before 1970"
         NoRandomness "misuse.no_randomness" GIVE_UP "the system provided no random bytes"
         Setup "misuse.setup" GIVE_UP "not possible with this system or these settings"
-        NotSupported "misuse.not_supported" GIVE_UP "this store does not support the operation"
+        NotSupported "misuse.not_supported" GIVE_UP "the operation is not supported here"
         MetadataText "misuse.metadata" GIVE_UP "the metadata passed in is not a JSON object, or is too large"
         OutOfOrder "misuse.out_of_order" GIVE_UP "the input does not match the step it answers"
         Over "misuse.over" GIVE_UP "the exchange is over"
