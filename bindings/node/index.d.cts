@@ -36,9 +36,9 @@ export * from './js/ops.cjs'
 /** The parameters of token requests. They are repeated at each renewal, and are part of the name of a grant in a store. */
 export type { TokenRequest }
 export { Keeper, keep } from './keeper.cjs'
-export type { KeepOptions, KeeperOptions, LeaseTask, LoadTask, OverTask, RedeemOptions, RunTask, SaveTask, Task, Turn, WaitTask } from './keeper.cjs'
+export type { KeepOptions, KeeperOptions, LeaseTask, LoadTask, OverTask, RedeemOptions, RunTask, SaveTask, Task, Decision, WaitTask } from './keeper.cjs'
 export { Sessions, drain } from './sessions.cjs'
-export type { Grant, GrantMessage, GrantOptions, GrantPage, Notice, SessionsOptions } from './sessions.cjs'
+export type { Grant, GrantMessage, GrantOptions, GrantPage, GrantEvent, SessionsOptions } from './sessions.cjs'
 export { FileStore, Key, Memory, PostgresStore, RedisStore, Sealed, SqliteStore } from './stores.cjs'
 export type { DataKey, FileOptions, KeyPage, KeySource, NativeStore, PostgresOptions, RedisOptions, Resealed, SealOptions, Store, StoredRecord } from './stores.cjs'
 
@@ -57,7 +57,7 @@ export class OAuthError extends Error {
    */
   readonly retryAfter: number | undefined
   /** Whether it is the error of an earlier attempt, reported again without another one. */
-  readonly toldAgain: boolean
+  readonly repeated: boolean
   /** A hint: what usually resolves the error, in one sentence, if the message is not enough. */
   readonly hint: string | undefined
   /** The endpoint, such as `token`. */

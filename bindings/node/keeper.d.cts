@@ -19,7 +19,7 @@ export interface KeeperOptions
 }
 
 /** What a caller is to do: take the tokens, renew, or wait for the one who renews. */
-export type Turn =
+export type Decision =
   | { readonly kind: 'use_token' | 'use_and_renew'; readonly tokens: Tokens }
   | { readonly kind: 'renew' | 'wait'; readonly tokens: undefined }
 
@@ -98,7 +98,7 @@ export class Keeper {
   /** Renews nothing from here on. */
   drain(): void
   /** One caller asks for a token, knowing perhaps of one that a resource server refused. */
-  ask(refused?: Tokens): Turn
+  ask(refused?: Tokens): Decision
   /** Forgets exactly this token. */
   refuse(tokens: Tokens): void
   /** Takes the tokens of a new login; the next renewal stores them. */

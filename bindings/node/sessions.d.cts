@@ -62,13 +62,13 @@ export interface GrantPage {
  * server refuses without saying that it is over; `unsaved` tokens could not be stored yet; `authorization_ends` is told
  * once, before a person's authorization ends.
  */
-export type Notice = 'renewed' | 'waits' | 'failed' | 'suspect' | 'ended' | 'unsaved' | 'stored_late'
+export type GrantEvent = 'renewed' | 'waits' | 'failed' | 'suspect' | 'ended' | 'unsaved' | 'stored_late'
   | 'authorization_ends' | 'lease_lost'
 /** What is published to the channel `oauth-core:grant` of `node:diagnostics_channel`. It holds no secret. */
 export interface GrantMessage {
   /** The name of the record. */
   grant: string
-  what: Notice
+  what: GrantEvent
   error?: OAuthError
   /** For how long another worker is waited for at first. */
   ms?: number
@@ -105,7 +105,7 @@ export class Sessions {
   close(): Promise<void>
   [Symbol.asyncDispose](): Promise<void>
   /** How often what has happened, from zero on. */
-  readonly counters: Record<Notice, number>
+  readonly counters: Record<GrantEvent, number>
   /** How many are held in memory. */
   readonly inMemory: number
 }

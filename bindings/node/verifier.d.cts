@@ -1,6 +1,6 @@
 // For APIs that are shown access tokens, and for the logout of a person.
 import type { CallOptions, Client, ClientOptions, Exchange, MomentOptions, Server } from './index.cjs'
-import type { AccessToken, VerifyAccessTokenArguments } from './js/ops.cjs'
+import type { VerifiedAccessToken, VerifyAccessTokenArguments } from './js/ops.cjs'
 
 /** How to sign a person out at the server. */
 export interface EndSessionOptions {
@@ -64,9 +64,9 @@ export class AccessTokenVerifier {
    * Verifies a token that was shown as a bearer token, or with the proof whose key you name. What is needed here takes
    * the place of what the API needs. An error has `answerStatus` and `challenge`: what to answer with (RFC 6750 section 3).
    */
-  verify(token: string, options?: AccessTokenNeeds & CallOptions): Promise<AccessToken>
+  verify(token: string, options?: AccessTokenNeeds & CallOptions): Promise<VerifiedAccessToken>
   /** The same for a driver of your own. */
-  verifyExchange(token: string, options?: AccessTokenNeeds & MomentOptions): Exchange<AccessToken>
+  verifyExchange(token: string, options?: AccessTokenNeeds & MomentOptions): Exchange<VerifiedAccessToken>
   /** The server's public keys that are known, to store: see `Client.exportKeys`. */
   exportKeys(): string | undefined
   /** Knows the keys that `exportKeys` wrote, unless newer ones are known. */

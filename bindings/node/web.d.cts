@@ -92,7 +92,7 @@ export interface Problem {
 }
 
 /** A log entry: never a cookie, a token or a name. */
-export interface Note {
+export interface LogEntry {
   readonly code: ErrorCode
   readonly detail: string
 }
@@ -180,7 +180,7 @@ export interface SiteSettings {
   /** The HTML of an error page. */
   errorPage?: ((problem: Problem & { readonly status: number }) => MaybePromise<string>) | undefined
   /** Gets log entries, as does the channel `oauth-core:web` of `node:diagnostics_channel`. */
-  log?: ((note: Note) => void) | undefined
+  log?: ((note: LogEntry) => void) | undefined
   /** The name of the cookies: `oauth-session` unless set. */
   name?: string | undefined
   /** The path of the site's own pages: `/auth` unless set. */

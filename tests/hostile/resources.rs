@@ -3,7 +3,7 @@
 
 use axum::routing::get;
 use axum::{Json, Router};
-use oauth_core::flow::connect::{ConnectRequest, Identities};
+use oauth_core::flow::connect::{ClientCandidates, ConnectRequest};
 use oauth_core::flow::resource::Resource;
 use oauth_core::flow::resource_discovery::ResourceDiscoveryRequest;
 use oauth_core::protected_resource::ProtectedResource;
@@ -185,9 +185,9 @@ async fn c5_metadata_of_another_resource_are_not_used() {
 async fn c5_credentials_are_not_tried_at_another_server() {
     let party = Party::new().await;
     let elsewhere = danger::loopback_issuer("http://127.0.0.1:9").expect("an issuer");
-    let known = Identities::preregistered(elsewhere, ClientId::new("id"));
+    let known = ClientCandidates::preregistered(elsewhere, ClientId::new("id"));
     let before = party.requests("/.well-known/oauth-authorization-server");
-    let request = party.connecting().identities(known);
+    let request = party.connecting().clients(known);
     let refused = party.driver.run(connect_resource(request)).await;
     assert_eq!(code(refused), Some("connect.issuer"));
     assert_eq!(

@@ -1,7 +1,7 @@
 //! An API of `django-oauth-toolkit`'s, which says who issues its tokens (RFC 9728).
 
 use http::header::WWW_AUTHENTICATE;
-use oauth_core::flow::connect::{ClientChoice, Identities, Way};
+use oauth_core::flow::connect::{ClientCandidates, ClientChoice, GrantChoice};
 use oauth_core::flow::resource::Resource;
 use oauth_core::flow::resource_discovery::ResourceDiscoveryRequest;
 use oauth_core::protected_resource::ResourceMatch;
@@ -93,8 +93,8 @@ fn from_the_url_of_an_api_to_its_answer() {
     let request = danger::loopback_connect_request(&url)
         .and_then(|request| request.challenge(fields.iter().map(Vec::as_slice)))
         .expect("a request")
-        .way(Way::ClientCredentials)
-        .identities(Identities::preregistered(issuer, id));
+        .way(GrantChoice::ClientCredentials)
+        .clients(ClientCandidates::preregistered(issuer, id));
     let connection = driver.run(connect_resource(request)).expect("a way");
     let ClientChoice::Registered(known) = &connection.client else {
         panic!("{:?}", connection.client)

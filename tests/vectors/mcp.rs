@@ -6,8 +6,8 @@ use bytes::Bytes;
 use http::{Request, Response};
 use oauth_core::client_auth::Credentials;
 use oauth_core::flow::connect::{
-    BoundClient, ClientChoice, ConnectRequest, Connection, Extension, Identities, ScopeSource,
-    StepUpBudget, Way,
+    BoundClient, ClientCandidates, ClientChoice, ConnectRequest, Connection, Extension,
+    GrantChoice, ScopeSource, StepUpBudget,
 };
 use oauth_core::flow::keeper::{Decision, Event, GrantId, Step as KeeperStep};
 use oauth_core::flow::resource::Resource;
@@ -83,13 +83,14 @@ fn server(members: &Value) -> Result<Server, String> {
 }
 
 /// What a client has, by the names of the vectors.
-fn identities(have: &[String], at: &str) -> Result<Identities, String> {
-    let mut identities = Identities::default();
+fn identities(have: &[String], at: &str) -> Result<ClientCandidates, String> {
+    let mut identities = ClientCandidates::default();
     for name in have {
         match name.as_str() {
             "preregistered" => {
                 let id = ClientId::new("by-hand");
-                identities.preregistered = Identities::preregistered(issuer(at)?, id).preregistered;
+                identities.preregistered =
+                    ClientCandidates::preregistered(issuer(at)?, id).preregistered;
             }
             "cimd" => identities.metadata_document = Some(ClientId::new(DOCUMENT)),
             // A program that registers itself has nothing.
@@ -112,7 +113,7 @@ const fn name(choice: &ClientChoice) -> &'static str {
 fn order(vector: &Vector) -> Verdict {
     let server = server(&vector.input["metadata"])?;
     let identities = identities(&texts(&vector.input["have"]), "https://as.example")?;
-    let chosen = identities.choose(Way::AuthorizationCode, &server);
+    let chosen = identities.choose(GrantChoice::AuthorizationCode, &server);
     let Some(chosen) = outcome(&vector.expected, chosen)? else {
         return Ok(());
     };
@@ -129,7 +130,7 @@ fn nobody_to_be(vector: &Vector) -> Verdict {
     let server = server(&vector.input["metadata"])?;
     let identities = identities(&texts(&vector.input["have"]), "https://as.example")?;
     // What would be registered is a choice of the caller's: there is none.
-    let chosen = identities.choose(Way::ClientCredentials, &server);
+    let chosen = identities.choose(GrantChoice::ClientCredentials, &server);
     outcome(&vector.expected, chosen).map(drop)
 }
 
@@ -177,7 +178,7 @@ fn moved(vector: &Vector) -> Verdict {
         &texts(&vector.input["have"]),
         vector.must("registered_with")?,
     )?;
-    let request = request()?.identities(identities);
+    let request = request()?.clients(identities);
     let named = vector.must("resource_names")?;
     let (requests, met) = connected(request, named, &Value::Null)?;
     same(
@@ -191,13 +192,13 @@ fn moved(vector: &Vector) -> Verdict {
 /// A client of an old server that meets a new one.
 fn bound(vector: &Vector) -> Verdict {
     let (old, new) = (vector.must("old_issuer")?, vector.must("new_issuer")?);
-    let mut identities = Identities::default();
+    let mut identities = ClientCandidates::default();
     let takes_documents = json!({ "client_id_metadata_document_supported": true });
     if let Some(id) = vector.text("client_id") {
         identities.metadata_document = Some(ClientId::new(id));
         let chosen = |named| {
             let met = connected(
-                request()?.identities(identities.clone()),
+                request()?.clients(identities.clone()),
                 named,
                 &takes_documents,
             )?;
@@ -222,7 +223,7 @@ fn bound(vector: &Vector) -> Verdict {
         client_id: ClientId::new("old"),
     };
     identities.registered.push(known.clone());
-    let (_, met) = connected(request()?.identities(identities), new, &Value::Null)?;
+    let (_, met) = connected(request()?.clients(identities), new, &Value::Null)?;
     let chosen = met.map_err(text)?.client;
     let is_reused = matches!(chosen, ClientChoice::Registered(client) if client == known);
     let want = vector.expected["old_credentials_reused"].as_bool();
@@ -319,10 +320,10 @@ fn scope(vector: &Vector) -> Verdict {
 }
 
 fn no_browser(vector: &Vector) -> Verdict {
-    let way = Way::IdentityAssertion;
+    let way = GrantChoice::IdentityAssertion;
     let known =
-        Identities::preregistered(issuer("https://auth.chat.example")?, ClientId::new("id"));
-    let request = request()?.way(way).identities(known);
+        ClientCandidates::preregistered(issuer("https://auth.chat.example")?, ClientId::new("id"));
+    let request = request()?.way(way).clients(known);
     let members = &vector.input["metadata"];
     let (requests, met) = connected(request, "https://auth.chat.example", members)?;
     let connection = met.map_err(text)?;

@@ -90,7 +90,7 @@ fn of_the_core(vector: &Vector, on_loopback: bool) -> Verdict {
     };
     if let Some(urls) = vector.expected.get("urls_in_order") {
         let places: Vec<_> = issuer
-            .well_known_places()
+            .well_known_urls()
             .iter()
             .map(|url| url.as_str().to_owned())
             .collect();

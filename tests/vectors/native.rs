@@ -6,9 +6,9 @@ use oauth_core::error::{Cause, Error, Misuse};
 use oauth_core::token::TokenKind;
 use oauth_core::{Moment, Secret, Tokens};
 use oauth_facade::{
-    Arg, Attachment, Authorize, Client, ClientCredentials, Introspect, Kind, Machine,
-    Operation as _, Password, Record, Refresh, Refused, Reply, Resource, ResponseMode,
-    ResponseType, Revoke, Scope, Server, TABLE, TokenRequest, Transport, Turn, Userinfo,
+    Arg, Attachment, Authorize, Client, ClientCredentials, ErasedExchange, ErasedStep, Introspect,
+    Kind, Operation as _, Password, Record, Refresh, Refused, Reply, Resource, ResponseMode,
+    ResponseType, Revoke, Scope, Server, TABLE, TokenRequest, Transport, Userinfo,
 };
 use serde_json::{Value, json};
 
@@ -45,7 +45,7 @@ impl Player for Native {
 struct Party<'a> {
     server: Option<&'a ServerConfig>,
     client: Option<&'a ClientConfig>,
-    machine: Option<Machine>,
+    machine: Option<ErasedExchange>,
     flow: Option<String>,
     tokens: Option<Tokens>,
     /// Who verifies: it keeps the server's keys, and the tokens it was told.
@@ -143,7 +143,7 @@ impl Party<'_> {
     }
 
     /// The machine of a call, if the input is one.
-    fn call(&mut self, input: &In) -> Result<Option<Machine>, Error> {
+    fn call(&mut self, input: &In) -> Result<Option<ErasedExchange>, Error> {
         Ok(Some(match input {
             In::ClientCredentials { scope } => {
                 let request = for_scope(scope)?;
@@ -253,20 +253,20 @@ impl Party<'_> {
         self.say(turn)
     }
 
-    fn say(&mut self, turn: Turn) -> Result<Said, Error> {
+    fn say(&mut self, turn: ErasedStep) -> Result<Said, Error> {
         self.show(&turn);
         Ok(match turn {
-            Turn::Send(request) => Said::Send(Sent {
+            ErasedStep::Send(request) => Said::Send(Sent {
                 method: request.method,
                 url: request.url,
                 headers: request.headers,
                 body: String::from_utf8_lossy(&request.body).into_owned(),
             }),
-            Turn::Sleep(pause) => Said::Sleep(pause.as_secs_f64()),
-            Turn::Sign(_) => Said::Sign,
+            ErasedStep::Sleep(pause) => Said::Sleep(pause.as_secs_f64()),
+            ErasedStep::Sign(_) => Said::Sign,
             // The machine has verified it by itself.
-            Turn::Verify(_) => return Err(Error::from(Misuse::OutOfOrder)),
-            Turn::Done(record) => Said::Done(match record {
+            ErasedStep::Verify(_) => return Err(Error::from(Misuse::OutOfOrder)),
+            ErasedStep::Done(record) => Said::Done(match record {
                 Record::Tokens(tokens) => {
                     let said = tokens_said(&tokens);
                     self.tokens = Some(Arc::unwrap_or_clone(tokens));

@@ -387,7 +387,7 @@ fn push(vector: &Vector, claims: &Value, asks: &mut Asks) -> Verdict {
         "auth_req_id": "x", "access_token": "a", "token_type": "Bearer", "id_token": id_token,
     });
     let call = In::operation(
-        "take_pushed",
+        "accept_push",
         json!({
             "auth_req_id": "x", "client_notification_token": "n", "authorization": "Bearer n",
             "body": body.to_string(), "scope": "openid",

@@ -3,7 +3,7 @@
 use js_sys::{Array, Object, Uint8Array};
 use oauth_core::error::{Error, Misuse};
 use oauth_facade::{
-    Allowance, Api, ApiCall, Attachment, Call, CallStep, Clock, Keeping, OnLimit, Once,
+    Allowance, Api, ApiCall, Attachment, Call, CallStep, Clock, OnLimit, Once, RateLimitChoice,
 };
 use serde::Deserialize;
 use serde_json::json;
@@ -49,9 +49,9 @@ impl NativeApi {
         let owners = owners.iter().map(|name| owner(name));
         let owners = owners.collect::<Result<Vec<_>, _>>()?;
         let keeping = match (is_documented, allowance(allowed)?) {
-            (true, _) => Keeping::Documented,
-            (false, Some(allowance)) => Keeping::Allowance(allowance),
-            (false, None) => Keeping::Nothing,
+            (true, _) => RateLimitChoice::Documented,
+            (false, Some(allowance)) => RateLimitChoice::Allowance(allowance),
+            (false, None) => RateLimitChoice::Nothing,
         };
         let api = server.0.api(origins.as_deref(), &owners, keeping);
         api.map(Self).map_err(fail)

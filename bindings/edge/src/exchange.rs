@@ -4,7 +4,7 @@ use js_sys::{Array, Object, Uint8Array};
 use oauth_core::error::{Cause, Error, Loss, Misuse};
 use oauth_core::exchange::{READ, VerificationJob, VerificationKey};
 use oauth_core::moment::Moment;
-use oauth_facade::{Begun, Machine, Outgoing, Record, Reply, Turn};
+use oauth_facade::{Begun, ErasedExchange, ErasedStep, Outgoing, Record, Reply};
 use serde_json::json;
 use wasm_bindgen::prelude::*;
 
@@ -12,30 +12,30 @@ use crate::error::{fail, invalid};
 use crate::moment::moment;
 use crate::plain::{object, to_millis, with};
 use crate::server::NativeServer;
-use crate::tokens::told;
+use crate::tokens::token_texts;
 use crate::value;
 use crate::visit::SharedOutcome;
 
 /// One conversation. A step is as little as there is to say: a request as one text, a pause in milliseconds, something to
-/// sign or to verify, or the end; of one that has tokens, what [`told`] says.
+/// sign or to verify, or the end; of one that has tokens, what [`token_texts`] says.
 ///
 /// A request is its method, its URL, and names and values in turn, each on a line of its own; an empty line; and the body.
 #[wasm_bindgen]
 pub struct NativeExchange {
-    machine: Option<Machine>,
+    machine: Option<ErasedExchange>,
     /// Of a visit: it has to know how the exchange ended.
     flight: Option<SharedOutcome>,
 }
 
 impl NativeExchange {
-    pub(crate) const fn new(machine: Machine) -> Self {
+    pub(crate) const fn new(machine: ErasedExchange) -> Self {
         Self {
             machine: Some(machine),
             flight: None,
         }
     }
 
-    pub(crate) const fn of_visit(machine: Machine, flight: SharedOutcome) -> Self {
+    pub(crate) const fn of_visit(machine: ErasedExchange, flight: SharedOutcome) -> Self {
         Self {
             machine: Some(machine),
             flight: Some(flight),
@@ -45,7 +45,7 @@ impl NativeExchange {
     fn step(
         &mut self,
         at: &JsValue,
-        answer: impl FnOnce(&mut Machine, &Moment) -> Result<Turn, Error>,
+        answer: impl FnOnce(&mut ErasedExchange, &Moment) -> Result<ErasedStep, Error>,
     ) -> Result<JsValue, JsValue> {
         let machine = self.machine.as_mut();
         let machine = machine.ok_or_else(|| fail(Misuse::Over.into()))?;
@@ -66,7 +66,7 @@ impl NativeExchange {
 impl NativeExchange {
     /// The first step. `at`, here and below, is the host's own moment, if it has one.
     pub fn begin(&mut self, at: &JsValue) -> Result<JsValue, JsValue> {
-        self.step(at, Machine::begin)
+        self.step(at, ErasedExchange::begin)
     }
 
     /// The server answered. Of the header fields, those of [`read_fields`] are looked at: names and values in turn, with
@@ -129,7 +129,7 @@ impl NativeExchange {
 
     /// The pause has elapsed.
     pub fn elapsed(&mut self, at: &JsValue) -> Result<JsValue, JsValue> {
-        self.step(at, Machine::elapsed)
+        self.step(at, ErasedExchange::elapsed)
     }
 
     /// The signature.
@@ -148,16 +148,16 @@ impl NativeExchange {
     }
 }
 
-fn step(turn: Turn) -> Result<JsValue, JsValue> {
+fn step(turn: ErasedStep) -> Result<JsValue, JsValue> {
     Ok(match turn {
-        Turn::Send(request) => text(&request)?.into(),
-        Turn::Sleep(pause) => to_millis(pause).into(),
-        Turn::Sign(job) => {
+        ErasedStep::Send(request) => text(&request)?.into(),
+        ErasedStep::Sleep(pause) => to_millis(pause).into(),
+        ErasedStep::Sign(job) => {
             let signing = object(&[("keyId", json!(job.key_id)), ("alg", json!(job.alg))]);
             with(signing, "signingInput", bytes(&job.signing_input)).into()
         }
-        Turn::Verify(job) => verifying(&job).into(),
-        Turn::Done(record) => done(record).into(),
+        ErasedStep::Verify(job) => verifying(&job).into(),
+        ErasedStep::Done(record) => done(record).into(),
     })
 }
 
@@ -218,12 +218,12 @@ fn text(request: &Outgoing) -> Result<String, JsValue> {
 fn done(record: Record) -> Object {
     let texts = |texts: Vec<String>| texts.into_iter().map(JsValue::from).collect::<Array>();
     match record {
-        Record::Tokens(tokens) => with(Object::new(), "tokens", texts(told(&tokens))),
+        Record::Tokens(tokens) => with(Object::new(), "tokens", texts(token_texts(&tokens))),
         Record::Login(login) => {
             let claims = login.id_token.as_ref();
             let claims = claims.map(|token| token.claims().to_json());
             let end = object(&[("claims", json!(claims))]);
-            with(end, "tokens", texts(told(&login.tokens)))
+            with(end, "tokens", texts(token_texts(&login.tokens)))
         }
         Record::Plain(_, members) => object(&[("members", json!(value::members(members)))]),
         Record::Authorization(begun) => with(Object::new(), "authorization", authorization(*begun)),

@@ -6,7 +6,7 @@ use js_sys::Object;
 use oauth_core::flow::keeper::GrantSummary;
 use oauth_core::moment::Moment;
 use oauth_core::{Error, Secret};
-use oauth_facade::{Client, Decision, Keep, Keeper, Task, TokenRequest, Upkeep};
+use oauth_facade::{Client, Decision, GrantSettings, Keeper, Task, TokenRequest, Upkeep};
 use serde::Deserialize;
 use serde_json::json;
 use wasm_bindgen::prelude::*;
@@ -86,7 +86,7 @@ impl NativeKeeper {
             "how a grant is kept: times in milliseconds, and texts",
         )?;
         let is_shared = kept.shared;
-        let keep = Keep {
+        let keep = GrantSettings {
             subject: kept.subject,
             request,
             reuse: kept.reuse,
@@ -137,7 +137,7 @@ impl NativeKeeper {
     }
 }
 
-fn told(upkeep: &Upkeep) -> Object {
+fn upkeep_object(upkeep: &Upkeep) -> Object {
     let ends = match upkeep {
         Upkeep::AuthorizationEnds(end) => Some(millis_of(*end)),
         _ => None,
@@ -250,7 +250,10 @@ impl NativeKeeper {
 
     /// What is to be done for the grant now though nobody asks, if anything.
     pub fn upkeep(&self, at: &JsValue) -> Result<Option<Object>, JsValue> {
-        Ok(self.0.upkeep(&moment(at)?).map(|upkeep| told(&upkeep)))
+        Ok(self
+            .0
+            .upkeep(&moment(at)?)
+            .map(|upkeep| upkeep_object(&upkeep)))
     }
 
     /// The same of a grant that is not shared: the renewal is one exchange.
@@ -258,10 +261,10 @@ impl NativeKeeper {
     pub fn upkeep_alone(&self, at: &JsValue) -> Result<Option<Object>, JsValue> {
         let at = moment(at)?;
         Ok(self.0.upkeep(&at).map(|upkeep| match &upkeep {
-            Upkeep::AuthorizationEnds(_) => told(&upkeep),
+            Upkeep::AuthorizationEnds(_) => upkeep_object(&upkeep),
             _ => {
                 let renewal = NativeExchange::new(self.0.renewal(&at));
-                with(told(&upkeep), "exchange", renewal)
+                with(upkeep_object(&upkeep), "exchange", renewal)
             }
         }))
     }

@@ -13,7 +13,7 @@ use crate::plain::whole;
 
 /// Tokens in texts alone, of which JavaScript makes more when somebody asks: the access token, what
 /// [`NativeTokens::serialize`] says, and the codes of the warnings, which are not stored.
-pub(crate) fn told(tokens: &oauth_core::Tokens) -> Vec<String> {
+pub(crate) fn token_texts(tokens: &oauth_core::Tokens) -> Vec<String> {
     let warnings = tokens.warnings.iter().map(|warning| warning.code());
     let texts = [
         tokens.access_token.expose().clone(),

@@ -9,7 +9,7 @@ use oauth_core::error::{Cause, Error, Misuse};
 use oauth_core::exchange::ExchangeExt as _;
 use oauth_core::flow::keeper::{Entry, Lease, Saved};
 use oauth_core::{Client, Secret};
-use oauth_facade::{Machine, Record};
+use oauth_facade::{ErasedExchange, Record};
 use oauth_web::{
     Access, Admission, Connect, Event, Forward, Need, Reply, Request, RunOutput, Session, Site,
     Step, Visit,
@@ -203,7 +203,8 @@ impl NativeVisit {
                     flight.ended(Ok(landed));
                     Ok(Record::Nothing)
                 });
-                let known = NativeExchange::of_visit(Machine::new(landed), self.flight.clone());
+                let known =
+                    NativeExchange::of_visit(ErasedExchange::new(landed), self.flight.clone());
                 with(object(&[kind("run")]), "exchange", known)
             }
             Step::Respond(reply) => self.end(&answered(&reply), None),
@@ -313,7 +314,7 @@ impl NativeVisit {
     pub fn admitted(&mut self, local: Option<String>) -> Result<Object, JsValue> {
         let local = local.map(|local| serde_json::from_str(&local)).transpose();
         let local = local.map_err(|_| invalid("admit gives an object, nothing, or a Refuse"))?;
-        let admission = local.map(Admission::In).unwrap_or_default();
+        let admission = local.map(Admission::Admitted).unwrap_or_default();
         self.resume(Event::Admitted(admission))
     }
 
@@ -332,7 +333,7 @@ impl NativeVisit {
 
     /// There is none, for an error of this code.
     pub fn unconnected(&mut self, code: &str, why: &str) -> Result<Object, JsValue> {
-        self.made(Err(oauth_facade::told(code, why)))
+        self.made(Err(oauth_facade::error_from_code(code, why)))
     }
 
     /// The person is not.

@@ -12,7 +12,7 @@ class OAuthError extends Error {
     this.kind = record.kind
     this.advice = record.advice
     this.retryAfter = record.retry_after ?? undefined
-    this.toldAgain = record.told_again ?? false
+    this.repeated = record.repeated ?? false
     this.endpoint = record.endpoint ?? undefined
     this.status = record.status ?? undefined
     this.error = record.error ?? undefined

@@ -3,7 +3,6 @@
 import core from './index.cjs'
 
 export const {
-  AccessToken,
   AccessTokenVerifier,
   Api,
   BackchannelRequest,
@@ -42,6 +41,7 @@ export const {
   Tokens,
   Untrusted,
   UserClaims,
+  VerifiedAccessToken,
   assertionFile,
   assertionFunction,
   clientSecretJwt,

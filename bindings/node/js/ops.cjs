@@ -6,7 +6,7 @@
 const { authorizationOf, begin, nothing, perform, recordOf, tokensOf } = require('./operation.cjs')
 const { Record } = require('./record.cjs')
 
-const FINGERPRINT = 'db3edcaf722bcba7'
+const FINGERPRINT = 'e385e1565861e2e7'
 
 /** The claims about a user (OpenID Connect Core section 5.1). */
 class UserClaims extends Record {
@@ -92,7 +92,7 @@ class IdentityAssertion extends Record {
 }
 
 /** The claims of a verified access token (RFC 9068 section 2.2). */
-class AccessToken extends Record {
+class VerifiedAccessToken extends Record {
   static members = {
     subject: 'plain',
     clientId: 'plain',
@@ -202,7 +202,7 @@ const operations = {
   backchannelAuthentication: { number: 9, names: ['loginHint', 'loginHintToken', 'idTokenHint', 'bindingMessage', 'userCode', 'requestedExpiry', 'acrValues', 'delivery', 'repeat', 'scope', 'resource', 'audience', 'extra'], finish: recordOf(BackchannelRequest) },
   backchannelLogin: { number: 10, names: ['authReqId', 'expiresAt', 'interval', 'scope', 'resource', 'audience', 'extra'], finish: tokensOf },
   verifyPing: { number: 11, names: ['authReqId', 'clientNotificationToken', 'authorization', 'body'], finish: nothing },
-  takePushed: { number: 12, names: ['authReqId', 'clientNotificationToken', 'authorization', 'body', 'scope', 'resource', 'audience', 'extra'], finish: tokensOf },
+  acceptPush: { number: 12, names: ['authReqId', 'clientNotificationToken', 'authorization', 'body', 'scope', 'resource', 'audience', 'extra'], finish: tokensOf },
   tokenExchange: { number: 13, names: ['subjectToken', 'subjectTokenType', 'actorToken', 'actorTokenType', 'requestedTokenType', 'scope', 'resource', 'audience', 'extra'], finish: tokensOf },
   jwtBearer: { number: 14, names: ['assertion', 'scope', 'resource', 'audience', 'extra'], finish: tokensOf },
   samlBearer: { number: 15, names: ['assertion', 'scope', 'resource', 'audience', 'extra'], finish: tokensOf },
@@ -210,7 +210,7 @@ const operations = {
   extensionGrant: { number: 17, names: ['grantType', 'parameters', 'scope', 'resource', 'audience', 'extra'], finish: tokensOf },
   requestIdentityAssertion: { number: 18, names: ['subjectToken', 'subjectTokenType', 'issuer', 'scope', 'resource', 'audience', 'extra'], finish: recordOf(IdentityAssertion) },
   redeemIdentityAssertion: { number: 19, names: ['assertion', 'scope', 'resource', 'audience', 'extra'], finish: tokensOf },
-  verifyAccessToken: { number: 20, names: ['token', 'audience', 'profile', 'scope', 'acrValues', 'maxAge', 'algs', 'clockSkew', 'jkt', 'x5tS256', 'dpopAlgs', 'realm'], finish: recordOf(AccessToken) },
+  verifyAccessToken: { number: 20, names: ['token', 'audience', 'profile', 'scope', 'acrValues', 'maxAge', 'algs', 'clockSkew', 'jkt', 'x5tS256', 'dpopAlgs', 'realm'], finish: recordOf(VerifiedAccessToken) },
   verifyIdToken: { number: 21, names: ['token', 'nonce', 'withoutNonce', 'clientIds', 'accessToken', 'code', 'maxAge', 'acrValues', 'maxTokenAge'], finish: recordOf(IdToken) },
   verifyLogoutToken: { number: 22, names: ['token', 'replay', 'maxAgeWithoutExpiry'], finish: recordOf(LogoutToken) },
   register: { number: 23, names: ['metadata', 'initialAccessToken'], finish: recordOf(RegisteredClient), json: ['metadata'] },
@@ -235,7 +235,7 @@ class Operations {
   async backchannelAuthentication(args, options) { return this[perform](operations.backchannelAuthentication, args, options) }
   async backchannelLogin(args, options) { return this[perform](operations.backchannelLogin, args, options) }
   async verifyPing(args, options) { return this[perform](operations.verifyPing, args, options) }
-  async takePushed(args, options) { return this[perform](operations.takePushed, args, options) }
+  async acceptPush(args, options) { return this[perform](operations.acceptPush, args, options) }
   async tokenExchange(args, options) { return this[perform](operations.tokenExchange, args, options) }
   async jwtBearer(args, options) { return this[perform](operations.jwtBearer, args, options) }
   async samlBearer(args, options) { return this[perform](operations.samlBearer, args, options) }
@@ -269,7 +269,7 @@ class ExchangeOperations {
   backchannelAuthentication(args, options) { return this[begin](operations.backchannelAuthentication, args, options) }
   backchannelLogin(args, options) { return this[begin](operations.backchannelLogin, args, options) }
   verifyPing(args, options) { return this[begin](operations.verifyPing, args, options) }
-  takePushed(args, options) { return this[begin](operations.takePushed, args, options) }
+  acceptPush(args, options) { return this[begin](operations.acceptPush, args, options) }
   tokenExchange(args, options) { return this[begin](operations.tokenExchange, args, options) }
   jwtBearer(args, options) { return this[begin](operations.jwtBearer, args, options) }
   samlBearer(args, options) { return this[begin](operations.samlBearer, args, options) }
@@ -289,4 +289,4 @@ class ExchangeOperations {
   clientIdMetadata(args, options) { return this[begin](operations.clientIdMetadata, args, options) }
 }
 
-module.exports = { ExchangeOperations, FINGERPRINT, Operations, operations, UserClaims, TokenState, DeviceCode, BackchannelRequest, IdentityAssertion, AccessToken, IdToken, LogoutToken, RegisteredClient, ProtectedResource, DiscoveredIssuer, ClientIdDocument }
+module.exports = { ExchangeOperations, FINGERPRINT, Operations, operations, UserClaims, TokenState, DeviceCode, BackchannelRequest, IdentityAssertion, VerifiedAccessToken, IdToken, LogoutToken, RegisteredClient, ProtectedResource, DiscoveredIssuer, ClientIdDocument }

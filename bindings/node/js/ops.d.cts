@@ -245,7 +245,7 @@ export interface VerifyPingArguments {
   body: string
 }
 
-export interface TakePushedArguments {
+export interface AcceptPushArguments {
   /** The server's id of the pending request. */
   authReqId: string
   /** The token with which the server must authenticate. */
@@ -422,8 +422,8 @@ export interface VerifyIdTokenArguments {
   /** The ID token. */
   token: string
   /**
-   * The nonce that was sent for this sign-in. Keep it with the session of the browser or the app, and forget it with
-   * the first token that is posted.
+   * The nonce that was sent for this sign-in. GrantSettings it with the session of the browser or the app, and forget
+   * it with the first token that is posted.
    */
   nonce?: string | undefined
   /**
@@ -680,7 +680,7 @@ export class IdentityAssertion {
 }
 
 /** The claims of a verified access token (RFC 9068 section 2.2). */
-export class AccessToken {
+export class VerifiedAccessToken {
   private constructor()
   /** The subject, as the issuer identifies it; the client itself if it acts for itself. */
   readonly subject: string
@@ -1045,7 +1045,7 @@ export interface Operations {
    * @param args.audience The audiences, as some servers name it.
    * @param args.extra Parameters that the provider documents.
    */
-  takePushed(args: TakePushedArguments, options?: CallOptions): Promise<Tokens>
+  acceptPush(args: AcceptPushArguments, options?: CallOptions): Promise<Tokens>
   /**
    * Exchanges a token for another one (RFC 8693): as its subject, or with an actor who acts for it.
    * Types are access_token, refresh_token, id_token, saml1, saml2, jwt, id-jag, or any URI. The type of the issued
@@ -1171,7 +1171,7 @@ export interface Operations {
    * @param args.dpopAlgs The accepted algorithms of DPoP proofs, for the challenge.
    * @param args.realm The realm, for the challenge.
    */
-  verifyAccessToken(args: VerifyAccessTokenArguments, options?: CallOptions): Promise<AccessToken>
+  verifyAccessToken(args: VerifyAccessTokenArguments, options?: CallOptions): Promise<VerifiedAccessToken>
   /**
    * Verifies an ID token that comes by itself: one that Google One Tap, the native button of Sign in with Apple or an
    * app for phones has posted to a server (OpenID Connect Core section 3.1.3.7).
@@ -1182,8 +1182,8 @@ export interface Operations {
    * for what is no good ID token of this server for this client; misuse.setup without nonce and without_nonce; lost.*,
    * denied.* and others where it could not be verified.
    * @param args.token The ID token.
-   * @param args.nonce The nonce that was sent for this sign-in. Keep it with the session of the browser or the app, and
-   * forget it with the first token that is posted.
+   * @param args.nonce The nonce that was sent for this sign-in. GrantSettings it with the session of the browser or the
+   * app, and forget it with the first token that is posted.
    * @param args.withoutNonce Whether a token may have a nonce if the request sent none: "absent" refuses such a token,
    * which belongs to another sign-in; "ignored" accepts it, for apps whose library sends a nonce that you never learn.
    * @param args.clientIds Other clients of the same application at this server, such as its apps for Android and iOS:
@@ -1488,7 +1488,7 @@ export interface ExchangeOperations {
    * @param args.audience The audiences, as some servers name it.
    * @param args.extra Parameters that the provider documents.
    */
-  takePushed(args: TakePushedArguments, options?: MomentOptions): Exchange<Tokens>
+  acceptPush(args: AcceptPushArguments, options?: MomentOptions): Exchange<Tokens>
   /**
    * Exchanges a token for another one (RFC 8693): as its subject, or with an actor who acts for it.
    * Types are access_token, refresh_token, id_token, saml1, saml2, jwt, id-jag, or any URI. The type of the issued
@@ -1614,7 +1614,7 @@ export interface ExchangeOperations {
    * @param args.dpopAlgs The accepted algorithms of DPoP proofs, for the challenge.
    * @param args.realm The realm, for the challenge.
    */
-  verifyAccessToken(args: VerifyAccessTokenArguments, options?: MomentOptions): Exchange<AccessToken>
+  verifyAccessToken(args: VerifyAccessTokenArguments, options?: MomentOptions): Exchange<VerifiedAccessToken>
   /**
    * Verifies an ID token that comes by itself: one that Google One Tap, the native button of Sign in with Apple or an
    * app for phones has posted to a server (OpenID Connect Core section 3.1.3.7).
@@ -1625,8 +1625,8 @@ export interface ExchangeOperations {
    * for what is no good ID token of this server for this client; misuse.setup without nonce and without_nonce; lost.*,
    * denied.* and others where it could not be verified.
    * @param args.token The ID token.
-   * @param args.nonce The nonce that was sent for this sign-in. Keep it with the session of the browser or the app, and
-   * forget it with the first token that is posted.
+   * @param args.nonce The nonce that was sent for this sign-in. GrantSettings it with the session of the browser or the
+   * app, and forget it with the first token that is posted.
    * @param args.withoutNonce Whether a token may have a nonce if the request sent none: "absent" refuses such a token,
    * which belongs to another sign-in; "ignored" accepts it, for apps whose library sends a nonce that you never learn.
    * @param args.clientIds Other clients of the same application at this server, such as its apps for Android and iOS:

@@ -5,7 +5,8 @@ use napi::bindgen_prelude::Uint8Array;
 use napi_derive::napi;
 use oauth_core::error::{Error, Misuse};
 use oauth_facade::{
-    Allowance, Api, ApiCall, Attachment, Call, CallStep, Clock, Keeping, OnLimit, Once, TokenFor,
+    Allowance, Api, ApiCall, Attachment, Call, CallStep, Clock, OnLimit, Once, RateLimitChoice,
+    TokenFor,
 };
 
 use crate::client::NativeClient;
@@ -87,9 +88,9 @@ impl NativeApi {
         let owners = owners.iter().map(|name| owner(name));
         let owners = owners.collect::<Result<Vec<_>>>()?;
         let keeping = match (is_documented, allowance) {
-            (true, _) => Keeping::Documented,
-            (false, Some(allowance)) => Keeping::Allowance(allowance.into()),
-            (false, None) => Keeping::Nothing,
+            (true, _) => RateLimitChoice::Documented,
+            (false, Some(allowance)) => RateLimitChoice::Allowance(allowance.into()),
+            (false, None) => RateLimitChoice::Nothing,
         };
         let api = server.0.api(origins.as_deref(), &owners, keeping);
         api.map(Self).map_err(fail)

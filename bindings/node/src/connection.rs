@@ -170,7 +170,7 @@ impl NativeConnection {
         let refused = refused.map(|tokens| Arc::clone(&tokens.0));
         promise(env, async move {
             let token = connection.token_other_than(refused.as_deref()).await;
-            token.map(told)
+            token.map(native_tokens)
         })
     }
 
@@ -187,7 +187,7 @@ impl NativeConnection {
         let (connection, short) = (self.connection.clone(), Arc::clone(&short.0));
         promise(env, async move {
             let token = connection.step_up(&short, &wanted).await?;
-            Ok(token.map(told))
+            Ok(token.map(native_tokens))
         })
     }
 
@@ -208,7 +208,7 @@ impl NativeConnection {
     }
 }
 
-fn told(token: Token) -> NativeTokens {
+fn native_tokens(token: Token) -> NativeTokens {
     let tokens: Arc<Tokens> = token.into_arc();
     NativeTokens(tokens)
 }

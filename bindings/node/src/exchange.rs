@@ -8,7 +8,7 @@ use napi_derive::napi;
 use oauth_core::error::{Cause, Error, Loss, Misuse};
 use oauth_core::exchange::READ;
 use oauth_core::moment::{Moment, UnixTime};
-use oauth_facade::{Machine, Outgoing, Record, Reply, Turn};
+use oauth_facade::{ErasedExchange, ErasedStep, Outgoing, Record, Reply};
 use tokio::sync::Notify;
 
 use crate::client::NativeAuthorization;
@@ -17,11 +17,11 @@ use crate::held_key::NativeSigner;
 use crate::network::NativeNetwork;
 use crate::runtime::{driver, millis, promise};
 use crate::server::NativeServer;
-use crate::tokens::told;
+use crate::tokens::token_texts;
 use crate::value;
 
 /// The next step, in compact form: a request as one text, a pause in milliseconds,
-/// something to sign, or the end; of one that has tokens, what [`told`] says.
+/// something to sign, or the end; of one that has tokens, what [`token_texts`] says.
 ///
 /// A request is its method, its URL, and names and values in turn, each on a line of its own; an empty
 /// line; and the body.
@@ -44,7 +44,7 @@ pub struct NativeSigning {
 #[napi(object, object_from_js = false)]
 #[derive(Default)]
 pub struct NativeOutcome {
-    /// Tokens, as [`tokens::told`](crate::tokens::told) says.
+    /// Tokens, as [`tokens::token_texts`](crate::tokens::token_texts) says.
     pub tokens: Option<Vec<String>>,
     /// The verified claims of an ID token, as a JSON object.
     pub claims: Option<String>,
@@ -68,12 +68,12 @@ pub struct NativeMoment {
 /// One conversation.
 #[napi]
 pub struct NativeExchange {
-    machine: Option<Machine>,
+    machine: Option<ErasedExchange>,
     stop: Arc<Notify>,
 }
 
 impl NativeExchange {
-    pub(crate) fn new(machine: Machine) -> Self {
+    pub(crate) fn new(machine: ErasedExchange) -> Self {
         Self {
             machine: Some(machine),
             stop: Arc::default(),
@@ -83,7 +83,7 @@ impl NativeExchange {
     fn step(
         &mut self,
         at: Option<NativeMoment>,
-        answer: impl FnOnce(&mut Machine, &Moment) -> std::result::Result<Turn, Error>,
+        answer: impl FnOnce(&mut ErasedExchange, &Moment) -> std::result::Result<ErasedStep, Error>,
     ) -> Result<NativeStep> {
         let machine = self.machine.as_mut();
         let machine = machine.ok_or_else(|| fail(Misuse::Over.into()))?;
@@ -97,7 +97,7 @@ impl NativeExchange {
     /// The first step. `at`, here and below, is the host's own moment, if it has one.
     #[napi]
     pub fn begin(&mut self, at: Option<NativeMoment>) -> Result<NativeStep> {
-        self.step(at, Machine::begin)
+        self.step(at, ErasedExchange::begin)
     }
 
     /// The server answered. Of the header fields, those of [`read_fields`] are looked at: names and
@@ -162,7 +162,7 @@ impl NativeExchange {
     /// The pause has elapsed.
     #[napi]
     pub fn elapsed(&mut self, at: Option<NativeMoment>) -> Result<NativeStep> {
-        self.step(at, Machine::elapsed)
+        self.step(at, ErasedExchange::elapsed)
     }
 
     /// The signature.
@@ -240,19 +240,19 @@ async fn patience_of(limit: Option<f64>) {
     }
 }
 
-fn step(turn: Turn) -> Result<NativeStep> {
+fn step(turn: ErasedStep) -> Result<NativeStep> {
     Ok(match turn {
-        Turn::Send(request) => Either4::A(text(&request)?),
-        Turn::Sleep(pause) => Either4::B(pause.as_secs_f64() * 1000.0),
-        Turn::Sign(job) => Either4::C(NativeSigning {
+        ErasedStep::Send(request) => Either4::A(text(&request)?),
+        ErasedStep::Sleep(pause) => Either4::B(pause.as_secs_f64() * 1000.0),
+        ErasedStep::Sign(job) => Either4::C(NativeSigning {
             signer: NativeSigner::of(&job),
             key_id: job.key_id,
             alg: job.alg,
             signing_input: Uint8Array::from(job.signing_input.to_vec()),
         }),
         // The machine has verified it by itself.
-        Turn::Verify(_) => return Err(fail(Misuse::OutOfOrder.into())),
-        Turn::Done(record) => Either4::D(done(record)),
+        ErasedStep::Verify(_) => return Err(fail(Misuse::OutOfOrder.into())),
+        ErasedStep::Done(record) => Either4::D(done(record)),
     })
 }
 
@@ -280,13 +280,13 @@ fn text(request: &Outgoing) -> Result<String> {
 fn done(record: Record) -> NativeOutcome {
     let mut end = NativeOutcome::default();
     match record {
-        Record::Tokens(tokens) => end.tokens = Some(told(&tokens)),
+        Record::Tokens(tokens) => end.tokens = Some(token_texts(&tokens)),
         Record::Login(login) => {
             end.claims = login
                 .id_token
                 .as_ref()
                 .map(|token| token.claims().to_json());
-            end.tokens = Some(told(&login.tokens));
+            end.tokens = Some(token_texts(&login.tokens));
         }
         Record::Plain(_, members) => end.members = Some(value::members(members)),
         Record::Authorization(begun) => end.authorization = Some((*begun).into()),

@@ -83,7 +83,7 @@ pub struct NativeReply {
     pub absent: Option<bool>,
 }
 
-type Told = std::result::Result<Reply, Error>;
+type JsResult = std::result::Result<Reply, Error>;
 
 /// What was answered, without what belongs to JavaScript.
 pub(crate) struct Reply {
@@ -99,7 +99,7 @@ pub(crate) struct Reply {
 #[napi]
 pub struct NativeQuestion {
     ask: NativeAsk,
-    tell: Mutex<Option<oneshot::Sender<Told>>>,
+    tell: Mutex<Option<oneshot::Sender<JsResult>>>,
 }
 
 #[napi]
@@ -115,7 +115,7 @@ impl NativeQuestion {
     pub fn answer(&self, mut reply: NativeReply) {
         let key = reply.key.take().map(key);
         let signature = reply.signature.take();
-        self.tell(Ok(Reply {
+        self.finish(Ok(Reply {
             said: reply,
             key,
             signature: signature.map(|bytes| bytes.to_vec()),
@@ -126,7 +126,7 @@ impl NativeQuestion {
     /// The answer is the provider of this setup.
     #[napi]
     pub fn answer_provider(&self, setup: &NativeSiteSetup) {
-        self.tell(Ok(Reply {
+        self.finish(Ok(Reply {
             said: NativeReply::default(),
             key: None,
             signature: None,
@@ -137,22 +137,22 @@ impl NativeQuestion {
     /// There is none, for an error of this code.
     #[napi]
     pub fn failed_as(&self, code: String, why: String) {
-        self.tell(Err(oauth_facade::told(&code, &why)));
+        self.finish(Err(oauth_facade::error_from_code(&code, &why)));
     }
 
     /// There is none, for what one of our own stores said.
     #[napi]
     pub fn failed_with(&self, failure: &NativeFailure) {
-        self.tell(Err(oauth_facade::of_store(failure.0.clone())));
+        self.finish(Err(oauth_facade::of_store(failure.0.clone())));
     }
 
     /// There is none.
     #[napi]
     pub fn failed(&self, why: String) {
-        self.tell(Err(Error::lost(Cause::unknown(why))));
+        self.finish(Err(Error::lost(Cause::unknown(why))));
     }
 
-    fn tell(&self, told: Told) {
+    fn finish(&self, told: JsResult) {
         let mut tell = self.tell.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(tell) = tell.take() {
             // Whoever asked may have gone.

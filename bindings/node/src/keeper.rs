@@ -8,7 +8,7 @@ use napi_derive::napi;
 use oauth_core::flow::keeper::GrantSummary;
 use oauth_core::moment::{Moment, UnixTime};
 use oauth_core::{Error, Secret, Tokens};
-use oauth_facade::{Client, Decision, Keep, Keeper, Task, TokenRequest, Upkeep};
+use oauth_facade::{Client, Decision, GrantSettings, Keeper, Task, TokenRequest, Upkeep};
 
 use crate::error::fail;
 use crate::exchange::{NativeExchange, NativeMoment, moment};
@@ -38,7 +38,7 @@ pub struct NativeKeep {
 
 /// What a caller is to do.
 #[napi(object, object_from_js = false)]
-pub struct NativeTurn {
+pub struct NativeDecision {
     /// `use_token`, `use_and_renew`, `renew` or `wait`.
     pub kind: &'static str,
     /// What the caller holds is still good.
@@ -168,7 +168,7 @@ impl NativeKeeper {
         (request, keep): (TokenRequest, NativeKeep),
     ) -> std::result::Result<Self, Error> {
         let is_shared = keep.shared;
-        let keep = Keep {
+        let keep = GrantSettings {
             subject: keep.subject,
             request,
             reuse: keep.reuse,
@@ -189,7 +189,7 @@ impl NativeKeeper {
         at: &Moment,
         refused: Option<&NativeTokens>,
         held: Option<&NativeTokens>,
-    ) -> Result<NativeTurn> {
+    ) -> Result<NativeDecision> {
         let ask = self.0.ask(at, refused.map(|refused| &*refused.0));
         let (kind, tokens) = match ask.map_err(fail)? {
             Decision::UseToken(tokens) => ("use_token", Some(tokens)),
@@ -198,7 +198,7 @@ impl NativeKeeper {
             Decision::Wait => ("wait", None),
         };
         let is_held = |tokens: &Arc<Tokens>| held.is_some_and(|held| held.is(tokens));
-        Ok(NativeTurn {
+        Ok(NativeDecision {
             kind,
             held: tokens.as_ref().is_some_and(is_held),
             tokens: tokens.filter(|tokens| !is_held(tokens)).map(NativeTokens),
@@ -215,7 +215,7 @@ impl NativeKeeper {
     }
 }
 
-fn told(upkeep: Upkeep) -> NativeUpkeep {
+fn upkeep_object(upkeep: Upkeep) -> NativeUpkeep {
     NativeUpkeep {
         ends: match upkeep {
             Upkeep::AuthorizationEnds(end) => Some(millis_of(end)),
@@ -247,7 +247,7 @@ impl NativeKeeper {
         at: Option<NativeMoment>,
         refused: Option<&NativeTokens>,
         held: Option<&NativeTokens>,
-    ) -> Result<NativeTurn> {
+    ) -> Result<NativeDecision> {
         self.turn(&moment(at)?, refused, held)
     }
 
@@ -258,7 +258,7 @@ impl NativeKeeper {
         at: Option<NativeMoment>,
         refused: Option<&NativeTokens>,
         held: Option<&NativeTokens>,
-    ) -> Result<NativeTurn> {
+    ) -> Result<NativeDecision> {
         let at = moment(at)?;
         let mut turn = self.turn(&at, refused, held)?;
         if matches!(turn.kind, "renew" | "use_and_renew") {
@@ -348,20 +348,24 @@ impl NativeKeeper {
     /// What is to be done for the grant now though nobody asks, if anything.
     #[napi]
     pub fn upkeep(&self, at: Option<NativeMoment>) -> Result<Option<NativeUpkeep>> {
-        Ok(self.0.upkeep(&moment(at)?).map(told))
+        Ok(self.0.upkeep(&moment(at)?).map(upkeep_object))
     }
 
     /// The same of a grant that is not shared: the renewal is one exchange.
     #[napi]
     pub fn upkeep_alone(&self, at: Option<NativeMoment>) -> Result<Option<NativeUpkeep>> {
         let at = moment(at)?;
-        Ok(self.0.upkeep(&at).map(told).map(|upkeep| NativeUpkeep {
-            exchange: match upkeep.ends {
-                None => Some(NativeExchange::new(self.0.renewal(&at))),
-                Some(_) => None,
-            },
-            ..upkeep
-        }))
+        Ok(self
+            .0
+            .upkeep(&at)
+            .map(upkeep_object)
+            .map(|upkeep| NativeUpkeep {
+                exchange: match upkeep.ends {
+                    None => Some(NativeExchange::new(self.0.renewal(&at))),
+                    Some(_) => None,
+                },
+                ..upkeep
+            }))
     }
 
     /// Whether there is something to store: then begin.

@@ -122,7 +122,7 @@ pub(crate) fn code_turn(
     };
     let parameters: Vec<String> = parameters.iter().map(|name| snake(name)).collect();
     let login = login.with_parameters(parameters.iter().map(String::as_str));
-    login.turn(opener, client.0.core().server()).as_str()
+    login.timing(opener, client.0.core().server()).as_str()
 }
 
 /// `loginHint` as `login_hint`.

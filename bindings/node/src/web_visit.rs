@@ -12,7 +12,7 @@ use oauth_core::error::{Cause, Error, Misuse};
 use oauth_core::moment::UnixTime;
 use oauth_core::{Client, Moment};
 use oauth_web::{
-    Access, Admission, Identity, MAX_FORM, Need, Note, Provider, ProviderQuery, Reply, Request,
+    Access, Admission, Identity, LogEntry, MAX_FORM, Need, Provider, ProviderQuery, Reply, Request,
     Session,
 };
 use oauth_web_tower::{Host, Outcome};
@@ -174,7 +174,7 @@ impl NativeSite {
             Some(need) => site.challenge(request, need),
             None => site.visit(request, access),
         };
-        let notes: Arc<Mutex<Vec<Note>>> = Arc::default();
+        let notes: Arc<Mutex<Vec<LogEntry>>> = Arc::default();
         let failure: Arc<Mutex<Option<Error>>> = Arc::default();
         let host = self.host(id, Arc::clone(&notes), Arc::clone(&failure));
         let host = host.clock(clock(given.at));
@@ -184,7 +184,7 @@ impl NativeSite {
             if let Some(error) = taken(&failure) {
                 return Err(error);
             }
-            Ok(told(&host, seen, outcome, taken(&notes)))
+            Ok(native_visit(&host, seen, outcome, taken(&notes)))
         })
     }
 
@@ -224,7 +224,7 @@ impl NativeSite {
     fn host(
         &self,
         id: String,
-        notes: Arc<Mutex<Vec<Note>>>,
+        notes: Arc<Mutex<Vec<LogEntry>>>,
         failure: Arc<Mutex<Option<Error>>>,
     ) -> Host {
         let host = self.host.clone().log(move |note| {
@@ -327,7 +327,7 @@ async fn asked(
             .about("admit gives an object, nothing, or a Refuse")
             .caused_by(Cause::unsent(why))
     })?;
-    Ok(Admission::In(local))
+    Ok(Admission::Admitted(local))
 }
 
 fn json(value: &impl serde::Serialize) -> std::result::Result<String, Error> {
@@ -363,7 +363,12 @@ fn fields(pairs: &[(String, String)]) -> HeaderMap {
     map
 }
 
-fn told(host: &Host, request: Request, outcome: Outcome, notes: Vec<Note>) -> NativeVisited {
+fn native_visit(
+    host: &Host,
+    request: Request,
+    outcome: Outcome,
+    notes: Vec<LogEntry>,
+) -> NativeVisited {
     let notes = notes
         .into_iter()
         .map(|note| (note.code.to_owned(), note.detail));

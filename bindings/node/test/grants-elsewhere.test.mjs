@@ -160,9 +160,9 @@ for (const [way, options] of Object.entries(ways)) {
     for (let count = 0; count < 2; count += 1) await openPage(`${twin.base}/authentication_device`)
     const [{ authorization, body }, foreign] = await twin.notifications()
     const judged = { authReqId, clientNotificationToken, authorization, scope }
-    assert.equal((await client.takePushed({ ...judged, body })).claims.sub, person)
+    assert.equal((await client.acceptPush({ ...judged, body })).claims.sub, person)
     const mixed = JSON.stringify({ ...JSON.parse(foreign.body), auth_req_id: authReqId })
-    assert.equal((await rejection(client.takePushed({ ...judged, body: mixed }))).code, 'ciba.auth_req_id')
+    assert.equal((await rejection(client.acceptPush({ ...judged, body: mixed }))).code, 'ciba.auth_req_id')
     await twin.backchannelDelivery('poll')
   })
 

@@ -4,7 +4,7 @@ import { test } from 'node:test'
 import { inspect } from 'node:util'
 import { core, listen, oidcProvider, rejection } from './helper.mjs'
 
-const { AccessToken, AccessTokenVerifier, Client, Server, discover } = core
+const { VerifiedAccessToken, AccessTokenVerifier, Client, Server, discover } = core
 const audience = 'https://api.example/'
 const good = { active: true, client_id: 'c', sub: 'u', aud: audience, scope: 'read' }
 
@@ -46,7 +46,7 @@ test('an API asks about tokens that say nothing', async () => {
   const keeps = AccessTokenVerifier.introspecting(us, { audience, cacheMaxAge: 60, cacheEntries: 10 })
   for (const verifier of [asks, keeps]) {
     const told = await verifier.verify(token)
-    assert(told instanceof AccessToken)
+    assert(told instanceof VerifiedAccessToken)
     assert.deepEqual([told.issuer, told.clientId, told.scope], [issuer, us.clientId, ['read']])
     assert(told.expiresAt > new Date())
   }

@@ -59,9 +59,9 @@ test('a refusal is told as it came, and a pause is kept', async () => {
   const refused = await rejection(source.token())
   assert.ok(refused instanceof Denied)
   assert.deepEqual([refused.code, refused.status, refused.endpoint], ['denied.invalid_scope', 400, 'token'])
-  for (const toldAgain of [false, true]) {
+  for (const repeated of [false, true]) {
     const error = await rejection(source.token())
-    assert.deepEqual([error.code, error.toldAgain], ['denied.busy', toldAgain])
+    assert.deepEqual([error.code, error.repeated], ['denied.busy', repeated])
     assert.ok([70, 71].includes(error.retryAfter))
   }
   assert.equal(seen.length, 2)

@@ -101,15 +101,15 @@ for (const [transport, client] of Object.entries(clients)) {
     const source = us.clientCredentials({ scope: 'read' })
     await twin.fault('status', { status: 503, retry_after: 70 })
     const requests = await twin.tokenRequests(async () => {
-      for (const toldAgain of [false, true, true]) {
+      for (const repeated of [false, true, true]) {
         const error = await rejection(source.token())
         // A second more than the server says: whoever waits so long is not told the same again.
         assert.ok([70, 71].includes(error.retryAfter), error.retryAfter)
-        assert.equal(error.toldAgain, toldAgain)
+        assert.equal(error.repeated, repeated)
       }
       const other = await rejection(us.clientCredentials({ scope: 'write' }).token())
       assert.equal(other.code, 'denied.busy')
-      assert.ok(other.toldAgain && other.retryAfter <= 71)
+      assert.ok(other.repeated && other.retryAfter <= 71)
     })
     assert.equal(requests, 1)
   })

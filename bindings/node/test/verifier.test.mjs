@@ -5,7 +5,7 @@ import { test } from 'node:test'
 import { inspect } from 'node:util'
 import { core, listen, rejection } from './helper.mjs'
 
-const { AccessToken, AccessTokenVerifier, Client, IdToken, LogoutToken, Lost, Server } = core
+const { VerifiedAccessToken, AccessTokenVerifier, Client, IdToken, LogoutToken, Lost, Server } = core
 const AUDIENCE = 'https://api.example'
 const EVENT = 'http://schemas.openid.net/event/backchannel-logout'
 
@@ -61,7 +61,7 @@ test('an API verifies what it is shown, with keys that it fetches once', async (
   const { base, server, asked, token } = await issuer()
   const verifier = new AccessTokenVerifier(server, { audience: AUDIENCE, scope: 'read' })
   const told = await verifier.verify(token({ groups: ['g'] }))
-  assert(told instanceof AccessToken)
+  assert(told instanceof VerifiedAccessToken)
   assert.deepEqual([told.subject, told.clientId, told.issuer, told.audience], ['u', 'c', base, [AUDIENCE]])
   assert.deepEqual([told.scope, told.claims.groups], [['read'], ['g']])
   assert(told.expiresAt > new Date())

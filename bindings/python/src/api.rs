@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use http::Method;
 use oauth_core::error::{Cause, Error, Loss, Misuse};
-use oauth_facade::{Allowance, Keeping, OnLimit, TokenFor};
+use oauth_facade::{Allowance, OnLimit, RateLimitChoice, TokenFor};
 use oauth_reqwest::Authorized;
 use oauth_session::{FixedToken, Sources};
 use pyo3::exceptions::{PyTypeError, PyValueError};
@@ -15,7 +15,7 @@ use crate::connection::ResourceConnection;
 use crate::custom_source::Foreign;
 use crate::form_fields::FormFields;
 use crate::http_methods::verbs;
-use crate::network::{Line, Network, seconds};
+use crate::network::{Network, RequestSettings, seconds};
 use crate::pending_call::{Answer, PendingCall};
 use crate::plugin_request::Call;
 use crate::response::Response;
@@ -29,7 +29,7 @@ use crate::{errors, fixed_token, runtime};
 /// A source of tokens as Python hands it over.
 pub(crate) enum Source {
     Grant(Py<GrantSource>),
-    Fixed(FixedToken, Arc<Line>),
+    Fixed(FixedToken, Arc<RequestSettings>),
     Connection(Py<ResourceConnection>),
     Foreign(Arc<Py<PyAny>>),
 }
@@ -82,7 +82,7 @@ impl Source {
     }
 
     /// Over what its own requests go, if it makes any.
-    pub(crate) fn line(&self) -> Option<Arc<Line>> {
+    pub(crate) fn line(&self) -> Option<Arc<RequestSettings>> {
         match self {
             Self::Grant(grant) => Some(grant.get().line()),
             Self::Fixed(_, line) => Some(Arc::clone(line)),
@@ -101,7 +101,7 @@ pub(crate) fn owned(app: Option<Source>, user: Option<Source>) -> Owned {
 /// What to do where an API asks for a pause.
 pub(crate) struct Limits {
     pub(crate) on_limit: OnLimit,
-    pub(crate) keeping: Keeping,
+    pub(crate) keeping: RateLimitChoice,
     on_wait: Option<Arc<Py<PyAny>>>,
 }
 
@@ -114,17 +114,17 @@ impl Limits {
     ) -> PyResult<Self> {
         let wrong = || PyValueError::new_err("allowance is \"documented\" or (requests, seconds)");
         let keeping = match allowance {
-            None => Keeping::Nothing,
+            None => RateLimitChoice::Nothing,
             Some(given)
                 if given
                     .extract::<String>()
                     .is_ok_and(|text| text == "documented") =>
             {
-                Keeping::Documented
+                RateLimitChoice::Documented
             }
             Some(given) => {
                 let (requests, seconds) = given.extract::<(u32, u32)>().map_err(|_| wrong())?;
-                Keeping::Allowance(Allowance::new(requests, seconds))
+                RateLimitChoice::Allowance(Allowance::new(requests, seconds))
             }
         };
         Ok(Self {
@@ -226,7 +226,7 @@ impl ApiRequest<'_> {
         py: Python<'_>,
         api: Authorized,
         on_limit: OnLimit,
-        line: &Line,
+        line: &RequestSettings,
     ) -> PyResult<PendingCall> {
         let on_limit = self.on_limit(on_limit)?;
         let (content, content_type) = self.body(py)?;
@@ -279,7 +279,7 @@ impl ApiRequest<'_> {
 pub(crate) struct Api {
     pub(crate) api: oauth_facade::Api,
     sources: Arc<Owned>,
-    line: Arc<Line>,
+    line: Arc<RequestSettings>,
     on_limit: OnLimit,
     on_wait: Option<Arc<Py<PyAny>>>,
 }
@@ -288,7 +288,7 @@ impl Api {
     pub(crate) fn new(
         api: oauth_facade::Api,
         sources: Owned,
-        line: Arc<Line>,
+        line: Arc<RequestSettings>,
         limits: Limits,
     ) -> Self {
         Self {
@@ -324,7 +324,7 @@ impl Api {
             Some(hook) => api.on_wait(move |pause| {
                 let hook = Arc::clone(&hook);
                 tokio::task::block_in_place(|| {
-                    runtime::call_python(move |py| tell(py, &hook, pause));
+                    runtime::call_python(move |py| call_hook(py, &hook, pause));
                 });
             }),
         })
@@ -336,11 +336,11 @@ impl Api {
 }
 
 /// The API, keeping to what is said. Nothing is documented where no preset is known.
-fn kept(api: oauth_facade::Api, keeping: Keeping) -> Result<oauth_facade::Api, Error> {
+fn kept(api: oauth_facade::Api, keeping: RateLimitChoice) -> Result<oauth_facade::Api, Error> {
     match keeping {
-        Keeping::Nothing => Ok(api),
-        Keeping::Allowance(allowance) => Ok(api.keeping(allowance)),
-        Keeping::Documented => {
+        RateLimitChoice::Nothing => Ok(api),
+        RateLimitChoice::Allowance(allowance) => Ok(api.keeping(allowance)),
+        RateLimitChoice::Documented => {
             Err(Error::from(Misuse::Setup)
                 .about("no allowance is documented: server.api() knows one"))
         }
@@ -348,7 +348,7 @@ fn kept(api: oauth_facade::Api, keeping: Keeping) -> Result<oauth_facade::Api, E
 }
 
 /// A hook that fails must not fail the request.
-fn tell(py: Python<'_>, hook: &Py<PyAny>, pause: Duration) {
+fn call_hook(py: Python<'_>, hook: &Py<PyAny>, pause: Duration) {
     if let Err(error) = hook.call1(py, (pause.as_secs_f64(),)) {
         error.write_unraisable(py, None);
     }
@@ -399,7 +399,7 @@ impl Api {
         let api = ruled(py, made, ended_tokens)?;
         let line = match (network, source.line()) {
             (None, Some(line)) => line,
-            (network, _) => Line::new(network.map(Bound::get), None)?,
+            (network, _) => RequestSettings::new(network.map(Bound::get), None)?,
         };
         Ok(Self::new(api, vec![(TokenFor::Any, source)], line, limits))
     }
@@ -437,7 +437,7 @@ impl Api {
     /// Tells the hook of a pause in seconds, for a plug-in that waits.
     fn waits(&self, py: Python<'_>, seconds: f64) {
         if let (Some(hook), Ok(pause)) = (&self.on_wait, Duration::try_from_secs_f64(seconds)) {
-            tell(py, hook, pause);
+            call_hook(py, hook, pause);
         }
     }
 

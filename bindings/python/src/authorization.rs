@@ -160,7 +160,7 @@ pub(crate) fn code_turn(
     };
     let login = login.with_parameters(parameters.iter().map(String::as_str));
     login
-        .turn(opener, client.us.client.core().server())
+        .timing(opener, client.us.client.core().server())
         .as_str()
 }
 

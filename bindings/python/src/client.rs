@@ -4,8 +4,8 @@ use std::sync::Arc;
 
 use oauth_core::error::Error;
 use oauth_facade::{
-    Args, Arrival, Authorize, EndSession, Introspecting as How, Keep, Machine, Operation as _,
-    Registration, arrival, operation_name,
+    Args, Arrival, Authorize, EndSession, ErasedExchange, GrantSettings, Introspecting as How,
+    Operation as _, Registration, arrival, operation_name,
 };
 use pyo3::exceptions::PyTypeError;
 use pyo3::prelude::*;
@@ -15,11 +15,11 @@ use crate::client_auth::{self, ClientAuth};
 use crate::dpop::DpopKey;
 use crate::keeper::Keeper;
 use crate::moment::OwnMoment;
-use crate::network::{Lazy, Line, Network, seconds};
+use crate::network::{LazyDriver, Network, RequestSettings, seconds};
 use crate::pending_call::{Answer, PendingCall};
 use crate::request::token_request;
 use crate::server::Server;
-use crate::source::{GrantSource, Kept};
+use crate::source::{GrantSource, SourceSettings};
 use crate::store::Store;
 use crate::sync_async::twins;
 use crate::text::{filled, text};
@@ -31,12 +31,12 @@ use crate::{errors, secret};
 pub(crate) struct SharedClient {
     pub(crate) client: oauth_facade::Client,
     pub(crate) server: oauth_facade::Server,
-    pub(crate) line: Arc<Line>,
+    pub(crate) line: Arc<RequestSettings>,
 }
 
 impl SharedClient {
-    pub(crate) fn driver(&self) -> Lazy {
-        Lazy(Arc::clone(&self.line))
+    pub(crate) fn driver(&self) -> LazyDriver {
+        LazyDriver(Arc::clone(&self.line))
     }
 }
 
@@ -52,7 +52,7 @@ impl Client {
         &self,
         py: Python<'_>,
         name: &'static str,
-        machine: Result<Machine, Error>,
+        machine: Result<ErasedExchange, Error>,
     ) -> PyResult<PendingCall> {
         let machine = machine.map_err(|error| errors::raise(py, &error))?;
         let driver = self.us.driver();
@@ -92,7 +92,7 @@ impl Client {
         py: Python<'_>,
         number: u32,
         arguments: Vec<Given>,
-    ) -> PyResult<Machine> {
+    ) -> PyResult<ErasedExchange> {
         let arguments: Vec<_> = arguments.into_iter().map(|given| given.0).collect();
         let machine = self.us.client.begin(number, arguments);
         machine.map_err(|why| value::refused(py, why))
@@ -210,7 +210,7 @@ impl Client {
         let us = Arc::new(SharedClient {
             client,
             server: ours,
-            line: Line::new(network.map(Bound::get), timeout)?,
+            line: RequestSettings::new(network.map(Bound::get), timeout)?,
         });
         Ok(Self { us, server })
     }
@@ -313,11 +313,11 @@ impl Client {
         lease: Option<f64>,
         on_tokens: Option<Py<PyAny>>,
     ) -> PyResult<GrantSource> {
-        let kept = Kept {
-            keep: Keep {
+        let kept = SourceSettings {
+            keep: GrantSettings {
                 request: token_request(py, scope, resource, audience, extra)?,
                 lease: lease.map(seconds).transpose()?,
-                ..Keep::default()
+                ..GrantSettings::default()
             },
             store,
             on_tokens: on_tokens.map(Arc::new),
@@ -361,14 +361,14 @@ impl Client {
         keep_alive: Option<f64>,
         on_tokens: Option<Py<PyAny>>,
     ) -> PyResult<GrantSource> {
-        let kept = Kept {
-            keep: Keep {
+        let kept = SourceSettings {
+            keep: GrantSettings {
                 subject,
                 request: token_request(py, scope, resource, audience, extra)?,
                 reuse,
                 lease: lease.map(seconds).transpose()?,
                 keep_alive: keep_alive.map(seconds).transpose()?,
-                ..Keep::default()
+                ..GrantSettings::default()
             },
             store,
             on_tokens: on_tokens.map(Arc::new),
@@ -409,7 +409,7 @@ impl Client {
         notice: Option<f64>,
         moment: Option<Py<PyAny>>,
     ) -> PyResult<Keeper> {
-        let keep = Keep {
+        let keep = GrantSettings {
             subject,
             request: token_request(py, scope, resource, audience, extra)?,
             reuse,

@@ -22,7 +22,7 @@ use crate::dpop::DpopKey;
 use crate::fork_safety::PerProcess;
 use crate::form_fields::FormFields;
 use crate::http_methods::verbs;
-use crate::network::{Line, Network, seconds};
+use crate::network::{Network, RequestSettings, seconds};
 use crate::pending_call::{Answer, PendingCall};
 use crate::server::read_transport;
 use crate::source::refuse_in_hook;
@@ -80,7 +80,7 @@ pub(crate) struct ResourceConnection {
     redirect_uri: Option<oauth_core::redirect_uri::RedirectUri>,
     dpop: Option<oauth_facade::DpopKey>,
     patience: std::time::Duration,
-    line: Arc<Line>,
+    line: Arc<RequestSettings>,
     native: PerProcess<Native>,
 }
 
@@ -121,7 +121,7 @@ impl ResourceConnection {
         Ok(native.open(move |url| show(open.clone(), url)))
     }
 
-    pub(crate) fn line(&self) -> Arc<Line> {
+    pub(crate) fn line(&self) -> Arc<RequestSettings> {
         Arc::clone(&self.line)
     }
 
@@ -191,7 +191,7 @@ impl ResourceConnection {
 /// Shows a page to the person.
 fn show(open: Option<Arc<Py<PyAny>>>, url: &Url) -> Result<(), Error> {
     let text = url.as_str().to_owned();
-    told(move |py| match &open {
+    called_back(move |py| match &open {
         Some(open) => open.call1(py, (text,)).map(drop),
         None => usual(py, "_show", (text,)),
     })
@@ -200,7 +200,7 @@ fn show(open: Option<Arc<Py<PyAny>>>, url: &Url) -> Result<(), Error> {
 /// Shows a code to the person.
 fn show_code(show: Option<Arc<Py<PyAny>>>, code: &DeviceCode, purpose: &str) -> Result<(), Error> {
     let code = Record::from(oauth_facade::DeviceCode::of(code.clone(), purpose));
-    told(move |py| {
+    called_back(move |py| {
         let code = value::of_record(py, code)?;
         match &show {
             Some(show) => show.call1(py, (code,)).map(drop),
@@ -210,7 +210,7 @@ fn show_code(show: Option<Arc<Py<PyAny>>>, code: &DeviceCode, purpose: &str) -> 
 }
 
 /// Has Python tell the person something, from the runtime's thread.
-fn told(tell: impl FnOnce(Python<'_>) -> PyResult<()>) -> Result<(), Error> {
+fn called_back(tell: impl FnOnce(Python<'_>) -> PyResult<()>) -> Result<(), Error> {
     tokio::task::block_in_place(|| {
         let mut answer = None;
         runtime::call_python(|py| {
@@ -315,7 +315,7 @@ impl ResourceConnection {
                 .map_err(|error| errors::raise(py, &error))?,
             dpop: dpop_key.map(|key| key.get().0.clone()),
             patience: seconds(timeout)?,
-            line: Line::new(network.map(Bound::get), None)?,
+            line: RequestSettings::new(network.map(Bound::get), None)?,
             native: PerProcess::new(),
             connect,
         };

@@ -48,7 +48,7 @@ fn build(py: Python<'_>, error: &Error, cause: Option<&Bound<'_, PyAny>>) -> PyR
     facts.set_item("code", record.code)?;
     facts.set_item("advice", record.advice)?;
     facts.set_item("retry_after", record.retry_after)?;
-    facts.set_item("told_again", record.told_again)?;
+    facts.set_item("repeated", record.repeated)?;
     facts.set_item("endpoint", record.endpoint)?;
     facts.set_item("status", record.status)?;
     facts.set_item("error", record.error)?;

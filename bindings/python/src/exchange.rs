@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use oauth_core::Moment;
 use oauth_core::error::{Cause, Error, Misuse};
-use oauth_facade::{Machine, Outgoing, Reply, SigningJob, Turn, arrival};
+use oauth_facade::{ErasedExchange, ErasedStep, Outgoing, Reply, SigningJob, arrival};
 use pyo3::exceptions::{PyException, PyStopIteration, PyTypeError};
 use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyTuple, PyType};
@@ -32,15 +32,15 @@ pub(crate) struct Exchange {
 }
 
 enum State {
-    Fresh(Machine),
-    Begun(Machine),
+    Fresh(ErasedExchange),
+    Begun(ErasedExchange),
     Over,
 }
 
 impl Exchange {
     pub(crate) fn new(
         py: Python<'_>,
-        machine: Result<Machine, Error>,
+        machine: Result<ErasedExchange, Error>,
         moment: Option<Py<PyAny>>,
     ) -> PyResult<Self> {
         let machine = machine.map_err(|error| errors::raise(py, &error))?;
@@ -55,7 +55,7 @@ impl Exchange {
         &self,
         py: Python<'_>,
         thrown: Option<&Bound<'_, PyAny>>,
-        answer: impl FnOnce(&mut Machine, Moment, bool) -> Result<Turn, Error>,
+        answer: impl FnOnce(&mut ErasedExchange, Moment, bool) -> Result<ErasedStep, Error>,
     ) -> PyResult<Py<PyAny>> {
         // Before the lock: it may be Python that is asked.
         let at = self.moment.take(py)?;
@@ -69,12 +69,12 @@ impl Exchange {
         *state = State::Begun(machine);
         drop(state);
         match turn {
-            Ok(Turn::Send(request)) => object(py, Send(request)),
-            Ok(Turn::Sleep(pause)) => object(py, Sleep::of(pause)),
-            Ok(Turn::Sign(job)) => object(py, Sign(job)),
+            Ok(ErasedStep::Send(request)) => object(py, Send(request)),
+            Ok(ErasedStep::Sleep(pause)) => object(py, Sleep::of(pause)),
+            Ok(ErasedStep::Sign(job)) => object(py, Sign(job)),
             // The machine has verified it by itself.
-            Ok(Turn::Verify(_)) => Err(errors::raise(py, &Misuse::OutOfOrder.into())),
-            Ok(Turn::Done(record)) => {
+            Ok(ErasedStep::Verify(_)) => Err(errors::raise(py, &Misuse::OutOfOrder.into())),
+            Ok(ErasedStep::Done(record)) => {
                 Err(PyStopIteration::new_err((value::of_record(py, record)?,)))
             }
             Err(error) => Err(match thrown {

@@ -4,13 +4,13 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use oauth_core::error::{Cause, Error};
-use oauth_facade::{Keeping, TokenFor, Transport};
+use oauth_facade::{RateLimitChoice, TokenFor, Transport};
 use pyo3::exceptions::PyTypeError;
 use pyo3::prelude::*;
 
 use crate::api::{Api, Limits, Source};
 use crate::custom_source::raised;
-use crate::network::{Line, Network, seconds};
+use crate::network::{Network, RequestSettings, seconds};
 use crate::pending_call::{Answer, PendingCall};
 use crate::resource::Resource;
 use crate::server::{Server, read_transport};
@@ -140,7 +140,7 @@ pub(crate) fn fixed_token<'py>(
     let made = match origins.cast::<Server>() {
         Ok(server) => {
             let server = &server.get().0;
-            let api = server.api(None, &[TokenFor::Any], Keeping::Nothing);
+            let api = server.api(None, &[TokenFor::Any], RateLimitChoice::Nothing);
             server
                 .resource(None)
                 .and_then(|resource| Ok((api?, resource)))
@@ -154,7 +154,7 @@ pub(crate) fn fixed_token<'py>(
     };
     let (api, resource) = made.map_err(|error| errors::raise(py, &error))?;
     let limits = Limits::new("error", 0.0, None, None)?;
-    let line = Line::new(network.map(Bound::get), None)?;
+    let line = RequestSettings::new(network.map(Bound::get), None)?;
     let source = Source::Fixed(fixed.clone(), Arc::clone(&line));
     let base = Api::new(api, vec![(TokenFor::Any, source)], line, limits);
     let this = FixedToken {

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use oauth_core::Moment;
 use oauth_core::error::{Error, Misuse};
-use oauth_facade::{Decision, Keep, Task, Upkeep};
+use oauth_facade::{Decision as Chosen, GrantSettings, Task, Upkeep};
 use pyo3::exceptions::{PyException, PyStopIteration, PyTypeError, PyValueError};
 use pyo3::prelude::*;
 
@@ -35,7 +35,7 @@ impl Keeper {
         us: &SharedClient,
         grant_type: &str,
         tokens: Option<&Tokens>,
-        (keep, is_shared): (&Keep, bool),
+        (keep, is_shared): (&GrantSettings, bool),
         moment: Option<Py<PyAny>>,
     ) -> PyResult<Self> {
         let moment = OwnMoment(moment);
@@ -95,17 +95,17 @@ impl Keeper {
     /// Raises what the last renewal failed with while its pause is kept, and the end of the
     /// grant.
     #[pyo3(signature = (refused = None))]
-    fn ask(&self, py: Python<'_>, refused: Option<&Tokens>) -> PyResult<Turn> {
+    fn ask(&self, py: Python<'_>, refused: Option<&Tokens>) -> PyResult<Decision> {
         let at = self.0.moment.take(py)?;
         let refused = refused.map(|refused| &*refused.0);
         let ask = self.0.keeper.ask(&at, refused);
         let (kind, tokens) = match ask.map_err(|error| errors::raise(py, &error))? {
-            Decision::UseToken(tokens) => ("use_token", Some(tokens)),
-            Decision::UseAndRenew(tokens) => ("use_and_renew", Some(tokens)),
-            Decision::Renew => ("renew", None),
-            Decision::Wait => ("wait", None),
+            Chosen::UseToken(tokens) => ("use_token", Some(tokens)),
+            Chosen::UseAndRenew(tokens) => ("use_and_renew", Some(tokens)),
+            Chosen::Renew => ("renew", None),
+            Chosen::Wait => ("wait", None),
         };
-        Ok(Turn { kind, tokens })
+        Ok(Decision { kind, tokens })
     }
 
     /// In how many seconds to call upkeep(); None if it never has anything to say.
@@ -181,15 +181,15 @@ impl Keeper {
     }
 }
 
-/// What a caller is to do.
+/// What a caller of the keeper should do.
 #[pyclass(frozen, module = "oauth_core")]
-pub(crate) struct Turn {
+pub(crate) struct Decision {
     kind: &'static str,
     tokens: Option<Arc<oauth_core::Tokens>>,
 }
 
 #[pymethods]
-impl Turn {
+impl Decision {
     /// use_token, use_and_renew, renew, or wait: another one renews.
     #[getter]
     const fn kind(&self) -> &'static str {
@@ -203,7 +203,7 @@ impl Turn {
     }
 
     fn __repr__(&self) -> String {
-        format!("<oauth_core.Turn {}>", self.kind)
+        format!("<oauth_core.Decision {}>", self.kind)
     }
 }
 

@@ -76,7 +76,7 @@ mod _native {
     #[pymodule_export]
     use super::fixed_token::{FixedToken, fixed_token};
     #[pymodule_export]
-    use super::keeper::{Keeper, Renewal, Turn};
+    use super::keeper::{Decision, Keeper, Renewal};
     #[pymodule_export]
     use super::keys::Key;
     #[pymodule_export]

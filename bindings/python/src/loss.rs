@@ -31,7 +31,7 @@ pub(crate) fn cause(exception: &Bound<'_, PyAny>) -> PyResult<Cause> {
     for _ in 0..DEPTH {
         let Some(one) = next else { break };
         let name = one.get_type().fully_qualified_name()?.to_string();
-        if let Some((loss, sent)) = told(&one)? {
+        if let Some((loss, sent)) = loss_of(&one)? {
             known = Some(match known {
                 None => (loss, sent),
                 // Why there was no connection is known best at the bottom.
@@ -46,7 +46,7 @@ pub(crate) fn cause(exception: &Bound<'_, PyAny>) -> PyResult<Cause> {
     }
     let text = names.join(" of ");
     // Beneath it stands the last of what may have been several tries, and an earlier one may have been sent.
-    let is_unsent = matches!(told(exception)?, Some((_, Sent::Not)));
+    let is_unsent = matches!(loss_of(exception)?, Some((_, Sent::Not)));
     let cause = match is_unsent {
         true => Cause::unsent(text),
         false => Cause::unknown(text),
@@ -69,7 +69,7 @@ const fn is_of_connecting(loss: Loss) -> bool {
 }
 
 /// What one exception tells by itself.
-fn told(one: &Bound<'_, PyAny>) -> PyResult<Option<(Loss, Sent)>> {
+fn loss_of(one: &Bound<'_, PyAny>) -> PyResult<Option<(Loss, Sent)>> {
     let py = one.py();
     let is_a = |module: &str, name: &str| -> PyResult<bool> {
         one.is_instance(&py.import(module)?.getattr(name)?)

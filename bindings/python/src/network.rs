@@ -134,12 +134,12 @@ impl Drivers {
 }
 
 /// The network and timeout that a client or an API sends its requests with.
-pub(crate) struct Line {
+pub(crate) struct RequestSettings {
     drivers: Arc<Drivers>,
     timeout: Duration,
 }
 
-impl Line {
+impl RequestSettings {
     /// Over this network, or the system's; with this limit, or the network's.
     pub(crate) fn new(network: Option<&Network>, timeout: Option<f64>) -> PyResult<Arc<Self>> {
         let drivers = network.map_or_else(Drivers::usual, |network| Arc::clone(&network.0));
@@ -162,9 +162,9 @@ impl Line {
 }
 
 /// A driver that is made when it is first used: a source of tokens costs an event loop nothing.
-pub(crate) struct Lazy(pub(crate) Arc<Line>);
+pub(crate) struct LazyDriver(pub(crate) Arc<RequestSettings>);
 
-impl Lazy {
+impl LazyDriver {
     /// Runs an exchange to its end.
     pub(crate) async fn exchange<E: Exchange>(&self, exchange: E) -> Result<E::Output, Error> {
         self.driver()?.run(exchange).await
@@ -175,7 +175,7 @@ impl Lazy {
     }
 }
 
-impl Drive for Lazy {
+impl Drive for LazyDriver {
     fn run(&self, exchange: Boxed<Tokens>) -> DriveAnswer<'_, Tokens> {
         Box::pin(self.exchange(exchange))
     }

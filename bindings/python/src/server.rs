@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 use oauth_core::error::Error;
-use oauth_facade::{Discover, Machine, Prefer, Transport};
+use oauth_facade::{Discover, ErasedExchange, Prefer, Transport};
 use oauth_providers::{Choices, Provider};
 use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
@@ -12,7 +12,7 @@ use pyo3::types::{PyString, PyTuple};
 
 use crate::api::{Api, Limits, Source, owned, ruled};
 use crate::errors;
-use crate::network::{Lazy, Line, Network};
+use crate::network::{LazyDriver, Network, RequestSettings};
 use crate::pending_call::{Answer, PendingCall};
 use crate::text::text;
 
@@ -110,7 +110,7 @@ impl Server {
             sources.iter().find_map(|(_, source)| source.line()),
         ) {
             (None, Some(line)) => line,
-            (network, _) => Line::new(network.map(Bound::get), None)?,
+            (network, _) => RequestSettings::new(network.map(Bound::get), None)?,
         };
         Ok(Api::new(api, sources, line, limits))
     }
@@ -231,7 +231,7 @@ fn discovery(
     network: Option<&Bound<'_, Network>>,
 ) -> PyResult<PendingCall> {
     let machine = found(issuer, transport, prefer)?.map_err(|error| errors::raise(py, &error))?;
-    let driver = Lazy(Line::new(network.map(Bound::get), timeout)?);
+    let driver = LazyDriver(RequestSettings::new(network.map(Bound::get), timeout)?);
     Ok(PendingCall::new("discover", async move {
         driver.exchange(machine).await.map(Answer::Record)
     }))
@@ -242,7 +242,7 @@ pub(crate) fn found(
     issuer: &str,
     transport: &str,
     prefer: &str,
-) -> PyResult<Result<Machine, oauth_facade::Error>> {
+) -> PyResult<Result<ErasedExchange, oauth_facade::Error>> {
     let wrong = || PyValueError::new_err("prefer is \"oauth\" or \"openid\"");
     let how = Discover {
         prefer: Prefer::named(prefer).ok_or_else(wrong)?,

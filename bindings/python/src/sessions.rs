@@ -4,8 +4,8 @@ use std::sync::Arc;
 
 use oauth_core::error::Error;
 use oauth_core::flow::keeper::{GrantId, GrantSummary};
-use oauth_facade::{Keep, TokenRequest};
-use oauth_session::observe::{Notice, Observe};
+use oauth_facade::{GrantSettings, TokenRequest};
+use oauth_session::observe::{GrantEvent, Observe};
 use oauth_session::sessions::{Idle, Listed};
 use pyo3::prelude::*;
 use pyo3::types::{PyDict, PyList};
@@ -16,7 +16,7 @@ use crate::fork_safety::PerProcess;
 use crate::network::seconds;
 use crate::pending_call::{Answer, PendingCall};
 use crate::request::token_request;
-use crate::source::{GrantSource, refuse_in_hook, while_hooked};
+use crate::source::{GrantSource, in_hook, refuse_in_hook};
 use crate::store::Store;
 use crate::sync_async::twins;
 use crate::text::{filled, text};
@@ -40,7 +40,7 @@ pub(crate) struct Sessions(Arc<Shared>);
 pub(crate) struct Shared {
     pub(crate) us: Arc<SharedClient>,
     store: Store,
-    keep: Keep,
+    keep: GrantSettings,
     capacity: usize,
     per_second: u32,
     at_once: usize,
@@ -70,7 +70,7 @@ impl Shared {
             .capacity(self.capacity)
             .per_second(self.per_second)
             .at_once(self.at_once)
-            .observe(Logged);
+            .observe(LogObserver);
         let sessions = match self.hooks.on_renewed.clone() {
             None => sessions,
             Some(hook) => sessions.on_renewed(move |id, tokens| {
@@ -114,7 +114,7 @@ fn call(
     let hook = Arc::clone(hook);
     tokio::task::block_in_place(|| {
         runtime::call_python(move |py| {
-            let told = while_hooked(|| make(py).and_then(|arguments| hook.call1(py, arguments)));
+            let told = in_hook(|| make(py).and_then(|arguments| hook.call1(py, arguments)));
             if let Err(error) = told {
                 let kind = error.get_type(py).to_string();
                 errors::log(py, "error", &format!("{name} failed: {kind}"));
@@ -125,17 +125,17 @@ fn call(
 }
 
 /// What happens to grants, in Python's log.
-pub(crate) struct Logged;
+pub(crate) struct LogObserver;
 
-impl Observe for Logged {
-    fn observe(&self, key: Option<&str>, notice: &Notice<'_>) {
+impl Observe for LogObserver {
+    fn observe(&self, key: Option<&str>, notice: &GrantEvent<'_>) {
         let level = match notice {
-            Notice::Failed(_)
-            | Notice::Suspect(_)
-            | Notice::Ended(_)
-            | Notice::Unsaved
-            | Notice::AuthorizationEnds(_)
-            | Notice::LeaseLost => "warning",
+            GrantEvent::Failed(_)
+            | GrantEvent::Suspect(_)
+            | GrantEvent::Ended(_)
+            | GrantEvent::Unsaved
+            | GrantEvent::AuthorizationEnds(_)
+            | GrantEvent::LeaseLost => "warning",
             _ => "debug",
         };
         let grant = key.map(|key| format!("grant {key}: ")).unwrap_or_default();
@@ -172,12 +172,12 @@ impl Sessions {
         let shared = Shared {
             us: Arc::clone(&client.us),
             store,
-            keep: Keep {
+            keep: GrantSettings {
                 reuse,
                 lease: lease.map(seconds).transpose()?,
                 keep_alive: keep_alive.map(seconds).transpose()?,
                 notice: notice.map(seconds).transpose()?,
-                ..Keep::default()
+                ..GrantSettings::default()
             },
             capacity,
             per_second,
@@ -400,10 +400,10 @@ fn shown<'py>(py: Python<'py>, outline: &GrantSummary) -> PyResult<Bound<'py, Py
 }
 
 fn id(py: Python<'_>, subject: Option<String>, request: TokenRequest) -> PyResult<GrantId> {
-    let keep = Keep {
+    let keep = GrantSettings {
         subject,
         request,
-        ..Keep::default()
+        ..GrantSettings::default()
     };
     let id = match keep.subject {
         Some(_) => keep.person_grant(),

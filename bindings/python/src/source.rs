@@ -7,7 +7,7 @@ use arc_swap::ArcSwapOption;
 use oauth_core::Moment;
 use oauth_core::error::Error;
 use oauth_core::flow::keeper::GrantId;
-use oauth_facade::{Keep, Keeping, OnLimit, Record, TokenFor};
+use oauth_facade::{GrantSettings, OnLimit, RateLimitChoice, Record, TokenFor};
 use oauth_reqwest::{Authorized, Session};
 use oauth_session::Sources;
 use pyo3::exceptions::PyRuntimeError;
@@ -19,10 +19,10 @@ use crate::context_managers::{PATIENCE, closes, nothing};
 use crate::fork_safety::PerProcess;
 use crate::form_fields::FormFields;
 use crate::http_methods::verbs;
-use crate::network::{Lazy, Line, seconds};
+use crate::network::{LazyDriver, RequestSettings, seconds};
 use crate::pending_call::{Answer, PendingCall};
 use crate::resource::Resource;
-use crate::sessions::{self, Logged};
+use crate::sessions::{self, LogObserver};
 use crate::store::Store;
 use crate::sync_async::twins;
 use crate::text::text;
@@ -40,7 +40,7 @@ use crate::{errors, runtime};
 pub(crate) struct GrantSource {
     us: Arc<SharedClient>,
     grant: Grant,
-    kept: Kept,
+    kept: SourceSettings,
     /// Whose limits all callers share.
     api: oauth_facade::Api,
     /// A source's flights belong to the threads of one process.
@@ -64,8 +64,8 @@ struct Login {
 
 /// How a grant is kept, and where.
 #[derive(Default)]
-pub(crate) struct Kept {
-    pub(crate) keep: Keep,
+pub(crate) struct SourceSettings {
+    pub(crate) keep: GrantSettings,
     pub(crate) store: Option<Store>,
     pub(crate) on_tokens: Option<Arc<Py<PyAny>>>,
 }
@@ -79,7 +79,7 @@ impl GrantSource {
     pub(crate) fn client_credentials(
         py: Python<'_>,
         us: Arc<SharedClient>,
-        kept: Kept,
+        kept: SourceSettings,
     ) -> PyResult<Self> {
         let id = kept.keep.client_grant();
         id.map_err(|error| errors::raise(py, &error))?;
@@ -90,7 +90,7 @@ impl GrantSource {
         py: Python<'_>,
         us: Arc<SharedClient>,
         tokens: Option<Arc<oauth_core::Tokens>>,
-        kept: Kept,
+        kept: SourceSettings,
     ) -> PyResult<Self> {
         let login = Login {
             newest: Arc::new(ArcSwapOption::new(tokens)),
@@ -107,11 +107,18 @@ impl GrantSource {
     ) -> PyResult<Self> {
         let us = Arc::clone(&sessions.us);
         let grant = Grant::OneOf(Arc::clone(sessions), id);
-        Self::new(py, us, grant, Kept::default())
+        Self::new(py, us, grant, SourceSettings::default())
     }
 
-    fn new(py: Python<'_>, us: Arc<SharedClient>, grant: Grant, kept: Kept) -> PyResult<Self> {
-        let api = us.server.api(None, &[TokenFor::Any], Keeping::Nothing);
+    fn new(
+        py: Python<'_>,
+        us: Arc<SharedClient>,
+        grant: Grant,
+        kept: SourceSettings,
+    ) -> PyResult<Self> {
+        let api = us
+            .server
+            .api(None, &[TokenFor::Any], RateLimitChoice::Nothing);
         let api = api.and_then(|api| api.called_by(&us.client));
         let this = Self {
             api: api.map_err(|error| errors::raise(py, &error))?,
@@ -146,11 +153,11 @@ impl GrantSource {
             Grant::ClientCredentials | Grant::OneOf(..) => None,
         };
         let hook = self.kept.on_tokens.clone();
-        Ok(session.observe(Logged).on_tokens(move |tokens| {
+        Ok(session.observe(LogObserver).on_tokens(move |tokens| {
             if let Some(newest) = &newest {
                 newest.store(Some(Arc::clone(tokens)));
             }
-            tell(hook.clone(), Arc::clone(tokens));
+            call_hook(hook.clone(), Arc::clone(tokens));
         }))
     }
 
@@ -161,7 +168,7 @@ impl GrantSource {
 
     fn begin(
         &self,
-        driver: Lazy,
+        driver: LazyDriver,
         store: Option<Arc<dyn oauth_session::Store>>,
     ) -> Result<Session, Error> {
         let keep = &self.kept.keep;
@@ -248,23 +255,23 @@ impl GrantSource {
     pub(crate) fn api(
         &self,
         origins: Option<&[String]>,
-        keeping: Keeping,
+        keeping: RateLimitChoice,
     ) -> Result<oauth_facade::Api, Error> {
         let api = self.us.server.api(origins, &[TokenFor::Any], keeping)?;
         let api = self.calls(api)?;
         Ok(match keeping {
-            Keeping::Nothing => api.sharing(&self.api),
+            RateLimitChoice::Nothing => api.sharing(&self.api),
             _ => api,
         })
     }
 
-    pub(crate) fn line(&self) -> Arc<Line> {
+    pub(crate) fn line(&self) -> Arc<RequestSettings> {
         Arc::clone(&self.us.line)
     }
 
     fn calling(&self, py: Python<'_>, ask: ApiRequest<'_>) -> PyResult<PendingCall> {
         let api = self
-            .api(ask.origins.as_deref(), Keeping::Nothing)
+            .api(ask.origins.as_deref(), RateLimitChoice::Nothing)
             .map_err(|error| errors::raise(py, &error))?;
         let sources = Sources::one(self.native(py)?);
         let api = Authorized::with_sources(self.us.line.driver(py)?, sources, api.core().clone())
@@ -274,7 +281,7 @@ impl GrantSource {
 }
 
 /// Runs a hook: a wait for a token in there is refused.
-pub(crate) fn while_hooked<T>(hook: impl FnOnce() -> T) -> T {
+pub(crate) fn in_hook<T>(hook: impl FnOnce() -> T) -> T {
     IS_IN_HOOK.set(true);
     let told = hook();
     IS_IN_HOOK.set(false);
@@ -282,12 +289,12 @@ pub(crate) fn while_hooked<T>(hook: impl FnOnce() -> T) -> T {
 }
 
 /// Calls the Python hook with new tokens, on the runtime's thread.
-fn tell(hook: Option<Arc<Py<PyAny>>>, tokens: Arc<oauth_core::Tokens>) {
+fn call_hook(hook: Option<Arc<Py<PyAny>>>, tokens: Arc<oauth_core::Tokens>) {
     let call = move || {
         runtime::call_python(move |py| {
             errors::log(py, "debug", &format!("new tokens of {}", tokens.issuer()));
             let Some(hook) = &hook else { return };
-            let told = while_hooked(|| {
+            let told = in_hook(|| {
                 Bound::new(py, Tokens::of(tokens)).and_then(|tokens| hook.call1(py, (tokens,)))
             });
             if let Err(error) = told {

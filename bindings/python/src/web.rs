@@ -16,7 +16,7 @@ use pyo3::prelude::*;
 
 use crate::fork_safety::PerProcess;
 use crate::keys::{GivenKey, Key};
-use crate::network::{Line, Network, seconds};
+use crate::network::{Network, RequestSettings, seconds};
 use crate::server::read_transport;
 use crate::store::Store;
 use crate::text::text;
@@ -31,7 +31,7 @@ use crate::{errors, runtime};
 pub(crate) struct WebSite {
     site: oauth_web::Site,
     store: Option<Store>,
-    line: Arc<Line>,
+    line: Arc<RequestSettings>,
     host: PerProcess<Host>,
     /// Those whose clients functions give.
     later: Arc<Vec<Py<Provider>>>,
@@ -193,7 +193,7 @@ impl WebSite {
             .and_then(|first| first.get().client.get(py));
         let line = match (network, first) {
             (None, Some(first)) => Arc::clone(&first.get().us.line),
-            (network, _) => Line::new(network.map(Bound::get), None)?,
+            (network, _) => RequestSettings::new(network.map(Bound::get), None)?,
         };
         let mut later = providers;
         later.retain(|provider| provider.get().make.is_some());

@@ -60,7 +60,7 @@ enum Tell {
 }
 
 /// What the application says.
-struct Told {
+struct HostOutcome {
     admission: Admission,
     provider: Option<oauth_web::Provider>,
 }
@@ -96,9 +96,9 @@ impl Visit {
         Self(Arc::new(Mutex::new(State::Refused(reply))))
     }
 
-    fn resuming(&self, told: Option<Told>) -> PyResult<PendingCall> {
+    fn resuming(&self, told: Option<HostOutcome>) -> PyResult<PendingCall> {
         if let Some(told) = told {
-            lock(&self.0).tell(told);
+            lock(&self.0).finish(told);
         }
         let (state, first) = (Arc::clone(&self.0), Arc::clone(&self.0));
         let handle = runtime::handle()?;
@@ -122,7 +122,7 @@ impl Visit {
 }
 
 impl State {
-    fn tell(&mut self, told: Told) {
+    fn finish(&mut self, told: HostOutcome) {
         *self = match std::mem::replace(self, Self::Over) {
             Self::Halted(drive, tell) => {
                 // It is waited for, as long as there is a visit.
@@ -183,26 +183,26 @@ fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-fn told(
+fn host_outcome(
     py: Python<'_>,
     local: Option<&Bound<'_, PyAny>>,
     refused: Option<String>,
     provider: Option<&Bound<'_, Provider>>,
-) -> PyResult<Option<Told>> {
-    let nothing = Told {
+) -> PyResult<Option<HostOutcome>> {
+    let nothing = HostOutcome {
         admission: Admission::default(),
         provider: None,
     };
     if let Some(provider) = provider {
         let provider = Some(provider.get().provider.clone());
-        return Ok(Some(Told {
+        return Ok(Some(HostOutcome {
             provider,
             ..nothing
         }));
     }
     if let Some(reason) = refused {
         let admission = Admission::Refused(reason);
-        return Ok(Some(Told {
+        return Ok(Some(HostOutcome {
             admission,
             ..nothing
         }));
@@ -214,8 +214,8 @@ fn told(
         .extract()?;
     let map: Option<Map<String, Value>> = oauth_core::json::from_text(&text);
     let map = map.ok_or_else(|| PyTypeError::new_err("what is added to a session is a dict"))?;
-    let admission = Admission::In(map);
-    Ok(Some(Told {
+    let admission = Admission::Admitted(map);
+    Ok(Some(HostOutcome {
         admission,
         ..nothing
     }))
@@ -230,7 +230,7 @@ twins! {
         /// for; local={} says that there is none. misuse.* for what a host does wrong.
         #[pyo3(signature = (local = None, *, refused = None, provider = None))]
         fn resume / aresume(self, py, local: Option<&Bound<'_, PyAny>>, #[pyo3(from_py_with = text)] refused: Option<String>, provider: Option<&Bound<'_, Provider>>) {
-            self.resuming(told(py, local, refused, provider)?)
+            self.resuming(host_outcome(py, local, refused, provider)?)
         }
     }
 }

@@ -153,15 +153,15 @@ def test_a_pause_that_the_server_asks_for_is_kept(plain: Callable[[Answer], Plai
     server = plain(reply(503, retry_after="70"))
     client = oauth_core.Client(server_at(server.base), client_id="id", client_secret="secret")
     source = client.client_credentials()
-    for told_again in (False, True, True):
+    for repeated in (False, True, True):
         with pytest.raises(oauth_core.OAuthError) as caught:
             source.token()
         # A second more than the server says: whoever waits so long is not told the same again.
         assert caught.value.retry_after in (70, 71)
-        assert caught.value.told_again is told_again
+        assert caught.value.repeated is repeated
     with pytest.raises(oauth_core.OAuthError) as caught:
         client.client_credentials(scope="another").token()
-    assert caught.value.told_again
+    assert caught.value.repeated
     assert len(server.seen) == 1
 
 

@@ -278,12 +278,12 @@ def test_pushed_tokens_are_vouched_for(
         "authorization": pushed["authorization"],
         "scope": SCOPE,
     }
-    tokens = call(client, "take_pushed", **judged, body=pushed["body"])
+    tokens = call(client, "accept_push", **judged, body=pushed["body"])
     assert tokens.claims is not None and tokens.claims["sub"] == SUBJECT
     assert other.auth_req_id != request.auth_req_id
     mixed = {**json.loads(foreign["body"]), "auth_req_id": request.auth_req_id}
     with pytest.raises(oauth_core.Untrusted) as error:
-        call(client, "take_pushed", **judged, body=json.dumps(mixed))
+        call(client, "accept_push", **judged, body=json.dumps(mixed))
     assert error.value.code == "ciba.auth_req_id"
 
 

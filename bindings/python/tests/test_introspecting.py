@@ -43,7 +43,7 @@ def test_an_api_asks_about_tokens_that_say_nothing(oidc: Any) -> None:
     keeps = Verifier.introspecting(client, audience=API, cache_max_age=60, cache_entries=10)
     for verifier in (asks, keeps):
         told = verifier.verify(token)
-        assert isinstance(told, oauth_core.AccessToken)
+        assert isinstance(told, oauth_core.VerifiedAccessToken)
         assert (told.issuer, told.client_id) == (oidc["issuer"], client.client_id)
         assert "read" in told.scope and told.expires_at > datetime.now(timezone.utc)
     assert asyncio.run(asks.averify(token)).client_id == client.client_id

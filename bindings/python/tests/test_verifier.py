@@ -86,7 +86,7 @@ def issuer(plain: Callable[[Answer], Plain]) -> Issuer:
 def test_an_api_verifies_what_it_is_shown(issuer: Issuer) -> None:
     verifier = oauth_core.AccessTokenVerifier(issuer.server, audience=AUDIENCE, scope=["read"])
     told = verifier.verify(issuer.token(groups=["g"]))
-    assert isinstance(told, oauth_core.AccessToken)
+    assert isinstance(told, oauth_core.VerifiedAccessToken)
     assert (told.subject, told.client_id, told.issuer) == ("u", "c", issuer.base)
     assert list(told.audience) == [AUDIENCE] and told.claims["groups"] == ["g"]
     assert "read" in told.scope
@@ -111,7 +111,7 @@ def test_a_member_is_made_when_it_is_read_and_once(issuer: Issuer) -> None:
     assert "client_id='c'" in repr(verifier.verify(shown))
     assert pickle.loads(pickle.dumps(verifier.verify(shown))) == told
     for name in ("subjekt", "_hidden"):
-        with pytest.raises(AttributeError, match=f"AccessToken has no {name}"):
+        with pytest.raises(AttributeError, match=f"VerifiedAccessToken has no {name}"):
             getattr(told, name)
 
 

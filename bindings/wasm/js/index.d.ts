@@ -279,7 +279,7 @@ export class OAuthError extends Error {
    */
   readonly retryAfter: number | undefined
   /** Whether it is the error of the last attempt, told without another one. */
-  readonly toldAgain: boolean
+  readonly repeated: boolean
   readonly endpoint: string | undefined
   /** The HTTP status, `error` and `error_description` of a refusal. */
   readonly status: number | undefined

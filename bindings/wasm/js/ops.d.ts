@@ -2,8 +2,8 @@
 // The source is crates/oauth-facade/src/op.
 
 /** The client of this package's module. */
-interface Client<Machine> {
-  begin(number: number, given: readonly unknown[]): Machine
+interface Client<NativeExchange> {
+  begin(number: number, given: readonly unknown[]): NativeExchange
 }
 /** Tokens as the module holds them. */
 interface Tokens {
@@ -89,21 +89,21 @@ export interface AskedFor {
   tokenExtra?: Readonly<Record<string, string | readonly string[]>> | undefined
 }
 
-export function beginAuthorization<Machine>(client: {
-  beginAuthorization(state: string, nonce: string, verifier: string, challenge: string, given: readonly unknown[]): Machine
-}, drawn: Record<'state' | 'nonce' | 'verifier' | 'challenge', string>, asked: AskedFor): Machine
+export function beginAuthorization<NativeExchange>(client: {
+  beginAuthorization(state: string, nonce: string, verifier: string, challenge: string, given: readonly unknown[]): NativeExchange
+}, drawn: Record<'state' | 'nonce' | 'verifier' | 'challenge', string>, asked: AskedFor): NativeExchange
 
 /**
  * Revokes a token (RFC 7009).
  * An unknown token is not an error. `endpoint.missing` if the server does not offer it, `denied.*` if it refuses,
  * `lost.*` if no answer arrives.
  */
-export function revoke<Machine>(client: Client<Machine>, args: {
+export function revoke<NativeExchange>(client: Client<NativeExchange>, args: {
   /** The token to revoke. */
   token: string
   /** The kind of token, a hint for the server. */
   hint?: TokenKind | undefined
-}): Machine
+}): NativeExchange
 
 /**
  * Refreshes tokens: redeems their refresh token for new ones (RFC 6749 section 6).
@@ -112,7 +112,7 @@ export function revoke<Machine>(client: Client<Machine>, args: {
  * `scope.exceeds_grant` for more than was granted, `denied.*` with the advice `reauthorize` once the grant has ended,
  * `lost.*` if no answer arrives.
  */
-export function refresh<Machine>(client: Client<Machine>, args: {
+export function refresh<NativeExchange>(client: Client<NativeExchange>, args: {
   /** The tokens to refresh. */
   tokens: Tokens
   /** What the tokens are for, as names of scopes. */
@@ -123,7 +123,7 @@ export function refresh<Machine>(client: Client<Machine>, args: {
   audience?: readonly string[] | undefined
   /** Parameters that the provider documents. */
   extra?: Readonly<Record<string, string | readonly string[]>> | undefined
-}): Machine
+}): NativeExchange
 
 /**
  * Fetches the claims of the user who signed in (OpenID Connect Core section 5.3).
@@ -133,9 +133,9 @@ export function refresh<Machine>(client: Client<Machine>, args: {
  * `userinfo.not_signed` and `jwe.not_encrypted` for plain ones, `jwe.*`, `jws.*` and `jwt.*` for what is wrong with a
  * token.
  */
-export function userinfo<Machine>(client: Client<Machine>, args: {
+export function userinfo<NativeExchange>(client: Client<NativeExchange>, args: {
   /** The tokens of the sign-in. */
   tokens: Tokens
   /** The `sub` of the verified ID token: the response must be about the same user. */
   subject: string
-}): Machine
+}): NativeExchange

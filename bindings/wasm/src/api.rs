@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use oauth_facade::{
-    ApiCall, Attachment, CallStep, Clock, Error, Keeping, Moment, OnLimit, Once, TokenFor,
+    ApiCall, Attachment, CallStep, Clock, Error, Moment, OnLimit, Once, RateLimitChoice, TokenFor,
 };
 use wasm_bindgen::prelude::*;
 
@@ -42,7 +42,7 @@ impl Api {
     pub fn of(server: &Server, client: &Client, origins: Vec<String>) -> Result<Self, JsValue> {
         let api = server
             .0
-            .api(Some(&origins), &[TokenFor::Any], Keeping::Nothing);
+            .api(Some(&origins), &[TokenFor::Any], RateLimitChoice::Nothing);
         api.and_then(|api| api.called_by(&client.0))
             .map(Self)
             .map_err(fail)

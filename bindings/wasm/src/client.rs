@@ -7,7 +7,7 @@ use oauth_facade::{
 use wasm_bindgen::prelude::*;
 
 use crate::error::fail;
-use crate::machine::Machine;
+use crate::machine::NativeExchange;
 use crate::server::Server;
 use crate::value::{arguments, refused, token_request};
 
@@ -64,19 +64,19 @@ impl Client {
         verifier: &str,
         challenge: &str,
         given: Vec<JsValue>,
-    ) -> Result<Machine, JsValue> {
+    ) -> Result<NativeExchange, JsValue> {
         let ask = Authorize::read(&mut arguments(given)).map_err(refused)?;
         HostGeneratedValues::new(state, nonce, verifier, challenge)
             .and_then(|drawn| self.0.begin_authorization_with(drawn, &ask))
-            .map(Machine::of)
+            .map(NativeExchange::of)
             .map_err(fail)
     }
 
     /// Judges a callback and redeems its code.
-    pub fn redeem(&self, pending: &str, callback: &str) -> Result<Machine, JsValue> {
+    pub fn redeem(&self, pending: &str, callback: &str) -> Result<NativeExchange, JsValue> {
         self.0
             .redeem(pending, callback)
-            .map(Machine::of)
+            .map(NativeExchange::of)
             .map_err(fail)
     }
 
@@ -98,9 +98,9 @@ impl Client {
     }
 
     /// Begins the operation of this number; `js/ops.js` knows them.
-    pub fn begin(&self, number: u32, given: Vec<JsValue>) -> Result<Machine, JsValue> {
+    pub fn begin(&self, number: u32, given: Vec<JsValue>) -> Result<NativeExchange, JsValue> {
         let machine = self.0.begin_in_browser(number, arguments(given));
-        machine.map(Machine::of).map_err(refused)
+        machine.map(NativeExchange::of).map_err(refused)
     }
 }
 

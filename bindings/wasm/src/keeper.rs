@@ -1,13 +1,13 @@
 //! The keeper of one grant: makes the decisions; the page has the store and the messages of other tabs.
 
-use oauth_facade::{Decision, Keep, Moment, Secret, Task as Next};
+use oauth_facade::{Decision, GrantSettings, Moment, Secret, Task as Next};
 use std::sync::Arc;
 use std::time::Duration;
 use wasm_bindgen::prelude::*;
 
 use crate::client::Client;
 use crate::error::fail;
-use crate::machine::{Machine, time};
+use crate::machine::{NativeExchange, time};
 use crate::tokens::Tokens;
 
 /// One grant, kept fresh and shared by all tabs. `now` is the page's clock in seconds, `seed` 32
@@ -17,7 +17,7 @@ pub struct Keeper(oauth_facade::Keeper);
 
 /// What a caller is to do.
 #[wasm_bindgen]
-pub struct Turn(Decision);
+pub struct KeeperDecision(Decision);
 
 /// What the page is to do next.
 #[wasm_bindgen]
@@ -33,11 +33,11 @@ impl Keeper {
         seed: &[u8],
         tokens: Option<Tokens>,
     ) -> Result<Self, JsValue> {
-        let keep = Keep {
+        let keep = GrantSettings {
             // Whoever signed in here: the tabs of one sign-in share no store with anybody else.
             subject: Some("signed-in".to_owned()),
             request: client.1.clone(),
-            ..Keep::default()
+            ..GrantSettings::default()
         };
         let tokens = tokens.map(|tokens| tokens.0);
         oauth_facade::Keeper::refreshing(&client.0, &moment(now, seed), tokens, &keep)
@@ -66,11 +66,16 @@ impl Keeper {
     }
 
     /// One caller asks for a token, knowing perhaps of one that was refused.
-    pub fn ask(&self, now: f64, seed: &[u8], refused: Option<Tokens>) -> Result<Turn, JsValue> {
+    pub fn ask(
+        &self,
+        now: f64,
+        seed: &[u8],
+        refused: Option<Tokens>,
+    ) -> Result<KeeperDecision, JsValue> {
         let refused = refused.as_ref().map(|tokens| &tokens.0);
         self.0
             .ask(&moment(now, seed), refused)
-            .map(Turn)
+            .map(KeeperDecision)
             .map_err(fail)
     }
 
@@ -133,7 +138,7 @@ impl Keeper {
 }
 
 #[wasm_bindgen]
-impl Turn {
+impl KeeperDecision {
     /// `use_token`, `use_and_renew`, `renew` or `wait`.
     #[wasm_bindgen(getter)]
     pub fn kind(&self) -> String {
@@ -204,9 +209,9 @@ impl Task {
     }
 
     /// What to run.
-    pub fn machine(self) -> Option<Machine> {
+    pub fn machine(self) -> Option<NativeExchange> {
         match self.0 {
-            Next::Run(machine) => Some(Machine::of(machine)),
+            Next::Run(machine) => Some(NativeExchange::of(machine)),
             _ => None,
         }
     }

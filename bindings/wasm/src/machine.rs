@@ -1,7 +1,7 @@
 //! One exchange: six inputs, five kinds of step.
 
 use oauth_facade::{
-    Cause, Error, Loss, Moment, Outgoing, Record, Reply, Turn, UnixTime, VerificationJob,
+    Cause, ErasedStep, Error, Loss, Moment, Outgoing, Record, Reply, UnixTime, VerificationJob,
     VerificationKey,
 };
 use wasm_bindgen::prelude::*;
@@ -13,20 +13,20 @@ use crate::tokens::Tokens;
 
 /// A conversation. `now` is the page's clock, in seconds.
 #[wasm_bindgen]
-pub struct Machine(oauth_facade::Machine);
+pub struct NativeExchange(oauth_facade::ErasedExchange);
 
 /// What to do next.
 #[wasm_bindgen]
-pub struct Step(Turn);
+pub struct Step(ErasedStep);
 
-impl Machine {
-    pub(crate) const fn of(machine: oauth_facade::Machine) -> Self {
+impl NativeExchange {
+    pub(crate) const fn of(machine: oauth_facade::ErasedExchange) -> Self {
         Self(machine)
     }
 }
 
 #[wasm_bindgen]
-impl Machine {
+impl NativeExchange {
     /// The first step.
     pub fn begin(&mut self, now: f64) -> Result<Step, JsValue> {
         step(self.0.begin(&moment(now)))
@@ -89,11 +89,11 @@ impl Step {
     #[wasm_bindgen(getter)]
     pub fn kind(&self) -> String {
         let kind = match &self.0 {
-            Turn::Send(_) => "send",
-            Turn::Sleep(_) => "sleep",
-            Turn::Sign(_) => "sign",
-            Turn::Verify(_) => "verify",
-            Turn::Done(_) => "done",
+            ErasedStep::Send(_) => "send",
+            ErasedStep::Sleep(_) => "sleep",
+            ErasedStep::Sign(_) => "sign",
+            ErasedStep::Verify(_) => "verify",
+            ErasedStep::Done(_) => "done",
         };
         kind.to_owned()
     }
@@ -131,7 +131,7 @@ impl Step {
     #[wasm_bindgen(getter, js_name = signingInput)]
     pub fn signing_input(&self) -> Vec<u8> {
         match &self.0 {
-            Turn::Sign(job) => job.signing_input.to_vec(),
+            ErasedStep::Sign(job) => job.signing_input.to_vec(),
             _ => Vec::new(),
         }
     }
@@ -142,7 +142,7 @@ impl Step {
     #[wasm_bindgen(getter)]
     pub fn job(&self) -> Vec<String> {
         match &self.0 {
-            Turn::Verify(VerificationJob::Signature {
+            ErasedStep::Verify(VerificationJob::Signature {
                 alg,
                 key: VerificationKey::Public(key),
                 signing_input,
@@ -152,7 +152,7 @@ impl Step {
                 key.to_json(),
                 String::from_utf8_lossy(signing_input).into_owned(),
             ],
-            Turn::Verify(VerificationJob::HalfHash { hash, value, half }) => {
+            ErasedStep::Verify(VerificationJob::HalfHash { hash, value, half }) => {
                 vec![(*hash).to_owned(), value.expose().clone(), half.clone()]
             }
             _ => Vec::new(),
@@ -163,7 +163,9 @@ impl Step {
     #[wasm_bindgen(getter)]
     pub fn signature(&self) -> Option<Vec<u8>> {
         match &self.0 {
-            Turn::Verify(VerificationJob::Signature { signature, .. }) => Some(signature.to_vec()),
+            ErasedStep::Verify(VerificationJob::Signature { signature, .. }) => {
+                Some(signature.to_vec())
+            }
             _ => None,
         }
     }
@@ -172,11 +174,11 @@ impl Step {
     #[wasm_bindgen(getter)]
     pub fn claims(&self) -> Option<String> {
         match &self.0 {
-            Turn::Done(Record::Login(login)) => login
+            ErasedStep::Done(Record::Login(login)) => login
                 .id_token
                 .as_ref()
                 .map(|id_token| id_token.claims().to_json()),
-            Turn::Done(record) => record.json(),
+            ErasedStep::Done(record) => record.json(),
             _ => None,
         }
     }
@@ -185,7 +187,7 @@ impl Step {
     #[wasm_bindgen(getter)]
     pub fn millis(&self) -> f64 {
         match &self.0 {
-            Turn::Sleep(pause) => pause.as_secs_f64() * 1e3,
+            ErasedStep::Sleep(pause) => pause.as_secs_f64() * 1e3,
             _ => 0.0,
         }
     }
@@ -217,14 +219,17 @@ impl Step {
 
     fn record(self) -> Option<Record> {
         match self.0 {
-            Turn::Done(record) => Some(record),
-            Turn::Send(_) | Turn::Sleep(_) | Turn::Sign(_) | Turn::Verify(_) => None,
+            ErasedStep::Done(record) => Some(record),
+            ErasedStep::Send(_)
+            | ErasedStep::Sleep(_)
+            | ErasedStep::Sign(_)
+            | ErasedStep::Verify(_) => None,
         }
     }
 
     const fn request(&self) -> Option<&Outgoing> {
         match &self.0 {
-            Turn::Send(request) => Some(request),
+            ErasedStep::Send(request) => Some(request),
             _ => None,
         }
     }
@@ -256,6 +261,6 @@ pub(crate) fn time(now: f64) -> UnixTime {
     UnixTime::from_secs(now as u64)
 }
 
-fn step(turn: Result<Turn, Error>) -> Result<Step, JsValue> {
+fn step(turn: Result<ErasedStep, Error>) -> Result<Step, JsValue> {
     turn.map(Step).map_err(fail)
 }

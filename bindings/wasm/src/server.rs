@@ -4,7 +4,7 @@ use oauth_facade::{Preset, Transport};
 use wasm_bindgen::prelude::*;
 
 use crate::error::fail;
-use crate::machine::Machine;
+use crate::machine::NativeExchange;
 
 /// One authorization server.
 #[wasm_bindgen]
@@ -45,9 +45,9 @@ impl Server {
     }
 
     /// Fetches the metadata of an issuer.
-    pub fn discover(issuer: &str, loopback: bool) -> Result<Machine, JsValue> {
+    pub fn discover(issuer: &str, loopback: bool) -> Result<NativeExchange, JsValue> {
         oauth_facade::Server::discover(issuer, transport(loopback))
-            .map(Machine::of)
+            .map(NativeExchange::of)
             .map_err(fail)
     }
 

@@ -37,7 +37,7 @@ use crate::Global;
 use crate::output::{Failure, Output};
 use crate::profile_tokens::{Owner, ProfileTokens, Stored};
 use crate::secret_source::secret_args;
-use crate::setup::Plan;
+use crate::setup::ClientPlan;
 use crate::token_file::TokenFile;
 
 /// What to do.
@@ -173,7 +173,7 @@ impl TokenArgs {
         source.is_some_and(|source| source.is_stdin())
     }
 
-    fn read(self, plan: &Plan, global: &Global) -> Result<Given, Failure> {
+    fn read(self, plan: &ClientPlan, global: &Global) -> Result<Given, Failure> {
         match (self.bare.source(), self.tokens) {
             (_, Some(path)) => Ok(Given::File(TokenFile(path))),
             (Some(source), None) => source.read("token", OPTIONS).map(Given::Bare),

@@ -108,7 +108,7 @@ impl Failure {
         let mut record = self.record.clone().unwrap_or_else(|| {
             json!({
                 "code": self.code, "message": self.message, "advice": "give_up",
-                "retry_after": null, "told_again": false, "endpoint": null, "status": null, "error": null,
+                "retry_after": null, "repeated": false, "endpoint": null, "status": null, "error": null,
                 "error_description": null,
             })
         });
@@ -242,15 +242,15 @@ impl Output {
     /// Tells people how it goes, on stderr. Programs are told by the result.
     pub(crate) fn note(self, text: impl Display) {
         if !self.json {
-            complain(text);
+            print_stderr(text);
         }
     }
 
     /// Tells of an error that did not keep the command from its result, on stderr.
     pub(crate) fn warn(self, error: &Error) {
         match self.json {
-            true => complain(json!({ "warning": error })),
-            false => complain(format_args!("warning: {error}")),
+            true => print_stderr(json!({ "warning": error })),
+            false => print_stderr(format_args!("warning: {error}")),
         }
     }
 
@@ -260,7 +260,7 @@ impl Output {
             return;
         }
         if self.json {
-            complain(failure.to_json());
+            print_stderr(failure.to_json());
         } else {
             let Failure {
                 code,
@@ -268,8 +268,8 @@ impl Output {
                 hint,
                 ..
             } = failure;
-            complain(format_args!("{RED}error[{code}]{RED:#}: {message}"));
-            complain(format_args!("  {DIM}advice:{DIM:#} {hint}"));
+            print_stderr(format_args!("{RED}error[{code}]{RED:#}: {message}"));
+            print_stderr(format_args!("  {DIM}advice:{DIM:#} {hint}"));
         }
     }
 }
@@ -281,8 +281,8 @@ pub(crate) fn print(text: impl Display) -> Result<(), Failure> {
 }
 
 /// Writes bytes to stdout as they are; whether what comes next begins a line.
-pub(crate) fn pour(from: &mut impl io::Read) -> Result<bool, Failure> {
-    let mut stdout = Watched {
+pub(crate) fn copy_to_stdout(from: &mut impl io::Read) -> Result<bool, Failure> {
+    let mut stdout = LastByteWriter {
         inner: io::stdout().lock(),
         last: b'\n',
     };
@@ -301,12 +301,12 @@ pub(crate) fn pour(from: &mut impl io::Read) -> Result<bool, Failure> {
 }
 
 /// Remembers the last byte.
-struct Watched<W> {
+struct LastByteWriter<W> {
     inner: W,
     last: u8,
 }
 
-impl<W: io::Write> io::Write for Watched<W> {
+impl<W: io::Write> io::Write for LastByteWriter<W> {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
         let size = self.inner.write(bytes)?;
         let written = bytes.get(..size).and_then(<[u8]>::last);
@@ -332,7 +332,7 @@ fn written(result: io::Result<()>) -> Result<(), Failure> {
 }
 
 /// Prints a line on stderr.
-pub(crate) fn complain(text: impl Display) {
+pub(crate) fn print_stderr(text: impl Display) {
     // There is nowhere left to say that stderr is gone.
     let _ = writeln!(anstream::stderr(), "{text}");
 }

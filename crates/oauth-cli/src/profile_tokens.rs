@@ -18,7 +18,7 @@ use crate::Global;
 use crate::login_record::LoginRecord;
 use crate::output::{Failure, Output};
 use crate::profile::{Profile, StoreKind, Who};
-use crate::setup::{Need, Plan, Setup};
+use crate::setup::{ClientPlan, Need, Setup};
 use crate::shutdown;
 use crate::token_request::TokenRequestArgs;
 use crate::token_store::TokenStore;
@@ -111,7 +111,7 @@ impl ProfileTokens {
     }
 
     /// The stored grant of this owner, found without a request to the server.
-    pub(crate) fn find(&self, plan: &Plan, owner: &Owner) -> Result<Option<Stored>, Failure> {
+    pub(crate) fn find(&self, plan: &ClientPlan, owner: &Owner) -> Result<Option<Stored>, Failure> {
         self.load(&plan.reader()?, owner)
     }
 
@@ -140,7 +140,7 @@ impl ProfileTokens {
     /// Whose tokens to use, and what is stored of them.
     pub(crate) fn choose(
         &self,
-        plan: &Plan,
+        plan: &ClientPlan,
         choice: Choice,
         said: &TokenRequestArgs,
     ) -> Result<Chosen, Failure> {
@@ -175,7 +175,7 @@ impl ProfileTokens {
     }
 
     /// All of the client's own, whatever their scopes.
-    pub(crate) fn clients(&self, plan: &Plan) -> Result<Vec<ClientsOwn>, Failure> {
+    pub(crate) fn clients(&self, plan: &ClientPlan) -> Result<Vec<ClientsOwn>, Failure> {
         let mut all = Vec::new();
         for Listed { key, summary } in list(&self.store)? {
             let Ok(summary) = summary else { continue };
@@ -192,7 +192,7 @@ impl ProfileTokens {
     }
 
     /// The client, with what the chosen tokens need of it.
-    pub(crate) fn set_up(&self, plan: Plan, chosen: &Chosen) -> Result<Setup, Failure> {
+    pub(crate) fn set_up(&self, plan: ClientPlan, chosen: &Chosen) -> Result<Setup, Failure> {
         let need = match chosen.owner {
             Owner::Login => Need::Perhaps,
             Owner::Client(_) => Need::Secret,
@@ -294,7 +294,7 @@ impl ProfileTokens {
 }
 
 /// Whether it is of this client at this server.
-pub(crate) fn is_clients(plan: &Plan, summary: &GrantSummary) -> Result<bool, Error> {
+pub(crate) fn is_clients(plan: &ClientPlan, summary: &GrantSummary) -> Result<bool, Error> {
     Ok(summary.client_id == plan.client_id() && summary.issuer == plan.issuer()?)
 }
 

@@ -85,7 +85,7 @@ pub(crate) enum Need {
 }
 
 /// Which server and which client it will be: what is known before anybody is asked for anything.
-pub(crate) struct Plan {
+pub(crate) struct ClientPlan {
     pub(crate) profile: Profile,
     pub(crate) provider: Option<Provider>,
     client_id: ClientId,
@@ -100,7 +100,7 @@ pub(crate) struct Setup {
     pub(crate) net: Net,
 }
 
-impl Plan {
+impl ClientPlan {
     /// Reads the profile, and puts what is said on the command line over it.
     pub(crate) fn new(args: ServerArgs, global: &Global) -> Result<Self, Failure> {
         Self::of(args.loaded(global)?, global)

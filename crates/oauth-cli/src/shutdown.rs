@@ -29,7 +29,7 @@ pub(crate) fn in_good_order(output: Output) {
 
 fn watch(output: Output) -> io::Result<()> {
     let runtime = Builder::new_current_thread().enable_all().build()?;
-    let code = runtime.block_on(told())?;
+    let code = runtime.block_on(shutdown_signal())?;
     if drain_all(Duration::from_millis(1)).is_err() {
         output.note(format_args!(
             "a renewal is finished first, for up to {} s: its tokens would be lost",
@@ -43,7 +43,7 @@ fn watch(output: Output) -> io::Result<()> {
 }
 
 #[cfg(unix)]
-async fn told() -> io::Result<i32> {
+async fn shutdown_signal() -> io::Result<i32> {
     use tokio::signal::unix::{SignalKind, signal};
     let mut terminated = signal(SignalKind::terminate())?;
     tokio::select! {
@@ -53,6 +53,6 @@ async fn told() -> io::Result<i32> {
 }
 
 #[cfg(not(unix))]
-async fn told() -> io::Result<i32> {
+async fn shutdown_signal() -> io::Result<i32> {
     tokio::signal::ctrl_c().await.map(|()| INTERRUPTED)
 }

@@ -10,11 +10,11 @@ use http::header::{AUTHORIZATION, CONTENT_TYPE, LOCATION, WWW_AUTHENTICATE};
 use http::{HeaderMap, Method, StatusCode, Uri};
 use oauth_core::error::{Cause, Error};
 use oauth_core::{Exchange, Input, Moment, Step, form};
-use oauth_reqwest::driver::Watched;
+use oauth_reqwest::driver::WireEvent;
 use serde::Serialize;
 use serde_json::{Value, json};
 
-use crate::output::{DIM, complain};
+use crate::output::{DIM, print_stderr};
 
 /// Parameters whose values the client chose and everyone may see.
 const PARAMETERS: &[&str] = &[
@@ -320,17 +320,17 @@ impl Tracer {
     }
 
     /// What a driver of others' sends and gets.
-    pub(crate) fn seen(self, what: Watched<'_>) {
+    pub(crate) fn seen(self, what: WireEvent<'_>) {
         match what {
-            Watched::Sent(request) => self.sent(&Sent::of(request)),
-            Watched::Received(reply) => {
+            WireEvent::Sent(request) => self.sent(&Sent::of(request)),
+            WireEvent::Received(reply) => {
                 self.received(&Received::new(
                     reply.status(),
                     reply.headers(),
                     reply.body(),
                 ));
             }
-            Watched::Lost(cause) => self.lost(cause),
+            WireEvent::Lost(cause) => self.lost(cause),
             _ => {}
         }
     }
@@ -338,8 +338,8 @@ impl Tracer {
     fn show<T: fmt::Display>(self, item: &T, to_json: impl FnOnce(&T) -> Value) {
         match (self.is_on, self.json) {
             (false, _) => {}
-            (true, true) => complain(to_json(item)),
-            (true, false) => complain(item),
+            (true, true) => print_stderr(to_json(item)),
+            (true, false) => print_stderr(item),
         }
     }
 }

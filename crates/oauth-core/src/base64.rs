@@ -30,14 +30,14 @@ pub(crate) fn hashed<'a>(facts: impl IntoIterator<Item = &'a str>) -> String {
     url_safe(hash.finalize())
 }
 
-/// The letters of a block: 96 bytes, a multiple of three.
+/// The chars of a block: 96 bytes, a multiple of three.
 const BLOCK: usize = 96;
-const LETTERS: usize = BLOCK / 3 * 4;
+const BLOCK_CHARS: usize = BLOCK / 3 * 4;
 
 /// Appends the encoded characters, without padding. Works in blocks: pushing single characters takes ten times as long.
 pub(crate) fn append(bytes: &[u8], alphabet: Alphabet, text: &mut String) {
     text.reserve(bytes.len().div_ceil(3) * 4);
-    let table = alphabet.letters();
+    let table = alphabet.chars();
     let letter = |bits: u32| table.get(bits as usize & 63).copied().unwrap_or_default();
     let four = |[first, second, third]: [u8; 3]| {
         let bits = u32::from_be_bytes([0, first, second, third]);
@@ -49,9 +49,9 @@ pub(crate) fn append(bytes: &[u8], alphabet: Alphabet, text: &mut String) {
         ]
     };
     for block in bytes.chunks(BLOCK) {
-        let mut letters = [0; LETTERS];
+        let mut chars = [0; BLOCK_CHARS];
         let (groups, rest) = block.as_chunks::<3>();
-        let mut places = letters.as_chunks_mut::<4>().0.iter_mut();
+        let mut places = chars.as_chunks_mut::<4>().0.iter_mut();
         for (group, place) in groups.iter().zip(&mut places) {
             *place = four(*group);
         }
@@ -65,7 +65,7 @@ pub(crate) fn append(bytes: &[u8], alphabet: Alphabet, text: &mut String) {
             *place = four(last);
         }
         let length = (block.len() * 4).div_ceil(3);
-        let written = letters.get(..length).unwrap_or_default();
+        let written = chars.get(..length).unwrap_or_default();
         text.push_str(std::str::from_utf8(written).unwrap_or_default());
     }
 }
@@ -118,7 +118,7 @@ const fn joined([first, second, third, fourth]: [u8; 4]) -> [u8; 3] {
 }
 
 impl Alphabet {
-    const fn letters(self) -> &'static [u8; 64] {
+    const fn chars(self) -> &'static [u8; 64] {
         match self {
             Self::Standard => b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/",
             Self::UrlSafe => b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_",
@@ -127,8 +127,8 @@ impl Alphabet {
 
     /// What each byte stands for.
     const fn values(self) -> &'static [u8; 256] {
-        static STANDARD: [u8; 256] = values(Alphabet::Standard.letters());
-        static URL_SAFE: [u8; 256] = values(Alphabet::UrlSafe.letters());
+        static STANDARD: [u8; 256] = values(Alphabet::Standard.chars());
+        static URL_SAFE: [u8; 256] = values(Alphabet::UrlSafe.chars());
         match self {
             Self::Standard => &STANDARD,
             Self::UrlSafe => &URL_SAFE,
@@ -140,11 +140,11 @@ impl Alphabet {
     clippy::indexing_slicing,
     reason = "evaluated at compile time, where a wrong index is an error"
 )]
-const fn values(letters: &[u8; 64]) -> [u8; 256] {
+const fn values(chars: &[u8; 64]) -> [u8; 256] {
     let mut values = [NONE; 256];
     let mut at: u8 = 0;
     while at < 64 {
-        values[letters[at as usize] as usize] = at;
+        values[chars[at as usize] as usize] = at;
         at += 1;
     }
     values

@@ -58,8 +58,8 @@ pub fn discover(issuer: Issuer) -> impl Exchange<Output = Server> + Send + use<>
 }
 
 /// [`discover`] with rules, an order of URLs, or a URL of the caller's choice.
-pub fn discover_with(ask: DiscoveryRequest) -> impl Exchange<Output = Server> + Send + use<> {
-    Discovery::new(ask)
+pub fn discover_with(request: DiscoveryRequest) -> impl Exchange<Output = Server> + Send + use<> {
+    Discovery::new(request)
 }
 
 /// Fetches the metadata of a protected resource (RFC 9728), which names the authorization servers that issue
@@ -68,9 +68,9 @@ pub fn discover_with(ask: DiscoveryRequest) -> impl Exchange<Output = Server> + 
 /// # Errors
 /// From the steps `resource_metadata.*`; `reply.*`, `denied.*`.
 pub fn discover_resource(
-    ask: ResourceDiscoveryRequest,
+    request: ResourceDiscoveryRequest,
 ) -> impl Exchange<Output = ProtectedResource> + Send + use<> {
-    ResourceDiscovery::new(ask)
+    ResourceDiscovery::new(request)
 }
 
 /// Asks the host of what a person typed for the issuer that signs them in (OpenID Connect Discovery section 2). No
@@ -177,9 +177,9 @@ impl Client {
     pub fn authorize(
         &self,
         at: &Moment,
-        ask: AuthorizationRequest,
+        request: AuthorizationRequest,
     ) -> Result<(Url, Pending), Error> {
-        let begun = Begin::new(Arc::clone(&self.0), ask, None).at_once(at)?;
+        let begun = Begin::new(Arc::clone(&self.0), request, None).at_once(at)?;
         Ok((begun.url, begun.pending))
     }
 
@@ -191,32 +191,32 @@ impl Client {
     #[cfg(feature = "sha2")]
     pub fn begin_authorization(
         &self,
-        ask: AuthorizationRequest,
+        request: AuthorizationRequest,
     ) -> impl Exchange<Output = Authorization> + Send + use<> {
-        Begin::new(Arc::clone(&self.0), ask, None)
+        Begin::new(Arc::clone(&self.0), request, None)
     }
 
     /// [`Self::begin_authorization`] with values that the host generated and hashed itself.
     pub fn begin_authorization_with(
         &self,
         values: HostGeneratedValues,
-        ask: AuthorizationRequest,
+        request: AuthorizationRequest,
     ) -> impl Exchange<Output = Authorization> + Send + use<> {
-        Begin::new(Arc::clone(&self.0), ask, Some(values))
+        Begin::new(Arc::clone(&self.0), request, Some(values))
     }
 
     /// [`Self::authorize`] with values that the host generated and hashed itself.
     ///
     /// # Errors
     /// Those of [`Self::authorize`].
-    pub fn authorize_drawn(
+    pub fn authorize_with_values(
         &self,
         now: UnixTime,
         drawn: HostGeneratedValues,
-        ask: AuthorizationRequest,
+        request: AuthorizationRequest,
     ) -> Result<(Url, Pending), Error> {
         let at = Moment::without_randomness(now);
-        let begun = Begin::new(Arc::clone(&self.0), ask, Some(drawn)).at_once(&at)?;
+        let begun = Begin::new(Arc::clone(&self.0), request, Some(drawn)).at_once(&at)?;
         Ok((begun.url, begun.pending))
     }
 
@@ -479,14 +479,14 @@ impl Api {
     /// # Errors
     /// `key.missing` if the client has no such key.
     pub fn with_dpop(self, client: &Client) -> Result<Self, Error> {
-        self.possessing(client.config())
+        self.with_client_config(client.config())
     }
 }
 
 #[cfg(feature = "sha2")]
 impl Proofs {
     /// Are those of this client from now on, with the nonces that all its clones share; none if it has no key.
-    pub fn be_of_client(&self, client: &Client) {
+    pub fn set_client(&self, client: &Client) {
         self.be_of(client.config());
     }
 }

@@ -18,7 +18,7 @@ use crate::dpop::{DpopKey, Nonces, ServerClocks};
 use crate::error::{Error, Misuse};
 use crate::form::Form;
 use crate::jose::{Alg, KeyCache, Opens, ReplayCache};
-use crate::profile::{Demand, Profile};
+use crate::profile::{Profile, Requirement};
 use crate::redirect_uri::RedirectUri;
 use crate::request_encryption::Seals;
 use crate::request_signing::RequestSigning;
@@ -256,8 +256,8 @@ impl ClientConfig {
         }
         let is_wanted = || {
             let required = "require_signed_request_object";
-            let demands = |profile: Profile| profile.demands(Demand::SignedRequest);
-            self.server.flag(required, Flag::False) || self.profile.is_some_and(demands)
+            let requires = |profile: Profile| profile.requires(Requirement::SignedRequest);
+            self.server.flag(required, Flag::False) || self.profile.is_some_and(requires)
         };
         let of_the_client = || {
             let key = self.auth.jwt()?.key()?;
@@ -276,22 +276,26 @@ impl ClientConfig {
         };
         let name = self.auth.name();
         let has_key = || matches!(self.auth.0, Method::Tls(_)) || name == "private_key_jwt";
-        profile.require(Demand::AuthenticationByKey, has_key, name)?;
+        profile.require(Requirement::AuthenticationByKey, has_key, name)?;
         let jwt = self.auth.jwt();
         let names_issuer = || jwt.is_none_or(|jwt| jwt.audience_is_issuer());
         profile.require(
-            Demand::IssuerAsAudience,
+            Requirement::IssuerAsAudience,
             names_issuer,
             "another is configured",
         )?;
         let is_bound = || self.dpop.is_some() || self.shows_certificate();
         profile.require(
-            Demand::SenderConstrainedTokens,
+            Requirement::SenderConstrainedTokens,
             is_bound,
             "the client has no key for that",
         )?;
         let is_read = || self.server.is_discovered();
-        profile.require(Demand::Discovery, is_read, "these were configured by hand")?;
+        profile.require(
+            Requirement::Discovery,
+            is_read,
+            "these were configured by hand",
+        )?;
         let keys = [
             jwt.and_then(|jwt| jwt.key()).map(SigningKey::alg),
             self.dpop.as_ref().map(|key| key.signing_key().alg()),
@@ -300,7 +304,11 @@ impl ClientConfig {
                 .map(|signing| signing.key().alg()),
         ];
         for alg in keys.into_iter().flatten() {
-            profile.require(Demand::Algorithms, || profile.allows(alg), alg.as_str())?;
+            profile.require(
+                Requirement::Algorithms,
+                || profile.allows(alg),
+                alg.as_str(),
+            )?;
         }
         Ok(())
     }

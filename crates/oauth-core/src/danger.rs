@@ -46,9 +46,9 @@ pub fn discover_on_loopback(
 
 /// Lets a discovery ask plain `http` places on a loopback address, for [`crate::discover_with`].
 #[must_use]
-pub fn loopback_discovery(mut ask: DiscoveryRequest) -> DiscoveryRequest {
-    ask.transport = Transport::LoopbackHttp;
-    ask
+pub fn loopback_discovery(mut request: DiscoveryRequest) -> DiscoveryRequest {
+    request.transport = Transport::LoopbackHttp;
+    request
 }
 
 /// Reads the identifier of a resource that may be plain `http` on a loopback address, for tests.
@@ -63,10 +63,10 @@ pub fn loopback_resource_identifier(text: &str) -> Result<ResourceIdentifier, Er
 /// before a challenge is looked at.
 #[must_use]
 pub const fn loopback_resource_discovery(
-    mut ask: ResourceDiscoveryRequest,
+    mut request: ResourceDiscoveryRequest,
 ) -> ResourceDiscoveryRequest {
-    ask.transport = Transport::LoopbackHttp;
-    ask
+    request.transport = Transport::LoopbackHttp;
+    request
 }
 
 /// Reads what a person typed, whose host may be a loopback address that is asked over plain `http`, for tests.
@@ -121,16 +121,16 @@ pub fn loopback_resource<'a>(
 
 /// Sends no PKCE challenge. A stolen code is then as good as a password.
 #[must_use]
-pub fn without_pkce(mut ask: AuthorizationRequest) -> AuthorizationRequest {
-    ask.pkce = Pkce::Off;
-    ask
+pub fn without_pkce(mut request: AuthorizationRequest) -> AuthorizationRequest {
+    request.pkce = Pkce::Off;
+    request
 }
 
 /// Sends the verifier itself as challenge: anyone who sees the URL can spend the code.
 #[must_use]
-pub fn plain_challenge(mut ask: AuthorizationRequest) -> AuthorizationRequest {
-    ask.pkce = Pkce::Plain;
-    ask
+pub fn plain_challenge(mut request: AuthorizationRequest) -> AuthorizationRequest {
+    request.pkce = Pkce::Plain;
+    request
 }
 
 /// The password grant: the client sees the person's password, and no second factor works. "MUST

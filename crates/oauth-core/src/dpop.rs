@@ -116,21 +116,21 @@ impl DpopKey {
         let mut claims = String::with_capacity(256);
         let mut members = Members::of(&mut claims);
         if let Some(token) = proof.token {
-            letters(&hash(token), members.next("ath"));
+            push_json_base64url(&hash(token), members.next("ath"));
         }
         members.text("htm", proof.method);
         // A client sends "/" in place of an empty path (RFC 9112 section 3.2.1).
         let path = Some(proof.url.path()).filter(|path| !path.is_empty());
         members.texts("htu", &[proof.url.origin_text(), path.unwrap_or("/")]);
         members.number("iat", proof.issued_at.as_secs());
-        letters(&at.draw("dpop jti")?, members.next("jti"));
+        push_json_base64url(&at.draw("dpop jti")?, members.next("jti"));
         if let Some(nonce) = &proof.nonce {
             members.text("nonce", nonce);
         }
         members.end();
         let header = &self.0.header;
-        let letters = claims.len().div_ceil(3) * 4;
-        let mut input = String::with_capacity(header.len() + letters + SIGNATURE);
+        let length = claims.len().div_ceil(3) * 4;
+        let mut input = String::with_capacity(header.len() + length + SIGNATURE);
         input.push_str(header);
         base64::append(claims.as_bytes(), Alphabet::UrlSafe, &mut input);
         Ok(input)
@@ -160,7 +160,7 @@ fn hash(token: &Secret<String>) -> [u8; 32] {
 
 /// Appends the bytes as a JSON string in base64url.
 #[cfg(feature = "sha2")]
-fn letters(bytes: &[u8], out: &mut String) {
+fn push_json_base64url(bytes: &[u8], out: &mut String) {
     out.push('"');
     base64::append(bytes, Alphabet::UrlSafe, out);
     out.push('"');
@@ -185,7 +185,7 @@ pub(crate) struct Proof<'a> {
 /// The kind of server that sent a nonce: "nonces will be only accepted by the server that issued them" (section 9),
 /// even at one origin.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Side {
+pub(crate) enum ServerRole {
     AuthorizationServer,
     ResourceServer,
 }
@@ -196,14 +196,14 @@ pub(crate) struct Nonces(Mutex<VecDeque<Entry>>);
 
 #[derive(Debug)]
 struct Entry {
-    side: Side,
+    side: ServerRole,
     origin: String,
     nonce: String,
 }
 
 impl Nonces {
     /// The newest nonce of this server.
-    pub(crate) fn of(&self, side: Side, url: &Url) -> Option<String> {
+    pub(crate) fn of(&self, side: ServerRole, url: &Url) -> Option<String> {
         let origin = url.origin_text();
         let entries = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let entry = entries
@@ -213,7 +213,7 @@ impl Nonces {
     }
 
     /// The newest nonces of this side, at most `count` of them, with their origins, oldest first.
-    pub(crate) fn newest(&self, side: Side, count: usize) -> Vec<(String, String)> {
+    pub(crate) fn newest(&self, side: ServerRole, count: usize) -> Vec<(String, String)> {
         let entries = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let of_side = entries.iter().filter(|entry| entry.side == side);
         let skipped = of_side.clone().count().saturating_sub(count);
@@ -224,14 +224,14 @@ impl Nonces {
     }
 
     /// Takes a nonce that was stored, unless a newer one is known.
-    pub(crate) fn suggest(&self, side: Side, url: &Url, nonce: &str) {
+    pub(crate) fn suggest(&self, side: ServerRole, url: &Url, nonce: &str) {
         if is_nonce(&nonce) && self.of(side, url).is_none() {
             self.keep(side, url, nonce);
         }
     }
 
     /// Keeps the nonce of a reply, if there is one.
-    pub(crate) fn keep(&self, side: Side, url: &Url, nonce: &str) {
+    pub(crate) fn keep(&self, side: ServerRole, url: &Url, nonce: &str) {
         let origin = url.origin_text();
         let mut entries = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         entries.retain(|entry| entry.side != side || entry.origin != origin);

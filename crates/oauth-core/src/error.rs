@@ -20,7 +20,7 @@ use crate::secret::Secret;
 
 pub use cause::{Cause, Delivery};
 pub use class::{Class, Row};
-pub use refusal::Refusal;
+pub use refusal::ApiRefusal;
 pub use server_error::{Denial, ServerError};
 pub use table::{Advice, Loss, Misuse, ProtocolViolation, ValidationFailure};
 
@@ -42,9 +42,9 @@ struct Facts {
     is_of_suspect: bool,
     /// How long it is of no use to ask again, where that is known.
     pause: Option<Duration>,
-    is_told_again: bool,
+    is_repeated: bool,
     /// Of a token that an API was shown.
-    refusal: Option<Refusal>,
+    refusal: Option<ApiRefusal>,
 }
 
 /// Whose fault it was.
@@ -87,7 +87,7 @@ impl Error {
             is_of_refresh: false,
             is_of_suspect: false,
             pause: None,
-            is_told_again: false,
+            is_repeated: false,
             refusal: None,
         }))
     }
@@ -157,8 +157,8 @@ impl Error {
 
     /// Marks an earlier error that is reported again without another attempt.
     #[must_use]
-    pub(crate) fn told_again(mut self, pause: Duration) -> Self {
-        self.0.is_told_again = true;
+    pub(crate) fn with_retry_after(mut self, pause: Duration) -> Self {
+        self.0.is_repeated = true;
         self.pausing(pause)
     }
 
@@ -209,8 +209,8 @@ impl Error {
 
     /// Whether this is the error of an earlier attempt, reported without another one because it is too early
     /// for that.
-    pub const fn is_told_again(&self) -> bool {
-        self.0.is_told_again
+    pub const fn is_repeated(&self) -> bool {
+        self.0.is_repeated
     }
 
     fn kind_advice(&self) -> Advice {
@@ -308,7 +308,7 @@ impl fmt::Display for Error {
         if self.0.is_final && self.is_of_unknown_fate() {
             f.write_str(": the code may be spent, so begin the login anew")?;
         }
-        if let (true, Some(pause)) = (self.0.is_told_again, self.retry_after()) {
+        if let (true, Some(pause)) = (self.0.is_repeated, self.retry_after()) {
             write!(
                 f,
                 ": told again, the next attempt is in {} s",
@@ -327,7 +327,7 @@ impl std::error::Error for Error {
 
 impl Serialize for Error {
     /// The record every binding and `--json` show: `code`, `message`, `advice`, `retry_after`
-    /// (seconds), `told_again`, `endpoint`, `cause`, and, of a refusal, `status`, `error`,
+    /// (seconds), `repeated`, `endpoint`, `cause`, and, of a refusal, `status`, `error`,
     /// `error_description`.
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         let server = self.server_error();
@@ -338,7 +338,7 @@ impl Serialize for Error {
         record.serialize_field("advice", advice.as_str())?;
         let pause = self.retry_after().map(|pause| pause.as_secs());
         record.serialize_field("retry_after", &pause)?;
-        record.serialize_field("told_again", &self.0.is_told_again)?;
+        record.serialize_field("repeated", &self.0.is_repeated)?;
         record.serialize_field("endpoint", &self.0.endpoint)?;
         record.serialize_field("status", &server.and_then(ServerError::status))?;
         record.serialize_field("error", &server.and_then(ServerError::error))?;

@@ -21,12 +21,12 @@ pub struct Form {
 /// Where parameters begin, of as many as requests have: a name that stands twice is looked for at each parameter.
 #[derive(Clone, Copy, Default)]
 struct Begins {
-    at: [u32; Self::MANY],
+    at: [u32; Self::MAX],
     count: usize,
 }
 
 impl Begins {
-    const MANY: usize = 16;
+    const MAX: usize = 16;
 
     fn push(&mut self, at: usize) {
         if let (Some(place), Ok(at)) = (self.at.get_mut(self.count), u32::try_from(at)) {
@@ -46,7 +46,7 @@ impl Form {
             text: String::new(),
             twice: None,
             begins: Begins {
-                at: [0; Begins::MANY],
+                at: [0; Begins::MAX],
                 count: 0,
             },
         }
@@ -98,7 +98,7 @@ impl Form {
         }
         // Those behind the last that is remembered.
         let last = self.begins.iter().next_back();
-        let behind = last.filter(|_| self.begins.count == Begins::MANY);
+        let behind = last.filter(|_| self.begins.count == Begins::MAX);
         behind.is_some_and(|last| pair_at(last).split(|&b| b == b'&').any(is_it))
     }
 

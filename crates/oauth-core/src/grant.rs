@@ -86,7 +86,7 @@ pub trait Grant {
     }
 
     /// Whether the response says of which type the token is that was issued (RFC 8693 section 2.2.1).
-    fn tells_issued_token_type(&self) -> bool {
+    fn returns_issued_token_type(&self) -> bool {
         false
     }
 

@@ -117,7 +117,7 @@ impl Issuer {
     }
 
     /// Every standard place to look for metadata, in order, each once.
-    pub fn well_known_places(&self) -> Vec<Url> {
+    pub fn well_known_urls(&self) -> Vec<Url> {
         let mut places = Vec::with_capacity(3);
         for kind in WellKnown::ORDER {
             let place = self.well_known(kind);

@@ -94,11 +94,14 @@ impl ChallengeMethod {
     ///
     /// # Errors
     /// `pkce.s256_unsupported`, `pkce.unsupported`.
-    pub fn choose(supported: Option<&[String]>, demand: PkceRequirement) -> Result<Self, Error> {
+    pub fn choose(
+        supported: Option<&[String]>,
+        requirement: PkceRequirement,
+    ) -> Result<Self, Error> {
         match supported {
             Some(methods) if methods.iter().any(|method| method == "S256") => Ok(Self::S256),
             Some(_) => Err(Misuse::PkceS256Unsupported.into()),
-            None if demand == PkceRequirement::Usual => Ok(Self::S256),
+            None if requirement == PkceRequirement::Usual => Ok(Self::S256),
             None => Err(Misuse::PkceUnsupported.into()),
         }
     }

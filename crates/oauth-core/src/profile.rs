@@ -1,5 +1,5 @@
 //! Security profiles: one setting that refuses, before anything is sent, what a profile forbids, and enables what it
-//! requires. A profile is data: clauses, each with one of the demands that this crate can check.
+//! requires. A profile is data: clauses, each with one of the requires that this crate can check.
 //!
 //! FAPI 2.0 Security Profile <https://openid.net/specs/fapi-security-profile-2_0-final.html>,
 //! FAPI 2.0 Message Signing <https://openid.net/specs/fapi-message-signing-2_0-final.html>,
@@ -31,10 +31,10 @@ pub enum Profile {
     Fapi2MessageSigning,
 }
 
-/// What a clause demands.
+/// What a clause requires.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[non_exhaustive]
-pub enum Demand {
+pub enum Requirement {
     /// Client authentication by `private_key_jwt` or mutual TLS.
     AuthenticationByKey,
     /// Client assertions name the issuer as their audience, and nothing else.
@@ -69,44 +69,44 @@ pub enum Demand {
     StrictReading,
 }
 
-/// One demand, and where it is written.
+/// One requirement, and where it is written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Clause {
     /// The document and its section.
     pub source: &'static str,
-    /// What it demands.
-    pub demand: Demand,
+    /// What it requires.
+    pub requirement: Requirement,
     /// The requirement in words, for error messages.
     pub text: &'static str,
 }
 
-const fn clause(source: &'static str, demand: Demand, text: &'static str) -> Clause {
+const fn clause(source: &'static str, requirement: Requirement, text: &'static str) -> Clause {
     Clause {
         source,
-        demand,
+        requirement,
         text,
     }
 }
 
 const NO_PASSWORD: Clause = clause(
     "RFC 9700 section 2.4",
-    Demand::NoPassword,
+    Requirement::NoPassword,
     "the resource owner password credentials grant must not be used",
 );
 const PKCE: Clause = clause(
     "OAuth 2.1 section 4.1.1",
-    Demand::Pkce,
+    Requirement::Pkce,
     "authorization requests have a code_challenge by S256",
 );
 const AUDIENCE: Clause = clause(
     "RFC 10070 section 4",
-    Demand::IssuerAsAudience,
+    Requirement::IssuerAsAudience,
     "client assertions have the issuer as their only audience",
 );
 const PUSHED_WHERE_OFFERED: Clause = clause(
     "OAuth 2.1 section 3.1",
-    Demand::PushedWhereOffered,
+    Requirement::PushedWhereOffered,
     "authorization requests are pushed where the server offers it",
 );
 
@@ -119,17 +119,17 @@ const STRICT: &[Clause] = &[
     PUSHED_WHERE_OFFERED,
     clause(
         "RFC 9700 section 2.1.1",
-        Demand::PkceAdvertised,
+        Requirement::PkceAdvertised,
         "the server publishes that it supports PKCE",
     ),
     clause(
         "RFC 9700 section 2.1",
-        Demand::IssuerInResponse,
+        Requirement::IssuerInResponse,
         "authorization responses name their issuer",
     ),
     clause(
         "RFC 6749, and the standards of each message",
-        Demand::StrictReading,
+        Requirement::StrictReading,
         "replies are read to the letter",
     ),
 ];
@@ -140,52 +140,52 @@ macro_rules! fapi2 {
         &[
             clause(
                 "FAPI 2.0 Security Profile section 5.3.3.1",
-                Demand::AuthenticationByKey,
+                Requirement::AuthenticationByKey,
                 "the client authenticates with private_key_jwt or mutual TLS",
             ),
             clause(
                 "FAPI 2.0 Security Profile section 5.3.3.1",
-                Demand::SenderConstrainedTokens,
+                Requirement::SenderConstrainedTokens,
                 "access tokens are bound to a DPoP key or a certificate",
             ),
             clause(
                 "FAPI 2.0 Security Profile section 5.3.3.1",
-                Demand::IssuerAsAudience,
+                Requirement::IssuerAsAudience,
                 "client assertions have the issuer as their only audience",
             ),
             clause(
                 "FAPI 2.0 Security Profile section 5.3.3.1",
-                Demand::Discovery,
+                Requirement::Discovery,
                 "endpoints come from the metadata document of the server",
             ),
             clause(
                 "FAPI 2.0 Security Profile section 5.4.1",
-                Demand::Algorithms,
+                Requirement::Algorithms,
                 "signatures are PS256, ES256 or EdDSA",
             ),
             clause(
                 "FAPI 2.0 Security Profile section 5.3.2.1",
-                Demand::NoPassword,
+                Requirement::NoPassword,
                 "the resource owner password credentials grant must not be used",
             ),
             clause(
                 "FAPI 2.0 Security Profile section 5.3.3.2",
-                Demand::CodeOnly,
+                Requirement::CodeOnly,
                 "the response type is code",
             ),
             clause(
                 "FAPI 2.0 Security Profile section 5.3.3.2",
-                Demand::Pkce,
+                Requirement::Pkce,
                 "authorization requests have a code_challenge by S256",
             ),
             clause(
                 "FAPI 2.0 Security Profile section 5.3.3.2",
-                Demand::Pushed,
+                Requirement::Pushed,
                 "authorization requests are pushed",
             ),
             clause(
                 "FAPI 2.0 Security Profile section 5.3.3.2",
-                Demand::IssuerInResponse,
+                Requirement::IssuerInResponse,
                 "authorization responses name their issuer",
             ),
             $($more),*
@@ -200,17 +200,17 @@ const FAPI2_SECURITY: &[Clause] = fapi2![];
 const FAPI2_MESSAGE_SIGNING: &[Clause] = fapi2![
     clause(
         "FAPI 2.0 Message Signing section 5.3.2",
-        Demand::SignedRequest,
+        Requirement::SignedRequest,
         "authorization requests are signed",
     ),
     clause(
         "FAPI 2.0 Message Signing section 5.4.2",
-        Demand::SignedResponse,
+        Requirement::SignedResponse,
         "authorization responses are signed",
     ),
     clause(
         "FAPI 2.0 Message Signing section 5.5.2",
-        Demand::SignedIntrospection,
+        Requirement::SignedIntrospection,
         "introspection responses are signed",
     ),
 ];
@@ -247,7 +247,7 @@ impl Profile {
         }
     }
 
-    /// Everything that it demands.
+    /// Everything that it requires.
     pub const fn clauses(self) -> &'static [Clause] {
         match self {
             Self::Oauth21 => OAUTH21,
@@ -259,38 +259,41 @@ impl Profile {
         }
     }
 
-    /// The clause by which it demands this, if it does.
-    pub fn clause(self, demand: Demand) -> Option<&'static Clause> {
-        self.clauses().iter().find(|clause| clause.demand == demand)
+    /// The clause by which it requires this, if it does.
+    pub fn clause(self, requirement: Requirement) -> Option<&'static Clause> {
+        self.clauses()
+            .iter()
+            .find(|clause| clause.requirement == requirement)
     }
 
-    /// Whether it demands this.
-    pub fn demands(self, demand: Demand) -> bool {
-        self.clause(demand).is_some()
+    /// Whether it requires this.
+    pub fn requires(self, requirement: Requirement) -> bool {
+        self.clause(requirement).is_some()
     }
 
     /// Whether signatures of this algorithm are allowed.
     pub fn allows(self, alg: Alg) -> bool {
-        !self.demands(Demand::Algorithms) || ALGORITHMS.contains(&alg)
+        !self.requires(Requirement::Algorithms) || ALGORITHMS.contains(&alg)
     }
 
     /// The algorithms to accept from a server that does not announce any, if the default of a standard is
     /// not allowed.
     pub(crate) fn default_algs(self) -> Option<&'static [Alg]> {
-        self.demands(Demand::Algorithms).then_some(&ALGORITHMS)
+        self.requires(Requirement::Algorithms)
+            .then_some(&ALGORITHMS)
     }
 
-    /// Refuses unless `is_met`, where it demands this. `what` is how the client falls short.
+    /// Refuses unless `is_met`, where it requires this. `what` is how the client falls short.
     ///
     /// # Errors
     /// `profile.forbidden`, which names the clause.
     pub(crate) fn require(
         self,
-        demand: Demand,
+        requirement: Requirement,
         is_met: impl FnOnce() -> bool,
         what: &str,
     ) -> Result<(), Error> {
-        match self.clause(demand) {
+        match self.clause(requirement) {
             Some(clause) if !is_met() => {
                 Err(Error::from(Misuse::ProfileForbids).about(&format!("{clause}; {what}")))
             }

@@ -2,7 +2,7 @@
 //! `cargo run -p oauth-facade --example waist`.
 
 use oauth_facade::{
-    Auth, Client, Error, Moment, Record, Reply, Server, TABLE, TokenRequest, Turn, UnixTime,
+    Auth, Client, ErasedStep, Error, Moment, Record, Reply, Server, TABLE, TokenRequest, UnixTime,
 };
 
 const METADATA: &str = r#"{"issuer":"https://as.example","token_endpoint":"https://as.example/token",
@@ -24,15 +24,15 @@ fn token() -> Result<Record, Error> {
     loop {
         turn = match turn {
             // What crosses to the other language is texts, numbers and bytes.
-            Turn::Send(request) => {
+            ErasedStep::Send(request) => {
                 println!("{} {}", request.method, request.url);
                 machine.reply(&at, reply())?
             }
-            Turn::Sleep(_) => machine.elapsed(&at)?,
-            Turn::Sign(_) => machine.lost(&at, oauth_facade::Cause::unsent("no key"))?,
+            ErasedStep::Sleep(_) => machine.elapsed(&at)?,
+            ErasedStep::Sign(_) => machine.lost(&at, oauth_facade::Cause::unsent("no key"))?,
             // Only without the feature `crypto`, where the host has the algorithms.
-            Turn::Verify(_) => machine.verified(&at, false)?,
-            Turn::Done(record) => return Ok(record),
+            ErasedStep::Verify(_) => machine.verified(&at, false)?,
+            ErasedStep::Done(record) => return Ok(record),
         };
     }
 }

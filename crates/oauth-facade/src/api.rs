@@ -51,7 +51,7 @@ impl From<resource::Api> for Api {
 
 /// Which rate limit is kept before the API enforces it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub enum Keeping {
+pub enum RateLimitChoice {
     /// None: limits are learnt from replies.
     #[default]
     Nothing,
@@ -72,7 +72,7 @@ impl Server {
         &self,
         origins: Option<&[String]>,
         owners: &[TokenFor],
-        keeping: Keeping,
+        keeping: RateLimitChoice,
     ) -> Result<Api, Error> {
         let mut api = resource::Api::new(self.resource(origins)?.core().clone());
         let mut documented = None;
@@ -87,9 +87,9 @@ impl Server {
         }
         let allowance =
             match keeping {
-                Keeping::Nothing => None,
-                Keeping::Allowance(allowance) => Some(allowance),
-                Keeping::Documented => Some(documented.take().ok_or_else(|| {
+                RateLimitChoice::Nothing => None,
+                RateLimitChoice::Allowance(allowance) => Some(allowance),
+                RateLimitChoice::Documented => Some(documented.take().ok_or_else(|| {
                     Error::from(Misuse::Setup).about("no allowance is documented")
                 })?),
             };

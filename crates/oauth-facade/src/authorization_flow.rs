@@ -10,7 +10,7 @@ use oauth_core::moment::UnixTime;
 use oauth_core::{Pending, Secret};
 
 use crate::client::Client;
-use crate::machine::Machine;
+use crate::machine::ErasedExchange;
 
 /// A flow between its authorization URL and its callback.
 pub struct Flow {
@@ -90,7 +90,7 @@ impl Flow {
     ///
     /// # Errors
     /// `misuse.over` once it is spent, and those of [`oauth_core::Client::redeem`].
-    pub fn redeem(&self, client: &Client, callback: &str) -> Result<Machine, Error> {
+    pub fn redeem(&self, client: &Client, callback: &str) -> Result<ErasedExchange, Error> {
         self.redeem_at(client, callback, None, Arrival::default())
     }
 
@@ -107,7 +107,7 @@ impl Flow {
         callback: &str,
         resources: Option<&[String]>,
         arrival: Arrival,
-    ) -> Result<Machine, Error> {
+    ) -> Result<ErasedExchange, Error> {
         let mut held = self.held();
         let text = held.as_ref().ok_or_else(spent)?;
         let mut pending = Pending::from_json(text.expose())?;

@@ -21,7 +21,7 @@ use oauth_core::{ClientId, Pending, Profile, Secret};
 use crate::client_auth::Auth;
 #[cfg(feature = "sha2")]
 use crate::introspection::Introspecting;
-use crate::machine::Machine;
+use crate::machine::ErasedExchange;
 use crate::op::{Authorize, Begun};
 use crate::request::TokenRequest;
 use crate::server::Server;
@@ -259,8 +259,8 @@ impl Client {
     /// # Errors
     /// Those of [`oauth_core::Client::authorize`].
     #[cfg(feature = "sha2")]
-    pub fn authorize(&self, at: &Moment, ask: &Authorize) -> Result<Begun, Error> {
-        let (url, pending) = self.core.authorize(at, ask.to_core()?)?;
+    pub fn authorize(&self, at: &Moment, request: &Authorize) -> Result<Begun, Error> {
+        let (url, pending) = self.core.authorize(at, request.to_core()?)?;
         Ok(Begun {
             url: url.as_str().to_owned(),
             pending,
@@ -276,10 +276,12 @@ impl Client {
     pub fn begin_authorization_with(
         &self,
         drawn: HostGeneratedValues,
-        ask: &Authorize,
-    ) -> Result<Machine, Error> {
-        let begin = self.core.begin_authorization_with(drawn, ask.to_core()?);
-        Ok(Machine::of::<_, Begun>(begin))
+        request: &Authorize,
+    ) -> Result<ErasedExchange, Error> {
+        let begin = self
+            .core
+            .begin_authorization_with(drawn, request.to_core()?);
+        Ok(ErasedExchange::of::<_, Begun>(begin))
     }
 
     /// Whether a callback is one of this flow, which is [`Pending::to_json`]'s text.
@@ -291,7 +293,7 @@ impl Client {
     ///
     /// # Errors
     /// Those of [`oauth_core::Client::redeem`], and `stored.malformed`.
-    pub fn redeem(&self, pending: &str, callback: &str) -> Result<Machine, Error> {
+    pub fn redeem(&self, pending: &str, callback: &str) -> Result<ErasedExchange, Error> {
         self.redeem_pending(Pending::from_json(pending)?, callback)
     }
 
@@ -299,22 +301,22 @@ impl Client {
         &self,
         pending: Pending,
         callback: &str,
-    ) -> Result<Machine, Error> {
-        self.core.redeem(pending, callback).map(Machine::new)
+    ) -> Result<ErasedExchange, Error> {
+        self.core.redeem(pending, callback).map(ErasedExchange::new)
     }
 
     /// Signs a person out at the server: the URL to open.
     ///
     /// # Errors
     /// Those of [`oauth_core::Client::end_session_url`], and `redirect_uri.refused`.
-    pub fn end_session_url(&self, ask: EndSession) -> Result<String, Error> {
-        let uri = ask.post_logout_redirect_uri.as_deref();
+    pub fn end_session_url(&self, end_session: EndSession) -> Result<String, Error> {
+        let uri = end_session.post_logout_redirect_uri.as_deref();
         let mut request = LogoutRequest::new();
-        request.id_token_hint = ask.id_token_hint;
-        request.logout_hint = ask.logout_hint;
+        request.id_token_hint = end_session.id_token_hint;
+        request.logout_hint = end_session.logout_hint;
         request.post_logout_redirect_uri = uri.map(RedirectUri::parse).transpose()?;
-        request.state = ask.state;
-        request.ui_locales = ask.ui_locales;
+        request.state = end_session.state;
+        request.ui_locales = end_session.ui_locales;
         let url = self.core.end_session_url(&request)?;
         Ok(url.as_str().to_owned())
     }
@@ -336,8 +338,10 @@ impl Client {
     pub(crate) fn token<G: Grant + Send + 'static>(
         &self,
         grant: G,
-        ask: &TokenRequest,
-    ) -> Result<Machine, Error> {
-        Ok(Machine::new(self.core.token(grant, ask.to_core()?)))
+        token_request: &TokenRequest,
+    ) -> Result<ErasedExchange, Error> {
+        Ok(ErasedExchange::new(
+            self.core.token(grant, token_request.to_core()?),
+        ))
     }
 }

@@ -3,7 +3,7 @@
 use oauth_core::client_auth::ClientAuth;
 use oauth_core::endpoint::registration::Registration;
 use oauth_core::error::{Error, Misuse};
-use oauth_core::flow::connect::{ConnectRequest, Identities, OfflineAccess, Way};
+use oauth_core::flow::connect::{ClientCandidates, ConnectRequest, GrantChoice, OfflineAccess};
 use oauth_core::flow::resource::{self, Proofs, Resource};
 use oauth_core::issuer::Issuer;
 use oauth_core::quirk::{Quirk, Rules};
@@ -89,7 +89,7 @@ impl Connect {
         let mut request = request
             .way(self.way()?)
             .offline(OfflineAccess::WhereListed)
-            .identities(self.identities()?);
+            .clients(self.candidates()?);
         if let Some(registration) = self.registration()? {
             request = request.register(registration);
         }
@@ -118,34 +118,34 @@ impl Connect {
         let request = self.to_core()?;
         let api = resource::Api::new(Resource::beneath(request.resource()));
         let api = api.with_proofs(self.proofs.clone());
-        Ok(match request.chosen_way() {
-            Way::ClientCredentials => api.into(),
+        Ok(match request.chosen_grant() {
+            GrantChoice::ClientCredentials => api.into(),
             _ => Api::from(api).asking_for_more(),
         })
     }
 
-    fn way(&self) -> Result<Way, Error> {
+    fn way(&self) -> Result<GrantChoice, Error> {
         match self.grant_type.as_deref() {
-            None | Some("authorization_code") => Ok(Way::AuthorizationCode),
-            Some("client_credentials") => Ok(Way::ClientCredentials),
-            Some(Self::IDENTITY_ASSERTION) => Ok(Way::IdentityAssertion),
+            None | Some("authorization_code") => Ok(GrantChoice::AuthorizationCode),
+            Some("client_credentials") => Ok(GrantChoice::ClientCredentials),
+            Some(Self::IDENTITY_ASSERTION) => Ok(GrantChoice::IdentityAssertion),
             Some(_) => Err(Error::from(Misuse::ParameterValue).about("grant_type")),
         }
     }
 
-    fn identities(&self) -> Result<Identities, Error> {
-        let mut identities = match &self.client_id {
+    fn candidates(&self) -> Result<ClientCandidates, Error> {
+        let mut candidates = match &self.client_id {
             Some(id) => {
                 let issuer = self.issuer.as_ref().or(self.issuers.first());
                 let issuer = issuer.ok_or_else(|| {
                     Error::from(Misuse::Setup).about("a client_id is that of one issuer: name it")
                 })?;
-                Identities::preregistered(self.read(issuer)?, ClientId::new(id.as_str()))
+                ClientCandidates::preregistered(self.read(issuer)?, ClientId::new(id.as_str()))
             }
-            None => Identities::default(),
+            None => ClientCandidates::default(),
         };
-        identities.metadata_document = self.client_metadata_url.as_deref().map(ClientId::new);
-        Ok(identities)
+        candidates.metadata_document = self.client_metadata_url.as_deref().map(ClientId::new);
+        Ok(candidates)
     }
 
     fn registration(&self) -> Result<Option<Registration>, Error> {
@@ -226,8 +226,8 @@ mod tests {
         let mut connect = Connect::new("https://mcp.example/mcp", Transport::Https);
         connect.client_id = Some("id".into());
         connect.issuers = vec!["https://as.example".into()];
-        let identities = connect.identities().unwrap();
-        let client = identities.preregistered.unwrap();
+        let candidates = connect.candidates().unwrap();
+        let client = candidates.preregistered.unwrap();
         assert_eq!(client.issuer.as_str(), "https://as.example");
     }
 }

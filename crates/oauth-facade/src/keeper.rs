@@ -13,7 +13,7 @@ use oauth_core::moment::UnixTime;
 use oauth_core::{Moment, Secret, Tokens};
 
 use crate::client::Client;
-use crate::machine::Machine;
+use crate::machine::ErasedExchange;
 use crate::renewal::Renewal;
 use crate::request::TokenRequest;
 
@@ -44,7 +44,7 @@ type ExchangeResult = Arc<Mutex<Option<Result<Tokens, Error>>>>;
 
 /// What identifies a grant, and how it is to be kept fresh.
 #[derive(Debug, Clone, Default)]
-pub struct Keep {
+pub struct GrantSettings {
     /// The subject of the grant.
     pub subject: Option<String>,
     /// The token request, repeated at each renewal.
@@ -64,7 +64,7 @@ pub struct Keep {
     pub notice: Option<Duration>,
 }
 
-impl Keep {
+impl GrantSettings {
     /// The id of the client's own grant.
     ///
     /// # Errors
@@ -151,7 +151,7 @@ pub enum Task {
         until: Option<UnixTime>,
     },
     /// Run this exchange to its end; then [`Keeper::completed`].
-    Run(Machine),
+    Run(ErasedExchange),
     /// Wait; then [`Keeper::elapsed`].
     Wait(Duration),
     /// The end, for every caller that waited. An error is the `Err` of the call.
@@ -163,7 +163,7 @@ impl Keeper {
     ///
     /// # Errors
     /// Those of [`TokenRequest`], and `misuse.setup` for an unknown word in `keep`.
-    pub fn client_credentials(client: &Client, keep: &Keep) -> Result<Self, Error> {
+    pub fn client_credentials(client: &Client, keep: &GrantSettings) -> Result<Self, Error> {
         let keeper = client.core().keeper(keep.client_grant()?);
         Ok(Self::of(keeper.with_policy(keep.policy()?)))
     }
@@ -176,7 +176,7 @@ impl Keeper {
         client: &Client,
         at: &Moment,
         tokens: Option<Tokens>,
-        keep: &Keep,
+        keep: &GrantSettings,
     ) -> Result<Self, Error> {
         let keeper = client.core().keeper(keep.person_grant()?);
         let keeper = keeper.with_policy(keep.policy()?);
@@ -197,7 +197,7 @@ impl Keeper {
         at: &Moment,
         grant_type: &str,
         tokens: Option<Tokens>,
-        keep: &Keep,
+        keep: &GrantSettings,
     ) -> Result<Self, Error> {
         let refused = |what| Err(Error::from(Misuse::Setup).about(what));
         match (grant_type, tokens) {
@@ -344,8 +344,8 @@ impl Keeper {
     /// A renewal to its end as one exchange, in place of [`Self::begin`] and the tasks that follow: for a
     /// grant that is not shared, whose renewal asks for nothing but requests. It ends with the tokens, or
     /// with `misuse.setup` if the grant is shared. Dropped before its end, it is [abandoned](Self::abandon).
-    pub fn renewal(self: &Arc<Self>, at: &Moment) -> Machine {
-        Machine::new(Renewal::new(Arc::clone(self), at.clone()))
+    pub fn renewal(self: &Arc<Self>, at: &Moment) -> ErasedExchange {
+        ErasedExchange::new(Renewal::new(Arc::clone(self), at.clone()))
     }
 
     /// The first task of a renewal.
@@ -440,7 +440,7 @@ impl Keeper {
             keeper::Step::Run(exchange) => {
                 let flight = ExchangeResult::default();
                 state.flight = Some(Arc::clone(&flight));
-                Task::Run(Machine::new(ReportingExchange { exchange, flight }))
+                Task::Run(ErasedExchange::new(ReportingExchange { exchange, flight }))
             }
             keeper::Step::Wait(pause) => Task::Wait(pause),
             keeper::Step::Done(outcome) => Task::Over(outcome?),

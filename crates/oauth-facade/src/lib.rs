@@ -10,6 +10,7 @@ mod client_auth;
 mod connect;
 #[cfg(feature = "crypto")]
 mod dpop;
+mod error_code;
 mod granted;
 mod introspection;
 mod json_numbers;
@@ -29,9 +30,8 @@ mod server;
 mod server_json;
 #[cfg(feature = "providers")]
 mod settings;
-mod told;
 
-pub use api::{Api, ApiCall, Call, CallStep, Keeping, Once, Redirects};
+pub use api::{Api, ApiCall, Call, CallStep, Once, RateLimitChoice, Redirects};
 pub use arg::{
     About, Arg, Args, Field, JsonText, Mismatch, OneOrMore, Personal, Refused, Shape, Unfit, camel,
 };
@@ -47,17 +47,17 @@ pub use dpop::{DpopKey, named as dpop_alg};
 pub use granted::{authorization_details, missing_authorization_details};
 pub use introspection::Introspecting;
 pub use json_numbers::for_doubles;
-pub use keeper::{Decision, Keep, Keeper, Task, of_store};
-pub use machine::{Machine, Outgoing, Reply, Turn};
+pub use keeper::{Decision, GrantSettings, Keeper, Task, of_store};
+pub use machine::{ErasedExchange, ErasedStep, Outgoing, Reply};
 pub use op::{
-    AccessToken, Authorize, BackchannelAuthentication, BackchannelLogin, BackchannelRequest, Begun,
+    AcceptPush, Authorize, BackchannelAuthentication, BackchannelLogin, BackchannelRequest, Begun,
     ClientCredentials, ClientIdDocument, DeleteRegistration, Description, DeviceAuthorization,
-    DeviceCode, DeviceLogin, DiscoverIssuer, DiscoveredIssuer, Doors, Entry, ExtensionGrant,
+    DeviceCode, DeviceLogin, DiscoverIssuer, DiscoveredIssuer, Entry, Exposure, ExtensionGrant,
     FINGERPRINT, IdToken, IdentityAssertion, Introspect, JwtBearer, JwtBearerWithKey, Kind,
     LogoutToken, MakeClientIdMetadata, Operation, Outcome, Password, ProtectedResource,
     ReadRegistration, RedeemIdentityAssertion, Refresh, Register, RegisteredClient,
-    RequestIdentityAssertion, ResourceMetadata, Revoke, SamlBearer, TABLE, TakePushed,
-    TokenExchange, TokenState, UpdateRegistration, UserClaims, Userinfo, VerifyAccessToken,
+    RequestIdentityAssertion, ResourceMetadata, Revoke, SamlBearer, TABLE, TokenExchange,
+    TokenState, UpdateRegistration, UserClaims, Userinfo, VerifiedAccessToken, VerifyAccessToken,
     VerifyIdToken, VerifyLogoutToken, VerifyPing, operation_name,
 };
 pub use output::{ErrorRecord, Record};
@@ -71,6 +71,7 @@ pub use server::{Discover, Prefer, Server, Transport};
 pub use settings::{Settings, SettingsServer, Workload};
 
 // The types of the core that this crate's functions take and give.
+pub use error_code::error_from_code;
 pub use oauth_core::client_auth::{
     AssertionProfile, AssertionSource, Certificate, ClientIdParameter, FederatedAssertion,
 };
@@ -91,4 +92,3 @@ pub use oauth_core::token::{Freshness, TokenKind, Tokens};
 pub use oauth_core::url::Url;
 pub use oauth_core::workload::Environment;
 pub use oauth_core::{Scope, Secret};
-pub use told::told;

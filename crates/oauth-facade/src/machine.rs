@@ -14,18 +14,18 @@ use oauth_core::moment::Moment;
 use crate::output::Record;
 
 /// An exchange with type-erased output. It is itself an [`Exchange`], so a native driver can run it, too.
-pub struct Machine(Boxed<Record>);
+pub struct ErasedExchange(Boxed<Record>);
 
-/// What the host does next; the answers are the methods of [`Machine`].
+/// What the host does next; the answers are the methods of [`ErasedExchange`].
 #[derive(Debug)]
-pub enum Turn {
-    /// Send this once, following no redirect; then [`Machine::reply`] or [`Machine::lost`].
+pub enum ErasedStep {
+    /// Send this once, following no redirect; then [`ErasedExchange::reply`] or [`ErasedExchange::lost`].
     Send(Outgoing),
-    /// Wait; then [`Machine::elapsed`].
+    /// Wait; then [`ErasedExchange::elapsed`].
     Sleep(Duration),
-    /// Sign this; then [`Machine::signed`] or [`Machine::lost`].
+    /// Sign this; then [`ErasedExchange::signed`] or [`ErasedExchange::lost`].
     Sign(SigningJob),
-    /// Verify this; then [`Machine::verified`] or [`Machine::lost`]. With the feature `crypto` a machine does
+    /// Verify this; then [`ErasedExchange::verified`] or [`ErasedExchange::lost`]. With the feature `crypto` a machine does
     /// so by itself.
     Verify(VerificationJob),
     /// The conversation has ended.
@@ -56,7 +56,7 @@ pub struct Reply {
     pub body: Vec<u8>,
 }
 
-impl Machine {
+impl ErasedExchange {
     /// Any exchange whose output has a record.
     pub fn new<E>(exchange: E) -> Self
     where
@@ -88,7 +88,7 @@ impl Machine {
     ///
     /// # Errors
     /// Those of the conversation; `misuse.out_of_order` and `misuse.over` for a wrong call.
-    pub fn begin(&mut self, at: &Moment) -> Result<Turn, Error> {
+    pub fn begin(&mut self, at: &Moment) -> Result<ErasedStep, Error> {
         self.step(at, Input::Begin)
     }
 
@@ -96,7 +96,7 @@ impl Machine {
     ///
     /// # Errors
     /// As [`Self::begin`].
-    pub fn reply(&mut self, at: &Moment, reply: Reply) -> Result<Turn, Error> {
+    pub fn reply(&mut self, at: &Moment, reply: Reply) -> Result<ErasedStep, Error> {
         let reply = reply.into_response()?;
         self.step(at, Input::Reply(reply))
     }
@@ -105,7 +105,7 @@ impl Machine {
     ///
     /// # Errors
     /// As [`Self::begin`].
-    pub fn lost(&mut self, at: &Moment, cause: Cause) -> Result<Turn, Error> {
+    pub fn lost(&mut self, at: &Moment, cause: Cause) -> Result<ErasedStep, Error> {
         self.step(at, Input::Lost(cause))
     }
 
@@ -113,7 +113,7 @@ impl Machine {
     ///
     /// # Errors
     /// As [`Self::begin`].
-    pub fn elapsed(&mut self, at: &Moment) -> Result<Turn, Error> {
+    pub fn elapsed(&mut self, at: &Moment) -> Result<ErasedStep, Error> {
         self.step(at, Input::Elapsed)
     }
 
@@ -121,7 +121,7 @@ impl Machine {
     ///
     /// # Errors
     /// As [`Self::begin`].
-    pub fn signed(&mut self, at: &Moment, signature: Vec<u8>) -> Result<Turn, Error> {
+    pub fn signed(&mut self, at: &Moment, signature: Vec<u8>) -> Result<ErasedStep, Error> {
         self.step(at, Input::Signed(signature.into()))
     }
 
@@ -129,20 +129,20 @@ impl Machine {
     ///
     /// # Errors
     /// As [`Self::begin`].
-    pub fn verified(&mut self, at: &Moment, is_good: bool) -> Result<Turn, Error> {
+    pub fn verified(&mut self, at: &Moment, is_good: bool) -> Result<ErasedStep, Error> {
         self.step(at, Input::Verified(is_good))
     }
 
-    fn step(&mut self, at: &Moment, input: Input) -> Result<Turn, Error> {
+    fn step(&mut self, at: &Moment, input: Input) -> Result<ErasedStep, Error> {
         let step = self.0.resume(at, input)?;
         #[cfg(feature = "crypto")]
         let step = self.verified_here(at, step)?;
         Ok(match step {
-            Step::Send(request) => Turn::Send(Outgoing::of(request)?),
-            Step::Sleep(pause) => Turn::Sleep(pause),
-            Step::Sign(job) => Turn::Sign(job),
-            Step::Verify(job) => Turn::Verify(job),
-            Step::Done(record) => Turn::Done(record),
+            Step::Send(request) => ErasedStep::Send(Outgoing::of(request)?),
+            Step::Sleep(pause) => ErasedStep::Sleep(pause),
+            Step::Sign(job) => ErasedStep::Sign(job),
+            Step::Verify(job) => ErasedStep::Verify(job),
+            Step::Done(record) => ErasedStep::Done(record),
         })
     }
 
@@ -176,7 +176,7 @@ impl<R> Exchange for Ready<R> {
     }
 }
 
-impl Exchange for Machine {
+impl Exchange for ErasedExchange {
     type Output = Record;
 
     fn resume(&mut self, at: &Moment, input: Input) -> Result<Step<Record>, Error> {
@@ -243,9 +243,9 @@ fn trimmed(value: Vec<u8>) -> Bytes {
     value.slice(start..value.len().saturating_sub(end).max(start))
 }
 
-impl fmt::Debug for Machine {
+impl fmt::Debug for ErasedExchange {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Machine").finish_non_exhaustive()
+        f.debug_struct("ErasedExchange").finish_non_exhaustive()
     }
 }
 

@@ -40,7 +40,7 @@ pub use assertion::{JwtBearer, JwtBearerWithKey, SamlBearer};
 pub use authorization::{Authorize, Begun};
 pub use backchannel_authentication::{BackchannelAuthentication, BackchannelRequest};
 pub use backchannel_login::BackchannelLogin;
-pub use backchannel_notification::{TakePushed, VerifyPing};
+pub use backchannel_notification::{AcceptPush, VerifyPing};
 pub use client_configuration::{DeleteRegistration, ReadRegistration, UpdateRegistration};
 pub use client_credentials::ClientCredentials;
 pub use client_id_metadata::{ClientIdDocument, MakeClientIdMetadata};
@@ -59,13 +59,13 @@ pub use resource_metadata::{ProtectedResource, ResourceMetadata};
 pub use revoke::Revoke;
 pub use token_exchange::TokenExchange;
 pub use userinfo::{UserClaims, Userinfo};
-pub use verify_access_token::{AccessToken, VerifyAccessToken};
+pub use verify_access_token::{VerifiedAccessToken, VerifyAccessToken};
 pub use verify_id_token::{IdToken, VerifyIdToken};
 pub use verify_logout_token::{LogoutToken, VerifyLogoutToken};
 
 use crate::arg::{About, Args, Refused, Shape};
 use crate::client::Client;
-use crate::machine::Machine;
+use crate::machine::ErasedExchange;
 
 /// One thing that a client can ask of a server.
 pub trait Operation: Sized {
@@ -84,7 +84,7 @@ pub trait Operation: Sized {
     ///
     /// # Errors
     /// If the request cannot be built, for example `endpoint.missing`.
-    fn start(self, client: &Client) -> Result<Machine, Error>;
+    fn start(self, client: &Client) -> Result<ErasedExchange, Error>;
 }
 
 /// A type that an operation returns to a binding.
@@ -127,7 +127,7 @@ impl Outcome for Tokens {
 
 /// The interfaces through which a binding exposes an operation.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Doors {
+pub enum Exposure {
     /// As calls of the client, and as an exchange.
     All,
     /// As an exchange alone: the client's method of this name keeps what the exchange fetches.
@@ -146,9 +146,9 @@ pub struct Entry {
     /// What it leaves behind.
     pub outcome: Kind,
     /// Whether the browser binding has it, too.
-    pub is_everywhere: bool,
+    pub is_in_browser: bool,
     /// How it is offered.
-    pub doors: Doors,
+    pub exposure: Exposure,
 }
 
 /// Arguments that are read in order: a struct, its description, and how it starts if it is an operation.
@@ -161,7 +161,7 @@ macro_rules! arguments {
             $(..$group:ident: $Group:ty,)?
         }
 
-        fn start($self:ident, $client:ident: &Client) -> Result<Machine, Error> $start:block
+        fn start($self:ident, $client:ident: &Client) -> Result<ErasedExchange, Error> $start:block
     ) => {
         $(#[doc = $text])*
         #[derive(Debug, Clone)]
@@ -187,7 +187,7 @@ macro_rules! arguments {
                 })
             }
 
-            fn start($self, $client: &$crate::client::Client) -> Result<Machine, oauth_core::Error> $start
+            fn start($self, $client: &$crate::client::Client) -> Result<ErasedExchange, oauth_core::Error> $start
         }
     };
     (
@@ -312,7 +312,7 @@ macro_rules! operations {
                 ///
                 /// # Errors
                 /// Those of what cannot be asked.
-                pub fn $every(&self, arguments: $Every) -> Result<Machine, Error> {
+                pub fn $every(&self, arguments: $Every) -> Result<ErasedExchange, Error> {
                     arguments.start(self)
                 }
             )*
@@ -321,7 +321,7 @@ macro_rules! operations {
                 ///
                 /// # Errors
                 /// Those of what cannot be asked.
-                pub fn $other(&self, arguments: $Other) -> Result<Machine, Error> {
+                pub fn $other(&self, arguments: $Other) -> Result<ErasedExchange, Error> {
                     arguments.start(self)
                 }
             )*
@@ -330,17 +330,17 @@ macro_rules! operations {
 }
 
 macro_rules! entry {
-    ($name:ident: $Name:ident -> $Out:ty, $is_everywhere:literal) => {
-        entry!($name: $Name -> $Out, $is_everywhere, All)
+    ($name:ident: $Name:ident -> $Out:ty, $is_in_browser:literal) => {
+        entry!($name: $Name -> $Out, $is_in_browser, All)
     };
-    ($name:ident: $Name:ident -> $Out:ty, $is_everywhere:literal, $door:ident) => {
+    ($name:ident: $Name:ident -> $Out:ty, $is_in_browser:literal, $door:ident) => {
         Entry {
             name: stringify!($name),
             text: $Name::TEXT,
             arguments: $Name::ARGUMENTS,
             outcome: <$Out as Outcome>::KIND,
-            is_everywhere: $is_everywhere,
-            doors: Doors::$door,
+            is_in_browser: $is_in_browser,
+            exposure: Exposure::$door,
         }
     };
 }
@@ -361,7 +361,7 @@ operations! {
         backchannel_authentication: BackchannelAuthentication -> BackchannelRequest;
         backchannel_login: BackchannelLogin -> Tokens;
         verify_ping: VerifyPing -> ();
-        take_pushed: TakePushed -> Tokens;
+        accept_push: AcceptPush -> Tokens;
         token_exchange: TokenExchange -> Tokens;
         jwt_bearer: JwtBearer -> Tokens;
         saml_bearer: SamlBearer -> Tokens;
@@ -369,7 +369,7 @@ operations! {
         extension_grant: ExtensionGrant -> Tokens;
         request_identity_assertion: RequestIdentityAssertion -> IdentityAssertion;
         redeem_identity_assertion: RedeemIdentityAssertion -> Tokens;
-        verify_access_token: VerifyAccessToken -> AccessToken;
+        verify_access_token: VerifyAccessToken -> VerifiedAccessToken;
         verify_id_token: VerifyIdToken -> IdToken;
         verify_logout_token: VerifyLogoutToken -> LogoutToken;
         register: Register -> RegisteredClient;
@@ -382,9 +382,9 @@ operations! {
     }
 }
 
-type Start = fn(&Client, &mut Args) -> Result<Machine, Refused>;
+type Start = fn(&Client, &mut Args) -> Result<ErasedExchange, Refused>;
 
-fn started<O: Operation>(client: &Client, args: &mut Args) -> Result<Machine, Refused> {
+fn started<O: Operation>(client: &Client, args: &mut Args) -> Result<ErasedExchange, Refused> {
     Ok(O::read(args)?.start(client)?)
 }
 
@@ -393,7 +393,7 @@ impl Client {
     ///
     /// # Errors
     /// Those of the operation, and `misuse.setup` for a number that is none.
-    pub fn begin(&self, number: u32, args: impl Into<Args>) -> Result<Machine, Refused> {
+    pub fn begin(&self, number: u32, args: impl Into<Args>) -> Result<ErasedExchange, Refused> {
         let all = EVERYWHERE.iter().chain(NOT_IN_THE_BROWSER);
         self.begin_one_of(all, number, args.into())
     }
@@ -402,7 +402,11 @@ impl Client {
     ///
     /// # Errors
     /// As [`Self::begin`].
-    pub fn begin_in_browser(&self, number: u32, args: impl Into<Args>) -> Result<Machine, Refused> {
+    pub fn begin_in_browser(
+        &self,
+        number: u32,
+        args: impl Into<Args>,
+    ) -> Result<ErasedExchange, Refused> {
         self.begin_one_of(EVERYWHERE.iter(), number, args.into())
     }
 
@@ -411,7 +415,7 @@ impl Client {
         mut all: impl Iterator<Item = &'a Start>,
         number: u32,
         mut args: Args,
-    ) -> Result<Machine, Refused> {
+    ) -> Result<ErasedExchange, Refused> {
         match all.nth(number as usize) {
             Some(start) => start(self, &mut args),
             None => Err(Error::from(Misuse::Setup).about("no such operation").into()),

@@ -90,7 +90,7 @@ pub struct ErrorRecord {
     /// one that is kept after failures.
     pub retry_after: Option<u64>,
     /// Whether it is the error of the last attempt, told without another one.
-    pub told_again: bool,
+    pub repeated: bool,
     /// The endpoint at work.
     pub endpoint: Option<&'static str>,
     /// The HTTP status of a refusal.
@@ -131,7 +131,7 @@ impl ErrorRecord {
         self.message.write(members.next("message"));
         own(self.advice).write(members.next("advice"));
         self.retry_after.write(members.next("retry_after"));
-        self.told_again.write(members.next("told_again"));
+        self.repeated.write(members.next("repeated"));
         self.endpoint.map(own).write(members.next("endpoint"));
         self.status.write(members.next("status"));
         self.error.write(members.next("error"));
@@ -177,7 +177,7 @@ impl From<&Error> for ErrorRecord {
             message: error.to_string(),
             advice: advice.as_str(),
             retry_after: error.retry_after().map(|pause| pause.as_secs()),
-            told_again: error.is_told_again(),
+            repeated: error.is_repeated(),
             endpoint: error.endpoint(),
             status: server.and_then(ServerError::status),
             error: server.and_then(ServerError::error).map(str::to_owned),

@@ -6,7 +6,7 @@ use oauth_core::grant::Grant;
 use oauth_core::moment::UnixTime;
 
 use crate::client::Client;
-use crate::machine::Machine;
+use crate::machine::ErasedExchange;
 use crate::request::TokenRequest;
 
 /// How long to wait between two questions where nobody says, in seconds (RFC 8628 section 3.5).
@@ -36,8 +36,8 @@ impl Waiting {
         client: &Client,
         grant: G,
         request: &TokenRequest,
-    ) -> Result<Machine, Error> {
+    ) -> Result<ErasedExchange, Error> {
         let login = client.core().sign_in(grant, request.to_core()?, self.0);
-        Ok(Machine::new(login))
+        Ok(ErasedExchange::new(login))
     }
 }

@@ -10,7 +10,7 @@ use oauth_core::{Scope, danger, discover_with};
 #[cfg(feature = "providers")]
 use oauth_providers::Provider;
 
-use crate::machine::Machine;
+use crate::machine::ErasedExchange;
 use crate::resource::Resource;
 use crate::server_json::{Facts, Stored, allows_secret_in_browser};
 
@@ -85,7 +85,7 @@ impl Server {
     ///
     /// # Errors
     /// `issuer.*`.
-    pub fn discover(issuer: &str, transport: Transport) -> Result<Machine, Error> {
+    pub fn discover(issuer: &str, transport: Transport) -> Result<ErasedExchange, Error> {
         Self::discover_with(issuer, transport, Discover::default())
     }
 
@@ -97,7 +97,7 @@ impl Server {
         issuer: &str,
         transport: Transport,
         how: Discover,
-    ) -> Result<Machine, Error> {
+    ) -> Result<ErasedExchange, Error> {
         let issuer = parse_issuer(issuer, transport)?;
         let mut ask = DiscoveryRequest::new(issuer)
             .rules(how.rules)
@@ -107,8 +107,10 @@ impl Server {
             ask = ask.document(Url::parse(document)?);
         }
         Ok(match transport {
-            Transport::Https => Machine::new(discover_with(ask)),
-            Transport::LoopbackHttp => Machine::new(discover_with(danger::loopback_discovery(ask))),
+            Transport::Https => ErasedExchange::new(discover_with(ask)),
+            Transport::LoopbackHttp => {
+                ErasedExchange::new(discover_with(danger::loopback_discovery(ask)))
+            }
         })
     }
 

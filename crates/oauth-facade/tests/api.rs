@@ -5,8 +5,8 @@ use std::time::Duration;
 use oauth_core::Tokens;
 use oauth_core::moment::{Moment, UnixTime};
 use oauth_facade::{
-    Allowance, Api, ApiCall, Attachment, Call, CallStep, Clock, Keeping, OnLimit, Once, Redirects,
-    Server, TokenFor, Transport,
+    Allowance, Api, ApiCall, Attachment, Call, CallStep, Clock, OnLimit, Once, RateLimitChoice,
+    Redirects, Server, TokenFor, Transport,
 };
 
 const POLLS: &str = "https://api-public.socios.com/polls/1.0.0/polls";
@@ -41,25 +41,29 @@ fn field(name: &str, value: &str) -> Vec<(String, String)> {
 #[test]
 fn a_preset_knows_whose_token_a_route_needs() {
     let both = [TokenFor::Application, TokenFor::User];
-    let api = preset("socios").api(None, &both, Keeping::Nothing).unwrap();
+    let api = preset("socios")
+        .api(None, &both, RateLimitChoice::Nothing)
+        .unwrap();
     assert_eq!(api.owner(POLLS).unwrap(), "application");
     assert_eq!(api.owner(USER_POLLS).unwrap(), "user");
     let elsewhere = api.owner("https://evil.example/user").unwrap_err();
     assert_eq!(elsewhere.code(), "resource.origin_not_allowed");
 
     let app = [TokenFor::Application];
-    let api = preset("socios").api(None, &app, Keeping::Nothing).unwrap();
+    let api = preset("socios")
+        .api(None, &app, RateLimitChoice::Nothing)
+        .unwrap();
     let mut request = ApiCall::new(&api, &call(USER_POLLS)).unwrap();
     let missing = request.begin(&at(0)).unwrap_err();
     assert_eq!(missing.code(), "resource.owner_missing");
 
-    let one = preset("usertesting").api(None, &both, Keeping::Nothing);
+    let one = preset("usertesting").api(None, &both, RateLimitChoice::Nothing);
     assert_eq!(one.unwrap_err().code(), "resource.owner_missing");
 }
 
 #[test]
 fn a_request_is_steps_of_plain_texts() {
-    let api = preset("socios").api(None, &[TokenFor::User], Keeping::Nothing);
+    let api = preset("socios").api(None, &[TokenFor::User], RateLimitChoice::Nothing);
     let fragment = format!("{USER_POLLS}#top");
     let mut request = ApiCall::new(&api.unwrap(), &call(&fragment)).unwrap();
     assert_eq!(request.begin(&at(0)).unwrap(), CallStep::Token("user"));
@@ -80,7 +84,7 @@ fn a_request_is_steps_of_plain_texts() {
 #[test]
 fn the_documented_allowance_is_kept_on_wish() {
     let any = [TokenFor::Any];
-    let api = preset("usertesting").api(None, &any, Keeping::Documented);
+    let api = preset("usertesting").api(None, &any, RateLimitChoice::Documented);
     let api = api.unwrap();
     let mut waiting = call(RESULTS);
     waiting.on_limit = OnLimit::Wait {
@@ -101,7 +105,7 @@ fn the_documented_allowance_is_kept_on_wish() {
     let error = impatient.begin(&at(1)).unwrap_err();
     assert_eq!(error.code(), "resource.rate_limited");
 
-    let none = preset("socios").api(None, &[TokenFor::User], Keeping::Documented);
+    let none = preset("socios").api(None, &[TokenFor::User], RateLimitChoice::Documented);
     assert_eq!(none.unwrap_err().code(), "misuse.setup");
 }
 
@@ -109,7 +113,7 @@ fn the_documented_allowance_is_kept_on_wish() {
 fn the_presets_reset_field_is_read() {
     let any = [TokenFor::Any];
     let api = preset("usertesting")
-        .api(None, &any, Keeping::Nothing)
+        .api(None, &any, RateLimitChoice::Nothing)
         .unwrap();
     assert!(api.reads(b"X-RateLimit-Reset") && api.reads(b"WWW-Authenticate"));
     assert!(!api.reads(b"content-type"));

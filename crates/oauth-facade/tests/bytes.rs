@@ -1,7 +1,8 @@
 //! Replies as the HTTP clients of other languages hand them over.
 
 use oauth_facade::{
-    Discover, Machine, Moment, Prefer, Reply, Resource, Server, Transport, Turn, UnixTime,
+    Discover, ErasedExchange, ErasedStep, Moment, Prefer, Reply, Resource, Server, Transport,
+    UnixTime,
 };
 
 fn at() -> Moment {
@@ -16,9 +17,9 @@ fn reply(status: u16, name: &str, value: &[u8], body: &str) -> Reply {
     }
 }
 
-fn asked(machine: &mut Machine) -> String {
+fn asked(machine: &mut ErasedExchange) -> String {
     match machine.begin(&at()) {
-        Ok(Turn::Send(request)) => request.url,
+        Ok(ErasedStep::Send(request)) => request.url,
         other => panic!("a request, got {other:?}"),
     }
 }
@@ -35,13 +36,13 @@ fn white_space_around_a_header_is_not_part_of_it() {
         let mut machine = ask();
         asked(&mut machine);
         let done = machine.reply(&at(), reply(200, "Content-Type", value, body));
-        assert!(matches!(done, Ok(Turn::Done(_))), "{done:?}");
+        assert!(matches!(done, Ok(ErasedStep::Done(_))), "{done:?}");
     }
     for value in [&b""[..], b" ", b"\t \t"] {
         let mut machine = ask();
         asked(&mut machine);
         let next = machine.reply(&at(), reply(404, "X-Empty", value, ""));
-        assert!(matches!(next, Ok(Turn::Send(_))), "{next:?}");
+        assert!(matches!(next, Ok(ErasedStep::Send(_))), "{next:?}");
     }
     let mut machine = ask();
     asked(&mut machine);

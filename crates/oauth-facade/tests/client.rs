@@ -1,7 +1,7 @@
 //! A client of a server whose metadata are at hand.
 
 use oauth_facade::{
-    Auth, Client, ClientCredentials, Moment, Secret, Server, TokenRequest, Transport, Turn,
+    Auth, Client, ClientCredentials, ErasedStep, Moment, Secret, Server, TokenRequest, Transport,
     UnixTime,
 };
 
@@ -40,7 +40,7 @@ fn a_secret_is_sent_as_the_server_takes_it() {
             })
             .expect("a request");
         let at = Moment::fixed(UnixTime::from_secs(1_750_000_000), [1; 32]);
-        let Ok(Turn::Send(request)) = machine.begin(&at) else {
+        let Ok(ErasedStep::Send(request)) = machine.begin(&at) else {
             panic!("a request")
         };
         let has_header = request

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use oauth_core::Moment;
 use oauth_core::moment::UnixTime;
-use oauth_facade::{Arrival, Auth, Authorize, Client, Error, Flow, Server, Turn};
+use oauth_facade::{Arrival, Auth, Authorize, Client, ErasedStep, Error, Flow, Server};
 
 fn client() -> Client {
     let metadata = r#"{"issuer":"https://as.example",
@@ -53,7 +53,7 @@ fn a_callback_of_another_flow_is_turned_away_and_the_flow_waits_on() {
     let own = callback(&flow, "code=c");
     assert!(flow.recognizes(&own));
     let mut machine = flow.redeem(&client, &own).expect("a request");
-    assert!(matches!(machine.begin(&at()), Ok(Turn::Send(_))));
+    assert!(matches!(machine.begin(&at()), Ok(ErasedStep::Send(_))));
 }
 
 #[test]
@@ -73,7 +73,7 @@ fn a_code_is_redeemed_for_some_of_the_resources() {
     // The flow has waited on.
     let wanted = [other];
     let machine = flow.redeem_at(&client, &own, Some(&wanted), Arrival::default());
-    let Ok(Turn::Send(request)) = machine.expect("a request").begin(&at()) else {
+    let Ok(ErasedStep::Send(request)) = machine.expect("a request").begin(&at()) else {
         panic!("no request")
     };
     let body = String::from_utf8_lossy(&request.body).into_owned();

@@ -6,7 +6,8 @@ use oauth_core::Moment;
 use oauth_core::error::Cause;
 use oauth_core::moment::UnixTime;
 use oauth_facade::{
-    Auth, Client, Decision, Error, Keep, Keeper, Machine, Record, Reply, Server, Tokens, Turn,
+    Auth, Client, Decision, ErasedExchange, ErasedStep, Error, GrantSettings, Keeper, Record,
+    Reply, Server, Tokens,
 };
 
 fn keeper() -> Arc<Keeper> {
@@ -15,7 +16,7 @@ fn keeper() -> Arc<Keeper> {
     let server = server.expect("a server");
     let client = Client::new(&server, "id", Auth::Basic("secret".to_owned().into()));
     let client = client.expect("a client");
-    Arc::new(Keeper::client_credentials(&client, &Keep::default()).expect("a keeper"))
+    Arc::new(Keeper::client_credentials(&client, &GrantSettings::default()).expect("a keeper"))
 }
 
 fn at(seconds: u64) -> Moment {
@@ -35,16 +36,16 @@ fn tokens(name: &str) -> Reply {
     reply(200, &body)
 }
 
-fn begun(keeper: &Arc<Keeper>, seconds: u64) -> Machine {
+fn begun(keeper: &Arc<Keeper>, seconds: u64) -> ErasedExchange {
     let mut renewal = keeper.renewal(&at(seconds));
     let step = renewal.begin(&at(seconds)).expect("a step");
-    assert!(matches!(step, Turn::Send(_)), "{step:?}");
+    assert!(matches!(step, ErasedStep::Send(_)), "{step:?}");
     renewal
 }
 
-fn ended(step: Result<Turn, Error>) -> Result<Arc<Tokens>, Error> {
+fn ended(step: Result<ErasedStep, Error>) -> Result<Arc<Tokens>, Error> {
     match step? {
-        Turn::Done(Record::Tokens(tokens)) => Ok(tokens),
+        ErasedStep::Done(Record::Tokens(tokens)) => Ok(tokens),
         step => panic!("not the end: {step:?}"),
     }
 }
@@ -156,6 +157,6 @@ fn a_pause_in_the_head_of_a_reply_is_kept() {
         let pause = error.retry_after().expect("a pause").as_secs();
         assert!((70..=71).contains(&pause), "{field}: {pause} s");
         let error = keeper.ask(&at(60), None).expect_err("still busy");
-        assert!(error.is_told_again(), "{field}");
+        assert!(error.is_repeated(), "{field}");
     }
 }

@@ -13,7 +13,7 @@ use std::time::Duration;
 use oauth_core::dpop::DpopKey;
 use oauth_core::endpoint::device_authorization::DeviceCode;
 use oauth_core::error::Error;
-use oauth_core::flow::connect::{ConnectRequest, Way};
+use oauth_core::flow::connect::{ConnectRequest, GrantChoice};
 use oauth_core::flow::resource::{Api, Proofs, Resource};
 use oauth_core::protected_resource::ResourceIdentifier;
 use oauth_core::redirect_uri::RedirectUri;
@@ -189,7 +189,7 @@ impl ResourceConnection {
     #[must_use]
     pub fn identity(self, client: Client, sign_in: impl TokenSource + 'static) -> Self {
         self.with(|settings| {
-            settings.request = settings.request.clone().way(Way::IdentityAssertion);
+            settings.request = settings.request.clone().way(GrantChoice::IdentityAssertion);
             settings.identity = Some(IdentityProvider::new(client, Arc::new(sign_in)));
         })
     }

@@ -41,7 +41,7 @@ pub enum Opener {
 /// When, in one login, it is the code's turn.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
-pub enum CodeTurn {
+pub enum DeviceLoginTiming {
     /// There is nothing but the code.
     Only,
     /// The code comes first, and the browser where the server refuses a code to this client.
@@ -52,7 +52,7 @@ pub enum CodeTurn {
     Never,
 }
 
-impl CodeTurn {
+impl DeviceLoginTiming {
     /// `only`, `first`, `if_not_opened` or `never`.
     pub const fn as_str(self) -> &'static str {
         match self {
@@ -97,20 +97,20 @@ impl DeviceLogin {
     }
 
     /// When it is the code's turn, on this machine and at this server.
-    pub fn turn(self, opener: Opener, server: &Server) -> CodeTurn {
+    pub fn timing(self, opener: Opener, server: &Server) -> DeviceLoginTiming {
         let is_there = match opener {
             Opener::Callers => true,
             Opener::System => browser::is_there(),
             Opener::Hosts => browser::has_display(),
         };
         match self {
-            Self::Always => CodeTurn::Only,
+            Self::Always => DeviceLoginTiming::Only,
             Self::WhereNoBrowser if opener == Opener::Callers || !server.takes_device_logins() => {
-                CodeTurn::Never
+                DeviceLoginTiming::Never
             }
-            Self::WhereNoBrowser if is_there => CodeTurn::IfNotOpened,
-            Self::WhereNoBrowser => CodeTurn::First,
-            Self::Never => CodeTurn::Never,
+            Self::WhereNoBrowser if is_there => DeviceLoginTiming::IfNotOpened,
+            Self::WhereNoBrowser => DeviceLoginTiming::First,
+            Self::Never => DeviceLoginTiming::Never,
         }
     }
 }
@@ -136,9 +136,9 @@ impl CodeLogin {
     pub(crate) fn turn(
         code: Option<&Self>,
         server: &Server,
-        ask: &AuthorizationRequest,
-    ) -> CodeTurn {
+        request: &AuthorizationRequest,
+    ) -> DeviceLoginTiming {
         let login = code.map_or(DeviceLogin::Never, |code| code.login);
-        login.with_request(ask).turn(Opener::System, server)
+        login.with_request(request).timing(Opener::System, server)
     }
 }

@@ -39,15 +39,15 @@ pub struct Driver {
     resolver: Resolver,
     options: Options,
     signer: Option<Signer>,
-    watch: Option<Watch>,
+    on_wire: Option<WireHook>,
 }
 
-type Watch = Arc<dyn Fn(Watched<'_>) + Send + Sync>;
+type WireHook = Arc<dyn Fn(WireEvent<'_>) + Send + Sync>;
 
 /// A request of an exchange, its reply or its loss, for a trace. It holds secrets: redact it before showing it.
 #[derive(Clone, Copy)]
 #[non_exhaustive]
-pub enum Watched<'a> {
+pub enum WireEvent<'a> {
     /// This is sent.
     Sent(&'a http::Request<Bytes>),
     /// This came back.
@@ -56,7 +56,7 @@ pub enum Watched<'a> {
     Lost(&'a Cause),
 }
 
-impl fmt::Debug for Watched<'_> {
+impl fmt::Debug for WireEvent<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             Self::Sent(_) => "Sent",
@@ -106,7 +106,7 @@ impl Driver {
             resolver,
             options,
             signer: None,
-            watch: None,
+            on_wire: None,
         })
     }
 
@@ -151,14 +151,14 @@ impl Driver {
 
     /// Tells this function of every request of an exchange, and of what comes back.
     #[must_use]
-    pub fn watch(mut self, watch: impl Fn(Watched<'_>) + Send + Sync + 'static) -> Self {
-        self.watch = Some(Arc::new(watch));
+    pub fn on_wire(mut self, on_wire: impl Fn(WireEvent<'_>) + Send + Sync + 'static) -> Self {
+        self.on_wire = Some(Arc::new(on_wire));
         self
     }
 
-    fn watched(&self, what: Watched<'_>) {
-        if let Some(watch) = &self.watch {
-            watch(what);
+    fn report_wire(&self, what: WireEvent<'_>) {
+        if let Some(on_wire) = &self.on_wire {
+            on_wire(what);
         }
     }
 
@@ -172,11 +172,11 @@ impl Driver {
         loop {
             input = match exchange.resume(&Moment::system()?, input)? {
                 Step::Send(request) => {
-                    self.watched(Watched::Sent(&request));
+                    self.report_wire(WireEvent::Sent(&request));
                     let sent = self.send(request).await;
-                    self.watched(match &sent {
-                        Ok(reply) => Watched::Received(reply),
-                        Err(cause) => Watched::Lost(cause),
+                    self.report_wire(match &sent {
+                        Ok(reply) => WireEvent::Received(reply),
+                        Err(cause) => WireEvent::Lost(cause),
                     });
                     sent.map_or_else(Input::Lost, Input::Reply)
                 }

@@ -30,15 +30,15 @@ use tokio::sync::mpsc;
 use tokio::task::{AbortHandle, JoinSet};
 use tokio::time;
 
-use crate::device_login::{CodeLogin, CodeTurn, DeviceLogin};
+use crate::device_login::{CodeLogin, DeviceLogin, DeviceLoginTiming};
 use crate::driver::Driver;
 use connection::{Answer, CallbackConnection};
 use expected_callback::ExpectedCallback;
-pub use paste::{Paste, Stray};
+pub use paste::{Paste, UnexpectedCallback};
 use sockets::ListenerSockets;
 
 /// How many connections are served at once; another one closes the oldest.
-const MAX_GUESTS: usize = 32;
+const MAX_CONNECTIONS: usize = 32;
 
 /// Waits on a loopback address for the callback of one login.
 ///
@@ -64,11 +64,11 @@ pub struct Listener {
     redirect_uri: RedirectUri,
     header_timeout: Duration,
     pasted: Option<mpsc::UnboundedReceiver<String>>,
-    notice: Option<Notice>,
+    notice: Option<UnexpectedCallbackHook>,
     code: Option<CodeLogin>,
 }
 
-type Notice = Box<dyn Fn(Stray) + Send + Sync>;
+type UnexpectedCallbackHook = Box<dyn Fn(UnexpectedCallback) + Send + Sync>;
 
 impl fmt::Debug for Listener {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -148,7 +148,7 @@ impl Listener {
     /// Reports at once every callback that does not belong to this login: the listener keeps waiting, and the
     /// person should not have to wait for its end to learn that something is wrong.
     #[must_use]
-    pub fn on_stray(mut self, notice: impl Fn(Stray) + Send + Sync + 'static) -> Self {
+    pub fn on_stray(mut self, notice: impl Fn(UnexpectedCallback) + Send + Sync + 'static) -> Self {
         self.notice = Some(Box::new(notice));
         self
     }
@@ -198,22 +198,22 @@ impl Listener {
         mut self,
         driver: &Driver,
         client: &Client,
-        ask: AuthorizationRequest,
+        request: AuthorizationRequest,
         open: impl FnOnce(&Url) -> Result<(), Error>,
         patience: Duration,
     ) -> Result<Login, Error> {
-        let (ask, code) = (self.asking(ask), self.code.take());
-        let turn = CodeLogin::turn(code.as_ref(), client.server(), &ask);
-        let asked = ask.token_request.clone();
+        let (request, code) = (self.asking(request), self.code.take());
+        let turn = CodeLogin::turn(code.as_ref(), client.server(), &request);
+        let asked = request.token_request.clone();
         if turn.begins()
             && let Some(login) = by_code(driver, client, asked.clone(), code.as_ref(), turn).await?
         {
             return Ok(login);
         }
-        let begun = driver.run(client.begin_authorization(ask)).await?;
+        let begun = driver.run(client.begin_authorization(request)).await?;
         if let Err(why) = open(&begun.url) {
             let login = match turn {
-                CodeTurn::IfNotOpened => {
+                DeviceLoginTiming::IfNotOpened => {
                     by_code(driver, client, asked, code.as_ref(), turn).await?
                 }
                 _ => None,
@@ -231,14 +231,14 @@ impl Listener {
     }
 
     /// The request whose response comes here.
-    pub(crate) fn asking(&self, mut ask: AuthorizationRequest) -> AuthorizationRequest {
-        ask.redirect_uri = self.redirect_uri.clone();
+    pub(crate) fn asking(&self, mut request: AuthorizationRequest) -> AuthorizationRequest {
+        request.redirect_uri = self.redirect_uri.clone();
         // A listener sees no fragment, and takes no form.
-        ask.response_mode = match ask.response_mode.is_jwt() {
+        request.response_mode = match request.response_mode.is_jwt() {
             true => ResponseMode::QueryJwt,
             false => ResponseMode::Query,
         };
-        ask
+        request
     }
 
     /// Waits for the callback of this flow, and returns the URL that was called, for
@@ -257,10 +257,10 @@ impl Listener {
         awaited: ExpectedCallback<'_>,
         patience: Duration,
     ) -> Result<String, Error> {
-        let mut strays = Strays::default();
+        let mut strays = UnexpectedCallbacks::default();
         let accepted = time::timeout(patience, self.accept(awaited, &mut strays)).await;
         let Ok((connection, callback)) = accepted else {
-            let nobody = Cause::unsent(strays.told());
+            let nobody = Cause::unsent(strays.timeout_reason());
             return Err(Error::lost(nobody.because(Loss::Timeout)));
         };
         // No other connection is accepted, not even while the response is being sent.
@@ -291,7 +291,7 @@ impl Listener {
     async fn accept(
         &mut self,
         awaited: ExpectedCallback<'_>,
-        strays: &mut Strays,
+        strays: &mut UnexpectedCallbacks,
     ) -> (Option<(CallbackConnection, Answer)>, String) {
         let mut readers = JoinSet::new();
         let mut writers = JoinSet::new();
@@ -317,8 +317,8 @@ impl Listener {
                         Ok((callback, answer)) => return (Some((connection, answer)), callback),
                         Err(answer) => {
                             match answer {
-                                Answer::OtherFlow | Answer::OtherLogout => astray(Stray::Callback),
-                                Answer::RefusedWithoutState => astray(Stray::Refusal),
+                                Answer::OtherFlow | Answer::OtherLogout => astray(UnexpectedCallback::Callback),
+                                Answer::RefusedWithoutState => astray(UnexpectedCallback::Refusal),
                                 _ => {}
                             }
                             handles.push_back(writers.spawn(connection.answer(answer)));
@@ -329,7 +329,7 @@ impl Listener {
                     Some(callback) => return (None, callback),
                     // A line break is how people see whether a program is alive.
                     None if text.trim().is_empty() => {}
-                    None => astray(Stray::Paste),
+                    None => astray(UnexpectedCallback::Paste),
                 },
                 Some(_) = writers.join_next(), if !writers.is_empty() => {}
             }
@@ -343,7 +343,7 @@ async fn by_code(
     client: &Client,
     asked: TokenRequest,
     code: Option<&CodeLogin>,
-    turn: CodeTurn,
+    turn: DeviceLoginTiming,
 ) -> Result<Option<Login>, Error> {
     let Some(CodeLogin { show, .. }) = code else {
         return Ok(None);
@@ -362,20 +362,20 @@ async fn by_code(
 
 /// Whether anything came that was no callback of this login.
 #[derive(Default)]
-struct Strays {
+struct UnexpectedCallbacks {
     refusals: usize,
     others: usize,
 }
 
-impl Strays {
-    const fn note(&mut self, stray: Stray) {
+impl UnexpectedCallbacks {
+    const fn note(&mut self, stray: UnexpectedCallback) {
         match stray {
-            Stray::Refusal => self.refusals += 1,
-            Stray::Callback | Stray::Paste => self.others += 1,
+            UnexpectedCallback::Refusal => self.refusals += 1,
+            UnexpectedCallback::Callback | UnexpectedCallback::Paste => self.others += 1,
         }
     }
 
-    const fn told(&self) -> &'static str {
+    const fn timeout_reason(&self) -> &'static str {
         match (self.refusals, self.others) {
             (0, 0) => "nobody came back to the redirect URI in time",
             (0, _) => {
@@ -402,7 +402,7 @@ async fn read(stream: TcpStream, patience: Duration) -> Option<CallbackConnectio
 /// A browser's request takes milliseconds, so the oldest connection is the least likely to be one.
 fn make_room(handles: &mut VecDeque<AbortHandle>) {
     handles.retain(|handle| !handle.is_finished());
-    while handles.len() >= MAX_GUESTS {
+    while handles.len() >= MAX_CONNECTIONS {
         handles.pop_front().iter().for_each(AbortHandle::abort);
     }
 }

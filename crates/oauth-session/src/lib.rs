@@ -35,7 +35,7 @@ pub mod store;
 #[cfg(feature = "simulated")]
 pub use clock::simulated;
 pub use fixed_token::FixedToken;
-pub use observe::{Counters, Notice, Observe};
+pub use observe::{Counters, GrantEvent, Observe};
 pub use session::{Drive, Session, drain_all};
 pub use sessions::Sessions;
 pub use source::{Sources, Token, TokenSource};

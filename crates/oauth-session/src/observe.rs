@@ -16,7 +16,7 @@ pub use traced::Traced;
 /// An event of a grant. It holds no secret.
 #[derive(Debug)]
 #[non_exhaustive]
-pub enum Notice<'a> {
+pub enum GrantEvent<'a> {
     /// New tokens came, and are stored, unless [`Unsaved`](Self::Unsaved) came before.
     Renewed,
     /// Another worker is renewing; this one waits, at first for this long.
@@ -40,7 +40,7 @@ pub enum Notice<'a> {
     LeaseLost,
 }
 
-impl Notice<'_> {
+impl GrantEvent<'_> {
     /// The name of the event: `renewed`, `waits`, `failed`, `suspect`, `ended`, `unsaved`, `stored_late`,
     /// `authorization_ends`, `lease_lost`.
     pub const fn name(&self) -> &'static str {
@@ -72,18 +72,18 @@ impl Notice<'_> {
 /// a token in it.
 pub trait Observe: Send + Sync {
     /// `key` is the name of the record in the store; nothing for a grant of this process alone.
-    fn observe(&self, key: Option<&str>, notice: &Notice<'_>);
+    fn observe(&self, key: Option<&str>, notice: &GrantEvent<'_>);
 }
 
 impl<O: Observe + ?Sized> Observe for Arc<O> {
-    fn observe(&self, key: Option<&str>, notice: &Notice<'_>) {
+    fn observe(&self, key: Option<&str>, notice: &GrantEvent<'_>) {
         (**self).observe(key, notice);
     }
 }
 
 /// Two observers of the same events.
 impl<A: Observe, B: Observe> Observe for (A, B) {
-    fn observe(&self, key: Option<&str>, notice: &Notice<'_>) {
+    fn observe(&self, key: Option<&str>, notice: &GrantEvent<'_>) {
         self.0.observe(key, notice);
         self.1.observe(key, notice);
     }
@@ -104,7 +104,7 @@ pub struct Counters {
 }
 
 impl Counters {
-    /// The counts by the [names](Notice::name) of the events.
+    /// The counts by the [names](GrantEvent::name) of the events.
     pub fn counts(&self) -> [(&'static str, u64); 9] {
         let of = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
         [
@@ -122,17 +122,17 @@ impl Counters {
 }
 
 impl Observe for Counters {
-    fn observe(&self, _: Option<&str>, notice: &Notice<'_>) {
+    fn observe(&self, _: Option<&str>, notice: &GrantEvent<'_>) {
         let counter = match notice {
-            Notice::Renewed => &self.renewed,
-            Notice::Waits(_) => &self.waits,
-            Notice::Failed(_) => &self.failed,
-            Notice::Suspect(_) => &self.suspect,
-            Notice::Ended(_) => &self.ended,
-            Notice::Unsaved => &self.unsaved,
-            Notice::StoredLate => &self.stored_late,
-            Notice::AuthorizationEnds(_) => &self.authorization_ends,
-            Notice::LeaseLost => &self.lease_lost,
+            GrantEvent::Renewed => &self.renewed,
+            GrantEvent::Waits(_) => &self.waits,
+            GrantEvent::Failed(_) => &self.failed,
+            GrantEvent::Suspect(_) => &self.suspect,
+            GrantEvent::Ended(_) => &self.ended,
+            GrantEvent::Unsaved => &self.unsaved,
+            GrantEvent::StoredLate => &self.stored_late,
+            GrantEvent::AuthorizationEnds(_) => &self.authorization_ends,
+            GrantEvent::LeaseLost => &self.lease_lost,
         };
         counter.fetch_add(1, Ordering::Relaxed);
     }

@@ -13,7 +13,7 @@ use oauth_core::flow::keeper::{GrantId, GrantSummary, Policy};
 use oauth_core::moment::UnixTime;
 use oauth_core::{Client, Tokens};
 
-use crate::observe::{Counters, Notice, Observe};
+use crate::observe::{Counters, GrantEvent, Observe};
 use crate::renewal_limits::RenewalLimits;
 use crate::session::{Drive, Session, drain_each};
 use crate::store::{self, Store};
@@ -145,7 +145,7 @@ impl Sessions {
     }
 
     /// Calls `hook` when a grant has ended and its person has to log in again, once in each worker that
-    /// learns of it. A grant that is only [suspect](Notice::Suspect) is for an
+    /// learns of it. A grant that is only [suspect](GrantEvent::Suspect) is for an
     /// [observer](Self::observe).
     #[must_use]
     pub fn on_ended(self, hook: impl Fn(&GrantId, &Error) + Send + Sync + 'static) -> Self {
@@ -324,12 +324,13 @@ struct Observer {
 }
 
 impl Observe for Observer {
-    fn observe(&self, key: Option<&str>, notice: &Notice<'_>) {
+    fn observe(&self, key: Option<&str>, notice: &GrantEvent<'_>) {
         self.counters.observe(key, notice);
-        if let (Some(hook), Notice::Ended(error)) = (&self.on_ended, notice) {
+        if let (Some(hook), GrantEvent::Ended(error)) = (&self.on_ended, notice) {
             hook(&self.id, error);
         }
-        if let (Some(hook), Notice::AuthorizationEnds(end)) = (&self.on_authorization_ends, notice)
+        if let (Some(hook), GrantEvent::AuthorizationEnds(end)) =
+            (&self.on_authorization_ends, notice)
         {
             hook(&self.id, *end);
         }

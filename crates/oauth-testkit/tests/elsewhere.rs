@@ -275,7 +275,7 @@ fn pushed_tokens_are_vouched_for() {
     };
     let (first, second) = (begin(), begin());
     let (awaited, authorization, body) = first;
-    let pushed = client.take_pushed(awaited.clone(), Some(authorization.clone()), body.clone());
+    let pushed = client.accept_push(awaited.clone(), Some(authorization.clone()), body.clone());
     let login = driver.run(pushed).unwrap();
     is_signed_in(&login);
     assert!(login.tokens.refresh_token.is_some());
@@ -283,7 +283,7 @@ fn pushed_tokens_are_vouched_for() {
     let mut mixed: serde_json::Value = serde_json::from_slice(&body).unwrap();
     let other: serde_json::Value = serde_json::from_slice(&second.2).unwrap();
     mixed["access_token"] = other["access_token"].clone();
-    let pushed = client.take_pushed(awaited, Some(authorization), mixed.to_string().into());
+    let pushed = client.accept_push(awaited, Some(authorization), mixed.to_string().into());
     let refused = driver
         .run(pushed)
         .map(drop)

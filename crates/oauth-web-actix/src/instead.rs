@@ -10,7 +10,7 @@ use oauth_core::error::{Advice, Error};
 use oauth_web::Access;
 use oauth_web_tower::{Host, Outcome};
 
-use crate::carry::{plain, response, seen};
+use crate::convert::{plain, response, seen};
 
 /// On the response of a page whose place the site's answer takes.
 #[derive(Debug, Clone, Copy)]

@@ -1,6 +1,6 @@
 #![doc = include_str!("../README.md")]
 
-mod carry;
+mod convert;
 mod instead;
 mod sign_in;
 mod user;

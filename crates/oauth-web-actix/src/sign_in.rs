@@ -12,7 +12,7 @@ use actix_web::{Error, HttpMessage as _, HttpRequest, HttpResponse, web};
 use oauth_web::{Access, Forward, MAX_FORM};
 use oauth_web_tower::{Forwarded, Host, MAX_FORWARDED, Outcome};
 
-use crate::carry::{plain, read, response, seen, streamed};
+use crate::convert::{plain, read, response, seen, streamed};
 use crate::instead::Wanted;
 use crate::user::Visited;
 

@@ -10,7 +10,7 @@ use actix_web::{Error, FromRequest, HttpMessage as _, HttpRequest};
 use oauth_web::{Need, Session};
 use oauth_web_tower::{Host, Outcome, SessionSource};
 
-use crate::carry::{plain, refusal, response, seen};
+use crate::convert::{plain, refusal, response, seen};
 use crate::instead::Wanted;
 
 /// Who is signed in. A handler that takes one is never called without: people are sent to sign in, and scripts

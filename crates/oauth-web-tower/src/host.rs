@@ -9,7 +9,7 @@ use oauth_core::error::{Error, Misuse};
 use oauth_core::{Client, Moment};
 use oauth_reqwest::Driver;
 use oauth_session::Store;
-use oauth_web::{Admission, Identity, Keep, Note, Provider, ProviderQuery, Site};
+use oauth_web::{Admission, Identity, Keep, LogEntry, Provider, ProviderQuery, Site};
 
 use crate::grants::Grants;
 
@@ -27,7 +27,7 @@ pub struct Host {
     pub(crate) admit: Option<Arc<dyn Fn(Identity) -> Admitting + Send + Sync>>,
     pub(crate) providers: Option<Arc<dyn Fn(ProviderQuery) -> Looking + Send + Sync>>,
     pub(crate) connect: Option<Arc<dyn Fn(String) -> Making + Send + Sync>>,
-    pub(crate) log: Option<Arc<dyn Fn(Note) + Send + Sync>>,
+    pub(crate) log: Option<Arc<dyn Fn(LogEntry) + Send + Sync>>,
     pub(crate) clock: Arc<dyn Fn() -> Result<Moment, Error> + Send + Sync>,
     pub(crate) grants: Arc<Grants>,
 }
@@ -120,7 +120,7 @@ impl Host {
 
     /// Hands over what is worth a line in the log.
     #[must_use]
-    pub fn log(mut self, log: impl Fn(Note) + Send + Sync + 'static) -> Self {
+    pub fn log(mut self, log: impl Fn(LogEntry) + Send + Sync + 'static) -> Self {
         self.log = Some(Arc::new(log));
         self
     }

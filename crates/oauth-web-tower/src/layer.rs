@@ -17,9 +17,9 @@ use oauth_web::{Access, Forward, MAX_FORM, Need, Reply, Session};
 use tower_layer::Layer;
 use tower_service::Service;
 
-use crate::drive::Outcome;
 use crate::host::Host;
 use crate::tokens::{Forwarded, MAX_FORWARDED};
+use crate::visit_driver::Outcome;
 
 /// Signs people in before their requests reach the application.
 #[derive(Debug, Clone)]

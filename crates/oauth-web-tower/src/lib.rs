@@ -1,6 +1,5 @@
 #![doc = include_str!("../README.md")]
 
-mod drive;
 #[cfg(feature = "env")]
 mod environment;
 mod grants;
@@ -11,8 +10,8 @@ mod rejection;
 mod tokens;
 #[cfg(feature = "axum")]
 mod user;
+mod visit_driver;
 
-pub use drive::Outcome;
 pub use host::Host;
 pub use layer::{Guarded, GuardedBody, SignIn, SignInAgain, Visited};
 #[cfg(feature = "axum")]
@@ -20,3 +19,4 @@ pub use rejection::Rejection;
 pub use tokens::{Forwarded, MAX_FORWARDED, SessionSource};
 #[cfg(feature = "axum")]
 pub use user::{Needs, StepUp, User};
+pub use visit_driver::Outcome;

@@ -12,10 +12,10 @@ use oauth_core::{Client, Tokens, danger};
 use oauth_reqwest::{Authorized, reqwest};
 use oauth_session::store::Answer;
 use oauth_session::{FixedToken, Token, TokenSource};
-use oauth_web::{Forward, Note, ProviderQuery, Reply, Request, Session};
+use oauth_web::{Forward, LogEntry, ProviderQuery, Reply, Request, Session};
 
-use crate::drive::Outcome;
 use crate::host::Host;
+use crate::visit_driver::Outcome;
 
 /// The largest body of a call to an API, in bytes: it is kept until the API has taken the token.
 pub const MAX_FORWARDED: usize = 10 << 20;
@@ -44,7 +44,7 @@ impl Host {
     ) -> Result<Forwarded, Error> {
         let passed = self.pass_on(forward, body).await;
         if let (Err(error), Some(log)) = (&passed, &self.log) {
-            log(Note::of(error));
+            log(LogEntry::from_error(error));
         }
         let error = match passed {
             Ok(response) => return Ok(Forwarded::Response(response)),

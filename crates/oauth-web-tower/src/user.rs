@@ -11,11 +11,11 @@ use oauth_web::{Need, Session};
 
 use oauth_core::error::Error;
 
-use crate::drive::Outcome;
 use crate::host::Host;
 use crate::layer::Visited;
 use crate::rejection::Rejection;
 use crate::tokens::SessionSource;
+use crate::visit_driver::Outcome;
 
 /// Who is signed in. A handler that takes one is never called without: people are sent to sign in, and scripts
 /// are told. `Option<User>` is for pages that everybody may see.

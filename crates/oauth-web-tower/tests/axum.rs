@@ -100,7 +100,9 @@ async fn serve(access: Access, stored: bool, change: impl FnOnce(Host) -> Host) 
             let line = format!("{}: {}", note.code, note.detail);
             lines.lock().unwrap().push(line);
         })
-        .admit(async |_| Admission::In([("cart".to_owned(), 3.into())].into_iter().collect()));
+        .admit(async |_| {
+            Admission::Admitted([("cart".to_owned(), 3.into())].into_iter().collect())
+        });
     let token = async |user: User| {
         let token = user.source().await.unwrap().token(None).await;
         token.unwrap().access_token.expose().clone()

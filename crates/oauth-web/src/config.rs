@@ -263,8 +263,8 @@ impl Config {
                 return Err(setup("base_urls: one has a query"));
             }
         }
-        let is_open = !self.base_urls.iter().all(testing::is_nobodys);
-        if is_open && self.keys.iter().any(testing::is_key) {
+        let is_open = !self.base_urls.iter().all(testing::is_loopback_only);
+        if is_open && self.keys.iter().any(testing::is_testing_key) {
             return Err(setup(
                 "keys: the testing key is public, and not allowed for a public site",
             ));

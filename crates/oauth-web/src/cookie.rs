@@ -19,10 +19,10 @@ const MAX_VALUE: usize = 7200;
 
 /// From how many bytes on, all chunks together, the cookies of a session are worth a line in the log: many proxies read
 /// 4 KiB of header fields of a response.
-const MANY: usize = 3000;
+const WARN_BYTES: usize = 3000;
 
 /// How many cookies of one name are tried: a parent domain may plant a second.
-const MAX_TRIED: usize = 3;
+const MAX_CANDIDATES: usize = 3;
 
 /// How many cookies of a request are read.
 const MAX_COOKIES: usize = 400;
@@ -142,7 +142,7 @@ impl Jar {
         name: &str,
     ) -> Result<T, Rejected> {
         let mut rejected = Rejected::Absent;
-        for value in values(cookies, name).take(MAX_TRIED) {
+        for value in values(cookies, name).take(MAX_CANDIDATES) {
             match self.open(purpose, name, value) {
                 Ok(plain) => match serde_json::from_slice(plain.expose()) {
                     Ok(value) => return Ok(value),
@@ -194,7 +194,7 @@ impl Jar {
         let name = self.name();
         let value = self.seal(at, Purpose::Session, name, plain)?;
         let second = chunk_name(name);
-        let room = MAX_PAIR.saturating_sub(second.len() + PREFACE);
+        let room = MAX_PAIR.saturating_sub(second.len() + CHUNK_PREFIX_LEN);
         let generation = at.draw("oauth-web generation")?;
         let generation = oauth_seal::base64url(generation.get(..6).unwrap_or(&generation));
         if value.len() > MAX_VALUE || value.len() > 2 * room {
@@ -224,7 +224,7 @@ impl Jar {
     /// # Errors
     /// `web.session_large`, for the log.
     pub(crate) fn check_small(plain: &[u8]) -> Result<(), Error> {
-        match Keys::sealed_len(plain.len()) > MANY {
+        match Keys::sealed_len(plain.len()) > WARN_BYTES {
             true => Err(Error::from(Misuse::WebSessionLarge).about(&largest(plain))),
             false => Ok(()),
         }
@@ -237,7 +237,7 @@ impl Jar {
 
     /// Whether a session of this many bytes fits into one cookie.
     pub(crate) fn fits_one(&self, bytes: usize) -> bool {
-        Keys::sealed_len(bytes) + PREFACE + chunk_name(self.name()).len() <= MAX_PAIR
+        Keys::sealed_len(bytes) + CHUNK_PREFIX_LEN + chunk_name(self.name()).len() <= MAX_PAIR
     }
 
     /// Opens the session of a request.
@@ -248,7 +248,7 @@ impl Jar {
         let name = self.name();
         let mut rejected = Rejected::Absent;
         let mut tried = 0;
-        for value in values(cookies, name).take(MAX_TRIED) {
+        for value in values(cookies, name).take(MAX_CANDIDATES) {
             let Some((count, generation, part)) = chunk(value) else {
                 rejected.note("it is not a session cookie");
                 continue;
@@ -256,7 +256,7 @@ impl Jar {
             let whole: Vec<String> = match count {
                 "1" => vec![part.to_owned()],
                 "2" => values(cookies, &chunk_name(name))
-                    .take(MAX_TRIED)
+                    .take(MAX_CANDIDATES)
                     .filter_map(chunk)
                     .filter(|(count, of, _)| *count == "2" && *of == generation)
                     .map(|(_, _, rest)| format!("{part}{rest}"))
@@ -268,7 +268,7 @@ impl Jar {
             }
             for text in whole {
                 tried += 1;
-                if tried > MAX_TRIED * 2 {
+                if tried > MAX_CANDIDATES * 2 {
                     return Err(rejected);
                 }
                 match self.open(Purpose::Session, name, &text) {
@@ -320,7 +320,7 @@ impl Rejected {
 }
 
 /// The length of the prefix of a chunk: `2.`, a generation, `.`
-const PREFACE: usize = 2 + 8 + 1;
+const CHUNK_PREFIX_LEN: usize = 2 + 8 + 1;
 
 fn chunk(value: &str) -> Option<(&str, &str, &str)> {
     let (count, rest) = value.split_once('.')?;

@@ -8,9 +8,9 @@ use serde::{Deserialize, Serialize};
 
 use crate::config::Keep;
 use crate::cookie::Rejected;
-use crate::handle::Handle;
 use crate::request_context::RequestContext;
 use crate::session::Session;
+use crate::session_handle::Handle;
 use crate::session_store;
 use crate::testing;
 
@@ -80,7 +80,7 @@ async fn foreign(
         // Until the client is known, and nothing but the id is.
         (Some(_), None) => true,
         // The testing key is public, so no site that others can reach uses it.
-        (None, _) => testing::is_key(context.config().keys.current()),
+        (None, _) => testing::is_testing_key(context.config().keys.current()),
     };
     Ok((!is_ours).then_some("it is of another issuer or client"))
 }

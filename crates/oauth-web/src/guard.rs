@@ -33,8 +33,8 @@ pub(crate) async fn guard(
     }
     let why = match current_session::session(context).await? {
         Found::Session(session) => {
-            let is_kept = context.config().keep == Keep::AccessToken;
-            if is_kept
+            let has_access_token_cookie = context.config().keep == Keep::AccessToken;
+            if has_access_token_cookie
                 && session.is_stale(context.io.now())
                 && let Some(reply) = renewed(context, access, &session).await?
             {
@@ -51,7 +51,7 @@ pub(crate) async fn guard(
         return Ok(End::Respond(hop));
     }
     match access {
-        Access::Quiet if is_looked_at_once(context)? => {
+        Access::Quiet if may_check_silently(context)? => {
             let provider = context.first_provider().await?;
             if context.client_at_once(&provider).await?.is_none() {
                 // Do not hold up the page: the silent check is made once the provider is reachable.
@@ -185,7 +185,7 @@ fn hop(context: &RequestContext) -> Result<Option<Reply>, Error> {
 }
 
 /// Only if the browser sends `Sec-Fetch-Mode`: a client without cookies would be redirected each time.
-fn is_looked_at_once(context: &RequestContext) -> Result<bool, Error> {
+fn may_check_silently(context: &RequestContext) -> Result<bool, Error> {
     let request = &context.request;
     Ok(request.is_navigation()
         && request.method == Method::GET

@@ -1,12 +1,12 @@
 #![doc = include_str!("../README.md")]
 
+mod client_wait;
 mod config;
 mod connect;
 mod cookie;
 mod current_session;
 mod forward;
 mod guard;
-mod handle;
 mod html;
 mod identity_endpoint;
 mod login_flow;
@@ -19,12 +19,12 @@ mod request_context;
 mod return_target;
 mod routes;
 mod session;
+mod session_handle;
 mod session_store;
 mod site;
 mod site_state;
 mod testing;
 mod visit;
-mod waiting;
 
 pub use config::{Access, CallbackMode, Config, Keep, Lookup, Provider, SameSite, Upstream};
 pub use connect::Connect;
@@ -35,4 +35,4 @@ pub use request::{MAX_FORM, PROTECTION_HEADER, Request};
 pub use session::{Identity, Need, Session};
 pub use site::Site;
 pub use testing::testing_key;
-pub use visit::{Admission, Event, Note, ProviderQuery, RunOutput, Step, Visit};
+pub use visit::{Admission, Event, LogEntry, ProviderQuery, RunOutput, Step, Visit};

@@ -14,7 +14,7 @@ use crate::session::Need;
 use crate::visit::{ExchangeOutput, wrong_output};
 
 /// How many flow cookies of a request are read.
-const MOST: usize = 16;
+const MAX_FLOWS_READ: usize = 16;
 
 /// The state of a login until its callback.
 #[derive(Serialize, Deserialize)]
@@ -202,7 +202,7 @@ fn flows(context: &RequestContext) -> Result<Vec<(String, Opened)>, Error> {
     let ours = context.cookies.iter();
     let ours = ours
         .filter(|(name, _)| name.starts_with(&prefix))
-        .take(MOST);
+        .take(MAX_FLOWS_READ);
     let opened = ours.map(|(name, value)| (name.clone(), open(context, name, value)));
     Ok(opened.collect())
 }

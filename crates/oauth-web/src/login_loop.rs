@@ -14,7 +14,7 @@ use crate::request_context::RequestContext;
 const WINDOW: u64 = 60;
 
 /// How many logins may succeed within that time without a session being accepted.
-const MOST: usize = 3;
+const MAX_REMEMBERED: usize = 3;
 
 /// The longest reason that is stored, in bytes.
 const LONGEST: usize = 60;
@@ -52,7 +52,7 @@ impl RecentLogins {
 
     pub(crate) fn signed_in(mut self, now: UnixTime) -> Self {
         self.signed_in.push(now);
-        let surplus = self.signed_in.len().saturating_sub(MOST);
+        let surplus = self.signed_in.len().saturating_sub(MAX_REMEMBERED);
         self.signed_in.drain(..surplus);
         self
     }
@@ -73,11 +73,11 @@ impl RecentLogins {
         }
         let why: String = why.chars().take(LONGEST).collect();
         self.refused.push(why);
-        if self.signed_in.len() >= MOST {
+        if self.signed_in.len() >= MAX_REMEMBERED {
             let why = self.refused.join("; ");
             return Err(Error::from(ValidationFailure::WebLoop).about(&why));
         }
-        let surplus = self.refused.len().saturating_sub(MOST);
+        let surplus = self.refused.len().saturating_sub(MAX_REMEMBERED);
         self.refused.drain(..surplus);
         Ok(Some(self))
     }

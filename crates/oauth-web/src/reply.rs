@@ -339,7 +339,7 @@ mod tests {
             );
             // The log has it.
             assert!(
-                crate::Note::of(&error)
+                crate::LogEntry::from_error(&error)
                     .detail
                     .contains(error.hint().unwrap_or_default())
             );

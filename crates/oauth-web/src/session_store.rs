@@ -12,13 +12,13 @@ use oauth_core::server::EndpointKind;
 use oauth_core::{Client, Secret, Tokens};
 use serde::{Deserialize, Serialize};
 
-use crate::handle::Handle;
 use crate::request_context::RequestContext;
 use crate::session::{self, Identity, Session};
+use crate::session_handle::Handle;
 use crate::visit::{ExchangeOutput, Times, wrong_output};
 
 /// How many sessions of a person are indexed: a logout at the provider does not end older ones.
-const MOST: usize = 64;
+const MAX_SESSIONS: usize = 64;
 
 /// How often a save is tried against concurrent ones.
 const ATTEMPTS: u32 = 8;
@@ -129,7 +129,7 @@ async fn list(
     for name in index_names(client, &session.identity) {
         let index = change(context, &name, |index| {
             index.sessions.push(new.clone());
-            let surplus = index.sessions.len().saturating_sub(MOST);
+            let surplus = index.sessions.len().saturating_sub(MAX_SESSIONS);
             index.sessions.drain(..surplus);
         })
         .await?;

@@ -9,12 +9,12 @@ pub fn testing_key() -> Key {
     Key::new(*b"oauth-web: a key for tests alone")
 }
 
-pub(crate) fn is_key(key: &Key) -> bool {
+pub(crate) fn is_testing_key(key: &Key) -> bool {
     key.id() == testing_key().id()
 }
 
 /// Whether nobody else can be at this URL: this machine, or a name that is nobody's (RFC 6761).
-pub(crate) fn is_nobodys(url: &Url) -> bool {
+pub(crate) fn is_loopback_only(url: &Url) -> bool {
     let host = url.host();
     let reserved = ["test", "example", "invalid", "localhost"];
     url.is_local() || reserved.contains(&host.rsplit('.').next().unwrap_or_default())

@@ -141,14 +141,14 @@ pub struct ProviderQuery {
 #[derive(Debug, Clone)]
 pub enum Admission {
     /// The person is admitted, with this in [`Session::local`].
-    In(Map<String, Value>),
+    Admitted(Map<String, Value>),
     /// The person is refused, and shown this reason.
     Refused(String),
 }
 
 impl Default for Admission {
     fn default() -> Self {
-        Self::In(Map::new())
+        Self::Admitted(Map::new())
     }
 }
 
@@ -167,16 +167,16 @@ pub(crate) enum ExchangeOutput {
 /// A log entry: codes and reasons, never a cookie, a token or a name.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
-pub struct Note {
+pub struct LogEntry {
     /// A code of the error table.
     pub code: &'static str,
     /// The details, in one line.
     pub detail: String,
 }
 
-impl Note {
+impl LogEntry {
     /// The note of an error that a host encountered, with its hint.
-    pub fn of(error: &Error) -> Self {
+    pub fn from_error(error: &Error) -> Self {
         let detail = match error.hint() {
             Some(hint) => format!("{error}; {hint}"),
             None => error.to_string(),
@@ -229,7 +229,7 @@ struct IoState {
     at: Moment,
     step: Option<Step>,
     event: Option<Event>,
-    notes: VecDeque<Note>,
+    notes: VecDeque<LogEntry>,
     /// A provider that the visit needs could not be reached.
     is_unready: bool,
 }
@@ -288,7 +288,7 @@ impl Visit {
     }
 
     /// The log entries so far. Each is returned once.
-    pub fn notes(&mut self) -> Vec<Note> {
+    pub fn notes(&mut self) -> Vec<LogEntry> {
         self.io.state().notes.drain(..).collect()
     }
 }
@@ -312,12 +312,12 @@ impl Io {
         let mut state = self.state();
         if state.notes.len() < MOST_NOTES {
             let detail = detail.into();
-            state.notes.push_back(Note { code, detail });
+            state.notes.push_back(LogEntry { code, detail });
         }
     }
 
     pub(crate) fn note_error(&self, error: &Error) {
-        let Note { code, detail } = Note::of(error);
+        let LogEntry { code, detail } = LogEntry::from_error(error);
         self.note(code, detail);
     }
 

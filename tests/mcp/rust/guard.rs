@@ -8,7 +8,7 @@ use axum::http::header::{AUTHORIZATION, HeaderMap, WWW_AUTHENTICATE};
 use axum::http::{HeaderValue, StatusCode};
 use axum::middleware::Next;
 use axum::response::Response;
-use oauth_core::error::Refusal;
+use oauth_core::error::ApiRefusal;
 use oauth_core::flow::access_token::Scheme;
 use oauth_core::url::Url;
 use oauth_core::{Client, Error, Scope};
@@ -59,7 +59,7 @@ impl Guard {
     }
 
     /// The answer to a request that may not pass.
-    async fn refusal(&self, headers: &HeaderMap, body: &[u8]) -> Result<Option<Refusal>, Error> {
+    async fn refusal(&self, headers: &HeaderMap, body: &[u8]) -> Result<Option<ApiRefusal>, Error> {
         let scope = match calls_secret_tool(body) {
             true => self.wanted().clone(),
             false => Scope::parse(TOOLS)?,

@@ -105,7 +105,7 @@ pub(crate) fn table() -> Result<Vec<(u32, &'static Entry)>, Box<dyn Error>> {
         let json = members
             .iter()
             .filter(|member| matches!(member.shape, Shape::Json));
-        if entry.is_everywhere && !members.is_empty() && json.count() != 1 {
+        if entry.is_in_browser && !members.is_empty() && json.count() != 1 {
             return Err(format!("{}: a browser gets the one JSON member", entry.name).into());
         }
     }

@@ -5,8 +5,8 @@ use std::time::Duration;
 
 use oauth_core::error::{Cause, Denial, Loss, Row, ServerError};
 use oauth_facade::{
-    Auth, Client, ClientCredentials, ErrorRecord, Machine, Moment, Reply, Server, TokenRequest,
-    Turn, UnixTime,
+    Auth, Client, ClientCredentials, ErasedExchange, ErasedStep, ErrorRecord, Moment, Reply,
+    Server, TokenRequest, UnixTime,
 };
 
 /// A list of records, one a line.
@@ -62,7 +62,7 @@ fn refusal(denial: Denial) -> Result<oauth_core::Error, Box<dyn Error>> {
     let server = Server::from_metadata("https://as.example", metadata, Default::default())?;
     let client = Client::new(&server, "id", Auth::Post("secret".into()))?;
     let at = Moment::fixed(UnixTime::from_secs(1_750_000_000), [7; 32]);
-    let mut machine: Machine = client.client_credentials(ClientCredentials {
+    let mut machine: ErasedExchange = client.client_credentials(ClientCredentials {
         request: TokenRequest::default(),
     })?;
     let reply = Reply {
@@ -70,7 +70,7 @@ fn refusal(denial: Denial) -> Result<oauth_core::Error, Box<dyn Error>> {
         headers,
         body: body.into_bytes(),
     };
-    let Turn::Send(_) = machine.begin(&at)? else {
+    let ErasedStep::Send(_) = machine.begin(&at)? else {
         return Err("no request".into());
     };
     match machine.reply(&at, reply) {

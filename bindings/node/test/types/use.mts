@@ -1,10 +1,10 @@
 // Compiled, never run: what the types allow, and what they refuse.
 import {
-  AccessToken, AccessTokenVerifier, Api, BackchannelRequest, Client, Denied, DeviceCode, DpopKey, FileStore, FixedToken, Flow, GrantSource, IdToken, IdentityAssertion, Keeper, Key, LogoutToken, Lost, Misuse, Network, OAuthError, PostgresStore, RedisStore, Sealed,
+  VerifiedAccessToken, AccessTokenVerifier, Api, BackchannelRequest, Client, Denied, DeviceCode, DpopKey, FileStore, FixedToken, Flow, GrantSource, IdToken, IdentityAssertion, Keeper, Key, LogoutToken, Lost, Misuse, Network, OAuthError, PostgresStore, RedisStore, Sealed,
   Server, Sessions, SqliteStore, TokenState, Tokens, Untrusted, assertionFunction, clientSecretJwt, discover, discovery, drain, fixedToken, keep, login, privateKeyJwt, provider, providerFile, providers, run,
 } from 'oauth-core'
 import type {
-  AuthorizationDetail, ErrorCode, Exchange, KeySource, Moment, Owner, RateLimit, Step, Store, Task, TokenSource, Turn, UntrustedCode,
+  AuthorizationDetail, ErrorCode, Exchange, KeySource, Moment, Owner, RateLimit, Step, Store, Task, TokenSource, Decision, UntrustedCode,
 } from 'oauth-core'
 
 export async function use(signal: AbortSignal): Promise<void> {
@@ -37,7 +37,7 @@ export async function use(signal: AbortSignal): Promise<void> {
   const state: TokenState = await client.introspect({ token: mine.accessToken }, { signal, timeoutMs: 1 })
   if (state.active) texts.push(...(state.scope ?? []), state.subject ?? '', String(state.expiresAt?.getTime()))
   const verifier = new AccessTokenVerifier(found, { audience: 'https://api.example', profile: 'entra', scope: ['read'] })
-  const shown: AccessToken = await verifier.verify('t', { jkt: 'k', maxAge: 60, signal })
+  const shown: VerifiedAccessToken = await verifier.verify('t', { jkt: 'k', maxAge: 60, signal })
   const signedIn: IdToken = await client.verifyIdToken({ token: 't', nonce: 'n', clientIds: ['phone'] })
   texts.push(signedIn.subject, signedIn.email ?? '')
   // @ts-expect-error it is "absent" or "ignored"
@@ -46,7 +46,7 @@ export async function use(signal: AbortSignal): Promise<void> {
   const ended: LogoutToken = await client.verifyLogoutToken({ token: 't', replay: 'caller' })
   texts.push(shown.subject, ended.sid ?? '', client.endSessionUrl({ state: 's' }).href)
   const asking = AccessTokenVerifier.introspecting(client, { audience: 'https://api.example', cacheMaxAge: 30 })
-  const asked: AccessToken = await asking.verify('t', { scope: 'read' })
+  const asked: VerifiedAccessToken = await asking.verify('t', { scope: 'read' })
   texts.push(asked.subject)
   new Client(found, { clientId: 'id', clientAuth: assertionFunction(async () => 'token', { audience: 'api://x', clientId: 'sent' }) })
   const rotating = privateKeyJwt(['new', 'old'], { alg: 'ES256' })
@@ -175,7 +175,7 @@ export async function kept(client: Client, store: Store, signal: AbortSignal): P
   new SqliteStore('grants.db', { access: 'all' })
   const keeper: Keeper = client.keeper(undefined, { subject: 'ann', scope: ['read'], leaseMs: 1000, shared: !gone })
   const mine: Tokens = await keep(keeper, { store, signal, fetch, onTokens: (tokens) => tokens.serialize() })
-  const turn: Turn = keeper.ask(mine)
+  const turn: Decision = keeper.ask(mine)
   if (turn.kind === 'use_token' || turn.kind === 'wait') return turn.tokens ?? mine
   let task: Task = keeper.begin()
   while (task.kind !== 'over') {

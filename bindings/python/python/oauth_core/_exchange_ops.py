@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from typing import Any, Literal
 
     from ._native import Exchange, Flow, Tokens
-    from ._records import UserClaims, TokenState, DeviceCode, BackchannelRequest, IdentityAssertion, AccessToken, IdToken, LogoutToken, RegisteredClient, ProtectedResource, DiscoveredIssuer, ClientIdDocument
+    from ._records import UserClaims, TokenState, DeviceCode, BackchannelRequest, IdentityAssertion, VerifiedAccessToken, IdToken, LogoutToken, RegisteredClient, ProtectedResource, DiscoveredIssuer, ClientIdDocument
     from .drive import Moment
 
     TokenKind = Literal["access_token", "refresh_token"]
@@ -461,7 +461,7 @@ class ExchangeOperations:
         answer: Exchange[None] = self._begin(11, (auth_req_id, client_notification_token, authorization, body), moment)
         return answer
 
-    def take_pushed(
+    def accept_push(
         self,
         *,
         auth_req_id: str,
@@ -756,7 +756,7 @@ class ExchangeOperations:
         dpop_algs: Sequence[str] | None = None,
         realm: str | None = None,
         moment: Moment | None = None,
-    ) -> Exchange[AccessToken]:
+    ) -> Exchange[VerifiedAccessToken]:
         """Verifies an access token that was presented to an API: signature and claims (RFC 9068
         section 4).
 
@@ -787,7 +787,7 @@ class ExchangeOperations:
             moment: For tests and replays: gives the Unix time in seconds and 32 random bytes,
                 at each step.
         """
-        answer: Exchange[AccessToken] = self._begin(20, (token, audience, profile, scope, acr_values, max_age, algs, clock_skew, jkt, x5t_s256, dpop_algs, realm), moment)
+        answer: Exchange[VerifiedAccessToken] = self._begin(20, (token, audience, profile, scope, acr_values, max_age, algs, clock_skew, jkt, x5t_s256, dpop_algs, realm), moment)
         return answer
 
     def verify_id_token(
@@ -819,8 +819,8 @@ class ExchangeOperations:
 
         Args:
             token: The ID token.
-            nonce: The nonce that was sent for this sign-in. Keep it with the session of the
-                browser or the app, and forget it with the first token that is posted.
+            nonce: The nonce that was sent for this sign-in. GrantSettings it with the session
+                of the browser or the app, and forget it with the first token that is posted.
             without_nonce: Whether a token may have a nonce if the request sent none: "absent"
                 refuses such a token, which belongs to another sign-in; "ignored" accepts it, for
                 apps whose library sends a nonce that you never learn.

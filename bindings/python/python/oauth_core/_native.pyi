@@ -24,6 +24,7 @@ __all__ = [
     "ClientSecretJwt",
     "ClientSecretPost",
     "ClientSettings",
+    "Decision",
     "DpopKey",
     "Exchange",
     "Exchanges",
@@ -71,7 +72,6 @@ __all__ = [
     "Streamed",
     "TlsClientAuth",
     "Tokens",
-    "Turn",
     "Visit",
     "WebSite",
     "WorkloadIdentity",
@@ -1964,7 +1964,7 @@ class Keeper:
         "renew": run a renewal(), for nobody who waits. A datetime is when the person's
         authorization ends, told once: only the person can extend it.
         """
-    def ask(self, refused: Tokens | None = None) -> Turn:
+    def ask(self, refused: Tokens | None = None) -> Decision:
         """One caller asks for a token, knowing perhaps of one that a resource server refused.
 
         Raises what the last renewal failed with while its pause is kept, and the end of the
@@ -1987,8 +1987,8 @@ class Keeper:
     def abandon(self) -> None:
         """Gives up the renewal under way, or the one a turn asked for."""
 @final
-class Turn:
-    """What a caller is to do."""
+class Decision:
+    """What a caller of the keeper should do."""
     @property
     def kind(self) -> Literal["use_token", "use_and_renew", "renew", "wait"]:
         """use_token, use_and_renew, renew, or wait: another one renews."""

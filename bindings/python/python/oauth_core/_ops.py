@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from typing import Any, Literal
 
     from ._native import Flow, Tokens
-    from ._records import UserClaims, TokenState, DeviceCode, BackchannelRequest, IdentityAssertion, AccessToken, IdToken, LogoutToken, RegisteredClient, ProtectedResource, DiscoveredIssuer, ClientIdDocument
+    from ._records import UserClaims, TokenState, DeviceCode, BackchannelRequest, IdentityAssertion, VerifiedAccessToken, IdToken, LogoutToken, RegisteredClient, ProtectedResource, DiscoveredIssuer, ClientIdDocument
     from .drive import Moment
 
     TokenKind = Literal["access_token", "refresh_token"]
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     Replay = Literal["process", "caller"]
     ResourceMatch = Literal["identical", "parent"]
 
-FINGERPRINT = "db3edcaf722bcba7"
+FINGERPRINT = "e385e1565861e2e7"
 
 
 class Operations:
@@ -622,7 +622,7 @@ class Operations:
         answer: Coroutine[Any, Any, None] = self._acall(11, (auth_req_id, client_notification_token, authorization, body))
         return answer
 
-    def take_pushed(
+    def accept_push(
         self,
         *,
         auth_req_id: str,
@@ -656,7 +656,7 @@ class Operations:
         answer: Tokens = self._call(12, (auth_req_id, client_notification_token, authorization, body, scope, resource, audience, extra))
         return answer
 
-    def atake_pushed(
+    def aaccept_push(
         self,
         *,
         auth_req_id: str,
@@ -668,7 +668,7 @@ class Operations:
         audience: Sequence[str] | None = None,
         extra: Mapping[str, str | Sequence[str]] | None = None,
     ) -> Coroutine[Any, Any, Tokens]:
-        """take_pushed(), in a coroutine."""
+        """accept_push(), in a coroutine."""
         answer: Coroutine[Any, Any, Tokens] = self._acall(12, (auth_req_id, client_notification_token, authorization, body, scope, resource, audience, extra))
         return answer
 
@@ -1014,7 +1014,7 @@ class Operations:
         x5t_s256: str | None = None,
         dpop_algs: Sequence[str] | None = None,
         realm: str | None = None,
-    ) -> AccessToken:
+    ) -> VerifiedAccessToken:
         """Verifies an access token that was presented to an API: signature and claims (RFC 9068
         section 4).
 
@@ -1043,7 +1043,7 @@ class Operations:
             dpop_algs: The accepted algorithms of DPoP proofs, for the challenge.
             realm: The realm, for the challenge.
         """
-        answer: AccessToken = self._call(20, (token, audience, profile, scope, acr_values, max_age, algs, clock_skew, jkt, x5t_s256, dpop_algs, realm))
+        answer: VerifiedAccessToken = self._call(20, (token, audience, profile, scope, acr_values, max_age, algs, clock_skew, jkt, x5t_s256, dpop_algs, realm))
         return answer
 
     def averify_access_token(
@@ -1061,9 +1061,9 @@ class Operations:
         x5t_s256: str | None = None,
         dpop_algs: Sequence[str] | None = None,
         realm: str | None = None,
-    ) -> Coroutine[Any, Any, AccessToken]:
+    ) -> Coroutine[Any, Any, VerifiedAccessToken]:
         """verify_access_token(), in a coroutine."""
-        answer: Coroutine[Any, Any, AccessToken] = self._acall(20, (token, audience, profile, scope, acr_values, max_age, algs, clock_skew, jkt, x5t_s256, dpop_algs, realm))
+        answer: Coroutine[Any, Any, VerifiedAccessToken] = self._acall(20, (token, audience, profile, scope, acr_values, max_age, algs, clock_skew, jkt, x5t_s256, dpop_algs, realm))
         return answer
 
     def verify_id_token(
@@ -1094,8 +1094,8 @@ class Operations:
 
         Args:
             token: The ID token.
-            nonce: The nonce that was sent for this sign-in. Keep it with the session of the
-                browser or the app, and forget it with the first token that is posted.
+            nonce: The nonce that was sent for this sign-in. GrantSettings it with the session
+                of the browser or the app, and forget it with the first token that is posted.
             without_nonce: Whether a token may have a nonce if the request sent none: "absent"
                 refuses such a token, which belongs to another sign-in; "ignored" accepts it, for
                 apps whose library sends a nonce that you never learn.

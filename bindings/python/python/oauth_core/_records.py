@@ -16,7 +16,7 @@ __all__ = [
     "DeviceCode",
     "BackchannelRequest",
     "IdentityAssertion",
-    "AccessToken",
+    "VerifiedAccessToken",
     "IdToken",
     "LogoutToken",
     "RegisteredClient",
@@ -400,7 +400,7 @@ class IdentityAssertion(Record):
         ))
 
 
-class AccessToken(Record):
+class VerifiedAccessToken(Record):
     """The claims of a verified access token (RFC 9068 section 2.2).
 
     Attributes:

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
     from ._native import Exchange, Network, Server
     from ._ops import AccessTokenProfile
-    from ._records import AccessToken
+    from ._records import VerifiedAccessToken
     from .drive import Moment
 
     class _Needs(TypedDict, total=False):
@@ -158,7 +158,7 @@ class AccessTokenVerifier:
         given = {name: value for name, value in _only(_SHOWN, shown).items() if value is not None}
         return {**self._common, **given, "token": token}
 
-    def verify(self, token: str, **shown: Unpack[_Shown]) -> AccessToken:
+    def verify(self, token: str, **shown: Unpack[_Shown]) -> VerifiedAccessToken:
         """Verifies a token that was shown as a bearer token.
 
         ``jkt`` is the thumbprint of the key of a DPoP proof that you have verified for this request, and
@@ -167,13 +167,13 @@ class AccessTokenVerifier:
         """
         return self._client.verify_access_token(**self._asked(token, {**shown}))
 
-    def averify(self, token: str, **shown: Unpack[_Shown]) -> Coroutine[Any, Any, AccessToken]:
+    def averify(self, token: str, **shown: Unpack[_Shown]) -> Coroutine[Any, Any, VerifiedAccessToken]:
         """verify(), in a coroutine."""
         return self._client.averify_access_token(**self._asked(token, {**shown}))
 
     def verify_exchange(
         self, token: str, *, moment: Moment | None = None, **shown: Unpack[_Shown]
-    ) -> Exchange[AccessToken]:
+    ) -> Exchange[VerifiedAccessToken]:
         """verify() without any transport."""
         asked = self._asked(token, {**shown})
         return self._client.exchange.verify_access_token(**asked, moment=moment)

@@ -51,7 +51,7 @@ class OAuthError(Exception):
     retry_after: float | None
     """The seconds to wait before asking again: the pause that the server named, or what is left of
     the one that is kept after failures."""
-    told_again: bool
+    repeated: bool
     """Whether it is the error of the last attempt, told without another one."""
     endpoint: str | None
     """The endpoint at work, such as ``token``."""
@@ -75,7 +75,7 @@ class OAuthError(Exception):
         code: ErrorCode,
         advice: Advice = "give_up",
         retry_after: float | None = None,
-        told_again: bool = False,
+        repeated: bool = False,
         endpoint: str | None = None,
         status: int | None = None,
         error: str | None = None,
@@ -88,7 +88,7 @@ class OAuthError(Exception):
         self.code = code
         self.advice = advice
         self.retry_after = retry_after
-        self.told_again = told_again
+        self.repeated = repeated
         self.endpoint = endpoint
         self.status = status
         self.error = error

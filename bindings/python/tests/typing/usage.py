@@ -46,9 +46,9 @@ def blocking() -> None:
     client.introspect(tokn="t")  # type: ignore[call-arg]  # pyright: ignore[reportCallIssue]
     assert_type(oauth_core.TokenState(active=False), oauth_core.TokenState)
     verifier = oauth_core.AccessTokenVerifier(server, audience="https://api.example", scope=["read"])
-    assert_type(verifier.verify("t", jkt="k", max_age=60), oauth_core.AccessToken)
+    assert_type(verifier.verify("t", jkt="k", max_age=60), oauth_core.VerifiedAccessToken)
     asks = oauth_core.AccessTokenVerifier.introspecting(client, audience="https://api.example", cache_max_age=30)
-    assert_type(asks.verify("t", scope="read"), oauth_core.AccessToken)
+    assert_type(asks.verify("t", scope="read"), oauth_core.VerifiedAccessToken)
     assert_type(client.verify_id_token(token="t", nonce="n").email_verified, "bool | None")
     client.verify_id_token(token="t", without_nonce="none")  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
     oauth_core.AccessTokenVerifier(server, audience=["https://api.example", "api"], profile="jwt")

@@ -29,7 +29,7 @@ use crate::net::{Net, header};
 use crate::output::{self, Failure, Output};
 use crate::profile::Who;
 use crate::profile_tokens::{Choice, Grant, Owner, ProfileTokens};
-use crate::setup::{Need, Plan, ServerArgs, Setup, net, provider_of};
+use crate::setup::{ClientPlan, Need, ServerArgs, Setup, net, provider_of};
 use crate::token_file::TokenFile;
 use crate::token_request::TokenRequestArgs;
 use oauth_core::grant::TokenRequest;
@@ -142,7 +142,7 @@ impl Call {
             Some(provider) => provider.token_for(url.as_str())?,
             None => TokenFor::Any,
         };
-        let plan = Plan::of(profile, global)?;
+        let plan = ClientPlan::of(profile, global)?;
         let kept = match self.tokens {
             Some(_) => None,
             None => ProfileTokens::of(&plan.profile, global)?,
@@ -373,11 +373,11 @@ fn finish(mut response: Response, output: Output) -> Result<(), Failure> {
         let record = json!({ "status": status.as_u16(), "content_type": kind, "body": body });
         output::print(&record)?;
     } else {
-        let is_at_start = output::pour(&mut response)?;
+        let is_at_start = output::copy_to_stdout(&mut response)?;
         let fails = status.is_redirection() || status.as_u16() >= 400;
         if fails && !is_at_start {
             // Where both go to one place, the error begins a line of its own.
-            output::complain("");
+            output::print_stderr("");
         }
     }
     if status.is_redirection() {

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use clap::Args;
 use oauth_core::client_auth::Credentials;
-use oauth_core::flow::connect::{ConnectRequest, Identities, OfflineAccess, Way};
+use oauth_core::flow::connect::{ClientCandidates, ConnectRequest, GrantChoice, OfflineAccess};
 use oauth_core::issuer::Issuer;
 use oauth_core::url::Url;
 use oauth_core::{ClientAuth, ClientId, ClientMetadata, Error, danger};
@@ -19,7 +19,7 @@ use crate::Global;
 use crate::browser::Browser;
 use crate::credential::ClientSecret;
 use crate::key_file;
-use crate::output::{Failure, Output, complain};
+use crate::output::{Failure, Output, print_stderr};
 use crate::profile::Profile;
 use crate::setup::{tracer, transport};
 use crate::token_store::TokenStore;
@@ -127,7 +127,7 @@ impl Connect {
             transport.options = transport.options.addresses(AddressPolicy::Any);
         }
         let tracer = tracer(global);
-        let driver = transport.driver()?.watch(move |what| tracer.seen(what));
+        let driver = transport.driver()?.on_wire(move |what| tracer.seen(what));
         let mut connection = ResourceConnection::new(driver, self.request()?)
             .patience(Duration::from_secs(self.timeout))
             .open(self.opener(output));
@@ -171,9 +171,9 @@ impl Connect {
         };
         let mut identities = match (&self.client_id, &self.issuer) {
             (Some(id), Some(issuer)) => {
-                Identities::preregistered(self.read(issuer)?, ClientId::new(id.as_str()))
+                ClientCandidates::preregistered(self.read(issuer)?, ClientId::new(id.as_str()))
             }
-            _ => Identities::default(),
+            _ => ClientCandidates::default(),
         };
         identities.metadata_document = self.client_metadata_url.as_deref().map(ClientId::new);
         let allowed = self.allowed.iter().chain(&self.issuer);
@@ -181,11 +181,11 @@ impl Connect {
         let allowed = allowed.collect::<Result<Vec<_>, _>>()?;
         let request = request
             .way(match self.as_client {
-                true => Way::ClientCredentials,
-                false => Way::AuthorizationCode,
+                true => GrantChoice::ClientCredentials,
+                false => GrantChoice::AuthorizationCode,
             })
             .offline(OfflineAccess::WhereListed)
-            .identities(identities)
+            .clients(identities)
             .register(ClientMetadata::of_native_app(self.name.as_str()));
         Ok(match allowed.is_empty() {
             true => request,
@@ -210,7 +210,7 @@ impl Connect {
             } else {
                 output.note("open this URL:");
             }
-            complain(match output.json {
+            print_stderr(match output.json {
                 true => json!({ "authorization_url": url.as_str() }).to_string(),
                 false => url.to_string(),
             });

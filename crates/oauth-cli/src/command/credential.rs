@@ -19,7 +19,7 @@ use crate::api::api;
 use crate::output::{Failure, Output};
 use crate::profile::{File, Profile};
 use crate::profile_tokens::{Choice, ProfileTokens};
-use crate::setup::{Plan, provider_of};
+use crate::setup::{ClientPlan, provider_of};
 use crate::token_request::TokenRequestArgs;
 
 pub(super) const EXAMPLES: &str = "\
@@ -179,11 +179,11 @@ fn replace(
 }
 
 /// Where the tokens of a profile are kept; nothing if they are made by hand, or not kept.
-fn kept(profile: Profile, global: &Global) -> Result<Option<(Plan, ProfileTokens)>, Failure> {
+fn kept(profile: Profile, global: &Global) -> Result<Option<(ClientPlan, ProfileTokens)>, Failure> {
     if profile.token_env.is_some() || profile.token_file.is_some() {
         return Ok(None);
     }
-    let plan = Plan::of(profile, global)?;
+    let plan = ClientPlan::of(profile, global)?;
     let grants = ProfileTokens::of(&plan.profile, global)?;
     Ok(grants.map(|grants| (plan, grants)))
 }

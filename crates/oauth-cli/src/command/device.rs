@@ -6,14 +6,14 @@ use clap::Args;
 use oauth_core::endpoint::device_authorization::{DeviceAuthorization, DeviceCode};
 use oauth_core::error::{Error, Misuse};
 use oauth_core::grant::TokenRequest;
-use oauth_reqwest::device_login::CodeTurn;
+use oauth_reqwest::device_login::DeviceLoginTiming;
 use qrcode::QrCode;
 use qrcode::render::unicode::Dense1x2;
 use serde_json::json;
 
-use super::login::{Attended, LoginArgs};
+use super::login::{LoginArgs, SignInResult};
 use crate::Global;
-use crate::output::{Failure, Output, complain};
+use crate::output::{Failure, Output, print_stderr};
 use crate::setup::Setup;
 use crate::time::rfc3339;
 
@@ -48,8 +48,8 @@ pub(super) fn sign_in(
     setup: &mut Setup,
     asked: TokenRequest,
     output: Output,
-) -> Result<Attended, Failure> {
-    let login = try_sign_in(setup, asked, CodeTurn::Only, output)?;
+) -> Result<SignInResult, Failure> {
+    let login = try_sign_in(setup, asked, DeviceLoginTiming::Only, output)?;
     login.ok_or_else(|| Error::from(Misuse::OutOfOrder).into())
 }
 
@@ -57,9 +57,9 @@ pub(super) fn sign_in(
 pub(super) fn try_sign_in(
     setup: &Setup,
     asked: TokenRequest,
-    turn: CodeTurn,
+    turn: DeviceLoginTiming,
     output: Output,
-) -> Result<Option<Attended>, Failure> {
+) -> Result<Option<SignInResult>, Failure> {
     let code = setup.client.call(DeviceAuthorization::new(asked.clone()));
     let code = match setup.net.run(code) {
         Err(error) if turn.leaves_browser(&error) => {
@@ -86,7 +86,7 @@ pub(super) fn show(purpose: &str, code: &DeviceCode, output: Output) {
     let end = rfc3339(code.expires_at);
     let complete = code.verification_uri_complete.as_ref();
     if output.json {
-        complain(json!({
+        print_stderr(json!({
             "user_code": code.user_code,
             "verification_uri": code.verification_uri.as_str(),
             "verification_uri_complete": complete.map(oauth_core::url::Url::as_str),
@@ -94,11 +94,11 @@ pub(super) fn show(purpose: &str, code: &DeviceCode, output: Output) {
         }));
         return;
     }
-    complain(code.prompt(purpose));
+    print_stderr(code.prompt(purpose));
     if let Some(url) = complete
         && let Some(drawing) = drawing(url.as_str())
     {
-        complain(format_args!(
+        print_stderr(format_args!(
             "\n{drawing}\nOr open this link, which includes the code:\n{}",
             url.as_str()
         ));

@@ -9,7 +9,7 @@ use super::token;
 use crate::Global;
 use crate::output::{Failure, Output};
 use crate::secret_source::{Source, secret_args};
-use crate::setup::{Need, Plan, ServerArgs};
+use crate::setup::{ClientPlan, Need, ServerArgs};
 use crate::token_request::TokenRequestArgs;
 
 pub(super) const EXAMPLES: &str = "\
@@ -79,7 +79,7 @@ const OPTIONS: &str = "give it with --subject-token-env VAR or --subject-token-f
 
 impl Exchange {
     pub(super) fn run(self, global: &Global, output: Output) -> Result<(), Failure> {
-        let plan = Plan::new(self.server, global)?;
+        let plan = ClientPlan::new(self.server, global)?;
         let asked = plan.asked(&self.asked)?;
         let (subject, actor) = (self.subject.source(), self.actor.source());
         let all = [subject.as_ref(), actor.as_ref()];

@@ -10,7 +10,7 @@ use serde_json::{Map, Value, json};
 use super::{Given, Hint, TokenArgs};
 use crate::Global;
 use crate::output::{self, Failure, Output};
-use crate::setup::{Need, Plan, ServerArgs};
+use crate::setup::{ClientPlan, Need, ServerArgs};
 use crate::time::rfc3339;
 
 pub(super) const EXAMPLES: &str = "\
@@ -39,7 +39,7 @@ pub(crate) struct Introspect {
 impl Introspect {
     pub(super) fn run(self, global: &Global, output: Output) -> Result<(), Failure> {
         let reads_stdin = self.token.reads_stdin();
-        let plan = Plan::new(self.server, global)?;
+        let plan = ClientPlan::new(self.server, global)?;
         let given = self.token.read(&plan, global)?;
         let setup = plan.set_up(Need::Secret, reads_stdin)?;
         let hint = self.hint.map(TokenKind::from);

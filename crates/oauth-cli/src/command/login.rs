@@ -15,18 +15,18 @@ use oauth_core::url::Url;
 use oauth_core::{AuthorizationRequest, Tokens};
 use oauth_reqwest::DeviceLogin;
 use oauth_reqwest::blocking::Listener;
-use oauth_reqwest::device_login::{CodeTurn, Opener};
-use oauth_reqwest::loopback::Stray;
+use oauth_reqwest::device_login::{DeviceLoginTiming, Opener};
+use oauth_reqwest::loopback::UnexpectedCallback;
 use serde_json::json;
 
 use super::{device, token};
 use crate::Global;
 use crate::browser::Browser;
 use crate::login_record::LoginRecord;
-use crate::output::{Failure, Output, complain};
+use crate::output::{Failure, Output, print_stderr};
 use crate::profile_tokens::{Owner, ProfileTokens};
 use crate::redirect::{self, Wanted};
-use crate::setup::{Need, Plan, ServerArgs, Setup, pair};
+use crate::setup::{ClientPlan, Need, ServerArgs, Setup, pair};
 use crate::token_file::TokenFile;
 use crate::token_request::TokenRequestArgs;
 
@@ -128,7 +128,7 @@ impl Login {
 }
 
 /// The login, and the channel for what is typed on the terminal, if there is one.
-pub(super) type Attended = (SignedIn, Option<Receiver<String>>);
+pub(super) type SignInResult = (SignedIn, Option<Receiver<String>>);
 
 impl LoginArgs {
     /// Has a person sign in, and keeps the tokens.
@@ -136,9 +136,9 @@ impl LoginArgs {
         self,
         global: &Global,
         output: Output,
-        sign_in: impl FnOnce(&mut Setup, TokenRequest, Output) -> Result<Attended, Failure>,
+        sign_in: impl FnOnce(&mut Setup, TokenRequest, Output) -> Result<SignInResult, Failure>,
     ) -> Result<(), Failure> {
-        let plan = Plan::new(self.server, global)?;
+        let plan = ClientPlan::new(self.server, global)?;
         let grants = match self.save {
             Some(_) => None,
             None => ProfileTokens::of(&plan.profile, global)?,
@@ -190,8 +190,8 @@ impl InBrowser {
         setup: &mut Setup,
         asked: TokenRequest,
         output: Output,
-    ) -> Result<Attended, Failure> {
-        let turn = self.device.turn(Opener::System, setup.client.server());
+    ) -> Result<SignInResult, Failure> {
+        let turn = self.device.timing(Opener::System, setup.client.server());
         if turn.begins()
             && let Some(login) = device::try_sign_in(setup, asked.clone(), turn, output)?
         {
@@ -207,7 +207,7 @@ impl InBrowser {
         let (url, pending) = (begun.url, begun.pending);
         if self.browser.open(&url) {
             output.note("the browser shows the login; if it does not, open this URL:");
-        } else if turn == CodeTurn::IfNotOpened
+        } else if turn == DeviceLoginTiming::IfNotOpened
             && let Some(login) = device::try_sign_in(setup, asked, turn, output)?
         {
             return Ok(login);
@@ -216,7 +216,7 @@ impl InBrowser {
             output.note("open this URL:");
         }
         // Programs need it too: it is no result, but somebody has to open it.
-        complain(match output.json {
+        print_stderr(match output.json {
             true => json!({ "authorization_url": url.as_str() }).to_string(),
             false => url.to_string(),
         });
@@ -226,7 +226,7 @@ impl InBrowser {
             self.timeout
         ));
         let typed = typed(&mut listener, output);
-        let listener = listener.on_stray(move |stray| tell(stray, output));
+        let listener = listener.on_stray(move |stray| report(stray, output));
         let callback = listener.wait(&pending, Duration::from_secs(self.timeout))?;
         let redeemed = setup.net.run(setup.client.redeem(pending, &callback)?)?;
         Ok((redeemed, typed))
@@ -340,13 +340,13 @@ pub(super) fn typed(listener: &mut Listener, output: Output) -> Option<Receiver<
     Some(receiver)
 }
 
-fn tell(stray: Stray, output: Output) {
+fn report(stray: UnexpectedCallback, output: Output) {
     let (code, text) = match stray {
-        Stray::Paste => (
+        UnexpectedCallback::Paste => (
             "login.foreign_paste",
             "this is not the address that this login ended at; paste the whole address",
         ),
-        Stray::Refusal => (
+        UnexpectedCallback::Refusal => (
             "login.stateless_refusal",
             "received an error without a `state`: it may belong to this login, but anyone can send one; still waiting",
         ),
@@ -356,8 +356,8 @@ fn tell(stray: Stray, output: Output) {
         ),
     };
     match output.json {
-        true => complain(json!({ "warning": { "code": code, "message": text } })),
-        false => complain(format_args!("warning: {text}")),
+        true => print_stderr(json!({ "warning": { "code": code, "message": text } })),
+        false => print_stderr(format_args!("warning: {text}")),
     }
 }
 

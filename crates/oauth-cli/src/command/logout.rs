@@ -16,10 +16,10 @@ use super::revoke::{self, both};
 use crate::Global;
 use crate::browser::Browser;
 use crate::login_record::LoginRecord;
-use crate::output::{Failure, Output, complain};
+use crate::output::{Failure, Output, print_stderr};
 use crate::profile::Profile;
 use crate::profile_tokens::{Owner, ProfileTokens, Stored};
-use crate::setup::{Need, Plan, ServerArgs, Setup};
+use crate::setup::{ClientPlan, Need, ServerArgs, Setup};
 
 pub(super) const EXAMPLES: &str = "\
 Examples:
@@ -78,7 +78,7 @@ struct SignOutArgs {
 
 impl Logout {
     pub(super) fn run(self, global: &Global, output: Output) -> Result<(), Failure> {
-        let plan = Plan::new(self.server, global)?;
+        let plan = ClientPlan::new(self.server, global)?;
         let grants = ProfileTokens::of(&plan.profile, global)?;
         let grants = grants.ok_or_else(|| {
             Failure::usage(
@@ -117,7 +117,7 @@ pub(super) struct Ended {
 /// Forgets a login here first: then it is gone whatever becomes of the rest. A shell that renews it
 /// at this very moment finds that out, and stores nothing.
 pub(super) fn end_login(
-    plan: Plan,
+    plan: ClientPlan,
     grants: &ProfileTokens,
     stored: Result<Option<Stored>, Failure>,
     output: Output,
@@ -171,7 +171,7 @@ impl Ended {
         };
         let (revoked, signed_out) = (revoked?, signed_out.transpose()?);
         let mut lines = vec![match &revoked {
-            Some(revoked) => revoke::told(revoked),
+            Some(revoked) => revoke::revoked_text(revoked),
             None => "nothing was revoked".to_owned(),
         }];
         let mut record = json!({ "revoked": revoked.unwrap_or_default() });
@@ -188,7 +188,10 @@ impl Ended {
     /// Tells what was revoked.
     pub(super) fn report_revoked(self, output: Output) -> Result<(), Failure> {
         let revoked = self.revoked?;
-        output.result(revoke::told(&revoked), &json!({ "revoked": revoked }))
+        output.result(
+            revoke::revoked_text(&revoked),
+            &json!({ "revoked": revoked }),
+        )
     }
 }
 
@@ -294,7 +297,7 @@ impl SignOut {
             return;
         }
         output.note("open this URL:");
-        complain(match output.json {
+        print_stderr(match output.json {
             true => json!({ "end_session_url": url.as_str() }).to_string(),
             false => url.to_string(),
         });

@@ -7,13 +7,13 @@ use oauth_core::grant::OwnParameter;
 
 use crate::output::Failure;
 use crate::secret_source::Source;
-use crate::setup::{Need, Plan};
+use crate::setup::{ClientPlan, Need};
 use crate::token_request::TokenRequestArgs;
 
 /// Asks with this grant. Its parameters are those of `--param`, and of `--secret-param` those that nobody is to see.
 pub(super) fn tokens(
     name: &str,
-    plan: Plan,
+    plan: ClientPlan,
     mut asked: TokenRequestArgs,
     secrets: Vec<(String, String)>,
 ) -> Result<Tokens, Failure> {

@@ -11,7 +11,7 @@ use crate::output::{self, Failure, Output};
 use crate::profile::{File, Profile as Entry, StoreKind, Who};
 use crate::profile_file::ProfileFile;
 use crate::profile_tokens::ProfileTokens;
-use crate::setup::{Plan, ServerArgs, provider_of};
+use crate::setup::{ClientPlan, ServerArgs, provider_of};
 use crate::token_request::TokenRequestArgs;
 
 pub(super) const EXAMPLES: &str = "\
@@ -169,7 +169,7 @@ impl Add {
         if profile.client_id.is_some()
             || profile.token_env.is_none() && profile.token_file.is_none()
         {
-            let plan = Plan::of(profile.clone(), global)?;
+            let plan = ClientPlan::of(profile.clone(), global)?;
             plan.asked(&TokenRequestArgs::default())?;
         }
         Ok(profile)

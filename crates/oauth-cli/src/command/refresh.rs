@@ -13,7 +13,7 @@ use crate::Global;
 use crate::net::Net;
 use crate::output::{Failure, Output};
 use crate::profile_tokens::Owner;
-use crate::setup::{Need, Plan, ServerArgs};
+use crate::setup::{ClientPlan, Need, ServerArgs};
 use crate::token_file::TokenFile;
 
 pub(super) const EXAMPLES: &str = "\
@@ -42,7 +42,7 @@ pub(crate) struct Refresh {
 impl Refresh {
     pub(super) fn run(self, global: &Global, output: Output) -> Result<(), Failure> {
         let reads_stdin = self.token.reads_stdin();
-        let plan = Plan::new(self.server, global)?;
+        let plan = ClientPlan::new(self.server, global)?;
         let given = self.token.read(&plan, global)?;
         let setup = plan.set_up(Need::Perhaps, reads_stdin)?;
         let (net, client) = (&setup.net, &setup.client);

@@ -12,7 +12,7 @@ use crate::Global;
 use crate::output::{Failure, Output};
 use crate::profile::Who;
 use crate::profile_tokens::ProfileTokens;
-use crate::setup::{Need, Plan, ServerArgs, Setup};
+use crate::setup::{ClientPlan, Need, ServerArgs, Setup};
 
 pub(super) const EXAMPLES: &str = "\
 Examples:
@@ -43,14 +43,14 @@ pub(crate) struct Revoke {
 impl Revoke {
     pub(super) fn run(self, global: &Global, output: Output) -> Result<(), Failure> {
         let reads_stdin = self.token.reads_stdin();
-        let plan = Plan::new(self.server, global)?;
+        let plan = ClientPlan::new(self.server, global)?;
         if self.who == Some(Who::Client) {
             let grants = ProfileTokens::of(&plan.profile, global)?;
             let revoked = forget_clients(plan, &grants.ok_or_else(no_token)?, output)?;
-            return tell(&revoked?, output);
+            return report(&revoked?, output);
         }
         let given = self.token.read(&plan, global)?;
-        let set_up = |plan: Plan| plan.set_up(Need::Perhaps, reads_stdin);
+        let set_up = |plan: ClientPlan| plan.set_up(Need::Perhaps, reads_stdin);
         match given {
             Given::Login(grants, stored) => {
                 end_login(plan, &grants, stored, output)?.report_revoked(output)
@@ -60,12 +60,12 @@ impl Revoke {
                 let tokens = file.load()?;
                 // They are sent to nobody but the server they came from.
                 setup.client.check_owner(&tokens)?;
-                tell(&revoke(&setup, both(&tokens))?, output)
+                report(&revoke(&setup, both(&tokens))?, output)
             }
             Given::Bare(token) => {
                 let hint = self.hint.map(TokenKind::from);
                 let revocation = Revocation::new(token).hint(hint);
-                tell(&revoke(&set_up(plan)?, vec![revocation])?, output)
+                report(&revoke(&set_up(plan)?, vec![revocation])?, output)
             }
         }
     }
@@ -75,7 +75,7 @@ impl Revoke {
 ///
 /// The outer error is one of this machine: then nothing may be forgotten.
 pub(super) fn forget_clients(
-    plan: Plan,
+    plan: ClientPlan,
     grants: &ProfileTokens,
     output: Output,
 ) -> Result<Result<Vec<&'static str>, Failure>, Failure> {
@@ -123,15 +123,15 @@ pub(super) fn revoke(
 }
 
 /// What was revoked, in words.
-pub(super) fn told(revoked: &[&str]) -> String {
+pub(super) fn revoked_text(revoked: &[&str]) -> String {
     match revoked.is_empty() {
         true => "nothing to revoke".to_owned(),
         false => format!("revoked: {}", revoked.join(", ")),
     }
 }
 
-fn tell(revoked: &[&str], output: Output) -> Result<(), Failure> {
-    output.result(told(revoked), &json!({ "revoked": revoked }))
+fn report(revoked: &[&str], output: Output) -> Result<(), Failure> {
+    output.result(revoked_text(revoked), &json!({ "revoked": revoked }))
 }
 
 /// Both tokens of a grant, the one that makes others first.

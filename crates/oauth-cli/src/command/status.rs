@@ -11,7 +11,7 @@ use crate::Global;
 use crate::output::{self, Failure, Output};
 use crate::profile::Profile;
 use crate::profile_tokens::{Listed, is_clients, list};
-use crate::setup::Plan;
+use crate::setup::ClientPlan;
 use crate::time::rfc3339;
 use crate::token_store::TokenStore;
 
@@ -33,7 +33,7 @@ impl Status {
     pub(super) fn run(self, global: &Global, output: Output) -> Result<(), Failure> {
         let Self {} = self;
         let only = match &global.profile {
-            Some(_) => Some(Plan::of(Profile::load(global)?, global)?),
+            Some(_) => Some(ClientPlan::of(Profile::load(global)?, global)?),
             None => None,
         };
         let mut rows = Vec::new();
@@ -73,7 +73,7 @@ impl Status {
 }
 
 /// Whether it is the login of this profile, or its client's own.
-fn is_of(plan: &Plan, summary: &GrantSummary) -> Result<bool, Error> {
+fn is_of(plan: &ClientPlan, summary: &GrantSummary) -> Result<bool, Error> {
     let is_clients = is_clients(plan, summary)?;
     Ok(match summary.id.subject() {
         Some(name) => Some(name) == plan.profile.name.as_deref(),

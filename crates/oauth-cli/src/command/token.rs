@@ -17,7 +17,7 @@ use crate::fixed_token;
 use crate::output::{Failure, Output};
 use crate::profile::{Profile, Who};
 use crate::profile_tokens::{Choice, Owner, ProfileTokens};
-use crate::setup::{Need, Plan, ServerArgs, pair};
+use crate::setup::{ClientPlan, Need, ServerArgs, pair};
 use crate::time::rfc3339;
 use crate::token_file::TokenFile;
 use crate::token_request::TokenRequestArgs;
@@ -173,7 +173,7 @@ impl Wanted {
         {
             return Ok(fixed.read(None)?);
         }
-        let plan = Plan::of(profile, global)?;
+        let plan = ClientPlan::of(profile, global)?;
         let grant = match self.grant {
             Some(TokenGrant::Described(name)) => {
                 let draft = self.save.map(|path| TokenFile(path).draft()).transpose()?;

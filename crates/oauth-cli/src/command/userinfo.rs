@@ -13,7 +13,7 @@ use crate::Global;
 use crate::login_record::LoginRecord;
 use crate::output::{self, Failure, Output};
 use crate::profile_tokens::{Owner, ProfileTokens};
-use crate::setup::{Need, Plan, ServerArgs, Setup};
+use crate::setup::{ClientPlan, Need, ServerArgs, Setup};
 
 pub(super) const EXAMPLES: &str = "\
 Examples:
@@ -42,7 +42,7 @@ pub(crate) struct UserInfo {
 impl UserInfo {
     pub(super) fn run(self, global: &Global, output: Output) -> Result<(), Failure> {
         let reads_stdin = self.token.reads_stdin();
-        let plan = Plan::new(self.server, global)?;
+        let plan = ClientPlan::new(self.server, global)?;
         let claims = match self.token.read(&plan, global)? {
             Given::Login(grants, stored) => {
                 stored?.ok_or_else(|| grants.nobody())?;
@@ -75,7 +75,7 @@ impl UserInfo {
 }
 
 /// Whom the ID token of the profile's login named.
-fn verified(plan: &Plan, grants: &ProfileTokens) -> Result<String, Failure> {
+fn verified(plan: &ClientPlan, grants: &ProfileTokens) -> Result<String, Failure> {
     let record = LoginRecord::load(grants.profile())?;
     let (issuer, client_id) = (plan.issuer()?, plan.client_id());
     let subject = record.and_then(|record| record.verified_subject(&issuer, client_id));
@@ -84,7 +84,7 @@ fn verified(plan: &Plan, grants: &ProfileTokens) -> Result<String, Failure> {
 
 /// Asks with the token of a login; once more if the server no longer knows it.
 fn of_login(
-    plan: Plan,
+    plan: ClientPlan,
     grants: &ProfileTokens,
     subject: &str,
     output: Output,

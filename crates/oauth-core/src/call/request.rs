@@ -12,7 +12,7 @@ use crate::address::Reach;
 use crate::client_auth::{self, Made, Remote, RequestFacts};
 use crate::client_config::ClientConfig;
 use crate::crypto::SigningKey;
-use crate::dpop::{self, Side};
+use crate::dpop::{self, ServerRole};
 use crate::endpoint::{Auth, Body, EndpointRequest, ProofOfPossession, Target};
 use crate::error::{Error, Misuse, ProtocolViolation, ValidationFailure};
 use crate::exchange::SigningJob;
@@ -232,10 +232,10 @@ impl Unsent {
         Ok(None)
     }
 
-    const fn side(&self) -> Side {
+    const fn side(&self) -> ServerRole {
         match self.auth {
-            Auth::Token(_) => Side::ResourceServer,
-            _ => Side::AuthorizationServer,
+            Auth::Token(_) => ServerRole::ResourceServer,
+            _ => ServerRole::AuthorizationServer,
         }
     }
 

@@ -10,7 +10,7 @@ use super::request::facts;
 use crate::challenge;
 use crate::client_auth::{Made, Origin};
 use crate::client_config::ClientConfig;
-use crate::dpop::{self, Side};
+use crate::dpop::{self, ServerRole};
 use crate::endpoint::MAX_REPLY;
 use crate::error::Error;
 use crate::json::{self, Json};
@@ -25,7 +25,7 @@ pub(super) struct Sent {
     pub(super) client_jwt: Option<Secret<String>>,
     /// Where it went, in case it has to be sent again.
     pub(super) url: Url,
-    pub(super) proved: Option<Side>,
+    pub(super) proved: Option<ServerRole>,
 }
 
 impl fmt::Debug for Sent {

@@ -99,7 +99,7 @@ fn a_parameter_given_twice_is_not_sent() {
 #[test]
 fn nothing_is_signed_for_a_request_without_a_client_or_that_cannot_be_made() {
     let issuer = Issuer::parse("https://as.example").unwrap();
-    let place = issuer.well_known_places().remove(0);
+    let place = issuer.well_known_urls().remove(0);
     let mut exchange = signing().call(Metadata::new(issuer, place));
     let request = sent(exchange.resume(&at(), Input::Begin).unwrap());
     assert_eq!((request.method(), request.body().len()), (&Method::GET, 0));

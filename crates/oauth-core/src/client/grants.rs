@@ -130,9 +130,9 @@ impl Client {
     /// `endpoint.missing`, `client_auth.secret_missing` for a public client, `denied.*`; from the steps.
     pub fn authenticate_backchannel(
         &self,
-        ask: BackchannelAuthentication,
+        request: BackchannelAuthentication,
     ) -> impl Exchange<Output = BackchannelRequest> + Send + use<> {
-        backchannel::begin(Arc::clone(&self.0), ask)
+        backchannel::begin(Arc::clone(&self.0), request)
     }
 
     /// Waits until the person has answered a backchannel request, and signs in (CIBA Core section 11). At a pace, or
@@ -168,7 +168,7 @@ impl Client {
     ///
     /// # Errors
     /// `ciba.*`, `token.*`, `id_token.*`, `jws.*`, `jwt.*`, from the steps.
-    pub fn take_pushed(
+    pub fn accept_push(
         &self,
         awaited: AwaitedRequest,
         authorization: Option<String>,

@@ -7,7 +7,7 @@ use super::Client;
 use crate::client_config::TokenBinding;
 use crate::dpop::DpopKey;
 use crate::jose::{Alg, ResponseEncryption};
-use crate::profile::{Demand, Profile};
+use crate::profile::{Profile, Requirement};
 use crate::quirk::Strictness;
 use crate::request_encryption::RequestEncryption;
 use crate::request_signing::RequestSigning;
@@ -34,7 +34,7 @@ impl Client {
         self
     }
 
-    /// Keeps to this profile: what it demands is turned on, and what it forbids is refused before anything is sent.
+    /// Keeps to this profile: what it requires is turned on, and what it forbids is refused before anything is sent.
     ///
     /// # Errors
     /// None here. Every call of a client that the profile forbids ends with `profile.forbidden`, which names the
@@ -43,7 +43,7 @@ impl Client {
     pub fn with_profile(mut self, profile: Profile) -> Self {
         let config = Arc::make_mut(&mut self.0);
         config.profile = Some(profile);
-        if profile.demands(Demand::StrictReading) {
+        if profile.requires(Requirement::StrictReading) {
             config.server.set_strictness(Strictness::Strict);
         }
         self

@@ -5,7 +5,7 @@ use std::collections::VecDeque;
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
-use super::Side;
+use super::ServerRole;
 use crate::http::HeaderMap;
 use crate::http::header::DATE;
 use crate::moment::UnixTime;
@@ -23,7 +23,7 @@ const MAX_CLOCKS: usize = 64;
 
 /// The clock difference of each server that has refused a proof because of its time.
 #[derive(Debug, Default)]
-pub(crate) struct ServerClocks(Mutex<VecDeque<(Side, String, Difference)>>);
+pub(crate) struct ServerClocks(Mutex<VecDeque<(ServerRole, String, Difference)>>);
 
 /// How far the clock of a server differs from ours.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -34,7 +34,7 @@ enum Difference {
 
 impl ServerClocks {
     /// The time that the clock of this server shows.
-    pub(crate) fn server_time(&self, side: Side, url: &Url, now: UnixTime) -> UnixTime {
+    pub(crate) fn server_time(&self, side: ServerRole, url: &Url, now: UnixTime) -> UnixTime {
         let origin = url.origin_text();
         let known = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let found = known
@@ -50,7 +50,7 @@ impl ServerClocks {
     /// Corrects the clock difference from the `Date` of a refused proof. True if it changed, so that a retry makes sense.
     pub(crate) fn correct_from_date(
         &self,
-        side: Side,
+        side: ServerRole,
         url: &Url,
         headers: &HeaderMap,
         now: UnixTime,
@@ -107,7 +107,7 @@ mod tests {
     fn the_clock_of_each_server_is_its_own() {
         let clocks = ServerClocks::default();
         let (one, other) = (url("https://a.example/x"), url("https://b.example/x"));
-        let side = Side::AuthorizationServer;
+        let side = ServerRole::AuthorizationServer;
         // 784111777 seconds after the epoch.
         let date = dated(&["Sun, 06 Nov 1994 08:49:37 GMT"]);
         let now = at(784_111_777 + 100);
@@ -118,7 +118,10 @@ mod tests {
             at(784_111_877)
         );
         assert_eq!(clocks.server_time(side, &other, now), now);
-        assert_eq!(clocks.server_time(Side::ResourceServer, &one, now), now);
+        assert_eq!(
+            clocks.server_time(ServerRole::ResourceServer, &one, now),
+            now
+        );
         // The difference is known by now, so another retry makes no sense.
         assert!(!clocks.correct_from_date(side, &one, &date, now));
         let ahead = at(784_111_777 - 50);
@@ -129,7 +132,7 @@ mod tests {
     #[test]
     fn what_says_nothing_of_a_clock_is_no_reason_to_try_again() {
         let clocks = ServerClocks::default();
-        let (url, side) = (url("https://a.example/x"), Side::ResourceServer);
+        let (url, side) = (url("https://a.example/x"), ServerRole::ResourceServer);
         let near = dated(&["Sun, 06 Nov 1994 08:49:37 GMT"]);
         for now in [784_111_772, 784_111_777, 784_111_782] {
             assert!(

@@ -206,17 +206,27 @@ fn a_challenge_asks_for_a_nonce_too_and_other_refusals_do_not() {
 fn nonces_of_other_origins_and_of_the_other_side_are_not_used() {
     let nonces = Nonces::default();
     let url = |text: &str| Url::parse(text).unwrap();
-    nonces.keep(Side::ResourceServer, &url("https://rs.example/a"), "r1");
+    nonces.keep(
+        ServerRole::ResourceServer,
+        &url("https://rs.example/a"),
+        "r1",
+    );
     let of = |side, text: &str| nonces.of(side, &url(text));
     assert_eq!(
-        of(Side::ResourceServer, "https://rs.example/b?c").as_deref(),
+        of(ServerRole::ResourceServer, "https://rs.example/b?c").as_deref(),
         Some("r1")
     );
-    assert_eq!(of(Side::ResourceServer, "https://rs.example:8443/a"), None);
-    assert_eq!(of(Side::AuthorizationServer, "https://rs.example/a"), None);
+    assert_eq!(
+        of(ServerRole::ResourceServer, "https://rs.example:8443/a"),
+        None
+    );
+    assert_eq!(
+        of(ServerRole::AuthorizationServer, "https://rs.example/a"),
+        None
+    );
     for number in 0..200 {
         let text = format!("https://rs{number}.example/");
-        nonces.keep(Side::ResourceServer, &url(&text), "n");
+        nonces.keep(ServerRole::ResourceServer, &url(&text), "n");
     }
     assert_eq!(nonces.0.lock().unwrap().len(), MAX_NONCES);
 }

@@ -238,7 +238,7 @@ fn text_of(secret: &Secret<String>) -> &str {
 /// The request as it is sent: its parameters, or the signed request that holds them.
 #[derive(Debug, Clone)]
 pub(crate) struct Sent {
-    pub(crate) ask: BackchannelAuthentication,
+    pub(crate) request: BackchannelAuthentication,
     /// Of a request that is answered by a notification.
     pub(crate) notification_token: Option<Secret<String>>,
     pub(crate) signed: Option<Secret<String>>,
@@ -257,7 +257,7 @@ impl Endpoint for Sent {
                 form
             }
             None => self
-                .ask
+                .request
                 .form(cx.server.rules(), self.notification_token.as_ref())?,
         };
         let kind = EndpointKind::BackchannelAuthentication;
@@ -283,7 +283,7 @@ impl Endpoint for Sent {
             expires_in,
             expires_at: cx.at.now().after(Duration::from_secs(expires_in)),
             interval: interval.unwrap_or(INTERVAL).clamp(1, expires_in.max(1)),
-            binding_message: self.ask.binding_message.clone(),
+            binding_message: self.request.binding_message.clone(),
             client_notification_token: self.notification_token.clone(),
         })
     }

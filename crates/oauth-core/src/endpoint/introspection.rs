@@ -16,7 +16,7 @@ use crate::form::Form;
 use crate::jose::{Alg, ResponseEncryption};
 use crate::json::{Json, Object};
 use crate::moment::UnixTime;
-use crate::profile::Demand;
+use crate::profile::Requirement;
 use crate::scope::Scope;
 use crate::secret::Secret;
 use crate::server::{EndpointKind, Server};
@@ -182,7 +182,7 @@ impl Endpoint for Introspect {
         if let Some(profile) = cx.identity.profile {
             let is_signed = || signed.is_some();
             profile.require(
-                Demand::SignedIntrospection,
+                Requirement::SignedIntrospection,
                 is_signed,
                 "no algorithm is agreed on",
             )?;

@@ -185,7 +185,7 @@ impl<'a> Reply<'a> {
     /// A refusal of this code.
     fn coded(&self, object: &Object<'_>, code: &str, described: Option<&str>) -> Error {
         let description = described.or_else(|| words::description(object));
-        let (mut extra, _) = object.to_map_within(words::MOST);
+        let (mut extra, _) = object.to_map_within(words::MAX_MEMBERS);
         extra.retain(|name, _| {
             !["error", "error_description", "error_uri"].contains(&name.as_str())
         });

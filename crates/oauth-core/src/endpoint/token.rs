@@ -16,7 +16,7 @@ use crate::extra::{Extra, MAX_EXTRA};
 use crate::form::Form;
 use crate::grant::{Grant, TokenRequest, push_scope};
 use crate::json::{Json, Object};
-use crate::profile::Demand;
+use crate::profile::Requirement;
 use crate::quirk::{Quirk, Rules};
 use crate::scope::Scope;
 use crate::secret::Secret;
@@ -80,7 +80,7 @@ impl<G: Grant> Endpoint for Token<G> {
         }
         let purpose = self.grant.purpose();
         if let Some(profile) = cx.identity.profile {
-            profile.require(Demand::NoPassword, || purpose != "password", purpose)?;
+            profile.require(Requirement::NoPassword, || purpose != "password", purpose)?;
         }
         let mut request = EndpointRequest::post(EndpointKind::Token, purpose, form)
             .proof(ProofOfPossession::Dpop);
@@ -200,7 +200,7 @@ pub(crate) fn tokens(
                 binding: Arc::clone(&cx.identity.binding),
             }
         });
-    if had.tells_issued_token_type() {
+    if had.returns_issued_token_type() {
         issued_token_type(&object, rules, &mut warnings)?;
     }
     let (extra, is_whole) = object.to_map_within(MAX_EXTRA);

@@ -8,7 +8,7 @@ use crate::error::ServerError;
 use crate::json::{Json, Object};
 
 /// The most memory that a refusal's members may take before secrets are cut out of them, in bytes.
-pub(super) const MOST: usize = 64 << 10;
+pub(super) const MAX_MEMBERS: usize = 64 << 10;
 
 /// The members that are kept of an error that is no OAuth error: Fitbit's, Facebook's and Google's
 /// own, those of web frameworks, and those of RFC 9457.
@@ -27,7 +27,7 @@ const KEPT: [&str; 10] = [
 
 /// Adds what an object without an OAuth error says.
 pub(super) fn of_object(said: ServerError, object: &Object<'_>) -> ServerError {
-    let (mut extra, _) = object.to_map_within(MOST);
+    let (mut extra, _) = object.to_map_within(MAX_MEMBERS);
     extra.retain(|name, _| KEPT.contains(&name.as_str()));
     said.described(description(object), None).with_extra(extra)
 }

@@ -308,7 +308,7 @@ table! {
         SecretInUrl "form.secret_in_url" GIVE_UP "a client secret must never enter a URL"
         ScopeSyntax "scope.syntax" GIVE_UP "a scope contains a character that RFC 6749 section 3.3 does not allow"
         ScopeExceeds "scope.exceeds_grant" GIVE_UP "a refresh must not request more scope than was requested or granted at login"
-        DrawnValues "flow.drawn" GIVE_UP "state, nonce, code_verifier and its S256 challenge must be four different strings of at least 22 unreserved characters"
+        HostGeneratedValues "flow.drawn" GIVE_UP "state, nonce, code_verifier and its S256 challenge must be four different strings of at least 22 unreserved characters"
         VerifierSyntax "pkce.verifier" GIVE_UP "a code_verifier is 43 to 128 unreserved characters"
         PkceUnsupported "pkce.unsupported" GIVE_UP "the server does not advertise PKCE"
         PkceS256Unsupported "pkce.s256_unsupported" GIVE_UP "the server advertises PKCE without S256"

@@ -25,10 +25,12 @@ use crate::moment::{Moment, UnixTime};
 use crate::scope::Scope;
 use crate::secret::Secret;
 use crate::server::Server;
-use crate::token::access_token::{AccessToken, AccessTokenProfile, Checks, MAX_SKEW, ProvenKeys};
+use crate::token::access_token::{
+    AccessTokenProfile, Checks, MAX_SKEW, ProvenKeys, VerifiedAccessToken,
+};
 use crate::token::id_token;
 
-pub use crate::error::Refusal;
+pub use crate::error::ApiRefusal;
 pub use refusal::Scheme;
 
 /// Verifies the access tokens of one server for one API. Cheap to clone; all clones share the server's keys,
@@ -158,7 +160,10 @@ impl AccessTokenVerifier {
     /// # Errors
     /// `jws.*`, `jwt.*`, `access_token.*` for a token that is refused; others if it could not be
     /// verified. [`Error::refusal`] is the response to each.
-    pub fn verify(&self, token: &str) -> impl Exchange<Output = AccessToken> + Send + use<> {
+    pub fn verify(
+        &self,
+        token: &str,
+    ) -> impl Exchange<Output = VerifiedAccessToken> + Send + use<> {
         self.verify_with(token, ProvenKeys::none())
     }
 
@@ -171,7 +176,7 @@ impl AccessTokenVerifier {
         &self,
         token: &str,
         proven: ProvenKeys,
-    ) -> impl Exchange<Output = AccessToken> + Send + use<> {
+    ) -> impl Exchange<Output = VerifiedAccessToken> + Send + use<> {
         let (config, checks) = (Arc::clone(&self.config), self.checks.clone());
         let token = Secret::from(token);
         let scheme = match proven.jkt {
@@ -181,7 +186,7 @@ impl AccessTokenVerifier {
         #[cfg(feature = "sha2")]
         if let Some(asking) = self.asking.clone() {
             return Refusing {
-                verified: Verified::Told(
+                verified: Verified::ByIntrospection(
                     introspected::Introspected::new(config, checks, asking, token, proven).boxed(),
                 ),
                 verifier: self.clone(),
@@ -235,17 +240,17 @@ impl AccessTokenVerifier {
 enum Verified<E> {
     Signed(E),
     #[cfg(feature = "sha2")]
-    Told(Boxed<AccessToken>),
+    ByIntrospection(Boxed<VerifiedAccessToken>),
 }
 
-impl<E: Exchange<Output = AccessToken>> Exchange for Verified<E> {
-    type Output = AccessToken;
+impl<E: Exchange<Output = VerifiedAccessToken>> Exchange for Verified<E> {
+    type Output = VerifiedAccessToken;
 
-    fn resume(&mut self, at: &Moment, input: Input) -> Result<Step<AccessToken>, Error> {
+    fn resume(&mut self, at: &Moment, input: Input) -> Result<Step<VerifiedAccessToken>, Error> {
         match self {
             Self::Signed(verified) => verified.resume(at, input),
             #[cfg(feature = "sha2")]
-            Self::Told(verified) => verified.resume(at, input),
+            Self::ByIntrospection(verified) => verified.resume(at, input),
         }
     }
 }

@@ -15,7 +15,7 @@ use crate::endpoint::backchannel_authentication::{
     BackchannelAuthentication, BackchannelRequest, Sent,
 };
 use crate::endpoint::{Endpoint as _, MAX_REPLY, Reply, token};
-use crate::error::{Error, Misuse, ProtocolViolation, Refusal, ValidationFailure};
+use crate::error::{ApiRefusal, Error, Misuse, ProtocolViolation, ValidationFailure};
 use crate::exchange::{Boxed, Exchange, ExchangeExt as _, Ready};
 use crate::flow::authorization::request_object;
 use crate::flow::redeem::{self, Login};
@@ -39,18 +39,18 @@ pub(crate) use begin_unasked as begin;
 /// Sends the authentication request.
 pub(crate) fn begin_unasked(
     config: Arc<ClientConfig>,
-    ask: BackchannelAuthentication,
+    request: BackchannelAuthentication,
 ) -> impl Exchange<Output = BackchannelRequest> + Send + use<> {
     let drawn = Ready::new(()).and_then(move |at, ()| {
-        let token = ask.is_notified().then(|| drawn(at)).transpose()?;
-        Ok((ask, token))
+        let token = request.is_notified().then(|| drawn(at)).transpose()?;
+        Ok((request, token))
     });
-    drawn.then(move |_, (ask, notification_token)| {
-        let signed = signed(&config, &ask, notification_token.as_ref());
+    drawn.then(move |_, (request, notification_token)| {
+        let signed = signed(&config, &request, notification_token.as_ref());
         let signed = signed.map_err(|error| error.at_endpoint(Sent::NAME))?;
         Ok(signed.then(move |_, signed| {
             let sent = Sent {
-                ask,
+                request,
                 notification_token,
                 signed,
             };
@@ -74,7 +74,7 @@ fn drawn(_: &Moment) -> Result<Secret<String>, Error> {
 /// The signed request (section 7.1.1), of a client that signs its requests at a server that takes such.
 fn signed(
     config: &Arc<ClientConfig>,
-    ask: &BackchannelAuthentication,
+    request: &BackchannelAuthentication,
     notification_token: Option<&Secret<String>>,
 ) -> Result<Boxed<Option<Secret<String>>>, Error> {
     const ALGS: &str = "backchannel_authentication_request_signing_alg_values_supported";
@@ -87,7 +87,7 @@ fn signed(
         let both = format!("{alg}; the server accepts {}", taken.join(" "));
         return Err(Error::from(Misuse::KeyAlgorithm).about(&both));
     }
-    let form = ask.form(config.server.rules(), notification_token)?;
+    let form = request.form(config.server.rules(), notification_token)?;
     let (key, config) = (signing.key().clone(), Arc::clone(config));
     let jws = Signing::new(key, move |at| {
         request_object::signing_input(&signing, &config, at, &form)
@@ -128,7 +128,7 @@ impl AwaitedRequest {
         if is_ours {
             return Ok(());
         }
-        let refusal = Refusal {
+        let refusal = ApiRefusal {
             status: 401,
             challenge: Some("Bearer".to_owned()),
         };
@@ -153,7 +153,7 @@ impl AwaitedRequest {
 
 /// What to answer to a notification that is wrong.
 fn bad_request(error: Error) -> Error {
-    let refusal = Refusal {
+    let refusal = ApiRefusal {
         status: 400,
         challenge: None,
     };

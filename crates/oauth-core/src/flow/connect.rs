@@ -39,7 +39,9 @@ use crate::scope::Scope;
 use crate::server::Server;
 use crate::token::Tokens;
 
-pub use client_choice::{BoundClient, ClientChoice, DynamicRegistration, Identities, Way};
+pub use client_choice::{
+    BoundClient, ClientCandidates, ClientChoice, DynamicRegistration, GrantChoice,
+};
 pub use extension::Extension;
 pub use recovery::Recovery;
 pub use scope::{ScopeSource, StepUpBudget};
@@ -50,8 +52,8 @@ pub struct ConnectRequest {
     pub(crate) discovery: ResourceDiscoveryRequest,
     challenged: Option<Scope>,
     granted: Scope,
-    way: Way,
-    identities: Identities,
+    way: GrantChoice,
+    clients: ClientCandidates,
     allowed: Option<Vec<Issuer>>,
     offline: OfflineAccess,
     rules: Rules,
@@ -109,7 +111,7 @@ pub struct Connection {
     /// ([`Self::to_json`]) before anything else is done with it.
     pub registration: Option<RegisteredClient>,
     /// By which grant.
-    pub way: Way,
+    pub way: GrantChoice,
     /// The scope to ask for; nothing where nobody has said.
     pub scope: Option<Scope>,
     /// When the API and the server were asked about themselves.
@@ -131,8 +133,8 @@ impl ConnectRequest {
             discovery: discovery.matching(ResourceMatch::Parent),
             challenged: None,
             granted: Scope::none(),
-            way: Way::default(),
-            identities: Identities::default(),
+            way: GrantChoice::default(),
+            clients: ClientCandidates::default(),
             allowed: None,
             offline: OfflineAccess::default(),
             rules: Rules::default(),
@@ -174,11 +176,11 @@ impl ConnectRequest {
     }
 
     /// By which grant tokens are asked for.
-    pub const fn chosen_way(&self) -> Way {
+    pub const fn chosen_grant(&self) -> GrantChoice {
         self.way
     }
 
-    /// Registers the client by these metadata where the server knows it by none of its [identities](Self::identities)
+    /// Registers the client by these metadata where the server knows it by none of its [identities](Self::clients)
     /// (RFC 7591). It is registered for the scope that will be asked for, and for what they name, or else for all that the
     /// API lists, so that it may ask for more later.
     ///
@@ -212,7 +214,7 @@ impl ConnectRequest {
     /// # Errors
     /// `issuer.*` for one of a server that no such request asks.
     pub fn registered(mut self, client: RegisteredClient) -> Result<Self, Error> {
-        self.identities.registered.push(BoundClient {
+        self.clients.registered.push(BoundClient {
             issuer: Issuer::parse_over(client.issuer(), self.discovery.transport)?,
             client_id: client.client_id.clone(),
         });
@@ -250,15 +252,15 @@ impl ConnectRequest {
 
     /// By this grant.
     #[must_use]
-    pub const fn way(mut self, way: Way) -> Self {
+    pub const fn way(mut self, way: GrantChoice) -> Self {
         self.way = way;
         self
     }
 
     /// As one of these clients.
     #[must_use]
-    pub fn identities(mut self, identities: Identities) -> Self {
-        self.identities = identities;
+    pub fn clients(mut self, clients: ClientCandidates) -> Self {
+        self.clients = clients;
         self
     }
 
@@ -307,7 +309,7 @@ impl ConnectRequest {
                 .collect::<Vec<_>>()
                 .join(" ")
         };
-        let chosen = match &self.identities.preregistered {
+        let chosen = match &self.clients.preregistered {
             Some(client) => candidates
                 .find(|issuer| **issuer == client.issuer)
                 .ok_or_else(|| {
@@ -319,7 +321,7 @@ impl ConnectRequest {
                 let candidates: Vec<_> = candidates.collect();
                 let known = candidates
                     .iter()
-                    .find(|issuer| self.identities.is_known_at(issuer));
+                    .find(|issuer| self.clients.is_known_at(issuer));
                 let chosen = known.or(candidates.first()).copied();
                 chosen.ok_or_else(|| Error::from(Misuse::ConnectServer).about(&list()))
             }
@@ -330,7 +332,7 @@ impl ConnectRequest {
     /// Whether the caller named the server, by a list or a registration, or only the API did.
     fn reach(&self, issuer: &Issuer) -> Reach {
         let allowed = self.allowed.iter().flatten();
-        let client = self.identities.preregistered.iter();
+        let client = self.clients.preregistered.iter();
         let mut named = allowed.chain(client.map(|client| &client.issuer));
         match named.any(|named| named == issuer) {
             true => Reach::Any,
@@ -354,8 +356,8 @@ impl ConnectRequest {
         resource: ProtectedResource,
         server: Server,
     ) -> Result<Connection, Error> {
-        check_way(self.way, &server)?;
-        let client = self.identities.choose(self.way, &server)?;
+        check_grant(self.way, &server)?;
+        let client = self.clients.choose(self.way, &server)?;
         let registration = self.registered.filter(|known| client.is(known, &server));
         let source = ScopeSource {
             granted: &self.granted,
@@ -366,7 +368,7 @@ impl ConnectRequest {
         let scope = match self.offline {
             // Of the other ways none has a person whose absence it would outlast.
             OfflineAccess::WhereListed
-                if self.way == Way::AuthorizationCode && lists_offline_access(&server) =>
+                if self.way == GrantChoice::AuthorizationCode && lists_offline_access(&server) =>
             {
                 let offline = Scope::collect(["offline_access"].into_iter());
                 Some(scope.unwrap_or_default().union(&offline))
@@ -438,17 +440,17 @@ fn challenged(request: ConnectRequest) -> Boxed<ConnectRequest> {
 /// `pkce.unsupported`, `pkce.s256_unsupported`: "If code_challenge_methods_supported is absent, the authorization server
 /// does not support PKCE and MCP clients MUST refuse to proceed." `connect.way` if the server takes no identity
 /// assertions.
-fn check_way(way: Way, server: &Server) -> Result<(), Error> {
+fn check_grant(way: GrantChoice, server: &Server) -> Result<(), Error> {
     match way {
-        Way::AuthorizationCode => match server.code_challenge_methods() {
+        GrantChoice::AuthorizationCode => match server.code_challenge_methods() {
             None => Err(Misuse::PkceUnsupported.into()),
             Some(methods) if !methods.iter().any(|method| method == "S256") => {
                 Err(Misuse::PkceS256Unsupported.into())
             }
             Some(_) => Ok(()),
         },
-        Way::ClientCredentials => Ok(()),
-        Way::IdentityAssertion => {
+        GrantChoice::ClientCredentials => Ok(()),
+        GrantChoice::IdentityAssertion => {
             let profiles = server.list("authorization_grant_profiles_supported", &[]);
             match profiles.iter().any(|profile| profile == ID_JAG) {
                 true => Ok(()),
@@ -474,7 +476,7 @@ impl Connection {
     }
 
     /// What to ask the identity provider for, at which the person has signed in with `login`, to get tokens for the
-    /// scope of the connection and `more` ([`Way::IdentityAssertion`]): for its server and no other.
+    /// scope of the connection and `more` ([`GrantChoice::IdentityAssertion`]): for its server and no other.
     ///
     /// # Errors
     /// `identity_assertion.no_id_token`, `resource.syntax`.

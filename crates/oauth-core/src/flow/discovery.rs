@@ -159,16 +159,16 @@ pub struct Discovery {
 }
 
 impl Discovery {
-    pub(crate) fn new(ask: DiscoveryRequest) -> Self {
-        let mut places = ask.places();
+    pub(crate) fn new(request: DiscoveryRequest) -> Self {
+        let mut places = request.places();
         let place = places
             .pop_front()
-            .unwrap_or_else(|| ask.issuer.url().clone());
-        let server = Server::new(ask.issuer)
-            .with_rules(ask.rules)
-            .with_transport(ask.transport)
-            .with_reach(ask.reach)
-            .with_own_origin(ask.own_origin);
+            .unwrap_or_else(|| request.issuer.url().clone());
+        let server = Server::new(request.issuer)
+            .with_rules(request.rules)
+            .with_transport(request.transport)
+            .with_reach(request.reach)
+            .with_own_origin(request.own_origin);
         let config = Arc::new(ClientConfig::anonymous(server));
         let call = Self::ask(&config, place);
         Self {

@@ -208,7 +208,7 @@ pub(crate) fn redeem(
         if let Some(expires) = assertion.expires_at
             && moment.now() >= expires
         {
-            return Err(at(moment.now()).told(ValidationFailure::JwtExpired, expires));
+            return Err(at(moment.now()).time_error(ValidationFailure::JwtExpired, expires));
         }
         let grant = JwtBearer::new(assertion.assertion)?;
         Ok((config, Token::new(grant, token_request)))

@@ -19,9 +19,9 @@ use crate::token::Tokens;
 use crate::value::Value;
 
 /// What a `slow_down` adds, "for this and all subsequent requests", in seconds.
-const SLOWER: u64 = 5;
+const SLOW_DOWN_SECONDS: u64 = 5;
 /// How many times the pause is doubled at most, after replies that were lost.
-const DOUBLINGS: u32 = 6;
+const MAX_DOUBLINGS: u32 = 6;
 
 /// The polling interval, and when polling ends.
 #[derive(Debug, Clone, Copy)]
@@ -34,7 +34,7 @@ pub struct Pace {
 
 /// Polls the token endpoint until the user has answered or the code has expired.
 pub(crate) struct Poll {
-    question: Box<dyn Fn() -> Boxed<Tokens> + Send>,
+    token_call: Box<dyn Fn() -> Boxed<Tokens> + Send>,
     interval: u64,
     lost: u32,
     expires_at: UnixTime,
@@ -44,7 +44,7 @@ pub(crate) struct Poll {
 enum State {
     Fresh,
     Waiting,
-    Asking(Boxed<Tokens>),
+    Requesting(Boxed<Tokens>),
     Over,
 }
 
@@ -55,12 +55,12 @@ impl Poll {
         token_request: TokenRequest,
         pace: Pace,
     ) -> Self {
-        let question = move || {
+        let token_call = move || {
             let token = Token::new(grant.clone(), token_request.clone());
             Call::new(Arc::clone(&config), token).boxed()
         };
         Self {
-            question: Box::new(question),
+            token_call: Box::new(token_call),
             interval: pace.interval.max(1),
             lost: 0,
             expires_at: pace.expires_at,
@@ -68,9 +68,11 @@ impl Poll {
         }
     }
 
-    /// Waits for the next question, unless the code ends before.
+    /// Waits for the next token_call, unless the code ends before.
     fn wait(&mut self, at: &Moment, least: Option<Duration>) -> Result<Step<Tokens>, Error> {
-        let pause = self.interval.saturating_mul(1 << self.lost.min(DOUBLINGS));
+        let pause = self
+            .interval
+            .saturating_mul(1 << self.lost.min(MAX_DOUBLINGS));
         let pause = Duration::from_secs(pause).max(least.unwrap_or_default());
         if at.now().after(pause) >= self.expires_at {
             return Err(expired());
@@ -88,7 +90,7 @@ impl Poll {
         match call.resume(at, input) {
             Ok(Step::Done(tokens)) => Ok(Step::Done(tokens)),
             Ok(step) => {
-                self.state = State::Asking(call);
+                self.state = State::Requesting(call);
                 Ok(step)
             }
             Err(error) => self.after(at, error),
@@ -109,8 +111,8 @@ impl Poll {
                     Some(Value::Number(seconds)) => seconds.as_u64(),
                     _ => None,
                 };
-                let slower = self.interval.saturating_add(SLOWER);
-                self.interval = named.map_or(slower, |named| named.max(slower));
+                let longer = self.interval.saturating_add(SLOW_DOWN_SECONDS);
+                self.interval = named.map_or(longer, |named| named.max(longer));
             }
             _ if matches!(error.kind(), Kind::Denied(_) | Kind::Lost(_))
                 && matches!(error.advice(), Advice::Retry { .. }) =>
@@ -139,10 +141,10 @@ impl Exchange for Poll {
             // The pause may have taken longer than it should: a machine was asleep.
             (State::Waiting, Input::Elapsed) if at.now() >= self.expires_at => Err(expired()),
             (State::Waiting, Input::Elapsed) => {
-                let call = (self.question)();
+                let call = (self.token_call)();
                 self.ask(at, call, Input::Begin)
             }
-            (State::Asking(call), input) => self.ask(at, call, input),
+            (State::Requesting(call), input) => self.ask(at, call, input),
             (State::Over, _) => Err(Misuse::Over.into()),
             _ => Err(Misuse::OutOfOrder.into()),
         }

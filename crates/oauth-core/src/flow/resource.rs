@@ -9,11 +9,11 @@ mod challenge_verdict;
 #[cfg(feature = "ended-tokens")]
 mod ended_token;
 #[cfg(not(feature = "ended-tokens"))]
-#[path = "resource/no_ended_token.rs"]
+#[path = "resource/ended_token_off.rs"]
 mod ended_token;
 mod limiter;
 mod limits;
-mod possession;
+mod proof_maker;
 mod request;
 mod routes;
 mod step;
@@ -42,7 +42,7 @@ pub use challenge_verdict::{
 pub use ended_token::EndedToken;
 pub use limiter::{Clock, RateLimiter};
 pub use limits::{Allowance, ResetField, ResetUnit};
-pub use possession::Proofs;
+pub use proof_maker::Proofs;
 pub use request::ResourceRequest;
 pub use routes::{Routes, TokenFor};
 pub use step::{Event, OnLimit, Step};

@@ -32,10 +32,10 @@ pub(crate) fn userinfo(
         Response::Jwt(_) if IS_BROWSER_BUILD => Err(ValidationFailure::UserinfoNotSigned.into()),
         Response::Jwt(token) => of_token(config, token),
     })
-    .and_then(move |_, claims| compare(claims, &subject).map_err(told))
+    .and_then(move |_, claims| compare(claims, &subject).map_err(as_userinfo_error))
 }
 
-fn told(error: Error) -> Error {
+fn as_userinfo_error(error: Error) -> Error {
     error.at_endpoint(UserInfo::NAME)
 }
 
@@ -44,13 +44,14 @@ fn of_token(config: Arc<ClientConfig>, token: Secret<String>) -> Result<Boxed<Cl
     let encryption = config.userinfo_encryption.clone();
     let Some(allowed) = config.userinfo_algs.clone() else {
         // "The UserInfo Response MAY be encrypted without also being signed."
-        let text = opened(token, encryption.as_deref()).map_err(told)?;
-        let claims = Claims::parse(text.expose().as_bytes()).map_err(told)?;
+        let text = opened(token, encryption.as_deref()).map_err(as_userinfo_error)?;
+        let claims = Claims::parse(text.expose().as_bytes()).map_err(as_userinfo_error)?;
         return Ok(Ready::new(claims).boxed());
     };
     let verification = Verification::new(Arc::clone(&config), token, allowed);
     let verified = verification.encrypted(encryption);
-    let claims = verified.and_then(move |at, jws| signed(&config, &jws, at.now()).map_err(told));
+    let claims = verified
+        .and_then(move |at, jws| signed(&config, &jws, at.now()).map_err(as_userinfo_error));
     Ok(claims.boxed())
 }
 

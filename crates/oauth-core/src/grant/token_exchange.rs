@@ -153,7 +153,7 @@ impl Grant for TokenExchange {
         }
     }
 
-    fn tells_issued_token_type(&self) -> bool {
+    fn returns_issued_token_type(&self) -> bool {
         true
     }
 }

@@ -160,7 +160,7 @@ impl Claims {
     ///
     /// # Errors
     /// `jwt.unexpected_claim`
-    pub(crate) fn is_of_no_kind(&self, kinds: &[(&str, &[&str])]) -> Result<(), Error> {
+    pub(crate) fn refuse_kinds(&self, kinds: &[(&str, &[&str])]) -> Result<(), Error> {
         for (name, kinds) in kinds {
             if matches!(self.get(name), Some(Value::String(kind)) if kinds.contains(&kind.as_str()))
             {

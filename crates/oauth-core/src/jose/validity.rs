@@ -52,7 +52,7 @@ impl Validity {
 
     fn begun(&self, begins: Option<UnixTime>) -> Result<(), Error> {
         match begins.filter(|begins| *begins > self.latest()) {
-            Some(begins) => Err(self.told(ValidationFailure::JwtNotYetValid, begins)),
+            Some(begins) => Err(self.time_error(ValidationFailure::JwtNotYetValid, begins)),
             None => Ok(()),
         }
     }
@@ -61,7 +61,7 @@ impl Validity {
     /// `jwt.expired`
     pub(crate) fn not_expired(&self, expires: UnixTime) -> Result<(), Error> {
         match self.now >= expires.after(self.clock_skew) {
-            true => Err(self.told(ValidationFailure::JwtExpired, expires)),
+            true => Err(self.time_error(ValidationFailure::JwtExpired, expires)),
             false => Ok(()),
         }
     }
@@ -70,7 +70,7 @@ impl Validity {
     /// `jwt.issued_in_future`
     pub(crate) fn issued(&self, issued: UnixTime) -> Result<(), Error> {
         match issued > self.latest() {
-            true => Err(self.told(ValidationFailure::JwtIssuedInFuture, issued)),
+            true => Err(self.time_error(ValidationFailure::JwtIssuedInFuture, issued)),
             false => Ok(()),
         }
     }
@@ -81,7 +81,7 @@ impl Validity {
     }
 
     /// The failure, with both times.
-    pub(crate) fn told(&self, failure: ValidationFailure, at: UnixTime) -> Error {
+    pub(crate) fn time_error(&self, failure: ValidationFailure, at: UnixTime) -> Error {
         let (at, now) = (at.as_secs(), self.now.as_secs());
         Error::from(failure).about(&format!("{at} by the token, {now} by this clock"))
     }

@@ -122,7 +122,7 @@ fn names_are_names_and_every_clause_says_where_it_is_written() {
     for profile in Profile::ALL {
         assert_eq!(Profile::named(profile.as_str()), Some(*profile));
         for clause in profile.clauses() {
-            assert!(profile.demands(clause.demand));
+            assert!(profile.requires(clause.requirement));
             assert!(!clause.source.is_empty() && clause.to_string().contains(clause.text));
         }
     }

@@ -1,4 +1,4 @@
-//! [`AccessToken`]: an access token that an API has verified: audience, `cnf` (RFC 8705 section 3, RFC 9449 section 6),
+//! [`VerifiedAccessToken`]: an access token that an API has verified: audience, `cnf` (RFC 8705 section 3, RFC 9449 section 6),
 //! and how the user authenticated (RFC 9470). What differs between servers is in `access_token/profile.rs`.
 //!
 //! RFC 9068 <https://www.rfc-editor.org/rfc/rfc9068#section-4>
@@ -24,7 +24,7 @@ pub use profile::AccessTokenProfile;
 /// A verified access token. Only verification creates one, so a caller that has it need not check
 /// again. The token itself is not kept: an API has no use for it.
 #[derive(Clone)]
-pub struct AccessToken {
+pub struct VerifiedAccessToken {
     subject: String,
     client_id: Option<String>,
     scope: Scope,
@@ -32,7 +32,7 @@ pub struct AccessToken {
     claims: Claims,
 }
 
-impl AccessToken {
+impl VerifiedAccessToken {
     /// Whom the token stands for, in the issuer's terms; of a client that acts for itself, the client. It may
     /// differ from client to client (RFC 9068 section 6).
     pub fn subject(&self) -> &str {
@@ -81,10 +81,10 @@ impl AccessToken {
     }
 }
 
-impl fmt::Debug for AccessToken {
+impl fmt::Debug for VerifiedAccessToken {
     /// Its claims are about a person: names only.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("AccessToken")
+        f.debug_struct("VerifiedAccessToken")
             .field("claims", &self.claims)
             .finish_non_exhaustive()
     }
@@ -169,7 +169,7 @@ impl Checks {
         jws: &Jws,
         proven: &ProvenKeys,
         now: UnixTime,
-    ) -> Result<AccessToken, Error> {
+    ) -> Result<VerifiedAccessToken, Error> {
         let rules = self.profile.rules();
         rules.header(jws)?;
         let claims = Claims::parse(jws.payload())?;
@@ -190,7 +190,7 @@ impl Checks {
         let expires_at = Claims::required("exp", claims.time("exp")?)?;
         let scope = rules.scope(&claims)?;
         self.of_request(&claims, &scope, &validity, proven)?;
-        Ok(AccessToken {
+        Ok(VerifiedAccessToken {
             subject,
             client_id,
             scope,

@@ -139,7 +139,7 @@ impl Default for IdTokenChecks {
 pub(crate) const WITHOUT_NONCE: Duration = Duration::from_secs(24 * 60 * 60);
 
 /// What servers write into tokens of other kinds, which may be for the client too.
-const FOREIGN_KINDS: [(&str, &[&str]); 2] = [
+const OTHER_TOKEN_KINDS: [(&str, &[&str]); 2] = [
     (
         "token_use",
         &["access", "access_token", "refresh", "refresh_token"],
@@ -179,7 +179,7 @@ impl IdTokenChecks {
             // A logout token (OpenID Connect Back-Channel Logout section 2.4).
             return Err(Error::from(ValidationFailure::JwtUnexpectedClaim).about("events"));
         }
-        claims.is_of_no_kind(&FOREIGN_KINDS)?;
+        claims.refuse_kinds(&OTHER_TOKEN_KINDS)?;
         issuer(&config.server, &claims)?;
         self.refreshed(config, &claims)?;
         let subject = Claims::required("sub", claims.text("sub")?)?;
@@ -209,7 +209,7 @@ impl IdTokenChecks {
         let issued = validity.check(claims)?;
         match self.max_token_age {
             Some(age) if validity.now > issued.after(age).after(self.clock_skew) => {
-                Err(validity.told(ValidationFailure::JwtTooOld, issued))
+                Err(validity.time_error(ValidationFailure::JwtTooOld, issued))
             }
             _ => Ok(()),
         }
@@ -273,7 +273,7 @@ impl IdTokenChecks {
     fn hashes(&self, claims: &Claims) -> Result<Vec<HashClaim>, Error> {
         let (at_hash, c_hash) = (claims.text("at_hash")?, claims.text("c_hash")?);
         let s_hash = claims.text("s_hash")?;
-        if self.arrival == Arrival::ByItself && self.access_token.is_some() {
+        if self.arrival == Arrival::Unsolicited && self.access_token.is_some() {
             // Required of what comes through the browser (section 3.2.2.10): the token may be another person's.
             Claims::required("at_hash", at_hash)?;
         }

@@ -262,7 +262,7 @@ impl LogoutTokenChecks {
         validity.issued(issued)?;
         let ends = issued.after(age).after(self.clock_skew);
         if now >= ends {
-            return Err(validity.told(ValidationFailure::JwtTooOld, issued));
+            return Err(validity.time_error(ValidationFailure::JwtTooOld, issued));
         }
         Ok((issued, ends))
     }

@@ -5,7 +5,7 @@ use oauth_core::{Secret, Tokens, grant};
 use super::arguments;
 use crate::arg::JsonText;
 use crate::assertion::{Signed, assertion};
-use crate::machine::Machine;
+use crate::machine::ErasedExchange;
 use crate::request::TokenRequest;
 
 arguments! {
@@ -19,7 +19,7 @@ arguments! {
         ..request: TokenRequest,
     }
 
-    fn start(self, client: &Client) -> Result<Machine, Error> {
+    fn start(self, client: &Client) -> Result<ErasedExchange, Error> {
         client.token(grant::JwtBearer::new(self.assertion)?, &self.request)
     }
 }
@@ -34,7 +34,7 @@ arguments! {
         ..request: TokenRequest,
     }
 
-    fn start(self, client: &Client) -> Result<Machine, Error> {
+    fn start(self, client: &Client) -> Result<ErasedExchange, Error> {
         client.token(grant::SamlBearer::new(self.assertion), &self.request)
     }
 }
@@ -67,7 +67,7 @@ arguments! {
         ..request: TokenRequest,
     }
 
-    fn start(self, client: &Client) -> Result<Machine, Error> {
+    fn start(self, client: &Client) -> Result<ErasedExchange, Error> {
         let signed = Signed {
             key: self.key,
             passphrase: self.passphrase,
@@ -80,6 +80,6 @@ arguments! {
             claims: self.claims.map(|text| text.0),
         };
         let tokens = client.core().assert(assertion(client, signed)?, self.request.to_core()?);
-        Ok(Machine::of::<_, Tokens>(tokens))
+        Ok(ErasedExchange::of::<_, Tokens>(tokens))
     }
 }

@@ -15,7 +15,7 @@ use oauth_core::{Pending, Scope, Secret, Tokens};
 use super::{Kind, Outcome, arguments};
 use crate::arg::JsonText;
 use crate::client::Client;
-use crate::machine::Machine;
+use crate::machine::ErasedExchange;
 use crate::output::Record;
 use crate::request::TokenRequest;
 
@@ -85,21 +85,21 @@ arguments! {
         pub token_extra: Vec<(String, Secret<String>)>,
     }
 
-    fn start(self, client: &Client) -> Result<Machine, Error> {
+    fn start(self, client: &Client) -> Result<ErasedExchange, Error> {
         begin(client, self.to_core()?)
     }
 }
 
 #[cfg(feature = "sha2")]
-fn begin(client: &Client, request: AuthorizationRequest) -> Result<Machine, Error> {
+fn begin(client: &Client, request: AuthorizationRequest) -> Result<ErasedExchange, Error> {
     let begin = client.core().begin_authorization(request);
-    Ok(Machine::of::<_, Begun>(begin))
+    Ok(ErasedExchange::of::<_, Begun>(begin))
 }
 
 /// Without the hash the host generates the values: [`Client::begin_authorization_with`].
 #[cfg(not(feature = "sha2"))]
-fn begin(_: &Client, _: AuthorizationRequest) -> Result<Machine, Error> {
-    Err(oauth_core::error::Misuse::DrawnValues.into())
+fn begin(_: &Client, _: AuthorizationRequest) -> Result<ErasedExchange, Error> {
+    Err(oauth_core::error::Misuse::HostGeneratedValues.into())
 }
 
 /// Where to send the person, and what to keep meanwhile.

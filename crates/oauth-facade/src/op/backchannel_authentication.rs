@@ -5,7 +5,7 @@ use oauth_core::endpoint::backchannel_authentication::{self as core, Delivery, H
 use oauth_core::moment::UnixTime;
 
 use super::{arguments, outcome};
-use crate::machine::Machine;
+use crate::machine::ErasedExchange;
 use crate::request::TokenRequest;
 
 arguments! {
@@ -39,7 +39,7 @@ arguments! {
         ..request: TokenRequest,
     }
 
-    fn start(self, client: &Client) -> Result<Machine, Error> {
+    fn start(self, client: &Client) -> Result<ErasedExchange, Error> {
         let hint = Hint::of(self.login_hint, self.login_hint_token, self.id_token_hint)?;
         let mut ask = core::BackchannelAuthentication::new(hint, self.request.to_core()?)?
             .acr_values(self.acr_values)
@@ -55,7 +55,7 @@ arguments! {
             ask = ask.requested_expiry(seconds);
         }
         let begun = client.core().authenticate_backchannel(ask);
-        Ok(Machine::of::<_, BackchannelRequest>(begun))
+        Ok(ErasedExchange::of::<_, BackchannelRequest>(begun))
     }
 }
 

@@ -5,7 +5,7 @@ use oauth_core::grant;
 use oauth_core::moment::UnixTime;
 
 use super::arguments;
-use crate::machine::Machine;
+use crate::machine::ErasedExchange;
 use crate::polling::Waiting;
 use crate::request::TokenRequest;
 
@@ -27,7 +27,7 @@ arguments! {
         ..request: TokenRequest,
     }
 
-    fn start(self, client: &Client) -> Result<Machine, Error> {
+    fn start(self, client: &Client) -> Result<ErasedExchange, Error> {
         let grant = grant::Ciba::new(self.auth_req_id);
         let waiting = match self.expires_at {
             Some(expires_at) => Waiting::until(expires_at, self.interval),

@@ -6,7 +6,7 @@ use oauth_core::flow::backchannel::AwaitedRequest;
 use oauth_core::flow::redeem::Login;
 
 use super::arguments;
-use crate::machine::Machine;
+use crate::machine::ErasedExchange;
 use crate::request::TokenRequest;
 
 arguments! {
@@ -27,7 +27,7 @@ arguments! {
         pub body: Secret<String>,
     }
 
-    fn start(self, client: &Client) -> Result<Machine, Error> {
+    fn start(self, client: &Client) -> Result<ErasedExchange, Error> {
         let awaited = AwaitedRequest {
             auth_req_id: self.auth_req_id,
             client_notification_token: self.client_notification_token,
@@ -35,7 +35,7 @@ arguments! {
         };
         let authorization = self.authorization.map(|value| value.expose().clone());
         let body = self.body.expose().clone().into();
-        Ok(Machine::new(client.core().verify_ping(awaited, authorization, body)))
+        Ok(ErasedExchange::new(client.core().verify_ping(awaited, authorization, body)))
     }
 }
 
@@ -46,7 +46,7 @@ arguments! {
     /// 204, or as the error says.
     ///
     /// `ciba.*` for a notification that is not this request's, `token.*`, `id_token.*`, `jws.*` and `jwt.*`.
-    pub struct TakePushed {
+    pub struct AcceptPush {
         /// The server's id of the pending request.
         pub auth_req_id: Secret<String>,
         /// The token with which the server must authenticate.
@@ -58,7 +58,7 @@ arguments! {
         ..request: TokenRequest,
     }
 
-    fn start(self, client: &Client) -> Result<Machine, Error> {
+    fn start(self, client: &Client) -> Result<ErasedExchange, Error> {
         let awaited = AwaitedRequest {
             auth_req_id: self.auth_req_id,
             client_notification_token: self.client_notification_token,
@@ -66,7 +66,7 @@ arguments! {
         };
         let authorization = self.authorization.map(|value| value.expose().clone());
         let body = self.body.expose().clone().into();
-        let pushed = client.core().take_pushed(awaited, authorization, body);
-        Ok(Machine::of::<_, Login>(pushed))
+        let pushed = client.core().accept_push(awaited, authorization, body);
+        Ok(ErasedExchange::of::<_, Login>(pushed))
     }
 }

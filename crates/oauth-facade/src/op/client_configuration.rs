@@ -7,7 +7,7 @@ use super::arguments;
 use super::register::RegisteredClient;
 use crate::arg::JsonText;
 use crate::client::Client;
-use crate::machine::Machine;
+use crate::machine::ErasedExchange;
 
 arguments! {
     /// Reads the registration of a client (RFC 7592 section 2.1).
@@ -22,9 +22,9 @@ arguments! {
         pub registered: Secret<String>,
     }
 
-    fn start(self, client: &Client) -> Result<Machine, Error> {
+    fn start(self, client: &Client) -> Result<ErasedExchange, Error> {
         let ask = core::ReadRegistration::new(known(client, &self.registered)?);
-        Ok(Machine::of::<_, RegisteredClient>(client.core().call(ask)))
+        Ok(ErasedExchange::of::<_, RegisteredClient>(client.core().call(ask)))
     }
 }
 
@@ -41,11 +41,11 @@ arguments! {
         pub metadata: JsonText,
     }
 
-    fn start(self, client: &Client) -> Result<Machine, Error> {
+    fn start(self, client: &Client) -> Result<ErasedExchange, Error> {
         let metadata = ClientMetadata::from_json(&self.metadata.0)?;
         let known = known(client, &self.registered)?;
         let ask = core::UpdateRegistration::new(known, metadata);
-        Ok(Machine::of::<_, RegisteredClient>(client.core().call(ask)))
+        Ok(ErasedExchange::of::<_, RegisteredClient>(client.core().call(ask)))
     }
 }
 
@@ -59,9 +59,9 @@ arguments! {
         pub registered: Secret<String>,
     }
 
-    fn start(self, client: &Client) -> Result<Machine, Error> {
+    fn start(self, client: &Client) -> Result<ErasedExchange, Error> {
         let ask = core::DeleteRegistration::new(known(client, &self.registered)?);
-        Ok(Machine::new(client.core().call(ask)))
+        Ok(ErasedExchange::new(client.core().call(ask)))
     }
 }
 

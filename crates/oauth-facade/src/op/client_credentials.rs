@@ -1,7 +1,7 @@
 //! A token for the client itself: `grant_type=client_credentials` (RFC 6749 section 4.4).
 
 use super::arguments;
-use crate::machine::Machine;
+use crate::machine::ErasedExchange;
 use crate::request::TokenRequest;
 
 arguments! {
@@ -13,9 +13,9 @@ arguments! {
         ..request: TokenRequest,
     }
 
-    fn start(self, client: &Client) -> Result<Machine, Error> {
+    fn start(self, client: &Client) -> Result<ErasedExchange, Error> {
         // A service account asks in another way.
         let tokens = client.core().client_credentials(self.request.to_core()?);
-        Ok(Machine::new(tokens))
+        Ok(ErasedExchange::new(tokens))
     }
 }

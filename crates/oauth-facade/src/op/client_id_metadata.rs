@@ -6,7 +6,7 @@ use oauth_core::url::Transport;
 
 use super::{arguments, outcome};
 use crate::arg::JsonText;
-use crate::machine::Machine;
+use crate::machine::ErasedExchange;
 
 arguments! {
     /// Makes or checks the document of this client, whose id is the URL where the document is published
@@ -25,7 +25,7 @@ arguments! {
         pub mcp: Option<bool>,
     }
 
-    fn start(self, client: &Client) -> Result<Machine, Error> {
+    fn start(self, client: &Client) -> Result<ErasedExchange, Error> {
         let core = client.core();
         let id = core.client_id().as_str();
         let url = match core.server().transport() {
@@ -36,7 +36,7 @@ arguments! {
         if self.mcp == Some(true) {
             document.check_for_mcp()?;
         }
-        Ok(Machine::ready(ClientIdDocument::from(&document)))
+        Ok(ErasedExchange::ready(ClientIdDocument::from(&document)))
     }
 }
 

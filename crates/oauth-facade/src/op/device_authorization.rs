@@ -8,7 +8,7 @@ use qrcode::QrCode;
 use qrcode::render::unicode::Dense1x2;
 
 use super::{arguments, outcome};
-use crate::machine::Machine;
+use crate::machine::ErasedExchange;
 use crate::request::TokenRequest;
 
 arguments! {
@@ -23,12 +23,12 @@ arguments! {
         ..request: TokenRequest,
     }
 
-    fn start(self, client: &Client) -> Result<Machine, Error> {
+    fn start(self, client: &Client) -> Result<ErasedExchange, Error> {
         let ask = core::DeviceAuthorization::new(self.request.to_core()?);
         let purpose = self.purpose.unwrap_or_default();
         let code = client.core().call(ask);
         let code = code.and_then(move |_, code| Ok(DeviceCode::of(code, &purpose)));
-        Ok(Machine::of::<_, DeviceCode>(code))
+        Ok(ErasedExchange::of::<_, DeviceCode>(code))
     }
 }
 

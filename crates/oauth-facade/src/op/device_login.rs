@@ -5,7 +5,7 @@ use oauth_core::grant;
 use oauth_core::moment::UnixTime;
 
 use super::arguments;
-use crate::machine::Machine;
+use crate::machine::ErasedExchange;
 use crate::polling::Waiting;
 use crate::request::TokenRequest;
 
@@ -28,7 +28,7 @@ arguments! {
         ..request: TokenRequest,
     }
 
-    fn start(self, client: &Client) -> Result<Machine, Error> {
+    fn start(self, client: &Client) -> Result<ErasedExchange, Error> {
         let grant = grant::DeviceCode::new(self.device_code);
         let waiting = Waiting::until(self.expires_at, self.interval);
         waiting.sign_in(client, grant, &self.request)

@@ -7,7 +7,7 @@ use oauth_core::{ExchangeExt as _, Moment, danger, discover_issuer};
 
 use super::{arguments, outcome};
 use crate::arg::Personal;
-use crate::machine::Machine;
+use crate::machine::ErasedExchange;
 
 arguments! {
     /// Asks the host of what a person typed for the issuer that signs them in (OpenID Connect Discovery section 2).
@@ -23,7 +23,7 @@ arguments! {
         pub identifier: String,
     }
 
-    fn start(self, client: &Client) -> Result<Machine, Error> {
+    fn start(self, client: &Client) -> Result<ErasedExchange, Error> {
         let identifier = match client.core().server().transport() {
             Transport::Https => UserIdentifier::parse(&self.identifier)?,
             Transport::LoopbackHttp => danger::loopback_user_identifier(&self.identifier)?,
@@ -33,7 +33,7 @@ arguments! {
             let issuer = issuer.as_str().to_owned();
             Ok(DiscoveredIssuer { issuer, identifier: asked })
         });
-        Ok(Machine::of::<_, DiscoveredIssuer>(exchange))
+        Ok(ErasedExchange::of::<_, DiscoveredIssuer>(exchange))
     }
 }
 

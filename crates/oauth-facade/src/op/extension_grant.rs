@@ -3,7 +3,7 @@
 use oauth_core::Secret;
 
 use super::arguments;
-use crate::machine::Machine;
+use crate::machine::ErasedExchange;
 use crate::request::TokenRequest;
 
 arguments! {
@@ -21,7 +21,7 @@ arguments! {
         ..request: TokenRequest,
     }
 
-    fn start(self, client: &Client) -> Result<Machine, Error> {
+    fn start(self, client: &Client) -> Result<ErasedExchange, Error> {
         let grant = client.core().extension(&self.grant_type)?;
         let mut parameters = self.parameters.into_iter();
         let grant = parameters.try_fold(grant, |grant, (name, value)| grant.parameter(&name, value))?;

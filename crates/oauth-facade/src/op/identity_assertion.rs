@@ -6,7 +6,7 @@ use oauth_core::moment::UnixTime;
 use oauth_core::{Scope, Secret, Tokens};
 
 use super::{arguments, outcome};
-use crate::machine::Machine;
+use crate::machine::ErasedExchange;
 use crate::request::TokenRequest;
 
 arguments! {
@@ -29,13 +29,13 @@ arguments! {
         ..request: TokenRequest,
     }
 
-    fn start(self, client: &Client) -> Result<Machine, Error> {
+    fn start(self, client: &Client) -> Result<ErasedExchange, Error> {
         let token_type = self.subject_token_type.as_deref().unwrap_or("id_token");
         let subject = IdentitySubject::of(self.subject_token, token_type)?;
         let request =
             core::IdentityAssertionRequest::new(subject, self.issuer, self.request.to_core()?)?;
         let got = client.core().identity_assertion(request);
-        Ok(Machine::of::<_, IdentityAssertion>(got))
+        Ok(ErasedExchange::of::<_, IdentityAssertion>(got))
     }
 }
 
@@ -54,11 +54,11 @@ arguments! {
         ..request: TokenRequest,
     }
 
-    fn start(self, client: &Client) -> Result<Machine, Error> {
+    fn start(self, client: &Client) -> Result<ErasedExchange, Error> {
         let assertion = core::IdentityAssertion::parse(self.assertion)?;
         let request = self.request.to_core()?;
         let tokens = client.core().redeem_identity_assertion(assertion, request);
-        Ok(Machine::of::<_, Tokens>(tokens))
+        Ok(ErasedExchange::of::<_, Tokens>(tokens))
     }
 }
 

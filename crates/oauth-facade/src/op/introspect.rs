@@ -8,7 +8,7 @@ use oauth_core::{Scope, Secret};
 
 use super::{arguments, outcome};
 use crate::introspection::signed_response;
-use crate::machine::Machine;
+use crate::machine::ErasedExchange;
 
 arguments! {
     /// Asks the server whether a token is active, and for its claims (RFC 7662).
@@ -28,7 +28,7 @@ arguments! {
         pub audience: Option<String>,
     }
 
-    fn start(self, client: &Client) -> Result<Machine, Error> {
+    fn start(self, client: &Client) -> Result<ErasedExchange, Error> {
         let Self {
             token,
             hint,
@@ -39,7 +39,7 @@ arguments! {
         if let Some(signed) = signed_response(signed_response_alg, audience)? {
             ask = ask.signed(signed);
         }
-        Ok(Machine::of::<_, TokenState>(client.core().introspect(ask)))
+        Ok(ErasedExchange::of::<_, TokenState>(client.core().introspect(ask)))
     }
 }
 

@@ -3,7 +3,7 @@
 use oauth_core::{Secret, danger};
 
 use super::arguments;
-use crate::machine::Machine;
+use crate::machine::ErasedExchange;
 use crate::request::TokenRequest;
 
 arguments! {
@@ -19,7 +19,7 @@ arguments! {
         ..request: TokenRequest,
     }
 
-    fn start(self, client: &Client) -> Result<Machine, Error> {
+    fn start(self, client: &Client) -> Result<ErasedExchange, Error> {
         let Self { username, password, request } = self;
         client.token(danger::password(username, password), &request)
     }

@@ -7,7 +7,7 @@ use oauth_core::error::Misuse;
 use oauth_core::grant;
 
 use super::arguments;
-use crate::machine::Machine;
+use crate::machine::ErasedExchange;
 use crate::request::TokenRequest;
 
 arguments! {
@@ -23,7 +23,7 @@ arguments! {
         ..request: TokenRequest,
     }
 
-    fn start(self, client: &Client) -> Result<Machine, Error> {
+    fn start(self, client: &Client) -> Result<ErasedExchange, Error> {
         let Self { tokens, request } = self;
         let token = tokens.refresh_token.clone().ok_or(Misuse::NoRefreshToken)?;
         client.token(grant::Refresh::new(token), &request)

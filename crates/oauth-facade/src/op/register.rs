@@ -8,7 +8,7 @@ use oauth_core::{ClientMetadata, Secret, registered_client};
 
 use super::{arguments, outcome};
 use crate::arg::JsonText;
-use crate::machine::Machine;
+use crate::machine::ErasedExchange;
 
 arguments! {
     /// Registers a client at the server (RFC 7591), which issues an id, and a secret if the client needs one.
@@ -27,10 +27,10 @@ arguments! {
         pub initial_access_token: Option<Secret<String>>,
     }
 
-    fn start(self, client: &Client) -> Result<Machine, Error> {
+    fn start(self, client: &Client) -> Result<ErasedExchange, Error> {
         let metadata = ClientMetadata::from_json(&self.metadata.0)?;
         let ask = Registration::new(metadata).initial_access_token(self.initial_access_token);
-        Ok(Machine::of::<_, RegisteredClient>(client.core().call(ask)))
+        Ok(ErasedExchange::of::<_, RegisteredClient>(client.core().call(ask)))
     }
 }
 

@@ -11,7 +11,7 @@ use oauth_core::{Scope, danger, discover_resource};
 
 use super::{arguments, outcome};
 use crate::arg::JsonText;
-use crate::machine::Machine;
+use crate::machine::ErasedExchange;
 
 arguments! {
     /// Fetches the metadata of a protected resource (RFC 9728): the servers that issue its tokens, and their kind.
@@ -33,9 +33,9 @@ arguments! {
         pub signers: Option<JsonText>,
     }
 
-    fn start(self, client: &Client) -> Result<Machine, Error> {
+    fn start(self, client: &Client) -> Result<ErasedExchange, Error> {
         let request = self.to_core(client.core().server().transport())?;
-        Ok(Machine::of::<_, ProtectedResource>(discover_resource(request)))
+        Ok(ErasedExchange::of::<_, ProtectedResource>(discover_resource(request)))
     }
 }
 

@@ -5,7 +5,7 @@ use oauth_core::endpoint::revocation::Revocation;
 use oauth_core::token::TokenKind;
 
 use super::arguments;
-use crate::machine::Machine;
+use crate::machine::ErasedExchange;
 
 arguments! {
     /// Revokes a token (RFC 7009).
@@ -19,8 +19,8 @@ arguments! {
         pub hint: Option<TokenKind>,
     }
 
-    fn start(self, client: &Client) -> Result<Machine, Error> {
+    fn start(self, client: &Client) -> Result<ErasedExchange, Error> {
         let Self { token, hint } = self;
-        Ok(Machine::new(client.core().revoke(Revocation::new(token).hint(hint))))
+        Ok(ErasedExchange::new(client.core().revoke(Revocation::new(token).hint(hint))))
     }
 }

@@ -5,7 +5,9 @@ use oauth_core::Secret;
 
 use super::*;
 use crate::arg::Field as _;
-use crate::{Arg, Auth, Introspecting, Mismatch, Moment, Record, Reply, Server, Turn, UnixTime};
+use crate::{
+    Arg, Auth, ErasedStep, Introspecting, Mismatch, Moment, Record, Reply, Server, UnixTime,
+};
 
 const METADATA: &str = r#"{
     "issuer": "https://as.example",
@@ -38,7 +40,7 @@ fn at() -> Moment {
 fn sent(name: &str, args: Vec<Arg>) -> String {
     let mut machine = client().begin(number(name), args).expect("a conversation");
     match machine.begin(&at()) {
-        Ok(Turn::Send(request)) => String::from_utf8_lossy(&request.body).into_owned(),
+        Ok(ErasedStep::Send(request)) => String::from_utf8_lossy(&request.body).into_owned(),
         other => panic!("{other:?}"),
     }
 }
@@ -222,13 +224,13 @@ fn an_outcome_has_its_members_in_the_order_of_the_description() {
             audience: None,
         })
         .expect("a conversation");
-    assert!(matches!(machine.begin(&at()), Ok(Turn::Send(_))));
+    assert!(matches!(machine.begin(&at()), Ok(ErasedStep::Send(_))));
     let reply = Reply {
         status: 200,
         headers: vec![("content-type".to_owned(), b"application/json".to_vec())],
         body: br#"{"active":true,"scope":"a b","exp":7,"aud":"api","more":1}"#.to_vec(),
     };
-    let Ok(Turn::Done(Record::Plain(name, members))) = machine.reply(&at(), reply) else {
+    let Ok(ErasedStep::Done(Record::Plain(name, members))) = machine.reply(&at(), reply) else {
         panic!("a record")
     };
     let Kind::Record(description) = TokenState::KIND else {
@@ -313,7 +315,7 @@ fn a_logout_token_is_verified_with_the_servers_keys() {
         )
         .expect("a conversation");
     match machine.begin(&at()) {
-        Ok(Turn::Send(request)) => assert_eq!(request.url, "https://as.example/jwks"),
+        Ok(ErasedStep::Send(request)) => assert_eq!(request.url, "https://as.example/jwks"),
         other => panic!("{other:?}"),
     }
 }
@@ -371,7 +373,7 @@ fn the_fingerprint_knows_names_shapes_and_order() {
 fn accepts(args: Vec<Arg>) -> String {
     let machine = client().begin(number("introspect"), args);
     match machine.expect("a conversation").begin(&at()) {
-        Ok(Turn::Send(request)) => {
+        Ok(ErasedStep::Send(request)) => {
             let mut headers = request.headers.iter();
             let accept = headers.find(|(name, _)| name == "accept");
             accept.map_or_else(String::new, |(_, value)| value.clone())
@@ -401,7 +403,7 @@ fn introspecting(how: Introspecting) -> Client {
     client().introspecting(how).expect("it can ask")
 }
 
-fn verifying(client: &Client, profile: Arg, algs: Arg) -> Result<Turn, Refused> {
+fn verifying(client: &Client, profile: Arg, algs: Arg) -> Result<ErasedStep, Refused> {
     let args = vec![text("t"), text("https://api.example"), profile, Arg::Null];
     let rest = vec![Arg::Null, Arg::Null, algs];
     let args: Vec<_> = args.into_iter().chain(rest).collect();
@@ -413,7 +415,7 @@ fn verifying(client: &Client, profile: Arg, algs: Arg) -> Result<Turn, Refused> 
 fn a_client_may_ask_about_the_tokens_it_is_shown() {
     let asks = introspecting(Introspecting::default());
     match verifying(&asks, Arg::Null, Arg::Null) {
-        Ok(Turn::Send(request)) => assert_eq!(request.url, "https://as.example/introspect"),
+        Ok(ErasedStep::Send(request)) => assert_eq!(request.url, "https://as.example/introspect"),
         other => panic!("{other:?}"),
     }
     // What is said of signatures would be said in vain.
@@ -439,13 +441,13 @@ fn answers_are_kept_for_an_age() {
         .begin(number("verify_access_token"), args.clone())
         .expect("a conversation");
     let begun = first.begin(&at());
-    assert!(matches!(begun, Ok(Turn::Send(_))), "{begun:?}");
+    assert!(matches!(begun, Ok(ErasedStep::Send(_))), "{begun:?}");
     let mut second = keeps
         .clone()
         .begin(number("verify_access_token"), args)
         .expect("a conversation");
     let waits = second.begin(&at());
-    assert!(matches!(waits, Ok(Turn::Sleep(_))), "{waits:?}");
+    assert!(matches!(waits, Ok(ErasedStep::Sleep(_))), "{waits:?}");
     let ageless = Introspecting {
         cache_entries: Some(10),
         ..Introspecting::default()

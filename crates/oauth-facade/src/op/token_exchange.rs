@@ -3,7 +3,7 @@
 use oauth_core::{Secret, grant};
 
 use super::arguments;
-use crate::machine::Machine;
+use crate::machine::ErasedExchange;
 use crate::request::TokenRequest;
 
 arguments! {
@@ -29,7 +29,7 @@ arguments! {
         ..request: TokenRequest,
     }
 
-    fn start(self, client: &Client) -> Result<Machine, Error> {
+    fn start(self, client: &Client) -> Result<ErasedExchange, Error> {
         let grant = grant::TokenExchange::new(self.subject_token, &self.subject_token_type)?;
         let mut grant = grant.actor(self.actor_token, self.actor_token_type.as_deref())?;
         if let Some(name) = &self.requested_token_type {

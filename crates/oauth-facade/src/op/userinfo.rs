@@ -9,7 +9,7 @@ use oauth_core::moment::UnixTime;
 
 use super::{arguments, outcome};
 use crate::arg::Personal;
-use crate::machine::Machine;
+use crate::machine::ErasedExchange;
 
 arguments! {
     /// Fetches the claims of the user who signed in (OpenID Connect Core section 5.3).
@@ -26,13 +26,13 @@ arguments! {
         pub subject: String,
     }
 
-    fn start(self, client: &Client) -> Result<Machine, Error> {
+    fn start(self, client: &Client) -> Result<ErasedExchange, Error> {
         let Self { tokens, subject } = self;
         let userinfo = client.core().userinfo(tokens, subject);
         #[cfg(target_family = "wasm")]
-        return Ok(Machine::of::<_, PageClaims>(userinfo));
+        return Ok(ErasedExchange::of::<_, PageClaims>(userinfo));
         #[cfg(not(target_family = "wasm"))]
-        Ok(Machine::of::<_, UserClaims>(userinfo))
+        Ok(ErasedExchange::of::<_, UserClaims>(userinfo))
     }
 }
 

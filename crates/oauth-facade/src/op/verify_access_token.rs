@@ -12,7 +12,7 @@ use oauth_core::{Scope, Secret};
 
 use super::{arguments, outcome};
 use crate::arg::OneOrMore;
-use crate::machine::Machine;
+use crate::machine::ErasedExchange;
 
 arguments! {
     /// Verifies an access token that was presented to an API: signature and claims (RFC 9068 section 4).
@@ -50,7 +50,7 @@ arguments! {
         pub realm: Option<String>,
     }
 
-    fn start(self, client: &Client) -> Result<Machine, Error> {
+    fn start(self, client: &Client) -> Result<ErasedExchange, Error> {
         if client.asks_about_tokens() && (self.profile.is_some() || !self.algs.is_empty()) {
             return Err(Error::from(Misuse::Setup).about("a profile and algorithms are those of JWTs"));
         }
@@ -79,7 +79,7 @@ arguments! {
         proven.jkt = self.jkt;
         proven.x5t_s256 = self.x5t_s256;
         let exchange = verifier.verify_with(self.token.expose(), proven);
-        Ok(Machine::of::<_, AccessToken>(exchange))
+        Ok(ErasedExchange::of::<_, VerifiedAccessToken>(exchange))
     }
 }
 
@@ -91,7 +91,7 @@ fn algs(name: &str, names: &[String]) -> Result<Vec<Alg>, Error> {
 
 outcome! {
     /// The claims of a verified access token (RFC 9068 section 2.2).
-    pub struct AccessToken {
+    pub struct VerifiedAccessToken {
         /// The subject, as the issuer identifies it; the client itself if it acts for itself.
         pub subject: String,
         /// The client it was issued to, if it says: all but those of the profile "jwt" do.
@@ -109,8 +109,8 @@ outcome! {
     }
 }
 
-impl From<access_token::AccessToken> for AccessToken {
-    fn from(token: access_token::AccessToken) -> Self {
+impl From<access_token::VerifiedAccessToken> for VerifiedAccessToken {
+    fn from(token: access_token::VerifiedAccessToken) -> Self {
         Self {
             subject: token.subject().to_owned(),
             client_id: token.client_id().map(str::to_owned),

@@ -10,7 +10,7 @@ use oauth_core::token::id_token::{self, IdTokenChecks, WithoutNonce};
 
 use super::{arguments, outcome};
 use crate::arg::Personal;
-use crate::machine::Machine;
+use crate::machine::ErasedExchange;
 
 arguments! {
     /// Verifies an ID token that comes by itself: one that Google One Tap, the native button of Sign in with Apple or
@@ -26,7 +26,7 @@ arguments! {
     pub struct VerifyIdToken {
         /// The ID token.
         pub token: Secret<String>,
-        /// The nonce that was sent for this sign-in. Keep it with the session of the browser or the app, and forget it
+        /// The nonce that was sent for this sign-in. GrantSettings it with the session of the browser or the app, and forget it
         /// with the first token that is posted.
         pub nonce: Option<Secret<String>>,
         /// Whether a token may have a nonce if the request sent none: "absent" refuses such a token, which belongs to
@@ -47,7 +47,7 @@ arguments! {
         pub max_token_age: Option<u64>,
     }
 
-    fn start(self, client: &Client) -> Result<Machine, Error> {
+    fn start(self, client: &Client) -> Result<ErasedExchange, Error> {
         if self.nonce.is_some() == self.without_nonce.is_some() {
             return Err(Error::from(Misuse::Setup).about("either nonce or without_nonce"));
         }
@@ -55,7 +55,7 @@ arguments! {
             // What a store has lost, which anybody can have asked the server for.
             return Err(Error::from(Misuse::ParameterValue).about("nonce"));
         }
-        let mut checks = IdTokenChecks::by_itself(self.nonce);
+        let mut checks = IdTokenChecks::unsolicited(self.nonce);
         checks.without_nonce = self.without_nonce.unwrap_or(WithoutNonce::Absent);
         checks.client_ids = self.client_ids;
         checks.access_token = self.access_token;
@@ -66,7 +66,7 @@ arguments! {
             checks.max_token_age = Some(Duration::from_secs(age));
         }
         let exchange = client.core().verify_id_token(self.token, checks);
-        Ok(Machine::of::<_, IdToken>(exchange))
+        Ok(ErasedExchange::of::<_, IdToken>(exchange))
     }
 }
 

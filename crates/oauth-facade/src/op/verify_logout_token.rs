@@ -8,7 +8,7 @@ use oauth_core::moment::UnixTime;
 use oauth_core::token::logout_token::{self, LogoutTokenChecks, Replay};
 
 use super::{arguments, outcome};
-use crate::machine::Machine;
+use crate::machine::ErasedExchange;
 
 arguments! {
     /// Verifies a logout token that the server has posted (OpenID Connect Back-Channel Logout section 2.6).
@@ -30,12 +30,12 @@ arguments! {
         pub max_age_without_expiry: Option<u64>,
     }
 
-    fn start(self, client: &Client) -> Result<Machine, Error> {
+    fn start(self, client: &Client) -> Result<ErasedExchange, Error> {
         let mut checks = LogoutTokenChecks::default();
         checks.replay = self.replay.unwrap_or_default();
         checks.max_age_without_expiry = self.max_age_without_expiry.map(Duration::from_secs);
         let exchange = client.core().verify_logout_token(self.token, checks);
-        Ok(Machine::of::<_, LogoutToken>(exchange))
+        Ok(ErasedExchange::of::<_, LogoutToken>(exchange))
     }
 }
 

@@ -12,8 +12,8 @@ use oauth_core::{AuthorizationRequest, Client, Pending, Secret};
 use tokio::runtime::{Builder, Runtime};
 
 use super::Driver;
-use crate::device_login::{CodeLogin, CodeTurn, DeviceLogin};
-use crate::loopback::{self, Paste, Stray};
+use crate::device_login::{CodeLogin, DeviceLogin, DeviceLoginTiming};
+use crate::loopback::{self, Paste, UnexpectedCallback};
 
 /// [`crate::loopback::Listener`] on a small runtime of its own, which lives on the calling thread.
 #[derive(Debug)]
@@ -72,7 +72,7 @@ impl Listener {
     /// Tells of what comes and is no callback of this login, as
     /// [`crate::loopback::Listener::on_stray`] does.
     #[must_use]
-    pub fn on_stray(mut self, notice: impl Fn(Stray) + Send + Sync + 'static) -> Self {
+    pub fn on_stray(mut self, notice: impl Fn(UnexpectedCallback) + Send + Sync + 'static) -> Self {
         self.listener = self.listener.on_stray(notice);
         self
     }
@@ -108,22 +108,24 @@ impl Listener {
         mut self,
         driver: &Driver,
         client: &Client,
-        ask: AuthorizationRequest,
+        request: AuthorizationRequest,
         open: impl FnOnce(&Url) -> Result<(), Error>,
         patience: Duration,
     ) -> Result<Login, Error> {
-        let (ask, code) = (self.listener.asking(ask), self.listener.take_code());
-        let turn = CodeLogin::turn(code.as_ref(), client.server(), &ask);
-        let asked = ask.token_request.clone();
+        let (request, code) = (self.listener.asking(request), self.listener.take_code());
+        let turn = CodeLogin::turn(code.as_ref(), client.server(), &request);
+        let asked = request.token_request.clone();
         if turn.begins()
             && let Some(login) = by_code(driver, client, asked.clone(), code.as_ref(), turn)?
         {
             return Ok(login);
         }
-        let begun = driver.run(client.begin_authorization(ask))?;
+        let begun = driver.run(client.begin_authorization(request))?;
         if let Err(why) = open(&begun.url) {
             let login = match turn {
-                CodeTurn::IfNotOpened => by_code(driver, client, asked, code.as_ref(), turn)?,
+                DeviceLoginTiming::IfNotOpened => {
+                    by_code(driver, client, asked, code.as_ref(), turn)?
+                }
                 _ => None,
             };
             return login.ok_or(why);
@@ -158,7 +160,7 @@ fn by_code(
     client: &Client,
     asked: TokenRequest,
     code: Option<&CodeLogin>,
-    turn: CodeTurn,
+    turn: DeviceLoginTiming,
 ) -> Result<Option<Login>, Error> {
     let Some(CodeLogin { show, .. }) = code else {
         return Ok(None);

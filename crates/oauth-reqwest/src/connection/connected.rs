@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use oauth_core::dpop::DpopKey;
 use oauth_core::error::Error;
-use oauth_core::flow::connect::{Connection, Recovery, Way};
+use oauth_core::flow::connect::{Connection, GrantChoice, Recovery};
 use oauth_core::flow::identity_assertion::IdentityAssertion;
 use oauth_core::flow::keeper::GrantId;
 use oauth_core::grant::TokenRequest;
@@ -46,7 +46,7 @@ impl Connected {
         // Of a wider scope it is the same grant.
         let asked = connection.token_request()?;
         let grant = match connection.way {
-            Way::ClientCredentials => GrantId::client().requesting(asked),
+            GrantChoice::ClientCredentials => GrantId::client().requesting(asked),
             _ => {
                 let resource = TokenRequest::default();
                 let resource = resource.resource(connection.resource.resource.as_str())?;

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use oauth_core::error::{Error, Misuse};
-use oauth_core::flow::connect::{Connection, Way};
+use oauth_core::flow::connect::{Connection, GrantChoice};
 use oauth_core::flow::identity_assertion::IdentityAssertion;
 use oauth_core::{Client, Scope, Tokens};
 use oauth_session::TokenSource;
@@ -66,12 +66,12 @@ impl IdentityProvider {
 /// # Errors
 /// `misuse.setup` if no provider was configured.
 pub(super) fn provider(settings: &Settings) -> Result<Option<&IdentityProvider>, Error> {
-    match (settings.request.chosen_way(), &settings.identity) {
-        (Way::IdentityAssertion, None) => {
+    match (settings.request.chosen_grant(), &settings.identity) {
+        (GrantChoice::IdentityAssertion, None) => {
             let why = "identity assertions are those of an identity provider: name it";
             Err(Error::from(Misuse::Setup).about(why))
         }
-        (Way::IdentityAssertion, provider) => Ok(provider.as_ref()),
+        (GrantChoice::IdentityAssertion, provider) => Ok(provider.as_ref()),
         _ => Ok(None),
     }
 }

@@ -2,7 +2,7 @@
 
 use oauth_core::endpoint::device_authorization::DeviceAuthorization;
 use oauth_core::error::Error;
-use oauth_core::flow::connect::{Connection, LoginBy, Way};
+use oauth_core::flow::connect::{Connection, GrantChoice, LoginBy};
 use oauth_core::grant::TokenRequest;
 use oauth_core::token::step_up::StepUp;
 use oauth_core::{AuthorizationRequest, Client, Tokens};
@@ -24,9 +24,9 @@ pub(super) enum Occasion<'a> {
 /// The loopback listener for the login, if a user signs in. It is bound before the client is registered, since the
 /// registration names its URI.
 pub(super) async fn listener(settings: &Settings) -> Result<Option<Listener>, Error> {
-    match (settings.request.chosen_way(), &settings.redirect_uri) {
-        (Way::AuthorizationCode, Some(uri)) => Listener::at(uri).await.map(Some),
-        (Way::AuthorizationCode, None) => Listener::bind().await.map(Some),
+    match (settings.request.chosen_grant(), &settings.redirect_uri) {
+        (GrantChoice::AuthorizationCode, Some(uri)) => Listener::at(uri).await.map(Some),
+        (GrantChoice::AuthorizationCode, None) => Listener::bind().await.map(Some),
         _ => Ok(None),
     }
 }
@@ -68,7 +68,7 @@ pub(super) async fn with_code(
     let Some(code) = &settings.device else {
         return Ok(None);
     };
-    let turn = code.login.turn(Opener::System, client.server());
+    let turn = code.login.timing(Opener::System, client.server());
     if !turn.begins() {
         return Ok(None);
     }

@@ -4,7 +4,7 @@ use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
 
 use oauth_core::error::{Error, Kind, Misuse};
-use oauth_core::flow::connect::{Connection, StepUpBudget, Way};
+use oauth_core::flow::connect::{Connection, GrantChoice, StepUpBudget};
 use oauth_core::moment::UnixTime;
 use oauth_core::token::step_up::StepUp;
 use oauth_core::{
@@ -42,7 +42,7 @@ impl State {
     }
 
     fn publish(&self, settings: &Settings, connected: Connected) -> Arc<Connected> {
-        settings.proofs.be_of_client(&connected.client);
+        settings.proofs.set_client(&connected.client);
         let connected = Arc::new(connected);
         let mut known = self
             .connected
@@ -239,8 +239,8 @@ pub(super) async fn step_up(
     short: &Tokens,
     wanted: &StepUp,
 ) -> Result<Option<Token>, Error> {
-    match (settings.request.chosen_way(), &wanted.scope) {
-        (Way::AuthorizationCode, _) | (Way::IdentityAssertion, Some(_)) => {}
+    match (settings.request.chosen_grant(), &wanted.scope) {
+        (GrantChoice::AuthorizationCode, _) | (GrantChoice::IdentityAssertion, Some(_)) => {}
         // A client that acts for itself has nobody to ask, and no identity provider makes another login of its own.
         _ => return Ok(None),
     }

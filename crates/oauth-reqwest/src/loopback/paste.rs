@@ -28,7 +28,7 @@ impl Paste {
 /// A request or text that is no callback of the pending login. The listener keeps waiting.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
-pub enum Stray {
+pub enum UnexpectedCallback {
     /// A browser called the redirect URI, with another state than this login's or with none.
     Callback,
     /// A browser brought a refusal without a state: it may be this login's, but anyone can send one.

@@ -3,7 +3,7 @@
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 
-use oauth_core::flow::connect::{ConnectRequest, Identities, Way};
+use oauth_core::flow::connect::{ClientCandidates, ConnectRequest, GrantChoice};
 use oauth_core::quirk::{Quirk, Rules};
 use oauth_core::{ClientAuth, ClientId, ClientMetadata, Error, Scope, danger};
 use oauth_reqwest::oauth_session::store::{FileStore, Memory, Times};
@@ -239,9 +239,11 @@ async fn a_client_that_was_registered_by_hand_is_used_at_its_server() {
     let issuer = danger::loopback_issuer(served.base()).unwrap();
     let (id, secret) =
         served.with(|twin| (twin.client_id().to_owned(), twin.client_secret().to_owned()));
-    let identities = Identities::preregistered(issuer, ClientId::new(id.as_str()));
+    let identities = ClientCandidates::preregistered(issuer, ClientId::new(id.as_str()));
     let request = danger::loopback_connect_request(&api(&served)).unwrap();
-    let request = request.identities(identities).way(Way::ClientCredentials);
+    let request = request
+        .clients(identities)
+        .way(GrantChoice::ClientCredentials);
     let connection =
         ResourceConnection::new(driver(), request).client_auth(ClientAuth::basic(secret.as_str()));
     let (status, said) = echoed(&connection, &served).await;
@@ -251,12 +253,12 @@ async fn a_client_that_was_registered_by_hand_is_used_at_its_server() {
     );
     assert!(served.with(|twin| twin.registered_clients().is_empty()));
 
-    let elsewhere = Identities::preregistered(
+    let elsewhere = ClientCandidates::preregistered(
         oauth_core::issuer::Issuer::parse("https://as.example").unwrap(),
         ClientId::new(id),
     );
     let request = danger::loopback_connect_request(&api(&served)).unwrap();
-    let lost = ResourceConnection::new(driver(), request.identities(elsewhere));
+    let lost = ResourceConnection::new(driver(), request.clients(elsewhere));
     assert_eq!(code(lost.token().await), Err("connect.issuer"));
 }
 

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use oauth_core::endpoint::device_authorization::DeviceCode;
-use oauth_core::flow::connect::{ConnectRequest, Identities, Way};
+use oauth_core::flow::connect::{ClientCandidates, ConnectRequest, GrantChoice};
 use oauth_core::{
     AuthorizationRequest, Client, ClientAuth, ClientId, ClientMetadata, Error, Scope, Tokens,
     danger,
@@ -26,11 +26,11 @@ fn request(served: &Served) -> ConnectRequest {
 }
 
 /// As the client that the twin knows from the start.
-fn known(served: &Served, way: Way) -> ConnectRequest {
+fn known(served: &Served, way: GrantChoice) -> ConnectRequest {
     let issuer = danger::loopback_issuer(served.base()).unwrap();
     let id = served.with(|twin| ClientId::new(twin.client_id()));
-    let identities = Identities::preregistered(issuer, id);
-    request(served).identities(identities).way(way)
+    let identities = ClientCandidates::preregistered(issuer, id);
+    request(served).clients(identities).way(way)
 }
 
 fn auth(served: &Served) -> ClientAuth {
@@ -151,7 +151,7 @@ async fn an_identity_provider_vouches_for_a_person_who_is_sent_nowhere() {
     let session = Session::refreshing(driver(), &client, login.clone());
     let store = Arc::new(Memory::new());
     let connection = |sign_in: Arc<dyn TokenSource>| {
-        ResourceConnection::new(driver(), known(&served, Way::default()))
+        ResourceConnection::new(driver(), known(&served, GrantChoice::default()))
             .client_auth(auth(&served))
             .open(nobody)
             .store(store.clone())
@@ -186,7 +186,7 @@ async fn without_an_id_token_nobody_is_vouched_for() {
     let (client, mut login) = signed_in(&idp).await;
     login.id_token = None;
     let of = |sign_in: Arc<dyn TokenSource>| {
-        ResourceConnection::new(driver(), known(&served, Way::default()))
+        ResourceConnection::new(driver(), known(&served, GrantChoice::default()))
             .client_auth(auth(&served))
             .open(nobody)
             .identity(client.clone(), sign_in)
@@ -199,7 +199,7 @@ async fn without_an_id_token_nobody_is_vouched_for() {
     ended.good = ended.ended.clone();
     let refused = of(Arc::new(ended)).token().await.unwrap_err();
     assert_eq!(refused.code(), "identity_assertion.no_id_token");
-    let nobody = ResourceConnection::new(driver(), known(&served, Way::IdentityAssertion));
+    let nobody = ResourceConnection::new(driver(), known(&served, GrantChoice::IdentityAssertion));
     let refused = nobody.client_auth(auth(&served)).token().await.unwrap_err();
     assert_eq!(refused.code(), "misuse.setup");
 }
@@ -207,9 +207,10 @@ async fn without_an_id_token_nobody_is_vouched_for() {
 #[tokio::test]
 async fn a_client_acts_for_itself() {
     let served = served();
-    let connection = ResourceConnection::new(driver(), known(&served, Way::ClientCredentials))
-        .client_auth(auth(&served))
-        .open(nobody);
+    let connection =
+        ResourceConnection::new(driver(), known(&served, GrantChoice::ClientCredentials))
+            .client_auth(auth(&served))
+            .open(nobody);
     assert_eq!(status(&connection, &served).await, 200);
     served.with(|twin| twin.expire_access_tokens());
     assert_eq!(status(&connection, &served).await, 200);

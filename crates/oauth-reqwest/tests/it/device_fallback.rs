@@ -7,7 +7,7 @@ use oauth_core::endpoint::device_authorization::DeviceCode;
 use oauth_core::error::Misuse;
 use oauth_core::{AuthorizationRequest, Client, ClientAuth, ClientId, Error, Scope, Tokens};
 use oauth_reqwest::DeviceLogin;
-use oauth_reqwest::device_login::{CodeTurn, Opener};
+use oauth_reqwest::device_login::{DeviceLoginTiming, Opener};
 use oauth_reqwest::loopback::Listener;
 use oauth_testkit::Served;
 
@@ -133,21 +133,27 @@ async fn whose_turn_it_is() {
     let without = server("http://127.0.0.1:9");
     let auto = DeviceLogin::WhereNoBrowser;
     // Whoever opens pages by a function of their own knows of a browser.
-    assert_eq!(auto.turn(Opener::Callers, &with), CodeTurn::Never);
-    assert_eq!(auto.turn(Opener::System, &without), CodeTurn::Never);
     assert_eq!(
-        DeviceLogin::Always.turn(Opener::Callers, &without),
-        CodeTurn::Only
+        auto.timing(Opener::Callers, &with),
+        DeviceLoginTiming::Never
     );
     assert_eq!(
-        DeviceLogin::Never.turn(Opener::System, &with),
-        CodeTurn::Never
+        auto.timing(Opener::System, &without),
+        DeviceLoginTiming::Never
+    );
+    assert_eq!(
+        DeviceLogin::Always.timing(Opener::Callers, &without),
+        DeviceLoginTiming::Only
+    );
+    assert_eq!(
+        DeviceLogin::Never.timing(Opener::System, &with),
+        DeviceLoginTiming::Never
     );
     let here = match oauth_reqwest::browser::is_there() {
-        true => CodeTurn::IfNotOpened,
-        false => CodeTurn::First,
+        true => DeviceLoginTiming::IfNotOpened,
+        false => DeviceLoginTiming::First,
     };
-    assert_eq!(auto.turn(Opener::System, &with), here);
+    assert_eq!(auto.timing(Opener::System, &with), here);
     let prompted = auto.with_parameters(["scope", "prompt"]);
     assert_eq!(prompted, DeviceLogin::Never);
     assert_eq!(

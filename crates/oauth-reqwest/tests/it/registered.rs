@@ -7,7 +7,7 @@ use oauth_core::redirect_uri::RedirectUri;
 use oauth_core::{AuthorizationRequest, Client, ClientAuth, ClientId, Moment, Pending};
 #[cfg(feature = "blocking")]
 use oauth_reqwest::blocking;
-use oauth_reqwest::loopback::{Listener, Stray};
+use oauth_reqwest::loopback::{Listener, UnexpectedCallback};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream};
 
@@ -146,15 +146,21 @@ async fn a_callback_of_another_login_is_told_at_once() {
     let (url, base) = (right(&flow), flow.redirect_uri().as_str().to_owned());
     let waiting = tokio::spawn(async move { listener.wait(&flow, PATIENCE).await });
     for (wrong, stray) in [
-        ("?code=a&state=other", Stray::Callback),
-        ("?error=access_denied&state=other", Stray::Callback),
-        ("?code=a", Stray::Callback),
-        ("?error=access_denied&error_description=no", Stray::Refusal),
+        ("?code=a&state=other", UnexpectedCallback::Callback),
+        (
+            "?error=access_denied&state=other",
+            UnexpectedCallback::Callback,
+        ),
+        ("?code=a", UnexpectedCallback::Callback),
+        (
+            "?error=access_denied&error_description=no",
+            UnexpectedCallback::Refusal,
+        ),
     ] {
         let reply = visit(&format!("{base}{wrong}"), address).await;
         assert!(reply.starts_with("HTTP/1.1 400"), "{reply}");
         let page = match stray {
-            Stray::Refusal => "has refused a login",
+            UnexpectedCallback::Refusal => "has refused a login",
             _ => "The login has failed",
         };
         assert!(reply.contains(page), "{reply}");
@@ -236,7 +242,7 @@ async fn the_address_one_ended_at_may_be_pasted() {
         assert!(paste.give(""));
         assert!(paste.give(&form(&url)));
         assert_eq!(listener.wait(&flow, PATIENCE).await.unwrap(), url);
-        assert_eq!(told.iter().collect::<Vec<_>>(), [Stray::Paste]);
+        assert_eq!(told.iter().collect::<Vec<_>>(), [UnexpectedCallback::Paste]);
         assert!(!paste.give(&url), "nobody waits any more");
     }
 }

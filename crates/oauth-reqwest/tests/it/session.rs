@@ -146,12 +146,12 @@ async fn a_pause_that_the_server_asks_for_is_kept() {
         retry_after: Some(70),
     };
     served.with(|twin| twin.inject(refusal));
-    for is_told_again in [false, true, true] {
+    for is_repeated in [false, true, true] {
         let error = source.token().await.unwrap_err();
         // A second more than the server says: whoever waits so long is not told the same again.
         let pause = error.retry_after().unwrap().as_secs();
         assert!((70..=71).contains(&pause), "{pause}");
-        assert_eq!(error.is_told_again(), is_told_again);
+        assert_eq!(error.is_repeated(), is_repeated);
     }
     assert_eq!(counters(&served).token_requests, 1);
 }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use oauth_core::error::Error;
 
 use super::{Inner, Session};
-use crate::observe::Notice;
+use crate::observe::GrantEvent;
 use crate::renewal_limits::RenewalLimits;
 use crate::store::Store;
 
@@ -38,7 +38,7 @@ impl Session {
 }
 
 impl Inner {
-    pub(super) fn tell(&self, notice: &Notice<'_>) {
+    pub(super) fn notify(&self, notice: &GrantEvent<'_>) {
         if let Some(observer) = self.observer.get() {
             let key = self.shared.as_ref().map(|shared| shared.key.as_str());
             observer.observe(key, notice);

@@ -14,7 +14,7 @@ use super::upkeep::look_after;
 use super::{Inner, Outcome, Renewal, Shared, SharedRenewal, State, task_stopped};
 use crate::clock::{self, now};
 use crate::fault_points;
-use crate::observe::Notice;
+use crate::observe::GrantEvent;
 use crate::store::{Store, Times};
 
 /// The timeout of a store operation. The stores of this crate time out sooner, and a lease is
@@ -96,7 +96,7 @@ impl RenewalTask {
                 }
             };
         }
-        self.tell(is_new);
+        self.notify(is_new);
         if let (true, Some(Ok(tokens)), Some(hook)) =
             (is_new, &self.outcome, self.session.on_tokens.get())
         {
@@ -104,7 +104,7 @@ impl RenewalTask {
         }
     }
 
-    fn tell(&self, is_new: bool) {
+    fn notify(&self, is_new: bool) {
         let Some(outcome) = &self.outcome else { return };
         let (standing, told, trouble, is_stored) = {
             let mut state = self.session.state();
@@ -117,22 +117,22 @@ impl RenewalTask {
         let error = outcome.as_ref().err().or(trouble.as_ref());
         match (standing, error) {
             (Standing::Ended, Some(error)) if told != standing => {
-                self.session.tell(&Notice::Ended(error));
+                self.session.notify(&GrantEvent::Ended(error));
             }
             (Standing::Suspect, Some(error)) if told != standing => {
-                self.session.tell(&Notice::Suspect(error));
+                self.session.notify(&GrantEvent::Suspect(error));
             }
             _ => {
                 if let Err(error) = outcome {
-                    self.session.tell(&Notice::Failed(error));
+                    self.session.notify(&GrantEvent::Failed(error));
                 }
             }
         }
         if is_new && outcome.is_ok() {
             if !is_stored {
-                self.session.tell(&Notice::Unsaved);
+                self.session.notify(&GrantEvent::Unsaved);
             }
-            self.session.tell(&Notice::Renewed);
+            self.session.notify(&GrantEvent::Renewed);
         }
     }
 }
@@ -197,7 +197,7 @@ impl Inner {
             };
             task.run().await;
             if self.state().keeper.is_stored() {
-                self.tell(&Notice::StoredLate);
+                self.notify(&GrantEvent::StoredLate);
             }
         }
     }
@@ -239,7 +239,7 @@ impl Inner {
                 Step::Lease { holder, ttl } => {
                     let leased = store.lease(key, &holder, ttl).await;
                     if let Ok(Lease::Held(left)) = leased {
-                        self.tell(&Notice::Waits(left));
+                        self.notify(&GrantEvent::Waits(left));
                     }
                     leased.map(Event::Leased)
                 }

@@ -14,7 +14,7 @@ use tokio::time::{sleep, timeout};
 
 use super::Inner;
 use super::renewal_task::PATIENCE;
-use crate::observe::Notice;
+use crate::observe::GrantEvent;
 
 /// How much longer than its own limit a driver is given: if it ends the request itself, it knows whether
 /// anything was sent.
@@ -46,7 +46,7 @@ impl Inner {
             sleep(lease.every).await;
             let asked = shared.store.lease(&shared.key, &lease.holder, lease.ttl);
             if let Ok(Ok(Lease::Held(_))) = timeout(PATIENCE, asked).await {
-                self.tell(&Notice::LeaseLost);
+                self.notify(&GrantEvent::LeaseLost);
                 return pending().await;
             }
         }

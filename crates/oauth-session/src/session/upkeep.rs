@@ -10,7 +10,7 @@ use oauth_core::flow::keeper::Upkeep;
 use super::renewal_task::{RenewalTask, spawn};
 use super::{Inner, Session, SharedRenewal, outcome_of, runtime};
 use crate::clock;
-use crate::observe::Notice;
+use crate::observe::GrantEvent;
 use crate::store::Store;
 
 /// The longest sleep: the clock of the machine may be set, or stand still while it is suspended.
@@ -95,7 +95,7 @@ impl Inner {
                 }
             };
             match (told, task) {
-                (Some(end), _) => self.tell(&Notice::AuthorizationEnds(end)),
+                (Some(end), _) => self.notify(&GrantEvent::AuthorizationEnds(end)),
                 (None, task) => {
                     let renewal = task.as_ref().map(|task| Arc::clone(&task.renewal));
                     spawn(&runtime, task);

@@ -11,7 +11,7 @@ use oauth_core::issuer::Issuer;
 use oauth_core::moment::UnixTime;
 use oauth_core::server::{EndpointKind, Server};
 use oauth_core::{Client, ClientAuth, ClientId, Moment, Tokens};
-use oauth_session::observe::{Notice, Observe};
+use oauth_session::observe::{GrantEvent, Observe};
 use oauth_session::store::{Answer, Memory, Saved, Times};
 use oauth_session::{Drive, Session, Sessions, Store as _};
 use tokio::time::sleep;
@@ -93,9 +93,9 @@ fn policy() -> Policy {
 struct Told(Mutex<Vec<(&'static str, Option<u64>)>>);
 
 impl Observe for Told {
-    fn observe(&self, _: Option<&str>, notice: &Notice<'_>) {
+    fn observe(&self, _: Option<&str>, notice: &GrantEvent<'_>) {
         let end = match notice {
-            Notice::AuthorizationEnds(end) => Some(end.as_secs()),
+            GrantEvent::AuthorizationEnds(end) => Some(end.as_secs()),
             _ => None,
         };
         self.0.lock().expect("no panic").push((notice.name(), end));

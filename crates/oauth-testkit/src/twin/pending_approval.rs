@@ -11,7 +11,7 @@ type Refusal = (&'static str, &'static str);
 /// How many seconds lie between two questions, unless somebody says otherwise.
 pub(super) const INTERVAL: u64 = 5;
 /// What a question too early adds to that.
-const SLOWER: u64 = 5;
+const SLOW_DOWN_SECONDS: u64 = 5;
 
 /// A grant that a person has not given yet, or has.
 pub(super) struct Awaited {
@@ -64,7 +64,7 @@ impl Awaited {
         let last = self.asked.replace(at);
         if last.is_some_and(|last| at.since(last).as_secs() < self.interval) {
             // "the interval MUST be increased by 5 seconds for this and all subsequent requests"
-            self.interval = self.interval.saturating_add(SLOWER);
+            self.interval = self.interval.saturating_add(SLOW_DOWN_SECONDS);
             return Err(("slow_down", "polling too fast"));
         }
         match self.approval {

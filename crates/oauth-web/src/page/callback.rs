@@ -24,7 +24,7 @@ use crate::session_store;
 use crate::visit::{Admission, ExchangeOutput, wrong_output};
 
 /// For how many seconds a silent check is not repeated after it found no session at the provider.
-const QUIET: u64 = 5 * 60;
+const SILENT_RETRY_SECONDS: u64 = 5 * 60;
 
 pub(crate) async fn callback(context: &RequestContext) -> Result<Reply, Error> {
     let arrived = arrived(context)?;
@@ -67,7 +67,12 @@ pub(crate) async fn callback(context: &RequestContext) -> Result<Reply, Error> {
         Err(error) if flow.kind == Kind::Check => {
             context.io.note_error(&error);
             let jar = context.jar()?;
-            let quiet = jar.set(&jar.named("quiet"), "1", QUIET, CookieSameSite::Lax);
+            let quiet = jar.set(
+                &jar.named("quiet"),
+                "1",
+                SILENT_RETRY_SECONDS,
+                CookieSameSite::Lax,
+            );
             RequestContext::go(&flow.return_to, [quiet])
         }
         Err(error) => super::failed(context, &error, Some(&flow.return_to)),
@@ -107,7 +112,7 @@ async fn signed_in(
     let id_token = login.id_token.as_ref();
     let text = id_token.map(|id_token| id_token.text().expose().clone());
     let local = match context.io.admit(identity.clone()).await? {
-        Admission::In(local) => local,
+        Admission::Admitted(local) => local,
         Admission::Refused(reason) => {
             let error = Error::from(ValidationFailure::WebNotAdmitted);
             if flow.kind == Kind::Check {

@@ -15,7 +15,7 @@ use crate::testing;
 use crate::visit::{Admission, End};
 
 pub(crate) async fn sign_in(context: RequestContext, identity: Identity) -> Result<End, Error> {
-    if !testing::is_key(context.config().keys.current()) {
+    if !testing::is_testing_key(context.config().keys.current()) {
         return Err(setup(
             "keys: nobody is signed in for a test under another than the testing key",
         ));
@@ -23,7 +23,7 @@ pub(crate) async fn sign_in(context: RequestContext, identity: Identity) -> Resu
     let provider = context.provider(&identity.provider).await?;
     // As at a real sign-in: the application says whom it lets in, and no more claims are kept than it has asked for.
     let local = match context.io.admit(identity.clone()).await? {
-        Admission::In(local) => local,
+        Admission::Admitted(local) => local,
         Admission::Refused(reason) => {
             return Err(Error::from(ValidationFailure::WebNotAdmitted).about(&reason));
         }

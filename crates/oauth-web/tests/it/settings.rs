@@ -93,7 +93,7 @@ fn a_session_of_a_test_is_as_a_real_one() {
         world.admission = Box::new(|identity| match identity.text("team") {
             Some(team) => {
                 let local = [("team".to_owned(), team.into())];
-                Admission::In(local.into_iter().collect())
+                Admission::Admitted(local.into_iter().collect())
             }
             None => Admission::Refused("for teams alone".to_owned()),
         });

@@ -155,7 +155,7 @@ fn the_application_decides_whom_it_lets_in() {
     world.provider.twin().set_claim("email", "ann@shop.example");
     world.admission = Box::new(|identity| match identity.text("email") {
         Some("ann@shop.example") => {
-            Admission::In([("role".to_owned(), "buyer".into())].into_iter().collect())
+            Admission::Admitted([("role".to_owned(), "buyer".into())].into_iter().collect())
         }
         _ => Admission::Refused("Only <ann> may come in.".to_owned()),
     });

@@ -19,7 +19,7 @@ use oauth_core::{Client, ClientAuth, ClientId, Secret, discover};
 use oauth_seal::Keys;
 use oauth_testkit::{Twin, TwinDriver};
 use oauth_web::{
-    Access, Admission, Config, Connect, Event, Forward, Identity, Need, Note, Provider,
+    Access, Admission, Config, Connect, Event, Forward, Identity, LogEntry, Need, Provider,
     ProviderQuery, Reply, Request, Session, Site, Step, Visit,
 };
 
@@ -44,7 +44,7 @@ pub(crate) struct World {
     pub(crate) is_store_down: bool,
     /// How many records can still be saved; any number if it is not set.
     pub(crate) saves_left: Option<usize>,
-    pub(crate) notes: Vec<Note>,
+    pub(crate) notes: Vec<LogEntry>,
     pub(crate) admission: Box<dyn Fn(&Identity) -> Admission>,
     /// The providers that only the host knows, and what it was asked.
     pub(crate) directory: Vec<Provider>,

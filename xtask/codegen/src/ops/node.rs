@@ -5,7 +5,7 @@ use std::error::Error;
 use std::fmt::Write as _;
 use std::fs;
 
-use oauth_facade::{Doors, Entry, Kind, Shape};
+use oauth_facade::{Entry, Exposure, Kind, Shape};
 
 use super::{
     arguments, camel, fingerprint, inner, is_secret, paragraphs, pascal, records, table, words,
@@ -74,7 +74,7 @@ pub(crate) fn module(_: &str) -> Result<String, Box<dyn Error>> {
     }
     module += "}\n\n/** What a client asks of a server. */\nclass Operations {\n";
     for &(_, entry) in &table {
-        if entry.doors == Doors::All {
+        if entry.exposure == Exposure::All {
             let name = camel(entry.name);
             let _ = writeln!(
                 module,
@@ -129,7 +129,7 @@ pub(crate) fn types(_: &str) -> Result<String, Box<dyn Error>> {
     }
     module += "\n/** What a client asks of a server. */\nexport interface Operations {\n";
     for &(_, entry) in &table {
-        if entry.doors == Doors::All {
+        if entry.exposure == Exposure::All {
             let result = format!("Promise<{}>", result(entry.outcome));
             module += &method(entry, "CallOptions", &result);
         }

@@ -3,7 +3,7 @@
 use std::error::Error;
 use std::fmt::Write as _;
 
-use oauth_facade::{About, Doors, Kind, Shape};
+use oauth_facade::{About, Exposure, Kind, Shape};
 
 use super::{arguments, camel, inner, is_secret, paragraphs, records, table};
 use crate::HEADER;
@@ -30,18 +30,18 @@ pub(crate) fn page(_: &str) -> Result<String, Box<dyn Error>> {
             }
         };
         let camel = camel(entry.name);
-        let offered = match entry.doors {
-            Doors::All => format!(
+        let offered = match entry.exposure {
+            Exposure::All => format!(
                 "Python `client.{0}`, `client.a{0}`, `client.exchange.{0}`; Node.js `client.{camel}`, \
                  `client.exchange.{camel}`",
                 entry.name
             ),
-            Doors::Exchange => format!(
+            Exposure::Exchange => format!(
                 "Python `client.exchange.{}`; Node.js `client.exchange.{camel}`",
                 entry.name
             ),
         };
-        let browser = if entry.is_everywhere {
+        let browser = if entry.is_in_browser {
             ""
         } else {
             " Not in browsers."
@@ -92,7 +92,7 @@ fn row(field: &About, is_optional: bool) -> String {
 /// What the table of languages has to have a row for, one operation a line.
 pub(crate) fn list(_: &str) -> Result<String, Box<dyn Error>> {
     let lines = table()?.into_iter().map(|(_, entry)| {
-        let (name, browser) = (entry.name, entry.is_everywhere);
+        let (name, browser) = (entry.name, entry.is_in_browser);
         format!("  {{ \"name\": \"{name}\", \"browser\": {browser} }}")
     });
     let lines: Vec<_> = lines.collect();

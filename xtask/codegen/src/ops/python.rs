@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use std::error::Error;
 use std::fmt::Write as _;
 
-use oauth_facade::{About, Description, Doors, Entry, Kind, Shape};
+use oauth_facade::{About, Description, Entry, Exposure, Kind, Shape};
 
 use super::{
     arguments, fingerprint, inner, is_personal, is_secret, paragraphs, records, table, words,
@@ -20,7 +20,7 @@ const WIDTH: usize = 100;
 pub(crate) fn operations(_: &str) -> Result<String, Box<dyn Error>> {
     let mut calls = String::new();
     for (number, entry) in table()? {
-        if entry.doors == Doors::All {
+        if entry.exposure == Exposure::All {
             calls += &call(number, entry)?;
         }
         if let Kind::Authorization = entry.outcome {

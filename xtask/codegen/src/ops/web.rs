@@ -12,7 +12,7 @@ use crate::HEADER;
 
 fn offered() -> Result<Vec<(u32, &'static Entry)>, Box<dyn Error>> {
     let table = table()?.into_iter();
-    Ok(table.filter(|(_, entry)| entry.is_everywhere).collect())
+    Ok(table.filter(|(_, entry)| entry.is_in_browser).collect())
 }
 
 /// The functions.
@@ -67,7 +67,7 @@ pub(crate) fn types(_: &str) -> Result<String, Box<dyn Error>> {
     let mut module = format!(
         "// {HEADER}\n// The source is crates/oauth-facade/src/op.\n\n\
          /** The client of this package's module. */\n\
-         interface Client<Machine> {{\n  begin(number: number, given: readonly unknown[]): Machine\n}}\n\
+         interface Client<NativeExchange> {{\n  begin(number: number, given: readonly unknown[]): NativeExchange\n}}\n\
          /** Tokens as the module holds them. */\ninterface Tokens {{\n  toJson(): string\n}}\n\
          type Scope = string | readonly string[]\n"
     );
@@ -80,9 +80,9 @@ pub(crate) fn types(_: &str) -> Result<String, Box<dyn Error>> {
             let drawn = "Record<'state' | 'nonce' | 'verifier' | 'challenge', string>";
             let _ = write!(
                 module,
-                "\nexport interface AskedFor {{\n{}}}\n\nexport function {}<Machine>(client: {{\n  \
-                 beginAuthorization(state: string, nonce: string, verifier: string, challenge: string, given: readonly unknown[]): Machine\n\
-                 }}, drawn: {drawn}, asked: AskedFor): Machine\n",
+                "\nexport interface AskedFor {{\n{}}}\n\nexport function {}<NativeExchange>(client: {{\n  \
+                 beginAuthorization(state: string, nonce: string, verifier: string, challenge: string, given: readonly unknown[]): NativeExchange\n\
+                 }}, drawn: {drawn}, asked: AskedFor): NativeExchange\n",
                 fields(entry)?,
                 camel(entry.name),
             );
@@ -92,7 +92,7 @@ pub(crate) fn types(_: &str) -> Result<String, Box<dyn Error>> {
         let fields = fields(entry)?;
         let _ = write!(
             module,
-            "\n{}export function {}<Machine>(client: Client<Machine>, args: {{\n{fields}}}): Machine\n",
+            "\n{}export function {}<NativeExchange>(client: Client<NativeExchange>, args: {{\n{fields}}}): NativeExchange\n",
             comment(&paragraphs(entry.text), ""),
             camel(entry.name),
         );

@@ -95,7 +95,7 @@ impl SignatureChecker {
             let signature = self.run(client.verify_signature(token.clone(), algs.clone()));
             all.push(Check {
                 name: SIGNATURE,
-                outcome: told(signature.map(|_| "by a key of the issuer".to_owned()))?,
+                outcome: verdict_text(signature.map(|_| "by a key of the issuer".to_owned()))?,
             });
             if wanted.typ == Some(Typ::IdToken) && wanted.client_id.is_some() {
                 all.push(self.login(client, token, algs.clone(), wanted)?);
@@ -131,7 +131,7 @@ impl SignatureChecker {
         let signed_in = self.run(client.verify_id_token(token.clone(), checks));
         Ok(Check {
             name: "login",
-            outcome: told(signed_in.map(|_| "a login would accept it".to_owned()))?,
+            outcome: verdict_text(signed_in.map(|_| "a login would accept it".to_owned()))?,
         })
     }
 
@@ -173,7 +173,7 @@ impl SignatureChecker {
         });
         Ok(Check {
             name: "api",
-            outcome: told(accepted)?,
+            outcome: verdict_text(accepted)?,
         })
     }
 
@@ -203,7 +203,7 @@ impl SignatureChecker {
 }
 
 /// A verdict on the token is a result; keys that cannot be had are a failure of the command.
-fn told(verdict: Result<String, Error>) -> Result<Result<String, Error>, Failure> {
+fn verdict_text(verdict: Result<String, Error>) -> Result<Result<String, Error>, Failure> {
     let is_of_token = |error: &Error| {
         let kinds = ["jws.", "jwt.", "id_token.", "access_token."];
         kinds.iter().any(|kind| error.code().starts_with(kind))

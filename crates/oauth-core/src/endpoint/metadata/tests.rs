@@ -13,7 +13,7 @@ fn a_document_comes_with_status_200() {
         (404, Err("denied.http_status")),
     ] {
         let issuer = Issuer::parse("https://as.example").unwrap();
-        let place = issuer.well_known_places().remove(0);
+        let place = issuer.well_known_urls().remove(0);
         let ask = client().call(Metadata::new(issuer, place));
         let read = answered(ask, json(status, r#"{"issuer":"https://as.example"}"#));
         assert_eq!(code(read).map(drop), outcome, "{status}");

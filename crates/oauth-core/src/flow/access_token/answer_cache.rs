@@ -19,13 +19,13 @@ const NEGATIVE: Duration = Duration::from_secs(5);
 pub(super) type TokenHash = [u8; 32];
 
 /// The server's response; `None` if the token is not active.
-pub(super) type Told = Option<Arc<ActiveToken>>;
+pub(super) type IntrospectionResult = Option<Arc<ActiveToken>>;
 
 /// The cached response about a token, or which verification asks for it.
 #[derive(Debug)]
 pub(super) enum Lookup {
     /// The answer, and until when it may be used.
-    Known(Told, UnixTime),
+    Known(IntrospectionResult, UnixTime),
     /// Another verification is asking the server.
     Asked,
     /// The verification that looked has to ask the server.
@@ -63,7 +63,7 @@ struct State {
 
 #[derive(Debug)]
 struct Entry {
-    told: Told,
+    told: IntrospectionResult,
     made: UnixTime,
     until: UnixTime,
 }
@@ -100,7 +100,12 @@ impl AnswerCache {
 
     /// Keeps a response, never beyond the end of the token: "the response MUST NOT be cached beyond" its
     /// `exp`. Returns until when it may be used.
-    pub(super) fn keep(&self, token: TokenHash, told: Told, now: UnixTime) -> UnixTime {
+    pub(super) fn keep(
+        &self,
+        token: TokenHash,
+        told: IntrospectionResult,
+        now: UnixTime,
+    ) -> UnixTime {
         let until = match &told {
             Some(active) => {
                 let longest = now.after(self.max_age);
@@ -130,7 +135,7 @@ impl AnswerCache {
 
 impl State {
     /// The answer, and until when it may be used. A clock that was set back makes it none.
-    fn get(&mut self, token: &TokenHash, now: UnixTime) -> Option<(Told, UnixTime)> {
+    fn get(&mut self, token: &TokenHash, now: UnixTime) -> Option<(IntrospectionResult, UnixTime)> {
         let entry = self.known.get(token)?;
         if entry.made <= now && now < entry.until {
             return Some((entry.told.clone(), entry.until));
@@ -162,7 +167,7 @@ mod tests {
         UnixTime::from_secs(seconds)
     }
 
-    fn active(end: Option<u64>) -> Told {
+    fn active(end: Option<u64>) -> IntrospectionResult {
         Some(Arc::new(ActiveToken {
             expires_at: end.map(at),
             ..ActiveToken::default()

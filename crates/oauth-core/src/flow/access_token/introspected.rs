@@ -8,10 +8,12 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::AccessTokenVerifier;
-use super::answer_cache::{AnswerCache, Lookup, LookupPermit, TokenHash, Told, hash};
+use super::answer_cache::{
+    AnswerCache, IntrospectionResult, Lookup, LookupPermit, TokenHash, hash,
+};
 use crate::client_config::ClientConfig;
 use crate::endpoint::introspection::{ActiveToken, Introspection, SignedResponse, TokenState};
-use crate::error::{Error, Kind, Misuse, ProtocolViolation, Refusal, ValidationFailure};
+use crate::error::{ApiRefusal, Error, Kind, Misuse, ProtocolViolation, ValidationFailure};
 use crate::exchange::{Boxed, Exchange, ExchangeExt as _, Input, Step};
 use crate::flow::introspection::introspect;
 use crate::jose::Claims;
@@ -20,7 +22,7 @@ use crate::moment::{Moment, UnixTime};
 use crate::secret::Secret;
 use crate::server::Server;
 use crate::token::TokenKind;
-use crate::token::access_token::{AccessToken, Checks, ProvenKeys};
+use crate::token::access_token::{Checks, ProvenKeys, VerifiedAccessToken};
 
 /// The pause before looking again for a response that another verification is waiting for.
 const POLL: Duration = Duration::from_millis(50);
@@ -115,7 +117,7 @@ impl Introspected {
         at: &Moment,
         token: Secret<String>,
         looks: u8,
-    ) -> Result<Step<AccessToken>, Error> {
+    ) -> Result<Step<VerifiedAccessToken>, Error> {
         let permit = match &self.asking.cache {
             None => None,
             Some(cache) => match cache.look(self.hash, at.now()) {
@@ -142,7 +144,7 @@ impl Introspected {
         mut asked: Boxed<TokenState>,
         permit: Option<LookupPermit>,
         input: Input,
-    ) -> Result<Step<AccessToken>, Error> {
+    ) -> Result<Step<VerifiedAccessToken>, Error> {
         let step = match asked.resume(at, input).map_err(not_the_tokens)? {
             Step::Send(request) => Step::Send(request),
             Step::Sleep(pause) => Step::Sleep(pause),
@@ -165,7 +167,12 @@ impl Introspected {
         Ok(step)
     }
 
-    fn judge(&self, told: Told, until: UnixTime, now: UnixTime) -> Result<AccessToken, Error> {
+    fn judge(
+        &self,
+        told: IntrospectionResult,
+        until: UnixTime,
+        now: UnixTime,
+    ) -> Result<VerifiedAccessToken, Error> {
         let judged = match told {
             None => Err(ValidationFailure::AccessTokenInactive.into()),
             Some(told) => {
@@ -182,9 +189,9 @@ impl Introspected {
 }
 
 impl Exchange for Introspected {
-    type Output = AccessToken;
+    type Output = VerifiedAccessToken;
 
-    fn resume(&mut self, at: &Moment, input: Input) -> Result<Step<AccessToken>, Error> {
+    fn resume(&mut self, at: &Moment, input: Input) -> Result<Step<VerifiedAccessToken>, Error> {
         match (std::mem::replace(&mut self.state, State::Over), input) {
             (State::Start(token), Input::Begin) => self.look(at, token, 0),
             (State::Waiting(token, looks), Input::Elapsed) => self.look(at, token, looks),
@@ -243,7 +250,7 @@ fn not_the_tokens(error: Error) -> Error {
         Kind::Misuse(_) => 500,
         _ => 503,
     };
-    error.refusing(Refusal {
+    error.refusing(ApiRefusal {
         status,
         challenge: None,
     })

@@ -5,7 +5,7 @@
 
 use super::AccessTokenVerifier;
 use crate::challenge;
-use crate::error::{Error, Misuse, Refusal, ValidationFailure};
+use crate::error::{ApiRefusal, Error, Misuse, ValidationFailure};
 use crate::jose::Alg;
 use crate::url::Url;
 
@@ -68,20 +68,20 @@ impl AccessTokenVerifier {
 
     /// What to answer to a request without a token: 401, and which schemes there are. "The resource server
     /// SHOULD NOT include an error code" (RFC 6750 section 3.1).
-    pub fn refuse_missing(&self) -> Refusal {
-        Refusal {
+    pub fn refuse_missing(&self) -> ApiRefusal {
+        ApiRefusal {
             status: 401,
             challenge: Some(self.challenge(Scheme::Bearer, None)),
         }
     }
 
     /// What to answer to a request whose token was shown by `scheme` and met this error.
-    pub fn refuse(&self, scheme: Scheme, error: &Error) -> Refusal {
+    pub fn refuse(&self, scheme: Scheme, error: &Error) -> ApiRefusal {
         self.refuse_code(scheme, error.code())
     }
 
     /// [`Self::refuse`] for an error of which only the code is at hand.
-    pub fn refuse_code(&self, scheme: Scheme, code: &str) -> Refusal {
+    pub fn refuse_code(&self, scheme: Scheme, code: &str) -> ApiRefusal {
         let kind = code.split_once('.').map_or(code, |(kind, _)| kind);
         let (status, error) = match kind {
             _ if code == ValidationFailure::AccessTokenScope.code() => (403, "insufficient_scope"),
@@ -93,7 +93,7 @@ impl AccessTokenVerifier {
             "lost" | "denied" | "reply" | "jwks" | "metadata" => return without_challenge(503),
             _ => return without_challenge(500),
         };
-        Refusal {
+        ApiRefusal {
             status,
             challenge: Some(self.challenge(scheme, Some(error))),
         }
@@ -177,8 +177,8 @@ impl Needed {
 }
 
 /// The token is not at fault.
-const fn without_challenge(status: u16) -> Refusal {
-    Refusal {
+const fn without_challenge(status: u16) -> ApiRefusal {
+    ApiRefusal {
         status,
         challenge: None,
     }

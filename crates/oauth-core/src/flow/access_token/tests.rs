@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::{AccessTokenVerifier, Refusal, Scheme};
+use super::{AccessTokenVerifier, ApiRefusal, Scheme};
 use crate::challenge;
 use crate::error::{Cause, Error};
 use crate::exchange::{Exchange, Input, Step, VerificationJob};
@@ -12,7 +12,7 @@ use crate::moment::UnixTime;
 use crate::scope::Scope;
 use crate::server::EndpointKind;
 use crate::testing::{self, NOW, at, code};
-use crate::token::access_token::{AccessToken, AccessTokenProfile, ProvenKeys};
+use crate::token::access_token::{AccessTokenProfile, ProvenKeys, VerifiedAccessToken};
 
 const KEYS: &str = r#"{"keys":[{"kty":"EC","crv":"P-256","kid":"1",
     "x":"MKBCTNIcKUSDii11ySs3526iDZ8AiTo7Tu6KPAqv7D4","y":"4Etl6SRW2YiLUrN5vfvVHuhp7x8PxltmWWlbbM4IFyM"}]}"#;
@@ -51,7 +51,7 @@ fn shown(
     verifier: &AccessTokenVerifier,
     token: &str,
     proven: ProvenKeys,
-) -> Result<AccessToken, Error> {
+) -> Result<VerifiedAccessToken, Error> {
     let mut exchange = verifier.verify_with(token, proven);
     match exchange.resume(&at(), Input::Begin)? {
         Step::Verify(VerificationJob::Signature { alg: "ES256", .. }) => {}
@@ -369,7 +369,7 @@ fn clones_share_the_keys_and_have_needs_of_their_own() {
     assert_eq!(verifier.keys().map(|keys| keys.ids().count()), Some(0));
 }
 
-fn refused(verifier: &AccessTokenVerifier, scheme: Scheme, more: &str) -> Refusal {
+fn refused(verifier: &AccessTokenVerifier, scheme: Scheme, more: &str) -> ApiRefusal {
     let token = token(AT_JWT, &claims(more));
     let error = shown(verifier, &token, ProvenKeys::none()).unwrap_err();
     let refusal = verifier.refuse(scheme, &error);
@@ -379,7 +379,7 @@ fn refused(verifier: &AccessTokenVerifier, scheme: Scheme, more: &str) -> Refusa
     refusal
 }
 
-fn says(refusal: &Refusal, status: u16, challenge: &str) {
+fn says(refusal: &ApiRefusal, status: u16, challenge: &str) {
     assert_eq!(refusal.status, status, "{challenge}");
     assert_eq!(refusal.challenge.as_deref(), Some(challenge));
 }

@@ -64,7 +64,7 @@ enum State {
 
 /// How the parameters reach the server.
 #[derive(Debug)]
-enum Way {
+enum RequestDelivery {
     /// Handed over first.
     Pushed,
     /// Through the browser.
@@ -79,16 +79,16 @@ struct Signing {
     input: String,
     form: Form,
     pending: Pending,
-    way: Way,
+    delivery: RequestDelivery,
 }
 
 impl Begin {
     pub(crate) fn new(
         config: Arc<ClientConfig>,
-        ask: AuthorizationRequest,
+        request: AuthorizationRequest,
         values: Option<HostGeneratedValues>,
     ) -> Self {
-        let state = State::Fresh(Box::new((ask, values)));
+        let state = State::Fresh(Box::new((request, values)));
         Self { config, state }
     }
 
@@ -116,24 +116,24 @@ impl Begin {
     fn begin(
         &mut self,
         at: &Moment,
-        mut ask: AuthorizationRequest,
+        mut request: AuthorizationRequest,
         values: Option<&HostGeneratedValues>,
     ) -> Result<Step<Authorization>, Error> {
         let config = Arc::clone(&self.config);
         config.client_id.check()?;
-        step_up::apply(&mut ask, at.now())?;
+        step_up::apply(&mut request, at.now())?;
         if let Some(profile) = config.profile {
-            profile::apply(profile, &config, &mut ask)?;
+            profile::apply(profile, &config, &mut request)?;
         }
-        let way = match (ask.is_pushed(&config), ask.request_uri.take()) {
-            (true, None) => Way::Pushed,
-            (false, None) => Way::Browser,
+        let delivery = match (request.is_pushed(&config), request.request_uri.take()) {
+            (true, None) => RequestDelivery::Pushed,
+            (false, None) => RequestDelivery::Browser,
             (false, Some(_)) if IS_BROWSER_BUILD => {
                 return Err(Error::from(Misuse::KeyMissing).about("request_uri"));
             }
             (false, Some(url)) => {
                 request_object::check_reference(&url, &config.server)?;
-                Way::Reference(url)
+                RequestDelivery::Reference(url)
             }
             // "the request_uri authorization request parameter is one exception, and it MUST NOT be provided"
             // (RFC 9126 section 2.1)
@@ -141,7 +141,8 @@ impl Begin {
                 return Err(Error::from(Misuse::ParameterReserved).about("request_uri"));
             }
         };
-        let Prepared { form, pending } = ask.prepare(&config, at.now(), &entropy(at, values)?)?;
+        let Prepared { form, pending } =
+            request.prepare(&config, at.now(), &entropy(at, values)?)?;
         let Some(signing) = config.request_signing() else {
             if IS_BROWSER_BUILD && config.request_signing.is_some() {
                 return Err(Error::from(Misuse::Setup).about("a page signs no requests"));
@@ -150,13 +151,15 @@ impl Begin {
                 let why = "a request is signed before it is encrypted";
                 return Err(Error::from(Misuse::Setup).about(why));
             }
-            return match way {
-                Way::Reference(_) => Err(Error::from(Misuse::KeyMissing).about("request_uri")),
-                Way::Pushed => {
+            return match delivery {
+                RequestDelivery::Reference(_) => {
+                    Err(Error::from(Misuse::KeyMissing).about("request_uri"))
+                }
+                RequestDelivery::Pushed => {
                     let form = form.without(config.server.rules().client_id_parameter());
                     self.push(at, form, pending)
                 }
-                Way::Browser => self.open(&form, pending, None),
+                RequestDelivery::Browser => self.open(&form, pending, None),
             };
         };
         signing.check(&config.server)?;
@@ -170,7 +173,7 @@ impl Begin {
             input,
             form,
             pending,
-            way,
+            delivery,
         };
         match signed {
             Some(jws) => self.signed(at, jws, waiting),
@@ -253,20 +256,23 @@ impl Begin {
         signed: Signing,
     ) -> Result<Step<Authorization>, Error> {
         let Signing {
-            form, pending, way, ..
+            form,
+            pending,
+            delivery,
+            ..
         } = signed;
-        match way {
-            Way::Pushed => {
+        match delivery {
+            RequestDelivery::Pushed => {
                 let mut form = Form::new();
                 form.push("request", object.expose());
                 self.push(at, form, pending)
             }
-            Way::Browser => {
+            RequestDelivery::Browser => {
                 let mut form = request_object::beside(&self.config, &form);
                 form.push("request", object.expose());
                 self.open(&form, pending, None)
             }
-            Way::Reference(url) => {
+            RequestDelivery::Reference(url) => {
                 let mut form = request_object::beside(&self.config, &form);
                 form.push("request_uri", url.as_str());
                 self.open(&form, pending, Some(object))
@@ -347,7 +353,9 @@ fn entropy<'a>(
     _: &'a Moment,
     values: Option<&'a HostGeneratedValues>,
 ) -> Result<FlowEntropy<'a>, Error> {
-    Ok(FlowEntropy::Host(values.ok_or(Misuse::DrawnValues)?))
+    Ok(FlowEntropy::Host(
+        values.ok_or(Misuse::HostGeneratedValues)?,
+    ))
 }
 
 impl Exchange for Begin {
@@ -356,9 +364,10 @@ impl Exchange for Begin {
     fn resume(&mut self, at: &Moment, input: Input) -> Result<Step<Authorization>, Error> {
         let at_endpoint = |error: Error| error.at_endpoint("authorization");
         match (std::mem::replace(&mut self.state, State::Over), input) {
-            (State::Fresh(ask), Input::Begin) => {
-                let (ask, values) = *ask;
-                self.begin(at, ask, values.as_ref()).map_err(at_endpoint)
+            (State::Fresh(request), Input::Begin) => {
+                let (request, values) = *request;
+                self.begin(at, request, values.as_ref())
+                    .map_err(at_endpoint)
             }
             // No request is signed there.
             (State::Signing(_) | State::Sealing(_), _) if IS_BROWSER_BUILD => {

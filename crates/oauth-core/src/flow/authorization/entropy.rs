@@ -33,11 +33,11 @@ impl HostGeneratedValues {
         let mut texts = [state, nonce, verifier, challenge];
         texts.sort_unstable();
         if !is_sound || texts.windows(2).any(|pair| pair.first() == pair.last()) {
-            return Err(Misuse::DrawnValues.into());
+            return Err(Misuse::HostGeneratedValues.into());
         }
         #[cfg(feature = "sha2")]
         if code_verifier.challenge(ChallengeMethod::S256) != challenge {
-            return Err(Misuse::DrawnValues.into());
+            return Err(Misuse::HostGeneratedValues.into());
         }
         Ok(Self {
             state: state.into(),

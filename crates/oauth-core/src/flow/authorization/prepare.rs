@@ -10,7 +10,7 @@ use crate::grant::check_resource;
 use crate::json::{self, Json};
 use crate::moment::UnixTime;
 use crate::pkce::{ChallengeMethod, PkceRequirement};
-use crate::profile::{Demand, Profile};
+use crate::profile::{Profile, Requirement};
 use crate::quirk::Quirk;
 use crate::server::{EndpointKind, Flag};
 
@@ -27,8 +27,8 @@ impl AuthorizationRequest {
         let kind = EndpointKind::PushedAuthorizationRequest;
         let is_wanted = |profile: Profile| {
             let is_offered = || config.server.endpoint(kind).is_ok();
-            profile.demands(Demand::Pushed)
-                || profile.demands(Demand::PushedWhereOffered) && is_offered()
+            profile.requires(Requirement::Pushed)
+                || profile.requires(Requirement::PushedWhereOffered) && is_offered()
         };
         self.push == Push::Always
             || config.server.flag(required, Flag::False)
@@ -150,8 +150,8 @@ impl AuthorizationRequest {
         Ok(())
     }
 
-    /// Whether a login with PKCE is known to fail, and one without has other credentials. Who demands that
-    /// PKCE is advertised demands PKCE.
+    /// Whether a login with PKCE is known to fail, and one without has other credentials. Who requires that
+    /// PKCE is advertised requires PKCE.
     fn is_known_to_break(&self, config: &ClientConfig) -> bool {
         self.pkce_requirement == PkceRequirement::Usual
             && config.auth.is_confidential()

@@ -5,10 +5,10 @@ use super::request::{AuthorizationRequest, Pkce};
 use crate::client_config::ClientConfig;
 use crate::error::Error;
 use crate::pkce::PkceRequirement;
-use crate::profile::{Demand, Profile};
+use crate::profile::{Profile, Requirement};
 use crate::quirk::Quirk;
 
-/// Turns on what the profile demands, and refuses what it forbids.
+/// Turns on what the profile requires, and refuses what it forbids.
 ///
 /// # Errors
 /// `profile.forbidden`.
@@ -18,22 +18,22 @@ pub(super) fn apply(
     request: &mut AuthorizationRequest,
 ) -> Result<(), Error> {
     config.check_profile()?;
-    if profile.demands(Demand::PkceAdvertised) {
+    if profile.requires(Requirement::PkceAdvertised) {
         request.pkce_requirement = PkceRequirement::Advertised;
     }
-    if profile.demands(Demand::SignedResponse) {
+    if profile.requires(Requirement::SignedResponse) {
         request.response_mode = request.response_mode.signed();
     }
-    request.issuer_required |= profile.demands(Demand::IssuerInResponse);
+    request.issuer_required |= profile.requires(Requirement::IssuerInResponse);
     let kind = request.response_type;
     let is_code = || kind == ResponseType::Code;
-    profile.require(Demand::CodeOnly, is_code, kind.as_str())?;
+    profile.require(Requirement::CodeOnly, is_code, kind.as_str())?;
     let breaks = config.server.rules().has(&Quirk::WithoutPkce);
     let has_pkce = || request.pkce == Pkce::S256 && !breaks;
-    profile.require(Demand::Pkce, has_pkce, "PKCE is switched off here")?;
+    profile.require(Requirement::Pkce, has_pkce, "PKCE is switched off here")?;
     let signs = || config.request_signing().is_some();
     profile.require(
-        Demand::SignedRequest,
+        Requirement::SignedRequest,
         signs,
         "the client has no key for them",
     )

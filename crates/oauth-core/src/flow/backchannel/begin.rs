@@ -11,11 +11,11 @@ use crate::moment::Moment;
 use crate::pending_backchannel::Repeat;
 
 /// Asks the server to ask, unless the person is being asked just that.
-pub(crate) fn begin(config: Arc<ClientConfig>, ask: BackchannelAuthentication) -> Begin {
+pub(crate) fn begin(config: Arc<ClientConfig>, request: BackchannelAuthentication) -> Begin {
     Begin {
-        whom: ask.whom(config.server.rules()),
-        repeat: ask.repeat,
-        inner: begin_unasked(Arc::clone(&config), ask).boxed(),
+        whom: request.whom(config.server.rules()),
+        repeat: request.repeat,
+        inner: begin_unasked(Arc::clone(&config), request).boxed(),
         config,
         is_begun: false,
     }

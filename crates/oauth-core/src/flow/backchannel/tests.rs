@@ -196,7 +196,7 @@ fn push(claims: serde_json::Value) -> (Vec<String>, Result<(), &'static str>) {
     let body = value!({ "auth_req_id": "1c2", "access_token": "a", "token_type": "Bearer",
         "refresh_token": "r", "id_token": id_token });
     let authorization = Some("Bearer n0tify".to_owned());
-    let mut exchange = client().take_pushed(awaited(), authorization, body.to_string().into());
+    let mut exchange = client().accept_push(awaited(), authorization, body.to_string().into());
     let (mut compared, mut input) = (Vec::new(), Input::Begin);
     loop {
         input = match exchange.resume(&at(), input) {
@@ -230,7 +230,7 @@ fn pushed_tokens_are_taken_if_the_id_token_vouches_for_them_and_for_the_request(
         let refused = push(value!({ missing: null })).1;
         assert_eq!(refused, Err("jwt.missing_claim"), "{missing}");
     }
-    let mut stranger = client().take_pushed(awaited(), None, "{}".into());
+    let mut stranger = client().accept_push(awaited(), None, "{}".into());
     let refused = stranger.resume(&at(), Input::Begin);
     assert_eq!(code(refused.map(drop)), Err("ciba.notifier"));
 }

@@ -10,7 +10,7 @@ use crate::url::Url;
 /// By which grant tokens are asked for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 #[non_exhaustive]
-pub enum Way {
+pub enum GrantChoice {
     /// A person signs in, with PKCE.
     #[default]
     AuthorizationCode,
@@ -32,7 +32,7 @@ pub struct BoundClient {
 /// The client registrations that a program can use.
 #[derive(Debug, Clone, Default)]
 #[non_exhaustive]
-pub struct Identities {
+pub struct ClientCandidates {
     /// The one that was registered by hand for this API. It is used or nothing: where the API names another server,
     /// that is an error, and its credentials are not tried there.
     pub preregistered: Option<BoundClient>,
@@ -80,7 +80,7 @@ impl ClientChoice {
     }
 }
 
-impl Identities {
+impl ClientCandidates {
     /// The client that was registered by hand for this API.
     pub fn preregistered(issuer: Issuer, client_id: ClientId) -> Self {
         Self {
@@ -102,7 +102,7 @@ impl Identities {
     /// # Errors
     /// `connect.issuer` for one that was registered by hand elsewhere; `client_auth.no_usable_method` where a client
     /// acts for itself and none was registered by hand.
-    pub fn choose(&self, way: Way, server: &Server) -> Result<ClientChoice, Error> {
+    pub fn choose(&self, way: GrantChoice, server: &Server) -> Result<ClientChoice, Error> {
         if let Some(client) = &self.preregistered {
             if client.issuer == *server.issuer() {
                 return Ok(ClientChoice::Registered(client.clone()));
@@ -114,7 +114,7 @@ impl Identities {
             );
             return Err(Error::from(ValidationFailure::ConnectIssuer).about(&both));
         }
-        if way == Way::ClientCredentials {
+        if way == GrantChoice::ClientCredentials {
             // "pre-registered": a client that anybody may become proves nothing about who acts.
             let why = "a client that was registered by hand";
             return Err(Error::from(Misuse::NoUsableMethod).about(why));

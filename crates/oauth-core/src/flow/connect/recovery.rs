@@ -1,6 +1,6 @@
 //! Recovery of a connection that no longer gets tokens.
 
-use super::{Connection, Way};
+use super::{Connection, GrantChoice};
 use crate::error::{Advice, Error};
 
 /// What to do next.
@@ -24,7 +24,7 @@ impl Connection {
         if is_forgotten && self.registration.is_some() {
             return Some(Recovery::Register);
         }
-        let is_a_persons = self.way != Way::ClientCredentials;
+        let is_a_persons = self.way != GrantChoice::ClientCredentials;
         (is_a_persons && error.advice() == Advice::Reauthorize).then_some(Recovery::Authorize)
     }
 }

@@ -1,6 +1,6 @@
 //! The stored form of a connection, so that the next run does not repeat discovery.
 
-use super::{BoundClient, ClientChoice, Connection, Way};
+use super::{BoundClient, ClientChoice, Connection, GrantChoice};
 use crate::address::Reach;
 use crate::client_id::ClientId;
 use crate::error::{Error, Misuse};
@@ -30,7 +30,7 @@ enum Whom {
 }
 
 json_words! { Whom { "registered" = Registered, "metadata_document" = MetadataDocument } }
-json_words! { Way {
+json_words! { GrantChoice {
     "authorization_code" = AuthorizationCode,
     "client_credentials" = ClientCredentials,
     "identity_assertion" = IdentityAssertion,
@@ -47,7 +47,7 @@ struct Stored {
     loopback: bool,
     /// Whether the requests to the server go to public addresses alone.
     public: bool,
-    way: Way,
+    way: GrantChoice,
     scope: Option<Scope>,
     client: Whom,
     client_id: String,

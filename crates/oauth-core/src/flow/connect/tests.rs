@@ -92,17 +92,17 @@ fn an_api_says_who_its_server_is_and_what_to_ask_for() {
 
 #[test]
 fn the_client_is_chosen_in_one_order() {
-    let everything = || Identities {
+    let everything = || ClientCandidates {
         registered: vec![BoundClient {
             issuer: issuer("https://one.example"),
             client_id: ClientId::new("before"),
         }],
         metadata_document: document(),
-        ..Identities::preregistered(issuer("https://one.example"), ClientId::new("by-hand"))
+        ..ClientCandidates::preregistered(issuer("https://one.example"), ClientId::new("by-hand"))
     };
     let both = format!("{CIMD}{DCR}");
-    let chosen = |identities: Identities, members: &str| {
-        met(ask().identities(identities), members)
+    let chosen = |identities: ClientCandidates, members: &str| {
+        met(ask().clients(identities), members)
             .outcome
             .unwrap()
             .client
@@ -127,14 +127,15 @@ fn the_client_is_chosen_in_one_order() {
     assert_eq!(id(chosen(left.clone(), &both)), "register");
     left.dynamic_registration = DynamicRegistration::Never;
     assert_eq!(id(chosen(left.clone(), &both)), "ask");
-    assert_eq!(id(chosen(Identities::default(), "")), "ask");
+    assert_eq!(id(chosen(ClientCandidates::default(), "")), "ask");
 }
 
 #[test]
 fn credentials_are_the_one_servers_that_they_were_made_for() {
     // The second of the servers that the API names is the one that is known: it is asked, by its own credentials.
-    let second = Identities::preregistered(issuer("https://two.example"), ClientId::new("id"));
-    let known = met(ask().identities(second), DCR);
+    let second =
+        ClientCandidates::preregistered(issuer("https://two.example"), ClientId::new("id"));
+    let known = met(ask().clients(second), DCR);
     assert_eq!(
         known.asked.last(),
         Some(&("two.example".to_owned(), Reach::Any))
@@ -143,18 +144,18 @@ fn credentials_are_the_one_servers_that_they_were_made_for() {
     assert_eq!(two.server.issuer().as_str(), "https://two.example");
 
     // No other server is even asked about itself.
-    let moved = Identities::preregistered(issuer("https://old.example"), ClientId::new("id"));
-    let moved = met(ask().identities(moved), DCR);
+    let moved = ClientCandidates::preregistered(issuer("https://old.example"), ClientId::new("id"));
+    let moved = met(ask().clients(moved), DCR);
     assert_eq!(moved.asked.len(), 1);
     assert_eq!(code(moved.outcome).map(drop), Err("connect.issuer"));
 
     // Whoever chooses without the API is told the same.
-    let known = Identities::preregistered(issuer("https://old.example"), ClientId::new("id"));
+    let known = ClientCandidates::preregistered(issuer("https://old.example"), ClientId::new("id"));
     let new = Server::new(issuer("https://new.example"));
-    let refused = known.choose(Way::AuthorizationCode, &new);
+    let refused = known.choose(GrantChoice::AuthorizationCode, &new);
     assert_eq!(code(refused).map(drop), Err("connect.issuer"));
 
-    let registered = Identities {
+    let registered = ClientCandidates {
         registered: vec![
             BoundClient {
                 issuer: issuer("https://old.example"),
@@ -165,9 +166,9 @@ fn credentials_are_the_one_servers_that_they_were_made_for() {
                 client_id: ClientId::new("two"),
             },
         ],
-        ..Identities::default()
+        ..ClientCandidates::default()
     };
-    let two = met(ask().identities(registered), DCR).outcome.unwrap();
+    let two = met(ask().clients(registered), DCR).outcome.unwrap();
     let ClientChoice::Registered(client) = two.client else {
         panic!("{:?}", two.client)
     };
@@ -190,10 +191,8 @@ fn servers_that_are_not_allowed_are_not_asked() {
         Err("connect.server_not_allowed")
     );
     // A client that is known at a server that is not allowed is not used there.
-    let known = Identities::preregistered(issuer("https://one.example"), ClientId::new("id"));
-    let request = ask()
-        .identities(known)
-        .allow([issuer("https://two.example")]);
+    let known = ClientCandidates::preregistered(issuer("https://one.example"), ClientId::new("id"));
+    let request = ask().clients(known).allow([issuer("https://two.example")]);
     assert_eq!(
         code(met(request, "").outcome).map(drop),
         Err("connect.issuer")
@@ -231,16 +230,17 @@ fn a_way_that_the_server_does_not_offer_is_refused() {
     );
     assert_eq!(without("S256", "plain"), "pkce.s256_unsupported");
 
-    let refused = met(ask().way(Way::IdentityAssertion), "").outcome;
+    let refused = met(ask().way(GrantChoice::IdentityAssertion), "").outcome;
     assert_eq!(code(refused).map(drop), Err("connect.way"));
     let profiles = format!(r#""authorization_grant_profiles_supported":["{ID_JAG}"],"#);
-    let vouched = met(ask().way(Way::IdentityAssertion), &profiles).outcome;
-    assert_eq!(vouched.unwrap().way, Way::IdentityAssertion);
+    let vouched = met(ask().way(GrantChoice::IdentityAssertion), &profiles).outcome;
+    assert_eq!(vouched.unwrap().way, GrantChoice::IdentityAssertion);
 
-    let itself = met(ask().way(Way::ClientCredentials), DCR).outcome;
+    let itself = met(ask().way(GrantChoice::ClientCredentials), DCR).outcome;
     assert_eq!(code(itself).map(drop), Err("client_auth.no_usable_method"));
-    let by_hand = Identities::preregistered(issuer("https://one.example"), ClientId::new("id"));
-    let itself = ask().way(Way::ClientCredentials).identities(by_hand);
+    let by_hand =
+        ClientCandidates::preregistered(issuer("https://one.example"), ClientId::new("id"));
+    let itself = ask().way(GrantChoice::ClientCredentials).clients(by_hand);
     assert!(met(itself, DCR).outcome.is_ok());
 }
 
@@ -268,8 +268,9 @@ fn what_the_challenge_says_is_followed() {
         assert_eq!(scopes.as_ref().map(Scope::as_str), Some(scope));
     }
     // A client that acts for itself has nobody whose absence its tokens would outlast.
-    let by_hand = Identities::preregistered(issuer("https://one.example"), ClientId::new("id"));
-    let itself = offline.way(Way::ClientCredentials).identities(by_hand);
+    let by_hand =
+        ClientCandidates::preregistered(issuer("https://one.example"), ClientId::new("id"));
+    let itself = offline.way(GrantChoice::ClientCredentials).clients(by_hand);
     let scopes = met(itself, listed).outcome.unwrap().scope;
     assert_eq!(scopes.as_ref().map(Scope::as_str), Some("a b"));
 }
@@ -328,8 +329,9 @@ fn what_an_api_names_on_its_own_origin_may_be_where_the_api_is() {
         };
     };
     assert_eq!(reaches, [Reach::Any, Reach::Any]);
-    let identities = Identities::preregistered(connection.server.issuer().clone(), "id".into());
-    let client = identities.choose(Way::AuthorizationCode, &connection.server);
+    let identities =
+        ClientCandidates::preregistered(connection.server.issuer().clone(), "id".into());
+    let client = identities.choose(GrantChoice::AuthorizationCode, &connection.server);
     let known = Connection {
         client: client.unwrap(),
         ..connection

@@ -24,7 +24,7 @@ pub(super) struct Refusals {
 const FREE_RENEWALS: u32 = 3;
 
 /// After so many seconds without one, counting restarts.
-const QUIET: u64 = 2 * LONGEST;
+const QUIET_SECONDS: u64 = 2 * LONGEST;
 
 impl JsonForm for Refusals {
     fn read(value: Json<'_>) -> Option<Self> {
@@ -64,7 +64,7 @@ impl Refusals {
 
     /// Counts one more.
     pub(super) fn note(&mut self, now: UnixTime) {
-        let is_near = |last: &UnixTime| *last <= now && now.since(*last).as_secs() < QUIET;
+        let is_near = |last: &UnixTime| *last <= now && now.since(*last).as_secs() < QUIET_SECONDS;
         if !self.last.as_ref().is_some_and(is_near) {
             self.count = 0;
         }
@@ -109,7 +109,7 @@ impl Backoff {
     /// The error to answer with instead of another attempt, if it is too early for one.
     pub(super) fn error_while_active(&self, now: UnixTime) -> Option<Error> {
         let hold = self.last.as_ref().filter(|hold| hold.lasts(now))?;
-        Some(hold.error.clone().told_again(hold.again.since(now)))
+        Some(hold.error.clone().with_retry_after(hold.again.since(now)))
     }
 
     /// The same, for a caller that has no token to fall back on.

@@ -14,7 +14,7 @@ use crate::error::{Cause, Error};
 use crate::moment::Moment;
 
 /// The shortest and longest pause between two loads of the record while another worker renews, in milliseconds.
-pub(super) const LOOK_SHORTEST: u64 = 25;
+pub(super) const MIN_POLL_MILLIS: u64 = 25;
 const LOOK_LONGEST: u64 = 1000;
 
 impl Keeper {
@@ -84,7 +84,7 @@ impl Keeper {
         self.state = Some(State::WaitForHolder {
             looks: looks.saturating_add(1),
         });
-        let pause = (LOOK_SHORTEST << looks.min(6)).min(LOOK_LONGEST);
+        let pause = (MIN_POLL_MILLIS << looks.min(6)).min(LOOK_LONGEST);
         Step::Wait(Duration::from_millis(pause / 2 + at.dice() % pause))
     }
 

@@ -8,7 +8,7 @@ use super::backoff::Refusals;
 use super::unconfirmed_refusal::UnconfirmedRefusal;
 use super::upkeep::keep_alive;
 use crate::client_config::ClientConfig;
-use crate::dpop::Side;
+use crate::dpop::ServerRole;
 use crate::error::{Error, Misuse, ServerError, ValidationFailure};
 use crate::grant::TokenRequest;
 use crate::json;
@@ -339,7 +339,7 @@ impl Record {
                 Some(_) => config
                     .shared
                     .nonces
-                    .newest(Side::ResourceServer, RESOURCE_NONCES),
+                    .newest(ServerRole::ResourceServer, RESOURCE_NONCES),
                 None => Vec::new(),
             },
             expires_at: tokens.and_then(Tokens::expires_at),
@@ -382,12 +382,12 @@ impl Record {
         }
         if let (Some(nonce), Some(url)) = (&stored.dpop_nonce, config.token_url()) {
             let nonces = &config.shared.nonces;
-            nonces.suggest(Side::AuthorizationServer, url, nonce);
+            nonces.suggest(ServerRole::AuthorizationServer, url, nonce);
         }
         for (origin, nonce) in stored.resource_nonces.iter().take(RESOURCE_NONCES) {
             if let Ok(url) = Url::parse(origin) {
                 let nonces = &config.shared.nonces;
-                nonces.suggest(Side::ResourceServer, &url, nonce);
+                nonces.suggest(ServerRole::ResourceServer, &url, nonce);
             }
         }
         Ok(Self {
@@ -408,7 +408,7 @@ impl Record {
 /// The newest nonce of the token endpoint.
 fn nonce(config: &ClientConfig) -> Option<String> {
     let nonces = &config.shared.nonces;
-    nonces.of(Side::AuthorizationServer, config.token_url()?)
+    nonces.of(ServerRole::AuthorizationServer, config.token_url()?)
 }
 
 /// The same for tokens whose grant has not ended.

@@ -268,7 +268,7 @@ fn invalid_grant() -> Error {
 #[test]
 fn the_nonce_of_a_bound_grant_survives_a_restart() {
     let url = config().token_url().cloned().unwrap();
-    let side = crate::dpop::Side::AuthorizationServer;
+    let side = crate::dpop::ServerRole::AuthorizationServer;
     let bound = person().with_dpop_jkt("jkt");
     let kept = |id: &GrantId, known: Option<&str>, stored: Option<&str>| {
         let before = config();
@@ -297,21 +297,21 @@ fn the_nonce_of_a_bound_grant_survives_a_restart() {
 /// So are those of APIs, the newest few of them.
 #[test]
 fn the_nonces_of_apis_survive_a_restart() {
-    use crate::dpop::Side;
+    use crate::dpop::ServerRole;
     let url = |n: usize| crate::url::Url::parse(&format!("https://api{n}.example/a")).unwrap();
     let bound = person().with_dpop_jkt("jkt");
     let before = config();
     for n in 0..6 {
         let nonces = &before.shared.nonces;
-        nonces.keep(Side::ResourceServer, &url(n), &format!("n{n}"));
+        nonces.keep(ServerRole::ResourceServer, &url(n), &format!("n{n}"));
     }
     let text = Record::default().to_json(&before, &bound);
     let after = config();
     let nonces = &after.shared.nonces;
-    nonces.keep(Side::ResourceServer, &url(5), "newer");
+    nonces.keep(ServerRole::ResourceServer, &url(5), "newer");
     Record::read(text.expose(), &after, &bound).unwrap();
     let known: Vec<_> = (0..6)
-        .map(|n| nonces.of(Side::ResourceServer, &url(n)))
+        .map(|n| nonces.of(ServerRole::ResourceServer, &url(n)))
         .collect();
     let known: Vec<_> = known.iter().map(Option::as_deref).collect();
     let newest = [
@@ -323,7 +323,7 @@ fn the_nonces_of_apis_survive_a_restart() {
         Some("newer"),
     ];
     assert_eq!(known, newest);
-    assert_eq!(nonces.of(Side::AuthorizationServer, &url(2)), None);
+    assert_eq!(nonces.of(ServerRole::AuthorizationServer, &url(2)), None);
     let bearer = Record::default().to_json(&before, &person());
     assert!(!bearer.expose().contains("nonce"));
 }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::commit::UnsavedTokens;
-use super::lease::LOOK_SHORTEST;
+use super::lease::MIN_POLL_MILLIS;
 use super::record::{GrantEnd, Record};
 use super::state::{Outcome, State};
 use super::unconfirmed_refusal::UnconfirmedRefusal;
@@ -239,7 +239,7 @@ impl Keeper {
             1 => self.load(next),
             2..=CONFLICTS => {
                 self.state = Some(State::PauseAfterConflict(Box::new(next)));
-                let pause = LOOK_SHORTEST << (self.restarts - 2);
+                let pause = MIN_POLL_MILLIS << (self.restarts - 2);
                 Step::Wait(Duration::from_millis(pause / 2 + at.dice() % pause))
             }
             _ => self.too_many_conflicts(at, next),

@@ -7,7 +7,7 @@ use super::ended_token::EndedToken;
 use super::ended_token::EndedTokens;
 use super::limiter::RateLimiter;
 use super::limits::{self, Allowance};
-use super::possession::{Possession, Proofs};
+use super::proof_maker::{ProofMaker, Proofs};
 use super::{Resource, Routes, TokenFor};
 #[cfg(feature = "sha2")]
 use crate::client_config::ClientConfig;
@@ -23,7 +23,7 @@ pub struct Api {
     routes: Routes,
     owners: Owners,
     pub(super) limiter: RateLimiter,
-    possession: Option<Possession>,
+    proof_maker: Option<ProofMaker>,
     /// Where it is known only once there are tokens.
     proofs: Option<Proofs>,
     pub(super) ended: EndedTokens,
@@ -47,7 +47,7 @@ impl Api {
             routes: Routes::default(),
             owners: Owners::One,
             limiter: RateLimiter::default(),
-            possession: None,
+            proof_maker: None,
             proofs: None,
             ended: EndedTokens::default(),
         }
@@ -119,8 +119,8 @@ impl Api {
 
     /// `with_dpop`, of what a client is made of.
     #[cfg(feature = "sha2")]
-    pub(crate) fn possessing(mut self, config: &ClientConfig) -> Result<Self, Error> {
-        self.possession = Some(Possession::of(config)?);
+    pub(crate) fn with_client_config(mut self, config: &ClientConfig) -> Result<Self, Error> {
+        self.proof_maker = Some(ProofMaker::of(config)?);
         Ok(self)
     }
 
@@ -131,15 +131,15 @@ impl Api {
         self
     }
 
-    pub(super) fn possession(&self) -> Option<Possession> {
-        let later = || self.proofs.as_ref().and_then(Proofs::possession);
-        self.possession.clone().or_else(later)
+    pub(super) fn proof_maker(&self) -> Option<ProofMaker> {
+        let later = || self.proofs.as_ref().and_then(Proofs::proof_maker);
+        self.proof_maker.clone().or_else(later)
     }
 
     /// The thumbprint of the key that proofs are made with, if there is one.
     #[cfg(feature = "sha2")]
     pub fn dpop_jkt(&self) -> Option<String> {
-        self.possession().as_ref().map(Possession::thumbprint)
+        self.proof_maker().as_ref().map(ProofMaker::thumbprint)
     }
 
     /// Where tokens may go.

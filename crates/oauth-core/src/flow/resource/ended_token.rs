@@ -148,7 +148,7 @@ pub(super) struct EndedTokens(Arc<[EndedToken]>);
 
 /// What the head of a reply says of the token.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Told {
+pub(super) enum TokenVerdict {
     /// It has ended.
     Ended,
     /// The body has to be looked at.
@@ -170,21 +170,21 @@ impl EndedTokens {
         }
     }
 
-    pub(super) fn by_head(&self, status: StatusCode, headers: &HeaderMap) -> Told {
+    pub(super) fn by_head(&self, status: StatusCode, headers: &HeaderMap) -> TokenVerdict {
         let mut ours = self
             .0
             .iter()
             .filter(|rule| rule.status == status)
             .peekable();
         if ours.peek().is_none() {
-            return Told::Nothing;
+            return TokenVerdict::Nothing;
         }
         if ours.any(|rule| rule.members.is_empty()) {
-            return Told::Ended;
+            return TokenVerdict::Ended;
         }
         match is_json(headers) && is_short(headers) {
-            true => Told::PerhapsInTheBody,
-            false => Told::Nothing,
+            true => TokenVerdict::PerhapsInTheBody,
+            false => TokenVerdict::Nothing,
         }
     }
 
@@ -278,16 +278,22 @@ mod tests {
     fn only_short_json_of_a_status_in_question_is_looked_at() {
         let all = rules(r#"[{"status":200,"body":{"a":[1]}},{"status":404}]"#).unwrap();
         let json = headers("application/json; charset=UTF-8", None);
-        assert_eq!(all.by_head(StatusCode::OK, &json), Told::PerhapsInTheBody);
+        assert_eq!(
+            all.by_head(StatusCode::OK, &json),
+            TokenVerdict::PerhapsInTheBody
+        );
         assert_eq!(
             all.by_head(StatusCode::NOT_FOUND, &HeaderMap::new()),
-            Told::Ended
+            TokenVerdict::Ended
         );
-        assert_eq!(all.by_head(StatusCode::FORBIDDEN, &json), Told::Nothing);
+        assert_eq!(
+            all.by_head(StatusCode::FORBIDDEN, &json),
+            TokenVerdict::Nothing
+        );
         let problem = headers("application/problem+json", Some("16384"));
         assert_eq!(
             all.by_head(StatusCode::OK, &problem),
-            Told::PerhapsInTheBody
+            TokenVerdict::PerhapsInTheBody
         );
         for other in [
             headers("application/json", Some("16385")),
@@ -299,7 +305,7 @@ mod tests {
         ] {
             assert_eq!(
                 all.by_head(StatusCode::OK, &other),
-                Told::Nothing,
+                TokenVerdict::Nothing,
                 "{other:?}"
             );
         }

@@ -45,7 +45,7 @@ const REMEMBERED_MAX: usize = 100_000;
 /// What a step of a request to an API may not invent.
 #[derive(Debug, Clone)]
 pub struct Clock {
-    /// The wall clock, for servers that name a time of day; the random bytes, for proofs of possession.
+    /// The wall clock, for servers that name a time of day; the random bytes, for proofs of proof_maker.
     pub moment: Moment,
     /// Time since any fixed moment of this process, from a clock that is never set.
     pub elapsed: Duration,
@@ -396,7 +396,7 @@ impl Origin {
         }
     }
 
-    fn learn(&mut self, told: limits::Told, at: Duration) -> Option<Duration> {
+    fn learn(&mut self, told: limits::LimitReading, at: Duration) -> Option<Duration> {
         self.told = told.policy.or(self.told);
         if !told.is_refusal {
             self.unnamed = 0;

@@ -114,7 +114,7 @@ impl ResetField {
 
 /// What one reply says.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub(super) struct Told {
+pub(super) struct LimitReading {
     /// The request was refused for coming too soon.
     pub(super) is_refusal: bool,
     /// No further request before this pause is over.
@@ -130,7 +130,7 @@ pub(super) fn read(
     headers: &HeaderMap,
     reset: &ResetField,
     now: UnixTime,
-) -> Told {
+) -> LimitReading {
     // A time of day is the server's: its own clock tells how far off it is.
     let now = only(headers, &DATE)
         .and_then(retry_after::date)
@@ -142,7 +142,7 @@ pub(super) fn read(
     );
     if !is_limit {
         let is_used_up = drafted.remaining == Some(0);
-        return Told {
+        return LimitReading {
             is_refusal: false,
             pause: drafted.reset.filter(|_| is_used_up).map(bounded),
             policy: drafted.policy,
@@ -153,7 +153,7 @@ pub(super) fn read(
         false => reset.read(headers, now),
     };
     let pause = asked.or(drafted.reset).map(bounded);
-    Told {
+    LimitReading {
         // A 503 without a pause may be anything.
         is_refusal: status == StatusCode::TOO_MANY_REQUESTS || pause.is_some(),
         pause,
@@ -236,7 +236,7 @@ mod tests {
 
     const NOW: u64 = 1_750_000_000;
 
-    fn told(status: u16, fields: &[(&'static str, &str)], unit: ResetUnit) -> Told {
+    fn told(status: u16, fields: &[(&'static str, &str)], unit: ResetUnit) -> LimitReading {
         let mut headers = HeaderMap::new();
         for (name, value) in fields {
             let value = HeaderValue::from_str(value).unwrap();

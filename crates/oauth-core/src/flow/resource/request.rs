@@ -68,7 +68,7 @@ use bytes::Bytes;
 use super::TokenFor;
 use super::api::Api;
 use super::limiter::{Clock, Patience, Ticket};
-use super::possession::{ProofStep, UnsignedProof};
+use super::proof_maker::{ProofStep, UnsignedProof};
 use super::step::{Event, OnLimit, Step};
 use crate::call::Retry;
 use crate::dpop;
@@ -306,14 +306,14 @@ impl ResourceRequest {
         let url = self.url.clone()?;
         let body = self.bytes().map(|bytes| &**bytes);
         self.api.resource.may_carry(&url, &self.headers, body)?;
-        if let (TokenType::Dpop, Some(possession)) = (&tokens.token_type, self.api.possession()) {
+        if let (TokenType::Dpop, Some(proof_maker)) = (&tokens.token_type, self.api.proof_maker()) {
             if self.headers.contains_key(dpop::PROOF_FIELD) {
                 return Err(Misuse::TokenTwice.into());
             }
             let token = &tokens.access_token;
             let authorization = token::authorization(&TokenType::Dpop, token)?;
             self.presented = Presented::WithProof;
-            return match possession.prove(&at.moment, self.method.as_str(), &url, token)? {
+            return match proof_maker.prove(&at.moment, self.method.as_str(), &url, token)? {
                 ProofStep::Ready(proof) => self.send(url, Some(authorization), Some(proof)),
                 ProofStep::Sign(job, proof) => {
                     self.state = State::Signing(Box::new(Unsent {

@@ -39,7 +39,7 @@ pub enum Step {
     /// Get a token in place of the last one, which was refused; answer with [`Event::Token`]. If there was none, then an API
     /// that had asked for no authorization does now: tell the source, and ask it.
     Renew(TokenFor),
-    /// Sign this for the proof of possession, with a key that lives with the host; answer with
+    /// Sign this for the proof of proof_maker, with a key that lives with the host; answer with
     /// [`Event::Signed`], or drop the request if there is no signature.
     Sign(SigningJob),
     /// Send the request to this URL with these header fields, without following redirects; answer with

@@ -2,8 +2,8 @@
 //!
 //! RFC 7662 <https://www.rfc-editor.org/rfc/rfc7662#section-2.2>
 
-use super::profile::{foreign, not_foreign};
-use super::{AccessToken, Checks, ProvenKeys};
+use super::profile::{refuse_other_token_claims, unexpected_claim};
+use super::{Checks, ProvenKeys, VerifiedAccessToken};
 use crate::error::Error;
 use crate::jose::claims::malformed;
 use crate::jose::{Claims, Validity};
@@ -31,11 +31,11 @@ impl Checks {
         proven: &ProvenKeys,
         until: UnixTime,
         now: UnixTime,
-    ) -> Result<AccessToken, Error> {
-        not_foreign(&told)?;
+    ) -> Result<VerifiedAccessToken, Error> {
+        refuse_other_token_claims(&told)?;
         let typ = told.text("token_type")?.unwrap_or("bearer");
         if !TYPES.iter().any(|known| known.eq_ignore_ascii_case(typ)) {
-            return Err(foreign("token_type"));
+            return Err(unexpected_claim("token_type"));
         }
         id_token::issuer(server, &told)?;
         let client_id = Claims::required("client_id", told.text("client_id")?)?.to_owned();
@@ -57,7 +57,7 @@ impl Checks {
         let scope = told.text("scope")?.map(Scope::parse).transpose();
         let scope = scope.map_err(|_| malformed("scope"))?.unwrap_or_default();
         self.of_request(&told, &scope, &validity, proven)?;
-        Ok(AccessToken {
+        Ok(VerifiedAccessToken {
             subject,
             client_id: Some(client_id),
             scope,

@@ -184,10 +184,10 @@ const JWT: Rules = Rules {
 
 /// Claims of ID tokens (OpenID Connect Core sections 2 and 3.3.2.11, FAPI) and of logout tokens: no access
 /// token has them, whoever issued it.
-const FOREIGN: [&str; 5] = ["nonce", "at_hash", "c_hash", "s_hash", "events"];
+const OTHER_TOKEN_CLAIMS: [&str; 5] = ["nonce", "at_hash", "c_hash", "s_hash", "events"];
 
 /// What servers write into tokens of other kinds.
-const FOREIGN_KINDS: [(&str, &[&str]); 2] = [
+const OTHER_TOKEN_KINDS: [(&str, &[&str]); 2] = [
     ("token_use", &["id", "id_token", "refresh", "refresh_token"]),
     ("typ", &["ID", "Logout", "Refresh", "Offline"]),
 ];
@@ -196,15 +196,15 @@ const FOREIGN_KINDS: [(&str, &[&str]); 2] = [
 ///
 /// # Errors
 /// `jwt.unexpected_claim`
-pub(super) fn not_foreign(claims: &Claims) -> Result<(), Error> {
-    let mut names = FOREIGN.iter();
+pub(super) fn refuse_other_token_claims(claims: &Claims) -> Result<(), Error> {
+    let mut names = OTHER_TOKEN_CLAIMS.iter();
     if let Some(name) = names.find(|name| claims.as_map().contains_key(**name)) {
-        return Err(foreign(name));
+        return Err(unexpected_claim(name));
     }
-    claims.is_of_no_kind(&FOREIGN_KINDS)
+    claims.refuse_kinds(&OTHER_TOKEN_KINDS)
 }
 
-pub(super) fn foreign(name: &str) -> Error {
+pub(super) fn unexpected_claim(name: &str) -> Error {
     Error::from(ValidationFailure::JwtUnexpectedClaim).about(name)
 }
 
@@ -228,11 +228,11 @@ impl Rules {
     /// # Errors
     /// `jwt.unexpected_claim`, `jwt.missing_claim`, `jwt.malformed_claim`.
     pub(super) fn kind(&self, claims: &Claims) -> Result<(), Error> {
-        not_foreign(claims)?;
+        refuse_other_token_claims(claims)?;
         if let Some((name, kinds)) = self.kind
             && !kinds.contains(&Claims::required(name, claims.text(name)?)?)
         {
-            return Err(foreign(name));
+            return Err(unexpected_claim(name));
         }
         let jti = claims.text("jti")?;
         match self.jti {
@@ -268,7 +268,7 @@ impl Rules {
         let azp = claims.text("azp")?;
         let is_ours = azp.is_some_and(|azp| ours.iter().any(|ours| ours == azp));
         match self.naming {
-            ClientNaming::Optional if is_ours => Err(foreign("azp")),
+            ClientNaming::Optional if is_ours => Err(unexpected_claim("azp")),
             ClientNaming::Optional | ClientNaming::Required => Ok(()),
         }
     }

@@ -7,9 +7,9 @@ use crate::secret::Secret;
 impl IdTokenChecks {
     /// Of a token that came by itself, with this nonce. Without one, a token that has one is refused, for it was
     /// made for another sign-in; and so is one that is older than a day, unless `max_token_age` says otherwise.
-    pub fn by_itself(nonce: Option<Secret<String>>) -> Self {
+    pub fn unsolicited(nonce: Option<Secret<String>>) -> Self {
         Self {
-            arrival: Arrival::ByItself,
+            arrival: Arrival::Unsolicited,
             max_token_age: nonce.is_none().then_some(WITHOUT_NONCE),
             nonce,
             without_nonce: WithoutNonce::Absent,
@@ -26,7 +26,7 @@ pub enum Arrival {
     #[default]
     Answer,
     /// By itself: a page or an app has posted it, and may have it from anywhere.
-    ByItself,
+    Unsolicited,
 }
 
 /// Whether a token may have a `nonce` if the request sent none.

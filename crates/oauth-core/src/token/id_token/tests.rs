@@ -64,7 +64,7 @@ fn judged(more: &str, checks: IdTokenChecks) -> Result<(), &'static str> {
 }
 
 fn with_nonce() -> IdTokenChecks {
-    IdTokenChecks::by_itself(Some("n".into()))
+    IdTokenChecks::unsolicited(Some("n".into()))
 }
 
 #[test]
@@ -91,7 +91,7 @@ fn a_token_that_comes_by_itself_is_bound_by_its_nonce() {
 
 #[test]
 fn without_a_nonce_a_token_of_another_sign_in_is_refused_and_so_is_an_old_one() {
-    let none = || IdTokenChecks::by_itself(None);
+    let none = || IdTokenChecks::unsolicited(None);
     assert_eq!(judged(r#""nonce":null"#, none()), Ok(()));
     assert_eq!(judged("", none()), Err("jwt.unexpected_claim"));
     let ignored = IdTokenChecks {

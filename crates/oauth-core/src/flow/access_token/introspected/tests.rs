@@ -9,7 +9,7 @@ use crate::exchange::{Exchange, Input, Step};
 use crate::moment::{Moment, UnixTime};
 use crate::scope::Scope;
 use crate::testing::{self, NOW, code, json};
-use crate::token::access_token::{AccessToken, ProvenKeys};
+use crate::token::access_token::{ProvenKeys, VerifiedAccessToken};
 
 const API: &str = "https://api.example";
 const GOOD: &str = r#""client_id":"c","sub":"u","aud":"https://api.example","scope":"read write""#;
@@ -29,7 +29,7 @@ fn shown_at(
     proven: ProvenKeys,
     at: &Moment,
     told: Option<&str>,
-) -> Result<AccessToken, Error> {
+) -> Result<VerifiedAccessToken, Error> {
     let mut exchange = verifier.verify_with(token, proven);
     match (exchange.resume(at, Input::Begin)?, told) {
         (Step::Done(token), None) => Ok(token),
@@ -254,7 +254,7 @@ fn without_a_cache_every_token_is_a_question() {
     assert!(!debug.contains("hunter22"), "{debug}");
 }
 
-fn begun(verifier: &AccessTokenVerifier) -> impl Exchange<Output = AccessToken> + use<> {
+fn begun(verifier: &AccessTokenVerifier) -> impl Exchange<Output = VerifiedAccessToken> + use<> {
     let mut exchange = verifier.verify("t");
     let Step::Send(_) = exchange.resume(&later(0), Input::Begin).unwrap() else {
         panic!("a request")
@@ -262,7 +262,7 @@ fn begun(verifier: &AccessTokenVerifier) -> impl Exchange<Output = AccessToken> 
     exchange
 }
 
-fn waits(exchange: &mut impl Exchange<Output = AccessToken>, input: Input) {
+fn waits(exchange: &mut impl Exchange<Output = VerifiedAccessToken>, input: Input) {
     match exchange.resume(&later(0), input).unwrap() {
         Step::Sleep(pause) => assert_eq!(pause, Duration::from_millis(50)),
         step => panic!("{step:?}"),

@@ -245,8 +245,9 @@ fn what_helps_depends_on_whose_the_client_is() {
     let request = ask().register(Registration::new(metadata()));
     let (_, outcome) = connected(request, json(200, ""));
     let ours = outcome.unwrap();
-    let by_hand = Identities::preregistered(issuer("https://one.example"), ClientId::new("id"));
-    let (_, outcome) = connected(ask().identities(by_hand), json(200, ""));
+    let by_hand =
+        ClientCandidates::preregistered(issuer("https://one.example"), ClientId::new("id"));
+    let (_, outcome) = connected(ask().clients(by_hand), json(200, ""));
     let theirs = outcome.unwrap();
     let cases = [
         (denied("invalid_client"), Some(Recovery::Register), None),
@@ -268,7 +269,7 @@ fn what_helps_depends_on_whose_the_client_is() {
         assert_eq!(theirs.recovery(&error), preregistered, "{error}");
     }
     let alone = Connection {
-        way: Way::ClientCredentials,
+        way: GrantChoice::ClientCredentials,
         ..theirs
     };
     assert_eq!(alone.recovery(&denied("invalid_grant")), None);

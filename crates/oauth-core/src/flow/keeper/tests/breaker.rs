@@ -76,7 +76,7 @@ fn three_grants_that_failed_speak_for_all() {
     for number in 3..20 {
         let error = many.fail(number).told();
         assert_eq!(error.code(), lost().code());
-        assert!(error.is_told_again());
+        assert!(error.is_repeated());
         let pause = error.retry_after().unwrap();
         assert!((1..=2).contains(&pause.as_secs()), "{pause:?}");
     }

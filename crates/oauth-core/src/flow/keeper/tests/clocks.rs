@@ -131,14 +131,14 @@ fn waits_as_told(keeper: &mut Keeper, store: &mut TestStore, millis: u64, error:
     store.now = START + millis / 1000;
     assert!(matches!(store.ask(keeper), Decision::Renew), "at {millis}");
     let error = store.renew(keeper, Err(error.clone())).unwrap_err();
-    assert!(!error.is_told_again());
+    assert!(!error.is_repeated());
     let pause = error.retry_after().unwrap_or_default().as_secs() * 1000;
     // Just before, it is told what is left, and that it is told again.
     if pause > 0 {
         let Decision::Fail(again) = store.ask(keeper) else {
             panic!("it is not too early at {millis}");
         };
-        assert!(again.is_told_again());
+        assert!(again.is_repeated());
         assert_eq!(again.code(), error.code());
         assert_eq!(again.retry_after(), error.retry_after());
         assert!(again.to_string().contains("told again"), "{again}");

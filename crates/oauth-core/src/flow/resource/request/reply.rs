@@ -4,7 +4,7 @@ use crate::error::{Error, ProtocolViolation};
 use crate::http::header::LOCATION;
 use crate::http::{HeaderMap, Method, StatusCode};
 
-use super::super::ended_token::{PEEK, Told};
+use super::super::ended_token::{PEEK, TokenVerdict};
 use super::super::{Redirect, Verdict, challenge_verdict};
 use super::{Clock, MAX_HOPS, OnLimit, Presented, ResourceRequest, State, Step};
 use crate::call::Retry;
@@ -35,9 +35,10 @@ impl ResourceRequest {
         }
         let can_repeat = self.bytes().is_some();
         let verdict = self.verdict(status, headers);
-        if let (Presented::WithProof, Some(possession)) = (self.presented, self.api.possession()) {
+        if let (Presented::WithProof, Some(proof_maker)) = (self.presented, self.api.proof_maker())
+        {
             // No other proof of this key would be taken.
-            possession.check(challenge_verdict::refused_algs(status, headers).as_deref())?;
+            proof_maker.check(challenge_verdict::refused_algs(status, headers).as_deref())?;
         }
         let wants_nonce = verdict == Verdict::UseDpopNonce;
         let may_retry = wants_nonce && has_nonce && self.nonce == Retry::Unused;
@@ -57,9 +58,9 @@ impl ResourceRequest {
         // A second renewal would not help, so nothing is looked at for it.
         if !self.is_renewed {
             match self.api.ended.by_head(status, headers) {
-                Told::Nothing => {}
-                Told::Ended => return self.ended(at),
-                Told::PerhapsInTheBody => {
+                TokenVerdict::Nothing => {}
+                TokenVerdict::Ended => return self.ended(at),
+                TokenVerdict::PerhapsInTheBody => {
                     self.state = State::Peeking(status);
                     return Ok(Step::Peek(PEEK));
                 }
@@ -127,14 +128,14 @@ impl ResourceRequest {
 
     /// Whether the proof was refused for its time.
     fn corrects_clock(&mut self, at: &Clock, status: StatusCode, headers: &HeaderMap) -> bool {
-        let (Some(possession), Ok(url)) = (self.api.possession(), &self.url) else {
+        let (Some(proof_maker), Ok(url)) = (self.api.proof_maker(), &self.url) else {
             return false;
         };
         if (self.presented, self.clock) != (Presented::WithProof, Retry::Unused) {
             return false;
         }
         let is_refused = challenge_verdict::refuses_proof(status, headers);
-        if is_refused && possession.corrects_clock(&at.moment, url, headers) {
+        if is_refused && proof_maker.corrects_clock(&at.moment, url, headers) {
             self.clock = Retry::Used;
         }
         self.clock == Retry::Used
@@ -143,8 +144,8 @@ impl ResourceRequest {
     /// Keeps the nonce of a reply, whatever its status ("200 OK" in RFC 9449 section 8.2), and says
     /// whether there is one.
     fn learn(&self, headers: &HeaderMap) -> bool {
-        match (self.presented, self.api.possession(), &self.url) {
-            (Presented::WithProof, Some(possession), Ok(url)) => possession.learn(url, headers),
+        match (self.presented, self.api.proof_maker(), &self.url) {
+            (Presented::WithProof, Some(proof_maker), Ok(url)) => proof_maker.learn(url, headers),
             _ => false,
         }
     }

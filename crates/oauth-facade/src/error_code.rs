@@ -7,20 +7,20 @@ use oauth_core::error::{Cause, Error, Row};
 
 /// The message that a host language gave an error.
 #[derive(Debug)]
-struct Told(String);
+struct HostMessage(String);
 
-impl fmt::Display for Told {
+impl fmt::Display for HostMessage {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.0)
     }
 }
 
-impl error::Error for Told {}
+impl error::Error for HostMessage {}
 
 /// The error of this code, for hosts that were handed one as their language has it. A refusal, and an unknown code,
 /// ours, is the loss of an answer.
-pub fn told(code: &str, why: &str) -> Error {
-    let cause = || Cause::unknown(Told(why.to_owned()));
+pub fn error_from_code(code: &str, why: &str) -> Error {
+    let cause = || Cause::unknown(HostMessage(why.to_owned()));
     match Row::all().find(|row| row.code() == code) {
         Some(Row::Malformed(fault)) => Error::from(fault).caused_by(cause()),
         Some(Row::Untrusted(check)) => Error::from(check).caused_by(cause()),
@@ -34,19 +34,19 @@ pub fn told(code: &str, why: &str) -> Error {
 mod tests {
     use oauth_core::error::{Class, Row};
 
-    use super::told;
+    use super::error_from_code;
 
     #[test]
     fn an_error_comes_back_as_it_went() {
         for row in Row::all() {
-            let error = told(row.code(), "why");
+            let error = error_from_code(row.code(), "why");
             match row.class() {
                 Class::Denied => assert_eq!(error.code(), "lost"),
                 _ => assert_eq!(error.code(), row.code()),
             }
         }
-        let lost = told("lost.connect", "nobody listens");
+        let lost = error_from_code("lost.connect", "nobody listens");
         assert!(lost.to_string().contains("nobody listens"), "{lost}");
-        assert_eq!(told("anything", "why").code(), "lost");
+        assert_eq!(error_from_code("anything", "why").code(), "lost");
     }
 }

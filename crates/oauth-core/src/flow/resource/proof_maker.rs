@@ -1,6 +1,6 @@
 //! Proof of possession in requests to an API (RFC 9449 section 7).
 //!
-//! Without the feature `sha2` nothing makes a [`Possession`], for a proof holds a hash.
+//! Without the feature `sha2` nothing makes a [`ProofMaker`], for a proof holds a hash.
 
 use std::sync::{Arc, PoisonError, RwLock};
 
@@ -11,7 +11,7 @@ use crate::client_auth;
 use crate::client_config::ClientConfig;
 use crate::client_config::Shared;
 use crate::crypto::SigningKey;
-use crate::dpop::{self, DpopKey, Side};
+use crate::dpop::{self, DpopKey, ServerRole};
 use crate::error::{Error, Misuse};
 use crate::exchange::SigningJob;
 use crate::moment::Moment;
@@ -20,7 +20,7 @@ use crate::url::Url;
 
 /// A client's DPoP key, and the nonces that all clones of the client share.
 #[derive(Debug, Clone)]
-pub(super) struct Possession {
+pub(super) struct ProofMaker {
     key: DpopKey,
     shared: Arc<Shared>,
 }
@@ -28,10 +28,10 @@ pub(super) struct Possession {
 /// The DPoP key of an API's tokens, for hosts that call the API before it is known which client will have them. Cheap to
 /// clone; clones share what is known.
 #[derive(Debug, Clone, Default)]
-pub struct Proofs(Arc<RwLock<Option<Possession>>>);
+pub struct Proofs(Arc<RwLock<Option<ProofMaker>>>);
 
 impl Proofs {
-    pub(super) fn possession(&self) -> Option<Possession> {
+    pub(super) fn proof_maker(&self) -> Option<ProofMaker> {
         let known = self.0.read().unwrap_or_else(PoisonError::into_inner);
         known.clone()
     }
@@ -40,7 +40,7 @@ impl Proofs {
     #[cfg(feature = "sha2")]
     pub(crate) fn be_of(&self, config: &ClientConfig) {
         let mut known = self.0.write().unwrap_or_else(PoisonError::into_inner);
-        *known = config.dpop.clone().map(|key| Possession {
+        *known = config.dpop.clone().map(|key| ProofMaker {
             key,
             shared: Arc::clone(&config.shared),
         });
@@ -59,7 +59,7 @@ pub(super) struct UnsignedProof {
     input: String,
 }
 
-impl Possession {
+impl ProofMaker {
     /// # Errors
     /// `key.missing`.
     #[cfg(feature = "sha2")]
@@ -104,11 +104,11 @@ impl Possession {
             method,
             url,
             token: Some(token),
-            nonce: self.shared.nonces.of(Side::ResourceServer, url),
+            nonce: self.shared.nonces.of(ServerRole::ResourceServer, url),
             issued_at: self
                 .shared
                 .clocks
-                .server_time(Side::ResourceServer, url, at.now()),
+                .server_time(ServerRole::ResourceServer, url, at.now()),
         };
         self.key.signing_input(&proof, at)
     }
@@ -127,7 +127,7 @@ impl Possession {
     /// Corrects the clock difference from the `Date` of a refused proof. True if it changed, so that a retry makes sense.
     pub(super) fn corrects_clock(&self, at: &Moment, url: &Url, headers: &HeaderMap) -> bool {
         let clocks = &self.shared.clocks;
-        clocks.correct_from_date(Side::ResourceServer, url, headers, at.now())
+        clocks.correct_from_date(ServerRole::ResourceServer, url, headers, at.now())
     }
 
     /// # Errors
@@ -142,7 +142,9 @@ impl Possession {
         let Ok(Some(nonce)) = dpop::nonce(headers) else {
             return false;
         };
-        self.shared.nonces.keep(Side::ResourceServer, url, nonce);
+        self.shared
+            .nonces
+            .keep(ServerRole::ResourceServer, url, nonce);
         true
     }
 }

@@ -12,7 +12,7 @@ use crate::visit::Io;
 const LONGEST_WAIT: Duration = Duration::from_secs(10);
 
 /// How often a waiting visit looks whether the client is known.
-const LOOK_INTERVAL: Duration = Duration::from_millis(50);
+const POLL_INTERVAL: Duration = Duration::from_millis(50);
 
 impl Connections {
     /// The client if it is known. If not, starts connecting where no attempt is in progress, and does not wait for another
@@ -59,8 +59,8 @@ impl Connections {
             if waited >= LONGEST_WAIT {
                 return Err(self.with(id, |one| one.give_up_waiting(io.now(), attempt)));
             }
-            io.wait(LOOK_INTERVAL).await?;
-            waited += LOOK_INTERVAL;
+            io.wait(POLL_INTERVAL).await?;
+            waited += POLL_INTERVAL;
         }
     }
 }

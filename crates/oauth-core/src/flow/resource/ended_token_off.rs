@@ -10,7 +10,7 @@ pub(super) struct EndedTokens(());
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[allow(dead_code, reason = "only rules tell the others")]
-pub(super) enum Told {
+pub(super) enum TokenVerdict {
     Ended,
     PerhapsInTheBody,
     Nothing,
@@ -22,8 +22,8 @@ impl EndedTokens {
         None
     }
 
-    pub(super) const fn by_head(&self, _: StatusCode, _: &HeaderMap) -> Told {
-        Told::Nothing
+    pub(super) const fn by_head(&self, _: StatusCode, _: &HeaderMap) -> TokenVerdict {
+        TokenVerdict::Nothing
     }
 
     pub(super) const fn by_body(&self, _: StatusCode, _: &[u8]) -> bool {
