@@ -93,7 +93,7 @@ fn from_the_url_of_an_api_to_its_answer() {
     let request = danger::loopback_connect_request(&url)
         .and_then(|request| request.challenge(fields.iter().map(Vec::as_slice)))
         .expect("a request")
-        .way(GrantChoice::ClientCredentials)
+        .grant(GrantChoice::ClientCredentials)
         .clients(ClientCandidates::preregistered(issuer, id));
     let connection = driver.run(connect_resource(request)).expect("a way");
     let ClientChoice::Registered(known) = &connection.client else {

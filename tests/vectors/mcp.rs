@@ -323,11 +323,11 @@ fn no_browser(vector: &Vector) -> Verdict {
     let way = GrantChoice::IdentityAssertion;
     let known =
         ClientCandidates::preregistered(issuer("https://auth.chat.example")?, ClientId::new("id"));
-    let request = request()?.way(way).clients(known);
+    let request = request()?.grant(way).clients(known);
     let members = &vector.input["metadata"];
     let (requests, met) = connected(request, "https://auth.chat.example", members)?;
     let connection = met.map_err(text)?;
-    let used = (connection.way == way).then_some("id-jag");
+    let used = (connection.grant == way).then_some("id-jag");
     same("use", used, vector.expected["use"].as_str())?;
     // The one request was for the metadata.
     let want = vector.expected["authorization_requests_at_resource_server"].as_u64();

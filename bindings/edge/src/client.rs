@@ -174,16 +174,16 @@ impl NativeClient {
         user: Option<String>,
     ) -> Result<NativeExchange, JsValue> {
         let arrival = oauth_facade::arrival(context, user);
-        let machine = flow
+        let exchange = flow
             .0
             .redeem_at(&self.0, callback, resource.as_deref(), arrival);
-        machine.map(NativeExchange::new).map_err(fail)
+        exchange.map(NativeExchange::new).map_err(fail)
     }
 
     /// Begins the operation of this number; `js/ops.cjs` knows them.
     pub fn begin(&self, number: u32, given: &Array) -> Result<NativeExchange, JsValue> {
-        let machine = self.0.begin(number, arguments(given));
-        machine.map(NativeExchange::new).map_err(refused)
+        let exchange = self.0.begin(number, arguments(given));
+        exchange.map(NativeExchange::new).map_err(refused)
     }
 
     /// The same client, which asks about the access tokens that it is shown.

@@ -10,7 +10,7 @@ use wasm_bindgen::prelude::*;
 /// What the text of such an error begins with; any other is a plain one.
 const MARK: &str = "oauth-core:";
 
-/// An error of a conversation, on its way to JavaScript.
+/// An error of an exchange, on its way to JavaScript.
 pub(crate) fn fail(error: Error) -> JsValue {
     js_sys::Error::new(&text(&error)).into()
 }

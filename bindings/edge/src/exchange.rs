@@ -1,4 +1,4 @@
-//! Conversations, step by step for the driver in JavaScript.
+//! Exchanges, step by step for the driver in JavaScript.
 
 use js_sys::{Array, Object, Uint8Array};
 use oauth_core::error::{Cause, Error, Loss, Misuse};
@@ -16,28 +16,28 @@ use crate::tokens::token_texts;
 use crate::value;
 use crate::visit::SharedOutcome;
 
-/// One conversation. A step is as little as there is to say: a request as one text, a pause in milliseconds, something to
+/// One exchange. A step is as little as there is to say: a request as one text, a pause in milliseconds, something to
 /// sign or to verify, or the end; of one that has tokens, what [`token_texts`] says.
 ///
 /// A request is its method, its URL, and names and values in turn, each on a line of its own; an empty line; and the body.
 #[wasm_bindgen]
 pub struct NativeExchange {
-    machine: Option<ErasedExchange>,
+    exchange: Option<ErasedExchange>,
     /// Of a visit: it has to know how the exchange ended.
     flight: Option<SharedOutcome>,
 }
 
 impl NativeExchange {
-    pub(crate) const fn new(machine: ErasedExchange) -> Self {
+    pub(crate) const fn new(exchange: ErasedExchange) -> Self {
         Self {
-            machine: Some(machine),
+            exchange: Some(exchange),
             flight: None,
         }
     }
 
-    pub(crate) const fn of_visit(machine: ErasedExchange, flight: SharedOutcome) -> Self {
+    pub(crate) const fn of_visit(exchange: ErasedExchange, flight: SharedOutcome) -> Self {
         Self {
-            machine: Some(machine),
+            exchange: Some(exchange),
             flight: Some(flight),
         }
     }
@@ -47,10 +47,10 @@ impl NativeExchange {
         at: &JsValue,
         answer: impl FnOnce(&mut ErasedExchange, &Moment) -> Result<ErasedStep, Error>,
     ) -> Result<JsValue, JsValue> {
-        let machine = self.machine.as_mut();
-        let machine = machine.ok_or_else(|| fail(Misuse::Over.into()))?;
-        // Kept after its end: the machine itself refuses further input, because it knows its endpoint.
-        match answer(machine, &moment(at)?) {
+        let exchange = self.exchange.as_mut();
+        let exchange = exchange.ok_or_else(|| fail(Misuse::Over.into()))?;
+        // Kept after its end: the exchange itself refuses further input, because it knows its endpoint.
+        match answer(exchange, &moment(at)?) {
             Ok(turn) => step(turn),
             Err(error) => {
                 if let Some(flight) = &self.flight {
@@ -93,7 +93,7 @@ impl NativeExchange {
             headers,
             body,
         };
-        self.step(at, |machine, at| machine.reply(at, reply))
+        self.step(at, |exchange, at| exchange.reply(at, reply))
     }
 
     /// No answer arrived: `unsent`, `unknown` or `too_large`; and why, where that is known.
@@ -124,7 +124,7 @@ impl NativeExchange {
                 ));
             }
         };
-        self.step(at, |machine, at| machine.lost(at, cause))
+        self.step(at, |exchange, at| exchange.lost(at, cause))
     }
 
     /// The pause has elapsed.
@@ -134,17 +134,17 @@ impl NativeExchange {
 
     /// The signature.
     pub fn signed(&mut self, at: &JsValue, signature: Vec<u8>) -> Result<JsValue, JsValue> {
-        self.step(at, |machine, at| machine.signed(at, signature))
+        self.step(at, |exchange, at| exchange.signed(at, signature))
     }
 
     /// Whether what was to be verified is good.
     pub fn verified(&mut self, at: &JsValue, is_good: bool) -> Result<JsValue, JsValue> {
-        self.step(at, |machine, at| machine.verified(at, is_good))
+        self.step(at, |exchange, at| exchange.verified(at, is_good))
     }
 
     /// Ends it here.
     pub fn cancel(&mut self) {
-        self.machine = None;
+        self.exchange = None;
     }
 }
 

@@ -359,10 +359,10 @@ fn task(task: Task) -> Object {
             ("record", json!(record.expose())),
             ("version", json!(version)),
         ]),
-        Task::Run(machine) => with(
+        Task::Run(exchange) => with(
             object(&[kind("run")]),
             "exchange",
-            NativeExchange::new(machine),
+            NativeExchange::new(exchange),
         ),
         Task::Wait(pause) => object(&[kind("wait"), ("ms", json!(to_millis(pause)))]),
         Task::Over(tokens) => with(object(&[kind("over")]), "tokens", NativeTokens(tokens)),

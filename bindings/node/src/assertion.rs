@@ -13,7 +13,7 @@ use crate::js_callbacks::{Foreign, Handler, ask};
 
 const WHO: &str = "assertion function";
 
-/// Where the function's token comes from. A conversation on the event loop cannot wait for the event loop: there
+/// Where the function's token comes from. An exchange on the event loop cannot wait for the event loop: there
 /// JavaScript leaves the token here before it takes a step. One on the runtime's thread asks.
 #[napi]
 pub struct NativeAssertionSource(pub(crate) Arc<Called>);

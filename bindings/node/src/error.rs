@@ -12,7 +12,7 @@ const MARK: &str = "oauth-core:";
 /// a secret: JavaScript shows the text of none that is not marked.
 const ARGUMENT: &str = "oauth-core-argument:";
 
-/// An error of a conversation, on its way to JavaScript.
+/// An error of an exchange, on its way to JavaScript.
 pub(crate) fn fail(error: Error) -> napi::Error {
     napi::Error::from_reason(text(&error))
 }

@@ -65,17 +65,17 @@ pub struct NativeMoment {
     pub seed: Uint8Array,
 }
 
-/// One conversation.
+/// One exchange.
 #[napi]
 pub struct NativeExchange {
-    machine: Option<ErasedExchange>,
+    exchange: Option<ErasedExchange>,
     stop: Arc<Notify>,
 }
 
 impl NativeExchange {
-    pub(crate) fn new(machine: ErasedExchange) -> Self {
+    pub(crate) fn new(exchange: ErasedExchange) -> Self {
         Self {
-            machine: Some(machine),
+            exchange: Some(exchange),
             stop: Arc::default(),
         }
     }
@@ -85,10 +85,10 @@ impl NativeExchange {
         at: Option<NativeMoment>,
         answer: impl FnOnce(&mut ErasedExchange, &Moment) -> std::result::Result<ErasedStep, Error>,
     ) -> Result<NativeStep> {
-        let machine = self.machine.as_mut();
-        let machine = machine.ok_or_else(|| fail(Misuse::Over.into()))?;
-        // Kept after its end: the machine itself refuses further input, because it knows its endpoint.
-        step(answer(machine, &moment(at)?).map_err(fail)?)
+        let exchange = self.exchange.as_mut();
+        let exchange = exchange.ok_or_else(|| fail(Misuse::Over.into()))?;
+        // Kept after its end: the exchange itself refuses further input, because it knows its endpoint.
+        step(answer(exchange, &moment(at)?).map_err(fail)?)
     }
 }
 
@@ -124,7 +124,7 @@ impl NativeExchange {
             headers,
             body,
         };
-        self.step(at, |machine, at| machine.reply(at, reply))
+        self.step(at, |exchange, at| exchange.reply(at, reply))
     }
 
     /// No answer arrived: `unsent`, `unknown` or `too_large`; and why, where that is known.
@@ -156,7 +156,7 @@ impl NativeExchange {
                 ));
             }
         };
-        self.step(at, |machine, at| machine.lost(at, cause))
+        self.step(at, |exchange, at| exchange.lost(at, cause))
     }
 
     /// The pause has elapsed.
@@ -173,7 +173,7 @@ impl NativeExchange {
         signature: Uint8ArraySlice<'_>,
     ) -> Result<NativeStep> {
         let signature = signature.to_vec();
-        self.step(at, |machine, at| machine.signed(at, signature))
+        self.step(at, |exchange, at| exchange.signed(at, signature))
     }
 
     /// Runs it to its end over this network or the system's, within `patience` milliseconds if
@@ -186,8 +186,8 @@ impl NativeExchange {
         patience: Option<f64>,
         network: Option<&NativeNetwork>,
     ) -> Result<Object<'env>> {
-        let machine = self.machine.take();
-        let machine = machine.ok_or_else(|| fail(Misuse::Over.into()))?;
+        let exchange = self.exchange.take();
+        let exchange = exchange.ok_or_else(|| fail(Misuse::Over.into()))?;
         let stop = Arc::clone(&self.stop);
         let timeout = timeout.map(millis);
         let network = network.map(|network| Arc::clone(&network.0));
@@ -196,7 +196,7 @@ impl NativeExchange {
                 Some(network) => network.driver(timeout)?,
                 None => driver(timeout)?,
             };
-            let run = driver.run(machine);
+            let run = driver.run(exchange);
             let record = tokio::select! {
                 record = run => record?,
                 () = stop.notified() => return Err(overdue("the caller gave up")),
@@ -209,7 +209,7 @@ impl NativeExchange {
     /// Cancels it: a request in progress is aborted.
     #[napi]
     pub fn cancel(&mut self) {
-        self.machine = None;
+        self.exchange = None;
         self.stop.notify_one();
     }
 }
@@ -250,7 +250,7 @@ fn step(turn: ErasedStep) -> Result<NativeStep> {
             alg: job.alg,
             signing_input: Uint8Array::from(job.signing_input.to_vec()),
         }),
-        // The machine has verified it by itself.
+        // The exchange has verified it by itself.
         ErasedStep::Verify(_) => return Err(fail(Misuse::OutOfOrder.into())),
         ErasedStep::Done(record) => Either4::D(done(record)),
     })

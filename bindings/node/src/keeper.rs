@@ -475,8 +475,8 @@ fn task(task: Task) -> NativeTask {
             version: Some(version as f64),
             ..kind("save")
         },
-        Task::Run(machine) => NativeTask {
-            exchange: Some(NativeExchange::new(machine)),
+        Task::Run(exchange) => NativeTask {
+            exchange: Some(NativeExchange::new(exchange)),
             ..kind("run")
         },
         Task::Wait(pause) => NativeTask {

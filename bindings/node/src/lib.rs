@@ -1,6 +1,6 @@
 //! The Node.js package `oauth-core`, native half.
 //!
-//! Whatever is decided here is decided by the crates below: `oauth-facade` for conversations and
+//! Whatever is decided here is decided by the crates below: `oauth-facade` for exchanges and
 //! resource requests, `oauth-session` for stores, `oauth-reqwest` for sockets. This crate turns
 //! their values into JavaScript's and back. The other half is `js/`, which users see.
 //!

@@ -52,12 +52,12 @@ impl Client {
         &self,
         py: Python<'_>,
         name: &'static str,
-        machine: Result<ErasedExchange, Error>,
+        exchange: Result<ErasedExchange, Error>,
     ) -> PyResult<PendingCall> {
-        let machine = machine.map_err(|error| errors::raise(py, &error))?;
+        let exchange = exchange.map_err(|error| errors::raise(py, &error))?;
         let driver = self.us.driver();
         Ok(PendingCall::new(name, async move {
-            driver.exchange(machine).await.map(Answer::Record)
+            driver.exchange(exchange).await.map(Answer::Record)
         }))
     }
 
@@ -70,10 +70,10 @@ impl Client {
         arrival: Arrival,
     ) -> PyResult<PendingCall> {
         let client = &self.us.client;
-        let machine = flow
+        let exchange = flow
             .0
             .redeem_at(client, callback, resource.as_deref(), arrival);
-        self.work(py, "redeem", machine)
+        self.work(py, "redeem", exchange)
     }
 
     fn operating(
@@ -82,8 +82,8 @@ impl Client {
         number: u32,
         arguments: Vec<Given>,
     ) -> PyResult<PendingCall> {
-        let machine = self.begin(py, number, arguments)?;
-        self.work(py, operation_name(number), Ok(machine))
+        let exchange = self.begin(py, number, arguments)?;
+        self.work(py, operation_name(number), Ok(exchange))
     }
 
     /// The operation of this number.
@@ -94,8 +94,8 @@ impl Client {
         arguments: Vec<Given>,
     ) -> PyResult<ErasedExchange> {
         let arguments: Vec<_> = arguments.into_iter().map(|given| given.0).collect();
-        let machine = self.us.client.begin(number, arguments);
-        machine.map_err(|why| value::refused(py, why))
+        let exchange = self.us.client.begin(number, arguments);
+        exchange.map_err(|why| value::refused(py, why))
     }
 }
 

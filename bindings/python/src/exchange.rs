@@ -21,7 +21,7 @@ use crate::{errors, held_key, loss, value};
 /// What a driver may hand over of a reply's body.
 const BODY_LIMIT: usize = 1 << 20;
 
-/// One conversation: a generator of steps. Its result is the value of StopIteration.
+/// One exchange: a generator of steps. Its result is the value of StopIteration.
 ///
 /// Each step is a Send, a Sleep or a Sign. It opens no socket: oauth_core.drive runs one
 /// over an HTTP client of yours, or you do. misuse.over after its end.
@@ -40,17 +40,17 @@ enum State {
 impl Exchange {
     pub(crate) fn new(
         py: Python<'_>,
-        machine: Result<ErasedExchange, Error>,
+        exchange: Result<ErasedExchange, Error>,
         moment: Option<Py<PyAny>>,
     ) -> PyResult<Self> {
-        let machine = machine.map_err(|error| errors::raise(py, &error))?;
+        let exchange = exchange.map_err(|error| errors::raise(py, &error))?;
         Ok(Self {
-            state: Mutex::new(State::Fresh(machine)),
+            state: Mutex::new(State::Fresh(exchange)),
             moment: OwnMoment(moment),
         })
     }
 
-    /// Takes one step; `answer` is called with the machine, and told whether it has begun.
+    /// Takes one step; `answer` is called with the exchange, and told whether it has begun.
     fn step(
         &self,
         py: Python<'_>,
@@ -60,19 +60,19 @@ impl Exchange {
         // Before the lock: it may be Python that is asked.
         let at = self.moment.take(py)?;
         let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
-        let (mut machine, has_begun) = match std::mem::replace(&mut *state, State::Over) {
-            State::Fresh(machine) => (machine, false),
-            State::Begun(machine) => (machine, true),
+        let (mut exchange, has_begun) = match std::mem::replace(&mut *state, State::Over) {
+            State::Fresh(exchange) => (exchange, false),
+            State::Begun(exchange) => (exchange, true),
             State::Over => return Err(errors::raise(py, &Misuse::Over.into())),
         };
-        let turn = answer(&mut machine, at, has_begun);
-        *state = State::Begun(machine);
+        let turn = answer(&mut exchange, at, has_begun);
+        *state = State::Begun(exchange);
         drop(state);
         match turn {
             Ok(ErasedStep::Send(request)) => object(py, Send(request)),
             Ok(ErasedStep::Sleep(pause)) => object(py, Sleep::of(pause)),
             Ok(ErasedStep::Sign(job)) => object(py, Sign(job)),
-            // The machine has verified it by itself.
+            // The exchange has verified it by itself.
             Ok(ErasedStep::Verify(_)) => Err(errors::raise(py, &Misuse::OutOfOrder.into())),
             Ok(ErasedStep::Done(record)) => {
                 Err(PyStopIteration::new_err((value::of_record(py, record)?,)))
@@ -118,33 +118,33 @@ impl Exchange {
     /// Answers the step before: (status, headers, body) for a Send, None after a Sleep.
     ///
     /// For a Sign, the signature's bytes. headers are pairs of names and values, each str or
-    /// bytes; of the body 1 MiB is taken. Raises the errors of the conversation;
+    /// bytes; of the body 1 MiB is taken. Raises the errors of the exchange;
     /// misuse.out_of_order for another answer.
     #[pyo3(signature = (answer, /))]
     fn send(&self, py: Python<'_>, answer: &Bound<'_, PyAny>) -> PyResult<Py<PyAny>> {
         if answer.is_none() {
-            return self.step(py, None, |machine, at, has_begun| match has_begun {
-                false => machine.begin(&at),
-                true => machine.elapsed(&at),
+            return self.step(py, None, |exchange, at, has_begun| match has_begun {
+                false => exchange.begin(&at),
+                true => exchange.elapsed(&at),
             });
         }
         if let Ok(signature) = answer.cast::<PyBytes>() {
             let signature = signature.as_bytes().to_vec();
-            return self.step(py, None, |machine, at, _| machine.signed(&at, signature));
+            return self.step(py, None, |exchange, at, _| exchange.signed(&at, signature));
         }
         let reply = read_reply(answer)?;
-        self.step(py, None, |machine, at, _| {
+        self.step(py, None, |exchange, at, _| {
             if reply.body.len() > BODY_LIMIT {
-                return machine.lost(&at, Cause::too_large());
+                return exchange.lost(&at, Cause::too_large());
             }
-            machine.reply(&at, reply)
+            exchange.reply(&at, reply)
         })
     }
 
     /// Says that no answer arrived; a ConnectionRefusedError, that nothing was sent either.
     ///
     /// What it came of is looked at too: why there is no answer, and whether anything can have been
-    /// sent. What is no ordinary exception ends the conversation.
+    /// sent. What is no ordinary exception ends the exchange.
     #[pyo3(signature = (typ, val = None, tb = None, /))]
     fn throw(
         &self,
@@ -160,12 +160,12 @@ impl Exchange {
             return Err(PyErr::from_value(exception));
         }
         let cause = loss::cause(&exception)?;
-        self.step(py, Some(&exception), |machine, at, _| {
-            machine.lost(&at, cause)
+        self.step(py, Some(&exception), |exchange, at, _| {
+            exchange.lost(&at, cause)
         })
     }
 
-    /// Ends the conversation.
+    /// Ends the exchange.
     fn close(&self) {
         *self.state.lock().unwrap_or_else(PoisonError::into_inner) = State::Over;
     }
@@ -334,8 +334,8 @@ impl Exchanges {
         #[pyo3(from_py_with = text)] arguments: Vec<Given>,
         moment: Option<Py<PyAny>>,
     ) -> PyResult<Exchange> {
-        let machine = self.0.get().begin(py, number, arguments)?;
-        Exchange::new(py, Ok(machine), moment)
+        let exchange = self.0.get().begin(py, number, arguments)?;
+        Exchange::new(py, Ok(exchange), moment)
     }
 
     /// Judges the callback and redeems its code (RFC 6749 section 4.1.3).
@@ -353,10 +353,10 @@ impl Exchanges {
     ) -> PyResult<Exchange> {
         let client = &self.0.get().us.client;
         let arrival = arrival(context, user);
-        let machine = flow
+        let exchange = flow
             .0
             .redeem_at(client, &callback_url, resource.as_deref(), arrival);
-        Exchange::new(py, machine, moment)
+        Exchange::new(py, exchange, moment)
     }
 
     fn __repr__(&self) -> &'static str {

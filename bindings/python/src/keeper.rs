@@ -331,7 +331,9 @@ impl Renewal {
                 due,
                 until,
             } => object(py, Save(record, version, due, until)),
-            Task::Run(machine) => object(py, Exchange::new(py, Ok(machine), moment.callable(py))?),
+            Task::Run(exchange) => {
+                object(py, Exchange::new(py, Ok(exchange), moment.callable(py))?)
+            }
             Task::Wait(pause) => object(py, Sleep::of(pause)),
             Task::Over(tokens) => Err(PyStopIteration::new_err((value::of_tokens(py, tokens)?,))),
         }

@@ -230,10 +230,10 @@ fn discovery(
     timeout: Option<f64>,
     network: Option<&Bound<'_, Network>>,
 ) -> PyResult<PendingCall> {
-    let machine = found(issuer, transport, prefer)?.map_err(|error| errors::raise(py, &error))?;
+    let exchange = found(issuer, transport, prefer)?.map_err(|error| errors::raise(py, &error))?;
     let driver = LazyDriver(RequestSettings::new(network.map(Bound::get), timeout)?);
     Ok(PendingCall::new("discover", async move {
-        driver.exchange(machine).await.map(Answer::Record)
+        driver.exchange(exchange).await.map(Answer::Record)
     }))
 }
 

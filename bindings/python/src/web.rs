@@ -322,7 +322,7 @@ fn named(name: &str, error: Error) -> Error {
     let detail = match (error.kind(), error.detail()) {
         (Kind::Misuse(Misuse::InsecureTransport), Some(url)) => {
             format!(
-                "{name}: {url}; OAUTH_TRANSPORT=loopback_http, or transport=\"loopback_http\", is for tests on this machine"
+                "{name}: {url}; OAUTH_TRANSPORT=loopback_http, or transport=\"loopback_http\", is for tests on this exchange"
             )
         }
         (_, Some(detail)) => format!("{name}: {detail}"),

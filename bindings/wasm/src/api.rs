@@ -9,7 +9,7 @@ use wasm_bindgen::prelude::*;
 
 use crate::client::Client;
 use crate::error::fail;
-use crate::machine::{seed, time};
+use crate::exchange::{seed, time};
 use crate::server::{Server, transport};
 use crate::tokens::Tokens;
 

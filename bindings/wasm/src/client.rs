@@ -7,7 +7,7 @@ use oauth_facade::{
 use wasm_bindgen::prelude::*;
 
 use crate::error::fail;
-use crate::machine::NativeExchange;
+use crate::exchange::NativeExchange;
 use crate::server::Server;
 use crate::value::{arguments, refused, token_request};
 
@@ -99,8 +99,8 @@ impl Client {
 
     /// Begins the operation of this number; `js/ops.js` knows them.
     pub fn begin(&self, number: u32, given: Vec<JsValue>) -> Result<NativeExchange, JsValue> {
-        let machine = self.0.begin_in_browser(number, arguments(given));
-        machine.map(NativeExchange::of).map_err(refused)
+        let exchange = self.0.begin_in_browser(number, arguments(given));
+        exchange.map(NativeExchange::of).map_err(refused)
     }
 }
 

@@ -7,7 +7,7 @@ use wasm_bindgen::prelude::*;
 
 use crate::client::Client;
 use crate::error::fail;
-use crate::machine::{NativeExchange, time};
+use crate::exchange::{NativeExchange, time};
 use crate::tokens::Tokens;
 
 /// One grant, kept fresh and shared by all tabs. `now` is the page's clock in seconds, `seed` 32
@@ -209,9 +209,9 @@ impl Task {
     }
 
     /// What to run.
-    pub fn machine(self) -> Option<NativeExchange> {
+    pub fn exchange(self) -> Option<NativeExchange> {
         match self.0 {
-            Next::Run(machine) => Some(NativeExchange::of(machine)),
+            Next::Run(exchange) => Some(NativeExchange::of(exchange)),
             _ => None,
         }
     }

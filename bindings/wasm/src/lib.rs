@@ -8,9 +8,9 @@
 mod api;
 mod client;
 mod error;
+mod exchange;
 mod js;
 mod keeper;
-mod machine;
 mod server;
 mod tokens;
 mod value;

@@ -4,7 +4,7 @@ use oauth_facade::{Preset, Transport};
 use wasm_bindgen::prelude::*;
 
 use crate::error::fail;
-use crate::machine::NativeExchange;
+use crate::exchange::NativeExchange;
 
 /// One authorization server.
 #[wasm_bindgen]

@@ -4,7 +4,7 @@ use oauth_facade::{for_doubles, value_text};
 use wasm_bindgen::prelude::*;
 
 use crate::error::fail;
-use crate::machine::time;
+use crate::exchange::time;
 
 /// The tokens of one grant.
 #[wasm_bindgen]

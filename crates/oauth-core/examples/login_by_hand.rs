@@ -11,7 +11,7 @@ use oauth_core::{
     Step, Tokens,
 };
 
-/// Runs any conversation. An HTTP client of yours stands where `network` does.
+/// Runs any exchange. An HTTP client of yours stands where `network` does.
 fn run<E: Exchange>(mut exchange: E) -> Result<E::Output, Error> {
     let mut input = Input::Begin;
     loop {

@@ -24,7 +24,7 @@ pub use refusal::ApiRefusal;
 pub use server_error::{Denial, ServerError};
 pub use table::{Advice, Loss, Misuse, ProtocolViolation, ValidationFailure};
 
-/// An error of a conversation: what went wrong, and whose fault it was.
+/// An error of an exchange: what went wrong, and whose fault it was.
 ///
 /// No error holds a token, a code, a secret, a request or reply body, or a URL's query.
 #[derive(Debug, Clone)]
@@ -125,7 +125,7 @@ impl Error {
         self
     }
 
-    /// Marks the conversation as not repeatable: its code was or may have been used.
+    /// Marks the exchange as not repeatable: its code was or may have been used.
     #[must_use]
     pub(crate) fn once_only(mut self) -> Self {
         self.0.is_final = true;

@@ -39,12 +39,12 @@ pub fn field_named(name: &[u8], fields: &[HeaderName]) -> Option<HeaderName> {
         .cloned()
 }
 
-/// A conversation with an authorization server, as a value.
+/// An exchange with an authorization server, as a value.
 ///
 /// Each call takes what happened and returns the next thing to do. It opens no socket, reads no
 /// clock and draws no randomness: equal state, moment and input always give an equal step.
 pub trait Exchange {
-    /// The result of the conversation.
+    /// The result of the exchange.
     type Output;
 
     /// Takes the next step.
@@ -54,7 +54,7 @@ pub trait Exchange {
     /// # Errors
     /// `misuse.out_of_order` for an input that does not answer the step before it, and
     /// `misuse.over` for any call after [`Step::Done`] or an error. Everything else depends on
-    /// the conversation; see [`Error::code`].
+    /// the exchange; see [`Error::code`].
     fn resume(&mut self, at: &Moment, input: Input) -> Result<Step<Self::Output>, Error>;
 }
 
@@ -74,7 +74,7 @@ pub enum Step<T> {
     /// Verify this: the core implements no algorithms. Answer with [`Input::Verified`] or [`Input::Lost`];
     /// `oauth_crypto::verify` does it in this process, `crypto.subtle` in a browser.
     Verify(VerificationJob),
-    /// The conversation has ended.
+    /// The exchange has ended.
     Done(T),
 }
 

@@ -70,7 +70,7 @@ pub(crate) fn elapsed() -> Duration {
 
 /// The wall clock and 32 random bytes, as a value.
 ///
-/// Equal moments give equal steps, so a conversation can be written down and replayed in any
+/// Equal moments give equal steps, so an exchange can be written down and replayed in any
 /// language. A moment is good for one step: its bytes are stretched by label, and the same label
 /// twice gives the same value.
 #[derive(Clone)]

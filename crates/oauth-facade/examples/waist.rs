@@ -19,19 +19,19 @@ fn token() -> Result<Record, Error> {
     let client = Client::new(&server, "id", Auth::Post("secret".into()))?;
     let at = Moment::fixed(UnixTime::from_secs(1_750_000_000), [7; 32]);
     let request = TokenRequest::default();
-    let mut machine = client.client_credentials(oauth_facade::ClientCredentials { request })?;
-    let mut turn = machine.begin(&at)?;
+    let mut exchange = client.client_credentials(oauth_facade::ClientCredentials { request })?;
+    let mut turn = exchange.begin(&at)?;
     loop {
         turn = match turn {
             // What crosses to the other language is texts, numbers and bytes.
             ErasedStep::Send(request) => {
                 println!("{} {}", request.method, request.url);
-                machine.reply(&at, reply())?
+                exchange.reply(&at, reply())?
             }
-            ErasedStep::Sleep(_) => machine.elapsed(&at)?,
-            ErasedStep::Sign(_) => machine.lost(&at, oauth_facade::Cause::unsent("no key"))?,
+            ErasedStep::Sleep(_) => exchange.elapsed(&at)?,
+            ErasedStep::Sign(_) => exchange.lost(&at, oauth_facade::Cause::unsent("no key"))?,
             // Only without the feature `crypto`, where the host has the algorithms.
-            ErasedStep::Verify(_) => machine.verified(&at, false)?,
+            ErasedStep::Verify(_) => exchange.verified(&at, false)?,
             ErasedStep::Done(record) => return Ok(record),
         };
     }

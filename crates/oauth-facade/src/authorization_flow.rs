@@ -10,7 +10,7 @@ use oauth_core::moment::UnixTime;
 use oauth_core::{Pending, Secret};
 
 use crate::client::Client;
-use crate::machine::ErasedExchange;
+use crate::erased_exchange::ErasedExchange;
 
 /// A flow between its authorization URL and its callback.
 pub struct Flow {
@@ -115,11 +115,11 @@ impl Flow {
         if let Some(resources) = resources {
             pending = pending.for_resources(resources.iter().map(String::as_str))?;
         }
-        let machine = client.redeem_pending(pending.arrived(arrival), callback);
+        let exchange = client.redeem_pending(pending.arrived(arrival), callback);
         if is_ours {
             *held = None;
         }
-        machine
+        exchange
     }
 
     fn held(&self) -> MutexGuard<'_, Option<Secret<String>>> {

@@ -19,9 +19,9 @@ use oauth_core::redirect_uri::RedirectUri;
 use oauth_core::{ClientId, Pending, Profile, Secret};
 
 use crate::client_auth::Auth;
+use crate::erased_exchange::ErasedExchange;
 #[cfg(feature = "sha2")]
 use crate::introspection::Introspecting;
-use crate::machine::ErasedExchange;
 use crate::op::{Authorize, Begun};
 use crate::request::TokenRequest;
 use crate::server::Server;

@@ -87,7 +87,7 @@ impl Connect {
             Transport::LoopbackHttp => danger::loopback_connect_request(&self.url)?,
         };
         let mut request = request
-            .way(self.way()?)
+            .grant(self.grant()?)
             .offline(OfflineAccess::WhereListed)
             .clients(self.candidates()?);
         if let Some(registration) = self.registration()? {
@@ -124,7 +124,7 @@ impl Connect {
         })
     }
 
-    fn way(&self) -> Result<GrantChoice, Error> {
+    fn grant(&self) -> Result<GrantChoice, Error> {
         match self.grant_type.as_deref() {
             None | Some("authorization_code") => Ok(GrantChoice::AuthorizationCode),
             Some("client_credentials") => Ok(GrantChoice::ClientCredentials),

@@ -13,7 +13,7 @@ use oauth_core::moment::UnixTime;
 use oauth_core::{Moment, Secret, Tokens};
 
 use crate::client::Client;
-use crate::machine::ErasedExchange;
+use crate::erased_exchange::ErasedExchange;
 use crate::renewal::Renewal;
 use crate::request::TokenRequest;
 

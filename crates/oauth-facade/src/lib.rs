@@ -10,12 +10,12 @@ mod client_auth;
 mod connect;
 #[cfg(feature = "crypto")]
 mod dpop;
+mod erased_exchange;
 mod error_code;
 mod granted;
 mod introspection;
 mod json_numbers;
 mod keeper;
-mod machine;
 mod op;
 mod output;
 mod polling;
@@ -44,11 +44,11 @@ pub use client_auth::{PrivateKeyJwt, SecretJwt};
 pub use connect::Connect;
 #[cfg(feature = "crypto")]
 pub use dpop::{DpopKey, named as dpop_alg};
+pub use erased_exchange::{ErasedExchange, ErasedStep, Outgoing, Reply};
 pub use granted::{authorization_details, missing_authorization_details};
 pub use introspection::Introspecting;
 pub use json_numbers::for_doubles;
 pub use keeper::{Decision, GrantSettings, Keeper, Task, of_store};
-pub use machine::{ErasedExchange, ErasedStep, Outgoing, Reply};
 pub use op::{
     AcceptPush, Authorize, BackchannelAuthentication, BackchannelLogin, BackchannelRequest, Begun,
     ClientCredentials, ClientIdDocument, DeleteRegistration, Description, DeviceAuthorization,

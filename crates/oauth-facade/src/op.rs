@@ -65,7 +65,7 @@ pub use verify_logout_token::{LogoutToken, VerifyLogoutToken};
 
 use crate::arg::{About, Args, Refused, Shape};
 use crate::client::Client;
-use crate::machine::ErasedExchange;
+use crate::erased_exchange::ErasedExchange;
 
 /// One thing that a client can ask of a server.
 pub trait Operation: Sized {

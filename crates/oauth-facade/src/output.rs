@@ -13,7 +13,7 @@ use crate::json_numbers::for_doubles;
 use crate::op::Begun;
 use crate::server::Server;
 
-/// The output of any conversation. A binding that forgets a case does not compile.
+/// The output of any exchange. A binding that forgets a case does not compile.
 #[derive(Debug)]
 pub enum Record {
     /// Tokens of a grant.

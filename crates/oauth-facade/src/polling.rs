@@ -6,7 +6,7 @@ use oauth_core::grant::Grant;
 use oauth_core::moment::UnixTime;
 
 use crate::client::Client;
-use crate::machine::ErasedExchange;
+use crate::erased_exchange::ErasedExchange;
 use crate::request::TokenRequest;
 
 /// How long to wait between two questions where nobody says, in seconds (RFC 8628 section 3.5).

@@ -10,7 +10,7 @@ use oauth_core::{Scope, danger, discover_with};
 #[cfg(feature = "providers")]
 use oauth_providers::Provider;
 
-use crate::machine::ErasedExchange;
+use crate::erased_exchange::ErasedExchange;
 use crate::resource::Resource;
 use crate::server_json::{Facts, Stored, allows_secret_in_browser};
 

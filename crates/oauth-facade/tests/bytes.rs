@@ -17,8 +17,8 @@ fn reply(status: u16, name: &str, value: &[u8], body: &str) -> Reply {
     }
 }
 
-fn asked(machine: &mut ErasedExchange) -> String {
-    match machine.begin(&at()) {
+fn asked(exchange: &mut ErasedExchange) -> String {
+    match exchange.begin(&at()) {
         Ok(ErasedStep::Send(request)) => request.url,
         other => panic!("a request, got {other:?}"),
     }
@@ -33,20 +33,20 @@ fn white_space_around_a_header_is_not_part_of_it() {
         b"application/json\t ",
         b" \tapplication/json",
     ] {
-        let mut machine = ask();
-        asked(&mut machine);
-        let done = machine.reply(&at(), reply(200, "Content-Type", value, body));
+        let mut exchange = ask();
+        asked(&mut exchange);
+        let done = exchange.reply(&at(), reply(200, "Content-Type", value, body));
         assert!(matches!(done, Ok(ErasedStep::Done(_))), "{done:?}");
     }
     for value in [&b""[..], b" ", b"\t \t"] {
-        let mut machine = ask();
-        asked(&mut machine);
-        let next = machine.reply(&at(), reply(404, "X-Empty", value, ""));
+        let mut exchange = ask();
+        asked(&mut exchange);
+        let next = exchange.reply(&at(), reply(404, "X-Empty", value, ""));
         assert!(matches!(next, Ok(ErasedStep::Send(_))), "{next:?}");
     }
-    let mut machine = ask();
-    asked(&mut machine);
-    let error = machine
+    let mut exchange = ask();
+    asked(&mut exchange);
+    let error = exchange
         .reply(&at(), reply(429, "Retry-After", b" 5 ", ""))
         .expect_err("a refusal");
     assert_eq!(error.advice().after().map(|pause| pause.as_secs()), Some(5));
@@ -75,8 +75,8 @@ fn an_odd_field_says_nothing_about_the_others() {
 #[test]
 fn discovery_asks_where_it_is_told_to() {
     let place = |how: Discover| {
-        let machine = Server::discover_with("https://as.example/t", Transport::Https, how);
-        asked(&mut machine.expect("an issuer"))
+        let exchange = Server::discover_with("https://as.example/t", Transport::Https, how);
+        asked(&mut exchange.expect("an issuer"))
     };
     let openid = "https://as.example/t/.well-known/openid-configuration";
     assert_eq!(

@@ -34,13 +34,13 @@ fn a_secret_is_sent_as_the_server_takes_it() {
         (Some(r#"["private_key_jwt", "client_secret_post"]"#), false),
     ] {
         let client = with_secret(methods).expect("a way that both know");
-        let mut machine = client
+        let mut exchange = client
             .client_credentials(ClientCredentials {
                 request: TokenRequest::default(),
             })
             .expect("a request");
         let at = Moment::fixed(UnixTime::from_secs(1_750_000_000), [1; 32]);
-        let Ok(ErasedStep::Send(request)) = machine.begin(&at) else {
+        let Ok(ErasedStep::Send(request)) = exchange.begin(&at) else {
             panic!("a request")
         };
         let has_header = request

@@ -52,8 +52,8 @@ fn a_callback_of_another_flow_is_turned_away_and_the_flow_waits_on() {
     }
     let own = callback(&flow, "code=c");
     assert!(flow.recognizes(&own));
-    let mut machine = flow.redeem(&client, &own).expect("a request");
-    assert!(matches!(machine.begin(&at()), Ok(ErasedStep::Send(_))));
+    let mut exchange = flow.redeem(&client, &own).expect("a request");
+    assert!(matches!(exchange.begin(&at()), Ok(ErasedStep::Send(_))));
 }
 
 #[test]
@@ -72,8 +72,8 @@ fn a_code_is_redeemed_for_some_of_the_resources() {
     assert_eq!(code(refused), "resource.exceeds_grant");
     // The flow has waited on.
     let wanted = [other];
-    let machine = flow.redeem_at(&client, &own, Some(&wanted), Arrival::default());
-    let Ok(ErasedStep::Send(request)) = machine.expect("a request").begin(&at()) else {
+    let exchange = flow.redeem_at(&client, &own, Some(&wanted), Arrival::default());
+    let Ok(ErasedStep::Send(request)) = exchange.expect("a request").begin(&at()) else {
         panic!("no request")
     };
     let body = String::from_utf8_lossy(&request.body).into_owned();

@@ -189,7 +189,10 @@ impl ResourceConnection {
     #[must_use]
     pub fn identity(self, client: Client, sign_in: impl TokenSource + 'static) -> Self {
         self.with(|settings| {
-            settings.request = settings.request.clone().way(GrantChoice::IdentityAssertion);
+            settings.request = settings
+                .request
+                .clone()
+                .grant(GrantChoice::IdentityAssertion);
             settings.identity = Some(IdentityProvider::new(client, Arc::new(sign_in)));
         })
     }

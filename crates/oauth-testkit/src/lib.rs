@@ -5,7 +5,7 @@
 //! | module | what it gives |
 //! |---|---|
 //! | [`twin`] | authorization servers, with their APIs, as pure functions: a plain one, one of FAPI 2.0, and the four documented systems, deviations included; [`Fault`]s by name |
-//! | [`twin_driver`] | a twin, a fake clock and the driver between them: whole conversations in microseconds |
+//! | [`twin_driver`] | a twin, a fake clock and the driver between them: whole exchanges in microseconds |
 //! | [`script`] | replies line by line, for what no server would ever answer |
 //! | [`serve`] | a twin on a loopback socket, for real HTTP clients and other languages |
 //! | `tls` (feature of that name) | twins behind TLS, with an authority of their own; one binds tokens to certificates |

@@ -1834,7 +1834,7 @@ class Resource:
         """
 @final
 class Exchange(Generator[Step, Answer, _T_co]):
-    """One conversation: a generator of steps. Its result is the value of StopIteration.
+    """One exchange: a generator of steps. Its result is the value of StopIteration.
 
     Each step is a Send, a Sleep or a Sign. It opens no socket: oauth_core.drive runs one
     over an HTTP client of yours, or you do. misuse.over after its end.
@@ -1846,7 +1846,7 @@ class Exchange(Generator[Step, Answer, _T_co]):
         """Answers the step before: (status, headers, body) for a Send, None after a Sleep.
 
         For a Sign, the signature's bytes. headers are pairs of names and values, each str or
-        bytes; of the body 1 MiB is taken. Raises the errors of the conversation;
+        bytes; of the body 1 MiB is taken. Raises the errors of the exchange;
         misuse.out_of_order for another answer.
         """
     @overload
@@ -1857,7 +1857,7 @@ class Exchange(Generator[Step, Answer, _T_co]):
         """Says that no answer arrived; a ConnectionRefusedError, that nothing was sent either.
 
         What it came of is looked at too: why there is no answer, and whether anything can have been
-        sent. What is no ordinary exception ends the conversation.
+        sent. What is no ordinary exception ends the exchange.
         """
     @overload
     def throw(
@@ -1866,10 +1866,10 @@ class Exchange(Generator[Step, Answer, _T_co]):
         """Says that no answer arrived; a ConnectionRefusedError, that nothing was sent either.
 
         What it came of is looked at too: why there is no answer, and whether anything can have been
-        sent. What is no ordinary exception ends the conversation.
+        sent. What is no ordinary exception ends the exchange.
         """
     def close(self) -> None:
-        """Ends the conversation."""
+        """Ends the exchange."""
     @classmethod
     def __class_getitem__(cls, item: Any) -> GenericAlias: ...
 class Introspecting(Client):

@@ -180,7 +180,7 @@ impl Connect {
         let allowed = allowed.map(|issuer| self.read(issuer));
         let allowed = allowed.collect::<Result<Vec<_>, _>>()?;
         let request = request
-            .way(match self.as_client {
+            .grant(match self.as_client {
                 true => GrantChoice::ClientCredentials,
                 false => GrantChoice::AuthorizationCode,
             })

@@ -119,7 +119,7 @@ impl Row {
     }
 
     /// What to do about it, as far as the code alone tells. An [`Error`](super::Error) may know
-    /// more: the pause the server named, or that its conversation cannot be had again.
+    /// more: the pause the server named, or that its exchange cannot be had again.
     pub const fn advice(self) -> Advice {
         match self {
             Self::Denied(denial) => denial.advice(),

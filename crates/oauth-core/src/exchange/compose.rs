@@ -9,7 +9,7 @@ pub type Boxed<T> = Box<dyn Exchange<Output = T> + Send>;
 
 /// Comfort for every exchange.
 pub trait ExchangeExt: Exchange + Sized {
-    /// Turns the output into something else, or into an error, once the conversation has ended.
+    /// Turns the output into something else, or into an error, once the exchange has ended.
     fn and_then<U, F>(self, f: F) -> impl Exchange<Output = U> + use<Self, U, F>
     where
         F: FnOnce(&Moment, Self::Output) -> Result<U, Error>,

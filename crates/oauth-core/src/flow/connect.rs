@@ -52,7 +52,7 @@ pub struct ConnectRequest {
     pub(crate) discovery: ResourceDiscoveryRequest,
     challenged: Option<Scope>,
     granted: Scope,
-    way: GrantChoice,
+    grant: GrantChoice,
     clients: ClientCandidates,
     allowed: Option<Vec<Issuer>>,
     offline: OfflineAccess,
@@ -111,7 +111,7 @@ pub struct Connection {
     /// ([`Self::to_json`]) before anything else is done with it.
     pub registration: Option<RegisteredClient>,
     /// By which grant.
-    pub way: GrantChoice,
+    pub grant: GrantChoice,
     /// The scope to ask for; nothing where nobody has said.
     pub scope: Option<Scope>,
     /// When the API and the server were asked about themselves.
@@ -133,7 +133,7 @@ impl ConnectRequest {
             discovery: discovery.matching(ResourceMatch::Parent),
             challenged: None,
             granted: Scope::none(),
-            way: GrantChoice::default(),
+            grant: GrantChoice::default(),
             clients: ClientCandidates::default(),
             allowed: None,
             offline: OfflineAccess::default(),
@@ -165,11 +165,11 @@ impl ConnectRequest {
     /// and this person.
     #[cfg(feature = "sha2")]
     pub fn key(&self, person: &str) -> String {
-        let way = json::to_text(&self.way);
+        let grant = json::to_text(&self.grant);
         let facts = [
             "oauth-core connection 1",
             self.resource().as_str(),
-            &way,
+            &grant,
             person,
         ];
         crate::base64::hashed(facts)
@@ -177,7 +177,7 @@ impl ConnectRequest {
 
     /// By which grant tokens are asked for.
     pub const fn chosen_grant(&self) -> GrantChoice {
-        self.way
+        self.grant
     }
 
     /// Registers the client by these metadata where the server knows it by none of its [identities](Self::clients)
@@ -252,8 +252,8 @@ impl ConnectRequest {
 
     /// By this grant.
     #[must_use]
-    pub const fn way(mut self, way: GrantChoice) -> Self {
-        self.way = way;
+    pub const fn grant(mut self, grant: GrantChoice) -> Self {
+        self.grant = grant;
         self
     }
 
@@ -356,8 +356,8 @@ impl ConnectRequest {
         resource: ProtectedResource,
         server: Server,
     ) -> Result<Connection, Error> {
-        check_grant(self.way, &server)?;
-        let client = self.clients.choose(self.way, &server)?;
+        check_grant(self.grant, &server)?;
+        let client = self.clients.choose(self.grant, &server)?;
         let registration = self.registered.filter(|known| client.is(known, &server));
         let source = ScopeSource {
             granted: &self.granted,
@@ -368,7 +368,8 @@ impl ConnectRequest {
         let scope = match self.offline {
             // Of the other ways none has a person whose absence it would outlast.
             OfflineAccess::WhereListed
-                if self.way == GrantChoice::AuthorizationCode && lists_offline_access(&server) =>
+                if self.grant == GrantChoice::AuthorizationCode
+                    && lists_offline_access(&server) =>
             {
                 let offline = Scope::collect(["offline_access"].into_iter());
                 Some(scope.unwrap_or_default().union(&offline))
@@ -379,7 +380,7 @@ impl ConnectRequest {
             client,
             registration,
             found_at: at.now(),
-            way: self.way,
+            grant: self.grant,
             scope,
             server,
             resource,
@@ -440,8 +441,8 @@ fn challenged(request: ConnectRequest) -> Boxed<ConnectRequest> {
 /// `pkce.unsupported`, `pkce.s256_unsupported`: "If code_challenge_methods_supported is absent, the authorization server
 /// does not support PKCE and MCP clients MUST refuse to proceed." `connect.way` if the server takes no identity
 /// assertions.
-fn check_grant(way: GrantChoice, server: &Server) -> Result<(), Error> {
-    match way {
+fn check_grant(grant: GrantChoice, server: &Server) -> Result<(), Error> {
+    match grant {
         GrantChoice::AuthorizationCode => match server.code_challenge_methods() {
             None => Err(Misuse::PkceUnsupported.into()),
             Some(methods) if !methods.iter().any(|method| method == "S256") => {

@@ -5,7 +5,7 @@ use oauth_core::{Secret, Tokens, grant};
 use super::arguments;
 use crate::arg::JsonText;
 use crate::assertion::{Signed, assertion};
-use crate::machine::ErasedExchange;
+use crate::erased_exchange::ErasedExchange;
 use crate::request::TokenRequest;
 
 arguments! {

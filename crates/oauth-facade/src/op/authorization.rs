@@ -15,7 +15,7 @@ use oauth_core::{Pending, Scope, Secret, Tokens};
 use super::{Kind, Outcome, arguments};
 use crate::arg::JsonText;
 use crate::client::Client;
-use crate::machine::ErasedExchange;
+use crate::erased_exchange::ErasedExchange;
 use crate::output::Record;
 use crate::request::TokenRequest;
 

@@ -5,7 +5,7 @@ use oauth_core::endpoint::backchannel_authentication::{self as core, Delivery, H
 use oauth_core::moment::UnixTime;
 
 use super::{arguments, outcome};
-use crate::machine::ErasedExchange;
+use crate::erased_exchange::ErasedExchange;
 use crate::request::TokenRequest;
 
 arguments! {

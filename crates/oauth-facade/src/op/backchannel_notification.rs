@@ -6,7 +6,7 @@ use oauth_core::flow::backchannel::AwaitedRequest;
 use oauth_core::flow::redeem::Login;
 
 use super::arguments;
-use crate::machine::ErasedExchange;
+use crate::erased_exchange::ErasedExchange;
 use crate::request::TokenRequest;
 
 arguments! {

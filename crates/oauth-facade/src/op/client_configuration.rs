@@ -7,7 +7,7 @@ use super::arguments;
 use super::register::RegisteredClient;
 use crate::arg::JsonText;
 use crate::client::Client;
-use crate::machine::ErasedExchange;
+use crate::erased_exchange::ErasedExchange;
 
 arguments! {
     /// Reads the registration of a client (RFC 7592 section 2.1).

@@ -1,7 +1,7 @@
 //! A token for the client itself: `grant_type=client_credentials` (RFC 6749 section 4.4).
 
 use super::arguments;
-use crate::machine::ErasedExchange;
+use crate::erased_exchange::ErasedExchange;
 use crate::request::TokenRequest;
 
 arguments! {

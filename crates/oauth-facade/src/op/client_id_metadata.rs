@@ -6,7 +6,7 @@ use oauth_core::url::Transport;
 
 use super::{arguments, outcome};
 use crate::arg::JsonText;
-use crate::machine::ErasedExchange;
+use crate::erased_exchange::ErasedExchange;
 
 arguments! {
     /// Makes or checks the document of this client, whose id is the URL where the document is published

@@ -5,7 +5,7 @@ use oauth_core::grant;
 use oauth_core::moment::UnixTime;
 
 use super::arguments;
-use crate::machine::ErasedExchange;
+use crate::erased_exchange::ErasedExchange;
 use crate::polling::Waiting;
 use crate::request::TokenRequest;
 

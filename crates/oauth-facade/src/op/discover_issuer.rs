@@ -7,7 +7,7 @@ use oauth_core::{ExchangeExt as _, Moment, danger, discover_issuer};
 
 use super::{arguments, outcome};
 use crate::arg::Personal;
-use crate::machine::ErasedExchange;
+use crate::erased_exchange::ErasedExchange;
 
 arguments! {
     /// Asks the host of what a person typed for the issuer that signs them in (OpenID Connect Discovery section 2).

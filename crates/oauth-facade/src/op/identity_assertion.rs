@@ -6,7 +6,7 @@ use oauth_core::moment::UnixTime;
 use oauth_core::{Scope, Secret, Tokens};
 
 use super::{arguments, outcome};
-use crate::machine::ErasedExchange;
+use crate::erased_exchange::ErasedExchange;
 use crate::request::TokenRequest;
 
 arguments! {

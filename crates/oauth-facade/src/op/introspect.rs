@@ -7,8 +7,8 @@ use oauth_core::token::TokenKind;
 use oauth_core::{Scope, Secret};
 
 use super::{arguments, outcome};
+use crate::erased_exchange::ErasedExchange;
 use crate::introspection::signed_response;
-use crate::machine::ErasedExchange;
 
 arguments! {
     /// Asks the server whether a token is active, and for its claims (RFC 7662).

@@ -7,7 +7,7 @@ use oauth_core::error::Misuse;
 use oauth_core::grant;
 
 use super::arguments;
-use crate::machine::ErasedExchange;
+use crate::erased_exchange::ErasedExchange;
 use crate::request::TokenRequest;
 
 arguments! {

@@ -8,7 +8,7 @@ use oauth_core::{ClientMetadata, Secret, registered_client};
 
 use super::{arguments, outcome};
 use crate::arg::JsonText;
-use crate::machine::ErasedExchange;
+use crate::erased_exchange::ErasedExchange;
 
 arguments! {
     /// Registers a client at the server (RFC 7591), which issues an id, and a secret if the client needs one.

@@ -11,7 +11,7 @@ use oauth_core::{Scope, danger, discover_resource};
 
 use super::{arguments, outcome};
 use crate::arg::JsonText;
-use crate::machine::ErasedExchange;
+use crate::erased_exchange::ErasedExchange;
 
 arguments! {
     /// Fetches the metadata of a protected resource (RFC 9728): the servers that issue its tokens, and their kind.

@@ -5,7 +5,7 @@ use oauth_core::endpoint::revocation::Revocation;
 use oauth_core::token::TokenKind;
 
 use super::arguments;
-use crate::machine::ErasedExchange;
+use crate::erased_exchange::ErasedExchange;
 
 arguments! {
     /// Revokes a token (RFC 7009).

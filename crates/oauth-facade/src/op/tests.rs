@@ -38,8 +38,8 @@ fn at() -> Moment {
 
 /// The form that an operation sends.
 fn sent(name: &str, args: Vec<Arg>) -> String {
-    let mut machine = client().begin(number(name), args).expect("a conversation");
-    match machine.begin(&at()) {
+    let mut exchange = client().begin(number(name), args).expect("an exchange");
+    match exchange.begin(&at()) {
         Ok(ErasedStep::Send(request)) => String::from_utf8_lossy(&request.body).into_owned(),
         other => panic!("{other:?}"),
     }
@@ -216,21 +216,21 @@ fn a_number_beyond_the_table_is_none() {
 
 #[test]
 fn an_outcome_has_its_members_in_the_order_of_the_description() {
-    let mut machine = client()
+    let mut exchange = client()
         .introspect(Introspect {
             token: Secret::from("t"),
             hint: None,
             signed_response_alg: None,
             audience: None,
         })
-        .expect("a conversation");
-    assert!(matches!(machine.begin(&at()), Ok(ErasedStep::Send(_))));
+        .expect("an exchange");
+    assert!(matches!(exchange.begin(&at()), Ok(ErasedStep::Send(_))));
     let reply = Reply {
         status: 200,
         headers: vec![("content-type".to_owned(), b"application/json".to_vec())],
         body: br#"{"active":true,"scope":"a b","exp":7,"aud":"api","more":1}"#.to_vec(),
     };
-    let Ok(ErasedStep::Done(Record::Plain(name, members))) = machine.reply(&at(), reply) else {
+    let Ok(ErasedStep::Done(Record::Plain(name, members))) = exchange.reply(&at(), reply) else {
         panic!("a record")
     };
     let Kind::Record(description) = TokenState::KIND else {
@@ -260,10 +260,10 @@ fn a_token_that_an_api_refuses_is_told_with_the_answer_to_give() {
         Arg::Null,
         text("read"),
     ];
-    let mut machine = client()
+    let mut exchange = client()
         .begin(number("verify_access_token"), args)
-        .expect("a conversation");
-    let error = machine.begin(&at()).map(drop).expect_err("it is none");
+        .expect("an exchange");
+    let error = exchange.begin(&at()).map(drop).expect_err("it is none");
     let record = crate::ErrorRecord::from(&error);
     assert_eq!(
         (record.code, record.answer_status),
@@ -308,13 +308,13 @@ fn what_an_api_asks_of_tokens_has_to_be_sayable() {
 #[test]
 fn a_logout_token_is_verified_with_the_servers_keys() {
     let token = "eyJhbGciOiJSUzI1NiJ9.e30.AAAA";
-    let mut machine = client()
+    let mut exchange = client()
         .begin(
             number("verify_logout_token"),
             vec![text(token), text("caller")],
         )
-        .expect("a conversation");
-    match machine.begin(&at()) {
+        .expect("an exchange");
+    match exchange.begin(&at()) {
         Ok(ErasedStep::Send(request)) => assert_eq!(request.url, "https://as.example/jwks"),
         other => panic!("{other:?}"),
     }
@@ -371,8 +371,8 @@ fn the_fingerprint_knows_names_shapes_and_order() {
 
 /// What an introspection asks for, of the answer.
 fn accepts(args: Vec<Arg>) -> String {
-    let machine = client().begin(number("introspect"), args);
-    match machine.expect("a conversation").begin(&at()) {
+    let exchange = client().begin(number("introspect"), args);
+    match exchange.expect("an exchange").begin(&at()) {
         Ok(ErasedStep::Send(request)) => {
             let mut headers = request.headers.iter();
             let accept = headers.find(|(name, _)| name == "accept");
@@ -407,8 +407,8 @@ fn verifying(client: &Client, profile: Arg, algs: Arg) -> Result<ErasedStep, Ref
     let args = vec![text("t"), text("https://api.example"), profile, Arg::Null];
     let rest = vec![Arg::Null, Arg::Null, algs];
     let args: Vec<_> = args.into_iter().chain(rest).collect();
-    let mut machine = client.begin(number("verify_access_token"), args)?;
-    Ok(machine.begin(&at())?)
+    let mut exchange = client.begin(number("verify_access_token"), args)?;
+    Ok(exchange.begin(&at())?)
 }
 
 #[test]
@@ -439,13 +439,13 @@ fn answers_are_kept_for_an_age() {
     let args = vec![text("t"), text("https://other.example")];
     let mut first = keeps
         .begin(number("verify_access_token"), args.clone())
-        .expect("a conversation");
+        .expect("an exchange");
     let begun = first.begin(&at());
     assert!(matches!(begun, Ok(ErasedStep::Send(_))), "{begun:?}");
     let mut second = keeps
         .clone()
         .begin(number("verify_access_token"), args)
-        .expect("a conversation");
+        .expect("an exchange");
     let waits = second.begin(&at());
     assert!(matches!(waits, Ok(ErasedStep::Sleep(_))), "{waits:?}");
     let ageless = Introspecting {

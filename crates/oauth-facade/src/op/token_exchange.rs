@@ -3,7 +3,7 @@
 use oauth_core::{Secret, grant};
 
 use super::arguments;
-use crate::machine::ErasedExchange;
+use crate::erased_exchange::ErasedExchange;
 use crate::request::TokenRequest;
 
 arguments! {

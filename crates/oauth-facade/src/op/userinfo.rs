@@ -9,7 +9,7 @@ use oauth_core::moment::UnixTime;
 
 use super::{arguments, outcome};
 use crate::arg::Personal;
-use crate::machine::ErasedExchange;
+use crate::erased_exchange::ErasedExchange;
 
 arguments! {
     /// Fetches the claims of the user who signed in (OpenID Connect Core section 5.3).

@@ -12,7 +12,7 @@ use oauth_core::{Scope, Secret};
 
 use super::{arguments, outcome};
 use crate::arg::OneOrMore;
-use crate::machine::ErasedExchange;
+use crate::erased_exchange::ErasedExchange;
 
 arguments! {
     /// Verifies an access token that was presented to an API: signature and claims (RFC 9068 section 4).

@@ -10,7 +10,7 @@ use oauth_core::token::id_token::{self, IdTokenChecks, WithoutNonce};
 
 use super::{arguments, outcome};
 use crate::arg::Personal;
-use crate::machine::ErasedExchange;
+use crate::erased_exchange::ErasedExchange;
 
 arguments! {
     /// Verifies an ID token that comes by itself: one that Google One Tap, the native button of Sign in with Apple or

@@ -8,7 +8,7 @@ use oauth_core::moment::UnixTime;
 use oauth_core::token::logout_token::{self, LogoutTokenChecks, Replay};
 
 use super::{arguments, outcome};
-use crate::machine::ErasedExchange;
+use crate::erased_exchange::ErasedExchange;
 
 arguments! {
     /// Verifies a logout token that the server has posted (OpenID Connect Back-Channel Logout section 2.6).

@@ -45,7 +45,7 @@ impl Connected {
         }
         // Of a wider scope it is the same grant.
         let asked = connection.token_request()?;
-        let grant = match connection.way {
+        let grant = match connection.grant {
             GrantChoice::ClientCredentials => GrantId::client().requesting(asked),
             _ => {
                 let resource = TokenRequest::default();

@@ -243,7 +243,7 @@ async fn a_client_that_was_registered_by_hand_is_used_at_its_server() {
     let request = danger::loopback_connect_request(&api(&served)).unwrap();
     let request = request
         .clients(identities)
-        .way(GrantChoice::ClientCredentials);
+        .grant(GrantChoice::ClientCredentials);
     let connection =
         ResourceConnection::new(driver(), request).client_auth(ClientAuth::basic(secret.as_str()));
     let (status, said) = echoed(&connection, &served).await;

@@ -26,11 +26,11 @@ fn request(served: &Served) -> ConnectRequest {
 }
 
 /// As the client that the twin knows from the start.
-fn known(served: &Served, way: GrantChoice) -> ConnectRequest {
+fn known(served: &Served, grant: GrantChoice) -> ConnectRequest {
     let issuer = danger::loopback_issuer(served.base()).unwrap();
     let id = served.with(|twin| ClientId::new(twin.client_id()));
     let identities = ClientCandidates::preregistered(issuer, id);
-    request(served).clients(identities).way(way)
+    request(served).clients(identities).grant(grant)
 }
 
 fn auth(served: &Served) -> ClientAuth {

@@ -44,7 +44,7 @@ pub struct Authorization {
     pub request_object: Option<Secret<String>>,
 }
 
-/// The conversation that ends with an [`Authorization`].
+/// The exchange that ends with an [`Authorization`].
 #[derive(Debug)]
 pub(crate) struct Begin {
     config: Arc<ClientConfig>,
@@ -92,7 +92,7 @@ impl Begin {
         Self { config, state }
     }
 
-    /// The whole conversation, if it needs neither the server nor the host.
+    /// The whole exchange, if it needs neither the server nor the host.
     ///
     /// # Errors
     /// `authorization.push_required` where the server has to be asked first, `misuse.setup` where the host signs or

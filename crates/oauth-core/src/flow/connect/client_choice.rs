@@ -102,7 +102,7 @@ impl ClientCandidates {
     /// # Errors
     /// `connect.issuer` for one that was registered by hand elsewhere; `client_auth.no_usable_method` where a client
     /// acts for itself and none was registered by hand.
-    pub fn choose(&self, way: GrantChoice, server: &Server) -> Result<ClientChoice, Error> {
+    pub fn choose(&self, grant: GrantChoice, server: &Server) -> Result<ClientChoice, Error> {
         if let Some(client) = &self.preregistered {
             if client.issuer == *server.issuer() {
                 return Ok(ClientChoice::Registered(client.clone()));
@@ -114,7 +114,7 @@ impl ClientCandidates {
             );
             return Err(Error::from(ValidationFailure::ConnectIssuer).about(&both));
         }
-        if way == GrantChoice::ClientCredentials {
+        if grant == GrantChoice::ClientCredentials {
             // "pre-registered": a client that anybody may become proves nothing about who acts.
             let why = "a client that was registered by hand";
             return Err(Error::from(Misuse::NoUsableMethod).about(why));

@@ -24,7 +24,7 @@ impl Connection {
         if is_forgotten && self.registration.is_some() {
             return Some(Recovery::Register);
         }
-        let is_a_persons = self.way != GrantChoice::ClientCredentials;
+        let is_a_persons = self.grant != GrantChoice::ClientCredentials;
         (is_a_persons && error.advice() == Advice::Reauthorize).then_some(Recovery::Authorize)
     }
 }

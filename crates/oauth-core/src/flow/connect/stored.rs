@@ -47,7 +47,7 @@ struct Stored {
     loopback: bool,
     /// Whether the requests to the server go to public addresses alone.
     public: bool,
-    way: GrantChoice,
+    grant: GrantChoice,
     scope: Option<Scope>,
     client: Whom,
     client_id: String,
@@ -55,7 +55,7 @@ struct Stored {
 }
 
 json_form! { Stored {
-    version, found_at, resource, resource_metadata, issuer, server_metadata, rules: default, loopback: skip, public: skip, way, scope: skip,
+    version, found_at, resource, resource_metadata, issuer, server_metadata, rules: default, loopback: skip, public: skip, grant, scope: skip,
     client, client_id, registration: skip
 } }
 
@@ -83,7 +83,7 @@ impl Connection {
             rules: self.server.rules().clone(),
             loopback: self.server.transport() == Transport::LoopbackHttp,
             public: self.server.reach() == Reach::Public,
-            way: self.way,
+            grant: self.grant,
             scope: self.scope.clone(),
             client,
             client_id: client_id.as_str().to_owned(),
@@ -129,7 +129,7 @@ impl Connection {
                 Whom::MetadataDocument => ClientChoice::MetadataDocument(client_id),
             },
             registration: registration.transpose()?,
-            way: stored.way,
+            grant: stored.grant,
             scope: stored.scope,
             found_at: stored.found_at,
         })

@@ -230,17 +230,17 @@ fn a_way_that_the_server_does_not_offer_is_refused() {
     );
     assert_eq!(without("S256", "plain"), "pkce.s256_unsupported");
 
-    let refused = met(ask().way(GrantChoice::IdentityAssertion), "").outcome;
+    let refused = met(ask().grant(GrantChoice::IdentityAssertion), "").outcome;
     assert_eq!(code(refused).map(drop), Err("connect.way"));
     let profiles = format!(r#""authorization_grant_profiles_supported":["{ID_JAG}"],"#);
-    let vouched = met(ask().way(GrantChoice::IdentityAssertion), &profiles).outcome;
-    assert_eq!(vouched.unwrap().way, GrantChoice::IdentityAssertion);
+    let vouched = met(ask().grant(GrantChoice::IdentityAssertion), &profiles).outcome;
+    assert_eq!(vouched.unwrap().grant, GrantChoice::IdentityAssertion);
 
-    let itself = met(ask().way(GrantChoice::ClientCredentials), DCR).outcome;
+    let itself = met(ask().grant(GrantChoice::ClientCredentials), DCR).outcome;
     assert_eq!(code(itself).map(drop), Err("client_auth.no_usable_method"));
     let by_hand =
         ClientCandidates::preregistered(issuer("https://one.example"), ClientId::new("id"));
-    let itself = ask().way(GrantChoice::ClientCredentials).clients(by_hand);
+    let itself = ask().grant(GrantChoice::ClientCredentials).clients(by_hand);
     assert!(met(itself, DCR).outcome.is_ok());
 }
 
@@ -270,7 +270,9 @@ fn what_the_challenge_says_is_followed() {
     // A client that acts for itself has nobody whose absence its tokens would outlast.
     let by_hand =
         ClientCandidates::preregistered(issuer("https://one.example"), ClientId::new("id"));
-    let itself = offline.way(GrantChoice::ClientCredentials).clients(by_hand);
+    let itself = offline
+        .grant(GrantChoice::ClientCredentials)
+        .clients(by_hand);
     let scopes = met(itself, listed).outcome.unwrap().scope;
     assert_eq!(scopes.as_ref().map(Scope::as_str), Some("a b"));
 }

@@ -202,7 +202,7 @@ fn a_connection_is_kept_with_its_client_for_a_day() {
 
     for (from, to) in [
         ("\"version\":1", "\"version\":2"),
-        ("\"way\":\"authorization_code\"", "\"way\":\"other\""),
+        ("\"grant\":\"authorization_code\"", "\"grant\":\"other\""),
         ("\"client_id\":\"new\",\"registration\"", "\"registration\""),
     ] {
         let other = text.expose().replacen(from, to, 1);
@@ -269,7 +269,7 @@ fn what_helps_depends_on_whose_the_client_is() {
         assert_eq!(theirs.recovery(&error), preregistered, "{error}");
     }
     let alone = Connection {
-        way: GrantChoice::ClientCredentials,
+        grant: GrantChoice::ClientCredentials,
         ..theirs
     };
     assert_eq!(alone.recovery(&denied("invalid_grant")), None);

@@ -28,7 +28,7 @@ pub enum ErasedStep {
     /// Verify this; then [`ErasedExchange::verified`] or [`ErasedExchange::lost`]. With the feature `crypto` a machine does
     /// so by itself.
     Verify(VerificationJob),
-    /// The conversation has ended.
+    /// The exchange has ended.
     Done(Record),
 }
 
@@ -41,7 +41,7 @@ pub struct Outgoing {
     pub url: String,
     /// Names in lower case, in no particular order.
     pub headers: Vec<(String, String)>,
-    /// The body, shared with the machine's own memory, which is overwritten once nobody holds it.
+    /// The body, shared with the exchange's own memory, which is overwritten once nobody holds it.
     pub body: Bytes,
 }
 
@@ -87,7 +87,7 @@ impl ErasedExchange {
     /// The first step.
     ///
     /// # Errors
-    /// Those of the conversation; `misuse.out_of_order` and `misuse.over` for a wrong call.
+    /// Those of the exchange; `misuse.out_of_order` and `misuse.over` for a wrong call.
     pub fn begin(&mut self, at: &Moment) -> Result<ErasedStep, Error> {
         self.step(at, Input::Begin)
     }

@@ -11,7 +11,7 @@ use crate::error::fail;
 use crate::server::Server;
 use crate::tokens::Tokens;
 
-/// A conversation. `now` is the page's clock, in seconds.
+/// An exchange. `now` is the page's clock, in seconds.
 #[wasm_bindgen]
 pub struct NativeExchange(oauth_facade::ErasedExchange);
 
@@ -20,8 +20,8 @@ pub struct NativeExchange(oauth_facade::ErasedExchange);
 pub struct Step(ErasedStep);
 
 impl NativeExchange {
-    pub(crate) const fn of(machine: oauth_facade::ErasedExchange) -> Self {
-        Self(machine)
+    pub(crate) const fn of(exchange: oauth_facade::ErasedExchange) -> Self {
+        Self(exchange)
     }
 }
 
