@@ -1,33 +1,33 @@
-// The driver: runs one conversation with `fetch`. It sends exactly once, follows no redirect, reads
-// at most 1 MiB, and turns every failure into an answer for the machine.
+// The driver: runs one exchange with `fetch`. It sends exactly once, follows no redirect, reads
+// at most 1 MiB, and turns every failure into an answer for the exchange.
 
 import { shownReply, shownRequest } from './observe.js'
 
 const LIMIT = 1 << 20
 const now = () => Date.now() / 1000
 
-/** The last step of a conversation. */
-export async function run(machine, { observe, signal, sign, timeoutMs = 30_000 } = {}) {
+/** The last step of an exchange. */
+export async function run(exchange, { observe, signal, sign, timeoutMs = 30_000 } = {}) {
   try {
-    let step = machine.begin(now())
+    let step = exchange.begin(now())
     while (step.kind !== 'done') {
       signal?.throwIfAborted()
       if (step.kind === 'sleep') {
         await new Promise((wake) => setTimeout(wake, step.millis))
-        step = machine.elapsed(now())
+        step = exchange.elapsed(now())
       } else if (step.kind !== 'send') {
-        step = await (await import('./webcrypto.js')).answer(machine, step, sign)
+        step = await (await import('./webcrypto.js')).answer(exchange, step, sign)
       } else {
-        step = await exchange(machine, step, observe, limits(signal, timeoutMs))
+        step = await send(exchange, step, observe, limits(signal, timeoutMs))
       }
     }
     return step
   } finally {
-    machine.free()
+    exchange.free()
   }
 }
 
-async function exchange(machine, step, observe, signal) {
+async function send(exchange, step, observe, signal) {
   const { method, url, body } = step
   const headers = pairs(step.headers)
   observe?.(shownRequest(method, url, headers, body))
@@ -48,12 +48,12 @@ async function exchange(machine, step, observe, signal) {
     // The text of a failed fetch names no URL; that of an abort is the caller's own.
     observe?.({ kind: 'lost', why: error.name })
     const why = response ? error.name : reasonOf(error, method)
-    return machine.lost(now(), why, error.name === 'TimeoutError')
+    return exchange.lost(now(), why, error.name === 'TimeoutError')
   }
   observe?.(shownReply(reply))
   return reply.body === undefined
-    ? machine.tooLarge(now())
-    : machine.reply(now(), reply.status, reply.headers.flat(), reply.body)
+    ? exchange.tooLarge(now())
+    : exchange.reply(now(), reply.status, reply.headers.flat(), reply.body)
 }
 
 /**

@@ -32,7 +32,7 @@ export function shownReply({ status, body }) {
     const json = JSON.parse(new TextDecoder().decode(body))
     if (json && typeof json === 'object') members = shown(Object.entries(json))
   } catch {
-    // Not JSON: the machine will say what it thinks of that.
+    // Not JSON: the exchange will say what it thinks of that.
   }
   return { kind: 'response', status, bytes: body.length, members }
 }

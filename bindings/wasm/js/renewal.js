@@ -37,8 +37,8 @@ const steps = {
     return next
   },
   async run(keeper, task, _, config) {
-    // How it ended the keeper knows from the machine itself.
-    await run(task.machine(), config).then((step) => step.free(), () => {})
+    // How it ended the keeper knows from the exchange itself.
+    await run(task.exchange(), config).then((step) => step.free(), () => {})
     return keeper.completed(...moment())
   },
   async wait(keeper, { millis }) {

@@ -33,8 +33,8 @@ export async function signIn(given, options = {}) {
     if (returnTo !== undefined) wasm.checkReturnTarget(returnTo, origin)
     const { redirectUri, responseType, responseMode, resource, audience, tokenExtra } = config
     const everywhere = { redirectUri, responseType, responseMode, resource, audience, tokenExtra }
-    const machine = beginAuthorization(client, await drawn(), { ...asked, tokens, ...everywhere })
-    const started = (await run(machine, { ...config, signal })).authorization()
+    const exchange = beginAuthorization(client, await drawn(), { ...asked, tokens, ...everywhere })
+    const started = (await run(exchange, { ...config, signal })).authorization()
     const { url, pending, state } = started
     started.free()
     config.observe?.(shownPage('authorize', url))

@@ -4,16 +4,16 @@
  * Verifies or signs what a step holds: only a sign-in with `openid`, a signed response and a client with a DPoP key
  * come here.
  */
-export async function answer(machine, step, sign, now = Date.now() / 1000) {
+export async function answer(exchange, step, sign, now = Date.now() / 1000) {
   const isProof = step.kind === 'sign'
   let result
   try {
     result = await (isProof ? sign(step.signingInput) : verified(step))
   } catch (error) {
     const what = isProof ? 'cannot sign' : 'cannot verify it'
-    return machine.lost(now, `this browser ${what}: ${error.name}`, false)
+    return exchange.lost(now, `this browser ${what}: ${error.name}`, false)
   }
-  return isProof ? machine.signed(now, result) : machine.verified(now, result)
+  return isProof ? exchange.signed(now, result) : exchange.verified(now, result)
 }
 
 const encode = (text) => new TextEncoder().encode(text)

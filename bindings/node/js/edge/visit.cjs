@@ -1,6 +1,6 @@
 'use strict'
 
-// Drives the visits of a site: what the machine asks for is done here, with `fetch` and a store in JavaScript.
+// Drives the visits of a site: what the site asks for is done here, with `fetch` and a store in JavaScript.
 
 /** How long a store, or the application, may take to answer, in milliseconds. */
 const PATIENCE = 30_000
@@ -66,7 +66,7 @@ const steps = {
   },
   async run(visit, { exchange }) {
     const { Exchange, run } = require('../exchange.cjs')
-    // How it ended the visit knows from the machine itself.
+    // How it ended the visit knows from the exchange itself.
     await run(new Exchange(exchange, () => undefined)).catch(() => {})
     exchange.free()
     return visit.landed()
