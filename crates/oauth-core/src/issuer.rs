@@ -17,7 +17,7 @@ use crate::url::{Flaw, Transport, Url};
 #[derive(Clone, PartialEq, Eq, Hash)]
 pub struct Issuer(Url);
 
-/// The kinds of document a server may publish about itself.
+/// The kinds of metadata document that a server may publish.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum WellKnown {
@@ -27,13 +27,13 @@ pub enum WellKnown {
     OpenIdInserted,
     /// OpenID Connect Discovery section 4: `openid-configuration`, appended to the issuer's path.
     OpenIdAppended,
-    /// `oauth-authorization-server` appended to the issuer's path: not in any standard, but where Okta and
-    /// others have it. Asked for last.
+    /// `oauth-authorization-server` appended to the issuer's path: not in any standard, but used by Okta and others.
+    /// Tried last.
     AuthorizationServerAppended,
 }
 
 impl WellKnown {
-    /// The standard places, in the order in which they are tried; an issuer without a path has two.
+    /// The standard URLs, in the order in which they are tried; an issuer without a path has two.
     pub const ORDER: [Self; 3] = [
         Self::AuthorizationServer,
         Self::OpenIdInserted,
@@ -42,7 +42,7 @@ impl WellKnown {
 }
 
 impl Issuer {
-    /// An `https` issuer without query, fragment or user name.
+    /// Reads an `https` issuer without query, fragment or user name.
     ///
     /// # Errors
     /// `issuer.*`, one code for each rule.
@@ -70,7 +70,7 @@ impl Issuer {
         if before_fragment.len() < text.len() {
             return misuse(Misuse::IssuerFragment);
         }
-        // An upper-case host or a redundant port would make two texts one issuer.
+        // An upper-case host or a redundant port would give one issuer two spellings.
         if url.as_str() != text
             || !url.as_str().starts_with(&url.origin())
             || has_default_port(&url)
@@ -83,7 +83,7 @@ impl Issuer {
         Ok(Self(url))
     }
 
-    /// The text, exactly as given.
+    /// The text of the issuer, exactly as given.
     pub fn as_str(&self) -> &str {
         self.0.as_str()
     }
