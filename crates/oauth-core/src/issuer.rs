@@ -112,11 +112,11 @@ impl Issuer {
             }
             WellKnown::OpenIdAppended => format!("{origin}{path}/.well-known/openid-configuration"),
         };
-        // Only characters of a URL that was already read are put together here.
+        // Only characters of a URL that has already been parsed are combined here.
         Url::parse(&text).unwrap_or_else(|_| self.0.clone())
     }
 
-    /// Every standard place to look for metadata, in order, each once.
+    /// All standard metadata URLs, in order, each once.
     pub fn well_known_urls(&self) -> Vec<Url> {
         let mut places = Vec::with_capacity(3);
         for kind in WellKnown::ORDER {
@@ -128,8 +128,8 @@ impl Issuer {
         places
     }
 
-    /// Whether a message that names its issuer comes from this one: equal texts, or, for a server
-    /// of many tenants, the template of [`crate::quirk::Quirk::TenantIssuer`] filled in.
+    /// Whether the issuer `named` in a message is this one: the texts are equal, or, for a multi-tenant server, equal
+    /// to the template of [`crate::quirk::Quirk::TenantIssuer`] filled in.
     pub fn is(&self, named: &str, rules: &Rules) -> bool {
         if self.as_str() == named {
             return true;
@@ -147,7 +147,7 @@ impl Issuer {
     }
 }
 
-/// The issuer whose metadata document `url` is, if it is one: people paste what they have at hand.
+/// The issuer whose metadata document `url` is, if it is one: users often paste the URL of the document.
 fn issuer_of_document(text: &str, url: &Url) -> Option<String> {
     let (_, after) = url.path().split_once("/.well-known/")?;
     let kinds = ["openid-configuration", "oauth-authorization-server"];
