@@ -14,14 +14,14 @@ use crate::profile::{Profile, Requirement};
 use crate::quirk::Quirk;
 use crate::server::{EndpointKind, Flag};
 
-/// A request whose parameters are known, on whichever way they go.
+/// A request whose parameters are known, however they are delivered.
 pub(super) struct Prepared {
     pub(super) form: Form,
     pub(super) pending: Pending,
 }
 
 impl AuthorizationRequest {
-    /// Whether the server gets the request before the person does.
+    /// Whether the request is pushed to the server first.
     pub(super) fn is_pushed(&self, config: &ClientConfig) -> bool {
         let required = "require_pushed_authorization_requests";
         let kind = EndpointKind::PushedAuthorizationRequest;
@@ -35,14 +35,14 @@ impl AuthorizationRequest {
             || config.profile.is_some_and(is_wanted)
     }
 
-    /// Every parameter of the request, and what to keep until the person comes back.
+    /// Every parameter of the request, and what to keep until the user returns.
     pub(super) fn prepare(
         self,
         config: &ClientConfig,
         now: UnixTime,
         entropy: &FlowEntropy<'_>,
     ) -> Result<Prepared, Error> {
-        // The person would only be shown the server's error page.
+        // The user would only see the server's error page.
         let required = "require_signed_request_object";
         if config.request_signing().is_none() && config.server.flag(required, Flag::False) {
             return Err(Misuse::RequestObjectRequired.into());
@@ -134,8 +134,8 @@ impl AuthorizationRequest {
         Ok(Prepared { form, pending })
     }
 
-    /// A token in the answer is an ID token, and stays out of the query: that is logged, and sent on as a
-    /// referrer ("the query encoding MUST NOT be used", Multiple Response Type Encoding Practices section 5).
+    /// A token in the answer is an ID token, and must stay out of the query, which is logged and sent on as a referrer
+    /// ("the query encoding MUST NOT be used", Multiple Response Type Encoding Practices section 5).
     fn check_response_type(&self) -> Result<(), Error> {
         if self.response_type == ResponseType::Code {
             return Ok(());
