@@ -16,28 +16,27 @@ use super::{
     next,
 };
 
-/// What a record's file says it is.
+/// The format name in a record's file.
 const FORMAT: &str = "oauth-core grant 1";
 
 /// The ending of a record's file.
 pub(super) const RECORD: &str = "json";
 
-/// Records in a folder, one file each, for all processes of one person on one machine.
+/// Records in a folder, one file each, for all processes of one user on one machine.
 ///
 /// A record is JSON, `{"format": "oauth-core grant 1", "version": 3, "record": "..."}`, in a file
-/// that only its owner may read (0600). Where it is known when the grant should be renewed, that stands
-/// there too, as `"due"` in seconds since 1970: to find what is due, every file is read. So does `"until"`, when it
-/// ends: some that have are deleted as others begin. It is replaced as a whole: written beside, forced to the
-/// disk, renamed. So a process killed anywhere, and a machine that loses its power, leave the old
-/// record or the new one. Between two of its verbs a store holds nothing open.
+/// that only its owner may read (0600). If it is known when the grant should be renewed, the file also contains that,
+/// as `"due"` in seconds since 1970: to find what is due, every file is read. It also contains `"until"`, when the
+/// record expires: some expired records are deleted when others are added. A record is replaced as a whole: written to
+/// another file, synced to the disk, renamed. So a process that is killed anywhere, or a machine that loses power,
+/// leaves either the old record or the new one. Between two calls a store holds nothing open.
 ///
-/// Each verb holds an operating system's lock on one of the folder's sixteen lock files, and no
-/// longer than that: it ends with the process, however that ends. A lease is a small file with the
-/// name of the holder, when it was taken, and when it expires by the machine's clock. If the clock was
-/// set back meanwhile, the lease begins again when that is first seen, so that it neither expires early
-/// nor lasts forever.
+/// Each call holds a lock of the operating system on one of the folder's sixteen lock files, and only during the call:
+/// the lock ends with the process, however that ends. A lease is a small file with the name of the holder, when it was
+/// acquired, and when it expires by the machine's clock. If the clock has been set back in the meantime, the lease
+/// begins again when that is first noticed, so that it neither expires early nor lasts forever.
 ///
-/// A file that is not of this store is refused, as is a file or folder that others could have written:
+/// A file that does not belong to this store is refused, as is a file or folder that others could have written:
 /// - `stored.malformed`: a record that is cut, empty, or something else. It is not overwritten:
 ///   [`remove`](Self::remove) it, and log in again;
 /// - `misuse.setup`: a symbolic link, another user's file, one that others may read or write (its
@@ -76,22 +75,22 @@ struct Reading {
     record: String,
 }
 
-/// What a file holds.
+/// The content of a record's file.
 pub(super) struct Kept {
     pub(super) entry: Entry,
     pub(super) times: Times,
 }
 
 impl Kept {
-    /// The entry, unless it has ended.
+    /// The entry, unless it has expired.
     pub(super) fn live(self) -> Option<Entry> {
         (!self.times.is_over()).then_some(self.entry)
     }
 }
 
 impl FileStore {
-    /// The records of this folder, which is made (0700) if it is not there. What writers that were
-    /// killed have left in it is cleared away.
+    /// Opens the records of this folder, which is created (0700) if it does not exist. Files left behind by killed
+    /// writers are deleted.
     ///
     /// # Errors
     /// `misuse.setup` if others may write to the folder, or it cannot be opened.
@@ -99,12 +98,12 @@ impl FileStore {
         Self::open(folder, Access::Owner)
     }
 
-    /// As [`new`](Self::new), shared as `access` says. With [`Access::Group`] the files are made 0660
-    /// and the folder 2770, and another's file is taken if it is of the folder's group. All others are
-    /// refused as usual.
+    /// The same as [`new`](Self::new), shared as `access` says. With [`Access::Group`] the files are created with mode
+    /// 0660 and the folder with 2770, and another user's file is accepted if it belongs to the folder's group. All
+    /// others are refused as usual.
     ///
     /// # Errors
-    /// As [`new`](Self::new); `misuse.setup` too if this process is not in the folder's group, if the
+    /// Those of [`new`](Self::new); also `misuse.setup` if this process is not in the folder's group, if the
     /// group may not write to the folder, or if what is made in the folder would be another group's
     /// (the setgid bit is not set).
     pub fn open(folder: impl Into<PathBuf>, access: Access) -> Result<Self, Error> {
