@@ -150,8 +150,8 @@ impl AuthorizationRequest {
         Ok(())
     }
 
-    /// Whether a login with PKCE is known to fail, and one without has other credentials. Who requires that
-    /// PKCE is advertised requires PKCE.
+    /// Whether a login with PKCE is known to fail, and the client has other credentials. A caller that requires PKCE to
+    /// be advertised requires PKCE.
     fn is_known_to_break(&self, config: &ClientConfig) -> bool {
         self.pkce_requirement == PkceRequirement::Usual
             && config.auth.is_confidential()
@@ -172,7 +172,7 @@ impl AuthorizationRequest {
     }
 }
 
-/// The parameters of a token request that are asked for at the authorization, too.
+/// The parameters of a token request that are also requested at the authorization.
 const TARGETS: [&str; 3] = ["resource", "audience", authorization_details::PARAMETER];
 
 /// Parameters this crate writes itself, or that must not be in a front-channel request.
@@ -215,7 +215,7 @@ fn check_extra(config: &ClientConfig, name: &str, value: &str) -> Result<(), Err
         .secret()
         .is_some_and(|secret| !secret.is_empty() && value.contains(secret));
     if SECRETS.contains(&name) || holds_secret {
-        // UserTesting's portal shows just this; a URL ends up in histories and logs.
+        // UserTesting's portal shows exactly this; a URL ends up in histories and logs.
         return Err(Error::from(Misuse::SecretInUrl).about(name));
     }
     let own_id = config.server.rules().client_id_parameter();
@@ -225,7 +225,7 @@ fn check_extra(config: &ClientConfig, name: &str, value: &str) -> Result<(), Err
     Ok(())
 }
 
-/// Checks the parameters that have a form of their own. Of `max_age` the number is told.
+/// Checks the parameters with a special form. Returns the number of `max_age`.
 fn check_value(name: &str, value: &str) -> Result<Option<u64>, Error> {
     let wrong = || Error::from(Misuse::ParameterValue).about(name);
     match name {
