@@ -42,7 +42,7 @@ texts! {
     /// string is not a boolean, and `"false"` must never pass for `true`. [`Claims::get`] returns it unchanged, and
     /// [`Claims::as_map`] all others, including those in certain languages (`name#ja`).
     ///
-    /// None of them identifies a user: only [`IdToken::subject`](super::id_token::IdToken::subject), does, together
+    /// None of them identifies a user: only [`IdToken::subject`](super::id_token::IdToken::subject) does, together
     /// with the issuer (section 5.7).
     StandardClaims {
         /// The full name, for display.

@@ -112,7 +112,7 @@ impl FileStore {
         Ok(Self(Arc::new(folder)))
     }
 
-    /// The keys of all records, sorted. They are names only: no record is read.
+    /// The keys of all records, sorted. Only names are listed: no record is read.
     ///
     /// # Errors
     /// `misuse.setup` or `lost` if the folder cannot be read.
@@ -121,7 +121,7 @@ impl FileStore {
         blocking(move || folder.keys(RECORD)).await
     }
 
-    /// Does something under the lock of this key.
+    /// Does some work under the lock of this key.
     fn work<T, F>(&self, key: &str, work: F) -> impl Future<Output = Result<T, Error>> + use<T, F>
     where
         T: Send + 'static,
@@ -136,14 +136,14 @@ fn read(locked: &Locked<'_>) -> Result<Option<Entry>, Error> {
     Ok(kept(locked)?.and_then(Kept::live))
 }
 
-/// What is there, if it has ended too.
+/// The stored record, even if it has expired.
 fn kept(locked: &Locked<'_>) -> Result<Option<Kept>, Error> {
     let bytes = locked.read(RECORD)?;
     let kept = bytes.map(|bytes| decoded(&bytes, &locked.name(RECORD)));
     Ok(locked.removed()?.newer_than(kept.transpose()?))
 }
 
-/// The times of a record: one that cannot be read tells anyone who asks for it.
+/// The times of a record: `None` if it cannot be read, which is reported when it is loaded.
 fn times(bytes: &Secret<Vec<u8>>) -> Option<Times> {
     let kept = decoded(bytes, RECORD).ok()?;
     (!kept.entry.is_removed()).then_some(kept.times)
@@ -156,13 +156,13 @@ fn save(
     times: Times,
 ) -> Result<Saved, Error> {
     let kept = kept(locked)?;
-    // The version of what has ended is not given twice.
+    // The version of an expired record is not used again.
     let last = kept.as_ref().map_or(0, |kept| kept.entry.version);
     let stored = kept.and_then(Kept::live).map_or(0, |entry| entry.version);
     let Some(next) = next(last).filter(|_| stored == version) else {
         return Ok(Saved::Conflict);
     };
-    // A file that says so is what removal leaves behind, and what scans do not count.
+    // A tombstone file is what a removal leaves, and scans do not list it.
     if record.expose().is_empty() {
         let next = locked.mark_removed(last)?;
         locked.remove(RECORD)?;
@@ -173,7 +173,7 @@ fn save(
     Ok(Saved::At(next))
 }
 
-/// What the file of this name holds.
+/// Decodes the file of this name.
 pub(super) fn decoded(bytes: &Secret<Vec<u8>>, name: &str) -> Result<Kept, Error> {
     let broken = |what: &str| malformed(&format!("{name}: {what}"));
     let stored: Reading =
@@ -229,7 +229,7 @@ impl Store for FileStore {
         let saved = self.work(key, move |locked| save(locked, &record, version, times));
         Box::pin(async move {
             let saved = saved.await?;
-            // Sessions that begin are the ones that end: each takes some that have with it.
+            // Records that expire are those of sessions: each new one deletes some expired ones.
             if version == 0 && times.until.is_some() {
                 let folder = Arc::clone(&self.0);
                 blocking(move || folder.sweep_ended()).await?;
@@ -247,7 +247,7 @@ impl Store for FileStore {
         Box::pin(async move {
             let work = self.work(key, |locked| {
                 locked.remove_lease()?;
-                // One that cannot be read is gone all the same.
+                // One that cannot be read is removed anyway.
                 let kept = kept(locked).ok().flatten();
                 let version = kept.as_ref().map_or(0, |kept| kept.entry.version);
                 let is_over = kept.is_some_and(|kept| kept.times.is_over());
@@ -292,8 +292,7 @@ impl Store for FileStore {
     }
 }
 
-/// Does work that blocks. Once begun within a runtime it goes on to its end, whether or not the
-/// caller waits for it.
+/// Does work that blocks. Once begun within a runtime it runs to its end, even if the caller does not wait for it.
 pub(super) async fn blocking<T: Send + 'static>(
     work: impl FnOnce() -> Result<T, Error> + Send + 'static,
 ) -> Result<T, Error> {

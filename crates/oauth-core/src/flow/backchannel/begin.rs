@@ -26,7 +26,7 @@ pub(crate) struct Begin {
     repeat: Repeat,
     inner: Boxed<BackchannelRequest>,
     config: Arc<ClientConfig>,
-    /// Whether the request is recorded as pending.
+    /// Whether the request is recorded, but not answered by the server yet.
     is_begun: bool,
 }
 
