@@ -71,7 +71,7 @@ const NAT64: (Ipv6Addr, u32) = (Ipv6Addr::new(0x64, 0xff9b, 0, 0, 0, 0, 0, 0), 9
 
 /// Whether an address is public: it does not belong to this machine, its network, its cloud or a multicast group.
 ///
-/// An IPv6 address that stands for an IPv4 address (mapped or NAT64) is classified as that address. A mistake in one
+/// An IPv6 address that represents an IPv4 address (mapped or NAT64) is classified as that address. A mistake in one
 /// direction costs a connection to an unusual server; in the other it exposes an internal network to the caller: so
 /// whatever is reserved, deprecated or unknown is not public.
 pub fn is_public(address: IpAddr) -> bool {

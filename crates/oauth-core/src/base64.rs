@@ -125,7 +125,7 @@ impl Alphabet {
         }
     }
 
-    /// What each byte stands for.
+    /// The value of each byte in this alphabet.
     const fn values(self) -> &'static [u8; 256] {
         static STANDARD: [u8; 256] = values(Alphabet::Standard.chars());
         static URL_SAFE: [u8; 256] = values(Alphabet::UrlSafe.chars());

@@ -238,7 +238,7 @@ pub enum Identification {
     MetadataDocument,
     /// By registering itself ([`crate::client::register`]).
     DynamicRegistration,
-    /// By hand: a person asks for an id at the server.
+    /// By hand: a developer requests an id from the server.
     ByHand,
 }
 

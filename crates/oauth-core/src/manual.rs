@@ -12,7 +12,7 @@
 //! | URLs that an API names are requested only at public addresses: its authorization server, unless it is on the origin that the caller named | such a URL may point to something that only this machine can reach (RFC 9728 section 7.7); a request is marked with [`Reach::Public`], and the driver judges the address that it connects to | the driver's own option; name the server yourself |
 //! | Basic is form-encoded (RFC 6749 section 2.3.1) | a secret with `%` or `+` is misread otherwise | [`Quirk::RawBasic`] |
 //! | a JSON member that occurs twice is an error | two parsers may each use a different one | none |
-//! | mistakes that change nothing are tolerated: numbers as strings, unusual content types, a BOM | deployed servers make them; a refusal costs a login and protects nobody | [`Strictness::Strict`] |
+//! | mistakes that change nothing are tolerated: numbers as strings, unusual content types, a BOM | deployed servers make them; a refusal costs a login and adds no protection | [`Strictness::Strict`] |
 //! | the password grant is not offered | the client would see the user's password (RFC 9700 section 2.4) | [`danger::password`] |
 //!
 //! # The callback, in order
@@ -51,9 +51,9 @@
 //! | --- | --- | --- |
 //! | a thousand callers find that the token has expired | one request; the others wait for its result, not for a lock | a wait as long as the request |
 //! | all workers of a fleet wake at once | a lease in the store; renewal begins before the expiry, at a random time | one more read and write of the store |
-//! | the caller that began a renewal gives up | the request is finished and its result stored | a request whose result nobody may need |
+//! | the caller that began a renewal gives up | the request is finished and its result stored | a request whose result may not be needed |
 //! | the reply is lost, or the worker crashes before it is stored | the mark in the store says that the token may have been used; the access token is used until it expires, and then [`Reuse`] determines what is risked | with [`Reuse::Revokes`] a login even if the server had not seen the request; with [`Reuse::Unknown`] an alarm at the server for a grant that was lost anyway |
-//! | a worker sleeps through its lease and wakes with a reply | it saves only if the record still has the version it read; if nobody has sent the token again, its tokens are the newest and are kept | nothing |
+//! | a worker sleeps through its lease and wakes with a reply | it saves only if the record still has the version it read; if no worker has sent the token again, its tokens are the newest and are kept | nothing |
 //! | a worker crashes during a renewal | its lease is 10 s long, and extended while the request runs: others take over within seconds, but send a token that may have been used again only after the longest duration of a request | a write of the store every 3 s of a slow request |
 //! | the token is about to expire, and the store or the server hangs | a caller waits for a second, and then gets the current token as long as it is valid | a token with little time left |
 //! | the store keeps reporting that another worker has saved | it is asked at growing intervals, and after eight of them the error is `lost.contended`; new tokens are handed out and stored later | some seconds |

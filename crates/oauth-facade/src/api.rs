@@ -227,7 +227,7 @@ pub enum Once {
 /// Who follows redirects.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum Redirects {
-    /// These rules follow them: within the origin, and only for safe requests.
+    /// These rules follow them: within the origin, if the request can be repeated.
     #[default]
     Here,
     /// The host follows them; it must not send the token to another origin.

@@ -157,7 +157,7 @@ impl Driver {
         let mut response = sent.map_err(|error| loss::lost_at(error, self.resolver.tried(&url)))?;
         let mut reply = CappedBody::begin(response.content_length())?;
         let mut chunk = [0; 8 << 10];
-        // reqwest measures each read by itself; a server that sends slowly would be read forever.
+        // reqwest measures each read separately; a server that sends slowly would be read forever.
         while start.elapsed() < self.options.timeout {
             match response.read(&mut chunk) {
                 Ok(0) => {

@@ -88,7 +88,7 @@ impl Client {
     /// verified.
     ///
     /// # Errors
-    /// `denied.access_denied` if the user declines, `denied.expired_token` if nobody has answered in time, and
+    /// `denied.access_denied` if the user declines, `denied.expired_token` if the user has not answered in time, and
     /// those of [`Self::redeem`]; all from the steps.
     pub fn device_login<R: Into<TokenRequest>>(
         &self,
@@ -140,7 +140,7 @@ impl Client {
     /// the given pace; without one, asks once, as after a ping. `token_request` is what was requested.
     ///
     /// # Errors
-    /// `denied.access_denied` if the user declines, `denied.expired_token` if nobody has answered in time, and
+    /// `denied.access_denied` if the user declines, `denied.expired_token` if the user has not answered in time, and
     /// those of [`Self::redeem`]; all from the steps.
     pub fn backchannel_login<R: Into<TokenRequest>>(
         &self,

@@ -236,7 +236,7 @@ table! {
 }
 
 table! {
-    /// Why no answer arrived, as far as the transport can tell.
+    /// Why no answer arrived, as far as the transport knows.
     Loss {
         Unknown "lost" RETRY "no answer arrived"
         Unsent "lost.unsent" RETRY "the request could not be sent"

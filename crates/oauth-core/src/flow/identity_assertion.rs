@@ -164,7 +164,7 @@ fn read(
     })
 }
 
-/// "aud: the issuer identifier of the resource authorization server", and nobody else's.
+/// "aud: the issuer identifier of the resource authorization server", and no other.
 fn is_alone(claims: &Claims, audience: &str) -> Result<(), Error> {
     claims.is_for(audience)?;
     match claims.audience()?.len() {

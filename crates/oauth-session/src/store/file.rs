@@ -40,8 +40,8 @@ pub(super) const RECORD: &str = "json";
 /// - `stored.malformed`: a record that is cut, empty, or something else. It is not overwritten:
 ///   [`remove`](Self::remove) it, and log in again;
 /// - `misuse.setup`: a symbolic link, another user's file, one that others may read or write (its
-///   tokens may be known to them), a folder that others may write to, or that lies in one where
-///   others could put another in its place. [`open`](Self::open) shares it with a group.
+///   tokens may be known to them), a folder that others may write to, or that is in one where others could replace it.
+///   [`open`](Self::open) shares it with a group.
 ///
 /// Use a local file system: network file systems keep neither locks nor the order of writes well
 /// enough. On Windows, files are as private as the folder they are in, and a power cut may undo the

@@ -37,7 +37,7 @@ const TEMP: &str = "tmp";
 pub(super) struct Folder {
     path: PathBuf,
     trusted: Trusted,
-    /// The position in the records up to which expiry was checked.
+    /// How many records have been checked for expiry: the position of the next check.
     swept: AtomicUsize,
 }
 

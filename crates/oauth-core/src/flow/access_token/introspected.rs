@@ -213,7 +213,7 @@ impl fmt::Debug for Introspected {
 /// # Errors
 /// `introspection.malformed` for a response that was cut because it is too large.
 fn claims(server: &Server, told: &ActiveToken) -> Result<Claims, Error> {
-    // A member that was left out may have said that the token is bound to a key, or is no access token.
+    // A member that was left out may have said that the token is bound to a key, or is not an access token.
     if told.is_cut {
         return Err(Error::from(ProtocolViolation::IntrospectionShape).about("too large"));
     }

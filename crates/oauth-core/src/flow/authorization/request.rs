@@ -182,7 +182,7 @@ impl AuthorizationRequest {
     }
 
     /// Sends the signed request by reference (RFC 9101 section 5.2): the server fetches it from this `https`
-    /// URL, which nobody must be able to guess. Serve
+    /// URL, which must not be guessable. Serve
     /// [`Authorization::request_object`](super::Authorization::request_object) there, as
     /// `application/oauth-authz-req+jwt`, before the user is sent to the server.
     #[must_use]

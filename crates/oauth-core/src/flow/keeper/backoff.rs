@@ -72,7 +72,7 @@ impl Refusals {
     }
 }
 
-/// The pause after failed attempts, of this worker alone.
+/// The pause after failed attempts, only of this worker.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Backoff {
     count: u32,

@@ -192,7 +192,7 @@ impl Keeper {
     }
 
     /// Another worker has saved in the meantime. The new tokens are the newest if they succeed what is stored
-    /// now, whoever else tried, or if the store has lost its record. Otherwise others have replaced or
+    /// now, whatever other workers tried, or if the store has lost its record. Otherwise others have replaced or
     /// removed them.
     pub(super) fn resolve_conflict(
         &mut self,

@@ -21,7 +21,7 @@ use crate::token::Tokens;
 
 /// What the worker that holds the lease may do with the refresh token.
 pub(super) enum SendDecision {
-    /// Send it; `marked`: save an in-flight marker first, since the server may revoke a token that is sent twice.
+    /// Send it; `marked`: save an in-flight marker first, because the server may revoke a token that is sent twice.
     Send { marked: bool },
     /// The outcome of the last attempt is not known: other workers may still learn it.
     Hold,

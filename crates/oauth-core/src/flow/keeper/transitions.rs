@@ -165,7 +165,7 @@ impl Keeper {
                     None => self.load(State::LoadBeforeLease { looks: 0 }),
                 }
             }
-            // A lease that could not be released expires by itself.
+            // A lease that could not be released expires on its own.
             (State::ReleaseLease(outcome), Event::Leased(_) | Event::Failed(_)) => {
                 self.finish(at, outcome)
             }
@@ -182,7 +182,7 @@ impl Keeper {
             (State::AcquireLease { .. } | State::LoadUnderLease, Event::Failed(error)) => {
                 self.fail(at, error)
             }
-            // No caller is told to log in before the store has recorded the reason for all workers.
+            // No caller is asked to log in before the store has recorded the reason for all workers.
             (
                 State::SaveSuspicion(_) | State::ResolveSuspicionConflict(_),
                 Event::Failed(error),

@@ -23,7 +23,7 @@ const SPREAD: Duration = Duration::from_secs(1);
 /// How long the limiter waits for a caller that could proceed and does not: its thread may be stopped.
 const OVERDUE: Duration = Duration::from_secs(1);
 
-/// How long requests are counted before one of them may be refused.
+/// The longest time over which requests are counted, to infer a limit from a refusal.
 const COUNTED: Duration = Duration::from_secs(60);
 
 /// The shortest pause after a refusal: an immediate retry is never intended, and many servers count in whole seconds.
