@@ -10,8 +10,7 @@ use crate::polling::Waiting;
 use crate::request::TokenRequest;
 
 arguments! {
-    /// Waits until the user has entered the code of a device authorization, and signs the user in (RFC 8628 section
-    /// 3.4).
+    /// Waits until the user has entered the code of a device authorization, and signs in (RFC 8628 section 3.4).
     ///
     /// The server is polled at its interval, more slowly if it asks for that or responses are lost, and never after the
     /// code has expired. To stop, cancel the call. Scope and resources are those of the code: with openid the ID token

@@ -10,16 +10,15 @@ use crate::arg::Personal;
 use crate::erased_exchange::ErasedExchange;
 
 arguments! {
-    /// Asks the host named in what a user typed for the issuer that signs the user in (OpenID Connect Discovery section
-    /// 2).
+    /// Finds the issuer that signs a user in, from what the user typed (OpenID Connect Discovery section 2).
     ///
-    /// Nothing of the client is sent, and its server is not asked: it may be any client. A user can type any host: only
-    /// public addresses are asked unless the client's network says otherwise, and the issuer's metadata should also be
-    /// fetched only from public addresses. Create a client of the issuer only if you accept users who sign in there.
-    /// `webfinger.identifier` for an identifier that names no host to ask, `webfinger.no_issuer` if that host names no
-    /// issuer, `webfinger.issuer` if it is not an https URL, `webfinger.subject` if the answer is about another user,
-    /// `webfinger.malformed` and `reply.*` if it is not what the standard describes, `denied.*` if the host refuses,
-    /// `lost.*` if no answer arrives.
+    /// The host in the identifier is asked, by WebFinger. Nothing of the client is sent, and its server is not asked:
+    /// it may be any client. A user can type any host: only public addresses are asked unless the client's network says
+    /// otherwise, and the issuer's metadata should also be fetched only from public addresses. Create a client of the
+    /// issuer only if you accept users who sign in there. `webfinger.identifier` for an identifier that names no host
+    /// to ask, `webfinger.no_issuer` if that host names no issuer, `webfinger.issuer` if it is not an https URL,
+    /// `webfinger.subject` if the answer is about another user, `webfinger.malformed` and `reply.*` if it is not what
+    /// the standard describes, `denied.*` if the host refuses, `lost.*` if no answer arrives.
     pub struct DiscoverIssuer {
         /// Something like an e-mail address, a host with or without a port, or an https URL.
         pub identifier: String,

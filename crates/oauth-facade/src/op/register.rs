@@ -35,7 +35,7 @@ arguments! {
 }
 
 outcome! {
-    /// A client as the server has registered it (RFC 7591 section 3.2.1). The server's values count, whatever was
+    /// A client as the server has registered it (RFC 7591 section 3.2.1). The server's values apply, whatever was
     /// requested.
     pub struct RegisteredClient {
         /// The client id.
