@@ -159,7 +159,7 @@ struct TokenArgs {
 }
 
 secret_args!(
-    /// The source of a single token.
+    /// Where a token stands by itself.
     BareToken,
     "token",
     "token",

@@ -77,7 +77,7 @@ pub(crate) struct Token {
     format: Option<Format>,
 }
 
-/// Which token is requested; by default the stored one, renewed if necessary.
+/// Which token is wanted; by default the one that is stored, renewed if it has to be.
 #[derive(Debug, Default, Args)]
 pub(super) struct Wanted {
     /// How to get the token: `client_credentials`, or the name of a grant that the provider file describes, with its
